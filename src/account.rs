@@ -1,0 +1,186 @@
+//! The vocabulary: the values that one stage hands to the next.
+//!
+//! `Pair → Group → Mutation → Batch → Outcome → Event`. Everything here is plain data; this module
+//! depends on nothing of ours, and every other module may use it. The same nouns are used in the
+//! code, on the command line and in the report.
+
+use std::fmt;
+use std::str;
+
+use bytes::Bytes;
+
+/// The longest account id that is accepted, in bytes of UTF-8. Longer ids are rejected line by line.
+pub const MAX_ACCOUNT_ID_BYTES: usize = 1_024;
+
+/// The id of an account: non-empty UTF-8 text, at most [`MAX_ACCOUNT_ID_BYTES`] long.
+///
+/// It is held as shared bytes, so that a clone costs a reference count and the same allocation is
+/// bound to every statement that names the account.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct AccountId(Bytes);
+
+impl AccountId {
+    /// Takes an id from text that has been checked already.
+    pub fn new(id: impl Into<String>) -> Self {
+        Self(Bytes::from(id.into()))
+    }
+
+    /// The id as it is bound to a `text` column.
+    pub fn cell(&self) -> &Bytes {
+        &self.0
+    }
+
+    /// The id as text.
+    pub fn as_str(&self) -> &str {
+        // Built from a `String` only, so the bytes are UTF-8 for as long as they live.
+        str::from_utf8(&self.0).unwrap_or_default()
+    }
+}
+
+impl fmt::Display for AccountId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl fmt::Debug for AccountId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", self.as_str())
+    }
+}
+
+/// An accepted pair: `from` is merged into `into`, as said on `line` of the input.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pair {
+    /// The account that is emptied.
+    pub from: AccountId,
+    /// The account that the pair names as its target. In a chain this is not yet the survivor.
+    pub into: AccountId,
+    /// The line of the input on which the pair first appeared, counted from 1 (the header included).
+    pub line: u64,
+}
+
+/// One surviving account and the accounts that are merged into it. No account is in two groups, so
+/// groups may run in any order and at the same time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Group {
+    /// The position of the group in its plan, from 0.
+    pub index: usize,
+    /// The account that holds everything afterwards.
+    pub survivor: AccountId,
+    /// The pairs of the group; their `from`s are the sources, in the order in which conflicts are
+    /// resolved: depth first, nearest to the survivor first, siblings by line.
+    pub pairs: Vec<Pair>,
+}
+
+impl Group {
+    /// The sources in the order in which they are merged.
+    pub fn sources(&self) -> impl ExactSizeIterator<Item = &AccountId> {
+        self.pairs.iter().map(|pair| &pair.from)
+    }
+}
+
+/// One CQL value as it travels on the wire; `None` is null. It is decoded only where a policy has to
+/// look at it.
+pub type Cell = Option<Bytes>;
+
+/// One row of a table: its cells in the column order of the checked specification (key columns, then
+/// the columns that a policy or an event looks at, then the rest). A *slim* row, as the survivor's are read,
+/// is a prefix of that order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Row {
+    /// The cells, in specification order.
+    pub cells: Vec<Cell>,
+}
+
+impl Row {
+    /// The bytes that the row's values take, for bounds in bytes.
+    pub fn size_bytes(&self) -> usize {
+        self.cells.iter().flatten().map(Bytes::len).sum::<usize>() + 4 * self.cells.len()
+    }
+}
+
+/// The position of a table in the specification.
+pub type TableIndex = usize;
+
+/// The position of a column in its table's column order.
+pub type ColumnIndex = usize;
+
+/// Microseconds since the Unix epoch: the unit of Cassandra's write times.
+pub type TimestampUs = i64;
+
+/// One change to one partition. It always carries the write time T of its group, so that applying
+/// it again changes nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mutation {
+    /// The table it changes.
+    pub table: TableIndex,
+    /// The write time.
+    pub t: TimestampUs,
+    /// What it does.
+    pub change: Change,
+}
+
+/// What a [`Mutation`] does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// Writes a whole row. Null cells are left unset, so that no tombstone is written.
+    Insert {
+        /// The full row, its account column already set to the survivor.
+        row: Row,
+    },
+    /// Writes single columns of an existing row.
+    Update {
+        /// The primary key of the row, in column order.
+        key: Vec<Bytes>,
+        /// The policy columns that change.
+        set: Vec<(ColumnIndex, Bytes)>,
+    },
+    /// Deletes one row.
+    DeleteRow {
+        /// The primary key of the row, in column order.
+        key: Vec<Bytes>,
+    },
+    /// Deletes a whole partition.
+    DeletePartition {
+        /// The partition key.
+        key: Bytes,
+    },
+}
+
+impl Mutation {
+    /// The bytes that the mutation's values take, for cutting batches.
+    pub fn size_bytes(&self) -> usize {
+        // Statement id, value lengths and the timestamp of each statement on the wire.
+        const OVERHEAD: usize = 48;
+        OVERHEAD
+            + match &self.change {
+                Change::Insert { row } => row.size_bytes(),
+                Change::Update { key, set } => {
+                    key.iter().map(Bytes::len).sum::<usize>()
+                        + set.iter().map(|(_, value)| value.len()).sum::<usize>()
+                }
+                Change::DeleteRow { key } => key.iter().map(Bytes::len).sum(),
+                Change::DeletePartition { key } => key.len(),
+            }
+    }
+}
+
+/// Mutations of one partition of one table, written in one round trip: a single-partition unlogged
+/// batch is one mutation to Cassandra, atomic and isolated.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Batch {
+    /// The table.
+    pub table: TableIndex,
+    /// The mutations, all of the same partition.
+    pub mutations: Vec<Mutation>,
+}
+
+/// One message for Kafka, ready to send.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// The message key: the id of the object that changed.
+    pub key: String,
+    /// The message value: JSON.
+    pub payload: Vec<u8>,
+}

@@ -1,0 +1,2 @@
+//! placeholder, written last
+pub mod account;
