@@ -8,6 +8,7 @@ use std::fmt;
 use std::str;
 
 use bytes::Bytes;
+use serde::Serialize;
 
 /// The longest account id that is accepted, in bytes of UTF-8. Longer ids are rejected line by line.
 pub const MAX_ACCOUNT_ID_BYTES: usize = 1_024;
@@ -183,4 +184,75 @@ pub struct Event {
     pub key: String,
     /// The message value: JSON.
     pub payload: Vec<u8>,
+}
+
+/// What was done to one table, in rows. `source_rows = copied + merged + unchanged`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct TableTally {
+    /// Rows that belonged to sources.
+    pub source_rows: u64,
+    /// Rows of survivors that were read to compare with.
+    pub target_rows: u64,
+    /// Source rows that were copied to the survivor.
+    pub copied: u64,
+    /// Source rows whose key the survivor held already and whose policies changed the survivor's row.
+    pub merged: u64,
+    /// Source rows whose key the survivor held already and that changed nothing.
+    pub unchanged: u64,
+    /// Source rows that were deleted.
+    pub deleted: u64,
+}
+
+/// What was done for one group or, added up, for many.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Tally {
+    /// One entry per table of the specification, in its order.
+    pub tables: Vec<TableTally>,
+    /// Sources that own no row at all: often a mistyped id.
+    pub absent_sources: u64,
+    /// Survivors that own no row at all before the merge: often a mistyped id.
+    pub absent_survivors: u64,
+    /// Events that the broker acknowledged.
+    pub events: u64,
+    /// Batches written (each one round trip).
+    pub batches: u64,
+    /// Slices merged; a group that fits in memory is one.
+    pub slices: u64,
+}
+
+impl Tally {
+    /// An empty tally for a specification with `tables` tables.
+    pub fn new(tables: usize) -> Self {
+        Self { tables: vec![TableTally::default(); tables], ..Self::default() }
+    }
+
+    /// Adds another tally of the same specification.
+    pub fn add(&mut self, other: &Tally) {
+        self.tables.resize(self.tables.len().max(other.tables.len()), TableTally::default());
+        for (sum, part) in self.tables.iter_mut().zip(&other.tables) {
+            sum.source_rows += part.source_rows;
+            sum.target_rows += part.target_rows;
+            sum.copied += part.copied;
+            sum.merged += part.merged;
+            sum.unchanged += part.unchanged;
+            sum.deleted += part.deleted;
+        }
+        self.absent_sources += other.absent_sources;
+        self.absent_survivors += other.absent_survivors;
+        self.events += other.events;
+        self.batches += other.batches;
+        self.slices += other.slices;
+    }
+}
+
+/// How a group ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Every write and every event was acknowledged.
+    Done(Tally),
+    /// The group was given up; nothing of it was deleted before its copy was acknowledged.
+    Failed {
+        /// What failed, in one line.
+        reason: String,
+    },
 }

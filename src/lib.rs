@@ -1,2 +1,3 @@
 //! placeholder, written last
 pub mod account;
+pub mod plan;

@@ -1,0 +1,5 @@
+//! Pairs become groups.
+
+mod stats;
+
+pub use stats::PlanStats;

@@ -1,0 +1,47 @@
+//! What the planner found, in numbers that add up.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+/// The counters of a plan: `lines = blank + rejected + duplicates + pairs`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct PlanStats {
+    /// Records of the input after the header, blank lines included.
+    pub lines: u64,
+    /// Blank lines, skipped.
+    pub blank: u64,
+    /// Rejected lines by reason code (`malformed`, `invalid-id`, `self-pair`, `ambiguous`, `cycle`).
+    /// Every code is present, with 0 where nothing was rejected for it.
+    pub rejected: BTreeMap<&'static str, u64>,
+    /// Repeated lines of accepted pairs.
+    pub duplicates: u64,
+    /// Accepted pairs: each is one source of one group.
+    pub pairs: u64,
+    /// Groups.
+    pub groups: u64,
+    /// Different accounts in the groups, survivors included.
+    pub accounts: u64,
+    /// Groups in which at least one source reaches the survivor over another source.
+    pub chains: u64,
+    /// The most pairs between a source and its survivor (1 where there is no chain, 0 without pairs).
+    pub longest_chain: u64,
+    /// Accounts that at least two sources name as their direct target.
+    pub fan_ins: u64,
+    /// The most sources that name one account as their direct target (0 without pairs).
+    pub largest_fan_in: u64,
+    /// The most sources in one group.
+    pub largest_group: u64,
+}
+
+impl PlanStats {
+    /// All rejected lines.
+    pub fn rejected_lines(&self) -> u64 {
+        self.rejected.values().sum()
+    }
+
+    /// Whether every line of the input is accounted for (law 6).
+    pub fn adds_up(&self) -> bool {
+        self.lines == self.blank + self.rejected_lines() + self.duplicates + self.pairs
+    }
+}
