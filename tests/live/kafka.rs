@@ -1,0 +1,81 @@
+//! Reads a topic to its end.
+
+use std::time::{Duration, Instant};
+
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::RDKafkaErrorCode;
+use rdkafka::{ClientConfig, Message as _, Offset, TopicPartitionList};
+use serde_json::Value;
+
+const DEADLINE: Duration = Duration::from_secs(60);
+
+#[derive(Clone, Debug)]
+pub(crate) struct Message {
+    pub(crate) key: String,
+    pub(crate) payload: Value,
+}
+
+/// Every message of the topic, in no particular order. A topic that does not exist has none.
+pub(crate) fn consume(brokers: &str, topic: &str) -> Vec<Message> {
+    let consumer: BaseConsumer = ClientConfig::new()
+        .set("bootstrap.servers", brokers)
+        .set("group.id", "tributary-tests")
+        .set("enable.auto.commit", "false")
+        .set("allow.auto.create.topics", "false")
+        .create()
+        .expect("the consumer's settings are valid");
+
+    let mut ends = partitions(&consumer, topic);
+    ends.retain(|(_, low, high)| low < high);
+    let mut assignment = TopicPartitionList::new();
+    for (partition, low, _) in &ends {
+        assignment
+            .add_partition_offset(topic, *partition, Offset::Offset(*low))
+            .expect("the offset is valid");
+    }
+    consumer.assign(&assignment).expect("partitions can be assigned");
+
+    let mut messages = Vec::new();
+    let deadline = Instant::now() + DEADLINE;
+    while !ends.is_empty() {
+        assert!(Instant::now() < deadline, "{topic} could not be read to its end");
+        let Some(message) = consumer.poll(Duration::from_millis(200)) else { continue };
+        let message = message.expect("the topic can be read");
+        ends.retain(|(partition, _, high)| {
+            *partition != message.partition() || message.offset() + 1 < *high
+        });
+        let key = message.key().expect("an event has a key");
+        let payload = message.payload().expect("an event has a payload");
+        messages.push(Message {
+            key: String::from_utf8(key.to_vec()).expect("a key is UTF-8"),
+            payload: serde_json::from_slice(payload).expect("a payload is JSON"),
+        });
+    }
+    messages
+}
+
+/// Each partition with its first offset and the offset after its last.
+fn partitions(consumer: &BaseConsumer, topic: &str) -> Vec<(i32, i64, i64)> {
+    let deadline = Instant::now() + DEADLINE;
+    let partitions = loop {
+        let metadata = consumer.fetch_metadata(Some(topic), DEADLINE).expect("the broker answers");
+        let found = &metadata.topics()[0];
+        let all_led = found.partitions().iter().all(|partition| partition.leader() >= 0);
+        match found.error().map(RDKafkaErrorCode::from) {
+            None if all_led => {
+                break found.partitions().iter().map(|partition| partition.id()).collect::<Vec<_>>();
+            }
+            Some(RDKafkaErrorCode::UnknownTopicOrPartition) => return Vec::new(),
+            other => assert!(Instant::now() < deadline, "{topic} is not available: {other:?}"),
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    };
+    partitions
+        .into_iter()
+        .map(|partition| {
+            let offsets = consumer.fetch_watermarks(topic, partition, DEADLINE);
+            let (low, high) = offsets.expect("the broker knows the ends of a partition");
+            (partition, low, high)
+        })
+        .collect()
+}

@@ -1,0 +1,196 @@
+//! Runs the tool as an operator does: arguments and environment in; exit code, output and files out.
+
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::io::{Read, Write};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::services::signal;
+
+/// Nothing that the tests run takes as long as this; a run that does hangs.
+const DEADLINE: Duration = Duration::from_secs(300);
+
+/// A call of the tool that is being put together.
+pub(crate) struct Call {
+    positional: Vec<String>,
+    options: BTreeMap<String, String>,
+    flags: Vec<String>,
+    stdin: Vec<u8>,
+    environment: Vec<(String, String)>,
+}
+
+impl Call {
+    pub(crate) fn new(positional: &[&str]) -> Self {
+        Self {
+            positional: positional.iter().map(|argument| (*argument).to_owned()).collect(),
+            options: BTreeMap::new(),
+            flags: Vec::new(),
+            stdin: Vec::new(),
+            environment: Vec::new(),
+        }
+    }
+
+    /// Sets an option, in place of what it was set to before.
+    pub(crate) fn with(mut self, option: &str, value: impl AsRef<OsStr>) -> Self {
+        let value = value.as_ref().to_str().expect("the tests use UTF-8").to_owned();
+        self.options.insert(option.to_owned(), value);
+        self
+    }
+
+    pub(crate) fn without(mut self, option: &str) -> Self {
+        self.options.remove(option);
+        self.flags.retain(|flag| flag != option);
+        self
+    }
+
+    /// Adds an argument as it is.
+    pub(crate) fn flag(mut self, flag: &str) -> Self {
+        self.flags.push(flag.to_owned());
+        self
+    }
+
+    pub(crate) fn environment(mut self, name: &str, value: &str) -> Self {
+        self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    pub(crate) fn stdin(mut self, bytes: impl Into<Vec<u8>>) -> Self {
+        self.stdin = bytes.into();
+        self
+    }
+
+    pub(crate) fn start(self) -> Running {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tributary"));
+        for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("TRIBUTARY_")) {
+            command.env_remove(name);
+        }
+        command.envs(self.environment).args(self.positional);
+        for (option, value) in self.options {
+            command.arg(option).arg(value);
+        }
+        command.args(self.flags);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let line = format!("{command:?}");
+        let mut child = command.spawn().expect("the tool can be started");
+        let mut stdin = child.stdin.take().expect("it is piped");
+        // A tool that does not read its input closes it, and that is not for us to judge.
+        std::thread::spawn(move || _ = stdin.write_all(&self.stdin));
+        let stdout = collect(child.stdout.take().expect("it is piped"));
+        let stderr = collect(child.stderr.take().expect("it is piped"));
+        Running { line, child, stdout, stderr }
+    }
+
+    pub(crate) fn run(self) -> Finished {
+        self.start().wait()
+    }
+}
+
+fn collect(mut stream: impl Read + Send + 'static) -> JoinHandle<String> {
+    std::thread::spawn(move || {
+        let mut bytes = Vec::new();
+        stream.read_to_end(&mut bytes).expect("a pipe can be read");
+        String::from_utf8(bytes).expect("the tool writes UTF-8")
+    })
+}
+
+/// A call that has been started.
+pub(crate) struct Running {
+    line: String,
+    child: Child,
+    stdout: JoinHandle<String>,
+    stderr: JoinHandle<String>,
+}
+
+impl Running {
+    pub(crate) fn interrupt(&self) {
+        signal(&self.child.id().to_string(), "INT");
+    }
+
+    pub(crate) fn has_ended(&mut self) -> bool {
+        self.child.try_wait().expect("our own child can be waited for").is_some()
+    }
+
+    pub(crate) fn wait(mut self) -> Finished {
+        let deadline = Instant::now() + DEADLINE;
+        while !self.has_ended() {
+            if Instant::now() > deadline {
+                self.child.kill().expect("our own child can be killed");
+                let stderr = self.stderr.join().expect("the reader does not panic");
+                panic!("{} hangs; on stderr:\n{stderr}", self.line);
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        let status = self.child.wait().expect("our own child can be waited for");
+        let stdout = self.stdout.join().expect("the reader does not panic");
+        let stderr = self.stderr.join().expect("the reader does not panic");
+        let finished = Finished { line: self.line, code: status.code(), stdout, stderr };
+        assert!(!finished.stderr.contains("panicked"), "{finished}");
+        finished
+    }
+}
+
+/// What a call left behind.
+pub(crate) struct Finished {
+    line: String,
+    code: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl std::fmt::Display for Finished {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { line, code, stdout, stderr } = self;
+        write!(f, "{line}\nexit code {code:?}\n--- stdout\n{stdout}\n--- stderr\n{stderr}")
+    }
+}
+
+impl Finished {
+    /// Asserts the exit code.
+    #[track_caller]
+    pub(crate) fn exits(self, code: i32) -> Self {
+        assert_eq!(self.code, Some(code), "{self}");
+        self
+    }
+
+    /// Asserts that the message names something (in any case of letters).
+    #[track_caller]
+    pub(crate) fn names(self, thing: &str) -> Self {
+        let message = self.stderr.to_lowercase();
+        assert!(message.contains(&thing.to_lowercase()), "no {thing:?} on stderr: {self}");
+        self
+    }
+
+    /// The JSON on standard output.
+    #[track_caller]
+    pub(crate) fn json(&self) -> Value {
+        let json = serde_json::from_str(&self.stdout);
+        json.unwrap_or_else(|error| panic!("not JSON on stdout: {error}: {self}"))
+    }
+}
+
+/// The rejected lines of a run: line number → (reason, original).
+pub(crate) fn rejects(run: &Path) -> BTreeMap<u64, (String, String)> {
+    let path = run.join("rejects.csv");
+    let mut reader = csv::ReaderBuilder::new().from_path(&path).expect("there are rejects.csv");
+    let header: Vec<_> = reader.headers().expect("it has a header").iter().collect();
+    assert_eq!(header, ["from", "to", "line", "reason", "original"]);
+    reader
+        .records()
+        .map(|record| {
+            let record = record.expect("every record has all columns");
+            let line = record[2].parse().expect("a line number");
+            (line, (record[3].to_owned(), record[4].to_owned()))
+        })
+        .collect()
+}
+
+pub(crate) fn read_json(path: &Path) -> Value {
+    let text = std::fs::read_to_string(path);
+    let text = text.unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    serde_json::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}

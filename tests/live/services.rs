@@ -1,0 +1,104 @@
+//! The servers that the tests run against, started and stopped by `scripts/services`.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::OnceLock;
+
+use crate::world::Addresses;
+
+/// The servers that all tests share. Whatever is missing is started, once per process.
+pub(crate) fn shared() -> &'static Addresses {
+    static SHARED: OnceLock<Addresses> = OnceLock::new();
+    SHARED.get_or_init(|| {
+        services(&["start"]);
+        addresses(&services(&["env"]))
+    })
+}
+
+/// Servers of one test's own: it may break them. They are stopped and wiped when this is dropped.
+pub(crate) struct Instance {
+    name: String,
+    options: Vec<&'static str>,
+    pub(crate) addresses: Addresses,
+}
+
+impl Instance {
+    pub(crate) fn start(topic: &str, options: &[&'static str]) -> Self {
+        // `scripts/test` names the run, so that it can clean up after an interrupted one.
+        let run = std::env::var("TRIBUTARY_TEST_RUN").unwrap_or(std::process::id().to_string());
+        let name = format!("test-{run}-{topic}");
+        let mut instance =
+            Self { name, options: options.to_vec(), addresses: Addresses::default() };
+        instance.again();
+        instance.addresses = addresses(&instance.services("env"));
+        instance
+    }
+
+    /// Starts what is down and waits until it is healthy.
+    pub(crate) fn again(&self) {
+        self.services("start");
+    }
+
+    /// Kills a server the hard way.
+    pub(crate) fn kill(&self, server: &str) {
+        let status = self.services("status");
+        let line = status.lines().find(|line| line.starts_with(server));
+        let pid = line.and_then(|line| line.split_once("pid=")?.1.split_whitespace().next());
+        signal(pid.unwrap_or_else(|| panic!("no pid of {server} in:\n{status}")), "KILL");
+    }
+
+    fn services(&self, command: &str) -> String {
+        let mut arguments = vec![command, "--instance", &self.name];
+        arguments.extend(&self.options);
+        services(&arguments)
+    }
+}
+
+impl Drop for Instance {
+    fn drop(&mut self) {
+        services(&["stop", "--instance", &self.name, "--fresh"]);
+    }
+}
+
+/// Sends a signal by its short name.
+pub(crate) fn signal(pid: &str, name: &str) {
+    let status = Command::new("kill").args([&format!("-{name}"), pid]).status();
+    assert!(status.expect("kill can be run").success(), "kill -{name} {pid} failed");
+}
+
+fn services(arguments: &[&str]) -> String {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/services");
+    let mut command = Command::new(&script);
+    command.args(arguments).stdin(Stdio::null());
+    if arguments.contains(&"--instance") {
+        // Ports set for the shared servers are not for those of a test.
+        for (name, _) in std::env::vars() {
+            if name.starts_with("TRIBUTARY_") && name.contains("_PORT") {
+                command.env_remove(name);
+            }
+        }
+    }
+    let output = command.output().unwrap_or_else(|error| {
+        panic!("the tests need a real Cassandra and Kafka: {}: {error}", script.display())
+    });
+    let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(
+        output.status.success(),
+        "the tests need a real Cassandra and Kafka, and `scripts/services {}` failed:\n{stdout}{}",
+        arguments.join(" "),
+        String::from_utf8_lossy(&output.stderr),
+    );
+    stdout
+}
+
+/// `TRIBUTARY_HOSTS=…` and `TRIBUTARY_BROKERS=…`; a server that the instance lacks is left empty.
+fn addresses(env: &str) -> Addresses {
+    let value = |name: &str| {
+        env.lines()
+            .map(|line| line.trim_start_matches("export ").trim())
+            .find_map(|line| line.strip_prefix(name)?.strip_prefix('='))
+            .map(|value| value.trim_matches(['"', '\'']).to_owned())
+            .unwrap_or_default()
+    };
+    Addresses { hosts: value("TRIBUTARY_HOSTS"), brokers: value("TRIBUTARY_BROKERS") }
+}
