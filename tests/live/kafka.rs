@@ -63,7 +63,11 @@ fn partitions(consumer: &BaseConsumer, topic: &str) -> Vec<(i32, i64, i64)> {
         let all_led = found.partitions().iter().all(|partition| partition.leader() >= 0);
         match found.error().map(RDKafkaErrorCode::from) {
             None if all_led => {
-                break found.partitions().iter().map(|partition| partition.id()).collect::<Vec<_>>();
+                break found
+                    .partitions()
+                    .iter()
+                    .map(|partition| partition.id())
+                    .collect::<Vec<_>>();
             }
             Some(RDKafkaErrorCode::UnknownTopicOrPartition) => return Vec::new(),
             other => assert!(Instant::now() < deadline, "{topic} is not available: {other:?}"),

@@ -3,9 +3,21 @@
 //! `model` says what a run must leave behind, `world` gives each test a keyspace, a topic and a
 //! folder of its own; the other modules are one topic each. Servers that are not running are started.
 
+mod bad_runs;
+mod data;
+mod frames;
+mod inputs;
 mod kafka;
+mod merge;
 mod model;
+mod outage;
+mod plan;
 mod process;
+mod proxy;
+mod run_dir;
 mod services;
+mod stops;
 mod tables;
+mod times;
+mod wire;
 mod world;

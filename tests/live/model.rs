@@ -206,7 +206,8 @@ fn merge(group: &Group, outcome: &mut Outcome) {
         let to_key = (batch.clone(), to.clone());
         to_is_absent &= !outcome.tables.user_courses.contains_key(&to_key);
         for source in &group.sources {
-            let Some(columns) = outcome.tables.user_courses.remove(&(batch.clone(), source.clone()))
+            let Some(columns) =
+                outcome.tables.user_courses.remove(&(batch.clone(), source.clone()))
             else {
                 continue;
             };

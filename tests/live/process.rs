@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::io::{Read, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -22,6 +22,7 @@ pub(crate) struct Call {
     flags: Vec<String>,
     stdin: Vec<u8>,
     environment: Vec<(String, String)>,
+    folder: Option<PathBuf>,
 }
 
 impl Call {
@@ -32,6 +33,7 @@ impl Call {
             flags: Vec::new(),
             stdin: Vec::new(),
             environment: Vec::new(),
+            folder: None,
         }
     }
 
@@ -59,6 +61,12 @@ impl Call {
         self
     }
 
+    /// Runs it in a folder of its own.
+    pub(crate) fn in_folder(mut self, folder: &Path) -> Self {
+        self.folder = Some(folder.to_owned());
+        self
+    }
+
     pub(crate) fn stdin(mut self, bytes: impl Into<Vec<u8>>) -> Self {
         self.stdin = bytes.into();
         self
@@ -74,6 +82,9 @@ impl Call {
             command.arg(option).arg(value);
         }
         command.args(self.flags);
+        if let Some(folder) = self.folder {
+            command.current_dir(folder);
+        }
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let line = format!("{command:?}");
         let mut child = command.spawn().expect("the tool can be started");

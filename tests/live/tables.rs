@@ -132,7 +132,8 @@ async fn load_table<'a>(
     let mut open = ("", usize::MAX);
     for (partition, (key, columns)) in rows {
         let cells = cells(table, &key, columns);
-        let bytes: usize = 100 + columns.values().map(|value| value.to_string().len()).sum::<usize>();
+        let bytes: usize =
+            100 + columns.values().map(|value| value.to_string().len()).sum::<usize>();
         if open.0 != partition || open.1.saturating_add(bytes) > BATCH_BYTES {
             batches.push(Vec::new());
             open = (partition, 0);

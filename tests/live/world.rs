@@ -80,10 +80,8 @@ impl World {
     pub(crate) fn cql(&self, statement: &str) {
         let mut qualified = statement.to_owned();
         for table in ["user_courses", "content_consumption"] {
-            qualified = qualified.replace(
-                &format!(" {table}"),
-                &format!(" {}.{table}", self.keyspace),
-            );
+            qualified =
+                qualified.replace(&format!(" {table}"), &format!(" {}.{table}", self.keyspace));
         }
         if ["CREATE", "ALTER", "DROP"].iter().any(|word| statement.starts_with(word)) {
             self.schema(&qualified);

@@ -1,0 +1,115 @@
+//! The forms in which pairs may come.
+
+use std::io::Write;
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+
+use crate::data::{self, Data};
+use crate::model::{self, Line, Outcome};
+use crate::process::rejects;
+use crate::world::{World, to_csv};
+
+/// A world with a few rows of `from`, `chain` and `to`, and what merging them leaves.
+fn world(name: &str) -> (World, Vec<Line>, Outcome) {
+    let world = World::new(name);
+    let mut data = Data::new(5);
+    for user in ["from", "chain", "ünï,cödé \"q\""] {
+        data.study(user, "c1", "b1");
+        data.study(user, user, "b2");
+    }
+    data.study("to", "c1", "b1");
+    data.pair("from", "chain");
+    data.pair("chain", "to");
+    data.pair("ünï,cödé \"q\"", "to");
+    world.load(&data.tables);
+    let expected = model::apply(&data.lines, &data::without_empty_maps(data.tables));
+    assert!(expected.events.len() >= 2);
+    (world, data.lines, expected)
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+    encoder.write_all(bytes).expect("memory can be written");
+    encoder.finish().expect("memory can be written")
+}
+
+#[test]
+fn a_plain_file() {
+    let (world, lines, expected) = world("plain");
+    let pairs = world.file("pairs.csv", to_csv(&lines));
+    world.apply(&pairs, &world.run_dir()).run().exits(0);
+    world.assert_is(&expected);
+}
+
+#[test]
+fn a_gzip_file_of_two_members() {
+    let (world, lines, expected) = world("gzip");
+    let csv = to_csv(&lines);
+    let (first, second) = csv.split_at(csv.len() / 2);
+    let pairs = world.file("pairs.csv.gz", [gzip(first), gzip(second)].concat());
+    world.apply(&pairs, &world.run_dir()).run().exits(0);
+    world.assert_is(&expected);
+}
+
+#[test]
+fn standard_input() {
+    let (world, lines, expected) = world("stdin");
+    let call = world.apply("-".as_ref(), &world.run_dir()).stdin(to_csv(&lines));
+    call.run().exits(0);
+    world.assert_is(&expected);
+}
+
+#[test]
+fn other_names_and_another_delimiter() {
+    let (world, lines, expected) = world("header");
+    let mut csv = "new;x;old account\n".to_owned();
+    for line in &lines {
+        let Line::Pair(from, to) = line else { panic!("only pairs here") };
+        csv += &format!("\"{}\";;\"{}\"\n", to.replace('"', "\"\""), from.replace('"', "\"\""));
+    }
+    let pairs = world.file("pairs.csv", csv);
+    let call = world.apply(&pairs, &world.run_dir());
+    call.with("--from-column", "old account")
+        .with("--to-column", "new")
+        .with("--delimiter", ";")
+        .run()
+        .exits(0);
+    world.assert_is(&expected);
+}
+
+#[test]
+fn white_space_is_stripped_when_asked_to() {
+    let (world, lines, expected) = world("trim");
+    let mut csv = "from,to\n".to_owned();
+    for line in &lines {
+        let Line::Pair(from, to) = line else { panic!("only pairs here") };
+        let quoted = |id: &str| id.replace('"', "\"\"");
+        csv += &format!("\" {}\t\",\"{} \"\n", quoted(from), quoted(to));
+    }
+    let pairs = world.file("pairs.csv", csv);
+    world.apply(&pairs, &world.run_dir()).run().exits(3);
+    world.apply(&pairs, &world.run_dir()).flag("--trim").run().exits(0);
+    world.assert_is(&expected);
+}
+
+#[test]
+fn lines_that_cannot_be_read_are_rejected_and_the_rest_is_merged() {
+    let (world, _, expected) = world("malformed");
+    let csv = b"from,to\n\
+        from,chain\n\
+        only one\n\
+        \n\
+        bad \xff\xfe utf8,to\n\
+        chain,to\n\
+        \"\xc3\xbcn\xc3\xaf,c\xc3\xb6d\xc3\xa9 \"\"q\"\"\",to,more,columns\n";
+    let pairs = world.file("pairs.csv", csv);
+    let run = world.run_dir();
+    world.apply(&pairs, &run).run().exits(3);
+    world.assert_is(&expected);
+    let rejected = rejects(&run);
+    let reasons: Vec<_> =
+        rejected.iter().map(|(line, (reason, _))| (*line, reason.as_str())).collect();
+    assert_eq!(reasons, [(3, "malformed"), (5, "malformed")]);
+    assert_eq!(rejected[&3].1, "only one");
+}

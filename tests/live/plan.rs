@@ -1,0 +1,166 @@
+//! Planning: no connection, no write, every line accounted for.
+
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::data;
+use crate::model::{self, Line, Plan};
+use crate::process::{Call, Finished, read_json, rejects};
+use crate::world::to_csv;
+
+fn folder() -> tempfile::TempDir {
+    tempfile::tempdir().expect("a folder can be made")
+}
+
+fn path(folder: &tempfile::TempDir, name: &str) -> String {
+    folder.path().join(name).to_str().expect("the tests use UTF-8").to_owned()
+}
+
+/// Plans with everything else out of reach.
+fn plan(pairs: &str, run: &str) -> Call {
+    Call::new(&["plan", pairs])
+        .with("--run-dir", run)
+        .environment("TRIBUTARY_HOSTS", "127.0.0.1:1")
+        .environment("TRIBUTARY_BROKERS", "127.0.0.1:1")
+        .flag("--json")
+}
+
+#[track_caller]
+fn assert_counts(finished: &Finished, run: &str, expected: &Plan, lines: &[Line]) {
+    let json = finished.json();
+    let count = |name: &str| {
+        let count = json.pointer(&format!("/plan/{name}")).or(json.get(name));
+        count.and_then(Value::as_u64).unwrap_or_else(|| panic!("no {name} in {json:#}"))
+    };
+    assert_eq!(count("lines"), lines.len() as u64);
+    assert_eq!(count("blank"), expected.blank as u64);
+    assert_eq!(count("duplicates"), expected.duplicates as u64);
+    assert_eq!(count("pairs"), expected.pairs as u64);
+    assert_eq!(count("groups"), expected.groups.len() as u64);
+    let largest = expected.groups.iter().map(|group| group.sources.len()).max();
+    assert_eq!(count("largest_group"), largest.unwrap_or_default() as u64);
+    assert_eq!(rejects(Path::new(run)).len(), expected.rejected.len());
+    for reason in ["malformed", "invalid-id", "self-pair", "ambiguous", "cycle"] {
+        let rejected = expected.rejected.values().filter(|rejected| **rejected == reason).count();
+        let seen = json.pointer(&format!("/plan/rejected/{reason}"));
+        let seen = seen.or_else(|| json.pointer(&format!("/rejected/{reason}")));
+        assert_eq!(seen.and_then(Value::as_u64), Some(rejected as u64), "{reason} in {json:#}");
+    }
+}
+
+#[test]
+fn a_plan_counts_every_line_and_opens_no_connection() {
+    let folder = folder();
+    let lines = data::awkward().lines;
+    let expected = model::resolve(&lines);
+    let pairs = path(&folder, "pairs.csv");
+    std::fs::write(&pairs, to_csv(&lines)).expect("a file can be written");
+    let run = path(&folder, "run");
+    let finished = plan(&pairs, &run).run().exits(3);
+    assert_counts(&finished, &run, &expected, &lines);
+    let (plan, rejects) = (Path::new(&run).join("plan.json"), Path::new(&run).join("rejects.csv"));
+    assert_eq!(finished.json(), read_json(&plan));
+    assert!(rejects.is_file());
+}
+
+#[test]
+fn a_plan_for_people_names_its_numbers() {
+    let folder = folder();
+    let pairs = path(&folder, "pairs.csv");
+    let text = "from,to\na,b\nb,c\nx,c\nx,c\nloop,loop\n";
+    std::fs::write(&pairs, text).expect("a file can be written");
+    let finished = plan(&pairs, &path(&folder, "run")).without("--json").run().exits(3);
+    for word in ["pairs", "groups", "chain", "fan-in", "duplicate", "reject", "self-pair"] {
+        assert!(finished.stdout.to_lowercase().contains(word), "no {word}: {finished}");
+    }
+}
+
+#[test]
+fn rejected_lines_can_be_fed_back() {
+    let folder = folder();
+    let pairs = path(&folder, "pairs.csv");
+    let text = "from,to,note\n\
+        a,b,good\n\
+        \" c\",d,\"space, and a comma\"\n\
+        e,e,self\n\
+        f,g,first\n\
+        f,h,second\n";
+    std::fs::write(&pairs, text).expect("a file can be written");
+    let run = path(&folder, "run");
+    plan(&pairs, &run).run().exits(3);
+    let first = rejects(Path::new(&run));
+    let lines: Vec<_> = first.iter().map(|(line, (reason, _))| (*line, reason.as_str())).collect();
+    let expected = [(3, "invalid-id"), (4, "self-pair"), (5, "ambiguous"), (6, "ambiguous")];
+    assert_eq!(lines, expected);
+    assert_eq!(first[&3].1, "\" c\",d,\"space, and a comma\"");
+
+    // As they are, they are rejected for the same reasons again.
+    let rejected = Path::new(&run).join("rejects.csv").to_str().expect("UTF-8").to_owned();
+    let second = path(&folder, "second");
+    plan(&rejected, &second).run().exits(3);
+    let reasons = |run: &str| -> Vec<String> {
+        rejects(Path::new(run)).into_values().map(|(reason, _)| reason).collect()
+    };
+    assert_eq!(reasons(&second), reasons(&run));
+    // With the white space stripped and one target struck out, what is good now is accepted.
+    let text = std::fs::read_to_string(&rejected).expect("it is there");
+    let repaired: String = text
+        .lines()
+        .filter(|line| !line.starts_with("f,h"))
+        .map(|line| format!("{line}\n"))
+        .collect();
+    let repaired_file = path(&folder, "repaired.csv");
+    std::fs::write(&repaired_file, repaired).expect("a file can be written");
+    let third = path(&folder, "third");
+    let finished = plan(&repaired_file, &third).flag("--trim").run().exits(3);
+    let json = finished.json();
+    let accepted = json.pointer("/plan/pairs").or(json.get("pairs"));
+    assert_eq!(accepted.and_then(Value::as_u64), Some(2), "{finished}");
+    assert_eq!(reasons(&third), ["self-pair"]);
+}
+
+#[test]
+fn a_clean_plan_exits_with_success_and_an_empty_one_too() {
+    let folder = folder();
+    for (name, text, groups) in [("clean", "from,to\na,b\n", 1), ("empty", "from,to\n", 0)] {
+        let pairs = path(&folder, &format!("{name}.csv"));
+        std::fs::write(&pairs, text).expect("a file can be written");
+        let run = path(&folder, name);
+        let finished = plan(&pairs, &run).run().exits(0);
+        let json = finished.json();
+        let seen = json.pointer("/plan/groups").or(json.get("groups")).and_then(Value::as_u64);
+        assert_eq!(seen, Some(groups), "{finished}");
+        assert_eq!(rejects(Path::new(&run)).len(), 0);
+    }
+}
+
+#[test]
+fn random_pairs_are_resolved_as_the_model_does() {
+    let folder = folder();
+    for seed in 0..5 {
+        let mut random = data::Random::new(seed);
+        let mut lines = Vec::new();
+        let accounts = 50 + 1_000 * seed;
+        for _ in 0..3_000 {
+            let (from, to) = (random.below(accounts), random.below(accounts));
+            lines.push(Line::Pair(format!("a{from}"), format!("a{to}")));
+        }
+        let expected = model::resolve(&lines);
+        let pairs = path(&folder, &format!("{seed}.csv"));
+        std::fs::write(&pairs, to_csv(&lines)).expect("a file can be written");
+        let run = path(&folder, &format!("run-{seed}"));
+        let finished = plan(&pairs, &run).run().exits(3);
+        assert_counts(&finished, &run, &expected, &lines);
+        let rejected: Vec<(u64, String)> = rejects(Path::new(&run))
+            .into_iter()
+            .map(|(line, (reason, _))| (line, reason))
+            .collect();
+        let expected: Vec<(u64, String)> = expected
+            .rejected
+            .into_iter()
+            .map(|(at, reason)| (at as u64 + 2, reason.to_owned()))
+            .collect();
+        assert_eq!(rejected, expected, "seed {seed}");
+    }
+}

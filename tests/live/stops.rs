@@ -1,0 +1,214 @@
+//! Runs that end before their plan does: interrupted, limited, stopped by failures; and how they go on.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::data::{self, Data};
+use crate::frames::INVALID;
+use crate::model::{self, Line, Outcome};
+use crate::process::{Finished, read_json};
+use crate::proxy::{Fate, Proxy};
+use crate::world::{World, to_csv};
+
+/// `count` plain pairs, each with something to copy, to raise and to leave.
+fn world(name: &str, count: usize) -> (World, Vec<Line>, Outcome) {
+    let world = World::new(name);
+    let mut data = Data::new(13);
+    for n in 0..count {
+        let (from, to) = (format!("from-{n}."), format!("to-{n}."));
+        for content in ["c1", "c2"] {
+            data.study(&from, content, &format!("b{}", n % 7));
+        }
+        data.study(&to, "c1", &format!("b{}", n % 7));
+        data.pair(&from, &to);
+    }
+    world.load(&data.tables);
+    let expected = model::apply(&data.lines, &data::without_empty_maps(data.tables));
+    assert_eq!(expected.plan.groups.len(), count);
+    (world, data.lines, expected)
+}
+
+struct Groups {
+    planned: u64,
+    done: u64,
+    failed: u64,
+    left: u64,
+}
+
+/// The groups of a report; they must add up.
+#[track_caller]
+fn groups(report: &Value) -> Groups {
+    let count = |name: &str| {
+        let count = report["groups"][name].as_u64();
+        count.unwrap_or_else(|| panic!("no groups.{name} in {report:#}"))
+    };
+    let groups = Groups {
+        planned: count("planned"),
+        done: count("done"),
+        failed: count("failed"),
+        left: count("not_run"),
+    };
+    assert_eq!(groups.planned, groups.done + groups.failed + groups.left, "{report:#}");
+    groups
+}
+
+/// Whatever stopped a run, applying again finishes it.
+#[track_caller]
+fn applying_again_finishes(world: &World, lines: &[Line], expected: &Outcome) {
+    let pairs = world.file("again.csv", to_csv(lines));
+    let finished = world.apply(&pairs, &world.run_dir()).run().exits(0);
+    assert_eq!(groups(&finished.json()).failed, 0);
+    world.assert_tables(&expected.tables);
+}
+
+#[test]
+fn an_interrupt_finishes_the_groups_in_flight_and_reports() {
+    let (world, lines, expected) = world("interrupt", 300);
+    let proxy = Proxy::with(&world.addresses.hosts, |request, _| {
+        if request.writes() { Fate::Delay(Duration::from_millis(20)) } else { Fate::Pass }
+    });
+    let run = world.run_dir();
+    let call = world.apply(&world.file("pairs.csv", to_csv(&lines)), &run);
+    let running = call.with("--hosts", &proxy.hosts).with("--in-flight", "1").start();
+    wait_until("a few groups are done", || proxy.count() > 30);
+    running.interrupt();
+    let finished = running.wait().exits(130);
+
+    let report = read_json(&run.join("report.json"));
+    let groups = groups(&report);
+    assert_eq!(groups.failed, 0, "{finished}");
+    assert!(groups.done > 0 && groups.left > 0, "{finished}");
+    // Each group is either merged or as it was: its sources are empty or untouched.
+    let after = world.dump();
+    let emptied = (0..300)
+        .filter(|n| {
+            let from = format!("from-{n}.");
+            let content = after.content_consumption.keys().filter(|key| key.0 == from).count();
+            let courses = after.user_courses.keys().filter(|key| key.1 == from).count();
+            assert!([(0, 0), (2, 1)].contains(&(content, courses)), "{from} is half merged");
+            content == 0
+        })
+        .count();
+    assert_eq!(emptied as u64, groups.done, "{finished}");
+    applying_again_finishes(&world, &lines, &expected);
+    // What was announced before the interrupt is not announced again, and the rest is.
+    let announced = world.events().into_keys().collect::<Vec<_>>();
+    assert_eq!(announced, expected.events.into_keys().collect::<Vec<_>>());
+}
+
+#[test]
+fn a_second_interrupt_stops_at_once() {
+    let (world, lines, expected) = world("interrupt_twice", 20);
+    // A group in flight never ends: its writes are answered after the test.
+    let proxy = Proxy::with(&world.addresses.hosts, |request, _| {
+        if request.writes() { Fate::Delay(Duration::from_secs(600)) } else { Fate::Pass }
+    });
+    let pairs = world.file("pairs.csv", to_csv(&lines));
+    let call = world.apply(&pairs, &world.run_dir()).with("--hosts", &proxy.hosts);
+    let mut running = call.start();
+    wait_until("a group is in flight", || proxy.seen().iter().any(|seen| seen.fate != Fate::Pass));
+    running.interrupt();
+    // Signals of the same kind merge while one is pending, so it is sent until it is heeded.
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !running.has_ended() {
+        assert!(Instant::now() < deadline, "interrupts are not heeded");
+        std::thread::sleep(Duration::from_millis(200));
+        running.interrupt();
+    }
+    running.wait().exits(130);
+    drop(proxy);
+    applying_again_finishes(&world, &lines, &expected);
+}
+
+fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !condition() {
+        assert!(Instant::now() < deadline, "waited in vain until {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[test]
+fn a_canary_merges_only_the_first_groups() {
+    let (world, lines, expected) = world("limit", 30);
+    let pairs = world.file("pairs.csv", to_csv(&lines));
+    let finished = world.apply(&pairs, &world.run_dir()).with("--limit", "7").run().exits(0);
+    let groups = groups(&finished.json());
+    assert_eq!((groups.done, groups.left), (7, 23));
+    let untouched = (0..30)
+        .filter(|n| {
+            let key = (format!("b{}", n % 7), format!("from-{n}."));
+            world.dump().user_courses.contains_key(&key)
+        })
+        .count();
+    assert_eq!(untouched, 23);
+    applying_again_finishes(&world, &lines, &expected);
+}
+
+/// The writes of every third account are refused for good.
+fn refuse_a_third(world: &World) -> Proxy {
+    Proxy::with(&world.addresses.hosts, |request, _| {
+        let refused =
+            |n: &usize| request.binds(&format!("from-{n}.")) || request.binds(&format!("to-{n}."));
+        if request.writes() && (0..30).step_by(3).any(|n| refused(&n)) {
+            Fate::Refuse(INVALID)
+        } else {
+            Fate::Pass
+        }
+    })
+}
+
+/// The pairs that failures.csv lists.
+fn failures(run: &Path) -> Vec<(String, String)> {
+    let mut reader = csv::Reader::from_path(run.join("failures.csv")).expect("there is one");
+    let header: Vec<_> = reader.headers().expect("it has a header").iter().collect();
+    assert_eq!(header[..2], ["from", "to"]);
+    assert!(header.contains(&"reason"));
+    let mut pairs: Vec<_> = reader
+        .records()
+        .map(|record| record.expect("every record has all columns"))
+        .map(|record| (record[0].to_owned(), record[1].to_owned()))
+        .collect();
+    pairs.sort();
+    pairs
+}
+
+#[test]
+fn failed_groups_are_listed_and_can_be_fed_back() {
+    let (world, lines, expected) = world("failures", 30);
+    let proxy = refuse_a_third(&world);
+    let run = world.run_dir();
+    let call = world.apply(&world.file("pairs.csv", to_csv(&lines)), &run);
+    let finished = call.with("--hosts", &proxy.hosts).run().exits(3);
+    let counted = groups(&finished.json());
+    assert_eq!((counted.done, counted.failed, counted.left), (20, 10, 0), "{finished}");
+    let mut refused: Vec<_> =
+        (0..30).step_by(3).map(|n| (format!("from-{n}."), format!("to-{n}."))).collect();
+    refused.sort();
+    assert_eq!(failures(&run), refused);
+    let (_, file) = (run.join("failures.csv"), std::fs::read_to_string(run.join("failures.csv")));
+    assert!(file.expect("it was just read").contains("a fault that the test asked for"));
+
+    let again = world.apply(&run.join("failures.csv"), &world.run_dir()).run().exits(0);
+    assert_eq!(groups(&again.json()).done, 10);
+    world.assert_is(&expected);
+}
+
+#[test]
+fn too_many_failures_stop_the_run() {
+    for (limit, stops) in [("3", true), ("10%", true), ("10", false), ("50%", false)] {
+        let (world, lines, expected) = world("max_errors", 30);
+        let proxy = refuse_a_third(&world);
+        let pairs = world.file("pairs.csv", to_csv(&lines));
+        let call = world.apply(&pairs, &world.run_dir()).with("--hosts", &proxy.hosts);
+        let run = call.with("--max-errors", limit).with("--in-flight", "1").start();
+        let finished: Finished = run.wait().exits(if stops { 1 } else { 3 });
+        let groups = groups(&finished.json());
+        assert_eq!(groups.failed, if stops { 4 } else { 10 }, "{finished}");
+        assert_eq!(groups.left > 0, stops, "{finished}");
+        drop(proxy);
+        applying_again_finishes(&world, &lines, &expected);
+    }
+}

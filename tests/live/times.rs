@@ -1,0 +1,197 @@
+//! As of T: what the run writes is as if it had happened at one instant.
+
+use std::collections::BTreeSet;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use serde_json::{Value, json};
+
+use crate::data::{Data, columns};
+use crate::model::{self, Outcome, Tables};
+use crate::tables::{Kind, TABLES};
+use crate::world::{World, to_csv};
+
+fn now_us() -> i64 {
+    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).expect("it is after 1970");
+    since_epoch.as_micros() as i64
+}
+
+/// One pair whose rows are copied, one key being held by both. Gives the moments around the run.
+fn merged(world: &World) -> (Tables, Outcome, std::ops::Range<i64>) {
+    let mut data = Data::new(9);
+    data.consume(
+        ["from", "c1", "b1", "k"],
+        columns([("grade", json!("A")), ("status", json!(2)), ("viewcount", json!(3))]),
+    );
+    data.consume(["from", "c2", "b1", "k"], columns([("status", json!(2))]));
+    data.consume(["to", "c2", "b1", "k"], columns([("status", json!(1)), ("grade", json!("own"))]));
+    let map = json!({"x": 1, "y": 2});
+    data.enrol("b1", "from", columns([("progress", json!(5)), ("contentstatus", map)]));
+    data.pair("from", "to");
+    world.load(&data.tables);
+    let expected = model::apply(&data.lines, &data.tables);
+    let pairs = world.file("pairs.csv", to_csv(&data.lines));
+    let start = now_us();
+    world.apply(&pairs, &world.run_dir()).run().exits(0);
+    let during = start - 50_000..now_us();
+    world.assert_is(&expected);
+    (data.tables, expected, during)
+}
+
+/// The write times of all cells of a row, by column; a map has one per entry.
+fn write_times(world: &World, table: usize, user: &str, rest: &str) -> Vec<(&'static str, i64)> {
+    let table = &TABLES[table];
+    let names: Vec<_> = table.values().iter().map(|(name, _)| *name).collect();
+    let select: Vec<_> = names.iter().map(|name| format!("WRITETIME({name})")).collect();
+    let query = format!(
+        "SELECT {} FROM {} WHERE userid = '{user}' AND {rest}",
+        select.join(", "),
+        table.name
+    );
+    let rows = world.rows(&query);
+    assert_eq!(rows.len(), 1, "{query}");
+    let mut times = Vec::new();
+    for (name, cell) in names.into_iter().zip(rows.into_iter().flatten()) {
+        match cell {
+            None => {}
+            Some(Value::Array(cells)) => {
+                times.extend(cells.iter().map(|cell| (name, cell.as_i64().expect("a write time"))));
+            }
+            Some(cell) => times.push((name, cell.as_i64().expect("a write time"))),
+        }
+    }
+    times
+}
+
+#[test]
+fn every_cell_of_a_group_carries_one_moment_within_the_run() {
+    let world = World::new("one_moment");
+    let (_, _, during) = merged(&world);
+    let copied =
+        write_times(&world, 1, "to", "contentid = 'c1' AND batchid = 'b1' AND courseid = 'k'");
+    let enrolled = write_times(&world, 0, "to", "batchid = 'b1'");
+    let kept =
+        write_times(&world, 1, "to", "contentid = 'c2' AND batchid = 'b1' AND courseid = 'k'");
+    assert_eq!((copied.len(), enrolled.len(), kept.len()), (3, 3, 2));
+
+    let (status, own): (Vec<_>, Vec<_>) = kept.into_iter().partition(|(name, _)| *name == "status");
+    let moments: BTreeSet<i64> =
+        copied.iter().chain(&enrolled).chain(&status).map(|(_, time)| *time).collect();
+    let t = *moments.first().expect("cells were written");
+    assert_eq!(moments.len(), 1, "{copied:?} {enrolled:?} {status:?}");
+    assert!(during.contains(&t), "{t} is not within {during:?}");
+    assert!(own[0].1 < t, "a cell that the survivor keeps was written again: {own:?}");
+}
+
+/// A column that is null at the source must not become a tombstone: an older value that arrives
+/// late would be lost.
+#[test]
+fn a_null_column_is_not_written() {
+    let world = World::new("no_tombstone");
+    let (_, mut expected, during) = merged(&world);
+    let older = during.start - 60_000_000;
+    let of_content =
+        "WHERE userid = 'to' AND contentid = 'c1' AND batchid = 'b1' AND courseid = 'k'";
+    for (name, value) in [("result", "'late'"), ("progress", "7")] {
+        world.cql(&format!(
+            "UPDATE content_consumption USING TIMESTAMP {older} SET {name} = {value} {of_content}"
+        ));
+    }
+    let of_course = "WHERE userid = 'to' AND batchid = 'b1'";
+    for (name, value) in [("delta", "'late'"), ("contentstatus['z']", "9")] {
+        world.cql(&format!(
+            "UPDATE user_courses USING TIMESTAMP {older} SET {name} = {value} {of_course}"
+        ));
+    }
+    let key = ("to".into(), "c1".into(), "b1".into(), "k".into());
+    let row = expected.tables.content_consumption.get_mut(&key).expect("it was copied");
+    row.extend(columns([("result", json!("late")), ("progress", json!(7))]));
+    let key = ("b1".into(), "to".into());
+    let row = expected.tables.user_courses.get_mut(&key).expect("it was copied");
+    row.insert("delta".into(), json!("late"));
+    // A map is written as a whole, so its older entries go; what matters is that it says so alone.
+    let seen = world.dump();
+    let mut map = seen.user_courses[&("b1".into(), "to".into())]["contentstatus"].clone();
+    map.as_object_mut().expect("a map").remove("z");
+    assert_eq!(map, json!({"x": 1, "y": 2}));
+    row.insert(
+        "contentstatus".into(),
+        seen.user_courses[&("b1".into(), "to".into())]["contentstatus"].clone(),
+    );
+    world.assert_tables(&expected.tables);
+}
+
+#[test]
+fn a_later_write_of_the_application_stays() {
+    let world = World::new("later_write");
+    let (_, mut expected, _) = merged(&world);
+    world.cql(
+        "UPDATE content_consumption SET status = 0, result = 'new' \
+         WHERE userid = 'to' AND contentid = 'c2' AND batchid = 'b1' AND courseid = 'k'",
+    );
+    let key = ("to".into(), "c2".into(), "b1".into(), "k".into());
+    let row = expected.tables.content_consumption.get_mut(&key).expect("it is kept");
+    row.extend(columns([("status", json!(0)), ("result", json!("new"))]));
+    world.assert_tables(&expected.tables);
+}
+
+/// A write to a source that was stamped before T and arrives after the run stays deleted; one that
+/// was stamped after it survives.
+#[test]
+fn a_deleted_source_hides_what_is_older_and_nothing_newer() {
+    let world = World::new("deleted");
+    let (before, mut expected, during) = merged(&world);
+    let t = write_times(&world, 0, "to", "batchid = 'b1'")[0].1;
+    let older = during.start - 60_000_000;
+    assert!(older < t && before != expected.tables);
+    let write = |time: i64, content: &str| {
+        world.cql(&format!(
+            "INSERT INTO content_consumption (userid, contentid, batchid, courseid, grade) \
+             VALUES ('from', '{content}', 'b1', 'k', 'late') USING TIMESTAMP {time}"
+        ));
+        world.cql(&format!(
+            "UPDATE user_courses USING TIMESTAMP {time} SET grade = 'late' \
+             WHERE batchid = 'b1' AND userid = 'from'"
+        ));
+    };
+    write(older, "c1");
+    write(t, "c1"); // at the very same moment the delete wins
+    world.assert_tables(&expected.tables);
+
+    write(t + 1, "c9");
+    let late = columns([("grade", json!("late"))]);
+    let key = ("from".into(), "c9".into(), "b1".into(), "k".into());
+    expected.tables.content_consumption.insert(key, late.clone());
+    expected.tables.user_courses.insert(("b1".into(), "from".into()), late);
+    world.assert_tables(&expected.tables);
+}
+
+/// A cell of the survivor that is dated later than T wins over the higher status of a source.
+#[test]
+fn a_cell_of_the_survivor_from_the_future_is_not_overwritten() {
+    let world = World::new("future");
+    let mut data = Data::new(9);
+    data.consume(["from", "c", "b", "k"], columns([("status", json!(2))]));
+    data.consume(["to", "c", "b", "k"], columns([("grade", json!("own"))]));
+    data.pair("from", "to");
+    world.load(&data.tables);
+    world.cql(&format!(
+        "UPDATE content_consumption USING TIMESTAMP {} SET status = 1 \
+         WHERE userid = 'to' AND contentid = 'c' AND batchid = 'b' AND courseid = 'k'",
+        now_us() + 600_000_000
+    ));
+    let pairs = world.file("pairs.csv", to_csv(&data.lines));
+    world.apply(&pairs, &world.run_dir()).run().exits(0);
+    let seen = world.dump().content_consumption;
+    let own = columns([("status", json!(1)), ("grade", json!("own"))]);
+    let key = ("to".into(), "c".into(), "b".into(), "k".into());
+    assert_eq!(seen, [(key, own)].into());
+}
+
+/// Maps are among the columns whose every cell is checked above.
+#[test]
+fn the_tables_of_the_tests_have_every_kind_of_column() {
+    let kinds = [Kind::Text, Kind::Int, Kind::Boolean, Kind::Timestamp, Kind::IntMap];
+    for kind in kinds {
+        assert!(TABLES.iter().flat_map(|table| table.columns).any(|(_, of)| *of == kind));
+    }
+}
