@@ -1,3 +1,6 @@
 //! placeholder, written last
 pub mod account;
+pub mod merge;
 pub mod plan;
+pub mod spec;
+pub mod storage;
