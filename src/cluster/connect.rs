@@ -127,7 +127,8 @@ impl Cluster {
                     message,
                 };
                 let rows = answer.into_rows_result().map_err(|e| unreadable(e.to_string()))?;
-                let (clock,) = rows.single_row::<(i64,)>().map_err(|e| unreadable(e.to_string()))?;
+                let (clock,) =
+                    rows.single_row::<(i64,)>().map_err(|e| unreadable(e.to_string()))?;
                 Ok(Some(clock))
             }
             Err(error) => {

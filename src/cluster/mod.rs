@@ -54,7 +54,10 @@ pub enum ClusterError {
         message: String,
     },
     /// The keyspace does not exist.
-    #[error("there is no keyspace {keyspace}; check --keyspace. The cluster has: {}", known_list(known))]
+    #[error(
+        "there is no keyspace {keyspace}; check --keyspace. The cluster has: {}",
+        known_list(known)
+    )]
     MissingKeyspace {
         /// The keyspace.
         keyspace: String,
@@ -62,7 +65,10 @@ pub enum ClusterError {
         known: Vec<String>,
     },
     /// The named datacenter does not exist.
-    #[error("there is no datacenter {named}; check --local-dc. The cluster has: {}", known_list(known))]
+    #[error(
+        "there is no datacenter {named}; check --local-dc. The cluster has: {}",
+        known_list(known)
+    )]
     UnknownDatacenter {
         /// The name.
         named: String,

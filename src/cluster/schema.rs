@@ -1,8 +1,8 @@
 //! What the cluster says of a keyspace, read from `system_schema`.
 
 use scylla::client::session::Session;
-use scylla::serialize::row::SerializeRow;
 use scylla::deserialize::row::DeserializeRow;
+use scylla::serialize::row::SerializeRow;
 
 use crate::spec::schema::{ColumnKind, ColumnSchema, Direction, Schema, TableSchema};
 

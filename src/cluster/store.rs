@@ -79,8 +79,7 @@ impl Reader for ReadStore {
             let key = String::from_utf8_lossy(partition);
             format!("reading {} accounts in {} '{key}'", accounts.len(), self.name(table))
         };
-        let values =
-            Values(vec![Value::Raw(partition.clone()), values::account_list(accounts)]);
+        let values = Values(vec![Value::Raw(partition.clone()), values::account_list(accounts)]);
         let result = self
             .session
             .execute_unpaged(&self.reads[table].full, &values)

@@ -62,9 +62,7 @@ impl SerializeRow for Values {
 pub(super) fn of_mutation(mutation: &Mutation, reads: &Reads) -> Values {
     let t = Value::BigInt(mutation.t);
     Values(match &mutation.change {
-        Change::Insert { row } => {
-            row.cells.iter().cloned().map(Value::from).chain([t]).collect()
-        }
+        Change::Insert { row } => row.cells.iter().cloned().map(Value::from).chain([t]).collect(),
         Change::Update { key, set } => {
             let mut values = vec![t];
             values.extend(reads.policy_columns.iter().map(|column| {

@@ -17,9 +17,7 @@ pub fn cut(mutations: Vec<Mutation>, inseparable: usize) -> Vec<Batch> {
     for (position, mutation) in mutations.into_iter().enumerate() {
         let more_bytes = mutation.size_bytes();
         match batches.last_mut() {
-            Some(batch)
-                if position < inseparable || size_bytes + more_bytes <= BATCH_BYTES =>
-            {
+            Some(batch) if position < inseparable || size_bytes + more_bytes <= BATCH_BYTES => {
                 size_bytes += more_bytes;
                 batch.mutations.push(mutation);
             }

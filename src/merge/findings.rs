@@ -15,8 +15,8 @@ use crate::spec::Spec;
 pub struct Findings {
     /// One entry per table that is found through another.
     leads: Vec<Lead>,
-    /// Rows per source, in merge order, over all tables that are found by partition.
-    source_rows: Vec<u64>,
+    /// Per source, in merge order: the tables found by partition in which it owns rows.
+    owned: Vec<Vec<TableIndex>>,
 }
 
 /// What leads to one table.
@@ -63,15 +63,9 @@ impl Findings {
         let leads = spec.clustering_tables().map(|(table, _, through, column)| {
             let event = spec.event.iter().filter(|event| event.table == table);
             let minima = event.flat_map(|event| event.columns.iter().filter_map(|c| c.else_min));
-            Lead {
-                table,
-                through,
-                column,
-                minima: minima.collect(),
-                partitions: HashMap::new(),
-            }
+            Lead { table, through, column, minima: minima.collect(), partitions: HashMap::new() }
         });
-        Self { leads: leads.collect(), source_rows: vec![0; sources] }
+        Self { leads: leads.collect(), owned: vec![Vec::new(); sources] }
     }
 
     /// Notes where a row (any one of its key's rows) leads, and the smallest values of the columns that
@@ -111,13 +105,23 @@ impl Findings {
         }
     }
 
-    pub(super) fn count_source_row(&mut self, source: usize) {
-        self.source_rows[source] += 1;
+    /// Notes that a source owns a row of a table.
+    pub(super) fn mark_owner(&mut self, table: TableIndex, source: usize) {
+        let owned = &mut self.owned[source];
+        if !owned.contains(&table) {
+            owned.push(table);
+        }
     }
 
-    /// The sources that own rows, by position.
-    pub fn owners(&self) -> impl Iterator<Item = usize> {
-        self.source_rows.iter().enumerate().filter(|(_, rows)| **rows > 0).map(|(source, _)| source)
+    /// The sources, by position, that own rows of a table.
+    pub fn owners(&self, table: TableIndex) -> impl Iterator<Item = usize> {
+        let owners = self.owned.iter().enumerate();
+        owners.filter(move |(_, owned)| owned.contains(&table)).map(|(source, _)| source)
+    }
+
+    /// How many sources own any row.
+    pub fn sources_with_rows(&self) -> usize {
+        self.owned.iter().filter(|owned| !owned.is_empty()).count()
     }
 
     /// The partitions of `table` that rows of sources lead to, in a fixed order.
@@ -155,7 +159,8 @@ impl Findings {
             .filter_map(|(key, partition)| {
                 let mut quoted = partition.quoted.clone()?;
                 let mut minima = partition.minima.iter();
-                for (cell, column) in quoted.iter_mut().zip(spec.event.iter().flat_map(|e| &e.columns))
+                for (cell, column) in
+                    quoted.iter_mut().zip(spec.event.iter().flat_map(|e| &e.columns))
                 {
                     let minimum = column.else_min.and_then(|_| minima.next());
                     if cell.is_none() {

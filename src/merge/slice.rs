@@ -45,7 +45,7 @@ impl Slice {
         let trail = seen.map(|row| findings.trail(index, row, !matched.sources.is_empty()));
         let mut fold = Fold::new(table, matched.target);
         for (source, row) in matched.sources {
-            findings.count_source_row(source);
+            findings.mark_owner(index, source);
             self.tally.count(fold.add(row));
         }
         if let Some(change) = fold.finish(survivor) {

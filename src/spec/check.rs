@@ -200,7 +200,8 @@ fn key_shape(raw: &RawTable, live: &TableSchema) -> Result<(), String> {
                 partition.join(", ")
             ));
         }
-        RawFind::Clustering { .. } if partition.len() == 1 && clustering_names == [&raw.account] => {}
+        RawFind::Clustering { .. }
+            if partition.len() == 1 && clustering_names == [&raw.account] => {}
         RawFind::Clustering { .. } => {
             return Err(format!(
                 "partitions_from needs the primary key to be (one column, {}), but it is (({}), {})",
@@ -234,20 +235,19 @@ fn find_through(
     tables: &[Table],
 ) -> Result<Find, SpecError> {
     let problem = |problem: String| SpecError::Table { table: table.name.clone(), problem };
-    let (index, through) = tables
-        .iter()
-        .enumerate()
-        .find(|(_, other)| other.name == path.table)
-        .ok_or_else(|| {
+    let (index, through) =
+        tables.iter().enumerate().find(|(_, other)| other.name == path.table).ok_or_else(|| {
             problem(format!("partitions_from names {path}, but there is no [[table]] of that name"))
         })?;
     // Clustering tables are still marked `Partition` here; the shape of the key tells them apart.
     if through.account != 0 {
-        return Err(problem(format!("partitions_from names {path}, which is not found by partition")));
+        return Err(problem(format!(
+            "partitions_from names {path}, which is not found by partition"
+        )));
     }
-    let column = through
-        .position(&path.column)
-        .ok_or_else(|| problem(format!("partitions_from names {path}, but there is no such column")))?;
+    let column = through.position(&path.column).ok_or_else(|| {
+        problem(format!("partitions_from names {path}, but there is no such column"))
+    })?;
     if column >= through.key_len {
         return Err(problem(format!(
             "partitions_from names {path}, which is not a key column: a null would lead nowhere"

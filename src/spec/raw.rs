@@ -53,7 +53,10 @@ fn yes() -> bool {
 
 /// How the rows of an account are found.
 #[derive(Clone, Debug, Deserialize)]
-#[serde(untagged, expecting = "find is either \"partition\" or { partitions_from = \"table.column\" }")]
+#[serde(
+    untagged,
+    expecting = "find is either \"partition\" or { partitions_from = \"table.column\" }"
+)]
 pub enum RawFind {
     /// `"partition"`: the account is the whole partition key.
     Partition(PartitionWord),
@@ -104,7 +107,10 @@ impl fmt::Display for ColumnPath {
 
 /// What happens when both accounts hold the same key.
 #[derive(Clone, Debug, Deserialize)]
-#[serde(untagged, expecting = "on_conflict is either \"keep-target\" or a table of column = \"policy\"")]
+#[serde(
+    untagged,
+    expecting = "on_conflict is either \"keep-target\" or a table of column = \"policy\""
+)]
 pub enum RawConflict {
     /// `"keep-target"`: the survivor's row is left untouched.
     Whole(String),

@@ -97,11 +97,10 @@ impl MemoryStorage {
     fn apply(&self, table: TableIndex, t: TimestampUs, change: &Change) {
         let shape = &self.spec.tables[table];
         let mut tables = self.tables();
-        let partition = |key: &Bytes| -> Bytes { key.clone() };
         match change {
             Change::Insert { row } => {
                 let key = row.cells[0].clone().unwrap_or_default();
-                let stored = tables[table].entry(partition(&key)).or_default().row(shape, row);
+                let stored = tables[table].entry(key).or_default().row(shape, row);
                 stored.marker = stored.marker.max(Some(t));
                 for (column, cell) in row.cells.iter().enumerate().skip(shape.key_len) {
                     if let Some(value) = cell {
@@ -111,18 +110,18 @@ impl MemoryStorage {
             }
             Change::Update { key, set } => {
                 let row = Row { cells: key.iter().cloned().map(Some).collect() };
-                let stored = tables[table].entry(partition(&key[0])).or_default().row(shape, &row);
+                let stored = tables[table].entry(key[0].clone()).or_default().row(shape, &row);
                 for (column, value) in set {
                     stored.set(*column, value, t);
                 }
             }
             Change::DeleteRow { key } => {
                 let row = Row { cells: key.iter().cloned().map(Some).collect() };
-                let stored = tables[table].entry(partition(&key[0])).or_default().row(shape, &row);
+                let stored = tables[table].entry(key[0].clone()).or_default().row(shape, &row);
                 stored.deleted_at = stored.deleted_at.max(Some(t));
             }
             Change::DeletePartition { key } => {
-                let stored = tables[table].entry(partition(key)).or_default();
+                let stored = tables[table].entry(key.clone()).or_default();
                 stored.deleted_at = stored.deleted_at.max(Some(t));
             }
         }
