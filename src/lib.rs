@@ -1,3 +1,4 @@
 //! placeholder, written last
 pub mod account;
+pub mod pairs;
 pub mod plan;
