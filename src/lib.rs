@@ -6,6 +6,7 @@ pub mod latency;
 pub mod merge;
 pub mod pace;
 pub mod pipeline;
+pub mod pairs;
 pub mod plan;
 pub mod spec;
 pub mod storage;
