@@ -1,3 +1,4 @@
 //! placeholder, written last
 pub mod account;
+pub mod latency;
 pub mod plan;
