@@ -2,5 +2,7 @@
 pub mod account;
 pub mod events;
 pub mod latency;
+pub mod moment;
 pub mod plan;
+pub mod run;
 pub mod secret;
