@@ -261,5 +261,7 @@ pub enum Outcome {
     Failed {
         /// What failed, in one line.
         reason: String,
+        /// Whether every other group would fail as well, so that going on is pointless.
+        fatal: bool,
     },
 }

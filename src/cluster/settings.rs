@@ -1,38 +1,99 @@
 //! How a cluster is reached.
-use scylla::statement::Consistency as S;
-/// x
+
+use std::fmt;
+use std::str::FromStr;
+
+use scylla::statement::Consistency as Level;
+use serde::Serialize;
+
+use crate::secret::Secret;
+
+/// What [`Cluster::connect`](super::Cluster::connect) needs.
 #[derive(Clone, Debug)]
 pub struct ClusterSettings {
-    /// x
+    /// The contact points, `host:port`.
     pub hosts: Vec<String>,
-    /// x
+    /// The keyspace that holds the tables.
     pub keyspace: String,
-    /// x
+    /// The datacenter whose nodes are asked; needed where there are several.
     pub local_dc: Option<String>,
-    /// x
+    /// The user to log in as.
     pub username: Option<String>,
-    /// x
+    /// That user's password.
     pub password: Option<Secret>,
-    /// x
+    /// The consistency level of every read and write of a run.
     pub consistency: Consistency,
 }
-/// x
-#[derive(Clone, Debug)]
-pub struct Secret(String);
-impl Secret {
-    /// x
-    pub fn expose(&self) -> &str {
-        &self.0
+
+/// How many replicas acknowledge a read or write.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum Consistency {
+    /// One of any datacenter.
+    One,
+    /// One of the local datacenter.
+    LocalOne,
+    /// Two of any datacenter.
+    Two,
+    /// Three of any datacenter.
+    Three,
+    /// A majority of all datacenters together.
+    Quorum,
+    /// A majority of the local datacenter.
+    #[default]
+    LocalQuorum,
+    /// A majority of each datacenter.
+    EachQuorum,
+    /// All.
+    All,
+}
+
+impl Consistency {
+    /// Every level with its CQL name.
+    pub const NAMES: [(&'static str, Self); 8] = [
+        ("ONE", Self::One),
+        ("LOCAL_ONE", Self::LocalOne),
+        ("TWO", Self::Two),
+        ("THREE", Self::Three),
+        ("QUORUM", Self::Quorum),
+        ("LOCAL_QUORUM", Self::LocalQuorum),
+        ("EACH_QUORUM", Self::EachQuorum),
+        ("ALL", Self::All),
+    ];
+}
+
+impl fmt::Display for Consistency {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = Self::NAMES.iter().find(|(_, level)| level == self).map_or("", |(name, _)| name);
+        f.write_str(name)
     }
 }
-/// x
-#[derive(Clone, Copy, Debug)]
-pub enum Consistency {
-    /// x
-    LocalQuorum,
+
+impl FromStr for Consistency {
+    type Err = String;
+
+    fn from_str(word: &str) -> Result<Self, String> {
+        let upper = word.to_ascii_uppercase().replace('-', "_");
+        Self::NAMES.iter().find(|(name, _)| *name == upper).map(|(_, level)| *level).ok_or_else(
+            || {
+                let names: Vec<_> = Self::NAMES.iter().map(|(name, _)| *name).collect();
+                format!("'{word}' is not a consistency level: use one of {}", names.join(", "))
+            },
+        )
+    }
 }
-impl From<Consistency> for S {
-    fn from(_: Consistency) -> S {
-        S::LocalQuorum
+
+impl From<Consistency> for Level {
+    fn from(level: Consistency) -> Self {
+        match level {
+            Consistency::One => Self::One,
+            Consistency::LocalOne => Self::LocalOne,
+            Consistency::Two => Self::Two,
+            Consistency::Three => Self::Three,
+            Consistency::Quorum => Self::Quorum,
+            Consistency::LocalQuorum => Self::LocalQuorum,
+            Consistency::EachQuorum => Self::EachQuorum,
+            Consistency::All => Self::All,
+        }
     }
 }

@@ -263,13 +263,7 @@ impl<'a, S: Writer> Work<'a, S> {
             .iter()
             .map(|announced| merge::event(event, &self.group.survivor, announced))
             .collect();
-        if !events.is_empty() && self.context.outlet.is_open() {
-            let count = events.len() as u64;
-            let began = std::time::Instant::now();
-            self.context.outlet.deliver(events).await?;
-            self.context.recorder.record(self.context.lanes.events(), began.elapsed());
-            self.tally.events += count;
-        }
+        self.tally.events += self.context.outlet.deliver(events).await?;
         Ok(())
     }
 

@@ -43,7 +43,7 @@ pub struct Context<S> {
     pub storage: S,
     /// Where events go.
     pub outlet: Outlet,
-    /// Where latencies go.
+    /// Where latencies go; it has the lanes of [`Lanes`].
     pub recorder: Arc<Recorder>,
     /// The lanes of `recorder`.
     pub lanes: Lanes,
@@ -64,14 +64,14 @@ impl<S> Context<S> {
         spec: Arc<Spec>,
         storage: S,
         outlet: Outlet,
+        recorder: Arc<Recorder>,
         pace: Arc<Pace>,
         as_of: AsOf,
         retry: Retry,
     ) -> Self {
-        let lanes = Lanes::new(&spec);
         Self {
-            recorder: Arc::new(Recorder::new(lanes.names().to_vec())),
-            lanes,
+            lanes: Lanes::new(&spec),
+            recorder,
             row_sizes: RowSizes::new(spec.tables.len()),
             large_groups: Semaphore::new(LARGE_GROUPS),
             retries: AtomicU64::new(0),

@@ -14,7 +14,7 @@ use crate::pace::Permit;
 use crate::plan::Plan;
 use crate::storage::Writer;
 
-use super::{Context, merge_group};
+use super::{Context, GroupError, merge_group};
 
 /// When a run ends before its plan does.
 #[derive(Clone, Copy, Debug)]
@@ -61,6 +61,8 @@ pub enum Ended {
     Interrupted,
     /// Too many groups failed.
     TooManyErrors,
+    /// Something failed that every other group needs as well.
+    Hopeless,
 }
 
 /// What a run did.
@@ -112,12 +114,17 @@ pub async fn run<S: Writer>(
                 let (ran, ended) = which(joined, &mut ran);
                 match ended {
                     Outcome::Done(tally) => outcome.add_done(ran, &tally, progress),
-                    Outcome::Failed { reason } => {
+                    Outcome::Failed { reason, fatal } => {
                         outcome.add_failed(ran, progress);
+                        if fatal {
+                            outcome.ended = Ended::Hopeless;
+                        }
                         on_failure(&plan.group(ran.index), &reason)?;
                     }
                 }
-                if limits.errors.is_exceeded(outcome.failed, total as u64) {
+                if outcome.ended == Ended::Finished
+                    && limits.errors.is_exceeded(outcome.failed, total as u64)
+                {
                     outcome.ended = Ended::TooManyErrors;
                 }
             }
@@ -146,7 +153,10 @@ async fn run_group<S: Writer>(context: Arc<Context<S>>, group: Group, permit: Pe
             context.pace.succeeded();
             Outcome::Done(tally)
         }
-        Err(error) => Outcome::Failed { reason: error.to_string() },
+        Err(error) => Outcome::Failed {
+            fatal: matches!(&error, GroupError::Events(error) if error.is_fatal()),
+            reason: error.to_string(),
+        },
     }
 }
 
@@ -161,7 +171,7 @@ struct Ran {
 fn which(joined: Result<(Id, Outcome), JoinError>, ran: &mut HashMap<Id, Ran>) -> (Ran, Outcome) {
     let (id, outcome) = joined.unwrap_or_else(|error| {
         let reason = format!("internal error, please report it: {error}");
-        (error.id(), Outcome::Failed { reason })
+        (error.id(), Outcome::Failed { reason, fatal: false })
     });
     (ran.remove(&id).unwrap_or_default(), outcome)
 }

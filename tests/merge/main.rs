@@ -1,6 +1,8 @@
 //! The core and the pipeline, held against a plain sequential model: random worlds, random page
 //! boundaries, faults at every request.
 
+#![allow(unreachable_pub)]
+
 mod model;
 mod world;
 
@@ -11,9 +13,10 @@ use std::time::Duration;
 use proptest::prelude::*;
 use tributary::account::{Batch, Change, Event, Group, Tally};
 use tributary::events::Outlet;
+use tributary::latency::Recorder;
 use tributary::merge::{Findings, Join, Slice, SliceContext};
 use tributary::pace::Pace;
-use tributary::pipeline::{AsOf, Context, GroupError, Retry, merge_group};
+use tributary::pipeline::{AsOf, Context, GroupError, Lanes, Retry, merge_group};
 use tributary::storage::memory::{FaultKind, MemoryStorage, Request};
 
 use model::World;
@@ -29,7 +32,9 @@ fn context(storage: MemoryStorage, t: i64) -> Context<MemoryStorage> {
         longest_pause: Duration::ZERO,
     };
     let as_of = AsOf::new(t, Duration::ZERO);
-    Context::new(spec(), storage, Outlet::Memory(Mutex::default()), Pace::new(8), as_of, retry)
+    let recorder = Arc::new(Recorder::new(Lanes::new(&spec()).names().to_vec()));
+    let outlet = Outlet::Memory(Mutex::default());
+    Context::new(spec(), storage, outlet, recorder, Pace::new(8), as_of, retry)
 }
 
 fn run(context: &Context<MemoryStorage>, group: &Group) -> (Result<Tally, GroupError>, Vec<Event>) {
@@ -47,7 +52,7 @@ fn check_tally(tally: &Tally) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(400))]
+    #![proptest_config(ProptestConfig::with_cases(200))]
 
     #[test]
     fn a_merge_does_what_the_seven_steps_say((world, to, sources) in world_and_group()) {
