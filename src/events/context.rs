@@ -1,0 +1,256 @@
+//! What librdkafka tells us from its own thread: deliveries, errors and log lines.
+//!
+//! Deliveries settle the [`Ticket`] of the call that sent them. Errors are remembered, because a
+//! client that retries for ever reports its troubles nowhere else. Log lines go to `tracing` under the target
+//! `kafka`, throttled: a broker that is down makes librdkafka say so many times a second.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use rdkafka::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::error::KafkaError;
+use rdkafka::producer::{DeliveryResult, ProducerContext};
+use rdkafka::types::RDKafkaErrorCode;
+use tokio::sync::Notify;
+
+/// Called with the time from the call that sends to the acknowledgement, once per event.
+pub(super) type OnDelivered = Box<dyn Fn(Duration) + Send + Sync>;
+
+/// One log line per subject in this time; the others go to the debug level.
+const LOG_PAUSE: Duration = Duration::from_secs(5);
+
+/// The deliveries that one call waits for.
+#[derive(Debug)]
+pub(super) struct Ticket {
+    sent: Instant,
+    outstanding: AtomicUsize,
+    failure: Mutex<Option<KafkaError>>,
+    settled: Notify,
+}
+
+impl Ticket {
+    pub(super) fn new(events: usize) -> Self {
+        Self {
+            sent: Instant::now(),
+            outstanding: AtomicUsize::new(events),
+            failure: Mutex::new(None),
+            settled: Notify::new(),
+        }
+    }
+
+    /// Waits until every delivery is settled: the first failure, if there was one.
+    pub(super) async fn settled(&self) -> Result<(), KafkaError> {
+        while self.outstanding.load(Ordering::Acquire) > 0 {
+            // The last delivery leaves a permit if nobody waits yet, so it cannot be missed.
+            self.settled.notified().await;
+        }
+        lock(&self.failure).clone().map_or(Ok(()), Err)
+    }
+
+    pub(super) fn waited(&self) -> Duration {
+        self.sent.elapsed()
+    }
+
+    fn settle_one(&self, failure: Option<KafkaError>) {
+        if let Some(failure) = failure {
+            lock(&self.failure).get_or_insert(failure);
+        }
+        if self.outstanding.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.settled.notify_one();
+        }
+    }
+}
+
+/// The state that librdkafka's thread shares with the callers.
+pub(super) struct Context {
+    on_delivered: OnDelivered,
+    /// Wakes one call that waits for room in the queue.
+    pub(super) room: Notify,
+    /// While connecting, troubles are told once, by the error that ends it.
+    connecting: AtomicBool,
+    trouble: Mutex<Trouble>,
+    born: Instant,
+    /// Milliseconds from `born` to the latest acknowledgement.
+    acknowledged_at_ms: AtomicU64,
+    logged: Mutex<HashMap<String, Instant>>,
+}
+
+/// What was last reported to be wrong.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Trouble {
+    /// The last error that says more than "all brokers are down".
+    pub(super) cause: Option<String>,
+    /// No broker could be connected to since the last acknowledgement.
+    pub(super) all_brokers_down: bool,
+    /// An error that will not go away by waiting: authentication, TLS, an unknown host.
+    pub(super) hopeless: bool,
+    /// The error after which the producer refuses everything.
+    pub(super) fatal: Option<String>,
+}
+
+impl Context {
+    pub(super) fn new(on_delivered: OnDelivered) -> Self {
+        Self {
+            on_delivered,
+            room: Notify::new(),
+            connecting: AtomicBool::new(true),
+            trouble: Mutex::default(),
+            born: Instant::now(),
+            acknowledged_at_ms: AtomicU64::new(0),
+            logged: Mutex::default(),
+        }
+    }
+
+    pub(super) fn connected(&self) {
+        self.connecting.store(false, Ordering::Relaxed);
+        *lock(&self.trouble) = Trouble::default();
+    }
+
+    pub(super) fn trouble(&self) -> Trouble {
+        lock(&self.trouble).clone()
+    }
+
+    /// How long ago the latest acknowledgement came (or the producer was made).
+    pub(super) fn silence(&self) -> Duration {
+        let latest = Duration::from_millis(self.acknowledged_at_ms.load(Ordering::Relaxed));
+        self.born.elapsed().saturating_sub(latest)
+    }
+
+    /// Whether something may be logged on this subject now.
+    pub(super) fn may_log(&self, subject: &str) -> bool {
+        let mut logged = lock(&self.logged);
+        let now = Instant::now();
+        match logged.get_mut(subject) {
+            Some(last) if now.duration_since(*last) < LOG_PAUSE => false,
+            Some(last) => {
+                *last = now;
+                true
+            }
+            None => {
+                logged.insert(subject.to_owned(), now);
+                true
+            }
+        }
+    }
+
+    fn acknowledged(&self, took: Duration) {
+        let now_ms = self.born.elapsed().as_millis() as u64;
+        let before_ms = self.acknowledged_at_ms.swap(now_ms, Ordering::Relaxed);
+        // Often enough; deliveries come by the hundred thousand per second.
+        if now_ms > before_ms {
+            let mut trouble = lock(&self.trouble);
+            trouble.all_brokers_down = false;
+            trouble.hopeless = false;
+            trouble.cause = None;
+        }
+        (self.on_delivered)(took);
+    }
+}
+
+impl ClientContext for Context {
+    fn log(&self, level: RDKafkaLogLevel, subject: &str, message: &str) {
+        use RDKafkaLogLevel::{Alert, Critical, Debug, Emerg, Error, Info, Notice, Warning};
+        let quiet = self.connecting.load(Ordering::Relaxed);
+        match level {
+            Debug => tracing::debug!(target: "kafka", "{subject}: {message}"),
+            _ if quiet || !self.may_log(subject) => {
+                tracing::debug!(target: "kafka", "{subject}: {message}");
+            }
+            Emerg | Alert | Critical | Error | Warning => {
+                tracing::warn!(target: "kafka", "{subject}: {message}");
+            }
+            Notice | Info => tracing::info!(target: "kafka", "{subject}: {message}"),
+        }
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        let code = error.rdkafka_error_code();
+        tracing::debug!(target: "kafka", ?code, "{reason}");
+        let mut trouble = lock(&self.trouble);
+        match code {
+            Some(RDKafkaErrorCode::AllBrokersDown) => trouble.all_brokers_down = true,
+            Some(RDKafkaErrorCode::Fatal) => trouble.fatal = Some(reason.to_owned()),
+            Some(RDKafkaErrorCode::Authentication | RDKafkaErrorCode::SSL) => {
+                trouble.hopeless = true;
+                trouble.cause = Some(cause(reason));
+            }
+            // A broker that is down is often first reported by what was asked of it.
+            _ if trouble.hopeless => {}
+            _ => trouble.cause = Some(cause(reason)),
+        }
+    }
+}
+
+impl ProducerContext for Context {
+    type DeliveryOpaque = Arc<Ticket>;
+
+    fn delivery(&self, result: &DeliveryResult<'_>, ticket: Arc<Ticket>) {
+        match result {
+            Ok(_) => {
+                self.acknowledged(ticket.waited());
+                ticket.settle_one(None);
+            }
+            Err((error, _)) => ticket.settle_one(Some(error.clone())),
+        }
+        self.room.notify_one();
+    }
+}
+
+/// librdkafka's reason without the parts that only its authors need.
+fn cause(reason: &str) -> String {
+    let reason = reason.split(" (after ").next().unwrap_or(reason).replace("/bootstrap", "");
+    match reason.split_once(": Receive failed: Invalid response size") {
+        Some((address, _)) => format!("{address}: what listens there does not speak Kafka"),
+        None => reason.trim_end_matches([' ', ':', '.']).to_owned(),
+    }
+}
+
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn log_lines_are_throttled_by_subject() {
+        let context = Context::new(Box::new(|_| {}));
+        assert!(context.may_log("FAIL"));
+        assert!(!context.may_log("FAIL"));
+        assert!(context.may_log("RECONNECT"));
+    }
+
+    #[test]
+    fn causes_are_short() {
+        assert_eq!(
+            cause(
+                "127.0.0.1:9/bootstrap: Connect to ipv4#127.0.0.1:9 failed: Connection refused \
+                 (after 0ms in state CONNECT)"
+            ),
+            "127.0.0.1:9: Connect to ipv4#127.0.0.1:9 failed: Connection refused"
+        );
+        assert_eq!(
+            cause("h:9042/bootstrap: Receive failed: Invalid response size -2063 (0..1): increase"),
+            "h:9042: what listens there does not speak Kafka"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_ticket_is_settled_by_its_last_delivery_and_keeps_the_first_failure() {
+        let ticket = Arc::new(Ticket::new(3));
+        let waiting = tokio::spawn({
+            let ticket = Arc::clone(&ticket);
+            async move { ticket.settled().await }
+        });
+        ticket.settle_one(None);
+        ticket.settle_one(Some(KafkaError::Canceled));
+        tokio::task::yield_now().await;
+        assert!(!waiting.is_finished());
+        ticket.settle_one(Some(KafkaError::NoMessageReceived));
+        assert_eq!(waiting.await.unwrap(), Err(KafkaError::Canceled));
+    }
+}

@@ -1,0 +1,175 @@
+//! Makes sure, before anything is written, that events can be delivered: a broker answers, the topic
+//! exists (or is created by being asked for), and the leaders of its partitions answer too.
+//!
+//! librdkafka's questions block, so this runs on a thread of its own. It sends no message.
+
+use std::collections::BTreeMap;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rdkafka::error::KafkaError;
+use rdkafka::metadata::MetadataTopic;
+use rdkafka::producer::{Producer as _, ThreadedProducer};
+use rdkafka::types::{RDKafkaErrorCode, RDKafkaRespErr};
+
+use super::context::Context;
+use super::{EventError, EventSettings};
+
+/// How long is waited for a broker, and then again for the topic.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// When every address has failed, a broker that is just starting gets this long.
+const PATIENCE_WHEN_DOWN: Duration = Duration::from_secs(3);
+
+/// How long one question may take.
+const QUESTION: Duration = Duration::from_secs(1);
+
+/// The pause between two questions.
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// Asks until everything is there, or says what is not.
+pub(super) fn probe(
+    producer: &ThreadedProducer<Context>,
+    settings: &EventSettings,
+) -> Result<(), EventError> {
+    let leaders = wait_for_topic(producer, settings)?;
+    for (leader, partition) in leaders {
+        wait_for_leader(producer, settings, leader, partition)?;
+    }
+    producer.client().context().connected();
+    Ok(())
+}
+
+/// What one look at the topic shows.
+enum Sight {
+    /// It can be written to: one partition of each leader, by the leader's address.
+    Ready(BTreeMap<String, i32>),
+    /// It does not exist (yet).
+    Missing,
+    /// It exists, but not every partition has a leader (yet).
+    NotReady(String),
+}
+
+/// Waits for a broker, then for the topic; returns its leaders and a partition of each.
+fn wait_for_topic(
+    producer: &ThreadedProducer<Context>,
+    settings: &EventSettings,
+) -> Result<BTreeMap<String, i32>, EventError> {
+    let begun = Instant::now();
+    let mut answered = None;
+    loop {
+        match look(producer, &settings.topic) {
+            Ok(Sight::Ready(leaders)) => return Ok(leaders),
+            Ok(not_yet) => {
+                let since = *answered.get_or_insert_with(Instant::now);
+                if since.elapsed() >= PATIENCE {
+                    return Err(unready(not_yet, settings));
+                }
+            }
+            Err(LookError::Topic(cause)) => {
+                return Err(EventError::TopicUnusable { topic: settings.topic.clone(), cause });
+            }
+            Err(LookError::Broker(error)) => {
+                let context = producer.client().context();
+                let trouble = context.trouble();
+                let waited = answered.unwrap_or(begun).elapsed();
+                let down = trouble.all_brokers_down && waited >= PATIENCE_WHEN_DOWN;
+                if trouble.hopeless || down || waited >= PATIENCE {
+                    return Err(EventError::Unreachable {
+                        brokers: settings.brokers.clone(),
+                        cause: trouble.fatal.or(trouble.cause).unwrap_or_else(|| said(&error)),
+                    });
+                }
+            }
+        }
+        thread::sleep(PAUSE);
+    }
+}
+
+enum LookError {
+    /// The topic is refused for good.
+    Topic(String),
+    /// The question was not answered.
+    Broker(KafkaError),
+}
+
+fn look(producer: &ThreadedProducer<Context>, topic: &str) -> Result<Sight, LookError> {
+    let metadata =
+        producer.client().fetch_metadata(Some(topic), QUESTION).map_err(LookError::Broker)?;
+    let Some(found) = metadata.topics().iter().find(|found| found.name() == topic) else {
+        return Ok(Sight::Missing);
+    };
+    match found.error() {
+        None => {}
+        Some(RDKafkaRespErr::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART) => return Ok(Sight::Missing),
+        Some(error @ RDKafkaRespErr::RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE) => {
+            return Ok(Sight::NotReady(said(&KafkaError::Global(error.into()))));
+        }
+        Some(error) => return Err(LookError::Topic(said(&KafkaError::Global(error.into())))),
+    }
+    let addresses: BTreeMap<i32, String> = metadata
+        .brokers()
+        .iter()
+        .map(|broker| (broker.id(), format!("{}:{}", broker.host(), broker.port())))
+        .collect();
+    Ok(leaders(found, &addresses))
+}
+
+fn leaders(topic: &MetadataTopic, addresses: &BTreeMap<i32, String>) -> Sight {
+    let mut leaders = BTreeMap::new();
+    for partition in topic.partitions() {
+        match addresses.get(&partition.leader()) {
+            Some(address) => leaders.entry(address.clone()).or_insert(partition.id()),
+            None => return Sight::NotReady(format!("partition {} has no leader", partition.id())),
+        };
+    }
+    if leaders.is_empty() { Sight::Missing } else { Sight::Ready(leaders) }
+}
+
+fn unready(sight: Sight, settings: &EventSettings) -> EventError {
+    let topic = settings.topic.clone();
+    match sight {
+        Sight::NotReady(cause) => EventError::TopicUnusable { topic, cause },
+        Sight::Missing | Sight::Ready(_) => {
+            EventError::NoTopic { topic, brokers: settings.brokers.clone() }
+        }
+    }
+}
+
+/// The bootstrap address may answer while the address that the broker advertises does not.
+fn wait_for_leader(
+    producer: &ThreadedProducer<Context>,
+    settings: &EventSettings,
+    leader: String,
+    partition: i32,
+) -> Result<(), EventError> {
+    let begun = Instant::now();
+    loop {
+        let error = match producer.client().fetch_watermarks(&settings.topic, partition, QUESTION) {
+            Ok(_) => return Ok(()),
+            Err(error) => error,
+        };
+        let topic = settings.topic.clone();
+        match error.rdkafka_error_code() {
+            Some(
+                RDKafkaErrorCode::TopicAuthorizationFailed
+                | RDKafkaErrorCode::ClusterAuthorizationFailed,
+            ) => return Err(EventError::TopicUnusable { topic, cause: said(&error) }),
+            _ if begun.elapsed() >= PATIENCE => {
+                let trouble = producer.client().context().trouble();
+                let cause = trouble.cause.unwrap_or_else(|| said(&error));
+                return Err(EventError::LeaderUnreachable { topic, leader, cause });
+            }
+            _ => thread::sleep(PAUSE),
+        }
+    }
+}
+
+/// The error in librdkafka's words, without the layers and the code's name around them.
+pub(super) fn said(error: &KafkaError) -> String {
+    let said = error.rdkafka_error_code().map_or_else(|| error.to_string(), |c| c.to_string());
+    match said.split_once(" (") {
+        Some((_, words)) => words.trim_end_matches(')').to_owned(),
+        None => said,
+    }
+}

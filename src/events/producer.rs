@@ -1,0 +1,296 @@
+//! The producer: one per process, shared by every task that has events to send.
+//!
+//! It is idempotent and waits for all in-sync replicas, so an event that is acknowledged is in the
+//! log once. A broker that goes down is waited for without end; the tasks that wait cost no thread.
+//! Dropping a call half way is safe: what was handed to librdkafka is still delivered, and nobody
+//! is told.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rdkafka::error::KafkaError;
+use rdkafka::producer::{BaseRecord, Producer as _, ThreadedProducer};
+use rdkafka::types::RDKafkaErrorCode;
+use tokio::task;
+use tokio::time;
+
+use crate::account::Event;
+
+use super::context::{Context, OnDelivered, Ticket};
+use super::probe::{probe, said};
+use super::{EventError, EventSettings};
+
+/// After this long without an acknowledgement a waiting call says so.
+const STALL: Duration = Duration::from_secs(5);
+
+/// A full queue is looked at again after this long even if no delivery made room.
+const ROOM_PAUSE: Duration = Duration::from_millis(100);
+
+/// How long [`Producer::close`] waits for what is still on its way.
+const CLOSE_PATIENCE: Duration = Duration::from_secs(10);
+
+/// A connected producer for one topic.
+pub struct Producer {
+    inner: Arc<ThreadedProducer<Context>>,
+    topic: String,
+    brokers: String,
+}
+
+impl Producer {
+    /// Connects and makes sure that the topic can be written to; nothing is sent.
+    ///
+    /// `on_delivered` is called once per acknowledged event, on librdkafka's thread, with the time
+    /// from the call of [`Producer::send_all`] to the acknowledgement; it must be quick.
+    pub async fn connect(
+        settings: &EventSettings,
+        on_delivered: impl Fn(Duration) + Send + Sync + 'static,
+    ) -> Result<Self, EventError> {
+        settings.check()?;
+        let on_delivered: OnDelivered = Box::new(on_delivered);
+        let (topic, brokers) = (settings.topic.clone(), settings.brokers.clone());
+        let settings = settings.clone();
+        // Making, asking and (after an error) closing all block for a while.
+        let connected = task::spawn_blocking(move || {
+            let inner: ThreadedProducer<Context> = settings
+                .client_config()
+                .create_with_context(Context::new(on_delivered))
+                .map_err(creation_error)?;
+            probe(&inner, &settings).map(|()| inner)
+        });
+        let inner = connected.await.unwrap_or_else(|panic| {
+            Err(EventError::Fatal { cause: format!("connecting was broken off: {panic}") })
+        })?;
+        Ok(Self { inner: Arc::new(inner), topic, brokers })
+    }
+
+    /// Sends the events and returns once the broker has acknowledged every one of them; after an
+    /// error some of them may have been delivered. Waits while the queue is full and while no broker is up.
+    pub async fn send_all(&self, events: &[Event]) -> Result<(), EventError> {
+        if events.is_empty() {
+            return Ok(());
+        }
+        let ticket = Arc::new(Ticket::new(events.len()));
+        for event in events {
+            self.enqueue(event, &ticket).await?;
+        }
+        loop {
+            match time::timeout(STALL, ticket.settled()).await {
+                Ok(settled) => return settled.map_err(|error| self.delivery_error(&error)),
+                Err(_) => self.while_waiting(&ticket)?,
+            }
+        }
+    }
+
+    /// Events that were sent and are not acknowledged yet.
+    pub fn outstanding(&self) -> usize {
+        usize::try_from(self.inner.in_flight_count()).unwrap_or(0)
+    }
+
+    /// Waits (for a while) for what is still on its way and closes the connections. Every
+    /// [`Producer::send_all`] has waited for its own events already; only calls that were dropped can
+    /// have left any.
+    pub async fn close(self) -> Result<(), EventError> {
+        let inner = Arc::clone(&self.inner);
+        let flushed = task::spawn_blocking(move || {
+            let flushed = inner.flush(CLOSE_PATIENCE);
+            let outstanding = usize::try_from(inner.in_flight_count()).unwrap_or(0);
+            drop(self);
+            drop(inner);
+            flushed.map_err(|_| EventError::Unacknowledged { outstanding })
+        });
+        flushed.await.unwrap_or(Ok(()))
+    }
+
+    /// Hands one event to librdkafka, waiting for room in its queue.
+    async fn enqueue(&self, event: &Event, ticket: &Arc<Ticket>) -> Result<(), EventError> {
+        let room = &self.inner.client().context().room;
+        let mut record = BaseRecord::with_opaque_to(&self.topic, Arc::clone(ticket))
+            .key(event.key.as_str())
+            .payload(event.payload.as_slice());
+        loop {
+            let (error, returned) = match self.inner.send(record) {
+                Ok(()) => return Ok(()),
+                Err(refused) => refused,
+            };
+            match error.rdkafka_error_code() {
+                Some(RDKafkaErrorCode::QueueFull) => {
+                    record = returned;
+                    // Running into the timeout is fine: then the queue is looked at again.
+                    let _ = time::timeout(ROOM_PAUSE, room.notified()).await;
+                    if ticket.waited() >= STALL {
+                        self.while_waiting(ticket)?;
+                    }
+                }
+                Some(RDKafkaErrorCode::MessageSizeTooLarge) => {
+                    let bytes = event.payload.len();
+                    return Err(EventError::TooLarge { key: event.key.clone(), bytes });
+                }
+                _ => return Err(self.delivery_error(&error)),
+            }
+        }
+    }
+
+    /// Says, now and then, that Kafka is waited for; fails if waiting is pointless.
+    fn while_waiting(&self, ticket: &Ticket) -> Result<(), EventError> {
+        let context = self.inner.client().context();
+        if let Some(fatal) = self.fatal() {
+            return Err(fatal);
+        }
+        let since = ticket.waited().min(context.silence());
+        if since >= STALL && context.may_log("waiting") {
+            let cause = context.trouble().cause.unwrap_or_else(|| "no answer".to_owned());
+            tracing::warn!(
+                target: "kafka",
+                "waiting for Kafka ({cause}) since {} s: {} events outstanding (brokers {})",
+                since.as_secs(), self.outstanding(), self.brokers
+            );
+        }
+        Ok(())
+    }
+
+    fn fatal(&self) -> Option<EventError> {
+        let (_, cause) = self.inner.client().fatal_error()?;
+        Some(EventError::Fatal { cause })
+    }
+
+    fn delivery_error(&self, error: &KafkaError) -> EventError {
+        let cause = match error.rdkafka_error_code() {
+            Some(RDKafkaErrorCode::MessageTimedOut) => {
+                "not acknowledged within message.timeout.ms".to_owned()
+            }
+            // A producer that gave up throws away its queue.
+            Some(RDKafkaErrorCode::Fatal | RDKafkaErrorCode::PurgeQueue) => match self.fatal() {
+                Some(fatal) => return fatal,
+                None => said(error),
+            },
+            _ => said(error),
+        };
+        EventError::Refused { topic: self.topic.clone(), cause }
+    }
+}
+
+impl fmt::Debug for Producer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Producer")
+            .field("brokers", &self.brokers)
+            .field("topic", &self.topic)
+            .field("outstanding", &self.outstanding())
+            .finish()
+    }
+}
+
+/// librdkafka checks at creation which properties do not go together, and reads the files they name.
+fn creation_error(error: KafkaError) -> EventError {
+    let reason = match error {
+        KafkaError::ClientCreation(reason) => reason,
+        error => said(&error),
+    };
+    EventError::Settings { reason }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use rdkafka::mocking::MockCluster;
+    use rdkafka::types::RDKafkaRespErr;
+
+    use super::*;
+
+    fn settings(brokers: impl Into<String>) -> EventSettings {
+        EventSettings { brokers: brokers.into(), topic: "changes".into(), properties: Vec::new() }
+    }
+
+    fn events(n: usize) -> Vec<Event> {
+        (0..n).map(|i| Event { key: format!("k{i}"), payload: b"{}".to_vec() }).collect()
+    }
+
+    #[tokio::test]
+    async fn every_event_of_many_tasks_is_acknowledged_once() {
+        let cluster = MockCluster::new(1).unwrap();
+        let delivered = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&delivered);
+        let producer = Producer::connect(&settings(cluster.bootstrap_servers()), move |_| {
+            count.fetch_add(1, Ordering::Relaxed);
+        })
+        .await
+        .unwrap();
+        let producer = Arc::new(producer);
+        let tasks: Vec<_> = (0..500)
+            .map(|_| {
+                let producer = Arc::clone(&producer);
+                tokio::spawn(async move { producer.send_all(&events(4)).await })
+            })
+            .collect();
+        for task in tasks {
+            task.await.unwrap().unwrap();
+        }
+        assert_eq!(delivered.load(Ordering::Relaxed), 2_000);
+        assert_eq!(producer.outstanding(), 0);
+        Arc::into_inner(producer).unwrap().close().await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_full_queue_is_waited_for() {
+        let cluster = MockCluster::new(1).unwrap();
+        let mut settings = settings(cluster.bootstrap_servers());
+        settings.properties.push(("queue.buffering.max.messages".into(), "10".into()));
+        let producer = Producer::connect(&settings, |_| {}).await.unwrap();
+        producer.send_all(&events(100)).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_broker_that_goes_down_is_waited_for() {
+        let cluster = MockCluster::new(1).unwrap();
+        let producer =
+            Producer::connect(&settings(cluster.bootstrap_servers()), |_| {}).await.unwrap();
+        cluster.broker_down(1).unwrap();
+        let events = events(3);
+        let sending = producer.send_all(&events);
+        tokio::pin!(sending);
+        let early = time::timeout(Duration::from_millis(500), &mut sending).await;
+        assert!(early.is_err(), "{early:?}");
+        cluster.broker_up(1).unwrap();
+        sending.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn an_event_that_is_too_large_fails_alone() {
+        let cluster = MockCluster::new(1).unwrap();
+        let producer =
+            Producer::connect(&settings(cluster.bootstrap_servers()), |_| {}).await.unwrap();
+        let large = Event { key: "k".into(), payload: vec![b'x'; 2_000_000] };
+        let error = producer.send_all(&[large]).await.unwrap_err();
+        assert!(matches!(error, EventError::TooLarge { bytes: 2_000_000, .. }), "{error}");
+        producer.send_all(&events(1)).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn nothing_listening_is_said_with_the_address() {
+        let error = Producer::connect(&settings("127.0.0.1:9"), |_| {}).await.unwrap_err();
+        let message = error.to_string();
+        assert!(message.starts_with("no Kafka broker answered at 127.0.0.1:9: "), "{message}");
+        assert!(message.contains("Connection refused"), "{message}");
+        assert!(!error.is_configuration());
+    }
+
+    #[tokio::test]
+    async fn a_topic_that_is_refused_is_named() {
+        let cluster = MockCluster::new(1).unwrap();
+        let refused = RDKafkaRespErr::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED;
+        cluster.topic_error("changes", refused).unwrap();
+        let error =
+            Producer::connect(&settings(cluster.bootstrap_servers()), |_| {}).await.unwrap_err();
+        assert!(error.to_string().starts_with("topic 'changes' cannot be written to: "), "{error}");
+    }
+
+    #[tokio::test]
+    async fn properties_that_do_not_go_together_are_a_configuration_error() {
+        let mut settings = settings("127.0.0.1:9");
+        settings.properties.push(("max.in.flight".into(), "100".into()));
+        let error = Producer::connect(&settings, |_| {}).await.unwrap_err();
+        assert!(error.is_configuration(), "{error}");
+        assert!(error.to_string().contains("max.in.flight"), "{error}");
+    }
+}

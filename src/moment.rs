@@ -1,0 +1,69 @@
+//! Points in time as people read them: UTC, RFC 3339, milliseconds.
+//!
+//! Reports, run ids and run.json all show the same moments, so they share one type. Durations are measured
+//! elsewhere with the monotonic clock; this is only for the calendar.
+
+use std::fmt;
+use std::time::{Duration, SystemTime};
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use serde::{Serialize, Serializer};
+
+/// A point in time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Moment(SystemTime);
+
+impl Moment {
+    /// The wall clock's time.
+    pub fn now() -> Self {
+        Self(SystemTime::now())
+    }
+
+    /// The moment as the standard library has it.
+    pub fn time(self) -> SystemTime {
+        self.0
+    }
+
+    /// How long after `earlier` this is; zero if the clock was set back in between.
+    pub fn since(self, earlier: Self) -> Duration {
+        self.0.duration_since(earlier.0).unwrap_or_default()
+    }
+
+    /// Short and sortable, as in `20261123T041455Z`.
+    pub fn compact(self) -> String {
+        DateTime::<Utc>::from(self.0).format("%Y%m%dT%H%M%SZ").to_string()
+    }
+}
+
+impl From<SystemTime> for Moment {
+    fn from(time: SystemTime) -> Self {
+        Self(time)
+    }
+}
+
+impl fmt::Display for Moment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&DateTime::<Utc>::from(self.0).to_rfc3339_opts(SecondsFormat::Millis, true))
+    }
+}
+
+impl Serialize for Moment {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn moments_are_shown_in_utc() {
+        let moment =
+            Moment::from(SystemTime::UNIX_EPOCH + Duration::from_millis(1_795_407_295_042));
+        assert_eq!(moment.to_string(), "2026-11-23T04:14:55.042Z");
+        assert_eq!(moment.compact(), "20261123T041455Z");
+        assert_eq!(serde_json::to_string(&moment).unwrap(), "\"2026-11-23T04:14:55.042Z\"");
+        assert_eq!(Moment::from(SystemTime::UNIX_EPOCH).since(moment), Duration::ZERO);
+    }
+}

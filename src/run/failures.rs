@@ -1,0 +1,78 @@
+//! failures.csv: the pairs of the groups that failed, in a form that can be applied again.
+
+use std::fs::File;
+use std::io;
+use std::path::PathBuf;
+
+use crate::account::Pair;
+
+use super::RunError;
+
+/// Appends to failures.csv (`from,to,line,reason`) as groups fail: one row per pair of the group, as
+/// it was in the input, so that the same groups come out when the file is fed back in.
+#[derive(Debug)]
+pub struct Failures {
+    out: csv::Writer<File>,
+    path: PathBuf,
+}
+
+impl Failures {
+    /// Begins the file; its header is written at once.
+    pub(super) fn begin(file: File, path: PathBuf) -> Result<Self, RunError> {
+        let mut failures = Self { out: csv::Writer::from_writer(file), path };
+        let begun = failures.out.write_record(["from", "to", "line", "reason"]);
+        failures.finish(begun)?;
+        Ok(failures)
+    }
+
+    /// Appends the pairs of one group and flushes, so that a kill loses nothing that was told.
+    pub fn append(&mut self, pairs: &[Pair], reason: &str) -> Result<(), RunError> {
+        let reason = reason.split_whitespace().collect::<Vec<_>>().join(" ");
+        let appended = pairs.iter().try_for_each(|pair| {
+            let line = pair.line.to_string();
+            self.out.write_record([pair.from.as_str(), pair.into.as_str(), &line, &reason])
+        });
+        self.finish(appended)
+    }
+
+    fn finish(&mut self, written: csv::Result<()>) -> Result<(), RunError> {
+        written
+            .map_err(io::Error::from)
+            .and_then(|()| self.out.flush())
+            .map_err(|source| RunError::Write { path: self.path.clone(), source })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::account::AccountId;
+    use crate::moment::Moment;
+    use crate::run::{RunDir, RunId, files};
+
+    #[test]
+    fn failed_pairs_are_on_disk_at_once_and_quoted_where_needed() {
+        let dir = std::env::temp_dir().join(RunId::new(Moment::now()).as_str());
+        let prepared = RunDir::prepare(Some(&dir), &RunId::new(Moment::now())).unwrap();
+        let mut failures = prepared.failures().unwrap();
+        let run = prepared.commit().unwrap();
+        let read = || fs::read_to_string(run.file(files::FAILURES)).unwrap();
+        assert_eq!(read(), "from,to,line,reason\n");
+        let pair = |from: &str, into: &str, line| Pair {
+            from: AccountId::new(from),
+            into: AccountId::new(into),
+            line,
+        };
+        failures
+            .append(&[pair("b", "c", 3), pair("a, \"x\"", "b", 2)], "timed out\n after 3 tries")
+            .unwrap();
+        assert_eq!(
+            read(),
+            "from,to,line,reason\nb,c,3,timed out after 3 tries\n\
+             \"a, \"\"x\"\"\",b,2,timed out after 3 tries\n"
+        );
+        fs::remove_dir_all(&dir).unwrap();
+    }
+}

@@ -1,0 +1,144 @@
+//! The run directory: everything that a run leaves behind, in one place that appears at once.
+//!
+//! The files of a run are prepared in a hidden directory beside its place
+//! (`.<name>.partial-<pid>`), synced, and renamed into place. So a kill at any moment leaves
+//! either no run or a whole one, never a directory that has to be judged. Files that were opened
+//! before the rename stay valid after it; the log of a run is one of them. The directory holds
+//! personal data (account ids), so only its owner may look into it.
+//!
+//! Deliberately absent: what is in the files. Each is written by whoever knows its content; here are
+//! only the ones that say what ran ([`RunRecord`]) and what failed ([`Failures`]).
+
+mod failures;
+mod id;
+mod prepared;
+mod record;
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use thiserror::Error;
+
+pub use failures::Failures;
+pub use id::RunId;
+pub use prepared::Prepared;
+pub use record::{InputRecord, RunRecord};
+
+/// The files of a run directory.
+pub mod files {
+    /// What ran, with which settings, on which input.
+    pub const RUN: &str = "run.json";
+    /// The lines of the input that were rejected.
+    pub const REJECTS: &str = "rejects.csv";
+    /// The pairs whose groups failed.
+    pub const FAILURES: &str = "failures.csv";
+    /// The summary of the run.
+    pub const REPORT: &str = "report.json";
+    /// The log.
+    pub const LOG: &str = "run.log";
+    /// Latencies per interval, as an HDR interval log.
+    pub const LATENCY: &str = "latency.hlog";
+    /// A copy of the input.
+    pub const PAIRS: &str = "pairs.csv";
+    /// A copy of the input that came compressed.
+    pub const PAIRS_GZIP: &str = "pairs.csv.gz";
+
+    /// All of them.
+    pub(super) const ALL: [&str; 8] =
+        [RUN, REJECTS, FAILURES, REPORT, LOG, LATENCY, PAIRS, PAIRS_GZIP];
+}
+
+/// The directory under which runs are kept unless one is named exactly.
+pub const RUNS: &str = "runs";
+
+/// An error of a run directory.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum RunError {
+    /// There is something in the directory already.
+    #[error(
+        "{} is {}; this version cannot resume a run: apply the same pairs into a new --run-dir \
+         (merging is idempotent)",
+        path.display(),
+        if path.join(files::RUN).exists() { "a run already" } else { "not empty" }
+    )]
+    Exists {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// The path cannot become a run directory whatever is tried.
+    #[error("{} cannot be the run directory: it is {what}; name another --run-dir", path.display())]
+    Unsuitable {
+        /// The path.
+        path: PathBuf,
+        /// What it is.
+        what: &'static str,
+    },
+    /// The directory cannot be made.
+    #[error("cannot create the run directory {}: {source}; name another --run-dir", path.display())]
+    Create {
+        /// The path that could not be made.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// A file of the run cannot be written.
+    #[error("cannot write {}: {source}", path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+}
+
+/// A run directory in its place.
+#[derive(Clone, Debug)]
+pub struct RunDir {
+    path: PathBuf,
+}
+
+impl RunDir {
+    /// Begins a run directory at `dir`, or at `runs/<id>`. The path must be missing or an empty
+    /// directory; nothing appears there before [`Prepared::commit`].
+    pub fn prepare(dir: Option<&Path>, id: &RunId) -> Result<Prepared, RunError> {
+        let default = || Path::new(RUNS).join(id.as_str());
+        Prepared::beside(&dir.map_or_else(default, Path::to_path_buf))
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The path of one of its files.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.path.join(name)
+    }
+
+    /// Writes a whole file, which replaces the one before in one step.
+    pub fn replace(&self, name: &str, content: &[u8]) -> Result<(), RunError> {
+        let path = self.file(name);
+        let beside = self.file(&format!(".{name}.partial"));
+        let written = create(&beside)
+            .and_then(|mut file| file.write_all(content).and_then(|()| file.sync_all()))
+            .and_then(|()| fs::rename(&beside, &path))
+            .and_then(|()| sync_dir(&self.path));
+        written.map_err(|source| {
+            // A leftover is harmless, the first error is the one to tell.
+            let _ = fs::remove_file(&beside);
+            RunError::Write { path, source }
+        })
+    }
+}
+
+/// Makes a file that only its owner can read.
+fn create(path: &Path) -> io::Result<File> {
+    OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)
+}
+
+fn sync_dir(path: &Path) -> io::Result<()> {
+    File::open(path)?.sync_all()
+}
