@@ -1,0 +1,357 @@
+//! The architecture, held: who may know whom, where the drivers are confined, and what the code of
+//! the product does not contain.
+//!
+//! Only what is compiled into the product is looked at: tests at the end of a file, and files that
+//! are compiled for tests alone, may use what they like.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+/// Each module and those of the others that it may use, in reading order.
+const EDGES: &[(&str, &[&str])] = &[
+    ("account", &[]),
+    ("moment", &[]),
+    ("secret", &[]),
+    ("spec", &["account"]),
+    ("pairs", &["account"]),
+    ("plan", &["account", "pairs"]),
+    ("merge", &["account", "spec"]),
+    ("storage", &["account", "spec"]),
+    ("cluster", &["account", "secret", "spec", "storage"]),
+    ("events", &["account", "secret"]),
+    ("latency", &[]),
+    ("pace", &[]),
+    ("pipeline", &["account", "spec", "plan", "merge", "storage", "events", "latency", "pace"]),
+    ("run", &["account", "moment"]),
+    ("report", &["account", "moment", "plan", "latency"]),
+    (
+        "cli",
+        &[
+            "account", "moment", "secret", "spec", "pairs", "plan", "storage", "cluster", "events",
+            "latency", "pace", "pipeline", "run", "report",
+        ],
+    ),
+    ("main", &["cli"]),
+];
+
+/// A crate and the only places of `src/` that may name it.
+const CONFINED: &[(&str, &[&str])] =
+    &[("scylla", &["cluster", "bin/dataset"]), ("rdkafka", &["events", "bin/dataset"])];
+
+const MAX_LINES: usize = 500;
+
+/// Files of the product: path below `src/` → text.
+fn sources() -> BTreeMap<String, String> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut sources = BTreeMap::new();
+    let mut folders = vec![root.clone()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(&folder).expect("src/ can be listed") {
+            let path: PathBuf = entry.expect("src/ can be listed").path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let name = path.strip_prefix(&root).expect("it is below").display().to_string();
+                sources.insert(name, std::fs::read_to_string(&path).expect("a source is text"));
+            }
+        }
+    }
+    assert!(sources.len() > 20, "only {} sources found", sources.len());
+    sources
+}
+
+/// Every breach of the rules, one line each.
+fn breaches(sources: &BTreeMap<String, String>) -> Vec<String> {
+    let for_tests: BTreeSet<String> = sources.iter().flat_map(|(n, t)| test_files(n, t)).collect();
+    let mut breaches = Vec::new();
+    for (name, text) in sources {
+        let lines = text.lines().count();
+        if lines > MAX_LINES {
+            breaches.push(format!("{name}: {lines} lines, more than {MAX_LINES}"));
+        }
+        if for_tests.contains(name) {
+            continue;
+        }
+        let tokens = tokens(product_part(text));
+        breaches.extend(forbidden_edges(name, &tokens));
+        breaches.extend(unconfined(name, &tokens));
+        breaches.extend(forbidden_calls(name, &tokens));
+    }
+    breaches
+}
+
+/// What stands above the tests of a file.
+fn product_part(text: &str) -> &str {
+    let end = text.find("\n#[cfg(test)]\nmod tests {").unwrap_or(text.len());
+    &text[..end]
+}
+
+/// The files of `#[cfg(test)] mod name;` in a file.
+fn test_files(name: &str, text: &str) -> Vec<String> {
+    let folder = match name.rsplit_once('/') {
+        Some((folder, "mod.rs")) => format!("{folder}/"),
+        _ if ["lib.rs", "main.rs"].contains(&name) => String::new(),
+        _ => format!("{}/", name.trim_end_matches(".rs")),
+    };
+    let declared = text.split("#[cfg(test)]\n").skip(1).filter_map(|rest| {
+        let line = rest.lines().next()?.trim();
+        let line = line.strip_prefix("pub(crate) ").or(line.strip_prefix("pub ")).unwrap_or(line);
+        line.strip_prefix("mod ")?.strip_suffix(';')
+    });
+    declared.flat_map(|m| [format!("{folder}{m}.rs"), format!("{folder}{m}/mod.rs")]).collect()
+}
+
+/// Words and single signs, without comments, strings and characters.
+fn tokens(text: &str) -> Vec<String> {
+    let mut tokens = Vec::new();
+    let mut rest = text;
+    while let Some(first) = rest.chars().next() {
+        let length = if rest.starts_with("//") {
+            rest.find('\n').unwrap_or(rest.len())
+        } else if rest.starts_with("/*") {
+            rest.find("*/").map_or(rest.len(), |at| at + 2)
+        } else if let Some(length) = literal(rest) {
+            length
+        } else if first.is_alphabetic() || first == '_' {
+            let end = rest.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(rest.len());
+            tokens.push(rest[..end].to_owned());
+            end
+        } else {
+            if !first.is_whitespace() {
+                tokens.push(first.to_string());
+            }
+            first.len_utf8()
+        };
+        rest = &rest[length..];
+    }
+    tokens
+}
+
+/// The length of the string or character that `rest` starts with.
+fn literal(rest: &str) -> Option<usize> {
+    let raw = rest
+        .strip_prefix("br")
+        .or_else(|| rest.strip_prefix('r'))
+        .filter(|rest| rest.trim_start_matches('#').starts_with('"'));
+    if let Some(raw) = raw {
+        let hashes = raw.len() - raw.trim_start_matches('#').len();
+        let end = format!("\"{}", "#".repeat(hashes));
+        let start = rest.len() - raw.len() + hashes + 1;
+        return Some(rest[start..].find(&end).map_or(rest.len(), |at| start + at + end.len()));
+    }
+    let start = usize::from(rest.starts_with("b\"") || rest.starts_with("b'"));
+    let quote = rest[start..].chars().next()?;
+    if quote == '\'' && !is_character(&rest[start..]) {
+        return None; // a lifetime
+    }
+    if quote != '"' && quote != '\'' {
+        return None;
+    }
+    let mut escaped = false;
+    for (at, c) in rest.char_indices().skip(start + 1) {
+        match c {
+            _ if escaped => escaped = false,
+            '\\' => escaped = true,
+            c if c == quote => return Some(at + 1),
+            _ => {}
+        }
+    }
+    Some(rest.len())
+}
+
+fn is_character(rest: &str) -> bool {
+    let mut chars = rest.chars().skip(1);
+    match chars.next() {
+        Some('\\') => true,
+        _ => chars.next() == Some('\''),
+    }
+}
+
+/// The module of `src/` that a file belongs to, and how many modules deep its code is.
+fn module(name: &str) -> (&str, usize) {
+    let module = name.split(['/', '.']).next().unwrap_or_default();
+    let folders = name.matches('/').count();
+    let depth =
+        if name.ends_with("/mod.rs") || !name.contains('/') { folders.max(1) } else { folders + 1 };
+    (module, if ["lib.rs", "main.rs"].contains(&name) { 0 } else { depth })
+}
+
+/// The modules that `crate::…`, `super::…` and (in a binary) `tributary::…` reach.
+fn reached(depth: usize, tokens: &[String]) -> BTreeSet<String> {
+    let mut reached = BTreeSet::new();
+    let is = |at: usize, word: &str| tokens.get(at).is_some_and(|token| token == word);
+    let is_path = |at: usize| is(at, ":") && is(at + 1, ":");
+    let mut at = 0;
+    while at < tokens.len() {
+        let begins = at == 0 || !is(at - 1, ":");
+        let mut end = at;
+        let mut from_root = false;
+        if begins && (is(at, "crate") || is(at, "tributary")) && is_path(at + 1) {
+            (end, from_root) = (at + 3, true);
+        } else if begins && is(at, "super") {
+            let mut supers = 0;
+            while is(end, "super") && is_path(end + 1) {
+                (end, supers) = (end + 3, supers + 1);
+            }
+            from_root = supers > 0 && supers >= depth;
+        }
+        if from_root {
+            reached.extend(first_names(&tokens[end..]));
+        }
+        at = end.max(at + 1);
+    }
+    reached
+}
+
+/// The first name of a path, or of each path in a group.
+fn first_names(tokens: &[String]) -> Vec<String> {
+    if tokens.first().is_some_and(|token| token != "{") {
+        return vec![tokens[0].clone()];
+    }
+    let mut names = Vec::new();
+    let (mut depth, mut expected) = (0, false);
+    for token in tokens {
+        match token.as_str() {
+            "{" => (depth, expected) = (depth + 1, depth == 0),
+            "}" => depth -= 1,
+            "," => expected = depth == 1,
+            name if expected && depth == 1 => {
+                names.push(name.to_owned());
+                expected = false;
+            }
+            _ => {}
+        }
+        if depth == 0 {
+            break;
+        }
+    }
+    names
+}
+
+fn forbidden_edges(name: &str, tokens: &[String]) -> Vec<String> {
+    let (module, depth) = module(name);
+    if module == "lib" || module == "bin" {
+        return Vec::new(); // it declares the modules; binaries beside the product stand on top
+    }
+    let Some((_, allowed)) = EDGES.iter().find(|(known, _)| *known == module) else {
+        return vec![format!("{name}: the module {module} has no place in the table of edges")];
+    };
+    reached(depth, tokens)
+        .into_iter()
+        .filter(|used| used != module && !allowed.contains(&used.as_str()))
+        .map(|used| format!("{name}: {module} must not use {used}"))
+        .collect()
+}
+
+fn unconfined(name: &str, tokens: &[String]) -> Vec<String> {
+    CONFINED
+        .iter()
+        .filter(|(_, places)| !places.iter().any(|place| is_within(name, place)))
+        .filter(|(confined, _)| tokens.iter().any(|token| token == confined))
+        .map(|(confined, places)| format!("{name}: {confined} is confined to {places:?}"))
+        .collect()
+}
+
+fn is_within(name: &str, place: &str) -> bool {
+    name.strip_prefix(place).is_some_and(|rest| rest.starts_with(['/', '.']))
+}
+
+fn forbidden_calls(name: &str, tokens: &[String]) -> Vec<String> {
+    let calls = tokens.windows(3).filter_map(|window| {
+        let [before, word, after] = window else { return None };
+        let call = before == "." && after == "(";
+        (call && (word == "unwrap" || word == "expect")).then(|| format!("{name}: .{word}()"))
+    });
+    let may_print = name.starts_with("cli") || name.starts_with("bin/");
+    let prints = tokens.windows(2).filter_map(move |window| {
+        let prints = ["print", "println", "eprint", "eprintln"].contains(&window[0].as_str());
+        (prints && window[1] == "!" && !may_print).then(|| format!("{name}: {}!", window[0]))
+    });
+    calls.chain(prints).collect()
+}
+
+#[test]
+fn the_product_keeps_to_its_architecture() {
+    let breaches = breaches(&sources());
+    assert!(breaches.is_empty(), "{} breaches:\n{}", breaches.len(), breaches.join("\n"));
+}
+
+#[test]
+fn the_table_of_edges_is_in_reading_order() {
+    for (at, (module, allowed)) in EDGES.iter().enumerate() {
+        let above: Vec<_> = EDGES[..at].iter().map(|(module, _)| *module).collect();
+        for used in *allowed {
+            assert!(above.contains(used), "{module} uses {used}, which does not stand above it");
+        }
+    }
+}
+
+/// The one breach that a single made-up file has.
+fn breach(name: &str, text: &str) -> String {
+    let mut found = breaches(&BTreeMap::from([(name.to_owned(), text.to_owned())]));
+    assert!(found.len() < 2, "{found:?}");
+    found.pop().unwrap_or_default()
+}
+
+#[test]
+fn forbidden_edges_are_found_in_every_form() {
+    let edge = "merge must not use cluster";
+    for text in [
+        "use crate::cluster::Store;",
+        "use crate::{account::Row, cluster};",
+        "use crate::{account::{Row, Cell}, cluster::Store};",
+        "use super::super::cluster::Store;",
+        "fn f() -> crate::cluster::Store { todo }",
+        "pub use crate :: cluster;",
+        "const A: char = '\"'; use crate::cluster;",
+        "fn f<'a>(x: &'a str) { crate::cluster::g::<'a>(x) }",
+        "#[cfg(test)]\nmod model;\nuse crate::cluster;",
+    ] {
+        assert!(breach("merge/join.rs", text).ends_with(edge), "{text}");
+    }
+    assert!(breach("merge/mod.rs", "use super::cluster;").ends_with(edge));
+    assert!(breach("main.rs", "use tributary::plan;").ends_with("main must not use plan"));
+    assert!(breach("stray.rs", "").contains("no place"));
+}
+
+#[test]
+fn what_is_allowed_is_not_flagged() {
+    for (name, text) in [
+        ("merge/join.rs", "use crate::{account::{Row, cluster}, spec}; use super::cluster;"),
+        (
+            "merge/join.rs",
+            "// crate::cluster\n/* crate::cluster */ const A: &str = \"crate::cluster\";",
+        ),
+        (
+            "merge/join.rs",
+            "const A: &str = r#\"crate::\"cluster\"#; const B: &[u8] = b\"crate::cluster\";",
+        ),
+        (
+            "merge/join.rs",
+            "fn f() {}\n#[cfg(test)]\nmod tests {\n use crate::cluster; a.unwrap() }",
+        ),
+        ("merge/join.rs", "use crate::merge::batch; use super::super::account::Row;"),
+        ("cluster/mod.rs", "use scylla::client; a.unwrap_or_default();"),
+        ("bin/dataset.rs", "use scylla::client; println!(\"\");"),
+        ("bin/dataset/load.rs", "use rdkafka::client; use tributary::account;"),
+        ("cli/mod.rs", "println!(\"\"); use crate::pipeline;"),
+        ("main.rs", "use tributary::cli;"),
+    ] {
+        assert_eq!(breach(name, text), "", "{name}: {text}");
+    }
+    let mut sources = BTreeMap::new();
+    sources.insert("plan/mod.rs".to_owned(), "#[cfg(test)]\nmod model;\n".to_owned());
+    sources.insert("plan/model.rs".to_owned(), "use crate::cluster; a.unwrap()".to_owned());
+    assert_eq!(breaches(&sources), Vec::<String>::new());
+}
+
+#[test]
+fn drivers_calls_prints_and_long_files_are_found() {
+    assert!(breach("pipeline/run.rs", "use scylla::client;").contains("scylla is confined"));
+    assert!(breach("clusters.rs", "").contains("no place"));
+    assert!(breach("cluster/mod.rs", "fn f() { rdkafka::util::get() }").contains("rdkafka"));
+    assert!(breach("plan/mod.rs", "fn f() { a.unwrap() }").contains("unwrap"));
+    assert!(breach("plan/mod.rs", "fn f() { a\n    .expect(\"b\") }").contains("expect"));
+    assert!(breach("plan/mod.rs", "fn f() { println!(\"\") }").contains("println"));
+    assert!(breach("plan/mod.rs", &"\n".repeat(MAX_LINES + 1)).contains("lines"));
+}
