@@ -4,5 +4,6 @@ pub mod events;
 pub mod latency;
 pub mod moment;
 pub mod plan;
+pub mod report;
 pub mod run;
 pub mod secret;
