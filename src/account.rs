@@ -203,6 +203,18 @@ pub struct TableTally {
     pub deleted: u64,
 }
 
+impl TableTally {
+    /// Adds another tally of the same table.
+    pub fn add(&mut self, other: &TableTally) {
+        self.source_rows += other.source_rows;
+        self.target_rows += other.target_rows;
+        self.copied += other.copied;
+        self.merged += other.merged;
+        self.unchanged += other.unchanged;
+        self.deleted += other.deleted;
+    }
+}
+
 /// What was done for one group or, added up, for many.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Tally {
@@ -230,12 +242,7 @@ impl Tally {
     pub fn add(&mut self, other: &Tally) {
         self.tables.resize(self.tables.len().max(other.tables.len()), TableTally::default());
         for (sum, part) in self.tables.iter_mut().zip(&other.tables) {
-            sum.source_rows += part.source_rows;
-            sum.target_rows += part.target_rows;
-            sum.copied += part.copied;
-            sum.merged += part.merged;
-            sum.unchanged += part.unchanged;
-            sum.deleted += part.deleted;
+            sum.add(part);
         }
         self.absent_sources += other.absent_sources;
         self.absent_survivors += other.absent_survivors;
@@ -254,5 +261,7 @@ pub enum Outcome {
     Failed {
         /// What failed, in one line.
         reason: String,
+        /// Whether every other group would fail as well, so that going on is pointless.
+        fatal: bool,
     },
 }

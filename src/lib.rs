@@ -1,9 +1,89 @@
-//! placeholder, written last
+//! `tributary` merges duplicate accounts in Apache Cassandra, millions at a time, and announces each
+//! changed enrolment on Kafka.
+//!
+//! # Bird's eye view
+//!
+//! A CSV says which accounts are the same person: `from,to`. Everything that belongs to `from` moves
+//! under `to`; nothing is lost; `from` is empty afterwards. Data flows one way:
+//!
+//! ```text
+//! pairs.csv ─► pairs ─► plan ─► groups ─► read ─► merge ─► write ─► events ─► report
+//!              └─ rejects.csv            └──────── pipeline ────────┘
+//! ```
+//!
+//! The planner turns pairs into groups, one surviving account each with its sources in order. No
+//! account is in two groups, so groups run in any order and at any concurrency. Each group is one async
+//! function ([`pipeline::merge_group`]); its rows travel as raw CQL bytes from the frame they were read
+//! in to the batch that writes them, in slices, so that no account is too large to merge.
+//!
+//! Every write and delete of a group carries the same write time T, a moment just before its first read
+//! ([`pipeline::AsOf`]). The merge behaves as if it had happened at that instant: later writes of the
+//! application win, cell by cell, and merging again changes nothing.
+//!
+//! # Code map, in reading order
+//!
+//! Each module knows only those above it (`tests/architecture.rs` holds the exact table of edges).
+//!
+//! | module | what it is |
+//! |---|---|
+//! | [`account`] | the vocabulary: the values that one stage hands to the next |
+//! | [`moment`], [`secret`] | a point in time as people read it; text that must not be shown |
+//! | [`spec`] | the merge specification: TOML → checked tables, keys and policies; the preset |
+//! | [`pairs`] | CSV (plain, gzip, standard input) → numbered accounts, with line numbers and rejects |
+//! | [`plan`] | pairs → disjoint groups, statistics. Plain data, no I/O |
+//! | [`merge`] | the core: rows → mutations and events. No async, no clock, no I/O |
+//! | [`storage`] | the one seam: what a merge needs of a database, and a fake of it for tests |
+//! | [`cluster`] | Cassandra behind that seam; the only user of the driver |
+//! | [`events`] | Kafka; the only user of rdkafka |
+//! | [`latency`] | HDR histograms per kind of request |
+//! | [`pace`] | how many groups run at once |
+//! | [`pipeline`] | composes the stages; the only owner of spawning, bounds and cancellation |
+//! | [`run`] | the run directory: it appears complete or not at all |
+//! | [`report`] | a summary as text for a terminal, or as JSON: data in, bytes out |
+//! | [`cli`] | arguments and configuration, progress, logs, exit codes; wires the commands |
+//!
+//! # Laws
+//!
+//! 1. The unit of work is the **slice**: the part of a group's rows in one table that is merged and
+//!    written together. A slice is complete in itself; most groups are one per table.
+//! 2. A row is deleted no earlier than its own copy is acknowledged. A copy and a delete in the same
+//!    partition share one unlogged batch, which is one atomic mutation. Rows found by partition are
+//!    deleted last, one partition delete per source.
+//! 3. Events are produced only after every write of the group is acknowledged, and a group is done only
+//!    after the broker acknowledged its events.
+//! 4. Merging a group again, with the same T, gives the same rows and the same event ids.
+//! 5. Planning cannot write: it is given no connection at all, and readers are a trait of their own.
+//! 6. Nothing is skipped in silence: every input line is merged, a counted duplicate, blank, rejected or
+//!    failed with a reason; the counters of a run add up, and the report shows that they do.
+//! 7. Reads and writes use LOCAL_QUORUM unless told otherwise, set on every statement and every batch.
+//! 8. A failed group never stops the others. Transient errors are retried with backoff and with fewer
+//!    groups at once; they count as failures only when the retry budget is spent.
+//! 9. Memory is bounded by what is in flight, not by the size of a partition, a fan-in or a file (the
+//!    planner holds the pair graph, compactly, and a group one entry per batch that it touches).
+//! 10. Secrets never reach a log, a report or the process list. A run directory holds personal data and
+//!     is readable by its owner only.
+//!
+//! # Deliberately absent
+//!
+//! - No journal yet: a run that was interrupted is applied again, which is safe because merges are
+//!   idempotent, but announces only what the second run changed.
+//! - No retries in the driver and none of our own in the Kafka client: one place decides, the pipeline
+//!   for Cassandra and librdkafka for Kafka.
+//! - No timers that wait for more work to batch, no reads before they are needed, no decoding of values
+//!   that no policy looks at.
+
 pub mod account;
+pub mod cluster;
 pub mod events;
 pub mod latency;
+pub mod merge;
 pub mod moment;
+pub mod pace;
+pub mod pairs;
+pub mod pipeline;
 pub mod plan;
 pub mod report;
 pub mod run;
 pub mod secret;
+pub mod spec;
+pub mod storage;

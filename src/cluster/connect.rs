@@ -1,0 +1,169 @@
+//! The session: how the cluster is reached, in which datacenter, and what its nodes' clocks say.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use scylla::client::execution_profile::ExecutionProfile;
+use scylla::client::session::Session;
+use scylla::client::session_builder::SessionBuilder;
+use scylla::cluster::Node;
+use scylla::policies::load_balancing::{
+    DefaultPolicy, NodeIdentifier, SingleTargetLoadBalancingPolicy,
+};
+use scylla::policies::retry::FallthroughRetryPolicy;
+use scylla::statement::unprepared::Statement;
+
+use crate::account::TimestampUs;
+use crate::spec::Spec;
+use crate::spec::schema::Schema;
+
+use super::fault::one_line;
+use super::statements::Preparer;
+use super::store::{ReadStore, Store};
+use super::{ClusterError, ClusterSettings, schema};
+
+/// How long one attempt may take before it is given up and tried again: a little more than Cassandra's
+/// own time-outs (5 s for a read, 2 s for a write by default), which say more.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(12);
+/// How long a connection may take to be set up.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// The most that a node's clock may differ from ours.
+const MAX_SKEW: Duration = Duration::from_secs(5);
+
+/// A connected cluster whose keyspace exists.
+pub struct Cluster {
+    session: Arc<Session>,
+    settings: ClusterSettings,
+    schema: Schema,
+}
+
+impl Cluster {
+    /// Connects and reads the schema of the keyspace.
+    ///
+    /// # Errors
+    /// No host can be reached, the login is refused, the datacenter is not clear, or the keyspace does not
+    /// exist; each says what to do.
+    pub async fn connect(settings: ClusterSettings) -> Result<Self, ClusterError> {
+        let mut policy = DefaultPolicy::builder().token_aware(true);
+        if let Some(datacenter) = &settings.local_dc {
+            policy = policy.prefer_datacenter(datacenter.clone());
+        }
+        let profile = ExecutionProfile::builder()
+            .consistency(settings.consistency.into())
+            .request_timeout(Some(REQUEST_TIMEOUT))
+            .load_balancing_policy(policy.build())
+            // Retries are the pipeline's: it also lowers its concurrency and counts them.
+            .retry_policy(Arc::new(FallthroughRetryPolicy::new()))
+            .build();
+        let mut builder = SessionBuilder::new()
+            .known_nodes(&settings.hosts)
+            .default_execution_profile_handle(profile.into_handle())
+            .connection_timeout(CONNECT_TIMEOUT)
+            .keyspaces_to_fetch([&settings.keyspace]);
+        if let Some(username) = &settings.username {
+            let password = settings.password.as_ref().map_or("", |secret| secret.expose());
+            builder = builder.user(username, password);
+        }
+        let session = builder.build().await.map_err(|error| super::refused(&settings, &error))?;
+        check_datacenter(&session, &settings)?;
+        let schema = schema::read(&session, &settings.keyspace).await?;
+        Ok(Self { session: Arc::new(session), settings, schema })
+    }
+
+    /// The schema of the keyspace.
+    pub fn schema(&self) -> &Schema {
+        &self.schema
+    }
+
+    /// Prepares the reads of a specification.
+    pub async fn reader(&self, spec: Arc<Spec>) -> Result<ReadStore, ClusterError> {
+        let reads = self.preparer().reads(&spec).await?;
+        Ok(ReadStore { session: Arc::clone(&self.session), spec, reads })
+    }
+
+    /// Prepares the reads and the writes of a specification.
+    pub async fn store(&self, spec: Arc<Spec>) -> Result<Store, ClusterError> {
+        let writes = self.preparer().writes(&spec).await?;
+        let read = self.reader(spec).await?;
+        Ok(Store { read, writes, consistency: self.settings.consistency.into() })
+    }
+
+    /// Asks every node for its clock and answers the latest of all clocks, ours included: the earliest
+    /// moment that a merge may be dated.
+    ///
+    /// # Errors
+    /// A clock is more than 5 s away from ours: writes of the application and of the merge could not be
+    /// told apart by their times.
+    pub async fn latest_clock(&self) -> Result<TimestampUs, ClusterError> {
+        let mut latest = now_us();
+        for node in self.session.get_cluster_state().get_nodes_info() {
+            let before = now_us();
+            let Some(clock_ms) = self.ask_clock(node).await? else { continue };
+            let after = now_us();
+            // The answer has milliseconds and was given at some moment between the two.
+            let (earliest, last) = (clock_ms * 1_000, clock_ms * 1_000 + 999);
+            let skew_us = (earliest - after).max(before - last).max(0);
+            if skew_us > MAX_SKEW.as_micros() as i64 {
+                return Err(ClusterError::ClockSkew {
+                    node: node.address.to_string(),
+                    skew_s: skew_us as f64 / 1e6,
+                });
+            }
+            latest = latest.max(last + 1);
+        }
+        Ok(latest.max(now_us()))
+    }
+
+    /// The node's clock in milliseconds; `None` (and a warning) if the node does not answer.
+    async fn ask_clock(&self, node: &Arc<Node>) -> Result<Option<i64>, ClusterError> {
+        let mut ask = Statement::new("SELECT toUnixTimestamp(now()) FROM system.local");
+        let target = NodeIdentifier::Node(Arc::clone(node));
+        ask.set_load_balancing_policy(Some(SingleTargetLoadBalancingPolicy::new(target, None)));
+        match self.session.query_unpaged(ask, ()).await {
+            Ok(answer) => {
+                let unreadable = |message: String| ClusterError::Query {
+                    what: format!("asking node {} for its clock", node.address),
+                    message,
+                };
+                let rows = answer.into_rows_result().map_err(|e| unreadable(e.to_string()))?;
+                let (clock,) =
+                    rows.single_row::<(i64,)>().map_err(|e| unreadable(e.to_string()))?;
+                Ok(Some(clock))
+            }
+            Err(error) => {
+                tracing::warn!(
+                    "node {} does not tell its clock, so it is not compared: {}",
+                    node.address,
+                    one_line(&error.to_string())
+                );
+                Ok(None)
+            }
+        }
+    }
+
+    fn preparer(&self) -> Preparer<'_> {
+        Preparer { session: &self.session, settings: &self.settings }
+    }
+}
+
+/// LOCAL_QUORUM means the datacenter of whichever node coordinates; with several, one has to be named.
+fn check_datacenter(session: &Session, settings: &ClusterSettings) -> Result<(), ClusterError> {
+    let state = session.get_cluster_state();
+    let known: BTreeSet<String> =
+        state.get_nodes_info().iter().filter_map(|node| node.datacenter.clone()).collect();
+    let known: Vec<String> = known.into_iter().collect();
+    match &settings.local_dc {
+        Some(named) if !known.contains(named) => {
+            Err(ClusterError::UnknownDatacenter { named: named.clone(), known })
+        }
+        None if known.len() > 1 => Err(ClusterError::SeveralDatacenters { known }),
+        _ => Ok(()),
+    }
+}
+
+/// Our clock, in the unit of write times.
+fn now_us() -> TimestampUs {
+    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since_epoch.as_micros()).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,139 @@
+//! Apache Cassandra: the only user of the driver.
+//!
+//! [`Cluster::connect`] reaches the cluster and reads its schema; [`Cluster::reader`] prepares reads
+//! only, [`Cluster::store`] reads and writes. Every statement is prepared, token-aware (asserted) and
+//! carries the run's consistency level itself; values travel as raw bytes.
+//!
+//! Deliberately absent: retries. The driver's own are switched off, because the pipeline retries with
+//! lower concurrency and counts what it does.
+
+mod connect;
+mod fault;
+mod schema;
+mod settings;
+mod statements;
+mod store;
+mod values;
+
+use scylla::errors::NewSessionError;
+use thiserror::Error;
+
+pub use connect::Cluster;
+pub use settings::*;
+pub use store::{ReadStore, Store};
+
+use fault::one_line;
+
+/// Why a cluster cannot be used.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum ClusterError {
+    /// No host answered.
+    #[error(
+        "cannot connect to Cassandra at {hosts}: {message}. Check --hosts (host:port,…), and that a \
+         node listens there for CQL"
+    )]
+    Unreachable {
+        /// The contact points.
+        hosts: String,
+        /// What the driver says.
+        message: String,
+    },
+    /// The login was refused.
+    #[error(
+        "Cassandra at {hosts} refuses the login{}: {message}. Check --username and the password \
+         (TRIBUTARY_PASSWORD, or the configuration file)",
+        user.as_ref().map(|user| format!(" of '{user}'")).unwrap_or_default()
+    )]
+    Login {
+        /// The contact points.
+        hosts: String,
+        /// The user, if one was named.
+        user: Option<String>,
+        /// What the server says.
+        message: String,
+    },
+    /// The keyspace does not exist.
+    #[error(
+        "there is no keyspace {keyspace}; check --keyspace. The cluster has: {}",
+        known_list(known)
+    )]
+    MissingKeyspace {
+        /// The keyspace.
+        keyspace: String,
+        /// Those that exist, system keyspaces aside.
+        known: Vec<String>,
+    },
+    /// The named datacenter does not exist.
+    #[error(
+        "there is no datacenter {named}; check --local-dc. The cluster has: {}",
+        known_list(known)
+    )]
+    UnknownDatacenter {
+        /// The name.
+        named: String,
+        /// Those that exist.
+        known: Vec<String>,
+    },
+    /// There are several datacenters, and none was named.
+    #[error(
+        "the cluster has several datacenters ({}): say which one is local with --local-dc, because \
+         LOCAL_QUORUM counts the replicas of one",
+        known_list(known)
+    )]
+    SeveralDatacenters {
+        /// Those that exist.
+        known: Vec<String>,
+    },
+    /// Clocks differ too much.
+    #[error(
+        "the clock of node {node} is {skew_s:.1} s away from this machine's; more than 5 s is refused, \
+         because writes are ordered by their times. Set the clocks (NTP) and start again"
+    )]
+    ClockSkew {
+        /// The node.
+        node: String,
+        /// The difference in seconds.
+        skew_s: f64,
+    },
+    /// A statement was refused.
+    #[error("the cluster refuses to prepare `{statement}`: {message}")]
+    Prepare {
+        /// Its text.
+        statement: String,
+        /// What the server says.
+        message: String,
+    },
+    /// A statement cannot be routed.
+    #[error(
+        "`{statement}` is not token-aware: the driver does not know which nodes own its partition. This is \
+         a defect; please report it with the table's definition"
+    )]
+    NotTokenAware {
+        /// Its text.
+        statement: String,
+    },
+    /// A query before the run failed.
+    #[error("{what} failed: {message}")]
+    Query {
+        /// What was attempted.
+        what: String,
+        /// What the driver says.
+        message: String,
+    },
+}
+
+/// Why there is no session: a refused login is told apart from an unreachable cluster.
+fn refused(settings: &ClusterSettings, error: &NewSessionError) -> ClusterError {
+    let message = one_line(&error.to_string());
+    let hosts = settings.hosts.join(", ");
+    let login = ["authentication", "Authentication", "credentials", "Credentials"];
+    if login.iter().any(|word| message.contains(word)) {
+        return ClusterError::Login { hosts, user: settings.username.clone(), message };
+    }
+    ClusterError::Unreachable { hosts, message }
+}
+
+fn known_list(names: &[String]) -> String {
+    if names.is_empty() { "none".into() } else { names.join(", ") }
+}

@@ -1,0 +1,99 @@
+//! How a cluster is reached.
+
+use std::fmt;
+use std::str::FromStr;
+
+use scylla::statement::Consistency as Level;
+use serde::Serialize;
+
+use crate::secret::Secret;
+
+/// What [`Cluster::connect`](super::Cluster::connect) needs.
+#[derive(Clone, Debug)]
+pub struct ClusterSettings {
+    /// The contact points, `host:port`.
+    pub hosts: Vec<String>,
+    /// The keyspace that holds the tables.
+    pub keyspace: String,
+    /// The datacenter whose nodes are asked; needed where there are several.
+    pub local_dc: Option<String>,
+    /// The user to log in as.
+    pub username: Option<String>,
+    /// That user's password.
+    pub password: Option<Secret>,
+    /// The consistency level of every read and write of a run.
+    pub consistency: Consistency,
+}
+
+/// How many replicas acknowledge a read or write.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum Consistency {
+    /// One of any datacenter.
+    One,
+    /// One of the local datacenter.
+    LocalOne,
+    /// Two of any datacenter.
+    Two,
+    /// Three of any datacenter.
+    Three,
+    /// A majority of all datacenters together.
+    Quorum,
+    /// A majority of the local datacenter.
+    #[default]
+    LocalQuorum,
+    /// A majority of each datacenter.
+    EachQuorum,
+    /// All.
+    All,
+}
+
+impl Consistency {
+    /// Every level with its CQL name.
+    pub const NAMES: [(&'static str, Self); 8] = [
+        ("ONE", Self::One),
+        ("LOCAL_ONE", Self::LocalOne),
+        ("TWO", Self::Two),
+        ("THREE", Self::Three),
+        ("QUORUM", Self::Quorum),
+        ("LOCAL_QUORUM", Self::LocalQuorum),
+        ("EACH_QUORUM", Self::EachQuorum),
+        ("ALL", Self::All),
+    ];
+}
+
+impl fmt::Display for Consistency {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = Self::NAMES.iter().find(|(_, level)| level == self).map_or("", |(name, _)| name);
+        f.write_str(name)
+    }
+}
+
+impl FromStr for Consistency {
+    type Err = String;
+
+    fn from_str(word: &str) -> Result<Self, String> {
+        let upper = word.to_ascii_uppercase().replace('-', "_");
+        Self::NAMES.iter().find(|(name, _)| *name == upper).map(|(_, level)| *level).ok_or_else(
+            || {
+                let names: Vec<_> = Self::NAMES.iter().map(|(name, _)| *name).collect();
+                format!("'{word}' is not a consistency level: use one of {}", names.join(", "))
+            },
+        )
+    }
+}
+
+impl From<Consistency> for Level {
+    fn from(level: Consistency) -> Self {
+        match level {
+            Consistency::One => Self::One,
+            Consistency::LocalOne => Self::LocalOne,
+            Consistency::Two => Self::Two,
+            Consistency::Three => Self::Three,
+            Consistency::Quorum => Self::Quorum,
+            Consistency::LocalQuorum => Self::LocalQuorum,
+            Consistency::EachQuorum => Self::EachQuorum,
+            Consistency::All => Self::All,
+        }
+    }
+}

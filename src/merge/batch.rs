@@ -1,0 +1,64 @@
+//! Mutations of one partition become batches, cut by bytes.
+
+use crate::account::{Batch, Mutation};
+
+/// The bytes of values that a batch holds at most, unless one mutation (or an inseparable few) is larger
+/// by itself. A single-partition batch has no limit of its own in Cassandra
+/// (`batch_size_fail_threshold` looks at batches of several partitions), but it has to stay well below
+/// a commit log segment, and a coordinator works better with pieces. Each mutation counts
+/// at least 48 bytes, so the protocol's limit of 65,535 statements is never reached.
+const BATCH_BYTES: usize = 64 * 1024;
+
+/// Cuts mutations of one partition into batches, in order; the first `inseparable` mutations stay
+/// together, because a row must not be deleted before its own copy is acknowledged.
+pub fn cut(mutations: Vec<Mutation>, inseparable: usize) -> Vec<Batch> {
+    let mut batches: Vec<Batch> = Vec::new();
+    let mut size_bytes = 0;
+    for (position, mutation) in mutations.into_iter().enumerate() {
+        let more_bytes = mutation.size_bytes();
+        match batches.last_mut() {
+            Some(batch) if position < inseparable || size_bytes + more_bytes <= BATCH_BYTES => {
+                size_bytes += more_bytes;
+                batch.mutations.push(mutation);
+            }
+            _ => {
+                size_bytes = more_bytes;
+                batches.push(Batch { table: mutation.table, mutations: vec![mutation] });
+            }
+        }
+    }
+    batches
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::account::{Change, Row};
+    use bytes::Bytes;
+
+    fn insert(bytes: usize) -> Mutation {
+        let row = Row { cells: vec![Some(Bytes::from(vec![0; bytes]))] };
+        Mutation { table: 0, t: 1, change: Change::Insert { row } }
+    }
+
+    #[track_caller]
+    fn check_cut(sizes: &[usize], inseparable: usize, expected: &[usize]) {
+        let batches = cut(sizes.iter().map(|bytes| insert(*bytes)).collect(), inseparable);
+        let lengths: Vec<usize> = batches.iter().map(|batch| batch.mutations.len()).collect();
+        assert_eq!(lengths, expected);
+    }
+
+    #[test]
+    fn batches_are_cut_by_bytes() {
+        check_cut(&[], 0, &[]);
+        check_cut(&[10, 10, 10], 0, &[3]);
+        check_cut(&[40_000, 40_000, 10], 0, &[1, 2]);
+        check_cut(&[1_000_000, 10, 1_000_000], 0, &[1, 1, 1]);
+    }
+
+    #[test]
+    fn a_copy_and_its_delete_stay_together() {
+        check_cut(&[1_000_000, 10, 10], 2, &[2, 1]);
+        check_cut(&[60_000, 60_000, 60_000], 2, &[2, 1]);
+    }
+}

@@ -1,0 +1,183 @@
+//! CSV → pairs with their lines, and the lines that are not pairs.
+//!
+//! The chapter in reading order: `source` opens the input, `spool` keeps a copy of it, `blocks` cuts
+//! it, `record` finds the records, `header` the columns, `parse` applies the checks that a line
+//! passes or fails on its own, `accounts` numbers the ids, and `read` runs all of these at the same
+//! time. `reason`, `rejects` and `rejects_csv` tell what was not accepted. Which pairs go together is
+//! the next chapter: [`plan`](crate::plan).
+
+mod accounts;
+mod blocks;
+mod header;
+mod parse;
+mod read;
+mod reason;
+mod record;
+mod rejects;
+mod rejects_csv;
+mod source;
+mod spool;
+
+use std::io;
+use std::path::PathBuf;
+
+pub use accounts::Accounts;
+pub(crate) use accounts::NO_ACCOUNT;
+pub(crate) use read::Edge;
+pub use read::{PairList, read};
+pub use reason::{Flaw, Malformed, REASON_CODES, Reason, Side};
+pub use rejects::{Reject, Rejects};
+pub use rejects_csv::write_rejects;
+pub use source::{Source, open, open_raw};
+pub use spool::{SPOOL_NAME, SPOOL_NAME_GZIP, Spool, Spooled, Tee};
+#[cfg(test)]
+pub(crate) use {read::read_in_blocks, rejects_csv::write_rejects_in_blocks};
+
+/// How the pairs stand in the CSV.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Format {
+    /// The name of the column with the account that is emptied.
+    pub from_column: String,
+    /// The name of the column with the account that receives.
+    pub to_column: String,
+    /// What separates the columns: one ASCII character, not a quote and not a line break.
+    pub delimiter: u8,
+    /// Remove white space around ids, instead of rejecting the line.
+    pub trim: bool,
+}
+
+impl Default for Format {
+    fn default() -> Self {
+        Self { from_column: "from".into(), to_column: "to".into(), delimiter: b',', trim: false }
+    }
+}
+
+impl Format {
+    /// Refuses settings under which no input could be read.
+    pub fn check(&self) -> Result<(), PairsError> {
+        if !self.delimiter.is_ascii() || matches!(self.delimiter, 0 | b'"' | b'\r' | b'\n') {
+            return Err(PairsError::Delimiter);
+        }
+        if self.from_column.trim() == self.to_column.trim() {
+            return Err(PairsError::SameColumn { name: self.from_column.trim().to_owned() });
+        }
+        Ok(())
+    }
+}
+
+/// Why the pairs could not be read.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PairsError {
+    /// There is nothing at the path.
+    #[error("there is no file {}", path.display())]
+    Missing {
+        /// The path.
+        path: PathBuf,
+    },
+    /// The path is a directory.
+    #[error("{} is a directory, not a CSV file", path.display())]
+    Directory {
+        /// The path.
+        path: PathBuf,
+    },
+    /// The file cannot be opened.
+    #[error("cannot open {}: {source}", path.display())]
+    Open {
+        /// The path.
+        path: PathBuf,
+        /// The cause.
+        source: io::Error,
+    },
+    /// Reading failed, or compressed data is damaged or cut short.
+    #[error("cannot read the pairs: {source}")]
+    Read {
+        /// The cause.
+        source: io::Error,
+    },
+    /// The copy of the input cannot be written.
+    #[error("cannot write {}: {source}", path.display())]
+    Copy {
+        /// The copy.
+        path: PathBuf,
+        /// The cause.
+        source: io::Error,
+    },
+    /// The input holds nothing.
+    #[error(
+        "the input is empty; it must begin with a header that names the columns '{from}' and '{to}'"
+    )]
+    Empty {
+        /// The `from` column.
+        from: String,
+        /// The `to` column.
+        to: String,
+    },
+    /// The first line is not text.
+    #[error("the input is not a CSV file in UTF-8: its first line holds bytes that are not text")]
+    NotText,
+    /// The header cannot be split into names.
+    #[error("the header of the input is malformed: {why}")]
+    Header {
+        /// What is wrong with it.
+        why: Malformed,
+    },
+    /// A column is missing.
+    #[error(
+        "the header of the input has no column '{name}'; with the delimiter {delimiter:?} its columns \
+         are {found} (see --from-column, --to-column and --delimiter)"
+    )]
+    MissingColumn {
+        /// The column.
+        name: String,
+        /// The columns that are there.
+        found: String,
+        /// What was taken as the delimiter.
+        delimiter: char,
+    },
+    /// A column is there more than once.
+    #[error("the header of the input has the column '{name}' twice")]
+    RepeatedColumn {
+        /// The column.
+        name: String,
+    },
+    /// Both ids would come from the same column.
+    #[error("--from-column and --to-column are both '{name}'")]
+    SameColumn {
+        /// The column.
+        name: String,
+    },
+    /// The delimiter is not usable.
+    #[error("--delimiter must be one ASCII character, and neither a quote nor a line break")]
+    Delimiter,
+    /// A line is so long that the input is not a list of pairs.
+    #[error("line {line} of the input is longer than 64 MiB; this is not a list of pairs")]
+    LineTooLong {
+        /// The line.
+        line: u64,
+    },
+    /// More pairs or accounts than can be numbered.
+    #[error("the input holds more than about 4 billion pairs or accounts; split it")]
+    TooMany,
+    /// The input is not what it was when it was read first.
+    #[error(
+        "the input has changed since it was read: line {line} is not the line that was rejected"
+    )]
+    Changed {
+        /// The line.
+        line: u64,
+    },
+    /// The report of rejects cannot be written.
+    #[error("cannot write the report of rejected lines: {0}")]
+    Report(#[from] csv::Error),
+}
+
+impl PairsError {
+    /// Tells a failed copy from a failed read.
+    pub(crate) fn from_read(error: io::Error) -> Self {
+        match error.downcast::<spool::CopyFailed>() {
+            Ok(failed) => Self::Copy { path: failed.path, source: failed.source },
+            Err(source) => Self::Read { source },
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! One block of input → ids, rejects and counts. Blocks are parsed at the same time, each on the
+//! assumption that it begins at the start of a record; the reader checks that afterwards.
+
+use std::borrow::Cow;
+
+use super::accounts::{Id, SHARDS, hash_text, hash_uuid, parse_uuid, shard_of};
+use super::header::Layout;
+use super::reason::{Flaw, Malformed, Reason, Side};
+use super::record::{Form, Record, Scanner};
+use crate::account::MAX_ACCOUNT_ID_BYTES;
+
+/// What the first three checks say about a record.
+pub(super) enum Verdict<'a> {
+    /// Nothing stands there.
+    Blank,
+    /// A pair of different valid ids.
+    Pair(Cow<'a, str>, Cow<'a, str>),
+    /// Not acceptable; with the ids as far as they can be told.
+    Reject(Reason, Cow<'a, str>, Cow<'a, str>),
+}
+
+/// Checks the record that the scanner returned last.
+pub(super) fn judge<'a>(scanner: &Scanner<'a>, record: &Record, layout: &Layout) -> Verdict<'a> {
+    match record.form {
+        Form::Blank => return Verdict::Blank,
+        Form::Broken(why) => {
+            return Verdict::Reject(Reason::Malformed(why), Cow::default(), Cow::default());
+        }
+        Form::Plain | Form::Quoted => {}
+    }
+    let (from, to) = match scanner.fields(record, [layout.from, layout.to]) {
+        [Some(from), Some(to)] => (from, to),
+        [from, to] => {
+            let reason = Reason::Malformed(Malformed::MissingColumn);
+            return Verdict::Reject(reason, from.unwrap_or_default(), to.unwrap_or_default());
+        }
+    };
+    let (from, to) = if layout.trim { (trimmed(from), trimmed(to)) } else { (from, to) };
+    let reason = match (flaw(&from), flaw(&to)) {
+        (Some(flaw), _) => Reason::InvalidId(Side::From, flaw),
+        (None, Some(flaw)) => Reason::InvalidId(Side::To, flaw),
+        (None, None) if from == to => Reason::SelfPair,
+        (None, None) => return Verdict::Pair(from, to),
+    };
+    Verdict::Reject(reason, from, to)
+}
+
+fn trimmed(id: Cow<'_, str>) -> Cow<'_, str> {
+    match id {
+        Cow::Borrowed(id) => Cow::Borrowed(id.trim()),
+        Cow::Owned(id) => Cow::Owned(id.trim().to_owned()),
+    }
+}
+
+fn flaw(id: &str) -> Option<Flaw> {
+    if id.is_empty() {
+        Some(Flaw::Empty)
+    } else if id.len() > MAX_ACCOUNT_ID_BYTES {
+        Some(Flaw::TooLong)
+    } else if id.trim().len() != id.len() {
+        Some(Flaw::WhiteSpace)
+    } else {
+        None
+    }
+}
+
+/// What a block holds.
+#[derive(Default)]
+pub(super) struct Parsed {
+    /// Two ids for each pair: `from`, then `to`.
+    pub(super) ids: Vec<Id>,
+    /// The hash of each id.
+    pub(super) hashes: Vec<u64>,
+    /// The text of the ids that are not UUIDs.
+    pub(super) text: Vec<u8>,
+    /// The line of each pair, from 0 for the first line of the block.
+    pub(super) lines: Vec<u32>,
+    /// Rejected lines, counted likewise.
+    pub(super) rejects: Vec<(u64, Reason)>,
+    /// The positions in `ids`, shard by shard; within a shard in order.
+    pub(super) by_shard: Vec<u32>,
+    /// Where each shard begins in `by_shard`, and its end.
+    pub(super) shard_starts: Vec<usize>,
+    /// Records, blank ones included.
+    pub(super) records: u64,
+    /// Blank records.
+    pub(super) blank: u64,
+    /// Physical lines that the records cover.
+    pub(super) physical_lines: u64,
+    /// How much of the block is decided; the rest begins with a record that may go on beyond it.
+    pub(super) decided: usize,
+}
+
+/// Parses a block that begins at the start of a record.
+pub(super) fn parse(data: &[u8], layout: &Layout, eof: bool) -> Parsed {
+    let mut parsed = Parsed::default();
+    // The shortest pair takes four bytes; the usual one, two UUIDs.
+    let expected = data.len() / 72;
+    parsed.ids.reserve(2 * expected);
+    parsed.hashes.reserve(2 * expected);
+    parsed.lines.reserve(expected);
+    let mut scanner = Scanner::new(data, layout.delimiter, eof);
+    while let Some(record) = scanner.next() {
+        parsed.records += 1;
+        match judge(&scanner, &record, layout) {
+            Verdict::Blank => parsed.blank += 1,
+            Verdict::Reject(reason, _, _) => parsed.rejects.push((record.line, reason)),
+            Verdict::Pair(from, to) => {
+                // A block is far smaller than 4 GiB (see `blocks`), and so are its line numbers.
+                parsed.lines.push(record.line as u32);
+                parsed.add(&from);
+                parsed.add(&to);
+            }
+        }
+    }
+    parsed.physical_lines = scanner.lines();
+    parsed.decided = scanner.position();
+    parsed.sort_by_shard();
+    parsed
+}
+
+impl Parsed {
+    fn add(&mut self, id: &str) {
+        let (id, hash) = match parse_uuid(id.as_bytes()) {
+            Some(uuid) => (Id::Uuid(uuid), hash_uuid(uuid)),
+            None => {
+                let start = self.text.len() as u32;
+                self.text.extend_from_slice(id.as_bytes());
+                (Id::Text { start, len: id.len() as u32 }, hash_text(id.as_bytes()))
+            }
+        };
+        self.ids.push(id);
+        self.hashes.push(hash);
+    }
+
+    /// A counting sort of the ids by shard.
+    fn sort_by_shard(&mut self) {
+        let mut starts = vec![0_usize; SHARDS + 1];
+        for &hash in &self.hashes {
+            starts[shard_of(hash) + 1] += 1;
+        }
+        for shard in 0..SHARDS {
+            starts[shard + 1] += starts[shard];
+        }
+        let mut next = starts.clone();
+        self.by_shard.resize(self.hashes.len(), 0);
+        for (position, &hash) in self.hashes.iter().enumerate() {
+            let slot = &mut next[shard_of(hash)];
+            self.by_shard[*slot] = position as u32;
+            *slot += 1;
+        }
+        self.shard_starts = starts;
+    }
+
+    /// The positions in `ids` that belong to a shard.
+    pub(super) fn of_shard(&self, shard: usize) -> &[u32] {
+        &self.by_shard[self.shard_starts[shard]..self.shard_starts[shard + 1]]
+    }
+}

@@ -1,0 +1,333 @@
+//! Input → pairs, block by block: while one batch of blocks is parsed and its ids are numbered, the
+//! next one is read. The input as a whole is never in memory.
+
+use std::io::Read;
+use std::mem;
+
+use rayon::prelude::*;
+
+use super::accounts::{Accounts, Interner, SHARDS};
+use super::blocks::{BLOCK_BYTES, Blocks};
+use super::header::Layout;
+use super::parse::{Parsed, parse};
+use super::rejects::Rejects;
+use super::{Format, PairsError};
+
+/// Two accounts by number: the first is merged into the second.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Edge {
+    pub(crate) from: u32,
+    pub(crate) to: u32,
+}
+
+/// What the input holds: the pairs that passed the checks a line can pass on its own, and the rest
+/// by reason.
+#[derive(Default)]
+pub struct PairList {
+    pub(crate) accounts: Accounts,
+    /// The pairs in the order of their lines.
+    pub(crate) edges: Vec<Edge>,
+    /// The line of each pair.
+    pub(crate) lines: Vec<u64>,
+    pub(crate) rejects: Rejects,
+    pub(crate) records: u64,
+    pub(crate) blank: u64,
+}
+
+impl PairList {
+    /// How many pairs there are, repeated ones included.
+    pub fn len(&self) -> usize {
+        self.edges.len()
+    }
+
+    /// Whether there is no pair.
+    pub fn is_empty(&self) -> bool {
+        self.edges.is_empty()
+    }
+
+    /// The lines that were rejected so far.
+    pub fn rejects(&self) -> &Rejects {
+        &self.rejects
+    }
+
+    /// The accounts of the pairs.
+    pub fn accounts(&self) -> &Accounts {
+        &self.accounts
+    }
+}
+
+/// Reads all pairs. The reader yields text: see [`open`](super::open) for compressed input.
+pub fn read(reader: impl Read + Send, format: &Format) -> Result<PairList, PairsError> {
+    // Enough blocks to keep every core busy, few enough to bound what is in flight.
+    let blocks_at_once = (2 * rayon::current_num_threads()).clamp(4, 16);
+    read_in_blocks(reader, format, BLOCK_BYTES, blocks_at_once)
+}
+
+pub(crate) fn read_in_blocks(
+    reader: impl Read + Send,
+    format: &Format,
+    block_bytes: usize,
+    blocks_at_once: usize,
+) -> Result<PairList, PairsError> {
+    let mut blocks = Blocks::new(reader, block_bytes);
+    let (layout, first) = Layout::read(&mut blocks, format)?;
+    let mut intake = Intake::new(layout);
+    let mut batch = Vec::new();
+    if !first.is_empty() {
+        batch.push(first);
+    }
+    batch.extend(blocks.batch(blocks_at_once)?);
+    while !batch.is_empty() {
+        let now = mem::take(&mut batch);
+        let (next, absorbed) = rayon::join(|| blocks.batch(blocks_at_once), || intake.absorb(&now));
+        absorbed?;
+        batch = next?;
+    }
+    intake.finish()
+}
+
+/// Where the blocks come together again, in order.
+struct Intake {
+    layout: Layout,
+    interners: Vec<Interner>,
+    list: PairList,
+    /// The physical lines before the next block.
+    physical_lines: u64,
+    /// The beginning of a record that the blocks so far do not complete.
+    carry: Vec<u8>,
+}
+
+impl Intake {
+    fn new(layout: Layout) -> Self {
+        let list = PairList { records: layout.blank, blank: layout.blank, ..PairList::default() };
+        Self {
+            physical_lines: layout.lines,
+            layout,
+            interners: Interner::all(),
+            list,
+            carry: Vec::new(),
+        }
+    }
+
+    fn absorb(&mut self, batch: &[Vec<u8>]) -> Result<(), PairsError> {
+        let layout = &self.layout;
+        let mut parsed: Vec<Parsed> =
+            batch.par_iter().map(|block| parse(block, layout, false)).collect();
+        for (block, parsed) in batch.iter().zip(&mut parsed) {
+            if !self.carry.is_empty() {
+                // The block began within a record, so that it was parsed from the wrong place.
+                self.carry.extend_from_slice(block);
+                *parsed = parse(&self.carry, &self.layout, false);
+                self.carry.drain(..parsed.decided);
+            } else {
+                self.carry.extend_from_slice(&block[parsed.decided..]);
+            }
+        }
+        self.take(&parsed)
+    }
+
+    fn finish(mut self) -> Result<PairList, PairsError> {
+        if !self.carry.is_empty() {
+            let parsed = parse(&self.carry, &self.layout, true);
+            self.take(&[parsed])?;
+        }
+        self.list.accounts = Interner::finish(self.interners);
+        Ok(self.list)
+    }
+
+    /// Numbers the accounts of parsed blocks and adds their pairs, in order.
+    fn take(&mut self, blocks: &[Parsed]) -> Result<(), PairsError> {
+        let by_shard: Vec<Vec<Vec<u32>>> = self
+            .interners
+            .par_iter_mut()
+            .map(|interner| blocks.iter().map(|block| number_all(interner, block)).collect())
+            .collect::<Option<_>>()
+            .ok_or(PairsError::TooMany)?;
+        let numbers: Vec<Vec<u32>> = blocks
+            .par_iter()
+            .enumerate()
+            .map(|(index, block)| gather(block, (0..SHARDS).map(|shard| &by_shard[shard][index])))
+            .collect();
+        for (block, numbers) in blocks.iter().zip(numbers) {
+            let first_line = self.physical_lines + 1;
+            let list = &mut self.list;
+            let pairs = numbers.chunks_exact(2).map(|pair| Edge { from: pair[0], to: pair[1] });
+            list.edges.extend(pairs);
+            list.lines.extend(block.lines.iter().map(|&line| first_line + u64::from(line)));
+            for &(line, reason) in &block.rejects {
+                list.rejects.push(first_line + line, reason);
+            }
+            list.records += block.records;
+            list.blank += block.blank;
+            self.physical_lines += block.physical_lines;
+        }
+        // The numbers of pairs have 32 bits as well.
+        if self.list.edges.len() >= u32::MAX as usize {
+            return Err(PairsError::TooMany);
+        }
+        Ok(())
+    }
+}
+
+/// The numbers of those ids of a block that belong to one shard.
+fn number_all(interner: &mut Interner, block: &Parsed) -> Option<Vec<u32>> {
+    let positions = block.of_shard(interner.index());
+    positions
+        .iter()
+        .map(|&at| {
+            let at = at as usize;
+            interner.number(block.ids[at], block.hashes[at], &block.text)
+        })
+        .collect()
+}
+
+/// Puts the numbers of a block back into the order of its ids.
+fn gather<'a>(block: &Parsed, by_shard: impl Iterator<Item = &'a Vec<u32>>) -> Vec<u32> {
+    let mut numbers = vec![0; block.ids.len()];
+    for (shard, found) in by_shard.enumerate() {
+        for (&position, &number) in block.of_shard(shard).iter().zip(found) {
+            numbers[position as usize] = number;
+        }
+    }
+    numbers
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::rejects_csv::write_rejects_in_blocks;
+    use super::*;
+
+    /// Reads with blocks of several sizes and returns what all of them find: `from>to@line` for
+    /// each pair, and the lines of the reject report.
+    fn check(text: &[u8], format: &Format, pairs: &[&str], rejects: &[&str]) {
+        for (block_bytes, at_once) in [(1, 3), (7, 1), (16, 4), (1 << 20, 2)] {
+            let list = read_in_blocks(text, format, block_bytes, at_once).unwrap();
+            let name = |account| list.accounts.id(account).to_string();
+            let found: Vec<String> = list
+                .edges
+                .iter()
+                .zip(&list.lines)
+                .map(|(edge, line)| format!("{}>{}@{line}", name(edge.from), name(edge.to)))
+                .collect();
+            assert_eq!(found, pairs, "blocks of {block_bytes}");
+            let mut report = Vec::new();
+            let owned = text.to_vec();
+            let source = move || -> std::io::Result<Box<dyn Read + Send>> {
+                Ok(Box::new(std::io::Cursor::new(owned.clone())))
+            };
+            let (found, names) = (&list.rejects, &list.accounts);
+            write_rejects_in_blocks(&source, format, found, names, &mut report, block_bytes)
+                .unwrap();
+            let mut expected = "from,to,line,reason,original\n".to_owned();
+            for line in rejects {
+                expected.push_str(line);
+                expected.push('\n');
+            }
+            assert_eq!(String::from_utf8(report).unwrap(), expected);
+            let counted = list.edges.len() as u64 + list.blank + list.rejects.len() as u64;
+            assert_eq!(list.records, counted);
+        }
+    }
+
+    #[test]
+    fn reads_pairs_with_their_lines() {
+        check(
+            b"from,to\r\na,b\r\n\r\n\"c\",\"d\"\n0123abcd-4567-89ef-0123-456789abcdef,e,extra\nf,g",
+            &Format::default(),
+            &["a>b@2", "c>d@4", "0123abcd-4567-89ef-0123-456789abcdef>e@5", "f>g@6"],
+            &[],
+        );
+    }
+
+    #[test]
+    fn a_header_without_a_pair_is_fine() {
+        check(b"from,to", &Format::default(), &[], &[]);
+        check(b"from,to\n\n", &Format::default(), &[], &[]);
+    }
+
+    #[test]
+    fn records_may_span_lines() {
+        check(
+            b"note,from,to\n\"1\n2\n3\",a,b\n\"x,\"\"\n\"\"\",c,\"d\n\"\"\"\nz,e,f\n",
+            &Format::default(),
+            &["a>b@2", "c>d\n\"@5", "e>f@8"],
+            &[],
+        );
+    }
+
+    #[test]
+    fn a_broken_line_does_not_swallow_the_next() {
+        check(
+            b"from,to\n\"a,b\nc,d\ne\"e,f\ng,h\n\"i\"i,j\nk,l\nm,\"n\n",
+            &Format::default(),
+            &["c>d@3", "g>h@5", "k>l@7"],
+            &[
+                ",,2,malformed: a quoted field that is not closed,\"\"\"a,b\"",
+                ",,4,malformed: a quote inside a field that is not quoted,\"e\"\"e,f\"",
+                ",,6,malformed: text after a closing quote,\"\"\"i\"\"i,j\"",
+                ",,8,malformed: a quoted field that is not closed,\"m,\"\"n\"",
+            ],
+        );
+    }
+
+    #[test]
+    fn the_checks_are_made_in_order() {
+        let long = "x".repeat(1_025);
+        let text = format!("from,to\nshort\n,b\na,\n a,b\na,b\u{a0}\n{long},b\na,a\n ,\" \"\n");
+        check(
+            text.as_bytes(),
+            &Format::default(),
+            &[],
+            &[
+                "short,,2,malformed: the line has too few columns,short",
+                ",b,3,invalid-id: from is empty,\",b\"",
+                "a,,4,invalid-id: to is empty,\"a,\"",
+                " a,b,5,invalid-id: from has white space around it,\" a,b\"",
+                "a,b\u{a0},6,invalid-id: to has white space around it,\"a,b\u{a0}\"",
+                &format!("{long},b,7,invalid-id: from is longer than 1024 bytes,\"{long},b\""),
+                "a,a,8,self-pair: 'a' is paired with itself,\"a,a\"",
+                " , ,9,invalid-id: from has white space around it,\" ,\"\" \"\"\"",
+            ],
+        );
+    }
+
+    #[test]
+    fn trimming_comes_before_the_checks() {
+        let format = Format { trim: true, ..Format::default() };
+        check(
+            "from,to\n a,\u{a0}b \nx , x\n\" \",y\n".as_bytes(),
+            &format,
+            &["a>b@2"],
+            &[
+                "x,x,3,self-pair: 'x' is paired with itself,\"x , x\"",
+                ",y,4,invalid-id: from is empty,\"\"\" \"\",y\"",
+            ],
+        );
+    }
+
+    #[test]
+    fn invalid_utf8_is_reported_legibly() {
+        check(
+            b"from,to,x\na,b,\xff\nc,d,\xc3\xa9\n",
+            &Format::default(),
+            &["c>d@3"],
+            &[",,2,malformed: bytes that are not UTF-8,\"a,b,\u{fffd}\""],
+        );
+    }
+
+    #[test]
+    fn other_columns_and_delimiters() {
+        let format = Format {
+            from_column: "alt".into(),
+            to_column: "neu".into(),
+            delimiter: b'\t',
+            trim: false,
+        };
+        check(
+            b"neu\tx\talt\n1,1\tx\t2\n\t\t\n",
+            &format,
+            &["2>1,1@2"],
+            &[",,3,invalid-id: from is empty,\t\t"],
+        );
+    }
+}

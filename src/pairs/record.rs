@@ -1,0 +1,370 @@
+//! Where a record begins and ends: RFC 4180, one record at a time, without copying.
+//!
+//! A physical line ends with a line feed; a carriage return before it belongs to the line's end. A
+//! quoted field may hold delimiters, doubled quotes and line breaks. What breaks these rules costs
+//! one physical line, never the lines after it: the scan goes on at the next line.
+
+use std::borrow::Cow;
+use std::ops::Range;
+use std::str;
+
+use memchr::{memchr, memchr_iter, memchr3};
+
+use super::reason::Malformed;
+
+/// How far a quoted field may reach from the start of its record. It bounds what is read again after
+/// a quote that nobody closes.
+pub(super) const MAX_QUOTED_BYTES: usize = 1 << 20;
+
+/// One field of a record that contains quotes.
+#[derive(Clone, Debug)]
+struct Span {
+    range: Range<usize>,
+    quoted: bool,
+}
+
+/// What a record is made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Form {
+    /// Nothing, or white space only.
+    Blank,
+    /// One line without a quote.
+    Plain,
+    /// Fields of which at least one is quoted.
+    Quoted,
+    /// Not a record.
+    Broken(Malformed),
+}
+
+/// A record, by its place in the data.
+#[derive(Clone, Debug)]
+pub(super) struct Record {
+    /// Its bytes, without the line end.
+    pub(super) range: Range<usize>,
+    /// The physical line it starts on, from 0 for the first line of the data.
+    pub(super) line: u64,
+    /// What it is made of.
+    pub(super) form: Form,
+}
+
+/// Walks over the records of a piece of input that begins at the start of a record.
+pub(super) struct Scanner<'a> {
+    data: &'a [u8],
+    delimiter: u8,
+    /// Nothing follows the data.
+    eof: bool,
+    has_quotes: bool,
+    is_utf8: bool,
+    at: usize,
+    line: u64,
+    spans: Vec<Span>,
+}
+
+impl<'a> Scanner<'a> {
+    /// Starts at the first byte. Without `eof` the data must end with a line feed.
+    pub(super) fn new(data: &'a [u8], delimiter: u8, eof: bool) -> Self {
+        Self {
+            data,
+            delimiter,
+            eof,
+            has_quotes: memchr(b'"', data).is_some(),
+            is_utf8: str::from_utf8(data).is_ok(),
+            at: 0,
+            line: 0,
+            spans: Vec::new(),
+        }
+    }
+
+    /// The start of the next record. After the last one: how much of the data has been decided.
+    pub(super) fn position(&self) -> usize {
+        self.at
+    }
+
+    /// The physical lines before [`position`](Self::position).
+    pub(super) fn lines(&self) -> u64 {
+        self.line
+    }
+
+    /// The next record; `None` at the end of the data, or where a quoted field may go on beyond it.
+    pub(super) fn next(&mut self) -> Option<Record> {
+        if self.at >= self.data.len() {
+            return None;
+        }
+        let start = self.at;
+        let newline = memchr(b'\n', &self.data[start..]).map(|offset| start + offset);
+        let line_end = newline.unwrap_or(self.data.len());
+        let after_line = newline.map_or(self.data.len(), |at| at + 1);
+        let text = start..start + without_cr(&self.data[start..line_end]).len();
+        let line = self.line;
+
+        if self.has_quotes && memchr(b'"', &self.data[text.clone()]).is_some() {
+            match self.scan_quoted() {
+                Quoted::Complete { end, next } => {
+                    self.line += lines_in(&self.data[start..next]);
+                    self.at = next;
+                    let form = self.checked(&(start..end), Form::Quoted);
+                    return Some(Record { range: start..end, line, form });
+                }
+                Quoted::Undecided => return None,
+                Quoted::Broken(why) => {
+                    self.at = after_line;
+                    self.line += 1;
+                    return Some(Record { range: text, line, form: Form::Broken(why) });
+                }
+            }
+        }
+        self.at = after_line;
+        self.line += 1;
+        let form = if self.is_blank(&self.data[text.clone()]) { Form::Blank } else { Form::Plain };
+        let form = self.checked(&text, form);
+        Some(Record { range: text, line, form })
+    }
+
+    /// The fields in the given columns of the record that [`next`](Self::next) returned last, where
+    /// they exist. Its form must be [`Form::Plain`] or [`Form::Quoted`].
+    pub(super) fn fields<const N: usize>(
+        &self,
+        record: &Record,
+        columns: [usize; N],
+    ) -> [Option<Cow<'a, str>>; N] {
+        match record.form {
+            Form::Quoted => columns.map(|column| self.spans.get(column).and_then(|s| self.text(s))),
+            _ => self.plain_fields(&self.data[record.range.clone()], columns),
+        }
+    }
+
+    /// Every field of the record that [`next`](Self::next) returned last.
+    pub(super) fn all_fields(&self, record: &Record) -> Vec<Cow<'a, str>> {
+        match record.form {
+            Form::Quoted => self.spans.iter().filter_map(|span| self.text(span)).collect(),
+            _ => {
+                let fields = self.data[record.range.clone()].split(|&b| b == self.delimiter);
+                fields.map(String::from_utf8_lossy).collect()
+            }
+        }
+    }
+
+    fn text(&self, span: &Span) -> Option<Cow<'a, str>> {
+        let text = str::from_utf8(&self.data[span.range.clone()]).ok()?;
+        let doubled = span.quoted && text.contains('"');
+        Some(if doubled { Cow::Owned(text.replace("\"\"", "\"")) } else { Cow::Borrowed(text) })
+    }
+
+    fn plain_fields<const N: usize>(
+        &self,
+        line: &'a [u8],
+        columns: [usize; N],
+    ) -> [Option<Cow<'a, str>>; N] {
+        let last = columns.into_iter().max().unwrap_or_default();
+        let mut found = [const { None }; N];
+        let mut start = 0;
+        for column in 0..=last {
+            let end = memchr(self.delimiter, &line[start..]).map_or(line.len(), |at| start + at);
+            for (slot, wanted) in found.iter_mut().zip(columns) {
+                if wanted == column {
+                    *slot = str::from_utf8(&line[start..end]).ok().map(Cow::Borrowed);
+                }
+            }
+            if end == line.len() {
+                break;
+            }
+            start = end + 1;
+        }
+        found
+    }
+
+    /// A record with invalid UTF-8 is malformed whatever its form.
+    fn checked(&self, range: &Range<usize>, form: Form) -> Form {
+        if self.is_utf8 || str::from_utf8(&self.data[range.clone()]).is_ok() {
+            form
+        } else {
+            Form::Broken(Malformed::InvalidUtf8)
+        }
+    }
+
+    fn is_blank(&self, line: &[u8]) -> bool {
+        line.iter().all(|&byte| matches!(byte, b' ' | b'\t' | b'\r') && byte != self.delimiter)
+    }
+
+    /// Splits the record at the current position into spans.
+    fn scan_quoted(&mut self) -> Quoted {
+        let data = self.data;
+        let limit = self.at + MAX_QUOTED_BYTES;
+        self.spans.clear();
+        let mut at = self.at;
+        // A field that goes on over lines and then breaks the rules was not meant to go on.
+        let broken = |why, at: usize| match memchr(b'\n', &data[self.at..at]) {
+            Some(_) => Quoted::Broken(Malformed::UnclosedQuote),
+            None => Quoted::Broken(why),
+        };
+        loop {
+            if data.get(at) != Some(&b'"') {
+                let stop = memchr3(self.delimiter, b'\n', b'"', &data[at..])
+                    .map_or(data.len(), |offset| at + offset);
+                if data.get(stop) == Some(&b'"') {
+                    return broken(Malformed::BareQuote, stop);
+                }
+                if data.get(stop) == Some(&self.delimiter) {
+                    self.spans.push(Span { range: at..stop, quoted: false });
+                    at = stop + 1;
+                    continue;
+                }
+                let end = at + without_cr(&data[at..stop]).len();
+                self.spans.push(Span { range: at..end, quoted: false });
+                return Quoted::Complete { end, next: data.len().min(stop + 1) };
+            }
+            let close = match self.closing_quote(at + 1, limit) {
+                Ok(close) => close,
+                Err(open) => return open,
+            };
+            self.spans.push(Span { range: at + 1..close, quoted: true });
+            at = close + 1;
+            match (data.get(at), data.get(at + 1)) {
+                (Some(byte), _) if *byte == self.delimiter => at += 1,
+                (None, _) => return Quoted::Complete { end: at, next: at },
+                (Some(b'\n'), _) => return Quoted::Complete { end: at, next: at + 1 },
+                (Some(b'\r'), None | Some(b'\n')) => {
+                    return Quoted::Complete { end: at, next: data.len().min(at + 2) };
+                }
+                _ => return broken(Malformed::TextAfterQuote, at),
+            }
+        }
+    }
+
+    /// The quote that ends the field whose text begins at `from`; doubled quotes are passed over.
+    fn closing_quote(&self, from: usize, limit: usize) -> Result<usize, Quoted> {
+        let mut at = from;
+        loop {
+            let window = at..limit.min(self.data.len()).max(at);
+            match memchr(b'"', &self.data[window]) {
+                None if limit <= self.data.len() => {
+                    return Err(Quoted::Broken(Malformed::QuotedTooLong));
+                }
+                None if self.eof => return Err(Quoted::Broken(Malformed::UnclosedQuote)),
+                None => return Err(Quoted::Undecided),
+                Some(offset) if self.data.get(at + offset + 1) == Some(&b'"') => at += offset + 2,
+                Some(offset) => return Ok(at + offset),
+            }
+        }
+    }
+}
+
+enum Quoted {
+    Complete {
+        end: usize,
+        next: usize,
+    },
+    /// The data ends within a quoted field.
+    Undecided,
+    Broken(Malformed),
+}
+
+fn without_cr(line: &[u8]) -> &[u8] {
+    line.strip_suffix(b"\r").unwrap_or(line)
+}
+
+/// The physical lines that whole records cover; only the last one may lack its line feed.
+fn lines_in(data: &[u8]) -> u64 {
+    memchr_iter(b'\n', data).count() as u64 + u64::from(!data.ends_with(b"\n"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn scan(data: &[u8]) -> Vec<(u64, Form, Vec<String>)> {
+        let mut scanner = Scanner::new(data, b',', true);
+        let mut found = Vec::new();
+        while let Some(record) = scanner.next() {
+            let fields = match record.form {
+                Form::Plain | Form::Quoted => scanner.all_fields(&record),
+                _ => Vec::new(),
+            };
+            let fields = fields.into_iter().map(Cow::into_owned).collect();
+            found.push((record.line, record.form, fields));
+        }
+        assert_eq!(scanner.position(), data.len());
+        found
+    }
+
+    fn check(data: &[u8], expected: &[(u64, Form, &[&str])]) {
+        let expected: Vec<(u64, Form, Vec<String>)> = expected
+            .iter()
+            .map(|(line, form, f)| (*line, *form, f.iter().map(|f| (*f).to_owned()).collect()))
+            .collect();
+        assert_eq!(scan(data), expected, "{:?}", String::from_utf8_lossy(data));
+    }
+
+    #[test]
+    fn splits_plain_lines() {
+        check(
+            b"a,b\r\nc,d,e\n\n \t\nf",
+            &[
+                (0, Form::Plain, &["a", "b"]),
+                (1, Form::Plain, &["c", "d", "e"]),
+                (2, Form::Blank, &[]),
+                (3, Form::Blank, &[]),
+                (4, Form::Plain, &["f"]),
+            ],
+        );
+    }
+
+    #[test]
+    fn splits_quoted_fields() {
+        check(
+            b"\"a,1\",\"b \"\"x\"\"\"\r\n\"two\nlines\",y\nz,\"\"",
+            &[
+                (0, Form::Quoted, &["a,1", "b \"x\""]),
+                (1, Form::Quoted, &["two\nlines", "y"]),
+                (3, Form::Quoted, &["z", ""]),
+            ],
+        );
+    }
+
+    #[test]
+    fn broken_quoting_costs_one_line() {
+        check(
+            b"a\"b,c\n\"a\"b,c\n\"open,c\nx,y\n",
+            &[
+                (0, Form::Broken(Malformed::BareQuote), &[]),
+                (1, Form::Broken(Malformed::TextAfterQuote), &[]),
+                (2, Form::Broken(Malformed::UnclosedQuote), &[]),
+                (3, Form::Plain, &["x", "y"]),
+            ],
+        );
+    }
+
+    #[test]
+    fn invalid_utf8_costs_one_record() {
+        check(
+            b"a,\xff\nb,\xc3\xa9\n\"\xff\n\",c\n",
+            &[
+                (0, Form::Broken(Malformed::InvalidUtf8), &[]),
+                (1, Form::Plain, &["b", "\u{e9}"]),
+                (2, Form::Broken(Malformed::InvalidUtf8), &[]),
+            ],
+        );
+    }
+
+    #[test]
+    fn a_quoted_field_is_bounded() {
+        let mut data = b"\"".to_vec();
+        data.extend(vec![b'x'; MAX_QUOTED_BYTES]);
+        data.extend_from_slice(b"\nnext,line\n\",end\n");
+        let found = scan(&data);
+        assert_eq!(found[0].1, Form::Broken(Malformed::QuotedTooLong));
+        assert_eq!((found[1].0, found[1].1), (1, Form::Plain));
+        assert_eq!(found[2].1, Form::Broken(Malformed::UnclosedQuote));
+        // The same without what follows: the bound, not the end of the data, decides.
+        let mut scanner = Scanner::new(&data[..MAX_QUOTED_BYTES + 2], b',', false);
+        assert_eq!(scanner.next().unwrap().form, Form::Broken(Malformed::QuotedTooLong));
+    }
+
+    #[test]
+    fn an_open_quote_waits_for_more_data() {
+        let mut scanner = Scanner::new(b"a,b\n\"open\n", b',', false);
+        assert!(scanner.next().is_some());
+        assert!(scanner.next().is_none());
+        assert_eq!((scanner.position(), scanner.lines()), (4, 1));
+    }
+}

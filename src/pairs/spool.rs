@@ -1,0 +1,186 @@
+//! A copy of the input, made while it is read: a run keeps the bytes that it was given, so that it
+//! can be resumed even when they came from standard input, and their hash, to recognise them.
+
+use std::error::Error;
+use std::fmt;
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+
+use super::PairsError;
+use super::source::{Decoded, is_gzip};
+
+/// The name of the copy in the run directory.
+pub const SPOOL_NAME: &str = "pairs.csv";
+/// The name of the copy of compressed input.
+pub const SPOOL_NAME_GZIP: &str = "pairs.csv.gz";
+
+/// Reads the text of the input while its raw bytes are copied.
+pub struct Spool {
+    text: Decoded<Tee<Box<dyn Read + Send>, File>>,
+    path: PathBuf,
+}
+
+/// A finished copy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Spooled {
+    /// The copy.
+    pub path: PathBuf,
+    /// Its length.
+    pub bytes: u64,
+    /// The SHA-256 of its bytes, in hexadecimal.
+    pub sha256: String,
+}
+
+impl Spool {
+    /// Starts a copy of `input` (a file, standard input, …) in a directory.
+    pub fn start(input: impl Read + Send + 'static, dir: &Path) -> Result<Self, PairsError> {
+        let (is_gzip, raw) = is_gzip(input).map_err(PairsError::from_read)?;
+        let path = dir.join(if is_gzip { SPOOL_NAME_GZIP } else { SPOOL_NAME });
+        let file = File::create(&path)
+            .map_err(|source| PairsError::Copy { path: path.clone(), source })?;
+        let raw: Box<dyn Read + Send> = Box::new(raw);
+        let tee = Tee::new(raw, file, path.clone());
+        Ok(Self { text: Decoded::new(is_gzip, tee), path })
+    }
+
+    /// Copies what has not been read yet and makes the copy durable.
+    pub fn finish(mut self) -> Result<Spooled, PairsError> {
+        let tee = self.text.raw();
+        io::copy(tee, &mut io::sink()).map_err(PairsError::from_read)?;
+        tee.writer
+            .sync_all()
+            .map_err(|source| PairsError::Copy { path: self.path.clone(), source })?;
+        Ok(Spooled { bytes: tee.bytes, sha256: tee.sha256(), path: self.path })
+    }
+}
+
+impl Read for Spool {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.text.read(buffer)
+    }
+}
+
+/// Passes bytes on while it copies and hashes them.
+pub struct Tee<R, W> {
+    reader: R,
+    writer: W,
+    path: PathBuf,
+    hash: Sha256,
+    bytes: u64,
+}
+
+impl<R: Read, W: Write> Tee<R, W> {
+    /// Copies what is read from `reader` to `writer`, which errors call `path`.
+    pub fn new(reader: R, writer: W, path: PathBuf) -> Self {
+        Self { reader, writer, path, hash: Sha256::new(), bytes: 0 }
+    }
+
+    /// The SHA-256 of the bytes so far, in hexadecimal.
+    pub fn sha256(&self) -> String {
+        use fmt::Write;
+        self.hash.clone().finalize().iter().fold(String::with_capacity(64), |mut text, byte| {
+            // Writing to a `String` cannot fail.
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
+    }
+}
+
+impl<R: Read, W: Write> Read for Tee<R, W> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let length = self.reader.read(buffer)?;
+        let bytes = &buffer[..length];
+        self.writer.write_all(bytes).map_err(|source| {
+            io::Error::new(source.kind(), CopyFailed { path: self.path.clone(), source })
+        })?;
+        self.hash.update(bytes);
+        self.bytes += length as u64;
+        Ok(length)
+    }
+}
+
+/// A failure to write, on its way through the readers.
+#[derive(Debug)]
+pub(super) struct CopyFailed {
+    pub(super) path: PathBuf,
+    pub(super) source: io::Error,
+}
+
+impl fmt::Display for CopyFailed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "cannot write {}: {}", self.path.display(), self.source)
+    }
+}
+
+impl Error for CopyFailed {}
+
+#[cfg(test)]
+mod tests {
+    use std::{env, fs, process};
+
+    use flate2::Compression;
+    use flate2::read::GzEncoder;
+
+    use super::super::{Format, read};
+    use super::*;
+
+    fn check(input: &[u8], name: &str, case: &str) {
+        let dir = env::temp_dir().join(format!("tributary-spool-{}-{case}", process::id()));
+        fs::create_dir_all(&dir).unwrap();
+        let mut spool = Spool::start(io::Cursor::new(input.to_owned()), &dir).unwrap();
+        let list = read(&mut spool, &Format::default()).unwrap();
+        assert_eq!(list.len(), 1);
+        let spooled = spool.finish().unwrap();
+        assert_eq!(spooled.path, dir.join(name));
+        assert_eq!(fs::read(&spooled.path).unwrap(), input);
+        assert_eq!(spooled.bytes, input.len() as u64);
+        let expected = Sha256::digest(input).iter().map(|b| format!("{b:02x}")).collect::<String>();
+        assert_eq!(spooled.sha256, expected);
+        fs::remove_dir_all(&dir).unwrap();
+    }
+
+    #[test]
+    fn copies_what_it_reads() {
+        check(b"from,to\na,b\n", SPOOL_NAME, "plain");
+        let mut packed = Vec::new();
+        GzEncoder::new(&b"from,to\na,b\n"[..], Compression::fast())
+            .read_to_end(&mut packed)
+            .unwrap();
+        check(&packed, SPOOL_NAME_GZIP, "gzip");
+    }
+
+    #[test]
+    fn the_copy_is_complete_even_if_the_text_is_not_read() {
+        let dir = env::temp_dir().join(format!("tributary-spool-{}-rest", process::id()));
+        fs::create_dir_all(&dir).unwrap();
+        let input = b"from,to\n".repeat(100_000);
+        let mut spool = Spool::start(io::Cursor::new(input.clone()), &dir).unwrap();
+        spool.read_exact(&mut [0; 100]).unwrap();
+        let spooled = spool.finish().unwrap();
+        assert_eq!(fs::read(&spooled.path).unwrap(), input);
+        fs::remove_dir_all(&dir).unwrap();
+    }
+
+    struct Full;
+
+    impl Write for Full {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            Err(io::Error::from(io::ErrorKind::StorageFull))
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_full_disk_is_named() {
+        let tee = Tee::new(&b"from,to\na,b\n"[..], Full, PathBuf::from("run/pairs.csv"));
+        let error = read(tee, &Format::default()).err().unwrap();
+        assert!(matches!(&error, PairsError::Copy { .. }), "{error}");
+        assert!(error.to_string().contains("run/pairs.csv"), "{error}");
+    }
+}

@@ -1,0 +1,73 @@
+//! T: the write time that a whole group carries.
+//!
+//! A merge dated T behaves as if it had happened at the instant T: what an application writes later
+//! wins over it, cell by cell, and writing it again changes nothing. T lies `settle` before the group's first
+//! read, so that whatever was stamped before T has arrived by the time we read; and never before the
+//! start of the run, which is at or after every node's clock.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use crate::account::TimestampUs;
+
+/// Stamps groups.
+#[derive(Clone, Copy, Debug)]
+pub struct AsOf {
+    start: TimestampUs,
+    settle: Duration,
+}
+
+impl AsOf {
+    /// Stamps no earlier than `start`, and `settle` before the moment of asking.
+    pub fn new(start: TimestampUs, settle: Duration) -> Self {
+        Self { start, settle }
+    }
+
+    /// The earliest T, in microseconds.
+    pub fn start(&self) -> TimestampUs {
+        self.start
+    }
+
+    /// How long to wait before the first read, so that even it may be dated `start`.
+    pub fn time_to_settle(&self) -> Duration {
+        let us = self.start.saturating_add(self.settle_us()).saturating_sub(now_us());
+        Duration::from_micros(u64::try_from(us).unwrap_or_default())
+    }
+
+    /// T for a group whose first read comes after this call.
+    pub fn stamp(&self) -> TimestampUs {
+        now_us().saturating_sub(self.settle_us()).max(self.start)
+    }
+
+    fn settle_us(&self) -> TimestampUs {
+        i64::try_from(self.settle.as_micros()).unwrap_or(i64::MAX)
+    }
+}
+
+/// Our clock, in the unit of write times.
+fn now_us() -> TimestampUs {
+    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since_epoch.as_micros()).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_group_is_dated_before_the_start() {
+        let future = now_us() + 60_000_000;
+        let as_of = AsOf::new(future, Duration::from_secs(2));
+        assert_eq!(as_of.stamp(), future);
+        assert!(as_of.time_to_settle() > Duration::from_secs(61));
+    }
+
+    #[test]
+    fn a_group_is_dated_before_its_first_read() {
+        let settle = Duration::from_secs(2);
+        let as_of = AsOf::new(now_us() - 60_000_000, settle);
+        assert_eq!(as_of.time_to_settle(), Duration::ZERO);
+        let t = as_of.stamp();
+        assert!(t <= now_us() - 2_000_000);
+        assert!(t >= as_of.start());
+    }
+}

@@ -1,0 +1,87 @@
+//! One request, tried until it succeeds, is refused, or its retry budget is spent.
+
+use std::future::Future;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use crate::latency::{Lane, Recorder};
+use crate::pace::Pace;
+use crate::storage::{Fault, StorageError};
+
+/// How long a request is tried, and how the pauses grow.
+#[derive(Clone, Copy, Debug)]
+pub struct Retry {
+    /// No new attempt starts when this has passed since the first.
+    pub budget: Duration,
+    /// The first pause; it doubles each time, and each pause is shortened at random by up to a half.
+    pub first_pause: Duration,
+    /// The longest pause.
+    pub longest_pause: Duration,
+}
+
+impl Default for Retry {
+    /// Two minutes: longer than a node takes to restart, short enough for a group to be given up.
+    fn default() -> Self {
+        Self {
+            budget: Duration::from_secs(120),
+            first_pause: Duration::from_millis(50),
+            longest_pause: Duration::from_secs(5),
+        }
+    }
+}
+
+/// Tries requests, records their latencies and tells the pace of overload.
+#[derive(Debug)]
+pub(super) struct Attempts<'a> {
+    /// Where latencies go, one per attempt.
+    pub(super) recorder: &'a Recorder,
+    /// What slows down.
+    pub(super) pace: &'a Pace,
+    /// The limits.
+    pub(super) retry: Retry,
+    /// Counts attempts after the first.
+    pub(super) retries: &'a AtomicU64,
+}
+
+impl Attempts<'_> {
+    /// Carries out a request; `request` is called once per attempt.
+    ///
+    /// # Errors
+    /// The last attempt's, once it is permanent or the budget is spent.
+    pub(super) async fn carry_out<T, F>(
+        &self,
+        lane: Lane,
+        mut request: impl FnMut() -> F,
+    ) -> Result<T, StorageError>
+    where
+        F: Future<Output = Result<T, StorageError>>,
+    {
+        let first = Instant::now();
+        let mut pause = self.retry.first_pause;
+        let mut tries = 1_u32;
+        loop {
+            let began = Instant::now();
+            let result = request().await;
+            self.recorder.record(lane, began.elapsed());
+            let mut error = match result {
+                Ok(value) => return Ok(value),
+                Err(error) => error,
+            };
+            if error.kind == Fault::Permanent {
+                return Err(error);
+            }
+            self.pace.overloaded();
+            if first.elapsed() + pause > self.retry.budget {
+                let spent = first.elapsed().as_secs_f64();
+                error.message = format!("{} (tried {tries} times in {spent:.1} s)", error.message);
+                return Err(error);
+            }
+            tracing::debug!("attempt {tries} failed and is repeated: {error}");
+            self.retries.fetch_add(1, Ordering::Relaxed);
+            // Jitter keeps hundreds of groups from coming back at the same instant.
+            tokio::time::sleep(pause.mul_f64(1.0 - fastrand::f64() / 2.0)).await;
+            pause = (pause * 2).min(self.retry.longest_pause);
+            tries += 1;
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! The kinds of requests whose latencies are kept apart.
+
+use crate::account::TableIndex;
+use crate::latency::Lane;
+use crate::spec::{Find, Spec};
+use crate::storage::Width;
+
+/// Which lane of the recorder a request belongs to.
+#[derive(Clone, Debug)]
+pub struct Lanes {
+    names: Vec<String>,
+    tables: Vec<TableLanes>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct TableLanes {
+    read: usize,
+    read_survivor: usize,
+    write: usize,
+    delete: usize,
+}
+
+impl Lanes {
+    /// The lanes of a specification.
+    pub fn new(spec: &Spec) -> Self {
+        let mut names = Vec::new();
+        let mut lane = |name: String| {
+            names.push(name);
+            names.len() - 1
+        };
+        let tables = spec
+            .tables
+            .iter()
+            .map(|table| match table.find {
+                Find::Partition => TableLanes {
+                    read: lane(format!("read {} (source)", table.name)),
+                    read_survivor: lane(format!("read {} (survivor)", table.name)),
+                    write: lane(format!("write {}", table.name)),
+                    delete: lane(format!("delete {}", table.name)),
+                },
+                Find::Clustering { .. } => {
+                    let read = lane(format!("read {}", table.name));
+                    // Copies and deletes of one partition share a batch.
+                    let write = lane(format!("write {}", table.name));
+                    TableLanes { read, read_survivor: read, write, delete: write }
+                }
+            })
+            .collect();
+        lane("event delivery".into());
+        lane("whole group".into());
+        Self { names, tables }
+    }
+
+    /// The names, by lane.
+    pub fn names(&self) -> &[String] {
+        &self.names
+    }
+
+    /// Reads of a table.
+    pub fn read(&self, table: TableIndex, width: Width) -> Lane {
+        Lane(match width {
+            Width::Full => self.tables[table].read,
+            Width::Slim => self.tables[table].read_survivor,
+        })
+    }
+
+    /// Writes to a table.
+    pub fn write(&self, table: TableIndex) -> Lane {
+        Lane(self.tables[table].write)
+    }
+
+    /// Deletes of sources in a table.
+    pub fn delete(&self, table: TableIndex) -> Lane {
+        Lane(self.tables[table].delete)
+    }
+
+    /// Deliveries of a group's events.
+    pub fn events(&self) -> Lane {
+        Lane(self.names.len() - 2)
+    }
+
+    /// Whole groups.
+    pub fn group(&self) -> Lane {
+        Lane(self.names.len() - 1)
+    }
+}

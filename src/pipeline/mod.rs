@@ -1,0 +1,115 @@
+//! Composes the stages: groups in, outcomes out, at a bounded concurrency.
+//!
+//! [`run`] is the only place that spawns, bounds and cancels. Each group is one async function
+//! ([`merge_group`](group::merge_group)) that reads like the steps of a merge; what it calls retries,
+//! measures and slows down. A failed group never stops the others.
+
+mod as_of;
+mod attempt;
+mod group;
+mod lanes;
+mod pages;
+mod run;
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+use tokio::sync::{Semaphore, SemaphorePermit};
+
+pub use as_of::AsOf;
+pub use attempt::Retry;
+pub use group::{GroupError, merge_group};
+pub use lanes::Lanes;
+pub use run::{Ended, ErrorLimit, Limits, Progress, RunOutcome, run};
+
+use crate::account::TableIndex;
+use crate::events::Outlet;
+use crate::latency::Recorder;
+use crate::pace::Pace;
+use crate::spec::Spec;
+
+use attempt::Attempts;
+use pages::RowSizes;
+
+/// How many groups that need more than a page per account run at once; each holds a few megabytes.
+const LARGE_GROUPS: usize = 8;
+
+/// What all groups of a run share.
+#[derive(Debug)]
+pub struct Context<S> {
+    /// The specification.
+    pub spec: Arc<Spec>,
+    /// The database.
+    pub storage: S,
+    /// Where events go.
+    pub outlet: Outlet,
+    /// Where latencies go; it has the lanes of [`Lanes`].
+    pub recorder: Arc<Recorder>,
+    /// The lanes of `recorder`.
+    pub lanes: Lanes,
+    /// How many groups run at once.
+    pub pace: Arc<Pace>,
+    /// What groups are dated.
+    pub as_of: AsOf,
+    /// How long requests are tried.
+    pub retry: Retry,
+    retries: AtomicU64,
+    row_sizes: RowSizes,
+    large_groups: Semaphore,
+}
+
+impl<S> Context<S> {
+    /// A context with fresh counters.
+    pub fn new(
+        spec: Arc<Spec>,
+        storage: S,
+        outlet: Outlet,
+        recorder: Arc<Recorder>,
+        pace: Arc<Pace>,
+        as_of: AsOf,
+        retry: Retry,
+    ) -> Self {
+        Self {
+            lanes: Lanes::new(&spec),
+            recorder,
+            row_sizes: RowSizes::new(spec.tables.len()),
+            large_groups: Semaphore::new(LARGE_GROUPS),
+            retries: AtomicU64::new(0),
+            spec,
+            storage,
+            outlet,
+            pace,
+            as_of,
+            retry,
+        }
+    }
+
+    /// Attempts after the first, so far.
+    pub fn retries(&self) -> u64 {
+        self.retries.load(std::sync::atomic::Ordering::Relaxed)
+    }
+
+    fn attempts(&self) -> Attempts<'_> {
+        Attempts {
+            recorder: &self.recorder,
+            pace: &self.pace,
+            retry: self.retry,
+            retries: &self.retries,
+        }
+    }
+
+    async fn admit_large_group(&self) -> SemaphorePermit<'_> {
+        loop {
+            // The semaphore is never closed.
+            if let Ok(permit) = self.large_groups.acquire().await {
+                return permit;
+            }
+        }
+    }
+
+    /// The columns of `table` that the event quotes.
+    fn quoted_columns(&self, table: TableIndex) -> Vec<usize> {
+        let event = self.spec.event.iter().filter(|event| event.table == table);
+        event.flat_map(|event| event.columns.iter().map(|column| column.column)).collect()
+    }
+}

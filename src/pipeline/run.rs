@@ -1,0 +1,192 @@
+//! All groups of a plan, a bounded number at a time.
+
+use std::collections::HashMap;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use tokio::sync::watch;
+use tokio::task::{Id, JoinError, JoinSet};
+
+use crate::account::{Group, Outcome, Tally};
+use crate::pace::Permit;
+use crate::plan::Plan;
+use crate::storage::Writer;
+
+use super::{Context, GroupError, merge_group};
+
+/// When a run ends before its plan does.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Only so many groups, the first of the plan.
+    pub groups: usize,
+    /// More failed groups than this stop the run.
+    pub errors: ErrorLimit,
+}
+
+/// How many groups may fail.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum ErrorLimit {
+    /// So many.
+    Groups(u64),
+    /// This share of the groups to be run, in percent.
+    Percent(f64),
+}
+
+impl ErrorLimit {
+    fn is_exceeded(self, failed: u64, groups: u64) -> bool {
+        match self {
+            Self::Groups(limit) => failed > limit,
+            Self::Percent(limit) => failed as f64 * 100.0 > limit * groups as f64,
+        }
+    }
+}
+
+/// Counters that can be watched while a run goes on.
+#[derive(Debug, Default)]
+pub struct Progress {
+    /// Groups that ended well.
+    pub done: AtomicU64,
+    /// Groups that were given up.
+    pub failed: AtomicU64,
+}
+
+/// Why a run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// Every group had its turn.
+    Finished,
+    /// It was asked to stop; the groups in flight were finished.
+    Interrupted,
+    /// Too many groups failed.
+    TooManyErrors,
+    /// Something failed that every other group needs as well.
+    Hopeless,
+}
+
+/// What a run did.
+#[derive(Debug)]
+pub struct RunOutcome {
+    /// Why it ended.
+    pub ended: Ended,
+    /// Groups that ended well.
+    pub done: u64,
+    /// Their pairs.
+    pub pairs_merged: u64,
+    /// Groups that were given up.
+    pub failed: u64,
+    /// Their pairs.
+    pub pairs_failed: u64,
+    /// What was done in the groups that ended well.
+    pub tally: Tally,
+}
+
+/// Runs the groups of a plan. `on_failure` is told of each group that was given up, with the reason.
+///
+/// # Errors
+/// Only those of `on_failure`: a failure that cannot be written down must not pass in silence.
+pub async fn run<S: Writer>(
+    context: &Arc<Context<S>>,
+    plan: &Plan,
+    limits: Limits,
+    progress: &Progress,
+    mut stop: watch::Receiver<bool>,
+    mut on_failure: impl FnMut(&Group, &str) -> io::Result<()>,
+) -> io::Result<RunOutcome> {
+    let total = plan.len().min(limits.groups);
+    let mut outcome = RunOutcome {
+        ended: Ended::Finished,
+        done: 0,
+        pairs_merged: 0,
+        failed: 0,
+        pairs_failed: 0,
+        tally: Tally::new(context.spec.tables.len()),
+    };
+    let mut running = JoinSet::new();
+    let mut ran = HashMap::new();
+    let mut next = 0;
+    while next < total || !running.is_empty() {
+        let going_on = next < total && outcome.ended == Ended::Finished;
+        tokio::select! {
+            biased;
+            Some(joined) = running.join_next_with_id() => {
+                let (ran, ended) = which(joined, &mut ran);
+                match ended {
+                    Outcome::Done(tally) => outcome.add_done(ran, &tally, progress),
+                    Outcome::Failed { reason, fatal } => {
+                        outcome.add_failed(ran, progress);
+                        if fatal {
+                            outcome.ended = Ended::Hopeless;
+                        }
+                        on_failure(&plan.group(ran.index), &reason)?;
+                    }
+                }
+                if outcome.ended == Ended::Finished
+                    && limits.errors.is_exceeded(outcome.failed, total as u64)
+                {
+                    outcome.ended = Ended::TooManyErrors;
+                }
+            }
+            _ = stop.wait_for(|stop| *stop), if going_on => outcome.ended = Ended::Interrupted,
+            permit = context.pace.admit(), if going_on => {
+                let group = plan.group(next);
+                let this = Ran { index: next, pairs: group.pairs.len() as u64 };
+                let task = running.spawn(run_group(Arc::clone(context), group, permit));
+                ran.insert(task.id(), this);
+                next += 1;
+            }
+            else => break,
+        }
+    }
+    Ok(outcome)
+}
+
+/// One group, measured; it holds its permit until it ends.
+async fn run_group<S: Writer>(context: Arc<Context<S>>, group: Group, permit: Permit) -> Outcome {
+    let began = Instant::now();
+    let result = merge_group(&context, &group).await;
+    drop(permit);
+    match result {
+        Ok(tally) => {
+            context.recorder.record(context.lanes.group(), began.elapsed());
+            context.pace.succeeded();
+            Outcome::Done(tally)
+        }
+        Err(error) => Outcome::Failed {
+            fatal: matches!(&error, GroupError::Events(error) if error.is_fatal()),
+            reason: error.to_string(),
+        },
+    }
+}
+
+/// A group that was started.
+#[derive(Clone, Copy, Debug, Default)]
+struct Ran {
+    index: usize,
+    pairs: u64,
+}
+
+/// Which group a task ran, and how it ended; a task that panicked is a failed group.
+fn which(joined: Result<(Id, Outcome), JoinError>, ran: &mut HashMap<Id, Ran>) -> (Ran, Outcome) {
+    let (id, outcome) = joined.unwrap_or_else(|error| {
+        let reason = format!("internal error, please report it: {error}");
+        (error.id(), Outcome::Failed { reason, fatal: false })
+    });
+    (ran.remove(&id).unwrap_or_default(), outcome)
+}
+
+impl RunOutcome {
+    fn add_done(&mut self, ran: Ran, tally: &Tally, progress: &Progress) {
+        self.done += 1;
+        self.pairs_merged += ran.pairs;
+        self.tally.add(tally);
+        progress.done.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn add_failed(&mut self, ran: Ran, progress: &Progress) {
+        self.failed += 1;
+        self.pairs_failed += ran.pairs;
+        progress.failed.fetch_add(1, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,90 @@
+//! What the live schema says, as `system_schema` says it: names, kinds and type texts. Plain data,
+//! filled in by the storage and read by the check of the specification.
+
+use std::collections::BTreeMap;
+
+/// The tables of one keyspace.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Schema {
+    /// The keyspace.
+    pub keyspace: String,
+    /// Its tables by name.
+    pub tables: BTreeMap<String, TableSchema>,
+}
+
+/// One table.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TableSchema {
+    /// All columns.
+    pub columns: Vec<ColumnSchema>,
+    /// `default_time_to_live` in seconds; 0 means that rows do not expire.
+    pub default_time_to_live_s: i32,
+}
+
+/// One column.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ColumnSchema {
+    /// Its name, as stored (case-sensitive).
+    pub name: String,
+    /// Its part in the table.
+    pub kind: ColumnKind,
+    /// Its CQL type as text, such as `frozen<list<int>>`.
+    pub cql_type: String,
+}
+
+/// The part that a column plays.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ColumnKind {
+    /// A column of the partition key, at this position.
+    PartitionKey(usize),
+    /// A clustering column, at this position, in this order.
+    Clustering(usize, Direction),
+    /// Shared by all rows of a partition.
+    Static,
+    /// Any other column.
+    Regular,
+}
+
+/// The order of a clustering column.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// Smallest first.
+    Ascending,
+    /// Largest first.
+    Descending,
+}
+
+impl TableSchema {
+    /// The column of this name.
+    pub fn column(&self, name: &str) -> Option<&ColumnSchema> {
+        self.columns.iter().find(|column| column.name == name)
+    }
+
+    /// The columns of the partition key, in order.
+    pub fn partition_key(&self) -> Vec<&ColumnSchema> {
+        let mut key: Vec<_> = self
+            .columns
+            .iter()
+            .filter_map(|column| match column.kind {
+                ColumnKind::PartitionKey(position) => Some((position, column)),
+                _ => None,
+            })
+            .collect();
+        key.sort_by_key(|(position, _)| *position);
+        key.into_iter().map(|(_, column)| column).collect()
+    }
+
+    /// The clustering columns with their directions, in order.
+    pub fn clustering_key(&self) -> Vec<(&ColumnSchema, Direction)> {
+        let mut key: Vec<_> = self
+            .columns
+            .iter()
+            .filter_map(|column| match column.kind {
+                ColumnKind::Clustering(position, direction) => Some((position, column, direction)),
+                _ => None,
+            })
+            .collect();
+        key.sort_by_key(|(position, ..)| *position);
+        key.into_iter().map(|(_, column, direction)| (column, direction)).collect()
+    }
+}

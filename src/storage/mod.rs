@@ -1,0 +1,88 @@
+//! The one seam: what a merge needs of a database.
+//!
+//! [`Reader`] reads, [`Writer`] also writes; code that only plans or inspects is given a `Reader` and
+//! cannot write. The real implementation is [`cluster`](crate::cluster); [`memory`] is a fake of
+//! the same contract, with faults on demand, for tests and benches.
+//!
+//! The contract is that of Cassandra: rows of a partition come in clustering order, a write with a
+//! lower write time than what is there has no effect (cell by cell), a delete wins over a write of the
+//! same time, and a batch of one partition is atomic.
+
+pub mod memory;
+
+use std::future::Future;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use thiserror::Error;
+
+use crate::account::{AccountId, Batch, Row, TableIndex};
+
+/// How much of a row is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Width {
+    /// All columns: a source's row, which may be copied.
+    Full,
+    /// The key and what policies and events look at: a survivor's row, which stays where it is.
+    Slim,
+}
+
+/// Where the next page of a partition starts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cursor(pub Arc<[u8]>);
+
+/// One page of a partition, in clustering order.
+#[derive(Clone, Debug, Default)]
+pub struct Page {
+    /// The rows.
+    pub rows: Vec<Row>,
+    /// Where the next page starts; `None` at the end.
+    pub next: Option<Cursor>,
+}
+
+/// Reads the tables of a specification.
+pub trait Reader: Send + Sync + 'static {
+    /// Reads a page of an account's partition, of at most `rows` rows.
+    fn page(
+        &self,
+        table: TableIndex,
+        account: &AccountId,
+        width: Width,
+        rows: usize,
+        after: Option<Cursor>,
+    ) -> impl Future<Output = Result<Page, StorageError>> + Send;
+
+    /// Reads the rows that the accounts own in one partition of a table in which the account is a
+    /// clustering column, in no promised order.
+    fn rows_of(
+        &self,
+        table: TableIndex,
+        partition: &Bytes,
+        accounts: &[AccountId],
+    ) -> impl Future<Output = Result<Vec<Row>, StorageError>> + Send;
+}
+
+/// Also writes them.
+pub trait Writer: Reader {
+    /// Writes one batch; when it returns, the batch is acknowledged at the run's consistency level.
+    fn write(&self, batch: &Batch) -> impl Future<Output = Result<(), StorageError>> + Send;
+}
+
+/// A read or write that failed.
+#[derive(Clone, Debug, Error)]
+#[error("{message}")]
+pub struct StorageError {
+    /// What failed and why, in one line.
+    pub message: String,
+    /// Whether trying again may help.
+    pub kind: Fault,
+}
+
+/// What a failure calls for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// The cluster is overloaded, or a node is slow or gone: try again later, and ask for less at a time.
+    Transient,
+    /// The request itself is refused; it would be refused again.
+    Permanent,
+}

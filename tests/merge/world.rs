@@ -1,0 +1,197 @@
+//! Random worlds, and the way between them and rows of raw cells.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use proptest::prelude::*;
+use tributary::account::{AccountId, Event, Group, Pair, Row};
+use tributary::spec::schema::{ColumnKind, ColumnSchema, Direction, Schema, TableSchema};
+use tributary::spec::{RawSpec, Spec};
+use tributary::storage::memory::MemoryStorage;
+
+use super::model::{Columns, Events, World};
+
+pub const CONTENT: usize = 0;
+pub const ENROLMENTS: usize = 1;
+/// The write time of everything that the application wrote.
+pub const BEFORE: i64 = 1_000;
+
+/// The schema that the preset describes.
+pub fn schema() -> Schema {
+    let raw = RawSpec::course_batch().expect("the preset parses");
+    let keys: [(&str, &[&str]); 2] = [
+        ("content_consumption", &["userid", "contentid", "batchid", "courseid"]),
+        ("user_courses", &["batchid", "userid"]),
+    ];
+    let mut schema = Schema { keyspace: "k".into(), ..Schema::default() };
+    for (table, (name, key)) in raw.tables.iter().zip(keys) {
+        assert_eq!(table.name, name);
+        let columns = table.columns.iter().map(|(column, cql_type)| ColumnSchema {
+            name: column.clone(),
+            cql_type: cql_type.clone(),
+            kind: match key.iter().position(|name| name == column) {
+                Some(0) => ColumnKind::PartitionKey(0),
+                Some(place) => ColumnKind::Clustering(place - 1, Direction::Ascending),
+                None => ColumnKind::Regular,
+            },
+        });
+        let table = TableSchema { columns: columns.collect(), default_time_to_live_s: 0 };
+        schema.tables.insert(name.into(), table);
+    }
+    schema
+}
+
+pub fn spec() -> Arc<Spec> {
+    let raw = RawSpec::course_batch().expect("the preset parses");
+    Arc::new(raw.check(&schema()).expect("the preset fits its own schema"))
+}
+
+fn encode(cql_type: &str, value: &str) -> Bytes {
+    match cql_type {
+        "int" => Bytes::copy_from_slice(&value.parse::<i32>().unwrap().to_be_bytes()),
+        _ => Bytes::copy_from_slice(value.as_bytes()),
+    }
+}
+
+fn decode(cql_type: &str, value: &[u8]) -> String {
+    match cql_type {
+        "int" => i32::from_be_bytes(value.try_into().unwrap()).to_string(),
+        _ => String::from_utf8(value.to_vec()).unwrap(),
+    }
+}
+
+pub fn to_row(spec: &Spec, table: usize, columns: &Columns) -> Row {
+    let cells = spec.tables[table]
+        .columns
+        .iter()
+        .map(|column| columns.get(&column.name).map(|value| encode(&column.cql_type, value)));
+    Row { cells: cells.collect() }
+}
+
+fn to_columns(spec: &Spec, table: usize, row: &Row) -> Columns {
+    let shape = &spec.tables[table].columns;
+    assert_eq!(shape.len(), row.cells.len());
+    let named = shape.iter().zip(&row.cells);
+    named
+        .filter_map(|(column, cell)| {
+            Some((column.name.clone(), decode(&column.cql_type, cell.as_ref()?)))
+        })
+        .collect()
+}
+
+/// The columns of a row with its key among them, as the storage has it.
+fn with_key(key: &[(&str, &str)], columns: &Columns) -> Columns {
+    let mut all = columns.clone();
+    all.extend(key.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+    all
+}
+
+pub fn load(world: &World, spec: &Spec, storage: &MemoryStorage) {
+    for ((user, content, batch, course), columns) in &world.content {
+        let key =
+            [("userid", user), ("contentid", content), ("batchid", batch), ("courseid", course)];
+        let columns = with_key(&key.map(|(n, v)| (n, v.as_str())), columns);
+        storage.put(CONTENT, to_row(spec, CONTENT, &columns), BEFORE);
+    }
+    for ((batch, user), columns) in &world.enrolments {
+        let columns = with_key(&[("batchid", batch), ("userid", user)], columns);
+        storage.put(ENROLMENTS, to_row(spec, ENROLMENTS, &columns), BEFORE);
+    }
+}
+
+pub fn dump(spec: &Spec, storage: &MemoryStorage) -> World {
+    let mut world = World::default();
+    for row in storage.dump(CONTENT) {
+        let mut columns = to_columns(spec, CONTENT, &row);
+        let [user, content, batch, course] =
+            ["userid", "contentid", "batchid", "courseid"].map(|key| columns.remove(key).unwrap());
+        world.content.insert((user, content, batch, course), columns);
+    }
+    for row in storage.dump(ENROLMENTS) {
+        let mut columns = to_columns(spec, ENROLMENTS, &row);
+        let [batch, user] = ["batchid", "userid"].map(|key| columns.remove(key).unwrap());
+        world.enrolments.insert((batch, user), columns);
+    }
+    world
+}
+
+/// What the events say, with the check that no row is announced twice.
+pub fn said(events: &[Event]) -> Events {
+    let mut said = Events::new();
+    for event in events {
+        let value: serde_json::Value = serde_json::from_slice(&event.payload).expect("JSON");
+        let text = |name: &str| value["edata"][name].as_str().map(str::to_owned);
+        let (batch, user) = (text("batchId").unwrap(), text("userId").unwrap());
+        assert_eq!(event.key, format!("{batch}_{user}"));
+        let before = said.insert((user, batch), text("courseId"));
+        assert_eq!(before, None, "announced twice: {}", event.key);
+    }
+    said
+}
+
+pub fn group(survivor: &str, sources: &[String]) -> Group {
+    let pair = |(line, from): (usize, &String)| Pair {
+        from: AccountId::new(from.as_str()),
+        into: AccountId::new(survivor),
+        line: line as u64 + 2,
+    };
+    Group {
+        index: 0,
+        survivor: AccountId::new(survivor),
+        pairs: sources.iter().enumerate().map(pair).collect(),
+    }
+}
+
+/// Columns other than the key; the tag makes every row's values its own.
+fn columns(table: &'static str) -> impl Strategy<Value = Columns> {
+    let text = prop::option::of("[a-z\u{e9}\u{1f600}\"\n]{0,3}");
+    let int = || prop::option::of(-1..4_i32);
+    (int(), int(), text, prop::option::of(prop::sample::select(vec!["k1", "k2"]))).prop_map(
+        move |(status, progress, grade, course)| {
+            let mut columns = Columns::new();
+            columns.extend(status.map(|v| ("status".into(), v.to_string())));
+            columns.extend(progress.map(|v| ("progress".into(), v.to_string())));
+            columns.extend(grade.map(|v| ("grade".into(), v)));
+            if table == "user_courses" {
+                columns.extend(course.map(|v| ("courseid".into(), v.to_owned())));
+            }
+            columns
+        },
+    )
+}
+
+fn one_of(prefix: &'static str, count: u8) -> impl Strategy<Value = String> {
+    (1..=count).prop_map(move |n| format!("{prefix}{n}"))
+}
+
+/// A world of few accounts with many collisions, and a group in it: survivor and sources.
+pub fn world_and_group() -> impl Strategy<Value = (World, String, Vec<String>)> {
+    let content_key = (one_of("u", 5), one_of("c", 4), one_of("b", 3), one_of("k", 2));
+    let content = prop::collection::btree_map(content_key, columns("content_consumption"), 0..40);
+    let enrolment_key = (one_of("b", 3), one_of("u", 5));
+    let enrolments = prop::collection::btree_map(enrolment_key, columns("user_courses"), 0..12);
+    let accounts: Vec<String> = (1..=5).map(|n| format!("u{n}")).collect();
+    let order = Just(accounts).prop_shuffle();
+    (content, enrolments, order, 1..=4_usize).prop_map(|(content, enrolments, order, sources)| {
+        let world = World { content, enrolments };
+        (world, order[0].clone(), order[1..=sources].to_vec())
+    })
+}
+
+/// The rows of one account in a table's clustering order, cut to a width.
+pub fn rows_of(spec: &Spec, world: &World, account: &str, width: usize) -> Vec<Row> {
+    let storage = MemoryStorage::new(Arc::new(spec.clone()));
+    let content: BTreeMap<_, _> = world
+        .content
+        .iter()
+        .filter(|(key, _)| key.0 == account)
+        .map(|(k, v)| (k.clone(), v.clone()))
+        .collect();
+    load(&World { content, ..World::default() }, spec, &storage);
+    let mut rows = storage.dump(CONTENT);
+    for row in &mut rows {
+        row.cells.truncate(width);
+    }
+    rows
+}
