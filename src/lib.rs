@@ -82,6 +82,7 @@ pub mod pace;
 pub mod pairs;
 pub mod pipeline;
 pub mod plan;
+pub mod report;
 pub mod run;
 pub mod secret;
 pub mod spec;

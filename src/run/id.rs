@@ -21,6 +21,11 @@ impl RunId {
         Self(format!("{}-{random:04x}", start.compact()))
     }
 
+    /// Takes an id that was given earlier, from its text.
+    pub fn from_text(id: impl Into<String>) -> Self {
+        Self(id.into())
+    }
+
     /// The id as text.
     pub fn as_str(&self) -> &str {
         &self.0

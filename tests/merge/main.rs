@@ -4,6 +4,7 @@
 #![allow(unreachable_pub)]
 
 mod model;
+mod specification;
 mod world;
 
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -1,0 +1,96 @@
+//! The merge core: join, fold and cut, in source rows per second. No I/O.
+
+use std::hint::black_box;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use tributary::account::{AccountId, Row};
+use tributary::merge::{Findings, Join, Slice, SliceContext, cut};
+use tributary::spec::schema::{ColumnKind, ColumnSchema, Direction, Schema, TableSchema};
+use tributary::spec::{RawSpec, Spec};
+
+const KEYS: [(&str, &[&str]); 2] = [
+    ("content_consumption", &["userid", "contentid", "batchid", "courseid"]),
+    ("user_courses", &["batchid", "userid"]),
+];
+
+fn spec() -> Arc<Spec> {
+    let raw = RawSpec::course_batch().expect("the preset parses");
+    let mut schema = Schema { keyspace: "bench".into(), ..Schema::default() };
+    for (table, (name, key)) in raw.tables.iter().zip(KEYS) {
+        let columns = table.columns.iter().map(|(column, cql_type)| ColumnSchema {
+            name: column.clone(),
+            cql_type: cql_type.clone(),
+            kind: match key.iter().position(|name| name == column) {
+                Some(0) => ColumnKind::PartitionKey(0),
+                Some(place) => ColumnKind::Clustering(place - 1, Direction::Ascending),
+                None => ColumnKind::Regular,
+            },
+        });
+        let table = TableSchema { columns: columns.collect(), default_time_to_live_s: 0 };
+        schema.tables.insert(name.into(), table);
+    }
+    Arc::new(raw.check(&schema).expect("the preset fits"))
+}
+
+/// Rows of one account; every second key is shared between all accounts.
+fn rows(spec: &Spec, account: usize, count: usize, width: usize) -> Vec<Row> {
+    let row = |n: usize| {
+        let content = match n % 2 {
+            0 => format!("do_{n:08}_shared"),
+            _ => format!("do_{n:08}_{account:08}"),
+        };
+        let mut cells = vec![
+            Some(Bytes::from(format!("{account:08}-7c1e-4d2b-9b1a-5f2f4a7d9e10"))),
+            Some(Bytes::from(content)),
+            Some(Bytes::from(format!("batch-{:06}", n % 200))),
+            Some(Bytes::from_static(b"course-000042")),
+            Some(Bytes::copy_from_slice(&((n % 3) as i32).to_be_bytes())),
+        ];
+        cells.resize(spec.tables[0].columns.len(), Some(Bytes::from_static(b"2026-01-01 00:00")));
+        cells.truncate(width);
+        Row { cells }
+    };
+    (0..count).map(row).collect()
+}
+
+fn merge_core(criterion: &mut Criterion) {
+    let spec = spec();
+    let table = &spec.tables[0];
+    let survivor = AccountId::new("00000000-7c1e-4d2b-9b1a-5f2f4a7d9e10");
+    let context = SliceContext { index: 0, table, survivor: &survivor, t: 1 };
+    let mut group = criterion.benchmark_group("merge");
+    for (sources, per_account) in [(1, 10), (1, 10_000), (100, 100)] {
+        group.throughput(Throughput::Elements((sources * per_account) as u64));
+        let streams: Vec<Vec<Row>> = (0..=sources)
+            .map(|account| match account {
+                0 => rows(&spec, 0, per_account, table.slim_len),
+                _ => rows(&spec, account, per_account, table.columns.len()),
+            })
+            .collect();
+        let id = BenchmarkId::new("rows", format!("{sources}x{per_account}"));
+        group.bench_function(id, |bencher| {
+            bencher.iter_batched(
+                || streams.clone(),
+                |streams| {
+                    let mut join = Join::new(table, sources);
+                    let mut findings = Findings::new(&spec, sources);
+                    let mut slice = Slice::default();
+                    for (stream, rows) in streams.into_iter().enumerate() {
+                        join.feed(stream, rows, true).expect("in order");
+                    }
+                    while let Some(matched) = join.next_key() {
+                        slice.merge(context, matched, &mut findings);
+                    }
+                    black_box(cut(slice.mutations, 0))
+                },
+                BatchSize::LargeInput,
+            );
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(benches, merge_core);
+criterion_main!(benches);

@@ -1,0 +1,24 @@
+//! What a command has to say when it is over: data in, bytes out.
+//!
+//! A [`Summary`] is a value. It can be shown in a terminal or as JSON, and both show the same
+//! numbers. It also carries the equations that must hold between its counters, so that a line or a
+//! group that was lost would be seen: the report says of itself whether it adds up.
+//!
+//! Deliberately absent: printing, files, and any judgement about exit codes (they are handed in).
+
+mod failures;
+mod summary;
+mod terminal;
+mod text;
+
+pub use failures::FailureReasons;
+pub use summary::{
+    Applied, Equation, EventFacts, ExamplePair, FailureReason, Fates, Summary, TableFacts,
+    Throughput,
+};
+pub use terminal::terminal;
+
+/// The summary as JSON, with a line feed at its end.
+pub fn json(summary: &Summary) -> serde_json::Result<String> {
+    serde_json::to_string_pretty(summary).map(|json| json + "\n")
+}

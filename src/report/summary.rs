@@ -1,0 +1,320 @@
+//! The summary of a command: what a person or a program wants to know when it is over.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::ser::SerializeStruct;
+use serde::{Serialize, Serializer};
+use serde_json::Value;
+
+use crate::account::{Pair, TableTally, Tally};
+use crate::latency::LaneSummary;
+use crate::moment::Moment;
+use crate::plan::PlanStats;
+use crate::run::{InputRecord, RunId, RunRecord};
+
+use super::text::count;
+
+/// The version of the summary's JSON. It changes when a field is renamed or changes its meaning.
+const VERSION: u32 = 1;
+
+/// What happened, in numbers that add up.
+#[derive(Clone, Debug, Serialize)]
+pub struct Summary {
+    /// The version of this format.
+    pub version: u32,
+    /// The subcommand.
+    pub command: &'static str,
+    /// The run's id.
+    pub run: RunId,
+    /// The run directory.
+    pub run_dir: PathBuf,
+    /// When it started.
+    pub started_at: Moment,
+    /// When it was over.
+    pub finished_at: Moment,
+    /// The time between the two.
+    pub elapsed_s: f64,
+    /// The exit code of the process.
+    pub exit_code: u8,
+    /// Whether every equation holds.
+    pub adds_up: bool,
+    /// What was checked.
+    pub equations: Vec<Equation>,
+    /// The pairs.
+    pub input: InputRecord,
+    /// What the planner found.
+    pub plan: PlanStats,
+    /// What was applied; a plan has none of it.
+    #[serde(flatten)]
+    pub applied: Option<Applied>,
+    /// The settings in effect, redacted.
+    pub settings: Value,
+}
+
+/// What `apply` did.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Applied {
+    /// Why the run ended before all groups had been started (Ctrl-C, --max-errors), if it did.
+    pub stopped: Option<String>,
+    /// The command that does what is left to be done, if anything is.
+    pub again: Option<String>,
+    /// Groups by what became of them.
+    pub groups: Fates,
+    /// Pairs by what became of their group.
+    pub pairs: Fates,
+    /// Rows per table, of the groups that are done.
+    pub tables: Vec<TableFacts>,
+    /// Sources without any row, of the groups that are done.
+    pub absent_sources: u64,
+    /// Survivors without any row before the merge, of the groups that are done.
+    pub absent_survivors: u64,
+    /// Batches written, of the groups that are done.
+    pub batches: u64,
+    /// Slices merged, of the groups that are done.
+    pub slices: u64,
+    /// Events.
+    pub events: EventFacts,
+    /// Requests that were tried again.
+    pub retries: u64,
+    /// How fast it went.
+    pub throughput: Throughput,
+    /// How long things took, in the order of the lanes.
+    pub latency: Vec<LaneSummary>,
+    /// Why groups failed, the most frequent reason first.
+    pub failures: Vec<FailureReason>,
+}
+
+/// `planned = done + failed + not_started + limited`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Fates {
+    /// As many as the plan has.
+    pub planned: u64,
+    /// Everything was written and acknowledged.
+    pub done: u64,
+    /// Given up.
+    pub failed: u64,
+    /// Never begun, because the run was stopped.
+    pub not_started: u64,
+    /// Left out by --limit.
+    pub limited: u64,
+}
+
+/// The rows of one table.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct TableFacts {
+    /// The table's name.
+    pub table: String,
+    /// Its rows.
+    #[serde(flatten)]
+    pub rows: TableTally,
+}
+
+/// The events of a run.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct EventFacts {
+    /// Where they went; none with --no-events.
+    pub topic: Option<String>,
+    /// Events that were handed to the producer.
+    pub produced: u64,
+    /// Events that the broker acknowledged.
+    pub acknowledged: u64,
+}
+
+/// How fast it went, over the time in which groups were merged.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct Throughput {
+    /// The time in which groups were merged.
+    pub merging_s: f64,
+    /// Pairs of groups that are done, per second.
+    pub pairs_per_s: f64,
+    /// Rows of their sources, per second.
+    pub rows_per_s: f64,
+}
+
+/// A reason for which groups failed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct FailureReason {
+    /// The reason.
+    pub reason: String,
+    /// How many groups failed for it.
+    pub groups: u64,
+    /// A pair of one of them.
+    pub example: Option<ExamplePair>,
+}
+
+/// A pair of a group that failed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ExamplePair {
+    /// The account that was to be emptied.
+    pub from: String,
+    /// Its target.
+    pub to: String,
+    /// The line of the input.
+    pub line: u64,
+}
+
+impl From<&Pair> for ExamplePair {
+    fn from(pair: &Pair) -> Self {
+        Self { from: pair.from.to_string(), to: pair.into.to_string(), line: pair.line }
+    }
+}
+
+impl Summary {
+    /// Sums up a command that is over. The equations are checked here and nowhere else.
+    pub fn new(
+        run: &RunRecord,
+        run_dir: &Path,
+        finished_at: Moment,
+        plan: PlanStats,
+        applied: Option<Applied>,
+        exit_code: u8,
+    ) -> Self {
+        let mut equations = vec![lines(&plan)];
+        if let Some(applied) = &applied {
+            equations.extend(applied.equations(&plan));
+        }
+        Self {
+            version: VERSION,
+            command: run.command,
+            run: run.id.clone(),
+            run_dir: run_dir.to_path_buf(),
+            started_at: run.started_at,
+            finished_at,
+            elapsed_s: finished_at.since(run.started_at).as_secs_f64(),
+            exit_code,
+            adds_up: equations.iter().all(Equation::holds),
+            equations,
+            input: run.input.clone(),
+            plan,
+            applied,
+            settings: run.settings.clone(),
+        }
+    }
+
+    /// The time that the command took.
+    pub fn elapsed(&self) -> Duration {
+        self.finished_at.since(self.started_at)
+    }
+}
+
+impl Applied {
+    /// Takes over the tally of all groups that are done, with the names of the tables.
+    pub fn set_tally<'a>(&mut self, tally: &Tally, tables: impl IntoIterator<Item = &'a str>) {
+        self.tables = tables
+            .into_iter()
+            .zip(&tally.tables)
+            .map(|(table, rows)| TableFacts { table: table.to_owned(), rows: *rows })
+            .collect();
+        self.absent_sources = tally.absent_sources;
+        self.absent_survivors = tally.absent_survivors;
+        self.batches = tally.batches;
+        self.slices = tally.slices;
+        self.events.acknowledged = tally.events;
+    }
+
+    /// Sets the throughput; groups and tables must be there already.
+    pub fn set_throughput(&mut self, merging: Duration) {
+        let seconds = merging.as_secs_f64();
+        let rows: u64 = self.tables.iter().map(|table| table.rows.source_rows).sum();
+        let per_second = |n: u64| if seconds > 0.0 { n as f64 / seconds } else { 0.0 };
+        self.throughput = Throughput {
+            merging_s: seconds,
+            pairs_per_s: per_second(self.pairs.done),
+            rows_per_s: per_second(rows),
+        };
+    }
+
+    fn equations(&self, plan: &PlanStats) -> Vec<Equation> {
+        let mut equations = vec![
+            Equation::new("groups of the plan", plan.groups, &[("groups", self.groups.planned)]),
+            self.groups.equation("groups"),
+            Equation::new("pairs of the plan", plan.pairs, &[("pairs", self.pairs.planned)]),
+            self.pairs.equation("pairs"),
+        ];
+        for TableFacts { table, rows } in &self.tables {
+            equations.push(Equation::new(
+                &format!("rows of sources in {table}"),
+                rows.source_rows,
+                &[("copied", rows.copied), ("merged", rows.merged), ("unchanged", rows.unchanged)],
+            ));
+        }
+        // A group that failed may have produced events that nobody waited for to the end.
+        if self.groups.failed == 0 && self.events.topic.is_some() {
+            let acknowledged = self.events.acknowledged;
+            equations.push(Equation::new(
+                "events produced",
+                self.events.produced,
+                &[("acknowledged", acknowledged)],
+            ));
+        }
+        equations
+    }
+}
+
+impl Fates {
+    fn equation(&self, what: &str) -> Equation {
+        let mut parts =
+            vec![("done", self.done), ("failed", self.failed), ("not started", self.not_started)];
+        if self.limited > 0 {
+            parts.push(("left out by --limit", self.limited));
+        }
+        Equation::new(what, self.planned, &parts)
+    }
+}
+
+fn lines(plan: &PlanStats) -> Equation {
+    Equation::new(
+        "lines of the input",
+        plan.lines,
+        &[
+            ("blank", plan.blank),
+            ("rejected", plan.rejected_lines()),
+            ("duplicates", plan.duplicates),
+            ("pairs", plan.pairs),
+        ],
+    )
+}
+
+/// A total and the parts that it must be the sum of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Equation {
+    what: String,
+    total: u64,
+    parts: Vec<(String, u64)>,
+}
+
+impl Equation {
+    fn new(what: &str, total: u64, parts: &[(&str, u64)]) -> Self {
+        let parts = parts.iter().map(|(name, n)| ((*name).to_owned(), *n)).collect();
+        Self { what: what.to_owned(), total, parts }
+    }
+
+    /// What is added up.
+    pub fn what(&self) -> &str {
+        &self.what
+    }
+
+    /// Whether the parts make up the total.
+    pub fn holds(&self) -> bool {
+        self.total == self.parts.iter().map(|(_, n)| n).sum::<u64>()
+    }
+
+    /// The equation with its values, as in `20,000 = 3 blank + 19,997 pairs`.
+    pub fn text(&self) -> String {
+        let parts: Vec<_> =
+            self.parts.iter().map(|(name, n)| format!("{} {name}", count(*n))).collect();
+        let sign = if self.holds() { "=" } else { "≠" };
+        format!("{} {sign} {}", count(self.total), parts.join(" + "))
+    }
+}
+
+impl Serialize for Equation {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut fields = serializer.serialize_struct("Equation", 3)?;
+        fields.serialize_field("what", &self.what)?;
+        fields.serialize_field("equation", &self.text())?;
+        fields.serialize_field("holds", &self.holds())?;
+        fields.end()
+    }
+}

@@ -1,0 +1,273 @@
+//! The summary as text for people: at most 80 columns, what matters first, what to do next last.
+
+use std::fmt::Write;
+
+use crate::run::files;
+
+use super::text::{
+    COLUMNS, NO_BREAK, bytes, count, counted, cut_end, cut_start, duration, labelled, latency,
+    paragraph, rate, table,
+};
+use super::{Applied, Equation, Fates, Summary};
+
+/// From this share on, accounts without rows are warned about, in percent.
+const MANY_ABSENT_PERCENT: u64 = 10;
+
+/// The summary of `plan` or `apply` as text.
+pub fn terminal(summary: &Summary) -> String {
+    let mut text = format!("{}\n\n", head(summary));
+    text += &input(summary);
+    match &summary.applied {
+        None => text += &planned(summary),
+        Some(applied) => text += &done(applied),
+    }
+    text += &contradictions(summary);
+    text += "\n";
+    text += &next(summary);
+    text
+}
+
+fn head(summary: &Summary) -> String {
+    let what = match &summary.applied {
+        None => "planned in",
+        Some(Applied { stopped: Some(_), .. }) => "stopped after",
+        Some(Applied { groups, .. }) if groups.failed > 0 => "finished, with failures, in",
+        Some(_) => "finished in",
+    };
+    format!("{} {}: {what} {}", summary.command, summary.run, duration(summary.elapsed()))
+}
+
+fn input(summary: &Summary) -> String {
+    let size = bytes(summary.input.bytes);
+    let name = match summary.input.path.as_str() {
+        "-" => "standard input".to_owned(),
+        path => cut_start(path, COLUMNS - 14 - size.len()),
+    };
+    let mut text = labelled("Input", &format!("{name}, {size}"));
+    if let Some(lines) = summary.equations.first().filter(|lines| lines.holds()) {
+        text += &labelled("", &format!("every line accounted for: {}", bound(&lines.text())));
+    }
+    let rejected: Vec<_> = summary
+        .plan
+        .rejected
+        .iter()
+        .filter(|(_, lines)| **lines > 0)
+        .map(|(reason, lines)| format!("{} {reason}", count(*lines)))
+        .collect();
+    if !rejected.is_empty() {
+        text += &labelled("Rejected", &rejected.join(", "));
+    }
+    text
+}
+
+/// An equation that is broken between lines at its plus signs only.
+fn bound(equation: &str) -> String {
+    let parts: Vec<_> = equation.split(" + ").map(|part| part.replace(' ', NO_BREAK)).collect();
+    parts.join(&format!(" +{NO_BREAK}"))
+}
+
+fn planned(summary: &Summary) -> String {
+    let plan = &summary.plan;
+    if plan.pairs == 0 {
+        return labelled("Groups", "none: there is nothing to merge");
+    }
+    let mut text = labelled(
+        "Groups",
+        &format!(
+            "{} with {}, the largest with {}",
+            count(plan.groups),
+            counted(plan.accounts, "account"),
+            counted(plan.largest_group, "source")
+        ),
+    );
+    let chains = match plan.chains {
+        0 => "none".to_owned(),
+        chains => {
+            format!("{}, the longest with {}", count(chains), counted(plan.longest_chain, "pair"))
+        }
+    };
+    text += &labelled("Chains", &chains);
+    let fan_ins = match plan.fan_ins {
+        0 => "none".to_owned(),
+        fan_ins => format!(
+            "{} by several sources, at most by {}",
+            if fan_ins == 1 {
+                "1 account is named".to_owned()
+            } else {
+                format!("{} accounts are named", count(fan_ins))
+            },
+            count(plan.largest_fan_in)
+        ),
+    };
+    text + &labelled("Fan-in", &fan_ins)
+}
+
+fn done(applied: &Applied) -> String {
+    let mut text = String::new();
+    if let Some(why) = &applied.stopped {
+        text += &labelled("Stopped", why);
+    }
+    text += &labelled("Groups", &fates(&applied.groups));
+    text += &labelled("Pairs", &fates(&applied.pairs));
+    text += &labelled("Events", &events(applied));
+    text += &labelled(
+        "Speed",
+        &format!(
+            "{} pairs/s, {} rows/s; {} tried again",
+            rate(applied.throughput.pairs_per_s),
+            rate(applied.throughput.rows_per_s),
+            counted(applied.retries, "request"),
+        ),
+    );
+    text += &absent(applied);
+    text += &rows(applied);
+    text += &latencies(applied);
+    text + &failures(applied)
+}
+
+fn fates(fates: &Fates) -> String {
+    let mut text = format!("{} = {} done", count(fates.planned), count(fates.done));
+    let others = [
+        (fates.failed, "failed"),
+        (fates.not_started, "not started"),
+        (fates.limited, "left out by --limit"),
+    ];
+    for (n, what) in others.into_iter().filter(|(n, _)| *n > 0) {
+        // Writing to a string cannot fail.
+        let _ = write!(text, " + {} {what}", count(n));
+    }
+    text
+}
+
+fn events(applied: &Applied) -> String {
+    let events = &applied.events;
+    match &events.topic {
+        None => "none, as asked for by --no-events or the specification".to_owned(),
+        Some(topic) => format!(
+            "{} produced to '{topic}', {} acknowledged",
+            count(events.produced),
+            count(events.acknowledged)
+        ),
+    }
+}
+
+fn absent(applied: &Applied) -> String {
+    let mut text = String::new();
+    for (absent, all, who) in [
+        (applied.absent_sources, applied.pairs.done, "sources"),
+        (applied.absent_survivors, applied.groups.done, "survivors"),
+    ] {
+        if absent == 0 {
+            continue;
+        }
+        let said = format!("{} of {} {who} have no rows", count(absent), count(all));
+        if absent * 100 >= all * MANY_ABSENT_PERCENT {
+            let warning = format!("{said}: are these ids from this keyspace?");
+            text += &labelled("WARNING", &warning);
+        } else {
+            text += &labelled("Absent", &said);
+        }
+    }
+    text
+}
+
+fn rows(applied: &Applied) -> String {
+    if applied.tables.is_empty() {
+        return String::new();
+    }
+    let head = ["Rows of", "sources", "copied", "merged", "unchanged", "deleted"];
+    let mut lines = vec![head.map(str::to_owned).to_vec()];
+    for facts in &applied.tables {
+        let rows = &facts.rows;
+        let numbers = [rows.source_rows, rows.copied, rows.merged, rows.unchanged, rows.deleted];
+        lines.push([facts.table.clone()].into_iter().chain(numbers.map(count)).collect());
+    }
+    format!("\n{}", table(&lines))
+}
+
+fn latencies(applied: &Applied) -> String {
+    if applied.latency.iter().all(|lane| lane.count == 0) {
+        return String::new();
+    }
+    let head = ["Latency", "count", "p50   ", "p90   ", "p99   ", "p99.9   ", "max   "];
+    let mut lines = vec![head.map(str::to_owned).to_vec()];
+    for lane in applied.latency.iter().filter(|lane| lane.count > 0) {
+        let times = [lane.p50_us, lane.p90_us, lane.p99_us, lane.p999_us, lane.max_us];
+        lines.push(
+            [lane.lane.clone(), count(lane.count)].into_iter().chain(times.map(latency)).collect(),
+        );
+    }
+    format!("\n{}", table(&lines))
+}
+
+fn failures(applied: &Applied) -> String {
+    if applied.failures.is_empty() {
+        return String::new();
+    }
+    let mut text = "\nFailed groups by reason\n".to_owned();
+    for failure in &applied.failures {
+        text += &labelled(&format!("{:>10}", count(failure.groups)), &failure.reason);
+        if let Some(pair) = &failure.example {
+            let ids = (COLUMNS - 12 - 30) / 2;
+            let example = format!(
+                "(such as line {}: {} → {})",
+                pair.line,
+                cut_end(&pair.from, ids),
+                cut_end(&pair.to, ids)
+            );
+            text += &labelled("", &example);
+        }
+    }
+    text
+}
+
+/// Loud, because it means that this program has lost something.
+fn contradictions(summary: &Summary) -> String {
+    let wrong: Vec<&Equation> = summary.equations.iter().filter(|e| !e.holds()).collect();
+    if wrong.is_empty() {
+        return String::new();
+    }
+    let mut text = "\n".to_owned();
+    text += &paragraph(
+        "THE COUNTERS DO NOT ADD UP. This is a defect of this program: keep the run directory, \
+         check the data by hand, and report it with these lines:",
+    );
+    for equation in wrong {
+        text += &paragraph(&format!("{}: {}", equation.what(), bound(&equation.text())));
+    }
+    text
+}
+
+fn next(summary: &Summary) -> String {
+    let mut text = String::new();
+    let rejected = summary.plan.rejected_lines();
+    if rejected > 0 {
+        let lines = if rejected == 1 { "the rejected line" } else { "the rejected lines" };
+        text += &paragraph(&format!("{} has {lines}, each with its reason.", files::REJECTS));
+    }
+    if summary.applied.is_none() && summary.plan.pairs > 0 {
+        let pairs = match summary.input.path.as_str() {
+            "-" => "PAIRS",
+            path => path,
+        };
+        let _ = writeln!(text, "Next: tributary apply {pairs} --keyspace KEYSPACE --topic TOPIC");
+    }
+    if let Some(applied) = &summary.applied {
+        if applied.groups.failed > 0 {
+            text += &paragraph(&format!(
+                "{} has the pairs of the groups that failed; it can be applied as it is when the \
+                 cause is gone.",
+                files::FAILURES
+            ));
+        }
+        if let Some(command) = &applied.again {
+            // Not wrapped, so that it can be copied.
+            let _ = write!(text, "To do what is left (merging is idempotent):\n  {command}\n");
+        }
+    }
+    let _ = writeln!(text, "Run directory: {}", summary.run_dir.display());
+    text
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,251 @@
+//! The exact text of the summaries, as an operator sees it.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+use super::*;
+use crate::account::TableTally;
+use crate::latency::LaneSummary;
+use crate::moment::Moment;
+use crate::plan::PlanStats;
+use crate::report::{EventFacts, ExamplePair, FailureReason, TableFacts, json};
+use crate::run::{InputRecord, RunId, RunRecord};
+
+fn plan() -> PlanStats {
+    let codes = ["ambiguous", "cycle", "invalid-id", "malformed", "self-pair"];
+    let mut rejected: BTreeMap<_, _> = codes.map(|code| (code, 0)).into();
+    rejected.insert("ambiguous", 8);
+    rejected.insert("cycle", 4);
+    PlanStats {
+        lines: 20_000,
+        blank: 3,
+        rejected,
+        duplicates: 40,
+        pairs: 19_945,
+        groups: 18_000,
+        accounts: 37_945,
+        chains: 12,
+        longest_chain: 4,
+        fan_ins: 1,
+        largest_fan_in: 500,
+        largest_group: 512,
+    }
+}
+
+fn lane(lane: &str, count: u64, times: [u64; 5]) -> LaneSummary {
+    let [p50_us, p90_us, p99_us, p999_us, max_us] = times;
+    let lane = lane.to_owned();
+    LaneSummary { lane, count, mean_us: 1.0, p50_us, p90_us, p99_us, p999_us, max_us }
+}
+
+fn applied() -> Applied {
+    let fates =
+        |planned, failed| Fates { planned, done: planned - failed, failed, ..Fates::default() };
+    let rows = |n: u64| TableTally {
+        source_rows: n,
+        target_rows: 400,
+        copied: n - 30,
+        merged: 20,
+        unchanged: 10,
+        deleted: n,
+    };
+    let table = |table: &str, n| TableFacts { table: table.into(), rows: rows(n) };
+    let mut applied = Applied {
+        groups: fates(18_000, 10),
+        pairs: fates(19_945, 15),
+        tables: vec![table("content_consumption", 1_234_567), table("user_courses", 61_000)],
+        absent_sources: 2_345,
+        absent_survivors: 7,
+        events: EventFacts {
+            topic: Some("course.batch.job.request".into()),
+            produced: 60_012,
+            acknowledged: 60_000,
+        },
+        retries: 1,
+        latency: vec![
+            lane("read content_consumption", 40_000, [812, 1_234, 12_345, 99_000, 1_020_000]),
+            lane("never used", 0, [0; 5]),
+            lane("group", 18_000, [9_900, 65_000, 120_000, 3_000_000, 65_200_000]),
+        ],
+        failures: vec![FailureReason {
+            reason: "write of user_courses: not enough replicas answered (1 of 2) after \
+                         10 tries"
+                .into(),
+            groups: 10,
+            example: Some(ExamplePair { from: "a1".into(), to: "b1".into(), line: 17 }),
+        }],
+        ..Applied::default()
+    };
+    applied.set_throughput(Duration::from_secs(180));
+    applied
+}
+
+fn summary(command: &'static str, plan: PlanStats, applied: Option<Applied>) -> Summary {
+    let started = Moment::from(SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_407_295));
+    let run = RunRecord {
+        version: 1,
+        id: RunId::from_text("20261123T041455Z-3f9a"),
+        command,
+        started_at: started,
+        versions: BTreeMap::new(),
+        input: InputRecord { path: "pairs.csv".into(), sha256: "ab".into(), bytes: 1_412_345 },
+        settings: serde_json::json!({}),
+    };
+    let finished = Moment::from(started.time() + Duration::from_millis(192_400));
+    Summary::new(&run, Path::new("/data/runs/r1"), finished, plan, applied, 3)
+}
+
+fn check(summary: &Summary, expected: &str) {
+    let text = terminal(summary);
+    assert_eq!(text, expected, "\n{text}");
+    assert!(text.lines().all(|line| line.chars().count() <= COLUMNS), "{text}");
+}
+
+#[test]
+fn a_plan() {
+    check(
+        &summary("plan", plan(), None),
+        "\
+plan 20261123T041455Z-3f9a: planned in 3 min 12 s
+
+Input       pairs.csv, 1.4 MB
+            every line accounted for: 20,000 = 3 blank + 12 rejected
+            + 40 duplicates + 19,945 pairs
+Rejected    8 ambiguous, 4 cycle
+Groups      18,000 with 37,945 accounts, the largest with 512 sources
+Chains      12, the longest with 4 pairs
+Fan-in      1 account is named by several sources, at most by 500
+
+rejects.csv has the rejected lines, each with its reason.
+Next: tributary apply pairs.csv --keyspace KEYSPACE --topic TOPIC
+Run directory: /data/runs/r1
+",
+    );
+}
+
+#[test]
+fn an_empty_plan() {
+    check(
+        &summary("plan", PlanStats::default(), None),
+        "\
+plan 20261123T041455Z-3f9a: planned in 3 min 12 s
+
+Input       pairs.csv, 1.4 MB
+            every line accounted for: 0 = 0 blank + 0 rejected + 0 duplicates
+            + 0 pairs
+Groups      none: there is nothing to merge
+
+Run directory: /data/runs/r1
+",
+    );
+}
+
+#[test]
+fn an_apply_with_failures() {
+    check(
+        &summary("apply", plan(), Some(applied())),
+        "\
+apply 20261123T041455Z-3f9a: finished, with failures, in 3 min 12 s
+
+Input       pairs.csv, 1.4 MB
+            every line accounted for: 20,000 = 3 blank + 12 rejected
+            + 40 duplicates + 19,945 pairs
+Rejected    8 ambiguous, 4 cycle
+Groups      18,000 = 17,990 done + 10 failed
+Pairs       19,945 = 19,930 done + 15 failed
+Events      60,012 produced to 'course.batch.job.request', 60,000 acknowledged
+Speed       111 pairs/s, 7,198 rows/s; 1 request tried again
+WARNING     2,345 of 19,930 sources have no rows: are these ids from this
+            keyspace?
+Absent      7 of 17,990 survivors have no rows
+
+Rows of                sources     copied  merged  unchanged    deleted
+content_consumption  1,234,567  1,234,537      20         10  1,234,567
+user_courses            61,000     60,970      20         10     61,000
+
+Latency                    count   p50      p90      p99     p99.9      max
+read content_consumption  40,000   812 µs  1.23 ms  12.3 ms   99.0 ms  1.02 s
+group                     18,000  9.90 ms  65.0 ms   120 ms   3.00 s   65.2 s
+
+Failed groups by reason
+        10  write of user_courses: not enough replicas answered (1 of 2) after
+            10 tries
+            (such as line 17: a1 → b1)
+
+rejects.csv has the rejected lines, each with its reason.
+failures.csv has the pairs of the groups that failed; it can be applied as it is
+when the cause is gone.
+Run directory: /data/runs/r1
+",
+    );
+}
+
+#[test]
+fn an_apply_that_was_stopped_says_how_to_go_on() {
+    let mut stopped = applied();
+    stopped.stopped = Some("interrupted by the operator".into());
+    stopped.again = Some("tributary apply pairs.csv --keyspace courses".into());
+    stopped.groups = Fates { planned: 18_000, done: 9_000, limited: 9_000, ..Fates::default() };
+    stopped.failures.clear();
+    stopped.tables.clear();
+    stopped.latency.clear();
+    stopped.absent_sources = 0;
+    stopped.absent_survivors = 0;
+    stopped.events = EventFacts::default();
+    check(
+        &summary("apply", plan(), Some(stopped)),
+        "\
+apply 20261123T041455Z-3f9a: stopped after 3 min 12 s
+
+Input       pairs.csv, 1.4 MB
+            every line accounted for: 20,000 = 3 blank + 12 rejected
+            + 40 duplicates + 19,945 pairs
+Rejected    8 ambiguous, 4 cycle
+Stopped     interrupted by the operator
+Groups      18,000 = 9,000 done + 9,000 left out by --limit
+Pairs       19,945 = 19,930 done + 15 failed
+Events      none, as asked for by --no-events or the specification
+Speed       111 pairs/s, 7,198 rows/s; 1 request tried again
+
+rejects.csv has the rejected lines, each with its reason.
+To do what is left (merging is idempotent):
+  tributary apply pairs.csv --keyspace courses
+Run directory: /data/runs/r1
+",
+    );
+}
+
+#[test]
+fn counters_that_do_not_add_up_are_seen() {
+    let mut lost = plan();
+    lost.pairs -= 1;
+    let summary = summary("plan", lost, None);
+    assert!(!summary.adds_up);
+    let text = terminal(&summary);
+    assert!(!text.contains("accounted for"), "{text}");
+    assert!(
+        text.contains(
+            "\nlines of the input: 20,000 ≠ 3 blank + 12 rejected + 40 duplicates\n\
+                 + 19,944 pairs\n"
+        ),
+        "{text}"
+    );
+}
+
+#[test]
+fn the_json_is_flat_and_versioned() {
+    let text = json(&summary("apply", plan(), Some(applied()))).unwrap();
+    let value: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(value["version"], 1);
+    assert_eq!(value["adds_up"], true);
+    assert_eq!(value["started_at"], "2026-11-23T04:14:55.000Z");
+    assert_eq!(value["plan"]["rejected"]["cycle"], 4);
+    assert_eq!(value["pairs"]["failed"], 15);
+    assert_eq!(value["tables"][1]["table"], "user_courses");
+    assert_eq!(value["tables"][1]["copied"], 60_970);
+    assert_eq!(value["latency"][0]["p99_us"], 12_345);
+    assert_eq!(value["equations"][0]["holds"], true);
+    let plan = json(&summary("plan", plan(), None)).unwrap();
+    assert!(!plan.contains("\"groups\": {"), "{plan}");
+}

@@ -1,0 +1,173 @@
+//! What a specification may not say, and what it is told then.
+
+use tributary::spec::schema::{ColumnKind, ColumnSchema, Schema};
+use tributary::spec::{Find, RawSpec, Spec};
+
+use super::world::schema;
+
+const PRESET: &str = include_str!("../../src/spec/course-batch.toml");
+
+fn check_text(text: &str, schema: &Schema) -> Result<Spec, String> {
+    let raw = RawSpec::parse(text, "test.toml").map_err(|error| error.to_string())?;
+    raw.check(schema).map_err(|error| error.to_string())
+}
+
+/// The preset with one passage replaced is refused, and the message names what is wrong.
+#[track_caller]
+fn check_refused(passage: &str, replacement: &str, named: &[&str]) {
+    assert!(PRESET.contains(passage), "the preset has no {passage}");
+    let message = check_text(&PRESET.replacen(passage, replacement, 1), &schema()).unwrap_err();
+    for name in named {
+        assert!(message.contains(name), "{message:?} does not name {name:?}");
+    }
+}
+
+#[track_caller]
+fn check_schema_refused(change: impl FnOnce(&mut Schema), named: &[&str]) {
+    let mut schema = schema();
+    change(&mut schema);
+    let message = check_text(PRESET, &schema).unwrap_err();
+    for name in named {
+        assert!(message.contains(name), "{message:?} does not name {name:?}");
+    }
+}
+
+fn retype(
+    table: &'static str,
+    column: &'static str,
+    cql_type: &'static str,
+) -> impl Fn(&mut Schema) {
+    move |schema| {
+        let columns = &mut schema.tables.get_mut(table).unwrap().columns;
+        let column = columns.iter_mut().find(|candidate| candidate.name == column).unwrap();
+        column.cql_type = cql_type.into();
+    }
+}
+
+fn add(cql_type: &'static str, kind: ColumnKind) -> impl Fn(&mut Schema) {
+    move |schema| {
+        let table = schema.tables.get_mut("content_consumption").unwrap();
+        let column = ColumnSchema { name: "extra".into(), kind, cql_type: cql_type.into() };
+        table.columns.push(column);
+    }
+}
+
+#[test]
+fn the_preset_fits_its_schema() {
+    let spec = check_text(PRESET, &schema()).unwrap();
+    let names = |table: usize, to: usize| -> Vec<&str> {
+        spec.tables[table].columns[..to].iter().map(|column| column.name.as_str()).collect()
+    };
+    assert_eq!(names(0, 5), ["userid", "contentid", "batchid", "courseid", "status"]);
+    assert_eq!((spec.tables[0].slim_len, spec.tables[0].columns.len()), (5, 16));
+    assert_eq!(names(1, 3), ["batchid", "userid", "courseid"]);
+    assert_eq!((spec.tables[1].slim_len, spec.tables[1].columns.len()), (3, 16));
+    assert_eq!(spec.tables[1].find, Find::Clustering { through: 0, column: 2 });
+}
+
+#[test]
+fn columns_that_are_not_named_are_copied_whole() {
+    let mut schema = schema();
+    add("frozen<list<int>>", ColumnKind::Regular)(&mut schema);
+    let spec = check_text(PRESET, &schema).unwrap();
+    assert_eq!(spec.tables[0].columns.len(), 17);
+}
+
+#[test]
+fn missing_things_are_named() {
+    check_schema_refused(
+        |schema| drop(schema.tables.remove("user_courses")),
+        &["keyspace k", "user_courses", "content_consumption"],
+    );
+    let without_status = |schema: &mut Schema| {
+        let table = schema.tables.get_mut("content_consumption").unwrap();
+        table.columns.retain(|column| column.name != "status");
+    };
+    check_schema_refused(without_status, &["content_consumption", "status", "viewcount"]);
+    check_refused("[table.columns]", "[table.coulmns]", &["test.toml", "coulmns"]);
+    check_refused(
+        r#"partitions_from = "content_consumption.batchid""#,
+        r#"partitions_from = "content.batchid""#,
+        &["user_courses", "content.batchid"],
+    );
+    check_refused(r#"account = "userid""#, r#"account = "user""#, &["content_consumption", "user"]);
+}
+
+#[test]
+fn policies_have_to_fit() {
+    let policy = r#"{ status = "max" }"#;
+    check_refused(policy, r#"{ status = "sum" }"#, &["status", "sum", "not available"]);
+    check_refused(policy, r#"{ status = "biggest" }"#, &["status", "biggest", "keep-target"]);
+    check_refused(policy, r#"{ contentid = "max" }"#, &["contentid", "primary key"]);
+    check_refused(policy, r#"{ nothing = "max" }"#, &["content_consumption", "nothing"]);
+    check_refused(policy, r#""keep-source""#, &["keep-source", "keep-target"]);
+    let passage = "on_conflict = \"keep-target\"";
+    let replacement = r#"on_conflict = { contentstatus = "max" }"#;
+    check_refused(
+        passage,
+        replacement,
+        &["user_courses", "contentstatus", "map<text, int>", "max"],
+    );
+}
+
+#[test]
+fn what_cannot_be_replayed_is_refused() {
+    check_schema_refused(add("list<int>", ColumnKind::Regular), &["extra", "non-frozen list"]);
+    check_schema_refused(add("counter", ColumnKind::Regular), &["extra", "counter"]);
+    check_schema_refused(add("int", ColumnKind::Static), &["extra", "static"]);
+    let with_ttl = |schema: &mut Schema| {
+        schema.tables.get_mut("user_courses").unwrap().default_time_to_live_s = 60;
+    };
+    check_schema_refused(with_ttl, &["user_courses", "default_time_to_live", "60"]);
+}
+
+#[test]
+fn types_have_to_be_the_expected_ones() {
+    check_schema_refused(
+        retype("content_consumption", "status", "text"),
+        &["content_consumption", "status", "text", "int", "--spec"],
+    );
+    // Without the expectations, the shape itself still has to fit.
+    let bare = {
+        let mut table: toml::Table = PRESET.parse().unwrap();
+        for entry in table["table"].as_array_mut().unwrap() {
+            entry.as_table_mut().unwrap().remove("columns");
+        }
+        table.to_string()
+    };
+    assert!(check_text(&bare, &schema()).is_ok());
+    for (table, column, cql_type, named) in [
+        ("content_consumption", "userid", "uuid", "account"),
+        ("content_consumption", "contentid", "duration", "order"),
+        ("user_courses", "batchid", "int", "content_consumption.batchid"),
+        ("content_consumption", "courseid", "int", "[event]"),
+    ] {
+        let mut schema = schema();
+        retype(table, column, cql_type)(&mut schema);
+        let message = check_text(&bare, &schema).unwrap_err();
+        assert!(message.contains(column) && message.contains(named), "{message}");
+    }
+}
+
+#[test]
+fn keys_have_to_have_a_known_shape() {
+    check_refused(r#"find = "partition""#, r#"find = "index""#, &["find", "partition"]);
+    check_refused(
+        r#"find = { partitions_from = "content_consumption.batchid" }"#,
+        r#"find = "partition""#,
+        &["user_courses", "whole partition key", "batchid"],
+    );
+    check_refused(
+        r#"partitions_from = "content_consumption.batchid""#,
+        r#"partitions_from = "content_consumption.grade""#,
+        &["user_courses", "content_consumption.grade", "not a key column"],
+    );
+}
+
+#[test]
+fn events_quote_what_exists() {
+    check_refused(r#"key = "${batchid}_${account}""#, r#"key = "${batch}""#, &["${batch}"]);
+    check_refused(r#"mid = "LP.${ets}.${uuid}""#, r#"mid = "LP.${ets""#, &["not closed"]);
+    check_refused("[event.columns]\ncourseid", "[event.columns]\ncourse", &["course"]);
+    check_refused("[event]\ntable = \"user_courses\"", "[event]\ntable = \"users\"", &["users"]);
+}
