@@ -23,7 +23,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("pace", &[]),
     ("pipeline", &["account", "spec", "plan", "merge", "storage", "events", "latency", "pace"]),
     ("run", &["account", "moment"]),
-    ("report", &["account", "moment", "plan", "latency"]),
+    ("report", &["account", "moment", "plan", "latency", "run"]),
     (
         "cli",
         &[

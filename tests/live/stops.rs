@@ -48,9 +48,10 @@ fn groups(report: &Value) -> Groups {
         planned: count("planned"),
         done: count("done"),
         failed: count("failed"),
-        left: count("not_run"),
+        left: count("not_started") + count("limited"),
     };
     assert_eq!(groups.planned, groups.done + groups.failed + groups.left, "{report:#}");
+    assert_eq!(report["adds_up"], true, "{report:#}");
     groups
 }
 
