@@ -1,5 +1,7 @@
 //! One group, from its first read to its last acknowledgement: the seven steps of a merge.
 
+use std::sync::atomic::Ordering;
+
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
 use thiserror::Error;
@@ -263,6 +265,7 @@ impl<'a, S: Writer> Work<'a, S> {
             .iter()
             .map(|announced| merge::event(event, &self.group.survivor, announced))
             .collect();
+        self.context.produced.fetch_add(events.len() as u64, Ordering::Relaxed);
         self.tally.events += self.context.outlet.deliver(events).await?;
         Ok(())
     }

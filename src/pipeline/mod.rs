@@ -12,7 +12,7 @@ mod pages;
 mod run;
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::sync::{Semaphore, SemaphorePermit};
 
@@ -54,6 +54,7 @@ pub struct Context<S> {
     /// How long requests are tried.
     pub retry: Retry,
     retries: AtomicU64,
+    produced: AtomicU64,
     row_sizes: RowSizes,
     large_groups: Semaphore,
 }
@@ -75,6 +76,7 @@ impl<S> Context<S> {
             row_sizes: RowSizes::new(spec.tables.len()),
             large_groups: Semaphore::new(LARGE_GROUPS),
             retries: AtomicU64::new(0),
+            produced: AtomicU64::new(0),
             spec,
             storage,
             outlet,
@@ -86,7 +88,12 @@ impl<S> Context<S> {
 
     /// Attempts after the first, so far.
     pub fn retries(&self) -> u64 {
-        self.retries.load(std::sync::atomic::Ordering::Relaxed)
+        self.retries.load(Ordering::Relaxed)
+    }
+
+    /// Events that were handed to the outlet, so far.
+    pub fn produced(&self) -> u64 {
+        self.produced.load(Ordering::Relaxed)
     }
 
     fn attempts(&self) -> Attempts<'_> {

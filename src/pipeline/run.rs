@@ -1,7 +1,6 @@
 //! All groups of a plan, a bounded number at a time.
 
 use std::collections::HashMap;
-use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
@@ -85,15 +84,16 @@ pub struct RunOutcome {
 /// Runs the groups of a plan. `on_failure` is told of each group that was given up, with the reason.
 ///
 /// # Errors
-/// Only those of `on_failure`: a failure that cannot be written down must not pass in silence.
-pub async fn run<S: Writer>(
+/// Only the first one of `on_failure`: a failure that cannot be written down must not pass in silence.
+/// No group is started after it, and those in flight are finished.
+pub async fn run<S: Writer, E>(
     context: &Arc<Context<S>>,
     plan: &Plan,
     limits: Limits,
     progress: &Progress,
     mut stop: watch::Receiver<bool>,
-    mut on_failure: impl FnMut(&Group, &str) -> io::Result<()>,
-) -> io::Result<RunOutcome> {
+    mut on_failure: impl FnMut(&Group, &str) -> Result<(), E>,
+) -> Result<RunOutcome, E> {
     let total = plan.len().min(limits.groups);
     let mut outcome = RunOutcome {
         ended: Ended::Finished,
@@ -106,6 +106,7 @@ pub async fn run<S: Writer>(
     let mut running = JoinSet::new();
     let mut ran = HashMap::new();
     let mut next = 0;
+    let mut unwritten = None;
     while next < total || !running.is_empty() {
         let going_on = next < total && outcome.ended == Ended::Finished;
         tokio::select! {
@@ -119,7 +120,10 @@ pub async fn run<S: Writer>(
                         if fatal {
                             outcome.ended = Ended::Hopeless;
                         }
-                        on_failure(&plan.group(ran.index), &reason)?;
+                        if let Err(error) = on_failure(&plan.group(ran.index), &reason) {
+                            outcome.ended = Ended::Hopeless;
+                            unwritten.get_or_insert(error);
+                        }
                     }
                 }
                 if outcome.ended == Ended::Finished
@@ -139,7 +143,7 @@ pub async fn run<S: Writer>(
             else => break,
         }
     }
-    Ok(outcome)
+    unwritten.map_or(Ok(outcome), Err)
 }
 
 /// One group, measured; it holds its permit until it ends.

@@ -1,0 +1,260 @@
+//! `apply`: merge the accounts and announce what changed.
+//!
+//! Everything that can be wrong is found before the first write: the input, the run directory, the
+//! cluster and its schema, the clocks, the broker and its topic. Only then does the run directory
+//! appear, and the merge begins.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant, SystemTime};
+
+use tokio::sync::watch;
+use tokio::time::{MissedTickBehavior, interval};
+
+use super::input::{self, Planned};
+use super::{ApplySettings, Console, Exit, Failure, Progress, Snapshot, again, listen};
+use crate::account::Group;
+use crate::cluster::{Cluster, Store};
+use crate::events::{Outlet, Producer};
+use crate::latency::{IntervalLog, Recorder};
+use crate::moment::Moment;
+use crate::pace::Pace;
+use crate::pipeline::{self, AsOf, Context, Ended, Lanes, Retry, RunOutcome};
+use crate::plan::Plan;
+use crate::report::{Applied, EventFacts, FailureReasons, Fates, Summary};
+use crate::run::{Failures, RunDir, RunError, RunId, RunRecord, files};
+use crate::spec::Spec;
+
+/// How many reasons for failures the report tells.
+const REASONS: usize = 10;
+
+/// Runs `apply`.
+pub async fn run(settings: &ApplySettings, console: &Console) -> Result<Exit, Failure> {
+    let mut stop = listen(&console.terminal).map_err(Failure::failed)?;
+    let started = Moment::now();
+    let id = RunId::new(started);
+    let pairs = input::open(&settings.input)?;
+    let prepared = RunDir::prepare(settings.output.run_dir.as_deref(), &id)?;
+    console.run_log.attach(prepared.create(files::LOG)?).map_err(Failure::failed)?;
+    let Planned { plan, record } =
+        input::plan(pairs, &settings.input, &prepared, &mut stop).await?;
+    let record = RunRecord::new(id, "apply", started, record, settings.redacted());
+    let engine = tokio::select! {
+        engine = Engine::start(settings) => engine?,
+        _ = stop.wait_for(|stop| *stop) => {
+            let error = anyhow::anyhow!("interrupted before the first write; nothing was changed");
+            return Err(Failure { exit: Exit::Interrupted, error });
+        }
+    };
+    prepared.write_json(files::RUN, &record)?;
+    let failures = prepared.failures()?;
+    let latency_log = prepared.create(files::LATENCY)?;
+    let run_dir = prepared.commit()?;
+    tracing::info!("run {} in {}", record.id, run_dir.path().display());
+
+    let recorder = Arc::clone(&engine.context.recorder);
+    let log = LatencyLog::start(latency_log, recorder, run_dir.file(files::LATENCY));
+    let merged = engine.merge(&plan, settings, console, failures, stop).await;
+    log.finish().await;
+    let merged = merged?;
+    let exit = exit_of(&merged.outcome, &plan);
+    let applied = applied(&engine, &plan, settings, &merged);
+    engine.close().await?;
+    let stats = plan.stats().clone();
+    let summary =
+        Summary::new(&record, run_dir.path(), Moment::now(), stats, Some(applied), exit.code());
+    let json = crate::report::json(&summary).map_err(Failure::failed)?;
+    run_dir.replace(files::REPORT, json.as_bytes())?;
+    console.report(&summary, settings.output.json)?;
+    Ok(if summary.adds_up { exit } else { Exit::Failed })
+}
+
+/// What came of merging.
+struct Merged {
+    outcome: RunOutcome,
+    reasons: FailureReasons,
+    /// The time in which groups were merged.
+    took: Duration,
+}
+
+/// A cluster and a broker that are ready, and the context that groups run in.
+struct Engine {
+    spec: Arc<Spec>,
+    context: Arc<Context<Store>>,
+    /// Events that the broker acknowledged.
+    acknowledged: Arc<AtomicU64>,
+}
+
+impl Engine {
+    /// Connects and checks; nothing is written.
+    async fn start(settings: &ApplySettings) -> Result<Self, Failure> {
+        let cluster = Cluster::connect(settings.cluster.clone()).await?;
+        let spec = Arc::new(settings.spec.check(cluster.schema()).map_err(Failure::failed)?);
+        let store = cluster.store(Arc::clone(&spec)).await?;
+        let lanes = Lanes::new(&spec);
+        let recorder = Arc::new(Recorder::new(lanes.names().to_vec()));
+        let acknowledged = Arc::new(AtomicU64::new(0));
+        let outlet = match &settings.events {
+            None => Outlet::Discard,
+            Some(events) => {
+                let (recorder, lane) = (Arc::clone(&recorder), lanes.events());
+                let acknowledged = Arc::clone(&acknowledged);
+                let on_delivered = move |took| {
+                    recorder.record(lane, took);
+                    acknowledged.fetch_add(1, Ordering::Relaxed);
+                };
+                Outlet::Kafka(Producer::connect(events, on_delivered).await?)
+            }
+        };
+        let as_of = AsOf::new(cluster.latest_clock().await?, settings.work.settle);
+        let pace = Pace::new(settings.work.in_flight);
+        let retry = Retry::default();
+        let context = Context::new(Arc::clone(&spec), store, outlet, recorder, pace, as_of, retry);
+        Ok(Self { spec, context: Arc::new(context), acknowledged })
+    }
+
+    /// Waits until the first group may be read, then runs all of them.
+    async fn merge(
+        &self,
+        plan: &Plan,
+        settings: &ApplySettings,
+        console: &Console,
+        mut failures: Failures,
+        mut stop: watch::Receiver<bool>,
+    ) -> Result<Merged, RunError> {
+        let limits = settings.work.limits;
+        let progress = Arc::new(pipeline::Progress::default());
+        if !plan.is_empty() {
+            tokio::select! {
+                () = tokio::time::sleep(self.context.as_of.time_to_settle()) => {}
+                _ = stop.wait_for(|stop| *stop) => {}
+            }
+        }
+        let began = Instant::now();
+        let shown = {
+            let (context, progress) = (Arc::clone(&self.context), Arc::clone(&progress));
+            let groups_total = plan.len().min(limits.groups) as u64;
+            Progress::start(&console.terminal, settings.output.quiet, move || Snapshot {
+                groups_total,
+                done: progress.done.load(Ordering::Relaxed),
+                failed: progress.failed.load(Ordering::Relaxed),
+                in_flight: context.pace.now().1 as u64,
+                retries: context.retries(),
+            })
+        };
+        let mut reasons = FailureReasons::default();
+        let on_failure = |group: &Group, reason: &str| {
+            tracing::error!("account {} and its sources failed: {reason}", group.survivor);
+            reasons.add(group, reason);
+            failures.append(&group.pairs, reason)
+        };
+        let outcome =
+            pipeline::run(&self.context, plan, limits, &progress, stop, on_failure).await?;
+        shown.finish();
+        Ok(Merged { outcome, reasons, took: began.elapsed() })
+    }
+
+    async fn close(self) -> Result<(), Failure> {
+        // All groups have ended, so nobody else holds the context.
+        match Arc::into_inner(self.context) {
+            Some(context) => Ok(context.outlet.close().await?),
+            None => Ok(()),
+        }
+    }
+}
+
+/// What the report says of a run.
+fn applied(engine: &Engine, plan: &Plan, settings: &ApplySettings, merged: &Merged) -> Applied {
+    let Merged { outcome, reasons, took } = merged;
+    let stats = plan.stats();
+    let to_run = plan.len().min(settings.work.limits.groups);
+    let limited: u64 = (to_run..plan.len()).map(|index| plan.sources_of(index) as u64).sum();
+    let stopped = match outcome.ended {
+        Ended::Finished => None,
+        Ended::Interrupted => Some("interrupted".to_owned()),
+        Ended::TooManyErrors => Some("stopped by --max-errors".to_owned()),
+        Ended::Hopeless => Some("stopped, because every further group would fail".to_owned()),
+    };
+    let mut applied = Applied {
+        again: stopped.is_some().then(|| again(std::env::args())),
+        stopped,
+        groups: Fates {
+            planned: stats.groups,
+            done: outcome.done,
+            failed: outcome.failed,
+            not_started: (to_run as u64).saturating_sub(outcome.done + outcome.failed),
+            limited: (plan.len() - to_run) as u64,
+        },
+        pairs: Fates {
+            planned: stats.pairs,
+            done: outcome.pairs_merged,
+            failed: outcome.pairs_failed,
+            not_started: stats
+                .pairs
+                .saturating_sub(limited + outcome.pairs_merged + outcome.pairs_failed),
+            limited,
+        },
+        retries: engine.context.retries(),
+        latency: engine.context.recorder.totals(),
+        failures: reasons.top(REASONS),
+        ..Applied::default()
+    };
+    applied.set_tally(&outcome.tally, engine.spec.tables.iter().map(|table| table.name.as_str()));
+    applied.events = EventFacts {
+        topic: settings.events.as_ref().map(|events| events.topic.clone()),
+        produced: engine.context.produced(),
+        acknowledged: engine.acknowledged.load(Ordering::Relaxed),
+    };
+    applied.set_throughput(*took);
+    applied
+}
+
+fn exit_of(outcome: &RunOutcome, plan: &Plan) -> Exit {
+    match outcome.ended {
+        Ended::Interrupted => Exit::Interrupted,
+        Ended::TooManyErrors | Ended::Hopeless => Exit::Failed,
+        Ended::Finished if outcome.failed > 0 || plan.stats().rejected_lines() > 0 => Exit::Partial,
+        Ended::Finished => Exit::Done,
+    }
+}
+
+/// latency.hlog, written once a second.
+struct LatencyLog {
+    writing: tokio::task::JoinHandle<()>,
+    done: watch::Sender<bool>,
+}
+
+impl LatencyLog {
+    fn start(file: std::fs::File, recorder: Arc<Recorder>, path: std::path::PathBuf) -> Self {
+        let (done, mut over) = watch::channel(false);
+        let writing = tokio::spawn(async move {
+            let written = async {
+                let mut log = IntervalLog::begin(file, &recorder, SystemTime::now())?;
+                let mut ticks = interval(Duration::from_secs(1));
+                ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+                ticks.tick().await;
+                loop {
+                    let last = tokio::select! {
+                        _ = ticks.tick() => false,
+                        _ = over.wait_for(|over| *over) => true,
+                    };
+                    log.append(&recorder.take_interval(), SystemTime::now())?;
+                    if last {
+                        return Ok::<(), std::io::Error>(());
+                    }
+                }
+            };
+            // The histograms are a by-product; merging goes on without them.
+            if let Err(error) = written.await {
+                tracing::warn!("cannot write {}: {error}", path.display());
+            }
+        });
+        Self { writing, done }
+    }
+
+    async fn finish(self) {
+        self.done.send_replace(true);
+        // It ended by itself, or with a warning of its own.
+        let _ = self.writing.await;
+    }
+}

@@ -1,0 +1,75 @@
+//! The first step of every command: the pairs are read, copied into the run directory, and resolved
+//! into a plan. Nothing here can reach a cluster.
+
+use std::fs::File;
+use std::io::{self, BufWriter, Read};
+use std::path::Path;
+
+use tokio::sync::watch;
+
+use super::{Exit, Failure, InputSettings, InputSource};
+use crate::pairs::{self, Format, PairsError, Spool, Spooled};
+use crate::plan::{self, Plan};
+use crate::run::{InputRecord, Prepared, files};
+
+/// The pairs of a run, resolved.
+pub(super) struct Planned {
+    pub(super) plan: Plan,
+    pub(super) record: InputRecord,
+}
+
+/// Opens the input, so that a wrong path is told before anything is made.
+pub(super) fn open(settings: &InputSettings) -> Result<Box<dyn Read + Send>, PairsError> {
+    match &settings.source {
+        InputSource::File(path) => Ok(Box::new(pairs::open_raw(path)?)),
+        InputSource::Stdin => Ok(Box::new(io::stdin())),
+    }
+}
+
+/// Reads and resolves the pairs and writes rejects.csv.
+///
+/// # Errors
+/// Those of the input and of the copy, and an interrupt.
+pub(super) async fn plan(
+    input: Box<dyn Read + Send>,
+    settings: &InputSettings,
+    prepared: &Prepared,
+    stop: &mut watch::Receiver<bool>,
+) -> Result<Planned, Failure> {
+    let directory = prepared.file("");
+    let rejects = prepared.create(files::REJECTS)?;
+    let format = settings.format.clone();
+    let resolving =
+        tokio::task::spawn_blocking(move || resolve(input, &format, &directory, rejects));
+    let (plan, copy) = tokio::select! {
+        resolved = resolving => resolved.map_err(Failure::failed)??,
+        _ = stop.wait_for(|stop| *stop) => {
+            let error = anyhow::anyhow!("interrupted while reading the pairs; nothing was changed");
+            return Err(Failure { exit: Exit::Interrupted, error });
+        }
+    };
+    let record =
+        InputRecord { path: settings.source.to_string(), sha256: copy.sha256, bytes: copy.bytes };
+    Ok(Planned { plan, record })
+}
+
+fn resolve(
+    input: Box<dyn Read + Send>,
+    format: &Format,
+    directory: &Path,
+    rejects: File,
+) -> Result<(Plan, Spooled), PairsError> {
+    let mut spool = Spool::start(input, directory)?;
+    let list = pairs::read(&mut spool, format)?;
+    let copy = spool.finish()?;
+    let plan = plan::resolve(list);
+    let source: &Path = &copy.path;
+    pairs::write_rejects(
+        &source,
+        format,
+        plan.rejects(),
+        plan.accounts(),
+        BufWriter::new(rejects),
+    )?;
+    Ok((plan, copy))
+}

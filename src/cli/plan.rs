@@ -1,0 +1,37 @@
+//! `plan`: check and resolve the pairs. It opens no connection.
+
+use super::{Console, Exit, Failure, PlanSettings, input, listen};
+use crate::moment::Moment;
+use crate::report::{self, Summary};
+use crate::run::{RunDir, RunId, RunRecord, files};
+
+/// Runs `plan`.
+pub async fn run(settings: &PlanSettings, console: &Console) -> Result<Exit, Failure> {
+    let mut stop = listen(&console.terminal).map_err(Failure::failed)?;
+    let started = Moment::now();
+    let id = RunId::new(started);
+    let pairs = input::open(&settings.input)?;
+    let prepared = RunDir::prepare(settings.output.run_dir.as_deref(), &id)?;
+    console.run_log.attach(prepared.create(files::LOG)?).map_err(Failure::failed)?;
+    let planned = input::plan(pairs, &settings.input, &prepared, &mut stop).await?;
+    let record = RunRecord::new(id, "plan", started, planned.record, settings.redacted());
+    let stats = planned.plan.stats().clone();
+    let exit = if stats.rejected_lines() > 0 { Exit::Partial } else { Exit::Done };
+    let summary = Summary::new(&record, prepared.target(), Moment::now(), stats, None, exit.code());
+    prepared.write_json(files::RUN, &record)?;
+    prepared.write_json(files::REPORT, &summary)?;
+    prepared.commit()?;
+    console.report(&summary, settings.output.json)?;
+    Ok(if summary.adds_up { exit } else { Exit::Failed })
+}
+
+impl Console {
+    /// Prints a summary, for people or for machines.
+    pub(super) fn report(&self, summary: &Summary, json: bool) -> Result<(), Failure> {
+        let text = match json {
+            true => report::json(summary).map_err(Failure::failed)?,
+            false => report::terminal(summary),
+        };
+        self.terminal.print(&text).map_err(Failure::failed)
+    }
+}
