@@ -108,8 +108,7 @@ fn lines_that_cannot_be_read_are_rejected_and_the_rest_is_merged() {
     world.apply(&pairs, &run).run().exits(3);
     world.assert_is(&expected);
     let rejected = rejects(&run);
-    let reasons: Vec<_> =
-        rejected.iter().map(|(line, (reason, _))| (*line, reason.as_str())).collect();
-    assert_eq!(reasons, [(3, "malformed"), (5, "malformed")]);
-    assert_eq!(rejected[&3].1, "only one");
+    let codes: Vec<_> = rejected.iter().map(|(line, r)| (*line, r.code.as_str())).collect();
+    assert_eq!(codes, [(3, "malformed"), (5, "malformed")]);
+    assert_eq!(rejected[&3].original, "only one");
 }

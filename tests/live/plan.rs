@@ -2,12 +2,10 @@
 
 use std::path::Path;
 
-use serde_json::Value;
-
 use crate::data;
 use crate::model::{self, Line, Plan};
 use crate::process::{Call, Finished, read_json, rejects};
-use crate::world::to_csv;
+use crate::world::{assert_same, to_csv};
 
 fn folder() -> tempfile::TempDir {
     tempfile::tempdir().expect("a folder can be made")
@@ -87,17 +85,17 @@ fn rejected_lines_can_be_fed_back() {
     let run = path(&folder, "run");
     plan(&pairs, &run).run().exits(3);
     let first = rejects(Path::new(&run));
-    let lines: Vec<_> = first.iter().map(|(line, (reason, _))| (*line, reason.as_str())).collect();
+    let lines: Vec<_> = first.iter().map(|(line, r)| (*line, r.code.as_str())).collect();
     let expected = [(3, "invalid-id"), (4, "self-pair"), (5, "ambiguous"), (6, "ambiguous")];
     assert_eq!(lines, expected);
-    assert_eq!(first[&3].1, "\" c\",d,\"space, and a comma\"");
+    assert_eq!(first[&3].original, "\" c\",d,\"space, and a comma\"");
 
     // As they are, they are rejected for the same reasons again.
     let rejected = Path::new(&run).join("rejects.csv").to_str().expect("UTF-8").to_owned();
     let second = path(&folder, "second");
     plan(&rejected, &second).run().exits(3);
     let reasons = |run: &str| -> Vec<String> {
-        rejects(Path::new(run)).into_values().map(|(reason, _)| reason).collect()
+        rejects(Path::new(run)).into_values().map(|reject| reject.code).collect()
     };
     assert_eq!(reasons(&second), reasons(&run));
     // With the white space stripped and one target struck out, what is good now is accepted.
@@ -147,15 +145,9 @@ fn random_pairs_are_resolved_as_the_model_does() {
         let run = path(&folder, &format!("run-{seed}"));
         let finished = plan(&pairs, &run).run().exits(3);
         assert_counts(&finished, &run, &expected, &lines);
-        let rejected: Vec<(u64, String)> = rejects(Path::new(&run))
-            .into_iter()
-            .map(|(line, (reason, _))| (line, reason))
-            .collect();
-        let expected: Vec<(u64, String)> = expected
-            .rejected
-            .into_iter()
-            .map(|(at, reason)| (at as u64 + 2, reason.to_owned()))
-            .collect();
-        assert_eq!(rejected, expected, "seed {seed}");
+        let seen = rejects(Path::new(&run)).into_iter().map(|(line, r)| (line, r.code)).collect();
+        let expected = expected.rejected.into_iter();
+        let expected = expected.map(|(at, reason)| (at as u64 + 2, reason.to_owned())).collect();
+        assert_same(&format!("reject of seed {seed}, line"), &expected, &seen);
     }
 }

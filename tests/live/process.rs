@@ -184,8 +184,14 @@ impl Finished {
     }
 }
 
-/// The rejected lines of a run: line number → (reason, original).
-pub(crate) fn rejects(run: &Path) -> BTreeMap<u64, (String, String)> {
+/// A rejected line: `code: what is wrong with it` and the line itself.
+pub(crate) struct Reject {
+    pub(crate) code: String,
+    pub(crate) original: String,
+}
+
+/// The rejected lines of a run by line number.
+pub(crate) fn rejects(run: &Path) -> BTreeMap<u64, Reject> {
     let path = run.join("rejects.csv");
     let mut reader = csv::ReaderBuilder::new().from_path(&path).expect("there are rejects.csv");
     let header: Vec<_> = reader.headers().expect("it has a header").iter().collect();
@@ -195,7 +201,8 @@ pub(crate) fn rejects(run: &Path) -> BTreeMap<u64, (String, String)> {
         .map(|record| {
             let record = record.expect("every record has all columns");
             let line = record[2].parse().expect("a line number");
-            (line, (record[3].to_owned(), record[4].to_owned()))
+            let code = record[3].split(':').next().unwrap_or_default().to_owned();
+            (line, Reject { code, original: record[4].to_owned() })
         })
         .collect()
 }

@@ -82,7 +82,7 @@ fn every_request_is_prepared_of_one_partition_and_at_local_quorum() {
 
 #[test]
 fn another_consistency_is_used_for_everything_too() {
-    let (world, data, expected) = world("wire_one", 20);
+    let (world, data, expected) = world("wire_one", 40);
     let proxy = Proxy::new(&world.addresses.hosts);
     through(&proxy, &world, &data).with("--consistency", "ONE").run().exits(3);
     world.assert_is(&expected);
