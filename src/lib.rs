@@ -73,6 +73,7 @@
 //!   that no policy looks at.
 
 pub mod account;
+pub mod cli;
 pub mod cluster;
 pub mod events;
 pub mod latency;

@@ -1,0 +1,119 @@
+//! How the process ends: the one table of exit codes, and the one place that maps errors to it.
+
+use std::process::{self, ExitCode};
+
+use anyhow::Error;
+
+use crate::cluster::ClusterError;
+use crate::events::EventError;
+use crate::pairs::PairsError;
+use crate::run::RunError;
+
+use super::resolve::SettingsError;
+
+/// How a command ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Exit {
+    /// All done.
+    Done = 0,
+    /// Failed: host, schema, broker, run directory, or stopped by --max-errors.
+    Failed = 1,
+    /// What arguments, files and input alone can tell: usage, configuration, unusable input.
+    Unusable = 2,
+    /// Finished, but some lines were rejected or groups failed.
+    Partial = 3,
+    /// Stopped by Ctrl-C or SIGTERM.
+    Interrupted = 130,
+}
+
+impl Exit {
+    /// The exit code of the process.
+    pub fn code(self) -> u8 {
+        self as u8
+    }
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit.code())
+    }
+}
+
+/// Ends the process at once, whatever is in flight.
+#[expect(clippy::exit, reason = "the only place: the second Ctrl-C does not wait for anything")]
+pub(super) fn at_once(exit: Exit) -> ! {
+    process::exit(exit.code().into())
+}
+
+/// Why a command did not get to its end.
+#[derive(Debug)]
+pub struct Failure {
+    /// How the process ends.
+    pub exit: Exit,
+    /// What to tell.
+    pub error: Error,
+}
+
+impl Failure {
+    /// A failure of something that was tried.
+    pub fn failed(error: impl Into<Error>) -> Self {
+        Self { exit: Exit::Failed, error: error.into() }
+    }
+
+    /// Something that arguments, files and input alone can tell.
+    pub fn unusable(error: impl Into<Error>) -> Self {
+        Self { exit: Exit::Unusable, error: error.into() }
+    }
+}
+
+impl From<SettingsError> for Failure {
+    fn from(error: SettingsError) -> Self {
+        Self::unusable(error)
+    }
+}
+
+impl From<PairsError> for Failure {
+    fn from(error: PairsError) -> Self {
+        match error {
+            // The copy in the run directory could not be written; nothing is wrong with the input.
+            PairsError::Copy { .. } => Self::failed(error),
+            _ => Self::unusable(error),
+        }
+    }
+}
+
+impl From<RunError> for Failure {
+    fn from(error: RunError) -> Self {
+        Self::failed(error)
+    }
+}
+
+impl From<ClusterError> for Failure {
+    fn from(error: ClusterError) -> Self {
+        Self::failed(error)
+    }
+}
+
+impl From<EventError> for Failure {
+    fn from(error: EventError) -> Self {
+        if error.is_configuration() { Self::unusable(error) } else { Self::failed(error) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_have_their_codes() {
+        let codes = [Exit::Done, Exit::Failed, Exit::Unusable, Exit::Partial, Exit::Interrupted];
+        assert_eq!(codes.map(Exit::code), [0, 1, 2, 3, 130]);
+        let code = |failure: Failure| failure.exit.code();
+        assert_eq!(code(PairsError::Missing { path: "x".into() }.into()), 2);
+        assert_eq!(code(RunError::Exists { path: "x".into() }.into()), 1);
+        let broker = EventError::Fatal { cause: "x".into() };
+        assert_eq!(code(broker.into()), 1);
+        assert_eq!(code(EventError::Settings { reason: "x".into() }.into()), 2);
+    }
+}

@@ -1,0 +1,190 @@
+//! How far a run is: a bar for a person, a line now and then for a log.
+//!
+//! Progress is read through a closure on a tick; the run knows nothing of it.
+
+use std::collections::VecDeque;
+use std::fmt::Write;
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressStyle};
+use tokio::task::JoinHandle;
+use tokio::time::{self, MissedTickBehavior};
+
+use super::terminal::Terminal;
+
+/// How often the bar is drawn.
+const TICK: Duration = Duration::from_millis(250);
+
+/// How often a line is logged.
+const LINE: Duration = Duration::from_secs(5);
+
+/// The rate is taken over this long.
+const WINDOW: Duration = Duration::from_secs(10);
+
+/// What stands beside the bar, in 80 columns.
+const TEXT_COLUMNS: usize = 64;
+
+/// Where a run is at the moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Snapshot {
+    /// Groups of this run.
+    pub groups_total: u64,
+    /// Groups that are done.
+    pub done: u64,
+    /// Groups that were given up.
+    pub failed: u64,
+    /// Groups that are being merged.
+    pub in_flight: u64,
+    /// Requests that were tried again.
+    pub retries: u64,
+}
+
+impl Snapshot {
+    fn finished(&self) -> u64 {
+        self.done + self.failed
+    }
+}
+
+/// Shows progress until it is finished or dropped.
+#[derive(Debug)]
+pub struct Progress {
+    ticking: JoinHandle<()>,
+    bar: Option<ProgressBar>,
+}
+
+impl Progress {
+    /// Begins to show progress, in the background of the current runtime: a bar if standard error is a
+    /// terminal (unless `quiet`), and log lines in any case.
+    pub fn start(
+        terminal: &Terminal,
+        quiet: bool,
+        snapshot: impl Fn() -> Snapshot + Send + 'static,
+    ) -> Self {
+        let bar = (terminal.is_interactive() && !quiet).then(|| {
+            let style = ProgressStyle::with_template("[{bar:12}] {msg}")
+                .unwrap_or_else(|_| ProgressStyle::default_bar());
+            terminal.add(ProgressBar::new(0).with_style(style.progress_chars("=> ")))
+        });
+        let drawn = bar.clone();
+        let ticking = tokio::spawn(async move {
+            let mut rate = Rate::default();
+            let mut ticks = time::interval(TICK);
+            ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+            let mut logged = Instant::now();
+            loop {
+                let now = ticks.tick().await.into_std();
+                let snapshot = snapshot();
+                rate.see(now, snapshot.finished());
+                let text = text(&snapshot, rate.per_second());
+                if now.duration_since(logged) >= LINE {
+                    logged = now;
+                    tracing::info!("{text}");
+                }
+                if let Some(bar) = &drawn {
+                    bar.set_length(snapshot.groups_total);
+                    bar.set_position(snapshot.finished());
+                    bar.set_message(text.chars().take(TEXT_COLUMNS).collect::<String>());
+                }
+            }
+        });
+        Self { ticking, bar }
+    }
+
+    /// Stops and takes the bar away.
+    pub fn finish(self) {}
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        self.ticking.abort();
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+/// What is worth knowing, the most important first: what does not fit is cut at the end.
+fn text(snapshot: &Snapshot, per_second: Option<f64>) -> String {
+    let Snapshot { groups_total, failed, retries, in_flight, .. } = *snapshot;
+    let finished = snapshot.finished();
+    let mut text = format!("{finished}/{groups_total} groups");
+    if let Some(rate) = per_second {
+        // Writing to a string cannot fail.
+        let _ = write!(text, ", {rate:.0}/s");
+        let left = groups_total.saturating_sub(finished) as f64 / rate;
+        if rate > 0.0 && left < 1e9 {
+            let _ = write!(text, ", {} left", clock(left.ceil() as u64));
+        }
+    }
+    for (n, what) in [(failed, "failed"), (retries, "retries"), (in_flight, "in flight")] {
+        if n > 0 {
+            let _ = write!(text, ", {n} {what}");
+        }
+    }
+    text
+}
+
+/// `0:07`, `12:34`, `1:02:03`.
+fn clock(seconds: u64) -> String {
+    let (hours, minutes, seconds) = (seconds / 3_600, seconds / 60 % 60, seconds % 60);
+    if hours > 0 {
+        format!("{hours}:{minutes:02}:{seconds:02}")
+    } else {
+        format!("{minutes}:{seconds:02}")
+    }
+}
+
+/// Groups per second over the last while.
+#[derive(Debug, Default)]
+struct Rate {
+    seen: VecDeque<(Instant, u64)>,
+}
+
+impl Rate {
+    fn see(&mut self, now: Instant, finished: u64) {
+        self.seen.push_back((now, finished));
+        while self.seen.len() > 2 && now.duration_since(self.seen[1].0) >= WINDOW {
+            self.seen.pop_front();
+        }
+    }
+
+    /// Nothing before a second is over.
+    fn per_second(&self) -> Option<f64> {
+        let (first, last) = (self.seen.front()?, self.seen.back()?);
+        let seconds = last.0.duration_since(first.0).as_secs_f64();
+        (seconds >= 1.0).then(|| last.1.saturating_sub(first.1) as f64 / seconds)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_text_says_the_important_first() {
+        let mut snapshot =
+            Snapshot { groups_total: 18_000, done: 12_300, in_flight: 256, ..Snapshot::default() };
+        assert_eq!(text(&snapshot, None), "12300/18000 groups, 256 in flight");
+        snapshot.failed = 45;
+        snapshot.retries = 7;
+        assert_eq!(
+            text(&snapshot, Some(62.0)),
+            "12345/18000 groups, 62/s, 1:32 left, 45 failed, 7 retries, 256 in flight"
+        );
+        assert_eq!(text(&Snapshot::default(), Some(0.0)), "0/0 groups, 0/s");
+        assert_eq!([7, 754, 3_723].map(clock), ["0:07", "12:34", "1:02:03"]);
+    }
+
+    #[test]
+    fn the_rate_is_that_of_the_last_while() {
+        let start = Instant::now();
+        let mut rate = Rate::default();
+        for second in 0..=30_u64 {
+            let slow = second.min(20) * 10 + second.saturating_sub(20) * 100;
+            rate.see(start + Duration::from_secs(second), slow);
+            assert_eq!(rate.per_second().is_some(), second > 0);
+        }
+        assert_eq!(rate.per_second(), Some(100.0));
+        assert_eq!(rate.seen.len(), 11);
+    }
+}

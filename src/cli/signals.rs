@@ -1,0 +1,39 @@
+//! Ctrl-C and SIGTERM: the first asks the run to finish what is in flight, the second ends it at once.
+
+use std::io;
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::watch;
+
+use super::exit::{self, Exit};
+use super::terminal::Terminal;
+
+/// Listens from now on, in the background of the current runtime. The value becomes `true` with the
+/// first signal.
+pub fn listen(terminal: &Terminal) -> io::Result<watch::Receiver<bool>> {
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let (stop, stopped) = watch::channel(false);
+    let terminal = terminal.clone();
+    tokio::spawn(async move {
+        let name = either(&mut interrupt, &mut terminate).await;
+        tracing::warn!("{name}: finishing the groups in flight; once more to stop at once");
+        // Nobody may be listening any more, at the very end; the second signal still counts.
+        let _ = stop.send(true);
+        let name = either(&mut interrupt, &mut terminate).await;
+        terminal.clear();
+        terminal.complain(&format!(
+            "{name} again: stopped at once. Groups in flight may be half merged: apply the same pairs \
+             again"
+        ));
+        exit::at_once(Exit::Interrupted)
+    });
+    Ok(stopped)
+}
+
+async fn either(interrupt: &mut Signal, terminate: &mut Signal) -> &'static str {
+    tokio::select! {
+        _ = interrupt.recv() => "interrupted",
+        _ = terminate.recv() => "terminated",
+    }
+}
