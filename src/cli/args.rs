@@ -236,7 +236,7 @@ pub struct WorkArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Output")]
 pub struct OutputArgs {
-    /// The run directory, which must be missing or empty [default: runs/<run id>]
+    /// The run directory, which must be missing or empty [default: a new one under runs/]
     #[arg(long, value_name = "DIR", env = "TRIBUTARY_RUN_DIR", hide_env = true)]
     pub run_dir: Option<String>,
 

@@ -83,7 +83,7 @@ impl Progress {
                 if let Some(bar) = &drawn {
                     bar.set_length(snapshot.groups_total);
                     bar.set_position(snapshot.finished());
-                    bar.set_message(text.chars().take(TEXT_COLUMNS).collect::<String>());
+                    bar.set_message(fitting(&text).to_owned());
                 }
             }
         });
@@ -103,7 +103,7 @@ impl Drop for Progress {
     }
 }
 
-/// What is worth knowing, the most important first: what does not fit is cut at the end.
+/// What is worth knowing, the most important first: what does not fit is left out at the end.
 fn text(snapshot: &Snapshot, per_second: Option<f64>) -> String {
     let Snapshot { groups_total, failed, retries, in_flight, .. } = *snapshot;
     let finished = snapshot.finished();
@@ -116,12 +116,24 @@ fn text(snapshot: &Snapshot, per_second: Option<f64>) -> String {
             let _ = write!(text, ", {} left", clock(left.ceil() as u64));
         }
     }
-    for (n, what) in [(failed, "failed"), (retries, "retries"), (in_flight, "in flight")] {
+    for (n, what) in [(failed, "failed"), (retries, "retried"), (in_flight, "in flight")] {
         if n > 0 {
             let _ = write!(text, ", {n} {what}");
         }
     }
     text
+}
+
+/// As many whole items of the text as fit beside the bar.
+fn fitting(text: &str) -> &str {
+    let mut fitting = text;
+    while fitting.len() > TEXT_COLUMNS {
+        match fitting.rsplit_once(", ") {
+            Some((shorter, _)) => fitting = shorter,
+            None => break,
+        }
+    }
+    fitting
 }
 
 /// `0:07`, `12:34`, `1:02:03`.
@@ -169,7 +181,11 @@ mod tests {
         snapshot.retries = 7;
         assert_eq!(
             text(&snapshot, Some(62.0)),
-            "12345/18000 groups, 62/s, 1:32 left, 45 failed, 7 retries, 256 in flight"
+            "12345/18000 groups, 62/s, 1:32 left, 45 failed, 7 retried, 256 in flight"
+        );
+        assert_eq!(
+            fitting(&text(&snapshot, Some(62.0))),
+            "12345/18000 groups, 62/s, 1:32 left, 45 failed, 7 retried"
         );
         assert_eq!(text(&Snapshot::default(), Some(0.0)), "0/0 groups, 0/s");
         assert_eq!([7, 754, 3_723].map(clock), ["0:07", "12:34", "1:02:03"]);

@@ -1,6 +1,6 @@
 //! The input in blocks of whole lines, so that blocks can be parsed at the same time.
 
-use std::io::{ErrorKind, Read};
+use std::io::Read;
 use std::mem;
 
 use memchr::{memchr_iter, memrchr};
@@ -64,11 +64,8 @@ impl<R: Read> Blocks<R> {
 
     fn read_some(&mut self, block: &mut Vec<u8>) -> Result<(), PairsError> {
         let mut piece = self.reader.by_ref().take(self.block_bytes as u64);
-        match piece.read_to_end(block) {
-            Ok(_) => Ok(()),
-            Err(error) if error.kind() == ErrorKind::Interrupted => self.read_some(block),
-            Err(error) => Err(PairsError::from_read(error)),
-        }
+        piece.read_to_end(block).map_err(PairsError::from_read)?;
+        Ok(())
     }
 }
 

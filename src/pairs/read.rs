@@ -1,6 +1,7 @@
 //! Input → pairs, block by block: while one batch of blocks is parsed and its ids are numbered, the
 //! next one is read. The input as a whole is never in memory.
 
+use std::fmt;
 use std::io::Read;
 use std::mem;
 
@@ -32,6 +33,14 @@ pub struct PairList {
     pub(crate) rejects: Rejects,
     pub(crate) records: u64,
     pub(crate) blank: u64,
+}
+
+impl fmt::Debug for PairList {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut list = f.debug_struct("PairList");
+        list.field("pairs", &self.len()).field("rejects", &self.rejects.len());
+        list.finish_non_exhaustive()
+    }
 }
 
 impl PairList {

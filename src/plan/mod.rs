@@ -14,6 +14,8 @@ mod model;
 mod resolve;
 mod stats;
 
+use std::fmt;
+
 pub use resolve::resolve;
 pub use stats::PlanStats;
 
@@ -34,6 +36,12 @@ pub struct Plan {
     /// Where each group begins in `order`, and the end of the last.
     starts: Vec<u32>,
     rejects: Rejects,
+}
+
+impl fmt::Debug for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Plan").field("stats", &self.stats).finish_non_exhaustive()
+    }
 }
 
 impl Plan {

@@ -84,3 +84,16 @@ fn ranges() -> Vec<(i64, i64)> {
         })
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_ranges_cover_the_ring_once() {
+        let ranges = ranges();
+        assert_eq!(ranges[0].0, i64::MIN);
+        assert_eq!(ranges[ranges.len() - 1].1, i64::MAX);
+        assert!(ranges.windows(2).all(|pair| pair[0].1 + 1 == pair[1].0));
+    }
+}

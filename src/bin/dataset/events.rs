@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::Context;
 use clap::Args;
 use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::KafkaError;
 use rdkafka::message::BorrowedMessage;
 use rdkafka::{ClientConfig, Message, Offset, TopicPartitionList};
 use serde_json::{Value, json};
@@ -38,7 +39,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
         .set("group.id", "tributary-dataset")
         .set("enable.auto.commit", "false")
         .set("allow.auto.create.topics", "false")
-        .set("enable.partition.eof", "false")
+        .set("enable.partition.eof", "true")
         .create()
         .context("cannot make a consumer")?;
     let ends = ends(&consumer, options)?;
@@ -85,7 +86,11 @@ fn read_partition(
     assignment.add_partition_offset(topic, partition, Offset::Offset(offsets.start))?;
     consumer.assign(&assignment)?;
     loop {
-        let message = consumer.poll(TIMEOUT).context("the broker sends nothing")??;
+        let message = match consumer.poll(TIMEOUT).context("the broker sends nothing")? {
+            // The last offsets may belong to no message.
+            Err(KafkaError::PartitionEOF(_)) => return Ok(()),
+            message => message?,
+        };
         if message.offset() < offsets.end {
             messages.push(as_json(&message));
         }

@@ -139,3 +139,36 @@ fn content_key(user: &str, batch: u64, content: u64) -> ContentConsumption {
 fn enrolment(user: &str, batch: u64, random: &mut Random) -> UserCourse {
     UserCourse::random(&batch_id(batch), user, &course_of(batch), random)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{env, fs, process};
+
+    use super::*;
+
+    #[test]
+    fn the_seed_decides_everything() {
+        let made = |name: &str, seed| {
+            let out = env::temp_dir().join(format!("tributary-dataset-{}-{name}", process::id()));
+            let options = Options {
+                out: out.clone(),
+                pairs: 20,
+                rows: 5,
+                overlap: 0.5,
+                batches: 7,
+                enrolments_from: 2,
+                enrolments_to: 3,
+                skew: Some(Skew { part: 0.1, factor: 10 }),
+                seed,
+                awkward: true,
+            };
+            run(&options).unwrap();
+            let files = ["pairs.csv", "user_courses.jsonl", "content_consumption.jsonl"]
+                .map(|name| fs::read(out.join(name)).unwrap());
+            fs::remove_dir_all(&out).unwrap();
+            files
+        };
+        assert_eq!(made("a", 1), made("b", 1));
+        assert_ne!(made("c", 1), made("d", 2));
+    }
+}

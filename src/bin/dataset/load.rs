@@ -189,3 +189,25 @@ async fn send<R: TableRow>(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_holds_rows_of_one_partition() {
+        let row = |batch: u64| (UserCourse::bare(&batch.to_string(), "user"), 100);
+        let requests = requests((0..300).map(|n| row(n % 2)).collect());
+        assert_eq!(requests.iter().map(Vec::len).sum::<usize>(), 300);
+        for request in &requests {
+            assert!(request.len() <= BATCH_ROWS);
+            assert!(request.iter().all(|row| row.batchid == request[0].batchid));
+        }
+    }
+
+    #[test]
+    fn large_rows_go_alone() {
+        let row = || (UserCourse::bare("batch", "user"), BATCH_BYTES);
+        assert_eq!(requests(vec![row(), row(), row()]).len(), 3);
+    }
+}
