@@ -28,7 +28,7 @@ pub(super) enum Id {
     Text { start: u32, len: u32 },
 }
 
-/// All accounts of an input. The numbers are below [`bound`](Self::bound), with a few gaps.
+/// All accounts of an input. The numbers are below a bound, with a few gaps.
 #[derive(Default)]
 pub struct Accounts {
     shards: Vec<Shard>,

@@ -65,7 +65,7 @@ impl Format {
     }
 }
 
-/// Why the pairs could not be read.
+/// Why the pairs could not be read. Each message is complete in itself, its cause included.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PairsError {
@@ -82,26 +82,26 @@ pub enum PairsError {
         path: PathBuf,
     },
     /// The file cannot be opened.
-    #[error("cannot open {}: {source}", path.display())]
+    #[error("cannot open {}: {cause}", path.display())]
     Open {
         /// The path.
         path: PathBuf,
         /// The cause.
-        source: io::Error,
+        cause: io::Error,
     },
     /// Reading failed, or compressed data is damaged or cut short.
-    #[error("cannot read the pairs: {source}")]
+    #[error("cannot read the pairs: {cause}")]
     Read {
         /// The cause.
-        source: io::Error,
+        cause: io::Error,
     },
     /// The copy of the input cannot be written.
-    #[error("cannot write {}: {source}", path.display())]
+    #[error("cannot write {}: {cause}", path.display())]
     Copy {
         /// The copy.
         path: PathBuf,
         /// The cause.
-        source: io::Error,
+        cause: io::Error,
     },
     /// The input holds nothing.
     #[error(
@@ -168,16 +168,25 @@ pub enum PairsError {
         line: u64,
     },
     /// The report of rejects cannot be written.
-    #[error("cannot write the report of rejected lines: {0}")]
-    Report(#[from] csv::Error),
+    #[error("cannot write the report of rejected lines: {cause}")]
+    Report {
+        /// The cause.
+        cause: csv::Error,
+    },
 }
 
 impl PairsError {
     /// Tells a failed copy from a failed read.
     pub(crate) fn from_read(error: io::Error) -> Self {
         match error.downcast::<spool::CopyFailed>() {
-            Ok(failed) => Self::Copy { path: failed.path, source: failed.source },
-            Err(source) => Self::Read { source },
+            Ok(failed) => Self::Copy { path: failed.path, cause: failed.cause },
+            Err(cause) => Self::Read { cause },
         }
+    }
+}
+
+impl From<csv::Error> for PairsError {
+    fn from(cause: csv::Error) -> Self {
+        Self::Report { cause }
     }
 }

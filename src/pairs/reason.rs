@@ -53,9 +53,9 @@ pub enum Reason {
     InvalidId(Side, Flaw),
     /// Both ids are the same.
     SelfPair,
-    /// Its `from` has different targets; the number finds them in [`Rejects`].
+    /// Its `from` has different targets; the number finds them in [`Rejects`](super::Rejects).
     Ambiguous(u32),
-    /// It is part of a cycle; the number finds the cycle in [`Rejects`].
+    /// It is part of a cycle; the number finds the cycle in [`Rejects`](super::Rejects).
     Cycle(u32),
 }
 

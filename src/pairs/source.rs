@@ -43,9 +43,9 @@ pub fn open(path: &Path) -> Result<Box<dyn Read + Send>, PairsError> {
 
 /// Opens a file as it is.
 pub fn open_raw(path: &Path) -> Result<File, PairsError> {
-    let refused = |source: io::Error| match source.kind() {
+    let refused = |cause: io::Error| match cause.kind() {
         ErrorKind::NotFound => PairsError::Missing { path: path.to_owned() },
-        _ => PairsError::Open { path: path.to_owned(), source },
+        _ => PairsError::Open { path: path.to_owned(), cause },
     };
     let file = File::open(path).map_err(refused)?;
     if file.metadata().map_err(refused)?.is_dir() {

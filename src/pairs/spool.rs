@@ -39,8 +39,8 @@ impl Spool {
     pub fn start(input: impl Read + Send + 'static, dir: &Path) -> Result<Self, PairsError> {
         let (is_gzip, raw) = is_gzip(input).map_err(PairsError::from_read)?;
         let path = dir.join(if is_gzip { SPOOL_NAME_GZIP } else { SPOOL_NAME });
-        let file = File::create(&path)
-            .map_err(|source| PairsError::Copy { path: path.clone(), source })?;
+        let file =
+            File::create(&path).map_err(|cause| PairsError::Copy { path: path.clone(), cause })?;
         let raw: Box<dyn Read + Send> = Box::new(raw);
         let tee = Tee::new(raw, file, path.clone());
         Ok(Self { text: Decoded::new(is_gzip, tee), path })
@@ -52,7 +52,7 @@ impl Spool {
         io::copy(tee, &mut io::sink()).map_err(PairsError::from_read)?;
         tee.writer
             .sync_all()
-            .map_err(|source| PairsError::Copy { path: self.path.clone(), source })?;
+            .map_err(|cause| PairsError::Copy { path: self.path.clone(), cause })?;
         Ok(Spooled { bytes: tee.bytes, sha256: tee.sha256(), path: self.path })
     }
 }
@@ -93,8 +93,8 @@ impl<R: Read, W: Write> Read for Tee<R, W> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let length = self.reader.read(buffer)?;
         let bytes = &buffer[..length];
-        self.writer.write_all(bytes).map_err(|source| {
-            io::Error::new(source.kind(), CopyFailed { path: self.path.clone(), source })
+        self.writer.write_all(bytes).map_err(|cause| {
+            io::Error::new(cause.kind(), CopyFailed { path: self.path.clone(), cause })
         })?;
         self.hash.update(bytes);
         self.bytes += length as u64;
@@ -106,12 +106,12 @@ impl<R: Read, W: Write> Read for Tee<R, W> {
 #[derive(Debug)]
 pub(super) struct CopyFailed {
     pub(super) path: PathBuf,
-    pub(super) source: io::Error,
+    pub(super) cause: io::Error,
 }
 
 impl fmt::Display for CopyFailed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "cannot write {}: {}", self.path.display(), self.source)
+        write!(f, "cannot write {}: {}", self.path.display(), self.cause)
     }
 }
 
