@@ -98,7 +98,7 @@ fn unusable_input_is_told_apart_from_a_failure() {
         waiting.refuses(plan.with("--run-dir", &waiting.run), 2, things);
     }
     let empty_input = waiting.world.apply(Path::new("-"), &waiting.run);
-    waiting.refuses(empty_input, 2, &["standard input"]);
+    waiting.refuses(empty_input, 2, &["input is empty"]);
 }
 
 #[test]
@@ -123,8 +123,8 @@ fn unusable_arguments_and_configuration() {
     refuses(apply().with("--config", unknown), &["keyspaces", "unknown.toml"]);
     let broken = file("broken.toml", "keyspace = \n");
     refuses(apply().with("--config", broken), &["broken.toml"]);
-    let typed = file("typed.toml", "keyspace = 5\n");
-    refuses(apply().with("--config", typed), &["typed.toml", "keyspace"]);
+    let typed = file("typed.toml", "trim = \"perhaps\"\n");
+    refuses(apply().with("--config", typed), &["typed.toml", "trim"]);
     refuses(apply().with("--config", waiting.world.path("no.toml")), &["no.toml"]);
     refuses(apply().with("--spec", waiting.world.path("no-spec.toml")), &["no-spec.toml"]);
     let no_spec = file("not-a-spec.toml", "surprise = 1\n");

@@ -6,13 +6,18 @@
 //! has its own, plain use of both, so that a mistake there cannot hide here.
 //!
 //! `generate` writes pairs and rows as files, `load` puts the rows into Cassandra, `dump` reads the
-//! tables back in a fixed order, and `events` reads a Kafka topic from its beginning.
+//! tables back in a fixed order, `events` reads a Kafka topic from its beginning, and `check` compares
+//! all of it with what a plain model of the merge says.
 
 mod awkward;
+mod check;
 mod dump;
 mod events;
 mod generate;
 mod load;
+// The model that the tests compare with, too: it shares no code with the library.
+#[path = "../../../tests/live/model.rs"]
+mod model;
 mod random;
 mod rows;
 mod sink;
@@ -43,6 +48,8 @@ enum Command {
     Dump(dump::Options),
     /// Write a topic as JSON lines, from its beginning to its current end.
     Events(events::Options),
+    /// Compare what a run left with what it must leave, by a plain model of the merge.
+    Check(check::Options),
 }
 
 /// Where the tables are.
@@ -88,5 +95,6 @@ fn main() -> anyhow::Result<()> {
         Command::Load(options) => runtime.block_on(load::run(&options)),
         Command::Dump(options) => runtime.block_on(dump::run(&options)),
         Command::Events(options) => events::run(&options),
+        Command::Check(options) => check::run(&options),
     }
 }
