@@ -8,6 +8,7 @@ use crate::kafka;
 use crate::model::Tables;
 use crate::process::{Call, Finished};
 use crate::services::Instance;
+use crate::settings::with_conflicts;
 use crate::tables;
 use crate::world::{World, connect, to_csv};
 
@@ -131,21 +132,12 @@ fn unusable_arguments_and_configuration() {
     refuses(apply().with("--spec", no_spec), &["not-a-spec.toml"]);
 }
 
-/// The built-in specification, as a file to be changed.
-fn course_batch() -> String {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/spec/course-batch.toml");
-    std::fs::read_to_string(path).expect("the built-in specification is a file")
-}
-
 #[test]
 fn a_specification_that_cannot_be_followed() {
     let waiting = Waiting::new("bad_spec");
-    let spec = course_batch();
     let with = |name: &str, of_content: &str| {
-        const OF_CONTENT: &str = "on_conflict = { status = \"max\" }";
-        assert!(spec.contains(OF_CONTENT), "the built-in specification has changed:\n{spec}");
-        let changed = spec.replace(OF_CONTENT, &format!("on_conflict = {of_content}"));
-        waiting.apply().with("--spec", waiting.world.file(name, changed))
+        let spec = with_conflicts(of_content, r#""keep-target""#);
+        waiting.apply().with("--spec", waiting.world.file(name, spec))
     };
     // What the file alone can tell is an error of usage; the rest needs the schema.
     waiting.refuses(with("sum.toml", "{ status = \"sum\" }"), 2, &["sum", "status"]);

@@ -16,6 +16,7 @@ mod process;
 mod proxy;
 mod run_dir;
 mod services;
+mod settings;
 mod stops;
 mod tables;
 mod times;

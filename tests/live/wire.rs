@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use crate::data::{self, Data};
 use crate::frames::{
-    Form, INVALID, LOCAL_QUORUM, OVERLOADED, READ_TIMEOUT, Request, UNAVAILABLE, WRITE_TIMEOUT,
+    Form, INVALID, LOCAL_QUORUM, OVERLOADED, READ_TIMEOUT, Request, Statement, UNAVAILABLE,
+    WRITE_TIMEOUT,
 };
 use crate::model::{self, Outcome};
 use crate::process::Call;
@@ -59,6 +60,43 @@ fn assert_proper(seen: &[Seen]) {
             }
         }
     }
+}
+
+/// The assertions above find what they are there for.
+#[test]
+fn improper_requests_are_found() {
+    let statement = |query: &str, key: &str| Statement {
+        query: query.to_owned(),
+        prepared: true,
+        values: vec![Some(key.into())],
+        partition: vec![Some(key.into())],
+    };
+    let write = |key: &str| statement("DELETE FROM user_courses USING TIMESTAMP ? WHERE …", key);
+    let request = |form: Form, statements: Vec<Statement>| Request {
+        form,
+        consistency: LOCAL_QUORUM,
+        batch_type: 1,
+        statements,
+    };
+    let is_proper = |request: Request| {
+        let seen = Seen { request, fate: Fate::Pass, sent: 0, answered: None };
+        std::panic::catch_unwind(|| assert_proper(&[seen])).is_ok()
+    };
+    assert!(is_proper(request(Form::Batch, vec![write("a"), write("a")])));
+    assert!(is_proper(request(Form::Prepared, vec![statement("SELECT * FROM user_courses", "a")])));
+
+    assert!(!is_proper(request(Form::Batch, vec![write("a"), write("b")])), "two partitions");
+    assert!(!is_proper(request(Form::Unprepared, vec![write("a")])), "unprepared");
+    let unprepared = Statement { prepared: false, ..write("a") };
+    assert!(!is_proper(request(Form::Batch, vec![unprepared])), "unprepared in a batch");
+    let whole_table = Statement { partition: Vec::new(), ..write("a") };
+    assert!(!is_proper(request(Form::Prepared, vec![whole_table])), "of no partition");
+    let undated = statement("DELETE FROM user_courses WHERE …", "a");
+    assert!(!is_proper(request(Form::Prepared, vec![undated])), "no write time");
+    let one = Request { consistency: 1, ..request(Form::Prepared, vec![write("a")]) };
+    assert!(!is_proper(one), "another consistency");
+    let logged = Request { batch_type: 0, ..request(Form::Batch, vec![write("a")]) };
+    assert!(!is_proper(logged), "a logged batch");
 }
 
 #[test]
