@@ -33,8 +33,8 @@ impl Lanes {
             .iter()
             .map(|table| match table.find {
                 Find::Partition => TableLanes {
-                    read: lane(format!("read {} (source)", table.name)),
-                    read_survivor: lane(format!("read {} (survivor)", table.name)),
+                    read: lane(format!("source {}", table.name)),
+                    read_survivor: lane(format!("survivor {}", table.name)),
                     write: lane(format!("write {}", table.name)),
                     delete: lane(format!("delete {}", table.name)),
                 },
