@@ -80,6 +80,9 @@ fn every_cell_of_a_group_carries_one_moment_within_the_run() {
     assert_eq!(moments.len(), 1, "{copied:?} {enrolled:?} {status:?}");
     assert!(during.contains(&t), "{t} is not within {during:?}");
     assert!(own[0].1 < t, "a cell that the survivor keeps was written again: {own:?}");
+    for event in world.events().values() {
+        assert!(during.contains(&(event.ets * 1_000 + 999)), "{event:?} is not of {during:?}");
+    }
 }
 
 /// A column that is null at the source must not become a tombstone: an older value that arrives

@@ -235,6 +235,18 @@ fn a_slow_cluster_is_waited_for() {
     });
 }
 
+/// A request whose answer never comes is given up after a while and sent again.
+#[test]
+fn a_request_that_is_never_answered_is_sent_again() {
+    let (world, data, expected) = world("silent", 40);
+    let proxy = Proxy::with(&world.addresses.hosts, |_, n| {
+        if [7, 57].contains(&n) { Fate::Delay(Duration::from_secs(600)) } else { Fate::Pass }
+    });
+    through(&proxy, &world, &data).run().exits(3);
+    world.assert_is(&expected);
+    assert!(proxy.seen().iter().any(|seen| seen.fate != Fate::Pass));
+}
+
 /// Nothing is deleted and nothing announced of a group whose copies are refused for good.
 #[test]
 fn a_refused_write_fails_its_group_and_no_other() {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use scylla::client::session::Session;
@@ -91,12 +91,17 @@ impl World {
         }
     }
 
-    /// Schema changes go one at a time: Cassandra agrees on them best that way.
     fn schema(&self, statement: &str) {
-        static ONE: Mutex<()> = Mutex::new(());
-        let _one = ONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let done = runtime().block_on(self.session.query_unpaged(statement, ()));
+        let done = self.change_schema(statement);
         done.unwrap_or_else(|error| panic!("{statement}: {error}"));
+    }
+
+    /// Schema changes go one at a time: Cassandra agrees on them best that way.
+    fn change_schema(&self, statement: &str) -> Result<(), String> {
+        static ONE: Mutex<()> = Mutex::new(());
+        let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
+        let done = runtime().block_on(self.session.query_unpaged(statement, ()));
+        done.map(drop).map_err(|error| error.to_string())
     }
 
     /// The rows of a query on the keyspace's tables.
@@ -165,9 +170,11 @@ impl World {
 }
 
 impl Drop for World {
+    /// `TRIBUTARY_TEST_KEEP` keeps the keyspaces, to look at them after a failure.
     fn drop(&mut self) {
-        if !std::thread::panicking() {
-            self.schema(&format!("DROP KEYSPACE {}", self.keyspace));
+        if std::env::var_os("TRIBUTARY_TEST_KEEP").is_none() {
+            let done = self.change_schema(&format!("DROP KEYSPACE {}", self.keyspace));
+            assert!(done.is_ok() || std::thread::panicking(), "{done:?}");
         }
     }
 }
