@@ -177,6 +177,17 @@ pub struct Batch {
     pub mutations: Vec<Mutation>,
 }
 
+impl Batch {
+    /// The partition that the batch writes to.
+    pub fn partition_key(&self) -> Option<&Bytes> {
+        match &self.mutations.first()?.change {
+            Change::Insert { row } => row.cells.first()?.as_ref(),
+            Change::Update { key, .. } | Change::DeleteRow { key } => key.first(),
+            Change::DeletePartition { key } => Some(key),
+        }
+    }
+}
+
 /// One message for Kafka, ready to send.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event {

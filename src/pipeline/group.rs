@@ -13,15 +13,14 @@ use crate::account::{
 use crate::events::EventError;
 use crate::latency::Lane;
 use crate::merge::{self, Enrolled, Enrolment, Findings, Join, OutOfOrder, Slice, SliceContext};
-use crate::storage::{Cursor, StorageError, Width, Writer};
+use crate::storage::{Cursor, Reader, StorageError, Width, Writer};
 
 use super::Context;
 use super::attempt::Attempts;
+use super::joined::ACCOUNTS_PER_READ;
 
 /// Requests that one group has under way at once.
 const GROUP_REQUESTS: usize = 16;
-/// The accounts whose rows are asked for in one read.
-const ACCOUNTS_PER_READ: usize = 100;
 /// A slice is written when its mutations hold this much.
 const SLICE_BYTES: usize = 1024 * 1024;
 

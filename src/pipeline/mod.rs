@@ -7,6 +7,7 @@
 mod as_of;
 mod attempt;
 mod group;
+mod joined;
 mod lanes;
 mod pages;
 mod run;
@@ -19,6 +20,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 pub use as_of::AsOf;
 pub use attempt::Retry;
 pub use group::{GroupError, merge_group};
+pub use joined::Joined;
 pub use lanes::Lanes;
 pub use run::{Ended, ErrorLimit, Limits, Progress, RunOutcome, run};
 
@@ -39,8 +41,8 @@ const LARGE_GROUPS: usize = 8;
 pub struct Context<S> {
     /// The specification.
     pub spec: Arc<Spec>,
-    /// The database.
-    pub storage: S,
+    /// The database, with requests for one partition joined.
+    pub storage: Joined<S>,
     /// Where events go.
     pub outlet: Outlet,
     /// Where latencies go; it has the lanes of [`Lanes`].
@@ -77,13 +79,18 @@ impl<S> Context<S> {
             large_groups: Semaphore::new(LARGE_GROUPS),
             retries: AtomicU64::new(0),
             produced: AtomicU64::new(0),
+            storage: Joined::new(storage, Arc::clone(&spec)),
             spec,
-            storage,
             outlet,
             pace,
             as_of,
             retry,
         }
+    }
+
+    /// The database, when nothing runs any more.
+    pub fn into_storage(self) -> S {
+        self.storage.into_inner()
     }
 
     /// Attempts after the first, so far.

@@ -1,5 +1,6 @@
 //! A database in memory with the semantics that a merge relies on, and faults on demand. It exists for
-//! tests and benches; nothing in a run uses it.
+//! tests and benches; nothing in a run uses it. Every request gives way to other tasks once, so that
+//! requests of concurrent groups interleave.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -196,6 +197,7 @@ impl Reader for MemoryStorage {
         rows: usize,
         after: Option<Cursor>,
     ) -> Result<Page, StorageError> {
+        tokio::task::yield_now().await;
         self.fault(&Request::Page(table, account)).1?;
         let shape = &self.spec.tables[table];
         let columns = match width {
@@ -220,6 +222,7 @@ impl Reader for MemoryStorage {
         partition: &Bytes,
         accounts: &[AccountId],
     ) -> Result<Vec<Row>, StorageError> {
+        tokio::task::yield_now().await;
         self.fault(&Request::RowsOf(table, partition)).1?;
         let shape = &self.spec.tables[table];
         let tables = self.tables();
@@ -235,6 +238,7 @@ impl Reader for MemoryStorage {
 
 impl Writer for MemoryStorage {
     async fn write(&self, batch: &Batch) -> Result<(), StorageError> {
+        tokio::task::yield_now().await;
         let (carried_out, result) = self.fault(&Request::Write(batch));
         if carried_out {
             for mutation in &batch.mutations {

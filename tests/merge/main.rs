@@ -5,6 +5,7 @@
 
 mod model;
 mod specification;
+mod together;
 mod world;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -27,6 +28,10 @@ use world::{CONTENT, dump, group, load, said, spec, world_and_group};
 const T: i64 = 2_000_000_000_000_000;
 
 fn context(storage: MemoryStorage, t: i64) -> Context<MemoryStorage> {
+    context_of(8, storage, t)
+}
+
+fn context_of(in_flight: usize, storage: MemoryStorage, t: i64) -> Context<MemoryStorage> {
     let retry = Retry {
         budget: Duration::from_secs(60),
         first_pause: Duration::ZERO,
@@ -35,7 +40,7 @@ fn context(storage: MemoryStorage, t: i64) -> Context<MemoryStorage> {
     let as_of = AsOf::new(t, Duration::ZERO);
     let recorder = Arc::new(Recorder::new(Lanes::new(&spec()).names().to_vec()));
     let outlet = Outlet::Memory(Mutex::default());
-    Context::new(spec(), storage, outlet, recorder, Pace::new(8), as_of, retry)
+    Context::new(spec(), storage, outlet, recorder, Pace::new(in_flight), as_of, retry)
 }
 
 fn run(context: &Context<MemoryStorage>, group: &Group) -> (Result<Tally, GroupError>, Vec<Event>) {
@@ -64,7 +69,7 @@ proptest! {
         let tally = result.unwrap();
         let mut expected = world.clone();
         let expected_events = expected.merge(&to, &sources);
-        prop_assert_eq!(dump(&spec(), &context.storage), expected);
+        prop_assert_eq!(dump(&spec(), context.storage.inner()), expected);
         prop_assert_eq!(said(&events), expected_events);
         prop_assert_eq!(tally.events as usize, events.len());
         check_tally(&tally);
@@ -81,12 +86,12 @@ proptest! {
         load(&world, &spec(), &storage);
         let first = context(storage, T);
         run(&first, &group(&to, &sources)).0.unwrap();
-        let after = dump(&spec(), &first.storage);
-        let Context { storage, .. } = first;
+        let after = dump(&spec(), first.storage.inner());
+        let storage = first.into_storage();
         let second = context(storage, T + 1);
         let (result, events) = run(&second, &group(&to, &sources));
         prop_assert_eq!(result.unwrap().tables[CONTENT].source_rows, 0);
-        prop_assert_eq!(dump(&spec(), &second.storage), after);
+        prop_assert_eq!(dump(&spec(), second.storage.inner()), after);
         prop_assert!(events.is_empty());
     }
 
@@ -107,7 +112,7 @@ proptest! {
         check_tally(&result.unwrap());
         let mut expected = world;
         let expected_events = expected.merge(&to, &sources);
-        prop_assert_eq!(dump(&spec(), &context.storage), expected);
+        prop_assert_eq!(dump(&spec(), context.storage.inner()), expected);
         prop_assert_eq!(said(&events), expected_events);
     }
 
@@ -129,13 +134,13 @@ proptest! {
             prop_assert_eq!(said(&events), expected_events);
         } else {
             prop_assert!(events.is_empty(), "announced before every write was acknowledged");
-            check_nothing_lost(&world, &dump(&spec(), &first.storage), &to, &sources);
+            check_nothing_lost(&world, &dump(&spec(), first.storage.inner()), &to, &sources);
         }
         requests.store(at + 1, Ordering::Relaxed);
-        let Context { storage, .. } = first;
+        let storage = first.into_storage();
         let second = context(storage, T + 1);
         run(&second, &group(&to, &sources)).0.unwrap();
-        prop_assert_eq!(dump(&spec(), &second.storage), expected);
+        prop_assert_eq!(dump(&spec(), second.storage.inner()), expected);
     }
 
     /// Whatever pages the rows arrive in, the slices say the same.
@@ -287,7 +292,7 @@ fn later_writes_win() {
     storage.put(CONTENT, later("u1", "2"), T + 1);
     let context = context(storage, T);
     run(&context, &group(&to, &sources)).0.unwrap();
-    let after = dump(&spec(), &context.storage);
+    let after = dump(&spec(), context.storage.inner());
     let status = |user: &str| {
         let key = (user.to_owned(), "c1".to_owned(), "b1".to_owned(), "k1".to_owned());
         after.content[&key].get("status").cloned()

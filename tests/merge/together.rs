@@ -1,0 +1,202 @@
+//! Many groups at once, in few partitions: their requests are joined, and nobody can tell from the
+//! rows, the events or the failures.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use tokio::sync::watch;
+use tributary::account::{Batch, Change, Group};
+use tributary::events::Outlet;
+use tributary::pairs::{self, Format};
+use tributary::pipeline::{self, Context, Ended, ErrorLimit, Limits, Progress, RunOutcome};
+use tributary::plan::{self, Plan};
+use tributary::storage::memory::{FaultKind, MemoryStorage, Request};
+
+use super::model::{Events, World};
+use super::world::{ENROLMENTS, dump, load, said, spec};
+use super::{T, context, context_of};
+
+const GROUPS: usize = 60;
+const BATCHES: usize = 3;
+
+/// Pairs `sN,tN`; each source has two rows of content and is enrolled twice, every third target too.
+fn world() -> (World, Plan) {
+    let mut world = World::default();
+    let mut csv = "from,to\n".to_owned();
+    for n in 0..GROUPS {
+        csv += &format!("s{n},t{n}\n");
+        for b in [n % BATCHES, (n + 1) % BATCHES] {
+            let batch = format!("b{b}");
+            let key = (format!("s{n}"), format!("c{n}"), batch.clone(), "k".to_owned());
+            world.content.insert(key, [("status".to_owned(), "2".to_owned())].into());
+            let columns = [("grade".to_owned(), format!("of s{n}"))];
+            world.enrolments.insert((batch.clone(), format!("s{n}")), columns.into());
+            if n % 3 == 0 {
+                world.enrolments.insert((batch, format!("t{n}")), [].into());
+            }
+        }
+    }
+    let list = pairs::read(csv.as_bytes(), &Format::default()).unwrap();
+    (world, plan::resolve(list))
+}
+
+fn run_all(
+    context: &Arc<Context<MemoryStorage>>,
+    plan: &Plan,
+    stop: watch::Receiver<bool>,
+    errors: ErrorLimit,
+) -> (RunOutcome, Vec<String>) {
+    let limits = Limits { groups: usize::MAX, errors };
+    let failed = Mutex::new(Vec::new());
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    let outcome = runtime.block_on(pipeline::run(
+        context,
+        plan,
+        limits,
+        &Progress::default(),
+        stop,
+        |group: &Group, reason: &str| {
+            failed.lock().unwrap().push(format!("{}: {reason}", group.survivor));
+            Ok::<(), ()>(())
+        },
+    ));
+    (outcome.unwrap(), failed.into_inner().unwrap())
+}
+
+fn announced(context: &Context<MemoryStorage>) -> Events {
+    let Outlet::Memory(events) = &context.outlet else { unreachable!() };
+    said(&events.lock().unwrap())
+}
+
+/// The world after the groups that `merged` says, and the events.
+fn expected(world: &World, merged: impl Fn(usize) -> bool) -> (World, Events) {
+    let (mut world, mut events) = (world.clone(), Events::new());
+    for n in (0..GROUPS).filter(|n| merged(*n)) {
+        events.extend(world.merge(&format!("t{n}"), &[format!("s{n}")]));
+    }
+    (world, events)
+}
+
+fn never() -> watch::Receiver<bool> {
+    let (stop, stopped) = watch::channel(false);
+    std::mem::forget(stop);
+    stopped
+}
+
+#[test]
+fn joined_groups_end_like_single_ones() {
+    let (world, plan) = world();
+    let requests = Arc::new(AtomicUsize::new(0));
+    let seen = Arc::clone(&requests);
+    let storage = MemoryStorage::with_faults(spec(), move |request| {
+        let shared = match request {
+            Request::RowsOf(..) => true,
+            Request::Write(batch) => batch.table == ENROLMENTS,
+            Request::Page(..) => false,
+        };
+        seen.fetch_add(usize::from(shared), Ordering::Relaxed);
+        None
+    });
+    load(&world, &spec(), &storage);
+    let context = Arc::new(context_of(GROUPS, storage, T));
+    let (outcome, _) = run_all(&context, &plan, never(), ErrorLimit::Groups(0));
+    assert_eq!((outcome.ended, outcome.done), (Ended::Finished, GROUPS as u64));
+    let (rows, events) = expected(&world, |_| true);
+    assert_eq!(dump(&spec(), context.storage.inner()), rows);
+    assert_eq!(announced(&context), events);
+    // Two enrolments per group, a read and a write each: joined, it is far fewer.
+    let requests = requests.load(Ordering::Relaxed);
+    assert!(requests < GROUPS * 4 / 2, "{requests} requests for {GROUPS} groups");
+}
+
+#[test]
+fn a_lost_answer_is_everybodys_to_repeat() {
+    let (world, plan) = world();
+    let requests = AtomicUsize::new(0);
+    let storage = MemoryStorage::with_faults(spec(), move |_| {
+        match requests.fetch_add(1, Ordering::Relaxed) % 5 {
+            1 => Some(FaultKind::Lost),
+            3 => Some(FaultKind::AnswerLost),
+            _ => None,
+        }
+    });
+    load(&world, &spec(), &storage);
+    let context = Arc::new(context(storage, T));
+    let (outcome, failed) = run_all(&context, &plan, never(), ErrorLimit::Groups(0));
+    assert_eq!((outcome.done, failed), (GROUPS as u64, Vec::new()));
+    assert!(context.retries() > 0);
+    let (rows, events) = expected(&world, |_| true);
+    assert_eq!(dump(&spec(), context.storage.inner()), rows);
+    assert_eq!(announced(&context), events);
+}
+
+fn writes_for(batch: &Batch, account: &str) -> bool {
+    batch.table == ENROLMENTS
+        && batch.mutations.iter().any(|mutation| match &mutation.change {
+            Change::Insert { row } => row.cells[1].as_deref() == Some(account.as_bytes()),
+            _ => false,
+        })
+}
+
+#[test]
+fn a_refused_batch_fails_its_own_group_only() {
+    let (world, plan) = world();
+    let storage = MemoryStorage::with_faults(spec(), |request| match request {
+        Request::Write(batch) if writes_for(batch, "t7") => Some(FaultKind::Refused),
+        _ => None,
+    });
+    load(&world, &spec(), &storage);
+    let context = Arc::new(context(storage, T));
+    let (outcome, failed) = run_all(&context, &plan, never(), ErrorLimit::Percent(50.0));
+    assert_eq!((outcome.ended, outcome.done), (Ended::Finished, GROUPS as u64 - 1));
+    assert_eq!(failed, ["t7: the request was refused"]);
+    let (rows, events) = expected(&world, |n| n != 7);
+    let now = dump(&spec(), context.storage.inner());
+    assert_eq!(now.enrolments, rows.enrolments);
+    assert_eq!(announced(&context), events);
+    // What failed can be merged again, and nothing is missing then.
+    let context = Arc::into_inner(context).unwrap().into_storage();
+    let healthy = MemoryStorage::new(spec());
+    load(&dump(&spec(), &context), &spec(), &healthy);
+    let again = Arc::new(super::context(healthy, T + 1));
+    run_all(&again, &plan, never(), ErrorLimit::Groups(0));
+    assert_eq!(dump(&spec(), again.storage.inner()), expected(&world, |_| true).0);
+}
+
+#[test]
+fn too_many_failures_stop_the_run() {
+    let (world, plan) = world();
+    let storage = MemoryStorage::with_faults(spec(), |request| match request {
+        Request::Write(_) => Some(FaultKind::Refused),
+        _ => None,
+    });
+    load(&world, &spec(), &storage);
+    let context = Arc::new(context(storage, T));
+    let (outcome, failed) = run_all(&context, &plan, never(), ErrorLimit::Groups(3));
+    assert_eq!((outcome.ended, outcome.done), (Ended::TooManyErrors, 0));
+    assert_eq!(outcome.failed as usize, failed.len());
+    assert!(failed.len() > 3 && failed.len() < GROUPS, "{} failed", failed.len());
+    assert_eq!(dump(&spec(), context.storage.inner()), world);
+}
+
+#[test]
+fn a_stop_finishes_what_is_in_flight() {
+    let (world, plan) = world();
+    let (stop, stopped) = watch::channel(false);
+    let pages = AtomicUsize::new(0);
+    let storage = MemoryStorage::with_faults(spec(), move |request| {
+        if matches!(request, Request::Page(..)) && pages.fetch_add(1, Ordering::Relaxed) == 20 {
+            stop.send_replace(true);
+        }
+        None
+    });
+    load(&world, &spec(), &storage);
+    let context = Arc::new(context(storage, T));
+    let (outcome, failed) = run_all(&context, &plan, stopped, ErrorLimit::Groups(0));
+    assert_eq!((outcome.ended, failed.len()), (Ended::Interrupted, 0));
+    assert!(outcome.done >= 8 && outcome.done < GROUPS as u64, "{} done", outcome.done);
+    // Groups start in the order of the plan, and each one that started is whole.
+    let (rows, events) = expected(&world, |n| n < outcome.done as usize);
+    assert_eq!(dump(&spec(), context.storage.inner()), rows);
+    assert_eq!(announced(&context), events);
+}
