@@ -69,8 +69,8 @@ fn assert_report(report: &Value, expected: &Outcome, lines: usize) {
         assert_eq!(seen, model, "{name}");
     }
     assert_eq!(count("/events/acknowledged"), expected.events.len() as u64);
-    assert_eq!(count("/absent_sources"), expected.absent_sources);
-    assert_eq!(count("/absent_survivors"), expected.absent_survivors);
+    assert_eq!(count("/absent_sources"), expected.absent_sources, "sources without rows");
+    assert_eq!(count("/absent_survivors"), expected.absent_survivors, "survivors without rows");
     assert_eq!(count("/groups/done"), plan.groups.len() as u64);
     assert_eq!(count("/pairs/done"), plan.pairs as u64);
     assert_eq!(report["adds_up"], true, "{report:#}");

@@ -41,7 +41,6 @@ fn a_broker_that_is_killed_is_waited_for() {
     kafka.kill("kafka");
     assert!(!running.has_ended(), "the run was over before the broker went");
     kafka.again();
-    assert!(!running.has_ended(), "the run ended without a broker");
     running.wait().exits(0);
     world.assert_is(&expected); // one event per enrolment is asserted, too
 }
