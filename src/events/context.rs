@@ -54,6 +54,11 @@ impl Ticket {
         self.sent.elapsed()
     }
 
+    /// Counts off an event that was never handed over, so that no delivery will come.
+    pub(super) fn forget_one(&self) {
+        self.settle_one(None);
+    }
+
     fn settle_one(&self, failure: Option<KafkaError>) {
         if let Some(failure) = failure {
             lock(&self.failure).get_or_insert(failure);

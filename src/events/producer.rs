@@ -64,21 +64,39 @@ impl Producer {
         Ok(Self { inner: Arc::new(inner), topic, brokers })
     }
 
-    /// Sends the events and returns once the broker has acknowledged every one of them; after an
-    /// error some of them may have been delivered. Waits while the queue is full and while no broker is up.
+    /// Sends the events and returns once the broker has acknowledged every one of them. Waits while
+    /// the queue is full and while no broker is up.
+    ///
+    /// # Errors
+    /// The first failure. An event that cannot be sent does not keep the others from being sent and
+    /// waited for; only a producer that gave up ([`EventError::Fatal`]) ends the call at once.
     pub async fn send_all(&self, events: &[Event]) -> Result<(), EventError> {
         if events.is_empty() {
             return Ok(());
         }
         let ticket = Arc::new(Ticket::new(events.len()));
+        let mut first = None;
         for event in events {
-            self.enqueue(event, &ticket).await?;
+            match self.enqueue(event, &ticket).await {
+                Ok(()) => {}
+                Err(fatal @ EventError::Fatal { .. }) => return Err(fatal),
+                Err(refused) => {
+                    ticket.forget_one();
+                    first.get_or_insert(refused);
+                }
+            }
         }
-        loop {
+        let settled = loop {
             match time::timeout(STALL, ticket.settled()).await {
-                Ok(settled) => return settled.map_err(|error| self.delivery_error(&error)),
+                Ok(settled) => break settled.map_err(|error| self.delivery_error(&error)),
                 Err(_) => self.while_waiting(&ticket)?,
             }
+        };
+        match (first, settled) {
+            (None, settled) => settled,
+            // It is about every event to come, the other one about a single event.
+            (Some(_), Err(fatal @ EventError::Fatal { .. })) => Err(fatal),
+            (Some(first), _) => Err(first),
         }
     }
 
@@ -264,6 +282,25 @@ mod tests {
         let error = producer.send_all(&[large]).await.unwrap_err();
         assert!(matches!(error, EventError::TooLarge { bytes: 2_000_000, .. }), "{error}");
         producer.send_all(&events(1)).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn the_events_around_one_that_is_too_large_are_sent_and_waited_for() {
+        let cluster = MockCluster::new(1).unwrap();
+        let delivered = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&delivered);
+        let on_delivered = move |_| {
+            count.fetch_add(1, Ordering::Relaxed);
+        };
+        let producer =
+            Producer::connect(&settings(cluster.bootstrap_servers()), on_delivered).await.unwrap();
+        let mut some = events(20);
+        for (position, bytes) in [(3, 2_000_000), (11, 3_000_000)] {
+            some[position].payload = vec![b'x'; bytes];
+        }
+        let error = producer.send_all(&some).await.unwrap_err();
+        assert!(matches!(error, EventError::TooLarge { bytes: 2_000_000, .. }), "{error}");
+        assert_eq!(delivered.load(Ordering::Relaxed), 18);
     }
 
     #[tokio::test]
