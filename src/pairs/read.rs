@@ -280,6 +280,16 @@ mod tests {
     }
 
     #[test]
+    fn a_carriage_return_never_becomes_part_of_an_id() {
+        check(
+            b"from,to\na,b\rc,d\ne,f\r\n\"g\rh\",i\nj,k\r",
+            &Format::default(),
+            &["e>f@3", "g\rh>i@4", "j>k@5"],
+            &[",,2,malformed: a carriage return inside a line,\"a,b\rc,d\""],
+        );
+    }
+
+    #[test]
     fn the_checks_are_made_in_order() {
         let long = "x".repeat(1_025);
         let text = format!("from,to\nshort\n,b\na,\n a,b\na,b\u{a0}\n{long},b\na,a\n ,\" \"\n");

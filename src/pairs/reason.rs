@@ -22,6 +22,8 @@ pub enum Malformed {
     QuotedTooLong,
     /// Bytes that are not UTF-8.
     InvalidUtf8,
+    /// A carriage return outside quotes that does not end the line.
+    BareReturn,
 }
 
 /// Which of the two ids.
@@ -81,6 +83,7 @@ impl fmt::Display for Malformed {
             Self::UnclosedQuote => "a quoted field that is not closed",
             Self::QuotedTooLong => "a quoted field that is not closed within 1 MiB",
             Self::InvalidUtf8 => "bytes that are not UTF-8",
+            Self::BareReturn => "a carriage return inside a line",
         })
     }
 }

@@ -1,8 +1,9 @@
 //! Where a record begins and ends: RFC 4180, one record at a time, without copying.
 //!
-//! A physical line ends with a line feed; a carriage return before it belongs to the line's end. A
-//! quoted field may hold delimiters, doubled quotes and line breaks. What breaks these rules costs
-//! one physical line, never the lines after it: the scan goes on at the next line.
+//! A physical line ends with a line feed; a carriage return before it, or before the end of the
+//! data, belongs to the line's end. A quoted field may hold delimiters, doubled quotes and line
+//! breaks of any kind; outside quotes a carriage return stands nowhere else. What breaks these rules
+//! costs one physical line, never the lines after it: the scan goes on at the next line.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -54,6 +55,8 @@ pub(super) struct Scanner<'a> {
     /// Nothing follows the data.
     eof: bool,
     has_quotes: bool,
+    /// A carriage return that does not stand before a line feed.
+    has_bare_returns: bool,
     is_utf8: bool,
     at: usize,
     line: u64,
@@ -68,6 +71,7 @@ impl<'a> Scanner<'a> {
             delimiter,
             eof,
             has_quotes: memchr(b'"', data).is_some(),
+            has_bare_returns: memchr_iter(b'\r', data).any(|at| data.get(at + 1) != Some(&b'\n')),
             is_utf8: str::from_utf8(data).is_ok(),
             at: 0,
             line: 0,
@@ -115,7 +119,13 @@ impl<'a> Scanner<'a> {
         }
         self.at = after_line;
         self.line += 1;
-        let form = if self.is_blank(&self.data[text.clone()]) { Form::Blank } else { Form::Plain };
+        let form = if self.is_blank(&self.data[text.clone()]) {
+            Form::Blank
+        } else if self.has_bare_returns && memchr(b'\r', &self.data[text.clone()]).is_some() {
+            Form::Broken(Malformed::BareReturn)
+        } else {
+            Form::Plain
+        };
         let form = self.checked(&text, form);
         Some(Record { range: text, line, form })
     }
@@ -204,12 +214,18 @@ impl<'a> Scanner<'a> {
                 if data.get(stop) == Some(&b'"') {
                     return broken(Malformed::BareQuote, stop);
                 }
+                let end = match data.get(stop) {
+                    Some(byte) if *byte == self.delimiter => stop,
+                    _ => at + without_cr(&data[at..stop]).len(),
+                };
+                if self.has_bare_returns && memchr(b'\r', &data[at..end]).is_some() {
+                    return broken(Malformed::BareReturn, end);
+                }
                 if data.get(stop) == Some(&self.delimiter) {
                     self.spans.push(Span { range: at..stop, quoted: false });
                     at = stop + 1;
                     continue;
                 }
-                let end = at + without_cr(&data[at..stop]).len();
                 self.spans.push(Span { range: at..end, quoted: false });
                 return Quoted::Complete { end, next: data.len().min(stop + 1) };
             }
@@ -330,6 +346,33 @@ mod tests {
                 (1, Form::Broken(Malformed::TextAfterQuote), &[]),
                 (2, Form::Broken(Malformed::UnclosedQuote), &[]),
                 (3, Form::Plain, &["x", "y"]),
+            ],
+        );
+    }
+
+    #[test]
+    fn a_carriage_return_outside_quotes_ends_a_line_or_breaks_it() {
+        let broken = Form::Broken(Malformed::BareReturn);
+        check(
+            b"a,b\rc,d\ne,\r\r\n\r,f\n\"g\",h\ri\n\"j\"\rk,l\n\"m\rn\",o\r\nx\r,\"p\"\nq,r\r",
+            &[
+                (0, broken, &[]),
+                (1, broken, &[]),
+                (2, broken, &[]),
+                (3, broken, &[]),
+                (4, Form::Broken(Malformed::TextAfterQuote), &[]),
+                (5, Form::Quoted, &["m\rn", "o"]),
+                (6, broken, &[]),
+                (7, Form::Plain, &["q", "r"]),
+            ],
+        );
+        // A quoted field that breaks on a later line costs its first line only.
+        check(
+            b"\"a\nb\",c\rd\ne,f\n",
+            &[
+                (0, Form::Broken(Malformed::UnclosedQuote), &[]),
+                (1, Form::Broken(Malformed::BareQuote), &[]),
+                (2, Form::Plain, &["e", "f"]),
             ],
         );
     }

@@ -19,9 +19,10 @@ enum Line {
 
 /// An open quote is not among them: what follows may close it, and then the input means something
 /// else. The second test covers it.
-const MALFORMED: [&[u8]; 4] = [b"lonely", b"a\"b,c,x", b"\"a\"b,c,x", b"a,b,\xff"];
+const MALFORMED: [&[u8]; 6] =
+    [b"lonely", b"a\"b,c,x", b"\"a\"b,c,x", b"a,b,\xff", b"a,b\rc,d", b"a\r,\"b\""];
 
-const IDS: [&str; 12] = [
+const IDS: [&str; 13] = [
     "a",
     "b",
     "c",
@@ -30,6 +31,7 @@ const IDS: [&str; 12] = [
     "f",
     "\u{e9},\"q\"",
     "two\nlines",
+    "two\rlines",
     "0123abcd-4567-89ef-0123-456789abcdef",
     "0123ABCD-4567-89ef-0123-456789abcdef",
     "",
@@ -37,7 +39,7 @@ const IDS: [&str; 12] = [
 ];
 
 fn line() -> impl Strategy<Value = Line> {
-    let id = || (0..40_usize).prop_map(|n| IDS[if n < 34 { n % 10 } else { n % 12 }].to_owned());
+    let id = || (0..40_usize).prop_map(|n| IDS[if n < 34 { n % 11 } else { n % 13 }].to_owned());
     prop_oneof![
         20 => (id(), id(), any::<u8>()).prop_map(|(from, to, style)| Line::Pair(from, to, style)),
         1 => any::<u8>().prop_map(Line::Blank),
@@ -82,7 +84,7 @@ fn malformed(style: u8) -> &'static [u8] {
 }
 
 fn quoted(id: &str, always: bool) -> Vec<u8> {
-    if always || id.contains([',', '"', '\n']) {
+    if always || id.contains([',', '"', '\r', '\n']) {
         format!("\"{}\"", id.replace('"', "\"\"")).into_bytes()
     } else {
         id.as_bytes().to_vec()
@@ -299,7 +301,7 @@ proptest! {
     fn the_size_of_a_block_changes_nothing(
         pieces in prop::collection::vec(
             prop::sample::select(
-                &["a", "b", "c", ",", ",", "\"", "\"", "\n", "\n", "\r\n", " ", "\u{e9}"][..],
+                &["a", "b", "c", ",", ",", "\"", "\"", "\n", "\n", "\r\n", "\r", " ", "\u{e9}"][..],
             ),
             0..60,
         ),

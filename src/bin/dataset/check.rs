@@ -142,7 +142,7 @@ fn line(text: &[u8]) -> Line {
 fn field(text: &str) -> Option<(String, &str)> {
     let Some(quoted) = text.strip_prefix('"') else {
         let (field, after) = text.split_at(text.find(',').unwrap_or(text.len()));
-        return (!field.contains('"')).then(|| (field.to_owned(), after));
+        return (!field.contains(['"', '\r'])).then(|| (field.to_owned(), after));
     };
     let (mut field, mut rest) = (String::new(), quoted);
     loop {
@@ -222,10 +222,10 @@ mod tests {
 
     #[test]
     fn lines_are_read_as_they_were_written() {
-        let text = b"from,to\na,b\n\"a,\"\"x\",b,more\n\n\r\nlonely\n\"open,b\na\"b,c\n\"a\"b,c\nx\xff,y\n,b\n";
+        let text = b"from,to\na,b\n\"a,\"\"x\",b,more\n\n\r\nlonely\n\"open,b\na\"b,c\n\"a\"b,c\nx\xff,y\na\rb,c\n,b\n";
         let pair = |from: &str, to: &str| Line::Pair(from.to_owned(), to.to_owned());
         let mut expected = vec![pair("a", "b"), pair("a,\"x", "b"), Line::Blank, Line::Blank];
-        expected.extend([const { Line::Malformed }; 5]);
+        expected.extend([const { Line::Malformed }; 6]);
         expected.push(pair("", "b"));
         assert_eq!(lines(text), expected);
     }
