@@ -3,10 +3,11 @@
 //! Nothing is checked here and nothing has a default: values are text until they have been laid over
 //! the configuration file and checked, once, by [`resolve`](super::resolve).
 
+use std::ffi::OsStr;
 use std::path::PathBuf;
 
-use clap::builder::BoolishValueParser;
-use clap::{ArgAction, Args, Parser, Subcommand};
+use clap::builder::{BoolishValueParser, TypedValueParser};
+use clap::{Arg, ArgAction, Args, Command as Clap, Error, Parser, Subcommand};
 
 const AFTER_HELP: &str = "\
 EXIT CODES
@@ -140,7 +141,7 @@ pub struct InputArgs {
     pub delimiter: Option<String>,
 
     /// Strip white space around ids, instead of rejecting such lines
-    #[arg(long, env = "TRIBUTARY_TRIM", hide_env = true, value_parser = BoolishValueParser::new())]
+    #[arg(long, env = "TRIBUTARY_TRIM", hide_env = true, value_parser = SwitchParser)]
     pub trim: bool,
 }
 
@@ -191,7 +192,7 @@ pub struct EventArgs {
         long,
         env = "TRIBUTARY_NO_EVENTS",
         hide_env = true,
-        value_parser = BoolishValueParser::new()
+        value_parser = SwitchParser
     )]
     pub no_events: bool,
 
@@ -241,7 +242,7 @@ pub struct OutputArgs {
     pub run_dir: Option<String>,
 
     /// Print the report as JSON
-    #[arg(long, env = "TRIBUTARY_JSON", hide_env = true, value_parser = BoolishValueParser::new())]
+    #[arg(long, env = "TRIBUTARY_JSON", hide_env = true, value_parser = SwitchParser)]
     pub json: bool,
 
     /// No progress, and nothing but errors on standard error
@@ -250,7 +251,7 @@ pub struct OutputArgs {
         long,
         env = "TRIBUTARY_QUIET",
         hide_env = true,
-        value_parser = BoolishValueParser::new()
+        value_parser = SwitchParser
     )]
     pub quiet: bool,
 
@@ -261,6 +262,27 @@ pub struct OutputArgs {
     /// A file with settings (TOML)
     #[arg(long, value_name = "FILE", env = "TRIBUTARY_CONFIG", hide_env = true)]
     pub config: Option<PathBuf>,
+}
+
+/// The value of a switch, which only the environment can give. An empty one is let pass:
+/// [`resolve`](super::resolve) takes it for unset.
+#[derive(Clone, Debug)]
+struct SwitchParser;
+
+impl TypedValueParser for SwitchParser {
+    type Value = bool;
+
+    fn parse_ref(
+        &self,
+        command: &Clap,
+        arg: Option<&Arg>,
+        value: &OsStr,
+    ) -> Result<Self::Value, Error> {
+        match value.is_empty() {
+            true => Ok(false),
+            false => BoolishValueParser::new().parse_ref(command, arg, value),
+        }
+    }
 }
 
 #[cfg(test)]

@@ -122,11 +122,16 @@ impl<'a> Layers<'a> {
             .transpose()
     }
 
+    /// A switch, from the first layer that has it. An empty variable counts as unset.
     fn switch(&self, setting: &str, given: bool) -> bool {
-        let said = matches!(
-            self.matches.value_source(setting),
-            Some(ValueSource::CommandLine | ValueSource::EnvVariable)
-        );
+        let said = match self.matches.value_source(setting) {
+            Some(ValueSource::CommandLine) => true,
+            Some(ValueSource::EnvVariable) => {
+                let mut raw = self.matches.get_raw(setting).into_iter().flatten();
+                raw.any(|text| !text.is_empty())
+            }
+            _ => false,
+        };
         if said { given } else { self.file.switch(setting).unwrap_or(false) }
     }
 
