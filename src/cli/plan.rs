@@ -1,5 +1,7 @@
 //! `plan`: check and resolve the pairs. It opens no connection.
 
+use anyhow::Context;
+
 use super::{Console, Exit, Failure, PlanSettings, input, listen};
 use crate::moment::Moment;
 use crate::report::{self, Summary};
@@ -32,6 +34,7 @@ impl Console {
             true => report::json(summary).map_err(Failure::failed)?,
             false => report::terminal(summary),
         };
-        self.terminal.print(&text).map_err(Failure::failed)
+        let printed = self.terminal.print(&text).context("cannot write to standard output");
+        printed.map_err(Failure::failed)
     }
 }
