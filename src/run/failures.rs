@@ -39,7 +39,7 @@ impl Failures {
         written
             .map_err(io::Error::from)
             .and_then(|()| self.out.flush())
-            .map_err(|source| RunError::Write { path: self.path.clone(), source })
+            .map_err(|cause| RunError::Write { path: self.path.clone(), cause })
     }
 }
 

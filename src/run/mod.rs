@@ -53,7 +53,7 @@ pub mod files {
 /// The directory under which runs are kept unless one is named exactly.
 pub const RUNS: &str = "runs";
 
-/// An error of a run directory.
+/// An error of a run directory. Each message is complete in itself, its cause included.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum RunError {
@@ -77,20 +77,20 @@ pub enum RunError {
         what: &'static str,
     },
     /// The directory cannot be made.
-    #[error("cannot create the run directory {}: {source}; name another --run-dir", path.display())]
+    #[error("cannot create the run directory {}: {cause}; name another --run-dir", path.display())]
     Create {
         /// The path that could not be made.
         path: PathBuf,
         /// Why not.
-        source: io::Error,
+        cause: io::Error,
     },
     /// A file of the run cannot be written.
-    #[error("cannot write {}: {source}", path.display())]
+    #[error("cannot write {}: {cause}", path.display())]
     Write {
         /// The file.
         path: PathBuf,
         /// Why not.
-        source: io::Error,
+        cause: io::Error,
     },
 }
 
@@ -126,10 +126,10 @@ impl RunDir {
             .and_then(|mut file| file.write_all(content).and_then(|()| file.sync_all()))
             .and_then(|()| fs::rename(&beside, &path))
             .and_then(|()| sync_dir(&self.path));
-        written.map_err(|source| {
+        written.map_err(|cause| {
             // A leftover is harmless, the first error is the one to tell.
             let _ = fs::remove_file(&beside);
-            RunError::Write { path, source }
+            RunError::Write { path, cause }
         })
     }
 }
@@ -141,4 +141,20 @@ fn create(path: &Path) -> io::Result<File> {
 
 fn sync_dir(path: &Path) -> io::Result<()> {
     File::open(path)?.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_name_their_cause_once() {
+        let (path, cause) = (PathBuf::from("/r"), || io::Error::other("the disk is full"));
+        let create = RunError::Create { path: path.clone(), cause: cause() };
+        let write = RunError::Write { path, cause: cause() };
+        for error in [create, write] {
+            let shown = format!("{:#}", anyhow::Error::new(error));
+            assert_eq!(shown.matches("the disk is full").count(), 1, "{shown}");
+        }
+    }
 }

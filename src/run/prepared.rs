@@ -36,7 +36,7 @@ impl Prepared {
         let made = missing_parents(&parent);
         // Nothing of it has to be kept if it fails half way.
         let mut prepared = Self { staging: PathBuf::new(), target, made, committed: false };
-        fs::create_dir_all(&parent).map_err(|source| prepared.not_created(source))?;
+        fs::create_dir_all(&parent).map_err(|cause| prepared.not_created(cause))?;
         clear_leftovers(&parent, &name);
         for attempt in 0.. {
             let suffix = if attempt == 0 { String::new() } else { format!("-{attempt}") };
@@ -48,7 +48,7 @@ impl Prepared {
                 }
                 // Left by a killed process that had our id, as happens in containers.
                 Err(error) if error.kind() == ErrorKind::AlreadyExists && attempt < 100 => {}
-                Err(source) => return Err(prepared.not_created(source)),
+                Err(cause) => return Err(prepared.not_created(cause)),
             }
         }
         Ok(prepared)
@@ -66,12 +66,12 @@ impl Prepared {
 
     /// Makes one of its files. The handle stays valid after the commit.
     pub fn create(&self, name: &str) -> Result<File, RunError> {
-        create(&self.file(name)).map_err(|source| self.not_written(name, source))
+        create(&self.file(name)).map_err(|cause| self.not_written(name, cause))
     }
 
     /// Makes one of its files with this content.
     pub fn write(&self, name: &str, content: &[u8]) -> Result<(), RunError> {
-        self.create(name)?.write_all(content).map_err(|source| self.not_written(name, source))
+        self.create(name)?.write_all(content).map_err(|cause| self.not_written(name, cause))
     }
 
     /// Makes one of its files with this value as JSON.
@@ -90,19 +90,19 @@ impl Prepared {
     /// Makes everything durable and moves it into place.
     pub fn commit(mut self) -> Result<RunDir, RunError> {
         let path = self.target.clone();
-        self.sync().map_err(|source| RunError::Write { path: path.clone(), source })?;
-        fs::rename(&self.staging, &path).map_err(|source| match source.kind() {
+        self.sync().map_err(|cause| RunError::Write { path: path.clone(), cause })?;
+        fs::rename(&self.staging, &path).map_err(|cause| match cause.kind() {
             ErrorKind::DirectoryNotEmpty | ErrorKind::AlreadyExists => {
                 RunError::Exists { path: path.clone() }
             }
-            _ => self.not_created(source),
+            _ => self.not_created(cause),
         })?;
         self.committed = true;
         let parents = self.made.iter().map(PathBuf::as_path).chain([path.as_path()]);
         parents
             .filter_map(Path::parent)
             .try_for_each(sync_dir)
-            .map_err(|source| RunError::Write { path: path.clone(), source })?;
+            .map_err(|cause| RunError::Write { path: path.clone(), cause })?;
         Ok(RunDir { path })
     }
 
@@ -113,13 +113,13 @@ impl Prepared {
         sync_dir(&self.staging)
     }
 
-    fn not_created(&self, source: io::Error) -> RunError {
-        RunError::Create { path: self.target.clone(), source }
+    fn not_created(&self, cause: io::Error) -> RunError {
+        RunError::Create { path: self.target.clone(), cause }
     }
 
     /// The error names the file where the operator expects it.
-    fn not_written(&self, name: &str, source: io::Error) -> RunError {
-        RunError::Write { path: self.target.join(name), source }
+    fn not_written(&self, name: &str, cause: io::Error) -> RunError {
+        RunError::Write { path: self.target.join(name), cause }
     }
 }
 
@@ -140,7 +140,7 @@ impl Drop for Prepared {
 
 /// The absolute path of a directory that is missing or empty.
 fn suitable(dir: &Path) -> Result<PathBuf, RunError> {
-    let cannot = |source| RunError::Create { path: dir.to_path_buf(), source };
+    let cannot = |cause| RunError::Create { path: dir.to_path_buf(), cause };
     let unsuitable = |what| RunError::Unsuitable { path: dir.to_path_buf(), what };
     let metadata = match fs::metadata(dir) {
         Ok(metadata) => metadata,
