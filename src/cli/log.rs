@@ -45,8 +45,8 @@ pub(super) fn init(output: &OutputSettings, terminal: &Terminal) -> Result<RunLo
 fn terminal_filter(output: &OutputSettings, interactive: bool) -> Targets {
     let (ours, others) = match (output.quiet, output.verbose) {
         (true, _) => (LevelFilter::ERROR, LevelFilter::OFF),
-        // What the drivers warn about comes back as an error of ours, or was retried.
-        (false, 0) => (LevelFilter::WARN, LevelFilter::ERROR),
+        // What the drivers say comes back as an error of ours, or was retried.
+        (false, 0) => (LevelFilter::WARN, LevelFilter::OFF),
         (false, 1) => (LevelFilter::INFO, LevelFilter::WARN),
         (false, _) => (LevelFilter::DEBUG, LevelFilter::INFO),
     };
@@ -140,6 +140,16 @@ mod tests {
     }
 
     #[test]
+    fn what_the_drivers_say_is_for_the_file_unless_asked_for() {
+        let output = |verbose| OutputSettings { run_dir: None, json: false, quiet: false, verbose };
+        let on_terminal = |verbose| terminal_filter(&output(verbose), true);
+        let shown = |filter: &Targets, level| filter.would_enable("scylla::cluster", &level);
+        assert!(!shown(&on_terminal(0), Level::ERROR));
+        assert!(shown(&on_terminal(1), Level::WARN));
+        assert!(shown(&file_filter(&output(0)), Level::WARN));
+    }
+
+    #[test]
     fn progress_lines_are_for_those_without_a_bar() {
         let output = |quiet, verbose| OutputSettings { run_dir: None, json: false, quiet, verbose };
         let shown = |filter: &Targets, target, level| filter.would_enable(target, &level);
@@ -147,7 +157,6 @@ mod tests {
         assert!(shown(&plain, PROGRESS, Level::INFO));
         assert!(shown(&plain, "kafka", Level::WARN));
         assert!(!shown(&plain, "tributary::pipeline", Level::INFO));
-        assert!(!shown(&plain, "scylla", Level::WARN));
         assert!(!shown(&terminal_filter(&output(false, 2), true), PROGRESS, Level::INFO));
         let quiet = terminal_filter(&output(true, 0), false);
         assert!(!shown(&quiet, PROGRESS, Level::INFO) && !shown(&quiet, "kafka", Level::WARN));
