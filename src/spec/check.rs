@@ -65,6 +65,7 @@ impl RawSpec {
         let mut survivorship = Vec::new();
         for (name, policy) in raw.policies() {
             let found = column(live, raw, name)?;
+            let Some(policy) = policy else { continue };
             if found.kind != ColumnKind::Regular {
                 return Err(problem(format!(
                     "column {name} is part of the primary key, which a policy cannot change"
@@ -322,4 +323,46 @@ fn quotable(table: &Table, position: usize) -> Result<(), String> {
         "{}.{} is of type {}; an event quotes text columns only",
         table.name, column.name, column.cql_type
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(on_conflict: &str) -> Result<Spec, SpecError> {
+        let text = format!(
+            "name = 'test'\n[[table]]\nname = 'enrolments'\naccount = 'user'\nfind = 'partition'\n\
+             on_conflict = {on_conflict}\n"
+        );
+        let column = |name: &str, kind, cql_type: &str| ColumnSchema {
+            name: name.into(),
+            kind,
+            cql_type: cql_type.into(),
+        };
+        let columns = vec![
+            column("user", ColumnKind::PartitionKey(0), "text"),
+            column("course", ColumnKind::Clustering(0, Direction::Ascending), "text"),
+            column("status", ColumnKind::Regular, "int"),
+        ];
+        let table = TableSchema { columns, default_time_to_live_s: 0 };
+        let schema = Schema { keyspace: "k".into(), tables: [("enrolments".into(), table)].into() };
+        RawSpec::parse(&text, "the test")?.check(&schema)
+    }
+
+    #[test]
+    fn every_column_with_a_policy_must_exist() {
+        for policy in ["keep-target", "max"] {
+            assert!(check(&format!("{{ status = '{policy}' }}")).is_ok());
+            let error = check(&format!("{{ statsu = '{policy}' }}")).unwrap_err().to_string();
+            assert!(error.starts_with("table enrolments has no column statsu"), "{error}");
+        }
+    }
+
+    #[test]
+    fn to_keep_the_target_is_the_same_as_no_policy() {
+        let kept = check("{ status = 'keep-target' }").unwrap();
+        assert!(kept.tables[0].survivorship.is_empty());
+        assert!(check("'keep-target'").unwrap().tables[0].survivorship.is_empty());
+        assert_eq!(check("{ status = 'max' }").unwrap().tables[0].survivorship.len(), 1);
+    }
 }

@@ -180,15 +180,15 @@ impl RawSpec {
 }
 
 impl RawTable {
-    /// The policy by column, `keep-target` ones left out.
-    pub(super) fn policies(&self) -> impl Iterator<Item = (&str, Policy)> {
+    /// The columns that `on_conflict` names, each with its policy; `keep-target` is none.
+    pub(super) fn policies(&self) -> impl Iterator<Item = (&str, Option<Policy>)> {
         let columns = match &self.on_conflict {
             RawConflict::Whole(_) => None,
             RawConflict::Columns(columns) => Some(columns),
         };
-        columns.into_iter().flatten().filter_map(|(column, policy)| {
-            Policy::parse(policy).ok().flatten().map(|policy| (column.as_str(), policy))
-        })
+        // Words that are no policies were refused when the text was read.
+        let columns = columns.into_iter().flatten();
+        columns.map(|(column, word)| (column.as_str(), Policy::parse(word).unwrap_or_default()))
     }
 
     fn check_policies(&self) -> Result<(), SpecError> {
