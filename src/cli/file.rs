@@ -7,7 +7,7 @@ use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use serde::de::{Error, SeqAccess, Visitor};
+use serde::de::{Error, SeqAccess, Unexpected, Visitor};
 use serde::{Deserialize, Deserializer};
 use toml::{Table, Value};
 
@@ -25,6 +25,7 @@ pub(super) struct ConfigFile {
     to_column: Option<Text>,
     delimiter: Option<Text>,
     trim: Option<bool>,
+    #[serde(default, deserialize_with = "list")]
     hosts: Option<Text>,
     keyspace: Option<Text>,
     local_dc: Option<Text>,
@@ -32,13 +33,18 @@ pub(super) struct ConfigFile {
     password: Option<Password>,
     password_file: Option<PathBuf>,
     consistency: Option<Text>,
+    #[serde(default, deserialize_with = "list")]
     brokers: Option<Text>,
     topic: Option<Text>,
     no_events: Option<bool>,
     spec: Option<Text>,
+    #[serde(default, deserialize_with = "number")]
     in_flight: Option<Text>,
+    #[serde(default, deserialize_with = "number")]
     settle: Option<Text>,
+    #[serde(default, deserialize_with = "number")]
     limit: Option<Text>,
+    #[serde(default, deserialize_with = "number")]
     max_errors: Option<Text>,
     run_dir: Option<Text>,
     json: Option<bool>,
@@ -171,41 +177,71 @@ fn place(text: &str, offset: usize) -> String {
     }
 }
 
-/// Text, a number, or a list of texts, which is joined by commas.
+/// The text of a setting, however it is written.
 #[derive(Debug)]
 struct Text(String);
 
 impl<'de> Deserialize<'de> for Text {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct TextVisitor;
-        impl<'de> Visitor<'de> for TextVisitor {
-            type Value = Text;
+        deserializer.deserialize_any(Written::Text)
+    }
+}
 
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("text, a number or a list of texts")
-            }
+fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Text>, D::Error> {
+    deserializer.deserialize_any(Written::Number).map(Some)
+}
 
-            fn visit_str<E: Error>(self, text: &str) -> Result<Text, E> {
-                Ok(Text(text.to_owned()))
-            }
+fn list<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Text>, D::Error> {
+    deserializer.deserialize_any(Written::List).map(Some)
+}
 
-            fn visit_i64<E: Error>(self, number: i64) -> Result<Text, E> {
-                Ok(Text(number.to_string()))
-            }
+/// How the text of a setting may be written; always also as text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Written {
+    Text,
+    Number,
+    /// Texts, which are joined by commas.
+    List,
+}
 
-            fn visit_f64<E: Error>(self, number: f64) -> Result<Text, E> {
-                Ok(Text(number.to_string()))
-            }
+impl<'de> Visitor<'de> for Written {
+    type Value = Text;
 
-            fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Text, A::Error> {
-                let mut texts = Vec::<String>::new();
-                while let Some(text) = items.next_element()? {
-                    texts.push(text);
-                }
-                Ok(Text(texts.join(",")))
-            }
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Text => "text in quotes",
+            Self::Number => "a number or text in quotes",
+            Self::List => "text in quotes or a list of such texts",
+        })
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Text, E> {
+        Ok(Text(text.to_owned()))
+    }
+
+    fn visit_i64<E: Error>(self, number: i64) -> Result<Text, E> {
+        match self {
+            Self::Number => Ok(Text(number.to_string())),
+            _ => Err(E::invalid_type(Unexpected::Signed(number), &self)),
         }
-        deserializer.deserialize_any(TextVisitor)
+    }
+
+    fn visit_f64<E: Error>(self, number: f64) -> Result<Text, E> {
+        match self {
+            Self::Number => Ok(Text(number.to_string())),
+            _ => Err(E::invalid_type(Unexpected::Float(number), &self)),
+        }
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Text, A::Error> {
+        if self != Self::List {
+            return Err(A::Error::invalid_type(Unexpected::Seq, &self));
+        }
+        let mut texts = Vec::<String>::new();
+        while let Some(text) = items.next_element()? {
+            texts.push(text);
+        }
+        Ok(Text(texts.join(",")))
     }
 }
 
@@ -267,6 +303,25 @@ mod tests {
         assert!(syntax.starts_with("t.toml, line 1 (keyspace): "), "{syntax}");
         let array = parse("[kafka]\nx = [1]").unwrap().properties().unwrap_err().to_string();
         assert_eq!(array, "t.toml: kafka.x must be text, a number, true or false");
+    }
+
+    #[test]
+    fn values_of_another_type_are_refused() {
+        for (text, expected) in [
+            (
+                "\nkeyspace = 5",
+                "t.toml, line 2 (keyspace): invalid type: integer `5`, expected text",
+            ),
+            ("topic = 1.5", "t.toml, line 1 (topic): invalid type: floating point `1.5`, expected"),
+            ("spec = ['a']", "t.toml, line 1 (spec): invalid type: sequence, expected text in"),
+            ("run_dir = true", "t.toml, line 1 (run_dir): invalid type: boolean `true`, expected"),
+            ("in_flight = [1]", "t.toml, line 1 (in_flight): invalid type: sequence, expected a n"),
+            ("hosts = 9042", "t.toml, line 1 (hosts): invalid type: integer `9042`, expected text"),
+            ("brokers = ['a', 1]", "t.toml, line 1 (brokers): invalid type: integer `1`, expected"),
+        ] {
+            let message = message(text);
+            assert!(message.starts_with(expected), "{message}");
+        }
     }
 
     #[test]
