@@ -6,14 +6,18 @@ use crate::run::files;
 
 use super::text::{
     COLUMNS, NO_BREAK, bytes, count, counted, cut_end, cut_start, duration, labelled, latency,
-    paragraph, rate, table,
+    paragraph, printable, rate, shell_word, table,
 };
 use super::{Applied, Equation, Fates, Summary};
 
 /// From this share on, accounts without rows are warned about, in percent.
 const MANY_ABSENT_PERCENT: u64 = 10;
 
-/// The summary of `plan` or `apply` as text.
+/// A reason is cut beyond this; failures.csv has all of it.
+const LONGEST_REASON: usize = 400;
+
+/// The summary of `plan` or `apply` as text. Ids, paths and reasons come from elsewhere: they are
+/// shown so that they can neither steer the terminal nor break its lines.
 pub fn terminal(summary: &Summary) -> String {
     let mut text = format!("{}\n\n", head(summary));
     text += &input(summary);
@@ -41,7 +45,7 @@ fn input(summary: &Summary) -> String {
     let size = bytes(summary.input.bytes);
     let name = match summary.input.path.as_str() {
         "-" => "standard input".to_owned(),
-        path => cut_start(path, COLUMNS - 14 - size.len()),
+        path => cut_start(&printable(path), COLUMNS - 14 - size.len()),
     };
     let mut text = labelled("Input", &format!("{name}, {size}"));
     if let Some(lines) = summary.equations.first().filter(|lines| lines.holds()) {
@@ -105,7 +109,7 @@ fn planned(summary: &Summary) -> String {
 fn done(applied: &Applied) -> String {
     let mut text = String::new();
     if let Some(why) = &applied.stopped {
-        text += &labelled("Stopped", why);
+        text += &labelled("Stopped", &shortened(why));
     }
     text += &labelled("Groups", &fates(&applied.groups));
     text += &labelled("Pairs", &fates(&applied.pairs));
@@ -206,19 +210,26 @@ fn failures(applied: &Applied) -> String {
     }
     let mut text = "\nFailed groups by reason\n".to_owned();
     for failure in &applied.failures {
-        text += &labelled(&format!("{:>10}", count(failure.groups)), &failure.reason);
+        text += &labelled(&format!("{:>10}", count(failure.groups)), &shortened(&failure.reason));
         if let Some(pair) = &failure.example {
             let ids = (COLUMNS - 12 - 30) / 2;
             let example = format!(
                 "(such as line {}: {} → {})",
                 pair.line,
-                cut_end(&pair.from, ids),
-                cut_end(&pair.to, ids)
+                cut_end(&printable(&pair.from), ids),
+                cut_end(&printable(&pair.to), ids)
             );
             text += &labelled("", &example);
         }
     }
     text
+}
+
+/// Long words (ids) are cut first, so that they leave room for what is said about them.
+fn shortened(reason: &str) -> String {
+    let words: Vec<_> =
+        reason.split(' ').map(|word| cut_end(&printable(word), COLUMNS / 2)).collect();
+    cut_end(&words.join(" "), LONGEST_REASON)
 }
 
 /// Loud, because it means that this program has lost something.
@@ -247,8 +258,8 @@ fn next(summary: &Summary) -> String {
     }
     if summary.applied.is_none() && summary.plan.pairs > 0 {
         let pairs = match summary.input.path.as_str() {
-            "-" => "PAIRS",
-            path => path,
+            "-" => "PAIRS".to_owned(),
+            path => shell_word(path),
         };
         let _ = writeln!(text, "Next: tributary apply {pairs} --keyspace KEYSPACE --topic TOPIC");
     }
@@ -265,7 +276,7 @@ fn next(summary: &Summary) -> String {
             let _ = write!(text, "To do what is left (merging is idempotent):\n  {command}\n");
         }
     }
-    let _ = writeln!(text, "Run directory: {}", summary.run_dir.display());
+    let _ = writeln!(text, "Run directory: {}", printable(&summary.run_dir.to_string_lossy()));
     text
 }
 

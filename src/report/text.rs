@@ -117,12 +117,48 @@ pub(super) fn paragraph(text: &str) -> String {
     wrapped("", "", text)
 }
 
-/// Text after what stands in front of its first line and of the lines below.
+/// Text of others as it may go to a terminal: what is not printable is escaped.
+pub(super) fn printable(text: &str) -> String {
+    let escaped = text.escape_debug().to_string();
+    // Quotes do no harm.
+    escaped.replace("\\'", "'").replace("\\\"", "\"")
+}
+
+/// A word of a command, quoted where a shell would read it as something else. What is not printable
+/// is escaped as bash and zsh understand it.
+pub(super) fn shell_word(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,@%+".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        return word.to_owned();
+    }
+    let shown = |c: char| matches!(c, '\'' | '"' | '\\') || c.escape_debug().len() == 1;
+    if word.chars().all(shown) {
+        return format!("'{}'", word.replace('\'', r"'\''"));
+    }
+    let mut quoted = "$'".to_owned();
+    for c in word.chars() {
+        match c {
+            '\'' | '\\' => quoted.extend(['\\', c]),
+            '"' => quoted.push(c),
+            c if shown(c) => quoted.push(c),
+            c => {
+                for byte in c.encode_utf8(&mut [0; 4]).bytes() {
+                    quoted.push_str(&format!("\\x{byte:02x}"));
+                }
+            }
+        }
+    }
+    quoted + "'"
+}
+
+/// Text after what stands in front of its first line and of the lines below. A word that does not
+/// fit on a line is cut.
 fn wrapped(first: &str, indent: &str, text: &str) -> String {
     let mut lines = String::new();
     let mut line = first.to_owned();
     let mut begun = false;
     for word in text.split(' ') {
+        let word = &cut_end(word, COLUMNS - width(indent).max(width(first)));
         if begun && width(&line) + 1 + width(word) > COLUMNS {
             lines.push_str(line.trim_end());
             lines.push('\n');
@@ -190,6 +226,24 @@ mod tests {
     }
 
     #[test]
+    fn what_others_wrote_cannot_steer_a_terminal() {
+        assert_eq!(
+            printable("it's \"é\" \u{1b}[2J\r\n\u{202e}\\'"),
+            r#"it's "é" \u{1b}[2J\r\n\u{202e}\\'"#
+        );
+        for (word, quoted) in [
+            ("/data/pairs-1.csv", "/data/pairs-1.csv"),
+            ("", "''"),
+            ("my pairs.csv", "'my pairs.csv'"),
+            ("é$(x)", "'é$(x)'"),
+            ("it's", r"'it'\''s'"),
+            ("a\nb's \u{1b}[2J\\\u{85}", r"$'a\x0ab\'s \x1b[2J\\\xc2\x85'"),
+        ] {
+            assert_eq!(shell_word(word), quoted);
+        }
+    }
+
+    #[test]
     fn text_is_wrapped_and_cut() {
         let text =
             "1,000,000 = 3 blank + 12 rejected + 40 duplicates + 999,945 pairs and then some";
@@ -198,6 +252,10 @@ mod tests {
             "Input       1,000,000 = 3 blank + 12 rejected + 40 duplicates + 999,945 pairs\n\
              \x20           and then some\n"
         );
+        for line in labelled("Why", &format!("{} of {}", "x".repeat(1_000), "y".repeat(90))).lines()
+        {
+            assert!(width(line) <= COLUMNS, "{line}");
+        }
         assert_eq!(cut_start("/a/long/path.csv", 9), "…path.csv");
         assert_eq!(cut_end("a long reason", 7), "a long…");
         let rows = [vec!["x".repeat(90), "1".into()], vec!["y".into(), "1,000".into()]];

@@ -217,6 +217,43 @@ Run directory: /data/runs/r1
 }
 
 #[test]
+fn ids_and_reasons_neither_steer_the_terminal_nor_break_its_lines() {
+    let mut hostile = applied();
+    let id = |start: &str| format!("{start}\u{1b}[2J\r\n{}", "x".repeat(1_000));
+    let line = 17;
+    hostile.failures = vec![
+        FailureReason {
+            reason: format!("the partition of {} is\nbroken", id("p")),
+            groups: 9,
+            example: Some(ExamplePair { from: id("a"), to: id("\u{9b}b"), line }),
+        },
+        FailureReason { reason: "bad ".repeat(1_000), groups: 1, example: None },
+    ];
+    hostile.stopped = Some(id("why"));
+    let text = terminal(&summary("apply", plan(), Some(hostile)));
+    assert!(text.chars().all(|c| c == '\n' || !c.is_control()), "{text:?}");
+    assert!(text.lines().all(|line| line.chars().count() <= COLUMNS), "{text}");
+    assert!(text.contains(r"the partition of p\u{1b}[2J\r\nxxx"), "{text}");
+    assert!(text.contains(r"… is\nbroken"), "{text}");
+    assert!(
+        text.contains(r"(such as line 17: a\u{1b}[2J\r\nxxxx… → \u{9b}b\u{1b}[2J\r…)"),
+        "{text}"
+    );
+    assert!(text.len() < 4_000, "{text}");
+}
+
+#[test]
+fn the_next_command_can_be_pasted() {
+    let mut planned = summary("plan", plan(), None);
+    planned.input.path = "my pairs $(1).csv".into();
+    planned.run_dir = "/data/\u{1b}[2J".into();
+    let text = terminal(&planned);
+    assert!(text.contains("\nNext: tributary apply 'my pairs $(1).csv' --keyspace"), "{text}");
+    assert!(text.contains("\nInput       my pairs $(1).csv, 1.4 MB\n"), "{text}");
+    assert!(text.ends_with("\nRun directory: /data/\\u{1b}[2J\n"), "{text}");
+}
+
+#[test]
 fn counters_that_do_not_add_up_are_seen() {
     let mut lost = plan();
     lost.pairs -= 1;
