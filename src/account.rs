@@ -6,6 +6,7 @@
 
 use std::fmt;
 use std::str;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use serde::Serialize;
@@ -109,6 +110,12 @@ pub type ColumnIndex = usize;
 
 /// Microseconds since the Unix epoch: the unit of Cassandra's write times.
 pub type TimestampUs = i64;
+
+/// This machine's clock, in the unit of write times.
+pub fn now_us() -> TimestampUs {
+    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    TimestampUs::try_from(since_epoch.as_micros()).unwrap_or(TimestampUs::MAX)
+}
 
 /// One change to one partition. It always carries the write time T of its group, so that applying
 /// it again changes nothing.
@@ -231,9 +238,9 @@ impl TableTally {
 pub struct Tally {
     /// One entry per table of the specification, in its order.
     pub tables: Vec<TableTally>,
-    /// Sources that own no row at all: often a mistyped id.
+    /// Sources of which no row was found: often a mistyped id.
     pub absent_sources: u64,
-    /// Survivors that own no row at all before the merge: often a mistyped id.
+    /// Survivors of which no row was found before the merge: often a mistyped id.
     pub absent_survivors: u64,
     /// Events that the broker acknowledged.
     pub events: u64,
@@ -272,6 +279,8 @@ pub enum Outcome {
     Failed {
         /// What failed, in one line.
         reason: String,
+        /// The same without what differs from group to group, for counting.
+        class: String,
         /// Whether every other group would fail as well, so that going on is pointless.
         fatal: bool,
     },

@@ -4,6 +4,7 @@
 //! cluster and its schema, the clocks, the broker and its topic. Only then does the run directory
 //! appear, and the merge begins.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
@@ -12,16 +13,18 @@ use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::input::{self, Planned};
-use super::{ApplySettings, Console, Exit, Failure, Progress, Snapshot, again, listen};
+use super::{
+    ApplySettings, Console, Exit, Failure, InputSource, Progress, Snapshot, again, listen,
+};
 use crate::account::Group;
 use crate::cluster::{Cluster, Store};
 use crate::events::{Outlet, Producer};
 use crate::latency::{IntervalLog, Recorder};
 use crate::moment::Moment;
 use crate::pace::Pace;
-use crate::pipeline::{self, AsOf, Context, Ended, Lanes, Retry, RunOutcome};
+use crate::pipeline::{self, AsOf, Context, Ended, Lanes, Reason, Retry, RunOutcome};
 use crate::plan::Plan;
-use crate::report::{Applied, EventFacts, FailureReasons, Fates, Summary};
+use crate::report::{self, Applied, EventFacts, FailureReasons, Fates, Summary};
 use crate::run::{Failures, RunDir, RunError, RunId, RunRecord, files};
 use crate::spec::Spec;
 
@@ -56,25 +59,41 @@ pub async fn run(settings: &ApplySettings, console: &Console) -> Result<Exit, Fa
     let log = LatencyLog::start(latency_log, recorder, run_dir.file(files::LATENCY));
     let merged = engine.merge(&plan, settings, console, failures, stop).await;
     log.finish().await;
-    let merged = merged?;
-    let exit = exit_of(&merged.outcome, &plan);
-    let applied = applied(&engine, &plan, settings, &merged);
-    engine.close().await?;
+    let mut applied = applied(&engine, &plan, settings, &merged);
+    applied.again = applied.stopped.is_some().then(|| {
+        let args = std::env::args_os().map(|arg| arg.to_string_lossy().into_owned());
+        again(args, copy_of_stdin(settings, &run_dir).as_deref())
+    });
+    let closed = engine.close().await;
+    // The report comes first: what was done has to be known, however rough the end.
+    let trouble = merged.unwritten.is_err() || closed.is_err();
+    let exit = if trouble { Exit::Failed } else { exit_of(&merged.outcome, &plan) };
     let stats = plan.stats().clone();
     let summary =
         Summary::new(&record, run_dir.path(), Moment::now(), stats, Some(applied), exit.code());
-    let json = crate::report::json(&summary).map_err(Failure::failed)?;
+    let json = report::json(&summary).map_err(Failure::failed)?;
     run_dir.replace(files::REPORT, json.as_bytes())?;
     console.report(&summary, settings.output.json)?;
-    Ok(if summary.adds_up { exit } else { Exit::Failed })
+    merged.unwritten?;
+    closed?;
+    Ok(Exit::from_code(summary.exit_code))
 }
 
 /// What came of merging.
 struct Merged {
     outcome: RunOutcome,
     reasons: FailureReasons,
+    /// Whether every failed group could be written down.
+    unwritten: Result<(), RunError>,
     /// The time in which groups were merged.
     took: Duration,
+}
+
+/// Standard input cannot be read again; the copy of it can.
+fn copy_of_stdin(settings: &ApplySettings, run_dir: &RunDir) -> Option<PathBuf> {
+    (settings.input.source == InputSource::Stdin)
+        .then(|| [files::PAIRS, files::PAIRS_GZIP].map(|name| run_dir.file(name)))
+        .and_then(|copies| copies.into_iter().find(|copy| copy.exists()))
 }
 
 /// A cluster and a broker that are ready, and the context that groups run in.
@@ -121,7 +140,7 @@ impl Engine {
         console: &Console,
         mut failures: Failures,
         mut stop: watch::Receiver<bool>,
-    ) -> Result<Merged, RunError> {
+    ) -> Merged {
         let limits = settings.work.limits;
         let progress = Arc::new(pipeline::Progress::default());
         if !plan.is_empty() {
@@ -143,15 +162,15 @@ impl Engine {
             })
         };
         let mut reasons = FailureReasons::default();
-        let on_failure = |group: &Group, reason: &str| {
-            tracing::error!("account {} and its sources failed: {reason}", group.survivor);
-            reasons.add(group, reason);
+        let on_failure = |group: &Group, Reason { reason, class }: &Reason| {
+            tracing::error!("a group of {} pairs failed: {reason}", group.pairs.len());
+            reasons.add(group, class);
             failures.append(&group.pairs, reason)
         };
-        let outcome =
-            pipeline::run(&self.context, plan, limits, &progress, stop, on_failure).await?;
+        let (outcome, unwritten) =
+            pipeline::run(&self.context, plan, limits, &progress, stop, on_failure).await;
         shown.finish();
-        Ok(Merged { outcome, reasons, took: began.elapsed() })
+        Merged { outcome, reasons, unwritten, took: began.elapsed() }
     }
 
     async fn close(self) -> Result<(), Failure> {
@@ -165,7 +184,7 @@ impl Engine {
 
 /// What the report says of a run.
 fn applied(engine: &Engine, plan: &Plan, settings: &ApplySettings, merged: &Merged) -> Applied {
-    let Merged { outcome, reasons, took } = merged;
+    let Merged { outcome, reasons, took, .. } = merged;
     let stats = plan.stats();
     let to_run = plan.len().min(settings.work.limits.groups);
     let limited: u64 = (to_run..plan.len()).map(|index| plan.sources_of(index) as u64).sum();
@@ -176,7 +195,6 @@ fn applied(engine: &Engine, plan: &Plan, settings: &ApplySettings, merged: &Merg
         Ended::Hopeless => Some("stopped, because every further group would fail".to_owned()),
     };
     let mut applied = Applied {
-        again: stopped.is_some().then(|| again(std::env::args())),
         stopped,
         groups: Fates {
             planned: stats.groups,
@@ -225,7 +243,7 @@ struct LatencyLog {
 }
 
 impl LatencyLog {
-    fn start(file: std::fs::File, recorder: Arc<Recorder>, path: std::path::PathBuf) -> Self {
+    fn start(file: std::fs::File, recorder: Arc<Recorder>, path: PathBuf) -> Self {
         let (done, mut over) = watch::channel(false);
         let writing = tokio::spawn(async move {
             let written = async {

@@ -32,6 +32,12 @@ impl Exit {
     pub fn code(self) -> u8 {
         self as u8
     }
+
+    /// The exit of a code of the table; any other counts as failed.
+    pub(super) fn from_code(code: u8) -> Self {
+        let all = [Self::Done, Self::Unusable, Self::Partial, Self::Interrupted];
+        all.into_iter().find(|exit| exit.code() == code).unwrap_or(Self::Failed)
+    }
 }
 
 impl From<Exit> for ExitCode {

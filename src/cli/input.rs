@@ -42,7 +42,9 @@ pub(super) async fn plan(
     let resolving =
         tokio::task::spawn_blocking(move || resolve(input, &format, &directory, rejects));
     let (plan, copy) = tokio::select! {
-        resolved = resolving => resolved.map_err(Failure::failed)??,
+        resolved = resolving => {
+            resolved.map_err(Failure::failed)?.map_err(|error| named(error, settings))?
+        }
         _ = stop.wait_for(|stop| *stop) => {
             let error = anyhow::anyhow!("interrupted while reading the pairs; nothing was changed");
             return Err(Failure { exit: Exit::Interrupted, error });
@@ -51,6 +53,16 @@ pub(super) async fn plan(
     let record =
         InputRecord { path: settings.source.to_string(), sha256: copy.sha256, bytes: copy.bytes };
     Ok(Planned { plan, record })
+}
+
+/// What is wrong with the content of a file does not say by itself which file it is.
+fn named(error: PairsError, settings: &InputSettings) -> Failure {
+    let name = match &settings.source {
+        InputSource::File(path) => path.display().to_string(),
+        InputSource::Stdin => "standard input".to_owned(),
+    };
+    let Failure { exit, error } = Failure::from(error);
+    Failure { exit, error: error.context(name) }
 }
 
 fn resolve(

@@ -24,7 +24,7 @@ pub async fn run(settings: &PlanSettings, console: &Console) -> Result<Exit, Fai
     prepared.write_json(files::REPORT, &summary)?;
     prepared.commit()?;
     console.report(&summary, settings.output.json)?;
-    Ok(if summary.adds_up { exit } else { Exit::Failed })
+    Ok(Exit::from_code(summary.exit_code))
 }
 
 impl Console {

@@ -23,8 +23,8 @@ pub fn listen(terminal: &Terminal) -> io::Result<watch::Receiver<bool>> {
         let name = either(&mut interrupt, &mut terminate).await;
         terminal.clear();
         terminal.complain(&format!(
-            "{name} again: stopped at once. Groups in flight may be half merged: apply the same pairs \
-             again"
+            "{name} again: stopped at once. Groups in flight may be half merged, and what they changed \
+             may not be announced: apply the same pairs again"
         ));
         exit::at_once(Exit::Interrupted)
     });

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use scylla::client::execution_profile::ExecutionProfile;
 use scylla::client::session::Session;
@@ -14,7 +14,7 @@ use scylla::policies::load_balancing::{
 use scylla::policies::retry::FallthroughRetryPolicy;
 use scylla::statement::unprepared::Statement;
 
-use crate::account::TimestampUs;
+use crate::account::{TimestampUs, now_us};
 use crate::spec::Spec;
 use crate::spec::schema::Schema;
 
@@ -28,6 +28,8 @@ use super::{ClusterError, ClusterSettings, schema};
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(12);
 /// How long a connection may take to be set up.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long all of it may take, over all contact points.
+const SESSION_TIMEOUT: Duration = Duration::from_secs(20);
 /// The most that a node's clock may differ from ours.
 const MAX_SKEW: Duration = Duration::from_secs(5);
 
@@ -65,7 +67,16 @@ impl Cluster {
             let password = settings.password.as_ref().map_or("", |secret| secret.expose());
             builder = builder.user(username, password);
         }
-        let session = builder.build().await.map_err(|error| super::refused(&settings, &error))?;
+        let session = match tokio::time::timeout(SESSION_TIMEOUT, builder.build()).await {
+            Ok(built) => built.map_err(|error| super::refused(&settings, &error))?,
+            // The driver's own time-out does not cover a server that accepts and says nothing.
+            Err(_) => {
+                return Err(ClusterError::Unreachable {
+                    hosts: settings.hosts.join(", "),
+                    message: format!("no answer in CQL within {} s", SESSION_TIMEOUT.as_secs()),
+                });
+            }
+        };
         check_datacenter(&session, &settings)?;
         let schema = schema::read(&session, &settings.keyspace).await?;
         Ok(Self { session: Arc::new(session), settings, schema })
@@ -160,10 +171,4 @@ fn check_datacenter(session: &Session, settings: &ClusterSettings) -> Result<(),
         None if known.len() > 1 => Err(ClusterError::SeveralDatacenters { known }),
         _ => Ok(()),
     }
-}
-
-/// Our clock, in the unit of write times.
-fn now_us() -> TimestampUs {
-    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since_epoch.as_micros()).unwrap_or(i64::MAX)
 }

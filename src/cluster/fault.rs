@@ -1,20 +1,49 @@
-//! Which failures of the driver may pass by themselves.
+//! Which failures of the driver may pass by themselves, and how they are told.
 
 use scylla::errors::{DbError, ExecutionError, RequestAttemptError};
 
 use crate::storage::{Fault, StorageError};
 
-/// Turns a failed request into a [`StorageError`]; `what` says what was attempted.
-pub(super) fn storage_error(what: &str, error: &ExecutionError) -> StorageError {
-    StorageError { message: format!("{what}: {}", one_line(&error.to_string())), kind: kind(error) }
+/// The characters of a key that are shown.
+const SHOWN: usize = 64;
+
+/// What was attempted: `what` on a table, `about` which account or key.
+pub(super) struct Attempted<'a> {
+    pub(super) what: &'static str,
+    pub(super) table: &'a str,
+    pub(super) about: String,
 }
 
-/// An answer that cannot be read: it would be unreadable again.
-pub(super) fn unreadable(what: &str, error: &dyn std::error::Error) -> StorageError {
-    StorageError {
-        message: format!("{what}: the answer cannot be read: {}", one_line(&error.to_string())),
-        kind: Fault::Permanent,
+impl Attempted<'_> {
+    /// The request failed.
+    pub(super) fn failed(&self, error: &ExecutionError) -> StorageError {
+        self.error(&one_line(&error.to_string()), kind(error))
     }
+
+    /// The answer cannot be read: it would be unreadable again.
+    pub(super) fn unreadable(&self, error: &dyn std::error::Error) -> StorageError {
+        let why = format!("the answer cannot be read: {}", one_line(&error.to_string()));
+        self.error(&why, Fault::Permanent)
+    }
+
+    fn error(&self, why: &str, kind: Fault) -> StorageError {
+        let Self { what, table, about } = self;
+        StorageError {
+            message: format!("{what} {table} ({about}): {why}"),
+            class: format!("{what} {table}: {why}"),
+            kind,
+        }
+    }
+}
+
+/// A key as it may be shown: no control characters, and not too long.
+pub(super) fn shown(key: &[u8]) -> String {
+    let text = String::from_utf8_lossy(key);
+    let mut shown: String = text.chars().take(SHOWN).flat_map(char::escape_debug).collect();
+    if text.chars().count() > SHOWN {
+        shown.push('…');
+    }
+    shown
 }
 
 fn kind(error: &ExecutionError) -> Fault {
@@ -33,23 +62,65 @@ fn attempt_kind(error: &RequestAttemptError) -> Fault {
     match error {
         RequestAttemptError::UnableToAllocStreamId
         | RequestAttemptError::BrokenConnectionError(_) => Fault::Transient,
-        RequestAttemptError::DbError(db, _) => match db {
-            DbError::Unavailable { .. }
-            | DbError::Overloaded
-            | DbError::IsBootstrapping
-            | DbError::ReadTimeout { .. }
-            | DbError::WriteTimeout { .. }
-            | DbError::ServerError
-            | DbError::RateLimitReached { .. } => Fault::Transient,
-            // A replica that failed rather than timed out: mostly for good (too many tombstones, a
-            // mutation that is too large), but also while a node restarts; the retry budget tells.
-            DbError::ReadFailure { .. } | DbError::WriteFailure { .. } => Fault::Transient,
-            _ => Fault::Permanent,
-        },
+        RequestAttemptError::DbError(error, message) => db_kind(error, message),
+        _ => Fault::Permanent,
+    }
+}
+
+fn db_kind(error: &DbError, message: &str) -> Fault {
+    match error {
+        DbError::Unavailable { .. }
+        | DbError::Overloaded
+        | DbError::IsBootstrapping
+        | DbError::ReadTimeout { .. }
+        | DbError::WriteTimeout { .. }
+        | DbError::ServerError
+        | DbError::RateLimitReached { .. } => Fault::Transient,
+        DbError::ReadFailure { .. } | DbError::WriteFailure { .. } => Fault::Replica,
+        DbError::Unauthorized => Fault::Fatal,
+        // How Cassandra names a table or a keyspace that is gone (`Schema.validateTable`).
+        DbError::Invalid
+            if message.contains("unconfigured table") || message.contains("does not exist") =>
+        {
+            Fault::Fatal
+        }
         _ => Fault::Permanent,
     }
 }
 
 pub(super) fn one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use scylla::statement::Consistency;
+
+    #[track_caller]
+    fn check(error: DbError, message: &str, expected: Fault) {
+        let error = RequestAttemptError::DbError(error, message.into());
+        assert_eq!(kind(&ExecutionError::LastAttemptError(error)), expected);
+    }
+
+    #[test]
+    fn what_passes_by_itself_is_tried_again() {
+        let consistency = Consistency::LocalQuorum;
+        check(DbError::Unavailable { consistency, required: 2, alive: 1 }, "", Fault::Transient);
+        check(DbError::Overloaded, "", Fault::Transient);
+        check(DbError::Invalid, "Key may not be empty", Fault::Permanent);
+        check(DbError::Invalid, "unconfigured table user_courses", Fault::Fatal);
+        check(DbError::Unauthorized, "no MODIFY permission", Fault::Fatal);
+        let (received, required, numfailures, data_present) = (0, 1, 1, false);
+        let failed =
+            DbError::ReadFailure { consistency, received, required, numfailures, data_present };
+        check(failed, "", Fault::Replica);
+    }
+
+    #[test]
+    fn keys_are_shown_short_and_harmless() {
+        assert_eq!(shown(b"plain-1"), "plain-1");
+        assert_eq!(shown(b"a\x1b[31m\n"), "a\\u{1b}[31m\\n");
+        assert_eq!(shown(&[b'x'; 2_000]).chars().count(), SHOWN + 1);
+    }
 }

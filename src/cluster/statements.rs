@@ -17,7 +17,7 @@ pub(super) struct Reads {
     pub(super) full: PreparedStatement,
     /// The key, and what policies and events look at.
     pub(super) slim: PreparedStatement,
-    /// How many policy columns follow the key: the columns of [`Writes::update`].
+    /// The columns that policies look at, in the order of [`Writes::update`].
     pub(super) policy_columns: Vec<usize>,
 }
 

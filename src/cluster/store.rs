@@ -15,7 +15,7 @@ use crate::account::{AccountId, Batch, Change, Mutation, Row, TableIndex};
 use crate::spec::Spec;
 use crate::storage::{Cursor, Page, Reader, StorageError, Width, Writer};
 
-use super::fault::{storage_error, unreadable};
+use super::fault::{Attempted, shown};
 use super::statements::{Reads, Writes};
 use super::values::{self, Value, Values};
 
@@ -50,7 +50,11 @@ impl Reader for ReadStore {
         rows: usize,
         after: Option<Cursor>,
     ) -> Result<Page, StorageError> {
-        let what = || format!("reading {} of account {account}", self.name(table));
+        let what = || Attempted {
+            what: "reading",
+            table: self.name(table),
+            about: format!("account {}", shown(account.cell())),
+        };
         let mut statement = self.reads[table].of_width(width).clone();
         statement.set_page_size(i32::try_from(rows).unwrap_or(i32::MAX));
         let state = after.map_or_else(PagingState::start, |c| PagingState::new_from_raw_bytes(c.0));
@@ -59,7 +63,7 @@ impl Reader for ReadStore {
             .session
             .execute_single_page(&statement, &values, state)
             .await
-            .map_err(|error| storage_error(&what(), &error))?;
+            .map_err(|error| what().failed(&error))?;
         let next = match next {
             PagingStateResponse::NoMorePages => None,
             PagingStateResponse::HasMorePages { state } => {
@@ -75,16 +79,17 @@ impl Reader for ReadStore {
         partition: &Bytes,
         accounts: &[AccountId],
     ) -> Result<Vec<Row>, StorageError> {
-        let what = || {
-            let key = String::from_utf8_lossy(partition);
-            format!("reading {} accounts in {} '{key}'", accounts.len(), self.name(table))
+        let what = || Attempted {
+            what: "reading",
+            table: self.name(table),
+            about: format!("{} accounts in '{}'", accounts.len(), shown(partition)),
         };
         let values = Values(vec![Value::Raw(partition.clone()), values::account_list(accounts)]);
         let result = self
             .session
             .execute_unpaged(&self.reads[table].full, &values)
             .await
-            .map_err(|error| storage_error(&what(), &error))?;
+            .map_err(|error| what().failed(&error))?;
         rows_of_answer(result, &what)
     }
 }
@@ -124,9 +129,14 @@ impl Store {
 
 impl Writer for Store {
     async fn write(&self, batch: &Batch) -> Result<(), StorageError> {
-        let what = || {
-            let statements = batch.mutations.len();
-            format!("writing {statements} statements to {}", self.read.name(batch.table))
+        let what = || Attempted {
+            what: "writing",
+            table: self.read.name(batch.table),
+            about: format!(
+                "{} statements in '{}'",
+                batch.mutations.len(),
+                shown(batch.partition_key().map_or(&[], |key| key))
+            ),
         };
         let statements: Vec<&PreparedStatement> =
             batch.mutations.iter().filter_map(|mutation| self.statement(mutation)).collect();
@@ -150,23 +160,23 @@ impl Writer for Store {
                 session.batch(&cql, &values).await
             }
         };
-        result.map(drop).map_err(|error| storage_error(&what(), &error))
+        result.map(drop).map_err(|error| what().failed(&error))
     }
 }
 
 /// The rows of an answer; cells share the memory of the frame that they arrived in.
-fn rows_of_answer(
+fn rows_of_answer<'a>(
     result: QueryResult,
-    what: &impl Fn() -> String,
+    what: &impl Fn() -> Attempted<'a>,
 ) -> Result<Vec<Row>, StorageError> {
-    let rows = result.into_rows_result().map_err(|error| unreadable(&what(), &error))?;
+    let rows = result.into_rows_result().map_err(|error| what().unreadable(&error))?;
     let mut all = Vec::with_capacity(rows.rows_num());
-    for columns in rows.rows::<ColumnIterator<'_, '_>>().map_err(|e| unreadable(&what(), &e))? {
-        let columns = columns.map_err(|error| unreadable(&what(), &error))?;
+    for columns in rows.rows::<ColumnIterator<'_, '_>>().map_err(|e| what().unreadable(&e))? {
+        let columns = columns.map_err(|error| what().unreadable(&error))?;
         let cells = columns
             .map(|column| Ok(column?.slice.map(|slice| slice.to_bytes())))
             .collect::<Result<_, scylla::errors::DeserializationError>>()
-            .map_err(|error| unreadable(&what(), &error))?;
+            .map_err(|error| what().unreadable(&error))?;
         all.push(Row { cells });
     }
     Ok(all)

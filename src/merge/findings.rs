@@ -15,7 +15,7 @@ use crate::spec::Spec;
 pub struct Findings {
     /// One entry per table that is found through another.
     leads: Vec<Lead>,
-    /// Per source, in merge order: the tables found by partition in which it owns rows.
+    /// Per source, in merge order: the tables in which it owns rows.
     owned: Vec<Vec<TableIndex>>,
 }
 
@@ -73,10 +73,12 @@ impl Findings {
     pub(super) fn trail(&mut self, table: TableIndex, row: &Row, in_source: bool) -> Trail {
         let mut trail = Vec::new();
         for (position, lead) in self.leads.iter_mut().enumerate() {
-            let Some(Some(key)) = row.cells.get(lead.column).filter(|_| lead.through == table)
-            else {
+            let leads_on = lead.through == table;
+            let Some(Some(key)) = row.cells.get(lead.column).filter(|_| leads_on) else { continue };
+            // A clustering value may be empty, but a partition key may not: no such partition exists.
+            if key.is_empty() {
                 continue;
-            };
+            }
             if !lead.partitions.contains_key(key) {
                 // The value is copied out of its page, which would otherwise live as long as this.
                 lead.partitions.insert(Bytes::copy_from_slice(key), Partition::default());
@@ -144,6 +146,9 @@ impl Findings {
         if let Some(partition) = lead.and_then(|lead| lead.partitions.get_mut(key)) {
             partition.changed |= enrolled.changed;
             partition.quoted = enrolled.present.then(|| enrolled.quoted.clone());
+        }
+        for source in &enrolled.owners {
+            self.mark_owner(table, *source);
         }
     }
 

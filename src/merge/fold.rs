@@ -93,7 +93,10 @@ impl<'a> Fold<'a> {
         if set.is_empty() {
             return None;
         }
-        let key = base.cells.into_iter().take(self.table.key_len).flatten().collect();
+        // Copied out of their pages: an update is small, and would keep a whole page alive.
+        let own = |value: Bytes| Bytes::copy_from_slice(&value);
+        let key = base.cells.into_iter().take(self.table.key_len).flatten().map(own).collect();
+        let set = set.into_iter().map(|(column, value)| (column, own(value))).collect();
         Some(Change::Update { key, set })
     }
 }

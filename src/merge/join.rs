@@ -8,9 +8,10 @@
 use std::cmp::Ordering;
 use std::collections::{BinaryHeap, VecDeque};
 
+use bytes::Bytes;
 use thiserror::Error;
 
-use crate::account::Row;
+use crate::account::{Cell, Row};
 use crate::spec::Table;
 
 /// A stream did not arrive in clustering order: joining it would lose rows, so the group fails.
@@ -97,7 +98,9 @@ impl<'a> Join<'a> {
             return Err(OutOfOrder { table: table.name.clone() });
         }
         if let Some(row) = rows.last() {
-            let key = row.cells.iter().take(table.key_len).cloned().collect();
+            // Copied out of its page, which is not to live until the next one comes.
+            let own = |cell: &Cell| cell.as_deref().map(Bytes::copy_from_slice);
+            let key = row.cells.iter().take(table.key_len).map(own).collect();
             state.last_fed = Some(Row { cells: key });
         }
         state.rows.extend(rows);

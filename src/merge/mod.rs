@@ -12,7 +12,7 @@ mod join;
 mod slice;
 
 pub use announce::event;
-pub use batch::{BATCH_BYTES, cut};
+pub use batch::cut;
 pub use findings::{Announced, Findings};
 pub use fold::{Effect, Fold};
 pub use join::{Join, Matched, OutOfOrder};

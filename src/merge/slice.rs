@@ -81,8 +81,8 @@ pub struct Enrolment<'a> {
     fold: Fold<'a>,
     /// Whether the first source's row was copied: its delete shares the copy's batch.
     copied: bool,
-    /// Sources that own a row, in merge order.
-    sources: Vec<AccountId>,
+    /// Sources that own a row, in merge order, with their positions in the group.
+    sources: Vec<(usize, AccountId)>,
     tally: TableTally,
 }
 
@@ -100,6 +100,8 @@ pub struct Enrolled {
     pub changed: bool,
     /// The columns that the event quotes, in the event's order, where the survivor has a row.
     pub quoted: Vec<Cell>,
+    /// The positions of the sources that owned rows.
+    pub owners: Vec<usize>,
     /// What was done, in rows.
     pub tally: TableTally,
 }
@@ -113,11 +115,11 @@ impl<'a> Enrolment<'a> {
         Self { context, fold, copied: false, sources: Vec::new(), tally }
     }
 
-    /// Adds the row of the next source that has one.
-    pub fn add(&mut self, source: &AccountId, row: Row) {
+    /// Adds the row of the next source that has one; `position` is its place in the group.
+    pub fn add(&mut self, position: usize, source: &AccountId, row: Row) {
         let effect = self.fold.add(row);
         self.copied |= effect == Effect::Copied;
-        self.sources.push(source.clone());
+        self.sources.push((position, source.clone()));
         self.tally.count(effect);
     }
 
@@ -125,7 +127,9 @@ impl<'a> Enrolment<'a> {
     pub fn finish(self, key: &Bytes, quoted: &[usize]) -> Enrolled {
         let SliceContext { index, table, survivor, t } = self.context;
         let present = self.fold.is_present();
-        let quoted = quoted.iter().filter_map(|c| self.fold.cell(*c).cloned()).collect();
+        // Copied out of their page, which would otherwise live until the group ends.
+        let own = |cell: &Cell| cell.as_deref().map(Bytes::copy_from_slice);
+        let quoted = quoted.iter().filter_map(|c| self.fold.cell(*c).map(own)).collect();
         let mut tally = self.tally;
         let mut mutations = Vec::new();
         let change = self.fold.finish(survivor);
@@ -136,12 +140,13 @@ impl<'a> Enrolment<'a> {
             tally.deleted += self.sources.len() as u64;
             // The copied row is the first that was added, so its delete follows the copy at once.
             inseparable += usize::from(self.copied);
-            mutations.extend(self.sources.iter().map(|source| Mutation {
+            mutations.extend(self.sources.iter().map(|(_, source)| Mutation {
                 table: index,
                 t,
                 change: Change::DeleteRow { key: vec![key.clone(), source.cell().clone()] },
             }));
         }
-        Enrolled { mutations, inseparable, present, changed, quoted, tally }
+        let owners = self.sources.into_iter().map(|(position, _)| position).collect();
+        Enrolled { mutations, inseparable, present, changed, quoted, owners, tally }
     }
 }

@@ -3,8 +3,9 @@
 
 use std::error::Error;
 use std::fmt;
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
@@ -39,8 +40,13 @@ impl Spool {
     pub fn start(input: impl Read + Send + 'static, dir: &Path) -> Result<Self, PairsError> {
         let (is_gzip, raw) = is_gzip(input).map_err(PairsError::from_read)?;
         let path = dir.join(if is_gzip { SPOOL_NAME_GZIP } else { SPOOL_NAME });
-        let file =
-            File::create(&path).map_err(|cause| PairsError::Copy { path: path.clone(), cause })?;
+        let file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            // Account ids are personal data.
+            .mode(0o600)
+            .open(&path)
+            .map_err(|cause| PairsError::Copy { path: path.clone(), cause })?;
         let raw: Box<dyn Read + Send> = Box::new(raw);
         let tee = Tee::new(raw, file, path.clone());
         Ok(Self { text: Decoded::new(is_gzip, tee), path })

@@ -5,9 +5,9 @@
 //! read, so that whatever was stamped before T has arrived by the time we read; and never before the
 //! start of the run, which is at or after every node's clock.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
-use crate::account::TimestampUs;
+use crate::account::{TimestampUs, now_us};
 
 /// Stamps groups.
 #[derive(Clone, Copy, Debug)]
@@ -41,12 +41,6 @@ impl AsOf {
     fn settle_us(&self) -> TimestampUs {
         i64::try_from(self.settle.as_micros()).unwrap_or(i64::MAX)
     }
-}
-
-/// Our clock, in the unit of write times.
-fn now_us() -> TimestampUs {
-    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since_epoch.as_micros()).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]

@@ -17,6 +17,8 @@ pub struct Retry {
     pub first_pause: Duration,
     /// The longest pause.
     pub longest_pause: Duration,
+    /// How often a request is tried at which a replica fails.
+    pub replica_tries: u32,
 }
 
 impl Default for Retry {
@@ -26,6 +28,7 @@ impl Default for Retry {
             budget: Duration::from_secs(120),
             first_pause: Duration::from_millis(50),
             longest_pause: Duration::from_secs(5),
+            replica_tries: 5,
         }
     }
 }
@@ -67,11 +70,15 @@ impl Attempts<'_> {
                 Ok(value) => return Ok(value),
                 Err(error) => error,
             };
-            if error.kind == Fault::Permanent {
-                return Err(error);
-            }
-            self.pace.overloaded();
-            if first.elapsed() + pause > self.retry.budget {
+            let is_spent = match error.kind {
+                Fault::Permanent | Fault::Fatal => return Err(error),
+                Fault::Replica => tries >= self.retry.replica_tries,
+                Fault::Transient => {
+                    self.pace.overloaded();
+                    first.elapsed() + pause > self.retry.budget
+                }
+            };
+            if is_spent {
                 let spent = first.elapsed().as_secs_f64();
                 error.message = format!("{} (tried {tries} times in {spent:.1} s)", error.message);
                 return Err(error);

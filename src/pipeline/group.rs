@@ -13,11 +13,11 @@ use crate::account::{
 use crate::events::EventError;
 use crate::latency::Lane;
 use crate::merge::{self, Enrolled, Enrolment, Findings, Join, OutOfOrder, Slice, SliceContext};
-use crate::storage::{Cursor, Reader, StorageError, Width, Writer};
+use crate::storage::{Cursor, Fault, StorageError, Width, Writer};
 
 use super::Context;
 use super::attempt::Attempts;
-use super::joined::ACCOUNTS_PER_READ;
+use super::pages::{LARGE_GROUP_BYTES, SMALL_GROUP_STREAMS};
 
 /// Requests that one group has under way at once.
 const GROUP_REQUESTS: usize = 16;
@@ -37,6 +37,25 @@ pub enum GroupError {
     /// The broker refused an event. All rows are merged by then.
     #[error("rows are merged, but an event could not be delivered: {0}")]
     Events(#[from] EventError),
+}
+
+impl GroupError {
+    /// Whether every other group would fail as well.
+    pub fn is_fatal(&self) -> bool {
+        match self {
+            Self::Storage(error) => error.kind == Fault::Fatal,
+            Self::Events(error) => error.is_fatal(),
+            Self::OutOfOrder(_) => false,
+        }
+    }
+
+    /// What failed, without what differs from group to group.
+    pub fn class(&self) -> String {
+        match self {
+            Self::Storage(error) => error.class.clone(),
+            other => other.to_string(),
+        }
+    }
 }
 
 /// Merges one group.
@@ -113,6 +132,11 @@ impl<'a, S: Writer> Work<'a, S> {
             if join.is_finished() {
                 return self.write_slice(index, slice).await;
             }
+            // Cells keep the pages alive that they came in, so the next pages wait for the write.
+            if pages.held_bytes >= LARGE_GROUP_BYTES {
+                self.write_slice(index, std::mem::take(&mut slice)).await?;
+                pages.held_bytes = 0;
+            }
         }
     }
 
@@ -125,10 +149,11 @@ impl<'a, S: Writer> Work<'a, S> {
     ) -> Result<(), GroupError> {
         let sizes = &self.context.row_sizes;
         let first = pages.fetched == 0;
-        if !first && pages.large.is_none() {
+        let streams = join.open_streams();
+        let is_large = !first || streams > SMALL_GROUP_STREAMS;
+        if is_large && pages.large.is_none() {
             pages.large = Some(self.context.admit_large_group().await);
         }
-        let streams = join.open_streams();
         let rows = |width| match first {
             true => sizes.first_page(index, width, streams),
             false => sizes.further_page(index, width, streams),
@@ -154,6 +179,7 @@ impl<'a, S: Writer> Work<'a, S> {
         let mut answers = stream::iter(requests).buffer_unordered(GROUP_REQUESTS);
         while let Some((stream, page)) = answers.try_next().await? {
             pages.fetched += 1;
+            pages.held_bytes += page.rows.iter().map(Row::size_bytes).sum::<usize>();
             join.feed(stream, page.rows, page.next.is_none())?;
             pages.next[stream] = page.next;
         }
@@ -207,18 +233,21 @@ impl<'a, S: Writer> Work<'a, S> {
         let mut accounts: Vec<AccountId> = vec![self.group.survivor.clone()];
         accounts.extend(self.group.sources().cloned());
         let mut enrolment: Option<Enrolment<'_>> = None;
-        for chunk in accounts.chunks(ACCOUNTS_PER_READ) {
+        let per_read = self.context.row_sizes.accounts_per_read(index);
+        for (part, chunk) in accounts.chunks(per_read).enumerate() {
             let lane = self.context.lanes.read(index, Width::Full);
             let read = || self.context.storage.rows_of(index, key, chunk);
             let rows = self.attempts().carry_out(lane, read).await?;
+            self.context.row_sizes.learn(index, Width::Full, &rows);
             let mut by_account = in_order(context.table.account, chunk, rows);
             // The survivor is the first account of the first chunk.
             let enrolment = enrolment.get_or_insert_with(|| {
                 Enrolment::new(context, by_account.first_mut().and_then(Option::take))
             });
-            for (account, row) in chunk.iter().zip(by_account) {
+            for (place, (account, row)) in chunk.iter().zip(by_account).enumerate() {
                 if let Some(row) = row {
-                    enrolment.add(account, row);
+                    // The survivor, whose row is taken already, is the account at 0.
+                    enrolment.add(part * per_read + place - 1, account, row);
                 }
             }
         }
@@ -283,13 +312,15 @@ impl<'a, S: Writer> Work<'a, S> {
 struct Pages<'a> {
     next: Vec<Option<Cursor>>,
     fetched: usize,
-    /// Held from the second page on.
+    /// The bytes of the rows that were fetched since the last write.
+    held_bytes: usize,
+    /// Held from the second page on, or from the first if there are many streams.
     large: Option<SemaphorePermit<'a>>,
 }
 
 impl Pages<'_> {
     fn new(sources: usize) -> Self {
-        Self { next: vec![None; sources + 1], fetched: 0, large: None }
+        Self { next: vec![None; sources + 1], fetched: 0, held_bytes: 0, large: None }
     }
 }
 

@@ -7,7 +7,6 @@
 mod as_of;
 mod attempt;
 mod group;
-mod joined;
 mod lanes;
 mod pages;
 mod run;
@@ -20,9 +19,8 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 pub use as_of::AsOf;
 pub use attempt::Retry;
 pub use group::{GroupError, merge_group};
-pub use joined::Joined;
 pub use lanes::Lanes;
-pub use run::{Ended, ErrorLimit, Limits, Progress, RunOutcome, run};
+pub use run::{Ended, ErrorLimit, Limits, Progress, Reason, RunOutcome, run};
 
 use crate::account::TableIndex;
 use crate::events::Outlet;
@@ -41,8 +39,8 @@ const LARGE_GROUPS: usize = 8;
 pub struct Context<S> {
     /// The specification.
     pub spec: Arc<Spec>,
-    /// The database, with requests for one partition joined.
-    pub storage: Joined<S>,
+    /// The database.
+    pub storage: S,
     /// Where events go.
     pub outlet: Outlet,
     /// Where latencies go; it has the lanes of [`Lanes`].
@@ -79,8 +77,8 @@ impl<S> Context<S> {
             large_groups: Semaphore::new(LARGE_GROUPS),
             retries: AtomicU64::new(0),
             produced: AtomicU64::new(0),
-            storage: Joined::new(storage, Arc::clone(&spec)),
             spec,
+            storage,
             outlet,
             pace,
             as_of,
@@ -90,7 +88,7 @@ impl<S> Context<S> {
 
     /// The database, when nothing runs any more.
     pub fn into_storage(self) -> S {
-        self.storage.into_inner()
+        self.storage
     }
 
     /// Attempts after the first, so far.

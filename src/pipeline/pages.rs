@@ -12,7 +12,11 @@ const UNSEEN_ROW_BYTES: usize = 1_024;
 const FIRST_PAGES_BYTES: usize = 512 * 1_024;
 /// What all open pages of a large group may hold together. At most
 /// [`LARGE_GROUPS`](super::LARGE_GROUPS) run at once.
-const LARGE_GROUP_BYTES: usize = 8 * 1_024 * 1_024;
+pub(super) const LARGE_GROUP_BYTES: usize = 8 * 1_024 * 1_024;
+/// A group of more streams than this is large from its first page on.
+pub(super) const SMALL_GROUP_STREAMS: usize = 64;
+/// The accounts whose rows one read asks for at most.
+const MOST_ACCOUNTS: usize = 100;
 /// More rows than this in a page make the server build large answers for nothing.
 const MOST_ROWS: usize = 5_000;
 
@@ -47,6 +51,11 @@ impl RowSizes {
     /// The rows to ask for in further pages, of which `streams` are open.
     pub(super) fn further_page(&self, table: TableIndex, width: Width, streams: usize) -> usize {
         self.rows_in(LARGE_GROUP_BYTES / streams.max(1), table, width)
+    }
+
+    /// The accounts to ask for at once where each owns one row at most.
+    pub(super) fn accounts_per_read(&self, table: TableIndex) -> usize {
+        self.rows_in(FIRST_PAGES_BYTES, table, Width::Full).min(MOST_ACCOUNTS)
     }
 
     fn rows_in(&self, bytes: usize, table: TableIndex, width: Width) -> usize {

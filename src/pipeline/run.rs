@@ -13,7 +13,7 @@ use crate::pace::Permit;
 use crate::plan::Plan;
 use crate::storage::Writer;
 
-use super::{Context, GroupError, merge_group};
+use super::{Context, merge_group};
 
 /// When a run ends before its plan does.
 #[derive(Clone, Copy, Debug)]
@@ -81,19 +81,27 @@ pub struct RunOutcome {
     pub tally: Tally,
 }
 
+/// Why a group was given up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reason {
+    /// In full.
+    pub reason: String,
+    /// Without what differs from group to group, for counting.
+    pub class: String,
+}
+
 /// Runs the groups of a plan. `on_failure` is told of each group that was given up, with the reason.
 ///
-/// # Errors
-/// Only the first one of `on_failure`: a failure that cannot be written down must not pass in silence.
-/// No group is started after it, and those in flight are finished.
+/// Beside what was done, it returns the first error of `on_failure`: a failure that cannot be written
+/// down must not pass in silence. No group is started after it, and those in flight are finished.
 pub async fn run<S: Writer, E>(
     context: &Arc<Context<S>>,
     plan: &Plan,
     limits: Limits,
     progress: &Progress,
     mut stop: watch::Receiver<bool>,
-    mut on_failure: impl FnMut(&Group, &str) -> Result<(), E>,
-) -> Result<RunOutcome, E> {
+    mut on_failure: impl FnMut(&Group, &Reason) -> Result<(), E>,
+) -> (RunOutcome, Result<(), E>) {
     let total = plan.len().min(limits.groups);
     let mut outcome = RunOutcome {
         ended: Ended::Finished,
@@ -115,12 +123,12 @@ pub async fn run<S: Writer, E>(
                 let (ran, ended) = which(joined, &mut ran);
                 match ended {
                     Outcome::Done(tally) => outcome.add_done(ran, &tally, progress),
-                    Outcome::Failed { reason, fatal } => {
+                    Outcome::Failed { reason, class, fatal } => {
                         outcome.add_failed(ran, progress);
                         if fatal {
                             outcome.ended = Ended::Hopeless;
                         }
-                        if let Err(error) = on_failure(&plan.group(ran.index), &reason) {
+                        if let Err(error) = on_failure(&plan.group(ran.index), &Reason { reason, class }) {
                             outcome.ended = Ended::Hopeless;
                             unwritten.get_or_insert(error);
                         }
@@ -143,7 +151,7 @@ pub async fn run<S: Writer, E>(
             else => break,
         }
     }
-    unwritten.map_or(Ok(outcome), Err)
+    (outcome, unwritten.map_or(Ok(()), Err))
 }
 
 /// One group, measured; it holds its permit until it ends.
@@ -158,7 +166,8 @@ async fn run_group<S: Writer>(context: Arc<Context<S>>, group: Group, permit: Pe
             Outcome::Done(tally)
         }
         Err(error) => Outcome::Failed {
-            fatal: matches!(&error, GroupError::Events(error) if error.is_fatal()),
+            fatal: error.is_fatal(),
+            class: error.class(),
             reason: error.to_string(),
         },
     }
@@ -175,7 +184,7 @@ struct Ran {
 fn which(joined: Result<(Id, Outcome), JoinError>, ran: &mut HashMap<Id, Ran>) -> (Ran, Outcome) {
     let (id, outcome) = joined.unwrap_or_else(|error| {
         let reason = format!("internal error, please report it: {error}");
-        (error.id(), Outcome::Failed { reason, fatal: false })
+        (error.id(), Outcome::Failed { class: reason.clone(), reason, fatal: false })
     });
     (ran.remove(&id).unwrap_or_default(), outcome)
 }

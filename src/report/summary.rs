@@ -18,6 +18,9 @@ use super::text::count;
 /// The version of the summary's JSON. It changes when a field is renamed or changes its meaning.
 const VERSION: u32 = 1;
 
+/// The exit code of a run whose counters do not add up.
+const FAILED: u8 = 1;
+
 /// What happened, in numbers that add up.
 #[derive(Clone, Debug, Serialize)]
 pub struct Summary {
@@ -174,6 +177,7 @@ impl Summary {
         if let Some(applied) = &applied {
             equations.extend(applied.equations(&plan));
         }
+        let adds_up = equations.iter().all(Equation::holds);
         Self {
             version: VERSION,
             command: run.command,
@@ -182,8 +186,9 @@ impl Summary {
             started_at: run.started_at,
             finished_at,
             elapsed_s: finished_at.since(run.started_at).as_secs_f64(),
-            exit_code,
-            adds_up: equations.iter().all(Equation::holds),
+            // Counters that contradict each other are a failure, whatever else went well.
+            exit_code: if adds_up { exit_code } else { FAILED },
+            adds_up,
             equations,
             input: run.input.clone(),
             plan,
@@ -210,7 +215,6 @@ impl Applied {
         self.absent_survivors = tally.absent_survivors;
         self.batches = tally.batches;
         self.slices = tally.slices;
-        self.events.acknowledged = tally.events;
     }
 
     /// Sets the throughput; groups and tables must be there already.

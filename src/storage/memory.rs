@@ -130,7 +130,9 @@ impl MemoryStorage {
 
     /// The fault that the hook asks for, if any.
     fn fault(&self, request: &Request<'_>) -> (bool, Result<(), StorageError>) {
-        let error = |kind, message: &str| Err(StorageError { message: message.into(), kind });
+        let error = |kind, message: &str| {
+            Err(StorageError { message: message.into(), class: message.into(), kind })
+        };
         match (self.faults)(request) {
             None => (true, Ok(())),
             Some(FaultKind::Lost) => (false, error(Fault::Transient, "the request was lost")),
@@ -224,6 +226,10 @@ impl Reader for MemoryStorage {
     ) -> Result<Vec<Row>, StorageError> {
         tokio::task::yield_now().await;
         self.fault(&Request::RowsOf(table, partition)).1?;
+        if partition.is_empty() {
+            let message = "Key may not be empty".to_owned();
+            return Err(StorageError { class: message.clone(), message, kind: Fault::Permanent });
+        }
         let shape = &self.spec.tables[table];
         let tables = self.tables();
         let Some(stored) = tables[table].get(partition) else { return Ok(Vec::new()) };

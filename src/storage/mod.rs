@@ -72,8 +72,10 @@ pub trait Writer: Reader {
 #[derive(Clone, Debug, Error)]
 #[error("{message}")]
 pub struct StorageError {
-    /// What failed and why, in one line.
+    /// What failed and why, in one line, with the account or key that it was about.
     pub message: String,
+    /// The same without what differs from account to account, for counting.
+    pub class: String,
     /// Whether trying again may help.
     pub kind: Fault,
 }
@@ -83,6 +85,11 @@ pub struct StorageError {
 pub enum Fault {
     /// The cluster is overloaded, or a node is slow or gone: try again later, and ask for less at a time.
     Transient,
+    /// A replica failed at this request: it may be restarting, or the request may be more than it can do
+    /// (too many tombstones to read). A few more tries tell, at no lower pace.
+    Replica,
     /// The request itself is refused; it would be refused again.
     Permanent,
+    /// Every request of its kind would be refused: a missing privilege, a table that was dropped.
+    Fatal,
 }

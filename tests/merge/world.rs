@@ -167,7 +167,9 @@ fn one_of(prefix: &'static str, count: u8) -> impl Strategy<Value = String> {
 
 /// A world of few accounts with many collisions, and a group in it: survivor and sources.
 pub fn world_and_group() -> impl Strategy<Value = (World, String, Vec<String>)> {
-    let content_key = (one_of("u", 5), one_of("c", 4), one_of("b", 3), one_of("k", 2));
+    // A clustering value may be empty; such a batch has no enrolments, for a partition key may not.
+    let batch = prop_oneof![12 => one_of("b", 3), 1 => Just(String::new())];
+    let content_key = (one_of("u", 5), one_of("c", 4), batch, one_of("k", 2));
     let content = prop::collection::btree_map(content_key, columns("content_consumption"), 0..40);
     let enrolment_key = (one_of("b", 3), one_of("u", 5));
     let enrolments = prop::collection::btree_map(enrolment_key, columns("user_courses"), 0..12);
