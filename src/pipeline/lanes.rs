@@ -34,7 +34,7 @@ impl Lanes {
             .map(|table| match table.find {
                 Find::Partition => TableLanes {
                     read: lane(format!("source {}", table.name)),
-                    read_survivor: lane(format!("survivor {}", table.name)),
+                    read_survivor: lane(format!("target {}", table.name)),
                     write: lane(format!("write {}", table.name)),
                     delete: lane(format!("delete {}", table.name)),
                 },

@@ -267,7 +267,7 @@ fn next(summary: &Summary) -> String {
         if applied.groups.failed > 0 {
             text += &paragraph(&format!(
                 "{} has the pairs of the groups that failed; it can be applied as it is when the \
-                 cause is gone.",
+                 cause is gone. What they had changed before they failed is not announced then.",
                 files::FAILURES
             ));
         }

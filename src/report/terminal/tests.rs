@@ -175,7 +175,8 @@ Failed groups by reason
 
 rejects.csv has the rejected lines, each with its reason.
 failures.csv has the pairs of the groups that failed; it can be applied as it is
-when the cause is gone.
+when the cause is gone. What they had changed before they failed is not
+announced then.
 Run directory: /data/runs/r1
 ",
     );
