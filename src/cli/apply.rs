@@ -12,10 +12,8 @@ use std::time::{Duration, Instant, SystemTime};
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::input::{self, Planned};
-use super::{
-    ApplySettings, Console, Exit, Failure, InputSource, Progress, Snapshot, again, listen,
-};
+use super::input::{self, Begun, Planned};
+use super::{ApplySettings, Console, Exit, Failure, InputSource, Progress, Snapshot, again};
 use crate::account::Group;
 use crate::cluster::{Cluster, Store};
 use crate::events::{Outlet, Producer};
@@ -25,7 +23,7 @@ use crate::pace::Pace;
 use crate::pipeline::{self, AsOf, Context, Ended, Lanes, Reason, Retry, RunOutcome};
 use crate::plan::Plan;
 use crate::report::{self, Applied, EventFacts, FailureReasons, Fates, Summary};
-use crate::run::{Failures, RunDir, RunError, RunId, RunRecord, files};
+use crate::run::{Failures, RunDir, RunError, RunRecord, files};
 use crate::spec::Spec;
 
 /// How many reasons for failures the report tells.
@@ -33,12 +31,8 @@ const REASONS: usize = 10;
 
 /// Runs `apply`.
 pub async fn run(settings: &ApplySettings, console: &Console) -> Result<Exit, Failure> {
-    let mut stop = listen(&console.terminal).map_err(Failure::failed)?;
-    let started = Moment::now();
-    let id = RunId::new(started);
-    let pairs = input::open(&settings.input)?;
-    let prepared = RunDir::prepare(settings.output.run_dir.as_deref(), &id)?;
-    console.run_log.attach(prepared.create(files::LOG)?).map_err(Failure::failed)?;
+    let Begun { mut stop, started, id, pairs, prepared } =
+        input::begin(&settings.input, &settings.output, console)?;
     let Planned { plan, record } =
         input::plan(pairs, &settings.input, &prepared, &mut stop).await?;
     let record = RunRecord::new(id, "apply", started, record, settings.redacted());

@@ -7,10 +7,35 @@ use std::path::Path;
 
 use tokio::sync::watch;
 
-use super::{Exit, Failure, InputSettings, InputSource};
+use super::{Console, Exit, Failure, InputSettings, InputSource, OutputSettings, listen};
+use crate::moment::Moment;
 use crate::pairs::{self, Format, PairsError, Spool, Spooled};
 use crate::plan::{self, Plan};
-use crate::run::{InputRecord, Prepared, files};
+use crate::run::{InputRecord, Prepared, RunDir, RunId, files};
+
+/// A command that has begun: its input is open and its run directory is being prepared.
+pub(super) struct Begun {
+    pub(super) stop: watch::Receiver<bool>,
+    pub(super) started: Moment,
+    pub(super) id: RunId,
+    pub(super) pairs: Box<dyn Read + Send>,
+    pub(super) prepared: Prepared,
+}
+
+/// Begins a command. The input is opened first, so that a wrong path is told before anything is made.
+pub(super) fn begin(
+    settings: &InputSettings,
+    output: &OutputSettings,
+    console: &Console,
+) -> Result<Begun, Failure> {
+    let stop = listen(&console.terminal).map_err(Failure::failed)?;
+    let started = Moment::now();
+    let id = RunId::new(started);
+    let pairs = open(settings)?;
+    let prepared = RunDir::prepare(output.run_dir.as_deref(), &id)?;
+    console.run_log.attach(prepared.create(files::LOG)?).map_err(Failure::failed)?;
+    Ok(Begun { stop, started, id, pairs, prepared })
+}
 
 /// The pairs of a run, resolved.
 pub(super) struct Planned {
@@ -18,8 +43,7 @@ pub(super) struct Planned {
     pub(super) record: InputRecord,
 }
 
-/// Opens the input, so that a wrong path is told before anything is made.
-pub(super) fn open(settings: &InputSettings) -> Result<Box<dyn Read + Send>, PairsError> {
+fn open(settings: &InputSettings) -> Result<Box<dyn Read + Send>, PairsError> {
     match &settings.source {
         InputSource::File(path) => Ok(Box::new(pairs::open_raw(path)?)),
         InputSource::Stdin => Ok(Box::new(io::stdin())),

@@ -2,19 +2,16 @@
 
 use anyhow::Context;
 
-use super::{Console, Exit, Failure, PlanSettings, input, listen};
+use super::input::{self, Begun};
+use super::{Console, Exit, Failure, PlanSettings};
 use crate::moment::Moment;
 use crate::report::{self, Summary};
-use crate::run::{RunDir, RunId, RunRecord, files};
+use crate::run::{RunRecord, files};
 
 /// Runs `plan`.
 pub async fn run(settings: &PlanSettings, console: &Console) -> Result<Exit, Failure> {
-    let mut stop = listen(&console.terminal).map_err(Failure::failed)?;
-    let started = Moment::now();
-    let id = RunId::new(started);
-    let pairs = input::open(&settings.input)?;
-    let prepared = RunDir::prepare(settings.output.run_dir.as_deref(), &id)?;
-    console.run_log.attach(prepared.create(files::LOG)?).map_err(Failure::failed)?;
+    let Begun { mut stop, started, id, pairs, prepared } =
+        input::begin(&settings.input, &settings.output, console)?;
     let planned = input::plan(pairs, &settings.input, &prepared, &mut stop).await?;
     let record = RunRecord::new(id, "plan", started, planned.record, settings.redacted());
     let stats = planned.plan.stats().clone();

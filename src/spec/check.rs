@@ -25,7 +25,7 @@ impl RawSpec {
         }
         for (position, raw) in self.tables.iter().enumerate() {
             if let RawFind::Clustering { partitions_from: path } = &raw.find {
-                tables[position].find = find_through(path, &tables[position], &tables)?;
+                tables[position].find = self.find_through(path, position, &tables)?;
             }
         }
         let event = match &self.event {
@@ -139,6 +139,46 @@ impl RawSpec {
         }
     }
 
+    /// Resolves `table.column` to a column of a table that is found by partition.
+    fn find_through(
+        &self,
+        path: &super::ColumnPath,
+        position: usize,
+        tables: &[Table],
+    ) -> Result<Find, SpecError> {
+        let table = &tables[position];
+        let problem = |problem: String| SpecError::Table { table: table.name.clone(), problem };
+        let (index, through) =
+            tables.iter().enumerate().find(|(_, other)| other.name == path.table).ok_or_else(
+                || {
+                    problem(format!(
+                        "partitions_from names {path}, but there is no [[table]] of that name"
+                    ))
+                },
+            )?;
+        if !matches!(self.tables[index].find, RawFind::Partition(_)) {
+            return Err(problem(format!(
+                "partitions_from names {path}, which is not found by partition"
+            )));
+        }
+        let column = through.position(&path.column).ok_or_else(|| {
+            problem(format!("partitions_from names {path}, but there is no such column"))
+        })?;
+        if column >= through.key_len {
+            return Err(problem(format!(
+                "partitions_from names {path}, which is not a key column: a null would lead nowhere"
+            )));
+        }
+        let (ours, theirs) = (&table.columns[0], &through.columns[column]);
+        if ours.cql_type != theirs.cql_type {
+            return Err(problem(format!(
+                "{} is of type {}, but {path}, which leads to it, is of type {}",
+                ours.name, ours.cql_type, theirs.cql_type
+            )));
+        }
+        Ok(Find::Clustering { through: index, column })
+    }
+
     /// The columns of this table that the event needs when it looks at a survivor's rows.
     fn event_columns<'a>(&'a self, table: &'a str) -> impl Iterator<Item = &'a str> {
         self.event.iter().flat_map(move |event| {
@@ -227,41 +267,6 @@ fn key_shape(raw: &RawTable, live: &TableSchema) -> Result<(), String> {
         )),
         None => Ok(()),
     }
-}
-
-/// Resolves `table.column` to a column of a table that is found by partition.
-fn find_through(
-    path: &super::ColumnPath,
-    table: &Table,
-    tables: &[Table],
-) -> Result<Find, SpecError> {
-    let problem = |problem: String| SpecError::Table { table: table.name.clone(), problem };
-    let (index, through) =
-        tables.iter().enumerate().find(|(_, other)| other.name == path.table).ok_or_else(|| {
-            problem(format!("partitions_from names {path}, but there is no [[table]] of that name"))
-        })?;
-    // Clustering tables are still marked `Partition` here; the shape of the key tells them apart.
-    if through.account != 0 {
-        return Err(problem(format!(
-            "partitions_from names {path}, which is not found by partition"
-        )));
-    }
-    let column = through.position(&path.column).ok_or_else(|| {
-        problem(format!("partitions_from names {path}, but there is no such column"))
-    })?;
-    if column >= through.key_len {
-        return Err(problem(format!(
-            "partitions_from names {path}, which is not a key column: a null would lead nowhere"
-        )));
-    }
-    let (ours, theirs) = (&table.columns[0], &through.columns[column]);
-    if ours.cql_type != theirs.cql_type {
-        return Err(problem(format!(
-            "{} is of type {}, but {path}, which leads to it, is of type {}",
-            ours.name, ours.cql_type, theirs.cql_type
-        )));
-    }
-    Ok(Find::Clustering { through: index, column })
 }
 
 fn check_event(raw: &RawEvent, tables: &[Table]) -> Result<EventSpec, SpecError> {
