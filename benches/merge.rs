@@ -1,38 +1,16 @@
 //! The merge core: join, fold and cut, in source rows per second. No I/O.
 
 use std::hint::black_box;
-use std::sync::Arc;
 
 use bytes::Bytes;
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use tributary::account::{AccountId, Row};
 use tributary::merge::{Findings, Join, Slice, SliceContext, cut};
-use tributary::spec::schema::{ColumnKind, ColumnSchema, Direction, Schema, TableSchema};
-use tributary::spec::{RawSpec, Spec};
+use tributary::spec::Spec;
 
-const KEYS: [(&str, &[&str]); 2] = [
-    ("content_consumption", &["userid", "contentid", "batchid", "courseid"]),
-    ("user_courses", &["batchid", "userid"]),
-];
-
-fn spec() -> Arc<Spec> {
-    let raw = RawSpec::course_batch().expect("the preset parses");
-    let mut schema = Schema { keyspace: "bench".into(), ..Schema::default() };
-    for (table, (name, key)) in raw.tables.iter().zip(KEYS) {
-        let columns = table.columns.iter().map(|(column, cql_type)| ColumnSchema {
-            name: column.clone(),
-            cql_type: cql_type.clone(),
-            kind: match key.iter().position(|name| name == column) {
-                Some(0) => ColumnKind::PartitionKey(0),
-                Some(place) => ColumnKind::Clustering(place - 1, Direction::Ascending),
-                None => ColumnKind::Regular,
-            },
-        });
-        let table = TableSchema { columns: columns.collect(), default_time_to_live_s: 0 };
-        schema.tables.insert(name.into(), table);
-    }
-    Arc::new(raw.check(&schema).expect("the preset fits"))
-}
+#[allow(unreachable_pub)]
+#[path = "../tests/merge/preset.rs"]
+mod preset;
 
 /// Rows of one account; every second key is shared between all accounts.
 fn rows(spec: &Spec, account: usize, count: usize, width: usize) -> Vec<Row> {
@@ -56,7 +34,7 @@ fn rows(spec: &Spec, account: usize, count: usize, width: usize) -> Vec<Row> {
 }
 
 fn merge_core(criterion: &mut Criterion) {
-    let spec = spec();
+    let spec = preset::spec();
     let table = &spec.tables[0];
     let survivor = AccountId::new("00000000-7c1e-4d2b-9b1a-5f2f4a7d9e10");
     let context = SliceContext { index: 0, table, survivor: &survivor, t: 1 };

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use crate::report::shell_word;
 use crate::secret::{REDACTED, is_secret};
 
 /// The command line for a shell, without the run directory (a new run needs a new one) and without
@@ -13,9 +14,9 @@ pub fn again(args: impl IntoIterator<Item = String>, copy: Option<&Path>) -> Str
         if skip || arg == "--run-dir" {
             skip = !skip;
         } else if let Some(copy) = copy.filter(|_| arg == "-") {
-            shown.push(quoted(&copy.to_string_lossy()));
+            shown.push(shell_word(&copy.to_string_lossy()));
         } else if !arg.starts_with("--run-dir=") {
-            shown.push(quoted(&without_secret(&arg)));
+            shown.push(shell_word(&without_secret(&arg)));
         }
     }
     shown.join(" ")
@@ -25,15 +26,6 @@ fn without_secret(arg: &str) -> String {
     match arg.split_once('=') {
         Some((key, _)) if is_secret(key) => format!("{key}={REDACTED}"),
         _ => arg.to_owned(),
-    }
-}
-
-fn quoted(arg: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,@%+".contains(c);
-    if !arg.is_empty() && arg.chars().all(plain) {
-        arg.to_owned()
-    } else {
-        format!("'{}'", arg.replace('\'', r"'\''"))
     }
 }
 

@@ -17,6 +17,7 @@ pub use summary::{
     Throughput,
 };
 pub use terminal::terminal;
+pub use text::shell_word;
 
 /// The summary as JSON, with a line feed at its end.
 pub fn json(summary: &Summary) -> serde_json::Result<String> {

@@ -126,7 +126,7 @@ pub(super) fn printable(text: &str) -> String {
 
 /// A word of a command, quoted where a shell would read it as something else. What is not printable
 /// is escaped as bash and zsh understand it.
-pub(super) fn shell_word(word: &str) -> String {
+pub fn shell_word(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,@%+".contains(c);
     if !word.is_empty() && word.chars().all(plain) {
         return word.to_owned();

@@ -4,6 +4,7 @@
 #![allow(unreachable_pub)]
 
 mod model;
+mod preset;
 mod specification;
 mod together;
 mod world;
@@ -23,7 +24,8 @@ use tributary::pipeline::{AsOf, Context, GroupError, Lanes, Retry, merge_group};
 use tributary::storage::memory::{FaultKind, MemoryStorage, Request};
 
 use model::World;
-use world::{CONTENT, dump, group, load, said, spec, world_and_group};
+use preset::spec;
+use world::{CONTENT, dump, group, load, said, world_and_group};
 
 /// The write time of the first merge.
 const T: i64 = 2_000_000_000_000_000;

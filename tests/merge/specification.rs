@@ -3,7 +3,7 @@
 use tributary::spec::schema::{ColumnKind, ColumnSchema, Schema};
 use tributary::spec::{Find, RawSpec, Spec};
 
-use super::world::schema;
+use super::preset::schema;
 
 const PRESET: &str = include_str!("../../src/spec/course-batch.toml");
 

@@ -12,7 +12,8 @@ use tributary::plan::{self, Plan};
 use tributary::storage::memory::{FaultKind, MemoryStorage, Request};
 
 use super::model::{Events, World};
-use super::world::{ENROLMENTS, dump, load, said, spec};
+use super::preset::spec;
+use super::world::{ENROLMENTS, dump, load, said};
 use super::{T, context, context_of};
 
 const GROUPS: usize = 60;

@@ -6,8 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use proptest::prelude::*;
 use tributary::account::{AccountId, Event, Group, Pair, Row};
-use tributary::spec::schema::{ColumnKind, ColumnSchema, Direction, Schema, TableSchema};
-use tributary::spec::{RawSpec, Spec};
+use tributary::spec::Spec;
 use tributary::storage::memory::MemoryStorage;
 
 use super::model::{Columns, Events, World};
@@ -16,36 +15,6 @@ pub const CONTENT: usize = 0;
 pub const ENROLMENTS: usize = 1;
 /// The write time of everything that the application wrote.
 pub const BEFORE: i64 = 1_000;
-
-/// The schema that the preset describes.
-pub fn schema() -> Schema {
-    let raw = RawSpec::course_batch().expect("the preset parses");
-    let keys: [(&str, &[&str]); 2] = [
-        ("content_consumption", &["userid", "contentid", "batchid", "courseid"]),
-        ("user_courses", &["batchid", "userid"]),
-    ];
-    let mut schema = Schema { keyspace: "k".into(), ..Schema::default() };
-    for (table, (name, key)) in raw.tables.iter().zip(keys) {
-        assert_eq!(table.name, name);
-        let columns = table.columns.iter().map(|(column, cql_type)| ColumnSchema {
-            name: column.clone(),
-            cql_type: cql_type.clone(),
-            kind: match key.iter().position(|name| name == column) {
-                Some(0) => ColumnKind::PartitionKey(0),
-                Some(place) => ColumnKind::Clustering(place - 1, Direction::Ascending),
-                None => ColumnKind::Regular,
-            },
-        });
-        let table = TableSchema { columns: columns.collect(), default_time_to_live_s: 0 };
-        schema.tables.insert(name.into(), table);
-    }
-    schema
-}
-
-pub fn spec() -> Arc<Spec> {
-    let raw = RawSpec::course_batch().expect("the preset parses");
-    Arc::new(raw.check(&schema()).expect("the preset fits its own schema"))
-}
 
 fn encode(cql_type: &str, value: &str) -> Bytes {
     match cql_type {

@@ -1,0 +1,37 @@
+//! The preset, checked against the schema that it describes itself; the bench of the merge core uses it
+//! too.
+
+use std::sync::Arc;
+
+use tributary::spec::schema::{ColumnKind, ColumnSchema, Direction, Schema, TableSchema};
+use tributary::spec::{RawSpec, Spec};
+
+/// The schema that the preset describes.
+pub fn schema() -> Schema {
+    let raw = RawSpec::course_batch().expect("the preset parses");
+    let keys: [(&str, &[&str]); 2] = [
+        ("content_consumption", &["userid", "contentid", "batchid", "courseid"]),
+        ("user_courses", &["batchid", "userid"]),
+    ];
+    let mut schema = Schema { keyspace: "k".into(), ..Schema::default() };
+    for (table, (name, key)) in raw.tables.iter().zip(keys) {
+        assert_eq!(table.name, name);
+        let columns = table.columns.iter().map(|(column, cql_type)| ColumnSchema {
+            name: column.clone(),
+            cql_type: cql_type.clone(),
+            kind: match key.iter().position(|name| name == column) {
+                Some(0) => ColumnKind::PartitionKey(0),
+                Some(place) => ColumnKind::Clustering(place - 1, Direction::Ascending),
+                None => ColumnKind::Regular,
+            },
+        });
+        let table = TableSchema { columns: columns.collect(), default_time_to_live_s: 0 };
+        schema.tables.insert(name.into(), table);
+    }
+    schema
+}
+
+pub fn spec() -> Arc<Spec> {
+    let raw = RawSpec::course_batch().expect("the preset parses");
+    Arc::new(raw.check(&schema()).expect("the preset fits its own schema"))
+}
