@@ -137,12 +137,30 @@ pub enum Change {
         /// The full row, its account column already set to the survivor.
         row: Row,
     },
-    /// Writes single columns of an existing row.
+    /// Writes single columns of a row; a null deletes the cell.
     Update {
         /// The primary key of the row, in column order.
         key: Vec<Bytes>,
-        /// The policy columns that change.
-        set: Vec<(ColumnIndex, Bytes)>,
+        /// The columns that change, none of them part of the key.
+        set: Vec<(ColumnIndex, Cell)>,
+    },
+    /// Adds elements to a map or set that is not frozen, and leaves its other elements as they are.
+    AddElements {
+        /// The primary key of the row, in column order.
+        key: Vec<Bytes>,
+        /// The column.
+        column: ColumnIndex,
+        /// The elements, as a value of the column's type.
+        elements: Bytes,
+    },
+    /// Removes elements from a map or set that is not frozen, and leaves its other elements as they are.
+    RemoveElements {
+        /// The primary key of the row, in column order.
+        key: Vec<Bytes>,
+        /// The column.
+        column: ColumnIndex,
+        /// The keys of the map's entries, or the set's elements, as a set.
+        keys: Bytes,
     },
     /// Deletes one row.
     DeleteRow {
@@ -165,8 +183,12 @@ impl Mutation {
             + match &self.change {
                 Change::Insert { row } => row.size_bytes(),
                 Change::Update { key, set } => {
-                    key.iter().map(Bytes::len).sum::<usize>()
-                        + set.iter().map(|(_, value)| value.len()).sum::<usize>()
+                    let values = set.iter().filter_map(|(_, value)| value.as_ref());
+                    key.iter().chain(values).map(Bytes::len).sum()
+                }
+                Change::AddElements { key, elements: value, .. }
+                | Change::RemoveElements { key, keys: value, .. } => {
+                    key.iter().map(Bytes::len).sum::<usize>() + value.len()
                 }
                 Change::DeleteRow { key } => key.iter().map(Bytes::len).sum(),
                 Change::DeletePartition { key } => key.len(),
@@ -189,7 +211,10 @@ impl Batch {
     pub fn partition_key(&self) -> Option<&Bytes> {
         match &self.mutations.first()?.change {
             Change::Insert { row } => row.cells.first()?.as_ref(),
-            Change::Update { key, .. } | Change::DeleteRow { key } => key.first(),
+            Change::Update { key, .. }
+            | Change::AddElements { key, .. }
+            | Change::RemoveElements { key, .. }
+            | Change::DeleteRow { key } => key.first(),
             Change::DeletePartition { key } => Some(key),
         }
     }

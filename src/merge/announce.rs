@@ -14,11 +14,16 @@ use super::findings::Announced;
 const EVENT_IDS: Uuid = Uuid::from_u128(0x8f1d_2c5e_64b1_4f0a_9d5b_7a1e_c0de_0001);
 
 /// Renders the event of one changed row.
-pub fn event(spec: &EventSpec, survivor: &AccountId, announced: &Announced) -> Event {
+pub fn event(
+    spec: &EventSpec,
+    survivor: &AccountId,
+    announced: &Announced,
+    t: TimestampUs,
+) -> Event {
     let mut bindings = Bindings::new();
     bindings.insert("account", Value::String(survivor.to_string()));
-    bindings.insert("ets", Value::from(announced.t / 1_000));
-    let id = event_id(announced.t, survivor, &announced.partition);
+    bindings.insert("ets", Value::from(t / 1_000));
+    let id = event_id(t, survivor, &announced.partition);
     bindings.insert("uuid", Value::String(id.to_string()));
     bindings.insert(&spec.partition, text(&Some(announced.partition.clone())));
     for (column, cell) in spec.columns.iter().zip(&announced.quoted) {

@@ -7,8 +7,10 @@ use std::collections::HashMap;
 
 use bytes::Bytes;
 
-use crate::account::{Cell, Row, TableIndex, TimestampUs};
+use crate::account::{Cell, Row, TableIndex};
 use crate::spec::Spec;
+
+use super::entry::Entry;
 
 /// What was found about one group.
 #[derive(Debug)]
@@ -29,6 +31,8 @@ struct Lead {
     column: usize,
     /// Columns of the leading table whose smallest value an event may need.
     minima: Vec<usize>,
+    /// Columns of the table that the event quotes.
+    quoted: Vec<usize>,
     partitions: HashMap<Bytes, Partition>,
 }
 
@@ -42,19 +46,49 @@ struct Partition {
     quoted: Option<Vec<Cell>>,
 }
 
-/// A row's traces: the lead and the partition that it touched.
-#[derive(Debug)]
-pub(super) struct Trail(Vec<(usize, Bytes)>);
-
 /// A row of the announced table that is to be announced.
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Announced {
     /// The partition key of the row.
     pub partition: Bytes,
     /// The columns that the event quotes, nulls already replaced where the specification says so.
     pub quoted: Vec<Cell>,
-    /// The group's write time.
-    pub t: TimestampUs,
+}
+
+/// Copied out of its page, which would otherwise live as long as this.
+fn own(value: &Bytes) -> Bytes {
+    Bytes::copy_from_slice(value)
+}
+
+impl Lead {
+    /// A key of the leading table.
+    fn follow(&mut self, entry: &Entry, base: &Row) {
+        // A clustering value may be empty, but a partition key may not: no such partition exists.
+        let key = base.cells.get(self.column).and_then(Option::as_ref).filter(|k| !k.is_empty());
+        let Some(key) = key else { return };
+        if !self.partitions.contains_key(key) {
+            self.partitions.insert(own(key), Partition::default());
+        }
+        let Some(partition) = self.partitions.get_mut(key) else { return };
+        partition.in_source |= !entry.sources.is_empty();
+        partition.changed |= entry.is_written();
+        partition.minima.resize(self.minima.len(), None);
+        for (minimum, column) in partition.minima.iter_mut().zip(&self.minima) {
+            let Some(Some(value)) = base.cells.get(*column) else { continue };
+            if minimum.as_ref().is_none_or(|known| value < known) {
+                *minimum = Some(own(value));
+            }
+        }
+    }
+
+    /// The key of the table that is led to: the survivor holds its row afterwards.
+    fn arrive(&mut self, entry: &Entry, base: &Row) {
+        let key = base.cells.first().and_then(Option::as_ref);
+        let Some(partition) = key.and_then(|key| self.partitions.get_mut(key)) else { return };
+        partition.changed |= entry.is_written();
+        let quoted = self.quoted.iter().filter_map(|column| entry.cell(*column));
+        partition.quoted = Some(quoted.map(|cell| cell.as_ref().map(own)).collect());
+    }
 }
 
 impl Findings {
@@ -62,56 +96,35 @@ impl Findings {
     pub fn new(spec: &Spec, sources: usize) -> Self {
         let leads = spec.clustering_tables().map(|(table, _, through, column)| {
             let event = spec.event.iter().filter(|event| event.table == table);
-            let minima = event.flat_map(|event| event.columns.iter().filter_map(|c| c.else_min));
-            Lead { table, through, column, minima: minima.collect(), partitions: HashMap::new() }
+            let columns: Vec<_> = event.flat_map(|event| &event.columns).collect();
+            Lead {
+                table,
+                through,
+                column,
+                minima: columns.iter().filter_map(|column| column.else_min).collect(),
+                quoted: columns.iter().map(|column| column.column).collect(),
+                partitions: HashMap::new(),
+            }
         });
         Self { leads: leads.collect(), owned: vec![Vec::new(); sources] }
     }
 
-    /// Notes where a row (any one of its key's rows) leads, and the smallest values of the columns that
-    /// an event may need: after the merge the survivor holds a row of this key.
-    pub(super) fn trail(&mut self, table: TableIndex, row: &Row, in_source: bool) -> Trail {
-        let mut trail = Vec::new();
-        for (position, lead) in self.leads.iter_mut().enumerate() {
-            let leads_on = lead.through == table;
-            let Some(Some(key)) = row.cells.get(lead.column).filter(|_| leads_on) else { continue };
-            // A clustering value may be empty, but a partition key may not: no such partition exists.
-            if key.is_empty() {
-                continue;
-            }
-            if !lead.partitions.contains_key(key) {
-                // The value is copied out of its page, which would otherwise live as long as this.
-                lead.partitions.insert(Bytes::copy_from_slice(key), Partition::default());
-            }
-            if let Some(partition) = lead.partitions.get_mut(key) {
-                partition.in_source |= in_source;
-                partition.minima.resize(lead.minima.len(), None);
-                for (minimum, column) in partition.minima.iter_mut().zip(&lead.minima) {
-                    let Some(Some(value)) = row.cells.get(*column) else { continue };
-                    if minimum.as_ref().is_none_or(|known| value < known) {
-                        *minimum = Some(Bytes::copy_from_slice(value));
-                    }
-                }
-            }
-            trail.push((position, key.clone()));
-        }
-        Trail(trail)
-    }
-
-    /// Notes that a row of the survivor changed.
-    pub(super) fn mark_changed(&mut self, trail: &Trail) {
-        for (lead, key) in &trail.0 {
-            if let Some(partition) = self.leads[*lead].partitions.get_mut(key) {
-                partition.changed = true;
+    /// Notes one key of a table: where it leads, whether the survivor's row changes, and who owns rows.
+    /// After the merge the survivor holds a row of the key if any account did.
+    pub fn note(&mut self, entry: &Entry) {
+        for (source, _) in &entry.sources {
+            let owned = &mut self.owned[*source];
+            if !owned.contains(&entry.table) {
+                owned.push(entry.table);
             }
         }
-    }
-
-    /// Notes that a source owns a row of a table.
-    pub(super) fn mark_owner(&mut self, table: TableIndex, source: usize) {
-        let owned = &mut self.owned[source];
-        if !owned.contains(&table) {
-            owned.push(table);
+        let Some(base) = entry.base() else { return };
+        for lead in &mut self.leads {
+            if lead.through == entry.table {
+                lead.follow(entry, base);
+            } else if lead.table == entry.table {
+                lead.arrive(entry, base);
+            }
         }
     }
 
@@ -140,21 +153,9 @@ impl Findings {
         keys
     }
 
-    /// Notes what became of the survivor's row in a partition of `table`.
-    pub fn enrolled(&mut self, table: TableIndex, key: &Bytes, enrolled: &super::Enrolled) {
-        let lead = self.leads.iter_mut().find(|lead| lead.table == table);
-        if let Some(partition) = lead.and_then(|lead| lead.partitions.get_mut(key)) {
-            partition.changed |= enrolled.changed;
-            partition.quoted = enrolled.present.then(|| enrolled.quoted.clone());
-        }
-        for source in &enrolled.owners {
-            self.mark_owner(table, *source);
-        }
-    }
-
     /// The rows of `table` to announce: the survivor holds them, and something changed there. In a
     /// fixed order.
-    pub fn announced(&self, spec: &Spec, table: TableIndex, t: TimestampUs) -> Vec<Announced> {
+    pub fn announced(&self, spec: &Spec, table: TableIndex) -> Vec<Announced> {
         let mut announced: Vec<Announced> = self
             .leads
             .iter()
@@ -172,7 +173,7 @@ impl Findings {
                         *cell = minimum.cloned().flatten();
                     }
                 }
-                Some(Announced { partition: key.clone(), quoted, t })
+                Some(Announced { partition: key.clone(), quoted })
             })
             .collect();
         announced.sort_unstable_by(|a, b| a.partition.cmp(&b.partition));

@@ -1,11 +1,12 @@
-//! The core: rows of a slice become mutations and events. No async, no clock, no I/O.
+//! The core: rows of a group become before-images, mutations and events. No async, no clock, no I/O.
 //!
-//! [`Join`] brings the rows of one key together, [`Slice`] and [`Enrolment`] fold them by the policies
-//! into mutations, [`Findings`] remembers what they lead to, and [`event`] renders what has to be
-//! announced.
+//! [`Join`] brings the rows of one key together, [`Fold`] folds them by the policies into an [`Entry`],
+//! [`Findings`] remembers what they lead to, a [`Slice`] is what is journaled and written together,
+//! and [`event`] renders what has to be announced.
 
 mod announce;
 mod batch;
+mod entry;
 mod findings;
 mod fold;
 mod join;
@@ -13,7 +14,8 @@ mod slice;
 
 pub use announce::event;
 pub use batch::cut;
+pub use entry::{Entry, Write};
 pub use findings::{Announced, Findings};
-pub use fold::{Effect, Fold};
+pub use fold::Fold;
 pub use join::{Join, Matched, OutOfOrder};
-pub use slice::{Enrolled, Enrolment, Slice, SliceContext};
+pub use slice::{Draft, Seal, Slice};

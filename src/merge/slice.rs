@@ -1,152 +1,102 @@
-//! A slice: the part of a group's rows in one table that is merged and written together.
-//!
-//! Most groups are one slice per table; a group that is too large to hold is cut between keys, so that
-//! every slice is complete in itself.
+//! A slice: the part of a group's keys that is journaled and written together. Most groups are one
+//! slice; a group that is too large to hold is cut between keys, so that every slice is complete in
+//! itself.
 
 use bytes::Bytes;
 
-use crate::account::{AccountId, Cell, Change, Mutation, Row, TableIndex, TableTally, TimestampUs};
-use crate::spec::Table;
+use crate::account::{AccountId, Batch, Change, Group, Mutation, Tally, TableIndex, TimestampUs};
+use crate::spec::{Find, Spec};
 
-use super::findings::Findings;
-use super::fold::{Effect, Fold};
-use super::join::Matched;
+use super::batch::cut;
+use super::entry::Entry;
+use super::findings::Announced;
 
-/// Mutations of the survivor's partition, with what they came from.
-#[derive(Debug, Default)]
+/// Keys with their before-images and what is written, in the order in which the tables are merged and
+/// each table is clustered.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Slice {
-    /// What has to be written.
-    pub mutations: Vec<Mutation>,
-    /// The bytes that they hold.
-    pub size_bytes: usize,
-    /// What was done, in rows.
-    pub tally: TableTally,
+    /// The keys.
+    pub entries: Vec<Entry>,
+    /// What closes the group; its last slice has it.
+    pub seal: Option<Seal>,
 }
 
-/// What stays the same for all slices of a group in one table.
-#[derive(Clone, Copy, Debug)]
-pub struct SliceContext<'a> {
-    /// The table's position.
-    pub index: TableIndex,
-    /// The table.
-    pub table: &'a Table,
-    /// The surviving account.
-    pub survivor: &'a AccountId,
-    /// The group's write time.
-    pub t: TimestampUs,
+/// What is done when all keys of a group are written.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Seal {
+    /// The sources' partitions to delete: table, and the source's place in the group.
+    pub deletes: Vec<(TableIndex, usize)>,
+    /// The enrolments to announce.
+    pub events: Vec<Announced>,
 }
 
 impl Slice {
-    /// Merges the rows of one key into the slice.
-    pub fn merge(&mut self, context: SliceContext<'_>, matched: Matched, findings: &mut Findings) {
-        let SliceContext { index, table, survivor, t } = context;
-        self.tally.target_rows += u64::from(matched.target.is_some());
-        let seen = matched.sources.first().map(|(_, row)| row).or(matched.target.as_ref());
-        let trail = seen.map(|row| findings.trail(index, row, !matched.sources.is_empty()));
-        let mut fold = Fold::new(table, matched.target);
-        for (source, row) in matched.sources {
-            findings.mark_owner(index, source);
-            self.tally.count(fold.add(row));
-        }
-        if let Some(change) = fold.finish(survivor) {
-            if let Some(trail) = trail {
-                findings.mark_changed(&trail);
+    /// The bytes that its rows hold.
+    pub fn size_bytes(&self) -> usize {
+        self.entries.iter().map(Entry::size_bytes).sum()
+    }
+
+    /// What is written for its keys, as sequences of batches: the sequences may go at the same time,
+    /// the batches of one sequence only in turn, because a row is deleted no earlier than its own copy
+    /// is acknowledged.
+    pub fn writes(&self, spec: &Spec, survivor: &AccountId, t: TimestampUs) -> Vec<Vec<Batch>> {
+        let mut sequences = Vec::new();
+        // The survivor's partition of each table found by partition; its batches are independent.
+        let mut pending: Vec<Vec<Mutation>> = vec![Vec::new(); spec.tables.len()];
+        for entry in &self.entries {
+            let table = &spec.tables[entry.table];
+            let dated = |change| Mutation { table: entry.table, t, change };
+            let change = entry.change(table, survivor).map(dated);
+            match table.find {
+                Find::Partition => pending[entry.table].extend(change),
+                Find::Clustering { .. } => {
+                    let copied = matches!(entry.write, super::Write::Copy { .. });
+                    let mut mutations: Vec<Mutation> = change.into_iter().collect();
+                    mutations.extend(entry.deletes(table).map(dated));
+                    // The copied row is the first source's, so its delete follows the copy at once.
+                    let inseparable = if copied { mutations.len().min(2) } else { 1 };
+                    sequences.push(cut(mutations, inseparable));
+                }
             }
-            let mutation = Mutation { table: index, t, change };
-            self.size_bytes += mutation.size_bytes();
-            self.mutations.push(mutation);
         }
+        let partitions = pending.into_iter().flat_map(|mutations| cut(mutations, 0));
+        sequences.extend(partitions.map(|batch| vec![batch]));
+        sequences.retain(|batches| !batches.is_empty());
+        sequences
     }
 }
 
-impl TableTally {
-    /// Counts one source row by its effect.
-    pub(super) fn count(&mut self, effect: Effect) {
-        self.source_rows += 1;
-        match effect {
-            Effect::Copied => self.copied += 1,
-            Effect::Merged => self.merged += 1,
-            Effect::Unchanged => self.unchanged += 1,
-        }
+impl Seal {
+    /// One partition delete per source and table.
+    pub fn batches(&self, group: &Group, t: TimestampUs) -> Vec<Batch> {
+        let delete = |&(table, source): &(TableIndex, usize)| {
+            let key: Bytes = group.pairs[source].from.cell().clone();
+            let change = Change::DeletePartition { key };
+            Batch { table, mutations: vec![Mutation { table, t, change }] }
+        };
+        self.deletes.iter().map(delete).collect()
     }
 }
 
-/// The rows of one partition of a table in which the account is a clustering column: the survivor's and
-/// the sources'.
-///
-/// Rows are added in merge order, in as many parts as they are read in; only the row that stays is held.
+/// A slice in the making, with its bounds and counts.
 #[derive(Debug)]
-pub struct Enrolment<'a> {
-    context: SliceContext<'a>,
-    fold: Fold<'a>,
-    /// Whether the first source's row was copied: its delete shares the copy's batch.
-    copied: bool,
-    /// Sources that own a row, in merge order, with their positions in the group.
-    sources: Vec<(usize, AccountId)>,
-    tally: TableTally,
+pub struct Draft {
+    /// The slice so far.
+    pub slice: Slice,
+    /// The bytes that its rows hold.
+    pub size_bytes: usize,
+    /// What it does, in rows.
+    pub tally: Tally,
 }
 
-/// What became of an [`Enrolment`].
-#[derive(Debug)]
-pub struct Enrolled {
-    /// The change of the survivor's row, if any, and the deletes of the sources' rows. The first
-    /// `inseparable` of them have to go in one batch.
-    pub mutations: Vec<Mutation>,
-    /// How many mutations at the front must not be separated.
-    pub inseparable: usize,
-    /// Whether the survivor has a row afterwards.
-    pub present: bool,
-    /// Whether its row changed.
-    pub changed: bool,
-    /// The columns that the event quotes, in the event's order, where the survivor has a row.
-    pub quoted: Vec<Cell>,
-    /// The positions of the sources that owned rows.
-    pub owners: Vec<usize>,
-    /// What was done, in rows.
-    pub tally: TableTally,
-}
-
-impl<'a> Enrolment<'a> {
-    /// Starts with the survivor's row, if it has one.
-    pub fn new(context: SliceContext<'a>, target: Option<Row>) -> Self {
-        let tally =
-            TableTally { target_rows: u64::from(target.is_some()), ..TableTally::default() };
-        let fold = Fold::new(context.table, target);
-        Self { context, fold, copied: false, sources: Vec::new(), tally }
+impl Draft {
+    /// Nothing yet.
+    pub fn new(tables: usize) -> Self {
+        Self { slice: Slice::default(), size_bytes: 0, tally: Tally::new(tables) }
     }
 
-    /// Adds the row of the next source that has one; `position` is its place in the group.
-    pub fn add(&mut self, position: usize, source: &AccountId, row: Row) {
-        let effect = self.fold.add(row);
-        self.copied |= effect == Effect::Copied;
-        self.sources.push((position, source.clone()));
-        self.tally.count(effect);
-    }
-
-    /// What has to be written in the partition `key`; `quoted` are the columns that the event quotes.
-    pub fn finish(self, key: &Bytes, quoted: &[usize]) -> Enrolled {
-        let SliceContext { index, table, survivor, t } = self.context;
-        let present = self.fold.is_present();
-        // Copied out of their page, which would otherwise live until the group ends.
-        let own = |cell: &Cell| cell.as_deref().map(Bytes::copy_from_slice);
-        let quoted = quoted.iter().filter_map(|c| self.fold.cell(*c).map(own)).collect();
-        let mut tally = self.tally;
-        let mut mutations = Vec::new();
-        let change = self.fold.finish(survivor);
-        let changed = change.is_some();
-        mutations.extend(change.map(|change| Mutation { table: index, t, change }));
-        let mut inseparable = mutations.len();
-        if table.delete_source {
-            tally.deleted += self.sources.len() as u64;
-            // The copied row is the first that was added, so its delete follows the copy at once.
-            inseparable += usize::from(self.copied);
-            mutations.extend(self.sources.iter().map(|(_, source)| Mutation {
-                table: index,
-                t,
-                change: Change::DeleteRow { key: vec![key.clone(), source.cell().clone()] },
-            }));
-        }
-        let owners = self.sources.into_iter().map(|(position, _)| position).collect();
-        Enrolled { mutations, inseparable, present, changed, quoted, owners, tally }
+    /// Whether there is nothing to journal and nothing to write.
+    pub fn is_empty(&self) -> bool {
+        self.slice.entries.is_empty() && self.slice.seal.is_none()
     }
 }

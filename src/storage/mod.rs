@@ -16,7 +16,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use thiserror::Error;
 
-use crate::account::{AccountId, Batch, Row, TableIndex};
+use crate::account::{AccountId, Batch, Row, TableIndex, TimestampUs};
 
 /// How much of a row is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -36,6 +36,47 @@ pub struct Cursor(pub Arc<[u8]>);
 pub struct Page {
     /// The rows.
     pub rows: Vec<Row>,
+    /// Where the next page starts; `None` at the end.
+    pub next: Option<Cursor>,
+}
+
+/// When a cell was written (`WRITETIME`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum WriteTimes {
+    /// The cell is null, or part of the key: it has no write time.
+    None,
+    /// It was written at once.
+    Cell(TimestampUs),
+    /// A map or set that is not frozen: one time per element, in the order of the elements.
+    Elements(Vec<TimestampUs>),
+}
+
+impl WriteTimes {
+    /// The latest of them.
+    pub fn latest(&self) -> Option<TimestampUs> {
+        match self {
+            Self::None => None,
+            Self::Cell(time) => Some(*time),
+            Self::Elements(times) => times.iter().copied().max(),
+        }
+    }
+}
+
+/// A full row and when its cells were written. The time of a row itself (its primary key liveness) cannot
+/// be read in CQL.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TimedRow {
+    /// All cells, in specification order.
+    pub row: Row,
+    /// Their write times, by column.
+    pub times: Vec<WriteTimes>,
+}
+
+/// One page of a partition with write times, in clustering order.
+#[derive(Clone, Debug, Default)]
+pub struct TimedPage {
+    /// The rows.
+    pub rows: Vec<TimedRow>,
     /// Where the next page starts; `None` at the end.
     pub next: Option<Cursor>,
 }
@@ -60,6 +101,46 @@ pub trait Reader: Send + Sync + 'static {
         partition: &Bytes,
         accounts: &[AccountId],
     ) -> impl Future<Output = Result<Vec<Row>, StorageError>> + Send;
+
+    /// Which of the accounts own any row of a table that is found by partition. No values are read.
+    fn occupied(
+        &self,
+        table: TableIndex,
+        accounts: &[AccountId],
+    ) -> impl Future<Output = Result<Vec<AccountId>, StorageError>> + Send;
+
+    /// Which of the accounts own a row in one partition of a table in which the account is a
+    /// clustering column. No values are read.
+    fn present_in(
+        &self,
+        table: TableIndex,
+        partition: &Bytes,
+        accounts: &[AccountId],
+    ) -> impl Future<Output = Result<Vec<AccountId>, StorageError>> + Send;
+
+    /// As [`page`](Self::page), of all columns, with write times.
+    fn timed_page(
+        &self,
+        table: TableIndex,
+        account: &AccountId,
+        rows: usize,
+        after: Option<Cursor>,
+    ) -> impl Future<Output = Result<TimedPage, StorageError>> + Send;
+
+    /// As [`rows_of`](Self::rows_of), with write times.
+    fn timed_rows_of(
+        &self,
+        table: TableIndex,
+        partition: &Bytes,
+        accounts: &[AccountId],
+    ) -> impl Future<Output = Result<Vec<TimedRow>, StorageError>> + Send;
+
+    /// One row by its primary key, of any table, with write times.
+    fn timed_row(
+        &self,
+        table: TableIndex,
+        key: &[Bytes],
+    ) -> impl Future<Output = Result<Option<TimedRow>, StorageError>> + Send;
 }
 
 /// Also writes them.

@@ -1,0 +1,274 @@
+//! The journal: what a run is about to do, made durable before it is done, so that it can be done again,
+//! verified and taken back. The only user of its storage (SQLite).
+//!
+//! Every slice is recorded as an [`Intent`] before its first write: its before-images, what it writes,
+//! its write time and its events. What happens to the group afterwards is a [`Note`]: noted at once, durable
+//! with the next intent. A lost note costs a repeated write with the same values and the same time, or a
+//! repeated event with the same id, never a row.
+//!
+//! Deliberately absent: what bodies mean beyond their encoding ([`body`]), and any decision.
+
+pub mod body;
+pub mod memory;
+mod sqlite;
+
+use std::fmt;
+use std::str::FromStr;
+
+use futures::future::BoxFuture;
+use thiserror::Error;
+
+use crate::account::{AccountId, Pair, Tally, TimestampUs};
+
+pub use sqlite::SqliteJournal;
+
+/// Where a group stands. A group that the journal does not know is planned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum State {
+    /// A slice is recorded; its writes may or may not have happened.
+    Intended,
+    /// All writes are acknowledged; its events may or may not have been sent.
+    Written,
+    /// All writes and all events are acknowledged.
+    Done,
+    /// Given up, with a reason; what was recorded for it stands.
+    Failed,
+    /// It is being taken back; rows may or may not be restored.
+    Undoing,
+    /// Taken back, events included.
+    Undone,
+    /// Taken back but for rows that someone had changed since.
+    Disputed,
+}
+
+impl State {
+    /// Every state with its name in the journal.
+    pub const NAMES: [(&'static str, Self); 7] = [
+        ("intended", Self::Intended),
+        ("written", Self::Written),
+        ("done", Self::Done),
+        ("failed", Self::Failed),
+        ("undoing", Self::Undoing),
+        ("undone", Self::Undone),
+        ("disputed", Self::Disputed),
+    ];
+}
+
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = Self::NAMES.iter().find(|(_, state)| state == self).map_or("", |(name, _)| name);
+        f.write_str(name)
+    }
+}
+
+impl FromStr for State {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        let found = Self::NAMES.iter().find(|(known, _)| *known == name).map(|(_, state)| *state);
+        found.ok_or_else(|| format!("'{name}' is not a state"))
+    }
+}
+
+/// What a slice is for; its body is read accordingly.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// Part of the merge.
+    Merge,
+    /// What survived on the sources, taken to its new place.
+    Sweep,
+    /// What verify found missing or worse, written again.
+    Repair,
+    /// The merge taken back.
+    Undo,
+}
+
+impl Kind {
+    /// Every kind with its name in the journal.
+    pub const NAMES: [(&'static str, Self); 4] = [
+        ("merge", Self::Merge),
+        ("sweep", Self::Sweep),
+        ("repair", Self::Repair),
+        ("undo", Self::Undo),
+    ];
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = Self::NAMES.iter().find(|(_, kind)| kind == self).map_or("", |(name, _)| name);
+        f.write_str(name)
+    }
+}
+
+impl FromStr for Kind {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        let found = Self::NAMES.iter().find(|(known, _)| *known == name).map(|(_, kind)| *kind);
+        found.ok_or_else(|| format!("'{name}' is not a kind of slice"))
+    }
+}
+
+/// What is about to be written for a group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Intent {
+    /// The group's number in the plan.
+    pub group: usize,
+    /// The state that the group enters with it.
+    pub state: State,
+    /// The surviving account.
+    pub survivor: AccountId,
+    /// The group's pairs, in merge order.
+    pub pairs: Vec<Pair>,
+    /// The group's write time for a merge; the time of the sweep, repair or undo else.
+    pub t: TimestampUs,
+    /// What it is for.
+    pub kind: Kind,
+    /// Whether it is the last one of its merge: with it, the group's merge is recorded completely.
+    pub sealed: bool,
+    /// The slice's part of the counts (of a merge).
+    pub tally: Tally,
+    /// Of a sealed merge: the partitions that the group's rows led to, by table, as JSON
+    /// ([`body::partitions`]), so that the sweep need not read the bodies.
+    pub partitions: String,
+    /// What is written, as JSON ([`body`]).
+    pub body: Vec<u8>,
+}
+
+/// What has happened to a group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Note {
+    /// The group's number in the plan.
+    pub group: usize,
+    /// The state that it entered.
+    pub state: State,
+    /// Why, where it failed or is disputed.
+    pub reason: Option<String>,
+    /// The group itself, where the journal may not know it yet (it failed before its first intent).
+    pub known_as: Option<(AccountId, Vec<Pair>)>,
+}
+
+/// A group as the journal knows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GroupRecord {
+    /// The group's number in the plan.
+    pub group: usize,
+    /// The surviving account.
+    pub survivor: AccountId,
+    /// Its pairs, in merge order.
+    pub pairs: Vec<Pair>,
+    /// The merge's write time; `None` if nothing was intended.
+    pub t: Option<TimestampUs>,
+    /// Where it stands.
+    pub state: State,
+    /// Why, where it failed or is disputed.
+    pub reason: Option<String>,
+    /// When it entered that state, in milliseconds since the Unix epoch.
+    pub changed_at_ms: i64,
+}
+
+/// A slice as the journal knows it, its body aside.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SliceRecord {
+    /// Its place in the journal.
+    pub id: i64,
+    /// The group.
+    pub group: usize,
+    /// What it is for.
+    pub kind: Kind,
+    /// Its time, as in [`Intent::t`].
+    pub t: TimestampUs,
+    /// As in [`Intent::sealed`].
+    pub sealed: bool,
+    /// As in [`Intent::tally`].
+    pub tally: Tally,
+    /// As in [`Intent::partitions`].
+    pub partitions: String,
+}
+
+/// What the journal must be able to do. It is shared by all groups of a run.
+pub trait Journal: Send + Sync + fmt::Debug + 'static {
+    /// Records an intent; it is durable when this returns. Intents of groups in flight share one sync.
+    fn intend(&self, intent: Intent) -> BoxFuture<'_, Result<(), JournalError>>;
+
+    /// Notes what has happened; durable with the next intent, [`flush`](Self::flush), or soon.
+    ///
+    /// # Errors
+    /// The journal has failed before: nothing can be noted any more.
+    fn note(&self, note: Note) -> Result<(), JournalError>;
+
+    /// Makes everything that was noted durable.
+    fn flush(&self) -> BoxFuture<'_, Result<(), JournalError>>;
+
+    /// The states of all groups that it knows, by group number.
+    fn states(&self) -> Result<Vec<(usize, State)>, JournalError>;
+
+    /// A group; `None` if it is only planned.
+    fn group(&self, group: usize) -> Result<Option<GroupRecord>, JournalError>;
+
+    /// The slices of a group, in the order in which they were intended.
+    fn slices(&self, group: usize) -> Result<Vec<SliceRecord>, JournalError>;
+
+    /// The body of a slice.
+    fn body(&self, slice: i64) -> Result<Vec<u8>, JournalError>;
+
+    /// Slices of one kind of the groups from one number up to (not including) another, by group and in
+    /// order, without bodies.
+    fn slices_between(
+        &self,
+        kind: Kind,
+        from: usize,
+        to: usize,
+    ) -> Result<Vec<SliceRecord>, JournalError>;
+
+    /// The counts of all merge slices of the groups that are in one of these states, added up.
+    fn tally(&self, states: &[State]) -> Result<Tally, JournalError>;
+
+    /// A value that was kept under a name.
+    fn meta(&self, name: &str) -> Result<Option<String>, JournalError>;
+
+    /// Keeps a value under a name; durable when this returns.
+    fn set_meta(&self, name: &str, value: &str) -> Result<(), JournalError>;
+
+    /// The size of the journal on disk, in bytes.
+    fn size_bytes(&self) -> u64;
+}
+
+/// What went wrong with the journal.
+#[derive(Clone, Debug, Error)]
+#[non_exhaustive]
+pub enum JournalError {
+    /// It cannot be written: nothing that it does not cover is written to the cluster.
+    #[error(
+        "the journal {path} cannot be written: {cause}. Nothing was changed that it does not cover; make \
+         room, then resume the run"
+    )]
+    Write {
+        /// The file.
+        path: String,
+        /// Why not.
+        cause: String,
+    },
+    /// It cannot be read.
+    #[error("the journal {path} cannot be read: {cause}")]
+    Read {
+        /// The file.
+        path: String,
+        /// Why not.
+        cause: String,
+    },
+    /// There is none.
+    #[error("{path} has no journal: it is not a run that was applied")]
+    Missing {
+        /// The run directory.
+        path: String,
+    },
+    /// It holds something that this version does not understand.
+    #[error("the journal {path} holds something unreadable ({what}); it may be damaged")]
+    Damaged {
+        /// The file.
+        path: String,
+        /// What.
+        what: String,
+    },
+}

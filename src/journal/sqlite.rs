@@ -1,0 +1,5 @@
+//! SQLite.
+
+/// The journal in a file.
+#[derive(Debug)]
+pub struct SqliteJournal {}

@@ -1,0 +1,111 @@
+//! One key of a table: what the accounts of a group held there (the before-images), and what the merge
+//! writes. It is all that is needed to merge the key, to merge it again, to verify it and to take it back.
+
+use bytes::Bytes;
+
+use crate::account::{AccountId, Cell, Change, ColumnIndex, Row, TableIndex};
+use crate::spec::{Find, Table};
+
+/// One key of a table. Rows are held once: a copy refers to the source's row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// The table.
+    pub table: TableIndex,
+    /// The survivor's row before the merge, slim (the key and what policies and events look at).
+    pub target: Option<Row>,
+    /// The sources' rows before the merge, full, in merge order, each with its source's place in the
+    /// group.
+    pub sources: Vec<(usize, Row)>,
+    /// What is written to the survivor's row.
+    pub write: Write,
+}
+
+/// What the merge writes to the survivor's row of a key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Write {
+    /// The survivor's row stays as it is (or there is none, and no source has one).
+    Nothing,
+    /// The first source's row, under the survivor, with some values of further sources.
+    Copy {
+        /// Those values, by column.
+        set: Vec<(ColumnIndex, Bytes)>,
+    },
+    /// Values of sources in the survivor's own row.
+    Update {
+        /// Those values, by column.
+        set: Vec<(ColumnIndex, Bytes)>,
+    },
+}
+
+impl Entry {
+    /// The row that stays: the survivor's own, or the first source's.
+    pub fn base(&self) -> Option<&Row> {
+        self.target.as_ref().or_else(|| self.sources.first().map(|(_, row)| row))
+    }
+
+    /// Whether the survivor's row changes.
+    pub fn is_written(&self) -> bool {
+        self.write != Write::Nothing
+    }
+
+    /// The primary key of the row of `account`, in column order.
+    pub fn key_of(&self, table: &Table, account: &AccountId) -> Vec<Bytes> {
+        let cells = self.base().map_or(&[][..], |row| &row.cells[..table.key_len]);
+        let mut key: Vec<Bytes> = cells.iter().flatten().cloned().collect();
+        if let Some(own) = key.get_mut(table.account) {
+            own.clone_from(account.cell());
+        }
+        key
+    }
+
+    /// The values that the policies or a copy leave in the survivor's row, by column: of a copy all
+    /// columns, of an update those that change.
+    pub fn written(&self, column: ColumnIndex) -> Option<&Bytes> {
+        let (set, copied) = match &self.write {
+            Write::Nothing => return None,
+            Write::Copy { set } => (set, self.sources.first()),
+            Write::Update { set } => (set, None),
+        };
+        let changed = set.iter().find(|(changed, _)| *changed == column).map(|(_, value)| value);
+        changed.or_else(|| copied?.1.cells.get(column)?.as_ref())
+    }
+
+    /// The change of the survivor's row, if there is one.
+    pub fn change(&self, table: &Table, survivor: &AccountId) -> Option<Change> {
+        match &self.write {
+            Write::Nothing => None,
+            Write::Copy { set } => {
+                let mut row = self.sources.first()?.1.clone();
+                row.cells[table.account] = Some(survivor.cell().clone());
+                for (column, value) in set {
+                    row.cells[*column] = Some(value.clone());
+                }
+                Some(Change::Insert { row })
+            }
+            Write::Update { set } => {
+                let set = set.iter().map(|(column, value)| (*column, Some(value.clone())));
+                Some(Change::Update { key: self.key_of(table, survivor), set: set.collect() })
+            }
+        }
+    }
+
+    /// The deletes of the sources' rows, in merge order, where they go row by row.
+    pub fn deletes(&self, table: &Table) -> impl Iterator<Item = Change> {
+        let by_row = table.delete_source && matches!(table.find, Find::Clustering { .. });
+        self.sources.iter().filter(move |_| by_row).map(|(_, row)| Change::DeleteRow {
+            key: row.cells[..table.key_len].iter().flatten().cloned().collect(),
+        })
+    }
+
+    /// The bytes that its rows hold, for bounds in bytes.
+    pub fn size_bytes(&self) -> usize {
+        let rows = self.target.iter().chain(self.sources.iter().map(|(_, row)| row));
+        rows.map(Row::size_bytes).sum()
+    }
+
+    /// A cell of the row as it will be; columns beyond the key are those that the survivor's rows are
+    /// read with.
+    pub fn cell(&self, column: ColumnIndex) -> Option<&Cell> {
+        self.base().and_then(|row| row.cells.get(column))
+    }
+}
