@@ -118,6 +118,14 @@ impl Spec {
     }
 }
 
+impl Column {
+    /// Whether it is a map or set that is not frozen: its elements are written one by one, each with a
+    /// write time of its own.
+    pub fn is_multi_cell(&self) -> bool {
+        self.cql_type.starts_with("map<") || self.cql_type.starts_with("set<")
+    }
+}
+
 impl Table {
     /// The position of a column.
     pub fn position(&self, name: &str) -> Option<ColumnIndex> {
