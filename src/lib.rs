@@ -76,6 +76,7 @@ pub mod account;
 pub mod cli;
 pub mod cluster;
 pub mod events;
+pub mod failpoint;
 pub mod journal;
 pub mod latency;
 pub mod merge;

@@ -46,6 +46,7 @@ impl Lanes {
                 }
             })
             .collect();
+        lane("journal commit".into());
         lane("event delivery".into());
         lane("whole group".into());
         Self { names, tables }
@@ -72,6 +73,11 @@ impl Lanes {
     /// Deletes of sources in a table.
     pub fn delete(&self, table: TableIndex) -> Lane {
         Lane(self.tables[table].delete)
+    }
+
+    /// Waits until an intent is durable.
+    pub fn journal(&self) -> Lane {
+        Lane(self.names.len() - 3)
     }
 
     /// Deliveries of a group's events.

@@ -13,6 +13,7 @@ mod run;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
 
 use tokio::sync::{Semaphore, SemaphorePermit};
 
@@ -20,10 +21,11 @@ pub use as_of::AsOf;
 pub use attempt::Retry;
 pub use group::{GroupError, merge_group};
 pub use lanes::Lanes;
-pub use run::{Ended, ErrorLimit, Limits, Progress, Reason, RunOutcome, run};
+pub use run::{Ended, ErrorLimit, Known, Limits, Progress, Reason, RunOutcome, run};
 
-use crate::account::TableIndex;
 use crate::events::Outlet;
+use crate::failpoint;
+use crate::journal::{Intent, Journal, JournalError};
 use crate::latency::Recorder;
 use crate::pace::Pace;
 use crate::spec::Spec;
@@ -43,6 +45,8 @@ pub struct Context<S> {
     pub storage: S,
     /// Where events go.
     pub outlet: Outlet,
+    /// Where what is about to be done is made durable first.
+    pub journal: Arc<dyn Journal>,
     /// Where latencies go; it has the lanes of [`Lanes`].
     pub recorder: Arc<Recorder>,
     /// The lanes of `recorder`.
@@ -65,6 +69,7 @@ impl<S> Context<S> {
         spec: Arc<Spec>,
         storage: S,
         outlet: Outlet,
+        journal: Arc<dyn Journal>,
         recorder: Arc<Recorder>,
         pace: Arc<Pace>,
         as_of: AsOf,
@@ -80,10 +85,21 @@ impl<S> Context<S> {
             spec,
             storage,
             outlet,
+            journal,
             pace,
             as_of,
             retry,
         }
+    }
+
+    /// Waits until an intent is durable.
+    async fn intend(&self, intent: Intent) -> Result<(), JournalError> {
+        let began = Instant::now();
+        failpoint::hit("intend");
+        self.journal.intend(intent).await?;
+        failpoint::hit("intended");
+        self.recorder.record(self.lanes.journal(), began.elapsed());
+        Ok(())
     }
 
     /// The database, when nothing runs any more.
@@ -117,11 +133,5 @@ impl<S> Context<S> {
                 return permit;
             }
         }
-    }
-
-    /// The columns of `table` that the event quotes.
-    fn quoted_columns(&self, table: TableIndex) -> Vec<usize> {
-        let event = self.spec.event.iter().filter(|event| event.table == table);
-        event.flat_map(|event| event.columns.iter().map(|column| column.column)).collect()
     }
 }

@@ -119,6 +119,11 @@ impl Spec {
 }
 
 impl Table {
+    /// Whether the account is a clustering column, not the partition key.
+    pub fn is_clustering(&self) -> bool {
+        matches!(self.find, Find::Clustering { .. })
+    }
+
     /// The position of a column.
     pub fn position(&self, name: &str) -> Option<ColumnIndex> {
         self.columns.iter().position(|column| column.name == name)
