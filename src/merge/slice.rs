@@ -4,7 +4,9 @@
 
 use bytes::Bytes;
 
-use crate::account::{AccountId, Batch, Change, Group, Mutation, TableIndex, TableTally, Tally, TimestampUs};
+use crate::account::{
+    AccountId, Batch, Change, Group, Mutation, TableIndex, TableTally, Tally, TimestampUs,
+};
 use crate::spec::{Find, Spec};
 
 use super::batch::cut;

@@ -6,27 +6,22 @@
 
 use std::collections::HashSet;
 use std::mem;
-use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
 use thiserror::Error;
-use tokio::sync::SemaphorePermit;
 
-use crate::account::{AccountId, Batch, Group, Row, TableIndex, TableTally, Tally, TimestampUs};
+use crate::account::{Group, Row, TableIndex, Tally};
 use crate::events::{EventError, Outlet};
 use crate::failpoint;
-use crate::journal::{Intent, JournalError, Kind, Note, SliceRecord, State, body};
-use crate::latency::Lane;
-use crate::merge::{self, Draft, Entry, Findings, Fold, Join, Matched, OutOfOrder, Seal, Slice};
-use crate::storage::{Cursor, Fault, StorageError, Width, Writer};
+use crate::journal::{Intent, JournalError, Kind, SliceRecord, State, body};
+use crate::merge::{Draft, Entry, Findings, Fold, Join, Matched, OutOfOrder, Seal};
+use crate::storage::{Fault, StorageError, Writer};
 
 use super::Context;
-use super::attempt::Attempts;
-use super::pages::{LARGE_GROUP_BYTES, SMALL_GROUP_STREAMS};
+use super::access::{Access, GROUP_REQUESTS, Pages};
+use super::pages::LARGE_GROUP_BYTES;
 
-/// Requests that one group has under way at once.
-const GROUP_REQUESTS: usize = 16;
 /// A slice is journaled and written when its rows hold this much.
 const SLICE_BYTES: usize = 512 * 1024;
 
@@ -97,21 +92,6 @@ pub async fn merge_group<S: Writer>(
     work.access.note(State::Done)?;
     Ok(work.tally)
 }
-
-/// One group's way to the cluster, the journal and the broker.
-struct Access<'a, S> {
-    context: &'a Context<S>,
-    group: &'a Group,
-    t: TimestampUs,
-}
-
-impl<S> Clone for Access<'_, S> {
-    fn clone(&self) -> Self {
-        *self
-    }
-}
-
-impl<S> Copy for Access<'_, S> {}
 
 /// What is known of a group so far.
 struct Work<'a, S> {
@@ -259,7 +239,7 @@ impl<'a, S: Writer> Work<'a, S> {
         let access = self.access;
         let mut partitions = self.findings.partitions(index);
         partitions.retain(|partition| !self.reached.partitions[index].contains(partition));
-        let reads = partitions.iter().map(|partition| access.enrolment(index, partition));
+        let reads = partitions.into_iter().map(|partition| access.enrolment(index, partition));
         let mut read = stream::iter(reads).buffered(GROUP_REQUESTS);
         while let Some((entry, tally)) = read.try_next().await? {
             self.findings.note(&entry);
@@ -333,180 +313,4 @@ impl<'a, S: Writer> Work<'a, S> {
         context.intend(intent).await?;
         self.access.write_all(&writes).await
     }
-}
-
-impl<'a, S: Writer> Access<'a, S> {
-    fn attempts(&self) -> Attempts<'a> {
-        self.context.attempts()
-    }
-
-    fn note(&self, state: State) -> Result<(), JournalError> {
-        let group = self.group.index;
-        self.context.journal.note(Note { group, state, reason: None, known_as: None })
-    }
-
-    /// Stream 0 is the survivor, stream `n` the n-th source.
-    fn stream(&self, stream: usize) -> (&'a AccountId, Width) {
-        match stream {
-            0 => (&self.group.survivor, Width::Slim),
-            source => (&self.group.pairs[source - 1].from, Width::Full),
-        }
-    }
-
-    /// Feeds the join: every stream that it waits for, and those that it will wait for soon.
-    async fn fetch(
-        &self,
-        index: TableIndex,
-        join: &mut Join<'_>,
-        pages: &mut Pages<'a>,
-    ) -> Result<(), GroupError> {
-        let sizes = &self.context.row_sizes;
-        let first = pages.fetched == 0;
-        let streams = join.open_streams();
-        let is_large = !first || streams > SMALL_GROUP_STREAMS;
-        if is_large && pages.large.is_none() {
-            pages.large = Some(self.context.admit_large_group().await);
-        }
-        let rows = |width| match first {
-            true => sizes.first_page(index, width, streams),
-            false => sizes.further_page(index, width, streams),
-        };
-        let hungry = join.hungry((rows(Width::Full) / 2).max(1));
-        let starts: Vec<_> =
-            hungry.into_iter().map(|stream| (stream, pages.next[stream].take())).collect();
-        let requests = starts.into_iter().map(|(stream, after)| {
-            let (account, width) = self.stream(stream);
-            let rows = rows(width);
-            async move {
-                let lane = self.context.lanes.read(index, width);
-                let page = self
-                    .attempts()
-                    .carry_out(lane, || {
-                        self.context.storage.page(index, account, width, rows, after.clone())
-                    })
-                    .await?;
-                sizes.learn(index, width, &page.rows);
-                Ok::<_, GroupError>((stream, page))
-            }
-        });
-        let mut answers = stream::iter(requests).buffer_unordered(GROUP_REQUESTS);
-        while let Some((stream, page)) = answers.try_next().await? {
-            pages.fetched += 1;
-            pages.held_bytes += page.rows.iter().map(Row::size_bytes).sum::<usize>();
-            join.feed(stream, page.rows, page.next.is_none())?;
-            pages.next[stream] = page.next;
-        }
-        Ok(())
-    }
-
-    /// The rows of the group in one partition of a table in which the account is a clustering column.
-    async fn enrolment(
-        &self,
-        index: TableIndex,
-        partition: &Bytes,
-    ) -> Result<(Entry, TableTally), GroupError> {
-        let table = &self.context.spec.tables[index];
-        let mut accounts: Vec<AccountId> = vec![self.group.survivor.clone()];
-        accounts.extend(self.group.sources().cloned());
-        let mut fold: Option<Fold<'_>> = None;
-        let per_read = self.context.row_sizes.accounts_per_read(index);
-        for (part, chunk) in accounts.chunks(per_read).enumerate() {
-            let lane = self.context.lanes.read(index, Width::Full);
-            let read = || self.context.storage.rows_of(index, partition, chunk);
-            let rows = self.attempts().carry_out(lane, read).await?;
-            self.context.row_sizes.learn(index, Width::Full, &rows);
-            let mut by_account = in_order(table.account, chunk, rows);
-            // The survivor is the first account of the first chunk.
-            let fold = fold.get_or_insert_with(|| {
-                Fold::new(index, table, by_account.first_mut().and_then(Option::take))
-            });
-            for (place, row) in by_account.into_iter().enumerate() {
-                if let Some(row) = row {
-                    // The survivor, whose row is taken already, is the account at 0.
-                    fold.add(part * per_read + place - 1, row);
-                }
-            }
-        }
-        let (entry, mut tally) = fold.unwrap_or_else(|| Fold::new(index, table, None)).finish();
-        tally.deleted = if table.delete_source { tally.source_rows } else { 0 };
-        Ok((entry, tally))
-    }
-
-    async fn write_slice(&self, slice: &Slice) -> Result<(), GroupError> {
-        self.write_all(&slice.writes(&self.context.spec, &self.group.survivor, self.t)).await
-    }
-
-    /// Writes sequences of batches: the sequences at the same time, the batches of each in turn.
-    async fn write_all(&self, sequences: &[Vec<Batch>]) -> Result<(), GroupError> {
-        let writes = sequences.iter().map(|batches| async move {
-            for batch in batches {
-                self.write_in(self.context.lanes.write(batch.table), batch).await?;
-                failpoint::hit("batch");
-            }
-            Ok::<_, GroupError>(())
-        });
-        let writes: Vec<_> = writes.collect();
-        stream::iter(writes).buffer_unordered(GROUP_REQUESTS).try_collect().await
-    }
-
-    async fn write_in(&self, lane: Lane, batch: &Batch) -> Result<(), GroupError> {
-        let write = || self.context.storage.write(batch);
-        Ok(self.attempts().carry_out(lane, write).await?)
-    }
-
-    /// Step 3, last of all writes: one partition delete per source that owns rows.
-    async fn delete_sources(&self, seal: &Seal) -> Result<(), GroupError> {
-        failpoint::hit("copied");
-        let batches = seal.batches(self.group, self.t);
-        let deletes: Vec<_> = batches
-            .iter()
-            .map(|batch| async move {
-                self.write_in(self.context.lanes.delete(batch.table), batch).await?;
-                failpoint::hit("deleted");
-                Ok::<_, GroupError>(())
-            })
-            .collect();
-        stream::iter(deletes).buffer_unordered(GROUP_REQUESTS).try_collect().await
-    }
-
-    /// Step 7: one event per affected enrolment, after every write of the group is acknowledged.
-    async fn announce(&self, seal: Seal) -> Result<(), GroupError> {
-        let Some(event) = &self.context.spec.event else { return Ok(()) };
-        let announced = seal.events.iter();
-        let events: Vec<_> = announced
-            .map(|announced| merge::event(event, &self.group.survivor, announced, self.t))
-            .collect();
-        self.context.produced.fetch_add(events.len() as u64, Ordering::Relaxed);
-        self.context.outlet.deliver(events).await?;
-        Ok(())
-    }
-}
-
-/// Where each stream's next page starts.
-struct Pages<'a> {
-    next: Vec<Option<Cursor>>,
-    fetched: usize,
-    /// The bytes of the rows that were fetched since the last write.
-    held_bytes: usize,
-    /// Held from the second page on, or from the first if there are many streams.
-    large: Option<SemaphorePermit<'a>>,
-}
-
-impl Pages<'_> {
-    fn new(sources: usize) -> Self {
-        Self { next: vec![None; sources + 1], fetched: 0, held_bytes: 0, large: None }
-    }
-}
-
-/// Rows in the order of their accounts.
-fn in_order(column: usize, accounts: &[AccountId], rows: Vec<Row>) -> Vec<Option<Row>> {
-    let mut ordered: Vec<Option<Row>> = accounts.iter().map(|_| None).collect();
-    for row in rows {
-        let owner = row.cells[column].as_ref();
-        let position = accounts.iter().position(|account| Some(account.cell()) == owner);
-        if let Some(position) = position {
-            ordered[position] = Some(row);
-        }
-    }
-    ordered
 }

@@ -4,6 +4,7 @@
 //! ([`merge_group`](group::merge_group)) that reads like the steps of a merge; what it calls retries,
 //! measures and slows down. A failed group never stops the others.
 
+mod access;
 mod as_of;
 mod attempt;
 mod group;
