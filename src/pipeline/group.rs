@@ -22,9 +22,6 @@ use super::Context;
 use super::access::{Access, GROUP_REQUESTS, Pages};
 use super::pages::LARGE_GROUP_BYTES;
 
-/// A slice is journaled and written when its rows hold this much.
-const SLICE_BYTES: usize = 512 * 1024;
-
 /// Why a group was given up.
 #[derive(Debug, Error)]
 #[non_exhaustive]
@@ -198,7 +195,7 @@ impl<'a, S: Writer> Work<'a, S> {
             access.fetch(index, &mut join, &mut pages).await?;
             while let Some(matched) = join.next_key() {
                 self.merge_key(index, matched);
-                if self.draft.size_bytes >= SLICE_BYTES {
+                if self.draft.size_bytes >= self.access.context.slice_bytes {
                     self.flush(None).await?;
                 }
             }
@@ -213,21 +210,16 @@ impl<'a, S: Writer> Work<'a, S> {
         Ok(())
     }
 
-    fn merge_key(&mut self, index: TableIndex, matched: Matched) {
+    fn merge_key(&mut self, index: TableIndex, mut matched: Matched) {
         let table = &self.access.context.spec.tables[index];
-        let Matched { target, mut sources } = matched;
-        let row = sources.first().map(|(_, row)| row).or(target.as_ref());
+        let row = matched.sources.first().map(|(_, row)| row).or(matched.target.as_ref());
         let reached = self.reached.keys[index].as_ref().zip(row);
         let is_journaled = reached.is_some_and(|(last, row)| table.compare(row, last).is_le());
         if is_journaled {
             // Only where the survivor's rows lead is news.
-            sources.clear();
+            matched.sources.clear();
         }
-        let mut fold = Fold::new(index, table, target);
-        for (source, row) in sources {
-            fold.add(source, row);
-        }
-        let (entry, tally) = fold.finish();
+        let (entry, tally) = Fold::all(index, table, matched);
         self.findings.note(&entry);
         if !is_journaled {
             self.draft.add(entry, &tally);
@@ -244,7 +236,7 @@ impl<'a, S: Writer> Work<'a, S> {
         while let Some((entry, tally)) = read.try_next().await? {
             self.findings.note(&entry);
             self.draft.add(entry, &tally);
-            if self.draft.size_bytes >= SLICE_BYTES {
+            if self.draft.size_bytes >= self.access.context.slice_bytes {
                 self.flush(None).await?;
             }
         }

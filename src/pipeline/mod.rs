@@ -37,6 +37,9 @@ use pages::RowSizes;
 /// How many groups that need more than a page per account run at once; each holds a few megabytes.
 const LARGE_GROUPS: usize = 8;
 
+/// Large enough for most groups to be one slice, small enough to be held by every group in flight.
+const SLICE_BYTES: usize = 512 * 1024;
+
 /// What all groups of a run share.
 #[derive(Debug)]
 pub struct Context<S> {
@@ -58,6 +61,8 @@ pub struct Context<S> {
     pub as_of: AsOf,
     /// How long requests are tried.
     pub retry: Retry,
+    /// A slice is journaled and written when its rows hold this many bytes.
+    pub slice_bytes: usize,
     retries: AtomicU64,
     produced: AtomicU64,
     row_sizes: RowSizes,
@@ -90,6 +95,7 @@ impl<S> Context<S> {
             pace,
             as_of,
             retry,
+            slice_bytes: SLICE_BYTES,
         }
     }
 

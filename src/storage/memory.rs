@@ -35,6 +35,8 @@ pub enum FaultKind {
     AnswerLost,
     /// It was refused for good.
     Refused,
+    /// It was carried out, but whoever asked was stopped before the answer.
+    AnswerLostForGood,
 }
 
 /// The tables of a specification, held in memory.
