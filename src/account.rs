@@ -207,6 +207,13 @@ pub struct Batch {
 }
 
 impl Batch {
+    /// Whether it deletes a partition, and nothing else.
+    pub fn is_partition_delete(&self) -> bool {
+        let changes = self.mutations.iter().map(|mutation| &mutation.change);
+        !self.mutations.is_empty()
+            && changes.into_iter().all(|change| matches!(change, Change::DeletePartition { .. }))
+    }
+
     /// The partition that the batch writes to.
     pub fn partition_key(&self) -> Option<&Bytes> {
         match &self.mutations.first()?.change {
