@@ -8,6 +8,7 @@
 //! Deliberately absent: any access to a cluster, and any decoding of values beyond [`order`].
 
 mod check;
+pub mod elements;
 mod event;
 pub mod order;
 mod raw;
