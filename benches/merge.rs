@@ -5,7 +5,7 @@ use std::hint::black_box;
 use bytes::Bytes;
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use tributary::account::{AccountId, Row};
-use tributary::merge::{Findings, Join, Slice, SliceContext, cut};
+use tributary::merge::{Draft, Findings, Fold, Join};
 use tributary::spec::Spec;
 
 #[allow(unreachable_pub)]
@@ -37,7 +37,6 @@ fn merge_core(criterion: &mut Criterion) {
     let spec = preset::spec();
     let table = &spec.tables[0];
     let survivor = AccountId::new("00000000-7c1e-4d2b-9b1a-5f2f4a7d9e10");
-    let context = SliceContext { index: 0, table, survivor: &survivor, t: 1 };
     let mut group = criterion.benchmark_group("merge");
     for (sources, per_account) in [(1, 10), (1, 10_000), (100, 100)] {
         group.throughput(Throughput::Elements((sources * per_account) as u64));
@@ -54,14 +53,16 @@ fn merge_core(criterion: &mut Criterion) {
                 |streams| {
                     let mut join = Join::new(table, sources);
                     let mut findings = Findings::new(&spec, sources);
-                    let mut slice = Slice::default();
+                    let mut draft = Draft::new(spec.tables.len());
                     for (stream, rows) in streams.into_iter().enumerate() {
                         join.feed(stream, rows, true).expect("in order");
                     }
                     while let Some(matched) = join.next_key() {
-                        slice.merge(context, matched, &mut findings);
+                        let (entry, tally) = Fold::all(0, table, matched);
+                        findings.note(&entry);
+                        draft.add(entry, &tally);
                     }
-                    black_box(cut(slice.mutations, 0))
+                    black_box(draft.slice.writes(&spec, &survivor, 1))
                 },
                 BatchSize::LargeInput,
             );

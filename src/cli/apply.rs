@@ -17,10 +17,11 @@ use super::{ApplySettings, Console, Exit, Failure, InputSource, Progress, Snapsh
 use crate::account::Group;
 use crate::cluster::{Cluster, Store};
 use crate::events::{Outlet, Producer};
+use crate::journal::{Journal, SqliteJournal};
 use crate::latency::{IntervalLog, Recorder};
 use crate::moment::Moment;
 use crate::pace::Pace;
-use crate::pipeline::{self, AsOf, Context, Ended, Lanes, Reason, Retry, RunOutcome};
+use crate::pipeline::{self, AsOf, Context, Ended, Known, Lanes, Reason, Retry, RunOutcome};
 use crate::plan::Plan;
 use crate::report::{self, Applied, EventFacts, FailureReasons, Fates, Summary};
 use crate::run::{Failures, RunDir, RunError, RunRecord, files};
@@ -36,18 +37,20 @@ pub async fn run(settings: &ApplySettings, console: &Console) -> Result<Exit, Fa
     let Planned { plan, record } =
         input::plan(pairs, &settings.input, &prepared, &mut stop).await?;
     let record = RunRecord::new(id, "apply", started, record, settings.redacted());
-    let engine = tokio::select! {
-        engine = Engine::start(settings) => engine?,
+    let ready = tokio::select! {
+        ready = Ready::start(settings) => ready?,
         _ = stop.wait_for(|stop| *stop) => {
             let error = anyhow::anyhow!("interrupted before the first write; nothing was changed");
             return Err(Failure { exit: Exit::Interrupted, error });
         }
     };
     prepared.write_json(files::RUN, &record)?;
+    SqliteJournal::create(&prepared.file(files::JOURNAL))?;
     let failures = prepared.failures()?;
     let latency_log = prepared.create(files::LATENCY)?;
     let run_dir = prepared.commit()?;
     tracing::info!("run {} in {}", record.id, run_dir.path().display());
+    let engine = ready.with(Arc::new(SqliteJournal::open(&run_dir.file(files::JOURNAL))?));
 
     let recorder = Arc::clone(&engine.context.recorder);
     let log = LatencyLog::start(latency_log, recorder, run_dir.file(files::LATENCY));
@@ -90,7 +93,18 @@ fn copy_of_stdin(settings: &ApplySettings, run_dir: &RunDir) -> Option<PathBuf> 
         .and_then(|copies| copies.into_iter().find(|copy| copy.exists()))
 }
 
-/// A cluster and a broker that are ready, and the context that groups run in.
+/// A cluster and a broker that are ready.
+struct Ready {
+    spec: Arc<Spec>,
+    store: Store,
+    outlet: Outlet,
+    recorder: Arc<Recorder>,
+    pace: Arc<Pace>,
+    as_of: AsOf,
+    acknowledged: Arc<AtomicU64>,
+}
+
+/// The context that groups run in.
 struct Engine {
     spec: Arc<Spec>,
     context: Arc<Context<Store>>,
@@ -98,7 +112,7 @@ struct Engine {
     acknowledged: Arc<AtomicU64>,
 }
 
-impl Engine {
+impl Ready {
     /// Connects and checks; nothing is written.
     async fn start(settings: &ApplySettings) -> Result<Self, Failure> {
         let cluster = Cluster::connect(settings.cluster.clone()).await?;
@@ -121,11 +135,19 @@ impl Engine {
         };
         let as_of = AsOf::new(cluster.latest_clock().await?, settings.work.settle);
         let pace = Pace::new(settings.work.in_flight);
-        let retry = Retry::default();
-        let context = Context::new(Arc::clone(&spec), store, outlet, recorder, pace, as_of, retry);
-        Ok(Self { spec, context: Arc::new(context), acknowledged })
+        Ok(Self { spec, store, outlet, recorder, pace, as_of, acknowledged })
     }
 
+    fn with(self, journal: Arc<dyn Journal>) -> Engine {
+        let Self { spec, store, outlet, recorder, pace, as_of, acknowledged } = self;
+        let shared = Arc::clone(&spec);
+        let retry = Retry::default();
+        let context = Context::new(shared, store, outlet, journal, recorder, pace, as_of, retry);
+        Engine { spec, context: Arc::new(context), acknowledged }
+    }
+}
+
+impl Engine {
     /// Waits until the first group may be read, then runs all of them.
     async fn merge(
         &self,
@@ -161,8 +183,16 @@ impl Engine {
             reasons.add(group, class);
             failures.append(&group.pairs, reason)
         };
-        let (outcome, unwritten) =
-            pipeline::run(&self.context, plan, limits, &progress, stop, on_failure).await;
+        let (outcome, unwritten) = pipeline::run(
+            &self.context,
+            plan,
+            &Known::default(),
+            limits,
+            &progress,
+            stop,
+            on_failure,
+        )
+        .await;
         shown.finish();
         Merged { outcome, reasons, unwritten, took: began.elapsed() }
     }

@@ -6,6 +6,7 @@ use anyhow::Error;
 
 use crate::cluster::ClusterError;
 use crate::events::EventError;
+use crate::journal::JournalError;
 use crate::pairs::PairsError;
 use crate::run::RunError;
 
@@ -91,6 +92,12 @@ impl From<PairsError> for Failure {
 
 impl From<RunError> for Failure {
     fn from(error: RunError) -> Self {
+        Self::failed(error)
+    }
+}
+
+impl From<JournalError> for Failure {
+    fn from(error: JournalError) -> Self {
         Self::failed(error)
     }
 }

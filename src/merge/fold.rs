@@ -10,6 +10,7 @@ use crate::account::{Cell, ColumnIndex, Row, TableIndex, TableTally};
 use crate::spec::Table;
 
 use super::entry::{Entry, Write};
+use super::join::Matched;
 
 /// The rows of one key, folded in merge order.
 #[derive(Debug)]
@@ -32,6 +33,15 @@ impl<'a> Fold<'a> {
         });
         let entry = Entry { table: index, target, sources: Vec::new(), write: Write::Nothing };
         Self { table, entry, better: Vec::new(), tally }
+    }
+
+    /// Folds all rows of a key at once.
+    pub fn all(index: TableIndex, table: &'a Table, matched: Matched) -> (Entry, TableTally) {
+        let mut fold = Self::new(index, table, matched.target);
+        for (source, row) in matched.sources {
+            fold.add(source, row);
+        }
+        fold.finish()
     }
 
     /// Adds the row of the next source that has one; `position` is its place in the group.

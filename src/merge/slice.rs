@@ -4,7 +4,9 @@
 
 use bytes::Bytes;
 
-use crate::account::{AccountId, Batch, Change, Group, Mutation, Tally, TableIndex, TimestampUs};
+use crate::account::{
+    AccountId, Batch, Change, Group, Mutation, TableIndex, TableTally, Tally, TimestampUs,
+};
 use crate::spec::{Find, Spec};
 
 use super::batch::cut;
@@ -31,11 +33,6 @@ pub struct Seal {
 }
 
 impl Slice {
-    /// The bytes that its rows hold.
-    pub fn size_bytes(&self) -> usize {
-        self.entries.iter().map(Entry::size_bytes).sum()
-    }
-
     /// What is written for its keys, as sequences of batches: the sequences may go at the same time,
     /// the batches of one sequence only in turn, because a row is deleted no earlier than its own copy
     /// is acknowledged.
@@ -95,8 +92,12 @@ impl Draft {
         Self { slice: Slice::default(), size_bytes: 0, tally: Tally::new(tables) }
     }
 
-    /// Whether there is nothing to journal and nothing to write.
-    pub fn is_empty(&self) -> bool {
-        self.slice.entries.is_empty() && self.slice.seal.is_none()
+    /// Takes up a key. One that no source holds is counted and otherwise left alone.
+    pub fn add(&mut self, entry: Entry, tally: &TableTally) {
+        self.tally.tables[entry.table].add(tally);
+        if !entry.sources.is_empty() {
+            self.size_bytes += entry.size_bytes();
+            self.slice.entries.push(entry);
+        }
     }
 }

@@ -1,28 +1,26 @@
 //! One group, from its first read to its last acknowledgement: the seven steps of a merge.
+//!
+//! What is read becomes a draft; a full draft becomes a slice: journaled, then written. The last slice
+//! is sealed: it also says which partitions are deleted and what is announced when all is written. A group that
+//! the journal knows already goes on where it stopped, with the same T and the same values.
 
-use std::sync::atomic::Ordering;
+use std::collections::HashSet;
+use std::mem;
 
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
 use thiserror::Error;
-use tokio::sync::SemaphorePermit;
 
-use crate::account::{
-    AccountId, Batch, Change, Group, Mutation, Row, TableIndex, Tally, TimestampUs,
-};
-use crate::events::EventError;
-use crate::latency::Lane;
-use crate::merge::{self, Enrolled, Enrolment, Findings, Join, OutOfOrder, Slice, SliceContext};
-use crate::storage::{Cursor, Fault, StorageError, Width, Writer};
+use crate::account::{Group, Row, TableIndex, Tally};
+use crate::events::{EventError, Outlet};
+use crate::failpoint;
+use crate::journal::{Intent, JournalError, Kind, SliceRecord, State, body};
+use crate::merge::{Draft, Entry, Findings, Fold, Join, Matched, OutOfOrder, Seal};
+use crate::storage::{Fault, StorageError, Writer};
 
-use super::Context;
-use super::attempt::Attempts;
-use super::pages::{LARGE_GROUP_BYTES, SMALL_GROUP_STREAMS};
-
-/// Requests that one group has under way at once.
-const GROUP_REQUESTS: usize = 16;
-/// A slice is written when its mutations hold this much.
-const SLICE_BYTES: usize = 1024 * 1024;
+use super::access::{Access, GROUP_REQUESTS, Pages};
+use super::pages::LARGE_GROUP_BYTES;
+use super::{Context, sweep};
 
 /// Why a group was given up.
 #[derive(Debug, Error)]
@@ -34,6 +32,12 @@ pub enum GroupError {
     /// Rows came in an order that cannot be joined.
     #[error(transparent)]
     OutOfOrder(#[from] OutOfOrder),
+    /// The journal failed: nothing that it does not cover was written.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// What the journal holds of the group cannot be understood.
+    #[error("the journal's record of the group cannot be read: {0}")]
+    Record(String),
     /// The broker refused an event. All rows are merged by then.
     #[error("rows are merged, but an event could not be delivered: {0}")]
     Events(#[from] EventError),
@@ -45,7 +49,8 @@ impl GroupError {
         match self {
             Self::Storage(error) => error.kind == Fault::Fatal,
             Self::Events(error) => error.is_fatal(),
-            Self::OutOfOrder(_) => false,
+            Self::Journal(_) => true,
+            Self::OutOfOrder(_) | Self::Record(_) => false,
         }
     }
 
@@ -58,281 +63,249 @@ impl GroupError {
     }
 }
 
-/// Merges one group.
+/// Merges one group; `earlier` is where the journal says that it stands.
 ///
 /// # Errors
 /// What stopped it. A source's row is still there unless its copy was acknowledged, and a source's rows in
-/// the tables found by partition are still there, all of them, so that the group can be merged again.
+/// the tables found by partition are still there, all of them. Merging it again, with what the journal says
+/// of it, ends as if nothing had happened.
 pub async fn merge_group<S: Writer>(
     context: &Context<S>,
     group: &Group,
+    earlier: Option<State>,
 ) -> Result<Tally, GroupError> {
-    let mut work = Work {
-        context,
-        group,
-        t: context.as_of.stamp(),
-        findings: Findings::new(&context.spec, group.pairs.len()),
-        tally: Tally::new(context.spec.tables.len()),
+    if earlier == Some(State::Sweeping) {
+        return sweep::replay(context, group).await;
+    }
+    let (mut work, sealed) = Work::begin(Access { context, group, t: 0 }, earlier).await?;
+    let seal = match sealed {
+        Some(seal) => seal,
+        None => work.merge().await?,
     };
-    for (index, _) in context.spec.partition_tables() {
-        work.merge_partitions(index).await?;
+    if earlier != Some(State::Written) {
+        work.access.delete_sources(&seal).await?;
+        work.access.note(State::Written)?;
     }
-    for (index, ..) in context.spec.clustering_tables() {
-        work.move_enrolments(index).await?;
-    }
-    for (index, table) in context.spec.partition_tables() {
-        if table.delete_source {
-            work.delete_sources(index).await?;
-        }
-    }
-    work.announce().await?;
-    Ok(work.finish())
+    failpoint::hit("written");
+    work.access.announce(seal).await?;
+    failpoint::hit("announced");
+    work.access.note(State::Done)?;
+    Ok(work.tally)
 }
 
+/// What is known of a group so far.
 struct Work<'a, S> {
-    context: &'a Context<S>,
-    group: &'a Group,
-    t: TimestampUs,
+    access: Access<'a, S>,
     findings: Findings,
+    /// What has been read and is not journaled yet.
+    draft: Draft,
+    /// The counts of what is journaled.
     tally: Tally,
+    /// How far an earlier session came.
+    reached: Reached,
+}
+
+/// The keys that are journaled already.
+#[derive(Default)]
+struct Reached {
+    /// The last key, by table found by partition.
+    keys: Vec<Option<Row>>,
+    /// The partitions, by table found by clustering.
+    partitions: Vec<HashSet<Bytes>>,
 }
 
 impl<'a, S: Writer> Work<'a, S> {
-    fn attempts(&self) -> Attempts<'a> {
-        self.context.attempts()
+    /// Takes up a group. What the journal has of it is written again (an earlier session may have been
+    /// stopped half way); its seal is returned if the journal has all of it.
+    async fn begin(
+        access: Access<'a, S>,
+        earlier: Option<State>,
+    ) -> Result<(Self, Option<Seal>), GroupError> {
+        let Access { context, group, .. } = access;
+        let tables = context.spec.tables.len();
+        let mut work = Work {
+            access,
+            findings: Findings::new(&context.spec, group.pairs.len()),
+            draft: Draft::new(tables),
+            tally: Tally::new(tables),
+            reached: Reached { keys: vec![None; tables], partitions: vec![HashSet::new(); tables] },
+        };
+        let recorded = match earlier {
+            None => Vec::new(),
+            Some(_) => context.journal.slices(group.index)?,
+        };
+        let recorded: Vec<SliceRecord> =
+            recorded.into_iter().filter(|slice| slice.kind == Kind::Merge).collect();
+        let Some(last) = recorded.last() else {
+            work.access.t = context.as_of.stamp();
+            return Ok((work, None));
+        };
+        work.access.t = last.t;
+        for record in &recorded {
+            work.tally.add(&record.tally);
+            // What earlier slices hold is only of use to the slices that are still to come.
+            if last.sealed && record.id != last.id {
+                continue;
+            }
+            let body = context.journal.body(record.id)?;
+            let slice = body::decode(&context.spec, &body).map_err(GroupError::Record)?;
+            if record.id == last.id && earlier != Some(State::Written) {
+                work.access.write_slice(&slice).await?;
+            }
+            slice.entries.iter().for_each(|entry| work.recall(entry));
+            if let Some(seal) = slice.seal {
+                return Ok((work, Some(seal)));
+            }
+        }
+        Ok((work, None))
     }
 
-    fn slice_context(&self, index: TableIndex) -> SliceContext<'a> {
-        let table = &self.context.spec.tables[index];
-        SliceContext { index, table, survivor: &self.group.survivor, t: self.t }
-    }
-
-    /// Stream 0 is the survivor, stream `n` the n-th source.
-    fn stream(&self, stream: usize) -> (&'a AccountId, Width) {
-        match stream {
-            0 => (&self.group.survivor, Width::Slim),
-            source => (&self.group.pairs[source - 1].from, Width::Full),
+    /// Takes over a key that is journaled already.
+    fn recall(&mut self, entry: &Entry) {
+        self.findings.note(entry);
+        let table = &self.access.context.spec.tables[entry.table];
+        let Some(base) = entry.base() else { return };
+        match base.cells.first() {
+            Some(Some(partition)) if table.is_clustering() => {
+                self.reached.partitions[entry.table].insert(partition.clone());
+            }
+            _ => {
+                let key = base.cells[..table.key_len].to_vec();
+                self.reached.keys[entry.table] = Some(Row { cells: key });
+            }
         }
     }
 
-    /// Steps 1 and 2: joins the pages of the survivor and of all sources, and writes slice by slice.
+    /// Steps 1 to 6, but for the deletes that come last: everything is read, journaled and written.
+    async fn merge(&mut self) -> Result<Seal, GroupError> {
+        let spec = &self.access.context.spec;
+        for (index, _) in spec.partition_tables() {
+            self.merge_partitions(index).await?;
+        }
+        for (index, ..) in spec.clustering_tables() {
+            self.move_enrolments(index).await?;
+        }
+        self.seal().await
+    }
+
+    /// Steps 1 and 2: joins the pages of the survivor and of all sources.
     async fn merge_partitions(&mut self, index: TableIndex) -> Result<(), GroupError> {
-        let context = self.slice_context(index);
-        let mut pages = Pages::new(self.group.pairs.len());
-        let mut join = Join::new(context.table, self.group.pairs.len());
-        let mut slice = Slice::default();
-        loop {
-            self.fetch(index, &mut join, &mut pages).await?;
+        let access = self.access;
+        let table = &access.context.spec.tables[index];
+        let mut pages = Pages::new(access.group.pairs.len());
+        let mut join = Join::new(table, access.group.pairs.len());
+        while !join.is_finished() {
+            access.fetch(index, &mut join, &mut pages).await?;
             while let Some(matched) = join.next_key() {
-                slice.merge(context, matched, &mut self.findings);
-                if slice.size_bytes >= SLICE_BYTES {
-                    self.write_slice(index, std::mem::take(&mut slice)).await?;
+                self.merge_key(index, matched);
+                if self.draft.size_bytes >= self.access.context.slice_bytes {
+                    self.flush(None).await?;
                 }
             }
-            if join.is_finished() {
-                return self.write_slice(index, slice).await;
-            }
-            // Cells keep the pages alive that they came in, so the next pages wait for the write.
-            if pages.held_bytes >= LARGE_GROUP_BYTES {
-                self.write_slice(index, std::mem::take(&mut slice)).await?;
+            // Cells keep the pages alive that they came in, so the next pages wait for the write; and
+            // what a large group holds is written before its permit is given back.
+            let is_over = join.is_finished() && pages.large.is_some();
+            if is_over || pages.held_bytes >= LARGE_GROUP_BYTES {
+                self.flush(None).await?;
                 pages.held_bytes = 0;
             }
         }
-    }
-
-    /// Feeds the join: every stream that it waits for, and those that it will wait for soon.
-    async fn fetch(
-        &self,
-        index: TableIndex,
-        join: &mut Join<'_>,
-        pages: &mut Pages<'a>,
-    ) -> Result<(), GroupError> {
-        let sizes = &self.context.row_sizes;
-        let first = pages.fetched == 0;
-        let streams = join.open_streams();
-        let is_large = !first || streams > SMALL_GROUP_STREAMS;
-        if is_large && pages.large.is_none() {
-            pages.large = Some(self.context.admit_large_group().await);
-        }
-        let rows = |width| match first {
-            true => sizes.first_page(index, width, streams),
-            false => sizes.further_page(index, width, streams),
-        };
-        let hungry = join.hungry((rows(Width::Full) / 2).max(1));
-        let starts: Vec<_> =
-            hungry.into_iter().map(|stream| (stream, pages.next[stream].take())).collect();
-        let requests = starts.into_iter().map(|(stream, after)| {
-            let (account, width) = self.stream(stream);
-            let rows = rows(width);
-            async move {
-                let lane = self.context.lanes.read(index, width);
-                let page = self
-                    .attempts()
-                    .carry_out(lane, || {
-                        self.context.storage.page(index, account, width, rows, after.clone())
-                    })
-                    .await?;
-                sizes.learn(index, width, &page.rows);
-                Ok::<_, GroupError>((stream, page))
-            }
-        });
-        let mut answers = stream::iter(requests).buffer_unordered(GROUP_REQUESTS);
-        while let Some((stream, page)) = answers.try_next().await? {
-            pages.fetched += 1;
-            pages.held_bytes += page.rows.iter().map(Row::size_bytes).sum::<usize>();
-            join.feed(stream, page.rows, page.next.is_none())?;
-            pages.next[stream] = page.next;
-        }
         Ok(())
     }
 
-    async fn write_slice(&mut self, index: TableIndex, slice: Slice) -> Result<(), GroupError> {
-        self.tally.tables[index].add(&slice.tally);
-        self.tally.slices += 1;
-        let batches = merge::cut(slice.mutations, 0);
-        self.tally.batches += batches.len() as u64;
-        let writes: Vec<_> = batches.iter().map(|batch| self.write(batch)).collect();
-        stream::iter(writes).buffer_unordered(GROUP_REQUESTS).try_collect().await
+    fn merge_key(&mut self, index: TableIndex, mut matched: Matched) {
+        let table = &self.access.context.spec.tables[index];
+        let row = matched.sources.first().map(|(_, row)| row).or(matched.target.as_ref());
+        let reached = self.reached.keys[index].as_ref().zip(row);
+        let is_journaled = reached.is_some_and(|(last, row)| table.compare(row, last).is_le());
+        if is_journaled {
+            // Only where the survivor's rows lead is news.
+            matched.sources.clear();
+        }
+        let (entry, tally) = Fold::all(index, table, matched);
+        self.findings.note(&entry);
+        if !is_journaled {
+            self.draft.add(entry, &tally);
+        }
     }
 
-    async fn write(&self, batch: &Batch) -> Result<(), GroupError> {
-        self.write_in(self.context.lanes.write(batch.table), batch).await
-    }
-
-    async fn write_in(&self, lane: Lane, batch: &Batch) -> Result<(), GroupError> {
-        let write = || self.context.storage.write(batch);
-        Ok(self.attempts().carry_out(lane, write).await?)
-    }
-
-    /// Steps 4 to 6: in each partition that the sources' rows lead to, moves their rows.
+    /// Steps 4 to 6: in each partition that the sources' rows lead to, the rows of the group.
     async fn move_enrolments(&mut self, index: TableIndex) -> Result<(), GroupError> {
-        let partitions = self.findings.partitions(index);
-        let mut moved = {
-            let this = &*self;
-            let moves = partitions.into_iter().map(|key| async move {
-                let enrolled = this.move_enrolment(index, &key).await?;
-                Ok::<_, GroupError>((key, enrolled))
-            });
-            let moves: Vec<_> = moves.collect();
-            stream::iter(moves).buffer_unordered(GROUP_REQUESTS).try_collect::<Vec<_>>().await?
-        };
-        for (key, (enrolled, batches)) in &mut moved {
-            self.tally.tables[index].add(&enrolled.tally);
-            self.tally.batches += *batches;
-            self.findings.enrolled(index, key, enrolled);
-        }
-        Ok(())
-    }
-
-    async fn move_enrolment(
-        &self,
-        index: TableIndex,
-        key: &Bytes,
-    ) -> Result<(Enrolled, u64), GroupError> {
-        let context = self.slice_context(index);
-        let mut accounts: Vec<AccountId> = vec![self.group.survivor.clone()];
-        accounts.extend(self.group.sources().cloned());
-        let mut enrolment: Option<Enrolment<'_>> = None;
-        let per_read = self.context.row_sizes.accounts_per_read(index);
-        for (part, chunk) in accounts.chunks(per_read).enumerate() {
-            let lane = self.context.lanes.read(index, Width::Full);
-            let read = || self.context.storage.rows_of(index, key, chunk);
-            let rows = self.attempts().carry_out(lane, read).await?;
-            self.context.row_sizes.learn(index, Width::Full, &rows);
-            let mut by_account = in_order(context.table.account, chunk, rows);
-            // The survivor is the first account of the first chunk.
-            let enrolment = enrolment.get_or_insert_with(|| {
-                Enrolment::new(context, by_account.first_mut().and_then(Option::take))
-            });
-            for (place, (account, row)) in chunk.iter().zip(by_account).enumerate() {
-                if let Some(row) = row {
-                    // The survivor, whose row is taken already, is the account at 0.
-                    enrolment.add(part * per_read + place - 1, account, row);
-                }
+        let access = self.access;
+        let mut partitions = self.findings.partitions(index);
+        partitions.retain(|partition| !self.reached.partitions[index].contains(partition));
+        let reads = partitions.into_iter().map(|partition| access.enrolment(index, partition));
+        let mut read = stream::iter(reads).buffered(GROUP_REQUESTS);
+        while let Some((entry, tally)) = read.try_next().await? {
+            self.findings.note(&entry);
+            self.draft.add(entry, &tally);
+            if self.draft.size_bytes >= self.access.context.slice_bytes {
+                self.flush(None).await?;
             }
         }
-        let quoted = self.context.quoted_columns(index);
-        let enrolment = enrolment.unwrap_or_else(|| Enrolment::new(context, None));
-        let mut enrolled = enrolment.finish(key, &quoted);
-        let mutations = std::mem::take(&mut enrolled.mutations);
-        let batches = merge::cut(mutations, enrolled.inseparable);
-        // In order: the first batch holds the copy, the others delete more sources.
-        for batch in &batches {
-            self.write(batch).await?;
-        }
-        Ok((enrolled, batches.len() as u64))
-    }
-
-    /// Step 3, last of all writes: one partition delete per source that owns rows.
-    async fn delete_sources(&mut self, index: TableIndex) -> Result<(), GroupError> {
-        let batches: Vec<Batch> = self
-            .findings
-            .owners(index)
-            .map(|source| {
-                let key = self.group.pairs[source].from.cell().clone();
-                let change = Change::DeletePartition { key };
-                Batch {
-                    table: index,
-                    mutations: vec![Mutation { table: index, t: self.t, change }],
-                }
-            })
-            .collect();
-        self.tally.batches += batches.len() as u64;
-        let tally = &mut self.tally.tables[index];
-        tally.deleted = tally.source_rows;
-        let lane = self.context.lanes.delete(index);
-        let deletes: Vec<_> = batches.iter().map(|batch| self.write_in(lane, batch)).collect();
-        stream::iter(deletes).buffer_unordered(GROUP_REQUESTS).try_collect().await
-    }
-
-    /// Step 7: one event per affected enrolment, after every write of the group is acknowledged.
-    async fn announce(&mut self) -> Result<(), GroupError> {
-        let Some(event) = &self.context.spec.event else { return Ok(()) };
-        let announced = self.findings.announced(&self.context.spec, event.table, self.t);
-        let events: Vec<_> = announced
-            .iter()
-            .map(|announced| merge::event(event, &self.group.survivor, announced))
-            .collect();
-        self.context.produced.fetch_add(events.len() as u64, Ordering::Relaxed);
-        self.tally.events += self.context.outlet.deliver(events).await?;
         Ok(())
     }
 
-    fn finish(mut self) -> Tally {
-        let sources = self.group.pairs.len() as u64;
-        let owners = self.findings.sources_with_rows() as u64;
-        self.tally.absent_sources = sources - owners;
-        let survivor_rows: u64 = self.tally.tables.iter().map(|table| table.target_rows).sum();
-        self.tally.absent_survivors = u64::from(survivor_rows == 0);
-        self.tally
-    }
-}
-
-/// Where each stream's next page starts.
-struct Pages<'a> {
-    next: Vec<Option<Cursor>>,
-    fetched: usize,
-    /// The bytes of the rows that were fetched since the last write.
-    held_bytes: usize,
-    /// Held from the second page on, or from the first if there are many streams.
-    large: Option<SemaphorePermit<'a>>,
-}
-
-impl Pages<'_> {
-    fn new(sources: usize) -> Self {
-        Self { next: vec![None; sources + 1], fetched: 0, held_bytes: 0, large: None }
-    }
-}
-
-/// Rows in the order of their accounts.
-fn in_order(column: usize, accounts: &[AccountId], rows: Vec<Row>) -> Vec<Option<Row>> {
-    let mut ordered: Vec<Option<Row>> = accounts.iter().map(|_| None).collect();
-    for row in rows {
-        let owner = row.cells[column].as_ref();
-        let position = accounts.iter().position(|account| Some(account.cell()) == owner);
-        if let Some(position) = position {
-            ordered[position] = Some(row);
+    /// Journals and writes what is left, together with what closes the group.
+    async fn seal(&mut self) -> Result<Seal, GroupError> {
+        let Access { context, group, .. } = self.access;
+        let spec = &context.spec;
+        let mut seal = Seal::default();
+        for (index, _) in spec.partition_tables().filter(|(_, table)| table.delete_source) {
+            seal.deletes.extend(self.findings.owners(index).map(|source| (index, source)));
+            let journaled = self.tally.tables[index].source_rows;
+            let tally = &mut self.draft.tally.tables[index];
+            tally.deleted = journaled + tally.source_rows;
         }
+        if let Some(event) = &spec.event {
+            seal.events = self.findings.announced(spec, event.table);
+        }
+        let tally = &mut self.draft.tally;
+        if !matches!(context.outlet, Outlet::Discard) {
+            tally.events = seal.events.len() as u64;
+        }
+        tally.absent_sources = (group.pairs.len() - self.findings.sources_with_rows()) as u64;
+        let tables = self.tally.tables.iter().chain(&tally.tables);
+        let survivor_rows: u64 = tables.map(|table| table.target_rows).sum();
+        tally.absent_survivors = u64::from(survivor_rows == 0);
+        self.flush(Some(seal.clone())).await?;
+        Ok(seal)
     }
-    ordered
+
+    /// Journals what was read as a slice, then writes it.
+    async fn flush(&mut self, seal: Option<Seal>) -> Result<(), GroupError> {
+        let Access { context, group, t } = self.access;
+        let tables = context.spec.tables.len();
+        let Draft { mut slice, mut tally, .. } = mem::replace(&mut self.draft, Draft::new(tables));
+        slice.seal = seal;
+        if slice.entries.is_empty() && slice.seal.is_none() {
+            return Ok(());
+        }
+        let writes = slice.writes(&context.spec, &group.survivor, t);
+        let deletes = slice.seal.as_ref().map_or(0, |seal| seal.deletes.len());
+        tally.batches = (writes.iter().map(Vec::len).sum::<usize>() + deletes) as u64;
+        tally.slices = 1;
+        self.tally.add(&tally);
+        let sealed = slice.seal.is_some();
+        let partitions = match sealed {
+            true => body::partitions(&context.spec, &self.findings),
+            false => String::new(),
+        };
+        let intent = Intent {
+            group: group.index,
+            state: State::Intended,
+            survivor: group.survivor.clone(),
+            pairs: group.pairs.clone(),
+            t,
+            kind: Kind::Merge,
+            sealed,
+            tally,
+            partitions,
+            body: body::encode(&context.spec, &slice),
+        };
+        // The rows live on in the writes, which hold less than the before-images.
+        drop(slice);
+        context.intend(intent).await?;
+        Ok(context.write_all(&writes).await?)
+    }
 }

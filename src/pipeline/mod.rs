@@ -4,35 +4,50 @@
 //! ([`merge_group`](group::merge_group)) that reads like the steps of a merge; what it calls retries,
 //! measures and slows down. A failed group never stops the others.
 
+mod access;
 mod as_of;
 mod attempt;
 mod group;
 mod lanes;
 mod pages;
 mod run;
+mod sweep;
+mod walk;
 
+use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
 
+use futures::{StreamExt, TryStreamExt, stream};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 pub use as_of::AsOf;
 pub use attempt::Retry;
 pub use group::{GroupError, merge_group};
 pub use lanes::Lanes;
-pub use run::{Ended, ErrorLimit, Limits, Progress, Reason, RunOutcome, run};
+pub use run::{Ended, ErrorLimit, Known, Limits, Progress, Reason, RunOutcome, run};
+pub use sweep::{Leftover, Swept, sweep};
+pub use walk::{Walked, walk};
 
-use crate::account::TableIndex;
-use crate::events::Outlet;
-use crate::latency::Recorder;
+use crate::account::{Batch, Event};
+use crate::events::{EventError, Outlet};
+use crate::failpoint;
+use crate::journal::{Intent, Journal, JournalError};
+use crate::latency::{Lane, Recorder};
 use crate::pace::Pace;
 use crate::spec::Spec;
+use crate::storage::{StorageError, Writer};
 
+use access::GROUP_REQUESTS;
 use attempt::Attempts;
 use pages::RowSizes;
 
 /// How many groups that need more than a page per account run at once; each holds a few megabytes.
 const LARGE_GROUPS: usize = 8;
+
+/// Large enough for most groups to be one slice, small enough to be held by every group in flight.
+const SLICE_BYTES: usize = 512 * 1024;
 
 /// What all groups of a run share.
 #[derive(Debug)]
@@ -43,6 +58,8 @@ pub struct Context<S> {
     pub storage: S,
     /// Where events go.
     pub outlet: Outlet,
+    /// Where what is about to be done is made durable first.
+    pub journal: Arc<dyn Journal>,
     /// Where latencies go; it has the lanes of [`Lanes`].
     pub recorder: Arc<Recorder>,
     /// The lanes of `recorder`.
@@ -53,6 +70,8 @@ pub struct Context<S> {
     pub as_of: AsOf,
     /// How long requests are tried.
     pub retry: Retry,
+    /// A slice is journaled and written when its rows hold this many bytes.
+    pub slice_bytes: usize,
     retries: AtomicU64,
     produced: AtomicU64,
     row_sizes: RowSizes,
@@ -65,6 +84,7 @@ impl<S> Context<S> {
         spec: Arc<Spec>,
         storage: S,
         outlet: Outlet,
+        journal: Arc<dyn Journal>,
         recorder: Arc<Recorder>,
         pace: Arc<Pace>,
         as_of: AsOf,
@@ -80,10 +100,42 @@ impl<S> Context<S> {
             spec,
             storage,
             outlet,
+            journal,
             pace,
             as_of,
             retry,
+            slice_bytes: SLICE_BYTES,
         }
+    }
+
+    /// Carries out a request: retried, measured, and heeded by the pace.
+    ///
+    /// # Errors
+    /// The last attempt's, once it is permanent or the retry budget is spent.
+    pub async fn carry_out<T, F>(
+        &self,
+        lane: Lane,
+        request: impl FnMut() -> F,
+    ) -> Result<T, StorageError>
+    where
+        F: Future<Output = Result<T, StorageError>>,
+    {
+        let (recorder, pace) = (&*self.recorder, &*self.pace);
+        let attempts = Attempts { recorder, pace, retry: self.retry, retries: &self.retries };
+        attempts.carry_out(lane, request).await
+    }
+
+    /// Waits until an intent is durable.
+    ///
+    /// # Errors
+    /// The journal cannot be written; nothing that the intent covers may be written then.
+    pub async fn intend(&self, intent: Intent) -> Result<(), JournalError> {
+        let began = Instant::now();
+        failpoint::hit("intend");
+        self.journal.intend(intent).await?;
+        failpoint::hit("intended");
+        self.recorder.record(self.lanes.journal(), began.elapsed());
+        Ok(())
     }
 
     /// The database, when nothing runs any more.
@@ -101,13 +153,13 @@ impl<S> Context<S> {
         self.produced.load(Ordering::Relaxed)
     }
 
-    fn attempts(&self) -> Attempts<'_> {
-        Attempts {
-            recorder: &self.recorder,
-            pace: &self.pace,
-            retry: self.retry,
-            retries: &self.retries,
-        }
+    /// Delivers the events of a group; returns when all are acknowledged.
+    ///
+    /// # Errors
+    /// The first event that could not be delivered.
+    pub async fn deliver(&self, events: Vec<Event>) -> Result<(), EventError> {
+        self.produced.fetch_add(events.len() as u64, Ordering::Relaxed);
+        self.outlet.deliver(events).await.map(drop)
     }
 
     async fn admit_large_group(&self) -> SemaphorePermit<'_> {
@@ -118,10 +170,26 @@ impl<S> Context<S> {
             }
         }
     }
+}
 
-    /// The columns of `table` that the event quotes.
-    fn quoted_columns(&self, table: TableIndex) -> Vec<usize> {
-        let event = self.spec.event.iter().filter(|event| event.table == table);
-        event.flat_map(|event| event.columns.iter().map(|column| column.column)).collect()
+impl<S: Writer> Context<S> {
+    /// Writes sequences of batches: the sequences at the same time, the batches of each in turn.
+    ///
+    /// # Errors
+    /// The first write that failed for good; others may have been written.
+    pub async fn write_all(&self, sequences: &[Vec<Batch>]) -> Result<(), StorageError> {
+        let writes = sequences.iter().map(|batches| async move {
+            for batch in batches {
+                let lane = match batch.is_partition_delete() {
+                    true => self.lanes.delete(batch.table),
+                    false => self.lanes.write(batch.table),
+                };
+                self.carry_out(lane, || self.storage.write(batch)).await?;
+                failpoint::hit("batch");
+            }
+            Ok(())
+        });
+        let writes: Vec<_> = writes.collect();
+        stream::iter(writes).buffer_unordered(GROUP_REQUESTS).try_collect().await
     }
 }

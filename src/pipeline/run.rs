@@ -9,6 +9,7 @@ use tokio::sync::watch;
 use tokio::task::{Id, JoinError, JoinSet};
 
 use crate::account::{Group, Outcome, Tally};
+use crate::journal::{Note, State};
 use crate::pace::Permit;
 use crate::plan::Plan;
 use crate::storage::Writer;
@@ -42,6 +43,27 @@ impl ErrorLimit {
     }
 }
 
+/// Where the groups of a plan stand, as the journal of an earlier session says: one byte per group.
+#[derive(Clone, Debug, Default)]
+pub struct Known(Vec<Option<State>>);
+
+impl Known {
+    /// From the groups that the journal knows.
+    pub fn new(states: impl IntoIterator<Item = (usize, State)>) -> Self {
+        let mut known = Vec::new();
+        for (group, state) in states {
+            known.resize(known.len().max(group + 1), None);
+            known[group] = Some(state);
+        }
+        Self(known)
+    }
+
+    /// Where a group stands; `None` if nothing was done for it.
+    pub fn state(&self, group: usize) -> Option<State> {
+        self.0.get(group).copied().flatten()
+    }
+}
+
 /// Counters that can be watched while a run goes on.
 #[derive(Debug, Default)]
 pub struct Progress {
@@ -69,6 +91,10 @@ pub enum Ended {
 pub struct RunOutcome {
     /// Why it ended.
     pub ended: Ended,
+    /// Groups that an earlier session had finished.
+    pub done_before: u64,
+    /// Their pairs.
+    pub pairs_merged_before: u64,
     /// Groups that ended well.
     pub done: u64,
     /// Their pairs.
@@ -90,13 +116,14 @@ pub struct Reason {
     pub class: String,
 }
 
-/// Runs the groups of a plan. `on_failure` is told of each group that was given up, with the reason.
+/// Runs the groups of a plan that an earlier session has not finished. `on_failure` is told of each group that was given up, with the reason.
 ///
 /// Beside what was done, it returns the first error of `on_failure`: a failure that cannot be written
 /// down must not pass in silence. No group is started after it, and those in flight are finished.
 pub async fn run<S: Writer, E>(
     context: &Arc<Context<S>>,
     plan: &Plan,
+    known: &Known,
     limits: Limits,
     progress: &Progress,
     mut stop: watch::Receiver<bool>,
@@ -105,6 +132,8 @@ pub async fn run<S: Writer, E>(
     let total = plan.len().min(limits.groups);
     let mut outcome = RunOutcome {
         ended: Ended::Finished,
+        done_before: 0,
+        pairs_merged_before: 0,
         done: 0,
         pairs_merged: 0,
         failed: 0,
@@ -115,7 +144,15 @@ pub async fn run<S: Writer, E>(
     let mut ran = HashMap::new();
     let mut next = 0;
     let mut unwritten = None;
-    while next < total || !running.is_empty() {
+    loop {
+        while next < total && known.state(next) == Some(State::Done) {
+            outcome.done_before += 1;
+            outcome.pairs_merged_before += plan.sources_of(next) as u64;
+            next += 1;
+        }
+        if next >= total && running.is_empty() {
+            break;
+        }
         let going_on = next < total && outcome.ended == Ended::Finished;
         tokio::select! {
             biased;
@@ -144,7 +181,8 @@ pub async fn run<S: Writer, E>(
             permit = context.pace.admit(), if going_on => {
                 let group = plan.group(next);
                 let this = Ran { index: next, pairs: group.pairs.len() as u64 };
-                let task = running.spawn(run_group(Arc::clone(context), group, permit));
+                let earlier = known.state(next);
+                let task = running.spawn(run_group(Arc::clone(context), group, earlier, permit));
                 ran.insert(task.id(), this);
                 next += 1;
             }
@@ -155,9 +193,14 @@ pub async fn run<S: Writer, E>(
 }
 
 /// One group, measured; it holds its permit until it ends.
-async fn run_group<S: Writer>(context: Arc<Context<S>>, group: Group, permit: Permit) -> Outcome {
+async fn run_group<S: Writer>(
+    context: Arc<Context<S>>,
+    group: Group,
+    earlier: Option<State>,
+    permit: Permit,
+) -> Outcome {
     let began = Instant::now();
-    let result = merge_group(&context, &group).await;
+    let result = merge_group(&context, &group, earlier).await;
     drop(permit);
     match result {
         Ok(tally) => {
@@ -165,11 +208,21 @@ async fn run_group<S: Writer>(context: Arc<Context<S>>, group: Group, permit: Pe
             context.pace.succeeded();
             Outcome::Done(tally)
         }
-        Err(error) => Outcome::Failed {
-            fatal: error.is_fatal(),
-            class: error.class(),
-            reason: error.to_string(),
-        },
+        Err(error) => {
+            let reason = error.to_string();
+            let noted = context.journal.note(Note {
+                group: group.index,
+                state: State::Failed,
+                reason: Some(reason.clone()),
+                known_as: Some((group.survivor, group.pairs)),
+            });
+            // A journal that cannot note it has failed before, and that is told already; the group
+            // is taken up again in any case.
+            if let Err(error) = noted {
+                tracing::debug!("a failed group is not noted: {error}");
+            }
+            Outcome::Failed { fatal: error.is_fatal(), class: error.class(), reason }
+        }
     }
 }
 

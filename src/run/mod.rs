@@ -40,6 +40,8 @@ pub mod files {
     pub const LOG: &str = "run.log";
     /// Latencies per interval, as an HDR interval log.
     pub const LATENCY: &str = "latency.hlog";
+    /// The journal.
+    pub const JOURNAL: &str = "journal.sqlite";
     /// A copy of the input.
     pub const PAIRS: &str = "pairs.csv";
     /// A copy of the input that came compressed.

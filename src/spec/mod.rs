@@ -8,6 +8,7 @@
 //! Deliberately absent: any access to a cluster, and any decoding of values beyond [`order`].
 
 mod check;
+pub mod elements;
 mod event;
 pub mod order;
 mod raw;
@@ -127,6 +128,11 @@ impl Column {
 }
 
 impl Table {
+    /// Whether the account is a clustering column, not the partition key.
+    pub fn is_clustering(&self) -> bool {
+        matches!(self.find, Find::Clustering { .. })
+    }
+
     /// The position of a column.
     pub fn position(&self, name: &str) -> Option<ColumnIndex> {
         self.columns.iter().position(|column| column.name == name)

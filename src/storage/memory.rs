@@ -52,6 +52,8 @@ pub enum FaultKind {
     AnswerLost,
     /// It was refused for good.
     Refused,
+    /// It was carried out, but whoever asked was stopped before the answer.
+    AnswerLostForGood,
 }
 
 /// The tables of a specification, held in memory.
@@ -147,6 +149,7 @@ impl MemoryStorage {
             Some(FaultKind::Lost) => (false, error(Fault::Transient, "the request was lost")),
             Some(FaultKind::AnswerLost) => (true, error(Fault::Transient, "the answer was lost")),
             Some(FaultKind::Refused) => (false, error(Fault::Permanent, "the request was refused")),
+            Some(FaultKind::AnswerLostForGood) => (true, error(Fault::Permanent, "stopped")),
         }
     }
 

@@ -6,6 +6,7 @@
 mod model;
 mod preset;
 mod specification;
+mod sweep;
 mod together;
 mod world;
 
@@ -17,8 +18,10 @@ use std::time::Duration;
 use proptest::prelude::*;
 use tributary::account::{Batch, Change, Event, Group, Tally};
 use tributary::events::Outlet;
+use tributary::journal::State;
+use tributary::journal::memory::MemoryJournal;
 use tributary::latency::Recorder;
-use tributary::merge::{Findings, Join, Slice, SliceContext};
+use tributary::merge::{Draft, Findings, Fold, Join};
 use tributary::pace::Pace;
 use tributary::pipeline::{AsOf, Context, GroupError, Lanes, Retry, merge_group};
 use tributary::storage::memory::{FaultKind, MemoryStorage, Request};
@@ -31,10 +34,15 @@ use world::{CONTENT, dump, group, load, said, world_and_group};
 const T: i64 = 2_000_000_000_000_000;
 
 fn context(storage: MemoryStorage, t: i64) -> Context<MemoryStorage> {
-    context_of(8, storage, t)
+    context_of(8, storage, Arc::default(), t)
 }
 
-fn context_of(in_flight: usize, storage: MemoryStorage, t: i64) -> Context<MemoryStorage> {
+fn context_of(
+    in_flight: usize,
+    storage: MemoryStorage,
+    journal: Arc<MemoryJournal>,
+    t: i64,
+) -> Context<MemoryStorage> {
     let retry = Retry {
         budget: Duration::from_secs(60),
         first_pause: Duration::ZERO,
@@ -44,12 +52,14 @@ fn context_of(in_flight: usize, storage: MemoryStorage, t: i64) -> Context<Memor
     let as_of = AsOf::new(t, Duration::ZERO);
     let recorder = Arc::new(Recorder::new(Lanes::new(&spec()).names().to_vec()));
     let outlet = Outlet::Memory(Mutex::default());
-    Context::new(spec(), storage, outlet, recorder, Pace::new(in_flight), as_of, retry)
+    Context::new(spec(), storage, outlet, journal, recorder, Pace::new(in_flight), as_of, retry)
 }
 
+/// Merges a group, or goes on with it if the journal knows it.
 fn run(context: &Context<MemoryStorage>, group: &Group) -> (Result<Tally, GroupError>, Vec<Event>) {
+    let earlier = context.journal.group(group.index).unwrap().map(|record| record.state);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-    let result = runtime.block_on(merge_group(context, group));
+    let result = runtime.block_on(merge_group(context, group, earlier));
     let Outlet::Memory(events) = &context.outlet else { unreachable!() };
     (result, std::mem::take(&mut *events.lock().unwrap()))
 }
@@ -129,8 +139,8 @@ proptest! {
         prop_assert_eq!(said(&events), expected_events);
     }
 
-    /// Refused at any request: the group fails, no row is lost, and merging again ends as if
-    /// nothing had happened.
+    /// Refused at any request: the group fails, no row is lost, and merging again, without the journal,
+    /// ends with the same rows.
     #[test]
     fn a_refused_request_loses_nothing((world, to, sources) in world_and_group(), at in 0..12_usize) {
         let requests = Arc::new(AtomicUsize::new(0));
@@ -154,6 +164,59 @@ proptest! {
         let second = context(storage, T + 1);
         run(&second, &group(&to, &sources)).0.unwrap();
         prop_assert_eq!(dump(&spec(), &second.storage), expected);
+    }
+
+    /// Stopped at any request or intent, and again, and again: what the journal knows is enough to end
+    /// with the same rows, the same events (one id each) and the same counts as if nothing had happened.
+    #[test]
+    fn a_stopped_group_goes_on_from_the_journal(
+        (world, to, sources) in world_and_group(),
+        stops in prop::collection::vec((0..14_usize, any::<bool>()), 1..4),
+        slice_bytes in prop::sample::select(vec![1, 60, 1_000_000]),
+    ) {
+        let requests = Arc::new(AtomicUsize::new(0));
+        let stop = Arc::new(Mutex::new(None));
+        let (seen, at) = (Arc::clone(&requests), Arc::clone(&stop));
+        let stopping = MemoryStorage::with_faults(spec(), move |_| {
+            let (at, carried_out) = (*at.lock().unwrap())?;
+            let seen = seen.fetch_add(1, Ordering::Relaxed);
+            // Whoever is stopped sends nothing any more.
+            (seen >= at).then_some(match carried_out && seen == at {
+                true => FaultKind::AnswerLostForGood,
+                false => FaultKind::Refused,
+            })
+        });
+        load(&world, &spec(), &stopping);
+        let mut storage = stopping;
+        let journal = Arc::<MemoryJournal>::default();
+        for (session, at) in stops.into_iter().enumerate() {
+            *stop.lock().unwrap() = Some(at);
+            requests.store(0, Ordering::Relaxed);
+            let mut context = context_of(8, storage, Arc::clone(&journal), T + session as i64);
+            context.slice_bytes = slice_bytes;
+            let (result, events) = run(&context, &group(&to, &sources));
+            if result.is_ok() {
+                return Ok(());
+            }
+            prop_assert!(events.is_empty(), "announced before every write was acknowledged");
+            check_nothing_lost(&world, &dump(&spec(), &context.storage), &to, &sources);
+            storage = context.into_storage();
+        }
+        *stop.lock().unwrap() = None;
+        let mut context = context_of(8, storage, Arc::clone(&journal), T + 100);
+        context.slice_bytes = slice_bytes;
+        let (result, events) = run(&context, &group(&to, &sources));
+        let tally = result.unwrap();
+        let mut expected = world.clone();
+        let expected_events = expected.merge(&to, &sources);
+        prop_assert_eq!(dump(&spec(), &context.storage), expected);
+        prop_assert_eq!(said(&events), expected_events);
+        let undisturbed = MemoryStorage::new(spec());
+        load(&world, &spec(), &undisturbed);
+        let mut undisturbed = context_of(8, undisturbed, Arc::default(), T);
+        undisturbed.slice_bytes = slice_bytes;
+        prop_assert_eq!(tally, run(&undisturbed, &group(&to, &sources)).0.unwrap());
+        prop_assert_eq!(context.journal.group(0).unwrap().unwrap().state, State::Done);
     }
 
     /// Whatever pages the rows arrive in, the slices say the same.
@@ -193,12 +256,11 @@ fn mutations(world: &World, to: &str, sources: &[String], pages: &[usize]) -> St
     let spec = spec();
     let table = &spec.tables[CONTENT];
     let survivor = group(to, sources).survivor;
-    let context = SliceContext { index: CONTENT, table, survivor: &survivor, t: T };
     let mut streams = vec![world::rows_of(&spec, world, to, table.slim_len)];
     streams.extend(sources.iter().map(|s| world::rows_of(&spec, world, s, table.columns.len())));
     let mut join = Join::new(table, sources.len());
     let mut findings = Findings::new(&spec, sources.len());
-    let mut slice = Slice::default();
+    let mut draft = Draft::new(spec.tables.len());
     let mut sizes = pages.iter().cycle();
     while !join.is_finished() {
         for stream in join.hungry(1) {
@@ -209,11 +271,14 @@ fn mutations(world: &World, to: &str, sources: &[String], pages: &[usize]) -> St
             join.feed(stream, page, streams[stream].is_empty()).unwrap();
         }
         while let Some(matched) = join.next_key() {
-            slice.merge(context, matched, &mut findings);
+            let (entry, tally) = Fold::all(CONTENT, table, matched);
+            findings.note(&entry);
+            draft.add(entry, &tally);
         }
     }
     let owners: Vec<_> = findings.owners(CONTENT).collect();
-    format!("{:?} {:?} {owners:?}", slice.mutations, findings.partitions(1))
+    let writes = draft.slice.writes(&spec, &survivor, T);
+    format!("{writes:?} {:?} {:?} {owners:?}", draft.tally, findings.partitions(1))
 }
 
 #[test]
@@ -268,6 +333,7 @@ fn deletes_come_after_their_copies() {
             let word = |change: &Change| match change {
                 Change::Insert { .. } => "insert",
                 Change::Update { .. } => "update",
+                Change::AddElements { .. } | Change::RemoveElements { .. } => "elements",
                 Change::DeleteRow { .. } => "delete row",
                 Change::DeletePartition { .. } => "delete partition",
             };

@@ -7,7 +7,9 @@ use tokio::sync::watch;
 use tributary::account::{Batch, Change, Group};
 use tributary::events::Outlet;
 use tributary::pairs::{self, Format};
-use tributary::pipeline::{self, Context, Ended, ErrorLimit, Limits, Progress, Reason, RunOutcome};
+use tributary::pipeline::{
+    self, Context, Ended, ErrorLimit, Known, Limits, Progress, Reason, RunOutcome,
+};
 use tributary::plan::{self, Plan};
 use tributary::storage::memory::{FaultKind, MemoryStorage, Request};
 
@@ -52,6 +54,7 @@ fn run_all(
     let outcome = runtime.block_on(pipeline::run(
         context,
         plan,
+        &Known::default(),
         limits,
         &Progress::default(),
         stop,
@@ -89,7 +92,7 @@ fn groups_together_end_like_groups_in_turn() {
     let (world, plan) = world();
     let storage = MemoryStorage::new(spec());
     load(&world, &spec(), &storage);
-    let context = Arc::new(context_of(GROUPS, storage, T));
+    let context = Arc::new(context_of(GROUPS, storage, Arc::default(), T));
     let (outcome, _) = run_all(&context, &plan, never(), ErrorLimit::Groups(0));
     assert_eq!((outcome.ended, outcome.done), (Ended::Finished, GROUPS as u64));
     let (rows, events) = expected(&world, |_| true);

@@ -1,0 +1,177 @@
+//! One group's way to the cluster, the journal and the broker: its requests, retried and measured.
+
+use bytes::Bytes;
+use futures::{StreamExt, TryStreamExt, stream};
+use tokio::sync::SemaphorePermit;
+
+use crate::account::{AccountId, Group, Row, TableIndex, TableTally, TimestampUs};
+use crate::failpoint;
+use crate::journal::{JournalError, Note, State};
+use crate::merge::{self, Entry, Fold, Join, Seal, Slice};
+use crate::storage::{Cursor, Width, Writer};
+
+use super::pages::SMALL_GROUP_STREAMS;
+use super::{Context, GroupError};
+
+/// Requests that one group has under way at once.
+pub(super) const GROUP_REQUESTS: usize = 16;
+
+/// One group's way to the cluster, the journal and the broker.
+pub(super) struct Access<'a, S> {
+    pub(super) context: &'a Context<S>,
+    pub(super) group: &'a Group,
+    pub(super) t: TimestampUs,
+}
+
+impl<S> Clone for Access<'_, S> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<S> Copy for Access<'_, S> {}
+
+impl<'a, S: Writer> Access<'a, S> {
+    pub(super) fn note(&self, state: State) -> Result<(), JournalError> {
+        let group = self.group.index;
+        self.context.journal.note(Note { group, state, reason: None, known_as: None })
+    }
+
+    /// Stream 0 is the survivor, stream `n` the n-th source.
+    fn stream(&self, stream: usize) -> (&'a AccountId, Width) {
+        match stream {
+            0 => (&self.group.survivor, Width::Slim),
+            source => (&self.group.pairs[source - 1].from, Width::Full),
+        }
+    }
+
+    /// Feeds the join: every stream that it waits for, and those that it will wait for soon.
+    pub(super) async fn fetch(
+        &self,
+        index: TableIndex,
+        join: &mut Join<'_>,
+        pages: &mut Pages<'a>,
+    ) -> Result<(), GroupError> {
+        let sizes = &self.context.row_sizes;
+        let first = pages.fetched == 0;
+        let streams = join.open_streams();
+        let is_large = !first || streams > SMALL_GROUP_STREAMS;
+        if is_large && pages.large.is_none() {
+            pages.large = Some(self.context.admit_large_group().await);
+        }
+        let rows = |width| match first {
+            true => sizes.first_page(index, width, streams),
+            false => sizes.further_page(index, width, streams),
+        };
+        let hungry = join.hungry((rows(Width::Full) / 2).max(1));
+        let starts: Vec<_> =
+            hungry.into_iter().map(|stream| (stream, pages.next[stream].take())).collect();
+        let requests = starts.into_iter().map(|(stream, after)| {
+            let (account, width) = self.stream(stream);
+            let rows = rows(width);
+            async move {
+                let lane = self.context.lanes.read(index, width);
+                let page = self
+                    .context
+                    .carry_out(lane, || {
+                        self.context.storage.page(index, account, width, rows, after.clone())
+                    })
+                    .await?;
+                sizes.learn(index, width, &page.rows);
+                Ok::<_, GroupError>((stream, page))
+            }
+        });
+        let mut answers = stream::iter(requests).buffer_unordered(GROUP_REQUESTS);
+        while let Some((stream, page)) = answers.try_next().await? {
+            pages.fetched += 1;
+            pages.held_bytes += page.rows.iter().map(Row::size_bytes).sum::<usize>();
+            join.feed(stream, page.rows, page.next.is_none())?;
+            pages.next[stream] = page.next;
+        }
+        Ok(())
+    }
+
+    /// The rows of the group in one partition of a table in which the account is a clustering column.
+    pub(super) async fn enrolment(
+        &self,
+        index: TableIndex,
+        partition: Bytes,
+    ) -> Result<(Entry, TableTally), GroupError> {
+        let table = &self.context.spec.tables[index];
+        let mut accounts: Vec<AccountId> = vec![self.group.survivor.clone()];
+        accounts.extend(self.group.sources().cloned());
+        let mut fold: Option<Fold<'_>> = None;
+        let per_read = self.context.row_sizes.accounts_per_read(index);
+        for (part, chunk) in accounts.chunks(per_read).enumerate() {
+            let lane = self.context.lanes.read(index, Width::Full);
+            let read = || self.context.storage.rows_of(index, &partition, chunk);
+            let rows = self.context.carry_out(lane, read).await?;
+            self.context.row_sizes.learn(index, Width::Full, &rows);
+            let mut by_account = in_order(table.account, chunk, rows);
+            // The survivor is the first account of the first chunk.
+            let fold = fold.get_or_insert_with(|| {
+                Fold::new(index, table, by_account.first_mut().and_then(Option::take))
+            });
+            for (place, row) in by_account.into_iter().enumerate() {
+                if let Some(row) = row {
+                    // The survivor, whose row is taken already, is the account at 0.
+                    fold.add(part * per_read + place - 1, row);
+                }
+            }
+        }
+        let (entry, mut tally) = fold.unwrap_or_else(|| Fold::new(index, table, None)).finish();
+        tally.deleted = if table.delete_source { tally.source_rows } else { 0 };
+        Ok((entry, tally))
+    }
+
+    pub(super) async fn write_slice(&self, slice: &Slice) -> Result<(), GroupError> {
+        let writes = slice.writes(&self.context.spec, &self.group.survivor, self.t);
+        Ok(self.context.write_all(&writes).await?)
+    }
+
+    /// Step 3, last of all writes: one partition delete per source that owns rows.
+    pub(super) async fn delete_sources(&self, seal: &Seal) -> Result<(), GroupError> {
+        failpoint::hit("copied");
+        let deletes = seal.batches(self.group, self.t).into_iter().map(|batch| vec![batch]);
+        Ok(self.context.write_all(&deletes.collect::<Vec<_>>()).await?)
+    }
+
+    /// Step 7: one event per affected enrolment, after every write of the group is acknowledged.
+    pub(super) async fn announce(&self, seal: Seal) -> Result<(), GroupError> {
+        let Some(event) = &self.context.spec.event else { return Ok(()) };
+        let announced = seal.events.iter();
+        let events: Vec<_> = announced
+            .map(|announced| merge::event(event, &self.group.survivor, announced, self.t))
+            .collect();
+        Ok(self.context.deliver(events).await?)
+    }
+}
+
+/// Where each stream's next page starts.
+pub(super) struct Pages<'a> {
+    next: Vec<Option<Cursor>>,
+    fetched: usize,
+    /// The bytes of the rows that were fetched since the last write.
+    pub(super) held_bytes: usize,
+    /// Held from the second page on, or from the first if there are many streams.
+    pub(super) large: Option<SemaphorePermit<'a>>,
+}
+
+impl Pages<'_> {
+    pub(super) fn new(sources: usize) -> Self {
+        Self { next: vec![None; sources + 1], fetched: 0, held_bytes: 0, large: None }
+    }
+}
+
+/// Rows in the order of their accounts.
+fn in_order(column: usize, accounts: &[AccountId], rows: Vec<Row>) -> Vec<Option<Row>> {
+    let mut ordered: Vec<Option<Row>> = accounts.iter().map(|_| None).collect();
+    for row in rows {
+        let owner = row.cells[column].as_ref();
+        let position = accounts.iter().position(|account| Some(account.cell()) == owner);
+        if let Some(position) = position {
+            ordered[position] = Some(row);
+        }
+    }
+    ordered
+}
