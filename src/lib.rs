@@ -38,6 +38,7 @@
 //! | [`latency`] | HDR histograms per kind of request |
 //! | [`pace`] | how many groups run at once |
 //! | [`pipeline`] | composes the stages; the only owner of spawning, bounds and cancellation |
+//! | [`undo`] | a run taken back from its before-images |
 //! | [`run`] | the run directory: it appears complete or not at all |
 //! | [`report`] | a summary as text for a terminal, or as JSON: data in, bytes out |
 //! | [`cli`] | arguments and configuration, progress, logs, exit codes; wires the commands |
@@ -91,3 +92,4 @@ pub mod run;
 pub mod secret;
 pub mod spec;
 pub mod storage;
+pub mod undo;

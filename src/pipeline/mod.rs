@@ -10,6 +10,7 @@ mod attempt;
 mod group;
 mod lanes;
 mod pages;
+mod quoted;
 mod run;
 mod sweep;
 mod walk;

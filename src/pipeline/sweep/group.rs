@@ -6,7 +6,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use bytes::Bytes;
 
 use crate::account::{
-    AccountId, Cell, Group, Row, TableIndex, Tally, TimedRow, TimestampUs, now_us,
+    AccountId, Group, TableIndex, Tally, TimedRow, TimestampUs, now_us,
 };
 use crate::failpoint;
 use crate::journal::{Intent, Kind, Note, State, body};
@@ -301,49 +301,10 @@ impl<S: Writer> Sweeper<'_, S> {
                 None => self.survivor_row(event.table, &key).await?,
             };
             let Some(row) = row else { continue };
-            let mut quoted = Vec::new();
-            for column in &event.columns {
-                quoted.push(match (&row.row.cells[column.column], column.else_min) {
-                    (Some(value), _) => Some(value.clone()),
-                    (None, None) => None,
-                    (None, Some(minimum)) => self.minimum(through, &partition, minimum).await?,
-                });
-            }
+            let quoted = self.context.quoted(&self.group.survivor, &row.row).await?;
             announced.push(Announced { partition, quoted });
         }
         Ok(announced)
-    }
-
-    /// The smallest value of a column among the survivor's rows that lead to a partition.
-    async fn minimum(
-        &self,
-        table: TableIndex,
-        partition: &Bytes,
-        column: usize,
-    ) -> Result<Cell, GroupError> {
-        let context = self.context;
-        let leading = context.spec.clustering_tables().find(|(_, _, through, _)| *through == table);
-        let Some((.., by)) = leading else { return Ok(None) };
-        let mut minimum: Cell = None;
-        let mut next = None;
-        loop {
-            let account = &self.group.survivor;
-            let lane = context.lanes.read(table, Width::Slim);
-            let read =
-                || context.storage.page(table, account, Width::Slim, PAGE_ROWS, next.clone());
-            let page = context.carry_out(lane, read).await?;
-            let rows =
-                page.rows.iter().filter(|row: &&Row| row.cells[by].as_ref() == Some(partition));
-            for value in rows.filter_map(|row| row.cells[column].as_ref()) {
-                if minimum.as_ref().is_none_or(|known| value < known) {
-                    minimum = Some(Bytes::copy_from_slice(value));
-                }
-            }
-            next = page.next;
-            if next.is_none() {
-                return Ok(minimum);
-            }
-        }
     }
 }
 

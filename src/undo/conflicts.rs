@@ -1,0 +1,100 @@
+//! What undo left alone, read back from the journal: cell by cell, group by group.
+
+use std::collections::VecDeque;
+
+use serde_json::{Map, Value};
+
+use crate::account::{Pair, TimestampUs};
+use crate::journal::{Journal, JournalError, Kind, State};
+
+use super::record::Record;
+
+/// A cell that someone changed since the run; its key was left alone.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Conflict {
+    /// The table.
+    pub table: String,
+    /// Whose row it is.
+    pub account: String,
+    /// The primary key without its account.
+    pub key: Map<String, Value>,
+    /// The column.
+    pub column: String,
+    /// What the run left there; null where it left nothing.
+    pub expected: Value,
+    /// What is there.
+    pub found: Value,
+    /// The latest write time of that.
+    pub found_written_at: Option<TimestampUs>,
+    /// The pair by which the key came to be merged.
+    pub pair: Pair,
+}
+
+/// Reads the conflicts of a run, one slice at a time.
+pub struct Conflicts<'a> {
+    journal: &'a dyn Journal,
+    /// The disputed groups that are still to be read.
+    groups: VecDeque<usize>,
+}
+
+impl<'a> Conflicts<'a> {
+    /// Those of all groups that are disputed at present.
+    ///
+    /// # Errors
+    /// The journal cannot be read.
+    pub fn of(journal: &'a dyn Journal) -> Result<Self, JournalError> {
+        let mut groups: Vec<usize> = journal
+            .states()?
+            .into_iter()
+            .filter(|(_, state)| *state == State::Disputed)
+            .map(|(group, _)| group)
+            .collect();
+        groups.sort_unstable();
+        Ok(Self { journal, groups: groups.into() })
+    }
+
+    /// Tells every conflict, and after those of a group its pairs, in merge order.
+    ///
+    /// # Errors
+    /// The journal cannot be read, or `on_conflict` or `on_pairs` failed.
+    pub fn tell<E: From<JournalError>>(
+        mut self,
+        mut on_conflict: impl FnMut(&Conflict) -> Result<(), E>,
+        mut on_pairs: impl FnMut(&[Pair]) -> Result<(), E>,
+    ) -> Result<(), E> {
+        while let Some(group) = self.groups.pop_front() {
+            let Some(record) = self.journal.group(group)? else { continue };
+            let damaged = |what| JournalError::Damaged { path: format!("group {group}"), what };
+            let slices = self.journal.slices(group)?;
+            let undo: Vec<_> = slices.iter().filter(|slice| slice.kind == Kind::Undo).collect();
+            let last = undo.last().map(|slice| slice.t);
+            for slice in undo.into_iter().filter(|slice| Some(slice.t) == last) {
+                let read = Record::read(&self.journal.body(slice.id)?).map_err(damaged)?;
+                for left in read.left_alone {
+                    for conflict in left.conflicts {
+                        let place = conflict.source.unwrap_or(left.pair);
+                        let pair = record.pairs.get(place).cloned().ok_or_else(|| {
+                            damaged(format!("it has no source {place}"))
+                        })?;
+                        let account = match conflict.source {
+                            Some(_) => &pair.from,
+                            None => &record.survivor,
+                        };
+                        on_conflict(&Conflict {
+                            table: left.table.clone(),
+                            account: account.to_string(),
+                            key: left.row.clone(),
+                            column: conflict.column,
+                            expected: conflict.expected,
+                            found: conflict.found,
+                            found_written_at: conflict.found_written_at,
+                            pair,
+                        })?;
+                    }
+                }
+            }
+            on_pairs(&record.pairs)?;
+        }
+        Ok(())
+    }
+}
