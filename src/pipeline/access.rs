@@ -6,14 +6,12 @@ use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
 use tokio::sync::SemaphorePermit;
 
-use crate::account::{AccountId, Batch, Group, Row, TableIndex, TableTally, TimestampUs};
+use crate::account::{AccountId, Group, Row, TableIndex, TableTally, TimestampUs};
 use crate::failpoint;
 use crate::journal::{JournalError, Note, State};
-use crate::latency::Lane;
 use crate::merge::{self, Entry, Fold, Join, Seal, Slice};
 use crate::storage::{Cursor, Width, Writer};
 
-use super::attempt::Attempts;
 use super::pages::SMALL_GROUP_STREAMS;
 use super::{Context, GroupError};
 
@@ -36,10 +34,6 @@ impl<S> Clone for Access<'_, S> {
 impl<S> Copy for Access<'_, S> {}
 
 impl<'a, S: Writer> Access<'a, S> {
-    fn attempts(&self) -> Attempts<'a> {
-        self.context.attempts()
-    }
-
     pub(super) fn note(&self, state: State) -> Result<(), JournalError> {
         let group = self.group.index;
         self.context.journal.note(Note { group, state, reason: None, known_as: None })
@@ -80,7 +74,7 @@ impl<'a, S: Writer> Access<'a, S> {
             async move {
                 let lane = self.context.lanes.read(index, width);
                 let page = self
-                    .attempts()
+                    .context
                     .carry_out(lane, || {
                         self.context.storage.page(index, account, width, rows, after.clone())
                     })
@@ -113,7 +107,7 @@ impl<'a, S: Writer> Access<'a, S> {
         for (part, chunk) in accounts.chunks(per_read).enumerate() {
             let lane = self.context.lanes.read(index, Width::Full);
             let read = || self.context.storage.rows_of(index, &partition, chunk);
-            let rows = self.attempts().carry_out(lane, read).await?;
+            let rows = self.context.carry_out(lane, read).await?;
             self.context.row_sizes.learn(index, Width::Full, &rows);
             let mut by_account = in_order(table.account, chunk, rows);
             // The survivor is the first account of the first chunk.
@@ -133,40 +127,15 @@ impl<'a, S: Writer> Access<'a, S> {
     }
 
     pub(super) async fn write_slice(&self, slice: &Slice) -> Result<(), GroupError> {
-        self.write_all(&slice.writes(&self.context.spec, &self.group.survivor, self.t)).await
-    }
-
-    /// Writes sequences of batches: the sequences at the same time, the batches of each in turn.
-    pub(super) async fn write_all(&self, sequences: &[Vec<Batch>]) -> Result<(), GroupError> {
-        let writes = sequences.iter().map(|batches| async move {
-            for batch in batches {
-                self.write_in(self.context.lanes.write(batch.table), batch).await?;
-                failpoint::hit("batch");
-            }
-            Ok::<_, GroupError>(())
-        });
-        let writes: Vec<_> = writes.collect();
-        stream::iter(writes).buffer_unordered(GROUP_REQUESTS).try_collect().await
-    }
-
-    async fn write_in(&self, lane: Lane, batch: &Batch) -> Result<(), GroupError> {
-        let write = || self.context.storage.write(batch);
-        Ok(self.attempts().carry_out(lane, write).await?)
+        let writes = slice.writes(&self.context.spec, &self.group.survivor, self.t);
+        Ok(self.context.write_all(&writes).await?)
     }
 
     /// Step 3, last of all writes: one partition delete per source that owns rows.
     pub(super) async fn delete_sources(&self, seal: &Seal) -> Result<(), GroupError> {
         failpoint::hit("copied");
-        let batches = seal.batches(self.group, self.t);
-        let deletes: Vec<_> = batches
-            .iter()
-            .map(|batch| async move {
-                self.write_in(self.context.lanes.delete(batch.table), batch).await?;
-                failpoint::hit("deleted");
-                Ok::<_, GroupError>(())
-            })
-            .collect();
-        stream::iter(deletes).buffer_unordered(GROUP_REQUESTS).try_collect().await
+        let deletes = seal.batches(self.group, self.t).into_iter().map(|batch| vec![batch]);
+        Ok(self.context.write_all(&deletes.collect::<Vec<_>>()).await?)
     }
 
     /// Step 7: one event per affected enrolment, after every write of the group is acknowledged.

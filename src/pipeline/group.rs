@@ -303,6 +303,6 @@ impl<'a, S: Writer> Work<'a, S> {
         // The rows live on in the writes, which hold less than the before-images.
         drop(slice);
         context.intend(intent).await?;
-        self.access.write_all(&writes).await
+        Ok(context.write_all(&writes).await?)
     }
 }

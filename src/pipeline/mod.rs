@@ -11,11 +11,14 @@ mod group;
 mod lanes;
 mod pages;
 mod run;
+mod walk;
 
+use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
+use futures::{StreamExt, TryStreamExt, stream};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 pub use as_of::AsOf;
@@ -23,14 +26,18 @@ pub use attempt::Retry;
 pub use group::{GroupError, merge_group};
 pub use lanes::Lanes;
 pub use run::{Ended, ErrorLimit, Known, Limits, Progress, Reason, RunOutcome, run};
+pub use walk::{Walked, walk};
 
+use crate::account::Batch;
 use crate::events::Outlet;
 use crate::failpoint;
 use crate::journal::{Intent, Journal, JournalError};
-use crate::latency::Recorder;
+use crate::latency::{Lane, Recorder};
 use crate::pace::Pace;
 use crate::spec::Spec;
+use crate::storage::{StorageError, Writer};
 
+use access::GROUP_REQUESTS;
 use attempt::Attempts;
 use pages::RowSizes;
 
@@ -99,8 +106,28 @@ impl<S> Context<S> {
         }
     }
 
+    /// Carries out a request: retried, measured, and heeded by the pace.
+    ///
+    /// # Errors
+    /// The last attempt's, once it is permanent or the retry budget is spent.
+    pub async fn carry_out<T, F>(
+        &self,
+        lane: Lane,
+        request: impl FnMut() -> F,
+    ) -> Result<T, StorageError>
+    where
+        F: Future<Output = Result<T, StorageError>>,
+    {
+        let (recorder, pace) = (&*self.recorder, &*self.pace);
+        let attempts = Attempts { recorder, pace, retry: self.retry, retries: &self.retries };
+        attempts.carry_out(lane, request).await
+    }
+
     /// Waits until an intent is durable.
-    async fn intend(&self, intent: Intent) -> Result<(), JournalError> {
+    ///
+    /// # Errors
+    /// The journal cannot be written; nothing that the intent covers may be written then.
+    pub async fn intend(&self, intent: Intent) -> Result<(), JournalError> {
         let began = Instant::now();
         failpoint::hit("intend");
         self.journal.intend(intent).await?;
@@ -124,15 +151,6 @@ impl<S> Context<S> {
         self.produced.load(Ordering::Relaxed)
     }
 
-    fn attempts(&self) -> Attempts<'_> {
-        Attempts {
-            recorder: &self.recorder,
-            pace: &self.pace,
-            retry: self.retry,
-            retries: &self.retries,
-        }
-    }
-
     async fn admit_large_group(&self) -> SemaphorePermit<'_> {
         loop {
             // The semaphore is never closed.
@@ -140,5 +158,27 @@ impl<S> Context<S> {
                 return permit;
             }
         }
+    }
+}
+
+impl<S: Writer> Context<S> {
+    /// Writes sequences of batches: the sequences at the same time, the batches of each in turn.
+    ///
+    /// # Errors
+    /// The first write that failed for good; others may have been written.
+    pub async fn write_all(&self, sequences: &[Vec<Batch>]) -> Result<(), StorageError> {
+        let writes = sequences.iter().map(|batches| async move {
+            for batch in batches {
+                let lane = match batch.is_partition_delete() {
+                    true => self.lanes.delete(batch.table),
+                    false => self.lanes.write(batch.table),
+                };
+                self.carry_out(lane, || self.storage.write(batch)).await?;
+                failpoint::hit("batch");
+            }
+            Ok(())
+        });
+        let writes: Vec<_> = writes.collect();
+        stream::iter(writes).buffer_unordered(GROUP_REQUESTS).try_collect().await
     }
 }

@@ -140,6 +140,7 @@ impl MemoryStorage {
             Some(FaultKind::Lost) => (false, error(Fault::Transient, "the request was lost")),
             Some(FaultKind::AnswerLost) => (true, error(Fault::Transient, "the answer was lost")),
             Some(FaultKind::Refused) => (false, error(Fault::Permanent, "the request was refused")),
+            Some(FaultKind::AnswerLostForGood) => (true, error(Fault::Permanent, "stopped")),
         }
     }
 }
