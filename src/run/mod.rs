@@ -27,6 +27,7 @@ use thiserror::Error;
 
 pub use failures::Failures;
 pub use id::RunId;
+pub use open::copy_of_pairs;
 pub use prepared::Prepared;
 pub use record::{InputRecord, RunRecord};
 
@@ -44,8 +45,6 @@ pub mod files {
     pub const LOG: &str = "run.log";
     /// Latencies per interval, as an HDR interval log.
     pub const LATENCY: &str = "latency.hlog";
-    /// The journal.
-    pub const JOURNAL: &str = "journal.sqlite";
     /// A copy of the input.
     pub const PAIRS: &str = "pairs.csv";
     /// A copy of the input that came compressed.
@@ -181,7 +180,9 @@ fn occupied(path: &Path) -> String {
     if path.join(files::JOURNAL).exists() {
         format!("{shown} is a run already; `tributary resume {shown}` goes on with it")
     } else if path.join(files::RUN).exists() {
-        format!("{shown} is a run already; resume goes on with runs that were applied, name another --run-dir")
+        format!(
+            "{shown} is a run already; resume goes on with runs that were applied, name another --run-dir"
+        )
     } else {
         format!("{shown} is not empty; name another --run-dir (or, if it is a run, resume that)")
     }

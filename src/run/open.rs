@@ -48,11 +48,6 @@ impl RunDir {
         RunRecord::read(&text).map_err(|what| RunError::Unusable { path: file, what })
     }
 
-    /// The copy of the input, however it came.
-    pub fn pairs(&self) -> Result<PathBuf, RunError> {
-        pairs(&self.path)
-    }
-
     /// Reads a whole file as text.
     pub fn read(&self, name: &str) -> Result<String, RunError> {
         let path = self.file(name);
@@ -81,8 +76,8 @@ impl RunDir {
     }
 }
 
-/// The copy of a run's input, however it came.
-pub(super) fn pairs(run: &Path) -> Result<PathBuf, RunError> {
+/// The copy of a run's input, plain or compressed, as it came.
+pub fn copy_of_pairs(run: &Path) -> Result<PathBuf, RunError> {
     let copies = [files::PAIRS, files::PAIRS_GZIP].map(|name| run.join(name));
     let found = copies.iter().find(|copy| copy.exists());
     found.cloned().ok_or_else(|| RunError::Unusable {
@@ -125,7 +120,8 @@ mod tests {
         let path = folder.path().join("run");
         let id = RunId::new(Moment::now());
         let input = InputRecord { path: "-".into(), file: None, sha256: "ab".into(), bytes: 3 };
-        let record = RunRecord::new(id.clone(), command, Moment::now(), input, serde_json::json!({}));
+        let record =
+            RunRecord::new(id.clone(), command, Moment::now(), input, serde_json::json!({}));
         let prepared = RunDir::prepare(Some(&path), &id).unwrap();
         prepared.write_json(files::RUN, &record).unwrap();
         prepared.commit().unwrap();
@@ -186,8 +182,8 @@ mod tests {
             assert_eq!(run.read(files::FAILURES).unwrap(), "from,to,line,reason\n");
             fs::write(run.file(files::FAILURES), "from,to,line,reason\na,b,2,x\n").unwrap();
         }
-        assert!(run.pairs().unwrap_err().to_string().contains("pairs.csv"));
+        assert!(copy_of_pairs(&path).unwrap_err().to_string().contains("pairs.csv"));
         fs::write(run.file(files::PAIRS_GZIP), "").unwrap();
-        assert_eq!(run.pairs().unwrap(), run.file(files::PAIRS_GZIP));
+        assert_eq!(copy_of_pairs(run.path()).unwrap(), run.file(files::PAIRS_GZIP));
     }
 }
