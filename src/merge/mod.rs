@@ -20,4 +20,4 @@ pub use findings::{Announced, Findings};
 pub use fold::Fold;
 pub use join::{Join, Matched, OutOfOrder};
 pub use slice::{Draft, Seal, Slice};
-pub use swept::{SweepSlice, Swept, SweptCell};
+pub use swept::{Horizon, SweepSlice, Swept, SweptCell, Verdict};

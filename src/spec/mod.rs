@@ -8,6 +8,7 @@
 //! Deliberately absent: any access to a cluster, and any decoding of values beyond [`order`].
 
 mod check;
+pub mod elements;
 mod event;
 pub mod order;
 mod raw;
@@ -115,6 +116,14 @@ impl Spec {
             Find::Partition => None,
             Find::Clustering { through, column } => Some((index, table, through, column)),
         })
+    }
+}
+
+impl Column {
+    /// Whether it is a map or set that is not frozen: its elements are written one by one, each with a
+    /// write time of its own.
+    pub fn is_multi_cell(&self) -> bool {
+        self.cql_type.starts_with("map<") || self.cql_type.starts_with("set<")
     }
 }
 

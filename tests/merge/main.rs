@@ -6,6 +6,7 @@
 mod model;
 mod preset;
 mod specification;
+mod sweep;
 mod together;
 mod world;
 
