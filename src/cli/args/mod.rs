@@ -10,7 +10,9 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-pub use parts::{ClusterArgs, EventArgs, FormatArgs, InputArgs, OutputArgs, PlaceArgs, WorkArgs};
+pub(super) use parts::{
+    ClusterArgs, EventArgs, FormatArgs, InputArgs, OutputArgs, PlaceArgs, WorkArgs,
+};
 
 use parts::SwitchParser;
 

@@ -99,7 +99,7 @@ fn defaults_are_enough_but_for_keyspace_and_topic() {
     assert!(message(&["--topic", "t"], "").starts_with("--keyspace is missing: "));
     assert!(message(&["--keyspace", "k"], "").contains("--no-events"));
     let silent = resolve(&["--keyspace", "k", "--no-events"], "", &[]).unwrap();
-    assert!(silent.events.is_none());
+    assert!(silent.merge.events.is_none());
 }
 
 #[test]
