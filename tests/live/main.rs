@@ -17,6 +17,7 @@ mod process;
 mod proxy;
 mod resume;
 mod run_dir;
+mod seam;
 mod services;
 mod settings;
 mod stops;
