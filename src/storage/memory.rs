@@ -3,7 +3,7 @@
 //! requests of concurrent groups interleave.
 //!
 //! That it does as Cassandra does is tested against a real one (`tests/live/seam.rs`). Deliberately
-//! absent: expiring cells, and keys or elements that are different bytes but equal to their type
+//! absent: a clock (what expires has expired), and keys or elements that are different bytes but equal to their type
 //! (1.0 and 1.00).
 
 mod partition;
@@ -93,6 +93,7 @@ impl MemoryStorage {
             Change::Update { key, .. }
             | Change::AddElements { key, .. }
             | Change::RemoveElements { key, .. }
+            | Change::ExpireRow { key }
             | Change::DeleteRow { key } => key.first(),
             Change::DeletePartition { key } => Some(key),
         };
