@@ -6,7 +6,7 @@ use std::sync::Arc;
 use scylla::statement::prepared::PreparedStatement;
 
 use crate::account::{Cell, Change, ColumnIndex, Mutation};
-use crate::spec::{Find, Spec, Table};
+use crate::spec::{Spec, Table};
 
 use super::ClusterError;
 use super::statements::{Preparer, equals, names, quoted};
@@ -21,6 +21,7 @@ pub(super) struct Writes {
     update_any: Option<Update>,
     /// Of the maps and sets that are not frozen.
     elements: BTreeMap<ColumnIndex, Elements>,
+    expire_row: PreparedStatement,
     delete_row: PreparedStatement,
     /// Absent where a partition holds rows of several accounts.
     delete_partition: Option<PreparedStatement>,
@@ -57,15 +58,16 @@ impl Writes {
             let remove = with.prepare(&set('-')).await?;
             elements.insert(column, Elements { add, remove });
         }
-        let delete_partition = match table.find {
-            Find::Partition => Some(with.prepare(&delete(with, table, 1)).await?),
-            Find::Clustering { .. } => None,
+        let delete_partition = match table.is_clustering() {
+            true => None,
+            false => Some(with.prepare(&delete(with, table, 1)).await?),
         };
         Ok(Self {
             insert: with.prepare(&insert(with, table)).await?,
             update: Update::prepare(with, table, policy_columns).await?,
             update_any: Update::prepare(with, table, regular.collect()).await?,
             elements,
+            expire_row: with.prepare(&expire(with, table)).await?,
             delete_row: with.prepare(&delete(with, table, table.key_len)).await?,
             delete_partition,
         })
@@ -91,6 +93,9 @@ impl Writes {
             Change::RemoveElements { key, column, keys } => {
                 let values = [t, Value::Raw(keys.clone())];
                 (&self.elements.get(column)?.remove, with_key(values, key))
+            }
+            Change::ExpireRow { key } => {
+                (&self.expire_row, key.iter().cloned().map(Value::Raw).chain([t]).collect())
             }
             Change::DeleteRow { key } => (&self.delete_row, with_key([t], key)),
             Change::DeletePartition { key } => {
@@ -136,13 +141,18 @@ fn with_key(values: impl IntoIterator<Item = Value>, key: &[bytes::Bytes]) -> Ve
 }
 
 fn insert(with: &Preparer, table: &Table) -> String {
-    let names = names(table, 0..table.columns.len());
-    format!(
-        "INSERT INTO {} ({}) VALUES ({}) USING TIMESTAMP ?",
-        with.table(table),
-        names.join(", "),
-        vec!["?"; names.len()].join(", ")
-    )
+    format!("{} USING TIMESTAMP ?", insert_values(with, table, table.columns.len()))
+}
+
+/// Writes the key alone, for the shortest time there is.
+fn expire(with: &Preparer, table: &Table) -> String {
+    format!("{} USING TIMESTAMP ? AND TTL 1", insert_values(with, table, table.key_len))
+}
+
+fn insert_values(with: &Preparer, table: &Table, columns: usize) -> String {
+    let (names, marks) = (names(table, 0..columns), vec!["?"; columns]);
+    let (names, marks) = (names.join(", "), marks.join(", "));
+    format!("INSERT INTO {} ({names}) VALUES ({marks})", with.table(table))
 }
 
 fn update(with: &Preparer, table: &Table, set: &str) -> String {

@@ -22,6 +22,7 @@ pub use event::{Bindings, EventColumn, EventSpec};
 pub use raw::{ColumnPath, Policy, RawSpec};
 
 use crate::account::{Cell, ColumnIndex, Row, TableIndex};
+use elements::Collection;
 use order::Order;
 
 /// A specification, checked against the live schema.
@@ -123,7 +124,7 @@ impl Column {
     /// Whether it is a map or set that is not frozen: its elements are written one by one, each with a
     /// write time of its own.
     pub fn is_multi_cell(&self) -> bool {
-        self.cql_type.starts_with("map<") || self.cql_type.starts_with("set<")
+        Collection::of(&self.cql_type).is_some()
     }
 }
 

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 
 use crate::account::{Change, Row, TimestampUs};
+use crate::spec::elements::Collection;
 use crate::spec::order::Order;
 use crate::spec::{Column, Table};
 use crate::storage::{TimedRow, WriteTimes};
@@ -19,10 +20,18 @@ pub(super) struct Partition {
 #[derive(Clone, Debug)]
 struct StoredRow {
     deleted_at: Option<TimestampUs>,
-    /// The time of the row itself: an insert sets it, an update does not.
-    marker: Option<TimestampUs>,
+    /// The liveness of the row itself: an insert sets it, an update does not.
+    marker: Option<Marker>,
     /// One per column that is not part of the key.
     cells: Vec<Stored>,
+}
+
+/// Fields are in the order in which they decide which of two inserts wins: one that expires (at once, for
+/// there is no clock here) wins over one of the same time that does not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Marker {
+    t: TimestampUs,
+    has_expired: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -30,6 +39,8 @@ enum Stored {
     Single(Option<Version>),
     /// A map or set that is not frozen: its elements by their own bytes (of a map, the keys').
     Elements {
+        collection: Collection,
+        order: Order,
         cleared_at: Option<TimestampUs>,
         elements: BTreeMap<Bytes, Version>,
     },
@@ -50,27 +61,29 @@ impl Partition {
             Change::Insert { row } => {
                 let (key, values) = row.cells.split_at(table.key_len);
                 let stored = self.row(table, &key.iter().flatten().cloned().collect::<Vec<_>>());
-                stored.marker = stored.marker.max(Some(t));
+                stored.marker = stored.marker.max(Some(Marker { t, has_expired: false }));
                 // Nulls of an insert are left unset.
-                let values = table.columns[table.key_len..].iter().zip(values).enumerate();
-                for (at, (column, value)) in values.filter(|(_, (_, value))| value.is_some()) {
-                    stored.cells[at].set(column, value.as_ref(), t);
+                for (cell, value) in stored.cells.iter_mut().zip(values) {
+                    if value.is_some() {
+                        cell.set(value.as_ref(), t);
+                    }
                 }
             }
             Change::Update { key, set } => {
                 let stored = self.row(table, key);
                 for (column, value) in set {
-                    let cell = &mut stored.cells[column - table.key_len];
-                    cell.set(&table.columns[*column], value.as_ref(), t);
+                    stored.cells[column - table.key_len].set(value.as_ref(), t);
                 }
             }
             Change::AddElements { key, column, elements } => {
-                let cell = &mut self.row(table, key).cells[column - table.key_len];
-                cell.add(decoded(elements, is_map(&table.columns[*column])), t);
+                self.row(table, key).cells[column - table.key_len].add(elements, t);
             }
             Change::RemoveElements { key, column, keys } => {
-                let cell = &mut self.row(table, key).cells[column - table.key_len];
-                cell.remove(decoded(keys, false).into_iter().map(|(key, _)| key), t);
+                self.row(table, key).cells[column - table.key_len].remove(keys, t);
+            }
+            Change::ExpireRow { key } => {
+                let stored = self.row(table, key);
+                stored.marker = stored.marker.max(Some(Marker { t, has_expired: true }));
             }
             Change::DeleteRow { key } => {
                 let stored = self.row(table, key);
@@ -82,96 +95,101 @@ impl Partition {
 
     fn row(&mut self, table: &Table, key: &[Bytes]) -> &mut StoredRow {
         self.rows.entry(key.to_vec()).or_insert_with(|| {
-            let cells = table.columns[table.key_len..].iter().map(|column| {
-                if column.is_multi_cell() {
-                    Stored::Elements { cleared_at: None, elements: BTreeMap::new() }
-                } else {
-                    Stored::Single(None)
-                }
-            });
-            StoredRow { deleted_at: None, marker: None, cells: cells.collect() }
+            let cells = table.columns[table.key_len..].iter().map(Stored::of).collect();
+            StoredRow { deleted_at: None, marker: None, cells }
         })
     }
 
-    /// The rows that a read sees, in clustering order.
-    pub(super) fn live(&self, table: &Table) -> Vec<TimedRow> {
+    /// The rows that a read of the first `columns` columns sees, in clustering order; all their cells.
+    pub(super) fn live(&self, table: &Table, columns: usize) -> Vec<TimedRow> {
         let rows = self.rows.iter();
-        let mut live: Vec<TimedRow> =
-            rows.filter_map(|(key, row)| row.live(table, key, self.deleted_at)).collect();
+        let live = rows.filter_map(|(key, row)| row.live(key, self.deleted_at, columns));
+        let mut live: Vec<TimedRow> = live.collect();
         live.sort_by(|a, b| table.compare(&a.row, &b.row));
         live
     }
 }
 
 impl StoredRow {
-    /// The row as a read sees it. A delete takes what is older than it, or as old.
+    /// The row as a read of the first `columns` columns sees it. A delete takes what is older than it, or
+    /// as old.
     fn live(
         &self,
-        table: &Table,
         key: &[Bytes],
         partition_deleted_at: Option<TimestampUs>,
+        columns: usize,
     ) -> Option<TimedRow> {
         let deleted_at = self.deleted_at.max(partition_deleted_at);
         let mut cells: Vec<_> = key.iter().cloned().map(Some).collect();
         let mut times = vec![WriteTimes::None; key.len()];
-        for (stored, column) in self.cells.iter().zip(&table.columns[table.key_len..]) {
-            let (cell, written) = stored.live(column, deleted_at).unzip();
+        for stored in &self.cells {
+            let (cell, written) = stored.live(deleted_at).unzip();
             cells.push(cell);
             times.push(written.unwrap_or(WriteTimes::None));
         }
-        let alive = self.marker.is_some_and(|t| Some(t) > deleted_at)
-            || cells[table.key_len..].iter().any(Option::is_some);
-        alive.then_some(TimedRow { row: Row { cells }, times })
+        let is_inserted = |marker: Marker| !marker.has_expired && Some(marker.t) > deleted_at;
+        // Of columns that are not asked for while others are, Cassandra skips what is older than the row's
+        // liveness, for that is enough for the row to be seen; it does so even if the liveness has expired.
+        let skips = columns > key.len();
+        let skipped_before = self.marker.filter(|_| skips).map(|marker| marker.t);
+        let mut unasked = times[columns..].iter().filter_map(WriteTimes::latest);
+        let is_seen = self.marker.is_some_and(is_inserted)
+            || cells[key.len()..columns].iter().any(Option::is_some)
+            || unasked.any(|t| Some(t) >= skipped_before);
+        is_seen.then_some(TimedRow { row: Row { cells }, times })
     }
 }
 
 impl Stored {
+    fn of(column: &Column) -> Self {
+        match Collection::of(&column.cql_type) {
+            None => Self::Single(None),
+            Some(collection) => Self::Elements {
+                collection,
+                order: element_order(column),
+                cleared_at: None,
+                elements: BTreeMap::new(),
+            },
+        }
+    }
+
     /// Writes the whole cell, or deletes it.
-    fn set(&mut self, column: &Column, value: Option<&Bytes>, t: TimestampUs) {
+    fn set(&mut self, value: Option<&Bytes>, t: TimestampUs) {
         match self {
             Self::Single(known) => {
-                let new = Version {
-                    t,
-                    is_deleted: value.is_none(),
-                    value: value.cloned().unwrap_or_default(),
-                };
+                let is_deleted = value.is_none();
+                let new = Version { t, is_deleted, value: value.cloned().unwrap_or_default() };
                 *known = known.take().max(Some(new));
             }
             Self::Elements { cleared_at, .. } => {
                 // What was there is cleared just before, for the new elements have this very time.
                 *cleared_at = (*cleared_at).max(Some(t.saturating_sub(1)));
                 if let Some(value) = value {
-                    self.add(decoded(value, is_map(column)), t);
+                    self.add(value, t);
                 }
             }
         }
     }
 
-    fn add(&mut self, new: Vec<(Bytes, Bytes)>, t: TimestampUs) {
-        for (key, value) in new {
-            self.write(key, Version { t, is_deleted: false, value });
+    fn add(&mut self, added: &Bytes, t: TimestampUs) {
+        if let Self::Elements { collection, elements, .. } = self {
+            for (key, value) in collection.split(added).unwrap_or_default() {
+                let value = value.unwrap_or_default();
+                write(elements, key, Version { t, is_deleted: false, value });
+            }
         }
     }
 
-    fn remove(&mut self, keys: impl Iterator<Item = Bytes>, t: TimestampUs) {
-        for key in keys {
-            self.write(key, Version { t, is_deleted: true, value: Bytes::new() });
-        }
-    }
-
-    fn write(&mut self, key: Bytes, new: Version) {
+    fn remove(&mut self, keys: &Bytes, t: TimestampUs) {
         if let Self::Elements { elements, .. } = self {
-            let known = elements.remove(&key);
-            elements.insert(key, known.map_or(new.clone(), |known| known.max(new)));
+            for (key, _) in Collection::Set.split(keys).unwrap_or_default() {
+                write(elements, key, Version { t, is_deleted: true, value: Bytes::new() });
+            }
         }
     }
 
     /// The value and its write times, if a read sees any of it.
-    fn live(
-        &self,
-        column: &Column,
-        deleted_at: Option<TimestampUs>,
-    ) -> Option<(Bytes, WriteTimes)> {
+    fn live(&self, deleted_at: Option<TimestampUs>) -> Option<(Bytes, WriteTimes)> {
         let is_live = |version: &Version, deleted_at: Option<TimestampUs>| {
             !version.is_deleted && Some(version.t) > deleted_at
         };
@@ -180,23 +198,24 @@ impl Stored {
                 let version = version.as_ref().filter(|version| is_live(version, deleted_at))?;
                 Some((version.value.clone(), WriteTimes::Cell(version.t)))
             }
-            Self::Elements { cleared_at, elements } => {
+            Self::Elements { collection, order, cleared_at, elements } => {
                 let deleted_at = deleted_at.max(*cleared_at);
                 let mut live: Vec<_> =
                     elements.iter().filter(|(_, version)| is_live(version, deleted_at)).collect();
-                let order = element_order(column);
                 live.sort_by(|(a, _), (b, _)| order.compare(a, b));
-                let times = live.iter().map(|(_, version)| version.t).collect();
-                let elements = live.into_iter().map(|(key, version)| (key, &version.value));
-                let value = encoded(elements, is_map(column))?;
-                Some((value, WriteTimes::Elements(times)))
+                let times: Vec<_> = live.iter().map(|(_, version)| version.t).collect();
+                let elements = live.into_iter().map(|(key, version)| (key, Some(&version.value)));
+                // A map or set without elements is null.
+                (!times.is_empty())
+                    .then(|| (collection.join(elements), WriteTimes::Elements(times)))
             }
         }
     }
 }
 
-fn is_map(column: &Column) -> bool {
-    column.cql_type.starts_with("map<")
+fn write(elements: &mut BTreeMap<Bytes, Version>, key: Bytes, new: Version) {
+    let known = elements.remove(&key);
+    elements.insert(key, known.max(Some(new.clone())).unwrap_or(new));
 }
 
 /// The order of a map's keys or a set's elements; that of their bytes for types without one here.
@@ -204,43 +223,6 @@ fn element_order(column: &Column) -> Order {
     let inner = column.cql_type.split_once('<').map_or("", |(_, inner)| inner);
     let end = inner.find([',', '>', '<']).unwrap_or(inner.len());
     Order::of_key(inner[..end].trim()).unwrap_or(Order::Bytes)
-}
-
-/// The elements of a map (key and value) or set (element and nothing) as CQL encodes them: a count, then
-/// each value with its length. What is cut short ends early.
-fn decoded(collection: &[u8], is_map: bool) -> Vec<(Bytes, Bytes)> {
-    let mut rest = collection;
-    let next = |rest: &mut &[u8]| -> Option<Bytes> {
-        let (length, after) = rest.split_first_chunk::<4>()?;
-        let length = usize::try_from(i32::from_be_bytes(*length)).ok()?;
-        let (value, after) = after.split_at_checked(length)?;
-        *rest = after;
-        Some(Bytes::copy_from_slice(value))
-    };
-    let Some((count, after)) = rest.split_first_chunk::<4>() else { return Vec::new() };
-    rest = after;
-    let pair = |_| {
-        let key = next(&mut rest)?;
-        let value = if is_map { next(&mut rest)? } else { Bytes::new() };
-        Some((key, value))
-    };
-    (0..i32::from_be_bytes(*count)).map_while(pair).collect()
-}
-
-/// The opposite; a map or set without elements is null.
-fn encoded<'a>(
-    elements: impl ExactSizeIterator<Item = (&'a Bytes, &'a Bytes)>,
-    is_map: bool,
-) -> Option<Bytes> {
-    let count = i32::try_from(elements.len()).ok().filter(|count| *count > 0)?;
-    let mut collection = count.to_be_bytes().to_vec();
-    for (key, value) in elements {
-        for part in [Some(key), is_map.then_some(value)].into_iter().flatten() {
-            collection.extend_from_slice(&i32::try_from(part.len()).ok()?.to_be_bytes());
-            collection.extend_from_slice(part);
-        }
-    }
-    Some(collection.into())
 }
 
 #[cfg(test)]
@@ -288,13 +270,12 @@ mod tests {
 
     fn marks(marks: &[(&str, &str)]) -> Bytes {
         let marks: Vec<_> = marks.iter().map(|(key, value)| (text(key), text(value))).collect();
-        encoded(marks.iter().map(|(key, value)| (key, value)), true).unwrap_or_default()
+        Collection::Map.join(marks.iter().map(|(key, value)| (key, Some(value))))
     }
 
     fn tags(tags: &[i32]) -> Bytes {
-        let tags: Vec<_> =
-            tags.iter().map(|tag| Bytes::copy_from_slice(&tag.to_be_bytes())).collect();
-        encoded(tags.iter().map(|tag| (tag, tag)), false).unwrap_or_default()
+        let tags = tags.iter().map(|tag| Bytes::copy_from_slice(&tag.to_be_bytes()));
+        Collection::keys(tags.collect::<Vec<_>>().iter())
     }
 
     fn insert(course: &str, status: Option<&str>) -> Change {
@@ -321,7 +302,7 @@ mod tests {
         let after = |changes: &mut dyn Iterator<Item = &(TimestampUs, Change)>| {
             let mut partition = Partition::default();
             changes.for_each(|(t, change)| partition.apply(&table, *t, change));
-            partition.live(&table)
+            partition.live(&table, table.columns.len())
         };
         let rows = after(&mut changes.iter());
         assert_eq!(rows, after(&mut changes.iter().rev()), "the order of writes matters");
@@ -378,6 +359,32 @@ mod tests {
     }
 
     #[test]
+    fn a_row_that_expires_lives_by_its_cells_alone() {
+        let expire = || Change::ExpireRow { key: key("a") };
+        assert_eq!(rows(&[(5, insert("a", None)), (5, expire())]).len(), 0);
+        assert_eq!(rows(&[(5, insert("a", Some("x"))), (6, expire())]).len(), 1);
+        assert_eq!(rows(&[(5, insert("a", Some("x"))), (6, expire()), (7, status(None))]).len(), 0);
+        assert_eq!(rows(&[(5, expire()), (6, insert("a", None))]).len(), 1);
+
+        // A read of other columns sees it only by cells that are not older than what has expired.
+        let seen = |t| {
+            let (table, mut partition) = (table(), Partition::default());
+            partition.apply(
+                &table,
+                t,
+                &Change::AddElements {
+                    key: key("a"),
+                    column: MARKS,
+                    elements: marks(&[("k", "v")]),
+                },
+            );
+            partition.apply(&table, 6, &expire());
+            [4, 3, 2].map(|columns| partition.live(&table, columns).len())
+        };
+        assert_eq!((seen(5), seen(6)), ([1, 0, 1], [1, 1, 1]));
+    }
+
+    #[test]
     fn a_delete_takes_what_is_as_old_as_itself() {
         let delete_row = || Change::DeleteRow { key: key("a") };
         let delete_all = || Change::DeletePartition { key: text("ann") };
@@ -409,16 +416,16 @@ mod tests {
 
     #[test]
     fn elements_come_and_go_one_by_one() {
-        let remove = |t, removed: &[(&str, &str)]| {
-            let keys: Vec<_> = removed.iter().map(|(key, _)| text(key)).collect();
-            let keys = encoded(keys.iter().map(|key| (key, key)), false).unwrap_or_default();
+        let remove = |t, removed: &[&str]| {
+            let keys: Vec<_> = removed.iter().map(|key| text(key)).collect();
+            let keys = Collection::keys(keys.iter());
             (t, Change::RemoveElements { key: key("a"), column: MARKS, keys })
         };
         let added = || (5, add_marks(&[("x", "1"), ("y", "1")]));
         check_marks(&[added(), (7, add_marks(&[("x", "0")]))], &[("x", "0", 7), ("y", "1", 5)]);
-        check_marks(&[added(), remove(5, &[("x", "")])], &[("y", "1", 5)]);
-        check_marks(&[added(), remove(4, &[("x", "")])], &[("x", "1", 5), ("y", "1", 5)]);
-        check_marks(&[added(), remove(6, &[("x", ""), ("y", ""), ("z", "")])], &[]);
+        check_marks(&[added(), remove(5, &["x"])], &[("y", "1", 5)]);
+        check_marks(&[added(), remove(4, &["x"])], &[("x", "1", 5), ("y", "1", 5)]);
+        check_marks(&[added(), remove(6, &["x", "y", "z"])], &[]);
     }
 
     #[test]
