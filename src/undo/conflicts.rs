@@ -2,12 +2,15 @@
 
 use std::collections::VecDeque;
 
-use serde_json::{Map, Value};
+use bytes::Bytes;
+use serde_json::Value;
 
-use crate::account::{Pair, TimestampUs};
-use crate::journal::{Journal, JournalError, Kind, State};
+use crate::account::{AccountId, Pair, TimestampUs};
+use crate::journal::body::{self, json};
+use crate::journal::{GroupRecord, Journal, JournalError, Kind, State};
+use crate::spec::Spec;
 
-use super::record::Record;
+use super::record::{LeftAlone, Record};
 
 /// A cell that someone changed since the run; its key was left alone.
 #[derive(Clone, Debug, PartialEq)]
@@ -15,9 +18,9 @@ pub struct Conflict {
     /// The table.
     pub table: String,
     /// Whose row it is.
-    pub account: String,
-    /// The primary key without its account.
-    pub key: Map<String, Value>,
+    pub account: AccountId,
+    /// The primary key of the row, as JSON.
+    pub key: String,
     /// The column.
     pub column: String,
     /// What the run left there; null where it left nothing.
@@ -33,6 +36,7 @@ pub struct Conflict {
 /// Reads the conflicts of a run, one slice at a time.
 pub struct Conflicts<'a> {
     journal: &'a dyn Journal,
+    spec: &'a Spec,
     /// The disputed groups that are still to be read.
     groups: VecDeque<usize>,
 }
@@ -42,7 +46,7 @@ impl<'a> Conflicts<'a> {
     ///
     /// # Errors
     /// The journal cannot be read.
-    pub fn of(journal: &'a dyn Journal) -> Result<Self, JournalError> {
+    pub fn of(journal: &'a dyn Journal, spec: &'a Spec) -> Result<Self, JournalError> {
         let mut groups: Vec<usize> = journal
             .states()?
             .into_iter()
@@ -50,7 +54,7 @@ impl<'a> Conflicts<'a> {
             .map(|(group, _)| group)
             .collect();
         groups.sort_unstable();
-        Ok(Self { journal, groups: groups.into() })
+        Ok(Self { journal, spec, groups: groups.into() })
     }
 
     /// Tells every conflict, and after those of a group its pairs, in merge order.
@@ -71,30 +75,43 @@ impl<'a> Conflicts<'a> {
             for slice in undo.into_iter().filter(|slice| Some(slice.t) == last) {
                 let read = Record::read(&self.journal.body(slice.id)?).map_err(damaged)?;
                 for left in read.left_alone {
-                    for conflict in left.conflicts {
-                        let place = conflict.source.unwrap_or(left.pair);
-                        let pair = record.pairs.get(place).cloned().ok_or_else(|| {
-                            damaged(format!("it has no source {place}"))
-                        })?;
-                        let account = match conflict.source {
-                            Some(_) => &pair.from,
-                            None => &record.survivor,
-                        };
-                        on_conflict(&Conflict {
-                            table: left.table.clone(),
-                            account: account.to_string(),
-                            key: left.row.clone(),
-                            column: conflict.column,
-                            expected: conflict.expected,
-                            found: conflict.found,
-                            found_written_at: conflict.found_written_at,
-                            pair,
-                        })?;
-                    }
+                    let told = conflicts(self.spec, &record, left).map_err(damaged)?;
+                    told.iter().try_for_each(&mut on_conflict)?;
                 }
             }
             on_pairs(&record.pairs)?;
         }
         Ok(())
     }
+}
+
+/// The conflicts of one key.
+fn conflicts(spec: &Spec, group: &GroupRecord, left: LeftAlone) -> Result<Vec<Conflict>, String> {
+    let (_, table) = json::table(spec, &left.table)?;
+    let mut told = Vec::new();
+    for conflict in left.conflicts {
+        let place = conflict.source.unwrap_or(left.pair);
+        let pair = group.pairs.get(place).cloned();
+        let pair = pair.ok_or_else(|| format!("it has no source {place}"))?;
+        let account = match conflict.source {
+            Some(_) => pair.from.clone(),
+            None => group.survivor.clone(),
+        };
+        let cells = json::read_cells(table, table.key_len, &left.row)?;
+        let mut key: Vec<Bytes> = cells.into_iter().map(|(_, value)| value).collect();
+        if let Some(own) = key.get_mut(table.account) {
+            own.clone_from(account.cell());
+        }
+        told.push(Conflict {
+            table: left.table.clone(),
+            account,
+            key: body::key(table, &key),
+            column: conflict.column,
+            expected: conflict.expected,
+            found: conflict.found,
+            found_written_at: conflict.found_written_at,
+            pair,
+        });
+    }
+    Ok(told)
 }

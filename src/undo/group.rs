@@ -303,7 +303,8 @@ impl<S: Writer> Work<'_, S> {
                 }
             }
         }
-        let apart = |mutations: Vec<Mutation>| cut(mutations, 0).into_iter().map(|batch| vec![batch]);
+        let apart =
+            |mutations: Vec<Mutation>| cut(mutations, 0).into_iter().map(|batch| vec![batch]);
         sequences.extend(given.into_values().flat_map(apart));
         sequences.retain(|batches| !batches.is_empty());
         self.context.write_all(&sequences).await?;

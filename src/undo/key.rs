@@ -5,9 +5,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
-use crate::account::{
-    AccountId, Cell, Change, ColumnIndex, Mutation, Row, TimedRow, TimestampUs,
-};
+use crate::account::{AccountId, Cell, Change, ColumnIndex, Mutation, Row, TimedRow, TimestampUs};
 use crate::ledger::{Before, History, Left};
 use crate::spec::Table;
 use crate::spec::elements::Collection;
@@ -222,11 +220,7 @@ impl<'a> Key<'a> {
     }
 
     /// The elements of a map or set that is not frozen; null is an empty one.
-    fn elements(
-        &self,
-        column: ColumnIndex,
-        cell: &Cell,
-    ) -> Option<BTreeMap<Bytes, Option<Bytes>>> {
+    fn elements(&self, column: ColumnIndex, cell: &Cell) -> Option<BTreeMap<Bytes, Option<Bytes>>> {
         let collection = Collection::of(&self.table.columns[column].cql_type)?;
         match cell {
             None => Some(BTreeMap::new()),

@@ -71,7 +71,8 @@ impl<S: Reader> Look<'_, S> {
         }
         let sources: Vec<usize> = by_source.keys().copied().collect();
         for chunk in sources.chunks(ACCOUNTS_PER_READ) {
-            let accounts: Vec<_> = chunk.iter().map(|source| self.account(*source).clone()).collect();
+            let accounts: Vec<_> =
+                chunk.iter().map(|source| self.account(*source).clone()).collect();
             let lane = self.context.lanes.look(table);
             let look = || self.context.storage.occupied(table, &accounts);
             let occupied = self.context.carry_out(lane, look).await?;
@@ -95,7 +96,8 @@ impl<S: Reader> Look<'_, S> {
     ) -> Result<Vec<(usize, TimedRow)>, StorageError> {
         let shape = &self.context.spec.tables[table];
         let lane = self.context.lanes.read(table, Width::Full);
-        let wanted = keys.iter().map(|(position, key)| (*position, key.history.key_of(shape, account)));
+        let wanted =
+            keys.iter().map(|(position, key)| (*position, key.history.key_of(shape, account)));
         let wanted: Vec<(usize, Vec<Bytes>)> = wanted.collect();
         if wanted.len() > 1 {
             let bytes: usize = keys.iter().map(|(_, key)| key.size_bytes()).sum();

@@ -27,8 +27,8 @@ use tokio::sync::watch;
 pub use conflicts::{Conflict, Conflicts};
 pub use select::{SelectError, Selected, select};
 
-use crate::account::Group;
-use crate::journal::{GroupRecord, Journal, JournalError, State};
+use crate::account::{AccountId, Group};
+use crate::journal::{GroupRecord, Journal, JournalError};
 use crate::pipeline::{self, Context, GroupError, Progress, Reason, Walked};
 use crate::storage::Writer;
 
@@ -102,10 +102,8 @@ pub async fn undo<S: Writer>(
     progress: &Progress,
     mut on_failure: impl FnMut(&Group, &Reason),
 ) -> Result<Undone, JournalError> {
-    let mut undone = Undone {
-        rows: vec![Rows::default(); context.spec.tables.len()],
-        ..Undone::default()
-    };
+    let mut undone =
+        Undone { rows: vec![Rows::default(); context.spec.tables.len()], ..Undone::default() };
     let ended = pipeline::walk(
         context,
         groups.iter().copied(),
@@ -150,17 +148,15 @@ async fn turn<S: Writer>(
             (group, turn)
         }
         Err(error) => {
-            let survivor = crate::account::AccountId::new("");
+            let survivor = AccountId::new("");
             (Group { index: number, survivor, pairs: Vec::new() }, Err(error.into()))
         }
     }
 }
 
 fn known(journal: &dyn Journal, number: usize) -> Result<GroupRecord, JournalError> {
-    let gone = || JournalError::Damaged {
-        path: format!("group {number}"),
-        what: "it is gone".to_owned(),
-    };
+    let gone =
+        || JournalError::Damaged { path: format!("group {number}"), what: "it is gone".to_owned() };
     journal.group(number)?.ok_or_else(gone)
 }
 

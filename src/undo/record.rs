@@ -3,7 +3,8 @@
 //! ```text
 //! {"keys":12,"only":[3,7],
 //!  "apart":[{"key":3,"t":1700000000000000,"keeps_survivor":true,"replaced":[0]}],
-//!  "left_alone":[{"key":7,"table":"user_courses","pair":0,"row":{"batchid":"b1"},
+//!  "left_alone":[{"key":7,"table":"user_courses","pair":0,
+//!                 "row":{"batchid":"b1","userid":"to"},
 //!                 "conflicts":[{"source":0,"column":"grade","expected":null,"found":"A",
 //!                               "found_written_at":1700000000000001}]}]}
 //! ```
@@ -60,7 +61,7 @@ pub(super) struct LeftAlone {
     pub(super) table: String,
     /// The place in the group of the pair by which the key came to be merged.
     pub(super) pair: usize,
-    /// The primary key without its account.
+    /// The primary key of the survivor's row.
     pub(super) row: Map<String, Value>,
     pub(super) conflicts: Vec<Disputed>,
 }
@@ -135,10 +136,9 @@ impl Record {
             }
             Verdict::LeaveAlone(conflicts) => {
                 let table = key.table;
-                let cells = key.history.key_of(table, survivor);
-                let others = cells.iter().enumerate().filter(|(at, _)| *at != table.account);
-                let row = others.map(|(at, cell)| {
-                    (table.columns[at].name.clone(), value(table, at, &Some(cell.clone())))
+                let cells = key.history.key_of(table, survivor).into_iter().map(Some).enumerate();
+                let row = cells.map(|(column, cell)| {
+                    (table.columns[column].name.clone(), value(table, column, &cell))
                 });
                 self.left_alone.push(LeftAlone {
                     key: position,

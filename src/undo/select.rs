@@ -112,7 +112,9 @@ impl Wanted {
         let mut missing = Vec::new();
         for pair in pairs {
             let of_source = self.pairs.get_mut(&pair.from);
-            match of_source.and_then(|all| all.iter_mut().find(|(known, _)| known.into == pair.into)) {
+            match of_source
+                .and_then(|all| all.iter_mut().find(|(known, _)| known.into == pair.into))
+            {
                 Some((_, is_known)) => *is_known = true,
                 None => missing.push(pair.clone()),
             }

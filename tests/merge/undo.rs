@@ -69,12 +69,14 @@ fn expected_events(before: &World, after: &World, to: &str, sources: &[String]) 
         let gone = gone.filter(|key| !after.enrolments.contains_key(*key));
         events.extend(before.events(source, gone.map(|key| key.0.clone()).collect()));
     }
-    let content = after.content.iter().filter(|(key, row)| {
-        key.0 == to && before.content.get(*key) != Some(*row)
-    });
-    let enrolments = after.enrolments.iter().filter(|(key, row)| {
-        key.1 == to && before.enrolments.get(*key) != Some(*row)
-    });
+    let content = after
+        .content
+        .iter()
+        .filter(|(key, row)| key.0 == to && before.content.get(*key) != Some(*row));
+    let enrolments = after
+        .enrolments
+        .iter()
+        .filter(|(key, row)| key.1 == to && before.enrolments.get(*key) != Some(*row));
     let changed = content.map(|(key, _)| key.2.clone());
     let changed = changed.chain(enrolments.map(|(key, _)| key.0.clone()));
     events.extend(before.events(to, changed.collect()));
@@ -269,8 +271,7 @@ impl Judge<'_> {
         let batches: BTreeSet<_> = places.iter().map(|place| place.1).collect();
         for (c, b, k) in places {
             let key = |account: &str| (account.to_owned(), c.clone(), b.clone(), k.clone());
-            let of = |world: &'_ World, account: &str| world.content.get(&key(account)).cloned();
-            let row = |world, account: &str| of(world, account);
+            let row = |world: &World, account: &str| world.content.get(&key(account)).cloned();
             if self.is_disputed(|w, account| w.content.get(&key(account)), worlds, Some("status")) {
                 disputed.insert((CONTENT, vec![c.clone(), b.clone(), k.clone()]));
                 if !force {
@@ -320,15 +321,17 @@ impl Judge<'_> {
 fn told(journal: &dyn Journal) -> (BTreeSet<Place>, Vec<Pair>) {
     let mut places = BTreeSet::new();
     let mut pairs = Vec::new();
-    let conflicts = Conflicts::of(journal).unwrap();
+    let spec = spec();
+    let conflicts = Conflicts::of(journal, &spec).unwrap();
     conflicts
         .tell::<JournalError>(
             |conflict| {
-                let text = |name: &&str| conflict.key.get(*name).and_then(|v| v.as_str());
+                let of_row: serde_json::Value = serde_json::from_str(&conflict.key).unwrap();
+                let text = |name: &&str| of_row.get(*name).and_then(|v| v.as_str());
                 let key = ["contentid", "batchid", "courseid"].iter().filter_map(text);
                 let table = usize::from(conflict.table == "user_courses");
                 assert!(conflict.found_written_at.is_none_or(|t| t > T));
-                places.insert((table, key.map(str::to_owned).collect()));
+                places.insert((table, key.map(|text| text.to_owned()).collect()));
                 Ok(())
             },
             |of_group| {

@@ -5,9 +5,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 
 use bytes::Bytes;
 
-use crate::account::{
-    AccountId, Group, TableIndex, Tally, TimedRow, TimestampUs, now_us,
-};
+use crate::account::{AccountId, Group, TableIndex, Tally, TimedRow, TimestampUs, now_us};
 use crate::failpoint;
 use crate::journal::{Intent, Kind, Note, State, body};
 use crate::ledger::Ledger;
