@@ -15,6 +15,7 @@ mod plan;
 mod process;
 mod proxy;
 mod run_dir;
+mod seam;
 mod services;
 mod settings;
 mod stops;
