@@ -19,6 +19,19 @@ pub fn cell(cql_type: &str, value: &[u8]) -> String {
     }
 }
 
+/// The key of an entry of a map column, or an element of a set column.
+pub fn element(cql_type: &str, key: &[u8]) -> String {
+    cell(
+        map_types(cql_type).map_or_else(|| inside(cql_type, "set").unwrap_or(""), |map| map.0),
+        key,
+    )
+}
+
+/// The value of an entry of a map column.
+pub fn value_in(cql_type: &str, value: &[u8]) -> String {
+    cell(map_types(cql_type).map_or("", |map| map.1), value)
+}
+
 /// The key of a row, without the account that it belongs to, as a JSON object.
 pub fn key(table: &Table, key: &[Bytes]) -> String {
     let columns = table.columns.iter().zip(key).enumerate();
@@ -29,7 +42,9 @@ pub fn key(table: &Table, key: &[Bytes]) -> String {
 /// The columns of a row that are not null, without its key, as a JSON object.
 pub fn row(table: &Table, row: &Row) -> String {
     let columns = table.columns.iter().zip(&row.cells).skip(table.key_len);
-    object(columns.filter_map(|(column, cell)| Some((&column.name, &column.cql_type, cell.as_ref()?))))
+    object(
+        columns.filter_map(|(column, cell)| Some((&column.name, &column.cql_type, cell.as_ref()?))),
+    )
 }
 
 /// A write time.
@@ -51,8 +66,7 @@ fn decoded(cql_type: &str, value: &[u8]) -> Option<Value> {
     if let Some(inner) = inside(cql_type, "frozen") {
         return decoded(inner, value);
     }
-    if let Some(inner) = inside(cql_type, "map") {
-        let (key, of_value) = halves(inner)?;
+    if let Some((key, of_value)) = map_types(cql_type) {
         let entries: Option<Map<_, _>> = parts(value, 2)?
             .chunks(2)
             .map(|entry| Some((cell(key, entry.first()?), json(of_value, entry.get(1)?))))
@@ -83,7 +97,8 @@ fn inside<'a>(cql_type: &'a str, name: &str) -> Option<&'a str> {
 }
 
 /// The two types of a map, apart at the comma that is not inside another type.
-fn halves(inner: &str) -> Option<(&str, &str)> {
+fn map_types(cql_type: &str) -> Option<(&str, &str)> {
+    let inner = inside(cql_type, "map")?;
     let mut depth = 0_u32;
     let comma = inner.find(|c| {
         match c {
@@ -142,6 +157,9 @@ mod tests {
         check("frozen<map<text, int>>", &map.concat(), r#"{"a":5,"b":-1}"#);
         check("set<text>", b"\0\0\0\x01\0\0\0\x01x", r#"["x"]"#);
         check("map<frozen<map<text, int>>, int>", b"\0\0\0\0", "{}");
+        assert_eq!(element("map<text, int>", b"a"), "a");
+        assert_eq!(element("set<int>", &[0, 0, 0, 7]), "7");
+        assert_eq!(value_in("map<text, int>", &[0, 0, 0, 7]), "7");
     }
 
     #[test]

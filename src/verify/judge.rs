@@ -81,6 +81,8 @@ pub(super) enum Value {
     Nothing,
     /// A row.
     Row(Row),
+    /// A row of the survivor's own, of which the run knows only what the policies look at.
+    OwnRow,
     /// A row with nothing but its key.
     BareRow,
     /// The value of a column.
@@ -103,7 +105,7 @@ pub(super) fn survivor(
 ) -> Vec<Finding> {
     let Some(found) = found else {
         let known = expected.is_copy.then(|| Value::Row(expected.row(table)));
-        let expected = known.unwrap_or(Value::BareRow);
+        let expected = known.unwrap_or(Value::OwnRow);
         return vec![finding(Verdict::RowMissing, None, (expected, Value::Nothing), None)];
     };
     let mut findings = Vec::new();
@@ -135,7 +137,7 @@ pub(super) fn source(
         ..finding(verdict, None, (Value::Nothing, found), at)
     };
     let latest = |is_old: bool| {
-        let times = found.times.iter().flat_map(all_times);
+        let times = found.times.iter().flat_map(all_times).copied();
         times.filter(|time| (*time <= t) == is_old).max()
     };
     let values = found.row.cells.iter().skip(table.key_len);
