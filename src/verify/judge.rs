@@ -291,3 +291,6 @@ fn part(found: &TimedRow, t: TimestampUs, is_old: bool) -> Row {
     });
     Row { cells: part.collect() }
 }
+
+#[cfg(test)]
+mod tests;
