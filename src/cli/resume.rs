@@ -33,7 +33,6 @@ pub async fn run(
     let ResumeSettings { format, merge, use_copy, output, secret_flags } = settings;
     let started = Moment::now();
     let mut stop = listen(console).map_err(Failure::failed)?;
-    console.again.set(again::same(arguments()));
     console.run_log.attach(run_dir.append(files::LOG)?).map_err(Failure::failed)?;
     tracing::info!("going on with run {} in {}", record.id, run_dir.path().display());
 
@@ -43,6 +42,8 @@ pub async fn run(
     let ready = Ready::start_unless(&mut stop, merge).await?;
     check_columns(&journal, ready.spec())?;
     let known = Known::new(journal.states()?);
+    // What is refused above would be refused again.
+    console.again.set(again::same(arguments()));
 
     let traces = Traces { failures: run_dir.failures()?, latency: run_dir.append(files::LATENCY)? };
     let recorded = RecordedSettings::new(format, merge);
