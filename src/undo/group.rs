@@ -6,9 +6,7 @@
 //! pass's time. A pass that was stopped half way goes on with the same time and the same decisions. A
 //! further pass takes up only the keys that the one before left alone.
 
-use std::collections::{BTreeMap, BTreeSet};
-
-use bytes::Bytes;
+use std::collections::BTreeMap;
 
 use crate::account::{AccountId, Batch, Group, Mutation, Tally, TimestampUs};
 use crate::failpoint;
@@ -20,6 +18,7 @@ use crate::spec::Find;
 use crate::storage::Writer;
 
 use super::Rows;
+use super::announce::{Changed, announce};
 use super::key::{Key, Restoration};
 use super::look::look;
 use super::record::Record;
@@ -149,9 +148,6 @@ struct Work<'a, S> {
     force: bool,
 }
 
-/// The accounts, by partition of the announced table, whose enrolment or content changed back.
-pub(super) type Changed = BTreeMap<Bytes, BTreeSet<AccountId>>;
-
 impl<S: Writer> Work<'_, S> {
     /// Walks over all chunks: decides about those that the journal does not have in this pass, and writes
     /// what is not known to be acknowledged. `before` is the pass that came before.
@@ -176,7 +172,7 @@ impl<S: Writer> Work<'_, S> {
             }
         }
         failpoint::hit("restored");
-        turn.events = super::announce::announce(context, self.group, &changed, pass.t).await?;
+        turn.events = announce(context, changed, pass.t).await?;
         Ok(turn)
     }
 
@@ -254,25 +250,19 @@ impl<S: Writer> Work<'_, S> {
     }
 
     fn note_changed(&self, key: &Key<'_>, is_changed: bool, changed: &mut Changed) {
-        let Some(event) = &self.context.spec.event else { return };
         let survivor = &self.group.survivor;
-        let cells = key.history.key_of(key.table, survivor);
-        let is_announced = key.history.table == event.table;
-        let column = match self.context.spec.tables[event.table].find {
-            _ if is_announced => 0,
-            Find::Clustering { through, column } if through == key.history.table => column,
-            _ => return,
+        let cells = key.history.key_of(key.table, survivor).into_iter().map(Some);
+        let led_to = self.context.led_to(key.history.table, &cells.collect::<Vec<_>>());
+        let Some(partition) = led_to else { return };
+        let mut note = |account: &AccountId| {
+            changed.entry(account.clone()).or_default().insert(partition.clone());
         };
-        // A partition key is never empty, though a clustering value that leads there may be.
-        let Some(partition) = cells.into_iter().nth(column).filter(|key| !key.is_empty()) else {
-            return;
-        };
-        let sources = key.sources().filter(|_| is_announced);
-        let mut accounts: Vec<_> =
-            sources.map(|source| self.group.pairs[source].from.clone()).collect();
-        accounts.extend(is_changed.then(|| survivor.clone()));
-        if !accounts.is_empty() {
-            changed.entry(partition).or_default().extend(accounts);
+        if is_changed {
+            note(survivor);
+        }
+        // Content alone is no news of a source: its enrolment comes back as well, or stays away.
+        if self.context.spec.event.as_ref().is_some_and(|event| event.table == key.history.table) {
+            key.sources().for_each(|source| note(&self.group.pairs[source].from));
         }
     }
 

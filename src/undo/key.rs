@@ -96,12 +96,6 @@ impl<'a> Key<'a> {
         merged.map(|(source, _)| *source).or(swept).unwrap_or_default()
     }
 
-    /// The bytes that its rows hold, for bounds in bytes.
-    pub(super) fn size_bytes(&self) -> usize {
-        let left: usize = self.left.iter().map(|left| left.value.len()).sum();
-        left + self.sources.iter().map(|(_, row)| row.size_bytes()).sum::<usize>()
-    }
-
     /// Whether the run changed the survivor's row.
     pub(super) fn is_written(&self) -> bool {
         self.history.is_copy() || !self.left.is_empty()

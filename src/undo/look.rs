@@ -6,23 +6,26 @@ use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
 
 use crate::account::{AccountId, Group, TableIndex, TimedRow};
-use crate::pipeline::Context;
-use crate::storage::{Reader, StorageError, Width};
+use crate::pipeline::{Context, Place};
+use crate::storage::{Reader, StorageError};
 
 use super::key::{Found, Key};
 
 /// Reads that one group has under way at once.
 const READS: usize = 16;
-/// Accounts that one read asks for.
-const ACCOUNTS_PER_READ: usize = 100;
-/// What a page may hold that is read in the hope that it is the whole account.
-const PAGE_BYTES: usize = 1024 * 1024;
 
-/// Reads what stands at the keys of a chunk, each with its position in it.
+/// A page is this many times smaller than it could be, divided by the keys that are looked for: what else
+/// the account owns is read in vain.
+const THRIFT: usize = 64;
+
+/// Keys with their positions in their chunk.
+type Keys<'a, 'k> = [(usize, &'a Key<'k>)];
+
+/// Reads what stands at the keys of a chunk, by position.
 pub(super) async fn look<S: Reader>(
     context: &Context<S>,
     group: &Group,
-    keys: &[(usize, &Key<'_>)],
+    keys: &Keys<'_, '_>,
 ) -> Result<HashMap<usize, Found>, StorageError> {
     let look = Look { context, group };
     let mut found: HashMap<usize, Found> = HashMap::new();
@@ -56,31 +59,26 @@ impl<S: Reader> Look<'_, S> {
     async fn partitions(
         &self,
         table: TableIndex,
-        keys: &[(usize, &Key<'_>)],
+        keys: &Keys<'_, '_>,
         found: &mut HashMap<usize, Found>,
     ) -> Result<(), StorageError> {
-        let survivor = &self.group.survivor;
-        for (position, row) in self.rows(table, survivor, keys).await? {
+        for (position, row) in self.rows(table, &self.group.survivor, keys).await? {
             found.entry(position).or_default().survivor = Some(row);
         }
         let mut by_source: BTreeMap<usize, Vec<(usize, &Key<'_>)>> = BTreeMap::new();
-        for key in keys.iter().copied() {
+        for key in keys {
             for source in key.1.sources() {
-                by_source.entry(source).or_default().push(key);
+                by_source.entry(source).or_default().push(*key);
             }
         }
-        let sources: Vec<usize> = by_source.keys().copied().collect();
-        for chunk in sources.chunks(ACCOUNTS_PER_READ) {
-            let accounts: Vec<_> =
-                chunk.iter().map(|source| self.account(*source).clone()).collect();
-            let lane = self.context.lanes.look(table);
-            let look = || self.context.storage.occupied(table, &accounts);
-            let occupied = self.context.carry_out(lane, look).await?;
-            for source in chunk.iter().filter(|source| occupied.contains(self.account(**source))) {
-                for (position, row) in
-                    self.rows(table, self.account(*source), &by_source[source]).await?
-                {
-                    found.entry(position).or_default().sources.push((*source, row));
+        let accounts: Vec<_> =
+            by_source.keys().map(|source| self.account(*source).clone()).collect();
+        let occupied = self.context.occupied(table, &accounts).await?;
+        for (source, keys) in by_source {
+            let account = self.account(source);
+            if occupied.contains(account) {
+                for (position, row) in self.rows(table, account, &keys).await? {
+                    found.entry(position).or_default().sources.push((source, row));
                 }
             }
         }
@@ -92,32 +90,27 @@ impl<S: Reader> Look<'_, S> {
         &self,
         table: TableIndex,
         account: &AccountId,
-        keys: &[(usize, &Key<'_>)],
+        keys: &Keys<'_, '_>,
     ) -> Result<Vec<(usize, TimedRow)>, StorageError> {
         let shape = &self.context.spec.tables[table];
-        let lane = self.context.lanes.read(table, Width::Full);
-        let wanted =
-            keys.iter().map(|(position, key)| (*position, key.history.key_of(shape, account)));
-        let wanted: Vec<(usize, Vec<Bytes>)> = wanted.collect();
-        if wanted.len() > 1 {
-            let bytes: usize = keys.iter().map(|(_, key)| key.size_bytes()).sum();
-            let affordable = PAGE_BYTES / (bytes / keys.len()).max(1);
-            let rows = (4 * keys.len() + 20).min(affordable).max(2);
-            let read = || self.context.storage.timed_page(table, account, rows, None);
-            let page = self.context.carry_out(lane, read).await?;
-            if page.next.is_none() {
+        let keys = keys.iter().map(|(position, key)| (*position, key.history.key_of(shape, account)));
+        let keys: Vec<(usize, Vec<Bytes>)> = keys.collect();
+        if keys.len() > 1 {
+            let streams = (THRIFT / keys.len()).max(1);
+            let mut place = Place::Start;
+            let page = self.context.timed_page(table, account, streams, &mut place).await?;
+            if matches!(place, Place::End) {
                 let key_of = |row: &TimedRow| -> Vec<Bytes> {
                     row.row.cells[..shape.key_len].iter().flatten().cloned().collect()
                 };
                 let mut rows: HashMap<_, _> =
-                    page.rows.into_iter().map(|row| (key_of(&row), row)).collect();
-                let rows = wanted.iter().filter_map(|(at, key)| Some((*at, rows.remove(key)?)));
-                return Ok(rows.collect());
+                    page.into_iter().map(|row| (key_of(&row), row)).collect();
+                let found = keys.iter().filter_map(|(at, key)| Some((*at, rows.remove(key)?)));
+                return Ok(found.collect());
             }
         }
-        let reads = wanted.iter().map(|(position, key)| async move {
-            let read = || self.context.storage.timed_row(table, key);
-            let row = self.context.carry_out(lane, read).await?;
+        let reads = keys.iter().map(|(position, key)| async move {
+            let row = self.context.timed_row(table, key).await?;
             Ok::<_, StorageError>(row.map(|row| (*position, row)))
         });
         let reads: Vec<_> = reads.collect();
@@ -129,7 +122,7 @@ impl<S: Reader> Look<'_, S> {
     async fn enrolments(
         &self,
         table: TableIndex,
-        keys: &[(usize, &Key<'_>)],
+        keys: &Keys<'_, '_>,
         found: &mut HashMap<usize, Found>,
     ) -> Result<(), StorageError> {
         let reads = keys.iter().map(|(position, key)| async move {
@@ -150,18 +143,12 @@ impl<S: Reader> Look<'_, S> {
         let mut accounts = vec![survivor.clone()];
         accounts.extend(sources.iter().map(|source| self.account(*source).clone()));
         let mut found = Found::default();
-        for chunk in accounts.chunks(ACCOUNTS_PER_READ) {
-            let lane = self.context.lanes.read(table, Width::Full);
-            let read = || self.context.storage.timed_rows_of(table, &partition, chunk);
-            for row in self.context.carry_out(lane, read).await? {
-                let owner = row.row.cells[key.table.account].clone();
-                match sources.iter().find(|s| Some(self.account(**s).cell()) == owner.as_ref()) {
-                    Some(source) => found.sources.push((*source, row)),
-                    None => found.survivor = Some(row),
-                }
+        for (place, row) in self.context.timed_rows_of(table, &partition, &accounts).await? {
+            match place.checked_sub(1).and_then(|place| sources.get(place)) {
+                Some(source) => found.sources.push((*source, row)),
+                None => found.survivor = Some(row),
             }
         }
-        found.sources.sort_by_key(|(source, _)| *source);
         Ok(found)
     }
 }

@@ -267,8 +267,7 @@ impl<S: Writer> Sweeper<'_, S> {
     ) -> Result<Option<TimedRow>, StorageError> {
         let mut key = key.to_vec();
         key[self.context.spec.tables[table].account].clone_from(self.group.survivor.cell());
-        let lane = self.context.lanes.read(table, Width::Slim);
-        self.context.carry_out(lane, || self.context.storage.timed_row(table, &key)).await
+        self.context.timed_row(table, &key).await
     }
 
     /// The enrolments to announce: those of the survivor in the partitions in which a row of it changes.
@@ -276,33 +275,18 @@ impl<S: Writer> Sweeper<'_, S> {
         &self,
         slice: &SweepSlice,
         targets: &HashMap<Place, Option<TimedRow>>,
-    ) -> Result<Vec<Announced>, GroupError> {
-        let spec = &self.context.spec;
-        let Some(event) = &spec.event else { return Ok(Vec::new()) };
-        let led_by = spec.clustering_tables().find(|(index, ..)| *index == event.table);
-        let Some((_, shape, through, column)) = led_by else { return Ok(Vec::new()) };
-        let mut partitions = BTreeSet::new();
-        for swept in slice.rows.iter().filter(|swept| swept.is_placed()) {
-            if swept.table == event.table {
-                partitions.insert(swept.key[0].clone());
-            } else if swept.table == through {
-                partitions.insert(swept.key[column].clone());
-            }
-        }
-        let mut announced = Vec::new();
-        for partition in partitions.into_iter().filter(|partition| !partition.is_empty()) {
-            let mut key = vec![Bytes::new(); shape.key_len];
-            key[0].clone_from(&partition);
-            key[shape.account].clone_from(self.group.survivor.cell());
-            let row = match targets.get(&(event.table, place(shape.account, &key))) {
-                Some(row) => row.clone(),
-                None => self.survivor_row(event.table, &key).await?,
-            };
-            let Some(row) = row else { continue };
-            let quoted = self.context.quoted(&self.group.survivor, &row.row).await?;
-            announced.push(Announced { partition, quoted });
-        }
-        Ok(announced)
+    ) -> Result<Vec<Announced>, StorageError> {
+        let (context, survivor) = (self.context, &self.group.survivor);
+        let Some(event) = &context.spec.event else { return Ok(Vec::new()) };
+        let placed = slice.rows.iter().filter(|swept| swept.is_placed());
+        let partitions = placed.filter_map(|swept| {
+            let key: Vec<_> = swept.key.iter().cloned().map(Some).collect();
+            context.led_to(swept.table, &key)
+        });
+        // The survivor's only row of a partition: its place is the partition alone.
+        let known =
+            |partition: &Bytes| targets.get(&(event.table, vec![partition.clone()])).cloned();
+        context.announced(survivor, partitions.collect(), known).await
     }
 }
 
