@@ -93,7 +93,8 @@ impl<S: Reader> Look<'_, S> {
         keys: &Keys<'_, '_>,
     ) -> Result<Vec<(usize, TimedRow)>, StorageError> {
         let shape = &self.context.spec.tables[table];
-        let keys = keys.iter().map(|(position, key)| (*position, key.history.key_of(shape, account)));
+        let keys =
+            keys.iter().map(|(position, key)| (*position, key.history.key_of(shape, account)));
         let keys: Vec<(usize, Vec<Bytes>)> = keys.collect();
         if keys.len() > 1 {
             let streams = (THRIFT / keys.len()).max(1);

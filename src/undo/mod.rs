@@ -2,7 +2,7 @@
 //! rows again, overwritten cells their old values, and copies go away.
 //!
 //! Groups are taken newest first. What someone changed since the run is left alone, key by key, and told
-//! ([`Conflicts`]); the rest of its group is restored all the same. What is decided is journaled before it is
+//! ([`conflicts()`]); the rest of its group is restored all the same. What is decided is journaled before it is
 //! written, so an undo that was stopped goes on with the same values and times.
 //!
 //! In reading order: `select` says which groups, `key` is the decision about one key, `look` reads what it
@@ -24,7 +24,7 @@ use std::time::Instant;
 
 use tokio::sync::watch;
 
-pub use conflicts::{Conflict, Conflicts};
+pub use conflicts::{Conflict, conflicts};
 pub use select::{SelectError, Selected, select};
 
 use crate::account::{AccountId, Group};
