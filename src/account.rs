@@ -117,6 +117,38 @@ pub fn now_us() -> TimestampUs {
     TimestampUs::try_from(since_epoch.as_micros()).unwrap_or(TimestampUs::MAX)
 }
 
+/// When a cell was written (`WRITETIME`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum WriteTimes {
+    /// The cell is null, or part of the key: it has no write time.
+    None,
+    /// It was written at once.
+    Cell(TimestampUs),
+    /// A map or set that is not frozen: one time per element, in the order of the elements.
+    Elements(Vec<TimestampUs>),
+}
+
+impl WriteTimes {
+    /// The latest of them.
+    pub fn latest(&self) -> Option<TimestampUs> {
+        match self {
+            Self::None => None,
+            Self::Cell(time) => Some(*time),
+            Self::Elements(times) => times.iter().copied().max(),
+        }
+    }
+}
+
+/// A full row and when its cells were written. The time of a row itself (its primary key liveness) cannot
+/// be read in CQL.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TimedRow {
+    /// All cells, in specification order.
+    pub row: Row,
+    /// Their write times, by column.
+    pub times: Vec<WriteTimes>,
+}
+
 /// One change to one partition. It always carries the write time T of its group, so that applying
 /// it again changes nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -162,6 +194,12 @@ pub enum Change {
         /// The keys of the map's entries, or the set's elements, as a set.
         keys: Bytes,
     },
+    /// Lets a row's own liveness (that it was inserted, whatever its cells are) end within a second or two,
+    /// and leaves every cell as it is. Written as an insert of the key alone that expires.
+    ExpireRow {
+        /// The primary key of the row, in column order.
+        key: Vec<Bytes>,
+    },
     /// Deletes one row.
     DeleteRow {
         /// The primary key of the row, in column order.
@@ -190,7 +228,9 @@ impl Mutation {
                 | Change::RemoveElements { key, keys: value, .. } => {
                     key.iter().map(Bytes::len).sum::<usize>() + value.len()
                 }
-                Change::DeleteRow { key } => key.iter().map(Bytes::len).sum(),
+                Change::ExpireRow { key } | Change::DeleteRow { key } => {
+                    key.iter().map(Bytes::len).sum()
+                }
                 Change::DeletePartition { key } => key.len(),
             }
     }
@@ -221,6 +261,7 @@ impl Batch {
             Change::Update { key, .. }
             | Change::AddElements { key, .. }
             | Change::RemoveElements { key, .. }
+            | Change::ExpireRow { key }
             | Change::DeleteRow { key } => key.first(),
             Change::DeletePartition { key } => Some(key),
         }
@@ -242,7 +283,8 @@ pub struct Event {
 pub struct TableTally {
     /// Rows that belonged to sources.
     pub source_rows: u64,
-    /// Rows of survivors that were read to compare with.
+    /// Rows of survivors that were read to compare with. Some are counted twice in a group of several
+    /// slices that was stopped between two of them.
     pub target_rows: u64,
     /// Source rows that were copied to the survivor.
     pub copied: u64,

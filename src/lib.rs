@@ -79,6 +79,7 @@ pub mod events;
 pub mod failpoint;
 pub mod journal;
 pub mod latency;
+pub mod ledger;
 pub mod merge;
 pub mod moment;
 pub mod pace;

@@ -21,6 +21,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("cluster", &["account", "secret", "spec", "storage"]),
     ("events", &["account", "secret"]),
     ("journal", &["account", "spec", "merge"]),
+    ("ledger", &["account", "spec", "merge", "journal"]),
     ("latency", &[]),
     ("pace", &[]),
     (
@@ -34,12 +35,13 @@ const EDGES: &[(&str, &[&str])] = &[
             "storage",
             "events",
             "journal",
+            "ledger",
             "latency",
             "pace",
         ],
     ),
     ("run", &["account", "moment"]),
-    ("report", &["account", "moment", "plan", "latency", "run"]),
+    ("report", &["account", "moment", "plan", "journal", "latency", "run"]),
     (
         "cli",
         &[

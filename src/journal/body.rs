@@ -11,6 +11,7 @@
 //! of a group but its last. [`json`] has the values.
 
 pub(crate) mod json;
+mod sweep;
 #[cfg(test)]
 mod tests;
 
@@ -21,6 +22,8 @@ use serde_json::Value;
 use crate::account::{ColumnIndex, Row, TableIndex};
 use crate::merge::{Announced, Entry, Findings, Seal, Slice, Write};
 use crate::spec::{EventSpec, Spec, Table};
+
+pub use sweep::{decode_sweep, encode_sweep};
 
 use json::Object;
 
@@ -80,8 +83,14 @@ fn write_seal(out: &mut Vec<u8>, spec: &Spec, seal: &Seal) {
         out.push(b']');
     });
     out.extend_from_slice(b",\"events\":");
+    write_events(out, spec, &seal.events);
+    out.push(b'}');
+}
+
+/// The enrolments that a slice announces.
+fn write_events(out: &mut Vec<u8>, spec: &Spec, events: &[Announced]) {
     // Without an event in the specification there is nothing to announce.
-    let events = spec.event.iter().flat_map(|event| seal.events.iter().map(move |a| (event, a)));
+    let events = spec.event.iter().flat_map(|event| events.iter().map(move |a| (event, a)));
     json::list(out, events, |out, (event, announced)| {
         let table = &spec.tables[event.table];
         out.extend_from_slice(b"{\"partition\":");
@@ -92,7 +101,6 @@ fn write_seal(out: &mut Vec<u8>, spec: &Spec, seal: &Seal) {
         json::cells(out, table, present);
         out.push(b'}');
     });
-    out.push(b'}');
 }
 
 /// A slice as it is written.
@@ -175,12 +183,15 @@ fn read_entry(spec: &Spec, body: EntryBody) -> Result<Entry, String> {
 fn read_seal(spec: &Spec, body: SealBody) -> Result<Seal, String> {
     let delete = |(table, source): (String, usize)| Ok((json::table(spec, &table)?.0, source));
     let deletes = body.deletes.into_iter().map(delete).collect::<Result<_, String>>()?;
-    let events = match &spec.event {
-        Some(event) => body.events.iter().map(|body| read_event(spec, event, body)).collect(),
-        None if body.events.is_empty() => Ok(Vec::new()),
+    Ok(Seal { deletes, events: read_events(spec, &body.events)? })
+}
+
+fn read_events(spec: &Spec, bodies: &[EventBody]) -> Result<Vec<Announced>, String> {
+    match &spec.event {
+        Some(event) => bodies.iter().map(|body| read_event(spec, event, body)).collect(),
+        None if bodies.is_empty() => Ok(Vec::new()),
         None => Err("it holds events, but the merge specification has none".to_owned()),
-    };
-    Ok(Seal { deletes, events: events? })
+    }
 }
 
 fn read_event(spec: &Spec, event: &EventSpec, body: &EventBody) -> Result<Announced, String> {
@@ -197,6 +208,13 @@ fn read_event(spec: &Spec, event: &EventSpec, body: &EventBody) -> Result<Announ
         *cell = Some(value);
     }
     Ok(announced)
+}
+
+/// A primary key as JSON: `{"userid":"a","contentid":"c"}`.
+pub fn key(table: &Table, key: &[Bytes]) -> String {
+    let mut out = Vec::new();
+    json::cells(&mut out, table, key.iter().enumerate());
+    String::from_utf8_lossy(&out).into_owned()
 }
 
 /// The partitions that a group's rows led to, by table, as JSON: `{"user_courses":["b1","b2"]}`.

@@ -69,6 +69,8 @@ const TABLES: [Shape; 3] = [
             ("title", "text"),
             ("note", "text"),
             ("at", "timestamp"),
+            ("beds", "int"),
+            ("tags", "map<text, int>"),
         ],
     ),
 ];

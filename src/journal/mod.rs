@@ -35,6 +35,8 @@ pub enum State {
     Written,
     /// All writes and all events are acknowledged.
     Done,
+    /// Done, but what survived on its sources is being taken to its new place; rows may or may not be there.
+    Sweeping,
     /// Given up, with a reason; what was recorded for it stands.
     Failed,
     /// It is being taken back; rows may or may not be restored.
@@ -47,10 +49,11 @@ pub enum State {
 
 impl State {
     /// Every state with its name in the journal.
-    pub const NAMES: [(&'static str, Self); 7] = [
+    pub const NAMES: [(&'static str, Self); 8] = [
         ("intended", Self::Intended),
         ("written", Self::Written),
         ("done", Self::Done),
+        ("sweeping", Self::Sweeping),
         ("failed", Self::Failed),
         ("undoing", Self::Undoing),
         ("undone", Self::Undone),

@@ -11,6 +11,7 @@ mod findings;
 mod fold;
 mod join;
 mod slice;
+mod swept;
 
 pub use announce::event;
 pub use batch::cut;
@@ -19,3 +20,4 @@ pub use findings::{Announced, Findings};
 pub use fold::Fold;
 pub use join::{Join, Matched, OutOfOrder};
 pub use slice::{Draft, Seal, Slice};
+pub use swept::{Horizon, SweepSlice, Swept, SweptCell, Verdict};

@@ -1,7 +1,5 @@
 //! One group's way to the cluster, the journal and the broker: its requests, retried and measured.
 
-use std::sync::atomic::Ordering;
-
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
 use tokio::sync::SemaphorePermit;
@@ -145,9 +143,7 @@ impl<'a, S: Writer> Access<'a, S> {
         let events: Vec<_> = announced
             .map(|announced| merge::event(event, &self.group.survivor, announced, self.t))
             .collect();
-        self.context.produced.fetch_add(events.len() as u64, Ordering::Relaxed);
-        self.context.outlet.deliver(events).await?;
-        Ok(())
+        Ok(self.context.deliver(events).await?)
     }
 }
 

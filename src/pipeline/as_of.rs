@@ -38,6 +38,16 @@ impl AsOf {
         now_us().saturating_sub(self.settle_us()).max(self.start)
     }
 
+    /// How long writes may take to arrive.
+    pub fn settle(&self) -> Duration {
+        self.settle
+    }
+
+    /// Whatever is stamped up to this time has arrived by `now`.
+    pub fn settled(&self, now: TimestampUs) -> TimestampUs {
+        now.saturating_sub(self.settle_us())
+    }
+
     fn settle_us(&self) -> TimestampUs {
         i64::try_from(self.settle.as_micros()).unwrap_or(i64::MAX)
     }

@@ -18,9 +18,9 @@ use crate::journal::{Intent, JournalError, Kind, SliceRecord, State, body};
 use crate::merge::{Draft, Entry, Findings, Fold, Join, Matched, OutOfOrder, Seal};
 use crate::storage::{Fault, StorageError, Writer};
 
-use super::Context;
 use super::access::{Access, GROUP_REQUESTS, Pages};
 use super::pages::LARGE_GROUP_BYTES;
+use super::{Context, sweep};
 
 /// Why a group was given up.
 #[derive(Debug, Error)]
@@ -74,6 +74,9 @@ pub async fn merge_group<S: Writer>(
     group: &Group,
     earlier: Option<State>,
 ) -> Result<Tally, GroupError> {
+    if earlier == Some(State::Sweeping) {
+        return sweep::replay(context, group).await;
+    }
     let (mut work, sealed) = Work::begin(Access { context, group, t: 0 }, earlier).await?;
     let seal = match sealed {
         Some(seal) => seal,

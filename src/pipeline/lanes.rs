@@ -18,6 +18,7 @@ struct TableLanes {
     read_survivor: usize,
     write: usize,
     delete: usize,
+    look: usize,
 }
 
 impl Lanes {
@@ -37,12 +38,14 @@ impl Lanes {
                     read_survivor: lane(format!("target {}", table.name)),
                     write: lane(format!("write {}", table.name)),
                     delete: lane(format!("delete {}", table.name)),
+                    look: lane(format!("look {}", table.name)),
                 },
                 Find::Clustering { .. } => {
                     let read = lane(format!("read {}", table.name));
                     // Copies and deletes of one partition share a batch.
                     let write = lane(format!("write {}", table.name));
-                    TableLanes { read, read_survivor: read, write, delete: write }
+                    let look = lane(format!("look {}", table.name));
+                    TableLanes { read, read_survivor: read, write, delete: write, look }
                 }
             })
             .collect();
@@ -73,6 +76,11 @@ impl Lanes {
     /// Deletes of sources in a table.
     pub fn delete(&self, table: TableIndex) -> Lane {
         Lane(self.tables[table].delete)
+    }
+
+    /// Looks at sources of a table that should be empty.
+    pub fn look(&self, table: TableIndex) -> Lane {
+        Lane(self.tables[table].look)
     }
 
     /// Waits until an intent is durable.

@@ -11,6 +11,7 @@ mod group;
 mod lanes;
 mod pages;
 mod run;
+mod sweep;
 mod walk;
 
 use std::future::Future;
@@ -26,10 +27,11 @@ pub use attempt::Retry;
 pub use group::{GroupError, merge_group};
 pub use lanes::Lanes;
 pub use run::{Ended, ErrorLimit, Known, Limits, Progress, Reason, RunOutcome, run};
+pub use sweep::{Leftover, Swept, sweep};
 pub use walk::{Walked, walk};
 
-use crate::account::Batch;
-use crate::events::Outlet;
+use crate::account::{Batch, Event};
+use crate::events::{EventError, Outlet};
 use crate::failpoint;
 use crate::journal::{Intent, Journal, JournalError};
 use crate::latency::{Lane, Recorder};
@@ -149,6 +151,15 @@ impl<S> Context<S> {
     /// Events that were handed to the outlet, so far.
     pub fn produced(&self) -> u64 {
         self.produced.load(Ordering::Relaxed)
+    }
+
+    /// Delivers the events of a group; returns when all are acknowledged.
+    ///
+    /// # Errors
+    /// The first event that could not be delivered.
+    pub async fn deliver(&self, events: Vec<Event>) -> Result<(), EventError> {
+        self.produced.fetch_add(events.len() as u64, Ordering::Relaxed);
+        self.outlet.deliver(events).await.map(drop)
     }
 
     async fn admit_large_group(&self) -> SemaphorePermit<'_> {

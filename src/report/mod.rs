@@ -7,14 +7,16 @@
 //! Deliberately absent: printing, files, and any judgement about exit codes (they are handed in).
 
 mod failures;
+mod lookup;
 mod summary;
 mod terminal;
 mod text;
 
 pub use failures::FailureReasons;
+pub use lookup::{Found, KnownGroup, Lookup, Role, Unreadable, lookup_json, lookup_text};
 pub use summary::{
-    Applied, Equation, EventFacts, ExamplePair, FailureReason, Fates, Summary, TableFacts,
-    Throughput,
+    Applied, Equation, EventFacts, ExamplePair, FailureReason, Fates, Resumed, Summary, SweepFacts,
+    TableFacts, Throughput,
 };
 pub use terminal::terminal;
 pub use text::shell_word;

@@ -8,6 +8,7 @@
 //! Deliberately absent: any access to a cluster, and any decoding of values beyond [`order`].
 
 mod check;
+pub mod elements;
 mod event;
 pub mod order;
 mod raw;
@@ -21,6 +22,7 @@ pub use event::{Bindings, EventColumn, EventSpec};
 pub use raw::{ColumnPath, Policy, RawSpec};
 
 use crate::account::{Cell, ColumnIndex, Row, TableIndex};
+use elements::Collection;
 use order::Order;
 
 /// A specification, checked against the live schema.
@@ -115,6 +117,14 @@ impl Spec {
             Find::Partition => None,
             Find::Clustering { through, column } => Some((index, table, through, column)),
         })
+    }
+}
+
+impl Column {
+    /// Whether it is a map or set that is not frozen: its elements are written one by one, each with a
+    /// write time of its own.
+    pub fn is_multi_cell(&self) -> bool {
+        Collection::of(&self.cql_type).is_some()
     }
 }
 

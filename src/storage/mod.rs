@@ -16,7 +16,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use thiserror::Error;
 
-use crate::account::{AccountId, Batch, Row, TableIndex, TimestampUs};
+use crate::account::{AccountId, Batch, Row, TableIndex};
+pub use crate::account::{TimedRow, WriteTimes};
 
 /// How much of a row is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -38,38 +39,6 @@ pub struct Page {
     pub rows: Vec<Row>,
     /// Where the next page starts; `None` at the end.
     pub next: Option<Cursor>,
-}
-
-/// When a cell was written (`WRITETIME`).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum WriteTimes {
-    /// The cell is null, or part of the key: it has no write time.
-    None,
-    /// It was written at once.
-    Cell(TimestampUs),
-    /// A map or set that is not frozen: one time per element, in the order of the elements.
-    Elements(Vec<TimestampUs>),
-}
-
-impl WriteTimes {
-    /// The latest of them.
-    pub fn latest(&self) -> Option<TimestampUs> {
-        match self {
-            Self::None => None,
-            Self::Cell(time) => Some(*time),
-            Self::Elements(times) => times.iter().copied().max(),
-        }
-    }
-}
-
-/// A full row and when its cells were written. The time of a row itself (its primary key liveness) cannot
-/// be read in CQL.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TimedRow {
-    /// All cells, in specification order.
-    pub row: Row,
-    /// Their write times, by column.
-    pub times: Vec<WriteTimes>,
 }
 
 /// One page of a partition with write times, in clustering order.

@@ -147,6 +147,13 @@ impl World {
             .flag("--json")
     }
 
+    /// `resume`: the settings are those of the run, but for the hosts (tests take a proxy away).
+    pub(crate) fn resume(&self, run: &Path) -> Call {
+        Call::new(&["resume", run.to_str().expect("the tests use UTF-8")])
+            .with("--hosts", &self.addresses.hosts)
+            .flag("--json")
+    }
+
     /// The events of the topic by survivor and batch: see [`events`].
     pub(crate) fn events(&self) -> BTreeMap<(String, String), Event> {
         events(kafka::consume(&self.addresses.brokers, &self.topic))

@@ -1,0 +1,257 @@
+//! What a run did to each key of a group, read back from its journal: the merge, and whatever sweeps did
+//! later. Verify and undo walk over it.
+//!
+//! Slices are read one at a time, so that a group of any size is walked in bounded memory; what sweeps
+//! took, which is little, is held.
+
+use std::collections::HashMap;
+use std::collections::vec_deque::VecDeque;
+
+use bytes::Bytes;
+
+use crate::account::{AccountId, Cell, ColumnIndex, Row, TableIndex, TimestampUs};
+use crate::journal::{Journal, JournalError, Kind, SliceRecord, body};
+use crate::merge::{Entry, Swept, SweptCell, Write};
+use crate::spec::elements::{Collection, Elements};
+use crate::spec::{Spec, Table};
+
+/// One key of a table, and all that the run did to it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct History {
+    /// The table.
+    pub table: TableIndex,
+    /// The primary key of the rows, in column order; the account in it is one of the group's.
+    key: Vec<Bytes>,
+    /// The merge's write time.
+    pub t: TimestampUs,
+    /// What the merge found and wrote; `None` if only sweeps came across the key.
+    pub entry: Option<Entry>,
+    /// What sweeps took from sources, oldest first.
+    pub swept: Vec<Swept>,
+}
+
+/// A cell that the run left in the survivor's row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Left {
+    /// The column.
+    pub column: ColumnIndex,
+    /// Its value.
+    pub value: Bytes,
+    /// The latest write time that the run gave to any part of it.
+    pub t: TimestampUs,
+}
+
+/// The survivor's row before the run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Before<'a> {
+    /// There was none.
+    Absent,
+    /// It was there; these are the columns that policies and events look at, the key first.
+    Slim(&'a Row),
+    /// It was there; all of its columns.
+    Full(&'a Row),
+}
+
+/// A walk over the histories of one group.
+pub struct Ledger<'a> {
+    journal: &'a dyn Journal,
+    spec: &'a Spec,
+    t: TimestampUs,
+    merges: VecDeque<SliceRecord>,
+    /// By table and the key without its account.
+    swept: HashMap<(TableIndex, Vec<Bytes>), Vec<Swept>>,
+}
+
+impl<'a> Ledger<'a> {
+    /// Opens the ledger of a group; a group of which nothing was intended has an empty one.
+    ///
+    /// # Errors
+    /// The journal cannot be read.
+    pub fn open(
+        journal: &'a dyn Journal,
+        spec: &'a Spec,
+        group: usize,
+    ) -> Result<Self, JournalError> {
+        let mut merges = VecDeque::new();
+        let mut swept: HashMap<_, Vec<Swept>> = HashMap::new();
+        for record in journal.slices(group)? {
+            match record.kind {
+                Kind::Merge => merges.push_back(record),
+                Kind::Sweep => {
+                    let slice = body::decode_sweep(spec, &journal.body(record.id)?)
+                        .map_err(|what| damaged(group, what))?;
+                    for row in slice.rows {
+                        let place = place(&spec.tables[row.table], row.key.clone());
+                        swept.entry((row.table, place)).or_default().push(row);
+                    }
+                }
+                Kind::Repair | Kind::Undo => {}
+            }
+        }
+        let t = merges.front().map_or(0, |record| record.t);
+        Ok(Self { journal, spec, t, merges, swept })
+    }
+
+    /// The next histories: those of a slice of the merge, in the order of its entries; at last those of
+    /// the keys that only sweeps came across, by table and key. `None` at the end.
+    ///
+    /// # Errors
+    /// The journal cannot be read.
+    pub fn next_chunk(&mut self) -> Result<Option<Vec<History>>, JournalError> {
+        if let Some(record) = self.merges.pop_front() {
+            let slice = body::decode(self.spec, &self.journal.body(record.id)?)
+                .map_err(|what| damaged(record.group, what))?;
+            let histories = slice.entries.into_iter().map(|entry| self.of_entry(entry));
+            return Ok(Some(histories.collect()));
+        }
+        let mut rest: Vec<_> = std::mem::take(&mut self.swept).into_values().collect();
+        if rest.is_empty() {
+            return Ok(None);
+        }
+        rest.sort_by(|a, b| {
+            let row =
+                |swept: &[Swept]| Row { cells: swept[0].key.iter().cloned().map(Some).collect() };
+            let table = a[0].table;
+            table.cmp(&b[0].table).then_with(|| match self.spec.tables[table].is_clustering() {
+                true => a[0].key[0].cmp(&b[0].key[0]),
+                false => self.spec.tables[table].compare(&row(a), &row(b)),
+            })
+        });
+        let histories = rest.into_iter().map(|swept| History {
+            table: swept[0].table,
+            key: swept[0].key.clone(),
+            t: self.t,
+            entry: None,
+            swept,
+        });
+        Ok(Some(histories.collect()))
+    }
+
+    fn of_entry(&mut self, entry: Entry) -> History {
+        let table = &self.spec.tables[entry.table];
+        let cells = entry.base().map_or(&[][..], |row| &row.cells[..table.key_len]);
+        let key: Vec<Bytes> = cells.iter().flatten().cloned().collect();
+        let swept = self.swept.remove(&(entry.table, place(table, key.clone())));
+        History {
+            table: entry.table,
+            key,
+            t: self.t,
+            entry: Some(entry),
+            swept: swept.unwrap_or_default(),
+        }
+    }
+}
+
+/// A key without its account: the place that the rows of all accounts of a group share.
+fn place(table: &Table, mut key: Vec<Bytes>) -> Vec<Bytes> {
+    key.remove(table.account);
+    key
+}
+
+fn damaged(group: usize, what: String) -> JournalError {
+    JournalError::Damaged { path: format!("group {group}"), what }
+}
+
+impl History {
+    /// The primary key of the row of `account`, in column order.
+    pub fn key_of(&self, table: &Table, account: &AccountId) -> Vec<Bytes> {
+        let mut key = self.key.clone();
+        key[table.account].clone_from(account.cell());
+        key
+    }
+
+    /// The survivor's row before the run.
+    pub fn survivor_before(&self) -> Before<'_> {
+        match (&self.entry, self.swept.first()) {
+            (Some(entry), _) => entry.target.as_ref().map_or(Before::Absent, Before::Slim),
+            (None, Some(swept)) => {
+                swept.target.as_ref().map_or(Before::Absent, |found| Before::Full(&found.row))
+            }
+            (None, None) => Before::Absent,
+        }
+    }
+
+    /// Whether the survivor's row is the run's own: it had none before.
+    pub fn is_copy(&self) -> bool {
+        self.survivor_before() == Before::Absent
+    }
+
+    /// The cells that the run left in the survivor's row: of a copy every column that is not null, of
+    /// a row of the survivor's own those that were written. The key is not among them.
+    pub fn left(&self, table: &Table) -> Vec<Left> {
+        let mut left: Vec<Left> = Vec::new();
+        if let Some(entry) = &self.entry {
+            left.extend((table.key_len..table.columns.len()).filter_map(|column| {
+                Some(Left { column, value: entry.written(column)?.clone(), t: self.t })
+            }));
+        }
+        for cell in self.swept.iter().flat_map(|swept| &swept.cells) {
+            let Some(t) = cell.placed_at else { continue };
+            let known = left.iter().position(|left| left.column == cell.column);
+            let before = known.map(|known| left[known].value.clone());
+            let before = before.or_else(|| self.own_value(cell.column));
+            let Some(value) = overlaid(table, before, cell) else { continue };
+            match known {
+                Some(known) => {
+                    let known = &mut left[known];
+                    *known = Left { column: cell.column, value, t: known.t.max(t) };
+                }
+                None => left.push(Left { column: cell.column, value, t }),
+            }
+        }
+        left
+    }
+
+    /// What the survivor's own row held in a column, as far as the run saw it.
+    fn own_value(&self, column: ColumnIndex) -> Cell {
+        let swept = self.swept.iter().find_map(|swept| swept.target.as_ref());
+        swept.and_then(|found| found.row.cells.get(column).cloned().flatten())
+    }
+
+    /// Each source's full row before the run, by its place in the group: what the merge found, and what
+    /// was written to it later and swept.
+    pub fn sources_before(&self, table: &Table) -> Vec<(usize, Row)> {
+        let mut sources = self.entry.as_ref().map_or_else(Vec::new, |entry| entry.sources.clone());
+        for swept in &self.swept {
+            let position = sources.iter().position(|(source, _)| *source == swept.source);
+            let position = position.unwrap_or_else(|| {
+                let mut cells: Vec<Cell> = swept.key.iter().cloned().map(Some).collect();
+                cells.resize(table.columns.len(), None);
+                sources.push((swept.source, Row { cells }));
+                sources.len() - 1
+            });
+            let row = &mut sources[position].1;
+            for cell in &swept.cells {
+                let before = row.cells[cell.column].take();
+                row.cells[cell.column] = overlaid(table, before.clone(), cell).or(before);
+            }
+        }
+        sources.sort_by_key(|(source, _)| *source);
+        sources
+    }
+
+    /// The latest write time that the run, or what it took from a source, gave to anything at this key.
+    pub fn newest_t(&self) -> TimestampUs {
+        let cells = self.swept.iter().flat_map(|swept| &swept.cells);
+        let swept = cells.map(|cell| cell.placed_at.map_or(cell.t, |placed| placed.max(cell.t)));
+        swept.max().map_or(self.t, |swept| swept.max(self.t))
+    }
+
+    /// Whether the merge wrote the survivor's row of this key.
+    pub fn is_merged(&self) -> bool {
+        self.entry.as_ref().is_some_and(|entry| entry.write != Write::Nothing)
+    }
+}
+
+/// A value with a later cell laid over it: an element takes its place among the others.
+fn overlaid(table: &Table, before: Cell, cell: &SweptCell) -> Cell {
+    let Some(element) = &cell.element else { return cell.value.clone() };
+    let collection = Collection::of(&table.columns[cell.column].cql_type)?;
+    let mut elements: Elements =
+        before.and_then(|value| collection.split(&value)).unwrap_or_default();
+    match elements.iter_mut().find(|(known, _)| known == element) {
+        Some((_, value)) => value.clone_from(&cell.value),
+        None => elements.push((element.clone(), cell.value.clone())),
+    }
+    Some(collection.join(elements.iter().map(|(key, value)| (key, value.as_ref()))))
+}

@@ -1,0 +1,289 @@
+//! What survived on a source (it was written after T, or is dated in the future), and where it goes.
+//!
+//! It is a later write to the row's new place. Where the survivor's row is a copy of ours, or there is none,
+//! every surviving cell is written there with its own write time; where the survivor had a row of its own,
+//! the policies apply. Then the cells are deleted from the source, each just above its own write time, so that
+//! nothing else on the source is touched.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+
+use crate::account::{
+    AccountId, Batch, Change, ColumnIndex, Mutation, Row, TableIndex, TimedRow, TimestampUs,
+    WriteTimes,
+};
+use crate::spec::elements::Collection;
+use crate::spec::{Spec, Table};
+
+/// One row of a source that outlived the merge's delete, and what becomes of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Swept {
+    /// The table.
+    pub table: TableIndex,
+    /// The source's place in the group.
+    pub source: usize,
+    /// The primary key of the source's row, in column order.
+    pub key: Vec<Bytes>,
+    /// The cells that are taken from the source's row.
+    pub cells: Vec<SweptCell>,
+    /// The survivor's row before, with the write times of its cells; `None` if there was none.
+    pub target: Option<TimedRow>,
+    /// Cells up to this time are old enough for the whole row to be deleted as of it; `None` if all are
+    /// dated in the future.
+    pub settled: Option<TimestampUs>,
+}
+
+/// One cell, or one element of a map or set that is not frozen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SweptCell {
+    /// The column.
+    pub column: ColumnIndex,
+    /// Of a map or set that is not frozen: the entry's key, or the element.
+    pub element: Option<Bytes>,
+    /// The value; none for an element of a set.
+    pub value: Option<Bytes>,
+    /// Its write time on the source.
+    pub t: TimestampUs,
+    /// The write time with which it is written to the survivor's row; `None` where that keeps what it has.
+    pub placed_at: Option<TimestampUs>,
+}
+
+/// A slice of a sweep: rows of a group's sources, and the enrolments to announce.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SweepSlice {
+    /// The rows.
+    pub rows: Vec<Swept>,
+    /// The enrolments to announce; their ids follow from the slice's own time.
+    pub events: Vec<super::Announced>,
+}
+
+/// How far ahead a cell may be dated and still be taken for a later write.
+const FAR_AHEAD_US: TimestampUs = 60 * 60 * 1_000_000;
+
+/// When a row is looked at: what is old enough, what is new, what lies ahead.
+#[derive(Clone, Copy, Debug)]
+pub struct Horizon {
+    /// Whatever was written up to this time has arrived.
+    pub settled: TimestampUs,
+    /// The time of the look.
+    pub now: TimestampUs,
+}
+
+/// What is to be done about a row that survived.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It is taken; what cannot be taken of it is told.
+    Take(Swept, Option<&'static str>),
+    /// It is left, and told.
+    Leave(&'static str),
+    /// Something was written to it just now, and more may be on its way: it is looked at again later.
+    Wait,
+}
+
+impl Verdict {
+    /// Decides about a row of a source. `is_copy` says whether the survivor's row is the run's own.
+    pub fn of(
+        (index, table): (TableIndex, &Table),
+        source: usize,
+        found: &TimedRow,
+        target: Option<TimedRow>,
+        is_copy: bool,
+        horizon: Horizon,
+    ) -> Self {
+        let Some(mut cells) = cells(table, found) else {
+            return Self::Leave("a cell has no write time that could be read");
+        };
+        if cells.is_empty() {
+            return Self::Leave("only its key is left, and when that was written cannot be read");
+        }
+        if cells.iter().any(|cell| (horizon.settled + 1..=horizon.now).contains(&cell.t)) {
+            return Self::Wait;
+        }
+        let all = cells.len();
+        cells.retain(|cell| cell.t <= horizon.now + FAR_AHEAD_US);
+        let far = (cells.len() < all).then_some("a cell is dated more than an hour ahead");
+        if let (true, Some(far)) = (cells.is_empty(), far) {
+            return Self::Leave(far);
+        }
+        for cell in &mut cells {
+            cell.placed_at = match &target {
+                Some(own) if !is_copy => preferred_at(table, cell, own),
+                _ => Some(cell.t),
+            };
+        }
+        let settled = cells.iter().map(|cell| cell.t).filter(|t| *t <= horizon.settled).max();
+        let key = found.row.cells[..table.key_len].iter().flatten().cloned().collect();
+        Self::Take(Swept { table: index, source, key, cells, target, settled }, far)
+    }
+}
+
+/// The cells of a row, one by one; `None` if a value has no time or cannot be taken apart.
+fn cells(table: &Table, found: &TimedRow) -> Option<Vec<SweptCell>> {
+    let mut cells = Vec::new();
+    for (column, value) in found.row.cells.iter().enumerate().skip(table.key_len) {
+        let Some(value) = value else { continue };
+        let cell = |element, value, t| SweptCell { column, element, value, t, placed_at: None };
+        let collection = Collection::of(&table.columns[column].cql_type);
+        match (&found.times[column], collection) {
+            (WriteTimes::None, _) => return None,
+            (WriteTimes::Elements(times), Some(collection)) => {
+                let elements = collection.split(value)?;
+                if elements.len() != times.len() {
+                    return None;
+                }
+                let timed = elements.into_iter().zip(times);
+                cells.extend(timed.map(|((key, value), t)| cell(Some(key), value, *t)));
+            }
+            (times, _) => cells.push(cell(None, Some(value.clone()), times.latest()?)),
+        }
+    }
+    Some(cells)
+}
+
+/// The survivor had a row of its own: when a source's cell is to be written there, if the policies prefer
+/// it. It has to win over what is there, however late that was written.
+fn preferred_at(table: &Table, cell: &SweptCell, own: &TimedRow) -> Option<TimestampUs> {
+    let rule = table.survivorship.iter().find(|rule| rule.column == cell.column)?;
+    let preferred = rule.prefers(&cell.value, &own.row.cells[cell.column]);
+    let known = own.times[cell.column].latest();
+    preferred.then(|| known.map_or(cell.t, |known| cell.t.max(known + 1)))
+}
+
+impl Swept {
+    /// Whether the survivor's row changes.
+    pub fn is_placed(&self) -> bool {
+        self.cells.iter().any(|cell| cell.placed_at.is_some())
+    }
+
+    /// The survivor's row as it will be, as far as policies and events look at it.
+    pub fn result(&self, table: &Table, survivor: &AccountId) -> Option<TimedRow> {
+        let mut result = match &self.target {
+            Some(target) => target.clone(),
+            None if !self.is_placed() => return None,
+            None => {
+                let mut cells: Vec<_> =
+                    self.key_of(table, survivor).into_iter().map(Some).collect();
+                cells.resize(table.columns.len(), None);
+                let times = vec![WriteTimes::None; table.columns.len()];
+                TimedRow { row: Row { cells }, times }
+            }
+        };
+        for cell in self.cells.iter().filter(|cell| cell.element.is_none()) {
+            let known = result.times[cell.column].latest();
+            if let Some(t) = cell.placed_at.filter(|t| Some(*t) > known) {
+                result.row.cells[cell.column].clone_from(&cell.value);
+                result.times[cell.column] = WriteTimes::Cell(t);
+            }
+        }
+        Some(result)
+    }
+
+    /// The primary key of the survivor's row.
+    pub fn key_of(&self, table: &Table, survivor: &AccountId) -> Vec<Bytes> {
+        let mut key = self.key.clone();
+        key[table.account].clone_from(survivor.cell());
+        key
+    }
+
+    /// The cells written to the survivor's row, each with its time.
+    fn placements(&self, table: &Table, survivor: &AccountId) -> Vec<Mutation> {
+        let key = self.key_of(table, survivor);
+        let placed = self.cells.iter().filter_map(|cell| Some((cell.placed_at?, cell)));
+        dated(table, placed, |t, column, cells| match column {
+            Some(column) => (
+                t,
+                Change::AddElements {
+                    key: key.clone(),
+                    column,
+                    elements: elements(table, column, cells),
+                },
+            ),
+            None if self.target.is_some() => {
+                let set = cells.iter().map(|cell| (cell.column, cell.value.clone())).collect();
+                (t, Change::Update { key: key.clone(), set })
+            }
+            None => {
+                let mut row: Vec<_> = key.iter().cloned().map(Some).collect();
+                row.resize(table.columns.len(), None);
+                for cell in cells {
+                    row[cell.column].clone_from(&cell.value);
+                }
+                (t, Change::Insert { row: Row { cells: row } })
+            }
+        })
+        .map(|(t, change)| Mutation { table: self.table, t, change })
+        .collect()
+    }
+
+    /// What takes the cells from the source, each just above its own time. What is settled goes with the row;
+    /// what lies ahead goes cell by cell, so that nothing that is written until then is hidden.
+    fn removals(&self, table: &Table) -> Vec<Mutation> {
+        let ahead = self.cells.iter().filter(|cell| Some(cell.t) > self.settled);
+        let latest = ahead.clone().map(|cell| cell.t).max();
+        let key = || self.key.clone();
+        let by_cell =
+            dated(table, ahead.map(|cell| (cell.t, cell)), |t, column, cells| match column {
+                Some(column) => {
+                    let keys: Vec<_> =
+                        cells.iter().filter_map(|cell| cell.element.as_ref()).collect();
+                    let keys = Collection::keys(keys.into_iter());
+                    (t + 1, Change::RemoveElements { key: key(), column, keys })
+                }
+                None => {
+                    let set = cells.iter().map(|cell| (cell.column, None)).collect();
+                    (t + 1, Change::Update { key: key(), set })
+                }
+            });
+        let row = self.settled.map(|t| (t + 1, Change::DeleteRow { key: key() }));
+        let liveness = latest.map(|t| (t + 1, Change::ExpireRow { key: key() }));
+        let all = row.into_iter().chain(by_cell).chain(liveness);
+        all.map(|(t, change)| Mutation { table: self.table, t, change }).collect()
+    }
+}
+
+/// Cells of one time, and elements of one time and column, in one change each.
+fn dated<'a>(
+    table: &Table,
+    cells: impl Iterator<Item = (TimestampUs, &'a SweptCell)>,
+    change: impl Fn(TimestampUs, Option<ColumnIndex>, &[&SweptCell]) -> (TimestampUs, Change),
+) -> impl Iterator<Item = (TimestampUs, Change)> {
+    let mut by_time: BTreeMap<(TimestampUs, Option<ColumnIndex>), Vec<&SweptCell>> =
+        BTreeMap::new();
+    for (t, cell) in cells {
+        debug_assert!(cell.column >= table.key_len);
+        let of_elements = cell.element.as_ref().map(|_| cell.column);
+        by_time.entry((t, of_elements)).or_default().push(cell);
+    }
+    let changes: Vec<_> =
+        by_time.into_iter().map(|((t, column), cells)| change(t, column, &cells)).collect();
+    changes.into_iter()
+}
+
+fn elements(table: &Table, column: ColumnIndex, cells: &[&SweptCell]) -> Bytes {
+    let collection = Collection::of(&table.columns[column].cql_type).unwrap_or(Collection::Set);
+    let elements: Vec<_> = cells
+        .iter()
+        .filter_map(|cell| Some((cell.element.as_ref()?, cell.value.as_ref())))
+        .collect();
+    collection.join(elements.into_iter())
+}
+
+impl SweepSlice {
+    /// What is written, as sequences of batches: the batches of a sequence only in turn, because a cell
+    /// is deleted no earlier than its own copy is acknowledged.
+    pub fn writes(&self, spec: &Spec, survivor: &AccountId) -> Vec<Vec<Batch>> {
+        let sequence = |swept: &Swept| {
+            let table = &spec.tables[swept.table];
+            let mut placed = swept.placements(table, survivor);
+            let mut removed = swept.removals(table);
+            let batch = |mutations| Batch { table: swept.table, mutations };
+            if table.is_clustering() {
+                placed.append(&mut removed);
+            }
+            let batches = [placed, removed].into_iter().filter(|mutations| !mutations.is_empty());
+            batches.map(batch).collect::<Vec<_>>()
+        };
+        self.rows.iter().map(sequence).filter(|batches| !batches.is_empty()).collect()
+    }
+}

@@ -1,0 +1,355 @@
+//! One group's turn in the sweep: its sources' rows are read with write times, judged, journaled and taken
+//! to their new place.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+
+use bytes::Bytes;
+
+use crate::account::{
+    AccountId, Cell, Group, Row, TableIndex, Tally, TimedRow, TimestampUs, now_us,
+};
+use crate::failpoint;
+use crate::journal::{Intent, Kind, Note, State, body};
+use crate::ledger::Ledger;
+use crate::merge::{self, Announced, Horizon, SweepSlice, Verdict};
+use crate::storage::{StorageError, Width, Writer};
+
+use super::super::{Context, GroupError};
+use super::{Leftover, Turn};
+
+/// Rows that are read at once.
+const PAGE_ROWS: usize = 500;
+
+/// A key without its account.
+type Place = (TableIndex, Vec<Bytes>);
+
+/// A row found on a source.
+struct Found {
+    table: TableIndex,
+    source: usize,
+    row: TimedRow,
+}
+
+/// Looks at the sources of one group with values. On the last round, what is too fresh is told as left.
+pub(super) async fn turn<S: Writer>(
+    context: &Context<S>,
+    group: &Group,
+    is_last: bool,
+) -> Result<Turn, GroupError> {
+    let mut sweeper = Sweeper { context, group, is_last, turn: Turn::default() };
+    sweeper.turn.group = group.index;
+    let records = context.journal.slices(group.index)?;
+    let sealed = records.iter().find(|record| record.kind == Kind::Merge && record.sealed);
+    let Some(sealed) = sealed else { return Ok(sweeper.turn) };
+    let after = records.iter().map(|record| record.t).max().unwrap_or(sealed.t);
+    let led_to = body::read_partitions(&context.spec, &sealed.partitions);
+    let mut partitions: BTreeSet<(TableIndex, Bytes)> =
+        led_to.map_err(GroupError::Record)?.into_iter().collect();
+    let tables: Vec<_> = context.spec.partition_tables().map(|(index, _)| index).collect();
+    for table in tables.into_iter().filter(|table| context.spec.tables[*table].delete_source) {
+        for (source, account) in group.sources().enumerate() {
+            sweeper.pages(table, source, account, &mut partitions, after).await?;
+        }
+    }
+    sweeper.enrolments(&partitions, after).await?;
+    Ok(sweeper.turn)
+}
+
+/// Writes the last slice of a sweep that was stopped half way once more, with its events.
+pub(in super::super) async fn replay<S: Writer>(
+    context: &Context<S>,
+    group: &Group,
+) -> Result<Tally, GroupError> {
+    let mut tally = Tally::new(context.spec.tables.len());
+    let records = context.journal.slices(group.index)?;
+    for record in records.iter().filter(|record| record.kind == Kind::Merge) {
+        tally.add(&record.tally);
+    }
+    if let Some(record) = records.iter().rfind(|record| record.kind == Kind::Sweep) {
+        let slice = body::decode_sweep(&context.spec, &context.journal.body(record.id)?);
+        carry_out(context, group, &slice.map_err(GroupError::Record)?, record.t).await?;
+    }
+    Ok(tally)
+}
+
+/// Writes what a slice of a sweep says, announces it, and notes it.
+async fn carry_out<S: Writer>(
+    context: &Context<S>,
+    group: &Group,
+    slice: &SweepSlice,
+    t: TimestampUs,
+) -> Result<(), GroupError> {
+    context.write_all(&slice.writes(&context.spec, &group.survivor)).await?;
+    failpoint::hit("swept");
+    if let Some(event) = &context.spec.event {
+        let announced = slice.events.iter();
+        let events = announced.map(|one| merge::event(event, &group.survivor, one, t)).collect();
+        context.deliver(events).await?;
+    }
+    let note = Note { group: group.index, state: State::Done, reason: None, known_as: None };
+    Ok(context.journal.note(note)?)
+}
+
+struct Sweeper<'a, S> {
+    context: &'a Context<S>,
+    group: &'a Group,
+    is_last: bool,
+    turn: Turn,
+}
+
+impl<S: Writer> Sweeper<'_, S> {
+    /// The rows of one source in a table found by partition, page by page.
+    async fn pages(
+        &mut self,
+        table: TableIndex,
+        source: usize,
+        account: &AccountId,
+        partitions: &mut BTreeSet<(TableIndex, Bytes)>,
+        after: TimestampUs,
+    ) -> Result<(), GroupError> {
+        let context = self.context;
+        let lane = context.lanes.read(table, Width::Full);
+        let mut next = None;
+        loop {
+            let read = || context.storage.timed_page(table, account, PAGE_ROWS, next.clone());
+            let page = context.carry_out(lane, read).await?;
+            for (led_to, _, through, column) in context.spec.clustering_tables() {
+                let rows = page.rows.iter().filter(|_| through == table);
+                let keys = rows.filter_map(|row| row.row.cells[column].clone());
+                partitions.extend(keys.filter(|key| !key.is_empty()).map(|key| (led_to, key)));
+            }
+            let found = page.rows.into_iter().map(|row| Found { table, source, row });
+            self.take(found.collect(), after).await?;
+            next = page.next;
+            if next.is_none() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// The rows of all sources in the partitions that their rows lead to.
+    async fn enrolments(
+        &mut self,
+        partitions: &BTreeSet<(TableIndex, Bytes)>,
+        after: TimestampUs,
+    ) -> Result<(), GroupError> {
+        let (context, group) = (self.context, self.group);
+        let sources: Vec<AccountId> = group.sources().cloned().collect();
+        for (table, partition) in partitions {
+            let shape = &context.spec.tables[*table];
+            if !shape.delete_source {
+                continue;
+            }
+            let mut found = Vec::new();
+            let per_read = context.row_sizes.accounts_per_read(*table);
+            for (part, chunk) in sources.chunks(per_read).enumerate() {
+                let lane = context.lanes.read(*table, Width::Full);
+                let read = || context.storage.timed_rows_of(*table, partition, chunk);
+                for row in context.carry_out(lane, read).await? {
+                    let owner = row.row.cells[shape.account].as_ref();
+                    let place = chunk.iter().position(|account| Some(account.cell()) == owner);
+                    let Some(place) = place else { continue };
+                    found.push(Found { table: *table, source: part * per_read + place, row });
+                }
+            }
+            found.sort_by_key(|found| found.source);
+            self.take(found, after).await?;
+        }
+        Ok(())
+    }
+
+    /// Judges the rows, journals what is taken, and takes it.
+    async fn take(&mut self, found: Vec<Found>, after: TimestampUs) -> Result<(), GroupError> {
+        if found.is_empty() {
+            return Ok(());
+        }
+        let (context, group) = (self.context, self.group);
+        let copies = self.copies(&found)?;
+        let now = now_us();
+        let horizon = Horizon { settled: context.as_of.settled(now), now };
+        let mut targets: HashMap<Place, Option<TimedRow>> = HashMap::new();
+        let mut slice = SweepSlice::default();
+        for Found { table, source, row } in found {
+            let shape = &context.spec.tables[table];
+            let key: Vec<Bytes> =
+                row.row.cells[..shape.key_len].iter().flatten().cloned().collect();
+            let place = (table, place(shape.account, &key));
+            let target = match targets.get(&place) {
+                Some(target) => target.clone(),
+                None => self.survivor_row(table, &key).await?,
+            };
+            let is_copy =
+                copies.contains(&place) || targets.contains_key(&place) && target.is_none();
+            match Verdict::of((table, shape), source, &row, target, is_copy, horizon) {
+                Verdict::Take(swept, told) => {
+                    targets.insert(place, swept.result(shape, &group.survivor));
+                    self.turn.expiring |=
+                        swept.cells.iter().any(|cell| Some(cell.t) > swept.settled);
+                    self.turn.again = true;
+                    slice.rows.push(swept);
+                    if let Some(why) = told {
+                        self.leave(table, source, key, why);
+                    }
+                }
+                Verdict::Leave(why) => self.leave(table, source, key, why),
+                Verdict::Wait if self.is_last => {
+                    self.leave(table, source, key, "it is still being written to");
+                }
+                Verdict::Wait => self.turn.again = true,
+            }
+        }
+        if slice.rows.is_empty() {
+            return Ok(());
+        }
+        slice.events = self.announced(&slice, &targets).await?;
+        // Above every earlier time of the group, so that the events have ids of their own.
+        let t = context.as_of.stamp().max(after + 1);
+        self.turn.rows += slice.rows.len() as u64;
+        self.turn.events += slice.events.len() as u64;
+        let intent = Intent {
+            group: group.index,
+            state: State::Sweeping,
+            survivor: group.survivor.clone(),
+            pairs: group.pairs.clone(),
+            t,
+            kind: Kind::Sweep,
+            sealed: false,
+            tally: Tally::new(context.spec.tables.len()),
+            partitions: String::new(),
+            body: body::encode_sweep(&context.spec, &slice),
+        };
+        context.intend(intent).await?;
+        failpoint::hit("sweep");
+        carry_out(context, group, &slice, t).await
+    }
+
+    fn leave(&mut self, table: TableIndex, source: usize, key: Vec<Bytes>, why: &str) {
+        let pair = &self.group.pairs[source];
+        self.turn.left.push(Leftover {
+            account: pair.from.clone(),
+            survivor: self.group.survivor.clone(),
+            line: pair.line,
+            table: Some(table),
+            key,
+            why: why.to_owned(),
+        });
+    }
+
+    /// The places at which the survivor's row is a copy of the run's own.
+    fn copies(&self, found: &[Found]) -> Result<HashSet<Place>, GroupError> {
+        let spec = &self.context.spec;
+        let wanted: HashSet<Place> = found
+            .iter()
+            .map(|found| {
+                let table = &spec.tables[found.table];
+                let key = found.row.row.cells[..table.key_len].iter().flatten().cloned();
+                (found.table, place(table.account, &key.collect::<Vec<_>>()))
+            })
+            .collect();
+        let mut copies = HashSet::new();
+        let mut ledger = Ledger::open(&*self.context.journal, spec, self.group.index)?;
+        while let Some(histories) = ledger.next_chunk()? {
+            for history in histories.into_iter().filter(crate::ledger::History::is_copy) {
+                let table = &spec.tables[history.table];
+                let key = history.key_of(table, &self.group.survivor);
+                let place = (history.table, place(table.account, &key));
+                if wanted.contains(&place) {
+                    copies.insert(place);
+                }
+            }
+        }
+        Ok(copies)
+    }
+
+    /// The survivor's row of a source's key, with write times.
+    async fn survivor_row(
+        &self,
+        table: TableIndex,
+        key: &[Bytes],
+    ) -> Result<Option<TimedRow>, StorageError> {
+        let mut key = key.to_vec();
+        key[self.context.spec.tables[table].account].clone_from(self.group.survivor.cell());
+        let lane = self.context.lanes.read(table, Width::Slim);
+        self.context.carry_out(lane, || self.context.storage.timed_row(table, &key)).await
+    }
+
+    /// The enrolments to announce: those of the survivor in the partitions in which a row of it changes.
+    async fn announced(
+        &self,
+        slice: &SweepSlice,
+        targets: &HashMap<Place, Option<TimedRow>>,
+    ) -> Result<Vec<Announced>, GroupError> {
+        let spec = &self.context.spec;
+        let Some(event) = &spec.event else { return Ok(Vec::new()) };
+        let led_by = spec.clustering_tables().find(|(index, ..)| *index == event.table);
+        let Some((_, shape, through, column)) = led_by else { return Ok(Vec::new()) };
+        let mut partitions = BTreeSet::new();
+        for swept in slice.rows.iter().filter(|swept| swept.is_placed()) {
+            if swept.table == event.table {
+                partitions.insert(swept.key[0].clone());
+            } else if swept.table == through {
+                partitions.insert(swept.key[column].clone());
+            }
+        }
+        let mut announced = Vec::new();
+        for partition in partitions.into_iter().filter(|partition| !partition.is_empty()) {
+            let mut key = vec![Bytes::new(); shape.key_len];
+            key[0].clone_from(&partition);
+            key[shape.account].clone_from(self.group.survivor.cell());
+            let row = match targets.get(&(event.table, place(shape.account, &key))) {
+                Some(row) => row.clone(),
+                None => self.survivor_row(event.table, &key).await?,
+            };
+            let Some(row) = row else { continue };
+            let mut quoted = Vec::new();
+            for column in &event.columns {
+                quoted.push(match (&row.row.cells[column.column], column.else_min) {
+                    (Some(value), _) => Some(value.clone()),
+                    (None, None) => None,
+                    (None, Some(minimum)) => self.minimum(through, &partition, minimum).await?,
+                });
+            }
+            announced.push(Announced { partition, quoted });
+        }
+        Ok(announced)
+    }
+
+    /// The smallest value of a column among the survivor's rows that lead to a partition.
+    async fn minimum(
+        &self,
+        table: TableIndex,
+        partition: &Bytes,
+        column: usize,
+    ) -> Result<Cell, GroupError> {
+        let context = self.context;
+        let leading = context.spec.clustering_tables().find(|(_, _, through, _)| *through == table);
+        let Some((.., by)) = leading else { return Ok(None) };
+        let mut minimum: Cell = None;
+        let mut next = None;
+        loop {
+            let account = &self.group.survivor;
+            let lane = context.lanes.read(table, Width::Slim);
+            let read =
+                || context.storage.page(table, account, Width::Slim, PAGE_ROWS, next.clone());
+            let page = context.carry_out(lane, read).await?;
+            let rows =
+                page.rows.iter().filter(|row: &&Row| row.cells[by].as_ref() == Some(partition));
+            for value in rows.filter_map(|row| row.cells[column].as_ref()) {
+                if minimum.as_ref().is_none_or(|known| value < known) {
+                    minimum = Some(Bytes::copy_from_slice(value));
+                }
+            }
+            next = page.next;
+            if next.is_none() {
+                return Ok(minimum);
+            }
+        }
+    }
+}
+
+/// A key without its account: the place that the rows of all accounts of a group share.
+fn place(account: usize, key: &[Bytes]) -> Vec<Bytes> {
+    let mut place = key.to_vec();
+    place.remove(account);
+    place
+}

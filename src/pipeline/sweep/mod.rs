@@ -1,0 +1,185 @@
+//! The sweep: what was written to a source after T, or is dated in the future, outlives the merge's
+//! delete. At the end of a run every source is looked at again, cheaply, and what survived is taken to its new
+//! place.
+//!
+//! The look goes over windows of groups, so that one read asks for many accounts: accounts of a table found by
+//! partition, and accounts in one partition of a table found by clustering. Only groups in which something
+//! is found are read with values ([`group`]). Rows to which something was written just now are left to
+//! the next round; what is still left after the last round is told row by row.
+
+mod group;
+mod look;
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use crate::account::{AccountId, TableIndex};
+use crate::journal::State;
+use crate::plan::Plan;
+use crate::storage::Writer;
+
+use super::walk::{Walked, walk};
+use super::{Context, GroupError, Known};
+
+pub(super) use group::replay;
+
+/// Rounds, at most. Each waits until what it found too fresh has settled.
+const ROUNDS: usize = 3;
+/// How long the liveness of a row may take to end after an insert that expires in one second: Cassandra counts in
+/// whole seconds.
+const EXPIRY: Duration = Duration::from_millis(2_500);
+/// Groups whose sources are looked at together.
+const WINDOW: usize = 20_000;
+
+/// What a sweep did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Swept {
+    /// Sources that were looked at.
+    pub sources: u64,
+    /// Rows that were taken from sources.
+    pub rows: u64,
+    /// Events that were sent.
+    pub events: u64,
+    /// Rows that were left and told.
+    pub left: u64,
+    /// Groups whose sweep failed.
+    pub failed: u64,
+    /// Whether it was stopped before its end.
+    pub interrupted: bool,
+}
+
+/// A row that was left on a source.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Leftover {
+    /// The source.
+    pub account: AccountId,
+    /// The surviving account.
+    pub survivor: AccountId,
+    /// The line of the source's pair in the input.
+    pub line: u64,
+    /// The table; `None` if the whole sweep of the group failed.
+    pub table: Option<TableIndex>,
+    /// The key of the row, in column order.
+    pub key: Vec<bytes::Bytes>,
+    /// Why it was left.
+    pub why: String,
+}
+
+/// What came of one group's turn.
+#[derive(Debug, Default)]
+struct Turn {
+    group: usize,
+    rows: u64,
+    events: u64,
+    left: Vec<Leftover>,
+    /// Something may be found once more: it was too fresh, or has been taken just now.
+    again: bool,
+    /// A row's liveness has to end before the next look.
+    expiring: bool,
+}
+
+/// Sweeps all groups of a plan that are done. `on_left` is told of each row that is left.
+///
+/// # Errors
+/// The journal or every read failed; the error of a single group is told by `on_left` instead.
+pub async fn sweep<S: Writer>(
+    context: &Arc<Context<S>>,
+    plan: &Plan,
+    stop: &watch::Receiver<bool>,
+    mut on_left: impl FnMut(&Leftover),
+) -> Result<Swept, GroupError> {
+    context.journal.flush().await?;
+    let known = Known::new(context.journal.states()?);
+    let mut swept = Swept::default();
+    let mut found = Vec::new();
+    for from in (0..plan.len()).step_by(WINDOW) {
+        if *stop.borrow() {
+            swept.interrupted = true;
+            return Ok(swept);
+        }
+        let to = (from + WINDOW).min(plan.len());
+        let is_done = |group: usize| known.state(group) == Some(State::Done);
+        if !(from..to).any(is_done) {
+            continue;
+        }
+        let look = look::Look::at(context, plan, from..to, is_done)?;
+        swept.sources += look.sources();
+        found.extend(look.find(context).await?);
+    }
+    let mut error = None;
+    for round in 1..=ROUNDS {
+        let is_last = round == ROUNDS;
+        let mut again = Vec::new();
+        let mut expiring = false;
+        let groups = found.into_iter().map(|number| plan.group(number));
+        let walked = walk(
+            context,
+            groups,
+            None,
+            stop.clone(),
+            |context, group| async move {
+                let turn = group::turn(&context, &group, is_last).await;
+                (group, turn)
+            },
+            |(group, turn)| match turn {
+                Ok(turn) => {
+                    swept.rows += turn.rows;
+                    swept.events += turn.events;
+                    expiring |= turn.expiring;
+                    if turn.again && !is_last {
+                        again.push(turn.group);
+                    } else {
+                        swept.left += turn.left.len() as u64;
+                        turn.left.iter().for_each(&mut on_left);
+                    }
+                    ControlFlow::Continue(())
+                }
+                Err(failed) if failed.is_fatal() => {
+                    error = Some(failed);
+                    ControlFlow::Break(())
+                }
+                Err(failed) => {
+                    swept.failed += 1;
+                    on_left(&Leftover::of_group(&group, &failed));
+                    ControlFlow::Continue(())
+                }
+            },
+        );
+        let walked = walked.await;
+        if let Some(error) = error {
+            return Err(error);
+        }
+        swept.interrupted = walked == Walked::Interrupted;
+        if swept.interrupted || again.is_empty() {
+            break;
+        }
+        let settle = context.as_of.settle();
+        let pause = if expiring { settle.max(EXPIRY) } else { settle };
+        let mut stop = stop.clone();
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            _ = stop.wait_for(|stop| *stop) => {}
+        }
+        again.sort_unstable();
+        found = again;
+    }
+    context.journal.flush().await?;
+    Ok(swept)
+}
+
+impl Leftover {
+    fn of_group(group: &crate::account::Group, error: &GroupError) -> Self {
+        let pair = group.pairs.first();
+        Self {
+            account: pair.map_or_else(|| group.survivor.clone(), |pair| pair.from.clone()),
+            survivor: group.survivor.clone(),
+            line: pair.map_or(0, |pair| pair.line),
+            table: None,
+            key: Vec::new(),
+            why: format!("the sweep of the group failed: {error}"),
+        }
+    }
+}

@@ -1,0 +1,163 @@
+//! What the application writes to a source after T is taken to its new place, and nothing of it is lost.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use proptest::prelude::*;
+use tokio::sync::watch;
+use tributary::account::Group;
+use tributary::journal::memory::MemoryJournal;
+use tributary::pairs::{self, Format};
+use tributary::pipeline::{self, Context, Leftover, Swept};
+use tributary::plan::{self, Plan};
+use tributary::storage::memory::MemoryStorage;
+
+use super::model::{Columns, World};
+use super::preset::spec;
+use super::world::{CONTENT, ENROLMENTS, dump, load, said, to_row, world_and_group};
+use super::{context_of, run};
+
+/// A plan with one group: every source into the survivor.
+fn plan_of(to: &str, sources: &[String]) -> Plan {
+    let mut csv = "from,to\n".to_owned();
+    for source in sources {
+        csv += &format!("{source},{to}\n");
+    }
+    plan::resolve(pairs::read(csv.as_bytes(), &Format::default()).unwrap())
+}
+
+fn merged(world: &World, plan: &Plan) -> (Context<MemoryStorage>, Group, i64) {
+    let storage = MemoryStorage::new(spec());
+    load(world, &spec(), &storage);
+    let journal = Arc::<MemoryJournal>::default();
+    // Long ago, so that groups are dated by the clock.
+    let context = context_of(8, storage, journal, 1_000_000);
+    let group = plan.group(0);
+    run(&context, &group).0.unwrap();
+    let t = context.journal.group(0).unwrap().unwrap().t.unwrap();
+    (context, group, t)
+}
+
+fn sweep(
+    context: Context<MemoryStorage>,
+    plan: &Plan,
+) -> (Arc<Context<MemoryStorage>>, Swept, Vec<Leftover>) {
+    let (_stop, stopped) = watch::channel(false);
+    let context = Arc::new(context);
+    let mut left = Vec::new();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    let swept = runtime
+        .block_on(pipeline::sweep(&context, plan, &stopped, |row| left.push(row.clone())))
+        .unwrap();
+    (context, swept, left)
+}
+
+/// A later row of a source: status and grade, at least one of them.
+fn later() -> impl Strategy<Value = Columns> {
+    (prop::option::of(0..4_i32), "[a-z]{1,2}").prop_map(|(status, grade)| {
+        let mut columns = Columns::from([("grade".to_owned(), grade)]);
+        columns.extend(status.map(|status| ("status".to_owned(), status.to_string())));
+        columns
+    })
+}
+
+fn status(columns: &Columns) -> i32 {
+    columns.get("status").map_or(i32::MIN, |status| status.parse().unwrap())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(100))]
+
+    #[test]
+    fn later_writes_to_sources_reach_the_survivor(
+        (world, to, sources) in world_and_group(),
+        content in prop::collection::btree_map((0..4_usize, 1..5_u8, 1..4_u8, 1..3_u8), later(), 0..4),
+        enrolments in prop::collection::btree_map((1..4_u8, 0..4_usize), later(), 0..3),
+    ) {
+        let plan = plan_of(&to, &sources);
+        let (context, _, t) = merged(&world, &plan);
+        let source = |n: usize| sources[n % sources.len()].clone();
+        let mut expected = dump(&spec(), &context.storage);
+        // One later row per key: what comes later to the same key is another test's.
+        let content: BTreeMap<_, _> = content
+            .into_iter()
+            .map(|((n, c, b, k), row)| ((format!("c{c}"), format!("b{b}"), format!("k{k}")), (source(n), row)))
+            .collect();
+        for (n, ((c, b, k), (source, columns))) in content.iter().enumerate() {
+            let key = [("userid", source), ("contentid", c), ("batchid", b), ("courseid", k)];
+            let mut full = columns.clone();
+            full.extend(key.map(|(name, value)| (name.to_owned(), value.clone())));
+            context.storage.put(CONTENT, to_row(&spec(), CONTENT, &full), t + 1 + n as i64);
+            let place = (to.clone(), c.clone(), b.clone(), k.clone());
+            let own = world.content.contains_key(&place);
+            let row = expected.content.entry(place).or_default();
+            if !own {
+                row.extend(columns.clone());
+            } else if status(columns) > status(row) {
+                row.insert("status".into(), columns["status"].clone());
+            }
+        }
+        let enrolments: BTreeMap<_, _> = enrolments
+            .into_iter()
+            .map(|((b, n), row)| (format!("b{b}"), (source(n), row)))
+            .collect();
+        // The sweep looks where the sources' rows had led, and where their later rows lead.
+        let looked: Vec<&String> = world.content.keys().filter(|key| sources.contains(&key.0))
+            .map(|key| &key.2).chain(content.keys().map(|key| &key.1)).collect();
+        for (n, (batch, (source, columns))) in enrolments.iter().enumerate() {
+            if !looked.contains(&batch) {
+                continue;
+            }
+            let mut full = columns.clone();
+            full.insert("batchid".into(), batch.clone());
+            full.insert("userid".into(), source.clone());
+            context.storage.put(ENROLMENTS, to_row(&spec(), ENROLMENTS, &full), t + 50 + n as i64);
+            let place = (batch.clone(), to.clone());
+            let own = world.enrolments.contains_key(&place);
+            let row = expected.enrolments.entry(place).or_default();
+            if !own {
+                row.extend(columns.clone());
+            }
+        }
+        // Sources may own enrolments in batches that only their later content leads to.
+        for (batch, _) in world.enrolments.keys().filter(|key| sources.contains(&key.1)) {
+            let is_new = !world.content.keys().any(|key| sources.contains(&key.0) && key.2 == *batch);
+            if is_new && content.keys().any(|key| key.1 == *batch) {
+                prop_assume!(false);
+            }
+        }
+        let (context, swept, left) = sweep(context, &plan);
+        prop_assert_eq!(&left, &Vec::new());
+        prop_assert_eq!(swept.sources, sources.len() as u64);
+        let after = dump(&spec(), &context.storage);
+        prop_assert_eq!(&after, &expected);
+        // Nothing is left to be swept, and sweeping again changes nothing.
+        let (_, again, _) = sweep(Arc::into_inner(context).unwrap(), &plan);
+        prop_assert_eq!(again.rows, 0);
+    }
+}
+
+#[test]
+fn a_swept_change_is_announced_once_more_with_an_id_of_its_own() {
+    let mut world = World::default();
+    let key = ("s".to_owned(), "c1".to_owned(), "b1".to_owned(), "k1".to_owned());
+    world.content.insert(key, [("status".to_owned(), "1".to_owned())].into());
+    world.enrolments.insert(("b1".into(), "s".into()), Columns::new());
+    let plan = plan_of("t", &["s".to_owned()]);
+    let (context, group, t) = merged(&world, &plan);
+    let columns = [
+        ("userid", "s"),
+        ("contentid", "c1"),
+        ("batchid", "b1"),
+        ("courseid", "k1"),
+        ("status", "2"),
+    ];
+    let columns = columns.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+    context.storage.put(CONTENT, to_row(&spec(), CONTENT, &columns), t + 1);
+    let (context, swept, _) = sweep(context, &plan);
+    assert_eq!((swept.rows, swept.events), (1, 1));
+    let tributary::events::Outlet::Memory(events) = &context.outlet else { unreachable!() };
+    let events = events.lock().unwrap();
+    assert_eq!(said(&events), [(("t".to_owned(), "b1".to_owned()), Some("k1".to_owned()))].into());
+    assert_eq!(context.journal.slices(group.index).unwrap().len(), 2);
+}
