@@ -277,8 +277,7 @@ impl<'a, S: Writer> Work<'a, S> {
         let Access { context, group, t } = self.access;
         let tables = context.spec.tables.len();
         if self.draft.slice.entries.is_empty() && seal.is_none() {
-            // What was counted so far (rows of the survivor alone) is for the slice to come.
-            return Ok(());
+            return Ok(()); // what was counted goes with the next slice
         }
         let Draft { mut slice, mut tally, .. } = mem::replace(&mut self.draft, Draft::new(tables));
         slice.seal = seal;
