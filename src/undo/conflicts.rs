@@ -30,16 +30,23 @@ pub struct Conflict {
     pub pair: Pair,
 }
 
-/// Tells every conflict of the groups that are disputed at present, and after those of a group its pairs, in
-/// merge order. One slice is held at a time.
+/// What is told of the groups that are disputed.
+#[derive(Clone, Copy, Debug)]
+pub enum Told<'a> {
+    /// A cell.
+    Conflict(&'a Conflict),
+    /// The group of the last cells is over; these are its pairs, in merge order.
+    Over(&'a [Pair]),
+}
+
+/// Tells every conflict of the groups that are disputed at present, by group. One slice is held at a time.
 ///
 /// # Errors
-/// The journal cannot be read, or `on_conflict` or `on_pairs` failed.
+/// The journal cannot be read, or `on_told` failed.
 pub fn conflicts<E: From<JournalError>>(
     journal: &dyn Journal,
     spec: &Spec,
-    mut on_conflict: impl FnMut(&Conflict) -> Result<(), E>,
-    mut on_pairs: impl FnMut(&[Pair]) -> Result<(), E>,
+    mut on_told: impl FnMut(Told<'_>) -> Result<(), E>,
 ) -> Result<(), E> {
     let mut states = journal.states()?;
     states.retain(|(_, state)| *state == State::Disputed);
@@ -56,11 +63,11 @@ pub fn conflicts<E: From<JournalError>>(
             for left in &record.left_alone {
                 for cell in &left.conflicts {
                     let conflict = conflict(spec, &group, left, cell).map_err(damaged)?;
-                    on_conflict(&conflict)?;
+                    on_told(Told::Conflict(&conflict))?;
                 }
             }
         }
-        on_pairs(&group.pairs)?;
+        on_told(Told::Over(&group.pairs))?;
     }
     Ok(())
 }

@@ -24,7 +24,7 @@ use std::time::Instant;
 
 use tokio::sync::watch;
 
-pub use conflicts::{Conflict, conflicts};
+pub use conflicts::{Conflict, Told, conflicts};
 pub use select::{SelectError, Selected, select};
 
 use crate::account::{AccountId, Group};
@@ -33,6 +33,9 @@ use crate::pipeline::{self, Context, GroupError, Progress, Reason, Walked};
 use crate::storage::Writer;
 
 use group::Turn;
+
+/// When more groups than this have failed, the rest is not tried.
+const MOST_FAILURES: u64 = 100;
 
 /// How to undo.
 #[derive(Clone, Copy, Debug, Default)]
@@ -67,10 +70,10 @@ impl Rows {
 }
 
 /// What an undo did.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Undone {
-    /// Why it ended.
-    pub ended: Option<Walked>,
+    /// How the walk ended.
+    pub ended: Walked,
     /// Groups that are taken back.
     pub undone: u64,
     /// Their pairs.
@@ -89,11 +92,10 @@ pub struct Undone {
     pub events: u64,
 }
 
-/// Takes groups back, in the order in which they are given. `on_failure` is told of each that failed.
+/// Takes groups back, in the order in which they are given. `on_failure` is told of each that failed; where
+/// it would fail in every other group as well, or very many have failed, the walk is broken off.
 ///
-/// # Errors
-/// The journal cannot be flushed at the end. What fails in a group is told by `on_failure` instead; where it
-/// would fail in every other group as well, the walk is broken off.
+/// Beside what was done, it returns whether the journal has all of it.
 pub async fn undo<S: Writer>(
     context: &Arc<Context<S>>,
     groups: &[usize],
@@ -127,13 +129,14 @@ pub async fn undo<S: Writer>(
                 progress.failed.fetch_add(1, Ordering::Relaxed);
                 let (reason, class) = (error.to_string(), error.class());
                 on_failure(&group, &Reason { reason, class });
-                if error.is_fatal() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+                let is_over = error.is_fatal() || undone.failed > MOST_FAILURES;
+                if is_over { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
             }
         },
     );
-    undone.ended = Some(ended.await);
-    context.journal.flush().await?;
-    Ok(undone)
+    undone.ended = ended.await;
+    let flushed = context.journal.flush().await;
+    (undone, flushed)
 }
 
 async fn turn<S: Writer>(
