@@ -62,8 +62,7 @@ const EDGES: &[(&str, &[&str])] = &[
         "cli",
         &[
             "account", "moment", "secret", "spec", "pairs", "plan", "storage", "cluster", "events",
-            "journal", "latency", "pace", "pipeline", "verify", "run",
-            "report",
+            "journal", "latency", "pace", "pipeline", "verify", "run", "report",
         ],
     ),
     ("main", &["cli"]),

@@ -26,10 +26,6 @@ pub async fn run(
     let VerifySettings { cluster, events, spec, repair, restart, pace, output, .. } = settings;
     let started_at = Moment::now();
     let mut stop = listen(console).map_err(Failure::failed)?;
-    // With --restart it would begin anew instead of going on.
-    let arguments = std::env::args_os().map(|arg| arg.to_string_lossy().into_owned());
-    let command = again::same(arguments.filter(|arg| arg != "--restart"));
-    console.again.set(command.clone());
     console.run_log.attach(run_dir.append(files::LOG)?).map_err(Failure::failed)?;
     tracing::info!("verifying run {} in {}", record.id, run_dir.path().display());
 
@@ -46,6 +42,10 @@ pub async fn run(
     let ready = Ready::start_unless(&mut stop, needs).await?;
     check_columns(&journal, ready.spec())?;
     let engine = ready.with(Arc::new(journal));
+    // With --restart it would begin anew instead of going on.
+    let arguments = std::env::args_os().map(|arg| arg.to_string_lossy().into_owned());
+    let command = again::same(arguments.filter(|arg| arg != "--restart"));
+    console.again.set(command.clone());
 
     let progress = Arc::new(pipeline::Progress::default());
     let shown = {

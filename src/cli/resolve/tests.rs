@@ -103,7 +103,7 @@ fn verified(begun: &ApplySettings, flags: &[&str]) -> Result<VerifySettings, Set
     let Command::Verify(args) = Cli::from_arg_matches(&matches).unwrap().command else {
         unreachable!()
     };
-    over_run(begun, &matches, "", &[], |run, layers| walks::verify(&args, run, layers))
+    over_run(begun, &matches, "", &[], |run, layers| verify(&args, run, layers))
 }
 
 fn undone(
