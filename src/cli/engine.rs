@@ -14,7 +14,7 @@ use crate::events::{EventSettings, Outlet, Producer};
 use crate::journal::Journal;
 use crate::latency::Recorder;
 use crate::pace::Pace;
-use crate::pipeline::{self, AsOf, Context, Known, Lanes, Reason, Retry, RunOutcome};
+use crate::pipeline::{self, AsOf, Context, Known, Lanes, Reason, RunOutcome};
 use crate::plan::Plan;
 use crate::report::FailureReasons;
 use crate::run::{Failures, RunError};
@@ -57,6 +57,10 @@ impl Ready {
         let cluster = Cluster::connect(needs.cluster.clone()).await?;
         let spec = Arc::new(needs.spec.check(cluster.schema()).map_err(Failure::failed)?);
         let store = cluster.store(Arc::clone(&spec)).await?;
+        if settings.work.sweep {
+            // A cluster that cannot tell write times is refused at the start, not when the sweep needs them.
+            store.as_ref().prepare_timed().await?;
+        }
         let lanes = Lanes::new(&spec);
         let recorder = Arc::new(Recorder::new(lanes.names().to_vec()));
         let acknowledged = Arc::new(AtomicU64::new(0));
@@ -100,8 +104,7 @@ impl Ready {
     pub(super) fn with(self, journal: Arc<dyn Journal>) -> Engine {
         let Self { spec, store, outlet, recorder, pace, as_of, acknowledged } = self;
         let shared = Arc::clone(&journal);
-        let retry = Retry::default();
-        let context = Context::new(spec, store, outlet, shared, recorder, pace, as_of, retry);
+        let context = Context::new(spec, store, outlet, shared, recorder, pace, as_of);
         Engine { context: Arc::new(context), journal, acknowledged }
     }
 }

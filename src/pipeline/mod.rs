@@ -82,7 +82,7 @@ pub struct Context<S> {
 }
 
 impl<S> Context<S> {
-    /// A context with fresh counters.
+    /// A context with fresh counters and the usual limits.
     pub fn new(
         spec: Arc<Spec>,
         storage: S,
@@ -91,7 +91,6 @@ impl<S> Context<S> {
         recorder: Arc<Recorder>,
         pace: Arc<Pace>,
         as_of: AsOf,
-        retry: Retry,
     ) -> Self {
         Self {
             lanes: Lanes::new(&spec),
@@ -106,7 +105,7 @@ impl<S> Context<S> {
             journal,
             pace,
             as_of,
-            retry,
+            retry: Retry::default(),
             slice_bytes: SLICE_BYTES,
         }
     }
