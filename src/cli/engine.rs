@@ -30,13 +30,21 @@ pub(super) struct Needs<'a> {
     pub(super) in_flight: usize,
     /// How far before its first read a group is dated.
     pub(super) settle: Duration,
+    /// Whether write times are read.
+    pub(super) write_times: bool,
 }
 
 impl<'a> From<&'a MergeSettings> for Needs<'a> {
     fn from(settings: &'a MergeSettings) -> Self {
         let MergeSettings { cluster, events, spec, work, .. } = settings;
-        let (in_flight, settle) = (work.in_flight, work.settle);
-        Self { cluster, spec, events: events.as_ref(), in_flight, settle }
+        Self {
+            cluster,
+            spec,
+            events: events.as_ref(),
+            in_flight: work.in_flight,
+            settle: work.settle,
+            write_times: work.sweep,
+        }
     }
 }
 
@@ -57,8 +65,8 @@ impl Ready {
         let cluster = Cluster::connect(needs.cluster.clone()).await?;
         let spec = Arc::new(needs.spec.check(cluster.schema()).map_err(Failure::failed)?);
         let store = cluster.store(Arc::clone(&spec)).await?;
-        if settings.work.sweep {
-            // A cluster that cannot tell write times is refused at the start, not when the sweep needs them.
+        if needs.write_times {
+            // A cluster that cannot tell them is refused at the start, not when they are needed.
             store.as_ref().prepare_timed().await?;
         }
         let lanes = Lanes::new(&spec);

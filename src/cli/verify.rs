@@ -38,6 +38,7 @@ pub async fn run(
         events: events.as_ref(),
         in_flight: pace.in_flight,
         settle: Duration::ZERO,
+        write_times: true,
     };
     let ready = Ready::start_unless(&mut stop, needs).await?;
     check_columns(&journal, ready.spec())?;

@@ -156,22 +156,18 @@ fn groups(verification: &Verification) -> String {
 
 /// What was found, by kind.
 fn findings(verification: &Verification) -> String {
-    let kinds: [(Verdict, fn(&TableCounts) -> u64, &str); 7] = [
-        (Verdict::RowMissing, |c| c.row_missing, "rows are not there"),
-        (Verdict::ValueMissing, |c| c.value_missing, "values are not there"),
-        (Verdict::ValueWorse, |c| c.value_worse, "values are worse than the run left them"),
-        (Verdict::ValueDiffers, |c| c.value_differs, "values are others, and not newer ones"),
-        (Verdict::SourceNotEmptied, |c| c.source_not_emptied, "rows of sources are still there"),
-        (
-            Verdict::ChangedSince,
-            |c| c.changed_since + c.source_changed_since,
-            "were written later, which is no difference",
-        ),
-        (Verdict::Repaired, |c| c.repaired, "differences were repaired"),
+    let kinds = [
+        (Verdict::RowMissing, "rows are not there"),
+        (Verdict::ValueMissing, "values are not there"),
+        (Verdict::ValueWorse, "values are worse than the run left them"),
+        (Verdict::ValueDiffers, "values are others, and not newer ones"),
+        (Verdict::SourceNotEmptied, "rows of sources are still there"),
+        (Verdict::ChangedSince, "were written later, which is no difference"),
+        (Verdict::Repaired, "differences were repaired"),
     ];
     let mut text = String::new();
-    for (verdict, of, what) in kinds {
-        let found = verification.sum(of);
+    for (verdict, what) in kinds {
+        let found = verification.sum(|counts| counts.of(verdict));
         if found > 0 {
             text += &labelled(&format!("{:>10}", count(found)), &format!("{what} ({verdict})"));
         }
@@ -183,7 +179,7 @@ fn tables(verification: &Verification) -> String {
     let head = ["Rows of", "compared", "differences", "changed since", "repaired"];
     let mut lines = vec![head.map(str::to_owned).to_vec()];
     for VerifiedTable { table, counts } in &verification.tables {
-        let changed = counts.changed_since + counts.source_changed_since;
+        let changed = counts.of(Verdict::ChangedSince);
         let numbers = [counts.rows, counts.differences(), changed, counts.repaired];
         lines.push([table.clone()].into_iter().chain(numbers.map(count)).collect());
     }
@@ -193,10 +189,10 @@ fn tables(verification: &Verification) -> String {
 fn next(verification: &Verification) -> String {
     let run = shell_word(&verification.run_dir.to_string_lossy());
     let mut text = String::new();
-    let found = verification.sum(|counts| {
-        counts.differences() + counts.changed_since + counts.source_changed_since + counts.repaired
-    });
-    if found > 0 {
+    let found = |counts: &TableCounts| {
+        counts.differences() + counts.of(Verdict::ChangedSince) + counts.repaired
+    };
+    if verification.sum(found) > 0 {
         text += &paragraph(&format!("{} has each of them.", files::DIFF));
     }
     // Commands are not wrapped, so that they can be copied.

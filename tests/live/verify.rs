@@ -165,18 +165,18 @@ fn a_hundred_differences_are_found_and_repaired() {
     for n in 70..80 {
         let (to, batch) = (format!("to-{n}"), format!("b{}", n % 7));
         let key = (to.clone(), "own".to_owned(), batch.clone(), "k".to_owned());
-        set(&mut expected.content_consumption, key, "grade", json!("B"));
+        set(&mut expected.content_consumption, &key, "grade", json!("B"));
         let map = json!({ "do_1": 1, "do_2": 2, "do_3": 3 });
-        set(&mut expected.user_courses, (batch.clone(), to.clone()), "contentstatus", map);
-        set(&mut expected.user_courses, (batch, to), "progress", json!(9));
+        set(&mut expected.user_courses, &(batch.clone(), to.clone()), "contentstatus", map);
+        set(&mut expected.user_courses, &(batch, to), "progress", json!(9));
     }
     applied.world.assert_tables(&expected);
     let after = applied.verify().run().exits(0).json();
     assert_eq!((&after["differences"], found(&after, "repaired")), (&json!(0), 0));
 }
 
-fn set<K: Ord>(rows: &mut BTreeMap<K, Columns>, key: K, column: &str, value: Value) {
-    rows.get_mut(&key).expect("it is there").insert(column.to_owned(), value);
+fn set<K: Ord>(rows: &mut BTreeMap<K, Columns>, key: &K, column: &str, value: Value) {
+    rows.get_mut(key).expect("it is there").insert(column.to_owned(), value);
 }
 
 /// Values are decoded, ids and keys can be used as they are.
