@@ -48,6 +48,19 @@ impl TableCounts {
             + self.source_not_emptied
     }
 
+    /// How often a verdict was given.
+    pub fn of(&self, verdict: Verdict) -> u64 {
+        match verdict {
+            Verdict::RowMissing => self.row_missing,
+            Verdict::ValueMissing => self.value_missing,
+            Verdict::ValueWorse => self.value_worse,
+            Verdict::ValueDiffers => self.value_differs,
+            Verdict::SourceNotEmptied => self.source_not_emptied,
+            Verdict::ChangedSince => self.changed_since + self.source_changed_since,
+            Verdict::Repaired => self.repaired,
+        }
+    }
+
     fn slot(&mut self, verdict: Verdict, of_source: bool) -> &mut u64 {
         match verdict {
             Verdict::RowMissing => &mut self.row_missing,

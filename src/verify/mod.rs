@@ -30,6 +30,7 @@ use thiserror::Error;
 use tokio::sync::watch;
 
 use crate::events::EventError;
+use crate::failpoint;
 use crate::journal::{Journal, JournalError, State};
 use crate::pipeline::{self, Context, Walked, walk};
 use crate::storage::{Fault, StorageError, Writer};
@@ -154,6 +155,7 @@ pub async fn verify<S: Writer>(
             shared.end(&checked.lines)?;
             lock(&kept).end(group, &checked.counts);
             progress.done.fetch_add(1, Ordering::Relaxed);
+            failpoint::hit("compared");
             if last_kept.elapsed() >= KEPT_EVERY {
                 last_kept = Instant::now();
                 shared.keep(&mut lock(&kept), &*journal)?;

@@ -153,7 +153,7 @@ impl<S: Writer> Check<'_, S> {
             let is_old = case.findings.iter().any(|finding| {
                 finding.source == Some(*source) && finding.verdict == Verdict::SourceNotEmptied
             });
-            let is_known = case.before(*source).is_some_and(|b| judge::is_known(table, t, b, &row));
+            let is_known = case.before(*source).is_some_and(|b| judge::is_known(table, t, b, row));
             if !(safe && is_old && is_known) {
                 return None;
             }

@@ -23,5 +23,6 @@ mod settings;
 mod stops;
 mod tables;
 mod times;
+mod verify;
 mod wire;
 mod world;

@@ -9,6 +9,7 @@ mod specification;
 mod sweep;
 mod together;
 mod undo;
+mod verify;
 mod world;
 
 use std::collections::BTreeSet;
