@@ -5,6 +5,7 @@
 
 mod bad_runs;
 mod data;
+mod faults;
 mod frames;
 mod inputs;
 mod kafka;
@@ -18,6 +19,7 @@ mod run_dir;
 mod services;
 mod settings;
 mod stops;
+mod sweep;
 mod tables;
 mod times;
 mod wire;
