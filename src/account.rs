@@ -9,7 +9,7 @@ use std::str;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// The longest account id that is accepted, in bytes of UTF-8. Longer ids are rejected line by line.
 pub const MAX_ACCOUNT_ID_BYTES: usize = 1_024;
@@ -278,7 +278,8 @@ pub struct Event {
 }
 
 /// What was done to one table, in rows. `source_rows = copied + merged + unchanged`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct TableTally {
     /// Rows that belonged to sources.
     pub source_rows: u64,
@@ -307,7 +308,8 @@ impl TableTally {
 }
 
 /// What was done for one group or, added up, for many.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Tally {
     /// One entry per table of the specification, in its order.
     pub tables: Vec<TableTally>,

@@ -19,8 +19,10 @@ use crate::spec::Spec;
 use crate::spec::schema::Schema;
 
 use super::fault::one_line;
+use super::reads::Reads;
 use super::statements::Preparer;
 use super::store::{ReadStore, Store};
+use super::writes::Writes;
 use super::{ClusterError, ClusterSettings, schema};
 
 /// How long one attempt may take before it is given up and tried again: a little more than Cassandra's
@@ -87,17 +89,18 @@ impl Cluster {
         &self.schema
     }
 
-    /// Prepares the reads of a specification.
+    /// Prepares the reads of a specification; those with write times at their first use, or by
+    /// [`ReadStore::prepare_timed`].
     pub async fn reader(&self, spec: Arc<Spec>) -> Result<ReadStore, ClusterError> {
-        let reads = self.preparer().reads(&spec).await?;
-        Ok(ReadStore { session: Arc::clone(&self.session), spec, reads })
+        let preparer = self.preparer();
+        let reads = Reads::prepare(&preparer, &spec).await?;
+        Ok(ReadStore { preparer, spec, reads, timed: Arc::default() })
     }
 
     /// Prepares the reads and the writes of a specification.
     pub async fn store(&self, spec: Arc<Spec>) -> Result<Store, ClusterError> {
-        let writes = self.preparer().writes(&spec).await?;
-        let read = self.reader(spec).await?;
-        Ok(Store { read, writes, consistency: self.settings.consistency.into() })
+        let writes = Writes::prepare(&self.preparer(), &spec).await?;
+        Ok(Store { read: self.reader(spec).await?, writes })
     }
 
     /// Asks every node for its clock and answers the latest of all clocks, ours included: the earliest
@@ -153,8 +156,12 @@ impl Cluster {
         }
     }
 
-    fn preparer(&self) -> Preparer<'_> {
-        Preparer { session: &self.session, settings: &self.settings }
+    fn preparer(&self) -> Preparer {
+        Preparer {
+            session: Arc::clone(&self.session),
+            keyspace: self.settings.keyspace.clone(),
+            consistency: self.settings.consistency,
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Which failures of the driver may pass by themselves, and how they are told.
 
-use scylla::errors::{DbError, ExecutionError, RequestAttemptError};
+use scylla::errors::{DbError, ExecutionError, PrepareError, RequestAttemptError};
 
 use crate::storage::{Fault, StorageError};
 
@@ -26,7 +26,8 @@ impl Attempted<'_> {
         self.error(&why, Fault::Permanent)
     }
 
-    fn error(&self, why: &str, kind: Fault) -> StorageError {
+    /// The request never left: `why`, and whether trying again may help.
+    pub(super) fn error(&self, why: &str, kind: Fault) -> StorageError {
         let Self { what, table, about } = self;
         StorageError {
             message: format!("{what} {table} ({about}): {why}"),
@@ -56,6 +57,16 @@ fn kind(error: &ExecutionError) -> Fault {
         ExecutionError::LastAttemptError(attempt) => attempt_kind(attempt),
         _ => Fault::Permanent,
     }
+}
+
+/// What a statement that cannot be prepared calls for: one that is refused is refused at every use.
+pub(super) fn preparation_kind(error: &PrepareError) -> Fault {
+    let kind = match error {
+        PrepareError::ConnectionPoolError(_) => Fault::Transient,
+        PrepareError::AllAttemptsFailed { first_attempt } => attempt_kind(first_attempt),
+        _ => Fault::Permanent,
+    };
+    if kind == Fault::Permanent { Fault::Fatal } else { kind }
 }
 
 fn attempt_kind(error: &RequestAttemptError) -> Fault {

@@ -1,19 +1,22 @@
 //! Apache Cassandra: the only user of the driver.
 //!
 //! [`Cluster::connect`] reaches the cluster and reads its schema; [`Cluster::reader`] prepares reads
-//! only, [`Cluster::store`] reads and writes. Every statement is prepared, token-aware (asserted) and
-//! carries the run's consistency level itself; values travel as raw bytes.
+//! only, [`Cluster::store`] reads and writes. Every statement is prepared and carries the run's
+//! consistency level itself; each that concerns one partition is token-aware (asserted). Values travel as
+//! raw bytes.
 //!
 //! Deliberately absent: retries. The driver's own are switched off, because the pipeline retries with
 //! lower concurrency and counts what it does.
 
 mod connect;
 mod fault;
+mod reads;
 mod schema;
 mod settings;
 mod statements;
 mod store;
 mod values;
+mod writes;
 
 use scylla::errors::NewSessionError;
 use thiserror::Error;
@@ -22,6 +25,7 @@ pub use connect::Cluster;
 pub use settings::*;
 pub use store::{ReadStore, Store};
 
+use crate::storage::Fault;
 use fault::one_line;
 
 /// Why a cluster cannot be used.
@@ -103,6 +107,8 @@ pub enum ClusterError {
         statement: String,
         /// What the server says.
         message: String,
+        /// Whether trying again may help.
+        kind: Fault,
     },
     /// A statement cannot be routed.
     #[error(

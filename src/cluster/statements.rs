@@ -1,138 +1,60 @@
-//! The statements of a merge: their text, and their preparation at the run's consistency level.
+//! How statements are prepared, and the parts of their text that reads and writes share.
 
 use std::sync::Arc;
 
 use scylla::client::session::Session;
 use scylla::statement::prepared::PreparedStatement;
 
-use crate::spec::{Find, Spec, Table};
-use crate::storage::Width;
+use crate::spec::Table;
 
-use super::fault::one_line;
-use super::{ClusterError, ClusterSettings};
+use super::fault::{one_line, preparation_kind};
+use super::{ClusterError, Consistency};
 
-/// The reads of one table.
-pub(super) struct Reads {
-    /// All columns of an account's partition, or of accounts' rows in a partition.
-    pub(super) full: PreparedStatement,
-    /// The key, and what policies and events look at.
-    pub(super) slim: PreparedStatement,
-    /// The columns that policies look at, in the order of [`Writes::update`].
-    pub(super) policy_columns: Vec<usize>,
+/// Prepares statements on the tables of one keyspace, all with the same options.
+#[derive(Clone)]
+pub(super) struct Preparer {
+    pub(super) session: Arc<Session>,
+    pub(super) keyspace: String,
+    pub(super) consistency: Consistency,
 }
 
-/// The writes of one table.
-pub(super) struct Writes {
-    pub(super) insert: PreparedStatement,
-    /// Absent where the table has no policy.
-    pub(super) update: Option<PreparedStatement>,
-    pub(super) delete: PreparedStatement,
+/// How many partitions a statement concerns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reach {
+    /// One, so that it is sent to a replica directly.
+    OnePartition,
+    /// Several, which may be on different nodes.
+    Partitions,
 }
 
-impl Reads {
-    pub(super) fn of_width(&self, width: Width) -> &PreparedStatement {
-        match width {
-            Width::Full => &self.full,
-            Width::Slim => &self.slim,
-        }
-    }
-}
-
-/// Prepares statements, all with the same options.
-pub(super) struct Preparer<'a> {
-    pub(super) session: &'a Session,
-    pub(super) settings: &'a ClusterSettings,
-}
-
-impl Preparer<'_> {
-    pub(super) async fn reads(&self, spec: &Spec) -> Result<Arc<[Reads]>, ClusterError> {
-        let mut all = Vec::with_capacity(spec.tables.len());
-        for table in &spec.tables {
-            all.push(Reads {
-                full: self.prepare(&self.select(table, table.columns.len())).await?,
-                slim: self.prepare(&self.select(table, table.slim_len)).await?,
-                policy_columns: table.survivorship.iter().map(|rule| rule.column).collect(),
-            });
-        }
-        Ok(all.into())
+impl Preparer {
+    /// The full name of a table.
+    pub(super) fn table(&self, table: &Table) -> String {
+        format!("{}.{}", quoted(&self.keyspace), quoted(&table.name))
     }
 
-    pub(super) async fn writes(&self, spec: &Spec) -> Result<Arc<[Writes]>, ClusterError> {
-        let mut all = Vec::with_capacity(spec.tables.len());
-        for table in &spec.tables {
-            let update = match table.survivorship.is_empty() {
-                true => None,
-                false => Some(self.prepare(&self.update(table)).await?),
-            };
-            all.push(Writes {
-                insert: self.prepare(&self.insert(table)).await?,
-                update,
-                delete: self.prepare(&self.delete(table)).await?,
-            });
-        }
-        Ok(all.into())
+    /// Prepares a statement of one partition.
+    pub(super) async fn prepare(&self, text: &str) -> Result<PreparedStatement, ClusterError> {
+        self.prepare_for(text, Reach::OnePartition).await
     }
 
-    fn select(&self, table: &Table, columns: usize) -> String {
-        let condition = match table.find {
-            Find::Partition => format!("{} = ?", quoted(&table.columns[0].name)),
-            Find::Clustering { .. } => format!(
-                "{} = ? AND {} IN ?",
-                quoted(&table.columns[0].name),
-                quoted(&table.columns[table.account].name)
-            ),
-        };
-        let columns = names(table, 0..columns).join(", ");
-        format!("SELECT {columns} FROM {} WHERE {condition}", self.table(table))
-    }
-
-    fn insert(&self, table: &Table) -> String {
-        let names = names(table, 0..table.columns.len());
-        format!(
-            "INSERT INTO {} ({}) VALUES ({}) USING TIMESTAMP ?",
-            self.table(table),
-            names.join(", "),
-            vec!["?"; names.len()].join(", ")
-        )
-    }
-
-    fn update(&self, table: &Table) -> String {
-        let set: Vec<String> = table
-            .survivorship
-            .iter()
-            .map(|rule| format!("{} = ?", quoted(&table.columns[rule.column].name)))
-            .collect();
-        format!(
-            "UPDATE {} USING TIMESTAMP ? SET {} WHERE {}",
-            self.table(table),
-            set.join(", "),
-            equals(table, table.key_len)
-        )
-    }
-
-    /// Deletes a partition where the account is the partition key, else a row.
-    fn delete(&self, table: &Table) -> String {
-        let key_len = match table.find {
-            Find::Partition => 1,
-            Find::Clustering { .. } => table.key_len,
-        };
-        let condition = equals(table, key_len);
-        format!("DELETE FROM {} USING TIMESTAMP ? WHERE {condition}", self.table(table))
-    }
-
-    fn table(&self, table: &Table) -> String {
-        format!("{}.{}", quoted(&self.settings.keyspace), quoted(&table.name))
-    }
-
-    /// Prepares a statement and asserts that it can be sent to a replica directly.
-    async fn prepare(&self, text: &str) -> Result<PreparedStatement, ClusterError> {
-        let mut statement = self.session.prepare(text).await.map_err(|error| {
-            ClusterError::Prepare { statement: text.into(), message: one_line(&error.to_string()) }
-        })?;
-        if !statement.is_token_aware() {
+    /// Prepares a statement and asserts, if it is of one partition, that it can be sent to a replica
+    /// directly.
+    pub(super) async fn prepare_for(
+        &self,
+        text: &str,
+        reach: Reach,
+    ) -> Result<PreparedStatement, ClusterError> {
+        let mut statement =
+            self.session.prepare(text).await.map_err(|error| ClusterError::Prepare {
+                statement: text.into(),
+                message: one_line(&error.to_string()),
+                kind: preparation_kind(&error),
+            })?;
+        if reach == Reach::OnePartition && !statement.is_token_aware() {
             return Err(ClusterError::NotTokenAware { statement: text.into() });
         }
-        statement.set_consistency(self.settings.consistency.into());
+        statement.set_consistency(self.consistency.into());
         // Every write carries its own timestamp, so sending it twice is harmless.
         statement.set_is_idempotent(true);
         // The columns are named, so the metadata of an answer is known from the preparation.
@@ -141,17 +63,19 @@ impl Preparer<'_> {
     }
 }
 
-fn names(table: &Table, range: std::ops::Range<usize>) -> Vec<String> {
+/// The names of some columns.
+pub(super) fn names(table: &Table, range: std::ops::Range<usize>) -> Vec<String> {
     table.columns[range].iter().map(|column| quoted(&column.name)).collect()
 }
 
-fn equals(table: &Table, columns: usize) -> String {
+/// The condition on the first columns of a table.
+pub(super) fn equals(table: &Table, columns: usize) -> String {
     let terms: Vec<String> =
         names(table, 0..columns).into_iter().map(|name| format!("{name} = ?")).collect();
     terms.join(" AND ")
 }
 
 /// A name as stored, whatever its case.
-fn quoted(name: &str) -> String {
+pub(super) fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }

@@ -1,30 +1,38 @@
 //! The tables of a specification in a cluster: [`ReadStore`] can only read, [`Store`] can write.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use scylla::client::session::Session;
 use scylla::deserialize::row::ColumnIterator;
 use scylla::response::query_result::QueryResult;
 use scylla::response::{PagingState, PagingStateResponse};
-use scylla::statement::Consistency;
 use scylla::statement::batch::{Batch as CqlBatch, BatchStatement, BatchType};
 use scylla::statement::prepared::PreparedStatement;
+use tokio::sync::OnceCell;
 
-use crate::account::{AccountId, Batch, Change, Mutation, Row, TableIndex};
+use crate::account::{AccountId, Batch, Row, TableIndex};
 use crate::spec::Spec;
-use crate::storage::{Cursor, Page, Reader, StorageError, Width, Writer};
+use crate::storage::{
+    Cursor, Fault, Page, Reader, StorageError, TimedPage, TimedRow, Width, Writer,
+};
 
+use super::ClusterError;
 use super::fault::{Attempted, shown};
-use super::statements::{Reads, Writes};
+use super::reads::{Reads, TimedReads};
+use super::statements::Preparer;
 use super::values::{self, Value, Values};
+use super::writes::Writes;
 
 /// Reads the tables; it holds no statement that could write.
 #[derive(Clone)]
 pub struct ReadStore {
-    pub(super) session: Arc<Session>,
+    pub(super) preparer: Preparer,
     pub(super) spec: Arc<Spec>,
     pub(super) reads: Arc<[Reads]>,
+    /// Prepared when they are first needed: a plain merge does without, and a server before Cassandra 5.0
+    /// does not know the write times of maps and sets.
+    pub(super) timed: Arc<OnceCell<Vec<TimedReads>>>,
 }
 
 /// Reads and writes the tables.
@@ -32,36 +40,57 @@ pub struct ReadStore {
 pub struct Store {
     pub(super) read: ReadStore,
     pub(super) writes: Arc<[Writes]>,
-    pub(super) consistency: Consistency,
 }
 
 impl ReadStore {
-    fn name(&self, table: TableIndex) -> &str {
-        &self.spec.tables[table].name
+    /// Prepares the reads with write times now, so that a server that refuses them says so before
+    /// anything is done.
+    ///
+    /// # Errors
+    /// The server does not know them: before version 5.0, Cassandra has no `WRITETIME` of a map or set
+    /// that is not frozen.
+    pub async fn prepare_timed(&self) -> Result<(), ClusterError> {
+        self.all_timed().await.map(drop)
     }
-}
 
-impl Reader for ReadStore {
-    async fn page(
+    async fn all_timed(&self) -> Result<&[TimedReads], ClusterError> {
+        let prepared =
+            self.timed.get_or_try_init(|| TimedReads::prepare(&self.preparer, &self.spec));
+        prepared.await.map(Vec::as_slice)
+    }
+
+    async fn timed(&self, table: TableIndex) -> Result<&TimedReads, StorageError> {
+        let all = self.all_timed().await.map_err(|error| {
+            let what = self.reading(table, "with write times".into());
+            let kind = match &error {
+                ClusterError::Prepare { kind, .. } => *kind,
+                _ => Fault::Fatal,
+            };
+            what.error(&error.to_string(), kind)
+        })?;
+        Ok(&all[table])
+    }
+
+    /// A read of a table, `about` which account or key.
+    fn reading(&self, table: TableIndex, about: String) -> Attempted<'_> {
+        Attempted { what: "reading", table: &self.spec.tables[table].name, about }
+    }
+
+    /// One page of an answer, of at most `rows` rows.
+    async fn one_page<'a>(
         &self,
-        table: TableIndex,
-        account: &AccountId,
-        width: Width,
+        statement: &PreparedStatement,
+        values: &Values,
         rows: usize,
         after: Option<Cursor>,
+        what: &impl Fn() -> Attempted<'a>,
     ) -> Result<Page, StorageError> {
-        let what = || Attempted {
-            what: "reading",
-            table: self.name(table),
-            about: format!("account {}", shown(account.cell())),
-        };
-        let mut statement = self.reads[table].of_width(width).clone();
+        let mut statement = statement.clone();
         statement.set_page_size(i32::try_from(rows).unwrap_or(i32::MAX));
         let state = after.map_or_else(PagingState::start, |c| PagingState::new_from_raw_bytes(c.0));
-        let values = Values(vec![Value::Raw(account.cell().clone())]);
-        let (result, next) = self
-            .session
-            .execute_single_page(&statement, &values, state)
+        let session = &self.preparer.session;
+        let (result, next) = session
+            .execute_single_page(&statement, values, state)
             .await
             .map_err(|error| what().failed(&error))?;
         let next = match next {
@@ -70,31 +99,56 @@ impl Reader for ReadStore {
                 state.as_bytes_slice().map(|bytes| Cursor(Arc::clone(bytes)))
             }
         };
-        Ok(Page { rows: rows_of_answer(result, &what)?, next })
+        Ok(Page { rows: rows_of_answer(result, what)?, next })
     }
 
-    async fn rows_of(
+    /// A whole answer at once.
+    async fn all<'a>(
+        &self,
+        statement: &PreparedStatement,
+        values: &Values,
+        what: &impl Fn() -> Attempted<'a>,
+    ) -> Result<Vec<Row>, StorageError> {
+        let result = self.preparer.session.execute_unpaged(statement, values).await;
+        rows_of_answer(result.map_err(|error| what().failed(&error))?, what)
+    }
+
+    /// Tells cells from their write times, which follow them in the answer.
+    fn told_apart<'a>(
         &self,
         table: TableIndex,
-        partition: &Bytes,
-        accounts: &[AccountId],
-    ) -> Result<Vec<Row>, StorageError> {
-        let what = || Attempted {
-            what: "reading",
-            table: self.name(table),
-            about: format!("{} accounts in '{}'", accounts.len(), shown(partition)),
+        rows: Vec<Row>,
+        what: &impl Fn() -> Attempted<'a>,
+    ) -> Result<Vec<TimedRow>, StorageError> {
+        let shape = &self.spec.tables[table];
+        let told_apart = |mut row: Row| {
+            let mut written = row.cells.split_off(shape.columns.len()).into_iter();
+            let times = shape.columns.iter().enumerate().map(|(at, column)| {
+                let cell = if at < shape.key_len { None } else { written.next().flatten() };
+                values::write_times(&cell, column.is_multi_cell()).ok_or_else(|| {
+                    let why = format!("the write time of {} cannot be read", column.name);
+                    what().error(&why, Fault::Permanent)
+                })
+            });
+            Ok(TimedRow { times: times.collect::<Result<_, _>>()?, row })
         };
-        let values = Values(vec![Value::Raw(partition.clone()), values::account_list(accounts)]);
-        let result = self
-            .session
-            .execute_unpaged(&self.reads[table].full, &values)
-            .await
-            .map_err(|error| what().failed(&error))?;
-        rows_of_answer(result, &what)
+        rows.into_iter().map(told_apart).collect()
     }
 }
 
-impl Reader for Store {
+impl AsRef<ReadStore> for ReadStore {
+    fn as_ref(&self) -> &ReadStore {
+        self
+    }
+}
+
+impl AsRef<ReadStore> for Store {
+    fn as_ref(&self) -> &ReadStore {
+        &self.read
+    }
+}
+
+impl<S: AsRef<ReadStore> + Send + Sync + 'static> Reader for S {
     async fn page(
         &self,
         table: TableIndex,
@@ -103,7 +157,10 @@ impl Reader for Store {
         rows: usize,
         after: Option<Cursor>,
     ) -> Result<Page, StorageError> {
-        self.read.page(table, account, width, rows, after).await
+        let store = self.as_ref();
+        let what = || store.reading(table, of_account(account));
+        let values = Values(vec![Value::Raw(account.cell().clone())]);
+        store.one_page(store.reads[table].of_width(width), &values, rows, after, &what).await
     }
 
     async fn rows_of(
@@ -112,18 +169,88 @@ impl Reader for Store {
         partition: &Bytes,
         accounts: &[AccountId],
     ) -> Result<Vec<Row>, StorageError> {
-        self.read.rows_of(table, partition, accounts).await
+        let store = self.as_ref();
+        let what = || store.reading(table, of_accounts_in(accounts, partition));
+        let values = Values(vec![Value::Raw(partition.clone()), values::account_list(accounts)]);
+        store.all(store.reads[table].of_width(Width::Full), &values, &what).await
     }
-}
 
-impl Store {
-    fn statement(&self, mutation: &Mutation) -> Option<&PreparedStatement> {
-        let writes = &self.writes[mutation.table];
-        match &mutation.change {
-            Change::Insert { .. } => Some(&writes.insert),
-            Change::Update { .. } => writes.update.as_ref(),
-            Change::DeleteRow { .. } | Change::DeletePartition { .. } => Some(&writes.delete),
+    async fn occupied(
+        &self,
+        table: TableIndex,
+        accounts: &[AccountId],
+    ) -> Result<Vec<AccountId>, StorageError> {
+        let store = self.as_ref();
+        let what = || store.reading(table, format!("{} accounts", accounts.len()));
+        let values = Values(vec![values::account_list(accounts)]);
+        let mut owners = Vec::new();
+        let mut after = None;
+        loop {
+            let statement = &store.reads[table].owners;
+            // Room for all of them and one more, so that a full page is not taken for the first of two.
+            let page = store.one_page(statement, &values, accounts.len() + 1, after, &what).await?;
+            owners.extend(page.rows);
+            after = page.next;
+            if after.is_none() {
+                return Ok(named(accounts, &owners));
+            }
         }
+    }
+
+    async fn present_in(
+        &self,
+        table: TableIndex,
+        partition: &Bytes,
+        accounts: &[AccountId],
+    ) -> Result<Vec<AccountId>, StorageError> {
+        let store = self.as_ref();
+        let what = || store.reading(table, of_accounts_in(accounts, partition));
+        let values = Values(vec![Value::Raw(partition.clone()), values::account_list(accounts)]);
+        let owners = store.all(&store.reads[table].owners, &values, &what).await?;
+        Ok(named(accounts, &owners))
+    }
+
+    async fn timed_page(
+        &self,
+        table: TableIndex,
+        account: &AccountId,
+        rows: usize,
+        after: Option<Cursor>,
+    ) -> Result<TimedPage, StorageError> {
+        let store = self.as_ref();
+        let what = || store.reading(table, of_account(account));
+        let values = Values(vec![Value::Raw(account.cell().clone())]);
+        let statement = &store.timed(table).await?.full;
+        let page = store.one_page(statement, &values, rows, after, &what).await?;
+        Ok(TimedPage { rows: store.told_apart(table, page.rows, &what)?, next: page.next })
+    }
+
+    async fn timed_rows_of(
+        &self,
+        table: TableIndex,
+        partition: &Bytes,
+        accounts: &[AccountId],
+    ) -> Result<Vec<TimedRow>, StorageError> {
+        let store = self.as_ref();
+        let what = || store.reading(table, of_accounts_in(accounts, partition));
+        let values = Values(vec![Value::Raw(partition.clone()), values::account_list(accounts)]);
+        let rows = store.all(&store.timed(table).await?.full, &values, &what).await?;
+        store.told_apart(table, rows, &what)
+    }
+
+    async fn timed_row(
+        &self,
+        table: TableIndex,
+        key: &[Bytes],
+    ) -> Result<Option<TimedRow>, StorageError> {
+        let store = self.as_ref();
+        let what = || {
+            let parts: Vec<String> = key.iter().map(|part| format!("'{}'", shown(part))).collect();
+            store.reading(table, format!("row {}", parts.join(", ")))
+        };
+        let values = Values(key.iter().cloned().map(Value::Raw).collect());
+        let rows = store.all(&store.timed(table).await?.row, &values, &what).await?;
+        Ok(store.told_apart(table, rows, &what)?.pop())
     }
 }
 
@@ -131,27 +258,31 @@ impl Writer for Store {
     async fn write(&self, batch: &Batch) -> Result<(), StorageError> {
         let what = || Attempted {
             what: "writing",
-            table: self.read.name(batch.table),
+            table: &self.read.spec.tables[batch.table].name,
             about: format!(
                 "{} statements in '{}'",
                 batch.mutations.len(),
                 shown(batch.partition_key().map_or(&[], |key| key))
             ),
         };
-        let statements: Vec<&PreparedStatement> =
-            batch.mutations.iter().filter_map(|mutation| self.statement(mutation)).collect();
-        let values: Vec<Values> = batch
-            .mutations
-            .iter()
-            .map(|mutation| values::of_mutation(mutation, &self.read.reads[mutation.table]))
-            .collect();
-        let session = &self.read.session;
+        let mut statements = Vec::with_capacity(batch.mutations.len());
+        let mut values = Vec::with_capacity(batch.mutations.len());
+        for mutation in &batch.mutations {
+            // Nothing of a batch is written if any of it cannot be.
+            let bound = self.writes[mutation.table].bind(mutation).ok_or_else(|| {
+                let why = "the table's definition does not allow a change like this";
+                what().error(why, Fault::Permanent)
+            })?;
+            statements.push(bound.0);
+            values.push(bound.1);
+        }
+        let Preparer { session, consistency, .. } = &self.read.preparer;
         let result = match (statements.as_slice(), values.as_slice()) {
             ([statement], [values]) => session.execute_unpaged(statement, values).await,
             _ => {
                 // A batch takes its consistency from itself, not from the statements in it.
                 let mut cql = CqlBatch::new(BatchType::Unlogged);
-                cql.set_consistency(self.consistency);
+                cql.set_consistency((*consistency).into());
                 cql.set_is_idempotent(true);
                 cql.statements = statements
                     .into_iter()
@@ -162,6 +293,21 @@ impl Writer for Store {
         };
         result.map(drop).map_err(|error| what().failed(&error))
     }
+}
+
+fn of_account(account: &AccountId) -> String {
+    format!("account {}", shown(account.cell()))
+}
+
+fn of_accounts_in(accounts: &[AccountId], partition: &[u8]) -> String {
+    format!("{} accounts in '{}'", accounts.len(), shown(partition))
+}
+
+/// Those of the accounts that an answer of account columns names, in the order given.
+fn named(accounts: &[AccountId], owners: &[Row]) -> Vec<AccountId> {
+    let owners: HashSet<&Bytes> =
+        owners.iter().flat_map(|row| row.cells.iter().flatten()).collect();
+    accounts.iter().filter(|account| owners.contains(account.cell())).cloned().collect()
 }
 
 /// The rows of an answer; cells share the memory of the frame that they arrived in.

@@ -5,9 +5,8 @@ use scylla::errors::SerializationError;
 use scylla::serialize::row::{RowSerializationContext, SerializeRow};
 use scylla::serialize::writers::RowWriter;
 
-use crate::account::{AccountId, Cell, Change, Mutation};
-
-use super::statements::Reads;
+use crate::account::{AccountId, Cell};
+use crate::storage::WriteTimes;
 
 /// One bound value.
 #[derive(Clone, Debug)]
@@ -16,13 +15,21 @@ pub(super) enum Value {
     Raw(Bytes),
     /// A `bigint`.
     BigInt(i64),
+    /// Null: what was there is deleted.
+    Null,
     /// Not written at all: neither a value nor a tombstone.
     Unset,
 }
 
-impl From<Cell> for Value {
-    fn from(cell: Cell) -> Self {
+impl Value {
+    /// A cell of a row that is written whole: its nulls are not written.
+    pub(super) fn or_unset(cell: Cell) -> Self {
         cell.map_or(Self::Unset, Self::Raw)
+    }
+
+    /// A cell that is to be as given, null included.
+    pub(super) fn or_null(cell: Cell) -> Self {
+        cell.map_or(Self::Null, Self::Raw)
     }
 }
 
@@ -45,6 +52,9 @@ impl SerializeRow for Values {
                 Value::BigInt(number) => {
                     cell.set_value(&number.to_be_bytes()).map_err(SerializationError::new)?;
                 }
+                Value::Null => {
+                    cell.set_null();
+                }
                 Value::Unset => {
                     cell.set_unset();
                 }
@@ -58,27 +68,6 @@ impl SerializeRow for Values {
     }
 }
 
-/// The values of a mutation's statement, in the order of its text.
-pub(super) fn of_mutation(mutation: &Mutation, reads: &Reads) -> Values {
-    let t = Value::BigInt(mutation.t);
-    Values(match &mutation.change {
-        Change::Insert { row } => row.cells.iter().cloned().map(Value::from).chain([t]).collect(),
-        Change::Update { key, set } => {
-            let mut values = vec![t];
-            values.extend(reads.policy_columns.iter().map(|column| {
-                let new = set.iter().find(|(changed, _)| changed == column);
-                new.map_or(Value::Unset, |(_, value)| Value::Raw(value.clone()))
-            }));
-            values.extend(key.iter().cloned().map(Value::Raw));
-            values
-        }
-        Change::DeleteRow { key } => {
-            [t].into_iter().chain(key.iter().cloned().map(Value::Raw)).collect()
-        }
-        Change::DeletePartition { key } => vec![t, Value::Raw(key.clone())],
-    })
-}
-
 /// Accounts as a `list<text>`: a count, then each value with its length (native protocol v4, section 6.12).
 pub(super) fn account_list(accounts: &[AccountId]) -> Value {
     let bytes = accounts.iter().map(|account| 4 + account.cell().len()).sum::<usize>();
@@ -89,4 +78,50 @@ pub(super) fn account_list(accounts: &[AccountId]) -> Value {
         list.extend_from_slice(account.cell());
     }
     Value::Raw(list.into())
+}
+
+/// What `WRITETIME` says of a column: nothing, a `bigint`, or a `list<bigint>` with one per element.
+pub(super) fn write_times(cell: &Cell, is_multi_cell: bool) -> Option<WriteTimes> {
+    let Some(value) = cell else { return Some(WriteTimes::None) };
+    if !is_multi_cell {
+        return Some(WriteTimes::Cell(i64::from_be_bytes(value[..].try_into().ok()?)));
+    }
+    let (count, mut rest) = value.split_first_chunk::<4>()?;
+    let mut times = Vec::new();
+    for _ in 0..i32::from_be_bytes(*count) {
+        let (length, after) = rest.split_first_chunk::<4>()?;
+        // An element of a map or set always has a time; only fields of user-defined types may lack one.
+        let (time, after) = after.split_first_chunk::<8>()?;
+        if *length != 8_i32.to_be_bytes() {
+            return None;
+        }
+        times.push(i64::from_be_bytes(*time));
+        rest = after;
+    }
+    Some(if times.is_empty() { WriteTimes::None } else { WriteTimes::Elements(times) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(value: &[u8], is_multi_cell: bool, expected: Option<WriteTimes>) {
+        let cell = Some(Bytes::copy_from_slice(value));
+        assert_eq!(write_times(&cell, is_multi_cell), expected);
+    }
+
+    #[test]
+    fn write_times_are_one_or_one_per_element() {
+        let (five, nine) = (5_i64.to_be_bytes(), 9_i64.to_be_bytes());
+        let (one, two, eight) = (1_i32.to_be_bytes(), 2_i32.to_be_bytes(), 8_i32.to_be_bytes());
+        check(&five, false, Some(WriteTimes::Cell(5)));
+        let list = [&two[..], &eight, &five, &eight, &nine].concat();
+        check(&list, true, Some(WriteTimes::Elements(vec![5, 9])));
+        check(&list[..list.len() - 1], true, None);
+        check(&[0; 4], true, Some(WriteTimes::None));
+        check(&[&one[..], &(-1_i32).to_be_bytes()].concat(), true, None);
+        check(&five[1..], false, None);
+        assert_eq!(write_times(&None, true), Some(WriteTimes::None));
+    }
 }

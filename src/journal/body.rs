@@ -1,46 +1,253 @@
 //! Bodies of slices as JSON: rows as objects by column name, nulls left out, so that an operator can read
 //! them with nothing but SQLite.
+//!
+//! ```text
+//! {"entries":[{"table":"content_consumption","target":{…},"from":[{"source":0,"row":{…}}],
+//!              "write":"nothing"|"copy"|"update","set":{column:value}}],
+//!  "seal":{"deletes":[["content_consumption",0]],"events":[{"partition":…,"quoted":{column:value}}]}}
+//! ```
+//!
+//! `target` is absent where the survivor has no row, `set` where nothing is written, `seal` in all slices
+//! of a group but its last. [`json`] has the values.
 
-use crate::account::TableIndex;
-use crate::merge::{Findings, Slice};
-use crate::spec::Spec;
+pub(crate) mod json;
+mod sweep;
+#[cfg(test)]
+mod tests;
+
 use bytes::Bytes;
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::account::{ColumnIndex, Row, TableIndex};
+use crate::merge::{Announced, Entry, Findings, Seal, Slice, Write};
+use crate::spec::{EventSpec, Spec, Table};
+
+pub use sweep::{decode_sweep, encode_sweep};
+
+use json::Object;
 
 /// A merge slice as JSON.
-pub fn encode(_spec: &Spec, _slice: &Slice) -> Vec<u8> {
-    Vec::new()
+pub fn encode(spec: &Spec, slice: &Slice) -> Vec<u8> {
+    // Names and quotes take about as much as the values; too much only costs a moment's memory.
+    let values_bytes: usize = slice.entries.iter().map(Entry::size_bytes).sum();
+    let mut out = Vec::with_capacity(2 * values_bytes + 256);
+    out.extend_from_slice(b"{\"entries\":");
+    json::list(&mut out, &slice.entries, |out, entry| write_entry(out, spec, entry));
+    if let Some(seal) = &slice.seal {
+        out.extend_from_slice(b",\"seal\":");
+        write_seal(&mut out, spec, seal);
+    }
+    out.push(b'}');
+    out
+}
+
+fn write_entry(out: &mut Vec<u8>, spec: &Spec, entry: &Entry) {
+    let table = &spec.tables[entry.table];
+    out.extend_from_slice(b"{\"table\":");
+    json::text(out, &table.name);
+    if let Some(target) = &entry.target {
+        out.extend_from_slice(b",\"target\":");
+        json::row(out, table, target);
+    }
+    out.extend_from_slice(b",\"from\":");
+    json::list(out, &entry.sources, |out, (source, row)| {
+        out.extend_from_slice(b"{\"source\":");
+        json::number(out, *source as i64);
+        out.extend_from_slice(b",\"row\":");
+        json::row(out, table, row);
+        out.push(b'}');
+    });
+    out.extend_from_slice(b",\"write\":");
+    match &entry.write {
+        Write::Nothing => out.extend_from_slice(b"\"nothing\""),
+        Write::Copy { set } => write_set(out, table, b"\"copy\"", set),
+        Write::Update { set } => write_set(out, table, b"\"update\"", set),
+    }
+    out.push(b'}');
+}
+
+fn write_set(out: &mut Vec<u8>, table: &Table, word: &[u8], set: &[(ColumnIndex, Bytes)]) {
+    out.extend_from_slice(word);
+    out.extend_from_slice(b",\"set\":");
+    json::cells(out, table, set.iter().map(|(column, value)| (*column, value)));
+}
+
+fn write_seal(out: &mut Vec<u8>, spec: &Spec, seal: &Seal) {
+    out.extend_from_slice(b"{\"deletes\":");
+    json::list(out, &seal.deletes, |out, (table, source)| {
+        out.push(b'[');
+        json::text(out, &spec.tables[*table].name);
+        out.push(b',');
+        json::number(out, *source as i64);
+        out.push(b']');
+    });
+    out.extend_from_slice(b",\"events\":");
+    write_events(out, spec, &seal.events);
+    out.push(b'}');
+}
+
+/// The enrolments that a slice announces.
+fn write_events(out: &mut Vec<u8>, spec: &Spec, events: &[Announced]) {
+    // Without an event in the specification there is nothing to announce.
+    let events = spec.event.iter().flat_map(|event| events.iter().map(move |a| (event, a)));
+    json::list(out, events, |out, (event, announced)| {
+        let table = &spec.tables[event.table];
+        out.extend_from_slice(b"{\"partition\":");
+        json::value(out, &table.columns[0].cql_type, &announced.partition);
+        out.extend_from_slice(b",\"quoted\":");
+        let columns = event.columns.iter().map(|quoted| quoted.column).zip(&announced.quoted);
+        let present = columns.filter_map(|(column, cell)| Some((column, cell.as_ref()?)));
+        json::cells(out, table, present);
+        out.push(b'}');
+    });
+}
+
+/// A slice as it is written.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SliceBody {
+    entries: Vec<EntryBody>,
+    seal: Option<SealBody>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct EntryBody {
+    table: String,
+    target: Option<Object>,
+    from: Vec<FromBody>,
+    write: WriteWord,
+    #[serde(default)]
+    set: Object,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FromBody {
+    source: usize,
+    row: Object,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum WriteWord {
+    Nothing,
+    Copy,
+    Update,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SealBody {
+    deletes: Vec<(String, usize)>,
+    events: Vec<EventBody>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct EventBody {
+    partition: Value,
+    quoted: Object,
 }
 
 /// A merge slice from JSON.
 ///
 /// # Errors
 /// What is not as it was written.
-pub fn decode(_spec: &Spec, _body: &[u8]) -> Result<Slice, String> {
-    Err("not yet".into())
+pub fn decode(spec: &Spec, body: &[u8]) -> Result<Slice, String> {
+    let body: SliceBody = serde_json::from_slice(body).map_err(|error| error.to_string())?;
+    let entries = body.entries.into_iter().map(|entry| read_entry(spec, entry));
+    let entries = entries.collect::<Result<_, _>>()?;
+    let seal = body.seal.map(|seal| read_seal(spec, seal)).transpose()?;
+    Ok(Slice { entries, seal })
 }
 
-/// The partitions that a group's rows led to, by table, as JSON.
-pub fn partitions(_spec: &Spec, _findings: &Findings) -> String {
-    String::new()
+fn read_entry(spec: &Spec, body: EntryBody) -> Result<Entry, String> {
+    let (index, table) = json::table(spec, &body.table)?;
+    let target = body.target.map(|row| json::read_row(table, table.slim_len, &row)).transpose()?;
+    let full = table.columns.len();
+    let source = |from: FromBody| Ok((from.source, json::read_row(table, full, &from.row)?));
+    let sources =
+        body.from.into_iter().map(source).collect::<Result<Vec<(usize, Row)>, String>>()?;
+    let set = json::read_cells(table, full, &body.set)?;
+    let write = match body.write {
+        WriteWord::Nothing if set.is_empty() => Write::Nothing,
+        WriteWord::Nothing => return Err("it writes nothing, and yet sets columns".into()),
+        WriteWord::Copy => Write::Copy { set },
+        WriteWord::Update => Write::Update { set },
+    };
+    Ok(Entry { table: index, target, sources, write })
 }
 
-/// The partitions from JSON.
+fn read_seal(spec: &Spec, body: SealBody) -> Result<Seal, String> {
+    let delete = |(table, source): (String, usize)| Ok((json::table(spec, &table)?.0, source));
+    let deletes = body.deletes.into_iter().map(delete).collect::<Result<_, String>>()?;
+    Ok(Seal { deletes, events: read_events(spec, &body.events)? })
+}
+
+fn read_events(spec: &Spec, bodies: &[EventBody]) -> Result<Vec<Announced>, String> {
+    match &spec.event {
+        Some(event) => bodies.iter().map(|body| read_event(spec, event, body)).collect(),
+        None if bodies.is_empty() => Ok(Vec::new()),
+        None => Err("it holds events, but the merge specification has none".to_owned()),
+    }
+}
+
+fn read_event(spec: &Spec, event: &EventSpec, body: &EventBody) -> Result<Announced, String> {
+    let table = &spec.tables[event.table];
+    let partition = json::read_value(&table.columns[0].cql_type, &body.partition);
+    let partition = partition.map_err(|what| format!("a partition of {}: {what}", table.name))?;
+    let quoted = event.columns.iter().map(|_| None).collect();
+    let mut announced = Announced { partition, quoted };
+    for (column, value) in json::read_cells(table, table.columns.len(), &body.quoted)? {
+        let place = event.columns.iter().position(|quoted| quoted.column == column);
+        let cell = place.and_then(|place| announced.quoted.get_mut(place)).ok_or_else(|| {
+            format!("events do not quote the column {}", table.columns[column].name)
+        })?;
+        *cell = Some(value);
+    }
+    Ok(announced)
+}
+
+/// The partitions that a group's rows led to, by table, as JSON: `{"user_courses":["b1","b2"]}`.
+pub fn partitions(spec: &Spec, findings: &Findings) -> String {
+    let mut out = Vec::new();
+    let found =
+        spec.clustering_tables().map(|(index, table, ..)| (table, findings.partitions(index)));
+    write_partitions(&mut out, found);
+    String::from_utf8_lossy(&out).into_owned()
+}
+
+fn write_partitions<'a>(out: &mut Vec<u8>, found: impl Iterator<Item = (&'a Table, Vec<Bytes>)>) {
+    json::object(out, found, |out, (table, keys)| {
+        json::text(out, &table.name);
+        out.push(b':');
+        json::list(out, &keys, |out, key| json::value(out, &table.columns[0].cql_type, key));
+    });
+}
+
+/// The partitions from JSON, by table in the specification's order; none from an empty text, as slices
+/// have that close no merge.
 ///
 /// # Errors
 /// What is not as it was written.
-pub fn read_partitions(_spec: &Spec, _text: &str) -> Result<Vec<(TableIndex, Bytes)>, String> {
-    Err("not yet".into())
-}
-
-/// A slice of a sweep as JSON.
-pub fn encode_sweep(_spec: &Spec, _slice: &crate::merge::SweepSlice) -> Vec<u8> {
-    Vec::new()
-}
-
-/// A slice of a sweep from JSON.
-///
-/// # Errors
-/// What is not as it was written.
-pub fn decode_sweep(_spec: &Spec, _body: &[u8]) -> Result<crate::merge::SweepSlice, String> {
-    Err("not yet".into())
+pub fn read_partitions(spec: &Spec, text: &str) -> Result<Vec<(TableIndex, Bytes)>, String> {
+    if text.is_empty() {
+        return Ok(Vec::new());
+    }
+    let found: Object = serde_json::from_str(text).map_err(|error| error.to_string())?;
+    let mut partitions = Vec::new();
+    for (name, keys) in &found {
+        let (index, table) = json::table(spec, name)?;
+        let keys =
+            keys.as_array().ok_or_else(|| format!("the partitions of {name} are no list"))?;
+        for key in keys {
+            let key = json::read_value(&table.columns[0].cql_type, key);
+            partitions.push((index, key.map_err(|what| format!("a partition of {name}: {what}"))?));
+        }
+    }
+    // The sort is stable: the keys of a table stay in their order.
+    partitions.sort_by_key(|(index, _)| *index);
+    Ok(partitions)
 }

@@ -9,8 +9,12 @@
 //! Deliberately absent: what bodies mean beyond their encoding ([`body`]), and any decision.
 
 pub mod body;
+#[cfg(test)]
+mod fixtures;
 pub mod memory;
 mod sqlite;
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
 use std::str::FromStr;
@@ -265,6 +269,19 @@ pub enum JournalError {
     Missing {
         /// The run directory.
         path: String,
+    },
+    /// It is of another version of this program.
+    #[error(
+        "the journal {path} has a schema of version {found}, but this program reads version {known} only; \
+         use the program that wrote it"
+    )]
+    Version {
+        /// The file.
+        path: String,
+        /// Its version.
+        found: i64,
+        /// The version that is understood.
+        known: i64,
     },
     /// It holds something that this version does not understand.
     #[error("the journal {path} holds something unreadable ({what}); it may be damaged")]

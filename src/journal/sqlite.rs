@@ -1,5 +1,175 @@
-//! SQLite.
+//! The journal in a file: SQLite with a write-ahead log, every transaction synced.
+//!
+//! One thread writes, in transactions that all groups in flight share. Reads have a connection of their
+//! own and see what is committed: a note is seen after the next intent or [`flush`](Journal::flush).
+//! The first failure stays: everything that is asked for later fails with it, even if there is room again,
+//! because nobody knows what a failed sync has lost.
 
-/// The journal in a file.
+mod packed;
+mod reads;
+mod schema;
+mod writer;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc;
+
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use tokio::sync::oneshot;
+
+use crate::account::{AccountId, Tally, now_us};
+
+use super::{GroupRecord, Intent, Journal, JournalError, Kind, Note, SliceRecord, State};
+
+use packed::Packed;
+use reads::Reads;
+use writer::{Answer, Request, Writer};
+
+/// The journal in a file. When it is dropped, what was noted is made durable and one file is left.
 #[derive(Debug)]
-pub struct SqliteJournal {}
+pub struct SqliteJournal {
+    path: PathBuf,
+    // Closed before the writer: the last connection takes the log into the file.
+    reads: Reads,
+    /// `None` if it was opened for reading only.
+    writer: Option<Writer>,
+}
+
+impl SqliteJournal {
+    /// Makes an empty journal that only its owner can read, and closes it: a journal that is open must
+    /// not be moved.
+    ///
+    /// # Errors
+    /// [`JournalError::Write`]: there is such a file, or none can be made.
+    pub fn create(path: &Path) -> Result<(), JournalError> {
+        schema::create(path)
+    }
+
+    /// Opens a journal for a run.
+    ///
+    /// Debug builds let `TRIBUTARY_JOURNAL_MAX_PAGES` say how many pages of 4 KiB the disk has room for.
+    ///
+    /// # Errors
+    /// There is none, it is of another version, it is damaged, or it cannot be written.
+    pub fn open(path: &Path) -> Result<Self, JournalError> {
+        #[cfg(debug_assertions)]
+        let max_pages = std::env::var("TRIBUTARY_JOURNAL_MAX_PAGES").ok();
+        #[cfg(not(debug_assertions))]
+        let max_pages: Option<String> = None;
+        Self::open_limited(path, max_pages.and_then(|pages| pages.parse().ok()))
+    }
+
+    /// Opens a journal for a run, on a disk that has room for so many pages.
+    pub(super) fn open_limited(path: &Path, max_pages: Option<u32>) -> Result<Self, JournalError> {
+        let writer = Writer::start(path, schema::writing(path, max_pages)?)?;
+        Ok(Self { path: path.to_owned(), reads: Reads::open(path)?, writer: Some(writer) })
+    }
+
+    /// Opens a journal to look something up. A run may be writing it at the same time; nothing can be
+    /// written with what is returned.
+    ///
+    /// # Errors
+    /// There is none, it is of another version, it is damaged, or it cannot be read.
+    pub fn open_read_only(path: &Path) -> Result<Self, JournalError> {
+        Ok(Self { path: path.to_owned(), reads: Reads::open(path)?, writer: None })
+    }
+
+    /// The groups that an account is part of, as survivor, source or target of a pair, by number. It looks
+    /// at every group that the journal knows.
+    ///
+    /// # Errors
+    /// The journal cannot be read.
+    pub fn groups_of(&self, account: &AccountId) -> Result<Vec<GroupRecord>, JournalError> {
+        self.reads.groups_of(account)
+    }
+
+    /// How many transactions were committed since it was opened; each is one sync.
+    pub fn commits(&self) -> u64 {
+        self.writer.as_ref().map_or(0, Writer::commits)
+    }
+
+    fn writer(&self) -> Result<&Writer, JournalError> {
+        let read_only = || schema::unwritable(&self.path, "it was opened for reading only");
+        self.writer.as_ref().ok_or_else(read_only)
+    }
+
+    /// Asks the writer, and waits for its answer.
+    async fn ask(&self, request: impl FnOnce(Answer) -> Request) -> Result<(), JournalError> {
+        let writer = self.writer()?;
+        let (tell, told) = oneshot::channel();
+        // Nobody may be waiting any more; what was asked for is done all the same.
+        writer.ask(request(Box::new(|written| drop(tell.send(written)))))?;
+        told.await.unwrap_or_else(|_| Err(writer.stopped()))
+    }
+}
+
+impl Journal for SqliteJournal {
+    fn intend(&self, intent: Intent) -> BoxFuture<'_, Result<(), JournalError>> {
+        async move {
+            let packed = Box::new(Packed::new(intent, now_ms()));
+            self.ask(|answer| Request::Intend(packed, answer)).await
+        }
+        .boxed()
+    }
+
+    fn note(&self, note: Note) -> Result<(), JournalError> {
+        self.writer()?.ask(Request::Note(Box::new(note), now_ms()))
+    }
+
+    fn flush(&self) -> BoxFuture<'_, Result<(), JournalError>> {
+        self.ask(Request::Flush).boxed()
+    }
+
+    fn states(&self) -> Result<Vec<(usize, State)>, JournalError> {
+        self.reads.states()
+    }
+
+    fn group(&self, group: usize) -> Result<Option<GroupRecord>, JournalError> {
+        self.reads.group(group)
+    }
+
+    fn slices(&self, group: usize) -> Result<Vec<SliceRecord>, JournalError> {
+        self.reads.slices(group)
+    }
+
+    fn body(&self, slice: i64) -> Result<Vec<u8>, JournalError> {
+        self.reads.body(slice)
+    }
+
+    fn slices_between(
+        &self,
+        kind: Kind,
+        from: usize,
+        to: usize,
+    ) -> Result<Vec<SliceRecord>, JournalError> {
+        self.reads.slices_between(kind, from, to)
+    }
+
+    fn tally(&self, states: &[State]) -> Result<Tally, JournalError> {
+        self.reads.tally(states)
+    }
+
+    fn meta(&self, name: &str) -> Result<Option<String>, JournalError> {
+        self.reads.meta(name)
+    }
+
+    fn set_meta(&self, name: &str, value: &str) -> Result<(), JournalError> {
+        let writer = self.writer()?;
+        let (tell, told) = mpsc::channel();
+        let answer = Box::new(move |written| drop(tell.send(written)));
+        writer.ask(Request::Meta(name.into(), value.into(), answer))?;
+        told.recv().unwrap_or_else(|_| Err(writer.stopped()))
+    }
+
+    fn size_bytes(&self) -> u64 {
+        let mut log = self.path.clone().into_os_string();
+        log.push("-wal");
+        let files = [self.path.as_os_str(), &log];
+        files.iter().filter_map(|file| fs::metadata(file).ok()).map(|file| file.len()).sum()
+    }
+}
+
+fn now_ms() -> i64 {
+    now_us() / 1_000
+}

@@ -219,12 +219,45 @@ fn replayable(live: &TableSchema) -> Result<(), String> {
         } else if column.cql_type.starts_with("list<") {
             "is a non-frozen list: the server gives its elements new places at each write, so that a \
              retried write could double them"
+        } else if is_user_type(&column.cql_type) {
+            "is of a user-defined type that is not frozen: its fields have write times of their own, \
+             which are not told apart here"
         } else {
             continue;
         };
         return Err(format!("column {} {why}; such a table is not merged", column.name));
     }
     Ok(())
+}
+
+/// Whether a type is a user-defined one that is not frozen: the schema gives it by its bare name.
+fn is_user_type(cql_type: &str) -> bool {
+    const NATIVE: [&str; 22] = [
+        "ascii",
+        "bigint",
+        "blob",
+        "boolean",
+        "counter",
+        "date",
+        "decimal",
+        "double",
+        "duration",
+        "empty",
+        "float",
+        "inet",
+        "int",
+        "smallint",
+        "text",
+        "time",
+        "timestamp",
+        "timeuuid",
+        "tinyint",
+        "uuid",
+        "varchar",
+        "varint",
+    ];
+    // Frozen types, collections, tuples and vectors have parameters; a class of the server's is quoted.
+    !(NATIVE.contains(&cql_type) || cql_type.contains('<') || cql_type.starts_with('\''))
 }
 
 /// Checks that the key has one of the shapes that are merged, and that its types can be compared.
@@ -335,6 +368,11 @@ mod tests {
     use super::*;
 
     fn check(on_conflict: &str) -> Result<Spec, SpecError> {
+        check_with(on_conflict, "int")
+    }
+
+    /// With a status of this type.
+    fn check_with(on_conflict: &str, status: &str) -> Result<Spec, SpecError> {
         let text = format!(
             "name = 'test'\n[[table]]\nname = 'enrolments'\naccount = 'user'\nfind = 'partition'\n\
              on_conflict = {on_conflict}\n"
@@ -347,7 +385,7 @@ mod tests {
         let columns = vec![
             column("user", ColumnKind::PartitionKey(0), "text"),
             column("course", ColumnKind::Clustering(0, Direction::Ascending), "text"),
-            column("status", ColumnKind::Regular, "int"),
+            column("status", ColumnKind::Regular, status),
         ];
         let table = TableSchema { columns, default_time_to_live_s: 0 };
         let schema = Schema { keyspace: "k".into(), tables: [("enrolments".into(), table)].into() };
@@ -369,5 +407,35 @@ mod tests {
         assert!(kept.tables[0].survivorship.is_empty());
         assert!(check("'keep-target'").unwrap().tables[0].survivorship.is_empty());
         assert_eq!(check("{ status = 'max' }").unwrap().tables[0].survivorship.len(), 1);
+    }
+
+    #[test]
+    fn what_cannot_be_replayed_or_told_apart_is_refused() {
+        for cql_type in ["address", "\"Address\"", "list<int>", "counter"] {
+            let error = check_with("'keep-target'", cql_type).unwrap_err().to_string();
+            assert!(error.contains("column status is") && error.contains("not merged"), "{error}");
+        }
+        for cql_type in [
+            "varint",
+            "frozen<address>",
+            "frozen<list<int>>",
+            "map<text, frozen<address>>",
+            "set<uuid>",
+            "frozen<tuple<int, text>>",
+            "vector<float, 3>",
+            "'org.apache.cassandra.db.marshal.DynamicCompositeType'",
+        ] {
+            assert!(check_with("'keep-target'", cql_type).is_ok(), "{cql_type}");
+        }
+    }
+
+    #[test]
+    fn maps_and_sets_have_many_cells_unless_they_are_frozen() {
+        let cells = |cql_type: &str| {
+            let spec = check_with("'keep-target'", cql_type).unwrap();
+            spec.tables[0].columns[2].is_multi_cell()
+        };
+        assert!(cells("map<text, int>") && cells("set<frozen<list<int>>>"));
+        assert!(!cells("frozen<map<text, int>>") && !cells("text") && !cells("vector<float, 3>"));
     }
 }

@@ -22,6 +22,7 @@ pub use event::{Bindings, EventColumn, EventSpec};
 pub use raw::{ColumnPath, Policy, RawSpec};
 
 use crate::account::{Cell, ColumnIndex, Row, TableIndex};
+use elements::Collection;
 use order::Order;
 
 /// A specification, checked against the live schema.
@@ -116,6 +117,14 @@ impl Spec {
             Find::Partition => None,
             Find::Clustering { through, column } => Some((index, table, through, column)),
         })
+    }
+}
+
+impl Column {
+    /// Whether it is a map or set that is not frozen: its elements are written one by one, each with a
+    /// write time of its own.
+    pub fn is_multi_cell(&self) -> bool {
+        Collection::of(&self.cql_type).is_some()
     }
 }
 

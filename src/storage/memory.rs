@@ -1,16 +1,23 @@
 //! A database in memory with the semantics that a merge relies on, and faults on demand. It exists for
 //! tests and benches; nothing in a run uses it. Every request gives way to other tasks once, so that
 //! requests of concurrent groups interleave.
+//!
+//! That it does as Cassandra does is tested against a real one (`tests/live/seam.rs`). Deliberately
+//! absent: a clock (what expires has expired), and keys or elements that are different bytes but equal to their type
+//! (1.0 and 1.00).
+
+mod partition;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 
-use crate::account::{AccountId, Batch, Cell, Change, Row, TableIndex, TimestampUs};
-use crate::spec::{Find, Spec, Table};
+use crate::account::{AccountId, Batch, Change, Row, TableIndex, TimestampUs};
+use crate::spec::{Find, Spec};
 
-use super::{Cursor, Fault, Page, Reader, StorageError, Width, Writer};
+use super::{Cursor, Fault, Page, Reader, StorageError, TimedPage, TimedRow, Width, Writer};
+use partition::Partition;
 
 /// A request, as the fault hook sees it.
 #[derive(Debug)]
@@ -19,6 +26,16 @@ pub enum Request<'a> {
     Page(TableIndex, &'a AccountId),
     /// Rows of accounts in a partition.
     RowsOf(TableIndex, &'a Bytes),
+    /// Which accounts own a partition.
+    Occupied(TableIndex, &'a [AccountId]),
+    /// Which accounts own a row in a partition.
+    PresentIn(TableIndex, &'a Bytes),
+    /// A page of an account's partition, with write times.
+    TimedPage(TableIndex, &'a AccountId),
+    /// Rows of accounts in a partition, with write times.
+    TimedRowsOf(TableIndex, &'a Bytes),
+    /// The row of a primary key, with write times.
+    TimedRow(TableIndex, &'a [Bytes]),
     /// A batch.
     Write(&'a Batch),
 }
@@ -48,21 +65,6 @@ pub struct MemoryStorage {
 
 type Partitions = BTreeMap<Bytes, Partition>;
 
-/// One partition: its rows with their tombstones, in no particular order.
-#[derive(Clone, Debug, Default)]
-struct Partition {
-    deleted_at: Option<TimestampUs>,
-    rows: Vec<StoredRow>,
-}
-
-#[derive(Clone, Debug)]
-struct StoredRow {
-    key: Row,
-    deleted_at: Option<TimestampUs>,
-    marker: Option<TimestampUs>,
-    cells: Vec<Option<(TimestampUs, Bytes)>>,
-}
-
 impl MemoryStorage {
     /// An empty database in which nothing fails.
     pub fn new(spec: Arc<Spec>) -> Self {
@@ -83,58 +85,66 @@ impl MemoryStorage {
         self.apply(table, t, &Change::Insert { row });
     }
 
+    /// Makes any change with a write time, as an application would: a change without a partition key
+    /// makes none.
+    pub fn apply(&self, table: TableIndex, t: TimestampUs, change: &Change) {
+        let key = match change {
+            Change::Insert { row } => row.cells.first().and_then(Option::as_ref),
+            Change::Update { key, .. }
+            | Change::AddElements { key, .. }
+            | Change::RemoveElements { key, .. }
+            | Change::ExpireRow { key }
+            | Change::DeleteRow { key } => key.first(),
+            Change::DeletePartition { key } => Some(key),
+        };
+        if let Some(key) = key.cloned() {
+            let mut tables = self.tables();
+            tables[table].entry(key).or_default().apply(&self.spec.tables[table], t, change);
+        }
+    }
+
     /// All live rows of a table, in key order.
     pub fn dump(&self, table: TableIndex) -> Vec<Row> {
+        self.dump_timed(table).into_iter().map(|timed| timed.row).collect()
+    }
+
+    /// All live rows of a table with their write times, in key order.
+    pub fn dump_timed(&self, table: TableIndex) -> Vec<TimedRow> {
         let shape = &self.spec.tables[table];
-        let mut rows = Vec::new();
-        for partition in self.tables()[table].values() {
-            rows.extend(partition.live(shape, shape.columns.len()));
-        }
-        rows
+        self.tables()[table].values().flat_map(|partition| partition.live(shape)).collect()
     }
 
     fn tables(&self) -> MutexGuard<'_, Vec<Partitions>> {
         self.tables.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn apply(&self, table: TableIndex, t: TimestampUs, change: &Change) {
+    /// The live rows of a partition, in clustering order.
+    fn rows(&self, table: TableIndex, partition: &Bytes) -> Vec<TimedRow> {
+        let tables = self.tables();
+        let stored = tables[table].get(partition);
+        stored.map_or_else(Vec::new, |stored| stored.live(&self.spec.tables[table]))
+    }
+
+    /// The live rows of accounts in a partition.
+    fn rows_in(
+        &self,
+        table: TableIndex,
+        partition: &Bytes,
+        accounts: &[AccountId],
+    ) -> Result<Vec<TimedRow>, StorageError> {
         let shape = &self.spec.tables[table];
-        let mut tables = self.tables();
-        match change {
-            Change::Insert { row } => {
-                let key = row.cells[0].clone().unwrap_or_default();
-                let stored = tables[table].entry(key).or_default().row(shape, row);
-                stored.marker = stored.marker.max(Some(t));
-                for (column, cell) in row.cells.iter().enumerate().skip(shape.key_len) {
-                    if let Some(value) = cell {
-                        stored.set(column, value, t);
-                    }
-                }
-            }
-            Change::Update { key, set } => {
-                let row = Row { cells: key.iter().cloned().map(Some).collect() };
-                let stored = tables[table].entry(key[0].clone()).or_default().row(shape, &row);
-                for (column, value) in set {
-                    stored.set(*column, value, t);
-                }
-            }
-            Change::DeleteRow { key } => {
-                let row = Row { cells: key.iter().cloned().map(Some).collect() };
-                let stored = tables[table].entry(key[0].clone()).or_default().row(shape, &row);
-                stored.deleted_at = stored.deleted_at.max(Some(t));
-            }
-            Change::DeletePartition { key } => {
-                let stored = tables[table].entry(key.clone()).or_default();
-                stored.deleted_at = stored.deleted_at.max(Some(t));
-            }
-        }
+        debug_assert!(matches!(shape.find, Find::Clustering { .. }));
+        check_key(partition)?;
+        let mut rows = self.rows(table, partition);
+        rows.retain(|timed| {
+            let owner = timed.row.cells[shape.account].as_ref();
+            accounts.iter().any(|account| owner == Some(account.cell()))
+        });
+        Ok(rows)
     }
 
     /// The fault that the hook asks for, if any.
     fn fault(&self, request: &Request<'_>) -> (bool, Result<(), StorageError>) {
-        let error = |kind, message: &str| {
-            Err(StorageError { message: message.into(), class: message.into(), kind })
-        };
         match (self.faults)(request) {
             None => (true, Ok(())),
             Some(FaultKind::Lost) => (false, error(Fault::Transient, "the request was lost")),
@@ -143,54 +153,29 @@ impl MemoryStorage {
             Some(FaultKind::AnswerLostForGood) => (true, error(Fault::Permanent, "stopped")),
         }
     }
-}
 
-impl Partition {
-    fn row(&mut self, table: &Table, row: &Row) -> &mut StoredRow {
-        let key = Row { cells: row.cells[..table.key_len].to_vec() };
-        let position = match self.rows.iter().position(|stored| stored.key == key) {
-            Some(position) => position,
-            None => {
-                let cells = vec![None; table.columns.len()];
-                self.rows.push(StoredRow { key, deleted_at: None, marker: None, cells });
-                self.rows.len() - 1
-            }
-        };
-        &mut self.rows[position]
-    }
-
-    /// The rows that a read sees, in clustering order, cut to the first `width` columns.
-    fn live(&self, table: &Table, width: usize) -> Vec<Row> {
-        let mut rows: Vec<Row> =
-            self.rows.iter().filter_map(|row| row.live(table, self.deleted_at)).collect();
-        rows.sort_by(|a, b| table.compare(a, b));
-        for row in &mut rows {
-            row.cells.truncate(width);
-        }
-        rows
+    /// Gives way to other tasks, then fails as the hook says.
+    async fn ask(&self, request: Request<'_>) -> Result<(), StorageError> {
+        tokio::task::yield_now().await;
+        self.fault(&request).1
     }
 }
 
-impl StoredRow {
-    fn set(&mut self, column: usize, value: &Bytes, t: TimestampUs) {
-        let cell = &mut self.cells[column];
-        // Of two values with the same write time, the greater one stays, as in Cassandra.
-        if cell.as_ref().is_none_or(|(at, known)| (*at, known) < (t, value)) {
-            *cell = Some((t, value.clone()));
-        }
-    }
+fn error(kind: Fault, message: &str) -> Result<(), StorageError> {
+    Err(StorageError { message: message.into(), class: message.into(), kind })
+}
 
-    /// The row as a read sees it: what is not older than, or as old as, a delete.
-    fn live(&self, table: &Table, partition_deleted_at: Option<TimestampUs>) -> Option<Row> {
-        let deleted_at = self.deleted_at.max(partition_deleted_at);
-        let mut cells = self.key.cells.clone();
-        cells.extend(self.cells[table.key_len..].iter().map(|cell| -> Cell {
-            cell.as_ref().filter(|(t, _)| Some(*t) > deleted_at).map(|(_, value)| value.clone())
-        }));
-        let alive = self.marker.is_some_and(|t| Some(t) > deleted_at)
-            || cells[table.key_len..].iter().any(Option::is_some);
-        alive.then_some(Row { cells })
-    }
+fn check_key(partition: &Bytes) -> Result<(), StorageError> {
+    if partition.is_empty() { error(Fault::Permanent, "Key may not be empty") } else { Ok(()) }
+}
+
+/// One page of a partition's rows: where it starts, where it ends, and where the next one starts.
+fn cut(after: Option<Cursor>, rows: usize, all: usize) -> (usize, usize, Option<Cursor>) {
+    let start = after
+        .map_or(0, |cursor| usize::from_be_bytes(cursor.0[..].try_into().unwrap_or_default()))
+        .min(all);
+    let end = start.saturating_add(rows).min(all);
+    (start, end, (end < all).then(|| Cursor(Arc::from(end.to_be_bytes()))))
 }
 
 impl Reader for MemoryStorage {
@@ -202,23 +187,19 @@ impl Reader for MemoryStorage {
         rows: usize,
         after: Option<Cursor>,
     ) -> Result<Page, StorageError> {
-        tokio::task::yield_now().await;
-        self.fault(&Request::Page(table, account)).1?;
+        self.ask(Request::Page(table, account)).await?;
         let shape = &self.spec.tables[table];
         let columns = match width {
             Width::Full => shape.columns.len(),
             Width::Slim => shape.slim_len,
         };
-        let skip = match after {
-            None => 0,
-            Some(cursor) => usize::from_be_bytes(cursor.0[..].try_into().unwrap_or_default()),
-        };
-        let tables = self.tables();
-        let Some(partition) = tables[table].get(account.cell()) else { return Ok(Page::default()) };
-        let live = partition.live(shape, columns);
-        let more = live.len() > skip + rows;
-        let next = more.then(|| Cursor(Arc::from((skip + rows).to_be_bytes())));
-        Ok(Page { rows: live.into_iter().skip(skip).take(rows).collect(), next })
+        let mut live = self.rows(table, account.cell());
+        let (start, end, next) = cut(after, rows, live.len());
+        let rows = live.drain(start..end).map(|TimedRow { mut row, .. }| {
+            row.cells.truncate(columns);
+            row
+        });
+        Ok(Page { rows: rows.collect(), next })
     }
 
     async fn rows_of(
@@ -227,21 +208,70 @@ impl Reader for MemoryStorage {
         partition: &Bytes,
         accounts: &[AccountId],
     ) -> Result<Vec<Row>, StorageError> {
-        tokio::task::yield_now().await;
-        self.fault(&Request::RowsOf(table, partition)).1?;
-        if partition.is_empty() {
-            let message = "Key may not be empty".to_owned();
-            return Err(StorageError { class: message.clone(), message, kind: Fault::Permanent });
-        }
-        let shape = &self.spec.tables[table];
-        let tables = self.tables();
-        let Some(stored) = tables[table].get(partition) else { return Ok(Vec::new()) };
-        let mut rows = stored.live(shape, shape.columns.len());
-        rows.retain(|row| {
-            debug_assert!(matches!(shape.find, Find::Clustering { .. }));
-            accounts.iter().any(|account| row.cells[shape.account].as_ref() == Some(account.cell()))
-        });
-        Ok(rows)
+        self.ask(Request::RowsOf(table, partition)).await?;
+        let rows = self.rows_in(table, partition, accounts)?;
+        Ok(rows.into_iter().map(|timed| timed.row).collect())
+    }
+
+    async fn occupied(
+        &self,
+        table: TableIndex,
+        accounts: &[AccountId],
+    ) -> Result<Vec<AccountId>, StorageError> {
+        self.ask(Request::Occupied(table, accounts)).await?;
+        debug_assert_eq!(self.spec.tables[table].find, Find::Partition);
+        let owns = |account: &&AccountId| !self.rows(table, account.cell()).is_empty();
+        Ok(accounts.iter().filter(owns).cloned().collect())
+    }
+
+    async fn present_in(
+        &self,
+        table: TableIndex,
+        partition: &Bytes,
+        accounts: &[AccountId],
+    ) -> Result<Vec<AccountId>, StorageError> {
+        self.ask(Request::PresentIn(table, partition)).await?;
+        let rows = self.rows_in(table, partition, accounts)?;
+        let column = self.spec.tables[table].account;
+        let owns = |account: &&AccountId| {
+            rows.iter().any(|timed| timed.row.cells[column].as_ref() == Some(account.cell()))
+        };
+        Ok(accounts.iter().filter(owns).cloned().collect())
+    }
+
+    async fn timed_page(
+        &self,
+        table: TableIndex,
+        account: &AccountId,
+        rows: usize,
+        after: Option<Cursor>,
+    ) -> Result<TimedPage, StorageError> {
+        self.ask(Request::TimedPage(table, account)).await?;
+        let mut live = self.rows(table, account.cell());
+        let (start, end, next) = cut(after, rows, live.len());
+        Ok(TimedPage { rows: live.drain(start..end).collect(), next })
+    }
+
+    async fn timed_rows_of(
+        &self,
+        table: TableIndex,
+        partition: &Bytes,
+        accounts: &[AccountId],
+    ) -> Result<Vec<TimedRow>, StorageError> {
+        self.ask(Request::TimedRowsOf(table, partition)).await?;
+        self.rows_in(table, partition, accounts)
+    }
+
+    async fn timed_row(
+        &self,
+        table: TableIndex,
+        key: &[Bytes],
+    ) -> Result<Option<TimedRow>, StorageError> {
+        self.ask(Request::TimedRow(table, key)).await?;
+        let Some(partition) = key.first() else { return Ok(None) };
+        check_key(partition)?;
+        let mut rows = self.rows(table, partition).into_iter();
+        Ok(rows.find(|timed| timed.row.cells.iter().flatten().take(key.len()).eq(key)))
     }
 }
 

@@ -16,6 +16,7 @@ mod plan;
 mod process;
 mod proxy;
 mod run_dir;
+mod seam;
 mod services;
 mod settings;
 mod stops;

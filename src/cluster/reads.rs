@@ -1,0 +1,103 @@
+//! The reads of a table: their text and their preparation.
+
+use std::sync::Arc;
+
+use scylla::statement::prepared::PreparedStatement;
+
+use crate::spec::{Find, Spec, Table};
+use crate::storage::Width;
+
+use super::ClusterError;
+use super::statements::{Preparer, Reach, equals, names, quoted};
+
+/// The reads of one table that a merge needs.
+pub(super) struct Reads {
+    /// All columns of an account's partition, or of accounts' rows in a partition.
+    full: PreparedStatement,
+    /// The key, and what policies and events look at.
+    slim: PreparedStatement,
+    /// Which of some accounts own a partition, or a row in a partition.
+    pub(super) owners: PreparedStatement,
+}
+
+/// The reads of one table with write times.
+pub(super) struct TimedReads {
+    /// As [`Reads::full`].
+    pub(super) full: PreparedStatement,
+    /// The row of a primary key.
+    pub(super) row: PreparedStatement,
+}
+
+impl Reads {
+    pub(super) async fn prepare(with: &Preparer, spec: &Spec) -> Result<Arc<[Self]>, ClusterError> {
+        let mut all = Vec::with_capacity(spec.tables.len());
+        for table in &spec.tables {
+            let columns = |count| names(table, 0..count).join(", ");
+            let found = found(table);
+            all.push(Self {
+                full: with
+                    .prepare(&select(with, table, &columns(table.columns.len()), &found))
+                    .await?,
+                slim: with.prepare(&select(with, table, &columns(table.slim_len), &found)).await?,
+                owners: prepare_owners(with, table).await?,
+            });
+        }
+        Ok(all.into())
+    }
+
+    pub(super) fn of_width(&self, width: Width) -> &PreparedStatement {
+        match width {
+            Width::Full => &self.full,
+            Width::Slim => &self.slim,
+        }
+    }
+}
+
+impl TimedReads {
+    pub(super) async fn prepare(with: &Preparer, spec: &Spec) -> Result<Vec<Self>, ClusterError> {
+        let mut all = Vec::with_capacity(spec.tables.len());
+        for table in &spec.tables {
+            let mut columns = names(table, 0..table.columns.len());
+            let times = names(table, table.key_len..table.columns.len());
+            columns.extend(times.iter().map(|name| format!("WRITETIME({name})")));
+            let columns = columns.join(", ");
+            let key = equals(table, table.key_len);
+            all.push(Self {
+                full: with.prepare(&select(with, table, &columns, &found(table))).await?,
+                row: with.prepare(&select(with, table, &columns, &key)).await?,
+            });
+        }
+        Ok(all)
+    }
+}
+
+/// The condition by which an account's rows are found: its partition, or its rows in a partition.
+fn found(table: &Table) -> String {
+    match table.find {
+        Find::Partition => equals(table, 1),
+        Find::Clustering { .. } => format!("{} AND {}", equals(table, 1), among_accounts(table)),
+    }
+}
+
+async fn prepare_owners(with: &Preparer, table: &Table) -> Result<PreparedStatement, ClusterError> {
+    let account = quoted(&table.columns[table.account].name);
+    match table.find {
+        // One row says enough of a partition: a million others need not be counted.
+        Find::Partition => {
+            let condition = format!("{} PER PARTITION LIMIT 1", among_accounts(table));
+            let text = select(with, table, &account, &condition);
+            with.prepare_for(&text, Reach::Partitions).await
+        }
+        Find::Clustering { .. } => {
+            with.prepare(&select(with, table, &account, &found(table))).await
+        }
+    }
+}
+
+fn among_accounts(table: &Table) -> String {
+    format!("{} IN ?", quoted(&table.columns[table.account].name))
+}
+
+fn select(with: &Preparer, table: &Table, columns: &str, condition: &str) -> String {
+    format!("SELECT {columns} FROM {} WHERE {condition}", with.table(table))
+}

@@ -1,0 +1,169 @@
+//! The writes of a table: their text, their preparation, and which of them carries out a change.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use scylla::statement::prepared::PreparedStatement;
+
+use crate::account::{Cell, Change, ColumnIndex, Mutation};
+use crate::spec::{Find, Spec, Table};
+
+use super::ClusterError;
+use super::statements::{Preparer, equals, names, quoted};
+use super::values::{Value, Values};
+
+/// The writes of one table.
+pub(super) struct Writes {
+    insert: PreparedStatement,
+    /// Sets columns that policies look at, which is what a merge does; absent where there is none.
+    update: Option<Update>,
+    /// Sets any columns; absent where all of them are part of the key.
+    update_any: Option<Update>,
+    /// Of the maps and sets that are not frozen.
+    elements: BTreeMap<ColumnIndex, Elements>,
+    expire_row: PreparedStatement,
+    delete_row: PreparedStatement,
+    /// Absent where a partition holds rows of several accounts.
+    delete_partition: Option<PreparedStatement>,
+}
+
+struct Update {
+    statement: PreparedStatement,
+    /// The columns, in the order of the statement.
+    columns: Vec<ColumnIndex>,
+}
+
+struct Elements {
+    add: PreparedStatement,
+    remove: PreparedStatement,
+}
+
+impl Writes {
+    pub(super) async fn prepare(with: &Preparer, spec: &Spec) -> Result<Arc<[Self]>, ClusterError> {
+        let mut all = Vec::with_capacity(spec.tables.len());
+        for table in &spec.tables {
+            all.push(Self::of_table(with, table).await?);
+        }
+        Ok(all.into())
+    }
+
+    async fn of_table(with: &Preparer, table: &Table) -> Result<Self, ClusterError> {
+        let policy_columns = table.survivorship.iter().map(|rule| rule.column).collect();
+        let regular = table.key_len..table.columns.len();
+        let mut elements = BTreeMap::new();
+        for column in regular.clone().filter(|column| table.columns[*column].is_multi_cell()) {
+            let name = quoted(&table.columns[column].name);
+            let set = |sign| update(with, table, &format!("{name} = {name} {sign} ?"));
+            let add = with.prepare(&set('+')).await?;
+            let remove = with.prepare(&set('-')).await?;
+            elements.insert(column, Elements { add, remove });
+        }
+        let delete_partition = match table.find {
+            Find::Partition => Some(with.prepare(&delete(with, table, 1)).await?),
+            Find::Clustering { .. } => None,
+        };
+        Ok(Self {
+            insert: with.prepare(&insert(with, table)).await?,
+            update: Update::prepare(with, table, policy_columns).await?,
+            update_any: Update::prepare(with, table, regular.collect()).await?,
+            elements,
+            expire_row: with.prepare(&expire(with, table)).await?,
+            delete_row: with.prepare(&delete(with, table, table.key_len)).await?,
+            delete_partition,
+        })
+    }
+
+    /// The statement that carries out a mutation, with its values; `None` if the table has none.
+    pub(super) fn bind(&self, mutation: &Mutation) -> Option<(&PreparedStatement, Values)> {
+        let t = Value::BigInt(mutation.t);
+        let (statement, values) = match &mutation.change {
+            Change::Insert { row } => {
+                let values = row.cells.iter().cloned().map(Value::or_unset);
+                (&self.insert, values.chain([t]).collect())
+            }
+            Change::Update { key, set } => {
+                let update = self.update.iter().find(|update| update.writes_values_of(set));
+                let update = update.or(self.update_any.as_ref())?;
+                (&update.statement, with_key([t].into_iter().chain(update.values(set)), key))
+            }
+            Change::AddElements { key, column, elements } => {
+                let values = [t, Value::Raw(elements.clone())];
+                (&self.elements.get(column)?.add, with_key(values, key))
+            }
+            Change::RemoveElements { key, column, keys } => {
+                let values = [t, Value::Raw(keys.clone())];
+                (&self.elements.get(column)?.remove, with_key(values, key))
+            }
+            Change::ExpireRow { key } => {
+                (&self.expire_row, key.iter().cloned().map(Value::Raw).chain([t]).collect())
+            }
+            Change::DeleteRow { key } => (&self.delete_row, with_key([t], key)),
+            Change::DeletePartition { key } => {
+                (self.delete_partition.as_ref()?, vec![t, Value::Raw(key.clone())])
+            }
+        };
+        Some((statement, Values(values)))
+    }
+}
+
+impl Update {
+    async fn prepare(
+        with: &Preparer,
+        table: &Table,
+        columns: Vec<ColumnIndex>,
+    ) -> Result<Option<Self>, ClusterError> {
+        if columns.is_empty() {
+            return Ok(None);
+        }
+        let name = |column: &ColumnIndex| quoted(&table.columns[*column].name);
+        let set: Vec<String> =
+            columns.iter().map(|column| format!("{} = ?", name(column))).collect();
+        let statement = with.prepare(&update(with, table, &set.join(", "))).await?;
+        Ok(Some(Self { statement, columns }))
+    }
+
+    /// Whether it can set these columns, and none of them to null.
+    fn writes_values_of(&self, set: &[(ColumnIndex, Cell)]) -> bool {
+        set.iter().all(|(column, value)| value.is_some() && self.columns.contains(column))
+    }
+
+    /// A value per column: what is set, null included, and unset for the rest.
+    fn values<'a>(&'a self, set: &'a [(ColumnIndex, Cell)]) -> impl Iterator<Item = Value> + 'a {
+        self.columns.iter().map(|column| {
+            let new = set.iter().find(|(changed, _)| changed == column);
+            new.map_or(Value::Unset, |(_, value)| Value::or_null(value.clone()))
+        })
+    }
+}
+
+fn with_key(values: impl IntoIterator<Item = Value>, key: &[bytes::Bytes]) -> Vec<Value> {
+    values.into_iter().chain(key.iter().cloned().map(Value::Raw)).collect()
+}
+
+fn insert(with: &Preparer, table: &Table) -> String {
+    format!("{} USING TIMESTAMP ?", insert_values(with, table, table.columns.len()))
+}
+
+/// Writes the key alone, for the shortest time there is.
+fn expire(with: &Preparer, table: &Table) -> String {
+    format!("{} USING TIMESTAMP ? AND TTL 1", insert_values(with, table, table.key_len))
+}
+
+fn insert_values(with: &Preparer, table: &Table, columns: usize) -> String {
+    let (names, marks) = (names(table, 0..columns), vec!["?"; columns]);
+    let (names, marks) = (names.join(", "), marks.join(", "));
+    format!("INSERT INTO {} ({names}) VALUES ({marks})", with.table(table))
+}
+
+fn update(with: &Preparer, table: &Table, set: &str) -> String {
+    format!(
+        "UPDATE {} USING TIMESTAMP ? SET {set} WHERE {}",
+        with.table(table),
+        equals(table, table.key_len)
+    )
+}
+
+/// Deletes what the first columns of the key name.
+fn delete(with: &Preparer, table: &Table, key_len: usize) -> String {
+    format!("DELETE FROM {} USING TIMESTAMP ? WHERE {}", with.table(table), equals(table, key_len))
+}

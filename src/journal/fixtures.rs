@@ -1,0 +1,1 @@
+//! A specification with one column of each kind, and slices of it.

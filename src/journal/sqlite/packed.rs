@@ -1,0 +1,136 @@
+//! Intents and bodies in the form in which they are stored.
+
+use std::cell::RefCell;
+use std::io::Read;
+
+use flate2::read::ZlibDecoder;
+use flate2::{Compress, Compression, FlushCompress, Status};
+
+use serde_json::Value;
+
+use crate::account::{AccountId, Pair, Tally, TimestampUs};
+use crate::journal::body::json;
+use crate::journal::{Intent, Kind, State};
+
+/// An intent, packed by the task that has it, so that the one thread that writes has less to do.
+#[derive(Debug)]
+pub(super) struct Packed {
+    pub(super) group: usize,
+    pub(super) state: State,
+    pub(super) survivor: AccountId,
+    pub(super) pairs: String,
+    pub(super) kind: Kind,
+    pub(super) t: TimestampUs,
+    pub(super) sealed: bool,
+    pub(super) tally: Option<String>,
+    pub(super) partitions: Option<String>,
+    pub(super) body: Vec<u8>,
+    pub(super) body_bytes: usize,
+    pub(super) changed_at_ms: i64,
+}
+
+impl Packed {
+    pub(super) fn new(intent: Intent, changed_at_ms: i64) -> Self {
+        let body_bytes = intent.body.len();
+        Self {
+            group: intent.group,
+            state: intent.state,
+            survivor: intent.survivor,
+            pairs: pairs(&intent.pairs),
+            kind: intent.kind,
+            t: intent.t,
+            sealed: intent.sealed,
+            tally: tally(&intent.tally),
+            partitions: Some(intent.partitions).filter(|partitions| !partitions.is_empty()),
+            body: compress(intent.body),
+            body_bytes,
+            changed_at_ms,
+        }
+    }
+}
+
+/// Pairs as JSON.
+pub(super) fn pairs(pairs: &[Pair]) -> String {
+    let mut out = Vec::new();
+    json::list(&mut out, pairs, |out, pair| {
+        out.push(b'[');
+        json::text(out, pair.from.as_str());
+        out.push(b',');
+        json::text(out, pair.into.as_str());
+        out.push(b',');
+        out.extend_from_slice(pair.line.to_string().as_bytes());
+        out.push(b']');
+    });
+    String::from_utf8_lossy(&out).into_owned()
+}
+
+/// Pairs from JSON.
+pub(super) fn read_pairs(text: &str) -> Result<Vec<Pair>, serde_json::Error> {
+    let pairs: Vec<(String, String, u64)> = serde_json::from_str(text)?;
+    let pairs = pairs.into_iter();
+    let pairs = pairs.map(|(from, into, line)| Pair {
+        from: AccountId::new(from),
+        into: AccountId::new(into),
+        line,
+    });
+    Ok(pairs.collect())
+}
+
+/// A tally as JSON. There is one with every slice, so counts of 0 are left out.
+fn tally(tally: &Tally) -> Option<String> {
+    fn drop_zeros(value: &mut Value) {
+        match value {
+            Value::Object(counts) => {
+                counts.retain(|_, count| *count != 0);
+                counts.values_mut().for_each(drop_zeros);
+            }
+            Value::Array(tables) => tables.iter_mut().for_each(drop_zeros),
+            _ => {}
+        }
+    }
+    if *tally == Tally::default() {
+        return None;
+    }
+    let mut value = serde_json::to_value(tally).ok()?;
+    drop_zeros(&mut value);
+    Some(value.to_string())
+}
+
+/// A tally from JSON.
+pub(super) fn read_tally(text: Option<&str>) -> Result<Tally, serde_json::Error> {
+    text.map_or_else(|| Ok(Tally::default()), serde_json::from_str)
+}
+
+thread_local! {
+    /// Its tables take more memory than most bodies; made anew for each, they would cost the most.
+    static COMPRESS: RefCell<Compress> = RefCell::new(Compress::new(Compression::fast(), true));
+}
+
+/// A body in zlib's format, or as it is if that is no shorter: `SQLite`'s sqlar convention, so that the
+/// shell's `sqlar_uncompress` shows it.
+fn compress(body: Vec<u8>) -> Vec<u8> {
+    COMPRESS.with_borrow_mut(|compress| {
+        compress.reset();
+        // It need not fit: then it is no shorter.
+        let mut packed = Vec::with_capacity(body.len());
+        match compress.compress_vec(&body, &mut packed, FlushCompress::Finish) {
+            Ok(Status::StreamEnd) if packed.len() < body.len() => packed,
+            _ => body,
+        }
+    })
+}
+
+/// A body as it was before [`compress`].
+pub(super) fn uncompress(packed: Vec<u8>, body_bytes: usize) -> Result<Vec<u8>, String> {
+    if packed.len() == body_bytes {
+        return Ok(packed);
+    }
+    // What a damaged file says is not believed at once.
+    let mut body = Vec::with_capacity(body_bytes.min(1024 * 1024));
+    let read = ZlibDecoder::new(&packed[..]).take(body_bytes as u64 + 1).read_to_end(&mut body);
+    match read {
+        Ok(bytes) if bytes == body_bytes => Ok(body),
+        Ok(_) => Err(format!("a body is not {body_bytes} bytes long")),
+        Err(error) => Err(format!("a body cannot be uncompressed: {error}")),
+    }
+}

@@ -1,0 +1,188 @@
+//! What is read back. A connection of its own: readers see what is committed and never hold up the writer.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, Type, ValueRef};
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+use crate::account::{AccountId, Tally};
+use crate::journal::body::json;
+use crate::journal::{GroupRecord, JournalError, Kind, SliceRecord, State};
+
+use super::packed::{read_pairs, read_tally, uncompress};
+use super::schema::{self, unreadable};
+use super::writer::number;
+
+const GROUP: &str = "SELECT number, survivor, pairs, t, state, reason, changed_at_ms FROM groups";
+const SLICE: &str = "SELECT id, group_number, kind, t, sealed, tally, partitions FROM slices";
+
+/// The reading connection.
+#[derive(Debug)]
+pub(super) struct Reads {
+    connection: Mutex<Connection>,
+    path: PathBuf,
+}
+
+impl Reads {
+    pub(super) fn open(path: &Path) -> Result<Self, JournalError> {
+        let connection = Mutex::new(schema::reading(path)?);
+        Ok(Self { connection, path: path.to_owned() })
+    }
+
+    pub(super) fn states(&self) -> Result<Vec<(usize, State)>, JournalError> {
+        self.read(|connection| {
+            let mut query =
+                connection.prepare("SELECT number, state FROM groups ORDER BY number")?;
+            let rows = query.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+            rows.collect()
+        })
+    }
+
+    pub(super) fn group(&self, group: usize) -> Result<Option<GroupRecord>, JournalError> {
+        self.read(|connection| {
+            let mut query = connection.prepare_cached(&format!("{GROUP} WHERE number = ?1"))?;
+            query.query_row([number(group)], group_record).optional()
+        })
+    }
+
+    pub(super) fn groups_of(&self, account: &AccountId) -> Result<Vec<GroupRecord>, JournalError> {
+        let mut quoted = Vec::new();
+        json::text(&mut quoted, account.as_str());
+        let quoted = String::from_utf8_lossy(&quoted);
+        self.read(|connection| {
+            // The text may stand across two ids (`","` does), so what is found is looked at again.
+            let sql =
+                format!("{GROUP} WHERE survivor = ?1 OR instr(pairs, ?2) > 0 ORDER BY number");
+            let mut query = connection.prepare_cached(&sql)?;
+            let found = query.query_map(params![account.as_str(), quoted], group_record)?;
+            let names = |group: &GroupRecord| {
+                let mut pairs = group.pairs.iter();
+                group.survivor == *account
+                    || pairs.any(|pair| pair.from == *account || pair.into == *account)
+            };
+            found.filter(|group| group.as_ref().map_or(true, names)).collect()
+        })
+    }
+
+    pub(super) fn slices(&self, group: usize) -> Result<Vec<SliceRecord>, JournalError> {
+        self.read(|connection| {
+            let sql = format!("{SLICE} WHERE group_number = ?1 ORDER BY id");
+            let mut query = connection.prepare_cached(&sql)?;
+            query.query_map([number(group)], slice_record)?.collect()
+        })
+    }
+
+    pub(super) fn slices_between(
+        &self,
+        kind: Kind,
+        from: usize,
+        to: usize,
+    ) -> Result<Vec<SliceRecord>, JournalError> {
+        self.read(|connection| {
+            let sql = format!(
+                "{SLICE} WHERE group_number >= ?2 AND group_number < ?3 AND kind = ?1
+                 ORDER BY group_number, id"
+            );
+            let mut query = connection.prepare_cached(&sql)?;
+            let slices = params![kind.to_string(), number(from), number(to)];
+            query.query_map(slices, slice_record)?.collect()
+        })
+    }
+
+    pub(super) fn body(&self, slice: i64) -> Result<Vec<u8>, JournalError> {
+        let found = self.read(|connection| {
+            let sql = "SELECT body, body_bytes FROM slices WHERE id = ?1";
+            let mut query = connection.prepare_cached(sql)?;
+            query.query_row([slice], |row| Ok((row.get(0)?, row.get(1)?))).optional()
+        });
+        let (packed, body_bytes) =
+            found?.ok_or_else(|| self.damaged(format!("there is no slice {slice}")))?;
+        uncompress(packed, body_bytes).map_err(|what| self.damaged(what))
+    }
+
+    /// Row by row: there may be millions.
+    pub(super) fn tally(&self, states: &[State]) -> Result<Tally, JournalError> {
+        self.read(|connection| {
+            let mut query = connection.prepare_cached(
+                "SELECT state, tally FROM slices JOIN groups ON number = group_number
+                 WHERE kind = ?1",
+            )?;
+            let mut rows = query.query([Kind::Merge.to_string()])?;
+            let mut sum = Tally::default();
+            while let Some(row) = rows.next()? {
+                if states.contains(&row.get(0)?) {
+                    sum.add(&json_of(row, 1, read_tally)?);
+                }
+            }
+            Ok(sum)
+        })
+    }
+
+    pub(super) fn meta(&self, name: &str) -> Result<Option<String>, JournalError> {
+        self.read(|connection| {
+            let mut query = connection.prepare_cached("SELECT value FROM meta WHERE key = ?1")?;
+            query.query_row([name], |row| row.get(0)).optional()
+        })
+    }
+
+    fn read<T>(
+        &self,
+        read: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+    ) -> Result<T, JournalError> {
+        let connection: MutexGuard<'_, _> =
+            self.connection.lock().unwrap_or_else(PoisonError::into_inner);
+        read(&connection).map_err(|error| unreadable(&self.path, &error))
+    }
+
+    fn damaged(&self, what: String) -> JournalError {
+        JournalError::Damaged { path: self.path.display().to_string(), what }
+    }
+}
+
+fn group_record(row: &Row<'_>) -> rusqlite::Result<GroupRecord> {
+    Ok(GroupRecord {
+        group: row.get(0)?,
+        survivor: AccountId::new(row.get::<_, String>(1)?),
+        pairs: json_of(row, 2, |text| read_pairs(text.unwrap_or_default()))?,
+        t: row.get(3)?,
+        state: row.get(4)?,
+        reason: row.get(5)?,
+        changed_at_ms: row.get(6)?,
+    })
+}
+
+fn slice_record(row: &Row<'_>) -> rusqlite::Result<SliceRecord> {
+    Ok(SliceRecord {
+        id: row.get(0)?,
+        group: row.get(1)?,
+        kind: row.get(2)?,
+        t: row.get(3)?,
+        sealed: row.get(4)?,
+        tally: json_of(row, 5, read_tally)?,
+        partitions: row.get::<_, Option<String>>(6)?.unwrap_or_default(),
+    })
+}
+
+/// What a column holds as JSON.
+fn json_of<T>(
+    row: &Row<'_>,
+    column: usize,
+    read: impl FnOnce(Option<&str>) -> Result<T, serde_json::Error>,
+) -> rusqlite::Result<T> {
+    read(row.get_ref(column)?.as_str_or_null()?).map_err(|error| {
+        rusqlite::Error::FromSqlConversionFailure(column, Type::Text, Box::new(error))
+    })
+}
+
+impl FromSql for State {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        value.as_str()?.parse().map_err(|what: String| FromSqlError::Other(what.into()))
+    }
+}
+
+impl FromSql for Kind {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        value.as_str()?.parse().map_err(|what: String| FromSqlError::Other(what.into()))
+    }
+}

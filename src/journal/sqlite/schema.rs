@@ -1,0 +1,171 @@
+//! The tables, and connections to them.
+
+use std::fmt::Display;
+use std::fs;
+use std::io;
+use std::path::Path;
+use std::time::Duration;
+
+use rusqlite::{Connection, MAIN_DB, OpenFlags};
+
+use crate::journal::JournalError;
+
+/// The version of the tables; kept in the file as `user_version`.
+pub(super) const VERSION: i64 = 1;
+
+/// How long to wait for another program that has locked the file, such as an operator's shell.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// A checkpoint writes pages of the log back into the file, each once, however often it changed; so a longer
+/// log is less work. 4,096 pages are 16 MiB.
+const CHECKPOINT_PAGES: i64 = 4_096;
+
+const TABLES: &str = "
+    -- What the run is about, such as the number of its groups.
+    CREATE TABLE meta (
+        key TEXT PRIMARY KEY,
+        value TEXT NOT NULL
+    ) WITHOUT ROWID;
+
+    -- The groups that are more than planned.
+    CREATE TABLE groups (
+        number INTEGER PRIMARY KEY,
+        survivor TEXT NOT NULL,
+        pairs TEXT NOT NULL,            -- JSON: [[from, to, line], ...] in merge order
+        t INTEGER,                      -- write time of the merge, in microseconds
+        state TEXT NOT NULL,
+        reason TEXT,
+        changed_at_ms INTEGER NOT NULL
+    );
+
+    -- What is written, recorded before it is.
+    CREATE TABLE slices (
+        id INTEGER PRIMARY KEY,
+        group_number INTEGER NOT NULL,
+        kind TEXT NOT NULL,
+        t INTEGER NOT NULL,             -- write time, in microseconds
+        sealed INTEGER NOT NULL,
+        tally TEXT,                     -- JSON; counts of 0 are left out
+        partitions TEXT,                -- JSON: {table: [partition, ...]}
+        body BLOB NOT NULL,             -- JSON: sqlar_uncompress(body, body_bytes)
+        body_bytes INTEGER NOT NULL
+    );
+    CREATE INDEX slices_of_group ON slices (group_number);
+
+    CREATE VIEW states (state, groups) AS
+        SELECT 'planned', value - (SELECT count(*) FROM groups) FROM meta WHERE key = 'groups'
+        UNION ALL
+        SELECT state, count(*) FROM groups GROUP BY state;
+
+    -- For the sqlite3 shell, which has the function.
+    CREATE VIEW bodies (id, group_number, survivor, kind, body) AS
+        SELECT id, group_number, survivor, kind, sqlar_uncompress(body, body_bytes)
+        FROM slices JOIN groups ON number = group_number;
+";
+
+/// Makes the file and its tables; its owner alone may read it.
+pub(super) fn create(path: &Path) -> Result<(), JournalError> {
+    let mut options = fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path).map_err(|error| unwritable(path, error))?;
+    fill(path).map_err(|error| unwritable(path, error))
+}
+
+fn fill(path: &Path) -> rusqlite::Result<()> {
+    let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    connection.pragma_update(None, "journal_mode", "wal")?;
+    connection.pragma_update(None, "synchronous", "full")?;
+    connection
+        .execute_batch(&format!("BEGIN; {TABLES} PRAGMA user_version = {VERSION}; COMMIT;"))?;
+    connection.close().map_err(|(_, error)| error)
+}
+
+fn connect(path: &Path, access: OpenFlags) -> rusqlite::Result<Connection> {
+    // A connection is used by one thread at a time: the writer's own, or behind a lock.
+    let connection = Connection::open_with_flags(path, access | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    Ok(connection)
+}
+
+/// A connection that writes, to a file of so many pages at most.
+pub(super) fn writing(path: &Path, max_pages: Option<u32>) -> Result<Connection, JournalError> {
+    exists(path)?;
+    let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)
+        .map_err(|error| unwritable(path, error))?;
+    check_version(&connection, path)?;
+    set_up(&connection, max_pages).map_err(|error| unwritable(path, error))?;
+    // SQLite opens for reading what it may not write, and says nothing.
+    match connection.is_readonly(MAIN_DB) {
+        Ok(false) => Ok(connection),
+        Ok(true) => Err(unwritable(path, "it is read-only")),
+        Err(error) => Err(unwritable(path, error)),
+    }
+}
+
+fn set_up(connection: &Connection, max_pages: Option<u32>) -> rusqlite::Result<()> {
+    connection.pragma_update(None, "synchronous", "full")?;
+    connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
+    match max_pages {
+        Some(pages) => connection.pragma_update(None, "max_page_count", pages),
+        None => Ok(()),
+    }
+}
+
+/// A connection that reads.
+pub(super) fn reading(path: &Path) -> Result<Connection, JournalError> {
+    exists(path)?;
+    let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY)
+        .map_err(|error| unreadable(path, &error))?;
+    check_version(&connection, path)?;
+    Ok(connection)
+}
+
+fn exists(path: &Path) -> Result<(), JournalError> {
+    match fs::metadata(path) {
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let run = path.parent().unwrap_or(path).display().to_string();
+            Err(JournalError::Missing { path: run })
+        }
+        Err(error) => Err(JournalError::Read { path: text(path), cause: error.to_string() }),
+    }
+}
+
+fn check_version(connection: &Connection, path: &Path) -> Result<(), JournalError> {
+    let version = connection.pragma_query_value(None, "user_version", |row| row.get(0));
+    let found: i64 = version.map_err(|error| unreadable(path, &error))?;
+    match found {
+        VERSION => Ok(()),
+        0 => Err(JournalError::Damaged { path: text(path), what: "it has no tables".into() }),
+        found => Err(JournalError::Version { path: text(path), found, known: VERSION }),
+    }
+}
+
+fn text(path: &Path) -> String {
+    path.display().to_string()
+}
+
+/// The error of a write.
+pub(super) fn unwritable(path: &Path, cause: impl Display) -> JournalError {
+    JournalError::Write { path: text(path), cause: cause.to_string() }
+}
+
+/// The error of a read: a fault of the file, or of its contents.
+pub(super) fn unreadable(path: &Path, error: &rusqlite::Error) -> JournalError {
+    use rusqlite::Error as E;
+    use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase};
+    let damaged = match error {
+        E::SqliteFailure(code, _) => matches!(code.code, DatabaseCorrupt | NotADatabase),
+        E::FromSqlConversionFailure(..)
+        | E::IntegralValueOutOfRange(..)
+        | E::Utf8Error(..)
+        | E::InvalidColumnType(..) => true,
+        _ => false,
+    };
+    match damaged {
+        true => JournalError::Damaged { path: text(path), what: error.to_string() },
+        false => JournalError::Read { path: text(path), cause: error.to_string() },
+    }
+}

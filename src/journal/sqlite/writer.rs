@@ -1,0 +1,252 @@
+//! The one thread that writes. What is queued while it syncs goes into the next transaction, so that all
+//! intents in flight share one sync, and none waits for a timer.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock, mpsc};
+use std::thread::{self, JoinHandle};
+
+use rusqlite::{Connection, Transaction, TransactionBehavior, params};
+
+use crate::journal::{JournalError, Kind, Note};
+
+use super::packed::{self, Packed};
+use super::schema::unwritable;
+
+/// So many notes are held until something has to be durable: a sync for each would cost as much as the
+/// intents.
+const HELD_NOTES: usize = 512;
+
+/// What became of a request.
+type Written = Result<(), JournalError>;
+
+/// Tells whoever waits for it.
+pub(super) type Answer = Box<dyn FnOnce(Written) + Send>;
+
+/// What the thread is asked for.
+pub(super) enum Request {
+    Intend(Box<Packed>, Answer),
+    /// With the time of the note.
+    Note(Box<Note>, i64),
+    Meta(String, String, Answer),
+    Flush(Answer),
+}
+
+/// The thread, seen from outside. It ends with this value, and makes durable first what was noted.
+#[derive(Debug)]
+pub(super) struct Writer {
+    shared: Arc<Shared>,
+    /// `None` only while it is dropped.
+    requests: Option<mpsc::Sender<Request>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    path: PathBuf,
+    /// The first failure. It stays: nobody knows what a later sync would still cover.
+    failure: OnceLock<JournalError>,
+    commits: AtomicU64,
+}
+
+impl Writer {
+    /// Starts the thread.
+    pub(super) fn start(path: &Path, connection: Connection) -> Result<Self, JournalError> {
+        let path = path.to_owned();
+        let shared =
+            Arc::new(Shared { path, failure: OnceLock::new(), commits: AtomicU64::new(0) });
+        let (requests, queue) = mpsc::channel();
+        let for_thread = Arc::clone(&shared);
+        let thread = thread::Builder::new()
+            .name("journal".into())
+            .spawn(move || Work { connection, shared: for_thread, waiting: Vec::new() }.run(&queue))
+            .map_err(|error| unwritable(&shared.path, error))?;
+        Ok(Self { shared, requests: Some(requests), thread: Some(thread) })
+    }
+
+    /// Asks for something; the answer comes once it is durable.
+    pub(super) fn ask(&self, request: Request) -> Written {
+        if let Some(failure) = self.shared.failure.get() {
+            return Err(failure.clone());
+        }
+        let asked = self.requests.as_ref().map(|requests| requests.send(request));
+        asked.and_then(Result::ok).ok_or_else(|| self.stopped())
+    }
+
+    /// Why no answer came.
+    pub(super) fn stopped(&self) -> JournalError {
+        let failure = self.shared.failure.get().cloned();
+        failure.unwrap_or_else(|| unwritable(&self.shared.path, "its writer has stopped"))
+    }
+
+    /// How many transactions were committed.
+    pub(super) fn commits(&self) -> u64 {
+        self.shared.commits.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        // Closing the queue ends the thread. It needs nothing of the caller's runtime, so that waiting
+        // for it is safe anywhere, and as short as a sync.
+        self.requests = None;
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            tracing::error!("{}", self.stopped());
+        }
+    }
+}
+
+/// The thread, seen from inside.
+struct Work {
+    connection: Connection,
+    shared: Arc<Shared>,
+    /// What goes into the next transaction.
+    waiting: Vec<Request>,
+}
+
+impl Work {
+    fn run(mut self, queue: &mpsc::Receiver<Request>) {
+        while let Ok(request) = queue.recv() {
+            let mut is_awaited = self.take(request);
+            for request in queue.try_iter() {
+                is_awaited |= self.take(request);
+            }
+            if is_awaited || self.waiting.len() >= HELD_NOTES {
+                self.commit();
+            }
+        }
+        self.commit();
+        if self.shared.failure.get().is_none() {
+            // Whoever reads the file at this moment only makes it do less.
+            let checkpoint = self.connection.query_row("PRAGMA wal_checkpoint", [], |_| Ok(()));
+            if let Err(error) = checkpoint {
+                tracing::debug!("the journal's log stays beside it: {error}");
+            }
+        }
+    }
+
+    /// Puts a request with those that wait; says whether somebody waits for it.
+    fn take(&mut self, request: Request) -> bool {
+        let is_awaited = !matches!(request, Request::Note(..));
+        self.waiting.push(request);
+        is_awaited
+    }
+
+    /// Writes what waits, all or nothing, and answers.
+    fn commit(&mut self) {
+        let waiting = std::mem::take(&mut self.waiting);
+        let failure = self.shared.failure.get().cloned();
+        let written = match failure {
+            Some(failure) => Err(failure),
+            None => self.write(&waiting).map_err(|error| {
+                let failure = unwritable(&self.shared.path, error);
+                tracing::error!("{failure}");
+                self.shared.failure.get_or_init(|| failure).clone()
+            }),
+        };
+        for request in waiting {
+            match request {
+                Request::Intend(_, answer)
+                | Request::Meta(_, _, answer)
+                | Request::Flush(answer) => answer(written.clone()),
+                Request::Note(..) => {}
+            }
+        }
+    }
+
+    fn write(&mut self, waiting: &[Request]) -> rusqlite::Result<()> {
+        if waiting.iter().all(|request| matches!(request, Request::Flush(_))) {
+            return Ok(());
+        }
+        let transaction =
+            self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        for request in waiting {
+            match request {
+                Request::Intend(intent, _) => intend(&transaction, intent)?,
+                Request::Note(note, at_ms) => write_note(&transaction, note, *at_ms)?,
+                Request::Meta(key, value, _) => {
+                    let sql = "INSERT OR REPLACE INTO meta (key, value) VALUES (?1, ?2)";
+                    transaction.prepare_cached(sql)?.execute(params![key, value])?;
+                }
+                Request::Flush(_) => {}
+            }
+        }
+        transaction.commit()?;
+        self.shared.commits.fetch_add(1, Ordering::Relaxed);
+        Ok(())
+    }
+}
+
+fn intend(transaction: &Transaction<'_>, intent: &Packed) -> rusqlite::Result<()> {
+    let group = number(intent.group);
+    // Only a merge sets the group's time.
+    let t = (intent.kind == Kind::Merge).then_some(intent.t);
+    let sql = "INSERT INTO groups (number, survivor, pairs, t, state, changed_at_ms)
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+               ON CONFLICT (number) DO UPDATE SET t = coalesce(excluded.t, t), state = excluded.state,
+                   reason = NULL, changed_at_ms = excluded.changed_at_ms";
+    transaction.prepare_cached(sql)?.execute(params![
+        group,
+        intent.survivor.as_str(),
+        intent.pairs,
+        t,
+        intent.state.to_string(),
+        intent.changed_at_ms,
+    ])?;
+    let sql =
+        "INSERT INTO slices (group_number, kind, t, sealed, tally, partitions, body, body_bytes)
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+    transaction.prepare_cached(sql)?.execute(params![
+        group,
+        intent.kind.to_string(),
+        intent.t,
+        intent.sealed,
+        intent.tally,
+        intent.partitions,
+        intent.body,
+        number(intent.body_bytes),
+    ])?;
+    Ok(())
+}
+
+fn write_note(transaction: &Transaction<'_>, note: &Note, at_ms: i64) -> rusqlite::Result<()> {
+    let (group, state) = (number(note.group), note.state.to_string());
+    let Some((survivor, pairs)) = &note.known_as else {
+        let sql = "UPDATE groups SET state = ?2, reason = ?3, changed_at_ms = ?4 WHERE number = ?1";
+        transaction.prepare_cached(sql)?.execute(params![group, state, note.reason, at_ms])?;
+        return Ok(());
+    };
+    let sql = "INSERT INTO groups (number, survivor, pairs, state, reason, changed_at_ms)
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+               ON CONFLICT (number) DO UPDATE SET state = excluded.state, reason = excluded.reason,
+                   changed_at_ms = excluded.changed_at_ms";
+    let pairs = packed::pairs(pairs);
+    transaction.prepare_cached(sql)?.execute(params![
+        group,
+        survivor.as_str(),
+        pairs,
+        state,
+        note.reason,
+        at_ms,
+    ])?;
+    Ok(())
+}
+
+/// SQLite's integers are signed; what does not fit is beyond any plan.
+pub(super) fn number(number: usize) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+impl fmt::Debug for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Intend(..) => "Intend",
+            Self::Note(..) => "Note",
+            Self::Meta(..) => "Meta",
+            Self::Flush(_) => "Flush",
+        })
+    }
+}

@@ -1,0 +1,362 @@
+//! The seam's two implementations side by side: what a fake in memory answers is what Cassandra answers,
+//! so that tests on the fake say something about the real thing.
+
+use std::collections::BTreeMap;
+use std::fmt::Debug;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use futures::{StreamExt, stream};
+use tributary::account::{AccountId, Batch, Change, ColumnIndex, Mutation, Row, TableIndex};
+use tributary::cluster::{Cluster, ClusterSettings, Consistency, Store};
+use tributary::spec::{Find, RawSpec, Spec};
+use tributary::storage::memory::MemoryStorage;
+use tributary::storage::{Fault, Reader, TimedRow, Width, Writer};
+
+use crate::data::Random;
+use crate::world::{World, assert_same, runtime};
+
+const CONTENT: TableIndex = 0;
+const ENROLMENTS: TableIndex = 1;
+
+/// The columns that scripts write to, so that writes meet: one with a policy, and one of each kind.
+const WRITTEN: [&str; 8] =
+    ["status", "active", "grade", "datetime", "contentstatus", "tags", "frozen", "Per Day"];
+
+/// A world with every kind of column in it.
+fn world(name: &str) -> World {
+    let world = World::new(name);
+    world.cql("ALTER TABLE user_courses ADD tags set<int>");
+    world.cql("ALTER TABLE user_courses ADD frozen frozen<map<text, int>>");
+    world.cql("ALTER TABLE content_consumption ADD \"Per Day\" map<int, text>");
+    world
+}
+
+async fn store(world: &World) -> (Store, Arc<Spec>) {
+    let settings = ClusterSettings {
+        hosts: vec![world.addresses.hosts.clone()],
+        keyspace: world.keyspace.clone(),
+        local_dc: None,
+        username: None,
+        password: None,
+        consistency: Consistency::LocalQuorum,
+    };
+    let cluster = Cluster::connect(settings).await.expect("the cluster is there");
+    let raw = RawSpec::course_batch().expect("the preset parses");
+    let spec = Arc::new(raw.check(cluster.schema()).expect("the preset fits"));
+    let store = cluster.store(Arc::clone(&spec)).await.expect("every statement is accepted");
+    (store, spec)
+}
+
+fn bytes(text: &str) -> Bytes {
+    Bytes::copy_from_slice(text.as_bytes())
+}
+
+/// Random changes of a few rows that no other script touches.
+struct Script<'a> {
+    spec: &'a Spec,
+    random: Random,
+    accounts: Vec<AccountId>,
+    batch: Bytes,
+}
+
+impl<'a> Script<'a> {
+    fn new(spec: &'a Spec, number: u64) -> Self {
+        let accounts = ["a", "b"].map(|name| AccountId::new(format!("{name}{number}")));
+        let batch = bytes(&format!("batch{number}"));
+        Self { spec, random: Random::new(number), accounts: accounts.into(), batch }
+    }
+
+    /// One to three changes of one partition, mostly of the same row.
+    fn batch(&mut self) -> Batch {
+        let table = *self.random.one_of(&[CONTENT, ENROLMENTS]);
+        let account = self.random.one_of(&self.accounts).clone();
+        let count = if self.random.chance(70) { 1 } else { 3 };
+        let mutations = (0..count).map(|_| {
+            let t = 1 + self.random.below(5) as i64;
+            Mutation { table, t, change: self.change(table, &account) }
+        });
+        Batch { table, mutations: mutations.collect() }
+    }
+
+    fn key(&mut self, table: TableIndex, account: &AccountId) -> Vec<Bytes> {
+        let content = self.random.one_of(&["c1", "c2"]);
+        match table {
+            CONTENT => vec![account.cell().clone(), bytes(content), self.batch.clone(), bytes("")],
+            _ => vec![self.batch.clone(), account.cell().clone()],
+        }
+    }
+
+    fn change(&mut self, table: TableIndex, account: &AccountId) -> Change {
+        let shape = &self.spec.tables[table];
+        let key = self.key(table, account);
+        let written = |column: &ColumnIndex| WRITTEN.contains(&&*shape.columns[*column].name);
+        let regular: Vec<_> = (shape.key_len..shape.columns.len()).filter(written).collect();
+        let multi = |column: &ColumnIndex| shape.columns[*column].is_multi_cell();
+        let multi_cell: Vec<ColumnIndex> = regular.iter().copied().filter(multi).collect();
+        match self.random.below(100) {
+            0..25 => {
+                let percent = *self.random.one_of(&[0, 20, 60]);
+                let mut cells: Vec<_> = key.into_iter().map(Some).collect();
+                cells.resize(shape.columns.len(), None);
+                for column in regular {
+                    let value = self.value(&shape.columns[column].cql_type);
+                    cells[column] = self.random.chance(percent).then_some(value);
+                }
+                Change::Insert { row: Row { cells } }
+            }
+            // The columns of policies come first; a merge writes values to those and to no others.
+            25..35 => {
+                let column = regular[0];
+                let value = self.value(&shape.columns[column].cql_type);
+                Change::Update { key, set: vec![(column, Some(value))] }
+            }
+            35..60 => {
+                let mut set = BTreeMap::new();
+                for _ in 0..=self.random.below(3) {
+                    let of = if self.random.chance(40) { &multi_cell } else { &regular };
+                    let column = *self.random.one_of(of);
+                    let value = self.value(&shape.columns[column].cql_type);
+                    set.insert(column, self.random.chance(55).then_some(value));
+                }
+                Change::Update { key, set: set.into_iter().collect() }
+            }
+            60..75 => {
+                let column = *self.random.one_of(&multi_cell);
+                let elements = self.value(&shape.columns[column].cql_type);
+                Change::AddElements { key, column, elements }
+            }
+            75..88 => {
+                let column = *self.random.one_of(&multi_cell);
+                let cql_type = &shape.columns[column].cql_type;
+                let inner = cql_type.split_once('<').map_or("", |(_, inner)| inner);
+                let element = inner.split([',', '>']).next().unwrap_or_default();
+                let keys = self.value(&format!("set<{element}>"));
+                Change::RemoveElements { key, column, keys }
+            }
+            88..90 => Change::ExpireRow { key },
+            90..97 if table == CONTENT && self.random.chance(40) => {
+                Change::DeletePartition { key: key[0].clone() }
+            }
+            _ => Change::DeleteRow { key },
+        }
+    }
+
+    /// One of few values, so that equal ones meet.
+    fn value(&mut self, cql_type: &str) -> Bytes {
+        match cql_type {
+            "text" => {
+                let text = self.random.one_of(&["", "a", "\u{e9}"]);
+                bytes(text)
+            }
+            "int" => Bytes::copy_from_slice(&(self.random.below(4) as i32 - 2).to_be_bytes()),
+            "boolean" => Bytes::copy_from_slice(&[self.random.below(2) as u8]),
+            "timestamp" => Bytes::copy_from_slice(&(self.random.below(3) as i64).to_be_bytes()),
+            "map<text, int>" | "frozen<map<text, int>>" => self.collection("text", Some("int")),
+            "map<int, text>" => self.collection("int", Some("text")),
+            "set<int>" => self.collection("int", None),
+            "set<text>" => self.collection("text", None),
+            other => panic!("no value of type {other}"),
+        }
+    }
+
+    fn collection(&mut self, key: &str, value: Option<&str>) -> Bytes {
+        let mut elements = BTreeMap::new();
+        for _ in 0..self.random.below(4) {
+            elements.insert(self.value(key), value.map(|value| self.value(value)));
+        }
+        let mut collection = (elements.len() as u32).to_be_bytes().to_vec();
+        for part in elements.iter().flat_map(|(key, value)| [Some(key), value.as_ref()]).flatten() {
+            collection.extend((part.len() as u32).to_be_bytes());
+            collection.extend(part);
+        }
+        collection.into()
+    }
+}
+
+/// Everything that can be read of a script's rows, by the request that read it.
+async fn seen<R: Reader>(store: &R, script: &Script<'_>) -> BTreeMap<String, String> {
+    let mut seen = BTreeMap::new();
+    let mut note = |request: String, answer: &dyn Debug| {
+        seen.insert(request, format!("{answer:?}"));
+    };
+    let Script { accounts, batch, .. } = script;
+    let mut keys = Vec::new();
+    for account in accounts {
+        for width in [Width::Full, Width::Slim] {
+            let (mut rows, mut after) = (Vec::new(), None);
+            loop {
+                let page = store.page(CONTENT, account, width, 1, after).await.expect("a page");
+                rows.extend(page.rows);
+                after = page.next;
+                if after.is_none() {
+                    break;
+                }
+            }
+            note(format!("page {account} {width:?}"), &rows);
+        }
+        let (mut rows, mut after) = (Vec::<TimedRow>::new(), None);
+        loop {
+            let page = store.timed_page(CONTENT, account, 1, after).await.expect("a page");
+            rows.extend(page.rows);
+            after = page.next;
+            if after.is_none() {
+                break;
+            }
+        }
+        note(format!("timed_page {account}"), &rows);
+        for content in ["c1", "c2"] {
+            let parts = [account.cell().clone(), bytes(content), batch.clone(), bytes("")];
+            keys.push((CONTENT, parts.to_vec()));
+        }
+        keys.push((ENROLMENTS, vec![batch.clone(), account.cell().clone()]));
+    }
+    for (table, key) in keys {
+        note(format!("timed_row {key:?}"), &store.timed_row(table, &key).await.expect("a row"));
+    }
+    let stranger = AccountId::new("stranger");
+    let asked = [&accounts[..], &[stranger]].concat();
+    let mut rows = store.rows_of(ENROLMENTS, batch, &asked).await.expect("rows");
+    rows.sort_by(|a, b| a.cells[1].cmp(&b.cells[1]));
+    note("rows_of".into(), &rows);
+    let mut rows = store.timed_rows_of(ENROLMENTS, batch, &asked).await.expect("rows");
+    rows.sort_by(|a, b| a.row.cells[1].cmp(&b.row.cells[1]));
+    note("timed_rows_of".into(), &rows);
+    note("occupied".into(), &store.occupied(CONTENT, &asked).await.expect("accounts"));
+    let present = store.present_in(ENROLMENTS, batch, &asked).await.expect("accounts");
+    note("present_in".into(), &present);
+    seen
+}
+
+/// Scripts of changes, with write times that often meet, each read back after every batch.
+#[test]
+fn the_fake_is_like_cassandra() {
+    const SCRIPTS: u64 = 120;
+    const BATCHES: usize = 8;
+    let world = world("seam");
+    let (store, spec) = runtime().block_on(store(&world));
+    let fake = MemoryStorage::new(Arc::clone(&spec));
+    let run = async |number| {
+        let mut script = Script::new(&spec, number);
+        let (mut done, mut expires) = (Vec::new(), false);
+        for _ in 0..BATCHES {
+            let batch = script.batch();
+            fake.write(&batch).await.expect("the fake takes every batch");
+            store.write(&batch).await.unwrap_or_else(|error| panic!("{batch:?}: {error}"));
+            expires |= batch.mutations.iter().any(|m| matches!(m.change, Change::ExpireRow { .. }));
+            done.push(batch);
+            let fakes = seen(&fake, &script).await;
+            // What expires does so in Cassandra within two seconds, in the fake at once.
+            let deadline = Instant::now() + Duration::from_secs(if expires { 10 } else { 0 });
+            let mut expected = seen(&store, &script).await;
+            while expected != fakes && Instant::now() < deadline {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                expected = seen(&store, &script).await;
+            }
+            if expected != fakes {
+                eprintln!("after the batches of script {number}, where Cassandra is right:");
+                done.iter().flat_map(|b| &b.mutations).for_each(|change| eprintln!("{change:?}"));
+                assert_same("answer", &expected, &fakes);
+            }
+        }
+    };
+    runtime().block_on(stream::iter(0..SCRIPTS).for_each_concurrent(16, run));
+    let rows = fake.dump(CONTENT).len() + fake.dump(ENROLMENTS).len();
+    assert!(rows > SCRIPTS as usize, "only {rows} rows are left to compare");
+}
+
+/// Partitions that were emptied in different ways are told from those that hold a row, however many
+/// are asked for at once.
+#[test]
+fn emptied_partitions_are_told_from_occupied_ones() {
+    const ACCOUNTS: u64 = 200;
+    const ROWS: usize = 30;
+    let world = World::new("occupied");
+    let (store, spec) = runtime().block_on(store(&world));
+    let accounts: Vec<AccountId> =
+        (0..ACCOUNTS).map(|number| AccountId::new(format!("account-{number}"))).collect();
+    let dated = |t, change| Mutation { table: CONTENT, t, change };
+    let fill = async |(number, account): (usize, &AccountId)| {
+        let key = |row: usize| {
+            let content = bytes(&format!("c{row:03}"));
+            vec![account.cell().clone(), content, bytes("b"), bytes("k")]
+        };
+        let mut mutations: Vec<Mutation> = (0..ROWS)
+            .map(|row| {
+                let mut cells: Vec<_> = key(row).into_iter().map(Some).collect();
+                cells.resize(spec.tables[CONTENT].columns.len(), None);
+                dated(1, Change::Insert { row: Row { cells } })
+            })
+            .collect();
+        match number % 4 {
+            // All of it, row by row, all but the last row, or nothing is deleted.
+            0 => mutations.push(dated(2, Change::DeletePartition { key: account.cell().clone() })),
+            1 => {
+                mutations.extend((0..ROWS).map(|row| dated(2, Change::DeleteRow { key: key(row) })))
+            }
+            2 => mutations
+                .extend((1..ROWS).map(|row| dated(2, Change::DeleteRow { key: key(row - 1) }))),
+            _ => {}
+        }
+        let batch = Batch { table: CONTENT, mutations };
+        store.write(&batch).await.expect("the batch is written");
+    };
+    let check = async |accounts: &[AccountId]| {
+        let occupied = store.occupied(CONTENT, accounts).await.expect("accounts");
+        let expected = accounts.iter().filter(|account| {
+            let number: usize = account.as_str()["account-".len()..].parse().expect("a number");
+            number % 4 >= 2
+        });
+        assert_eq!(occupied, expected.cloned().collect::<Vec<_>>());
+    };
+    runtime().block_on(async {
+        stream::iter(accounts.iter().enumerate()).for_each_concurrent(16, fill).await;
+        check(&accounts).await;
+        for some in accounts.chunks(32) {
+            check(some).await;
+        }
+        check(&[]).await;
+    });
+}
+
+/// A server that does not know a read with write times says so before anything is done, and a plain merge
+/// does not need it.
+#[test]
+fn refused_reads_with_write_times_are_told() {
+    let world = world("untimed");
+    let (store, _) = runtime().block_on(store(&world));
+    world.cql("ALTER TABLE content_consumption DROP \"Per Day\"");
+    let error = runtime().block_on(store.as_ref().prepare_timed()).expect_err("a column is gone");
+    let error = error.to_string();
+    assert!(
+        error.contains("WRITETIME(\"Per Day\")") && error.contains("Undefined column"),
+        "{error}"
+    );
+    let account = AccountId::new("a");
+    let error = runtime().block_on(store.timed_page(CONTENT, &account, 1, None));
+    let error = error.expect_err("it is still gone");
+    assert_eq!(error.kind, Fault::Fatal);
+    assert!(error.message.contains("WRITETIME(\"Per Day\")"), "{error}");
+}
+
+/// A partition of a table in which accounts share partitions cannot be deleted, nor can elements of a
+/// column that has none.
+#[test]
+fn changes_that_no_table_allows_are_refused() {
+    let world = World::new("not_allowed");
+    let (store, spec) = runtime().block_on(store(&world));
+    assert!(matches!(spec.tables[ENROLMENTS].find, Find::Clustering { .. }));
+    let key = vec![bytes("b"), bytes("a")];
+    for change in [
+        Change::DeletePartition { key: bytes("b") },
+        Change::AddElements { key: key.clone(), column: 2, elements: bytes("") },
+    ] {
+        let allowed =
+            Mutation { table: ENROLMENTS, t: 2, change: Change::DeleteRow { key: key.clone() } };
+        let refused = Mutation { table: ENROLMENTS, t: 2, change };
+        let batch = Batch { table: ENROLMENTS, mutations: vec![allowed, refused] };
+        let error = runtime().block_on(store.write(&batch)).expect_err("it is refused");
+        assert_eq!(error.kind, Fault::Permanent, "{error}");
+    }
+}
