@@ -333,7 +333,9 @@ fn deletes_come_after_their_copies() {
             let word = |change: &Change| match change {
                 Change::Insert { .. } => "insert",
                 Change::Update { .. } => "update",
-                Change::AddElements { .. } | Change::RemoveElements { .. } => "elements",
+                Change::AddElements { .. }
+                | Change::RemoveElements { .. }
+                | Change::ExpireRow { .. } => "of a sweep only",
                 Change::DeleteRow { .. } => "delete row",
                 Change::DeletePartition { .. } => "delete partition",
             };
