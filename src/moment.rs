@@ -7,7 +7,8 @@ use std::fmt;
 use std::time::{Duration, SystemTime};
 
 use chrono::{DateTime, SecondsFormat, Utc};
-use serde::{Serialize, Serializer};
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// A point in time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -53,6 +54,14 @@ impl Serialize for Moment {
     }
 }
 
+impl<'de> Deserialize<'de> for Moment {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let time = DateTime::parse_from_rfc3339(&text).map_err(D::Error::custom)?;
+        Ok(Self(time.into()))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -63,7 +72,10 @@ mod tests {
             Moment::from(SystemTime::UNIX_EPOCH + Duration::from_millis(1_795_407_295_042));
         assert_eq!(moment.to_string(), "2026-11-23T04:14:55.042Z");
         assert_eq!(moment.compact(), "20261123T041455Z");
-        assert_eq!(serde_json::to_string(&moment).unwrap(), "\"2026-11-23T04:14:55.042Z\"");
+        let json = serde_json::to_string(&moment).unwrap();
+        assert_eq!(json, "\"2026-11-23T04:14:55.042Z\"");
+        assert_eq!(serde_json::from_str::<Moment>(&json).unwrap(), moment);
+        serde_json::from_str::<Moment>("\"yesterday\"").unwrap_err();
         assert_eq!(Moment::from(SystemTime::UNIX_EPOCH).since(moment), Duration::ZERO);
     }
 }

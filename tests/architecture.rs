@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 /// Each module and those of the others that it may use, in reading order.
 const EDGES: &[(&str, &[&str])] = &[
     ("account", &[]),
+    ("failpoint", &[]),
     ("moment", &[]),
     ("secret", &[]),
     ("spec", &["account"]),
@@ -19,24 +20,44 @@ const EDGES: &[(&str, &[&str])] = &[
     ("storage", &["account", "spec"]),
     ("cluster", &["account", "secret", "spec", "storage"]),
     ("events", &["account", "secret"]),
+    ("journal", &["account", "spec", "merge"]),
+    ("ledger", &["account", "spec", "merge", "journal"]),
     ("latency", &[]),
     ("pace", &[]),
-    ("pipeline", &["account", "spec", "plan", "merge", "storage", "events", "latency", "pace"]),
+    (
+        "pipeline",
+        &[
+            "account",
+            "failpoint",
+            "spec",
+            "plan",
+            "merge",
+            "storage",
+            "events",
+            "journal",
+            "ledger",
+            "latency",
+            "pace",
+        ],
+    ),
     ("run", &["account", "moment"]),
-    ("report", &["account", "moment", "plan", "latency", "run"]),
+    ("report", &["account", "moment", "plan", "journal", "latency", "run"]),
     (
         "cli",
         &[
             "account", "moment", "secret", "spec", "pairs", "plan", "storage", "cluster", "events",
-            "latency", "pace", "pipeline", "run", "report",
+            "journal", "latency", "pace", "pipeline", "run", "report",
         ],
     ),
     ("main", &["cli"]),
 ];
 
 /// A crate and the only places of `src/` that may name it.
-const CONFINED: &[(&str, &[&str])] =
-    &[("scylla", &["cluster", "bin/dataset"]), ("rdkafka", &["events", "bin/dataset"])];
+const CONFINED: &[(&str, &[&str])] = &[
+    ("scylla", &["cluster", "bin/dataset"]),
+    ("rdkafka", &["events", "bin/dataset"]),
+    ("rusqlite", &["journal"]),
+];
 
 const MAX_LINES: usize = 500;
 

@@ -1,25 +1,49 @@
-//! The command that was given, as it can be given again: what a stopped run tells its operator.
+//! The command that goes on with a run: whatever stops one tells it to its operator.
 
+use std::env;
 use std::path::Path;
+use std::sync::{Arc, OnceLock};
 
 use crate::report::shell_word;
 use crate::secret::{REDACTED, is_secret};
 
-/// The command line for a shell, without the run directory (a new run needs a new one) and without
-/// secrets, which have to be filled in. `copy` takes the place of standard input.
-pub fn again(args: impl IntoIterator<Item = String>, copy: Option<&Path>) -> String {
-    let mut shown = vec!["tributary".to_owned()];
-    let mut skip = false;
-    for arg in args.into_iter().skip(1) {
-        if skip || arg == "--run-dir" {
-            skip = !skip;
-        } else if let Some(copy) = copy.filter(|_| arg == "-") {
-            shown.push(shell_word(&copy.to_string_lossy()));
-        } else if !arg.starts_with("--run-dir=") {
-            shown.push(shell_word(&without_secret(&arg)));
-        }
+/// The command that goes on with the run of this process, from the moment at which there is one. Clones
+/// share it.
+#[derive(Clone, Debug, Default)]
+pub struct Again(Arc<OnceLock<String>>);
+
+impl Again {
+    /// There is a run now; what was set first stays.
+    pub(super) fn set(&self, command: String) {
+        self.0.get_or_init(|| command);
     }
-    shown.join(" ")
+
+    /// The command, if there is a run to go on with.
+    pub fn command(&self) -> Option<&str> {
+        self.0.get().map(String::as_str)
+    }
+}
+
+/// `tributary resume RUN`, with the flags that are needed beside what the run recorded.
+pub(super) fn resume(run: &Path, flags: &[String]) -> String {
+    let run = shown(run, env::current_dir().ok().as_deref());
+    let words = ["tributary", "resume", &run].into_iter().chain(flags.iter().map(String::as_str));
+    words.map(shell_word).collect::<Vec<_>>().join(" ")
+}
+
+/// The command line of this process, without secrets, which have to be filled in.
+pub(super) fn same(args: impl IntoIterator<Item = String>) -> String {
+    let args = args.into_iter().skip(1).map(|arg| shell_word(&without_secret(&arg)));
+    ["tributary".to_owned()].into_iter().chain(args).collect::<Vec<_>>().join(" ")
+}
+
+/// A path as short as it can be given from `here`.
+fn shown(path: &Path, here: Option<&Path>) -> String {
+    let below = here.and_then(|here| path.strip_prefix(here).ok());
+    // A name that begins with a dash would be taken for a flag.
+    let short = below.map(Path::to_string_lossy);
+    let short = short.filter(|short| !short.is_empty() && !short.starts_with('-'));
+    short.unwrap_or(path.to_string_lossy()).into_owned()
 }
 
 fn without_secret(arg: &str) -> String {
@@ -34,32 +58,36 @@ mod tests {
     use super::*;
 
     #[test]
-    fn standard_input_is_replaced_by_its_copy() {
-        let args = ["tributary", "apply", "-", "--trim"].map(str::to_owned);
-        let copy = Path::new("runs/a b/pairs.csv");
-        assert_eq!(again(args, Some(copy)), "tributary apply 'runs/a b/pairs.csv' --trim");
+    fn the_run_is_named_as_shortly_as_it_can_be() {
+        let shown = |path: &str| shown(Path::new(path), Some(Path::new("/data")));
+        assert_eq!(shown("/data/runs/r1"), "runs/r1");
+        assert_eq!(shown("/other/r1"), "/other/r1");
+        assert_eq!(shown("/data"), "/data");
+        assert_eq!(shown("/data/-r"), "/data/-r");
+        let flags = ["-X", "sasl.password=***"].map(str::to_owned);
+        assert_eq!(
+            resume(Path::new("/no where/r1"), &flags),
+            "tributary resume '/no where/r1' -X 'sasl.password=***'"
+        );
     }
 
     #[test]
     fn the_command_can_be_pasted_and_holds_no_secret() {
         let args = [
             "/usr/bin/tributary",
-            "apply",
-            "my pairs.csv",
-            "--run-dir",
-            "r1",
-            "--delimiter=;",
+            "resume",
+            "my runs/r1",
+            "--limit=all",
             "-X",
             "sasl.password=hunter2",
             "-Xssl.key.pem=hunter2",
-            "--run-dir=r2",
             "-X",
             "linger.ms=5",
         ];
         assert_eq!(
-            again(args.map(str::to_owned), None),
-            "tributary apply 'my pairs.csv' '--delimiter=;' -X 'sasl.password=***' \
-             '-Xssl.key.pem=***' -X linger.ms=5"
+            same(args.map(str::to_owned)),
+            "tributary resume 'my runs/r1' --limit=all -X 'sasl.password=***' '-Xssl.key.pem=***' \
+             -X linger.ms=5"
         );
     }
 }

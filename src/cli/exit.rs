@@ -10,7 +10,7 @@ use crate::journal::JournalError;
 use crate::pairs::PairsError;
 use crate::run::RunError;
 
-use super::resolve::SettingsError;
+use super::layers::SettingsError;
 
 /// How a command ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +24,8 @@ pub enum Exit {
     Unusable = 2,
     /// Finished, but some lines were rejected or groups failed.
     Partial = 3,
+    /// Verify found differences, or undo met conflicts.
+    Differences = 4,
     /// Stopped by Ctrl-C or SIGTERM.
     Interrupted = 130,
 }
@@ -36,7 +38,7 @@ impl Exit {
 
     /// The exit of a code of the table; any other counts as failed.
     pub(super) fn from_code(code: u8) -> Self {
-        let all = [Self::Done, Self::Unusable, Self::Partial, Self::Interrupted];
+        let all = [Self::Done, Self::Unusable, Self::Partial, Self::Differences, Self::Interrupted];
         all.into_iter().find(|exit| exit.code() == code).unwrap_or(Self::Failed)
     }
 }
@@ -120,8 +122,9 @@ mod tests {
 
     #[test]
     fn errors_have_their_codes() {
-        let codes = [Exit::Done, Exit::Failed, Exit::Unusable, Exit::Partial, Exit::Interrupted];
-        assert_eq!(codes.map(Exit::code), [0, 1, 2, 3, 130]);
+        for code in [0, 1, 2, 3, 4, 130] {
+            assert_eq!(Exit::from_code(code).code(), code);
+        }
         let code = |failure: Failure| failure.exit.code();
         assert_eq!(code(PairsError::Missing { path: "x".into() }.into()), 2);
         assert_eq!(code(RunError::Exists { path: "x".into() }.into()), 1);

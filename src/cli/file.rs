@@ -11,9 +11,9 @@ use serde::de::{Error, SeqAccess, Unexpected, Visitor};
 use serde::{Deserialize, Deserializer};
 use toml::{Table, Value};
 
-use crate::secret::Secret;
+use crate::secret::{Secret, is_secret};
 
-use super::resolve::SettingsError;
+use super::layers::SettingsError;
 
 /// The file as written; nothing is checked but its shape.
 #[derive(Debug, Default, Deserialize)]
@@ -37,6 +37,7 @@ pub(super) struct ConfigFile {
     brokers: Option<Text>,
     topic: Option<Text>,
     no_events: Option<bool>,
+    no_sweep: Option<bool>,
     spec: Option<Text>,
     #[serde(default, deserialize_with = "number")]
     in_flight: Option<Text>,
@@ -101,6 +102,7 @@ impl ConfigFile {
         match setting {
             "trim" => self.trim,
             "no_events" => self.no_events,
+            "no_sweep" => self.no_sweep,
             "json" => self.json,
             "quiet" => self.quiet,
             _ => None,
@@ -124,6 +126,14 @@ impl ConfigFile {
             }
             (None, None) => Ok(None),
         }
+    }
+
+    /// Whether a secret comes from this file.
+    pub(super) fn has_secrets(&self) -> bool {
+        let properties = self.properties().unwrap_or_default();
+        self.password.is_some()
+            || self.password_file.is_some()
+            || properties.iter().any(|(key, _)| is_secret(key))
     }
 
     /// Kafka's properties: dots in unquoted keys make tables in TOML, which are joined again.

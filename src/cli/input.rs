@@ -3,11 +3,11 @@
 
 use std::fs::File;
 use std::io::{self, BufWriter, Read};
-use std::path::Path;
+use std::path::{self, Path};
 
 use tokio::sync::watch;
 
-use super::{Console, Exit, Failure, InputSettings, InputSource, OutputSettings, listen};
+use super::{Console, Exit, Failure, InputSettings, InputSource, listen};
 use crate::moment::Moment;
 use crate::pairs::{self, Format, PairsError, Spool, Spooled};
 use crate::plan::{self, Plan};
@@ -25,14 +25,14 @@ pub(super) struct Begun {
 /// Begins a command. The input is opened first, so that a wrong path is told before anything is made.
 pub(super) fn begin(
     settings: &InputSettings,
-    output: &OutputSettings,
+    run_dir: Option<&Path>,
     console: &Console,
 ) -> Result<Begun, Failure> {
-    let stop = listen(&console.terminal).map_err(Failure::failed)?;
+    let stop = listen(console).map_err(Failure::failed)?;
     let started = Moment::now();
     let id = RunId::new(started);
     let pairs = open(settings)?;
-    let prepared = RunDir::prepare(output.run_dir.as_deref(), &id)?;
+    let prepared = RunDir::prepare(run_dir, &id)?;
     console.run_log.attach(prepared.create(files::LOG)?).map_err(Failure::failed)?;
     Ok(Begun { stop, started, id, pairs, prepared })
 }
@@ -74,8 +74,16 @@ pub(super) async fn plan(
             return Err(Failure { exit: Exit::Interrupted, error });
         }
     };
-    let record =
-        InputRecord { path: settings.source.to_string(), sha256: copy.sha256, bytes: copy.bytes };
+    let file = match &settings.source {
+        InputSource::File(path) => Some(path::absolute(path).unwrap_or(path.clone())),
+        InputSource::Stdin => None,
+    };
+    let record = InputRecord {
+        path: settings.source.to_string(),
+        file: file.map(|file| file.to_string_lossy().into_owned()),
+        sha256: copy.sha256,
+        bytes: copy.bytes,
+    };
     Ok(Planned { plan, record })
 }
 

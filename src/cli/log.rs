@@ -141,7 +141,7 @@ mod tests {
 
     #[test]
     fn what_the_drivers_say_is_for_the_file_unless_asked_for() {
-        let output = |verbose| OutputSettings { run_dir: None, json: false, quiet: false, verbose };
+        let output = |verbose| OutputSettings { json: false, quiet: false, verbose };
         let on_terminal = |verbose| terminal_filter(&output(verbose), true);
         let shown = |filter: &Targets, level| filter.would_enable("scylla::cluster", &level);
         assert!(!shown(&on_terminal(0), Level::ERROR));
@@ -151,7 +151,7 @@ mod tests {
 
     #[test]
     fn progress_lines_are_for_those_without_a_bar() {
-        let output = |quiet, verbose| OutputSettings { run_dir: None, json: false, quiet, verbose };
+        let output = |quiet, verbose| OutputSettings { json: false, quiet, verbose };
         let shown = |filter: &Targets, target, level| filter.would_enable(target, &level);
         let plain = terminal_filter(&output(false, 0), false);
         assert!(shown(&plain, PROGRESS, Level::INFO));

@@ -1,9 +1,11 @@
 //! The command line: raw arguments → checked settings → a command → an exit code.
 //!
-//! In reading order: `args` is what can be written, `file` the configuration file, `resolve` lays the
-//! layers over each other and checks them once into `settings`; [`plan`] and [`apply`] wire the stages
-//! of the two commands; `terminal`, `log`, `progress` and `signals` are how a run meets its operator;
-//! [`exit`] is the one table of exit codes.
+//! In reading order: `args` is what can be written, `file` the configuration file, `recorded` what a run
+//! keeps of its settings; `layers` lays them over each other, and `resolve` checks them once into
+//! `settings`. [`plan`], [`apply`], [`resume`] and [`lookup`] wire the stages of the commands; `engine` is
+//! what groups run in, `session` one session of a run from its first group to the report, `identity` what a
+//! journal belongs to. `terminal`, `log`, `progress`, `signals` and `again` are how a run meets its
+//! operator; [`exit`] is the one table of exit codes.
 //!
 //! Only here is printed, read from the environment, and decided how the process ends. No other module
 //! knows this one.
@@ -11,13 +13,21 @@
 mod again;
 pub mod apply;
 mod args;
+mod engine;
 pub mod exit;
 mod file;
+mod identity;
 mod input;
+mod latency_log;
+mod layers;
 mod log;
+pub mod lookup;
 pub mod plan;
 mod progress;
+mod recorded;
 mod resolve;
+pub mod resume;
+mod session;
 mod settings;
 mod signals;
 mod terminal;
@@ -27,20 +37,24 @@ use std::process::ExitCode;
 
 use clap::{ArgMatches, CommandFactory, FromArgMatches};
 
-pub use again::again;
+pub use again::Again;
 pub use args::Cli;
 pub use exit::{Exit, Failure};
+pub use layers::SettingsError;
 pub use log::RunLog;
 pub use progress::{Progress, Snapshot};
-pub use resolve::SettingsError;
 pub use settings::{
-    ApplySettings, InputSettings, InputSource, OutputSettings, PlanSettings, WorkSettings,
+    ApplySettings, InputSettings, InputSource, MergeSettings, OutputSettings, PlanSettings,
+    ResumeSettings, WorkSettings,
 };
 pub use signals::listen;
 pub use terminal::Terminal;
 
 use args::Command;
-use resolve::Layers;
+use layers::Layers;
+use recorded::Recorded;
+
+use crate::run::RunDir;
 
 /// How a command meets its operator.
 #[derive(Clone, Debug)]
@@ -49,6 +63,8 @@ pub struct Console {
     pub terminal: Terminal,
     /// run.log, to be attached when the run directory is prepared.
     pub run_log: RunLog,
+    /// The command that goes on with the run, once there is one.
+    pub again: Again,
 }
 
 /// Runs the command line of this process.
@@ -61,33 +77,50 @@ pub fn run() -> ExitCode {
             return u8::try_from(error.exit_code()).unwrap_or(Exit::Unusable.code()).into();
         }
     };
-    let terminal = Terminal::new();
-    match dispatch(&matches, &terminal) {
+    let (terminal, again) = (Terminal::new(), Again::default());
+    match dispatch(&matches, &terminal, &again) {
         Ok(exit) => exit.into(),
         Err(failure) => {
             tracing::info!("{:#}", failure.error);
             terminal.complain(&format!("{:#}", failure.error));
+            if let Some(command) = again.command() {
+                terminal.complain(&format!("to go on:\n  {command}"));
+            }
             failure.exit.into()
         }
     }
 }
 
-fn dispatch(matches: &ArgMatches, terminal: &Terminal) -> Result<Exit, Failure> {
+fn dispatch(matches: &ArgMatches, terminal: &Terminal, again: &Again) -> Result<Exit, Failure> {
     let cli = Cli::from_arg_matches(matches).map_err(Failure::unusable)?;
     let own = matches.subcommand().map_or(matches, |(_, own)| own);
     let layers = |config| Layers::new(own, config, resolve::environment());
+    let console = |output: &OutputSettings| {
+        let run_log = log::init(output, terminal).map_err(Failure::failed)?;
+        Ok::<_, Failure>(Console { terminal: terminal.clone(), run_log, again: again.clone() })
+    };
     match cli.command {
         Command::Plan(args) => {
             let settings = resolve::plan(&args, &layers(args.output.config.as_deref())?)?;
-            let console = console(&settings.output, terminal)?;
+            let console = console(&settings.output)?;
             carry_out(plan::run(&settings, &console))
         }
         Command::Apply(args) => {
             let settings = resolve::apply(&args, &layers(args.output.config.as_deref())?)?;
-            let console = console(&settings.output, terminal)?;
-            settings.warnings().iter().for_each(|warning| tracing::warn!("{warning}"));
+            let console = console(&settings.output)?;
+            settings.merge.warnings().iter().for_each(|warning| tracing::warn!("{warning}"));
             carry_out(apply::run(&settings, &console))
         }
+        Command::Resume(args) => {
+            let (run_dir, record) = RunDir::open(&args.run)?;
+            let recorded = Recorded::load(&run_dir, &record)?;
+            let layers = layers(args.output.config.as_deref())?.over(&recorded);
+            let settings = resolve::resume(&args, &recorded, &layers)?;
+            let console = console(&settings.output)?;
+            settings.merge.warnings().iter().for_each(|warning| tracing::warn!("{warning}"));
+            carry_out(resume::run(run_dir, record, &settings, &console))
+        }
+        Command::Lookup(args) => lookup::run(&args, terminal),
     }
 }
 
@@ -98,9 +131,4 @@ fn carry_out(command: impl Future<Output = Result<Exit, Failure>>) -> Result<Exi
     let result = runtime.block_on(command);
     runtime.shutdown_background();
     result
-}
-
-fn console(output: &OutputSettings, terminal: &Terminal) -> Result<Console, Failure> {
-    let run_log = log::init(output, terminal).map_err(Failure::failed)?;
-    Ok(Console { terminal: terminal.clone(), run_log })
 }

@@ -3,6 +3,7 @@
 use anyhow::Context;
 
 use super::input::{self, Begun};
+use super::recorded::RecordedFormat;
 use super::{Console, Exit, Failure, PlanSettings};
 use crate::moment::Moment;
 use crate::report::{self, Summary};
@@ -11,9 +12,11 @@ use crate::run::{RunRecord, files};
 /// Runs `plan`.
 pub async fn run(settings: &PlanSettings, console: &Console) -> Result<Exit, Failure> {
     let Begun { mut stop, started, id, pairs, prepared } =
-        input::begin(&settings.input, &settings.output, console)?;
+        input::begin(&settings.input, settings.run_dir.as_deref(), console)?;
     let planned = input::plan(pairs, &settings.input, &prepared, &mut stop).await?;
-    let record = RunRecord::new(id, "plan", started, planned.record, settings.redacted());
+    let format = serde_json::to_value(RecordedFormat::new(&settings.input.format));
+    let format = format.map_err(Failure::failed)?;
+    let record = RunRecord::new(id, "plan", started, planned.record, format);
     let stats = planned.plan.stats().clone();
     let exit = if stats.rejected_lines() > 0 { Exit::Partial } else { Exit::Done };
     let summary = Summary::new(&record, prepared.target(), Moment::now(), stats, None, exit.code());

@@ -4,13 +4,10 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use serde_json::{Value, json};
-
 use crate::cluster::{ClusterSettings, Consistency};
 use crate::events::EventSettings;
 use crate::pairs::Format;
-use crate::pipeline::{ErrorLimit, Limits};
-use crate::secret::redacted;
+use crate::pipeline::Limits;
 use crate::spec::RawSpec;
 
 /// What `plan` works with.
@@ -18,6 +15,8 @@ use crate::spec::RawSpec;
 pub struct PlanSettings {
     /// The pairs.
     pub input: InputSettings,
+    /// The run directory; `runs/<run id>` if none is named.
+    pub run_dir: Option<PathBuf>,
     /// How to report.
     pub output: OutputSettings,
 }
@@ -27,16 +26,44 @@ pub struct PlanSettings {
 pub struct ApplySettings {
     /// The pairs.
     pub input: InputSettings,
+    /// How they are merged.
+    pub merge: MergeSettings,
+    /// The run directory; `runs/<run id>` if none is named.
+    pub run_dir: Option<PathBuf>,
+    /// How to report.
+    pub output: OutputSettings,
+    /// The flags that have to be given again to go on with the run, because secrets are kept nowhere.
+    pub secret_flags: Vec<String>,
+}
+
+/// What `resume` works with.
+#[derive(Clone, Debug)]
+pub struct ResumeSettings {
+    /// How the run's copy of the pairs is written.
+    pub format: Format,
+    /// How they are merged.
+    pub merge: MergeSettings,
+    /// Go by the copy although the original has changed.
+    pub use_copy: bool,
+    /// How to report.
+    pub output: OutputSettings,
+    /// As in [`ApplySettings::secret_flags`].
+    pub secret_flags: Vec<String>,
+}
+
+/// How groups are merged: what `apply` and `resume` have in common.
+#[derive(Clone, Debug)]
+pub struct MergeSettings {
     /// The cluster.
     pub cluster: ClusterSettings,
     /// Where events go; none with --no-events, or where the specification has none.
     pub events: Option<EventSettings>,
     /// The merge specification, not yet checked against a schema.
     pub spec: RawSpec,
-    /// How to merge.
+    /// Where the specification was read; none for the built-in one.
+    pub spec_path: Option<String>,
+    /// How fast, how far.
     pub work: WorkSettings,
-    /// How to report.
-    pub output: OutputSettings,
 }
 
 /// Where the pairs are and how they are written.
@@ -75,13 +102,13 @@ pub struct WorkSettings {
     pub settle: Duration,
     /// When to stop early.
     pub limits: Limits,
+    /// Whether the sources are looked at again at the end.
+    pub sweep: bool,
 }
 
-/// Where and how to report.
+/// How to report.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OutputSettings {
-    /// The run directory; `runs/<run id>` if none is named.
-    pub run_dir: Option<PathBuf>,
     /// Print the report as JSON.
     pub json: bool,
     /// No progress, and nothing but errors on standard error.
@@ -90,49 +117,7 @@ pub struct OutputSettings {
     pub verbose: u8,
 }
 
-impl PlanSettings {
-    /// The settings as run.json and the report show them.
-    pub fn redacted(&self) -> Value {
-        self.input.redacted()
-    }
-}
-
-impl ApplySettings {
-    /// The settings as run.json and the report show them: nothing secret is among them.
-    pub fn redacted(&self) -> Value {
-        let mut settings = self.input.redacted();
-        let cluster = &self.cluster;
-        let events = self.events.as_ref().map(|events| {
-            let properties: serde_json::Map<_, _> = events
-                .properties
-                .iter()
-                .map(|(key, value)| (key.clone(), redacted(key, value).into()))
-                .collect();
-            json!({ "brokers": events.brokers, "topic": events.topic, "properties": properties })
-        });
-        let limits = &self.work.limits;
-        let ours = json!({
-            "hosts": cluster.hosts,
-            "keyspace": cluster.keyspace,
-            "local_dc": cluster.local_dc,
-            "username": cluster.username,
-            "consistency": cluster.consistency.to_string(),
-            "spec": self.spec.name,
-            "events": events,
-            "in_flight": self.work.in_flight,
-            "settle_ms": self.work.settle.as_millis() as u64,
-            "limit": (limits.groups < usize::MAX).then_some(limits.groups),
-            "max_errors": match limits.errors {
-                ErrorLimit::Groups(groups) => json!(groups),
-                ErrorLimit::Percent(percent) => json!(format!("{percent}%")),
-            },
-        });
-        if let (Value::Object(settings), Value::Object(ours)) = (&mut settings, ours) {
-            settings.extend(ours);
-        }
-        settings
-    }
-
+impl MergeSettings {
     /// What is allowed, but worth a warning.
     pub fn warnings(&self) -> Vec<String> {
         let level = self.cluster.consistency;
@@ -143,17 +128,5 @@ impl ApplySettings {
             )],
             _ => Vec::new(),
         }
-    }
-}
-
-impl InputSettings {
-    fn redacted(&self) -> Value {
-        let format = &self.format;
-        json!({
-            "from_column": format.from_column,
-            "to_column": format.to_column,
-            "delimiter": char::from(format.delimiter).to_string(),
-            "trim": format.trim,
-        })
     }
 }

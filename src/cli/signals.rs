@@ -5,27 +5,28 @@ use std::io;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
+use super::Console;
 use super::exit::{self, Exit};
-use super::terminal::Terminal;
 
 /// Listens from now on, in the background of the current runtime. The value becomes `true` with the
 /// first signal.
-pub fn listen(terminal: &Terminal) -> io::Result<watch::Receiver<bool>> {
+pub fn listen(console: &Console) -> io::Result<watch::Receiver<bool>> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
     let (stop, stopped) = watch::channel(false);
-    let terminal = terminal.clone();
+    let console = console.clone();
     tokio::spawn(async move {
         let name = either(&mut interrupt, &mut terminate).await;
         tracing::warn!("{name}: finishing the groups in flight; once more to stop at once");
         // Nobody may be listening any more, at the very end; the second signal still counts.
         let _ = stop.send(true);
         let name = either(&mut interrupt, &mut terminate).await;
-        terminal.clear();
-        terminal.complain(&format!(
-            "{name} again: stopped at once. Groups in flight may be half merged, and what they changed \
-             may not be announced: apply the same pairs again"
-        ));
+        console.terminal.clear();
+        let told = match console.again.command() {
+            None => "nothing was changed".to_owned(),
+            Some(command) => format!("groups in flight may be half merged. To go on:\n  {command}"),
+        };
+        console.terminal.complain(&format!("{name} again: stopped at once; {told}"));
         exit::at_once(Exit::Interrupted)
     });
     Ok(stopped)

@@ -126,6 +126,14 @@ pub(super) fn count(text: &str, min: usize, max: usize) -> Result<usize, String>
     }
 }
 
+/// A number of groups, or `all`.
+pub(super) fn limit(text: &str) -> Result<usize, String> {
+    match text {
+        "all" => Ok(usize::MAX),
+        _ => count(text, 1, usize::MAX).map_err(|wrong| format!("{wrong}, nor the word all")),
+    }
+}
+
 /// `100` or `5%`.
 pub(super) fn max_errors(text: &str) -> Result<ErrorLimit, String> {
     let wrong = || "is neither a number of groups nor a share from 0% to 100%".to_owned();
@@ -193,6 +201,8 @@ mod tests {
     fn names_and_counts_are_checked() {
         assert_eq!(count("1_000", 1, 2_000), Ok(1_000));
         assert_eq!(count("0", 1, 9).unwrap_err(), "is not a whole number from 1 to 9");
+        assert_eq!((limit("7"), limit("all")), (Ok(7), Ok(usize::MAX)));
+        assert!(limit("0").unwrap_err().ends_with("from 1 on, nor the word all"));
         keyspace("k-1").unwrap_err();
         topic("a b").unwrap_err();
         assert_eq!(consistency("quorum").unwrap(), Consistency::Quorum);

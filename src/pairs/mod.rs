@@ -29,7 +29,7 @@ pub use reason::{Flaw, Malformed, REASON_CODES, Reason, Side};
 pub use rejects::{Reject, Rejects};
 pub use rejects_csv::write_rejects;
 pub use source::{Source, open, open_raw};
-pub use spool::{SPOOL_NAME, SPOOL_NAME_GZIP, Spool, Spooled, Tee};
+pub use spool::{SPOOL_NAME, SPOOL_NAME_GZIP, Spool, Spooled, Tee, sha256};
 #[cfg(test)]
 pub(crate) use {read::read_in_blocks, rejects_csv::write_rejects_in_blocks};
 

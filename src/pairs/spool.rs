@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 use super::PairsError;
-use super::source::{Decoded, is_gzip};
+use super::source::{Decoded, is_gzip, open_raw};
 
 /// The name of the copy in the run directory.
 pub const SPOOL_NAME: &str = "pairs.csv";
@@ -67,6 +67,13 @@ impl Read for Spool {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         self.text.read(buffer)
     }
+}
+
+/// The SHA-256 of a file's bytes, in hexadecimal.
+pub fn sha256(path: &Path) -> Result<String, PairsError> {
+    let mut tee = Tee::new(open_raw(path)?, io::sink(), path.to_path_buf());
+    io::copy(&mut tee, &mut io::sink()).map_err(PairsError::from_read)?;
+    Ok(tee.sha256())
 }
 
 /// Passes bytes on while it copies and hashes them.
@@ -145,6 +152,7 @@ mod tests {
         assert_eq!(spooled.bytes, input.len() as u64);
         let expected = Sha256::digest(input).iter().map(|b| format!("{b:02x}")).collect::<String>();
         assert_eq!(spooled.sha256, expected);
+        assert_eq!(sha256(&spooled.path).unwrap(), expected);
         fs::remove_dir_all(&dir).unwrap();
     }
 

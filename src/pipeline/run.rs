@@ -62,6 +62,12 @@ impl Known {
     pub fn state(&self, group: usize) -> Option<State> {
         self.0.get(group).copied().flatten()
     }
+
+    /// Whether a group's merge is over: it is done, or was taken back since.
+    pub fn is_over(&self, group: usize) -> bool {
+        use State::{Disputed, Done, Sweeping, Undoing, Undone};
+        matches!(self.state(group), Some(Done | Sweeping | Undoing | Undone | Disputed))
+    }
 }
 
 /// Counters that can be watched while a run goes on.
@@ -91,10 +97,6 @@ pub enum Ended {
 pub struct RunOutcome {
     /// Why it ended.
     pub ended: Ended,
-    /// Groups that an earlier session had finished.
-    pub done_before: u64,
-    /// Their pairs.
-    pub pairs_merged_before: u64,
     /// Groups that ended well.
     pub done: u64,
     /// Their pairs.
@@ -132,8 +134,6 @@ pub async fn run<S: Writer, E>(
     let total = plan.len().min(limits.groups);
     let mut outcome = RunOutcome {
         ended: Ended::Finished,
-        done_before: 0,
-        pairs_merged_before: 0,
         done: 0,
         pairs_merged: 0,
         failed: 0,
@@ -145,9 +145,7 @@ pub async fn run<S: Writer, E>(
     let mut next = 0;
     let mut unwritten = None;
     loop {
-        while next < total && known.state(next) == Some(State::Done) {
-            outcome.done_before += 1;
-            outcome.pairs_merged_before += plan.sources_of(next) as u64;
+        while next < total && known.is_over(next) {
             next += 1;
         }
         if next >= total && running.is_empty() {

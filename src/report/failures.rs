@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::account::Group;
+use crate::account::Pair;
 
 use super::{ExamplePair, FailureReason};
 
@@ -19,9 +19,9 @@ pub struct FailureReasons {
 }
 
 impl FailureReasons {
-    /// Counts a group that failed.
-    pub fn add(&mut self, group: &Group, reason: &str) {
-        let Some(pair) = group.pairs.first() else { return };
+    /// Counts a group of these pairs that failed.
+    pub fn add(&mut self, pairs: &[Pair], reason: &str) {
+        let Some(pair) = pairs.first() else { return };
         let known = self.by_reason.contains_key(reason) || self.by_reason.len() < MOST_REASONS;
         let reason = if known { reason } else { OTHER };
         let entry =
@@ -49,15 +49,11 @@ impl FailureReasons {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::account::{AccountId, Pair};
+    use crate::account::AccountId;
 
     #[test]
     fn frequent_reasons_come_first_and_the_memory_is_bounded() {
-        let group = |line| Group {
-            index: 0,
-            survivor: AccountId::new("b"),
-            pairs: vec![Pair { from: AccountId::new("a"), into: AccountId::new("b"), line }],
-        };
+        let group = |line| [Pair { from: AccountId::new("a"), into: AccountId::new("b"), line }];
         let mut reasons = FailureReasons::default();
         reasons.add(&group(7), "once");
         reasons.add(&group(8), "timed out");

@@ -7,13 +7,15 @@
 //! Deliberately absent: printing, files, and any judgement about exit codes (they are handed in).
 
 mod failures;
+mod lookup;
 mod summary;
 mod terminal;
 mod text;
 
 pub use failures::FailureReasons;
+pub use lookup::{Found, KnownGroup, Lookup, Role, Unreadable, lookup_json, lookup_text};
 pub use summary::{
-    Applied, Equation, EventFacts, ExamplePair, FailureReason, Fates, Summary, TableFacts,
+    Applied, Equation, EventFacts, ExamplePair, FailureReason, Fates, Resumed, Summary, TableFacts,
     Throughput,
 };
 pub use terminal::terminal;

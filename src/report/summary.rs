@@ -27,7 +27,7 @@ pub struct Summary {
     /// The version of this format.
     pub version: u32,
     /// The subcommand.
-    pub command: &'static str,
+    pub command: String,
     /// The run's id.
     pub run: RunId,
     /// The run directory.
@@ -55,17 +55,22 @@ pub struct Summary {
     pub settings: Value,
 }
 
-/// What `apply` did.
+/// What `apply` did, and `resume` after it: groups, pairs and rows are those of the run as a whole; events,
+/// retries, speed and latencies those of this session.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Applied {
     /// Why the run ended before all groups had been started (Ctrl-C, --max-errors), if it did.
     pub stopped: Option<String>,
     /// The command that does what is left to be done, if anything is.
     pub again: Option<String>,
+    /// What was there before, if this session went on with a run.
+    pub resumed: Option<Resumed>,
     /// Groups by what became of them.
     pub groups: Fates,
     /// Pairs by what became of their group.
     pub pairs: Fates,
+    /// Groups that were done in this session.
+    pub groups_done_now: u64,
     /// Rows per table, of the groups that are done.
     pub tables: Vec<TableFacts>,
     /// Sources without any row, of the groups that are done.
@@ -88,7 +93,18 @@ pub struct Applied {
     pub failures: Vec<FailureReason>,
 }
 
-/// `planned = done + failed + not_started + limited`.
+/// What an earlier session, or several, had done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Resumed {
+    /// When the run began.
+    pub run_started_at: Moment,
+    /// Groups that were done before this session.
+    pub groups_done_before: u64,
+    /// Their pairs.
+    pub pairs_done_before: u64,
+}
+
+/// `planned = done + failed + not_started + limited + taken_back`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Fates {
     /// As many as the plan has.
@@ -97,10 +113,12 @@ pub struct Fates {
     pub done: u64,
     /// Given up.
     pub failed: u64,
-    /// Never begun, because the run was stopped.
+    /// Not done yet, because the run was stopped.
     pub not_started: u64,
     /// Left out by --limit.
     pub limited: u64,
+    /// Taken back by undo.
+    pub taken_back: u64,
 }
 
 /// The rows of one table.
@@ -129,7 +147,7 @@ pub struct EventFacts {
 pub struct Throughput {
     /// The time in which groups were merged.
     pub merging_s: f64,
-    /// Pairs of groups that are done, per second.
+    /// Pairs of groups that were done in it, per second.
     pub pairs_per_s: f64,
     /// Rows of their sources, per second.
     pub rows_per_s: f64,
@@ -180,7 +198,7 @@ impl Summary {
         let adds_up = equations.iter().all(Equation::holds);
         Self {
             version: VERSION,
-            command: run.command,
+            command: run.command.clone(),
             run: run.id.clone(),
             run_dir: run_dir.to_path_buf(),
             started_at: run.started_at,
@@ -217,14 +235,13 @@ impl Applied {
         self.slices = tally.slices;
     }
 
-    /// Sets the throughput; groups and tables must be there already.
-    pub fn set_throughput(&mut self, merging: Duration) {
+    /// Sets the throughput: so many pairs of groups that were done, and rows of their sources.
+    pub fn set_throughput(&mut self, merging: Duration, pairs: u64, rows: u64) {
         let seconds = merging.as_secs_f64();
-        let rows: u64 = self.tables.iter().map(|table| table.rows.source_rows).sum();
         let per_second = |n: u64| if seconds > 0.0 { n as f64 / seconds } else { 0.0 };
         self.throughput = Throughput {
             merging_s: seconds,
-            pairs_per_s: per_second(self.pairs.done),
+            pairs_per_s: per_second(pairs),
             rows_per_s: per_second(rows),
         };
     }
@@ -235,6 +252,7 @@ impl Applied {
             self.groups.equation("groups"),
             Equation::new("pairs of the plan", plan.pairs, &[("pairs", self.pairs.planned)]),
             self.pairs.equation("pairs"),
+            self.done(),
         ];
         for TableFacts { table, rows } in &self.tables {
             equations.push(Equation::new(
@@ -256,12 +274,25 @@ impl Applied {
     }
 }
 
+impl Applied {
+    /// What the journal says is done is what this session and those before it did.
+    fn done(&self) -> Equation {
+        let before = self.resumed.map(|resumed| ("before", resumed.groups_done_before));
+        let parts: Vec<_> =
+            before.into_iter().chain([("in this session", self.groups_done_now)]).collect();
+        Equation::new("groups that are done", self.groups.done, &parts)
+    }
+}
+
 impl Fates {
     fn equation(&self, what: &str) -> Equation {
         let mut parts =
             vec![("done", self.done), ("failed", self.failed), ("not started", self.not_started)];
         if self.limited > 0 {
             parts.push(("left out by --limit", self.limited));
+        }
+        if self.taken_back > 0 {
+            parts.push(("taken back", self.taken_back));
         }
         Equation::new(what, self.planned, &parts)
     }

@@ -16,7 +16,7 @@ const MANY_ABSENT_PERCENT: u64 = 10;
 /// A reason is cut beyond this; failures.csv has all of it.
 const LONGEST_REASON: usize = 400;
 
-/// The summary of `plan` or `apply` as text. Ids, paths and reasons come from elsewhere: they are
+/// The summary of `plan`, `apply` or `resume` as text. Ids, paths and reasons come from elsewhere: they are
 /// shown so that they can neither steer the terminal nor break its lines.
 pub fn terminal(summary: &Summary) -> String {
     let mut text = format!("{}\n\n", head(summary));
@@ -113,6 +113,14 @@ fn done(applied: &Applied) -> String {
     }
     text += &labelled("Groups", &fates(&applied.groups));
     text += &labelled("Pairs", &fates(&applied.pairs));
+    if let Some(resumed) = &applied.resumed {
+        let said = format!(
+            "{} done before, since {}; events, speed and latencies are those of this session",
+            counted(resumed.groups_done_before, "group"),
+            resumed.run_started_at,
+        );
+        text += &labelled("Resumed", &said);
+    }
     text += &labelled("Events", &events(applied));
     text += &labelled(
         "Speed",
@@ -135,6 +143,7 @@ fn fates(fates: &Fates) -> String {
         (fates.failed, "failed"),
         (fates.not_started, "not started"),
         (fates.limited, "left out by --limit"),
+        (fates.taken_back, "taken back"),
     ];
     for (n, what) in others.into_iter().filter(|(n, _)| *n > 0) {
         // Writing to a string cannot fail.
@@ -266,14 +275,15 @@ fn next(summary: &Summary) -> String {
     if let Some(applied) = &summary.applied {
         if applied.groups.failed > 0 {
             text += &paragraph(&format!(
-                "{} has the pairs of the groups that failed; it can be applied as it is when the \
-                 cause is gone. What they had changed before they failed is not announced then.",
+                "{} has the pairs of the groups that failed, with the reasons; resume tries them again.",
                 files::FAILURES
             ));
         }
         if let Some(command) = &applied.again {
+            let is_limited = applied.stopped.is_none() && applied.groups.failed == 0;
+            let what = if is_limited { "To merge the rest as well" } else { "To go on" };
             // Not wrapped, so that it can be copied.
-            let _ = write!(text, "To do what is left (merging is idempotent):\n  {command}\n");
+            let _ = write!(text, "{what}:\n  {command}\n");
         }
     }
     let _ = writeln!(text, "Run directory: {}", printable(&summary.run_dir.to_string_lossy()));

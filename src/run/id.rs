@@ -3,13 +3,13 @@
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::moment::Moment;
 
 /// The id of a run: its start in UTC, so that runs sort by time, and four random digits, so that two
 /// that start in the same second differ. As in `20261123T041455Z-3f9a`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct RunId(String);
 

@@ -6,15 +6,19 @@
 //! before the rename stay valid after it; the log of a run is one of them. The directory holds
 //! personal data (account ids), so only its owner may look into it.
 //!
+//! Whoever holds a [`RunDir`] holds the lock of the run (`lock` in the directory, from before it
+//! appears), so no two processes ever work on one run; a lock goes with its process, however that ends.
+//!
 //! Deliberately absent: what is in the files. Each is written by whoever knows its content; here are
 //! only the ones that say what ran ([`RunRecord`]) and what failed ([`Failures`]).
 
 mod failures;
 mod id;
+mod open;
 mod prepared;
 mod record;
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
@@ -23,6 +27,7 @@ use thiserror::Error;
 
 pub use failures::Failures;
 pub use id::RunId;
+pub use open::copy_of_pairs;
 pub use prepared::Prepared;
 pub use record::{InputRecord, RunRecord};
 
@@ -40,16 +45,46 @@ pub mod files {
     pub const LOG: &str = "run.log";
     /// Latencies per interval, as an HDR interval log.
     pub const LATENCY: &str = "latency.hlog";
-    /// The journal.
-    pub const JOURNAL: &str = "journal.sqlite";
     /// A copy of the input.
     pub const PAIRS: &str = "pairs.csv";
     /// A copy of the input that came compressed.
     pub const PAIRS_GZIP: &str = "pairs.csv.gz";
+    /// A copy of the merge specification.
+    pub const SPEC: &str = "spec.toml";
+    /// The journal.
+    pub const JOURNAL: &str = "journal.sqlite";
+    /// What of the journal SQLite has not moved into it yet.
+    pub const JOURNAL_WAL: &str = "journal.sqlite-wal";
+    /// SQLite's index of that.
+    pub const JOURNAL_SHM: &str = "journal.sqlite-shm";
+    /// Locked while a process works on the run; empty.
+    pub const LOCK: &str = "lock";
+    /// What the sweep found and left alone.
+    pub const SWEEP: &str = "sweep.csv";
+    /// What verify found.
+    pub const DIFF: &str = "diff.csv";
+    /// What undo left alone.
+    pub const CONFLICTS: &str = "conflicts.csv";
 
     /// All of them.
-    pub(super) const ALL: [&str; 8] =
-        [RUN, REJECTS, FAILURES, REPORT, LOG, LATENCY, PAIRS, PAIRS_GZIP];
+    pub(super) const ALL: [&str; 16] = [
+        RUN,
+        REJECTS,
+        FAILURES,
+        REPORT,
+        LOG,
+        LATENCY,
+        PAIRS,
+        PAIRS_GZIP,
+        SPEC,
+        JOURNAL,
+        JOURNAL_WAL,
+        JOURNAL_SHM,
+        LOCK,
+        SWEEP,
+        DIFF,
+        CONFLICTS,
+    ];
 }
 
 /// The directory under which runs are kept unless one is named exactly.
@@ -60,12 +95,7 @@ pub const RUNS: &str = "runs";
 #[non_exhaustive]
 pub enum RunError {
     /// There is something in the directory already.
-    #[error(
-        "{} is {}; this version cannot resume a run: apply the same pairs into a new --run-dir \
-         (merging is idempotent)",
-        path.display(),
-        if path.join(files::RUN).exists() { "a run already" } else { "not empty" }
-    )]
+    #[error("{}", occupied(path))]
     Exists {
         /// The directory.
         path: PathBuf,
@@ -94,12 +124,76 @@ pub enum RunError {
         /// Why not.
         cause: io::Error,
     },
+    /// There is no such directory.
+    #[error("there is no run directory {}", path.display())]
+    Missing {
+        /// The path.
+        path: PathBuf,
+    },
+    /// It is not a run.
+    #[error("{} is not a run: {what}", path.display())]
+    NotARun {
+        /// The path.
+        path: PathBuf,
+        /// What speaks against it.
+        what: &'static str,
+    },
+    /// A run that only planned.
+    #[error(
+        "{} was only planned, so there is nothing to go on with: apply its pairs (tributary apply PAIRS)",
+        path.display()
+    )]
+    OnlyPlanned {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// A file of the run cannot be used.
+    #[error("cannot use {}: {what}", path.display())]
+    Unusable {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        what: String,
+    },
+    /// Another process has the run.
+    #[error(
+        "another process works on the run {}; wait for it, or stop it with Ctrl-C (or SIGTERM)",
+        path.display()
+    )]
+    Locked {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// The lock cannot be taken for another reason.
+    #[error("cannot lock {}: {cause}", path.display())]
+    Lock {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        cause: io::Error,
+    },
 }
 
-/// A run directory in its place.
-#[derive(Clone, Debug)]
+/// What to do about a directory that a run would have to be made in.
+fn occupied(path: &Path) -> String {
+    let shown = path.display();
+    if path.join(files::JOURNAL).exists() {
+        format!("{shown} is a run already; `tributary resume {shown}` goes on with it")
+    } else if path.join(files::RUN).exists() {
+        format!(
+            "{shown} is a run already; resume goes on with runs that were applied, name another --run-dir"
+        )
+    } else {
+        format!("{shown} is not empty; name another --run-dir (or, if it is a run, resume that)")
+    }
+}
+
+/// A run directory in its place. Nobody else works on the run for as long as this lives.
+#[derive(Debug)]
 pub struct RunDir {
     path: PathBuf,
+    /// Locked; the lock is given back when the file is closed.
+    _lock: File,
 }
 
 impl RunDir {
@@ -122,8 +216,7 @@ impl RunDir {
 
     /// Writes a whole file, which replaces the one before in one step.
     pub fn replace(&self, name: &str, content: &[u8]) -> Result<(), RunError> {
-        let path = self.file(name);
-        let beside = self.file(&format!(".{name}.partial"));
+        let (path, beside) = (self.file(name), self.beside(name));
         let written = create(&beside)
             .and_then(|mut file| file.write_all(content).and_then(|()| file.sync_all()))
             .and_then(|()| fs::rename(&beside, &path))
@@ -134,11 +227,28 @@ impl RunDir {
             RunError::Write { path, cause }
         })
     }
+
+    /// Where a file is written before it replaces the one before.
+    fn beside(&self, name: &str) -> PathBuf {
+        self.file(&format!(".{name}.partial"))
+    }
 }
 
 /// Makes a file that only its owner can read.
 fn create(path: &Path) -> io::Result<File> {
     OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)
+}
+
+/// Takes the lock of a run directory, whose place `run` is; it is in `directory` at the moment.
+fn lock(directory: &Path, run: &Path) -> Result<File, RunError> {
+    let path = directory.join(files::LOCK);
+    let cannot = |cause| RunError::Lock { path: run.join(files::LOCK), cause };
+    let file = create(&path).map_err(cannot)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(RunError::Locked { path: run.to_path_buf() }),
+        Err(TryLockError::Error(cause)) => Err(cannot(cause)),
+    }
 }
 
 fn sync_dir(path: &Path) -> io::Result<()> {

@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime};
 
 use serde::Serialize;
 
-use super::{Failures, RunDir, RunError, RunId, create, files, sync_dir};
+use super::{Failures, RunDir, RunError, RunId, create, files, lock, sync_dir};
 
 /// A leftover is taken away only if nobody touched it for this long: the process ids of another
 /// container that shares the directory mean nothing here.
@@ -90,6 +90,8 @@ impl Prepared {
     /// Makes everything durable and moves it into place.
     pub fn commit(mut self) -> Result<RunDir, RunError> {
         let path = self.target.clone();
+        // Before anybody can see the run; a lock goes with the file, not with its name.
+        let lock = lock(&self.staging, &path)?;
         self.sync().map_err(|cause| RunError::Write { path: path.clone(), cause })?;
         fs::rename(&self.staging, &path).map_err(|cause| match cause.kind() {
             ErrorKind::DirectoryNotEmpty | ErrorKind::AlreadyExists => {
@@ -103,7 +105,7 @@ impl Prepared {
             .filter_map(Path::parent)
             .try_for_each(sync_dir)
             .map_err(|cause| RunError::Write { path: path.clone(), cause })?;
-        Ok(RunDir { path })
+        Ok(RunDir { path, _lock: lock })
     }
 
     fn sync(&self) -> io::Result<()> {
@@ -265,7 +267,7 @@ mod tests {
         run.replace(files::REPORT, b"{\"a\":1}").unwrap();
         assert_eq!(fs::read_to_string(run.file(files::REPORT)).unwrap(), "{\"a\":1}");
         assert_eq!(fs::metadata(&dir).unwrap().permissions().mode() & 0o777, 0o700);
-        assert_eq!(fs::read_dir(&dir).unwrap().count(), 3);
+        assert_eq!(fs::read_dir(&dir).unwrap().count(), 4);
         assert_eq!(fs::read_dir(dir.parent().unwrap()).unwrap().count(), 1);
     }
 
@@ -274,12 +276,14 @@ mod tests {
         let scratch = Scratch::new();
         let dir = scratch.0.join("run");
         fs::create_dir(&dir).unwrap();
-        prepare(&dir).unwrap().commit().unwrap().replace(files::RUN, b"{}").unwrap();
-        let message = prepare(&dir).unwrap_err().to_string();
-        assert!(
-            message.contains("resume") && message.contains("run is a run already"),
-            "{message}"
-        );
+        let run = prepare(&dir).unwrap().commit().unwrap();
+        let refused = || prepare(&dir).unwrap_err().to_string();
+        assert!(refused().contains("run is not empty") && refused().contains("resume"));
+        run.replace(files::RUN, b"{}").unwrap();
+        assert!(refused().contains("run is a run already; resume goes on"), "{}", refused());
+        run.replace(files::JOURNAL, b"").unwrap();
+        let command = format!("`tributary resume {}`", dir.display());
+        assert!(refused().contains(&command), "{}", refused());
         assert_eq!(scratch.names(), ["run"]);
     }
 

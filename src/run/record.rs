@@ -2,18 +2,26 @@
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::moment::Moment;
 
 use super::RunId;
 
+/// The version of this format.
+const VERSION: u32 = 2;
+
+/// The command that only plans.
+const PLAN: &str = "plan";
+
 /// The input of a run, so that it can be recognised later.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InputRecord {
     /// The path as it was given; `-` is standard input.
     pub path: String,
+    /// The same, absolute; none for standard input.
+    pub file: Option<String>,
     /// The SHA-256 of its bytes (compressed, if they came so), in hexadecimal.
     pub sha256: String,
     /// Its size.
@@ -21,14 +29,14 @@ pub struct InputRecord {
 }
 
 /// What is known about a run before it does anything.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RunRecord {
     /// The version of this format.
     pub version: u32,
     /// The run's id.
     pub id: RunId,
     /// The subcommand.
-    pub command: &'static str,
+    pub command: String,
     /// When it started.
     pub started_at: Moment,
     /// Programs and libraries by name.
@@ -43,13 +51,32 @@ impl RunRecord {
     /// A record of a run that starts now. `settings` must be redacted already.
     pub fn new(
         id: RunId,
-        command: &'static str,
+        command: &str,
         started_at: Moment,
         input: InputRecord,
         settings: Value,
     ) -> Self {
         let ours = ("tributary".to_owned(), env!("CARGO_PKG_VERSION").to_owned());
         let versions = BTreeMap::from([ours]);
-        Self { version: 1, id, command, started_at, versions, input, settings }
+        let command = command.to_owned();
+        Self { version: VERSION, id, command, started_at, versions, input, settings }
+    }
+
+    /// Whether the run only planned.
+    pub fn is_plan(&self) -> bool {
+        self.command == PLAN
+    }
+
+    /// Reads what was written as JSON; the error says what is wrong with it.
+    pub(super) fn read(text: &[u8]) -> Result<Self, String> {
+        let wrong = |error| format!("it is not what this program writes ({error})");
+        let value: Value = serde_json::from_slice(text).map_err(wrong)?;
+        match value["version"].as_u64() {
+            Some(version) if version != u64::from(VERSION) => Err(format!(
+                "it was written by another version of tributary (format {version}; this one is \
+                 {VERSION})"
+            )),
+            _ => serde_json::from_value(value).map_err(wrong),
+        }
     }
 }

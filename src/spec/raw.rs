@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::Deserialize;
+use sha2::{Digest, Sha256};
 
 use super::SpecError;
 
@@ -24,6 +25,9 @@ pub struct RawSpec {
     pub tables: Vec<RawTable>,
     /// The event that a changed row produces, if any.
     pub event: Option<RawEvent>,
+    /// The text itself, so that a run can keep what it went by.
+    #[serde(skip)]
+    pub text: String,
 }
 
 /// One table.
@@ -160,6 +164,7 @@ impl RawSpec {
             origin: origin.into(),
             message: error.to_string().trim_end().into(),
         })?;
+        let spec = Self { text: text.to_owned(), ..spec };
         if spec.tables.is_empty() {
             return Err(SpecError::Syntax {
                 origin: origin.into(),
@@ -176,6 +181,11 @@ impl RawSpec {
             }
         }
         Ok(spec)
+    }
+
+    /// The SHA-256 of the text, in hexadecimal: specifications with the same text merge alike.
+    pub fn sha256(&self) -> String {
+        format!("{:x}", Sha256::digest(&self.text))
     }
 }
 

@@ -8,12 +8,12 @@ use serde_json::Value;
 use crate::data::{self, Data};
 use crate::frames::INVALID;
 use crate::model::{self, Line, Outcome};
-use crate::process::{Finished, read_json};
+use crate::process::{Call, Finished, read_json};
 use crate::proxy::{Fate, Proxy};
 use crate::world::{World, to_csv};
 
 /// `count` plain pairs, each with something to copy, to raise and to leave.
-fn world(name: &str, count: usize) -> (World, Vec<Line>, Outcome) {
+pub(crate) fn world(name: &str, count: usize) -> (World, Vec<Line>, Outcome) {
     let world = World::new(name);
     let mut data = Data::new(13);
     for n in 0..count {
@@ -30,16 +30,16 @@ fn world(name: &str, count: usize) -> (World, Vec<Line>, Outcome) {
     (world, data.lines, expected)
 }
 
-struct Groups {
+pub(crate) struct Groups {
     planned: u64,
-    done: u64,
-    failed: u64,
-    left: u64,
+    pub(crate) done: u64,
+    pub(crate) failed: u64,
+    pub(crate) left: u64,
 }
 
 /// The groups of a report; they must add up.
 #[track_caller]
-fn groups(report: &Value) -> Groups {
+pub(crate) fn groups(report: &Value) -> Groups {
     let count = |name: &str| {
         let count = report["groups"][name].as_u64();
         count.unwrap_or_else(|| panic!("no groups.{name} in {report:#}"))
@@ -55,13 +55,44 @@ fn groups(report: &Value) -> Groups {
     groups
 }
 
-/// Whatever stopped a run, applying again finishes it.
+/// Whatever stopped a run, resuming it finishes it: the rows and the events, each once, are those of a
+/// run that nothing stopped.
 #[track_caller]
-fn applying_again_finishes(world: &World, lines: &[Line], expected: &Outcome) {
-    let pairs = world.file("again.csv", to_csv(lines));
-    let finished = world.apply(&pairs, &world.run_dir()).run().exits(0);
-    assert_eq!(groups(&finished.json()).failed, 0);
-    world.assert_tables(&expected.tables);
+fn resuming_finishes(world: &World, resume: Call, done_before: u64, expected: &Outcome) {
+    let finished = resume.run().exits(0);
+    let report = finished.json();
+    let groups = groups(&report);
+    assert_eq!((groups.done, groups.failed, groups.left), (groups.planned, 0, 0), "{finished}");
+    assert_eq!(report["command"], "resume");
+    assert_eq!(report["resumed"]["groups_done_before"], done_before, "{finished}");
+    assert_eq!(report["groups_done_now"], groups.planned - done_before, "{finished}");
+    assert_report_of_rows(&report, expected);
+    world.assert_is(expected);
+}
+
+/// The rows in a report are those of all sessions of its run.
+#[track_caller]
+fn assert_report_of_rows(report: &Value, expected: &Outcome) {
+    for (name, model) in [
+        ("user_courses", expected.user_courses),
+        ("content_consumption", expected.content_consumption),
+    ] {
+        let tables = report["tables"].as_array().expect("a report has tables");
+        let table = tables.iter().find(|table| table["table"] == name).expect("with all of them");
+        for (counter, value) in
+            [("copied", model.copied), ("merged", model.merged), ("deleted", model.deleted)]
+        {
+            assert_eq!(table[counter], value, "{counter} of {name} in {report:#}");
+        }
+    }
+}
+
+/// What a run says of how to go on with it.
+#[track_caller]
+fn assert_tells_how_to_go_on(report: &Value, run: &Path) {
+    let again = report["again"].as_str().unwrap_or_default();
+    let expected = format!("tributary resume {}", run.display());
+    assert_eq!(again, expected, "{report:#}");
 }
 
 #[test]
@@ -93,10 +124,8 @@ fn an_interrupt_finishes_the_groups_in_flight_and_reports() {
         })
         .count();
     assert_eq!(emptied as u64, groups.done, "{finished}");
-    applying_again_finishes(&world, &lines, &expected);
-    // What was announced before the interrupt is not announced again, and the rest is.
-    let announced = world.events().into_keys().collect::<Vec<_>>();
-    assert_eq!(announced, expected.events.into_keys().collect::<Vec<_>>());
+    assert_tells_how_to_go_on(&report, &run);
+    resuming_finishes(&world, world.resume(&run), groups.done, &expected);
 }
 
 #[test]
@@ -107,8 +136,8 @@ fn a_second_interrupt_stops_at_once() {
         if request.writes() { Fate::Delay(Duration::from_secs(600)) } else { Fate::Pass }
     });
     let pairs = world.file("pairs.csv", to_csv(&lines));
-    let call = world.apply(&pairs, &world.run_dir()).with("--hosts", &proxy.hosts);
-    let mut running = call.start();
+    let run = world.run_dir();
+    let mut running = world.apply(&pairs, &run).with("--hosts", &proxy.hosts).start();
     wait_until("a group is in flight", || proxy.seen().iter().any(|seen| seen.fate != Fate::Pass));
     running.interrupt();
     // Signals of the same kind merge while one is pending, so it is sent until it is heeded.
@@ -118,12 +147,13 @@ fn a_second_interrupt_stops_at_once() {
         std::thread::sleep(Duration::from_millis(200));
         running.interrupt();
     }
-    running.wait().exits(130);
+    let command = format!("tributary resume {}", run.display());
+    running.wait().exits(130).names(&command);
     drop(proxy);
-    applying_again_finishes(&world, &lines, &expected);
+    resuming_finishes(&world, world.resume(&run), 0, &expected);
 }
 
-fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
+pub(crate) fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(60);
     while !condition() {
         assert!(Instant::now() < deadline, "waited in vain until {what}");
@@ -135,9 +165,15 @@ fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
 fn a_canary_merges_only_the_first_groups() {
     let (world, lines, expected) = world("limit", 30);
     let pairs = world.file("pairs.csv", to_csv(&lines));
-    let finished = world.apply(&pairs, &world.run_dir()).with("--limit", "7").run().exits(0);
-    let groups = groups(&finished.json());
-    assert_eq!((groups.done, groups.left), (7, 23));
+    let run = world.run_dir();
+    let finished = world.apply(&pairs, &run).with("--limit", "7").run().exits(0);
+    let merged = groups(&finished.json());
+    assert_eq!((merged.done, merged.left), (7, 23));
+    let rest = format!("tributary resume {} --limit all", run.display());
+    assert_eq!(finished.json()["again"], rest);
+    // A run keeps its limit until it is told otherwise.
+    let kept = groups(&world.resume(&run).run().exits(0).json());
+    assert_eq!((kept.done, kept.left), (7, 23));
     let untouched = (0..30)
         .filter(|n| {
             let key = (format!("b{}", n % 7), format!("from-{n}."));
@@ -145,7 +181,7 @@ fn a_canary_merges_only_the_first_groups() {
         })
         .count();
     assert_eq!(untouched, 23);
-    applying_again_finishes(&world, &lines, &expected);
+    resuming_finishes(&world, world.resume(&run).with("--limit", "all"), 7, &expected);
 }
 
 /// The writes of every third account are refused for good.
@@ -177,7 +213,7 @@ fn failures(run: &Path) -> Vec<(String, String)> {
 }
 
 #[test]
-fn failed_groups_are_listed_and_can_be_fed_back() {
+fn failed_groups_are_listed_and_can_be_resumed() {
     let (world, lines, expected) = world("failures", 30);
     let proxy = refuse_a_third(&world);
     let run = world.run_dir();
@@ -185,13 +221,31 @@ fn failed_groups_are_listed_and_can_be_fed_back() {
     let finished = call.with("--hosts", &proxy.hosts).run().exits(3);
     let counted = groups(&finished.json());
     assert_eq!((counted.done, counted.failed, counted.left), (20, 10, 0), "{finished}");
+    assert_tells_how_to_go_on(&finished.json(), &run);
     let mut refused: Vec<_> =
         (0..30).step_by(3).map(|n| (format!("from-{n}."), format!("to-{n}."))).collect();
     refused.sort();
     assert_eq!(failures(&run), refused);
-    let (_, file) = (run.join("failures.csv"), std::fs::read_to_string(run.join("failures.csv")));
-    assert!(file.expect("it was just read").contains("a fault that the test asked for"));
+    let text = std::fs::read_to_string(run.join("failures.csv")).expect("it was just read");
+    assert!(text.contains("a fault that the test asked for"), "{text}");
 
+    // While the cause is there they fail again, and the run says so as a whole.
+    let finished = world.resume(&run).with("--hosts", &proxy.hosts).run().exits(3);
+    let counted = groups(&finished.json());
+    assert_eq!((counted.done, counted.failed, counted.left), (20, 10, 0), "{finished}");
+    assert_eq!(failures(&run), refused);
+
+    resuming_finishes(&world, world.resume(&run), 20, &expected);
+    assert_eq!(failures(&run), []);
+}
+
+#[test]
+fn failed_groups_can_be_fed_back_as_a_new_run() {
+    let (world, lines, expected) = world("fed_back", 30);
+    let proxy = refuse_a_third(&world);
+    let run = world.run_dir();
+    let call = world.apply(&world.file("pairs.csv", to_csv(&lines)), &run);
+    call.with("--hosts", &proxy.hosts).run().exits(3);
     let again = world.apply(&run.join("failures.csv"), &world.run_dir()).run().exits(0);
     assert_eq!(groups(&again.json()).done, 10);
     world.assert_is(&expected);
@@ -203,13 +257,22 @@ fn too_many_failures_stop_the_run() {
         let (world, lines, expected) = world("max_errors", 30);
         let proxy = refuse_a_third(&world);
         let pairs = world.file("pairs.csv", to_csv(&lines));
-        let call = world.apply(&pairs, &world.run_dir()).with("--hosts", &proxy.hosts);
-        let run = call.with("--max-errors", limit).with("--in-flight", "1").start();
-        let finished: Finished = run.wait().exits(if stops { 1 } else { 3 });
+        let run = world.run_dir();
+        let call = world.apply(&pairs, &run).with("--hosts", &proxy.hosts);
+        let running = call.with("--max-errors", limit).with("--in-flight", "1").start();
+        let finished: Finished = running.wait().exits(if stops { 1 } else { 3 });
         let groups = groups(&finished.json());
         assert_eq!(groups.failed, if stops { 4 } else { 10 }, "{finished}");
         assert_eq!(groups.left > 0, stops, "{finished}");
+        assert_tells_how_to_go_on(&finished.json(), &run);
+        // Those that have no turn because the next session is stopped as well stay failed.
+        if stops {
+            let call = world.resume(&run).with("--hosts", &proxy.hosts).with("--max-errors", "0");
+            let finished = call.with("--in-flight", "1").run().exits(1);
+            assert_eq!(self::groups(&finished.json()).failed, 4, "{finished}");
+            assert_eq!(failures(&run).len(), 4);
+        }
         drop(proxy);
-        applying_again_finishes(&world, &lines, &expected);
+        resuming_finishes(&world, world.resume(&run), groups.done, &expected);
     }
 }

@@ -7,7 +7,23 @@ use clap::{CommandFactory, FromArgMatches};
 
 use super::*;
 use crate::cli::args::{Cli, Command};
+use crate::cli::recorded::RecordedSettings;
 use crate::cluster::Consistency;
+use crate::moment::Moment;
+use crate::run::{InputRecord, RunDir, RunId, RunRecord, files};
+
+/// A configuration file of its own.
+fn config_file(text: &str) -> PathBuf {
+    static FILES: AtomicU32 = AtomicU32::new(0);
+    let number = FILES.fetch_add(1, Ordering::Relaxed);
+    let file = env::temp_dir().join(format!("tributary-{}-{number}.toml", process::id()));
+    fs::write(&file, text).unwrap();
+    file
+}
+
+fn variables(environment: &[(&str, &str)]) -> Vec<(OsString, OsString)> {
+    environment.iter().map(|(name, value)| (name.into(), value.into())).collect()
+}
 
 /// Resolves `apply` over this configuration file and environment.
 fn resolve(
@@ -15,20 +31,50 @@ fn resolve(
     config: &str,
     environment: &[(&str, &str)],
 ) -> Result<ApplySettings, SettingsError> {
-    static FILES: AtomicU32 = AtomicU32::new(0);
-    let number = FILES.fetch_add(1, Ordering::Relaxed);
-    let file = env::temp_dir().join(format!("tributary-{}-{number}.toml", process::id()));
-    fs::write(&file, config).unwrap();
+    let file = config_file(config);
     let args = ["tributary", "apply", "pairs.csv"].iter().chain(flags);
     let matches = Cli::command().try_get_matches_from(args).unwrap();
     let Command::Apply(args) = Cli::from_arg_matches(&matches).unwrap().command else {
         unreachable!()
     };
     let (_, matches) = matches.subcommand().unwrap();
-    let environment =
-        environment.iter().map(|(name, value)| (OsString::from(name), OsString::from(value)));
-    let settings =
-        Layers::new(matches, Some(&file), environment).and_then(|layers| apply(&args, &layers));
+    let settings = Layers::new(matches, Some(&file), variables(environment).into_iter())
+        .and_then(|layers| apply(&args, &layers));
+    fs::remove_file(&file).unwrap();
+    settings
+}
+
+/// The settings as run.json holds them.
+fn recorded(settings: &ApplySettings) -> serde_json::Value {
+    serde_json::to_value(RecordedSettings::new(&settings.input.format, &settings.merge)).unwrap()
+}
+
+/// Resolves `resume` of a run that was begun with these settings, over this configuration file and
+/// environment.
+fn go_on(
+    begun: &ApplySettings,
+    flags: &[&str],
+    config: &str,
+    environment: &[(&str, &str)],
+) -> Result<ResumeSettings, SettingsError> {
+    let folder = tempfile::tempdir().unwrap();
+    let id = RunId::new(Moment::now());
+    let prepared = RunDir::prepare(Some(&folder.path().join("run")), &id).unwrap();
+    prepared.write(files::SPEC, begun.merge.spec.text.as_bytes()).unwrap();
+    let run_dir = prepared.commit().unwrap();
+    let input = InputRecord { path: "-".into(), file: None, sha256: "ab".into(), bytes: 1 };
+    let record = RunRecord::new(id, "apply", Moment::now(), input, recorded(begun));
+    let run = Recorded::load(&run_dir, &record).unwrap();
+
+    let file = config_file(config);
+    let args = ["tributary", "resume", "run"].iter().chain(flags);
+    let matches = Cli::command().try_get_matches_from(args).unwrap();
+    let Command::Resume(args) = Cli::from_arg_matches(&matches).unwrap().command else {
+        unreachable!()
+    };
+    let (_, matches) = matches.subcommand().unwrap();
+    let settings = Layers::new(matches, Some(&file), variables(environment).into_iter())
+        .and_then(|layers| resume(&args, &run, &layers.over(&run)));
     fs::remove_file(&file).unwrap();
     settings
 }
@@ -40,30 +86,30 @@ fn message(flags: &[&str], config: &str) -> String {
 #[test]
 fn defaults_are_enough_but_for_keyspace_and_topic() {
     let settings = resolve(&["--keyspace", "k", "--topic", "t"], "", &[]).unwrap();
-    assert_eq!(settings.cluster.hosts, ["127.0.0.1:9042"]);
-    assert_eq!(settings.cluster.consistency, Consistency::LocalQuorum);
-    assert_eq!(settings.events.as_ref().unwrap().brokers, "127.0.0.1:9092");
-    assert_eq!(settings.work.in_flight, 256);
-    assert_eq!(settings.work.settle.as_secs(), 2);
-    assert_eq!(settings.work.limits.groups, usize::MAX);
-    assert_eq!(settings.work.limits.errors, ErrorLimit::Groups(1_000));
-    assert_eq!(settings.spec.name, "course-batch");
-    assert_eq!(settings.warnings(), [] as [&str; 0]);
+    assert_eq!(settings.merge.cluster.hosts, ["127.0.0.1:9042"]);
+    assert_eq!(settings.merge.cluster.consistency, Consistency::LocalQuorum);
+    assert_eq!(settings.merge.events.as_ref().unwrap().brokers, "127.0.0.1:9092");
+    assert_eq!(settings.merge.work.in_flight, 256);
+    assert_eq!(settings.merge.work.settle.as_secs(), 2);
+    assert_eq!(settings.merge.work.limits.groups, usize::MAX);
+    assert_eq!(settings.merge.work.limits.errors, ErrorLimit::Groups(1_000));
+    assert_eq!(settings.merge.spec.name, "course-batch");
+    assert_eq!(settings.merge.warnings(), [] as [&str; 0]);
 
     assert!(message(&["--topic", "t"], "").starts_with("--keyspace is missing: "));
     assert!(message(&["--keyspace", "k"], "").contains("--no-events"));
     let silent = resolve(&["--keyspace", "k", "--no-events"], "", &[]).unwrap();
-    assert!(silent.events.is_none());
+    assert!(silent.merge.events.is_none());
 }
 
 #[test]
 fn flags_win_over_the_file() {
     let file = "keyspace = 'f'\ntopic = 'f'\nin_flight = 7\nhosts = ['f']\nno_events = true\n";
     let settings = resolve(&["--keyspace", "g", "--in-flight", "9"], file, &[]).unwrap();
-    assert_eq!(settings.cluster.keyspace, "g");
-    assert_eq!(settings.work.in_flight, 9);
-    assert_eq!(settings.cluster.hosts, ["f:9042"]);
-    assert!(settings.events.is_none());
+    assert_eq!(settings.merge.cluster.keyspace, "g");
+    assert_eq!(settings.merge.work.in_flight, 9);
+    assert_eq!(settings.merge.cluster.hosts, ["f:9042"]);
+    assert!(settings.merge.events.is_none());
 }
 
 #[test]
@@ -89,7 +135,7 @@ fn kafka_properties_are_laid_over_each_other() {
     let environment =
         [("TRIBUTARY_KAFKA_LINGER_MS", "2"), ("TRIBUTARY_KAFKA_SASL_PASSWORD", "hunter2")];
     let settings = resolve(&["-X", "linger.ms=3"], file, &environment).unwrap();
-    let events = settings.events.as_ref().unwrap();
+    let events = settings.merge.events.as_ref().unwrap();
     let last = |key: &str| {
         let found = events.properties.iter().rev().find(|(name, _)| name == key);
         found.map(|(_, value)| value.as_str())
@@ -97,7 +143,7 @@ fn kafka_properties_are_laid_over_each_other() {
     assert_eq!(last("linger.ms"), Some("3"));
     assert_eq!(last("client.id"), Some("f"));
     assert_eq!(last("sasl.password"), Some("hunter2"));
-    let shown = format!("{settings:?} {}", settings.redacted());
+    let shown = format!("{settings:?} {}", recorded(&settings));
     assert!(!shown.contains("hunter2") && shown.contains("\"sasl.password\":\"***\""), "{shown}");
 }
 
@@ -106,9 +152,9 @@ fn passwords_come_from_environment_or_file_and_are_not_shown() {
     let file = "keyspace = 'k'\nno_events = true\nusername = 'u'\npassword = 'from-file'\n";
     let exposed = |environment: &[(&str, &str)]| {
         let settings = resolve(&[], file, environment).unwrap();
-        let shown = format!("{settings:?} {}", settings.redacted());
+        let shown = format!("{settings:?} {}", recorded(&settings));
         assert!(!shown.contains("from-"), "{shown}");
-        settings.cluster.password.unwrap().expose().to_owned()
+        settings.merge.cluster.password.unwrap().expose().to_owned()
     };
     assert_eq!(exposed(&[]), "from-file");
     assert_eq!(exposed(&[("TRIBUTARY_PASSWORD", "from-env")]), "from-env");
@@ -121,5 +167,84 @@ fn passwords_come_from_environment_or_file_and_are_not_shown() {
 fn weak_consistency_is_warned_about() {
     let flags = ["--keyspace", "k", "--no-events", "--consistency", "one"];
     let settings = resolve(&flags, "", &[]).unwrap();
-    assert!(settings.warnings()[0].contains("ONE"), "{:?}", settings.warnings());
+    assert!(settings.merge.warnings()[0].contains("ONE"), "{:?}", settings.merge.warnings());
+}
+
+#[test]
+fn a_run_goes_on_with_its_own_settings_but_for_what_is_given_again() {
+    let flags = ["--keyspace", "k", "--topic", "t", "--hosts", "a,b:1", "--limit", "9", "--trim"];
+    let more = ["--settle", "50ms", "--max-errors", "5%", "--delimiter", "tab", "--no-sweep"];
+    let begun = resolve(&[&flags[..], &more[..]].concat(), "", &[]).unwrap();
+    let settings = go_on(&begun, &[], "", &[]).unwrap();
+    assert_eq!(settings.format, begun.input.format);
+    let recorded = |merge: &MergeSettings| RecordedSettings::new(&begun.input.format, merge);
+    assert_eq!(recorded(&settings.merge), recorded(&begun.merge));
+
+    // What may change, changes: flags before the environment's, those before the file's.
+    let file = "hosts = 'c'\nin_flight = 7\nlimit = 3\n";
+    let flags = ["--limit", "all", "--consistency", "all", "--keyspace", "k"];
+    let settings = go_on(&begun, &flags, file, &[]).unwrap();
+    assert_eq!(settings.merge.cluster.hosts, ["c:9042"]);
+    assert_eq!(settings.merge.cluster.consistency, Consistency::All);
+    assert_eq!(settings.merge.work.in_flight, 7);
+    assert_eq!(settings.merge.work.limits.groups, usize::MAX);
+    assert_eq!(settings.merge.work.limits.errors, ErrorLimit::Percent(5.0));
+    // The format is that of the copy, whatever the file says of other pairs.
+    assert_eq!(go_on(&begun, &[], "delimiter = ';'\n", &[]).unwrap().format.delimiter, b'\t');
+}
+
+#[test]
+fn a_run_does_not_become_another_one() {
+    let begun = resolve(&["--keyspace", "k", "--topic", "t"], "", &[]).unwrap();
+    let refused =
+        |flags: &[&str], file: &str| go_on(&begun, flags, file, &[]).unwrap_err().to_string();
+    let keyspace = refused(&["--keyspace", "other"], "");
+    assert!(
+        keyspace
+            .starts_with("--keyspace is 'other', but this run goes on with 'k' only (keyspace in ")
+    );
+    assert!(keyspace.contains("run.json)"), "{keyspace}");
+    let topic = refused(&[], "topic = 'u'\n");
+    assert!(topic.starts_with("topic in ") && topic.contains("'t' only (topic in "), "{topic}");
+    let silent = refused(&["--no-events"], "");
+    assert!(
+        silent.starts_with("--no-events: this run announces its changes to the topic 't'"),
+        "{silent}"
+    );
+    let spec = config_file(&begun.merge.spec.text.replace("\"max\"", "\"min\""));
+    let path = spec.to_str().unwrap();
+    let other = refused(&["--spec", path], "");
+    assert!(other.contains(path) && other.contains("'course-batch', built in"), "{other}");
+    fs::write(&spec, &begun.merge.spec.text).unwrap();
+    go_on(&begun, &["--spec", path, "--topic", "t"], "keyspace = 'k'\n", &[]).unwrap();
+    fs::remove_file(&spec).unwrap();
+
+    let begun = resolve(&["--keyspace", "k", "--no-events"], "topic = 't'\n", &[]).unwrap();
+    assert!(go_on(&begun, &[], "topic = 't'\n", &[]).unwrap().merge.events.is_none());
+    let loud = go_on(&begun, &["--topic", "t"], "", &[]).unwrap_err().to_string();
+    assert!(loud.starts_with("--topic: this run was begun without events (events in "), "{loud}");
+}
+
+#[test]
+fn secrets_are_given_again() {
+    let flags = ["--keyspace", "k", "--topic", "t", "-X", "sasl.password=x", "-X", "linger.ms=3"];
+    let begun = resolve(&flags, "username = 'u'\npassword = 'p'\n", &[]).unwrap();
+    assert_eq!(begun.secret_flags[..1], ["--config"]);
+    assert_eq!(begun.secret_flags[2..], ["-X", "sasl.password=***"]);
+    let password = ("TRIBUTARY_PASSWORD", "p");
+    let missing =
+        |environment: &[(&str, &str)]| go_on(&begun, &[], "", environment).unwrap_err().to_string();
+    assert!(missing(&[]).starts_with("the password of 'u' is missing"), "{}", missing(&[]));
+    let kafka = missing(&[password]);
+    assert!(
+        kafka.contains("sasl.password") && kafka.contains("TRIBUTARY_KAFKA_SASL_PASSWORD"),
+        "{kafka}"
+    );
+    let settings =
+        go_on(&begun, &[], "", &[password, ("TRIBUTARY_KAFKA_SASL_PASSWORD", "y")]).unwrap();
+    let owned = |key: &str, value: &str| (key.to_owned(), value.to_owned());
+    let properties = &settings.merge.events.as_ref().unwrap().properties;
+    assert_eq!(properties, &[owned("linger.ms", "3"), owned("sasl.password", "y")]);
+    let none = resolve(&["--keyspace", "k", "--topic", "t", "-X", "linger.ms=3"], "", &[]).unwrap();
+    assert!(none.secret_flags.is_empty(), "{:?}", none.secret_flags);
 }

@@ -9,7 +9,7 @@ use crate::account::TableTally;
 use crate::latency::LaneSummary;
 use crate::moment::Moment;
 use crate::plan::PlanStats;
-use crate::report::{EventFacts, ExamplePair, FailureReason, TableFacts, json};
+use crate::report::{EventFacts, ExamplePair, FailureReason, Resumed, TableFacts, json};
 use crate::run::{InputRecord, RunId, RunRecord};
 
 fn plan() -> PlanStats {
@@ -77,19 +77,25 @@ fn applied() -> Applied {
         }],
         ..Applied::default()
     };
-    applied.set_throughput(Duration::from_secs(180));
+    applied.groups_done_now = applied.groups.done;
+    applied.set_throughput(Duration::from_secs(180), 19_930, 1_295_567);
     applied
 }
 
-fn summary(command: &'static str, plan: PlanStats, applied: Option<Applied>) -> Summary {
+fn summary(command: &str, plan: PlanStats, applied: Option<Applied>) -> Summary {
     let started = Moment::from(SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_407_295));
     let run = RunRecord {
-        version: 1,
+        version: 2,
         id: RunId::from_text("20261123T041455Z-3f9a"),
-        command,
+        command: command.to_owned(),
         started_at: started,
         versions: BTreeMap::new(),
-        input: InputRecord { path: "pairs.csv".into(), sha256: "ab".into(), bytes: 1_412_345 },
+        input: InputRecord {
+            path: "pairs.csv".into(),
+            file: None,
+            sha256: "ab".into(),
+            bytes: 1_412_345,
+        },
         settings: serde_json::json!({}),
     };
     let finished = Moment::from(started.time() + Duration::from_millis(192_400));
@@ -143,8 +149,10 @@ Run directory: /data/runs/r1
 
 #[test]
 fn an_apply_with_failures() {
+    let mut failed = applied();
+    failed.again = Some("tributary resume runs/r1".into());
     check(
-        &summary("apply", plan(), Some(applied())),
+        &summary("apply", plan(), Some(failed)),
         "\
 apply 20261123T041455Z-3f9a: finished, with failures, in 3 min 12 s
 
@@ -174,26 +182,35 @@ Failed groups by reason
             (such as line 17: a1 → b1)
 
 rejects.csv has the rejected lines, each with its reason.
-failures.csv has the pairs of the groups that failed; it can be applied as it is
-when the cause is gone. What they had changed before they failed is not
-announced then.
+failures.csv has the pairs of the groups that failed, with the reasons; resume
+tries them again.
+To go on:
+  tributary resume runs/r1
 Run directory: /data/runs/r1
 ",
     );
 }
 
+/// What an apply of 18,000 groups says of itself that did half of them, and nothing else.
+fn half_done() -> Applied {
+    let mut half = applied();
+    half.groups = Fates { planned: 18_000, done: 9_000, not_started: 9_000, ..Fates::default() };
+    half.pairs = Fates { planned: 19_945, done: 9_930, not_started: 10_015, ..Fates::default() };
+    half.groups_done_now = 9_000;
+    half.failures.clear();
+    half.tables.clear();
+    half.latency.clear();
+    half.absent_sources = 0;
+    half.absent_survivors = 0;
+    half.events = EventFacts::default();
+    half
+}
+
 #[test]
 fn an_apply_that_was_stopped_says_how_to_go_on() {
-    let mut stopped = applied();
+    let mut stopped = half_done();
     stopped.stopped = Some("interrupted by the operator".into());
-    stopped.again = Some("tributary apply pairs.csv --keyspace courses".into());
-    stopped.groups = Fates { planned: 18_000, done: 9_000, limited: 9_000, ..Fates::default() };
-    stopped.failures.clear();
-    stopped.tables.clear();
-    stopped.latency.clear();
-    stopped.absent_sources = 0;
-    stopped.absent_survivors = 0;
-    stopped.events = EventFacts::default();
+    stopped.again = Some("tributary resume runs/r1".into());
     check(
         &summary("apply", plan(), Some(stopped)),
         "\
@@ -204,17 +221,66 @@ Input       pairs.csv, 1.4 MB
             + 40 duplicates + 19,945 pairs
 Rejected    8 ambiguous, 4 cycle
 Stopped     interrupted by the operator
-Groups      18,000 = 9,000 done + 9,000 left out by --limit
-Pairs       19,945 = 19,930 done + 15 failed
+Groups      18,000 = 9,000 done + 9,000 not started
+Pairs       19,945 = 9,930 done + 10,015 not started
 Events      none, as asked for by --no-events or the specification
 Speed       111 pairs/s, 7,198 rows/s; 1 request tried again
 
 rejects.csv has the rejected lines, each with its reason.
-To do what is left (merging is idempotent):
-  tributary apply pairs.csv --keyspace courses
+To go on:
+  tributary resume runs/r1
 Run directory: /data/runs/r1
 ",
     );
+}
+
+#[test]
+fn a_resume_speaks_of_the_run_as_a_whole() {
+    let mut resumed = half_done();
+    let whole = |planned| Fates { planned, done: planned, ..Fates::default() };
+    resumed.groups = Fates { done: 17_000, taken_back: 1_000, ..whole(18_000) };
+    resumed.pairs = whole(19_945);
+    let began = Moment::from(SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_320_895));
+    resumed.resumed = Some(Resumed {
+        run_started_at: began,
+        groups_done_before: 8_000,
+        pairs_done_before: 8_930,
+    });
+    let told = summary("resume", plan(), Some(resumed.clone()));
+    assert!(told.adds_up, "{:?}", told.equations);
+    check(
+        &told,
+        "\
+resume 20261123T041455Z-3f9a: finished in 3 min 12 s
+
+Input       pairs.csv, 1.4 MB
+            every line accounted for: 20,000 = 3 blank + 12 rejected
+            + 40 duplicates + 19,945 pairs
+Rejected    8 ambiguous, 4 cycle
+Groups      18,000 = 17,000 done + 1,000 taken back
+Pairs       19,945 = 19,945 done
+Resumed     8,000 groups done before, since 2026-11-22T04:14:55.000Z; events,
+            speed and latencies are those of this session
+Events      none, as asked for by --no-events or the specification
+Speed       111 pairs/s, 7,198 rows/s; 1 request tried again
+
+rejects.csv has the rejected lines, each with its reason.
+Run directory: /data/runs/r1
+",
+    );
+    // What the journal says is done, somebody must have done.
+    resumed.groups_done_now -= 1;
+    assert!(!summary("resume", plan(), Some(resumed)).adds_up);
+}
+
+#[test]
+fn a_canary_says_how_to_merge_the_rest() {
+    let mut limited = half_done();
+    limited.groups = Fates { not_started: 0, limited: 9_000, ..limited.groups };
+    limited.again = Some("tributary resume runs/r1 --limit all".into());
+    let text = terminal(&summary("apply", plan(), Some(limited)));
+    let said = "\nTo merge the rest as well:\n  tributary resume runs/r1 --limit all\nRun";
+    assert!(text.contains(said), "{text}");
 }
 
 #[test]

@@ -1,0 +1,84 @@
+//! Help that stands below the flags: examples, exit codes, where settings come from.
+
+pub(super) const AFTER_HELP: &str = "\
+EXIT CODES
+  0    all done
+  1    failed: host, schema, broker, run directory, or stopped by --max-errors
+  2    unusable arguments, configuration or input; nothing was tried
+  3    finished, but lines were rejected or groups failed
+  4    verify found differences, or undo met conflicts
+  130  interrupted
+
+Settings are taken from flags, then from the environment (TRIBUTARY_IN_FLIGHT for
+--in-flight), then from the file named by --config, then (where there is a run
+already) from its run.json, then from the defaults.";
+
+pub(super) const PLAN_EXAMPLES: &str = "\
+EXAMPLES
+  Look at a file before anything is changed (no cluster is needed):
+    tributary plan pairs.csv
+
+  Columns of other names, semicolons, compressed, from standard input:
+    tributary plan --from-column old --to-column new --delimiter ';' - < pairs.csv.gz
+
+  Only the numbers, for a script:
+    tributary plan pairs.csv --json | jq .plan.rejected";
+
+pub(super) const APPLY_EXAMPLES: &str = "\
+EXAMPLES
+  Try the first hundred groups on a cluster, then all of them:
+    tributary apply pairs.csv --hosts db1:9042,db2:9042 --keyspace sunbird_courses \\
+      --brokers kafka1:9092 --topic course.batch.job.request --limit 100
+    tributary apply pairs.csv --config tributary.toml
+
+  With a login and an encrypted Kafka (secrets are not for the command line):
+    export TRIBUTARY_PASSWORD=… TRIBUTARY_KAFKA_SASL_PASSWORD=…
+    tributary apply pairs.csv --config tributary.toml --username merger \\
+      -X security.protocol=SASL_SSL -X sasl.mechanism=SCRAM-SHA-512 -X sasl.username=merger
+
+  Whatever stopped it, and whatever failed, once more:
+    tributary resume runs/20261123T041455Z-3f9a
+
+CONFIGURATION FILE
+  The long names of the flags with _ for -, and a table for Kafka's properties:
+    hosts = [\"db1:9042\", \"db2:9042\"]
+    keyspace = \"sunbird_courses\"
+    username = \"merger\"
+    password_file = \"/run/secrets/cassandra\"
+    topic = \"course.batch.job.request\"
+    in_flight = 512
+
+    [kafka]
+    security.protocol = \"SASL_SSL\"
+    sasl.username = \"merger\"";
+
+pub(super) const RESUME_EXAMPLES: &str = "\
+EXAMPLES
+  Go on after Ctrl-C, a crash, or when the cause of failures is gone:
+    tributary resume runs/20261123T041455Z-3f9a
+
+  All groups, after a canary of the first hundred (--limit 100):
+    tributary resume runs/20261123T041455Z-3f9a --limit all
+
+  Secrets are kept nowhere, so they are given again:
+    TRIBUTARY_PASSWORD=… tributary resume runs/20261123T041455Z-3f9a
+
+WHAT IS REFUSED
+  A run can only go on as what it is: with the keyspace, the topic, the merge
+  specification, the tables and the pairs that it began with. What differs is named.";
+
+pub(super) const LOOKUP_EXAMPLES: &str = "\
+EXAMPLES
+  Where did this account go?
+    tributary lookup 4aa7c1de-…
+
+  In one run only, or in the runs of another folder:
+    tributary lookup 4aa7c1de-… runs/20261123T041455Z-3f9a
+    tributary lookup 4aa7c1de-… /archive/runs
+
+  The survivor, for a script:
+    tributary lookup 4aa7c1de-… --json | jq -r '.found[].survivor'
+
+EXIT CODES
+  0    the account is in at least one run
+  1    it is in none, or a run could not be read (which is named)";

@@ -1,0 +1,157 @@
+//! The command line as it is written: every flag, its help and its environment variable.
+//!
+//! Nothing is checked here and nothing has a default: values are text until they have been laid over
+//! the configuration file and checked, once, by [`resolve`](super::resolve).
+
+mod examples;
+mod parts;
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+pub(super) use parts::{
+    ClusterArgs, EventArgs, FormatArgs, InputArgs, OutputArgs, PlaceArgs, WorkArgs,
+};
+
+use parts::SwitchParser;
+
+/// Merges duplicate accounts in Apache Cassandra and announces each changed enrolment on Kafka.
+///
+/// The input is a CSV of pairs: everything that belongs to the account `from` moves under the account
+/// `to`, nothing is lost, and `from` is empty afterwards.
+#[derive(Debug, Parser)]
+#[command(version, after_long_help = examples::AFTER_HELP, max_term_width = 100)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Check and resolve the pairs. Opens no connection and changes nothing.
+    ///
+    /// Says how many groups the pairs make, which lines are rejected and why, and writes
+    /// rejects.csv and report.json into a run directory.
+    #[command(after_long_help = examples::PLAN_EXAMPLES)]
+    Plan(PlanArgs),
+    /// Merge the accounts and announce what changed.
+    ///
+    /// Plans first, as `plan` does; then merges group by group: what is about to be changed is
+    /// journaled first, rows are copied before they are deleted, and events are sent when all is
+    /// written. Whatever stops it, `resume` goes on.
+    #[command(after_long_help = examples::APPLY_EXAMPLES)]
+    Apply(Box<ApplyArgs>),
+    /// Go on with a run that was stopped, or in which groups failed.
+    ///
+    /// Groups that are done are not touched. What was half done is done again from the journal,
+    /// with the same values and the same times; failed groups and those that were never begun have
+    /// their turn. Settings that are not given are those of the run.
+    #[command(after_long_help = examples::RESUME_EXAMPLES)]
+    Resume(Box<ResumeArgs>),
+    /// Say where an account went, in which run.
+    ///
+    /// Looks into the journals of runs, and for groups that were not begun yet into their pairs.
+    /// Changes nothing, needs no cluster, and may be asked while a run goes on.
+    #[command(after_long_help = examples::LOOKUP_EXAMPLES)]
+    Lookup(LookupArgs),
+}
+
+/// The arguments of `plan`.
+#[derive(Debug, Args)]
+pub struct PlanArgs {
+    /// Where the pairs are.
+    #[command(flatten)]
+    pub input: InputArgs,
+    /// Where the run is kept.
+    #[command(flatten)]
+    pub place: PlaceArgs,
+    /// How to report.
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+/// The arguments of `apply`.
+#[derive(Debug, Args)]
+pub struct ApplyArgs {
+    /// Where the pairs are.
+    #[command(flatten)]
+    pub input: InputArgs,
+    /// The cluster.
+    #[command(flatten)]
+    pub cluster: ClusterArgs,
+    /// The events.
+    #[command(flatten)]
+    pub events: EventArgs,
+    /// How to merge.
+    #[command(flatten)]
+    pub work: WorkArgs,
+    /// Where the run is kept.
+    #[command(flatten)]
+    pub place: PlaceArgs,
+    /// How to report.
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+/// The arguments of `resume`.
+#[derive(Debug, Args)]
+pub struct ResumeArgs {
+    /// The run directory
+    #[arg(value_name = "RUN")]
+    pub run: PathBuf,
+
+    /// Go by the run's own copy of the pairs, though the file that they came from has changed since
+    #[arg(long)]
+    pub use_copy: bool,
+
+    /// The cluster.
+    #[command(flatten)]
+    pub cluster: ClusterArgs,
+    /// The events.
+    #[command(flatten)]
+    pub events: EventArgs,
+    /// How to merge.
+    #[command(flatten)]
+    pub work: WorkArgs,
+    /// How to report.
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+/// The arguments of `lookup`.
+#[derive(Debug, Args)]
+pub struct LookupArgs {
+    /// The account
+    #[arg(value_name = "ACCOUNT")]
+    pub account: String,
+
+    /// A run directory, or a folder of them [default: runs/]
+    #[arg(value_name = "PATH")]
+    pub path: Option<PathBuf>,
+
+    /// Print what was found as JSON
+    #[arg(long, env = "TRIBUTARY_JSON", hide_env = true, value_parser = SwitchParser)]
+    pub json: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn plan_takes_no_connection() {
+        assert!(Cli::try_parse_from(["tributary", "plan", "p.csv"]).is_ok());
+        let refused = Cli::try_parse_from(["tributary", "plan", "p.csv", "--hosts", "h:1"]);
+        assert_eq!(refused.unwrap_err().exit_code(), 2);
+    }
+}

@@ -1,0 +1,175 @@
+//! What groups run in: a cluster, a broker and a journal that are ready.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use tokio::sync::watch;
+
+use super::{Console, Exit, Failure, MergeSettings, Progress, Snapshot};
+use crate::account::Group;
+use crate::cluster::{Cluster, Store};
+use crate::events::{Outlet, Producer};
+use crate::journal::Journal;
+use crate::latency::Recorder;
+use crate::pace::Pace;
+use crate::pipeline::{self, AsOf, Context, Known, Lanes, Reason, Retry, RunOutcome};
+use crate::plan::Plan;
+use crate::report::FailureReasons;
+use crate::run::{Failures, RunError};
+use crate::spec::Spec;
+
+/// A cluster and a broker that are ready.
+pub(super) struct Ready {
+    spec: Arc<Spec>,
+    store: Store,
+    outlet: Outlet,
+    recorder: Arc<Recorder>,
+    pace: Arc<Pace>,
+    as_of: AsOf,
+    acknowledged: Arc<AtomicU64>,
+}
+
+impl Ready {
+    /// Connects and checks; nothing is written.
+    async fn start(settings: &MergeSettings) -> Result<Self, Failure> {
+        let cluster = Cluster::connect(settings.cluster.clone()).await?;
+        let spec = Arc::new(settings.spec.check(cluster.schema()).map_err(Failure::failed)?);
+        let store = cluster.store(Arc::clone(&spec)).await?;
+        let lanes = Lanes::new(&spec);
+        let recorder = Arc::new(Recorder::new(lanes.names().to_vec()));
+        let acknowledged = Arc::new(AtomicU64::new(0));
+        let outlet = match &settings.events {
+            None => Outlet::Discard,
+            Some(events) => {
+                let (recorder, lane) = (Arc::clone(&recorder), lanes.events());
+                let acknowledged = Arc::clone(&acknowledged);
+                let on_delivered = move |took| {
+                    recorder.record(lane, took);
+                    acknowledged.fetch_add(1, Ordering::Relaxed);
+                };
+                Outlet::Kafka(Producer::connect(events, on_delivered).await?)
+            }
+        };
+        let as_of = AsOf::new(cluster.latest_clock().await?, settings.work.settle);
+        let pace = Pace::new(settings.work.in_flight);
+        Ok(Self { spec, store, outlet, recorder, pace, as_of, acknowledged })
+    }
+
+    /// As [`start`](Self::start), unless the operator stops it.
+    pub(super) async fn start_unless(
+        stop: &mut watch::Receiver<bool>,
+        settings: &MergeSettings,
+    ) -> Result<Self, Failure> {
+        tokio::select! {
+            ready = Self::start(settings) => ready,
+            _ = stop.wait_for(|stop| *stop) => {
+                let error = anyhow::anyhow!("interrupted before the first write; nothing was changed");
+                Err(Failure { exit: Exit::Interrupted, error })
+            }
+        }
+    }
+
+    /// The specification, checked against the cluster's schema.
+    pub(super) fn spec(&self) -> &Spec {
+        &self.spec
+    }
+
+    /// With a journal, groups can run.
+    pub(super) fn with(self, journal: Arc<dyn Journal>) -> Engine {
+        let Self { spec, store, outlet, recorder, pace, as_of, acknowledged } = self;
+        let shared = Arc::clone(&journal);
+        let retry = Retry::default();
+        let context = Context::new(spec, store, outlet, shared, recorder, pace, as_of, retry);
+        Engine { context: Arc::new(context), journal, acknowledged }
+    }
+}
+
+/// The context that groups run in.
+pub(super) struct Engine {
+    pub(super) context: Arc<Context<Store>>,
+    pub(super) journal: Arc<dyn Journal>,
+    /// Events that the broker acknowledged.
+    acknowledged: Arc<AtomicU64>,
+}
+
+/// What is to be merged.
+pub(super) struct Work<'a> {
+    pub(super) plan: &'a Plan,
+    pub(super) known: &'a Known,
+    pub(super) settings: &'a MergeSettings,
+    pub(super) quiet: bool,
+    pub(super) stop: watch::Receiver<bool>,
+}
+
+/// What came of merging.
+pub(super) struct Merged {
+    pub(super) outcome: RunOutcome,
+    pub(super) reasons: FailureReasons,
+    /// The groups that failed, by number.
+    pub(super) failed: HashSet<usize>,
+    /// Whether every failed group could be written down.
+    pub(super) unwritten: Result<(), RunError>,
+    /// The time in which groups were merged.
+    pub(super) took: Duration,
+}
+
+impl Engine {
+    /// Waits until the first group may be read, then runs all that are left to be done.
+    pub(super) async fn merge(
+        &self,
+        work: Work<'_>,
+        failures: &mut Failures,
+        console: &Console,
+    ) -> Merged {
+        let Work { plan, known, settings, quiet, mut stop } = work;
+        let limits = settings.work.limits;
+        let total = plan.len().min(limits.groups);
+        let left = (0..total).filter(|group| !known.is_over(*group)).count();
+        let progress = Arc::new(pipeline::Progress::default());
+        if left > 0 {
+            tokio::select! {
+                () = tokio::time::sleep(self.context.as_of.time_to_settle()) => {}
+                _ = stop.wait_for(|stop| *stop) => {}
+            }
+        }
+        let began = Instant::now();
+        let shown = {
+            let (context, progress) = (Arc::clone(&self.context), Arc::clone(&progress));
+            Progress::start(&console.terminal, quiet, move || Snapshot {
+                groups_total: left as u64,
+                done: progress.done.load(Ordering::Relaxed),
+                failed: progress.failed.load(Ordering::Relaxed),
+                in_flight: context.pace.now().1 as u64,
+                retries: context.retries(),
+            })
+        };
+        let mut reasons = FailureReasons::default();
+        let mut failed = HashSet::new();
+        let on_failure = |group: &Group, Reason { reason, class }: &Reason| {
+            tracing::error!("a group of {} pairs failed: {reason}", group.pairs.len());
+            reasons.add(&group.pairs, class);
+            failed.insert(group.index);
+            failures.append(&group.pairs, reason)
+        };
+        let (outcome, unwritten) =
+            pipeline::run(&self.context, plan, known, limits, &progress, stop, on_failure).await;
+        shown.finish();
+        Merged { outcome, reasons, failed, unwritten, took: began.elapsed() }
+    }
+
+    /// Events that the broker acknowledged.
+    pub(super) fn acknowledged(&self) -> u64 {
+        self.acknowledged.load(Ordering::Relaxed)
+    }
+
+    /// Closes the producer.
+    pub(super) async fn close(self) -> Result<(), Failure> {
+        // All groups have ended, so nobody else holds the context.
+        match Arc::into_inner(self.context) {
+            Some(context) => Ok(context.outlet.close().await?),
+            None => Ok(()),
+        }
+    }
+}

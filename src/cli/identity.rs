@@ -1,0 +1,173 @@
+//! What a journal was written for, kept in the journal itself: it is good for nothing else.
+
+use std::collections::BTreeMap;
+
+use anyhow::anyhow;
+
+use super::{Failure, MergeSettings};
+use crate::journal::{Journal, JournalError};
+use crate::plan::Plan;
+use crate::run::RunRecord;
+use crate::spec::Spec;
+
+/// The version that wrote the journal.
+const VERSION: &str = "version_of_tributary";
+const RUN: &str = "run";
+const INPUT: &str = "input_sha256";
+const KEYSPACE: &str = "keyspace";
+const SPEC: &str = "spec_sha256";
+const COLUMNS: &str = "columns";
+/// How many groups the plan has.
+pub(super) const GROUPS: &str = "groups";
+
+/// The columns of each table, name and type, in the order in which rows hold them.
+type Columns = BTreeMap<String, Vec<(String, String)>>;
+
+/// What a run is, as far as its journal depends on it. The columns of the tables come with the cluster.
+pub(super) struct Identity {
+    run: String,
+    input_sha256: String,
+    keyspace: String,
+    spec_sha256: String,
+    groups: usize,
+}
+
+impl Identity {
+    pub(super) fn new(record: &RunRecord, settings: &MergeSettings, plan: &Plan) -> Self {
+        Self {
+            run: record.id.to_string(),
+            input_sha256: record.input.sha256.clone(),
+            keyspace: settings.cluster.keyspace.clone(),
+            spec_sha256: settings.spec.sha256(),
+            groups: plan.len(),
+        }
+    }
+
+    /// Writes it into a new journal.
+    pub(super) fn keep(&self, journal: &dyn Journal, spec: &Spec) -> Result<(), Failure> {
+        let columns = serde_json::to_string(&columns(spec)).map_err(Failure::failed)?;
+        let kept: [(&str, &str); 7] = [
+            (VERSION, env!("CARGO_PKG_VERSION")),
+            (RUN, &self.run),
+            (INPUT, &self.input_sha256),
+            (KEYSPACE, &self.keyspace),
+            (SPEC, &self.spec_sha256),
+            (COLUMNS, &columns),
+            (GROUPS, &self.groups.to_string()),
+        ];
+        kept.into_iter().try_for_each(|(name, value)| journal.set_meta(name, value))?;
+        Ok(())
+    }
+
+    /// Refuses a journal that was written for something else; no cluster is needed.
+    pub(super) fn check(&self, journal: &dyn Journal) -> Result<(), Failure> {
+        for (name, own) in [
+            (RUN, &self.run),
+            (INPUT, &self.input_sha256),
+            (KEYSPACE, &self.keyspace),
+            (SPEC, &self.spec_sha256),
+        ] {
+            let kept = meta(journal, name)?;
+            if kept != *own {
+                return Err(Failure::failed(anyhow!(
+                    "the journal does not belong to this run: its {name} is '{kept}', that of run.json \
+                     is '{own}'; put the original files back"
+                )));
+            }
+        }
+        let kept = meta(journal, GROUPS)?;
+        if kept != self.groups.to_string() {
+            return Err(Failure::failed(anyhow!(
+                "the journal was written for {kept} groups by version {} of tributary, and this version \
+                 makes {} groups of the same pairs: resume with that version",
+                meta(journal, VERSION)?,
+                self.groups
+            )));
+        }
+        Ok(())
+    }
+}
+
+/// Refuses tables that were altered since the run began: the journal's rows have other columns.
+pub(super) fn check_columns(journal: &dyn Journal, spec: &Spec) -> Result<(), Failure> {
+    let kept = meta(journal, COLUMNS)?;
+    let then: Columns = serde_json::from_str(&kept).map_err(|error| {
+        Failure::failed(anyhow!("the journal's {COLUMNS} are unreadable: {error}"))
+    })?;
+    let now = columns(spec);
+    match then.iter().find_map(|(table, then)| altered(table, then, now.get(table))) {
+        None => Ok(()),
+        Some(what) => Err(Failure::failed(anyhow!(
+            "{what} since the run began, and what was journaled does not fit any more; take that back, or \
+             apply the run's copy of the pairs as a new run (what is done stays done)"
+        ))),
+    }
+}
+
+fn altered(
+    table: &str,
+    then: &[(String, String)],
+    now: Option<&Vec<(String, String)>>,
+) -> Option<String> {
+    let now = now.map_or(&[][..], Vec::as_slice);
+    let find = |columns: &[(String, String)], name: &str| {
+        columns.iter().find(|(known, _)| known == name).map(|(_, cql_type)| cql_type.clone())
+    };
+    let gone_or_changed = then.iter().find_map(|(name, was)| match find(now, name) {
+        None => Some(format!("table {table} has lost the column {name}")),
+        Some(is) if is != *was => {
+            Some(format!("table {table} has had the type of {name} changed from {was} to {is}"))
+        }
+        Some(_) => None,
+    });
+    let added = || {
+        let new = now.iter().find(|(name, _)| find(then, name).is_none());
+        new.map(|(name, _)| format!("table {table} has got the column {name}"))
+    };
+    let moved = || {
+        (then != now).then(|| format!("table {table} has had its columns put into another order"))
+    };
+    gone_or_changed.or_else(added).or_else(moved)
+}
+
+fn columns(spec: &Spec) -> Columns {
+    let columns = |table: &crate::spec::Table| {
+        table.columns.iter().map(|column| (column.name.clone(), column.cql_type.clone())).collect()
+    };
+    spec.tables.iter().map(|table| (table.name.clone(), columns(table))).collect()
+}
+
+fn meta(journal: &dyn Journal, name: &str) -> Result<String, Failure> {
+    let missing = || {
+        Failure::failed(anyhow!(
+            "the journal does not say what it was written for (no {name}); it is damaged, or was not \
+             written by this program"
+        ))
+    };
+    let found: Result<_, JournalError> = journal.meta(name);
+    found?.ok_or_else(missing)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_altered_is_named() {
+        let columns = |text: &str| -> Vec<(String, String)> {
+            let pairs = text.split_whitespace().map(|column| column.split_once(':').unwrap());
+            pairs.map(|(name, cql_type)| (name.to_owned(), cql_type.to_owned())).collect()
+        };
+        let then = columns("id:text n:int s:text");
+        let says = |now: &str| altered("t", &then, Some(&columns(now))).unwrap_or_default();
+        assert_eq!(says("id:text n:int s:text"), "");
+        assert_eq!(says("id:text s:text"), "table t has lost the column n");
+        assert_eq!(
+            says("id:text n:bigint"),
+            "table t has had the type of n changed from int to bigint"
+        );
+        assert_eq!(says("id:text a:int n:int s:text"), "table t has got the column a");
+        assert!(says("id:text s:text n:int").ends_with("another order"));
+        assert_eq!(altered("t", &then, None).unwrap(), "table t has lost the column id");
+    }
+}

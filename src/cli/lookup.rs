@@ -1,0 +1,135 @@
+//! `lookup`: where did this account go, in which run. It only reads, and no cluster is needed.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, anyhow};
+
+use super::args::LookupArgs;
+use super::identity;
+use super::recorded::format_of;
+use super::resume::replan;
+use super::{Exit, Failure, Terminal};
+use crate::account::AccountId;
+use crate::journal::{Journal, SqliteJournal};
+use crate::report::{Found, KnownGroup, Lookup, Unreadable, lookup_json, lookup_text};
+use crate::run::{RUNS, RunDir, RunError, RunRecord, copy_of_pairs, files};
+
+/// Runs `lookup`.
+pub(super) fn run(args: &LookupArgs, terminal: &Terminal) -> Result<Exit, Failure> {
+    if args.account.is_empty() {
+        return Err(Failure::unusable(anyhow!("ACCOUNT: '' is not an account")));
+    }
+    let account = AccountId::new(args.account.as_str());
+    let place = args.path.as_deref().unwrap_or(Path::new(RUNS));
+    let mut lookup = Lookup::new(&account);
+    for path in runs(place)? {
+        match look_into(&path, &account) {
+            Ok(found) => lookup.found.extend(found),
+            Err(Failure { error, .. }) => {
+                let why = format!("{error:#}");
+                terminal.complain(&format!("{} is left out: {why}", path.display()));
+                lookup.unreadable.push(Unreadable { run_dir: path, why });
+            }
+        }
+        lookup.runs += 1;
+    }
+    let text = match args.json {
+        true => lookup_json(&lookup).map_err(Failure::failed)?,
+        false if lookup.found.is_empty() => String::new(),
+        false => lookup_text(&lookup),
+    };
+    let printed = terminal.print(&text).context("cannot write to standard output");
+    printed.map_err(Failure::failed)?;
+    if lookup.found.is_empty() {
+        return Err(Failure::failed(anyhow!(
+            "'{}' is in none of the runs in {} ({} looked into)",
+            args.account.escape_debug(),
+            place.display(),
+            lookup.runs
+        )));
+    }
+    Ok(if lookup.unreadable.is_empty() { Exit::Done } else { Exit::Failed })
+}
+
+/// The runs at a place, oldest first: the one that it is, or those in it. Runs that only planned say
+/// nothing of where an account went.
+fn runs(place: &Path) -> Result<Vec<PathBuf>, Failure> {
+    if place.join(files::RUN).exists() {
+        let record = RunDir::record(place)?;
+        if record.is_plan() {
+            return Err(RunError::OnlyPlanned { path: place.to_path_buf() }.into());
+        }
+        return Ok(vec![place.to_path_buf()]);
+    }
+    let entries = fs::read_dir(place).map_err(|error| {
+        Failure::failed(anyhow!(
+            "cannot look for runs in {}: {error}; name a run directory or a folder of them",
+            place.display()
+        ))
+    })?;
+    let mut runs: Vec<PathBuf> = entries
+        .flatten()
+        .map(|entry| entry.path())
+        .filter(|path| path.join(files::RUN).exists())
+        .filter(|path| !RunDir::record(path).is_ok_and(|record| record.is_plan()))
+        .collect();
+    runs.sort();
+    if runs.is_empty() {
+        return Err(RunError::NotARun {
+            path: place.to_path_buf(),
+            what: "it has no run.json, and no run that was applied is in it",
+        }
+        .into());
+    }
+    Ok(runs)
+}
+
+/// What one run knows of the account: from its journal, or else, if not all groups have been begun,
+/// from its pairs.
+fn look_into(run: &Path, account: &AccountId) -> Result<Option<Found>, Failure> {
+    let record = RunDir::record(run)?;
+    let journal = SqliteJournal::open_read_only(&run.join(files::JOURNAL))?;
+    let mut known = 0;
+    for (number, _) in journal.states()? {
+        known += 1;
+        let Some(group) = journal.group(number)? else { continue };
+        let group = KnownGroup {
+            group: group.group,
+            survivor: &group.survivor,
+            pairs: &group.pairs,
+            t: group.t,
+            state: Some(group.state),
+            reason: group.reason.as_deref(),
+            changed_at_ms: Some(group.changed_at_ms),
+        };
+        if group.holds(account) {
+            return Ok(Some(Found::new(account, record.id, run, &group)));
+        }
+    }
+    let groups = journal.meta(identity::GROUPS)?;
+    match groups.is_some_and(|groups| groups == known.to_string()) {
+        true => Ok(None),
+        false => look_into_plan(run, &record, account),
+    }
+}
+
+fn look_into_plan(
+    run: &Path,
+    record: &RunRecord,
+    account: &AccountId,
+) -> Result<Option<Found>, Failure> {
+    let plan = replan(&copy_of_pairs(run)?, &format_of(run, record)?)?;
+    Ok(plan.groups().find_map(|group| {
+        let planned = KnownGroup {
+            group: group.index,
+            survivor: &group.survivor,
+            pairs: &group.pairs,
+            t: None,
+            state: None,
+            reason: None,
+            changed_at_ms: None,
+        };
+        planned.holds(account).then(|| Found::new(account, record.id.clone(), run, &planned))
+    }))
+}

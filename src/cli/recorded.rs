@@ -1,0 +1,229 @@
+//! The settings as run.json keeps them: what a run went by, so that it can go on in the same way.
+//!
+//! Nothing secret is among them: the password is left out, and Kafka's properties are redacted by name.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::pairs::Format;
+use crate::pipeline::ErrorLimit;
+use crate::run::{RunDir, RunError, RunRecord, files};
+use crate::secret::redacted;
+use crate::spec::RawSpec;
+
+use super::layers::Origin;
+use super::settings::MergeSettings;
+use super::values;
+
+/// How the pairs of a run are written.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct RecordedFormat {
+    from_column: String,
+    to_column: String,
+    delimiter: String,
+    trim: bool,
+}
+
+/// All settings of a run that merges.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct RecordedSettings {
+    #[serde(flatten)]
+    format: RecordedFormat,
+    hosts: Vec<String>,
+    keyspace: String,
+    local_dc: Option<String>,
+    username: Option<String>,
+    consistency: String,
+    /// The name of the merge specification; its text is in spec.toml.
+    spec: String,
+    /// Where it was read; null for the built-in one.
+    spec_path: Option<String>,
+    spec_sha256: String,
+    /// Null where nothing is announced.
+    events: Option<RecordedEvents>,
+    in_flight: usize,
+    settle_ms: u64,
+    /// Null where there is none.
+    limit: Option<usize>,
+    /// A number of groups or a share such as "5%".
+    max_errors: Value,
+    sweep: bool,
+}
+
+/// Where the events of a run go.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct RecordedEvents {
+    brokers: String,
+    topic: String,
+    properties: BTreeMap<String, String>,
+}
+
+impl RecordedFormat {
+    pub(super) fn new(format: &Format) -> Self {
+        Self {
+            from_column: format.from_column.clone(),
+            to_column: format.to_column.clone(),
+            delimiter: char::from(format.delimiter).to_string(),
+            trim: format.trim,
+        }
+    }
+
+    fn format(&self) -> Result<Format, String> {
+        let format = Format {
+            from_column: self.from_column.clone(),
+            to_column: self.to_column.clone(),
+            delimiter: values::delimiter(&self.delimiter)
+                .map_err(|wrong| format!("the delimiter '{}' {wrong}", self.delimiter))?,
+            trim: self.trim,
+        };
+        format.check().map_err(|error| error.to_string())?;
+        Ok(format)
+    }
+}
+
+/// How the pairs of a run are written.
+///
+/// # Errors
+/// run.json is not what the run wrote.
+pub(super) fn format_of(run: &Path, record: &RunRecord) -> Result<Format, RunError> {
+    let recorded: Result<RecordedFormat, _> = serde_json::from_value(record.settings.clone());
+    let format = recorded.map_err(|error| error.to_string()).and_then(|format| format.format());
+    format.map_err(|what| RunError::Unusable { path: run.join(files::RUN), what })
+}
+
+impl RecordedSettings {
+    pub(super) fn new(format: &Format, merge: &MergeSettings) -> Self {
+        let MergeSettings { cluster, events, spec, spec_path, work } = merge;
+        Self {
+            format: RecordedFormat::new(format),
+            hosts: cluster.hosts.clone(),
+            keyspace: cluster.keyspace.clone(),
+            local_dc: cluster.local_dc.clone(),
+            username: cluster.username.clone(),
+            consistency: cluster.consistency.to_string(),
+            spec: spec.name.clone(),
+            spec_path: spec_path.clone(),
+            spec_sha256: spec.sha256(),
+            events: events.as_ref().map(|events| RecordedEvents {
+                brokers: events.brokers.clone(),
+                topic: events.topic.clone(),
+                properties: events
+                    .properties
+                    .iter()
+                    .map(|(key, value)| (key.clone(), redacted(key, value).to_owned()))
+                    .collect(),
+            }),
+            in_flight: work.in_flight,
+            settle_ms: u64::try_from(work.settle.as_millis()).unwrap_or(u64::MAX),
+            limit: (work.limits.groups < usize::MAX).then_some(work.limits.groups),
+            max_errors: match work.limits.errors {
+                ErrorLimit::Groups(groups) => groups.into(),
+                ErrorLimit::Percent(percent) => format!("{percent}%").into(),
+            },
+            sweep: work.sweep,
+        }
+    }
+}
+
+/// The settings of a run that is gone on with, and its own copy of the specification.
+#[derive(Clone, Debug)]
+pub(super) struct Recorded {
+    /// run.json, as errors name it.
+    path: PathBuf,
+    settings: RecordedSettings,
+    format: Format,
+    spec: RawSpec,
+}
+
+impl Recorded {
+    /// Reads what a run recorded.
+    ///
+    /// # Errors
+    /// run.json or spec.toml is not what the run wrote.
+    pub(super) fn load(run: &RunDir, record: &RunRecord) -> Result<Self, RunError> {
+        let path = run.file(files::RUN);
+        let wrong = |path: &PathBuf, what: String| RunError::Unusable { path: path.clone(), what };
+        let settings: RecordedSettings = serde_json::from_value(record.settings.clone())
+            .map_err(|error| wrong(&path, format!("its settings are not understood ({error})")))?;
+        let format = format_of(run.path(), record)?;
+        let spec_path = run.file(files::SPEC);
+        let spec = RawSpec::parse(&run.read(files::SPEC)?, &spec_path.display().to_string())
+            .map_err(|error| wrong(&spec_path, error.to_string()))?;
+        if spec.sha256() != settings.spec_sha256 {
+            let what = "it is not the specification that the run began with (its SHA-256 differs from \
+                        the one in run.json); put the original back";
+            return Err(wrong(&spec_path, what.to_owned()));
+        }
+        Ok(Self { path, settings, format, spec })
+    }
+
+    /// How the pairs are written.
+    pub(super) fn format(&self) -> &Format {
+        &self.format
+    }
+
+    /// The specification.
+    pub(super) fn spec(&self) -> &RawSpec {
+        &self.spec
+    }
+
+    /// Where the specification was read; none for the built-in one.
+    pub(super) fn spec_path(&self) -> Option<&str> {
+        self.settings.spec_path.as_deref()
+    }
+
+    /// Whether the run announces what it changes.
+    pub(super) fn has_events(&self) -> bool {
+        self.settings.events.is_some()
+    }
+
+    /// The text of a setting, as it could be given.
+    pub(super) fn text(&self, setting: &str) -> Option<String> {
+        let settings = &self.settings;
+        let events = settings.events.as_ref();
+        match setting {
+            "from_column" => Some(settings.format.from_column.clone()),
+            "to_column" => Some(settings.format.to_column.clone()),
+            "delimiter" => Some(settings.format.delimiter.clone()),
+            "hosts" => Some(settings.hosts.join(",")),
+            "keyspace" => Some(settings.keyspace.clone()),
+            "local_dc" => settings.local_dc.clone(),
+            "username" => settings.username.clone(),
+            "consistency" => Some(settings.consistency.clone()),
+            "brokers" => events.map(|events| events.brokers.clone()),
+            "topic" => events.map(|events| events.topic.clone()),
+            "in_flight" => Some(settings.in_flight.to_string()),
+            "settle" => Some(format!("{}ms", settings.settle_ms)),
+            "limit" => settings.limit.map(|limit| limit.to_string()),
+            "max_errors" => match &settings.max_errors {
+                Value::String(share) => Some(share.clone()),
+                number => Some(number.to_string()),
+            },
+            _ => None,
+        }
+    }
+
+    /// Whether a switch was on.
+    pub(super) fn switch(&self, setting: &str) -> bool {
+        match setting {
+            "trim" => self.settings.format.trim,
+            "no_events" => self.settings.events.is_none(),
+            "no_sweep" => !self.settings.sweep,
+            _ => false,
+        }
+    }
+
+    /// Kafka's properties, redacted.
+    pub(super) fn properties(&self) -> Vec<(String, String)> {
+        let events = self.settings.events.iter();
+        events.flat_map(|events| events.properties.clone()).collect()
+    }
+
+    /// Where a setting is recorded.
+    pub(super) fn origin(&self, setting: &str) -> Origin {
+        Origin::File(self.path.clone(), setting.to_owned())
+    }
+}

@@ -1,0 +1,142 @@
+//! `resume`: go on with a run that was stopped, or in which groups failed.
+//!
+//! A run goes on as what it is. So everything that it depends on is compared with what it began with
+//! before anything is done: the copy of the pairs, the pairs themselves, the specification, the keyspace, the
+//! journal and the columns of the tables; what differs is refused by name.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::anyhow;
+use tokio::sync::watch;
+
+use super::again;
+use super::engine::Ready;
+use super::identity::{Identity, check_columns};
+use super::recorded::RecordedSettings;
+use super::session::{Session, Traces};
+use super::{Console, Exit, Failure, ResumeSettings, listen};
+use crate::journal::{Journal, SqliteJournal};
+use crate::moment::Moment;
+use crate::pairs;
+use crate::pipeline::Known;
+use crate::plan::{self, Plan};
+use crate::run::{InputRecord, RunDir, RunRecord, copy_of_pairs, files};
+
+/// Runs `resume` on a run that has been taken up.
+pub async fn run(
+    run_dir: RunDir,
+    record: RunRecord,
+    settings: &ResumeSettings,
+    console: &Console,
+) -> Result<Exit, Failure> {
+    let ResumeSettings { format, merge, use_copy, output, secret_flags } = settings;
+    let started = Moment::now();
+    let mut stop = listen(console).map_err(Failure::failed)?;
+    console.again.set(again::same(arguments()));
+    console.run_log.attach(run_dir.append(files::LOG)?).map_err(Failure::failed)?;
+    tracing::info!("going on with run {} in {}", record.id, run_dir.path().display());
+
+    let plan = planned(&run_dir, &record.input, format, *use_copy, &mut stop).await?;
+    let journal = SqliteJournal::open(&run_dir.file(files::JOURNAL))?;
+    Identity::new(&record, merge, &plan).check(&journal)?;
+    let ready = Ready::start_unless(&mut stop, merge).await?;
+    check_columns(&journal, ready.spec())?;
+    let known = Known::new(journal.states()?);
+
+    let traces = Traces { failures: run_dir.failures()?, latency: run_dir.append(files::LATENCY)? };
+    let recorded = RecordedSettings::new(format, merge);
+    let in_effect = serde_json::to_value(recorded).map_err(Failure::failed)?;
+    let resumed = Some(record.started_at);
+    let session = Session {
+        run_dir,
+        record: RunRecord {
+            command: "resume".to_owned(),
+            started_at: started,
+            settings: in_effect,
+            ..record
+        },
+        resumed,
+        plan,
+        known,
+        settings: merge,
+        output,
+        secret_flags,
+        stop,
+    };
+    session.run(ready.with(Arc::new(journal)), traces, console).await
+}
+
+fn arguments() -> impl Iterator<Item = String> {
+    std::env::args_os().map(|arg| arg.to_string_lossy().into_owned())
+}
+
+/// The plan of the run, made again from its copy of the pairs.
+async fn planned(
+    run_dir: &RunDir,
+    input: &InputRecord,
+    format: &pairs::Format,
+    use_copy: bool,
+    stop: &mut watch::Receiver<bool>,
+) -> Result<Plan, Failure> {
+    let (copy, input, format) = (copy_of_pairs(run_dir.path())?, input.clone(), format.clone());
+    let planning = tokio::task::spawn_blocking(move || {
+        check_copy(&copy, &input)?;
+        if !use_copy {
+            check_original(&input, &copy)?;
+        }
+        replan(&copy, &format)
+    });
+    tokio::select! {
+        planned = planning => planned.map_err(Failure::failed)?,
+        _ = stop.wait_for(|stop| *stop) => {
+            let error = anyhow!("interrupted while reading the pairs; nothing was changed");
+            Err(Failure { exit: Exit::Interrupted, error })
+        }
+    }
+}
+
+/// The plan of a run, made from its copy of the pairs.
+pub(super) fn replan(copy: &Path, format: &pairs::Format) -> Result<Plan, Failure> {
+    let list = pairs::open(copy).and_then(|text| pairs::read(text, format));
+    let list =
+        list.map_err(|error| Failure::failed(anyhow!(error).context(copy.display().to_string())))?;
+    Ok(plan::resolve(list))
+}
+
+fn check_copy(copy: &Path, input: &InputRecord) -> Result<(), Failure> {
+    let sha256 = pairs::sha256(copy).map_err(Failure::failed)?;
+    if sha256 == input.sha256 {
+        return Ok(());
+    }
+    Err(Failure::failed(anyhow!(
+        "{} has been changed since the run began (its SHA-256 is {sha256}, that in run.json is {}); put \
+         the original back",
+        copy.display(),
+        input.sha256
+    )))
+}
+
+/// The file that the pairs came from, if it is still there. What is not a file (a pipe) cannot be read
+/// again.
+fn check_original(input: &InputRecord, copy: &Path) -> Result<(), Failure> {
+    let Some(path) = input.file.as_ref().map(PathBuf::from).filter(|path| path.is_file()) else {
+        return Ok(());
+    };
+    let sha256 = match pairs::sha256(&path) {
+        Ok(sha256) => sha256,
+        Err(error) => {
+            tracing::warn!("the pairs are not compared with the run's copy: {error}");
+            return Ok(());
+        }
+    };
+    if sha256 == input.sha256 {
+        return Ok(());
+    }
+    Err(Failure::unusable(anyhow!(
+        "{} has changed since the run began, and this run is about what it held then: --use-copy goes by \
+         the run's own copy ({}); to merge what it holds now, apply it as a new run",
+        path.display(),
+        copy.display()
+    )))
+}

@@ -1,0 +1,239 @@
+//! One session of a run: merge what is left to be done, then say where the run as a whole stands.
+//!
+//! `apply` has the first session, each `resume` a further one. What the report says of groups, pairs and
+//! rows is read from the journal, so that it covers all sessions; speed, latencies and events are
+//! those of this one.
+
+use std::fs::File;
+use std::sync::Arc;
+
+use tokio::sync::watch;
+
+use super::engine::{Engine, Merged, Work};
+use super::latency_log::LatencyLog;
+use super::{Console, Exit, Failure, MergeSettings, OutputSettings, again};
+use crate::account::Tally;
+use crate::journal::{JournalError, State};
+use crate::moment::Moment;
+use crate::pipeline::{Ended, Known, RunOutcome};
+use crate::plan::Plan;
+use crate::report::{self, Applied, EventFacts, Fates, Resumed, Summary};
+use crate::run::{Failures, RunDir, RunRecord, files};
+
+/// How many reasons for failures the report tells.
+const REASONS: usize = 10;
+
+/// A run that is about to be worked on.
+pub(super) struct Session<'a> {
+    pub(super) run_dir: RunDir,
+    /// The run as the report shows it, with the settings of this session.
+    pub(super) record: RunRecord,
+    /// When the run began, if that was in an earlier session.
+    pub(super) resumed: Option<Moment>,
+    pub(super) plan: Plan,
+    /// Where the groups stand at the start.
+    pub(super) known: Known,
+    pub(super) settings: &'a MergeSettings,
+    pub(super) output: &'a OutputSettings,
+    pub(super) secret_flags: &'a [String],
+    pub(super) stop: watch::Receiver<bool>,
+}
+
+/// The files that are written while groups are merged.
+pub(super) struct Traces {
+    pub(super) failures: Failures,
+    pub(super) latency: File,
+}
+
+impl Session<'_> {
+    /// Merges what is left to be done and reports.
+    pub(super) async fn run(
+        self,
+        engine: Engine,
+        traces: Traces,
+        console: &Console,
+    ) -> Result<Exit, Failure> {
+        let Traces { mut failures, latency } = traces;
+        let recorder = Arc::clone(&engine.context.recorder);
+        let log = LatencyLog::start(latency, recorder, self.run_dir.file(files::LATENCY));
+        let work = Work {
+            plan: &self.plan,
+            known: &self.known,
+            settings: self.settings,
+            quiet: self.output.quiet,
+            stop: self.stop.clone(),
+        };
+        let mut merged = engine.merge(work, &mut failures, console).await;
+        log.finish().await;
+        // From here on trouble is kept until the report is out: what was done has to be known, however
+        // rough the end.
+        let mut trouble =
+            vec![std::mem::replace(&mut merged.unwritten, Ok(())).err().map(Failure::from)];
+        let (mut applied, journaled) = self.applied(&engine, &mut merged).await;
+        trouble.push(journaled.err().map(Failure::from));
+        if self.resumed.is_some() {
+            trouble.push(self.list_failures(&engine).err());
+        }
+        trouble.push(engine.close().await.err());
+        let trouble = trouble.into_iter().flatten().next();
+        let exit = match trouble {
+            Some(_) => Exit::Failed,
+            None => self.exit(merged.outcome.ended, &applied),
+        };
+        applied.again = self.again(&applied, console);
+        let stats = self.plan.stats().clone();
+        let path = self.run_dir.path();
+        let summary =
+            Summary::new(&self.record, path, Moment::now(), stats, Some(applied), exit.code());
+        let json = report::json(&summary).map_err(Failure::failed)?;
+        let kept = self.run_dir.replace(files::REPORT, json.as_bytes());
+        console.report(&summary, self.output.json)?;
+        kept?;
+        trouble.map_or(Ok(Exit::from_code(summary.exit_code)), Err)
+    }
+
+    /// What the report says.
+    async fn applied(
+        &self,
+        engine: &Engine,
+        merged: &mut Merged,
+    ) -> (Applied, Result<(), JournalError>) {
+        let outcome = &merged.outcome;
+        let before = self.fates(&self.known);
+        let whole = self.whole_run(engine).await;
+        let ((groups, pairs), tally, journaled) = match &whole {
+            Ok((now, tally)) => (self.fates(now), tally, Ok(now)),
+            // What the journal cannot tell any more is what was counted here.
+            Err(error) => (counted(before, outcome), &outcome.tally, Err(error.clone())),
+        };
+        let stopped = match outcome.ended {
+            Ended::Finished => None,
+            Ended::Interrupted => Some("interrupted".to_owned()),
+            Ended::TooManyErrors => Some("stopped by --max-errors".to_owned()),
+            Ended::Hopeless => Some("stopped, because every further group would fail".to_owned()),
+        };
+        let mut applied = Applied {
+            stopped,
+            resumed: self.resumed.map(|run_started_at| Resumed {
+                run_started_at,
+                groups_done_before: before.0.done,
+                pairs_done_before: before.1.done,
+            }),
+            groups,
+            pairs,
+            groups_done_now: outcome.done,
+            retries: engine.context.retries(),
+            latency: engine.context.recorder.totals(),
+            ..Applied::default()
+        };
+        let tables = engine.context.spec.tables.iter().map(|table| table.name.as_str());
+        applied.set_tally(tally, tables);
+        applied.events = EventFacts {
+            topic: self.settings.events.as_ref().map(|events| events.topic.clone()),
+            produced: engine.context.produced(),
+            acknowledged: engine.acknowledged(),
+        };
+        let rows = outcome.tally.tables.iter().map(|table| table.source_rows).sum();
+        applied.set_throughput(merged.took, outcome.pairs_merged, rows);
+        let journaled = journaled.and_then(|now| self.add_reasons(engine, now, merged));
+        applied.failures = merged.reasons.top(REASONS);
+        (applied, journaled)
+    }
+
+    /// Where all groups stand and what was done in those that are done, over all sessions.
+    async fn whole_run(&self, engine: &Engine) -> Result<(Known, Tally), JournalError> {
+        engine.journal.flush().await?;
+        let mut tally = Tally::new(engine.context.spec.tables.len());
+        tally.add(&engine.journal.tally(&[State::Done, State::Sweeping])?);
+        Ok((Known::new(engine.journal.states()?), tally))
+    }
+
+    /// What became of the groups, and of their pairs.
+    fn fates(&self, known: &Known) -> (Fates, Fates) {
+        let stats = self.plan.stats();
+        let mut groups = Fates { planned: stats.groups, ..Fates::default() };
+        let mut pairs = Fates { planned: stats.pairs, ..Fates::default() };
+        for group in 0..self.plan.len() {
+            let fate: fn(&mut Fates) -> &mut u64 = match known.state(group) {
+                Some(State::Done | State::Sweeping) => |fates| &mut fates.done,
+                Some(State::Failed) => |fates| &mut fates.failed,
+                Some(State::Undoing | State::Undone | State::Disputed) => {
+                    |fates| &mut fates.taken_back
+                }
+                _ if group >= self.settings.work.limits.groups => |fates| &mut fates.limited,
+                None | Some(State::Intended | State::Written) => |fates| &mut fates.not_started,
+            };
+            *fate(&mut groups) += 1;
+            *fate(&mut pairs) += self.plan.sources_of(group) as u64;
+        }
+        (groups, pairs)
+    }
+
+    /// Adds the groups that failed in an earlier session and had no turn in this one.
+    fn add_reasons(
+        &self,
+        engine: &Engine,
+        now: &Known,
+        merged: &mut Merged,
+    ) -> Result<(), JournalError> {
+        for group in failed_groups(&self.plan, now).filter(|group| !merged.failed.contains(group)) {
+            if let Some(record) = engine.journal.group(group)? {
+                merged.reasons.add(&record.pairs, &record.reason.unwrap_or_default());
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes failures.csv anew, with what failed in any session and is still not done.
+    fn list_failures(&self, engine: &Engine) -> Result<(), Failure> {
+        let now = Known::new(engine.journal.states()?);
+        let mut failures = self.run_dir.failures()?;
+        for group in failed_groups(&self.plan, &now) {
+            if let Some(record) = engine.journal.group(group)? {
+                failures.append(&record.pairs, &record.reason.unwrap_or_default())?;
+            }
+        }
+        Ok(())
+    }
+
+    fn exit(&self, ended: Ended, applied: &Applied) -> Exit {
+        match ended {
+            Ended::Interrupted => Exit::Interrupted,
+            Ended::TooManyErrors | Ended::Hopeless => Exit::Failed,
+            Ended::Finished
+                if applied.groups.failed > 0 || self.plan.stats().rejected_lines() > 0 =>
+            {
+                Exit::Partial
+            }
+            Ended::Finished => Exit::Done,
+        }
+    }
+
+    /// The command that does what is left to be done, if anything is.
+    fn again(&self, applied: &Applied, console: &Console) -> Option<String> {
+        if applied.stopped.is_some() || applied.groups.failed > 0 {
+            return console.again.command().map(str::to_owned);
+        }
+        let all = ["--limit".to_owned(), "all".to_owned()];
+        let flags: Vec<_> = all.into_iter().chain(self.secret_flags.iter().cloned()).collect();
+        (applied.groups.limited > 0).then(|| again::resume(self.run_dir.path(), &flags))
+    }
+}
+
+fn failed_groups(plan: &Plan, known: &Known) -> impl Iterator<Item = usize> {
+    (0..plan.len()).filter(|group| known.state(*group) == Some(State::Failed))
+}
+
+/// What became of groups and pairs, by the counters of this session.
+fn counted(before: (Fates, Fates), outcome: &RunOutcome) -> (Fates, Fates) {
+    let count = |before: Fates, done: u64, failed: u64| {
+        let Fates { planned, limited, taken_back, .. } = before;
+        let done = before.done + done;
+        let not_started = planned.saturating_sub(done + failed + limited + taken_back);
+        Fates { planned, done, failed, not_started, limited, taken_back }
+    };
+    (
+        count(before.0, outcome.done, outcome.failed),
+        count(before.1, outcome.pairs_merged, outcome.pairs_failed),
+    )
+}

@@ -1,0 +1,345 @@
+//! Where an account went: what the runs know of it, as text or as JSON.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, UNIX_EPOCH};
+
+use serde::Serialize;
+
+use crate::account::{AccountId, Pair, TimestampUs};
+use crate::journal::State;
+use crate::moment::Moment;
+use crate::run::RunId;
+
+use super::ExamplePair;
+use super::text::{count, counted, labelled, printable, shell_word};
+
+/// The version of the JSON. It changes when a field is renamed or changes its meaning.
+const VERSION: u32 = 1;
+
+/// Accounts of a chain, and pairs, that are shown; the JSON has all of them.
+const SHOWN: usize = 8;
+
+/// What the runs know of an account.
+#[derive(Clone, Debug, Serialize)]
+pub struct Lookup {
+    /// The version of this format.
+    pub version: u32,
+    /// The account.
+    pub account: String,
+    /// How many runs were looked into.
+    pub runs: u64,
+    /// The groups that it is in, by run.
+    pub found: Vec<Found>,
+    /// The runs that could not be read.
+    pub unreadable: Vec<Unreadable>,
+}
+
+/// A group that the account is in.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Found {
+    /// The run.
+    pub run: RunId,
+    /// Its directory.
+    pub run_dir: PathBuf,
+    /// The group's number in the run's plan.
+    pub group: usize,
+    /// The part that the account plays in it.
+    pub role: Role,
+    /// The account that holds everything afterwards.
+    pub survivor: String,
+    /// The pair that merges the account away; none if it is the survivor.
+    pub pair: Option<ExamplePair>,
+    /// From the account over every target to the survivor.
+    pub chain: Vec<String>,
+    /// The pairs that name the account as their target.
+    pub received: Vec<ExamplePair>,
+    /// The write time of the merge, in microseconds since the Unix epoch; none before it began.
+    pub t_us: Option<TimestampUs>,
+    /// The same as a moment.
+    pub as_of: Option<Moment>,
+    /// `planned`, or where the group stands in the journal.
+    pub state: String,
+    /// Why, where it failed or is disputed.
+    pub reason: Option<String>,
+    /// When it came into that state.
+    pub changed_at: Option<Moment>,
+}
+
+/// The part that an account plays in its group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// It is merged away.
+    Source,
+    /// It is merged away, and others are merged into it.
+    Intermediate,
+    /// It holds everything afterwards.
+    Survivor,
+}
+
+/// A run that could not be read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Unreadable {
+    /// Its directory.
+    pub run_dir: PathBuf,
+    /// Why.
+    pub why: String,
+}
+
+/// A group as its run knows it.
+#[derive(Clone, Debug)]
+pub struct KnownGroup<'a> {
+    /// The group's number in the plan.
+    pub group: usize,
+    /// The surviving account.
+    pub survivor: &'a AccountId,
+    /// Its pairs.
+    pub pairs: &'a [Pair],
+    /// The merge's write time, if it has begun.
+    pub t: Option<TimestampUs>,
+    /// Where it stands; none if it is only planned.
+    pub state: Option<State>,
+    /// Why.
+    pub reason: Option<&'a str>,
+    /// When it came into that state, in milliseconds since the Unix epoch.
+    pub changed_at_ms: Option<i64>,
+}
+
+impl KnownGroup<'_> {
+    /// Whether the account is in the group.
+    pub fn holds(&self, account: &AccountId) -> bool {
+        self.survivor == account || self.pairs.iter().any(|pair| pair.from == *account)
+    }
+}
+
+impl Lookup {
+    /// Nothing found yet.
+    pub fn new(account: &AccountId) -> Self {
+        let account = account.to_string();
+        Self { version: VERSION, account, runs: 0, found: Vec::new(), unreadable: Vec::new() }
+    }
+}
+
+impl Found {
+    /// What a group says of an account in it.
+    pub fn new(account: &AccountId, run: RunId, run_dir: &Path, group: &KnownGroup<'_>) -> Self {
+        let targets: HashMap<&AccountId, &Pair> =
+            group.pairs.iter().map(|pair| (&pair.from, pair)).collect();
+        let mut chain = vec![account];
+        // A chain is no longer than its group, whatever a damaged journal may say.
+        while let Some(pair) = chain.last().and_then(|last| targets.get(last))
+            && chain.len() <= group.pairs.len()
+        {
+            chain.push(&pair.into);
+        }
+        let pair = targets.get(account);
+        let received: Vec<_> = group.pairs.iter().filter(|pair| pair.into == *account).collect();
+        let role = match pair {
+            None => Role::Survivor,
+            Some(_) if received.is_empty() => Role::Source,
+            Some(_) => Role::Intermediate,
+        };
+        let moment = |us: i64| {
+            let since_epoch = Duration::from_micros(u64::try_from(us).unwrap_or_default());
+            Moment::from(UNIX_EPOCH + since_epoch)
+        };
+        Self {
+            run,
+            run_dir: run_dir.to_path_buf(),
+            group: group.group,
+            role,
+            survivor: group.survivor.to_string(),
+            pair: pair.map(|pair| ExamplePair::from(*pair)),
+            chain: chain.into_iter().map(AccountId::to_string).collect(),
+            received: received.into_iter().map(ExamplePair::from).collect(),
+            t_us: group.t,
+            as_of: group.t.map(moment),
+            state: group.state.map_or("planned".to_owned(), |state| state.to_string()),
+            reason: group.reason.map(str::to_owned),
+            changed_at: group.changed_at_ms.map(|ms| moment(ms.saturating_mul(1_000))),
+        }
+    }
+
+    fn text(&self) -> String {
+        let path = self.run_dir.to_string_lossy();
+        let mut text = format!("\nrun {} in {}\n", self.run, printable(&path));
+        if let Some(pair) = &self.pair {
+            let said = format!(
+                "into {}: line {} pairs it with {}",
+                printable(&self.survivor),
+                pair.line,
+                printable(&pair.to)
+            );
+            text += &labelled("Merged", &said);
+            text += &labelled("Chain", &self.chain_text());
+        }
+        if !self.received.is_empty() {
+            text += &labelled("Received", &self.received_text());
+        }
+        if let Some(as_of) = self.as_of {
+            text += &labelled("As of", &as_of.to_string());
+        }
+        text + &labelled("State", &self.state_text(&path))
+    }
+
+    fn chain_text(&self) -> String {
+        let mut shown: Vec<_> =
+            self.chain.iter().take(SHOWN).map(|account| printable(account)).collect();
+        if let Some(last) = self.chain.get(SHOWN..).and_then(<[String]>::last) {
+            if self.chain.len() > SHOWN + 1 {
+                shown.push(format!("({} more)", count((self.chain.len() - SHOWN - 1) as u64)));
+            }
+            shown.push(printable(last));
+        }
+        shown.join(" → ")
+    }
+
+    fn received_text(&self) -> String {
+        let shown = self.received.iter().take(SHOWN);
+        let shown = shown.map(|pair| format!("{} (line {})", printable(&pair.from), pair.line));
+        let mut shown: Vec<_> = shown.collect();
+        if self.received.len() > SHOWN {
+            shown.push(format!("and {} more", count((self.received.len() - SHOWN) as u64)));
+        }
+        format!("what belonged to {}", shown.join(", "))
+    }
+
+    /// The state in words, and what to do about it.
+    fn state_text(&self, run_dir: &str) -> String {
+        let resume = || format!("`tributary resume {}` goes on", shell_word(run_dir));
+        let reason =
+            || printable(self.reason.as_deref().unwrap_or("for a reason that was not kept"));
+        let words = match self.state.parse::<State>() {
+            Err(_) => format!("planned, nothing was done yet; {}", resume()),
+            Ok(State::Intended) => format!("begun, not finished; {}", resume()),
+            Ok(State::Written) => format!("merged, not announced yet; {}", resume()),
+            Ok(State::Done) => "done".to_owned(),
+            Ok(State::Sweeping) => {
+                format!("done, but for what was written to its sources meanwhile; {}", resume())
+            }
+            Ok(State::Failed) => format!("failed: {}", reason()),
+            Ok(State::Undoing) => "being taken back".to_owned(),
+            Ok(State::Undone) => "taken back".to_owned(),
+            Ok(State::Disputed) => format!("taken back, with conflicts: {}", reason()),
+        };
+        match self.changed_at {
+            Some(moment) => format!("{words} (since {moment})"),
+            None => words,
+        }
+    }
+}
+
+/// What was found as text. Ids, paths and reasons come from elsewhere: they are shown so that they cannot
+/// steer the terminal.
+pub fn lookup_text(lookup: &Lookup) -> String {
+    let runs = match lookup.runs {
+        1 => "the one run".to_owned(),
+        runs => format!("{} runs", count(runs)),
+    };
+    let head = format!(
+        "{} is in {} of {runs} that were looked into\n",
+        printable(&lookup.account),
+        counted(lookup.found.len() as u64, "group"),
+    );
+    lookup.found.iter().fold(head, |text, found| text + &found.text())
+}
+
+/// What was found as JSON, with a line feed at its end.
+pub fn lookup_json(lookup: &Lookup) -> serde_json::Result<String> {
+    serde_json::to_string_pretty(lookup).map(|json| json + "\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pair(from: &str, into: &str, line: u64) -> Pair {
+        Pair { from: AccountId::new(from), into: AccountId::new(into), line }
+    }
+
+    fn found(account: &str, state: Option<State>) -> Lookup {
+        let (survivor, account) = (AccountId::new("c"), AccountId::new(account));
+        let pairs = [pair("b", "c", 3), pair("a", "b", 2), pair("x\u{1b}[2J", "c", 9)];
+        let group = KnownGroup {
+            group: 4,
+            survivor: &survivor,
+            pairs: &pairs,
+            t: state.map(|_| 1_795_407_295_042_007),
+            state,
+            reason: state.map(|_| "no replica\nanswered"),
+            changed_at_ms: state.map(|_| 1_795_407_296_000),
+        };
+        assert!(group.holds(&account) && !group.holds(&AccountId::new("z")));
+        let run = RunId::from_text("20261123T041455Z-3f9a");
+        let mut lookup = Lookup::new(&account);
+        lookup.runs = 2;
+        lookup.found.push(Found::new(&account, run, Path::new("runs/r1"), &group));
+        lookup
+    }
+
+    #[test]
+    fn every_part_in_a_chain_is_told() {
+        let text = lookup_text(&found("a", Some(State::Done)));
+        assert_eq!(
+            text,
+            "a is in 1 group of 2 runs that were looked into\n\
+             \n\
+             run 20261123T041455Z-3f9a in runs/r1\n\
+             Merged      into c: line 2 pairs it with b\n\
+             Chain       a → b → c\n\
+             As of       2026-11-23T04:14:55.042Z\n\
+             State       done (since 2026-11-23T04:14:56.000Z)\n"
+        );
+        let text = lookup_text(&found("b", Some(State::Failed)));
+        assert!(
+            text.contains("Chain       b → c\nReceived    what belonged to a (line 2)\n"),
+            "{text}"
+        );
+        assert!(text.contains(r"failed: no replica\nanswered (since "), "{text}");
+        let text = lookup_text(&found("c", None));
+        assert!(text.contains(r"what belonged to b (line 3), x\u{1b}[2J (line 9)"), "{text}");
+        assert!(!text.contains("Merged") && !text.contains("As of"), "{text}");
+        assert!(
+            text.contains("planned, nothing was done yet; `tributary resume runs/r1`"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn the_json_says_the_same() {
+        let json = |account, state| {
+            let text = lookup_json(&found(account, state)).unwrap();
+            serde_json::from_str::<serde_json::Value>(&text).unwrap()["found"][0].clone()
+        };
+        let source = json("a", Some(State::Done));
+        assert_eq!(source["role"], "source");
+        assert_eq!(source["chain"], serde_json::json!(["a", "b", "c"]));
+        assert_eq!(source["pair"], serde_json::json!({"from": "a", "to": "b", "line": 2}));
+        assert_eq!(source["t_us"], 1_795_407_295_042_007_i64);
+        assert_eq!(json("b", None)["role"], "intermediate");
+        assert_eq!(json("b", None)["state"], "planned");
+        let survivor = json("c", None);
+        assert_eq!((&survivor["role"], &survivor["pair"]), (&"survivor".into(), &().into()));
+    }
+
+    #[test]
+    fn a_long_chain_is_shortened() {
+        let pairs: Vec<_> =
+            (0..100).map(|n| pair(&format!("n{n}"), &format!("n{}", n + 1), n + 2)).collect();
+        let survivor = AccountId::new("n100");
+        let group = KnownGroup {
+            group: 0,
+            survivor: &survivor,
+            pairs: &pairs,
+            t: None,
+            state: None,
+            reason: None,
+            changed_at_ms: None,
+        };
+        let run = RunId::from_text("r");
+        let found = Found::new(&AccountId::new("n0"), run, Path::new("r"), &group);
+        assert_eq!(found.chain.len(), 101);
+        assert!(found.chain_text().ends_with(" → n7 → (92 more) → n100"), "{}", found.chain_text());
+    }
+}
