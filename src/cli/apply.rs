@@ -31,10 +31,9 @@ pub async fn run(settings: &ApplySettings, console: &Console) -> Result<Exit, Fa
 
     prepared.write_json(files::RUN, &record)?;
     prepared.write(files::SPEC, merge.spec.text.as_bytes())?;
-    let journal = SqliteJournal::create(&prepared.file(files::JOURNAL))?;
-    identity.keep(&journal, ready.spec())?;
-    // SQLite refuses a database that was moved while it was open.
-    drop(journal);
+    SqliteJournal::create(&prepared.file(files::JOURNAL))?;
+    // Closed again at once, because SQLite refuses a database that was moved while it was open.
+    identity.keep(&SqliteJournal::open(&prepared.file(files::JOURNAL))?, ready.spec())?;
     let traces =
         Traces { failures: prepared.failures()?, latency: prepared.create(files::LATENCY)? };
     let run_dir = prepared.commit()?;

@@ -90,11 +90,9 @@ fn runs(place: &Path) -> Result<Vec<PathBuf>, Failure> {
 fn look_into(run: &Path, account: &AccountId) -> Result<Option<Found>, Failure> {
     let record = RunDir::record(run)?;
     let journal = SqliteJournal::open_read_only(&run.join(files::JOURNAL))?;
-    let mut known = 0;
-    for (number, _) in journal.states()? {
-        known += 1;
-        let Some(group) = journal.group(number)? else { continue };
-        let group = KnownGroup {
+    // No account is in two groups.
+    if let Some(group) = journal.groups_of(account)?.first() {
+        let known = KnownGroup {
             group: group.group,
             survivor: &group.survivor,
             pairs: &group.pairs,
@@ -103,10 +101,9 @@ fn look_into(run: &Path, account: &AccountId) -> Result<Option<Found>, Failure> 
             reason: group.reason.as_deref(),
             changed_at_ms: Some(group.changed_at_ms),
         };
-        if group.holds(account) {
-            return Ok(Some(Found::new(account, record.id, run, &group)));
-        }
+        return Ok(Some(Found::new(account, record.id, run, &known)));
     }
+    let known = journal.states()?.len();
     let groups = journal.meta(identity::GROUPS)?;
     match groups.is_some_and(|groups| groups == known.to_string()) {
         true => Ok(None),

@@ -12,7 +12,7 @@ use crate::moment::Moment;
 use crate::run::RunId;
 
 use super::ExamplePair;
-use super::text::{count, counted, labelled, printable, shell_word};
+use super::text::{count, counted, labelled, printable};
 
 /// The version of the JSON. It changes when a field is renamed or changes its meaning.
 const VERSION: u32 = 1;
@@ -162,8 +162,8 @@ impl Found {
     }
 
     fn text(&self) -> String {
-        let path = self.run_dir.to_string_lossy();
-        let mut text = format!("\nrun {} in {}\n", self.run, printable(&path));
+        let path = printable(&self.run_dir.to_string_lossy());
+        let mut text = format!("\nrun {} in {path}\n", self.run);
         if let Some(pair) = &self.pair {
             let said = format!(
                 "into {}: line {} pairs it with {}",
@@ -180,7 +180,7 @@ impl Found {
         if let Some(as_of) = self.as_of {
             text += &labelled("As of", &as_of.to_string());
         }
-        text + &labelled("State", &self.state_text(&path))
+        text + &labelled("State", &self.state_text())
     }
 
     fn chain_text(&self) -> String {
@@ -205,19 +205,18 @@ impl Found {
         format!("what belonged to {}", shown.join(", "))
     }
 
-    /// The state in words, and what to do about it.
-    fn state_text(&self, run_dir: &str) -> String {
-        let resume = || format!("`tributary resume {}` goes on", shell_word(run_dir));
+    /// The state in words.
+    fn state_text(&self) -> String {
         let reason =
             || printable(self.reason.as_deref().unwrap_or("for a reason that was not kept"));
         let words = match self.state.parse::<State>() {
-            Err(_) => format!("planned, nothing was done yet; {}", resume()),
-            Ok(State::Intended) => format!("begun, not finished; {}", resume()),
-            Ok(State::Written) => format!("merged, not announced yet; {}", resume()),
+            Err(_) => "planned: nothing was done yet".to_owned(),
+            Ok(State::Intended) => "begun, not finished: resume the run".to_owned(),
+            Ok(State::Written) => "merged, not announced yet: resume the run".to_owned(),
             Ok(State::Done) => "done".to_owned(),
-            Ok(State::Sweeping) => {
-                format!("done, but for what was written to its sources meanwhile; {}", resume())
-            }
+            Ok(State::Sweeping) => "done, but for what was written to its sources meanwhile: \
+                                    resume the run"
+                .to_owned(),
             Ok(State::Failed) => format!("failed: {}", reason()),
             Ok(State::Undoing) => "being taken back".to_owned(),
             Ok(State::Undone) => "taken back".to_owned(),
@@ -300,10 +299,7 @@ mod tests {
         let text = lookup_text(&found("c", None));
         assert!(text.contains(r"what belonged to b (line 3), x\u{1b}[2J (line 9)"), "{text}");
         assert!(!text.contains("Merged") && !text.contains("As of"), "{text}");
-        assert!(
-            text.contains("planned, nothing was done yet; `tributary resume runs/r1`"),
-            "{text}"
-        );
+        assert!(text.ends_with("State       planned: nothing was done yet\n"), "{text}");
     }
 
     #[test]

@@ -87,7 +87,7 @@ fn failed_planned_and_unknown_accounts_are_told_apart() {
     assert_eq!((&found["state"], &found["as_of"]), (&json!("planned"), &Value::Null));
     assert_eq!(found["chain"], json!(["later", "last"]));
     let text = lookup("last", &runs).run().exits(0).stdout;
-    assert!(text.contains("planned, nothing was done yet; `tributary resume "), "{text}");
+    assert!(text.contains("planned: nothing was done yet"), "{text}");
 
     let unknown = lookup("nobody", &runs).run().exits(1).names("'nobody' is in none of the runs");
     assert_eq!(unknown.stdout, "");
