@@ -19,8 +19,9 @@ fn killed(name: &str, seed: u64, kills: u64) {
         before_there_was_a_run += u64::from(!scenario.run.exists());
         let call = scenario.session().with("--hosts", &proxy.hosts).with("--in-flight", "4");
         let mut running = call.start();
-        if random.chance(25) {
-            std::thread::sleep(Duration::from_millis(random.below(1_000)));
+        if sessions <= 4 || random.chance(25) {
+            // It may be starting still; the first ones may not even leave a run.
+            std::thread::sleep(Duration::from_millis(random.below(700)));
         } else {
             let requests = proxy.count() + 1 + random.below(50) as usize;
             wait_until("it works", || proxy.count() >= requests || running.has_ended());
