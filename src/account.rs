@@ -283,7 +283,8 @@ pub struct Event {
 pub struct TableTally {
     /// Rows that belonged to sources.
     pub source_rows: u64,
-    /// Rows of survivors that were read to compare with.
+    /// Rows of survivors that were read to compare with. Some are counted twice in a group of several
+    /// slices that was stopped between two of them.
     pub target_rows: u64,
     /// Source rows that were copied to the survivor.
     pub copied: u64,

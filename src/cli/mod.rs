@@ -30,6 +30,7 @@ pub mod resume;
 mod session;
 mod settings;
 mod signals;
+mod sweep;
 mod terminal;
 mod values;
 

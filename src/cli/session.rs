@@ -11,13 +11,13 @@ use tokio::sync::watch;
 
 use super::engine::{Engine, Merged, Work};
 use super::latency_log::LatencyLog;
-use super::{Console, Exit, Failure, MergeSettings, OutputSettings, again};
+use super::{Console, Exit, Failure, MergeSettings, OutputSettings, again, sweep};
 use crate::account::Tally;
 use crate::journal::{JournalError, State};
 use crate::moment::Moment;
 use crate::pipeline::{Ended, Known, RunOutcome};
 use crate::plan::Plan;
-use crate::report::{self, Applied, EventFacts, Fates, Resumed, Summary};
+use crate::report::{self, Applied, EventFacts, Fates, Resumed, Summary, SweepFacts};
 use crate::run::{Failures, RunDir, RunRecord, files};
 
 /// How many reasons for failures the report tells.
@@ -64,6 +64,11 @@ impl Session<'_> {
             stop: self.stop.clone(),
         };
         let mut merged = engine.merge(work, &mut failures, console).await;
+        let sweep = merged.outcome.ended == Ended::Finished && self.settings.work.sweep;
+        let swept = match sweep {
+            true => sweep::run(&engine, &self.plan, &self.run_dir, &self.stop).await.map(Some),
+            false => Ok(None),
+        };
         log.finish().await;
         // From here on trouble is kept until the report is out: what was done has to be known, however
         // rough the end.
@@ -71,6 +76,14 @@ impl Session<'_> {
             vec![std::mem::replace(&mut merged.unwritten, Ok(())).err().map(Failure::from)];
         let (mut applied, journaled) = self.applied(&engine, &mut merged).await;
         trouble.push(journaled.err().map(Failure::from));
+        match swept {
+            Ok(facts) => applied.swept = facts,
+            Err(failure) => trouble.push(Some(failure)),
+        }
+        if applied.swept.as_ref().is_some_and(|swept| swept.interrupted) {
+            applied.stopped =
+                Some("interrupted during the sweep; all groups had their turn".into());
+        }
         if self.resumed.is_some() {
             trouble.push(self.list_failures(&engine).err());
         }
@@ -144,7 +157,7 @@ impl Session<'_> {
     async fn whole_run(&self, engine: &Engine) -> Result<(Known, Tally), JournalError> {
         engine.journal.flush().await?;
         let mut tally = Tally::new(engine.context.spec.tables.len());
-        tally.add(&engine.journal.tally(&[State::Done, State::Sweeping])?);
+        tally.add(&engine.journal.tally(&[State::Done])?);
         Ok((Known::new(engine.journal.states()?), tally))
     }
 
@@ -155,13 +168,15 @@ impl Session<'_> {
         let mut pairs = Fates { planned: stats.pairs, ..Fates::default() };
         for group in 0..self.plan.len() {
             let fate: fn(&mut Fates) -> &mut u64 = match known.state(group) {
-                Some(State::Done | State::Sweeping) => |fates| &mut fates.done,
+                Some(State::Done) => |fates| &mut fates.done,
                 Some(State::Failed) => |fates| &mut fates.failed,
                 Some(State::Undoing | State::Undone | State::Disputed) => {
                     |fates| &mut fates.taken_back
                 }
                 _ if group >= self.settings.work.limits.groups => |fates| &mut fates.limited,
-                None | Some(State::Intended | State::Written) => |fates| &mut fates.not_started,
+                None | Some(State::Intended | State::Written | State::Sweeping) => {
+                    |fates| &mut fates.not_started
+                }
             };
             *fate(&mut groups) += 1;
             *fate(&mut pairs) += self.plan.sources_of(group) as u64;
@@ -199,6 +214,10 @@ impl Session<'_> {
     fn exit(&self, ended: Ended, applied: &Applied) -> Exit {
         match ended {
             Ended::Interrupted => Exit::Interrupted,
+            Ended::Finished if applied.stopped.is_some() => Exit::Interrupted,
+            Ended::Finished if applied.swept.as_ref().is_some_and(SweepFacts::is_partial) => {
+                Exit::Partial
+            }
             Ended::TooManyErrors | Ended::Hopeless => Exit::Failed,
             Ended::Finished
                 if applied.groups.failed > 0 || self.plan.stats().rejected_lines() > 0 =>

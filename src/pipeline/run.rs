@@ -63,10 +63,10 @@ impl Known {
         self.0.get(group).copied().flatten()
     }
 
-    /// Whether a group's merge is over: it is done, or was taken back since.
+    /// Whether there is nothing left to be done for a group: it is done, or was taken back since.
     pub fn is_over(&self, group: usize) -> bool {
-        use State::{Disputed, Done, Sweeping, Undoing, Undone};
-        matches!(self.state(group), Some(Done | Sweeping | Undoing | Undone | Disputed))
+        use State::{Disputed, Done, Undoing, Undone};
+        matches!(self.state(group), Some(Done | Undoing | Undone | Disputed))
     }
 }
 

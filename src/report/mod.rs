@@ -15,8 +15,8 @@ mod text;
 pub use failures::FailureReasons;
 pub use lookup::{Found, KnownGroup, Lookup, Role, Unreadable, lookup_json, lookup_text};
 pub use summary::{
-    Applied, Equation, EventFacts, ExamplePair, FailureReason, Fates, Resumed, Summary, TableFacts,
-    Throughput,
+    Applied, Equation, EventFacts, ExamplePair, FailureReason, Fates, Resumed, Summary, SweepFacts,
+    TableFacts, Throughput,
 };
 pub use terminal::terminal;
 pub use text::shell_word;

@@ -83,6 +83,8 @@ pub struct Applied {
     pub slices: u64,
     /// Events.
     pub events: EventFacts,
+    /// What the sweep did; `None` if there was none (--no-sweep, or the run was stopped before it).
+    pub swept: Option<SweepFacts>,
     /// Requests that were tried again.
     pub retries: u64,
     /// How fast it went.
@@ -91,6 +93,32 @@ pub struct Applied {
     pub latency: Vec<LaneSummary>,
     /// Why groups failed, the most frequent reason first.
     pub failures: Vec<FailureReason>,
+}
+
+/// What the sweep did: the look at every source again, at the end.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct SweepFacts {
+    /// Sources that were looked at.
+    pub sources: u64,
+    /// Rows that had survived on them and were taken to their new place.
+    pub rows: u64,
+    /// Events that were sent for them.
+    pub events: u64,
+    /// Rows that were left where they are, listed in sweep.csv.
+    pub left: u64,
+    /// Groups whose sweep failed, listed there too.
+    pub failed: u64,
+    /// Whether it was stopped before its end.
+    pub interrupted: bool,
+    /// The time that it took.
+    pub seconds: f64,
+}
+
+impl SweepFacts {
+    /// Whether something was left to be looked at.
+    pub fn is_partial(&self) -> bool {
+        self.left > 0 || self.failed > 0
+    }
 }
 
 /// What an earlier session, or several, had done.

@@ -1,6 +1,7 @@
 //! The summary as text for people: at most 80 columns, what matters first, what to do next last.
 
 use std::fmt::Write;
+use std::time::Duration;
 
 use crate::run::files;
 
@@ -8,7 +9,7 @@ use super::text::{
     COLUMNS, NO_BREAK, bytes, count, counted, cut_end, cut_start, duration, labelled, latency,
     paragraph, printable, rate, shell_word, table,
 };
-use super::{Applied, Equation, Fates, Summary};
+use super::{Applied, Equation, Fates, Summary, SweepFacts};
 
 /// From this share on, accounts without rows are warned about, in percent.
 const MANY_ABSENT_PERCENT: u64 = 10;
@@ -122,6 +123,7 @@ fn done(applied: &Applied) -> String {
         text += &labelled("Resumed", &said);
     }
     text += &labelled("Events", &events(applied));
+    text += &sweep(applied.swept.as_ref());
     text += &labelled(
         "Speed",
         &format!(
@@ -162,6 +164,29 @@ fn events(applied: &Applied) -> String {
             count(events.acknowledged)
         ),
     }
+}
+
+fn sweep(swept: Option<&SweepFacts>) -> String {
+    let Some(swept) = swept else { return String::new() };
+    let mut said = format!(
+        "{} looked at again in {}: ",
+        counted(swept.sources, "source"),
+        duration(Duration::from_secs_f64(swept.seconds)),
+    );
+    said += &match (swept.rows, swept.left) {
+        (0, 0) => "nothing was left on them".to_owned(),
+        (rows, 0) => format!("{} taken along", counted(rows, "later row")),
+        (rows, left) => format!(
+            "{} taken along, {} left where they are (see {})",
+            counted(rows, "later row"),
+            count(left),
+            files::SWEEP
+        ),
+    };
+    if swept.failed > 0 {
+        said += &format!("; the sweep of {} failed", counted(swept.failed, "group"));
+    }
+    labelled("Sweep", &said)
 }
 
 fn absent(applied: &Applied) -> String {

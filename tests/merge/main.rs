@@ -206,7 +206,12 @@ proptest! {
         let mut context = context_of(8, storage, Arc::clone(&journal), T + 100);
         context.slice_bytes = slice_bytes;
         let (result, events) = run(&context, &group(&to, &sources));
-        let tally = result.unwrap();
+        let counted = |mut tally: Tally| {
+            // These may be read again.
+            tally.tables.iter_mut().for_each(|table| table.target_rows = 0);
+            tally
+        };
+        let tally = counted(result.unwrap());
         let mut expected = world.clone();
         let expected_events = expected.merge(&to, &sources);
         prop_assert_eq!(dump(&spec(), &context.storage), expected);
@@ -215,7 +220,8 @@ proptest! {
         load(&world, &spec(), &undisturbed);
         let mut undisturbed = context_of(8, undisturbed, Arc::default(), T);
         undisturbed.slice_bytes = slice_bytes;
-        prop_assert_eq!(tally, run(&undisturbed, &group(&to, &sources)).0.unwrap());
+        let whole = run(&undisturbed, &group(&to, &sources)).0.unwrap();
+        prop_assert_eq!(tally, counted(whole));
         prop_assert_eq!(context.journal.group(0).unwrap().unwrap().state, State::Done);
     }
 
