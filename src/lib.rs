@@ -38,8 +38,8 @@
 //! | [`latency`] | HDR histograms per kind of request |
 //! | [`pace`] | how many groups run at once |
 //! | [`pipeline`] | composes the stages; the only owner of spawning, bounds and cancellation |
-//! | [`run`] | the run directory: it appears complete or not at all |
-//! | [`report`] | a summary as text for a terminal, or as JSON: data in, bytes out |
+//! | [`run`] | the run directory: it appears complete or not at all, and belongs to one process at a time |
+//! | [`report`] | what a command has to say, as text for a terminal or as JSON: data in, bytes out |
 //! | [`cli`] | arguments and configuration, progress, logs, exit codes; wires the commands |
 //!
 //! # Laws
@@ -65,8 +65,6 @@
 //!
 //! # Deliberately absent
 //!
-//! - No journal yet: a run that was interrupted is applied again, which is safe because merges are
-//!   idempotent, but announces only what the second run changed.
 //! - No retries in the driver and none of our own in the Kafka client: one place decides, the pipeline
 //!   for Cassandra and librdkafka for Kafka.
 //! - No timers that wait for more work to batch, no reads before they are needed, no decoding of values

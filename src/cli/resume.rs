@@ -33,7 +33,6 @@ pub async fn run(
     let ResumeSettings { format, merge, use_copy, output, secret_flags } = settings;
     let started = Moment::now();
     let mut stop = listen(console).map_err(Failure::failed)?;
-    console.again.set(again::same(arguments()));
     console.run_log.attach(run_dir.append(files::LOG)?).map_err(Failure::failed)?;
     tracing::info!("going on with run {} in {}", record.id, run_dir.path().display());
 

@@ -183,10 +183,10 @@ impl<S: AsRef<ReadStore> + Send + Sync + 'static> Reader for S {
         let store = self.as_ref();
         let what = || store.reading(table, format!("{} accounts", accounts.len()));
         let values = Values(vec![values::account_list(accounts)]);
+        let statement = &store.reads[table].owners;
         let mut owners = Vec::new();
         let mut after = None;
         loop {
-            let statement = &store.reads[table].owners;
             // Room for all of them and one more, so that a full page is not taken for the first of two.
             let page = store.one_page(statement, &values, accounts.len() + 1, after, &what).await?;
             owners.extend(page.rows);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use scylla::statement::prepared::PreparedStatement;
 
 use crate::account::{Cell, Change, ColumnIndex, Mutation};
-use crate::spec::{Find, Spec, Table};
+use crate::spec::{Spec, Table};
 
 use super::ClusterError;
 use super::statements::{Preparer, equals, names, quoted};
@@ -58,9 +58,9 @@ impl Writes {
             let remove = with.prepare(&set('-')).await?;
             elements.insert(column, Elements { add, remove });
         }
-        let delete_partition = match table.find {
-            Find::Partition => Some(with.prepare(&delete(with, table, 1)).await?),
-            Find::Clustering { .. } => None,
+        let delete_partition = match table.is_clustering() {
+            true => None,
+            false => Some(with.prepare(&delete(with, table, 1)).await?),
         };
         Ok(Self {
             insert: with.prepare(&insert(with, table)).await?,

@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 
 use crate::account::{AccountId, Batch, Change, Row, TableIndex, TimestampUs};
-use crate::spec::{Find, Spec};
+use crate::spec::{Find, Spec, Table};
 
 use super::{Cursor, Fault, Page, Reader, StorageError, TimedPage, TimedRow, Width, Writer};
 use partition::Partition;
@@ -111,18 +111,20 @@ impl MemoryStorage {
     /// All live rows of a table with their write times, in key order.
     pub fn dump_timed(&self, table: TableIndex) -> Vec<TimedRow> {
         let shape = &self.spec.tables[table];
-        self.tables()[table].values().flat_map(|partition| partition.live(shape)).collect()
+        let live = |partition: &Partition| partition.live(shape, shape.columns.len());
+        self.tables()[table].values().flat_map(live).collect()
     }
 
     fn tables(&self) -> MutexGuard<'_, Vec<Partitions>> {
         self.tables.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The live rows of a partition, in clustering order.
-    fn rows(&self, table: TableIndex, partition: &Bytes) -> Vec<TimedRow> {
+    /// The rows of a partition that a read of this width sees, in clustering order; all their cells.
+    fn rows(&self, table: TableIndex, partition: &Bytes, width: Width) -> Vec<TimedRow> {
+        let shape = &self.spec.tables[table];
         let tables = self.tables();
         let stored = tables[table].get(partition);
-        stored.map_or_else(Vec::new, |stored| stored.live(&self.spec.tables[table]))
+        stored.map_or_else(Vec::new, |stored| stored.live(shape, columns(shape, width)))
     }
 
     /// The live rows of accounts in a partition.
@@ -135,7 +137,7 @@ impl MemoryStorage {
         let shape = &self.spec.tables[table];
         debug_assert!(matches!(shape.find, Find::Clustering { .. }));
         check_key(partition)?;
-        let mut rows = self.rows(table, partition);
+        let mut rows = self.rows(table, partition, Width::Full);
         rows.retain(|timed| {
             let owner = timed.row.cells[shape.account].as_ref();
             accounts.iter().any(|account| owner == Some(account.cell()))
@@ -169,6 +171,13 @@ fn check_key(partition: &Bytes) -> Result<(), StorageError> {
     if partition.is_empty() { error(Fault::Permanent, "Key may not be empty") } else { Ok(()) }
 }
 
+fn columns(table: &Table, width: Width) -> usize {
+    match width {
+        Width::Full => table.columns.len(),
+        Width::Slim => table.slim_len,
+    }
+}
+
 /// One page of a partition's rows: where it starts, where it ends, and where the next one starts.
 fn cut(after: Option<Cursor>, rows: usize, all: usize) -> (usize, usize, Option<Cursor>) {
     let start = after
@@ -188,12 +197,8 @@ impl Reader for MemoryStorage {
         after: Option<Cursor>,
     ) -> Result<Page, StorageError> {
         self.ask(Request::Page(table, account)).await?;
-        let shape = &self.spec.tables[table];
-        let columns = match width {
-            Width::Full => shape.columns.len(),
-            Width::Slim => shape.slim_len,
-        };
-        let mut live = self.rows(table, account.cell());
+        let columns = columns(&self.spec.tables[table], width);
+        let mut live = self.rows(table, account.cell(), width);
         let (start, end, next) = cut(after, rows, live.len());
         let rows = live.drain(start..end).map(|TimedRow { mut row, .. }| {
             row.cells.truncate(columns);
@@ -220,7 +225,7 @@ impl Reader for MemoryStorage {
     ) -> Result<Vec<AccountId>, StorageError> {
         self.ask(Request::Occupied(table, accounts)).await?;
         debug_assert_eq!(self.spec.tables[table].find, Find::Partition);
-        let owns = |account: &&AccountId| !self.rows(table, account.cell()).is_empty();
+        let owns = |account: &&AccountId| !self.rows(table, account.cell(), Width::Full).is_empty();
         Ok(accounts.iter().filter(owns).cloned().collect())
     }
 
@@ -247,7 +252,7 @@ impl Reader for MemoryStorage {
         after: Option<Cursor>,
     ) -> Result<TimedPage, StorageError> {
         self.ask(Request::TimedPage(table, account)).await?;
-        let mut live = self.rows(table, account.cell());
+        let mut live = self.rows(table, account.cell(), Width::Full);
         let (start, end, next) = cut(after, rows, live.len());
         Ok(TimedPage { rows: live.drain(start..end).collect(), next })
     }
@@ -270,7 +275,7 @@ impl Reader for MemoryStorage {
         self.ask(Request::TimedRow(table, key)).await?;
         let Some(partition) = key.first() else { return Ok(None) };
         check_key(partition)?;
-        let mut rows = self.rows(table, partition).into_iter();
+        let mut rows = self.rows(table, partition, Width::Full).into_iter();
         Ok(rows.find(|timed| timed.row.cells.iter().flatten().take(key.len()).eq(key)))
     }
 }

@@ -47,6 +47,7 @@ impl Begun {
             finished = finished.names(thing);
         }
         assert!(finished.stderr.trim().lines().count() <= 12, "{finished}");
+        assert!(!finished.stderr.contains("to go on:"), "it would be refused again: {finished}");
         assert_eq!(finished.stdout, "");
         self.world.assert_tables(&before);
         assert_eq!(read_json(&self.run.join("report.json")), report);

@@ -32,7 +32,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     let before = tables(&options.dir)?;
     let after = tables(&options.after)?;
     let expected = model::apply(&lines, &before);
-    let (events, repeated) = events(&read(&options.events)?)?;
+    let (events, twice, repeated) = events(&read(&options.events)?)?;
 
     let mut report = Report { out: String::new(), differences: 0 };
     let plan = &expected.plan;
@@ -53,7 +53,10 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
         [&before, &expected.tables, &after].map(|tables| of_sources(tables, &expected));
     report.counts("content rows of sources", of_sources);
     report.compare("events", &BTreeMap::new(), &expected.events, &events);
-    report.counts("events sent twice", [0, 0, repeated]);
+    report.counts("events with two ids", [0, 0, twice]);
+    if repeated > 0 {
+        report.out += &format!("{repeated} events came again with the id that they had\n");
+    }
     let what = format!(
         "{} pairs in {} groups, {} lines rejected, {} repeated",
         plan.pairs,
@@ -199,21 +202,28 @@ fn columns(row: Map<String, Value>) -> Columns {
     row.into_iter().filter(|(_, value)| is_set(value)).collect()
 }
 
-/// By survivor and batch, and how many came more than once.
-type Events = (BTreeMap<(String, String), Value>, usize);
+/// By survivor and batch; how many came with a second id; and how many were repeats of the same id, as
+/// after a crash between sending and noting.
+type Events = (BTreeMap<(String, String), Value>, usize, usize);
 
 fn events(text: &[u8]) -> anyhow::Result<Events> {
-    let (mut events, mut repeated) = (BTreeMap::new(), 0);
+    let (mut events, mut ids) = (BTreeMap::new(), BTreeMap::new());
+    let (mut twice, mut repeated) = (0, 0);
     for mut message in json_lines(text)? {
         let mut payload = message.remove("payload").context("an event without a payload")?;
         let fields = payload.as_object_mut().context("an event that is not an object")?;
         fields.remove("ets").context("an event without ets")?;
-        fields.remove("mid").context("an event without mid")?;
+        let id = fields.remove("mid").context("an event without mid")?;
         let of = |name: &str| payload["edata"][name].as_str().unwrap_or_default().to_owned();
         let object = (of("userId"), of("batchId"));
-        repeated += usize::from(events.insert(object, payload).is_some());
+        match ids.insert(object.clone(), id.clone()) {
+            Some(known) if known == id => repeated += 1,
+            Some(_) => twice += 1,
+            None => {}
+        }
+        events.insert(object, payload);
     }
-    Ok((events, repeated))
+    Ok((events, twice, repeated))
 }
 
 #[cfg(test)]

@@ -100,23 +100,24 @@ impl Partition {
         })
     }
 
-    /// The rows that a read sees, in clustering order.
-    pub(super) fn live(&self, table: &Table) -> Vec<TimedRow> {
+    /// The rows that a read of the first `columns` columns sees, in clustering order; all their cells.
+    pub(super) fn live(&self, table: &Table, columns: usize) -> Vec<TimedRow> {
         let rows = self.rows.iter();
-        let mut live: Vec<TimedRow> =
-            rows.filter_map(|(key, row)| row.live(table, key, self.deleted_at)).collect();
+        let live = rows.filter_map(|(key, row)| row.live(key, self.deleted_at, columns));
+        let mut live: Vec<TimedRow> = live.collect();
         live.sort_by(|a, b| table.compare(&a.row, &b.row));
         live
     }
 }
 
 impl StoredRow {
-    /// The row as a read sees it. A delete takes what is older than it, or as old.
+    /// The row as a read of the first `columns` columns sees it. A delete takes what is older than it, or
+    /// as old.
     fn live(
         &self,
-        table: &Table,
         key: &[Bytes],
         partition_deleted_at: Option<TimestampUs>,
+        columns: usize,
     ) -> Option<TimedRow> {
         let deleted_at = self.deleted_at.max(partition_deleted_at);
         let mut cells: Vec<_> = key.iter().cloned().map(Some).collect();
@@ -127,9 +128,15 @@ impl StoredRow {
             times.push(written.unwrap_or(WriteTimes::None));
         }
         let is_inserted = |marker: Marker| !marker.has_expired && Some(marker.t) > deleted_at;
-        let alive = self.marker.is_some_and(is_inserted)
-            || cells[table.key_len..].iter().any(Option::is_some);
-        alive.then_some(TimedRow { row: Row { cells }, times })
+        // Of columns that are not asked for while others are, Cassandra skips what is older than the row's
+        // liveness, for that is enough for the row to be seen; it does so even if the liveness has expired.
+        let skips = columns > key.len();
+        let skipped_before = self.marker.filter(|_| skips).map(|marker| marker.t);
+        let mut unasked = times[columns..].iter().filter_map(WriteTimes::latest);
+        let is_seen = self.marker.is_some_and(is_inserted)
+            || cells[key.len()..columns].iter().any(Option::is_some)
+            || unasked.any(|t| Some(t) >= skipped_before);
+        is_seen.then_some(TimedRow { row: Row { cells }, times })
     }
 }
 
@@ -295,7 +302,7 @@ mod tests {
         let after = |changes: &mut dyn Iterator<Item = &(TimestampUs, Change)>| {
             let mut partition = Partition::default();
             changes.for_each(|(t, change)| partition.apply(&table, *t, change));
-            partition.live(&table)
+            partition.live(&table, table.columns.len())
         };
         let rows = after(&mut changes.iter());
         assert_eq!(rows, after(&mut changes.iter().rev()), "the order of writes matters");
@@ -358,6 +365,23 @@ mod tests {
         assert_eq!(rows(&[(5, insert("a", Some("x"))), (6, expire())]).len(), 1);
         assert_eq!(rows(&[(5, insert("a", Some("x"))), (6, expire()), (7, status(None))]).len(), 0);
         assert_eq!(rows(&[(5, expire()), (6, insert("a", None))]).len(), 1);
+
+        // A read of other columns sees it only by cells that are not older than what has expired.
+        let seen = |t| {
+            let (table, mut partition) = (table(), Partition::default());
+            partition.apply(
+                &table,
+                t,
+                &Change::AddElements {
+                    key: key("a"),
+                    column: MARKS,
+                    elements: marks(&[("k", "v")]),
+                },
+            );
+            partition.apply(&table, 6, &expire());
+            [4, 3, 2].map(|columns| partition.live(&table, columns).len())
+        };
+        assert_eq!((seen(5), seen(6)), ([1, 0, 1], [1, 1, 1]));
     }
 
     #[test]
