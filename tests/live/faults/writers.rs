@@ -16,7 +16,7 @@ use super::*;
 use crate::model::{Columns, Tables};
 use crate::world::runtime;
 
-const PAIRS: usize = 60;
+const PAIRS: usize = 40;
 
 /// What the application says, prepared once.
 struct Statements {
@@ -60,7 +60,7 @@ impl Statements {
     /// Whether to write once more. The last write of every writer comes when all are told to stop.
     async fn pause(&self) -> bool {
         let goes_on = !self.stop.load(Ordering::SeqCst);
-        tokio::time::sleep(Duration::from_millis(40)).await;
+        tokio::time::sleep(Duration::from_millis(150)).await;
         goes_on
     }
 }
