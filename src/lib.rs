@@ -7,8 +7,8 @@
 //! under `to`; nothing is lost; `from` is empty afterwards. Data flows one way:
 //!
 //! ```text
-//! pairs.csv ─► pairs ─► plan ─► groups ─► read ─► merge ─► write ─► events ─► report
-//!              └─ rejects.csv            └──────── pipeline ────────┘
+//! pairs.csv ─► pairs ─► plan ─► groups ─► read ─► merge ─► journal ─► write ─► events ─► report
+//!              └─ rejects.csv            └───────────── pipeline ─────────────┘
 //! ```
 //!
 //! The planner turns pairs into groups, one surviving account each with its sources in order. No
@@ -16,9 +16,14 @@
 //! function ([`pipeline::merge_group`]); its rows travel as raw CQL bytes from the frame they were read
 //! in to the batch that writes them, in slices, so that no account is too large to merge.
 //!
+//! Before a slice is written, the journal has it: the rows as they were, what is written over them, and
+//! the events that follow. So a run that was stopped anywhere goes on with the same values and the same T
+//! (`resume`), can be compared with what it should have left (`verify`), and can be taken back (`undo`).
+//!
 //! Every write and delete of a group carries the same write time T, a moment just before its first read
 //! ([`pipeline::AsOf`]). The merge behaves as if it had happened at that instant: later writes of the
-//! application win, cell by cell, and merging again changes nothing.
+//! application win, cell by cell, and merging again changes nothing. What was written to a source later
+//! than T outlives its delete; at the end the sweep ([`pipeline::sweep`]) takes it to its new place.
 //!
 //! # Code map, in reading order
 //!
@@ -35,23 +40,28 @@
 //! | [`storage`] | the one seam: what a merge needs of a database, and a fake of it for tests |
 //! | [`cluster`] | Cassandra behind that seam; the only user of the driver |
 //! | [`events`] | Kafka; the only user of rdkafka |
+//! | [`failpoint`] | places at which a test may kill the process |
+//! | [`journal`] | what a run is about to do, durable before it is done; the only user of SQLite |
+//! | [`ledger`] | what a run did to each key of a group, read back from the journal |
 //! | [`latency`] | HDR histograms per kind of request |
 //! | [`pace`] | how many groups run at once |
-//! | [`pipeline`] | composes the stages; the only owner of spawning, bounds and cancellation |
+//! | [`pipeline`] | composes the stages, and sweeps; the only owner of spawning, bounds and cancellation |
+//! | [`verify`], [`undo`] | the other two walks over a run: compare the cluster with it, take it back |
 //! | [`run`] | the run directory: it appears complete or not at all, and belongs to one process at a time |
 //! | [`report`] | what a command has to say, as text for a terminal or as JSON: data in, bytes out |
 //! | [`cli`] | arguments and configuration, progress, logs, exit codes; wires the commands |
 //!
 //! # Laws
 //!
-//! 1. The unit of work is the **slice**: the part of a group's rows in one table that is merged and
-//!    written together. A slice is complete in itself; most groups are one per table.
+//! 1. The unit of work is the **slice**: a group, or the part of a group too large to hold that lies
+//!    between two keys. Its intent (before-images, what it writes, T, its events) is durable in the journal
+//!    before its first write.
 //! 2. A row is deleted no earlier than its own copy is acknowledged. A copy and a delete in the same
 //!    partition share one unlogged batch, which is one atomic mutation. Rows found by partition are
 //!    deleted last, one partition delete per source.
 //! 3. Events are produced only after every write of the group is acknowledged, and a group is done only
 //!    after the broker acknowledged its events.
-//! 4. Merging a group again, with the same T, gives the same rows and the same event ids.
+//! 4. Replaying a journaled slice, any number of times, gives the same rows and the same event ids.
 //! 5. Planning cannot write: it is given no connection at all, and readers are a trait of their own.
 //! 6. Nothing is skipped in silence: every input line is merged, a counted duplicate, blank, rejected or
 //!    failed with a reason; the counters of a run add up, and the report shows that they do.
@@ -60,8 +70,8 @@
 //!    groups at once; they count as failures only when the retry budget is spent.
 //! 9. Memory is bounded by what is in flight, not by the size of a partition, a fan-in or a file (the
 //!    planner holds the pair graph, compactly, and a group one entry per batch that it touches).
-//! 10. Secrets never reach a log, a report or the process list. A run directory holds personal data and
-//!     is readable by its owner only.
+//! 10. Secrets never reach a log, a report, the journal or the process list. A run directory holds
+//!     personal data and is readable by its owner only.
 //!
 //! # Deliberately absent
 //!

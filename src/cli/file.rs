@@ -47,6 +47,8 @@ pub(super) struct ConfigFile {
     limit: Option<Text>,
     #[serde(default, deserialize_with = "number")]
     max_errors: Option<Text>,
+    #[serde(default, deserialize_with = "number")]
+    rate: Option<Text>,
     run_dir: Option<Text>,
     json: Option<bool>,
     quiet: Option<bool>,
@@ -91,6 +93,7 @@ impl ConfigFile {
             "settle" => &self.settle,
             "limit" => &self.limit,
             "max_errors" => &self.max_errors,
+            "rate" => &self.rate,
             "run_dir" => &self.run_dir,
             _ => return None,
         };

@@ -45,8 +45,8 @@ pub use layers::SettingsError;
 pub use log::RunLog;
 pub use progress::{Progress, Snapshot};
 pub use settings::{
-    ApplySettings, InputSettings, InputSource, MergeSettings, OutputSettings, PlanSettings,
-    ResumeSettings, WorkSettings,
+    ApplySettings, InputSettings, InputSource, MergeSettings, OutputSettings, PaceSettings,
+    PlanSettings, ResumeSettings, UndoSettings, VerifySettings, WorkSettings,
 };
 pub use signals::listen;
 pub use terminal::Terminal;

@@ -2,6 +2,10 @@
 //!
 //! Every error names where the value came from, so that nobody looks for a flag that was never given.
 
+// No command takes them yet.
+#[cfg_attr(not(test), expect(dead_code))]
+mod walks;
+
 use std::env;
 use std::ffi::OsString;
 use std::fs;
@@ -54,7 +58,7 @@ pub(super) fn apply(args: &ApplyArgs, layers: &Layers<'_>) -> Result<ApplySettin
         input: input(&args.input, layers)?,
         merge: MergeSettings {
             cluster: cluster(&args.cluster, layers)?,
-            events: events(&args.events, &spec, layers)?,
+            events: events(&args.events, &spec, Silence::Refused, layers)?,
             spec,
             spec_path,
             work: work(&args.work, layers)?,
@@ -76,7 +80,7 @@ pub(super) fn resume(
         format: run.format().clone(),
         merge: MergeSettings {
             cluster: cluster(&args.cluster, layers)?,
-            events: events(&args.events, &spec, layers)?,
+            events: events(&args.events, &spec, Silence::Refused, layers)?,
             spec,
             spec_path: run.spec_path().map(str::to_owned),
             work: work(&args.work, layers)?,
@@ -149,9 +153,17 @@ fn cluster(args: &ClusterArgs, layers: &Layers<'_>) -> Result<ClusterSettings, S
     })
 }
 
+/// Whether --no-events may be said of a run that has events.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Silence {
+    Allowed,
+    Refused,
+}
+
 fn events(
     args: &EventArgs,
     spec: &RawSpec,
+    silence: Silence,
     layers: &Layers<'_>,
 ) -> Result<Option<EventSettings>, SettingsError> {
     if spec.event.is_none() {
@@ -159,7 +171,7 @@ fn events(
     }
     match (layers.said("no_events", args.no_events), layers.recorded()) {
         // What a run announces, it announces to its end.
-        (Some(true), Some(run)) if run.has_events() => {
+        (Some(true), Some(run)) if run.has_events() && silence == Silence::Refused => {
             let own = run.text("topic").unwrap_or_default();
             return Err(SettingsError::new(format!(
                 "--no-events: this run announces its changes to the topic '{own}' ({}), and goes on to",

@@ -42,6 +42,8 @@ pub async fn run(
     let ready = Ready::start_unless(&mut stop, merge).await?;
     check_columns(&journal, ready.spec())?;
     let known = Known::new(journal.states()?);
+    // What is refused above would be refused again.
+    console.again.set(again::same(arguments()));
 
     let traces = Traces { failures: run_dir.failures()?, latency: run_dir.append(files::LATENCY)? };
     let recorded = RecordedSettings::new(format, merge);

@@ -51,6 +51,55 @@ pub struct ResumeSettings {
     pub secret_flags: Vec<String>,
 }
 
+/// What `verify` works with.
+#[derive(Clone, Debug)]
+pub struct VerifySettings {
+    /// The cluster.
+    pub cluster: ClusterSettings,
+    /// The run's specification.
+    pub spec: RawSpec,
+    /// Write what is missing or worse again.
+    pub repair: bool,
+    /// Begin anew.
+    pub restart: bool,
+    /// How fast.
+    pub pace: PaceSettings,
+    /// How to report.
+    pub output: OutputSettings,
+    /// As in [`ApplySettings::secret_flags`].
+    pub secret_flags: Vec<String>,
+}
+
+/// What `undo` works with.
+#[derive(Clone, Debug)]
+pub struct UndoSettings {
+    /// The cluster.
+    pub cluster: ClusterSettings,
+    /// Where events go; none with --no-events, or if the run had none.
+    pub events: Option<EventSettings>,
+    /// The run's specification.
+    pub spec: RawSpec,
+    /// The pairs whose groups are taken back, and how they are written; none for all of them.
+    pub pairs: Option<(PathBuf, Format)>,
+    /// Take back also what has been changed since.
+    pub force: bool,
+    /// How fast.
+    pub pace: PaceSettings,
+    /// How to report.
+    pub output: OutputSettings,
+    /// As in [`ApplySettings::secret_flags`].
+    pub secret_flags: Vec<String>,
+}
+
+/// How fast a run that is over is gone through.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct PaceSettings {
+    /// Groups at once, at most.
+    pub in_flight: usize,
+    /// Groups per second, at most; none where there is no limit.
+    pub rate: Option<f64>,
+}
+
 /// How groups are merged: what `apply` and `resume` have in common.
 #[derive(Clone, Debug)]
 pub struct MergeSettings {

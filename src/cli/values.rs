@@ -134,6 +134,14 @@ pub(super) fn limit(text: &str) -> Result<usize, String> {
     }
 }
 
+/// So many per second.
+pub(super) fn rate(text: &str) -> Result<f64, String> {
+    match text.replace('_', "").parse::<f64>() {
+        Ok(rate) if rate.is_finite() && rate >= 0.001 => Ok(rate),
+        _ => Err("is not a rate: use a number of groups per second, from 0.001 on".to_owned()),
+    }
+}
+
 /// `100` or `5%`.
 pub(super) fn max_errors(text: &str) -> Result<ErrorLimit, String> {
     let wrong = || "is neither a number of groups nor a share from 0% to 100%".to_owned();
@@ -203,6 +211,8 @@ mod tests {
         assert_eq!(count("0", 1, 9).unwrap_err(), "is not a whole number from 1 to 9");
         assert_eq!((limit("7"), limit("all")), (Ok(7), Ok(usize::MAX)));
         assert!(limit("0").unwrap_err().ends_with("from 1 on, nor the word all"));
+        assert_eq!(["0.5", "1_000"].map(|text| rate(text).unwrap()), [0.5, 1_000.0]);
+        assert!(["0", "-1", "inf", "NaN", "fast"].iter().all(|text| rate(text).is_err()));
         keyspace("k-1").unwrap_err();
         topic("a b").unwrap_err();
         assert_eq!(consistency("quorum").unwrap(), Consistency::Quorum);

@@ -5,6 +5,10 @@
 
 mod examples;
 mod parts;
+// No command takes them yet.
+#[cfg_attr(not(test), expect(dead_code, unreachable_pub))]
+#[cfg_attr(test, expect(unreachable_pub))]
+mod walks;
 
 use std::path::PathBuf;
 
@@ -13,6 +17,9 @@ use clap::{Args, Parser, Subcommand};
 pub(super) use parts::{
     ClusterArgs, EventArgs, FormatArgs, InputArgs, OutputArgs, PlaceArgs, WorkArgs,
 };
+pub(super) use walks::{PaceArgs, UndoArgs, VerifyArgs};
+#[cfg(test)]
+pub(super) use walks::{UNDO_EXAMPLES, VERIFY_EXAMPLES};
 
 use parts::SwitchParser;
 

@@ -3,11 +3,12 @@
 use std::process;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use clap::{CommandFactory, FromArgMatches};
+use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser};
 
 use super::*;
-use crate::cli::args::{Cli, Command};
+use crate::cli::args::{Cli, Command, UNDO_EXAMPLES, UndoArgs, VERIFY_EXAMPLES, VerifyArgs};
 use crate::cli::recorded::RecordedSettings;
+use crate::cli::settings::{PaceSettings, UndoSettings, VerifySettings};
 use crate::cluster::Consistency;
 use crate::moment::Moment;
 use crate::run::{InputRecord, RunDir, RunId, RunRecord, files};
@@ -49,14 +50,15 @@ fn recorded(settings: &ApplySettings) -> serde_json::Value {
     serde_json::to_value(RecordedSettings::new(&settings.input.format, &settings.merge)).unwrap()
 }
 
-/// Resolves `resume` of a run that was begun with these settings, over this configuration file and
+/// Resolves a command on a run that was begun with these settings, over this configuration file and
 /// environment.
-fn go_on(
+fn over_run<T>(
     begun: &ApplySettings,
-    flags: &[&str],
+    matches: &ArgMatches,
     config: &str,
     environment: &[(&str, &str)],
-) -> Result<ResumeSettings, SettingsError> {
+    resolve: impl FnOnce(&Recorded, &Layers<'_>) -> Result<T, SettingsError>,
+) -> Result<T, SettingsError> {
     let folder = tempfile::tempdir().unwrap();
     let id = RunId::new(Moment::now());
     let prepared = RunDir::prepare(Some(&folder.path().join("run")), &id).unwrap();
@@ -65,18 +67,54 @@ fn go_on(
     let input = InputRecord { path: "-".into(), file: None, sha256: "ab".into(), bytes: 1 };
     let record = RunRecord::new(id, "apply", Moment::now(), input, recorded(begun));
     let run = Recorded::load(&run_dir, &record).unwrap();
-
     let file = config_file(config);
+    let (_, matches) = matches.subcommand().unwrap();
+    let settings = Layers::new(matches, Some(&file), variables(environment).into_iter())
+        .and_then(|layers| resolve(&run, &layers.over(&run)));
+    fs::remove_file(&file).unwrap();
+    settings
+}
+
+/// Resolves `resume`.
+fn go_on(
+    begun: &ApplySettings,
+    flags: &[&str],
+    config: &str,
+    environment: &[(&str, &str)],
+) -> Result<ResumeSettings, SettingsError> {
     let args = ["tributary", "resume", "run"].iter().chain(flags);
     let matches = Cli::command().try_get_matches_from(args).unwrap();
     let Command::Resume(args) = Cli::from_arg_matches(&matches).unwrap().command else {
         unreachable!()
     };
-    let (_, matches) = matches.subcommand().unwrap();
-    let settings = Layers::new(matches, Some(&file), variables(environment).into_iter())
-        .and_then(|layers| resume(&args, &run, &layers.over(&run)));
-    fs::remove_file(&file).unwrap();
-    settings
+    over_run(begun, &matches, config, environment, |run, layers| resume(&args, run, layers))
+}
+
+/// The commands that no command line has yet.
+#[derive(Debug, Parser)]
+enum Walk {
+    #[command(after_long_help = VERIFY_EXAMPLES)]
+    Verify(VerifyArgs),
+    #[command(after_long_help = UNDO_EXAMPLES)]
+    Undo(UndoArgs),
+}
+
+fn verified(begun: &ApplySettings, flags: &[&str]) -> Result<VerifySettings, SettingsError> {
+    let args = ["tributary", "verify", "run"].iter().chain(flags);
+    let matches = Walk::command().try_get_matches_from(args).unwrap();
+    let Walk::Verify(args) = Walk::from_arg_matches(&matches).unwrap() else { unreachable!() };
+    over_run(begun, &matches, "", &[], |run, layers| walks::verify(&args, run, layers))
+}
+
+fn undone(
+    begun: &ApplySettings,
+    flags: &[&str],
+    config: &str,
+) -> Result<UndoSettings, SettingsError> {
+    let args = ["tributary", "undo", "run"].iter().chain(flags);
+    let matches = Walk::command().try_get_matches_from(args).unwrap();
+    let Walk::Undo(args) = Walk::from_arg_matches(&matches).unwrap() else { unreachable!() };
+    over_run(begun, &matches, config, &[], |run, layers| walks::undo(&args, run, layers))
 }
 
 fn message(flags: &[&str], config: &str) -> String {
@@ -253,4 +291,36 @@ fn secrets_are_given_again() {
     assert_eq!(properties, &[owned("linger.ms", "3"), owned("sasl.password", "y")]);
     let none = resolve(&["--keyspace", "k", "--topic", "t", "-X", "linger.ms=3"], "", &[]).unwrap();
     assert!(none.secret_flags.is_empty(), "{:?}", none.secret_flags);
+}
+
+#[test]
+fn verify_goes_by_the_run() {
+    Walk::command().debug_assert();
+    let begun = resolve(&["--keyspace", "k", "--no-events", "--in-flight", "7"], "", &[]).unwrap();
+    let settings = verified(&begun, &[]).unwrap();
+    assert_eq!((settings.cluster.keyspace.as_str(), settings.repair), ("k", false));
+    assert_eq!(settings.pace, PaceSettings { in_flight: 7, rate: None });
+    let flags = ["--rate", "0.5", "--repair", "--restart", "--in-flight", "3"];
+    let settings = verified(&begun, &flags).unwrap();
+    assert!(settings.repair && settings.restart);
+    assert_eq!(settings.pace, PaceSettings { in_flight: 3, rate: Some(0.5) });
+    let other = verified(&begun, &["--keyspace", "other"]).unwrap_err().to_string();
+    assert!(other.contains("'other'") && other.contains("'k' only"), "{other}");
+}
+
+#[test]
+fn undo_goes_by_the_run_but_need_not_announce() {
+    let flags = ["--keyspace", "k", "--topic", "t", "--from-column", "old"];
+    let begun = resolve(&flags, "", &[]).unwrap();
+    let settings = undone(&begun, &[], "rate = 9\n").unwrap();
+    assert_eq!(settings.events.unwrap().topic, "t");
+    assert_eq!((settings.pace.rate, settings.force), (Some(9.0), false));
+    assert!(settings.pairs.is_none());
+    let flags = ["--no-events", "--pairs", "p.csv", "--to-column", "new", "--force"];
+    let settings = undone(&begun, &flags, "").unwrap();
+    assert!(settings.events.is_none() && settings.force);
+    let (path, format) = settings.pairs.unwrap();
+    assert_eq!(path, PathBuf::from("p.csv"));
+    assert_eq!((format.from_column.as_str(), format.to_column.as_str()), ("old", "new"));
+    assert!(undone(&begun, &["--topic", "u"], "").unwrap_err().to_string().contains("'u'"));
 }
