@@ -23,7 +23,7 @@ fn a_node_may_hang_and_another_may_die() {
     let nodes = Instance::start("nodes", &["--nodes", "3"]);
     let session = connect(&nodes.addresses.hosts, None);
     let world = World::replicated("nodes", nodes.addresses.clone(), session, 3).with_tables();
-    let scenario = Scenario::on(world, crowd(71, 6_000));
+    let scenario = Scenario::on(world, crowd(71, 4_000));
 
     let call = scenario.session().with("--in-flight", "16");
     let mut running = call.start().within(Duration::from_secs(900));
