@@ -105,23 +105,22 @@ pub(super) fn write_times(cell: &Cell, is_multi_cell: bool) -> Option<WriteTimes
 mod tests {
     use super::*;
 
-    #[track_caller]
-    fn check(value: &[u8], is_multi_cell: bool, expected: Option<WriteTimes>) {
-        let cell = Some(Bytes::copy_from_slice(value));
-        assert_eq!(write_times(&cell, is_multi_cell), expected);
-    }
-
     #[test]
     fn write_times_are_one_or_one_per_element() {
+        let times = |value: &[u8], is_multi_cell| {
+            write_times(&Some(Bytes::copy_from_slice(value)), is_multi_cell)
+        };
         let (five, nine) = (5_i64.to_be_bytes(), 9_i64.to_be_bytes());
         let (one, two, eight) = (1_i32.to_be_bytes(), 2_i32.to_be_bytes(), 8_i32.to_be_bytes());
-        check(&five, false, Some(WriteTimes::Cell(5)));
+        assert_eq!(times(&five, false), Some(WriteTimes::Cell(5)));
         let list = [&two[..], &eight, &five, &eight, &nine].concat();
-        check(&list, true, Some(WriteTimes::Elements(vec![5, 9])));
-        check(&list[..list.len() - 1], true, None);
-        check(&[0; 4], true, Some(WriteTimes::None));
-        check(&[&one[..], &(-1_i32).to_be_bytes()].concat(), true, None);
-        check(&five[1..], false, None);
+        assert_eq!(times(&list, true), Some(WriteTimes::Elements(vec![5, 9])));
+        assert_eq!(times(&[0; 4], true), Some(WriteTimes::None));
         assert_eq!(write_times(&None, true), Some(WriteTimes::None));
+
+        assert_eq!(times(&list[..list.len() - 1], true), None, "cut short");
+        let null = [&one[..], &(-1_i32).to_be_bytes()].concat();
+        assert_eq!(times(&null, true), None, "an element without a time");
+        assert_eq!(times(&five[1..], false), None, "cut short");
     }
 }

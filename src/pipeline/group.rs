@@ -276,11 +276,11 @@ impl<'a, S: Writer> Work<'a, S> {
     async fn flush(&mut self, seal: Option<Seal>) -> Result<(), GroupError> {
         let Access { context, group, t } = self.access;
         let tables = context.spec.tables.len();
+        if self.draft.slice.entries.is_empty() && seal.is_none() {
+            return Ok(()); // what was counted goes with the next slice
+        }
         let Draft { mut slice, mut tally, .. } = mem::replace(&mut self.draft, Draft::new(tables));
         slice.seal = seal;
-        if slice.entries.is_empty() && slice.seal.is_none() {
-            return Ok(());
-        }
         let writes = slice.writes(&context.spec, &group.survivor, t);
         let deletes = slice.seal.as_ref().map_or(0, |seal| seal.deletes.len());
         tally.batches = (writes.iter().map(Vec::len).sum::<usize>() + deletes) as u64;

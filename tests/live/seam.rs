@@ -17,7 +17,7 @@ use tributary::storage::memory::MemoryStorage;
 use tributary::storage::{Fault, Reader, TimedRow, Width, Writer};
 
 use crate::data::Random;
-use crate::world::{World, assert_same, runtime};
+use crate::world::{World, runtime};
 
 const CONTENT: TableIndex = 0;
 const ENROLMENTS: TableIndex = 1;
@@ -262,9 +262,15 @@ fn the_fake_is_like_cassandra() {
                 expected = seen(&store, &script).await;
             }
             if expected != fakes {
-                eprintln!("after the batches of script {number}, where Cassandra is right:");
-                done.iter().flat_map(|b| &b.mutations).for_each(|change| eprintln!("{change:?}"));
-                assert_same("answer", &expected, &fakes);
+                let changes = done.iter().flat_map(|batch| &batch.mutations);
+                let changes: Vec<_> = changes.map(|change| format!("{change:?}")).collect();
+                let differ =
+                    expected.iter().filter(|(request, answer)| fakes[*request] != **answer);
+                let differ = differ.map(|(request, answer)| {
+                    format!("{request}\n  Cassandra {answer}\n  the fake  {}", fakes[request])
+                });
+                let differ = differ.collect::<Vec<_>>().join("\n");
+                panic!("after script {number}:\n{}\nthese differ:\n{differ}", changes.join("\n"));
             }
         }
     };
@@ -300,7 +306,8 @@ fn emptied_partitions_are_told_from_occupied_ones() {
             // All of it, row by row, all but the last row, or nothing is deleted.
             0 => mutations.push(dated(2, Change::DeletePartition { key: account.cell().clone() })),
             1 => {
-                mutations.extend((0..ROWS).map(|row| dated(2, Change::DeleteRow { key: key(row) })))
+                mutations
+                    .extend((0..ROWS).map(|row| dated(2, Change::DeleteRow { key: key(row) })));
             }
             2 => mutations
                 .extend((1..ROWS).map(|row| dated(2, Change::DeleteRow { key: key(row - 1) }))),
