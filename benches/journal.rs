@@ -92,7 +92,7 @@ impl Example {
         let columns = table.columns[key.len()..width].iter();
         let others = columns.map(|column| match column.cql_type.as_str() {
             _ if self.random.u8(..4) == 0 => None,
-            "int" => int(self.random.i32(..100)),
+            "int" => int(self.random.i32(0..100)),
             "boolean" => Some(Bytes::from_static(&[1])),
             "timestamp" => {
                 let time = 1_600_000_000_000 + self.random.i64(..100_000_000_000);

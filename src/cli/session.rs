@@ -91,6 +91,9 @@ impl Session<'_> {
         let trouble = trouble.into_iter().flatten().next();
         let exit = match trouble {
             Some(_) => Exit::Failed,
+            None if applied.swept.as_ref().is_some_and(|swept| swept.interrupted) => {
+                Exit::Interrupted
+            }
             None => self.exit(merged.outcome.ended, &applied),
         };
         applied.again = self.again(&applied, console);

@@ -1,1 +1,141 @@
-//! A specification with one column of each kind, and slices of it.
+//! A specification with columns of every kind, and intents.
+
+use crate::account::{AccountId, Pair, Tally};
+use crate::spec::schema::{ColumnKind, ColumnSchema, Direction, Schema, TableSchema};
+use crate::spec::{RawSpec, Spec};
+
+use super::{Intent, Kind, State};
+
+const SPEC: &str = r#"
+    name = "every-kind"
+    [[table]]
+    name = "things"
+    account = "owner"
+    find = "partition"
+    on_conflict = { rank = "max", seen = "min" }
+    [[table]]
+    name = "places"
+    account = "owner"
+    find = { partitions_from = "things.place" }
+    on_conflict = "keep-target"
+    [[table]]
+    name = "Odd \"rooms\""
+    account = "owner"
+    find = { partitions_from = "things.room" }
+    on_conflict = "keep-target"
+    [event]
+    table = "Odd \"rooms\""
+    key = "${room}_${account}"
+    [event.columns]
+    title = { else_min = "things.kind" }
+    note = {}
+    [event.value]
+    title = "${title}"
+"#;
+
+/// Key length, and columns with their types.
+type Shape = (&'static str, usize, &'static [(&'static str, &'static str)]);
+
+const TABLES: [Shape; 3] = [
+    (
+        "things",
+        3,
+        &[
+            ("owner", "text"),
+            ("place", "int"),
+            ("room", "text"),
+            ("rank", "int"),
+            ("seen", "timestamp"),
+            ("kind", "text"),
+            ("name", "varchar"),
+            ("code", "ascii"),
+            ("tiny", "tinyint"),
+            ("small", "smallint"),
+            ("big", "bigint"),
+            ("flag", "boolean"),
+            ("ratio", "double"),
+            ("raw", "blob"),
+            ("tags", "map<text, int>"),
+            ("Odd \"na\\me\"", "text"),
+        ],
+    ),
+    ("places", 2, &[("place", "int"), ("owner", "text"), ("beds", "smallint")]),
+    (
+        "Odd \"rooms\"",
+        2,
+        &[
+            ("room", "text"),
+            ("owner", "text"),
+            ("title", "text"),
+            ("note", "text"),
+            ("at", "timestamp"),
+            ("beds", "int"),
+            ("tags", "map<text, int>"),
+        ],
+    ),
+];
+
+pub(super) fn spec() -> Spec {
+    let mut schema = Schema { keyspace: "k".into(), ..Schema::default() };
+    for (name, key, columns) in TABLES {
+        let columns = columns.iter().enumerate().map(|(at, (name, cql_type))| ColumnSchema {
+            name: (*name).into(),
+            cql_type: (*cql_type).into(),
+            kind: match at {
+                0 => ColumnKind::PartitionKey(0),
+                at if at < key => ColumnKind::Clustering(at - 1, Direction::Ascending),
+                _ => ColumnKind::Regular,
+            },
+        });
+        let table = TableSchema { columns: columns.collect(), default_time_to_live_s: 0 };
+        schema.tables.insert(name.into(), table);
+    }
+    RawSpec::parse(SPEC, "a test").unwrap().check(&schema).unwrap()
+}
+
+/// A merge's only slice, with a body that is shorter when compressed.
+pub(super) fn intent(group: usize) -> Intent {
+    let account = |name: &str| AccountId::new(format!("{name} {group}"));
+    let pair =
+        |from: &str, into: &str, line| Pair { from: account(from), into: account(into), line };
+    Intent {
+        group,
+        state: State::Intended,
+        survivor: account("to"),
+        pairs: vec![pair("near", "to", 2), pair("\"far,\" \u{1}\\é", "near", u64::MAX)],
+        t: 1_000 + group as i64,
+        kind: Kind::Merge,
+        sealed: true,
+        tally: tally(group as u64),
+        partitions: format!("{{\"places\":[{group}]}}"),
+        body: format!("{{\"group\":{group},\"entries\":[{}]}}", "1,1,".repeat(200)).into_bytes(),
+    }
+}
+
+/// Counts that all differ.
+pub(super) fn tally(first: u64) -> Tally {
+    let mut tally = Tally::new(2);
+    let mut counts = first..;
+    for table in &mut tally.tables {
+        for count in [
+            &mut table.source_rows,
+            &mut table.target_rows,
+            &mut table.copied,
+            &mut table.merged,
+            &mut table.unchanged,
+            &mut table.deleted,
+        ] {
+            *count = counts.next().unwrap_or_default();
+        }
+    }
+    for count in [
+        &mut tally.absent_sources,
+        &mut tally.absent_survivors,
+        &mut tally.events,
+        &mut tally.batches,
+        &mut tally.slices,
+    ] {
+        *count = counts.next().unwrap_or_default();
+    }
+    tally
+}

@@ -8,6 +8,8 @@
 mod packed;
 mod reads;
 mod schema;
+#[cfg(test)]
+mod tests;
 mod writer;
 
 use std::fs;
@@ -63,7 +65,8 @@ impl SqliteJournal {
     /// Opens a journal for a run, on a disk that has room for so many pages.
     pub(super) fn open_limited(path: &Path, max_pages: Option<u32>) -> Result<Self, JournalError> {
         let writer = Writer::start(path, schema::writing(path, max_pages)?)?;
-        Ok(Self { path: path.to_owned(), reads: Reads::open(path)?, writer: Some(writer) })
+        let reads = Reads::new(path, schema::reading(path)?);
+        Ok(Self { path: path.to_owned(), reads, writer: Some(writer) })
     }
 
     /// Opens a journal to look something up. A run may be writing it at the same time; nothing can be
@@ -72,7 +75,8 @@ impl SqliteJournal {
     /// # Errors
     /// There is none, it is of another version, it is damaged, or it cannot be read.
     pub fn open_read_only(path: &Path) -> Result<Self, JournalError> {
-        Ok(Self { path: path.to_owned(), reads: Reads::open(path)?, writer: None })
+        let reads = Reads::new(path, schema::looking(path)?);
+        Ok(Self { path: path.to_owned(), reads, writer: None })
     }
 
     /// The groups that an account is part of, as survivor, source or target of a pair, by number. It looks
@@ -163,9 +167,7 @@ impl Journal for SqliteJournal {
     }
 
     fn size_bytes(&self) -> u64 {
-        let mut log = self.path.clone().into_os_string();
-        log.push("-wal");
-        let files = [self.path.as_os_str(), &log];
+        let files = [self.path.clone(), schema::log_of(&self.path)];
         files.iter().filter_map(|file| fs::metadata(file).ok()).map(|file| file.len()).sum()
     }
 }

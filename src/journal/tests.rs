@@ -1,1 +1,172 @@
+//! What every journal does, tried on each.
 
+use futures::executor::block_on;
+
+use crate::account::Tally;
+
+use super::fixtures::{intent, tally};
+use super::memory::MemoryJournal;
+use super::{GroupRecord, Intent, Journal, Kind, Note, SliceRecord, SqliteJournal, State};
+
+/// All that a journal says, but for the time.
+#[derive(Debug, PartialEq)]
+struct Said {
+    states: Vec<(usize, State)>,
+    groups: Vec<Option<GroupRecord>>,
+    slices: Vec<Vec<SliceRecord>>,
+    bodies: Vec<Vec<u8>>,
+    merges: Vec<SliceRecord>,
+    sweeps: Vec<SliceRecord>,
+    all: Tally,
+    done: Tally,
+    meta: [Option<String>; 2],
+}
+
+fn said(journal: &dyn Journal) -> Said {
+    let timeless = |group: GroupRecord| {
+        assert!(group.changed_at_ms > 1_500_000_000_000, "{group:?}");
+        GroupRecord { changed_at_ms: 0, ..group }
+    };
+    let slices: Vec<_> = (0..10).map(|group| journal.slices(group).unwrap()).collect();
+    let ids = slices.iter().flatten().map(|slice| slice.id);
+    let states = State::NAMES.map(|(_, state)| state);
+    Said {
+        states: journal.states().unwrap(),
+        groups: (0..10).map(|group| journal.group(group).unwrap().map(timeless)).collect(),
+        bodies: ids.map(|id| journal.body(id).unwrap()).collect(),
+        slices,
+        merges: journal.slices_between(Kind::Merge, 2, usize::MAX).unwrap(),
+        sweeps: journal.slices_between(Kind::Sweep, 0, 7).unwrap(),
+        all: journal.tally(&states).unwrap(),
+        done: journal.tally(&[State::Done, State::Undone]).unwrap(),
+        meta: [journal.meta("groups").unwrap(), journal.meta("none").unwrap()],
+    }
+}
+
+fn note(group: usize, state: State) -> Note {
+    Note { group, state, reason: None, known_as: None }
+}
+
+/// A run of five groups: 7 in two slices, swept; 2 failed after its intent; 3 failed before it; 5 written;
+/// 4 only planned.
+fn play(journal: &dyn Journal) {
+    let intend = |intent: Intent| block_on(journal.intend(intent)).unwrap();
+    let unsealed = Intent { sealed: false, partitions: String::new(), ..intent(7) };
+    intend(unsealed);
+    intend(intent(2));
+    intend(Intent { t: 5, body: b"incompressible".to_vec(), ..intent(7) });
+    intend(Intent { body: Vec::new(), ..intent(5) });
+    journal.note(note(7, State::Written)).unwrap();
+    journal.note(note(7, State::Done)).unwrap();
+    journal.note(note(4, State::Done)).unwrap();
+    let failed = |group| Note { reason: Some("no \"luck\"".into()), ..note(group, State::Failed) };
+    journal.note(failed(2)).unwrap();
+    let Intent { survivor, pairs, .. } = intent(3);
+    journal.note(Note { known_as: Some((survivor, pairs)), ..failed(3) }).unwrap();
+    let Intent { survivor, pairs, .. } = intent(5);
+    let known_as = Some((survivor, pairs[..1].to_vec()));
+    journal.note(Note { known_as, ..note(5, State::Written) }).unwrap();
+    intend(Intent {
+        kind: Kind::Sweep,
+        state: State::Done,
+        t: 9,
+        tally: Tally::default(),
+        ..intent(7)
+    });
+    journal.set_meta("groups", "5").unwrap();
+    journal.set_meta("groups", "6").unwrap();
+    block_on(journal.flush()).unwrap();
+}
+
+fn check(said: &Said) {
+    use State::{Done, Failed, Written};
+    assert_eq!(said.states, [(2, Failed), (3, Failed), (5, Written), (7, Done)]);
+    let group = |group: usize| said.groups[group].clone().unwrap();
+    let record = |of: Intent, state, reason: Option<&str>, t| GroupRecord {
+        group: of.group,
+        survivor: of.survivor,
+        pairs: of.pairs,
+        t,
+        state,
+        reason: reason.map(Into::into),
+        changed_at_ms: 0,
+    };
+    assert_eq!(group(7), record(intent(7), Done, None, Some(5)));
+    assert_eq!(group(2), record(intent(2), Failed, Some("no \"luck\""), Some(1_002)));
+    assert_eq!(group(3), record(intent(3), Failed, Some("no \"luck\""), None));
+    assert_eq!(group(5), record(intent(5), Written, None, Some(1_005)));
+    assert_eq!(said.groups[4], None, "what is not known cannot be noted");
+    let of_7: Vec<_> = said.slices[7].iter().map(|s| (s.id, s.kind, s.t, s.sealed)).collect();
+    let merge = Kind::Merge;
+    assert_eq!(of_7, [(1, merge, 1_007, false), (3, merge, 5, true), (5, Kind::Sweep, 9, true)]);
+    assert_eq!(said.slices[7][0].partitions, "");
+    assert_eq!(said.slices[7][1].partitions, r#"{"places":[7]}"#);
+    assert_eq!(said.slices[7][1].tally, tally(7));
+    assert_eq!(said.bodies[2], intent(7).body);
+    assert_eq!(said.bodies[3], b"incompressible");
+    let merges: Vec<_> = said.merges.iter().map(|slice| (slice.group, slice.id)).collect();
+    assert_eq!(merges, [(2, 2), (5, 4), (7, 1), (7, 3)]);
+    assert_eq!(said.sweeps, [], "the end is not part of it");
+    let sum = |parts: &[u64]| {
+        let mut sum = Tally::default();
+        parts.iter().for_each(|part| sum.add(&tally(*part)));
+        sum
+    };
+    assert_eq!(said.done, sum(&[7, 7]));
+    assert_eq!(said.all, sum(&[7, 7, 2, 5]));
+    assert_eq!(said.meta, [Some("6".into()), None]);
+}
+
+#[test]
+fn journals_say_what_they_were_told() {
+    let memory = MemoryJournal::default();
+    play(&memory);
+    let expected = said(&memory);
+    check(&expected);
+
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("journal.sqlite");
+    SqliteJournal::create(&path).unwrap();
+    let file = SqliteJournal::open(&path).unwrap();
+    play(&file);
+    assert_eq!(said(&file), expected);
+    assert!(file.size_bytes() > 10_000);
+    let beside = SqliteJournal::open_read_only(&path).unwrap();
+    assert_eq!(said(&beside), expected, "read beside a run");
+    drop(beside);
+    drop(file);
+    assert_eq!(said(&SqliteJournal::open(&path).unwrap()), expected, "opened again");
+    assert_eq!(said(&SqliteJournal::open_read_only(&path).unwrap()), expected, "only read");
+}
+
+#[test]
+fn a_slice_that_is_not_there_is_an_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("journal.sqlite");
+    SqliteJournal::create(&path).unwrap();
+    let journals: [Box<dyn Journal>; 2] =
+        [Box::<MemoryJournal>::default(), Box::new(SqliteJournal::open(&path).unwrap())];
+    for journal in journals {
+        let error = journal.body(3).unwrap_err().to_string();
+        assert!(error.contains("there is no slice 3"), "{error}");
+        assert_eq!(journal.tally(&[State::Done]).unwrap(), Tally::default());
+        assert_eq!(journal.states().unwrap(), []);
+    }
+}
+
+#[test]
+fn a_memory_journal_fails_on_demand_and_for_good() {
+    let journal = MemoryJournal::failing(|intent| (intent.group == 2).then(|| "no room".into()));
+    block_on(journal.intend(intent(1))).unwrap();
+    for _ in 0..2 {
+        let error = block_on(journal.intend(intent(2))).unwrap_err().to_string();
+        assert!(error.contains("the journal in memory cannot be written: no room"), "{error}");
+    }
+    assert!(block_on(journal.intend(intent(3))).is_err());
+    assert!(journal.note(note(1, State::Done)).is_err());
+    assert!(block_on(journal.flush()).is_err());
+    assert!(journal.set_meta("a", "b").is_err());
+    assert_eq!(journal.states().unwrap(), [(1, State::Intended)]);
+    assert_eq!(journal.recorded().len(), 1);
+    assert_eq!(journal.groups().len(), 1);
+}

@@ -233,11 +233,11 @@ impl Found {
 /// steer the terminal.
 pub fn lookup_text(lookup: &Lookup) -> String {
     let runs = match lookup.runs {
-        1 => "the one run".to_owned(),
-        runs => format!("{} runs", count(runs)),
+        1 => "the one run that was".to_owned(),
+        runs => format!("{} runs that were", count(runs)),
     };
     let head = format!(
-        "{} is in {} of {runs} that were looked into\n",
+        "{} is in {} of {runs} looked into\n",
         printable(&lookup.account),
         counted(lookup.found.len() as u64, "group"),
     );

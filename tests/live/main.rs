@@ -25,5 +25,6 @@ mod stops;
 mod sweep;
 mod tables;
 mod times;
+mod verify;
 mod wire;
 mod world;

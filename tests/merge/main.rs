@@ -8,6 +8,7 @@ mod preset;
 mod specification;
 mod sweep;
 mod together;
+mod verify;
 mod world;
 
 use std::collections::BTreeSet;
@@ -52,7 +53,10 @@ fn context_of(
     let as_of = AsOf::new(t, Duration::ZERO);
     let recorder = Arc::new(Recorder::new(Lanes::new(&spec()).names().to_vec()));
     let outlet = Outlet::Memory(Mutex::default());
-    Context::new(spec(), storage, outlet, journal, recorder, Pace::new(in_flight), as_of, retry)
+    let pace = Pace::new(in_flight);
+    let mut context = Context::new(spec(), storage, outlet, journal, recorder, pace, as_of);
+    context.retry = retry;
+    context
 }
 
 /// Merges a group, or goes on with it if the journal knows it.

@@ -18,7 +18,7 @@ use super::world::{CONTENT, ENROLMENTS, dump, load, said, to_row, world_and_grou
 use super::{context_of, run};
 
 /// A plan with one group: every source into the survivor.
-fn plan_of(to: &str, sources: &[String]) -> Plan {
+pub fn plan_of(to: &str, sources: &[String]) -> Plan {
     let mut csv = "from,to\n".to_owned();
     for source in sources {
         csv += &format!("{source},{to}\n");
@@ -38,7 +38,7 @@ fn merged(world: &World, plan: &Plan) -> (Context<MemoryStorage>, Group, i64) {
     (context, group, t)
 }
 
-fn sweep(
+pub fn sweep(
     context: Context<MemoryStorage>,
     plan: &Plan,
 ) -> (Arc<Context<MemoryStorage>>, Swept, Vec<Leftover>) {

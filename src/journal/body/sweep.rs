@@ -203,16 +203,16 @@ mod tests {
     #[test]
     fn a_sweep_is_read_as_it_was_written() {
         let spec = spec();
-        let (index, table) = json::table(&spec, "user_courses").unwrap();
+        let (index, table) = json::table(&spec, "Odd \"rooms\"").unwrap();
         let text = |text: &'static str| Bytes::from_static(text.as_bytes());
         let column = |name| table.position(name).unwrap();
         let mut row = Row { cells: vec![None; table.columns.len()] };
         row.cells[0] = Some(text("b"));
         row.cells[1] = Some(text("to"));
-        row.cells[column("grade")] = Some(text("A"));
+        row.cells[column("title")] = Some(text("A"));
         let mut times = vec![WriteTimes::None; table.columns.len()];
-        times[column("grade")] = WriteTimes::Cell(-5);
-        times[column("contentstatus")] = WriteTimes::Elements(vec![1, 2]);
+        times[column("title")] = WriteTimes::Cell(-5);
+        times[column("tags")] = WriteTimes::Elements(vec![1, 2]);
         let cell = |name, element, value, placed_at| SweptCell {
             column: column(name),
             element,
@@ -225,20 +225,15 @@ mod tests {
             source: 3,
             key: vec![text("b"), text("from \"x\"\n")],
             cells: vec![
-                cell("progress", None, Some(Bytes::from_static(&[0, 0, 0, 7])), Some(9)),
-                cell(
-                    "contentstatus",
-                    Some(text("c")),
-                    Some(Bytes::from_static(&[0, 0, 0, 1])),
-                    None,
-                ),
-                cell("delta", None, Some(text("")), None),
+                cell("beds", None, Some(Bytes::from_static(&[0, 0, 0, 7])), Some(9)),
+                cell("tags", Some(text("c")), Some(Bytes::from_static(&[0, 0, 0, 1])), None),
+                cell("note", None, Some(text("")), None),
             ],
             target: Some(TimedRow { row, times }),
             settled: None,
         };
         let other = Swept { target: None, settled: Some(4), cells: Vec::new(), ..swept.clone() };
-        let events = vec![Announced { partition: text("b"), quoted: vec![Some(text("k"))] }];
+        let events = vec![Announced { partition: text("b"), quoted: vec![None, Some(text("k"))] }];
         let slice = SweepSlice { rows: vec![swept, other], events };
         let body = encode_sweep(&spec, &slice);
         assert_eq!(decode_sweep(&spec, &body), Ok(slice), "{}", String::from_utf8_lossy(&body));

@@ -11,7 +11,7 @@ use crate::journal::body::json;
 use crate::journal::{GroupRecord, JournalError, Kind, SliceRecord, State};
 
 use super::packed::{read_pairs, read_tally, uncompress};
-use super::schema::{self, unreadable};
+use super::schema::unreadable;
 use super::writer::number;
 
 const GROUP: &str = "SELECT number, survivor, pairs, t, state, reason, changed_at_ms FROM groups";
@@ -25,9 +25,8 @@ pub(super) struct Reads {
 }
 
 impl Reads {
-    pub(super) fn open(path: &Path) -> Result<Self, JournalError> {
-        let connection = Mutex::new(schema::reading(path)?);
-        Ok(Self { connection, path: path.to_owned() })
+    pub(super) fn new(path: &Path, connection: Connection) -> Self {
+        Self { connection: Mutex::new(connection), path: path.to_owned() }
     }
 
     pub(super) fn states(&self) -> Result<Vec<(usize, State)>, JournalError> {

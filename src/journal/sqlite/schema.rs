@@ -3,7 +3,7 @@
 use std::fmt::Display;
 use std::fs;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rusqlite::{Connection, MAIN_DB, OpenFlags};
@@ -113,13 +113,49 @@ fn set_up(connection: &Connection, max_pages: Option<u32>) -> rusqlite::Result<(
     }
 }
 
-/// A connection that reads.
+/// A connection that reads beside the one that writes.
 pub(super) fn reading(path: &Path) -> Result<Connection, JournalError> {
     exists(path)?;
-    let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY)
-        .map_err(|error| unreadable(path, &error))?;
+    let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY);
+    let connection = connection.map_err(|error| unreadable(path, &error))?;
     check_version(&connection, path)?;
     Ok(connection)
+}
+
+/// A connection that reads what nobody may be working on. Without a log beside the file nobody is, and then
+/// SQLite is told so: otherwise it would leave an empty log behind, and refuse a folder that cannot be
+/// written. (Should a run begin at this very moment, what is read may be nonsense; it is not acted upon.)
+pub(super) fn looking(path: &Path) -> Result<Connection, JournalError> {
+    if log_of(path).exists() {
+        return reading(path);
+    }
+    exists(path)?;
+    let access = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
+    let connection = connect(Path::new(&immutable(path)), access);
+    let connection = connection.map_err(|error| unreadable(path, &error))?;
+    check_version(&connection, path)?;
+    Ok(connection)
+}
+
+/// The URI of a file that does not change. Slashes are escaped as well: two in front would name a host.
+fn immutable(path: &Path) -> String {
+    let mut uri = "file:".to_owned();
+    for byte in path.as_os_str().as_encoded_bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'.' | b'-' | b'_' => {
+                uri.push(char::from(*byte));
+            }
+            byte => uri.push_str(&format!("%{byte:02x}")),
+        }
+    }
+    uri + "?immutable=1"
+}
+
+/// The write-ahead log of a file.
+pub(super) fn log_of(path: &Path) -> PathBuf {
+    let mut log = path.as_os_str().to_owned();
+    log.push("-wal");
+    log.into()
 }
 
 fn exists(path: &Path) -> Result<(), JournalError> {

@@ -16,7 +16,7 @@ use super::schema::unwritable;
 
 /// So many notes are held until something has to be durable: a sync for each would cost as much as the
 /// intents.
-const HELD_NOTES: usize = 512;
+pub(super) const HELD_NOTES: usize = 512;
 
 /// What became of a request.
 type Written = Result<(), JournalError>;

@@ -5,9 +5,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 
 use bytes::Bytes;
 
-use crate::account::{
-    AccountId, Cell, Group, Row, TableIndex, Tally, TimedRow, TimestampUs, now_us,
-};
+use crate::account::{AccountId, Group, TableIndex, Tally, TimedRow, TimestampUs, now_us};
 use crate::failpoint;
 use crate::journal::{Intent, Kind, Note, State, body};
 use crate::ledger::Ledger;
@@ -282,8 +280,7 @@ impl<S: Writer> Sweeper<'_, S> {
     ) -> Result<Option<TimedRow>, StorageError> {
         let mut key = key.to_vec();
         key[self.context.spec.tables[table].account].clone_from(self.group.survivor.cell());
-        let lane = self.context.lanes.read(table, Width::Slim);
-        self.context.carry_out(lane, || self.context.storage.timed_row(table, &key)).await
+        self.context.timed_row(table, &key).await
     }
 
     /// The enrolments to announce: those of the survivor in the partitions in which a row of it changes.
@@ -291,72 +288,18 @@ impl<S: Writer> Sweeper<'_, S> {
         &self,
         slice: &SweepSlice,
         targets: &HashMap<Place, Option<TimedRow>>,
-    ) -> Result<Vec<Announced>, GroupError> {
-        let spec = &self.context.spec;
-        let Some(event) = &spec.event else { return Ok(Vec::new()) };
-        let led_by = spec.clustering_tables().find(|(index, ..)| *index == event.table);
-        let Some((_, shape, through, column)) = led_by else { return Ok(Vec::new()) };
-        let mut partitions = BTreeSet::new();
-        for swept in slice.rows.iter().filter(|swept| swept.is_placed()) {
-            if swept.table == event.table {
-                partitions.insert(swept.key[0].clone());
-            } else if swept.table == through {
-                partitions.insert(swept.key[column].clone());
-            }
-        }
-        let mut announced = Vec::new();
-        for partition in partitions.into_iter().filter(|partition| !partition.is_empty()) {
-            let mut key = vec![Bytes::new(); shape.key_len];
-            key[0].clone_from(&partition);
-            key[shape.account].clone_from(self.group.survivor.cell());
-            let row = match targets.get(&(event.table, place(shape.account, &key))) {
-                Some(row) => row.clone(),
-                None => self.survivor_row(event.table, &key).await?,
-            };
-            let Some(row) = row else { continue };
-            let mut quoted = Vec::new();
-            for column in &event.columns {
-                quoted.push(match (&row.row.cells[column.column], column.else_min) {
-                    (Some(value), _) => Some(value.clone()),
-                    (None, None) => None,
-                    (None, Some(minimum)) => self.minimum(through, &partition, minimum).await?,
-                });
-            }
-            announced.push(Announced { partition, quoted });
-        }
-        Ok(announced)
-    }
-
-    /// The smallest value of a column among the survivor's rows that lead to a partition.
-    async fn minimum(
-        &self,
-        table: TableIndex,
-        partition: &Bytes,
-        column: usize,
-    ) -> Result<Cell, GroupError> {
-        let context = self.context;
-        let leading = context.spec.clustering_tables().find(|(_, _, through, _)| *through == table);
-        let Some((.., by)) = leading else { return Ok(None) };
-        let mut minimum: Cell = None;
-        let mut next = None;
-        loop {
-            let account = &self.group.survivor;
-            let lane = context.lanes.read(table, Width::Slim);
-            let read =
-                || context.storage.page(table, account, Width::Slim, PAGE_ROWS, next.clone());
-            let page = context.carry_out(lane, read).await?;
-            let rows =
-                page.rows.iter().filter(|row: &&Row| row.cells[by].as_ref() == Some(partition));
-            for value in rows.filter_map(|row| row.cells[column].as_ref()) {
-                if minimum.as_ref().is_none_or(|known| value < known) {
-                    minimum = Some(Bytes::copy_from_slice(value));
-                }
-            }
-            next = page.next;
-            if next.is_none() {
-                return Ok(minimum);
-            }
-        }
+    ) -> Result<Vec<Announced>, StorageError> {
+        let (context, survivor) = (self.context, &self.group.survivor);
+        let Some(event) = &context.spec.event else { return Ok(Vec::new()) };
+        let placed = slice.rows.iter().filter(|swept| swept.is_placed());
+        let partitions = placed.filter_map(|swept| {
+            let key: Vec<_> = swept.key.iter().cloned().map(Some).collect();
+            context.led_to(swept.table, &key)
+        });
+        // The survivor's only row of a partition: its place is the partition alone.
+        let known =
+            |partition: &Bytes| targets.get(&(event.table, vec![partition.clone()])).cloned();
+        context.announced(survivor, partitions.collect(), known).await
     }
 }
 
