@@ -5,6 +5,7 @@
 
 mod bad_runs;
 mod data;
+mod faults;
 mod frames;
 mod inputs;
 mod kafka;
@@ -21,6 +22,7 @@ mod seam;
 mod services;
 mod settings;
 mod stops;
+mod sweep;
 mod tables;
 mod times;
 mod verify;

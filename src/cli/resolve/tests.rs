@@ -211,7 +211,7 @@ fn weak_consistency_is_warned_about() {
 #[test]
 fn a_run_goes_on_with_its_own_settings_but_for_what_is_given_again() {
     let flags = ["--keyspace", "k", "--topic", "t", "--hosts", "a,b:1", "--limit", "9", "--trim"];
-    let more = ["--settle", "50ms", "--max-errors", "5%", "--delimiter", "tab", "--no-sweep"];
+    let more = ["--settle", "50ms", "--max-errors", "5%", "--delimiter", "tab"];
     let begun = resolve(&[&flags[..], &more[..]].concat(), "", &[]).unwrap();
     let settings = go_on(&begun, &[], "", &[]).unwrap();
     assert_eq!(settings.format, begun.input.format);
@@ -229,6 +229,12 @@ fn a_run_goes_on_with_its_own_settings_but_for_what_is_given_again() {
     assert_eq!(settings.merge.work.limits.errors, ErrorLimit::Percent(5.0));
     // The format is that of the copy, whatever the file says of other pairs.
     assert_eq!(go_on(&begun, &[], "delimiter = ';'\n", &[]).unwrap().format.delimiter, b'\t');
+
+    // A run that was not swept when it was applied can be swept by going on with it.
+    let flags = ["--keyspace", "k", "--topic", "t", "--no-sweep"];
+    let begun = resolve(&flags, "", &[]).unwrap();
+    let sweeps = |flags: &[&str]| go_on(&begun, flags, "", &[]).unwrap().merge.work.sweep;
+    assert!(!begun.merge.work.sweep && sweeps(&[]) && !sweeps(&["--no-sweep"]));
 }
 
 #[test]

@@ -13,7 +13,7 @@ use crate::merge::{self, Announced, Horizon, SweepSlice, Verdict};
 use crate::storage::{StorageError, Width, Writer};
 
 use super::super::{Context, GroupError};
-use super::{Leftover, Turn};
+use super::{Leftover, ROUNDS, Turn};
 
 /// Rows that are read at once.
 const PAGE_ROWS: usize = 500;
@@ -28,21 +28,24 @@ struct Found {
     row: TimedRow,
 }
 
-/// Looks at the sources of one group with values. On the last round, what is too fresh is told as left.
+/// Looks at the sources of one group with values. What is too fresh is told as left on the last round, what
+/// may be about to expire on any but the first.
 pub(super) async fn turn<S: Writer>(
     context: &Context<S>,
     group: &Group,
-    is_last: bool,
+    round: usize,
 ) -> Result<Turn, GroupError> {
-    let mut sweeper = Sweeper { context, group, is_last, turn: Turn::default() };
+    let mut sweeper = Sweeper { context, group, round, turn: Turn::default() };
     sweeper.turn.group = group.index;
     let records = context.journal.slices(group.index)?;
     let sealed = records.iter().find(|record| record.kind == Kind::Merge && record.sealed);
     let Some(sealed) = sealed else { return Ok(sweeper.turn) };
     let after = records.iter().map(|record| record.t).max().unwrap_or(sealed.t);
-    let led_to = body::read_partitions(&context.spec, &sealed.partitions);
-    let mut partitions: BTreeSet<(TableIndex, Bytes)> =
-        led_to.map_err(GroupError::Record)?.into_iter().collect();
+    let mut partitions = BTreeSet::new();
+    for record in &records {
+        let led_to = body::read_partitions(&context.spec, &record.partitions);
+        partitions.extend(led_to.map_err(GroupError::Record)?);
+    }
     let tables: Vec<_> = context.spec.partition_tables().map(|(index, _)| index).collect();
     for table in tables.into_iter().filter(|table| context.spec.tables[*table].delete_source) {
         for (source, account) in group.sources().enumerate() {
@@ -91,7 +94,7 @@ async fn carry_out<S: Writer>(
 struct Sweeper<'a, S> {
     context: &'a Context<S>,
     group: &'a Group,
-    is_last: bool,
+    round: usize,
     turn: Turn,
 }
 
@@ -190,7 +193,17 @@ impl<S: Writer> Sweeper<'_, S> {
                     }
                 }
                 Verdict::Leave(why) => self.leave(table, source, key, why),
-                Verdict::Wait if self.is_last => {
+                Verdict::Bare if self.round == 1 => {
+                    self.turn.again = true;
+                    self.turn.expiring = true;
+                }
+                Verdict::Bare => self.leave(
+                    table,
+                    source,
+                    key,
+                    "only its key is left, and when that was written cannot be read",
+                ),
+                Verdict::Wait if self.round == ROUNDS => {
                     self.leave(table, source, key, "it is still being written to");
                 }
                 Verdict::Wait => self.turn.again = true,
@@ -213,7 +226,7 @@ impl<S: Writer> Sweeper<'_, S> {
             kind: Kind::Sweep,
             sealed: false,
             tally: Tally::new(context.spec.tables.len()),
-            partitions: String::new(),
+            partitions: body::swept_partitions(&context.spec, &slice),
             body: body::encode_sweep(&context.spec, &slice),
         };
         context.intend(intent).await?;
