@@ -249,11 +249,7 @@ fn tables(spec: &Spec, undone: &Undone) -> Vec<UndoneTable> {
 /// Writes conflicts.csv anew: the cells of all groups that are disputed now, and for each of their pairs
 /// that no cell names a line with nothing but the pair, because groups are taken back whole. So the file can
 /// be fed in with --pairs. Returns the number of cells.
-fn list_conflicts(
-    journal: &dyn Journal,
-    spec: &Spec,
-    run_dir: &RunDir,
-) -> Result<u64, Failure> {
+fn list_conflicts(journal: &dyn Journal, spec: &Spec, run_dir: &RunDir) -> Result<u64, Failure> {
     run_dir.replace(files::CONFLICTS, b"")?;
     let mut out = csv::Writer::from_writer(run_dir.append(files::CONFLICTS)?);
     let mut cells = 0;
@@ -272,7 +268,9 @@ fn list_conflicts(
         }
         Told::Over(pairs) => {
             let unnamed = pairs.iter().filter(|pair| !named.contains(&pair.line));
-            unnamed.map(|pair| write(&of_pair([const { String::new() }; 7], pair))).collect::<Result<(), _>>()?;
+            unnamed
+                .map(|pair| write(&of_pair([const { String::new() }; 7], pair)))
+                .collect::<Result<(), _>>()?;
             named.clear();
             Ok(())
         }

@@ -8,7 +8,9 @@ use serde::Serialize;
 use crate::moment::Moment;
 use crate::run::{RunId, files};
 
-use super::text::{count, counted, duration, labelled, paragraph, printable, rate, shell_word, table};
+use super::text::{
+    count, counted, duration, labelled, paragraph, printable, rate, shell_word, table,
+};
 use super::{EventFacts, FailureReason};
 
 /// The version of the JSON. It changes when a field is renamed or changes its meaning.
@@ -162,7 +164,8 @@ fn groups(undoing: &Undoing) -> String {
     }
     let mut text = String::new();
     if !undoing.adds_up() {
-        let what = "THE COUNTERS DO NOT ADD UP. This is a defect of this program: please report it.";
+        let what =
+            "THE COUNTERS DO NOT ADD UP. This is a defect of this program: please report it.";
         text += &paragraph(what);
     }
     text += &labelled("Groups", &parts);

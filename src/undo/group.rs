@@ -19,9 +19,10 @@ use crate::storage::Writer;
 
 use super::Rows;
 use super::announce::{Changed, announce};
-use super::key::{Key, Restoration};
+use super::key::Key;
 use super::look::look;
 use super::record::Record;
+use super::restore::Restoration;
 
 /// What came of a group's turn.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -165,7 +166,7 @@ impl<S: Writer> Work<'_, S> {
                 None => self.decide(&keys, pass.t, before.copied()).await?,
             };
             chunk += 1;
-            self.count(&record, &keys, pass.t, &mut turn, &mut changed);
+            self.count(&record, &keys, &mut turn, &mut changed);
             // Every slice but the last was acknowledged before the next one was recorded.
             if chunk >= pass.slices.len() {
                 self.write(&record, &keys, pass.t).await?;
@@ -206,7 +207,7 @@ impl<S: Writer> Work<'_, S> {
         for (position, key) in taken {
             let found = found.remove(&position).unwrap_or_default();
             let verdict = key.judge(&found, t, self.force);
-            record.add((position, key), &group.survivor, verdict, t);
+            record.add((position, key), &group.survivor, verdict);
         }
         let intent = Intent {
             group: group.index,
@@ -225,15 +226,8 @@ impl<S: Writer> Work<'_, S> {
     }
 
     /// Counts what is restored, and notes whose enrolments have to be announced.
-    fn count(
-        &self,
-        record: &Record,
-        keys: &[Key<'_>],
-        t: TimestampUs,
-        turn: &mut Turn,
-        changed: &mut Changed,
-    ) {
-        for (position, how) in record.restored(t) {
+    fn count(&self, record: &Record, keys: &[Key<'_>], turn: &mut Turn, changed: &mut Changed) {
+        for (position, how) in record.restored() {
             let key = &keys[position];
             let rows = &mut turn.rows[key.history.table];
             let is_changed = key.is_written() && !how.keeps_survivor;
@@ -277,9 +271,9 @@ impl<S: Writer> Work<'_, S> {
         let mut given: BTreeMap<_, Vec<Mutation>> = BTreeMap::new();
         let mut taken: BTreeMap<_, Vec<Mutation>> = BTreeMap::new();
         let mut sequences: Vec<Vec<Batch>> = Vec::new();
-        for (position, how) in record.restored(t) {
+        for (position, how) in record.restored() {
             let key = &keys[position];
-            let Restoration { sources, survivor } = key.restore(&self.group.survivor, &how);
+            let Restoration { sources, survivor } = key.restore(&self.group.survivor, &how, t);
             match key.table.find {
                 Find::Clustering { .. } => {
                     let sources = sources.into_iter().map(|(_, mutation)| mutation);

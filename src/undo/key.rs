@@ -1,11 +1,11 @@
-//! One key, taken back: what has to stand there now, and what is written so that everything is as it was
-//! before the run. Pure: no clock, no I/O.
+//! One key: what has to stand there for it to be taken back, and what stands there instead. Pure: no clock,
+//! no I/O.
 
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
-use crate::account::{AccountId, Cell, Change, ColumnIndex, Mutation, Row, TimedRow, TimestampUs};
+use crate::account::{Cell, ColumnIndex, Row, TimedRow, TimestampUs};
 use crate::ledger::{Before, History, Left};
 use crate::spec::Table;
 use crate::spec::elements::Collection;
@@ -40,15 +40,23 @@ pub(super) struct Conflict {
 }
 
 /// How a key is restored.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct How {
-    /// The time of what is taken from the survivor; what is given to sources is dated just above, so that no
-    /// later sweep can lose it to a delete of the same time.
-    pub(super) at: TimestampUs,
+    /// Cells to be overwritten that are dated at or after the undo's own time.
+    pub(super) ahead: Vec<Ahead>,
     /// The survivor's row stays as it is: someone deleted it, and cells without their row help nobody.
     pub(super) keeps_survivor: bool,
     /// Sources whose rows are deleted before they are given back: someone wrote to them.
     pub(super) replaced: Vec<usize>,
+}
+
+/// A cell that is dated at or after the undo's own time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Ahead {
+    pub(super) holder: Holder,
+    pub(super) column: ColumnIndex,
+    /// Its write time; the latest of its elements.
+    pub(super) t: TimestampUs,
 }
 
 /// What is to be done about a key.
@@ -58,35 +66,26 @@ pub(super) enum Verdict {
     LeaveAlone(Vec<Conflict>),
 }
 
-/// What is written for a key.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Restoration {
-    /// The rows of sources, by their places in the group; acknowledged before the survivor's row goes.
-    pub(super) sources: Vec<(usize, Mutation)>,
-    /// The change of the survivor's row.
-    pub(super) survivor: Option<Mutation>,
-}
-
 /// One key with what the run did to it.
 pub(super) struct Key<'a> {
     pub(super) history: &'a History,
     pub(super) table: &'a Table,
     /// The cells that the run left in the survivor's row.
-    left: Vec<Left>,
+    pub(super) left: Vec<Left>,
     /// The sources' rows before the run; empty where the run has deleted none of them.
-    sources: Vec<(usize, Row)>,
+    pub(super) before: Vec<(usize, Row)>,
 }
 
 impl<'a> Key<'a> {
     /// `is_deleted` says whether the run deleted the sources' rows in this table.
     pub(super) fn new(history: &'a History, table: &'a Table, is_deleted: bool) -> Self {
-        let sources = if is_deleted { history.sources_before(table) } else { Vec::new() };
-        Self { history, table, left: history.left(table), sources }
+        let before = if is_deleted { history.sources_before(table) } else { Vec::new() };
+        Self { history, table, left: history.left(table), before }
     }
 
     /// The sources whose rows are given back, by their places in the group.
     pub(super) fn sources(&self) -> impl Iterator<Item = usize> {
-        self.sources.iter().map(|(source, _)| *source)
+        self.before.iter().map(|(source, _)| *source)
     }
 
     /// The first source by which the key came to be merged.
@@ -111,27 +110,28 @@ impl<'a> Key<'a> {
         if !force && !conflicts.is_empty() {
             return Verdict::LeaveAlone(conflicts);
         }
-        let mut replaced: Vec<usize> = conflicts
-            .iter()
-            .filter_map(|conflict| match conflict.holder {
-                Holder::Survivor => None,
-                Holder::Source(source) => Some(source),
-            })
-            .collect();
-        replaced.dedup();
-        let of_sources = found.sources.iter().filter(|(source, _)| replaced.contains(source));
-        let overridden = of_sources.flat_map(|(_, row)| row.times.iter());
-        let of_survivor = found.survivor.iter().flat_map(|row| {
-            let columns = 0..row.times.len();
-            columns.filter(|column| self.is_restored(*column)).map(|column| &row.times[column])
+        let sources = conflicts.iter().filter_map(|conflict| match conflict.holder {
+            Holder::Survivor => None,
+            Holder::Source(source) => Some(source),
         });
-        let newest = of_survivor.chain(overridden).filter_map(|times| times.latest()).max();
-        let newest = newest.unwrap_or(self.history.newest_t()).max(self.history.newest_t());
-        Verdict::Restore(How {
-            at: undo_t.max(newest.saturating_add(1)),
-            keeps_survivor: found.survivor.is_none() && !self.history.is_copy(),
-            replaced,
-        })
+        let mut replaced: Vec<usize> = sources.collect();
+        replaced.dedup();
+        let is_ahead = |holder, row: &TimedRow, column: ColumnIndex| {
+            let t = row.times[column].latest().filter(|t| *t >= undo_t)?;
+            Some(Ahead { holder, column, t })
+        };
+        let columns = || self.table.key_len..self.table.columns.len();
+        let mut ahead = Vec::new();
+        if let Some(row) = &found.survivor {
+            let restored = columns().filter(|column| self.is_restored(*column));
+            ahead.extend(restored.filter_map(|column| is_ahead(Holder::Survivor, row, column)));
+        }
+        for (source, row) in found.sources.iter().filter(|(source, _)| replaced.contains(source)) {
+            let holder = Holder::Source(*source);
+            ahead.extend(columns().filter_map(|column| is_ahead(holder, row, column)));
+        }
+        let keeps_survivor = found.survivor.is_none() && !self.history.is_copy();
+        Verdict::Restore(How { ahead, keeps_survivor, replaced })
     }
 
     /// Whether a column of the survivor's row goes back.
@@ -144,7 +144,7 @@ impl<'a> Key<'a> {
     }
 
     /// What the survivor's own row held in a column before the run.
-    fn before(&self, column: ColumnIndex) -> Cell {
+    pub(super) fn survivor_before(&self, column: ColumnIndex) -> Cell {
         match self.history.survivor_before() {
             Before::Absent => None,
             Before::Slim(row) | Before::Full(row) => row.cells.get(column).cloned().flatten(),
@@ -163,7 +163,8 @@ impl<'a> Key<'a> {
             .filter_map(|column| {
                 let expected = self.left(column).cloned();
                 let cell = found.and_then(|row| row.row.cells[column].clone());
-                let is_as_before = !is_copy && self.same(column, &cell, &self.before(column));
+                let is_as_before =
+                    !is_copy && self.same(column, &cell, &self.survivor_before(column));
                 if is_as_before || self.same(column, &cell, &expected) {
                     return None;
                 }
@@ -177,7 +178,7 @@ impl<'a> Key<'a> {
     /// A source owned no row when the run had ended. What it holds of its row from before may have been
     /// given back already, or have outlived the run; anything else was written since.
     fn source_conflicts(&self, source: usize, found: &TimedRow) -> Vec<Conflict> {
-        let Some((_, before)) = self.sources.iter().find(|(known, _)| *known == source) else {
+        let Some((_, before)) = self.before.iter().find(|(known, _)| *known == source) else {
             return Vec::new();
         };
         let columns = self.table.key_len..self.table.columns.len();
@@ -220,30 +221,5 @@ impl<'a> Key<'a> {
             None => Some(BTreeMap::new()),
             Some(value) => Some(collection.split(value)?.into_iter().collect()),
         }
-    }
-
-    /// What restores the key. Writing it again changes nothing.
-    pub(super) fn restore(&self, survivor: &AccountId, how: &How) -> Restoration {
-        let index = self.history.table;
-        let dated = |t, change| Mutation { table: index, t, change };
-        let mut sources = Vec::new();
-        for (source, row) in &self.sources {
-            if how.replaced.contains(source) {
-                let key = row.cells[..self.table.key_len].iter().flatten().cloned().collect();
-                sources.push((*source, dated(how.at, Change::DeleteRow { key })));
-            }
-            let row = Change::Insert { row: row.clone() };
-            sources.push((*source, dated(how.at.saturating_add(1), row)));
-        }
-        let key = self.history.key_of(self.table, survivor);
-        let change = match (self.history.is_copy(), how.keeps_survivor, self.left.is_empty()) {
-            (true, ..) => Some(Change::DeleteRow { key }),
-            (false, false, false) => {
-                let set = self.left.iter().map(|left| (left.column, self.before(left.column)));
-                Some(Change::Update { key, set: set.collect() })
-            }
-            _ => None,
-        };
-        Restoration { sources, survivor: change.map(|change| dated(how.at, change)) }
     }
 }

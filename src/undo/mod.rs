@@ -6,7 +6,7 @@
 //! written, so an undo that was stopped goes on with the same values and times.
 //!
 //! In reading order: `select` says which groups, `key` is the decision about one key, `look` reads what it
-//! needs, `record` is how it is journaled, `group` does it, `announce` tells the world, and `conflicts` reads
+//! needs, `restore` is what is written, `record` is how it is journaled, `group` does it, `announce` tells the world, and `conflicts` reads
 //! back what was left alone.
 
 mod announce;
@@ -15,6 +15,7 @@ mod group;
 mod key;
 mod look;
 mod record;
+mod restore;
 mod select;
 
 use std::ops::ControlFlow;
@@ -103,9 +104,18 @@ pub async fn undo<S: Writer>(
     stop: watch::Receiver<bool>,
     progress: &Progress,
     mut on_failure: impl FnMut(&Group, &Reason),
-) -> Result<Undone, JournalError> {
-    let mut undone =
-        Undone { rows: vec![Rows::default(); context.spec.tables.len()], ..Undone::default() };
+) -> (Undone, Result<(), JournalError>) {
+    let mut undone = Undone {
+        ended: Walked::Finished,
+        undone: 0,
+        pairs_undone: 0,
+        disputed: 0,
+        pairs_disputed: 0,
+        failed: 0,
+        pairs_failed: 0,
+        rows: vec![Rows::default(); context.spec.tables.len()],
+        events: 0,
+    };
     let ended = pipeline::walk(
         context,
         groups.iter().copied(),

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! {"keys":12,"only":[3,7],
-//!  "apart":[{"key":3,"t":1700000000000000,"keeps_survivor":true,"replaced":[0]}],
+//!  "apart":[{"key":3,"ahead":[{"column":6,"t":1700000000000000}],"keeps_survivor":true,"replaced":[0]}],
 //!  "left_alone":[{"key":7,"table":"user_courses","pair":0,
 //!                 "row":{"batchid":"b1","userid":"to"},
 //!                 "conflicts":[{"source":0,"column":"grade","expected":null,"found":"A",
@@ -19,11 +19,11 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::account::{AccountId, Cell, TimestampUs};
+use crate::account::{AccountId, Cell, ColumnIndex, TimestampUs};
 use crate::journal::body::json;
 use crate::spec::Table;
 
-use super::key::{Conflict, Holder, How, Key, Verdict};
+use super::key::{Ahead, Conflict, Holder, How, Key, Verdict};
 
 /// What was decided about the keys of one chunk.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -46,11 +46,23 @@ pub(super) struct Record {
 #[serde(deny_unknown_fields)]
 struct Apart {
     key: usize,
-    t: TimestampUs,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    ahead: Vec<AheadCell>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     keeps_survivor: bool,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     replaced: Vec<usize>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AheadCell {
+    /// The source whose row it is, by its place in the group; none for the survivor's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    source: Option<usize>,
+    /// The column, by its position in the specification.
+    column: ColumnIndex,
+    t: TimestampUs,
 }
 
 /// A key that was left alone.
@@ -120,19 +132,23 @@ impl Record {
         self.left_alone.iter().map(|left| left.key).collect()
     }
 
-    /// Notes what is to be done about a key; `t` is the time of the slice.
+    /// Notes what is to be done about a key.
     pub(super) fn add(
         &mut self,
         (position, key): (usize, &Key<'_>),
         survivor: &AccountId,
         verdict: Verdict,
-        t: TimestampUs,
     ) {
         match verdict {
-            Verdict::Restore(How { at, keeps_survivor, replaced }) => {
-                if at != t || keeps_survivor || !replaced.is_empty() {
-                    self.apart.push(Apart { key: position, t: at, keeps_survivor, replaced });
-                }
+            Verdict::Restore(how) if how == How::default() => {}
+            Verdict::Restore(How { ahead, keeps_survivor, replaced }) => {
+                let ahead = ahead.into_iter().map(|Ahead { holder, column, t }| AheadCell {
+                    source: source_of(holder),
+                    column,
+                    t,
+                });
+                let ahead = ahead.collect();
+                self.apart.push(Apart { key: position, ahead, keeps_survivor, replaced });
             }
             Verdict::LeaveAlone(conflicts) => {
                 let table = key.table;
@@ -151,31 +167,38 @@ impl Record {
         }
     }
 
-    /// How each key is restored that is; `t` is the time of the slice.
-    pub(super) fn restored(&self, t: TimestampUs) -> impl Iterator<Item = (usize, How)> {
+    /// The keys that are restored, and how.
+    pub(super) fn restored(&self) -> impl Iterator<Item = (usize, How)> {
         let apart: HashMap<usize, &Apart> = self.apart.iter().map(|one| (one.key, one)).collect();
         let left_alone = self.left_alone();
-        let taken = (0..self.keys).filter(|key| self.takes(*key));
-        let restored: Vec<_> = taken
-            .filter(|key| !left_alone.contains(key))
-            .map(|key| match apart.get(&key) {
-                None => (key, How { at: t, keeps_survivor: false, replaced: Vec::new() }),
-                Some(Apart { t, keeps_survivor, replaced, .. }) => {
-                    let (keeps_survivor, replaced) = (*keeps_survivor, replaced.clone());
-                    (key, How { at: *t, keeps_survivor, replaced })
-                }
-            })
-            .collect();
-        restored.into_iter()
+        let is_restored = move |key: &usize| self.takes(*key) && !left_alone.contains(key);
+        let taken = (0..self.keys).filter(is_restored);
+        taken.map(move |key| (key, apart.get(&key).map_or_else(How::default, |apart| apart.how())))
+    }
+}
+
+impl Apart {
+    fn how(&self) -> How {
+        let ahead = self.ahead.iter().map(|&AheadCell { source, column, t }| Ahead {
+            holder: source.map_or(Holder::Survivor, Holder::Source),
+            column,
+            t,
+        });
+        let (keeps_survivor, replaced) = (self.keeps_survivor, self.replaced.clone());
+        How { ahead: ahead.collect(), keeps_survivor, replaced }
+    }
+}
+
+fn source_of(holder: Holder) -> Option<usize> {
+    match holder {
+        Holder::Survivor => None,
+        Holder::Source(source) => Some(source),
     }
 }
 
 fn disputed(table: &Table, conflict: &Conflict) -> Disputed {
     Disputed {
-        source: match conflict.holder {
-            Holder::Survivor => None,
-            Holder::Source(source) => Some(source),
-        },
+        source: source_of(conflict.holder),
         column: table.columns[conflict.column].name.clone(),
         expected: value(table, conflict.column, &conflict.expected),
         found: value(table, conflict.column, &conflict.found),
