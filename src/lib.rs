@@ -34,6 +34,7 @@
 //! | [`account`] | the vocabulary: the values that one stage hands to the next |
 //! | [`moment`], [`secret`] | a point in time as people read it; text that must not be shown |
 //! | [`spec`] | the merge specification: TOML → checked tables, keys and policies; the preset |
+//! | [`readable`] | raw values as people read them, in reports and CSV files |
 //! | [`pairs`] | CSV (plain, gzip, standard input) → numbered accounts, with line numbers and rejects |
 //! | [`plan`] | pairs → disjoint groups, statistics. Plain data, no I/O |
 //! | [`merge`] | the core: rows → mutations and events. No async, no clock, no I/O |
@@ -94,8 +95,11 @@ pub mod pace;
 pub mod pairs;
 pub mod pipeline;
 pub mod plan;
+pub mod readable;
 pub mod report;
 pub mod run;
 pub mod secret;
 pub mod spec;
 pub mod storage;
+pub mod undo;
+pub mod verify;

@@ -62,6 +62,18 @@ impl<'de> Deserialize<'de> for Moment {
     }
 }
 
+/// Milliseconds since the Unix epoch as people read them; `None` beyond the calendar.
+pub fn utc_ms(ms: i64) -> Option<String> {
+    let time = DateTime::from_timestamp_millis(ms)?;
+    Some(time.to_rfc3339_opts(SecondsFormat::Millis, true))
+}
+
+/// Microseconds since the Unix epoch as people read them; `None` beyond the calendar.
+pub fn utc_us(us: i64) -> Option<String> {
+    let time = DateTime::from_timestamp_micros(us)?;
+    Some(time.to_rfc3339_opts(SecondsFormat::Micros, true))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

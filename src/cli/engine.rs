@@ -9,8 +9,8 @@ use tokio::sync::watch;
 
 use super::{Console, Exit, Failure, MergeSettings, Progress, Snapshot};
 use crate::account::Group;
-use crate::cluster::{Cluster, Store};
-use crate::events::{Outlet, Producer};
+use crate::cluster::{Cluster, ClusterSettings, Store};
+use crate::events::{EventSettings, Outlet, Producer};
 use crate::journal::Journal;
 use crate::latency::Recorder;
 use crate::pace::Pace;
@@ -18,7 +18,35 @@ use crate::pipeline::{self, AsOf, Context, Known, Lanes, Reason, RunOutcome};
 use crate::plan::Plan;
 use crate::report::FailureReasons;
 use crate::run::{Failures, RunError};
-use crate::spec::Spec;
+use crate::spec::{RawSpec, Spec};
+
+/// What it takes to be ready.
+#[derive(Clone, Copy)]
+pub(super) struct Needs<'a> {
+    pub(super) cluster: &'a ClusterSettings,
+    pub(super) spec: &'a RawSpec,
+    pub(super) events: Option<&'a EventSettings>,
+    /// Groups at once, at most.
+    pub(super) in_flight: usize,
+    /// How far before its first read a group is dated.
+    pub(super) settle: Duration,
+    /// Whether write times are read.
+    pub(super) write_times: bool,
+}
+
+impl<'a> From<&'a MergeSettings> for Needs<'a> {
+    fn from(settings: &'a MergeSettings) -> Self {
+        let MergeSettings { cluster, events, spec, work, .. } = settings;
+        Self {
+            cluster,
+            spec,
+            events: events.as_ref(),
+            in_flight: work.in_flight,
+            settle: work.settle,
+            write_times: work.sweep,
+        }
+    }
+}
 
 /// A cluster and a broker that are ready.
 pub(super) struct Ready {
@@ -33,18 +61,18 @@ pub(super) struct Ready {
 
 impl Ready {
     /// Connects and checks; nothing is written.
-    async fn start(settings: &MergeSettings) -> Result<Self, Failure> {
-        let cluster = Cluster::connect(settings.cluster.clone()).await?;
-        let spec = Arc::new(settings.spec.check(cluster.schema()).map_err(Failure::failed)?);
+    async fn start(needs: Needs<'_>) -> Result<Self, Failure> {
+        let cluster = Cluster::connect(needs.cluster.clone()).await?;
+        let spec = Arc::new(needs.spec.check(cluster.schema()).map_err(Failure::failed)?);
         let store = cluster.store(Arc::clone(&spec)).await?;
-        if settings.work.sweep {
-            // A cluster that cannot tell write times is refused at the start, not when the sweep needs them.
+        if needs.write_times {
+            // A cluster that cannot tell them is refused at the start, not when they are needed.
             store.as_ref().prepare_timed().await?;
         }
         let lanes = Lanes::new(&spec);
         let recorder = Arc::new(Recorder::new(lanes.names().to_vec()));
         let acknowledged = Arc::new(AtomicU64::new(0));
-        let outlet = match &settings.events {
+        let outlet = match needs.events {
             None => Outlet::Discard,
             Some(events) => {
                 let (recorder, lane) = (Arc::clone(&recorder), lanes.events());
@@ -56,18 +84,18 @@ impl Ready {
                 Outlet::Kafka(Producer::connect(events, on_delivered).await?)
             }
         };
-        let as_of = AsOf::new(cluster.latest_clock().await?, settings.work.settle);
-        let pace = Pace::new(settings.work.in_flight);
+        let as_of = AsOf::new(cluster.latest_clock().await?, needs.settle);
+        let pace = Pace::new(needs.in_flight);
         Ok(Self { spec, store, outlet, recorder, pace, as_of, acknowledged })
     }
 
     /// As [`start`](Self::start), unless the operator stops it.
     pub(super) async fn start_unless(
         stop: &mut watch::Receiver<bool>,
-        settings: &MergeSettings,
+        needs: impl Into<Needs<'_>>,
     ) -> Result<Self, Failure> {
         tokio::select! {
-            ready = Self::start(settings) => ready,
+            ready = Self::start(needs.into()) => ready,
             _ = stop.wait_for(|stop| *stop) => {
                 let error = anyhow::anyhow!("interrupted before the first write; nothing was changed");
                 Err(Failure { exit: Exit::Interrupted, error })

@@ -8,7 +8,7 @@ use super::{Failure, MergeSettings};
 use crate::journal::{Journal, JournalError};
 use crate::plan::Plan;
 use crate::run::RunRecord;
-use crate::spec::Spec;
+use crate::spec::{RawSpec, Spec};
 
 /// The version that wrote the journal.
 const VERSION: &str = "version_of_tributary";
@@ -29,17 +29,24 @@ pub(super) struct Identity {
     input_sha256: String,
     keyspace: String,
     spec_sha256: String,
-    groups: usize,
+    /// None where the plan has not been made again.
+    groups: Option<usize>,
 }
 
 impl Identity {
     pub(super) fn new(record: &RunRecord, settings: &MergeSettings, plan: &Plan) -> Self {
+        let keyspace = &settings.cluster.keyspace;
+        Self { groups: Some(plan.len()), ..Self::without_plan(record, keyspace, &settings.spec) }
+    }
+
+    /// Of a run whose plan is not needed.
+    pub(super) fn without_plan(record: &RunRecord, keyspace: &str, spec: &RawSpec) -> Self {
         Self {
             run: record.id.to_string(),
             input_sha256: record.input.sha256.clone(),
-            keyspace: settings.cluster.keyspace.clone(),
-            spec_sha256: settings.spec.sha256(),
-            groups: plan.len(),
+            keyspace: keyspace.to_owned(),
+            spec_sha256: spec.sha256(),
+            groups: None,
         }
     }
 
@@ -53,7 +60,7 @@ impl Identity {
             (KEYSPACE, &self.keyspace),
             (SPEC, &self.spec_sha256),
             (COLUMNS, &columns),
-            (GROUPS, &self.groups.to_string()),
+            (GROUPS, &self.groups.unwrap_or_default().to_string()),
         ];
         kept.into_iter().try_for_each(|(name, value)| journal.set_meta(name, value))?;
         Ok(())
@@ -75,13 +82,13 @@ impl Identity {
                 )));
             }
         }
+        let Some(groups) = self.groups else { return Ok(()) };
         let kept = meta(journal, GROUPS)?;
-        if kept != self.groups.to_string() {
+        if kept != groups.to_string() {
             return Err(Failure::failed(anyhow!(
                 "the journal was written for {kept} groups by version {} of tributary, and this version \
-                 makes {} groups of the same pairs: resume with that version",
+                 makes {groups} groups of the same pairs: resume with that version",
                 meta(journal, VERSION)?,
-                self.groups
             )));
         }
         Ok(())
@@ -135,6 +142,14 @@ fn columns(spec: &Spec) -> Columns {
         table.columns.iter().map(|column| (column.name.clone(), column.cql_type.clone())).collect()
     };
     spec.tables.iter().map(|table| (table.name.clone(), columns(table))).collect()
+}
+
+/// How many groups the plan has.
+pub(super) fn groups(journal: &dyn Journal) -> Result<u64, Failure> {
+    let groups = meta(journal, GROUPS)?;
+    groups.parse().map_err(|_| {
+        Failure::failed(anyhow!("the journal's number of groups is unreadable: '{groups}'"))
+    })
 }
 
 fn meta(journal: &dyn Journal, name: &str) -> Result<String, Failure> {

@@ -206,12 +206,11 @@ impl Recorded {
         }
     }
 
-    /// Whether a switch was on.
+    /// Whether a switch was on. Each session is told anew not to sweep.
     pub(super) fn switch(&self, setting: &str) -> bool {
         match setting {
             "trim" => self.settings.format.trim,
             "no_events" => self.settings.events.is_none(),
-            "no_sweep" => !self.settings.sweep,
             _ => false,
         }
     }

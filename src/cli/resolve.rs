@@ -6,6 +6,8 @@
 #[cfg_attr(not(test), expect(dead_code))]
 mod walks;
 
+pub(super) use walks::verify;
+
 use std::env;
 use std::ffi::OsString;
 use std::fs;

@@ -56,6 +56,8 @@ pub struct ResumeSettings {
 pub struct VerifySettings {
     /// The cluster.
     pub cluster: ClusterSettings,
+    /// Where the events of repairs go; none without repairs, with --no-events, or if the run had none.
+    pub events: Option<EventSettings>,
     /// The run's specification.
     pub spec: RawSpec,
     /// Write what is missing or worse again.

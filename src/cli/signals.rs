@@ -24,7 +24,7 @@ pub fn listen(console: &Console) -> io::Result<watch::Receiver<bool>> {
         console.terminal.clear();
         let told = match console.again.command() {
             None => "nothing was changed".to_owned(),
-            Some(command) => format!("groups in flight may be half merged. To go on:\n  {command}"),
+            Some(command) => format!("what was in flight may be half done. To go on:\n  {command}"),
         };
         console.terminal.complain(&format!("{name} again: stopped at once; {told}"));
         exit::at_once(Exit::Interrupted)

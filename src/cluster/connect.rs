@@ -28,6 +28,10 @@ use super::{ClusterError, ClusterSettings, schema};
 /// How long one attempt may take before it is given up and tried again: a little more than Cassandra's
 /// own time-outs (5 s for a read, 2 s for a write by default), which say more.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(12);
+/// How often a connection is asked whether its node is there, and how long the answer may take. A node that
+/// hangs keeps its connections open, and every request that is sent to it waits for its time-out.
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(3);
+const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a connection may take to be set up.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long all of it may take, over all contact points.
@@ -64,6 +68,8 @@ impl Cluster {
             .known_nodes(&settings.hosts)
             .default_execution_profile_handle(profile.into_handle())
             .connection_timeout(CONNECT_TIMEOUT)
+            .keepalive_interval(KEEPALIVE_INTERVAL)
+            .keepalive_timeout(KEEPALIVE_TIMEOUT)
             .keyspaces_to_fetch([&settings.keyspace]);
         if let Some(username) = &settings.username {
             let password = settings.password.as_ref().map_or("", |secret| secret.expose());

@@ -15,12 +15,14 @@ mod sweep;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::Value;
 
 use crate::account::{ColumnIndex, Row, TableIndex};
-use crate::merge::{Announced, Entry, Findings, Seal, Slice, Write};
+use crate::merge::{Announced, Entry, Findings, Seal, Slice, SweepSlice, Write};
 use crate::spec::{EventSpec, Spec, Table};
 
 pub use sweep::{decode_sweep, encode_sweep};
@@ -226,6 +228,23 @@ pub fn partitions(spec: &Spec, findings: &Findings) -> String {
     String::from_utf8_lossy(&out).into_owned()
 }
 
+/// The partitions that the rows of a sweep lead to, as JSON: when those rows are gone, nothing else tells of
+/// them. Empty if there are none.
+pub fn swept_partitions(spec: &Spec, slice: &SweepSlice) -> String {
+    let found = spec.clustering_tables().map(|(_, table, through, column)| {
+        let led_to = slice.rows.iter().filter(|row| row.table == through);
+        let keys: BTreeSet<&Bytes> = led_to.map(|row| &row.key[column]).collect();
+        (table, keys.into_iter().filter(|key| !key.is_empty()).cloned().collect::<Vec<_>>())
+    });
+    let found: Vec<_> = found.filter(|(_, keys)| !keys.is_empty()).collect();
+    if found.is_empty() {
+        return String::new();
+    }
+    let mut out = Vec::new();
+    write_partitions(&mut out, found.into_iter());
+    String::from_utf8_lossy(&out).into_owned()
+}
+
 fn write_partitions<'a>(out: &mut Vec<u8>, found: impl Iterator<Item = (&'a Table, Vec<Bytes>)>) {
     json::object(out, found, |out, (table, keys)| {
         json::text(out, &table.name);
@@ -234,8 +253,8 @@ fn write_partitions<'a>(out: &mut Vec<u8>, found: impl Iterator<Item = (&'a Tabl
     });
 }
 
-/// The partitions from JSON, by table in the specification's order; none from an empty text, as slices
-/// have that close no merge.
+/// The partitions from JSON, by table in the specification's order; none from an empty text, as most
+/// slices have.
 ///
 /// # Errors
 /// What is not as it was written.

@@ -135,8 +135,9 @@ pub struct Intent {
     pub sealed: bool,
     /// The slice's part of the counts (of a merge).
     pub tally: Tally,
-    /// Of a sealed merge: the partitions that the group's rows led to, by table, as JSON
-    /// ([`body::partitions`]), so that the sweep need not read the bodies.
+    /// The partitions that rows led to, by table, as JSON, so that the sweep need not read the bodies: of a
+    /// sealed merge those of the whole group ([`body::partitions`]), of a sweep those of its own rows
+    /// ([`body::swept_partitions`]).
     pub partitions: String,
     /// What is written, as JSON ([`body`]).
     pub body: Vec<u8>,

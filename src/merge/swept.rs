@@ -77,6 +77,8 @@ pub enum Verdict {
     Take(Swept, Option<&'static str>),
     /// It is left, and told.
     Leave(&'static str),
+    /// Only its key is left, which may be about to expire: an earlier sweep may have taken the rest.
+    Bare,
     /// Something was written to it just now, and more may be on its way: it is looked at again later.
     Wait,
 }
@@ -95,7 +97,7 @@ impl Verdict {
             return Self::Leave("a cell has no write time that could be read");
         };
         if cells.is_empty() {
-            return Self::Leave("only its key is left, and when that was written cannot be read");
+            return Self::Bare;
         }
         if cells.iter().any(|cell| (horizon.settled + 1..=horizon.now).contains(&cell.t)) {
             return Self::Wait;

@@ -5,11 +5,13 @@
 //! measures and slows down. A failed group never stops the others.
 
 mod access;
+mod announced;
 mod as_of;
 mod attempt;
 mod group;
 mod lanes;
 mod pages;
+mod reads;
 mod run;
 mod sweep;
 mod walk;
@@ -26,6 +28,7 @@ pub use as_of::AsOf;
 pub use attempt::Retry;
 pub use group::{GroupError, merge_group};
 pub use lanes::Lanes;
+pub use reads::Place;
 pub use run::{Ended, ErrorLimit, Known, Limits, Progress, Reason, RunOutcome, run};
 pub use sweep::{Leftover, Swept, sweep};
 pub use walk::{Walked, walk};
@@ -161,7 +164,8 @@ impl<S> Context<S> {
         self.outlet.deliver(events).await.map(drop)
     }
 
-    async fn admit_large_group(&self) -> SemaphorePermit<'_> {
+    /// Waits until one more group may hold more than the first page of each partition.
+    pub async fn admit_large_group(&self) -> SemaphorePermit<'_> {
         loop {
             // The semaphore is never closed.
             if let Ok(permit) = self.large_groups.acquire().await {

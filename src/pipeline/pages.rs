@@ -31,11 +31,21 @@ impl RowSizes {
     }
 
     /// Learns from a page.
-    pub(super) fn learn(&self, table: TableIndex, width: Width, rows: &[Row]) {
-        if rows.is_empty() {
+    pub(super) fn learn<'a>(
+        &self,
+        table: TableIndex,
+        width: Width,
+        rows: impl IntoIterator<Item = &'a Row>,
+    ) {
+        let (mut count, mut bytes) = (0, 0);
+        for row in rows {
+            count += 1;
+            bytes += row.size_bytes();
+        }
+        if count == 0 {
             return;
         }
-        let seen = rows.iter().map(Row::size_bytes).sum::<usize>() / rows.len();
+        let seen = bytes / count;
         let known = self.slot(table, width);
         let before = known.load(Ordering::Relaxed);
         // Larger rows count at once, smaller ones slowly: the estimate errs towards small pages.

@@ -11,6 +11,7 @@ mod lookup;
 mod summary;
 mod terminal;
 mod text;
+mod verify;
 
 pub use failures::FailureReasons;
 pub use lookup::{Found, KnownGroup, Lookup, Role, Unreadable, lookup_json, lookup_text};
@@ -20,6 +21,7 @@ pub use summary::{
 };
 pub use terminal::terminal;
 pub use text::shell_word;
+pub use verify::{Verification, VerifiedGroups, VerifiedTable, verify_json, verify_text};
 
 /// The summary as JSON, with a line feed at its end.
 pub fn json(summary: &Summary) -> serde_json::Result<String> {

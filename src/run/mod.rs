@@ -63,11 +63,13 @@ pub mod files {
     pub const SWEEP: &str = "sweep.csv";
     /// What verify found.
     pub const DIFF: &str = "diff.csv";
+    /// The summary of the last verify.
+    pub const VERIFY: &str = "verify.json";
     /// What undo left alone.
     pub const CONFLICTS: &str = "conflicts.csv";
 
     /// All of them.
-    pub(super) const ALL: [&str; 16] = [
+    pub(super) const ALL: [&str; 17] = [
         RUN,
         REJECTS,
         FAILURES,
@@ -83,6 +85,7 @@ pub mod files {
         LOCK,
         SWEEP,
         DIFF,
+        VERIFY,
         CONFLICTS,
     ];
 }

@@ -5,6 +5,7 @@
 
 mod bad_runs;
 mod data;
+mod faults;
 mod frames;
 mod inputs;
 mod kafka;
@@ -21,7 +22,9 @@ mod seam;
 mod services;
 mod settings;
 mod stops;
+mod sweep;
 mod tables;
 mod times;
+mod verify;
 mod wire;
 mod world;

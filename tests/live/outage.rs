@@ -8,16 +8,14 @@ use crate::proxy::{Fate, Proxy};
 use crate::services::{Instance, shared};
 use crate::world::{World, connect, to_csv};
 
-/// Every event arrives once, though the broker is killed in the midst of the run and started again.
-#[test]
-fn a_broker_that_is_killed_is_waited_for() {
-    let kafka = Instance::start("outage", &["--kafka-only"]);
+/// Every event arrives once, though the broker hangs in the midst of the run for so long, and then is
+/// killed and started again.
+fn outage(name: &'static str, hangs: Duration) {
+    let kafka = Instance::start(name, &["--kafka-only"]);
     let mut addresses = shared().clone();
     addresses.brokers.clone_from(&kafka.addresses.brokers);
     let session = connect(&addresses.hosts, None);
-    let world = World::on("outage", addresses, session);
-    world.cql(crate::tables::USER_COURSES);
-    world.cql(crate::tables::CONTENT_CONSUMPTION);
+    let world = World::on(name, addresses, session).with_tables();
 
     let mut data = Data::new(17);
     for n in 0..400 {
@@ -34,13 +32,32 @@ fn a_broker_that_is_killed_is_waited_for() {
     let call = world.apply(&pairs, &world.run_dir()).with("--hosts", &proxy.hosts);
     let mut running = call.with("--in-flight", "4").start();
     let deadline = std::time::Instant::now() + Duration::from_secs(60);
-    while proxy.count() < 150 {
-        assert!(std::time::Instant::now() < deadline, "the run does not get on");
-        std::thread::sleep(Duration::from_millis(5));
-    }
+    let gets_to = |requests: usize| {
+        while proxy.count() < requests {
+            assert!(std::time::Instant::now() < deadline + hangs, "the run does not get on");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    };
+    gets_to(150);
+    let held = kafka.freeze("kafka");
+    std::thread::sleep(hangs);
+    assert!(!running.has_ended(), "the run does not wait for its events");
+    drop(held);
+    gets_to(400);
     kafka.kill("kafka");
     assert!(!running.has_ended(), "the run was over before the broker went");
     kafka.again();
     running.wait().exits(0);
     world.assert_is(&expected); // one event per enrolment is asserted, too
+}
+
+#[test]
+fn a_broker_that_hangs_and_is_killed_is_waited_for() {
+    outage("outage", Duration::from_secs(3));
+}
+
+#[test]
+#[ignore = "long: scripts/test --full"]
+fn a_broker_that_hangs_for_half_a_minute_is_waited_for() {
+    outage("outage_30", Duration::from_secs(30));
 }

@@ -93,7 +93,7 @@ impl Call {
         std::thread::spawn(move || _ = stdin.write_all(&self.stdin));
         let stdout = collect(child.stdout.take().expect("it is piped"));
         let stderr = collect(child.stderr.take().expect("it is piped"));
-        Running { line, child, stdout, stderr }
+        Running { line, child, stdout, stderr, deadline: DEADLINE, peak_kib: 0 }
     }
 
     pub(crate) fn run(self) -> Finished {
@@ -115,6 +115,8 @@ pub(crate) struct Running {
     child: Child,
     stdout: JoinHandle<String>,
     stderr: JoinHandle<String>,
+    deadline: Duration,
+    peak_kib: u64,
 }
 
 impl Running {
@@ -122,12 +124,24 @@ impl Running {
         signal(&self.child.id().to_string(), "INT");
     }
 
+    /// Ends it the hard way, as `kill -9` does.
+    pub(crate) fn kill(&mut self) {
+        self.child.kill().expect("our own child can be killed");
+    }
+
+    /// Lets it take longer than a call usually may.
+    pub(crate) fn within(mut self, deadline: Duration) -> Self {
+        self.deadline = deadline;
+        self
+    }
+
     pub(crate) fn has_ended(&mut self) -> bool {
+        self.peak_kib = self.peak_kib.max(peak_kib(self.child.id()));
         self.child.try_wait().expect("our own child can be waited for").is_some()
     }
 
     pub(crate) fn wait(mut self) -> Finished {
-        let deadline = Instant::now() + DEADLINE;
+        let deadline = Instant::now() + self.deadline;
         while !self.has_ended() {
             if Instant::now() > deadline {
                 self.child.kill().expect("our own child can be killed");
@@ -139,10 +153,18 @@ impl Running {
         let status = self.child.wait().expect("our own child can be waited for");
         let stdout = self.stdout.join().expect("the reader does not panic");
         let stderr = self.stderr.join().expect("the reader does not panic");
-        let finished = Finished { line: self.line, code: status.code(), stdout, stderr };
+        let (line, code, peak_kib) = (self.line, status.code(), self.peak_kib);
+        let finished = Finished { line, code, stdout, stderr, peak_kib };
         assert!(!finished.stderr.contains("panicked"), "{finished}");
         finished
     }
+}
+
+/// The most memory that a process has held so far; 0 if it has ended.
+fn peak_kib(pid: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    peak.and_then(|peak| peak.trim().strip_suffix(" kB")?.parse().ok()).unwrap_or_default()
 }
 
 /// What a call left behind.
@@ -151,11 +173,13 @@ pub(crate) struct Finished {
     code: Option<i32>,
     pub(crate) stdout: String,
     pub(crate) stderr: String,
+    /// The most memory that it held, as seen every few milliseconds.
+    pub(crate) peak_kib: u64,
 }
 
 impl std::fmt::Display for Finished {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { line, code, stdout, stderr } = self;
+        let Self { line, code, stdout, stderr, .. } = self;
         write!(f, "{line}\nexit code {code:?}\n--- stdout\n{stdout}\n--- stderr\n{stderr}")
     }
 }
@@ -166,6 +190,18 @@ impl Finished {
     pub(crate) fn exits(self, code: i32) -> Self {
         assert_eq!(self.code, Some(code), "{self}");
         self
+    }
+
+    /// Asserts that a signal ended it.
+    #[track_caller]
+    pub(crate) fn was_killed(self) -> Self {
+        assert_eq!(self.code, None, "{self}");
+        self
+    }
+
+    /// Whether it ended by itself with this exit code.
+    pub(crate) fn has_exited(&self, code: i32) -> bool {
+        self.code == Some(code)
     }
 
     /// Asserts that the message names something (in any case of letters).

@@ -1,5 +1,5 @@
 //! A witness between the tool and Cassandra: it writes down every request, and can be told to
-//! answer one with an error, to hold it back or to cut its connection.
+//! answer one with an error, to hold it back, to lose its answer or to cut its connection.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -24,6 +24,8 @@ pub(crate) enum Fate {
     /// The server does it; the client is told this error all the same.
     Misreport(i32),
     Delay(Duration),
+    /// The server does it; the answer never comes.
+    Lose,
     /// The connection is cut before the server sees it.
     Cut,
 }
@@ -115,8 +117,8 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
 #[derive(Default)]
 struct Pending {
     prepare: Option<String>,
-    /// Its place in the list of requests, and the error to report instead of the answer.
-    request: Option<(usize, Option<i32>)>,
+    /// Its place in the list of requests, and what becomes of it.
+    request: Option<(usize, Fate)>,
 }
 
 async fn connection(client: TcpStream, shared: Arc<Shared>) {
@@ -197,13 +199,9 @@ fn request(
     seen.push(Seen { request, fate, sent, answered: None });
     drop(seen);
 
-    let error = match fate {
-        Fate::Misreport(code) => Some(code),
-        _ => None,
-    };
-    lock(pending).insert(stream, Pending { prepare: None, request: Some((place, error)) });
+    lock(pending).insert(stream, Pending { prepare: None, request: Some((place, fate)) });
     match fate {
-        Fate::Pass | Fate::Misreport(_) => requests.send(frame).is_ok(),
+        Fate::Pass | Fate::Misreport(_) | Fate::Lose => requests.send(frame).is_ok(),
         Fate::Refuse(code) => answers.send(Frame::error(stream, code)).is_ok(),
         Fate::Cut => false,
         Fate::Delay(delay) => {
@@ -228,10 +226,13 @@ fn answer(
         lock(&shared.dictionary).learn(&query, &frame);
     }
     let mut frame = frame.without_compression();
-    if let Some((place, error)) = request {
+    if let Some((place, fate)) = request {
+        if fate == Fate::Lose {
+            return;
+        }
         let now = shared.clock.fetch_add(1, Ordering::SeqCst);
         lock(&shared.seen)[place].answered = Some(now);
-        if let Some(code) = error {
+        if let Fate::Misreport(code) = fate {
             frame = Frame::error(frame.stream(), code);
         }
     }

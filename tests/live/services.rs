@@ -41,10 +41,21 @@ impl Instance {
 
     /// Kills a server the hard way.
     pub(crate) fn kill(&self, server: &str) {
+        signal(&self.pid(server), "KILL");
+    }
+
+    /// Holds a server until what is returned is dropped: its connections stay open, nothing answers.
+    pub(crate) fn freeze(&self, server: &str) -> Frozen {
+        let pid = self.pid(server);
+        signal(&pid, "STOP");
+        Frozen { pid }
+    }
+
+    fn pid(&self, server: &str) -> String {
         let status = self.services("status");
         let line = status.lines().find(|line| line.starts_with(server));
         let pid = line.and_then(|line| line.split_once("pid=")?.1.split_whitespace().next());
-        signal(pid.unwrap_or_else(|| panic!("no pid of {server} in:\n{status}")), "KILL");
+        pid.unwrap_or_else(|| panic!("no pid of {server} in:\n{status}")).to_owned()
     }
 
     fn services(&self, command: &str) -> String {
@@ -57,6 +68,17 @@ impl Instance {
 impl Drop for Instance {
     fn drop(&mut self) {
         services(&["stop", "--instance", &self.name, "--fresh"]);
+    }
+}
+
+/// A server that is held.
+pub(crate) struct Frozen {
+    pid: String,
+}
+
+impl Drop for Frozen {
+    fn drop(&mut self) {
+        signal(&self.pid, "CONT");
     }
 }
 

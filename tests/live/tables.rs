@@ -142,24 +142,31 @@ async fn load_table<'a>(
         batches.last_mut().expect("one was just pushed").push(cells);
     }
     stream::iter(batches.into_iter().map(Ok))
-        .try_for_each_concurrent(128, |rows| write(session, &insert, rows))
+        .try_for_each_concurrent(128, |rows| load_rows(session, &insert, rows))
         .await
         .expect("the rows of the test can be loaded");
 }
 
-async fn write(
+/// Several times, if need be: three nodes on a small machine are easily overloaded.
+async fn load_rows(
     session: &Session,
     insert: &PreparedStatement,
-    mut rows: Vec<Cells>,
+    rows: Vec<Cells>,
 ) -> Result<(), scylla::errors::ExecutionError> {
-    if rows.len() == 1 {
-        session.execute_unpaged(insert, rows.remove(0)).await?;
-    } else {
-        let mut batch = Batch::new(BatchType::Unlogged);
-        rows.iter().for_each(|_| batch.append_statement(insert.clone()));
-        session.batch(&batch, rows).await?;
+    let mut batch = Batch::new(BatchType::Unlogged);
+    rows.iter().for_each(|_| batch.append_statement(insert.clone()));
+    let mut attempts = 0;
+    loop {
+        let done = match &rows[..] {
+            [row] => session.execute_unpaged(insert, row).await.map(drop),
+            rows => session.batch(&batch, rows).await.map(drop),
+        };
+        attempts += 1;
+        if done.is_ok() || attempts == 10 {
+            return done;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(300)).await;
     }
-    Ok(())
 }
 
 fn cells(table: &Table, key: &[String], columns: &Columns) -> Cells {

@@ -10,7 +10,7 @@ use crate::model::{self, Outcome, Tables};
 use crate::tables::{Kind, TABLES};
 use crate::world::{World, to_csv};
 
-fn now_us() -> i64 {
+pub(crate) fn now_us() -> i64 {
     let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).expect("it is after 1970");
     since_epoch.as_micros() as i64
 }

@@ -42,10 +42,14 @@ pub(crate) struct World {
 impl World {
     /// A world on the shared servers, with both tables in it.
     pub(crate) fn new(name: &str) -> Self {
-        let world = Self::empty(name);
-        world.cql(tables::USER_COURSES);
-        world.cql(tables::CONTENT_CONSUMPTION);
-        world
+        Self::empty(name).with_tables()
+    }
+
+    /// Adds both tables.
+    pub(crate) fn with_tables(self) -> Self {
+        self.cql(tables::USER_COURSES);
+        self.cql(tables::CONTENT_CONSUMPTION);
+        self
     }
 
     /// A world whose keyspace has no table.
@@ -58,6 +62,16 @@ impl World {
 
     /// An empty world on servers of the test's own.
     pub(crate) fn on(name: &str, addresses: Addresses, session: Arc<Session>) -> Self {
+        Self::replicated(name, addresses, session, 1)
+    }
+
+    /// An empty world of which each row is on so many nodes.
+    pub(crate) fn replicated(
+        name: &str,
+        addresses: Addresses,
+        session: Arc<Session>,
+        replicas: u8,
+    ) -> Self {
         let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).expect("it is after 1970");
         let unique = format!("test_{name}_{:x}", since_epoch.as_nanos());
         let folder = tempfile::Builder::new().prefix(&unique).tempdir();
@@ -71,9 +85,14 @@ impl World {
         };
         world.schema(&format!(
             "CREATE KEYSPACE {unique} WITH replication = \
-             {{'class': 'NetworkTopologyStrategy', 'datacenter1': 1}}"
+             {{'class': 'NetworkTopologyStrategy', 'datacenter1': {replicas}}}"
         ));
         world
+    }
+
+    /// For requests that the functions here do not make.
+    pub(crate) fn session(&self) -> &Arc<Session> {
+        &self.session
     }
 
     /// Runs a statement in the keyspace; its one table is named without the keyspace.
@@ -154,9 +173,21 @@ impl World {
             .flag("--json")
     }
 
-    /// The events of the topic by survivor and batch: see [`events`].
+    /// The events of the topic by survivor and batch, of which there must be one each.
     pub(crate) fn events(&self) -> BTreeMap<(String, String), Event> {
-        events(kafka::consume(&self.addresses.brokers, &self.topic))
+        let mut events = BTreeMap::new();
+        for (object, event) in self.messages() {
+            if let Some(first) = events.insert(object, event.clone()) {
+                panic!("two events for one enrolment:\n{first:?}\n{event:?}");
+            }
+        }
+        events
+    }
+
+    /// Every message of the topic, with its survivor and batch.
+    pub(crate) fn messages(&self) -> Vec<((String, String), Event)> {
+        let messages = kafka::consume(&self.addresses.brokers, &self.topic);
+        messages.into_iter().map(event).collect()
     }
 
     /// Asserts that both tables and the topic are as the model says, in every row, column and event.
@@ -204,25 +235,18 @@ pub(crate) struct Event {
     pub(crate) mid: String,
 }
 
-/// Checks the form of each message and that there is one per survivor and batch.
-#[track_caller]
-pub(crate) fn events(messages: Vec<kafka::Message>) -> BTreeMap<(String, String), Event> {
-    let mut events = BTreeMap::new();
-    for kafka::Message { key, mut payload } in messages {
-        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-        assert_eq!(text(&payload["object"]["id"]), key, "the key is not the object's id");
-        let object = (text(&payload["edata"]["userId"]), text(&payload["edata"]["batchId"]));
-        let fields = payload.as_object_mut().expect("a payload is an object");
-        let ets = fields.remove("ets").and_then(|ets| ets.as_i64()).expect("ets is a number");
-        let mid = fields.remove("mid").map(|mid| text(&mid)).expect("there is a mid");
-        let uuid = mid.strip_prefix(&format!("LP.{ets}."));
-        assert!(uuid.is_some_and(is_uuid), "{mid} is not LP.{ets}.<uuid>");
-        let event = Event { payload, ets, mid };
-        if let Some(first) = events.insert(object, event.clone()) {
-            panic!("two events for one enrolment:\n{first:?}\n{event:?}");
-        }
-    }
-    events
+/// Checks the form of a message; gives its survivor and batch with it.
+fn event(message: kafka::Message) -> ((String, String), Event) {
+    let kafka::Message { key, mut payload } = message;
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    assert_eq!(text(&payload["object"]["id"]), key, "the key is not the object's id");
+    let object = (text(&payload["edata"]["userId"]), text(&payload["edata"]["batchId"]));
+    let fields = payload.as_object_mut().expect("a payload is an object");
+    let ets = fields.remove("ets").and_then(|ets| ets.as_i64()).expect("ets is a number");
+    let mid = fields.remove("mid").map(|mid| text(&mid)).expect("there is a mid");
+    let uuid = mid.strip_prefix(&format!("LP.{ets}."));
+    assert!(uuid.is_some_and(is_uuid), "{mid} is not LP.{ets}.<uuid>");
+    (object, Event { payload, ets, mid })
 }
 
 fn is_uuid(text: &str) -> bool {

@@ -8,6 +8,8 @@ mod preset;
 mod specification;
 mod sweep;
 mod together;
+mod undo;
+mod verify;
 mod world;
 
 use std::collections::BTreeSet;

@@ -18,7 +18,7 @@ use super::world::{CONTENT, ENROLMENTS, dump, load, said, to_row, world_and_grou
 use super::{context_of, run};
 
 /// A plan with one group: every source into the survivor.
-fn plan_of(to: &str, sources: &[String]) -> Plan {
+pub fn plan_of(to: &str, sources: &[String]) -> Plan {
     let mut csv = "from,to\n".to_owned();
     for source in sources {
         csv += &format!("{source},{to}\n");
@@ -26,7 +26,7 @@ fn plan_of(to: &str, sources: &[String]) -> Plan {
     plan::resolve(pairs::read(csv.as_bytes(), &Format::default()).unwrap())
 }
 
-fn merged(world: &World, plan: &Plan) -> (Context<MemoryStorage>, Group, i64) {
+pub fn merged(world: &World, plan: &Plan) -> (Context<MemoryStorage>, Group, i64) {
     let storage = MemoryStorage::new(spec());
     load(world, &spec(), &storage);
     let journal = Arc::<MemoryJournal>::default();
@@ -38,7 +38,7 @@ fn merged(world: &World, plan: &Plan) -> (Context<MemoryStorage>, Group, i64) {
     (context, group, t)
 }
 
-fn sweep(
+pub fn sweep(
     context: Context<MemoryStorage>,
     plan: &Plan,
 ) -> (Arc<Context<MemoryStorage>>, Swept, Vec<Leftover>) {
@@ -53,7 +53,7 @@ fn sweep(
 }
 
 /// A later row of a source: status and grade, at least one of them.
-fn later() -> impl Strategy<Value = Columns> {
+pub fn later() -> impl Strategy<Value = Columns> {
     (prop::option::of(0..4_i32), "[a-z]{1,2}").prop_map(|(status, grade)| {
         let mut columns = Columns::from([("grade".to_owned(), grade)]);
         columns.extend(status.map(|status| ("status".to_owned(), status.to_string())));

@@ -22,7 +22,7 @@ const GROUPS: usize = 60;
 const BATCHES: usize = 3;
 
 /// Pairs `sN,tN`; each source has two rows of content and is enrolled twice, every third target too.
-fn world() -> (World, Plan) {
+pub fn world() -> (World, Plan) {
     let mut world = World::default();
     let mut csv = "from,to\n".to_owned();
     for n in 0..GROUPS {
@@ -42,7 +42,7 @@ fn world() -> (World, Plan) {
     (world, plan::resolve(list))
 }
 
-fn run_all(
+pub fn run_all(
     context: &Arc<Context<MemoryStorage>>,
     plan: &Plan,
     stop: watch::Receiver<bool>,
@@ -81,7 +81,7 @@ fn expected(world: &World, merged: impl Fn(usize) -> bool) -> (World, Events) {
     (world, events)
 }
 
-fn never() -> watch::Receiver<bool> {
+pub fn never() -> watch::Receiver<bool> {
     let (stop, stopped) = watch::channel(false);
     std::mem::forget(stop);
     stopped

@@ -5,7 +5,7 @@
 
 mod examples;
 mod parts;
-// No command takes them yet.
+// Nothing takes those of `undo` yet.
 #[cfg_attr(not(test), expect(dead_code, unreachable_pub))]
 #[cfg_attr(test, expect(unreachable_pub))]
 mod walks;
@@ -17,9 +17,9 @@ use clap::{Args, Parser, Subcommand};
 pub(super) use parts::{
     ClusterArgs, EventArgs, FormatArgs, InputArgs, OutputArgs, PlaceArgs, WorkArgs,
 };
-pub(super) use walks::{PaceArgs, UndoArgs, VerifyArgs};
 #[cfg(test)]
-pub(super) use walks::{UNDO_EXAMPLES, VERIFY_EXAMPLES};
+pub(super) use walks::UNDO_EXAMPLES;
+pub(super) use walks::{PaceArgs, UndoArgs, VerifyArgs};
 
 use parts::SwitchParser;
 
@@ -58,6 +58,12 @@ pub enum Command {
     /// their turn. Settings that are not given are those of the run.
     #[command(after_long_help = examples::RESUME_EXAMPLES)]
     Resume(Box<ResumeArgs>),
+    /// Compare the cluster with what a run should have left there.
+    ///
+    /// Looks at every group that is done: each row that was copied or merged must be there, no value
+    /// may be worse than before, and the sources must be empty. Changes nothing without --repair.
+    #[command(after_long_help = walks::VERIFY_EXAMPLES)]
+    Verify(Box<VerifyArgs>),
     /// Say where an account went, in which run.
     ///
     /// Looks into the journals of runs, and for groups that were not begun yet into their pairs.

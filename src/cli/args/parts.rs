@@ -129,7 +129,8 @@ pub struct WorkArgs {
 
     /// Do not look at the sources again at the end
     ///
-    /// What the application writes to a source while it is merged then stays under the source.
+    /// What the application writes to a source while it is merged then stays under the source, until a
+    /// `resume` without this flag.
     #[arg(
         long,
         env = "TRIBUTARY_NO_SWEEP",

@@ -14,7 +14,7 @@ EXAMPLES
   Gently, while the application is at work:
     tributary verify runs/20261123T041455Z-3f9a --rate 200
 
-  Write what is missing or worse again:
+  Write what is missing or worse again, and announce it:
     tributary verify runs/20261123T041455Z-3f9a --repair
 
 WHAT IS FOUND
@@ -55,6 +55,9 @@ pub struct VerifyArgs {
     /// The cluster.
     #[command(flatten)]
     pub cluster: ClusterArgs,
+    /// The events of repairs.
+    #[command(flatten)]
+    pub events: EventArgs,
     /// How fast.
     #[command(flatten)]
     pub pace: PaceArgs,

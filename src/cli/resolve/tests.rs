@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser};
 
 use super::*;
-use crate::cli::args::{Cli, Command, UNDO_EXAMPLES, UndoArgs, VERIFY_EXAMPLES, VerifyArgs};
+use crate::cli::args::{Cli, Command, UNDO_EXAMPLES, UndoArgs};
 use crate::cli::recorded::RecordedSettings;
 use crate::cli::settings::{PaceSettings, UndoSettings, VerifySettings};
 use crate::cluster::Consistency;
@@ -93,17 +93,17 @@ fn go_on(
 /// The commands that no command line has yet.
 #[derive(Debug, Parser)]
 enum Walk {
-    #[command(after_long_help = VERIFY_EXAMPLES)]
-    Verify(VerifyArgs),
     #[command(after_long_help = UNDO_EXAMPLES)]
     Undo(UndoArgs),
 }
 
 fn verified(begun: &ApplySettings, flags: &[&str]) -> Result<VerifySettings, SettingsError> {
     let args = ["tributary", "verify", "run"].iter().chain(flags);
-    let matches = Walk::command().try_get_matches_from(args).unwrap();
-    let Walk::Verify(args) = Walk::from_arg_matches(&matches).unwrap() else { unreachable!() };
-    over_run(begun, &matches, "", &[], |run, layers| walks::verify(&args, run, layers))
+    let matches = Cli::command().try_get_matches_from(args).unwrap();
+    let Command::Verify(args) = Cli::from_arg_matches(&matches).unwrap().command else {
+        unreachable!()
+    };
+    over_run(begun, &matches, "", &[], |run, layers| verify(&args, run, layers))
 }
 
 fn undone(
@@ -113,7 +113,7 @@ fn undone(
 ) -> Result<UndoSettings, SettingsError> {
     let args = ["tributary", "undo", "run"].iter().chain(flags);
     let matches = Walk::command().try_get_matches_from(args).unwrap();
-    let Walk::Undo(args) = Walk::from_arg_matches(&matches).unwrap() else { unreachable!() };
+    let Walk::Undo(args) = Walk::from_arg_matches(&matches).unwrap();
     over_run(begun, &matches, config, &[], |run, layers| walks::undo(&args, run, layers))
 }
 
@@ -211,7 +211,7 @@ fn weak_consistency_is_warned_about() {
 #[test]
 fn a_run_goes_on_with_its_own_settings_but_for_what_is_given_again() {
     let flags = ["--keyspace", "k", "--topic", "t", "--hosts", "a,b:1", "--limit", "9", "--trim"];
-    let more = ["--settle", "50ms", "--max-errors", "5%", "--delimiter", "tab", "--no-sweep"];
+    let more = ["--settle", "50ms", "--max-errors", "5%", "--delimiter", "tab"];
     let begun = resolve(&[&flags[..], &more[..]].concat(), "", &[]).unwrap();
     let settings = go_on(&begun, &[], "", &[]).unwrap();
     assert_eq!(settings.format, begun.input.format);
@@ -229,6 +229,12 @@ fn a_run_goes_on_with_its_own_settings_but_for_what_is_given_again() {
     assert_eq!(settings.merge.work.limits.errors, ErrorLimit::Percent(5.0));
     // The format is that of the copy, whatever the file says of other pairs.
     assert_eq!(go_on(&begun, &[], "delimiter = ';'\n", &[]).unwrap().format.delimiter, b'\t');
+
+    // A run that was not swept when it was applied can be swept by going on with it.
+    let flags = ["--keyspace", "k", "--topic", "t", "--no-sweep"];
+    let begun = resolve(&flags, "", &[]).unwrap();
+    let sweeps = |flags: &[&str]| go_on(&begun, flags, "", &[]).unwrap().merge.work.sweep;
+    assert!(!begun.merge.work.sweep && sweeps(&[]) && !sweeps(&["--no-sweep"]));
 }
 
 #[test]
@@ -289,7 +295,6 @@ fn secrets_are_given_again() {
 
 #[test]
 fn verify_goes_by_the_run() {
-    Walk::command().debug_assert();
     let begun = resolve(&["--keyspace", "k", "--no-events", "--in-flight", "7"], "", &[]).unwrap();
     let settings = verified(&begun, &[]).unwrap();
     assert_eq!((settings.cluster.keyspace.as_str(), settings.repair), ("k", false));
@@ -298,12 +303,17 @@ fn verify_goes_by_the_run() {
     let settings = verified(&begun, &flags).unwrap();
     assert!(settings.repair && settings.restart);
     assert_eq!(settings.pace, PaceSettings { in_flight: 3, rate: Some(0.5) });
+    assert!(settings.events.is_none(), "the run had none");
+    let begun = resolve(&["--keyspace", "k", "--topic", "t"], "", &[]).unwrap();
+    assert!(verified(&begun, &[]).unwrap().events.is_none(), "nothing is announced");
+    assert_eq!(verified(&begun, &["--repair"]).unwrap().events.unwrap().topic, "t");
     let other = verified(&begun, &["--keyspace", "other"]).unwrap_err().to_string();
     assert!(other.contains("'other'") && other.contains("'k' only"), "{other}");
 }
 
 #[test]
 fn undo_goes_by_the_run_but_need_not_announce() {
+    Walk::command().debug_assert();
     let flags = ["--keyspace", "k", "--topic", "t", "--from-column", "old"];
     let begun = resolve(&flags, "", &[]).unwrap();
     let settings = undone(&begun, &[], "rate = 9\n").unwrap();

@@ -13,14 +13,20 @@ pub(in crate::cli) fn verify(
     run: &Recorded,
     layers: &Layers<'_>,
 ) -> Result<VerifySettings, SettingsError> {
+    let spec = recorded_spec(None, run, layers)?;
+    let events = match args.repair {
+        true => events(&args.events, &spec, Silence::Allowed, layers)?,
+        false => None,
+    };
     Ok(VerifySettings {
         cluster: cluster(&args.cluster, layers)?,
-        spec: recorded_spec(None, run, layers)?,
+        events,
+        spec,
         repair: args.repair,
         restart: args.restart,
         pace: pace(&args.pace, layers)?,
         output: output(&args.output, layers),
-        secret_flags: layers.secret_flags(&[]),
+        secret_flags: layers.secret_flags(&args.events.properties),
     })
 }
 

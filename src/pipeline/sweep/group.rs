@@ -5,9 +5,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 
 use bytes::Bytes;
 
-use crate::account::{
-    AccountId, Cell, Group, Row, TableIndex, Tally, TimedRow, TimestampUs, now_us,
-};
+use crate::account::{AccountId, Group, TableIndex, Tally, TimedRow, TimestampUs, now_us};
 use crate::failpoint;
 use crate::journal::{Intent, Kind, Note, State, body};
 use crate::ledger::Ledger;
@@ -15,7 +13,7 @@ use crate::merge::{self, Announced, Horizon, SweepSlice, Verdict};
 use crate::storage::{StorageError, Width, Writer};
 
 use super::super::{Context, GroupError};
-use super::{Leftover, Turn};
+use super::{Leftover, ROUNDS, Turn};
 
 /// Rows that are read at once.
 const PAGE_ROWS: usize = 500;
@@ -30,21 +28,24 @@ struct Found {
     row: TimedRow,
 }
 
-/// Looks at the sources of one group with values. On the last round, what is too fresh is told as left.
+/// Looks at the sources of one group with values. What is too fresh is told as left on the last round, what
+/// may be about to expire on any but the first.
 pub(super) async fn turn<S: Writer>(
     context: &Context<S>,
     group: &Group,
-    is_last: bool,
+    round: usize,
 ) -> Result<Turn, GroupError> {
-    let mut sweeper = Sweeper { context, group, is_last, turn: Turn::default() };
+    let mut sweeper = Sweeper { context, group, round, turn: Turn::default() };
     sweeper.turn.group = group.index;
     let records = context.journal.slices(group.index)?;
     let sealed = records.iter().find(|record| record.kind == Kind::Merge && record.sealed);
     let Some(sealed) = sealed else { return Ok(sweeper.turn) };
     let after = records.iter().map(|record| record.t).max().unwrap_or(sealed.t);
-    let led_to = body::read_partitions(&context.spec, &sealed.partitions);
-    let mut partitions: BTreeSet<(TableIndex, Bytes)> =
-        led_to.map_err(GroupError::Record)?.into_iter().collect();
+    let mut partitions = BTreeSet::new();
+    for record in &records {
+        let led_to = body::read_partitions(&context.spec, &record.partitions);
+        partitions.extend(led_to.map_err(GroupError::Record)?);
+    }
     let tables: Vec<_> = context.spec.partition_tables().map(|(index, _)| index).collect();
     for table in tables.into_iter().filter(|table| context.spec.tables[*table].delete_source) {
         for (source, account) in group.sources().enumerate() {
@@ -93,7 +94,7 @@ async fn carry_out<S: Writer>(
 struct Sweeper<'a, S> {
     context: &'a Context<S>,
     group: &'a Group,
-    is_last: bool,
+    round: usize,
     turn: Turn,
 }
 
@@ -192,7 +193,17 @@ impl<S: Writer> Sweeper<'_, S> {
                     }
                 }
                 Verdict::Leave(why) => self.leave(table, source, key, why),
-                Verdict::Wait if self.is_last => {
+                Verdict::Bare if self.round == 1 => {
+                    self.turn.again = true;
+                    self.turn.expiring = true;
+                }
+                Verdict::Bare => self.leave(
+                    table,
+                    source,
+                    key,
+                    "only its key is left, and when that was written cannot be read",
+                ),
+                Verdict::Wait if self.round == ROUNDS => {
                     self.leave(table, source, key, "it is still being written to");
                 }
                 Verdict::Wait => self.turn.again = true,
@@ -215,7 +226,7 @@ impl<S: Writer> Sweeper<'_, S> {
             kind: Kind::Sweep,
             sealed: false,
             tally: Tally::new(context.spec.tables.len()),
-            partitions: String::new(),
+            partitions: body::swept_partitions(&context.spec, &slice),
             body: body::encode_sweep(&context.spec, &slice),
         };
         context.intend(intent).await?;
@@ -269,8 +280,7 @@ impl<S: Writer> Sweeper<'_, S> {
     ) -> Result<Option<TimedRow>, StorageError> {
         let mut key = key.to_vec();
         key[self.context.spec.tables[table].account].clone_from(self.group.survivor.cell());
-        let lane = self.context.lanes.read(table, Width::Slim);
-        self.context.carry_out(lane, || self.context.storage.timed_row(table, &key)).await
+        self.context.timed_row(table, &key).await
     }
 
     /// The enrolments to announce: those of the survivor in the partitions in which a row of it changes.
@@ -278,72 +288,18 @@ impl<S: Writer> Sweeper<'_, S> {
         &self,
         slice: &SweepSlice,
         targets: &HashMap<Place, Option<TimedRow>>,
-    ) -> Result<Vec<Announced>, GroupError> {
-        let spec = &self.context.spec;
-        let Some(event) = &spec.event else { return Ok(Vec::new()) };
-        let led_by = spec.clustering_tables().find(|(index, ..)| *index == event.table);
-        let Some((_, shape, through, column)) = led_by else { return Ok(Vec::new()) };
-        let mut partitions = BTreeSet::new();
-        for swept in slice.rows.iter().filter(|swept| swept.is_placed()) {
-            if swept.table == event.table {
-                partitions.insert(swept.key[0].clone());
-            } else if swept.table == through {
-                partitions.insert(swept.key[column].clone());
-            }
-        }
-        let mut announced = Vec::new();
-        for partition in partitions.into_iter().filter(|partition| !partition.is_empty()) {
-            let mut key = vec![Bytes::new(); shape.key_len];
-            key[0].clone_from(&partition);
-            key[shape.account].clone_from(self.group.survivor.cell());
-            let row = match targets.get(&(event.table, place(shape.account, &key))) {
-                Some(row) => row.clone(),
-                None => self.survivor_row(event.table, &key).await?,
-            };
-            let Some(row) = row else { continue };
-            let mut quoted = Vec::new();
-            for column in &event.columns {
-                quoted.push(match (&row.row.cells[column.column], column.else_min) {
-                    (Some(value), _) => Some(value.clone()),
-                    (None, None) => None,
-                    (None, Some(minimum)) => self.minimum(through, &partition, minimum).await?,
-                });
-            }
-            announced.push(Announced { partition, quoted });
-        }
-        Ok(announced)
-    }
-
-    /// The smallest value of a column among the survivor's rows that lead to a partition.
-    async fn minimum(
-        &self,
-        table: TableIndex,
-        partition: &Bytes,
-        column: usize,
-    ) -> Result<Cell, GroupError> {
-        let context = self.context;
-        let leading = context.spec.clustering_tables().find(|(_, _, through, _)| *through == table);
-        let Some((.., by)) = leading else { return Ok(None) };
-        let mut minimum: Cell = None;
-        let mut next = None;
-        loop {
-            let account = &self.group.survivor;
-            let lane = context.lanes.read(table, Width::Slim);
-            let read =
-                || context.storage.page(table, account, Width::Slim, PAGE_ROWS, next.clone());
-            let page = context.carry_out(lane, read).await?;
-            let rows =
-                page.rows.iter().filter(|row: &&Row| row.cells[by].as_ref() == Some(partition));
-            for value in rows.filter_map(|row| row.cells[column].as_ref()) {
-                if minimum.as_ref().is_none_or(|known| value < known) {
-                    minimum = Some(Bytes::copy_from_slice(value));
-                }
-            }
-            next = page.next;
-            if next.is_none() {
-                return Ok(minimum);
-            }
-        }
+    ) -> Result<Vec<Announced>, StorageError> {
+        let (context, survivor) = (self.context, &self.group.survivor);
+        let Some(event) = &context.spec.event else { return Ok(Vec::new()) };
+        let placed = slice.rows.iter().filter(|swept| swept.is_placed());
+        let partitions = placed.filter_map(|swept| {
+            let key: Vec<_> = swept.key.iter().cloned().map(Some).collect();
+            context.led_to(swept.table, &key)
+        });
+        // The survivor's only row of a partition: its place is the partition alone.
+        let known =
+            |partition: &Bytes| targets.get(&(event.table, vec![partition.clone()])).cloned();
+        context.announced(survivor, partitions.collect(), known).await
     }
 }
 

@@ -7,8 +7,9 @@ use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
 
 use crate::account::{AccountId, TableIndex};
-use crate::journal::{Kind, body};
+use crate::journal::{Kind, SliceRecord, body};
 use crate::plan::Plan;
+use crate::spec::Spec;
 use crate::storage::{Reader, StorageError};
 
 use super::super::{Context, GroupError};
@@ -46,19 +47,39 @@ impl Look {
             partitions: HashMap::new(),
         };
         let records = context.journal.slices_between(Kind::Merge, window.start, window.end)?;
+        let mut places = HashMap::new();
         for record in records.iter().filter(|record| record.sealed && is_done(record.group)) {
             let first = look.sources.len();
             let group = plan.group(record.group);
             look.sources.extend(group.sources().map(|source| (source.clone(), record.group)));
-            let led_to = body::read_partitions(spec, &record.partitions);
-            for (table, partition) in led_to.map_err(GroupError::Record)? {
-                if spec.tables[table].delete_source {
-                    let sources = look.partitions.entry((table, partition)).or_default();
-                    sources.extend(first..look.sources.len());
-                }
+            places.insert(record.group, first..look.sources.len());
+            look.add_partitions(spec, record, first..look.sources.len())?;
+        }
+        // Earlier sweeps may have taken the rows that lead to a partition.
+        for record in context.journal.slices_between(Kind::Sweep, window.start, window.end)? {
+            if let Some(sources) = places.get(&record.group) {
+                look.add_partitions(spec, &record, sources.clone())?;
             }
         }
         Ok(look)
+    }
+
+    fn add_partitions(
+        &mut self,
+        spec: &Spec,
+        record: &SliceRecord,
+        sources: Range<usize>,
+    ) -> Result<(), GroupError> {
+        let led_to = body::read_partitions(spec, &record.partitions);
+        for (table, partition) in led_to.map_err(GroupError::Record)? {
+            if spec.tables[table].delete_source {
+                let known = self.partitions.entry((table, partition)).or_default();
+                if !known.contains(&sources.start) {
+                    known.extend(sources.clone());
+                }
+            }
+        }
+        Ok(())
     }
 
     pub(super) fn sources(&self) -> u64 {

@@ -121,7 +121,7 @@ pub async fn sweep<S: Writer>(
             None,
             stop.clone(),
             |context, group| async move {
-                let turn = group::turn(&context, &group, is_last).await;
+                let turn = group::turn(&context, &group, round).await;
                 (group, turn)
             },
             |(group, turn)| match turn {

@@ -1,0 +1,144 @@
+//! `verify`: compare the cluster with what a run should have left there, and repair it if asked to.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use anyhow::Context;
+
+use super::engine::{Needs, Ready};
+use super::identity::{self, Identity, check_columns};
+use super::{Console, Exit, Failure, Progress, Snapshot, VerifySettings, again, listen};
+use crate::journal::{Journal, SqliteJournal, State};
+use crate::moment::Moment;
+use crate::pipeline::{self, Walked};
+use crate::report::{Verification, VerifiedGroups, VerifiedTable, verify_json, verify_text};
+use crate::run::{RunDir, RunRecord, files};
+use crate::verify::{self, Options, Verified};
+
+/// Runs `verify` on a run that has been taken up.
+pub async fn run(
+    run_dir: RunDir,
+    record: &RunRecord,
+    settings: &VerifySettings,
+    console: &Console,
+) -> Result<Exit, Failure> {
+    let VerifySettings { cluster, events, spec, repair, restart, pace, output, .. } = settings;
+    let started_at = Moment::now();
+    let mut stop = listen(console).map_err(Failure::failed)?;
+    console.run_log.attach(run_dir.append(files::LOG)?).map_err(Failure::failed)?;
+    tracing::info!("verifying run {} in {}", record.id, run_dir.path().display());
+
+    let journal = SqliteJournal::open(&run_dir.file(files::JOURNAL))?;
+    Identity::without_plan(record, &cluster.keyspace, spec).check(&journal)?;
+    let total = identity::groups(&journal)?;
+    let needs = Needs {
+        cluster,
+        spec,
+        events: events.as_ref(),
+        in_flight: pace.in_flight,
+        settle: Duration::ZERO,
+        write_times: true,
+    };
+    let ready = Ready::start_unless(&mut stop, needs).await?;
+    check_columns(&journal, ready.spec())?;
+    let engine = ready.with(Arc::new(journal));
+    // With --restart it would begin anew instead of going on.
+    let arguments = std::env::args_os().map(|arg| arg.to_string_lossy().into_owned());
+    let command = again::same(arguments.filter(|arg| arg != "--restart"));
+    console.again.set(command.clone());
+
+    let progress = Arc::new(pipeline::Progress::default());
+    let shown = {
+        let (context, progress) = (Arc::clone(&engine.context), Arc::clone(&progress));
+        let groups_total = done(&*engine.journal)?;
+        Progress::start(&console.terminal, output.quiet, move || Snapshot {
+            groups_total,
+            done: progress.done.load(Ordering::Relaxed),
+            failed: progress.failed.load(Ordering::Relaxed),
+            in_flight: context.pace.now().1 as u64,
+            retries: context.retries(),
+        })
+    };
+    let options = Options { repair: *repair, rate: pace.rate, restart: *restart };
+    let diff = run_dir.file(files::DIFF);
+    let verified = verify::verify(&engine.context, options, &diff, &progress, stop).await;
+    shown.finish();
+    let verified = verified.map_err(Failure::failed)?;
+
+    let exit = exit(&verified, total);
+    let spec = Arc::clone(&engine.context.spec);
+    let (acknowledged, retries) = (engine.acknowledged(), engine.context.retries());
+    let closed = engine.close().await;
+    let finished_at = Moment::now();
+    let is_over = verified.ended == Walked::Finished && verified.failed == 0;
+    let names = spec.tables.iter().map(|table| table.name.clone());
+    let counts = verified.counts.tables.iter().copied();
+    let verification = Verification {
+        version: Verification::VERSION,
+        command: "verify",
+        run: record.id.clone(),
+        run_dir: run_dir.path().to_path_buf(),
+        started_at,
+        finished_at,
+        elapsed_s: finished_at.since(started_at).as_secs_f64(),
+        exit_code: exit.code(),
+        repair: *repair,
+        stopped: match verified.ended {
+            Walked::Finished => None,
+            Walked::Interrupted => Some("interrupted".to_owned()),
+            Walked::BrokenOff => Some("because every further group would fail".to_owned()),
+        },
+        again: (!is_over).then_some(command),
+        differences: verified.counts.differences(),
+        tables: names.zip(counts).map(|(table, counts)| VerifiedTable { table, counts }).collect(),
+        groups: groups(verified, total),
+        events: acknowledged,
+        retries,
+    };
+    let json = verify_json(&verification).map_err(Failure::failed)?;
+    let kept = run_dir.replace(files::VERIFY, json.as_bytes());
+    let text = if output.json { json } else { verify_text(&verification) };
+    let printed = console.terminal.print(&text).context("cannot write to standard output");
+    printed.map_err(Failure::failed)?;
+    kept?;
+    closed?;
+    Ok(exit)
+}
+
+/// How many groups are done.
+fn done(journal: &dyn Journal) -> Result<u64, Failure> {
+    let states = journal.states()?;
+    let done = states.iter().filter(|(_, state)| *state == State::Done);
+    Ok(done.count() as u64)
+}
+
+fn exit(verified: &Verified, total: u64) -> Exit {
+    match verified.ended {
+        Walked::Interrupted => Exit::Interrupted,
+        Walked::BrokenOff => Exit::Failed,
+        Walked::Finished if verified.failed > 0 => Exit::Failed,
+        Walked::Finished if verified.counts.differences() > 0 => Exit::Differences,
+        Walked::Finished if verified.done < total => Exit::Partial,
+        Walked::Finished => Exit::Done,
+    }
+}
+
+/// What became of the run's groups.
+fn groups(verified: Verified, total: u64) -> VerifiedGroups {
+    let Verified { mut states, done, before, counts, failed, error, .. } = verified;
+    let known: u64 = states.values().sum();
+    states.retain(|state, _| *state != State::Done.to_string());
+    if total > known {
+        states.insert("planned".to_owned(), total - known);
+    }
+    VerifiedGroups {
+        total,
+        compared: counts.groups,
+        compared_before: before,
+        failed,
+        reason: error.map(|error| error.to_string()),
+        left: done.saturating_sub(counts.groups + failed),
+        not_done: states,
+    }
+}

@@ -1,0 +1,54 @@
+//! The events of repairs: one for each enrolment of the survivor in whose batch one of its rows was repaired.
+//!
+//! Repairs are journaled in slices that are not sealed; once their events are acknowledged, a sealed slice
+//! without rows says so. What an earlier verify repaired and did not get to announce is announced with
+//! the next repair, with the same ids.
+
+use crate::account::TimestampUs;
+use crate::journal::{Kind, body};
+use crate::merge::{self, Entry, Seal, Slice};
+use crate::storage::Writer;
+
+use super::VerifyError;
+use super::group::Check;
+
+impl<S: Writer> Check<'_, S> {
+    /// Remembers what an earlier verify repaired and did not announce.
+    pub(super) fn recall_unannounced(&mut self) -> Result<(), VerifyError> {
+        let journal = &self.context.journal;
+        let mut repairs = journal.slices(self.group.index)?;
+        repairs.retain(|slice| slice.kind == Kind::Repair);
+        let announced = repairs.iter().rposition(|slice| slice.sealed).map_or(0, |last| last + 1);
+        for repair in &repairs[announced..] {
+            let slice = body::decode(&self.context.spec, &journal.body(repair.id)?);
+            self.note_changed(repair.t, &slice.map_err(VerifyError::Record)?.entries);
+        }
+        Ok(())
+    }
+
+    /// Remembers where rows of the survivor are repaired.
+    pub(super) fn note_changed(&mut self, t: TimestampUs, entries: &[Entry]) {
+        for entry in entries.iter().filter(|entry| entry.is_written()) {
+            let base = entry.base().map(|row| &row.cells[..]).unwrap_or_default();
+            if let Some(partition) = self.context.led_to(entry.table, base) {
+                self.changed.insert(partition);
+                self.changed_t.get_or_insert(t);
+            }
+        }
+    }
+
+    /// Announces what was repaired.
+    pub(super) async fn announce(&mut self) -> Result<(), VerifyError> {
+        let (context, survivor) = (self.context, &self.group.survivor);
+        let (Some(t), Some(event)) = (self.changed_t, &context.spec.event) else { return Ok(()) };
+        let changed = std::mem::take(&mut self.changed);
+        let events = context.announced(survivor, changed, |_| None).await?;
+        let rendered = events.iter().map(|one| merge::event(event, survivor, one, t)).collect();
+        context.deliver(rendered).await?;
+        self.intend(
+            t,
+            Slice { entries: Vec::new(), seal: Some(Seal { deletes: Vec::new(), events }) },
+        )
+        .await
+    }
+}

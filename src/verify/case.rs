@@ -1,0 +1,121 @@
+//! One key of a table as a case: what the run says of it, what is there, and what is to be said of that.
+
+use bytes::Bytes;
+
+use crate::account::{Group, Row, TableIndex, TimedRow, TimestampUs};
+use crate::ledger::History;
+use crate::spec::Spec;
+
+use super::expected::Expected;
+use super::judge::{self, Finding, Verdict};
+
+/// One key of a table.
+#[derive(Debug)]
+pub(super) struct Case {
+    pub(super) table: TableIndex,
+    /// The key of the survivor's row.
+    pub(super) key: Vec<Bytes>,
+    /// What the run did; `None` if it did not come across the key.
+    pub(super) history: Option<History>,
+    /// The survivor's row; not looked at where there is no history.
+    pub(super) survivor: Option<TimedRow>,
+    /// Rows of sources, with their places in the group.
+    pub(super) sources: Vec<(usize, TimedRow)>,
+    /// What is to be said of it.
+    pub(super) findings: Vec<Finding>,
+}
+
+impl Case {
+    /// A key that the run came across.
+    pub(super) fn new(spec: &Spec, group: &Group, history: History) -> Self {
+        let table = history.table;
+        let key = history.key_of(&spec.tables[table], &group.survivor);
+        let (survivor, sources, findings) = (None, Vec::new(), Vec::new());
+        Self { table, key, history: Some(history), survivor, sources, findings }
+    }
+
+    /// A row of a source at a key of which the run says nothing.
+    pub(super) fn unknown(
+        spec: &Spec,
+        group: &Group,
+        table: TableIndex,
+        source: (usize, TimedRow),
+    ) -> Self {
+        let shape = &spec.tables[table];
+        let mut key: Vec<Bytes> =
+            source.1.row.cells[..shape.key_len].iter().flatten().cloned().collect();
+        key[shape.account].clone_from(group.survivor.cell());
+        let (history, survivor, findings) = (None, None, Vec::new());
+        Self { table, key, history, survivor, sources: vec![source], findings }
+    }
+
+    /// The key of a source's row.
+    pub(super) fn key_of_source(&self, spec: &Spec, group: &Group, source: usize) -> Vec<Bytes> {
+        let mut key = self.key.clone();
+        key[spec.tables[self.table].account].clone_from(group.pairs[source].from.cell());
+        key
+    }
+
+    /// What the survivor's row has to hold, where the run says anything of it.
+    pub(super) fn expected(&self, spec: &Spec, group: &Group) -> Option<Expected> {
+        let table = &spec.tables[self.table];
+        self.history.as_ref().map(|history| Expected::of(table, history, &group.survivor))
+    }
+
+    /// Says what there is to say. What the run deleted from sources is dated `t`.
+    pub(super) fn judge(&mut self, spec: &Spec, group: &Group, t: TimestampUs) {
+        let table = &spec.tables[self.table];
+        self.findings = match self.expected(spec, group) {
+            Some(expected) => judge::survivor(table, &expected, self.survivor.as_ref()),
+            None => Vec::new(),
+        };
+        for (source, row) in self.sources.iter().filter(|_| table.delete_source) {
+            self.findings.extend(judge::source(table, *source, t, row));
+        }
+    }
+
+    /// Whether anything is different.
+    pub(super) fn differs(&self) -> bool {
+        self.findings.iter().any(|finding| finding.verdict.is_difference())
+    }
+
+    /// Whether the survivor's row is all right, as far as it may be deleted from sources.
+    pub(super) fn is_safe(&self) -> bool {
+        let of_survivor = self.findings.iter().filter(|finding| finding.source.is_none());
+        self.history.is_some() && !of_survivor.into_iter().any(|f| f.verdict.is_difference())
+    }
+
+    /// The first source that had the key.
+    pub(super) fn first_source(&self) -> usize {
+        let merged = self.history.iter().filter_map(|history| history.entry.as_ref());
+        let merged = merged.flat_map(|entry| &entry.sources).map(|(source, _)| *source).next();
+        let swept = self.history.iter().flat_map(|history| &history.swept);
+        merged.or_else(|| swept.map(|swept| swept.source).next()).unwrap_or_default()
+    }
+
+    /// What the merge found of a source.
+    pub(super) fn before(&self, source: usize) -> Option<&Row> {
+        let entry = self.history.as_ref()?.entry.as_ref()?;
+        entry.sources.iter().find(|(known, _)| *known == source).map(|(_, row)| row)
+    }
+
+    /// What was different and is no longer becomes repaired; `earlier` is what was said before.
+    pub(super) fn mark_repaired(&mut self, earlier: Vec<Finding>) {
+        let is_gone = |finding: &Finding| {
+            finding.verdict.is_difference()
+                && !self.findings.iter().any(|now| {
+                    (now.source, now.column, &now.element)
+                        == (finding.source, finding.column, &finding.element)
+                        && now.verdict.is_difference()
+                })
+        };
+        let is_repaired =
+            |finding: &Finding| finding.verdict == Verdict::Repaired || is_gone(finding);
+        let repaired: Vec<Finding> = earlier
+            .into_iter()
+            .filter(is_repaired)
+            .map(|finding| Finding { verdict: Verdict::Repaired, ..finding })
+            .collect();
+        self.findings.extend(repaired);
+    }
+}

@@ -1,0 +1,169 @@
+//! What the survivor's row of a key has to hold after a run: of a copy every column, of a row of its own
+//! what the policies look at.
+
+use bytes::Bytes;
+
+use crate::account::{AccountId, Cell, ColumnIndex, Row, TimestampUs};
+use crate::ledger::{Before, History};
+use crate::merge::SweptCell;
+use crate::spec::elements::{Collection, Elements};
+use crate::spec::{Survivorship, Table};
+
+/// The survivor's row of one key, as the run left it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Expected {
+    /// The primary key, in column order.
+    pub(super) key: Vec<Bytes>,
+    /// Whether the whole row is the run's own, so that all of it is known.
+    pub(super) is_copy: bool,
+    /// What each column beyond the key has to hold.
+    pub(super) columns: Vec<(ColumnIndex, Kept)>,
+}
+
+/// What a column has to hold, and the write time that the run gave it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Kept {
+    /// Nothing.
+    Null(TimestampUs),
+    /// This value.
+    Value(Bytes, TimestampUs),
+    /// This value, or one that the policy prefers to it.
+    AtLeast(Survivorship, Cell, TimestampUs),
+    /// These elements, among others.
+    Elements(Collection, Vec<Element>),
+}
+
+/// An element of a map or set that is not frozen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Element {
+    pub(super) key: Bytes,
+    pub(super) value: Cell,
+    pub(super) t: TimestampUs,
+}
+
+impl Expected {
+    /// What the history of a key says.
+    pub(super) fn of(table: &Table, history: &History, survivor: &AccountId) -> Self {
+        let is_copy = history.is_copy();
+        let columns = table.key_len..table.columns.len();
+        let kept = columns.filter_map(|column| {
+            let rule = table.survivorship.iter().find(|rule| rule.column == column);
+            let kept = match (is_copy, rule) {
+                (true, rule) => of_copy(table, history, column, rule),
+                (false, Some(rule)) => of_own(history, rule),
+                (false, None) => return None,
+            };
+            Some((column, kept))
+        });
+        Self { key: history.key_of(table, survivor), is_copy, columns: kept.collect() }
+    }
+
+    /// The whole row of a copy.
+    pub(super) fn row(&self, table: &Table) -> Row {
+        let mut cells: Vec<Cell> = self.key.iter().cloned().map(Some).collect();
+        cells.resize(table.columns.len(), None);
+        for (column, kept) in &self.columns {
+            cells[*column] = kept.value();
+        }
+        Row { cells }
+    }
+}
+
+impl Kept {
+    /// The value as a whole.
+    pub(super) fn value(&self) -> Cell {
+        match self {
+            Self::Null(_) => None,
+            Self::Value(value, _) => Some(value.clone()),
+            Self::AtLeast(_, value, _) => value.clone(),
+            Self::Elements(collection, elements) => Some(joined(*collection, elements)),
+        }
+    }
+}
+
+/// Elements as one value.
+pub(super) fn joined(collection: Collection, elements: &[Element]) -> Bytes {
+    collection.join(elements.iter().map(|element| (&element.key, element.value.as_ref())))
+}
+
+/// A column of a copy: what the merge wrote, and what sweeps wrote to it since; of two writes the later one.
+fn of_copy(
+    table: &Table,
+    history: &History,
+    column: ColumnIndex,
+    rule: Option<&Survivorship>,
+) -> Kept {
+    let merged = history.entry.as_ref().and_then(|entry| entry.written(column)).cloned();
+    let swept = placed(history, column);
+    if let Some(collection) = Collection::of(&table.columns[column].cql_type) {
+        return match of_elements(collection, merged.as_ref(), history.t, swept) {
+            Some(elements) if elements.is_empty() => Kept::Null(history.t),
+            Some(elements) => Kept::Elements(collection, elements),
+            // Not a collection as we know it: compared as a whole, then.
+            None => merged.map_or(Kept::Null(history.t), |value| Kept::Value(value, history.t)),
+        };
+    }
+    let mut last = (merged, history.t);
+    for (cell, t) in swept.filter(|(cell, _)| cell.element.is_none()) {
+        if last.0.is_none() || t >= last.1 {
+            last = (cell.value.clone(), t);
+        }
+    }
+    match (rule, last) {
+        (Some(rule), (value, t)) => Kept::AtLeast(*rule, value, t),
+        (None, (Some(value), t)) => Kept::Value(value, t),
+        (None, (None, t)) => Kept::Null(t),
+    }
+}
+
+/// The elements that the merge wrote, and those that sweeps added or replaced.
+fn of_elements<'a>(
+    collection: Collection,
+    merged: Option<&Bytes>,
+    t: TimestampUs,
+    swept: impl Iterator<Item = (&'a SweptCell, TimestampUs)>,
+) -> Option<Vec<Element>> {
+    let merged: Elements = match merged {
+        Some(value) => collection.split(value)?,
+        None => Elements::new(),
+    };
+    let merged = merged.into_iter().map(|(key, value)| Element { key, value, t });
+    let mut elements: Vec<Element> = merged.collect();
+    for (cell, t) in swept {
+        let Some(key) = &cell.element else { continue };
+        let new = Element { key: key.clone(), value: cell.value.clone(), t };
+        match elements.iter_mut().find(|known| known.key == *key) {
+            Some(known) if known.t > t => {}
+            Some(known) => *known = new,
+            None => elements.push(new),
+        }
+    }
+    Some(elements)
+}
+
+/// A policy column of a row of the survivor's own: the best of all that the run came across.
+fn of_own(history: &History, rule: &Survivorship) -> Kept {
+    let before = match history.survivor_before() {
+        Before::Absent => None,
+        Before::Slim(row) | Before::Full(row) => row.cells.get(rule.column).cloned().flatten(),
+    };
+    let merged = history.entry.iter().flat_map(|entry| &entry.sources);
+    let merged = merged.filter_map(|(_, row)| row.cells.get(rule.column));
+    let swept = history.swept.iter().flat_map(|swept| &swept.cells);
+    let swept = swept.filter(|cell| cell.column == rule.column).map(|cell| &cell.value);
+    let best = merged.chain(swept).fold(before, |best, offered| {
+        if rule.prefers(offered, &best) { offered.clone() } else { best }
+    });
+    let t = placed(history, rule.column).map(|(_, t)| t).max();
+    Kept::AtLeast(*rule, best, t.map_or(history.t, |t| t.max(history.t)))
+}
+
+/// What sweeps wrote to a column of the survivor's row, with its write times, in the order of the sweeps.
+fn placed(
+    history: &History,
+    column: ColumnIndex,
+) -> impl Iterator<Item = (&SweptCell, TimestampUs)> {
+    let cells = history.swept.iter().flat_map(|swept| &swept.cells);
+    let cells = cells.filter(move |cell| cell.column == column);
+    cells.filter_map(|cell| Some((cell, cell.placed_at?)))
+}

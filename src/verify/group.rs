@@ -1,0 +1,325 @@
+//! One group: every key that its sources had is read and judged, table by table, as its ledger goes by.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::{StreamExt, TryStreamExt, stream};
+
+use crate::account::{AccountId, Cell, Group, Row, TableIndex, TimedRow, TimestampUs};
+use crate::journal::{Kind, body};
+use crate::ledger::{History, Ledger};
+use crate::pipeline::Context;
+use crate::storage::{StorageError, Writer};
+
+use super::case::Case;
+use super::diff;
+use super::lines::{Lines, Shared};
+use super::streams::Streams;
+use super::{Counts, VerifyError};
+
+/// Reads that one group has under way at once.
+pub(super) const READS: usize = 16;
+
+/// Differences that are held before they are read again.
+const MOST_SUSPECTS: usize = 500;
+
+/// How often a difference is read again before it is believed; the pause before doubles each time.
+const AGAIN: u32 = 2;
+
+/// What came of a group.
+#[derive(Debug)]
+pub(super) struct Checked {
+    pub(super) counts: Counts,
+    pub(super) lines: Lines,
+}
+
+/// One group in the works.
+pub(super) struct Check<'a, S> {
+    pub(super) context: &'a Context<S>,
+    pub(super) group: &'a Group,
+    /// The merge's write time.
+    pub(super) t: TimestampUs,
+    shared: &'a Shared,
+    lines: Lines,
+    counts: Counts,
+    /// Keys at which something is different.
+    suspects: Vec<Case>,
+    /// Whether they are repaired.
+    repair: bool,
+    /// Partitions of the announced table in which a row of the survivor was repaired.
+    pub(super) changed: BTreeSet<Bytes>,
+    /// The time of the first of these repairs.
+    pub(super) changed_t: Option<TimestampUs>,
+}
+
+/// Compares one group.
+pub(super) async fn check<S: Writer>(
+    context: &Context<S>,
+    shared: &Shared,
+    number: usize,
+    repair: bool,
+) -> Result<Checked, VerifyError> {
+    let missing = || VerifyError::Record(format!("there is no group {number}"));
+    let record = context.journal.group(number)?.ok_or_else(missing)?;
+    let group = Group { index: number, survivor: record.survivor, pairs: record.pairs };
+    let t = record.t.ok_or_else(missing)?;
+    let counts = Counts::new(context.spec.tables.len());
+    let mut check = Check {
+        context,
+        group: &group,
+        t,
+        shared,
+        lines: Lines::default(),
+        counts,
+        suspects: Vec::new(),
+        repair,
+        changed: BTreeSet::new(),
+        changed_t: None,
+    };
+    if repair {
+        check.recall_unannounced()?;
+    }
+    check.walk().await?;
+    if repair {
+        check.announce().await?;
+    }
+    check.counts.groups = 1;
+    Ok(Checked { counts: check.counts, lines: check.lines })
+}
+
+impl<'a, S: Writer> Check<'a, S> {
+    async fn walk(&mut self) -> Result<(), VerifyError> {
+        let context = self.context;
+        let spec = &context.spec;
+        let mut ledger = Ledger::open(&*context.journal, spec, self.group.index)?;
+        let mut unseen = self.led_to()?;
+        let mut tables = spec.partition_tables().map(|(index, _)| index);
+        let mut open: Option<Streams<'a, S>> = None;
+        while let Some(histories) = ledger.next_chunk()? {
+            for histories in by_table(histories) {
+                let Some(History { table, entry, .. }) = histories.first() else { continue };
+                let table = *table;
+                if entry.is_none() || spec.tables[table].is_clustering() {
+                    // The tables found by partition come first, so these are over.
+                    self.close(open.take()).await?;
+                    for history in &histories {
+                        let key = history.key_of(&spec.tables[table], &self.group.survivor);
+                        unseen.remove(&(table, key[0].clone()));
+                    }
+                    self.points(histories).await?;
+                } else {
+                    while open.as_ref().is_none_or(|open| open.table != table) {
+                        self.close(open.take()).await?;
+                        let Some(next) = tables.next() else { break };
+                        open = Some(Streams::open(context, self.group, next).await?);
+                    }
+                    if let Some(open) = &mut open {
+                        self.stream(open, histories).await?;
+                    }
+                }
+                self.settle().await?;
+            }
+        }
+        self.close(open).await?;
+        for table in tables {
+            let streams = Streams::open(context, self.group, table).await?;
+            self.close(Some(streams)).await?;
+        }
+        self.unseen(unseen).await?;
+        self.settle().await
+    }
+
+    /// The partitions that the group's rows led to.
+    fn led_to(&self) -> Result<BTreeSet<(TableIndex, Bytes)>, VerifyError> {
+        let slices = self.context.journal.slices(self.group.index)?;
+        let sealed = slices.iter().find(|slice| slice.kind == Kind::Merge && slice.sealed);
+        let Some(sealed) = sealed else { return Ok(BTreeSet::new()) };
+        let partitions = body::read_partitions(&self.context.spec, &sealed.partitions);
+        Ok(partitions.map_err(VerifyError::Record)?.into_iter().collect())
+    }
+
+    /// Keys of a table found by partition, in clustering order.
+    async fn stream(
+        &mut self,
+        streams: &mut Streams<'a, S>,
+        histories: Vec<History>,
+    ) -> Result<(), VerifyError> {
+        for history in histories {
+            let mut case = Case::new(&self.context.spec, self.group, history);
+            let key = Row { cells: case.key.iter().cloned().map(Cell::Some).collect() };
+            while let Some(passed) = streams.passed(Some(&key)).await? {
+                self.unknown(streams.table, passed).await?;
+            }
+            let met = streams.at(&key).await?;
+            (case.survivor, case.sources) = (met.survivor, met.sources);
+            self.take_up(case)?;
+            self.relieve().await?;
+        }
+        Ok(())
+    }
+
+    /// A table found by partition is over: what sources own beyond is nothing that the run knows of.
+    async fn close(&mut self, streams: Option<Streams<'a, S>>) -> Result<(), VerifyError> {
+        let Some(mut streams) = streams.filter(Streams::has_sources) else { return Ok(()) };
+        while let Some(passed) = streams.passed(None).await? {
+            self.unknown(streams.table, passed).await?;
+        }
+        self.settle().await
+    }
+
+    /// Keys that are read one by one: those of a table found by clustering (each is in a partition of its own), and
+    /// those that only sweeps came across.
+    async fn points(&mut self, histories: Vec<History>) -> Result<(), VerifyError> {
+        let (context, group) = (self.context, self.group);
+        let mut accounts: Vec<AccountId> = vec![group.survivor.clone()];
+        accounts.extend(group.sources().cloned());
+        let accounts = &accounts;
+        let reads = histories.into_iter().map(|history| async move {
+            let mut case = Case::new(&context.spec, group, history);
+            if context.spec.tables[case.table].is_clustering() {
+                let rows = context.timed_rows_of(case.table, &case.key[0], accounts).await?;
+                for (place, row) in rows {
+                    match place.checked_sub(1) {
+                        None => case.survivor = Some(row),
+                        Some(source) => case.sources.push((source, row)),
+                    }
+                }
+            } else {
+                // Its sources' rows came by with their partitions.
+                case.survivor = context.timed_row(case.table, &case.key).await?;
+            }
+            Ok::<_, StorageError>(case)
+        });
+        let mut cases = stream::iter(reads).buffered(READS);
+        while let Some(case) = cases.try_next().await? {
+            self.take_up(case)?;
+            self.relieve().await?;
+        }
+        Ok(())
+    }
+
+    /// Partitions that the group's rows led to, where no source had a row: none should have one now.
+    async fn unseen(
+        &mut self,
+        partitions: BTreeSet<(TableIndex, Bytes)>,
+    ) -> Result<(), VerifyError> {
+        let (context, group) = (self.context, self.group);
+        let sources: Vec<AccountId> = group.sources().cloned().collect();
+        let sources = &sources;
+        let partitions =
+            partitions.into_iter().filter(|(table, _)| context.spec.tables[*table].delete_source);
+        let reads = partitions.map(|(table, partition)| async move {
+            Ok::<_, StorageError>((table, context.timed_rows_of(table, &partition, sources).await?))
+        });
+        let mut found = stream::iter(reads).buffered(READS);
+        while let Some((table, rows)) = found.try_next().await? {
+            for row in rows {
+                self.unknown(table, row).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn unknown(
+        &mut self,
+        table: TableIndex,
+        source: (usize, TimedRow),
+    ) -> Result<(), VerifyError> {
+        let case = Case::unknown(&self.context.spec, self.group, table, source);
+        self.take_up(case)?;
+        self.relieve().await
+    }
+
+    /// Judges a case: what merely changed is said at once, what differs is read again first.
+    fn take_up(&mut self, mut case: Case) -> Result<(), VerifyError> {
+        self.counts.tables[case.table].rows += u64::from(case.history.is_some());
+        case.judge(&self.context.spec, self.group, self.t);
+        if case.differs() {
+            self.suspects.push(case);
+            return Ok(());
+        }
+        self.say(&case)
+    }
+
+    /// Keeps what is held within bounds.
+    async fn relieve(&mut self) -> Result<(), VerifyError> {
+        if self.suspects.len() < MOST_SUSPECTS { Ok(()) } else { self.settle().await }
+    }
+
+    /// Reads what differs again; what still does is repaired if that is asked for, and said.
+    async fn settle(&mut self) -> Result<(), VerifyError> {
+        let mut suspects = std::mem::take(&mut self.suspects);
+        let mut pause = self.context.retry.first_pause;
+        for _ in 0..AGAIN {
+            if suspects.is_empty() {
+                return Ok(());
+            }
+            pause *= 2;
+            suspects = self.again(suspects, pause).await?;
+            let (different, settled): (Vec<_>, _) = suspects.into_iter().partition(Case::differs);
+            for case in settled {
+                self.say(&case)?;
+            }
+            suspects = different;
+        }
+        if self.repair {
+            suspects = self.mend(suspects).await?;
+        }
+        for case in suspects {
+            self.say(&case)?;
+        }
+        Ok(())
+    }
+
+    /// Reads the rows of cases once more, after a pause, and judges them.
+    pub(super) async fn again(
+        &self,
+        cases: Vec<Case>,
+        pause: Duration,
+    ) -> Result<Vec<Case>, StorageError> {
+        let (context, group, t) = (self.context, self.group, self.t);
+        tokio::time::sleep(pause).await;
+        let reads = cases.into_iter().map(|mut case| async move {
+            if case.history.is_some() {
+                case.survivor = context.timed_row(case.table, &case.key).await?;
+            }
+            let mut sources = Vec::new();
+            for (source, _) in &case.sources {
+                let key = case.key_of_source(&context.spec, group, *source);
+                let row = context.timed_row(case.table, &key).await?;
+                sources.extend(row.map(|row| (*source, row)));
+            }
+            case.sources = sources;
+            case.judge(&context.spec, group, t);
+            Ok(case)
+        });
+        stream::iter(reads).buffered(READS).try_collect().await
+    }
+
+    /// Counts what is said of a case, and writes it down.
+    fn say(&mut self, case: &Case) -> Result<(), VerifyError> {
+        for finding in &case.findings {
+            self.counts.say(case.table, finding.verdict, finding.source.is_some());
+            let first = case.first_source();
+            let key = (case.table, &case.key[..]);
+            diff::line(&mut self.lines.held, &self.context.spec, self.group, key, finding, first);
+        }
+        Ok(self.shared.relieve(&mut self.lines)?)
+    }
+}
+
+/// Histories of one table after another.
+fn by_table(histories: Vec<History>) -> Vec<Vec<History>> {
+    let mut tables: Vec<Vec<History>> = Vec::new();
+    for history in histories {
+        match tables
+            .last_mut()
+            .filter(|last| last.first().is_some_and(|h| h.table == history.table))
+        {
+            Some(last) => last.push(history),
+            None => tables.push(vec![history]),
+        }
+    }
+    tables
+}

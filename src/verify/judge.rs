@@ -1,0 +1,296 @@
+//! What there is, held against what the run left: one row at a time, by its values.
+//!
+//! A missing row is a difference, for a delete has no time that could be read; so is a value that the policies
+//! rank below what the run left, whenever it was written. Any other value that was written later than the
+//! run's own has changed since, and is nobody's fault.
+
+use std::fmt;
+
+use bytes::Bytes;
+
+use crate::account::{Cell, ColumnIndex, Row, TimedRow, TimestampUs, WriteTimes};
+use crate::spec::elements::{Collection, Elements};
+use crate::spec::{Survivorship, Table};
+
+use super::expected::{Element, Expected, Kept};
+
+/// What is said of a row or a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Verdict {
+    /// The survivor's row is not there.
+    RowMissing,
+    /// A value that the run left is not there.
+    ValueMissing,
+    /// The policies rank the value below what the run left.
+    ValueWorse,
+    /// It is another value than the run left, and was not written later.
+    ValueDiffers,
+    /// A source still owns what the run deleted.
+    SourceNotEmptied,
+    /// It was written later than by the run: no difference.
+    ChangedSince,
+    /// It was a difference, and has been written again.
+    Repaired,
+}
+
+impl Verdict {
+    /// Every verdict with its name in reports.
+    pub const NAMES: [(&'static str, Self); 7] = [
+        ("row-missing", Self::RowMissing),
+        ("value-missing", Self::ValueMissing),
+        ("value-worse", Self::ValueWorse),
+        ("value-differs", Self::ValueDiffers),
+        ("source-not-emptied", Self::SourceNotEmptied),
+        ("changed-since", Self::ChangedSince),
+        ("repaired", Self::Repaired),
+    ];
+
+    /// Whether it means that the tables are not as the run left them.
+    pub fn is_difference(self) -> bool {
+        !matches!(self, Self::ChangedSince | Self::Repaired)
+    }
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = Self::NAMES.iter().find(|(_, verdict)| verdict == self).map_or("", |(n, _)| n);
+        f.write_str(name)
+    }
+}
+
+/// What is said of one row or value, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Finding {
+    pub(super) verdict: Verdict,
+    /// The source whose row it is, by its place in the group; `None` is the survivor.
+    pub(super) source: Option<usize>,
+    /// The column; `None` is the whole row.
+    pub(super) column: Option<ColumnIndex>,
+    /// The element of the column, if it is about one.
+    pub(super) element: Option<Bytes>,
+    pub(super) expected: Value,
+    pub(super) found: Value,
+    /// When what was found was written.
+    pub(super) found_at: Option<TimestampUs>,
+}
+
+/// What is expected or found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Value {
+    /// Nothing.
+    Nothing,
+    /// A row.
+    Row(Row),
+    /// A row of the survivor's own, of which the run knows only what the policies look at.
+    OwnRow,
+    /// A row with nothing but its key.
+    BareRow,
+    /// The value of a column.
+    Cell(Bytes),
+    /// The value of a map's key; of a set's element, that it is there.
+    Element(Cell),
+}
+
+impl From<Cell> for Value {
+    fn from(cell: Cell) -> Self {
+        cell.map_or(Self::Nothing, Self::Cell)
+    }
+}
+
+/// Judges the survivor's row.
+pub(super) fn survivor(
+    table: &Table,
+    expected: &Expected,
+    found: Option<&TimedRow>,
+) -> Vec<Finding> {
+    let Some(found) = found else {
+        let known = expected.is_copy.then(|| Value::Row(expected.row(table)));
+        let expected = known.unwrap_or(Value::OwnRow);
+        return vec![finding(Verdict::RowMissing, None, (expected, Value::Nothing), None)];
+    };
+    let mut findings = Vec::new();
+    for (column, kept) in &expected.columns {
+        let (cell, times) = (&found.row.cells[*column], &found.times[*column]);
+        match kept {
+            Kept::Null(t) => findings.extend(value(*column, None, *t, cell, times)),
+            Kept::Value(kept, t) => {
+                findings.extend(value(*column, Some(kept), *t, cell, times));
+            }
+            Kept::AtLeast(rule, kept, t) => findings.extend(ranked(rule, kept, *t, cell, times)),
+            Kept::Elements(collection, kept) => {
+                findings.extend(elements(*column, *collection, kept, cell, times));
+            }
+        }
+    }
+    findings
+}
+
+/// Judges a row of a source, of which the run deleted what was written up to `t`.
+pub(super) fn source(
+    table: &Table,
+    source: usize,
+    t: TimestampUs,
+    found: &TimedRow,
+) -> Vec<Finding> {
+    let of = |verdict, found: Value, at| Finding {
+        source: Some(source),
+        ..finding(verdict, None, (Value::Nothing, found), at)
+    };
+    let latest = |is_old: bool| {
+        let times = found.times.iter().flat_map(all_times).copied();
+        times.filter(|time| (*time <= t) == is_old).max()
+    };
+    let values = found.row.cells.iter().skip(table.key_len);
+    if values.flatten().next().is_none() {
+        return vec![of(Verdict::ChangedSince, Value::BareRow, None)];
+    }
+    let verdicts = [(Verdict::SourceNotEmptied, true), (Verdict::ChangedSince, false)];
+    verdicts
+        .into_iter()
+        .filter_map(|(verdict, is_old)| {
+            let at = latest(is_old)?;
+            Some(of(verdict, Value::Row(part(found, t, is_old)), Some(at)))
+        })
+        .collect()
+}
+
+/// Whether everything that a source's row holds from before `t` is what the run found there and copied: only
+/// then may it be deleted again.
+pub(super) fn is_known(table: &Table, t: TimestampUs, before: &Row, found: &TimedRow) -> bool {
+    let cells = found.row.cells.iter().zip(&found.times).enumerate().skip(table.key_len);
+    cells.into_iter().all(|(column, (cell, times))| match times {
+        WriteTimes::None => cell.is_none(),
+        WriteTimes::Cell(time) => *time > t || *cell == before.cells[column],
+        WriteTimes::Elements(times) => {
+            let Some(collection) = Collection::of(&table.columns[column].cql_type) else {
+                return false;
+            };
+            let (now, known) = (split(collection, cell), split(collection, &before.cells[column]));
+            now.len() == times.len()
+                && now.iter().zip(times).all(|(one, time)| *time > t || known.contains(one))
+        }
+    })
+}
+
+fn finding(
+    verdict: Verdict,
+    column: Option<ColumnIndex>,
+    (expected, found): (Value, Value),
+    found_at: Option<TimestampUs>,
+) -> Finding {
+    Finding { verdict, source: None, column, element: None, expected, found, found_at }
+}
+
+/// A column without a policy.
+fn value(
+    column: ColumnIndex,
+    kept: Option<&Bytes>,
+    t: TimestampUs,
+    cell: &Cell,
+    times: &WriteTimes,
+) -> Option<Finding> {
+    if cell.as_ref() == kept {
+        return None;
+    }
+    let at = times.latest();
+    let verdict = match cell {
+        None => Verdict::ValueMissing,
+        Some(_) if at > Some(t) => Verdict::ChangedSince,
+        Some(_) => Verdict::ValueDiffers,
+    };
+    let values = (Value::from(kept.cloned()), Value::from(cell.clone()));
+    Some(finding(verdict, Some(column), values, at))
+}
+
+/// A column with a policy.
+fn ranked(
+    rule: &Survivorship,
+    kept: &Cell,
+    t: TimestampUs,
+    cell: &Cell,
+    times: &WriteTimes,
+) -> Option<Finding> {
+    let at = times.latest();
+    let verdict = if rule.prefers(kept, cell) {
+        if cell.is_none() { Verdict::ValueMissing } else { Verdict::ValueWorse }
+    } else if rule.prefers(cell, kept) && at > Some(t) {
+        Verdict::ChangedSince
+    } else {
+        return None;
+    };
+    let values = (Value::from(kept.clone()), Value::from(cell.clone()));
+    Some(finding(verdict, Some(rule.column), values, at))
+}
+
+/// A map or set that is not frozen: what the run left has to be there, other elements may be.
+fn elements(
+    column: ColumnIndex,
+    collection: Collection,
+    kept: &[Element],
+    cell: &Cell,
+    times: &WriteTimes,
+) -> Vec<Finding> {
+    let whole = |verdict| {
+        let expected = Value::Cell(super::expected::joined(collection, kept));
+        finding(verdict, Some(column), (expected, Value::from(cell.clone())), times.latest())
+    };
+    let found = split(collection, cell);
+    if found.is_empty() {
+        return vec![whole(Verdict::ValueMissing)];
+    }
+    let latest = times.latest();
+    let is_missing = |element: &&Element| !found.iter().any(|(key, _)| *key == element.key);
+    let missing: Vec<&Element> = kept.iter().filter(is_missing).collect();
+    if missing.iter().any(|element| latest > Some(element.t)) {
+        // Whoever replaces a whole map leaves no trace of what was in it.
+        return vec![whole(Verdict::ChangedSince)];
+    }
+    let of_element = |verdict, element: &Element, value, at| Finding {
+        element: Some(element.key.clone()),
+        ..finding(verdict, Some(column), (Value::Element(element.value.clone()), value), at)
+    };
+    let mut findings: Vec<Finding> = missing
+        .into_iter()
+        .map(|element| of_element(Verdict::ValueMissing, element, Value::Nothing, None))
+        .collect();
+    for element in kept {
+        let place = found.iter().position(|(key, _)| *key == element.key);
+        let Some((place, value)) = place.map(|place| (place, &found[place].1)) else { continue };
+        if *value == element.value {
+            continue;
+        }
+        let at = match times {
+            WriteTimes::Elements(times) => times.get(place).copied(),
+            times => times.latest(),
+        };
+        let is_later = at > Some(element.t);
+        let verdict = if is_later { Verdict::ChangedSince } else { Verdict::ValueDiffers };
+        findings.push(of_element(verdict, element, Value::Element(value.clone()), at));
+    }
+    findings
+}
+
+fn split(collection: Collection, cell: &Cell) -> Elements {
+    cell.as_ref().and_then(|value| collection.split(value)).unwrap_or_default()
+}
+
+fn all_times(times: &WriteTimes) -> &[TimestampUs] {
+    match times {
+        WriteTimes::None => &[],
+        WriteTimes::Cell(time) => std::slice::from_ref(time),
+        WriteTimes::Elements(times) => times,
+    }
+}
+
+/// The columns of a row that hold anything from before `t`, or anything from after it.
+fn part(found: &TimedRow, t: TimestampUs, is_old: bool) -> Row {
+    let cells = found.row.cells.iter().zip(&found.times);
+    let part = cells.map(|(cell, times)| {
+        let belongs = all_times(times).iter().any(|time| (*time <= t) == is_old);
+        cell.clone().filter(|_| belongs || *times == WriteTimes::None)
+    });
+    Row { cells: part.collect() }
+}
+
+#[cfg(test)]
+mod tests;

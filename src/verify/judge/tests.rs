@@ -1,0 +1,221 @@
+use super::*;
+use crate::spec::order::Order;
+use crate::spec::{Column, Find, Policy};
+
+/// The run's write time.
+const T: TimestampUs = 1_000;
+
+const STATUS: ColumnIndex = 2;
+const GRADE: ColumnIndex = 3;
+const PARTS: ColumnIndex = 4;
+
+fn table() -> Table {
+    let columns = [
+        ("account", "text"),
+        ("k", "text"),
+        ("status", "int"),
+        ("grade", "text"),
+        ("parts", "map<text, int>"),
+    ];
+    let column = |(name, cql_type): (&str, &str)| Column {
+        name: name.to_owned(),
+        cql_type: cql_type.to_owned(),
+    };
+    Table {
+        name: "t".into(),
+        columns: columns.map(column).to_vec(),
+        key_len: 2,
+        slim_len: 3,
+        account: 0,
+        find: Find::Partition,
+        clustering: Vec::new(),
+        survivorship: vec![rule()],
+        delete_source: true,
+    }
+}
+
+fn rule() -> Survivorship {
+    Survivorship { column: STATUS, policy: Policy::Max, order: Order::Signed }
+}
+
+fn text(text: &'static str) -> Bytes {
+    Bytes::from_static(text.as_bytes())
+}
+
+fn int(int: i32) -> Bytes {
+    Bytes::copy_from_slice(&int.to_be_bytes())
+}
+
+fn map(entries: &[(&'static str, i32)]) -> Bytes {
+    let entries: Vec<_> = entries.iter().map(|(key, value)| (text(key), int(*value))).collect();
+    Collection::Map.join(entries.iter().map(|(key, value)| (key, Some(value))))
+}
+
+fn key() -> Vec<Bytes> {
+    vec![text("a"), text("x")]
+}
+
+fn kept(entries: &[(&'static str, i32, TimestampUs)]) -> Kept {
+    let element = |(key, value, t): &(&'static str, i32, TimestampUs)| Element {
+        key: text(key),
+        value: Some(int(*value)),
+        t: *t,
+    };
+    Kept::Elements(Collection::Map, entries.iter().map(element).collect())
+}
+
+/// A copy with status 2, grade "g" and two parts.
+fn copy() -> Expected {
+    let columns = vec![
+        (STATUS, Kept::AtLeast(rule(), Some(int(2)), T)),
+        (GRADE, Kept::Value(text("g"), T)),
+        (PARTS, kept(&[("p", 1, T), ("q", 2, T)])),
+    ];
+    Expected { key: key(), is_copy: true, columns }
+}
+
+fn row(cells: [(Cell, WriteTimes); 3]) -> TimedRow {
+    let (values, times): (Vec<_>, Vec<_>) = cells.into_iter().unzip();
+    let cells = key().into_iter().map(Some).chain(values).collect();
+    let times = [WriteTimes::None, WriteTimes::None].into_iter().chain(times).collect();
+    TimedRow { row: Row { cells }, times }
+}
+
+fn at(value: Bytes, t: TimestampUs) -> (Cell, WriteTimes) {
+    (Some(value), WriteTimes::Cell(t))
+}
+
+fn parts(entries: &[(&'static str, i32)], times: &[TimestampUs]) -> (Cell, WriteTimes) {
+    (Some(map(entries)), WriteTimes::Elements(times.to_vec()))
+}
+
+const NULL: (Cell, WriteTimes) = (None, WriteTimes::None);
+
+fn both() -> (Cell, WriteTimes) {
+    parts(&[("p", 1), ("q", 2)], &[T, T])
+}
+
+/// What is said, with the column and, of an element, its key.
+fn said(findings: &[Finding]) -> Vec<(Verdict, Option<ColumnIndex>, Option<&str>)> {
+    let element = |finding: &'_ Finding| -> Option<String> {
+        finding.element.as_ref().map(|key| String::from_utf8_lossy(key).into_owned())
+    };
+    findings
+        .iter()
+        .map(|finding| {
+            let element = element(finding).map(|key| if key == "p" { "p" } else { "q" });
+            (finding.verdict, finding.column, element)
+        })
+        .collect()
+}
+
+#[track_caller]
+fn check(
+    found: [(Cell, WriteTimes); 3],
+    expected: &[(Verdict, Option<ColumnIndex>, Option<&str>)],
+) {
+    let findings = survivor(&table(), &copy(), Some(&row(found)));
+    assert_eq!(said(&findings), expected);
+}
+
+#[test]
+fn what_the_run_left_is_no_finding() {
+    check([at(int(2), T), at(text("g"), T), both()], &[]);
+    // As good, or better, for whatever reason; written again; more elements.
+    check([at(int(3), T - 1), at(text("g"), T + 1), both()], &[]);
+    check(
+        [at(int(2), T), at(text("g"), T), parts(&[("n", 0), ("p", 1), ("q", 2)], &[9, T, T])],
+        &[],
+    );
+}
+
+#[test]
+fn a_missing_row_is_a_difference_whoever_deleted_it() {
+    let said = |expected: &Expected| survivor(&table(), expected, None);
+    let of_copy = said(&copy());
+    assert_eq!(of_copy.len(), 1);
+    assert_eq!(of_copy[0].verdict, Verdict::RowMissing);
+    let Value::Row(row) = &of_copy[0].expected else { panic!("the row is known") };
+    assert_eq!(row.cells[2..], [Some(int(2)), Some(text("g")), Some(map(&[("p", 1), ("q", 2)]))]);
+    let own = Expected { is_copy: false, columns: Vec::new(), ..copy() };
+    assert_eq!(said(&own)[0].expected, Value::OwnRow);
+}
+
+#[test]
+fn a_missing_value_is_a_difference() {
+    let missing = |column| (Verdict::ValueMissing, Some(column), None);
+    check([NULL, NULL, NULL], &[missing(STATUS), missing(GRADE), missing(PARTS)]);
+}
+
+#[test]
+fn a_value_that_the_policy_ranks_lower_is_a_difference_whenever_it_was_written() {
+    for t in [T - 1, T, T + 1_000] {
+        let worse = (Verdict::ValueWorse, Some(STATUS), None);
+        check([at(int(1), t), at(text("g"), T), both()], &[worse]);
+    }
+    let better = (Verdict::ChangedSince, Some(STATUS), None);
+    check([at(int(3), T + 1), at(text("g"), T), both()], &[better]);
+}
+
+#[test]
+fn another_value_is_a_difference_unless_it_was_written_later() {
+    let of_grade = |verdict| [(verdict, Some(GRADE), None)];
+    let found = |t| [at(int(2), T), at(text("h"), t), both()];
+    check(found(T), &of_grade(Verdict::ValueDiffers));
+    check(found(T + 1), &of_grade(Verdict::ChangedSince));
+    let null = Expected { columns: vec![(GRADE, Kept::Null(T))], ..copy() };
+    for (t, verdict) in [(T, Verdict::ValueDiffers), (T + 1, Verdict::ChangedSince)] {
+        let findings = survivor(&table(), &null, Some(&row(found(t))));
+        assert_eq!(said(&findings), of_grade(verdict));
+    }
+}
+
+#[test]
+fn maps_are_compared_element_by_element() {
+    let found = |parts| [at(int(2), T), at(text("g"), T), parts];
+    let of = |verdict, element| [(verdict, Some(PARTS), element)];
+    check(found(parts(&[("p", 1), ("q", 9)], &[T, T])), &of(Verdict::ValueDiffers, Some("q")));
+    check(found(parts(&[("p", 1), ("q", 9)], &[T, T + 1])), &of(Verdict::ChangedSince, Some("q")));
+    check(found(parts(&[("p", 1)], &[T])), &of(Verdict::ValueMissing, Some("q")));
+    // Someone replaced the whole map, or may have.
+    check(found(parts(&[("n", 1)], &[T + 1])), &of(Verdict::ChangedSince, None));
+    // An element that a sweep placed later than the others.
+    let expected =
+        Expected { columns: vec![(PARTS, kept(&[("p", 1, T), ("q", 2, T + 50)]))], ..copy() };
+    let found = row(found(parts(&[("p", 7)], &[T + 10])));
+    let findings = survivor(&table(), &expected, Some(&found));
+    assert_eq!(
+        said(&findings),
+        [
+            (Verdict::ValueMissing, Some(PARTS), Some("q")),
+            (Verdict::ChangedSince, Some(PARTS), Some("p"))
+        ]
+    );
+}
+
+#[test]
+fn a_source_owns_nothing_from_before_the_run() {
+    let said = |found: [(Cell, WriteTimes); 3]| {
+        let findings = source(&table(), 0, T, &row(found));
+        findings.into_iter().map(|f| (f.verdict, f.found_at, f.found)).collect::<Vec<_>>()
+    };
+    assert_eq!(said([NULL, NULL, NULL]), [(Verdict::ChangedSince, None, Value::BareRow)]);
+    let findings = said([at(int(1), T), at(text("g"), T + 1), parts(&[("p", 1)], &[T + 2])]);
+    let verdicts: Vec<_> = findings.iter().map(|(verdict, at, _)| (*verdict, *at)).collect();
+    assert_eq!(
+        verdicts,
+        [(Verdict::SourceNotEmptied, Some(T)), (Verdict::ChangedSince, Some(T + 2))]
+    );
+    let Value::Row(old) = &findings[0].2 else { panic!("a row") };
+    assert_eq!(old.cells[2..], [Some(int(1)), None, None], "only what is old is shown as old");
+}
+
+#[test]
+fn only_what_the_run_copied_may_be_deleted_again() {
+    let before = row([at(int(1), 1), at(text("g"), 1), parts(&[("p", 1), ("q", 2)], &[1, 1])]).row;
+    let known = |found| is_known(&table(), T, &before, &row(found));
+    assert!(known([at(int(1), T), at(text("g"), 1), parts(&[("p", 1)], &[1])]));
+    assert!(known([at(int(1), T), at(text("new"), T + 1), parts(&[("n", 1)], &[T + 1])]));
+    assert!(!known([at(int(1), T), at(text("other"), T), NULL]));
+    assert!(!known([at(int(1), T), NULL, parts(&[("p", 1), ("n", 2)], &[1, T])]));
+}

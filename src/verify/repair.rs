@@ -1,0 +1,212 @@
+//! What is missing or worse, written again: journaled first, then written, then looked at once more.
+//!
+//! A repair is dated now, or just above what it has to win over if that is dated later. Nothing that was written
+//! later than by the run is touched; a source's row is deleted again, as of the merge's own time, only if
+//! all that is left of it is what the run copied, and only once the survivor's row is all right.
+
+use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::account::{
+    Batch, Change, ColumnIndex, Mutation, TableIndex, Tally, TimestampUs, now_us,
+};
+use crate::failpoint;
+use crate::journal::{Intent, Kind, State, body};
+use crate::merge::{self, Entry, Slice, Write};
+use crate::spec::Table;
+use crate::spec::elements::Collection;
+use crate::storage::Writer;
+
+use super::VerifyError;
+use super::case::Case;
+use super::expected::{Element, joined};
+use super::group::Check;
+use super::judge::{self, Finding, Value, Verdict};
+
+/// One row to be written again.
+struct Mend {
+    t: TimestampUs,
+    partition: Bytes,
+    /// For the journal: what is there, and what is written.
+    entry: Entry,
+    changes: Vec<Change>,
+}
+
+impl<S: Writer> Check<'_, S> {
+    /// Repairs what can be; each case is read and judged once more.
+    pub(super) async fn mend(&mut self, cases: Vec<Case>) -> Result<Vec<Case>, VerifyError> {
+        let now = now_us().max(self.context.as_of.start());
+        let survivors = cases.iter().filter_map(|case| self.of_survivor(case, now)).collect();
+        let cases = self.write_again(cases, survivors).await?;
+        let sources = cases.iter().flat_map(|case| self.of_sources(case)).collect();
+        self.write_again(cases, sources).await
+    }
+
+    /// Journals and writes, then reads the cases and judges them.
+    async fn write_again(
+        &mut self,
+        cases: Vec<Case>,
+        mends: Vec<Mend>,
+    ) -> Result<Vec<Case>, VerifyError> {
+        if mends.is_empty() {
+            return Ok(cases);
+        }
+        let mut by_time: BTreeMap<TimestampUs, Vec<Mend>> = BTreeMap::new();
+        for mend in mends {
+            by_time.entry(mend.t).or_default().push(mend);
+        }
+        for (t, mends) in by_time {
+            let mut entries = Vec::new();
+            let mut partitions: HashMap<(TableIndex, Bytes), Vec<Mutation>> = HashMap::new();
+            for Mend { partition, entry, changes, .. } in mends {
+                let table = entry.table;
+                let dated = changes.into_iter().map(|change| Mutation { table, t, change });
+                partitions.entry((table, partition)).or_default().extend(dated);
+                entries.push(entry);
+            }
+            let batches = partitions.into_values().flat_map(|mutations| merge::cut(mutations, 0));
+            let writes: Vec<Vec<Batch>> = batches.map(|batch| vec![batch]).collect();
+            self.note_changed(t, &entries);
+            self.intend(t, Slice { entries, seal: None }).await?;
+            self.context.write_all(&writes).await?;
+            failpoint::hit("repaired");
+        }
+        let said: Vec<Vec<Finding>> = cases.iter().map(|case| case.findings.clone()).collect();
+        // In order, so that each case meets what was said of it.
+        let mut cases = self.again(cases, Duration::ZERO).await?;
+        cases.iter_mut().zip(said).for_each(|(case, said)| case.mark_repaired(said));
+        Ok(cases)
+    }
+
+    /// Journals a repair.
+    pub(super) async fn intend(&self, t: TimestampUs, slice: Slice) -> Result<(), VerifyError> {
+        let spec = &self.context.spec;
+        let intent = Intent {
+            group: self.group.index,
+            state: State::Done,
+            survivor: self.group.survivor.clone(),
+            pairs: self.group.pairs.clone(),
+            t,
+            kind: Kind::Repair,
+            sealed: slice.seal.is_some(),
+            tally: Tally::new(spec.tables.len()),
+            partitions: String::new(),
+            body: body::encode(spec, &slice),
+        };
+        Ok(self.context.intend(intent).await?)
+    }
+
+    /// What is to be written to the survivor's row.
+    fn of_survivor(&self, case: &Case, now: TimestampUs) -> Option<Mend> {
+        let spec = &self.context.spec;
+        let table = &spec.tables[case.table];
+        let expected = case.expected(spec, self.group)?;
+        let source = case.first_source();
+        let Some(found) = &case.survivor else {
+            if !expected.is_copy {
+                return None;
+            }
+            let row = expected.row(table);
+            let mut copied = row.clone();
+            copied.cells[table.account] = Some(self.group.pairs[source].from.cell().clone());
+            let write = Write::Copy { set: Vec::new() };
+            let entry =
+                Entry { table: case.table, target: None, sources: vec![(source, copied)], write };
+            return Some(Mend {
+                t: now,
+                partition: case.key[0].clone(),
+                entry,
+                changes: vec![Change::Insert { row }],
+            });
+        };
+        let Values { set, elements, t } = values(table, &case.findings, now);
+        if set.is_empty() && elements.is_empty() {
+            return None;
+        }
+        let key = || case.key.clone();
+        let all = set.iter().chain(&elements).cloned().collect();
+        let mut changes = Vec::new();
+        if !set.is_empty() {
+            let set = set.into_iter().map(|(column, value)| (column, Some(value))).collect();
+            changes.push(Change::Update { key: key(), set });
+        }
+        changes.extend(elements.into_iter().map(|(column, elements)| Change::AddElements {
+            key: key(),
+            column,
+            elements,
+        }));
+        let mut target = found.row.clone();
+        target.cells.truncate(table.slim_len);
+        let write = Write::Update { set: all };
+        let entry = Entry { table: case.table, target: Some(target), sources: Vec::new(), write };
+        Some(Mend { t, partition: case.key[0].clone(), entry, changes })
+    }
+
+    /// The sources' rows that are to be deleted again.
+    fn of_sources<'c>(&self, case: &'c Case) -> impl Iterator<Item = Mend> + use<'c, S> {
+        let (t, spec) = (self.t, std::sync::Arc::clone(&self.context.spec));
+        let safe = case.is_safe();
+        case.sources.iter().filter_map(move |(source, row)| {
+            let table = &spec.tables[case.table];
+            let is_old = case.findings.iter().any(|finding| {
+                finding.source == Some(*source) && finding.verdict == Verdict::SourceNotEmptied
+            });
+            let is_known = case.before(*source).is_some_and(|b| judge::is_known(table, t, b, row));
+            if !(safe && is_old && is_known) {
+                return None;
+            }
+            let key: Vec<Bytes> =
+                row.row.cells[..table.key_len].iter().flatten().cloned().collect();
+            let entry = Entry {
+                table: case.table,
+                target: None,
+                sources: vec![(*source, row.row.clone())],
+                write: Write::Nothing,
+            };
+            let partition = key[0].clone();
+            Some(Mend { t, partition, entry, changes: vec![Change::DeleteRow { key }] })
+        })
+    }
+}
+
+/// Values to be written again.
+struct Values {
+    /// Of columns that are written as a whole.
+    set: Vec<(ColumnIndex, Bytes)>,
+    /// Of maps and sets that are not frozen: what is added.
+    elements: Vec<(ColumnIndex, Bytes)>,
+    /// When they are dated.
+    t: TimestampUs,
+}
+
+/// The values that are missing, worse or different in the survivor's row.
+fn values(table: &Table, findings: &[Finding], now: TimestampUs) -> Values {
+    let mut values = Values { set: Vec::new(), elements: Vec::new(), t: now };
+    let mut single: Vec<(ColumnIndex, Collection, Vec<Element>)> = Vec::new();
+    let differences = findings.iter().filter(|finding| finding.verdict.is_difference());
+    for finding in differences.filter(|finding| finding.source.is_none()) {
+        let Some(column) = finding.column else { continue };
+        let collection = Collection::of(&table.columns[column].cql_type);
+        match (&finding.expected, &finding.element, collection) {
+            (Value::Cell(value), None, Some(_)) => values.elements.push((column, value.clone())),
+            (Value::Cell(value), None, None) => values.set.push((column, value.clone())),
+            (Value::Element(value), Some(key), Some(collection)) => {
+                let element = Element { key: key.clone(), value: value.clone(), t: now };
+                match single.iter_mut().find(|(known, ..)| *known == column) {
+                    Some((.., elements)) => elements.push(element),
+                    None => single.push((column, collection, vec![element])),
+                }
+            }
+            // Something is there where the run left nothing; it is not ours to delete.
+            _ => continue,
+        }
+        values.t = finding.found_at.map_or(values.t, |at| values.t.max(at + 1));
+    }
+    let joined = single
+        .into_iter()
+        .map(|(column, collection, elements)| (column, joined(collection, &elements)));
+    values.elements.extend(joined);
+    values
+}

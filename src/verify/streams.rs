@@ -1,0 +1,129 @@
+//! The partitions of a group in a table found by partition, side by side in clustering order: that of the
+//! survivor, and those of sources that own rows again.
+
+use std::cmp::Ordering;
+use std::collections::VecDeque;
+
+use tokio::sync::SemaphorePermit;
+
+use crate::account::{AccountId, Group, Row, TableIndex, TimedRow};
+use crate::pipeline::{Context, Place};
+use crate::storage::{Reader, StorageError};
+
+/// The partitions of a group in one table.
+pub(super) struct Streams<'a, S> {
+    context: &'a Context<S>,
+    pub(super) table: TableIndex,
+    survivor: Stream<'a>,
+    /// With their places in the group.
+    sources: Vec<(usize, Stream<'a>)>,
+    /// Held from the second page of any partition on.
+    large: Option<SemaphorePermit<'a>>,
+}
+
+/// One partition.
+struct Stream<'a> {
+    account: &'a AccountId,
+    rows: VecDeque<TimedRow>,
+    place: Place,
+}
+
+/// The rows of a key, and those of sources at keys before it.
+#[derive(Default)]
+pub(super) struct Met {
+    pub(super) survivor: Option<TimedRow>,
+    /// The sources' rows, with their places in the group.
+    pub(super) sources: Vec<(usize, TimedRow)>,
+}
+
+impl<'a, S: Reader> Streams<'a, S> {
+    /// Looks which sources own anything; nothing is read of those that do not.
+    pub(super) async fn open(
+        context: &'a Context<S>,
+        group: &'a Group,
+        table: TableIndex,
+    ) -> Result<Self, StorageError> {
+        let stream = |account| Stream { account, rows: VecDeque::new(), place: Place::Start };
+        let mut sources = Vec::new();
+        if context.spec.tables[table].delete_source {
+            let accounts: Vec<AccountId> = group.sources().cloned().collect();
+            let occupied = context.occupied(table, &accounts).await?;
+            let owners = group.sources().enumerate();
+            let owners = owners.filter(|(_, account)| occupied.contains(account));
+            sources = owners.map(|(place, account)| (place, stream(account))).collect();
+        }
+        Ok(Self { context, table, survivor: stream(&group.survivor), sources, large: None })
+    }
+
+    /// Whether any source owns rows.
+    pub(super) fn has_sources(&self) -> bool {
+        !self.sources.is_empty()
+    }
+
+    /// The rows of a key; keys are asked for in clustering order.
+    pub(super) async fn at(&mut self, key: &Row) -> Result<Met, StorageError> {
+        let mut met = Met::default();
+        while let Some(order) = self.order(None, key).await? {
+            match order {
+                Ordering::Less => drop(self.survivor.rows.pop_front()),
+                Ordering::Equal => met.survivor = self.survivor.rows.pop_front(),
+                Ordering::Greater => break,
+            }
+        }
+        for stream in 0..self.sources.len() {
+            if self.order(Some(stream), key).await? == Some(Ordering::Equal) {
+                let (place, source) = &mut self.sources[stream];
+                met.sources.extend(source.rows.pop_front().map(|row| (*place, row)));
+            }
+        }
+        Ok(met)
+    }
+
+    /// The next row of a source whose key comes before `key`, or any row if there is none: the run
+    /// has nothing to say of it.
+    pub(super) async fn passed(
+        &mut self,
+        key: Option<&Row>,
+    ) -> Result<Option<(usize, TimedRow)>, StorageError> {
+        for stream in 0..self.sources.len() {
+            let is_passed = match key {
+                Some(key) => self.order(Some(stream), key).await? == Some(Ordering::Less),
+                None => self.fill(Some(stream)).await?.is_some(),
+            };
+            if is_passed {
+                let (place, source) = &mut self.sources[stream];
+                return Ok(source.rows.pop_front().map(|row| (*place, row)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// How the next row of a partition compares with a key; `None` if there is none.
+    async fn order(
+        &mut self,
+        source: Option<usize>,
+        key: &Row,
+    ) -> Result<Option<Ordering>, StorageError> {
+        let table = &self.context.spec.tables[self.table];
+        let next = self.fill(source).await?;
+        Ok(next.map(|next| table.compare(&next.row, key)))
+    }
+
+    /// The next row of a partition: the survivor's, or that of one of the sources.
+    async fn fill(&mut self, source: Option<usize>) -> Result<Option<&TimedRow>, StorageError> {
+        let streams = 1 + self.sources.len();
+        let stream = match source {
+            None => &mut self.survivor,
+            Some(source) => &mut self.sources[source].1,
+        };
+        while stream.rows.is_empty() && !matches!(stream.place, Place::End) {
+            if matches!(stream.place, Place::After(_)) && self.large.is_none() {
+                self.large = Some(self.context.admit_large_group().await);
+            }
+            let (context, table) = (self.context, self.table);
+            let page = context.timed_page(table, stream.account, streams, &mut stream.place);
+            stream.rows.extend(page.await?);
+        }
+        Ok(stream.rows.front())
+    }
+}

@@ -1,0 +1,87 @@
+//! Death at each named step of a run: one for every law that says what comes first.
+
+use std::path::Path;
+
+use super::*;
+
+/// The steps of a merge, from its first to its last.
+const MERGE: [&str; 6] = ["intend", "intended", "batch", "copied", "written", "announced"];
+
+/// The steps of a sweep.
+const SWEEP: [&str; 2] = ["sweep", "swept"];
+
+/// A run that dies at every step of a merge and of a sweep, each so many times.
+fn dies(name: &str, seed: u64, rounds: u64) {
+    let mut data = crowd(seed, 10 + 30 * rounds);
+    let late = 4 + 8 * rounds;
+    for n in 0..late {
+        let from = format!("late-{n}.");
+        data.consume([&from, "c", "late", "k"], columns([("grade", json!("late"))]));
+        data.enrol("late", &from, columns([("progress", json!(n))]));
+        data.pair(&from, &format!("late-to-{n}."));
+    }
+    let scenario = Scenario::new(name, data);
+    // The merge copies these cells like any others, and cannot delete them: they are for the sweep.
+    let ahead = crate::times::now_us() + 600_000_000;
+    for n in 0..late {
+        scenario.world.cql(&format!(
+            "UPDATE content_consumption USING TIMESTAMP {ahead} SET grade = 'late' WHERE \
+             userid = 'late-{n}.' AND contentid = 'c' AND batchid = 'late' AND courseid = 'k'"
+        ));
+    }
+    let mut random = Random::new(seed);
+    for (steps, most) in [(&MERGE[..], 6), (&SWEEP[..], 2)] {
+        for step in (0..rounds).flat_map(|_| steps) {
+            let at = format!("{step}:{}", 1 + random.below(most));
+            let call = scenario.session().with("--in-flight", "4");
+            call.environment("TRIBUTARY_FAILPOINT", &at).run().was_killed();
+        }
+    }
+    let last = scenario.finish();
+    let swept = (0..late).map(|n| (format!("late-to-{n}."), "late".to_owned())).collect();
+    let repeated = scenario.assert_whole(&last, &swept);
+    println!(
+        "{} deaths, {repeated} events sent again",
+        rounds as usize * (MERGE.len() + SWEEP.len())
+    );
+    let times = "SELECT WRITETIME(grade) FROM content_consumption WHERE contentid = 'c' \
+                 AND batchid = 'late' AND courseid = 'k' ALLOW FILTERING";
+    let times = scenario.world.rows(times);
+    assert_eq!(
+        times,
+        vec![vec![Some(json!(ahead))]; late as usize],
+        "not written as of their own time"
+    );
+}
+
+#[test]
+fn a_run_that_dies_at_each_step_ends_as_if_nothing_had_happened() {
+    dies("steps", 41, 1);
+}
+
+#[test]
+#[ignore = "long: scripts/test --full"]
+fn a_run_that_dies_ten_times_at_each_step_ends_as_if_nothing_had_happened() {
+    dies("steps_10", 42, 10);
+}
+
+/// No step is forgotten above: these are all that the code names.
+#[test]
+fn every_step_that_the_code_names_is_tried() {
+    let mut named = BTreeSet::new();
+    let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("src")];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(&folder).expect("src/ can be listed") {
+            let path = entry.expect("src/ can be listed").path();
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                let text = std::fs::read_to_string(&path).expect("a source is text");
+                let hits = text.split("failpoint::hit(\"").skip(1);
+                named.extend(hits.filter_map(|rest| Some(rest.split_once('"')?.0.to_owned())));
+            }
+        }
+    }
+    let tried = MERGE.into_iter().chain(SWEEP).map(str::to_owned).collect();
+    assert_eq!(named, tried);
+}

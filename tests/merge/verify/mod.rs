@@ -1,0 +1,70 @@
+//! Verify, on worlds in memory.
+
+mod again;
+mod planted;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use tempfile::TempDir;
+use tokio::sync::watch;
+use tributary::events::Outlet;
+use tributary::pipeline::{Context, Progress};
+use tributary::storage::memory::MemoryStorage;
+use tributary::verify::{Options, Verified, verify};
+
+use super::model::{Events, World};
+use super::preset::spec;
+use super::world::{group, load, said};
+use super::{context_of, run};
+
+/// A line of diff.csv: verdict, account, key and column.
+type Line = (String, String, String, String);
+
+/// The lines of diff.csv.
+fn lines(path: &Path) -> Vec<Line> {
+    let mut reader = csv::Reader::from_path(path).unwrap();
+    assert_eq!(reader.headers().unwrap().len(), 11);
+    let lines = reader.records().map(|record| {
+        let record = record.unwrap();
+        [0, 2, 3, 4].map(|field| record[field].to_owned()).into()
+    });
+    lines.collect()
+}
+
+fn diff(folder: &TempDir) -> PathBuf {
+    folder.path().join("diff.csv")
+}
+
+fn verified(context: &Arc<Context<MemoryStorage>>, options: Options, diff: &Path) -> Verified {
+    let (_stop, stopped) = watch::channel(false);
+    verified_until(context, options, diff, stopped)
+}
+
+fn verified_until(
+    context: &Arc<Context<MemoryStorage>>,
+    options: Options,
+    diff: &Path,
+    stop: watch::Receiver<bool>,
+) -> Verified {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    runtime.block_on(verify(context, options, diff, &Progress::default(), stop)).unwrap()
+}
+
+const REPAIR: Options = Options { repair: true, rate: None, restart: false };
+
+/// A world after its group is merged.
+fn merged(world: &World, to: &str, sources: &[String]) -> Arc<Context<MemoryStorage>> {
+    let storage = MemoryStorage::new(spec());
+    load(world, &spec(), &storage);
+    // Long ago, so that groups are dated by the clock.
+    let mut context = context_of(8, storage, Arc::default(), 1_000_000);
+    context.slice_bytes = 60;
+    run(&context, &group(to, sources)).0.unwrap();
+    Arc::new(context)
+}
+
+fn announced(context: &Context<MemoryStorage>) -> Events {
+    let Outlet::Memory(events) = &context.outlet else { unreachable!() };
+    said(&std::mem::take(&mut *events.lock().unwrap()))
+}

@@ -1,0 +1,283 @@
+//! Verify finds what was planted and nothing else, says rightly what it is, and repairs it.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use proptest::prelude::*;
+use proptest::test_runner::TestCaseError;
+use tempfile::TempDir;
+use tributary::account::{Change, now_us};
+use tributary::storage::memory::MemoryStorage;
+use tributary::verify::Options;
+
+use super::super::model::World;
+use super::super::preset::spec;
+use super::super::sweep;
+use super::super::world::{CONTENT, ENROLMENTS, dump, to_row, world_and_group};
+use super::{Line, REPAIR, announced, diff, lines, merged, verified};
+
+/// A row of the survivor at a key that a source had.
+#[derive(Clone, Debug)]
+struct Place {
+    table: usize,
+    key: Vec<Bytes>,
+    shown: String,
+    /// The enrolment that belongs to it.
+    batch: String,
+    is_copy: bool,
+    status: Option<i32>,
+    grade: Option<String>,
+}
+
+/// Every key that a source had, as the merge has left it.
+fn places(world: &World, after: &World, to: &str, sources: &[String]) -> Vec<Place> {
+    let bytes = |text: &String| Bytes::copy_from_slice(text.as_bytes());
+    let account = Bytes::copy_from_slice(to.as_bytes());
+    let ours: Vec<_> = world.content.keys().filter(|key| sources.contains(&key.0)).collect();
+    let keys: BTreeSet<_> = ours.iter().map(|key| (&key.1, &key.2, &key.3)).collect();
+    let content = keys.into_iter().map(|(content, batch, course)| {
+        let key = (to.to_owned(), content.clone(), batch.clone(), course.clone());
+        let row = &after.content[&key];
+        let shown =
+            serde_json::json!({ "contentid": content, "batchid": batch, "courseid": course });
+        Place {
+            table: CONTENT,
+            key: vec![account.clone(), bytes(content), bytes(batch), bytes(course)],
+            shown: shown.to_string(),
+            batch: batch.clone(),
+            is_copy: !world.content.contains_key(&key),
+            status: row.get("status").map(|status| status.parse().unwrap()),
+            grade: row.get("grade").cloned(),
+        }
+    });
+    let batches: BTreeSet<&String> = ours.iter().map(|key| &key.2).collect();
+    let batches = batches.into_iter().filter(|batch| {
+        sources.iter().any(|s| world.enrolments.contains_key(&((*batch).clone(), s.clone())))
+    });
+    let enrolments = batches.map(|batch| {
+        let key = (batch.clone(), to.to_owned());
+        Place {
+            table: ENROLMENTS,
+            key: vec![bytes(batch), account.clone()],
+            shown: serde_json::json!({ "batchid": batch }).to_string(),
+            batch: batch.clone(),
+            is_copy: !world.enrolments.contains_key(&key),
+            // The policy is that of content only.
+            status: None,
+            grade: after.enrolments[&key].get("grade").cloned(),
+        }
+    });
+    content.chain(enrolments).collect()
+}
+
+/// What is planted at a place.
+#[derive(Clone, Copy, Debug)]
+enum Planted {
+    DeletedRow,
+    LowerStatus,
+    DeletedStatus,
+    HigherStatus,
+    DeletedGrade,
+    OtherGrade,
+    /// Of the same time as the run's, and greater.
+    OtherGradeThen,
+}
+
+fn planted() -> impl Strategy<Value = Planted> {
+    prop::sample::select(vec![
+        Planted::DeletedRow,
+        Planted::LowerStatus,
+        Planted::DeletedStatus,
+        Planted::HigherStatus,
+        Planted::DeletedGrade,
+        Planted::OtherGrade,
+        Planted::OtherGradeThen,
+    ])
+}
+
+/// Plants something, and gives the verdict and column that it calls for, if any.
+fn plant(
+    storage: &MemoryStorage,
+    place: &Place,
+    planted: Planted,
+    t: i64,
+) -> Option<(&'static str, &'static str)> {
+    let column = |name| spec().tables[place.table].position(name).unwrap();
+    let now = now_us();
+    let set = |name, value: Option<&[u8]>, t| {
+        let set = vec![(column(name), value.map(Bytes::copy_from_slice))];
+        storage.apply(place.table, t, &Change::Update { key: place.key.clone(), set });
+    };
+    match (planted, place.status, &place.grade) {
+        (Planted::DeletedRow, ..) => {
+            storage.apply(place.table, now, &Change::DeleteRow { key: place.key.clone() });
+            Some(("row-missing", ""))
+        }
+        (Planted::LowerStatus, Some(status), _) => {
+            set("status", Some(&(status - 1).to_be_bytes()), now);
+            Some(("value-worse", "status"))
+        }
+        (Planted::DeletedStatus, Some(_), _) => {
+            set("status", None, now);
+            Some(("value-missing", "status"))
+        }
+        (Planted::HigherStatus, status, _) if place.table == CONTENT => {
+            set("status", Some(&(status.unwrap_or(0) + 1).to_be_bytes()), now);
+            Some(("changed-since", "status"))
+        }
+        (Planted::DeletedGrade, _, Some(_)) => {
+            set("grade", None, now);
+            place.is_copy.then_some(("value-missing", "grade"))
+        }
+        (Planted::OtherGrade, ..) => {
+            set("grade", Some(b"other"), now);
+            place.is_copy.then_some(("changed-since", "grade"))
+        }
+        (Planted::OtherGradeThen, _, Some(_)) if place.is_copy => {
+            set("grade", Some("\u{10ffff}".as_bytes()), t);
+            Some(("value-differs", "grade"))
+        }
+        _ => None,
+    }
+}
+
+fn without_verdict(lines: &[Line], verdict: &str) -> BTreeSet<Line> {
+    lines.iter().filter(|line| line.0 != verdict).cloned().collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(150))]
+
+    #[test]
+    fn what_is_planted_is_found_and_repaired(
+        (world, to, sources) in world_and_group(),
+        plants in prop::collection::vec((any::<prop::sample::Index>(), planted()), 0..8),
+    ) {
+        let context = merged(&world, &to, &sources);
+        let folder = TempDir::new().unwrap();
+        let clean = verified(&context, Options::default(), &diff(&folder));
+        prop_assert_eq!((clean.counts.differences(), lines(&diff(&folder))), (0, Vec::new()));
+
+        let after = dump(&spec(), &context.storage);
+        let places = places(&world, &after, &to, &sources);
+        let rows: u64 = clean.counts.tables.iter().map(|table| table.rows).sum();
+        prop_assert_eq!(rows, places.len() as u64);
+        if places.is_empty() {
+            return Ok(());
+        }
+        let t = context.journal.group(0).unwrap().unwrap().t.unwrap();
+        let mut expected = BTreeSet::new();
+        let (mut missing_own, mut repaired_in) = (BTreeSet::new(), BTreeSet::new());
+        let mut taken = BTreeSet::new();
+        for (index, planted) in plants {
+            let place = index.get(&places);
+            if !taken.insert(&place.shown) {
+                continue;
+            }
+            let Some((verdict, column)) = plant(&context.storage, place, planted, t) else { continue };
+            let line: Line = (verdict.into(), to.clone(), place.shown.clone(), column.into());
+            if verdict == "row-missing" && !place.is_copy {
+                missing_own.insert(line.clone());
+            } else if verdict != "changed-since" {
+                repaired_in.insert(place.batch.clone());
+            }
+            expected.insert(line);
+        }
+        let planted = dump(&spec(), &context.storage);
+
+        // It is found, and looking changes nothing.
+        let found = verified(&context, Options::default(), &diff(&folder));
+        let seen = lines(&diff(&folder));
+        prop_assert_eq!(seen.len(), expected.len());
+        prop_assert_eq!(without_verdict(&seen, ""), expected.clone());
+        let differences = expected.iter().filter(|line| line.0 != "changed-since").count();
+        prop_assert_eq!(found.counts.differences(), differences as u64);
+        prop_assert_eq!(dump(&spec(), &context.storage), planted);
+
+        // It is repaired, but for rows of which the run knows too little.
+        announced(&context);
+        let repaired = verified(&context, REPAIR, &diff(&folder));
+        let unrepaired = missing_own.len();
+        prop_assert_eq!(repaired.counts.differences(), unrepaired as u64);
+        let said: u64 = repaired.counts.tables.iter().map(|table| table.repaired).sum();
+        prop_assert_eq!(said as usize, differences - unrepaired);
+        let remaining: BTreeSet<Line> = expected
+            .iter()
+            .filter(|line| line.0 == "changed-since" || missing_own.contains(*line))
+            .cloned()
+            .collect();
+        prop_assert_eq!(without_verdict(&lines(&diff(&folder)), "repaired"), remaining.clone());
+        let now = dump(&spec(), &context.storage);
+        check_repaired((&world, &after, &now), &expected, &missing_own)?;
+        let events = announced(&context);
+        let enrolled = dump(&spec(), &context.storage).enrolments;
+        let batches: BTreeSet<String> = events.into_keys().map(|(_, batch)| batch).collect();
+        let due = repaired_in.into_iter().filter(|batch| enrolled.contains_key(&(batch.clone(), to.clone())));
+        prop_assert_eq!(batches, due.collect::<BTreeSet<_>>());
+
+        // Afterwards there is nothing to repair any more, and nothing to announce.
+        let journaled = context.journal.slices(0).unwrap().len();
+        verified(&context, REPAIR, &diff(&folder));
+        prop_assert_eq!(without_verdict(&lines(&diff(&folder)), ""), remaining);
+        prop_assert!(announced(&context).is_empty());
+        prop_assert_eq!(context.journal.slices(0).unwrap().len(), journaled);
+    }
+
+    /// Nothing that a sweep has taken to its new place is a difference.
+    #[test]
+    fn what_was_swept_is_as_it_should_be(
+        (world, to, sources) in world_and_group(),
+        later in prop::collection::vec((0..4_usize, 1..5_u8, 1..4_u8, 0..4_i32, any::<bool>()), 1..5),
+    ) {
+        let context = merged(&world, &to, &sources);
+        let t = context.journal.group(0).unwrap().unwrap().t.unwrap();
+        for (n, (source, content, batch, status, in_content)) in later.into_iter().enumerate() {
+            let source = &sources[source % sources.len()];
+            let (content, batch) = (format!("c{content}"), format!("b{batch}"));
+            let (table, mut columns) = match in_content {
+                true => (CONTENT, vec![("contentid", content), ("courseid", "k1".to_owned())]),
+                false => (ENROLMENTS, Vec::new()),
+            };
+            columns.extend([("userid", source.clone()), ("batchid", batch)]);
+            columns.extend([("status", status.to_string()), ("grade", format!("later {n}"))]);
+            let columns = columns.into_iter().map(|(name, value)| (name.to_owned(), value));
+            let row = to_row(&spec(), table, &columns.collect());
+            context.storage.put(table, row, t + 1 + n as i64);
+        }
+        let plan = sweep::plan_of(&to, &sources);
+        let (context, _, left) = sweep::sweep(Arc::into_inner(context).unwrap(), &plan);
+        prop_assert!(left.is_empty(), "{left:?}");
+        let folder = TempDir::new().unwrap();
+        let found = verified(&context, Options::default(), &diff(&folder));
+        prop_assert_eq!((found.counts.differences(), lines(&diff(&folder))), (0, Vec::new()));
+    }
+}
+
+/// What was repaired holds what the merge had left; nothing else has changed.
+fn check_repaired(
+    (before, after, now): (&World, &World, &World),
+    expected: &BTreeSet<Line>,
+    missing_own: &BTreeSet<Line>,
+) -> Result<(), TestCaseError> {
+    let gone = after.content.len() + after.enrolments.len();
+    prop_assert_eq!(now.content.len() + now.enrolments.len(), gone - missing_own.len());
+    let changed = expected.iter().any(|line| line.0 == "changed-since");
+    for (key, row) in &now.content {
+        let mut was = after.content[key].clone();
+        let mut row = row.clone();
+        if changed {
+            for row in [&mut was, &mut row] {
+                row.remove("grade");
+                row.remove("status");
+            }
+        }
+        if before.content.contains_key(key) {
+            // The grade of a row of the survivor's own is nobody's business.
+            row.remove("grade");
+            was.remove("grade");
+        }
+        prop_assert_eq!(row, was);
+    }
+    Ok(())
+}
