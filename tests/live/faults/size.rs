@@ -116,7 +116,8 @@ fn an_account_with_a_million_rows_is_merged_in_bounded_memory() {
 fn a_batch_with_a_million_users_is_merged_in_bounded_memory() {
     let world = World::new("million_users");
     let user = |n: u64| format!("user-{n:07}");
-    let target = |n: u64| if n % 10 == 0 { user(n + 1) } else { format!("{}-to", user(n)) };
+    let target =
+        |n: u64| if n.is_multiple_of(10) { user(n + 1) } else { format!("{}-to", user(n)) };
     let enrol = format!(
         "INSERT INTO {}.user_courses (batchid, userid, progress, delta) VALUES ('batch', ?, ?, ?)",
         world.keyspace
