@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use crate::journal::State;
 use crate::moment::Moment;
 use crate::run::{RunId, files};
 use crate::verify::{TableCounts, Verdict};
@@ -89,8 +90,11 @@ impl Verification {
         self.tables.iter().map(|table| of(&table.counts)).sum()
     }
 
-    fn not_done(&self) -> u64 {
-        self.groups.not_done.values().sum()
+    /// Groups that `resume` would take up.
+    fn to_resume(&self) -> u64 {
+        let taken_back = [State::Undoing, State::Undone, State::Disputed].map(|s| s.to_string());
+        let left = self.groups.not_done.iter().filter(|(state, _)| !taken_back.contains(state));
+        left.map(|(_, groups)| groups).sum()
     }
 }
 
@@ -196,14 +200,18 @@ fn next(verification: &Verification) -> String {
         text += &paragraph(&format!("{} has each of them.", files::DIFF));
     }
     // Commands are not wrapped, so that they can be copied.
-    let mut to = |what: &str, command: &str| {
-        text += &format!("{}  {command}\n", paragraph(what));
-    };
+    let to = |what: &str, command: &str| format!("{}  {command}\n", paragraph(what));
     if let Some(again) = &verification.again {
-        to("To go on where it was stopped:", again);
+        text += &to("To go on where it was stopped:", again);
     } else if verification.differences > 0 && !verification.repair {
         let command = format!("tributary verify {run} --repair");
-        to("To write again what is missing or worse:", &command);
+        text += &to("To write again what is missing or worse:", &command);
+    } else if verification.differences > 0 {
+        text += &paragraph(
+            "What is left cannot be repaired from the journal: rows that were the survivor's own (it has only \
+             what the policies look at), values where the run left none, and rows of sources that are not \
+             what the run copied.",
+        );
     }
     let late = verification.sum(|counts| counts.source_changed_since);
     if late > 0 {
@@ -212,9 +220,9 @@ fn next(verification: &Verification) -> String {
              To take what can be taken to its new place:",
             counted(late, "row")
         );
-        to(&what, &format!("tributary resume {run}"));
-    } else if verification.not_done() > 0 {
-        to("To do what is not done:", &format!("tributary resume {run}"));
+        text += &to(&what, &format!("tributary resume {run}"));
+    } else if verification.to_resume() > 0 {
+        text += &to("To do what is not done:", &format!("tributary resume {run}"));
     }
     text + &format!("Run directory: {}\n", printable(&verification.run_dir.to_string_lossy()))
 }

@@ -111,7 +111,7 @@ fn sources_are_emptied_again_of_what_was_copied_and_of_nothing_else() {
     assert_eq!(repaired.counts.differences(), 1, "{:?}", verdicts(&folder));
     let left: Vec<_> = verdicts(&folder).into_iter().filter(|line| line.0 != "repaired").collect();
     assert_eq!(left, said(&[changed, unknown]));
-    let mut expected = world.clone();
+    let mut expected = world;
     expected.merge("t", &["s".to_owned()]);
     let later = columns(&[("score", "9")]);
     expected.content.insert(content("s", "c1"), later);

@@ -190,7 +190,7 @@ proptest! {
         let found = verified(&context, Options::default(), &diff(&folder));
         let seen = lines(&diff(&folder));
         prop_assert_eq!(seen.len(), expected.len());
-        prop_assert_eq!(without_verdict(&seen, ""), expected.clone());
+        prop_assert_eq!(&without_verdict(&seen, ""), &expected);
         let differences = expected.iter().filter(|line| line.0 != "changed-since").count();
         prop_assert_eq!(found.counts.differences(), differences as u64);
         prop_assert_eq!(dump(&spec(), &context.storage), planted);
@@ -207,7 +207,7 @@ proptest! {
             .filter(|line| line.0 == "changed-since" || missing_own.contains(*line))
             .cloned()
             .collect();
-        prop_assert_eq!(without_verdict(&lines(&diff(&folder)), "repaired"), remaining.clone());
+        prop_assert_eq!(&without_verdict(&lines(&diff(&folder)), "repaired"), &remaining);
         let now = dump(&spec(), &context.storage);
         check_repaired((&world, &after, &now), &expected, &missing_own)?;
         let events = announced(&context);
