@@ -39,6 +39,8 @@ pub async fn run(
     let plan = planned(&run_dir, &record.input, format, *use_copy, &mut stop).await?;
     let journal = SqliteJournal::open(&run_dir.file(files::JOURNAL))?;
     Identity::new(&record, merge, &plan).check(&journal)?;
+    let known = Known::new(journal.states()?);
+    check_not_taken_back(&known, run_dir.path())?;
     let ready = Ready::start_unless(&mut stop, merge).await?;
     check_columns(&journal, ready.spec())?;
     let known = Known::new(journal.states()?);
@@ -70,6 +72,20 @@ pub async fn run(
 
 fn arguments() -> impl Iterator<Item = String> {
     std::env::args_os().map(|arg| arg.to_string_lossy().into_owned())
+}
+
+/// Refuses a run that undo has begun with: to go on merging is not what anybody wants then.
+fn check_not_taken_back(known: &Known, run: &Path) -> Result<(), Failure> {
+    let groups = known.taken_back();
+    if groups == 0 {
+        return Ok(());
+    }
+    let run = shell_word(&run.to_string_lossy());
+    Err(Failure::failed(anyhow!(
+        "{groups} groups of this run were taken back by undo, so it does not go on; to take back what is \
+         left of it: tributary undo {run}; to merge its pairs again: tributary apply {run}/pairs.csv (as a \
+         new run)"
+    )))
 }
 
 /// The plan of the run, made again from its copy of the pairs.
