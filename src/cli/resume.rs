@@ -21,6 +21,7 @@ use crate::moment::Moment;
 use crate::pairs;
 use crate::pipeline::Known;
 use crate::plan::{self, Plan};
+use crate::report::shell_word;
 use crate::run::{InputRecord, RunDir, RunRecord, copy_of_pairs, files};
 
 /// Runs `resume` on a run that has been taken up.
@@ -43,7 +44,6 @@ pub async fn run(
     check_not_taken_back(&known, run_dir.path())?;
     let ready = Ready::start_unless(&mut stop, merge).await?;
     check_columns(&journal, ready.spec())?;
-    let known = Known::new(journal.states()?);
     // What is refused above would be refused again.
     console.again.set(again::same(arguments()));
 
@@ -80,11 +80,11 @@ fn check_not_taken_back(known: &Known, run: &Path) -> Result<(), Failure> {
     if groups == 0 {
         return Ok(());
     }
-    let run = shell_word(&run.to_string_lossy());
+    let copy = copy_of_pairs(run)?;
+    let [run, copy] = [run, &copy].map(|path| shell_word(&path.to_string_lossy()));
     Err(Failure::failed(anyhow!(
-        "{groups} groups of this run were taken back by undo, so it does not go on; to take back what is \
-         left of it: tributary undo {run}; to merge its pairs again: tributary apply {run}/pairs.csv (as a \
-         new run)"
+        "{groups} of the run's groups were taken back by undo, so it does not go on. To take back the \
+         others too: tributary undo {run}. To merge its pairs again, as a new run: tributary apply {copy}"
     )))
 }
 

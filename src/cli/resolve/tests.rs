@@ -308,7 +308,6 @@ fn verify_goes_by_the_run() {
 
 #[test]
 fn undo_goes_by_the_run_but_need_not_announce() {
-    Walk::command().debug_assert();
     let flags = ["--keyspace", "k", "--topic", "t", "--from-column", "old"];
     let begun = resolve(&flags, "", &[]).unwrap();
     let settings = undone(&begun, &[], "rate = 9\n").unwrap();
