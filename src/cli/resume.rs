@@ -21,6 +21,7 @@ use crate::moment::Moment;
 use crate::pairs;
 use crate::pipeline::Known;
 use crate::plan::{self, Plan};
+use crate::report::shell_word;
 use crate::run::{InputRecord, RunDir, RunRecord, copy_of_pairs, files};
 
 /// Runs `resume` on a run that has been taken up.
@@ -39,9 +40,10 @@ pub async fn run(
     let plan = planned(&run_dir, &record.input, format, *use_copy, &mut stop).await?;
     let journal = SqliteJournal::open(&run_dir.file(files::JOURNAL))?;
     Identity::new(&record, merge, &plan).check(&journal)?;
+    let known = Known::new(journal.states()?);
+    check_not_taken_back(&known, run_dir.path())?;
     let ready = Ready::start_unless(&mut stop, merge).await?;
     check_columns(&journal, ready.spec())?;
-    let known = Known::new(journal.states()?);
     // What is refused above would be refused again.
     console.again.set(again::same(arguments()));
 
@@ -70,6 +72,20 @@ pub async fn run(
 
 fn arguments() -> impl Iterator<Item = String> {
     std::env::args_os().map(|arg| arg.to_string_lossy().into_owned())
+}
+
+/// Refuses a run that undo has begun with: to go on merging is not what anybody wants then.
+fn check_not_taken_back(known: &Known, run: &Path) -> Result<(), Failure> {
+    let groups = known.taken_back();
+    if groups == 0 {
+        return Ok(());
+    }
+    let copy = copy_of_pairs(run)?;
+    let [run, copy] = [run, &copy].map(|path| shell_word(&path.to_string_lossy()));
+    Err(Failure::failed(anyhow!(
+        "{groups} of the run's groups were taken back by undo, so it does not go on. To take back the \
+         others too: tributary undo {run}. To merge its pairs again, as a new run: tributary apply {copy}"
+    )))
 }
 
 /// The plan of the run, made again from its copy of the pairs.

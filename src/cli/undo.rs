@@ -267,10 +267,8 @@ fn list_conflicts(journal: &dyn Journal, spec: &Spec, run_dir: &RunDir) -> Resul
             write(&line(spec, conflict))
         }
         Told::Over(pairs) => {
-            let unnamed = pairs.iter().filter(|pair| !named.contains(&pair.line));
-            unnamed
-                .map(|pair| write(&of_pair([const { String::new() }; 7], pair)))
-                .collect::<Result<(), _>>()?;
+            let mut unnamed = pairs.iter().filter(|pair| !named.contains(&pair.line));
+            unnamed.try_for_each(|pair| write(&of_pair([const { String::new() }; 7], pair)))?;
             named.clear();
             Ok(())
         }

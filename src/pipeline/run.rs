@@ -63,6 +63,14 @@ impl Known {
         self.0.get(group).copied().flatten()
     }
 
+    /// How many groups were taken back, or are being taken back.
+    pub fn taken_back(&self) -> usize {
+        use State::{Disputed, Undoing, Undone};
+        let is_taken_back =
+            |state: &&Option<State>| matches!(state, Some(Undoing | Undone | Disputed));
+        self.0.iter().filter(is_taken_back).count()
+    }
+
     /// Whether there is nothing left to be done for a group: it is done, or was taken back since.
     pub fn is_over(&self, group: usize) -> bool {
         use State::{Disputed, Done, Undoing, Undone};

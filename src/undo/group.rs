@@ -292,7 +292,7 @@ impl<S: Writer> Work<'_, S> {
         sequences.extend(given.into_values().flat_map(apart));
         sequences.retain(|batches| !batches.is_empty());
         self.context.write_all(&sequences).await?;
-        failpoint::hit("given back");
+        failpoint::hit("given-back");
         let taken: Vec<_> = taken.into_values().flat_map(apart).collect();
         Ok(self.context.write_all(&taken).await?)
     }

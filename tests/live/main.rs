@@ -25,6 +25,7 @@ mod stops;
 mod sweep;
 mod tables;
 mod times;
+mod undo;
 mod verify;
 mod wire;
 mod world;

@@ -258,12 +258,12 @@ fn is_higher(status: Option<&Value>, than: Option<&Value>) -> bool {
     }
 }
 
-fn smallest_course(account: &str, batch: &str, tables: &Tables) -> Value {
+pub(crate) fn smallest_course(account: &str, batch: &str, tables: &Tables) -> Value {
     let rows = content_of(account, tables);
     rows.into_iter().filter(|(key, _)| key.2 == batch).map(|(key, _)| key.3).min().into()
 }
 
-fn event(to: &str, batch: &str, course: &Value) -> Value {
+pub(crate) fn event(to: &str, batch: &str, course: &Value) -> Value {
     json!({
         "actor": {"id": "Course Batch Updater", "type": "System"},
         "eid": "BE_JOB_REQUEST",

@@ -82,6 +82,7 @@ fn every_step_that_the_code_names_is_tried() {
             }
         }
     }
-    let tried = MERGE.into_iter().chain(SWEEP).map(str::to_owned).collect();
+    let tried = MERGE.into_iter().chain(SWEEP).chain(crate::undo::STEPS);
+    let tried: BTreeSet<_> = tried.map(str::to_owned).collect();
     assert_eq!(named, tried);
 }
