@@ -162,6 +162,7 @@ fn bodies(criterion: &mut Criterion) {
 }
 
 /// Each task intends, notes what follows and goes on with its next group, as groups in flight do.
+#[expect(clippy::print_stdout, reason = "the harness has no place for sizes")]
 fn append(criterion: &mut Criterion) {
     let runtime = Runtime::new().expect("a runtime starts");
     let mut example = Example::new();

@@ -185,8 +185,11 @@ impl History {
                 Some(Left { column, value: entry.written(column)?.clone(), t: self.t })
             }));
         }
-        for cell in self.swept.iter().flat_map(|swept| &swept.cells) {
-            let Some(t) = cell.placed_at else { continue };
+        let cells = self.swept.iter().flat_map(|swept| &swept.cells);
+        let mut placed: Vec<_> = cells.filter_map(|cell| Some((cell.placed_at?, cell))).collect();
+        // Of two sources' cells the later one stays, whichever was taken first.
+        placed.sort_by(|(a_t, a), (b_t, b)| (a_t, &a.value).cmp(&(b_t, &b.value)));
+        for (t, cell) in placed {
             let known = left.iter().position(|left| left.column == cell.column);
             let before = known.map(|known| left[known].value.clone());
             let before = before.or_else(|| self.own_value(cell.column));

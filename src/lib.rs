@@ -101,4 +101,5 @@ pub mod run;
 pub mod secret;
 pub mod spec;
 pub mod storage;
+pub mod undo;
 pub mod verify;

@@ -2,7 +2,7 @@
 //!
 //! In reading order: `args` is what can be written, `file` the configuration file, `recorded` what a run
 //! keeps of its settings; `layers` lays them over each other, and `resolve` checks them once into
-//! `settings`. [`plan`], [`apply`], [`resume`], [`verify`] and [`lookup`] wire the stages of the commands; `engine` is
+//! `settings`. [`plan`], [`apply`], [`resume`], [`verify`], [`undo`] and [`lookup`] wire the stages of the commands; `engine` is
 //! what groups run in, `session` one session of a run from its first group to the report, `identity` what a
 //! journal belongs to. `terminal`, `log`, `progress`, `signals` and `again` are how a run meets its
 //! operator; [`exit`] is the one table of exit codes.
@@ -32,6 +32,7 @@ mod settings;
 mod signals;
 mod sweep;
 mod terminal;
+pub mod undo;
 mod values;
 pub mod verify;
 
@@ -129,6 +130,14 @@ fn dispatch(matches: &ArgMatches, terminal: &Terminal, again: &Again) -> Result<
             let settings = resolve::verify(&args, &recorded, &layers)?;
             let console = console(&settings.output)?;
             carry_out(verify::run(run_dir, &record, &settings, &console))
+        }
+        Command::Undo(args) => {
+            let (run_dir, record) = RunDir::open(&args.run)?;
+            let recorded = Recorded::load(&run_dir, &record)?;
+            let layers = layers(args.output.config.as_deref())?.over(&recorded);
+            let settings = resolve::undo(&args, &recorded, &layers)?;
+            let console = console(&settings.output)?;
+            carry_out(undo::run(run_dir, &record, &settings, &console))
         }
         Command::Lookup(args) => lookup::run(&args, terminal),
     }

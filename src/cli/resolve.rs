@@ -2,11 +2,9 @@
 //!
 //! Every error names where the value came from, so that nobody looks for a flag that was never given.
 
-// No command takes them yet.
-#[cfg_attr(not(test), expect(dead_code))]
 mod walks;
 
-pub(super) use walks::verify;
+pub(super) use walks::{undo, verify};
 
 use std::env;
 use std::ffi::OsString;

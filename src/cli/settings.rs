@@ -85,6 +85,8 @@ pub struct UndoSettings {
     pub pairs: Option<(PathBuf, Format)>,
     /// Take back also what has been changed since.
     pub force: bool,
+    /// How far before its first look a group is dated, as in the run.
+    pub settle: Duration,
     /// How fast.
     pub pace: PaceSettings,
     /// How to report.

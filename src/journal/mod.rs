@@ -197,6 +197,9 @@ pub struct SliceRecord {
 /// What the journal must be able to do. It is shared by all groups of a run.
 pub trait Journal: Send + Sync + fmt::Debug + 'static {
     /// Records an intent; it is durable when this returns. Intents of groups in flight share one sync.
+    ///
+    /// # Errors
+    /// It may or may not be recorded, so that nothing may be written for it; the journal takes nothing more.
     fn intend(&self, intent: Intent) -> BoxFuture<'_, Result<(), JournalError>>;
 
     /// Notes what has happened; durable with the next intent, [`flush`](Self::flush), or soon.

@@ -74,8 +74,10 @@ pub async fn merge_group<S: Writer>(
     group: &Group,
     earlier: Option<State>,
 ) -> Result<Tally, GroupError> {
-    if earlier == Some(State::Sweeping) {
-        return sweep::replay(context, group).await;
+    if matches!(earlier, Some(State::Sweeping | State::Failed))
+        && let Some(tally) = sweep::replay(context, group).await?
+    {
+        return Ok(tally);
     }
     let (mut work, sealed) = Work::begin(Access { context, group, t: 0 }, earlier).await?;
     let seal = match sealed {

@@ -163,7 +163,9 @@ pub async fn run<S: Writer, E>(
                         if fatal {
                             outcome.ended = Ended::Hopeless;
                         }
-                        if let Err(error) = on_failure(&plan.group(ran.index), &Reason { reason, class }) {
+                        let group = plan.group(ran.index);
+                        note_failure(context, &group, &reason);
+                        if let Err(error) = on_failure(&group, &Reason { reason, class }) {
                             outcome.ended = Ended::Hopeless;
                             unwritten.get_or_insert(error);
                         }
@@ -190,6 +192,21 @@ pub async fn run<S: Writer, E>(
     (outcome, unwritten.map_or(Ok(()), Err))
 }
 
+/// Notes a group that was given up, or whose task panicked.
+fn note_failure<S>(context: &Context<S>, group: &Group, reason: &str) {
+    let noted = context.journal.note(Note {
+        group: group.index,
+        state: State::Failed,
+        reason: Some(reason.to_owned()),
+        known_as: Some((group.survivor.clone(), group.pairs.clone())),
+    });
+    // A journal that cannot note it has failed before, and that is told already; the group is taken up
+    // again in any case.
+    if let Err(error) = noted {
+        tracing::debug!("a failed group is not noted: {error}");
+    }
+}
+
 /// One group, measured; it holds its permit until it ends.
 async fn run_group<S: Writer>(
     context: Arc<Context<S>>,
@@ -208,17 +225,6 @@ async fn run_group<S: Writer>(
         }
         Err(error) => {
             let reason = error.to_string();
-            let noted = context.journal.note(Note {
-                group: group.index,
-                state: State::Failed,
-                reason: Some(reason.clone()),
-                known_as: Some((group.survivor, group.pairs)),
-            });
-            // A journal that cannot note it has failed before, and that is told already; the group
-            // is taken up again in any case.
-            if let Err(error) = noted {
-                tracing::debug!("a failed group is not noted: {error}");
-            }
             Outcome::Failed { fatal: error.is_fatal(), class: error.class(), reason }
         }
     }

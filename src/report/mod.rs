@@ -11,6 +11,7 @@ mod lookup;
 mod summary;
 mod terminal;
 mod text;
+mod undo;
 mod verify;
 
 pub use failures::FailureReasons;
@@ -21,6 +22,7 @@ pub use summary::{
 };
 pub use terminal::terminal;
 pub use text::shell_word;
+pub use undo::{Undoing, UndoneGroups, UndonePairs, UndoneTable, undo_json, undo_text};
 pub use verify::{Verification, VerifiedGroups, VerifiedTable, verify_json, verify_text};
 
 /// The summary as JSON, with a line feed at its end.

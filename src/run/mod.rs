@@ -67,9 +67,11 @@ pub mod files {
     pub const VERIFY: &str = "verify.json";
     /// What undo left alone.
     pub const CONFLICTS: &str = "conflicts.csv";
+    /// The summary of the last undo.
+    pub const UNDO: &str = "undo.json";
 
     /// All of them.
-    pub(super) const ALL: [&str; 17] = [
+    pub(super) const ALL: [&str; 18] = [
         RUN,
         REJECTS,
         FAILURES,
@@ -87,6 +89,7 @@ pub mod files {
         DIFF,
         VERIFY,
         CONFLICTS,
+        UNDO,
     ];
 }
 

@@ -8,6 +8,7 @@ mod preset;
 mod specification;
 mod sweep;
 mod together;
+mod undo;
 mod verify;
 mod world;
 

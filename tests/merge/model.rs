@@ -67,7 +67,7 @@ impl World {
         self.events(to, changed)
     }
 
-    fn events(&self, to: &str, changed: BTreeSet<String>) -> Events {
+    pub fn events(&self, to: &str, changed: BTreeSet<String>) -> Events {
         let mut events = Events::new();
         for batch in changed {
             if let Some(columns) = self.enrolments.get(&(batch.clone(), to.to_owned())) {

@@ -26,7 +26,7 @@ pub fn plan_of(to: &str, sources: &[String]) -> Plan {
     plan::resolve(pairs::read(csv.as_bytes(), &Format::default()).unwrap())
 }
 
-fn merged(world: &World, plan: &Plan) -> (Context<MemoryStorage>, Group, i64) {
+pub fn merged(world: &World, plan: &Plan) -> (Context<MemoryStorage>, Group, i64) {
     let storage = MemoryStorage::new(spec());
     load(world, &spec(), &storage);
     let journal = Arc::<MemoryJournal>::default();
@@ -53,7 +53,7 @@ pub fn sweep(
 }
 
 /// A later row of a source: status and grade, at least one of them.
-fn later() -> impl Strategy<Value = Columns> {
+pub fn later() -> impl Strategy<Value = Columns> {
     (prop::option::of(0..4_i32), "[a-z]{1,2}").prop_map(|(status, grade)| {
         let mut columns = Columns::from([("grade".to_owned(), grade)]);
         columns.extend(status.map(|status| ("status".to_owned(), status.to_string())));

@@ -5,9 +5,6 @@
 
 mod examples;
 mod parts;
-// Nothing takes those of `undo` yet.
-#[cfg_attr(not(test), expect(dead_code, unreachable_pub))]
-#[cfg_attr(test, expect(unreachable_pub))]
 mod walks;
 
 use std::path::PathBuf;
@@ -17,8 +14,6 @@ use clap::{Args, Parser, Subcommand};
 pub(super) use parts::{
     ClusterArgs, EventArgs, FormatArgs, InputArgs, OutputArgs, PlaceArgs, WorkArgs,
 };
-#[cfg(test)]
-pub(super) use walks::UNDO_EXAMPLES;
 pub(super) use walks::{PaceArgs, UndoArgs, VerifyArgs};
 
 use parts::SwitchParser;
@@ -64,6 +59,13 @@ pub enum Command {
     /// may be worse than before, and the sources must be empty. Changes nothing without --repair.
     #[command(after_long_help = walks::VERIFY_EXAMPLES)]
     Verify(Box<VerifyArgs>),
+    /// Take a run back, or the groups of some of its pairs.
+    ///
+    /// From the before-images in the journal, sources get their rows again, overwritten values are put
+    /// back, and copies go away; each enrolment that came back is announced. What was changed since the
+    /// run is left alone, unless told otherwise.
+    #[command(after_long_help = walks::UNDO_EXAMPLES)]
+    Undo(Box<UndoArgs>),
     /// Say where an account went, in which run.
     ///
     /// Looks into the journals of runs, and for groups that were not begun yet into their pairs.

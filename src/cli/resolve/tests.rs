@@ -3,10 +3,10 @@
 use std::process;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser};
+use clap::{ArgMatches, CommandFactory, FromArgMatches};
 
 use super::*;
-use crate::cli::args::{Cli, Command, UNDO_EXAMPLES, UndoArgs};
+use crate::cli::args::{Cli, Command};
 use crate::cli::recorded::RecordedSettings;
 use crate::cli::settings::{PaceSettings, UndoSettings, VerifySettings};
 use crate::cluster::Consistency;
@@ -90,13 +90,6 @@ fn go_on(
     over_run(begun, &matches, config, environment, |run, layers| resume(&args, run, layers))
 }
 
-/// The commands that no command line has yet.
-#[derive(Debug, Parser)]
-enum Walk {
-    #[command(after_long_help = UNDO_EXAMPLES)]
-    Undo(UndoArgs),
-}
-
 fn verified(begun: &ApplySettings, flags: &[&str]) -> Result<VerifySettings, SettingsError> {
     let args = ["tributary", "verify", "run"].iter().chain(flags);
     let matches = Cli::command().try_get_matches_from(args).unwrap();
@@ -112,9 +105,11 @@ fn undone(
     config: &str,
 ) -> Result<UndoSettings, SettingsError> {
     let args = ["tributary", "undo", "run"].iter().chain(flags);
-    let matches = Walk::command().try_get_matches_from(args).unwrap();
-    let Walk::Undo(args) = Walk::from_arg_matches(&matches).unwrap();
-    over_run(begun, &matches, config, &[], |run, layers| walks::undo(&args, run, layers))
+    let matches = Cli::command().try_get_matches_from(args).unwrap();
+    let Command::Undo(args) = Cli::from_arg_matches(&matches).unwrap().command else {
+        unreachable!()
+    };
+    over_run(begun, &matches, config, &[], |run, layers| undo(&args, run, layers))
 }
 
 fn message(flags: &[&str], config: &str) -> String {

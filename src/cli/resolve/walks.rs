@@ -1,6 +1,8 @@
 //! The settings of the commands that go through a run that is over.
 
-use super::{IN_FLIGHT, MAX_IN_FLIGHT, Silence, cluster, events, format, output, recorded_spec};
+use super::{
+    IN_FLIGHT, MAX_IN_FLIGHT, SETTLE, Silence, cluster, events, format, output, recorded_spec,
+};
 use crate::cli::args::{PaceArgs, UndoArgs, VerifyArgs};
 use crate::cli::layers::{Layers, SettingsError};
 use crate::cli::recorded::Recorded;
@@ -47,6 +49,7 @@ pub(in crate::cli) fn undo(
         spec,
         pairs,
         force: args.force,
+        settle: layers.value("settle", None, values::settle)?.unwrap_or(SETTLE),
         pace: pace(&args.pace, layers)?,
         output: output(&args.output, layers),
         secret_flags: layers.secret_flags(&args.events.properties),

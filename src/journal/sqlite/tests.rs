@@ -57,6 +57,19 @@ fn intents_are_in_the_file_when_answered_and_notes_ride_along() {
     assert_eq!(count(&path, "meta WHERE key = 'a' AND value = 'b'"), 1);
 }
 
+/// A kill does not tell a transaction that was synced from one that was not; only a power cut would.
+#[test]
+fn every_transaction_is_synced() {
+    let (_folder, path) = create();
+    let connection = super::schema::writing(&path, None).unwrap();
+    let synchronous: i64 =
+        connection.pragma_query_value(None, "synchronous", |row| row.get(0)).unwrap();
+    assert_eq!(synchronous, 2, "full");
+    let mode: String =
+        connection.pragma_query_value(None, "journal_mode", |row| row.get(0)).unwrap();
+    assert_eq!(mode, "wal");
+}
+
 #[test]
 fn intents_in_flight_share_a_sync() {
     let (_folder, path) = create();

@@ -56,21 +56,23 @@ pub(super) async fn turn<S: Writer>(
     Ok(sweeper.turn)
 }
 
-/// Writes the last slice of a sweep that was stopped half way once more, with its events.
+/// Writes the last slice of a sweep that was stopped half way, or failed, once more, with its events;
+/// gives the counts of the group's merge. `None` if the group's sweep had not begun.
 pub(in super::super) async fn replay<S: Writer>(
     context: &Context<S>,
     group: &Group,
-) -> Result<Tally, GroupError> {
+) -> Result<Option<Tally>, GroupError> {
     let mut tally = Tally::new(context.spec.tables.len());
     let records = context.journal.slices(group.index)?;
+    let Some(stopped) = records.iter().rfind(|record| record.kind == Kind::Sweep) else {
+        return Ok(None);
+    };
     for record in records.iter().filter(|record| record.kind == Kind::Merge) {
         tally.add(&record.tally);
     }
-    if let Some(record) = records.iter().rfind(|record| record.kind == Kind::Sweep) {
-        let slice = body::decode_sweep(&context.spec, &context.journal.body(record.id)?);
-        carry_out(context, group, &slice.map_err(GroupError::Record)?, record.t).await?;
-    }
-    Ok(tally)
+    let slice = body::decode_sweep(&context.spec, &context.journal.body(stopped.id)?);
+    carry_out(context, group, &slice.map_err(GroupError::Record)?, stopped.t).await?;
+    Ok(Some(tally))
 }
 
 /// Writes what a slice of a sweep says, announces it, and notes it.

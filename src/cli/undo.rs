@@ -1,0 +1,307 @@
+//! `undo`: take a run back, or the groups of some of its pairs.
+
+use std::collections::HashSet;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use anyhow::{Context, anyhow};
+use tokio::sync::watch;
+
+use super::engine::{Engine, Needs, Ready};
+use super::identity::{Identity, check_columns};
+use super::latency_log::LatencyLog;
+use super::{Console, Exit, Failure, Progress, Snapshot, UndoSettings, again, listen};
+use crate::account::{Cell, Group, Pair};
+use crate::journal::{Journal, JournalError, SqliteJournal};
+use crate::moment::Moment;
+use crate::pairs::{self, Format};
+use crate::pipeline::{self, Reason, Walked};
+use crate::readable;
+use crate::report::{
+    EventFacts, FailureReasons, Undoing, UndoneGroups, UndonePairs, UndoneTable, undo_json,
+    undo_text,
+};
+use crate::run::{RunDir, RunError, RunRecord, files};
+use crate::spec::{Spec, Table};
+use crate::undo::{self, Conflict, Options, Rows, SelectError, Selected, Told, Undone};
+
+/// conflicts.csv: the columns of diff.csv, but for its verdicts.
+const HEADER: [&str; 10] = [
+    "table",
+    "account",
+    "key",
+    "column",
+    "expected",
+    "found",
+    "found_written_at",
+    "from",
+    "to",
+    "line",
+];
+
+/// How many reasons for failures the report tells.
+const REASONS: usize = 10;
+
+/// Runs `undo` on a run that has been taken up.
+pub async fn run(
+    run_dir: RunDir,
+    record: &RunRecord,
+    settings: &UndoSettings,
+    console: &Console,
+) -> Result<Exit, Failure> {
+    let UndoSettings { cluster, events, spec, pairs, pace, settle, .. } = settings;
+    let started_at = Moment::now();
+    let mut stop = listen(console).map_err(Failure::failed)?;
+    console.run_log.attach(run_dir.append(files::LOG)?).map_err(Failure::failed)?;
+    tracing::info!("taking back run {} in {}", record.id, run_dir.path().display());
+
+    let journal = SqliteJournal::open(&run_dir.file(files::JOURNAL))?;
+    Identity::without_plan(record, &cluster.keyspace, spec).check(&journal)?;
+    let wanted = match pairs {
+        None => None,
+        Some((path, format)) => Some(wanted(path, format)?),
+    };
+    let selected = undo::select(&journal, wanted.as_deref()).map_err(|error| match error {
+        SelectError::Journal(error) => Failure::from(error),
+        wrong => Failure::unusable(wrong),
+    })?;
+    let needs = Needs {
+        cluster,
+        spec,
+        events: events.as_ref(),
+        in_flight: pace.in_flight,
+        settle: *settle,
+        write_times: true,
+    };
+    let ready = Ready::start_unless(&mut stop, needs).await?;
+    check_columns(&journal, ready.spec())?;
+    let engine = ready.with(Arc::new(journal));
+    let arguments = std::env::args_os().map(|arg| arg.to_string_lossy().into_owned());
+    console.again.set(again::same(arguments));
+
+    let recorder = Arc::clone(&engine.context.recorder);
+    let latency = run_dir.append(files::LATENCY)?;
+    let log = LatencyLog::start(latency, recorder, run_dir.file(files::LATENCY));
+    let mut reasons = FailureReasons::default();
+    let (undone, flushed) = walk(&engine, &selected, settings, console, stop, &mut reasons).await;
+    log.finish().await;
+    // From here on trouble is kept until the report is out: what was done has to be known, however
+    // rough the end.
+    let spec = Arc::clone(&engine.context.spec);
+    let listed = list_conflicts(&*engine.journal, &spec, &run_dir);
+    let facts = EventFacts {
+        topic: events.as_ref().map(|events| events.topic.clone()),
+        produced: engine.context.produced(),
+        acknowledged: engine.acknowledged(),
+    };
+    let retries = engine.context.retries();
+    let closed = engine.close().await;
+    let conflicts = *listed.as_ref().unwrap_or(&0);
+    let trouble = [flushed.err().map(Failure::from), listed.err(), closed.err()];
+    let trouble = trouble.into_iter().flatten().next();
+    let exit = if trouble.is_some() { Exit::Failed } else { exit(&undone) };
+
+    let groups = groups(&selected, &undone);
+    let is_left = groups.not_started + groups.failed > 0;
+    let finished_at = Moment::now();
+    let undoing = Undoing {
+        version: Undoing::VERSION,
+        command: "undo",
+        run: record.id.clone(),
+        run_dir: run_dir.path().to_path_buf(),
+        started_at,
+        finished_at,
+        elapsed_s: finished_at.since(started_at).as_secs_f64(),
+        exit_code: exit.code(),
+        force: settings.force,
+        pairs_file: pairs.as_ref().map(|(path, _)| path.clone()),
+        stopped: match undone.ended {
+            Walked::Finished => None,
+            Walked::Interrupted => Some("interrupted".to_owned()),
+            Walked::BrokenOff => Some("every further group would fail".to_owned()),
+        },
+        again: if is_left { console.again.command().map(str::to_owned) } else { None },
+        groups,
+        pairs: UndonePairs {
+            undone: undone.pairs_undone,
+            disputed: undone.pairs_disputed,
+            failed: undone.pairs_failed,
+        },
+        tables: tables(&spec, &undone),
+        conflicts,
+        events: facts,
+        retries,
+        failures: reasons.top(REASONS),
+    };
+    let json = undo_json(&undoing).map_err(Failure::failed)?;
+    let kept = run_dir.replace(files::UNDO, json.as_bytes());
+    let text = if settings.output.json { json } else { undo_text(&undoing) };
+    let printed = console.terminal.print(&text).context("cannot write to standard output");
+    printed.map_err(Failure::failed)?;
+    kept?;
+    trouble.map_or(Ok(exit), Err)
+}
+
+/// Takes the selected groups back, with progress.
+async fn walk(
+    engine: &Engine,
+    selected: &Selected,
+    settings: &UndoSettings,
+    console: &Console,
+    mut stop: watch::Receiver<bool>,
+    reasons: &mut FailureReasons,
+) -> (Undone, Result<(), JournalError>) {
+    let progress = Arc::new(pipeline::Progress::default());
+    if !selected.groups.is_empty() {
+        tokio::select! {
+            () = tokio::time::sleep(engine.context.as_of.time_to_settle()) => {}
+            _ = stop.wait_for(|stop| *stop) => {}
+        }
+    }
+    let shown = {
+        let (context, progress) = (Arc::clone(&engine.context), Arc::clone(&progress));
+        let groups_total = selected.groups.len() as u64;
+        Progress::start(&console.terminal, settings.output.quiet, move || Snapshot {
+            groups_total,
+            done: progress.done.load(Ordering::Relaxed),
+            failed: progress.failed.load(Ordering::Relaxed),
+            in_flight: context.pace.now().1 as u64,
+            retries: context.retries(),
+        })
+    };
+    let options = Options { force: settings.force, rate: settings.pace.rate };
+    let on_failure = |group: &Group, Reason { reason, class }: &Reason| {
+        tracing::error!("a group of {} pairs failed: {reason}", group.pairs.len());
+        reasons.add(&group.pairs, class);
+    };
+    let groups = &selected.groups;
+    let undone = undo::undo(&engine.context, groups, options, stop, &progress, on_failure).await;
+    shown.finish();
+    undone
+}
+
+/// The pairs whose groups are to be taken back.
+fn wanted(path: &Path, format: &Format) -> Result<Vec<Pair>, Failure> {
+    let list = pairs::open(path).and_then(|text| pairs::read(text, format));
+    let list = list.map_err(|error| named(Failure::from(error), path))?;
+    if let Some(reject) = list.rejects().get(0) {
+        let (line, all) = (reject.line, list.rejects().len());
+        let wrong = anyhow!("line {line} is not a pair ({all} such lines); nothing was taken back");
+        return Err(named(Failure::unusable(wrong), path));
+    }
+    let account = |number: u32| list.accounts.id(number);
+    let pairs = list.edges.iter().zip(&list.lines);
+    let pair = |(edge, line): (&pairs::Edge, &u64)| Pair {
+        from: account(edge.from),
+        into: account(edge.to),
+        line: *line,
+    };
+    Ok(pairs.map(pair).collect())
+}
+
+fn named(failure: Failure, path: &Path) -> Failure {
+    let Failure { exit, error } = failure;
+    Failure { exit, error: error.context(path.display().to_string()) }
+}
+
+fn exit(undone: &Undone) -> Exit {
+    match undone.ended {
+        Walked::Interrupted => Exit::Interrupted,
+        Walked::BrokenOff => Exit::Failed,
+        Walked::Finished if undone.failed > 0 => Exit::Failed,
+        Walked::Finished if undone.disputed > 0 => Exit::Differences,
+        Walked::Finished => Exit::Done,
+    }
+}
+
+fn groups(selected: &Selected, undone: &Undone) -> UndoneGroups {
+    let all = selected.groups.len() as u64;
+    let had_turn = undone.undone + undone.disputed + undone.failed;
+    UndoneGroups {
+        selected: all,
+        undone: undone.undone,
+        disputed: undone.disputed,
+        failed: undone.failed,
+        not_started: match undone.ended {
+            // Then every group has had its turn, or the report says that it does not add up.
+            Walked::Finished => 0,
+            Walked::Interrupted | Walked::BrokenOff => all.saturating_sub(had_turn),
+        },
+        undone_before: selected.undone_before,
+        untouched: selected.untouched,
+    }
+}
+
+fn tables(spec: &Spec, undone: &Undone) -> Vec<UndoneTable> {
+    let tables = spec.tables.iter().zip(&undone.rows);
+    let table = |(table, rows): (&Table, &Rows)| UndoneTable {
+        table: table.name.clone(),
+        given_back: rows.given_back,
+        removed: rows.removed,
+        set_back: rows.set_back,
+        left_alone: rows.left_alone,
+    };
+    tables.map(table).collect()
+}
+
+/// Writes conflicts.csv anew: the cells of all groups that are disputed now, and for each of their pairs
+/// that no cell names a line with nothing but the pair, because groups are taken back whole. So the file can
+/// be fed in with --pairs. Returns the number of cells.
+fn list_conflicts(journal: &dyn Journal, spec: &Spec, run_dir: &RunDir) -> Result<u64, Failure> {
+    run_dir.replace(files::CONFLICTS, b"")?;
+    let mut out = csv::Writer::from_writer(run_dir.append(files::CONFLICTS)?);
+    let mut cells = 0;
+    let mut named = HashSet::new();
+    let of_file = |cause: io::Error| {
+        Failure::from(RunError::Write { path: run_dir.file(files::CONFLICTS), cause })
+    };
+    let mut write =
+        |record: &[String]| out.write_record(record).map_err(|error| of_file(error.into()));
+    write(&HEADER.map(str::to_owned))?;
+    undo::conflicts::<Failure>(journal, spec, |told| match told {
+        Told::Conflict(conflict) => {
+            cells += 1;
+            named.insert(conflict.pair.line);
+            write(&line(spec, conflict))
+        }
+        Told::Over(pairs) => {
+            let unnamed = pairs.iter().filter(|pair| !named.contains(&pair.line));
+            unnamed
+                .map(|pair| write(&of_pair([const { String::new() }; 7], pair)))
+                .collect::<Result<(), _>>()?;
+            named.clear();
+            Ok(())
+        }
+    })?;
+    out.flush().map_err(of_file)?;
+    Ok(cells)
+}
+
+fn line(spec: &Spec, conflict: &Conflict) -> [String; 10] {
+    let table = &spec.tables[conflict.table];
+    let column = &table.columns[conflict.column];
+    let shown = |cell: &Cell| match cell {
+        Some(value) => readable::cell(&column.cql_type, value),
+        None => String::new(),
+    };
+    let written_at = conflict.found_written_at.map(readable::write_time);
+    let cells = [
+        table.name.clone(),
+        conflict.account.to_string(),
+        readable::key(table, &conflict.key),
+        column.name.clone(),
+        shown(&conflict.expected),
+        shown(&conflict.found),
+        written_at.unwrap_or_default(),
+    ];
+    of_pair(cells, &conflict.pair)
+}
+
+fn of_pair(cells: [String; 7], pair: &Pair) -> [String; 10] {
+    let [table, account, key, column, expected, found, written_at] = cells;
+    let (from, to) = (pair.from.to_string(), pair.into.to_string());
+    let line = pair.line.to_string();
+    [table, account, key, column, expected, found, written_at, from, to, line]
+}

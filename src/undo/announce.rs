@@ -1,0 +1,47 @@
+//! The events of a group that was taken back: enrolments that sources have again, and those of the survivor
+//! in which something changed back.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bytes::Bytes;
+use futures::{StreamExt, TryStreamExt, stream};
+
+use crate::account::{AccountId, Event, TimestampUs};
+use crate::events::Outlet;
+use crate::merge;
+use crate::pipeline::{Context, GroupError};
+use crate::storage::{Reader, StorageError};
+
+/// Accounts whose enrolments are read at once.
+const READS: usize = 16;
+
+/// The partitions of the announced table in which an account's enrolment, or what leads there, changed back.
+pub(super) type Changed = BTreeMap<AccountId, BTreeSet<Bytes>>;
+
+/// Announces every enrolment that changed back and is there now. What the events quote is read anew: all
+/// writes of the group are acknowledged, and what someone wrote since is as good.
+///
+/// Returns the number of events.
+pub(super) async fn announce<S: Reader>(
+    context: &Context<S>,
+    changed: Changed,
+    t: TimestampUs,
+) -> Result<u64, GroupError> {
+    let Some(event) = &context.spec.event else { return Ok(0) };
+    if matches!(context.outlet, Outlet::Discard) {
+        return Ok(0);
+    }
+    let reads = changed.into_iter().map(|(account, partitions)| async move {
+        let announced = context.announced(&account, partitions, |_| None).await?;
+        let events = announced.iter().map(|one| merge::event(event, &account, one, t));
+        Ok::<Vec<Event>, StorageError>(events.collect())
+    });
+    let reads: Vec<_> = reads.collect();
+    let events: Vec<Vec<Event>> = stream::iter(reads).buffered(READS).try_collect().await?;
+    let events: Vec<Event> = events.into_iter().flatten().collect();
+    let count = events.len() as u64;
+    if count > 0 {
+        context.deliver(events).await?;
+    }
+    Ok(count)
+}

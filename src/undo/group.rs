@@ -1,0 +1,299 @@
+//! One group, taken back: chunk by chunk, what stands there is compared with what the run left, what is
+//! decided is journaled, and then it is written.
+//!
+//! The chunks are those of the [`Ledger`], so a group of any size is taken back in bounded memory. A walk over
+//! all of them is a *pass*; every chunk of a pass is one slice in the journal, and all of them carry the
+//! pass's time. A pass that was stopped half way goes on with the same time and the same decisions. A
+//! further pass takes up only the keys that the one before left alone.
+
+use std::collections::BTreeMap;
+
+use crate::account::{AccountId, Batch, Group, Mutation, Tally, TimestampUs};
+use crate::failpoint;
+use crate::journal::{Intent, Kind, Note, SliceRecord, State, body};
+use crate::ledger::{History, Ledger};
+use crate::merge::cut;
+use crate::pipeline::{Context, GroupError};
+use crate::spec::Find;
+use crate::storage::Writer;
+
+use super::Rows;
+use super::announce::{Changed, announce};
+use super::key::Key;
+use super::look::look;
+use super::record::Record;
+use super::restore::Restoration;
+
+/// What came of a group's turn.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Turn {
+    /// By table.
+    pub(super) rows: Vec<Rows>,
+    pub(super) events: u64,
+}
+
+impl Turn {
+    pub(super) fn left_alone(&self) -> u64 {
+        self.rows.iter().map(|rows| rows.left_alone).sum()
+    }
+}
+
+/// A walk over all chunks of a group.
+struct Pass {
+    t: TimestampUs,
+    /// Its slices in the journal, by chunk.
+    slices: Vec<i64>,
+}
+
+/// The passes that the journal knows, in order.
+fn passes(records: &[SliceRecord]) -> Vec<Pass> {
+    let mut passes: Vec<Pass> = Vec::new();
+    for record in records.iter().filter(|record| record.kind == Kind::Undo) {
+        match passes.last_mut().filter(|pass| pass.t == record.t) {
+            Some(pass) => pass.slices.push(record.id),
+            None => passes.push(Pass { t: record.t, slices: vec![record.id] }),
+        }
+    }
+    passes
+}
+
+/// Takes a group back; `state` is where the journal says that it stands. What someone changed since is
+/// left alone, unless `force`.
+pub(super) async fn undo_group<S: Writer>(
+    context: &Context<S>,
+    group: &Group,
+    state: State,
+    force: bool,
+) -> Result<Turn, GroupError> {
+    let records = context.journal.slices(group.index)?;
+    complete(context, group, state, &records).await?;
+    let is_sealed = records.iter().any(|record| record.kind == Kind::Merge && record.sealed);
+    let work = Work { context, group, is_sealed, force };
+    let mut known = passes(&records);
+    let mut done = None;
+    if state == State::Undoing
+        && let Some(stopped) = known.pop()
+    {
+        done = Some(work.pass(&stopped, known.last()).await?);
+        known = passes(&context.journal.slices(group.index)?);
+    }
+    // What a stopped pass had left alone is overridden by a pass of its own.
+    if done.as_ref().is_none_or(|done| force && done.left_alone() > 0) {
+        let newest = records.iter().map(|record| record.t).max().unwrap_or_default();
+        let t = context.as_of.stamp().max(newest.saturating_add(2));
+        let mut turn = work.pass(&Pass { t, slices: Vec::new() }, known.last()).await?;
+        if let Some(earlier) = done {
+            turn.follow(&earlier);
+        }
+        done = Some(turn);
+    }
+    let turn = done.unwrap_or_default();
+    failpoint::hit("undone");
+    let (state, reason) = match turn.left_alone() {
+        0 => (State::Undone, None),
+        keys => (State::Disputed, Some(format!("{keys} keys were changed since and left alone"))),
+    };
+    context.journal.note(Note { group: group.index, state, reason, known_as: None })?;
+    Ok(turn)
+}
+
+impl Turn {
+    /// Adds what an earlier pass did; what it left alone had its turn again.
+    fn follow(&mut self, earlier: &Turn) {
+        for (rows, earlier) in self.rows.iter_mut().zip(&earlier.rows) {
+            let left_alone = rows.left_alone;
+            rows.add(earlier);
+            rows.left_alone = left_alone;
+        }
+        self.events += earlier.events;
+    }
+}
+
+/// Writes what was under way when the group was stopped once more, so that all its rows are in one known
+/// state. Nothing is announced: what is about to be taken back is no news.
+async fn complete<S: Writer>(
+    context: &Context<S>,
+    group: &Group,
+    state: State,
+    records: &[SliceRecord],
+) -> Result<(), GroupError> {
+    let kinds: &[Kind] = match state {
+        State::Intended | State::Failed => &[Kind::Merge, Kind::Sweep],
+        State::Sweeping => &[Kind::Sweep],
+        // All writes are acknowledged, or an undo has begun, before which they were.
+        State::Written | State::Done | State::Undoing | State::Undone | State::Disputed => &[],
+    };
+    let spec = &context.spec;
+    for kind in kinds {
+        let Some(record) = records.iter().rfind(|record| record.kind == *kind) else { continue };
+        let recorded = context.journal.body(record.id)?;
+        if *kind == Kind::Sweep {
+            let slice = body::decode_sweep(spec, &recorded).map_err(GroupError::Record)?;
+            context.write_all(&slice.writes(spec, &group.survivor)).await?;
+            continue;
+        }
+        let slice = body::decode(spec, &recorded).map_err(GroupError::Record)?;
+        context.write_all(&slice.writes(spec, &group.survivor, record.t)).await?;
+        let deletes = slice.seal.iter().flat_map(|seal| seal.batches(group, record.t));
+        let deletes: Vec<_> = deletes.map(|batch| vec![batch]).collect();
+        context.write_all(&deletes).await?;
+    }
+    Ok(())
+}
+
+struct Work<'a, S> {
+    context: &'a Context<S>,
+    group: &'a Group,
+    /// Whether the group's merge is journaled completely, so that its sources' partitions were deleted.
+    is_sealed: bool,
+    force: bool,
+}
+
+impl<S: Writer> Work<'_, S> {
+    /// Walks over all chunks: decides about those that the journal does not have in this pass, and writes
+    /// what is not known to be acknowledged. `before` is the pass that came before.
+    async fn pass(&self, pass: &Pass, before: Option<&Pass>) -> Result<Turn, GroupError> {
+        let context = self.context;
+        let mut ledger = Ledger::open(&*context.journal, &context.spec, self.group.index)?;
+        let mut turn = Turn { rows: vec![Rows::default(); context.spec.tables.len()], events: 0 };
+        let mut changed = Changed::new();
+        let mut chunk = 0;
+        while let Some(histories) = ledger.next_chunk()? {
+            let keys: Vec<_> = histories.iter().map(|history| self.key(history)).collect();
+            let before = before.and_then(|before| before.slices.get(chunk));
+            let record = match pass.slices.get(chunk) {
+                Some(slice) => self.recorded(*slice, keys.len())?,
+                None => self.decide(&keys, pass.t, before.copied()).await?,
+            };
+            chunk += 1;
+            self.count(&record, &keys, &mut turn, &mut changed);
+            // Every slice but the last was acknowledged before the next one was recorded.
+            if chunk >= pass.slices.len() {
+                self.write(&record, &keys, pass.t).await?;
+            }
+        }
+        failpoint::hit("restored");
+        turn.events = announce(context, changed, pass.t).await?;
+        Ok(turn)
+    }
+
+    fn key<'h>(&'h self, history: &'h History) -> Key<'h> {
+        let table = &self.context.spec.tables[history.table];
+        let is_deleted = table.delete_source && (table.is_clustering() || self.is_sealed);
+        Key::new(history, table, is_deleted)
+    }
+
+    fn recorded(&self, slice: i64, keys: usize) -> Result<Record, GroupError> {
+        Record::decode(&self.context.journal.body(slice)?, keys).map_err(GroupError::Record)
+    }
+
+    /// Looks at the keys of a chunk, decides, and journals what is decided. After an earlier pass only the
+    /// keys that it left alone have their turn.
+    async fn decide(
+        &self,
+        keys: &[Key<'_>],
+        t: TimestampUs,
+        before: Option<i64>,
+    ) -> Result<Record, GroupError> {
+        let (context, group) = (self.context, self.group);
+        let only = match before {
+            Some(slice) => Some(self.recorded(slice, keys.len())?.left_alone()),
+            None => None,
+        };
+        let mut record = Record::new(keys.len(), only);
+        let taken: Vec<(usize, &Key<'_>)> =
+            keys.iter().enumerate().filter(|(position, _)| record.takes(*position)).collect();
+        let mut found = look(context, group, &taken).await?;
+        for (position, key) in taken {
+            let found = found.remove(&position).unwrap_or_default();
+            let verdict = key.judge(&found, t, self.force);
+            record.add((position, key), &group.survivor, verdict);
+        }
+        let intent = Intent {
+            group: group.index,
+            state: State::Undoing,
+            survivor: group.survivor.clone(),
+            pairs: group.pairs.clone(),
+            t,
+            kind: Kind::Undo,
+            sealed: false,
+            tally: Tally::new(context.spec.tables.len()),
+            partitions: String::new(),
+            body: record.encode(),
+        };
+        context.intend(intent).await?;
+        Ok(record)
+    }
+
+    /// Counts what is restored, and notes whose enrolments have to be announced.
+    fn count(&self, record: &Record, keys: &[Key<'_>], turn: &mut Turn, changed: &mut Changed) {
+        for (position, how) in record.restored() {
+            let key = &keys[position];
+            let rows = &mut turn.rows[key.history.table];
+            let is_changed = key.is_written() && !how.keeps_survivor;
+            rows.given_back += key.sources().count() as u64;
+            rows.removed += u64::from(key.history.is_copy());
+            rows.set_back += u64::from(is_changed && !key.history.is_copy());
+            self.note_changed(key, is_changed, changed);
+        }
+        for left in &record.left_alone {
+            if let Some(key) = keys.get(left.key) {
+                turn.rows[key.history.table].left_alone += 1;
+            }
+        }
+    }
+
+    fn note_changed(&self, key: &Key<'_>, is_changed: bool, changed: &mut Changed) {
+        let survivor = &self.group.survivor;
+        let cells = key.history.key_of(key.table, survivor).into_iter().map(Some);
+        let led_to = self.context.led_to(key.history.table, &cells.collect::<Vec<_>>());
+        let Some(partition) = led_to else { return };
+        let mut note = |account: &AccountId| {
+            changed.entry(account.clone()).or_default().insert(partition.clone());
+        };
+        if is_changed {
+            note(survivor);
+        }
+        // Content alone is no news of a source: its enrolment comes back as well, or stays away.
+        if self.context.spec.event.as_ref().is_some_and(|event| event.table == key.history.table) {
+            key.sources().for_each(|source| note(&self.group.pairs[source].from));
+        }
+    }
+
+    /// Sources get their rows first; only when that is acknowledged, the survivor's copies go. Where both
+    /// stand in one partition, they go in one batch.
+    async fn write(
+        &self,
+        record: &Record,
+        keys: &[Key<'_>],
+        t: TimestampUs,
+    ) -> Result<(), GroupError> {
+        let mut given: BTreeMap<_, Vec<Mutation>> = BTreeMap::new();
+        let mut taken: BTreeMap<_, Vec<Mutation>> = BTreeMap::new();
+        let mut sequences: Vec<Vec<Batch>> = Vec::new();
+        for (position, how) in record.restored() {
+            let key = &keys[position];
+            let Restoration { sources, survivor } = key.restore(&self.group.survivor, &how, t);
+            match key.table.find {
+                Find::Clustering { .. } => {
+                    let sources = sources.into_iter().map(|(_, mutation)| mutation);
+                    sequences.push(cut(sources.chain(survivor).collect(), 0));
+                }
+                Find::Partition => {
+                    for (source, mutation) in sources {
+                        given.entry((mutation.table, source)).or_default().push(mutation);
+                    }
+                    taken.entry(key.history.table).or_default().extend(survivor);
+                }
+            }
+        }
+        let apart =
+            |mutations: Vec<Mutation>| cut(mutations, 0).into_iter().map(|batch| vec![batch]);
+        sequences.extend(given.into_values().flat_map(apart));
+        sequences.retain(|batches| !batches.is_empty());
+        self.context.write_all(&sequences).await?;
+        failpoint::hit("given back");
+        let taken: Vec<_> = taken.into_values().flat_map(apart).collect();
+        Ok(self.context.write_all(&taken).await?)
+    }
+}

@@ -1,0 +1,155 @@
+//! What stands at the keys of a chunk now, read with write times.
+
+use std::collections::{BTreeMap, HashMap};
+
+use bytes::Bytes;
+use futures::{StreamExt, TryStreamExt, stream};
+
+use crate::account::{AccountId, Group, TableIndex, TimedRow};
+use crate::pipeline::{Context, Place};
+use crate::storage::{Reader, StorageError};
+
+use super::key::{Found, Key};
+
+/// Reads that one group has under way at once.
+const READS: usize = 16;
+
+/// A page is this many times smaller than it could be, divided by the keys that are looked for: what else
+/// the account owns is read in vain.
+const THRIFT: usize = 64;
+
+/// Keys with their positions in their chunk.
+type Keys<'a, 'k> = [(usize, &'a Key<'k>)];
+
+/// Reads what stands at the keys of a chunk, by position.
+pub(super) async fn look<S: Reader>(
+    context: &Context<S>,
+    group: &Group,
+    keys: &Keys<'_, '_>,
+) -> Result<HashMap<usize, Found>, StorageError> {
+    let look = Look { context, group };
+    let mut found: HashMap<usize, Found> = HashMap::new();
+    for (table, shape) in context.spec.tables.iter().enumerate() {
+        let of_table = keys.iter().copied().filter(|(_, key)| key.history.table == table);
+        let of_table: Vec<_> = of_table.collect();
+        if of_table.is_empty() {
+            continue;
+        }
+        if shape.is_clustering() {
+            look.enrolments(table, &of_table, &mut found).await?;
+        } else {
+            look.partitions(table, &of_table, &mut found).await?;
+        }
+    }
+    Ok(found)
+}
+
+struct Look<'a, S> {
+    context: &'a Context<S>,
+    group: &'a Group,
+}
+
+impl<S: Reader> Look<'_, S> {
+    fn account(&self, source: usize) -> &AccountId {
+        &self.group.pairs[source].from
+    }
+
+    /// Keys of a table found by partition. Sources own nothing there but by exception, so that is asked
+    /// first, without values.
+    async fn partitions(
+        &self,
+        table: TableIndex,
+        keys: &Keys<'_, '_>,
+        found: &mut HashMap<usize, Found>,
+    ) -> Result<(), StorageError> {
+        for (position, row) in self.rows(table, &self.group.survivor, keys).await? {
+            found.entry(position).or_default().survivor = Some(row);
+        }
+        let mut by_source: BTreeMap<usize, Vec<(usize, &Key<'_>)>> = BTreeMap::new();
+        for key in keys {
+            for source in key.1.sources() {
+                by_source.entry(source).or_default().push(*key);
+            }
+        }
+        let accounts: Vec<_> =
+            by_source.keys().map(|source| self.account(*source).clone()).collect();
+        let occupied = self.context.occupied(table, &accounts).await?;
+        for (source, keys) in by_source {
+            let account = self.account(source);
+            if occupied.contains(account) {
+                for (position, row) in self.rows(table, account, &keys).await? {
+                    found.entry(position).or_default().sources.push((source, row));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The rows of an account at these keys: from one page if that is the whole account, else one by one.
+    async fn rows(
+        &self,
+        table: TableIndex,
+        account: &AccountId,
+        keys: &Keys<'_, '_>,
+    ) -> Result<Vec<(usize, TimedRow)>, StorageError> {
+        let shape = &self.context.spec.tables[table];
+        let keys =
+            keys.iter().map(|(position, key)| (*position, key.history.key_of(shape, account)));
+        let keys: Vec<(usize, Vec<Bytes>)> = keys.collect();
+        if keys.len() > 1 {
+            let streams = (THRIFT / keys.len()).max(1);
+            let mut place = Place::Start;
+            let page = self.context.timed_page(table, account, streams, &mut place).await?;
+            if matches!(place, Place::End) {
+                let key_of = |row: &TimedRow| -> Vec<Bytes> {
+                    row.row.cells[..shape.key_len].iter().flatten().cloned().collect()
+                };
+                let mut rows: HashMap<_, _> =
+                    page.into_iter().map(|row| (key_of(&row), row)).collect();
+                let found = keys.iter().filter_map(|(at, key)| Some((*at, rows.remove(key)?)));
+                return Ok(found.collect());
+            }
+        }
+        let reads = keys.iter().map(|(position, key)| async move {
+            let row = self.context.timed_row(table, key).await?;
+            Ok::<_, StorageError>(row.map(|row| (*position, row)))
+        });
+        let reads: Vec<_> = reads.collect();
+        let rows: Vec<_> = stream::iter(reads).buffer_unordered(READS).try_collect().await?;
+        Ok(rows.into_iter().flatten().collect())
+    }
+
+    /// Keys of a table in which the account is a clustering column: one partition each.
+    async fn enrolments(
+        &self,
+        table: TableIndex,
+        keys: &Keys<'_, '_>,
+        found: &mut HashMap<usize, Found>,
+    ) -> Result<(), StorageError> {
+        let reads = keys.iter().map(|(position, key)| async move {
+            Ok::<_, StorageError>((*position, self.enrolment(table, key).await?))
+        });
+        let reads: Vec<_> = reads.collect();
+        let mut read = stream::iter(reads).buffer_unordered(READS);
+        while let Some((position, rows)) = read.try_next().await? {
+            found.insert(position, rows);
+        }
+        Ok(())
+    }
+
+    async fn enrolment(&self, table: TableIndex, key: &Key<'_>) -> Result<Found, StorageError> {
+        let survivor = &self.group.survivor;
+        let partition = key.history.key_of(key.table, survivor).swap_remove(0);
+        let sources: Vec<usize> = key.sources().collect();
+        let mut accounts = vec![survivor.clone()];
+        accounts.extend(sources.iter().map(|source| self.account(*source).clone()));
+        let mut found = Found::default();
+        for (place, row) in self.context.timed_rows_of(table, &partition, &accounts).await? {
+            match place.checked_sub(1).and_then(|place| sources.get(place)) {
+                Some(source) => found.sources.push((*source, row)),
+                None => found.survivor = Some(row),
+            }
+        }
+        Ok(found)
+    }
+}

@@ -1,0 +1,191 @@
+//! The third walk over a run: it is taken back. From the before-images in the journal, sources get their
+//! rows again, overwritten cells their old values, and copies go away.
+//!
+//! Groups are taken newest first. What someone changed since the run is left alone, key by key, and told
+//! ([`conflicts()`]); the rest of its group is restored all the same. What is decided is journaled before it is
+//! written, so an undo that was stopped goes on with the same values and times.
+//!
+//! In reading order: `select` says which groups, `key` is the decision about one key, `look` reads what it
+//! needs, `restore` is what is written, `record` is how it is journaled, `group` does it, `announce` tells the world, and `conflicts` reads
+//! back what was left alone.
+
+mod announce;
+mod conflicts;
+mod group;
+mod key;
+mod look;
+mod record;
+mod restore;
+mod select;
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use tokio::sync::watch;
+
+pub use conflicts::{Conflict, Told, conflicts};
+pub use select::{SelectError, Selected, select};
+
+use crate::account::{AccountId, Group};
+use crate::journal::{GroupRecord, Journal, JournalError};
+use crate::pipeline::{self, Context, GroupError, Progress, Reason, Walked};
+use crate::storage::Writer;
+
+use group::Turn;
+
+/// When more groups than this have failed, the rest is not tried.
+const MOST_FAILURES: u64 = 100;
+
+/// How to undo.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Options {
+    /// Restore even what someone changed since.
+    pub force: bool,
+    /// New groups per second, at most.
+    pub rate: Option<f64>,
+}
+
+/// What was done in one table, in rows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Rows {
+    /// Rows that sources have again.
+    pub given_back: u64,
+    /// Copies that the survivors have no longer.
+    pub removed: u64,
+    /// Rows of the survivors' own that hold their old values again.
+    pub set_back: u64,
+    /// Keys that someone changed since, and that were left alone.
+    pub left_alone: u64,
+}
+
+impl Rows {
+    /// Adds another count of the same table.
+    pub fn add(&mut self, other: &Self) {
+        self.given_back += other.given_back;
+        self.removed += other.removed;
+        self.set_back += other.set_back;
+        self.left_alone += other.left_alone;
+    }
+}
+
+/// What an undo did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Undone {
+    /// How the walk ended.
+    pub ended: Walked,
+    /// Groups that are taken back.
+    pub undone: u64,
+    /// Their pairs.
+    pub pairs_undone: u64,
+    /// Groups that are taken back but for keys that were left alone.
+    pub disputed: u64,
+    /// Their pairs.
+    pub pairs_disputed: u64,
+    /// Groups that failed; they stand where they stood, or half way.
+    pub failed: u64,
+    /// Their pairs.
+    pub pairs_failed: u64,
+    /// By table.
+    pub rows: Vec<Rows>,
+    /// Events that were sent.
+    pub events: u64,
+}
+
+/// Takes groups back, in the order in which they are given. `on_failure` is told of each that failed; where
+/// it would fail in every other group as well, or very many have failed, the walk is broken off.
+///
+/// Beside what was done, it returns whether the journal has all of it.
+pub async fn undo<S: Writer>(
+    context: &Arc<Context<S>>,
+    groups: &[usize],
+    options: Options,
+    stop: watch::Receiver<bool>,
+    progress: &Progress,
+    mut on_failure: impl FnMut(&Group, &Reason),
+) -> (Undone, Result<(), JournalError>) {
+    let mut undone = Undone {
+        ended: Walked::Finished,
+        undone: 0,
+        pairs_undone: 0,
+        disputed: 0,
+        pairs_disputed: 0,
+        failed: 0,
+        pairs_failed: 0,
+        rows: vec![Rows::default(); context.spec.tables.len()],
+        events: 0,
+    };
+    let ended = pipeline::walk(
+        context,
+        groups.iter().copied(),
+        options.rate,
+        stop,
+        |context, number| async move {
+            let began = Instant::now();
+            let (group, turn) = turn(&context, number, options.force).await;
+            context.recorder.record(context.lanes.group(), began.elapsed());
+            (group, turn)
+        },
+        |(group, turn)| match turn {
+            Ok(turn) => {
+                undone.add(&group, &turn);
+                progress.done.fetch_add(1, Ordering::Relaxed);
+                ControlFlow::Continue(())
+            }
+            Err(error) => {
+                undone.failed += 1;
+                undone.pairs_failed += group.pairs.len() as u64;
+                progress.failed.fetch_add(1, Ordering::Relaxed);
+                let (reason, class) = (error.to_string(), error.class());
+                on_failure(&group, &Reason { reason, class });
+                let is_over = error.is_fatal() || undone.failed > MOST_FAILURES;
+                if is_over { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            }
+        },
+    );
+    undone.ended = ended.await;
+    let flushed = context.journal.flush().await;
+    (undone, flushed)
+}
+
+async fn turn<S: Writer>(
+    context: &Context<S>,
+    number: usize,
+    force: bool,
+) -> (Group, Result<Turn, GroupError>) {
+    match known(&*context.journal, number) {
+        Ok(GroupRecord { group: index, survivor, pairs, state, .. }) => {
+            let group = Group { index, survivor, pairs };
+            let turn = group::undo_group(context, &group, state, force).await;
+            (group, turn)
+        }
+        Err(error) => {
+            let survivor = AccountId::new("");
+            (Group { index: number, survivor, pairs: Vec::new() }, Err(error.into()))
+        }
+    }
+}
+
+fn known(journal: &dyn Journal, number: usize) -> Result<GroupRecord, JournalError> {
+    let gone =
+        || JournalError::Damaged { path: format!("group {number}"), what: "it is gone".to_owned() };
+    journal.group(number)?.ok_or_else(gone)
+}
+
+impl Undone {
+    fn add(&mut self, group: &Group, turn: &Turn) {
+        let pairs = group.pairs.len() as u64;
+        if turn.left_alone() == 0 {
+            self.undone += 1;
+            self.pairs_undone += pairs;
+        } else {
+            self.disputed += 1;
+            self.pairs_disputed += pairs;
+        }
+        for (sum, rows) in self.rows.iter_mut().zip(&turn.rows) {
+            sum.add(rows);
+        }
+        self.events += turn.events;
+    }
+}

@@ -1,0 +1,156 @@
+//! What restores a key, and when each cell is dated.
+//!
+//! A cell goes back at the undo's own time, and what is given to sources is dated just above that: a merge
+//! or a sweep that comes later must never lose it to a delete of the same time. Only what is dated ahead
+//! is overwritten, or given back, ahead: the rest of its row stays open to what an application writes
+//! meanwhile.
+
+use std::collections::BTreeMap;
+
+use crate::account::{AccountId, Cell, Change, ColumnIndex, Mutation, Row, TimestampUs};
+use crate::merge::Swept;
+
+use super::key::{Holder, How, Key};
+
+/// What is written for a key.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Restoration {
+    /// The rows of sources, by their places in the group; acknowledged before the survivor's row goes.
+    pub(super) sources: Vec<(usize, Mutation)>,
+    /// The survivor's row.
+    pub(super) survivor: Vec<Mutation>,
+}
+
+impl How {
+    /// The time of what is there, if that is ahead.
+    fn ahead(&self, holder: Holder, column: ColumnIndex) -> Option<TimestampUs> {
+        let of = |ahead: &&super::key::Ahead| ahead.holder == holder && ahead.column == column;
+        self.ahead.iter().find(of).map(|ahead| ahead.t)
+    }
+}
+
+impl Key<'_> {
+    /// What restores the key; `undo_t` is the undo's time. Writing it again changes nothing.
+    pub(super) fn restore(
+        &self,
+        survivor: &AccountId,
+        how: &How,
+        undo_t: TimestampUs,
+    ) -> Restoration {
+        let dated = |(t, change)| Mutation { table: self.history.table, t, change };
+        let mut sources = Vec::new();
+        for (source, row) in &self.before {
+            let changes = self.source_changes(*source, row, how, undo_t);
+            sources.extend(changes.into_iter().map(|change| (*source, dated(change))));
+        }
+        let survivor = self.survivor_changes(survivor, how, undo_t);
+        Restoration { sources, survivor: survivor.into_iter().map(dated).collect() }
+    }
+
+    fn source_changes(
+        &self,
+        source: usize,
+        row: &Row,
+        how: &How,
+        undo_t: TimestampUs,
+    ) -> Vec<(TimestampUs, Change)> {
+        let mut changes = Vec::new();
+        let key: Vec<_> = row.cells[..self.table.key_len].iter().flatten().cloned().collect();
+        if how.replaced.contains(&source) {
+            changes.push((undo_t, Change::DeleteRow { key: key.clone() }));
+        }
+        let mut settled = row.clone();
+        let mut later: BTreeMap<TimestampUs, Vec<(ColumnIndex, Cell)>> = BTreeMap::new();
+        for column in self.table.key_len..row.cells.len() {
+            let t = self.source_t(source, column, how, undo_t);
+            let is_there = how.ahead(Holder::Source(source), column).is_some();
+            if t > undo_t + 1 && (is_there || row.cells[column].is_some()) {
+                later.entry(t).or_default().push((column, settled.cells[column].take()));
+            }
+        }
+        changes.push((undo_t + 1, Change::Insert { row: settled }));
+        // The sweep has ended the row's own liveness just above the latest cell that it took.
+        let latest = self.swept_of(source).flat_map(|swept| &swept.cells).map(|cell| cell.t).max();
+        if let Some(t) = latest.map(|t| t + 2).filter(|t| *t > undo_t + 1) {
+            let mut cells: Vec<Cell> = key.iter().cloned().map(Some).collect();
+            cells.resize(row.cells.len(), None);
+            changes.push((t, Change::Insert { row: Row { cells } }));
+        }
+        changes.extend(later.into_iter().map(|(t, set)| (t, update(&key, set))));
+        changes
+    }
+
+    /// When a cell is given back to a source: above the delete of the sweep that took it, and above that of
+    /// the survivor's. What was swept was a later write, and is one again.
+    fn source_t(
+        &self,
+        source: usize,
+        column: ColumnIndex,
+        how: &How,
+        undo_t: TimestampUs,
+    ) -> TimestampUs {
+        let mut t = undo_t + 1;
+        if let Some(found) = how.ahead(Holder::Survivor, column) {
+            t = t.max(found + 2);
+        }
+        if let Some(found) = how.ahead(Holder::Source(source), column) {
+            t = t.max(found + 1);
+        }
+        let Some(own) = self.swept_at(source, column).filter(|own| *own >= undo_t) else {
+            return t;
+        };
+        let sources = self.before.iter().map(|(source, _)| self.swept_at(*source, column));
+        let earlier = sources.flatten().filter(|t| (undo_t..own).contains(t)).count();
+        t.max(own + 2) + 1 + i64::try_from(earlier).unwrap_or_default()
+    }
+
+    /// The latest write time of what sweeps took from a source in a column.
+    fn swept_at(&self, source: usize, column: ColumnIndex) -> Option<TimestampUs> {
+        let cells = self.swept_of(source).flat_map(|swept| &swept.cells);
+        cells.filter(|cell| cell.column == column).map(|cell| cell.t).max()
+    }
+
+    fn swept_of(&self, source: usize) -> impl Iterator<Item = &Swept> {
+        self.history.swept.iter().filter(move |swept| swept.source == source)
+    }
+
+    fn survivor_changes(
+        &self,
+        survivor: &AccountId,
+        how: &How,
+        undo_t: TimestampUs,
+    ) -> Vec<(TimestampUs, Change)> {
+        let key = self.history.key_of(self.table, survivor);
+        let mut changes = Vec::new();
+        let mut by_time: BTreeMap<TimestampUs, Vec<(ColumnIndex, Cell)>> = BTreeMap::new();
+        if self.history.is_copy() {
+            changes.push((undo_t, Change::DeleteRow { key: key.clone() }));
+            for ahead in how.ahead.iter().filter(|ahead| ahead.holder == Holder::Survivor) {
+                by_time.entry(ahead.t + 1).or_default().push((ahead.column, None));
+            }
+            // The row's own liveness, where a sweep inserted it ahead.
+            if let Some(t) = self.inserted_at().filter(|t| *t >= undo_t) {
+                changes.push((t + 1, Change::ExpireRow { key: key.clone() }));
+            }
+        } else if !how.keeps_survivor {
+            for left in &self.left {
+                let ahead = how.ahead(Holder::Survivor, left.column);
+                let t = ahead.map_or(undo_t, |found| found + 1);
+                let before = self.survivor_before(left.column);
+                by_time.entry(t).or_default().push((left.column, before));
+            }
+        }
+        changes.extend(by_time.into_iter().map(|(t, set)| (t, update(&key, set))));
+        changes
+    }
+
+    /// The latest time at which a sweep inserted the survivor's row, where there was none.
+    fn inserted_at(&self) -> Option<TimestampUs> {
+        let inserted = self.history.swept.iter().filter(|swept| swept.target.is_none());
+        inserted.flat_map(|swept| &swept.cells).filter_map(|cell| cell.placed_at).max()
+    }
+}
+
+fn update(key: &[bytes::Bytes], set: Vec<(ColumnIndex, Cell)>) -> Change {
+    Change::Update { key: key.to_vec(), set }
+}
