@@ -10,6 +10,15 @@ const MERGE: [&str; 6] = ["intend", "intended", "batch", "copied", "written", "a
 /// The steps of a sweep.
 const SWEEP: [&str; 2] = ["sweep", "swept"];
 
+/// The steps of a repair by verify.
+const REPAIR: [&str; 2] = ["compared", "repaired"];
+
+/// The steps of an undo.
+const UNDO: [&str; 3] = ["given back", "restored", "undone"];
+
+/// The steps that repairs and undos share with merges.
+const SHARED: [&str; 3] = ["intend", "intended", "batch"];
+
 /// A run that dies at every step of a merge and of a sweep, each so many times.
 fn dies(name: &str, seed: u64, rounds: u64) {
     let mut data = crowd(seed, 10 + 30 * rounds);
@@ -65,6 +74,57 @@ fn a_run_that_dies_ten_times_at_each_step_ends_as_if_nothing_had_happened() {
     dies("steps_10", 42, 10);
 }
 
+/// Takes up the run with another command, which dies at each of these steps; then it may end.
+fn dies_in(scenario: &Scenario, command: &[&str], steps: &[&str]) -> Finished {
+    let call = || {
+        let call = Call::new(command).with("--hosts", &scenario.world.addresses.hosts);
+        call.with("--in-flight", "4").flag("--json")
+    };
+    let mut random = Random::new(44);
+    for step in SHARED.iter().chain(steps) {
+        let at = format!("{step}:{}", 1 + random.below(2));
+        call().environment("TRIBUTARY_FAILPOINT", &at).run().was_killed();
+    }
+    call().run()
+}
+
+#[test]
+fn an_undo_that_dies_at_each_step_gives_everything_back() {
+    let mut scenario = Scenario::new("undo_steps", crowd(43, 60));
+    let before = scenario.world.dump();
+    scenario.finish();
+    let run = scenario.run.to_str().expect("the tests use UTF-8").to_owned();
+    dies_in(&scenario, &["undo", &run], &UNDO).exits(0);
+    scenario.world.assert_tables(&before);
+
+    // What was taken back can be merged again, with the same result.
+    scenario.run = scenario.world.run_dir();
+    scenario.finish();
+    scenario.world.assert_tables(&scenario.expected.tables);
+}
+
+#[test]
+fn a_repair_that_dies_at_each_step_is_finished() {
+    let mut data = crowd(45, 20);
+    for n in 0..20 {
+        let from = format!("lost-{n}.");
+        data.study(&from, "c", "lost");
+        data.pair(&from, &format!("lost-to-{n}."));
+    }
+    let scenario = Scenario::new("repair_steps", data);
+    scenario.finish();
+    for n in 0..20 {
+        scenario
+            .world
+            .cql(&format!("DELETE FROM content_consumption WHERE userid = 'lost-to-{n}.'"));
+    }
+    let run = scenario.run.to_str().expect("the tests use UTF-8").to_owned();
+    dies_in(&scenario, &["verify", &run, "--repair"], &REPAIR);
+    scenario.world.assert_tables(&scenario.expected.tables);
+    let verify = Call::new(&["verify", &run]).with("--hosts", &scenario.world.addresses.hosts);
+    verify.run().exits(0);
+}
+
 /// No step is forgotten above: these are all that the code names.
 #[test]
 fn every_step_that_the_code_names_is_tried() {
@@ -82,7 +142,7 @@ fn every_step_that_the_code_names_is_tried() {
             }
         }
     }
-    let tried = MERGE.into_iter().chain(SWEEP).chain(crate::undo::STEPS);
-    let tried: BTreeSet<_> = tried.map(str::to_owned).collect();
+    let tried = MERGE.into_iter().chain(SWEEP).chain(REPAIR).chain(UNDO);
+    let tried = tried.map(str::to_owned).collect();
     assert_eq!(named, tried);
 }
