@@ -2,6 +2,8 @@
 //!
 //! What takes long is ignored unless it is asked for: `scripts/test --full` does.
 
+#![expect(clippy::print_stdout, reason = "the figures of the long runs are to be read")]
+
 mod disk;
 mod kills;
 mod nodes;
