@@ -129,7 +129,7 @@ proptest! {
         let context = again(context, &journal, T + 10, slice_bytes);
         let (context, undone, events, failures) = undo_all(context, false);
         prop_assert_eq!(failures, Vec::<String>::new());
-        prop_assert_eq!(dump(&spec(), &context.storage), world.clone());
+        prop_assert_eq!(dump(&spec(), &context.storage), world);
         prop_assert_eq!(said(&events), expected_events(&world, &after, &to, &sources));
         prop_assert_eq!((undone.undone, undone.disputed), (1, 0));
         for (rows, merged) in undone.rows.iter().zip(&merged.tables) {

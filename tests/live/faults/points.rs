@@ -14,7 +14,7 @@ const SWEEP: [&str; 2] = ["sweep", "swept"];
 const REPAIR: [&str; 2] = ["compared", "repaired"];
 
 /// The steps of an undo.
-const UNDO: [&str; 3] = ["given back", "restored", "undone"];
+const UNDO: [&str; 3] = ["given-back", "restored", "undone"];
 
 /// The steps that repairs and undos share with merges.
 const SHARED: [&str; 3] = ["intend", "intended", "batch"];
