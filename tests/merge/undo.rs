@@ -129,7 +129,7 @@ proptest! {
         let context = again(context, &journal, T + 10, slice_bytes);
         let (context, undone, events, failures) = undo_all(context, false);
         prop_assert_eq!(failures, Vec::<String>::new());
-        prop_assert_eq!(dump(&spec(), &context.storage), world);
+        prop_assert_eq!(&dump(&spec(), &context.storage), &world);
         prop_assert_eq!(said(&events), expected_events(&world, &after, &to, &sources));
         prop_assert_eq!((undone.undone, undone.disputed), (1, 0));
         for (rows, merged) in undone.rows.iter().zip(&merged.tables) {
@@ -141,7 +141,7 @@ proptest! {
         // It has had its turn: nothing is left to be undone.
         let (context, undone, events, _) = undo_all(again(context, &journal, T + 20, 60), false);
         prop_assert_eq!((undone.undone, events.len()), (0, 0));
-        prop_assert_eq!(dump(&spec(), &context.storage), world);
+        prop_assert_eq!(&dump(&spec(), &context.storage), &world);
 
         // Merged anew, it ends like the first time.
         let anew = Arc::default();
@@ -190,7 +190,7 @@ proptest! {
             }
             prop_assert!(session < last || undone.failed == 0, "{failures:?}");
         }
-        prop_assert_eq!(dump(&spec(), &context.storage), world);
+        prop_assert_eq!(&dump(&spec(), &context.storage), &world);
         prop_assert!(matches!(state(&*journal), None | Some(State::Undone)));
     }
 }
@@ -385,7 +385,7 @@ proptest! {
             (context, ..) = undo_all(again(context, &journal, t, slice_bytes), false);
             t += 10;
         }
-        prop_assert_eq!(dump(&spec(), &context.storage), expected.clone());
+        prop_assert_eq!(&dump(&spec(), &context.storage), &expected);
         let (places, pairs) = told(&*journal);
         prop_assert_eq!(&places, &disputed);
         let is_disputed = !disputed.is_empty();
@@ -409,8 +409,8 @@ proptest! {
         let undone;
         (context, undone, ..) = undo_all(again(context, &journal, t + 10, slice_bytes), false);
         prop_assert_eq!(undone.disputed, u64::from(is_disputed));
-        prop_assert_eq!(dump(&spec(), &context.storage), lived.clone());
-        prop_assert_eq!(told(&*journal).0, disputed.clone());
+        prop_assert_eq!(&dump(&spec(), &context.storage), &lived);
+        prop_assert_eq!(&told(&*journal).0, &disputed);
 
         // Force restores what was left alone, and nothing else.
         let mut forced = judge.expected(true).0;
