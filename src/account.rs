@@ -6,7 +6,7 @@
 
 use std::fmt;
 use std::str;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -111,6 +111,10 @@ pub type ColumnIndex = usize;
 /// Microseconds since the Unix epoch: the unit of Cassandra's write times.
 pub type TimestampUs = i64;
 
+/// How long a row's own liveness may take to end after an insert that expires in one second: Cassandra counts
+/// in whole seconds.
+pub const EXPIRY: Duration = Duration::from_millis(2_500);
+
 /// This machine's clock, in the unit of write times.
 pub fn now_us() -> TimestampUs {
     let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -194,8 +198,8 @@ pub enum Change {
         /// The keys of the map's entries, or the set's elements, as a set.
         keys: Bytes,
     },
-    /// Lets a row's own liveness (that it was inserted, whatever its cells are) end within a second or two,
-    /// and leaves every cell as it is. Written as an insert of the key alone that expires.
+    /// Lets a row's own liveness (that it was inserted, whatever its cells are) end within [`EXPIRY`], and
+    /// leaves every cell as it is. Written as an insert of the key alone that expires.
     ExpireRow {
         /// The primary key of the row, in column order.
         key: Vec<Bytes>,

@@ -13,7 +13,7 @@ use super::engine::{Engine, Needs, Ready};
 use super::identity::{Identity, check_columns};
 use super::latency_log::LatencyLog;
 use super::{Console, Exit, Failure, Progress, Snapshot, UndoSettings, again, listen};
-use crate::account::{Cell, Group, Pair};
+use crate::account::{Cell, EXPIRY, Group, Pair};
 use crate::journal::{Journal, JournalError, SqliteJournal};
 use crate::moment::Moment;
 use crate::pairs::{self, Format};
@@ -177,8 +177,16 @@ async fn walk(
         reasons.add(&group.pairs, class);
     };
     let groups = &selected.groups;
-    let undone = undo::undo(&engine.context, groups, options, stop, &progress, on_failure).await;
+    let undone =
+        undo::undo(&engine.context, groups, options, stop.clone(), &progress, on_failure).await;
     shown.finish();
+    if undone.0.is_expiring {
+        // Who looks at the tables after the command has ended finds them as they were.
+        tokio::select! {
+            () = tokio::time::sleep(EXPIRY) => {}
+            _ = stop.wait_for(|stop| *stop) => {}
+        }
+    }
     undone
 }
 

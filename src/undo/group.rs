@@ -8,7 +8,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::account::{AccountId, Batch, Group, Mutation, Tally, TimestampUs};
+use crate::account::{AccountId, Batch, Change, Group, Mutation, Tally, TimestampUs};
 use crate::failpoint;
 use crate::journal::{Intent, Kind, Note, SliceRecord, State, body};
 use crate::ledger::{History, Ledger};
@@ -30,6 +30,8 @@ pub(super) struct Turn {
     /// By table.
     pub(super) rows: Vec<Rows>,
     pub(super) events: u64,
+    /// The liveness of a row is still to end.
+    pub(super) is_expiring: bool,
 }
 
 impl Turn {
@@ -106,6 +108,7 @@ impl Turn {
             rows.left_alone = left_alone;
         }
         self.events += earlier.events;
+        self.is_expiring |= earlier.is_expiring;
     }
 }
 
@@ -155,7 +158,8 @@ impl<S: Writer> Work<'_, S> {
     async fn pass(&self, pass: &Pass, before: Option<&Pass>) -> Result<Turn, GroupError> {
         let context = self.context;
         let mut ledger = Ledger::open(&*context.journal, &context.spec, self.group.index)?;
-        let mut turn = Turn { rows: vec![Rows::default(); context.spec.tables.len()], events: 0 };
+        let mut turn =
+            Turn { rows: vec![Rows::default(); context.spec.tables.len()], ..Turn::default() };
         let mut changed = Changed::new();
         let mut chunk = 0;
         while let Some(histories) = ledger.next_chunk()? {
@@ -169,7 +173,7 @@ impl<S: Writer> Work<'_, S> {
             self.count(&record, &keys, &mut turn, &mut changed);
             // Every slice but the last was acknowledged before the next one was recorded.
             if chunk >= pass.slices.len() {
-                self.write(&record, &keys, pass.t).await?;
+                turn.is_expiring |= self.write(&record, &keys, pass.t).await?;
             }
         }
         failpoint::hit("restored");
@@ -261,19 +265,22 @@ impl<S: Writer> Work<'_, S> {
     }
 
     /// Sources get their rows first; only when that is acknowledged, the survivor's copies go. Where both
-    /// stand in one partition, they go in one batch.
+    /// stand in one partition, they go in one batch. Returns whether the liveness of a row is still to end.
     async fn write(
         &self,
         record: &Record,
         keys: &[Key<'_>],
         t: TimestampUs,
-    ) -> Result<(), GroupError> {
+    ) -> Result<bool, GroupError> {
+        let mut is_expiring = false;
         let mut given: BTreeMap<_, Vec<Mutation>> = BTreeMap::new();
         let mut taken: BTreeMap<_, Vec<Mutation>> = BTreeMap::new();
         let mut sequences: Vec<Vec<Batch>> = Vec::new();
         for (position, how) in record.restored() {
             let key = &keys[position];
             let Restoration { sources, survivor } = key.restore(&self.group.survivor, &how, t);
+            let expires = |mutation: &Mutation| matches!(mutation.change, Change::ExpireRow { .. });
+            is_expiring |= survivor.iter().any(expires);
             match key.table.find {
                 Find::Clustering { .. } => {
                     let sources = sources.into_iter().map(|(_, mutation)| mutation);
@@ -294,6 +301,7 @@ impl<S: Writer> Work<'_, S> {
         self.context.write_all(&sequences).await?;
         failpoint::hit("given-back");
         let taken: Vec<_> = taken.into_values().flat_map(apart).collect();
-        Ok(self.context.write_all(&taken).await?)
+        self.context.write_all(&taken).await?;
+        Ok(is_expiring)
     }
 }

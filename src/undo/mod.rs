@@ -91,6 +91,9 @@ pub struct Undone {
     pub rows: Vec<Rows>,
     /// Events that were sent.
     pub events: u64,
+    /// A row that is gone may still be seen, with its key alone, until [`EXPIRY`](crate::account::EXPIRY) has
+    /// passed.
+    pub is_expiring: bool,
 }
 
 /// Takes groups back, in the order in which they are given. `on_failure` is told of each that failed; where
@@ -115,6 +118,7 @@ pub async fn undo<S: Writer>(
         pairs_failed: 0,
         rows: vec![Rows::default(); context.spec.tables.len()],
         events: 0,
+        is_expiring: false,
     };
     let ended = pipeline::walk(
         context,
@@ -187,5 +191,6 @@ impl Undone {
             sum.add(rows);
         }
         self.events += turn.events;
+        self.is_expiring |= turn.is_expiring;
     }
 }

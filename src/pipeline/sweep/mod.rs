@@ -12,11 +12,10 @@ mod look;
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::sync::watch;
 
-use crate::account::{AccountId, TableIndex};
+use crate::account::{AccountId, EXPIRY, TableIndex};
 use crate::journal::State;
 use crate::plan::Plan;
 use crate::storage::Writer;
@@ -28,9 +27,6 @@ pub(super) use group::replay;
 
 /// Rounds, at most. Each waits until what it found too fresh has settled.
 const ROUNDS: usize = 3;
-/// How long the liveness of a row may take to end after an insert that expires in one second: Cassandra counts in
-/// whole seconds.
-const EXPIRY: Duration = Duration::from_millis(2_500);
 /// Groups whose sources are looked at together.
 const WINDOW: usize = 20_000;
 
