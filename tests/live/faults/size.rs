@@ -14,6 +14,9 @@ const ROWS: u64 = 1_000_000;
 /// Resident memory that a run may take, in KiB.
 const MOST_KIB: u64 = 512 * 1024;
 
+/// How often a batch of the data set is sent: a server that many tests share may be late.
+const TRIES: usize = 10;
+
 /// Rows of one table in batches of one partition, `chunks` giving the rows of each.
 async fn load<R: SerializeRow>(
     session: &Session,
@@ -25,7 +28,14 @@ async fn load<R: SerializeRow>(
     let writes = chunks.map(|rows| async move {
         let mut batch = Batch::new(BatchType::Unlogged);
         rows.iter().for_each(|_| batch.append_statement(insert.clone()));
-        session.batch(&batch, rows).await.map(drop)
+        let mut sent = session.batch(&batch, &rows).await;
+        for _ in 1..TRIES {
+            if sent.is_ok() {
+                break;
+            }
+            sent = session.batch(&batch, &rows).await;
+        }
+        sent.map(drop)
     });
     stream::iter(writes.map(Ok))
         .try_for_each_concurrent(64, |write| write)
