@@ -10,6 +10,7 @@
 
 mod connect;
 mod fault;
+mod place;
 mod reads;
 mod schema;
 mod settings;

@@ -16,6 +16,9 @@ pub(super) struct Reads {
     full: PreparedStatement,
     /// The key, and what policies and events look at.
     slim: PreparedStatement,
+    /// The first rows of several accounts' partitions, of all columns and of the slim ones; absent where
+    /// an account has no partition of its own.
+    first: Option<[PreparedStatement; 2]>,
     /// Which of some accounts own a partition, or a row in a partition.
     pub(super) owners: PreparedStatement,
 }
@@ -39,6 +42,7 @@ impl Reads {
                     .prepare(&select(with, table, &columns(table.columns.len()), &found))
                     .await?,
                 slim: with.prepare(&select(with, table, &columns(table.slim_len), &found)).await?,
+                first: prepare_first(with, table).await?,
                 owners: prepare_owners(with, table).await?,
             });
         }
@@ -50,6 +54,14 @@ impl Reads {
             Width::Full => &self.full,
             Width::Slim => &self.slim,
         }
+    }
+
+    pub(super) fn first_of_width(&self, width: Width) -> Option<&PreparedStatement> {
+        let [full, slim] = self.first.as_ref()?;
+        Some(match width {
+            Width::Full => full,
+            Width::Slim => slim,
+        })
     }
 }
 
@@ -78,6 +90,20 @@ fn found(table: &Table) -> String {
     } else {
         equals(table, 1)
     }
+}
+
+async fn prepare_first(
+    with: &Preparer,
+    table: &Table,
+) -> Result<Option<[PreparedStatement; 2]>, ClusterError> {
+    if table.is_clustering() {
+        return Ok(None);
+    }
+    let condition = format!("{} PER PARTITION LIMIT ?", among_accounts(table));
+    let text = |columns| select(with, table, &names(table, 0..columns).join(", "), &condition);
+    let full = with.prepare_for(&text(table.columns.len()), Reach::Partitions).await?;
+    let slim = with.prepare_for(&text(table.slim_len), Reach::Partitions).await?;
+    Ok(Some([full, slim]))
 }
 
 /// Columns of values are either all named or none: of a row whose own liveness has expired, Cassandra

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use scylla::client::session::Session;
+use scylla::policies::load_balancing::LoadBalancingPolicy;
 use scylla::statement::prepared::PreparedStatement;
 
 use crate::spec::Table;
@@ -14,6 +15,8 @@ use super::{ClusterError, Consistency};
 #[derive(Clone)]
 pub(super) struct Preparer {
     pub(super) session: Arc<Session>,
+    /// Chooses the node of a request.
+    pub(super) policy: Arc<dyn LoadBalancingPolicy>,
     pub(super) keyspace: String,
     pub(super) consistency: Consistency,
 }

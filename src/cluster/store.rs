@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use scylla::deserialize::row::ColumnIterator;
+use scylla::routing::Token;
 use scylla::response::query_result::QueryResult;
 use scylla::response::{PagingState, PagingStateResponse};
 use scylla::statement::batch::{Batch as CqlBatch, BatchStatement, BatchType};
@@ -19,6 +20,7 @@ use crate::storage::{
 
 use super::ClusterError;
 use super::fault::{Attempted, shown};
+use super::place::{self, ReplicaOf};
 use super::reads::{Reads, TimedReads};
 use super::statements::Preparer;
 use super::values::{self, Value, Values};
@@ -102,6 +104,12 @@ impl ReadStore {
         Ok(Page { rows: rows_of_answer(result, what)?, next })
     }
 
+    /// The token of an account's partition.
+    fn token(&self, table: TableIndex, account: &AccountId) -> Option<Token> {
+        let values = Values(vec![Value::Raw(account.cell().clone())]);
+        self.reads[table].of_width(Width::Full).calculate_token(&values).ok().flatten()
+    }
+
     /// A whole answer at once.
     async fn all<'a>(
         &self,
@@ -161,6 +169,39 @@ impl<S: AsRef<ReadStore> + Send + Sync + 'static> Reader for S {
         let what = || store.reading(table, of_account(account));
         let values = Values(vec![Value::Raw(account.cell().clone())]);
         store.one_page(store.reads[table].of_width(width), &values, rows, after, &what).await
+    }
+
+    async fn first_rows(
+        &self,
+        table: TableIndex,
+        accounts: &[AccountId],
+        width: Width,
+        rows: usize,
+    ) -> Result<Vec<Row>, StorageError> {
+        let store = self.as_ref();
+        let what = || store.reading(table, format!("{} accounts", accounts.len()));
+        let statement = store.reads[table].first_of_width(width);
+        let Some(statement) = statement else {
+            let why = "its accounts have no partitions of their own";
+            return Err(what().error(why, Fault::Permanent));
+        };
+        let mut statement = statement.clone();
+        if let Some(account) = accounts.first()
+            && let Some(token) = store.token(table, account)
+        {
+            let policy = Arc::clone(&store.preparer.policy);
+            statement.set_load_balancing_policy(Some(Arc::new(ReplicaOf { token, policy })));
+        }
+        let limit = i32::try_from(rows).unwrap_or(i32::MAX);
+        let values = [values::account_list(accounts), Value::Int(limit)];
+        store.all(&statement, &Values(values.into()), &what).await
+    }
+
+    fn place(&self, table: TableIndex, account: &AccountId) -> u64 {
+        let store = self.as_ref();
+        let Preparer { session, keyspace, .. } = &store.preparer;
+        let owners = |token| place::owners(session, keyspace, &store.spec.tables[table].name, token);
+        store.token(table, account).map_or(0, owners)
     }
 
     async fn rows_of(

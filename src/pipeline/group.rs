@@ -308,6 +308,6 @@ impl<'a, S: Writer> Work<'a, S> {
         // The rows live on in the writes, which hold less than the before-images.
         drop(slice);
         context.intend(intent).await?;
-        Ok(context.write_all(&writes).await?)
+        Ok(context.write_all(writes).await?)
     }
 }

@@ -9,11 +9,13 @@ mod announced;
 mod as_of;
 mod attempt;
 mod group;
+mod joined;
 mod lanes;
 mod pages;
 mod reads;
 mod run;
 mod sweep;
+mod together;
 mod walk;
 
 use std::future::Future;
@@ -45,6 +47,7 @@ use crate::storage::{StorageError, Writer};
 use access::GROUP_REQUESTS;
 use attempt::Attempts;
 use pages::RowSizes;
+use together::Together;
 
 /// How many groups that need more than a page per account run at once; each holds a few megabytes.
 const LARGE_GROUPS: usize = 8;
@@ -58,7 +61,7 @@ pub struct Context<S> {
     /// The specification.
     pub spec: Arc<Spec>,
     /// The database.
-    pub storage: S,
+    pub storage: Arc<S>,
     /// Where events go.
     pub outlet: Outlet,
     /// Where what is about to be done is made durable first.
@@ -75,7 +78,8 @@ pub struct Context<S> {
     pub retry: Retry,
     /// A slice is journaled and written when its rows hold this many bytes.
     pub slice_bytes: usize,
-    retries: AtomicU64,
+    together: Together,
+    retries: Arc<AtomicU64>,
     produced: AtomicU64,
     row_sizes: RowSizes,
     large_groups: Semaphore,
@@ -97,10 +101,11 @@ impl<S> Context<S> {
             recorder,
             row_sizes: RowSizes::new(spec.tables.len()),
             large_groups: Semaphore::new(LARGE_GROUPS),
-            retries: AtomicU64::new(0),
+            together: Together::default(),
+            retries: Arc::default(),
             produced: AtomicU64::new(0),
             spec,
-            storage,
+            storage: Arc::new(storage),
             outlet,
             journal,
             pace,
@@ -122,9 +127,16 @@ impl<S> Context<S> {
     where
         F: Future<Output = Result<T, StorageError>>,
     {
-        let (recorder, pace) = (&*self.recorder, &*self.pace);
-        let attempts = Attempts { recorder, pace, retry: self.retry, retries: &self.retries };
-        attempts.carry_out(lane, request).await
+        self.attempts().carry_out(lane, request).await
+    }
+
+    fn attempts(&self) -> Attempts {
+        Attempts {
+            recorder: Arc::clone(&self.recorder),
+            pace: Arc::clone(&self.pace),
+            retry: self.retry,
+            retries: Arc::clone(&self.retries),
+        }
     }
 
     /// Waits until an intent is durable.
@@ -140,9 +152,9 @@ impl<S> Context<S> {
         Ok(())
     }
 
-    /// The database, when nothing runs any more.
-    pub fn into_storage(self) -> S {
-        self.storage
+    /// The database; `None` while anything still runs.
+    pub fn into_storage(self) -> Option<S> {
+        Arc::into_inner(self.storage)
     }
 
     /// Attempts after the first, so far.
@@ -180,14 +192,10 @@ impl<S: Writer> Context<S> {
     ///
     /// # Errors
     /// The first write that failed for good; others may have been written.
-    pub async fn write_all(&self, sequences: &[Vec<Batch>]) -> Result<(), StorageError> {
-        let writes = sequences.iter().map(|batches| async move {
+    pub async fn write_all(&self, sequences: Vec<Vec<Batch>>) -> Result<(), StorageError> {
+        let writes = sequences.into_iter().map(|batches| async move {
             for batch in batches {
-                let lane = match batch.is_partition_delete() {
-                    true => self.lanes.delete(batch.table),
-                    false => self.lanes.write(batch.table),
-                };
-                self.carry_out(lane, || self.storage.write(batch)).await?;
+                self.write(batch).await?;
                 failpoint::hit("batch");
             }
             Ok(())

@@ -24,6 +24,8 @@ use partition::Partition;
 pub enum Request<'a> {
     /// A page of an account's partition.
     Page(TableIndex, &'a AccountId),
+    /// The first rows of several accounts' partitions.
+    FirstRows(TableIndex, &'a [AccountId]),
     /// Rows of accounts in a partition.
     RowsOf(TableIndex, &'a Bytes),
     /// Which accounts own a partition.
@@ -205,6 +207,31 @@ impl Reader for MemoryStorage {
             row
         });
         Ok(Page { rows: rows.collect(), next })
+    }
+
+    async fn first_rows(
+        &self,
+        table: TableIndex,
+        accounts: &[AccountId],
+        width: Width,
+        rows: usize,
+    ) -> Result<Vec<Row>, StorageError> {
+        self.ask(Request::FirstRows(table, accounts)).await?;
+        let columns = columns(&self.spec.tables[table], width);
+        let mut first = Vec::new();
+        for account in accounts {
+            let live = self.rows(table, account.cell(), width).into_iter();
+            first.extend(live.take(rows).map(|TimedRow { mut row, .. }| {
+                row.cells.truncate(columns);
+                row
+            }));
+        }
+        Ok(first)
+    }
+
+    /// Two places, so that some accounts are read together and others are not.
+    fn place(&self, _: TableIndex, account: &AccountId) -> u64 {
+        account.cell().last().map_or(0, |byte| u64::from(byte % 2))
     }
 
     async fn rows_of(

@@ -62,6 +62,20 @@ pub trait Reader: Send + Sync + 'static {
         after: Option<Cursor>,
     ) -> impl Future<Output = Result<Page, StorageError>> + Send;
 
+    /// Reads the first rows of several accounts' partitions at once, at most `rows` of each, in
+    /// clustering order within an account. Accounts that own none are fine.
+    fn first_rows(
+        &self,
+        table: TableIndex,
+        accounts: &[AccountId],
+        width: Width,
+        rows: usize,
+    ) -> impl Future<Output = Result<Vec<Row>, StorageError>> + Send;
+
+    /// Accounts with the same answer have their partitions in the same place: it is worth reading them
+    /// together.
+    fn place(&self, table: TableIndex, account: &AccountId) -> u64;
+
     /// Reads the rows that the accounts own in one partition of a table in which the account is a
     /// clustering column, in no promised order.
     fn rows_of(

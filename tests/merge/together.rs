@@ -146,7 +146,7 @@ fn a_refused_batch_fails_its_own_group() {
     assert_eq!(now.enrolments, rows.enrolments);
     assert_eq!(announced(&context), events);
     // What failed can be merged again, and nothing is missing then.
-    let context = Arc::into_inner(context).unwrap().into_storage();
+    let context = Arc::into_inner(context).unwrap().into_storage().unwrap();
     let healthy = MemoryStorage::new(spec());
     load(&dump(&spec(), &context), &spec(), &healthy);
     let again = Arc::new(super::context(healthy, T + 1));

@@ -82,7 +82,7 @@ async fn carry_out<S: Writer>(
     slice: &SweepSlice,
     t: TimestampUs,
 ) -> Result<(), GroupError> {
-    context.write_all(&slice.writes(&context.spec, &group.survivor)).await?;
+    context.write_all(slice.writes(&context.spec, &group.survivor)).await?;
     failpoint::hit("swept");
     if let Some(event) = &context.spec.event {
         let announced = slice.events.iter();
