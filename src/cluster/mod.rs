@@ -11,6 +11,7 @@
 mod connect;
 mod fault;
 mod reads;
+mod scan;
 mod schema;
 mod settings;
 mod statements;

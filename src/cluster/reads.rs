@@ -18,6 +18,8 @@ pub(super) struct Reads {
     slim: PreparedStatement,
     /// Which of some accounts own a partition, or a row in a partition.
     pub(super) owners: PreparedStatement,
+    /// The partitions and accounts of all rows of a token range, where the account is a clustering column.
+    pub(super) keys: Option<PreparedStatement>,
 }
 
 /// The reads of one table with write times.
@@ -40,6 +42,7 @@ impl Reads {
                     .await?,
                 slim: with.prepare(&select(with, table, &columns(table.slim_len), &found)).await?,
                 owners: prepare_owners(with, table).await?,
+                keys: prepare_keys(with, table).await?,
             });
         }
         Ok(all.into())
@@ -90,6 +93,20 @@ async fn prepare_owners(with: &Preparer, table: &Table) -> Result<PreparedStatem
     // One row says enough of a partition: a million others need not be counted.
     let condition = format!("{} PER PARTITION LIMIT 1", among_accounts(table));
     with.prepare_for(&select(with, table, &account, &condition), Reach::Partitions).await
+}
+
+/// The driver does not see that a token range is on few nodes: that is said with each read.
+async fn prepare_keys(
+    with: &Preparer,
+    table: &Table,
+) -> Result<Option<PreparedStatement>, ClusterError> {
+    if !table.is_clustering() {
+        return Ok(None);
+    }
+    let [partition, account] = [0, table.account].map(|key| quoted(&table.columns[key].name));
+    let range = format!("token({partition}) > ? AND token({partition}) <= ?");
+    let statement = select(with, table, &format!("{partition}, {account}"), &range);
+    with.prepare_for(&statement, Reach::Partitions).await.map(Some)
 }
 
 fn among_accounts(table: &Table) -> String {

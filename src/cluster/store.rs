@@ -11,10 +11,10 @@ use scylla::statement::batch::{Batch as CqlBatch, BatchStatement, BatchType};
 use scylla::statement::prepared::PreparedStatement;
 use tokio::sync::OnceCell;
 
-use crate::account::{AccountId, Batch, Row, TableIndex};
+use crate::account::{AccountId, Batch, Row, TableIndex, TokenRange};
 use crate::spec::Spec;
 use crate::storage::{
-    Cursor, Fault, Page, Reader, StorageError, TimedPage, TimedRow, Width, Writer,
+    Cursor, Fault, KeyPage, Page, Reader, StorageError, TimedPage, TimedRow, Width, Writer,
 };
 
 use super::ClusterError;
@@ -73,11 +73,20 @@ impl ReadStore {
 
     /// A read of a table, `about` which account or key.
     fn reading(&self, table: TableIndex, about: String) -> Attempted<'_> {
-        Attempted { what: "reading", table: &self.spec.tables[table].name, about }
+        self.attempted("reading", table, about)
+    }
+
+    pub(super) fn attempted(
+        &self,
+        what: &'static str,
+        table: TableIndex,
+        about: String,
+    ) -> Attempted<'_> {
+        Attempted { what, table: &self.spec.tables[table].name, about }
     }
 
     /// One page of an answer, of at most `rows` rows.
-    async fn one_page<'a>(
+    pub(super) async fn one_page<'a>(
         &self,
         statement: &PreparedStatement,
         values: &Values,
@@ -251,6 +260,20 @@ impl<S: AsRef<ReadStore> + Send + Sync + 'static> Reader for S {
         let values = Values(key.iter().cloned().map(Value::Raw).collect());
         let rows = store.all(&store.timed(table).await?.row, &values, &what).await?;
         Ok(store.told_apart(table, rows, &what)?.pop())
+    }
+
+    async fn token_ranges(&self, at_least: usize) -> Result<Vec<TokenRange>, StorageError> {
+        self.as_ref().ring(at_least).await
+    }
+
+    async fn scan(
+        &self,
+        table: TableIndex,
+        range: TokenRange,
+        rows: usize,
+        after: Option<Cursor>,
+    ) -> Result<KeyPage, StorageError> {
+        self.as_ref().keys(table, range, rows, after).await
     }
 }
 
