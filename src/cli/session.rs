@@ -11,11 +11,11 @@ use tokio::sync::watch;
 
 use super::engine::{Engine, Merged, Work};
 use super::latency_log::LatencyLog;
-use super::{Console, Exit, Failure, MergeSettings, OutputSettings, again, sweep};
+use super::{Console, Exit, Failure, MergeSettings, OutputSettings, Progress, again, scan, sweep};
 use crate::account::Tally;
 use crate::journal::{JournalError, State};
 use crate::moment::Moment;
-use crate::pipeline::{Ended, Known, RunOutcome};
+use crate::pipeline::{Discover, Ended, Known, RunOutcome};
 use crate::plan::Plan;
 use crate::report::{self, Applied, EventFacts, Fates, Resumed, Summary, SweepFacts};
 use crate::run::{Failures, RunDir, RunRecord, files};
@@ -63,10 +63,20 @@ impl Session<'_> {
             quiet: self.output.quiet,
             stop: self.stop.clone(),
         };
-        let mut merged = engine.merge(work, &mut failures, console).await;
+        let scanned = scan::run(&engine, &work, console).await;
+        let mut merged = match &scanned {
+            Ok(Some(scanned)) if scanned.interrupted => Merged::nothing(Ended::Interrupted),
+            Ok(_) => engine.merge(work, &mut failures, console).await,
+            Err(_) => Merged::nothing(Ended::Hopeless),
+        };
         let sweep = merged.outcome.ended == Ended::Finished && self.settings.work.sweep;
         let swept = match sweep {
-            true => sweep::run(&engine, &self.plan, &self.run_dir, &self.stop).await.map(Some),
+            true => {
+                let shown = self.sweep_progress(&engine, console);
+                let swept = sweep::run(&engine, &self.plan, &self.run_dir, &self.stop).await;
+                drop(shown);
+                swept.map(Some)
+            }
             false => Ok(None),
         };
         log.finish().await;
@@ -76,6 +86,19 @@ impl Session<'_> {
             vec![std::mem::replace(&mut merged.unwritten, Ok(())).err().map(Failure::from)];
         let (mut applied, journaled) = self.applied(&engine, &mut merged).await;
         trouble.push(journaled.err().map(Failure::from));
+        match scanned {
+            Ok(facts) => {
+                applied.scanned = facts;
+                if facts.is_some_and(|scanned| scanned.interrupted) {
+                    applied.stopped =
+                        Some("interrupted during the scan; this session began no group".into());
+                }
+            }
+            Err(failure) => {
+                applied.stopped = Some("stopped, because the scan failed".into());
+                trouble.push(Some(failure));
+            }
+        }
         match swept {
             Ok(facts) => applied.swept = facts,
             Err(failure) => trouble.push(Some(failure)),
@@ -106,6 +129,12 @@ impl Session<'_> {
         console.report(&summary, self.output.json)?;
         kept?;
         trouble.map_or(Ok(Exit::from_code(summary.exit_code)), Err)
+    }
+
+    /// How far the sweep's scan is, which may take as long as the first.
+    fn sweep_progress(&self, engine: &Engine, console: &Console) -> Option<Progress> {
+        let scans = engine.context.discover == Discover::Scan;
+        scans.then(|| scan::progress(engine, self.output.quiet, console))
     }
 
     /// What the report says.
