@@ -37,3 +37,32 @@ pub fn decode_found(table: &Table, text: &[u8]) -> Result<Vec<FoundIn>, String> 
     });
     found.collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::journal::fixtures::spec;
+
+    #[test]
+    fn what_was_found_comes_back() {
+        let spec = spec();
+        let (places, rooms) = (&spec.tables[1], &spec.tables[2]);
+        let key = |place: i32| Bytes::copy_from_slice(&place.to_be_bytes());
+        let found = vec![(key(7), vec![0, 4_294_967_295]), (key(-1), vec![3])];
+        let text = encode_found(places, &found);
+        assert_eq!(String::from_utf8_lossy(&text), "[[7,[0,4294967295]],[-1,[3]]]");
+        assert_eq!(decode_found(places, &text), Ok(found));
+        let found = vec![(Bytes::from_static(b"a \"x\""), vec![1])];
+        assert_eq!(decode_found(rooms, &encode_found(rooms, &found)), Ok(found));
+        assert_eq!(decode_found(rooms, b"[]"), Ok(Vec::new()));
+        for (text, expected) in [
+            ("[", "EOF"),
+            ("[[7]]", "invalid length 1"),
+            ("[[\"x\",[1]]]", "a partition of places: \"x\" is not of type int"),
+            ("[[7,[-1]]]", "invalid value"),
+        ] {
+            let error = decode_found(places, text.as_bytes()).unwrap_err();
+            assert!(error.contains(expected), "{text}: {error}");
+        }
+    }
+}
