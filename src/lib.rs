@@ -50,7 +50,7 @@
 //! | [`ledger`] | what a run did to each key of a group, read back from the journal |
 //! | [`latency`] | HDR histograms per kind of request |
 //! | [`pace`] | how many groups run at once |
-//! | [`pipeline`] | composes the stages, and sweeps; the only owner of spawning, bounds and cancellation |
+//! | [`pipeline`] | composes the stages, scans and sweeps; the only owner of spawning, bounds and cancellation |
 //! | [`verify`], [`undo`] | the other two walks over a run: compare the cluster with it, take it back |
 //! | [`run`] | the run directory: it appears complete or not at all, and belongs to one process at a time |
 //! | [`report`] | what a command has to say, as text for a terminal or as JSON: data in, bytes out |

@@ -277,13 +277,15 @@ impl<S: Reader> Scanner<'_, S> {
         let lane = context.lanes.scan(table);
         let mut held = Held::default();
         let mut next = None;
+        let mut rows = PAGE_ROWS;
         loop {
             let permit = context.pace.admit().await;
-            let mut rows = PAGE_ROWS;
+            let mut is_again = false;
             let read = || {
-                let page = context.storage.scan(table, range, rows, next.clone());
-                rows = (rows / 2).max(FEWEST_ROWS);
-                page
+                // The pages that follow in this range stay as small.
+                rows = if is_again { (rows / 2).max(FEWEST_ROWS) } else { rows };
+                is_again = true;
+                context.storage.scan(table, range, rows, next.clone())
             };
             let page = context.carry_out(lane, read).await?;
             drop(permit);
