@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::pairs::Format;
-use crate::pipeline::ErrorLimit;
+use crate::pipeline::{Discover, ErrorLimit};
 use crate::run::{RunDir, RunError, RunRecord, files};
 use crate::secret::redacted;
 use crate::spec::RawSpec;
@@ -42,6 +42,9 @@ pub(super) struct RecordedSettings {
     /// Where it was read; null for the built-in one.
     spec_path: Option<String>,
     spec_sha256: String,
+    /// A run of an earlier version has none, and found enrolments by content.
+    #[serde(default = "by_content")]
+    discover: String,
     /// Null where nothing is announced.
     events: Option<RecordedEvents>,
     in_flight: usize,
@@ -59,6 +62,10 @@ struct RecordedEvents {
     brokers: String,
     topic: String,
     properties: BTreeMap<String, String>,
+}
+
+fn by_content() -> String {
+    Discover::Content.to_string()
 }
 
 impl RecordedFormat {
@@ -107,6 +114,7 @@ impl RecordedSettings {
             spec: spec.name.clone(),
             spec_path: spec_path.clone(),
             spec_sha256: spec.sha256(),
+            discover: work.discover.to_string(),
             events: events.as_ref().map(|events| RecordedEvents {
                 brokers: events.brokers.clone(),
                 topic: events.topic.clone(),
@@ -195,6 +203,7 @@ impl Recorded {
             "consistency" => Some(settings.consistency.clone()),
             "brokers" => events.map(|events| events.brokers.clone()),
             "topic" => events.map(|events| events.topic.clone()),
+            "discover" => Some(settings.discover.clone()),
             "in_flight" => Some(settings.in_flight.to_string()),
             "settle" => Some(format!("{}ms", settings.settle_ms)),
             "limit" => settings.limit.map(|limit| limit.to_string()),

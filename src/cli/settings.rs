@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::cluster::{ClusterSettings, Consistency};
 use crate::events::EventSettings;
 use crate::pairs::Format;
-use crate::pipeline::Limits;
+use crate::pipeline::{Discover, Limits};
 use crate::spec::RawSpec;
 
 /// What `plan` works with.
@@ -15,6 +15,8 @@ use crate::spec::RawSpec;
 pub struct PlanSettings {
     /// The pairs.
     pub input: InputSettings,
+    /// The merge specification that they would be merged by.
+    pub spec: RawSpec,
     /// The run directory; `runs/<run id>` if none is named.
     pub run_dir: Option<PathBuf>,
     /// How to report.
@@ -149,6 +151,8 @@ impl fmt::Display for InputSource {
 /// How to merge.
 #[derive(Clone, Copy, Debug)]
 pub struct WorkSettings {
+    /// How enrolments are found.
+    pub discover: Discover,
     /// Groups at once, at most.
     pub in_flight: usize,
     /// How far before its first read a group is merged as of.

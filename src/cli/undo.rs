@@ -17,7 +17,7 @@ use crate::account::{Cell, EXPIRY, Group, Pair};
 use crate::journal::{Journal, JournalError, SqliteJournal};
 use crate::moment::Moment;
 use crate::pairs::{self, Format};
-use crate::pipeline::{self, Reason, Walked};
+use crate::pipeline::{self, Discover, Reason, Walked};
 use crate::readable;
 use crate::report::{
     EventFacts, FailureReasons, Undoing, UndoneGroups, UndonePairs, UndoneTable, undo_json,
@@ -74,6 +74,7 @@ pub async fn run(
         in_flight: pace.in_flight,
         settle: *settle,
         write_times: true,
+        discover: Discover::Content,
     };
     let ready = Ready::start_unless(&mut stop, needs).await?;
     check_columns(&journal, ready.spec())?;

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use crate::cluster::Consistency;
-use crate::pipeline::ErrorLimit;
+use crate::pipeline::{Discover, ErrorLimit};
 
 /// The port of Cassandra's CQL protocol.
 const CQL_PORT: u16 = 9_042;
@@ -88,6 +88,12 @@ pub(super) fn topic(text: &str) -> Result<String, String> {
 pub(super) fn consistency(text: &str) -> Result<Consistency, String> {
     let names = Consistency::NAMES.map(|(name, _)| name).join(", ");
     text.parse().map_err(|_| format!("is not a consistency level: use one of {names}"))
+}
+
+/// A way in which enrolments are found, by its name.
+pub(super) fn discover(text: &str) -> Result<Discover, String> {
+    let names = Discover::NAMES.map(|(name, _)| name).join(" or ");
+    text.parse().map_err(|()| format!("is not a way to discover enrolments: use {names}"))
 }
 
 /// One character that separates columns.
@@ -217,5 +223,7 @@ mod tests {
         topic("a b").unwrap_err();
         assert_eq!(consistency("quorum").unwrap(), Consistency::Quorum);
         assert!(consistency("most").unwrap_err().contains("LOCAL_QUORUM"));
+        assert_eq!(discover("scan"), Ok(Discover::Scan));
+        assert!(discover("all").unwrap_err().ends_with("use content or scan"));
     }
 }

@@ -11,7 +11,7 @@ use super::identity::{self, Identity, check_columns};
 use super::{Console, Exit, Failure, Progress, Snapshot, VerifySettings, again, listen};
 use crate::journal::{Journal, SqliteJournal, State};
 use crate::moment::Moment;
-use crate::pipeline::{self, Walked};
+use crate::pipeline::{self, Discover, Walked};
 use crate::report::{Verification, VerifiedGroups, VerifiedTable, verify_json, verify_text};
 use crate::run::{RunDir, RunRecord, files};
 use crate::verify::{self, Options, Verified};
@@ -39,6 +39,7 @@ pub async fn run(
         in_flight: pace.in_flight,
         settle: Duration::ZERO,
         write_times: true,
+        discover: Discover::Content,
     };
     let ready = Ready::start_unless(&mut stop, needs).await?;
     check_columns(&journal, ready.spec())?;

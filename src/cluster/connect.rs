@@ -170,6 +170,7 @@ impl Cluster {
             policy: Arc::clone(&self.policy),
             keyspace: self.settings.keyspace.clone(),
             consistency: self.settings.consistency,
+            local_dc: self.settings.local_dc.clone(),
         }
     }
 }

@@ -12,6 +12,7 @@ mod connect;
 mod fault;
 mod place;
 mod reads;
+mod scan;
 mod schema;
 mod settings;
 mod statements;

@@ -21,6 +21,8 @@ pub(super) struct Reads {
     first: Option<[PreparedStatement; 2]>,
     /// Which of some accounts own a partition, or a row in a partition.
     pub(super) owners: PreparedStatement,
+    /// The partitions and accounts of all rows of a token range, where the account is a clustering column.
+    pub(super) keys: Option<PreparedStatement>,
 }
 
 /// The reads of one table with write times.
@@ -44,6 +46,7 @@ impl Reads {
                 slim: with.prepare(&select(with, table, &columns(table.slim_len), &found)).await?,
                 first: prepare_first(with, table).await?,
                 owners: prepare_owners(with, table).await?,
+                keys: prepare_keys(with, table).await?,
             });
         }
         Ok(all.into())
@@ -116,6 +119,20 @@ async fn prepare_owners(with: &Preparer, table: &Table) -> Result<PreparedStatem
     // One row says enough of a partition: a million others need not be counted.
     let condition = format!("{} PER PARTITION LIMIT 1", among_accounts(table));
     with.prepare_for(&select(with, table, &account, &condition), Reach::Partitions).await
+}
+
+/// The driver does not see that a token range is on few nodes: that is said with each read.
+async fn prepare_keys(
+    with: &Preparer,
+    table: &Table,
+) -> Result<Option<PreparedStatement>, ClusterError> {
+    if !table.is_clustering() {
+        return Ok(None);
+    }
+    let [partition, account] = [0, table.account].map(|key| quoted(&table.columns[key].name));
+    let range = format!("token({partition}) > ? AND token({partition}) <= ?");
+    let statement = select(with, table, &format!("{partition}, {account}"), &range);
+    with.prepare_for(&statement, Reach::Partitions).await.map(Some)
 }
 
 fn among_accounts(table: &Table) -> String {

@@ -15,10 +15,12 @@ use super::{ClusterError, Consistency};
 #[derive(Clone)]
 pub(super) struct Preparer {
     pub(super) session: Arc<Session>,
-    /// Chooses the node of a request.
-    pub(super) policy: Arc<dyn LoadBalancingPolicy>,
     pub(super) keyspace: String,
     pub(super) consistency: Consistency,
+    /// The datacenter to work in, if one is named.
+    pub(super) local_dc: Option<String>,
+    /// Which nodes are asked where nothing else is said.
+    pub(super) policy: Arc<dyn LoadBalancingPolicy>,
 }
 
 /// How many partitions a statement concerns.

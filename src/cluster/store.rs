@@ -5,22 +5,20 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use scylla::deserialize::row::ColumnIterator;
-use scylla::routing::Token;
 use scylla::response::query_result::QueryResult;
 use scylla::response::{PagingState, PagingStateResponse};
 use scylla::statement::batch::{Batch as CqlBatch, BatchStatement, BatchType};
 use scylla::statement::prepared::PreparedStatement;
 use tokio::sync::OnceCell;
 
-use crate::account::{AccountId, Batch, Row, TableIndex};
+use crate::account::{AccountId, Batch, Row, TableIndex, TokenRange};
 use crate::spec::Spec;
 use crate::storage::{
-    Cursor, Fault, Page, Reader, StorageError, TimedPage, TimedRow, Width, Writer,
+    Cursor, Fault, KeyPage, Page, Reader, StorageError, TimedPage, TimedRow, Width, Writer,
 };
 
 use super::ClusterError;
 use super::fault::{Attempted, shown};
-use super::place::{self, ReplicaOf};
 use super::reads::{Reads, TimedReads};
 use super::statements::Preparer;
 use super::values::{self, Value, Values};
@@ -75,11 +73,20 @@ impl ReadStore {
 
     /// A read of a table, `about` which account or key.
     fn reading(&self, table: TableIndex, about: String) -> Attempted<'_> {
-        Attempted { what: "reading", table: &self.spec.tables[table].name, about }
+        self.attempted("reading", table, about)
+    }
+
+    pub(super) fn attempted(
+        &self,
+        what: &'static str,
+        table: TableIndex,
+        about: String,
+    ) -> Attempted<'_> {
+        Attempted { what, table: &self.spec.tables[table].name, about }
     }
 
     /// One page of an answer, of at most `rows` rows.
-    async fn one_page<'a>(
+    pub(super) async fn one_page<'a>(
         &self,
         statement: &PreparedStatement,
         values: &Values,
@@ -102,12 +109,6 @@ impl ReadStore {
             }
         };
         Ok(Page { rows: rows_of_answer(result, what)?, next })
-    }
-
-    /// The token of an account's partition.
-    fn token(&self, table: TableIndex, account: &AccountId) -> Option<Token> {
-        let values = Values(vec![Value::Raw(account.cell().clone())]);
-        self.reads[table].of_width(Width::Full).calculate_token(&values).ok().flatten()
     }
 
     /// A whole answer at once.
@@ -189,8 +190,7 @@ impl<S: AsRef<ReadStore> + Send + Sync + 'static> Reader for S {
         if let Some(account) = accounts.first()
             && let Some(token) = store.token(table, account)
         {
-            let policy = Arc::clone(&store.preparer.policy);
-            statement.set_load_balancing_policy(Some(Arc::new(ReplicaOf { token, policy })));
+            statement.set_load_balancing_policy(Some(store.replicas(table, token)));
         }
         let limit = i32::try_from(rows).unwrap_or(i32::MAX);
         let values = [values::account_list(accounts), Value::Int(limit)];
@@ -199,9 +199,7 @@ impl<S: AsRef<ReadStore> + Send + Sync + 'static> Reader for S {
 
     fn place(&self, table: TableIndex, account: &AccountId) -> u64 {
         let store = self.as_ref();
-        let Preparer { session, keyspace, .. } = &store.preparer;
-        let owners = |token| place::owners(session, keyspace, &store.spec.tables[table].name, token);
-        store.token(table, account).map_or(0, owners)
+        store.token(table, account).map_or(0, |token| store.place_of(table, token))
     }
 
     async fn rows_of(
@@ -292,6 +290,20 @@ impl<S: AsRef<ReadStore> + Send + Sync + 'static> Reader for S {
         let values = Values(key.iter().cloned().map(Value::Raw).collect());
         let rows = store.all(&store.timed(table).await?.row, &values, &what).await?;
         Ok(store.told_apart(table, rows, &what)?.pop())
+    }
+
+    async fn token_ranges(&self, at_least: usize) -> Result<Vec<TokenRange>, StorageError> {
+        self.as_ref().ring(at_least).await
+    }
+
+    async fn scan(
+        &self,
+        table: TableIndex,
+        range: TokenRange,
+        rows: usize,
+        after: Option<Cursor>,
+    ) -> Result<KeyPage, StorageError> {
+        self.as_ref().keys(table, range, rows, after).await
     }
 }
 

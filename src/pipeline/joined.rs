@@ -75,8 +75,7 @@ where
         E: FnOnce(Vec<R>) -> F + Send + 'static,
         F: Future<Output = Vec<Answer<A>>> + Send + 'static,
     {
-        let (place, gathering, round) =
-            self.enter(key.clone(), request, weight, capacity, execute);
+        let (place, gathering, round) = self.enter(key.clone(), request, weight, capacity, execute);
         let answers = round.await;
         self.leave(&key, &gathering);
         let mut answers = answers.0.lock().unwrap_or_else(PoisonError::into_inner);

@@ -8,19 +8,21 @@ mod access;
 mod announced;
 mod as_of;
 mod attempt;
+mod discovered;
 mod group;
 mod joined;
 mod lanes;
 mod pages;
 mod reads;
 mod run;
+mod scan;
 mod sweep;
 mod together;
 mod walk;
 
 use std::future::Future;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use futures::{StreamExt, TryStreamExt, stream};
@@ -32,10 +34,13 @@ pub use group::{GroupError, merge_group};
 pub use lanes::Lanes;
 pub use reads::Place;
 pub use run::{Ended, ErrorLimit, Known, Limits, Progress, Reason, RunOutcome, run};
+pub use scan::{Discover, ScanProgress, Scanned, scan};
 pub use sweep::{Leftover, Swept, sweep};
 pub use walk::{Walked, walk};
 
-use crate::account::{Batch, Event};
+use bytes::Bytes;
+
+use crate::account::{Batch, Event, TableIndex};
 use crate::events::{EventError, Outlet};
 use crate::failpoint;
 use crate::journal::{Intent, Journal, JournalError};
@@ -46,6 +51,7 @@ use crate::storage::{StorageError, Writer};
 
 use access::GROUP_REQUESTS;
 use attempt::Attempts;
+use discovered::Discovered;
 use pages::RowSizes;
 use together::Together;
 
@@ -78,6 +84,11 @@ pub struct Context<S> {
     pub retry: Retry,
     /// A slice is journaled and written when its rows hold this many bytes.
     pub slice_bytes: usize,
+    /// How the partitions of tables found by clustering are found.
+    pub discover: Discover,
+    /// How far a scan is.
+    pub scanning: ScanProgress,
+    discovered: OnceLock<Discovered>,
     together: Together,
     retries: Arc<AtomicU64>,
     produced: AtomicU64,
@@ -112,6 +123,9 @@ impl<S> Context<S> {
             as_of,
             retry: Retry::default(),
             slice_bytes: SLICE_BYTES,
+            discover: Discover::default(),
+            scanning: ScanProgress::default(),
+            discovered: OnceLock::new(),
         }
     }
 
@@ -150,6 +164,12 @@ impl<S> Context<S> {
         failpoint::hit("intended");
         self.recorder.record(self.lanes.journal(), began.elapsed());
         Ok(())
+    }
+
+    /// The partitions of a table in which a scan has found rows of a group's sources.
+    fn discovered(&self, table: TableIndex, group: usize) -> impl Iterator<Item = Bytes> {
+        let found = self.discovered.get().into_iter();
+        found.flat_map(move |found| found.partitions(table, group))
     }
 
     /// The database; `None` while anything still runs.

@@ -133,16 +133,18 @@ impl<S: Writer> Context<S> {
         };
         let size_bytes = batch.mutations.iter().map(|mutation| mutation.size_bytes()).sum();
         let writes = &self.together.writes;
-        let answer = writes.join(shared, (batch, size_bytes), BATCH_BYTES, move |batches| async move {
-            let way = &way;
-            let write = |batch| way.alone(move || way.storage.write(batch));
-            let mutations = batches.iter().flat_map(|batch| &batch.mutations).cloned().collect();
-            let whole = Batch { table, mutations };
-            match way.joined(batches.len(), || way.storage.write(&whole)).await {
-                Some(()) => batches.iter().map(|_| Ok(())).collect(),
-                None => join_all(batches.iter().map(write)).await,
-            }
-        });
+        let answer =
+            writes.join(shared, (batch, size_bytes), BATCH_BYTES, move |batches| async move {
+                let way = &way;
+                let write = |batch| way.alone(move || way.storage.write(batch));
+                let mutations =
+                    batches.iter().flat_map(|batch| &batch.mutations).cloned().collect();
+                let whole = Batch { table, mutations };
+                match way.joined(batches.len(), || way.storage.write(&whole)).await {
+                    Some(()) => batches.iter().map(|_| Ok(())).collect(),
+                    None => join_all(batches.iter().map(write)).await,
+                }
+            });
         answer.await
     }
 }

@@ -9,6 +9,7 @@
 //! same time, and a batch of one partition is atomic.
 
 pub mod memory;
+pub mod ring;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -16,7 +17,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use thiserror::Error;
 
-use crate::account::{AccountId, Batch, Row, TableIndex};
+use crate::account::{AccountId, Batch, Row, TableIndex, TokenRange};
 pub use crate::account::{TimedRow, WriteTimes};
 
 /// How much of a row is read.
@@ -46,6 +47,15 @@ pub struct Page {
 pub struct TimedPage {
     /// The rows.
     pub rows: Vec<TimedRow>,
+    /// Where the next page starts; `None` at the end.
+    pub next: Option<Cursor>,
+}
+
+/// One page of a scan: keys alone.
+#[derive(Clone, Debug, Default)]
+pub struct KeyPage {
+    /// The partition and the account of each row; the rows of a partition come one behind the other.
+    pub keys: Vec<(Bytes, Bytes)>,
     /// Where the next page starts; `None` at the end.
     pub next: Option<Cursor>,
 }
@@ -124,6 +134,22 @@ pub trait Reader: Send + Sync + 'static {
         table: TableIndex,
         key: &[Bytes],
     ) -> impl Future<Output = Result<Option<TimedRow>, StorageError>> + Send;
+
+    /// The whole ring in ranges, `at_least` so many, each of which has one set of replicas ([`ring::cut`]).
+    fn token_ranges(
+        &self,
+        at_least: usize,
+    ) -> impl Future<Output = Result<Vec<TokenRange>, StorageError>> + Send;
+
+    /// Reads a page, of at most `rows` rows, of the keys in a token range of a table in which the account is a
+    /// clustering column. No values are read.
+    fn scan(
+        &self,
+        table: TableIndex,
+        range: TokenRange,
+        rows: usize,
+        after: Option<Cursor>,
+    ) -> impl Future<Output = Result<KeyPage, StorageError>> + Send;
 }
 
 /// Also writes them.

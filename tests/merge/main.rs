@@ -5,6 +5,7 @@
 
 mod model;
 mod preset;
+mod scan;
 mod specification;
 mod sweep;
 mod together;

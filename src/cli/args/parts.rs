@@ -100,13 +100,30 @@ pub struct EventArgs {
     pub properties: Vec<String>,
 }
 
+/// What is merged.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Merging")]
+pub struct SpecArgs {
+    /// A merge specification [default: the built-in course-batch]
+    #[arg(long, value_name = "FILE", env = "TRIBUTARY_SPEC", hide_env = true)]
+    pub spec: Option<String>,
+}
+
 /// What is merged, how fast, and when to stop.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Merging")]
 pub struct WorkArgs {
-    /// A merge specification [default: the built-in course-batch]
-    #[arg(long, value_name = "FILE", env = "TRIBUTARY_SPEC", hide_env = true)]
-    pub spec: Option<String>,
+    /// What is merged.
+    #[command(flatten)]
+    pub spec: SpecArgs,
+
+    /// How enrolments are found: content or scan [default: content]
+    ///
+    /// `content` looks in the batches that the content rows of the sources name; an enrolment in a batch for
+    /// which a source has no content row is not seen. `scan` reads every key of the table once before the first
+    /// group is merged, and once more at the end, and sees them all. A run keeps to what it began with.
+    #[arg(long, value_name = "WAY", env = "TRIBUTARY_DISCOVER", hide_env = true)]
+    pub discover: Option<String>,
 
     /// Groups that are merged at once, at most [default: 256]
     #[arg(long, value_name = "N", env = "TRIBUTARY_IN_FLIGHT", hide_env = true)]

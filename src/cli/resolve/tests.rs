@@ -11,6 +11,7 @@ use crate::cli::recorded::RecordedSettings;
 use crate::cli::settings::{PaceSettings, UndoSettings, VerifySettings};
 use crate::cluster::Consistency;
 use crate::moment::Moment;
+use crate::pipeline::Discover;
 use crate::run::{InputRecord, RunDir, RunId, RunRecord, files};
 
 /// A configuration file of its own.
@@ -225,6 +226,14 @@ fn a_run_goes_on_with_its_own_settings_but_for_what_is_given_again() {
     // The format is that of the copy, whatever the file says of other pairs.
     assert_eq!(go_on(&begun, &[], "delimiter = ';'\n", &[]).unwrap().format.delimiter, b'\t');
 
+    // What was found was found in one way.
+    let flags = ["--keyspace", "k", "--topic", "t"];
+    assert_eq!(begun.merge.work.discover, Discover::Content);
+    let scanning = resolve(&flags, "discover = 'scan'\n", &[]).unwrap();
+    assert_eq!(go_on(&scanning, &[], "", &[]).unwrap().merge.work.discover, Discover::Scan);
+    let wrong = resolve(&flags, "discover = 'all'\n", &[]).unwrap_err().to_string();
+    assert!(wrong.contains("'all' is not a way to discover enrolments"), "{wrong}");
+
     // A run that was not swept when it was applied can be swept by going on with it.
     let flags = ["--keyspace", "k", "--topic", "t", "--no-sweep"];
     let begun = resolve(&flags, "", &[]).unwrap();
@@ -250,6 +259,8 @@ fn a_run_does_not_become_another_one() {
         silent.starts_with("--no-events: this run announces its changes to the topic 't'"),
         "{silent}"
     );
+    let scan = refused(&[], "discover = 'scan'\n");
+    assert!(scan.contains("'scan', but this run goes on with 'content' only"), "{scan}");
     let spec = config_file(&begun.merge.spec.text.replace("\"max\"", "\"min\""));
     let path = spec.to_str().unwrap();
     let other = refused(&["--spec", path], "");
