@@ -32,6 +32,8 @@ pub(super) struct Rounds<K, R, A> {
 struct Newest<R, A> {
     gathering: Gathering<R>,
     weight: usize,
+    /// How many take part.
+    parts: usize,
     round: Round<A>,
 }
 
@@ -50,6 +52,12 @@ impl<K, R, A> Default for Rounds<K, R, A> {
 impl<K, R, A> std::fmt::Debug for Rounds<K, R, A> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Rounds")
+    }
+}
+
+impl<K, R, A> Rounds<K, R, A> {
+    fn newest(&self) -> MutexGuard<'_, HashMap<K, Newest<R, A>>> {
+        self.newest.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -76,8 +84,9 @@ where
         F: Future<Output = Vec<Answer<A>>> + Send + 'static,
     {
         let (place, gathering, round) = self.enter(key.clone(), request, weight, capacity, execute);
+        let part = Part { rounds: self, key, gathering };
         let answers = round.await;
-        self.leave(&key, &gathering);
+        drop(part);
         let mut answers = answers.0.lock().unwrap_or_else(PoisonError::into_inner);
         let answer = answers.get_mut(place).and_then(Option::take);
         answer.unwrap_or_else(|| Err(unanswered()))
@@ -102,6 +111,7 @@ where
         {
             gathered.push(request);
             newest.weight += weight;
+            newest.parts += 1;
             return (gathered.len() - 1, Arc::clone(&newest.gathering), newest.round.clone());
         }
         let earlier = rounds.get(&key).map(|newest| newest.round.clone());
@@ -116,21 +126,30 @@ where
             Answers(Arc::new(Mutex::new(answers)))
         };
         let round = round.boxed().shared();
-        let newest = Newest { gathering: Arc::clone(&gathering), weight, round: round.clone() };
+        let newest =
+            Newest { gathering: Arc::clone(&gathering), weight, parts: 1, round: round.clone() };
         rounds.insert(key, newest);
         (0, gathering, round)
     }
+}
 
-    /// Forgets a round that is over, unless a newer one follows it.
-    fn leave(&self, key: &K, gathering: &Gathering<R>) {
-        let mut rounds = self.newest();
-        if rounds.get(key).is_some_and(|newest| Arc::ptr_eq(&newest.gathering, gathering)) {
-            rounds.remove(key);
+/// A part in a round, which is forgotten when it is over or when the last one has left.
+struct Part<'a, K: Eq + Hash, R, A> {
+    rounds: &'a Rounds<K, R, A>,
+    key: K,
+    gathering: Gathering<R>,
+}
+
+impl<K: Eq + Hash, R, A> Drop for Part<'_, K, R, A> {
+    fn drop(&mut self) {
+        let mut rounds = self.rounds.newest();
+        let newest = rounds.get_mut(&self.key);
+        let own = newest.filter(|newest| Arc::ptr_eq(&newest.gathering, &self.gathering));
+        let Some(newest) = own else { return };
+        newest.parts -= 1;
+        if newest.parts == 0 || newest.round.peek().is_some() {
+            rounds.remove(&self.key);
         }
-    }
-
-    fn newest(&self) -> MutexGuard<'_, HashMap<K, Newest<R, A>>> {
-        self.newest.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

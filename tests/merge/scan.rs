@@ -116,7 +116,7 @@ proptest! {
         let context = scanning(storage, &Arc::default());
         scan(&context, &plan).unwrap();
         run(&context, &plan.group(0)).0.unwrap();
-        let t = context.journal.group(0).unwrap().t.unwrap();
+        let t = context.journal.group(0).unwrap().unwrap().t.unwrap();
         let mut expected = dump(&spec(), &context.storage);
         for (n, (batch, (source, columns))) in late.iter().enumerate() {
             let (batch, source) = (format!("b{batch}"), &sources[source % sources.len()]);
