@@ -8,6 +8,7 @@
 
 mod failures;
 mod lookup;
+pub mod plot;
 mod summary;
 mod terminal;
 mod text;
