@@ -9,6 +9,7 @@
 mod discovery;
 mod failures;
 mod lookup;
+pub mod plot;
 mod summary;
 mod terminal;
 mod text;
