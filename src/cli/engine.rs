@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
+use super::settings::PaceSettings;
 use super::{Console, Exit, Failure, MergeSettings, Progress, Snapshot};
 use crate::account::Group;
 use crate::cluster::{Cluster, ClusterSettings, Store};
@@ -26,8 +27,8 @@ pub(super) struct Needs<'a> {
     pub(super) cluster: &'a ClusterSettings,
     pub(super) spec: &'a RawSpec,
     pub(super) events: Option<&'a EventSettings>,
-    /// Groups at once, at most.
-    pub(super) in_flight: usize,
+    /// How many groups at once, and how fast.
+    pub(super) pace: PaceSettings,
     /// How far before its first read a group is dated.
     pub(super) settle: Duration,
     /// Whether write times are read.
@@ -43,7 +44,7 @@ impl<'a> From<&'a MergeSettings> for Needs<'a> {
             cluster,
             spec,
             events: events.as_ref(),
-            in_flight: work.in_flight,
+            pace: work.pace,
             settle: work.settle,
             write_times: work.sweep,
             discover: work.discover,
@@ -89,7 +90,7 @@ impl Ready {
             }
         };
         let as_of = AsOf::new(cluster.latest_clock().await?, needs.settle);
-        let pace = Pace::new(needs.in_flight);
+        let pace = Pace::with_rate(needs.pace.in_flight, needs.pace.rate);
         let discover = needs.discover;
         Ok(Self { spec, store, outlet, recorder, pace, as_of, acknowledged, discover })
     }

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::pace::InFlight;
 use crate::pairs::Format;
 use crate::pipeline::{Discover, ErrorLimit};
 use crate::run::{RunDir, RunError, RunRecord, files};
@@ -47,13 +48,25 @@ pub(super) struct RecordedSettings {
     discover: String,
     /// Null where nothing is announced.
     events: Option<RecordedEvents>,
-    in_flight: usize,
+    /// A number of groups, or auto.
+    in_flight: Value,
+    /// Groups per second; null where there is no limit.
+    #[serde(default)]
+    rate: Option<f64>,
     settle_ms: u64,
     /// Null where there is none.
     limit: Option<usize>,
     /// A number of groups or a share such as "5%".
     max_errors: Value,
     sweep: bool,
+}
+
+/// A number or a word, as it could be given.
+fn plain(value: &Value) -> String {
+    match value {
+        Value::String(word) => word.clone(),
+        number => number.to_string(),
+    }
 }
 
 /// Where the events of a run go.
@@ -124,7 +137,11 @@ impl RecordedSettings {
                     .map(|(key, value)| (key.clone(), redacted(key, value).to_owned()))
                     .collect(),
             }),
-            in_flight: work.in_flight,
+            in_flight: match work.pace.in_flight {
+                InFlight::Fixed(groups) => groups.into(),
+                InFlight::Auto => "auto".into(),
+            },
+            rate: work.pace.rate,
             settle_ms: u64::try_from(work.settle.as_millis()).unwrap_or(u64::MAX),
             limit: (work.limits.groups < usize::MAX).then_some(work.limits.groups),
             max_errors: match work.limits.errors {
@@ -204,13 +221,11 @@ impl Recorded {
             "brokers" => events.map(|events| events.brokers.clone()),
             "topic" => events.map(|events| events.topic.clone()),
             "discover" => Some(settings.discover.clone()),
-            "in_flight" => Some(settings.in_flight.to_string()),
+            "in_flight" => Some(plain(&settings.in_flight)),
+            "rate" => settings.rate.map(|rate| rate.to_string()),
             "settle" => Some(format!("{}ms", settings.settle_ms)),
             "limit" => settings.limit.map(|limit| limit.to_string()),
-            "max_errors" => match &settings.max_errors {
-                Value::String(share) => Some(share.clone()),
-                number => Some(number.to_string()),
-            },
+            "max_errors" => Some(plain(&settings.max_errors)),
             _ => None,
         }
     }

@@ -25,16 +25,10 @@ use super::args::{
 use super::layers::{Layers, SettingsError};
 use super::recorded::Recorded;
 use super::settings::{
-    ApplySettings, InputSettings, InputSource, MergeSettings, OutputSettings, PlanSettings,
-    ResumeSettings, WorkSettings,
+    ApplySettings, InputSettings, InputSource, MergeSettings, OutputSettings, PaceSettings,
+    PlanSettings, ResumeSettings, WorkSettings,
 };
 use super::values;
-
-/// Groups at once where nothing is said.
-const IN_FLIGHT: usize = 256;
-
-/// More groups at once than this help nobody.
-const MAX_IN_FLIGHT: usize = 65_536;
 
 /// Failed groups that stop a run where nothing is said.
 const MAX_ERRORS: u64 = 1_000;
@@ -240,15 +234,12 @@ fn recorded_spec(
 }
 
 fn work(args: &WorkArgs, layers: &Layers<'_>) -> Result<WorkSettings, SettingsError> {
-    let in_flight = |text: &str| values::count(text, 1, MAX_IN_FLIGHT);
     // What is known of a run's enrolments was found in one way.
     let known = |text: &str| values::discover(text).map(|way| way.to_string());
     let way = layers.pinned("discover", args.discover.as_ref(), known)?;
     Ok(WorkSettings {
         discover: way.and_then(|way| way.parse().ok()).unwrap_or_default(),
-        in_flight: layers
-            .value("in_flight", args.in_flight.as_ref(), in_flight)?
-            .unwrap_or(IN_FLIGHT),
+        pace: pace(args.in_flight.as_ref(), args.rate.as_ref(), layers)?,
         settle: layers.value("settle", args.settle.as_ref(), values::settle)?.unwrap_or(SETTLE),
         limits: Limits {
             groups: layers
@@ -259,6 +250,18 @@ fn work(args: &WorkArgs, layers: &Layers<'_>) -> Result<WorkSettings, SettingsEr
                 .unwrap_or(ErrorLimit::Groups(MAX_ERRORS)),
         },
         sweep: !layers.switch("no_sweep", args.no_sweep),
+    })
+}
+
+/// How fast groups are worked on.
+fn pace(
+    in_flight: Option<&String>,
+    rate: Option<&String>,
+    layers: &Layers<'_>,
+) -> Result<PaceSettings, SettingsError> {
+    Ok(PaceSettings {
+        in_flight: layers.value("in_flight", in_flight, values::in_flight)?.unwrap_or_default(),
+        rate: layers.value("rate", rate, values::rate)?,
     })
 }
 

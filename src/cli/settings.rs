@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::cluster::{ClusterSettings, Consistency};
 use crate::events::EventSettings;
+use crate::pace::InFlight;
 use crate::pairs::Format;
 use crate::pipeline::{Discover, Limits};
 use crate::spec::RawSpec;
@@ -97,11 +98,11 @@ pub struct UndoSettings {
     pub secret_flags: Vec<String>,
 }
 
-/// How fast a run that is over is gone through.
+/// How fast groups are worked on.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct PaceSettings {
     /// Groups at once, at most.
-    pub in_flight: usize,
+    pub in_flight: InFlight,
     /// Groups per second, at most; none where there is no limit.
     pub rate: Option<f64>,
 }
@@ -153,8 +154,8 @@ impl fmt::Display for InputSource {
 pub struct WorkSettings {
     /// How enrolments are found.
     pub discover: Discover,
-    /// Groups at once, at most.
-    pub in_flight: usize,
+    /// How fast.
+    pub pace: PaceSettings,
     /// How far before its first read a group is merged as of.
     pub settle: Duration,
     /// When to stop early.

@@ -71,7 +71,7 @@ pub async fn run(
         cluster,
         spec,
         events: events.as_ref(),
-        in_flight: pace.in_flight,
+        pace: *pace,
         settle: *settle,
         write_times: true,
         discover: Discover::Content,
@@ -172,7 +172,7 @@ async fn walk(
             retries: context.retries(),
         })
     };
-    let options = Options { force: settings.force, rate: settings.pace.rate };
+    let options = Options { force: settings.force };
     let on_failure = |group: &Group, Reason { reason, class }: &Reason| {
         tracing::error!("a group of {} pairs failed: {reason}", group.pairs.len());
         reasons.add(&group.pairs, class);

@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use crate::cluster::Consistency;
+use crate::pace::InFlight;
 use crate::pipeline::{Discover, ErrorLimit};
 
 /// The port of Cassandra's CQL protocol.
@@ -137,6 +138,19 @@ pub(super) fn limit(text: &str) -> Result<usize, String> {
     match text {
         "all" => Ok(usize::MAX),
         _ => count(text, 1, usize::MAX).map_err(|wrong| format!("{wrong}, nor the word all")),
+    }
+}
+
+/// The most groups at once: more would only fill the memory.
+const MAX_IN_FLIGHT: usize = 65_536;
+
+/// A number of groups, or `auto`.
+pub(super) fn in_flight(text: &str) -> Result<InFlight, String> {
+    match text.parse() {
+        Ok(InFlight::Fixed(1..=MAX_IN_FLIGHT) | InFlight::Auto) => {
+            text.parse().map_err(|()| String::new())
+        }
+        _ => Err(format!("is neither auto nor a whole number from 1 to {MAX_IN_FLIGHT}")),
     }
 }
 

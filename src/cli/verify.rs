@@ -36,7 +36,7 @@ pub async fn run(
         cluster,
         spec,
         events: events.as_ref(),
-        in_flight: pace.in_flight,
+        pace: *pace,
         settle: Duration::ZERO,
         write_times: true,
         discover: Discover::Content,
@@ -61,7 +61,7 @@ pub async fn run(
             retries: context.retries(),
         })
     };
-    let options = Options { repair: *repair, rate: pace.rate, restart: *restart };
+    let options = Options { repair: *repair, restart: *restart };
     let diff = run_dir.file(files::DIFF);
     let verified = verify::verify(&engine.context, options, &diff, &progress, stop).await;
     shown.finish();

@@ -34,7 +34,7 @@ fn undo_all(
     let undone = runtime.block_on(undo::undo(
         &context,
         &selected.groups,
-        Options { force, rate: None },
+        Options { force },
         stopped,
         &Progress::default(),
         |_, reason| failures.push(reason.reason.clone()),

@@ -14,7 +14,7 @@ use clap::{Args, Parser, Subcommand};
 pub(super) use parts::{
     ClusterArgs, EventArgs, FormatArgs, InputArgs, OutputArgs, PlaceArgs, SpecArgs, WorkArgs,
 };
-pub(super) use walks::{PaceArgs, UndoArgs, VerifyArgs};
+pub(super) use walks::{UndoArgs, VerifyArgs};
 
 use parts::SwitchParser;
 

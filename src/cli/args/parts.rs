@@ -125,9 +125,15 @@ pub struct WorkArgs {
     #[arg(long, value_name = "WAY", env = "TRIBUTARY_DISCOVER", hide_env = true)]
     pub discover: Option<String>,
 
-    /// Groups that are merged at once, at most [default: 256]
+    /// Groups that are merged at once: a number, or auto [default: auto]
+    ///
+    /// `auto` finds how many are worth it from the groups per second that they bring, up to 1,024.
     #[arg(long, value_name = "N", env = "TRIBUTARY_IN_FLIGHT", hide_env = true)]
     pub in_flight: Option<String>,
+
+    /// Groups per second, at most [default: as many as the cluster can take]
+    #[arg(long, value_name = "N", env = "TRIBUTARY_RATE", hide_env = true)]
+    pub rate: Option<String>,
 
     /// How far before its first read a group is merged as of: 2s, 500ms, 1m [default: 2s]
     ///

@@ -131,7 +131,6 @@ pub async fn sweep<S: Writer>(
         let walked = walk(
             context,
             groups,
-            None,
             stop.clone(),
             |context, group| {
                 let discovered = Arc::clone(&discovered);
