@@ -111,6 +111,16 @@ pub type ColumnIndex = usize;
 /// Microseconds since the Unix epoch: the unit of Cassandra's write times.
 pub type TimestampUs = i64;
 
+/// A part of the ring of a table's partitions: the tokens above `after`, up to and including `to`. No partition
+/// has the lowest token of all, so the whole ring is above it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TokenRange {
+    /// Where it begins, exclusive.
+    pub after: i64,
+    /// Where it ends, inclusive.
+    pub to: i64,
+}
+
 /// How long a row's own liveness may take to end after an insert that expires in one second: Cassandra counts
 /// in whole seconds.
 pub const EXPIRY: Duration = Duration::from_millis(2_500);

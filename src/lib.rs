@@ -25,6 +25,10 @@
 //! application win, cell by cell, and merging again changes nothing. What was written to a source later
 //! than T outlives its delete; at the end the sweep ([`pipeline::sweep`]) takes it to its new place.
 //!
+//! A table in which the account is a clustering column has no index by it. Its partitions are those that
+//! other rows of the sources name; with `--discover scan` also those in which a scan of the table's keys
+//! ([`pipeline::scan`]) has found a source, before the first group.
+//!
 //! # Code map, in reading order
 //!
 //! Each module knows only those above it (`tests/architecture.rs` holds the exact table of edges).
@@ -46,7 +50,7 @@
 //! | [`ledger`] | what a run did to each key of a group, read back from the journal |
 //! | [`latency`] | HDR histograms per kind of request |
 //! | [`pace`] | how many groups run at once |
-//! | [`pipeline`] | composes the stages, and sweeps; the only owner of spawning, bounds and cancellation |
+//! | [`pipeline`] | composes the stages, scans and sweeps; the only owner of spawning, bounds and cancellation |
 //! | [`verify`], [`undo`] | the other two walks over a run: compare the cluster with it, take it back |
 //! | [`run`] | the run directory: it appears complete or not at all, and belongs to one process at a time |
 //! | [`report`] | what a command has to say, as text for a terminal or as JSON: data in, bytes out |
@@ -70,7 +74,8 @@
 //! 8. A failed group never stops the others. Transient errors are retried with backoff and with fewer
 //!    groups at once; they count as failures only when the retry budget is spent.
 //! 9. Memory is bounded by what is in flight, not by the size of a partition, a fan-in or a file (the
-//!    planner holds the pair graph, compactly, and a group one entry per batch that it touches).
+//!    planner holds the pair graph, a scan the enrolments that it found, both compactly, and a group one entry per
+//!    batch that it touches).
 //! 10. Secrets never reach a log, a report, the journal or the process list. A run directory holds
 //!     personal data and is readable by its owner only.
 //!

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
+use super::settings::PaceSettings;
 use super::{Console, Exit, Failure, MergeSettings, Progress, Snapshot};
 use crate::account::Group;
 use crate::cluster::{Cluster, ClusterSettings, Store};
@@ -14,7 +15,7 @@ use crate::events::{EventSettings, Outlet, Producer};
 use crate::journal::Journal;
 use crate::latency::Recorder;
 use crate::pace::Pace;
-use crate::pipeline::{self, AsOf, Context, Known, Lanes, Reason, RunOutcome};
+use crate::pipeline::{self, AsOf, Context, Discover, Ended, Known, Lanes, Reason, RunOutcome};
 use crate::plan::Plan;
 use crate::report::FailureReasons;
 use crate::run::{Failures, RunError};
@@ -26,12 +27,14 @@ pub(super) struct Needs<'a> {
     pub(super) cluster: &'a ClusterSettings,
     pub(super) spec: &'a RawSpec,
     pub(super) events: Option<&'a EventSettings>,
-    /// Groups at once, at most.
-    pub(super) in_flight: usize,
+    /// How many groups at once, and how fast.
+    pub(super) pace: PaceSettings,
     /// How far before its first read a group is dated.
     pub(super) settle: Duration,
     /// Whether write times are read.
     pub(super) write_times: bool,
+    /// How enrolments are found.
+    pub(super) discover: Discover,
 }
 
 impl<'a> From<&'a MergeSettings> for Needs<'a> {
@@ -41,9 +44,10 @@ impl<'a> From<&'a MergeSettings> for Needs<'a> {
             cluster,
             spec,
             events: events.as_ref(),
-            in_flight: work.in_flight,
+            pace: work.pace,
             settle: work.settle,
             write_times: work.sweep,
+            discover: work.discover,
         }
     }
 }
@@ -57,6 +61,7 @@ pub(super) struct Ready {
     pace: Arc<Pace>,
     as_of: AsOf,
     acknowledged: Arc<AtomicU64>,
+    discover: Discover,
 }
 
 impl Ready {
@@ -85,8 +90,9 @@ impl Ready {
             }
         };
         let as_of = AsOf::new(cluster.latest_clock().await?, needs.settle);
-        let pace = Pace::new(needs.in_flight);
-        Ok(Self { spec, store, outlet, recorder, pace, as_of, acknowledged })
+        let pace = Pace::with_rate(needs.pace.in_flight, needs.pace.rate);
+        let discover = needs.discover;
+        Ok(Self { spec, store, outlet, recorder, pace, as_of, acknowledged, discover })
     }
 
     /// As [`start`](Self::start), unless the operator stops it.
@@ -110,9 +116,10 @@ impl Ready {
 
     /// With a journal, groups can run.
     pub(super) fn with(self, journal: Arc<dyn Journal>) -> Engine {
-        let Self { spec, store, outlet, recorder, pace, as_of, acknowledged } = self;
+        let Self { spec, store, outlet, recorder, pace, as_of, acknowledged, discover } = self;
         let shared = Arc::clone(&journal);
-        let context = Context::new(spec, store, outlet, shared, recorder, pace, as_of);
+        let mut context = Context::new(spec, store, outlet, shared, recorder, pace, as_of);
+        context.discover = discover;
         Engine { context: Arc::new(context), journal, acknowledged }
     }
 }
@@ -146,6 +153,27 @@ pub(super) struct Merged {
     pub(super) took: Duration,
 }
 
+impl Work<'_> {
+    /// How many groups are left to be done.
+    pub(super) fn left(&self) -> usize {
+        let total = self.plan.len().min(self.settings.work.limits.groups);
+        (0..total).filter(|group| !self.known.is_over(*group)).count()
+    }
+}
+
+impl Merged {
+    /// No group was begun.
+    pub(super) fn nothing(ended: Ended) -> Self {
+        Self {
+            outcome: RunOutcome::nothing(ended),
+            reasons: FailureReasons::default(),
+            failed: HashSet::new(),
+            unwritten: Ok(()),
+            took: Duration::ZERO,
+        }
+    }
+}
+
 impl Engine {
     /// Waits until the first group may be read, then runs all that are left to be done.
     pub(super) async fn merge(
@@ -154,10 +182,9 @@ impl Engine {
         failures: &mut Failures,
         console: &Console,
     ) -> Merged {
+        let left = work.left();
         let Work { plan, known, settings, quiet, mut stop } = work;
         let limits = settings.work.limits;
-        let total = plan.len().min(limits.groups);
-        let left = (0..total).filter(|group| !known.is_over(*group)).count();
         let progress = Arc::new(pipeline::Progress::default());
         if left > 0 {
             tokio::select! {

@@ -39,6 +39,7 @@ pub(super) struct ConfigFile {
     no_events: Option<bool>,
     no_sweep: Option<bool>,
     spec: Option<Text>,
+    discover: Option<Text>,
     #[serde(default, deserialize_with = "number")]
     in_flight: Option<Text>,
     #[serde(default, deserialize_with = "number")]
@@ -89,6 +90,7 @@ impl ConfigFile {
             "brokers" => &self.brokers,
             "topic" => &self.topic,
             "spec" => &self.spec,
+            "discover" => &self.discover,
             "in_flight" => &self.in_flight,
             "settle" => &self.settle,
             "limit" => &self.limit,

@@ -27,6 +27,7 @@ mod progress;
 mod recorded;
 mod resolve;
 pub mod resume;
+mod scan;
 mod session;
 mod settings;
 mod signals;
@@ -45,7 +46,7 @@ pub use args::Cli;
 pub use exit::{Exit, Failure};
 pub use layers::SettingsError;
 pub use log::RunLog;
-pub use progress::{Progress, Snapshot};
+pub use progress::{Progress, ScanSnapshot, Snapshot};
 pub use settings::{
     ApplySettings, InputSettings, InputSource, MergeSettings, OutputSettings, PaceSettings,
     PlanSettings, ResumeSettings, UndoSettings, VerifySettings, WorkSettings,

@@ -6,8 +6,9 @@ use super::input::{self, Begun};
 use super::recorded::RecordedFormat;
 use super::{Console, Exit, Failure, PlanSettings};
 use crate::moment::Moment;
-use crate::report::{self, Summary};
+use crate::report::{self, Discovery, LedTo, Summary};
 use crate::run::{RunRecord, files};
+use crate::spec::{RawFind, RawSpec};
 
 /// Runs `plan`.
 pub async fn run(settings: &PlanSettings, console: &Console) -> Result<Exit, Failure> {
@@ -19,12 +20,25 @@ pub async fn run(settings: &PlanSettings, console: &Console) -> Result<Exit, Fai
     let record = RunRecord::new(id, "plan", started, planned.record, format);
     let stats = planned.plan.stats().clone();
     let exit = if stats.rejected_lines() > 0 { Exit::Partial } else { Exit::Done };
-    let summary = Summary::new(&record, prepared.target(), Moment::now(), stats, None, exit.code());
+    let mut summary =
+        Summary::new(&record, prepared.target(), Moment::now(), stats, None, exit.code());
+    summary.discovery = discovery(&settings.spec);
     prepared.write_json(files::RUN, &record)?;
     prepared.write_json(files::REPORT, &summary)?;
     prepared.commit()?;
     console.report(&summary, settings.output.json)?;
     Ok(Exit::from_code(summary.exit_code))
+}
+
+/// How the rows of the specification's tables can be found.
+fn discovery(spec: &RawSpec) -> Option<Discovery> {
+    let tables = spec.tables.iter().filter_map(|table| match &table.find {
+        RawFind::Partition(_) => None,
+        RawFind::Clustering { partitions_from } => {
+            Some(LedTo { table: table.name.clone(), through: partitions_from.to_string() })
+        }
+    });
+    Discovery::of(tables.collect())
 }
 
 impl Console {

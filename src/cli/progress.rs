@@ -39,10 +39,43 @@ pub struct Snapshot {
     pub retries: u64,
 }
 
-impl Snapshot {
-    fn finished(&self) -> u64 {
-        self.done + self.failed
-    }
+/// Where a scan is at the moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ScanSnapshot {
+    /// Token ranges in all.
+    pub ranges_total: u64,
+    /// Those that are over.
+    pub ranges: u64,
+    /// Rows that were looked at.
+    pub rows: u64,
+    /// Rows of sources among them.
+    pub enrolments: u64,
+    /// Requests that were tried again.
+    pub retries: u64,
+}
+
+/// What progress can be shown of: so many steps of so many.
+pub trait Stage: Send + 'static {
+    /// The steps in all.
+    fn total(&self) -> u64;
+
+    /// The steps that are over.
+    fn finished(&self) -> u64;
+
+    /// What is counted per second.
+    fn counted(&self) -> u64;
+
+    /// What is worth knowing, the most important first: what does not fit is left out at the end.
+    fn text(&self, rates: Rates) -> String;
+}
+
+/// How fast it went over the last while; nothing before a second is over.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Rates {
+    /// Steps per second.
+    steps: Option<f64>,
+    /// What is counted, per second.
+    counted: Option<f64>,
 }
 
 /// Shows progress until it is finished or dropped.
@@ -55,10 +88,10 @@ pub struct Progress {
 impl Progress {
     /// Begins to show progress, in the background of the current runtime: a bar if standard error is a
     /// terminal (unless `quiet`), and log lines in any case.
-    pub fn start(
+    pub fn start<S: Stage>(
         terminal: &Terminal,
         quiet: bool,
-        snapshot: impl Fn() -> Snapshot + Send + 'static,
+        snapshot: impl Fn() -> S + Send + 'static,
     ) -> Self {
         let bar = (terminal.is_interactive() && !quiet).then(|| {
             let style = ProgressStyle::with_template("[{bar:12}] {msg}")
@@ -67,21 +100,23 @@ impl Progress {
         });
         let drawn = bar.clone();
         let ticking = tokio::spawn(async move {
-            let mut rate = Rate::default();
+            let (mut steps, mut counted) = (Rate::default(), Rate::default());
             let mut ticks = time::interval(TICK);
             ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
             let mut logged = Instant::now();
             loop {
                 let now = ticks.tick().await.into_std();
                 let snapshot = snapshot();
-                rate.see(now, snapshot.finished());
-                let text = text(&snapshot, rate.per_second());
+                steps.see(now, snapshot.finished());
+                counted.see(now, snapshot.counted());
+                let rates = Rates { steps: steps.per_second(), counted: counted.per_second() };
+                let text = snapshot.text(rates);
                 if now.duration_since(logged) >= LINE {
                     logged = now;
                     tracing::info!("{text}");
                 }
                 if let Some(bar) = &drawn {
-                    bar.set_length(snapshot.groups_total);
+                    bar.set_length(snapshot.total());
                     bar.set_position(snapshot.finished());
                     bar.set_message(fitting(&text).to_owned());
                 }
@@ -103,25 +138,66 @@ impl Drop for Progress {
     }
 }
 
-/// What is worth knowing, the most important first: what does not fit is left out at the end.
-fn text(snapshot: &Snapshot, per_second: Option<f64>) -> String {
-    let Snapshot { groups_total, failed, retries, in_flight, .. } = *snapshot;
-    let finished = snapshot.finished();
-    let mut text = format!("{finished}/{groups_total} groups");
-    if let Some(rate) = per_second {
-        // Writing to a string cannot fail.
-        let _ = write!(text, ", {rate:.0}/s");
-        let left = groups_total.saturating_sub(finished) as f64 / rate;
-        if rate > 0.0 && left < 1e9 {
-            let _ = write!(text, ", {} left", clock(left.ceil() as u64));
-        }
+impl Stage for Snapshot {
+    fn total(&self) -> u64 {
+        self.groups_total
     }
-    for (n, what) in [(failed, "failed"), (retries, "retried"), (in_flight, "in flight")] {
-        if n > 0 {
-            let _ = write!(text, ", {n} {what}");
-        }
+
+    fn finished(&self) -> u64 {
+        self.done + self.failed
     }
-    text
+
+    fn counted(&self) -> u64 {
+        self.finished()
+    }
+
+    fn text(&self, rates: Rates) -> String {
+        let Self { groups_total, failed, retries, in_flight, .. } = *self;
+        let mut text = format!("{}/{groups_total} groups", self.finished());
+        if let Some(rate) = rates.counted {
+            // Writing to a string cannot fail.
+            let _ = write!(text, ", {rate:.0}/s");
+        }
+        text += &time_left(self, rates);
+        text + &counts(&[(failed, "failed"), (retries, "retried"), (in_flight, "in flight")])
+    }
+}
+
+impl Stage for ScanSnapshot {
+    fn total(&self) -> u64 {
+        self.ranges_total
+    }
+
+    fn finished(&self) -> u64 {
+        self.ranges
+    }
+
+    fn counted(&self) -> u64 {
+        self.rows
+    }
+
+    fn text(&self, rates: Rates) -> String {
+        let Self { ranges_total, ranges, enrolments, retries, .. } = *self;
+        let mut text = format!("{ranges}/{ranges_total} ranges scanned");
+        if let Some(rate) = rates.counted {
+            let _ = write!(text, ", {rate:.0} rows/s");
+        }
+        text += &time_left(self, rates);
+        text + &counts(&[(enrolments, "found"), (retries, "retried")])
+    }
+}
+
+/// How long it takes at this rate, if it is known.
+fn time_left(stage: &impl Stage, rates: Rates) -> String {
+    let rate = rates.steps.filter(|rate| *rate > 0.0);
+    let left = rate.map(|rate| stage.total().saturating_sub(stage.finished()) as f64 / rate);
+    let left = left.filter(|left| *left < 1e9);
+    left.map_or_else(String::new, |left| format!(", {} left", clock(left.ceil() as u64)))
+}
+
+fn counts(counts: &[(u64, &str)]) -> String {
+    let known = counts.iter().filter(|(n, _)| *n > 0);
+    known.map(|(n, what)| format!(", {n} {what}")).collect()
 }
 
 /// As many whole items of the text as fit beside the bar.
@@ -176,18 +252,30 @@ mod tests {
     fn the_text_says_the_important_first() {
         let mut snapshot =
             Snapshot { groups_total: 18_000, done: 12_300, in_flight: 256, ..Snapshot::default() };
-        assert_eq!(text(&snapshot, None), "12300/18000 groups, 256 in flight");
+        let at = |rate| Rates { steps: Some(rate), counted: Some(rate) };
+        assert_eq!(snapshot.text(Rates::default()), "12300/18000 groups, 256 in flight");
         snapshot.failed = 45;
         snapshot.retries = 7;
         assert_eq!(
-            text(&snapshot, Some(62.0)),
+            snapshot.text(at(62.0)),
             "12345/18000 groups, 62/s, 1:32 left, 45 failed, 7 retried, 256 in flight"
         );
         assert_eq!(
-            fitting(&text(&snapshot, Some(62.0))),
+            fitting(&snapshot.text(at(62.0))),
             "12345/18000 groups, 62/s, 1:32 left, 45 failed, 7 retried"
         );
-        assert_eq!(text(&Snapshot::default(), Some(0.0)), "0/0 groups, 0/s");
+        assert_eq!(Snapshot::default().text(at(0.0)), "0/0 groups, 0/s");
+        let scan = ScanSnapshot {
+            ranges_total: 256,
+            ranges: 64,
+            rows: 9,
+            enrolments: 1_234,
+            ..ScanSnapshot::default()
+        };
+        assert_eq!(
+            scan.text(Rates { steps: Some(3.0), counted: Some(93_210.4) }),
+            "64/256 ranges scanned, 93210 rows/s, 1:04 left, 1234 found"
+        );
         assert_eq!([7, 754, 3_723].map(clock), ["0:07", "12:34", "1:02:03"]);
     }
 

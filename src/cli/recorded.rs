@@ -8,8 +8,9 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::pace::InFlight;
 use crate::pairs::Format;
-use crate::pipeline::ErrorLimit;
+use crate::pipeline::{Discover, ErrorLimit};
 use crate::run::{RunDir, RunError, RunRecord, files};
 use crate::secret::redacted;
 use crate::spec::RawSpec;
@@ -42,9 +43,16 @@ pub(super) struct RecordedSettings {
     /// Where it was read; null for the built-in one.
     spec_path: Option<String>,
     spec_sha256: String,
+    /// A run of an earlier version has none, and found enrolments by content.
+    #[serde(default = "by_content")]
+    discover: String,
     /// Null where nothing is announced.
     events: Option<RecordedEvents>,
-    in_flight: usize,
+    /// A number of groups, or auto.
+    in_flight: Value,
+    /// Groups per second; null where there is no limit.
+    #[serde(default)]
+    rate: Option<f64>,
     settle_ms: u64,
     /// Null where there is none.
     limit: Option<usize>,
@@ -53,12 +61,24 @@ pub(super) struct RecordedSettings {
     sweep: bool,
 }
 
+/// A number or a word, as it could be given.
+fn plain(value: &Value) -> String {
+    match value {
+        Value::String(word) => word.clone(),
+        number => number.to_string(),
+    }
+}
+
 /// Where the events of a run go.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct RecordedEvents {
     brokers: String,
     topic: String,
     properties: BTreeMap<String, String>,
+}
+
+fn by_content() -> String {
+    Discover::Content.to_string()
 }
 
 impl RecordedFormat {
@@ -107,6 +127,7 @@ impl RecordedSettings {
             spec: spec.name.clone(),
             spec_path: spec_path.clone(),
             spec_sha256: spec.sha256(),
+            discover: work.discover.to_string(),
             events: events.as_ref().map(|events| RecordedEvents {
                 brokers: events.brokers.clone(),
                 topic: events.topic.clone(),
@@ -116,7 +137,11 @@ impl RecordedSettings {
                     .map(|(key, value)| (key.clone(), redacted(key, value).to_owned()))
                     .collect(),
             }),
-            in_flight: work.in_flight,
+            in_flight: match work.pace.in_flight {
+                InFlight::Fixed(groups) => groups.into(),
+                InFlight::Auto => "auto".into(),
+            },
+            rate: work.pace.rate,
             settle_ms: u64::try_from(work.settle.as_millis()).unwrap_or(u64::MAX),
             limit: (work.limits.groups < usize::MAX).then_some(work.limits.groups),
             max_errors: match work.limits.errors {
@@ -195,13 +220,12 @@ impl Recorded {
             "consistency" => Some(settings.consistency.clone()),
             "brokers" => events.map(|events| events.brokers.clone()),
             "topic" => events.map(|events| events.topic.clone()),
-            "in_flight" => Some(settings.in_flight.to_string()),
+            "discover" => Some(settings.discover.clone()),
+            "in_flight" => Some(plain(&settings.in_flight)),
+            "rate" => settings.rate.map(|rate| rate.to_string()),
             "settle" => Some(format!("{}ms", settings.settle_ms)),
             "limit" => settings.limit.map(|limit| limit.to_string()),
-            "max_errors" => match &settings.max_errors {
-                Value::String(share) => Some(share.clone()),
-                number => Some(number.to_string()),
-            },
+            "max_errors" => Some(plain(&settings.max_errors)),
             _ => None,
         }
     }

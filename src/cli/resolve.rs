@@ -20,21 +20,15 @@ use crate::spec::RawSpec;
 
 use super::args::{
     ApplyArgs, ClusterArgs, EventArgs, FormatArgs, InputArgs, OutputArgs, PlaceArgs, PlanArgs,
-    ResumeArgs, WorkArgs,
+    ResumeArgs, SpecArgs, WorkArgs,
 };
 use super::layers::{Layers, SettingsError};
 use super::recorded::Recorded;
 use super::settings::{
-    ApplySettings, InputSettings, InputSource, MergeSettings, OutputSettings, PlanSettings,
-    ResumeSettings, WorkSettings,
+    ApplySettings, InputSettings, InputSource, MergeSettings, OutputSettings, PaceSettings,
+    PlanSettings, ResumeSettings, WorkSettings,
 };
 use super::values;
-
-/// Groups at once where nothing is said.
-const IN_FLIGHT: usize = 256;
-
-/// More groups at once than this help nobody.
-const MAX_IN_FLIGHT: usize = 65_536;
 
 /// Failed groups that stop a run where nothing is said.
 const MAX_ERRORS: u64 = 1_000;
@@ -46,6 +40,7 @@ const SETTLE: Duration = Duration::from_secs(2);
 pub(super) fn plan(args: &PlanArgs, layers: &Layers<'_>) -> Result<PlanSettings, SettingsError> {
     Ok(PlanSettings {
         input: input(&args.input, layers)?,
+        spec: spec(&args.spec, layers)?.0,
         run_dir: run_dir(&args.place, layers)?,
         output: output(&args.output, layers),
     })
@@ -53,7 +48,7 @@ pub(super) fn plan(args: &PlanArgs, layers: &Layers<'_>) -> Result<PlanSettings,
 
 /// The settings of `apply`.
 pub(super) fn apply(args: &ApplyArgs, layers: &Layers<'_>) -> Result<ApplySettings, SettingsError> {
-    let (spec, spec_path) = spec(&args.work, layers)?;
+    let (spec, spec_path) = spec(&args.work.spec, layers)?;
     Ok(ApplySettings {
         input: input(&args.input, layers)?,
         merge: MergeSettings {
@@ -75,7 +70,7 @@ pub(super) fn resume(
     run: &Recorded,
     layers: &Layers<'_>,
 ) -> Result<ResumeSettings, SettingsError> {
-    let spec = recorded_spec(args.work.spec.as_deref(), run, layers)?;
+    let spec = recorded_spec(args.work.spec.spec.as_deref(), run, layers)?;
     Ok(ResumeSettings {
         format: run.format().clone(),
         merge: MergeSettings {
@@ -204,7 +199,7 @@ fn events(
 }
 
 /// The specification and where it was read.
-fn spec(args: &WorkArgs, layers: &Layers<'_>) -> Result<(RawSpec, Option<String>), SettingsError> {
+fn spec(args: &SpecArgs, layers: &Layers<'_>) -> Result<(RawSpec, Option<String>), SettingsError> {
     let wrong = |error: crate::spec::SpecError| SettingsError::new(error.to_string());
     let Some((path, origin)) = layers.text("spec", args.spec.as_deref()) else {
         return Ok((RawSpec::course_batch().map_err(wrong)?, None));
@@ -239,11 +234,12 @@ fn recorded_spec(
 }
 
 fn work(args: &WorkArgs, layers: &Layers<'_>) -> Result<WorkSettings, SettingsError> {
-    let in_flight = |text: &str| values::count(text, 1, MAX_IN_FLIGHT);
+    // What is known of a run's enrolments was found in one way.
+    let known = |text: &str| values::discover(text).map(|way| way.to_string());
+    let way = layers.pinned("discover", args.discover.as_ref(), known)?;
     Ok(WorkSettings {
-        in_flight: layers
-            .value("in_flight", args.in_flight.as_ref(), in_flight)?
-            .unwrap_or(IN_FLIGHT),
+        discover: way.and_then(|way| way.parse().ok()).unwrap_or_default(),
+        pace: pace(args.in_flight.as_ref(), args.rate.as_ref(), layers)?,
         settle: layers.value("settle", args.settle.as_ref(), values::settle)?.unwrap_or(SETTLE),
         limits: Limits {
             groups: layers
@@ -254,6 +250,18 @@ fn work(args: &WorkArgs, layers: &Layers<'_>) -> Result<WorkSettings, SettingsEr
                 .unwrap_or(ErrorLimit::Groups(MAX_ERRORS)),
         },
         sweep: !layers.switch("no_sweep", args.no_sweep),
+    })
+}
+
+/// How fast groups are worked on.
+fn pace(
+    in_flight: Option<&String>,
+    rate: Option<&String>,
+    layers: &Layers<'_>,
+) -> Result<PaceSettings, SettingsError> {
+    Ok(PaceSettings {
+        in_flight: layers.value("in_flight", in_flight, values::in_flight)?.unwrap_or_default(),
+        rate: layers.value("rate", rate, values::rate)?,
     })
 }
 

@@ -11,13 +11,13 @@ use tokio::sync::watch;
 
 use super::engine::{Engine, Merged, Work};
 use super::latency_log::LatencyLog;
-use super::{Console, Exit, Failure, MergeSettings, OutputSettings, again, sweep};
+use super::{Console, Exit, Failure, MergeSettings, OutputSettings, again, scan, sweep};
 use crate::account::Tally;
 use crate::journal::{JournalError, State};
 use crate::moment::Moment;
-use crate::pipeline::{Ended, Known, RunOutcome};
+use crate::pipeline::{Discover, Ended, Known, RunOutcome};
 use crate::plan::Plan;
-use crate::report::{self, Applied, EventFacts, Fates, Resumed, Summary, SweepFacts};
+use crate::report::{self, Applied, EventFacts, Fates, Resumed, ScanFacts, Summary, SweepFacts};
 use crate::run::{Failures, RunDir, RunRecord, files};
 
 /// How many reasons for failures the report tells.
@@ -63,12 +63,13 @@ impl Session<'_> {
             quiet: self.output.quiet,
             stop: self.stop.clone(),
         };
-        let mut merged = engine.merge(work, &mut failures, console).await;
-        let sweep = merged.outcome.ended == Ended::Finished && self.settings.work.sweep;
-        let swept = match sweep {
-            true => sweep::run(&engine, &self.plan, &self.run_dir, &self.stop).await.map(Some),
-            false => Ok(None),
+        let scanned = scan::run(&engine, &work, console).await;
+        let mut merged = match &scanned {
+            Ok(Some(scanned)) if scanned.interrupted => Merged::nothing(Ended::Interrupted),
+            Ok(_) => engine.merge(work, &mut failures, console).await,
+            Err(_) => Merged::nothing(Ended::Hopeless),
         };
+        let swept = self.sweep(&engine, merged.outcome.ended, console).await;
         log.finish().await;
         // From here on trouble is kept until the report is out: what was done has to be known, however
         // rough the end.
@@ -76,14 +77,7 @@ impl Session<'_> {
             vec![std::mem::replace(&mut merged.unwritten, Ok(())).err().map(Failure::from)];
         let (mut applied, journaled) = self.applied(&engine, &mut merged).await;
         trouble.push(journaled.err().map(Failure::from));
-        match swept {
-            Ok(facts) => applied.swept = facts,
-            Err(failure) => trouble.push(Some(failure)),
-        }
-        if applied.swept.as_ref().is_some_and(|swept| swept.interrupted) {
-            applied.stopped =
-                Some("interrupted during the sweep; all groups had their turn".into());
-        }
+        trouble.extend(add_looks(&mut applied, scanned, swept));
         if self.resumed.is_some() {
             trouble.push(self.list_failures(&engine).err());
         }
@@ -106,6 +100,24 @@ impl Session<'_> {
         console.report(&summary, self.output.json)?;
         kept?;
         trouble.map_or(Ok(Exit::from_code(summary.exit_code)), Err)
+    }
+
+    /// Sweeps, once every group had its turn.
+    async fn sweep(
+        &self,
+        engine: &Engine,
+        ended: Ended,
+        console: &Console,
+    ) -> Result<Option<SweepFacts>, Failure> {
+        if ended != Ended::Finished || !self.settings.work.sweep {
+            return Ok(None);
+        }
+        // Its scan may take as long as the first.
+        let scans = engine.context.discover == Discover::Scan;
+        let shown = scans.then(|| scan::progress(engine, self.output.quiet, console));
+        let swept = sweep::run(engine, &self.plan, &self.run_dir, &self.stop).await;
+        drop(shown);
+        swept.map(Some)
     }
 
     /// What the report says.
@@ -240,6 +252,35 @@ impl Session<'_> {
         let flags: Vec<_> = all.into_iter().chain(self.secret_flags.iter().cloned()).collect();
         (applied.groups.limited > 0).then(|| again::resume(self.run_dir.path(), &flags))
     }
+}
+
+/// Adds what came of the scan and of the sweep; gives back what went wrong in them.
+fn add_looks(
+    applied: &mut Applied,
+    scanned: Result<Option<ScanFacts>, Failure>,
+    swept: Result<Option<SweepFacts>, Failure>,
+) -> [Option<Failure>; 2] {
+    let mut stopped = |why: &str| applied.stopped = Some(why.to_owned());
+    match (&scanned, &swept) {
+        (Err(_), _) => stopped("stopped, because the scan failed"),
+        (Ok(Some(scanned)), _) if scanned.interrupted => {
+            stopped("interrupted during the scan; this session began no group");
+        }
+        (_, Ok(Some(swept))) if swept.interrupted => {
+            stopped("interrupted during the sweep; all groups had their turn");
+        }
+        _ => {}
+    }
+    let mut failed = [None, None];
+    match scanned {
+        Ok(facts) => applied.scanned = facts,
+        Err(failure) => failed[0] = Some(failure),
+    }
+    match swept {
+        Ok(facts) => applied.swept = facts,
+        Err(failure) => failed[1] = Some(failure),
+    }
+    failed
 }
 
 fn failed_groups(plan: &Plan, known: &Known) -> impl Iterator<Item = usize> {

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use crate::cluster::{ClusterSettings, Consistency};
 use crate::events::EventSettings;
+use crate::pace::InFlight;
 use crate::pairs::Format;
-use crate::pipeline::Limits;
+use crate::pipeline::{Discover, Limits};
 use crate::spec::RawSpec;
 
 /// What `plan` works with.
@@ -15,6 +16,8 @@ use crate::spec::RawSpec;
 pub struct PlanSettings {
     /// The pairs.
     pub input: InputSettings,
+    /// The merge specification that they would be merged by.
+    pub spec: RawSpec,
     /// The run directory; `runs/<run id>` if none is named.
     pub run_dir: Option<PathBuf>,
     /// How to report.
@@ -95,11 +98,11 @@ pub struct UndoSettings {
     pub secret_flags: Vec<String>,
 }
 
-/// How fast a run that is over is gone through.
+/// How fast groups are worked on.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct PaceSettings {
     /// Groups at once, at most.
-    pub in_flight: usize,
+    pub in_flight: InFlight,
     /// Groups per second, at most; none where there is no limit.
     pub rate: Option<f64>,
 }
@@ -149,8 +152,10 @@ impl fmt::Display for InputSource {
 /// How to merge.
 #[derive(Clone, Copy, Debug)]
 pub struct WorkSettings {
-    /// Groups at once, at most.
-    pub in_flight: usize,
+    /// How enrolments are found.
+    pub discover: Discover,
+    /// How fast.
+    pub pace: PaceSettings,
     /// How far before its first read a group is merged as of.
     pub settle: Duration,
     /// When to stop early.

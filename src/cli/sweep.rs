@@ -31,6 +31,7 @@ pub(super) async fn run(
     let swept = swept.map_err(Failure::failed)?;
     let facts = SweepFacts {
         sources: swept.sources,
+        scanned: swept.scanned,
         rows: swept.rows,
         events: swept.events,
         left: swept.left,

@@ -17,7 +17,7 @@ use crate::account::{Cell, EXPIRY, Group, Pair};
 use crate::journal::{Journal, JournalError, SqliteJournal};
 use crate::moment::Moment;
 use crate::pairs::{self, Format};
-use crate::pipeline::{self, Reason, Walked};
+use crate::pipeline::{self, Discover, Reason, Walked};
 use crate::readable;
 use crate::report::{
     EventFacts, FailureReasons, Undoing, UndoneGroups, UndonePairs, UndoneTable, undo_json,
@@ -71,9 +71,10 @@ pub async fn run(
         cluster,
         spec,
         events: events.as_ref(),
-        in_flight: pace.in_flight,
+        pace: *pace,
         settle: *settle,
         write_times: true,
+        discover: Discover::Content,
     };
     let ready = Ready::start_unless(&mut stop, needs).await?;
     check_columns(&journal, ready.spec())?;
@@ -171,7 +172,7 @@ async fn walk(
             retries: context.retries(),
         })
     };
-    let options = Options { force: settings.force, rate: settings.pace.rate };
+    let options = Options { force: settings.force };
     let on_failure = |group: &Group, Reason { reason, class }: &Reason| {
         tracing::error!("a group of {} pairs failed: {reason}", group.pairs.len());
         reasons.add(&group.pairs, class);

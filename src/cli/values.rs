@@ -6,7 +6,8 @@
 use std::time::Duration;
 
 use crate::cluster::Consistency;
-use crate::pipeline::ErrorLimit;
+use crate::pace::InFlight;
+use crate::pipeline::{Discover, ErrorLimit};
 
 /// The port of Cassandra's CQL protocol.
 const CQL_PORT: u16 = 9_042;
@@ -90,6 +91,12 @@ pub(super) fn consistency(text: &str) -> Result<Consistency, String> {
     text.parse().map_err(|_| format!("is not a consistency level: use one of {names}"))
 }
 
+/// A way in which enrolments are found, by its name.
+pub(super) fn discover(text: &str) -> Result<Discover, String> {
+    let names = Discover::NAMES.map(|(name, _)| name).join(" or ");
+    text.parse().map_err(|()| format!("is not a way to discover enrolments: use {names}"))
+}
+
 /// One character that separates columns.
 pub(super) fn delimiter(text: &str) -> Result<u8, String> {
     match text {
@@ -131,6 +138,19 @@ pub(super) fn limit(text: &str) -> Result<usize, String> {
     match text {
         "all" => Ok(usize::MAX),
         _ => count(text, 1, usize::MAX).map_err(|wrong| format!("{wrong}, nor the word all")),
+    }
+}
+
+/// The most groups at once: more would only fill the memory.
+const MAX_IN_FLIGHT: usize = 65_536;
+
+/// A number of groups, or `auto`.
+pub(super) fn in_flight(text: &str) -> Result<InFlight, String> {
+    match text.parse() {
+        Ok(InFlight::Fixed(1..=MAX_IN_FLIGHT) | InFlight::Auto) => {
+            text.parse().map_err(|()| String::new())
+        }
+        _ => Err(format!("is neither auto nor a whole number from 1 to {MAX_IN_FLIGHT}")),
     }
 }
 
@@ -217,5 +237,7 @@ mod tests {
         topic("a b").unwrap_err();
         assert_eq!(consistency("quorum").unwrap(), Consistency::Quorum);
         assert!(consistency("most").unwrap_err().contains("LOCAL_QUORUM"));
+        assert_eq!(discover("scan"), Ok(Discover::Scan));
+        assert!(discover("all").unwrap_err().ends_with("use content or scan"));
     }
 }

@@ -11,7 +11,7 @@ use super::identity::{self, Identity, check_columns};
 use super::{Console, Exit, Failure, Progress, Snapshot, VerifySettings, again, listen};
 use crate::journal::{Journal, SqliteJournal, State};
 use crate::moment::Moment;
-use crate::pipeline::{self, Walked};
+use crate::pipeline::{self, Discover, Walked};
 use crate::report::{Verification, VerifiedGroups, VerifiedTable, verify_json, verify_text};
 use crate::run::{RunDir, RunRecord, files};
 use crate::verify::{self, Options, Verified};
@@ -36,9 +36,10 @@ pub async fn run(
         cluster,
         spec,
         events: events.as_ref(),
-        in_flight: pace.in_flight,
+        pace: *pace,
         settle: Duration::ZERO,
         write_times: true,
+        discover: Discover::Content,
     };
     let ready = Ready::start_unless(&mut stop, needs).await?;
     check_columns(&journal, ready.spec())?;
@@ -60,7 +61,7 @@ pub async fn run(
             retries: context.retries(),
         })
     };
-    let options = Options { repair: *repair, rate: pace.rate, restart: *restart };
+    let options = Options { repair: *repair, restart: *restart };
     let diff = run_dir.file(files::DIFF);
     let verified = verify::verify(&engine.context, options, &diff, &progress, stop).await;
     shown.finish();

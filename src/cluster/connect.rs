@@ -9,7 +9,7 @@ use scylla::client::session::Session;
 use scylla::client::session_builder::SessionBuilder;
 use scylla::cluster::Node;
 use scylla::policies::load_balancing::{
-    DefaultPolicy, NodeIdentifier, SingleTargetLoadBalancingPolicy,
+    DefaultPolicy, LoadBalancingPolicy, NodeIdentifier, SingleTargetLoadBalancingPolicy,
 };
 use scylla::policies::retry::FallthroughRetryPolicy;
 use scylla::statement::unprepared::Statement;
@@ -42,6 +42,7 @@ const MAX_SKEW: Duration = Duration::from_secs(5);
 /// A connected cluster whose keyspace exists.
 pub struct Cluster {
     session: Arc<Session>,
+    policy: Arc<dyn LoadBalancingPolicy>,
     settings: ClusterSettings,
     schema: Schema,
 }
@@ -57,10 +58,11 @@ impl Cluster {
         if let Some(datacenter) = &settings.local_dc {
             policy = policy.prefer_datacenter(datacenter.clone());
         }
+        let policy = policy.build();
         let profile = ExecutionProfile::builder()
             .consistency(settings.consistency.into())
             .request_timeout(Some(REQUEST_TIMEOUT))
-            .load_balancing_policy(policy.build())
+            .load_balancing_policy(Arc::clone(&policy))
             // Retries are the pipeline's: it also lowers its concurrency and counts them.
             .retry_policy(Arc::new(FallthroughRetryPolicy::new()))
             .build();
@@ -87,7 +89,7 @@ impl Cluster {
         };
         check_datacenter(&session, &settings)?;
         let schema = schema::read(&session, &settings.keyspace).await?;
-        Ok(Self { session: Arc::new(session), settings, schema })
+        Ok(Self { session: Arc::new(session), policy, settings, schema })
     }
 
     /// The schema of the keyspace.
@@ -165,8 +167,10 @@ impl Cluster {
     fn preparer(&self) -> Preparer {
         Preparer {
             session: Arc::clone(&self.session),
+            policy: Arc::clone(&self.policy),
             keyspace: self.settings.keyspace.clone(),
             consistency: self.settings.consistency,
+            local_dc: self.settings.local_dc.clone(),
         }
     }
 }

@@ -10,7 +10,9 @@
 
 mod connect;
 mod fault;
+mod place;
 mod reads;
+mod scan;
 mod schema;
 mod settings;
 mod statements;

@@ -16,8 +16,13 @@ pub(super) struct Reads {
     full: PreparedStatement,
     /// The key, and what policies and events look at.
     slim: PreparedStatement,
+    /// The first rows of several accounts' partitions, of all columns and of the slim ones; absent where
+    /// an account has no partition of its own.
+    first: Option<[PreparedStatement; 2]>,
     /// Which of some accounts own a partition, or a row in a partition.
     pub(super) owners: PreparedStatement,
+    /// The partitions and accounts of all rows of a token range, where the account is a clustering column.
+    pub(super) keys: Option<PreparedStatement>,
 }
 
 /// The reads of one table with write times.
@@ -39,7 +44,9 @@ impl Reads {
                     .prepare(&select(with, table, &columns(table.columns.len()), &found))
                     .await?,
                 slim: with.prepare(&select(with, table, &columns(table.slim_len), &found)).await?,
+                first: prepare_first(with, table).await?,
                 owners: prepare_owners(with, table).await?,
+                keys: prepare_keys(with, table).await?,
             });
         }
         Ok(all.into())
@@ -50,6 +57,14 @@ impl Reads {
             Width::Full => &self.full,
             Width::Slim => &self.slim,
         }
+    }
+
+    pub(super) fn first_of_width(&self, width: Width) -> Option<&PreparedStatement> {
+        let [full, slim] = self.first.as_ref()?;
+        Some(match width {
+            Width::Full => full,
+            Width::Slim => slim,
+        })
     }
 }
 
@@ -80,6 +95,20 @@ fn found(table: &Table) -> String {
     }
 }
 
+async fn prepare_first(
+    with: &Preparer,
+    table: &Table,
+) -> Result<Option<[PreparedStatement; 2]>, ClusterError> {
+    if table.is_clustering() {
+        return Ok(None);
+    }
+    let condition = format!("{} PER PARTITION LIMIT ?", among_accounts(table));
+    let text = |columns| select(with, table, &names(table, 0..columns).join(", "), &condition);
+    let full = with.prepare_for(&text(table.columns.len()), Reach::Partitions).await?;
+    let slim = with.prepare_for(&text(table.slim_len), Reach::Partitions).await?;
+    Ok(Some([full, slim]))
+}
+
 /// Columns of values are either all named or none: of a row whose own liveness has expired, Cassandra
 /// passes over older cells of columns that are not named, and so may miss the row, unless none is.
 async fn prepare_owners(with: &Preparer, table: &Table) -> Result<PreparedStatement, ClusterError> {
@@ -90,6 +119,20 @@ async fn prepare_owners(with: &Preparer, table: &Table) -> Result<PreparedStatem
     // One row says enough of a partition: a million others need not be counted.
     let condition = format!("{} PER PARTITION LIMIT 1", among_accounts(table));
     with.prepare_for(&select(with, table, &account, &condition), Reach::Partitions).await
+}
+
+/// The driver does not see that a token range is on few nodes: that is said with each read.
+async fn prepare_keys(
+    with: &Preparer,
+    table: &Table,
+) -> Result<Option<PreparedStatement>, ClusterError> {
+    if !table.is_clustering() {
+        return Ok(None);
+    }
+    let [partition, account] = [0, table.account].map(|key| quoted(&table.columns[key].name));
+    let range = format!("token({partition}) > ? AND token({partition}) <= ?");
+    let statement = select(with, table, &format!("{partition}, {account}"), &range);
+    with.prepare_for(&statement, Reach::Partitions).await.map(Some)
 }
 
 fn among_accounts(table: &Table) -> String {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use scylla::client::session::Session;
+use scylla::policies::load_balancing::LoadBalancingPolicy;
 use scylla::statement::prepared::PreparedStatement;
 
 use crate::spec::Table;
@@ -16,6 +17,10 @@ pub(super) struct Preparer {
     pub(super) session: Arc<Session>,
     pub(super) keyspace: String,
     pub(super) consistency: Consistency,
+    /// The datacenter to work in, if one is named.
+    pub(super) local_dc: Option<String>,
+    /// Which nodes are asked where nothing else is said.
+    pub(super) policy: Arc<dyn LoadBalancingPolicy>,
 }
 
 /// How many partitions a statement concerns.

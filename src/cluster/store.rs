@@ -11,10 +11,10 @@ use scylla::statement::batch::{Batch as CqlBatch, BatchStatement, BatchType};
 use scylla::statement::prepared::PreparedStatement;
 use tokio::sync::OnceCell;
 
-use crate::account::{AccountId, Batch, Row, TableIndex};
+use crate::account::{AccountId, Batch, Row, TableIndex, TokenRange};
 use crate::spec::Spec;
 use crate::storage::{
-    Cursor, Fault, Page, Reader, StorageError, TimedPage, TimedRow, Width, Writer,
+    Cursor, Fault, KeyPage, Page, Reader, StorageError, TimedPage, TimedRow, Width, Writer,
 };
 
 use super::ClusterError;
@@ -73,11 +73,20 @@ impl ReadStore {
 
     /// A read of a table, `about` which account or key.
     fn reading(&self, table: TableIndex, about: String) -> Attempted<'_> {
-        Attempted { what: "reading", table: &self.spec.tables[table].name, about }
+        self.attempted("reading", table, about)
+    }
+
+    pub(super) fn attempted(
+        &self,
+        what: &'static str,
+        table: TableIndex,
+        about: String,
+    ) -> Attempted<'_> {
+        Attempted { what, table: &self.spec.tables[table].name, about }
     }
 
     /// One page of an answer, of at most `rows` rows.
-    async fn one_page<'a>(
+    pub(super) async fn one_page<'a>(
         &self,
         statement: &PreparedStatement,
         values: &Values,
@@ -161,6 +170,36 @@ impl<S: AsRef<ReadStore> + Send + Sync + 'static> Reader for S {
         let what = || store.reading(table, of_account(account));
         let values = Values(vec![Value::Raw(account.cell().clone())]);
         store.one_page(store.reads[table].of_width(width), &values, rows, after, &what).await
+    }
+
+    async fn first_rows(
+        &self,
+        table: TableIndex,
+        accounts: &[AccountId],
+        width: Width,
+        rows: usize,
+    ) -> Result<Vec<Row>, StorageError> {
+        let store = self.as_ref();
+        let what = || store.reading(table, format!("{} accounts", accounts.len()));
+        let statement = store.reads[table].first_of_width(width);
+        let Some(statement) = statement else {
+            let why = "its accounts have no partitions of their own";
+            return Err(what().error(why, Fault::Permanent));
+        };
+        let mut statement = statement.clone();
+        if let Some(account) = accounts.first()
+            && let Some(token) = store.token(table, account)
+        {
+            statement.set_load_balancing_policy(Some(store.replicas(table, token)));
+        }
+        let limit = i32::try_from(rows).unwrap_or(i32::MAX);
+        let values = [values::account_list(accounts), Value::Int(limit)];
+        store.all(&statement, &Values(values.into()), &what).await
+    }
+
+    fn place(&self, table: TableIndex, account: &AccountId) -> u64 {
+        let store = self.as_ref();
+        store.token(table, account).map_or(0, |token| store.place_of(table, token))
     }
 
     async fn rows_of(
@@ -251,6 +290,20 @@ impl<S: AsRef<ReadStore> + Send + Sync + 'static> Reader for S {
         let values = Values(key.iter().cloned().map(Value::Raw).collect());
         let rows = store.all(&store.timed(table).await?.row, &values, &what).await?;
         Ok(store.told_apart(table, rows, &what)?.pop())
+    }
+
+    async fn token_ranges(&self, at_least: usize) -> Result<Vec<TokenRange>, StorageError> {
+        self.as_ref().ring(at_least).await
+    }
+
+    async fn scan(
+        &self,
+        table: TableIndex,
+        range: TokenRange,
+        rows: usize,
+        after: Option<Cursor>,
+    ) -> Result<KeyPage, StorageError> {
+        self.as_ref().keys(table, range, rows, after).await
     }
 }
 

@@ -13,6 +13,8 @@ use crate::storage::WriteTimes;
 pub(super) enum Value {
     /// A value in its CQL encoding.
     Raw(Bytes),
+    /// An `int`.
+    Int(i32),
     /// A `bigint`.
     BigInt(i64),
     /// Null: what was there is deleted.
@@ -48,6 +50,9 @@ impl SerializeRow for Values {
             match value {
                 Value::Raw(bytes) => {
                     cell.set_value(bytes).map_err(SerializationError::new)?;
+                }
+                Value::Int(number) => {
+                    cell.set_value(&number.to_be_bytes()).map_err(SerializationError::new)?;
                 }
                 Value::BigInt(number) => {
                     cell.set_value(&number.to_be_bytes()).map_err(SerializationError::new)?;

@@ -24,7 +24,7 @@ pub struct EventSettings {
 
 /// Ours, overridable one by one.
 const DEFAULTS: [(&str, &str); 9] = [
-    ("linger.ms", "5"),
+    ("linger.ms", "20"),
     ("compression.codec", "lz4"),
     // The queue bounds memory; a task that finds it full waits.
     ("queue.buffering.max.messages", "200000"),

@@ -11,6 +11,7 @@
 //! of a group but its last. [`json`] has the values.
 
 pub(crate) mod json;
+mod scan;
 mod sweep;
 #[cfg(test)]
 mod tests;
@@ -25,6 +26,7 @@ use crate::account::{ColumnIndex, Row, TableIndex};
 use crate::merge::{Announced, Entry, Findings, Seal, Slice, SweepSlice, Write};
 use crate::spec::{EventSpec, Spec, Table};
 
+pub use scan::{FoundIn, decode_found, encode_found};
 pub use sweep::{decode_sweep, encode_sweep};
 
 use json::Object;
@@ -228,12 +230,16 @@ pub fn partitions(spec: &Spec, findings: &Findings) -> String {
     String::from_utf8_lossy(&out).into_owned()
 }
 
-/// The partitions that the rows of a sweep lead to, as JSON: when those rows are gone, nothing else tells of
-/// them. Empty if there are none.
+/// The partitions that the rows of a sweep lead to, or are in, as JSON: when those rows are gone, nothing else
+/// tells of them. Empty if there are none.
 pub fn swept_partitions(spec: &Spec, slice: &SweepSlice) -> String {
-    let found = spec.clustering_tables().map(|(_, table, through, column)| {
-        let led_to = slice.rows.iter().filter(|row| row.table == through);
-        let keys: BTreeSet<&Bytes> = led_to.map(|row| &row.key[column]).collect();
+    let found = spec.clustering_tables().map(|(index, table, through, column)| {
+        let keys = slice.rows.iter().filter_map(|row| match row.table {
+            led_by if led_by == through => Some(&row.key[column]),
+            own if own == index => Some(&row.key[0]),
+            _ => None,
+        });
+        let keys: BTreeSet<&Bytes> = keys.collect();
         (table, keys.into_iter().filter(|key| !key.is_empty()).cloned().collect::<Vec<_>>())
     });
     let found: Vec<_> = found.filter(|(_, keys)| !keys.is_empty()).collect();

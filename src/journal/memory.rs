@@ -8,7 +8,9 @@ use futures::future::{BoxFuture, ready};
 
 use crate::account::{Tally, now_us};
 
-use super::{GroupRecord, Intent, Journal, JournalError, Kind, Note, SliceRecord, State};
+use super::{
+    GroupRecord, Intent, Journal, JournalError, Kind, Note, Scan, ScanRecord, SliceRecord, State,
+};
 
 /// Decides whether an intent fails, and why; the journal fails for good with it.
 type FailHook = dyn Fn(&Intent) -> Option<String> + Send + Sync;
@@ -24,6 +26,8 @@ struct Kept {
     groups: BTreeMap<usize, GroupRecord>,
     /// A slice's id is its position, counted from 1.
     slices: Vec<(SliceRecord, Vec<u8>)>,
+    /// An id is a position here too.
+    scans: Vec<(ScanRecord, Vec<u8>)>,
     meta: BTreeMap<String, String>,
     failure: Option<JournalError>,
 }
@@ -192,6 +196,29 @@ impl Journal for MemoryJournal {
         Ok(sum)
     }
 
+    fn keep_scan(&self, scan: Scan) -> BoxFuture<'_, Result<(), JournalError>> {
+        Box::pin(async move {
+            let mut kept = self.writable()?;
+            let id = kept.scans.len() as i64 + 1;
+            let Scan { table, range, rows, enrolments, found } = scan;
+            kept.scans.push((ScanRecord { id, table, range, rows, enrolments }, found));
+            Ok(())
+        })
+    }
+
+    fn scans(&self) -> Result<Vec<ScanRecord>, JournalError> {
+        Ok(self.kept().scans.iter().map(|(record, _)| record.clone()).collect())
+    }
+
+    fn found(&self, scan: i64) -> Result<Vec<u8>, JournalError> {
+        let kept = self.kept();
+        let known = kept.scans.iter().find(|(record, _)| record.id == scan);
+        known.map(|(_, found)| found.clone()).ok_or_else(|| JournalError::Damaged {
+            path: MEMORY.into(),
+            what: format!("there is no scan {scan}"),
+        })
+    }
+
     fn meta(&self, name: &str) -> Result<Option<String>, JournalError> {
         Ok(self.kept().meta.get(name).cloned())
     }
@@ -250,6 +277,18 @@ impl Journal for NoJournal {
 
     fn tally(&self, _states: &[State]) -> Result<Tally, JournalError> {
         Ok(Tally::default())
+    }
+
+    fn keep_scan(&self, _scan: Scan) -> BoxFuture<'_, Result<(), JournalError>> {
+        Box::pin(ready(Ok(())))
+    }
+
+    fn scans(&self) -> Result<Vec<ScanRecord>, JournalError> {
+        Ok(Vec::new())
+    }
+
+    fn found(&self, _scan: i64) -> Result<Vec<u8>, JournalError> {
+        Ok(Vec::new())
     }
 
     fn meta(&self, _name: &str) -> Result<Option<String>, JournalError> {

@@ -22,7 +22,7 @@ use std::str::FromStr;
 use futures::future::BoxFuture;
 use thiserror::Error;
 
-use crate::account::{AccountId, Pair, Tally, TimestampUs};
+use crate::account::{AccountId, Pair, Tally, TimestampUs, TokenRange};
 
 pub use sqlite::SqliteJournal;
 
@@ -194,6 +194,36 @@ pub struct SliceRecord {
     pub partitions: String,
 }
 
+/// A token range of a table that has been scanned, and what was found in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Scan {
+    /// The table's name.
+    pub table: String,
+    /// The range.
+    pub range: TokenRange,
+    /// Rows that were looked at.
+    pub rows: u64,
+    /// Rows of sources among them.
+    pub enrolments: u64,
+    /// In which partitions the sources of which groups own rows, as JSON ([`body::encode_found`]).
+    pub found: Vec<u8>,
+}
+
+/// A scanned range as the journal knows it, what was found aside.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ScanRecord {
+    /// Its place in the journal.
+    pub id: i64,
+    /// As in [`Scan::table`].
+    pub table: String,
+    /// As in [`Scan::range`].
+    pub range: TokenRange,
+    /// As in [`Scan::rows`].
+    pub rows: u64,
+    /// As in [`Scan::enrolments`].
+    pub enrolments: u64,
+}
+
 /// What the journal must be able to do. It is shared by all groups of a run.
 pub trait Journal: Send + Sync + fmt::Debug + 'static {
     /// Records an intent; it is durable when this returns. Intents of groups in flight share one sync.
@@ -234,6 +264,18 @@ pub trait Journal: Send + Sync + fmt::Debug + 'static {
 
     /// The counts of all merge slices of the groups that are in one of these states, added up.
     fn tally(&self, states: &[State]) -> Result<Tally, JournalError>;
+
+    /// Records a range that has been scanned; it is durable when this returns.
+    ///
+    /// # Errors
+    /// As with [`intend`](Self::intend); the range counts as not scanned.
+    fn keep_scan(&self, scan: Scan) -> BoxFuture<'_, Result<(), JournalError>>;
+
+    /// The ranges that have been scanned, in the order in which they were.
+    fn scans(&self) -> Result<Vec<ScanRecord>, JournalError>;
+
+    /// What was found in a range.
+    fn found(&self, scan: i64) -> Result<Vec<u8>, JournalError>;
 
     /// A value that was kept under a name.
     fn meta(&self, name: &str) -> Result<Option<String>, JournalError>;

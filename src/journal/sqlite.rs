@@ -22,9 +22,11 @@ use tokio::sync::oneshot;
 
 use crate::account::{AccountId, Tally, now_us};
 
-use super::{GroupRecord, Intent, Journal, JournalError, Kind, Note, SliceRecord, State};
+use super::{
+    GroupRecord, Intent, Journal, JournalError, Kind, Note, Scan, ScanRecord, SliceRecord, State,
+};
 
-use packed::Packed;
+use packed::{Packed, PackedScan};
 use reads::Reads;
 use writer::{Answer, Request, Writer};
 
@@ -152,6 +154,22 @@ impl Journal for SqliteJournal {
 
     fn tally(&self, states: &[State]) -> Result<Tally, JournalError> {
         self.reads.tally(states)
+    }
+
+    fn keep_scan(&self, scan: Scan) -> BoxFuture<'_, Result<(), JournalError>> {
+        async move {
+            let packed = Box::new(PackedScan::new(scan));
+            self.ask(|answer| Request::Scan(packed, answer)).await
+        }
+        .boxed()
+    }
+
+    fn scans(&self) -> Result<Vec<ScanRecord>, JournalError> {
+        self.reads.scans()
+    }
+
+    fn found(&self, scan: i64) -> Result<Vec<u8>, JournalError> {
+        self.reads.found(scan)
     }
 
     fn meta(&self, name: &str) -> Result<Option<String>, JournalError> {

@@ -2,11 +2,13 @@
 
 use futures::executor::block_on;
 
-use crate::account::Tally;
+use crate::account::{Tally, TokenRange};
 
 use super::fixtures::{intent, tally};
 use super::memory::MemoryJournal;
-use super::{GroupRecord, Intent, Journal, Kind, Note, SliceRecord, SqliteJournal, State};
+use super::{
+    GroupRecord, Intent, Journal, Kind, Note, Scan, ScanRecord, SliceRecord, SqliteJournal, State,
+};
 
 /// All that a journal says, but for the time.
 #[derive(Debug, PartialEq)]
@@ -19,6 +21,8 @@ struct Said {
     sweeps: Vec<SliceRecord>,
     all: Tally,
     done: Tally,
+    scans: Vec<ScanRecord>,
+    found: Vec<String>,
     meta: [Option<String>; 2],
 }
 
@@ -39,12 +43,20 @@ fn said(journal: &dyn Journal) -> Said {
         sweeps: journal.slices_between(Kind::Sweep, 0, 7).unwrap(),
         all: journal.tally(&states).unwrap(),
         done: journal.tally(&[State::Done, State::Undone]).unwrap(),
+        scans: journal.scans().unwrap(),
+        found: (1..3).map(|id| String::from_utf8(journal.found(id).unwrap()).unwrap()).collect(),
         meta: [journal.meta("groups").unwrap(), journal.meta("none").unwrap()],
     }
 }
 
 fn note(group: usize, state: State) -> Note {
     Note { group, state, reason: None, known_as: None }
+}
+
+/// A range at either end of the ring.
+fn scan(table: &str, after: i64, to: i64, found: &str) -> Scan {
+    let range = TokenRange { after, to };
+    Scan { table: table.into(), range, rows: 7, enrolments: 2, found: found.into() }
 }
 
 /// A run of six groups: 7 in two slices, swept; 2 failed after its intent; 3 failed before it; 6 failed and
@@ -76,6 +88,9 @@ fn play(journal: &dyn Journal) {
         ..intent(7)
     });
     intend(intent(6));
+    for scan in [scan("places", i64::MIN, -1, "[]"), scan("rooms", 0, i64::MAX, "[[7,[1,2]]]")] {
+        block_on(journal.keep_scan(scan)).unwrap();
+    }
     journal.set_meta("groups", "5").unwrap();
     journal.set_meta("groups", "6").unwrap();
     block_on(journal.flush()).unwrap();
@@ -120,6 +135,11 @@ fn check(said: &Said) {
     };
     assert_eq!(said.done, sum(&[7, 7]));
     assert_eq!(said.all, sum(&[7, 7, 2, 5, 6]));
+    let scans: Vec<_> = said.scans.iter().map(|scan| (scan.id, &*scan.table, scan.range)).collect();
+    let [low, high] = [(i64::MIN, -1), (0, i64::MAX)].map(|(after, to)| TokenRange { after, to });
+    assert_eq!(scans, [(1, "places", low), (2, "rooms", high)]);
+    assert!(said.scans.iter().all(|scan| (scan.rows, scan.enrolments) == (7, 2)));
+    assert_eq!(said.found, ["[]", "[[7,[1,2]]]"]);
     assert_eq!(said.meta, [Some("6".into()), None]);
 }
 
@@ -155,6 +175,8 @@ fn a_slice_that_is_not_there_is_an_error() {
     for journal in journals {
         let error = journal.body(3).unwrap_err().to_string();
         assert!(error.contains("there is no slice 3"), "{error}");
+        let error = journal.found(3).unwrap_err().to_string();
+        assert!(error.contains("there is no scan 3"), "{error}");
         assert_eq!(journal.tally(&[State::Done]).unwrap(), Tally::default());
         assert_eq!(journal.states().unwrap(), []);
     }
@@ -171,6 +193,7 @@ fn a_memory_journal_fails_on_demand_and_for_good() {
     assert!(block_on(journal.intend(intent(3))).is_err());
     assert!(journal.note(note(1, State::Done)).is_err());
     assert!(block_on(journal.flush()).is_err());
+    assert!(block_on(journal.keep_scan(scan("places", 0, 1, "[]"))).is_err());
     assert!(journal.set_meta("a", "b").is_err());
     assert_eq!(journal.states().unwrap(), [(1, State::Intended)]);
     assert_eq!(journal.recorded().len(), 1);

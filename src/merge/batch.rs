@@ -7,7 +7,7 @@ use crate::account::{Batch, Mutation};
 /// (`batch_size_fail_threshold` looks at batches of several partitions), but it has to stay well below
 /// a commit log segment, and a coordinator works better with pieces. Each mutation counts
 /// at least 48 bytes, so the protocol's limit of 65,535 statements is never reached.
-const BATCH_BYTES: usize = 64 * 1024;
+pub const BATCH_BYTES: usize = 64 * 1024;
 
 /// Cuts mutations of one partition into batches, in order; the first `inseparable` mutations stay
 /// together, because a row must not be deleted before its own copy is acknowledged.

@@ -128,6 +128,14 @@ impl Findings {
         }
     }
 
+    /// Partitions of a table in which sources own rows, as something else than their rows has told.
+    pub fn discover(&mut self, table: TableIndex, partitions: impl IntoIterator<Item = Bytes>) {
+        let Some(lead) = self.leads.iter_mut().find(|lead| lead.table == table) else { return };
+        for partition in partitions {
+            lead.partitions.entry(partition).or_default().in_source = true;
+        }
+    }
+
     /// The sources, by position, that own rows of a table.
     pub fn owners(&self, table: TableIndex) -> impl Iterator<Item = usize> {
         let owners = self.owned.iter().enumerate();
@@ -139,7 +147,7 @@ impl Findings {
         self.owned.iter().filter(|owned| !owned.is_empty()).count()
     }
 
-    /// The partitions of `table` that rows of sources lead to, in a fixed order.
+    /// The partitions of `table` that rows of sources lead to, or that were discovered, in a fixed order.
     pub fn partitions(&self, table: TableIndex) -> Vec<Bytes> {
         let mut keys: Vec<Bytes> = self
             .leads

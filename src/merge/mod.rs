@@ -14,7 +14,7 @@ mod slice;
 mod swept;
 
 pub use announce::event;
-pub use batch::cut;
+pub use batch::{BATCH_BYTES, cut};
 pub use entry::{Entry, Write};
 pub use findings::{Announced, Findings};
 pub use fold::Fold;

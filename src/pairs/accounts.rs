@@ -71,6 +71,39 @@ impl Accounts {
     }
 }
 
+/// An id that is looked for among accounts.
+pub(crate) struct Wanted<'a> {
+    text: &'a [u8],
+    uuid: Option<[u8; 16]>,
+    /// The hash of the account, should there be one.
+    pub(crate) hash: u64,
+}
+
+impl<'a> Wanted<'a> {
+    /// Looks for this id.
+    pub(crate) fn new(text: &'a [u8]) -> Self {
+        let uuid = parse_uuid(text);
+        Self { text, uuid, hash: uuid.map_or_else(|| hash_text(text), hash_uuid) }
+    }
+}
+
+impl Accounts {
+    /// The hash of an account.
+    pub(crate) fn hash(&self, account: u32) -> u64 {
+        self.shards[account as usize % SHARDS].hash((account >> SHARD_BITS) as usize)
+    }
+
+    /// Whether an account has this id.
+    pub(crate) fn is(&self, account: u32, wanted: &Wanted<'_>) -> bool {
+        let shard = &self.shards[account as usize % SHARDS];
+        let local = (account >> SHARD_BITS) as usize;
+        match shard.text(local) {
+            Some(text) => text == wanted.text,
+            None => wanted.uuid == Some(shard.slots[local]),
+        }
+    }
+}
+
 impl Shard {
     fn text(&self, local: usize) -> Option<&[u8]> {
         if self.is_text.get(local / 64).is_some_and(|bits| bits >> (local % 64) & 1 == 1) {

@@ -22,7 +22,7 @@ use std::io;
 use std::path::PathBuf;
 
 pub use accounts::Accounts;
-pub(crate) use accounts::NO_ACCOUNT;
+pub(crate) use accounts::{NO_ACCOUNT, Wanted};
 pub(crate) use read::Edge;
 pub use read::{PairList, read};
 pub use reason::{Flaw, Malformed, REASON_CODES, Reason, Side};

@@ -69,13 +69,13 @@ pub(super) enum Decoded<R: Read> {
     /// As it is.
     Plain(R),
     /// One or more gzip members.
-    Gzip(MultiGzDecoder<BufReader<R>>),
+    Gzip(Box<MultiGzDecoder<BufReader<R>>>),
 }
 
 impl<R: Read> Decoded<R> {
     pub(super) fn new(is_gzip: bool, raw: R) -> Self {
         if is_gzip {
-            Self::Gzip(MultiGzDecoder::new(BufReader::with_capacity(256 << 10, raw)))
+            Self::Gzip(Box::new(MultiGzDecoder::new(BufReader::with_capacity(256 << 10, raw))))
         } else {
             Self::Plain(raw)
         }

@@ -8,7 +8,7 @@ use crate::account::{AccountId, Group, Row, TableIndex, TableTally, TimestampUs}
 use crate::failpoint;
 use crate::journal::{JournalError, Note, State};
 use crate::merge::{self, Entry, Fold, Join, Seal, Slice};
-use crate::storage::{Cursor, Width, Writer};
+use crate::storage::{Cursor, Page, Width, Writer};
 
 use super::pages::SMALL_GROUP_STREAMS;
 use super::{Context, GroupError};
@@ -70,6 +70,13 @@ impl<'a, S: Writer> Access<'a, S> {
             let (account, width) = self.stream(stream);
             let rows = rows(width);
             async move {
+                if first
+                    && !is_large
+                    && let Some(rows) = self.context.first_page(index, account, width).await?
+                {
+                    sizes.learn(index, width, &rows);
+                    return Ok((stream, Page { rows, next: None }));
+                }
                 let lane = self.context.lanes.read(index, width);
                 let page = self
                     .context
@@ -103,9 +110,7 @@ impl<'a, S: Writer> Access<'a, S> {
         let mut fold: Option<Fold<'_>> = None;
         let per_read = self.context.row_sizes.accounts_per_read(index);
         for (part, chunk) in accounts.chunks(per_read).enumerate() {
-            let lane = self.context.lanes.read(index, Width::Full);
-            let read = || self.context.storage.rows_of(index, &partition, chunk);
-            let rows = self.context.carry_out(lane, read).await?;
+            let rows = self.context.rows_of(index, &partition, chunk).await?;
             self.context.row_sizes.learn(index, Width::Full, &rows);
             let mut by_account = in_order(table.account, chunk, rows);
             // The survivor is the first account of the first chunk.
@@ -126,14 +131,14 @@ impl<'a, S: Writer> Access<'a, S> {
 
     pub(super) async fn write_slice(&self, slice: &Slice) -> Result<(), GroupError> {
         let writes = slice.writes(&self.context.spec, &self.group.survivor, self.t);
-        Ok(self.context.write_all(&writes).await?)
+        Ok(self.context.write_all(writes).await?)
     }
 
     /// Step 3, last of all writes: one partition delete per source that owns rows.
     pub(super) async fn delete_sources(&self, seal: &Seal) -> Result<(), GroupError> {
         failpoint::hit("copied");
         let deletes = seal.batches(self.group, self.t).into_iter().map(|batch| vec![batch]);
-        Ok(self.context.write_all(&deletes.collect::<Vec<_>>()).await?)
+        Ok(self.context.write_all(deletes.collect()).await?)
     }
 
     /// Step 7: one event per affected enrolment, after every write of the group is acknowledged.

@@ -1,6 +1,7 @@
 //! One request, tried until it succeeds, is refused, or its retry budget is spent.
 
 use std::future::Future;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
@@ -34,19 +35,19 @@ impl Default for Retry {
 }
 
 /// Tries requests, records their latencies and tells the pace of overload.
-#[derive(Debug)]
-pub(super) struct Attempts<'a> {
+#[derive(Clone, Debug)]
+pub(super) struct Attempts {
     /// Where latencies go, one per attempt.
-    pub(super) recorder: &'a Recorder,
+    pub(super) recorder: Arc<Recorder>,
     /// What slows down.
-    pub(super) pace: &'a Pace,
+    pub(super) pace: Arc<Pace>,
     /// The limits.
     pub(super) retry: Retry,
     /// Counts attempts after the first.
-    pub(super) retries: &'a AtomicU64,
+    pub(super) retries: Arc<AtomicU64>,
 }
 
-impl Attempts<'_> {
+impl Attempts {
     /// Carries out a request; `request` is called once per attempt.
     ///
     /// # Errors

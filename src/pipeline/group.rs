@@ -231,9 +231,11 @@ impl<'a, S: Writer> Work<'a, S> {
         }
     }
 
-    /// Steps 4 to 6: in each partition that the sources' rows lead to, the rows of the group.
+    /// Steps 4 to 6: in each partition that the sources' rows lead to, or that a scan has found, the rows of the
+    /// group.
     async fn move_enrolments(&mut self, index: TableIndex) -> Result<(), GroupError> {
         let access = self.access;
+        self.findings.discover(index, access.context.discovered(index, access.group.index));
         let mut partitions = self.findings.partitions(index);
         partitions.retain(|partition| !self.reached.partitions[index].contains(partition));
         let reads = partitions.into_iter().map(|partition| access.enrolment(index, partition));
@@ -308,6 +310,6 @@ impl<'a, S: Writer> Work<'a, S> {
         // The rows live on in the writes, which hold less than the before-images.
         drop(slice);
         context.intend(intent).await?;
-        Ok(context.write_all(&writes).await?)
+        Ok(context.write_all(writes).await?)
     }
 }

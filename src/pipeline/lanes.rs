@@ -19,6 +19,8 @@ struct TableLanes {
     write: usize,
     delete: usize,
     look: usize,
+    /// As `look`, where nothing is scanned.
+    scan: usize,
 }
 
 impl Lanes {
@@ -33,19 +35,21 @@ impl Lanes {
             .tables
             .iter()
             .map(|table| match table.find {
-                Find::Partition => TableLanes {
-                    read: lane(format!("source {}", table.name)),
-                    read_survivor: lane(format!("target {}", table.name)),
-                    write: lane(format!("write {}", table.name)),
-                    delete: lane(format!("delete {}", table.name)),
-                    look: lane(format!("look {}", table.name)),
-                },
+                Find::Partition => {
+                    let read = lane(format!("source {}", table.name));
+                    let read_survivor = lane(format!("target {}", table.name));
+                    let write = lane(format!("write {}", table.name));
+                    let delete = lane(format!("delete {}", table.name));
+                    let look = lane(format!("look {}", table.name));
+                    TableLanes { read, read_survivor, write, delete, look, scan: look }
+                }
                 Find::Clustering { .. } => {
+                    let scan = lane(format!("scan {}", table.name));
                     let read = lane(format!("read {}", table.name));
                     // Copies and deletes of one partition share a batch.
                     let write = lane(format!("write {}", table.name));
                     let look = lane(format!("look {}", table.name));
-                    TableLanes { read, read_survivor: read, write, delete: write, look }
+                    TableLanes { read, read_survivor: read, write, delete: write, look, scan }
                 }
             })
             .collect();
@@ -81,6 +85,11 @@ impl Lanes {
     /// Looks at sources of a table that should be empty.
     pub fn look(&self, table: TableIndex) -> Lane {
         Lane(self.tables[table].look)
+    }
+
+    /// Scans of a table.
+    pub fn scan(&self, table: TableIndex) -> Lane {
+        Lane(self.tables[table].scan)
     }
 
     /// Waits until an intent is durable.

@@ -8,17 +8,21 @@ mod access;
 mod announced;
 mod as_of;
 mod attempt;
+mod discovered;
 mod group;
+mod joined;
 mod lanes;
 mod pages;
 mod reads;
 mod run;
+mod scan;
 mod sweep;
+mod together;
 mod walk;
 
 use std::future::Future;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use futures::{StreamExt, TryStreamExt, stream};
@@ -30,10 +34,13 @@ pub use group::{GroupError, merge_group};
 pub use lanes::Lanes;
 pub use reads::Place;
 pub use run::{Ended, ErrorLimit, Known, Limits, Progress, Reason, RunOutcome, run};
+pub use scan::{Discover, ScanProgress, Scanned, scan};
 pub use sweep::{Leftover, Swept, sweep};
 pub use walk::{Walked, walk};
 
-use crate::account::{Batch, Event};
+use bytes::Bytes;
+
+use crate::account::{Batch, Event, TableIndex};
 use crate::events::{EventError, Outlet};
 use crate::failpoint;
 use crate::journal::{Intent, Journal, JournalError};
@@ -44,7 +51,9 @@ use crate::storage::{StorageError, Writer};
 
 use access::GROUP_REQUESTS;
 use attempt::Attempts;
+use discovered::Discovered;
 use pages::RowSizes;
+use together::Together;
 
 /// How many groups that need more than a page per account run at once; each holds a few megabytes.
 const LARGE_GROUPS: usize = 8;
@@ -58,7 +67,7 @@ pub struct Context<S> {
     /// The specification.
     pub spec: Arc<Spec>,
     /// The database.
-    pub storage: S,
+    pub storage: Arc<S>,
     /// Where events go.
     pub outlet: Outlet,
     /// Where what is about to be done is made durable first.
@@ -75,7 +84,13 @@ pub struct Context<S> {
     pub retry: Retry,
     /// A slice is journaled and written when its rows hold this many bytes.
     pub slice_bytes: usize,
-    retries: AtomicU64,
+    /// How the partitions of tables found by clustering are found.
+    pub discover: Discover,
+    /// How far a scan is.
+    pub scanning: ScanProgress,
+    discovered: OnceLock<Discovered>,
+    together: Together,
+    retries: Arc<AtomicU64>,
     produced: AtomicU64,
     row_sizes: RowSizes,
     large_groups: Semaphore,
@@ -97,16 +112,20 @@ impl<S> Context<S> {
             recorder,
             row_sizes: RowSizes::new(spec.tables.len()),
             large_groups: Semaphore::new(LARGE_GROUPS),
-            retries: AtomicU64::new(0),
+            together: Together::default(),
+            retries: Arc::default(),
             produced: AtomicU64::new(0),
             spec,
-            storage,
+            storage: Arc::new(storage),
             outlet,
             journal,
             pace,
             as_of,
             retry: Retry::default(),
             slice_bytes: SLICE_BYTES,
+            discover: Discover::default(),
+            scanning: ScanProgress::default(),
+            discovered: OnceLock::new(),
         }
     }
 
@@ -122,9 +141,16 @@ impl<S> Context<S> {
     where
         F: Future<Output = Result<T, StorageError>>,
     {
-        let (recorder, pace) = (&*self.recorder, &*self.pace);
-        let attempts = Attempts { recorder, pace, retry: self.retry, retries: &self.retries };
-        attempts.carry_out(lane, request).await
+        self.attempts().carry_out(lane, request).await
+    }
+
+    fn attempts(&self) -> Attempts {
+        Attempts {
+            recorder: Arc::clone(&self.recorder),
+            pace: Arc::clone(&self.pace),
+            retry: self.retry,
+            retries: Arc::clone(&self.retries),
+        }
     }
 
     /// Waits until an intent is durable.
@@ -140,9 +166,15 @@ impl<S> Context<S> {
         Ok(())
     }
 
-    /// The database, when nothing runs any more.
-    pub fn into_storage(self) -> S {
-        self.storage
+    /// The partitions of a table in which a scan has found rows of a group's sources.
+    fn discovered(&self, table: TableIndex, group: usize) -> impl Iterator<Item = Bytes> {
+        let found = self.discovered.get().into_iter();
+        found.flat_map(move |found| found.partitions(table, group))
+    }
+
+    /// The database; `None` while anything still runs.
+    pub fn into_storage(self) -> Option<S> {
+        Arc::into_inner(self.storage)
     }
 
     /// Attempts after the first, so far.
@@ -180,14 +212,10 @@ impl<S: Writer> Context<S> {
     ///
     /// # Errors
     /// The first write that failed for good; others may have been written.
-    pub async fn write_all(&self, sequences: &[Vec<Batch>]) -> Result<(), StorageError> {
-        let writes = sequences.iter().map(|batches| async move {
+    pub async fn write_all(&self, sequences: Vec<Vec<Batch>>) -> Result<(), StorageError> {
+        let writes = sequences.into_iter().map(|batches| async move {
             for batch in batches {
-                let lane = match batch.is_partition_delete() {
-                    true => self.lanes.delete(batch.table),
-                    false => self.lanes.write(batch.table),
-                };
-                self.carry_out(lane, || self.storage.write(batch)).await?;
+                self.write(batch).await?;
                 failpoint::hit("batch");
             }
             Ok(())

@@ -141,12 +141,8 @@ pub async fn run<S: Writer, E>(
 ) -> (RunOutcome, Result<(), E>) {
     let total = plan.len().min(limits.groups);
     let mut outcome = RunOutcome {
-        ended: Ended::Finished,
-        done: 0,
-        pairs_merged: 0,
-        failed: 0,
-        pairs_failed: 0,
         tally: Tally::new(context.spec.tables.len()),
+        ..RunOutcome::nothing(Ended::Finished)
     };
     let mut running = JoinSet::new();
     let mut ran = HashMap::new();
@@ -255,6 +251,18 @@ fn which(joined: Result<(Id, Outcome), JoinError>, ran: &mut HashMap<Id, Ran>) -
 }
 
 impl RunOutcome {
+    /// No group was begun.
+    pub fn nothing(ended: Ended) -> Self {
+        Self {
+            ended,
+            done: 0,
+            pairs_merged: 0,
+            failed: 0,
+            pairs_failed: 0,
+            tally: Tally::default(),
+        }
+    }
+
     fn add_done(&mut self, ran: Ran, tally: &Tally, progress: &Progress) {
         self.done += 1;
         self.pairs_merged += ran.pairs;

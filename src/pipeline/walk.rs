@@ -5,11 +5,9 @@ use std::future::Future;
 use std::ops::ControlFlow;
 use std::panic::resume_unwind;
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep_until};
 
 use super::Context;
 
@@ -24,12 +22,10 @@ pub enum Walked {
     BrokenOff,
 }
 
-/// Works on every item, at most as many at a time as the pace allows and at most `rate` new ones per
-/// second. `on_end` is told how each ended, in the order in which they do, and may break the walk off.
+/// Works on every item, at most as many at a time as the pace allows. `on_end` is told how each ended, in the order in which they do, and may break the walk off.
 pub async fn walk<S, T, R, F>(
     context: &Arc<Context<S>>,
     items: impl IntoIterator<Item = T>,
-    rate: Option<f64>,
     mut stop: watch::Receiver<bool>,
     work: impl Fn(Arc<Context<S>>, T) -> F,
     mut on_end: impl FnMut(R) -> ControlFlow<()>,
@@ -42,14 +38,8 @@ where
     let mut items = items.into_iter().peekable();
     let mut running = JoinSet::new();
     let mut ended = Walked::Finished;
-    let mut next_start = Instant::now();
-    let pause = rate.map_or(Duration::ZERO, |rate| Duration::from_secs_f64(1.0 / rate.max(1e-3)));
     while items.peek().is_some() || !running.is_empty() {
         let going_on = items.peek().is_some() && ended == Walked::Finished;
-        let admitted = async {
-            sleep_until(next_start).await;
-            context.pace.admit().await
-        };
         tokio::select! {
             biased;
             Some(joined) = running.join_next() => {
@@ -65,9 +55,8 @@ where
                 }
             }
             _ = stop.wait_for(|stop| *stop), if going_on => ended = Walked::Interrupted,
-            permit = admitted, if going_on => {
+            permit = context.pace.admit(), if going_on => {
                 let Some(item) = items.next() else { continue };
-                next_start = next_start.max(Instant::now() - pause) + pause;
                 let work = work(Arc::clone(context), item);
                 running.spawn(async move { (permit, work.await) });
             }

@@ -5,18 +5,20 @@
 //! others are its sources, in pre-order. No account is in two trees, so no account is in two groups.
 //!
 //! The chapter in reading order: `resolve` rejects what contradicts itself, `groups` puts the rest in
-//! order, `stats` holds what was found in numbers.
+//! order, `stats` holds what was found in numbers; `sources` finds the group of an account.
 
 mod bits;
 mod groups;
 #[cfg(test)]
 mod model;
 mod resolve;
+mod sources;
 mod stats;
 
 use std::fmt;
 
 pub use resolve::resolve;
+pub use sources::Sources;
 pub use stats::PlanStats;
 
 use crate::account::{AccountId, Group, Pair};

@@ -6,19 +6,22 @@
 //!
 //! Deliberately absent: printing, files, and any judgement about exit codes (they are handed in).
 
+mod discovery;
 mod failures;
 mod lookup;
+pub mod plot;
 mod summary;
 mod terminal;
 mod text;
 mod undo;
 mod verify;
 
+pub use discovery::{Discovery, LedTo};
 pub use failures::FailureReasons;
 pub use lookup::{Found, KnownGroup, Lookup, Role, Unreadable, lookup_json, lookup_text};
 pub use summary::{
-    Applied, Equation, EventFacts, ExamplePair, FailureReason, Fates, Resumed, Summary, SweepFacts,
-    TableFacts, Throughput,
+    Applied, Equation, EventFacts, ExamplePair, FailureReason, Fates, Resumed, ScanFacts, Summary,
+    SweepFacts, TableFacts, Throughput,
 };
 pub use terminal::terminal;
 pub use text::shell_word;

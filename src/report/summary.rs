@@ -13,6 +13,7 @@ use crate::moment::Moment;
 use crate::plan::PlanStats;
 use crate::run::{InputRecord, RunId, RunRecord};
 
+use super::discovery::Discovery;
 use super::text::count;
 
 /// The version of the summary's JSON. It changes when a field is renamed or changes its meaning.
@@ -48,6 +49,9 @@ pub struct Summary {
     pub input: InputRecord,
     /// What the planner found.
     pub plan: PlanStats,
+    /// How enrolments can be found; a plan says it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub discovery: Option<Discovery>,
     /// What was applied; a plan has none of it.
     #[serde(flatten)]
     pub applied: Option<Applied>,
@@ -83,6 +87,8 @@ pub struct Applied {
     pub slices: u64,
     /// Events.
     pub events: EventFacts,
+    /// What the scan did; `None` without --discover scan, or if nothing was left to be merged.
+    pub scanned: Option<ScanFacts>,
     /// What the sweep did; `None` if there was none (--no-sweep, or the run was stopped before it).
     pub swept: Option<SweepFacts>,
     /// Requests that were tried again.
@@ -95,11 +101,32 @@ pub struct Applied {
     pub failures: Vec<FailureReason>,
 }
 
+/// What the scan did: the look for enrolments before the first group. All but the time is of the run as a whole.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct ScanFacts {
+    /// Token ranges in all.
+    pub ranges: u64,
+    /// Those that were scanned by earlier sessions.
+    pub ranges_before: u64,
+    /// Those that were scanned by this one.
+    pub ranges_now: u64,
+    /// Rows that were looked at.
+    pub rows: u64,
+    /// Rows of sources among them.
+    pub enrolments: u64,
+    /// Whether it was stopped before its end.
+    pub interrupted: bool,
+    /// The time that it took in this session.
+    pub seconds: f64,
+}
+
 /// What the sweep did: the look at every source again, at the end.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct SweepFacts {
     /// Sources that were looked at.
     pub sources: u64,
+    /// Rows that were scanned for them; `None` where partitions were asked one by one.
+    pub scanned: Option<u64>,
     /// Rows that had survived on them and were taken to their new place.
     pub rows: u64,
     /// Events that were sent for them.
@@ -238,6 +265,7 @@ impl Summary {
             equations,
             input: run.input.clone(),
             plan,
+            discovery: None,
             applied,
             settings: run.settings.clone(),
         }

@@ -9,7 +9,7 @@ use super::text::{
     COLUMNS, NO_BREAK, bytes, count, counted, cut_end, cut_start, duration, labelled, latency,
     paragraph, printable, rate, shell_word, table,
 };
-use super::{Applied, Equation, Fates, Summary, SweepFacts};
+use super::{Applied, Discovery, Equation, Fates, ScanFacts, Summary, SweepFacts};
 
 /// From this share on, accounts without rows are warned about, in percent.
 const MANY_ABSENT_PERCENT: u64 = 10;
@@ -104,7 +104,17 @@ fn planned(summary: &Summary) -> String {
             count(plan.largest_fan_in)
         ),
     };
-    text + &labelled("Fan-in", &fan_ins)
+    text += &labelled("Fan-in", &fan_ins);
+    text + &discovery(summary.discovery.as_ref())
+}
+
+fn discovery(discovery: Option<&Discovery>) -> String {
+    let Some(Discovery { content_misses, scan_costs, .. }) = discovery else {
+        return String::new();
+    };
+    let text =
+        labelled("Discovery", &format!("--discover content (the default): {content_misses}"));
+    text + &labelled("", &format!("--discover scan: {scan_costs}"))
 }
 
 fn done(applied: &Applied) -> String {
@@ -122,6 +132,7 @@ fn done(applied: &Applied) -> String {
         );
         text += &labelled("Resumed", &said);
     }
+    text += &scan(applied.scanned.as_ref());
     text += &labelled("Events", &events(applied));
     text += &sweep(applied.swept.as_ref());
     text += &labelled(
@@ -166,10 +177,32 @@ fn events(applied: &Applied) -> String {
     }
 }
 
+fn scan(scanned: Option<&ScanFacts>) -> String {
+    let Some(scanned) = scanned else { return String::new() };
+    let over = scanned.ranges_before + scanned.ranges_now;
+    let mut said = match over == scanned.ranges {
+        true => count(over),
+        false => format!("{} of {}", count(over), count(scanned.ranges)),
+    };
+    said += &format!(
+        " token ranges in {}: {} looked at, {} of sources found",
+        duration(Duration::from_secs_f64(scanned.seconds)),
+        counted(scanned.rows, "row"),
+        counted(scanned.enrolments, "enrolment"),
+    );
+    if scanned.ranges_before > 0 {
+        said += &format!("; {} scanned before", counted(scanned.ranges_before, "range"));
+    }
+    labelled("Scan", &said)
+}
+
 fn sweep(swept: Option<&SweepFacts>) -> String {
     let Some(swept) = swept else { return String::new() };
+    let scanned = swept
+        .scanned
+        .map_or_else(String::new, |rows| format!(", {} scanned", counted(rows, "row")));
     let mut said = format!(
-        "{} looked at again in {}: ",
+        "{} looked at again in {}{scanned}: ",
         counted(swept.sources, "source"),
         duration(Duration::from_secs_f64(swept.seconds)),
     );

@@ -19,7 +19,7 @@ use std::cmp::Ordering;
 use thiserror::Error;
 
 pub use event::{Bindings, EventColumn, EventSpec};
-pub use raw::{ColumnPath, Policy, RawSpec};
+pub use raw::{ColumnPath, Policy, RawFind, RawSpec};
 
 use crate::account::{Cell, ColumnIndex, Row, TableIndex};
 use elements::Collection;

@@ -9,14 +9,17 @@
 mod partition;
 
 use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hasher};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 
-use crate::account::{AccountId, Batch, Change, Row, TableIndex, TimestampUs};
+use crate::account::{AccountId, Batch, Change, Row, TableIndex, TimestampUs, TokenRange};
 use crate::spec::{Find, Spec, Table};
 
-use super::{Cursor, Fault, Page, Reader, StorageError, TimedPage, TimedRow, Width, Writer};
+use super::{
+    Cursor, Fault, KeyPage, Page, Reader, StorageError, TimedPage, TimedRow, Width, Writer, ring,
+};
 use partition::Partition;
 
 /// A request, as the fault hook sees it.
@@ -24,6 +27,8 @@ use partition::Partition;
 pub enum Request<'a> {
     /// A page of an account's partition.
     Page(TableIndex, &'a AccountId),
+    /// The first rows of several accounts' partitions.
+    FirstRows(TableIndex, &'a [AccountId]),
     /// Rows of accounts in a partition.
     RowsOf(TableIndex, &'a Bytes),
     /// Which accounts own a partition.
@@ -36,6 +41,10 @@ pub enum Request<'a> {
     TimedRowsOf(TableIndex, &'a Bytes),
     /// The row of a primary key, with write times.
     TimedRow(TableIndex, &'a [Bytes]),
+    /// The tokens of the nodes.
+    Ring,
+    /// A page of the keys in a token range.
+    Scan(TableIndex, TokenRange),
     /// A batch.
     Write(&'a Batch),
 }
@@ -163,6 +172,20 @@ impl MemoryStorage {
     }
 }
 
+/// Where the partition is on the ring: anywhere, but always there.
+fn token(partition: &[u8]) -> i64 {
+    let mut hasher = DefaultHasher::new();
+    hasher.write(partition);
+    // No partition has the lowest token.
+    hasher.finish().cast_signed().max(i64::MIN + 1)
+}
+
+/// The place of a key in a scan, in the order in which keys are read.
+fn place(partition: &[u8], account: &[u8]) -> Vec<u8> {
+    let token = token(partition).abs_diff(i64::MIN);
+    [&token.to_be_bytes()[..], partition, &[0], account].concat()
+}
+
 fn error(kind: Fault, message: &str) -> Result<(), StorageError> {
     Err(StorageError { message: message.into(), class: message.into(), kind })
 }
@@ -205,6 +228,31 @@ impl Reader for MemoryStorage {
             row
         });
         Ok(Page { rows: rows.collect(), next })
+    }
+
+    async fn first_rows(
+        &self,
+        table: TableIndex,
+        accounts: &[AccountId],
+        width: Width,
+        rows: usize,
+    ) -> Result<Vec<Row>, StorageError> {
+        self.ask(Request::FirstRows(table, accounts)).await?;
+        let columns = columns(&self.spec.tables[table], width);
+        let mut first = Vec::new();
+        for account in accounts {
+            let live = self.rows(table, account.cell(), width).into_iter();
+            first.extend(live.take(rows).map(|TimedRow { mut row, .. }| {
+                row.cells.truncate(columns);
+                row
+            }));
+        }
+        Ok(first)
+    }
+
+    /// Two places, so that some accounts are read together and others are not.
+    fn place(&self, _: TableIndex, account: &AccountId) -> u64 {
+        account.cell().last().map_or(0, |byte| u64::from(byte % 2))
     }
 
     async fn rows_of(
@@ -277,6 +325,48 @@ impl Reader for MemoryStorage {
         check_key(partition)?;
         let mut rows = self.rows(table, partition, Width::Full).into_iter();
         Ok(rows.find(|timed| timed.row.cells.iter().flatten().take(key.len()).eq(key)))
+    }
+
+    /// A ring of three nodes.
+    async fn token_ranges(&self, at_least: usize) -> Result<Vec<TokenRange>, StorageError> {
+        self.ask(Request::Ring).await?;
+        Ok(ring::cut([-6_000_000_000_000_000_000, 42, 3_000_000_000_000_000_000], at_least))
+    }
+
+    async fn scan(
+        &self,
+        table: TableIndex,
+        range: TokenRange,
+        rows: usize,
+        after: Option<Cursor>,
+    ) -> Result<KeyPage, StorageError> {
+        self.ask(Request::Scan(table, range)).await?;
+        let shape = &self.spec.tables[table];
+        debug_assert!(shape.is_clustering());
+        let mut keys = BTreeMap::new();
+        for (partition, stored) in &self.tables()[table] {
+            if range.contains(token(partition)) {
+                let live = stored.live(shape, shape.key_len).into_iter();
+                let accounts = live.filter_map(|mut row| row.row.cells[shape.account].take());
+                keys.extend(
+                    accounts
+                        .map(|account| (place(partition, &account), (partition.clone(), account))),
+                );
+            }
+        }
+        let mut rest = match after {
+            Some(after) => keys.split_off(&after.0[..]),
+            None => keys,
+        };
+        if let Some((place, _)) = rest.iter().nth(rows) {
+            let place = place.clone();
+            drop(rest.split_off(&place));
+            return Ok(KeyPage {
+                keys: rest.into_values().collect(),
+                next: Some(Cursor(place.into())),
+            });
+        }
+        Ok(KeyPage { keys: rest.into_values().collect(), next: None })
     }
 }
 

@@ -9,6 +9,7 @@
 //! same time, and a batch of one partition is atomic.
 
 pub mod memory;
+pub mod ring;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -16,7 +17,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use thiserror::Error;
 
-use crate::account::{AccountId, Batch, Row, TableIndex};
+use crate::account::{AccountId, Batch, Row, TableIndex, TokenRange};
 pub use crate::account::{TimedRow, WriteTimes};
 
 /// How much of a row is read.
@@ -50,6 +51,15 @@ pub struct TimedPage {
     pub next: Option<Cursor>,
 }
 
+/// One page of a scan: keys alone.
+#[derive(Clone, Debug, Default)]
+pub struct KeyPage {
+    /// The partition and the account of each row; the rows of a partition come one behind the other.
+    pub keys: Vec<(Bytes, Bytes)>,
+    /// Where the next page starts; `None` at the end.
+    pub next: Option<Cursor>,
+}
+
 /// Reads the tables of a specification.
 pub trait Reader: Send + Sync + 'static {
     /// Reads a page of an account's partition, of at most `rows` rows.
@@ -61,6 +71,20 @@ pub trait Reader: Send + Sync + 'static {
         rows: usize,
         after: Option<Cursor>,
     ) -> impl Future<Output = Result<Page, StorageError>> + Send;
+
+    /// Reads the first rows of several accounts' partitions at once, at most `rows` of each, in
+    /// clustering order within an account. Accounts that own none are fine.
+    fn first_rows(
+        &self,
+        table: TableIndex,
+        accounts: &[AccountId],
+        width: Width,
+        rows: usize,
+    ) -> impl Future<Output = Result<Vec<Row>, StorageError>> + Send;
+
+    /// Accounts with the same answer have their partitions in the same place: it is worth reading them
+    /// together.
+    fn place(&self, table: TableIndex, account: &AccountId) -> u64;
 
     /// Reads the rows that the accounts own in one partition of a table in which the account is a
     /// clustering column, in no promised order.
@@ -110,6 +134,22 @@ pub trait Reader: Send + Sync + 'static {
         table: TableIndex,
         key: &[Bytes],
     ) -> impl Future<Output = Result<Option<TimedRow>, StorageError>> + Send;
+
+    /// The whole ring in ranges, `at_least` so many, each of which has one set of replicas ([`ring::cut`]).
+    fn token_ranges(
+        &self,
+        at_least: usize,
+    ) -> impl Future<Output = Result<Vec<TokenRange>, StorageError>> + Send;
+
+    /// Reads a page, of at most `rows` rows, of the keys in a token range of a table in which the account is a
+    /// clustering column. No values are read.
+    fn scan(
+        &self,
+        table: TableIndex,
+        range: TokenRange,
+        rows: usize,
+        after: Option<Cursor>,
+    ) -> impl Future<Output = Result<KeyPage, StorageError>> + Send;
 }
 
 /// Also writes them.

@@ -132,14 +132,14 @@ async fn complete<S: Writer>(
         let recorded = context.journal.body(record.id)?;
         if *kind == Kind::Sweep {
             let slice = body::decode_sweep(spec, &recorded).map_err(GroupError::Record)?;
-            context.write_all(&slice.writes(spec, &group.survivor)).await?;
+            context.write_all(slice.writes(spec, &group.survivor)).await?;
             continue;
         }
         let slice = body::decode(spec, &recorded).map_err(GroupError::Record)?;
-        context.write_all(&slice.writes(spec, &group.survivor, record.t)).await?;
+        context.write_all(slice.writes(spec, &group.survivor, record.t)).await?;
         let deletes = slice.seal.iter().flat_map(|seal| seal.batches(group, record.t));
         let deletes: Vec<_> = deletes.map(|batch| vec![batch]).collect();
-        context.write_all(&deletes).await?;
+        context.write_all(deletes).await?;
     }
     Ok(())
 }
@@ -298,10 +298,10 @@ impl<S: Writer> Work<'_, S> {
             |mutations: Vec<Mutation>| cut(mutations, 0).into_iter().map(|batch| vec![batch]);
         sequences.extend(given.into_values().flat_map(apart));
         sequences.retain(|batches| !batches.is_empty());
-        self.context.write_all(&sequences).await?;
+        self.context.write_all(sequences).await?;
         failpoint::hit("given-back");
         let taken: Vec<_> = taken.into_values().flat_map(apart).collect();
-        self.context.write_all(&taken).await?;
+        self.context.write_all(taken).await?;
         Ok(is_expiring)
     }
 }

@@ -43,8 +43,6 @@ const MOST_FAILURES: u64 = 100;
 pub struct Options {
     /// Restore even what someone changed since.
     pub force: bool,
-    /// New groups per second, at most.
-    pub rate: Option<f64>,
 }
 
 /// What was done in one table, in rows.
@@ -123,7 +121,6 @@ pub async fn undo<S: Writer>(
     let ended = pipeline::walk(
         context,
         groups.iter().copied(),
-        options.rate,
         stop,
         |context, number| async move {
             let began = Instant::now();

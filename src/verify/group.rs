@@ -7,7 +7,7 @@ use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
 
 use crate::account::{AccountId, Cell, Group, Row, TableIndex, TimedRow, TimestampUs};
-use crate::journal::{Kind, body};
+use crate::journal::body;
 use crate::ledger::{History, Ledger};
 use crate::pipeline::Context;
 use crate::storage::{StorageError, Writer};
@@ -130,13 +130,14 @@ impl<'a, S: Writer> Check<'a, S> {
         self.settle().await
     }
 
-    /// The partitions that the group's rows led to.
+    /// The partitions that the group's rows led to, those that sweeps came across among them.
     fn led_to(&self) -> Result<BTreeSet<(TableIndex, Bytes)>, VerifyError> {
-        let slices = self.context.journal.slices(self.group.index)?;
-        let sealed = slices.iter().find(|slice| slice.kind == Kind::Merge && slice.sealed);
-        let Some(sealed) = sealed else { return Ok(BTreeSet::new()) };
-        let partitions = body::read_partitions(&self.context.spec, &sealed.partitions);
-        Ok(partitions.map_err(VerifyError::Record)?.into_iter().collect())
+        let mut led_to = BTreeSet::new();
+        for slice in self.context.journal.slices(self.group.index)? {
+            let partitions = body::read_partitions(&self.context.spec, &slice.partitions);
+            led_to.extend(partitions.map_err(VerifyError::Record)?);
+        }
+        Ok(led_to)
     }
 
     /// Keys of a table found by partition, in clustering order.

@@ -54,8 +54,6 @@ const MOST_FAILURES: u64 = 100;
 pub struct Options {
     /// Whether what is missing or worse is written again.
     pub repair: bool,
-    /// Groups per second, at most.
-    pub rate: Option<f64>,
     /// Whether to begin anew, whatever an earlier verify has left to do.
     pub restart: bool,
 }
@@ -174,7 +172,7 @@ pub async fn verify<S: Writer>(
         }
         if is_over { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     };
-    let ended = walk(context, done, options.rate, stop, work, on_end).await;
+    let ended = walk(context, done, stop, work, on_end).await;
     if let Some(broken) = broken {
         return Err(broken);
     }

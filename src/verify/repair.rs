@@ -70,7 +70,7 @@ impl<S: Writer> Check<'_, S> {
             let writes: Vec<Vec<Batch>> = batches.map(|batch| vec![batch]).collect();
             self.note_changed(t, &entries);
             self.intend(t, Slice { entries, seal: None }).await?;
-            self.context.write_all(&writes).await?;
+            self.context.write_all(writes).await?;
             failpoint::hit("repaired");
         }
         let said: Vec<Vec<Finding>> = cases.iter().map(|case| case.findings.clone()).collect();

@@ -18,6 +18,7 @@ mod process;
 mod proxy;
 mod resume;
 mod run_dir;
+mod scan;
 mod seam;
 mod services;
 mod settings;

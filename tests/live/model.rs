@@ -71,17 +71,30 @@ pub(crate) struct Outcome {
     pub(crate) events: BTreeMap<(String, String), Value>,
     pub(crate) user_courses: Tally,
     pub(crate) content_consumption: Tally,
-    /// Sources and survivors of which the discovery by content finds no row.
+    /// Sources and survivors of which no row is found.
     pub(crate) absent_sources: u64,
     pub(crate) absent_survivors: u64,
 }
 
-/// Merges all pairs of the input.
+/// Merges all pairs of the input; enrolments are found in the batches of the sources' content.
 pub(crate) fn apply(lines: &[Line], tables: &Tables) -> Outcome {
+    apply_to(lines, tables, &BTreeMap::new())
+}
+
+/// As [`apply`], but in every batch in which a source is enrolled as well.
+pub(crate) fn apply_by_scan(lines: &[Line], tables: &Tables) -> Outcome {
+    let mut enrolled = BTreeMap::<String, Vec<String>>::new();
+    for (batch, user) in tables.user_courses.keys() {
+        enrolled.entry(user.clone()).or_default().push(batch.clone());
+    }
+    apply_to(lines, tables, &enrolled)
+}
+
+fn apply_to(lines: &[Line], tables: &Tables, enrolled: &BTreeMap<String, Vec<String>>) -> Outcome {
     let plan = resolve(lines);
     let mut outcome = Outcome { tables: tables.clone(), ..Outcome::default() };
     for group in &plan.groups {
-        merge(group, &mut outcome);
+        merge(group, enrolled, &mut outcome);
     }
     outcome.plan = plan;
     outcome
@@ -168,8 +181,8 @@ fn descend(account: &str, children: &BTreeMap<&str, Vec<&str>>, ordered: &mut Ve
     }
 }
 
-/// The seven steps for one group.
-fn merge(group: &Group, outcome: &mut Outcome) {
+/// The seven steps for one group; `enrolled` are batches by source that are looked at in any case.
+fn merge(group: &Group, enrolled: &BTreeMap<String, Vec<String>>, outcome: &mut Outcome) {
     let to = &group.survivor;
     let mut changed: BTreeSet<String> = BTreeSet::new(); // batches in which a row of `to` changed
     let mut seen: BTreeSet<String> = BTreeSet::new(); // batches of all rows of step 1
@@ -202,6 +215,7 @@ fn merge(group: &Group, outcome: &mut Outcome) {
         }
     }
 
+    seen.extend(group.sources.iter().filter_map(|source| enrolled.get(source)).flatten().cloned());
     for batch in &seen {
         let to_key = (batch.clone(), to.clone());
         to_is_absent &= !outcome.tables.user_courses.contains_key(&to_key);

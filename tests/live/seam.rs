@@ -277,6 +277,30 @@ fn the_fake_is_like_cassandra() {
     runtime().block_on(stream::iter(0..SCRIPTS).for_each_concurrent(16, run));
     let rows = fake.dump(CONTENT).len() + fake.dump(ENROLMENTS).len();
     assert!(rows > SCRIPTS as usize, "only {rows} rows are left to compare");
+    let (fakes, keys) = runtime().block_on(async { (keys(&fake).await, keys(&store).await) });
+    assert!(keys.len() > 20, "only {} keys", keys.len());
+    assert_eq!(fakes, keys);
+}
+
+/// Every key of the enrolments, as a scan gives them, in small pages.
+async fn keys(store: &impl Reader) -> BTreeMap<(Bytes, Bytes), usize> {
+    let mut keys = BTreeMap::new();
+    for range in store.token_ranges(20).await.expect("there is a ring") {
+        let mut next = None;
+        loop {
+            let page = store.scan(ENROLMENTS, range, 3, next).await.expect("a page");
+            assert!(page.keys.len() <= 3);
+            for key in page.keys {
+                *keys.entry(key).or_default() += 1;
+            }
+            next = page.next;
+            if next.is_none() {
+                break;
+            }
+        }
+    }
+    assert!(keys.values().all(|times| *times == 1), "{keys:?}");
+    keys
 }
 
 /// Partitions that were emptied in different ways are told from those that hold a row, however many

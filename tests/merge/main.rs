@@ -5,6 +5,7 @@
 
 mod model;
 mod preset;
+mod scan;
 mod specification;
 mod sweep;
 mod together;
@@ -115,7 +116,7 @@ proptest! {
         let first = context(storage, T);
         run(&first, &group(&to, &sources)).0.unwrap();
         let after = dump(&spec(), &first.storage);
-        let storage = first.into_storage();
+        let storage = first.into_storage().unwrap();
         let second = context(storage, T + 1);
         let (result, events) = run(&second, &group(&to, &sources));
         prop_assert_eq!(result.unwrap().tables[CONTENT].source_rows, 0);
@@ -165,7 +166,7 @@ proptest! {
             check_nothing_lost(&world, &dump(&spec(), &first.storage), &to, &sources);
         }
         requests.store(at + 1, Ordering::Relaxed);
-        let storage = first.into_storage();
+        let storage = first.into_storage().unwrap();
         let second = context(storage, T + 1);
         run(&second, &group(&to, &sources)).0.unwrap();
         prop_assert_eq!(dump(&spec(), &second.storage), expected);
@@ -205,7 +206,7 @@ proptest! {
             }
             prop_assert!(events.is_empty(), "announced before every write was acknowledged");
             check_nothing_lost(&world, &dump(&spec(), &context.storage), &to, &sources);
-            storage = context.into_storage();
+            storage = context.into_storage().unwrap();
         }
         *stop.lock().unwrap() = None;
         let mut context = context_of(8, storage, Arc::clone(&journal), T + 100);

@@ -26,9 +26,19 @@ fn status(columns: &Columns) -> i32 {
 }
 
 impl World {
-    /// Merges `sources`, in order, into `to`.
+    /// Merges `sources`, in order, into `to`; enrolments are found in the batches of the sources' content.
     pub fn merge(&mut self, to: &str, sources: &[String]) -> Events {
-        let mut batches = BTreeSet::new();
+        self.merge_in(to, sources, BTreeSet::new())
+    }
+
+    /// As `merge`, but in every batch in which a source is enrolled as well.
+    pub fn merge_by_scan(&mut self, to: &str, sources: &[String]) -> Events {
+        let own = self.enrolments.keys().filter(|(_, user)| sources.contains(user));
+        let batches = own.map(|(batch, _)| batch.clone()).collect();
+        self.merge_in(to, sources, batches)
+    }
+
+    fn merge_in(&mut self, to: &str, sources: &[String], mut batches: BTreeSet<String>) -> Events {
         let mut changed = BTreeSet::new();
         for source in sources {
             let rows: Vec<_> =

@@ -146,7 +146,7 @@ fn a_refused_batch_fails_its_own_group() {
     assert_eq!(now.enrolments, rows.enrolments);
     assert_eq!(announced(&context), events);
     // What failed can be merged again, and nothing is missing then.
-    let context = Arc::into_inner(context).unwrap().into_storage();
+    let context = Arc::into_inner(context).unwrap().into_storage().unwrap();
     let healthy = MemoryStorage::new(spec());
     load(&dump(&spec(), &context), &spec(), &healthy);
     let again = Arc::new(super::context(healthy, T + 1));
@@ -176,7 +176,8 @@ fn a_stop_finishes_what_is_in_flight() {
     let (stop, stopped) = watch::channel(false);
     let pages = AtomicUsize::new(0);
     let storage = MemoryStorage::with_faults(spec(), move |request| {
-        if matches!(request, Request::Page(..)) && pages.fetch_add(1, Ordering::Relaxed) == 20 {
+        if matches!(request, Request::FirstRows(..)) && pages.fetch_add(1, Ordering::Relaxed) == 20
+        {
             stop.send_replace(true);
         }
         None

@@ -34,7 +34,7 @@ fn undo_all(
     let undone = runtime.block_on(undo::undo(
         &context,
         &selected.groups,
-        Options { force, rate: None },
+        Options { force },
         stopped,
         &Progress::default(),
         |_, reason| failures.push(reason.reason.clone()),
@@ -53,7 +53,7 @@ fn again(
     t: i64,
     slice_bytes: usize,
 ) -> Context<MemoryStorage> {
-    let mut context = context_of(8, context.into_storage(), Arc::clone(journal), t);
+    let mut context = context_of(8, context.into_storage().unwrap(), Arc::clone(journal), t);
     context.slice_bytes = slice_bytes;
     context
 }
@@ -472,7 +472,7 @@ fn check_swept(mut world: World, to: &str, sources: &[String], later: &Writes) {
         dump(&spec(), &context.storage)
     };
     let expected = merge(untouched);
-    assert_eq!(merge(undone.into_storage()), expected);
+    assert_eq!(merge(undone.into_storage().unwrap()), expected);
 }
 
 /// The writes as rows of sources.

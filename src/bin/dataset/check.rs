@@ -24,6 +24,9 @@ pub(crate) struct Options {
     /// The file with the events of the run.
     #[arg(long)]
     events: PathBuf,
+    /// How the run found enrolments.
+    #[arg(long, value_parser = ["content", "scan"], default_value = "content")]
+    discover: String,
 }
 
 /// Compares, says so in a few lines, and fails if anything differs.
@@ -31,7 +34,10 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     let lines = lines(&read(&options.dir.join("pairs.csv"))?);
     let before = tables(&options.dir)?;
     let after = tables(&options.after)?;
-    let expected = model::apply(&lines, &before);
+    let expected = match options.discover.as_str() {
+        "scan" => model::apply_by_scan(&lines, &before),
+        _ => model::apply(&lines, &before),
+    };
     let (events, twice, repeated) = events(&read(&options.events)?)?;
 
     let mut report = Report { out: String::new(), differences: 0 };

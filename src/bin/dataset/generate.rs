@@ -34,6 +34,9 @@ pub(crate) struct Options {
     /// Enrolments per target.
     #[arg(long, default_value_t = 2)]
     enrolments_to: u64,
+    /// The part of the pairs that stand in chains and fan-ins of ten, in turn.
+    #[arg(long, default_value_t = 0.0)]
+    linked: f64,
     /// Give a part of the accounts more rows: PART:FACTOR, as in 0.01:100.
     #[arg(long)]
     skew: Option<Skew>,
@@ -68,7 +71,9 @@ impl FromStr for Skew {
 
 /// Writes the data set.
 pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
-    anyhow::ensure!((0.0..=1.0).contains(&options.overlap), "--overlap must be between 0 and 1");
+    for (name, part) in [("overlap", options.overlap), ("linked", options.linked)] {
+        anyhow::ensure!((0.0..=1.0).contains(&part), "--{name} must be between 0 and 1");
+    }
     let mut sink = Sink::create(&options.out)?;
     for number in 0..options.pairs {
         write_pair(options, number, &mut sink)?;
@@ -83,7 +88,12 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
 /// A pair and everything that belongs to its accounts.
 fn write_pair(options: &Options, number: u64, sink: &mut Sink) -> anyhow::Result<()> {
     let mut random = Random::new(options.seed, number);
-    let (from, to) = (random.uuid(), random.uuid());
+    let (from, own) = (random.uuid(), random.uuid());
+    let target = target(options, number);
+    let to = match &target {
+        Target::Own => own,
+        Target::Other(account) => account.clone(),
+    };
     sink.pair(&from, &to)?;
     let batches = options.batches.max(1);
     // The source's batches follow one another from here; the target's others stand after them.
@@ -101,7 +111,9 @@ fn write_pair(options: &Options, number: u64, sink: &mut Sink) -> anyhow::Result
         let key = content_key(&from, batch, row / enrolments);
         sink.content(&key.filled(&mut random))?;
     }
-    let to_rows = rows(&mut random);
+    // Another pair's account gets its rows there.
+    let is_own = matches!(target, Target::Own);
+    let to_rows = if is_own { rows(&mut random) } else { 0 };
     let shared = (from_rows as f64 * options.overlap).round() as u64;
     for row in 0..to_rows {
         // Keys of the target's own stand in the same batches, with contents of their own.
@@ -114,12 +126,41 @@ fn write_pair(options: &Options, number: u64, sink: &mut Sink) -> anyhow::Result
         sink.course(&enrolment(&from, batch, &mut random))?;
     }
     let shared = (options.enrolments_from as f64 * options.overlap).round() as u64;
-    for position in 0..options.enrolments_to.min(batches) {
+    let to_enrolments = if is_own { options.enrolments_to.min(batches) } else { 0 };
+    for position in 0..to_enrolments {
         let batch =
             if position < shared { position } else { options.enrolments_from + position - shared };
         sink.course(&enrolment(&to, batch_at(batch), &mut random))?;
     }
     Ok(())
+}
+
+/// Whom a pair's source is merged into.
+enum Target {
+    /// An account of the pair's own.
+    Own,
+    /// An account of another pair.
+    Other(String),
+}
+
+/// Linked pairs stand in blocks of ten: chains in even blocks, fan-ins in odd ones.
+fn target(options: &Options, number: u64) -> Target {
+    const BLOCK: u64 = 10;
+    let (block, place) = (number / BLOCK, number % BLOCK);
+    // A sequence beyond those of the pairs.
+    if !Random::new(options.seed, u64::MAX - block).chance(options.linked) {
+        return Target::Own;
+    }
+    let last = (number - place + BLOCK).min(options.pairs) - 1;
+    let accounts = |pair: u64| {
+        let mut random = Random::new(options.seed, pair);
+        (random.uuid(), random.uuid())
+    };
+    match block % 2 {
+        0 if number < last => Target::Other(accounts(number + 1).0),
+        1 if place > 0 => Target::Other(accounts(number - place).1),
+        _ => Target::Own,
+    }
 }
 
 /// Four batches in a row belong to the same course.
@@ -146,23 +187,27 @@ mod tests {
 
     use super::*;
 
+    fn options(out: PathBuf, seed: u64) -> Options {
+        Options {
+            out,
+            pairs: 20,
+            rows: 5,
+            overlap: 0.5,
+            batches: 7,
+            enrolments_from: 2,
+            enrolments_to: 3,
+            linked: 0.5,
+            skew: Some(Skew { part: 0.1, factor: 10 }),
+            seed,
+            awkward: true,
+        }
+    }
+
     #[test]
     fn the_seed_decides_everything() {
         let made = |name: &str, seed| {
             let out = env::temp_dir().join(format!("tributary-dataset-{}-{name}", process::id()));
-            let options = Options {
-                out: out.clone(),
-                pairs: 20,
-                rows: 5,
-                overlap: 0.5,
-                batches: 7,
-                enrolments_from: 2,
-                enrolments_to: 3,
-                skew: Some(Skew { part: 0.1, factor: 10 }),
-                seed,
-                awkward: true,
-            };
-            run(&options).unwrap();
+            run(&options(out.clone(), seed)).unwrap();
             let files = ["pairs.csv", "user_courses.jsonl", "content_consumption.jsonl"]
                 .map(|name| fs::read(out.join(name)).unwrap());
             fs::remove_dir_all(&out).unwrap();
@@ -170,5 +215,24 @@ mod tests {
         };
         assert_eq!(made("a", 1), made("b", 1));
         assert_ne!(made("c", 1), made("d", 2));
+    }
+
+    #[test]
+    fn linked_pairs_are_chains_and_fan_ins() {
+        let options = Options { linked: 1.0, pairs: 27, ..options(PathBuf::new(), 1) };
+        let source = |pair: u64| Random::new(1, pair).uuid();
+        let target = |pair| match target(&options, pair) {
+            Target::Own => None,
+            Target::Other(account) => Some(account),
+        };
+        for pair in (0..9).chain(20..26) {
+            assert_eq!(target(pair), Some(source(pair + 1)), "a chain, {pair}");
+        }
+        assert!(
+            [9, 10, 26].map(target).iter().all(Option::is_none),
+            "where a block ends or begins"
+        );
+        let received: Vec<_> = (11..20).map(target).collect();
+        assert!(received[0].is_some() && received.iter().all(|account| *account == received[0]));
     }
 }

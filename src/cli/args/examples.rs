@@ -31,6 +31,9 @@ EXAMPLES
       --brokers kafka1:9092 --topic course.batch.job.request --limit 100
     tributary apply pairs.csv --config tributary.toml
 
+  Also enrolments for which a source has no content; reads every key of user_courses:
+    tributary apply pairs.csv --config tributary.toml --discover scan
+
   With a login and an encrypted Kafka (secrets are not for the command line):
     export TRIBUTARY_PASSWORD=… TRIBUTARY_KAFKA_SASL_PASSWORD=…
     tributary apply pairs.csv --config tributary.toml --username merger \\

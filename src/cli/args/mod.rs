@@ -12,9 +12,9 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 pub(super) use parts::{
-    ClusterArgs, EventArgs, FormatArgs, InputArgs, OutputArgs, PlaceArgs, WorkArgs,
+    ClusterArgs, EventArgs, FormatArgs, InputArgs, OutputArgs, PlaceArgs, SpecArgs, WorkArgs,
 };
-pub(super) use walks::{PaceArgs, UndoArgs, VerifyArgs};
+pub(super) use walks::{UndoArgs, VerifyArgs};
 
 use parts::SwitchParser;
 
@@ -80,6 +80,9 @@ pub struct PlanArgs {
     /// Where the pairs are.
     #[command(flatten)]
     pub input: InputArgs,
+    /// What is merged.
+    #[command(flatten)]
+    pub spec: SpecArgs,
     /// Where the run is kept.
     #[command(flatten)]
     pub place: PlaceArgs,

@@ -100,17 +100,40 @@ pub struct EventArgs {
     pub properties: Vec<String>,
 }
 
+/// What is merged.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Merging")]
+pub struct SpecArgs {
+    /// A merge specification [default: the built-in course-batch]
+    #[arg(long, value_name = "FILE", env = "TRIBUTARY_SPEC", hide_env = true)]
+    pub spec: Option<String>,
+}
+
 /// What is merged, how fast, and when to stop.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Merging")]
 pub struct WorkArgs {
-    /// A merge specification [default: the built-in course-batch]
-    #[arg(long, value_name = "FILE", env = "TRIBUTARY_SPEC", hide_env = true)]
-    pub spec: Option<String>,
+    /// What is merged.
+    #[command(flatten)]
+    pub spec: SpecArgs,
 
-    /// Groups that are merged at once, at most [default: 256]
+    /// How enrolments are found: content or scan [default: content]
+    ///
+    /// `content` looks in the batches that the content rows of the sources name; an enrolment in a batch for
+    /// which a source has no content row is not seen. `scan` reads every key of the table once before the first
+    /// group is merged, and once more at the end, and sees them all. A run keeps to what it began with.
+    #[arg(long, value_name = "WAY", env = "TRIBUTARY_DISCOVER", hide_env = true)]
+    pub discover: Option<String>,
+
+    /// Groups that are merged at once: a number, or auto [default: auto]
+    ///
+    /// `auto` finds how many are worth it from the groups per second that they bring, up to 1,024.
     #[arg(long, value_name = "N", env = "TRIBUTARY_IN_FLIGHT", hide_env = true)]
     pub in_flight: Option<String>,
+
+    /// Groups per second, at most [default: as many as the cluster can take]
+    #[arg(long, value_name = "N", env = "TRIBUTARY_RATE", hide_env = true)]
+    pub rate: Option<String>,
 
     /// How far before its first read a group is merged as of: 2s, 500ms, 1m [default: 2s]
     ///

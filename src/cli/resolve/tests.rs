@@ -11,6 +11,8 @@ use crate::cli::recorded::RecordedSettings;
 use crate::cli::settings::{PaceSettings, UndoSettings, VerifySettings};
 use crate::cluster::Consistency;
 use crate::moment::Moment;
+use crate::pace::InFlight;
+use crate::pipeline::Discover;
 use crate::run::{InputRecord, RunDir, RunId, RunRecord, files};
 
 /// A configuration file of its own.
@@ -122,7 +124,7 @@ fn defaults_are_enough_but_for_keyspace_and_topic() {
     assert_eq!(settings.merge.cluster.hosts, ["127.0.0.1:9042"]);
     assert_eq!(settings.merge.cluster.consistency, Consistency::LocalQuorum);
     assert_eq!(settings.merge.events.as_ref().unwrap().brokers, "127.0.0.1:9092");
-    assert_eq!(settings.merge.work.in_flight, 256);
+    assert_eq!(settings.merge.work.pace, PaceSettings { in_flight: InFlight::Auto, rate: None });
     assert_eq!(settings.merge.work.settle.as_secs(), 2);
     assert_eq!(settings.merge.work.limits.groups, usize::MAX);
     assert_eq!(settings.merge.work.limits.errors, ErrorLimit::Groups(1_000));
@@ -140,7 +142,7 @@ fn flags_win_over_the_file() {
     let file = "keyspace = 'f'\ntopic = 'f'\nin_flight = 7\nhosts = ['f']\nno_events = true\n";
     let settings = resolve(&["--keyspace", "g", "--in-flight", "9"], file, &[]).unwrap();
     assert_eq!(settings.merge.cluster.keyspace, "g");
-    assert_eq!(settings.merge.work.in_flight, 9);
+    assert_eq!(settings.merge.work.pace.in_flight, InFlight::Fixed(9));
     assert_eq!(settings.merge.cluster.hosts, ["f:9042"]);
     assert!(settings.merge.events.is_none());
 }
@@ -150,7 +152,7 @@ fn wrong_values_are_shown_with_where_they_came_from() {
     let required = "keyspace = 'k'\ntopic = 't'\n";
     assert_eq!(
         message(&["--in-flight", "many"], required),
-        "--in-flight: 'many' is not a whole number from 1 to 65536"
+        "--in-flight: 'many' is neither auto nor a whole number from 1 to 65536"
     );
     let in_file = message(&[], &format!("{required}settle = 'soon'"));
     assert!(in_file.starts_with("settle in ") && in_file.contains(".toml: 'soon' is not a dur"));
@@ -219,11 +221,19 @@ fn a_run_goes_on_with_its_own_settings_but_for_what_is_given_again() {
     let settings = go_on(&begun, &flags, file, &[]).unwrap();
     assert_eq!(settings.merge.cluster.hosts, ["c:9042"]);
     assert_eq!(settings.merge.cluster.consistency, Consistency::All);
-    assert_eq!(settings.merge.work.in_flight, 7);
+    assert_eq!(settings.merge.work.pace.in_flight, InFlight::Fixed(7));
     assert_eq!(settings.merge.work.limits.groups, usize::MAX);
     assert_eq!(settings.merge.work.limits.errors, ErrorLimit::Percent(5.0));
     // The format is that of the copy, whatever the file says of other pairs.
     assert_eq!(go_on(&begun, &[], "delimiter = ';'\n", &[]).unwrap().format.delimiter, b'\t');
+
+    // What was found was found in one way.
+    let flags = ["--keyspace", "k", "--topic", "t"];
+    assert_eq!(begun.merge.work.discover, Discover::Content);
+    let scanning = resolve(&flags, "discover = 'scan'\n", &[]).unwrap();
+    assert_eq!(go_on(&scanning, &[], "", &[]).unwrap().merge.work.discover, Discover::Scan);
+    let wrong = resolve(&flags, "discover = 'all'\n", &[]).unwrap_err().to_string();
+    assert!(wrong.contains("'all' is not a way to discover enrolments"), "{wrong}");
 
     // A run that was not swept when it was applied can be swept by going on with it.
     let flags = ["--keyspace", "k", "--topic", "t", "--no-sweep"];
@@ -250,6 +260,8 @@ fn a_run_does_not_become_another_one() {
         silent.starts_with("--no-events: this run announces its changes to the topic 't'"),
         "{silent}"
     );
+    let scan = refused(&[], "discover = 'scan'\n");
+    assert!(scan.contains("'scan', but this run goes on with 'content' only"), "{scan}");
     let spec = config_file(&begun.merge.spec.text.replace("\"max\"", "\"min\""));
     let path = spec.to_str().unwrap();
     let other = refused(&["--spec", path], "");
@@ -293,11 +305,11 @@ fn verify_goes_by_the_run() {
     let begun = resolve(&["--keyspace", "k", "--no-events", "--in-flight", "7"], "", &[]).unwrap();
     let settings = verified(&begun, &[]).unwrap();
     assert_eq!((settings.cluster.keyspace.as_str(), settings.repair), ("k", false));
-    assert_eq!(settings.pace, PaceSettings { in_flight: 7, rate: None });
+    assert_eq!(settings.pace, PaceSettings { in_flight: InFlight::Fixed(7), rate: None });
     let flags = ["--rate", "0.5", "--repair", "--restart", "--in-flight", "3"];
     let settings = verified(&begun, &flags).unwrap();
     assert!(settings.repair && settings.restart);
-    assert_eq!(settings.pace, PaceSettings { in_flight: 3, rate: Some(0.5) });
+    assert_eq!(settings.pace, PaceSettings { in_flight: InFlight::Fixed(3), rate: Some(0.5) });
     assert!(settings.events.is_none(), "the run had none");
     let begun = resolve(&["--keyspace", "k", "--topic", "t"], "", &[]).unwrap();
     assert!(verified(&begun, &[]).unwrap().events.is_none(), "nothing is announced");

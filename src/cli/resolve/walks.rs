@@ -1,12 +1,10 @@
 //! The settings of the commands that go through a run that is over.
 
-use super::{
-    IN_FLIGHT, MAX_IN_FLIGHT, SETTLE, Silence, cluster, events, format, output, recorded_spec,
-};
-use crate::cli::args::{PaceArgs, UndoArgs, VerifyArgs};
+use super::{SETTLE, Silence, cluster, events, format, output, pace, recorded_spec};
+use crate::cli::args::{UndoArgs, VerifyArgs};
 use crate::cli::layers::{Layers, SettingsError};
 use crate::cli::recorded::Recorded;
-use crate::cli::settings::{PaceSettings, UndoSettings, VerifySettings};
+use crate::cli::settings::{UndoSettings, VerifySettings};
 use crate::cli::values;
 
 /// The settings of `verify`; the layers lie over those of the run.
@@ -26,7 +24,7 @@ pub(in crate::cli) fn verify(
         spec,
         repair: args.repair,
         restart: args.restart,
-        pace: pace(&args.pace, layers)?,
+        pace: pace(args.pace.in_flight.as_ref(), args.pace.rate.as_ref(), layers)?,
         output: output(&args.output, layers),
         secret_flags: layers.secret_flags(&args.events.properties),
     })
@@ -50,18 +48,8 @@ pub(in crate::cli) fn undo(
         pairs,
         force: args.force,
         settle: layers.value("settle", None, values::settle)?.unwrap_or(SETTLE),
-        pace: pace(&args.pace, layers)?,
+        pace: pace(args.pace.in_flight.as_ref(), args.pace.rate.as_ref(), layers)?,
         output: output(&args.output, layers),
         secret_flags: layers.secret_flags(&args.events.properties),
-    })
-}
-
-fn pace(args: &PaceArgs, layers: &Layers<'_>) -> Result<PaceSettings, SettingsError> {
-    let in_flight = |text: &str| values::count(text, 1, MAX_IN_FLIGHT);
-    Ok(PaceSettings {
-        in_flight: layers
-            .value("in_flight", args.in_flight.as_ref(), in_flight)?
-            .unwrap_or(IN_FLIGHT),
-        rate: layers.value("rate", args.rate.as_ref(), values::rate)?,
     })
 }

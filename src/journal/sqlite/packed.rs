@@ -8,9 +8,9 @@ use flate2::{Compress, Compression, FlushCompress, Status};
 
 use serde_json::Value;
 
-use crate::account::{AccountId, Pair, Tally, TimestampUs};
+use crate::account::{AccountId, Pair, Tally, TimestampUs, TokenRange};
 use crate::journal::body::json;
-use crate::journal::{Intent, Kind, State};
+use crate::journal::{Intent, Kind, Scan, State};
 
 /// An intent, packed by the task that has it, so that the one thread that writes has less to do.
 #[derive(Debug)]
@@ -46,6 +46,25 @@ impl Packed {
             body_bytes,
             changed_at_ms,
         }
+    }
+}
+
+/// A range that has been scanned, packed in the same way.
+#[derive(Debug)]
+pub(super) struct PackedScan {
+    pub(super) table: String,
+    pub(super) range: TokenRange,
+    pub(super) rows: u64,
+    pub(super) enrolments: u64,
+    pub(super) found: Vec<u8>,
+    pub(super) found_bytes: usize,
+}
+
+impl PackedScan {
+    pub(super) fn new(scan: Scan) -> Self {
+        let Scan { table, range, rows, enrolments, found } = scan;
+        let found_bytes = found.len();
+        Self { table, range, rows, enrolments, found: compress(found), found_bytes }
     }
 }
 

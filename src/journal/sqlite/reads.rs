@@ -6,9 +6,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, Type, ValueRef};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use crate::account::{AccountId, Tally};
+use crate::account::{AccountId, Tally, TokenRange};
 use crate::journal::body::json;
-use crate::journal::{GroupRecord, JournalError, Kind, SliceRecord, State};
+use crate::journal::{GroupRecord, JournalError, Kind, ScanRecord, SliceRecord, State};
 
 use super::packed::{read_pairs, read_tally, uncompress};
 use super::schema::unreadable;
@@ -90,14 +90,30 @@ impl Reads {
     }
 
     pub(super) fn body(&self, slice: i64) -> Result<Vec<u8>, JournalError> {
+        self.unpacked("SELECT body, body_bytes FROM slices WHERE id = ?1", "slice", slice)
+    }
+
+    pub(super) fn scans(&self) -> Result<Vec<ScanRecord>, JournalError> {
+        self.read(|connection| {
+            let sql = "SELECT id, table_name, after_token, to_token, rows, enrolments FROM scans
+                       ORDER BY id";
+            connection.prepare_cached(sql)?.query_map([], scan_record)?.collect()
+        })
+    }
+
+    pub(super) fn found(&self, scan: i64) -> Result<Vec<u8>, JournalError> {
+        self.unpacked("SELECT found, found_bytes FROM scans WHERE id = ?1", "scan", scan)
+    }
+
+    /// What a query gives as packed bytes and their number when they are not.
+    fn unpacked(&self, sql: &str, what: &str, id: i64) -> Result<Vec<u8>, JournalError> {
         let found = self.read(|connection| {
-            let sql = "SELECT body, body_bytes FROM slices WHERE id = ?1";
             let mut query = connection.prepare_cached(sql)?;
-            query.query_row([slice], |row| Ok((row.get(0)?, row.get(1)?))).optional()
+            query.query_row([id], |row| Ok((row.get(0)?, row.get(1)?))).optional()
         });
-        let (packed, body_bytes) =
-            found?.ok_or_else(|| self.damaged(format!("there is no slice {slice}")))?;
-        uncompress(packed, body_bytes).map_err(|what| self.damaged(what))
+        let (packed, bytes) =
+            found?.ok_or_else(|| self.damaged(format!("there is no {what} {id}")))?;
+        uncompress(packed, bytes).map_err(|what| self.damaged(what))
     }
 
     /// Row by row: there may be millions.
@@ -160,6 +176,16 @@ fn slice_record(row: &Row<'_>) -> rusqlite::Result<SliceRecord> {
         sealed: row.get(4)?,
         tally: json_of(row, 5, read_tally)?,
         partitions: row.get::<_, Option<String>>(6)?.unwrap_or_default(),
+    })
+}
+
+fn scan_record(row: &Row<'_>) -> rusqlite::Result<ScanRecord> {
+    Ok(ScanRecord {
+        id: row.get(0)?,
+        table: row.get(1)?,
+        range: TokenRange { after: row.get(2)?, to: row.get(3)? },
+        rows: row.get(4)?,
+        enrolments: row.get(5)?,
     })
 }
 

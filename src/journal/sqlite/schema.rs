@@ -52,6 +52,18 @@ const TABLES: &str = "
     );
     CREATE INDEX slices_of_group ON slices (group_number);
 
+    -- The token ranges that --discover scan has been through.
+    CREATE TABLE scans (
+        id INTEGER PRIMARY KEY,
+        table_name TEXT NOT NULL,
+        after_token INTEGER NOT NULL,   -- exclusive
+        to_token INTEGER NOT NULL,      -- inclusive
+        rows INTEGER NOT NULL,          -- that were looked at
+        enrolments INTEGER NOT NULL,    -- of sources among them
+        found BLOB NOT NULL,            -- JSON: sqlar_uncompress(found, found_bytes)
+        found_bytes INTEGER NOT NULL    --       [[partition, [group number, ...]], ...]
+    );
+
     CREATE VIEW states (state, groups) AS
         SELECT 'planned', value - (SELECT count(*) FROM groups) FROM meta WHERE key = 'groups'
         UNION ALL

@@ -11,7 +11,7 @@ use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 
 use crate::journal::{JournalError, Kind, Note};
 
-use super::packed::{self, Packed};
+use super::packed::{self, Packed, PackedScan};
 use super::schema::unwritable;
 
 /// So many notes are held until something has to be durable: a sync for each would cost as much as the
@@ -29,6 +29,7 @@ pub(super) enum Request {
     Intend(Box<Packed>, Answer),
     /// With the time of the note.
     Note(Box<Note>, i64),
+    Scan(Box<PackedScan>, Answer),
     Meta(String, String, Answer),
     Flush(Answer),
 }
@@ -150,6 +151,7 @@ impl Work {
         for request in waiting {
             match request {
                 Request::Intend(_, answer)
+                | Request::Scan(_, answer)
                 | Request::Meta(_, _, answer)
                 | Request::Flush(answer) => answer(written.clone()),
                 Request::Note(..) => {}
@@ -167,6 +169,7 @@ impl Work {
             match request {
                 Request::Intend(intent, _) => intend(&transaction, intent)?,
                 Request::Note(note, at_ms) => write_note(&transaction, note, *at_ms)?,
+                Request::Scan(scan, _) => keep_scan(&transaction, scan)?,
                 Request::Meta(key, value, _) => {
                     let sql = "INSERT OR REPLACE INTO meta (key, value) VALUES (?1, ?2)";
                     transaction.prepare_cached(sql)?.execute(params![key, value])?;
@@ -212,6 +215,22 @@ fn intend(transaction: &Transaction<'_>, intent: &Packed) -> rusqlite::Result<()
     Ok(())
 }
 
+fn keep_scan(transaction: &Transaction<'_>, scan: &PackedScan) -> rusqlite::Result<()> {
+    let sql = "INSERT INTO scans
+                   (table_name, after_token, to_token, rows, enrolments, found, found_bytes)
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+    transaction.prepare_cached(sql)?.execute(params![
+        scan.table,
+        scan.range.after,
+        scan.range.to,
+        scan.rows,
+        scan.enrolments,
+        scan.found,
+        number(scan.found_bytes),
+    ])?;
+    Ok(())
+}
+
 fn write_note(transaction: &Transaction<'_>, note: &Note, at_ms: i64) -> rusqlite::Result<()> {
     let (group, state) = (number(note.group), note.state.to_string());
     let Some((survivor, pairs)) = &note.known_as else {
@@ -245,6 +264,7 @@ impl fmt::Debug for Request {
         f.write_str(match self {
             Self::Intend(..) => "Intend",
             Self::Note(..) => "Note",
+            Self::Scan(..) => "Scan",
             Self::Meta(..) => "Meta",
             Self::Flush(_) => "Flush",
         })

@@ -12,6 +12,7 @@ use crate::ledger::Ledger;
 use crate::merge::{self, Announced, Horizon, SweepSlice, Verdict};
 use crate::storage::{StorageError, Width, Writer};
 
+use super::super::discovered::Discovered;
 use super::super::{Context, GroupError};
 use super::{Leftover, ROUNDS, Turn};
 
@@ -33,6 +34,7 @@ struct Found {
 pub(super) async fn turn<S: Writer>(
     context: &Context<S>,
     group: &Group,
+    discovered: &Discovered,
     round: usize,
 ) -> Result<Turn, GroupError> {
     let mut sweeper = Sweeper { context, group, round, turn: Turn::default() };
@@ -45,6 +47,10 @@ pub(super) async fn turn<S: Writer>(
     for record in &records {
         let led_to = body::read_partitions(&context.spec, &record.partitions);
         partitions.extend(led_to.map_err(GroupError::Record)?);
+    }
+    for (table, ..) in context.spec.clustering_tables() {
+        let found = discovered.partitions(table, group.index);
+        partitions.extend(found.map(|partition| (table, partition)));
     }
     let tables: Vec<_> = context.spec.partition_tables().map(|(index, _)| index).collect();
     for table in tables.into_iter().filter(|table| context.spec.tables[*table].delete_source) {
@@ -82,7 +88,7 @@ async fn carry_out<S: Writer>(
     slice: &SweepSlice,
     t: TimestampUs,
 ) -> Result<(), GroupError> {
-    context.write_all(&slice.writes(&context.spec, &group.survivor)).await?;
+    context.write_all(slice.writes(&context.spec, &group.survivor)).await?;
     failpoint::hit("swept");
     if let Some(event) = &context.spec.event {
         let announced = slice.events.iter();

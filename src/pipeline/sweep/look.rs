@@ -12,7 +12,7 @@ use crate::plan::Plan;
 use crate::spec::Spec;
 use crate::storage::{Reader, StorageError};
 
-use super::super::{Context, GroupError};
+use super::super::{Context, Discover, GroupError};
 
 /// Accounts whose partitions one read asks for: enough to save most round trips, few enough for one coordinator.
 const ACCOUNTS_PER_LOOK: usize = 32;
@@ -27,6 +27,8 @@ pub(super) struct Look {
     tables: Vec<TableIndex>,
     /// The sources, with their groups.
     sources: Vec<(AccountId, usize)>,
+    /// Tables found by clustering have been scanned: there is nothing more to be asked of their partitions.
+    is_scanned: bool,
     /// By table and partition: positions in `sources`.
     partitions: HashMap<(TableIndex, Bytes), Vec<usize>>,
 }
@@ -44,6 +46,7 @@ impl Look {
         let mut look = Self {
             tables: tables.map(|(index, _)| index).collect(),
             sources: Vec::new(),
+            is_scanned: context.discover == Discover::Scan,
             partitions: HashMap::new(),
         };
         let records = context.journal.slices_between(Kind::Merge, window.start, window.end)?;
@@ -71,6 +74,9 @@ impl Look {
         sources: Range<usize>,
     ) -> Result<(), GroupError> {
         let led_to = body::read_partitions(spec, &record.partitions);
+        if self.is_scanned {
+            return Ok(());
+        }
         for (table, partition) in led_to.map_err(GroupError::Record)? {
             if spec.tables[table].delete_source {
                 let known = self.partitions.entry((table, partition)).or_default();

@@ -6,6 +6,9 @@
 //! partition, and accounts in one partition of a table found by clustering. Only groups in which something
 //! is found are read with values ([`group`]). Rows to which something was written just now are left to
 //! the next round; what is still left after the last round is told row by row.
+//!
+//! Where enrolments are found by a scan, the tables are scanned once more instead of being asked partition by
+//! partition: so an enrolment is found even in a batch that no row leads to.
 
 mod group;
 mod look;
@@ -20,8 +23,10 @@ use crate::journal::State;
 use crate::plan::Plan;
 use crate::storage::Writer;
 
+use super::discovered::Discovered;
+use super::scan::survey;
 use super::walk::{Walked, walk};
-use super::{Context, GroupError, Known};
+use super::{Context, Discover, GroupError, Known};
 
 pub(super) use group::replay;
 
@@ -35,6 +40,8 @@ const WINDOW: usize = 20_000;
 pub struct Swept {
     /// Sources that were looked at.
     pub sources: u64,
+    /// Rows that were scanned for them; none without [`Discover::Scan`].
+    pub scanned: Option<u64>,
     /// Rows that were taken from sources.
     pub rows: u64,
     /// Events that were sent.
@@ -89,15 +96,23 @@ pub async fn sweep<S: Writer>(
 ) -> Result<Swept, GroupError> {
     context.journal.flush().await?;
     let known = Known::new(context.journal.states()?);
+    let is_done = |group: usize| known.state(group) == Some(State::Done);
     let mut swept = Swept::default();
     let mut found = Vec::new();
+    let mut discovered = Discovered::default();
+    if context.discover == Discover::Scan && (0..plan.len()).any(is_done) {
+        let (seen, scanned) = survey(context, plan, &is_done, stop).await?;
+        swept.scanned = Some(scanned.rows);
+        found.extend(seen.groups());
+        discovered = seen;
+    }
+    let discovered = Arc::new(discovered);
     for from in (0..plan.len()).step_by(WINDOW) {
         if *stop.borrow() {
             swept.interrupted = true;
             return Ok(swept);
         }
         let to = (from + WINDOW).min(plan.len());
-        let is_done = |group: usize| known.state(group) == Some(State::Done);
         if !(from..to).any(is_done) {
             continue;
         }
@@ -105,6 +120,8 @@ pub async fn sweep<S: Writer>(
         swept.sources += look.sources();
         found.extend(look.find(context).await?);
     }
+    found.sort_unstable();
+    found.dedup();
     let mut error = None;
     for round in 1..=ROUNDS {
         let is_last = round == ROUNDS;
@@ -114,11 +131,13 @@ pub async fn sweep<S: Writer>(
         let walked = walk(
             context,
             groups,
-            None,
             stop.clone(),
-            |context, group| async move {
-                let turn = group::turn(&context, &group, round).await;
-                (group, turn)
+            |context, group| {
+                let discovered = Arc::clone(&discovered);
+                async move {
+                    let turn = group::turn(&context, &group, &discovered, round).await;
+                    (group, turn)
+                }
             },
             |(group, turn)| match turn {
                 Ok(turn) => {

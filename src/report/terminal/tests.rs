@@ -9,7 +9,7 @@ use crate::account::TableTally;
 use crate::latency::LaneSummary;
 use crate::moment::Moment;
 use crate::plan::PlanStats;
-use crate::report::{EventFacts, ExamplePair, FailureReason, Resumed, TableFacts, json};
+use crate::report::{EventFacts, ExamplePair, FailureReason, LedTo, Resumed, TableFacts, json};
 use crate::run::{InputRecord, RunId, RunRecord};
 
 fn plan() -> PlanStats {
@@ -128,6 +128,50 @@ Next: tributary apply pairs.csv --keyspace KEYSPACE --topic TOPIC
 Run directory: /data/runs/r1
 ",
     );
+}
+
+#[test]
+fn a_plan_says_what_discovery_misses_or_costs() {
+    let mut plan = summary("plan", plan(), None);
+    assert!(!terminal(&plan).contains("Discovery"));
+    let led = LedTo { table: "user_courses".into(), through: "content_consumption.batchid".into() };
+    plan.discovery = Discovery::of(vec![led]);
+    let text = terminal(&plan);
+    let expected = "\
+Discovery   --discover content (the default): a row of user_courses stays under
+            its source where no content_consumption.batchid of the group's
+            sources leads to it
+            --discover scan: finds them all; it reads every key of user_courses
+            once before the first group and once in the sweep (keys only, by
+            token ranges, in parallel)
+";
+    assert!(text.contains(expected), "{text}");
+    assert!(Discovery::of(Vec::new()).is_none());
+}
+
+#[test]
+fn a_scan_is_told_with_what_was_scanned_before() {
+    let facts = ScanFacts {
+        ranges: 272,
+        ranges_before: 0,
+        ranges_now: 272,
+        rows: 1_234_567,
+        enrolments: 1,
+        interrupted: false,
+        seconds: 12.34,
+    };
+    assert_eq!(
+        scan(Some(&facts)),
+        "Scan        272 token ranges in 12.3 s: 1,234,567 rows looked at, 1 enrolment of\n\
+         \x20           sources found\n"
+    );
+    let stopped = ScanFacts { ranges_before: 40, ranges_now: 60, interrupted: true, ..facts };
+    let said = scan(Some(&stopped));
+    assert!(said.starts_with("Scan        100 of 272 token ranges in 12.3 s: "), "{said}");
+    assert!(said.ends_with("; 40 ranges scanned before\n"), "{said}");
+    let swept = SweepFacts { sources: 2, scanned: Some(7), seconds: 1.0, ..SweepFacts::default() };
+    let said = sweep(Some(&swept));
+    assert!(said.contains("2 sources looked at again in 1.0 s, 7 rows scanned: "), "{said}");
 }
 
 #[test]

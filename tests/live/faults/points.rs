@@ -10,6 +10,9 @@ const MERGE: [&str; 6] = ["intend", "intended", "batch", "copied", "written", "a
 /// The steps of a sweep.
 const SWEEP: [&str; 2] = ["sweep", "swept"];
 
+/// The steps of a scan (`crate::scan` has its deaths).
+const SCAN: [&str; 1] = ["scanned"];
+
 /// The steps of a repair by verify.
 const REPAIR: [&str; 2] = ["compared", "repaired"];
 
@@ -153,7 +156,7 @@ fn every_step_that_the_code_names_is_tried() {
             }
         }
     }
-    let tried = MERGE.into_iter().chain(SWEEP).chain(REPAIR).chain(UNDO);
+    let tried = MERGE.into_iter().chain(SWEEP).chain(SCAN).chain(REPAIR).chain(UNDO);
     let tried = tried.map(str::to_owned).collect();
     assert_eq!(named, tried);
 }

@@ -22,7 +22,7 @@ use super::super::world::{CONTENT, ENROLMENTS, dump, group, load, to_row};
 use super::super::{context_of, run, together};
 use super::{REPAIR, announced, diff, lines, verified, verified_until};
 
-const LOOK: Options = Options { repair: false, rate: None, restart: false };
+const LOOK: Options = Options { repair: false, restart: false };
 
 fn columns(columns: &[(&str, &str)]) -> Columns {
     columns.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()

@@ -51,7 +51,7 @@ fn verified_until(
     runtime.block_on(verify(context, options, diff, &Progress::default(), stop)).unwrap()
 }
 
-const REPAIR: Options = Options { repair: true, rate: None, restart: false };
+const REPAIR: Options = Options { repair: true, restart: false };
 
 /// A world after its group is merged.
 fn merged(world: &World, to: &str, sources: &[String]) -> Arc<Context<MemoryStorage>> {

@@ -1,0 +1,258 @@
+//! What a session found, as Markdown: medians over the rounds.
+//!
+//! A session is a folder with one folder per scenario, one folder per round in it, and one file per way. A ratio
+//! is the median of the ratios of each round, so that a machine that gets slower during the session does not
+//! favour a way.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use clap::Args;
+use serde_json::Value;
+
+use super::hlog;
+use super::measure::{Measured, read_json};
+
+/// Which session.
+#[derive(Args)]
+pub(crate) struct Options {
+    /// The folder of the session.
+    #[arg(long)]
+    dir: PathBuf,
+}
+
+/// A figure by its name.
+type Figure<'a> = (&'a str, &'a dyn Fn(&Measured) -> f64);
+
+/// The figures of a scenario: way → one file per round.
+type Ways = BTreeMap<String, Vec<Value>>;
+
+pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
+    let mut text = String::new();
+    for (scenario, table) in [
+        ("main", main as fn(&Path, &Ways) -> anyhow::Result<String>),
+        ("hot", hot),
+        ("skew", skew),
+        ("memory", memory),
+        ("planner", planner),
+        ("foreground", foreground),
+    ] {
+        let dir = options.dir.join(scenario);
+        if dir.is_dir() {
+            let ways = ways(&dir)?;
+            text += &table(&dir, &ways).with_context(|| format!("the figures of {scenario}"))?;
+            text += "\n";
+        }
+    }
+    text += &fs::read_to_string(options.dir.join("machine.txt")).unwrap_or_default();
+    Ok(io::stdout().write_all(text.as_bytes())?)
+}
+
+fn ways(dir: &Path) -> anyhow::Result<Ways> {
+    let mut rounds: Vec<_> = fs::read_dir(dir)?
+        .map(|entry| Ok(entry?.path()))
+        .collect::<io::Result<Vec<_>>>()?
+        .into_iter()
+        .filter(|path| path.is_dir())
+        .collect();
+    rounds.sort();
+    let mut ways = Ways::new();
+    for round in rounds {
+        for entry in fs::read_dir(round)? {
+            let path = entry?.path();
+            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+            // Reports and logs of runs have longer names.
+            if let Some((way, "json")) = name.split_once('.') {
+                ways.entry(way.to_owned()).or_default().push(read_json(&path)?);
+            }
+        }
+    }
+    Ok(ways)
+}
+
+/// The middle one, or the mean of the two in the middle.
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    let middle = values.len() / 2;
+    match values.len() {
+        0 => f64::NAN,
+        n if n % 2 == 1 => values[middle],
+        _ => (values[middle - 1] + values[middle]) / 2.0,
+    }
+}
+
+/// One figure of one way in each round.
+fn each(ways: &Ways, way: &str, figure: impl Fn(&Measured) -> f64) -> anyhow::Result<Vec<f64>> {
+    let rounds = ways.get(way).with_context(|| format!("no figures of {way}"))?;
+    rounds.iter().map(|value| Ok(figure(&serde_json::from_value(value.clone())?))).collect()
+}
+
+fn ratio(these: &[f64], those: &[f64]) -> f64 {
+    median(these.iter().zip(those).map(|(a, b)| a / b).collect())
+}
+
+/// Three digits at most, and none behind the point from a hundred on.
+fn shown(value: f64) -> String {
+    match value {
+        _ if value.is_nan() => "–".to_owned(),
+        100.0.. => {
+            let digits = format!("{value:.0}");
+            let groups: Vec<_> = digits.as_bytes().rchunks(3).rev().collect();
+            String::from_utf8_lossy(&groups.join(&b","[..])).into_owned()
+        }
+        10.0.. => format!("{value:.1}"),
+        _ => format!("{value:.2}"),
+    }
+}
+
+fn row(cells: &[String]) -> String {
+    format!("| {} |\n", cells.join(" | "))
+}
+
+fn head(cells: &[&str]) -> String {
+    let rule: Vec<String> =
+        cells.iter().enumerate().map(|(n, _)| if n == 0 { "---" } else { "---:" }.into()).collect();
+    let cells: Vec<String> = cells.iter().map(|cell| (*cell).to_owned()).collect();
+    row(&cells) + &row(&rule)
+}
+
+fn main(dir: &Path, ways: &Ways) -> anyhow::Result<String> {
+    const BY_ROW: &str = "by-row";
+    const TRIBUTARY: &str = "tributary";
+    const CEILING: &str = "ceiling";
+    let recording = read_json(&dir.join("recording.json"))?;
+    let of_recording = |name: &str| recording[name].as_f64().unwrap_or(f64::NAN);
+    let recorded_trips = of_recording("requests") / of_recording("pairs");
+    let pairs = |m: &Measured| m.pairs as f64;
+    let figures: [Figure<'_>; 6] = [
+        ("pairs/s, merging", &|m| pairs(m) / m.merging_s),
+        ("pairs/s, with the sweep", &|m| pairs(m) / m.work_s),
+        ("pairs/s, from start to end", &|m| pairs(m) / m.whole_s),
+        ("CPU per pair, ms", &|m| m.cpu_s * 1e3 / pairs(m)),
+        ("round trips per pair", &|m| m.requests.map_or(recorded_trips, |n| n as f64 / pairs(m))),
+        ("peak memory, MiB", &peak_mib),
+    ];
+    let columns =
+        ["", "row by row", "tributary", "ceiling", "tributary / row by row", "tributary / ceiling"];
+    let mut text = head(&columns);
+    for (name, figure) in figures {
+        let [by_row, tributary, ceiling] =
+            [BY_ROW, TRIBUTARY, CEILING].map(|way| each(ways, way, figure));
+        let (by_row, tributary, mut ceiling) = (by_row?, tributary?, ceiling?);
+        // The ceiling holds all requests in memory before it starts.
+        if name.starts_with("peak") || name.contains("start to end") {
+            ceiling.iter_mut().for_each(|value| *value = f64::NAN);
+        }
+        let ratios = [ratio(&tributary, &by_row), ratio(&tributary, &ceiling)];
+        let medians = [by_row, tributary, ceiling].map(median);
+        let cells = medians.into_iter().chain(ratios).map(shown);
+        text += &row(&[name.to_owned()].into_iter().chain(cells).collect::<Vec<_>>());
+    }
+    let kilobytes = |name| shown(of_recording(name) / of_recording("pairs") / 1e3);
+    text += &format!(
+        "\nMedians of {} rounds. On the wire: {} kB sent and {} kB received per pair.\n",
+        ways.get(TRIBUTARY).map_or(0, Vec::len),
+        kilobytes("sent_bytes"),
+        kilobytes("received_bytes")
+    );
+    Ok(text)
+}
+
+fn hot(_: &Path, ways: &Ways) -> anyhow::Result<String> {
+    let rate = |m: &Measured| m.pairs as f64 / m.merging_s;
+    let (spread, hot) = (each(ways, "spread", rate)?, each(ways, "hot", rate)?);
+    let ratio = ratio(&hot, &spread);
+    Ok(head(&["pairs/s, merging", "200 batches", "one hot batch", "hot / 200"])
+        + &row(&[
+            "one enrolment per source".into(),
+            shown(median(spread)),
+            shown(median(hot)),
+            shown(ratio),
+        ]))
+}
+
+/// The part of the groups in which one account or the other is large.
+const LARGE: f64 = 1.0 - 0.99 * 0.99;
+
+/// All groups are in one histogram. The large ones are the slowest by far, so the 99th percentile of the small ones
+/// is that quantile of all which leaves the large ones out at the upper end.
+fn skew(dir: &Path, _: &Ways) -> anyhow::Result<String> {
+    let rounds = || (1..).map(|n| dir.join(format!("round-{n}"))).take_while(|dir| dir.is_dir());
+    let p99 = |way: &str, quantile: f64| -> anyhow::Result<Vec<f64>> {
+        let logs = rounds().map(|round| round.join(format!("{way}.latency.hlog")));
+        logs.map(|log| {
+            let totals = hlog::totals(&hlog::read(&log)?)?;
+            let groups = totals.get(hlog::GROUP).context("no groups")?;
+            Ok(groups.value_at_quantile(quantile) as f64 / 1e3)
+        })
+        .collect()
+    };
+    let plain = p99("plain", 0.99)?;
+    let skewed = p99("skewed", 0.99 * (1.0 - LARGE))?;
+    let ratio = ratio(&skewed, &plain);
+    Ok(head(&[
+        "p99 of small groups, ms",
+        "no large ones",
+        "1% of accounts with 90% of rows",
+        "ratio",
+    ]) + &row(&["".into(), shown(median(plain)), shown(median(skewed)), shown(ratio)])
+        + "\nOf the skewed, the quantile 0.99 × 0.99² of all groups: where an account is large, the group is taken for \
+           slower than every small one.\n")
+}
+
+fn memory(_: &Path, ways: &Ways) -> anyhow::Result<String> {
+    let median_of =
+        |way: &str, figure: fn(&Measured) -> f64| anyhow::Ok(median(each(ways, way, figure)?));
+    let mut text =
+        head(&["peak memory, MiB", "plan", "apply, 1,000 groups in flight", "beyond the planner"]);
+    for (plan, apply) in [("plan-few", "apply-few"), ("plan-many", "apply-many")] {
+        let planned = median_of(plan, |m| m.pairs as f64)?;
+        let merged = median_of(apply, |m| m.pairs as f64)?;
+        let name = format!("{} pairs planned, {} merged", shown(planned), shown(merged));
+        let [plan, apply] = [median_of(plan, peak_mib)?, median_of(apply, peak_mib)?];
+        text += &row(&[name, shown(plan), shown(apply), shown(apply - plan)]);
+    }
+    Ok(text)
+}
+
+fn peak_mib(measured: &Measured) -> f64 {
+    measured.peak_rss_kb as f64 / 1024.0
+}
+
+fn planner(_: &Path, ways: &Ways) -> anyhow::Result<String> {
+    let pairs = median(each(ways, "library", |m| m.pairs as f64)?);
+    let mut text =
+        head(&[&format!("{} pairs", shown(pairs)), "seconds", "CPU seconds", "peak memory, MiB"]);
+    for (name, way) in [
+        ("CSV to groups", "library"),
+        ("`tributary plan`, with its run directory", "plan"),
+        ("`LC_ALL=C sort -u --parallel=2 -S 2G`", "sort"),
+    ] {
+        let figures: [fn(&Measured) -> f64; 3] = [|m| m.whole_s, |m| m.cpu_s, peak_mib];
+        let mut cells = vec![name.to_owned()];
+        for figure in figures {
+            cells.push(shown(median(each(ways, way, figure)?)));
+        }
+        text += &row(&cells);
+    }
+    Ok(text)
+}
+
+fn foreground(_: &Path, ways: &Ways) -> anyhow::Result<String> {
+    let mut text =
+        head(&["reads of the application, ms", "p50", "p99", "max", "pairs/s meanwhile"]);
+    for (way, rounds) in ways {
+        // Beside each way stand the figures of the merge itself.
+        let Some(way) = way.strip_suffix("-reads") else { continue };
+        let of = |name: &str| {
+            median(rounds.iter().map(|r| r[name].as_f64().unwrap_or(f64::NAN) / 1e3).collect())
+        };
+        let merge = each(ways, way, |m| m.pairs as f64 / m.merging_s).map_or(f64::NAN, median);
+        let cells = [of("p50_us"), of("p99_us"), of("max_us"), merge].map(shown);
+        text += &row(&[way.replace('-', " ")].into_iter().chain(cells).collect::<Vec<_>>());
+    }
+    Ok(text)
+}

@@ -1,0 +1,58 @@
+//! The scan before the first group: where sources are enrolled, whatever content they have.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use super::engine::{Engine, Work};
+use super::{Console, Failure, Progress, ScanSnapshot};
+use crate::pipeline::{self, Discover};
+use crate::report::ScanFacts;
+
+/// Scans what no earlier session has scanned; `None` if nothing is left to be merged, or enrolments are found in
+/// another way.
+pub(super) async fn run(
+    engine: &Engine,
+    work: &Work<'_>,
+    console: &Console,
+) -> Result<Option<ScanFacts>, Failure> {
+    if engine.context.discover != Discover::Scan || work.left() == 0 {
+        return Ok(None);
+    }
+    let began = Instant::now();
+    tracing::info!("looking for enrolments of sources by a scan");
+    let shown = progress(engine, work.quiet, console);
+    let scanned = pipeline::scan(&engine.context, work.plan, &work.stop).await;
+    shown.finish();
+    let scanned = scanned.map_err(|error| {
+        let error = anyhow::Error::new(error);
+        Failure::failed(error.context("the scan failed, and this session began no group"))
+    })?;
+    let facts = ScanFacts {
+        ranges: scanned.ranges,
+        ranges_before: scanned.ranges_before,
+        ranges_now: scanned.ranges_now,
+        rows: scanned.rows,
+        enrolments: scanned.enrolments,
+        interrupted: scanned.interrupted,
+        seconds: began.elapsed().as_secs_f64(),
+    };
+    let ScanFacts { ranges, rows, enrolments, .. } = facts;
+    tracing::info!(ranges, rows, enrolments, "the scan took {:.1} s", facts.seconds);
+    Ok(Some(facts))
+}
+
+/// Shows how far a scan is.
+pub(super) fn progress(engine: &Engine, quiet: bool, console: &Console) -> Progress {
+    let context = Arc::clone(&engine.context);
+    Progress::start(&console.terminal, quiet, move || {
+        let scanning = &context.scanning;
+        ScanSnapshot {
+            ranges_total: scanning.total.load(Ordering::Relaxed),
+            ranges: scanning.ranges.load(Ordering::Relaxed),
+            rows: scanning.rows.load(Ordering::Relaxed),
+            enrolments: scanning.enrolments.load(Ordering::Relaxed),
+            retries: context.retries(),
+        }
+    })
+}

@@ -1,0 +1,65 @@
+//! Scans: the ring in ranges, and the keys of a range page by page, each asked of a replica of that range.
+
+use scylla::routing::Token;
+
+use crate::account::{TableIndex, TokenRange};
+use crate::storage::{Cursor, Fault, KeyPage, StorageError, ring};
+
+use super::fault::one_line;
+use super::store::ReadStore;
+use super::values::{Value, Values};
+
+/// The partitioner whose tokens are understood; every cluster has it that was not set up before 2013.
+const PARTITIONER: &str = "Murmur3Partitioner";
+
+impl ReadStore {
+    /// The ring, cut at the tokens of the nodes.
+    pub(super) async fn ring(&self, at_least: usize) -> Result<Vec<TokenRange>, StorageError> {
+        let failed = |why: &str, kind| StorageError {
+            message: format!("asking for the ring: {why}"),
+            class: format!("asking for the ring: {why}"),
+            kind,
+        };
+        let session = &self.preparer.session;
+        let asked = session.query_unpaged("SELECT partitioner FROM system.local", ()).await;
+        let asked = asked.map_err(|e| failed(&one_line(&e.to_string()), Fault::Transient))?;
+        let unreadable = |message: String| failed(&one_line(&message), Fault::Fatal);
+        let asked = asked.into_rows_result().map_err(|error| unreadable(error.to_string()))?;
+        let (partitioner,) =
+            asked.single_row::<(String,)>().map_err(|error| unreadable(error.to_string()))?;
+        if !partitioner.ends_with(PARTITIONER) {
+            let why = format!(
+                "the cluster's partitioner is {partitioner}, and only {PARTITIONER} can be scanned; use \
+                 --discover content"
+            );
+            return Err(failed(&why, Fault::Fatal));
+        }
+        let state = session.get_cluster_state();
+        let tokens = state.replica_locator().ring().iter().map(|(token, _)| token.value());
+        Ok(ring::cut(tokens, at_least))
+    }
+
+    /// A page of the keys of a range.
+    pub(super) async fn keys(
+        &self,
+        table: TableIndex,
+        range: TokenRange,
+        rows: usize,
+        after: Option<Cursor>,
+    ) -> Result<KeyPage, StorageError> {
+        let TokenRange { after: from, to } = range;
+        let what = || self.attempted("scanning", table, format!("tokens {from} to {to}"));
+        let Some(statement) = &self.reads[table].keys else {
+            return Err(what().error("its accounts are not in a clustering column", Fault::Fatal));
+        };
+        let mut statement = statement.clone();
+        statement.set_load_balancing_policy(Some(self.replicas(table, Token::new(to))));
+        let bounds = [from, to].map(|token| Value::Raw(token.to_be_bytes().to_vec().into()));
+        let page = self.one_page(&statement, &Values(bounds.into()), rows, after, &what).await?;
+        let keys = page.rows.into_iter().filter_map(|row| {
+            let mut cells = row.cells.into_iter();
+            Some((cells.next()??, cells.next()??))
+        });
+        Ok(KeyPage { keys: keys.collect(), next: page.next })
+    }
+}

@@ -1,0 +1,325 @@
+//! The scan: in which partitions sources own rows of a table that has no index by account.
+//!
+//! A merge finds the enrolments of a source through its other rows ([`Discover::Content`]). Those that nothing
+//! leads to are found by reading every key of the table ([`Discover::Scan`]): the ring in ranges, several at
+//! once, page by page, keys alone. What a range holds of the plan's sources is journaled with it, so that a
+//! run that was stopped scans only the rest. The sweep scans once more, for what was written since.
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use bytes::Bytes;
+use futures::{StreamExt, TryStreamExt, stream};
+use tokio::sync::watch;
+
+use crate::account::{TableIndex, TokenRange};
+use crate::failpoint;
+use crate::journal::{Scan, ScanRecord, body};
+use crate::plan::{Plan, Sources};
+use crate::storage::{Reader, StorageError, ring};
+
+use super::discovered::Discovered;
+use super::{Context, GroupError};
+
+/// Ranges in all, at least: so that little is lost when a run is stopped, and a small ring has enough of them.
+const RANGES: usize = 256;
+/// Ranges under way at once. Each asks a replica for one page after the other, so that a cluster has to serve a
+/// few large reads, not hundreds.
+const RANGES_AT_ONCE: usize = 16;
+/// Rows of a page: keys take some 80 bytes each.
+const PAGE_ROWS: usize = 5_000;
+/// A page that failed is asked for again with half of the rows, but not with fewer than this.
+const FEWEST_ROWS: usize = 100;
+
+/// How the partitions of a table in which the account is a clustering column are found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Discover {
+    /// Through the rows of another table: enrolments for which a source has no content are not seen.
+    #[default]
+    Content,
+    /// By reading every key of the table.
+    Scan,
+}
+
+impl Discover {
+    /// Every way with its name.
+    pub const NAMES: [(&'static str, Self); 2] = [("content", Self::Content), ("scan", Self::Scan)];
+}
+
+impl fmt::Display for Discover {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = Self::NAMES.iter().find(|(_, way)| way == self).map_or("", |(name, _)| name);
+        f.write_str(name)
+    }
+}
+
+impl FromStr for Discover {
+    type Err = ();
+
+    fn from_str(name: &str) -> Result<Self, ()> {
+        let found = Self::NAMES.iter().find(|(known, _)| *known == name);
+        found.map(|(_, way)| *way).ok_or(())
+    }
+}
+
+/// Counters that can be watched while a scan goes on.
+#[derive(Debug, Default)]
+pub struct ScanProgress {
+    /// Ranges in all; 0 before the first scan.
+    pub total: AtomicU64,
+    /// Ranges that are over, those of earlier sessions among them.
+    pub ranges: AtomicU64,
+    /// Rows that were looked at, by this scan.
+    pub rows: AtomicU64,
+    /// Rows of sources, of all ranges that are over.
+    pub enrolments: AtomicU64,
+}
+
+/// What a scan did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Scanned {
+    /// Ranges in all.
+    pub ranges: u64,
+    /// Those that were scanned by earlier sessions.
+    pub ranges_before: u64,
+    /// Those that were scanned by this one.
+    pub ranges_now: u64,
+    /// Rows that were looked at, in all ranges that are over.
+    pub rows: u64,
+    /// Rows of sources among them.
+    pub enrolments: u64,
+    /// Whether it was stopped before its end.
+    pub interrupted: bool,
+}
+
+/// Scans what the journal does not know as scanned; when all of it is known, groups find their partitions with
+/// what was found.
+///
+/// # Errors
+/// A range cannot be read, or the journal failed; what was scanned until then is not scanned again.
+pub async fn scan<S: Reader>(
+    context: &Context<S>,
+    plan: &Plan,
+    stop: &watch::Receiver<bool>,
+) -> Result<Scanned, GroupError> {
+    let spec = &context.spec;
+    let whole = ring_of(context).await?;
+    let known = context.journal.scans()?;
+    let mut haul = Haul::new(spec.tables.len());
+    let mut left = Vec::new();
+    for (table, shape, ..) in spec.clustering_tables() {
+        let own: Vec<&ScanRecord> = known.iter().filter(|scan| scan.table == shape.name).collect();
+        let done: Vec<TokenRange> = own.iter().map(|scan| scan.range).collect();
+        left.extend(ring::left_of(&whole, &done).into_iter().map(|range| (table, range)));
+        for ScanRecord { id, rows, enrolments, .. } in own {
+            let found = body::decode_found(shape, &context.journal.found(*id)?);
+            let found = found.map_err(GroupError::Record)?;
+            haul.take(table, &Held { rows: *rows, enrolments: *enrolments, found });
+            haul.scanned.ranges_before += 1;
+        }
+    }
+    let sources = plan.sources();
+    let scanner = Scanner { context, sources: &sources, is_wanted: &|_| true, keeps: true };
+    scanner.walk(left, &mut haul, stop).await?;
+    let Haul { discovered, scanned } = haul;
+    if !scanned.interrupted {
+        // What this session knows already, it knows from the same ranges.
+        context.discovered.get_or_init(|| discovered.finish());
+    }
+    Ok(scanned)
+}
+
+/// Scans for rows of sources of groups that are done, which should own none. Nothing of it is journaled: what
+/// comes of it is.
+pub(super) async fn survey<S: Reader>(
+    context: &Context<S>,
+    plan: &Plan,
+    is_done: &(dyn Fn(usize) -> bool + Sync),
+    stop: &watch::Receiver<bool>,
+) -> Result<(Discovered, Scanned), GroupError> {
+    let whole = ring_of(context).await?;
+    let mut haul = Haul::new(context.spec.tables.len());
+    let tables = context.spec.clustering_tables().filter(|(_, table, ..)| table.delete_source);
+    let all = tables.flat_map(|(table, ..)| whole.iter().map(move |range| (table, *range)));
+    let sources = plan.sources();
+    let scanner = Scanner { context, sources: &sources, is_wanted: is_done, keeps: false };
+    scanner.walk(all.collect(), &mut haul, stop).await?;
+    Ok((haul.discovered.finish(), haul.scanned))
+}
+
+/// The ring in ranges; none if there is nothing to scan.
+async fn ring_of<S: Reader>(context: &Context<S>) -> Result<Vec<TokenRange>, StorageError> {
+    let Some((table, ..)) = context.spec.clustering_tables().next() else { return Ok(Vec::new()) };
+    let lane = context.lanes.scan(table);
+    context.carry_out(lane, || context.storage.token_ranges(RANGES)).await
+}
+
+/// What ranges hold, once they are over.
+struct Haul {
+    discovered: Discovered,
+    scanned: Scanned,
+}
+
+impl Haul {
+    fn new(tables: usize) -> Self {
+        Self { discovered: Discovered::new(tables), scanned: Scanned::default() }
+    }
+
+    fn take(&mut self, table: TableIndex, held: &Held) {
+        for (partition, groups) in &held.found {
+            self.discovered.add(table, partition, groups);
+        }
+        self.scanned.rows += held.rows;
+        self.scanned.enrolments += held.enrolments;
+    }
+}
+
+/// What one range holds.
+#[derive(Default)]
+struct Held {
+    rows: u64,
+    enrolments: u64,
+    found: Vec<body::FoundIn>,
+}
+
+impl Held {
+    /// A row of a source; the rows of a partition come one behind the other.
+    fn add(&mut self, partition: &Bytes, group: u32) {
+        self.enrolments += 1;
+        match self.found.last_mut() {
+            Some((last, groups)) if last == partition => groups.push(group),
+            // Copied out of its page, which would otherwise live as long as this.
+            _ => self.found.push((Bytes::copy_from_slice(partition), vec![group])),
+        }
+    }
+
+    /// The range is over: a group of several sources is named once.
+    fn finish(mut self) -> Self {
+        for (_, groups) in &mut self.found {
+            groups.sort_unstable();
+            groups.dedup();
+        }
+        self
+    }
+}
+
+/// Scans ranges for the sources of a plan.
+struct Scanner<'a, S> {
+    context: &'a Context<S>,
+    sources: &'a Sources<'a>,
+    /// Which groups are looked for.
+    is_wanted: &'a (dyn Fn(usize) -> bool + Sync),
+    /// Whether ranges that are over are journaled.
+    keeps: bool,
+}
+
+impl<S: Reader> Scanner<'_, S> {
+    /// Goes through ranges, several at once.
+    async fn walk(
+        &self,
+        ranges: Vec<(TableIndex, TokenRange)>,
+        haul: &mut Haul,
+        stop: &watch::Receiver<bool>,
+    ) -> Result<(), GroupError> {
+        let progress = &self.context.scanning;
+        haul.scanned.ranges = haul.scanned.ranges_before + ranges.len() as u64;
+        progress.begin(&haul.scanned);
+        let scans = ranges.into_iter().map(|(table, range)| self.range(table, range));
+        let scans: Vec<_> = scans.collect();
+        let mut scans = stream::iter(scans).buffer_unordered(RANGES_AT_ONCE);
+        let mut stop = stop.clone();
+        loop {
+            tokio::select! {
+                biased;
+                // Ranges under way are given up: they are only read.
+                _ = stop.wait_for(|stop| *stop) => {
+                    haul.scanned.interrupted = haul.scanned.is_partial();
+                    return Ok(());
+                }
+                over = scans.try_next() => match over? {
+                    Some((table, held)) => {
+                        haul.take(table, &held);
+                        haul.scanned.ranges_now += 1;
+                        progress.ranges.fetch_add(1, Ordering::Relaxed);
+                        progress.enrolments.fetch_add(held.enrolments, Ordering::Relaxed);
+                    }
+                    None => return Ok(()),
+                },
+            }
+        }
+    }
+
+    /// Scans one range, and journals what it holds.
+    async fn range(
+        &self,
+        table: TableIndex,
+        range: TokenRange,
+    ) -> Result<(TableIndex, Held), GroupError> {
+        let held = self.pages(table, range).await?;
+        if self.keeps {
+            let shape = &self.context.spec.tables[table];
+            let scan = Scan {
+                table: shape.name.clone(),
+                range,
+                rows: held.rows,
+                enrolments: held.enrolments,
+                found: body::encode_found(shape, &held.found),
+            };
+            self.context.journal.keep_scan(scan).await?;
+            failpoint::hit("scanned");
+        }
+        Ok((table, held))
+    }
+
+    async fn pages(&self, table: TableIndex, range: TokenRange) -> Result<Held, StorageError> {
+        let context = self.context;
+        let lane = context.lanes.scan(table);
+        let mut held = Held::default();
+        let mut next = None;
+        let mut rows = PAGE_ROWS;
+        loop {
+            let permit = context.pace.admit().await;
+            let mut is_again = false;
+            let read = || {
+                // The pages that follow in this range stay as small.
+                rows = if is_again { (rows / 2).max(FEWEST_ROWS) } else { rows };
+                is_again = true;
+                context.storage.scan(table, range, rows, next.clone())
+            };
+            let page = context.carry_out(lane, read).await?;
+            drop(permit);
+            context.pace.succeeded();
+            held.rows += page.keys.len() as u64;
+            context.scanning.rows.fetch_add(page.keys.len() as u64, Ordering::Relaxed);
+            for (partition, account) in &page.keys {
+                if let Some(group) = self.sources.group_of(account)
+                    && (self.is_wanted)(group as usize)
+                {
+                    held.add(partition, group);
+                }
+            }
+            next = page.next;
+            if next.is_none() {
+                return Ok(held.finish());
+            }
+        }
+    }
+}
+
+impl Scanned {
+    /// Whether ranges are left to be scanned.
+    fn is_partial(&self) -> bool {
+        self.ranges_before + self.ranges_now < self.ranges
+    }
+}
+
+impl ScanProgress {
+    /// A scan begins, part of which may have been done before.
+    fn begin(&self, scanned: &Scanned) {
+        self.ranges.store(scanned.ranges_before, Ordering::Relaxed);
+        self.rows.store(0, Ordering::Relaxed);
+        self.enrolments.store(scanned.enrolments, Ordering::Relaxed);
+        self.total.store(scanned.ranges, Ordering::Relaxed);
+    }
+}

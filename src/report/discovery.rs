@@ -1,0 +1,44 @@
+//! What a plan says of tables without an index by account: what each way of finding their rows misses or costs.
+
+use serde::Serialize;
+
+/// The ways in which rows of tables without an index by account can be found: what one of them does not see, and
+/// what the other costs.
+#[derive(Clone, Debug, Serialize)]
+pub struct Discovery {
+    /// The tables, each with what leads to its partitions.
+    pub tables: Vec<LedTo>,
+    /// What `--discover content` does not see.
+    pub content_misses: String,
+    /// What `--discover scan` costs.
+    pub scan_costs: String,
+}
+
+/// A table whose partitions are found through another.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct LedTo {
+    /// The table.
+    pub table: String,
+    /// What leads there, as `table.column`.
+    pub through: String,
+}
+
+impl Discovery {
+    /// Of a specification's tables; `None` if all are found by account.
+    pub fn of(tables: Vec<LedTo>) -> Option<Self> {
+        let names: Vec<_> = tables.iter().map(|led| led.table.as_str()).collect();
+        let through: Vec<_> = tables.iter().map(|led| led.through.as_str()).collect();
+        let (names, through) = (names.join(" and "), through.join(" and "));
+        (!tables.is_empty()).then(|| Self {
+            content_misses: format!(
+                "a row of {names} stays under its source where no {through} of the group's sources leads \
+                 to it"
+            ),
+            scan_costs: format!(
+                "finds them all; it reads every key of {names} once before the first group and once in the \
+                 sweep (keys only, by token ranges, in parallel)"
+            ),
+            tables,
+        })
+    }
+}
