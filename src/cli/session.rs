@@ -14,6 +14,7 @@ use super::latency_log::LatencyLog;
 use super::{Console, Exit, Failure, MergeSettings, OutputSettings, again, scan, sweep};
 use crate::account::Tally;
 use crate::journal::{JournalError, State};
+use crate::latency::LaneSummary;
 use crate::moment::Moment;
 use crate::pipeline::{Discover, Ended, Known, RunOutcome};
 use crate::plan::Plan;
@@ -151,7 +152,7 @@ impl Session<'_> {
             pairs,
             groups_done_now: outcome.done,
             retries: engine.context.retries(),
-            latency: engine.context.recorder.totals(),
+            latency: taken(engine.context.recorder.totals()),
             ..Applied::default()
         };
         let tables = engine.context.spec.tables.iter().map(|table| table.name.as_str());
@@ -288,6 +289,11 @@ fn failed_groups(plan: &Plan, known: &Known) -> impl Iterator<Item = usize> {
 }
 
 /// What became of groups and pairs, by the counters of this session.
+/// The lanes that something went through.
+fn taken(lanes: Vec<LaneSummary>) -> Vec<LaneSummary> {
+    lanes.into_iter().filter(|lane| lane.count > 0).collect()
+}
+
 fn counted(before: (Fates, Fates), outcome: &RunOutcome) -> (Fates, Fates) {
     let count = |before: Fates, done: u64, failed: u64| {
         let Fates { planned, limited, taken_back, .. } = before;

@@ -121,6 +121,37 @@ fn lost_answers_are_repeated() {
     assert_eq!(announced(&context), events);
 }
 
+/// How many rows a read asks for follows the size of the rows seen so far, so those that share a read have come
+/// with different limits in mind.
+#[test]
+fn rows_of_all_sizes_are_read_to_the_last_one() {
+    let mut world = World::default();
+    let mut csv = "from,to\n".to_owned();
+    for n in 0..300_usize {
+        csv += &format!("s{n},t{n}\n");
+        for row in 0..n % 12 {
+            let key = |user: &str| {
+                (format!("{user}{n}"), format!("c{row}"), format!("b{}", n % BATCHES), "k".into())
+            };
+            let status = |status: usize| ("status".to_owned(), status.to_string());
+            let grade = ("grade".to_owned(), "x".repeat((n * 7_919) % 8_000));
+            world.content.insert(key("s"), [status(2), grade].into());
+            if row % 2 == 1 {
+                world.content.insert(key("t"), [status(1)].into());
+            }
+        }
+    }
+    let plan = plan::resolve(pairs::read(csv.as_bytes(), &Format::default()).unwrap());
+    let storage = MemoryStorage::new(spec());
+    load(&world, &spec(), &storage);
+    let context = Arc::new(context_of(100, storage, Arc::default(), T));
+    run_all(&context, &plan, never(), ErrorLimit::Groups(0));
+    for n in 0..300 {
+        world.merge(&format!("t{n}"), &[format!("s{n}")]);
+    }
+    assert_eq!(dump(&spec(), &context.storage).content, world.content);
+}
+
 fn writes_for(batch: &Batch, account: &str) -> bool {
     batch.table == ENROLMENTS
         && batch.mutations.iter().any(|mutation| match &mutation.change {
