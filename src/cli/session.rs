@@ -288,12 +288,12 @@ fn failed_groups(plan: &Plan, known: &Known) -> impl Iterator<Item = usize> {
     (0..plan.len()).filter(|group| known.state(*group) == Some(State::Failed))
 }
 
-/// What became of groups and pairs, by the counters of this session.
 /// The lanes that something went through.
 fn taken(lanes: Vec<LaneSummary>) -> Vec<LaneSummary> {
     lanes.into_iter().filter(|lane| lane.count > 0).collect()
 }
 
+/// What became of groups and pairs, by the counters of this session.
 fn counted(before: (Fates, Fates), outcome: &RunOutcome) -> (Fates, Fates) {
     let count = |before: Fates, done: u64, failed: u64| {
         let Fates { planned, limited, taken_back, .. } = before;
