@@ -261,7 +261,7 @@ fn pace(
 ) -> Result<PaceSettings, SettingsError> {
     Ok(PaceSettings {
         in_flight: layers.value("in_flight", in_flight, values::in_flight)?.unwrap_or_default(),
-        rate: layers.value("rate", rate, values::rate)?,
+        rate: layers.value("rate", rate, values::rate)?.flatten(),
     })
 }
 

@@ -154,11 +154,12 @@ pub(super) fn in_flight(text: &str) -> Result<InFlight, String> {
     }
 }
 
-/// So many per second.
-pub(super) fn rate(text: &str) -> Result<f64, String> {
+/// So many per second, or `none` for as many as there are.
+pub(super) fn rate(text: &str) -> Result<Option<f64>, String> {
     match text.replace('_', "").parse::<f64>() {
-        Ok(rate) if rate.is_finite() && rate >= 0.001 => Ok(rate),
-        _ => Err("is not a rate: use a number of groups per second, from 0.001 on".to_owned()),
+        Ok(rate) if rate.is_finite() && rate >= 0.001 => Ok(Some(rate)),
+        _ if text == "none" => Ok(None),
+        _ => Err("is not a rate: use a number of groups per second, from 0.001 on, or none".into()),
     }
 }
 
@@ -231,7 +232,8 @@ mod tests {
         assert_eq!(count("0", 1, 9).unwrap_err(), "is not a whole number from 1 to 9");
         assert_eq!((limit("7"), limit("all")), (Ok(7), Ok(usize::MAX)));
         assert!(limit("0").unwrap_err().ends_with("from 1 on, nor the word all"));
-        assert_eq!(["0.5", "1_000"].map(|text| rate(text).unwrap()), [0.5, 1_000.0]);
+        let rates = ["0.5", "1_000", "none"].map(|text| rate(text).unwrap());
+        assert_eq!(rates, [Some(0.5), Some(1_000.0), None]);
         assert!(["0", "-1", "inf", "NaN", "fast"].iter().all(|text| rate(text).is_err()));
         keyspace("k-1").unwrap_err();
         topic("a b").unwrap_err();
