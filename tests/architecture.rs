@@ -12,6 +12,8 @@ const EDGES: &[(&str, &[&str])] = &[
     ("account", &[]),
     ("failpoint", &[]),
     ("moment", &[]),
+    ("estimate", &[]),
+    ("ranking", &[]),
     ("secret", &[]),
     ("spec", &["account"]),
     ("readable", &["account", "moment", "spec"]),
@@ -30,7 +32,10 @@ const EDGES: &[(&str, &[&str])] = &[
         &[
             "account",
             "failpoint",
+            "estimate",
+            "ranking",
             "spec",
+            "readable",
             "plan",
             "merge",
             "storage",
@@ -71,11 +76,14 @@ const EDGES: &[(&str, &[&str])] = &[
         ],
     ),
     ("run", &["account", "moment"]),
-    ("report", &["account", "moment", "plan", "journal", "latency", "verify", "run"]),
+    (
+        "report",
+        &["account", "moment", "estimate", "plan", "journal", "latency", "verify", "run"],
+    ),
     (
         "cli",
         &[
-            "account", "moment", "secret", "spec", "pairs", "plan", "storage", "cluster", "events",
+            "account", "moment", "estimate", "secret", "spec", "pairs", "plan", "storage", "cluster", "events",
             "readable", "journal", "latency", "pace", "pipeline", "verify", "undo", "run",
             "report",
         ],
