@@ -100,7 +100,8 @@ mod tests {
         assert_eq!(ranking.add("a", 3), (2, 5));
         ranking.add("b", 5);
         ranking.add("c", 9);
-        let top: Vec<_> = ranking.top(2).into_iter().map(|r| (r.key, r.at_least, r.at_most)).collect();
+        let top: Vec<_> =
+            ranking.top(2).into_iter().map(|r| (r.key, r.at_least, r.at_most)).collect();
         assert_eq!(top, [("c", 9, 9), ("a", 5, 5)]);
         assert!(ranking.is_exact());
         assert_eq!(ranking.reached(5), 3);

@@ -76,16 +76,13 @@ const EDGES: &[(&str, &[&str])] = &[
         ],
     ),
     ("run", &["account", "moment"]),
-    (
-        "report",
-        &["account", "moment", "estimate", "plan", "journal", "latency", "verify", "run"],
-    ),
+    ("report", &["account", "moment", "estimate", "plan", "journal", "latency", "verify", "run"]),
     (
         "cli",
         &[
-            "account", "moment", "estimate", "secret", "spec", "pairs", "plan", "storage", "cluster", "events",
-            "readable", "journal", "latency", "pace", "pipeline", "verify", "undo", "run",
-            "report",
+            "account", "moment", "estimate", "secret", "spec", "pairs", "plan", "storage",
+            "cluster", "events", "readable", "journal", "latency", "pace", "pipeline", "verify",
+            "undo", "run", "report",
         ],
     ),
     ("main", &["cli"]),

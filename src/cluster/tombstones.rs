@@ -76,8 +76,11 @@ impl ReadStore {
         let shape = &self.spec.tables[table];
         let what = || self.attempted("tracing a read of", table, format!("'{}'", shown(partition)));
         let columns = quoted(&shape.columns[shape.account].name);
-        let text =
-            format!("SELECT {columns} FROM {} WHERE {}", self.preparer.table(shape), equals(shape, 1));
+        let text = format!(
+            "SELECT {columns} FROM {} WHERE {}",
+            self.preparer.table(shape),
+            equals(shape, 1)
+        );
         let prepared = self.preparer.prepare(&text).await;
         let mut statement =
             prepared.map_err(|error| what().error(&error.to_string(), Fault::Permanent))?;
@@ -112,7 +115,8 @@ impl ReadStore {
 async fn told(session: &Session, trace: uuid::Uuid) -> Option<u64> {
     for _ in 0..TRIES {
         if let Ok(info) = session.get_tracing_info(&trace).await {
-            let told = info.events.iter().filter_map(|event| tombstones(event.activity.as_deref()?));
+            let told =
+                info.events.iter().filter_map(|event| tombstones(event.activity.as_deref()?));
             // Each replica that was asked tells its own.
             if let Some(most) = told.max() {
                 return Some(most);

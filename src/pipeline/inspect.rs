@@ -127,12 +127,7 @@ pub struct Conflict {
 
 impl<S: Reader> Context<S> {
     /// A context that reads: it has no outlet, and its journal takes nothing.
-    pub fn reading(
-        spec: Arc<Spec>,
-        storage: S,
-        recorder: Arc<Recorder>,
-        pace: Arc<Pace>,
-    ) -> Self {
+    pub fn reading(spec: Arc<Spec>, storage: S, recorder: Arc<Recorder>, pace: Arc<Pace>) -> Self {
         let refusing = MemoryJournal::failing(|_| Some("an inspection writes nothing".to_owned()));
         let as_of = AsOf::new(0, std::time::Duration::ZERO);
         Self::new(spec, storage, Outlet::Discard, Arc::new(refusing), recorder, pace, as_of)

@@ -10,7 +10,9 @@ use crate::storage::Reader;
 use super::super::access::Access;
 use super::super::work::{Part, Sink, Work};
 use super::super::{Context, GroupError};
-use super::{Absent, CONFLICTS, Conflict, LargeAccount, NAMED, keep_conflict, keep_first, keep_largest};
+use super::{
+    Absent, CONFLICTS, Conflict, LargeAccount, NAMED, keep_conflict, keep_first, keep_largest,
+};
 
 /// What was seen of one group.
 pub(super) struct Seen {
@@ -76,7 +78,10 @@ pub(super) async fn look_at<S: Reader>(
         seen.absent_survivor = Some(Absent { line, account: survivor.clone() });
     }
     let rows = seen.tally.tables.iter().map(|table| table.target_rows).sum();
-    keep_largest(&mut seen.largest, LargeAccount { account: survivor, line, is_survivor: true, rows });
+    keep_largest(
+        &mut seen.largest,
+        LargeAccount { account: survivor, line, is_survivor: true, rows },
+    );
     for (pair, rows) in group.pairs.iter().zip(&sink.rows) {
         let (account, line) = (pair.from.clone(), pair.line);
         let account = LargeAccount { account, line, is_survivor: false, rows: *rows };
