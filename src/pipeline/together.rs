@@ -31,11 +31,19 @@ const PATIENCE: Duration = Duration::from_secs(1);
 #[derive(Debug, Default)]
 pub(super) struct Together {
     /// By table, width and place.
-    first_pages: Rounds<(TableIndex, Width, u64), AccountId, Vec<Row>>,
+    first_pages: Rounds<(TableIndex, Width, u64), AccountId, FirstRows>,
     /// By table and partition.
     rows: Rounds<(TableIndex, Bytes), Vec<AccountId>, Vec<Row>>,
     /// By table and partition.
     writes: Rounds<(TableIndex, Bytes), Batch, ()>,
+}
+
+/// The first rows of an account's partition.
+struct FirstRows {
+    rows: Vec<Row>,
+    /// As many were asked for by the request that went out: how many that are may have changed since another one
+    /// joined it.
+    most: usize,
 }
 
 /// One round's way to the database.
@@ -72,13 +80,15 @@ impl<S: Reader> Context<S> {
                 let requests = || accounts.iter().map(std::slice::from_ref);
                 let read = |own| way.alone(move || way.storage.first_rows(table, own, width, most));
                 let together = || way.storage.first_rows(table, &accounts, width, most);
-                match way.joined(accounts.len(), together).await {
+                let answers = match way.joined(accounts.len(), together).await {
                     Some(rows) => split(rows, column, requests()),
                     None => join_all(requests().map(read)).await,
-                }
+                };
+                let first = |answer: Result<_, _>| answer.map(|rows| FirstRows { rows, most });
+                answers.into_iter().map(first).collect()
             },
         );
-        let rows = answer.await?;
+        let FirstRows { rows, most } = answer.await?;
         Ok(Some(rows).filter(|rows| rows.len() < most))
     }
 
