@@ -1,5 +1,8 @@
 //! Totals of a whole, from all of its parts or from a random sample of them, with a 95 % confidence interval.
 //!
+//! Parts that are known to be large are better not left to chance: what they say is taken as it is
+//! ([`Moments::add_certain`]), and the sample speaks for the others.
+//!
 //! A total is estimated by the mean of the sampled parts, times the number of parts; its interval is Student's, with
 //! the correction for a sample drawn without replacement. Where every sampled part says the same (most often
 //! nothing at all), the sample knows of no spread, and the interval is Wilson's for the share of parts that say
@@ -30,6 +33,9 @@ pub struct Moments {
     mean: f64,
     /// The sum of squared distances from the mean (Welford).
     spread: f64,
+    /// Parts that were not left to chance.
+    certain_parts: u64,
+    certain_sum: u64,
 }
 
 impl Estimate {
@@ -54,13 +60,21 @@ impl Moments {
         self.spread += distance * (value as f64 - self.mean);
     }
 
-    /// The sum of the parts that were looked at.
-    pub fn sum(&self) -> u64 {
-        self.sum
+    /// Adds a part that was not drawn, but looked at in any case.
+    pub fn add_certain(&mut self, value: u64) {
+        self.certain_parts += 1;
+        self.certain_sum += value;
     }
 
     /// The total of a whole of so many parts.
     pub fn total(&self, whole: u64) -> Estimate {
+        let Estimate { value, low, high } = self.others(whole.saturating_sub(self.certain_parts));
+        let with_certain = |value: u64| value.saturating_add(self.certain_sum);
+        Estimate { value: with_certain(value), low: with_certain(low), high: with_certain(high) }
+    }
+
+    /// The total of the parts among which was drawn, so many in all.
+    fn others(&self, whole: u64) -> Estimate {
         let n = self.parts;
         if n >= whole {
             return Estimate::exact(self.sum);
@@ -172,6 +186,22 @@ mod tests {
         };
         assert!(width(100) > 2 * width(1_000) && width(1_000) > 2 * width(10_000));
         assert_eq!(Moments::default().total(0), Estimate::exact(0));
+    }
+
+    #[test]
+    fn what_is_certain_adds_no_doubt() {
+        let (mut alone, mut both) = (Moments::default(), Moments::default());
+        for value in [1, 2, 3, 4] {
+            alone.add(value);
+            both.add(value);
+        }
+        both.add_certain(1_000_000);
+        let (alone, both) = (alone.total(40), both.total(41));
+        let more = |value: u64| value + 1_000_000;
+        assert_eq!(
+            (both.value, both.low, both.high),
+            (more(alone.value), more(alone.low), more(alone.high))
+        );
     }
 
     #[test]

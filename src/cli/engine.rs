@@ -242,7 +242,6 @@ impl Engine {
             HotPartition {
                 table: table.name.clone(),
                 partition: readable::cell(&table.columns[0].cql_type, &partition),
-                counted: hot.at_least,
                 deletes: hot.at_least,
                 there: None,
             }

@@ -16,6 +16,8 @@ use super::Context;
 
 /// Partitions whose deletes are counted apart from each other, at most.
 const PARTITIONS: usize = 32_768;
+/// Deletes are counted in so many parts of one, because a group of a sample stands for more than itself.
+const PARTS: f64 = 1_024.0;
 /// Partitions that are named in the log, at most.
 const NAMED: usize = 10;
 
@@ -44,8 +46,13 @@ impl Default for Deletes {
 }
 
 impl Deletes {
-    /// Counts the deletes of a slice; answers the partitions that have reached a limit with it.
-    pub(super) fn count(&self, spec: &Spec, slice: &Slice) -> Vec<(TableIndex, Bytes, u64)> {
+    /// Counts the deletes of a slice, each so many times; answers the partitions that have reached a limit with it.
+    pub(super) fn count(
+        &self,
+        spec: &Spec,
+        slice: &Slice,
+        weight: f64,
+    ) -> Vec<(TableIndex, Bytes, u64)> {
         let mut counted = self.counted();
         let mut reached = Vec::new();
         for entry in &slice.entries {
@@ -58,7 +65,9 @@ impl Deletes {
             }
             // Copied out of its page, which would otherwise live as long as this.
             let partition = Bytes::copy_from_slice(partition);
-            let (before, now) = counted.ranking.add((entry.table, partition.clone()), deletes);
+            let parts = (deletes as f64 * weight * PARTS).round() as u64;
+            let (before, now) = counted.ranking.add((entry.table, partition.clone()), parts);
+            let [before, now] = [before, now].map(whole);
             let TombstoneLimits { warn, fail } = self.limits;
             if [warn, fail].iter().any(|limit| before < *limit && *limit <= now) {
                 reached.push((entry.table, partition, now));
@@ -69,12 +78,19 @@ impl Deletes {
 
     /// The partitions with the most deletes, at most so many.
     pub fn hottest(&self, most: usize) -> Vec<HotPartition> {
-        self.counted().ranking.top(most)
+        let top = self.counted().ranking.top(most).into_iter();
+        top.map(|Ranked { key, at_least, at_most }| Ranked {
+            key,
+            at_least: whole(at_least),
+            at_most: whole(at_most),
+        })
+        .collect()
     }
 
     /// How many partitions have at least so many deletes.
     pub fn reached(&self, deletes: u64) -> u64 {
-        self.counted().ranking.reached(deletes) as u64
+        let parts = (deletes as f64 - 0.5) * PARTS;
+        self.counted().ranking.reached(parts.max(1.0) as u64) as u64
     }
 
     fn counted(&self) -> MutexGuard<'_, Counted> {
@@ -82,10 +98,15 @@ impl Deletes {
     }
 }
 
+/// Deletes from parts of one.
+fn whole(parts: u64) -> u64 {
+    (parts as f64 / PARTS).round() as u64
+}
+
 impl<S> Context<S> {
     /// Counts the deletes of a slice that is about to be written, and warns of partitions that get very many.
     pub(super) fn heed_deletes(&self, slice: &Slice) {
-        for (table, partition, deletes) in self.deletes.count(&self.spec, slice) {
+        for (table, partition, deletes) in self.deletes.count(&self.spec, slice, 1.0) {
             let table = &self.spec.tables[table];
             let TombstoneLimits { warn, fail } = self.deletes.limits;
             let partition = readable::cell(&table.columns[0].cql_type, &partition);

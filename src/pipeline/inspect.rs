@@ -36,6 +36,8 @@ use look::{Seen, look_at};
 const NAMED: usize = 10;
 /// Conflicts that are shown per table, of those that change the survivor's row and of those that do not.
 const CONFLICTS: usize = 2;
+/// A group with so many times the sources of an average one is not left to chance.
+const MANY_TIMES: f64 = 4.0;
 /// More groups than this that cannot be read stop an inspection.
 const MOST_UNREADABLE: u64 = 1_000;
 
@@ -44,7 +46,8 @@ const MOST_UNREADABLE: u64 = 1_000;
 pub enum Selection {
     /// Every group.
     All,
-    /// So many, drawn at random with this seed.
+    /// So many: those with very many sources, for half of the number at most, and the rest drawn at random with this
+    /// seed.
     Sample {
         /// How many.
         groups: usize,
@@ -134,17 +137,37 @@ impl<S: Reader> Context<S> {
     }
 }
 
+/// The groups that are inspected.
+struct Selected {
+    /// Their numbers, in the order of the plan.
+    groups: Vec<usize>,
+    /// Those of them that were not left to chance, in order.
+    certain: Vec<usize>,
+    /// How many groups of the plan each of those that were drawn stands for.
+    weight: f64,
+}
+
 impl Selection {
-    /// The numbers of the groups, in the order of the plan.
-    fn of(self, groups: usize) -> Vec<usize> {
-        match self {
-            Self::Sample { groups: sample, seed } if sample < groups => {
-                let mut drawn = fastrand::Rng::with_seed(seed).choose_multiple(0..groups, sample);
-                drawn.sort_unstable();
-                drawn
-            }
-            _ => (0..groups).collect(),
-        }
+    fn of(self, plan: &Plan) -> Selected {
+        let all = plan.len();
+        let (sample, seed) = match self {
+            Self::Sample { groups, seed } if groups < all => (groups, seed),
+            _ => return Selected { groups: (0..all).collect(), certain: Vec::new(), weight: 1.0 },
+        };
+        // Chance would miss a few groups that hold a large part of everything.
+        let many = (MANY_TIMES * plan.stats().pairs as f64 / all as f64).ceil() as usize;
+        let mut certain: Vec<usize> =
+            (0..all).filter(|group| plan.sources_of(*group) >= many).collect();
+        certain.sort_by_key(|group| Reverse(plan.sources_of(*group)));
+        certain.truncate(sample / 2);
+        certain.sort_unstable();
+        let others = (0..all).filter(|group| certain.binary_search(group).is_err());
+        let drawn = sample - certain.len();
+        let mut groups = fastrand::Rng::with_seed(seed).choose_multiple(others, drawn);
+        groups.extend(&certain);
+        groups.sort_unstable();
+        let weight = (all - certain.len()) as f64 / drawn as f64;
+        Selected { groups, certain, weight }
     }
 }
 
@@ -160,7 +183,8 @@ pub async fn inspect<S: Reader>(
     progress: &Progress,
     stop: &watch::Receiver<bool>,
 ) -> Result<Inspected, GroupError> {
-    let selected = selection.of(plan.len());
+    let Selected { groups: selected, certain, weight } = selection.of(plan);
+    let is_drawn = |group: usize| certain.binary_search(&group).is_err();
     let mut inspected = Inspected::nothing(context.spec.tables.len());
     if context.discover == Discover::Scan && !selected.is_empty() {
         let is_wanted = |group: usize| selected.binary_search(&group).is_ok();
@@ -173,12 +197,15 @@ pub async fn inspect<S: Reader>(
     }
     let groups = selected.iter().map(|group| plan.group(*group));
     let mut fatal = None;
-    let work =
-        |context: Arc<Context<S>>, group: Group| async move { look_at(&context, &group).await };
+    let work = |context: Arc<Context<S>>, group: Group| {
+        let weight = if is_drawn(group.index) { weight } else { 1.0 };
+        async move { look_at(&context, &group, weight).await }
+    };
     let ended = walk(context, groups, stop.clone(), work, |seen| match seen {
         Ok(seen) => {
             progress.done.fetch_add(1, Ordering::Relaxed);
-            inspected.add(seen);
+            let is_drawn = is_drawn(seen.group);
+            inspected.add(seen, is_drawn);
             ControlFlow::Continue(())
         }
         Err(error) => {
@@ -214,10 +241,10 @@ impl Inspected {
         }
     }
 
-    fn add(&mut self, seen: Seen) {
+    fn add(&mut self, seen: Seen, is_drawn: bool) {
         self.groups += 1;
         self.pairs += seen.pairs;
-        self.figures.add(&seen.tally, seen.journal_bytes, seen.missed);
+        self.figures.add(&seen.tally, seen.journal_bytes, seen.missed, is_drawn);
         for absent in seen.absent_sources {
             keep_first(&mut self.absent_sources, absent, NAMED, |absent| absent.line);
         }

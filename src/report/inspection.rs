@@ -197,9 +197,9 @@ pub struct Deletes {
     pub fail: u64,
     /// Whether the server has told them; else they are Cassandra's defaults.
     pub is_told: bool,
-    /// Partitions with more deletes than `warn`, of those that were read.
+    /// Partitions with so many deletes or more, counted, or taken from the sample.
     pub over_warn: u64,
-    /// Partitions with more deletes than `fail`, of those that were read.
+    /// Partitions in which a read fails, in the same way.
     pub over_fail: u64,
     /// The partitions with the most.
     pub hottest: Vec<HotPartition>,
@@ -212,9 +212,7 @@ pub struct HotPartition {
     pub table: String,
     /// The partition key.
     pub partition: String,
-    /// Deletes that were counted in it.
-    pub counted: u64,
-    /// Deletes in all: counted, or taken from the sample.
+    /// Deletes: counted, or taken from the sample.
     pub deletes: u64,
     /// What a traced read has met there before anything was written; null where none was made or could be.
     pub there: Option<Met>,

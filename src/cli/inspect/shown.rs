@@ -85,7 +85,7 @@ impl Reading {
                     rows: large.rows,
                 })
                 .collect(),
-            deletes: self.deletes(measured, whole),
+            deletes: self.deletes(measured),
             events: total(&figures.events),
             batches: total(&figures.batches),
             journal_bytes: total(&figures.journal_bytes),
@@ -107,7 +107,7 @@ impl Reading {
                 merged: rows.merged.total(whole),
                 unchanged: rows.unchanged.total(whole),
                 deleted: rows.deleted.total(whole),
-                rule: rule(table, rows.merged.total(whole), rows.unchanged.total(whole)),
+                rule: rule(table),
             })
             .collect()
     }
@@ -168,24 +168,19 @@ impl Reading {
         }
     }
 
-    fn deletes(&self, measured: &Measured, whole: u64) -> Deletes {
+    fn deletes(&self, measured: &Measured) -> Deletes {
         let limits = self.context.deletes.limits;
-        let scale = whole as f64 / measured.inspected.groups.max(1) as f64;
         let hottest = measured.hottest.iter().map(|(hot, met)| {
             let (table, partition) = &hot.key;
             let table = &self.context.spec.tables[*table];
             HotPartition {
                 table: table.name.clone(),
                 partition: readable::cell(&table.columns[0].cql_type, partition),
-                counted: hot.at_least,
-                deletes: (hot.at_least as f64 * scale).round() as u64,
+                deletes: hot.at_least,
                 there: *met,
             }
         });
-        // Of a sample, the partitions that would be over in the whole.
-        let reached = |limit: u64| {
-            self.context.deletes.reached(((limit as f64 / scale).ceil() as u64).max(1))
-        };
+        let reached = |limit| self.context.deletes.reached(limit);
         Deletes {
             warn: limits.warn,
             fail: limits.fail,
@@ -235,10 +230,11 @@ fn coverage(measured: &Measured, whole: u64, selection: Selection) -> Coverage {
         _ => None,
     };
     let method = match is_exact {
-        true => "every group was read",
+        true => "Every group was read",
         false => {
-            "groups drawn at random; totals by Student's t, by Wilson's interval where all that were drawn \
-                  say the same; a few very large groups can be missed"
+            "Groups were drawn at random, but for those of very many sources, which are all read; totals by \
+             Student's t, or by Wilson's interval where all that were drawn say the same. A few accounts with \
+             very many rows can be missed"
         }
     };
     Coverage {
@@ -260,7 +256,7 @@ fn is_complete(table: &Table, row: &Row) -> bool {
 }
 
 /// What happens where both accounts hold a key.
-fn rule(table: &Table, merged: Estimate, unchanged: Estimate) -> String {
+fn rule(table: &Table) -> String {
     if table.survivorship.is_empty() {
         return "the survivor's row stays as it is, and the source's is dropped".to_owned();
     }
@@ -275,10 +271,5 @@ fn rule(table: &Table, merged: Estimate, unchanged: Estimate) -> String {
             format!("the {which} {}", table.columns[rule.column].name)
         })
         .collect();
-    format!(
-        "the survivor's row stays and gets {}; {} sources have it, {} change nothing",
-        rules.join(" and "),
-        merged.value,
-        unchanged.value,
-    )
+    format!("the survivor's row stays and gets {}", rules.join(" and "))
 }

@@ -42,22 +42,26 @@ impl Figures {
         Self { tables: vec![TableFigures::default(); tables], ..Self::default() }
     }
 
-    /// Adds a group.
-    pub(super) fn add(&mut self, tally: &Tally, journal_bytes: u64, missed: u64) {
+    /// Adds a group, which was drawn, or which was read in any case.
+    pub(super) fn add(&mut self, tally: &Tally, journal_bytes: u64, missed: u64, is_drawn: bool) {
+        let add = |moments: &mut Moments, value| match is_drawn {
+            true => moments.add(value),
+            false => moments.add_certain(value),
+        };
         for (figures, rows) in self.tables.iter_mut().zip(&tally.tables) {
             let TableTally { source_rows, target_rows: _, copied, merged, unchanged, deleted } =
                 *rows;
-            figures.source_rows.add(source_rows);
-            figures.copied.add(copied);
-            figures.merged.add(merged);
-            figures.unchanged.add(unchanged);
-            figures.deleted.add(deleted);
+            add(&mut figures.source_rows, source_rows);
+            add(&mut figures.copied, copied);
+            add(&mut figures.merged, merged);
+            add(&mut figures.unchanged, unchanged);
+            add(&mut figures.deleted, deleted);
         }
-        self.absent_sources.add(tally.absent_sources);
-        self.absent_survivors.add(tally.absent_survivors);
-        self.events.add(tally.events);
-        self.batches.add(tally.batches);
-        self.journal_bytes.add(journal_bytes);
-        self.missed.add(missed);
+        add(&mut self.absent_sources, tally.absent_sources);
+        add(&mut self.absent_survivors, tally.absent_survivors);
+        add(&mut self.events, tally.events);
+        add(&mut self.batches, tally.batches);
+        add(&mut self.journal_bytes, journal_bytes);
+        add(&mut self.missed, missed);
     }
 }

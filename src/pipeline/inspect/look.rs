@@ -16,6 +16,7 @@ use super::{
 
 /// What was seen of one group.
 pub(super) struct Seen {
+    pub(super) group: usize,
     pub(super) pairs: u64,
     pub(super) tally: Tally,
     pub(super) journal_bytes: u64,
@@ -29,6 +30,8 @@ pub(super) struct Seen {
 /// Counts slices.
 struct Counted<'a> {
     group: &'a Group,
+    /// How many groups it stands for.
+    weight: f64,
     /// By source.
     rows: Vec<u64>,
     events: u64,
@@ -37,14 +40,16 @@ struct Counted<'a> {
     conflicts: Vec<Conflict>,
 }
 
-/// Reads one group.
+/// Reads one group, which stands for so many where batches are concerned.
 pub(super) async fn look_at<S: Reader>(
     context: &Context<S>,
     group: &Group,
+    weight: f64,
 ) -> Result<Seen, GroupError> {
     let began = std::time::Instant::now();
     let counted = Counted {
         group,
+        weight,
         rows: vec![0; group.pairs.len()],
         events: 0,
         journal_bytes: 0,
@@ -57,6 +62,7 @@ pub(super) async fn look_at<S: Reader>(
     let Work { findings, mut tally, sink, .. } = work;
     tally.events = sink.events;
     let mut seen = Seen {
+        group: group.index,
         pairs: group.pairs.len() as u64,
         journal_bytes: sink.journal_bytes,
         missed: sink.missed,
@@ -93,7 +99,7 @@ pub(super) async fn look_at<S: Reader>(
 impl<S: Reader> Sink<S> for Counted<'_> {
     async fn take(&mut self, context: &Context<S>, part: Part<'_>) -> Result<(), GroupError> {
         let Part { slice, intent, writes: _, findings } = part;
-        context.deletes.count(&context.spec, &slice);
+        context.deletes.count(&context.spec, &slice, self.weight);
         self.journal_bytes += stored_bytes(intent);
         for entry in &slice.entries {
             self.see(context, entry, findings);

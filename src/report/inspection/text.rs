@@ -1,6 +1,5 @@
 //! An inspection as text for people: what happens to how many rows, then what to look at first.
 
-use std::fmt::Write;
 use std::time::Duration;
 
 use crate::estimate::Estimate;
@@ -50,8 +49,8 @@ fn coverage(inspection: &Inspection) -> String {
             counted(*pairs, "pair"),
         ),
         false => format!(
-            "{} of {} in keyspace {keyspace}: what follows is estimated, with 95 % confidence \
-             ({method})",
+            "{} of {} in keyspace {keyspace}: what follows is estimated, with 95 % confidence. \
+             {method}",
             count(*groups),
             counted(*of_groups, "group"),
         ),
@@ -96,11 +95,13 @@ fn conflicts(inspection: &Inspection) -> String {
             continue;
         }
         let said = format!(
-            "{} of {} rows of {} have a key that is held already: {}",
+            "{} of {} rows of {} have a key that is held already: {} ({} change, {} do not)",
             count(merged + unchanged),
             count(facts.source_rows.value),
             printable(&facts.table),
             facts.rule,
+            count(merged),
+            count(unchanged),
         );
         text += &labelled("Conflicts", &said);
         let own = inspection.conflicts.iter().filter(|example| example.table == facts.table);
@@ -143,23 +144,20 @@ fn absent(absent: &AbsentAccounts, who: &str) -> String {
     if accounts.high == 0 {
         return labelled("Absent", &format!("all {} {who} have rows", count(*of)));
     }
-    let named: Vec<_> = first
-        .iter()
-        .take(NAMED)
-        .map(|named| {
-            format!("line {}: {}", count(named.line), cut_end(&printable(&named.account), ID))
-        })
-        .collect();
     let mut said = format!("{} of {} {who} have no rows", shown(*accounts), count(*of));
-    if !named.is_empty() {
-        let _ =
-            write!(said, " ({}{})", named.join(", "), if first.len() > NAMED { ", …" } else { "" });
-    }
     let many = accounts.value > 0 && accounts.value * 100 >= of * MANY_ABSENT_PERCENT;
     if many {
         said += ": are these ids typed right, and from this keyspace?";
     }
-    labelled(if many { "WARNING" } else { "Absent" }, &said)
+    let mut text = labelled(if many { "WARNING" } else { "Absent" }, &said);
+    for named in first.iter().take(NAMED) {
+        let account = cut_end(&printable(&named.account), ID);
+        text += &labelled("", &format!("line {}: {account}", count(named.line)));
+    }
+    if first.len() > NAMED {
+        text += &labelled("", "… (report.json names more)");
+    }
+    text
 }
 
 fn both_lists(inspection: &Inspection) -> String {
@@ -167,28 +165,23 @@ fn both_lists(inspection: &Inspection) -> String {
     if lists.accounts == 0 {
         return labelled("Both lists", "no account is a `from` on one line and a `to` on another");
     }
-    let named: Vec<_> = lists
-        .first
-        .iter()
-        .take(NAMED)
-        .map(|named| {
-            let account = cut_end(&printable(&named.account), ID);
-            format!("{account} (from on line {}, to on line {})", named.from_line, named.to_line)
-        })
-        .collect();
+    let (are, they) = match lists.accounts {
+        1 => ("1 account is".to_owned(), "it"),
+        n => (format!("{} accounts are", count(n)), "them"),
+    };
     let said = format!(
-        "{} a `from` on one line and a `to` on another, so that what goes into {} goes on from there: \
-         {}{}",
-        if lists.accounts == 1 {
-            "1 account is".to_owned()
-        } else {
-            format!("{} accounts are", count(lists.accounts))
-        },
-        if lists.accounts == 1 { "it" } else { "them" },
-        named.join(", "),
-        if lists.accounts > named.len() as u64 { ", …" } else { "" },
+        "{are} a `from` on one line and a `to` on another, so that what goes into {they} goes on from there"
     );
-    labelled("Both lists", &said)
+    let mut text = labelled("Both lists", &said);
+    for named in lists.first.iter().take(NAMED) {
+        let account = cut_end(&printable(&named.account), ID);
+        let (from, to) = (count(named.from_line), count(named.to_line));
+        text += &labelled("", &format!("{account}: from on line {from}, to on line {to}"));
+    }
+    if lists.accounts > NAMED as u64 {
+        text += &labelled("", "… (report.json names more)");
+    }
+    text
 }
 
 fn missed(inspection: &Inspection) -> String {
