@@ -157,6 +157,7 @@ impl Session<'_> {
         };
         let tables = engine.context.spec.tables.iter().map(|table| table.name.as_str());
         applied.set_tally(tally, tables);
+        applied.deletes = engine.deletes();
         applied.events = EventFacts {
             topic: self.settings.events.as_ref().map(|events| events.topic.clone()),
             produced: engine.context.produced(),

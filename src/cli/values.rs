@@ -133,6 +133,21 @@ pub(super) fn count(text: &str, min: usize, max: usize) -> Result<usize, String>
     }
 }
 
+/// The fewest groups that a sample may have: fewer say next to nothing.
+const SMALLEST_SAMPLE: usize = 10;
+
+/// `all`, or `sample=N`: so many groups.
+pub(super) fn inspect(text: &str) -> Result<Option<usize>, String> {
+    match text.strip_prefix("sample=") {
+        None if text == "all" => Ok(None),
+        None => Err("is neither all nor sample=N".to_owned()),
+        Some(groups) => {
+            let groups = count(groups, SMALLEST_SAMPLE, usize::MAX);
+            groups.map(Some).map_err(|wrong| format!("asks for a sample that {wrong}"))
+        }
+    }
+}
+
 /// A number of groups, or `all`.
 pub(super) fn limit(text: &str) -> Result<usize, String> {
     match text {
@@ -235,6 +250,10 @@ mod tests {
         let rates = ["0.5", "1_000", "none"].map(|text| rate(text).unwrap());
         assert_eq!(rates, [Some(0.5), Some(1_000.0), None]);
         assert!(["0", "-1", "inf", "NaN", "fast"].iter().all(|text| rate(text).is_err()));
+        assert_eq!((inspect("all"), inspect("sample=1_000")), (Ok(None), Ok(Some(1_000))));
+        assert!(
+            ["sample", "sample=", "sample=9", "pairs.csv", ""].iter().all(|t| inspect(t).is_err())
+        );
         keyspace("k-1").unwrap_err();
         topic("a b").unwrap_err();
         assert_eq!(consistency("quorum").unwrap(), Consistency::Quorum);

@@ -8,6 +8,7 @@ mod data;
 mod faults;
 mod frames;
 mod inputs;
+mod inspect;
 mod kafka;
 mod lookup;
 mod merge;
