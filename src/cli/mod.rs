@@ -1,11 +1,11 @@
 //! The command line: raw arguments → checked settings → a command → an exit code.
 //!
-//! In reading order: `args` is what can be written, `file` the configuration file, `recorded` what a run
-//! keeps of its settings; `layers` lays them over each other, and `resolve` checks them once into
+//! In reading order: `args` is what can be written, `catalogue` the names of all settings, `file` the
+//! configuration file, `recorded` what a run keeps of its settings; `layers` lays them over each other, and `resolve` checks them once into
 //! `settings`. [`plan`], [`apply`], [`resume`], [`verify`], [`undo`] and [`lookup`] wire the stages of the commands; `engine` is
 //! what groups run in, `session` one session of a run from its first group to the report, `identity` what a
 //! journal belongs to. `terminal`, `log`, `progress`, `signals` and `again` are how a run meets its
-//! operator; [`exit`] is the one table of exit codes.
+//! operator; `config` and `manual` are the commands about the tool itself; [`exit`] is the one table of exit codes.
 //!
 //! Only here is printed, read from the environment, and decided how the process ends. No other module
 //! knows this one.
@@ -13,6 +13,8 @@
 mod again;
 pub mod apply;
 mod args;
+mod catalogue;
+mod config;
 mod engine;
 pub mod exit;
 mod file;
@@ -22,6 +24,7 @@ mod latency_log;
 mod layers;
 mod log;
 pub mod lookup;
+mod manual;
 pub mod plan;
 mod progress;
 mod recorded;
@@ -48,8 +51,8 @@ pub use layers::SettingsError;
 pub use log::RunLog;
 pub use progress::{Progress, ScanSnapshot, Snapshot};
 pub use settings::{
-    ApplySettings, InputSettings, InputSource, MergeSettings, OutputSettings, PaceSettings,
-    PlanSettings, ResumeSettings, UndoSettings, VerifySettings, WorkSettings,
+    ApplySettings, InputSettings, InputSource, LogFormat, MergeSettings, OutputSettings,
+    PaceSettings, PlanSettings, ResumeSettings, UndoSettings, VerifySettings, WorkSettings,
 };
 pub use signals::listen;
 pub use terminal::Terminal;
@@ -141,6 +144,12 @@ fn dispatch(matches: &ArgMatches, terminal: &Terminal, again: &Again) -> Result<
             carry_out(undo::run(run_dir, &record, &settings, &console))
         }
         Command::Lookup(args) => lookup::run(&args, terminal),
+        Command::Config(args) => {
+            let layers = layers(args.output.config.as_deref())?;
+            config::run(&args, layers, terminal)
+        }
+        Command::Completions(args) => manual::completions(&args, terminal),
+        Command::Man(args) => manual::pages(&args, terminal),
     }
 }
 

@@ -6,6 +6,7 @@
 //!
 //! Deliberately absent: printing, files, and any judgement about exit codes (they are handed in).
 
+mod config;
 mod discovery;
 mod failures;
 mod lookup;
@@ -16,6 +17,7 @@ mod text;
 mod undo;
 mod verify;
 
+pub use config::{Configuration, SettingFacts, SettingOrigin, config_json, config_text};
 pub use discovery::{Discovery, LedTo};
 pub use failures::FailureReasons;
 pub use lookup::{Found, KnownGroup, Lookup, Role, Unreadable, lookup_json, lookup_text};
