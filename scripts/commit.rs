@@ -2,6 +2,7 @@
 //!
 //! Sources without a repository of their own (an archive, even one that lies in somebody else's repository)
 //! have the version alone. Cargo runs this again only when HEAD has moved.
+#![allow(clippy::print_stdout, reason = "this is how a build script talks to cargo")]
 
 use std::env;
 use std::path::{Path, PathBuf};

@@ -24,7 +24,7 @@ use super::reads::Reads;
 use super::statements::Preparer;
 use super::store::{ReadStore, Store};
 use super::writes::Writes;
-use super::{ClusterError, ClusterSettings, is_login, schema, tls};
+use super::{ClusterError, ClusterSettings, refused_login, schema, tls};
 
 /// How long one attempt may take before it is given up and tried again: a little more than Cassandra's
 /// own time-outs (5 s for a read, 2 s for a write by default), which say more.
@@ -88,11 +88,11 @@ impl Cluster {
         };
         let session = match built {
             Ok(session) => session,
-            Err(message) if is_login(&message) => {
-                let (hosts, user) = (settings.hosts.join(", "), settings.username.clone());
-                return Err(ClusterError::Login { hosts, user, message });
-            }
             Err(message) => {
+                if let Some(message) = refused_login(&message) {
+                    let (hosts, user) = (settings.hosts.join(", "), settings.username.clone());
+                    return Err(ClusterError::Login { hosts, user, message });
+                }
                 let tried = diagnose(&settings, tls.as_ref(), &message).await;
                 return Err(ClusterError::Unreachable { tried });
             }

@@ -112,8 +112,7 @@ async fn try_host(
             io::ErrorKind::InvalidData => (Layer::Cql, "what answers is not CQL".to_owned()),
             // A server that wants TLS takes the request for a broken handshake.
             _ => {
-                let why = "the connection is closed instead of an answer in CQL: does the node want \
-                           TLS (--tls)?";
+                let why = "the connection is closed instead of an answer in CQL; the node may want TLS (--tls)";
                 (Layer::Tls, why.to_owned())
             }
         });
@@ -197,8 +196,10 @@ fn tls_trouble(error: &io::Error, settings: &ClusterSettings) -> String {
     match cause {
         RustlsError::InvalidCertificate(CertificateError::UnknownIssuer) => {
             let ca = tls.and_then(|tls| tls.ca.as_ref());
-            let whom = ca.map_or("this machine's CAs".to_owned(), |ca| ca.display().to_string());
-            format!("the node's certificate is not signed by a CA of {whom} (--tls-ca)")
+            let whom = ca.map_or("this machine's CAs".to_owned(), |ca| {
+                format!("the CAs in {}", ca.display())
+            });
+            format!("the node's certificate is signed by none of {whom} (--tls-ca)")
         }
         RustlsError::InvalidCertificate(CertificateError::NotValidForNameContext {
             expected,
@@ -206,7 +207,7 @@ fn tls_trouble(error: &io::Error, settings: &ClusterSettings) -> String {
         }) => {
             let presented = match presented.as_slice() {
                 [] => "no name at all (the common name does not count)".to_owned(),
-                names => names.join(", "),
+                names => names.iter().map(|name| bare(name)).collect::<Vec<_>>().join(", "),
             };
             format!(
                 "the node's certificate is for {presented}, and neither for the address {} nor for a name \
@@ -232,6 +233,11 @@ fn tls_trouble(error: &io::Error, settings: &ClusterSettings) -> String {
         RustlsError::InvalidMessage(_) => "the node does not speak TLS: leave out --tls".to_owned(),
         other => other.to_string(),
     }
+}
+
+/// A name that a certificate holds, which rustls shows with its kind: `DnsName("db1")`.
+fn bare(name: &str) -> &str {
+    name.split(['(', ')', '"']).rfind(|part| !part.is_empty()).unwrap_or(name)
 }
 
 #[cfg(test)]
@@ -266,6 +272,13 @@ mod tests {
         address
     }
 
+    #[test]
+    fn names_are_shown_without_their_kind() {
+        assert_eq!(bare("DnsName(\"db1\")"), "db1");
+        assert_eq!(bare("IpAddress(10.0.0.1)"), "10.0.0.1");
+        assert_eq!(bare("db1"), "db1");
+    }
+
     #[tokio::test]
     async fn each_layer_is_told_from_the_others() {
         const CQL: &[u8] = &[0x84, 0, 0, 0, SUPPORTED, 0, 0, 0, 0];
@@ -282,7 +295,7 @@ mod tests {
         let layers: Vec<_> = tried.iter().map(|tried| tried.layer).collect();
         assert_eq!(layers, [Layer::Name, Layer::Tcp, Layer::Tls, Layer::Cql, Layer::Cql]);
         assert!(tried[1].why.contains("refuses connections"), "{}", tried[1]);
-        assert!(tried[2].why.contains("(--tls)?"), "{}", tried[2]);
+        assert!(tried[2].why.contains("may want TLS (--tls)"), "{}", tried[2]);
         assert_eq!(tried[3].why, "what answers is not CQL");
         assert_eq!(tried[4].why, "what the driver says");
 

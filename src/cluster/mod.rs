@@ -147,10 +147,17 @@ fn advice(tried: &[Tried]) -> &'static str {
     tried.iter().map(|tried| tried.layer).max().unwrap_or(Layer::Name).advice()
 }
 
-/// Whether a session was refused for its login.
-fn is_login(message: &str) -> bool {
+/// What a server says of a login that it refuses, if that is why there is no session.
+fn refused_login(message: &str) -> Option<String> {
     let login = ["authentication", "Authentication", "credentials", "Credentials"];
-    login.iter().any(|word| message.contains(word))
+    login.iter().any(|word| message.contains(word)).then(|| {
+        if message.contains("Authentication is required") {
+            return "it wants a user and a password".to_owned();
+        }
+        // The driver says first through which of its layers the message came.
+        let said = message.rsplit("Error message: ").next().unwrap_or(message);
+        said.trim_end_matches('.').to_owned()
+    })
 }
 
 fn known_list(names: &[String]) -> String {

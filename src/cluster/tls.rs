@@ -4,7 +4,7 @@
 //! connected to, or for one of the names among the contact points.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -124,8 +124,8 @@ fn private_key(path: &PathBuf) -> Result<PrivateKeyDer<'static>, TlsError> {
     PrivateKeyDer::from_pem_file(path).map_err(|error| pem_error("private key", path, &error, none))
 }
 
-fn pem_error(what: &'static str, path: &PathBuf, error: &pem::Error, none: &str) -> TlsError {
-    let path = path.clone();
+fn pem_error(what: &'static str, path: &Path, error: &pem::Error, none: &str) -> TlsError {
+    let path = path.to_path_buf();
     match error {
         pem::Error::Io(cause) => {
             // A copy, because the original cannot be taken out.
