@@ -101,7 +101,12 @@ pub fn run() -> ExitCode {
 fn dispatch(matches: &ArgMatches, terminal: &Terminal, again: &Again) -> Result<Exit, Failure> {
     let cli = Cli::from_arg_matches(matches).map_err(Failure::unusable)?;
     let own = matches.subcommand().map_or(matches, |(_, own)| own);
-    let layers = |config| Layers::new(own, config, resolve::environment());
+    let layers = |config| {
+        let layers = Layers::new(own, config, resolve::environment())?;
+        // Before anything can go wrong that has to be told.
+        terminal.write_as(resolve::log_format(&layers));
+        Ok::<_, SettingsError>(layers)
+    };
     let console = |output: &OutputSettings| {
         let run_log = log::init(output, terminal).map_err(Failure::failed)?;
         Ok::<_, Failure>(Console { terminal: terminal.clone(), run_log, again: again.clone() })

@@ -22,11 +22,12 @@ use super::args::{
     ApplyArgs, ClusterArgs, ConfigArgs, EventArgs, FormatArgs, InputArgs, OutputArgs, PlaceArgs,
     PlanArgs, ResumeArgs, SpecArgs, WorkArgs,
 };
+use super::catalogue;
 use super::layers::{Layers, SettingsError};
 use super::recorded::Recorded;
 use super::settings::{
-    ApplySettings, InputSettings, InputSource, MergeSettings, OutputSettings, PaceSettings,
-    PlanSettings, ResumeSettings, WorkSettings,
+    ApplySettings, InputSettings, InputSource, LogFormat, MergeSettings, OutputSettings,
+    PaceSettings, PlanSettings, ResumeSettings, WorkSettings,
 };
 use super::values;
 
@@ -318,6 +319,12 @@ fn output(args: &OutputArgs, layers: &Layers<'_>) -> Result<OutputSettings, Sett
             .value("log_format", args.log_format.as_ref(), values::log_format)?
             .unwrap_or_default(),
     })
+}
+
+/// How log lines are to be written, as far as that is understood.
+pub(super) fn log_format(layers: &Layers<'_>) -> LogFormat {
+    let written = catalogue::find("log_format").and_then(|setting| layers.written(setting));
+    written.and_then(|(text, _)| values::log_format(&text).ok()).unwrap_or_default()
 }
 
 /// Checks the settings that `config` shows as `apply` or `resume` would.

@@ -230,6 +230,14 @@ fn tls_trouble(error: &io::Error, settings: &ClusterSettings) -> String {
                 format!("the node refuses our client certificate {} ({alert:?})", cert.display())
             }
         },
+        // Some servers find no better word for a certificate that they do not trust.
+        RustlsError::AlertReceived(alert) => match tls.and_then(|tls| tls.identity.as_ref()) {
+            None => format!("the node ends the handshake ({alert:?})"),
+            Some((cert, _)) => format!(
+                "the node ends the handshake ({alert:?}); it may not accept our client certificate {}",
+                cert.display()
+            ),
+        },
         RustlsError::InvalidMessage(_) => "the node does not speak TLS: leave out --tls".to_owned(),
         other => other.to_string(),
     }

@@ -137,6 +137,7 @@ mod tests {
             "topic    default   -\nrun_dir  a.toml:3  \\u{1b}[2J\n"
         );
         let json = config_json(&configuration).unwrap();
+        crate::report::tests::documented("config", &json);
         let json: serde_json::Value = serde_json::from_str(&json).unwrap();
         assert_eq!(json["settings"][0]["origin"]["layer"], "default");
         assert_eq!(json["settings"][1]["origin"]["line"], 3);

@@ -34,3 +34,20 @@ pub use verify::{Verification, VerifiedGroups, VerifiedTable, verify_json, verif
 pub fn json(summary: &Summary) -> serde_json::Result<String> {
     serde_json::to_string_pretty(summary).map(|json| json + "\n")
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    /// The README names every field at the top of a command's JSON.
+    #[track_caller]
+    pub(super) fn documented(command: &str, json: &str) {
+        let json: Value = serde_json::from_str(json).unwrap();
+        let row = format!("| `{command}` |");
+        let readme = include_str!("../../README.md");
+        let line = readme.lines().find(|line| line.starts_with(&row)).unwrap();
+        for field in json.as_object().unwrap().keys() {
+            assert!(line.contains(&format!("`{field}`")), "{command}: {field}");
+        }
+    }
+}

@@ -185,7 +185,7 @@ fn a_cluster_with_tls_and_logins() {
     secured.refuses(
         |call| call.with("--tls-cert", &foreign).with("--tls-key", &foreign_key),
         1,
-        &["layer TLS", "refuses our client certificate", "foreign.pem"],
+        &["layer TLS", "our client certificate", "foreign.pem"],
     );
     let wrong = ["authentication", "'merger'", "TRIBUTARY_PASSWORD"];
     secured.refuses(|call| call.environment("TRIBUTARY_PASSWORD", "wrong"), 1, &wrong);
