@@ -67,7 +67,7 @@ pub(super) const SETTINGS: &[Setting] = &[
     text("spec", ""),
     text("discover", "content"),
     number("in_flight", "auto"),
-    number("rate", ""),
+    number("rate", "none"),
     number("settle", "2s"),
     number("limit", "all"),
     number("max_errors", "1000"),
