@@ -45,8 +45,9 @@ impl Reading {
             let accounts = Estimate { value: value.min(of), low: low.min(of), high: high.min(of) };
             AbsentAccounts { accounts, of, first: first.iter().map(named).collect() }
         };
-        let latency = self.context.recorder.totals();
+        let mut latency = self.context.recorder.totals();
         let speed = self.speed(measured, &latency);
+        latency.retain(|lane| lane.count > 0);
         Inspection {
             keyspace: settings.cluster.keyspace.clone(),
             discover: settings.discover.to_string(),

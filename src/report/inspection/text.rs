@@ -225,7 +225,7 @@ pub(in crate::report) fn hot_partitions(deletes: &Deletes, is_exact: bool) -> St
         return String::new();
     }
     let is_traced = deletes.hottest.iter().any(|hot| hot.there.is_some());
-    let mut head = vec!["Hottest batches".to_owned(), "deletes".to_owned()];
+    let mut head = vec!["Hottest partitions".to_owned(), "deletes".to_owned()];
     if is_traced {
         head.extend(["there already", "rows there"].map(str::to_owned));
     }
