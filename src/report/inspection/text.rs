@@ -320,8 +320,8 @@ fn took(inspection: &Inspection) -> String {
             let [low, high] = [estimate.low_s, estimate.high_s]
                 .map(|seconds| duration(Duration::from_secs_f64(seconds.max(0.0))));
             let said = format!(
-                "{low} to {high}: the reads of this inspection again at its pace, and {} batches, each \
-                 taken to cost between a half and two and a half reads",
+                "{low} to {high}: reads at the pace of this inspection, and {} batches, each taken to \
+                 cost from next to nothing to one and a half reads",
                 shown(inspection.batches)
             );
             labelled("Duration", &said)
