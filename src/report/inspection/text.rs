@@ -94,18 +94,24 @@ fn conflicts(inspection: &Inspection) -> String {
         if merged + unchanged == 0 {
             continue;
         }
-        let said = format!(
-            "{} of {} rows of {} have a key that is held already: {} ({} change, {} do not)",
+        let mut said = format!(
+            "{} of {} rows of {} have a key that is held already: {}",
             count(merged + unchanged),
             count(facts.source_rows.value),
             printable(&facts.table),
             facts.rule,
-            count(merged),
-            count(unchanged),
         );
+        if merged > 0 {
+            said += &format!(" ({} change, {} do not)", count(merged), count(unchanged));
+        }
         text += &labelled("Conflicts", &said);
-        let own = inspection.conflicts.iter().filter(|example| example.table == facts.table);
-        own.for_each(|example| text += &conflict(example));
+        // One of each kind; report.json has more.
+        for is_merged in [true, false] {
+            let mut own =
+                inspection.conflicts.iter().filter(|example| example.table == facts.table);
+            let first = own.find(|example| example.is_merged == is_merged);
+            text += &first.map_or_else(String::new, conflict);
+        }
     }
     text
 }
@@ -170,13 +176,14 @@ fn both_lists(inspection: &Inspection) -> String {
         n => (format!("{} accounts are", count(n)), "them"),
     };
     let said = format!(
-        "{are} a `from` on one line and a `to` on another, so that what goes into {they} goes on from there"
+        "{are} a `from` on one line and a `to` on another, so that what goes into {they} goes on from \
+         there; with both lines:"
     );
     let mut text = labelled("Both lists", &said);
     for named in lists.first.iter().take(NAMED) {
         let account = cut_end(&printable(&named.account), ID);
         let (from, to) = (count(named.from_line), count(named.to_line));
-        text += &labelled("", &format!("{account}: from on line {from}, to on line {to}"));
+        text += &labelled("", &format!("{account}: {from} and {to}"));
     }
     if lists.accounts > NAMED as u64 {
         text += &labelled("", "… (report.json names more)");
