@@ -341,13 +341,19 @@ fn next(summary: &Summary) -> String {
                 writeln!(text, "Next: tributary apply {pairs} --keyspace KEYSPACE --topic TOPIC")
             }
             // Not wrapped, so that it can be copied.
-            Some(inspection) => writeln!(
-                text,
-                "To merge this, and nothing else:\n  tributary apply --plan {} --keyspace {}{} --topic TOPIC",
-                shell_word(&summary.run_dir.to_string_lossy()),
-                shell_word(&inspection.keyspace),
-                if inspection.discover == "scan" { " --discover scan" } else { "" },
-            ),
+            Some(inspection) => {
+                let hosts = summary.settings["inspected"]["hosts"].as_array().into_iter().flatten();
+                let hosts: Vec<_> = hosts.filter_map(|host| host.as_str()).collect();
+                writeln!(
+                    text,
+                    "To merge this, and nothing else:\n  tributary apply --plan {} --hosts {} --keyspace {}{} \
+                     --topic TOPIC",
+                    shell_word(&summary.run_dir.to_string_lossy()),
+                    shell_word(&hosts.join(",")),
+                    shell_word(&inspection.keyspace),
+                    if inspection.discover == "scan" { " --discover scan" } else { "" },
+                )
+            }
         };
     }
     if let Some(applied) = &summary.applied {
