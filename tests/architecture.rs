@@ -91,6 +91,7 @@ const EDGES: &[(&str, &[&str])] = &[
 /// A crate and the only places of `src/` that may name it.
 const CONFINED: &[(&str, &[&str])] = &[
     ("scylla", &["cluster", "bin/dataset"]),
+    ("rustls", &["cluster"]),
     ("rdkafka", &["events", "bin/dataset"]),
     ("rusqlite", &["journal"]),
 ];
