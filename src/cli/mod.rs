@@ -15,6 +15,7 @@ pub mod apply;
 mod args;
 mod engine;
 pub mod exit;
+mod facts;
 mod file;
 mod identity;
 mod input;

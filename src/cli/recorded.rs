@@ -6,8 +6,10 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 
+use crate::cluster::ClusterSettings;
+use crate::events::EventSettings;
 use crate::pace::InFlight;
 use crate::pairs::Format;
 use crate::pipeline::{Discover, ErrorLimit};
@@ -16,7 +18,7 @@ use crate::secret::redacted;
 use crate::spec::RawSpec;
 
 use super::layers::Origin;
-use super::settings::MergeSettings;
+use super::settings::{MergeSettings, PaceSettings};
 use super::values;
 
 /// How the pairs of a run are written.
@@ -77,6 +79,48 @@ struct RecordedEvents {
     properties: BTreeMap<String, String>,
 }
 
+impl RecordedEvents {
+    fn new(events: &EventSettings) -> Self {
+        let properties = events.properties.iter();
+        let properties =
+            properties.map(|(key, value)| (key.clone(), redacted(key, value).to_owned()));
+        Self {
+            brokers: events.brokers.clone(),
+            topic: events.topic.clone(),
+            properties: properties.collect(),
+        }
+    }
+}
+
+fn in_flight(pace: &PaceSettings) -> Value {
+    match pace.in_flight {
+        InFlight::Fixed(groups) => groups.into(),
+        InFlight::Auto => "auto".into(),
+    }
+}
+
+/// What `verify` and `undo` go by beside the run's own settings, as their reports show it.
+///
+/// # Errors
+/// It cannot be written as JSON.
+pub(super) fn walk_settings(
+    cluster: &ClusterSettings,
+    events: Option<&EventSettings>,
+    pace: &PaceSettings,
+) -> serde_json::Result<Value> {
+    let events = serde_json::to_value(events.map(RecordedEvents::new))?;
+    Ok(json!({
+        "hosts": cluster.hosts,
+        "keyspace": cluster.keyspace,
+        "local_dc": cluster.local_dc,
+        "username": cluster.username,
+        "consistency": cluster.consistency.to_string(),
+        "events": events,
+        "in_flight": in_flight(pace),
+        "rate": pace.rate,
+    }))
+}
+
 fn by_content() -> String {
     Discover::Content.to_string()
 }
@@ -128,19 +172,8 @@ impl RecordedSettings {
             spec_path: spec_path.clone(),
             spec_sha256: spec.sha256(),
             discover: work.discover.to_string(),
-            events: events.as_ref().map(|events| RecordedEvents {
-                brokers: events.brokers.clone(),
-                topic: events.topic.clone(),
-                properties: events
-                    .properties
-                    .iter()
-                    .map(|(key, value)| (key.clone(), redacted(key, value).to_owned()))
-                    .collect(),
-            }),
-            in_flight: match work.pace.in_flight {
-                InFlight::Fixed(groups) => groups.into(),
-                InFlight::Auto => "auto".into(),
-            },
+            events: events.as_ref().map(RecordedEvents::new),
+            in_flight: in_flight(&work.pace),
             rate: work.pace.rate,
             settle_ms: u64::try_from(work.settle.as_millis()).unwrap_or(u64::MAX),
             limit: (work.limits.groups < usize::MAX).then_some(work.limits.groups),

@@ -278,7 +278,7 @@ fn failures(applied: &Applied) -> String {
     let mut text = "\nFailed groups by reason\n".to_owned();
     for failure in &applied.failures {
         text += &labelled(&format!("{:>10}", count(failure.groups)), &shortened(&failure.reason));
-        if let Some(pair) = &failure.example {
+        if let Some(pair) = failure.examples.first() {
             let ids = (COLUMNS - 12 - 30) / 2;
             let example = format!(
                 "(such as line {}: {} → {})",

@@ -51,7 +51,7 @@ fn over_time(points: &[(f64, f64)]) -> OverTime {
 }
 
 fn latencies(counts: &[(u64, u64)]) -> LatencyPlot {
-    let row = Latencies { name: "read".into(), counts: counts.to_vec() };
+    let row = Latencies { name: "read".into(), counts: counts.to_vec(), ..Latencies::default() };
     LatencyPlot { title: "t".into(), rows: vec![row] }
 }
 

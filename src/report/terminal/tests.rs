@@ -36,7 +36,8 @@ fn plan() -> PlanStats {
 fn lane(lane: &str, count: u64, times: [u64; 5]) -> LaneSummary {
     let [p50_us, p90_us, p99_us, p999_us, max_us] = times;
     let lane = lane.to_owned();
-    LaneSummary { lane, count, mean_us: 1.0, p50_us, p90_us, p99_us, p999_us, max_us }
+    let histogram = times.map(|us| (us, count / 5)).into();
+    LaneSummary { lane, count, mean_us: 1.0, p50_us, p90_us, p99_us, p999_us, max_us, histogram }
 }
 
 fn applied() -> Applied {
@@ -73,7 +74,7 @@ fn applied() -> Applied {
                          10 tries"
                 .into(),
             groups: 10,
-            example: Some(ExamplePair { from: "a1".into(), to: "b1".into(), line: 17 }),
+            examples: vec![ExamplePair { from: "a1".into(), to: "b1".into(), line: 17 }],
         }],
         ..Applied::default()
     };
@@ -336,9 +337,9 @@ fn ids_and_reasons_neither_steer_the_terminal_nor_break_its_lines() {
         FailureReason {
             reason: format!("the partition of {} is\nbroken", id("p")),
             groups: 9,
-            example: Some(ExamplePair { from: id("a"), to: id("\u{9b}b"), line }),
+            examples: vec![ExamplePair { from: id("a"), to: id("\u{9b}b"), line }],
         },
-        FailureReason { reason: "bad ".repeat(1_000), groups: 1, example: None },
+        FailureReason { reason: "bad ".repeat(1_000), groups: 1, examples: Vec::new() },
     ];
     hostile.stopped = Some(id("why"));
     let text = terminal(&summary("apply", plan(), Some(hostile)));
