@@ -93,10 +93,10 @@ mod tests {
         for line in 0..50 {
             csv += &format!("a,{line},cycle: {line} accounts\n");
         }
-        csv += "\"b,\",50,malformed\nc,51\n";
+        csv += "\"b,\",50,malformed\nc,51,\nd\ne,53,self-pair\n";
         let listing = Listing::read("rejects.csv", csv.as_bytes(), "reason", None).unwrap();
         let lines: Vec<_> = listing.rows.iter().map(|row| row[1].as_str()).collect();
-        assert_eq!(lines, ["0", "1", "2", "50", "51"]);
+        assert_eq!(lines, ["0", "1", "2", "50", "53"]);
         assert_eq!(listing.rows[3], ["b,", "50", "malformed"]);
         let first = Listing::read("rejects.csv", csv.as_bytes(), "reason", Some(1)).unwrap();
         assert_eq!(first.rows, listing.rows[..3]);

@@ -1,8 +1,8 @@
 //! The page of `plan`, `apply` and `resume`.
 
-use super::sections::{equations, examples, failures, latency, over_time, settings};
+use super::sections::{equations, examples, failures, latency, moment, over_time, settings};
 use super::{Bar, Block, Figure, Outcome, Page, Section, Table, Told, Tone};
-use crate::report::text::{bytes, count, counted, duration, percent, rate, shell_word};
+use crate::report::text::{bytes, count, counted, cut_end, duration, percent, rate, shell_word};
 use crate::report::{Applied, Fates, ScanFacts, Summary, SweepFacts};
 use crate::run::files;
 
@@ -79,10 +79,10 @@ fn facts(summary: &Summary) -> Vec<(String, Told)> {
     };
     let mut facts = vec![
         ("Run", Told::code(summary.run_dir.to_string_lossy())),
-        ("Started", Told::words(summary.started_at.to_string())),
-        ("Finished", Told::words(summary.finished_at.to_string())),
+        ("Started", moment(summary.started_at)),
+        ("Finished", moment(summary.finished_at)),
         ("Input", Told::code(format!("{input}, {}", bytes(summary.input.bytes)))),
-        ("SHA-256", Told::code(&summary.input.sha256)),
+        ("SHA-256", Told::code(cut_end(&summary.input.sha256, 24))),
     ];
     let setting = |name: &str| summary.settings[name].as_str().map(Told::code);
     facts.extend(setting("keyspace").map(|keyspace| ("Keyspace", keyspace)));
@@ -139,7 +139,10 @@ fn rejected_figure(summary: &Summary) -> Figure {
 fn applied_figures(summary: &Summary, applied: &Applied) -> Vec<Figure> {
     let Applied { groups, pairs, events, throughput, .. } = applied;
     let failed = Told::count(groups.failed).at("/groups/failed");
-    let tone = if groups.failed == 0 { Tone::Good } else { Tone::Bad };
+    let (tone, tried_again) = match groups.failed {
+        0 => (Tone::Good, String::new()),
+        _ => (Tone::Bad, format!("{}, to be resumed", counted(pairs.failed, "pair"))),
+    };
     let rows: u64 = applied.tables.iter().map(|table| table.rows.source_rows).sum();
     let deleted: u64 = applied.tables.iter().map(|table| table.rows.deleted).sum();
     let announced = match &events.topic {
@@ -162,7 +165,7 @@ fn applied_figures(summary: &Summary, applied: &Applied) -> Vec<Figure> {
             Told::count(pairs.done).at("/pairs/done"),
             format!("of {}", count(pairs.planned)),
         ),
-        Figure { tone, ..figure("Groups failed", failed, "each with its reason") },
+        Figure { tone, ..figure("Groups failed", failed, tried_again) },
         rejected_figure(summary),
         figure("Rows of sources", Told::count(rows), format!("{} deleted", count(deleted))),
         figure("Events", Told::count(events.acknowledged).at("/events/acknowledged"), announced),
@@ -245,7 +248,7 @@ fn funnel(summary: &Summary) -> Section {
     let filled = plan.lines.saturating_sub(plan.blank);
     let less = |n: u64, what: &str| match n {
         0 => String::new(),
-        n => format!("− {} {what}", count(n)),
+        n => format!("without {} {what}", count(n)),
     };
     let mut steps = vec![
         (
@@ -283,7 +286,7 @@ fn funnel(summary: &Summary) -> Section {
     let bars = steps.into_iter().map(|(name, value, n, note)| {
         let note = [percent(part(n)), note];
         let note: Vec<_> = note.into_iter().filter(|note| !note.is_empty()).collect();
-        Bar { name: name.to_owned(), value, part: part(n), note: note.join("  ") }
+        Bar { name: name.to_owned(), value, part: part(n), note: note.join(", ") }
     });
     let groups = match &summary.applied {
         None => format!("The pairs make up {}.", counted(plan.groups, "group")),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::sections::{equations, examples, failures, latency, over_time, settings};
+use super::sections::{equations, examples, failures, latency, moment, over_time, settings};
 use super::{Figure, Outcome, Page, Section, Table, Told, Tone};
 use crate::report::text::{count, counted, duration, shell_word};
 use crate::report::{Undoing, UndoneGroups, UndoneTable};
@@ -53,8 +53,8 @@ fn outcome(undoing: &Undoing) -> Outcome {
 fn facts(undoing: &Undoing) -> Vec<(String, Told)> {
     let mut facts = vec![
         ("Run", Told::code(undoing.run_dir.to_string_lossy())),
-        ("Started", Told::words(undoing.started_at.to_string())),
-        ("Finished", Told::words(undoing.finished_at.to_string())),
+        ("Started", moment(undoing.started_at)),
+        ("Finished", moment(undoing.finished_at)),
     ];
     if let Some(pairs) = &undoing.pairs_file {
         facts.push(("Pairs of", Told::code(pairs.to_string_lossy())));

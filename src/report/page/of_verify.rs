@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::sections::{equations, examples, latency, over_time, settings};
+use super::sections::{equations, examples, latency, moment, over_time, settings};
 use super::{Block, Figure, Outcome, Page, Section, Table, Told, Tone};
 use crate::report::text::{count, counted, duration, shell_word};
 use crate::report::{Verification, VerifiedTable};
@@ -60,8 +60,8 @@ fn facts(verification: &Verification) -> Vec<(String, Told)> {
     let repair = if verification.repair { "differences were written again" } else { "no" };
     let facts = [
         ("Run", Told::code(verification.run_dir.to_string_lossy())),
-        ("Started", Told::words(verification.started_at.to_string())),
-        ("Finished", Told::words(verification.finished_at.to_string())),
+        ("Started", moment(verification.started_at)),
+        ("Finished", moment(verification.finished_at)),
         ("Repair", Told::words(repair)),
         ("Exit code", Told::count(verification.exit_code.into()).at("/exit_code")),
     ];

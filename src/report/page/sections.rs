@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::{Block, Section, Table, Told, Tone};
 use crate::latency::{HISTOGRAM_STEP, LaneSummary};
+use crate::moment::Moment;
 use crate::report::plot::{Latencies, LatencyPlot, OverTime, Series};
 use crate::report::{Equation, FailureReason, Interval, Listing, Timeline};
 
@@ -60,22 +61,41 @@ pub(super) fn failures(failures: &[FailureReason], after: &str) -> Option<Sectio
     Some(section.with(examples.into()))
 }
 
-/// Lines of a file of the run as a table. Lines are numbers, everything else is text of others.
+/// Lines of a file of the run as a table, their numbers first. What a line was is only shown where nothing else says
+/// it.
 pub(super) fn examples(caption: &str, listing: &Listing) -> Option<Block> {
     if listing.is_empty() {
         return None;
     }
-    let mut table = Table { caption: caption.to_owned(), ..Table::default() };
-    table.columns.clone_from(&listing.columns);
+    let mut order: Vec<usize> = (0..listing.columns.len()).collect();
+    order.sort_by_key(|place| listing.columns[*place] != "line");
+    let columns = order.iter().map(|place| listing.columns[*place].clone()).collect();
+    let mut table = Table { caption: caption.to_owned(), columns, rows: Vec::new() };
     for row in &listing.rows {
-        let cells = row.iter().zip(&listing.columns).map(|(field, column)| match column.as_str() {
-            "line" => field.parse().map_or_else(|_| Told::code(field), line_number),
-            "reason" | "verdict" => Told::words(field),
-            _ => Told::code(field),
+        let is_known = |name: &str| {
+            let place = listing.columns.iter().position(|column| column == name);
+            place.and_then(|place| row.get(place)).is_some_and(|field| !field.is_empty())
+        };
+        let is_pair = is_known("from") && is_known("to");
+        let cells = order.iter().map(|place| {
+            let field = row.get(*place).map_or("", String::as_str);
+            match listing.columns[*place].as_str() {
+                "line" => field.parse().map_or_else(|_| Told::code(field), line_number),
+                "reason" | "verdict" => Told::words(field),
+                "original" if is_pair => Told::code(""),
+                _ => Told::code(field),
+            }
         });
         table.rows.push(cells.collect());
     }
     Some(table.into())
+}
+
+/// A point in time, to the second.
+pub(super) fn moment(moment: Moment) -> Told {
+    let text = moment.to_string();
+    let seconds = text.split(['.', 'Z']).next().unwrap_or_default();
+    Told::words(format!("{} UTC", seconds.replace('T', " ")))
 }
 
 /// A line's number is a name, so it has no separators.

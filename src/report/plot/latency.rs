@@ -170,13 +170,17 @@ fn told(row: &Latencies, place: usize) -> String {
 fn shape(axis: &Decades, row: &Latencies) -> Vec<f64> {
     let mut columns = vec![0.0; COLUMNS];
     for (us, count) in &row.counts {
-        let column = |us: f64| (axis.place(us) * (COLUMNS - 1) as f64).round() as usize;
-        let last = column(*us as f64);
-        // What is counted together lies anywhere between its bounds.
-        let first = if row.step > 1.0 { column(*us as f64 / row.step) + 1 } else { last };
-        let among = &mut columns[first.min(last)..=last];
-        let part = *count as f64 / among.len() as f64;
-        among.iter_mut().for_each(|column| *column += part);
+        // What is counted together lies anywhere between its bounds, so each column has the part of it that it
+        // covers.
+        let column = |us: f64| axis.place(us) * (COLUMNS - 1) as f64 + 0.5;
+        let to = column(*us as f64);
+        let from =
+            if row.step > 1.0 { column(*us as f64 / row.step).min(to - 1e-6) } else { to - 1e-6 };
+        let (first, last) = (from.max(0.0) as usize, (to as usize).min(COLUMNS - 1));
+        for (place, column) in columns.iter_mut().enumerate().take(last + 1).skip(first) {
+            let covered = to.min(place as f64 + 1.0) - from.max(place as f64);
+            *column += *count as f64 * covered.max(0.0) / (to - from);
+        }
     }
     for _ in 0..2 {
         let at = |column: usize| columns.get(column).copied().unwrap_or(0.0);

@@ -386,7 +386,7 @@ fn counters_that_do_not_add_up_are_seen() {
 fn the_json_is_flat_and_versioned() {
     let text = json(&summary("apply", plan(), Some(applied()))).unwrap();
     let value: serde_json::Value = serde_json::from_str(&text).unwrap();
-    assert_eq!(value["version"], 1);
+    assert_eq!(value["version"], 2);
     assert_eq!(value["adds_up"], true);
     assert_eq!(value["started_at"], "2026-11-23T04:14:55.000Z");
     assert_eq!(value["plan"]["rejected"]["cycle"], 4);
