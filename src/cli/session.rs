@@ -179,7 +179,7 @@ impl Session<'_> {
         match facts::hottest(&*engine.journal, &engine.context.spec, self.plan.len()) {
             Ok(hottest) => applied.hottest = hottest,
             Err(failure) => {
-                tracing::warn!("the hottest partitions are not known: {}", failure.error)
+                tracing::warn!("the hottest partitions are not known: {}", failure.error);
             }
         }
         if applied.swept.is_some_and(|swept| swept.is_partial()) {

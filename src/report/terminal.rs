@@ -7,7 +7,7 @@ use crate::run::files;
 
 use super::text::{
     COLUMNS, NO_BREAK, bytes, count, counted, cut_end, cut_start, duration, labelled, latency,
-    paragraph, printable, rate, shell_word, table,
+    paragraph, printable, rate, shell_word, shown_in_browser, table,
 };
 use super::{Applied, Discovery, Equation, Fates, ScanFacts, Summary, SweepFacts};
 
@@ -344,6 +344,7 @@ fn next(summary: &Summary) -> String {
             let _ = write!(text, "{what}:\n  {command}\n");
         }
     }
+    text += &shown_in_browser(files::REPORT_PAGE);
     let _ = writeln!(text, "Run directory: {}", printable(&summary.run_dir.to_string_lossy()));
     text
 }

@@ -127,6 +127,11 @@ pub(super) fn paragraph(text: &str) -> String {
     wrapped("", "", text)
 }
 
+/// Where all of it, and more, can be looked at.
+pub(super) fn shown_in_browser(page: &str) -> String {
+    paragraph(&format!("{page} shows this and more in a browser."))
+}
+
 /// Text of others as it may go to a terminal: what is not printable is escaped.
 pub(super) fn printable(text: &str) -> String {
     let escaped = text.escape_debug().to_string();

@@ -12,7 +12,8 @@ use crate::run::{RunId, files};
 
 use super::equation::{Document, Equation};
 use super::text::{
-    count, counted, duration, labelled, paragraph, printable, rate, shell_word, table,
+    count, counted, duration, labelled, paragraph, printable, rate, shell_word, shown_in_browser,
+    table,
 };
 use super::{EventFacts, FailureReason, Listing, Timeline};
 
@@ -265,5 +266,6 @@ fn next(undoing: &Undoing) -> String {
         );
         to(&what, &format!("tributary undo {run} --force"));
     }
+    text += &shown_in_browser(files::UNDO_PAGE);
     text + &format!("Run directory: {}\n", printable(&undoing.run_dir.to_string_lossy()))
 }

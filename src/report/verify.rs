@@ -14,7 +14,9 @@ use crate::run::{RunId, files};
 use crate::verify::{TableCounts, Verdict};
 
 use super::equation::{Document, Equation};
-use super::text::{count, counted, duration, labelled, paragraph, printable, shell_word, table};
+use super::text::{
+    count, counted, duration, labelled, paragraph, printable, shell_word, shown_in_browser, table,
+};
 use super::{Listing, Timeline};
 
 /// The version of the JSON. It changes when a field is renamed or changes its meaning.
@@ -257,6 +259,7 @@ fn next(verification: &Verification) -> String {
     } else if verification.to_resume() > 0 {
         text += &to("To do what is not done:", &format!("tributary resume {run}"));
     }
+    text += &shown_in_browser(files::VERIFY_PAGE);
     text + &format!("Run directory: {}\n", printable(&verification.run_dir.to_string_lossy()))
 }
 
@@ -329,6 +332,7 @@ mod tests {
              2 rows of sources: written after the merge, or with nothing but a key, whose\n\
              time cannot be read. To take what can be taken to its new place:\n\
              \x20 tributary resume '/data/my runs/r1'\n\
+             verify.html shows this and more in a browser.\n\
              Run directory: /data/my runs/r1\n"
         );
         assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");

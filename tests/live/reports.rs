@@ -96,7 +96,7 @@ impl<'a> Page<'a> {
         let verdicts = self.browser.texts(".verdict");
         let equations = self.json["equations"].as_array().expect("there are equations");
         assert_eq!((verdicts.len(), &self.json["adds_up"]), (equations.len(), &json!(true)));
-        assert!(verdicts.iter().all(|verdict| verdict == "✓ adds up"), "{verdicts:?}");
+        assert!(verdicts.iter().all(|verdict| verdict == "✓ yes"), "{verdicts:?}");
     }
 
     /// Every table sorts by every column, up and down, numbers as numbers; nothing gets lost.

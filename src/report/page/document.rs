@@ -210,8 +210,14 @@ impl Told {
     /// Writes it as an element of this name.
     fn write(&self, out: &mut Markup, name: &'static str) {
         let (class, shown, sort) = match &self.kind {
-            Kind::Words(text) if text.chars().count() > 60 => ("words", text.clone(), None),
-            Kind::Words(text) => ("", text.clone(), None),
+            Kind::Words(text) => {
+                let class = match text.chars().count() {
+                    ..=24 => "",
+                    25..=60 => "words",
+                    _ => "long",
+                };
+                (class, text.clone(), None)
+            }
             // What is as short as a UUID stays on its line.
             Kind::Code(text) if text.chars().count() <= 40 => ("code short", text.clone(), None),
             Kind::Code(text) => ("code", text.clone(), None),

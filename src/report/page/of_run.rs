@@ -79,8 +79,8 @@ fn facts(summary: &Summary) -> Vec<(String, Told)> {
     };
     let mut facts = vec![
         ("Run", Told::code(summary.run_dir.to_string_lossy())),
-        ("Started", moment(summary.started_at)),
-        ("Finished", moment(summary.finished_at)),
+        ("Started", Told::words(moment(summary.started_at))),
+        ("Finished", Told::words(moment(summary.finished_at))),
         ("Input", Told::code(format!("{input}, {}", bytes(summary.input.bytes)))),
         ("SHA-256", Told::code(cut_end(&summary.input.sha256, 24))),
     ];
@@ -91,7 +91,7 @@ fn facts(summary: &Summary) -> Vec<(String, Told)> {
         if let Some(resumed) = &applied.resumed {
             let before = format!(
                 "{}, with {} done before",
-                resumed.run_started_at,
+                moment(resumed.run_started_at),
                 counted(resumed.groups_done_before, "group")
             );
             facts.push(("Run began", Told::words(before)));

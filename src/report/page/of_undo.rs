@@ -53,8 +53,8 @@ fn outcome(undoing: &Undoing) -> Outcome {
 fn facts(undoing: &Undoing) -> Vec<(String, Told)> {
     let mut facts = vec![
         ("Run", Told::code(undoing.run_dir.to_string_lossy())),
-        ("Started", moment(undoing.started_at)),
-        ("Finished", moment(undoing.finished_at)),
+        ("Started", Told::words(moment(undoing.started_at))),
+        ("Finished", Told::words(moment(undoing.finished_at))),
     ];
     if let Some(pairs) = &undoing.pairs_file {
         facts.push(("Pairs of", Told::code(pairs.to_string_lossy())));

@@ -7,7 +7,7 @@ use super::{Block, Figure, Outcome, Page, Section, Table, Told, Tone};
 use crate::report::text::{count, counted, duration, shell_word};
 use crate::report::{Verification, VerifiedTable};
 use crate::run::files;
-use crate::verify::Verdict;
+use crate::verify::{TableCounts, Verdict};
 
 /// The page of a verification.
 pub fn verify_page(verification: &Verification) -> Page {
@@ -60,8 +60,8 @@ fn facts(verification: &Verification) -> Vec<(String, Told)> {
     let repair = if verification.repair { "differences were written again" } else { "no" };
     let facts = [
         ("Run", Told::code(verification.run_dir.to_string_lossy())),
-        ("Started", moment(verification.started_at)),
-        ("Finished", moment(verification.finished_at)),
+        ("Started", Told::words(moment(verification.started_at))),
+        ("Finished", Told::words(moment(verification.finished_at))),
         ("Repair", Told::words(repair)),
         ("Exit code", Told::count(verification.exit_code.into()).at("/exit_code")),
     ];
@@ -113,38 +113,30 @@ fn next(verification: &Verification) -> Vec<(String, String)> {
 }
 
 fn tables(verification: &Verification) -> Section {
-    let columns = [
-        "table",
-        "rows compared",
-        "row missing",
-        "value missing",
-        "value worse",
-        "value differs",
-        "source not emptied",
-        "changed since",
-        "source changed since",
-        "repaired",
+    type Count = fn(&TableCounts) -> u64;
+    // What was found, and the field of the JSON that has it, by table.
+    let kinds: [(&str, &str, Count); 9] = [
+        ("rows compared", "rows", |counts| counts.rows),
+        ("rows that are not there", "row_missing", |counts| counts.row_missing),
+        ("values that are not there", "value_missing", |counts| counts.value_missing),
+        ("values worse than the run left them", "value_worse", |counts| counts.value_worse),
+        ("other values, and not newer ones", "value_differs", |counts| counts.value_differs),
+        ("rows of sources still there", "source_not_emptied", |counts| counts.source_not_emptied),
+        ("values written later (no difference)", "changed_since", |counts| counts.changed_since),
+        ("rows of sources written later (no difference)", "source_changed_since", |counts| {
+            counts.source_changed_since
+        }),
+        ("differences repaired", "repaired", |counts| counts.repaired),
     ];
-    let mut table = Table::new("", columns);
-    for (place, VerifiedTable { table: name, counts }) in verification.tables.iter().enumerate() {
-        let numbers = [
-            ("rows", counts.rows),
-            ("row_missing", counts.row_missing),
-            ("value_missing", counts.value_missing),
-            ("value_worse", counts.value_worse),
-            ("value_differs", counts.value_differs),
-            ("source_not_emptied", counts.source_not_emptied),
-            ("changed_since", counts.changed_since),
-            ("source_changed_since", counts.source_changed_since),
-            ("repaired", counts.repaired),
-        ];
-        let numbers =
-            numbers.map(|(field, n)| Told::count(n).at(format!("/tables/{place}/{field}")));
-        table.rows.push([Told::code(name)].into_iter().chain(numbers).collect());
+    let mut table = Table::new("", ["what"]);
+    table.columns.extend(verification.tables.iter().map(|of| of.table.clone()));
+    for (what, field, count) in kinds {
+        let counts = verification.tables.iter().enumerate().map(|(place, of)| {
+            Told::count(count(&of.counts)).at(format!("/tables/{place}/{field}"))
+        });
+        table.rows.push([Told::words(what)].into_iter().chain(counts).collect());
     }
-    let meaning = "A row or value that is missing, worse or other than the run left it, and not newer, is a difference, as is a \
-        row of a source that the run had deleted. What was written later is listed, too, and is none.";
-    Section::new("What was found").saying(meaning).with(table.into())
+    Section::new("What was found").with(table.into())
 }
 
 fn differences(verification: &Verification) -> Option<Section> {

@@ -126,6 +126,7 @@ Fan-in      1 account is named by several sources, at most by 500
 
 rejects.csv has the rejected lines, each with its reason.
 Next: tributary apply pairs.csv --keyspace KEYSPACE --topic TOPIC
+report.html shows this and more in a browser.
 Run directory: /data/runs/r1
 ",
     );
@@ -187,6 +188,7 @@ Input       pairs.csv, 1.4 MB
             + 0 pairs
 Groups      none: there is nothing to merge
 
+report.html shows this and more in a browser.
 Run directory: /data/runs/r1
 ",
     );
@@ -231,6 +233,7 @@ failures.csv has the pairs of the groups that failed, with the reasons; resume
 tries them again.
 To go on:
   tributary resume runs/r1
+report.html shows this and more in a browser.
 Run directory: /data/runs/r1
 ",
     );
@@ -274,6 +277,7 @@ Speed       111 pairs/s, 7,198 rows/s; 1 request tried again
 rejects.csv has the rejected lines, each with its reason.
 To go on:
   tributary resume runs/r1
+report.html shows this and more in a browser.
 Run directory: /data/runs/r1
 ",
     );
@@ -310,6 +314,7 @@ Events      none, as asked for by --no-events or the specification
 Speed       111 pairs/s, 7,198 rows/s; 1 request tried again
 
 rejects.csv has the rejected lines, each with its reason.
+report.html shows this and more in a browser.
 Run directory: /data/runs/r1
 ",
     );
@@ -324,7 +329,7 @@ fn a_canary_says_how_to_merge_the_rest() {
     limited.groups = Fates { not_started: 0, limited: 9_000, ..limited.groups };
     limited.again = Some("tributary resume runs/r1 --limit all".into());
     let text = terminal(&summary("apply", plan(), Some(limited)));
-    let said = "\nTo merge the rest as well:\n  tributary resume runs/r1 --limit all\nRun";
+    let said = "\nTo merge the rest as well:\n  tributary resume runs/r1 --limit all\nreport.html";
     assert!(text.contains(said), "{text}");
 }
 
