@@ -7,12 +7,15 @@ use anyhow::anyhow;
 
 use super::Failure;
 use crate::journal::{Journal, Kind, body};
+use crate::ranking::{Ranked, Ranking};
 use crate::readable;
-use crate::report::{Frequent, HotPartition, Listing};
+use crate::report::{BusyPartition, Listing};
 use crate::spec::Spec;
 
 /// Partitions that a report names.
 const HOTTEST: usize = 20;
+/// Partitions that are counted apart from each other.
+const PARTITIONS: usize = 65_536;
 /// Groups whose partitions are read at once.
 const WINDOW: usize = 10_000;
 
@@ -34,8 +37,8 @@ pub(super) fn hottest(
     journal: &dyn Journal,
     spec: &Spec,
     groups: usize,
-) -> Result<Vec<HotPartition>, Failure> {
-    let mut led = Frequent::default();
+) -> Result<Vec<BusyPartition>, Failure> {
+    let mut led = Ranking::new(PARTITIONS);
     if spec.clustering_tables().next().is_none() {
         return Ok(Vec::new());
     }
@@ -43,13 +46,18 @@ pub(super) fn hottest(
         for slice in journal.slices_between(Kind::Merge, from, from + WINDOW)? {
             let partitions = body::read_partitions(spec, &slice.partitions);
             let partitions = partitions.map_err(|what| Failure::failed(anyhow!(what)))?;
-            partitions.into_iter().for_each(|partition| led.add(partition));
+            for partition in partitions {
+                led.add(partition, 1);
+            }
         }
     }
-    let named = led.top(HOTTEST).into_iter().map(|((index, partition), groups, groups_at_most)| {
-        let table = &spec.tables[index];
-        let partition = readable::cell(&table.columns[0].cql_type, &partition);
-        HotPartition { table: table.name.clone(), partition, groups, groups_at_most }
-    });
+    let named = led.top(HOTTEST).into_iter().map(
+        |Ranked { key: (index, partition), at_least, at_most }| {
+            let table = &spec.tables[index];
+            let partition = readable::cell(&table.columns[0].cql_type, &partition);
+            let table = table.name.clone();
+            BusyPartition { table, partition, groups: at_least, groups_at_most: at_most }
+        },
+    );
     Ok(named.collect())
 }

@@ -10,7 +10,7 @@ mod discovery;
 mod equation;
 mod escaped;
 mod failures;
-mod frequent;
+mod inspection;
 mod listing;
 mod lookup;
 pub mod page;
@@ -25,12 +25,16 @@ mod verify;
 pub use discovery::{Discovery, LedTo};
 pub use equation::Equation;
 pub use failures::FailureReasons;
-pub use frequent::{Frequent, HotPartition};
+pub use inspection::{
+    AbsentAccounts, BothLists, ConflictColumn, ConflictExample, Coverage, Deletes,
+    DurationEstimate, HotPartition, InspectedTable, Inspection, LargestAccount, Met, Missed,
+    NamedAccount, OnBothLists, Speed,
+};
 pub use listing::Listing;
 pub use lookup::{Found, KnownGroup, Lookup, Role, Unreadable, lookup_json, lookup_text};
 pub use summary::{
-    Applied, EventFacts, ExamplePair, FailureReason, Fates, Resumed, ScanFacts, Summary,
-    SweepFacts, TableFacts, Throughput,
+    Applied, BusyPartition, EventFacts, ExamplePair, FailureReason, Fates, Resumed, ScanFacts,
+    Summary, SweepFacts, TableFacts, Throughput,
 };
 pub use terminal::terminal;
 pub use text::shell_word;

@@ -14,7 +14,7 @@ use crate::run::{InputRecord, RunId, RunRecord};
 
 use super::discovery::Discovery;
 use super::equation::Equation;
-use super::frequent::HotPartition;
+use super::inspection::{Deletes, Inspection};
 use super::listing::Listing;
 use super::timeline::Timeline;
 
@@ -56,6 +56,9 @@ pub struct Summary {
     /// How enrolments can be found; a plan says it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub discovery: Option<Discovery>,
+    /// What a merge would do, if the cluster was looked at.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub inspection: Option<Inspection>,
     /// What was applied; a plan has none of it.
     #[serde(flatten)]
     pub applied: Option<Applied>,
@@ -85,6 +88,8 @@ pub struct Applied {
     pub absent_sources: u64,
     /// Survivors without any row before the merge, of the groups that are done.
     pub absent_survivors: u64,
+    /// Deletes by partition, of this session.
+    pub deletes: Deletes,
     /// Batches written, of the groups that are done.
     pub batches: u64,
     /// Slices merged, of the groups that are done.
@@ -106,9 +111,22 @@ pub struct Applied {
     /// How it went over time, in this session.
     pub timeline: Timeline,
     /// The partitions that most groups of the run led to, of tables in which the account is a clustering column.
-    pub hottest: Vec<HotPartition>,
+    pub hottest: Vec<BusyPartition>,
     /// Why groups failed, the most frequent reason first.
     pub failures: Vec<FailureReason>,
+}
+
+/// A partition that many groups led to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct BusyPartition {
+    /// The table.
+    pub table: String,
+    /// The partition's key.
+    pub partition: String,
+    /// At least so many groups.
+    pub groups: u64,
+    /// At most so many: the same, unless there were too many partitions to count them all.
+    pub groups_at_most: u64,
 }
 
 /// What the scan did: the look for enrolments before the first group. All but the time is of the run as a whole.
@@ -277,6 +295,7 @@ impl Summary {
             plan,
             reject_examples: Listing::default(),
             discovery: None,
+            inspection: None,
             applied,
             settings: run.settings.clone(),
         }

@@ -9,6 +9,7 @@
 
 mod document;
 mod markup;
+mod of_inspection;
 mod of_run;
 mod of_undo;
 mod of_verify;

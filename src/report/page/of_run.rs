@@ -1,5 +1,6 @@
 //! The page of `plan`, `apply` and `resume`.
 
+use super::of_inspection::{deletes, inspection};
 use super::sections::{equations, examples, failures, latency, moment, over_time, settings};
 use super::{Bar, Block, Figure, Outcome, Page, Section, Table, Told, Tone};
 use crate::report::text::{bytes, count, counted, cut_end, duration, percent, rate, shell_word};
@@ -214,6 +215,7 @@ fn planned(summary: &Summary) -> Vec<Section> {
     let mut sections = vec![funnel(summary), equations(&summary.equations)];
     sections.extend(rejects(summary));
     sections.extend(shape(summary));
+    sections.extend(summary.inspection.iter().flat_map(inspection));
     if let Some(discovery) = &summary.discovery {
         let tables = discovery.tables.iter();
         let rows = tables.map(|led| [&led.table, &led.through].map(Told::code));
@@ -234,7 +236,7 @@ fn done(summary: &Summary, applied: &Applied) -> Vec<Section> {
     sections.extend(failures(&applied.failures, after));
     sections.push(rows(applied));
     sections.extend(over_time(&applied.timeline, "Groups done"));
-    sections.extend(latency(&applied.latency));
+    sections.extend(latency("", &applied.latency));
     sections.extend(hottest(applied));
     sections.extend(looks(applied));
     sections.extend(settings(&summary.settings));
@@ -377,10 +379,10 @@ fn rows(applied: &Applied) -> Section {
 }
 
 fn hottest(applied: &Applied) -> Option<Section> {
-    if applied.hottest.is_empty() {
+    if applied.hottest.is_empty() && applied.deletes.hottest.is_empty() {
         return None;
     }
-    let mut table = Table::new("", ["table", "partition", "groups"]);
+    let mut table = Table::new("Most groups, of the whole run", ["table", "partition", "groups"]);
     for (place, hot) in applied.hottest.iter().enumerate() {
         let groups = match hot.groups == hot.groups_at_most {
             true => Told::count(hot.groups),
@@ -393,9 +395,11 @@ fn hottest(applied: &Applied) -> Option<Section> {
         table.push([Told::code(&hot.table), Told::code(&hot.partition), groups]);
     }
     let section = Section::new("Hottest partitions").saying(
-        "Those to which most groups of the run led, counted from the journal. Each group leaves its deletes there.",
+        "Those to which most groups led, counted from the journal; and those in which this session has deleted most.",
     );
-    Some(section.with(table.into()))
+    let mut section = section.with(table.into());
+    section.blocks.extend(deletes("/deletes", &applied.deletes, true));
+    Some(section)
 }
 
 /// The scan and the sweep.

@@ -16,7 +16,7 @@ pub fn undo_page(undoing: &Undoing) -> Page {
     sections.extend(failures(&undoing.failures, after));
     sections.push(equations(&undoing.equations()));
     sections.extend(over_time(&undoing.timeline, "Groups taken back"));
-    sections.extend(latency(&undoing.latency));
+    sections.extend(latency("", &undoing.latency));
     sections.extend(settings(&undoing.settings));
     Page {
         title: format!("undo {}", undoing.run),

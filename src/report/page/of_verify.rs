@@ -16,7 +16,7 @@ pub fn verify_page(verification: &Verification) -> Page {
     sections.extend(differences(verification));
     sections.push(equations);
     sections.extend(over_time(&verification.timeline, "Groups compared"));
-    sections.extend(latency(&verification.latency));
+    sections.extend(latency("", &verification.latency));
     sections.extend(settings(&verification.settings));
     Page {
         title: format!("verify {}", verification.run),

@@ -131,8 +131,8 @@ pub(super) fn over_time(timeline: &Timeline, done: &str) -> Option<Section> {
     Some(section.with(plot("Groups in flight", "groups at once", vec![in_flight])))
 }
 
-/// How long things took.
-pub(super) fn latency(lanes: &[LaneSummary]) -> Option<Section> {
+/// How long things took; `root` is where the JSON has its `latency`.
+pub(super) fn latency(root: &str, lanes: &[LaneSummary]) -> Option<Section> {
     let seen: Vec<_> = lanes.iter().enumerate().filter(|(_, lane)| lane.count > 0).collect();
     if seen.is_empty() {
         return None;
@@ -147,7 +147,7 @@ pub(super) fn latency(lanes: &[LaneSummary]) -> Option<Section> {
     let columns = ["kind of work", "count", "mean", "p50", "p90", "p99", "p99.9", "max"];
     let mut table = Table::new("", columns);
     for (place, lane) in seen {
-        let at = |field: &str| format!("/latency/{place}/{field}");
+        let at = |field: &str| format!("{root}/latency/{place}/{field}");
         let time = |us: u64, field: &str| Told::latency(us).at(at(field));
         table.push([
             Told::words(&lane.lane),

@@ -113,6 +113,6 @@ fn a_page_without_anything_to_show_is_a_page() {
     let html = Page::default().html();
     assert!(html.starts_with("<!DOCTYPE html>") && html.trim_end().ends_with("</html>"));
     assert!(sections::over_time(&Timeline::default(), "t").is_none());
-    assert!(sections::latency(&[]).is_none());
+    assert!(sections::latency("", &[]).is_none());
     assert!(sections::examples("", &Listing::default()).is_none());
 }
