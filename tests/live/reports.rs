@@ -195,12 +195,39 @@ fn every_report_is_a_page_with_the_figures_of_its_json() {
     page.assert_text(&[IMAGE, "tributary apply ", "Planned, with rejected lines"]);
     page.assert_sorts();
     page.assert_fits_everywhere();
+    inspect(&applied, &browser);
 
     apply(&applied, &browser);
     verify(&applied, &browser);
     undo(&applied, &browser);
     drop(page);
     assert!(run.join("report.html").is_file());
+}
+
+/// The page of a plan that has read the cluster.
+fn inspect(applied: &Applied, browser: &Browser) {
+    let Applied { world, pairs, .. } = applied;
+    let run = world.path("inspected");
+    Call::new(&["plan", pairs.to_str().expect("the tests use UTF-8")])
+        .with("--inspect", "all")
+        .with("--hosts", &world.addresses.hosts)
+        .with("--keyspace", &world.keyspace)
+        .with("--run-dir", &run)
+        .run()
+        .exits(3);
+    let page = Page::open(browser, &run.join("report.html"));
+    page.assert_figures(60);
+    // Both contents of a source: one is held by its target already.
+    assert_eq!(page.json["inspection"]["tables"][0]["copied"]["value"].as_u64(), Some(GROUPS));
+    page.assert_text(&[
+        SCRIPT,
+        IMAGE,
+        "What a merge would do",
+        "Hottest partitions",
+        "What it takes",
+    ]);
+    page.assert_sorts();
+    page.assert_fits_everywhere();
 }
 
 fn apply(applied: &Applied, browser: &Browser) {
@@ -292,7 +319,7 @@ fn undo(applied: &Applied, browser: &Browser) {
     let page = Page::open(browser, &applied.run.join("undo.html"));
     page.assert_figures(25);
     page.assert_text(&[
-        "77",
+        "changed since",
         "Conflicts",
         " --force",
         "Taken back, but for what was changed since",
