@@ -51,8 +51,8 @@ fn rows(inspection: &Inspection) -> Section {
     let said = match coverage.is_exact {
         true => format!("All {groups} of the plan were read: what follows is exact, as of then."),
         false => format!(
-            "{groups} of {all} were read: what follows is estimated, with 95 % confidence. {}",
-            coverage.method
+            "{groups} of {all} were read: what follows is estimated, with 95 % confidence. {}.",
+            coverage.method.trim_end_matches('.')
         ),
     };
     let columns = ["table", "rows of sources", "to copy", "to merge", "unchanged", "to delete"];

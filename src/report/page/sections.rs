@@ -119,16 +119,23 @@ pub(super) fn over_time(timeline: &Timeline, done: &str) -> Option<Section> {
     let plot = |title: &str, unit: &str, series: Vec<Series>| {
         Block::OverTime(OverTime { title: title.to_owned(), unit: unit.to_owned(), series })
     };
-    let groups = series("groups", |i| i.groups as f64 / i.seconds());
-    let requests = series("answered", |i| i.requests as f64 / i.seconds());
-    let mut requests = vec![requests];
+    let mut section = Section::new("Over time");
+    let mut add = |block: Block| section.blocks.push(block);
+    // A session that only looks again works on no group.
+    if intervals.iter().any(|i| i.groups > 0) {
+        let groups = series("groups", |i| i.groups as f64 / i.seconds());
+        add(plot(done, "groups per second", vec![groups]));
+    }
+    let mut requests = vec![series("answered", |i| i.requests as f64 / i.seconds())];
     if intervals.iter().any(|i| i.retries > 0) {
         requests.push(series("tried again", |i| i.retries as f64 / i.seconds()));
     }
-    let in_flight = series("groups", |i| i.in_flight as f64);
-    let section = Section::new("Over time").with(plot(done, "groups per second", vec![groups]));
-    let section = section.with(plot("Requests to the cluster", "requests per second", requests));
-    Some(section.with(plot("Groups in flight", "groups at once", vec![in_flight])))
+    add(plot("Requests to the cluster", "requests per second", requests));
+    if intervals.iter().any(|i| i.in_flight > 0) {
+        let in_flight = series("groups", |i| i.in_flight as f64);
+        add(plot("Groups in flight", "groups at once", vec![in_flight]));
+    }
+    Some(section)
 }
 
 /// How long things took; `root` is where the JSON has its `latency`.
