@@ -6,6 +6,7 @@
 //!
 //! Deliberately absent: printing, files, and any judgement about exit codes (they are handed in).
 
+mod config;
 mod discovery;
 mod equation;
 mod escaped;
@@ -22,6 +23,7 @@ mod timeline;
 mod undo;
 mod verify;
 
+pub use config::{Configuration, SettingFacts, SettingOrigin, config_json, config_text};
 pub use discovery::{Discovery, LedTo};
 pub use equation::Equation;
 pub use failures::FailureReasons;
@@ -45,4 +47,21 @@ pub use verify::{Verification, VerifiedGroups, VerifiedTable, verify_json, verif
 /// The summary as JSON, with a line feed at its end.
 pub fn json(summary: &Summary) -> serde_json::Result<String> {
     serde_json::to_string_pretty(summary).map(|json| json + "\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    /// The README names every field at the top of a command's JSON.
+    #[track_caller]
+    pub(super) fn documented(command: &str, json: &str) {
+        let json: Value = serde_json::from_str(json).unwrap();
+        let row = format!("| `{command}` |");
+        let readme = include_str!("../../README.md");
+        let line = readme.lines().find(|line| line.starts_with(&row)).unwrap();
+        for field in json.as_object().unwrap().keys() {
+            assert!(line.contains(&format!("`{field}`")), "{command}: {field}");
+        }
+    }
 }

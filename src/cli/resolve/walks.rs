@@ -25,7 +25,7 @@ pub(in crate::cli) fn verify(
         repair: args.repair,
         restart: args.restart,
         pace: pace(args.pace.in_flight.as_ref(), args.pace.rate.as_ref(), layers)?,
-        output: output(&args.output, layers),
+        output: output(&args.output, layers)?,
         secret_flags: layers.secret_flags(&args.events.properties),
     })
 }
@@ -49,7 +49,7 @@ pub(in crate::cli) fn undo(
         force: args.force,
         settle: layers.value("settle", None, values::settle)?.unwrap_or(SETTLE),
         pace: pace(args.pace.in_flight.as_ref(), args.pace.rate.as_ref(), layers)?,
-        output: output(&args.output, layers),
+        output: output(&args.output, layers)?,
         secret_flags: layers.secret_flags(&args.events.properties),
     })
 }
