@@ -80,9 +80,9 @@ const EDGES: &[(&str, &[&str])] = &[
     (
         "cli",
         &[
-            "account", "moment", "estimate", "secret", "spec", "pairs", "plan", "storage",
-            "cluster", "events", "readable", "journal", "latency", "pace", "pipeline", "verify",
-            "undo", "run", "report",
+            "account", "moment", "estimate", "ranking", "secret", "spec", "pairs", "plan",
+            "storage", "cluster", "events", "readable", "journal", "latency", "pace", "pipeline",
+            "verify", "undo", "run", "report",
         ],
     ),
     ("main", &["cli"]),

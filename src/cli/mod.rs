@@ -18,6 +18,7 @@ mod catalogue;
 mod config;
 mod engine;
 pub mod exit;
+mod facts;
 mod file;
 mod identity;
 mod input;

@@ -1,5 +1,6 @@
 //! `verify`: compare the cluster with what a run should have left there, and repair it if asked to.
 
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -8,10 +9,13 @@ use anyhow::Context;
 
 use super::engine::{Needs, Ready};
 use super::identity::{self, Identity, check_columns};
-use super::{Console, Exit, Failure, Progress, Snapshot, VerifySettings, again, listen};
+use super::latency_log::LatencyLog;
+use super::recorded::walk_settings;
+use super::{Console, Exit, Failure, Progress, Snapshot, VerifySettings, again, facts, listen};
 use crate::journal::{Journal, SqliteJournal, State};
 use crate::moment::Moment;
 use crate::pipeline::{self, Discover, Walked};
+use crate::report::page::verify_page;
 use crate::report::{Verification, VerifiedGroups, VerifiedTable, verify_json, verify_text};
 use crate::run::{RunDir, RunRecord, files};
 use crate::verify::{self, Options, Verified};
@@ -61,14 +65,18 @@ pub async fn run(
             retries: context.retries(),
         })
     };
+    // Its latencies are of no run: they are told in the report and not kept.
+    let log = LatencyLog::start(io::sink(), run_dir.file(files::LATENCY), &engine.context);
     let options = Options { repair: *repair, restart: *restart };
     let diff = run_dir.file(files::DIFF);
     let verified = verify::verify(&engine.context, options, &diff, &progress, stop).await;
     shown.finish();
+    let timeline = log.finish().await;
     let verified = verified.map_err(Failure::failed)?;
 
     let exit = exit(&verified, total);
     let spec = Arc::clone(&engine.context.spec);
+    let latency = engine.context.recorder.totals();
     let (acknowledged, retries) = (engine.acknowledged(), engine.context.retries());
     let closed = engine.close().await;
     let finished_at = Moment::now();
@@ -96,9 +104,15 @@ pub async fn run(
         groups: groups(verified, total),
         events: acknowledged,
         retries,
+        examples: facts::examples(&diff, "verdict", None),
+        timeline,
+        latency,
+        settings: walk_settings(cluster, events.as_ref(), pace).map_err(Failure::failed)?,
     };
+    let page = verify_page(&verification).html();
     let json = verify_json(&verification).map_err(Failure::failed)?;
     let kept = run_dir.replace(files::VERIFY, json.as_bytes());
+    let kept = kept.and_then(|()| run_dir.replace(files::VERIFY_PAGE, page.as_bytes()));
     let text = if output.json { json } else { verify_text(&verification) };
     let printed = console.terminal.print(&text).context("cannot write to standard output");
     printed.map_err(Failure::failed)?;

@@ -8,7 +8,7 @@ use crate::run::files;
 use super::inspection::{hot_partitions, inspection_text};
 use super::text::{
     COLUMNS, NO_BREAK, bytes, count, counted, cut_end, cut_start, duration, labelled, latency,
-    paragraph, printable, rate, shell_word, table,
+    paragraph, printable, rate, shell_word, shown_in_browser, table,
 };
 use super::{Applied, Discovery, Equation, Fates, ScanFacts, Summary, SweepFacts};
 
@@ -286,7 +286,7 @@ fn failures(applied: &Applied) -> String {
     let mut text = "\nFailed groups by reason\n".to_owned();
     for failure in &applied.failures {
         text += &labelled(&format!("{:>10}", count(failure.groups)), &shortened(&failure.reason));
-        if let Some(pair) = &failure.example {
+        if let Some(pair) = failure.examples.first() {
             let ids = (COLUMNS - 12 - 30) / 2;
             let example = format!(
                 "(such as line {}: {} → {})",
@@ -370,6 +370,7 @@ fn next(summary: &Summary) -> String {
             let _ = write!(text, "{what}:\n  {command}\n");
         }
     }
+    text += &shown_in_browser(files::REPORT_PAGE);
     let _ = writeln!(text, "Run directory: {}", printable(&summary.run_dir.to_string_lossy()));
     text
 }
