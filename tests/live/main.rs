@@ -4,6 +4,7 @@
 //! folder of its own; the other modules are one topic each. Servers that are not running are started.
 
 mod bad_runs;
+mod browser;
 mod data;
 mod faults;
 mod frames;
@@ -16,6 +17,7 @@ mod outage;
 mod plan;
 mod process;
 mod proxy;
+mod reports;
 mod resume;
 mod run_dir;
 mod scan;
