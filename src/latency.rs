@@ -124,16 +124,25 @@ impl Recorder {
         interval
     }
 
-    /// Everything since the start, per lane and in their order, the current interval included.
+    /// Everything since the start, summed up per lane and in their order, the current interval included.
     pub fn totals(&self) -> Vec<LaneSummary> {
+        self.summaries(&self.histograms())
+    }
+
+    /// The lanes of these histograms summed up; they are in the order of the lanes.
+    pub fn summaries(&self, histograms: &[Histogram<u64>]) -> Vec<LaneSummary> {
+        self.names.iter().zip(histograms).map(|(name, lane)| summary(name, lane)).collect()
+    }
+
+    /// Everything since the start, per lane and in their order, the current interval included; in microseconds.
+    pub fn histograms(&self) -> Vec<Histogram<u64>> {
         // Held while the stripes are read, so that no interval is counted twice or missed.
         let collected = lock(&self.collected);
         let mut totals = collected.totals.clone();
         for stripe in &self.stripes {
             add(&mut totals, &lock(stripe));
         }
-        drop(collected);
-        self.names.iter().zip(&totals).map(|(name, lane)| summary(name, lane)).collect()
+        totals
     }
 }
 

@@ -25,6 +25,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("ledger", &["account", "spec", "merge", "journal"]),
     ("latency", &[]),
     ("pace", &[]),
+    ("live", &["account", "moment", "secret", "latency", "pace"]),
     (
         "pipeline",
         &[
@@ -76,7 +77,7 @@ const EDGES: &[(&str, &[&str])] = &[
         "cli",
         &[
             "account", "moment", "secret", "spec", "pairs", "plan", "storage", "cluster", "events",
-            "readable", "journal", "latency", "pace", "pipeline", "verify", "undo", "run",
+            "readable", "journal", "latency", "pace", "live", "pipeline", "verify", "undo", "run",
             "report",
         ],
     ),
@@ -88,6 +89,8 @@ const CONFINED: &[(&str, &[&str])] = &[
     ("scylla", &["cluster", "bin/dataset"]),
     ("rdkafka", &["events", "bin/dataset"]),
     ("rusqlite", &["journal"]),
+    ("axum", &["live"]),
+    ("hyper", &["live"]),
 ];
 
 const MAX_LINES: usize = 500;

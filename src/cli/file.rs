@@ -51,6 +51,8 @@ pub(super) struct ConfigFile {
     #[serde(default, deserialize_with = "number")]
     rate: Option<Text>,
     run_dir: Option<Text>,
+    #[serde(default, deserialize_with = "number")]
+    listen: Option<Text>,
     json: Option<bool>,
     quiet: Option<bool>,
     kafka: Option<Table>,
@@ -97,6 +99,7 @@ impl ConfigFile {
             "max_errors" => &self.max_errors,
             "rate" => &self.rate,
             "run_dir" => &self.run_dir,
+            "listen" => &self.listen,
             _ => return None,
         };
         text.as_ref().map(|Text(text)| text.as_str())

@@ -4,8 +4,8 @@
 //! keeps of its settings; `layers` lays them over each other, and `resolve` checks them once into
 //! `settings`. [`plan`], [`apply`], [`resume`], [`verify`], [`undo`] and [`lookup`] wire the stages of the commands; `engine` is
 //! what groups run in, `session` one session of a run from its first group to the report, `identity` what a
-//! journal belongs to. `terminal`, `log`, `progress`, `signals` and `again` are how a run meets its
-//! operator; [`exit`] is the one table of exit codes.
+//! journal belongs to. `terminal`, `log`, `progress`, `live`, `signals` and `again` are how a run meets
+//! its operator, `control` how it is asked from elsewhere; [`exit`] is the one table of exit codes.
 //!
 //! Only here is printed, read from the environment, and decided how the process ends. No other module
 //! knows this one.
@@ -13,6 +13,7 @@
 mod again;
 pub mod apply;
 mod args;
+mod control;
 mod engine;
 pub mod exit;
 mod file;
@@ -20,6 +21,7 @@ mod identity;
 mod input;
 mod latency_log;
 mod layers;
+mod live;
 mod log;
 pub mod lookup;
 pub mod plan;
@@ -40,6 +42,7 @@ pub mod verify;
 use std::process::ExitCode;
 
 use clap::{ArgMatches, CommandFactory, FromArgMatches};
+use tokio::sync::watch;
 
 pub use again::Again;
 pub use args::Cli;
@@ -58,6 +61,7 @@ use args::Command;
 use layers::Layers;
 use recorded::Recorded;
 
+use crate::live::{Board, Control};
 use crate::run::RunDir;
 
 /// How a command meets its operator.
@@ -69,6 +73,12 @@ pub struct Console {
     pub run_log: RunLog,
     /// The command that goes on with the run, once there is one.
     pub again: Again,
+    /// What the run says of itself to those who look at it from elsewhere.
+    pub board: Board,
+    /// What they may ask of it.
+    pub control: Control,
+    /// Becomes `true` when the run is to stop.
+    pub stop: watch::Sender<bool>,
 }
 
 /// Runs the command line of this process.
@@ -101,7 +111,15 @@ fn dispatch(matches: &ArgMatches, terminal: &Terminal, again: &Again) -> Result<
     let layers = |config| Layers::new(own, config, resolve::environment());
     let console = |output: &OutputSettings| {
         let run_log = log::init(output, terminal).map_err(Failure::failed)?;
-        Ok::<_, Failure>(Console { terminal: terminal.clone(), run_log, again: again.clone() })
+        let (stop, _) = watch::channel(false);
+        Ok::<_, Failure>(Console {
+            terminal: terminal.clone(),
+            run_log,
+            again: again.clone(),
+            board: Board::default(),
+            control: Control::new(stop.clone()),
+            stop,
+        })
     };
     match cli.command {
         Command::Plan(args) => {
@@ -140,6 +158,7 @@ fn dispatch(matches: &ArgMatches, terminal: &Terminal, again: &Again) -> Result<
             let console = console(&settings.output)?;
             carry_out(undo::run(run_dir, &record, &settings, &console))
         }
+        Command::Control(args) => control::run(&args, terminal),
         Command::Lookup(args) => lookup::run(&args, terminal),
     }
 }

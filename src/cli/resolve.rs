@@ -14,13 +14,14 @@ use std::time::Duration;
 
 use crate::cluster::ClusterSettings;
 use crate::events::EventSettings;
+use crate::live::Listen;
 use crate::pairs::Format;
 use crate::pipeline::{ErrorLimit, Limits};
 use crate::spec::RawSpec;
 
 use super::args::{
-    ApplyArgs, ClusterArgs, EventArgs, FormatArgs, InputArgs, OutputArgs, PlaceArgs, PlanArgs,
-    ResumeArgs, SpecArgs, WorkArgs,
+    ApplyArgs, ClusterArgs, EventArgs, FormatArgs, InputArgs, LiveArgs, OutputArgs, PlaceArgs,
+    PlanArgs, ResumeArgs, SpecArgs, WorkArgs,
 };
 use super::layers::{Layers, SettingsError};
 use super::recorded::Recorded;
@@ -59,6 +60,7 @@ pub(super) fn apply(args: &ApplyArgs, layers: &Layers<'_>) -> Result<ApplySettin
             work: work(&args.work, layers)?,
         },
         run_dir: run_dir(&args.place, layers)?,
+        listen: listen(&args.live, layers)?,
         output: output(&args.output, layers),
         secret_flags: layers.secret_flags(&args.events.properties),
     })
@@ -81,6 +83,7 @@ pub(super) fn resume(
             work: work(&args.work, layers)?,
         },
         use_copy: args.use_copy,
+        listen: listen(&args.live, layers)?,
         output: output(&args.output, layers),
         secret_flags: layers.secret_flags(&args.events.properties),
     })
@@ -270,6 +273,10 @@ fn run_dir(args: &PlaceArgs, layers: &Layers<'_>) -> Result<Option<PathBuf>, Set
         "" => Err("is not a directory".to_owned()),
         path => Ok(PathBuf::from(path)),
     })
+}
+
+fn listen(args: &LiveArgs, layers: &Layers<'_>) -> Result<Option<Listen>, SettingsError> {
+    layers.value("listen", args.listen.as_ref(), |text| text.parse())
 }
 
 fn output(args: &OutputArgs, layers: &Layers<'_>) -> OutputSettings {

@@ -38,6 +38,12 @@ impl Terminal {
         }
     }
 
+    /// Tells something on standard error that is no error, and is not logged.
+    pub fn tell(&self, what: &str) {
+        // There is nobody left to tell if this fails.
+        let _ = (&mut &*self).write_all(format!("{what}\n").as_bytes());
+    }
+
     /// Tells an error.
     pub fn complain(&self, error: &str) {
         // There is nobody left to tell if this fails.

@@ -1,17 +1,18 @@
 //! `verify`: compare the cluster with what a run should have left there, and repair it if asked to.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use anyhow::Context;
 
 use super::engine::{Needs, Ready};
 use super::identity::{self, Identity, check_columns};
-use super::{Console, Exit, Failure, Progress, Snapshot, VerifySettings, again, listen};
+use super::live::Live;
+use super::{Console, Exit, Failure, Progress, VerifySettings, again, listen};
 use crate::journal::{Journal, SqliteJournal, State};
+use crate::live::Phase;
 use crate::moment::Moment;
-use crate::pipeline::{self, Discover, Walked};
+use crate::pipeline::{Discover, Walked};
 use crate::report::{Verification, VerifiedGroups, VerifiedTable, verify_json, verify_text};
 use crate::run::{RunDir, RunRecord, files};
 use crate::verify::{self, Options, Verified};
@@ -19,6 +20,20 @@ use crate::verify::{self, Options, Verified};
 /// Runs `verify` on a run that has been taken up.
 pub async fn run(
     run_dir: RunDir,
+    record: &RunRecord,
+    settings: &VerifySettings,
+    console: &Console,
+) -> Result<Exit, Failure> {
+    let mut live = Live::start(settings.listen.as_ref(), console)?;
+    console.board.begin("verify", record.id.as_str());
+    live.is_reached_in(run_dir.path(), console);
+    let result = carry_out(&run_dir, record, settings, console).await;
+    live.close(&result, console).await;
+    result
+}
+
+async fn carry_out(
+    run_dir: &RunDir,
     record: &RunRecord,
     settings: &VerifySettings,
     console: &Console,
@@ -49,27 +64,20 @@ pub async fn run(
     let command = again::same(arguments.filter(|arg| arg != "--restart"));
     console.again.set(command.clone());
 
-    let progress = Arc::new(pipeline::Progress::default());
-    let shown = {
-        let (context, progress) = (Arc::clone(&engine.context), Arc::clone(&progress));
-        let groups_total = done(&*engine.journal)?;
-        Progress::start(&console.terminal, output.quiet, move || Snapshot {
-            groups_total,
-            done: progress.done.load(Ordering::Relaxed),
-            failed: progress.failed.load(Ordering::Relaxed),
-            in_flight: context.pace.now().1 as u64,
-            retries: context.retries(),
-        })
-    };
+    let groups_total = done(&*engine.journal)?;
+    console.board.enter(Phase::Verifying);
+    engine.show(groups_total, events.as_ref().map(|events| events.topic.clone()), console);
+    let shown = Progress::start(&console.terminal, output.quiet, engine.snapshot(groups_total));
     let options = Options { repair: *repair, restart: *restart };
     let diff = run_dir.file(files::DIFF);
-    let verified = verify::verify(&engine.context, options, &diff, &progress, stop).await;
+    let verified = verify::verify(&engine.context, options, &diff, &engine.progress, stop).await;
     shown.finish();
     let verified = verified.map_err(Failure::failed)?;
 
     let exit = exit(&verified, total);
     let spec = Arc::clone(&engine.context.spec);
     let (acknowledged, retries) = (engine.acknowledged(), engine.context.retries());
+    console.board.freeze();
     let closed = engine.close().await;
     let finished_at = Moment::now();
     let is_over = verified.ended == Walked::Finished && verified.failed == 0;

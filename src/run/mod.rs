@@ -70,8 +70,11 @@ pub mod files {
     /// The summary of the last undo.
     pub const UNDO: &str = "undo.json";
 
+    /// What was counted, for Prometheus.
+    pub const METRICS: &str = "metrics.prom";
+
     /// All of them.
-    pub(super) const ALL: [&str; 18] = [
+    pub(super) const ALL: [&str; 19] = [
         RUN,
         REJECTS,
         FAILURES,
@@ -90,6 +93,7 @@ pub mod files {
         VERIFY,
         CONFLICTS,
         UNDO,
+        METRICS,
     ];
 }
 
