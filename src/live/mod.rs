@@ -30,4 +30,4 @@ pub use listen::{Listen, ListenError};
 pub use rate::Rate;
 pub use server::Server;
 pub use socket::{Answer, Socket, SocketError, ask};
-pub use ticker::{Frame, Ticker};
+pub use ticker::{Frame, Frames, Ticker};

@@ -100,17 +100,20 @@ function servers(f) {
     at(id).className = `dot ${server.state}`;
     say(id, words[server.state]);
   }
-  const nodes = c.nodes > 0 ? `${c.nodes_connected} of ${c.nodes} ${c.nodes === 1 ? 'node' : 'nodes'} connected` : '';
+  const nodes = c.nodes > 0 ? `· ${c.nodes_connected} of ${c.nodes} ${c.nodes === 1 ? 'node' : 'nodes'} connected` : '';
   const trouble = c.retries_recent > 0 && c.last_error ? `; tried again ${c.retries_recent}× in 10 s, last: ${c.last_error}` : '';
   say('cassandra-text', nodes + trouble);
   const silent = k.state === 'waiting' ? `; nothing acknowledged for ${Math.floor(k.silent_s)} s` : '';
-  say('kafka-text', k.topic ? `topic ${k.topic}${silent}` : '');
+  say('kafka-text', k.topic ? `· topic ${k.topic}${silent}` : '');
 }
 
 function latencies(lanes) {
   const rows = lanes.map(lane => {
     const row = element('tr');
-    row.append(element('td', lane.lane), element('td', count(lane.count)), element('td', duration(lane.p50_us)),
+    const kind = element('td');
+    // A long name may be broken after a low line.
+    lane.lane.split(/(?<=_)/).forEach((part, at) => kind.append(...(at > 0 ? [element('wbr')] : []), part));
+    row.append(kind, element('td', count(lane.count)), element('td', duration(lane.p50_us)),
       element('td', duration(lane.p99_us)), element('td', duration(lane.max_us)));
     return row;
   });
@@ -138,11 +141,13 @@ function failures(f) {
   }));
 }
 
+const PACE = ['pause', 'rate-input', 'set-rate', 'no-rate'];
 function controls(f) {
   const may = token !== null && !over && !f.stopping;
   const paces = may && f.groups.in_flight_limit > 0;
   say('pause', f.paused ? 'Resume' : 'Pause');
-  at('pause').disabled = at('set-rate').disabled = at('rate-input').disabled = !paces;
+  for (const id of PACE) at(id).disabled = !paces;
+  at('rate-input').placeholder = f.rate_limit === null ? 'no limit' : f.rate_limit;
   at('stop').disabled = !may;
   if (token === null) say('said', 'To control the run, open the address that was printed at its start: it has the token.');
 }
@@ -161,8 +166,13 @@ async function order(what) {
 at('pause').addEventListener('click', () => order(now && now.paused ? 'resume' : 'pause'));
 at('set-rate').addEventListener('click', () => {
   const wanted = at('rate-input').value.trim().replace(',', '.');
-  order(`rate/${encodeURIComponent(wanted === '' ? 'none' : wanted)}`);
+  if (wanted === '') {
+    say('said', 'Groups per second is a number, as 50 or 0.5.');
+  } else {
+    order(`rate/${encodeURIComponent(wanted)}`);
+  }
 });
+at('no-rate').addEventListener('click', () => order('rate/none'));
 at('rate-input').addEventListener('keydown', event => { if (event.key === 'Enter') at('set-rate').click(); });
 at('stop').addEventListener('click', () => {
   const calm = () => { clearTimeout(sure); sure = null; at('stop').classList.remove('sure'); say('stop', 'Stop'); };
@@ -190,7 +200,7 @@ stream.addEventListener('ended', event => {
 });
 stream.addEventListener('error', () => {
   if (over) return;
-  for (const id of ['pause', 'set-rate', 'rate-input', 'stop']) at(id).disabled = true;
+  for (const id of [...PACE, 'stop']) at(id).disabled = true;
   const gone = stream.readyState === EventSource.CLOSED;
   const dir = now && now.run_dir;
   notice('bad', `${gone ? 'The connection is gone: reload to try again.' : 'The connection is lost and tried again.'} What is shown is from ${new Date().toLocaleTimeString()} or before. If the process has died, nothing is lost:`, dir ? `tributary resume ${dir}` : null);

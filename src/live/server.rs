@@ -29,7 +29,7 @@ use tokio::time;
 use super::control::{Control, Order, Refused};
 use super::guard::{Token, is_own_host, is_own_origin};
 use super::listen::{Listen, ListenError};
-use super::ticker::Frame;
+use super::ticker::{Frame, Frames};
 use super::{metrics, page};
 
 /// Connections at once; further ones are closed.
@@ -60,7 +60,7 @@ pub struct Server {
 /// What requests are answered from.
 #[derive(Clone)]
 struct Shared {
-    frames: Arc<watch::Sender<Frame>>,
+    frames: Frames,
     control: Control,
     token: Token,
     names: Arc<[String]>,
@@ -71,18 +71,14 @@ impl Server {
     ///
     /// # Errors
     /// The address cannot be had.
-    pub fn start(
-        listen: &Listen,
-        frames: &Arc<watch::Sender<Frame>>,
-        control: &Control,
-    ) -> Result<Self, ListenError> {
+    pub fn start(listen: &Listen, frames: &Frames, control: &Control) -> Result<Self, ListenError> {
         let token = Token::random().map_err(|error| ListenError::Random(error.to_string()))?;
         let failed = |cause| ListenError::Bind { listen: listen.clone(), cause };
         let listener = TcpListener::from_std(listen.bind()?).map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
         let names: Arc<[String]> = listen.names().into();
         let shared = Shared {
-            frames: Arc::clone(frames),
+            frames: frames.clone(),
             control: control.clone(),
             token: token.clone(),
             names: Arc::clone(&names),
@@ -234,22 +230,19 @@ async fn live_page() -> Response {
 }
 
 async fn status(State(shared): State<Shared>) -> Response {
-    let status = shared.frames.borrow().status.to_string();
+    let status = shared.frames.latest().status.to_string();
     ([(header::CONTENT_TYPE, "application/json")], status).into_response()
 }
 
 async fn prometheus(State(shared): State<Shared>) -> Response {
-    let metrics = shared.frames.borrow().metrics.to_string();
+    let metrics = shared.frames.latest().metrics.to_string();
     ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], metrics).into_response()
 }
 
 async fn events(
     State(shared): State<Shared>,
 ) -> Sse<impl Stream<Item = Result<Event, Infallible>> + Send> {
-    let mut frames = shared.frames.subscribe();
-    // Whoever comes gets the present frame at once.
-    frames.mark_changed();
-    Sse::new(stream::unfold(Some(frames), |frames| async {
+    Sse::new(stream::unfold(Some(shared.frames.subscribe()), |frames| async {
         let mut frames = frames?;
         frames.changed().await.ok()?;
         let Frame { status, is_last, .. } = frames.borrow_and_update().clone();
@@ -264,6 +257,7 @@ async fn order(State(shared): State<Shared>, Path(order): Path<String>) -> (Stat
         .replacen('/', " ", 1)
         .parse::<Order>()
         .and_then(|order| shared.control.carry_out(order, "from the live page"));
+    shared.frames.refresh();
     match done {
         Ok(said) => (StatusCode::OK, said + "\n"),
         Err(refused) => {

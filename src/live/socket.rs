@@ -16,12 +16,12 @@ use serde_json::Value;
 use thiserror::Error;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader as AsyncBufReader};
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio::time;
 
 use super::control::{Control, Order};
-use super::ticker::Frame;
+use super::ticker::Frames;
 
 /// Its name in the run directory.
 const NAME: &str = "control.sock";
@@ -92,7 +92,7 @@ impl Socket {
     /// The folder cannot hold a socket.
     pub fn open(
         run: &Path,
-        frames: &Arc<watch::Sender<Frame>>,
+        frames: &Frames,
         control: &Control,
         address: Option<String>,
     ) -> io::Result<Self> {
@@ -103,7 +103,7 @@ impl Socket {
         }
         let listener = UnixListener::bind(&place.path)?;
         fs::set_permissions(&place.path, Permissions::from_mode(0o600))?;
-        let host = Host { frames: Arc::clone(frames), control: control.clone(), address };
+        let host = Host { frames: frames.clone(), control: control.clone(), address };
         let serving = tokio::spawn(serve(listener, host));
         Ok(Self { place, serving })
     }
@@ -139,7 +139,7 @@ impl Place {
 
 #[derive(Clone)]
 struct Host {
-    frames: Arc<watch::Sender<Frame>>,
+    frames: Frames,
     control: Control,
     address: Option<String>,
 }
@@ -172,11 +172,12 @@ impl Host {
                 .parse()
                 .and_then(|order: Order| self.control.carry_out(order, "by tributary control")),
         };
+        self.frames.refresh();
         let (ok, said) = match done {
             Ok(said) => (true, said),
             Err(refused) => (false, refused.to_string()),
         };
-        let status = serde_json::from_str(&self.frames.borrow().status)?;
+        let status = serde_json::from_str(&self.frames.latest().status)?;
         let answer = Answer { ok, said, address: self.address.clone(), status };
         stream.write_all((serde_json::to_string(&answer)? + "\n").as_bytes()).await?;
         stream.shutdown().await
@@ -214,6 +215,8 @@ fn exchange(mut stream: &ClientStream, line: &str) -> io::Result<Answer> {
 
 #[cfg(test)]
 mod tests {
+    use tokio::sync::watch;
+
     use super::*;
     use crate::live::{Board, Ticker};
     use crate::pace::Pace;

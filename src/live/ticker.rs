@@ -1,7 +1,7 @@
 //! The ticker: once a second it makes a frame of what the board says.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
@@ -49,10 +49,51 @@ impl Frame {
     }
 }
 
+/// The frames of a run, the latest of which is always there. Clones share them.
+#[derive(Clone, Debug)]
+pub struct Frames {
+    sender: Arc<watch::Sender<Frame>>,
+    sight: Arc<Mutex<Sight>>,
+}
+
+impl Frames {
+    fn new(mut sight: Sight) -> Self {
+        let (sender, _) = watch::channel(sight.frame(Instant::now()));
+        Self { sender: Arc::new(sender), sight: Arc::new(Mutex::new(sight)) }
+    }
+
+    /// The latest one, a second old at most.
+    pub fn latest(&self) -> Frame {
+        self.sender.borrow().clone()
+    }
+
+    /// Whoever subscribes gets the latest one at once, and then each that comes while it looks.
+    pub fn subscribe(&self) -> watch::Receiver<Frame> {
+        let mut frames = self.sender.subscribe();
+        frames.mark_changed();
+        frames
+    }
+
+    /// Makes one now: whoever has changed something wants to see that it is so.
+    pub fn refresh(&self) {
+        self.publish(Sight::frame);
+    }
+
+    fn tick(&self) {
+        self.publish(Sight::tick);
+    }
+
+    fn publish(&self, frame: impl FnOnce(&mut Sight, Instant) -> Frame) {
+        // Held until it is out, so that no frame comes after a later one.
+        let mut sight = self.sight.lock().unwrap_or_else(PoisonError::into_inner);
+        self.sender.send_replace(frame(&mut sight, Instant::now()));
+    }
+}
+
 /// Makes frames, until it is told that the run has ended.
 #[derive(Debug)]
 pub struct Ticker {
-    frames: Arc<watch::Sender<Frame>>,
+    frames: Frames,
     ticking: JoinHandle<()>,
     over: watch::Sender<bool>,
 }
@@ -60,10 +101,9 @@ pub struct Ticker {
 impl Ticker {
     /// Begins, in the background of the current runtime; the first frame is there at once.
     pub fn start(board: &Board, control: &Control) -> Self {
-        let mut sight = Sight::new(board.clone(), control.clone());
-        let (frames, _) = watch::channel(sight.frame(Instant::now()));
-        let (frames, (over, mut ended)) = (Arc::new(frames), watch::channel(false));
-        let sender = Arc::clone(&frames);
+        let frames = Frames::new(Sight::new(board.clone(), control.clone()));
+        let (over, mut ended) = watch::channel(false);
+        let made = frames.clone();
         let ticking = tokio::spawn(async move {
             let mut ticks = time::interval(TICK);
             ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
@@ -72,7 +112,7 @@ impl Ticker {
                     _ = ticks.tick() => false,
                     _ = ended.wait_for(|ended| *ended) => true,
                 };
-                sender.send_replace(sight.frame(Instant::now()));
+                made.tick();
                 if is_over {
                     return;
                 }
@@ -81,8 +121,8 @@ impl Ticker {
         Self { frames, ticking, over }
     }
 
-    /// Where the frames come; the present one is there.
-    pub fn frames(&self) -> &Arc<watch::Sender<Frame>> {
+    /// Where the frames come.
+    pub fn frames(&self) -> &Frames {
         &self.frames
     }
 
@@ -91,14 +131,16 @@ impl Ticker {
         self.over.send_replace(true);
         // Should it have panicked, the frame before is the last.
         let _ = self.ticking.await;
-        self.frames.borrow().clone()
+        self.frames.latest()
     }
 }
 
 /// What has to be remembered from one frame to the next.
+#[derive(Debug)]
 struct Sight {
     board: Board,
     control: Control,
+    phase: Phase,
     groups: Rate,
     retries: Rate,
     recent: VecDeque<u64>,
@@ -112,6 +154,7 @@ impl Sight {
         Self {
             board,
             control,
+            phase: Phase::default(),
             groups: Rate::default(),
             retries: Rate::default(),
             recent: VecDeque::new(),
@@ -119,6 +162,21 @@ impl Sight {
             acknowledged: (0, None),
             latency: LatencySight::default(),
         }
+    }
+
+    /// The frame of one more second.
+    fn tick(&mut self, now: Instant) -> Frame {
+        let board = self.board.clone();
+        let Counters { groups_total, done, failed, .. } = *board.said().counters();
+        let ended = done + failed;
+        if groups_total > 0 {
+            self.recent.push_back(ended.saturating_sub(self.ended_before));
+            self.ended_before = ended;
+        }
+        if self.recent.len() > RECENT {
+            self.recent.pop_front();
+        }
+        self.frame(now)
     }
 
     fn frame(&mut self, now: Instant) -> Frame {
@@ -137,6 +195,10 @@ impl Sight {
         let mut said = board.said();
         let counters = said.counters().clone();
         let recorder = said.recorder.clone();
+        if said.phase != self.phase {
+            // What was done in another way, or not yet, says nothing of how fast it goes now.
+            (self.phase, self.groups) = (said.phase, Rate::default());
+        }
         self.see(now, &counters);
         let per_second = self.groups.per_second().filter(|_| counters.groups_total > 0);
         let left = counters.groups_total.saturating_sub(counters.done + counters.failed);
@@ -186,13 +248,6 @@ impl Sight {
         let ended = counters.done + counters.failed;
         self.groups.see(now, ended);
         self.retries.see(now, counters.retries);
-        if counters.groups_total > 0 {
-            self.recent.push_back(ended.saturating_sub(self.ended_before));
-            self.ended_before = ended;
-        }
-        if self.recent.len() > RECENT {
-            self.recent.pop_front();
-        }
         let is_out = counters.produced > counters.acknowledged;
         let (before, silent) = self.acknowledged;
         let silent = match silent {
@@ -241,7 +296,7 @@ pub(super) fn figures_of(board: &Board, control: &Control) -> Figures {
 }
 
 /// The latencies of the last while: those of now without those of some seconds ago.
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct LatencySight {
     earlier: VecDeque<(Instant, Vec<Histogram<u64>>)>,
 }
@@ -281,7 +336,7 @@ mod tests {
     use crate::live::{Ended, Nodes};
 
     fn json(sight: &mut Sight, at: Instant) -> Value {
-        serde_json::from_str(&sight.frame(at).status).unwrap()
+        serde_json::from_str(&sight.tick(at).status).unwrap()
     }
 
     fn sight(counters: impl Fn() -> Counters + Send + 'static) -> (Board, Arc<Recorder>, Sight) {
@@ -361,7 +416,10 @@ mod tests {
         let (board, _, _) = sight(|| Counters { done: 7, ..Counters::default() });
         let (stop, _) = watch::channel(false);
         let ticker = Ticker::start(&board, &Control::new(stop));
-        assert!(!ticker.frames().borrow().is_last);
+        assert!(!ticker.frames().latest().is_last);
+        board.enter(Phase::Sweeping);
+        ticker.frames().refresh();
+        assert!(ticker.frames().latest().status.contains("sweeping"));
         board.freeze();
         board.end(Ended { how: "finished".into(), exit_code: 0, again: None });
         let last = ticker.finish().await;
