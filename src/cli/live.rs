@@ -26,7 +26,8 @@ impl Live {
             tracing::info!("listening on {}", server.url());
             if !server.is_local() {
                 tracing::warn!(
-                    "whoever can reach {} sees the live page, with the ids of accounts that fail",
+                    "whoever can reach {} sees how far the run is; with the token also the ids of accounts \
+                     that fail, and may control it",
                     server.url()
                 );
             }

@@ -117,6 +117,18 @@ pub struct Figures {
     pub ended: Option<Ended>,
 }
 
+impl Figures {
+    /// Without what may name an account: ids are as personal as the run directory, which only its owner can read.
+    pub(super) fn public(&self) -> Self {
+        let mut public = self.clone();
+        public.cassandra.last_error = None;
+        for failed in &mut public.failures {
+            (failed.from, failed.to, failed.reason) = (None, None, None);
+        }
+        public
+    }
+}
+
 /// The groups of a session.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct GroupFigures {
@@ -158,7 +170,7 @@ pub struct CassandraFigures {
     pub nodes_connected: u64,
     /// Requests that were tried again in the last 10 s.
     pub retries_recent: u64,
-    /// Why a request was tried again last.
+    /// Why a request was tried again last; null for those without the token.
     pub last_error: Option<String>,
 }
 
@@ -177,19 +189,19 @@ pub struct KafkaFigures {
     pub silent_s: Option<f64>,
 }
 
-/// A group that was given up.
+/// A group that was given up. What may name an account is null for those without the token.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct FailedGroup {
     /// The account that was to be emptied, of its first pair.
-    pub from: String,
+    pub from: Option<String>,
     /// The target of that pair.
-    pub to: String,
+    pub to: Option<String>,
     /// The line of that pair in the input.
     pub line: u64,
     /// How many pairs the group has.
     pub pairs: usize,
     /// Why it was given up.
-    pub reason: String,
+    pub reason: Option<String>,
     /// When.
     pub at: Moment,
 }

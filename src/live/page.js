@@ -81,6 +81,7 @@ function show(f) {
   servers(f);
   latencies(f.latency);
   failures(f);
+  detail(f);
   controls(f);
   say('footer', f.run_dir ? `Run directory: ${f.run_dir}` : '');
 }
@@ -101,7 +102,8 @@ function servers(f) {
     say(id, words[server.state]);
   }
   const nodes = c.nodes > 0 ? `· ${c.nodes_connected} of ${c.nodes} ${c.nodes === 1 ? 'node' : 'nodes'} connected` : '';
-  const trouble = c.retries_recent > 0 && c.last_error ? `; tried again ${c.retries_recent}× in 10 s, last: ${c.last_error}` : '';
+  const error = details.cassandra.last_error;
+  const trouble = c.retries_recent > 0 ? `; ${count(c.retries_recent)} requests tried again in 10 s${error ? `, last: ${error}` : ''}` : '';
   say('cassandra-text', nodes + trouble);
   const silent = k.state === 'waiting' ? `; nothing acknowledged for ${Math.floor(k.silent_s)} s` : '';
   say('kafka-text', k.topic ? `· topic ${k.topic}${silent}` : '');
@@ -126,17 +128,41 @@ function latencies(lanes) {
   at('latency').replaceChildren(...rows);
 }
 
+// What may name an account is not among the events, which anybody may read. It is asked for when there is news.
+let details = { failures: [], cassandra: {} };
+let asked = '';
+async function detail(f) {
+  const news = JSON.stringify([f.failures, f.cassandra.state === 'waiting' ? f.retries : 0]);
+  if (token === null || news === asked) return;
+  asked = news;
+  try {
+    const answer = await fetch('status', { headers: { Authorization: `Bearer ${token}` } });
+    if (answer.ok) details = await answer.json();
+  } catch {
+    asked = '';
+  }
+  servers(now);
+  failures(now);
+}
+
 let shownFailures = '';
 function failures(f) {
   const { failed } = f.groups;
   say('failures-note', failed === 0 ? 'none' : failed > f.failures.length ? `the last ${f.failures.length} of ${count(failed)}; all are in failures.csv` : `${count(failed)}, also in failures.csv`);
-  const key = JSON.stringify(f.failures);
+  const known = new Map(details.failures.map(failure => [failure.line, failure]));
+  const list = f.failures.map(failure => known.get(failure.line) || failure);
+  const key = JSON.stringify(list);
   if (key === shownFailures) return;
   shownFailures = key;
-  at('failures').replaceChildren(...f.failures.map(failure => {
+  at('failures').replaceChildren(...list.map(failure => {
     const item = element('li');
     const more = failure.pairs > 1 ? ` and ${failure.pairs - 1} more` : '';
-    item.append(element('code', `${failure.from} → ${failure.to}`), element('small', `line ${failure.line}${more}, ${failure.at}`), element('span', failure.reason, 'why'));
+    const place = `line ${failure.line}${more}, ${failure.at}`;
+    if (failure.from === null) {
+      item.append(element('span', place), element('small', 'ids and reason are shown to those with the token'));
+    } else {
+      item.append(element('code', `${failure.from} → ${failure.to}`), element('small', place), element('span', failure.reason, 'why'));
+    }
     return item;
   }));
 }

@@ -205,7 +205,8 @@ fn refused(shared: &Shared, method: &Method, headers: &HeaderMap) -> Option<(Sta
         let why = "this server does not go by that name: ask it by its address, or by the host of --listen\n";
         return Some((StatusCode::MISDIRECTED_REQUEST, why.to_owned()));
     }
-    if [Method::GET, Method::HEAD].contains(method) {
+    let authorization = text(header::AUTHORIZATION);
+    if [Method::GET, Method::HEAD].contains(method) && authorization.is_none() {
         return None;
     }
     let origin = headers.get(header::ORIGIN).map(|value| value.to_str().unwrap_or_default());
@@ -213,8 +214,7 @@ fn refused(shared: &Shared, method: &Method, headers: &HeaderMap) -> Option<(Sta
     if !is_own_origin(origin, host) || site.is_some_and(|site| site != "same-origin") {
         return Some((StatusCode::FORBIDDEN, "only its own page may ask for that\n".to_owned()));
     }
-    let authorization = text(header::AUTHORIZATION).unwrap_or_default();
-    (!shared.token.is_in(authorization)).then(|| {
+    (!shared.token.is_in(authorization.unwrap_or_default())).then(|| {
         let why = "the token that the run printed at its start is missing or wrong\n";
         (StatusCode::UNAUTHORIZED, why.to_owned())
     })
@@ -229,8 +229,11 @@ async fn live_page() -> Response {
     }
 }
 
-async fn status(State(shared): State<Shared>) -> Response {
-    let status = shared.frames.latest().status.to_string();
+async fn status(State(shared): State<Shared>, headers: HeaderMap) -> Response {
+    let Frame { public, status, .. } = shared.frames.latest();
+    // A wrong token has been refused already.
+    let status = if headers.contains_key(header::AUTHORIZATION) { status } else { public };
+    let status = status.to_string();
     ([(header::CONTENT_TYPE, "application/json")], status).into_response()
 }
 
@@ -245,9 +248,9 @@ async fn events(
     Sse::new(stream::unfold(Some(shared.frames.subscribe()), |frames| async {
         let mut frames = frames?;
         frames.changed().await.ok()?;
-        let Frame { status, is_last, .. } = frames.borrow_and_update().clone();
+        let Frame { public, is_last, .. } = frames.borrow_and_update().clone();
         let name = if is_last { "ended" } else { "figures" };
-        let event = Event::default().event(name).retry(RECONNECT).data(status);
+        let event = Event::default().event(name).retry(RECONNECT).data(public);
         Some((Ok(event), (!is_last).then_some(frames)))
     }))
 }

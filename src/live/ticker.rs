@@ -34,7 +34,9 @@ const SILENCE: Duration = Duration::from_secs(5);
 /// What is shown of a run at one moment, rendered.
 #[derive(Clone, Debug)]
 pub struct Frame {
-    /// The [`Figures`] as JSON, in one line.
+    /// The [`Figures`] as JSON, in one line, without what may name an account.
+    pub public: Arc<str>,
+    /// The same with all that there is, for the operator.
     pub status: Arc<str>,
     /// The figures for Prometheus.
     pub metrics: Arc<str>,
@@ -185,9 +187,10 @@ impl Sight {
         let (names, histograms) = lanes.unwrap_or_default();
         let metrics = metrics::text(&figures, &names, &histograms);
         // Nothing in the figures can fail to be written as JSON.
-        let status = serde_json::to_string(&figures).unwrap_or_default();
+        let json = |figures: &Figures| serde_json::to_string(figures).unwrap_or_default().into();
         let is_last = figures.phase == Phase::Ended;
-        Frame { status: status.into(), metrics: metrics.into(), is_last }
+        let (public, status) = (json(&figures.public()), json(&figures));
+        Frame { public, status, metrics: metrics.into(), is_last }
     }
 
     fn figures(&mut self, now: Instant) -> (Figures, Option<Arc<Recorder>>) {

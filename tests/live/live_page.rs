@@ -44,8 +44,15 @@ fn a_run_is_watched_held_and_ended_in_a_browser() {
 
     // An id is text, whatever it holds.
     browser.wait_for("return document.querySelectorAll('#failures li').length === 1");
+    browser.wait_for("return document.querySelectorAll('#failures code').length === 1");
     let failures = browser.texts("#failures code");
     assert_eq!(failures, [format!("{HOSTILE} → to-hostile")]);
+    // Whoever looks without the token is not told whose account it is.
+    let without =
+        [watched.get("/status").1, watched.events().next().expect("one comes").1.to_string()];
+    for shown in without {
+        assert!(shown.contains("\"failed\":1") && !shown.contains("hostile"), "{shown}");
+    }
     let foreign = "return document.querySelectorAll('main script, main img').length";
     assert_eq!(browser.script(foreign), 0);
 
