@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use super::exit::Exit;
-use super::{Console, Failure};
-use crate::live::{Ended, Frame, Listen, Server, Socket, Ticker};
+use super::{Console, Failure, OutputSettings};
+use crate::live::{Ended, Listen, Server, Socket, Ticker};
 
 /// The live view of a command that goes on.
 pub(super) struct Live {
@@ -18,7 +18,11 @@ impl Live {
     ///
     /// # Errors
     /// The address cannot be had.
-    pub(super) fn start(listen: Option<&Listen>, console: &Console) -> Result<Self, Failure> {
+    pub(super) fn start(
+        listen: Option<&Listen>,
+        output: &OutputSettings,
+        console: &Console,
+    ) -> Result<Self, Failure> {
         let ticker = Ticker::start(&console.board, &console.control);
         let start = |listen| Server::start(listen, ticker.frames(), &console.control);
         let server = listen.map(start).transpose().map_err(Failure::failed)?;
@@ -32,7 +36,9 @@ impl Live {
                 );
             }
             // The token is for the operator, not for the log.
-            console.terminal.tell(&format!("live page: {}", server.url_with_token()));
+            if !output.quiet {
+                console.terminal.tell(&format!("live page: {}", server.url_with_token()));
+            }
         }
         Ok(Self { ticker, server, socket: None })
     }
@@ -51,7 +57,7 @@ impl Live {
     /// Tells those who look how the command ended, unless it has done so itself.
     pub(super) async fn close(self, result: &Result<Exit, Failure>, console: &Console) {
         console.board.freeze();
-        if !Frame::of(&console.board, &console.control).is_last {
+        if !console.board.has_ended() {
             let again = || console.again.command().map(str::to_owned);
             console.board.end(match result {
                 Ok(exit) => ended(*exit, None, None),

@@ -52,7 +52,7 @@ pub async fn run(
     settings: &UndoSettings,
     console: &Console,
 ) -> Result<Exit, Failure> {
-    let mut live = Live::start(settings.listen.as_ref(), console)?;
+    let mut live = Live::start(settings.listen.as_ref(), &settings.output, console)?;
     console.board.begin("undo", record.id.as_str());
     live.is_reached_in(run_dir.path(), console);
     let result = carry_out(&run_dir, record, settings, console).await;

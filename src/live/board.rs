@@ -175,6 +175,11 @@ impl Board {
         said.ended = Some(ended);
     }
 
+    /// Whether the command is over.
+    pub fn has_ended(&self) -> bool {
+        self.said().ended.is_some()
+    }
+
     pub(super) fn said(&self) -> MutexGuard<'_, Said> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -41,6 +41,9 @@ const HEAD_PATIENCE: Duration = Duration::from_secs(20);
 /// A client that takes nothing of what was sent to it for this long is cut off, by the kernel.
 const SEND_PATIENCE: Duration = Duration::from_secs(30);
 
+/// How long the server still answers when the last frame is out: a page asks once more for what it has shown.
+const LINGER: Duration = Duration::from_millis(300);
+
 /// How long the end waits for clients to take the last frame.
 const CLOSE_PATIENCE: Duration = Duration::from_secs(2);
 
@@ -113,6 +116,7 @@ impl Server {
 
     /// Lets clients take the last frame, for a moment, and closes.
     pub async fn close(self) {
+        time::sleep(LINGER).await;
         self.close.send_replace(true);
         let aborting = self.serving.abort_handle();
         if time::timeout(CLOSE_PATIENCE, self.serving).await.is_err() {
