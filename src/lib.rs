@@ -37,6 +37,7 @@
 //! |---|---|
 //! | [`account`] | the vocabulary: the values that one stage hands to the next |
 //! | [`moment`], [`secret`] | a point in time as people read it; text that must not be shown |
+//! | [`estimate`], [`ranking`] | a total from a sample, with its confidence; the largest sums, in bounded memory |
 //! | [`spec`] | the merge specification: TOML → checked tables, keys and policies; the preset |
 //! | [`readable`] | raw values as people read them, in reports and CSV files |
 //! | [`pairs`] | CSV (plain, gzip, standard input) → numbered accounts, with line numbers and rejects |
@@ -68,7 +69,8 @@
 //! 3. Events are produced only after every write of the group is acknowledged, and a group is done only
 //!    after the broker acknowledged its events.
 //! 4. Replaying a journaled slice, any number of times, gives the same rows and the same event ids.
-//! 5. Planning cannot write: it is given no connection at all, and readers are a trait of their own.
+//! 5. Planning cannot write: it is given no connection at all, and with `--inspect` a [`cluster::ReadStore`], which
+//!    has no statement that could; readers are a trait of their own, and an inspection is bound to it.
 //! 6. Nothing is skipped in silence: every input line is merged, a counted duplicate, blank, rejected or
 //!    failed with a reason; the counters of a run add up, and the report shows that they do.
 //! 7. Reads and writes use LOCAL_QUORUM unless told otherwise, set on every statement and every batch.
@@ -90,6 +92,7 @@
 pub mod account;
 pub mod cli;
 pub mod cluster;
+pub mod estimate;
 pub mod events;
 pub mod failpoint;
 pub mod journal;
@@ -102,6 +105,7 @@ pub mod pace;
 pub mod pairs;
 pub mod pipeline;
 pub mod plan;
+pub mod ranking;
 pub mod readable;
 pub mod report;
 pub mod run;

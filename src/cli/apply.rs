@@ -31,11 +31,18 @@ async fn carry_out(
     console: &Console,
     live: &mut Live,
 ) -> Result<Exit, Failure> {
-    let ApplySettings { input, merge, run_dir, output, secret_flags, .. } = settings;
+    let ApplySettings { input, plan: bound, merge, run_dir, output, secret_flags, .. } = settings;
+    if let Some(bound) = bound {
+        bound.check_settings(merge)?;
+    }
     let Begun { mut stop, started, id, pairs, prepared } =
         input::begin(input, run_dir.as_deref(), console)?;
     console.board.begin("apply", id.as_str());
     let Planned { plan, record } = input::plan(pairs, input, &prepared, &mut stop).await?;
+    if let Some(bound) = bound {
+        bound.check_pairs(&record, &plan)?;
+        tracing::info!("this is what was planned as {}", bound.id());
+    }
     let recorded = RecordedSettings::new(&input.format, merge);
     let recorded = serde_json::to_value(recorded).map_err(Failure::failed)?;
     let record = RunRecord::new(id, "apply", started, record, recorded);

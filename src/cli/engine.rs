@@ -18,9 +18,14 @@ use crate::live::{Counters, Nodes, Phase, ScanCounters};
 use crate::pace::Pace;
 use crate::pipeline::{self, AsOf, Context, Discover, Ended, Known, Lanes, Reason, RunOutcome};
 use crate::plan::Plan;
-use crate::report::FailureReasons;
+use crate::readable;
+use crate::report::{Deletes, FailureReasons, HotPartition};
 use crate::run::{Failures, RunError};
 use crate::spec::{RawSpec, Spec};
+use crate::storage::TombstoneLimits;
+
+/// Batches that the report names.
+const HOTTEST: usize = 10;
 
 /// What it takes to be ready.
 #[derive(Clone, Copy)]
@@ -63,6 +68,8 @@ pub(super) struct Ready {
     as_of: AsOf,
     acknowledged: Arc<AtomicU64>,
     discover: Discover,
+    /// None where the server does not tell them.
+    tombstones: Option<TombstoneLimits>,
 }
 
 impl Ready {
@@ -93,7 +100,8 @@ impl Ready {
         let as_of = AsOf::new(cluster.latest_clock().await?, needs.settle);
         let pace = Pace::with_rate(needs.pace.in_flight, needs.pace.rate);
         let discover = needs.discover;
-        Ok(Self { spec, store, outlet, recorder, pace, as_of, acknowledged, discover })
+        let tombstones = cluster.tombstone_limits().await.ok();
+        Ok(Self { spec, store, outlet, recorder, pace, as_of, acknowledged, discover, tombstones })
     }
 
     /// As [`start`](Self::start), unless the operator stops it.
@@ -117,11 +125,18 @@ impl Ready {
 
     /// With a journal, groups can run.
     pub(super) fn with(self, journal: Arc<dyn Journal>) -> Engine {
-        let Self { spec, store, outlet, recorder, pace, as_of, acknowledged, discover } = self;
+        let Self { spec, store, outlet, recorder, pace, as_of, .. } = self;
         let shared = Arc::clone(&journal);
         let mut context = Context::new(spec, store, outlet, shared, recorder, pace, as_of);
-        context.discover = discover;
-        Engine { context: Arc::new(context), journal, acknowledged, progress: Arc::default() }
+        context.discover = self.discover;
+        context.deletes.limits = self.tombstones.unwrap_or_default();
+        Engine {
+            context: Arc::new(context),
+            journal,
+            acknowledged: self.acknowledged,
+            tells_tombstones: self.tombstones.is_some(),
+            progress: Arc::default(),
+        }
     }
 }
 
@@ -133,6 +148,8 @@ pub(super) struct Engine {
     acknowledged: Arc<AtomicU64>,
     /// How many groups have ended.
     pub(super) progress: Arc<pipeline::Progress>,
+    /// Whether the server has told how many tombstones a read may meet.
+    tells_tombstones: bool,
 }
 
 /// What is to be merged.
@@ -260,6 +277,29 @@ impl Engine {
                 scan: (scan.ranges_total > 0).then_some(scan),
             }
         });
+    }
+
+    /// The partitions in which this session has deleted the most rows.
+    pub(super) fn deletes(&self) -> Deletes {
+        let Context { deletes, spec, .. } = &*self.context;
+        let hottest = deletes.hottest(HOTTEST).into_iter().map(|hot| {
+            let (table, partition) = hot.key;
+            let table = &spec.tables[table];
+            HotPartition {
+                table: table.name.clone(),
+                partition: readable::cell(&table.columns[0].cql_type, &partition),
+                deletes: hot.at_least,
+                there: None,
+            }
+        });
+        Deletes {
+            warn: deletes.limits.warn,
+            fail: deletes.limits.fail,
+            is_told: self.tells_tombstones,
+            over_warn: deletes.reached(deletes.limits.warn),
+            over_fail: deletes.reached(deletes.limits.fail),
+            hottest: hottest.collect(),
+        }
     }
 
     /// Events that the broker acknowledged.

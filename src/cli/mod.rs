@@ -13,12 +13,14 @@
 mod again;
 pub mod apply;
 mod args;
+mod bound;
 mod control;
 mod engine;
 pub mod exit;
 mod file;
 mod identity;
 mod input;
+mod inspect;
 mod latency_log;
 mod layers;
 mod live;
@@ -46,13 +48,14 @@ use tokio::sync::watch;
 
 pub use again::Again;
 pub use args::Cli;
+pub use bound::Bound;
 pub use exit::{Exit, Failure};
 pub use layers::SettingsError;
 pub use log::RunLog;
 pub use progress::{Progress, ScanSnapshot, Snapshot};
 pub use settings::{
-    ApplySettings, InputSettings, InputSource, MergeSettings, OutputSettings, PaceSettings,
-    PlanSettings, ResumeSettings, UndoSettings, VerifySettings, WorkSettings,
+    ApplySettings, InputSettings, InputSource, InspectSettings, MergeSettings, OutputSettings,
+    PaceSettings, PlanSettings, ResumeSettings, UndoSettings, VerifySettings, WorkSettings,
 };
 pub use signals::listen;
 pub use terminal::Terminal;
@@ -128,7 +131,8 @@ fn dispatch(matches: &ArgMatches, terminal: &Terminal, again: &Again) -> Result<
             carry_out(plan::run(&settings, &console))
         }
         Command::Apply(args) => {
-            let settings = resolve::apply(&args, &layers(args.output.config.as_deref())?)?;
+            let plan = args.input.plan.as_deref().map(Bound::load).transpose()?;
+            let settings = resolve::apply(&args, plan, &layers(args.output.config.as_deref())?)?;
             let console = console(&settings.output)?;
             settings.merge.warnings().iter().for_each(|warning| tracing::warn!("{warning}"));
             carry_out(apply::run(&settings, &console))

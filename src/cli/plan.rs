@@ -1,10 +1,10 @@
-//! `plan`: check and resolve the pairs. It opens no connection.
+//! `plan`: check and resolve the pairs; with --inspect, look at the cluster. Nothing here can write to one.
 
 use anyhow::Context;
 
 use super::input::{self, Begun};
-use super::recorded::RecordedFormat;
-use super::{Console, Exit, Failure, PlanSettings};
+use super::recorded::RecordedPlan;
+use super::{Console, Exit, Failure, PlanSettings, inspect};
 use crate::moment::Moment;
 use crate::report::{self, Discovery, LedTo, Summary};
 use crate::run::{RunRecord, files};
@@ -15,15 +15,22 @@ pub async fn run(settings: &PlanSettings, console: &Console) -> Result<Exit, Fai
     let Begun { mut stop, started, id, pairs, prepared } =
         input::begin(&settings.input, settings.run_dir.as_deref(), console)?;
     let planned = input::plan(pairs, &settings.input, &prepared, &mut stop).await?;
-    let format = serde_json::to_value(RecordedFormat::new(&settings.input.format));
-    let format = format.map_err(Failure::failed)?;
-    let record = RunRecord::new(id, "plan", started, planned.record, format);
+    let inspection = match &settings.inspect {
+        None => None,
+        Some(own) => Some(inspect::run(settings, own, &planned.plan, console, &mut stop).await?),
+    };
+    let recorded = RecordedPlan::new(settings, planned.plan.sha256());
+    let recorded = serde_json::to_value(recorded).map_err(Failure::failed)?;
+    let record = RunRecord::new(id, "plan", started, planned.record, recorded);
     let stats = planned.plan.stats().clone();
-    let exit = if stats.rejected_lines() > 0 { Exit::Partial } else { Exit::Done };
+    let unreadable = inspection.as_ref().is_some_and(|inspection| inspection.unreadable > 0);
+    let exit = if stats.rejected_lines() > 0 || unreadable { Exit::Partial } else { Exit::Done };
     let mut summary =
         Summary::new(&record, prepared.target(), Moment::now(), stats, None, exit.code());
     summary.discovery = discovery(&settings.spec);
+    summary.inspection = inspection;
     prepared.write_json(files::RUN, &record)?;
+    prepared.write(files::SPEC, settings.spec.text.as_bytes())?;
     prepared.write_json(files::REPORT, &summary)?;
     prepared.commit()?;
     console.report(&summary, settings.output.json)?;

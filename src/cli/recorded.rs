@@ -16,7 +16,7 @@ use crate::secret::redacted;
 use crate::spec::RawSpec;
 
 use super::layers::Origin;
-use super::settings::MergeSettings;
+use super::settings::{MergeSettings, PlanSettings};
 use super::values;
 
 /// How the pairs of a run are written.
@@ -59,6 +59,68 @@ pub(super) struct RecordedSettings {
     /// A number of groups or a share such as "5%".
     max_errors: Value,
     sweep: bool,
+}
+
+/// All settings of a plan, and what a run may be bound to.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct RecordedPlan {
+    #[serde(flatten)]
+    format: RecordedFormat,
+    /// The name of the merge specification; its text is in spec.toml.
+    pub(super) spec: String,
+    /// Where it was read; null for the built-in one.
+    spec_path: Option<String>,
+    pub(super) spec_sha256: String,
+    /// Of all groups, in order.
+    pub(super) groups_sha256: String,
+    /// Null without --inspect.
+    pub(super) inspected: Option<RecordedInspection>,
+}
+
+/// The settings of an inspection.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct RecordedInspection {
+    hosts: Vec<String>,
+    pub(super) keyspace: String,
+    local_dc: Option<String>,
+    username: Option<String>,
+    consistency: String,
+    pub(super) discover: String,
+    /// Groups that were drawn at random; null where all were inspected.
+    sample: Option<usize>,
+    in_flight: Value,
+    rate: Option<f64>,
+}
+
+impl RecordedPlan {
+    pub(super) fn new(settings: &PlanSettings, groups_sha256: String) -> Self {
+        let PlanSettings { input, spec, spec_path, inspect, .. } = settings;
+        Self {
+            format: RecordedFormat::new(&input.format),
+            spec: spec.name.clone(),
+            spec_path: spec_path.clone(),
+            spec_sha256: spec.sha256(),
+            groups_sha256,
+            inspected: inspect.as_ref().map(|inspect| RecordedInspection {
+                hosts: inspect.cluster.hosts.clone(),
+                keyspace: inspect.cluster.keyspace.clone(),
+                local_dc: inspect.cluster.local_dc.clone(),
+                username: inspect.cluster.username.clone(),
+                consistency: inspect.cluster.consistency.to_string(),
+                discover: inspect.discover.to_string(),
+                sample: inspect.sample,
+                in_flight: in_flight(inspect.pace.in_flight),
+                rate: inspect.pace.rate,
+            }),
+        }
+    }
+}
+
+fn in_flight(in_flight: InFlight) -> Value {
+    match in_flight {
+        InFlight::Fixed(groups) => groups.into(),
+        InFlight::Auto => "auto".into(),
+    }
 }
 
 /// A number or a word, as it could be given.
@@ -137,10 +199,7 @@ impl RecordedSettings {
                     .map(|(key, value)| (key.clone(), redacted(key, value).to_owned()))
                     .collect(),
             }),
-            in_flight: match work.pace.in_flight {
-                InFlight::Fixed(groups) => groups.into(),
-                InFlight::Auto => "auto".into(),
-            },
+            in_flight: in_flight(work.pace.in_flight),
             rate: work.pace.rate,
             settle_ms: u64::try_from(work.settle.as_millis()).unwrap_or(u64::MAX),
             limit: (work.limits.groups < usize::MAX).then_some(work.limits.groups),

@@ -2,6 +2,7 @@
 //!
 //! Every error names where the value came from, so that nobody looks for a flag that was never given.
 
+mod inspection;
 mod walks;
 
 pub(super) use walks::{undo, verify};
@@ -9,7 +10,7 @@ pub(super) use walks::{undo, verify};
 use std::env;
 use std::ffi::OsString;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::cluster::ClusterSettings;
@@ -23,6 +24,7 @@ use super::args::{
     ApplyArgs, ClusterArgs, EventArgs, FormatArgs, InputArgs, LiveArgs, OutputArgs, PlaceArgs,
     PlanArgs, ResumeArgs, SpecArgs, WorkArgs,
 };
+use super::bound::Bound;
 use super::layers::{Layers, SettingsError};
 use super::recorded::Recorded;
 use super::settings::{
@@ -39,19 +41,28 @@ const SETTLE: Duration = Duration::from_secs(2);
 
 /// The settings of `plan`.
 pub(super) fn plan(args: &PlanArgs, layers: &Layers<'_>) -> Result<PlanSettings, SettingsError> {
+    let (spec, spec_path) = spec(&args.spec, layers)?;
     Ok(PlanSettings {
         input: input(&args.input, layers)?,
-        spec: spec(&args.spec, layers)?.0,
+        spec,
+        spec_path,
+        inspect: inspection::inspect(args, layers)?,
         run_dir: run_dir(&args.place, layers)?,
         output: output(&args.output, layers),
     })
 }
 
 /// The settings of `apply`.
-pub(super) fn apply(args: &ApplyArgs, layers: &Layers<'_>) -> Result<ApplySettings, SettingsError> {
+/// A run that is bound to a plan takes its pairs from there, if none are named.
+pub(super) fn apply(
+    args: &ApplyArgs,
+    plan: Option<Bound>,
+    layers: &Layers<'_>,
+) -> Result<ApplySettings, SettingsError> {
     let (spec, spec_path) = spec(&args.work.spec, layers)?;
     Ok(ApplySettings {
-        input: input(&args.input, layers)?,
+        input: inspection::planned_input(&args.input, plan.as_ref(), layers)?,
+        plan,
         merge: MergeSettings {
             cluster: cluster(&args.cluster, layers)?,
             events: events(&args.events, &spec, Silence::Refused, layers)?,
@@ -90,19 +101,30 @@ pub(super) fn resume(
 }
 
 fn input(args: &InputArgs, layers: &Layers<'_>) -> Result<InputSettings, SettingsError> {
-    let source = match args.pairs.as_os_str().to_str() {
-        Some("-") => InputSource::Stdin,
-        Some("") => return Err(SettingsError::new("PAIRS: '' is not a file")),
-        _ => InputSource::File(args.pairs.clone()),
-    };
-    Ok(InputSettings { source, format: format(&args.format, layers)? })
+    Ok(InputSettings { source: source(&args.pairs)?, format: format(&args.format, layers)? })
+}
+
+fn source(pairs: &Path) -> Result<InputSource, SettingsError> {
+    match pairs.as_os_str().to_str() {
+        Some("-") => Ok(InputSource::Stdin),
+        Some("") => Err(SettingsError::new("PAIRS: '' is not a file")),
+        _ => Ok(InputSource::File(pairs.to_path_buf())),
+    }
 }
 
 fn format(args: &FormatArgs, layers: &Layers<'_>) -> Result<Format, SettingsError> {
+    format_over(args, Format::default(), layers)
+}
+
+/// How pairs are written, where nothing is said as in `default`.
+fn format_over(
+    args: &FormatArgs,
+    default: Format,
+    layers: &Layers<'_>,
+) -> Result<Format, SettingsError> {
     let name = |text: &str| {
         if text.trim().is_empty() { Err("is not a column".to_owned()) } else { Ok(text.to_owned()) }
     };
-    let default = Format::default();
     let format = Format {
         from_column: layers
             .value("from_column", args.from_column.as_ref(), name)?
@@ -113,7 +135,7 @@ fn format(args: &FormatArgs, layers: &Layers<'_>) -> Result<Format, SettingsErro
         delimiter: layers
             .value("delimiter", args.delimiter.as_ref(), values::delimiter)?
             .unwrap_or(default.delimiter),
-        trim: layers.switch("trim", args.trim),
+        trim: layers.switch("trim", args.trim) || default.trim,
     };
     format.check().map_err(|error| SettingsError::new(error.to_string()))?;
     Ok(format)
@@ -264,7 +286,7 @@ fn pace(
 ) -> Result<PaceSettings, SettingsError> {
     Ok(PaceSettings {
         in_flight: layers.value("in_flight", in_flight, values::in_flight)?.unwrap_or_default(),
-        rate: layers.value("rate", rate, values::rate)?,
+        rate: layers.value("rate", rate, values::rate)?.flatten(),
     })
 }
 

@@ -14,6 +14,7 @@ use super::latency_log::LatencyLog;
 use super::{Console, Exit, Failure, MergeSettings, OutputSettings, again, live, scan, sweep};
 use crate::account::Tally;
 use crate::journal::{JournalError, State};
+use crate::latency::LaneSummary;
 use crate::live::{Frame, Phase};
 use crate::moment::Moment;
 use crate::pipeline::{Discover, Ended, Known, RunOutcome};
@@ -173,11 +174,12 @@ impl Session<'_> {
             pairs,
             groups_done_now: outcome.done,
             retries: engine.context.retries(),
-            latency: engine.context.recorder.totals(),
+            latency: taken(engine.context.recorder.totals()),
             ..Applied::default()
         };
         let tables = engine.context.spec.tables.iter().map(|table| table.name.as_str());
         applied.set_tally(tally, tables);
+        applied.deletes = engine.deletes();
         applied.events = EventFacts {
             topic: self.topic(),
             produced: engine.context.produced(),
@@ -307,6 +309,11 @@ fn add_looks(
 
 fn failed_groups(plan: &Plan, known: &Known) -> impl Iterator<Item = usize> {
     (0..plan.len()).filter(|group| known.state(*group) == Some(State::Failed))
+}
+
+/// The lanes that something went through.
+fn taken(lanes: Vec<LaneSummary>) -> Vec<LaneSummary> {
+    lanes.into_iter().filter(|lane| lane.count > 0).collect()
 }
 
 /// What became of groups and pairs, by the counters of this session.

@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::bound::Bound;
 use crate::cluster::{ClusterSettings, Consistency};
 use crate::events::EventSettings;
 use crate::live::Listen;
@@ -19,10 +20,27 @@ pub struct PlanSettings {
     pub input: InputSettings,
     /// The merge specification that they would be merged by.
     pub spec: RawSpec,
+    /// Where the specification was read; none for the built-in one.
+    pub spec_path: Option<String>,
+    /// What is looked up in the cluster; nothing without --inspect.
+    pub inspect: Option<InspectSettings>,
     /// The run directory; `runs/<run id>` if none is named.
     pub run_dir: Option<PathBuf>,
     /// How to report.
     pub output: OutputSettings,
+}
+
+/// What `plan --inspect` works with.
+#[derive(Clone, Debug)]
+pub struct InspectSettings {
+    /// The cluster.
+    pub cluster: ClusterSettings,
+    /// How many groups are drawn at random; all are inspected if there is no number.
+    pub sample: Option<usize>,
+    /// How enrolments are found.
+    pub discover: Discover,
+    /// How fast.
+    pub pace: PaceSettings,
 }
 
 /// What `apply` works with.
@@ -30,6 +48,8 @@ pub struct PlanSettings {
 pub struct ApplySettings {
     /// The pairs.
     pub input: InputSettings,
+    /// The plan that it is bound to.
+    pub plan: Option<Bound>,
     /// How they are merged.
     pub merge: MergeSettings,
     /// The run directory; `runs/<run id>` if none is named.

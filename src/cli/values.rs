@@ -133,6 +133,21 @@ pub(super) fn count(text: &str, min: usize, max: usize) -> Result<usize, String>
     }
 }
 
+/// The fewest groups that a sample may have: fewer say next to nothing.
+const SMALLEST_SAMPLE: usize = 10;
+
+/// `all`, or `sample=N`: so many groups.
+pub(super) fn inspect(text: &str) -> Result<Option<usize>, String> {
+    match text.strip_prefix("sample=") {
+        None if text == "all" => Ok(None),
+        None => Err("is neither all nor sample=N".to_owned()),
+        Some(groups) => {
+            let groups = count(groups, SMALLEST_SAMPLE, usize::MAX);
+            groups.map(Some).map_err(|wrong| format!("asks for a sample that {wrong}"))
+        }
+    }
+}
+
 /// A number of groups, or `all`.
 pub(super) fn limit(text: &str) -> Result<usize, String> {
     match text {
@@ -154,11 +169,12 @@ pub(super) fn in_flight(text: &str) -> Result<InFlight, String> {
     }
 }
 
-/// So many per second.
-pub(super) fn rate(text: &str) -> Result<f64, String> {
+/// So many per second, or `none` for as many as there are.
+pub(super) fn rate(text: &str) -> Result<Option<f64>, String> {
     match text.replace('_', "").parse::<f64>() {
-        Ok(rate) if rate.is_finite() && rate >= 0.001 => Ok(rate),
-        _ => Err("is not a rate: use a number of groups per second, from 0.001 on".to_owned()),
+        Ok(rate) if rate.is_finite() && rate >= 0.001 => Ok(Some(rate)),
+        _ if text == "none" => Ok(None),
+        _ => Err("is not a rate: use a number of groups per second, from 0.001 on, or none".into()),
     }
 }
 
@@ -231,8 +247,13 @@ mod tests {
         assert_eq!(count("0", 1, 9).unwrap_err(), "is not a whole number from 1 to 9");
         assert_eq!((limit("7"), limit("all")), (Ok(7), Ok(usize::MAX)));
         assert!(limit("0").unwrap_err().ends_with("from 1 on, nor the word all"));
-        assert_eq!(["0.5", "1_000"].map(|text| rate(text).unwrap()), [0.5, 1_000.0]);
+        let rates = ["0.5", "1_000", "none"].map(|text| rate(text).unwrap());
+        assert_eq!(rates, [Some(0.5), Some(1_000.0), None]);
         assert!(["0", "-1", "inf", "NaN", "fast"].iter().all(|text| rate(text).is_err()));
+        assert_eq!((inspect("all"), inspect("sample=1_000")), (Ok(None), Ok(Some(1_000))));
+        assert!(
+            ["sample", "sample=", "sample=9", "pairs.csv", ""].iter().all(|t| inspect(t).is_err())
+        );
         keyspace("k-1").unwrap_err();
         topic("a b").unwrap_err();
         assert_eq!(consistency("quorum").unwrap(), Consistency::Quorum);

@@ -92,6 +92,10 @@ impl Cluster {
         Ok(Self { session: Arc::new(session), policy, settings, schema })
     }
 
+    pub(super) fn session(&self) -> &Session {
+        &self.session
+    }
+
     /// The schema of the keyspace.
     pub fn schema(&self) -> &Schema {
         &self.schema

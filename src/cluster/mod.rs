@@ -17,6 +17,7 @@ mod schema;
 mod settings;
 mod statements;
 mod store;
+mod tombstones;
 mod values;
 mod writes;
 
@@ -26,6 +27,7 @@ use thiserror::Error;
 pub use connect::Cluster;
 pub use settings::*;
 pub use store::{ReadStore, Store};
+pub use tombstones::Met;
 
 use crate::storage::Fault;
 use fault::one_line;

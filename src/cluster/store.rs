@@ -25,7 +25,12 @@ use super::statements::Preparer;
 use super::values::{self, Value, Values};
 use super::writes::Writes;
 
-/// Reads the tables; it holds no statement that could write.
+/// Reads the tables; it holds no statement that could write, and whatever asks for a writer does not take it:
+///
+/// ```compile_fail
+/// fn merge<W: tributary::storage::Writer>() {}
+/// merge::<tributary::cluster::ReadStore>();
+/// ```
 #[derive(Clone)]
 pub struct ReadStore {
     pub(super) preparer: Preparer,

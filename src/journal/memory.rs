@@ -1,4 +1,5 @@
-//! Journals for tests and benches; nothing in a run uses them.
+//! Journals for tests and benches. Nothing in a run uses them; an inspection, which journals nothing, has one that
+//! refuses every intent.
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -24,7 +24,7 @@ use thiserror::Error;
 
 use crate::account::{AccountId, Pair, Tally, TimestampUs, TokenRange};
 
-pub use sqlite::SqliteJournal;
+pub use sqlite::{SqliteJournal, stored_bytes};
 
 /// Where a group stands. A group that the journal does not know is planned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

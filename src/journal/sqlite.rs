@@ -26,6 +26,7 @@ use super::{
     GroupRecord, Intent, Journal, JournalError, Kind, Note, Scan, ScanRecord, SliceRecord, State,
 };
 
+pub use packed::stored_bytes;
 use packed::{Packed, PackedScan};
 use reads::Reads;
 use writer::{Answer, Request, Writer};

@@ -40,6 +40,8 @@ struct Lead {
 #[derive(Clone, Debug, Default)]
 struct Partition {
     in_source: bool,
+    /// Whether a row of a source leads there.
+    led: bool,
     changed: bool,
     minima: Vec<Cell>,
     /// The columns that the event quotes of the survivor's row, once that is known to exist.
@@ -70,7 +72,8 @@ impl Lead {
             self.partitions.insert(own(key), Partition::default());
         }
         let Some(partition) = self.partitions.get_mut(key) else { return };
-        partition.in_source |= !entry.sources.is_empty();
+        partition.led |= !entry.sources.is_empty();
+        partition.in_source |= partition.led;
         partition.changed |= entry.is_written();
         partition.minima.resize(self.minima.len(), None);
         for (minimum, column) in partition.minima.iter_mut().zip(&self.minima) {
@@ -134,6 +137,18 @@ impl Findings {
         for partition in partitions {
             lead.partitions.entry(partition).or_default().in_source = true;
         }
+    }
+
+    /// Whether rows of sources lead to a partition of a table.
+    pub fn is_led_to(&self, table: TableIndex, partition: &Bytes) -> bool {
+        let mut leads = self.leads.iter().filter(|lead| lead.table == table);
+        leads.any(|lead| lead.partitions.get(partition).is_some_and(|partition| partition.led))
+    }
+
+    /// The sources, by position, that own no row.
+    pub fn absent_sources(&self) -> impl Iterator<Item = usize> {
+        let owned = self.owned.iter().enumerate();
+        owned.filter(|(_, owned)| owned.is_empty()).map(|(source, _)| source)
     }
 
     /// The sources, by position, that own rows of a table.

@@ -8,7 +8,7 @@ use crate::account::{AccountId, Group, Row, TableIndex, TableTally, TimestampUs}
 use crate::failpoint;
 use crate::journal::{JournalError, Note, State};
 use crate::merge::{self, Entry, Fold, Join, Seal, Slice};
-use crate::storage::{Cursor, Page, Width, Writer};
+use crate::storage::{Cursor, Page, Reader, Width, Writer};
 
 use super::pages::SMALL_GROUP_STREAMS;
 use super::{Context, GroupError};
@@ -31,12 +31,7 @@ impl<S> Clone for Access<'_, S> {
 
 impl<S> Copy for Access<'_, S> {}
 
-impl<'a, S: Writer> Access<'a, S> {
-    pub(super) fn note(&self, state: State) -> Result<(), JournalError> {
-        let group = self.group.index;
-        self.context.journal.note(Note { group, state, reason: None, known_as: None })
-    }
-
+impl<'a, S: Reader> Access<'a, S> {
     /// Stream 0 is the survivor, stream `n` the n-th source.
     fn stream(&self, stream: usize) -> (&'a AccountId, Width) {
         match stream {
@@ -127,6 +122,13 @@ impl<'a, S: Writer> Access<'a, S> {
         let (entry, mut tally) = fold.unwrap_or_else(|| Fold::new(index, table, None)).finish();
         tally.deleted = if table.delete_source { tally.source_rows } else { 0 };
         Ok((entry, tally))
+    }
+}
+
+impl<S: Writer> Access<'_, S> {
+    pub(super) fn note(&self, state: State) -> Result<(), JournalError> {
+        let group = self.group.index;
+        self.context.journal.note(Note { group, state, reason: None, known_as: None })
     }
 
     pub(super) async fn write_slice(&self, slice: &Slice) -> Result<(), GroupError> {

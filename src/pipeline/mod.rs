@@ -8,8 +8,10 @@ mod access;
 mod announced;
 mod as_of;
 mod attempt;
+mod deletes;
 mod discovered;
 mod group;
+mod inspect;
 mod joined;
 mod lanes;
 mod pages;
@@ -19,6 +21,7 @@ mod scan;
 mod sweep;
 mod together;
 mod walk;
+mod work;
 
 use std::future::Future;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -30,7 +33,11 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 
 pub use as_of::AsOf;
 pub use attempt::Retry;
+pub use deletes::{Deletes, HotPartition};
 pub use group::{GroupError, merge_group};
+pub use inspect::{
+    Absent, Conflict, Figures, Inspected, LargeAccount, Selection, TableFigures, inspect,
+};
 pub use lanes::Lanes;
 pub use reads::Place;
 pub use run::{Ended, ErrorLimit, Known, Limits, Progress, Reason, RunOutcome, run};
@@ -86,6 +93,8 @@ pub struct Context<S> {
     pub slice_bytes: usize,
     /// How the partitions of tables found by clustering are found.
     pub discover: Discover,
+    /// The deletes by partition, so far.
+    pub deletes: Deletes,
     /// How far a scan is.
     pub scanning: ScanProgress,
     discovered: OnceLock<Discovered>,
@@ -124,6 +133,7 @@ impl<S> Context<S> {
             retry: Retry::default(),
             slice_bytes: SLICE_BYTES,
             discover: Discover::default(),
+            deletes: Deletes::default(),
             scanning: ScanProgress::default(),
             discovered: OnceLock::new(),
         }

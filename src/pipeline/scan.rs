@@ -130,6 +130,21 @@ pub async fn scan<S: Reader>(
     Ok(scanned)
 }
 
+/// Scans for the groups that are wanted, and journals nothing: groups find their partitions with what was found.
+pub(super) async fn search<S: Reader>(
+    context: &Context<S>,
+    plan: &Plan,
+    is_wanted: &(dyn Fn(usize) -> bool + Sync),
+    stop: &watch::Receiver<bool>,
+) -> Result<Scanned, GroupError> {
+    let tables = context.spec.clustering_tables().map(|(table, ..)| table).collect();
+    let (found, scanned) = look_for(context, plan, tables, is_wanted, stop).await?;
+    if !scanned.interrupted {
+        context.discovered.get_or_init(|| found);
+    }
+    Ok(scanned)
+}
+
 /// Scans for rows of sources of groups that are done, which should own none. Nothing of it is journaled: what
 /// comes of it is.
 pub(super) async fn survey<S: Reader>(
@@ -138,12 +153,23 @@ pub(super) async fn survey<S: Reader>(
     is_done: &(dyn Fn(usize) -> bool + Sync),
     stop: &watch::Receiver<bool>,
 ) -> Result<(Discovered, Scanned), GroupError> {
+    let tables = context.spec.clustering_tables().filter(|(_, table, ..)| table.delete_source);
+    look_for(context, plan, tables.map(|(table, ..)| table).collect(), is_done, stop).await
+}
+
+/// Scans tables for rows of sources of those groups that are wanted.
+async fn look_for<S: Reader>(
+    context: &Context<S>,
+    plan: &Plan,
+    tables: Vec<TableIndex>,
+    is_wanted: &(dyn Fn(usize) -> bool + Sync),
+    stop: &watch::Receiver<bool>,
+) -> Result<(Discovered, Scanned), GroupError> {
     let whole = ring_of(context).await?;
     let mut haul = Haul::new(context.spec.tables.len());
-    let tables = context.spec.clustering_tables().filter(|(_, table, ..)| table.delete_source);
-    let all = tables.flat_map(|(table, ..)| whole.iter().map(move |range| (table, *range)));
+    let all = tables.iter().flat_map(|table| whole.iter().map(|range| (*table, *range)));
     let sources = plan.sources();
-    let scanner = Scanner { context, sources: &sources, is_wanted: is_done, keeps: false };
+    let scanner = Scanner { context, sources: &sources, is_wanted, keeps: false };
     scanner.walk(all.collect(), &mut haul, stop).await?;
     Ok((haul.discovered.finish(), haul.scanned))
 }

@@ -31,7 +31,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 #[derive(Debug, Default)]
 pub(super) struct Together {
     /// By table, width and place.
-    first_pages: Rounds<(TableIndex, Width, u64), AccountId, Vec<Row>>,
+    first_pages: Rounds<(TableIndex, Width, u64), AccountId, Option<Vec<Row>>>,
     /// By table and partition.
     rows: Rounds<(TableIndex, Bytes), Vec<AccountId>, Vec<Row>>,
     /// By table and partition.
@@ -57,8 +57,9 @@ impl<S: Reader> Context<S> {
         account: &AccountId,
         width: Width,
     ) -> Result<Option<Vec<Row>>, StorageError> {
+        // One row more than is used tells whether there are more. The limit is that of the round, whoever asks:
+        // what is known of the size of rows changes from request to request.
         let most = self.row_sizes.first_page(table, width, ACCOUNTS_PER_READ).max(2);
-        // One row more than is used tells whether there are more.
         let place = self.storage.place(table, account);
         let slot = place.wrapping_mul(PLACES).wrapping_add(fastrand::u64(..PLACES));
         let way = self.way(self.lanes.read(table, width));
@@ -72,14 +73,15 @@ impl<S: Reader> Context<S> {
                 let requests = || accounts.iter().map(std::slice::from_ref);
                 let read = |own| way.alone(move || way.storage.first_rows(table, own, width, most));
                 let together = || way.storage.first_rows(table, &accounts, width, most);
-                match way.joined(accounts.len(), together).await {
+                let answers = match way.joined(accounts.len(), together).await {
                     Some(rows) => split(rows, column, requests()),
                     None => join_all(requests().map(read)).await,
-                }
+                };
+                let whole = |rows: Vec<Row>| Some(rows).filter(|rows| rows.len() < most);
+                answers.into_iter().map(|answer| answer.map(whole)).collect()
             },
         );
-        let rows = answer.await?;
-        Ok(Some(rows).filter(|rows| rows.len() < most))
+        answer.await
     }
 
     /// The rows that accounts own in one partition of a table in which the account is a clustering

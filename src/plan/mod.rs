@@ -8,6 +8,7 @@
 //! order, `stats` holds what was found in numbers; `sources` finds the group of an account.
 
 mod bits;
+mod chained;
 mod groups;
 #[cfg(test)]
 mod model;
@@ -17,9 +18,12 @@ mod stats;
 
 use std::fmt;
 
+pub use chained::{Chained, OnBothLists};
 pub use resolve::resolve;
 pub use sources::Sources;
 pub use stats::PlanStats;
+
+use sha2::{Digest, Sha256};
 
 use crate::account::{AccountId, Group, Pair};
 use crate::pairs::{Accounts, Edge, Rejects};
@@ -99,6 +103,28 @@ impl Plan {
     /// All groups in order.
     pub fn groups(&self) -> impl ExactSizeIterator<Item = Group> + '_ {
         (0..self.len()).map(|index| self.group(index))
+    }
+
+    /// The SHA-256 of all groups, in hexadecimal: two plans have the same one only if they merge the same accounts, in
+    /// the same groups and order, as said on the same lines.
+    pub fn sha256(&self) -> String {
+        let mut hash = Sha256::new();
+        let number = |hash: &mut Sha256, number: u64| hash.update(number.to_le_bytes());
+        let text = |hash: &mut Sha256, text: &AccountId| {
+            // The length keeps ("ab", "c") and ("a", "bc") apart.
+            number(hash, text.cell().len() as u64);
+            hash.update(text.cell());
+        };
+        for group in self.groups() {
+            text(&mut hash, &group.survivor);
+            number(&mut hash, group.pairs.len() as u64);
+            for pair in &group.pairs {
+                text(&mut hash, &pair.from);
+                text(&mut hash, &pair.into);
+                number(&mut hash, pair.line);
+            }
+        }
+        hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
     /// Every account that takes part, survivors included, in no particular order.

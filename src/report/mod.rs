@@ -8,6 +8,7 @@
 
 mod discovery;
 mod failures;
+mod inspection;
 mod lookup;
 pub mod plot;
 mod summary;
@@ -18,6 +19,11 @@ mod verify;
 
 pub use discovery::{Discovery, LedTo};
 pub use failures::FailureReasons;
+pub use inspection::{
+    AbsentAccounts, BothLists, ConflictColumn, ConflictExample, Coverage, Deletes,
+    DurationEstimate, HotPartition, InspectedTable, Inspection, LargestAccount, Met, Missed,
+    NamedAccount, OnBothLists, Speed,
+};
 pub use lookup::{Found, KnownGroup, Lookup, Role, Unreadable, lookup_json, lookup_text};
 pub use summary::{
     Applied, Equation, EventFacts, ExamplePair, FailureReason, Fates, Resumed, ScanFacts, Summary,

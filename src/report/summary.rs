@@ -14,6 +14,7 @@ use crate::plan::PlanStats;
 use crate::run::{InputRecord, RunId, RunRecord};
 
 use super::discovery::Discovery;
+use super::inspection::{Deletes, Inspection};
 use super::text::count;
 
 /// The version of the summary's JSON. It changes when a field is renamed or changes its meaning.
@@ -52,6 +53,9 @@ pub struct Summary {
     /// How enrolments can be found; a plan says it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub discovery: Option<Discovery>,
+    /// What a merge would do, if the cluster was looked at.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub inspection: Option<Inspection>,
     /// What was applied; a plan has none of it.
     #[serde(flatten)]
     pub applied: Option<Applied>,
@@ -81,6 +85,8 @@ pub struct Applied {
     pub absent_sources: u64,
     /// Survivors without any row before the merge, of the groups that are done.
     pub absent_survivors: u64,
+    /// Deletes by partition, of this session.
+    pub deletes: Deletes,
     /// Batches written, of the groups that are done.
     pub batches: u64,
     /// Slices merged, of the groups that are done.
@@ -266,6 +272,7 @@ impl Summary {
             input: run.input.clone(),
             plan,
             discovery: None,
+            inspection: None,
             applied,
             settings: run.settings.clone(),
         }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::run::files;
 
+use super::inspection::{hot_partitions, inspection_text};
 use super::text::{
     COLUMNS, NO_BREAK, bytes, count, counted, cut_end, cut_start, duration, labelled, latency,
     paragraph, printable, rate, shell_word, table,
@@ -34,6 +35,7 @@ pub fn terminal(summary: &Summary) -> String {
 
 fn head(summary: &Summary) -> String {
     let what = match &summary.applied {
+        None if summary.inspection.is_some() => "planned and inspected in",
         None => "planned in",
         Some(Applied { stopped: Some(_), .. }) => "stopped after",
         Some(Applied { groups, .. }) if groups.failed > 0 => "finished, with failures, in",
@@ -105,7 +107,10 @@ fn planned(summary: &Summary) -> String {
         ),
     };
     text += &labelled("Fan-in", &fan_ins);
-    text + &discovery(summary.discovery.as_ref())
+    match &summary.inspection {
+        None => text + &discovery(summary.discovery.as_ref()),
+        Some(inspection) => text + &inspection_text(inspection),
+    }
 }
 
 fn discovery(discovery: Option<&Discovery>) -> String {
@@ -146,6 +151,9 @@ fn done(applied: &Applied) -> String {
     );
     text += &absent(applied);
     text += &rows(applied);
+    if applied.deletes.over_warn > 0 {
+        text += &hot_partitions(&applied.deletes, true);
+    }
     text += &latencies(applied);
     text + &failures(applied)
 }
@@ -328,7 +336,19 @@ fn next(summary: &Summary) -> String {
             "-" => "PAIRS".to_owned(),
             path => shell_word(path),
         };
-        let _ = writeln!(text, "Next: tributary apply {pairs} --keyspace KEYSPACE --topic TOPIC");
+        let _ = match &summary.inspection {
+            None => {
+                writeln!(text, "Next: tributary apply {pairs} --keyspace KEYSPACE --topic TOPIC")
+            }
+            // Not wrapped, so that it can be copied.
+            Some(inspection) => writeln!(
+                text,
+                "To merge this, and nothing else:\n  tributary apply --plan {} --keyspace {}{} --topic TOPIC",
+                shell_word(&summary.run_dir.to_string_lossy()),
+                shell_word(&inspection.keyspace),
+                if inspection.discover == "scan" { " --discover scan" } else { "" },
+            ),
+        };
     }
     if let Some(applied) = &summary.applied {
         if applied.groups.failed > 0 {

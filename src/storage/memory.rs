@@ -65,6 +65,9 @@ pub enum FaultKind {
     AnswerLostForGood,
 }
 
+/// How often others have their turn before an answer comes.
+const TURNS: usize = 8;
+
 /// The tables of a specification, held in memory.
 pub struct MemoryStorage {
     spec: Arc<Spec>,
@@ -167,7 +170,10 @@ impl MemoryStorage {
 
     /// Gives way to other tasks, then fails as the hook says.
     async fn ask(&self, request: Request<'_>) -> Result<(), StorageError> {
-        tokio::task::yield_now().await;
+        // Long enough for others to ask meanwhile.
+        for _ in 0..TURNS {
+            tokio::task::yield_now().await;
+        }
         self.fault(&request).1
     }
 }

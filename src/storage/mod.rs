@@ -33,6 +33,22 @@ pub enum Width {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cursor(pub Arc<[u8]>);
 
+/// How many tombstones a read may meet: from `warn` on the server logs it, from `fail` on it fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TombstoneLimits {
+    /// `tombstone_warn_threshold`.
+    pub warn: u64,
+    /// `tombstone_failure_threshold`.
+    pub fail: u64,
+}
+
+impl Default for TombstoneLimits {
+    /// Cassandra's own.
+    fn default() -> Self {
+        Self { warn: 1_000, fail: 100_000 }
+    }
+}
+
 /// One page of a partition, in clustering order.
 #[derive(Clone, Debug, Default)]
 pub struct Page {

@@ -9,6 +9,7 @@ mod data;
 mod faults;
 mod frames;
 mod inputs;
+mod inspect;
 mod kafka;
 mod live_page;
 mod lookup;

@@ -50,6 +50,12 @@ impl Call {
         self
     }
 
+    /// Takes the argument after the command away.
+    pub(crate) fn without_pairs(mut self) -> Self {
+        self.positional.truncate(1);
+        self
+    }
+
     /// Adds an argument as it is.
     pub(crate) fn flag(mut self, flag: &str) -> Self {
         self.flags.push(flag.to_owned());

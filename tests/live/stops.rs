@@ -128,6 +128,23 @@ fn an_interrupt_finishes_the_groups_in_flight_and_reports() {
     resuming_finishes(&world, world.resume(&run), groups.done, &expected);
 }
 
+/// One group in a thousand seconds: the second one does not begin while the test lasts.
+#[test]
+fn groups_begin_no_faster_than_asked_for() {
+    let (world, lines, expected) = world("rate", 30);
+    let run = world.run_dir();
+    let call = world.apply(&world.file("pairs.csv", to_csv(&lines)), &run).with("--rate", "0.001");
+    let running = call.start();
+    wait_until("a group is announced", || !world.messages().is_empty());
+    running.interrupt();
+    let finished = running.wait().exits(130);
+    let report = read_json(&run.join("report.json"));
+    assert_eq!(groups(&report).done, 1, "{finished}");
+    // A run keeps its rate until it is told otherwise.
+    assert_eq!(read_json(&run.join("run.json"))["settings"]["rate"], 0.001);
+    resuming_finishes(&world, world.resume(&run).with("--rate", "none"), 1, &expected);
+}
+
 #[test]
 fn a_second_interrupt_stops_at_once() {
     let (world, lines, expected) = world("interrupt_twice", 20);

@@ -3,6 +3,7 @@
 
 #![allow(unreachable_pub)]
 
+mod inspect;
 mod model;
 mod preset;
 mod scan;

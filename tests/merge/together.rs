@@ -15,7 +15,7 @@ use tributary::storage::memory::{FaultKind, MemoryStorage, Request};
 
 use super::model::{Events, World};
 use super::preset::spec;
-use super::world::{ENROLMENTS, dump, load, said};
+use super::world::{CONTENT, ENROLMENTS, dump, load, said};
 use super::{T, context, context_of};
 
 const GROUPS: usize = 60;
@@ -191,4 +191,44 @@ fn a_stop_finishes_what_is_in_flight() {
     let (rows, events) = expected(&world, |n| n < outcome.done as usize);
     assert_eq!(dump(&spec(), &context.storage), rows);
     assert_eq!(announced(&context), events);
+}
+
+/// How many rows a first page has is learnt while groups run, so that those which share a read may have asked for
+/// pages of different lengths: an account whose rows were cut off must not be taken for read to its end.
+#[test]
+fn accounts_that_share_a_read_are_read_to_their_end() {
+    let mut world = World::default();
+    let mut csv = "from,to\n".to_owned();
+    for n in 0..600 {
+        csv += &format!("s{n},t{n}\n");
+        // Before a row is seen, a first page has 32; of rows as short as these it has hundreds.
+        for c in 0..20 + n % 60 {
+            let key = (format!("s{n}"), format!("c{c}"), "b".to_owned(), "k".to_owned());
+            world.content.insert(key, [].into());
+        }
+    }
+    let plan = plan::resolve(pairs::read(csv.as_bytes(), &Format::default()).unwrap());
+    // One account is not answered before many groups are merged, so that requests for longer pages join those that
+    // were made when no row had been seen.
+    let writes = AtomicUsize::new(0);
+    let storage = MemoryStorage::with_faults(spec(), move |request| match request {
+        Request::Write(_) => {
+            writes.fetch_add(1, Ordering::Relaxed);
+            None
+        }
+        Request::FirstRows(_, accounts) => {
+            let waits = accounts[0].as_str() == "s0";
+            (waits && writes.load(Ordering::Relaxed) < 400).then_some(FaultKind::Lost)
+        }
+        _ => None,
+    });
+    load(&world, &spec(), &storage);
+    let context = Arc::new(context_of(60, storage, Arc::default(), T));
+    let (outcome, _) = run_all(&context, &plan, never(), ErrorLimit::Groups(0));
+    let rows = world.content.len() as u64;
+    assert_eq!(outcome.tally.tables[CONTENT].copied, rows);
+    for n in 0..600 {
+        world.merge(&format!("t{n}"), &[format!("s{n}")]);
+    }
+    assert_eq!(dump(&spec(), &context.storage), world);
 }

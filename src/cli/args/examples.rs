@@ -18,6 +18,13 @@ EXAMPLES
   Look at a file before anything is changed (no cluster is needed):
     tributary plan pairs.csv
 
+  What would it do to this cluster? (It only reads; sample=N is quicker, and says how sure it is.)
+    tributary plan pairs.csv --inspect --hosts db1:9042 --keyspace sunbird_courses
+    tributary plan pairs.csv --inspect sample=2000 --config tributary.toml
+
+  Then merge exactly that, and nothing else:
+    tributary apply --plan runs/20261123T041455Z-3f9a --config tributary.toml
+
   Columns of other names, semicolons, compressed, from standard input:
     tributary plan --from-column old --to-column new --delimiter ';' - < pairs.csv.gz
 

@@ -5,6 +5,7 @@
 
 mod control;
 mod examples;
+mod inspect;
 mod parts;
 mod walks;
 
@@ -13,11 +14,12 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 pub(super) use control::{Ask, ControlArgs};
+pub(super) use inspect::{InspectArgs, PlannedInputArgs};
 pub(super) use parts::{
     ClusterArgs, EventArgs, FormatArgs, InputArgs, LiveArgs, OutputArgs, PlaceArgs, SpecArgs,
     WorkArgs,
 };
-pub(super) use walks::{UndoArgs, VerifyArgs};
+pub(super) use walks::{PaceArgs, UndoArgs, VerifyArgs};
 
 use parts::SwitchParser;
 
@@ -36,12 +38,13 @@ pub struct Cli {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Check and resolve the pairs. Opens no connection and changes nothing.
+    /// Check and resolve the pairs, and say what a merge would do. Changes nothing.
     ///
     /// Says how many groups the pairs make, which lines are rejected and why, and writes
-    /// rejects.csv and report.json into a run directory.
+    /// rejects.csv and report.json into a run directory. Without --inspect it opens no connection; with it, it
+    /// reads the cluster, and cannot write to it.
     #[command(after_long_help = examples::PLAN_EXAMPLES)]
-    Plan(PlanArgs),
+    Plan(Box<PlanArgs>),
     /// Merge the accounts and announce what changed.
     ///
     /// Plans first, as `plan` does; then merges group by group: what is about to be changed is
@@ -91,6 +94,15 @@ pub struct PlanArgs {
     /// What is merged.
     #[command(flatten)]
     pub spec: SpecArgs,
+    /// What of it is looked up.
+    #[command(flatten)]
+    pub inspect: InspectArgs,
+    /// The cluster.
+    #[command(flatten)]
+    pub cluster: ClusterArgs,
+    /// How fast.
+    #[command(flatten)]
+    pub pace: PaceArgs,
     /// Where the run is kept.
     #[command(flatten)]
     pub place: PlaceArgs,
@@ -104,7 +116,7 @@ pub struct PlanArgs {
 pub struct ApplyArgs {
     /// Where the pairs are.
     #[command(flatten)]
-    pub input: InputArgs,
+    pub input: PlannedInputArgs,
     /// The cluster.
     #[command(flatten)]
     pub cluster: ClusterArgs,
@@ -181,9 +193,18 @@ mod tests {
     }
 
     #[test]
-    fn plan_takes_no_connection() {
-        assert!(Cli::try_parse_from(["tributary", "plan", "p.csv"]).is_ok());
-        let refused = Cli::try_parse_from(["tributary", "plan", "p.csv", "--hosts", "h:1"]);
-        assert_eq!(refused.unwrap_err().exit_code(), 2);
+    fn what_is_inspected_is_all_or_a_sample() {
+        let parsed = |args: &[&str]| {
+            let args = ["tributary", "plan"].iter().chain(args);
+            let Command::Plan(args) = Cli::try_parse_from(args).ok()?.command else { return None };
+            args.inspect.inspect
+        };
+        assert_eq!(parsed(&["p.csv"]), None);
+        assert_eq!(parsed(&["p.csv", "--inspect"]).as_deref(), Some("all"));
+        assert_eq!(parsed(&["--inspect", "sample=50", "p.csv"]).as_deref(), Some("sample=50"));
+        let swallowed = Cli::try_parse_from(["tributary", "plan", "--inspect", "p.csv"]);
+        let error = swallowed.unwrap_err();
+        assert_eq!(error.exit_code(), 2);
+        assert!(error.to_string().contains("tributary plan p.csv --inspect"), "{error}");
     }
 }

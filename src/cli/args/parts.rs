@@ -131,7 +131,7 @@ pub struct WorkArgs {
     #[arg(long, value_name = "N", env = "TRIBUTARY_IN_FLIGHT", hide_env = true)]
     pub in_flight: Option<String>,
 
-    /// Groups per second, at most [default: as many as the cluster can take]
+    /// Groups per second, at most, or none [default: as many as the cluster can take]
     #[arg(long, value_name = "N", env = "TRIBUTARY_RATE", hide_env = true)]
     pub rate: Option<String>,
 

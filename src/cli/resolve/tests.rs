@@ -42,7 +42,7 @@ fn resolve(
     };
     let (_, matches) = matches.subcommand().unwrap();
     let settings = Layers::new(matches, Some(&file), variables(environment).into_iter())
-        .and_then(|layers| apply(&args, &layers));
+        .and_then(|layers| apply(&args, None, &layers));
     fs::remove_file(&file).unwrap();
     settings
 }

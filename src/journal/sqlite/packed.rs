@@ -68,6 +68,21 @@ impl PackedScan {
     }
 }
 
+/// What a slice takes beside its own columns, in bytes: numbers, headers, its entry in the index, and its part of
+/// pages that are not full.
+const SLICE_BYTES: usize = 96;
+/// The same of a group.
+const GROUP_BYTES: usize = 40;
+
+/// About what an intent takes in the file, in bytes; the group itself is counted with its last slice.
+pub fn stored_bytes(intent: Intent) -> u64 {
+    let packed = Packed::new(intent, 0);
+    let text = |text: &Option<String>| text.as_ref().map_or(0, String::len);
+    let slice = packed.body.len() + text(&packed.tally) + text(&packed.partitions) + SLICE_BYTES;
+    let group = packed.survivor.cell().len() + packed.pairs.len() + GROUP_BYTES;
+    (slice + if packed.sealed { group } else { 0 }) as u64
+}
+
 /// Pairs as JSON.
 pub(super) fn pairs(pairs: &[Pair]) -> String {
     let mut out = Vec::new();

@@ -1,0 +1,110 @@
+//! The plan that a run is bound to: the same pairs, the same specification, the same groups; anything else is refused
+//! before a connection is opened.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::anyhow;
+
+use super::recorded::{RecordedPlan, format_of};
+use super::{Failure, MergeSettings};
+use crate::pairs::Format;
+use crate::plan::Plan;
+use crate::run::{InputRecord, RunDir, RunError, RunId, copy_of_pairs, files};
+
+/// What a plan said.
+#[derive(Clone, Debug)]
+pub struct Bound {
+    path: PathBuf,
+    id: RunId,
+    input: InputRecord,
+    format: Format,
+    copy: PathBuf,
+    plan: RecordedPlan,
+}
+
+impl Bound {
+    /// Reads the run directory of a plan.
+    ///
+    /// # Errors
+    /// There is none, it is no plan, or an earlier version wrote it.
+    pub(super) fn load(path: &Path) -> Result<Self, Failure> {
+        let record = RunDir::record(path)?;
+        if !record.is_plan() {
+            return Err(Failure::unusable(anyhow!(
+                "--plan: {} is not a plan but a run of {}; to go on with it: tributary resume",
+                path.display(),
+                record.command
+            )));
+        }
+        let format = format_of(path, &record)?;
+        let plan = serde_json::from_value(record.settings).map_err(|_| RunError::Unusable {
+            path: path.join(files::RUN),
+            what: "it does not say which groups were planned (an earlier version of tributary wrote it, \
+                   or it was changed); plan the pairs again"
+                .to_owned(),
+        })?;
+        let (copy, path) = (copy_of_pairs(path)?, path.to_path_buf());
+        Ok(Self { path, id: record.id, input: record.input, format, copy, plan })
+    }
+
+    /// The plan's id.
+    pub(super) fn id(&self) -> &RunId {
+        &self.id
+    }
+
+    /// How the pairs were written.
+    pub(super) fn format(&self) -> &Format {
+        &self.format
+    }
+
+    /// The plan's own copy of the pairs.
+    pub(super) fn copy(&self) -> &Path {
+        &self.copy
+    }
+
+    /// Refuses other settings.
+    pub(super) fn check_settings(&self, merge: &MergeSettings) -> Result<(), Failure> {
+        let own = merge.spec.sha256();
+        if own != self.plan.spec_sha256 {
+            let names = (&self.plan.spec, &merge.spec.name);
+            return Err(self.differs(
+                "merge specification",
+                &format!("'{}' (SHA-256 {})", names.0, self.plan.spec_sha256),
+                &format!("'{}' (SHA-256 {own})", names.1),
+            ));
+        }
+        let Some(inspected) = &self.plan.inspected else { return Ok(()) };
+        let own = &merge.cluster.keyspace;
+        if *own != inspected.keyspace {
+            return Err(self.differs("keyspace", &inspected.keyspace, own));
+        }
+        let own = merge.work.discover.to_string();
+        if own != inspected.discover {
+            return Err(self.differs("--discover", &inspected.discover, &own));
+        }
+        Ok(())
+    }
+
+    /// Refuses other pairs.
+    pub(super) fn check_pairs(&self, input: &InputRecord, plan: &Plan) -> Result<(), Failure> {
+        if input.sha256 != self.input.sha256 {
+            let shown = |input: &InputRecord| format!("SHA-256 {} ({})", input.sha256, input.path);
+            return Err(self.differs("input", &shown(&self.input), &shown(input)));
+        }
+        let own = plan.sha256();
+        if own != self.plan.groups_sha256 {
+            let then = format!("groups with SHA-256 {}", self.plan.groups_sha256);
+            let now = format!("{own}, though the input is the same: how it is read differs");
+            return Err(self.differs("resolution", &then, &now));
+        }
+        Ok(())
+    }
+
+    fn differs(&self, what: &str, then: &str, now: &str) -> Failure {
+        Failure::unusable(anyhow!(
+            "this is not what {} planned: its {what} is {then}, that of this run is {now}. Give it as it was \
+             planned, or plan anew",
+            self.path.display(),
+        ))
+    }
+}

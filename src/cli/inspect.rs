@@ -1,0 +1,209 @@
+//! `plan --inspect`: what a merge would do, read from the cluster.
+//!
+//! What is connected here is a [`ReadStore`], which holds no statement that could write; there is no broker and no
+//! journal.
+
+mod shown;
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use anyhow::anyhow;
+use tokio::sync::watch;
+
+use super::progress::{Rates, Stage};
+use super::{
+    Console, Exit, Failure, InspectSettings, PlanSettings, Progress, ScanSnapshot, Snapshot,
+};
+use crate::cluster::{Cluster, ReadStore};
+use crate::latency::Recorder;
+use crate::pace::Pace;
+use crate::pipeline::{self, Context, HotPartition, Inspected, Lanes, Selection};
+use crate::plan::Plan;
+use crate::report::{Inspection, Met};
+use crate::storage::Fault;
+
+/// Batches that are named in the report.
+const HOTTEST: usize = 10;
+/// Of those, the ones that are read for what is there already.
+const TRACED: usize = 5;
+
+/// A cluster that can be read.
+struct Reading {
+    store: ReadStore,
+    context: Arc<Context<ReadStore>>,
+    /// Whether the server has told its thresholds.
+    is_told: bool,
+}
+
+/// What was measured.
+struct Measured {
+    inspected: Inspected,
+    hottest: Vec<(HotPartition, Option<Met>)>,
+    took: Duration,
+}
+
+/// Inspects a plan.
+pub(super) async fn run(
+    settings: &PlanSettings,
+    inspect: &InspectSettings,
+    plan: &Plan,
+    console: &Console,
+    stop: &mut watch::Receiver<bool>,
+) -> Result<Inspection, Failure> {
+    let reading = tokio::select! {
+        reading = Reading::start(settings, inspect) => reading?,
+        _ = stop.wait_for(|stop| *stop) => return Err(interrupted()),
+    };
+    let selection = match inspect.sample {
+        None => Selection::All,
+        Some(groups) => Selection::Sample { groups, seed: fastrand::u64(..1 << 32) },
+    };
+    let began = Instant::now();
+    let total = inspect.sample.unwrap_or(usize::MAX).min(plan.len());
+    let progress = Arc::new(pipeline::Progress::default());
+    let shown = reading.progress(total as u64, &progress, settings.output.quiet, console);
+    let inspected = pipeline::inspect(&reading.context, plan, selection, &progress, stop).await;
+    shown.finish();
+    let inspected = inspected.map_err(|error| {
+        Failure::failed(
+            anyhow::Error::new(error).context("the inspection failed; nothing was changed"),
+        )
+    })?;
+    if inspected.interrupted {
+        return Err(interrupted());
+    }
+    let took = began.elapsed();
+    let hottest = reading.trace(stop).await;
+    if *stop.borrow() {
+        return Err(interrupted());
+    }
+    let measured = Measured { inspected, hottest, took };
+    Ok(reading.shown(inspect, plan, selection, &measured))
+}
+
+fn interrupted() -> Failure {
+    let error = anyhow!("interrupted while looking at the cluster; nothing was changed");
+    Failure { exit: Exit::Interrupted, error }
+}
+
+impl Reading {
+    /// Connects and checks.
+    async fn start(settings: &PlanSettings, inspect: &InspectSettings) -> Result<Self, Failure> {
+        let cluster = Cluster::connect(inspect.cluster.clone()).await?;
+        let spec = Arc::new(settings.spec.check(cluster.schema()).map_err(Failure::failed)?);
+        let store = cluster.reader(Arc::clone(&spec)).await?;
+        let recorder = Arc::new(Recorder::new(Lanes::new(&spec).names().to_vec()));
+        let pace = Pace::with_rate(inspect.pace.in_flight, inspect.pace.rate);
+        let mut context = Context::reading(spec, store.clone(), recorder, pace);
+        context.discover = inspect.discover;
+        let limits = cluster.tombstone_limits().await;
+        if let Err(why) = &limits {
+            tracing::info!("the server does not tell its tombstone thresholds: {why}");
+        }
+        let is_told = limits.is_ok();
+        context.deletes.limits = limits.unwrap_or_default();
+        Ok(Self { store, context: Arc::new(context), is_told })
+    }
+
+    fn progress(
+        &self,
+        groups_total: u64,
+        progress: &Arc<pipeline::Progress>,
+        quiet: bool,
+        console: &Console,
+    ) -> Progress {
+        let (context, progress) = (Arc::clone(&self.context), Arc::clone(progress));
+        Progress::start(&console.terminal, quiet, move || {
+            let (scanning, retries) = (&context.scanning, context.retries());
+            let scan = ScanSnapshot {
+                ranges_total: scanning.total.load(Ordering::Relaxed),
+                ranges: scanning.ranges.load(Ordering::Relaxed),
+                rows: scanning.rows.load(Ordering::Relaxed),
+                enrolments: scanning.enrolments.load(Ordering::Relaxed),
+                retries,
+                ..ScanSnapshot::default()
+            };
+            if scan.ranges < scan.ranges_total {
+                return Looking::Scan(scan);
+            }
+            Looking::Groups(Snapshot {
+                groups_total,
+                done: progress.done.load(Ordering::Relaxed),
+                failed: progress.failed.load(Ordering::Relaxed),
+                in_flight: context.pace.now().1 as u64,
+                retries,
+                ..Snapshot::default()
+            })
+        })
+    }
+
+    /// The batches with the most deletes, and what is in the hottest of them already.
+    async fn trace(&self, stop: &mut watch::Receiver<bool>) -> Vec<(HotPartition, Option<Met>)> {
+        let mut hottest = Vec::new();
+        let mut is_traced = true;
+        for hot in self.context.deletes.hottest(HOTTEST) {
+            let (table, partition) = &hot.key;
+            if !is_traced || hottest.len() >= TRACED {
+                hottest.push((hot, None));
+                continue;
+            }
+            let met = tokio::select! {
+                met = self.store.tombstones_in(*table, partition) => met,
+                _ = stop.wait_for(|stop| *stop) => return hottest,
+            };
+            let met = match met {
+                Ok(met) => Some(Met {
+                    rows: met.rows,
+                    tombstones: Some(met.tombstones),
+                    is_whole: met.is_whole,
+                }),
+                Err(error) if error.kind == Fault::Replica => {
+                    tracing::warn!("{error}");
+                    Some(Met { rows: 0, tombstones: None, is_whole: false })
+                }
+                Err(error) => {
+                    tracing::info!("what is in the hottest batches already is not known: {error}");
+                    is_traced = false;
+                    None
+                }
+            };
+            hottest.push((hot, met));
+        }
+        hottest
+    }
+}
+
+/// How far an inspection is.
+enum Looking {
+    Scan(ScanSnapshot),
+    Groups(Snapshot),
+}
+
+impl Looking {
+    fn stage(&self) -> &dyn Stage {
+        match self {
+            Self::Scan(scan) => scan,
+            Self::Groups(groups) => groups,
+        }
+    }
+}
+
+impl Stage for Looking {
+    fn total(&self) -> u64 {
+        self.stage().total()
+    }
+
+    fn finished(&self) -> u64 {
+        self.stage().finished()
+    }
+
+    fn counted(&self) -> u64 {
+        self.stage().counted()
+    }
+
+    fn text(&self, rates: Rates) -> String {
+        self.stage().text(rates)
+    }
+}

@@ -1,0 +1,275 @@
+//! What an inspection has found, as the report has it.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use super::{InspectSettings, Measured, Reading};
+use crate::account::{Cell, Row};
+use crate::estimate::{Estimate, Moments};
+use crate::pipeline::{Absent, Conflict, Discover, Figures, Selection};
+use crate::plan::Plan;
+use crate::readable;
+use crate::report::{
+    AbsentAccounts, BothLists, ConflictColumn, ConflictExample, Coverage, Deletes,
+    DurationEstimate, HotPartition, InspectedTable, Inspection, LargestAccount, Missed,
+    NamedAccount, OnBothLists, Speed,
+};
+use crate::spec::{Policy, Table};
+
+/// Accounts on both lists that are named.
+const NAMED: usize = 10;
+/// Fewer requests than this say too little of a cluster's speed.
+const FEWEST_REQUESTS: u64 = 500;
+/// The same of a time.
+const SHORTEST: Duration = Duration::from_millis(500);
+/// What a batch costs, in reads: at the least, and at the most.
+const BATCH_COSTS: [f64; 2] = [0.5, 2.5];
+/// A value is cut beyond this many characters.
+const LONGEST_VALUE: usize = 200;
+
+impl Reading {
+    /// The report of an inspection.
+    pub(super) fn shown(
+        &self,
+        settings: &InspectSettings,
+        plan: &Plan,
+        selection: Selection,
+        measured: &Measured,
+    ) -> Inspection {
+        let Measured { inspected, .. } = measured;
+        let (figures, whole) = (&inspected.figures, plan.stats().groups);
+        let total = |moments: &Moments| moments.total(whole);
+        let chained = plan.chained(NAMED);
+        let absent = |moments: &Moments, of: u64, first: &[Absent]| {
+            let Estimate { value, low, high } = total(moments);
+            let accounts = Estimate { value: value.min(of), low: low.min(of), high: high.min(of) };
+            AbsentAccounts { accounts, of, first: first.iter().map(named).collect() }
+        };
+        let latency = self.context.recorder.totals();
+        let speed = self.speed(measured, &latency);
+        Inspection {
+            keyspace: settings.cluster.keyspace.clone(),
+            discover: settings.discover.to_string(),
+            coverage: coverage(measured, whole, selection),
+            tables: self.tables(figures, whole),
+            conflicts: inspected.conflicts.iter().map(|conflict| self.conflict(conflict)).collect(),
+            absent_sources: absent(
+                &figures.absent_sources,
+                plan.stats().pairs,
+                &inspected.absent_sources,
+            ),
+            absent_survivors: absent(&figures.absent_survivors, whole, &inspected.absent_survivors),
+            both_lists: BothLists {
+                accounts: chained.accounts,
+                first: chained
+                    .first
+                    .into_iter()
+                    .map(|both| OnBothLists {
+                        account: both.account.to_string(),
+                        from_line: both.from_line,
+                        to_line: both.to_line,
+                    })
+                    .collect(),
+            },
+            missed: Missed {
+                enrolments: (settings.discover == Discover::Scan).then(|| total(&figures.missed)),
+                scanned_rows: inspected.scanned.map(|scanned| scanned.rows),
+            },
+            largest: inspected
+                .largest
+                .iter()
+                .map(|large| LargestAccount {
+                    account: large.account.to_string(),
+                    line: large.line,
+                    is_survivor: large.is_survivor,
+                    rows: large.rows,
+                })
+                .collect(),
+            deletes: self.deletes(measured),
+            events: total(&figures.events),
+            batches: total(&figures.batches),
+            journal_bytes: total(&figures.journal_bytes),
+            duration: self.duration(measured, whole, &speed),
+            speed,
+            latency,
+            unreadable: inspected.unreadable,
+            unreadable_reasons: inspected.reasons.clone().into_iter().collect(),
+        }
+    }
+
+    fn tables(&self, figures: &Figures, whole: u64) -> Vec<InspectedTable> {
+        let tables = self.context.spec.tables.iter().zip(&figures.tables);
+        tables
+            .map(|(table, rows)| InspectedTable {
+                table: table.name.clone(),
+                source_rows: rows.source_rows.total(whole),
+                copied: rows.copied.total(whole),
+                merged: rows.merged.total(whole),
+                unchanged: rows.unchanged.total(whole),
+                deleted: rows.deleted.total(whole),
+                rule: rule(table),
+            })
+            .collect()
+    }
+
+    fn conflict(&self, conflict: &Conflict) -> ConflictExample {
+        let table = &self.context.spec.tables[conflict.table];
+        let (target, source) = conflict
+            .timed
+            .as_ref()
+            .map_or((&conflict.target, &conflict.row), |(target, source)| {
+                (&target.row, &source.row)
+            });
+        let known = target.cells.len().min(source.cells.len());
+        let ruled: BTreeSet<usize> = table.survivorship.iter().map(|rule| rule.column).collect();
+        let differs = |column: &usize| target.cells[*column] != source.cells[*column];
+        let columns = (table.key_len..known).filter(differs);
+        // What a rule has decided comes first.
+        let (mut columns, others): (Vec<_>, Vec<_>) =
+            columns.partition(|column| ruled.contains(column));
+        columns.extend(others);
+        let shown = |column: usize, cell: &Cell| {
+            let value = cell.as_ref()?;
+            let value = readable::cell(&table.columns[column].cql_type, value);
+            Some(match value.char_indices().nth(LONGEST_VALUE) {
+                Some((end, _)) => format!("{}…", &value[..end]),
+                None => value,
+            })
+        };
+        let column = |column: usize| {
+            let written = conflict.written.iter().find(|(written, _)| *written == column);
+            let result = match written {
+                Some((_, value)) => shown(column, &Some(value.clone())),
+                None => shown(column, &target.cells[column]),
+            };
+            let at = |is_target: bool| {
+                let (target, source) = conflict.timed.as_ref()?;
+                let row = if is_target { target } else { source };
+                row.times.get(column)?.latest().map(readable::write_time)
+            };
+            ConflictColumn {
+                column: table.columns[column].name.clone(),
+                survivor: shown(column, &target.cells[column]),
+                survivor_written_at: at(true),
+                source: shown(column, &source.cells[column]),
+                source_written_at: at(false),
+                result,
+            }
+        };
+        ConflictExample {
+            table: table.name.clone(),
+            line: conflict.line,
+            survivor: conflict.survivor.to_string(),
+            source: conflict.source.to_string(),
+            key: readable::key(table, &conflict.key),
+            is_merged: !conflict.written.is_empty(),
+            columns: columns.into_iter().map(column).collect(),
+            is_complete: is_complete(table, target),
+        }
+    }
+
+    fn deletes(&self, measured: &Measured) -> Deletes {
+        let limits = self.context.deletes.limits;
+        let hottest = measured.hottest.iter().map(|(hot, met)| {
+            let (table, partition) = &hot.key;
+            let table = &self.context.spec.tables[*table];
+            HotPartition {
+                table: table.name.clone(),
+                partition: readable::cell(&table.columns[0].cql_type, partition),
+                deletes: hot.at_least,
+                there: *met,
+            }
+        });
+        let reached = |limit| self.context.deletes.reached(limit);
+        Deletes {
+            warn: limits.warn,
+            fail: limits.fail,
+            is_told: self.is_told,
+            over_warn: reached(limits.warn),
+            over_fail: reached(limits.fail),
+            hottest: hottest.collect(),
+        }
+    }
+
+    fn speed(&self, measured: &Measured, latency: &[crate::latency::LaneSummary]) -> Speed {
+        let group = self.context.lanes.group().0;
+        let requests = latency.iter().enumerate().filter(|(lane, _)| *lane != group);
+        let requests = requests.map(|(_, lane)| lane.count).sum();
+        let seconds = measured.took.as_secs_f64();
+        let per_second = |n: u64| if seconds > 0.0 { n as f64 / seconds } else { 0.0 };
+        Speed {
+            seconds,
+            groups_per_s: per_second(measured.inspected.groups),
+            requests_per_s: per_second(requests),
+            requests,
+            retries: self.context.retries(),
+        }
+    }
+
+    /// The reads of all groups at the pace of this inspection, and the batches by what they may cost.
+    fn duration(&self, measured: &Measured, whole: u64, speed: &Speed) -> Option<DurationEstimate> {
+        let Measured { inspected, took, .. } = measured;
+        if speed.requests < FEWEST_REQUESTS || *took < SHORTEST || inspected.groups == 0 {
+            return None;
+        }
+        let reads = speed.requests as f64 * whole as f64 / inspected.groups as f64;
+        let batches = inspected.figures.batches.total(whole);
+        let [low, high] = BATCH_COSTS;
+        Some(DurationEstimate {
+            low_s: (reads + batches.low as f64 * low) / speed.requests_per_s,
+            high_s: (reads + batches.high as f64 * high) / speed.requests_per_s,
+        })
+    }
+}
+
+fn coverage(measured: &Measured, whole: u64, selection: Selection) -> Coverage {
+    let Measured { inspected, .. } = measured;
+    let is_exact = inspected.groups == whole;
+    let seed = match selection {
+        Selection::Sample { seed, .. } if !is_exact => Some(seed),
+        _ => None,
+    };
+    let method = match is_exact {
+        true => "Every group was read",
+        false => {
+            "Groups were drawn at random, but for those of very many sources, which are all read; totals by \
+             Student's t, or by Wilson's interval where all that were drawn say the same. A few accounts with \
+             very many rows can be missed"
+        }
+    };
+    Coverage {
+        is_exact,
+        groups: inspected.groups,
+        of_groups: whole,
+        pairs: inspected.pairs,
+        seed,
+        method: method.to_owned(),
+    }
+}
+
+fn named(absent: &Absent) -> NamedAccount {
+    NamedAccount { account: absent.account.to_string(), line: absent.line }
+}
+
+fn is_complete(table: &Table, row: &Row) -> bool {
+    row.cells.len() == table.columns.len()
+}
+
+/// What happens where both accounts hold a key.
+fn rule(table: &Table) -> String {
+    if table.survivorship.is_empty() {
+        return "the survivor's row stays as it is, and the source's is dropped".to_owned();
+    }
+    let rules: Vec<_> = table
+        .survivorship
+        .iter()
+        .map(|rule| {
+            let which = match rule.policy {
+                Policy::Max => "higher",
+                Policy::Min => "lower",
+            };
+            format!("the {which} {}", table.columns[rule.column].name)
+        })
+        .collect();
+    format!("the survivor's row stays and gets {}", rules.join(" and "))
+}

@@ -1,0 +1,70 @@
+//! The settings of a plan that looks at the cluster, and the input of a run that is bound to a plan.
+
+use super::{cluster, format, format_over, pace, source};
+use crate::cli::args::{PlanArgs, PlannedInputArgs};
+use crate::cli::bound::Bound;
+use crate::cli::layers::{Layers, SettingsError};
+use crate::cli::settings::{InputSettings, InputSource, InspectSettings};
+use crate::cli::values;
+
+/// What is looked up in the cluster, if anything is.
+pub(super) fn inspect(
+    args: &PlanArgs,
+    layers: &Layers<'_>,
+) -> Result<Option<InspectSettings>, SettingsError> {
+    let Some(inspect) = &args.inspect.inspect else {
+        return refuse_connection(args, layers).map(|()| None);
+    };
+    let sample = values::inspect(inspect)
+        .map_err(|wrong| SettingsError::new(format!("--inspect: '{inspect}' {wrong}")))?;
+    Ok(Some(InspectSettings {
+        cluster: cluster(&args.cluster, layers)?,
+        sample,
+        discover: layers
+            .value("discover", args.inspect.discover.as_ref(), values::discover)?
+            .unwrap_or_default(),
+        pace: pace(args.pace.in_flight.as_ref(), args.pace.rate.as_ref(), layers)?,
+    }))
+}
+
+/// Without --inspect no connection is opened, so that a flag of one was given by mistake. What comes from the
+/// environment or the configuration file is there for other commands too.
+fn refuse_connection(args: &PlanArgs, layers: &Layers<'_>) -> Result<(), SettingsError> {
+    let given = [
+        ("hosts", &args.cluster.hosts),
+        ("keyspace", &args.cluster.keyspace),
+        ("local_dc", &args.cluster.local_dc),
+        ("username", &args.cluster.username),
+        ("consistency", &args.cluster.consistency),
+        ("discover", &args.inspect.discover),
+        ("in_flight", &args.pace.in_flight),
+        ("rate", &args.pace.rate),
+    ];
+    match given.iter().find(|(setting, value)| layers.is_flag(setting, value.as_ref())) {
+        None => Ok(()),
+        Some((setting, _)) => Err(SettingsError::new(format!(
+            "--{}: a plan opens no connection unless --inspect tells it to look at the cluster",
+            setting.replace('_', "-")
+        ))),
+    }
+}
+
+/// The pairs that are named, or the plan's own copy of them.
+pub(super) fn planned_input(
+    args: &PlannedInputArgs,
+    plan: Option<&Bound>,
+    layers: &Layers<'_>,
+) -> Result<InputSettings, SettingsError> {
+    let format = match plan {
+        None => format(&args.format, layers)?,
+        Some(plan) => format_over(&args.format, plan.format().clone(), layers)?,
+    };
+    let source = match (&args.pairs, plan) {
+        (Some(pairs), _) => source(pairs)?,
+        (None, Some(plan)) => InputSource::File(plan.copy().to_path_buf()),
+        (None, None) => {
+            return Err(SettingsError::new("PAIRS is missing: the file with the pairs"));
+        }
+    };
+    Ok(InputSettings { source, format })
+}

@@ -1,0 +1,165 @@
+//! One group, read as a merge reads it; its slices are counted and dropped.
+
+use bytes::Bytes;
+
+use crate::account::{Group, Row, Tally};
+use crate::journal::stored_bytes;
+use crate::merge::{Entry, Findings, Write};
+use crate::storage::Reader;
+
+use super::super::access::Access;
+use super::super::work::{Part, Sink, Work};
+use super::super::{Context, GroupError};
+use super::{
+    Absent, CONFLICTS, Conflict, LargeAccount, NAMED, keep_conflict, keep_first, keep_largest,
+};
+
+/// What was seen of one group.
+pub(super) struct Seen {
+    pub(super) group: usize,
+    pub(super) pairs: u64,
+    pub(super) tally: Tally,
+    pub(super) journal_bytes: u64,
+    pub(super) missed: u64,
+    pub(super) absent_sources: Vec<Absent>,
+    pub(super) absent_survivor: Option<Absent>,
+    pub(super) largest: Vec<LargeAccount>,
+    pub(super) conflicts: Vec<Conflict>,
+}
+
+/// Counts slices.
+struct Counted<'a> {
+    group: &'a Group,
+    /// How many groups it stands for.
+    weight: f64,
+    /// By source.
+    rows: Vec<u64>,
+    events: u64,
+    journal_bytes: u64,
+    missed: u64,
+    conflicts: Vec<Conflict>,
+}
+
+/// Reads one group, which stands for so many where batches are concerned.
+pub(super) async fn look_at<S: Reader>(
+    context: &Context<S>,
+    group: &Group,
+    weight: f64,
+) -> Result<Seen, GroupError> {
+    let began = std::time::Instant::now();
+    let counted = Counted {
+        group,
+        weight,
+        rows: vec![0; group.pairs.len()],
+        events: 0,
+        journal_bytes: 0,
+        missed: 0,
+        conflicts: Vec::new(),
+    };
+    let mut work = Work::new(Access { context, group, t: 0 }, counted);
+    work.merge().await?;
+    context.recorder.record(context.lanes.group(), began.elapsed());
+    let Work { findings, mut tally, sink, .. } = work;
+    tally.events = sink.events;
+    let mut seen = Seen {
+        group: group.index,
+        pairs: group.pairs.len() as u64,
+        journal_bytes: sink.journal_bytes,
+        missed: sink.missed,
+        absent_sources: Vec::new(),
+        absent_survivor: None,
+        largest: Vec::new(),
+        conflicts: sink.conflicts,
+        tally,
+    };
+    for source in findings.absent_sources() {
+        let pair = &group.pairs[source];
+        let absent = Absent { line: pair.line, account: pair.from.clone() };
+        keep_first(&mut seen.absent_sources, absent, NAMED, |absent| absent.line);
+    }
+    let named = group.pairs.iter().filter(|pair| pair.into == group.survivor);
+    let line = named.map(|pair| pair.line).min().unwrap_or_default();
+    let survivor = group.survivor.clone();
+    if seen.tally.absent_survivors > 0 {
+        seen.absent_survivor = Some(Absent { line, account: survivor.clone() });
+    }
+    let rows = seen.tally.tables.iter().map(|table| table.target_rows).sum();
+    keep_largest(
+        &mut seen.largest,
+        LargeAccount { account: survivor, line, is_survivor: true, rows },
+    );
+    for (pair, rows) in group.pairs.iter().zip(&sink.rows) {
+        let (account, line) = (pair.from.clone(), pair.line);
+        let account = LargeAccount { account, line, is_survivor: false, rows: *rows };
+        keep_largest(&mut seen.largest, account);
+    }
+    Ok(seen)
+}
+
+impl<S: Reader> Sink<S> for Counted<'_> {
+    async fn take(&mut self, context: &Context<S>, part: Part<'_>) -> Result<(), GroupError> {
+        let Part { slice, intent, writes: _, findings } = part;
+        context.deletes.count(&context.spec, &slice, self.weight);
+        self.journal_bytes += stored_bytes(intent);
+        for entry in &slice.entries {
+            self.see(context, entry, findings);
+        }
+        self.events += slice.seal.map_or(0, |seal| seal.events.len() as u64);
+        Ok(())
+    }
+}
+
+impl Counted<'_> {
+    fn see<S>(&mut self, context: &Context<S>, entry: &Entry, findings: &Findings) {
+        let table = &context.spec.tables[entry.table];
+        for (source, _) in &entry.sources {
+            self.rows[*source] += 1;
+        }
+        let partition = entry.base().and_then(|row| row.cells.first()?.as_ref());
+        if table.is_clustering()
+            && partition.is_some_and(|partition| !findings.is_led_to(entry.table, partition))
+        {
+            self.missed += entry.sources.len() as u64;
+        }
+        let (Some(target), Some((source, row))) = (&entry.target, entry.sources.first()) else {
+            return;
+        };
+        let pair = &self.group.pairs[*source];
+        let written = match &entry.write {
+            Write::Update { set } => set.as_slice(),
+            Write::Nothing | Write::Copy { .. } => &[],
+        };
+        let is_known = |known: &&Conflict| {
+            let kind = (known.table, known.written.is_empty());
+            kind == (entry.table, written.is_empty()) && known.line <= pair.line
+        };
+        if self.conflicts.iter().filter(is_known).count() >= CONFLICTS {
+            return;
+        }
+        let conflict = Conflict {
+            line: pair.line,
+            table: entry.table,
+            survivor: self.group.survivor.clone(),
+            source: pair.from.clone(),
+            key: entry.key_of(table, &self.group.survivor),
+            target: target.clone(),
+            row: row.clone(),
+            written: written.to_vec(),
+            timed: None,
+        };
+        keep_conflict(&mut self.conflicts, conflict.detached());
+    }
+}
+
+impl Conflict {
+    /// Copies what it holds out of its pages, which would otherwise live as long.
+    fn detached(mut self) -> Self {
+        let own = |value: &mut Bytes| *value = Bytes::copy_from_slice(value);
+        let own_row = |row: &mut Row| row.cells.iter_mut().flatten().for_each(own);
+        self.key.iter_mut().for_each(own);
+        self.written.iter_mut().for_each(|(_, value)| own(value));
+        own_row(&mut self.target);
+        own_row(&mut self.row);
+        self
+    }
+}

@@ -1,0 +1,262 @@
+//! What a plan has found in the cluster: what a merge would do there, and what should be looked at before it does.
+
+mod text;
+
+use serde::Serialize;
+
+use crate::estimate::Estimate;
+use crate::latency::LaneSummary;
+
+pub(super) use text::{hot_partitions, inspection_text};
+
+/// What `plan --inspect` has found. An [`Estimate`] whose ends are equal is exact.
+#[derive(Clone, Debug, Serialize)]
+pub struct Inspection {
+    /// The keyspace that was read.
+    pub keyspace: String,
+    /// How enrolments were found: `content` or `scan`.
+    pub discover: String,
+    /// Which groups were read.
+    pub coverage: Coverage,
+    /// Rows, per table of the specification.
+    pub tables: Vec<InspectedTable>,
+    /// Keys that two accounts hold, a few of each kind.
+    pub conflicts: Vec<ConflictExample>,
+    /// Sources without any row.
+    pub absent_sources: AbsentAccounts,
+    /// Survivors without any row.
+    pub absent_survivors: AbsentAccounts,
+    /// Accounts that are a `from` on one line and a `to` on another; of all pairs, whatever was sampled.
+    pub both_lists: BothLists,
+    /// Rows of sources to which no content leads.
+    pub missed: Missed,
+    /// The accounts with the most rows, of those that were read.
+    pub largest: Vec<LargestAccount>,
+    /// Deletes by partition, and what the server makes of them.
+    pub deletes: Deletes,
+    /// Events that a merge sends, unless told not to.
+    pub events: Estimate,
+    /// Batches that a merge writes.
+    pub batches: Estimate,
+    /// What the journal of a merge takes, in bytes, to within a tenth or so.
+    pub journal_bytes: Estimate,
+    /// How long a merge takes; null where too little was read to say.
+    pub duration: Option<DurationEstimate>,
+    /// How fast the groups were read.
+    pub speed: Speed,
+    /// How long requests took.
+    pub latency: Vec<LaneSummary>,
+    /// Groups that could not be read.
+    pub unreadable: u64,
+    /// Why not, and how many.
+    pub unreadable_reasons: Vec<(String, u64)>,
+}
+
+/// Which groups were read.
+#[derive(Clone, Debug, Serialize)]
+pub struct Coverage {
+    /// Whether all were, so that every figure is exact.
+    pub is_exact: bool,
+    /// Groups that were read.
+    pub groups: u64,
+    /// Groups of the plan.
+    pub of_groups: u64,
+    /// Pairs of the groups that were read.
+    pub pairs: u64,
+    /// What draws the same sample again; null where nothing was drawn.
+    pub seed: Option<u64>,
+    /// How figures were found, in words.
+    pub method: String,
+}
+
+/// The rows of one table. `source_rows = copied + merged + unchanged`, of the values.
+#[derive(Clone, Debug, Serialize)]
+pub struct InspectedTable {
+    /// The table.
+    pub table: String,
+    /// Rows of sources.
+    pub source_rows: Estimate,
+    /// Those that are copied.
+    pub copied: Estimate,
+    /// Those whose key is held already, and that change the row there.
+    pub merged: Estimate,
+    /// Those whose key is held already, and that change nothing.
+    pub unchanged: Estimate,
+    /// Those that are deleted.
+    pub deleted: Estimate,
+    /// What happens where both accounts hold a key, in words.
+    pub rule: String,
+}
+
+/// A key that a survivor and a source both hold.
+#[derive(Clone, Debug, Serialize)]
+pub struct ConflictExample {
+    /// The table.
+    pub table: String,
+    /// The line of the pair.
+    pub line: u64,
+    /// The survivor.
+    pub survivor: String,
+    /// The source.
+    pub source: String,
+    /// The rest of the key, as JSON.
+    pub key: String,
+    /// Whether the survivor's row changes.
+    pub is_merged: bool,
+    /// The columns in which they differ.
+    pub columns: Vec<ConflictColumn>,
+    /// Whether all columns were compared, and not only those that a rule looks at.
+    pub is_complete: bool,
+}
+
+/// A column in which two rows differ. Null is no value.
+#[derive(Clone, Debug, Serialize)]
+pub struct ConflictColumn {
+    /// Its name.
+    pub column: String,
+    /// What the survivor has.
+    pub survivor: Option<String>,
+    /// When it was written, if the server tells.
+    pub survivor_written_at: Option<String>,
+    /// What the source has.
+    pub source: Option<String>,
+    /// When it was written, if the server tells.
+    pub source_written_at: Option<String>,
+    /// What the survivor has afterwards.
+    pub result: Option<String>,
+}
+
+/// Accounts without any row.
+#[derive(Clone, Debug, Serialize)]
+pub struct AbsentAccounts {
+    /// How many.
+    pub accounts: Estimate,
+    /// Of so many.
+    pub of: u64,
+    /// Those of the first lines.
+    pub first: Vec<NamedAccount>,
+}
+
+/// An account and a line that names it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct NamedAccount {
+    /// The account.
+    pub account: String,
+    /// The line.
+    pub line: u64,
+}
+
+/// Accounts on both lists.
+#[derive(Clone, Debug, Serialize)]
+pub struct BothLists {
+    /// How many.
+    pub accounts: u64,
+    /// Those of the first lines.
+    pub first: Vec<OnBothLists>,
+}
+
+/// An account on both lists.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct OnBothLists {
+    /// The account.
+    pub account: String,
+    /// The line that has it as `from`.
+    pub from_line: u64,
+    /// The first line that has it as `to`.
+    pub to_line: u64,
+}
+
+/// Rows of sources to which no content leads, which `--discover content` leaves where they are.
+#[derive(Clone, Debug, Serialize)]
+pub struct Missed {
+    /// How many; null where they were not looked for.
+    pub enrolments: Option<Estimate>,
+    /// Rows that the scan read for it.
+    pub scanned_rows: Option<u64>,
+}
+
+/// An account with many rows.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct LargestAccount {
+    /// The account.
+    pub account: String,
+    /// The first line that names it so.
+    pub line: u64,
+    /// Whether it survives.
+    pub is_survivor: bool,
+    /// Its rows, as far as a merge reads them.
+    pub rows: u64,
+}
+
+/// Deletes by partition of tables that sources share, and the server's thresholds.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Deletes {
+    /// From so many tombstones on, the server warns of a read.
+    pub warn: u64,
+    /// From so many on, a read fails.
+    pub fail: u64,
+    /// Whether the server has told them; else they are Cassandra's defaults.
+    pub is_told: bool,
+    /// Partitions with so many deletes or more, counted, or taken from the sample.
+    pub over_warn: u64,
+    /// Partitions in which a read fails, in the same way.
+    pub over_fail: u64,
+    /// The partitions with the most.
+    pub hottest: Vec<HotPartition>,
+}
+
+/// A partition with many deletes.
+#[derive(Clone, Debug, Serialize)]
+pub struct HotPartition {
+    /// The table.
+    pub table: String,
+    /// The partition key.
+    pub partition: String,
+    /// Deletes: counted, or taken from the sample.
+    pub deletes: u64,
+    /// What a traced read has met there before anything was written; null where none was made or could be.
+    pub there: Option<Met>,
+}
+
+/// What a traced read of a partition has met.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Met {
+    /// Rows that are there.
+    pub rows: u64,
+    /// Tombstones; null if the read failed, as it does when there are too many.
+    pub tombstones: Option<u64>,
+    /// Whether all of the partition was read.
+    pub is_whole: bool,
+}
+
+/// How long a merge takes.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct DurationEstimate {
+    /// From so many seconds.
+    pub low_s: f64,
+    /// To so many.
+    pub high_s: f64,
+}
+
+/// How fast groups were read.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+pub struct Speed {
+    /// The time in which they were read.
+    pub seconds: f64,
+    /// Groups per second.
+    pub groups_per_s: f64,
+    /// Requests per second.
+    pub requests_per_s: f64,
+    /// Requests in all.
+    pub requests: u64,
+    /// Requests that were tried again.
+    pub retries: u64,
+}
+
+impl HotPartition {
+    /// Tombstones that a read of all of it meets afterwards, as far as is known.
+    pub fn tombstones(&self) -> u64 {
+        let there = self.there.and_then(|there| there.tombstones);
+        self.deletes + there.unwrap_or_default()
+    }
+}
