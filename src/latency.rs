@@ -126,12 +126,8 @@ impl Recorder {
 
     /// Everything since the start, summed up per lane and in their order, the current interval included.
     pub fn totals(&self) -> Vec<LaneSummary> {
-        self.summaries(&self.histograms())
-    }
-
-    /// The lanes of these histograms summed up; they are in the order of the lanes.
-    pub fn summaries(&self, histograms: &[Histogram<u64>]) -> Vec<LaneSummary> {
-        self.names.iter().zip(histograms).map(|(name, lane)| summary(name, lane)).collect()
+        let totals = self.histograms();
+        self.names.iter().zip(&totals).map(|(name, lane)| summary(name, lane)).collect()
     }
 
     /// Everything since the start, per lane and in their order, the current interval included; in microseconds.

@@ -5,7 +5,6 @@ use std::path::PathBuf;
 
 use serde::{Serialize, Serializer};
 
-use crate::latency::LaneSummary;
 use crate::moment::Moment;
 
 use super::board::ScanCounters;
@@ -110,7 +109,7 @@ pub struct Figures {
     /// Kafka.
     pub kafka: KafkaFigures,
     /// How long things took over the last 5 to 10 s, per kind of request; those of which there was none are left out.
-    pub latency: Vec<LaneSummary>,
+    pub latency: Vec<LatencyFigures>,
     /// The groups that failed last, the newest first; all of them are in failures.csv.
     pub failures: Vec<FailedGroup>,
     /// How it ended; null until then.
@@ -187,6 +186,23 @@ pub struct KafkaFigures {
     pub acknowledged: u64,
     /// The time since the last acknowledgement, while events are out.
     pub silent_s: Option<f64>,
+}
+
+/// How long one kind of request took over the last while. Times are in microseconds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct LatencyFigures {
+    /// The kind.
+    pub lane: String,
+    /// How many there were.
+    pub count: u64,
+    /// Half of all took at most this long.
+    pub p50_us: u64,
+    /// 90 % took at most this long.
+    pub p90_us: u64,
+    /// 99 % took at most this long.
+    pub p99_us: u64,
+    /// The longest.
+    pub max_us: u64,
 }
 
 /// A group that was given up. What may name an account is null for those without the token.

@@ -23,7 +23,8 @@ mod ticker;
 pub use board::{Board, Counters, Nodes, ScanCounters};
 pub use control::{Control, Order, Refused};
 pub use figures::{
-    CassandraFigures, Ended, FailedGroup, Figures, GroupFigures, KafkaFigures, Phase, Reached,
+    CassandraFigures, Ended, FailedGroup, Figures, GroupFigures, KafkaFigures, LatencyFigures,
+    Phase, Reached,
 };
 pub use guard::Token;
 pub use listen::{Listen, ListenError};

@@ -9,13 +9,13 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{self, MissedTickBehavior};
 
-use crate::latency::{LaneSummary, Recorder};
+use crate::latency::Recorder;
 use crate::moment::Moment;
 
 use super::board::{Board, Counters};
 use super::control::Control;
 use super::figures::{
-    CassandraFigures, Figures, GroupFigures, KafkaFigures, Phase, Reached, VERSION,
+    CassandraFigures, Figures, GroupFigures, KafkaFigures, LatencyFigures, Phase, Reached, VERSION,
 };
 use super::{Rate, metrics};
 
@@ -306,7 +306,7 @@ struct LatencySight {
 
 impl LatencySight {
     /// The latencies of the last while, and how often the journal has committed so far.
-    fn see(&mut self, now: Instant, recorder: &Recorder) -> (Vec<LaneSummary>, u64) {
+    fn see(&mut self, now: Instant, recorder: &Recorder) -> (Vec<LatencyFigures>, u64) {
         let totals = recorder.histograms();
         let mut recent = totals.clone();
         if let Some((_, earlier)) = self.earlier.front() {
@@ -324,9 +324,16 @@ impl LatencySight {
         while self.earlier.len() > 2 {
             self.earlier.pop_front();
         }
-        let mut lanes = recorder.summaries(&recent);
-        lanes.retain(|lane| lane.count > 0);
-        (lanes, commits)
+        let lanes = recorder.names().iter().zip(&recent).filter(|(_, lane)| !lane.is_empty());
+        let lanes = lanes.map(|(name, lane)| LatencyFigures {
+            lane: name.clone(),
+            count: lane.len(),
+            p50_us: lane.value_at_quantile(0.5),
+            p90_us: lane.value_at_quantile(0.9),
+            p99_us: lane.value_at_quantile(0.99),
+            max_us: lane.max(),
+        });
+        (lanes.collect(), commits)
     }
 }
 
