@@ -2,7 +2,10 @@
 
 use std::fs::{self, OpenOptions};
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
 
 /// The tool with these arguments, in a folder of its own.
 fn tributary(folder: &Path, arguments: &[&str]) -> Command {
@@ -112,4 +115,227 @@ fn a_lookup_says_where_there_are_no_runs() {
     assert!(message.contains("runs is not a run: "), "{message}");
     let message = fails(&mut tributary(folder.path(), &["lookup", ""]), 2);
     assert!(message.contains("'' is not an account"), "{message}");
+}
+
+/// The output of a command that ends well.
+#[track_caller]
+fn says(command: &mut Command) -> String {
+    let output = command.output().unwrap();
+    assert_done(&output);
+    text(&output.stdout).to_owned()
+}
+
+#[test]
+fn the_version_names_the_commit_if_there_is_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let version = says(&mut tributary(folder.path(), &["--version"]));
+    let number = concat!("tributary ", env!("CARGO_PKG_VERSION"));
+    let rest = version.trim().strip_prefix(number).unwrap();
+    if Path::new(env!("CARGO_MANIFEST_DIR")).join(".git").exists() {
+        let commit = rest.strip_prefix(" (").and_then(|rest| rest.strip_suffix(')')).unwrap();
+        assert!(
+            commit.len() >= 10 && commit.bytes().all(|byte| byte.is_ascii_hexdigit()),
+            "{version}"
+        );
+    } else {
+        assert_eq!(rest, "");
+    }
+}
+
+#[test]
+fn every_command_has_short_and_long_help_and_examples() {
+    let folder = tempfile::tempdir().unwrap();
+    let help = |arguments: &[&str]| says(&mut tributary(folder.path(), arguments));
+    let overview = help(&["--help"]);
+    for command in
+        ["plan", "apply", "resume", "verify", "undo", "lookup", "config", "completions", "man"]
+    {
+        assert!(overview.contains(&format!("\n  {command}")), "{overview}");
+        let (short, long) = (help(&[command, "-h"]), help(&[command, "--help"]));
+        assert!(short.len() < long.len() && !short.contains("EXAMPLES"), "{short}");
+        let example = format!("tributary {command}");
+        let (_, examples) = long.split_once("EXAMPLES").unwrap();
+        assert!(examples.contains(&example), "{long}");
+        assert!(examples.lines().all(|line| line.chars().count() <= 100), "{long}");
+    }
+}
+
+#[test]
+fn mistyped_commands_flags_and_settings_are_answered_with_the_nearest() {
+    let folder = tempfile::tempdir().unwrap();
+    let refused = |arguments: &[&str]| fails(&mut tributary(folder.path(), arguments), 2);
+    assert!(refused(&["aply"]).contains("'apply'"));
+    assert!(refused(&["plan", "p.csv", "--run-dri", "x"]).contains("'--run-dir'"));
+    fs::write(folder.path().join("t.toml"), "\n\nmax-errors = 3\n").unwrap();
+    let said =
+        "tributary: t.toml, line 3: there is no setting 'max-errors'; did you mean max_errors?\n";
+    assert_eq!(refused(&["config", "--config", "t.toml"]), said);
+}
+
+#[test]
+fn settings_are_shown_with_where_they_come_from() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = "hosts = ['db1']\nkeyspace = 'k'\nusername = 'u'\npassword = 'hunter2'\nrate = 3\n\
+                [kafka]\nsasl.password = 'hunter3'\nlinger.ms = 1\n";
+    fs::write(folder.path().join("t.toml"), file).unwrap();
+    let config = |more: &[&str]| {
+        let arguments = [&["config", "--config", "t.toml", "--in-flight", "9"], more].concat();
+        let mut command = tributary(folder.path(), &arguments);
+        command.env("TRIBUTARY_RATE", "5").env("TRIBUTARY_KAFKA_CLIENT_ID", "night");
+        command
+    };
+    let output = config(&["-X", "linger.ms=7"]).output().unwrap();
+    // What apply would say is said after the table.
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text(&output.stderr).starts_with("tributary: --topic is missing: "));
+    let table = text(&output.stdout);
+    assert!(!table.contains("hunter"), "{table}");
+    let line = |name: &str| {
+        let mut lines = table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+        lines.find(|line| line[0] == name).unwrap()
+    };
+    assert_eq!(line("hosts"), ["hosts", "t.toml:1", "db1"]);
+    assert_eq!(line("password"), ["password", "t.toml:4", "***"]);
+    assert_eq!(line("rate"), ["rate", "TRIBUTARY_RATE", "5"]);
+    assert_eq!(line("in_flight"), ["in_flight", "--in-flight", "9"]);
+    assert_eq!(line("settle"), ["settle", "default", "2s"]);
+    assert_eq!(line("topic"), ["topic", "default", "-"]);
+    assert_eq!(line("kafka.sasl.password"), ["kafka.sasl.password", "t.toml:7", "***"]);
+    assert_eq!(line("kafka.linger.ms"), ["kafka.linger.ms", "-X", "7"]);
+    assert_eq!(line("kafka.client.id")[1], "TRIBUTARY_KAFKA_CLIENT_ID");
+
+    let json: Value =
+        serde_json::from_str(&says(&mut config(&["--topic", "t", "--json"]))).unwrap();
+    assert_eq!((&json["version"], &json["command"]), (&1.into(), &"config".into()));
+    assert_eq!((&json["usable"], &json["problem"]), (&true.into(), &Value::Null));
+    let settings = json["settings"].as_array().unwrap();
+    let found = settings.iter().find(|setting| setting["name"] == "hosts").unwrap();
+    assert_eq!(found["origin"], serde_json::json!({"layer": "file", "path": "t.toml", "line": 1}));
+}
+
+#[test]
+fn shells_and_man_are_given_what_they_read() {
+    let folder = tempfile::tempdir().unwrap();
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let script = says(&mut tributary(folder.path(), &["completions", shell]));
+        assert!(script.contains("apply") && script.contains("in-flight"), "{shell}: {script}");
+        if shell == "bash" {
+            fs::write(folder.path().join("c.bash"), script).unwrap();
+            let checked = Command::new("bash").arg("-n").arg(folder.path().join("c.bash")).output();
+            assert_done(&checked.unwrap());
+        }
+    }
+    assert!(fails(&mut tributary(folder.path(), &["completions", "csh"]), 2).contains("bash"));
+
+    assert!(says(&mut tributary(folder.path(), &["man"])).contains(".TH tributary 1"));
+    assert_eq!(says(&mut tributary(folder.path(), &["man", "pages/man1"])), "");
+    let page = fs::read_to_string(folder.path().join("pages/man1/tributary-apply.1")).unwrap();
+    assert!(page.contains("EXAMPLES") && page.contains("in\\-flight"), "{page}");
+    fs::write(folder.path().join("file"), "").unwrap();
+    let message = fails(&mut tributary(folder.path(), &["man", "file"]), 1);
+    assert!(message.contains("cannot write man pages to file: "), "{message}");
+}
+
+#[test]
+fn logs_may_be_json() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = plan(folder.path(), "from,to\na,b\n");
+    assert_done(
+        &command.args(["--log-format", "json", "-v", "--run-dir", "run"]).output().unwrap(),
+    );
+    fs::write(
+        folder.path().join("t.toml"),
+        "log_format = 'json'\nkeyspace = 'k'\nno_events = true\n",
+    )
+    .unwrap();
+    let arguments = ["apply", "pairs.csv", "--config", "t.toml", "--hosts", "127.0.0.1:1"];
+    let mut command =
+        tributary(folder.path(), &[&arguments[..], &["--consistency", "one"]].concat());
+    let said = fails(&mut command, 1);
+    let lines: Vec<Value> =
+        said.lines().map(|line| serde_json::from_str(line).expect(line)).collect();
+    let told: Vec<_> = lines.iter().map(|line| line["level"].as_str().unwrap()).collect();
+    assert_eq!(told, ["WARN", "ERROR"], "{said}");
+    assert!(lines[0]["message"].as_str().unwrap().contains("ONE"), "{said}");
+    assert!(lines[1]["message"].as_str().unwrap().contains("layer TCP"), "{said}");
+    assert!(lines.iter().all(|line| line["timestamp"].is_string()), "{said}");
+    let early = ["apply", "pairs.csv", "--log-format", "json"];
+    let early: Value =
+        serde_json::from_str(&fails(&mut tributary(folder.path(), &early), 2)).unwrap();
+    assert!(early["message"].as_str().unwrap().starts_with("--keyspace is missing"), "{early}");
+    let wrong =
+        fails(&mut tributary(folder.path(), &["plan", "pairs.csv", "--log-format", "xml"]), 2);
+    assert!(wrong.contains("--log-format: 'xml' is not a format"), "{wrong}");
+}
+
+/// On a terminal, which util-linux's `script` provides.
+#[test]
+fn colours_are_for_terminals_and_for_those_who_want_them() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("pairs.csv"), "from,to\na,b\n").unwrap();
+    let warns = format!(
+        "'{}' apply pairs.csv --keyspace k --no-events --hosts 127.0.0.1:1 --consistency one",
+        env!("CARGO_BIN_EXE_tributary")
+    );
+    let coloured = |environment: &[(&str, &str)]| {
+        let mut script = Command::new("script");
+        script.args(["-qec", &warns, "/dev/null"]).current_dir(folder.path());
+        script.env("TERM", "xterm").env_remove("NO_COLOR").env_remove("CLICOLOR");
+        let output =
+            script.envs(environment.iter().copied()).stdin(Stdio::null()).output().unwrap();
+        let shown = text(&output.stdout);
+        assert!(shown.contains("WARN") && shown.contains("layer TCP"), "{shown}");
+        shown.contains("\u{1b}[3")
+    };
+    assert!(coloured(&[]));
+    assert!(!coloured(&[("NO_COLOR", "1")]));
+    assert!(!coloured(&[("CLICOLOR", "0")]));
+    assert!(!coloured(&[("TERM", "dumb")]));
+}
+
+/// Whatever the pairs of the house are called, the lists of this tool can be fed back as they are.
+#[test]
+fn rejects_can_be_fed_back_under_other_names() {
+    let folder = tempfile::tempdir().unwrap();
+    let names = "from_column = 'old'\nto_column = 'new'\ndelimiter = ';'\n";
+    fs::write(folder.path().join("t.toml"), names).unwrap();
+    let arguments = ["--config", "t.toml", "--json", "--run-dir"];
+    let mut first = plan(folder.path(), "old;x;new\na;1;a\nb;2;c\nc;3;b\nd;4;e\n");
+    let first = first.args(arguments).arg("first").output().unwrap();
+    assert_eq!(first.status.code(), Some(3), "{}", text(&first.stderr));
+    let report: Value = serde_json::from_str(text(&first.stdout)).unwrap();
+    assert_eq!(report["plan"]["rejected"]["cycle"], 2, "{report:#}");
+    let again = [&["plan", "first/rejects.csv"], &arguments[..], &["second"]].concat();
+    let second = tributary(folder.path(), &again).output().unwrap();
+    assert_eq!(second.status.code(), Some(3), "{}", text(&second.stderr));
+    let report: Value = serde_json::from_str(text(&second.stdout)).unwrap();
+    assert_eq!(report["plan"]["rejected"]["cycle"], 2, "{report:#}");
+    assert_eq!(report["plan"]["rejected"]["self-pair"], 1, "{report:#}");
+}
+
+#[test]
+fn planning_can_be_interrupted() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = tributary(folder.path(), &["plan", "-"]);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    // It waits for pairs for as long as this is open.
+    let stdin = child.stdin.take();
+    // It listens for signals before it begins to prepare its run directory.
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !folder.path().join("runs").exists() {
+        assert!(Instant::now() < deadline, "it does not begin");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let signalled = Command::new("kill").args(["-TERM", &child.id().to_string()]).status();
+    assert!(signalled.unwrap().success());
+    let output = child.wait_with_output().unwrap();
+    drop(stdin);
+    let message = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(130), "{message}");
+    assert!(
+        message.contains("interrupted while reading the pairs; nothing was changed"),
+        "{message}"
+    );
+    assert!(!folder.path().join("runs").exists(), "something is left behind");
 }

@@ -33,6 +33,29 @@ need_tools() { # for the servers in `launched`
     find_java || die "still no Java 17 after installing ${missing[*]}"
 }
 
+# The certificates of an instance with --tls: a CA, a node that is known as localhost only, and a client.
+need_certificates() {
+    local name folder=$dir/tls
+    [[ ! -f $folder/client.pem ]] || return 0
+    command -v openssl >/dev/null || die "missing: openssl, to make certificates"
+    rm -rf "$folder"
+    mkdir -p -m 700 "$folder"
+    if ! {
+        openssl req -x509 -newkey rsa:2048 -nodes -days 30 -subj "/CN=CA of $instance" \
+            -keyout "$folder/ca.key" -out "$folder/ca.pem"
+        for name in node client; do
+            openssl req -new -newkey rsa:2048 -nodes -subj "/CN=$name" -keyout "$folder/$name.key" -out "$folder/$name.csr"
+            openssl x509 -req -days 30 -in "$folder/$name.csr" -CA "$folder/ca.pem" -CAkey "$folder/ca.key" -CAcreateserial \
+                -extfile <(printf 'subjectAltName=DNS:%s\n' "${name/#node/localhost}") -out "$folder/$name.crt"
+        done
+    } >"$folder/openssl.log" 2>&1 </dev/null; then
+        tail -n 15 "$folder/openssl.log" >&2
+        die "the certificates could not be made"
+    fi
+    cat "$folder/node.key" "$folder/node.crt" >"$folder/node.pem"
+    mv "$folder/client.crt" "$folder/client.pem" # last: what is there is complete
+}
+
 need_jars() { # SERVER
     local target tmp attempt log=$cache/jars/mvn.log
     target=$(jars "$1")

@@ -45,6 +45,12 @@ port_open() { timeout 3 bash -c "exec 3<>/dev/tcp/$1/$2" 2>/dev/null; } # ADDRES
 
 # Sends BYTES (as printf escapes) to SERVER and prints the first COUNT bytes of its answer in hex.
 ask() { # SERVER BYTES COUNT
+    if [[ $1 != kafka && ${setting[tls]} == yes ]]; then
+        head -c "$3" < <({ printf "$2" && sleep 3; } | timeout 5 openssl s_client -quiet -connect "$(place "$1")" \
+            -CAfile "$dir/tls/ca.pem" -cert "$dir/tls/client.pem" -key "$dir/tls/client.key" 2>/dev/null) |
+            od -An -v -tx1 | tr -d ' \n' || true
+        return
+    fi
     timeout 5 bash -c "exec 3<>/dev/tcp/$(address "$1")/$(port "$1"); printf '$2' >&3; head -c $3 <&3" 2>/dev/null |
         od -An -v -tx1 | tr -d ' \n' || true
 }

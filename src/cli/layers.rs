@@ -13,6 +13,7 @@ use thiserror::Error;
 
 use crate::secret::{REDACTED, Secret, is_secret};
 
+use super::catalogue::{KAFKA, Kind, Setting};
 use super::file::ConfigFile;
 use super::recorded::Recorded;
 
@@ -35,15 +36,18 @@ impl SettingsError {
 pub(super) enum Origin {
     Flag(String),
     Environment(String),
-    /// A file (the configuration, or a run's run.json) and the key in it.
-    File(PathBuf, String),
+    /// The configuration file, the key in it, and its line.
+    File(PathBuf, String, usize),
+    /// A run's run.json, and the key in it.
+    Run(PathBuf, String),
 }
 
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Flag(name) | Self::Environment(name) => f.write_str(name),
-            Self::File(path, key) => write!(f, "{} in {}", key, path.display()),
+            Self::File(path, key, line) => write!(f, "{key} in {}:{line}", path.display()),
+            Self::Run(path, key) => write!(f, "{key} in {}", path.display()),
         }
     }
 }
@@ -100,16 +104,16 @@ impl<'a> Layers<'a> {
             let from_environment =
                 self.matches.value_source(setting) == Some(ValueSource::EnvVariable);
             if !(from_environment && text.is_empty()) {
-                let origin = if from_environment {
-                    Origin::Environment(format!("TRIBUTARY_{}", setting.to_uppercase()))
-                } else {
-                    Origin::Flag(format!("--{}", setting.replace('_', "-")))
-                };
+                let origin = if from_environment { variable(setting) } else { flag(setting) };
                 return Some((text.to_owned(), origin));
             }
         }
-        let text = self.file.text(setting)?;
-        Some((text.to_owned(), Origin::File(self.file.path.clone(), setting.to_owned())))
+        Some((self.file.text(setting)?, self.in_file(setting)))
+    }
+
+    fn in_file(&self, setting: &str) -> Origin {
+        let line = self.file.line(setting).unwrap_or_default();
+        Origin::File(self.file.path.clone(), setting.to_owned(), line)
     }
 
     /// A setting as a value; `None` if no layer has it.
@@ -156,15 +160,54 @@ impl<'a> Layers<'a> {
 
     /// A switch, if any layer but the recorded one says something.
     pub(super) fn said(&self, setting: &str, given: bool) -> Option<bool> {
-        let said = match self.matches.value_source(setting) {
-            Some(ValueSource::CommandLine) => true,
+        match self.said_where(setting) {
+            Some(_) => Some(given),
+            None => self.file.switch(setting),
+        }
+    }
+
+    /// What says something of a switch, above the file.
+    fn said_where(&self, setting: &str) -> Option<Origin> {
+        match self.matches.value_source(setting) {
+            Some(ValueSource::CommandLine) => Some(flag(setting)),
             Some(ValueSource::EnvVariable) => {
                 let mut raw = self.matches.get_raw(setting).into_iter().flatten();
-                raw.any(|text| !text.is_empty())
+                raw.any(|text| !text.is_empty()).then(|| variable(setting))
             }
-            _ => false,
-        };
-        if said { Some(given) } else { self.file.switch(setting) }
+            _ => None,
+        }
+    }
+
+    /// A setting as it is written, and where, whatever its kind; a secret without its value. Nothing if no
+    /// layer has it.
+    pub(super) fn written(&self, setting: &Setting) -> Option<(String, Origin)> {
+        let name = setting.name;
+        match setting.kind {
+            Kind::Switch => {
+                let given = self.matches.try_get_one::<bool>(name).ok().flatten().copied();
+                if let Some(origin) = self.said_where(name) {
+                    return Some((given.unwrap_or_default().to_string(), origin));
+                }
+                if let Some(on) = self.file.switch(name) {
+                    return Some((on.to_string(), self.in_file(name)));
+                }
+                let recorded = self.recorded.filter(|recorded| recorded.switch(name))?;
+                Some(("true".to_owned(), recorded.origin(name)))
+            }
+            Kind::Secret => match self.password_variable() {
+                Some(_) => Some((REDACTED.to_owned(), variable(name))),
+                None => self.file.line(name).map(|_| (REDACTED.to_owned(), self.in_file(name))),
+            },
+            // It is counted on the command line.
+            _ if name == "verbose" => match self.matches.get_count(name) {
+                0 => self.text(name, None),
+                count => Some((count.to_string(), Origin::Flag("-v".to_owned()))),
+            },
+            Kind::Text | Kind::Number | Kind::List | Kind::Path => {
+                let given = self.matches.try_get_one::<String>(name).ok().flatten();
+                self.text(name, given.map(String::as_str))
+            }
+        }
     }
 
     /// Whether a setting stands on the command line itself.
@@ -173,11 +216,15 @@ impl<'a> Layers<'a> {
     }
 
     pub(super) fn password(&self) -> Result<Option<Secret>, SettingsError> {
-        let set = self.environment.iter().find(|(name, _)| name == "TRIBUTARY_PASSWORD");
-        match set.filter(|(_, password)| !password.is_empty()) {
-            Some((_, password)) => Ok(Some(Secret::new(password))),
+        match self.password_variable() {
+            Some(password) => Ok(Some(Secret::new(password))),
             None => self.file.password(),
         }
+    }
+
+    fn password_variable(&self) -> Option<&str> {
+        let set = self.environment.iter().find(|(name, _)| name == "TRIBUTARY_PASSWORD");
+        set.map(|(_, password)| password.as_str()).filter(|password| !password.is_empty())
     }
 
     /// Kafka's properties; of two with one name the later one wins.
@@ -185,22 +232,35 @@ impl<'a> Layers<'a> {
         &self,
         given: &[String],
     ) -> Result<Vec<(String, String)>, SettingsError> {
-        let (mut properties, redacted): (Vec<_>, Vec<_>) = self
-            .recorded
-            .map(Recorded::properties)
-            .unwrap_or_default()
-            .into_iter()
-            .partition(|(key, value)| !(is_secret(key) && value == REDACTED));
-        properties.append(&mut self.file.properties()?);
+        let all = self.written_properties(given)?;
+        Ok(all.into_iter().map(|(key, value, _)| (key, value)).collect())
+    }
+
+    /// Kafka's properties with where they are written, the strongest layer last.
+    pub(super) fn written_properties(
+        &self,
+        given: &[String],
+    ) -> Result<Vec<(String, String, Origin)>, SettingsError> {
+        let recorded = self.recorded.into_iter().flat_map(|recorded| {
+            let origin = |key: &str| recorded.origin(&format!("{KAFKA}.{key}"));
+            let properties = recorded.properties().into_iter();
+            properties.map(move |(key, value)| (key.clone(), value, origin(&key)))
+        });
+        let (mut properties, redacted): (Vec<_>, Vec<_>) =
+            recorded.partition(|(key, value, _)| !(is_secret(key) && value == REDACTED));
+        properties.extend(self.file.properties().iter().map(|(key, found)| {
+            let place = (self.file.path.clone(), format!("{KAFKA}.{key}"), found.line);
+            (key.clone(), found.value.clone(), Origin::File(place.0, place.1, place.2))
+        }));
         let mut from_environment: Vec<_> = self
             .environment
             .iter()
             .filter_map(|(name, value)| {
                 let key = name.strip_prefix(KAFKA_ENV)?.to_lowercase().replace('_', ".");
-                Some((key, value.clone()))
+                Some((key, value.clone(), Origin::Environment(name.clone())))
             })
             .collect();
-        from_environment.sort();
+        from_environment.sort_by(|one, other| one.0.cmp(&other.0));
         properties.append(&mut from_environment);
         for property in given {
             let (key, value) = property.split_once('=').unwrap_or((property, ""));
@@ -210,12 +270,13 @@ impl<'a> Layers<'a> {
                     "-X: '{shown}' is not key=value, such as linger.ms=5"
                 )));
             }
-            properties.push((key.trim().to_owned(), value.to_owned()));
+            let origin = Origin::Flag("-X".to_owned());
+            properties.push((key.trim().to_owned(), value.to_owned(), origin));
         }
         let missing =
-            redacted.iter().find(|(key, _)| !properties.iter().any(|(name, _)| name == key));
+            redacted.iter().find(|(key, ..)| !properties.iter().any(|(name, ..)| name == key));
         match missing {
-            Some((key, _)) => Err(SettingsError::new(format!(
+            Some((key, ..)) => Err(SettingsError::new(format!(
                 "the run had a secret for Kafka's {key}, and secrets are kept nowhere: give it again, as \
                  {KAFKA_ENV}{} or in the table [kafka] of the configuration file",
                 key.to_uppercase().replace('.', "_")
@@ -238,4 +299,12 @@ impl<'a> Layers<'a> {
         }
         flags
     }
+}
+
+fn flag(setting: &str) -> Origin {
+    Origin::Flag(format!("--{}", setting.replace('_', "-")))
+}
+
+fn variable(setting: &str) -> Origin {
+    Origin::Environment(format!("TRIBUTARY_{}", setting.to_uppercase()))
 }

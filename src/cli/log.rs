@@ -1,7 +1,8 @@
 //! Logs: a few lines for the terminal, more of them for run.log.
 //!
 //! The run directory is made after the first lines have been logged, so those wait in memory until
-//! [`RunLog::attach`] names the file. Timestamps are UTC.
+//! [`RunLog::attach`] names the file. Timestamps are UTC. As JSON, every line is an object with `timestamp`,
+//! `level`, `target`, `message` and the fields of the event.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -15,7 +16,7 @@ use tracing_subscriber::fmt::{self, MakeWriter};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 
-use super::settings::OutputSettings;
+use super::settings::{LogFormat, OutputSettings};
 use super::terminal::Terminal;
 
 /// What waits for the file, at most. A run logs little before it has a directory.
@@ -27,22 +28,44 @@ const PROGRESS: &str = "tributary::cli::progress";
 /// Starts logging for this process.
 pub(super) fn init(output: &OutputSettings, terminal: &Terminal) -> Result<RunLog, TryInitError> {
     let run_log = RunLog::default();
-    let on_terminal = fmt::layer()
-        .with_writer(terminal.clone())
-        .with_ansi(terminal.is_interactive())
-        .with_target(output.verbose > 1)
-        .log_internal_errors(false)
-        .with_filter(terminal_filter(output, terminal.is_interactive()));
-    let in_file = fmt::layer()
-        .with_writer(run_log.clone())
-        .with_ansi(false)
-        .log_internal_errors(false)
-        .with_filter(file_filter(output));
-    tracing_subscriber::registry().with(on_terminal).with(in_file).try_init()?;
+    terminal.write_as(output.log_format);
+    let on_terminal = terminal_filter(output, terminal.shows_bars());
+    let registry = tracing_subscriber::registry();
+    match output.log_format {
+        LogFormat::Text => {
+            let to_terminal = fmt::layer()
+                .with_writer(terminal.clone())
+                .with_ansi(terminal.has_colours())
+                .with_target(output.verbose > 1)
+                .log_internal_errors(false)
+                .with_filter(on_terminal);
+            let to_file = fmt::layer()
+                .with_writer(run_log.clone())
+                .with_ansi(false)
+                .log_internal_errors(false)
+                .with_filter(file_filter(output));
+            registry.with(to_terminal).with(to_file).try_init()?;
+        }
+        LogFormat::Json => {
+            let to_terminal = fmt::layer()
+                .json()
+                .flatten_event(true)
+                .with_writer(terminal.clone())
+                .log_internal_errors(false)
+                .with_filter(on_terminal);
+            let to_file = fmt::layer()
+                .json()
+                .flatten_event(true)
+                .with_writer(run_log.clone())
+                .log_internal_errors(false)
+                .with_filter(file_filter(output));
+            registry.with(to_terminal).with(to_file).try_init()?;
+        }
+    }
     Ok(run_log)
 }
 
-fn terminal_filter(output: &OutputSettings, interactive: bool) -> Targets {
+fn terminal_filter(output: &OutputSettings, with_bar: bool) -> Targets {
     let (ours, others) = match (output.quiet, output.verbose) {
         (true, _) => (LevelFilter::ERROR, LevelFilter::OFF),
         // What the drivers say comes back as an error of ours, or was retried.
@@ -50,7 +73,7 @@ fn terminal_filter(output: &OutputSettings, interactive: bool) -> Targets {
         (false, 1) => (LevelFilter::INFO, LevelFilter::WARN),
         (false, _) => (LevelFilter::DEBUG, LevelFilter::INFO),
     };
-    let progress = if interactive || output.quiet { LevelFilter::OFF } else { LevelFilter::INFO };
+    let progress = if with_bar || output.quiet { LevelFilter::OFF } else { LevelFilter::INFO };
     levels(ours, others).with_target(PROGRESS, progress)
 }
 
@@ -141,7 +164,12 @@ mod tests {
 
     #[test]
     fn what_the_drivers_say_is_for_the_file_unless_asked_for() {
-        let output = |verbose| OutputSettings { json: false, quiet: false, verbose };
+        let output = |verbose| OutputSettings {
+            json: false,
+            quiet: false,
+            verbose,
+            log_format: LogFormat::Text,
+        };
         let on_terminal = |verbose| terminal_filter(&output(verbose), true);
         let shown = |filter: &Targets, level| filter.would_enable("scylla::cluster", &level);
         assert!(!shown(&on_terminal(0), Level::ERROR));
@@ -151,7 +179,12 @@ mod tests {
 
     #[test]
     fn progress_lines_are_for_those_without_a_bar() {
-        let output = |quiet, verbose| OutputSettings { json: false, quiet, verbose };
+        let output = |quiet, verbose| OutputSettings {
+            json: false,
+            quiet,
+            verbose,
+            log_format: LogFormat::Text,
+        };
         let shown = |filter: &Targets, target, level| filter.would_enable(target, &level);
         let plain = terminal_filter(&output(false, 0), false);
         assert!(shown(&plain, PROGRESS, Level::INFO));

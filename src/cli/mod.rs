@@ -1,11 +1,11 @@
 //! The command line: raw arguments → checked settings → a command → an exit code.
 //!
-//! In reading order: `args` is what can be written, `file` the configuration file, `recorded` what a run
-//! keeps of its settings; `layers` lays them over each other, and `resolve` checks them once into
+//! In reading order: `args` is what can be written, `catalogue` the names of all settings, `file` the
+//! configuration file, `recorded` what a run keeps of its settings; `layers` lays them over each other, and `resolve` checks them once into
 //! `settings`. [`plan`], [`apply`], [`resume`], [`verify`], [`undo`] and [`lookup`] wire the stages of the commands; `engine` is
 //! what groups run in, `session` one session of a run from its first group to the report, `identity` what a
 //! journal belongs to. `terminal`, `log`, `progress`, `live`, `signals` and `again` are how a run meets
-//! its operator, `control` how it is asked from elsewhere; [`exit`] is the one table of exit codes.
+//! its operator, `control` how it is asked from elsewhere; `config` and `manual` are the commands about the tool itself; [`exit`] is the one table of exit codes.
 //!
 //! Only here is printed, read from the environment, and decided how the process ends. No other module
 //! knows this one.
@@ -14,6 +14,8 @@ mod again;
 pub mod apply;
 mod args;
 mod bound;
+mod catalogue;
+mod config;
 mod control;
 mod engine;
 pub mod exit;
@@ -26,6 +28,7 @@ mod layers;
 mod live;
 mod log;
 pub mod lookup;
+mod manual;
 pub mod plan;
 mod progress;
 mod recorded;
@@ -54,8 +57,9 @@ pub use layers::SettingsError;
 pub use log::RunLog;
 pub use progress::{Progress, ScanSnapshot, Snapshot};
 pub use settings::{
-    ApplySettings, InputSettings, InputSource, InspectSettings, MergeSettings, OutputSettings,
-    PaceSettings, PlanSettings, ResumeSettings, UndoSettings, VerifySettings, WorkSettings,
+    ApplySettings, InputSettings, InputSource, InspectSettings, LogFormat, MergeSettings,
+    OutputSettings, PaceSettings, PlanSettings, ResumeSettings, UndoSettings, VerifySettings,
+    WorkSettings,
 };
 pub use signals::listen;
 pub use terminal::Terminal;
@@ -111,7 +115,12 @@ pub fn run() -> ExitCode {
 fn dispatch(matches: &ArgMatches, terminal: &Terminal, again: &Again) -> Result<Exit, Failure> {
     let cli = Cli::from_arg_matches(matches).map_err(Failure::unusable)?;
     let own = matches.subcommand().map_or(matches, |(_, own)| own);
-    let layers = |config| Layers::new(own, config, resolve::environment());
+    let layers = |config| {
+        let layers = Layers::new(own, config, resolve::environment())?;
+        // Before anything can go wrong that has to be told.
+        terminal.write_as(resolve::log_format(&layers));
+        Ok::<_, SettingsError>(layers)
+    };
     let console = |output: &OutputSettings| {
         let run_log = log::init(output, terminal).map_err(Failure::failed)?;
         let (stop, _) = watch::channel(false);
@@ -164,6 +173,12 @@ fn dispatch(matches: &ArgMatches, terminal: &Terminal, again: &Again) -> Result<
         }
         Command::Control(args) => control::run(&args, terminal),
         Command::Lookup(args) => lookup::run(&args, terminal),
+        Command::Config(args) => {
+            let layers = layers(args.output.config.as_deref())?;
+            config::run(&args, layers, terminal)
+        }
+        Command::Completions(args) => manual::completions(&args, terminal),
+        Command::Man(args) => manual::pages(&args, terminal),
     }
 }
 

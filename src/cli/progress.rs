@@ -94,7 +94,7 @@ impl Progress {
         quiet: bool,
         snapshot: impl Fn() -> S + Send + 'static,
     ) -> Self {
-        let bar = (terminal.is_interactive() && !quiet).then(|| {
+        let bar = (terminal.shows_bars() && !quiet).then(|| {
             let style = ProgressStyle::with_template("[{bar:12}] {msg}")
                 .unwrap_or_else(|_| ProgressStyle::default_bar());
             terminal.add(ProgressBar::new(0).with_style(style.progress_chars("=> ")))

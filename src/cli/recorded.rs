@@ -3,11 +3,13 @@
 //! Nothing secret is among them: the password is left out, and Kafka's properties are redacted by name.
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::cluster::TlsSettings;
 use crate::pace::InFlight;
 use crate::pairs::Format;
 use crate::pipeline::{Discover, ErrorLimit};
@@ -36,6 +38,9 @@ pub(super) struct RecordedSettings {
     hosts: Vec<String>,
     keyspace: String,
     local_dc: Option<String>,
+    /// Null where connections are not encrypted; a run of an earlier version has none.
+    #[serde(default)]
+    tls: Option<RecordedTls>,
     username: Option<String>,
     consistency: String,
     /// The name of the merge specification; its text is in spec.toml.
@@ -139,6 +144,27 @@ struct RecordedEvents {
     properties: BTreeMap<String, String>,
 }
 
+/// How connections are encrypted.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct RecordedTls {
+    ca: Option<String>,
+    cert: Option<String>,
+    key: Option<String>,
+    hostname_check: bool,
+}
+
+impl RecordedTls {
+    fn new(tls: &TlsSettings) -> Self {
+        let text = |path: &PathBuf| path.to_string_lossy().into_owned();
+        Self {
+            ca: tls.ca.as_ref().map(text),
+            cert: tls.identity.as_ref().map(|(cert, _)| text(cert)),
+            key: tls.identity.as_ref().map(|(_, key)| text(key)),
+            hostname_check: tls.hostname_check,
+        }
+    }
+}
+
 fn by_content() -> String {
     Discover::Content.to_string()
 }
@@ -184,6 +210,7 @@ impl RecordedSettings {
             hosts: cluster.hosts.clone(),
             keyspace: cluster.keyspace.clone(),
             local_dc: cluster.local_dc.clone(),
+            tls: cluster.tls.as_ref().map(RecordedTls::new),
             username: cluster.username.clone(),
             consistency: cluster.consistency.to_string(),
             spec: spec.name.clone(),
@@ -228,13 +255,20 @@ impl Recorded {
     /// # Errors
     /// run.json or spec.toml is not what the run wrote.
     pub(super) fn load(run: &RunDir, record: &RunRecord) -> Result<Self, RunError> {
-        let path = run.file(files::RUN);
+        Self::look(run.path(), record)
+    }
+
+    /// As [`load`](Self::load), of a run that need not be taken up.
+    pub(super) fn look(run: &Path, record: &RunRecord) -> Result<Self, RunError> {
+        let path = run.join(files::RUN);
         let wrong = |path: &PathBuf, what: String| RunError::Unusable { path: path.clone(), what };
         let settings: RecordedSettings = serde_json::from_value(record.settings.clone())
             .map_err(|error| wrong(&path, format!("its settings are not understood ({error})")))?;
-        let format = format_of(run.path(), record)?;
-        let spec_path = run.file(files::SPEC);
-        let spec = RawSpec::parse(&run.read(files::SPEC)?, &spec_path.display().to_string())
+        let format = format_of(run, record)?;
+        let spec_path = run.join(files::SPEC);
+        let text =
+            fs::read_to_string(&spec_path).map_err(|error| wrong(&spec_path, error.to_string()))?;
+        let spec = RawSpec::parse(&text, &spec_path.display().to_string())
             .map_err(|error| wrong(&spec_path, error.to_string()))?;
         if spec.sha256() != settings.spec_sha256 {
             let what = "it is not the specification that the run began with (its SHA-256 differs from \
@@ -268,6 +302,7 @@ impl Recorded {
     pub(super) fn text(&self, setting: &str) -> Option<String> {
         let settings = &self.settings;
         let events = settings.events.as_ref();
+        let tls = settings.tls.as_ref();
         match setting {
             "from_column" => Some(settings.format.from_column.clone()),
             "to_column" => Some(settings.format.to_column.clone()),
@@ -275,6 +310,9 @@ impl Recorded {
             "hosts" => Some(settings.hosts.join(",")),
             "keyspace" => Some(settings.keyspace.clone()),
             "local_dc" => settings.local_dc.clone(),
+            "tls_ca" => tls.and_then(|tls| tls.ca.clone()),
+            "tls_cert" => tls.and_then(|tls| tls.cert.clone()),
+            "tls_key" => tls.and_then(|tls| tls.key.clone()),
             "username" => settings.username.clone(),
             "consistency" => Some(settings.consistency.clone()),
             "brokers" => events.map(|events| events.brokers.clone()),
@@ -294,6 +332,10 @@ impl Recorded {
         match setting {
             "trim" => self.settings.format.trim,
             "no_events" => self.settings.events.is_none(),
+            "tls" => self.settings.tls.is_some(),
+            "tls_no_hostname_check" => {
+                self.settings.tls.as_ref().is_some_and(|tls| !tls.hostname_check)
+            }
             _ => false,
         }
     }
@@ -306,6 +348,6 @@ impl Recorded {
 
     /// Where a setting is recorded.
     pub(super) fn origin(&self, setting: &str) -> Origin {
-        Origin::File(self.path.clone(), setting.to_owned())
+        Origin::Run(self.path.clone(), setting.to_owned())
     }
 }

@@ -10,10 +10,10 @@ pub(super) use walks::{undo, verify};
 use std::env;
 use std::ffi::OsString;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::{self, Path, PathBuf};
 use std::time::Duration;
 
-use crate::cluster::ClusterSettings;
+use crate::cluster::{ClusterSettings, TlsSettings};
 use crate::events::EventSettings;
 use crate::live::Listen;
 use crate::pairs::Format;
@@ -21,15 +21,16 @@ use crate::pipeline::{ErrorLimit, Limits};
 use crate::spec::RawSpec;
 
 use super::args::{
-    ApplyArgs, ClusterArgs, EventArgs, FormatArgs, InputArgs, LiveArgs, OutputArgs, PlaceArgs,
-    PlanArgs, ResumeArgs, SpecArgs, WorkArgs,
+    ApplyArgs, ClusterArgs, ConfigArgs, EventArgs, FormatArgs, InputArgs, LiveArgs, OutputArgs,
+    PlaceArgs, PlanArgs, ResumeArgs, SpecArgs, WorkArgs,
 };
 use super::bound::Bound;
+use super::catalogue;
 use super::layers::{Layers, SettingsError};
 use super::recorded::Recorded;
 use super::settings::{
-    ApplySettings, InputSettings, InputSource, MergeSettings, OutputSettings, PaceSettings,
-    PlanSettings, ResumeSettings, WorkSettings,
+    ApplySettings, InputSettings, InputSource, LogFormat, MergeSettings, OutputSettings,
+    PaceSettings, PlanSettings, ResumeSettings, WorkSettings,
 };
 use super::values;
 
@@ -48,7 +49,7 @@ pub(super) fn plan(args: &PlanArgs, layers: &Layers<'_>) -> Result<PlanSettings,
         spec_path,
         inspect: inspection::inspect(args, layers)?,
         run_dir: run_dir(&args.place, layers)?,
-        output: output(&args.output, layers),
+        output: output(&args.output, layers)?,
     })
 }
 
@@ -72,7 +73,7 @@ pub(super) fn apply(
         },
         run_dir: run_dir(&args.place, layers)?,
         listen: listen(&args.live, layers)?,
-        output: output(&args.output, layers),
+        output: output(&args.output, layers)?,
         secret_flags: layers.secret_flags(&args.events.properties),
     })
 }
@@ -95,7 +96,7 @@ pub(super) fn resume(
         },
         use_copy: args.use_copy,
         listen: listen(&args.live, layers)?,
-        output: output(&args.output, layers),
+        output: output(&args.output, layers)?,
         secret_flags: layers.secret_flags(&args.events.properties),
     })
 }
@@ -158,6 +159,7 @@ fn cluster(args: &ClusterArgs, layers: &Layers<'_>) -> Result<ClusterSettings, S
         _ => {}
     }
     Ok(ClusterSettings {
+        tls: tls(args, layers)?,
         hosts: layers
             .value("hosts", args.hosts.as_ref(), values::hosts)?
             .unwrap_or_else(|| vec!["127.0.0.1:9042".to_owned()]),
@@ -171,6 +173,41 @@ fn cluster(args: &ClusterArgs, layers: &Layers<'_>) -> Result<ClusterSettings, S
             .value("consistency", args.consistency.as_ref(), values::consistency)?
             .unwrap_or_default(),
     })
+}
+
+/// How connections are encrypted. Naming a file of TLS asks for TLS, unless it is switched off by name.
+fn tls(args: &ClusterArgs, layers: &Layers<'_>) -> Result<Option<TlsSettings>, SettingsError> {
+    let file = |setting: &str, given: &Option<String>| {
+        layers.value(setting, given.as_ref(), |text| match text {
+            "" => Err("is not a file".to_owned()),
+            text => path::absolute(text).map_err(|error| format!("is not a path: {error}")),
+        })
+    };
+    let ca = file("tls_ca", &args.tls_ca)?;
+    let (cert, key) = (file("tls_cert", &args.tls_cert)?, file("tls_key", &args.tls_key)?);
+    let unchecked = layers.switch("tls_no_hostname_check", args.tls_no_hostname_check);
+    let asked = ca.is_some() || cert.is_some() || key.is_some() || layers.switch("tls", args.tls);
+    if !layers.said("tls", args.tls).unwrap_or(asked) {
+        return match unchecked {
+            true => {
+                Err(SettingsError::new("--tls-no-hostname-check says how to do TLS: add --tls"))
+            }
+            false => Ok(None),
+        };
+    }
+    let identity = match (cert, key) {
+        (Some(cert), Some(key)) => Some((cert, key)),
+        (None, None) => None,
+        (Some(_), None) => {
+            return Err(SettingsError::new("there is a --tls-cert but no --tls-key"));
+        }
+        (None, Some(_)) => {
+            return Err(SettingsError::new("there is a --tls-key but no --tls-cert"));
+        }
+    };
+    let tls = TlsSettings { ca, identity, hostname_check: !unchecked };
+    tls.check().map_err(|error| SettingsError::new(error.to_string()))?;
+    Ok(Some(tls))
 }
 
 /// Whether --no-events may be said of a run that has events.
@@ -301,12 +338,37 @@ fn listen(args: &LiveArgs, layers: &Layers<'_>) -> Result<Option<Listen>, Settin
     layers.value("listen", args.listen.as_ref(), |text| text.parse())
 }
 
-fn output(args: &OutputArgs, layers: &Layers<'_>) -> OutputSettings {
-    OutputSettings {
+fn output(args: &OutputArgs, layers: &Layers<'_>) -> Result<OutputSettings, SettingsError> {
+    let verbose = || layers.value("verbose", None, values::verbose);
+    Ok(OutputSettings {
         json: layers.switch("json", args.json),
         quiet: layers.switch("quiet", args.quiet),
-        verbose: args.verbose,
-    }
+        verbose: if args.verbose > 0 { args.verbose } else { verbose()?.unwrap_or_default() },
+        log_format: layers
+            .value("log_format", args.log_format.as_ref(), values::log_format)?
+            .unwrap_or_default(),
+    })
+}
+
+/// How log lines are to be written, as far as that is understood.
+pub(super) fn log_format(layers: &Layers<'_>) -> LogFormat {
+    let written = catalogue::find("log_format").and_then(|setting| layers.written(setting));
+    written.and_then(|(text, _)| values::log_format(&text).ok()).unwrap_or_default()
+}
+
+/// Checks the settings that `config` shows as `apply` or `resume` would.
+pub(super) fn config(args: &ConfigArgs, layers: &Layers<'_>) -> Result<(), SettingsError> {
+    let spec = match layers.recorded() {
+        Some(run) => recorded_spec(args.work.spec.spec.as_deref(), run, layers)?,
+        None => spec(&args.work.spec, layers)?.0,
+    };
+    format(&args.format, layers)?;
+    work(&args.work, layers)?;
+    run_dir(&args.place, layers)?;
+    listen(&args.live, layers)?;
+    cluster(&args.cluster, layers)?;
+    events(&args.events, &spec, Silence::Refused, layers)?;
+    output(&args.output, layers).map(drop)
 }
 
 fn missing(setting: &str, what: &str) -> SettingsError {

@@ -202,6 +202,18 @@ pub struct OutputSettings {
     pub quiet: bool,
     /// How much more to say: 0, 1 or 2.
     pub verbose: u8,
+    /// How log lines are written.
+    pub log_format: LogFormat,
+}
+
+/// How log lines are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object per line.
+    Json,
 }
 
 impl MergeSettings {

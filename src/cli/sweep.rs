@@ -8,9 +8,9 @@ use tokio::sync::watch;
 
 use super::Failure;
 use super::engine::Engine;
-use crate::journal::body;
 use crate::pipeline::{self, Leftover};
 use crate::plan::Plan;
+use crate::readable;
 use crate::report::SweepFacts;
 use crate::run::{RunDir, RunError, files};
 use crate::spec::Spec;
@@ -60,7 +60,7 @@ impl<'a> Leftovers<'a> {
 
     fn append(&mut self, spec: &Spec, row: &Leftover) {
         let table = row.table.map(|table| &spec.tables[table]);
-        let key = table.map_or_else(String::new, |table| body::key(table, &row.key));
+        let key = table.map_or_else(String::new, |table| readable::key(table, &row.key));
         let record = [
             row.account.as_str(),
             row.survivor.as_str(),

@@ -3,27 +3,49 @@
 //! Reports go to standard output; progress, logs and errors to standard error. A line that is written
 //! while a progress bar is shown takes the bar away for a moment, so that neither breaks the other.
 
+use std::env;
 use std::io::{self, IsTerminal, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget};
+use serde_json::json;
 use tracing_subscriber::fmt::MakeWriter;
+
+use super::settings::LogFormat;
+use crate::moment::Moment;
 
 /// Standard output and standard error of this process. Clones share the progress bar.
 #[derive(Clone, Debug)]
 pub struct Terminal {
     bars: MultiProgress,
+    /// Whether standard error gets JSON lines and nothing else.
+    json: Arc<AtomicBool>,
 }
 
 impl Terminal {
     /// The terminal of this process.
     pub fn new() -> Self {
         let bars = MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(5));
-        Self { bars }
+        Self { bars, json: Arc::default() }
     }
 
-    /// Whether standard error is shown to a person.
-    pub fn is_interactive(&self) -> bool {
-        io::stderr().is_terminal()
+    /// How standard error is written from now on.
+    pub(super) fn write_as(&self, format: LogFormat) {
+        self.json.store(format == LogFormat::Json, Ordering::Relaxed);
+    }
+
+    /// Whether standard error is shown to a person, on a terminal that can draw a bar.
+    pub fn shows_bars(&self) -> bool {
+        let dumb = env::var_os("TERM").is_some_and(|term| term == "dumb");
+        io::stderr().is_terminal() && !dumb && !self.json.load(Ordering::Relaxed)
+    }
+
+    /// Whether standard error may be coloured: on a terminal, unless the environment says otherwise by the
+    /// usual names.
+    pub(super) fn has_colours(&self) -> bool {
+        let said = |name: &str| env::var(name).ok().filter(|value| !value.is_empty());
+        colours(self.shows_bars(), said)
     }
 
     /// Prints a report. A reader that went away (`| head`) is no error.
@@ -40,14 +62,25 @@ impl Terminal {
 
     /// Tells something on standard error that is no error, and is not logged.
     pub fn tell(&self, what: &str) {
-        // There is nobody left to tell if this fails.
-        let _ = (&mut &*self).write_all(format!("{what}\n").as_bytes());
+        self.line("INFO", "", what);
     }
 
     /// Tells an error.
     pub fn complain(&self, error: &str) {
+        self.line("ERROR", "tributary: ", error);
+    }
+
+    fn line(&self, level: &str, prefix: &str, message: &str) {
+        let line = match self.json.load(Ordering::Relaxed) {
+            true => {
+                let timestamp = Moment::now();
+                json!({"timestamp": timestamp, "level": level, "target": "tributary", "message": message})
+                    .to_string()
+            }
+            false => format!("{prefix}{message}"),
+        };
         // There is nobody left to tell if this fails.
-        let _ = (&mut &*self).write_all(format!("tributary: {error}\n").as_bytes());
+        let _ = (&mut &*self).write_all(format!("{line}\n").as_bytes());
     }
 
     pub(super) fn add(&self, bar: ProgressBar) -> ProgressBar {
@@ -56,6 +89,18 @@ impl Terminal {
 
     pub(super) fn clear(&self) {
         let _ = self.bars.clear();
+    }
+}
+
+/// <https://no-color.org> before <https://bixense.com/clicolors>.
+fn colours(on_terminal: bool, said: impl Fn(&str) -> Option<String>) -> bool {
+    let is = |name: &str, value: &str| said(name).is_some_and(|said| said == value);
+    if said("NO_COLOR").is_some() {
+        return false;
+    }
+    match said("CLICOLOR_FORCE") {
+        Some(force) if force != "0" => true,
+        _ => on_terminal && !is("CLICOLOR", "0"),
     }
 }
 
@@ -85,5 +130,27 @@ impl<'a> MakeWriter<'a> for Terminal {
 
     fn make_writer(&'a self) -> Self::Writer {
         self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_environment_decides_on_colours() {
+        let shown = |on_terminal: bool, set: &[(&str, &str)]| {
+            let said = |name: &str| {
+                let found = set.iter().find(|(known, _)| *known == name);
+                found.map(|(_, value)| (*value).to_owned())
+            };
+            colours(on_terminal, said)
+        };
+        assert!(shown(true, &[]) && !shown(false, &[]));
+        assert!(!shown(true, &[("NO_COLOR", "1")]) && !shown(true, &[("CLICOLOR", "0")]));
+        assert!(
+            shown(false, &[("CLICOLOR_FORCE", "1")]) && !shown(false, &[("CLICOLOR_FORCE", "0")])
+        );
+        assert!(!shown(true, &[("CLICOLOR_FORCE", "1"), ("NO_COLOR", "1")]));
     }
 }

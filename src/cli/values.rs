@@ -9,6 +9,8 @@ use crate::cluster::Consistency;
 use crate::pace::InFlight;
 use crate::pipeline::{Discover, ErrorLimit};
 
+use super::settings::LogFormat;
+
 /// The port of Cassandra's CQL protocol.
 const CQL_PORT: u16 = 9_042;
 
@@ -95,6 +97,21 @@ pub(super) fn consistency(text: &str) -> Result<Consistency, String> {
 pub(super) fn discover(text: &str) -> Result<Discover, String> {
     let names = Discover::NAMES.map(|(name, _)| name).join(" or ");
     text.parse().map_err(|()| format!("is not a way to discover enrolments: use {names}"))
+}
+
+/// The format of log lines, by its name.
+pub(super) fn log_format(text: &str) -> Result<LogFormat, String> {
+    match text {
+        "text" => Ok(LogFormat::Text),
+        "json" => Ok(LogFormat::Json),
+        _ => Err("is not a format of log lines: use text or json".to_owned()),
+    }
+}
+
+/// How much more to say.
+pub(super) fn verbose(text: &str) -> Result<u8, String> {
+    let level = count(text, 0, 2)?;
+    Ok(u8::try_from(level).unwrap_or(u8::MAX))
 }
 
 /// One character that separates columns.

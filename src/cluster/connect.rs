@@ -18,12 +18,13 @@ use crate::account::{TimestampUs, now_us};
 use crate::spec::Spec;
 use crate::spec::schema::Schema;
 
+use super::diagnosis::diagnose;
 use super::fault::one_line;
 use super::reads::Reads;
 use super::statements::Preparer;
 use super::store::{ReadStore, Store};
 use super::writes::Writes;
-use super::{ClusterError, ClusterSettings, schema};
+use super::{ClusterError, ClusterSettings, refused_login, schema, tls};
 
 /// How long one attempt may take before it is given up and tried again: a little more than Cassandra's
 /// own time-outs (5 s for a read, 2 s for a write by default), which say more.
@@ -77,14 +78,23 @@ impl Cluster {
             let password = settings.password.as_ref().map_or("", |secret| secret.expose());
             builder = builder.user(username, password);
         }
-        let session = match tokio::time::timeout(SESSION_TIMEOUT, builder.build()).await {
-            Ok(built) => built.map_err(|error| super::refused(&settings, &error))?,
+        let tls = settings.tls.as_ref().map(|tls| tls::client_config(tls, &settings.hosts));
+        let tls = tls.transpose()?;
+        builder = builder.tls_context(tls.clone());
+        let built = match tokio::time::timeout(SESSION_TIMEOUT, builder.build()).await {
+            Ok(built) => built.map_err(|error| one_line(&error.to_string())),
             // The driver's own time-out does not cover a server that accepts and says nothing.
-            Err(_) => {
-                return Err(ClusterError::Unreachable {
-                    hosts: settings.hosts.join(", "),
-                    message: format!("no answer in CQL within {} s", SESSION_TIMEOUT.as_secs()),
-                });
+            Err(_) => Err(format!("no answer in CQL within {} s", SESSION_TIMEOUT.as_secs())),
+        };
+        let session = match built {
+            Ok(session) => session,
+            Err(message) => {
+                if let Some(message) = refused_login(&message) {
+                    let (hosts, user) = (settings.hosts.join(", "), settings.username.clone());
+                    return Err(ClusterError::Login { hosts, user, message });
+                }
+                let tried = diagnose(&settings, tls.as_ref(), &message).await;
+                return Err(ClusterError::Unreachable { tried });
             }
         };
         check_datacenter(&session, &settings)?;

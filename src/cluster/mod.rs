@@ -9,6 +9,7 @@
 //! lower concurrency and counts what it does.
 
 mod connect;
+mod diagnosis;
 mod fault;
 mod place;
 mod reads;
@@ -17,39 +18,38 @@ mod schema;
 mod settings;
 mod statements;
 mod store;
+mod tls;
 mod tombstones;
 mod values;
 mod writes;
 
-use scylla::errors::NewSessionError;
 use thiserror::Error;
 
 pub use connect::Cluster;
+pub use diagnosis::{Layer, Tried};
 pub use settings::*;
 pub use store::{ReadStore, Store};
+pub use tls::TlsError;
 pub use tombstones::Met;
 
 use crate::storage::Fault;
-use fault::one_line;
 
 /// Why a cluster cannot be used.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum ClusterError {
-    /// No host answered.
-    #[error(
-        "cannot connect to Cassandra at {hosts}: {message}. Check --hosts (host:port,…), and that a \
-         node listens there for CQL"
-    )]
+    /// No contact point can be used.
+    #[error("cannot connect to Cassandra: {}. {}", tried_list(tried), advice(tried))]
     Unreachable {
-        /// The contact points.
-        hosts: String,
-        /// What the driver says.
-        message: String,
+        /// Each contact point with the layer at which it fails.
+        tried: Vec<Tried>,
     },
+    /// The files of TLS cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// The login was refused.
     #[error(
-        "Cassandra at {hosts} refuses the login{}: {message}. Check --username and the password \
+        "Cassandra at {hosts} refuses the login{} (authentication): {message}. Check --username and the password \
          (TRIBUTARY_PASSWORD, or the configuration file)",
         user.as_ref().map(|user| format!(" of '{user}'")).unwrap_or_default()
     )]
@@ -133,15 +133,33 @@ pub enum ClusterError {
     },
 }
 
-/// Why there is no session: a refused login is told apart from an unreachable cluster.
-fn refused(settings: &ClusterSettings, error: &NewSessionError) -> ClusterError {
-    let message = one_line(&error.to_string());
-    let hosts = settings.hosts.join(", ");
-    let login = ["authentication", "Authentication", "credentials", "Credentials"];
-    if login.iter().any(|word| message.contains(word)) {
-        return ClusterError::Login { hosts, user: settings.username.clone(), message };
+/// The most contact points that a message lists.
+const LISTED: usize = 4;
+
+fn tried_list(tried: &[Tried]) -> String {
+    let mut list: Vec<_> = tried.iter().take(LISTED).map(ToString::to_string).collect();
+    if tried.len() > LISTED {
+        list.push(format!("and {} more", tried.len() - LISTED));
     }
-    ClusterError::Unreachable { hosts, message }
+    list.join("; ")
+}
+
+/// What helps the contact point that is nearest to working.
+fn advice(tried: &[Tried]) -> &'static str {
+    tried.iter().map(|tried| tried.layer).max().unwrap_or(Layer::Name).advice()
+}
+
+/// What a server says of a login that it refuses, if that is why there is no session.
+fn refused_login(message: &str) -> Option<String> {
+    let login = ["authentication", "Authentication", "credentials", "Credentials"];
+    login.iter().any(|word| message.contains(word)).then(|| {
+        if message.contains("Authentication is required") {
+            return "it wants a user and a password".to_owned();
+        }
+        // The driver says first through which of its layers the message came.
+        let said = message.rsplit("Error message: ").next().unwrap_or(message);
+        said.trim_end_matches('.').to_owned()
+    })
 }
 
 fn known_list(names: &[String]) -> String {

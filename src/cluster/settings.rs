@@ -1,12 +1,15 @@
 //! How a cluster is reached.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::str::FromStr;
 
 use scylla::statement::Consistency as Level;
 use serde::Serialize;
 
 use crate::secret::Secret;
+
+use super::{TlsError, tls};
 
 /// What [`Cluster::connect`](super::Cluster::connect) needs.
 #[derive(Clone, Debug)]
@@ -17,12 +20,35 @@ pub struct ClusterSettings {
     pub keyspace: String,
     /// The datacenter whose nodes are asked; needed where there are several.
     pub local_dc: Option<String>,
+    /// How connections are encrypted; none if they are not.
+    pub tls: Option<TlsSettings>,
     /// The user to log in as.
     pub username: Option<String>,
     /// That user's password.
     pub password: Option<Secret>,
     /// The consistency level of every read and write of a run.
     pub consistency: Consistency,
+}
+
+/// How connections are encrypted. All files are PEM.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlsSettings {
+    /// The certificates of the CAs that may sign those of nodes; none for the ones that this machine trusts.
+    pub ca: Option<PathBuf>,
+    /// Our own certificate, with those that lead to its CA, and its private key.
+    pub identity: Option<(PathBuf, PathBuf)>,
+    /// Whether a node's certificate must be for its address or for a name among the contact points.
+    pub hostname_check: bool,
+}
+
+impl TlsSettings {
+    /// Reads the files, to tell early whether they can be used.
+    ///
+    /// # Errors
+    /// A file cannot be read, or does not hold what it should.
+    pub fn check(&self) -> Result<(), TlsError> {
+        tls::client_config(self, &[]).map(drop)
+    }
 }
 
 /// How many replicas acknowledge a read or write.

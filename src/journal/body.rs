@@ -214,13 +214,6 @@ fn read_event(spec: &Spec, event: &EventSpec, body: &EventBody) -> Result<Announ
     Ok(announced)
 }
 
-/// A primary key as JSON: `{"userid":"a","contentid":"c"}`.
-pub fn key(table: &Table, key: &[Bytes]) -> String {
-    let mut out = Vec::new();
-    json::cells(&mut out, table, key.iter().enumerate());
-    String::from_utf8_lossy(&out).into_owned()
-}
-
 /// The partitions that a group's rows led to, by table, as JSON: `{"user_courses":["b1","b2"]}`.
 pub fn partitions(spec: &Spec, findings: &Findings) -> String {
     let mut out = Vec::new();

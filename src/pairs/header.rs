@@ -76,16 +76,34 @@ impl Layout {
             .iter()
             .map(|name| name.trim().trim_start_matches('\u{feff}').to_owned())
             .collect();
+        let (columns, delimiter) = match columns(&names, format) {
+            Ok(columns) => (columns, format.delimiter),
+            // What this tool lists itself can be fed back, whatever else the pairs are called here.
+            Err(_) if is_own(text) => ((0, 1), b','),
+            Err(error) => return Err(error),
+        };
         let layout = Self {
-            from: position(&names, &format.from_column, format)?,
-            to: position(&names, &format.to_column, format)?,
-            delimiter: format.delimiter,
+            from: columns.0,
+            to: columns.1,
+            delimiter,
             trim: format.trim,
             lines: scanner.lines(),
             blank,
         };
         Ok(Some((layout, bom + scanner.position())))
     }
+}
+
+/// The headers of rejects.csv and failures.csv.
+pub(crate) const OWN_HEADERS: [&str; 2] = ["from,to,line,reason,original", "from,to,line,reason"];
+
+fn is_own(header: &[u8]) -> bool {
+    OWN_HEADERS.iter().any(|own| own.as_bytes() == header.trim_ascii_end())
+}
+
+/// The positions of both columns.
+fn columns(names: &[String], format: &Format) -> Result<(usize, usize), PairsError> {
+    Ok((position(names, &format.from_column, format)?, position(names, &format.to_column, format)?))
 }
 
 fn position(names: &[String], wanted: &str, format: &Format) -> Result<usize, PairsError> {
@@ -160,6 +178,27 @@ mod tests {
             ..Format::default()
         };
         accepts(b"neu;a,b;alt\n", &custom, (2, 0));
+    }
+
+    #[test]
+    fn lists_of_our_own_are_known_whatever_the_columns_are_called() {
+        let format = Format {
+            from_column: "alt".into(),
+            to_column: "neu".into(),
+            delimiter: b';',
+            ..Format::default()
+        };
+        for header in OWN_HEADERS {
+            let text = format!("{header}\r\na,b,2,why\n");
+            let layout =
+                Layout::read(&mut Blocks::new(text.as_bytes(), 1 << 10), &format).unwrap().0;
+            assert_eq!((layout.from, layout.to, layout.delimiter), (0, 1, b','));
+        }
+        let other = layout(b"from,to,line\n", &format).unwrap_err().to_string();
+        assert!(other.contains("alt"), "{other}");
+        // Columns that are there win.
+        let reason = Format { to_column: "reason".into(), ..Format::default() };
+        accepts(b"from,to,line,reason\n", &reason, (0, 3));
     }
 
     #[test]

@@ -306,6 +306,7 @@ mod tests {
     fn the_json_says_the_same() {
         let json = |account, state| {
             let text = lookup_json(&found(account, state)).unwrap();
+            crate::report::tests::documented("lookup", &text);
             serde_json::from_str::<serde_json::Value>(&text).unwrap()["found"][0].clone()
         };
         let source = json("a", Some(State::Done));

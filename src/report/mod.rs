@@ -6,6 +6,7 @@
 //!
 //! Deliberately absent: printing, files, and any judgement about exit codes (they are handed in).
 
+mod config;
 mod discovery;
 mod failures;
 mod inspection;
@@ -17,6 +18,7 @@ mod text;
 mod undo;
 mod verify;
 
+pub use config::{Configuration, SettingFacts, SettingOrigin, config_json, config_text};
 pub use discovery::{Discovery, LedTo};
 pub use failures::FailureReasons;
 pub use inspection::{
@@ -37,4 +39,21 @@ pub use verify::{Verification, VerifiedGroups, VerifiedTable, verify_json, verif
 /// The summary as JSON, with a line feed at its end.
 pub fn json(summary: &Summary) -> serde_json::Result<String> {
     serde_json::to_string_pretty(summary).map(|json| json + "\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    /// The README names every field at the top of a command's JSON.
+    #[track_caller]
+    pub(super) fn documented(command: &str, json: &str) {
+        let json: Value = serde_json::from_str(json).unwrap();
+        let row = format!("| `{command}` |");
+        let readme = include_str!("../../README.md");
+        let line = readme.lines().find(|line| line.starts_with(&row)).unwrap();
+        for field in json.as_object().unwrap().keys() {
+            assert!(line.contains(&format!("`{field}`")), "{command}: {field}");
+        }
+    }
 }

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
+
 /// What everything is made to fit in.
 pub(super) const COLUMNS: usize = 80;
 
@@ -97,8 +99,8 @@ pub(super) fn table(rows: &[Vec<String>]) -> String {
         let mut line = String::new();
         for (column, (cell, &wide)) in row.iter().zip(&widths).enumerate() {
             match column {
-                0 => line.push_str(&format!("{:<wide$}", cut_end(cell, wide))),
-                _ => line.push_str(&format!("{:GAP$}{cell:>wide$}", "")),
+                0 => line.push_str(&pad_end(&cut_end(cell, wide), wide)),
+                _ => line.push_str(&format!("{:1$}{cell}", "", GAP + wide - width(cell))),
             }
         }
         text.push_str(line.trim_end());
@@ -109,7 +111,7 @@ pub(super) fn table(rows: &[Vec<String>]) -> String {
 
 /// A label and its text, broken between words and indented below itself.
 pub(super) fn labelled(label: &str, text: &str) -> String {
-    wrapped(&format!("{label:<LABEL$}"), &" ".repeat(LABEL), text)
+    wrapped(&pad_end(label, LABEL), &" ".repeat(LABEL), text)
 }
 
 /// Text without a label.
@@ -174,25 +176,44 @@ fn wrapped(first: &str, indent: &str, text: &str) -> String {
     (lines + line.trim_end() + "\n").replace(NO_BREAK, " ")
 }
 
-/// At most `wide` characters; what is cut is at the end.
+/// At most `wide` columns; what is cut is at the end.
 pub(super) fn cut_end(text: &str, wide: usize) -> String {
     if width(text) <= wide {
         return text.to_owned();
     }
-    text.chars().take(wide.saturating_sub(1)).chain(['…']).collect()
+    fitting(text.chars(), wide).into_iter().chain(['…']).collect()
 }
 
-/// At most `wide` characters; what is cut is at the start, as suits a path.
+/// At most `wide` columns; what is cut is at the start, as suits a path.
 pub(super) fn cut_start(text: &str, wide: usize) -> String {
-    let length = width(text);
-    if length <= wide {
+    if width(text) <= wide {
         return text.to_owned();
     }
-    ['…'].into_iter().chain(text.chars().skip(length + 1 - wide)).collect()
+    let kept = fitting(text.chars().rev(), wide);
+    ['…'].into_iter().chain(kept.into_iter().rev()).collect()
 }
 
-fn width(text: &str) -> usize {
-    text.chars().count()
+/// The first characters that leave one of `wide` columns free.
+fn fitting(chars: impl Iterator<Item = char>, wide: usize) -> Vec<char> {
+    let mut left = wide.saturating_sub(1);
+    let fits = |c: &char| match left.checked_sub(c.width().unwrap_or_default()) {
+        Some(rest) => {
+            left = rest;
+            true
+        }
+        None => false,
+    };
+    chars.take_while(fits).collect()
+}
+
+/// Text with spaces behind it, up to so many columns.
+pub(super) fn pad_end(text: &str, wide: usize) -> String {
+    format!("{text}{:1$}", "", wide.saturating_sub(width(text)))
+}
+
+/// The columns of a terminal that text takes: ideographs take two, combining marks none.
+pub(super) fn width(text: &str) -> usize {
+    text.width()
 }
 
 #[cfg(test)]
@@ -258,6 +279,12 @@ mod tests {
         }
         assert_eq!(cut_start("/a/long/path.csv", 9), "…path.csv");
         assert_eq!(cut_end("a long reason", 7), "a long…");
+        // Ideographs take two columns, combining marks none.
+        assert_eq!(cut_end("漢字漢字", 6), "漢字…");
+        assert_eq!(cut_start("漢字漢字", 6), "…漢字");
+        assert_eq!(cut_end("e\u{301}e\u{301}", 2), "e\u{301}e\u{301}");
+        let wide = [vec!["漢字".into(), "字".into()], vec!["abcd".into(), "12".into()]];
+        assert_eq!(table(&wide), "漢字  字\nabcd  12\n");
         let rows = [vec!["x".repeat(90), "1".into()], vec!["y".into(), "1,000".into()]];
         for line in table(&rows).lines() {
             assert_eq!(width(line), COLUMNS, "{line}");

@@ -317,6 +317,7 @@ mod tests {
     #[test]
     fn the_json_has_every_count_by_table() {
         let json = verify_json(&verification()).unwrap();
+        crate::report::tests::documented("verify", &json);
         let value: serde_json::Value = serde_json::from_str(&json).unwrap();
         assert_eq!(value["tables"][0]["row_missing"], 60);
         assert_eq!(value["groups"]["not_done"]["planned"], 400);

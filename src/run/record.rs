@@ -56,7 +56,7 @@ impl RunRecord {
         input: InputRecord,
         settings: Value,
     ) -> Self {
-        let ours = ("tributary".to_owned(), env!("CARGO_PKG_VERSION").to_owned());
+        let ours = ("tributary".to_owned(), env!("TRIBUTARY_VERSION").to_owned());
         let versions = BTreeMap::from([ours]);
         let command = command.to_owned();
         Self { version: VERSION, id, command, started_at, versions, input, settings }

@@ -24,6 +24,7 @@ mod resume;
 mod run_dir;
 mod scan;
 mod seam;
+mod security;
 mod services;
 mod settings;
 mod stops;

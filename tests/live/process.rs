@@ -130,6 +130,10 @@ impl Running {
         signal(&self.child.id().to_string(), "INT");
     }
 
+    pub(crate) fn terminate(&self) {
+        signal(&self.child.id().to_string(), "TERM");
+    }
+
     /// Ends it the hard way, as `kill -9` does.
     pub(crate) fn kill(&mut self) {
         self.child.kill().expect("our own child can be killed");

@@ -40,6 +40,7 @@ async fn store(world: &World) -> (Store, Arc<Spec>) {
         hosts: vec![world.addresses.hosts.clone()],
         keyspace: world.keyspace.clone(),
         local_dc: None,
+        tls: None,
         username: None,
         password: None,
         consistency: Consistency::LocalQuorum,

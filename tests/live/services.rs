@@ -34,6 +34,13 @@ impl Instance {
         instance
     }
 
+    /// A variable of `scripts/services env`.
+    pub(crate) fn env(&self, name: &str) -> String {
+        let env = self.services("env");
+        let value = env.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('='));
+        value.unwrap_or_else(|| panic!("no {name} in:\n{env}")).to_owned()
+    }
+
     /// Starts what is down and waits until it is healthy.
     pub(crate) fn again(&self) {
         self.services("start");

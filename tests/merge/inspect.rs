@@ -6,7 +6,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use proptest::prelude::*;
 use tokio::sync::watch;
 use tributary::account::Tally;
-use tributary::journal::Journal;
 use tributary::latency::Recorder;
 use tributary::pace::Pace;
 use tributary::pairs::{self, Format};

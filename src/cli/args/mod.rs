@@ -7,6 +7,7 @@ mod control;
 mod examples;
 mod inspect;
 mod parts;
+mod shell;
 mod walks;
 
 use std::path::PathBuf;
@@ -19,6 +20,7 @@ pub(super) use parts::{
     ClusterArgs, EventArgs, FormatArgs, InputArgs, LiveArgs, OutputArgs, PlaceArgs, SpecArgs,
     WorkArgs,
 };
+pub(super) use shell::{CompletionsArgs, ConfigArgs, ManArgs};
 pub(super) use walks::{PaceArgs, UndoArgs, VerifyArgs};
 
 use parts::SwitchParser;
@@ -28,7 +30,7 @@ use parts::SwitchParser;
 /// The input is a CSV of pairs: everything that belongs to the account `from` moves under the account
 /// `to`, nothing is lost, and `from` is empty afterwards.
 #[derive(Debug, Parser)]
-#[command(version, after_long_help = examples::AFTER_HELP, max_term_width = 100)]
+#[command(version = env!("TRIBUTARY_VERSION"), after_long_help = examples::AFTER_HELP, max_term_width = 100)]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]
@@ -83,6 +85,18 @@ pub enum Command {
     /// Changes nothing, needs no cluster, and may be asked while a run goes on.
     #[command(after_long_help = examples::LOOKUP_EXAMPLES)]
     Lookup(LookupArgs),
+    /// Print the settings in effect, and where each comes from.
+    ///
+    /// Takes the flags of `apply` (or, with RUN, those of `resume`) and changes nothing. Secrets are not
+    /// shown.
+    #[command(after_long_help = shell::CONFIG_EXAMPLES)]
+    Config(Box<ConfigArgs>),
+    /// Print a script that completes commands and flags in a shell.
+    #[command(after_long_help = shell::COMPLETIONS_EXAMPLES)]
+    Completions(CompletionsArgs),
+    /// Print the man page, or write one for each command.
+    #[command(after_long_help = shell::MAN_EXAMPLES)]
+    Man(ManArgs),
 }
 
 /// The arguments of `plan`.

@@ -56,6 +56,34 @@ pub struct ClusterArgs {
     #[arg(long, value_name = "NAME", env = "TRIBUTARY_LOCAL_DC", hide_env = true)]
     pub local_dc: Option<String>,
 
+    /// Encrypt the connections; so does any of the next three
+    #[arg(long, env = "TRIBUTARY_TLS", hide_env = true, value_parser = SwitchParser)]
+    pub tls: bool,
+
+    /// The CAs that may sign the nodes' certificates (PEM) [default: those that this machine trusts]
+    #[arg(long, value_name = "FILE", env = "TRIBUTARY_TLS_CA", hide_env = true)]
+    pub tls_ca: Option<String>,
+
+    /// The certificate that we show, with those that lead to its CA (PEM)
+    #[arg(long, value_name = "FILE", env = "TRIBUTARY_TLS_CERT", hide_env = true)]
+    pub tls_cert: Option<String>,
+
+    /// Its private key (PEM, not encrypted)
+    #[arg(long, value_name = "FILE", env = "TRIBUTARY_TLS_KEY", hide_env = true)]
+    pub tls_key: Option<String>,
+
+    /// Accept a node's certificate whomever it is for, if a trusted CA signed it
+    ///
+    /// Otherwise it has to be for the address of the node, or for one of the names in --hosts. Without this
+    /// check, everybody who owns any certificate of that CA can pass for a node.
+    #[arg(
+        long,
+        env = "TRIBUTARY_TLS_NO_HOSTNAME_CHECK",
+        hide_env = true,
+        value_parser = SwitchParser
+    )]
+    pub tls_no_hostname_check: bool,
+
     /// The user to log in as
     ///
     /// The password is taken from TRIBUTARY_PASSWORD, or from `password` or `password_file` in the
@@ -202,6 +230,12 @@ pub struct OutputArgs {
         value_parser = SwitchParser
     )]
     pub quiet: bool,
+
+    /// How log lines are written, on standard error and in run.log: text or json [default: text]
+    ///
+    /// With json there is no progress bar, and errors are JSON lines, too.
+    #[arg(long, value_name = "FORMAT", env = "TRIBUTARY_LOG_FORMAT", hide_env = true)]
+    pub log_format: Option<String>,
 
     /// Say more on standard error and in run.log; twice: much more
     #[arg(short, long, action = ArgAction::Count)]

@@ -7,6 +7,7 @@ use clap::{ArgMatches, CommandFactory, FromArgMatches};
 
 use super::*;
 use crate::cli::args::{Cli, Command};
+use crate::cli::catalogue::{Kind, SETTINGS};
 use crate::cli::recorded::RecordedSettings;
 use crate::cli::settings::{PaceSettings, UndoSettings, VerifySettings};
 use crate::cluster::Consistency;
@@ -137,6 +138,43 @@ fn defaults_are_enough_but_for_keyspace_and_topic() {
     assert!(silent.merge.events.is_none());
 }
 
+/// What `config` shows as a default is what is done where nothing is said.
+#[test]
+fn the_catalogue_knows_the_defaults() {
+    let required = ["--keyspace", "k", "--topic", "t"];
+    let settings = resolve(&required, "", &[]).unwrap();
+    let text: String = SETTINGS
+        .iter()
+        .filter(|setting| !setting.default.is_empty())
+        .map(|setting| match setting.kind {
+            Kind::Switch => format!("{} = {}\n", setting.name, setting.default),
+            _ => format!("{} = '{}'\n", setting.name, setting.default),
+        })
+        .collect();
+    let written = resolve(&required, &text, &[]).unwrap();
+    assert_eq!(recorded(&written), recorded(&settings));
+    assert_eq!(written.output, settings.output);
+}
+
+#[test]
+fn tls_is_asked_for_by_any_of_its_files_and_can_be_switched_off() {
+    let tls = |flags: &[&str], file: &str| {
+        let required = ["--keyspace", "k", "--no-events"];
+        resolve(&[&required, flags].concat(), file, &[]).map(|settings| settings.merge.cluster.tls)
+    };
+    assert_eq!(tls(&[], "").unwrap(), None);
+    let wrong = |flags: &[&str], file: &str| tls(flags, file).unwrap_err().to_string();
+    // The file is looked at, so it is asked for.
+    assert!(wrong(&["--tls-ca", "/nowhere"], "").contains("cannot read the file of CAs /nowhere"));
+    let beside = wrong(&[], "tls_ca = 'nowhere'\n");
+    let folder = env::temp_dir().join("nowhere");
+    assert!(beside.contains(&folder.display().to_string()), "{beside}");
+    assert_eq!(tls(&["--tls-ca", "/nowhere"], "tls = false\n").unwrap(), None);
+    assert!(wrong(&["--tls-cert", "/x"], "").contains("no --tls-key"));
+    assert!(wrong(&["--tls-key", "/x"], "").contains("no --tls-cert"));
+    assert!(wrong(&["--tls-no-hostname-check"], "").contains("add --tls"));
+}
+
 #[test]
 fn flags_win_over_the_file() {
     let file = "keyspace = 'f'\ntopic = 'f'\nin_flight = 7\nhosts = ['f']\nno_events = true\n";
@@ -155,7 +193,7 @@ fn wrong_values_are_shown_with_where_they_came_from() {
         "--in-flight: 'many' is neither auto nor a whole number from 1 to 65536"
     );
     let in_file = message(&[], &format!("{required}settle = 'soon'"));
-    assert!(in_file.starts_with("settle in ") && in_file.contains(".toml: 'soon' is not a dur"));
+    assert!(in_file.starts_with("settle in ") && in_file.contains(".toml:3: 'soon' is not a dur"));
     assert!(message(&["--delimiter", "ab"], required).starts_with("--delimiter: 'ab' is not"));
     assert!(
         message(&["--spec", "/nowhere"], required).starts_with("--spec: cannot read '/nowhere'")

@@ -26,7 +26,7 @@ pub(in crate::cli) fn verify(
         restart: args.restart,
         pace: pace(args.pace.in_flight.as_ref(), args.pace.rate.as_ref(), layers)?,
         listen: listen(&args.live, layers)?,
-        output: output(&args.output, layers),
+        output: output(&args.output, layers)?,
         secret_flags: layers.secret_flags(&args.events.properties),
     })
 }
@@ -51,7 +51,7 @@ pub(in crate::cli) fn undo(
         settle: layers.value("settle", None, values::settle)?.unwrap_or(SETTLE),
         pace: pace(args.pace.in_flight.as_ref(), args.pace.rate.as_ref(), layers)?,
         listen: listen(&args.live, layers)?,
-        output: output(&args.output, layers),
+        output: output(&args.output, layers)?,
         secret_flags: layers.secret_flags(&args.events.properties),
     })
 }
