@@ -134,16 +134,21 @@ impl Recorder {
         interval
     }
 
-    /// Everything since the start, per lane and in their order, the current interval included.
+    /// Everything since the start, summed up per lane and in their order, the current interval included.
     pub fn totals(&self) -> Vec<LaneSummary> {
+        let totals = self.histograms();
+        self.names.iter().zip(&totals).map(|(name, lane)| summary(name, lane)).collect()
+    }
+
+    /// Everything since the start, per lane and in their order, the current interval included; in microseconds.
+    pub fn histograms(&self) -> Vec<Histogram<u64>> {
         // Held while the stripes are read, so that no interval is counted twice or missed.
         let collected = lock(&self.collected);
         let mut totals = collected.totals.clone();
         for stripe in &self.stripes {
             add(&mut totals, &lock(stripe));
         }
-        drop(collected);
-        self.names.iter().zip(&totals).map(|(name, lane)| summary(name, lane)).collect()
+        totals
     }
 }
 

@@ -51,6 +51,7 @@
 //! | [`ledger`] | what a run did to each key of a group, read back from the journal |
 //! | [`latency`] | HDR histograms per kind of request |
 //! | [`pace`] | how many groups run at once |
+//! | [`live`] | a run while it goes on: what is shown of it, and what may be asked of it; the only user of axum |
 //! | [`pipeline`] | composes the stages, scans and sweeps; the only owner of spawning, bounds and cancellation |
 //! | [`verify`], [`undo`] | the other two walks over a run: compare the cluster with it, take it back |
 //! | [`run`] | the run directory: it appears complete or not at all, and belongs to one process at a time |
@@ -97,6 +98,7 @@ pub mod failpoint;
 pub mod journal;
 pub mod latency;
 pub mod ledger;
+pub mod live;
 pub mod merge;
 pub mod moment;
 pub mod pace;

@@ -1,4 +1,4 @@
-//! How many groups run at once, and how many begin per second.
+//! How many groups run at once, how many begin per second, and whether any begin at all.
 //!
 //! A fixed limit halves when the cluster shows that it is overloaded, and grows back by a tenth whenever as many
 //! groups as it allows have ended well: multiplicative decrease as in TCP's congestion avoidance (RFC 5681,
@@ -58,11 +58,9 @@ impl FromStr for InFlight {
     }
 }
 
-/// Admits groups.
+/// Admits groups. Rate and pause can be changed at any time; both are about groups that have not begun.
 #[derive(Debug)]
 pub struct Pace {
-    /// Between the starts of two groups, at least.
-    interval: Duration,
     state: Mutex<State>,
     freed: Notify,
 }
@@ -73,7 +71,20 @@ struct State {
     bound: Bound,
     in_flight: usize,
     reacted: Option<Instant>,
-    next_start: Instant,
+    /// Groups per second, at most.
+    rate: Option<f64>,
+    last_start: Option<Instant>,
+    is_paused: bool,
+}
+
+impl State {
+    /// How long it takes until one more group may begin by the rate.
+    fn early(&self, now: Instant) -> Duration {
+        let (Some(rate), Some(last)) = (self.rate, self.last_start) else { return Duration::ZERO };
+        // What was missed is not made up for.
+        let interval = Duration::try_from_secs_f64(1.0 / rate).unwrap_or(Duration::MAX);
+        interval.saturating_sub(now.saturating_duration_since(last))
+    }
 }
 
 /// What moves the limit.
@@ -110,11 +121,45 @@ impl Pace {
             Bound::Fixed { most, .. } => *most,
             Bound::Found { climb, .. } => climb.limit(),
         };
-        let state = State { limit, bound, in_flight: 0, reacted: None, next_start: now };
-        let interval = rate.map_or(Duration::ZERO, |rate| {
-            Duration::try_from_secs_f64(1.0 / rate).unwrap_or(Duration::MAX)
-        });
-        Arc::new(Self { interval, state: Mutex::new(state), freed: Notify::new() })
+        let state = State {
+            limit,
+            bound,
+            in_flight: 0,
+            reacted: None,
+            rate,
+            last_start: None,
+            is_paused: false,
+        };
+        Arc::new(Self { state: Mutex::new(state), freed: Notify::new() })
+    }
+
+    /// From now on no group begins, until [`resume`](Self::resume); those in flight go on to their end. Gives whether
+    /// that is a change.
+    pub fn pause(&self) -> bool {
+        !std::mem::replace(&mut self.state().is_paused, true)
+    }
+
+    /// Groups begin again. Gives whether that is a change.
+    pub fn resume(&self) -> bool {
+        let was_paused = std::mem::replace(&mut self.state().is_paused, false);
+        self.freed.notify_waiters();
+        was_paused
+    }
+
+    /// Whether it is paused.
+    pub fn is_paused(&self) -> bool {
+        self.state().is_paused
+    }
+
+    /// From now on so many groups begin per second, at most; `None` for as many as the cluster can take.
+    pub fn set_rate(&self, rate: Option<f64>) {
+        self.state().rate = rate;
+        self.freed.notify_waiters();
+    }
+
+    /// Groups per second, at most; `None` where there is no such limit.
+    pub fn rate(&self) -> Option<f64> {
+        self.state().rate
     }
 
     /// Waits until one more group may run.
@@ -124,17 +169,18 @@ impl Pace {
             let early = {
                 let mut state = self.state();
                 let now = Instant::now();
-                let early = state.next_start.saturating_duration_since(now);
-                if state.in_flight < state.limit && early.is_zero() {
+                let early = state.early(now);
+                let is_free = state.in_flight < state.limit && !state.is_paused;
+                if is_free && early.is_zero() {
                     state.in_flight += 1;
-                    // What was missed is not made up for.
-                    state.next_start = now + self.interval;
+                    state.last_start = Some(now);
                     return Permit { pace: Arc::clone(self) };
                 }
-                if state.in_flight < state.limit { Some(early) } else { None }
+                is_free.then_some(early)
             };
             match early {
-                Some(early) => tokio::time::sleep(early).await,
+                // A rate that is changed meanwhile counts at once.
+                Some(early) => _ = tokio::time::timeout(early, freed).await,
                 None => freed.await,
             }
         }
@@ -259,6 +305,49 @@ mod tests {
         assert!(pace.admit().now_or_never().is_none());
         drop(first);
         assert!(pace.admit().now_or_never().is_none(), "an end makes no room before its time");
+    }
+
+    #[tokio::test]
+    async fn a_changed_rate_counts_at_once() {
+        let pace = Pace::with_rate(1_000, Some(0.001));
+        drop(pace.admit().await);
+        let waiting = tokio::spawn({
+            let pace = Arc::clone(&pace);
+            async move { pace.admit().await }
+        });
+        tokio::task::yield_now().await;
+        assert!(!waiting.is_finished());
+        pace.set_rate(None);
+        waiting.await.expect("it is admitted");
+        assert_eq!(pace.rate(), None);
+        pace.set_rate(Some(0.001));
+        assert!(pace.admit().now_or_never().is_none(), "the next one is late again");
+    }
+
+    #[tokio::test]
+    async fn nothing_begins_while_it_is_paused() {
+        let pace = Pace::new(8);
+        let running = pace.admit().await;
+        assert!(pace.pause() && !pace.pause() && pace.is_paused());
+        let waiting: Vec<_> = (0..3)
+            .map(|_| {
+                let pace = Arc::clone(&pace);
+                tokio::spawn(async move { pace.admit().await })
+            })
+            .collect();
+        tokio::task::yield_now().await;
+        drop(running);
+        tokio::task::yield_now().await;
+        assert_eq!(pace.now().1, 0, "an end makes no room in a pause");
+        pace.set_rate(Some(1e9));
+        tokio::task::yield_now().await;
+        assert_eq!(pace.now().1, 0, "nor does another rate");
+        assert!(pace.resume() && !pace.resume() && !pace.is_paused());
+        let mut permits = Vec::new();
+        for waiting in waiting {
+            permits.push(waiting.await.expect("all that wait are admitted"));
+        }
+        assert_eq!(pace.now().1, 3);
     }
 
     #[test]

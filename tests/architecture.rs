@@ -27,6 +27,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("ledger", &["account", "spec", "merge", "journal"]),
     ("latency", &[]),
     ("pace", &[]),
+    ("live", &["account", "moment", "secret", "latency", "pace"]),
     (
         "pipeline",
         &[
@@ -81,8 +82,8 @@ const EDGES: &[(&str, &[&str])] = &[
         "cli",
         &[
             "account", "moment", "estimate", "ranking", "secret", "spec", "pairs", "plan",
-            "storage", "cluster", "events", "readable", "journal", "latency", "pace", "pipeline",
-            "verify", "undo", "run", "report",
+            "storage", "cluster", "events", "readable", "journal", "latency", "pace", "live",
+            "pipeline", "verify", "undo", "run", "report",
         ],
     ),
     ("main", &["cli"]),
@@ -94,6 +95,8 @@ const CONFINED: &[(&str, &[&str])] = &[
     ("rustls", &["cluster"]),
     ("rdkafka", &["events", "bin/dataset"]),
     ("rusqlite", &["journal"]),
+    ("axum", &["live"]),
+    ("hyper", &["live"]),
 ];
 
 const MAX_LINES: usize = 500;

@@ -10,6 +10,7 @@ use super::again;
 use super::engine::Ready;
 use super::identity::Identity;
 use super::input::{self, Begun, Planned};
+use super::live::Live;
 use super::recorded::RecordedSettings;
 use super::session::{Session, Traces};
 use super::{ApplySettings, Console, Exit, Failure};
@@ -19,12 +20,24 @@ use crate::run::{RunRecord, files};
 
 /// Runs `apply`.
 pub async fn run(settings: &ApplySettings, console: &Console) -> Result<Exit, Failure> {
-    let ApplySettings { input, plan: bound, merge, run_dir, output, secret_flags } = settings;
+    let mut live = Live::start(settings.listen.as_ref(), &settings.output, console)?;
+    let result = carry_out(settings, console, &mut live).await;
+    live.close(&result, console).await;
+    result
+}
+
+async fn carry_out(
+    settings: &ApplySettings,
+    console: &Console,
+    live: &mut Live,
+) -> Result<Exit, Failure> {
+    let ApplySettings { input, plan: bound, merge, run_dir, output, secret_flags, .. } = settings;
     if let Some(bound) = bound {
         bound.check_settings(merge)?;
     }
     let Begun { mut stop, started, id, pairs, prepared } =
         input::begin(input, run_dir.as_deref(), console)?;
+    console.board.begin("apply", id.as_str());
     let Planned { plan, record } = input::plan(pairs, input, &prepared, &mut stop).await?;
     if let Some(bound) = bound {
         bound.check_pairs(&record, &plan)?;
@@ -46,6 +59,7 @@ pub async fn run(settings: &ApplySettings, console: &Console) -> Result<Exit, Fa
     let run_dir = prepared.commit()?;
     tracing::info!("run {} in {}", record.id, run_dir.path().display());
     console.again.set(again::resume(run_dir.path(), secret_flags));
+    live.is_reached_in(run_dir.path(), console);
 
     let journal = SqliteJournal::open(&run_dir.file(files::JOURNAL))?;
     let known = Known::default();

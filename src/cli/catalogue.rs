@@ -73,6 +73,7 @@ pub(super) const SETTINGS: &[Setting] = &[
     number("max_errors", "1000"),
     switch("no_sweep"),
     text("run_dir", ""),
+    number("listen", ""),
     switch("json"),
     switch("quiet"),
     text("log_format", "text"),

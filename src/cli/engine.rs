@@ -14,6 +14,7 @@ use crate::cluster::{Cluster, ClusterSettings, Store};
 use crate::events::{EventSettings, Outlet, Producer};
 use crate::journal::Journal;
 use crate::latency::Recorder;
+use crate::live::{Counters, Nodes, Phase, ScanCounters};
 use crate::pace::Pace;
 use crate::pipeline::{self, AsOf, Context, Discover, Ended, Known, Lanes, Reason, RunOutcome};
 use crate::plan::Plan;
@@ -134,6 +135,7 @@ impl Ready {
             journal,
             acknowledged: self.acknowledged,
             tells_tombstones: self.tombstones.is_some(),
+            progress: Arc::default(),
         }
     }
 }
@@ -144,6 +146,8 @@ pub(super) struct Engine {
     pub(super) journal: Arc<dyn Journal>,
     /// Events that the broker acknowledged.
     acknowledged: Arc<AtomicU64>,
+    /// How many groups have ended.
+    pub(super) progress: Arc<pipeline::Progress>,
     /// Whether the server has told how many tombstones a read may meet.
     tells_tombstones: bool,
 }
@@ -201,7 +205,6 @@ impl Engine {
         let left = work.left();
         let Work { plan, known, settings, quiet, mut stop } = work;
         let limits = settings.work.limits;
-        let progress = Arc::new(pipeline::Progress::default());
         if left > 0 {
             tokio::select! {
                 () = tokio::time::sleep(self.context.as_of.time_to_settle()) => {}
@@ -209,28 +212,71 @@ impl Engine {
             }
         }
         let began = Instant::now();
-        let shown = {
-            let (context, progress) = (Arc::clone(&self.context), Arc::clone(&progress));
-            Progress::start(&console.terminal, quiet, move || Snapshot {
-                groups_total: left as u64,
-                done: progress.done.load(Ordering::Relaxed),
-                failed: progress.failed.load(Ordering::Relaxed),
-                in_flight: context.pace.now().1 as u64,
-                retries: context.retries(),
-            })
-        };
+        console.board.enter(Phase::Merging);
+        let shown = Progress::start(&console.terminal, quiet, self.snapshot(left as u64));
         let mut reasons = FailureReasons::default();
         let mut failed = HashSet::new();
         let on_failure = |group: &Group, Reason { reason, class }: &Reason| {
             tracing::error!("a group of {} pairs failed: {reason}", group.pairs.len());
+            console.board.failed(&group.pairs, reason);
             reasons.add(&group.pairs, class);
             failed.insert(group.index);
             failures.append(&group.pairs, reason)
         };
         let (outcome, unwritten) =
-            pipeline::run(&self.context, plan, known, limits, &progress, stop, on_failure).await;
+            pipeline::run(&self.context, plan, known, limits, &self.progress, stop, on_failure)
+                .await;
         shown.finish();
         Merged { outcome, reasons, failed, unwritten, took: began.elapsed() }
+    }
+
+    /// Reads where the groups stand, for the progress line.
+    pub(super) fn snapshot(&self, groups_total: u64) -> impl Fn() -> Snapshot + Send + 'static {
+        let (context, progress) = (Arc::clone(&self.context), Arc::clone(&self.progress));
+        move || Snapshot {
+            groups_total,
+            done: progress.done.load(Ordering::Relaxed),
+            failed: progress.failed.load(Ordering::Relaxed),
+            in_flight: context.pace.now().1 as u64,
+            retries: context.retries(),
+            is_paused: context.pace.is_paused(),
+        }
+    }
+
+    /// Lets those who look at the run see what it counts, and those who may control it its pace, until the board is
+    /// frozen.
+    pub(super) fn show(&self, groups_total: u64, topic: Option<String>, console: &Console) {
+        let (context, acknowledged) = (Arc::clone(&self.context), Arc::clone(&self.acknowledged));
+        let snapshot = self.snapshot(groups_total);
+        console.control.paces(&context.pace);
+        console.board.watch(Arc::clone(&context.recorder), move || {
+            let Snapshot { groups_total, done, failed, retries, is_paused, .. } = snapshot();
+            let (limit, in_flight) = context.pace.now();
+            let (known, connected) = context.storage.nodes();
+            let scanning = &context.scanning;
+            let scan = ScanCounters {
+                ranges_total: scanning.total.load(Ordering::Relaxed),
+                ranges: scanning.ranges.load(Ordering::Relaxed),
+                rows: scanning.rows.load(Ordering::Relaxed),
+                enrolments: scanning.enrolments.load(Ordering::Relaxed),
+            };
+            Counters {
+                groups_total,
+                done,
+                failed,
+                in_flight: in_flight as u64,
+                in_flight_limit: limit as u64,
+                rate_limit: context.pace.rate(),
+                is_paused,
+                retries,
+                last_error: context.last_retry(),
+                nodes: Nodes { known: known as u64, connected: connected as u64 },
+                topic: topic.clone(),
+                produced: context.produced(),
+                acknowledged: acknowledged.load(Ordering::Relaxed),
+                scan: (scan.ranges_total > 0).then_some(scan),
+            }
+        });
     }
 
     /// The partitions in which this session has deleted the most rows.

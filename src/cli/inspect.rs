@@ -124,6 +124,7 @@ impl Reading {
                 rows: scanning.rows.load(Ordering::Relaxed),
                 enrolments: scanning.enrolments.load(Ordering::Relaxed),
                 retries,
+                ..ScanSnapshot::default()
             };
             if scan.ranges < scan.ranges_total {
                 return Looking::Scan(scan);
@@ -134,6 +135,7 @@ impl Reading {
                 failed: progress.failed.load(Ordering::Relaxed),
                 in_flight: context.pace.now().1 as u64,
                 retries,
+                ..Snapshot::default()
             })
         })
     }

@@ -4,8 +4,8 @@
 //! configuration file, `recorded` what a run keeps of its settings; `layers` lays them over each other, and `resolve` checks them once into
 //! `settings`. [`plan`], [`apply`], [`resume`], [`verify`], [`undo`] and [`lookup`] wire the stages of the commands; `engine` is
 //! what groups run in, `session` one session of a run from its first group to the report, `identity` what a
-//! journal belongs to. `terminal`, `log`, `progress`, `signals` and `again` are how a run meets its
-//! operator; `config` and `manual` are the commands about the tool itself; [`exit`] is the one table of exit codes.
+//! journal belongs to. `terminal`, `log`, `progress`, `live`, `signals` and `again` are how a run meets
+//! its operator, `control` how it is asked from elsewhere; `config` and `manual` are the commands about the tool itself; [`exit`] is the one table of exit codes.
 //!
 //! Only here is printed, read from the environment, and decided how the process ends. No other module
 //! knows this one.
@@ -16,6 +16,7 @@ mod args;
 mod bound;
 mod catalogue;
 mod config;
+mod control;
 mod engine;
 pub mod exit;
 mod facts;
@@ -25,6 +26,7 @@ mod input;
 mod inspect;
 mod latency_log;
 mod layers;
+mod live;
 mod log;
 pub mod lookup;
 mod manual;
@@ -46,6 +48,7 @@ pub mod verify;
 use std::process::ExitCode;
 
 use clap::{ArgMatches, CommandFactory, FromArgMatches};
+use tokio::sync::watch;
 
 pub use again::Again;
 pub use args::Cli;
@@ -66,6 +69,7 @@ use args::Command;
 use layers::Layers;
 use recorded::Recorded;
 
+use crate::live::{Board, Control};
 use crate::run::RunDir;
 
 /// How a command meets its operator.
@@ -77,6 +81,12 @@ pub struct Console {
     pub run_log: RunLog,
     /// The command that goes on with the run, once there is one.
     pub again: Again,
+    /// What the run says of itself to those who look at it from elsewhere.
+    pub board: Board,
+    /// What they may ask of it.
+    pub control: Control,
+    /// Becomes `true` when the run is to stop.
+    pub stop: watch::Sender<bool>,
 }
 
 /// Runs the command line of this process.
@@ -114,7 +124,15 @@ fn dispatch(matches: &ArgMatches, terminal: &Terminal, again: &Again) -> Result<
     };
     let console = |output: &OutputSettings| {
         let run_log = log::init(output, terminal).map_err(Failure::failed)?;
-        Ok::<_, Failure>(Console { terminal: terminal.clone(), run_log, again: again.clone() })
+        let (stop, _) = watch::channel(false);
+        Ok::<_, Failure>(Console {
+            terminal: terminal.clone(),
+            run_log,
+            again: again.clone(),
+            board: Board::default(),
+            control: Control::new(stop.clone()),
+            stop,
+        })
     };
     match cli.command {
         Command::Plan(args) => {
@@ -154,6 +172,7 @@ fn dispatch(matches: &ArgMatches, terminal: &Terminal, again: &Again) -> Result<
             let console = console(&settings.output)?;
             carry_out(undo::run(run_dir, &record, &settings, &console))
         }
+        Command::Control(args) => control::run(&args, terminal),
         Command::Lookup(args) => lookup::run(&args, terminal),
         Command::Config(args) => {
             let layers = layers(args.output.config.as_deref())?;

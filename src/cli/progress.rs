@@ -2,7 +2,6 @@
 //!
 //! Progress is read through a closure on a tick; the run knows nothing of it.
 
-use std::collections::VecDeque;
 use std::fmt::Write;
 use std::time::{Duration, Instant};
 
@@ -11,15 +10,13 @@ use tokio::task::JoinHandle;
 use tokio::time::{self, MissedTickBehavior};
 
 use super::terminal::Terminal;
+use crate::live::Rate;
 
 /// How often the bar is drawn.
 const TICK: Duration = Duration::from_millis(250);
 
 /// How often a line is logged.
 const LINE: Duration = Duration::from_secs(5);
-
-/// The rate is taken over this long.
-const WINDOW: Duration = Duration::from_secs(10);
 
 /// What stands beside the bar, in 80 columns.
 const TEXT_COLUMNS: usize = 64;
@@ -37,6 +34,8 @@ pub struct Snapshot {
     pub in_flight: u64,
     /// Requests that were tried again.
     pub retries: u64,
+    /// No group begins until the operator lets them.
+    pub is_paused: bool,
 }
 
 /// Where a scan is at the moment.
@@ -52,6 +51,8 @@ pub struct ScanSnapshot {
     pub enrolments: u64,
     /// Requests that were tried again.
     pub retries: u64,
+    /// No page is asked for until the operator lets them.
+    pub is_paused: bool,
 }
 
 /// What progress can be shown of: so many steps of so many.
@@ -152,13 +153,14 @@ impl Stage for Snapshot {
     }
 
     fn text(&self, rates: Rates) -> String {
-        let Self { groups_total, failed, retries, in_flight, .. } = *self;
+        let Self { groups_total, failed, retries, in_flight, is_paused, .. } = *self;
         let mut text = format!("{}/{groups_total} groups", self.finished());
-        if let Some(rate) = rates.counted {
+        if is_paused {
+            text += ", paused";
+        } else if let Some(rate) = rates.counted {
             // Writing to a string cannot fail.
-            let _ = write!(text, ", {rate:.0}/s");
+            let _ = write!(text, ", {rate:.0}/s{}", time_left(self, rates));
         }
-        text += &time_left(self, rates);
         text + &counts(&[(failed, "failed"), (retries, "retried"), (in_flight, "in flight")])
     }
 }
@@ -177,12 +179,13 @@ impl Stage for ScanSnapshot {
     }
 
     fn text(&self, rates: Rates) -> String {
-        let Self { ranges_total, ranges, enrolments, retries, .. } = *self;
+        let Self { ranges_total, ranges, enrolments, retries, is_paused, .. } = *self;
         let mut text = format!("{ranges}/{ranges_total} ranges scanned");
-        if let Some(rate) = rates.counted {
-            let _ = write!(text, ", {rate:.0} rows/s");
+        if is_paused {
+            text += ", paused";
+        } else if let Some(rate) = rates.counted {
+            let _ = write!(text, ", {rate:.0} rows/s{}", time_left(self, rates));
         }
-        text += &time_left(self, rates);
         text + &counts(&[(enrolments, "found"), (retries, "retried")])
     }
 }
@@ -213,34 +216,12 @@ fn fitting(text: &str) -> &str {
 }
 
 /// `0:07`, `12:34`, `1:02:03`.
-fn clock(seconds: u64) -> String {
+pub(super) fn clock(seconds: u64) -> String {
     let (hours, minutes, seconds) = (seconds / 3_600, seconds / 60 % 60, seconds % 60);
     if hours > 0 {
         format!("{hours}:{minutes:02}:{seconds:02}")
     } else {
         format!("{minutes}:{seconds:02}")
-    }
-}
-
-/// Groups per second over the last while.
-#[derive(Debug, Default)]
-struct Rate {
-    seen: VecDeque<(Instant, u64)>,
-}
-
-impl Rate {
-    fn see(&mut self, now: Instant, finished: u64) {
-        self.seen.push_back((now, finished));
-        while self.seen.len() > 2 && now.duration_since(self.seen[1].0) >= WINDOW {
-            self.seen.pop_front();
-        }
-    }
-
-    /// Nothing before a second is over.
-    fn per_second(&self) -> Option<f64> {
-        let (first, last) = (self.seen.front()?, self.seen.back()?);
-        let seconds = last.0.duration_since(first.0).as_secs_f64();
-        (seconds >= 1.0).then(|| last.1.saturating_sub(first.1) as f64 / seconds)
     }
 }
 
@@ -265,6 +246,11 @@ mod tests {
             "12345/18000 groups, 62/s, 1:32 left, 45 failed, 7 retried"
         );
         assert_eq!(Snapshot::default().text(at(0.0)), "0/0 groups, 0/s");
+        snapshot.is_paused = true;
+        assert_eq!(
+            snapshot.text(at(62.0)),
+            "12345/18000 groups, paused, 45 failed, 7 retried, 256 in flight"
+        );
         let scan = ScanSnapshot {
             ranges_total: 256,
             ranges: 64,
@@ -277,18 +263,5 @@ mod tests {
             "64/256 ranges scanned, 93210 rows/s, 1:04 left, 1234 found"
         );
         assert_eq!([7, 754, 3_723].map(clock), ["0:07", "12:34", "1:02:03"]);
-    }
-
-    #[test]
-    fn the_rate_is_that_of_the_last_while() {
-        let start = Instant::now();
-        let mut rate = Rate::default();
-        for second in 0..=30_u64 {
-            let slow = second.min(20) * 10 + second.saturating_sub(20) * 100;
-            rate.see(start + Duration::from_secs(second), slow);
-            assert_eq!(rate.per_second().is_some(), second > 0);
-        }
-        assert_eq!(rate.per_second(), Some(100.0));
-        assert_eq!(rate.seen.len(), 11);
     }
 }

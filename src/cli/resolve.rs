@@ -15,13 +15,14 @@ use std::time::Duration;
 
 use crate::cluster::{ClusterSettings, TlsSettings};
 use crate::events::EventSettings;
+use crate::live::Listen;
 use crate::pairs::Format;
 use crate::pipeline::{ErrorLimit, Limits};
 use crate::spec::RawSpec;
 
 use super::args::{
-    ApplyArgs, ClusterArgs, ConfigArgs, EventArgs, FormatArgs, InputArgs, OutputArgs, PlaceArgs,
-    PlanArgs, ResumeArgs, SpecArgs, WorkArgs,
+    ApplyArgs, ClusterArgs, ConfigArgs, EventArgs, FormatArgs, InputArgs, LiveArgs, OutputArgs,
+    PlaceArgs, PlanArgs, ResumeArgs, SpecArgs, WorkArgs,
 };
 use super::bound::Bound;
 use super::catalogue;
@@ -71,6 +72,7 @@ pub(super) fn apply(
             work: work(&args.work, layers)?,
         },
         run_dir: run_dir(&args.place, layers)?,
+        listen: listen(&args.live, layers)?,
         output: output(&args.output, layers)?,
         secret_flags: layers.secret_flags(&args.events.properties),
     })
@@ -93,6 +95,7 @@ pub(super) fn resume(
             work: work(&args.work, layers)?,
         },
         use_copy: args.use_copy,
+        listen: listen(&args.live, layers)?,
         output: output(&args.output, layers)?,
         secret_flags: layers.secret_flags(&args.events.properties),
     })
@@ -331,6 +334,10 @@ fn run_dir(args: &PlaceArgs, layers: &Layers<'_>) -> Result<Option<PathBuf>, Set
     })
 }
 
+fn listen(args: &LiveArgs, layers: &Layers<'_>) -> Result<Option<Listen>, SettingsError> {
+    layers.value("listen", args.listen.as_ref(), |text| text.parse())
+}
+
 fn output(args: &OutputArgs, layers: &Layers<'_>) -> Result<OutputSettings, SettingsError> {
     let verbose = || layers.value("verbose", None, values::verbose);
     Ok(OutputSettings {
@@ -358,6 +365,7 @@ pub(super) fn config(args: &ConfigArgs, layers: &Layers<'_>) -> Result<(), Setti
     format(&args.format, layers)?;
     work(&args.work, layers)?;
     run_dir(&args.place, layers)?;
+    listen(&args.live, layers)?;
     cluster(&args.cluster, layers)?;
     events(&args.events, &spec, Silence::Refused, layers)?;
     output(&args.output, layers).map(drop)

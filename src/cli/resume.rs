@@ -13,6 +13,7 @@ use tokio::sync::watch;
 use super::again;
 use super::engine::Ready;
 use super::identity::{Identity, check_columns};
+use super::live::Live;
 use super::recorded::RecordedSettings;
 use super::session::{Session, Traces};
 use super::{Console, Exit, Failure, ResumeSettings, listen};
@@ -31,7 +32,21 @@ pub async fn run(
     settings: &ResumeSettings,
     console: &Console,
 ) -> Result<Exit, Failure> {
-    let ResumeSettings { format, merge, use_copy, output, secret_flags } = settings;
+    let mut live = Live::start(settings.listen.as_ref(), &settings.output, console)?;
+    console.board.begin("resume", record.id.as_str());
+    live.is_reached_in(run_dir.path(), console);
+    let result = carry_out(run_dir, record, settings, console).await;
+    live.close(&result, console).await;
+    result
+}
+
+async fn carry_out(
+    run_dir: RunDir,
+    record: RunRecord,
+    settings: &ResumeSettings,
+    console: &Console,
+) -> Result<Exit, Failure> {
+    let ResumeSettings { format, merge, use_copy, output, secret_flags, .. } = settings;
     let started = Moment::now();
     let mut stop = listen(console).map_err(Failure::failed)?;
     console.run_log.attach(run_dir.append(files::LOG)?).map_err(Failure::failed)?;

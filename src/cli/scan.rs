@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use super::engine::{Engine, Work};
 use super::{Console, Failure, Progress, ScanSnapshot};
+use crate::live::Phase;
 use crate::pipeline::{self, Discover};
 use crate::report::ScanFacts;
 
@@ -21,6 +22,7 @@ pub(super) async fn run(
     }
     let began = Instant::now();
     tracing::info!("looking for enrolments of sources by a scan");
+    console.board.enter(Phase::Scanning);
     let shown = progress(engine, work.quiet, console);
     let scanned = pipeline::scan(&engine.context, work.plan, &work.stop).await;
     shown.finish();
@@ -53,6 +55,7 @@ pub(super) fn progress(engine: &Engine, quiet: bool, console: &Console) -> Progr
             rows: scanning.rows.load(Ordering::Relaxed),
             enrolments: scanning.enrolments.load(Ordering::Relaxed),
             retries: context.retries(),
+            is_paused: context.pace.is_paused(),
         }
     })
 }

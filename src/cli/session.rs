@@ -10,16 +10,19 @@ use tokio::sync::watch;
 
 use super::engine::{Engine, Merged, Work};
 use super::latency_log::LatencyLog;
-use super::{Console, Exit, Failure, MergeSettings, OutputSettings, again, facts, scan, sweep};
+use super::{
+    Console, Exit, Failure, MergeSettings, OutputSettings, again, facts, live, scan, sweep,
+};
 use crate::account::Tally;
 use crate::journal::{JournalError, State};
 use crate::latency::LaneSummary;
+use crate::live::{Frame, Phase};
 use crate::moment::Moment;
 use crate::pipeline::{Discover, Ended, Known, RunOutcome};
 use crate::plan::Plan;
 use crate::report::page::summary_page;
 use crate::report::{self, Applied, EventFacts, Fates, Resumed, ScanFacts, Summary, SweepFacts};
-use crate::run::{Failures, RunDir, RunRecord, files};
+use crate::run::{Failures, RunDir, RunError, RunRecord, files};
 
 /// How many reasons for failures the report tells.
 const REASONS: usize = 10;
@@ -63,6 +66,7 @@ impl Session<'_> {
             quiet: self.output.quiet,
             stop: self.stop.clone(),
         };
+        engine.show(work.left() as u64, self.topic(), console);
         let scanned = scan::run(&engine, &work, console).await;
         let mut merged = match &scanned {
             Ok(Some(scanned)) if scanned.interrupted => Merged::nothing(Ended::Interrupted),
@@ -83,6 +87,8 @@ impl Session<'_> {
         if self.resumed.is_some() {
             trouble.push(self.list_failures(&engine).err());
         }
+        // Those who look at the run hold what it counts with, and with it the producer.
+        console.board.freeze();
         trouble.push(engine.close().await.err());
         let trouble = trouble.into_iter().flatten().next();
         let exit = match trouble {
@@ -104,9 +110,26 @@ impl Session<'_> {
         let page = summary_page(&summary).html();
         let kept = self.run_dir.replace(files::REPORT, json.as_bytes());
         let kept = kept.and_then(|()| self.run_dir.replace(files::REPORT_PAGE, page.as_bytes()));
+        let metrics = self.end(&summary, console);
         console.report(&summary, self.output.json)?;
         kept?;
+        metrics?;
         trouble.map_or(Ok(Exit::from_code(summary.exit_code)), Err)
+    }
+
+    /// Where the events go.
+    fn topic(&self) -> Option<String> {
+        self.settings.events.as_ref().map(|events| events.topic.clone())
+    }
+
+    /// Tells those who look at the run that it has ended, and keeps the last figures for Prometheus.
+    fn end(&self, summary: &Summary, console: &Console) -> Result<(), RunError> {
+        let applied = summary.applied.as_ref();
+        let stopped = applied.and_then(|applied| applied.stopped.as_deref());
+        let again = applied.and_then(|applied| applied.again.clone());
+        console.board.end(live::ended(Exit::from_code(summary.exit_code), stopped, again));
+        let last = Frame::of(&console.board, &console.control);
+        self.run_dir.replace(files::METRICS, last.metrics.as_bytes())
     }
 
     /// Sweeps, once every group had its turn.
@@ -119,6 +142,7 @@ impl Session<'_> {
         if ended != Ended::Finished || !self.settings.work.sweep {
             return Ok(None);
         }
+        console.board.enter(Phase::Sweeping);
         // Its scan may take as long as the first.
         let scans = engine.context.discover == Discover::Scan;
         let shown = scans.then(|| scan::progress(engine, self.output.quiet, console));
@@ -165,7 +189,7 @@ impl Session<'_> {
         applied.set_tally(tally, tables);
         applied.deletes = engine.deletes();
         applied.events = EventFacts {
-            topic: self.settings.events.as_ref().map(|events| events.topic.clone()),
+            topic: self.topic(),
             produced: engine.context.produced(),
             acknowledged: engine.acknowledged(),
         };

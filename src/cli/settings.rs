@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::bound::Bound;
 use crate::cluster::{ClusterSettings, Consistency};
 use crate::events::EventSettings;
+use crate::live::Listen;
 use crate::pace::InFlight;
 use crate::pairs::Format;
 use crate::pipeline::{Discover, Limits};
@@ -53,6 +54,8 @@ pub struct ApplySettings {
     pub merge: MergeSettings,
     /// The run directory; `runs/<run id>` if none is named.
     pub run_dir: Option<PathBuf>,
+    /// Where the live page is served, if anywhere.
+    pub listen: Option<Listen>,
     /// How to report.
     pub output: OutputSettings,
     /// The flags that have to be given again to go on with the run, because secrets are kept nowhere.
@@ -68,6 +71,8 @@ pub struct ResumeSettings {
     pub merge: MergeSettings,
     /// Go by the copy although the original has changed.
     pub use_copy: bool,
+    /// Where the live page is served, if anywhere.
+    pub listen: Option<Listen>,
     /// How to report.
     pub output: OutputSettings,
     /// As in [`ApplySettings::secret_flags`].
@@ -89,6 +94,8 @@ pub struct VerifySettings {
     pub restart: bool,
     /// How fast.
     pub pace: PaceSettings,
+    /// Where the live page is served, if anywhere.
+    pub listen: Option<Listen>,
     /// How to report.
     pub output: OutputSettings,
     /// As in [`ApplySettings::secret_flags`].
@@ -112,6 +119,8 @@ pub struct UndoSettings {
     pub settle: Duration,
     /// How fast.
     pub pace: PaceSettings,
+    /// Where the live page is served, if anywhere.
+    pub listen: Option<Listen>,
     /// How to report.
     pub output: OutputSettings,
     /// As in [`ApplySettings::secret_flags`].

@@ -9,17 +9,17 @@ use super::Console;
 use super::exit::{self, Exit};
 
 /// Listens from now on, in the background of the current runtime. The value becomes `true` with the
-/// first signal.
+/// first signal, or when the run is stopped in another way.
 pub fn listen(console: &Console) -> io::Result<watch::Receiver<bool>> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
-    let (stop, stopped) = watch::channel(false);
+    let stopped = console.stop.subscribe();
     let console = console.clone();
     tokio::spawn(async move {
         let name = either(&mut interrupt, &mut terminate).await;
         tracing::warn!("{name}: finishing the groups in flight; once more to stop at once");
         // Nobody may be listening any more, at the very end; the second signal still counts.
-        let _ = stop.send(true);
+        console.stop.send_replace(true);
         let name = either(&mut interrupt, &mut terminate).await;
         console.terminal.clear();
         let told = match console.again.command() {

@@ -60,15 +60,24 @@ impl Terminal {
         }
     }
 
+    /// Tells something on standard error that is no error, and is not logged.
+    pub fn tell(&self, what: &str) {
+        self.line("INFO", "", what);
+    }
+
     /// Tells an error.
     pub fn complain(&self, error: &str) {
+        self.line("ERROR", "tributary: ", error);
+    }
+
+    fn line(&self, level: &str, prefix: &str, message: &str) {
         let line = match self.json.load(Ordering::Relaxed) {
             true => {
                 let timestamp = Moment::now();
-                json!({"timestamp": timestamp, "level": "ERROR", "target": "tributary", "message": error})
+                json!({"timestamp": timestamp, "level": level, "target": "tributary", "message": message})
                     .to_string()
             }
-            false => format!("tributary: {error}"),
+            false => format!("{prefix}{message}"),
         };
         // There is nobody left to tell if this fails.
         let _ = (&mut &*self).write_all(format!("{line}\n").as_bytes());

@@ -4,7 +4,6 @@ use std::collections::HashSet;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use anyhow::{Context, anyhow};
 use tokio::sync::watch;
@@ -12,13 +11,15 @@ use tokio::sync::watch;
 use super::engine::{Engine, Needs, Ready};
 use super::identity::{Identity, check_columns};
 use super::latency_log::LatencyLog;
+use super::live::Live;
 use super::recorded::walk_settings;
-use super::{Console, Exit, Failure, Progress, Snapshot, UndoSettings, again, facts, listen};
+use super::{Console, Exit, Failure, Progress, UndoSettings, again, facts, listen};
 use crate::account::{Cell, EXPIRY, Group, Pair};
 use crate::journal::{Journal, JournalError, SqliteJournal};
+use crate::live::Phase;
 use crate::moment::Moment;
 use crate::pairs::{self, Format};
-use crate::pipeline::{self, Discover, Reason, Walked};
+use crate::pipeline::{Discover, Reason, Walked};
 use crate::readable;
 use crate::report::page::undo_page;
 use crate::report::{
@@ -49,6 +50,20 @@ const REASONS: usize = 10;
 /// Runs `undo` on a run that has been taken up.
 pub async fn run(
     run_dir: RunDir,
+    record: &RunRecord,
+    settings: &UndoSettings,
+    console: &Console,
+) -> Result<Exit, Failure> {
+    let mut live = Live::start(settings.listen.as_ref(), &settings.output, console)?;
+    console.board.begin("undo", record.id.as_str());
+    live.is_reached_in(run_dir.path(), console);
+    let result = carry_out(&run_dir, record, settings, console).await;
+    live.close(&result, console).await;
+    result
+}
+
+async fn carry_out(
+    run_dir: &RunDir,
     record: &RunRecord,
     settings: &UndoSettings,
     console: &Console,
@@ -92,13 +107,14 @@ pub async fn run(
     // From here on trouble is kept until the report is out: what was done has to be known, however
     // rough the end.
     let spec = Arc::clone(&engine.context.spec);
-    let listed = list_conflicts(&*engine.journal, &spec, &run_dir);
+    let listed = list_conflicts(&*engine.journal, &spec, run_dir);
     let facts = EventFacts {
         topic: events.as_ref().map(|events| events.topic.clone()),
         produced: engine.context.produced(),
         acknowledged: engine.acknowledged(),
     };
     let (retries, latency) = (engine.context.retries(), engine.context.recorder.totals());
+    console.board.freeze();
     let closed = engine.close().await;
     let conflicts = *listed.as_ref().unwrap_or(&0);
     let trouble = [flushed.err().map(Failure::from), listed.err(), closed.err()];
@@ -161,32 +177,28 @@ async fn walk(
     mut stop: watch::Receiver<bool>,
     reasons: &mut FailureReasons,
 ) -> (Undone, Result<(), JournalError>) {
-    let progress = Arc::new(pipeline::Progress::default());
+    let groups_total = selected.groups.len() as u64;
+    console.board.enter(Phase::Undoing);
+    let topic = settings.events.as_ref().map(|events| events.topic.clone());
+    engine.show(groups_total, topic, console);
     if !selected.groups.is_empty() {
         tokio::select! {
             () = tokio::time::sleep(engine.context.as_of.time_to_settle()) => {}
             _ = stop.wait_for(|stop| *stop) => {}
         }
     }
-    let shown = {
-        let (context, progress) = (Arc::clone(&engine.context), Arc::clone(&progress));
-        let groups_total = selected.groups.len() as u64;
-        Progress::start(&console.terminal, settings.output.quiet, move || Snapshot {
-            groups_total,
-            done: progress.done.load(Ordering::Relaxed),
-            failed: progress.failed.load(Ordering::Relaxed),
-            in_flight: context.pace.now().1 as u64,
-            retries: context.retries(),
-        })
-    };
+    let quiet = settings.output.quiet;
+    let shown = Progress::start(&console.terminal, quiet, engine.snapshot(groups_total));
     let options = Options { force: settings.force };
     let on_failure = |group: &Group, Reason { reason, class }: &Reason| {
         tracing::error!("a group of {} pairs failed: {reason}", group.pairs.len());
+        console.board.failed(&group.pairs, reason);
         reasons.add(&group.pairs, class);
     };
     let groups = &selected.groups;
     let undone =
-        undo::undo(&engine.context, groups, options, stop.clone(), &progress, on_failure).await;
+        undo::undo(&engine.context, groups, options, stop.clone(), &engine.progress, on_failure)
+            .await;
     shown.finish();
     if undone.0.is_expiring {
         // Who looks at the tables after the command has ended finds them as they were.

@@ -2,7 +2,6 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -10,11 +9,13 @@ use anyhow::Context;
 use super::engine::{Needs, Ready};
 use super::identity::{self, Identity, check_columns};
 use super::latency_log::LatencyLog;
+use super::live::Live;
 use super::recorded::walk_settings;
-use super::{Console, Exit, Failure, Progress, Snapshot, VerifySettings, again, facts, listen};
+use super::{Console, Exit, Failure, Progress, VerifySettings, again, facts, listen};
 use crate::journal::{Journal, SqliteJournal, State};
+use crate::live::Phase;
 use crate::moment::Moment;
-use crate::pipeline::{self, Discover, Walked};
+use crate::pipeline::{Discover, Walked};
 use crate::report::page::verify_page;
 use crate::report::{Verification, VerifiedGroups, VerifiedTable, verify_json, verify_text};
 use crate::run::{RunDir, RunRecord, files};
@@ -23,6 +24,20 @@ use crate::verify::{self, Options, Verified};
 /// Runs `verify` on a run that has been taken up.
 pub async fn run(
     run_dir: RunDir,
+    record: &RunRecord,
+    settings: &VerifySettings,
+    console: &Console,
+) -> Result<Exit, Failure> {
+    let mut live = Live::start(settings.listen.as_ref(), &settings.output, console)?;
+    console.board.begin("verify", record.id.as_str());
+    live.is_reached_in(run_dir.path(), console);
+    let result = carry_out(&run_dir, record, settings, console).await;
+    live.close(&result, console).await;
+    result
+}
+
+async fn carry_out(
+    run_dir: &RunDir,
     record: &RunRecord,
     settings: &VerifySettings,
     console: &Console,
@@ -53,23 +68,15 @@ pub async fn run(
     let command = again::same(arguments.filter(|arg| arg != "--restart"));
     console.again.set(command.clone());
 
-    let progress = Arc::new(pipeline::Progress::default());
-    let shown = {
-        let (context, progress) = (Arc::clone(&engine.context), Arc::clone(&progress));
-        let groups_total = done(&*engine.journal)?;
-        Progress::start(&console.terminal, output.quiet, move || Snapshot {
-            groups_total,
-            done: progress.done.load(Ordering::Relaxed),
-            failed: progress.failed.load(Ordering::Relaxed),
-            in_flight: context.pace.now().1 as u64,
-            retries: context.retries(),
-        })
-    };
     // Its latencies are of no run: they are told in the report and not kept.
     let log = LatencyLog::start(io::sink(), run_dir.file(files::LATENCY), &engine.context);
+    let groups_total = done(&*engine.journal)?;
+    console.board.enter(Phase::Verifying);
+    engine.show(groups_total, events.as_ref().map(|events| events.topic.clone()), console);
+    let shown = Progress::start(&console.terminal, output.quiet, engine.snapshot(groups_total));
     let options = Options { repair: *repair, restart: *restart };
     let diff = run_dir.file(files::DIFF);
-    let verified = verify::verify(&engine.context, options, &diff, &progress, stop).await;
+    let verified = verify::verify(&engine.context, options, &diff, &engine.progress, stop).await;
     shown.finish();
     let timeline = log.finish().await;
     let verified = verified.map_err(Failure::failed)?;
@@ -78,6 +85,7 @@ pub async fn run(
     let spec = Arc::clone(&engine.context.spec);
     let latency = engine.context.recorder.totals();
     let (acknowledged, retries) = (engine.acknowledged(), engine.context.retries());
+    console.board.freeze();
     let closed = engine.close().await;
     let finished_at = Moment::now();
     let is_over = verified.ended == Walked::Finished && verified.failed == 0;

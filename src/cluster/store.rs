@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use scylla::cluster::Node;
 use scylla::deserialize::row::ColumnIterator;
 use scylla::response::query_result::QueryResult;
 use scylla::response::{PagingState, PagingStateResponse};
@@ -45,6 +46,21 @@ pub struct ReadStore {
 pub struct Store {
     pub(super) read: ReadStore,
     pub(super) writes: Arc<[Writes]>,
+}
+
+impl Store {
+    /// How many nodes there are (in the datacenter to work in, if one is named), and how many of them there is a
+    /// connection to.
+    pub fn nodes(&self) -> (usize, usize) {
+        let preparer = &self.read.preparer;
+        let state = preparer.session.get_cluster_state();
+        let is_ours =
+            |node: &&Arc<Node>| preparer.local_dc.is_none() || node.datacenter == preparer.local_dc;
+        let nodes = state.get_nodes_info().iter().filter(is_ours);
+        nodes.fold((0, 0), |(known, connected), node| {
+            (known + 1, connected + usize::from(node.is_connected()))
+        })
+    }
 }
 
 impl ReadStore {

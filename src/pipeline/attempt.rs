@@ -1,8 +1,8 @@
 //! One request, tried until it succeeds, is refused, or its retry budget is spent.
 
 use std::future::Future;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::latency::{Lane, Recorder};
@@ -34,6 +34,28 @@ impl Default for Retry {
     }
 }
 
+/// What was tried again: how often, and why the last time.
+#[derive(Debug, Default)]
+pub(super) struct Retries {
+    count: AtomicU64,
+    last: Mutex<Option<String>>,
+}
+
+impl Retries {
+    pub(super) fn count(&self) -> u64 {
+        self.count.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn last(&self) -> Option<String> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn add(&self, error: &StorageError) {
+        self.count.fetch_add(1, Ordering::Relaxed);
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.to_string());
+    }
+}
+
 /// Tries requests, records their latencies and tells the pace of overload.
 #[derive(Clone, Debug)]
 pub(super) struct Attempts {
@@ -44,7 +66,7 @@ pub(super) struct Attempts {
     /// The limits.
     pub(super) retry: Retry,
     /// Counts attempts after the first.
-    pub(super) retries: Arc<AtomicU64>,
+    pub(super) retries: Arc<Retries>,
 }
 
 impl Attempts {
@@ -85,7 +107,7 @@ impl Attempts {
                 return Err(error);
             }
             tracing::debug!("attempt {tries} failed and is repeated: {error}");
-            self.retries.fetch_add(1, Ordering::Relaxed);
+            self.retries.add(&error);
             // Jitter keeps hundreds of groups from coming back at the same instant.
             tokio::time::sleep(pause.mul_f64(1.0 - fastrand::f64() / 2.0)).await;
             pause = (pause * 2).min(self.retry.longest_pause);

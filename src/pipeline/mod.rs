@@ -57,7 +57,7 @@ use crate::spec::Spec;
 use crate::storage::{StorageError, Writer};
 
 use access::GROUP_REQUESTS;
-use attempt::Attempts;
+use attempt::{Attempts, Retries};
 use discovered::Discovered;
 use pages::RowSizes;
 use together::Together;
@@ -99,7 +99,7 @@ pub struct Context<S> {
     pub scanning: ScanProgress,
     discovered: OnceLock<Discovered>,
     together: Together,
-    retries: Arc<AtomicU64>,
+    retries: Arc<Retries>,
     produced: AtomicU64,
     row_sizes: RowSizes,
     large_groups: Semaphore,
@@ -189,7 +189,12 @@ impl<S> Context<S> {
 
     /// Attempts after the first, so far.
     pub fn retries(&self) -> u64 {
-        self.retries.load(Ordering::Relaxed)
+        self.retries.count()
+    }
+
+    /// Why a request was tried again last, if one was.
+    pub fn last_retry(&self) -> Option<String> {
+        self.retries.last()
     }
 
     /// Events that were handed to the outlet, so far.

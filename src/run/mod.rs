@@ -76,8 +76,11 @@ pub mod files {
     /// The same as a page for a browser.
     pub const UNDO_PAGE: &str = "undo.html";
 
+    /// What was counted, for Prometheus.
+    pub const METRICS: &str = "metrics.prom";
+
     /// All of them.
-    pub(super) const ALL: [&str; 21] = [
+    pub(super) const ALL: [&str; 22] = [
         RUN,
         REJECTS,
         FAILURES,
@@ -99,6 +102,7 @@ pub mod files {
         CONFLICTS,
         UNDO,
         UNDO_PAGE,
+        METRICS,
     ];
 }
 

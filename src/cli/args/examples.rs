@@ -38,6 +38,10 @@ EXAMPLES
       --brokers kafka1:9092 --topic course.batch.job.request --limit 100
     tributary apply pairs.csv --config tributary.toml
 
+  Watch it in a browser, hold it from there or from another terminal:
+    tributary apply pairs.csv --config tributary.toml --listen 8088
+    tributary control runs/20261123T041455Z-3f9a pause
+
   Also enrolments for which a source has no content; reads every key of user_courses:
     tributary apply pairs.csv --config tributary.toml --discover scan
 

@@ -3,6 +3,7 @@
 //! Nothing is checked here and nothing has a default: values are text until they have been laid over
 //! the configuration file and checked, once, by [`resolve`](super::resolve).
 
+mod control;
 mod examples;
 mod inspect;
 mod parts;
@@ -13,9 +14,11 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+pub(super) use control::{Ask, ControlArgs};
 pub(super) use inspect::{InspectArgs, PlannedInputArgs};
 pub(super) use parts::{
-    ClusterArgs, EventArgs, FormatArgs, InputArgs, OutputArgs, PlaceArgs, SpecArgs, WorkArgs,
+    ClusterArgs, EventArgs, FormatArgs, InputArgs, LiveArgs, OutputArgs, PlaceArgs, SpecArgs,
+    WorkArgs,
 };
 pub(super) use shell::{CompletionsArgs, ConfigArgs, ManArgs};
 pub(super) use walks::{PaceArgs, UndoArgs, VerifyArgs};
@@ -71,6 +74,11 @@ pub enum Command {
     /// run is left alone, unless told otherwise.
     #[command(after_long_help = walks::UNDO_EXAMPLES)]
     Undo(Box<UndoArgs>),
+    /// Ask a run that goes on to pause, go on, change its rate, or stop; or how far it is.
+    ///
+    /// Works from any terminal of the user who owns the run directory, with or without --listen.
+    #[command(after_long_help = control::CONTROL_EXAMPLES)]
+    Control(ControlArgs),
     /// Say where an account went, in which run.
     ///
     /// Looks into the journals of runs, and for groups that were not begun yet into their pairs.
@@ -135,6 +143,9 @@ pub struct ApplyArgs {
     /// Where the run is kept.
     #[command(flatten)]
     pub place: PlaceArgs,
+    /// How to watch it.
+    #[command(flatten)]
+    pub live: LiveArgs,
     /// How to report.
     #[command(flatten)]
     pub output: OutputArgs,
@@ -160,6 +171,9 @@ pub struct ResumeArgs {
     /// How to merge.
     #[command(flatten)]
     pub work: WorkArgs,
+    /// How to watch it.
+    #[command(flatten)]
+    pub live: LiveArgs,
     /// How to report.
     #[command(flatten)]
     pub output: OutputArgs,

@@ -200,6 +200,19 @@ pub struct PlaceArgs {
     pub run_dir: Option<String>,
 }
 
+/// How a run can be watched while it goes on.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Output")]
+pub struct LiveArgs {
+    /// Serve a live page and metrics there: a port of this machine, or host:port; 0 takes a free port
+    ///
+    /// The address is printed with a token, without which the page shows the run but cannot control it. Whoever
+    /// can reach the address can look, so name a host only where that may be. /metrics is for Prometheus, /status
+    /// is JSON, /healthz says that the process is there.
+    #[arg(long, value_name = "ADDR", env = "TRIBUTARY_LISTEN", hide_env = true)]
+    pub listen: Option<String>,
+}
+
 /// How to report.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Output")]

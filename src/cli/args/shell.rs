@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use clap_complete::Shell;
 
-use super::parts::{ClusterArgs, EventArgs, FormatArgs, OutputArgs, PlaceArgs, WorkArgs};
+use super::parts::{ClusterArgs, EventArgs, FormatArgs, LiveArgs, OutputArgs, PlaceArgs, WorkArgs};
 
 pub(super) const CONFIG_EXAMPLES: &str = "\
 EXAMPLES
@@ -62,6 +62,9 @@ pub struct ConfigArgs {
     /// Where a run is kept.
     #[command(flatten)]
     pub place: PlaceArgs,
+    /// How to watch a run.
+    #[command(flatten)]
+    pub live: LiveArgs,
     /// How to report.
     #[command(flatten)]
     pub output: OutputArgs,

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::parts::{ClusterArgs, EventArgs, FormatArgs, OutputArgs};
+use super::parts::{ClusterArgs, EventArgs, FormatArgs, LiveArgs, OutputArgs};
 
 pub(in crate::cli) const VERIFY_EXAMPLES: &str = "\
 EXAMPLES
@@ -61,6 +61,9 @@ pub struct VerifyArgs {
     /// How fast.
     #[command(flatten)]
     pub pace: PaceArgs,
+    /// How to watch it.
+    #[command(flatten)]
+    pub live: LiveArgs,
     /// How to report.
     #[command(flatten)]
     pub output: OutputArgs,
@@ -93,6 +96,9 @@ pub struct UndoArgs {
     /// How fast.
     #[command(flatten)]
     pub pace: PaceArgs,
+    /// How to watch it.
+    #[command(flatten)]
+    pub live: LiveArgs,
     /// How to report.
     #[command(flatten)]
     pub output: OutputArgs,

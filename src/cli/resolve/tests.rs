@@ -372,3 +372,18 @@ fn undo_goes_by_the_run_but_need_not_announce() {
     assert_eq!((format.from_column.as_str(), format.to_column.as_str()), ("old", "new"));
     assert!(undone(&begun, &["--topic", "u"], "").unwrap_err().to_string().contains("'u'"));
 }
+
+#[test]
+fn the_address_to_listen_at_comes_from_every_layer() {
+    let base = "keyspace = \"k\"\nno_events = true\n";
+    let listen = |flags: &[&str], config: &str, environment: &[(&str, &str)]| {
+        let settings = resolve(flags, &format!("{base}{config}"), environment);
+        settings.map(|settings| settings.listen.map(|listen| listen.to_string()))
+    };
+    assert_eq!(listen(&[], "", &[]).unwrap(), None);
+    assert_eq!(listen(&[], "listen = 8088", &[]).unwrap().unwrap(), "127.0.0.1:8088");
+    let given = listen(&["--listen", "opsbox:1"], "listen = 8088", &[]).unwrap();
+    assert_eq!(given.unwrap(), "opsbox:1");
+    let wrong = listen(&["--listen", "opsbox"], "", &[]).unwrap_err().to_string();
+    assert!(wrong.contains("--listen") && wrong.contains("host:port"), "{wrong}");
+}

@@ -1,6 +1,6 @@
 //! The settings of the commands that go through a run that is over.
 
-use super::{SETTLE, Silence, cluster, events, format, output, pace, recorded_spec};
+use super::{SETTLE, Silence, cluster, events, format, listen, output, pace, recorded_spec};
 use crate::cli::args::{UndoArgs, VerifyArgs};
 use crate::cli::layers::{Layers, SettingsError};
 use crate::cli::recorded::Recorded;
@@ -25,6 +25,7 @@ pub(in crate::cli) fn verify(
         repair: args.repair,
         restart: args.restart,
         pace: pace(args.pace.in_flight.as_ref(), args.pace.rate.as_ref(), layers)?,
+        listen: listen(&args.live, layers)?,
         output: output(&args.output, layers)?,
         secret_flags: layers.secret_flags(&args.events.properties),
     })
@@ -49,6 +50,7 @@ pub(in crate::cli) fn undo(
         force: args.force,
         settle: layers.value("settle", None, values::settle)?.unwrap_or(SETTLE),
         pace: pace(args.pace.in_flight.as_ref(), args.pace.rate.as_ref(), layers)?,
+        listen: listen(&args.live, layers)?,
         output: output(&args.output, layers)?,
         secret_flags: layers.secret_flags(&args.events.properties),
     })

@@ -1,0 +1,92 @@
+//! `control`: ask the process that works on a run.
+
+use anyhow::{Context, anyhow};
+use serde_json::Value;
+
+use super::args::{Ask, ControlArgs};
+use super::progress::clock;
+use super::terminal::Terminal;
+use super::{Exit, Failure};
+use crate::live::{self, Answer, Order};
+use crate::run::RunDir;
+
+/// Runs `control`.
+pub(super) fn run(args: &ControlArgs, terminal: &Terminal) -> Result<Exit, Failure> {
+    let order = match &args.ask {
+        Ask::Pause => Some(Order::Pause),
+        Ask::Resume => Some(Order::Resume),
+        Ask::Rate { rate } => {
+            Some(format!("rate {rate}").parse::<Order>().map_err(Failure::unusable)?)
+        }
+        Ask::Stop => Some(Order::Stop),
+        Ask::Status { .. } => None,
+    };
+    // A path that is no run is told as such.
+    RunDir::record(&args.run)?;
+    let answer = live::ask(&args.run, order).map_err(Failure::failed)?;
+    if !answer.ok {
+        return Err(Failure::failed(anyhow!(answer.said)));
+    }
+    let text = match &args.ask {
+        Ask::Status { json: true } => {
+            serde_json::to_string_pretty(&with_address(answer)).map_err(Failure::failed)?
+        }
+        Ask::Status { json: false } => status(&answer),
+        _ => answer.said,
+    };
+    let printed = terminal.print(&(text + "\n")).context("cannot write to standard output");
+    printed.map_err(Failure::failed)?;
+    Ok(Exit::Done)
+}
+
+/// The figures, and the address of the live page among them.
+fn with_address(answer: Answer) -> Value {
+    let Answer { address, mut status, .. } = answer;
+    if let Some(fields) = status.as_object_mut() {
+        fields.insert("live_page".to_owned(), address.map_or(Value::Null, Value::String));
+    }
+    status
+}
+
+/// The figures in a few lines.
+fn status(answer: &Answer) -> String {
+    let shown = &answer.status;
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let count = |name: &str| shown["groups"][name].as_u64().unwrap_or_default();
+    let is = |name: &str| shown[name] == true;
+    let state = [("paused", is("paused")), ("stopping", is("stopping"))];
+    let state: String =
+        state.iter().filter(|(_, is)| *is).map(|(name, _)| format!(", {name}")).collect();
+    let mut lines = vec![format!(
+        "{} {}: {}{state}",
+        text(&shown["command"]),
+        text(&shown["run"]),
+        text(&shown["phase"])
+    )];
+    let total = count("total");
+    if total > 0 {
+        let (done, failed) = (count("done"), count("failed"));
+        lines.push(format!(
+            "groups:    {done} of {total} done, {failed} failed, {} in flight (limit {})",
+            count("in_flight"),
+            count("in_flight_limit")
+        ));
+    }
+    if let Some(rate) = shown["groups_per_s"].as_f64() {
+        let left = shown["seconds_left"].as_f64().map(|left| clock(left.ceil() as u64));
+        let left = left.map_or_else(String::new, |left| format!(", {left} left"));
+        let limit = shown["rate_limit"].as_f64();
+        let limit = limit.map_or_else(String::new, |limit| format!(" (at most {limit}/s)"));
+        lines.push(format!("rate:      {rate:.1}/s{limit}{left}"));
+    }
+    for (server, name) in [("Cassandra", "cassandra"), ("Kafka", "kafka")] {
+        let shown = &shown[name];
+        let error = shown["last_error"].as_str().filter(|_| shown["state"] == "waiting");
+        let error = error.map_or_else(String::new, |error| format!(": {error}"));
+        lines.push(format!("{:10} {}{error}", format!("{server}:"), text(&shown["state"])));
+    }
+    if let Some(address) = &answer.address {
+        lines.push(format!("live page: {address}"));
+    }
+    lines.join("\n")
+}

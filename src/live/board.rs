@@ -1,0 +1,240 @@
+//! The board: what a run says of itself, for whoever looks.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use serde::Serialize;
+
+use crate::account::Pair;
+use crate::latency::Recorder;
+use crate::moment::Moment;
+
+use super::figures::{Ended, FailedGroup, Phase};
+
+/// Failed groups that are shown.
+const FAILURES: usize = 20;
+
+/// Characters of a reason or an id that are shown.
+const SHOWN: usize = 300;
+
+/// What a run counts, at one moment.
+#[derive(Clone, Debug, Default)]
+pub struct Counters {
+    /// Groups of this session.
+    pub groups_total: u64,
+    /// Groups that ended well.
+    pub done: u64,
+    /// Groups that were given up.
+    pub failed: u64,
+    /// Groups that are worked on.
+    pub in_flight: u64,
+    /// How many may be.
+    pub in_flight_limit: u64,
+    /// Groups that may begin per second.
+    pub rate_limit: Option<f64>,
+    /// Whether none begins.
+    pub is_paused: bool,
+    /// Requests that were tried again.
+    pub retries: u64,
+    /// Why one was tried again last.
+    pub last_error: Option<String>,
+    /// The nodes of the cluster.
+    pub nodes: Nodes,
+    /// The topic that gets the events, if there is one.
+    pub topic: Option<String>,
+    /// Events that were handed to the producer.
+    pub produced: u64,
+    /// Events that the broker acknowledged.
+    pub acknowledged: u64,
+    /// The scan, once one has begun.
+    pub scan: Option<ScanCounters>,
+}
+
+/// The nodes of a cluster.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Nodes {
+    /// Those that it has.
+    pub known: u64,
+    /// Those to which there is a connection.
+    pub connected: u64,
+}
+
+/// How far a scan is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct ScanCounters {
+    /// Token ranges in all.
+    pub ranges_total: u64,
+    /// Those that are over.
+    pub ranges: u64,
+    /// Rows that were looked at.
+    pub rows: u64,
+    /// Rows of sources among them.
+    pub enrolments: u64,
+}
+
+/// Where counters are read.
+type Source = Box<dyn Fn() -> Counters + Send>;
+
+/// What a run says of itself. Clones share it.
+#[derive(Clone, Debug)]
+pub struct Board(Arc<Mutex<Said>>);
+
+/// What was said so far.
+pub(super) struct Said {
+    pub(super) command: String,
+    pub(super) run: Option<String>,
+    pub(super) run_dir: Option<PathBuf>,
+    pub(super) started_at: Moment,
+    pub(super) started: Instant,
+    pub(super) phase: Phase,
+    pub(super) failures: VecDeque<FailedGroup>,
+    pub(super) ended: Option<Ended>,
+    pub(super) recorder: Option<Arc<Recorder>>,
+    source: Option<Source>,
+    counters: Counters,
+}
+
+impl fmt::Debug for Said {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Said").field("run", &self.run).field("phase", &self.phase).finish()
+    }
+}
+
+impl Default for Board {
+    fn default() -> Self {
+        Self(Arc::new(Mutex::new(Said {
+            command: String::new(),
+            run: None,
+            run_dir: None,
+            started_at: Moment::now(),
+            started: Instant::now(),
+            phase: Phase::default(),
+            failures: VecDeque::new(),
+            ended: None,
+            recorder: None,
+            source: None,
+            counters: Counters::default(),
+        })))
+    }
+}
+
+impl Board {
+    /// The run and the command that works on it.
+    pub fn begin(&self, command: &str, run: &str) {
+        let mut said = self.said();
+        command.clone_into(&mut said.command);
+        said.run = Some(run.to_owned());
+    }
+
+    /// Where the run is kept.
+    pub fn is_kept_in(&self, run_dir: &Path) {
+        self.said().run_dir = Some(run_dir.to_path_buf());
+    }
+
+    /// What the run does from now on.
+    pub fn enter(&self, phase: Phase) {
+        self.said().phase = phase;
+    }
+
+    /// Where the counters are read from now on, until [`freeze`](Self::freeze), and the latencies.
+    pub fn watch(&self, recorder: Arc<Recorder>, source: impl Fn() -> Counters + Send + 'static) {
+        let mut said = self.said();
+        said.recorder = Some(recorder);
+        said.source = Some(Box::new(source));
+    }
+
+    /// Keeps the counters as they are now; whatever they were read from is let go.
+    pub fn freeze(&self) {
+        let mut said = self.said();
+        said.counters();
+        said.source = None;
+    }
+
+    /// A group was given up.
+    pub fn failed(&self, pairs: &[Pair], reason: &str) {
+        let Some(first) = pairs.first() else { return };
+        let mut said = self.said();
+        said.failures.truncate(FAILURES - 1);
+        said.failures.push_front(FailedGroup {
+            from: Some(short(first.from.as_str())),
+            to: Some(short(first.into.as_str())),
+            line: first.line,
+            pairs: pairs.len(),
+            reason: Some(short(reason)),
+            at: Moment::now(),
+        });
+    }
+
+    /// The command is over.
+    pub fn end(&self, ended: Ended) {
+        let mut said = self.said();
+        said.phase = Phase::Ended;
+        said.ended = Some(ended);
+    }
+
+    /// Whether the command is over.
+    pub fn has_ended(&self) -> bool {
+        self.said().ended.is_some()
+    }
+
+    pub(super) fn said(&self) -> MutexGuard<'_, Said> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Said {
+    /// The counters now, or as they were kept.
+    pub(super) fn counters(&mut self) -> &Counters {
+        if let Some(source) = &self.source {
+            self.counters = source();
+        }
+        &self.counters
+    }
+}
+
+/// Text that somebody else wrote, bounded.
+fn short(text: &str) -> String {
+    match text.char_indices().nth(SHOWN) {
+        None => text.to_owned(),
+        Some((end, _)) => format!("{}…", &text[..end]),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::account::AccountId;
+
+    #[test]
+    fn the_last_failures_are_kept_and_bounded() {
+        let board = Board::default();
+        for line in 1..=50 {
+            let from = AccountId::new("<script>");
+            let pair = Pair { from, into: AccountId::new("ü".repeat(900)), line };
+            board.failed(&[pair], "timed out");
+        }
+        let said = board.said();
+        let lines: Vec<_> = said.failures.iter().map(|failed| failed.line).collect();
+        assert_eq!(lines, (31..=50).rev().collect::<Vec<_>>());
+        let to = said.failures[0].to.as_ref().map(|to| to.chars().count());
+        assert_eq!(to, Some(SHOWN + 1));
+    }
+
+    #[test]
+    fn frozen_counters_stay_and_let_go() {
+        let board = Board::default();
+        let held = Arc::new(());
+        let source = {
+            let held = Arc::clone(&held);
+            move || Counters { done: Arc::strong_count(&held) as u64, ..Counters::default() }
+        };
+        board.watch(Arc::new(Recorder::new(Vec::new())), source);
+        assert_eq!(board.said().counters().done, 2);
+        board.freeze();
+        assert_eq!(Arc::strong_count(&held), 1, "nothing of the run is held any more");
+        assert_eq!(board.said().counters().done, 2);
+    }
+}

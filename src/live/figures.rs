@@ -1,0 +1,234 @@
+//! What is shown of a run: the JSON of `/status`, of each server-sent event and of `tributary control RUN status`.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use serde::{Serialize, Serializer};
+
+use crate::moment::Moment;
+
+use super::board::ScanCounters;
+
+/// The version of the JSON. It changes when a field is renamed or changes its meaning.
+pub(super) const VERSION: u32 = 1;
+
+/// What a run is doing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Phase {
+    /// Pairs are read and resolved, cluster and broker are looked at.
+    #[default]
+    Planning,
+    /// Enrolments are looked for by a scan.
+    Scanning,
+    /// Groups are merged.
+    Merging,
+    /// Sources are looked at again.
+    Sweeping,
+    /// A run that is over is compared with the cluster.
+    Verifying,
+    /// A run that is over is taken back.
+    Undoing,
+    /// It is over.
+    Ended,
+}
+
+impl Phase {
+    /// All of them, in the order in which a run goes through them.
+    pub const ALL: [Self; 7] = [
+        Self::Planning,
+        Self::Scanning,
+        Self::Merging,
+        Self::Sweeping,
+        Self::Verifying,
+        Self::Undoing,
+        Self::Ended,
+    ];
+}
+
+impl fmt::Display for Phase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Planning => "planning",
+            Self::Scanning => "scanning",
+            Self::Merging => "merging",
+            Self::Sweeping => "sweeping",
+            Self::Verifying => "verifying",
+            Self::Undoing => "undoing",
+            Self::Ended => "ended",
+        })
+    }
+}
+
+impl Serialize for Phase {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// Where a run stands; of this session, if it was resumed.
+#[derive(Clone, Debug, Serialize)]
+pub struct Figures {
+    /// The version of this format.
+    pub version: u32,
+    /// The run's id; none before it has one.
+    pub run: Option<String>,
+    /// The subcommand.
+    pub command: String,
+    /// The run directory, once there is one.
+    pub run_dir: Option<PathBuf>,
+    /// When the command started.
+    pub started_at: Moment,
+    /// When these figures were taken.
+    pub at: Moment,
+    /// The time between the two.
+    pub elapsed_s: f64,
+    /// What it is doing.
+    pub phase: Phase,
+    /// Whether no group begins until the operator lets them.
+    pub paused: bool,
+    /// It was asked to stop and finishes what is in flight.
+    pub stopping: bool,
+    /// The groups.
+    pub groups: GroupFigures,
+    /// Groups per second, over the last 10 s.
+    pub groups_per_s: Option<f64>,
+    /// Groups that ended in each of the last seconds, the newest last.
+    pub groups_recent: Vec<u64>,
+    /// How long the groups that are left take at this rate.
+    pub seconds_left: Option<f64>,
+    /// Groups that may begin per second; null where there is no such limit.
+    pub rate_limit: Option<f64>,
+    /// Requests that were tried again.
+    pub retries: u64,
+    /// What was made durable in the journal before it was written.
+    pub journal_commits: u64,
+    /// The scan; null where there is none.
+    pub scan: Option<ScanCounters>,
+    /// Cassandra.
+    pub cassandra: CassandraFigures,
+    /// Kafka.
+    pub kafka: KafkaFigures,
+    /// How long things took over the last 5 to 10 s, per kind of request; those of which there was none are left out.
+    pub latency: Vec<LatencyFigures>,
+    /// The groups that failed last, the newest first; all of them are in failures.csv.
+    pub failures: Vec<FailedGroup>,
+    /// How it ended; null until then.
+    pub ended: Option<Ended>,
+}
+
+impl Figures {
+    /// Without what may name an account: ids are as personal as the run directory, which only its owner can read.
+    pub(super) fn public(&self) -> Self {
+        let mut public = self.clone();
+        public.cassandra.last_error = None;
+        for failed in &mut public.failures {
+            (failed.from, failed.to, failed.reason) = (None, None, None);
+        }
+        public
+    }
+}
+
+/// The groups of a session.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct GroupFigures {
+    /// Those that this session is to work on.
+    pub total: u64,
+    /// Those that ended well.
+    pub done: u64,
+    /// Those that were given up.
+    pub failed: u64,
+    /// Those that are worked on at the moment.
+    pub in_flight: u64,
+    /// How many may be, at the moment.
+    pub in_flight_limit: u64,
+}
+
+/// How well a server is reached.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Reached {
+    /// It has not been connected to yet.
+    #[default]
+    Unknown,
+    /// All is well.
+    Ok,
+    /// It answers late or not at all, and is tried again or waited for.
+    Waiting,
+    /// It is not needed.
+    Off,
+}
+
+/// Cassandra as this run sees it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct CassandraFigures {
+    /// How well it is reached: waiting while requests are tried again, or a node has no connection.
+    pub state: Reached,
+    /// The nodes that the cluster has.
+    pub nodes: u64,
+    /// Those to which there is a connection.
+    pub nodes_connected: u64,
+    /// Requests that were tried again in the last 10 s.
+    pub retries_recent: u64,
+    /// Why a request was tried again last; null for those without the token.
+    pub last_error: Option<String>,
+}
+
+/// Kafka as this run sees it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct KafkaFigures {
+    /// How well it is reached: waiting while events are out and none has been acknowledged for 5 s.
+    pub state: Reached,
+    /// The topic; null with --no-events.
+    pub topic: Option<String>,
+    /// Events that were handed to the producer.
+    pub produced: u64,
+    /// Events that the broker acknowledged.
+    pub acknowledged: u64,
+    /// The time since the last acknowledgement, while events are out.
+    pub silent_s: Option<f64>,
+}
+
+/// How long one kind of request took over the last while. Times are in microseconds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct LatencyFigures {
+    /// The kind.
+    pub lane: String,
+    /// How many there were.
+    pub count: u64,
+    /// Half of all took at most this long.
+    pub p50_us: u64,
+    /// 90 % took at most this long.
+    pub p90_us: u64,
+    /// 99 % took at most this long.
+    pub p99_us: u64,
+    /// The longest.
+    pub max_us: u64,
+}
+
+/// A group that was given up. What may name an account is null for those without the token.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct FailedGroup {
+    /// The account that was to be emptied, of its first pair.
+    pub from: Option<String>,
+    /// The target of that pair.
+    pub to: Option<String>,
+    /// The line of that pair in the input.
+    pub line: u64,
+    /// How many pairs the group has.
+    pub pairs: usize,
+    /// Why it was given up.
+    pub reason: Option<String>,
+    /// When.
+    pub at: Moment,
+}
+
+/// How a command ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Ended {
+    /// In words.
+    pub how: String,
+    /// The exit code of the process.
+    pub exit_code: u8,
+    /// The command that goes on with the run, if anything is left to be done.
+    pub again: Option<String>,
+}

@@ -1,0 +1,440 @@
+//! The ticker: once a second it makes a frame of what the board says.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use hdrhistogram::Histogram;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio::time::{self, MissedTickBehavior};
+
+use crate::latency::Recorder;
+use crate::moment::Moment;
+
+use super::board::{Board, Counters};
+use super::control::Control;
+use super::figures::{
+    CassandraFigures, Figures, GroupFigures, KafkaFigures, LatencyFigures, Phase, Reached, VERSION,
+};
+use super::{Rate, metrics};
+
+/// How often a frame is made.
+const TICK: Duration = Duration::from_secs(1);
+
+/// Seconds of which the groups that ended are shown.
+const RECENT: usize = 180;
+
+/// Latencies are those since the last but one of these.
+const LATENCY_STEP: Duration = Duration::from_secs(5);
+
+/// Events that are out this long without any being acknowledged are late.
+const SILENCE: Duration = Duration::from_secs(5);
+
+/// What is shown of a run at one moment, rendered.
+#[derive(Clone, Debug)]
+pub struct Frame {
+    /// The [`Figures`] as JSON, in one line, without what may name an account.
+    pub public: Arc<str>,
+    /// The same with all that there is, for the operator.
+    pub status: Arc<str>,
+    /// The figures for Prometheus.
+    pub metrics: Arc<str>,
+    /// Whether it is the last one.
+    pub is_last: bool,
+}
+
+impl Frame {
+    /// One frame, by itself: it has no rates and no latencies of a while.
+    pub fn of(board: &Board, control: &Control) -> Self {
+        Sight::new(board.clone(), control.clone()).frame(Instant::now())
+    }
+}
+
+/// The frames of a run, the latest of which is always there. Clones share them.
+#[derive(Clone, Debug)]
+pub struct Frames {
+    sender: Arc<watch::Sender<Frame>>,
+    sight: Arc<Mutex<Sight>>,
+}
+
+impl Frames {
+    fn new(mut sight: Sight) -> Self {
+        let (sender, _) = watch::channel(sight.frame(Instant::now()));
+        Self { sender: Arc::new(sender), sight: Arc::new(Mutex::new(sight)) }
+    }
+
+    /// The latest one, a second old at most.
+    pub fn latest(&self) -> Frame {
+        self.sender.borrow().clone()
+    }
+
+    /// Whoever subscribes gets the latest one at once, and then each that comes while it looks.
+    pub fn subscribe(&self) -> watch::Receiver<Frame> {
+        let mut frames = self.sender.subscribe();
+        frames.mark_changed();
+        frames
+    }
+
+    /// Makes one now: whoever has changed something wants to see that it is so.
+    pub fn refresh(&self) {
+        self.publish(Sight::frame);
+    }
+
+    fn tick(&self) {
+        self.publish(Sight::tick);
+    }
+
+    fn publish(&self, frame: impl FnOnce(&mut Sight, Instant) -> Frame) {
+        // Held until it is out, so that no frame comes after a later one.
+        let mut sight = self.sight.lock().unwrap_or_else(PoisonError::into_inner);
+        self.sender.send_replace(frame(&mut sight, Instant::now()));
+    }
+}
+
+/// Makes frames, until it is told that the run has ended.
+#[derive(Debug)]
+pub struct Ticker {
+    frames: Frames,
+    ticking: JoinHandle<()>,
+    over: watch::Sender<bool>,
+}
+
+impl Ticker {
+    /// Begins, in the background of the current runtime; the first frame is there at once.
+    pub fn start(board: &Board, control: &Control) -> Self {
+        let frames = Frames::new(Sight::new(board.clone(), control.clone()));
+        let (over, mut ended) = watch::channel(false);
+        let made = frames.clone();
+        let ticking = tokio::spawn(async move {
+            let mut ticks = time::interval(TICK);
+            ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+            loop {
+                let is_over = tokio::select! {
+                    _ = ticks.tick() => false,
+                    _ = ended.wait_for(|ended| *ended) => true,
+                };
+                made.tick();
+                if is_over {
+                    return;
+                }
+            }
+        });
+        Self { frames, ticking, over }
+    }
+
+    /// Where the frames come.
+    pub fn frames(&self) -> &Frames {
+        &self.frames
+    }
+
+    /// Makes the last frame; the board has been told of the end.
+    pub async fn finish(self) -> Frame {
+        self.over.send_replace(true);
+        // Should it have panicked, the frame before is the last.
+        let _ = self.ticking.await;
+        self.frames.latest()
+    }
+}
+
+/// What has to be remembered from one frame to the next.
+#[derive(Debug)]
+struct Sight {
+    board: Board,
+    control: Control,
+    phase: Phase,
+    groups: Rate,
+    retries: Rate,
+    recent: VecDeque<u64>,
+    ended_before: u64,
+    acknowledged: (u64, Option<Instant>),
+    latency: LatencySight,
+}
+
+impl Sight {
+    fn new(board: Board, control: Control) -> Self {
+        Self {
+            board,
+            control,
+            phase: Phase::default(),
+            groups: Rate::default(),
+            retries: Rate::default(),
+            recent: VecDeque::new(),
+            ended_before: 0,
+            acknowledged: (0, None),
+            latency: LatencySight::default(),
+        }
+    }
+
+    /// The frame of one more second.
+    fn tick(&mut self, now: Instant) -> Frame {
+        let board = self.board.clone();
+        let Counters { groups_total, done, failed, .. } = *board.said().counters();
+        let ended = done + failed;
+        if groups_total > 0 {
+            self.recent.push_back(ended.saturating_sub(self.ended_before));
+            self.ended_before = ended;
+        }
+        if self.recent.len() > RECENT {
+            self.recent.pop_front();
+        }
+        self.frame(now)
+    }
+
+    fn frame(&mut self, now: Instant) -> Frame {
+        let (figures, recorder) = self.figures(now);
+        let lanes = recorder.map(|recorder| (recorder.names().to_vec(), recorder.histograms()));
+        let (names, histograms) = lanes.unwrap_or_default();
+        let metrics = metrics::text(&figures, &names, &histograms);
+        // Nothing in the figures can fail to be written as JSON.
+        let json = |figures: &Figures| serde_json::to_string(figures).unwrap_or_default().into();
+        let is_last = figures.phase == Phase::Ended;
+        let (public, status) = (json(&figures.public()), json(&figures));
+        Frame { public, status, metrics: metrics.into(), is_last }
+    }
+
+    fn figures(&mut self, now: Instant) -> (Figures, Option<Arc<Recorder>>) {
+        let board = self.board.clone();
+        let mut said = board.said();
+        let counters = said.counters().clone();
+        let recorder = said.recorder.clone();
+        if said.phase != self.phase {
+            // What was done in another way, or not yet, says nothing of how fast it goes now.
+            (self.phase, self.groups) = (said.phase, Rate::default());
+        }
+        self.see(now, &counters);
+        let per_second = self.groups.per_second().filter(|_| counters.groups_total > 0);
+        let left = counters.groups_total.saturating_sub(counters.done + counters.failed);
+        let works = matches!(said.phase, Phase::Merging | Phase::Verifying | Phase::Undoing);
+        let is_merging = works && !counters.is_paused;
+        let (latency, journal_commits) = match &recorder {
+            Some(recorder) => self.latency.see(now, recorder),
+            None => (Vec::new(), 0),
+        };
+        let figures = Figures {
+            version: VERSION,
+            run: said.run.clone(),
+            command: said.command.clone(),
+            run_dir: said.run_dir.clone(),
+            started_at: said.started_at,
+            at: Moment::now(),
+            elapsed_s: said.started.elapsed().as_secs_f64(),
+            phase: said.phase,
+            paused: counters.is_paused && said.ended.is_none(),
+            stopping: self.control.is_stopping() && said.ended.is_none(),
+            groups: GroupFigures {
+                total: counters.groups_total,
+                done: counters.done,
+                failed: counters.failed,
+                in_flight: counters.in_flight,
+                in_flight_limit: counters.in_flight_limit,
+            },
+            groups_per_s: per_second,
+            groups_recent: self.recent.iter().copied().collect(),
+            seconds_left: per_second
+                .filter(|rate| *rate > 0.0 && is_merging)
+                .map(|rate| left as f64 / rate),
+            rate_limit: counters.rate_limit,
+            retries: counters.retries,
+            journal_commits,
+            scan: counters.scan,
+            cassandra: self.cassandra(&counters),
+            kafka: self.kafka(now, &counters),
+            latency,
+            failures: said.failures.iter().cloned().collect(),
+            ended: said.ended.clone(),
+        };
+        (figures, recorder)
+    }
+
+    fn see(&mut self, now: Instant, counters: &Counters) {
+        let ended = counters.done + counters.failed;
+        self.groups.see(now, ended);
+        self.retries.see(now, counters.retries);
+        let is_out = counters.produced > counters.acknowledged;
+        let (before, silent) = self.acknowledged;
+        let silent = match silent {
+            _ if !is_out => None,
+            Some(since) if before == counters.acknowledged => Some(since),
+            _ => Some(now),
+        };
+        self.acknowledged = (counters.acknowledged, silent);
+    }
+
+    fn cassandra(&self, counters: &Counters) -> CassandraFigures {
+        let nodes = counters.nodes;
+        let retries_recent = self.retries.gained();
+        let state = match nodes.known {
+            0 => Reached::Unknown,
+            known if nodes.connected < known || retries_recent > 0 => Reached::Waiting,
+            _ => Reached::Ok,
+        };
+        let last_error = counters.last_error.clone();
+        let (nodes, nodes_connected) = (nodes.known, nodes.connected);
+        CassandraFigures { state, nodes, nodes_connected, retries_recent, last_error }
+    }
+
+    fn kafka(&self, now: Instant, counters: &Counters) -> KafkaFigures {
+        let silent = self.acknowledged.1.map(|since| now.saturating_duration_since(since));
+        let state = match &counters.topic {
+            None if counters.nodes.known == 0 => Reached::Unknown,
+            None => Reached::Off,
+            Some(_) if silent.is_some_and(|silent| silent >= SILENCE) => Reached::Waiting,
+            Some(_) => Reached::Ok,
+        };
+        KafkaFigures {
+            state,
+            topic: counters.topic.clone(),
+            produced: counters.produced,
+            acknowledged: counters.acknowledged,
+            silent_s: silent.map(|silent| silent.as_secs_f64()),
+        }
+    }
+}
+
+/// The figures of a board that nobody has looked at before.
+#[cfg(test)]
+pub(super) fn figures_of(board: &Board, control: &Control) -> Figures {
+    Sight::new(board.clone(), control.clone()).figures(Instant::now()).0
+}
+
+/// The latencies of the last while: those of now without those of some seconds ago.
+#[derive(Debug, Default)]
+struct LatencySight {
+    earlier: VecDeque<(Instant, Vec<Histogram<u64>>)>,
+}
+
+impl LatencySight {
+    /// The latencies of the last while, and how often the journal has committed so far.
+    fn see(&mut self, now: Instant, recorder: &Recorder) -> (Vec<LatencyFigures>, u64) {
+        let totals = recorder.histograms();
+        let mut recent = totals.clone();
+        if let Some((_, earlier)) = self.earlier.front() {
+            for (lane, earlier) in recent.iter_mut().zip(earlier) {
+                // They were counted into the same lane before, so there is enough to take away.
+                let taken = lane.subtract(earlier);
+                debug_assert!(taken.is_ok(), "{taken:?}");
+            }
+        }
+        let journal = recorder.names().iter().position(|name| name == metrics::JOURNAL);
+        let commits = journal.and_then(|lane| totals.get(lane)).map_or(0, Histogram::len);
+        if self.earlier.back().is_none_or(|(then, _)| now - *then >= LATENCY_STEP) {
+            self.earlier.push_back((now, totals));
+        }
+        while self.earlier.len() > 2 {
+            self.earlier.pop_front();
+        }
+        let lanes = recorder.names().iter().zip(&recent).filter(|(_, lane)| !lane.is_empty());
+        let lanes = lanes.map(|(name, lane)| LatencyFigures {
+            lane: name.clone(),
+            count: lane.len(),
+            p50_us: lane.value_at_quantile(0.5),
+            p90_us: lane.value_at_quantile(0.9),
+            p99_us: lane.value_at_quantile(0.99),
+            max_us: lane.max(),
+        });
+        (lanes.collect(), commits)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+    use crate::latency::Lane;
+    use crate::live::{Ended, Nodes};
+
+    fn json(sight: &mut Sight, at: Instant) -> Value {
+        serde_json::from_str(&sight.tick(at).status).unwrap()
+    }
+
+    fn sight(counters: impl Fn() -> Counters + Send + 'static) -> (Board, Arc<Recorder>, Sight) {
+        let board = Board::default();
+        let recorder = Arc::new(Recorder::new(vec!["read t".into(), metrics::JOURNAL.into()]));
+        board.begin("apply", "r");
+        board.enter(Phase::Merging);
+        board.watch(Arc::clone(&recorder), counters);
+        let (stop, _) = watch::channel(false);
+        let sight = Sight::new(board.clone(), Control::new(stop));
+        (board, recorder, sight)
+    }
+
+    #[test]
+    fn rate_and_time_left_follow_what_is_done() {
+        let done = Arc::new(std::sync::atomic::AtomicU64::new(0));
+        let counted = Arc::clone(&done);
+        let (_, _, mut sight) = sight(move || Counters {
+            groups_total: 100,
+            done: counted.load(std::sync::atomic::Ordering::Relaxed),
+            ..Counters::default()
+        });
+        let start = Instant::now();
+        for second in 0..=4 {
+            done.store(second * 10, std::sync::atomic::Ordering::Relaxed);
+            json(&mut sight, start + Duration::from_secs(second));
+        }
+        let shown = json(&mut sight, start + Duration::from_secs(5));
+        assert_eq!(shown["groups_per_s"], 8.0);
+        assert_eq!(shown["seconds_left"], 60.0 / 8.0);
+        assert_eq!(shown["groups_recent"], serde_json::json!([0, 10, 10, 10, 10, 0]));
+    }
+
+    #[test]
+    fn latencies_are_those_of_the_last_while() {
+        let (_, recorder, mut sight) = sight(Counters::default);
+        let start = Instant::now();
+        let at = |second| start + Duration::from_secs(second);
+        recorder.record(Lane(0), Duration::from_millis(5));
+        recorder.record(Lane(1), Duration::from_millis(1));
+        assert_eq!(json(&mut sight, at(0))["latency"][0]["count"], 1);
+        recorder.record(Lane(0), Duration::from_millis(80));
+        let shown = json(&mut sight, at(6));
+        assert_eq!(shown["latency"][0]["count"], 1, "{shown}");
+        assert_eq!(shown["latency"][0]["lane"], "read t");
+        assert!(shown["latency"][0]["p50_us"].as_u64().unwrap() > 70_000, "{shown}");
+        assert_eq!(shown["journal_commits"], 1);
+        json(&mut sight, at(12));
+        json(&mut sight, at(18));
+        assert_eq!(json(&mut sight, at(24))["latency"], serde_json::json!([]));
+    }
+
+    #[test]
+    fn servers_that_are_late_are_told() {
+        let (_, _, mut sight) = sight(|| Counters {
+            topic: Some("t".into()),
+            produced: 3,
+            acknowledged: 1,
+            nodes: Nodes { known: 3, connected: 2 },
+            ..Counters::default()
+        });
+        let start = Instant::now();
+        let shown = json(&mut sight, start);
+        assert_eq!(
+            (&shown["kafka"]["state"], &shown["cassandra"]["state"]),
+            (&"ok".into(), &"waiting".into())
+        );
+        let shown = json(&mut sight, start + Duration::from_secs(7));
+        assert_eq!(
+            (&shown["kafka"]["state"], &shown["kafka"]["silent_s"]),
+            (&"waiting".into(), &7.0.into())
+        );
+    }
+
+    #[tokio::test]
+    async fn the_last_frame_has_the_end() {
+        let (board, _, _) = sight(|| Counters { done: 7, ..Counters::default() });
+        let (stop, _) = watch::channel(false);
+        let ticker = Ticker::start(&board, &Control::new(stop));
+        assert!(!ticker.frames().latest().is_last);
+        board.enter(Phase::Sweeping);
+        ticker.frames().refresh();
+        assert!(ticker.frames().latest().status.contains("sweeping"));
+        board.freeze();
+        board.end(Ended { how: "finished".into(), exit_code: 0, again: None });
+        let last = ticker.finish().await;
+        let shown: Value = serde_json::from_str(&last.status).unwrap();
+        assert!(last.is_last);
+        assert_eq!((&shown["phase"], &shown["groups"]["done"]), (&"ended".into(), &7.into()));
+    }
+}
