@@ -10,6 +10,7 @@
 //! to any `Write`), and the meaning of the lanes (their names are given by whoever composes the run).
 
 use std::cell::Cell;
+use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::io::{self, Write};
 use std::mem;
@@ -57,7 +58,16 @@ pub struct LaneSummary {
     pub p999_us: u64,
     /// The longest.
     pub max_us: u64,
+    /// How many were at most this long, and longer than the entry before: entries grow by [`HISTOGRAM_STEP`], and
+    /// those without any are left out.
+    pub histogram: BTreeMap<u64, u64>,
 }
+
+/// Twenty entries for each tenfold: as fine as can be seen in a plot.
+const PER_DECADE: f64 = 20.0;
+
+/// How many times longer an entry of [`LaneSummary::histogram`] is than the one before, if none is left out.
+pub const HISTOGRAM_STEP: f64 = 1.122_018_454_301_963_3;
 
 /// Histograms of one set of lanes, one per lane.
 type Lanes = Vec<Histogram<u64>>;
@@ -152,7 +162,19 @@ fn summary(name: &str, lane: &Histogram<u64>) -> LaneSummary {
         p99_us: lane.value_at_quantile(0.99),
         p999_us: lane.value_at_quantile(0.999),
         max_us: lane.max(),
+        histogram: histogram(lane),
     }
+}
+
+fn histogram(lane: &Histogram<u64>) -> BTreeMap<u64, u64> {
+    let mut histogram = BTreeMap::new();
+    for value in lane.iter_recorded() {
+        let us = value.value_iterated_to().max(1) as f64;
+        let entry = (us.log10() * PER_DECADE - 1e-9).ceil();
+        let at_most = 10_f64.powf(entry / PER_DECADE).ceil() as u64;
+        *histogram.entry(at_most).or_insert(0) += value.count_since_last_iteration();
+    }
+    histogram
 }
 
 fn empty(lanes: usize) -> Lanes {
@@ -276,6 +298,22 @@ mod tests {
         assert!((99_900..=100_100).contains(&totals[0].max_us), "{totals:?}");
         assert_eq!(totals[1].count, 0);
         assert_eq!(totals[1].max_us, 0);
+        assert_eq!(totals[0].histogram.values().sum::<u64>(), 1_600);
+        assert!(totals[1].histogram.is_empty());
+    }
+
+    #[test]
+    fn the_histogram_has_every_duration_below_its_bound() {
+        let recorder = recorder();
+        for us in [0, 1, 10, 999, 1_000, 1_001] {
+            recorder.record(READ, Duration::from_micros(us));
+        }
+        let histogram = recorder.totals()[0].histogram.clone();
+        assert_eq!(
+            histogram.into_iter().collect::<Vec<_>>(),
+            [(1, 2), (10, 1), (1_000, 2), (1_123, 1)]
+        );
+        assert!((10_f64.powf(1.0 / PER_DECADE) - HISTOGRAM_STEP).abs() < 1e-12);
     }
 
     #[test]

@@ -55,7 +55,7 @@
 //! | [`pipeline`] | composes the stages, scans and sweeps; the only owner of spawning, bounds and cancellation |
 //! | [`verify`], [`undo`] | the other two walks over a run: compare the cluster with it, take it back |
 //! | [`run`] | the run directory: it appears complete or not at all, and belongs to one process at a time |
-//! | [`report`] | what a command has to say, as text for a terminal or as JSON: data in, bytes out |
+//! | [`report`] | what a command has to say, as text for a terminal, as JSON or as a page for a browser: data in, bytes out |
 //! | [`cli`] | arguments and configuration, progress, logs, exit codes; wires the commands |
 //!
 //! # Laws

@@ -73,7 +73,8 @@ fn latency(intervals: &[Interval]) -> anyhow::Result<LatencyPlot> {
         let Some(total) = totals.remove(tag) else { continue };
         let counts = total.iter_recorded();
         let counts = counts.map(|value| (value.value_iterated_to(), value.count_at_value()));
-        rows.push(Latencies { name: tag.replacen('-', " ", 1), counts: counts.collect() });
+        let name = tag.replacen('-', " ", 1);
+        rows.push(Latencies { name, counts: counts.collect(), ..Latencies::default() });
     }
     rows.sort_by_key(|row| row.name == GROUP.replacen('-', " ", 1));
     Ok(LatencyPlot { title: "How long things take".into(), rows })

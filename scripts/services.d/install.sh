@@ -17,6 +17,7 @@ need_tools() { # for the servers in `launched`
     local missing=() server log=$cache/apt.log
     ((${#launched[@]})) || return 0
     find_java || missing+=(openjdk-17-jre-headless)
+    [[ ${setting[tls]} != yes ]] || command -v openssl >/dev/null || missing+=(openssl)
     for server in "${launched[@]}"; do
         if [[ ! -d $(jars "$server") ]] && ! command -v mvn >/dev/null; then missing+=(maven) && break; fi
     done
@@ -37,7 +38,6 @@ need_tools() { # for the servers in `launched`
 need_certificates() {
     local name folder=$dir/tls
     [[ ! -f $folder/client.pem ]] || return 0
-    command -v openssl >/dev/null || die "missing: openssl, to make certificates"
     rm -rf "$folder"
     mkdir -p -m 700 "$folder"
     if ! {

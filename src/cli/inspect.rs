@@ -41,6 +41,7 @@ struct Reading {
 struct Measured {
     inspected: Inspected,
     hottest: Vec<(HotPartition, Option<Met>)>,
+    /// The time in which groups were read.
     took: Duration,
 }
 
@@ -74,7 +75,7 @@ pub(super) async fn run(
     if inspected.interrupted {
         return Err(interrupted());
     }
-    let took = began.elapsed();
+    let took = began.elapsed().saturating_sub(inspected.scanning);
     let hottest = reading.trace(stop).await;
     if *stop.borrow() {
         return Err(interrupted());

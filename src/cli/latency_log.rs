@@ -1,55 +1,88 @@
-//! latency.hlog: one interval per second for as long as groups are merged.
+//! latency.hlog: one interval per second for as long as groups are worked on; and how it went over that time, for the
+//! report.
 //!
 //! A session that goes on with a run appends a log of its own to the same file: the head of an interval
 //! log may stand anywhere in it and sets the time for what follows, so readers of HDR logs take the file as one.
 
-use std::fs::File;
+use std::io::Write;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval};
 
-use crate::latency::{IntervalLog, Recorder};
+use crate::cluster::Store;
+use crate::latency::IntervalLog;
+use crate::pipeline::Context;
+use crate::report::{Interval, Timeline};
 
-/// latency.hlog, written once a second.
+/// What is written and kept once a second.
 pub(super) struct LatencyLog {
-    writing: tokio::task::JoinHandle<()>,
+    writing: tokio::task::JoinHandle<Timeline>,
     done: watch::Sender<bool>,
 }
 
 impl LatencyLog {
-    pub(super) fn start(file: File, recorder: Arc<Recorder>, path: PathBuf) -> Self {
+    /// Begins to write to `out`, which is at `path`.
+    pub(super) fn start(
+        out: impl Write + Send + 'static,
+        path: PathBuf,
+        context: &Arc<Context<Store>>,
+    ) -> Self {
         let (done, mut over) = watch::channel(false);
+        let context = Arc::clone(context);
         let writing = tokio::spawn(async move {
-            let written = async {
-                let mut log = IntervalLog::begin(file, &recorder, SystemTime::now())?;
-                let mut ticks = interval(Duration::from_secs(1));
-                ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
-                ticks.tick().await;
-                loop {
-                    let last = tokio::select! {
-                        _ = ticks.tick() => false,
-                        _ = over.wait_for(|over| *over) => true,
-                    };
-                    log.append(&recorder.take_interval(), SystemTime::now())?;
-                    if last {
-                        return Ok::<(), std::io::Error>(());
-                    }
-                }
-            };
+            let began = Instant::now();
+            let mut timeline = Timeline::default();
+            let log = IntervalLog::begin(out, &context.recorder, SystemTime::now());
             // The histograms are a by-product; merging goes on without them.
-            if let Err(error) = written.await {
-                tracing::warn!("cannot write {}: {error}", path.display());
+            let warn = |error| tracing::warn!("cannot write {}: {error}", path.display());
+            let mut log = log.map_err(warn).ok();
+            let mut ticks = interval(Duration::from_secs(1));
+            ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+            ticks.tick().await;
+            let mut before = Interval::default();
+            loop {
+                let last = tokio::select! {
+                    _ = ticks.tick() => false,
+                    _ = over.wait_for(|over| *over) => true,
+                };
+                let lanes = context.recorder.take_interval();
+                if let Some(open) = &mut log
+                    && let Err(error) = open.append(&lanes, SystemTime::now())
+                {
+                    warn(error);
+                    log = None;
+                }
+                let (group, others) =
+                    (context.lanes.group(), [context.lanes.journal(), context.lanes.events()]);
+                let count = |lane: usize| lanes.get(lane).map_or(0, |lane| lane.len());
+                let all: u64 = (0..lanes.len()).map(count).sum();
+                let retries = context.retries();
+                timeline.push(Interval {
+                    from_s: before.to_s,
+                    to_s: began.elapsed().as_secs_f64(),
+                    groups: count(group.0),
+                    requests: all
+                        - count(group.0)
+                        - others.map(|lane| count(lane.0)).iter().sum::<u64>(),
+                    retries: retries - before.retries,
+                    in_flight: context.pace.now().1 as u64,
+                });
+                before.to_s = began.elapsed().as_secs_f64();
+                before.retries = retries;
+                if last {
+                    return timeline;
+                }
             }
         });
         Self { writing, done }
     }
 
-    pub(super) async fn finish(self) {
+    /// Ends it.
+    pub(super) async fn finish(self) -> Timeline {
         self.done.send_replace(true);
-        // It ended by itself, or with a warning of its own.
-        let _ = self.writing.await;
+        self.writing.await.unwrap_or_default()
     }
 }

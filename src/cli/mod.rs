@@ -19,6 +19,7 @@ mod config;
 mod control;
 mod engine;
 pub mod exit;
+mod facts;
 mod file;
 mod identity;
 mod input;

@@ -4,8 +4,9 @@ use anyhow::Context;
 
 use super::input::{self, Begun};
 use super::recorded::RecordedPlan;
-use super::{Console, Exit, Failure, PlanSettings, inspect};
+use super::{Console, Exit, Failure, PlanSettings, facts, inspect};
 use crate::moment::Moment;
+use crate::report::page::summary_page;
 use crate::report::{self, Discovery, LedTo, Summary};
 use crate::run::{RunRecord, files};
 use crate::spec::{RawFind, RawSpec};
@@ -29,9 +30,13 @@ pub async fn run(settings: &PlanSettings, console: &Console) -> Result<Exit, Fai
         Summary::new(&record, prepared.target(), Moment::now(), stats, None, exit.code());
     summary.discovery = discovery(&settings.spec);
     summary.inspection = inspection;
+    let rejected = summary.plan.rejected.values().filter(|lines| **lines > 0).count();
+    summary.reject_examples =
+        facts::examples(&prepared.file(files::REJECTS), "reason", Some(rejected));
     prepared.write_json(files::RUN, &record)?;
     prepared.write(files::SPEC, settings.spec.text.as_bytes())?;
     prepared.write_json(files::REPORT, &summary)?;
+    prepared.write(files::REPORT_PAGE, summary_page(&summary).html().as_bytes())?;
     prepared.commit()?;
     console.report(&summary, settings.output.json)?;
     Ok(Exit::from_code(summary.exit_code))

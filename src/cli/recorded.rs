@@ -7,9 +7,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::cluster::TlsSettings;
+use crate::cluster::{ClusterSettings, TlsSettings};
+use crate::events::EventSettings;
 use crate::pace::InFlight;
 use crate::pairs::Format;
 use crate::pipeline::{Discover, ErrorLimit};
@@ -18,7 +19,7 @@ use crate::secret::redacted;
 use crate::spec::RawSpec;
 
 use super::layers::Origin;
-use super::settings::{MergeSettings, PlanSettings};
+use super::settings::{MergeSettings, PaceSettings, PlanSettings};
 use super::values;
 
 /// How the pairs of a run are written.
@@ -144,6 +145,19 @@ struct RecordedEvents {
     properties: BTreeMap<String, String>,
 }
 
+impl RecordedEvents {
+    fn new(events: &EventSettings) -> Self {
+        let properties = events.properties.iter();
+        let properties =
+            properties.map(|(key, value)| (key.clone(), redacted(key, value).to_owned()));
+        Self {
+            brokers: events.brokers.clone(),
+            topic: events.topic.clone(),
+            properties: properties.collect(),
+        }
+    }
+}
+
 /// How connections are encrypted.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct RecordedTls {
@@ -163,6 +177,30 @@ impl RecordedTls {
             hostname_check: tls.hostname_check,
         }
     }
+}
+
+/// What `verify` and `undo` go by beside the run's own settings, as their reports show it.
+///
+/// # Errors
+/// It cannot be written as JSON.
+pub(super) fn walk_settings(
+    cluster: &ClusterSettings,
+    events: Option<&EventSettings>,
+    pace: &PaceSettings,
+) -> serde_json::Result<Value> {
+    let events = serde_json::to_value(events.map(RecordedEvents::new))?;
+    let tls = serde_json::to_value(cluster.tls.as_ref().map(RecordedTls::new))?;
+    Ok(json!({
+        "hosts": cluster.hosts,
+        "keyspace": cluster.keyspace,
+        "local_dc": cluster.local_dc,
+        "username": cluster.username,
+        "tls": tls,
+        "consistency": cluster.consistency.to_string(),
+        "events": events,
+        "in_flight": in_flight(pace.in_flight),
+        "rate": pace.rate,
+    }))
 }
 
 fn by_content() -> String {
@@ -217,15 +255,7 @@ impl RecordedSettings {
             spec_path: spec_path.clone(),
             spec_sha256: spec.sha256(),
             discover: work.discover.to_string(),
-            events: events.as_ref().map(|events| RecordedEvents {
-                brokers: events.brokers.clone(),
-                topic: events.topic.clone(),
-                properties: events
-                    .properties
-                    .iter()
-                    .map(|(key, value)| (key.clone(), redacted(key, value).to_owned()))
-                    .collect(),
-            }),
+            events: events.as_ref().map(RecordedEvents::new),
             in_flight: in_flight(work.pace.in_flight),
             rate: work.pace.rate,
             settle_ms: u64::try_from(work.settle.as_millis()).unwrap_or(u64::MAX),

@@ -5,13 +5,14 @@
 //! those of this one.
 
 use std::fs::File;
-use std::sync::Arc;
 
 use tokio::sync::watch;
 
 use super::engine::{Engine, Merged, Work};
 use super::latency_log::LatencyLog;
-use super::{Console, Exit, Failure, MergeSettings, OutputSettings, again, live, scan, sweep};
+use super::{
+    Console, Exit, Failure, MergeSettings, OutputSettings, again, facts, live, scan, sweep,
+};
 use crate::account::Tally;
 use crate::journal::{JournalError, State};
 use crate::latency::LaneSummary;
@@ -19,6 +20,7 @@ use crate::live::{Frame, Phase};
 use crate::moment::Moment;
 use crate::pipeline::{Discover, Ended, Known, RunOutcome};
 use crate::plan::Plan;
+use crate::report::page::summary_page;
 use crate::report::{self, Applied, EventFacts, Fates, Resumed, ScanFacts, Summary, SweepFacts};
 use crate::run::{Failures, RunDir, RunError, RunRecord, files};
 
@@ -56,8 +58,7 @@ impl Session<'_> {
         console: &Console,
     ) -> Result<Exit, Failure> {
         let Traces { mut failures, latency } = traces;
-        let recorder = Arc::clone(&engine.context.recorder);
-        let log = LatencyLog::start(latency, recorder, self.run_dir.file(files::LATENCY));
+        let log = LatencyLog::start(latency, self.run_dir.file(files::LATENCY), &engine.context);
         let work = Work {
             plan: &self.plan,
             known: &self.known,
@@ -73,7 +74,7 @@ impl Session<'_> {
             Err(_) => Merged::nothing(Ended::Hopeless),
         };
         let swept = self.sweep(&engine, merged.outcome.ended, console).await;
-        log.finish().await;
+        let timeline = log.finish().await;
         // From here on trouble is kept until the report is out: what was done has to be known, however
         // rough the end.
         let mut trouble =
@@ -81,6 +82,8 @@ impl Session<'_> {
         let (mut applied, journaled) = self.applied(&engine, &mut merged).await;
         trouble.push(journaled.err().map(Failure::from));
         trouble.extend(add_looks(&mut applied, scanned, swept));
+        applied.timeline = timeline;
+        self.add_facts(&engine, &mut applied);
         if self.resumed.is_some() {
             trouble.push(self.list_failures(&engine).err());
         }
@@ -98,10 +101,15 @@ impl Session<'_> {
         applied.again = self.again(&applied, console);
         let stats = self.plan.stats().clone();
         let path = self.run_dir.path();
-        let summary =
+        let kinds = stats.rejected.values().filter(|lines| **lines > 0).count();
+        let rejects = facts::examples(&self.run_dir.file(files::REJECTS), "reason", Some(kinds));
+        let mut summary =
             Summary::new(&self.record, path, Moment::now(), stats, Some(applied), exit.code());
+        summary.reject_examples = rejects;
         let json = report::json(&summary).map_err(Failure::failed)?;
+        let page = summary_page(&summary).html();
         let kept = self.run_dir.replace(files::REPORT, json.as_bytes());
+        let kept = kept.and_then(|()| self.run_dir.replace(files::REPORT_PAGE, page.as_bytes()));
         let metrics = self.end(&summary, console);
         console.report(&summary, self.output.json)?;
         kept?;
@@ -190,6 +198,20 @@ impl Session<'_> {
         let journaled = journaled.and_then(|now| self.add_reasons(engine, now, merged));
         applied.failures = merged.reasons.top(REASONS);
         (applied, journaled)
+    }
+
+    /// Adds what makes a report easier to understand; it does without.
+    fn add_facts(&self, engine: &Engine, applied: &mut Applied) {
+        match facts::hottest(&*engine.journal, &engine.context.spec, self.plan.len()) {
+            Ok(hottest) => applied.hottest = hottest,
+            Err(failure) => {
+                tracing::warn!("the hottest partitions are not known: {}", failure.error);
+            }
+        }
+        if applied.swept.is_some_and(|swept| swept.is_partial()) {
+            let path = self.run_dir.file(files::SWEEP);
+            applied.sweep_examples = facts::examples(&path, "reason", None);
+        }
     }
 
     /// Where all groups stand and what was done in those that are done, over all sessions.

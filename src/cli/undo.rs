@@ -12,7 +12,8 @@ use super::engine::{Engine, Needs, Ready};
 use super::identity::{Identity, check_columns};
 use super::latency_log::LatencyLog;
 use super::live::Live;
-use super::{Console, Exit, Failure, Progress, UndoSettings, again, listen};
+use super::recorded::walk_settings;
+use super::{Console, Exit, Failure, Progress, UndoSettings, again, facts, listen};
 use crate::account::{Cell, EXPIRY, Group, Pair};
 use crate::journal::{Journal, JournalError, SqliteJournal};
 use crate::live::Phase;
@@ -20,6 +21,7 @@ use crate::moment::Moment;
 use crate::pairs::{self, Format};
 use crate::pipeline::{Discover, Reason, Walked};
 use crate::readable;
+use crate::report::page::undo_page;
 use crate::report::{
     EventFacts, FailureReasons, Undoing, UndoneGroups, UndonePairs, UndoneTable, undo_json,
     undo_text,
@@ -97,12 +99,11 @@ async fn carry_out(
     let arguments = std::env::args_os().map(|arg| arg.to_string_lossy().into_owned());
     console.again.set(again::same(arguments));
 
-    let recorder = Arc::clone(&engine.context.recorder);
     let latency = run_dir.append(files::LATENCY)?;
-    let log = LatencyLog::start(latency, recorder, run_dir.file(files::LATENCY));
+    let log = LatencyLog::start(latency, run_dir.file(files::LATENCY), &engine.context);
     let mut reasons = FailureReasons::default();
     let (undone, flushed) = walk(&engine, &selected, settings, console, stop, &mut reasons).await;
-    log.finish().await;
+    let timeline = log.finish().await;
     // From here on trouble is kept until the report is out: what was done has to be known, however
     // rough the end.
     let spec = Arc::clone(&engine.context.spec);
@@ -112,7 +113,7 @@ async fn carry_out(
         produced: engine.context.produced(),
         acknowledged: engine.acknowledged(),
     };
-    let retries = engine.context.retries();
+    let (retries, latency) = (engine.context.retries(), engine.context.recorder.totals());
     console.board.freeze();
     let closed = engine.close().await;
     let conflicts = *listed.as_ref().unwrap_or(&0);
@@ -151,9 +152,15 @@ async fn carry_out(
         events: facts,
         retries,
         failures: reasons.top(REASONS),
+        examples: facts::examples(&run_dir.file(files::CONFLICTS), "table", None),
+        timeline,
+        latency,
+        settings: walk_settings(cluster, events.as_ref(), pace).map_err(Failure::failed)?,
     };
+    let page = undo_page(&undoing).html();
     let json = undo_json(&undoing).map_err(Failure::failed)?;
     let kept = run_dir.replace(files::UNDO, json.as_bytes());
+    let kept = kept.and_then(|()| run_dir.replace(files::UNDO_PAGE, page.as_bytes()));
     let text = if settings.output.json { json } else { undo_text(&undoing) };
     let printed = console.terminal.print(&text).context("cannot write to standard output");
     printed.map_err(Failure::failed)?;

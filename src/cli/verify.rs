@@ -1,5 +1,6 @@
 //! `verify`: compare the cluster with what a run should have left there, and repair it if asked to.
 
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,12 +8,15 @@ use anyhow::Context;
 
 use super::engine::{Needs, Ready};
 use super::identity::{self, Identity, check_columns};
+use super::latency_log::LatencyLog;
 use super::live::Live;
-use super::{Console, Exit, Failure, Progress, VerifySettings, again, listen};
+use super::recorded::walk_settings;
+use super::{Console, Exit, Failure, Progress, VerifySettings, again, facts, listen};
 use crate::journal::{Journal, SqliteJournal, State};
 use crate::live::Phase;
 use crate::moment::Moment;
 use crate::pipeline::{Discover, Walked};
+use crate::report::page::verify_page;
 use crate::report::{Verification, VerifiedGroups, VerifiedTable, verify_json, verify_text};
 use crate::run::{RunDir, RunRecord, files};
 use crate::verify::{self, Options, Verified};
@@ -68,14 +72,18 @@ async fn carry_out(
     console.board.enter(Phase::Verifying);
     engine.show(groups_total, events.as_ref().map(|events| events.topic.clone()), console);
     let shown = Progress::start(&console.terminal, output.quiet, engine.snapshot(groups_total));
+    // Its latencies are of no run: they are told in the report and not kept.
+    let log = LatencyLog::start(io::sink(), run_dir.file(files::LATENCY), &engine.context);
     let options = Options { repair: *repair, restart: *restart };
     let diff = run_dir.file(files::DIFF);
     let verified = verify::verify(&engine.context, options, &diff, &engine.progress, stop).await;
     shown.finish();
+    let timeline = log.finish().await;
     let verified = verified.map_err(Failure::failed)?;
 
     let exit = exit(&verified, total);
     let spec = Arc::clone(&engine.context.spec);
+    let latency = engine.context.recorder.totals();
     let (acknowledged, retries) = (engine.acknowledged(), engine.context.retries());
     console.board.freeze();
     let closed = engine.close().await;
@@ -104,9 +112,15 @@ async fn carry_out(
         groups: groups(verified, total),
         events: acknowledged,
         retries,
+        examples: facts::examples(&diff, "verdict", None),
+        timeline,
+        latency,
+        settings: walk_settings(cluster, events.as_ref(), pace).map_err(Failure::failed)?,
     };
+    let page = verify_page(&verification).html();
     let json = verify_json(&verification).map_err(Failure::failed)?;
     let kept = run_dir.replace(files::VERIFY, json.as_bytes());
+    let kept = kept.and_then(|()| run_dir.replace(files::VERIFY_PAGE, page.as_bytes()));
     let text = if output.json { json } else { verify_text(&verification) };
     let printed = console.terminal.print(&text).context("cannot write to standard output");
     printed.map_err(Failure::failed)?;

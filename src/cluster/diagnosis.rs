@@ -19,6 +19,10 @@ use super::ClusterSettings;
 /// How long each layer may take.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// With TLS 1.3 a server judges our certificate when the handshake is over for us. Its verdict would get lost if
+/// we were writing by then, so it gets this long; a server of CQL says nothing before it is asked.
+const HINDSIGHT: Duration = Duration::from_millis(500);
+
 /// An OPTIONS request of CQL, version 4, which every server answers before any login.
 const OPTIONS: [u8; 9] = [4, 0, 0, 0, 5, 0, 0, 0, 0];
 /// A response, its version aside, and the opcode of SUPPORTED.
@@ -120,13 +124,20 @@ async fn try_host(
     let said = |error: &io::Error| tls_trouble(error, settings);
     let name = address.ip().into();
     let stream = within(TlsConnector::from(Arc::clone(config)).connect(name, stream)).await;
-    let stream = stream.map_err(|error| (Layer::Tls, said(&error)))?;
+    let mut stream = stream.map_err(|error| (Layer::Tls, said(&error)))?;
+    if let Ok(judged) = timeout(HINDSIGHT, stream.read(&mut [0])).await {
+        let closed = io::Error::from(io::ErrorKind::UnexpectedEof);
+        return Err(match judged {
+            Ok(0) => (Layer::Tls, said(&closed)),
+            Ok(_) => (Layer::Cql, "what answers is not CQL".to_owned()),
+            Err(error) => (Layer::Tls, said(&error)),
+        });
+    }
     ask(stream).await.map_err(|error| match error.kind() {
         io::ErrorKind::TimedOut => (Layer::Cql, silent()),
         io::ErrorKind::InvalidData if rustls_error(&error).is_none() => {
             (Layer::Cql, "what answers is not CQL".to_owned())
         }
-        // With TLS 1.3 a server judges our certificate after the handshake is over for us.
         _ => (Layer::Tls, said(&error)),
     })
 }
@@ -190,7 +201,17 @@ fn tls_trouble(error: &io::Error, settings: &ClusterSettings) -> String {
             io::ErrorKind::TimedOut => {
                 format!("no answer to the handshake within {} s", PATIENCE.as_secs())
             }
-            _ => format!("the connection is closed during the handshake ({error})"),
+            _ => match tls.and_then(|tls| tls.identity.as_ref()) {
+                None => format!(
+                    "the connection is closed during the handshake ({error}); the node may want a client \
+                     certificate (--tls-cert, --tls-key)"
+                ),
+                Some((cert, _)) => format!(
+                    "the connection is closed during the handshake ({error}); the node may not accept our \
+                     client certificate {}",
+                    cert.display()
+                ),
+            },
         };
     };
     match cause {

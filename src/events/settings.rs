@@ -2,6 +2,7 @@
 //! refused because they would break a promise.
 
 use std::fmt;
+use std::fs;
 
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::error::KafkaError;
@@ -47,6 +48,9 @@ impl EventSettings {
         for (key, value) in &self.properties {
             refuse(key, value)
                 .map_or(Ok(()), |reason| Err(EventError::Property { key: key.clone(), reason }))?;
+        }
+        for (key, value) in &self.properties {
+            check_file(key, value)?;
         }
         // One by one, because librdkafka is handed properties in no particular order and the first
         // wrong one is to be named.
@@ -114,6 +118,19 @@ fn refuse(key: &str, value: &str) -> Option<String> {
         _ => return None,
     };
     Some(reason)
+}
+
+/// A file that librdkafka is to read must be there: it would name neither the file nor what is wrong.
+fn check_file(key: &str, value: &str) -> Result<(), EventError> {
+    let names_file = key.starts_with("ssl.") && key.ends_with(".location");
+    // `probe` is a word of librdkafka's for the usual places.
+    if !names_file || value.is_empty() || value == "probe" {
+        return Ok(());
+    }
+    fs::metadata(value).map(drop).map_err(|error| EventError::Property {
+        key: key.to_owned(),
+        reason: format!("cannot read '{value}': {error}"),
+    })
 }
 
 /// The one name that we use for a property that has two.
@@ -192,6 +209,12 @@ mod tests {
         );
         let wrong = message(&[("security.protocol", "tls")]);
         assert!(wrong.contains("'security.protocol'") && wrong.contains("tls"), "{wrong}");
+        let file = message(&[("ssl.ca.location", "/nowhere/ca.pem")]);
+        assert!(
+            file.contains("'ssl.ca.location': cannot read '/nowhere/ca.pem': No such"),
+            "{file}"
+        );
+        with(&[("ssl.ca.location", "probe")]).check().unwrap();
         let nul = message(&[("client.id", "a\0b")]);
         assert!(nul.starts_with("Kafka property 'client.id': "), "{nul}");
     }

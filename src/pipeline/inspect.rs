@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use tokio::sync::watch;
@@ -77,6 +78,8 @@ pub struct Inspected {
     pub conflicts: Vec<Conflict>,
     /// What the scan did, where enrolments are found by one.
     pub scanned: Option<Scanned>,
+    /// The time that it took.
+    pub scanning: Duration,
     /// Groups that could not be read.
     pub unreadable: u64,
     /// Why not, and how many.
@@ -132,7 +135,7 @@ impl<S: Reader> Context<S> {
     /// A context that reads: it has no outlet, and its journal takes nothing.
     pub fn reading(spec: Arc<Spec>, storage: S, recorder: Arc<Recorder>, pace: Arc<Pace>) -> Self {
         let refusing = MemoryJournal::failing(|_| Some("an inspection writes nothing".to_owned()));
-        let as_of = AsOf::new(0, std::time::Duration::ZERO);
+        let as_of = AsOf::new(0, Duration::ZERO);
         Self::new(spec, storage, Outlet::Discard, Arc::new(refusing), recorder, pace, as_of)
     }
 }
@@ -188,7 +191,9 @@ pub async fn inspect<S: Reader>(
     let mut inspected = Inspected::nothing(context.spec.tables.len());
     if context.discover == Discover::Scan && !selected.is_empty() {
         let is_wanted = |group: usize| selected.binary_search(&group).is_ok();
+        let began = Instant::now();
         let scanned = search(context, plan, &is_wanted, stop).await?;
+        inspected.scanning = began.elapsed();
         inspected.scanned = Some(scanned);
         if scanned.interrupted {
             inspected.interrupted = true;
@@ -236,6 +241,7 @@ impl Inspected {
             largest: Vec::new(),
             conflicts: Vec::new(),
             scanned: None,
+            scanning: Duration::ZERO,
             unreadable: 0,
             reasons: BTreeMap::new(),
         }

@@ -14,15 +14,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use futures::FutureExt;
 use futures::future::{BoxFuture, Shared};
 
-use crate::storage::{Fault, StorageError};
-
-type Answer<A> = Result<A, StorageError>;
 type Round<A> = Shared<BoxFuture<'static, Answers<A>>>;
 /// Requests that gather until their round begins; nothing is added after that.
 type Gathering<R> = Arc<Mutex<Option<Vec<R>>>>;
 
 /// The answers of a round, by the place of the request.
-struct Answers<A>(Arc<Mutex<Vec<Option<Answer<A>>>>>);
+struct Answers<A>(Arc<Mutex<Vec<Option<A>>>>);
 
 /// The newest round of each key.
 pub(super) struct Rounds<K, R, A> {
@@ -68,28 +65,25 @@ where
     A: Send + 'static,
 {
     /// Takes part in the next round of a key, of a weight of `capacity` at most unless it is one request.
-    /// `execute` answers the requests of a round in their order; that of the first request is called.
-    ///
-    /// # Errors
-    /// What `execute` answers.
+    /// `execute` answers the requests of a round in their order; that of the first request is called. If it has no
+    /// answers, nobody gets one, and the next round begins: who needs more patience shows it outside.
     pub(super) async fn join<E, F>(
         &self,
         key: K,
         (request, weight): (R, usize),
         capacity: usize,
         execute: E,
-    ) -> Answer<A>
+    ) -> Option<A>
     where
         E: FnOnce(Vec<R>) -> F + Send + 'static,
-        F: Future<Output = Vec<Answer<A>>> + Send + 'static,
+        F: Future<Output = Option<Vec<A>>> + Send + 'static,
     {
         let (place, gathering, round) = self.enter(key.clone(), request, weight, capacity, execute);
         let part = Part { rounds: self, key, gathering };
         let answers = round.await;
         drop(part);
         let mut answers = answers.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let answer = answers.get_mut(place).and_then(Option::take);
-        answer.unwrap_or_else(|| Err(unanswered()))
+        answers.get_mut(place).and_then(Option::take)
     }
 
     fn enter<E, F>(
@@ -102,7 +96,7 @@ where
     ) -> (usize, Gathering<R>, Round<A>)
     where
         E: FnOnce(Vec<R>) -> F + Send + 'static,
-        F: Future<Output = Vec<Answer<A>>> + Send + 'static,
+        F: Future<Output = Option<Vec<A>>> + Send + 'static,
     {
         let mut rounds = self.newest();
         let newest = rounds.get_mut(&key);
@@ -122,8 +116,8 @@ where
                 earlier.await;
             }
             let requests = gathered(&own).take().unwrap_or_default();
-            let answers = execute(requests).await.into_iter().map(Some).collect();
-            Answers(Arc::new(Mutex::new(answers)))
+            let answers = execute(requests).await.unwrap_or_default();
+            Answers(Arc::new(Mutex::new(answers.into_iter().map(Some).collect())))
         };
         let round = round.boxed().shared();
         let newest =
@@ -157,11 +151,6 @@ fn gathered<R>(gathering: &Gathering<R>) -> MutexGuard<'_, Option<Vec<R>>> {
     gathering.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn unanswered() -> StorageError {
-    let message = "a joined request was not answered".to_owned();
-    StorageError { class: message.clone(), message, kind: Fault::Transient }
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
@@ -171,6 +160,9 @@ mod tests {
 
     use super::*;
 
+    /// A round with this request has no answers.
+    const NEVER: u32 = u32::MAX;
+
     /// Rounds whose requests are numbers, answered by themselves when a permit is there.
     #[derive(Default)]
     struct Server {
@@ -179,12 +171,12 @@ mod tests {
     }
 
     impl Server {
-        async fn ask(&self, key: u8, request: u32, permits: &Arc<Semaphore>) -> Answer<u32> {
+        async fn ask(&self, key: u8, request: u32, permits: &Arc<Semaphore>) -> Option<u32> {
             let (sent, permits) = (Arc::clone(&self.sent), Arc::clone(permits));
             let execute = move |requests: Vec<u32>| async move {
                 sent.lock().unwrap().push(requests.clone());
                 permits.acquire().await.unwrap().forget();
-                requests.into_iter().map(Ok).collect()
+                (!requests.contains(&NEVER)).then_some(requests)
             };
             self.rounds.join(key, (request, 1), 3, execute).await
         }
@@ -210,7 +202,7 @@ mod tests {
         permits.add_permits(4);
         let (first, others, elsewhere) = futures::join!(first, others, elsewhere);
         assert_eq!((first.unwrap(), elsewhere.unwrap()), (0, 9));
-        let answers: Vec<u32> = others.into_iter().map(Result::unwrap).collect();
+        let answers: Vec<u32> = others.into_iter().map(Option::unwrap).collect();
         assert_eq!(answers, [1, 2, 3, 4, 5]);
         assert_eq!(server.sent()[2..], [vec![1, 2, 3], vec![4, 5]]);
         assert!(server.rounds.newest().is_empty(), "nothing is kept");
@@ -230,9 +222,20 @@ mod tests {
         drop(second); // before its round
         permits.add_permits(2);
         // The third is never polled again.
-        assert_eq!(futures::poll!(&mut fourth).map(Result::unwrap), std::task::Poll::Ready(3));
+        assert_eq!(futures::poll!(&mut fourth).map(Option::unwrap), std::task::Poll::Ready(3));
         assert_eq!(server.sent(), [vec![0], vec![1, 2, 3]]);
         assert_eq!(third.await.unwrap(), 2);
+    }
+
+    #[tokio::test]
+    async fn a_round_without_answers_holds_up_nobody() {
+        let (server, permits) = (Server::default(), Arc::new(Semaphore::new(0)));
+        let asked = join_all([0, NEVER, 2, 3, 4].map(|n| server.ask(1, n, &permits)));
+        tokio::pin!(asked);
+        assert!(futures::poll!(&mut asked).is_pending());
+        permits.add_permits(3);
+        assert_eq!(asked.await, [Some(0), None, None, None, Some(4)]);
+        assert_eq!(server.sent(), [vec![0], vec![NEVER, 2, 3], vec![4]]);
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

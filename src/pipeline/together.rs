@@ -1,14 +1,13 @@
 //! The requests that groups in flight share: reads and writes of one partition, and the first pages of
 //! partitions that are stored in one place.
 //!
-//! A joined request that fails is carried out again one by one, so that only the group that it concerns
-//! fails, and none waits for the patience that another one needs.
+//! A joined request that fails is carried out again by each group for itself, so that only the group that it
+//! concerns fails, and none waits for the patience that another one needs.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures::future::join_all;
 
 use crate::account::{AccountId, Batch, Row, TableIndex};
 use crate::latency::Lane;
@@ -23,8 +22,8 @@ use super::joined::Rounds;
 /// answer.
 const ACCOUNTS_PER_READ: usize = 16;
 /// Rounds of first pages that may be in flight per place, table and width.
-const PLACES: u64 = 8;
-/// How long a joined request is tried before it is taken apart.
+const PLACES: u64 = 4;
+/// How long a joined request is tried before each group asks for itself.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// The rounds of all groups in flight.
@@ -35,7 +34,7 @@ pub(super) struct Together {
     /// By table and partition.
     rows: Rounds<(TableIndex, Bytes), Vec<AccountId>, Vec<Row>>,
     /// By table and partition.
-    writes: Rounds<(TableIndex, Bytes), Batch, ()>,
+    writes: Rounds<(TableIndex, Bytes), Arc<Batch>, ()>,
 }
 
 /// One round's way to the database.
@@ -60,28 +59,27 @@ impl<S: Reader> Context<S> {
         // One row more than is used tells whether there are more. The limit is that of the round, whoever asks:
         // what is known of the size of rows changes from request to request.
         let most = self.row_sizes.first_page(table, width, ACCOUNTS_PER_READ).max(2);
+        let whole = move |rows: Vec<Row>| Some(rows).filter(|rows| rows.len() < most);
         let place = self.storage.place(table, account);
         let slot = place.wrapping_mul(PLACES).wrapping_add(fastrand::u64(..PLACES));
         let way = self.way(self.lanes.read(table, width));
         let column = self.spec.tables[table].account;
-        let answer = self.together.first_pages.join(
+        let joined = self.together.first_pages.join(
             (table, width, slot),
             (account.clone(), 1),
             ACCOUNTS_PER_READ,
             move |accounts| async move {
-                let way = &way;
-                let requests = || accounts.iter().map(std::slice::from_ref);
-                let read = |own| way.alone(move || way.storage.first_rows(table, own, width, most));
-                let together = || way.storage.first_rows(table, &accounts, width, most);
-                let answers = match way.joined(accounts.len(), together).await {
-                    Some(rows) => split(rows, column, requests()),
-                    None => join_all(requests().map(read)).await,
-                };
-                let whole = |rows: Vec<Row>| Some(rows).filter(|rows| rows.len() < most);
-                answers.into_iter().map(|answer| answer.map(whole)).collect()
+                let read = || way.storage.first_rows(table, &accounts, width, most);
+                let rows = way.joined(accounts.len(), read).await?;
+                let requests = accounts.iter().map(std::slice::from_ref);
+                Some(split(rows, column, requests).into_iter().map(whole).collect())
             },
         );
-        answer.await
+        if let Some(rows) = joined.await {
+            return Ok(rows);
+        }
+        let (way, own) = (self.way(self.lanes.read(table, width)), std::slice::from_ref(account));
+        way.alone(|| way.storage.first_rows(table, own, width, most)).await.map(whole)
     }
 
     /// The rows that accounts own in one partition of a table in which the account is a clustering
@@ -95,24 +93,27 @@ impl<S: Reader> Context<S> {
         partition: &Bytes,
         accounts: &[AccountId],
     ) -> Result<Vec<Row>, StorageError> {
-        let way = self.way(self.lanes.read(table, Width::Full));
+        let lane = self.lanes.read(table, Width::Full);
         let column = self.spec.tables[table].account;
         let capacity = self.row_sizes.accounts_per_read(table);
-        let key = (table, partition.clone());
-        let request = (accounts.to_vec(), accounts.len());
-        let of_partition = partition.clone();
-        let answer = self.together.rows.join(key, request, capacity, move |requests| async move {
-            let (way, partition) = (&way, &of_partition);
-            let requests = || requests.iter().map(Vec::as_slice);
-            let all: Vec<AccountId> = requests().flatten().cloned().collect();
-            let read = |own| way.alone(move || way.storage.rows_of(table, partition, own));
-            let together = || way.storage.rows_of(table, partition, &all);
-            match way.joined(requests().len(), together).await {
-                Some(rows) => split(rows, column, requests()),
-                None => join_all(requests().map(read)).await,
-            }
-        });
-        answer.await
+        let (way, of_partition) = (self.way(lane), partition.clone());
+        let joined = self.together.rows.join(
+            (table, partition.clone()),
+            (accounts.to_vec(), accounts.len()),
+            capacity,
+            move |requests| async move {
+                let requests = requests.iter().map(Vec::as_slice);
+                let all: Vec<AccountId> = requests.clone().flatten().cloned().collect();
+                let read = || way.storage.rows_of(table, &of_partition, &all);
+                let rows = way.joined(requests.len(), read).await?;
+                Some(split(rows, column, requests))
+            },
+        );
+        if let Some(rows) = joined.await {
+            return Ok(rows);
+        }
+        let way = self.way(lane);
+        way.alone(|| way.storage.rows_of(table, partition, accounts)).await
     }
 }
 
@@ -123,31 +124,40 @@ impl<S: Writer> Context<S> {
     /// # Errors
     /// The write failed for good; it may have been carried out.
     pub(super) async fn write(&self, batch: Batch) -> Result<(), StorageError> {
-        let way = self.way(match batch.is_partition_delete() {
-            true => self.lanes.delete(batch.table),
-            false => self.lanes.write(batch.table),
-        });
         let table = batch.table;
-        let shared = match batch.partition_key() {
-            Some(key) if self.spec.tables[table].is_clustering() => (table, key.clone()),
-            // The partition belongs to one group.
-            _ => return way.alone(|| self.storage.write(&batch)).await,
+        let lane = match batch.is_partition_delete() {
+            true => self.lanes.delete(table),
+            false => self.lanes.write(table),
         };
-        let size_bytes = batch.mutations.iter().map(|mutation| mutation.size_bytes()).sum();
-        let writes = &self.together.writes;
-        let answer =
-            writes.join(shared, (batch, size_bytes), BATCH_BYTES, move |batches| async move {
-                let way = &way;
-                let write = |batch| way.alone(move || way.storage.write(batch));
-                let mutations =
-                    batches.iter().flat_map(|batch| &batch.mutations).cloned().collect();
-                let whole = Batch { table, mutations };
-                match way.joined(batches.len(), || way.storage.write(&whole)).await {
-                    Some(()) => batches.iter().map(|_| Ok(())).collect(),
-                    None => join_all(batches.iter().map(write)).await,
-                }
-            });
-        answer.await
+        let batch = Arc::new(batch);
+        if let Some(key) = batch.partition_key()
+            && self.spec.tables[table].is_clustering()
+        {
+            let size_bytes = batch.mutations.iter().map(|mutation| mutation.size_bytes()).sum();
+            let way = self.way(lane);
+            let joined = self.together.writes.join(
+                (table, key.clone()),
+                (Arc::clone(&batch), size_bytes),
+                BATCH_BYTES,
+                move |batches| async move {
+                    let whole = match batches.as_slice() {
+                        [batch] => Arc::clone(batch),
+                        batches => {
+                            let mutations = batches.iter().flat_map(|batch| &batch.mutations);
+                            Arc::new(Batch { table, mutations: mutations.cloned().collect() })
+                        }
+                    };
+                    way.joined(batches.len(), || way.storage.write(&whole)).await?;
+                    Some(vec![(); batches.len()])
+                },
+            );
+            if joined.await.is_some() {
+                return Ok(());
+            }
+        }
+        // The partition belongs to one group, or each of several writes for itself.
+        let way = self.way(lane);
+        way.alone(|| way.storage.write(&batch)).await
     }
 }
 
@@ -166,21 +176,18 @@ impl<S> Way<S> {
         self.attempts.carry_out(self.lane, request).await
     }
 
-    /// Carries out a request of several groups; `None` if it has to be taken apart, or is of one only.
-    async fn joined<T, F>(&self, requests: usize, request: impl FnMut() -> F) -> Option<T>
+    /// Carries out a request of a round; `None` if it failed, for a while or for good.
+    async fn joined<T, F>(&self, groups: usize, request: impl FnMut() -> F) -> Option<T>
     where
         F: Future<Output = Result<T, StorageError>>,
     {
-        if requests < 2 {
-            return None;
-        }
         let budget = self.attempts.retry.budget.min(PATIENCE);
         let retry = Retry { budget, replica_tries: 1, ..self.attempts.retry };
         let joined = Attempts { retry, ..self.attempts.clone() };
         match joined.carry_out(self.lane, request).await {
             Ok(answer) => Some(answer),
             Err(error) => {
-                tracing::debug!("a request of {requests} groups is taken apart: {error}");
+                tracing::debug!("a request of {groups} groups is taken apart: {error}");
                 None
             }
         }
@@ -193,9 +200,9 @@ fn split<'a>(
     rows: Vec<Row>,
     column: usize,
     requests: impl ExactSizeIterator<Item = &'a [AccountId]> + Clone,
-) -> Vec<Result<Vec<Row>, StorageError>> {
+) -> Vec<Vec<Row>> {
     if requests.len() == 1 {
-        return vec![Ok(rows)];
+        return vec![rows];
     }
     let places: std::collections::HashMap<&Bytes, usize> = requests
         .clone()
@@ -209,5 +216,5 @@ fn split<'a>(
             answers[*place].push(row);
         }
     }
-    answers.into_iter().map(Ok).collect()
+    answers
 }

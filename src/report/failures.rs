@@ -9,13 +9,16 @@ use super::{ExamplePair, FailureReason};
 /// Reasons that are told apart; every further one is counted together.
 const MOST_REASONS: usize = 100;
 
+/// Groups of which a pair is kept for each reason.
+const EXAMPLES: usize = 3;
+
 /// What the reasons beyond the bound are counted as.
 const OTHER: &str = "other reasons (see failures.csv)";
 
 /// Counts failed groups by reason.
 #[derive(Clone, Debug, Default)]
 pub struct FailureReasons {
-    by_reason: HashMap<String, (u64, ExamplePair)>,
+    by_reason: HashMap<String, (u64, Vec<ExamplePair>)>,
 }
 
 impl FailureReasons {
@@ -24,9 +27,11 @@ impl FailureReasons {
         let Some(pair) = pairs.first() else { return };
         let known = self.by_reason.contains_key(reason) || self.by_reason.len() < MOST_REASONS;
         let reason = if known { reason } else { OTHER };
-        let entry =
-            self.by_reason.entry(reason.to_owned()).or_insert_with(|| (0, ExamplePair::from(pair)));
-        entry.0 += 1;
+        let (groups, examples) = self.by_reason.entry(reason.to_owned()).or_default();
+        *groups += 1;
+        if examples.len() < EXAMPLES {
+            examples.push(ExamplePair::from(pair));
+        }
     }
 
     /// The `most` frequent reasons, the most frequent first.
@@ -34,10 +39,10 @@ impl FailureReasons {
         let mut reasons: Vec<_> = self
             .by_reason
             .iter()
-            .map(|(reason, (groups, example))| FailureReason {
+            .map(|(reason, (groups, examples))| FailureReason {
                 reason: reason.clone(),
                 groups: *groups,
-                example: Some(example.clone()),
+                examples: examples.clone(),
             })
             .collect();
         reasons.sort_by(|a, b| b.groups.cmp(&a.groups).then_with(|| a.reason.cmp(&b.reason)));
@@ -60,7 +65,7 @@ mod tests {
         reasons.add(&group(9), "timed out");
         let top = reasons.top(5);
         assert_eq!((top[0].reason.as_str(), top[0].groups, top.len()), ("timed out", 2, 2));
-        assert_eq!(top[0].example.as_ref().map(|pair| pair.line), Some(8));
+        assert_eq!(top[0].examples.iter().map(|pair| pair.line).collect::<Vec<_>>(), [8, 9]);
         for n in 0..1_000 {
             reasons.add(&group(n), &format!("reason {n}"));
         }

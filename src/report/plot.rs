@@ -12,6 +12,8 @@ mod tests;
 
 use std::fmt::{Display, Write};
 
+use super::escaped::Escaped;
+
 pub use latency::{Latencies, LatencyPlot};
 pub use over_time::{OverTime, Series};
 
@@ -145,25 +147,6 @@ impl Display for Path<'_> {
         self.0.iter().enumerate().try_for_each(|(at, (x, y))| {
             let step = if at == 0 { 'M' } else { 'L' };
             write!(f, "{step}{} {}", Number(*x), Number(*y))
-        })
-    }
-}
-
-/// Text as it may stand in an element or attribute.
-struct Escaped<'a>(&'a str);
-
-impl Display for Escaped<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.0.chars().try_for_each(|c| match c {
-            '&' => f.write_str("&amp;"),
-            '<' => f.write_str("&lt;"),
-            '>' => f.write_str("&gt;"),
-            '"' => f.write_str("&quot;"),
-            '\'' => f.write_str("&#39;"),
-            '\t' | '\n' | '\r' => f.write_char(' '),
-            // XML knows no way to write these, and they have no shape.
-            c if c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}') => f.write_char('\u{fffd}'),
-            c => f.write_char(c),
         })
     }
 }

@@ -3,8 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use serde::ser::SerializeStruct;
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 use serde_json::Value;
 
 use crate::account::{Pair, TableTally, Tally};
@@ -14,11 +13,13 @@ use crate::plan::PlanStats;
 use crate::run::{InputRecord, RunId, RunRecord};
 
 use super::discovery::Discovery;
+use super::equation::Equation;
 use super::inspection::{Deletes, Inspection};
-use super::text::count;
+use super::listing::Listing;
+use super::timeline::Timeline;
 
 /// The version of the summary's JSON. It changes when a field is renamed or changes its meaning.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// The exit code of a run whose counters do not add up.
 const FAILED: u8 = 1;
@@ -50,6 +51,8 @@ pub struct Summary {
     pub input: InputRecord,
     /// What the planner found.
     pub plan: PlanStats,
+    /// A few rejected lines for each reason; rejects.csv has all of them.
+    pub reject_examples: Listing,
     /// How enrolments can be found; a plan says it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub discovery: Option<Discovery>,
@@ -97,14 +100,33 @@ pub struct Applied {
     pub scanned: Option<ScanFacts>,
     /// What the sweep did; `None` if there was none (--no-sweep, or the run was stopped before it).
     pub swept: Option<SweepFacts>,
+    /// A few of the rows that it left; sweep.csv has all of them.
+    pub sweep_examples: Listing,
     /// Requests that were tried again.
     pub retries: u64,
     /// How fast it went.
     pub throughput: Throughput,
     /// How long things took, in the order of the lanes.
     pub latency: Vec<LaneSummary>,
+    /// How it went over time, in this session.
+    pub timeline: Timeline,
+    /// The partitions that most groups of the run led to, of tables in which the account is a clustering column.
+    pub hottest: Vec<BusyPartition>,
     /// Why groups failed, the most frequent reason first.
     pub failures: Vec<FailureReason>,
+}
+
+/// A partition that many groups led to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct BusyPartition {
+    /// The table.
+    pub table: String,
+    /// The partition's key.
+    pub partition: String,
+    /// At least so many groups.
+    pub groups: u64,
+    /// At most so many: the same, unless there were too many partitions to count them all.
+    pub groups_at_most: u64,
 }
 
 /// What the scan did: the look for enrolments before the first group. All but the time is of the run as a whole.
@@ -221,8 +243,8 @@ pub struct FailureReason {
     pub reason: String,
     /// How many groups failed for it.
     pub groups: u64,
-    /// A pair of one of them.
-    pub example: Option<ExamplePair>,
+    /// A pair of each of a few of them.
+    pub examples: Vec<ExamplePair>,
 }
 
 /// A pair of a group that failed.
@@ -271,6 +293,7 @@ impl Summary {
             equations,
             input: run.input.clone(),
             plan,
+            reject_examples: Listing::default(),
             discovery: None,
             inspection: None,
             applied,
@@ -372,47 +395,4 @@ fn lines(plan: &PlanStats) -> Equation {
             ("pairs", plan.pairs),
         ],
     )
-}
-
-/// A total and the parts that it must be the sum of.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Equation {
-    what: String,
-    total: u64,
-    parts: Vec<(String, u64)>,
-}
-
-impl Equation {
-    fn new(what: &str, total: u64, parts: &[(&str, u64)]) -> Self {
-        let parts = parts.iter().map(|(name, n)| ((*name).to_owned(), *n)).collect();
-        Self { what: what.to_owned(), total, parts }
-    }
-
-    /// What is added up.
-    pub fn what(&self) -> &str {
-        &self.what
-    }
-
-    /// Whether the parts make up the total.
-    pub fn holds(&self) -> bool {
-        self.total == self.parts.iter().map(|(_, n)| n).sum::<u64>()
-    }
-
-    /// The equation with its values, as in `20,000 = 3 blank + 19,997 pairs`.
-    pub fn text(&self) -> String {
-        let parts: Vec<_> =
-            self.parts.iter().map(|(name, n)| format!("{} {name}", count(*n))).collect();
-        let sign = if self.holds() { "=" } else { "≠" };
-        format!("{} {sign} {}", count(self.total), parts.join(" + "))
-    }
-}
-
-impl Serialize for Equation {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut fields = serializer.serialize_struct("Equation", 3)?;
-        fields.serialize_field("what", &self.what)?;
-        fields.serialize_field("equation", &self.text())?;
-        fields.serialize_field("holds", &self.holds())?;
-        fields.end()
-    }
 }

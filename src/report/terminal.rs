@@ -8,7 +8,7 @@ use crate::run::files;
 use super::inspection::{hot_partitions, inspection_text};
 use super::text::{
     COLUMNS, NO_BREAK, bytes, count, counted, cut_end, cut_start, duration, labelled, latency,
-    paragraph, printable, rate, shell_word, table,
+    paragraph, printable, rate, shell_word, shown_in_browser, table,
 };
 use super::{Applied, Discovery, Equation, Fates, ScanFacts, Summary, SweepFacts};
 
@@ -286,7 +286,7 @@ fn failures(applied: &Applied) -> String {
     let mut text = "\nFailed groups by reason\n".to_owned();
     for failure in &applied.failures {
         text += &labelled(&format!("{:>10}", count(failure.groups)), &shortened(&failure.reason));
-        if let Some(pair) = &failure.example {
+        if let Some(pair) = failure.examples.first() {
             let ids = (COLUMNS - 12 - 30) / 2;
             let example = format!(
                 "(such as line {}: {} → {})",
@@ -341,13 +341,19 @@ fn next(summary: &Summary) -> String {
                 writeln!(text, "Next: tributary apply {pairs} --keyspace KEYSPACE --topic TOPIC")
             }
             // Not wrapped, so that it can be copied.
-            Some(inspection) => writeln!(
-                text,
-                "To merge this, and nothing else:\n  tributary apply --plan {} --keyspace {}{} --topic TOPIC",
-                shell_word(&summary.run_dir.to_string_lossy()),
-                shell_word(&inspection.keyspace),
-                if inspection.discover == "scan" { " --discover scan" } else { "" },
-            ),
+            Some(inspection) => {
+                let hosts = summary.settings["inspected"]["hosts"].as_array().into_iter().flatten();
+                let hosts: Vec<_> = hosts.filter_map(|host| host.as_str()).collect();
+                writeln!(
+                    text,
+                    "To merge this, and nothing else:\n  tributary apply --plan {} --hosts {} --keyspace {}{} \
+                     --topic TOPIC",
+                    shell_word(&summary.run_dir.to_string_lossy()),
+                    shell_word(&hosts.join(",")),
+                    shell_word(&inspection.keyspace),
+                    if inspection.discover == "scan" { " --discover scan" } else { "" },
+                )
+            }
         };
     }
     if let Some(applied) = &summary.applied {
@@ -364,6 +370,7 @@ fn next(summary: &Summary) -> String {
             let _ = write!(text, "{what}:\n  {command}\n");
         }
     }
+    text += &shown_in_browser(files::REPORT_PAGE);
     let _ = writeln!(text, "Run directory: {}", printable(&summary.run_dir.to_string_lossy()));
     text
 }

@@ -31,6 +31,16 @@ pub(super) fn counted(n: u64, noun: &str) -> String {
     format!("{} {noun}{}", count(n), if n == 1 { "" } else { "s" })
 }
 
+/// A part of a whole: `98.7%`; `100%` is nothing but the whole, and `0%` nothing.
+pub(super) fn percent(part: f64) -> String {
+    match part * 100.0 {
+        percent if percent > 99.95 && part < 1.0 => "99.9%".to_owned(),
+        percent if percent < 0.05 && part > 0.0 => "0.1%".to_owned(),
+        percent if percent.fract() == 0.0 => format!("{percent:.0}%"),
+        percent => format!("{percent:.1}%"),
+    }
+}
+
 /// A rate: whole numbers from 10 on.
 pub(super) fn rate(per_second: f64) -> String {
     if per_second < 10.0 { format!("{per_second:.1}") } else { count(per_second.round() as u64) }
@@ -117,6 +127,11 @@ pub(super) fn labelled(label: &str, text: &str) -> String {
 /// Text without a label.
 pub(super) fn paragraph(text: &str) -> String {
     wrapped("", "", text)
+}
+
+/// Where all of it, and more, can be looked at.
+pub(super) fn shown_in_browser(page: &str) -> String {
+    paragraph(&format!("{page} shows this and more in a browser."))
 }
 
 /// Text of others as it may go to a terminal: what is not printable is escaped.
@@ -225,6 +240,8 @@ mod tests {
         let shown = [0, 999, 1_000, 1_234_567].map(count);
         assert_eq!(shown, ["0", "999", "1,000", "1,234,567"]);
         assert_eq!([0.04, 9.94, 10.4, 23_456.7].map(rate), ["0.0", "9.9", "10", "23,457"]);
+        let parts = [0.0, 1e-9, 0.25, 0.1234, 0.999_999, 1.0].map(percent);
+        assert_eq!(parts, ["0%", "0.1%", "25%", "12.3%", "99.9%", "100%"]);
         assert_eq!([counted(1, "line"), counted(2, "line")], ["1 line", "2 lines"]);
     }
 

@@ -4,17 +4,21 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::Serialize;
+use serde_json::Value;
 
+use crate::latency::LaneSummary;
 use crate::moment::Moment;
 use crate::run::{RunId, files};
 
+use super::equation::{Document, Equation};
 use super::text::{
-    count, counted, duration, labelled, paragraph, printable, rate, shell_word, table,
+    count, counted, duration, labelled, paragraph, printable, rate, shell_word, shown_in_browser,
+    table,
 };
-use super::{EventFacts, FailureReason};
+use super::{EventFacts, FailureReason, Listing, Timeline};
 
 /// The version of the JSON. It changes when a field is renamed or changes its meaning.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// What undo has taken back.
 #[derive(Clone, Debug, Serialize)]
@@ -57,6 +61,14 @@ pub struct Undoing {
     pub retries: u64,
     /// Why groups failed, the most frequent reason first.
     pub failures: Vec<FailureReason>,
+    /// A few lines of conflicts.csv of each table.
+    pub examples: Listing,
+    /// How it went over time, in this session.
+    pub timeline: Timeline,
+    /// How long things took, in this session.
+    pub latency: Vec<LaneSummary>,
+    /// The settings in effect, redacted.
+    pub settings: Value,
 }
 
 /// `selected = undone + disputed + failed + not_started`.
@@ -110,8 +122,25 @@ impl Undoing {
 
     /// Whether every group that was to be taken back is accounted for.
     pub fn adds_up(&self) -> bool {
+        self.equations().iter().all(Equation::holds)
+    }
+
+    /// What must add up.
+    pub fn equations(&self) -> Vec<Equation> {
         let UndoneGroups { selected, undone, disputed, failed, not_started, .. } = self.groups;
-        selected == undone + disputed + failed + not_started
+        let parts = [
+            ("taken back", undone),
+            ("with conflicts", disputed),
+            ("failed", failed),
+            ("not started", not_started),
+        ];
+        let mut equations = vec![Equation::new("groups to be taken back", selected, &parts)];
+        // A group that failed may have produced events that nobody waited for to the end.
+        if failed == 0 && self.events.topic.is_some() {
+            let parts = [("acknowledged", self.events.acknowledged)];
+            equations.push(Equation::new("events produced", self.events.produced, &parts));
+        }
+        equations
     }
 
     fn left_alone(&self) -> u64 {
@@ -121,7 +150,9 @@ impl Undoing {
 
 /// As JSON, with a line feed at its end.
 pub fn undo_json(undoing: &Undoing) -> serde_json::Result<String> {
-    serde_json::to_string_pretty(undoing).map(|json| json + "\n")
+    let (adds_up, equations) = (undoing.adds_up(), undoing.equations());
+    let document = Document { report: undoing, adds_up, equations };
+    serde_json::to_string_pretty(&document).map(|json| json + "\n")
 }
 
 /// As text: at most 80 columns, what matters first, what to do next last.
@@ -235,5 +266,6 @@ fn next(undoing: &Undoing) -> String {
         );
         to(&what, &format!("tributary undo {run} --force"));
     }
+    text += &shown_in_browser(files::UNDO_PAGE);
     text + &format!("Run directory: {}\n", printable(&undoing.run_dir.to_string_lossy()))
 }

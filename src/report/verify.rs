@@ -5,13 +5,19 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::Serialize;
+use serde_json::Value;
 
 use crate::journal::State;
+use crate::latency::LaneSummary;
 use crate::moment::Moment;
 use crate::run::{RunId, files};
 use crate::verify::{TableCounts, Verdict};
 
-use super::text::{count, counted, duration, labelled, paragraph, printable, shell_word, table};
+use super::equation::{Document, Equation};
+use super::text::{
+    count, counted, duration, labelled, paragraph, printable, shell_word, shown_in_browser, table,
+};
+use super::{Listing, Timeline};
 
 /// The version of the JSON. It changes when a field is renamed or changes its meaning.
 const VERSION: u32 = 1;
@@ -51,6 +57,14 @@ pub struct Verification {
     pub events: u64,
     /// Requests that were tried again, in this session.
     pub retries: u64,
+    /// A few lines of diff.csv of each verdict.
+    pub examples: Listing,
+    /// How it went over time, in this session.
+    pub timeline: Timeline,
+    /// How long things took, in this session.
+    pub latency: Vec<LaneSummary>,
+    /// The settings in effect, redacted.
+    pub settings: Value,
 }
 
 /// `total = compared + failed + left + the others`.
@@ -86,12 +100,31 @@ impl Verification {
     /// The format's version, for whoever fills it in.
     pub const VERSION: u32 = VERSION;
 
+    /// Whether every group of the run is accounted for.
+    pub fn adds_up(&self) -> bool {
+        self.equations().iter().all(Equation::holds)
+    }
+
+    /// What must add up.
+    pub fn equations(&self) -> Vec<Equation> {
+        let VerifiedGroups { total, compared, failed, left, not_done, .. } = &self.groups;
+        let mut parts = vec![("compared", *compared)];
+        let others = [("not readable", *failed), ("still to compare", *left)];
+        parts.extend(others.into_iter().filter(|(_, groups)| *groups > 0));
+        parts.extend(not_done.iter().map(|(state, groups)| (state.as_str(), *groups)));
+        let of_tables = self.sum(TableCounts::differences);
+        vec![
+            Equation::new("groups of the run", *total, &parts),
+            Equation::new("differences", self.differences, &[("in all tables", of_tables)]),
+        ]
+    }
+
     fn sum(&self, of: impl Fn(&TableCounts) -> u64) -> u64 {
         self.tables.iter().map(|table| of(&table.counts)).sum()
     }
 
     /// Groups that `resume` would take up.
-    fn to_resume(&self) -> u64 {
+    pub(super) fn to_resume(&self) -> u64 {
         let taken_back = [State::Undoing, State::Undone, State::Disputed].map(|s| s.to_string());
         let left = self.groups.not_done.iter().filter(|(state, _)| !taken_back.contains(state));
         left.map(|(_, groups)| groups).sum()
@@ -100,7 +133,9 @@ impl Verification {
 
 /// As JSON, with a line feed at its end.
 pub fn verify_json(verification: &Verification) -> serde_json::Result<String> {
-    serde_json::to_string_pretty(verification).map(|json| json + "\n")
+    let (adds_up, equations) = (verification.adds_up(), verification.equations());
+    let document = Document { report: verification, adds_up, equations };
+    serde_json::to_string_pretty(&document).map(|json| json + "\n")
 }
 
 /// As text: at most 80 columns, what matters first, what to do next last.
@@ -224,6 +259,7 @@ fn next(verification: &Verification) -> String {
     } else if verification.to_resume() > 0 {
         text += &to("To do what is not done:", &format!("tributary resume {run}"));
     }
+    text += &shown_in_browser(files::VERIFY_PAGE);
     text + &format!("Run directory: {}\n", printable(&verification.run_dir.to_string_lossy()))
 }
 
@@ -265,6 +301,10 @@ mod tests {
             ],
             events: 0,
             retries: 0,
+            examples: Listing::default(),
+            timeline: Timeline::default(),
+            latency: Vec::new(),
+            settings: Value::Null,
         }
     }
 
@@ -292,6 +332,7 @@ mod tests {
              2 rows of sources: written after the merge, or with nothing but a key, whose\n\
              time cannot be read. To take what can be taken to its new place:\n\
              \x20 tributary resume '/data/my runs/r1'\n\
+             verify.html shows this and more in a browser.\n\
              Run directory: /data/my runs/r1\n"
         );
         assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
@@ -318,7 +359,7 @@ mod tests {
     fn the_json_has_every_count_by_table() {
         let json = verify_json(&verification()).unwrap();
         crate::report::tests::documented("verify", &json);
-        let value: serde_json::Value = serde_json::from_str(&json).unwrap();
+        let value: Value = serde_json::from_str(&json).unwrap();
         assert_eq!(value["tables"][0]["row_missing"], 60);
         assert_eq!(value["groups"]["not_done"]["planned"], 400);
         assert_eq!(value["version"], VERSION);

@@ -41,6 +41,8 @@ pub mod files {
     pub const FAILURES: &str = "failures.csv";
     /// The summary of the run.
     pub const REPORT: &str = "report.json";
+    /// The same as a page for a browser.
+    pub const REPORT_PAGE: &str = "report.html";
     /// The log.
     pub const LOG: &str = "run.log";
     /// Latencies per interval, as an HDR interval log.
@@ -65,20 +67,25 @@ pub mod files {
     pub const DIFF: &str = "diff.csv";
     /// The summary of the last verify.
     pub const VERIFY: &str = "verify.json";
+    /// The same as a page for a browser.
+    pub const VERIFY_PAGE: &str = "verify.html";
     /// What undo left alone.
     pub const CONFLICTS: &str = "conflicts.csv";
     /// The summary of the last undo.
     pub const UNDO: &str = "undo.json";
+    /// The same as a page for a browser.
+    pub const UNDO_PAGE: &str = "undo.html";
 
     /// What was counted, for Prometheus.
     pub const METRICS: &str = "metrics.prom";
 
     /// All of them.
-    pub(super) const ALL: [&str; 19] = [
+    pub(super) const ALL: [&str; 22] = [
         RUN,
         REJECTS,
         FAILURES,
         REPORT,
+        REPORT_PAGE,
         LOG,
         LATENCY,
         PAIRS,
@@ -91,8 +98,10 @@ pub mod files {
         SWEEP,
         DIFF,
         VERIFY,
+        VERIFY_PAGE,
         CONFLICTS,
         UNDO,
+        UNDO_PAGE,
         METRICS,
     ];
 }

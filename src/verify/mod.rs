@@ -146,7 +146,14 @@ pub async fn verify<S: Writer>(
     let work = |context: Arc<Context<S>>, group: usize| {
         lock(&kept).begin(group);
         let shared = Arc::clone(&shared);
-        async move { (group, group::check(&context, &shared, group, options.repair).await) }
+        async move {
+            let began = Instant::now();
+            let checked = group::check(&context, &shared, group, options.repair).await;
+            if checked.is_ok() {
+                context.recorder.record(context.lanes.group(), began.elapsed());
+            }
+            (group, checked)
+        }
     };
     let on_end = |(group, checked): (usize, Result<group::Checked, VerifyError>)| {
         let ended = checked.and_then(|checked| {

@@ -8,6 +8,8 @@ use serde_json::{Value, json};
 use crate::data::{self, Data, columns};
 use crate::model;
 use crate::process::{Call, read_json};
+use crate::proxy::{Fate, Proxy};
+use crate::stops::wait_until;
 use crate::world::{World, to_csv};
 
 /// `plan --inspect` of everything.
@@ -137,7 +139,11 @@ fn random_worlds_are_foretold_and_both_rows_of_a_conflict_are_shown() {
     world.load(&data.tables);
     let expected = model::apply(&lines, &data::without_empty_maps(data.tables));
     let (csv, plan) = (world.file("pairs.csv", to_csv(&lines)), world.run_dir());
-    let inspected = inspect(&world, &csv, &plan).run().exits(3).json();
+    let proxy = Proxy::with(&world.addresses.hosts, |_, _| Fate::Pass);
+    let call = inspect(&world, &csv, &plan).with("--hosts", &proxy.hosts);
+    let inspected = call.run().exits(3).json();
+    let seen = proxy.seen();
+    assert!(seen.len() > 500 && !seen.iter().any(|seen| seen.request.writes()), "{}", seen.len());
     let conflict = &inspected["inspection"]["conflicts"][0];
     assert_eq!((&conflict["line"], &conflict["is_merged"]), (&json!(2), &json!(true)));
     assert_eq!(conflict["key"], r#"{"batchid":"b","contentid":"c","courseid":"k"}"#);
@@ -252,6 +258,27 @@ fn a_run_that_is_bound_to_a_plan_refuses_everything_else() {
         .exits(1)
         .names("no run directory");
     bound(&csv).run().exits(0);
+}
+
+#[test]
+fn an_interrupt_ends_an_inspection_and_leaves_nothing() {
+    let world = World::new("inspect_stop");
+    let mut data = Data::new(43);
+    for n in 0..50 {
+        data.study(&format!("from-{n}"), "c", "b");
+        data.pair(&format!("from-{n}"), &format!("to-{n}"));
+    }
+    world.load(&data.tables);
+    let csv = world.file("pairs.csv", to_csv(&data.lines));
+    let proxy = Proxy::with(&world.addresses.hosts, |_, _| Fate::Pass);
+    let run = world.run_dir();
+    // The second group would have its turn after the test.
+    let call = inspect(&world, &csv, &run).with("--hosts", &proxy.hosts).with("--rate", "0.001");
+    let running = call.start();
+    wait_until("a group is read", || proxy.count() > 0);
+    running.interrupt();
+    running.wait().exits(130).names("nothing was changed");
+    assert!(!run.exists());
 }
 
 #[test]

@@ -180,7 +180,7 @@ fn a_cluster_with_tls_and_logins() {
     secured.refuses(
         |call| call.without("--tls-cert").without("--tls-key"),
         1,
-        &["layer TLS", "wants a client certificate (--tls-cert"],
+        &["layer TLS", "a client certificate (--tls-cert"],
     );
     secured.refuses(
         |call| call.with("--tls-cert", &foreign).with("--tls-key", &foreign_key),

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::data::{Data, columns};
 use crate::model::Tables;
-use crate::process::read_json;
+use crate::process::{Call, read_json};
 use crate::world::{World, to_csv};
 
 /// The built-in specification, as a file to be changed.
@@ -47,6 +47,22 @@ fn flags_come_before_the_environment_and_that_before_the_file() {
     assert_eq!(settings["limit"], 8, "the environment: {settings:#}");
     assert_eq!(settings["consistency"], "QUORUM", "the file: {settings:#}");
     assert_eq!(settings["events"]["properties"]["linger.ms"], "7", "{settings:#}");
+
+    // What resume would go by, and from where; also while somebody works on the run.
+    let run = run.to_str().expect("UTF-8");
+    let config = Call::new(&["config", run]).with("--rate", "3").flag("--json").run().exits(0);
+    let config = config.json();
+    let setting = |name: &str| {
+        let settings = config["settings"].as_array().expect("a list");
+        let found = settings.iter().find(|setting| setting["name"] == name);
+        let found = found.unwrap_or_else(|| panic!("no {name} in {config:#}"));
+        (found["value"].clone(), found["origin"]["layer"].clone())
+    };
+    assert_eq!(setting("in_flight"), ("5".into(), "run".into()));
+    assert_eq!(setting("kafka.linger.ms"), ("7".into(), "run".into()));
+    assert_eq!(setting("rate"), ("3".into(), "flag".into()));
+    assert_eq!(setting("no_sweep"), ("false".into(), "default".into()));
+    Call::new(&["config", run]).with("--topic", "other").run().exits(2).names("'other'");
 }
 
 /// The only row of a query, as CQL's JSON.

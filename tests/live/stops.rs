@@ -1,6 +1,7 @@
 //! Runs that end before their plan does: interrupted, limited, stopped by failures; and how they go on.
 
 use std::path::Path;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -128,10 +129,13 @@ fn an_interrupt_finishes_the_groups_in_flight_and_reports() {
 
     // What goes on ends in the same way, and by SIGTERM.
     let seen = proxy.count();
-    let running = world.resume(&run).with("--hosts", &proxy.hosts).start();
+    let again = world.resume(&run).with("--hosts", &proxy.hosts).with("--log-format", "json");
+    let running = again.start();
     wait_until("some more groups are done", || proxy.count() > seen + 60);
     running.terminate();
-    running.wait().exits(130).names("terminated: finishing the groups in flight");
+    let finished = running.wait().exits(130).names("terminated: finishing the groups in flight");
+    let is_json = |line: &str| serde_json::from_str::<Value>(line).is_ok();
+    assert!(finished.stderr.lines().all(is_json), "{finished}");
     let report = read_json(&run.join("report.json"));
     let done = self::groups(&report).done;
     assert!(done > groups.done && done < 300, "{report:#}");
@@ -264,6 +268,39 @@ fn failed_groups_are_listed_and_can_be_resumed() {
 
     resuming_finishes(&world, world.resume(&run), 20, &expected);
     assert_eq!(failures(&run), []);
+}
+
+/// On a terminal, which util-linux's `script` provides: each line of the log stands alone, with nothing of the
+/// bar before or behind it.
+#[test]
+fn the_bar_does_not_break_the_log() {
+    let (world, lines, _) = world("bar", 30);
+    let proxy = refuse_a_third(&world);
+    let pairs = world.file("pairs.csv", to_csv(&lines));
+    // Slowly, so that the bar is drawn between the failures.
+    let apply = format!(
+        "'{}' apply '{}' --hosts {} --keyspace {} --no-events --run-dir '{}' --settle 50ms --rate 15",
+        env!("CARGO_BIN_EXE_tributary"),
+        pairs.display(),
+        proxy.hosts,
+        world.keyspace,
+        world.run_dir().display()
+    );
+    let mut script = Command::new("script");
+    script.args(["-qec", &apply, "/dev/null"]).env("TERM", "xterm").env("NO_COLOR", "1");
+    let output = script.stdin(Stdio::null()).output().expect("util-linux has script");
+    assert_eq!(output.status.code(), Some(3));
+    let shown = String::from_utf8(output.stdout).expect("the tool writes UTF-8");
+    assert!(shown.contains("/30 groups, ") && shown.contains("left"), "{shown:?}");
+    // What was on a line before it was cleared, or written over from its start, is not seen.
+    let seen: Vec<_> =
+        shown.lines().filter_map(|line| line.rsplit(['\r', '\u{1b}']).next()).collect();
+    let log: Vec<_> = seen.iter().filter(|line| line.contains("a group of")).collect();
+    assert_eq!(log.len(), 10, "{shown:?}");
+    for line in log {
+        let alone = line.trim_start_matches("[2K").trim_start_matches("[1A");
+        assert!(alone.starts_with("20") && !alone.contains("/30 groups"), "{line:?}");
+    }
 }
 
 #[test]

@@ -91,7 +91,7 @@ proptest! {
         let context = reading(storage, discover);
         let inspected = inspect(&context, &plan, Selection::All, &never()).unwrap();
         prop_assert_eq!(writes.load(Ordering::Relaxed), 0);
-        prop_assert_eq!(dump(&spec(), &context.storage), world.clone());
+        prop_assert_eq!(&dump(&spec(), &context.storage), &world);
         prop_assert!(context.journal.states().unwrap().is_empty());
         prop_assert!(context.journal.scans().unwrap().is_empty());
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::{InspectSettings, Measured, Reading};
 use crate::account::{Cell, Row};
 use crate::estimate::{Estimate, Moments};
-use crate::pipeline::{Absent, Conflict, Discover, Figures, Selection};
+use crate::pipeline::{Absent, Conflict, Context, Discover, Figures, Selection};
 use crate::plan::Plan;
 use crate::readable;
 use crate::report::{
@@ -22,8 +22,9 @@ const NAMED: usize = 10;
 const FEWEST_REQUESTS: u64 = 500;
 /// The same of a time.
 const SHORTEST: Duration = Duration::from_millis(500);
-/// What a batch costs, in reads: at the least, and at the most.
-const BATCH_COSTS: [f64; 2] = [0.5, 2.5];
+/// What a batch costs, in reads: next to nothing where it is written together with others, at the most where it goes
+/// to more replicas than a read asks.
+const BATCH_COSTS: [f64; 2] = [0.0, 1.5];
 /// A value is cut beyond this many characters.
 const LONGEST_VALUE: usize = 200;
 
@@ -45,8 +46,9 @@ impl Reading {
             let accounts = Estimate { value: value.min(of), low: low.min(of), high: high.min(of) };
             AbsentAccounts { accounts, of, first: first.iter().map(named).collect() }
         };
-        let latency = self.context.recorder.totals();
+        let mut latency = self.context.recorder.totals();
         let speed = self.speed(measured, &latency);
+        latency.retain(|lane| lane.count > 0);
         Inspection {
             keyspace: settings.cluster.keyspace.clone(),
             discover: settings.discover.to_string(),
@@ -192,8 +194,10 @@ impl Reading {
     }
 
     fn speed(&self, measured: &Measured, latency: &[crate::latency::LaneSummary]) -> Speed {
-        let group = self.context.lanes.group().0;
-        let requests = latency.iter().enumerate().filter(|(lane, _)| *lane != group);
+        let Context { lanes, spec, .. } = &*self.context;
+        let scans = spec.clustering_tables().map(|(table, ..)| lanes.scan(table).0);
+        let others: BTreeSet<usize> = scans.chain([lanes.group().0]).collect();
+        let requests = latency.iter().enumerate().filter(|(lane, _)| !others.contains(lane));
         let requests = requests.map(|(_, lane)| lane.count).sum();
         let seconds = measured.took.as_secs_f64();
         let per_second = |n: u64| if seconds > 0.0 { n as f64 / seconds } else { 0.0 };
@@ -206,7 +210,8 @@ impl Reading {
         }
     }
 
-    /// The reads of all groups at the pace of this inspection, and the batches by what they may cost.
+    /// The reads of all groups at the pace of this inspection, and the batches by what they may cost. A scan is made
+    /// before the first group, and once more in the sweep.
     fn duration(&self, measured: &Measured, whole: u64, speed: &Speed) -> Option<DurationEstimate> {
         let Measured { inspected, took, .. } = measured;
         if speed.requests < FEWEST_REQUESTS || *took < SHORTEST || inspected.groups == 0 {
@@ -215,9 +220,10 @@ impl Reading {
         let reads = speed.requests as f64 * whole as f64 / inspected.groups as f64;
         let batches = inspected.figures.batches.total(whole);
         let [low, high] = BATCH_COSTS;
+        let scans_s = 2.0 * inspected.scanning.as_secs_f64();
         Some(DurationEstimate {
-            low_s: (reads + batches.low as f64 * low) / speed.requests_per_s,
-            high_s: (reads + batches.high as f64 * high) / speed.requests_per_s,
+            low_s: scans_s + (reads + batches.low as f64 * low) / speed.requests_per_s,
+            high_s: scans_s + (reads + batches.high as f64 * high) / speed.requests_per_s,
         })
     }
 }

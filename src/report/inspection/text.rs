@@ -94,18 +94,24 @@ fn conflicts(inspection: &Inspection) -> String {
         if merged + unchanged == 0 {
             continue;
         }
-        let said = format!(
-            "{} of {} rows of {} have a key that is held already: {} ({} change, {} do not)",
+        let mut said = format!(
+            "{} of {} rows of {} have a key that is held already: {}",
             count(merged + unchanged),
             count(facts.source_rows.value),
             printable(&facts.table),
             facts.rule,
-            count(merged),
-            count(unchanged),
         );
+        if merged > 0 {
+            said += &format!(" ({} change, {} do not)", count(merged), count(unchanged));
+        }
         text += &labelled("Conflicts", &said);
-        let own = inspection.conflicts.iter().filter(|example| example.table == facts.table);
-        own.for_each(|example| text += &conflict(example));
+        // One of each kind; report.json has more.
+        for is_merged in [true, false] {
+            let mut own =
+                inspection.conflicts.iter().filter(|example| example.table == facts.table);
+            let first = own.find(|example| example.is_merged == is_merged);
+            text += &first.map_or_else(String::new, conflict);
+        }
     }
     text
 }
@@ -170,13 +176,14 @@ fn both_lists(inspection: &Inspection) -> String {
         n => (format!("{} accounts are", count(n)), "them"),
     };
     let said = format!(
-        "{are} a `from` on one line and a `to` on another, so that what goes into {they} goes on from there"
+        "{are} a `from` on one line and a `to` on another, so that what goes into {they} goes on from \
+         there; with both lines:"
     );
     let mut text = labelled("Both lists", &said);
     for named in lists.first.iter().take(NAMED) {
         let account = cut_end(&printable(&named.account), ID);
         let (from, to) = (count(named.from_line), count(named.to_line));
-        text += &labelled("", &format!("{account}: from on line {from}, to on line {to}"));
+        text += &labelled("", &format!("{account}: {from} and {to}"));
     }
     if lists.accounts > NAMED as u64 {
         text += &labelled("", "… (report.json names more)");
@@ -225,7 +232,7 @@ pub(in crate::report) fn hot_partitions(deletes: &Deletes, is_exact: bool) -> St
         return String::new();
     }
     let is_traced = deletes.hottest.iter().any(|hot| hot.there.is_some());
-    let mut head = vec!["Hottest batches".to_owned(), "deletes".to_owned()];
+    let mut head = vec!["Hottest partitions".to_owned(), "deletes".to_owned()];
     if is_traced {
         head.extend(["there already", "rows there"].map(str::to_owned));
     }
@@ -320,8 +327,8 @@ fn took(inspection: &Inspection) -> String {
             let [low, high] = [estimate.low_s, estimate.high_s]
                 .map(|seconds| duration(Duration::from_secs_f64(seconds.max(0.0))));
             let said = format!(
-                "{low} to {high}: the reads of this inspection again at its pace, and {} batches, each \
-                 taken to cost between a half and two and a half reads",
+                "{low} to {high}: reads at the pace of this inspection, and {} batches, each taken to \
+                 cost from next to nothing to one and a half reads",
                 shown(inspection.batches)
             );
             labelled("Duration", &said)

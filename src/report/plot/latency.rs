@@ -34,11 +34,23 @@ pub struct Latencies {
     pub name: String,
     /// Latencies in microseconds and how often each was seen, the shortest first.
     pub counts: Vec<(u64, u64)>,
+    /// How many times shorter the shortest is that is counted under one of these; 0 if they are exact.
+    pub step: f64,
+    /// p50, p90, p99 and p99.9 in microseconds, where they are known more exactly than from the counts.
+    pub percentiles: Option<[u64; 4]>,
 }
 
 impl Latencies {
     fn total(&self) -> u64 {
         self.counts.iter().map(|(_, count)| count).sum()
+    }
+
+    /// One of [`PERCENTILES`].
+    fn percentile(&self, place: usize) -> u64 {
+        match &self.percentiles {
+            Some(known) => known[place],
+            None => self.quantile(PERCENTILES[place].1),
+        }
     }
 
     /// The latency that a part of all did not exceed.
@@ -129,8 +141,8 @@ fn draw_row(canvas: &mut Canvas, axis: &Decades, row: &Latencies, top: f64) {
             canvas.path(0, &points[run[0]..=run[run.len() - 1]]);
         }
     }
-    for (_, part, radius, hollow) in PERCENTILES.into_iter().rev() {
-        canvas.dot(0, (x(axis, row.quantile(part) as f64), base), radius, hollow);
+    for (place, (_, _, radius, hollow)) in PERCENTILES.into_iter().enumerate().rev() {
+        canvas.dot(0, (x(axis, row.percentile(place) as f64), base), radius, hollow);
     }
     let (x, y) = (Number(LEFT), Number(top + 20.0));
     let (name, times) = (Escaped(&row.name), count(row.total()));
@@ -138,16 +150,17 @@ fn draw_row(canvas: &mut Canvas, axis: &Decades, row: &Latencies, top: f64) {
         "<text x=\"{x}\" y=\"{y}\"><tspan class=\"name\">{name}</tspan>\
          <tspan class=\"dim wide\" dx=\"8\">{times}</tspan></text>"
     ));
-    let told: Vec<_> = PERCENTILES.iter().map(|(name, part, ..)| told(row, name, *part)).collect();
+    let told: Vec<_> = (0..PERCENTILES.len()).map(|place| told(row, place)).collect();
     let told = told.join(" ");
     let x = Number(RIGHT);
     canvas.draw(format_args!("<text class=\"dim end\" x=\"{x}\" y=\"{y}\">{told}</text>"));
 }
 
 /// A percentile in words.
-fn told(row: &Latencies, name: &str, part: f64) -> String {
+fn told(row: &Latencies, place: usize) -> String {
+    let name = PERCENTILES[place].0;
     let class = if ALWAYS_TOLD.contains(&name) { "" } else { " class=\"wide\"" };
-    let value = latency(row.quantile(part));
+    let value = latency(row.percentile(place));
     // A space that is not taken together with others keeps the values apart, also where some are not shown.
     format!("<tspan{class}>\u{a0}{name} {}</tspan>", Escaped(value.trim()))
 }
@@ -157,8 +170,17 @@ fn told(row: &Latencies, name: &str, part: f64) -> String {
 fn shape(axis: &Decades, row: &Latencies) -> Vec<f64> {
     let mut columns = vec![0.0; COLUMNS];
     for (us, count) in &row.counts {
-        let column = axis.place(*us as f64) * (COLUMNS - 1) as f64;
-        columns[column.round() as usize] += *count as f64;
+        // What is counted together lies anywhere between its bounds, so each column has the part of it that it
+        // covers.
+        let column = |us: f64| axis.place(us) * (COLUMNS - 1) as f64 + 0.5;
+        let to = column(*us as f64);
+        let from =
+            if row.step > 1.0 { column(*us as f64 / row.step).min(to - 1e-6) } else { to - 1e-6 };
+        let (first, last) = (from.max(0.0) as usize, (to as usize).min(COLUMNS - 1));
+        for (place, column) in columns.iter_mut().enumerate().take(last + 1).skip(first) {
+            let covered = to.min(place as f64 + 1.0) - from.max(place as f64);
+            *column += *count as f64 * covered.max(0.0) / (to - from);
+        }
     }
     for _ in 0..2 {
         let at = |column: usize| columns.get(column).copied().unwrap_or(0.0);

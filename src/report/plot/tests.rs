@@ -51,7 +51,7 @@ fn over_time(points: &[(f64, f64)]) -> OverTime {
 }
 
 fn latencies(counts: &[(u64, u64)]) -> LatencyPlot {
-    let row = Latencies { name: "read".into(), counts: counts.to_vec() };
+    let row = Latencies { name: "read".into(), counts: counts.to_vec(), ..Latencies::default() };
     LatencyPlot { title: "t".into(), rows: vec![row] }
 }
 
@@ -83,7 +83,7 @@ fn text_of_others_cannot_become_markup() {
     let name = "</text><script>alert('\"&\u{1}\n')</script>".to_owned();
     let series = Series { name: name.clone(), points: vec![(1.0, 1.0)] };
     let plot = OverTime { title: name.clone(), unit: name.clone(), series: vec![series; 2] };
-    let row = Latencies { name: name.clone(), counts: vec![(5, 1)] };
+    let row = Latencies { name: name.clone(), counts: vec![(5, 1)], ..Latencies::default() };
     for svg in [plot.svg(), LatencyPlot { title: name, rows: vec![row] }.svg()] {
         assert_well_formed(&svg);
         assert!(!svg.contains("<script") && svg.contains("&lt;script"), "{svg}");
@@ -165,4 +165,22 @@ fn decades_hold_all_values_and_label_what_can_be_read() {
     let short = Decades::around(1_000, 1_100);
     let labels: Vec<_> = short.marks().into_iter().filter_map(|mark| mark.label).collect();
     assert_eq!(labels, ["1 ms", "2 ms", "5 ms", "10 ms"]);
+}
+
+#[test]
+fn what_is_counted_together_is_drawn_over_its_breadth() {
+    // As many in each step of the axis: no ripple, whatever the columns of the shape.
+    let step = 10_f64.powf(0.05);
+    let counts = (0..=20).map(|n| ((1_000.0 * step.powi(n)).ceil() as u64, 100)).collect();
+    let row = Latencies { name: "read".into(), counts, step, percentiles: Some([1, 2, 3, 4]) };
+    let svg = LatencyPlot { title: "t".into(), rows: vec![row] }.svg();
+    assert_well_formed(&svg);
+    assert!(svg.contains("p50 1 µs") && svg.contains("p99.9 4 µs"), "{svg}");
+    let line = svg.split("class=\"line\"").nth(1).expect("a shape");
+    let line = line.split("d=\"").nth(1).expect("a path").split('"').next().expect("it ends");
+    let heights: Vec<f64> =
+        line.split(['M', 'L']).filter_map(|point| point.split(' ').nth(1)?.parse().ok()).collect();
+    let inner = &heights[10..heights.len() - 10];
+    let (low, high) = inner.iter().fold((f64::MAX, 0.0_f64), |(l, h), y| (l.min(*y), h.max(*y)));
+    assert!(inner.len() > 50 && high - low < 4.0, "{heights:?}");
 }

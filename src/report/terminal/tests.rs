@@ -36,7 +36,8 @@ fn plan() -> PlanStats {
 fn lane(lane: &str, count: u64, times: [u64; 5]) -> LaneSummary {
     let [p50_us, p90_us, p99_us, p999_us, max_us] = times;
     let lane = lane.to_owned();
-    LaneSummary { lane, count, mean_us: 1.0, p50_us, p90_us, p99_us, p999_us, max_us }
+    let histogram = times.map(|us| (us, count / 5)).into();
+    LaneSummary { lane, count, mean_us: 1.0, p50_us, p90_us, p99_us, p999_us, max_us, histogram }
 }
 
 fn applied() -> Applied {
@@ -73,7 +74,7 @@ fn applied() -> Applied {
                          10 tries"
                 .into(),
             groups: 10,
-            example: Some(ExamplePair { from: "a1".into(), to: "b1".into(), line: 17 }),
+            examples: vec![ExamplePair { from: "a1".into(), to: "b1".into(), line: 17 }],
         }],
         ..Applied::default()
     };
@@ -125,6 +126,7 @@ Fan-in      1 account is named by several sources, at most by 500
 
 rejects.csv has the rejected lines, each with its reason.
 Next: tributary apply pairs.csv --keyspace KEYSPACE --topic TOPIC
+report.html shows this and more in a browser.
 Run directory: /data/runs/r1
 ",
     );
@@ -186,6 +188,7 @@ Input       pairs.csv, 1.4 MB
             + 0 pairs
 Groups      none: there is nothing to merge
 
+report.html shows this and more in a browser.
 Run directory: /data/runs/r1
 ",
     );
@@ -230,6 +233,7 @@ failures.csv has the pairs of the groups that failed, with the reasons; resume
 tries them again.
 To go on:
   tributary resume runs/r1
+report.html shows this and more in a browser.
 Run directory: /data/runs/r1
 ",
     );
@@ -273,6 +277,7 @@ Speed       111 pairs/s, 7,198 rows/s; 1 request tried again
 rejects.csv has the rejected lines, each with its reason.
 To go on:
   tributary resume runs/r1
+report.html shows this and more in a browser.
 Run directory: /data/runs/r1
 ",
     );
@@ -309,6 +314,7 @@ Events      none, as asked for by --no-events or the specification
 Speed       111 pairs/s, 7,198 rows/s; 1 request tried again
 
 rejects.csv has the rejected lines, each with its reason.
+report.html shows this and more in a browser.
 Run directory: /data/runs/r1
 ",
     );
@@ -323,7 +329,7 @@ fn a_canary_says_how_to_merge_the_rest() {
     limited.groups = Fates { not_started: 0, limited: 9_000, ..limited.groups };
     limited.again = Some("tributary resume runs/r1 --limit all".into());
     let text = terminal(&summary("apply", plan(), Some(limited)));
-    let said = "\nTo merge the rest as well:\n  tributary resume runs/r1 --limit all\nRun";
+    let said = "\nTo merge the rest as well:\n  tributary resume runs/r1 --limit all\nreport.html";
     assert!(text.contains(said), "{text}");
 }
 
@@ -336,9 +342,9 @@ fn ids_and_reasons_neither_steer_the_terminal_nor_break_its_lines() {
         FailureReason {
             reason: format!("the partition of {} is\nbroken", id("p")),
             groups: 9,
-            example: Some(ExamplePair { from: id("a"), to: id("\u{9b}b"), line }),
+            examples: vec![ExamplePair { from: id("a"), to: id("\u{9b}b"), line }],
         },
-        FailureReason { reason: "bad ".repeat(1_000), groups: 1, example: None },
+        FailureReason { reason: "bad ".repeat(1_000), groups: 1, examples: Vec::new() },
     ];
     hostile.stopped = Some(id("why"));
     let text = terminal(&summary("apply", plan(), Some(hostile)));
@@ -385,7 +391,7 @@ fn counters_that_do_not_add_up_are_seen() {
 fn the_json_is_flat_and_versioned() {
     let text = json(&summary("apply", plan(), Some(applied()))).unwrap();
     let value: serde_json::Value = serde_json::from_str(&text).unwrap();
-    assert_eq!(value["version"], 1);
+    assert_eq!(value["version"], 2);
     assert_eq!(value["adds_up"], true);
     assert_eq!(value["started_at"], "2026-11-23T04:14:55.000Z");
     assert_eq!(value["plan"]["rejected"]["cycle"], 4);

@@ -1,0 +1,63 @@
+//! What reports show beside their counters: lines of the run's own files, and the partitions that most groups led to.
+
+use std::fs::File;
+use std::path::Path;
+
+use anyhow::anyhow;
+
+use super::Failure;
+use crate::journal::{Journal, Kind, body};
+use crate::ranking::{Ranked, Ranking};
+use crate::readable;
+use crate::report::{BusyPartition, Listing};
+use crate::spec::Spec;
+
+/// Partitions that a report names.
+const HOTTEST: usize = 20;
+/// Partitions that are counted apart from each other.
+const PARTITIONS: usize = 65_536;
+/// Groups whose partitions are read at once.
+const WINDOW: usize = 10_000;
+
+/// A few lines of each kind of a file of the run. They are a by-product: a report goes without them.
+pub(super) fn examples(path: &Path, kind: &str, kinds: Option<usize>) -> Listing {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let listed = File::open(path)
+        .map_err(csv::Error::from)
+        .and_then(|file| Listing::read(&name, file, kind, kinds));
+    listed.unwrap_or_else(|error| {
+        tracing::warn!("the report shows no lines of {}: {error}", path.display());
+        Listing::default()
+    })
+}
+
+/// The partitions that most groups of the run led to, as the journal says; with as little memory however many there
+/// are.
+pub(super) fn hottest(
+    journal: &dyn Journal,
+    spec: &Spec,
+    groups: usize,
+) -> Result<Vec<BusyPartition>, Failure> {
+    let mut led = Ranking::new(PARTITIONS);
+    if spec.clustering_tables().next().is_none() {
+        return Ok(Vec::new());
+    }
+    for from in (0..groups).step_by(WINDOW) {
+        for slice in journal.slices_between(Kind::Merge, from, from + WINDOW)? {
+            let partitions = body::read_partitions(spec, &slice.partitions);
+            let partitions = partitions.map_err(|what| Failure::failed(anyhow!(what)))?;
+            for partition in partitions {
+                led.add(partition, 1);
+            }
+        }
+    }
+    let named = led.top(HOTTEST).into_iter().map(
+        |Ranked { key: (index, partition), at_least, at_most }| {
+            let table = &spec.tables[index];
+            let partition = readable::cell(&table.columns[0].cql_type, &partition);
+            let table = table.name.clone();
+            BusyPartition { table, partition, groups: at_least, groups_at_most: at_most }
+        },
+    );
+    Ok(named.collect())
+}

@@ -1,0 +1,80 @@
+//! What must add up: a total, and the parts that it is the sum of.
+
+use serde::ser::SerializeStruct;
+use serde::{Serialize, Serializer};
+
+use super::text::count;
+
+/// A total and the parts that it must be the sum of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Equation {
+    what: String,
+    total: u64,
+    parts: Vec<(String, u64)>,
+}
+
+impl Equation {
+    pub(super) fn new(what: &str, total: u64, parts: &[(&str, u64)]) -> Self {
+        let parts = parts.iter().map(|(name, n)| ((*name).to_owned(), *n)).collect();
+        Self { what: what.to_owned(), total, parts }
+    }
+
+    /// What is added up.
+    pub fn what(&self) -> &str {
+        &self.what
+    }
+
+    /// The total, as it was counted.
+    pub fn total(&self) -> u64 {
+        self.total
+    }
+
+    /// The parts with their names, as they were counted.
+    pub fn parts(&self) -> &[(String, u64)] {
+        &self.parts
+    }
+
+    /// The sum of the parts.
+    pub fn sum(&self) -> u64 {
+        self.parts.iter().map(|(_, n)| n).sum()
+    }
+
+    /// Whether the parts make up the total.
+    pub fn holds(&self) -> bool {
+        self.total == self.sum()
+    }
+
+    /// The equation with its values, as in `20,000 = 3 blank + 19,997 pairs`.
+    pub fn text(&self) -> String {
+        let sign = if self.holds() { "=" } else { "≠" };
+        format!("{} {sign} {}", count(self.total), self.parts_text())
+    }
+
+    /// Its right side, as in `3 blank + 19,997 pairs`.
+    pub(super) fn parts_text(&self) -> String {
+        let parts: Vec<_> =
+            self.parts.iter().map(|(name, n)| format!("{} {name}", count(*n))).collect();
+        parts.join(" + ")
+    }
+}
+
+impl Serialize for Equation {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut fields = serializer.serialize_struct("Equation", 5)?;
+        fields.serialize_field("what", &self.what)?;
+        fields.serialize_field("total", &self.total)?;
+        fields.serialize_field("sum", &self.sum())?;
+        fields.serialize_field("equation", &self.text())?;
+        fields.serialize_field("holds", &self.holds())?;
+        fields.end()
+    }
+}
+
+/// A report whose equations are worked out from it, with them.
+#[derive(Serialize)]
+pub(super) struct Document<'a, T> {
+    #[serde(flatten)]
+    pub(super) report: &'a T,
+    pub(super) adds_up: bool,
+    pub(super) equations: Vec<Equation>,
+}

@@ -1,0 +1,118 @@
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use super::*;
+use crate::moment::Moment;
+use crate::plan::PlanStats;
+use crate::report::{Applied, ExamplePair, FailureReason, Listing, Summary, Timeline};
+use crate::run::{InputRecord, RunId, RunRecord};
+
+const HOSTILE: [&str; 4] = [
+    "<script>alert(1)</script>",
+    "\"><img src=x onerror=alert(2)>",
+    "'--></style></title><svg onload=alert(3)>",
+    "a\u{202e}b\u{0}&lt;",
+];
+
+fn summary(applied: Option<Applied>) -> Summary {
+    let input = InputRecord { path: HOSTILE[0].into(), file: None, sha256: "ab".into(), bytes: 9 };
+    let settings = serde_json::json!({"keyspace": HOSTILE[1], "events": {"topic": HOSTILE[2]}});
+    let run = RunRecord {
+        version: 2,
+        id: RunId::from_text(HOSTILE[3]),
+        command: "apply".into(),
+        started_at: Moment::now(),
+        versions: BTreeMap::new(),
+        input,
+        settings,
+    };
+    let stats = PlanStats { lines: 3, pairs: 3, groups: 3, ..PlanStats::default() };
+    Summary::new(&run, Path::new(HOSTILE[1]), Moment::now(), stats, applied, 3)
+}
+
+fn applied() -> Applied {
+    let mut applied =
+        Applied { groups_done_now: 2, again: Some(HOSTILE[1].into()), ..Applied::default() };
+    (applied.groups.planned, applied.pairs.planned) = (3, 3);
+    (applied.groups.done, applied.pairs.done) = (2, 2);
+    (applied.groups.failed, applied.pairs.failed) = (1, 1);
+    let pair = ExamplePair { from: HOSTILE[0].into(), to: HOSTILE[1].into(), line: 7 };
+    let reason = FailureReason { reason: HOSTILE[2].into(), groups: 1, examples: vec![pair] };
+    applied.failures.push(reason);
+    applied
+}
+
+/// Everything between `<` and `>` of a page, the two scripts and styles of our own aside.
+fn tags(html: &str) -> Vec<&str> {
+    html.split('<').skip(1).map(|rest| rest.split('>').next().unwrap_or_default()).collect()
+}
+
+#[test]
+fn text_of_others_is_never_markup_wherever_it_stands() {
+    let plain = summary_page(&summary(Some(Applied::default())));
+    let mut page = summary_page(&summary(Some(applied())));
+    let listing = Listing {
+        file: "rejects.csv".into(),
+        columns: vec!["from".into(), "line".into(), HOSTILE[0].into()],
+        rows: vec![HOSTILE[..3].iter().map(|text| (*text).to_owned()).collect()],
+    };
+    let section = Section::new(HOSTILE[0]).saying(HOSTILE[1]).with(Block::Text(HOSTILE[2].into()));
+    let table = sections::examples(HOSTILE[1], &listing).unwrap();
+    let bar = Bar {
+        name: HOSTILE[0].into(),
+        value: Told::code(HOSTILE[1]).at(HOSTILE[1]),
+        part: f64::NAN,
+        note: HOSTILE[2].into(),
+    };
+    page.sections.push(section.with(table).with(Block::Bars(vec![bar])));
+    let html = page.html();
+    for tag in tags(&html) {
+        let name = tag.trim_start_matches('/').split([' ', '\n']).next().unwrap_or_default();
+        assert_ne!(name, "img", "{tag}");
+        // What stands in quotes is the value of an attribute.
+        let names: String = tag.split('"').step_by(2).collect();
+        assert!(!names.contains("onerror") && !names.contains("onload"), "{tag}");
+    }
+    let scripts = |html: &str| html.matches("<script").count();
+    assert_eq!((scripts(&html), scripts(&plain.html())), (1, 1));
+    assert!(html.contains("&lt;script&gt;alert(1)&lt;/script&gt;"), "it stays text");
+    assert!(!html.contains(['\u{202e}', '\u{0}']));
+}
+
+#[test]
+fn equations_that_do_not_hold_are_shown_so() {
+    let good = summary_page(&summary(Some(applied()))).html();
+    assert!(good.contains("✓ yes") && !good.contains("✗ NO"), "{good}");
+    let mut lost = applied();
+    lost.groups.done = 1;
+    let lost = summary_page(&summary(Some(lost)));
+    assert_eq!(lost.outcome.tone, Tone::Bad);
+    let lost = lost.html();
+    assert!(lost.contains("The counters do not add up") && lost.contains("✗ NO"));
+    assert!(lost.contains("keep the run directory"), "{lost}");
+    // Both sides are there: three groups, and parts that make up two.
+    assert!(lost.contains("data-figure=\"/equations/2/total\">3<"), "{lost}");
+    assert!(lost.contains("data-figure=\"/equations/2/sum\">2<"), "{lost}");
+}
+
+#[test]
+fn nothing_is_loaded_and_only_the_script_of_the_page_may_run() {
+    let html = summary_page(&summary(None)).html();
+    assert!(
+        html.contains("default-src &#39;none&#39;") && html.contains("script-src &#39;sha256-")
+    );
+    for tag in tags(&html) {
+        let link = ["src=", "href=", "url("].iter().any(|word| tag.contains(word));
+        let own = tag.contains("href=\"#") || tag.contains("href=\"data:,\"");
+        assert!(!link || own, "{tag}");
+    }
+}
+
+#[test]
+fn a_page_without_anything_to_show_is_a_page() {
+    let html = Page::default().html();
+    assert!(html.starts_with("<!DOCTYPE html>") && html.trim_end().ends_with("</html>"));
+    assert!(sections::over_time(&Timeline::default(), "t").is_none());
+    assert!(sections::latency("", &[]).is_none());
+    assert!(sections::examples("", &Listing::default()).is_none());
+}
