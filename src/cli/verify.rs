@@ -68,12 +68,12 @@ async fn carry_out(
     let command = again::same(arguments.filter(|arg| arg != "--restart"));
     console.again.set(command.clone());
 
-    // Its latencies are of no run: they are told in the report and not kept.
-    let log = LatencyLog::start(io::sink(), run_dir.file(files::LATENCY), &engine.context);
     let groups_total = done(&*engine.journal)?;
     console.board.enter(Phase::Verifying);
     engine.show(groups_total, events.as_ref().map(|events| events.topic.clone()), console);
     let shown = Progress::start(&console.terminal, output.quiet, engine.snapshot(groups_total));
+    // Its latencies are of no run: they are told in the report and not kept.
+    let log = LatencyLog::start(io::sink(), run_dir.file(files::LATENCY), &engine.context);
     let options = Options { repair: *repair, restart: *restart };
     let diff = run_dir.file(files::DIFF);
     let verified = verify::verify(&engine.context, options, &diff, &engine.progress, stop).await;
