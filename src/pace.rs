@@ -93,7 +93,7 @@ enum Bound {
     /// Groups that ended well since the limit last changed.
     Fixed { most: usize, credit: usize },
     /// Groups that ended well since the window began; whether as many ran as were allowed.
-    Found { climb: Climb, since: Instant, ended: usize, is_full: bool },
+    Found { climb: Box<Climb>, since: Instant, ended: usize, is_full: bool },
 }
 
 /// The right to run one group; dropping it makes room for the next.
@@ -114,7 +114,7 @@ impl Pace {
         let bound = match in_flight.into() {
             InFlight::Fixed(most) => Bound::Fixed { most: most.max(1), credit: 0 },
             InFlight::Auto => {
-                Bound::Found { climb: Climb::default(), since: now, ended: 0, is_full: true }
+                Bound::Found { climb: Box::default(), since: now, ended: 0, is_full: true }
             }
         };
         let limit = match &bound {
@@ -164,16 +164,28 @@ impl Pace {
 
     /// Waits until one more group may run.
     pub async fn admit(self: &Arc<Self>) -> Permit {
+        self.admitted(true).await
+    }
+
+    /// Waits until there is room for a read that is no group's: it takes the place of one, but the rate is of groups
+    /// and does not hold for it.
+    pub async fn admit_read(self: &Arc<Self>) -> Permit {
+        self.admitted(false).await
+    }
+
+    async fn admitted(self: &Arc<Self>, is_group: bool) -> Permit {
         loop {
             let freed = self.freed.notified();
             let early = {
                 let mut state = self.state();
                 let now = Instant::now();
-                let early = state.early(now);
+                let early = if is_group { state.early(now) } else { Duration::ZERO };
                 let is_free = state.in_flight < state.limit && !state.is_paused;
                 if is_free && early.is_zero() {
                     state.in_flight += 1;
-                    state.last_start = Some(now);
+                    if is_group {
+                        state.last_start = Some(now);
+                    }
                     return Permit { pace: Arc::clone(self) };
                 }
                 is_free.then_some(early)
@@ -295,6 +307,18 @@ mod tests {
         let before = pace.now().0;
         pace.overloaded();
         assert_eq!(pace.now().0, before / 2);
+    }
+
+    #[tokio::test]
+    async fn the_rate_is_of_groups_and_not_of_other_reads() {
+        let pace = Pace::with_rate(2, Some(0.001));
+        let reads = [0, 1].map(|_| pace.admit_read().now_or_never());
+        assert!(reads.iter().all(Option::is_some));
+        assert!(pace.admit_read().now_or_never().is_none(), "the limit is for both");
+        drop(reads);
+        assert!(pace.admit().now_or_never().is_some(), "a read is no group's start");
+        assert!(pace.admit().now_or_never().is_none());
+        assert!(pace.admit_read().now_or_never().is_some());
     }
 
     #[tokio::test]

@@ -1,61 +1,99 @@
-//! Finds how many groups at once are worth it, by trying: a little more or a little less in every window of
-//! time, on in the direction that was better, back if it was worse (hill climbing, also known as perturb
-//! and observe).
+//! Finds how many groups at once are worth it, by trying: the present number, and now and then twice as many or
+//! half as many.
 //!
-//! Better is not only faster. Beyond the point at which the cluster is busy, more groups at once only wait
-//! longer, and so do the requests of the application; so a window counts as better only if its throughput has
-//! grown by enough for the groups that it took.
+//! What a number brings differs from window to window by more than it differs from that of its neighbours, so
+//! it is judged by the mean of its last few windows. Better is not only faster: beyond the point at which the
+//! cluster is busy, more groups at once only wait longer, and so do the requests of the application. So of all
+//! numbers that bring about the most groups per second, the smallest is taken.
 
-/// Where it starts, and between which limits it stays.
-const FIRST: f64 = 64.0;
-const FEWEST: f64 = 8.0;
-const MOST: f64 = 1_024.0;
-/// How much throughput weighs against groups at once: twice as many have to bring about 1/15 more groups per
-/// second.
-const THRIFT: f64 = 0.1;
-/// Steps until the first time that one was worse, and from then on.
-const LONG_STEP: f64 = 1.5;
-const STEP: f64 = 1.2;
+/// The numbers that are tried: this many, twice as many, and so on.
+const FEWEST: usize = 8;
+const LEVELS: usize = 8;
+/// Where it starts: 64 groups.
+const FIRST: usize = 3;
+/// What brings at least this part of the most groups per second is as good.
+const AS_GOOD: f64 = 0.96;
+/// How much a window counts in the mean, once a few are known.
+const NEWS: f64 = 0.15;
+/// Every so many windows one more is tried, in turn above and below.
+const LOOK_EVERY: usize = 4;
+/// A window with less than this part of the mean is of another time than what is known.
+const BROKEN: f64 = 0.5;
+/// What was seen so many windows ago is forgotten.
+const MEMORY: usize = 40;
+/// So many windows pass after an overload before more is tried.
+const CAUTION: usize = 20;
 
-/// The limit, and what is known of its surroundings.
+/// The limit, and what each has brought.
 #[derive(Debug)]
 pub(super) struct Climb {
-    limit: f64,
-    step: f64,
-    is_rising: bool,
-    /// How good the last window was.
-    last: Option<f64>,
+    level: usize,
+    known: [Option<Mean>; LEVELS],
+    windows: usize,
+    /// Windows until more may be tried.
+    caution: usize,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Mean {
+    per_second: f64,
+    windows: f64,
+    /// The last of them.
+    seen: usize,
 }
 
 impl Default for Climb {
     fn default() -> Self {
-        Self { limit: FIRST, step: LONG_STEP, is_rising: true, last: None }
+        Self { level: FIRST, known: [None; LEVELS], windows: 0, caution: 0 }
     }
 }
 
 impl Climb {
     /// The present limit.
     pub(super) fn limit(&self) -> usize {
-        self.limit.round() as usize
+        FEWEST << self.level
     }
 
     /// The limit after a window in which so many groups per second ended.
     pub(super) fn next(&mut self, per_second: f64) -> usize {
-        let worth = per_second.powf(1.0 + THRIFT) / self.limit.powf(THRIFT);
-        if self.last.is_some_and(|last| worth < last) {
-            self.is_rising = !self.is_rising;
-            self.step = STEP;
+        self.windows += 1;
+        let now = self.windows;
+        let is_old = |mean: &Mean| now - mean.seen > MEMORY;
+        self.known.iter_mut().for_each(|mean| *mean = mean.take().filter(|mean| !is_old(mean)));
+        if self.known[self.level].is_some_and(|mean| per_second < mean.per_second * BROKEN) {
+            self.known = [None; LEVELS];
         }
-        self.last = Some(worth);
-        let moved = if self.is_rising { self.limit * self.step } else { self.limit / self.step };
-        self.limit = moved.clamp(FEWEST, MOST);
+        let mean =
+            self.known[self.level].get_or_insert(Mean { per_second, windows: 0.0, seen: now });
+        mean.windows += 1.0;
+        mean.seen = now;
+        mean.per_second += (per_second - mean.per_second) * NEWS.max(1.0 / mean.windows);
+        self.caution = self.caution.saturating_sub(1);
+        let best = self.best();
+        let above = (best + 1 < LEVELS && self.caution == 0).then_some(best + 1);
+        let is_new = |level: &usize| self.known[*level].is_none();
+        self.level = match self.windows / LOOK_EVERY % 2 {
+            _ if above.as_ref().is_some_and(is_new) => above.unwrap_or(best),
+            _ if !self.windows.is_multiple_of(LOOK_EVERY) => best,
+            0 => above.unwrap_or(best),
+            _ => best.saturating_sub(1),
+        };
         self.limit()
     }
 
-    /// After an overload the limit is half of what it was; what was known of its surroundings is past.
+    /// The lowest level that is as good as any.
+    fn best(&self) -> usize {
+        let brings = |level: usize| self.known[level].map_or(0.0, |mean| mean.per_second);
+        let most = (0..LEVELS).map(brings).fold(0.0, f64::max);
+        (0..LEVELS)
+            .find(|level| brings(*level) >= most * AS_GOOD && brings(*level) > 0.0)
+            .unwrap_or(self.level)
+    }
+
+    /// After an overload the limit is half of what it was; what was known is of another time.
     pub(super) fn fall_back(&mut self) {
-        *self =
-            Self { limit: (self.limit / 2.0).max(1.0), step: STEP, is_rising: true, last: None };
+        let level = self.level.saturating_sub(1);
+        *self = Self { level, caution: CAUTION, ..Self::default() };
     }
 }
 
@@ -63,53 +101,67 @@ impl Climb {
 mod tests {
     use super::*;
 
-    /// The limits of many windows on a cluster, once it is warm; the throughput is off by up to 5%.
-    fn limits(throughput: impl Fn(f64) -> f64) -> Vec<f64> {
+    /// The limits of many windows on a cluster, once it is warm; the throughput is off by up to 15%.
+    fn limits(throughput: impl Fn(f64) -> f64) -> Vec<usize> {
         let mut random = fastrand::Rng::with_seed(7);
         let mut climb = Climb::default();
         let mut limits = Vec::new();
         for _ in 0..2_000 {
-            let noise = 0.95 + random.f64() / 10.0;
-            climb.next(throughput(climb.limit) * noise);
-            limits.push(climb.limit);
+            let noise = 0.85 + random.f64() * 0.3;
+            climb.next(throughput(climb.limit() as f64) * noise);
+            limits.push(climb.limit());
         }
         limits.split_off(100)
     }
 
-    fn middle(limits: &mut [f64]) -> f64 {
-        limits.sort_by(f64::total_cmp);
+    fn middle(limits: &mut [usize]) -> usize {
+        limits.sort_unstable();
         limits[limits.len() / 2]
     }
 
     #[test]
     fn it_stays_near_the_point_where_the_cluster_is_busy() {
-        for busy_at in [20.0, 100.0, 400.0] {
+        for (busy_at, near) in [(20.0, [16, 32]), (100.0, [64, 128]), (400.0, [256, 512])] {
             let mut found = limits(|groups| groups.min(busy_at) * 50.0);
             let middle = middle(&mut found);
-            assert!((busy_at * 0.6..busy_at * 2.5).contains(&middle), "{middle} for {busy_at}");
+            assert!(near.contains(&middle), "{middle} for {busy_at}");
         }
+    }
+
+    /// A quarter more for four times as many, as where requests for one partition are joined.
+    #[test]
+    fn it_takes_a_little_more_if_there_is_nothing_to_lose() {
+        let slow = |groups: f64| 1_600.0 * (groups.min(256.0) / 64.0).powf(0.17);
+        assert_eq!(middle(&mut limits(slow)), 256);
     }
 
     #[test]
     fn it_leaves_a_point_beyond_which_the_cluster_gets_slower() {
         let slower = |groups: f64| if groups < 50.0 { groups * 50.0 } else { 125_000.0 / groups };
         let middle = middle(&mut limits(slower));
-        assert!((30.0..90.0).contains(&middle), "{middle}");
+        assert!([32, 64].contains(&middle), "{middle}");
+    }
+
+    #[test]
+    fn it_follows_a_cluster_that_changes() {
+        let mut climb = Climb::default();
+        for _ in 0..100 {
+            climb.next(climb.limit().min(512) as f64);
+        }
+        let mut limits: Vec<_> =
+            (0..150).map(|_| climb.next(climb.limit().min(32) as f64)).collect();
+        assert_eq!(middle(&mut limits[100..]), 32);
     }
 
     #[test]
     fn it_is_bounded_and_rises_again_after_an_overload() {
-        assert!(limits(|groups| groups).iter().all(|limit| *limit <= MOST));
-        assert!(limits(|groups| 1.0 / groups).iter().all(|limit| *limit >= FEWEST));
+        assert!(limits(|groups| groups).iter().all(|limit| *limit <= 1_024));
+        assert!(limits(|groups| 1.0 / groups).iter().all(|limit| *limit >= 8));
         let mut climb = Climb::default();
         let before = climb.limit();
         climb.fall_back();
         assert_eq!(climb.limit(), before / 2);
-        let mut windows = 0;
-        while climb.limit() < before {
-            climb.next(climb.limit * 10.0);
-            windows += 1;
-            assert!(windows < 100, "it never recovers");
-        }
+        let windows = (0..100).take_while(|_| climb.next(climb.limit() as f64) < before).count();
+        assert!((CAUTION / 2..100).contains(&windows), "it rises after {windows} windows");
     }
 }

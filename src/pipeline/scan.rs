@@ -305,7 +305,7 @@ impl<S: Reader> Scanner<'_, S> {
         let mut next = None;
         let mut rows = PAGE_ROWS;
         loop {
-            let permit = context.pace.admit().await;
+            let permit = context.pace.admit_read().await;
             let mut is_again = false;
             let read = || {
                 // The pages that follow in this range stay as small.
