@@ -22,7 +22,7 @@ use super::joined::Rounds;
 /// answer.
 const ACCOUNTS_PER_READ: usize = 16;
 /// Rounds of first pages that may be in flight per place, table and width.
-const PLACES: u64 = 4;
+const PLACES: u64 = 2;
 /// How long a joined request is tried before each group asks for itself.
 const PATIENCE: Duration = Duration::from_secs(1);
 
