@@ -62,13 +62,18 @@ struct Reached {
 }
 
 impl<'a, S: Reader, K: Sink<S>> Work<'a, S, K> {
-    /// Nothing is known yet.
+    /// Nothing is known yet but the partitions that a scan has found: what the journal has of them is recalled into
+    /// that.
     pub(super) fn new(access: Access<'a, S>, sink: K) -> Self {
         let Access { context, group, .. } = access;
         let tables = context.spec.tables.len();
+        let mut findings = Findings::new(&context.spec, group.pairs.len());
+        for (index, ..) in context.spec.clustering_tables() {
+            findings.discover(index, context.discovered(index, group.index));
+        }
         Work {
             access,
-            findings: Findings::new(&context.spec, group.pairs.len()),
+            findings,
             draft: Draft::new(tables),
             tally: Tally::new(tables),
             reached: Reached { keys: vec![None; tables], partitions: vec![HashSet::new(); tables] },
@@ -149,7 +154,6 @@ impl<'a, S: Reader, K: Sink<S>> Work<'a, S, K> {
     /// group.
     async fn move_enrolments(&mut self, index: TableIndex) -> Result<(), GroupError> {
         let access = self.access;
-        self.findings.discover(index, access.context.discovered(index, access.group.index));
         let mut partitions = self.findings.partitions(index);
         partitions.retain(|partition| !self.reached.partitions[index].contains(partition));
         let reads = partitions.into_iter().map(|partition| access.enrolment(index, partition));
