@@ -2,8 +2,8 @@
 //! verified and taken back. The only user of its storage (SQLite).
 //!
 //! Every slice is recorded as an [`Intent`] before its first write: its before-images, what it writes,
-//! its write time and its events. What happens to the group afterwards is a [`Note`]: noted at once, durable
-//! with the next intent. A lost note costs a repeated write with the same values and the same time, or a
+//! its write time and its events. What happens to the group afterwards is a [`Note`]: durable together with the
+//! notes of some hundreds of other groups. A lost note costs a repeated write with the same values and the same time, or a
 //! repeated event with the same id, never a row.
 //!
 //! Deliberately absent: what bodies mean beyond their encoding ([`body`]), and any decision.
@@ -232,7 +232,8 @@ pub trait Journal: Send + Sync + fmt::Debug + 'static {
     /// It may or may not be recorded, so that nothing may be written for it; the journal takes nothing more.
     fn intend(&self, intent: Intent) -> BoxFuture<'_, Result<(), JournalError>>;
 
-    /// Notes what has happened; durable with the next intent, [`flush`](Self::flush), or soon.
+    /// Notes what has happened; durable with [`flush`](Self::flush), or once some hundreds of groups have a note.
+    /// Of a group, the last note before that counts, and none that an intent follows.
     ///
     /// # Errors
     /// The journal has failed before: nothing can be noted any more.

@@ -1,7 +1,7 @@
 //! The journal in a file: SQLite with a write-ahead log, every transaction synced.
 //!
 //! One thread writes, in transactions that all groups in flight share. Reads have a connection of their
-//! own and see what is committed: a note is seen after the next intent or [`flush`](Journal::flush).
+//! own and see what is committed: a note is seen after some hundreds of others or [`flush`](Journal::flush).
 //! The first failure stays: everything that is asked for later fails with it, even if there is room again,
 //! because nobody knows what a failed sync has lost.
 

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::account::{AccountId, Cell, Event, TimestampUs};
+use crate::account::{AccountId, Event, TimestampUs};
 use crate::spec::{Bindings, EventSpec};
 
 use super::findings::Announced;
@@ -20,15 +20,15 @@ pub fn event(
     announced: &Announced,
     t: TimestampUs,
 ) -> Event {
-    let mut bindings = Bindings::new();
-    bindings.insert("account", Value::String(survivor.to_string()));
-    bindings.insert("ets", Value::from(t / 1_000));
     let id = event_id(t, survivor, &announced.partition);
-    bindings.insert("uuid", Value::String(id.to_string()));
-    bindings.insert(&spec.partition, text(&Some(announced.partition.clone())));
-    for (column, cell) in spec.columns.iter().zip(&announced.quoted) {
-        bindings.insert(&column.name, text(cell));
-    }
+    let mut bindings: Bindings<'_> = vec![
+        ("account", Value::String(survivor.to_string())),
+        ("ets", Value::from(t / 1_000)),
+        ("uuid", Value::String(id.to_string())),
+        (&spec.partition, text(Some(&announced.partition))),
+    ];
+    let quoted = spec.columns.iter().zip(&announced.quoted);
+    bindings.extend(quoted.map(|(column, cell)| (column.name.as_str(), text(cell.as_ref()))));
     Event { key: spec.key(&bindings), payload: spec.value(&bindings) }
 }
 
@@ -43,7 +43,7 @@ fn event_id(t: TimestampUs, survivor: &AccountId, partition: &Bytes) -> Uuid {
     Uuid::new_v5(&EVENT_IDS, &name)
 }
 
-fn text(cell: &Cell) -> Value {
+fn text(cell: Option<&Bytes>) -> Value {
     match cell {
         Some(bytes) => Value::String(String::from_utf8_lossy(bytes).into_owned()),
         None => Value::Null,

@@ -2,7 +2,6 @@
 
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
-use tokio::sync::SemaphorePermit;
 
 use crate::account::{AccountId, Group, Row, TableIndex, TableTally, TimestampUs};
 use crate::failpoint;
@@ -11,7 +10,7 @@ use crate::merge::{self, Entry, Fold, Join, Seal, Slice};
 use crate::storage::{Cursor, Page, Reader, Width, Writer};
 
 use super::pages::SMALL_GROUP_STREAMS;
-use super::{Context, GroupError};
+use super::{Context, GroupError, LargePermit};
 
 /// Requests that one group has under way at once.
 pub(super) const GROUP_REQUESTS: usize = 16;
@@ -21,6 +20,8 @@ pub(super) struct Access<'a, S> {
     pub(super) context: &'a Context<S>,
     pub(super) group: &'a Group,
     pub(super) t: TimestampUs,
+    /// Whether the group can be put off because it is large: nothing of it is journaled yet.
+    pub(super) can_wait: bool,
 }
 
 impl<S> Clone for Access<'_, S> {
@@ -45,14 +46,19 @@ impl<'a, S: Reader> Access<'a, S> {
         &self,
         index: TableIndex,
         join: &mut Join<'_>,
-        pages: &mut Pages<'a>,
+        pages: &mut Pages,
+        large: &mut Option<LargePermit>,
     ) -> Result<(), GroupError> {
         let sizes = &self.context.row_sizes;
         let first = pages.fetched == 0;
         let streams = join.open_streams();
-        let is_large = !first || streams > SMALL_GROUP_STREAMS;
-        if is_large && pages.large.is_none() {
-            pages.large = Some(self.context.admit_large_group().await);
+        let is_large = !first || streams > SMALL_GROUP_STREAMS || large.is_some();
+        if is_large && large.is_none() {
+            *large = Some(match self.context.try_admit_large_group() {
+                Some(permit) => permit,
+                None if self.can_wait => return Err(GroupError::PutOff),
+                None => self.context.admit_large_group().await,
+            });
         }
         let rows = |width| match first {
             true => sizes.first_page(index, width, streams),
@@ -155,18 +161,16 @@ impl<S: Writer> Access<'_, S> {
 }
 
 /// Where each stream's next page starts.
-pub(super) struct Pages<'a> {
+pub(super) struct Pages {
     next: Vec<Option<Cursor>>,
     fetched: usize,
     /// The bytes of the rows that were fetched since the last write.
     pub(super) held_bytes: usize,
-    /// Held from the second page on, or from the first if there are many streams.
-    pub(super) large: Option<SemaphorePermit<'a>>,
 }
 
-impl Pages<'_> {
+impl Pages {
     pub(super) fn new(sources: usize) -> Self {
-        Self { next: vec![None; sources + 1], fetched: 0, held_bytes: 0, large: None }
+        Self { next: vec![None; sources + 1], fetched: 0, held_bytes: 0 }
     }
 }
 

@@ -15,7 +15,7 @@ use crate::storage::{Fault, StorageError, Writer};
 
 use super::access::Access;
 use super::work::{Part, Sink, Work};
-use super::{Context, sweep};
+use super::{Context, LargePermit, sweep};
 
 /// Why a group was given up.
 #[derive(Debug, Error)]
@@ -36,6 +36,9 @@ pub enum GroupError {
     /// The broker refused an event. All rows are merged by then.
     #[error("rows are merged, but an event could not be delivered: {0}")]
     Events(#[from] EventError),
+    /// It is large, and there are enough of those under way. Nothing was done for it: it comes later.
+    #[error("it is put off until fewer large groups are under way")]
+    PutOff,
 }
 
 impl GroupError {
@@ -45,7 +48,7 @@ impl GroupError {
             Self::Storage(error) => error.kind == Fault::Fatal,
             Self::Events(error) => error.is_fatal(),
             Self::Journal(_) => true,
-            Self::OutOfOrder(_) | Self::Record(_) => false,
+            Self::OutOfOrder(_) | Self::Record(_) | Self::PutOff => false,
         }
     }
 
@@ -58,7 +61,8 @@ impl GroupError {
     }
 }
 
-/// Merges one group; `earlier` is where the journal says that it stands.
+/// Merges one group; `earlier` is where the journal says that it stands. A group that was put off before has a
+/// permit to be `large`.
 ///
 /// # Errors
 /// What stopped it. A source's row is still there unless its copy was acknowledged, and a source's rows in
@@ -68,13 +72,15 @@ pub async fn merge_group<S: Writer>(
     context: &Context<S>,
     group: &Group,
     earlier: Option<State>,
+    large: Option<LargePermit>,
 ) -> Result<Tally, GroupError> {
     if matches!(earlier, Some(State::Sweeping | State::Failed))
         && let Some(tally) = sweep::replay(context, group).await?
     {
         return Ok(tally);
     }
-    let (mut work, sealed) = begin(Access { context, group, t: 0 }, earlier).await?;
+    let (mut work, sealed) =
+        begin(Access { context, group, t: 0, can_wait: false }, earlier, large).await?;
     let seal = match sealed {
         Some(seal) => seal,
         None => work.merge().await?,
@@ -109,9 +115,10 @@ impl<S: Writer> Sink<S> for Journaled {
 async fn begin<'a, S: Writer>(
     access: Access<'a, S>,
     earlier: Option<State>,
+    large: Option<LargePermit>,
 ) -> Result<(Work<'a, S, Journaled>, Option<Seal>), GroupError> {
     let Access { context, group, .. } = access;
-    let mut work = Work::new(access, Journaled);
+    let mut work = Work::new(access, large, Journaled);
     let recorded = match earlier {
         None => Vec::new(),
         Some(_) => context.journal.slices(group.index)?,
@@ -120,6 +127,7 @@ async fn begin<'a, S: Writer>(
         recorded.into_iter().filter(|slice| slice.kind == Kind::Merge).collect();
     let Some(last) = recorded.last() else {
         work.access.t = context.as_of.stamp();
+        work.access.can_wait = true;
         return Ok((work, None));
     };
     work.access.t = last.t;

@@ -4,45 +4,37 @@
 //! There is no timer and nothing to tune. Where nothing is in flight, a request goes out at once and
 //! alone; where much is asked for, every round trip carries what has gathered during the one before.
 //!
-//! A round is a shared future: whoever waits for it drives it, so that no group depends on another one
-//! that has stopped, failed or is busy elsewhere.
+//! The rounds of a key are a task of their own, so that nobody depends on a group that has stopped, failed or is
+//! busy elsewhere, and whoever takes part is woken once: by its answer.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::hash::Hash;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures::FutureExt;
-use futures::future::{BoxFuture, Shared};
+use futures::future::BoxFuture;
+use tokio::sync::oneshot;
 
-type Round<A> = Shared<BoxFuture<'static, Answers<A>>>;
-/// Requests that gather until their round begins; nothing is added after that.
-type Gathering<R> = Arc<Mutex<Option<Vec<R>>>>;
+type Execute<R, A> = Box<dyn FnOnce(Vec<R>) -> BoxFuture<'static, Option<Vec<A>>> + Send>;
 
-/// The answers of a round, by the place of the request.
-struct Answers<A>(Arc<Mutex<Vec<Option<A>>>>);
+/// The rounds that gather, by key; a key is there while a request of it is in flight.
+type Gathering<K, R, A> = Mutex<HashMap<K, VecDeque<Round<R, A>>>>;
 
-/// The newest round of each key.
-pub(super) struct Rounds<K, R, A> {
-    newest: Mutex<HashMap<K, Newest<R, A>>>,
-}
-
-struct Newest<R, A> {
-    gathering: Gathering<R>,
+/// Requests that go out together.
+struct Round<R, A> {
+    parts: Vec<(R, oneshot::Sender<A>)>,
     weight: usize,
-    /// How many take part.
-    parts: usize,
-    round: Round<A>,
+    execute: Execute<R, A>,
 }
 
-impl<A> Clone for Answers<A> {
-    fn clone(&self) -> Self {
-        Self(Arc::clone(&self.0))
-    }
+/// What gathers behind the requests in flight.
+pub(super) struct Rounds<K, R, A> {
+    gathering: Arc<Gathering<K, R, A>>,
 }
 
 impl<K, R, A> Default for Rounds<K, R, A> {
     fn default() -> Self {
-        Self { newest: Mutex::default() }
+        Self { gathering: Arc::default() }
     }
 }
 
@@ -52,15 +44,9 @@ impl<K, R, A> std::fmt::Debug for Rounds<K, R, A> {
     }
 }
 
-impl<K, R, A> Rounds<K, R, A> {
-    fn newest(&self) -> MutexGuard<'_, HashMap<K, Newest<R, A>>> {
-        self.newest.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
 impl<K, R, A> Rounds<K, R, A>
 where
-    K: Eq + Hash + Clone,
+    K: Eq + Hash + Clone + Send + 'static,
     R: Send + 'static,
     A: Send + 'static,
 {
@@ -78,76 +64,97 @@ where
         E: FnOnce(Vec<R>) -> F + Send + 'static,
         F: Future<Output = Option<Vec<A>>> + Send + 'static,
     {
-        let (place, gathering, round) = self.enter(key.clone(), request, weight, capacity, execute);
-        let part = Part { rounds: self, key, gathering };
-        let answers = round.await;
-        drop(part);
-        let mut answers = answers.0.lock().unwrap_or_else(PoisonError::into_inner);
-        answers.get_mut(place).and_then(Option::take)
+        // Without an answer, the sender is dropped.
+        self.enter(key, (request, weight), capacity, execute).await.ok()
     }
 
     fn enter<E, F>(
         &self,
         key: K,
-        request: R,
-        weight: usize,
+        (request, weight): (R, usize),
         capacity: usize,
         execute: E,
-    ) -> (usize, Gathering<R>, Round<A>)
+    ) -> oneshot::Receiver<A>
     where
         E: FnOnce(Vec<R>) -> F + Send + 'static,
         F: Future<Output = Option<Vec<A>>> + Send + 'static,
     {
-        let mut rounds = self.newest();
-        let newest = rounds.get_mut(&key);
-        if let Some(newest) = newest.filter(|newest| newest.weight + weight <= capacity)
-            && let Some(gathered) = gathered(&newest.gathering).as_mut()
-        {
-            gathered.push(request);
-            newest.weight += weight;
-            newest.parts += 1;
-            return (gathered.len() - 1, Arc::clone(&newest.gathering), newest.round.clone());
-        }
-        let earlier = rounds.get(&key).map(|newest| newest.round.clone());
-        let gathering: Gathering<R> = Arc::new(Mutex::new(Some(vec![request])));
-        let own = Arc::clone(&gathering);
-        let round = async move {
-            if let Some(earlier) = earlier {
-                earlier.await;
-            }
-            let requests = gathered(&own).take().unwrap_or_default();
-            let answers = execute(requests).await.unwrap_or_default();
-            Answers(Arc::new(Mutex::new(answers.into_iter().map(Some).collect())))
+        let (sender, answer) = oneshot::channel();
+        let part = (request, sender);
+        let new_round = |part| Round {
+            parts: vec![part],
+            weight,
+            execute: Box::new(move |requests| execute(requests).boxed()),
         };
-        let round = round.boxed().shared();
-        let newest =
-            Newest { gathering: Arc::clone(&gathering), weight, parts: 1, round: round.clone() };
-        rounds.insert(key, newest);
-        (0, gathering, round)
+        let mut gathering = locked(&self.gathering);
+        if let Some(rounds) = gathering.get_mut(&key) {
+            match rounds.back_mut().filter(|round| round.weight + weight <= capacity) {
+                Some(round) => {
+                    round.parts.push(part);
+                    round.weight += weight;
+                }
+                None => rounds.push_back(new_round(part)),
+            }
+        } else {
+            gathering.insert(key.clone(), VecDeque::new());
+            let gathering = Arc::clone(&self.gathering);
+            tokio::spawn(Turn { gathering, key, is_over: false }.carry_out(new_round(part)));
+        }
+        answer
     }
 }
 
-/// A part in a round, which is forgotten when it is over or when the last one has left.
-struct Part<'a, K: Eq + Hash, R, A> {
-    rounds: &'a Rounds<K, R, A>,
+/// The right to have a request of a key in flight.
+struct Turn<K: Eq + Hash, R, A> {
+    gathering: Arc<Gathering<K, R, A>>,
     key: K,
-    gathering: Gathering<R>,
+    /// Another one may have the turn by now.
+    is_over: bool,
 }
 
-impl<K: Eq + Hash, R, A> Drop for Part<'_, K, R, A> {
+impl<K: Eq + Hash, R, A> Turn<K, R, A> {
+    /// Carries out this round, and those that gather until there is none.
+    async fn carry_out(mut self, round: Round<R, A>) {
+        let mut next = Some(round);
+        while let Some(Round { mut parts, execute, .. }) = next {
+            // What nobody waits for any more is not asked for.
+            parts.retain(|(_, sender)| !sender.is_closed());
+            if !parts.is_empty() {
+                let (requests, senders): (Vec<_>, Vec<_>) = parts.into_iter().unzip();
+                let answers = execute(requests).await;
+                for (sender, answer) in senders.into_iter().zip(answers.into_iter().flatten()) {
+                    // Whoever has left meanwhile needs no answer.
+                    drop(sender.send(answer));
+                }
+            }
+            next = self.next_round();
+        }
+    }
+
+    /// The round that is due; without one, the next request of the key goes out at once.
+    fn next_round(&mut self) -> Option<Round<R, A>> {
+        let mut gathering = locked(&self.gathering);
+        let next = gathering.get_mut(&self.key).and_then(VecDeque::pop_front);
+        if next.is_none() {
+            gathering.remove(&self.key);
+            self.is_over = true;
+        }
+        next
+    }
+}
+
+impl<K: Eq + Hash, R, A> Drop for Turn<K, R, A> {
+    /// Where a round has panicked, those that wait behind it get no answer, and the key is free again.
     fn drop(&mut self) {
-        let mut rounds = self.rounds.newest();
-        let newest = rounds.get_mut(&self.key);
-        let own = newest.filter(|newest| Arc::ptr_eq(&newest.gathering, &self.gathering));
-        let Some(newest) = own else { return };
-        newest.parts -= 1;
-        if newest.parts == 0 || newest.round.peek().is_some() {
-            rounds.remove(&self.key);
+        while !self.is_over {
+            drop(self.next_round());
         }
     }
 }
 
-fn gathered<R>(gathering: &Gathering<R>) -> MutexGuard<'_, Option<Vec<R>>> {
+fn locked<K, R, A>(
+    gathering: &Gathering<K, R, A>,
+) -> MutexGuard<'_, HashMap<K, VecDeque<Round<R, A>>>> {
     gathering.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -162,6 +169,13 @@ mod tests {
 
     /// A round with this request has no answers.
     const NEVER: u32 = u32::MAX;
+
+    /// Lets the tasks of rounds go on as far as they can.
+    async fn settle() {
+        for _ in 0..10 {
+            tokio::task::yield_now().await;
+        }
+    }
 
     /// Rounds whose requests are numbers, answered by themselves when a permit is there.
     #[derive(Default)]
@@ -192,12 +206,14 @@ mod tests {
         let first = server.ask(1, 0, &permits);
         tokio::pin!(first);
         assert!(futures::poll!(&mut first).is_pending());
+        settle().await;
         assert_eq!(server.sent(), [[0]], "it goes out at once");
         let others = join_all((1..6).map(|n| server.ask(1, n, &permits)));
         let elsewhere = server.ask(2, 9, &permits);
         tokio::pin!(others, elsewhere);
         assert!(futures::poll!(&mut others).is_pending());
         assert!(futures::poll!(&mut elsewhere).is_pending());
+        settle().await;
         assert_eq!(server.sent(), [[0], [9]], "one key does not wait for another");
         permits.add_permits(4);
         let (first, others, elsewhere) = futures::join!(first, others, elsewhere);
@@ -205,7 +221,8 @@ mod tests {
         let answers: Vec<u32> = others.into_iter().map(Option::unwrap).collect();
         assert_eq!(answers, [1, 2, 3, 4, 5]);
         assert_eq!(server.sent()[2..], [vec![1, 2, 3], vec![4, 5]]);
-        assert!(server.rounds.newest().is_empty(), "nothing is kept");
+        settle().await;
+        assert!(locked(&server.rounds.gathering).is_empty(), "nothing is kept");
     }
 
     #[tokio::test]
@@ -214,17 +231,28 @@ mod tests {
         let mut first = Box::pin(server.ask(1, 0, &permits));
         let mut second = Box::pin(server.ask(1, 1, &permits));
         let mut third = Box::pin(server.ask(1, 2, &permits));
-        let mut fourth = Box::pin(server.ask(1, 3, &permits));
+        let fourth = Box::pin(server.ask(1, 3, &permits));
         assert!(futures::poll!(&mut first).is_pending());
         assert!(futures::poll!(&mut second).is_pending());
         assert!(futures::poll!(&mut third).is_pending());
+        settle().await;
         drop(first); // with its request in flight
         drop(second); // before its round
         permits.add_permits(2);
         // The third is never polled again.
-        assert_eq!(futures::poll!(&mut fourth).map(Option::unwrap), std::task::Poll::Ready(3));
-        assert_eq!(server.sent(), [vec![0], vec![1, 2, 3]]);
-        assert_eq!(third.await.unwrap(), 2);
+        assert_eq!(fourth.await, Some(3));
+        assert_eq!(server.sent(), [vec![0], vec![2, 3]], "what nobody waits for is not asked for");
+        assert_eq!(third.await, Some(2));
+    }
+
+    #[tokio::test]
+    async fn a_round_that_panics_leaves_its_key_free() {
+        let rounds = Rounds::<u8, u32, u32>::default();
+        let broken = rounds.join(1, (0, 1), 1, |_| async { panic!("as it must") });
+        let behind = rounds.join(1, (1, 1), 1, |requests| async { Some(requests) });
+        assert_eq!(futures::join!(broken, behind), (None, None));
+        let later = rounds.join(1, (2, 1), 1, |requests| async { Some(requests) });
+        assert_eq!(later.await, Some(2));
     }
 
     #[tokio::test]

@@ -29,7 +29,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use futures::{StreamExt, TryStreamExt, stream};
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 pub use as_of::AsOf;
 pub use attempt::Retry;
@@ -64,6 +64,12 @@ use together::Together;
 
 /// How many groups that need more than a page per account run at once; each holds a few megabytes.
 const LARGE_GROUPS: usize = 8;
+
+/// How many of them run while small ones are left: each asks for as much as hundreds of those.
+const LARGE_BESIDE_SMALL: usize = 2;
+
+/// Lets one group hold more than the first page of each partition.
+pub type LargePermit = OwnedSemaphorePermit;
 
 /// Large enough for most groups to be one slice, small enough to be held by every group in flight.
 const SLICE_BYTES: usize = 512 * 1024;
@@ -102,7 +108,7 @@ pub struct Context<S> {
     retries: Arc<Retries>,
     produced: AtomicU64,
     row_sizes: RowSizes,
-    large_groups: Semaphore,
+    large_groups: Arc<Semaphore>,
 }
 
 impl<S> Context<S> {
@@ -120,7 +126,7 @@ impl<S> Context<S> {
             lanes: Lanes::new(&spec),
             recorder,
             row_sizes: RowSizes::new(spec.tables.len()),
-            large_groups: Semaphore::new(LARGE_GROUPS),
+            large_groups: Arc::new(Semaphore::new(LARGE_GROUPS)),
             together: Together::default(),
             retries: Arc::default(),
             produced: AtomicU64::new(0),
@@ -212,10 +218,25 @@ impl<S> Context<S> {
     }
 
     /// Waits until one more group may hold more than the first page of each partition.
-    pub async fn admit_large_group(&self) -> SemaphorePermit<'_> {
+    pub async fn admit_large_group(&self) -> LargePermit {
+        self.admit_large_groups(1).await
+    }
+
+    /// As [`admit_large_group`](Self::admit_large_group), but does not wait.
+    fn try_admit_large_group(&self) -> Option<LargePermit> {
+        Arc::clone(&self.large_groups).try_acquire_owned().ok()
+    }
+
+    /// Keeps large groups down while small ones are left.
+    async fn keep_large_groups_down(&self) -> LargePermit {
+        self.admit_large_groups((LARGE_GROUPS - LARGE_BESIDE_SMALL) as u32).await
+    }
+
+    async fn admit_large_groups(&self, groups: u32) -> LargePermit {
         loop {
             // The semaphore is never closed.
-            if let Ok(permit) = self.large_groups.acquire().await {
+            let permits = Arc::clone(&self.large_groups).acquire_many_owned(groups);
+            if let Ok(permit) = permits.await {
                 return permit;
             }
         }

@@ -1,6 +1,6 @@
 //! All groups of a plan, a bounded number at a time.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
@@ -14,7 +14,7 @@ use crate::pace::Permit;
 use crate::plan::Plan;
 use crate::storage::Writer;
 
-use super::{Context, merge_group};
+use super::{Context, GroupError, LargePermit, merge_group};
 
 /// When a run ends before its plan does.
 #[derive(Clone, Copy, Debug)]
@@ -146,20 +146,38 @@ pub async fn run<S: Writer, E>(
     };
     let mut running = JoinSet::new();
     let mut ran = HashMap::new();
+    let start = |index, large, permit, running: &mut JoinSet<_>, ran: &mut HashMap<_, _>| {
+        let (context, group, earlier) =
+            (Arc::clone(context), plan.group(index), known.state(index));
+        let this = Ran { index, pairs: group.pairs.len() as u64 };
+        let task = running.spawn(run_group(context, group, earlier, large, permit));
+        ran.insert(task.id(), this);
+    };
     let mut next = 0;
+    // Groups that turned out to be large when there were enough of those.
+    let mut put_off = VecDeque::new();
+    let mut kept_down = Some(context.keep_large_groups_down().await);
     let mut unwritten = None;
     loop {
         while next < total && known.is_over(next) {
             next += 1;
         }
-        if next >= total && running.is_empty() {
-            break;
+        if next >= total {
+            drop(kept_down.take());
+            if put_off.is_empty() && running.is_empty() {
+                break;
+            }
         }
-        let going_on = next < total && outcome.ended == Ended::Finished;
+        let is_on = outcome.ended == Ended::Finished;
+        let (has_next, has_put_off) = (is_on && next < total, is_on && !put_off.is_empty());
         tokio::select! {
             biased;
             Some(joined) = running.join_next_with_id() => {
                 let (ran, ended) = which(joined, &mut ran);
+                let Some(ended) = ended else {
+                    put_off.push_back(ran.index);
+                    continue;
+                };
                 match ended {
                     Outcome::Done(tally) => outcome.add_done(ran, &tally, progress),
                     Outcome::Failed { reason, class, fatal } => {
@@ -181,13 +199,15 @@ pub async fn run<S: Writer, E>(
                     outcome.ended = Ended::TooManyErrors;
                 }
             }
-            _ = stop.wait_for(|stop| *stop), if going_on => outcome.ended = Ended::Interrupted,
-            permit = context.pace.admit(), if going_on => {
-                let group = plan.group(next);
-                let this = Ran { index: next, pairs: group.pairs.len() as u64 };
-                let earlier = known.state(next);
-                let task = running.spawn(run_group(Arc::clone(context), group, earlier, permit));
-                ran.insert(task.id(), this);
+            _ = stop.wait_for(|stop| *stop), if has_next || has_put_off => {
+                outcome.ended = Ended::Interrupted;
+            }
+            (large, permit) = admit_large(context), if has_put_off => {
+                let Some(index) = put_off.pop_front() else { continue };
+                start(index, Some(large), permit, &mut running, &mut ran);
+            }
+            permit = context.pace.admit(), if has_next => {
+                start(next, None, permit, &mut running, &mut ran);
                 next += 1;
             }
             else => break,
@@ -211,27 +231,34 @@ fn note_failure<S>(context: &Context<S>, group: &Group, reason: &str) {
     }
 }
 
-/// One group, measured; it holds its permit until it ends.
+/// Waits until one more group may run, and be large.
+async fn admit_large<S>(context: &Context<S>) -> (LargePermit, Permit) {
+    (context.admit_large_group().await, context.pace.admit().await)
+}
+
+/// One group, measured; it holds its permit until it ends. `None` if it is put off.
 async fn run_group<S: Writer>(
     context: Arc<Context<S>>,
     group: Group,
     earlier: Option<State>,
+    large: Option<LargePermit>,
     permit: Permit,
-) -> Outcome {
+) -> Option<Outcome> {
     let began = Instant::now();
-    let result = merge_group(&context, &group, earlier).await;
+    let result = merge_group(&context, &group, earlier, large).await;
     drop(permit);
-    match result {
+    Some(match result {
         Ok(tally) => {
             context.recorder.record(context.lanes.group(), began.elapsed());
             context.pace.succeeded();
             Outcome::Done(tally)
         }
+        Err(GroupError::PutOff) => return None,
         Err(error) => {
             let reason = error.to_string();
             Outcome::Failed { fatal: error.is_fatal(), class: error.class(), reason }
         }
-    }
+    })
 }
 
 /// A group that was started.
@@ -242,10 +269,13 @@ struct Ran {
 }
 
 /// Which group a task ran, and how it ended; a task that panicked is a failed group.
-fn which(joined: Result<(Id, Outcome), JoinError>, ran: &mut HashMap<Id, Ran>) -> (Ran, Outcome) {
+fn which(
+    joined: Result<(Id, Option<Outcome>), JoinError>,
+    ran: &mut HashMap<Id, Ran>,
+) -> (Ran, Option<Outcome>) {
     let (id, outcome) = joined.unwrap_or_else(|error| {
         let reason = format!("internal error, please report it: {error}");
-        (error.id(), Outcome::Failed { class: reason.clone(), reason, fatal: false })
+        (error.id(), Some(Outcome::Failed { class: reason.clone(), reason, fatal: false }))
     });
     (ran.remove(&id).unwrap_or_default(), outcome)
 }

@@ -18,7 +18,7 @@ use crate::storage::Reader;
 
 use super::access::{Access, GROUP_REQUESTS, Pages};
 use super::pages::LARGE_GROUP_BYTES;
-use super::{Context, GroupError};
+use super::{Context, GroupError, LargePermit};
 
 /// What becomes of the slices of a group.
 pub(super) trait Sink<S>: Send {
@@ -49,6 +49,8 @@ pub(super) struct Work<'a, S, K> {
     pub(super) tally: Tally,
     /// How far an earlier session came.
     reached: Reached,
+    /// Held from the second page of a table on, or from the first if there are many streams.
+    large: Option<LargePermit>,
     /// Where slices go.
     pub(super) sink: K,
 }
@@ -64,7 +66,7 @@ struct Reached {
 impl<'a, S: Reader, K: Sink<S>> Work<'a, S, K> {
     /// Nothing is known yet but the partitions that a scan has found: what the journal has of them is recalled into
     /// that.
-    pub(super) fn new(access: Access<'a, S>, sink: K) -> Self {
+    pub(super) fn new(access: Access<'a, S>, large: Option<LargePermit>, sink: K) -> Self {
         let Access { context, group, .. } = access;
         let tables = context.spec.tables.len();
         let mut findings = Findings::new(&context.spec, group.pairs.len());
@@ -77,6 +79,7 @@ impl<'a, S: Reader, K: Sink<S>> Work<'a, S, K> {
             draft: Draft::new(tables),
             tally: Tally::new(tables),
             reached: Reached { keys: vec![None; tables], partitions: vec![HashSet::new(); tables] },
+            large,
             sink,
         }
     }
@@ -111,12 +114,12 @@ impl<'a, S: Reader, K: Sink<S>> Work<'a, S, K> {
 
     /// Steps 1 and 2: joins the pages of the survivor and of all sources.
     async fn merge_partitions(&mut self, index: TableIndex) -> Result<(), GroupError> {
-        let access = self.access;
-        let table = &access.context.spec.tables[index];
-        let mut pages = Pages::new(access.group.pairs.len());
-        let mut join = Join::new(table, access.group.pairs.len());
+        let Access { context, group, .. } = self.access;
+        let table = &context.spec.tables[index];
+        let mut pages = Pages::new(group.pairs.len());
+        let mut join = Join::new(table, group.pairs.len());
         while !join.is_finished() {
-            access.fetch(index, &mut join, &mut pages).await?;
+            self.access.fetch(index, &mut join, &mut pages, &mut self.large).await?;
             while let Some(matched) = join.next_key() {
                 self.merge_key(index, matched);
                 if self.draft.size_bytes >= self.access.context.slice_bytes {
@@ -125,12 +128,13 @@ impl<'a, S: Reader, K: Sink<S>> Work<'a, S, K> {
             }
             // Cells keep the pages alive that they came in, so the next pages wait for the write; and
             // what a large group holds is written before its permit is given back.
-            let is_over = join.is_finished() && pages.large.is_some();
+            let is_over = join.is_finished() && self.large.is_some();
             if is_over || pages.held_bytes >= LARGE_GROUP_BYTES {
                 self.flush(None).await?;
                 pages.held_bytes = 0;
             }
         }
+        self.large = None;
         Ok(())
     }
 
@@ -196,7 +200,7 @@ impl<'a, S: Reader, K: Sink<S>> Work<'a, S, K> {
 
     /// Hands over what was read as a slice.
     async fn flush(&mut self, seal: Option<Seal>) -> Result<(), GroupError> {
-        let Access { context, group, t } = self.access;
+        let Access { context, group, t, .. } = self.access;
         let tables = context.spec.tables.len();
         if self.draft.slice.entries.is_empty() && seal.is_none() {
             return Ok(()); // what was counted goes with the next slice
@@ -225,6 +229,7 @@ impl<'a, S: Reader, K: Sink<S>> Work<'a, S, K> {
             partitions,
             body: body::encode(&context.spec, &slice),
         };
+        self.access.can_wait = false;
         let part = Part { slice, intent, writes, findings: &self.findings };
         self.sink.take(context, part).await
     }

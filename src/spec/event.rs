@@ -1,6 +1,5 @@
 //! The event of a specification: JSON with placeholders, parsed once, rendered for each changed row.
 
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use serde_json::Value;
@@ -33,8 +32,15 @@ pub struct EventColumn {
     pub else_min: Option<ColumnIndex>,
 }
 
-/// The values of the placeholders of one event; an absent one is JSON null.
-pub type Bindings<'a> = BTreeMap<&'a str, Value>;
+/// The values of the placeholders of one event, a handful; the last one of a name counts, an absent one is JSON
+/// null.
+pub type Bindings<'a> = Vec<(&'a str, Value)>;
+
+const NULL: Value = Value::Null;
+
+fn bound<'a>(bindings: &'a Bindings<'_>, name: &str) -> &'a Value {
+    bindings.iter().rfind(|(bound, _)| *bound == name).map_or(&NULL, |(_, value)| value)
+}
 
 impl EventSpec {
     /// The message key.
@@ -44,9 +50,14 @@ impl EventSpec {
 
     /// The message value.
     pub fn value(&self, bindings: &Bindings<'_>) -> Vec<u8> {
-        self.value.render(bindings).to_string().into_bytes()
+        let mut json = String::with_capacity(VALUE_BYTES);
+        self.value.render(bindings, &mut json);
+        json.into_bytes()
     }
 }
+
+/// Room for most message values.
+const VALUE_BYTES: usize = 512;
 
 /// Text with `${placeholders}`.
 #[derive(Clone, Debug)]
@@ -87,11 +98,10 @@ impl Template {
         for part in &self.0 {
             match part {
                 Part::Text(literal) => text.push_str(literal),
-                Part::Placeholder(name) => match bindings.get(name.as_str()) {
-                    Some(Value::String(value)) => text.push_str(value),
+                Part::Placeholder(name) => match bound(bindings, name) {
+                    Value::String(value) => text.push_str(value),
                     // Writing to a String cannot fail.
-                    Some(value) => drop(write!(text, "{value}")),
-                    None => text.push_str("null"),
+                    value => drop(write!(text, "{value}")),
                 },
             }
         }
@@ -99,22 +109,27 @@ impl Template {
     }
 
     /// A placeholder that stands alone keeps its type: a number stays a number, null stays null.
-    fn value(&self, bindings: &Bindings<'_>) -> Value {
+    fn render(&self, bindings: &Bindings<'_>, json: &mut String) {
         match self.0.as_slice() {
-            [Part::Placeholder(name)] => {
-                bindings.get(name.as_str()).cloned().unwrap_or(Value::Null)
-            }
-            _ => Value::String(self.text(bindings)),
+            [Part::Placeholder(name)] => render(bound(bindings, name), json),
+            _ => render(&Value::String(self.text(bindings)), json),
         }
     }
+}
+
+fn render(value: &Value, json: &mut String) {
+    // Writing to a String cannot fail.
+    let _ = write!(json, "{value}");
 }
 
 /// JSON whose strings may hold placeholders.
 #[derive(Clone, Debug)]
 pub(super) enum Node {
-    Literal(Value),
+    /// What stands between placeholders, as JSON.
+    Literal(String),
     Template(Template),
     Array(Vec<Node>),
+    /// The names as JSON.
     Object(Vec<(String, Node)>),
 }
 
@@ -130,23 +145,37 @@ impl Node {
             Value::Object(fields) => Self::Object(
                 fields
                     .into_iter()
-                    .map(|(name, field)| Ok((name, Self::parse(field, known)?)))
+                    .map(|(name, field)| {
+                        Ok((Value::String(name).to_string(), Self::parse(field, known)?))
+                    })
                     .collect::<Result<_, String>>()?,
             ),
-            literal => Self::Literal(literal),
+            literal => Self::Literal(literal.to_string()),
         })
     }
 
-    fn render(&self, bindings: &Bindings<'_>) -> Value {
+    fn render(&self, bindings: &Bindings<'_>, json: &mut String) {
         match self {
-            Self::Literal(value) => value.clone(),
-            Self::Template(template) => template.value(bindings),
+            Self::Literal(literal) => json.push_str(literal),
+            Self::Template(template) => template.render(bindings, json),
             Self::Array(items) => {
-                Value::Array(items.iter().map(|item| item.render(bindings)).collect())
+                json.push('[');
+                for (at, item) in items.iter().enumerate() {
+                    json.push_str(if at > 0 { "," } else { "" });
+                    item.render(bindings, json);
+                }
+                json.push(']');
             }
-            Self::Object(fields) => Value::Object(
-                fields.iter().map(|(name, field)| (name.clone(), field.render(bindings))).collect(),
-            ),
+            Self::Object(fields) => {
+                json.push('{');
+                for (at, (name, field)) in fields.iter().enumerate() {
+                    json.push_str(if at > 0 { "," } else { "" });
+                    json.push_str(name);
+                    json.push(':');
+                    field.render(bindings, json);
+                }
+                json.push('}');
+            }
         }
     }
 }

@@ -4,10 +4,8 @@
 use std::cmp::Ordering;
 use std::collections::VecDeque;
 
-use tokio::sync::SemaphorePermit;
-
 use crate::account::{AccountId, Group, Row, TableIndex, TimedRow};
-use crate::pipeline::{Context, Place};
+use crate::pipeline::{Context, LargePermit, Place};
 use crate::storage::{Reader, StorageError};
 
 /// The partitions of a group in one table.
@@ -18,7 +16,7 @@ pub(super) struct Streams<'a, S> {
     /// With their places in the group.
     sources: Vec<(usize, Stream<'a>)>,
     /// Held from the second page of any partition on.
-    large: Option<SemaphorePermit<'a>>,
+    large: Option<LargePermit>,
 }
 
 /// One partition.

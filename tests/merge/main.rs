@@ -66,7 +66,7 @@ fn context_of(
 fn run(context: &Context<MemoryStorage>, group: &Group) -> (Result<Tally, GroupError>, Vec<Event>) {
     let earlier = context.journal.group(group.index).unwrap().map(|record| record.state);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-    let result = runtime.block_on(merge_group(context, group, earlier));
+    let result = runtime.block_on(merge_group(context, group, earlier, None));
     let Outlet::Memory(events) = &context.outlet else { unreachable!() };
     (result, std::mem::take(&mut *events.lock().unwrap()))
 }

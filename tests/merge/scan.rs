@@ -229,6 +229,46 @@ fn a_stopped_scan_goes_on_where_it_was() {
     check_ranges(&journal, &second);
 }
 
+/// What the journal has of a group counts where only the scan leads to its enrolments: a session that goes on
+/// announces the batch that the one before had moved as well.
+#[test]
+fn enrolments_moved_before_a_stop_are_announced_after_it() {
+    let mut world = World::default();
+    for batch in ["b1", "b2"] {
+        world.enrolments.insert((batch.to_owned(), "s".to_owned()), Columns::new());
+    }
+    let refused = Arc::new(Mutex::new(Some("b2")));
+    let refuses = Arc::clone(&refused);
+    let mut storage = MemoryStorage::with_faults(spec(), move |request| match request {
+        Request::Write(batch) => {
+            let refused = *refuses.lock().unwrap();
+            let partition = batch.partition_key().map(|key| key.as_ref());
+            (refused.is_some() && partition == refused.map(str::as_bytes))
+                .then_some(FaultKind::Refused)
+        }
+        _ => None,
+    });
+    load(&world, &spec(), &storage);
+    let (plan, journal) = (plan_of("t", &["s".to_owned()]), Arc::<MemoryJournal>::default());
+    let mut announced = Vec::new();
+    for is_refused in [true, false] {
+        let mut context = scanning(storage, &journal);
+        context.slice_bytes = 1; // each enrolment is a slice
+        scan(&context, &plan).unwrap();
+        let (result, events) = run(&context, &plan.group(0));
+        assert_eq!(result.is_err(), is_refused);
+        announced.extend(events);
+        storage = context.into_storage().unwrap();
+        *refused.lock().unwrap() = None;
+    }
+    let slices = journal.slices(0).unwrap().len();
+    assert!(slices >= 2, "b1 was not journaled by itself: {slices} slices");
+    let expected = world.merge_by_scan("t", &["s".to_owned()]);
+    assert_eq!(said(&announced), expected);
+    assert_eq!(expected.len(), 2);
+    assert_eq!(dump(&spec(), &storage), world);
+}
+
 /// An account that is no source is none, whatever it looks like.
 #[test]
 fn survivors_and_others_are_not_taken_for_sources() {

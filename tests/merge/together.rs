@@ -100,6 +100,66 @@ fn groups_together_end_like_groups_in_turn() {
     assert_eq!(announced(&context), events);
 }
 
+/// Of groups that are large, few run while small ones are left, and none is lost by waiting.
+#[test]
+fn large_groups_let_the_small_ones_pass() {
+    const LARGE: usize = 40;
+    const ROWS: usize = 300;
+    let (mut world, _) = world();
+    let mut csv = "from,to\n".to_owned();
+    for n in 0..LARGE {
+        csv += &format!("ls{n},lt{n}\n");
+        for row in 0..ROWS {
+            let key = (format!("ls{n}"), format!("c{row:03}"), "b0".to_owned(), "k".to_owned());
+            let large = [("status", "1".to_owned()), ("grade", "x".repeat(1_000))];
+            world.content.insert(key, large.map(|(name, value)| (name.to_owned(), value)).into());
+        }
+        world.enrolments.insert(("b0".to_owned(), format!("ls{n}")), [].into());
+    }
+    (0..GROUPS).for_each(|n| csv += &format!("s{n},t{n}\n"));
+    let plan = plan::resolve(pairs::read(csv.as_bytes(), &Format::default()).unwrap());
+    // The survivors in the order in which the first of their rows came.
+    let begun = Arc::new(Mutex::new(Vec::<String>::new()));
+    let writes = Arc::clone(&begun);
+    let storage = MemoryStorage::with_faults(spec(), move |request| {
+        if let Request::Write(batch) = request
+            && batch.table == CONTENT
+            && !batch.is_partition_delete()
+            && let Some(survivor) = batch.partition_key()
+        {
+            let survivor = String::from_utf8(survivor.to_vec()).unwrap();
+            let mut begun = writes.lock().unwrap();
+            if !begun.contains(&survivor) {
+                begun.push(survivor);
+            }
+        }
+        None
+    });
+    load(&world, &spec(), &storage);
+    let context = Arc::new(context_of(16, storage, Arc::default(), T));
+    let (outcome, failed) = run_all(&context, &plan, never(), ErrorLimit::Groups(0));
+    assert_eq!(failed, Vec::<String>::new());
+    assert_eq!((outcome.ended, outcome.done), (Ended::Finished, (LARGE + GROUPS) as u64));
+    assert_eq!(outcome.pairs_merged, (LARGE + GROUPS) as u64);
+    assert_eq!(outcome.tally.tables[CONTENT].source_rows, (LARGE * ROWS + 2 * GROUPS) as u64);
+    let mut rows = world;
+    let mut events = Events::new();
+    for n in 0..LARGE {
+        events.extend(rows.merge(&format!("lt{n}"), &[format!("ls{n}")]));
+    }
+    for n in 0..GROUPS {
+        events.extend(rows.merge(&format!("t{n}"), &[format!("s{n}")]));
+    }
+    assert_eq!(dump(&spec(), &context.storage), rows);
+    assert_eq!(announced(&context), events);
+    let begun = begun.lock().unwrap();
+    let is_large = |survivor: &&String| survivor.starts_with("lt");
+    assert_eq!(begun.iter().filter(is_large).count(), LARGE);
+    // They are the first of the plan.
+    let early = begun[..GROUPS].iter().filter(is_large).count();
+    assert!(early < LARGE / 2, "{early} of them came first: {begun:?}");
+}
+
 #[test]
 fn lost_answers_are_repeated() {
     let (world, plan) = world();

@@ -38,7 +38,7 @@ fn files(folder: &TempDir) -> Vec<String> {
 }
 
 #[test]
-fn intents_are_in_the_file_when_answered_and_notes_ride_along() {
+fn intents_are_in_the_file_when_answered_and_notes_later() {
     let (_folder, path) = create();
     let journal = SqliteJournal::open(&path).unwrap();
     block_on(journal.intend(intent(1))).unwrap();
@@ -46,7 +46,7 @@ fn intents_are_in_the_file_when_answered_and_notes_ride_along() {
     journal.note(note(1, State::Written)).unwrap();
     journal.note(note(1, State::Done)).unwrap();
     block_on(journal.intend(intent(2))).unwrap();
-    assert_eq!(count(&path, "groups WHERE state = 'done'"), 1);
+    assert_eq!(count(&path, "groups WHERE state = 'done'"), 0, "it rode with an intent");
     assert_eq!(journal.commits(), 2, "the notes had a sync of their own");
     journal.note(note(2, State::Done)).unwrap();
     block_on(journal.flush()).unwrap();
@@ -55,6 +55,25 @@ fn intents_are_in_the_file_when_answered_and_notes_ride_along() {
     assert_eq!(journal.commits(), 3, "nothing was synced");
     journal.set_meta("a", "b").unwrap();
     assert_eq!(count(&path, "meta WHERE key = 'a' AND value = 'b'"), 1);
+    journal.note(note(1, State::Failed)).unwrap();
+    drop(journal);
+    assert_eq!(count(&path, "groups WHERE state = 'failed'"), 1, "closing flushes");
+}
+
+#[test]
+fn an_intent_stands_above_the_notes_before_it() {
+    let (_folder, path) = create();
+    let journal = SqliteJournal::open(&path).unwrap();
+    let Intent { survivor, pairs, .. } = intent(1);
+    block_on(journal.intend(intent(1))).unwrap();
+    journal.note(note(1, State::Done)).unwrap();
+    let swept = Intent { state: State::Sweeping, kind: Kind::Sweep, ..intent(1) };
+    block_on(journal.intend(swept)).unwrap();
+    // It is known by the first note only.
+    journal.note(Note { known_as: Some((survivor, pairs)), ..note(2, State::Failed) }).unwrap();
+    journal.note(note(2, State::Failed)).unwrap();
+    block_on(journal.flush()).unwrap();
+    assert_eq!(journal.states().unwrap(), [(1, State::Sweeping), (2, State::Failed)]);
 }
 
 /// A kill does not tell a transaction that was synced from one that was not; only a power cut would.

@@ -1,6 +1,7 @@
 //! The one thread that writes. What is queued while it syncs goes into the next transaction, so that all
 //! intents in flight share one sync, and none waits for a timer.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,9 +15,9 @@ use crate::journal::{JournalError, Kind, Note};
 use super::packed::{self, Packed, PackedScan};
 use super::schema::unwritable;
 
-/// So many notes are held until something has to be durable: a sync for each would cost as much as the
-/// intents.
-pub(super) const HELD_NOTES: usize = 512;
+/// So many notes are held, the last one of each group, until they are written together. With every intent, they
+/// would change a page for each group where now they change one for dozens.
+pub(super) const HELD_NOTES: usize = 256;
 
 /// What became of a request.
 type Written = Result<(), JournalError>;
@@ -61,7 +62,10 @@ impl Writer {
         let for_thread = Arc::clone(&shared);
         let thread = thread::Builder::new()
             .name("journal".into())
-            .spawn(move || Work { connection, shared: for_thread, waiting: Vec::new() }.run(&queue))
+            .spawn(move || {
+                let (waiting, notes) = (Vec::new(), BTreeMap::new());
+                Work { connection, shared: for_thread, waiting, notes }.run(&queue);
+            })
             .map_err(|error| unwritable(&shared.path, error))?;
         Ok(Self { shared, requests: Some(requests), thread: Some(thread) })
     }
@@ -106,6 +110,8 @@ struct Work {
     shared: Arc<Shared>,
     /// What goes into the next transaction.
     waiting: Vec<Request>,
+    /// What has happened to groups, and when, by group: in the order of the pages that it changes.
+    notes: BTreeMap<usize, (Box<Note>, i64)>,
 }
 
 impl Work {
@@ -115,10 +121,11 @@ impl Work {
             for request in queue.try_iter() {
                 is_awaited |= self.take(request);
             }
-            if is_awaited || self.waiting.len() >= HELD_NOTES {
+            if is_awaited || self.notes.len() >= HELD_NOTES {
                 self.commit();
             }
         }
+        self.waiting.push(Request::Flush(Box::new(drop)));
         self.commit();
         if self.shared.failure.get().is_none() {
             // Whoever reads the file at this moment only makes it do less.
@@ -131,9 +138,27 @@ impl Work {
 
     /// Puts a request with those that wait; says whether somebody waits for it.
     fn take(&mut self, request: Request) -> bool {
-        let is_awaited = !matches!(request, Request::Note(..));
-        self.waiting.push(request);
-        is_awaited
+        match request {
+            Request::Note(note, at_ms) => {
+                self.hold(note, at_ms);
+                return false;
+            }
+            Request::Intend(intent, answer) => {
+                // It says where the group stands now.
+                self.notes.remove(&intent.group);
+                self.waiting.push(Request::Intend(intent, answer));
+            }
+            request => self.waiting.push(request),
+        }
+        true
+    }
+
+    /// Holds a note; what it says takes the place of what was noted of its group before.
+    fn hold(&mut self, mut note: Box<Note>, at_ms: i64) {
+        if let Some((earlier, _)) = self.notes.remove(&note.group) {
+            note.known_as = note.known_as.or(earlier.known_as);
+        }
+        self.notes.insert(note.group, (note, at_ms));
     }
 
     /// Writes what waits, all or nothing, and answers.
@@ -154,13 +179,17 @@ impl Work {
                 | Request::Scan(_, answer)
                 | Request::Meta(_, _, answer)
                 | Request::Flush(answer) => answer(written.clone()),
+                // They are held apart.
                 Request::Note(..) => {}
             }
         }
     }
 
     fn write(&mut self, waiting: &[Request]) -> rusqlite::Result<()> {
-        if waiting.iter().all(|request| matches!(request, Request::Flush(_))) {
+        let is_flush = |request: &Request| matches!(request, Request::Flush(_));
+        let notes_are_due = self.notes.len() >= HELD_NOTES || waiting.iter().any(is_flush);
+        let notes = if notes_are_due { std::mem::take(&mut self.notes) } else { BTreeMap::new() };
+        if notes.is_empty() && waiting.iter().all(is_flush) {
             return Ok(());
         }
         let transaction =
@@ -168,14 +197,16 @@ impl Work {
         for request in waiting {
             match request {
                 Request::Intend(intent, _) => intend(&transaction, intent)?,
-                Request::Note(note, at_ms) => write_note(&transaction, note, *at_ms)?,
                 Request::Scan(scan, _) => keep_scan(&transaction, scan)?,
                 Request::Meta(key, value, _) => {
                     let sql = "INSERT OR REPLACE INTO meta (key, value) VALUES (?1, ?2)";
                     transaction.prepare_cached(sql)?.execute(params![key, value])?;
                 }
-                Request::Flush(_) => {}
+                Request::Flush(_) | Request::Note(..) => {}
             }
+        }
+        for (note, at_ms) in notes.values() {
+            write_note(&transaction, note, *at_ms)?;
         }
         transaction.commit()?;
         self.shared.commits.fetch_add(1, Ordering::Relaxed);

@@ -56,7 +56,7 @@ pub(super) async fn look_at<S: Reader>(
         missed: 0,
         conflicts: Vec::new(),
     };
-    let mut work = Work::new(Access { context, group, t: 0 }, counted);
+    let mut work = Work::new(Access { context, group, t: 0, can_wait: false }, None, counted);
     work.merge().await?;
     context.recorder.record(context.lanes.group(), began.elapsed());
     let Work { findings, mut tally, sink, .. } = work;
