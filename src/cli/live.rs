@@ -1,10 +1,12 @@
 //! What a command has of the live view: its frames, the socket in the run directory and, with --listen, the server.
 
+use std::future::Future;
 use std::path::Path;
 
 use super::exit::Exit;
 use super::{Console, Failure, OutputSettings};
 use crate::live::{Ended, Listen, Server, Socket, Ticker};
+use crate::run::RunRecord;
 
 /// The live view of a command that goes on.
 pub(super) struct Live {
@@ -73,6 +75,25 @@ impl Live {
             server.close().await;
         }
     }
+}
+
+/// Carries out a command over a run that is there, beside its live view.
+///
+/// # Errors
+/// The address to listen at cannot be had, or what stopped the command.
+pub(super) async fn over_run(
+    (command, run_dir, record): (&str, &Path, &RunRecord),
+    listen: Option<&Listen>,
+    output: &OutputSettings,
+    console: &Console,
+    work: impl Future<Output = Result<Exit, Failure>>,
+) -> Result<Exit, Failure> {
+    let mut live = Live::start(listen, output, console)?;
+    console.board.begin(command, record.id.as_str());
+    live.is_reached_in(run_dir, console);
+    let result = work.await;
+    live.close(&result, console).await;
+    result
 }
 
 /// How a command ended; `stopped` says why it did so before its end.

@@ -13,10 +13,9 @@ use tokio::sync::watch;
 use super::again;
 use super::engine::Ready;
 use super::identity::{Identity, check_columns};
-use super::live::Live;
 use super::recorded::RecordedSettings;
 use super::session::{Session, Traces};
-use super::{Console, Exit, Failure, ResumeSettings, listen};
+use super::{Console, Exit, Failure, ResumeSettings, listen, live};
 use crate::journal::{Journal, SqliteJournal};
 use crate::moment::Moment;
 use crate::pairs;
@@ -32,12 +31,10 @@ pub async fn run(
     settings: &ResumeSettings,
     console: &Console,
 ) -> Result<Exit, Failure> {
-    let mut live = Live::start(settings.listen.as_ref(), &settings.output, console)?;
-    console.board.begin("resume", record.id.as_str());
-    live.is_reached_in(run_dir.path(), console);
-    let result = carry_out(run_dir, record, settings, console).await;
-    live.close(&result, console).await;
-    result
+    let (path, begun) = (run_dir.path().to_owned(), record.clone());
+    let work = carry_out(run_dir, record, settings, console);
+    let run = ("resume", path.as_path(), &begun);
+    live::over_run(run, settings.listen.as_ref(), &settings.output, console, work).await
 }
 
 async fn carry_out(

@@ -11,9 +11,8 @@ use tokio::sync::watch;
 use super::engine::{Engine, Needs, Ready};
 use super::identity::{Identity, check_columns};
 use super::latency_log::LatencyLog;
-use super::live::Live;
 use super::recorded::walk_settings;
-use super::{Console, Exit, Failure, Progress, UndoSettings, again, facts, listen};
+use super::{Console, Exit, Failure, Progress, UndoSettings, again, facts, listen, live};
 use crate::account::{Cell, EXPIRY, Group, Pair};
 use crate::journal::{Journal, JournalError, SqliteJournal};
 use crate::live::Phase;
@@ -54,12 +53,9 @@ pub async fn run(
     settings: &UndoSettings,
     console: &Console,
 ) -> Result<Exit, Failure> {
-    let mut live = Live::start(settings.listen.as_ref(), &settings.output, console)?;
-    console.board.begin("undo", record.id.as_str());
-    live.is_reached_in(run_dir.path(), console);
-    let result = carry_out(&run_dir, record, settings, console).await;
-    live.close(&result, console).await;
-    result
+    let work = carry_out(&run_dir, record, settings, console);
+    let run = ("undo", run_dir.path(), record);
+    live::over_run(run, settings.listen.as_ref(), &settings.output, console, work).await
 }
 
 async fn carry_out(

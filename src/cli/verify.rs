@@ -9,9 +9,8 @@ use anyhow::Context;
 use super::engine::{Needs, Ready};
 use super::identity::{self, Identity, check_columns};
 use super::latency_log::LatencyLog;
-use super::live::Live;
 use super::recorded::walk_settings;
-use super::{Console, Exit, Failure, Progress, VerifySettings, again, facts, listen};
+use super::{Console, Exit, Failure, Progress, VerifySettings, again, facts, listen, live};
 use crate::journal::{Journal, SqliteJournal, State};
 use crate::live::Phase;
 use crate::moment::Moment;
@@ -28,12 +27,9 @@ pub async fn run(
     settings: &VerifySettings,
     console: &Console,
 ) -> Result<Exit, Failure> {
-    let mut live = Live::start(settings.listen.as_ref(), &settings.output, console)?;
-    console.board.begin("verify", record.id.as_str());
-    live.is_reached_in(run_dir.path(), console);
-    let result = carry_out(&run_dir, record, settings, console).await;
-    live.close(&result, console).await;
-    result
+    let work = carry_out(&run_dir, record, settings, console);
+    let run = ("verify", run_dir.path(), record);
+    live::over_run(run, settings.listen.as_ref(), &settings.output, console, work).await
 }
 
 async fn carry_out(

@@ -4,8 +4,9 @@
 //! There is no timer and nothing to tune. Where nothing is in flight, a request goes out at once and
 //! alone; where much is asked for, every round trip carries what has gathered during the one before.
 //!
-//! The rounds of a key are a task of their own, so that nobody depends on a group that has stopped, failed or is
-//! busy elsewhere, and whoever takes part is woken once: by its answer.
+//! The request that goes out at once stays with its group, at no cost. The rounds behind it are a task of their own,
+//! so that nobody depends on a group that has stopped or failed, and whoever takes part is woken once: by its
+//! answer. A group has to see its requests through while others may wait behind them.
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::Hash;
@@ -13,6 +14,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
+use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
 type Execute<R, A> = Box<dyn FnOnce(Vec<R>) -> BoxFuture<'static, Option<Vec<A>>> + Send>;
@@ -44,12 +46,15 @@ impl<K, R, A> std::fmt::Debug for Rounds<K, R, A> {
     }
 }
 
-impl<K, R, A> Rounds<K, R, A>
-where
-    K: Eq + Hash + Clone + Send + 'static,
-    R: Send + 'static,
-    A: Send + 'static,
-{
+/// What a key must be.
+pub(super) trait Key: Eq + Hash + Clone + Send + 'static {}
+impl<K: Eq + Hash + Clone + Send + 'static> Key for K {}
+
+/// What requests and answers must be.
+pub(super) trait Part: Send + 'static {}
+impl<P: Send + 'static> Part for P {}
+
+impl<K: Key, R: Part, A: Part> Rounds<K, R, A> {
     /// Takes part in the next round of a key, of a weight of `capacity` at most unless it is one request.
     /// `execute` answers the requests of a round in their order; that of the first request is called. If it has no
     /// answers, nobody gets one, and the next round begins: who needs more patience shows it outside.
@@ -64,8 +69,15 @@ where
         E: FnOnce(Vec<R>) -> F + Send + 'static,
         F: Future<Output = Option<Vec<A>>> + Send + 'static,
     {
-        // Without an answer, the sender is dropped.
-        self.enter(key, (request, weight), capacity, execute).await.ok()
+        match self.enter(key, (request, weight), capacity, execute) {
+            // Without an answer, the sender is dropped.
+            Entered::Behind(answer) => answer.await.ok(),
+            Entered::First(turn, request, execute) => {
+                let answers = execute(vec![request]).await;
+                drop(turn);
+                answers?.pop()
+            }
+        }
     }
 
     fn enter<E, F>(
@@ -74,45 +86,52 @@ where
         (request, weight): (R, usize),
         capacity: usize,
         execute: E,
-    ) -> oneshot::Receiver<A>
+    ) -> Entered<K, R, A, E>
     where
         E: FnOnce(Vec<R>) -> F + Send + 'static,
         F: Future<Output = Option<Vec<A>>> + Send + 'static,
     {
-        let (sender, answer) = oneshot::channel();
-        let part = (request, sender);
-        let new_round = |part| Round {
-            parts: vec![part],
-            weight,
-            execute: Box::new(move |requests| execute(requests).boxed()),
-        };
         let mut gathering = locked(&self.gathering);
-        if let Some(rounds) = gathering.get_mut(&key) {
-            match rounds.back_mut().filter(|round| round.weight + weight <= capacity) {
-                Some(round) => {
-                    round.parts.push(part);
-                    round.weight += weight;
-                }
-                None => rounds.push_back(new_round(part)),
-            }
-        } else {
+        let Some(rounds) = gathering.get_mut(&key) else {
             gathering.insert(key.clone(), VecDeque::new());
             let gathering = Arc::clone(&self.gathering);
-            tokio::spawn(Turn { gathering, key, is_over: false }.carry_out(new_round(part)));
+            return Entered::First(Turn { gathering, key, is_over: false }, request, execute);
+        };
+        let (sender, answer) = oneshot::channel();
+        let part = (request, sender);
+        match rounds.back_mut().filter(|round| round.weight + weight <= capacity) {
+            Some(round) => {
+                round.parts.push(part);
+                round.weight += weight;
+            }
+            None => rounds.push_back(Round {
+                parts: vec![part],
+                weight,
+                execute: Box::new(move |requests| execute(requests).boxed()),
+            }),
         }
-        answer
+        Entered::Behind(answer)
     }
 }
 
-/// The right to have a request of a key in flight.
-struct Turn<K: Eq + Hash, R, A> {
+/// Where a request stands.
+enum Entered<K: Key, R: Part, A: Part, E> {
+    /// It goes out now, and is to be carried out by whoever has it.
+    First(Turn<K, R, A>, R, E),
+    /// It waits behind another one.
+    Behind(oneshot::Receiver<A>),
+}
+
+/// The right to have a request of a key in flight. Whoever gives it up, also by being dropped half way, passes it on
+/// to the requests that have gathered.
+struct Turn<K: Key, R: Part, A: Part> {
     gathering: Arc<Gathering<K, R, A>>,
     key: K,
     /// Another one may have the turn by now.
     is_over: bool,
 }
 
-impl<K: Eq + Hash, R, A> Turn<K, R, A> {
+impl<K: Key, R: Part, A: Part> Turn<K, R, A> {
     /// Carries out this round, and those that gather until there is none.
     async fn carry_out(mut self, round: Round<R, A>) {
         let mut next = Some(round);
@@ -143,11 +162,19 @@ impl<K: Eq + Hash, R, A> Turn<K, R, A> {
     }
 }
 
-impl<K: Eq + Hash, R, A> Drop for Turn<K, R, A> {
-    /// Where a round has panicked, those that wait behind it get no answer, and the key is free again.
+impl<K: Key, R: Part, A: Part> Drop for Turn<K, R, A> {
     fn drop(&mut self) {
-        while !self.is_over {
-            drop(self.next_round());
+        if self.is_over {
+            return;
+        }
+        let Some(round) = self.next_round() else { return };
+        let (gathering, key) = (Arc::clone(&self.gathering), self.key.clone());
+        match Handle::try_current() {
+            Ok(runtime) => {
+                drop(runtime.spawn(Self { gathering, key, is_over: false }.carry_out(round)));
+            }
+            // Nothing runs any more: who waits is told by the end of the senders.
+            Err(_) => drop(locked(&gathering).remove(&key)),
         }
     }
 }
@@ -206,14 +233,12 @@ mod tests {
         let first = server.ask(1, 0, &permits);
         tokio::pin!(first);
         assert!(futures::poll!(&mut first).is_pending());
-        settle().await;
         assert_eq!(server.sent(), [[0]], "it goes out at once");
         let others = join_all((1..6).map(|n| server.ask(1, n, &permits)));
         let elsewhere = server.ask(2, 9, &permits);
         tokio::pin!(others, elsewhere);
         assert!(futures::poll!(&mut others).is_pending());
         assert!(futures::poll!(&mut elsewhere).is_pending());
-        settle().await;
         assert_eq!(server.sent(), [[0], [9]], "one key does not wait for another");
         permits.add_permits(4);
         let (first, others, elsewhere) = futures::join!(first, others, elsewhere);
@@ -235,24 +260,30 @@ mod tests {
         assert!(futures::poll!(&mut first).is_pending());
         assert!(futures::poll!(&mut second).is_pending());
         assert!(futures::poll!(&mut third).is_pending());
-        settle().await;
         drop(first); // with its request in flight
         drop(second); // before its round
         permits.add_permits(2);
         // The third is never polled again.
         assert_eq!(fourth.await, Some(3));
-        assert_eq!(server.sent(), [vec![0], vec![2, 3]], "what nobody waits for is not asked for");
+        assert_eq!(server.sent(), [[0], [2], [3]], "what nobody waits for is not asked for");
         assert_eq!(third.await, Some(2));
     }
 
     #[tokio::test]
     async fn a_round_that_panics_leaves_its_key_free() {
         let rounds = Rounds::<u8, u32, u32>::default();
-        let broken = rounds.join(1, (0, 1), 1, |_| async { panic!("as it must") });
-        let behind = rounds.join(1, (1, 1), 1, |requests| async { Some(requests) });
-        assert_eq!(futures::join!(broken, behind), (None, None));
-        let later = rounds.join(1, (2, 1), 1, |requests| async { Some(requests) });
-        assert_eq!(later.await, Some(2));
+        let answer = |requests: Vec<u32>| async move {
+            tokio::task::yield_now().await;
+            assert!(!requests.contains(&NEVER), "as it must");
+            Some(requests)
+        };
+        let first = rounds.join(1, (0, 1), 1, answer);
+        let broken = rounds.join(1, (NEVER, 1), 1, answer);
+        let behind = rounds.join(1, (1, 1), 1, answer);
+        assert_eq!(futures::join!(first, broken, behind), (Some(0), None, Some(1)));
+        assert_eq!(rounds.join(1, (2, 1), 1, answer).await, Some(2));
+        settle().await;
+        assert!(locked(&rounds.gathering).is_empty(), "nothing is kept");
     }
 
     #[tokio::test]

@@ -160,13 +160,17 @@ impl<'a, S: Reader, K: Sink<S>> Work<'a, S, K> {
         let access = self.access;
         let mut partitions = self.findings.partitions(index);
         partitions.retain(|partition| !self.reached.partitions[index].contains(partition));
-        let reads = partitions.into_iter().map(|partition| access.enrolment(index, partition));
-        let mut read = stream::iter(reads).buffered(GROUP_REQUESTS);
-        while let Some((entry, tally)) = read.try_next().await? {
-            self.findings.note(&entry);
-            self.draft.add(entry, &tally);
-            if self.draft.size_bytes >= self.access.context.slice_bytes {
-                self.flush(None).await?;
+        while !partitions.is_empty() {
+            // Others may wait behind these reads, so they are seen through before anything is written.
+            let some = partitions.drain(..partitions.len().min(GROUP_REQUESTS));
+            let reads = some.map(|partition| access.enrolment(index, partition));
+            let read: Vec<_> = stream::iter(reads).buffered(GROUP_REQUESTS).try_collect().await?;
+            for (entry, tally) in read {
+                self.findings.note(&entry);
+                self.draft.add(entry, &tally);
+                if self.draft.size_bytes >= self.access.context.slice_bytes {
+                    self.flush(None).await?;
+                }
             }
         }
         Ok(())
