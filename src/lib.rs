@@ -14,7 +14,9 @@
 //! The planner turns pairs into groups, one surviving account each with its sources in order. No
 //! account is in two groups, so groups run in any order and at any concurrency. Each group is one async
 //! function ([`pipeline::merge_group`]); its rows travel as raw CQL bytes from the frame they were read
-//! in to the batch that writes them, in slices, so that no account is too large to merge.
+//! in to the batch that writes them, in slices, so that no account is too large to merge. What groups in
+//! flight ask of one partition, or of accounts in one place, is joined while an earlier request is under way;
+//! groups that turn out to be large let the small ones pass.
 //!
 //! Before a slice is written, the journal has it: the rows as they were, what is written over them, and
 //! the events that follow. So a run that was stopped anywhere goes on with the same values and the same T

@@ -92,8 +92,16 @@ impl State {
 enum Bound {
     /// Groups that ended well since the limit last changed.
     Fixed { most: usize, credit: usize },
-    /// Groups that ended well since the window began; whether as many ran as were allowed.
-    Found { climb: Box<Climb>, since: Instant, ended: usize, is_full: bool },
+    /// What was done since the window began; whether as many groups ran as were allowed.
+    Found { climb: Box<Climb>, since: Instant, done: Done, is_full: bool },
+}
+
+/// What was done in a window. Groups differ by how much they are, so rows count: where a few large groups keep the
+/// cluster busy, more small ones at once bring nothing, and would only wait.
+#[derive(Clone, Copy, Debug, Default)]
+struct Done {
+    groups: usize,
+    rows: u64,
 }
 
 /// The right to run one group; dropping it makes room for the next.
@@ -113,9 +121,12 @@ impl Pace {
         let now = Instant::now();
         let bound = match in_flight.into() {
             InFlight::Fixed(most) => Bound::Fixed { most: most.max(1), credit: 0 },
-            InFlight::Auto => {
-                Bound::Found { climb: Box::default(), since: now, ended: 0, is_full: true }
-            }
+            InFlight::Auto => Bound::Found {
+                climb: Box::default(),
+                since: now,
+                done: Done::default(),
+                is_full: true,
+            },
         };
         let limit = match &bound {
             Bound::Fixed { most, .. } => *most,
@@ -209,12 +220,19 @@ impl Pace {
         state.limit = (state.limit / 2).max(1);
         match &mut state.bound {
             Bound::Fixed { credit, .. } => *credit = 0,
-            Bound::Found { climb, since, ended, .. } => {
-                (*since, *ended) = (now, 0);
+            Bound::Found { climb, since, done, .. } => {
+                (*since, *done) = (now, Done::default());
                 climb.fall_back();
             }
         }
         tracing::info!(in_flight_limit = state.limit, "the cluster is slow: fewer groups at once");
+    }
+
+    /// Reports rows of a group that were merged.
+    pub fn progressed(&self, rows: u64) {
+        if let Bound::Found { done, .. } = &mut self.state().bound {
+            done.rows += rows;
+        }
     }
 
     /// Reports a group that ended well.
@@ -231,16 +249,18 @@ impl Pace {
                     state.limit = (state.limit + (state.limit / 10).max(1)).min(*most);
                 }
             }
-            Bound::Found { climb, since, ended, is_full } => {
-                *ended += 1;
+            Bound::Found { climb, since, done, is_full } => {
+                done.groups += 1;
                 // The group that has ended still has its permit.
                 *is_full &= state.in_flight * 10 >= state.limit * 9;
                 let passed = since.elapsed();
-                if passed >= WINDOW && *ended >= state.limit {
+                if passed >= WINDOW && done.groups >= state.limit {
                     if *is_full {
-                        state.limit = climb.next(*ended as f64 / passed.as_secs_f64());
+                        // A group without rows is work as well.
+                        let work = done.rows + done.groups as u64;
+                        state.limit = climb.next(work as f64 / passed.as_secs_f64());
                     }
-                    (*since, *ended, *is_full) = (Instant::now(), 0, true);
+                    (*since, *done, *is_full) = (Instant::now(), Done::default(), true);
                 }
             }
         }

@@ -4,7 +4,7 @@
 //! What a number brings differs from window to window by more than it differs from that of its neighbours, so
 //! it is judged by the mean of its last few windows. Better is not only faster: beyond the point at which the
 //! cluster is busy, more groups at once only wait longer, and so do the requests of the application. So of all
-//! numbers that bring about the most groups per second, the smallest is taken.
+//! numbers that bring about the most per second, the smallest is taken.
 
 /// The numbers that are tried: this many, twice as many, and so on.
 const FEWEST: usize = 8;
@@ -12,7 +12,7 @@ const LEVELS: usize = 8;
 /// Where it starts: 256 groups. Requests for the same partition are joined, so more groups at once make less
 /// work for the cluster, too, as long as it keeps up.
 const FIRST: usize = 5;
-/// What brings at least this part of the most groups per second is as good: twice as many groups wait twice as long,
+/// What brings at least this part of the most per second is as good: twice as many groups wait twice as long,
 /// which a few percent are not worth.
 const AS_GOOD: f64 = 0.92;
 /// How much a window counts in the mean, once a few are known.
@@ -23,6 +23,11 @@ const LOOK_EVERY: usize = 4;
 const BROKEN: f64 = 0.5;
 /// What was seen so many windows ago is forgotten.
 const MEMORY: usize = 40;
+/// So many windows say what a number brings before more is tried for the first time: a run that gets warm, or one
+/// that meets large groups, would take any number for better than the one before.
+const ENOUGH: f64 = 4.0;
+/// So many windows are the first trial of a number; one says nothing.
+const TRIAL: f64 = 2.0;
 /// So many windows pass after an overload before more is tried.
 const CAUTION: usize = 20;
 
@@ -56,7 +61,7 @@ impl Climb {
         FEWEST << self.level
     }
 
-    /// The limit after a window in which so many groups per second ended.
+    /// The limit after a window in which so much was done per second.
     pub(super) fn next(&mut self, per_second: f64) -> usize {
         self.windows += 1;
         let now = self.windows;
@@ -73,7 +78,8 @@ impl Climb {
         self.caution = self.caution.saturating_sub(1);
         let best = self.best();
         let above = (best + 1 < LEVELS && self.caution == 0).then_some(best + 1);
-        let is_new = |level: &usize| self.known[*level].is_none();
+        let is_sure = self.known[best].is_some_and(|mean| mean.windows >= ENOUGH);
+        let is_new = |level: &usize| is_sure && !self.is_tried(*level);
         self.level = match self.windows / LOOK_EVERY % 2 {
             _ if above.as_ref().is_some_and(is_new) => above.unwrap_or(best),
             _ if !self.windows.is_multiple_of(LOOK_EVERY) => best,
@@ -85,11 +91,18 @@ impl Climb {
 
     /// The lowest level that is as good as any.
     fn best(&self) -> usize {
-        let brings = |level: usize| self.known[level].map_or(0.0, |mean| mean.per_second);
+        let brings = |level: usize| match self.known[level] {
+            Some(mean) if self.is_tried(level) => mean.per_second,
+            _ => 0.0,
+        };
         let most = (0..LEVELS).map(brings).fold(0.0, f64::max);
         (0..LEVELS)
             .find(|level| brings(*level) >= most * AS_GOOD && brings(*level) > 0.0)
             .unwrap_or(self.level)
+    }
+
+    fn is_tried(&self, level: usize) -> bool {
+        self.known[level].is_some_and(|mean| mean.windows >= TRIAL)
     }
 
     /// After an overload the limit is half of what it was; what was known is of another time.

@@ -103,10 +103,13 @@ impl<S: Writer> Sink<S> for Journaled {
     async fn take(&mut self, context: &Context<S>, part: Part<'_>) -> Result<(), GroupError> {
         let Part { slice, intent, writes, .. } = part;
         context.heed_deletes(&slice);
+        let rows = intent.tally.tables.iter().map(|table| table.source_rows).sum();
         // The rows live on in the writes, which hold less than the before-images.
         drop(slice);
         context.intend(intent).await?;
-        Ok(context.write_all(writes).await?)
+        context.write_all(writes).await?;
+        context.pace.progressed(rows);
+        Ok(())
     }
 }
 
