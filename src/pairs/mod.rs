@@ -90,7 +90,7 @@ pub enum PairsError {
         cause: io::Error,
     },
     /// Reading failed, or compressed data is damaged or cut short.
-    #[error("cannot read the pairs: {cause}")]
+    #[error("cannot read the pairs: {cause}{}", cut_short(cause))]
     Read {
         /// The cause.
         cause: io::Error,
@@ -114,7 +114,10 @@ pub enum PairsError {
         to: String,
     },
     /// The first line is not text.
-    #[error("the input is not a CSV file in UTF-8: its first line holds bytes that are not text")]
+    #[error(
+        "the input is not a CSV file in UTF-8: its first line holds bytes that are not text (from UTF-16: iconv -f \
+         UTF-16 -t UTF-8)"
+    )]
     NotText,
     /// The header cannot be split into names.
     #[error("the header of the input is malformed: {why}")]
@@ -182,6 +185,14 @@ impl PairsError {
             Ok(failed) => Self::Copy { path: failed.path, cause: failed.cause },
             Err(cause) => Self::Read { cause },
         }
+    }
+}
+
+/// What to do about a compressed file that ends too early.
+fn cut_short(cause: &io::Error) -> &'static str {
+    match cause.kind() {
+        io::ErrorKind::UnexpectedEof => ". The file is cut short: copy it once more",
+        _ => "",
     }
 }
 

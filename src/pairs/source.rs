@@ -146,6 +146,7 @@ mod tests {
         let (is_gzip, raw) = is_gzip(Cursor::new(bytes)).unwrap();
         let error = read(Decoded::new(is_gzip, raw), &Format::default()).err().unwrap();
         assert!(matches!(error, PairsError::Read { .. }), "{error}");
+        assert!(error.to_string().ends_with("The file is cut short: copy it once more"), "{error}");
     }
 
     #[test]
