@@ -3,8 +3,8 @@
 //!
 //! Every slice is recorded as an [`Intent`] before its first write: its before-images, what it writes,
 //! its write time and its events. What happens to the group afterwards is a [`Note`]: durable together with the
-//! notes of some hundreds of other groups. A lost note costs a repeated write with the same values and the same time, or a
-//! repeated event with the same id, never a row.
+//! notes of some hundreds of other groups. A lost note costs a repeated write with the same values and the same
+//! time, or a repeated event with the same id, never a row.
 //!
 //! Deliberately absent: what bodies mean beyond their encoding ([`body`]), and any decision.
 

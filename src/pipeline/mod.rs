@@ -1,6 +1,7 @@
 //! Composes the stages: groups in, outcomes out, at a bounded concurrency.
 //!
-//! [`run`] is the only place that spawns, bounds and cancels. Each group is one async function
+//! [`run`] is where groups are spawned, bounded and cancelled (and [`walk`] where the items of other walks are);
+//! beside it only joined requests are tasks of their own. Each group is one async function
 //! ([`merge_group`](group::merge_group)) that reads like the steps of a merge; what it calls retries,
 //! measures and slows down. A failed group never stops the others.
 
