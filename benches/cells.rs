@@ -5,8 +5,8 @@ use std::hint::black_box;
 use bytes::Bytes;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use example::Example;
-use tributary::account::{AccountId, Change, Row};
-use tributary::spec::elements::Collection;
+use tributary::model::Collection;
+use tributary::model::{AccountId, Change, Row};
 
 mod example;
 
@@ -24,14 +24,14 @@ fn cells(criterion: &mut Criterion) {
     let mut example = Example::new();
     let rows = rows(&mut example);
     let table = &example.spec.tables[0];
-    let rule = table.survivorship[0];
+    let rule = &table.survivorship[0];
     let mut group = criterion.benchmark_group("cells");
     group.throughput(Throughput::Elements(rows.len() as u64 - 1));
     group.bench_function("decode: the higher status", |bencher| {
         bencher.iter(|| {
             let pairs = black_box(&rows).windows(2);
             let better = pairs.filter(|pair| {
-                rule.prefers(&pair[0].cells[rule.column], &pair[1].cells[rule.column])
+                rule.combine(&pair[1].cells[rule.column], &pair[0].cells[rule.column]).is_some()
             });
             better.count()
         });

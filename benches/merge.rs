@@ -4,8 +4,8 @@ use std::hint::black_box;
 
 use bytes::Bytes;
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use tributary::account::{AccountId, Row};
 use tributary::merge::{Draft, Findings, Fold, Join};
+use tributary::model::{AccountId, Row};
 use tributary::spec::Spec;
 
 #[allow(unreachable_pub)]

@@ -9,10 +9,9 @@ use std::collections::vec_deque::VecDeque;
 
 use bytes::Bytes;
 
-use crate::account::{AccountId, Cell, ColumnIndex, Row, TableIndex, TimestampUs};
 use crate::journal::{Journal, JournalError, Kind, SliceRecord, body};
 use crate::merge::{Entry, Swept, SweptCell, Write};
-use crate::spec::elements::{Collection, Elements};
+use crate::model::{AccountId, Cell, ColumnIndex, Elements, Row, Scope, TableIndex, TimestampUs};
 use crate::spec::{Spec, Table};
 
 /// One key of a table, and all that the run did to it.
@@ -81,8 +80,8 @@ impl<'a> Ledger<'a> {
                     let slice = body::decode_sweep(spec, &journal.body(record.id)?)
                         .map_err(|what| damaged(group, what))?;
                     for row in slice.rows {
-                        let place = place(&spec.tables[row.table], row.key.clone());
-                        swept.entry((row.table, place)).or_default().push(row);
+                        let shared = spec.tables[row.table].shared_key(&row.key);
+                        swept.entry((row.table, shared)).or_default().push(row);
                     }
                 }
                 Kind::Repair | Kind::Undo => {}
@@ -111,11 +110,12 @@ impl<'a> Ledger<'a> {
         rest.sort_by(|a, b| {
             let row =
                 |swept: &[Swept]| Row { cells: swept[0].key.iter().cloned().map(Some).collect() };
-            let table = a[0].table;
-            table.cmp(&b[0].table).then_with(|| match self.spec.tables[table].is_clustering() {
-                true => a[0].key[0].cmp(&b[0].key[0]),
-                false => self.spec.tables[table].compare(&row(a), &row(b)),
-            })
+            let table = &self.spec.tables[a[0].table];
+            let scope = |swept: &[Swept]| table.scope_of_key(&swept[0].key);
+            a[0].table
+                .cmp(&b[0].table)
+                .then_with(|| scope(a).cmp(&scope(b)))
+                .then_with(|| table.compare(&row(a), &row(b)))
         });
         let histories = rest.into_iter().map(|swept| History {
             table: swept[0].table,
@@ -131,7 +131,7 @@ impl<'a> Ledger<'a> {
         let table = &self.spec.tables[entry.table];
         let cells = entry.base().map_or(&[][..], |row| &row.cells[..table.key_len]);
         let key: Vec<Bytes> = cells.iter().flatten().cloned().collect();
-        let swept = self.swept.remove(&(entry.table, place(table, key.clone())));
+        let swept = self.swept.remove(&(entry.table, table.shared_key(&key)));
         History {
             table: entry.table,
             key,
@@ -140,12 +140,6 @@ impl<'a> Ledger<'a> {
             swept: swept.unwrap_or_default(),
         }
     }
-}
-
-/// A key without its account: the place that the rows of all accounts of a group share.
-fn place(table: &Table, mut key: Vec<Bytes>) -> Vec<Bytes> {
-    key.remove(table.account);
-    key
 }
 
 fn damaged(group: usize, what: String) -> JournalError {
@@ -158,6 +152,11 @@ impl History {
         let mut key = self.key.clone();
         key[table.account].clone_from(account.cell());
         key
+    }
+
+    /// The scope of the key.
+    pub fn scope(&self, table: &Table) -> Scope {
+        table.scope_of_key(&self.key)
     }
 
     /// The survivor's row before the run.
@@ -249,7 +248,7 @@ impl History {
 /// A value with a later cell laid over it: an element takes its place among the others.
 fn overlaid(table: &Table, before: Cell, cell: &SweptCell) -> Cell {
     let Some(element) = &cell.element else { return cell.value.clone() };
-    let collection = Collection::of(&table.columns[cell.column].cql_type)?;
+    let collection = table.columns[cell.column].cql_type.collection()?;
     let mut elements: Elements =
         before.and_then(|value| collection.split(&value)).unwrap_or_default();
     match elements.iter_mut().find(|(known, _)| known == element) {

@@ -37,7 +37,7 @@
 //!
 //! | module | what it is |
 //! |---|---|
-//! | [`account`] | the vocabulary: the values that one stage hands to the next |
+//! | [`model`] | the vocabulary: the values that one stage hands to the next |
 //! | [`moment`], [`secret`] | a point in time as people read it; text that must not be shown |
 //! | [`estimate`], [`ranking`] | a total from a sample, with its confidence; the largest sums, in bounded memory |
 //! | [`spec`] | the merge specification: TOML → checked tables, keys and policies; the preset |
@@ -91,7 +91,6 @@
 //! - No timers that wait for more work to batch, no reads before they are needed, no decoding of values
 //!   that no policy looks at.
 
-pub mod account;
 pub mod cli;
 pub mod cluster;
 pub mod estimate;
@@ -102,6 +101,7 @@ pub mod latency;
 pub mod ledger;
 pub mod live;
 pub mod merge;
+pub mod model;
 pub mod moment;
 pub mod pace;
 pub mod pairs;

@@ -3,14 +3,15 @@
 //! hexadecimal.
 
 use bytes::Bytes;
+use num_bigint::BigInt;
 use serde_json::{Map, Value};
 
-use crate::account::Row;
+use crate::model::{CqlType, Row, Scope, hex};
 use crate::moment::{utc_ms, utc_us};
-use crate::spec::Table;
+use crate::spec::{Column, Table};
 
 /// The value of a column.
-pub fn cell(cql_type: &str, value: &[u8]) -> String {
+pub fn cell(cql_type: &CqlType, value: &[u8]) -> String {
     match json(cql_type, value) {
         // Empty text is told apart from nothing.
         Value::String(text) if text.is_empty() => "\"\"".into(),
@@ -20,31 +21,34 @@ pub fn cell(cql_type: &str, value: &[u8]) -> String {
 }
 
 /// The key of an entry of a map column, or an element of a set column.
-pub fn element(cql_type: &str, key: &[u8]) -> String {
-    cell(
-        map_types(cql_type).map_or_else(|| inside(cql_type, "set").unwrap_or(""), |map| map.0),
-        key,
-    )
+pub fn element(cql_type: &CqlType, key: &[u8]) -> String {
+    cell(cql_type.element().unwrap_or(&CqlType::Blob), key)
 }
 
 /// The value of an entry of a map column.
-pub fn value_in(cql_type: &str, value: &[u8]) -> String {
-    cell(map_types(cql_type).map_or("", |map| map.1), value)
+pub fn value_in(cql_type: &CqlType, value: &[u8]) -> String {
+    cell(cql_type.entry_value().unwrap_or(&CqlType::Blob), value)
+}
+
+/// A scope: its only value as it is, several as a list.
+pub fn scope(table: &Table, scope: &Scope) -> String {
+    let columns = table.scope_columns().map(|column| &table.columns[column].cql_type);
+    let values: Vec<String> =
+        columns.zip(scope.values()).map(|(cql_type, value)| cell(cql_type, value)).collect();
+    values.join(", ")
 }
 
 /// The key of a row, without the account that it belongs to, as a JSON object.
 pub fn key(table: &Table, key: &[Bytes]) -> String {
     let columns = table.columns.iter().zip(key).enumerate();
     let named = columns.filter(|(column, _)| *column != table.account);
-    object(named.map(|(_, (column, value))| (&column.name, &column.cql_type, value)))
+    object(named.map(|(_, (column, value))| (column, value)))
 }
 
 /// The columns of a row that are not null, without its key, as a JSON object.
 pub fn row(table: &Table, row: &Row) -> String {
     let columns = table.columns.iter().zip(&row.cells).skip(table.key_len);
-    object(
-        columns.filter_map(|(column, cell)| Some((&column.name, &column.cql_type, cell.as_ref()?))),
-    )
+    object(columns.filter_map(|(column, cell)| Some((column, cell.as_ref()?))))
 }
 
 /// A write time.
@@ -52,63 +56,43 @@ pub fn write_time(t: i64) -> String {
     utc_us(t).unwrap_or_else(|| t.to_string())
 }
 
-fn object<'a>(columns: impl Iterator<Item = (&'a String, &'a String, &'a Bytes)>) -> String {
-    let members = columns.map(|(name, cql_type, value)| (name.clone(), json(cql_type, value)));
+fn object<'a>(columns: impl Iterator<Item = (&'a Column, &'a Bytes)>) -> String {
+    let members =
+        columns.map(|(column, value)| (column.name.clone(), json(&column.cql_type, value)));
     Value::Object(members.collect()).to_string()
 }
 
 /// A value as JSON.
-fn json(cql_type: &str, value: &[u8]) -> Value {
+fn json(cql_type: &CqlType, value: &[u8]) -> Value {
     decoded(cql_type, value).unwrap_or_else(|| Value::String(hex(value)))
 }
 
-fn decoded(cql_type: &str, value: &[u8]) -> Option<Value> {
-    if let Some(inner) = inside(cql_type, "frozen") {
-        return decoded(inner, value);
-    }
-    if let Some((key, of_value)) = map_types(cql_type) {
-        let entries: Option<Map<_, _>> = parts(value, 2)?
-            .chunks(2)
-            .map(|entry| Some((cell(key, entry.first()?), json(of_value, entry.get(1)?))))
-            .collect();
-        return entries.map(Value::Object);
-    }
-    if let Some(inner) = inside(cql_type, "set").or_else(|| inside(cql_type, "list")) {
-        return Some(parts(value, 1)?.into_iter().map(|element| json(inner, element)).collect());
-    }
+fn decoded(cql_type: &CqlType, value: &[u8]) -> Option<Value> {
     Some(match cql_type {
-        "text" | "varchar" | "ascii" => Value::from(std::str::from_utf8(value).ok()?),
-        "tinyint" => i8::from_be_bytes(value.try_into().ok()?).into(),
-        "smallint" => i16::from_be_bytes(value.try_into().ok()?).into(),
-        "int" => i32::from_be_bytes(value.try_into().ok()?).into(),
-        "bigint" | "counter" => i64::from_be_bytes(value.try_into().ok()?).into(),
-        "float" => f32::from_be_bytes(value.try_into().ok()?).into(),
-        "double" => f64::from_be_bytes(value.try_into().ok()?).into(),
-        "boolean" => Value::Bool(*value.first()? != 0),
-        "timestamp" => utc_ms(i64::from_be_bytes(value.try_into().ok()?))?.into(),
-        "uuid" | "timeuuid" => uuid::Uuid::from_slice(value).ok()?.to_string().into(),
+        CqlType::Frozen(inner) => decoded(inner, value)?,
+        CqlType::Map(key, of_value) => {
+            let entries: Option<Map<_, _>> = parts(value, 2)?
+                .chunks(2)
+                .map(|entry| Some((cell(key, entry.first()?), json(of_value, entry.get(1)?))))
+                .collect();
+            Value::Object(entries?)
+        }
+        CqlType::Set(of) | CqlType::List(of) => {
+            parts(value, 1)?.into_iter().map(|element| json(of, element)).collect()
+        }
+        CqlType::Text | CqlType::Ascii => Value::from(std::str::from_utf8(value).ok()?),
+        CqlType::TinyInt => i8::from_be_bytes(value.try_into().ok()?).into(),
+        CqlType::SmallInt => i16::from_be_bytes(value.try_into().ok()?).into(),
+        CqlType::Int => i32::from_be_bytes(value.try_into().ok()?).into(),
+        CqlType::BigInt | CqlType::Counter => i64::from_be_bytes(value.try_into().ok()?).into(),
+        CqlType::Varint => BigInt::from_signed_bytes_be(value).to_string().into(),
+        CqlType::Float => f32::from_be_bytes(value.try_into().ok()?).into(),
+        CqlType::Double => f64::from_be_bytes(value.try_into().ok()?).into(),
+        CqlType::Boolean => Value::Bool(*value.first()? != 0),
+        CqlType::Timestamp => utc_ms(i64::from_be_bytes(value.try_into().ok()?))?.into(),
+        CqlType::Uuid | CqlType::TimeUuid => uuid::Uuid::from_slice(value).ok()?.to_string().into(),
         _ => return None,
     })
-}
-
-/// What stands between the brackets of a type.
-fn inside<'a>(cql_type: &'a str, name: &str) -> Option<&'a str> {
-    cql_type.strip_prefix(name)?.strip_prefix('<')?.strip_suffix('>')
-}
-
-/// The two types of a map, apart at the comma that is not inside another type.
-fn map_types(cql_type: &str) -> Option<(&str, &str)> {
-    let inner = inside(cql_type, "map")?;
-    let mut depth = 0_u32;
-    let comma = inner.find(|c| {
-        match c {
-            '<' => depth += 1,
-            '>' => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-        c == ',' && depth == 0
-    })?;
-    Some((inner[..comma].trim(), inner[comma + 1..].trim()))
 }
 
 /// The parts of a collection: a count of elements of `each` parts, then each part with its length.
@@ -126,18 +110,13 @@ fn parts(value: &[u8], each: usize) -> Option<Vec<&[u8]>> {
     rest.is_empty().then_some(parts)
 }
 
-fn hex(value: &[u8]) -> String {
-    let digits: String = value.iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("0x{digits}")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[track_caller]
     fn check(cql_type: &str, value: &[u8], shown: &str) {
-        assert_eq!(cell(cql_type, value), shown, "{cql_type} {value:?}");
+        assert_eq!(cell(&CqlType::parse(cql_type), value), shown, "{cql_type} {value:?}");
     }
 
     #[test]
@@ -157,9 +136,9 @@ mod tests {
         check("frozen<map<text, int>>", &map.concat(), r#"{"a":5,"b":-1}"#);
         check("set<text>", b"\0\0\0\x01\0\0\0\x01x", r#"["x"]"#);
         check("map<frozen<map<text, int>>, int>", b"\0\0\0\0", "{}");
-        assert_eq!(element("map<text, int>", b"a"), "a");
-        assert_eq!(element("set<int>", &[0, 0, 0, 7]), "7");
-        assert_eq!(value_in("map<text, int>", &[0, 0, 0, 7]), "7");
+        assert_eq!(element(&CqlType::parse("map<text, int>"), b"a"), "a");
+        assert_eq!(element(&CqlType::parse("set<int>"), &[0, 0, 0, 7]), "7");
+        assert_eq!(value_in(&CqlType::parse("map<text, int>"), &[0, 0, 0, 7]), "7");
     }
 
     #[test]

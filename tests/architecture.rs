@@ -430,7 +430,7 @@ fn what_is_allowed_is_not_flagged() {
         ("merge/join.rs", "use crate::merge::batch; use super::super::account::Row;"),
         ("cluster/mod.rs", "use scylla::client; a.unwrap_or_default();"),
         ("bin/dataset.rs", "use scylla::client; println!(\"\");"),
-        ("bin/dataset/load.rs", "use rdkafka::client; use tributary::account;"),
+        ("bin/dataset/load.rs", "use rdkafka::client; use tributary::model;"),
         ("cli/mod.rs", "println!(\"\"); use crate::pipeline;"),
         ("main.rs", "use tributary::cli;"),
     ] {

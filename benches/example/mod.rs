@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use tributary::account::{AccountId, Cell, Pair, Row, TableIndex, Tally};
 use tributary::journal::{Intent, Kind, State, body};
-use tributary::merge::{Announced, Entry, Seal, Slice, Write};
+use tributary::merge::{Announced, Entry, PartitionDelete, Seal, Slice, Write};
+use tributary::model::{AccountId, Cell, CqlType, Pair, Row, Scope, TableIndex, Tally};
 use tributary::spec::Spec;
 
 #[allow(unreachable_pub)]
@@ -54,10 +54,13 @@ impl Example {
             });
         }
         let announced = |n| Announced {
-            partition: Bytes::from(batch(n)),
+            scope: Bytes::from(batch(n)).into(),
             quoted: vec![Some(Bytes::from(course(n)))],
         };
-        slice.seal = Some(Seal { deletes: vec![(0, 0)], events: vec![announced(0), announced(1)] });
+        slice.seal = Some(Seal {
+            deletes: vec![PartitionDelete { table: 0, source: 0, scope: Scope::default() }],
+            events: vec![announced(0), announced(1)],
+        });
         let mut tally = Tally::new(2);
         tally.tables[0].source_rows = 10;
         tally.tables[0].copied = 7;
@@ -74,7 +77,7 @@ impl Example {
             kind: Kind::Merge,
             sealed: true,
             tally,
-            partitions: format!("{{\"user_courses\":[\"{}\",\"{}\"]}}", batch(0), batch(1)),
+            scopes: format!("{{\"user_courses\":[\"{}\",\"{}\"]}}", batch(0), batch(1)),
             body: body::encode(&self.spec, &slice),
         };
         (intent, slice)
@@ -86,15 +89,15 @@ impl Example {
         let table = &spec.tables[table];
         let width = if slim { table.slim_len } else { table.columns.len() };
         let columns = table.columns[key.len()..width].iter();
-        let others = columns.map(|column| match column.cql_type.as_str() {
+        let others = columns.map(|column| match &column.cql_type {
             _ if self.random.u8(..4) == 0 => None,
-            "int" => int(self.random.i32(0..100)),
-            "boolean" => Some(Bytes::from_static(&[1])),
-            "timestamp" => {
+            CqlType::Int => int(self.random.i32(0..100)),
+            CqlType::Boolean => Some(Bytes::from_static(&[1])),
+            CqlType::Timestamp => {
                 let time = 1_600_000_000_000 + self.random.i64(..100_000_000_000);
                 Some(Bytes::copy_from_slice(&time.to_be_bytes()))
             }
-            "text" if column.name.ends_with("time") || column.name.ends_with("date") => {
+            CqlType::Text if column.name.ends_with("time") || column.name.ends_with("date") => {
                 let mut part = |range: std::ops::Range<u32>| self.random.u32(range);
                 Some(Bytes::from(format!(
                     "202{}-{:02}-{:02} {:02}:{:02}:{:02}:{:03}+0000",
@@ -107,7 +110,7 @@ impl Example {
                     part(0..1_000)
                 )))
             }
-            "text" => None,
+            CqlType::Text => None,
             _ => {
                 // A map of three contents to their statuses.
                 let entry = |n: u32| {

@@ -9,12 +9,12 @@ use tokio::sync::watch;
 
 use super::settings::PaceSettings;
 use super::{Console, Exit, Failure, MergeSettings, Progress, Snapshot};
-use crate::account::Group;
 use crate::cluster::{Cluster, ClusterSettings, Store};
 use crate::events::{EventSettings, Outlet, Producer};
 use crate::journal::Journal;
 use crate::latency::Recorder;
 use crate::live::{Counters, Nodes, Phase, ScanCounters};
+use crate::model::Group;
 use crate::pace::Pace;
 use crate::pipeline::{self, AsOf, Context, Discover, Ended, Known, Lanes, Reason, RunOutcome};
 use crate::plan::Plan;
@@ -283,11 +283,11 @@ impl Engine {
     pub(super) fn deletes(&self) -> Deletes {
         let Context { deletes, spec, .. } = &*self.context;
         let hottest = deletes.hottest(HOTTEST).into_iter().map(|hot| {
-            let (table, partition) = hot.key;
+            let (table, scope) = hot.key;
             let table = &spec.tables[table];
             HotPartition {
                 table: table.name.clone(),
-                partition: readable::cell(&table.columns[0].cql_type, &partition),
+                partition: readable::scope(table, &scope),
                 deletes: hot.at_least,
                 there: None,
             }

@@ -39,25 +39,24 @@ pub(super) fn hottest(
     groups: usize,
 ) -> Result<Vec<BusyPartition>, Failure> {
     let mut led = Ranking::new(PARTITIONS);
-    if spec.clustering_tables().next().is_none() {
+    if spec.led().next().is_none() {
         return Ok(Vec::new());
     }
     for from in (0..groups).step_by(WINDOW) {
         for slice in journal.slices_between(Kind::Merge, from, from + WINDOW)? {
-            let partitions = body::read_partitions(spec, &slice.partitions);
-            let partitions = partitions.map_err(|what| Failure::failed(anyhow!(what)))?;
-            for partition in partitions {
-                led.add(partition, 1);
+            let scopes = body::read_scopes(spec, &slice.scopes);
+            let scopes = scopes.map_err(|what| Failure::failed(anyhow!(what)))?;
+            for scope in scopes {
+                led.add(scope, 1);
             }
         }
     }
-    let named = led.top(HOTTEST).into_iter().map(
-        |Ranked { key: (index, partition), at_least, at_most }| {
+    let named =
+        led.top(HOTTEST).into_iter().map(|Ranked { key: (index, scope), at_least, at_most }| {
             let table = &spec.tables[index];
-            let partition = readable::cell(&table.columns[0].cql_type, &partition);
+            let partition = readable::scope(table, &scope);
             let table = table.name.clone();
             BusyPartition { table, partition, groups: at_least, groups_at_most: at_most }
-        },
-    );
+        });
     Ok(named.collect())
 }

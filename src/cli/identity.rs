@@ -139,7 +139,11 @@ fn altered(
 
 fn columns(spec: &Spec) -> Columns {
     let columns = |table: &crate::spec::Table| {
-        table.columns.iter().map(|column| (column.name.clone(), column.cql_type.clone())).collect()
+        table
+            .columns
+            .iter()
+            .map(|column| (column.name.clone(), column.cql_type.to_string()))
+            .collect()
     };
     spec.tables.iter().map(|table| (table.name.clone(), columns(table))).collect()
 }

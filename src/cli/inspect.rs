@@ -145,13 +145,13 @@ impl Reading {
         let mut hottest = Vec::new();
         let mut is_traced = true;
         for hot in self.context.deletes.hottest(HOTTEST) {
-            let (table, partition) = &hot.key;
+            let (table, scope) = &hot.key;
             if !is_traced || hottest.len() >= TRACED {
                 hottest.push((hot, None));
                 continue;
             }
             let met = tokio::select! {
-                met = self.store.tombstones_in(*table, partition) => met,
+                met = self.store.tombstones_in(*table, scope.values()) => met,
                 _ = stop.wait_for(|stop| *stop) => return hottest,
             };
             let met = match met {

@@ -10,8 +10,8 @@ use super::identity;
 use super::recorded::format_of;
 use super::resume::replan;
 use super::{Exit, Failure, Terminal};
-use crate::account::AccountId;
 use crate::journal::{Journal, SqliteJournal};
+use crate::model::AccountId;
 use crate::report::{Found, KnownGroup, Lookup, Unreadable, lookup_json, lookup_text};
 use crate::run::{RUNS, RunDir, RunError, RunRecord, copy_of_pairs, files};
 

@@ -9,7 +9,7 @@ use crate::moment::Moment;
 use crate::report::page::summary_page;
 use crate::report::{self, Discovery, LedTo, Summary};
 use crate::run::{RunRecord, files};
-use crate::spec::{RawFind, RawSpec};
+use crate::spec::{ColumnPath, RawSpec};
 
 /// Runs `plan`.
 pub async fn run(settings: &PlanSettings, console: &Console) -> Result<Exit, Failure> {
@@ -44,11 +44,10 @@ pub async fn run(settings: &PlanSettings, console: &Console) -> Result<Exit, Fai
 
 /// How the rows of the specification's tables can be found.
 fn discovery(spec: &RawSpec) -> Option<Discovery> {
-    let tables = spec.tables.iter().filter_map(|table| match &table.find {
-        RawFind::Partition(_) => None,
-        RawFind::Clustering { partitions_from } => {
-            Some(LedTo { table: table.name.clone(), through: partitions_from.to_string() })
-        }
+    let tables = spec.tables.iter().filter_map(|table| {
+        let columns: Vec<String> = table.find.columns().map(ColumnPath::to_string).collect();
+        let through = Some(columns.join(", ")).filter(|columns| !columns.is_empty())?;
+        Some(LedTo { table: table.name.clone(), through })
     });
     Discovery::of(tables.collect())
 }

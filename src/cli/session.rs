@@ -13,10 +13,10 @@ use super::latency_log::LatencyLog;
 use super::{
     Console, Exit, Failure, MergeSettings, OutputSettings, again, facts, live, scan, sweep,
 };
-use crate::account::Tally;
 use crate::journal::{JournalError, State};
 use crate::latency::LaneSummary;
 use crate::live::{Frame, Phase};
+use crate::model::Tally;
 use crate::moment::Moment;
 use crate::pipeline::{Discover, Ended, Known, RunOutcome};
 use crate::plan::Plan;

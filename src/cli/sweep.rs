@@ -62,8 +62,8 @@ impl<'a> Leftovers<'a> {
         let table = row.table.map(|table| &spec.tables[table]);
         let key = table.map_or_else(String::new, |table| readable::key(table, &row.key));
         let record = [
-            row.account.as_str(),
-            row.survivor.as_str(),
+            &*row.account.text(),
+            &*row.survivor.text(),
             &row.line.to_string(),
             table.map_or("", |table| &table.name),
             &key,

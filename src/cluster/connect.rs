@@ -14,7 +14,7 @@ use scylla::policies::load_balancing::{
 use scylla::policies::retry::FallthroughRetryPolicy;
 use scylla::statement::unprepared::Statement;
 
-use crate::account::{TimestampUs, now_us};
+use crate::model::{TimestampUs, now_us};
 use crate::spec::Spec;
 use crate::spec::schema::Schema;
 

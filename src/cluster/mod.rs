@@ -11,8 +11,8 @@
 mod connect;
 mod diagnosis;
 mod fault;
-mod place;
 mod reads;
+mod replicas;
 mod scan;
 mod schema;
 mod settings;

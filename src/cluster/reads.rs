@@ -8,20 +8,20 @@ use crate::spec::{Spec, Table};
 use crate::storage::Width;
 
 use super::ClusterError;
-use super::statements::{Preparer, Reach, equals, names, quoted};
+use super::statements::{Preparer, Reach, conditions, equals, names, quoted};
 
 /// The reads of one table that a merge needs.
 pub(super) struct Reads {
-    /// All columns of an account's partition, or of accounts' rows in a partition.
+    /// All columns of an account's rows in a scope, or of those of several accounts.
     full: PreparedStatement,
     /// The key, and what policies and events look at.
     slim: PreparedStatement,
     /// The first rows of several accounts' partitions, of all columns and of the slim ones; absent where
     /// an account has no partition of its own.
     first: Option<[PreparedStatement; 2]>,
-    /// Which of some accounts own a partition, or a row in a partition.
+    /// Which of some accounts own rows in a scope.
     pub(super) owners: PreparedStatement,
-    /// The partitions and accounts of all rows of a token range, where the account is a clustering column.
+    /// The scopes and accounts of all rows of a token range, where another table leads to this one.
     pub(super) keys: Option<PreparedStatement>,
 }
 
@@ -86,20 +86,36 @@ impl TimedReads {
     }
 }
 
-/// The condition by which an account's rows are found: its partition, or its rows in a partition.
+/// The condition by which an account's rows are found, or those of several accounts that own one each: the scope first,
+/// then the accounts.
 fn found(table: &Table) -> String {
-    if table.is_clustering() {
-        format!("{} AND {}", equals(table, 1), among_accounts(table))
-    } else {
-        equals(table, 1)
+    match table.has_point_rows() {
+        true => among_accounts(table),
+        false => in_scope(table, "= ?"),
     }
+}
+
+/// The condition on a scope and several accounts.
+fn among_accounts(table: &Table) -> String {
+    in_scope(table, "IN ?")
+}
+
+fn in_scope(table: &Table, accounts: &str) -> String {
+    let mut terms = conditions(table, table.scope_columns());
+    terms.push(format!("{} {accounts}", quoted(&table.columns[table.account].name)));
+    terms.join(" AND ") + filtering(table)
+}
+
+/// Behind a clustering column that is not asked for, the server has to look through the partition.
+fn filtering(table: &Table) -> &'static str {
+    if table.account > table.partition_len { " ALLOW FILTERING" } else { "" }
 }
 
 async fn prepare_first(
     with: &Preparer,
     table: &Table,
 ) -> Result<Option<[PreparedStatement; 2]>, ClusterError> {
-    if table.is_clustering() {
+    if !table.owns_partitions() {
         return Ok(None);
     }
     let condition = format!("{} PER PARTITION LIMIT ?", among_accounts(table));
@@ -113,8 +129,8 @@ async fn prepare_first(
 /// passes over older cells of columns that are not named, and so may miss the row, unless none is.
 async fn prepare_owners(with: &Preparer, table: &Table) -> Result<PreparedStatement, ClusterError> {
     let account = quoted(&table.columns[table.account].name);
-    if table.is_clustering() {
-        return with.prepare(&select(with, table, &account, &found(table))).await;
+    if !table.owns_partitions() {
+        return with.prepare(&select(with, table, &account, &among_accounts(table))).await;
     }
     // One row says enough of a partition: a million others need not be counted.
     let condition = format!("{} PER PARTITION LIMIT 1", among_accounts(table));
@@ -126,17 +142,17 @@ async fn prepare_keys(
     with: &Preparer,
     table: &Table,
 ) -> Result<Option<PreparedStatement>, ClusterError> {
-    if !table.is_clustering() {
+    if table.locator.through.is_none() {
         return Ok(None);
     }
-    let [partition, account] = [0, table.account].map(|key| quoted(&table.columns[key].name));
+    let partition = names(table, 0..table.partition_len).join(", ");
     let range = format!("token({partition}) > ? AND token({partition}) <= ?");
-    let statement = select(with, table, &format!("{partition}, {account}"), &range);
-    with.prepare_for(&statement, Reach::Partitions).await.map(Some)
-}
-
-fn among_accounts(table: &Table) -> String {
-    format!("{} IN ?", quoted(&table.columns[table.account].name))
+    let columns: Vec<_> = table.scope_columns().chain([table.account]).collect();
+    let columns: Vec<_> = columns.iter().map(|c| quoted(&table.columns[*c].name)).collect();
+    let columns = columns.join(", ");
+    // Where a partition is one account's, its key says enough of all its rows.
+    let columns = if table.owns_partitions() { format!("DISTINCT {columns}") } else { columns };
+    with.prepare_for(&select(with, table, &columns, &range), Reach::Partitions).await.map(Some)
 }
 
 fn select(with: &Preparer, table: &Table, columns: &str, condition: &str) -> String {

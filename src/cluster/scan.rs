@@ -2,7 +2,7 @@
 
 use scylla::routing::Token;
 
-use crate::account::{TableIndex, TokenRange};
+use crate::model::{Scope, TableIndex, TokenRange};
 use crate::storage::{Cursor, Fault, KeyPage, StorageError, ring};
 
 use super::fault::one_line;
@@ -50,15 +50,16 @@ impl ReadStore {
         let TokenRange { after: from, to } = range;
         let what = || self.attempted("scanning", table, format!("tokens {from} to {to}"));
         let Some(statement) = &self.reads[table].keys else {
-            return Err(what().error("its accounts are not in a clustering column", Fault::Fatal));
+            return Err(what().error("no other table leads to it", Fault::Fatal));
         };
         let mut statement = statement.clone();
         statement.set_load_balancing_policy(Some(self.replicas(table, Token::new(to))));
         let bounds = [from, to].map(|token| Value::Raw(token.to_be_bytes().to_vec().into()));
         let page = self.one_page(&statement, &Values(bounds.into()), rows, after, &what).await?;
         let keys = page.rows.into_iter().filter_map(|row| {
-            let mut cells = row.cells.into_iter();
-            Some((cells.next()??, cells.next()??))
+            let mut cells: Vec<_> = row.cells.into_iter().collect::<Option<_>>()?;
+            let account = cells.pop()?;
+            Some((Scope::new(cells), account))
         });
         Ok(KeyPage { keys: keys.collect(), next: page.next })
     }

@@ -4,6 +4,7 @@ use scylla::client::session::Session;
 use scylla::deserialize::row::DeserializeRow;
 use scylla::serialize::row::SerializeRow;
 
+use crate::model::CqlType;
 use crate::spec::schema::{ColumnKind, ColumnSchema, Direction, Schema, TableSchema};
 
 use super::ClusterError;
@@ -51,6 +52,7 @@ pub(super) async fn read(session: &Session, keyspace: &str) -> Result<Schema, Cl
             _ => ColumnKind::Regular,
         };
         if let Some(table) = schema.tables.get_mut(&table) {
+            let cql_type = CqlType::parse(&cql_type);
             table.columns.push(ColumnSchema { name, kind, cql_type });
         }
     }

@@ -6,6 +6,7 @@ use scylla::client::session::Session;
 use scylla::policies::load_balancing::LoadBalancingPolicy;
 use scylla::statement::prepared::PreparedStatement;
 
+use crate::model::ColumnIndex;
 use crate::spec::Table;
 
 use super::fault::{one_line, preparation_kind};
@@ -75,9 +76,16 @@ pub(super) fn names(table: &Table, range: std::ops::Range<usize>) -> Vec<String>
 
 /// The condition on the first columns of a table.
 pub(super) fn equals(table: &Table, columns: usize) -> String {
-    let terms: Vec<String> =
-        names(table, 0..columns).into_iter().map(|name| format!("{name} = ?")).collect();
-    terms.join(" AND ")
+    conditions(table, 0..columns).join(" AND ")
+}
+
+/// One condition for each of some columns.
+pub(super) fn conditions(
+    table: &Table,
+    columns: impl IntoIterator<Item = ColumnIndex>,
+) -> Vec<String> {
+    let names = columns.into_iter().map(|column| quoted(&table.columns[column].name));
+    names.map(|name| format!("{name} = ?")).collect()
 }
 
 /// A name as stored, whatever its case.

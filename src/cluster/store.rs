@@ -12,8 +12,10 @@ use scylla::statement::batch::{Batch as CqlBatch, BatchStatement, BatchType};
 use scylla::statement::prepared::PreparedStatement;
 use tokio::sync::OnceCell;
 
-use crate::account::{AccountId, Batch, Row, TableIndex, TokenRange};
-use crate::spec::Spec;
+use crate::model::{
+    AccountId, AccountType, Batch, ColumnIndex, Row, Scope, TableIndex, TokenRange, hex,
+};
+use crate::spec::{Spec, Table};
 use crate::storage::{
     Cursor, Fault, KeyPage, Page, Reader, StorageError, TimedPage, TimedRow, Width, Writer,
 };
@@ -24,6 +26,9 @@ use super::reads::{Reads, TimedReads};
 use super::statements::Preparer;
 use super::values::{self, Value, Values};
 use super::writes::Writes;
+
+/// Rows of a page of owners, at least: several rows may be one account's.
+const OWNERS_PAGE_ROWS: usize = 1_000;
 
 /// Reads the tables; it holds no statement that could write, and whatever asks for a writer does not take it:
 ///
@@ -182,26 +187,27 @@ impl<S: AsRef<ReadStore> + Send + Sync + 'static> Reader for S {
     async fn page(
         &self,
         table: TableIndex,
-        account: &AccountId,
+        rows_of: (&Scope, &AccountId),
         width: Width,
         rows: usize,
         after: Option<Cursor>,
     ) -> Result<Page, StorageError> {
         let store = self.as_ref();
-        let what = || store.reading(table, of_account(account));
-        let values = Values(vec![Value::Raw(account.cell().clone())]);
+        let what = || store.reading(table, of_account(&store.spec.tables[table], rows_of));
+        let values = Values(values::of_account(rows_of.0, rows_of.1));
         store.one_page(store.reads[table].of_width(width), &values, rows, after, &what).await
     }
 
     async fn first_rows(
         &self,
         table: TableIndex,
+        scope: &Scope,
         accounts: &[AccountId],
         width: Width,
         rows: usize,
     ) -> Result<Vec<Row>, StorageError> {
         let store = self.as_ref();
-        let what = || store.reading(table, format!("{} accounts", accounts.len()));
+        let what = || store.reading(table, of_accounts(&store.spec.tables[table], scope, accounts));
         let statement = store.reads[table].first_of_width(width);
         let Some(statement) = statement else {
             let why = "its accounts have no partitions of their own";
@@ -209,46 +215,50 @@ impl<S: AsRef<ReadStore> + Send + Sync + 'static> Reader for S {
         };
         let mut statement = statement.clone();
         if let Some(account) = accounts.first()
-            && let Some(token) = store.token(table, account)
+            && let Some(token) = store.token(table, scope, account)
         {
             statement.set_load_balancing_policy(Some(store.replicas(table, token)));
         }
         let limit = i32::try_from(rows).unwrap_or(i32::MAX);
-        let values = [values::account_list(accounts), Value::Int(limit)];
-        store.all(&statement, &Values(values.into()), &what).await
+        let mut values = values::of_accounts(scope, accounts);
+        values.push(Value::Int(limit));
+        store.all(&statement, &Values(values), &what).await
     }
 
-    fn place(&self, table: TableIndex, account: &AccountId) -> u64 {
+    fn replica_set(&self, table: TableIndex, scope: &Scope, account: &AccountId) -> u64 {
         let store = self.as_ref();
-        store.token(table, account).map_or(0, |token| store.place_of(table, token))
+        let token = store.token(table, scope, account);
+        token.map_or(0, |token| store.replica_set_of(table, token))
     }
 
     async fn rows_of(
         &self,
         table: TableIndex,
-        partition: &Bytes,
+        scope: &Scope,
         accounts: &[AccountId],
     ) -> Result<Vec<Row>, StorageError> {
         let store = self.as_ref();
-        let what = || store.reading(table, of_accounts_in(accounts, partition));
-        let values = Values(vec![Value::Raw(partition.clone()), values::account_list(accounts)]);
+        let what = || store.reading(table, of_accounts(&store.spec.tables[table], scope, accounts));
+        let values = Values(values::of_accounts(scope, accounts));
         store.all(store.reads[table].of_width(Width::Full), &values, &what).await
     }
 
-    async fn occupied(
+    async fn owners(
         &self,
         table: TableIndex,
+        scope: &Scope,
         accounts: &[AccountId],
     ) -> Result<Vec<AccountId>, StorageError> {
         let store = self.as_ref();
-        let what = || store.reading(table, format!("{} accounts", accounts.len()));
-        let values = Values(vec![values::account_list(accounts)]);
+        let what = || store.reading(table, of_accounts(&store.spec.tables[table], scope, accounts));
+        let values = Values(values::of_accounts(scope, accounts));
         let statement = &store.reads[table].owners;
+        // Room for all of them and one more, so that a full page is not taken for the first of two.
+        let page_rows = accounts.len().max(OWNERS_PAGE_ROWS) + 1;
         let mut owners = Vec::new();
         let mut after = None;
         loop {
-            // Room for all of them and one more, so that a full page is not taken for the first of two.
-            let page = store.one_page(statement, &values, accounts.len() + 1, after, &what).await?;
+            let page = store.one_page(statement, &values, page_rows, after, &what).await?;
             owners.extend(page.rows);
             after = page.next;
             if after.is_none() {
@@ -257,29 +267,16 @@ impl<S: AsRef<ReadStore> + Send + Sync + 'static> Reader for S {
         }
     }
 
-    async fn present_in(
-        &self,
-        table: TableIndex,
-        partition: &Bytes,
-        accounts: &[AccountId],
-    ) -> Result<Vec<AccountId>, StorageError> {
-        let store = self.as_ref();
-        let what = || store.reading(table, of_accounts_in(accounts, partition));
-        let values = Values(vec![Value::Raw(partition.clone()), values::account_list(accounts)]);
-        let owners = store.all(&store.reads[table].owners, &values, &what).await?;
-        Ok(named(accounts, &owners))
-    }
-
     async fn timed_page(
         &self,
         table: TableIndex,
-        account: &AccountId,
+        rows_of: (&Scope, &AccountId),
         rows: usize,
         after: Option<Cursor>,
     ) -> Result<TimedPage, StorageError> {
         let store = self.as_ref();
-        let what = || store.reading(table, of_account(account));
-        let values = Values(vec![Value::Raw(account.cell().clone())]);
+        let what = || store.reading(table, of_account(&store.spec.tables[table], rows_of));
+        let values = Values(values::of_account(rows_of.0, rows_of.1));
         let statement = &store.timed(table).await?.full;
         let page = store.one_page(statement, &values, rows, after, &what).await?;
         Ok(TimedPage { rows: store.told_apart(table, page.rows, &what)?, next: page.next })
@@ -288,12 +285,12 @@ impl<S: AsRef<ReadStore> + Send + Sync + 'static> Reader for S {
     async fn timed_rows_of(
         &self,
         table: TableIndex,
-        partition: &Bytes,
+        scope: &Scope,
         accounts: &[AccountId],
     ) -> Result<Vec<TimedRow>, StorageError> {
         let store = self.as_ref();
-        let what = || store.reading(table, of_accounts_in(accounts, partition));
-        let values = Values(vec![Value::Raw(partition.clone()), values::account_list(accounts)]);
+        let what = || store.reading(table, of_accounts(&store.spec.tables[table], scope, accounts));
+        let values = Values(values::of_accounts(scope, accounts));
         let rows = store.all(&store.timed(table).await?.full, &values, &what).await?;
         store.told_apart(table, rows, &what)
     }
@@ -304,10 +301,8 @@ impl<S: AsRef<ReadStore> + Send + Sync + 'static> Reader for S {
         key: &[Bytes],
     ) -> Result<Option<TimedRow>, StorageError> {
         let store = self.as_ref();
-        let what = || {
-            let parts: Vec<String> = key.iter().map(|part| format!("'{}'", shown(part))).collect();
-            store.reading(table, format!("row {}", parts.join(", ")))
-        };
+        let shape = &store.spec.tables[table];
+        let what = || store.reading(table, format!("row {}", shown_key(shape, 0..key.len(), key)));
         let values = Values(key.iter().cloned().map(Value::Raw).collect());
         let rows = store.all(&store.timed(table).await?.row, &values, &what).await?;
         Ok(store.told_apart(table, rows, &what)?.pop())
@@ -330,14 +325,13 @@ impl<S: AsRef<ReadStore> + Send + Sync + 'static> Reader for S {
 
 impl Writer for Store {
     async fn write(&self, batch: &Batch) -> Result<(), StorageError> {
-        let what = || Attempted {
-            what: "writing",
-            table: &self.read.spec.tables[batch.table].name,
-            about: format!(
-                "{} statements in '{}'",
-                batch.mutations.len(),
-                shown(batch.partition_key().map_or(&[], |key| key))
-            ),
+        let table = &self.read.spec.tables[batch.table];
+        let what = || {
+            let partition = batch.partition_key(table.partition_len).unwrap_or_default();
+            let (statements, partition) =
+                (batch.mutations.len(), shown_key(table, 0.., &partition));
+            let about = format!("{statements} statements in {partition}");
+            Attempted { what: "writing", table: &table.name, about }
         };
         let mut statements = Vec::with_capacity(batch.mutations.len());
         let mut values = Vec::with_capacity(batch.mutations.len());
@@ -369,12 +363,35 @@ impl Writer for Store {
     }
 }
 
-fn of_account(account: &AccountId) -> String {
-    format!("account {}", shown(account.cell()))
+fn of_account(table: &Table, (scope, account): (&Scope, &AccountId)) -> String {
+    format!("account {}{}", shown(&account.text()), within(table, scope))
 }
 
-fn of_accounts_in(accounts: &[AccountId], partition: &[u8]) -> String {
-    format!("{} accounts in '{}'", accounts.len(), shown(partition))
+fn of_accounts(table: &Table, scope: &Scope, accounts: &[AccountId]) -> String {
+    format!("{} accounts{}", accounts.len(), within(table, scope))
+}
+
+fn within(table: &Table, scope: &Scope) -> String {
+    match scope.values() {
+        [] => String::new(),
+        values => format!(" in {}", shown_key(table, table.scope_columns(), values)),
+    }
+}
+
+/// The values of some columns of a key as they are shown.
+pub(super) fn shown_key(
+    table: &Table,
+    columns: impl IntoIterator<Item = ColumnIndex>,
+    values: &[Bytes],
+) -> String {
+    let values = columns.into_iter().zip(values).map(|(column, value)| {
+        let text = match AccountType::of(&table.columns[column].cql_type) {
+            Some(of) => of.text(value),
+            None => hex(value).into(),
+        };
+        format!("'{}'", shown(&text))
+    });
+    values.collect::<Vec<_>>().join(", ")
 }
 
 /// Those of the accounts that an answer of account columns names, in the order given.

@@ -7,11 +7,12 @@ use scylla::client::session::Session;
 use scylla::response::{PagingState, PagingStateResponse};
 use scylla::statement::Consistency;
 
-use crate::account::TableIndex;
+use crate::model::TableIndex;
 use crate::storage::{Fault, StorageError, TombstoneLimits};
 
-use super::fault::{one_line, shown};
+use super::fault::one_line;
 use super::statements::{equals, quoted};
+use super::store::shown_key;
 use super::values::{Value, Values};
 use super::{Cluster, ReadStore};
 
@@ -62,7 +63,7 @@ impl Cluster {
 }
 
 impl ReadStore {
-    /// Reads the keys of a partition of a table in which the account is a clustering column, page by page and
+    /// Reads the keys of a partition that accounts share, page by page and
     /// traced, at one replica, and answers what it met; a very large partition is read in part.
     ///
     /// # Errors
@@ -71,15 +72,15 @@ impl ReadStore {
     pub async fn tombstones_in(
         &self,
         table: TableIndex,
-        partition: &Bytes,
+        partition: &[Bytes],
     ) -> Result<Met, StorageError> {
         let shape = &self.spec.tables[table];
-        let what = || self.attempted("tracing a read of", table, format!("'{}'", shown(partition)));
+        let what = || self.attempted("tracing a read of", table, shown_key(shape, 0.., partition));
         let columns = quoted(&shape.columns[shape.account].name);
         let text = format!(
             "SELECT {columns} FROM {} WHERE {}",
             self.preparer.table(shape),
-            equals(shape, 1)
+            equals(shape, shape.partition_len)
         );
         let prepared = self.preparer.prepare(&text).await;
         let mut statement =
@@ -87,7 +88,7 @@ impl ReadStore {
         statement.set_tracing(true);
         statement.set_page_size(PAGE_ROWS);
         statement.set_consistency(Consistency::LocalOne);
-        let values = Values(vec![Value::Raw(partition.clone())]);
+        let values = Values(partition.iter().cloned().map(Value::Raw).collect());
         let session = &self.preparer.session;
         let mut met = Met::default();
         let mut state = PagingState::start();

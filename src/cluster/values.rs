@@ -5,7 +5,7 @@ use scylla::errors::SerializationError;
 use scylla::serialize::row::{RowSerializationContext, SerializeRow};
 use scylla::serialize::writers::RowWriter;
 
-use crate::account::{AccountId, Cell};
+use crate::model::{AccountId, Cell, Scope};
 use crate::storage::WriteTimes;
 
 /// One bound value.
@@ -73,8 +73,19 @@ impl SerializeRow for Values {
     }
 }
 
-/// Accounts as a `list<text>`: a count, then each value with its length (native protocol v4, section 6.12).
-pub(super) fn account_list(accounts: &[AccountId]) -> Value {
+/// The values of a condition on a scope and an account.
+pub(super) fn of_account(scope: &Scope, account: &AccountId) -> Vec<Value> {
+    let scope = scope.values().iter().cloned().map(Value::Raw);
+    scope.chain([Value::Raw(account.cell().clone())]).collect()
+}
+
+/// The values of a condition on a scope and several accounts.
+pub(super) fn of_accounts(scope: &Scope, accounts: &[AccountId]) -> Vec<Value> {
+    scope.values().iter().cloned().map(Value::Raw).chain([account_list(accounts)]).collect()
+}
+
+/// Accounts as a list of their type: a count, then each value with its length (native protocol v4, section 6.12).
+fn account_list(accounts: &[AccountId]) -> Value {
     let bytes = accounts.iter().map(|account| 4 + account.cell().len()).sum::<usize>();
     let mut list = Vec::with_capacity(4 + bytes);
     list.extend_from_slice(&(accounts.len() as i32).to_be_bytes());

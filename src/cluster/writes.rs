@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use scylla::statement::prepared::PreparedStatement;
 
-use crate::account::{Cell, Change, ColumnIndex, Mutation};
+use crate::model::{Cell, Change, ColumnIndex, Mutation};
 use crate::spec::{Spec, Table};
 
 use super::ClusterError;
@@ -58,9 +58,9 @@ impl Writes {
             let remove = with.prepare(&set('-')).await?;
             elements.insert(column, Elements { add, remove });
         }
-        let delete_partition = match table.is_clustering() {
-            true => None,
-            false => Some(with.prepare(&delete(with, table, 1)).await?),
+        let delete_partition = match table.owns_partitions() {
+            true => Some(with.prepare(&delete(with, table, table.partition_len)).await?),
+            false => None,
         };
         Ok(Self {
             insert: with.prepare(&insert(with, table)).await?,
@@ -99,7 +99,7 @@ impl Writes {
             }
             Change::DeleteRow { key } => (&self.delete_row, with_key([t], key)),
             Change::DeletePartition { key } => {
-                (self.delete_partition.as_ref()?, vec![t, Value::Raw(key.clone())])
+                (self.delete_partition.as_ref()?, with_key([t], key))
             }
         };
         Some((statement, Values(values)))

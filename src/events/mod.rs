@@ -19,7 +19,7 @@ pub use error::EventError;
 pub use producer::Producer;
 pub use settings::EventSettings;
 
-use crate::account::Event;
+use crate::model::Event;
 
 /// Where the events of a run go.
 #[derive(Debug)]

@@ -15,7 +15,7 @@ use rdkafka::types::RDKafkaErrorCode;
 use tokio::task;
 use tokio::time;
 
-use crate::account::Event;
+use crate::model::Event;
 
 use super::context::{Context, OnDelivered, Ticket};
 use super::probe::{probe, said};

@@ -4,11 +4,12 @@
 //! ```text
 //! {"entries":[{"table":"content_consumption","target":{…},"from":[{"source":0,"row":{…}}],
 //!              "write":"nothing"|"copy"|"update","set":{column:value}}],
-//!  "seal":{"deletes":[["content_consumption",0]],"events":[{"partition":…,"quoted":{column:value}}]}}
+//!  "seal":{"deletes":[["content_consumption",0]],"events":[{"scope":…,"quoted":{column:value}}]}}
 //! ```
 //!
 //! `target` is absent where the survivor has no row, `set` where nothing is written, `seal` in all slices
-//! of a group but its last. [`json`] has the values.
+//! of a group but its last. A scope is its only value, or a list of several; the third part of a delete is absent
+//! where it is empty. [`json`] has the values.
 
 pub(crate) mod json;
 mod scan;
@@ -22,8 +23,8 @@ use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::account::{ColumnIndex, Row, TableIndex};
-use crate::merge::{Announced, Entry, Findings, Seal, Slice, SweepSlice, Write};
+use crate::merge::{Announced, Entry, Findings, PartitionDelete, Seal, Slice, SweepSlice, Write};
+use crate::model::{ColumnIndex, Row, Scope, TableIndex};
 use crate::spec::{EventSpec, Spec, Table};
 
 pub use scan::{FoundIn, decode_found, encode_found};
@@ -79,11 +80,16 @@ fn write_set(out: &mut Vec<u8>, table: &Table, word: &[u8], set: &[(ColumnIndex,
 
 fn write_seal(out: &mut Vec<u8>, spec: &Spec, seal: &Seal) {
     out.extend_from_slice(b"{\"deletes\":");
-    json::list(out, &seal.deletes, |out, (table, source)| {
+    json::list(out, &seal.deletes, |out, PartitionDelete { table, source, scope }| {
+        let table = &spec.tables[*table];
         out.push(b'[');
-        json::text(out, &spec.tables[*table].name);
+        json::text(out, &table.name);
         out.push(b',');
         json::number(out, *source as i64);
+        if !scope.values().is_empty() {
+            out.push(b',');
+            json::scope(out, table, scope);
+        }
         out.push(b']');
     });
     out.extend_from_slice(b",\"events\":");
@@ -97,8 +103,8 @@ fn write_events(out: &mut Vec<u8>, spec: &Spec, events: &[Announced]) {
     let events = spec.event.iter().flat_map(|event| events.iter().map(move |a| (event, a)));
     json::list(out, events, |out, (event, announced)| {
         let table = &spec.tables[event.table];
-        out.extend_from_slice(b"{\"partition\":");
-        json::value(out, &table.columns[0].cql_type, &announced.partition);
+        out.extend_from_slice(b"{\"scope\":");
+        json::scope(out, table, &announced.scope);
         out.extend_from_slice(b",\"quoted\":");
         let columns = event.columns.iter().map(|quoted| quoted.column).zip(&announced.quoted);
         let present = columns.filter_map(|(column, cell)| Some((column, cell.as_ref()?)));
@@ -144,14 +150,22 @@ enum WriteWord {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct SealBody {
-    deletes: Vec<(String, usize)>,
+    deletes: Vec<DeleteBody>,
     events: Vec<EventBody>,
+}
+
+/// The scope is absent where it is empty.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum DeleteBody {
+    Plain(String, usize),
+    Scoped(String, usize, Value),
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct EventBody {
-    partition: Value,
+    scope: Value,
     quoted: Object,
 }
 
@@ -185,7 +199,15 @@ fn read_entry(spec: &Spec, body: EntryBody) -> Result<Entry, String> {
 }
 
 fn read_seal(spec: &Spec, body: SealBody) -> Result<Seal, String> {
-    let delete = |(table, source): (String, usize)| Ok((json::table(spec, &table)?.0, source));
+    let delete = |delete: DeleteBody| {
+        let (name, source, scope) = match delete {
+            DeleteBody::Plain(name, source) => (name, source, None),
+            DeleteBody::Scoped(name, source, scope) => (name, source, Some(scope)),
+        };
+        let (table, shape) = json::table(spec, &name)?;
+        let scope = scope.map_or_else(|| Ok(Scope::default()), |s| json::read_scope(shape, &s))?;
+        Ok(PartitionDelete { table, source, scope })
+    };
     let deletes = body.deletes.into_iter().map(delete).collect::<Result<_, String>>()?;
     Ok(Seal { deletes, events: read_events(spec, &body.events)? })
 }
@@ -200,13 +222,12 @@ fn read_events(spec: &Spec, bodies: &[EventBody]) -> Result<Vec<Announced>, Stri
 
 fn read_event(spec: &Spec, event: &EventSpec, body: &EventBody) -> Result<Announced, String> {
     let table = &spec.tables[event.table];
-    let partition = json::read_value(&table.columns[0].cql_type, &body.partition);
-    let partition = partition.map_err(|what| format!("a partition of {}: {what}", table.name))?;
+    let scope = json::read_scope(table, &body.scope)?;
     let quoted = event.columns.iter().map(|_| None).collect();
-    let mut announced = Announced { partition, quoted };
+    let mut announced = Announced { scope, quoted };
     for (column, value) in json::read_cells(table, table.columns.len(), &body.quoted)? {
-        let place = event.columns.iter().position(|quoted| quoted.column == column);
-        let cell = place.and_then(|place| announced.quoted.get_mut(place)).ok_or_else(|| {
+        let at = event.columns.iter().position(|quoted| quoted.column == column);
+        let cell = at.and_then(|at| announced.quoted.get_mut(at)).ok_or_else(|| {
             format!("events do not quote the column {}", table.columns[column].name)
         })?;
         *cell = Some(value);
@@ -214,65 +235,63 @@ fn read_event(spec: &Spec, event: &EventSpec, body: &EventBody) -> Result<Announ
     Ok(announced)
 }
 
-/// The partitions that a group's rows led to, by table, as JSON: `{"user_courses":["b1","b2"]}`.
-pub fn partitions(spec: &Spec, findings: &Findings) -> String {
+/// The scopes that a group's rows led to, by table, as JSON: `{"user_courses":["b1","b2"]}`.
+pub fn scopes(spec: &Spec, findings: &Findings) -> String {
     let mut out = Vec::new();
-    let found =
-        spec.clustering_tables().map(|(index, table, ..)| (table, findings.partitions(index)));
-    write_partitions(&mut out, found);
+    let found = spec.led().map(|(index, table, _)| (table, findings.scopes(index)));
+    write_scopes(&mut out, found);
     String::from_utf8_lossy(&out).into_owned()
 }
 
-/// The partitions that the rows of a sweep lead to, or are in, as JSON: when those rows are gone, nothing else
+/// The scopes that the rows of a sweep lead to, or are in, as JSON: when those rows are gone, nothing else
 /// tells of them. Empty if there are none.
-pub fn swept_partitions(spec: &Spec, slice: &SweepSlice) -> String {
-    let found = spec.clustering_tables().map(|(index, table, through, column)| {
-        let keys = slice.rows.iter().filter_map(|row| match row.table {
-            led_by if led_by == through => Some(&row.key[column]),
-            own if own == index => Some(&row.key[0]),
+pub fn swept_scopes(spec: &Spec, slice: &SweepSlice) -> String {
+    let found = spec.led().map(|(index, table, through)| {
+        let scopes = slice.rows.iter().filter_map(|row| match row.table {
+            led_by if led_by == through => table.locator.scope(&row.cells(&spec.tables[through])),
+            own if own == index => Some(table.scope_of_key(&row.key)),
             _ => None,
         });
-        let keys: BTreeSet<&Bytes> = keys.collect();
-        (table, keys.into_iter().filter(|key| !key.is_empty()).cloned().collect::<Vec<_>>())
+        let scopes: BTreeSet<Scope> = scopes.collect();
+        (table, scopes.into_iter().collect::<Vec<_>>())
     });
-    let found: Vec<_> = found.filter(|(_, keys)| !keys.is_empty()).collect();
+    let found: Vec<_> = found.filter(|(_, scopes)| !scopes.is_empty()).collect();
     if found.is_empty() {
         return String::new();
     }
     let mut out = Vec::new();
-    write_partitions(&mut out, found.into_iter());
+    write_scopes(&mut out, found.into_iter());
     String::from_utf8_lossy(&out).into_owned()
 }
 
-fn write_partitions<'a>(out: &mut Vec<u8>, found: impl Iterator<Item = (&'a Table, Vec<Bytes>)>) {
-    json::object(out, found, |out, (table, keys)| {
+fn write_scopes<'a>(out: &mut Vec<u8>, found: impl Iterator<Item = (&'a Table, Vec<Scope>)>) {
+    json::object(out, found, |out, (table, scopes)| {
         json::text(out, &table.name);
         out.push(b':');
-        json::list(out, &keys, |out, key| json::value(out, &table.columns[0].cql_type, key));
+        json::list(out, &scopes, |out, scope| json::scope(out, table, scope));
     });
 }
 
-/// The partitions from JSON, by table in the specification's order; none from an empty text, as most
+/// The scopes from JSON, by table in the specification's order; none from an empty text, as most
 /// slices have.
 ///
 /// # Errors
 /// What is not as it was written.
-pub fn read_partitions(spec: &Spec, text: &str) -> Result<Vec<(TableIndex, Bytes)>, String> {
+pub fn read_scopes(spec: &Spec, text: &str) -> Result<Vec<(TableIndex, Scope)>, String> {
     if text.is_empty() {
         return Ok(Vec::new());
     }
     let found: Object = serde_json::from_str(text).map_err(|error| error.to_string())?;
-    let mut partitions = Vec::new();
-    for (name, keys) in &found {
+    let mut read = Vec::new();
+    for (name, scopes) in &found {
         let (index, table) = json::table(spec, name)?;
-        let keys =
-            keys.as_array().ok_or_else(|| format!("the partitions of {name} are no list"))?;
-        for key in keys {
-            let key = json::read_value(&table.columns[0].cql_type, key);
-            partitions.push((index, key.map_err(|what| format!("a partition of {name}: {what}"))?));
+        let scopes =
+            scopes.as_array().ok_or_else(|| format!("the scopes of {name} are no list"))?;
+        for scope in scopes {
+            read.push((index, json::read_scope(table, scope)?));
         }
     }
-    // The sort is stable: the keys of a table stay in their order.
-    partitions.sort_by_key(|(index, _)| *index);
-    Ok(partitions)
+    // The sort is stable: the scopes of a table stay in their order.
+    read.sort_by_key(|(index, _)| *index);
+    Ok(read)
 }

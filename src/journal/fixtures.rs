@@ -1,6 +1,6 @@
 //! A specification with columns of every kind, and intents.
 
-use crate::account::{AccountId, Pair, Tally};
+use crate::model::{AccountId, CqlType, Pair, Tally};
 use crate::spec::schema::{ColumnKind, ColumnSchema, Direction, Schema, TableSchema};
 use crate::spec::{RawSpec, Spec};
 
@@ -80,7 +80,7 @@ pub(super) fn spec() -> Spec {
     for (name, key, columns) in TABLES {
         let columns = columns.iter().enumerate().map(|(at, (name, cql_type))| ColumnSchema {
             name: (*name).into(),
-            cql_type: (*cql_type).into(),
+            cql_type: CqlType::parse(cql_type),
             kind: match at {
                 0 => ColumnKind::PartitionKey(0),
                 at if at < key => ColumnKind::Clustering(at - 1, Direction::Ascending),
@@ -107,7 +107,7 @@ pub(super) fn intent(group: usize) -> Intent {
         kind: Kind::Merge,
         sealed: true,
         tally: tally(group as u64),
-        partitions: format!("{{\"places\":[{group}]}}"),
+        scopes: format!("{{\"places\":[{group}]}}"),
         body: format!("{{\"group\":{group},\"entries\":[{}]}}", "1,1,".repeat(200)).into_bytes(),
     }
 }

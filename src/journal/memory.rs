@@ -7,7 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use futures::future::{BoxFuture, ready};
 
-use crate::account::{Tally, now_us};
+use crate::model::{Tally, now_us};
 
 use super::{
     GroupRecord, Intent, Journal, JournalError, Kind, Note, Scan, ScanRecord, SliceRecord, State,
@@ -100,7 +100,7 @@ impl MemoryJournal {
             t: intent.t,
             sealed: intent.sealed,
             tally: intent.tally,
-            partitions: intent.partitions,
+            scopes: intent.scopes,
         };
         kept.slices.push((record, intent.body));
         Ok(())

@@ -22,7 +22,7 @@ use std::str::FromStr;
 use futures::future::BoxFuture;
 use thiserror::Error;
 
-use crate::account::{AccountId, Pair, Tally, TimestampUs, TokenRange};
+use crate::model::{AccountId, Pair, Tally, TimestampUs, TokenRange};
 
 pub use sqlite::{SqliteJournal, stored_bytes};
 
@@ -135,10 +135,10 @@ pub struct Intent {
     pub sealed: bool,
     /// The slice's part of the counts (of a merge).
     pub tally: Tally,
-    /// The partitions that rows led to, by table, as JSON, so that the sweep need not read the bodies: of a
-    /// sealed merge those of the whole group ([`body::partitions`]), of a sweep those of its own rows
-    /// ([`body::swept_partitions`]).
-    pub partitions: String,
+    /// The scopes that rows led to, by table, as JSON, so that the sweep need not read the bodies: of a
+    /// sealed merge those of the whole group ([`body::scopes`]), of a sweep those of its own rows
+    /// ([`body::swept_scopes`]).
+    pub scopes: String,
     /// What is written, as JSON ([`body`]).
     pub body: Vec<u8>,
 }
@@ -190,8 +190,8 @@ pub struct SliceRecord {
     pub sealed: bool,
     /// As in [`Intent::tally`].
     pub tally: Tally,
-    /// As in [`Intent::partitions`].
-    pub partitions: String,
+    /// As in [`Intent::scopes`].
+    pub scopes: String,
 }
 
 /// A token range of a table that has been scanned, and what was found in it.
@@ -205,7 +205,7 @@ pub struct Scan {
     pub rows: u64,
     /// Rows of sources among them.
     pub enrolments: u64,
-    /// In which partitions the sources of which groups own rows, as JSON ([`body::encode_found`]).
+    /// In which scopes the sources of which groups own rows, as JSON ([`body::encode_found`]).
     pub found: Vec<u8>,
 }
 

@@ -2,7 +2,7 @@
 
 use futures::executor::block_on;
 
-use crate::account::{Tally, TokenRange};
+use crate::model::{Tally, TokenRange};
 
 use super::fixtures::{intent, tally};
 use super::memory::MemoryJournal;
@@ -63,7 +63,7 @@ fn scan(table: &str, after: i64, to: i64, found: &str) -> Scan {
 /// was taken up again; 5 written; 4 only planned.
 fn play(journal: &dyn Journal) {
     let intend = |intent: Intent| block_on(journal.intend(intent)).unwrap();
-    let unsealed = Intent { sealed: false, partitions: String::new(), ..intent(7) };
+    let unsealed = Intent { sealed: false, scopes: String::new(), ..intent(7) };
     intend(unsealed);
     intend(intent(2));
     intend(Intent { t: 5, body: b"incompressible".to_vec(), ..intent(7) });
@@ -119,8 +119,8 @@ fn check(said: &Said) {
     let of_7: Vec<_> = said.slices[7].iter().map(|s| (s.id, s.kind, s.t, s.sealed)).collect();
     let merge = Kind::Merge;
     assert_eq!(of_7, [(1, merge, 1_007, false), (3, merge, 5, true), (5, Kind::Sweep, 9, true)]);
-    assert_eq!(said.slices[7][0].partitions, "");
-    assert_eq!(said.slices[7][1].partitions, r#"{"places":[7]}"#);
+    assert_eq!(said.slices[7][0].scopes, "");
+    assert_eq!(said.slices[7][1].scopes, r#"{"places":[7]}"#);
     assert_eq!(said.slices[7][1].tally, tally(7));
     assert_eq!(said.bodies[1], "");
     assert_eq!(said.bodies[3].as_bytes(), intent(7).body);

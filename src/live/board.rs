@@ -8,8 +8,8 @@ use std::time::Instant;
 
 use serde::Serialize;
 
-use crate::account::Pair;
 use crate::latency::Recorder;
+use crate::model::Pair;
 use crate::moment::Moment;
 
 use super::figures::{Ended, FailedGroup, Phase};
@@ -159,8 +159,8 @@ impl Board {
         let mut said = self.said();
         said.failures.truncate(FAILURES - 1);
         said.failures.push_front(FailedGroup {
-            from: Some(short(first.from.as_str())),
-            to: Some(short(first.into.as_str())),
+            from: Some(short(&first.from.text())),
+            to: Some(short(&first.into.text())),
             line: first.line,
             pairs: pairs.len(),
             reason: Some(short(reason)),
@@ -206,7 +206,7 @@ fn short(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::account::AccountId;
+    use crate::model::AccountId;
 
     #[test]
     fn the_last_failures_are_kept_and_bounded() {

@@ -1,12 +1,12 @@
 //! The event of a changed row, rendered. Its time and its id follow from T, the survivor and the
-//! partition alone, so that a repeated delivery can be recognised.
+//! scope alone, so that a repeated delivery can be recognised.
 
 use bytes::Bytes;
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::account::{AccountId, Event, TimestampUs};
-use crate::spec::{Bindings, EventSpec};
+use crate::model::{AccountId, Event, TimestampUs};
+use crate::spec::{Bindings, EventSpec, quoted};
 
 use super::findings::Announced;
 
@@ -20,15 +20,20 @@ pub fn event(
     announced: &Announced,
     t: TimestampUs,
 ) -> Event {
-    let id = event_id(t, survivor, &announced.partition);
+    let id = event_id(t, survivor, &announced.scope.joined());
     let mut bindings: Bindings<'_> = vec![
-        ("account", Value::String(survivor.to_string())),
+        ("account", quoted(&spec.account, Some(survivor.cell()))),
         ("ets", Value::from(t / 1_000)),
         ("uuid", Value::String(id.to_string())),
-        (&spec.partition, text(Some(&announced.partition))),
     ];
-    let quoted = spec.columns.iter().zip(&announced.quoted);
-    bindings.extend(quoted.map(|(column, cell)| (column.name.as_str(), text(cell.as_ref()))));
+    let scope = spec.scope.iter().zip(announced.scope.values());
+    bindings.extend(
+        scope.map(|(column, value)| (&*column.name, quoted(&column.cql_type, Some(value)))),
+    );
+    let columns = spec.columns.iter().zip(&announced.quoted);
+    bindings.extend(
+        columns.map(|(column, cell)| (&*column.name, quoted(&column.cql_type, cell.as_ref()))),
+    );
     Event { key: spec.key(&bindings), payload: spec.value(&bindings) }
 }
 
@@ -41,11 +46,4 @@ fn event_id(t: TimestampUs, survivor: &AccountId, partition: &Bytes) -> Uuid {
     name.extend_from_slice(survivor);
     name.extend_from_slice(partition);
     Uuid::new_v5(&EVENT_IDS, &name)
-}
-
-fn text(cell: Option<&Bytes>) -> Value {
-    match cell {
-        Some(bytes) => Value::String(String::from_utf8_lossy(bytes).into_owned()),
-        None => Value::Null,
-    }
 }

@@ -1,6 +1,6 @@
 //! Mutations of one partition become batches, cut by bytes.
 
-use crate::account::{Batch, Mutation};
+use crate::model::{Batch, Mutation};
 
 /// The bytes of values that a batch holds at most, unless one mutation (or an inseparable few) is larger
 /// by itself. A single-partition batch has no limit of its own in Cassandra
@@ -9,21 +9,27 @@ use crate::account::{Batch, Mutation};
 /// at least 48 bytes, so the protocol's limit of 65,535 statements is never reached.
 pub const BATCH_BYTES: usize = 64 * 1024;
 
-/// Cuts mutations of one partition into batches, in order; the first `inseparable` mutations stay
-/// together, because a row must not be deleted before its own copy is acknowledged.
-pub fn cut(mutations: Vec<Mutation>, inseparable: usize) -> Vec<Batch> {
+/// Cuts mutations of one partition into batches, in order.
+pub fn cut(mutations: impl IntoIterator<Item = Mutation>) -> Vec<Batch> {
+    cut_units(mutations.into_iter().map(|mutation| vec![mutation]))
+}
+
+/// Cuts units of mutations of one partition into batches, in order. Those of a unit stay together: a row must not be
+/// deleted before its own copy is acknowledged.
+pub(super) fn cut_units(units: impl IntoIterator<Item = Vec<Mutation>>) -> Vec<Batch> {
     let mut batches: Vec<Batch> = Vec::new();
     let mut size_bytes = 0;
-    for (position, mutation) in mutations.into_iter().enumerate() {
-        let more_bytes = mutation.size_bytes();
+    for unit in units {
+        let Some(table) = unit.first().map(|mutation| mutation.table) else { continue };
+        let more_bytes = unit.iter().map(Mutation::size_bytes).sum::<usize>();
         match batches.last_mut() {
-            Some(batch) if position < inseparable || size_bytes + more_bytes <= BATCH_BYTES => {
+            Some(batch) if size_bytes + more_bytes <= BATCH_BYTES => {
                 size_bytes += more_bytes;
-                batch.mutations.push(mutation);
+                batch.mutations.extend(unit);
             }
             _ => {
                 size_bytes = more_bytes;
-                batches.push(Batch { table: mutation.table, mutations: vec![mutation] });
+                batches.push(Batch { table, mutations: unit });
             }
         }
     }
@@ -33,7 +39,7 @@ pub fn cut(mutations: Vec<Mutation>, inseparable: usize) -> Vec<Batch> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::account::{Change, Row};
+    use crate::model::{Change, Row};
     use bytes::Bytes;
 
     fn insert(bytes: usize) -> Mutation {
@@ -42,23 +48,25 @@ mod tests {
     }
 
     #[track_caller]
-    fn check_cut(sizes: &[usize], inseparable: usize, expected: &[usize]) {
-        let batches = cut(sizes.iter().map(|bytes| insert(*bytes)).collect(), inseparable);
+    fn check_cut(units: &[&[usize]], expected: &[usize]) {
+        let units = units.iter().map(|unit| unit.iter().map(|bytes| insert(*bytes)).collect());
+        let batches = cut_units(units);
         let lengths: Vec<usize> = batches.iter().map(|batch| batch.mutations.len()).collect();
         assert_eq!(lengths, expected);
     }
 
     #[test]
     fn batches_are_cut_by_bytes() {
-        check_cut(&[], 0, &[]);
-        check_cut(&[10, 10, 10], 0, &[3]);
-        check_cut(&[40_000, 40_000, 10], 0, &[1, 2]);
-        check_cut(&[1_000_000, 10, 1_000_000], 0, &[1, 1, 1]);
+        check_cut(&[], &[]);
+        check_cut(&[&[10], &[10], &[10]], &[3]);
+        check_cut(&[&[40_000], &[40_000], &[10]], &[1, 2]);
+        check_cut(&[&[1_000_000], &[10], &[1_000_000]], &[1, 1, 1]);
     }
 
     #[test]
     fn a_copy_and_its_delete_stay_together() {
-        check_cut(&[1_000_000, 10, 10], 2, &[2, 1]);
-        check_cut(&[60_000, 60_000, 60_000], 2, &[2, 1]);
+        check_cut(&[&[1_000_000, 10], &[10]], &[2, 1]);
+        check_cut(&[&[60_000, 60_000], &[60_000]], &[2, 1]);
+        check_cut(&[&[10, 10], &[60_000, 10_000], &[10]], &[2, 3]);
     }
 }

@@ -3,8 +3,8 @@
 
 use bytes::Bytes;
 
-use crate::account::{AccountId, Cell, Change, ColumnIndex, Row, TableIndex};
-use crate::spec::{Find, Table};
+use crate::model::{AccountId, Cell, Change, ColumnIndex, Row, TableIndex};
+use crate::spec::Table;
 
 /// One key of a table. Rows are held once: a copy refers to the source's row.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -91,10 +91,11 @@ impl Entry {
 
     /// The deletes of the sources' rows, in merge order, where they go row by row.
     pub fn deletes(&self, table: &Table) -> impl Iterator<Item = Change> {
-        let by_row = table.delete_source && matches!(table.find, Find::Clustering { .. });
-        self.sources.iter().filter(move |_| by_row).map(|(_, row)| Change::DeleteRow {
-            key: row.cells[..table.key_len].iter().flatten().cloned().collect(),
-        })
+        let by_row = table.delete_source && !table.owns_partitions();
+        self.sources
+            .iter()
+            .filter(move |_| by_row)
+            .map(|(_, row)| Change::DeleteRow { key: table.key_of(row) })
     }
 
     /// The bytes that its rows hold, for bounds in bytes.

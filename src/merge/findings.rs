@@ -1,24 +1,28 @@
-//! What a group's rows say about further work: the partitions that they lead to, which of them saw a
+//! What a group's rows say about further work: the scopes that they lead to, which of them saw a
 //! change, and which sources own anything at all.
 //!
-//! Memory is one entry per partition that any account of the group has rows for.
+//! Memory is one entry per scope that any account of the group has rows for, and one per partition that is to be
+//! deleted.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use bytes::Bytes;
 
-use crate::account::{Cell, Row, TableIndex};
-use crate::spec::Spec;
+use crate::model::{Cell, ColumnIndex, Row, Scope, TableIndex};
+use crate::spec::{Locator, Spec, Table};
 
 use super::entry::Entry;
+use super::slice::PartitionDelete;
 
 /// What was found about one group.
 #[derive(Debug)]
 pub struct Findings {
     /// One entry per table that is found through another.
     leads: Vec<Lead>,
-    /// Per source, in merge order: the tables in which it owns rows.
-    owned: Vec<Vec<TableIndex>>,
+    /// Per source, in merge order: whether it owns any row.
+    owns: Vec<bool>,
+    /// The partitions of sources in which rows were found, where a partition is one account's.
+    partitions: BTreeSet<PartitionDelete>,
 }
 
 /// What leads to one table.
@@ -26,19 +30,19 @@ pub struct Findings {
 struct Lead {
     /// The table that is led to.
     table: TableIndex,
-    /// The table that leads there, by this key column.
+    /// The table that leads there, and how.
     through: TableIndex,
-    column: usize,
+    locator: Locator,
     /// Columns of the leading table whose smallest value an event may need.
-    minima: Vec<usize>,
+    minima: Vec<ColumnIndex>,
     /// Columns of the table that the event quotes.
-    quoted: Vec<usize>,
-    partitions: HashMap<Bytes, Partition>,
+    quoted: Vec<ColumnIndex>,
+    scopes: HashMap<Scope, Found>,
 }
 
-/// What is known about one partition.
+/// What is known about one scope.
 #[derive(Clone, Debug, Default)]
-struct Partition {
+struct Found {
     in_source: bool,
     /// Whether a row of a source leads there.
     led: bool,
@@ -51,8 +55,8 @@ struct Partition {
 /// A row of the announced table that is to be announced.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Announced {
-    /// The partition key of the row.
-    pub partition: Bytes,
+    /// The scope of the row.
+    pub scope: Scope,
     /// The columns that the event quotes, nulls already replaced where the specification says so.
     pub quoted: Vec<Cell>,
 }
@@ -63,20 +67,31 @@ fn own(value: &Bytes) -> Bytes {
 }
 
 impl Lead {
-    /// A key of the leading table.
+    /// A key of the leading table: each of its rows may lead elsewhere, unless its key leads. `base` is the one that
+    /// stays.
     fn follow(&mut self, entry: &Entry, base: &Row) {
-        // A clustering value may be empty, but a partition key may not: no such partition exists.
-        let key = base.cells.get(self.column).and_then(Option::as_ref).filter(|k| !k.is_empty());
-        let Some(key) = key else { return };
-        if !self.partitions.contains_key(key) {
-            self.partitions.insert(own(key), Partition::default());
+        let sources = entry.sources.iter().map(|(_, row)| (row, true));
+        let mut before: Option<Scope> = None;
+        for (row, is_source) in sources.chain(entry.target.iter().map(|row| (row, false))) {
+            let Some(scope) = self.locator.scope(&row.cells) else { continue };
+            // A key leads all of its rows to one place.
+            if before.as_ref() != Some(&scope) {
+                self.note(&scope, is_source, entry.is_written(), base);
+                before = Some(scope);
+            }
         }
-        let Some(partition) = self.partitions.get_mut(key) else { return };
-        partition.led |= !entry.sources.is_empty();
-        partition.in_source |= partition.led;
-        partition.changed |= entry.is_written();
-        partition.minima.resize(self.minima.len(), None);
-        for (minimum, column) in partition.minima.iter_mut().zip(&self.minima) {
+    }
+
+    fn note(&mut self, scope: &Scope, is_source: bool, is_written: bool, base: &Row) {
+        if !self.scopes.contains_key(scope) {
+            self.scopes.insert(scope.detached(), Found::default());
+        }
+        let Some(found) = self.scopes.get_mut(scope) else { return };
+        found.led |= is_source;
+        found.in_source |= is_source;
+        found.changed |= is_written;
+        found.minima.resize(self.minima.len(), None);
+        for (minimum, column) in found.minima.iter_mut().zip(&self.minima) {
             let Some(Some(value)) = base.cells.get(*column) else { continue };
             if minimum.as_ref().is_none_or(|known| value < known) {
                 *minimum = Some(own(value));
@@ -85,95 +100,108 @@ impl Lead {
     }
 
     /// The key of the table that is led to: the survivor holds its row afterwards.
-    fn arrive(&mut self, entry: &Entry, base: &Row) {
-        let key = base.cells.first().and_then(Option::as_ref);
-        let Some(partition) = key.and_then(|key| self.partitions.get_mut(key)) else { return };
-        partition.changed |= entry.is_written();
+    fn arrive(&mut self, scope: &Scope, entry: &Entry) {
+        let Some(found) = self.scopes.get_mut(scope) else { return };
+        found.changed |= entry.is_written();
         let quoted = self.quoted.iter().filter_map(|column| entry.cell(*column));
-        partition.quoted = Some(quoted.map(|cell| cell.as_ref().map(own)).collect());
+        found.quoted = Some(quoted.map(|cell| cell.as_ref().map(own)).collect());
     }
 }
 
 impl Findings {
     /// Nothing found yet, for a group of `sources` sources.
     pub fn new(spec: &Spec, sources: usize) -> Self {
-        let leads = spec.clustering_tables().map(|(table, _, through, column)| {
+        let leads = spec.led().map(|(table, shape, through)| {
             let event = spec.event.iter().filter(|event| event.table == table);
             let columns: Vec<_> = event.flat_map(|event| &event.columns).collect();
             Lead {
                 table,
                 through,
-                column,
+                locator: shape.locator.clone(),
                 minima: columns.iter().filter_map(|column| column.else_min).collect(),
                 quoted: columns.iter().map(|column| column.column).collect(),
-                partitions: HashMap::new(),
+                scopes: HashMap::new(),
             }
         });
-        Self { leads: leads.collect(), owned: vec![Vec::new(); sources] }
+        Self { leads: leads.collect(), owns: vec![false; sources], partitions: BTreeSet::new() }
     }
 
     /// Notes one key of a table: where it leads, whether the survivor's row changes, and who owns rows.
     /// After the merge the survivor holds a row of the key if any account did.
-    pub fn note(&mut self, entry: &Entry) {
-        for (source, _) in &entry.sources {
-            let owned = &mut self.owned[*source];
-            if !owned.contains(&entry.table) {
-                owned.push(entry.table);
-            }
-        }
+    pub fn note(&mut self, table: &Table, entry: &Entry) {
         let Some(base) = entry.base() else { return };
-        for lead in &mut self.leads {
-            if lead.through == entry.table {
-                lead.follow(entry, base);
-            } else if lead.table == entry.table {
-                lead.arrive(entry, base);
+        for (source, _) in &entry.sources {
+            self.owns[*source] = true;
+        }
+        let is_led = self.leads.iter().any(|lead| lead.table == entry.table);
+        let has_partitions = table.owns_partitions() && !entry.sources.is_empty();
+        if is_led || has_partitions {
+            let scope = table.scope_of(&base.cells);
+            if has_partitions {
+                self.note_partitions(entry, &scope);
+            }
+            if let Some(lead) = self.leads.iter_mut().find(|lead| lead.table == entry.table) {
+                lead.arrive(&scope, entry);
+            }
+        }
+        for lead in self.leads.iter_mut().filter(|lead| lead.through == entry.table) {
+            lead.follow(entry, base);
+        }
+    }
+
+    fn note_partitions(&mut self, entry: &Entry, scope: &Scope) {
+        for (source, _) in &entry.sources {
+            let mut delete =
+                PartitionDelete { table: entry.table, source: *source, scope: scope.clone() };
+            if !self.partitions.contains(&delete) {
+                delete.scope = delete.scope.detached();
+                self.partitions.insert(delete);
             }
         }
     }
 
-    /// Partitions of a table in which sources own rows, as something else than their rows has told.
-    pub fn discover(&mut self, table: TableIndex, partitions: impl IntoIterator<Item = Bytes>) {
+    /// Scopes of a table in which sources own rows, as something else than their rows has told.
+    pub fn discover(&mut self, table: TableIndex, scopes: impl IntoIterator<Item = Scope>) {
         let Some(lead) = self.leads.iter_mut().find(|lead| lead.table == table) else { return };
-        for partition in partitions {
-            lead.partitions.entry(partition).or_default().in_source = true;
+        for scope in scopes {
+            lead.scopes.entry(scope).or_default().in_source = true;
         }
     }
 
-    /// Whether rows of sources lead to a partition of a table.
-    pub fn is_led_to(&self, table: TableIndex, partition: &Bytes) -> bool {
+    /// Whether rows of sources lead to a scope of a table.
+    pub fn is_led_to(&self, table: TableIndex, scope: &Scope) -> bool {
         let mut leads = self.leads.iter().filter(|lead| lead.table == table);
-        leads.any(|lead| lead.partitions.get(partition).is_some_and(|partition| partition.led))
+        leads.any(|lead| lead.scopes.get(scope).is_some_and(|found| found.led))
     }
 
     /// The sources, by position, that own no row.
     pub fn absent_sources(&self) -> impl Iterator<Item = usize> {
-        let owned = self.owned.iter().enumerate();
-        owned.filter(|(_, owned)| owned.is_empty()).map(|(source, _)| source)
+        let owns = self.owns.iter().enumerate();
+        owns.filter(|(_, owns)| !**owns).map(|(source, _)| source)
     }
 
-    /// The sources, by position, that own rows of a table.
-    pub fn owners(&self, table: TableIndex) -> impl Iterator<Item = usize> {
-        let owners = self.owned.iter().enumerate();
-        owners.filter(move |(_, owned)| owned.contains(&table)).map(|(source, _)| source)
+    /// The partitions of sources in which rows of a table were found, by source.
+    pub fn partitions(&self, table: TableIndex) -> impl Iterator<Item = &PartitionDelete> {
+        self.partitions.iter().filter(move |partition| partition.table == table)
     }
 
     /// How many sources own any row.
     pub fn sources_with_rows(&self) -> usize {
-        self.owned.iter().filter(|owned| !owned.is_empty()).count()
+        self.owns.iter().filter(|owns| **owns).count()
     }
 
-    /// The partitions of `table` that rows of sources lead to, or that were discovered, in a fixed order.
-    pub fn partitions(&self, table: TableIndex) -> Vec<Bytes> {
-        let mut keys: Vec<Bytes> = self
+    /// The scopes of `table` that rows of sources lead to, or that were discovered, in a fixed order.
+    pub fn scopes(&self, table: TableIndex) -> Vec<Scope> {
+        let mut scopes: Vec<Scope> = self
             .leads
             .iter()
             .filter(|lead| lead.table == table)
-            .flat_map(|lead| &lead.partitions)
-            .filter(|(_, partition)| partition.in_source)
-            .map(|(key, _)| key.clone())
+            .flat_map(|lead| &lead.scopes)
+            .filter(|(_, found)| found.in_source)
+            .map(|(scope, _)| scope.clone())
             .collect();
-        keys.sort_unstable();
-        keys
+        scopes.sort_unstable();
+        scopes
     }
 
     /// The rows of `table` to announce: the survivor holds them, and something changed there. In a
@@ -183,11 +211,11 @@ impl Findings {
             .leads
             .iter()
             .filter(|lead| lead.table == table)
-            .flat_map(|lead| &lead.partitions)
-            .filter(|(_, partition)| partition.changed)
-            .filter_map(|(key, partition)| {
-                let mut quoted = partition.quoted.clone()?;
-                let mut minima = partition.minima.iter();
+            .flat_map(|lead| &lead.scopes)
+            .filter(|(_, found)| found.changed)
+            .filter_map(|(scope, found)| {
+                let mut quoted = found.quoted.clone()?;
+                let mut minima = found.minima.iter();
                 for (cell, column) in
                     quoted.iter_mut().zip(spec.event.iter().flat_map(|e| &e.columns))
                 {
@@ -196,10 +224,10 @@ impl Findings {
                         *cell = minimum.cloned().flatten();
                     }
                 }
-                Some(Announced { partition: key.clone(), quoted })
+                Some(Announced { scope: scope.clone(), quoted })
             })
             .collect();
-        announced.sort_unstable_by(|a, b| a.partition.cmp(&b.partition));
+        announced.sort_unstable_by(|a, b| a.scope.cmp(&b.scope));
         announced
     }
 }

@@ -6,7 +6,7 @@
 
 use bytes::Bytes;
 
-use crate::account::{Cell, ColumnIndex, Row, TableIndex, TableTally};
+use crate::model::{Cell, ColumnIndex, Row, TableIndex, TableTally};
 use crate::spec::Table;
 
 use super::entry::{Entry, Write};
@@ -90,7 +90,7 @@ fn improvements(table: &Table, base: &Row, better: &[Cell], source: &Row) -> Vec
                 _ => &base.cells[rule.column],
             };
             let offered = &source.cells[rule.column];
-            rule.prefers(offered, now).then(|| Some((position, offered.clone()?))).flatten()
+            rule.combine(now, offered).map(|value| (position, value))
         })
         .collect()
 }

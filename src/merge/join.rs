@@ -11,7 +11,7 @@ use std::collections::{BinaryHeap, VecDeque};
 use bytes::Bytes;
 use thiserror::Error;
 
-use crate::account::{Cell, Row};
+use crate::model::{Cell, Row};
 use crate::spec::Table;
 
 /// A stream did not arrive in clustering order: joining it would lose rows, so the group fails.

@@ -2,14 +2,12 @@
 //! slice; a group that is too large to hold is cut between keys, so that every slice is complete in
 //! itself.
 
-use bytes::Bytes;
-
-use crate::account::{
-    AccountId, Batch, Change, Group, Mutation, TableIndex, TableTally, Tally, TimestampUs,
+use crate::model::{
+    AccountId, Batch, Change, Group, Mutation, Scope, TableIndex, TableTally, Tally, TimestampUs,
 };
-use crate::spec::{Find, Spec};
+use crate::spec::Spec;
 
-use super::batch::cut;
+use super::batch::cut_units;
 use super::entry::Entry;
 use super::findings::Announced;
 
@@ -26,10 +24,21 @@ pub struct Slice {
 /// What is done when all keys of a group are written.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Seal {
-    /// The sources' partitions to delete: table, and the source's place in the group.
-    pub deletes: Vec<(TableIndex, usize)>,
+    /// The sources' partitions to delete.
+    pub deletes: Vec<PartitionDelete>,
     /// The enrolments to announce.
     pub events: Vec<Announced>,
+}
+
+/// A partition of a source that is to be deleted.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct PartitionDelete {
+    /// The table.
+    pub table: TableIndex,
+    /// The source's number in the group.
+    pub source: usize,
+    /// The rest of the partition's key.
+    pub scope: Scope,
 }
 
 impl Slice {
@@ -37,39 +46,52 @@ impl Slice {
     /// the batches of one sequence only in turn, because a row is deleted no earlier than its own copy
     /// is acknowledged.
     pub fn writes(&self, spec: &Spec, survivor: &AccountId, t: TimestampUs) -> Vec<Vec<Batch>> {
-        let mut sequences = Vec::new();
-        // The survivor's partition of each table found by partition; its batches are independent.
-        let mut pending: Vec<Vec<Mutation>> = vec![Vec::new(); spec.tables.len()];
+        let mut sequences: Vec<Vec<Batch>> = Vec::new();
+        let mut of_scope: Option<(TableIndex, Scope)> = None;
+        let mut units: Vec<Vec<Mutation>> = Vec::new();
         for entry in &self.entries {
             let table = &spec.tables[entry.table];
-            let dated = |change| Mutation { table: entry.table, t, change };
-            let change = entry.change(table, survivor).map(dated);
-            match table.find {
-                Find::Partition => pending[entry.table].extend(change),
-                Find::Clustering { .. } => {
-                    let copied = matches!(entry.write, super::Write::Copy { .. });
-                    let mut mutations: Vec<Mutation> = change.into_iter().collect();
-                    mutations.extend(entry.deletes(table).map(dated));
-                    // The copied row is the first source's, so its delete follows the copy at once.
-                    let inseparable = if copied { mutations.len().min(2) } else { 1 };
-                    sequences.push(cut(mutations, inseparable));
-                }
+            // The keys of a scope follow each other; what is written for it is in one partition.
+            let scope = table.scope_of(entry.base().map_or(&[], |row| &row.cells));
+            if of_scope.as_ref().is_none_or(|of| (of.0, &of.1) != (entry.table, &scope)) {
+                sequences.extend(of_scope.iter().flat_map(|of| in_turn(spec, of.0, &mut units)));
+                of_scope = Some((entry.table, scope));
             }
+            let dated = |change| Mutation { table: entry.table, t, change };
+            let mut unit: Vec<Mutation> =
+                entry.change(table, survivor).map(dated).into_iter().collect();
+            let mut deletes = entry.deletes(table).map(dated);
+            if matches!(entry.write, super::Write::Copy { .. }) {
+                // The copied row is the first source's, so its delete follows the copy at once.
+                unit.extend(deletes.next());
+            }
+            units.push(unit);
+            units.extend(deletes.map(|delete| vec![delete]));
         }
-        let partitions = pending.into_iter().flat_map(|mutations| cut(mutations, 0));
-        sequences.extend(partitions.map(|batch| vec![batch]));
-        sequences.retain(|batches| !batches.is_empty());
+        sequences.extend(of_scope.iter().flat_map(|of| in_turn(spec, of.0, &mut units)));
         sequences
     }
 }
 
+/// The sequences of what is written in one partition. Where all of it is the survivor's own, nothing is deleted there
+/// and the batches are independent.
+fn in_turn(spec: &Spec, table: TableIndex, units: &mut Vec<Vec<Mutation>>) -> Vec<Vec<Batch>> {
+    let batches = cut_units(units.drain(..));
+    match spec.tables[table].owns_partitions() {
+        true => batches.into_iter().map(|batch| vec![batch]).collect(),
+        false if batches.is_empty() => Vec::new(),
+        false => vec![batches],
+    }
+}
+
 impl Seal {
-    /// One partition delete per source and table.
-    pub fn batches(&self, group: &Group, t: TimestampUs) -> Vec<Batch> {
-        let delete = |&(table, source): &(TableIndex, usize)| {
-            let key: Bytes = group.pairs[source].from.cell().clone();
+    /// One partition delete per source, table and scope.
+    pub fn batches(&self, spec: &Spec, group: &Group, t: TimestampUs) -> Vec<Batch> {
+        let delete = |delete: &PartitionDelete| {
+            let PartitionDelete { table, source, scope } = delete;
+            let key = spec.tables[*table].partition_key(scope, &group.pairs[*source].from);
             let change = Change::DeletePartition { key };
-            Batch { table, mutations: vec![Mutation { table, t, change }] }
+            Batch { table: *table, mutations: vec![Mutation { table: *table, t, change }] }
         };
         self.deletes.iter().map(delete).collect()
     }

@@ -9,12 +9,11 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
-use crate::account::{
-    AccountId, Batch, Change, ColumnIndex, Mutation, Row, TableIndex, TimedRow, TimestampUs,
-    WriteTimes,
+use crate::model::{
+    AccountId, Batch, Cell, Change, Collection, ColumnIndex, Mutation, Row, TableIndex, TimedRow,
+    TimestampUs, WriteTimes,
 };
-use crate::spec::elements::Collection;
-use crate::spec::{Spec, Table};
+use crate::spec::{Dated, Spec, Table};
 
 /// One row of a source that outlived the merge's delete, and what becomes of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -115,7 +114,7 @@ impl Verdict {
             };
         }
         let settled = cells.iter().map(|cell| cell.t).filter(|t| *t <= horizon.settled).max();
-        let key = found.row.cells[..table.key_len].iter().flatten().cloned().collect();
+        let key = table.key_of(&found.row);
         Self::Take(Swept { table: index, source, key, cells, target, settled }, far)
     }
 }
@@ -126,7 +125,7 @@ fn cells(table: &Table, found: &TimedRow) -> Option<Vec<SweptCell>> {
     for (column, value) in found.row.cells.iter().enumerate().skip(table.key_len) {
         let Some(value) = value else { continue };
         let cell = |element, value, t| SweptCell { column, element, value, t, placed_at: None };
-        let collection = Collection::of(&table.columns[column].cql_type);
+        let collection = table.columns[column].cql_type.collection();
         match (&found.times[column], collection) {
             (WriteTimes::None, _) => return None,
             (WriteTimes::Elements(times), Some(collection)) => {
@@ -147,12 +146,21 @@ fn cells(table: &Table, found: &TimedRow) -> Option<Vec<SweptCell>> {
 /// it. It has to win over what is there, however late that was written.
 fn preferred_at(table: &Table, cell: &SweptCell, own: &TimedRow) -> Option<TimestampUs> {
     let rule = table.survivorship.iter().find(|rule| rule.column == cell.column)?;
-    let preferred = rule.prefers(&cell.value, &own.row.cells[cell.column]);
-    let known = own.times[cell.column].latest();
-    preferred.then(|| known.map_or(cell.t, |known| cell.t.max(known + 1)))
+    let known = Dated { value: &own.row.cells[cell.column], t: own.times[cell.column].latest() };
+    rule.policy.late(&rule.cql_type, known, Dated { value: &cell.value, t: Some(cell.t) })
 }
 
 impl Swept {
+    /// The source's row, as far as it was taken.
+    pub fn cells(&self, table: &Table) -> Vec<Cell> {
+        let mut row: Vec<Cell> = self.key.iter().cloned().map(Some).collect();
+        row.resize(table.columns.len(), None);
+        for cell in self.cells.iter().filter(|cell| cell.element.is_none()) {
+            row[cell.column].clone_from(&cell.value);
+        }
+        row
+    }
+
     /// Whether the survivor's row changes.
     pub fn is_placed(&self) -> bool {
         self.cells.iter().any(|cell| cell.placed_at.is_some())
@@ -263,7 +271,7 @@ fn dated<'a>(
 }
 
 fn elements(table: &Table, column: ColumnIndex, cells: &[&SweptCell]) -> Bytes {
-    let collection = Collection::of(&table.columns[column].cql_type).unwrap_or(Collection::Set);
+    let collection = table.columns[column].cql_type.collection().unwrap_or(Collection::Set);
     let elements: Vec<_> = cells
         .iter()
         .filter_map(|cell| Some((cell.element.as_ref()?, cell.value.as_ref())))
@@ -280,7 +288,7 @@ impl SweepSlice {
             let mut placed = swept.placements(table, survivor);
             let mut removed = swept.removals(table);
             let batch = |mutations| Batch { table: swept.table, mutations };
-            if table.is_clustering() {
+            if !table.owns_partitions() {
                 placed.append(&mut removed);
             }
             let batches = [placed, removed].into_iter().filter(|mutations| !mutations.is_empty());

@@ -6,7 +6,7 @@
 
 use hashbrown::HashTable;
 
-use crate::account::AccountId;
+use crate::model::AccountId;
 
 const SHARD_BITS: u32 = 6;
 

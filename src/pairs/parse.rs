@@ -7,7 +7,7 @@ use super::accounts::{Id, SHARDS, hash_text, hash_uuid, parse_uuid, shard_of};
 use super::header::Layout;
 use super::reason::{Flaw, Malformed, Reason, Side};
 use super::record::{Form, Record, Scanner};
-use crate::account::MAX_ACCOUNT_ID_BYTES;
+use crate::model::MAX_ACCOUNT_ID_BYTES;
 
 /// What the first three checks say about a record.
 pub(super) enum Verdict<'a> {

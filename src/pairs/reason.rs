@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::account::MAX_ACCOUNT_ID_BYTES;
+use crate::model::MAX_ACCOUNT_ID_BYTES;
 
 /// The reason codes, in the order in which the checks are made.
 pub const REASON_CODES: [&str; 5] = ["malformed", "invalid-id", "self-pair", "ambiguous", "cycle"];
@@ -40,7 +40,7 @@ pub enum Side {
 pub enum Flaw {
     /// It has no characters.
     Empty,
-    /// It is longer than [`MAX_ACCOUNT_ID_BYTES`](crate::account::MAX_ACCOUNT_ID_BYTES).
+    /// It is longer than [`MAX_ACCOUNT_ID_BYTES`](crate::model::MAX_ACCOUNT_ID_BYTES).
     TooLong,
     /// It begins or ends with white space.
     WhiteSpace,

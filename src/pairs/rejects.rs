@@ -124,7 +124,7 @@ fn names(named: &Named, accounts: &Accounts, separator: &str) -> String {
     let mut list: Vec<String> = named
         .shown()
         .iter()
-        .map(|&account| format!("'{}'", shortened(accounts.id(account).as_str())))
+        .map(|&account| format!("'{}'", shortened(&accounts.id(account).text())))
         .collect();
     if named.count as usize > MAX_NAMED {
         list.push("…".to_owned());

@@ -10,7 +10,7 @@ use super::record::{Record, Scanner};
 use super::rejects::{Reject, Rejects};
 use super::source::Source;
 use super::{Format, PairsError};
-use crate::account::MAX_ACCOUNT_ID_BYTES;
+use crate::model::MAX_ACCOUNT_ID_BYTES;
 
 /// How much of a rejected line is repeated, so that a report of rejects is itself acceptable input.
 const MAX_ORIGINAL_BYTES: usize = 256 << 10;

@@ -1,15 +1,15 @@
 //! One group's way to the cluster, the journal and the broker: its requests, retried and measured.
 
-use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
 
-use crate::account::{AccountId, Group, Row, TableIndex, TableTally, TimestampUs};
 use crate::failpoint;
 use crate::journal::{JournalError, Note, State};
-use crate::merge::{self, Entry, Fold, Join, Seal, Slice};
+use crate::merge::{self, Entry, Fold, Seal, Slice};
+use crate::model::{AccountId, Group, Row, Scope, TableIndex, TableTally, TimestampUs};
 use crate::storage::{Cursor, Page, Reader, Width, Writer};
 
 use super::pages::SMALL_GROUP_STREAMS;
+use super::work::Joined;
 use super::{Context, GroupError, LargePermit};
 
 /// Requests that one group has under way at once.
@@ -44,12 +44,13 @@ impl<'a, S: Reader> Access<'a, S> {
     /// Feeds the join: every stream that it waits for, and those that it will wait for soon.
     pub(super) async fn fetch(
         &self,
-        index: TableIndex,
-        join: &mut Join<'_>,
-        pages: &mut Pages,
+        joined: &mut Joined<'_>,
         large: &mut Option<LargePermit>,
     ) -> Result<(), GroupError> {
+        let Joined { table: index, scope, join, pages } = joined;
+        let (index, scope) = (*index, &*scope);
         let sizes = &self.context.row_sizes;
+        let owns_partitions = self.context.spec.tables[index].owns_partitions();
         let first = pages.fetched == 0;
         let streams = join.open_streams();
         let is_large = !first || streams > SMALL_GROUP_STREAMS || large.is_some();
@@ -73,7 +74,9 @@ impl<'a, S: Reader> Access<'a, S> {
             async move {
                 if first
                     && !is_large
-                    && let Some(rows) = self.context.first_page(index, account, width).await?
+                    && owns_partitions
+                    && let Some(rows) =
+                        self.context.first_page(index, scope, account, width).await?
                 {
                     sizes.learn(index, width, &rows);
                     return Ok((stream, Page { rows, next: None }));
@@ -82,7 +85,8 @@ impl<'a, S: Reader> Access<'a, S> {
                 let page = self
                     .context
                     .carry_out(lane, || {
-                        self.context.storage.page(index, account, width, rows, after.clone())
+                        let rows_of = (scope, account);
+                        self.context.storage.page(index, rows_of, width, rows, after.clone())
                     })
                     .await?;
                 sizes.learn(index, width, &page.rows);
@@ -99,11 +103,11 @@ impl<'a, S: Reader> Access<'a, S> {
         Ok(())
     }
 
-    /// The rows of the group in one partition of a table in which the account is a clustering column.
-    pub(super) async fn enrolment(
+    /// The rows of the group in one scope of a table in which each account owns one.
+    pub(super) async fn point(
         &self,
         index: TableIndex,
-        partition: Bytes,
+        scope: Scope,
     ) -> Result<(Entry, TableTally), GroupError> {
         let table = &self.context.spec.tables[index];
         let mut accounts: Vec<AccountId> = vec![self.group.survivor.clone()];
@@ -111,17 +115,17 @@ impl<'a, S: Reader> Access<'a, S> {
         let mut fold: Option<Fold<'_>> = None;
         let per_read = self.context.row_sizes.accounts_per_read(index);
         for (part, chunk) in accounts.chunks(per_read).enumerate() {
-            let rows = self.context.rows_of(index, &partition, chunk).await?;
+            let rows = self.context.rows_of(index, &scope, chunk).await?;
             self.context.row_sizes.learn(index, Width::Full, &rows);
             let mut by_account = in_order(table.account, chunk, rows);
             // The survivor is the first account of the first chunk.
             let fold = fold.get_or_insert_with(|| {
                 Fold::new(index, table, by_account.first_mut().and_then(Option::take))
             });
-            for (place, row) in by_account.into_iter().enumerate() {
+            for (at, row) in by_account.into_iter().enumerate() {
                 if let Some(row) = row {
                     // The survivor, whose row is taken already, is the account at 0.
-                    fold.add(part * per_read + place - 1, row);
+                    fold.add(part * per_read + at - 1, row);
                 }
             }
         }
@@ -145,7 +149,10 @@ impl<S: Writer> Access<'_, S> {
     /// Step 3, last of all writes: one partition delete per source that owns rows.
     pub(super) async fn delete_sources(&self, seal: &Seal) -> Result<(), GroupError> {
         failpoint::hit("copied");
-        let deletes = seal.batches(self.group, self.t).into_iter().map(|batch| vec![batch]);
+        let deletes = seal
+            .batches(&self.context.spec, self.group, self.t)
+            .into_iter()
+            .map(|batch| vec![batch]);
         Ok(self.context.write_all(deletes.collect()).await?)
     }
 

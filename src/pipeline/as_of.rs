@@ -7,7 +7,7 @@
 
 use std::time::Duration;
 
-use crate::account::{TimestampUs, now_us};
+use crate::model::{TimestampUs, now_us};
 
 /// Stamps groups.
 #[derive(Clone, Copy, Debug)]

@@ -3,10 +3,8 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use bytes::Bytes;
-
-use crate::account::TableIndex;
 use crate::merge::Slice;
+use crate::model::{Scope, TableIndex};
 use crate::ranking::{Ranked, Ranking};
 use crate::readable;
 use crate::spec::Spec;
@@ -31,12 +29,12 @@ pub struct Deletes {
 
 #[derive(Debug)]
 struct Counted {
-    ranking: Ranking<(TableIndex, Bytes)>,
+    ranking: Ranking<(TableIndex, Scope)>,
     named: usize,
 }
 
 /// A partition and the deletes in it.
-pub type HotPartition = Ranked<(TableIndex, Bytes)>;
+pub type HotPartition = Ranked<(TableIndex, Scope)>;
 
 impl Default for Deletes {
     fn default() -> Self {
@@ -52,19 +50,18 @@ impl Deletes {
         spec: &Spec,
         slice: &Slice,
         weight: f64,
-    ) -> Vec<(TableIndex, Bytes, u64)> {
+    ) -> Vec<(TableIndex, Scope, u64)> {
         let mut counted = self.counted();
         let mut reached = Vec::new();
         for entry in &slice.entries {
             let table = &spec.tables[entry.table];
             let deletes = entry.sources.len() as u64;
-            let partition = entry.base().and_then(|row| row.cells.first()?.as_deref());
-            let Some(partition) = partition else { continue };
-            if deletes == 0 || !table.delete_source || !table.is_clustering() {
+            if deletes == 0 || !table.delete_source || table.owns_partitions() {
                 continue;
             }
-            // Copied out of its page, which would otherwise live as long as this.
-            let partition = Bytes::copy_from_slice(partition);
+            let Some(base) = entry.base() else { continue };
+            // Where accounts share partitions, a scope is one.
+            let partition = table.scope_of(&base.cells).detached();
             let parts = (deletes as f64 * weight * PARTS).round() as u64;
             let (before, now) = counted.ranking.add((entry.table, partition.clone()), parts);
             let [before, now] = [before, now].map(whole);
@@ -109,7 +106,7 @@ impl<S> Context<S> {
         for (table, partition, deletes) in self.deletes.count(&self.spec, slice, 1.0) {
             let table = &self.spec.tables[table];
             let TombstoneLimits { warn, fail } = self.deletes.limits;
-            let partition = readable::cell(&table.columns[0].cql_type, &partition);
+            let partition = readable::scope(table, &partition);
             let mut counted = self.deletes.counted();
             counted.named += 1;
             let named = counted.named;

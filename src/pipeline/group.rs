@@ -6,11 +6,11 @@
 
 use thiserror::Error;
 
-use crate::account::{Group, Tally};
 use crate::events::EventError;
 use crate::failpoint;
 use crate::journal::{JournalError, Kind, SliceRecord, State, body};
 use crate::merge::{OutOfOrder, Seal};
+use crate::model::{Group, Tally};
 use crate::storage::{Fault, StorageError, Writer};
 
 use super::access::Access;

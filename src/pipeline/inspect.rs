@@ -17,10 +17,10 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use tokio::sync::watch;
 
-use crate::account::{AccountId, ColumnIndex, Group, Row, TableIndex, TimedRow};
 use crate::events::Outlet;
 use crate::journal::memory::MemoryJournal;
 use crate::latency::Recorder;
+use crate::model::{AccountId, ColumnIndex, Group, Row, TableIndex, TimedRow};
 use crate::pace::Pace;
 use crate::plan::Plan;
 use crate::spec::Spec;

@@ -1,8 +1,8 @@
 //! The kinds of requests whose latencies are kept apart.
 
-use crate::account::TableIndex;
 use crate::latency::Lane;
-use crate::spec::{Find, Spec};
+use crate::model::TableIndex;
+use crate::spec::Spec;
 use crate::storage::Width;
 
 /// Which lane of the recorder a request belongs to.
@@ -34,16 +34,20 @@ impl Lanes {
         let tables = spec
             .tables
             .iter()
-            .map(|table| match table.find {
-                Find::Partition => {
+            .map(|table| match table.owns_partitions() {
+                true => {
                     let read = lane(format!("source {}", table.name));
                     let read_survivor = lane(format!("target {}", table.name));
                     let write = lane(format!("write {}", table.name));
                     let delete = lane(format!("delete {}", table.name));
                     let look = lane(format!("look {}", table.name));
-                    TableLanes { read, read_survivor, write, delete, look, scan: look }
+                    let scan = match table.locator.through {
+                        Some(_) => lane(format!("scan {}", table.name)),
+                        None => look,
+                    };
+                    TableLanes { read, read_survivor, write, delete, look, scan }
                 }
-                Find::Clustering { .. } => {
+                false => {
                     let scan = lane(format!("scan {}", table.name));
                     let read = lane(format!("read {}", table.name));
                     // Copies and deletes of one partition share a batch.

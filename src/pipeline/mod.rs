@@ -40,19 +40,17 @@ pub use inspect::{
     Absent, Conflict, Figures, Inspected, LargeAccount, Selection, TableFigures, inspect,
 };
 pub use lanes::Lanes;
-pub use reads::Place;
+pub use reads::NextPage;
 pub use run::{Ended, ErrorLimit, Known, Limits, Progress, Reason, RunOutcome, run};
 pub use scan::{Discover, ScanProgress, Scanned, scan};
 pub use sweep::{Leftover, Swept, sweep};
 pub use walk::{Walked, walk};
 
-use bytes::Bytes;
-
-use crate::account::{Batch, Event, TableIndex};
 use crate::events::{EventError, Outlet};
 use crate::failpoint;
 use crate::journal::{Intent, Journal, JournalError};
 use crate::latency::{Lane, Recorder};
+use crate::model::{Batch, Event, Scope, TableIndex};
 use crate::pace::Pace;
 use crate::spec::Spec;
 use crate::storage::{StorageError, Writer};
@@ -183,10 +181,10 @@ impl<S> Context<S> {
         Ok(())
     }
 
-    /// The partitions of a table in which a scan has found rows of a group's sources.
-    fn discovered(&self, table: TableIndex, group: usize) -> impl Iterator<Item = Bytes> {
+    /// The scopes of a table in which a scan has found rows of a group's sources.
+    fn discovered(&self, table: TableIndex, group: usize) -> impl Iterator<Item = Scope> {
         let found = self.discovered.get().into_iter();
-        found.flat_map(move |found| found.partitions(table, group))
+        found.flat_map(move |found| found.scopes(table, group))
     }
 
     /// The database; `None` while anything still runs.

@@ -3,7 +3,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::account::{Row, TableIndex};
+use crate::model::{Row, TableIndex};
 use crate::storage::Width;
 
 /// A row is taken for this large until one is seen.

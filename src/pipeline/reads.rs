@@ -5,7 +5,7 @@ use std::mem;
 
 use bytes::Bytes;
 
-use crate::account::{AccountId, TableIndex, TimedRow};
+use crate::model::{AccountId, Scope, TableIndex, TimedRow};
 use crate::storage::{Cursor, Reader, StorageError, TimedPage, Width};
 
 use super::Context;
@@ -14,46 +14,50 @@ use super::Context;
 /// bound pages: a cell and its time are several words each, however short the value.
 const TIMES_WEIGH: usize = 4;
 
-/// Accounts whose partitions one read asks for.
-const ACCOUNTS_PER_LOOK: usize = 32;
+/// Accounts whose partitions one look asks for: enough to save most round trips.
+const PARTITIONS_PER_LOOK: usize = 32;
+/// Accounts that one look asks for in one partition.
+const ACCOUNTS_PER_LOOK: usize = 100;
 
-/// Where a partition's pages go on.
+/// Where the pages of an account's rows go on.
 #[derive(Clone, Debug)]
-pub enum Place {
+pub enum NextPage {
     /// At its first row.
-    Start,
+    First,
     /// At a later one.
     After(Cursor),
     /// Nowhere.
-    End,
+    None,
 }
 
 impl<S: Reader> Context<S> {
-    /// The next page of an account's partition, with write times; `streams` partitions are read side by
-    /// side. `place` is moved on.
+    /// The next page of an account's rows in a scope, with write times; `streams` accounts are read side by
+    /// side. `next` is moved on.
     ///
     /// # Errors
     /// The read failed for good.
     pub async fn timed_page(
         &self,
         table: TableIndex,
-        account: &AccountId,
+        rows_of: (&Scope, &AccountId),
         streams: usize,
-        place: &mut Place,
+        next: &mut NextPage,
     ) -> Result<Vec<TimedRow>, StorageError> {
         let sizes = &self.row_sizes;
-        let (rows, after) = match mem::replace(place, Place::End) {
-            Place::Start => (sizes.first_page(table, Width::Full, streams), None),
-            Place::After(cursor) => (sizes.further_page(table, Width::Full, streams), Some(cursor)),
-            Place::End => return Ok(Vec::new()),
+        let (rows, after) = match mem::replace(next, NextPage::None) {
+            NextPage::First => (sizes.first_page(table, Width::Full, streams), None),
+            NextPage::After(cursor) => {
+                (sizes.further_page(table, Width::Full, streams), Some(cursor))
+            }
+            NextPage::None => return Ok(Vec::new()),
         };
         let rows = (rows / TIMES_WEIGH).max(2);
         let lane = self.lanes.read(table, Width::Full);
-        let read = || self.storage.timed_page(table, account, rows, after.clone());
-        let TimedPage { rows, next } = self.carry_out(lane, read).await?;
-        sizes.learn(table, Width::Full, rows.iter().map(|timed| &timed.row));
-        *place = next.map_or(Place::End, Place::After);
-        Ok(rows)
+        let read = || self.storage.timed_page(table, rows_of, rows, after.clone());
+        let page: TimedPage = self.carry_out(lane, read).await?;
+        sizes.learn(table, Width::Full, page.rows.iter().map(|timed| &timed.row));
+        *next = page.next.map_or(NextPage::None, NextPage::After);
+        Ok(page.rows)
     }
 
     /// The row of a primary key, with write times.
@@ -69,15 +73,15 @@ impl<S: Reader> Context<S> {
         self.carry_out(lane, || self.storage.timed_row(table, key)).await
     }
 
-    /// The rows that accounts own in a partition of a table found by clustering, with write times, each with the
-    /// place of its owner among the accounts.
+    /// The rows that accounts own in a scope of a table in which each owns one, with write times, each with the
+    /// position of its owner among the accounts.
     ///
     /// # Errors
     /// A read failed for good.
     pub async fn timed_rows_of(
         &self,
         table: TableIndex,
-        partition: &Bytes,
+        scope: &Scope,
         accounts: &[AccountId],
     ) -> Result<Vec<(usize, TimedRow)>, StorageError> {
         let column = self.spec.tables[table].account;
@@ -85,34 +89,43 @@ impl<S: Reader> Context<S> {
         let per_read = (self.row_sizes.accounts_per_read(table) / TIMES_WEIGH).max(2);
         let mut owned = Vec::new();
         for (part, chunk) in accounts.chunks(per_read).enumerate() {
-            let read = || self.storage.timed_rows_of(table, partition, chunk);
+            let read = || self.storage.timed_rows_of(table, scope, chunk);
             let rows = self.carry_out(lane, read).await?;
             self.row_sizes.learn(table, Width::Full, rows.iter().map(|timed| &timed.row));
             owned.extend(rows.into_iter().filter_map(|row| {
                 let owner = row.row.cells[column].as_ref();
-                let place = chunk.iter().position(|account| Some(account.cell()) == owner)?;
-                Some((part * per_read + place, row))
+                let at = chunk.iter().position(|account| Some(account.cell()) == owner)?;
+                Some((part * per_read + at, row))
             }));
         }
-        owned.sort_by_key(|(place, _)| *place);
+        owned.sort_by_key(|(owner, _)| *owner);
         Ok(owned)
     }
 
-    /// Which of the accounts own rows in a table found by partition.
+    /// Which of the accounts own rows in a scope.
     ///
     /// # Errors
     /// A read failed for good.
-    pub async fn occupied(
+    pub async fn owners(
         &self,
         table: TableIndex,
+        scope: &Scope,
         accounts: &[AccountId],
     ) -> Result<Vec<AccountId>, StorageError> {
         let lane = self.lanes.look(table);
-        let mut occupied = Vec::new();
-        for chunk in accounts.chunks(ACCOUNTS_PER_LOOK) {
-            let read = || self.storage.occupied(table, chunk);
-            occupied.extend(self.carry_out(lane, read).await?);
+        let mut owners = Vec::new();
+        for chunk in accounts.chunks(self.accounts_per_look(table)) {
+            let read = || self.storage.owners(table, scope, chunk);
+            owners.extend(self.carry_out(lane, read).await?);
         }
-        Ok(occupied)
+        Ok(owners)
+    }
+
+    /// Accounts that one look asks for: in partitions of their own, few enough for one coordinator.
+    pub(super) fn accounts_per_look(&self, table: TableIndex) -> usize {
+        match self.spec.tables[table].owns_partitions() {
+            true => PARTITIONS_PER_LOOK,
+            false => ACCOUNTS_PER_LOOK,
+        }
     }
 }

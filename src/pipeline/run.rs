@@ -8,8 +8,8 @@ use std::time::Instant;
 use tokio::sync::watch;
 use tokio::task::{Id, JoinError, JoinSet};
 
-use crate::account::{Group, Outcome, Tally};
 use crate::journal::{Note, State};
+use crate::model::{Group, Outcome, Tally};
 use crate::pace::Permit;
 use crate::plan::Plan;
 use crate::storage::Writer;

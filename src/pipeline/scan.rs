@@ -1,4 +1,4 @@
-//! The scan: in which partitions sources own rows of a table that has no index by account.
+//! The scan: in which scopes sources own rows of a table that has no index by account.
 //!
 //! A merge finds the enrolments of a source through its other rows ([`Discover::Content`]). Those that nothing
 //! leads to are found by reading every key of the table ([`Discover::Scan`]): the ring in ranges, several at
@@ -9,13 +9,12 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
 use tokio::sync::watch;
 
-use crate::account::{TableIndex, TokenRange};
 use crate::failpoint;
 use crate::journal::{Scan, ScanRecord, body};
+use crate::model::{Scope, TableIndex, TokenRange};
 use crate::plan::{Plan, Sources};
 use crate::storage::{Reader, StorageError, ring};
 
@@ -108,7 +107,7 @@ pub async fn scan<S: Reader>(
     let known = context.journal.scans()?;
     let mut haul = Haul::new(spec.tables.len());
     let mut left = Vec::new();
-    for (table, shape, ..) in spec.clustering_tables() {
+    for (table, shape, ..) in spec.led() {
         let own: Vec<&ScanRecord> = known.iter().filter(|scan| scan.table == shape.name).collect();
         let done: Vec<TokenRange> = own.iter().map(|scan| scan.range).collect();
         left.extend(ring::left_of(&whole, &done).into_iter().map(|range| (table, range)));
@@ -137,7 +136,7 @@ pub(super) async fn search<S: Reader>(
     is_wanted: &(dyn Fn(usize) -> bool + Sync),
     stop: &watch::Receiver<bool>,
 ) -> Result<Scanned, GroupError> {
-    let tables = context.spec.clustering_tables().map(|(table, ..)| table).collect();
+    let tables = context.spec.led().map(|(table, ..)| table).collect();
     let (found, scanned) = look_for(context, plan, tables, is_wanted, stop).await?;
     if !scanned.interrupted {
         context.discovered.get_or_init(|| found);
@@ -153,7 +152,7 @@ pub(super) async fn survey<S: Reader>(
     is_done: &(dyn Fn(usize) -> bool + Sync),
     stop: &watch::Receiver<bool>,
 ) -> Result<(Discovered, Scanned), GroupError> {
-    let tables = context.spec.clustering_tables().filter(|(_, table, ..)| table.delete_source);
+    let tables = context.spec.led().filter(|(_, table, ..)| table.delete_source);
     look_for(context, plan, tables.map(|(table, ..)| table).collect(), is_done, stop).await
 }
 
@@ -176,7 +175,7 @@ async fn look_for<S: Reader>(
 
 /// The ring in ranges; none if there is nothing to scan.
 async fn ring_of<S: Reader>(context: &Context<S>) -> Result<Vec<TokenRange>, StorageError> {
-    let Some((table, ..)) = context.spec.clustering_tables().next() else { return Ok(Vec::new()) };
+    let Some((table, ..)) = context.spec.led().next() else { return Ok(Vec::new()) };
     let lane = context.lanes.scan(table);
     context.carry_out(lane, || context.storage.token_ranges(RANGES)).await
 }
@@ -193,8 +192,8 @@ impl Haul {
     }
 
     fn take(&mut self, table: TableIndex, held: &Held) {
-        for (partition, groups) in &held.found {
-            self.discovered.add(table, partition, groups);
+        for (scope, groups) in &held.found {
+            self.discovered.add(table, scope, groups);
         }
         self.scanned.rows += held.rows;
         self.scanned.enrolments += held.enrolments;
@@ -211,12 +210,11 @@ struct Held {
 
 impl Held {
     /// A row of a source; the rows of a partition come one behind the other.
-    fn add(&mut self, partition: &Bytes, group: u32) {
+    fn add(&mut self, scope: &Scope, group: u32) {
         self.enrolments += 1;
         match self.found.last_mut() {
-            Some((last, groups)) if last == partition => groups.push(group),
-            // Copied out of its page, which would otherwise live as long as this.
-            _ => self.found.push((Bytes::copy_from_slice(partition), vec![group])),
+            Some((last, groups)) if last == scope => groups.push(group),
+            _ => self.found.push((scope.detached(), vec![group])),
         }
     }
 
@@ -318,11 +316,12 @@ impl<S: Reader> Scanner<'_, S> {
             context.pace.succeeded();
             held.rows += page.keys.len() as u64;
             context.scanning.rows.fetch_add(page.keys.len() as u64, Ordering::Relaxed);
-            for (partition, account) in &page.keys {
+            for (scope, account) in &page.keys {
                 if let Some(group) = self.sources.group_of(account)
                     && (self.is_wanted)(group as usize)
+                    && context.spec.tables[table].locator.admits(scope)
                 {
-                    held.add(partition, group);
+                    held.add(scope, group);
                 }
             }
             next = page.next;

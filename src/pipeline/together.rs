@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::account::{AccountId, Batch, Row, TableIndex};
 use crate::latency::Lane;
 use crate::merge::BATCH_BYTES;
+use crate::model::{AccountId, Batch, Row, Scope, TableIndex};
 use crate::storage::{Reader, StorageError, Width, Writer};
 
 use super::Context;
@@ -21,20 +21,20 @@ use super::joined::Rounds;
 /// Accounts whose first pages one read asks for: with more, one coordinator has too much to do for one
 /// answer.
 const ACCOUNTS_PER_READ: usize = 16;
-/// Rounds of first pages that may be in flight per place, table and width.
-const PLACES: u64 = 2;
+/// Rounds of first pages that may be in flight per replica set, table, scope and width.
+const ROUNDS: u64 = 2;
 /// How long a joined request is tried before each group asks for itself.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// The rounds of all groups in flight.
 #[derive(Debug, Default)]
 pub(super) struct Together {
-    /// By table, width and place.
-    first_pages: Rounds<(TableIndex, Width, u64), AccountId, Option<Vec<Row>>>,
+    /// By table, width, scope and replica set.
+    first_pages: Rounds<(TableIndex, Width, Scope, u64), AccountId, Option<Vec<Row>>>,
+    /// By table and scope.
+    rows: Rounds<(TableIndex, Scope), Vec<AccountId>, Vec<Row>>,
     /// By table and partition.
-    rows: Rounds<(TableIndex, Bytes), Vec<AccountId>, Vec<Row>>,
-    /// By table and partition.
-    writes: Rounds<(TableIndex, Bytes), Arc<Batch>, ()>,
+    writes: Rounds<(TableIndex, Vec<Bytes>), Arc<Batch>, ()>,
 }
 
 /// One round's way to the database.
@@ -53,6 +53,7 @@ impl<S: Reader> Context<S> {
     pub(super) async fn first_page(
         &self,
         table: TableIndex,
+        scope: &Scope,
         account: &AccountId,
         width: Width,
     ) -> Result<Option<Vec<Row>>, StorageError> {
@@ -60,16 +61,17 @@ impl<S: Reader> Context<S> {
         // what is known of the size of rows changes from request to request.
         let most = self.row_sizes.first_page(table, width, ACCOUNTS_PER_READ).max(2);
         let whole = move |rows: Vec<Row>| Some(rows).filter(|rows| rows.len() < most);
-        let place = self.storage.place(table, account);
-        let slot = place.wrapping_mul(PLACES).wrapping_add(fastrand::u64(..PLACES));
+        let replicas = self.storage.replica_set(table, scope, account);
+        let slot = replicas.wrapping_mul(ROUNDS).wrapping_add(fastrand::u64(..ROUNDS));
+        let of = scope.clone();
         let way = self.way(self.lanes.read(table, width));
         let column = self.spec.tables[table].account;
         let joined = self.together.first_pages.join(
-            (table, width, slot),
+            (table, width, scope.clone(), slot),
             (account.clone(), 1),
             ACCOUNTS_PER_READ,
             move |accounts| async move {
-                let read = || way.storage.first_rows(table, &accounts, width, most);
+                let read = || way.storage.first_rows(table, &of, &accounts, width, most);
                 let rows = way.joined(accounts.len(), read).await?;
                 let requests = accounts.iter().map(std::slice::from_ref);
                 Some(split(rows, column, requests).into_iter().map(whole).collect())
@@ -79,32 +81,31 @@ impl<S: Reader> Context<S> {
             return Ok(rows);
         }
         let (way, own) = (self.way(self.lanes.read(table, width)), std::slice::from_ref(account));
-        way.alone(|| way.storage.first_rows(table, own, width, most)).await.map(whole)
+        way.alone(|| way.storage.first_rows(table, scope, own, width, most)).await.map(whole)
     }
 
-    /// The rows that accounts own in one partition of a table in which the account is a clustering
-    /// column, in no promised order.
+    /// The rows that accounts own in a scope of a table in which each owns one, in no promised order.
     ///
     /// # Errors
     /// The read failed for good.
     pub(super) async fn rows_of(
         &self,
         table: TableIndex,
-        partition: &Bytes,
+        scope: &Scope,
         accounts: &[AccountId],
     ) -> Result<Vec<Row>, StorageError> {
         let lane = self.lanes.read(table, Width::Full);
         let column = self.spec.tables[table].account;
         let capacity = self.row_sizes.accounts_per_read(table);
-        let (way, of_partition) = (self.way(lane), partition.clone());
+        let (way, of) = (self.way(lane), scope.clone());
         let joined = self.together.rows.join(
-            (table, partition.clone()),
+            (table, scope.clone()),
             (accounts.to_vec(), accounts.len()),
             capacity,
             move |requests| async move {
                 let requests = requests.iter().map(Vec::as_slice);
                 let all: Vec<AccountId> = requests.clone().flatten().cloned().collect();
-                let read = || way.storage.rows_of(table, &of_partition, &all);
+                let read = || way.storage.rows_of(table, &of, &all);
                 let rows = way.joined(requests.len(), read).await?;
                 Some(split(rows, column, requests))
             },
@@ -113,7 +114,7 @@ impl<S: Reader> Context<S> {
             return Ok(rows);
         }
         let way = self.way(lane);
-        way.alone(|| way.storage.rows_of(table, partition, accounts)).await
+        way.alone(|| way.storage.rows_of(table, scope, accounts)).await
     }
 }
 
@@ -130,13 +131,14 @@ impl<S: Writer> Context<S> {
             false => self.lanes.write(table),
         };
         let batch = Arc::new(batch);
-        if let Some(key) = batch.partition_key()
-            && self.spec.tables[table].is_clustering()
+        let shape = &self.spec.tables[table];
+        if !shape.owns_partitions()
+            && let Some(key) = batch.partition_key(shape.partition_len)
         {
             let size_bytes = batch.mutations.iter().map(|mutation| mutation.size_bytes()).sum();
             let way = self.way(lane);
             let joined = self.together.writes.join(
-                (table, key.clone()),
+                (table, key),
                 (Arc::clone(&batch), size_bytes),
                 BATCH_BYTES,
                 move |batches| async move {
@@ -204,16 +206,16 @@ fn split<'a>(
     if requests.len() == 1 {
         return vec![rows];
     }
-    let places: std::collections::HashMap<&Bytes, usize> = requests
+    let asked: std::collections::HashMap<&Bytes, usize> = requests
         .clone()
         .enumerate()
-        .flat_map(|(place, accounts)| accounts.iter().map(move |account| (account.cell(), place)))
+        .flat_map(|(at, accounts)| accounts.iter().map(move |account| (account.cell(), at)))
         .collect();
     let mut answers: Vec<Vec<Row>> = requests.map(|_| Vec::new()).collect();
     for row in rows {
-        let place = row.cells[column].as_ref().and_then(|owner| places.get(owner));
-        if let Some(place) = place {
-            answers[*place].push(row);
+        let by = row.cells[column].as_ref().and_then(|owner| asked.get(owner));
+        if let Some(at) = by {
+            answers[*at].push(row);
         }
     }
     answers

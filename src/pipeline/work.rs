@@ -3,22 +3,25 @@
 //! What becomes of a slice is the business of a [`Sink`]: a merge journals and writes it, an inspection counts
 //! it. Both read in the same way, so that what an inspection says is what a merge then does.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::future::Future;
 use std::mem;
 
-use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
 
-use crate::account::{Batch, Row, TableIndex, Tally};
 use crate::events::Outlet;
 use crate::journal::{Intent, Kind, State, body};
 use crate::merge::{Draft, Entry, Findings, Fold, Join, Matched, Seal, Slice};
+use crate::model::{Batch, Row, Scope, TableIndex, Tally};
+use crate::spec::Table;
 use crate::storage::Reader;
 
 use super::access::{Access, GROUP_REQUESTS, Pages};
-use super::pages::LARGE_GROUP_BYTES;
+use super::pages::{LARGE_GROUP_BYTES, SMALL_GROUP_STREAMS};
 use super::{Context, GroupError, LargePermit};
+
+/// Scopes of a group whose first pages are read at once, and held.
+const SCOPES_AT_ONCE: usize = 8;
 
 /// What becomes of the slices of a group.
 pub(super) trait Sink<S>: Send {
@@ -55,22 +58,31 @@ pub(super) struct Work<'a, S, K> {
     pub(super) sink: K,
 }
 
-/// The keys that are journaled already.
+/// The keys that are journaled already, by table and scope.
+#[derive(Default)]
 struct Reached {
-    /// The last key, by table found by partition.
-    keys: Vec<Option<Row>>,
-    /// The partitions, by table found by clustering.
-    partitions: Vec<HashSet<Bytes>>,
+    /// The last key of each scope whose rows come in order.
+    keys: HashMap<(TableIndex, Scope), Row>,
+    /// The scopes in which an account owns one row.
+    points: HashSet<(TableIndex, Scope)>,
+}
+
+/// The rows of a group in one scope of a table, as far as they have been read.
+pub(super) struct Joined<'a> {
+    pub(super) table: TableIndex,
+    pub(super) scope: Scope,
+    pub(super) join: Join<'a>,
+    pub(super) pages: Pages,
 }
 
 impl<'a, S: Reader, K: Sink<S>> Work<'a, S, K> {
-    /// Nothing is known yet but the partitions that a scan has found: what the journal has of them is recalled into
+    /// Nothing is known yet but the scopes that a scan has found: what the journal has of them is recalled into
     /// that.
     pub(super) fn new(access: Access<'a, S>, large: Option<LargePermit>, sink: K) -> Self {
         let Access { context, group, .. } = access;
         let tables = context.spec.tables.len();
         let mut findings = Findings::new(&context.spec, group.pairs.len());
-        for (index, ..) in context.spec.clustering_tables() {
+        for (index, ..) in context.spec.led() {
             findings.discover(index, context.discovered(index, group.index));
         }
         Work {
@@ -78,7 +90,7 @@ impl<'a, S: Reader, K: Sink<S>> Work<'a, S, K> {
             findings,
             draft: Draft::new(tables),
             tally: Tally::new(tables),
-            reached: Reached { keys: vec![None; tables], partitions: vec![HashSet::new(); tables] },
+            reached: Reached::default(),
             large,
             sink,
         }
@@ -86,87 +98,128 @@ impl<'a, S: Reader, K: Sink<S>> Work<'a, S, K> {
 
     /// Takes over a key that is journaled already.
     pub(super) fn recall(&mut self, entry: &Entry) {
-        self.findings.note(entry);
         let table = &self.access.context.spec.tables[entry.table];
+        self.findings.note(table, entry);
         let Some(base) = entry.base() else { return };
-        match base.cells.first() {
-            Some(Some(partition)) if table.is_clustering() => {
-                self.reached.partitions[entry.table].insert(partition.clone());
-            }
-            _ => {
-                let key = base.cells[..table.key_len].to_vec();
-                self.reached.keys[entry.table] = Some(Row { cells: key });
-            }
+        let scope = (entry.table, table.scope_of(&base.cells));
+        if table.has_point_rows() {
+            self.reached.points.insert(scope);
+        } else {
+            let key = base.cells[..table.key_len].to_vec();
+            self.reached.keys.insert(scope, Row { cells: key });
         }
     }
 
     /// Steps 1 to 6, but for the deletes that come last: everything is read, and the sink has all slices.
     pub(super) async fn merge(&mut self) -> Result<Seal, GroupError> {
         let spec = &self.access.context.spec;
-        for (index, _) in spec.partition_tables() {
-            self.merge_partitions(index).await?;
-        }
-        for (index, ..) in spec.clustering_tables() {
-            self.move_enrolments(index).await?;
+        for (index, table) in spec.in_order() {
+            let scopes = match table.locator.constant() {
+                Some(scope) => vec![scope],
+                None => self.findings.scopes(index),
+            };
+            if table.has_point_rows() {
+                self.merge_points(index, scopes).await?;
+            } else {
+                self.merge_streams(index, scopes).await?;
+            }
         }
         self.seal().await
     }
 
-    /// Steps 1 and 2: joins the pages of the survivor and of all sources.
-    async fn merge_partitions(&mut self, index: TableIndex) -> Result<(), GroupError> {
+    /// Scopes in which an account may own any number of rows: the pages of the survivor and of all sources are joined,
+    /// scope by scope. The first pages of several scopes are read at once.
+    async fn merge_streams(
+        &mut self,
+        index: TableIndex,
+        mut scopes: Vec<Scope>,
+    ) -> Result<(), GroupError> {
         let Access { context, group, .. } = self.access;
-        let table = &context.spec.tables[index];
-        let mut pages = Pages::new(group.pairs.len());
-        let mut join = Join::new(table, group.pairs.len());
-        while !join.is_finished() {
-            self.access.fetch(index, &mut join, &mut pages, &mut self.large).await?;
-            while let Some(matched) = join.next_key() {
-                self.merge_key(index, matched);
+        let table: &'a Table = &context.spec.tables[index];
+        let sources = group.pairs.len();
+        // A group of many streams is held back as a whole, so it takes one scope after the other.
+        let at_once = if sources < SMALL_GROUP_STREAMS { SCOPES_AT_ONCE } else { 1 };
+        while !scopes.is_empty() {
+            let some: Vec<Scope> = scopes.drain(..scopes.len().min(at_once)).collect();
+            let is_alone = some.len() == 1;
+            let access = self.access;
+            let starts = some.into_iter().map(|scope| async move {
+                let (join, pages) = (Join::new(table, sources), Pages::new(sources));
+                let mut joined = Joined { table: index, scope, join, pages };
+                if !is_alone {
+                    access.fetch(&mut joined, &mut None).await?;
+                }
+                Ok::<_, GroupError>(joined)
+            });
+            // Others may wait behind these reads, so they are seen through before anything is written.
+            let starts: Vec<_> = starts.collect();
+            let read: Vec<_> = stream::iter(starts).buffered(SCOPES_AT_ONCE).try_collect().await?;
+            for joined in read {
+                self.merge_scope(joined).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Steps 1 and 2: one scope to its end.
+    async fn merge_scope(&mut self, mut joined: Joined<'a>) -> Result<(), GroupError> {
+        let last = self.reached.keys.remove(&(joined.table, joined.scope.clone()));
+        loop {
+            while let Some(matched) = joined.join.next_key() {
+                self.merge_key(joined.table, last.as_ref(), matched);
                 if self.draft.size_bytes >= self.access.context.slice_bytes {
                     self.flush(None).await?;
                 }
             }
             // Cells keep the pages alive that they came in, so the next pages wait for the write; and
             // what a large group holds is written before its permit is given back.
-            let is_over = join.is_finished() && self.large.is_some();
-            if is_over || pages.held_bytes >= LARGE_GROUP_BYTES {
+            let is_over = joined.join.is_finished();
+            if is_over && self.large.is_some() || joined.pages.held_bytes >= LARGE_GROUP_BYTES {
                 self.flush(None).await?;
-                pages.held_bytes = 0;
+                joined.pages.held_bytes = 0;
             }
+            if is_over {
+                self.large = None;
+                return Ok(());
+            }
+            self.access.fetch(&mut joined, &mut self.large).await?;
         }
-        self.large = None;
-        Ok(())
     }
 
-    fn merge_key(&mut self, index: TableIndex, mut matched: Matched) {
+    /// A key of a scope; those up to `last` are journaled already.
+    fn merge_key(&mut self, index: TableIndex, last: Option<&Row>, mut matched: Matched) {
         let table = &self.access.context.spec.tables[index];
         let row = matched.sources.first().map(|(_, row)| row).or(matched.target.as_ref());
-        let reached = self.reached.keys[index].as_ref().zip(row);
-        let is_journaled = reached.is_some_and(|(last, row)| table.compare(row, last).is_le());
+        let is_journaled =
+            last.zip(row).is_some_and(|(last, row)| table.compare(row, last).is_le());
         if is_journaled {
             // Only where the survivor's rows lead is news.
             matched.sources.clear();
         }
         let (entry, tally) = Fold::all(index, table, matched);
-        self.findings.note(&entry);
+        self.findings.note(table, &entry);
         if !is_journaled {
             self.draft.add(entry, &tally);
         }
     }
 
-    /// Steps 4 to 6: in each partition that the sources' rows lead to, or that a scan has found, the rows of the
-    /// group.
-    async fn move_enrolments(&mut self, index: TableIndex) -> Result<(), GroupError> {
+    /// Steps 4 to 6: in each scope that the sources' rows lead to, or that a scan has found, the one row of each account
+    /// of the group.
+    async fn merge_points(
+        &mut self,
+        index: TableIndex,
+        mut scopes: Vec<Scope>,
+    ) -> Result<(), GroupError> {
         let access = self.access;
-        let mut partitions = self.findings.partitions(index);
-        partitions.retain(|partition| !self.reached.partitions[index].contains(partition));
-        while !partitions.is_empty() {
+        let table = &access.context.spec.tables[index];
+        scopes.retain(|scope| !self.reached.points.contains(&(index, scope.clone())));
+        while !scopes.is_empty() {
             // Others may wait behind these reads, so they are seen through before anything is written.
-            let some = partitions.drain(..partitions.len().min(GROUP_REQUESTS));
-            let reads = some.map(|partition| access.enrolment(index, partition));
+            let some = scopes.drain(..scopes.len().min(GROUP_REQUESTS));
+            let reads = some.map(|scope| access.point(index, scope));
             let read: Vec<_> = stream::iter(reads).buffered(GROUP_REQUESTS).try_collect().await?;
             for (entry, tally) in read {
-                self.findings.note(&entry);
+                self.findings.note(table, &entry);
                 self.draft.add(entry, &tally);
                 if self.draft.size_bytes >= self.access.context.slice_bytes {
                     self.flush(None).await?;
@@ -181,8 +234,11 @@ impl<'a, S: Reader, K: Sink<S>> Work<'a, S, K> {
         let Access { context, group, .. } = self.access;
         let spec = &context.spec;
         let mut seal = Seal::default();
-        for (index, _) in spec.partition_tables().filter(|(_, table)| table.delete_source) {
-            seal.deletes.extend(self.findings.owners(index).map(|source| (index, source)));
+        for (index, table) in spec.in_order().filter(|(_, table)| table.delete_source) {
+            if !table.owns_partitions() {
+                continue;
+            }
+            seal.deletes.extend(self.findings.partitions(index).cloned());
             let journaled = self.tally.tables[index].source_rows;
             let tally = &mut self.draft.tally.tables[index];
             tally.deleted = journaled + tally.source_rows;
@@ -217,8 +273,8 @@ impl<'a, S: Reader, K: Sink<S>> Work<'a, S, K> {
         tally.slices = 1;
         self.tally.add(&tally);
         let sealed = slice.seal.is_some();
-        let partitions = match sealed {
-            true => body::partitions(&context.spec, &self.findings),
+        let scopes = match sealed {
+            true => body::scopes(&context.spec, &self.findings),
             false => String::new(),
         };
         let intent = Intent {
@@ -230,7 +286,7 @@ impl<'a, S: Reader, K: Sink<S>> Work<'a, S, K> {
             kind: Kind::Merge,
             sealed,
             tally,
-            partitions,
+            scopes,
             body: body::encode(&context.spec, &slice),
         };
         self.access.can_wait = false;

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use super::Plan;
-use crate::account::AccountId;
+use crate::model::AccountId;
 
 /// The accounts on both lists.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -78,11 +78,11 @@ mod tests {
         let chained = plan.chained(1);
         assert_eq!(chained.accounts, 2);
         let [first] = &chained.first[..] else { panic!("{chained:?}") };
-        assert_eq!((first.account.as_str(), first.from_line, first.to_line), ("b", 5, 3));
+        assert_eq!((&*first.account.text(), first.from_line, first.to_line), ("b", 5, 3));
         let all = plan.chained(9).first;
         let lines: Vec<_> =
-            all.iter().map(|c| (c.account.as_str(), c.from_line, c.to_line)).collect();
-        assert_eq!(lines, [("b", 5, 3), ("c", 6, 4)]);
+            all.iter().map(|c| (c.account.to_string(), c.from_line, c.to_line)).collect();
+        assert_eq!(lines, [("b".to_owned(), 5, 3), ("c".to_owned(), 6, 4)]);
     }
 
     #[test]

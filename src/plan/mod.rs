@@ -25,7 +25,7 @@ pub use stats::PlanStats;
 
 use sha2::{Digest, Sha256};
 
-use crate::account::{AccountId, Group, Pair};
+use crate::model::{AccountId, Group, Pair};
 use crate::pairs::{Accounts, Edge, Rejects};
 
 /// What is to be done with an input: the groups, the rejected lines and the numbers. It holds the

@@ -245,7 +245,7 @@ fn planned(text: &[u8], block_bytes: usize, at_once: usize) -> (Plan, Verdict) {
         .groups()
         .map(|group| {
             let pairs = group.pairs.iter();
-            let text = |id: &crate::account::AccountId| id.as_str().to_owned();
+            let text = |id: &crate::model::AccountId| id.to_string();
             let sources = pairs.map(|pair| (text(&pair.from), text(&pair.into), pair.line));
             (text(&group.survivor), sources.collect())
         })

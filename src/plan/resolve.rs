@@ -185,7 +185,7 @@ mod tests {
         let found: Vec<String> = plan
             .groups()
             .map(|group| {
-                let sources: Vec<&str> = group.sources().map(|id| id.as_str()).collect();
+                let sources: Vec<_> = group.sources().map(|id| id.text()).collect();
                 format!("{}: {}", group.survivor, sources.join(" "))
             })
             .collect();
@@ -303,7 +303,7 @@ mod tests {
         let plan = plan(&body);
         assert_eq!((plan.len(), plan.stats().longest_chain), (1, length as u64));
         let sources: Vec<usize> =
-            plan.group(0).sources().map(|id| id.as_str().parse().unwrap()).collect();
+            plan.group(0).sources().map(|id| id.text().parse().unwrap()).collect();
         assert!(sources.iter().rev().copied().eq(0..length));
     }
 

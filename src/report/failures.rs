@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::account::Pair;
+use crate::model::Pair;
 
 use super::{ExamplePair, FailureReason};
 
@@ -54,7 +54,7 @@ impl FailureReasons {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::account::AccountId;
+    use crate::model::AccountId;
 
     #[test]
     fn frequent_reasons_come_first_and_the_memory_is_bounded() {

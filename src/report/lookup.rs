@@ -6,8 +6,8 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use serde::Serialize;
 
-use crate::account::{AccountId, Pair, TimestampUs};
 use crate::journal::State;
+use crate::model::{AccountId, Pair, TimestampUs};
 use crate::moment::Moment;
 use crate::run::RunId;
 

@@ -6,8 +6,8 @@ use std::time::Duration;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::account::{Pair, TableTally, Tally};
 use crate::latency::LaneSummary;
+use crate::model::{Pair, TableTally, Tally};
 use crate::moment::Moment;
 use crate::plan::PlanStats;
 use crate::run::{InputRecord, RunId, RunRecord};

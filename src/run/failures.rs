@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io;
 use std::path::PathBuf;
 
-use crate::account::Pair;
+use crate::model::Pair;
 
 use super::RunError;
 
@@ -30,7 +30,7 @@ impl Failures {
         let reason = reason.split_whitespace().collect::<Vec<_>>().join(" ");
         let appended = pairs.iter().try_for_each(|pair| {
             let line = pair.line.to_string();
-            self.out.write_record([pair.from.as_str(), pair.into.as_str(), &line, &reason])
+            self.out.write_record([&*pair.from.text(), &*pair.into.text(), &line, &reason])
         });
         self.finish(appended)
     }
@@ -48,7 +48,7 @@ mod tests {
     use std::fs;
 
     use super::*;
-    use crate::account::AccountId;
+    use crate::model::AccountId;
     use crate::moment::Moment;
     use crate::run::{RunDir, RunId, files};
 

@@ -1,16 +1,12 @@
 //! The check of a specification against the live schema: what is wrong is said once, by name, before
 //! anything is read.
 
-use std::collections::BTreeMap;
-
-use super::event::{EventSpec, Template};
-use super::order::Order;
-use super::raw::{RawEvent, RawFind, RawSpec, RawTable};
+use super::event::{self, EventColumn, EventSpec, Node, Template};
+use super::find::{self, Found};
+use super::raw::{RawEvent, RawSpec, RawTable};
 use super::schema::{ColumnKind, ColumnSchema, Direction, Schema, TableSchema};
-use super::{Column, Find, KeyColumn, Spec, SpecError, Survivorship, Table};
-
-/// Text types: the ones an account id from a CSV can be bound to.
-const TEXT: [&str; 3] = ["text", "varchar", "ascii"];
+use super::{Column, KeyColumn, Part, Spec, SpecError, Survivorship, Table};
+use crate::model::{AccountType, CqlType};
 
 impl RawSpec {
     /// Checks the specification against the live schema.
@@ -20,32 +16,39 @@ impl RawSpec {
     /// table or column that cannot be replayed safely, or a shape that this version does not merge.
     pub fn check(&self, schema: &Schema) -> Result<Spec, SpecError> {
         let mut tables = Vec::with_capacity(self.tables.len());
+        let mut accounts = None;
         for raw in &self.tables {
-            tables.push(self.check_table(raw, schema)?);
+            let (table, of) = self.check_table(raw, schema)?;
+            accounts = Some(match accounts {
+                None => (of, &raw.name),
+                Some(known) => one_type(known, (of, &raw.name))?,
+            });
+            tables.push(table);
         }
-        for (position, raw) in self.tables.iter().enumerate() {
-            if let RawFind::Clustering { partitions_from: path } = &raw.find {
-                tables[position].find = self.find_through(path, position, &tables)?;
-            }
-        }
+        let order = find::resolve(&self.tables, &mut tables)?;
         let event = match &self.event {
             Some(raw) => Some(check_event(raw, &tables)?),
             None => None,
         };
-        Ok(Spec { name: self.name.clone(), tables, event })
+        let accounts = accounts.map_or_else(AccountType::default, |(of, _)| of);
+        Ok(Spec { name: self.name.clone(), tables, order, accounts, event })
     }
 
-    fn check_table(&self, raw: &RawTable, schema: &Schema) -> Result<Table, SpecError> {
+    fn check_table(
+        &self,
+        raw: &RawTable,
+        schema: &Schema,
+    ) -> Result<(Table, AccountType), SpecError> {
         let problem = |problem: String| SpecError::Table { table: raw.name.clone(), problem };
         let live = schema.tables.get(&raw.name).ok_or_else(|| SpecError::MissingTable {
             table: raw.name.clone(),
             keyspace: schema.keyspace.clone(),
             known: schema.tables.keys().cloned().collect(),
         })?;
-        column(live, raw, &raw.account)?;
+        let account = column(live, raw, &raw.account)?;
         for (name, expected) in &raw.columns {
             let found = column(live, raw, name)?;
-            if !same_type(expected, &found.cql_type) {
+            if CqlType::parse(expected) != found.cql_type {
                 return Err(problem(format!(
                     "column {name} is of type {}, but the merge specification expects {expected}; a \
                      specification of your own (--spec) can say otherwise",
@@ -61,122 +64,82 @@ impl RawSpec {
             )));
         }
         replayable(live).map_err(problem)?;
-        key_shape(raw, live).map_err(problem)?;
+        let of = account_type(account).map_err(problem)?;
+        let found = find::check(raw, live).map_err(problem)?;
+        let clustering = clustering(live).map_err(problem)?;
         let mut survivorship = Vec::new();
         for (name, policy) in raw.policies() {
             let found = column(live, raw, name)?;
-            let Some(policy) = policy else { continue };
+            if !policy.looks() {
+                continue;
+            }
             if found.kind != ColumnKind::Regular {
                 return Err(problem(format!(
                     "column {name} is part of the primary key, which a policy cannot change"
                 )));
             }
-            let order = Order::of_value(&found.cql_type).ok_or_else(|| {
-                problem(format!(
-                    "the policy \"{policy}\" does not fit column {name} of type {}: it needs a type \
-                     with an order, such as int, text or timestamp",
+            if let Some(wanted) = policy.wants(&found.cql_type) {
+                return Err(problem(format!(
+                    "the policy \"{}\" does not fit column {name} of type {}: it needs {wanted}",
+                    policy.name(),
                     found.cql_type
-                ))
-            })?;
-            survivorship.push((name.to_owned(), policy, order));
+                )));
+            }
+            survivorship.push((found, policy));
         }
-        Ok(self.assemble(raw, live, survivorship))
+        Ok((self.assemble(raw, live, (found, clustering, survivorship)), of))
     }
 
-    /// Lays the columns out in specification order: key, policy columns, event columns, the rest.
+    /// Lays the columns out in specification order: key, policy columns, those that lead elsewhere, event columns, the
+    /// rest.
     fn assemble(
         &self,
         raw: &RawTable,
         live: &TableSchema,
-        survivorship: Vec<(String, super::Policy, Order)>,
+        (found, clustering, survivorship): (Found, Vec<KeyColumn>, Policies<'_>),
     ) -> Table {
-        let mut names: Vec<String> =
-            live.partition_key().iter().map(|column| column.name.clone()).collect();
-        let clustering = live.clustering_key();
-        names.extend(clustering.iter().map(|(column, _)| column.name.clone()));
-        let key_len = names.len();
-        names.extend(survivorship.iter().map(|(name, ..)| name.clone()));
-        for name in self.event_columns(&raw.name) {
-            if live.column(name).is_some() && !names.iter().any(|known| known == name) {
-                names.push(name.to_owned());
-            }
+        let mut columns: Vec<&ColumnSchema> = live.partition_key();
+        let partition_len = columns.len();
+        columns.extend(live.clustering_key().into_iter().map(|(column, _)| column));
+        let key_len = columns.len();
+        columns.extend(survivorship.iter().map(|(column, _)| *column));
+        let policies = survivorship.into_iter().enumerate().map(|(i, (column, policy))| {
+            let (column, cql_type) = (key_len + i, column.cql_type.clone());
+            Survivorship { column, cql_type, policy }
+        });
+        let survivorship = policies.collect();
+        for name in self.lead_columns(&raw.name).chain(self.event_columns(&raw.name)) {
+            let column = live.column(name).filter(|column| !columns.contains(column));
+            columns.extend(column);
         }
-        let slim_len = names.len();
+        let slim_len = columns.len();
         for column in &live.columns {
-            if !names.contains(&column.name) {
-                names.push(column.name.clone());
+            if !columns.contains(&column) {
+                columns.push(column);
             }
         }
-        let types: BTreeMap<_, _> =
-            live.columns.iter().map(|column| (&column.name, &column.cql_type)).collect();
-        let columns: Vec<Column> = names
+        let account = columns.iter().position(|column| column.name == raw.account);
+        let columns = columns
             .into_iter()
-            .map(|name| Column { cql_type: types.get(&name).map_or("", |t| t).into(), name })
-            .collect();
-        let position = |name: &str| columns.iter().position(|column| column.name == name);
+            .map(|column| Column { name: column.name.clone(), cql_type: column.cql_type.clone() });
         Table {
             name: raw.name.clone(),
-            account: position(&raw.account).unwrap_or_default(),
-            find: Find::Partition,
+            columns: columns.collect(),
+            partition_len,
             key_len,
             slim_len,
-            clustering: clustering
-                .iter()
-                .filter_map(|(column, direction)| {
-                    Some(KeyColumn {
-                        order: Order::of_key(&column.cql_type)?,
-                        descending: *direction == Direction::Descending,
-                    })
-                })
-                .collect(),
-            survivorship: survivorship
-                .into_iter()
-                .enumerate()
-                .map(|(i, (_, policy, order))| Survivorship { column: key_len + i, policy, order })
-                .collect(),
+            account: account.unwrap_or_default(),
+            locator: found.locator,
+            clustering,
+            survivorship,
             delete_source: raw.delete_source,
-            columns,
         }
     }
 
-    /// Resolves `table.column` to a column of a table that is found by partition.
-    fn find_through(
-        &self,
-        path: &super::ColumnPath,
-        position: usize,
-        tables: &[Table],
-    ) -> Result<Find, SpecError> {
-        let table = &tables[position];
-        let problem = |problem: String| SpecError::Table { table: table.name.clone(), problem };
-        let (index, through) =
-            tables.iter().enumerate().find(|(_, other)| other.name == path.table).ok_or_else(
-                || {
-                    problem(format!(
-                        "partitions_from names {path}, but there is no [[table]] of that name"
-                    ))
-                },
-            )?;
-        if !matches!(self.tables[index].find, RawFind::Partition(_)) {
-            return Err(problem(format!(
-                "partitions_from names {path}, which is not found by partition"
-            )));
-        }
-        let column = through.position(&path.column).ok_or_else(|| {
-            problem(format!("partitions_from names {path}, but there is no such column"))
-        })?;
-        if column >= through.key_len {
-            return Err(problem(format!(
-                "partitions_from names {path}, which is not a key column: a null would lead nowhere"
-            )));
-        }
-        let (ours, theirs) = (&table.columns[0], &through.columns[column]);
-        if ours.cql_type != theirs.cql_type {
-            return Err(problem(format!(
-                "{} is of type {}, but {path}, which leads to it, is of type {}",
-                ours.name, ours.cql_type, theirs.cql_type
-            )));
-        }
-        Ok(Find::Clustering { through: index, column })
+    /// The columns of this table by which it leads to others.
+    fn lead_columns<'a>(&'a self, table: &'a str) -> impl Iterator<Item = &'a str> {
+        let paths = self.tables.iter().flat_map(|other| other.find.columns());
+        paths.filter(move |path| path.table == table).map(|path| path.column.as_str())
     }
 
     /// The columns of this table that the event needs when it looks at a survivor's rows.
@@ -191,6 +154,9 @@ impl RawSpec {
     }
 }
 
+/// Columns with their policies.
+type Policies<'a> = Vec<(&'a ColumnSchema, &'static dyn super::Policy)>;
+
 fn column<'a>(
     live: &'a TableSchema,
     raw: &RawTable,
@@ -203,10 +169,51 @@ fn column<'a>(
     })
 }
 
-/// Types are compared without white space; `varchar` is another word for `text`.
-fn same_type(a: &str, b: &str) -> bool {
-    let normal = |text: &str| text.replace(' ', "").replace("varchar", "text");
-    normal(a) == normal(b)
+/// An account is one value in all tables, of the stricter of two types that hold the same bytes.
+fn one_type<'a>(
+    (known, first): (AccountType, &'a String),
+    (of, name): (AccountType, &'a String),
+) -> Result<(AccountType, &'a String), SpecError> {
+    use AccountType::{Ascii, Text, TimeUuid, Uuid};
+    match (known, of) {
+        (Text | Ascii, Ascii) | (Uuid | TimeUuid, TimeUuid) => Ok((of, name)),
+        (Ascii, Text) | (TimeUuid, Uuid) => Ok((known, first)),
+        _ if known == of => Ok((known, first)),
+        _ => Err(SpecError::Table {
+            table: name.clone(),
+            problem: format!(
+                "its account column is of type {of}, but that of {first} is of type {known}; an account has to \
+                 be one value in all tables of a specification"
+            ),
+        }),
+    }
+}
+
+fn account_type(column: &ColumnSchema) -> Result<AccountType, String> {
+    AccountType::of(&column.cql_type).ok_or_else(|| {
+        let names: Vec<&str> = AccountType::NAMES.iter().map(|(name, _)| *name).collect();
+        format!(
+            "the account column {} is of type {}; accounts can be of type {}",
+            column.name,
+            column.cql_type,
+            names.join(", ")
+        )
+    })
+}
+
+/// The orders of the clustering columns, which rows of several accounts are joined by.
+fn clustering(live: &TableSchema) -> Result<Vec<KeyColumn>, String> {
+    let key = live.clustering_key().into_iter();
+    key.map(|(column, direction)| {
+        let order = column.cql_type.key_order().ok_or_else(|| {
+            format!(
+                "the clustering column {} is of type {}, whose order is not supported",
+                column.name, column.cql_type
+            )
+        })?;
+        Ok(KeyColumn { order, descending: direction == Direction::Descending })
+    })
+    .collect()
 }
 
 /// Refuses what writing the same value twice would not leave the same.
@@ -214,92 +221,28 @@ fn replayable(live: &TableSchema) -> Result<(), String> {
     for column in &live.columns {
         let why = if column.kind == ColumnKind::Static {
             "is static: it belongs to the whole partition, not to an account's row"
-        } else if column.cql_type == "counter" {
-            "is a counter: adding to it twice cannot be told from adding once"
-        } else if column.cql_type.starts_with("list<") {
-            "is a non-frozen list: the server gives its elements new places at each write, so that a \
-             retried write could double them"
-        } else if is_user_type(&column.cql_type) {
-            "is of a user-defined type that is not frozen: its fields have write times of their own, \
-             which are not told apart here"
         } else {
-            continue;
+            match &column.cql_type {
+                CqlType::Counter => {
+                    "is a counter: adding to it twice cannot be told from adding once"
+                }
+                CqlType::List(_) => {
+                    "is a non-frozen list: the server gives its elements new places at each write, so that \
+                     a retried write could double them"
+                }
+                CqlType::Udt(_) => {
+                    "is of a user-defined type that is not frozen: its fields have write times of their \
+                     own, which are not told apart here"
+                }
+                CqlType::Class(_) => {
+                    "is of a type that is known by its class alone: what its values mean is not known here"
+                }
+                _ => continue,
+            }
         };
         return Err(format!("column {} {why}; such a table is not merged", column.name));
     }
     Ok(())
-}
-
-/// Whether a type is a user-defined one that is not frozen: the schema gives it by its bare name.
-fn is_user_type(cql_type: &str) -> bool {
-    const NATIVE: [&str; 22] = [
-        "ascii",
-        "bigint",
-        "blob",
-        "boolean",
-        "counter",
-        "date",
-        "decimal",
-        "double",
-        "duration",
-        "empty",
-        "float",
-        "inet",
-        "int",
-        "smallint",
-        "text",
-        "time",
-        "timestamp",
-        "timeuuid",
-        "tinyint",
-        "uuid",
-        "varchar",
-        "varint",
-    ];
-    // Frozen types, collections, tuples and vectors have parameters; a class of the server's is quoted.
-    !(NATIVE.contains(&cql_type) || cql_type.contains('<') || cql_type.starts_with('\''))
-}
-
-/// Checks that the key has one of the shapes that are merged, and that its types can be compared.
-fn key_shape(raw: &RawTable, live: &TableSchema) -> Result<(), String> {
-    let partition: Vec<&str> = live.partition_key().iter().map(|c| c.name.as_str()).collect();
-    let clustering = live.clustering_key();
-    let clustering_names: Vec<&str> = clustering.iter().map(|(c, _)| c.name.as_str()).collect();
-    match &raw.find {
-        RawFind::Partition(_) if partition == [raw.account.as_str()] => {}
-        RawFind::Partition(_) => {
-            return Err(format!(
-                "find = \"partition\" needs {} to be the whole partition key, but that is ({})",
-                raw.account,
-                partition.join(", ")
-            ));
-        }
-        RawFind::Clustering { .. }
-            if partition.len() == 1 && clustering_names == [&raw.account] => {}
-        RawFind::Clustering { .. } => {
-            return Err(format!(
-                "partitions_from needs the primary key to be (one column, {}), but it is (({}), {})",
-                raw.account,
-                partition.join(", "),
-                clustering_names.join(", ")
-            ));
-        }
-    }
-    let account_type = live.column(&raw.account).map_or("", |column| column.cql_type.as_str());
-    if !TEXT.contains(&account_type) {
-        return Err(format!(
-            "the account column {} is of type {account_type}; account ids are text, so it has to be \
-             text, varchar or ascii",
-            raw.account
-        ));
-    }
-    match clustering.iter().find(|(column, _)| Order::of_key(&column.cql_type).is_none()) {
-        Some((column, _)) => Err(format!(
-            "the clustering column {} is of type {}, whose order is not supported",
-            column.name, column.cql_type
-        )),
-        None => Ok(()),
-    }
 }
 
 fn check_event(raw: &RawEvent, tables: &[Table]) -> Result<EventSpec, SpecError> {
@@ -309,12 +252,27 @@ fn check_event(raw: &RawEvent, tables: &[Table]) -> Result<EventSpec, SpecError>
         .enumerate()
         .find(|(_, table)| table.name == raw.table)
         .ok_or_else(|| problem(format!("there is no [[table]] named {}", raw.table)))?;
-    let Find::Clustering { through, .. } = table.find else {
+    let Some(through) = table.locator.through else {
         return Err(problem(format!(
             "{} is found by partition; events are made for tables with partitions_from",
             raw.table
         )));
     };
+    if !table.has_one_row_per_scope() {
+        return Err(problem(format!(
+            "an account may own several rows of {} in one partition; events are made for tables in which it owns \
+             one",
+            raw.table
+        )));
+    }
+    let leading = &tables[through];
+    let is_key = |part: &Part| matches!(part, Part::Column(column) if *column >= leading.key_len);
+    if table.locator.parts.iter().any(is_key) {
+        return Err(problem(format!(
+            "{} is led to by a column of {} that is not part of its key; events are made where a key leads",
+            raw.table, leading.name
+        )));
+    }
     let mut columns = Vec::new();
     for (name, column) in &raw.columns {
         let own = table
@@ -323,42 +281,59 @@ fn check_event(raw: &RawEvent, tables: &[Table]) -> Result<EventSpec, SpecError>
         quotable(table, own).map_err(problem)?;
         let else_min = match &column.else_min {
             None => None,
-            Some(path) if path.table == tables[through].name => {
-                let position = tables[through]
+            Some(path) if path.table == leading.name => {
+                let position = leading
                     .position(&path.column)
                     .ok_or_else(|| problem(format!("else_min: there is no column {path}")))?;
-                quotable(&tables[through], position).map_err(problem)?;
+                if !leading.columns[position].cql_type.is_text() {
+                    return Err(problem(format!(
+                        "else_min names {path} of type {}; it has to be text",
+                        leading.columns[position].cql_type
+                    )));
+                }
+                if leading.locator.through.is_some() {
+                    return Err(problem(format!(
+                        "else_min names {path}, but rows of {} are found through another table",
+                        leading.name
+                    )));
+                }
                 Some(position)
             }
             Some(path) => {
                 return Err(problem(format!(
                     "else_min names {path}; it has to be a column of {}",
-                    tables[through].name
+                    leading.name
                 )));
             }
         };
-        columns.push(super::event::EventColumn { name: name.clone(), column: own, else_min });
+        let cql_type = table.columns[own].cql_type.clone();
+        columns.push(EventColumn { name: name.clone(), column: own, cql_type, else_min });
     }
-    quotable(table, 0).map_err(problem)?;
+    let mut scope = Vec::new();
+    for column in table.scope_columns() {
+        quotable(table, column).map_err(problem)?;
+        scope.push(table.columns[column].clone());
+    }
     let known = |name: &str| {
         ["account", "ets", "uuid"].contains(&name)
-            || name == table.columns[0].name
+            || scope.iter().any(|column| column.name == name)
             || raw.columns.contains_key(name)
     };
     let key = Template::parse(&raw.key, known).map_err(problem)?;
     let value = serde_json::to_value(&raw.value).map_err(|error| problem(error.to_string()))?;
-    let value = super::event::Node::parse(value, known).map_err(problem)?;
-    Ok(EventSpec { table: index, partition: table.columns[0].name.clone(), columns, key, value })
+    let value = Node::parse(value, known).map_err(problem)?;
+    let account = table.columns[table.account].cql_type.clone();
+    Ok(EventSpec { table: index, account, scope, columns, key, value })
 }
 
-/// Events quote text only.
+/// What an event quotes has to be text, or something that JSON can say.
 fn quotable(table: &Table, position: usize) -> Result<(), String> {
     let column = &table.columns[position];
-    if TEXT.contains(&column.cql_type.as_str()) {
+    if event::is_quotable(&column.cql_type) {
         return Ok(());
     }
     Err(format!(
-        "{}.{} is of type {}; an event quotes text columns only",
+        "{}.{} is of type {}; an event quotes text, whole numbers, booleans and uuids",
         table.name, column.name, column.cql_type
     ))
 }
@@ -380,7 +355,7 @@ mod tests {
         let column = |name: &str, kind, cql_type: &str| ColumnSchema {
             name: name.into(),
             kind,
-            cql_type: cql_type.into(),
+            cql_type: CqlType::parse(cql_type),
         };
         let columns = vec![
             column("user", ColumnKind::PartitionKey(0), "text"),
@@ -411,7 +386,13 @@ mod tests {
 
     #[test]
     fn what_cannot_be_replayed_or_told_apart_is_refused() {
-        for cql_type in ["address", "\"Address\"", "list<int>", "counter"] {
+        for cql_type in [
+            "address",
+            "\"Address\"",
+            "list<int>",
+            "counter",
+            "'org.apache.cassandra.db.marshal.DynamicCompositeType'",
+        ] {
             let error = check_with("'keep-target'", cql_type).unwrap_err().to_string();
             assert!(error.contains("column status is") && error.contains("not merged"), "{error}");
         }
@@ -423,7 +404,6 @@ mod tests {
             "set<uuid>",
             "frozen<tuple<int, text>>",
             "vector<float, 3>",
-            "'org.apache.cassandra.db.marshal.DynamicCompositeType'",
         ] {
             assert!(check_with("'keep-target'", cql_type).is_ok(), "{cql_type}");
         }

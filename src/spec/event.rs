@@ -2,17 +2,22 @@
 
 use std::fmt::Write as _;
 
+use bytes::Bytes;
 use serde_json::Value;
+use uuid::Uuid;
 
-use crate::account::{ColumnIndex, TableIndex};
+use super::Column;
+use crate::model::{ColumnIndex, CqlType, TableIndex};
 
 /// Which event a changed row produces.
 #[derive(Clone, Debug)]
 pub struct EventSpec {
     /// The table whose rows are announced.
     pub table: TableIndex,
-    /// The name of its partition key column.
-    pub partition: String,
+    /// The type of its account column.
+    pub account: CqlType,
+    /// The columns of its scope.
+    pub scope: Vec<Column>,
     /// Columns that placeholders may name.
     pub columns: Vec<EventColumn>,
     /// The message key.
@@ -28,6 +33,8 @@ pub struct EventColumn {
     pub name: String,
     /// Its position in the announced table.
     pub column: ColumnIndex,
+    /// Its type.
+    pub cql_type: CqlType,
     /// Where the row holds null: the smallest value of this column of the table that leads there.
     pub else_min: Option<ColumnIndex>,
 }
@@ -54,6 +61,39 @@ impl EventSpec {
         self.value.render(bindings, &mut json);
         json.into_bytes()
     }
+}
+
+/// Whether values of a type can be quoted.
+pub(super) fn is_quotable(cql_type: &CqlType) -> bool {
+    matches!(
+        cql_type,
+        CqlType::Ascii
+            | CqlType::Text
+            | CqlType::TinyInt
+            | CqlType::SmallInt
+            | CqlType::Int
+            | CqlType::BigInt
+            | CqlType::Boolean
+            | CqlType::Uuid
+            | CqlType::TimeUuid
+    )
+}
+
+/// A value as an event quotes it: numbers and booleans as such, everything else as text.
+pub fn quoted(cql_type: &CqlType, cell: Option<&Bytes>) -> Value {
+    let Some(bytes) = cell else { return NULL };
+    let value = match cql_type {
+        CqlType::TinyInt => bytes[..].try_into().ok().map(|n| i8::from_be_bytes(n).into()),
+        CqlType::SmallInt => bytes[..].try_into().ok().map(|n| i16::from_be_bytes(n).into()),
+        CqlType::Int => bytes[..].try_into().ok().map(|n| i32::from_be_bytes(n).into()),
+        CqlType::BigInt => bytes[..].try_into().ok().map(|n| i64::from_be_bytes(n).into()),
+        CqlType::Boolean => bytes.first().map(|is| Value::Bool(*is != 0)),
+        CqlType::Uuid | CqlType::TimeUuid => {
+            Uuid::from_slice(bytes).ok().map(|uuid| uuid.to_string().into())
+        }
+        _ => None,
+    };
+    value.unwrap_or_else(|| String::from_utf8_lossy(bytes).into())
 }
 
 /// Room for most message values.

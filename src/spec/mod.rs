@@ -5,33 +5,40 @@
 //! specification checked against it, which everything downstream works from. Tables are described by
 //! data, not by code; columns that the specification does not name are copied whole.
 //!
-//! Deliberately absent: any access to a cluster, and any decoding of values beyond [`order`].
+//! Deliberately absent: any access to a cluster, and any decoding of values beyond their [`Order`].
 
 mod check;
-pub mod elements;
+mod constant;
 mod event;
-pub mod order;
+mod find;
+mod policy;
 mod raw;
 pub mod schema;
 
 use std::cmp::Ordering;
 
+use bytes::Bytes;
 use thiserror::Error;
 
-pub use event::{Bindings, EventColumn, EventSpec};
-pub use raw::{ColumnPath, Policy, RawFind, RawSpec};
+pub use event::{Bindings, EventColumn, EventSpec, quoted};
+pub use policy::{Dated, Policy, Standing, Undone, parse as policy};
+pub use raw::{ColumnPath, RawSpec};
 
-use crate::account::{Cell, ColumnIndex, Row, TableIndex};
-use elements::Collection;
-use order::Order;
+use crate::model::{
+    AccountId, AccountType, Cell, ColumnIndex, CqlType, Order, Row, Scope, TableIndex,
+};
 
 /// A specification, checked against the live schema.
 #[derive(Clone, Debug)]
 pub struct Spec {
     /// Its name.
     pub name: String,
-    /// The tables, in the order in which they are merged.
+    /// The tables, in the order in which they are written.
     pub tables: Vec<Table>,
+    /// The order in which they are merged: see [`in_order`](Self::in_order).
+    order: Vec<TableIndex>,
+    /// The type of the columns that hold accounts, the same in all tables.
+    pub accounts: AccountType,
     /// The event that a changed row produces, if any.
     pub event: Option<EventSpec>,
 }
@@ -41,16 +48,19 @@ pub struct Spec {
 pub struct Table {
     /// Its name.
     pub name: String,
-    /// All columns: the primary key in its order, the policy columns, the event's columns, the rest.
+    /// All columns: the primary key in its order, the policy columns, those that lead to other tables, the event's,
+    /// the rest.
     pub columns: Vec<Column>,
+    /// How many of them are the partition key.
+    pub partition_len: usize,
     /// How many of them are the primary key.
     pub key_len: usize,
-    /// How many of them are read of a survivor's row: the key and what a policy or an event looks at.
+    /// How many of them are read of a survivor's row: the key and what a policy, another table or an event looks at.
     pub slim_len: usize,
-    /// The column that holds the account.
+    /// The column that holds the account, a part of the primary key.
     pub account: ColumnIndex,
     /// How the rows of an account are found.
-    pub find: Find,
+    pub locator: Locator,
     /// The order of each clustering column.
     pub clustering: Vec<KeyColumn>,
     /// The policies; columns without one keep the survivor's value.
@@ -65,22 +75,25 @@ pub struct Column {
     /// Its name.
     pub name: String,
     /// Its CQL type.
-    pub cql_type: String,
+    pub cql_type: CqlType,
 }
 
-/// How the rows of an account are found.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Find {
-    /// The account is the whole partition key.
-    Partition,
-    /// The account is the clustering column; the partitions are the values that a key column of another
-    /// table holds in the sources' rows.
-    Clustering {
-        /// That other table, which is found by partition.
-        through: TableIndex,
-        /// Its column.
-        column: ColumnIndex,
-    },
+/// Where the scopes of an account's rows come from: the values of the partition key beside the account.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Locator {
+    /// One for each column of the partition key but the account's, in key order.
+    pub parts: Vec<Part>,
+    /// The table whose rows lead here; `None` if every part is a constant.
+    pub through: Option<TableIndex>,
+}
+
+/// Where one value of a scope comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// It is the same for all rows that are merged.
+    Constant(Bytes),
+    /// It is the value of this column of the table that leads here.
+    Column(ColumnIndex),
 }
 
 /// A clustering column's order.
@@ -93,30 +106,34 @@ pub struct KeyColumn {
 }
 
 /// Which of two values of a column survives.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Survivorship {
     /// The column.
     pub column: ColumnIndex,
+    /// Its type.
+    pub cql_type: CqlType,
     /// The rule.
-    pub policy: Policy,
-    /// The order of the column's type.
-    pub order: Order,
+    pub policy: &'static dyn Policy,
 }
 
+impl PartialEq for Survivorship {
+    fn eq(&self, other: &Self) -> bool {
+        self.column == other.column && self.policy.name() == other.policy.name()
+    }
+}
+
+impl Eq for Survivorship {}
+
 impl Spec {
-    /// Tables found by the account itself.
-    pub fn partition_tables(&self) -> impl Iterator<Item = (TableIndex, &Table)> {
-        self.tables.iter().enumerate().filter(|(_, table)| table.find == Find::Partition)
+    /// The tables in the order in which they are merged: each behind the one that leads to it, else as they are
+    /// written.
+    pub fn in_order(&self) -> impl Iterator<Item = (TableIndex, &Table)> {
+        self.order.iter().map(|index| (*index, &self.tables[*index]))
     }
 
-    /// Tables found through another, with that table's column.
-    pub fn clustering_tables(
-        &self,
-    ) -> impl Iterator<Item = (TableIndex, &Table, TableIndex, ColumnIndex)> {
-        self.tables.iter().enumerate().filter_map(|(index, table)| match table.find {
-            Find::Partition => None,
-            Find::Clustering { through, column } => Some((index, table, through, column)),
-        })
+    /// Tables to which rows of another one lead, with that one.
+    pub fn led(&self) -> impl Iterator<Item = (TableIndex, &Table, TableIndex)> {
+        self.in_order().filter_map(|(index, table)| Some((index, table, table.locator.through?)))
     }
 }
 
@@ -124,14 +141,95 @@ impl Column {
     /// Whether it is a map or set that is not frozen: its elements are written one by one, each with a
     /// write time of its own.
     pub fn is_multi_cell(&self) -> bool {
-        Collection::of(&self.cql_type).is_some()
+        self.cql_type.collection().is_some()
+    }
+}
+
+impl Locator {
+    /// The scope that a row of the table that leads here names; `None` if it names none.
+    pub fn scope(&self, row: &[Cell]) -> Option<Scope> {
+        let value = |part: &Part| match part {
+            Part::Constant(value) => Some(value.clone()),
+            Part::Column(column) => row.get(*column)?.clone(),
+        };
+        let values: Vec<Bytes> = self.parts.iter().map(value).collect::<Option<_>>()?;
+        self.may_be(&values).then(|| Scope::new(values))
+    }
+
+    /// The only scope of a table to which no other one leads.
+    pub fn constant(&self) -> Option<Scope> {
+        if self.through.is_some() { None } else { self.scope(&[]) }
+    }
+
+    /// Whether a scope has the constants that are merged.
+    pub fn admits(&self, scope: &Scope) -> bool {
+        let mut parts = self.parts.iter().zip(scope.values());
+        parts.all(|(part, value)| match part {
+            Part::Constant(constant) => constant == value,
+            Part::Column(_) => true,
+        })
+    }
+
+    /// A value may be empty where it is a clustering column's, or one of several of a partition key, but no partition
+    /// has an empty key.
+    fn may_be(&self, values: &[Bytes]) -> bool {
+        !matches!(values, [only] if only.is_empty())
     }
 }
 
 impl Table {
-    /// Whether the account is a clustering column, not the partition key.
-    pub fn is_clustering(&self) -> bool {
-        matches!(self.find, Find::Clustering { .. })
+    /// Whether the account is part of the partition key, so that a partition holds rows of one account only. Else it
+    /// is a clustering column, and accounts share partitions.
+    pub fn owns_partitions(&self) -> bool {
+        self.account < self.partition_len
+    }
+
+    /// Whether accounts share partitions, and own at most one row in each: so that rows are read for several accounts
+    /// at once.
+    pub fn has_point_rows(&self) -> bool {
+        !self.owns_partitions() && self.key_len == self.partition_len + 1
+    }
+
+    /// Whether an account owns at most one row for each scope.
+    pub fn has_one_row_per_scope(&self) -> bool {
+        let partition = self.partition_len - usize::from(self.owns_partitions());
+        self.key_len == partition + 1
+    }
+
+    /// The columns of a scope: the partition key without the account.
+    pub fn scope_columns(&self) -> impl Iterator<Item = ColumnIndex> {
+        (0..self.partition_len).filter(|column| *column != self.account)
+    }
+
+    /// The scope of a row, or of a key.
+    pub fn scope_of(&self, cells: &[Cell]) -> Scope {
+        Scope::new(self.scope_columns().filter_map(|column| cells.get(column)?.clone()))
+    }
+
+    /// The scope of a key in column order.
+    pub fn scope_of_key(&self, key: &[Bytes]) -> Scope {
+        Scope::new(self.scope_columns().filter_map(|column| key.get(column).cloned()))
+    }
+
+    /// The partition key of an account's rows in a scope, in column order.
+    pub fn partition_key(&self, scope: &Scope, account: &AccountId) -> Vec<Bytes> {
+        let mut key = scope.values().to_vec();
+        if self.owns_partitions() {
+            key.insert(self.account, account.cell().clone());
+        }
+        key
+    }
+
+    /// A primary key without the account: what the rows of all accounts of a group at one key share.
+    pub fn shared_key(&self, key: &[Bytes]) -> Vec<Bytes> {
+        let mut shared = key.to_vec();
+        shared.remove(self.account);
+        shared
+    }
+
+    /// The primary key of a row, in column order.
+    pub fn key_of(&self, row: &Row) -> Vec<Bytes> {
+        row.cells[..self.key_len].iter().flatten().cloned().collect()
     }
 
     /// The position of a column.
@@ -139,14 +237,23 @@ impl Table {
         self.columns.iter().position(|column| column.name == name)
     }
 
-    /// Compares two rows of this table by clustering key, in the table's clustering order.
+    /// Compares two rows of a scope by clustering key, in the table's clustering order; whose rows they are does not
+    /// matter.
     pub fn compare(&self, a: &Row, b: &Row) -> Ordering {
-        let first = self.key_len - self.clustering.len();
-        self.clustering
-            .iter()
-            .zip(a.cells[first..self.key_len].iter().zip(&b.cells[first..self.key_len]))
-            .map(|(key, (a, b))| {
-                let order = key.order.compare(bytes(a), bytes(b));
+        self.compare_columns(a, b, |column| column != self.account)
+    }
+
+    /// Compares two rows of a partition by clustering key, in the table's clustering order.
+    pub fn compare_in_partition(&self, a: &Row, b: &Row) -> Ordering {
+        self.compare_columns(a, b, |_| true)
+    }
+
+    fn compare_columns(&self, a: &Row, b: &Row, counts: impl Fn(ColumnIndex) -> bool) -> Ordering {
+        let columns = (self.partition_len..self.key_len).zip(&self.clustering);
+        columns
+            .filter(|(column, _)| counts(*column))
+            .map(|(column, key)| {
+                let order = key.order.compare(bytes(&a.cells[column]), bytes(&b.cells[column]));
                 if key.descending { order.reverse() } else { order }
             })
             .find(|order| order.is_ne())
@@ -160,19 +267,9 @@ fn bytes(cell: &Cell) -> &[u8] {
 }
 
 impl Survivorship {
-    /// Whether `source` takes the place of `target`.
-    pub fn prefers(&self, source: &Cell, target: &Cell) -> bool {
-        match (source, target) {
-            (None, _) => false,
-            (Some(_), None) => true,
-            (Some(source), Some(target)) => {
-                let order = self.order.compare(source, target);
-                match self.policy {
-                    Policy::Max => order.is_gt(),
-                    Policy::Min => order.is_lt(),
-                }
-            }
-        }
+    /// What is written over `kept` when a source offers another value; `None` if it stays.
+    pub fn combine(&self, kept: &Cell, offered: &Cell) -> Option<Bytes> {
+        self.policy.combine(&self.cql_type, kept, offered)
     }
 }
 

@@ -10,6 +10,8 @@ use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
 use super::SpecError;
+use super::policy::{self, Policy};
+use crate::model::{AccountType, CqlType};
 
 /// The specification that is used when none is named.
 const COURSE_BATCH: &str = include_str!("course-batch.toml");
@@ -55,20 +57,45 @@ fn yes() -> bool {
     true
 }
 
-/// How the rows of an account are found.
+/// How the rows of an account are found: where the values of the partition key beside the account come from.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(
     untagged,
-    expecting = "find is either \"partition\" or { partitions_from = \"table.column\" }"
+    expecting = "find is either \"partition\", { partitions_from = \"table.column\" }, or { partition = { column = \
+                 { value = … } or { from = \"table.column\" }, … } }"
 )]
 pub enum RawFind {
     /// `"partition"`: the account is the whole partition key.
     Partition(PartitionWord),
-    /// The account is a clustering column; the partitions are the values of `table.column` in the
+    /// The partition key is one column, and not the account's: its values are those of `table.column` in the
     /// sources' rows.
     Clustering {
         /// `table.column`.
         partitions_from: ColumnPath,
+    },
+    /// Each column of the partition key but the account's, by name.
+    Parts {
+        /// Where their values come from.
+        partition: BTreeMap<String, RawPart>,
+    },
+}
+
+/// Where the value of a column of the partition key comes from.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(
+    untagged,
+    expecting = "a column of the partition key comes from { value = … } or { from = \"table.column\" }"
+)]
+pub enum RawPart {
+    /// A constant.
+    Constant {
+        /// Text, a whole number or true or false, as the column's type has it.
+        value: toml::Value,
+    },
+    /// The values that a column holds in the sources' rows.
+    Column {
+        /// `table.column`.
+        from: ColumnPath,
     },
 }
 
@@ -183,6 +210,12 @@ impl RawSpec {
         Ok(spec)
     }
 
+    /// The type of accounts, as far as the text alone says it: that of the first account column whose type is given,
+    /// else text.
+    pub fn accounts(&self) -> AccountType {
+        self.tables.iter().find_map(RawTable::account_type).unwrap_or_default()
+    }
+
     /// The SHA-256 of the text, in hexadecimal: specifications with the same text merge alike.
     pub fn sha256(&self) -> String {
         format!("{:x}", Sha256::digest(&self.text))
@@ -190,15 +223,20 @@ impl RawSpec {
 }
 
 impl RawTable {
-    /// The columns that `on_conflict` names, each with its policy; `keep-target` is none.
-    pub(super) fn policies(&self) -> impl Iterator<Item = (&str, Option<Policy>)> {
+    /// The columns that `on_conflict` names, each with its policy.
+    pub(super) fn policies(&self) -> impl Iterator<Item = (&str, &'static dyn Policy)> {
         let columns = match &self.on_conflict {
             RawConflict::Whole(_) => None,
             RawConflict::Columns(columns) => Some(columns),
         };
         // Words that are no policies were refused when the text was read.
         let columns = columns.into_iter().flatten();
-        columns.map(|(column, word)| (column.as_str(), Policy::parse(word).unwrap_or_default()))
+        columns.filter_map(|(column, word)| Some((column.as_str(), policy::parse(word).ok()?)))
+    }
+
+    /// The type that the specification says the account's column has, if it says so.
+    pub(super) fn account_type(&self) -> Option<AccountType> {
+        AccountType::of(&CqlType::parse(self.columns.get(&self.account)?))
     }
 
     fn check_policies(&self) -> Result<(), SpecError> {
@@ -210,7 +248,7 @@ impl RawTable {
             ),
             RawConflict::Columns(columns) => {
                 let wrong = columns.iter().find_map(|(column, policy)| {
-                    Policy::parse(policy).err().map(|why| format!("column {column}: {why}"))
+                    policy::parse(policy).err().map(|why| format!("column {column}: {why}"))
                 });
                 match wrong {
                     Some(problem) => problem,
@@ -219,37 +257,5 @@ impl RawTable {
             }
         };
         Err(SpecError::Table { table: self.name.clone(), problem })
-    }
-}
-
-/// Which of two values survives, for one column; `keep-target` is the absence of a policy.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Policy {
-    /// The higher value; null counts as lowest.
-    Max,
-    /// The lower value; null counts as no value, so that any value beats it.
-    Min,
-}
-
-impl Policy {
-    fn parse(word: &str) -> Result<Option<Self>, String> {
-        match word {
-            "keep-target" => Ok(None),
-            "max" => Ok(Some(Self::Max)),
-            "min" => Ok(Some(Self::Min)),
-            "keep-source" | "sum" | "union" | "latest" => Err(format!(
-                "the policy \"{word}\" is not available in this version: use keep-target, max or min"
-            )),
-            _ => Err(format!("\"{word}\" is not a policy: use keep-target, max or min")),
-        }
-    }
-}
-
-impl fmt::Display for Policy {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Max => "max",
-            Self::Min => "min",
-        })
     }
 }

@@ -1,7 +1,9 @@
-//! What the live schema says, as `system_schema` says it: names, kinds and type texts. Plain data,
+//! What the live schema says, as `system_schema` says it: names, kinds and types. Plain data,
 //! filled in by the storage and read by the check of the specification.
 
 use std::collections::BTreeMap;
+
+use crate::model::CqlType;
 
 /// The tables of one keyspace.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -28,8 +30,8 @@ pub struct ColumnSchema {
     pub name: String,
     /// Its part in the table.
     pub kind: ColumnKind,
-    /// Its CQL type as text, such as `frozen<list<int>>`.
-    pub cql_type: String,
+    /// Its CQL type.
+    pub cql_type: CqlType,
 }
 
 /// The part that a column plays.

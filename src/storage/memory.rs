@@ -14,8 +14,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 
-use crate::account::{AccountId, Batch, Change, Row, TableIndex, TimestampUs, TokenRange};
-use crate::spec::{Find, Spec, Table};
+use crate::model::{AccountId, Batch, Change, Row, Scope, TableIndex, TimestampUs, TokenRange};
+use crate::spec::{Spec, Table};
 
 use super::{
     Cursor, Fault, KeyPage, Page, Reader, StorageError, TimedPage, TimedRow, Width, Writer, ring,
@@ -25,20 +25,18 @@ use partition::Partition;
 /// A request, as the fault hook sees it.
 #[derive(Debug)]
 pub enum Request<'a> {
-    /// A page of an account's partition.
+    /// A page of an account's rows.
     Page(TableIndex, &'a AccountId),
     /// The first rows of several accounts' partitions.
     FirstRows(TableIndex, &'a [AccountId]),
-    /// Rows of accounts in a partition.
-    RowsOf(TableIndex, &'a Bytes),
-    /// Which accounts own a partition.
-    Occupied(TableIndex, &'a [AccountId]),
-    /// Which accounts own a row in a partition.
-    PresentIn(TableIndex, &'a Bytes),
-    /// A page of an account's partition, with write times.
+    /// Rows of accounts in a scope.
+    RowsOf(TableIndex, &'a Scope),
+    /// Which accounts own rows in a scope.
+    Owners(TableIndex, &'a Scope, &'a [AccountId]),
+    /// A page of an account's rows, with write times.
     TimedPage(TableIndex, &'a AccountId),
-    /// Rows of accounts in a partition, with write times.
-    TimedRowsOf(TableIndex, &'a Bytes),
+    /// Rows of accounts in a scope, with write times.
+    TimedRowsOf(TableIndex, &'a Scope),
     /// The row of a primary key, with write times.
     TimedRow(TableIndex, &'a [Bytes]),
     /// The tokens of the nodes.
@@ -75,7 +73,7 @@ pub struct MemoryStorage {
     faults: Box<FaultHook>,
 }
 
-type Partitions = BTreeMap<Bytes, Partition>;
+type Partitions = BTreeMap<Vec<Bytes>, Partition>;
 
 impl MemoryStorage {
     /// An empty database in which nothing fails.
@@ -100,18 +98,9 @@ impl MemoryStorage {
     /// Makes any change with a write time, as an application would: a change without a partition key
     /// makes none.
     pub fn apply(&self, table: TableIndex, t: TimestampUs, change: &Change) {
-        let key = match change {
-            Change::Insert { row } => row.cells.first().and_then(Option::as_ref),
-            Change::Update { key, .. }
-            | Change::AddElements { key, .. }
-            | Change::RemoveElements { key, .. }
-            | Change::ExpireRow { key }
-            | Change::DeleteRow { key } => key.first(),
-            Change::DeletePartition { key } => Some(key),
-        };
-        if let Some(key) = key.cloned() {
-            let mut tables = self.tables();
-            tables[table].entry(key).or_default().apply(&self.spec.tables[table], t, change);
+        let shape = &self.spec.tables[table];
+        if let Some(key) = change.partition_key(shape.partition_len) {
+            self.tables()[table].entry(key).or_default().apply(shape, t, change);
         }
     }
 
@@ -131,29 +120,36 @@ impl MemoryStorage {
         self.tables.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The rows of a partition that a read of this width sees, in clustering order; all their cells.
-    fn rows(&self, table: TableIndex, partition: &Bytes, width: Width) -> Vec<TimedRow> {
+    /// The rows of an account that a read of this width sees, in clustering order; all their cells.
+    fn rows(
+        &self,
+        table: TableIndex,
+        (scope, account): (&Scope, &AccountId),
+        width: Width,
+    ) -> Result<Vec<TimedRow>, StorageError> {
         let shape = &self.spec.tables[table];
+        let key = shape.partition_key(scope, account);
+        check_key(&key)?;
         let tables = self.tables();
-        let stored = tables[table].get(partition);
-        stored.map_or_else(Vec::new, |stored| stored.live(shape, columns(shape, width)))
+        let stored = tables[table].get(&key);
+        let mut rows = stored.map_or_else(Vec::new, |s| s.live(shape, columns(shape, width)));
+        rows.retain(|timed| timed.row.cells[shape.account].as_ref() == Some(account.cell()));
+        Ok(rows)
     }
 
-    /// The live rows of accounts in a partition.
+    /// The live rows of accounts in a scope.
     fn rows_in(
         &self,
         table: TableIndex,
-        partition: &Bytes,
+        scope: &Scope,
         accounts: &[AccountId],
     ) -> Result<Vec<TimedRow>, StorageError> {
+        let mut rows = Vec::new();
+        for account in accounts {
+            rows.extend(self.rows(table, (scope, account), Width::Full)?);
+        }
         let shape = &self.spec.tables[table];
-        debug_assert!(matches!(shape.find, Find::Clustering { .. }));
-        check_key(partition)?;
-        let mut rows = self.rows(table, partition, Width::Full);
-        rows.retain(|timed| {
-            let owner = timed.row.cells[shape.account].as_ref();
-            accounts.iter().any(|account| owner == Some(account.cell()))
-        });
+        rows.sort_by(|a, b| shape.compare_in_partition(&a.row, &b.row));
         Ok(rows)
     }
 
@@ -179,25 +175,28 @@ impl MemoryStorage {
 }
 
 /// Where the partition is on the ring: anywhere, but always there.
-fn token(partition: &[u8]) -> i64 {
+fn token(partition: &[Bytes]) -> i64 {
     let mut hasher = DefaultHasher::new();
-    hasher.write(partition);
+    for part in partition {
+        hasher.write(part);
+    }
     // No partition has the lowest token.
     hasher.finish().cast_signed().max(i64::MIN + 1)
 }
 
-/// The place of a key in a scan, in the order in which keys are read.
-fn place(partition: &[u8], account: &[u8]) -> Vec<u8> {
+/// Where a key comes in a scan.
+fn position(partition: &[Bytes], account: &[u8]) -> Vec<u8> {
     let token = token(partition).abs_diff(i64::MIN);
-    [&token.to_be_bytes()[..], partition, &[0], account].concat()
+    [&token.to_be_bytes()[..], &partition.join(&[0][..]), &[0], account].concat()
 }
 
 fn error(kind: Fault, message: &str) -> Result<(), StorageError> {
     Err(StorageError { message: message.into(), class: message.into(), kind })
 }
 
-fn check_key(partition: &Bytes) -> Result<(), StorageError> {
-    if partition.is_empty() { error(Fault::Permanent, "Key may not be empty") } else { Ok(()) }
+fn check_key(partition: &[Bytes]) -> Result<(), StorageError> {
+    let is_empty = matches!(partition, [only] if only.is_empty());
+    if is_empty { error(Fault::Permanent, "Key may not be empty") } else { Ok(()) }
 }
 
 fn columns(table: &Table, width: Width) -> usize {
@@ -220,14 +219,14 @@ impl Reader for MemoryStorage {
     async fn page(
         &self,
         table: TableIndex,
-        account: &AccountId,
+        rows_of: (&Scope, &AccountId),
         width: Width,
         rows: usize,
         after: Option<Cursor>,
     ) -> Result<Page, StorageError> {
-        self.ask(Request::Page(table, account)).await?;
+        self.ask(Request::Page(table, rows_of.1)).await?;
         let columns = columns(&self.spec.tables[table], width);
-        let mut live = self.rows(table, account.cell(), width);
+        let mut live = self.rows(table, rows_of, width)?;
         let (start, end, next) = cut(after, rows, live.len());
         let rows = live.drain(start..end).map(|TimedRow { mut row, .. }| {
             row.cells.truncate(columns);
@@ -239,6 +238,7 @@ impl Reader for MemoryStorage {
     async fn first_rows(
         &self,
         table: TableIndex,
+        scope: &Scope,
         accounts: &[AccountId],
         width: Width,
         rows: usize,
@@ -247,7 +247,7 @@ impl Reader for MemoryStorage {
         let columns = columns(&self.spec.tables[table], width);
         let mut first = Vec::new();
         for account in accounts {
-            let live = self.rows(table, account.cell(), width).into_iter();
+            let live = self.rows(table, (scope, account), width)?.into_iter();
             first.extend(live.take(rows).map(|TimedRow { mut row, .. }| {
                 row.cells.truncate(columns);
                 row
@@ -256,41 +256,31 @@ impl Reader for MemoryStorage {
         Ok(first)
     }
 
-    /// Two places, so that some accounts are read together and others are not.
-    fn place(&self, _: TableIndex, account: &AccountId) -> u64 {
+    /// Two sets, so that some accounts are read together and others are not.
+    fn replica_set(&self, _: TableIndex, _: &Scope, account: &AccountId) -> u64 {
         account.cell().last().map_or(0, |byte| u64::from(byte % 2))
     }
 
     async fn rows_of(
         &self,
         table: TableIndex,
-        partition: &Bytes,
+        scope: &Scope,
         accounts: &[AccountId],
     ) -> Result<Vec<Row>, StorageError> {
-        self.ask(Request::RowsOf(table, partition)).await?;
-        let rows = self.rows_in(table, partition, accounts)?;
+        self.ask(Request::RowsOf(table, scope)).await?;
+        debug_assert!(self.spec.tables[table].has_point_rows());
+        let rows = self.rows_in(table, scope, accounts)?;
         Ok(rows.into_iter().map(|timed| timed.row).collect())
     }
 
-    async fn occupied(
+    async fn owners(
         &self,
         table: TableIndex,
+        scope: &Scope,
         accounts: &[AccountId],
     ) -> Result<Vec<AccountId>, StorageError> {
-        self.ask(Request::Occupied(table, accounts)).await?;
-        debug_assert_eq!(self.spec.tables[table].find, Find::Partition);
-        let owns = |account: &&AccountId| !self.rows(table, account.cell(), Width::Full).is_empty();
-        Ok(accounts.iter().filter(owns).cloned().collect())
-    }
-
-    async fn present_in(
-        &self,
-        table: TableIndex,
-        partition: &Bytes,
-        accounts: &[AccountId],
-    ) -> Result<Vec<AccountId>, StorageError> {
-        self.ask(Request::PresentIn(table, partition)).await?;
-        let rows = self.rows_in(table, partition, accounts)?;
+        self.ask(Request::Owners(table, scope, accounts)).await?;
+        let rows = self.rows_in(table, scope, accounts)?;
         let column = self.spec.tables[table].account;
         let owns = |account: &&AccountId| {
             rows.iter().any(|timed| timed.row.cells[column].as_ref() == Some(account.cell()))
@@ -301,12 +291,12 @@ impl Reader for MemoryStorage {
     async fn timed_page(
         &self,
         table: TableIndex,
-        account: &AccountId,
+        rows_of: (&Scope, &AccountId),
         rows: usize,
         after: Option<Cursor>,
     ) -> Result<TimedPage, StorageError> {
-        self.ask(Request::TimedPage(table, account)).await?;
-        let mut live = self.rows(table, account.cell(), Width::Full);
+        self.ask(Request::TimedPage(table, rows_of.1)).await?;
+        let mut live = self.rows(table, rows_of, Width::Full)?;
         let (start, end, next) = cut(after, rows, live.len());
         Ok(TimedPage { rows: live.drain(start..end).collect(), next })
     }
@@ -314,11 +304,12 @@ impl Reader for MemoryStorage {
     async fn timed_rows_of(
         &self,
         table: TableIndex,
-        partition: &Bytes,
+        scope: &Scope,
         accounts: &[AccountId],
     ) -> Result<Vec<TimedRow>, StorageError> {
-        self.ask(Request::TimedRowsOf(table, partition)).await?;
-        self.rows_in(table, partition, accounts)
+        self.ask(Request::TimedRowsOf(table, scope)).await?;
+        debug_assert!(self.spec.tables[table].has_point_rows());
+        self.rows_in(table, scope, accounts)
     }
 
     async fn timed_row(
@@ -327,9 +318,12 @@ impl Reader for MemoryStorage {
         key: &[Bytes],
     ) -> Result<Option<TimedRow>, StorageError> {
         self.ask(Request::TimedRow(table, key)).await?;
-        let Some(partition) = key.first() else { return Ok(None) };
+        let shape = &self.spec.tables[table];
+        let partition = &key[..shape.partition_len.min(key.len())];
         check_key(partition)?;
-        let mut rows = self.rows(table, partition, Width::Full).into_iter();
+        let tables = self.tables();
+        let Some(stored) = tables[table].get(partition) else { return Ok(None) };
+        let mut rows = stored.live(shape, shape.columns.len()).into_iter();
         Ok(rows.find(|timed| timed.row.cells.iter().flatten().take(key.len()).eq(key)))
     }
 
@@ -348,28 +342,28 @@ impl Reader for MemoryStorage {
     ) -> Result<KeyPage, StorageError> {
         self.ask(Request::Scan(table, range)).await?;
         let shape = &self.spec.tables[table];
-        debug_assert!(shape.is_clustering());
+        debug_assert!(shape.locator.through.is_some());
         let mut keys = BTreeMap::new();
         for (partition, stored) in &self.tables()[table] {
             if range.contains(token(partition)) {
-                let live = stored.live(shape, shape.key_len).into_iter();
-                let accounts = live.filter_map(|mut row| row.row.cells[shape.account].take());
-                keys.extend(
-                    accounts
-                        .map(|account| (place(partition, &account), (partition.clone(), account))),
-                );
+                let scope = shape.scope_of_key(partition);
+                for mut timed in stored.live(shape, shape.key_len) {
+                    if let Some(account) = timed.row.cells[shape.account].take() {
+                        keys.insert(position(partition, &account), (scope.clone(), account));
+                    }
+                }
             }
         }
         let mut rest = match after {
             Some(after) => keys.split_off(&after.0[..]),
             None => keys,
         };
-        if let Some((place, _)) = rest.iter().nth(rows) {
-            let place = place.clone();
-            drop(rest.split_off(&place));
+        if let Some((next, _)) = rest.iter().nth(rows) {
+            let next = next.clone();
+            drop(rest.split_off(&next));
             return Ok(KeyPage {
                 keys: rest.into_values().collect(),
-                next: Some(Cursor(place.into())),
+                next: Some(Cursor(next.into())),
             });
         }
         Ok(KeyPage { keys: rest.into_values().collect(), next: None })

@@ -17,8 +17,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use thiserror::Error;
 
-use crate::account::{AccountId, Batch, Row, TableIndex, TokenRange};
-pub use crate::account::{TimedRow, WriteTimes};
+use crate::model::{AccountId, Batch, Row, Scope, TableIndex, TokenRange};
+pub use crate::model::{TimedRow, WriteTimes};
 
 /// How much of a row is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -70,19 +70,19 @@ pub struct TimedPage {
 /// One page of a scan: keys alone.
 #[derive(Clone, Debug, Default)]
 pub struct KeyPage {
-    /// The partition and the account of each row; the rows of a partition come one behind the other.
-    pub keys: Vec<(Bytes, Bytes)>,
+    /// The scope and the account of each row, or of each partition where that is one account's.
+    pub keys: Vec<(Scope, Bytes)>,
     /// Where the next page starts; `None` at the end.
     pub next: Option<Cursor>,
 }
 
-/// Reads the tables of a specification.
+/// Reads the tables of a specification. An account's rows are read within a [`Scope`].
 pub trait Reader: Send + Sync + 'static {
-    /// Reads a page of an account's partition, of at most `rows` rows.
+    /// Reads a page of an account's rows, of at most `rows` rows.
     fn page(
         &self,
         table: TableIndex,
-        account: &AccountId,
+        rows_of: (&Scope, &AccountId),
         width: Width,
         rows: usize,
         after: Option<Cursor>,
@@ -93,37 +93,30 @@ pub trait Reader: Send + Sync + 'static {
     fn first_rows(
         &self,
         table: TableIndex,
+        scope: &Scope,
         accounts: &[AccountId],
         width: Width,
         rows: usize,
     ) -> impl Future<Output = Result<Vec<Row>, StorageError>> + Send;
 
-    /// Accounts with the same answer have their partitions in the same place: it is worth reading them
+    /// A number that stands for the replicas of an account's partition: those with the same one are worth reading
     /// together.
-    fn place(&self, table: TableIndex, account: &AccountId) -> u64;
+    fn replica_set(&self, table: TableIndex, scope: &Scope, account: &AccountId) -> u64;
 
-    /// Reads the rows that the accounts own in one partition of a table in which the account is a
-    /// clustering column, in no promised order.
+    /// Reads the rows that the accounts own in a scope, of a table in which each
+    /// [owns one](crate::spec::Table::has_point_rows), in no promised order.
     fn rows_of(
         &self,
         table: TableIndex,
-        partition: &Bytes,
+        scope: &Scope,
         accounts: &[AccountId],
     ) -> impl Future<Output = Result<Vec<Row>, StorageError>> + Send;
 
-    /// Which of the accounts own any row of a table that is found by partition. No values are read.
-    fn occupied(
+    /// Which of the accounts own any row in a scope. No values are read.
+    fn owners(
         &self,
         table: TableIndex,
-        accounts: &[AccountId],
-    ) -> impl Future<Output = Result<Vec<AccountId>, StorageError>> + Send;
-
-    /// Which of the accounts own a row in one partition of a table in which the account is a
-    /// clustering column. No values are read.
-    fn present_in(
-        &self,
-        table: TableIndex,
-        partition: &Bytes,
+        scope: &Scope,
         accounts: &[AccountId],
     ) -> impl Future<Output = Result<Vec<AccountId>, StorageError>> + Send;
 
@@ -131,7 +124,7 @@ pub trait Reader: Send + Sync + 'static {
     fn timed_page(
         &self,
         table: TableIndex,
-        account: &AccountId,
+        rows_of: (&Scope, &AccountId),
         rows: usize,
         after: Option<Cursor>,
     ) -> impl Future<Output = Result<TimedPage, StorageError>> + Send;
@@ -140,7 +133,7 @@ pub trait Reader: Send + Sync + 'static {
     fn timed_rows_of(
         &self,
         table: TableIndex,
-        partition: &Bytes,
+        scope: &Scope,
         accounts: &[AccountId],
     ) -> impl Future<Output = Result<Vec<TimedRow>, StorageError>> + Send;
 
@@ -157,8 +150,8 @@ pub trait Reader: Send + Sync + 'static {
         at_least: usize,
     ) -> impl Future<Output = Result<Vec<TokenRange>, StorageError>> + Send;
 
-    /// Reads a page, of at most `rows` rows, of the keys in a token range of a table in which the account is a
-    /// clustering column. No values are read.
+    /// Reads a page, of at most `rows` rows, of the keys in a token range of a table to which another one leads. No
+    /// values are read.
     fn scan(
         &self,
         table: TableIndex,

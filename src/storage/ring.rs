@@ -1,6 +1,6 @@
 //! The ring of tokens, cut into ranges that are read one by one.
 
-use crate::account::TokenRange;
+use crate::model::TokenRange;
 
 /// The whole ring: Murmur3 gives no partition the lowest token.
 const RING: TokenRange = TokenRange { after: i64::MIN, to: i64::MAX };

@@ -3,20 +3,19 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
 
-use crate::account::{AccountId, Event, TimestampUs};
 use crate::events::Outlet;
 use crate::merge;
+use crate::model::{AccountId, Event, Scope, TimestampUs};
 use crate::pipeline::{Context, GroupError};
 use crate::storage::{Reader, StorageError};
 
 /// Accounts whose enrolments are read at once.
 const READS: usize = 16;
 
-/// The partitions of the announced table in which an account's enrolment, or what leads there, changed back.
-pub(super) type Changed = BTreeMap<AccountId, BTreeSet<Bytes>>;
+/// The scopes of the announced table in which an account's enrolment, or what leads there, changed back.
+pub(super) type Changed = BTreeMap<AccountId, BTreeSet<Scope>>;
 
 /// Announces every enrolment that changed back and is there now. What the events quote is read anew: all
 /// writes of the group are acknowledged, and what someone wrote since is as good.
@@ -31,8 +30,8 @@ pub(super) async fn announce<S: Reader>(
     if matches!(context.outlet, Outlet::Discard) {
         return Ok(0);
     }
-    let reads = changed.into_iter().map(|(account, partitions)| async move {
-        let announced = context.announced(&account, partitions, |_| None).await?;
+    let reads = changed.into_iter().map(|(account, scopes)| async move {
+        let announced = context.announced(&account, scopes, |_| None).await?;
         let events = announced.iter().map(|one| merge::event(event, &account, one, t));
         Ok::<Vec<Event>, StorageError>(events.collect())
     });

@@ -2,9 +2,9 @@
 
 use bytes::Bytes;
 
-use crate::account::{AccountId, Cell, ColumnIndex, Pair, TableIndex, TimestampUs};
 use crate::journal::body::json;
 use crate::journal::{GroupRecord, Journal, JournalError, Kind, State};
+use crate::model::{AccountId, Cell, ColumnIndex, Pair, TableIndex, TimestampUs};
 use crate::spec::{Spec, Table};
 
 use super::record::{Disputed, LeftAlone, Record};

@@ -8,13 +8,12 @@
 
 use std::collections::BTreeMap;
 
-use crate::account::{AccountId, Batch, Change, Group, Mutation, Tally, TimestampUs};
 use crate::failpoint;
 use crate::journal::{Intent, Kind, Note, SliceRecord, State, body};
 use crate::ledger::{History, Ledger};
 use crate::merge::cut;
+use crate::model::{AccountId, Batch, Change, Group, Mutation, Tally, TimestampUs};
 use crate::pipeline::{Context, GroupError};
-use crate::spec::Find;
 use crate::storage::Writer;
 
 use super::Rows;
@@ -137,7 +136,7 @@ async fn complete<S: Writer>(
         }
         let slice = body::decode(spec, &recorded).map_err(GroupError::Record)?;
         context.write_all(slice.writes(spec, &group.survivor, record.t)).await?;
-        let deletes = slice.seal.iter().flat_map(|seal| seal.batches(group, record.t));
+        let deletes = slice.seal.iter().flat_map(|seal| seal.batches(spec, group, record.t));
         let deletes: Vec<_> = deletes.map(|batch| vec![batch]).collect();
         context.write_all(deletes).await?;
     }
@@ -183,7 +182,7 @@ impl<S: Writer> Work<'_, S> {
 
     fn key<'h>(&'h self, history: &'h History) -> Key<'h> {
         let table = &self.context.spec.tables[history.table];
-        let is_deleted = table.delete_source && (table.is_clustering() || self.is_sealed);
+        let is_deleted = table.delete_source && (!table.owns_partitions() || self.is_sealed);
         Key::new(history, table, is_deleted)
     }
 
@@ -222,7 +221,7 @@ impl<S: Writer> Work<'_, S> {
             kind: Kind::Undo,
             sealed: false,
             tally: Tally::new(context.spec.tables.len()),
-            partitions: String::new(),
+            scopes: String::new(),
             body: record.encode(),
         };
         context.intend(intent).await?;
@@ -251,9 +250,9 @@ impl<S: Writer> Work<'_, S> {
         let survivor = &self.group.survivor;
         let cells = key.history.key_of(key.table, survivor).into_iter().map(Some);
         let led_to = self.context.led_to(key.history.table, &cells.collect::<Vec<_>>());
-        let Some(partition) = led_to else { return };
+        let Some(scope) = led_to else { return };
         let mut note = |account: &AccountId| {
-            changed.entry(account.clone()).or_default().insert(partition.clone());
+            changed.entry(account.clone()).or_default().insert(scope.clone());
         };
         if is_changed {
             note(survivor);
@@ -281,21 +280,18 @@ impl<S: Writer> Work<'_, S> {
             let Restoration { sources, survivor } = key.restore(&self.group.survivor, &how, t);
             let expires = |mutation: &Mutation| matches!(mutation.change, Change::ExpireRow { .. });
             is_expiring |= survivor.iter().any(expires);
-            match key.table.find {
-                Find::Clustering { .. } => {
-                    let sources = sources.into_iter().map(|(_, mutation)| mutation);
-                    sequences.push(cut(sources.chain(survivor).collect(), 0));
+            if key.table.owns_partitions() {
+                let scope = (key.history.table, key.history.scope(key.table));
+                for (source, mutation) in sources {
+                    given.entry((scope.clone(), source)).or_default().push(mutation);
                 }
-                Find::Partition => {
-                    for (source, mutation) in sources {
-                        given.entry((mutation.table, source)).or_default().push(mutation);
-                    }
-                    taken.entry(key.history.table).or_default().extend(survivor);
-                }
+                taken.entry(scope).or_default().extend(survivor);
+            } else {
+                let sources = sources.into_iter().map(|(_, mutation)| mutation);
+                sequences.push(cut(sources.chain(survivor)));
             }
         }
-        let apart =
-            |mutations: Vec<Mutation>| cut(mutations, 0).into_iter().map(|batch| vec![batch]);
+        let apart = |mutations: Vec<Mutation>| cut(mutations).into_iter().map(|batch| vec![batch]);
         sequences.extend(given.into_values().flat_map(apart));
         sequences.retain(|batches| !batches.is_empty());
         self.context.write_all(sequences).await?;

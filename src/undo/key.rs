@@ -5,10 +5,9 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
-use crate::account::{Cell, ColumnIndex, Row, TimedRow, TimestampUs};
 use crate::ledger::{Before, History, Left};
-use crate::spec::Table;
-use crate::spec::elements::Collection;
+use crate::model::{Cell, ColumnIndex, Row, TimedRow, TimestampUs};
+use crate::spec::{Table, Undone};
 
 /// What stands at a key now.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -163,9 +162,7 @@ impl<'a> Key<'a> {
             .filter_map(|column| {
                 let expected = self.left(column).cloned();
                 let cell = found.and_then(|row| row.row.cells[column].clone());
-                let is_as_before =
-                    !is_copy && self.same(column, &cell, &self.survivor_before(column));
-                if is_as_before || self.same(column, &cell, &expected) {
+                if self.may_undo(column, &expected, &cell) {
                     return None;
                 }
                 let written_at = found.and_then(|row| row.times[column].latest());
@@ -173,6 +170,19 @@ impl<'a> Key<'a> {
                 Some(Conflict { holder, column, expected, found: cell, written_at })
             })
             .collect()
+    }
+
+    /// Whether what is found in a column of the survivor's row may be put back to what it was.
+    fn may_undo(&self, column: ColumnIndex, left: &Cell, found: &Cell) -> bool {
+        if self.history.is_copy() {
+            return self.same(column, found, left);
+        }
+        let same = |a: &Cell, b: &Cell| self.same(column, a, b);
+        let before = &self.survivor_before(column);
+        match self.table.survivorship.iter().find(|rule| rule.column == column) {
+            Some(rule) => rule.policy.may_undo(&Undone { before, left, found }, &same),
+            None => same(found, before) || same(found, left),
+        }
     }
 
     /// A source owned no row when the run had ended. What it holds of its row from before may have been
@@ -216,7 +226,7 @@ impl<'a> Key<'a> {
 
     /// The elements of a map or set that is not frozen; null is an empty one.
     fn elements(&self, column: ColumnIndex, cell: &Cell) -> Option<BTreeMap<Bytes, Option<Bytes>>> {
-        let collection = Collection::of(&self.table.columns[column].cql_type)?;
+        let collection = self.table.columns[column].cql_type.collection()?;
         match cell {
             None => Some(BTreeMap::new()),
             Some(value) => Some(collection.split(value)?.into_iter().collect()),

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, HashMap};
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
 
-use crate::account::{AccountId, Group, TableIndex, TimedRow};
-use crate::pipeline::{Context, Place};
+use crate::model::{AccountId, Group, Scope, TableIndex, TimedRow};
+use crate::pipeline::{Context, NextPage};
 use crate::storage::{Reader, StorageError};
 
 use super::key::{Found, Key};
@@ -35,10 +35,16 @@ pub(super) async fn look<S: Reader>(
         if of_table.is_empty() {
             continue;
         }
-        if shape.is_clustering() {
-            look.enrolments(table, &of_table, &mut found).await?;
-        } else {
-            look.partitions(table, &of_table, &mut found).await?;
+        if shape.has_point_rows() {
+            look.points(table, &of_table, &mut found).await?;
+            continue;
+        }
+        let mut by_scope: BTreeMap<Scope, Vec<(usize, &Key<'_>)>> = BTreeMap::new();
+        for key in of_table {
+            by_scope.entry(key.1.history.scope(shape)).or_default().push(key);
+        }
+        for (scope, of_scope) in by_scope {
+            look.scope((table, &scope), &of_scope, &mut found).await?;
         }
     }
     Ok(found)
@@ -54,15 +60,15 @@ impl<S: Reader> Look<'_, S> {
         &self.group.pairs[source].from
     }
 
-    /// Keys of a table found by partition. Sources own nothing there but by exception, so that is asked
+    /// Keys of a scope in which accounts may own many rows. Sources own nothing there but by exception, so that is asked
     /// first, without values.
-    async fn partitions(
+    async fn scope(
         &self,
-        table: TableIndex,
+        of: (TableIndex, &Scope),
         keys: &Keys<'_, '_>,
         found: &mut HashMap<usize, Found>,
     ) -> Result<(), StorageError> {
-        for (position, row) in self.rows(table, &self.group.survivor, keys).await? {
+        for (position, row) in self.rows(of, &self.group.survivor, keys).await? {
             found.entry(position).or_default().survivor = Some(row);
         }
         let mut by_source: BTreeMap<usize, Vec<(usize, &Key<'_>)>> = BTreeMap::new();
@@ -73,11 +79,11 @@ impl<S: Reader> Look<'_, S> {
         }
         let accounts: Vec<_> =
             by_source.keys().map(|source| self.account(*source).clone()).collect();
-        let occupied = self.context.occupied(table, &accounts).await?;
+        let owners = self.context.owners(of.0, of.1, &accounts).await?;
         for (source, keys) in by_source {
             let account = self.account(source);
-            if occupied.contains(account) {
-                for (position, row) in self.rows(table, account, &keys).await? {
+            if owners.contains(account) {
+                for (position, row) in self.rows(of, account, &keys).await? {
                     found.entry(position).or_default().sources.push((source, row));
                 }
             }
@@ -88,7 +94,7 @@ impl<S: Reader> Look<'_, S> {
     /// The rows of an account at these keys: from one page if that is the whole account, else one by one.
     async fn rows(
         &self,
-        table: TableIndex,
+        (table, scope): (TableIndex, &Scope),
         account: &AccountId,
         keys: &Keys<'_, '_>,
     ) -> Result<Vec<(usize, TimedRow)>, StorageError> {
@@ -98,14 +104,12 @@ impl<S: Reader> Look<'_, S> {
         let keys: Vec<(usize, Vec<Bytes>)> = keys.collect();
         if keys.len() > 1 {
             let streams = (THRIFT / keys.len()).max(1);
-            let mut place = Place::Start;
-            let page = self.context.timed_page(table, account, streams, &mut place).await?;
-            if matches!(place, Place::End) {
-                let key_of = |row: &TimedRow| -> Vec<Bytes> {
-                    row.row.cells[..shape.key_len].iter().flatten().cloned().collect()
-                };
+            let mut next = NextPage::First;
+            let rows_of = (scope, account);
+            let page = self.context.timed_page(table, rows_of, streams, &mut next).await?;
+            if matches!(next, NextPage::None) {
                 let mut rows: HashMap<_, _> =
-                    page.into_iter().map(|row| (key_of(&row), row)).collect();
+                    page.into_iter().map(|row| (shape.key_of(&row.row), row)).collect();
                 let found = keys.iter().filter_map(|(at, key)| Some((*at, rows.remove(key)?)));
                 return Ok(found.collect());
             }
@@ -119,15 +123,15 @@ impl<S: Reader> Look<'_, S> {
         Ok(rows.into_iter().flatten().collect())
     }
 
-    /// Keys of a table in which the account is a clustering column: one partition each.
-    async fn enrolments(
+    /// Keys of a table in which each account owns one row of a scope.
+    async fn points(
         &self,
         table: TableIndex,
         keys: &Keys<'_, '_>,
         found: &mut HashMap<usize, Found>,
     ) -> Result<(), StorageError> {
         let reads = keys.iter().map(|(position, key)| async move {
-            Ok::<_, StorageError>((*position, self.enrolment(table, key).await?))
+            Ok::<_, StorageError>((*position, self.point(table, key).await?))
         });
         let reads: Vec<_> = reads.collect();
         let mut read = stream::iter(reads).buffer_unordered(READS);
@@ -137,15 +141,14 @@ impl<S: Reader> Look<'_, S> {
         Ok(())
     }
 
-    async fn enrolment(&self, table: TableIndex, key: &Key<'_>) -> Result<Found, StorageError> {
-        let survivor = &self.group.survivor;
-        let partition = key.history.key_of(key.table, survivor).swap_remove(0);
+    async fn point(&self, table: TableIndex, key: &Key<'_>) -> Result<Found, StorageError> {
+        let scope = key.history.scope(key.table);
         let sources: Vec<usize> = key.sources().collect();
-        let mut accounts = vec![survivor.clone()];
+        let mut accounts = vec![self.group.survivor.clone()];
         accounts.extend(sources.iter().map(|source| self.account(*source).clone()));
         let mut found = Found::default();
-        for (place, row) in self.context.timed_rows_of(table, &partition, &accounts).await? {
-            match place.checked_sub(1).and_then(|place| sources.get(place)) {
+        for (owner, row) in self.context.timed_rows_of(table, &scope, &accounts).await? {
+            match owner.checked_sub(1).and_then(|owner| sources.get(owner)) {
                 Some(source) => found.sources.push((*source, row)),
                 None => found.survivor = Some(row),
             }

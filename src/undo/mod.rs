@@ -28,8 +28,8 @@ use tokio::sync::watch;
 pub use conflicts::{Conflict, Told, conflicts};
 pub use select::{SelectError, Selected, select};
 
-use crate::account::{AccountId, Group};
 use crate::journal::{GroupRecord, Journal, JournalError};
+use crate::model::{AccountId, Group};
 use crate::pipeline::{self, Context, GroupError, Progress, Reason, Walked};
 use crate::storage::Writer;
 
@@ -89,7 +89,7 @@ pub struct Undone {
     pub rows: Vec<Rows>,
     /// Events that were sent.
     pub events: u64,
-    /// A row that is gone may still be seen, with its key alone, until [`EXPIRY`](crate::account::EXPIRY) has
+    /// A row that is gone may still be seen, with its key alone, until [`EXPIRY`](crate::model::EXPIRY) has
     /// passed.
     pub is_expiring: bool,
 }

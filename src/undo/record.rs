@@ -19,8 +19,8 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::account::{AccountId, Cell, ColumnIndex, TimestampUs};
 use crate::journal::body::json;
+use crate::model::{AccountId, Cell, ColumnIndex, TimestampUs};
 use crate::spec::Table;
 
 use super::key::{Ahead, Conflict, Holder, How, Key, Verdict};

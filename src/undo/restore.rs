@@ -7,8 +7,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::account::{AccountId, Cell, Change, ColumnIndex, Mutation, Row, TimestampUs};
 use crate::merge::Swept;
+use crate::model::{AccountId, Cell, Change, ColumnIndex, Mutation, Row, TimestampUs};
 
 use super::key::{Holder, How, Key};
 

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use thiserror::Error;
 
-use crate::account::{AccountId, Pair};
 use crate::journal::{Journal, JournalError, State};
+use crate::model::{AccountId, Pair};
 
 /// Pairs that an error names.
 const NAMED: usize = 10;

@@ -4,9 +4,9 @@
 //! without rows says so. What an earlier verify repaired and did not get to announce is announced with
 //! the next repair, with the same ids.
 
-use crate::account::TimestampUs;
 use crate::journal::{Kind, body};
 use crate::merge::{self, Entry, Seal, Slice};
+use crate::model::TimestampUs;
 use crate::storage::Writer;
 
 use super::VerifyError;
@@ -30,8 +30,8 @@ impl<S: Writer> Check<'_, S> {
     pub(super) fn note_changed(&mut self, t: TimestampUs, entries: &[Entry]) {
         for entry in entries.iter().filter(|entry| entry.is_written()) {
             let base = entry.base().map(|row| &row.cells[..]).unwrap_or_default();
-            if let Some(partition) = self.context.led_to(entry.table, base) {
-                self.changed.insert(partition);
+            if let Some(scope) = self.context.led_to(entry.table, base) {
+                self.changed.insert(scope);
                 self.changed_t.get_or_insert(t);
             }
         }

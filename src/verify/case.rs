@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 
-use crate::account::{Group, Row, TableIndex, TimedRow, TimestampUs};
 use crate::ledger::History;
+use crate::model::{Group, Row, TableIndex, TimedRow, TimestampUs};
 use crate::spec::Spec;
 
 use super::expected::Expected;
@@ -42,8 +42,7 @@ impl Case {
         source: (usize, TimedRow),
     ) -> Self {
         let shape = &spec.tables[table];
-        let mut key: Vec<Bytes> =
-            source.1.row.cells[..shape.key_len].iter().flatten().cloned().collect();
+        let mut key = shape.key_of(&source.1.row);
         key[shape.account].clone_from(group.survivor.cell());
         let (history, survivor, findings) = (None, None, Vec::new());
         Self { table, key, history, survivor, sources: vec![source], findings }

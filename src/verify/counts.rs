@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::account::TableIndex;
+use crate::model::TableIndex;
 
 use super::Verdict;
 

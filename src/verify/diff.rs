@@ -9,7 +9,7 @@ use std::io::{self, Seek, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use crate::account::{Group, TableIndex};
+use crate::model::{CqlType, Group, TableIndex};
 use crate::readable;
 use crate::spec::{Spec, Table};
 
@@ -118,21 +118,21 @@ pub(super) fn line(
     let fields = [
         &finding.verdict.to_string(),
         &table.name,
-        account.as_str(),
+        &*account.text(),
         &readable::key(table, key),
         &column,
         &shown(table, finding, &finding.expected),
         &shown(table, finding, &finding.found),
         &finding.found_at.map(readable::write_time).unwrap_or_default(),
-        pair.from.as_str(),
-        pair.into.as_str(),
+        &pair.from.text(),
+        &pair.into.text(),
         &pair.line.to_string(),
     ];
     record(lines, fields);
 }
 
 fn shown(table: &Table, finding: &Finding, value: &Value) -> String {
-    let cql_type = finding.column.map_or("", |column| &table.columns[column].cql_type);
+    let cql_type = finding.column.map_or(&CqlType::Blob, |column| &table.columns[column].cql_type);
     match value {
         Value::Nothing => String::new(),
         Value::Row(row) => readable::row(table, row),

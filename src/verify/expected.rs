@@ -3,10 +3,10 @@
 
 use bytes::Bytes;
 
-use crate::account::{AccountId, Cell, ColumnIndex, Row, TimestampUs};
 use crate::ledger::{Before, History};
 use crate::merge::SweptCell;
-use crate::spec::elements::{Collection, Elements};
+use crate::model::{AccountId, Cell, ColumnIndex, Row, TimestampUs};
+use crate::model::{Collection, Elements};
 use crate::spec::{Survivorship, Table};
 
 /// The survivor's row of one key, as the run left it.
@@ -95,7 +95,7 @@ fn of_copy(
 ) -> Kept {
     let merged = history.entry.as_ref().and_then(|entry| entry.written(column)).cloned();
     let swept = placed(history, column);
-    if let Some(collection) = Collection::of(&table.columns[column].cql_type) {
+    if let Some(collection) = table.columns[column].cql_type.collection() {
         return match of_elements(collection, merged.as_ref(), history.t, swept) {
             Some(elements) if elements.is_empty() => Kept::Null(history.t),
             Some(elements) => Kept::Elements(collection, elements),
@@ -110,7 +110,7 @@ fn of_copy(
         }
     }
     match (rule, last) {
-        (Some(rule), (value, t)) => Kept::AtLeast(*rule, value, t),
+        (Some(rule), (value, t)) => Kept::AtLeast(rule.clone(), value, t),
         (None, (Some(value), t)) => Kept::Value(value, t),
         (None, (None, t)) => Kept::Null(t),
     }
@@ -151,11 +151,11 @@ fn of_own(history: &History, rule: &Survivorship) -> Kept {
     let merged = merged.filter_map(|(_, row)| row.cells.get(rule.column));
     let swept = history.swept.iter().flat_map(|swept| &swept.cells);
     let swept = swept.filter(|cell| cell.column == rule.column).map(|cell| &cell.value);
-    let best = merged.chain(swept).fold(before, |best, offered| {
-        if rule.prefers(offered, &best) { offered.clone() } else { best }
-    });
+    let best = merged
+        .chain(swept)
+        .fold(before, |best, offered| rule.combine(&best, offered).map_or(best, Some));
     let t = placed(history, rule.column).map(|(_, t)| t).max();
-    Kept::AtLeast(*rule, best, t.map_or(history.t, |t| t.max(history.t)))
+    Kept::AtLeast(rule.clone(), best, t.map_or(history.t, |t| t.max(history.t)))
 }
 
 /// What sweeps wrote to a column of the survivor's row, with its write times, in the order of the sweeps.

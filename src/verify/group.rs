@@ -3,13 +3,13 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
 
-use crate::account::{AccountId, Cell, Group, Row, TableIndex, TimedRow, TimestampUs};
 use crate::journal::body;
 use crate::ledger::{History, Ledger};
+use crate::model::{AccountId, Cell, Group, Row, Scope, TableIndex, TimedRow, TimestampUs};
 use crate::pipeline::Context;
+use crate::spec::Spec;
 use crate::storage::{StorageError, Writer};
 
 use super::case::Case;
@@ -47,8 +47,8 @@ pub(super) struct Check<'a, S> {
     suspects: Vec<Case>,
     /// Whether they are repaired.
     repair: bool,
-    /// Partitions of the announced table in which a row of the survivor was repaired.
-    pub(super) changed: BTreeSet<Bytes>,
+    /// Scopes of the announced table in which a row of the survivor was repaired.
+    pub(super) changed: BTreeSet<Scope>,
     /// The time of the first of these repairs.
     pub(super) changed_t: Option<TimestampUs>,
 }
@@ -93,54 +93,47 @@ impl<'a, S: Writer> Check<'a, S> {
         let context = self.context;
         let spec = &context.spec;
         let mut ledger = Ledger::open(&*context.journal, spec, self.group.index)?;
-        let mut unseen = self.led_to()?;
-        let mut tables = spec.partition_tables().map(|(index, _)| index);
+        let mut unseen = self.scopes()?;
         let mut open: Option<Streams<'a, S>> = None;
         while let Some(histories) = ledger.next_chunk()? {
-            for histories in by_table(histories) {
-                let Some(History { table, entry, .. }) = histories.first() else { continue };
-                let table = *table;
-                if entry.is_none() || spec.tables[table].is_clustering() {
-                    // The tables found by partition come first, so these are over.
+            for (table, scope, histories) in by_scope(spec, histories) {
+                let is_first = unseen.remove(&(table, scope.clone()));
+                let is_open =
+                    open.as_ref().is_some_and(|open| (open.table, &open.scope) == (table, &scope));
+                if !is_open {
                     self.close(open.take()).await?;
-                    for history in &histories {
-                        let key = history.key_of(&spec.tables[table], &self.group.survivor);
-                        unseen.remove(&(table, key[0].clone()));
-                    }
-                    self.points(histories).await?;
-                } else {
-                    while open.as_ref().is_none_or(|open| open.table != table) {
-                        self.close(open.take()).await?;
-                        let Some(next) = tables.next() else { break };
-                        open = Some(Streams::open(context, self.group, next).await?);
-                    }
-                    if let Some(open) = &mut open {
-                        self.stream(open, histories).await?;
-                    }
+                }
+                let is_merged = histories.iter().all(|history| history.entry.is_some());
+                let is_streamed = is_merged && !spec.tables[table].has_point_rows();
+                if is_streamed && is_first {
+                    open = Some(Streams::open(context, self.group, table, scope).await?);
+                }
+                match &mut open {
+                    Some(open) => self.stream(open, histories).await?,
+                    None => self.points(histories).await?,
                 }
                 self.settle().await?;
             }
         }
         self.close(open).await?;
-        for table in tables {
-            let streams = Streams::open(context, self.group, table).await?;
-            self.close(Some(streams)).await?;
-        }
         self.unseen(unseen).await?;
         self.settle().await
     }
 
-    /// The partitions that the group's rows led to, those that sweeps came across among them.
-    fn led_to(&self) -> Result<BTreeSet<(TableIndex, Bytes)>, VerifyError> {
-        let mut led_to = BTreeSet::new();
+    /// The scopes in which the group may own rows: those that its rows led to, also in sweeps, and those to which none
+    /// has to lead.
+    fn scopes(&self) -> Result<BTreeSet<(TableIndex, Scope)>, VerifyError> {
+        let spec = &self.context.spec;
+        let own = spec.in_order();
+        let own = own.filter_map(|(index, table)| Some((index, table.locator.constant()?)));
+        let mut scopes: BTreeSet<_> = own.collect();
         for slice in self.context.journal.slices(self.group.index)? {
-            let partitions = body::read_partitions(&self.context.spec, &slice.partitions);
-            led_to.extend(partitions.map_err(VerifyError::Record)?);
+            scopes.extend(body::read_scopes(spec, &slice.scopes).map_err(VerifyError::Record)?);
         }
-        Ok(led_to)
+        Ok(scopes)
     }
 
-    /// Keys of a table found by partition, in clustering order.
+    /// Keys of a scope in which accounts may own many rows, in clustering order.
     async fn stream(
         &mut self,
         streams: &mut Streams<'a, S>,
@@ -160,7 +153,7 @@ impl<'a, S: Writer> Check<'a, S> {
         Ok(())
     }
 
-    /// A table found by partition is over: what sources own beyond is nothing that the run knows of.
+    /// A scope is over: what sources own beyond is nothing that the run knows of.
     async fn close(&mut self, streams: Option<Streams<'a, S>>) -> Result<(), VerifyError> {
         let Some(mut streams) = streams.filter(Streams::has_sources) else { return Ok(()) };
         while let Some(passed) = streams.passed(None).await? {
@@ -169,8 +162,8 @@ impl<'a, S: Writer> Check<'a, S> {
         self.settle().await
     }
 
-    /// Keys that are read one by one: those of a table found by clustering (each is in a partition of its own), and
-    /// those that only sweeps came across.
+    /// Keys that are read one by one: those of a scope in which each account owns one row, and those that only sweeps
+    /// came across.
     async fn points(&mut self, histories: Vec<History>) -> Result<(), VerifyError> {
         let (context, group) = (self.context, self.group);
         let mut accounts: Vec<AccountId> = vec![group.survivor.clone()];
@@ -178,16 +171,17 @@ impl<'a, S: Writer> Check<'a, S> {
         let accounts = &accounts;
         let reads = histories.into_iter().map(|history| async move {
             let mut case = Case::new(&context.spec, group, history);
-            if context.spec.tables[case.table].is_clustering() {
-                let rows = context.timed_rows_of(case.table, &case.key[0], accounts).await?;
-                for (place, row) in rows {
-                    match place.checked_sub(1) {
+            let table = &context.spec.tables[case.table];
+            if table.has_point_rows() {
+                let scope = table.scope_of_key(&case.key);
+                for (owner, row) in context.timed_rows_of(case.table, &scope, accounts).await? {
+                    match owner.checked_sub(1) {
                         None => case.survivor = Some(row),
                         Some(source) => case.sources.push((source, row)),
                     }
                 }
             } else {
-                // Its sources' rows came by with their partitions.
+                // Its sources' rows come by with their scopes.
                 case.survivor = context.timed_row(case.table, &case.key).await?;
             }
             Ok::<_, StorageError>(case)
@@ -200,18 +194,22 @@ impl<'a, S: Writer> Check<'a, S> {
         Ok(())
     }
 
-    /// Partitions that the group's rows led to, where no source had a row: none should have one now.
-    async fn unseen(
-        &mut self,
-        partitions: BTreeSet<(TableIndex, Bytes)>,
-    ) -> Result<(), VerifyError> {
+    /// Scopes in which the run came across no row of a source: none should have one now.
+    async fn unseen(&mut self, scopes: BTreeSet<(TableIndex, Scope)>) -> Result<(), VerifyError> {
         let (context, group) = (self.context, self.group);
         let sources: Vec<AccountId> = group.sources().cloned().collect();
         let sources = &sources;
-        let partitions =
-            partitions.into_iter().filter(|(table, _)| context.spec.tables[*table].delete_source);
-        let reads = partitions.map(|(table, partition)| async move {
-            Ok::<_, StorageError>((table, context.timed_rows_of(table, &partition, sources).await?))
+        let deleted = |(table, _): &(TableIndex, _)| context.spec.tables[*table].delete_source;
+        let (points, streams): (Vec<_>, Vec<_>) = scopes
+            .into_iter()
+            .filter(deleted)
+            .partition(|(table, _)| context.spec.tables[*table].has_point_rows());
+        for (table, scope) in streams {
+            let streams = Streams::open(context, group, table, scope).await?;
+            self.close(Some(streams)).await?;
+        }
+        let reads = points.into_iter().map(|(table, scope)| async move {
+            Ok::<_, StorageError>((table, context.timed_rows_of(table, &scope, sources).await?))
         });
         let mut found = stream::iter(reads).buffered(READS);
         while let Some((table, rows)) = found.try_next().await? {
@@ -310,17 +308,16 @@ impl<'a, S: Writer> Check<'a, S> {
     }
 }
 
-/// Histories of one table after another.
-fn by_table(histories: Vec<History>) -> Vec<Vec<History>> {
-    let mut tables: Vec<Vec<History>> = Vec::new();
+/// Histories of one scope after another.
+fn by_scope(spec: &Spec, histories: Vec<History>) -> Vec<(TableIndex, Scope, Vec<History>)> {
+    let mut scopes: Vec<(TableIndex, Scope, Vec<History>)> = Vec::new();
     for history in histories {
-        match tables
-            .last_mut()
-            .filter(|last| last.first().is_some_and(|h| h.table == history.table))
-        {
-            Some(last) => last.push(history),
-            None => tables.push(vec![history]),
+        let (table, scope) = (history.table, history.scope(&spec.tables[history.table]));
+        let last = scopes.last_mut().filter(|last| (last.0, &last.1) == (table, &scope));
+        match last {
+            Some((.., of_scope)) => of_scope.push(history),
+            None => scopes.push((table, scope, vec![history])),
         }
     }
-    tables
+    scopes
 }

@@ -8,9 +8,9 @@ use std::fmt;
 
 use bytes::Bytes;
 
-use crate::account::{Cell, ColumnIndex, Row, TimedRow, TimestampUs, WriteTimes};
-use crate::spec::elements::{Collection, Elements};
-use crate::spec::{Survivorship, Table};
+use crate::model::{Cell, ColumnIndex, Row, TimedRow, TimestampUs, WriteTimes};
+use crate::model::{Collection, Elements};
+use crate::spec::{Standing, Survivorship, Table};
 
 use super::expected::{Element, Expected, Kept};
 
@@ -162,7 +162,7 @@ pub(super) fn is_known(table: &Table, t: TimestampUs, before: &Row, found: &Time
         WriteTimes::None => cell.is_none(),
         WriteTimes::Cell(time) => *time > t || *cell == before.cells[column],
         WriteTimes::Elements(times) => {
-            let Some(collection) = Collection::of(&table.columns[column].cql_type) else {
+            let Some(collection) = table.columns[column].cql_type.collection() else {
                 return false;
             };
             let (now, known) = (split(collection, cell), split(collection, &before.cells[column]));
@@ -211,12 +211,11 @@ fn ranked(
     times: &WriteTimes,
 ) -> Option<Finding> {
     let at = times.latest();
-    let verdict = if rule.prefers(kept, cell) {
-        if cell.is_none() { Verdict::ValueMissing } else { Verdict::ValueWorse }
-    } else if rule.prefers(cell, kept) && at > Some(t) {
-        Verdict::ChangedSince
-    } else {
-        return None;
+    let verdict = match rule.policy.check(&rule.cql_type, kept, cell) {
+        Standing::Worse if cell.is_none() => Verdict::ValueMissing,
+        Standing::Worse => Verdict::ValueWorse,
+        Standing::Better if at > Some(t) => Verdict::ChangedSince,
+        Standing::Better | Standing::AsLeft => return None,
     };
     let values = (Value::from(kept.clone()), Value::from(cell.clone()));
     Some(finding(verdict, Some(rule.column), values, at))

@@ -9,14 +9,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::account::{
-    Batch, Change, ColumnIndex, Mutation, TableIndex, Tally, TimestampUs, now_us,
-};
 use crate::failpoint;
 use crate::journal::{Intent, Kind, State, body};
 use crate::merge::{self, Entry, Slice, Write};
+use crate::model::Collection;
+use crate::model::{Batch, Change, ColumnIndex, Mutation, TableIndex, Tally, TimestampUs, now_us};
 use crate::spec::Table;
-use crate::spec::elements::Collection;
 use crate::storage::Writer;
 
 use super::VerifyError;
@@ -28,7 +26,8 @@ use super::judge::{self, Finding, Value, Verdict};
 /// One row to be written again.
 struct Mend {
     t: TimestampUs,
-    partition: Bytes,
+    /// The key of its partition.
+    partition: Vec<Bytes>,
     /// For the journal: what is there, and what is written.
     entry: Entry,
     changes: Vec<Change>,
@@ -59,14 +58,14 @@ impl<S: Writer> Check<'_, S> {
         }
         for (t, mends) in by_time {
             let mut entries = Vec::new();
-            let mut partitions: HashMap<(TableIndex, Bytes), Vec<Mutation>> = HashMap::new();
+            let mut partitions: HashMap<(TableIndex, Vec<Bytes>), Vec<Mutation>> = HashMap::new();
             for Mend { partition, entry, changes, .. } in mends {
                 let table = entry.table;
                 let dated = changes.into_iter().map(|change| Mutation { table, t, change });
                 partitions.entry((table, partition)).or_default().extend(dated);
                 entries.push(entry);
             }
-            let batches = partitions.into_values().flat_map(|mutations| merge::cut(mutations, 0));
+            let batches = partitions.into_values().flat_map(merge::cut);
             let writes: Vec<Vec<Batch>> = batches.map(|batch| vec![batch]).collect();
             self.note_changed(t, &entries);
             self.intend(t, Slice { entries, seal: None }).await?;
@@ -92,7 +91,7 @@ impl<S: Writer> Check<'_, S> {
             kind: Kind::Repair,
             sealed: slice.seal.is_some(),
             tally: Tally::new(spec.tables.len()),
-            partitions: String::new(),
+            scopes: String::new(),
             body: body::encode(spec, &slice),
         };
         Ok(self.context.intend(intent).await?)
@@ -116,7 +115,7 @@ impl<S: Writer> Check<'_, S> {
                 Entry { table: case.table, target: None, sources: vec![(source, copied)], write };
             return Some(Mend {
                 t: now,
-                partition: case.key[0].clone(),
+                partition: case.key[..table.partition_len].to_vec(),
                 entry,
                 changes: vec![Change::Insert { row }],
             });
@@ -141,7 +140,7 @@ impl<S: Writer> Check<'_, S> {
         target.cells.truncate(table.slim_len);
         let write = Write::Update { set: all };
         let entry = Entry { table: case.table, target: Some(target), sources: Vec::new(), write };
-        Some(Mend { t, partition: case.key[0].clone(), entry, changes })
+        Some(Mend { t, partition: case.key[..table.partition_len].to_vec(), entry, changes })
     }
 
     /// The sources' rows that are to be deleted again.
@@ -157,15 +156,14 @@ impl<S: Writer> Check<'_, S> {
             if !(safe && is_old && is_known) {
                 return None;
             }
-            let key: Vec<Bytes> =
-                row.row.cells[..table.key_len].iter().flatten().cloned().collect();
+            let key = table.key_of(&row.row);
             let entry = Entry {
                 table: case.table,
                 target: None,
                 sources: vec![(*source, row.row.clone())],
                 write: Write::Nothing,
             };
-            let partition = key[0].clone();
+            let partition = key[..table.partition_len].to_vec();
             Some(Mend { t, partition, entry, changes: vec![Change::DeleteRow { key }] })
         })
     }
@@ -188,7 +186,7 @@ fn values(table: &Table, findings: &[Finding], now: TimestampUs) -> Values {
     let differences = findings.iter().filter(|finding| finding.verdict.is_difference());
     for finding in differences.filter(|finding| finding.source.is_none()) {
         let Some(column) = finding.column else { continue };
-        let collection = Collection::of(&table.columns[column].cql_type);
+        let collection = table.columns[column].cql_type.collection();
         match (&finding.expected, &finding.element, collection) {
             (Value::Cell(value), None, Some(_)) => values.elements.push((column, value.clone())),
             (Value::Cell(value), None, None) => values.set.push((column, value.clone())),

@@ -1,36 +1,37 @@
-//! The partitions of a group in a table found by partition, side by side in clustering order: that of the
-//! survivor, and those of sources that own rows again.
+//! The rows of a group in one scope of a table, side by side in clustering order: those of the survivor, and those of
+//! sources that own rows again.
 
 use std::cmp::Ordering;
 use std::collections::VecDeque;
 
-use crate::account::{AccountId, Group, Row, TableIndex, TimedRow};
-use crate::pipeline::{Context, LargePermit, Place};
+use crate::model::{AccountId, Group, Row, Scope, TableIndex, TimedRow};
+use crate::pipeline::{Context, LargePermit, NextPage};
 use crate::storage::{Reader, StorageError};
 
-/// The partitions of a group in one table.
+/// The rows of a group in one scope of a table.
 pub(super) struct Streams<'a, S> {
     context: &'a Context<S>,
     pub(super) table: TableIndex,
+    pub(super) scope: Scope,
     survivor: Stream<'a>,
-    /// With their places in the group.
+    /// With their positions in the group.
     sources: Vec<(usize, Stream<'a>)>,
-    /// Held from the second page of any partition on.
+    /// Held from the second page of any account on.
     large: Option<LargePermit>,
 }
 
-/// One partition.
+/// The rows of one account.
 struct Stream<'a> {
     account: &'a AccountId,
     rows: VecDeque<TimedRow>,
-    place: Place,
+    next: NextPage,
 }
 
 /// The rows of a key, and those of sources at keys before it.
 #[derive(Default)]
 pub(super) struct Met {
     pub(super) survivor: Option<TimedRow>,
-    /// The sources' rows, with their places in the group.
+    /// The sources' rows, with their positions in the group.
     pub(super) sources: Vec<(usize, TimedRow)>,
 }
 
@@ -40,17 +41,18 @@ impl<'a, S: Reader> Streams<'a, S> {
         context: &'a Context<S>,
         group: &'a Group,
         table: TableIndex,
+        scope: Scope,
     ) -> Result<Self, StorageError> {
-        let stream = |account| Stream { account, rows: VecDeque::new(), place: Place::Start };
+        let stream = |account| Stream { account, rows: VecDeque::new(), next: NextPage::First };
         let mut sources = Vec::new();
         if context.spec.tables[table].delete_source {
             let accounts: Vec<AccountId> = group.sources().cloned().collect();
-            let occupied = context.occupied(table, &accounts).await?;
-            let owners = group.sources().enumerate();
-            let owners = owners.filter(|(_, account)| occupied.contains(account));
-            sources = owners.map(|(place, account)| (place, stream(account))).collect();
+            let owners = context.owners(table, &scope, &accounts).await?;
+            let own = group.sources().enumerate().filter(|(_, account)| owners.contains(account));
+            sources = own.map(|(source, account)| (source, stream(account))).collect();
         }
-        Ok(Self { context, table, survivor: stream(&group.survivor), sources, large: None })
+        let survivor = stream(&group.survivor);
+        Ok(Self { context, table, scope, survivor, sources, large: None })
     }
 
     /// Whether any source owns rows.
@@ -70,8 +72,8 @@ impl<'a, S: Reader> Streams<'a, S> {
         }
         for stream in 0..self.sources.len() {
             if self.order(Some(stream), key).await? == Some(Ordering::Equal) {
-                let (place, source) = &mut self.sources[stream];
-                met.sources.extend(source.rows.pop_front().map(|row| (*place, row)));
+                let (number, source) = &mut self.sources[stream];
+                met.sources.extend(source.rows.pop_front().map(|row| (*number, row)));
             }
         }
         Ok(met)
@@ -89,14 +91,14 @@ impl<'a, S: Reader> Streams<'a, S> {
                 None => self.fill(Some(stream)).await?.is_some(),
             };
             if is_passed {
-                let (place, source) = &mut self.sources[stream];
-                return Ok(source.rows.pop_front().map(|row| (*place, row)));
+                let (number, source) = &mut self.sources[stream];
+                return Ok(source.rows.pop_front().map(|row| (*number, row)));
             }
         }
         Ok(None)
     }
 
-    /// How the next row of a partition compares with a key; `None` if there is none.
+    /// How the next row of an account compares with a key; `None` if there is none.
     async fn order(
         &mut self,
         source: Option<usize>,
@@ -107,19 +109,20 @@ impl<'a, S: Reader> Streams<'a, S> {
         Ok(next.map(|next| table.compare(&next.row, key)))
     }
 
-    /// The next row of a partition: the survivor's, or that of one of the sources.
+    /// The next row of an account: the survivor's, or that of one of the sources.
     async fn fill(&mut self, source: Option<usize>) -> Result<Option<&TimedRow>, StorageError> {
         let streams = 1 + self.sources.len();
         let stream = match source {
             None => &mut self.survivor,
             Some(source) => &mut self.sources[source].1,
         };
-        while stream.rows.is_empty() && !matches!(stream.place, Place::End) {
-            if matches!(stream.place, Place::After(_)) && self.large.is_none() {
+        while stream.rows.is_empty() && !matches!(stream.next, NextPage::None) {
+            if matches!(stream.next, NextPage::After(_)) && self.large.is_none() {
                 self.large = Some(self.context.admit_large_group().await);
             }
             let (context, table) = (self.context, self.table);
-            let page = context.timed_page(table, stream.account, streams, &mut stream.place);
+            let rows_of = (&self.scope, stream.account);
+            let page = context.timed_page(table, rows_of, streams, &mut stream.next);
             stream.rows.extend(page.await?);
         }
         Ok(stream.rows.front())

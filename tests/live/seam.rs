@@ -8,11 +8,11 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures::{StreamExt, stream};
-use tributary::account::{
-    AccountId, Batch, Change, ColumnIndex, Mutation, Row, TableIndex, TimestampUs,
-};
 use tributary::cluster::{Cluster, ClusterSettings, Consistency, Store};
-use tributary::spec::{Find, RawSpec, Spec};
+use tributary::model::{
+    AccountId, Batch, Change, ColumnIndex, CqlType, Mutation, Row, Scope, TableIndex, TimestampUs,
+};
+use tributary::spec::{RawSpec, Spec};
 use tributary::storage::memory::MemoryStorage;
 use tributary::storage::{Fault, Reader, TimedRow, Width, Writer};
 
@@ -137,39 +137,40 @@ impl<'a> Script<'a> {
             }
             75..88 => {
                 let column = *self.random.one_of(&multi_cell);
-                let cql_type = &shape.columns[column].cql_type;
-                let inner = cql_type.split_once('<').map_or("", |(_, inner)| inner);
-                let element = inner.split([',', '>']).next().unwrap_or_default();
-                let keys = self.value(&format!("set<{element}>"));
+                let element = shape.columns[column].cql_type.element().expect("it has elements");
+                let keys = self.collection(element, None);
                 Change::RemoveElements { key, column, keys }
             }
             88..92 => Change::ExpireRow { key },
             92..97 if table == CONTENT && self.random.chance(40) => {
-                Change::DeletePartition { key: key[0].clone() }
+                Change::DeletePartition { key: key[..1].to_vec() }
             }
             _ => Change::DeleteRow { key },
         }
     }
 
     /// One of few values, so that equal ones meet.
-    fn value(&mut self, cql_type: &str) -> Bytes {
+    fn value(&mut self, cql_type: &CqlType) -> Bytes {
         match cql_type {
-            "text" => {
+            CqlType::Text => {
                 let text = self.random.one_of(&["", "a", "\u{e9}"]);
                 bytes(text)
             }
-            "int" => Bytes::copy_from_slice(&(self.random.below(4) as i32 - 2).to_be_bytes()),
-            "boolean" => Bytes::copy_from_slice(&[self.random.below(2) as u8]),
-            "timestamp" => Bytes::copy_from_slice(&(self.random.below(3) as i64).to_be_bytes()),
-            "map<text, int>" | "frozen<map<text, int>>" => self.collection("text", Some("int")),
-            "map<int, text>" => self.collection("int", Some("text")),
-            "set<int>" => self.collection("int", None),
-            "set<text>" => self.collection("text", None),
+            CqlType::Int => {
+                Bytes::copy_from_slice(&(self.random.below(4) as i32 - 2).to_be_bytes())
+            }
+            CqlType::Boolean => Bytes::copy_from_slice(&[self.random.below(2) as u8]),
+            CqlType::Timestamp => {
+                Bytes::copy_from_slice(&(self.random.below(3) as i64).to_be_bytes())
+            }
+            CqlType::Map(key, value) => self.collection(key, Some(value)),
+            CqlType::Set(of) => self.collection(of, None),
+            CqlType::Frozen(of) => self.value(of),
             other => panic!("no value of type {other}"),
         }
     }
 
-    fn collection(&mut self, key: &str, value: Option<&str>) -> Bytes {
+    fn collection(&mut self, key: &CqlType, value: Option<&CqlType>) -> Bytes {
         let mut elements = BTreeMap::new();
         for _ in 0..self.random.below(4) {
             elements.insert(self.value(key), value.map(|value| self.value(value)));
@@ -190,12 +191,14 @@ async fn seen<R: Reader>(store: &R, script: &Script<'_>) -> BTreeMap<String, Str
         seen.insert(request, format!("{answer:?}"));
     };
     let Script { accounts, batch, .. } = script;
+    let (own, in_batch) = (Scope::default(), Scope::from(batch.clone()));
     let mut keys = Vec::new();
     for account in accounts {
         for width in [Width::Full, Width::Slim] {
             let (mut rows, mut after) = (Vec::new(), None);
             loop {
-                let page = store.page(CONTENT, account, width, 1, after).await.expect("a page");
+                let page =
+                    store.page(CONTENT, (&own, account), width, 1, after).await.expect("a page");
                 rows.extend(page.rows);
                 after = page.next;
                 if after.is_none() {
@@ -206,7 +209,7 @@ async fn seen<R: Reader>(store: &R, script: &Script<'_>) -> BTreeMap<String, Str
         }
         let (mut rows, mut after) = (Vec::<TimedRow>::new(), None);
         loop {
-            let page = store.timed_page(CONTENT, account, 1, after).await.expect("a page");
+            let page = store.timed_page(CONTENT, (&own, account), 1, after).await.expect("a page");
             rows.extend(page.rows);
             after = page.next;
             if after.is_none() {
@@ -225,15 +228,16 @@ async fn seen<R: Reader>(store: &R, script: &Script<'_>) -> BTreeMap<String, Str
     }
     let stranger = AccountId::new("stranger");
     let asked = [&accounts[..], &[stranger]].concat();
-    let mut rows = store.rows_of(ENROLMENTS, batch, &asked).await.expect("rows");
+    let mut rows = store.rows_of(ENROLMENTS, &in_batch, &asked).await.expect("rows");
     rows.sort_by(|a, b| a.cells[1].cmp(&b.cells[1]));
     note("rows_of".into(), &rows);
-    let mut rows = store.timed_rows_of(ENROLMENTS, batch, &asked).await.expect("rows");
+    let mut rows = store.timed_rows_of(ENROLMENTS, &in_batch, &asked).await.expect("rows");
     rows.sort_by(|a, b| a.row.cells[1].cmp(&b.row.cells[1]));
     note("timed_rows_of".into(), &rows);
-    note("occupied".into(), &store.occupied(CONTENT, &asked).await.expect("accounts"));
-    let present = store.present_in(ENROLMENTS, batch, &asked).await.expect("accounts");
-    note("present_in".into(), &present);
+    for (table, scope) in [(CONTENT, &own), (ENROLMENTS, &in_batch)] {
+        let owners = store.owners(table, scope, &asked).await.expect("accounts");
+        note(format!("owners {table}"), &owners);
+    }
     seen
 }
 
@@ -284,7 +288,7 @@ fn the_fake_is_like_cassandra() {
 }
 
 /// Every key of the enrolments, as a scan gives them, in small pages.
-async fn keys(store: &impl Reader) -> BTreeMap<(Bytes, Bytes), usize> {
+async fn keys(store: &impl Reader) -> BTreeMap<(Scope, Bytes), usize> {
     let mut keys = BTreeMap::new();
     for range in store.token_ranges(20).await.expect("there is a ring") {
         let mut next = None;
@@ -329,7 +333,8 @@ fn emptied_partitions_are_told_from_occupied_ones() {
             .collect();
         match number % 4 {
             // All of it, row by row, all but the last row, or nothing is deleted.
-            0 => mutations.push(dated(2, Change::DeletePartition { key: account.cell().clone() })),
+            0 => mutations
+                .push(dated(2, Change::DeletePartition { key: vec![account.cell().clone()] })),
             1 => {
                 mutations
                     .extend((0..ROWS).map(|row| dated(2, Change::DeleteRow { key: key(row) })));
@@ -342,9 +347,9 @@ fn emptied_partitions_are_told_from_occupied_ones() {
         store.write(&batch).await.expect("the batch is written");
     };
     let check = async |accounts: &[AccountId]| {
-        let occupied = store.occupied(CONTENT, accounts).await.expect("accounts");
+        let occupied = store.owners(CONTENT, &Scope::default(), accounts).await.expect("accounts");
         let expected = accounts.iter().filter(|account| {
-            let number: usize = account.as_str()["account-".len()..].parse().expect("a number");
+            let number: usize = account.text()["account-".len()..].parse().expect("a number");
             number % 4 >= 2
         });
         assert_eq!(occupied, expected.cloned().collect::<Vec<_>>());
@@ -379,15 +384,16 @@ fn a_row_that_lives_by_older_cells_is_found() {
         }
         // The survivor's columns do not include the grade: until the expiry, the row is seen without it.
         let deadline = Instant::now() + Duration::from_secs(10);
-        let slim = || store.page(CONTENT, &account, Width::Slim, 1, None);
+        let own = Scope::default();
+        let slim = || store.page(CONTENT, (&own, &account), Width::Slim, 1, None);
         while !slim().await.expect("a page").rows.is_empty() && Instant::now() < deadline {
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
         let accounts = [account.clone()];
-        assert_eq!(store.occupied(CONTENT, &accounts).await.expect("accounts"), accounts);
-        let present = store.present_in(ENROLMENTS, &bytes("b"), &accounts).await;
+        assert_eq!(store.owners(CONTENT, &own, &accounts).await.expect("accounts"), accounts);
+        let present = store.owners(ENROLMENTS, &bytes("b").into(), &accounts).await;
         assert_eq!(present.expect("accounts"), accounts);
-        let page = store.timed_page(CONTENT, &account, 9, None).await.expect("a page");
+        let page = store.timed_page(CONTENT, (&own, &account), 9, None).await.expect("a page");
         assert_eq!(page.rows.len(), 1);
     });
 }
@@ -406,7 +412,8 @@ fn refused_reads_with_write_times_are_told() {
         "{error}"
     );
     let account = AccountId::new("a");
-    let error = runtime().block_on(store.timed_page(CONTENT, &account, 1, None));
+    let own = Scope::default();
+    let error = runtime().block_on(store.timed_page(CONTENT, (&own, &account), 1, None));
     let error = error.expect_err("it is still gone");
     assert_eq!(error.kind, Fault::Fatal);
     assert!(error.message.contains("WRITETIME(\"Per Day\")"), "{error}");
@@ -418,10 +425,10 @@ fn refused_reads_with_write_times_are_told() {
 fn changes_that_no_table_allows_are_refused() {
     let world = World::new("not_allowed");
     let (store, spec) = runtime().block_on(store(&world));
-    assert!(matches!(spec.tables[ENROLMENTS].find, Find::Clustering { .. }));
+    assert!(!spec.tables[ENROLMENTS].owns_partitions());
     let key = vec![bytes("b"), bytes("a")];
     for change in [
-        Change::DeletePartition { key: bytes("b") },
+        Change::DeletePartition { key: vec![bytes("b")] },
         Change::AddElements { key: key.clone(), column: 2, elements: bytes("") },
     ] {
         let allowed =

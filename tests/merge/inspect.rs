@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use proptest::prelude::*;
 use tokio::sync::watch;
-use tributary::account::Tally;
 use tributary::latency::Recorder;
+use tributary::model::Tally;
 use tributary::pace::Pace;
 use tributary::pairs::{self, Format};
 use tributary::pipeline::{
@@ -179,8 +179,8 @@ fn deletes_in_a_shared_partition_are_counted_over_groups_by_both() {
 fn groups_that_cannot_be_read_are_counted_and_the_rest_is_an_estimate() {
     let (world, plan) = many();
     let storage = MemoryStorage::with_faults(spec(), |request| match request {
-        Request::FirstRows(_, accounts) | Request::Occupied(_, accounts) => {
-            accounts.iter().any(|account| account.as_str() == "s77").then_some(FaultKind::Refused)
+        Request::FirstRows(_, accounts) | Request::Owners(_, _, accounts) => {
+            accounts.iter().any(|account| account.text() == "s77").then_some(FaultKind::Refused)
         }
         _ => None,
     });

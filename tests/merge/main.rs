@@ -20,12 +20,12 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use proptest::prelude::*;
-use tributary::account::{Batch, Change, Event, Group, Tally};
 use tributary::events::Outlet;
 use tributary::journal::State;
 use tributary::journal::memory::MemoryJournal;
 use tributary::latency::Recorder;
 use tributary::merge::{Draft, Findings, Fold, Join};
+use tributary::model::{Batch, Change, Event, Group, Tally};
 use tributary::pace::Pace;
 use tributary::pipeline::{AsOf, Context, GroupError, Lanes, Retry, merge_group};
 use tributary::storage::memory::{FaultKind, MemoryStorage, Request};
@@ -285,13 +285,13 @@ fn mutations(world: &World, to: &str, sources: &[String], pages: &[usize]) -> St
         }
         while let Some(matched) = join.next_key() {
             let (entry, tally) = Fold::all(CONTENT, table, matched);
-            findings.note(&entry);
+            findings.note(table, &entry);
             draft.add(entry, &tally);
         }
     }
-    let owners: Vec<_> = findings.owners(CONTENT).collect();
+    let owners: Vec<_> = findings.partitions(CONTENT).collect();
     let writes = draft.slice.writes(&spec, &survivor, T);
-    format!("{writes:?} {:?} {:?} {owners:?}", draft.tally, findings.partitions(1))
+    format!("{writes:?} {:?} {:?} {owners:?}", draft.tally, findings.scopes(1))
 }
 
 #[test]

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use tributary::model::CqlType;
 use tributary::spec::schema::{ColumnKind, ColumnSchema, Direction, Schema, TableSchema};
 use tributary::spec::{RawSpec, Spec};
 
@@ -18,7 +19,7 @@ pub fn schema() -> Schema {
         assert_eq!(table.name, name);
         let columns = table.columns.iter().map(|(column, cql_type)| ColumnSchema {
             name: column.clone(),
-            cql_type: cql_type.clone(),
+            cql_type: CqlType::parse(cql_type),
             kind: match key.iter().position(|name| name == column) {
                 Some(0) => ColumnKind::PartitionKey(0),
                 Some(place) => ColumnKind::Clustering(place - 1, Direction::Ascending),

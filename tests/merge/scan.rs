@@ -6,9 +6,9 @@ use std::sync::{Arc, Mutex};
 
 use proptest::prelude::*;
 use tokio::sync::watch;
-use tributary::account::{AccountId, TokenRange};
 use tributary::journal::Journal;
 use tributary::journal::memory::MemoryJournal;
+use tributary::model::{AccountId, TokenRange};
 use tributary::pipeline::{self, Context, Discover, GroupError, Scanned};
 use tributary::plan::{self, Plan};
 use tributary::storage::memory::{FaultKind, MemoryStorage, Request};
@@ -164,7 +164,7 @@ proptest! {
             .into_iter()
             .map(|(batch, user)| {
                 let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
-                (text(&batch), text(&user))
+                (text(&batch.values()[0]), text(&user))
             })
             .collect();
         keys.sort();
@@ -242,9 +242,8 @@ fn enrolments_moved_before_a_stop_are_announced_after_it() {
     let mut storage = MemoryStorage::with_faults(spec(), move |request| match request {
         Request::Write(batch) => {
             let refused = *refuses.lock().unwrap();
-            let partition = batch.partition_key().map(|key| key.as_ref());
-            (refused.is_some() && partition == refused.map(str::as_bytes))
-                .then_some(FaultKind::Refused)
+            let partition = batch.partition_key(1).expect("it has a partition");
+            refused.is_some_and(|batch| partition == [batch]).then_some(FaultKind::Refused)
         }
         _ => None,
     });

@@ -1,7 +1,8 @@
 //! What a specification may not say, and what it is told then.
 
+use tributary::model::CqlType;
 use tributary::spec::schema::{ColumnKind, ColumnSchema, Schema};
-use tributary::spec::{Find, RawSpec, Spec};
+use tributary::spec::{Locator, Part, RawSpec, Spec};
 
 use super::preset::schema;
 
@@ -40,14 +41,15 @@ fn retype(
     move |schema| {
         let columns = &mut schema.tables.get_mut(table).unwrap().columns;
         let column = columns.iter_mut().find(|candidate| candidate.name == column).unwrap();
-        column.cql_type = cql_type.into();
+        column.cql_type = CqlType::parse(cql_type);
     }
 }
 
 fn add(cql_type: &'static str, kind: ColumnKind) -> impl Fn(&mut Schema) {
     move |schema| {
         let table = schema.tables.get_mut("content_consumption").unwrap();
-        let column = ColumnSchema { name: "extra".into(), kind, cql_type: cql_type.into() };
+        let cql_type = CqlType::parse(cql_type);
+        let column = ColumnSchema { name: "extra".into(), kind, cql_type };
         table.columns.push(column);
     }
 }
@@ -62,7 +64,8 @@ fn the_preset_fits_its_schema() {
     assert_eq!((spec.tables[0].slim_len, spec.tables[0].columns.len()), (5, 16));
     assert_eq!(names(1, 3), ["batchid", "userid", "courseid"]);
     assert_eq!((spec.tables[1].slim_len, spec.tables[1].columns.len()), (3, 16));
-    assert_eq!(spec.tables[1].find, Find::Clustering { through: 0, column: 2 });
+    let locator = Locator { parts: vec![Part::Column(2)], through: Some(0) };
+    assert_eq!(spec.tables[1].locator, locator);
 }
 
 #[test]
@@ -137,7 +140,7 @@ fn types_have_to_be_the_expected_ones() {
     };
     assert!(check_text(&bare, &schema()).is_ok());
     for (table, column, cql_type, named) in [
-        ("content_consumption", "userid", "uuid", "account"),
+        ("content_consumption", "userid", "uuid", "account column"),
         ("content_consumption", "contentid", "duration", "order"),
         ("user_courses", "batchid", "int", "content_consumption.batchid"),
         ("content_consumption", "courseid", "int", "[event]"),
@@ -145,7 +148,7 @@ fn types_have_to_be_the_expected_ones() {
         let mut schema = schema();
         retype(table, column, cql_type)(&mut schema);
         let message = check_text(&bare, &schema).unwrap_err();
-        assert!(message.contains(column) && message.contains(named), "{message}");
+        assert!(message.contains(table) && message.contains(named), "{message}");
     }
 }
 
@@ -160,7 +163,7 @@ fn keys_have_to_have_a_known_shape() {
     check_refused(
         r#"partitions_from = "content_consumption.batchid""#,
         r#"partitions_from = "content_consumption.grade""#,
-        &["user_courses", "content_consumption.grade", "not a key column"],
+        &["[event]", "user_courses", "content_consumption", "not part of its key"],
     );
 }
 

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 use tokio::sync::watch;
-use tributary::account::Group;
 use tributary::journal::memory::MemoryJournal;
+use tributary::model::Group;
 use tributary::pairs::{self, Format};
 use tributary::pipeline::{self, Context, Leftover, Swept};
 use tributary::plan::{self, Plan};

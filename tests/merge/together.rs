@@ -4,8 +4,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use tokio::sync::watch;
-use tributary::account::{Batch, Change, Group};
 use tributary::events::Outlet;
+use tributary::model::{Batch, Change, Group};
 use tributary::pairs::{self, Format};
 use tributary::pipeline::{
     self, Context, Ended, ErrorLimit, Known, Limits, Progress, Reason, RunOutcome,
@@ -125,9 +125,9 @@ fn large_groups_let_the_small_ones_pass() {
         if let Request::Write(batch) = request
             && batch.table == CONTENT
             && !batch.is_partition_delete()
-            && let Some(survivor) = batch.partition_key()
+            && let Some(survivor) = batch.partition_key(1)
         {
-            let survivor = String::from_utf8(survivor.to_vec()).unwrap();
+            let survivor = String::from_utf8(survivor[0].to_vec()).unwrap();
             let mut begun = writes.lock().unwrap();
             if !begun.contains(&survivor) {
                 begun.push(survivor);
@@ -277,7 +277,7 @@ fn accounts_that_share_a_read_are_read_to_their_end() {
             None
         }
         Request::FirstRows(_, accounts) => {
-            let waits = accounts[0].as_str() == "s0";
+            let waits = accounts[0].text() == "s0";
             (waits && writes.load(Ordering::Relaxed) < 400).then_some(FaultKind::Lost)
         }
         _ => None,

@@ -7,10 +7,10 @@ use std::sync::{Arc, Mutex};
 
 use proptest::prelude::*;
 use tokio::sync::watch;
-use tributary::account::{Event, Pair};
 use tributary::events::Outlet;
 use tributary::journal::memory::MemoryJournal;
 use tributary::journal::{Journal, JournalError, Note, State};
+use tributary::model::{Event, Pair};
 use tributary::pipeline::{Context, Progress};
 use tributary::storage::memory::{FaultKind, MemoryStorage};
 use tributary::undo::{self, Options, Told, Undone};

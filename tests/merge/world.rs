@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use proptest::prelude::*;
-use tributary::account::{AccountId, Event, Group, Pair, Row};
+use tributary::model::{AccountId, CqlType, Event, Group, Pair, Row};
 use tributary::spec::Spec;
 use tributary::storage::memory::MemoryStorage;
 
@@ -16,16 +16,16 @@ pub const ENROLMENTS: usize = 1;
 /// The write time of everything that the application wrote.
 pub const BEFORE: i64 = 1_000;
 
-fn encode(cql_type: &str, value: &str) -> Bytes {
+fn encode(cql_type: &CqlType, value: &str) -> Bytes {
     match cql_type {
-        "int" => Bytes::copy_from_slice(&value.parse::<i32>().unwrap().to_be_bytes()),
+        CqlType::Int => Bytes::copy_from_slice(&value.parse::<i32>().unwrap().to_be_bytes()),
         _ => Bytes::copy_from_slice(value.as_bytes()),
     }
 }
 
-fn decode(cql_type: &str, value: &[u8]) -> String {
+fn decode(cql_type: &CqlType, value: &[u8]) -> String {
     match cql_type {
-        "int" => i32::from_be_bytes(value.try_into().unwrap()).to_string(),
+        CqlType::Int => i32::from_be_bytes(value.try_into().unwrap()).to_string(),
         _ => String::from_utf8(value.to_vec()).unwrap(),
     }
 }

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::{InspectSettings, Measured, Reading};
-use crate::account::{Cell, Row};
 use crate::estimate::{Estimate, Moments};
+use crate::model::{Cell, Row};
 use crate::pipeline::{Absent, Conflict, Context, Discover, Figures, Selection};
 use crate::plan::Plan;
 use crate::readable;
@@ -14,7 +14,7 @@ use crate::report::{
     DurationEstimate, HotPartition, InspectedTable, Inspection, LargestAccount, Missed,
     NamedAccount, OnBothLists, Speed,
 };
-use crate::spec::{Policy, Table};
+use crate::spec::Table;
 
 /// Accounts on both lists that are named.
 const NAMED: usize = 10;
@@ -173,11 +173,11 @@ impl Reading {
     fn deletes(&self, measured: &Measured) -> Deletes {
         let limits = self.context.deletes.limits;
         let hottest = measured.hottest.iter().map(|(hot, met)| {
-            let (table, partition) = &hot.key;
+            let (table, scope) = &hot.key;
             let table = &self.context.spec.tables[*table];
             HotPartition {
                 table: table.name.clone(),
-                partition: readable::cell(&table.columns[0].cql_type, partition),
+                partition: readable::scope(table, scope),
                 deletes: hot.at_least,
                 there: *met,
             }
@@ -195,7 +195,7 @@ impl Reading {
 
     fn speed(&self, measured: &Measured, latency: &[crate::latency::LaneSummary]) -> Speed {
         let Context { lanes, spec, .. } = &*self.context;
-        let scans = spec.clustering_tables().map(|(table, ..)| lanes.scan(table).0);
+        let scans = spec.led().map(|(table, ..)| lanes.scan(table).0);
         let others: BTreeSet<usize> = scans.chain([lanes.group().0]).collect();
         let requests = latency.iter().enumerate().filter(|(lane, _)| !others.contains(lane));
         let requests = requests.map(|(_, lane)| lane.count).sum();
@@ -269,13 +269,7 @@ fn rule(table: &Table) -> String {
     let rules: Vec<_> = table
         .survivorship
         .iter()
-        .map(|rule| {
-            let which = match rule.policy {
-                Policy::Max => "higher",
-                Policy::Min => "lower",
-            };
-            format!("the {which} {}", table.columns[rule.column].name)
-        })
+        .map(|rule| rule.policy.outcome(&table.columns[rule.column].name))
         .collect();
     format!("the survivor's row stays and gets {}", rules.join(" and "))
 }

@@ -13,7 +13,7 @@ use std::str;
 use bytes::Bytes;
 use serde_json::Value;
 
-use crate::account::{ColumnIndex, Row, TableIndex};
+use crate::model::{ColumnIndex, CqlType, Row, Scope, TableIndex};
 use crate::spec::{Spec, Table};
 
 /// A JSON object.
@@ -30,14 +30,14 @@ enum Form {
 }
 
 impl Form {
-    fn of(cql_type: &str) -> Self {
+    fn of(cql_type: &CqlType) -> Self {
         match cql_type {
-            "text" | "varchar" | "ascii" => Self::Text,
-            "tinyint" => Self::Number(1),
-            "smallint" => Self::Number(2),
-            "int" => Self::Number(4),
-            "bigint" | "timestamp" => Self::Number(8),
-            "boolean" => Self::Boolean,
+            CqlType::Text | CqlType::Ascii => Self::Text,
+            CqlType::TinyInt => Self::Number(1),
+            CqlType::SmallInt => Self::Number(2),
+            CqlType::Int => Self::Number(4),
+            CqlType::BigInt | CqlType::Timestamp => Self::Number(8),
+            CqlType::Boolean => Self::Boolean,
             _ => Self::Hex,
         }
     }
@@ -111,7 +111,7 @@ fn enclosed<T>(
 }
 
 /// Writes a value of a CQL type.
-pub(crate) fn value(out: &mut Vec<u8>, cql_type: &str, value: &[u8]) {
+pub(crate) fn value(out: &mut Vec<u8>, cql_type: &CqlType, value: &[u8]) {
     match (Form::of(cql_type), value) {
         (Form::Number(width), _) if width == value.len() => number(out, signed(value)),
         (Form::Boolean, [0]) => out.extend_from_slice(b"false"),
@@ -164,11 +164,38 @@ pub(crate) fn row(out: &mut Vec<u8>, table: &Table, row: &Row) {
     cells(out, table, present.filter_map(|(column, cell)| Some((column, cell.as_ref()?))));
 }
 
+/// Writes a scope of a table: its only value as it is, several as a list.
+pub(crate) fn scope(out: &mut Vec<u8>, table: &Table, scope: &Scope) {
+    let typed = |column: ColumnIndex| &table.columns[column].cql_type;
+    let mut values = table.scope_columns().map(typed).zip(scope.values());
+    match scope.values() {
+        [_] => values.for_each(|(cql_type, of)| value(out, cql_type, of)),
+        _ => list(out, &mut values, |out, (cql_type, of)| value(out, cql_type, of)),
+    }
+}
+
+/// Reads a scope of a table.
+///
+/// # Errors
+/// What it is instead.
+pub(crate) fn read_scope(table: &Table, value: &Value) -> Result<Scope, String> {
+    let wrong = |what: String| format!("a scope of {}: {what}", table.name);
+    let types: Vec<&CqlType> =
+        table.scope_columns().map(|column| &table.columns[column].cql_type).collect();
+    let values = match (types.as_slice(), value) {
+        ([_], only) => std::slice::from_ref(only),
+        (_, Value::Array(values)) if values.len() == types.len() => values.as_slice(),
+        _ => return Err(wrong(format!("{value} is no list of {} values", types.len()))),
+    };
+    let read = types.into_iter().zip(values).map(|(of, value)| read_value(of, value));
+    Ok(Scope::new(read.collect::<Result<Vec<_>, _>>().map_err(wrong)?))
+}
+
 /// Reads a value of a CQL type.
 ///
 /// # Errors
 /// What it is instead.
-pub(crate) fn read_value(cql_type: &str, value: &Value) -> Result<Bytes, String> {
+pub(crate) fn read_value(cql_type: &CqlType, value: &Value) -> Result<Bytes, String> {
     if let Some(hex) =
         value.as_object().filter(|object| object.len() == 1).and_then(|o| o.get("hex"))
     {

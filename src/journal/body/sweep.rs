@@ -4,7 +4,7 @@
 //! {"rows":[{"table":"content_consumption","source":0,"key":{…},
 //!           "cells":[{"column":"status","value":2,"t":1790000000000000,"placed_at":1790000000000000}],
 //!           "target":{"row":{…},"times":{column:1790000000000000|[…]}},"settled":1790000000000000}],
-//!  "events":[{"partition":…,"quoted":{column:value}}]}
+//!  "events":[{"scope":…,"quoted":{column:value}}]}
 //! ```
 //!
 //! Elements of maps and sets have an `element`; `placed_at` is absent where the survivor keeps what it has,
@@ -14,15 +14,15 @@ use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use crate::account::{TimedRow, TimestampUs, WriteTimes};
 use crate::merge::{SweepSlice, Swept, SweptCell};
+use crate::model::{CqlType, TimedRow, TimestampUs, WriteTimes};
 use crate::spec::{Spec, Table};
 
 use super::json::{self, Object};
 use super::{EventBody, read_events, write_events};
 
 /// Elements are written by their bytes: their types are inside the column's.
-const ELEMENT: &str = "blob";
+const ELEMENT: &CqlType = &CqlType::Blob;
 
 /// A slice of a sweep as JSON.
 pub fn encode_sweep(spec: &Spec, slice: &SweepSlice) -> Vec<u8> {
@@ -95,7 +95,7 @@ fn field(out: &mut Vec<u8>, name: &str, number: i64) {
     json::number(out, number);
 }
 
-fn value_type(table: &Table, column: usize, is_element: bool) -> &str {
+fn value_type(table: &Table, column: usize, is_element: bool) -> &CqlType {
     if is_element { ELEMENT } else { &table.columns[column].cql_type }
 }
 
@@ -196,9 +196,9 @@ fn read_times(table: &Table, times: &Map<String, Value>) -> Result<Vec<WriteTime
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::account::Row;
     use crate::journal::fixtures::spec;
     use crate::merge::Announced;
+    use crate::model::Row;
 
     #[test]
     fn a_sweep_is_read_as_it_was_written() {
@@ -233,7 +233,8 @@ mod tests {
             settled: None,
         };
         let other = Swept { target: None, settled: Some(4), cells: Vec::new(), ..swept.clone() };
-        let events = vec![Announced { partition: text("b"), quoted: vec![None, Some(text("k"))] }];
+        let events =
+            vec![Announced { scope: text("b").into(), quoted: vec![None, Some(text("k"))] }];
         let slice = SweepSlice { rows: vec![swept, other], events };
         let body = encode_sweep(&spec, &slice);
         assert_eq!(decode_sweep(&spec, &body), Ok(slice), "{}", String::from_utf8_lossy(&body));

@@ -3,12 +3,12 @@ use std::str;
 use bytes::Bytes;
 use proptest::prelude::*;
 
-use crate::account::{Cell, ColumnIndex, Row};
 use crate::journal::fixtures::spec;
-use crate::merge::{Announced, Entry, Findings, Seal, Slice, Write};
+use crate::merge::{Announced, Entry, Findings, PartitionDelete, Seal, Slice, Write};
+use crate::model::{Cell, ColumnIndex, CqlType, Row, Scope};
 use crate::spec::{Spec, Table};
 
-use super::{decode, encode, json, partitions, read_partitions};
+use super::{decode, encode, json, read_scopes, scopes};
 
 /// Values of a column: some of its type, some that only look like it, and some of no type at all.
 fn value() -> impl Strategy<Value = Bytes> {
@@ -64,10 +64,16 @@ fn entry(spec: &Spec) -> impl Strategy<Value = Entry> + use<> {
 }
 
 fn seal(spec: &Spec) -> impl Strategy<Value = Seal> + use<> {
-    let deletes = prop::collection::vec((0..spec.tables.len(), 0..600_usize), 0..3);
+    let scopes: Vec<usize> =
+        spec.tables.iter().map(|table| table.scope_columns().count()).collect();
+    let delete = (0..spec.tables.len(), 0..600_usize).prop_flat_map(move |(table, source)| {
+        let scope = prop::collection::vec(value(), scopes[table]).prop_map(Scope::new);
+        scope.prop_map(move |scope| PartitionDelete { table, source, scope })
+    });
+    let deletes = prop::collection::vec(delete, 0..3);
     let quoted = prop::collection::vec(prop::option::of(value()), 2);
     let announced =
-        (value(), quoted).prop_map(|(partition, quoted)| Announced { partition, quoted });
+        (value(), quoted).prop_map(|(of, quoted)| Announced { scope: Scope::from(of), quoted });
     let events = prop::collection::vec(announced, 0..3);
     (deletes, events).prop_map(|(deletes, events)| Seal { deletes, events })
 }
@@ -137,9 +143,9 @@ fn an_operator_can_read_it() {
             write: Write::Update { set: vec![(3, Bytes::copy_from_slice(&[0, 0, 0, 9]))] },
         }],
         seal: Some(Seal {
-            deletes: vec![(0, 1)],
+            deletes: vec![PartitionDelete { table: 0, source: 1, scope: Scope::default() }],
             events: vec![Announced {
-                partition: Bytes::from_static(b"r"),
+                scope: Scope::from(Bytes::from_static(b"r")),
                 quoted: vec![None, text("n")],
             }],
         }),
@@ -151,7 +157,7 @@ fn an_operator_can_read_it() {
         r#""small":{"hex":""},"big":-9223372036854775808,"flag":true,"#,
         r#""ratio":{"hex":"3fe0000000000000"},"tags":{"hex":"00000000"},"Odd \"na\\me\"":""}}],"#,
         r#""write":"update","set":{"rank":9}}],"#,
-        r#""seal":{"deletes":[["things",1]],"events":[{"partition":"r","quoted":{"#,
+        r#""seal":{"deletes":[["things",1]],"events":[{"scope":"r","quoted":{"#,
         r#""title":"n"}}]}}"#
     );
     assert_eq!(str::from_utf8(&encode(&spec, &slice)).unwrap(), expected);
@@ -164,9 +170,7 @@ fn what_does_not_fit_is_named() {
         entry(&format!(r#""table":"things","target":{{{row}}},"from":[],"write":"nothing""#))
     };
     let sealed = |event: &str| {
-        format!(
-            r#"{{"entries":[],"seal":{{"deletes":[],"events":[{{"partition":"r",{event}}}]}}}}"#
-        )
+        format!(r#"{{"entries":[],"seal":{{"deletes":[],"events":[{{"scope":"r",{event}}}]}}}}"#)
     };
     for (body, expected) in [
         (
@@ -191,7 +195,7 @@ fn what_does_not_fit_is_named() {
         (entry(r#""table":"things","from":[],"write":"move""#), "unknown variant `move`"),
         (entry(r#""table":"things","from":[],"write":"copy","more":1"#), "unknown field `more`"),
         (sealed(r#""quoted":{"at":1}"#), "events do not quote the column at"),
-        (sealed(r#""quoted":{},"partition":7"#), "duplicate field `partition`"),
+        (sealed(r#""quoted":{},"scope":7"#), "duplicate field `scope`"),
         (sealed(r#""quoted":{"title":1}"#), "rooms\".title: 1 is not of type text"),
         ("[]".into(), "invalid"),
         (String::new(), "EOF"),
@@ -205,40 +209,36 @@ fn what_does_not_fit_is_named() {
 fn events_need_a_specification_that_has_them() {
     let mut spec = spec();
     spec.event = None;
-    let body = r#"{"entries":[],"seal":{"deletes":[],"events":[{"partition":"r","quoted":{}}]}}"#;
+    let body = r#"{"entries":[],"seal":{"deletes":[],"events":[{"scope":"r","quoted":{}}]}}"#;
     assert!(decode(&spec, body.as_bytes()).unwrap_err().contains("has none"));
 }
 
 #[test]
-fn partitions_of_every_table_come_back() {
+fn scopes_of_every_table_come_back() {
     let spec = spec();
     let mut findings = Findings::new(&spec, 1);
     for (place, room) in [(7_i32, "b"), (-1, "a \"x\""), (7, "")] {
         let mut row = thing("from", spec.tables[0].columns.len(), &[]);
         row.cells[1] = bytes(place.to_be_bytes());
         row.cells[2] = text(room);
-        findings.note(&Entry {
-            table: 0,
-            target: None,
-            sources: vec![(0, row)],
-            write: Write::Copy { set: Vec::new() },
-        });
+        let (sources, write) = (vec![(0, row)], Write::Copy { set: Vec::new() });
+        findings.note(&spec.tables[0], &Entry { table: 0, target: None, sources, write });
     }
-    let text = partitions(&spec, &findings);
+    let text = scopes(&spec, &findings);
     assert_eq!(text, r#"{"places":[7,-1],"Odd \"rooms\"":["a \"x\"","b"]}"#);
     let expected: Vec<_> = [1, 2]
         .into_iter()
-        .flat_map(|table| findings.partitions(table).into_iter().map(move |key| (table, key)))
+        .flat_map(|table| findings.scopes(table).into_iter().map(move |scope| (table, scope)))
         .collect();
-    assert_eq!(read_partitions(&spec, &text), Ok(expected));
-    assert_eq!(read_partitions(&spec, ""), Ok(Vec::new()));
+    assert_eq!(read_scopes(&spec, &text), Ok(expected));
+    assert_eq!(read_scopes(&spec, ""), Ok(Vec::new()));
     for (text, expected) in [
         (r#"{"things2":[]}"#, "knows no table things2"),
-        (r#"{"places":7}"#, "the partitions of places are no list"),
-        (r#"{"places":["x"]}"#, "a partition of places: \"x\" is not of type int"),
+        (r#"{"places":7}"#, "the scopes of places are no list"),
+        (r#"{"places":["x"]}"#, "a scope of places: \"x\" is not of type int"),
         ("{", "EOF"),
     ] {
-        let error = read_partitions(&spec, text).unwrap_err();
+        let error = read_scopes(&spec, text).unwrap_err();
         assert!(error.contains(expected), "{text}: {error}");
     }
 }
@@ -254,7 +254,7 @@ fn numbers_of_every_width_keep_their_sign() {
         ("counter", &[0, 0, 0, 0, 0, 0, 1, 0], r#"{"hex":"0000000000000100"}"#),
     ] {
         let mut out = Vec::new();
-        json::value(&mut out, cql_type, value);
+        json::value(&mut out, &CqlType::parse(cql_type), value);
         assert_eq!(String::from_utf8(out).unwrap(), expected, "{cql_type}");
     }
 }

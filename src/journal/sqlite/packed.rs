@@ -8,9 +8,9 @@ use flate2::{Compress, Compression, FlushCompress, Status};
 
 use serde_json::Value;
 
-use crate::account::{AccountId, Pair, Tally, TimestampUs, TokenRange};
 use crate::journal::body::json;
 use crate::journal::{Intent, Kind, Scan, State};
+use crate::model::{AccountId, Pair, Tally, TimestampUs, TokenRange};
 
 /// An intent, packed by the task that has it, so that the one thread that writes has less to do.
 #[derive(Debug)]
@@ -23,7 +23,7 @@ pub(super) struct Packed {
     pub(super) t: TimestampUs,
     pub(super) sealed: bool,
     pub(super) tally: Option<String>,
-    pub(super) partitions: Option<String>,
+    pub(super) scopes: Option<String>,
     pub(super) body: Vec<u8>,
     pub(super) body_bytes: usize,
     pub(super) changed_at_ms: i64,
@@ -41,7 +41,7 @@ impl Packed {
             t: intent.t,
             sealed: intent.sealed,
             tally: tally(&intent.tally),
-            partitions: Some(intent.partitions).filter(|partitions| !partitions.is_empty()),
+            scopes: Some(intent.scopes).filter(|scopes| !scopes.is_empty()),
             body: compress(intent.body),
             body_bytes,
             changed_at_ms,
@@ -78,7 +78,7 @@ const GROUP_BYTES: usize = 40;
 pub fn stored_bytes(intent: Intent) -> u64 {
     let packed = Packed::new(intent, 0);
     let text = |text: &Option<String>| text.as_ref().map_or(0, String::len);
-    let slice = packed.body.len() + text(&packed.tally) + text(&packed.partitions) + SLICE_BYTES;
+    let slice = packed.body.len() + text(&packed.tally) + text(&packed.scopes) + SLICE_BYTES;
     let group = packed.survivor.cell().len() + packed.pairs.len() + GROUP_BYTES;
     (slice + if packed.sealed { group } else { 0 }) as u64
 }
@@ -88,9 +88,9 @@ pub(super) fn pairs(pairs: &[Pair]) -> String {
     let mut out = Vec::new();
     json::list(&mut out, pairs, |out, pair| {
         out.push(b'[');
-        json::text(out, pair.from.as_str());
+        json::text(out, &pair.from.text());
         out.push(b',');
-        json::text(out, pair.into.as_str());
+        json::text(out, &pair.into.text());
         out.push(b',');
         out.extend_from_slice(pair.line.to_string().as_bytes());
         out.push(b']');

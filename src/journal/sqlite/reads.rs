@@ -6,16 +6,16 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, Type, ValueRef};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use crate::account::{AccountId, Tally, TokenRange};
 use crate::journal::body::json;
 use crate::journal::{GroupRecord, JournalError, Kind, ScanRecord, SliceRecord, State};
+use crate::model::{AccountId, Tally, TokenRange};
 
 use super::packed::{read_pairs, read_tally, uncompress};
 use super::schema::unreadable;
 use super::writer::number;
 
 const GROUP: &str = "SELECT number, survivor, pairs, t, state, reason, changed_at_ms FROM groups";
-const SLICE: &str = "SELECT id, group_number, kind, t, sealed, tally, partitions FROM slices";
+const SLICE: &str = "SELECT id, group_number, kind, t, sealed, tally, scopes FROM slices";
 
 /// The reading connection.
 #[derive(Debug)]
@@ -47,14 +47,14 @@ impl Reads {
 
     pub(super) fn groups_of(&self, account: &AccountId) -> Result<Vec<GroupRecord>, JournalError> {
         let mut quoted = Vec::new();
-        json::text(&mut quoted, account.as_str());
+        json::text(&mut quoted, &account.text());
         let quoted = String::from_utf8_lossy(&quoted);
         self.read(|connection| {
             // The text may stand across two ids (`","` does), so what is found is looked at again.
             let sql =
                 format!("{GROUP} WHERE survivor = ?1 OR instr(pairs, ?2) > 0 ORDER BY number");
             let mut query = connection.prepare_cached(&sql)?;
-            let found = query.query_map(params![account.as_str(), quoted], group_record)?;
+            let found = query.query_map(params![account.text(), quoted], group_record)?;
             let names = |group: &GroupRecord| {
                 let mut pairs = group.pairs.iter();
                 group.survivor == *account
@@ -175,7 +175,7 @@ fn slice_record(row: &Row<'_>) -> rusqlite::Result<SliceRecord> {
         t: row.get(3)?,
         sealed: row.get(4)?,
         tally: json_of(row, 5, read_tally)?,
-        partitions: row.get::<_, Option<String>>(6)?.unwrap_or_default(),
+        scopes: row.get::<_, Option<String>>(6)?.unwrap_or_default(),
     })
 }
 

@@ -46,7 +46,7 @@ const TABLES: &str = "
         t INTEGER NOT NULL,             -- write time, in microseconds
         sealed INTEGER NOT NULL,
         tally TEXT,                     -- JSON; counts of 0 are left out
-        partitions TEXT,                -- JSON: {table: [partition, ...]}
+        scopes TEXT,                -- JSON: {table: [scope, ...]}
         body BLOB NOT NULL,             -- JSON: sqlar_uncompress(body, body_bytes)
         body_bytes INTEGER NOT NULL
     );

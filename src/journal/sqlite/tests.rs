@@ -6,9 +6,9 @@ use futures::future::join_all;
 use rusqlite::Connection;
 use tempfile::TempDir;
 
-use crate::account::AccountId;
 use crate::journal::fixtures::intent;
 use crate::journal::{Intent, Journal, JournalError, Kind, Note, SqliteJournal, State};
+use crate::model::AccountId;
 
 /// A new journal's folder (which goes with the first value) and file.
 fn create() -> (TempDir, PathBuf) {

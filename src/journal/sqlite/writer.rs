@@ -224,14 +224,13 @@ fn intend(transaction: &Transaction<'_>, intent: &Packed) -> rusqlite::Result<()
                    reason = NULL, changed_at_ms = excluded.changed_at_ms";
     transaction.prepare_cached(sql)?.execute(params![
         group,
-        intent.survivor.as_str(),
+        intent.survivor.text(),
         intent.pairs,
         t,
         intent.state.to_string(),
         intent.changed_at_ms,
     ])?;
-    let sql =
-        "INSERT INTO slices (group_number, kind, t, sealed, tally, partitions, body, body_bytes)
+    let sql = "INSERT INTO slices (group_number, kind, t, sealed, tally, scopes, body, body_bytes)
                VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
     transaction.prepare_cached(sql)?.execute(params![
         group,
@@ -239,7 +238,7 @@ fn intend(transaction: &Transaction<'_>, intent: &Packed) -> rusqlite::Result<()
         intent.t,
         intent.sealed,
         intent.tally,
-        intent.partitions,
+        intent.scopes,
         intent.body,
         number(intent.body_bytes),
     ])?;
@@ -276,7 +275,7 @@ fn write_note(transaction: &Transaction<'_>, note: &Note, at_ms: i64) -> rusqlit
     let pairs = packed::pairs(pairs);
     transaction.prepare_cached(sql)?.execute(params![
         group,
-        survivor.as_str(),
+        survivor.text(),
         pairs,
         state,
         note.reason,

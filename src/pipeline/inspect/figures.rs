@@ -1,7 +1,7 @@
 //! The numbers of an inspection, group by group, so that a sample says something of the whole.
 
-use crate::account::{TableTally, Tally};
 use crate::estimate::Moments;
+use crate::model::{TableTally, Tally};
 
 /// What a merge of the inspected groups does.
 #[derive(Clone, Debug, Default)]

@@ -2,9 +2,9 @@
 
 use bytes::Bytes;
 
-use crate::account::{Group, Row, Tally};
 use crate::journal::stored_bytes;
 use crate::merge::{Entry, Findings, Write};
+use crate::model::{Group, Row, Tally};
 use crate::storage::Reader;
 
 use super::super::access::Access;
@@ -115,9 +115,9 @@ impl Counted<'_> {
         for (source, _) in &entry.sources {
             self.rows[*source] += 1;
         }
-        let partition = entry.base().and_then(|row| row.cells.first()?.as_ref());
-        if table.is_clustering()
-            && partition.is_some_and(|partition| !findings.is_led_to(entry.table, partition))
+        if table.locator.through.is_some()
+            && let Some(base) = entry.base()
+            && !findings.is_led_to(entry.table, &table.scope_of(&base.cells))
         {
             self.missed += entry.sources.len() as u64;
         }

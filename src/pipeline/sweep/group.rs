@@ -2,14 +2,15 @@
 //! to their new place.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::account::{AccountId, Group, TableIndex, Tally, TimedRow, TimestampUs, now_us};
 use crate::failpoint;
 use crate::journal::{Intent, Kind, Note, State, body};
 use crate::ledger::Ledger;
 use crate::merge::{self, Announced, Horizon, SweepSlice, Verdict};
+use crate::model::{AccountId, Group, Scope, TableIndex, Tally, TimedRow, TimestampUs, now_us};
 use crate::storage::{StorageError, Width, Writer};
 
 use super::super::discovered::Discovered;
@@ -19,8 +20,8 @@ use super::{Leftover, ROUNDS, Turn};
 /// Rows that are read at once.
 const PAGE_ROWS: usize = 500;
 
-/// A key without its account.
-type Place = (TableIndex, Vec<Bytes>);
+/// A key without its account: what the rows of all accounts of a group share.
+type SharedKey = (TableIndex, Vec<Bytes>);
 
 /// A row found on a source.
 struct Found {
@@ -43,22 +44,31 @@ pub(super) async fn turn<S: Writer>(
     let sealed = records.iter().find(|record| record.kind == Kind::Merge && record.sealed);
     let Some(sealed) = sealed else { return Ok(sweeper.turn) };
     let after = records.iter().map(|record| record.t).max().unwrap_or(sealed.t);
-    let mut partitions = BTreeSet::new();
+    let mut scopes = BTreeSet::new();
     for record in &records {
-        let led_to = body::read_partitions(&context.spec, &record.partitions);
-        partitions.extend(led_to.map_err(GroupError::Record)?);
+        let led_to = body::read_scopes(&context.spec, &record.scopes);
+        scopes.extend(led_to.map_err(GroupError::Record)?);
     }
-    for (table, ..) in context.spec.clustering_tables() {
-        let found = discovered.partitions(table, group.index);
-        partitions.extend(found.map(|partition| (table, partition)));
+    for (table, ..) in context.spec.led() {
+        let found = discovered.scopes(table, group.index);
+        scopes.extend(found.map(|scope| (table, scope)));
     }
-    let tables: Vec<_> = context.spec.partition_tables().map(|(index, _)| index).collect();
-    for table in tables.into_iter().filter(|table| context.spec.tables[*table].delete_source) {
-        for (source, account) in group.sources().enumerate() {
-            sweeper.pages(table, source, account, &mut partitions, after).await?;
+    let spec = Arc::clone(&context.spec);
+    for (table, shape) in spec.in_order().filter(|(_, table)| table.delete_source) {
+        let of_table: Vec<Scope> = match shape.locator.constant() {
+            Some(scope) => vec![scope],
+            None => {
+                scopes.iter().filter(|(led, _)| *led == table).map(|(_, s)| s.clone()).collect()
+            }
+        };
+        for scope in of_table {
+            if shape.has_point_rows() {
+                sweeper.points(table, &scope, &mut scopes, after).await?;
+            } else {
+                sweeper.pages(table, &scope, &mut scopes, after).await?;
+            }
         }
     }
-    sweeper.enrolments(&partitions, after).await?;
     Ok(sweeper.turn)
 }
 
@@ -107,64 +117,60 @@ struct Sweeper<'a, S> {
 }
 
 impl<S: Writer> Sweeper<'_, S> {
-    /// The rows of one source in a table found by partition, page by page.
+    /// The rows of all sources in a scope, source by source and page by page.
     async fn pages(
         &mut self,
         table: TableIndex,
-        source: usize,
-        account: &AccountId,
-        partitions: &mut BTreeSet<(TableIndex, Bytes)>,
-        after: TimestampUs,
-    ) -> Result<(), GroupError> {
-        let context = self.context;
-        let lane = context.lanes.read(table, Width::Full);
-        let mut next = None;
-        loop {
-            let read = || context.storage.timed_page(table, account, PAGE_ROWS, next.clone());
-            let page = context.carry_out(lane, read).await?;
-            for (led_to, _, through, column) in context.spec.clustering_tables() {
-                let rows = page.rows.iter().filter(|_| through == table);
-                let keys = rows.filter_map(|row| row.row.cells[column].clone());
-                partitions.extend(keys.filter(|key| !key.is_empty()).map(|key| (led_to, key)));
-            }
-            let found = page.rows.into_iter().map(|row| Found { table, source, row });
-            self.take(found.collect(), after).await?;
-            next = page.next;
-            if next.is_none() {
-                return Ok(());
-            }
-        }
-    }
-
-    /// The rows of all sources in the partitions that their rows lead to.
-    async fn enrolments(
-        &mut self,
-        partitions: &BTreeSet<(TableIndex, Bytes)>,
+        scope: &Scope,
+        scopes: &mut BTreeSet<(TableIndex, Scope)>,
         after: TimestampUs,
     ) -> Result<(), GroupError> {
         let (context, group) = (self.context, self.group);
-        let sources: Vec<AccountId> = group.sources().cloned().collect();
-        for (table, partition) in partitions {
-            let shape = &context.spec.tables[*table];
-            if !shape.delete_source {
-                continue;
-            }
-            let mut found = Vec::new();
-            let per_read = context.row_sizes.accounts_per_read(*table);
-            for (part, chunk) in sources.chunks(per_read).enumerate() {
-                let lane = context.lanes.read(*table, Width::Full);
-                let read = || context.storage.timed_rows_of(*table, partition, chunk);
-                for row in context.carry_out(lane, read).await? {
-                    let owner = row.row.cells[shape.account].as_ref();
-                    let place = chunk.iter().position(|account| Some(account.cell()) == owner);
-                    let Some(place) = place else { continue };
-                    found.push(Found { table: *table, source: part * per_read + place, row });
+        let lane = context.lanes.read(table, Width::Full);
+        for (source, account) in group.sources().enumerate() {
+            let mut next = None;
+            loop {
+                let rows_of = (scope, account);
+                let read = || context.storage.timed_page(table, rows_of, PAGE_ROWS, next.clone());
+                let page = context.carry_out(lane, read).await?;
+                self.follow(table, page.rows.iter(), scopes);
+                let found = page.rows.into_iter().map(|row| Found { table, source, row });
+                self.take(found.collect(), after).await?;
+                next = page.next;
+                if next.is_none() {
+                    break;
                 }
             }
-            found.sort_by_key(|found| found.source);
-            self.take(found, after).await?;
         }
         Ok(())
+    }
+
+    /// The rows of all sources in a scope in which each owns one.
+    async fn points(
+        &mut self,
+        table: TableIndex,
+        scope: &Scope,
+        scopes: &mut BTreeSet<(TableIndex, Scope)>,
+        after: TimestampUs,
+    ) -> Result<(), GroupError> {
+        let sources: Vec<AccountId> = self.group.sources().cloned().collect();
+        let rows = self.context.timed_rows_of(table, scope, &sources).await?;
+        self.follow(table, rows.iter().map(|(_, row)| row), scopes);
+        let found = rows.into_iter().map(|(source, row)| Found { table, source, row });
+        self.take(found.collect(), after).await
+    }
+
+    /// Notes where rows lead.
+    fn follow<'r>(
+        &self,
+        table: TableIndex,
+        rows: impl Iterator<Item = &'r TimedRow> + Clone,
+        scopes: &mut BTreeSet<(TableIndex, Scope)>,
+    ) {
+        for (led, shape, _) in self.context.spec.led().filter(|(.., through)| *through == table) {
+            let found = rows.clone().filter_map(|row| shape.locator.scope(&row.row.cells));
+            scopes.extend(found.map(|scope| (led, scope)));
+        }
     }
 
     /// Judges the rows, journals what is taken, and takes it.
@@ -176,22 +182,21 @@ impl<S: Writer> Sweeper<'_, S> {
         let copies = self.copies(&found)?;
         let now = now_us();
         let horizon = Horizon { settled: context.as_of.settled(now), now };
-        let mut targets: HashMap<Place, Option<TimedRow>> = HashMap::new();
+        let mut targets: HashMap<SharedKey, Option<TimedRow>> = HashMap::new();
         let mut slice = SweepSlice::default();
         for Found { table, source, row } in found {
             let shape = &context.spec.tables[table];
-            let key: Vec<Bytes> =
-                row.row.cells[..shape.key_len].iter().flatten().cloned().collect();
-            let place = (table, place(shape.account, &key));
-            let target = match targets.get(&place) {
+            let key = shape.key_of(&row.row);
+            let shared = (table, shape.shared_key(&key));
+            let target = match targets.get(&shared) {
                 Some(target) => target.clone(),
                 None => self.survivor_row(table, &key).await?,
             };
             let is_copy =
-                copies.contains(&place) || targets.contains_key(&place) && target.is_none();
+                copies.contains(&shared) || targets.contains_key(&shared) && target.is_none();
             match Verdict::of((table, shape), source, &row, target, is_copy, horizon) {
                 Verdict::Take(swept, told) => {
-                    targets.insert(place, swept.result(shape, &group.survivor));
+                    targets.insert(shared, swept.result(shape, &group.survivor));
                     self.turn.expiring |=
                         swept.cells.iter().any(|cell| Some(cell.t) > swept.settled);
                     self.turn.again = true;
@@ -234,7 +239,7 @@ impl<S: Writer> Sweeper<'_, S> {
             kind: Kind::Sweep,
             sealed: false,
             tally: Tally::new(context.spec.tables.len()),
-            partitions: body::swept_partitions(&context.spec, &slice),
+            scopes: body::swept_scopes(&context.spec, &slice),
             body: body::encode_sweep(&context.spec, &slice),
         };
         context.intend(intent).await?;
@@ -254,15 +259,14 @@ impl<S: Writer> Sweeper<'_, S> {
         });
     }
 
-    /// The places at which the survivor's row is a copy of the run's own.
-    fn copies(&self, found: &[Found]) -> Result<HashSet<Place>, GroupError> {
+    /// The keys at which the survivor's row is a copy of the run's own.
+    fn copies(&self, found: &[Found]) -> Result<HashSet<SharedKey>, GroupError> {
         let spec = &self.context.spec;
-        let wanted: HashSet<Place> = found
+        let wanted: HashSet<SharedKey> = found
             .iter()
             .map(|found| {
                 let table = &spec.tables[found.table];
-                let key = found.row.row.cells[..table.key_len].iter().flatten().cloned();
-                (found.table, place(table.account, &key.collect::<Vec<_>>()))
+                (found.table, table.shared_key(&table.key_of(&found.row.row)))
             })
             .collect();
         let mut copies = HashSet::new();
@@ -271,9 +275,9 @@ impl<S: Writer> Sweeper<'_, S> {
             for history in histories.into_iter().filter(crate::ledger::History::is_copy) {
                 let table = &spec.tables[history.table];
                 let key = history.key_of(table, &self.group.survivor);
-                let place = (history.table, place(table.account, &key));
-                if wanted.contains(&place) {
-                    copies.insert(place);
+                let shared = (history.table, table.shared_key(&key));
+                if wanted.contains(&shared) {
+                    copies.insert(shared);
                 }
             }
         }
@@ -295,25 +299,17 @@ impl<S: Writer> Sweeper<'_, S> {
     async fn announced(
         &self,
         slice: &SweepSlice,
-        targets: &HashMap<Place, Option<TimedRow>>,
+        targets: &HashMap<SharedKey, Option<TimedRow>>,
     ) -> Result<Vec<Announced>, StorageError> {
         let (context, survivor) = (self.context, &self.group.survivor);
         let Some(event) = &context.spec.event else { return Ok(Vec::new()) };
         let placed = slice.rows.iter().filter(|swept| swept.is_placed());
-        let partitions = placed.filter_map(|swept| {
+        let scopes = placed.filter_map(|swept| {
             let key: Vec<_> = swept.key.iter().cloned().map(Some).collect();
             context.led_to(swept.table, &key)
         });
-        // The survivor's only row of a partition: its place is the partition alone.
-        let known =
-            |partition: &Bytes| targets.get(&(event.table, vec![partition.clone()])).cloned();
-        context.announced(survivor, partitions.collect(), known).await
+        // The survivor's only row of a scope.
+        let known = |scope: &Scope| targets.get(&(event.table, scope.values().to_vec())).cloned();
+        context.announced(survivor, scopes.collect(), known).await
     }
-}
-
-/// A key without its account: the place that the rows of all accounts of a group share.
-fn place(account: usize, key: &[Bytes]) -> Vec<Bytes> {
-    let mut place = key.to_vec();
-    place.remove(account);
-    place
 }

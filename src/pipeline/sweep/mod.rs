@@ -18,8 +18,8 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
-use crate::account::{AccountId, EXPIRY, TableIndex};
 use crate::journal::State;
+use crate::model::{AccountId, EXPIRY, TableIndex};
 use crate::plan::Plan;
 use crate::storage::Writer;
 
@@ -186,7 +186,7 @@ pub async fn sweep<S: Writer>(
 }
 
 impl Leftover {
-    fn of_group(group: &crate::account::Group, error: &GroupError) -> Self {
+    fn of_group(group: &crate::model::Group, error: &GroupError) -> Self {
         let pair = group.pairs.first();
         Self {
             account: pair.map_or_else(|| group.survivor.clone(), |pair| pair.from.clone()),

@@ -5,8 +5,8 @@ use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use super::*;
-use crate::account::TableTally;
 use crate::latency::LaneSummary;
+use crate::model::TableTally;
 use crate::moment::Moment;
 use crate::plan::PlanStats;
 use crate::report::{EventFacts, ExamplePair, FailureReason, LedTo, Resumed, TableFacts, json};

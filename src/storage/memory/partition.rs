@@ -4,9 +4,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
-use crate::account::{Change, Row, TimestampUs};
-use crate::spec::elements::Collection;
-use crate::spec::order::Order;
+use crate::model::{Change, Collection, CqlType, Order, Row, TimestampUs};
 use crate::spec::{Column, Table};
 use crate::storage::{TimedRow, WriteTimes};
 
@@ -105,7 +103,7 @@ impl Partition {
         let rows = self.rows.iter();
         let live = rows.filter_map(|(key, row)| row.live(key, self.deleted_at, columns));
         let mut live: Vec<TimedRow> = live.collect();
-        live.sort_by(|a, b| table.compare(&a.row, &b.row));
+        live.sort_by(|a, b| table.compare_in_partition(&a.row, &b.row));
         live
     }
 }
@@ -142,7 +140,7 @@ impl StoredRow {
 
 impl Stored {
     fn of(column: &Column) -> Self {
-        match Collection::of(&column.cql_type) {
+        match column.cql_type.collection() {
             None => Self::Single(None),
             Some(collection) => Self::Elements {
                 collection,
@@ -220,16 +218,14 @@ fn write(elements: &mut BTreeMap<Bytes, Version>, key: Bytes, new: Version) {
 
 /// The order of a map's keys or a set's elements; that of their bytes for types without one here.
 fn element_order(column: &Column) -> Order {
-    let inner = column.cql_type.split_once('<').map_or("", |(_, inner)| inner);
-    let end = inner.find([',', '>', '<']).unwrap_or(inner.len());
-    Order::of_key(inner[..end].trim()).unwrap_or(Order::Bytes)
+    column.cql_type.element().and_then(CqlType::key_order).unwrap_or(Order::Bytes)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::account::{Cell, ColumnIndex};
-    use crate::spec::{Find, KeyColumn};
+    use crate::model::{Cell, ColumnIndex};
+    use crate::spec::{KeyColumn, Locator};
 
     const STATUS: ColumnIndex = 2;
     const MARKS: ColumnIndex = 3;
@@ -245,15 +241,16 @@ mod tests {
         ];
         let column = |(name, cql_type): (&str, &str)| Column {
             name: name.to_owned(),
-            cql_type: cql_type.to_owned(),
+            cql_type: CqlType::parse(cql_type),
         };
         Table {
             name: "courses".into(),
             columns: columns.map(column).into(),
+            partition_len: 1,
             key_len: 2,
             slim_len: 2,
             account: 0,
-            find: Find::Partition,
+            locator: Locator::default(),
             clustering: vec![KeyColumn { order: Order::Bytes, descending: true }],
             survivorship: Vec::new(),
             delete_source: true,
@@ -387,7 +384,7 @@ mod tests {
     #[test]
     fn a_delete_takes_what_is_as_old_as_itself() {
         let delete_row = || Change::DeleteRow { key: key("a") };
-        let delete_all = || Change::DeletePartition { key: text("ann") };
+        let delete_all = || Change::DeletePartition { key: vec![text("ann")] };
         for delete in [delete_row, delete_all] {
             assert_eq!(rows(&[(5, insert("a", Some("x"))), (5, delete())]).len(), 0);
             assert_eq!(rows(&[(6, insert("a", Some("x"))), (5, delete())]).len(), 1);

@@ -1,6 +1,6 @@
 use super::*;
-use crate::spec::order::Order;
-use crate::spec::{Column, Find, Policy};
+use crate::model::CqlType;
+use crate::spec::{Column, Locator, policy};
 
 /// The run's write time.
 const T: TimestampUs = 1_000;
@@ -19,15 +19,16 @@ fn table() -> Table {
     ];
     let column = |(name, cql_type): (&str, &str)| Column {
         name: name.to_owned(),
-        cql_type: cql_type.to_owned(),
+        cql_type: CqlType::parse(cql_type),
     };
     Table {
         name: "t".into(),
         columns: columns.map(column).to_vec(),
+        partition_len: 1,
         key_len: 2,
         slim_len: 3,
         account: 0,
-        find: Find::Partition,
+        locator: Locator::default(),
         clustering: Vec::new(),
         survivorship: vec![rule()],
         delete_source: true,
@@ -35,7 +36,8 @@ fn table() -> Table {
 }
 
 fn rule() -> Survivorship {
-    Survivorship { column: STATUS, policy: Policy::Max, order: Order::Signed }
+    let policy = policy("max").expect("it is known");
+    Survivorship { column: STATUS, cql_type: CqlType::Int, policy }
 }
 
 fn text(text: &'static str) -> Bytes {

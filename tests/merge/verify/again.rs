@@ -9,9 +9,9 @@ use std::sync::{Arc, Mutex};
 use bytes::Bytes;
 use tempfile::TempDir;
 use tokio::sync::watch;
-use tributary::account::{Change, now_us};
 use tributary::journal::Journal;
 use tributary::journal::memory::MemoryJournal;
+use tributary::model::{Change, now_us};
 use tributary::pipeline::{Context, Walked};
 use tributary::storage::memory::{FaultKind, MemoryStorage, Request};
 use tributary::verify::Options;
@@ -242,7 +242,7 @@ fn groups_that_could_not_be_read_have_another_turn() {
     let (context, planted) = many(move |request| {
         let of_seven = |account: &str| ["t7", "t17"].contains(&account);
         match request {
-            Request::TimedPage(_, account) if of_seven(account.as_str()) => {
+            Request::TimedPage(_, account) if of_seven(&account.text()) => {
                 refused.load(Ordering::Relaxed).then_some(FaultKind::Refused)
             }
             _ => None,

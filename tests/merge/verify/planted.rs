@@ -7,7 +7,7 @@ use bytes::Bytes;
 use proptest::prelude::*;
 use proptest::test_runner::TestCaseError;
 use tempfile::TempDir;
-use tributary::account::{Change, now_us};
+use tributary::model::{Change, now_us};
 use tributary::storage::memory::MemoryStorage;
 use tributary::verify::Options;
 

@@ -18,12 +18,6 @@ pub enum Collection {
 pub type Elements = Vec<(Bytes, Option<Bytes>)>;
 
 impl Collection {
-    /// The collection of a column's type, unless it is frozen or holds a single value.
-    pub fn of(cql_type: &str) -> Option<Self> {
-        let kinds = [("map<", Self::Map), ("set<", Self::Set)];
-        kinds.into_iter().find(|(prefix, _)| cql_type.starts_with(prefix)).map(|(_, kind)| kind)
-    }
-
     /// Takes a value apart; `None` if it is not in this encoding.
     pub fn split(self, value: &Bytes) -> Option<Elements> {
         let mut rest = value.clone();
@@ -94,13 +88,5 @@ mod tests {
         let elements = map.into_iter().map(|(key, _)| (key, None)).collect();
         assert_eq!(Collection::Set.split(&keys), Some(elements));
         assert_eq!(Collection::Map.split(&value.slice(..value.len() - 1)), None, "cut short");
-    }
-
-    #[test]
-    fn frozen_collections_are_single_values() {
-        assert_eq!(Collection::of("map<text, int>"), Some(Collection::Map));
-        assert_eq!(Collection::of("set<frozen<set<int>>>"), Some(Collection::Set));
-        assert_eq!(Collection::of("frozen<map<text, int>>"), None);
-        assert_eq!(Collection::of("int"), None);
     }
 }

@@ -9,16 +9,21 @@ use scylla::policies::load_balancing::{FallbackPlan, LoadBalancingPolicy, Routin
 use scylla::routing::{Shard, Token};
 use uuid::Uuid;
 
-use crate::account::{AccountId, TableIndex};
+use crate::model::{AccountId, Scope, TableIndex};
 use crate::storage::Width;
 
 use super::store::ReadStore;
-use super::values::{Value, Values};
+use super::values::{self, Values};
 
 impl ReadStore {
     /// The token of an account's partition.
-    pub(super) fn token(&self, table: TableIndex, account: &AccountId) -> Option<Token> {
-        let values = Values(vec![Value::Raw(account.cell().clone())]);
+    pub(super) fn token(
+        &self,
+        table: TableIndex,
+        scope: &Scope,
+        account: &AccountId,
+    ) -> Option<Token> {
+        let values = Values(values::of_account(scope, account));
         self.reads[table].of_width(Width::Full).calculate_token(&values).ok().flatten()
     }
 
@@ -35,7 +40,7 @@ impl ReadStore {
     }
 
     /// A number that stands for the nodes that have a token.
-    pub(super) fn place_of(&self, table: TableIndex, token: Token) -> u64 {
+    pub(super) fn replica_set_of(&self, table: TableIndex, token: Token) -> u64 {
         if self.preparer.session.get_cluster_state().get_nodes_info().len() == 1 {
             return 0;
         }

@@ -32,30 +32,6 @@ pub enum Order {
 }
 
 impl Order {
-    /// The order of a clustering column of this type; `None` for types that are not supported as keys.
-    pub fn of_key(cql_type: &str) -> Option<Self> {
-        Some(match cql_type {
-            "ascii" | "text" | "varchar" | "blob" | "boolean" | "date" | "inet" => Self::Bytes,
-            "tinyint" | "smallint" | "int" | "bigint" | "timestamp" | "time" => Self::Signed,
-            "float" => Self::Float,
-            "double" => Self::Double,
-            "varint" => Self::Varint,
-            "decimal" => Self::Decimal,
-            "uuid" => Self::Uuid,
-            "timeuuid" => Self::TimeUuid,
-            _ => return None,
-        })
-    }
-
-    /// The order by which `max` and `min` pick; `None` for types that have no order that a person would
-    /// mean (random uuids, addresses, durations, collections).
-    pub fn of_value(cql_type: &str) -> Option<Self> {
-        match cql_type {
-            "uuid" | "inet" => None,
-            other => Self::of_key(other),
-        }
-    }
-
     /// Compares two values of the type.
     pub fn compare(self, a: &[u8], b: &[u8]) -> Ordering {
         if a.is_empty() || b.is_empty() {
@@ -247,12 +223,5 @@ mod tests {
         let (minus, plus) = (at(1, 0x8000_0000_0000_0080), at(1, 0x8000_0000_0000_007f));
         assert_eq!(Order::TimeUuid.compare(&minus, &plus), Ordering::Less);
         assert_eq!(Order::Uuid.compare(&minus, &plus), Ordering::Greater);
-    }
-
-    #[test]
-    fn random_uuids_have_no_higher_one() {
-        assert_eq!(Order::of_value("uuid"), None);
-        assert_eq!(Order::of_value("map<text, int>"), None);
-        assert_eq!(Order::of_value("int"), Some(Order::Signed));
     }
 }

@@ -1,0 +1,130 @@
+//! What is written: changes of rows, and the batches that carry them.
+
+use bytes::Bytes;
+
+use super::row::{Cell, ColumnIndex, Row, TableIndex, TimestampUs};
+
+/// One change to one partition. It always carries the write time T of its group, so that applying
+/// it again changes nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mutation {
+    /// The table it changes.
+    pub table: TableIndex,
+    /// The write time.
+    pub t: TimestampUs,
+    /// What it does.
+    pub change: Change,
+}
+
+/// What a [`Mutation`] does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// Writes a whole row. Null cells are left unset, so that no tombstone is written.
+    Insert {
+        /// The full row, its account column already set to the survivor.
+        row: Row,
+    },
+    /// Writes single columns of a row; a null deletes the cell.
+    Update {
+        /// The primary key of the row, in column order.
+        key: Vec<Bytes>,
+        /// The columns that change, none of them part of the key.
+        set: Vec<(ColumnIndex, Cell)>,
+    },
+    /// Adds elements to a map or set that is not frozen, and leaves its other elements as they are.
+    AddElements {
+        /// The primary key of the row, in column order.
+        key: Vec<Bytes>,
+        /// The column.
+        column: ColumnIndex,
+        /// The elements, as a value of the column's type.
+        elements: Bytes,
+    },
+    /// Removes elements from a map or set that is not frozen, and leaves its other elements as they are.
+    RemoveElements {
+        /// The primary key of the row, in column order.
+        key: Vec<Bytes>,
+        /// The column.
+        column: ColumnIndex,
+        /// The keys of the map's entries, or the set's elements, as a set.
+        keys: Bytes,
+    },
+    /// Lets a row's own liveness (that it was inserted, whatever its cells are) end within [`EXPIRY`], and
+    /// leaves every cell as it is. Written as an insert of the key alone that expires.
+    ExpireRow {
+        /// The primary key of the row, in column order.
+        key: Vec<Bytes>,
+    },
+    /// Deletes one row.
+    DeleteRow {
+        /// The primary key of the row, in column order.
+        key: Vec<Bytes>,
+    },
+    /// Deletes a whole partition.
+    DeletePartition {
+        /// The partition key, in column order.
+        key: Vec<Bytes>,
+    },
+}
+
+impl Mutation {
+    /// The bytes that the mutation's values take, for cutting batches.
+    pub fn size_bytes(&self) -> usize {
+        // Statement id, value lengths and the timestamp of each statement on the wire.
+        const OVERHEAD: usize = 48;
+        OVERHEAD
+            + match &self.change {
+                Change::Insert { row } => row.size_bytes(),
+                Change::Update { key, set } => {
+                    let values = set.iter().filter_map(|(_, value)| value.as_ref());
+                    key.iter().chain(values).map(Bytes::len).sum()
+                }
+                Change::AddElements { key, elements: value, .. }
+                | Change::RemoveElements { key, keys: value, .. } => {
+                    key.iter().map(Bytes::len).sum::<usize>() + value.len()
+                }
+                Change::ExpireRow { key }
+                | Change::DeleteRow { key }
+                | Change::DeletePartition { key } => key.iter().map(Bytes::len).sum(),
+            }
+    }
+}
+
+/// Mutations of one partition of one table, written in one round trip: a single-partition unlogged
+/// batch is one mutation to Cassandra, atomic and isolated.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Batch {
+    /// The table.
+    pub table: TableIndex,
+    /// The mutations, all of the same partition.
+    pub mutations: Vec<Mutation>,
+}
+
+impl Batch {
+    /// Whether it deletes a partition, and nothing else.
+    pub fn is_partition_delete(&self) -> bool {
+        let changes = self.mutations.iter().map(|mutation| &mutation.change);
+        !self.mutations.is_empty()
+            && changes.into_iter().all(|change| matches!(change, Change::DeletePartition { .. }))
+    }
+
+    /// The partition that the batch writes to: its key of so many columns.
+    pub fn partition_key(&self, columns: usize) -> Option<Vec<Bytes>> {
+        self.mutations.first()?.change.partition_key(columns)
+    }
+}
+
+impl Change {
+    /// The partition that is changed: its key of so many columns.
+    pub fn partition_key(&self, columns: usize) -> Option<Vec<Bytes>> {
+        match self {
+            Self::Insert { row } => row.cells.get(..columns)?.iter().cloned().collect(),
+            Self::Update { key, .. }
+            | Self::AddElements { key, .. }
+            | Self::RemoveElements { key, .. }
+            | Self::ExpireRow { key }
+            | Self::DeleteRow { key }
+            | Self::DeletePartition { key } => key.get(..columns).map(<[Bytes]>::to_vec),
+        }
+    }
+}

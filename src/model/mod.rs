@@ -1,0 +1,27 @@
+//! The vocabulary: the values that one stage hands to the next.
+//!
+//! `Pair → Group → Mutation → Batch → Outcome → Event`. Everything here is plain data; this module
+//! depends on nothing of ours, and every other module may use it. The same nouns are used in the
+//! code, on the command line and in the report.
+//!
+//! In reading order: `cql` is what a column's type says, the only place that takes the text of a type apart, with
+//! `order` (how the server orders values) and `elements` (maps and sets, taken apart); `account` has ids by type,
+//! pairs and groups; `row` is what is read, `change` what is written, `tally` what was done.
+
+mod account;
+mod change;
+mod cql;
+mod elements;
+mod key;
+mod order;
+mod row;
+mod tally;
+
+pub use account::*;
+pub use change::*;
+pub use cql::{CqlType, hex};
+pub use elements::{Collection, Elements};
+pub use key::Scope;
+pub use order::Order;
+pub use row::*;
+pub use tally::*;

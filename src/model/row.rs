@@ -1,0 +1,86 @@
+//! Rows of a table as they travel, and when their cells were written.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use bytes::Bytes;
+
+/// One CQL value as it travels on the wire; `None` is null. It is decoded only where a policy has to
+/// look at it.
+pub type Cell = Option<Bytes>;
+
+/// One row of a table: its cells in the column order of the checked specification (key columns, then
+/// the columns that a policy or an event looks at, then the rest). A *slim* row, as the survivor's are read,
+/// is a prefix of that order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Row {
+    /// The cells, in specification order.
+    pub cells: Vec<Cell>,
+}
+
+impl Row {
+    /// The bytes that the row's values take, for bounds in bytes.
+    pub fn size_bytes(&self) -> usize {
+        self.cells.iter().flatten().map(Bytes::len).sum::<usize>() + 4 * self.cells.len()
+    }
+}
+
+/// The position of a table in the specification.
+pub type TableIndex = usize;
+
+/// The position of a column in its table's column order.
+pub type ColumnIndex = usize;
+
+/// Microseconds since the Unix epoch: the unit of Cassandra's write times.
+pub type TimestampUs = i64;
+
+/// A part of the ring of a table's partitions: the tokens above `after`, up to and including `to`. No partition
+/// has the lowest token of all, so the whole ring is above it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TokenRange {
+    /// Where it begins, exclusive.
+    pub after: i64,
+    /// Where it ends, inclusive.
+    pub to: i64,
+}
+
+/// How long a row's own liveness may take to end after an insert that expires in one second: Cassandra counts
+/// in whole seconds.
+pub const EXPIRY: Duration = Duration::from_millis(2_500);
+
+/// This machine's clock, in the unit of write times.
+pub fn now_us() -> TimestampUs {
+    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    TimestampUs::try_from(since_epoch.as_micros()).unwrap_or(TimestampUs::MAX)
+}
+
+/// When a cell was written (`WRITETIME`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum WriteTimes {
+    /// The cell is null, or part of the key: it has no write time.
+    None,
+    /// It was written at once.
+    Cell(TimestampUs),
+    /// A map or set that is not frozen: one time per element, in the order of the elements.
+    Elements(Vec<TimestampUs>),
+}
+
+impl WriteTimes {
+    /// The latest of them.
+    pub fn latest(&self) -> Option<TimestampUs> {
+        match self {
+            Self::None => None,
+            Self::Cell(time) => Some(*time),
+            Self::Elements(times) => times.iter().copied().max(),
+        }
+    }
+}
+
+/// A full row and when its cells were written. The time of a row itself (its primary key liveness) cannot
+/// be read in CQL.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TimedRow {
+    /// All cells, in specification order.
+    pub row: Row,
+    /// Their write times, by column.
+    pub times: Vec<WriteTimes>,
+}

@@ -1,0 +1,97 @@
+//! What was done: events, counts and outcomes.
+
+use serde::{Deserialize, Serialize};
+
+/// One message for Kafka, ready to send.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// The message key: the id of the object that changed.
+    pub key: String,
+    /// The message value: JSON.
+    pub payload: Vec<u8>,
+}
+
+/// What was done to one table, in rows. `source_rows = copied + merged + unchanged`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct TableTally {
+    /// Rows that belonged to sources.
+    pub source_rows: u64,
+    /// Rows of survivors that were read to compare with. Some are counted twice in a group of several
+    /// slices that was stopped between two of them.
+    pub target_rows: u64,
+    /// Source rows that were copied to the survivor.
+    pub copied: u64,
+    /// Source rows whose key the survivor held already and whose policies changed the survivor's row.
+    pub merged: u64,
+    /// Source rows whose key the survivor held already and that changed nothing.
+    pub unchanged: u64,
+    /// Source rows that were deleted.
+    pub deleted: u64,
+}
+
+impl TableTally {
+    /// Adds another tally of the same table.
+    pub fn add(&mut self, other: &TableTally) {
+        self.source_rows += other.source_rows;
+        self.target_rows += other.target_rows;
+        self.copied += other.copied;
+        self.merged += other.merged;
+        self.unchanged += other.unchanged;
+        self.deleted += other.deleted;
+    }
+}
+
+/// What was done for one group or, added up, for many.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Tally {
+    /// One entry per table of the specification, in its order.
+    pub tables: Vec<TableTally>,
+    /// Sources of which no row was found: often a mistyped id.
+    pub absent_sources: u64,
+    /// Survivors of which no row was found before the merge: often a mistyped id.
+    pub absent_survivors: u64,
+    /// Events that the broker acknowledged.
+    pub events: u64,
+    /// Batches written (each one round trip).
+    pub batches: u64,
+    /// Slices merged; a group that fits in memory is one.
+    pub slices: u64,
+}
+
+impl Tally {
+    /// An empty tally for a specification with `tables` tables.
+    pub fn new(tables: usize) -> Self {
+        Self { tables: vec![TableTally::default(); tables], ..Self::default() }
+    }
+
+    /// Adds another tally of the same specification.
+    pub fn add(&mut self, other: &Tally) {
+        self.tables.resize(self.tables.len().max(other.tables.len()), TableTally::default());
+        for (sum, part) in self.tables.iter_mut().zip(&other.tables) {
+            sum.add(part);
+        }
+        self.absent_sources += other.absent_sources;
+        self.absent_survivors += other.absent_survivors;
+        self.events += other.events;
+        self.batches += other.batches;
+        self.slices += other.slices;
+    }
+}
+
+/// How a group ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Every write and every event was acknowledged.
+    Done(Tally),
+    /// The group was given up; nothing of it was deleted before its copy was acknowledged.
+    Failed {
+        /// What failed, in one line.
+        reason: String,
+        /// The same without what differs from group to group, for counting.
+        class: String,
+        /// Whether every other group would fail as well, so that going on is pointless.
+        fatal: bool,
+    },
+}

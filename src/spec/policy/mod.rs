@@ -1,0 +1,178 @@
+//! Survivorship policies: which value a column keeps where both accounts hold the same key.
+//!
+//! A policy is one file with its tests and a line of [`ALL`]. What it says is pure: a merge asks it to combine values,
+//! a sweep what becomes of a late one, a check what a value that is found there means, an undo whether it may
+//! be put back. Each has a default in terms of [`combine`](Policy::combine), which is right for a policy that picks one
+//! of the two values.
+
+mod keep_target;
+mod max;
+mod min;
+
+use std::fmt;
+
+use bytes::Bytes;
+
+use crate::model::{Cell, CqlType, TimestampUs};
+
+/// Every policy.
+static ALL: [&dyn Policy; 3] = [&keep_target::KeepTarget, &max::Max, &min::Min];
+
+/// Which value a column keeps.
+pub trait Policy: fmt::Debug + Send + Sync {
+    /// Its name in a specification.
+    fn name(&self) -> &'static str;
+
+    /// What the survivor's row gets in a column, as in "the higher status".
+    fn outcome(&self, column: &str) -> String;
+
+    /// Whether it has to know the survivor's value. Without, that one stays unseen.
+    fn looks(&self) -> bool {
+        true
+    }
+
+    /// What a column's type has to be for it; `None` if this one will do.
+    fn wants(&self, of: &CqlType) -> Option<&'static str>;
+
+    /// What is written over `kept`, the survivor's value so far, when a source offers another one; `None` if it
+    /// stays.
+    fn combine(&self, of: &CqlType, kept: &Cell, offered: &Cell) -> Option<Bytes>;
+
+    /// A source's value was written after the merge, when the survivor held `own`: the write time with which it takes
+    /// that one's place, if it does. It has to win over what is there, however late that was written.
+    fn late(&self, of: &CqlType, own: Dated<'_>, late: Dated<'_>) -> Option<TimestampUs> {
+        self.combine(of, own.value, late.value)?;
+        let t = late.t?;
+        Some(own.t.map_or(t, |known| t.max(known + 1)))
+    }
+
+    /// What it means that a value is found where the merge has left another.
+    fn check(&self, of: &CqlType, left: &Cell, found: &Cell) -> Standing {
+        if self.combine(of, found, left).is_some() {
+            Standing::Worse
+        } else if self.combine(of, left, found).is_some() {
+            Standing::Better
+        } else {
+            Standing::AsLeft
+        }
+    }
+
+    /// Whether a value may be put back to what it was before the merge: it is what the merge has left, or has been put
+    /// back already. `same` compares two values of the column.
+    fn may_undo(&self, values: &Undone<'_>, same: &dyn Fn(&Cell, &Cell) -> bool) -> bool {
+        same(values.found, values.left) || same(values.found, values.before)
+    }
+}
+
+/// A value and when it was written; no time where there is no value.
+#[derive(Clone, Copy, Debug)]
+pub struct Dated<'a> {
+    /// The value.
+    pub value: &'a Cell,
+    /// Its write time; the latest of its elements.
+    pub t: Option<TimestampUs>,
+}
+
+/// What an undo knows of a column of the survivor's own row.
+#[derive(Clone, Copy, Debug)]
+pub struct Undone<'a> {
+    /// What it held before the merge.
+    pub before: &'a Cell,
+    /// What the merge left there.
+    pub left: &'a Cell,
+    /// What is there.
+    pub found: &'a Cell,
+}
+
+/// How a value stands to the one that a merge has left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// It is the same, or as good.
+    AsLeft,
+    /// The policy would write what the merge has left over it.
+    Worse,
+    /// The policy would write it over what the merge has left.
+    Better,
+}
+
+/// The policy of a name.
+///
+/// # Errors
+/// There is none; the message names those that are.
+pub fn parse(name: &str) -> Result<&'static dyn Policy, String> {
+    let known = ALL.iter().find(|policy| policy.name() == name).copied();
+    known.ok_or_else(|| {
+        let names: Vec<&str> = ALL.iter().map(|policy| policy.name()).collect();
+        let names = match names.split_last() {
+            Some((last, others)) => format!("{} or {last}", others.join(", ")),
+            None => String::new(),
+        };
+        match name {
+            "keep-source" | "first" | "sum" | "union" | "latest" => {
+                format!("the policy \"{name}\" is not available in this version: use {names}")
+            }
+            _ => format!("\"{name}\" is not a policy: use {names}"),
+        }
+    })
+}
+
+/// What the policies that go by an order want.
+const ORDERED: &str = "a type with an order, such as int, text or timestamp";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    pub(super) fn int(value: i32) -> Cell {
+        Some(Bytes::copy_from_slice(&value.to_be_bytes()))
+    }
+
+    /// What the policy leaves of the survivor's value and those of sources, in every order of two: nothing of it may
+    /// depend on whether a value is offered once or twice.
+    #[track_caller]
+    pub(super) fn check(policy: &dyn Policy, kept: &Cell, offered: &[Cell], expected: &Cell) {
+        let fold = |offered: &[&Cell]| {
+            offered.iter().fold(kept.clone(), |kept, offered| {
+                policy.combine(&CqlType::Int, &kept, offered).map_or(kept, Some)
+            })
+        };
+        let once: Vec<&Cell> = offered.iter().collect();
+        assert_eq!(fold(&once), *expected);
+        let twice: Vec<&Cell> = offered.iter().flat_map(|cell| [cell, cell]).collect();
+        assert_eq!(fold(&twice), *expected, "once more");
+        if policy.looks() {
+            assert_eq!(policy.check(&CqlType::Int, expected, expected), Standing::AsLeft);
+        }
+    }
+
+    #[test]
+    fn every_policy_has_a_name_of_its_own() {
+        for policy in ALL {
+            assert_eq!(parse(policy.name()).unwrap().name(), policy.name());
+        }
+        let error = parse("mix").unwrap_err();
+        assert_eq!(error, "\"mix\" is not a policy: use keep-target, max or min");
+        assert!(parse("sum").unwrap_err().contains("not available"));
+    }
+
+    #[test]
+    fn a_late_value_wins_over_what_it_takes_the_place_of() {
+        let late = |own: (&Cell, Option<i64>), late: (&Cell, i64)| {
+            let own = Dated { value: own.0, t: own.1 };
+            max::Max.late(&CqlType::Int, own, Dated { value: late.0, t: Some(late.1) })
+        };
+        assert_eq!(late((&int(1), Some(5)), (&int(2), 7)), Some(7));
+        assert_eq!(late((&int(1), Some(9)), (&int(2), 7)), Some(10));
+        assert_eq!(late((&None, None), (&int(2), 7)), Some(7));
+        assert_eq!(late((&int(3), Some(5)), (&int(2), 7)), None);
+    }
+
+    #[test]
+    fn what_was_left_or_put_back_may_be_undone() {
+        let may = |before, left, found| {
+            let (before, left, found) = (&int(before), &int(left), &int(found));
+            max::Max.may_undo(&Undone { before, left, found }, &|a, b| a == b)
+        };
+        assert!(may(1, 2, 2) && may(1, 2, 1) && !may(1, 2, 3));
+    }
+}
