@@ -22,6 +22,7 @@ mod replay;
 #[path = "../../src/bin/dataset/rows.rs"]
 mod rows;
 mod table;
+mod windows;
 mod wire;
 
 use std::io::{self, Write};
@@ -44,6 +45,8 @@ struct Cli {
 enum Command {
     /// Merge the pairs by the plain workflow, one row at a time.
     ByRow(by_row::Options),
+    /// Merge the pairs window by window, and do nothing else.
+    Windows(windows::Options),
     /// Run a command that finds Cassandra by TRIBUTARY_HOSTS, and write down its requests.
     Record(record::Options),
     /// Send the requests of a recording again.
@@ -66,6 +69,7 @@ fn main() -> anyhow::Result<()> {
         // `cargo bench` runs all benches; this one takes minutes and needs servers.
         None => Ok(writeln!(io::stdout(), "the live comparison is run by scripts/bench")?),
         Some(Command::ByRow(options)) => runtime.block_on(by_row::run(&options)),
+        Some(Command::Windows(options)) => runtime.block_on(windows::run(&options)),
         Some(Command::Record(options)) => runtime.block_on(record::run(options)),
         Some(Command::Replay(options)) => runtime.block_on(replay::run(&options)),
         Some(Command::Foreground(options)) => foreground::run(&runtime, &options),

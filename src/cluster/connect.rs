@@ -18,6 +18,7 @@ use crate::model::{TimestampUs, now_us};
 use crate::spec::Spec;
 use crate::spec::schema::Schema;
 
+use super::capabilities::{Capabilities, check_writes};
 use super::diagnosis::diagnose;
 use super::fault::one_line;
 use super::reads::Reads;
@@ -46,6 +47,7 @@ pub struct Cluster {
     policy: Arc<dyn LoadBalancingPolicy>,
     settings: ClusterSettings,
     schema: Schema,
+    capabilities: Arc<Capabilities>,
 }
 
 impl Cluster {
@@ -99,11 +101,17 @@ impl Cluster {
         };
         check_datacenter(&session, &settings)?;
         let schema = schema::read(&session, &settings.keyspace).await?;
-        Ok(Self { session: Arc::new(session), policy, settings, schema })
+        let capabilities = Arc::new(Capabilities::ask(&session).await?);
+        Ok(Self { session: Arc::new(session), policy, settings, schema, capabilities })
     }
 
     pub(super) fn session(&self) -> &Session {
         &self.session
+    }
+
+    /// What the server can do.
+    pub fn capabilities(&self) -> &Capabilities {
+        &self.capabilities
     }
 
     /// The schema of the keyspace.
@@ -119,9 +127,12 @@ impl Cluster {
         Ok(ReadStore { preparer, spec, reads, timed: Arc::default() })
     }
 
-    /// Prepares the reads and the writes of a specification.
+    /// Prepares the reads and the writes of a specification, and sees that the server takes such writes.
     pub async fn store(&self, spec: Arc<Spec>) -> Result<Store, ClusterError> {
         let writes = Writes::prepare(&self.preparer(), &spec).await?;
+        if let (Some(of_table), Some(table)) = (writes.first(), spec.tables.first()) {
+            check_writes(&self.session, of_table.delete_row(), table.key_len).await?;
+        }
         Ok(Store { read: self.reader(spec).await?, writes })
     }
 
@@ -185,6 +196,7 @@ impl Cluster {
             keyspace: self.settings.keyspace.clone(),
             consistency: self.settings.consistency,
             local_dc: self.settings.local_dc.clone(),
+            capabilities: Arc::clone(&self.capabilities),
         }
     }
 }

@@ -8,6 +8,8 @@
 //! Deliberately absent: retries. The driver's own are switched off, because the pipeline retries with
 //! lower concurrency and counts what it does.
 
+mod about;
+mod capabilities;
 mod connect;
 mod diagnosis;
 mod fault;
@@ -25,6 +27,7 @@ mod writes;
 
 use thiserror::Error;
 
+pub use capabilities::{Capabilities, Capability};
 pub use connect::Cluster;
 pub use diagnosis::{Layer, Tried};
 pub use settings::*;
@@ -103,6 +106,26 @@ pub enum ClusterError {
         node: String,
         /// The difference in seconds.
         skew_s: f64,
+    },
+    /// The server is not Cassandra.
+    #[error(
+        "the server is {product}, not Apache Cassandra: its rules for write times, tombstones and batches are its own, \
+         so nothing is merged there"
+    )]
+    NotCassandra {
+        /// What it is.
+        product: &'static str,
+    },
+    /// The server forbids what every merge needs.
+    #[error(
+        "the server does not allow {what}, which every merge needs: {message}. Nothing was written; ask who runs the \
+         cluster (a guardrail in cassandra.yaml, perhaps) to allow it to this user"
+    )]
+    Forbidden {
+        /// What is forbidden.
+        what: &'static str,
+        /// What the server says.
+        message: String,
     },
     /// A statement was refused.
     #[error("the cluster refuses to prepare `{statement}`: {message}")]

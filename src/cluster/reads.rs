@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use scylla::statement::prepared::PreparedStatement;
 
-use crate::spec::{Spec, Table};
+use crate::spec::{Column, Spec, Table};
 use crate::storage::Width;
 
 use super::ClusterError;
+use super::capabilities::Capability;
 use super::statements::{Preparer, Reach, conditions, equals, names, quoted};
 
 /// The reads of one table that a merge needs.
@@ -39,10 +40,12 @@ impl Reads {
         for table in &spec.tables {
             let columns = |count| names(table, 0..count).join(", ");
             let found = found(table);
+            let full = select(with, table, &columns(table.columns.len()), &found);
+            if table.has_point_rows() && has_collections(table) {
+                with.require(Capability::InBesideCollections, &full).await?;
+            }
             all.push(Self {
-                full: with
-                    .prepare(&select(with, table, &columns(table.columns.len()), &found))
-                    .await?,
+                full: with.prepare(&full).await?,
                 slim: with.prepare(&select(with, table, &columns(table.slim_len), &found)).await?,
                 first: prepare_first(with, table).await?,
                 owners: prepare_owners(with, table).await?,
@@ -77,13 +80,21 @@ impl TimedReads {
             columns.extend(times.iter().map(|name| format!("WRITETIME({name})")));
             let columns = columns.join(", ");
             let key = equals(table, table.key_len);
+            let full = select(with, table, &columns, &found(table));
+            if has_collections(table) {
+                with.require(Capability::CollectionTimes, &full).await?;
+            }
             all.push(Self {
-                full: with.prepare(&select(with, table, &columns, &found(table))).await?,
+                full: with.prepare(&full).await?,
                 row: with.prepare(&select(with, table, &columns, &key)).await?,
             });
         }
         Ok(all)
     }
+}
+
+fn has_collections(table: &Table) -> bool {
+    table.columns.iter().any(Column::is_multi_cell)
 }
 
 /// The condition by which an account's rows are found, or those of several accounts that own one each: the scope first,
@@ -120,6 +131,7 @@ async fn prepare_first(
     }
     let condition = format!("{} PER PARTITION LIMIT ?", among_accounts(table));
     let text = |columns| select(with, table, &names(table, 0..columns).join(", "), &condition);
+    with.require(Capability::PartitionLimit, &text(table.columns.len())).await?;
     let full = with.prepare_for(&text(table.columns.len()), Reach::Partitions).await?;
     let slim = with.prepare_for(&text(table.slim_len), Reach::Partitions).await?;
     Ok(Some([full, slim]))

@@ -8,6 +8,7 @@ use crate::model::CqlType;
 use crate::spec::schema::{ColumnKind, ColumnSchema, Direction, Schema, TableSchema};
 
 use super::ClusterError;
+use super::capabilities::other_product;
 use super::fault::one_line;
 
 /// Reads the tables and columns of a keyspace.
@@ -22,6 +23,16 @@ pub(super) async fn read(session: &Session, keyspace: &str) -> Result<Schema, Cl
             .collect();
         known.sort();
         return Err(ClusterError::MissingKeyspace { keyspace: keyspace.into(), known });
+    }
+    let schema_tables: Vec<(String,)> = rows(
+        session,
+        "SELECT table_name FROM system_schema.tables WHERE keyspace_name = 'system_schema'",
+        (),
+    )
+    .await?;
+    let named = |names: Vec<(String,)>| names.into_iter().map(|(name,)| name).collect::<Vec<_>>();
+    if let Some(product) = other_product(&named(keyspaces), &named(schema_tables)) {
+        return Err(ClusterError::NotCassandra { product });
     }
     let mut schema = Schema { keyspace: keyspace.into(), ..Schema::default() };
     let tables: Vec<(String, Option<i32>)> = rows(

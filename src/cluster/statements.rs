@@ -9,6 +9,7 @@ use scylla::statement::prepared::PreparedStatement;
 use crate::model::ColumnIndex;
 use crate::spec::Table;
 
+use super::capabilities::{Capabilities, Capability};
 use super::fault::{one_line, preparation_kind};
 use super::{ClusterError, Consistency};
 
@@ -20,6 +21,8 @@ pub(super) struct Preparer {
     pub(super) consistency: Consistency,
     /// The datacenter to work in, if one is named.
     pub(super) local_dc: Option<String>,
+    /// What the server can do.
+    pub(super) capabilities: Arc<Capabilities>,
     /// Which nodes are asked where nothing else is said.
     pub(super) policy: Arc<dyn LoadBalancingPolicy>,
 }
@@ -37,6 +40,17 @@ impl Preparer {
     /// The full name of a table.
     pub(super) fn table(&self, table: &Table) -> String {
         format!("{}.{}", quoted(&self.keyspace), quoted(&table.name))
+    }
+
+    /// Refuses a statement that needs what the server cannot do.
+    ///
+    /// # Errors
+    /// What the server says of it.
+    pub(super) async fn require(&self, needed: Capability, text: &str) -> Result<(), ClusterError> {
+        match self.capabilities.has(needed) {
+            true => Ok(()),
+            false => self.prepare_for(text, Reach::Partitions).await.map(drop),
+        }
     }
 
     /// Prepares a statement of one partition.

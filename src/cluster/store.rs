@@ -8,24 +8,21 @@ use scylla::cluster::Node;
 use scylla::deserialize::row::ColumnIterator;
 use scylla::response::query_result::QueryResult;
 use scylla::response::{PagingState, PagingStateResponse};
-use scylla::statement::batch::{Batch as CqlBatch, BatchStatement, BatchType};
 use scylla::statement::prepared::PreparedStatement;
 use tokio::sync::OnceCell;
 
-use crate::model::{
-    AccountId, AccountType, Batch, ColumnIndex, Row, Scope, TableIndex, TokenRange, hex,
-};
-use crate::spec::{Spec, Table};
+use crate::model::{AccountId, Row, Scope, TableIndex, TokenRange};
+use crate::spec::Spec;
 use crate::storage::{
-    Cursor, Fault, KeyPage, Page, Reader, StorageError, TimedPage, TimedRow, Width, Writer,
+    Cursor, Fault, KeyPage, Page, Reader, StorageError, TimedPage, TimedRow, Width,
 };
 
-use super::ClusterError;
-use super::fault::{Attempted, shown};
+use super::fault::Attempted;
 use super::reads::{Reads, TimedReads};
 use super::statements::Preparer;
 use super::values::{self, Value, Values};
 use super::writes::Writes;
+use super::{ClusterError, about};
 
 /// Rows of a page of owners, at least: several rows may be one account's.
 const OWNERS_PAGE_ROWS: usize = 1_000;
@@ -193,7 +190,7 @@ impl<S: AsRef<ReadStore> + Send + Sync + 'static> Reader for S {
         after: Option<Cursor>,
     ) -> Result<Page, StorageError> {
         let store = self.as_ref();
-        let what = || store.reading(table, of_account(&store.spec.tables[table], rows_of));
+        let what = || store.reading(table, about::of_account(&store.spec.tables[table], rows_of));
         let values = Values(values::of_account(rows_of.0, rows_of.1));
         store.one_page(store.reads[table].of_width(width), &values, rows, after, &what).await
     }
@@ -207,7 +204,8 @@ impl<S: AsRef<ReadStore> + Send + Sync + 'static> Reader for S {
         rows: usize,
     ) -> Result<Vec<Row>, StorageError> {
         let store = self.as_ref();
-        let what = || store.reading(table, of_accounts(&store.spec.tables[table], scope, accounts));
+        let what =
+            || store.reading(table, about::of_accounts(&store.spec.tables[table], scope, accounts));
         let statement = store.reads[table].first_of_width(width);
         let Some(statement) = statement else {
             let why = "its accounts have no partitions of their own";
@@ -238,7 +236,8 @@ impl<S: AsRef<ReadStore> + Send + Sync + 'static> Reader for S {
         accounts: &[AccountId],
     ) -> Result<Vec<Row>, StorageError> {
         let store = self.as_ref();
-        let what = || store.reading(table, of_accounts(&store.spec.tables[table], scope, accounts));
+        let what =
+            || store.reading(table, about::of_accounts(&store.spec.tables[table], scope, accounts));
         let values = Values(values::of_accounts(scope, accounts));
         store.all(store.reads[table].of_width(Width::Full), &values, &what).await
     }
@@ -250,7 +249,8 @@ impl<S: AsRef<ReadStore> + Send + Sync + 'static> Reader for S {
         accounts: &[AccountId],
     ) -> Result<Vec<AccountId>, StorageError> {
         let store = self.as_ref();
-        let what = || store.reading(table, of_accounts(&store.spec.tables[table], scope, accounts));
+        let what =
+            || store.reading(table, about::of_accounts(&store.spec.tables[table], scope, accounts));
         let values = Values(values::of_accounts(scope, accounts));
         let statement = &store.reads[table].owners;
         // Room for all of them and one more, so that a full page is not taken for the first of two.
@@ -275,7 +275,7 @@ impl<S: AsRef<ReadStore> + Send + Sync + 'static> Reader for S {
         after: Option<Cursor>,
     ) -> Result<TimedPage, StorageError> {
         let store = self.as_ref();
-        let what = || store.reading(table, of_account(&store.spec.tables[table], rows_of));
+        let what = || store.reading(table, about::of_account(&store.spec.tables[table], rows_of));
         let values = Values(values::of_account(rows_of.0, rows_of.1));
         let statement = &store.timed(table).await?.full;
         let page = store.one_page(statement, &values, rows, after, &what).await?;
@@ -289,7 +289,8 @@ impl<S: AsRef<ReadStore> + Send + Sync + 'static> Reader for S {
         accounts: &[AccountId],
     ) -> Result<Vec<TimedRow>, StorageError> {
         let store = self.as_ref();
-        let what = || store.reading(table, of_accounts(&store.spec.tables[table], scope, accounts));
+        let what =
+            || store.reading(table, about::of_accounts(&store.spec.tables[table], scope, accounts));
         let values = Values(values::of_accounts(scope, accounts));
         let rows = store.all(&store.timed(table).await?.full, &values, &what).await?;
         store.told_apart(table, rows, &what)
@@ -302,7 +303,8 @@ impl<S: AsRef<ReadStore> + Send + Sync + 'static> Reader for S {
     ) -> Result<Option<TimedRow>, StorageError> {
         let store = self.as_ref();
         let shape = &store.spec.tables[table];
-        let what = || store.reading(table, format!("row {}", shown_key(shape, 0..key.len(), key)));
+        let what =
+            || store.reading(table, format!("row {}", about::shown_key(shape, 0..key.len(), key)));
         let values = Values(key.iter().cloned().map(Value::Raw).collect());
         let rows = store.all(&store.timed(table).await?.row, &values, &what).await?;
         Ok(store.told_apart(table, rows, &what)?.pop())
@@ -321,77 +323,6 @@ impl<S: AsRef<ReadStore> + Send + Sync + 'static> Reader for S {
     ) -> Result<KeyPage, StorageError> {
         self.as_ref().keys(table, range, rows, after).await
     }
-}
-
-impl Writer for Store {
-    async fn write(&self, batch: &Batch) -> Result<(), StorageError> {
-        let table = &self.read.spec.tables[batch.table];
-        let what = || {
-            let partition = batch.partition_key(table.partition_len).unwrap_or_default();
-            let (statements, partition) =
-                (batch.mutations.len(), shown_key(table, 0.., &partition));
-            let about = format!("{statements} statements in {partition}");
-            Attempted { what: "writing", table: &table.name, about }
-        };
-        let mut statements = Vec::with_capacity(batch.mutations.len());
-        let mut values = Vec::with_capacity(batch.mutations.len());
-        for mutation in &batch.mutations {
-            // Nothing of a batch is written if any of it cannot be.
-            let bound = self.writes[mutation.table].bind(mutation).ok_or_else(|| {
-                let why = "the table's definition does not allow a change like this";
-                what().error(why, Fault::Permanent)
-            })?;
-            statements.push(bound.0);
-            values.push(bound.1);
-        }
-        let Preparer { session, consistency, .. } = &self.read.preparer;
-        let result = match (statements.as_slice(), values.as_slice()) {
-            ([statement], [values]) => session.execute_unpaged(statement, values).await,
-            _ => {
-                // A batch takes its consistency from itself, not from the statements in it.
-                let mut cql = CqlBatch::new(BatchType::Unlogged);
-                cql.set_consistency((*consistency).into());
-                cql.set_is_idempotent(true);
-                cql.statements = statements
-                    .into_iter()
-                    .map(|statement| BatchStatement::from(statement.clone()))
-                    .collect();
-                session.batch(&cql, &values).await
-            }
-        };
-        result.map(drop).map_err(|error| what().failed(&error))
-    }
-}
-
-fn of_account(table: &Table, (scope, account): (&Scope, &AccountId)) -> String {
-    format!("account {}{}", shown(&account.text()), within(table, scope))
-}
-
-fn of_accounts(table: &Table, scope: &Scope, accounts: &[AccountId]) -> String {
-    format!("{} accounts{}", accounts.len(), within(table, scope))
-}
-
-fn within(table: &Table, scope: &Scope) -> String {
-    match scope.values() {
-        [] => String::new(),
-        values => format!(" in {}", shown_key(table, table.scope_columns(), values)),
-    }
-}
-
-/// The values of some columns of a key as they are shown.
-pub(super) fn shown_key(
-    table: &Table,
-    columns: impl IntoIterator<Item = ColumnIndex>,
-    values: &[Bytes],
-) -> String {
-    let values = columns.into_iter().zip(values).map(|(column, value)| {
-        let text = match AccountType::of(&table.columns[column].cql_type) {
-            Some(of) => of.text(value),
-            None => hex(value).into(),
-        };
-        format!("'{}'", shown(&text))
-    });
-    values.collect::<Vec<_>>().join(", ")
 }
 
 /// Those of the accounts that an answer of account columns names, in the order given.

@@ -10,9 +10,9 @@ use scylla::statement::Consistency;
 use crate::model::TableIndex;
 use crate::storage::{Fault, StorageError, TombstoneLimits};
 
+use super::about::shown_key;
 use super::fault::one_line;
 use super::statements::{equals, quoted};
-use super::store::shown_key;
 use super::values::{Value, Values};
 use super::{Cluster, ReadStore};
 

@@ -3,14 +3,18 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use scylla::statement::batch::{Batch as CqlBatch, BatchStatement, BatchType};
 use scylla::statement::prepared::PreparedStatement;
 
-use crate::model::{Cell, Change, ColumnIndex, Mutation};
+use crate::model::{Batch, Cell, Change, ColumnIndex, Mutation};
 use crate::spec::{Spec, Table};
+use crate::storage::{Fault, StorageError, Writer};
 
-use super::ClusterError;
+use super::fault::Attempted;
 use super::statements::{Preparer, equals, names, quoted};
+use super::store::Store;
 use super::values::{Value, Values};
+use super::{ClusterError, about};
 
 /// The writes of one table.
 pub(super) struct Writes {
@@ -73,6 +77,11 @@ impl Writes {
         })
     }
 
+    /// The delete of one row.
+    pub(super) fn delete_row(&self) -> &PreparedStatement {
+        &self.delete_row
+    }
+
     /// The statement that carries out a mutation, with its values; `None` if the table has none.
     pub(super) fn bind(&self, mutation: &Mutation) -> Option<(&PreparedStatement, Values)> {
         let t = Value::BigInt(mutation.t);
@@ -133,6 +142,46 @@ impl Update {
             let new = set.iter().find(|(changed, _)| changed == column);
             new.map_or(Value::Unset, |(_, value)| Value::or_null(value.clone()))
         })
+    }
+}
+
+impl Writer for Store {
+    async fn write(&self, batch: &Batch) -> Result<(), StorageError> {
+        let table = &self.read.spec.tables[batch.table];
+        let what = || {
+            let partition = batch.partition_key(table.partition_len).unwrap_or_default();
+            let (statements, partition) =
+                (batch.mutations.len(), about::shown_key(table, 0.., &partition));
+            let about = format!("{statements} statements in {partition}");
+            Attempted { what: "writing", table: &table.name, about }
+        };
+        let mut statements = Vec::with_capacity(batch.mutations.len());
+        let mut values = Vec::with_capacity(batch.mutations.len());
+        for mutation in &batch.mutations {
+            // Nothing of a batch is written if any of it cannot be.
+            let bound = self.writes[mutation.table].bind(mutation).ok_or_else(|| {
+                let why = "the table's definition does not allow a change like this";
+                what().error(why, Fault::Permanent)
+            })?;
+            statements.push(bound.0);
+            values.push(bound.1);
+        }
+        let Preparer { session, consistency, .. } = &self.read.preparer;
+        let result = match (statements.as_slice(), values.as_slice()) {
+            ([statement], [values]) => session.execute_unpaged(statement, values).await,
+            _ => {
+                // A batch takes its consistency from itself, not from the statements in it.
+                let mut cql = CqlBatch::new(BatchType::Unlogged);
+                cql.set_consistency((*consistency).into());
+                cql.set_is_idempotent(true);
+                cql.statements = statements
+                    .into_iter()
+                    .map(|statement| BatchStatement::from(statement.clone()))
+                    .collect();
+                session.batch(&cql, &values).await
+            }
+        };
+        result.map(drop).map_err(|error| what().failed(&error))
     }
 }
 

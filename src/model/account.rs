@@ -67,15 +67,23 @@ impl AccountType {
         Some(match self {
             Self::Text => Cow::Borrowed(id.as_bytes()),
             Self::Ascii => Cow::Borrowed(id.is_ascii().then_some(id.as_bytes())?),
-            Self::Uuid => Cow::Owned(Uuid::try_parse(id).ok()?.as_bytes().to_vec()),
-            Self::TimeUuid => {
-                let uuid = Uuid::try_parse(id).ok().filter(|uuid| uuid.get_version_num() == 1)?;
-                Cow::Owned(uuid.as_bytes().to_vec())
-            }
+            Self::Uuid | Self::TimeUuid => Cow::Owned(self.parse_uuid(id)?.to_vec()),
             Self::Int => Cow::Owned(digits(id)?.parse::<i32>().ok()?.to_be_bytes().to_vec()),
             Self::BigInt => Cow::Owned(digits(id)?.parse::<i64>().ok()?.to_be_bytes().to_vec()),
             Self::Varint => Cow::Owned(BigInt::from_str(digits(id)?).ok()?.to_signed_bytes_be()),
         })
+    }
+
+    /// The UUID that an id stands for; `None` if it is none, or accounts are no UUIDs. There are millions to be read,
+    /// and this allocates nothing.
+    pub fn parse_uuid(self, id: &str) -> Option<[u8; 16]> {
+        let uuid = Uuid::try_parse(id).ok()?;
+        let is_one = match self {
+            Self::Uuid => true,
+            Self::TimeUuid => uuid.get_version_num() == 1,
+            _ => false,
+        };
+        is_one.then(|| uuid.into_bytes())
     }
 
     /// A value as it is written out. One that is not of this type is shown in hexadecimal.

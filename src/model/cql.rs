@@ -342,7 +342,9 @@ mod tests {
             let parsed = CqlType::parse(text);
             assert!(!matches!(parsed, CqlType::Class(_)), "{text}");
             assert_eq!(parsed.to_string(), text);
-            assert_eq!(CqlType::parse(&text.replace(", ", ",")).to_string(), text, "by hand");
+            if !text.contains('"') {
+                assert_eq!(CqlType::parse(&text.replace(", ", ",")), parsed, "written by hand");
+            }
         }
     }
 

@@ -1,5 +1,7 @@
 //! The event of a specification: JSON with placeholders, parsed once, rendered for each changed row.
 
+mod check;
+
 use std::fmt::Write as _;
 
 use bytes::Bytes;
@@ -21,9 +23,9 @@ pub struct EventSpec {
     /// Columns that placeholders may name.
     pub columns: Vec<EventColumn>,
     /// The message key.
-    pub(super) key: Template,
+    key: Template,
     /// The message value.
-    pub(super) value: Node,
+    value: Node,
 }
 
 /// A column that an event quotes.
@@ -64,7 +66,7 @@ impl EventSpec {
 }
 
 /// Whether values of a type can be quoted.
-pub(super) fn is_quotable(cql_type: &CqlType) -> bool {
+fn is_quotable(cql_type: &CqlType) -> bool {
     matches!(
         cql_type,
         CqlType::Ascii
@@ -101,7 +103,7 @@ const VALUE_BYTES: usize = 512;
 
 /// Text with `${placeholders}`.
 #[derive(Clone, Debug)]
-pub(super) struct Template(Vec<Part>);
+struct Template(Vec<Part>);
 
 #[derive(Clone, Debug)]
 enum Part {
@@ -110,7 +112,7 @@ enum Part {
 }
 
 impl Template {
-    pub(super) fn parse(text: &str, known: impl Fn(&str) -> bool) -> Result<Self, String> {
+    fn parse(text: &str, known: impl Fn(&str) -> bool) -> Result<Self, String> {
         let mut parts = Vec::new();
         let mut rest = text;
         while let Some(start) = rest.find("${") {
@@ -164,7 +166,7 @@ fn render(value: &Value, json: &mut String) {
 
 /// JSON whose strings may hold placeholders.
 #[derive(Clone, Debug)]
-pub(super) enum Node {
+enum Node {
     /// What stands between placeholders, as JSON.
     Literal(String),
     Template(Template),
@@ -174,7 +176,7 @@ pub(super) enum Node {
 }
 
 impl Node {
-    pub(super) fn parse(value: Value, known: impl Fn(&str) -> bool + Copy) -> Result<Self, String> {
+    fn parse(value: Value, known: impl Fn(&str) -> bool + Copy) -> Result<Self, String> {
         Ok(match value {
             Value::String(text) if text.contains("${") => {
                 Self::Template(Template::parse(&text, known)?)

@@ -317,7 +317,11 @@ mod tests {
                 "{ partition = { x = { from = 'own.course' }, y = { from = 't.x' } } }",
                 "has to stand in rows of one table",
             ),
-            ("t(x|user:int)", "{ partitions_from = 'own.course' }", "of type int, but that"),
+            (
+                "t(x|user:int)",
+                "{ partitions_from = 'own.course' }",
+                "of type text, but that of t is of type int",
+            ),
             (
                 "t(x|user:blob)",
                 "{ partitions_from = 'own.course' }",

@@ -8,6 +8,7 @@ mod browser;
 mod data;
 mod faults;
 mod frames;
+mod guardrails;
 mod inputs;
 mod inspect;
 mod kafka;

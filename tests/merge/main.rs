@@ -355,6 +355,9 @@ fn deletes_come_after_their_copies() {
             batch.mutations.iter().map(|mutation| word(&mutation.change)).collect()
         })
         .collect();
+    let mut shape = shape;
+    // What is written for two tables goes at the same time.
+    shape[..2].sort_by_key(|batch| batch.len());
     let expected: [&[&str]; 4] = [
         &["insert", "insert"],
         &["insert", "delete row", "delete row"],

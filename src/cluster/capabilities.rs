@@ -1,0 +1,150 @@
+//! What a server can do that not every Cassandra can, asked once when a command connects: by preparing what would need it,
+//! never by a version number. What is missing is refused where it is needed, in the words of the server about the
+//! statement that needs it ([`Preparer::require`](super::statements::Preparer::require)).
+//!
+//! A server that is not Cassandra has other rules where its answers look alike, so it is refused by its name. So is one
+//! whose guardrails forbid what every merge needs: before the first write, by a write that no server can carry out.
+
+use scylla::client::session::Session;
+use scylla::errors::{DbError, ExecutionError, PrepareError, RequestAttemptError};
+use scylla::statement::batch::{Batch as CqlBatch, BatchStatement, BatchType};
+use scylla::statement::prepared::PreparedStatement;
+
+use super::ClusterError;
+use super::fault::one_line;
+use super::values::{Value, Values};
+
+/// What a statement may need.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Capability {
+    /// `WRITETIME` of a map or set that is not frozen, with a time for each element.
+    CollectionTimes,
+    /// `IN` on a clustering column where a collection is selected.
+    InBesideCollections,
+    /// `PER PARTITION LIMIT`.
+    PartitionLimit,
+}
+
+impl Capability {
+    /// Every capability with a statement that needs it and nothing else, on a table that every Cassandra has.
+    const PROBES: [(Self, &'static str); 3] = [
+        (Self::CollectionTimes, "SELECT WRITETIME(tokens) FROM system.local WHERE key = 'local'"),
+        (
+            Self::InBesideCollections,
+            "SELECT permissions FROM system_auth.role_permissions WHERE role = ? AND resource IN ?",
+        ),
+        (Self::PartitionLimit, "SELECT key FROM system.local PER PARTITION LIMIT 1"),
+    ];
+}
+
+/// What the server can do.
+#[derive(Clone, Debug, Default)]
+pub struct Capabilities {
+    missing: Vec<Capability>,
+}
+
+impl Capabilities {
+    /// Asks the server.
+    ///
+    /// # Errors
+    /// It does not answer.
+    pub(super) async fn ask(session: &Session) -> Result<Self, ClusterError> {
+        let mut missing = Vec::new();
+        for (capability, probe) in Capability::PROBES {
+            match session.prepare(probe).await {
+                Ok(_) => {}
+                Err(error) if is_refusal(&error) => missing.push(capability),
+                Err(error) => {
+                    let what = "asking what the server can do".to_owned();
+                    let message = one_line(&error.to_string());
+                    return Err(ClusterError::Query { what, message });
+                }
+            }
+        }
+        Ok(Self { missing })
+    }
+
+    /// Whether the server can do something.
+    pub fn has(&self, capability: Capability) -> bool {
+        !self.missing.contains(&capability)
+    }
+}
+
+/// Whether a server does not take a statement at all.
+fn is_refusal(error: &PrepareError) -> bool {
+    let PrepareError::AllAttemptsFailed { first_attempt } = error else { return false };
+    let refused = |kind: &DbError| {
+        matches!(kind, DbError::SyntaxError | DbError::Invalid | DbError::Unauthorized)
+    };
+    matches!(first_attempt, RequestAttemptError::DbError(kind, _) if refused(kind))
+}
+
+/// The name of a server that is not Cassandra, as its system tables give it away.
+pub(super) fn other_product(
+    keyspaces: &[String],
+    schema_tables: &[String],
+) -> Option<&'static str> {
+    let has = |names: &[String], name: &str| names.iter().any(|known| known == name);
+    if has(schema_tables, "scylla_tables") {
+        return Some("ScyllaDB");
+    }
+    has(keyspaces, "system_schema_mcs").then_some("Amazon Keyspaces")
+}
+
+/// Finds out whether the server takes what every merge writes: a delete with a time of its own, and an unlogged batch of
+/// such. Their keys are null, so that they are refused for that where nothing else is wrong with them, and nothing is
+/// ever written.
+///
+/// # Errors
+/// A guardrail, or whatever else the server has against them.
+pub(super) async fn check_writes(
+    session: &Session,
+    delete: &PreparedStatement,
+    key_len: usize,
+) -> Result<(), ClusterError> {
+    // As old as can be.
+    let oldest = Value::BigInt(1);
+    let values = Values([oldest].into_iter().chain((0..key_len).map(|_| Value::Null)).collect());
+    let single = session.execute_unpaged(delete, &values).await.map(drop);
+    take(single, "writes with a time of their own (USING TIMESTAMP)")?;
+    let mut batch = CqlBatch::new(BatchType::Unlogged);
+    batch.statements = vec![BatchStatement::from(delete.clone()); 2];
+    let batched = session.batch(&batch, vec![values.clone(), values]).await.map(drop);
+    take(batched, "unlogged batches")
+}
+
+/// Tells a refusal of the kind of request from that of its null keys, and from what says nothing.
+fn take(result: Result<(), ExecutionError>, what: &'static str) -> Result<(), ClusterError> {
+    let Err(error) = result else { return Ok(()) };
+    let ExecutionError::LastAttemptError(RequestAttemptError::DbError(kind, message)) = &error
+    else {
+        return Ok(());
+    };
+    let is_refused = matches!(kind, DbError::Invalid | DbError::ConfigError | DbError::SyntaxError);
+    if !is_refused || says_null(message) {
+        return Ok(());
+    }
+    Err(ClusterError::Forbidden { what, message: one_line(message) })
+}
+
+fn says_null(message: &str) -> bool {
+    message.to_ascii_lowercase().contains("null")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn servers_that_are_not_cassandra_have_a_name() {
+        let names =
+            |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        let cassandra = names(&["system", "system_schema", "system_views", "learning"]);
+        let tables = names(&["tables", "columns", "views"]);
+        assert_eq!(other_product(&cassandra, &tables), None);
+        let scylla = names(&["tables", "scylla_tables"]);
+        assert_eq!(other_product(&cassandra, &scylla), Some("ScyllaDB"));
+        let amazon = names(&["system", "system_schema_mcs"]);
+        assert_eq!(other_product(&amazon, &tables), Some("Amazon Keyspaces"));
+    }
+}

@@ -1,0 +1,98 @@
+use serde_json::Value;
+
+use super::*;
+use crate::latency::Lane;
+use crate::live::{Ended, Nodes};
+
+fn json(sight: &mut Sight, at: Instant) -> Value {
+    serde_json::from_str(&sight.tick(at).status).unwrap()
+}
+
+fn sight(counters: impl Fn() -> Counters + Send + 'static) -> (Board, Arc<Recorder>, Sight) {
+    let board = Board::default();
+    let recorder = Arc::new(Recorder::new(vec!["read t".into(), metrics::JOURNAL.into()]));
+    board.begin("apply", "r");
+    board.enter(Phase::Merging);
+    board.watch(Arc::clone(&recorder), counters);
+    let (stop, _) = watch::channel(false);
+    let sight = Sight::new(board.clone(), Control::new(stop));
+    (board, recorder, sight)
+}
+
+#[test]
+fn rate_and_time_left_follow_what_is_done() {
+    let done = Arc::new(std::sync::atomic::AtomicU64::new(0));
+    let counted = Arc::clone(&done);
+    let (_, _, mut sight) = sight(move || Counters {
+        groups_total: 100,
+        done: counted.load(std::sync::atomic::Ordering::Relaxed),
+        ..Counters::default()
+    });
+    let start = Instant::now();
+    for second in 0..=4 {
+        done.store(second * 10, std::sync::atomic::Ordering::Relaxed);
+        json(&mut sight, start + Duration::from_secs(second));
+    }
+    let shown = json(&mut sight, start + Duration::from_secs(5));
+    assert_eq!(shown["groups_per_s"], 8.0);
+    assert_eq!(shown["seconds_left"], 60.0 / 8.0);
+    assert_eq!(shown["groups_recent"], serde_json::json!([0, 10, 10, 10, 10, 0]));
+}
+
+#[test]
+fn latencies_are_those_of_the_last_while() {
+    let (_, recorder, mut sight) = sight(Counters::default);
+    let start = Instant::now();
+    let at = |second| start + Duration::from_secs(second);
+    recorder.record(Lane(0), Duration::from_millis(5));
+    recorder.record(Lane(1), Duration::from_millis(1));
+    assert_eq!(json(&mut sight, at(0))["latency"][0]["count"], 1);
+    recorder.record(Lane(0), Duration::from_millis(80));
+    let shown = json(&mut sight, at(6));
+    assert_eq!(shown["latency"][0]["count"], 1, "{shown}");
+    assert_eq!(shown["latency"][0]["lane"], "read t");
+    assert!(shown["latency"][0]["p50_us"].as_u64().unwrap() > 70_000, "{shown}");
+    assert_eq!(shown["journal_commits"], 1);
+    json(&mut sight, at(12));
+    json(&mut sight, at(18));
+    assert_eq!(json(&mut sight, at(24))["latency"], serde_json::json!([]));
+}
+
+#[test]
+fn servers_that_are_late_are_told() {
+    let (_, _, mut sight) = sight(|| Counters {
+        topic: Some("t".into()),
+        produced: 3,
+        acknowledged: 1,
+        nodes: Nodes { known: 3, connected: 2 },
+        ..Counters::default()
+    });
+    let start = Instant::now();
+    let shown = json(&mut sight, start);
+    assert_eq!(
+        (&shown["kafka"]["state"], &shown["cassandra"]["state"]),
+        (&"ok".into(), &"waiting".into())
+    );
+    let shown = json(&mut sight, start + Duration::from_secs(7));
+    assert_eq!(
+        (&shown["kafka"]["state"], &shown["kafka"]["silent_s"]),
+        (&"waiting".into(), &7.0.into())
+    );
+}
+
+#[tokio::test]
+async fn the_last_frame_has_the_end() {
+    let (board, _, _) = sight(|| Counters { done: 7, ..Counters::default() });
+    let (stop, _) = watch::channel(false);
+    let ticker = Ticker::start(&board, &Control::new(stop));
+    assert!(!ticker.frames().latest().is_last);
+    board.enter(Phase::Sweeping);
+    ticker.frames().refresh();
+    assert!(ticker.frames().latest().status.contains("sweeping"));
+    board.freeze();
+    board.end(Ended { how: "finished".into(), exit_code: 0, again: None });
+    let last = ticker.finish().await;
+    let shown: Value = serde_json::from_str(&last.status).unwrap();
+    assert!(last.is_last);
+    assert_eq!((&shown["phase"], &shown["groups"]["done"]), (&"ended".into(), &7.into()));
+}

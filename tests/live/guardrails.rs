@@ -1,0 +1,42 @@
+//! A server that forbids what every merge needs is refused by name before the first write.
+
+use crate::data::Data;
+use crate::services::{self, Instance};
+use crate::world::{World, connect, to_csv};
+
+#[test]
+fn write_times_that_are_forbidden_are_found_before_the_first_write() {
+    let options = ["--cassandra-only", "--auth", "--set", "user_timestamps_enabled=false"];
+    let cassandra = Instance::start("guarded", &options);
+    let hosts = cassandra.addresses.hosts.clone();
+    let mut addresses = services::shared().clone();
+    addresses.hosts.clone_from(&hosts);
+    // Guardrails are not for superusers: the rows can be loaded with times of their own.
+    let session = connect(&hosts, Some(("cassandra", "cassandra")));
+    let world = World::on("guarded", addresses, session).with_tables();
+    world.cql("CREATE ROLE merger WITH PASSWORD = 'pass-phrase' AND LOGIN = true");
+    for privilege in ["SELECT", "MODIFY"] {
+        world.cql(&format!("GRANT {privilege} ON KEYSPACE {} TO merger", world.keyspace));
+    }
+    let mut data = Data::new(3);
+    data.study("from", "c1", "b1");
+    data.pair("from", "to");
+    world.load(&data.tables);
+    let before = world.dump();
+    let pairs = world.file("pairs.csv", to_csv(&data.lines));
+
+    let run = world.run_dir();
+    let merge = |user: &str, password: &str| {
+        let call = world.apply(&pairs, &run).with("--username", user);
+        call.environment("TRIBUTARY_PASSWORD", password).run()
+    };
+    merge("merger", "pass-phrase")
+        .exits(1)
+        .names("does not allow writes with a time of their own (USING TIMESTAMP)")
+        .names("Nothing was written");
+    assert!(!run.exists());
+    world.assert_tables(&before);
+    // The same server takes them from somebody else.
+    merge("cassandra", "cassandra").exits(0);
+    assert_ne!(world.dump(), before);
+}
