@@ -1,12 +1,14 @@
 //! Every account once, by number.
 //!
-//! Ids are UUIDs more often than not, so that a lower-case UUID is held in 16 bytes; any other id
-//! as text. Accounts are spread over shards by their hash, and the shards are filled at the same
+//! Ids are UUIDs more often than not, so that a UUID is held in 16 bytes; where ids are text, only
+//! one in lower case is, because any other is another account. The rest is held as bytes of any
+//! length. Accounts are spread over shards by their hash, and the shards are filled at the same
 //! time. The hash has no random seed: the same input gives the same numbers.
 
+use bytes::Bytes;
 use hashbrown::HashTable;
 
-use crate::model::AccountId;
+use crate::model::{AccountId, AccountType};
 
 const SHARD_BITS: u32 = 6;
 
@@ -22,26 +24,61 @@ const MAX_SHARD_LEN: usize = (u32::MAX >> SHARD_BITS) as usize;
 /// An id as a block holds it.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Id {
-    /// A UUID in its usual form, in lower case.
+    /// A UUID.
     Uuid([u8; 16]),
-    /// Any other text, at a place in the text of its block.
-    Text { start: u32, len: u32 },
+    /// Any other value, by where it stands in the bytes of its block.
+    Bytes { start: u32, len: u32 },
+}
+
+/// The value of an id, on its way into a block.
+#[derive(Clone, Debug)]
+pub(super) enum Value {
+    /// A UUID.
+    Uuid([u8; 16]),
+    /// The text of the id itself.
+    Text,
+    /// A number, as it is bound.
+    Number(Vec<u8>),
+}
+
+impl Value {
+    /// The value that an id stands for; `None` if the text is no value of this type.
+    pub(super) fn parse(of: AccountType, id: &str) -> Option<Self> {
+        use AccountType::{Ascii, BigInt, Int, Text, TimeUuid, Uuid, Varint};
+        match of {
+            Ascii if !id.is_ascii() => None,
+            Text | Ascii => Some(parse_uuid(id.as_bytes()).map_or(Self::Text, Self::Uuid)),
+            Uuid | TimeUuid => of.parse_uuid(id).map(Self::Uuid),
+            Int | BigInt | Varint => Some(Self::Number(of.parse(id)?.into_owned())),
+        }
+    }
+}
+
+/// The 16 bytes in which a value of this type is held, if it is held so.
+fn packed(of: AccountType, cell: &[u8]) -> Option<[u8; 16]> {
+    use AccountType::{Ascii, BigInt, Int, Text, TimeUuid, Uuid, Varint};
+    match of {
+        Text | Ascii => parse_uuid(cell),
+        Uuid | TimeUuid => cell.try_into().ok(),
+        Int | BigInt | Varint => None,
+    }
 }
 
 /// All accounts of an input. The numbers are below a bound, with a few gaps.
 #[derive(Default)]
 pub struct Accounts {
+    of: AccountType,
     shards: Vec<Shard>,
 }
 
 /// The accounts of one shard, numbered from 0.
 #[derive(Default)]
 struct Shard {
-    /// A UUID each; or where a text begins in `text` (8 bytes) and its length (4 bytes).
+    /// A UUID each; or where a value begins in `bytes` (8 bytes) and its length (4 bytes).
     slots: Vec<[u8; 16]>,
-    /// One bit for each slot: whether it points to text.
-    is_text: Vec<u64>,
-    text: Vec<u8>,
+    /// One bit for each slot: whether it points to bytes.
+    is_pointer: Vec<u64>,
+    bytes: Vec<u8>,
 }
 
 impl Accounts {
@@ -49,10 +86,14 @@ impl Accounts {
     pub fn id(&self, account: u32) -> AccountId {
         let shard = &self.shards[account as usize % SHARDS];
         let local = (account >> SHARD_BITS) as usize;
-        AccountId::new(match shard.text(local) {
-            Some(text) => String::from_utf8_lossy(text).into_owned(),
-            None => format_uuid(&shard.slots[local]),
-        })
+        let cell = match (shard.pointed_at(local), self.of) {
+            (Some(bytes), _) => Bytes::copy_from_slice(bytes),
+            (None, AccountType::Uuid | AccountType::TimeUuid) => {
+                Bytes::copy_from_slice(&shard.slots[local])
+            }
+            (None, _) => Bytes::from(format_uuid(&shard.slots[local])),
+        };
+        AccountId::from_cell(self.of, cell)
     }
 
     /// How many accounts there are.
@@ -73,21 +114,19 @@ impl Accounts {
 
 /// An id that is looked for among accounts.
 pub(crate) struct Wanted<'a> {
-    text: &'a [u8],
+    cell: &'a [u8],
     uuid: Option<[u8; 16]>,
     /// The hash of the account, should there be one.
     pub(crate) hash: u64,
 }
 
-impl<'a> Wanted<'a> {
-    /// Looks for this id.
-    pub(crate) fn new(text: &'a [u8]) -> Self {
-        let uuid = parse_uuid(text);
-        Self { text, uuid, hash: uuid.map_or_else(|| hash_text(text), hash_uuid) }
-    }
-}
-
 impl Accounts {
+    /// Looks for the account that a cell names.
+    pub(crate) fn wanted<'a>(&self, cell: &'a [u8]) -> Wanted<'a> {
+        let uuid = packed(self.of, cell);
+        Wanted { cell, uuid, hash: uuid.map_or_else(|| hash_bytes(cell), hash_uuid) }
+    }
+
     /// The hash of an account.
     pub(crate) fn hash(&self, account: u32) -> u64 {
         self.shards[account as usize % SHARDS].hash((account >> SHARD_BITS) as usize)
@@ -97,41 +136,41 @@ impl Accounts {
     pub(crate) fn is(&self, account: u32, wanted: &Wanted<'_>) -> bool {
         let shard = &self.shards[account as usize % SHARDS];
         let local = (account >> SHARD_BITS) as usize;
-        match shard.text(local) {
-            Some(text) => text == wanted.text,
+        match shard.pointed_at(local) {
+            Some(bytes) => bytes == wanted.cell,
             None => wanted.uuid == Some(shard.slots[local]),
         }
     }
 }
 
 impl Shard {
-    fn text(&self, local: usize) -> Option<&[u8]> {
-        if self.is_text.get(local / 64).is_some_and(|bits| bits >> (local % 64) & 1 == 1) {
+    fn pointed_at(&self, local: usize) -> Option<&[u8]> {
+        if self.is_pointer.get(local / 64).is_some_and(|bits| bits >> (local % 64) & 1 == 1) {
             let [a, b, c, d, e, f, g, h, i, j, k, l, ..] = self.slots[local];
             let start = u64::from_le_bytes([a, b, c, d, e, f, g, h]) as usize;
             let len = u32::from_le_bytes([i, j, k, l]) as usize;
-            Some(&self.text[start..start + len])
+            Some(&self.bytes[start..start + len])
         } else {
             None
         }
     }
 
-    fn push_text(&mut self, text: &[u8]) {
+    fn push_bytes(&mut self, bytes: &[u8]) {
         let local = self.slots.len();
         let mut slot = [0; 16];
-        slot[..8].copy_from_slice(&(self.text.len() as u64).to_le_bytes());
-        slot[8..12].copy_from_slice(&(text.len() as u32).to_le_bytes());
+        slot[..8].copy_from_slice(&(self.bytes.len() as u64).to_le_bytes());
+        slot[8..12].copy_from_slice(&(bytes.len() as u32).to_le_bytes());
         self.slots.push(slot);
-        self.text.extend_from_slice(text);
-        if self.is_text.len() <= local / 64 {
-            self.is_text.resize(local / 64 + 1, 0);
+        self.bytes.extend_from_slice(bytes);
+        if self.is_pointer.len() <= local / 64 {
+            self.is_pointer.resize(local / 64 + 1, 0);
         }
-        self.is_text[local / 64] |= 1 << (local % 64);
+        self.is_pointer[local / 64] |= 1 << (local % 64);
     }
 
     fn hash(&self, local: usize) -> u64 {
-        match self.text(local) {
-            Some(text) => hash_text(text),
+        match self.pointed_at(local) {
+            Some(bytes) => hash_bytes(bytes),
             None => hash_uuid(self.slots[local]),
         }
     }
@@ -157,34 +196,34 @@ impl Interner {
     }
 
     /// The number of an account that belongs to this shard; `None` if there are too many.
-    pub(super) fn number(&mut self, id: Id, hash: u64, text: &[u8]) -> Option<u32> {
+    pub(super) fn number(&mut self, id: Id, hash: u64, bytes: &[u8]) -> Option<u32> {
         let shard = &self.shard;
         let found = match id {
             Id::Uuid(uuid) => self.table.find(hash, |&local| {
                 let local = local as usize;
-                shard.slots[local] == uuid && shard.text(local).is_none()
+                shard.slots[local] == uuid && shard.pointed_at(local).is_none()
             }),
-            Id::Text { start, len } => {
-                let wanted = &text[start as usize..][..len as usize];
-                self.table.find(hash, |&local| shard.text(local as usize) == Some(wanted))
+            Id::Bytes { start, len } => {
+                let wanted = &bytes[start as usize..][..len as usize];
+                self.table.find(hash, |&local| shard.pointed_at(local as usize) == Some(wanted))
             }
         };
         let local = match found {
             Some(&local) => local,
-            None => self.insert(id, hash, text)?,
+            None => self.insert(id, hash, bytes)?,
         };
         Some(local << SHARD_BITS | self.index as u32)
     }
 
-    fn insert(&mut self, id: Id, hash: u64, text: &[u8]) -> Option<u32> {
+    fn insert(&mut self, id: Id, hash: u64, bytes: &[u8]) -> Option<u32> {
         let local = self.shard.slots.len();
         if local >= MAX_SHARD_LEN {
             return None;
         }
         match id {
             Id::Uuid(uuid) => self.shard.slots.push(uuid),
-            Id::Text { start, len } => {
-                self.shard.push_text(&text[start as usize..][..len as usize]);
+            Id::Bytes { start, len } => {
+                self.shard.push_bytes(&bytes[start as usize..][..len as usize]);
             }
         }
         let shard = &self.shard;
@@ -194,8 +233,8 @@ impl Interner {
     }
 
     /// The accounts alone; what finds them is given back.
-    pub(super) fn finish(interners: Vec<Self>) -> Accounts {
-        Accounts { shards: interners.into_iter().map(|interner| interner.shard).collect() }
+    pub(super) fn finish(interners: Vec<Self>, of: AccountType) -> Accounts {
+        Accounts { of, shards: interners.into_iter().map(|interner| interner.shard).collect() }
     }
 }
 
@@ -213,10 +252,10 @@ pub(super) fn hash_uuid(uuid: [u8; 16]) -> u64 {
     folded(first ^ B, A)
 }
 
-pub(super) fn hash_text(text: &[u8]) -> u64 {
+pub(super) fn hash_bytes(bytes: &[u8]) -> u64 {
     use std::hash::{BuildHasher, Hasher};
     let mut hasher = foldhash::quality::FixedState::with_seed(0).build_hasher();
-    hasher.write(text);
+    hasher.write(bytes);
     hasher.finish()
 }
 
@@ -226,7 +265,7 @@ fn folded(a: u64, b: u64) -> u64 {
 }
 
 /// Reads a UUID in its usual form, in lower case; nothing else gives the same text back.
-pub(super) fn parse_uuid(text: &[u8]) -> Option<[u8; 16]> {
+fn parse_uuid(text: &[u8]) -> Option<[u8; 16]> {
     let text: &[u8; 36] = text.try_into().ok()?;
     if [text[8], text[13], text[18], text[23]] != [b'-'; 4] {
         return None;
@@ -287,14 +326,51 @@ mod tests {
         }
     }
 
+    /// What is read is found again by its cell, and by no other type's.
+    #[test]
+    fn accounts_are_found_by_their_cells() {
+        let uuid = "0123abcd-4567-19ef-8123-456789abcdef";
+        let upper = uuid.to_uppercase();
+        for (of, id, other) in [
+            (AccountType::Text, uuid, upper.as_str()),
+            (AccountType::Text, &*upper, uuid),
+            (AccountType::Ascii, "a", "A"),
+            (AccountType::Uuid, &*upper, "0123abcd-4567-19ef-8123-456789abcdee"),
+            (AccountType::TimeUuid, uuid, "0123abcd-4567-19ef-8123-456789abcdee"),
+            (AccountType::Int, "007", "70"),
+            (AccountType::BigInt, "-1", "1"),
+            (AccountType::Varint, "170141183460469231731687303715884105728", "-1"),
+        ] {
+            let value = Value::parse(of, id).unwrap();
+            let bytes = match &value {
+                Value::Number(number) => number.clone(),
+                _ => id.as_bytes().to_vec(),
+            };
+            let (held, hash) = match value {
+                Value::Uuid(uuid) => (Id::Uuid(uuid), hash_uuid(uuid)),
+                _ => (Id::Bytes { start: 0, len: bytes.len() as u32 }, hash_bytes(&bytes)),
+            };
+            let mut interners = Interner::all();
+            let number = interners[shard_of(hash)].number(held, hash, &bytes).unwrap();
+            let accounts = Interner::finish(interners, of);
+            let account = AccountId::parse(of, id).unwrap();
+            assert_eq!(accounts.id(number), account);
+            let wanted = accounts.wanted(account.cell());
+            assert!(wanted.hash == accounts.hash(number) && accounts.is(number, &wanted), "{id}");
+            for other in [AccountId::parse(of, other).unwrap(), AccountId::new("x")] {
+                assert!(!accounts.is(number, &accounts.wanted(other.cell())), "{other}");
+            }
+        }
+    }
+
     #[test]
     fn an_account_has_one_number() {
         let mut interners = Interner::all();
         let text = b"abcabcxyz";
         let ids = [
-            Id::Text { start: 0, len: 3 },
-            Id::Text { start: 3, len: 3 },
-            Id::Text { start: 6, len: 3 },
+            Id::Bytes { start: 0, len: 3 },
+            Id::Bytes { start: 3, len: 3 },
+            Id::Bytes { start: 6, len: 3 },
             Id::Uuid([7; 16]),
             Id::Uuid([7; 16]),
         ];
@@ -303,12 +379,12 @@ mod tests {
             .map(|id| {
                 let hash = match id {
                     Id::Uuid(uuid) => hash_uuid(uuid),
-                    Id::Text { start, len } => hash_text(&text[start as usize..][..len as usize]),
+                    Id::Bytes { start, len } => hash_bytes(&text[start as usize..][..len as usize]),
                 };
                 interners[shard_of(hash)].number(id, hash, text).unwrap()
             })
             .collect();
-        let accounts = Interner::finish(interners);
+        let accounts = Interner::finish(interners, AccountType::Text);
         let names: Vec<String> = numbers.iter().map(|&n| accounts.id(n).to_string()).collect();
         let uuid = "07070707-0707-0707-0707-070707070707";
         assert_eq!(names, ["abc", "abc", "xyz", uuid, uuid]);

@@ -5,6 +5,7 @@ use std::io::Read;
 use super::blocks::Blocks;
 use super::record::{Form, Scanner};
 use super::{Format, PairsError};
+use crate::model::AccountType;
 
 /// Where the ids stand in each record.
 #[derive(Clone, Debug)]
@@ -17,6 +18,8 @@ pub(super) struct Layout {
     pub(super) delimiter: u8,
     /// White space around ids is removed.
     pub(super) trim: bool,
+    /// What ids are read as.
+    pub(super) accounts: AccountType,
     /// The physical lines of the header, blank lines before it included.
     pub(super) lines: u64,
     /// Blank lines before the header.
@@ -87,6 +90,7 @@ impl Layout {
             to: columns.1,
             delimiter,
             trim: format.trim,
+            accounts: format.accounts,
             lines: scanner.lines(),
             blank,
         };

@@ -21,8 +21,10 @@ mod spool;
 use std::io;
 use std::path::PathBuf;
 
+use crate::model::AccountType;
+
 pub use accounts::Accounts;
-pub(crate) use accounts::{NO_ACCOUNT, Wanted};
+pub(crate) use accounts::NO_ACCOUNT;
 pub(crate) use read::Edge;
 pub use read::{PairList, read};
 pub use reason::{Flaw, Malformed, REASON_CODES, Reason, Side};
@@ -44,11 +46,19 @@ pub struct Format {
     pub delimiter: u8,
     /// Remove white space around ids, instead of rejecting the line.
     pub trim: bool,
+    /// What ids are read as. It is no matter of the CSV, but without it nobody knows which ids are one account.
+    pub accounts: AccountType,
 }
 
 impl Default for Format {
     fn default() -> Self {
-        Self { from_column: "from".into(), to_column: "to".into(), delimiter: b',', trim: false }
+        Self {
+            from_column: "from".into(),
+            to_column: "to".into(),
+            delimiter: b',',
+            trim: false,
+            accounts: AccountType::Text,
+        }
     }
 }
 

@@ -3,20 +3,38 @@
 
 use std::borrow::Cow;
 
-use super::accounts::{Id, SHARDS, hash_text, hash_uuid, parse_uuid, shard_of};
+use super::accounts::{Id, SHARDS, Value, hash_bytes, hash_uuid, shard_of};
 use super::header::Layout;
 use super::reason::{Flaw, Malformed, Reason, Side};
 use super::record::{Form, Record, Scanner};
-use crate::model::MAX_ACCOUNT_ID_BYTES;
+use crate::model::{AccountType, MAX_ACCOUNT_ID_BYTES};
 
 /// What the first three checks say about a record.
 pub(super) enum Verdict<'a> {
     /// Nothing stands there.
     Blank,
-    /// A pair of different valid ids.
-    Pair(Cow<'a, str>, Cow<'a, str>),
+    /// A pair of different accounts.
+    Pair(Named<'a>, Named<'a>),
     /// Not acceptable; with the ids as far as they can be told.
     Reject(Reason, Cow<'a, str>, Cow<'a, str>),
+}
+
+/// An account as a record names it.
+pub(super) struct Named<'a> {
+    /// The id as it stands there.
+    pub(super) id: Cow<'a, str>,
+    value: Value,
+}
+
+impl Named<'_> {
+    fn is(&self, other: &Self) -> bool {
+        match (&self.value, &other.value) {
+            (Value::Uuid(one), Value::Uuid(other)) => one == other,
+            (Value::Number(one), Value::Number(other)) => one == other,
+            (Value::Text, Value::Text) => self.id == other.id,
+            _ => false,
+        }
+    }
 }
 
 /// Checks the record that the scanner returned last.
@@ -36,11 +54,16 @@ pub(super) fn judge<'a>(scanner: &Scanner<'a>, record: &Record, layout: &Layout)
         }
     };
     let (from, to) = if layout.trim { (trimmed(from), trimmed(to)) } else { (from, to) };
-    let reason = match (flaw(&from), flaw(&to)) {
-        (Some(flaw), _) => Reason::InvalidId(Side::From, flaw),
-        (None, Some(flaw)) => Reason::InvalidId(Side::To, flaw),
-        (None, None) if from == to => Reason::SelfPair,
-        (None, None) => return Verdict::Pair(from, to),
+    let (reason, from, to) = match (value(layout.accounts, &from), value(layout.accounts, &to)) {
+        (Err(flaw), _) => (Reason::InvalidId(Side::From, flaw), from, to),
+        (_, Err(flaw)) => (Reason::InvalidId(Side::To, flaw), from, to),
+        (Ok(one), Ok(other)) => {
+            let (from, to) = (Named { id: from, value: one }, Named { id: to, value: other });
+            if !from.is(&to) {
+                return Verdict::Pair(from, to);
+            }
+            (Reason::SelfPair, from.id, to.id)
+        }
     };
     Verdict::Reject(reason, from, to)
 }
@@ -52,15 +75,16 @@ fn trimmed(id: Cow<'_, str>) -> Cow<'_, str> {
     }
 }
 
-fn flaw(id: &str) -> Option<Flaw> {
+/// The value of an id that passes the checks.
+fn value(of: AccountType, id: &str) -> Result<Value, Flaw> {
     if id.is_empty() {
-        Some(Flaw::Empty)
+        Err(Flaw::Empty)
     } else if id.len() > MAX_ACCOUNT_ID_BYTES {
-        Some(Flaw::TooLong)
+        Err(Flaw::TooLong)
     } else if id.trim().len() != id.len() {
-        Some(Flaw::WhiteSpace)
+        Err(Flaw::WhiteSpace)
     } else {
-        None
+        Value::parse(of, id).ok_or(Flaw::NotOfType(of))
     }
 }
 
@@ -71,8 +95,8 @@ pub(super) struct Parsed {
     pub(super) ids: Vec<Id>,
     /// The hash of each id.
     pub(super) hashes: Vec<u64>,
-    /// The text of the ids that are not UUIDs.
-    pub(super) text: Vec<u8>,
+    /// The values that are not UUIDs.
+    pub(super) bytes: Vec<u8>,
     /// The line of each pair, from 0 for the first line of the block.
     pub(super) lines: Vec<u32>,
     /// Rejected lines, counted likewise.
@@ -120,17 +144,20 @@ pub(super) fn parse(data: &[u8], layout: &Layout, eof: bool) -> Parsed {
 }
 
 impl Parsed {
-    fn add(&mut self, id: &str) {
-        let (id, hash) = match parse_uuid(id.as_bytes()) {
-            Some(uuid) => (Id::Uuid(uuid), hash_uuid(uuid)),
-            None => {
-                let start = self.text.len() as u32;
-                self.text.extend_from_slice(id.as_bytes());
-                (Id::Text { start, len: id.len() as u32 }, hash_text(id.as_bytes()))
-            }
+    fn add(&mut self, account: &Named<'_>) {
+        let (id, hash) = match &account.value {
+            Value::Uuid(uuid) => (Id::Uuid(*uuid), hash_uuid(*uuid)),
+            Value::Text => self.add_bytes(account.id.as_bytes()),
+            Value::Number(number) => self.add_bytes(number),
         };
         self.ids.push(id);
         self.hashes.push(hash);
+    }
+
+    fn add_bytes(&mut self, value: &[u8]) -> (Id, u64) {
+        let start = self.bytes.len() as u32;
+        self.bytes.extend_from_slice(value);
+        (Id::Bytes { start, len: value.len() as u32 }, hash_bytes(value))
     }
 
     /// A counting sort of the ids by shard.

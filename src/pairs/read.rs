@@ -140,7 +140,7 @@ impl Intake {
             let parsed = parse(&self.carry, &self.layout, true);
             self.take(&[parsed])?;
         }
-        self.list.accounts = Interner::finish(self.interners);
+        self.list.accounts = Interner::finish(self.interners, self.layout.accounts);
         Ok(self.list)
     }
 
@@ -185,7 +185,7 @@ fn number_all(interner: &mut Interner, block: &Parsed) -> Option<Vec<u32>> {
         .iter()
         .map(|&at| {
             let at = at as usize;
-            interner.number(block.ids[at], block.hashes[at], &block.text)
+            interner.number(block.ids[at], block.hashes[at], &block.bytes)
         })
         .collect()
 }
@@ -205,6 +205,7 @@ fn gather<'a>(block: &Parsed, by_shard: impl Iterator<Item = &'a Vec<u32>>) -> V
 mod tests {
     use super::super::rejects_csv::write_rejects_in_blocks;
     use super::*;
+    use crate::model::AccountType;
 
     /// Reads with blocks of several sizes and returns what all of them find: `from>to@line` for
     /// each pair, and the lines of the reject report.
@@ -310,6 +311,71 @@ mod tests {
         );
     }
 
+    const UUIDS: [&str; 2] =
+        ["4aa7f1c0-0000-4000-8000-00000000abcd", "4aa7f1c0-0000-1000-8000-00000000abcd"];
+
+    #[test]
+    fn ids_are_what_their_type_makes_of_them() {
+        let format = Format { accounts: AccountType::Uuid, ..Format::default() };
+        let [random, timed] = UUIDS;
+        let (upper, plain) = (random.to_uppercase(), random.replace('-', ""));
+        let text = format!(
+            "from,to\n{upper},{timed}\n{{{random}}},{plain}\n{random},4aa7\nb,a\n{random}x,\n"
+        );
+        let shown = format!("{{{random}}},{plain}");
+        check(
+            text.as_bytes(),
+            &format,
+            &[&format!("{random}>{timed}@2")],
+            &[
+                &format!("{shown},3,self-pair: '{{{random}}}' is paired with itself,\"{shown}\""),
+                &format!("{random},4aa7,4,invalid-id: to is not a uuid,\"{random},4aa7\""),
+                "b,a,5,invalid-id: from is not a uuid,\"b,a\"",
+                &format!("{random}x,,6,invalid-id: from is not a uuid,\"{random}x,\""),
+            ],
+        );
+        let format = Format { accounts: AccountType::TimeUuid, ..Format::default() };
+        check(
+            format!("from,to\n{timed},{random}\n").as_bytes(),
+            &format,
+            &[],
+            &[&format!("{timed},{random},2,invalid-id: to is not a timeuuid,\"{timed},{random}\"")],
+        );
+    }
+
+    #[test]
+    fn numbers_are_read_as_numbers() {
+        for (of, article) in
+            [(AccountType::Int, "an"), (AccountType::BigInt, "a"), (AccountType::Varint, "a")]
+        {
+            let format = Format { accounts: of, trim: true, ..Format::default() };
+            check(
+                b"from,to\n007, -5\n7,07\n-0,0010\n1e3,7\n",
+                &format,
+                &["7>-5@2", "0>10@4"],
+                &[
+                    "7,07,3,self-pair: '7' is paired with itself,\"7,07\"",
+                    &format!("1e3,7,5,invalid-id: from is not {article} {of},\"1e3,7\""),
+                ],
+            );
+        }
+        let format = Format { accounts: AccountType::Int, ..Format::default() };
+        let refused = ["2147483648,1,2,invalid-id: from is not an int,\"2147483648,1\""];
+        check(b"from,to\n2147483648,1\n", &format, &[], &refused);
+    }
+
+    #[test]
+    fn text_is_one_account_in_one_spelling_only() {
+        let (lower, upper) = (UUIDS[0], UUIDS[0].to_uppercase());
+        let text = format!("from,to\n{lower},{upper}\n\u{e9},{lower}\n");
+        let pairs = [format!("{lower}>{upper}@2"), format!("\u{e9}>{lower}@3")];
+        let pairs = pairs.each_ref().map(String::as_str);
+        check(text.as_bytes(), &Format::default(), &pairs, &[]);
+        let ascii = Format { accounts: AccountType::Ascii, ..Format::default() };
+        let refused = format!("\u{e9},{lower},3,invalid-id: from is not ascii,\"\u{e9},{lower}\"");
+        check(text.as_bytes(), &ascii, &pairs[..1], &[&refused]);
+    }
+
     #[test]
     fn trimming_comes_before_the_checks() {
         let format = Format { trim: true, ..Format::default() };
@@ -340,7 +406,7 @@ mod tests {
             from_column: "alt".into(),
             to_column: "neu".into(),
             delimiter: b'\t',
-            trim: false,
+            ..Format::default()
         };
         check(
             b"neu\tx\talt\n1,1\tx\t2\n\t\t\n",

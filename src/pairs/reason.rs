@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::model::MAX_ACCOUNT_ID_BYTES;
+use crate::model::{AccountType, MAX_ACCOUNT_ID_BYTES};
 
 /// The reason codes, in the order in which the checks are made.
 pub const REASON_CODES: [&str; 5] = ["malformed", "invalid-id", "self-pair", "ambiguous", "cycle"];
@@ -44,6 +44,8 @@ pub enum Flaw {
     TooLong,
     /// It begins or ends with white space.
     WhiteSpace,
+    /// It is no value of the type that accounts have.
+    NotOfType(AccountType),
 }
 
 /// Why a line is rejected.
@@ -105,6 +107,11 @@ impl fmt::Display for Flaw {
                 write!(f, "is longer than {} bytes", MAX_ACCOUNT_ID_BYTES)
             }
             Self::WhiteSpace => f.write_str("has white space around it"),
+            Self::NotOfType(of @ (AccountType::Text | AccountType::Ascii)) => {
+                write!(f, "is not {of}")
+            }
+            Self::NotOfType(of @ AccountType::Int) => write!(f, "is not an {of}"),
+            Self::NotOfType(of) => write!(f, "is not a {of}"),
         }
     }
 }

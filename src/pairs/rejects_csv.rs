@@ -109,7 +109,7 @@ impl<W: Write> Walk<'_, W> {
     ) -> Result<(), PairsError> {
         let (from, to) = match judge(scanner, record, layout) {
             Verdict::Blank => return Err(PairsError::Changed { line: reject.line }),
-            Verdict::Pair(from, to) => (from, to),
+            Verdict::Pair(from, to) => (from.id, to.id),
             Verdict::Reject(_, from, to) => (from, to),
         };
         let reason = self.rejects.explain(reject, &from, self.accounts);
@@ -140,6 +140,7 @@ mod tests {
 
     use super::super::read;
     use super::*;
+    use crate::model::AccountType;
 
     struct Text(Vec<u8>);
 
@@ -150,7 +151,11 @@ mod tests {
     }
 
     fn report(text: &[u8]) -> Vec<u8> {
-        let format = Format::default();
+        report_as(AccountType::Text, text)
+    }
+
+    fn report_as(accounts: AccountType, text: &[u8]) -> Vec<u8> {
+        let format = Format { accounts, ..Format::default() };
         let list = read(text, &format).unwrap();
         let source = Text(text.to_vec());
         let mut report = Vec::new();
@@ -176,6 +181,25 @@ mod tests {
         assert_eq!(reasons(&first).len(), reasons(&again).len());
         assert!(reasons(&again)[0].starts_with("self-pair:"));
         assert!(reasons(&again)[1].starts_with("invalid-id:"));
+    }
+
+    /// What stands in the input is shown and rejected again for the same reason, whatever it is written like.
+    #[test]
+    fn a_report_of_typed_ids_can_be_fed_back() {
+        let uuid = "4aa7f1c0-0000-4000-8000-00000000abcd";
+        let text = format!("from,to\n{{{uuid}}},{}\nalice,{uuid}\n", uuid.to_uppercase());
+        let first = report_as(AccountType::Uuid, text.as_bytes());
+        let again = report_as(AccountType::Uuid, &first);
+        let rows = |report: &[u8]| -> Vec<Vec<String>> {
+            let mut reader = csv::Reader::from_reader(report);
+            let record = |record: csv::StringRecord| {
+                [0, 1, 3].map(|column| record[column].to_owned()).to_vec()
+            };
+            reader.records().map(|found| record(found.unwrap())).collect()
+        };
+        assert_eq!(rows(&first), rows(&again));
+        assert_eq!(rows(&first)[0][..2], [format!("{{{uuid}}}"), uuid.to_uppercase()]);
+        assert_eq!(rows(&first)[1][2], "invalid-id: from is not a uuid");
     }
 
     #[test]

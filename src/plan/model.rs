@@ -6,6 +6,7 @@ use std::io::{Cursor, Read};
 use proptest::prelude::*;
 
 use super::{Plan, resolve};
+use crate::model::AccountType;
 use crate::pairs::{Format, read_in_blocks, write_rejects_in_blocks};
 
 /// One record of an input, as it is meant.
@@ -38,8 +39,60 @@ const IDS: [&str; 13] = [
     " f",
 ];
 
-fn line() -> impl Strategy<Value = Line> {
-    let id = || (0..40_usize).prop_map(|n| IDS[if n < 34 { n % 11 } else { n % 13 }].to_owned());
+fn text() -> BoxedStrategy<String> {
+    (0..40_usize).prop_map(|n| IDS[if n < 34 { n % 11 } else { n % 13 }].to_owned()).boxed()
+}
+
+/// A few UUIDs, each in several spellings, and what is none. One of them is of version 1.
+fn uuid() -> BoxedStrategy<String> {
+    let spelt = |(n, style): (u8, u8)| {
+        let usual = format!("0123abcd-4567-{}9ef-8123-456789abcde{n:x}", if n < 5 { 1 } else { 4 });
+        match style {
+            0..8 => usual,
+            8..12 => usual.to_uppercase(),
+            12..16 => format!("{{{usual}}}"),
+            16..20 => usual.replace('-', ""),
+            20..24 => usual.replace("abc", "aBC"),
+            24 => usual[1..].to_owned(),
+            25 => format!("{usual},\"x\""),
+            26 => format!("{usual} "),
+            _ => String::new(),
+        }
+    };
+    (0..6_u8, 0..28_u8).prop_map(spelt).boxed()
+}
+
+/// A few numbers, each in several spellings, and what is none.
+fn number() -> BoxedStrategy<String> {
+    let spelt = |(n, style): (i32, u8)| {
+        let (sign, digits) = (if n < 0 { "-" } else { "" }, n.unsigned_abs());
+        match style {
+            0..8 => format!("{sign}{digits}"),
+            8..12 => format!("{sign}0{digits}"),
+            12..16 => format!("{sign}000{digits}"),
+            16..20 => format!("{}{digits}", if n == 0 { "-" } else { sign }),
+            20 => format!("+{digits}"),
+            21 => format!("{digits}.0"),
+            22 => format!(" {digits}"),
+            23 => format!("{sign}9223372036854775807{digits}"),
+            _ => String::new(),
+        }
+    };
+    (-2..5_i32, 0..25_u8).prop_map(spelt).boxed()
+}
+
+/// A type, and lines of such ids.
+fn typed() -> impl Strategy<Value = (AccountType, Vec<Line>)> {
+    let lines = |id: fn() -> BoxedStrategy<String>| prop::collection::vec(line(id), 0..24);
+    let of = |of: &[AccountType]| prop::sample::select(of.to_vec());
+    prop_oneof![
+        (of(&[AccountType::Text, AccountType::Ascii]), lines(text)),
+        (of(&[AccountType::Text, AccountType::Uuid, AccountType::TimeUuid]), lines(uuid)),
+        (of(&[AccountType::Int, AccountType::BigInt, AccountType::Varint]), lines(number)),
+    ]
+}
+
+fn line(id: fn() -> BoxedStrategy<String>) -> impl Strategy<Value = Line> {
     prop_oneof![
         20 => (id(), id(), any::<u8>()).prop_map(|(from, to, style)| Line::Pair(from, to, style)),
         1 => any::<u8>().prop_map(Line::Blank),
@@ -109,9 +162,39 @@ struct Verdict {
 type Source = (String, String, u64);
 type Parents = BTreeMap<String, (String, u64)>;
 
-fn simple(lines: &[Line], numbers: &[u64]) -> Verdict {
+/// The one spelling of an id, by nothing but its characters; `None` if it is not of the type.
+fn usual(of: AccountType, id: &str) -> Option<String> {
+    match of {
+        AccountType::Text => Some(id.to_owned()),
+        AccountType::Ascii => id.chars().all(|c| (c as u32) < 128).then(|| id.to_owned()),
+        AccountType::Uuid | AccountType::TimeUuid => {
+            let digits: String = id.chars().filter(|c| !"{-}".contains(*c)).collect();
+            let is_hex = digits.len() == 32 && digits.chars().all(|c| c.is_ascii_hexdigit());
+            let is_one = is_hex && (of == AccountType::Uuid || &digits[12..13] == "1");
+            let part = |from: usize, to: usize| digits[from..to].to_lowercase();
+            is_one.then(|| {
+                [part(0, 8), part(8, 12), part(12, 16), part(16, 20), part(20, 32)].join("-")
+            })
+        }
+        AccountType::Int | AccountType::BigInt | AccountType::Varint => {
+            let digits = id.trim_start_matches('-');
+            let is_number = !digits.is_empty() && digits.chars().all(|c| c.is_ascii_digit());
+            let digits = digits.trim_start_matches('0');
+            // All numbers of many digits are beyond a bigint.
+            if !is_number || (of != AccountType::Varint && digits.len() > 9) {
+                return None;
+            }
+            let sign = if id.starts_with('-') && !digits.is_empty() { "-" } else { "" };
+            Some(format!("{sign}{}", if digits.is_empty() { "0" } else { digits }))
+        }
+    }
+}
+
+fn simple(of: AccountType, lines: &[Line], numbers: &[u64]) -> Verdict {
     let mut verdict = Verdict::default();
     let mut good = Vec::new();
+    // Rejects show what stands in the input.
+    let mut written: BTreeMap<u64, (&str, &str)> = BTreeMap::new();
     for (line, &number) in lines.iter().zip(numbers) {
         let mut reject = |code: &str, from: &str, to: &str| {
             verdict.rejects.push((number, code.into(), from.into(), to.into()));
@@ -123,13 +206,16 @@ fn simple(lines: &[Line], numbers: &[u64]) -> Verdict {
             }
             Line::Malformed(_) => reject("malformed", "", ""),
             Line::Pair(from, to, _) => {
-                let bad = |id: &str| id.is_empty() || id.trim() != id;
-                if bad(from) || bad(to) {
-                    reject("invalid-id", from, to);
-                } else if from == to {
-                    reject("self-pair", from, to);
-                } else {
-                    good.push((from.clone(), to.clone(), number));
+                let good_one = |id: &str| !id.is_empty() && id.trim() == id;
+                let account =
+                    |id: &str| Some(id).filter(|id| good_one(id)).and_then(|id| usual(of, id));
+                match (account(from), account(to)) {
+                    (Some(one), Some(other)) if one == other => reject("self-pair", from, to),
+                    (Some(one), Some(other)) => {
+                        written.insert(number, (from, to));
+                        good.push((one, other, number));
+                    }
+                    _ => reject("invalid-id", from, to),
                 }
             }
         }
@@ -167,7 +253,8 @@ fn simple(lines: &[Line], numbers: &[u64]) -> Verdict {
             }
             continue;
         };
-        verdict.rejects.push((*number, code.into(), from.clone(), to.clone()));
+        let (from, to) = written[number];
+        verdict.rejects.push((*number, code.into(), from.into(), to.into()));
     }
     verdict.rejects.sort();
     group(&parents, &mut verdict);
@@ -216,8 +303,13 @@ fn walk(parents: &Parents, to: &str, sources: &mut Vec<Source>) -> u64 {
     depth
 }
 
-fn planned(text: &[u8], block_bytes: usize, at_once: usize) -> (Plan, Verdict) {
-    let format = Format::default();
+fn planned(
+    accounts: AccountType,
+    text: &[u8],
+    block_bytes: usize,
+    at_once: usize,
+) -> (Plan, Verdict) {
+    let format = Format { accounts, ..Format::default() };
     let plan = resolve(read_in_blocks(text, &format, block_bytes, at_once).unwrap());
     let owned = text.to_vec();
     let source = move || -> std::io::Result<Box<dyn Read + Send>> {
@@ -281,20 +373,21 @@ fn check_counts(plan: &Plan, records: usize) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(512))]
+    #![proptest_config(ProptestConfig::with_cases(768))]
 
     #[test]
     fn the_planner_agrees_with_the_simple_one(
-        lines in prop::collection::vec(line(), 0..24),
+        (of, lines) in typed(),
         bom: bool,
         end: bool,
         block_bytes in prop_oneof![1..40_usize, Just(1 << 20)],
         at_once in 1..6_usize,
     ) {
         let (text, numbers) = written(&lines, bom, end);
-        let (plan, found) = planned(&text, block_bytes, at_once);
+        let (plan, found) = planned(of, &text, block_bytes, at_once);
         check_counts(&plan, lines.len());
-        prop_assert_eq!(found, simple(&lines, &numbers), "{}", String::from_utf8_lossy(&text));
+        let expected = simple(of, &lines, &numbers);
+        prop_assert_eq!(found, expected, "{} {}", of, String::from_utf8_lossy(&text));
     }
 
     #[test]
@@ -309,8 +402,9 @@ proptest! {
         at_once in 1..6_usize,
     ) {
         let text = format!("from,to\n{}", pieces.concat());
-        let (plan, found) = planned(text.as_bytes(), block_bytes, at_once);
-        let (whole, expected) = planned(text.as_bytes(), 1 << 20, 4);
+        let of = AccountType::Text;
+        let (plan, found) = planned(of, text.as_bytes(), block_bytes, at_once);
+        let (whole, expected) = planned(of, text.as_bytes(), 1 << 20, 4);
         prop_assert!(plan.stats().adds_up());
         prop_assert_eq!(plan.stats(), whole.stats());
         prop_assert_eq!(found, expected);
