@@ -9,6 +9,7 @@ use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_m
 use example::Example;
 use tokio::runtime::Runtime;
 use tributary::journal::{Intent, Journal, Note, SqliteJournal, State, body};
+use tributary::model::AccountType;
 
 mod example;
 
@@ -44,7 +45,7 @@ fn append(criterion: &mut Criterion) {
         // In the build directory: what stands for temporary files is often no disk at all.
         let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder is made");
         let path = folder.path().join("journal.sqlite");
-        SqliteJournal::create(&path).expect("a journal is made");
+        SqliteJournal::create(&path, AccountType::Text).expect("a journal is made");
         let journal = Arc::new(SqliteJournal::open(&path).expect("a journal is opened"));
         let next = Arc::new(AtomicUsize::new(0));
         group.bench_function(BenchmarkId::new("pairs", tasks), |bencher| {

@@ -38,20 +38,26 @@ async fn carry_out(
     let Begun { mut stop, started, id, pairs, prepared } =
         input::begin(input, run_dir.as_deref(), console)?;
     console.board.begin("apply", id.as_str());
-    let Planned { plan, record } = input::plan(pairs, input, &prepared, &mut stop).await?;
+    let planned = input::plan(pairs, input, &prepared, &mut stop).await?;
     if let Some(bound) = bound {
-        bound.check_pairs(&record, &plan)?;
+        bound.check_pairs(&planned.record, &planned.plan)?;
         tracing::info!("this is what was planned as {}", bound.id());
     }
-    let recorded = RecordedSettings::new(&input.format, merge);
+    let ready = Ready::start_unless(&mut stop, merge).await?;
+    let accounts = ready.spec().accounts;
+    if let Some(bound) = bound {
+        bound.check_accounts(accounts)?;
+    }
+    let planned = planned.with_accounts(accounts, input, &prepared, &mut stop).await?;
+    let Planned { plan, record, format, .. } = planned;
+    let recorded = RecordedSettings::new(&format, merge);
     let recorded = serde_json::to_value(recorded).map_err(Failure::failed)?;
     let record = RunRecord::new(id, "apply", started, record, recorded);
-    let ready = Ready::start_unless(&mut stop, merge).await?;
     let identity = Identity::new(&record, merge, &plan);
 
     prepared.write_json(files::RUN, &record)?;
     prepared.write(files::SPEC, merge.spec.text.as_bytes())?;
-    SqliteJournal::create(&prepared.file(files::JOURNAL))?;
+    SqliteJournal::create(&prepared.file(files::JOURNAL), accounts)?;
     // Closed again at once, because SQLite refuses a database that was moved while it was open.
     identity.keep(&SqliteJournal::open(&prepared.file(files::JOURNAL))?, ready.spec())?;
     let traces =

@@ -7,6 +7,7 @@ use anyhow::anyhow;
 
 use super::recorded::{RecordedPlan, format_of};
 use super::{Failure, MergeSettings};
+use crate::model::AccountType;
 use crate::pairs::Format;
 use crate::plan::Plan;
 use crate::run::{InputRecord, RunDir, RunError, RunId, copy_of_pairs, files};
@@ -98,6 +99,20 @@ impl Bound {
             return Err(self.differs("resolution", &then, &now));
         }
         Ok(())
+    }
+
+    /// Refuses tables whose accounts are of another type than the plan took them for: which ids are one account would
+    /// not be what was planned.
+    pub(super) fn check_accounts(&self, of: AccountType) -> Result<(), Failure> {
+        let planned = self.format.accounts;
+        if planned == of {
+            return Ok(());
+        }
+        Err(Failure::unusable(anyhow!(
+            "{} was planned for accounts of type {planned}, but those of the tables are of type {of}. Plan anew with \
+             --inspect, which asks the cluster, or with a merge specification whose [table.columns] says the type",
+            self.path.display(),
+        )))
     }
 
     fn differs(&self, what: &str, then: &str, now: &str) -> Failure {

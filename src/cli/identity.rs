@@ -6,6 +6,7 @@ use anyhow::anyhow;
 
 use super::{Failure, MergeSettings};
 use crate::journal::{Journal, JournalError};
+use crate::model::AccountType;
 use crate::plan::Plan;
 use crate::run::RunRecord;
 use crate::spec::{RawSpec, Spec};
@@ -17,6 +18,8 @@ const INPUT: &str = "input_sha256";
 const KEYSPACE: &str = "keyspace";
 const SPEC: &str = "spec_sha256";
 const COLUMNS: &str = "columns";
+/// What a journal was created for, and what run.json calls it. Neither has it from an earlier version.
+const ACCOUNTS: &str = "account_type";
 /// How many groups the plan has.
 pub(super) const GROUPS: &str = "groups";
 
@@ -29,6 +32,7 @@ pub(super) struct Identity {
     input_sha256: String,
     keyspace: String,
     spec_sha256: String,
+    account_type: String,
     /// None where the plan has not been made again.
     groups: Option<usize>,
 }
@@ -46,6 +50,7 @@ impl Identity {
             input_sha256: record.input.sha256.clone(),
             keyspace: keyspace.to_owned(),
             spec_sha256: spec.sha256(),
+            account_type: type_or_text(record.settings[ACCOUNTS].as_str()),
             groups: None,
         }
     }
@@ -81,6 +86,14 @@ impl Identity {
                      is '{own}'; put the original files back"
                 )));
             }
+        }
+        let kept = type_or_text(journal.meta(ACCOUNTS)?.as_deref());
+        if kept != self.account_type {
+            return Err(Failure::failed(anyhow!(
+                "the journal does not belong to this run: its accounts are of type {kept}, those of run.json of type \
+                 {}; put the original files back",
+                self.account_type
+            )));
         }
         let Some(groups) = self.groups else { return Ok(()) };
         let kept = meta(journal, GROUPS)?;
@@ -154,6 +167,11 @@ pub(super) fn groups(journal: &dyn Journal) -> Result<u64, Failure> {
     groups.parse().map_err(|_| {
         Failure::failed(anyhow!("the journal's number of groups is unreadable: '{groups}'"))
     })
+}
+
+/// The name of a type of accounts; an earlier version knew text only, and did not say it.
+fn type_or_text(name: Option<&str>) -> String {
+    name.map_or_else(|| AccountType::Text.to_string(), str::to_owned)
 }
 
 fn meta(journal: &dyn Journal, name: &str) -> Result<String, Failure> {

@@ -3,13 +3,14 @@
 
 use std::fs::File;
 use std::io::{self, BufWriter, Read};
-use std::path::{self, Path};
+use std::path::{self, Path, PathBuf};
 
 use tokio::sync::watch;
 
 use super::{Console, Exit, Failure, InputSettings, InputSource, listen};
+use crate::model::AccountType;
 use crate::moment::Moment;
-use crate::pairs::{self, Format, PairsError, Spool, Spooled};
+use crate::pairs::{self, Format, PairList, PairsError, Spool, Spooled};
 use crate::plan::{self, Plan};
 use crate::run::{InputRecord, Prepared, RunDir, RunId, files};
 
@@ -41,6 +42,10 @@ pub(super) fn begin(
 pub(super) struct Planned {
     pub(super) plan: Plan,
     pub(super) record: InputRecord,
+    /// How they were read.
+    pub(super) format: Format,
+    /// The copy of them, while the run directory is being prepared.
+    copy: PathBuf,
 }
 
 fn open(settings: &InputSettings) -> Result<Box<dyn Read + Send>, PairsError> {
@@ -63,17 +68,13 @@ pub(super) async fn plan(
     let directory = prepared.file("");
     let rejects = prepared.create(files::REJECTS)?;
     let format = settings.format.clone();
-    let resolving =
-        tokio::task::spawn_blocking(move || resolve(input, &format, &directory, rejects));
-    let (plan, copy) = tokio::select! {
-        resolved = resolving => {
-            resolved.map_err(Failure::failed)?.map_err(|error| named(error, settings))?
-        }
-        _ = stop.wait_for(|stop| *stop) => {
-            let error = anyhow::anyhow!("interrupted while reading the pairs; nothing was changed");
-            return Err(Failure { exit: Exit::Interrupted, error });
-        }
+    let resolving = move || {
+        let mut spool = Spool::start(input, &directory)?;
+        let list = pairs::read(&mut spool, &format)?;
+        let copy = spool.finish()?;
+        Ok((resolve(list, &format, &copy.path, rejects)?, copy))
     };
+    let (plan, copy): (Plan, Spooled) = unless_stopped(resolving, settings, stop).await?;
     let file = match &settings.source {
         InputSource::File(path) => Some(path::absolute(path).unwrap_or(path.clone())),
         InputSource::Stdin => None,
@@ -84,7 +85,56 @@ pub(super) async fn plan(
         sha256: copy.sha256,
         bytes: copy.bytes,
     };
-    Ok(Planned { plan, record })
+    Ok(Planned { plan, record, format: settings.format.clone(), copy: copy.path })
+}
+
+impl Planned {
+    /// The same pairs with accounts of the type that the cluster's tables have. That is where it is known: what the
+    /// pairs were read by before is what the specification says, or text if it says nothing.
+    ///
+    /// # Errors
+    /// As of [`plan`].
+    pub(super) async fn with_accounts(
+        self,
+        accounts: AccountType,
+        settings: &InputSettings,
+        prepared: &Prepared,
+        stop: &mut watch::Receiver<bool>,
+    ) -> Result<Self, Failure> {
+        if self.format.accounts == accounts {
+            return Ok(self);
+        }
+        tracing::info!("accounts are of type {accounts}: the pairs are read again");
+        let Self { plan, record, format, copy } = self;
+        // It makes room for the next.
+        drop(plan);
+        let format = Format { accounts, ..format };
+        let rejects = prepared.create(files::REJECTS)?;
+        let (path, by) = (copy.clone(), format.clone());
+        let resolving = move || {
+            let list = pairs::read(pairs::open(&path)?, &by)?;
+            resolve(list, &by, &path, rejects)
+        };
+        let plan = unless_stopped(resolving, settings, stop).await?;
+        Ok(Self { plan, record, format, copy })
+    }
+}
+
+/// Reads pairs in the background, unless the operator stops it.
+async fn unless_stopped<T: Send + 'static>(
+    read: impl FnOnce() -> Result<T, PairsError> + Send + 'static,
+    settings: &InputSettings,
+    stop: &mut watch::Receiver<bool>,
+) -> Result<T, Failure> {
+    tokio::select! {
+        read = tokio::task::spawn_blocking(read) => {
+            read.map_err(Failure::failed)?.map_err(|error| named(error, settings))
+        }
+        _ = stop.wait_for(|stop| *stop) => {
+            let error = anyhow::anyhow!("interrupted while reading the pairs; nothing was changed");
+            Err(Failure { exit: Exit::Interrupted, error })
+        }
+    }
 }
 
 /// What is wrong with the content of a file does not say by itself which file it is.
@@ -97,23 +147,15 @@ fn named(error: PairsError, settings: &InputSettings) -> Failure {
     Failure { exit, error: error.context(name) }
 }
 
+/// Resolves pairs and lists those of them that are rejected, from their copy.
 fn resolve(
-    input: Box<dyn Read + Send>,
+    list: PairList,
     format: &Format,
-    directory: &Path,
+    copy: &Path,
     rejects: File,
-) -> Result<(Plan, Spooled), PairsError> {
-    let mut spool = Spool::start(input, directory)?;
-    let list = pairs::read(&mut spool, format)?;
-    let copy = spool.finish()?;
+) -> Result<Plan, PairsError> {
     let plan = plan::resolve(list);
-    let source: &Path = &copy.path;
-    pairs::write_rejects(
-        &source,
-        format,
-        plan.rejects(),
-        plan.accounts(),
-        BufWriter::new(rejects),
-    )?;
-    Ok((plan, copy))
+    let (rejected, accounts) = (plan.rejects(), plan.accounts());
+    pairs::write_rejects(&copy, format, rejected, accounts, BufWriter::new(rejects))?;
+    Ok(plan)
 }

@@ -18,6 +18,7 @@ use super::{
 };
 use crate::cluster::{Cluster, ReadStore};
 use crate::latency::Recorder;
+use crate::model::AccountType;
 use crate::pace::Pace;
 use crate::pipeline::{self, Context, HotPartition, Inspected, Lanes, Selection};
 use crate::plan::Plan;
@@ -30,7 +31,7 @@ const HOTTEST: usize = 10;
 const TRACED: usize = 5;
 
 /// A cluster that can be read.
-struct Reading {
+pub(super) struct Reading {
     store: ReadStore,
     context: Arc<Context<ReadStore>>,
     /// Whether the server has told its thresholds.
@@ -47,16 +48,12 @@ struct Measured {
 
 /// Inspects a plan.
 pub(super) async fn run(
-    settings: &PlanSettings,
-    inspect: &InspectSettings,
+    reading: &Reading,
+    (settings, inspect): (&PlanSettings, &InspectSettings),
     plan: &Plan,
     console: &Console,
     stop: &mut watch::Receiver<bool>,
 ) -> Result<Inspection, Failure> {
-    let reading = tokio::select! {
-        reading = Reading::start(settings, inspect) => reading?,
-        _ = stop.wait_for(|stop| *stop) => return Err(interrupted()),
-    };
     let selection = match inspect.sample {
         None => Selection::All,
         Some(groups) => Selection::Sample { groups, seed: fastrand::u64(..1 << 32) },
@@ -90,7 +87,23 @@ fn interrupted() -> Failure {
 }
 
 impl Reading {
-    /// Connects and checks.
+    /// Connects and checks, unless the operator stops it.
+    pub(super) async fn start_unless(
+        stop: &mut watch::Receiver<bool>,
+        settings: &PlanSettings,
+        inspect: &InspectSettings,
+    ) -> Result<Self, Failure> {
+        tokio::select! {
+            reading = Self::start(settings, inspect) => reading,
+            _ = stop.wait_for(|stop| *stop) => Err(interrupted()),
+        }
+    }
+
+    /// The type of accounts in the cluster's tables.
+    pub(super) fn accounts(&self) -> AccountType {
+        self.context.spec.accounts
+    }
+
     async fn start(settings: &PlanSettings, inspect: &InspectSettings) -> Result<Self, Failure> {
         let cluster = Cluster::connect(inspect.cluster.clone()).await?;
         let spec = Arc::new(settings.spec.check(cluster.schema()).map_err(Failure::failed)?);

@@ -20,11 +20,10 @@ pub(super) fn run(args: &LookupArgs, terminal: &Terminal) -> Result<Exit, Failur
     if args.account.is_empty() {
         return Err(Failure::unusable(anyhow!("ACCOUNT: '' is not an account")));
     }
-    let account = AccountId::new(args.account.as_str());
     let place = args.path.as_deref().unwrap_or(Path::new(RUNS));
-    let mut lookup = Lookup::new(&account);
+    let mut lookup = Lookup::new(&args.account);
     for path in runs(place)? {
-        match look_into(&path, &account) {
+        match look_into(&path, &args.account) {
             Ok(found) => lookup.found.extend(found),
             Err(Failure { error, .. }) => {
                 let why = format!("{error:#}");
@@ -86,12 +85,13 @@ fn runs(place: &Path) -> Result<Vec<PathBuf>, Failure> {
 }
 
 /// What one run knows of the account: from its journal, or else, if not all groups have been begun,
-/// from its pairs.
-fn look_into(run: &Path, account: &AccountId) -> Result<Option<Found>, Failure> {
+/// from its pairs. An id may be spelt in any way of the run's type; what is none of that type is not in the run.
+fn look_into(run: &Path, id: &str) -> Result<Option<Found>, Failure> {
     let record = RunDir::record(run)?;
     let journal = SqliteJournal::open_read_only(&run.join(files::JOURNAL))?;
+    let Some(account) = AccountId::parse(journal.accounts(), id) else { return Ok(None) };
     // No account is in two groups.
-    if let Some(group) = journal.groups_of(account)?.first() {
+    if let Some(group) = journal.groups_of(&account)?.first() {
         let known = KnownGroup {
             group: group.group,
             survivor: &group.survivor,
@@ -101,13 +101,13 @@ fn look_into(run: &Path, account: &AccountId) -> Result<Option<Found>, Failure> 
             reason: group.reason.as_deref(),
             changed_at_ms: Some(group.changed_at_ms),
         };
-        return Ok(Some(Found::new(account, record.id, run, &known)));
+        return Ok(Some(Found::new(&account, record.id, run, &known)));
     }
     let known = journal.states()?.len();
     let groups = journal.meta(identity::GROUPS)?;
     match groups.is_some_and(|groups| groups == known.to_string()) {
         true => Ok(None),
-        false => look_into_plan(run, &record, account),
+        false => look_into_plan(run, &record, &account),
     }
 }
 

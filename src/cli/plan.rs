@@ -3,8 +3,9 @@
 use anyhow::Context;
 
 use super::input::{self, Begun};
+use super::inspect::{self, Reading};
 use super::recorded::RecordedPlan;
-use super::{Console, Exit, Failure, PlanSettings, facts, inspect};
+use super::{Console, Exit, Failure, PlanSettings, facts};
 use crate::moment::Moment;
 use crate::report::page::summary_page;
 use crate::report::{self, Discovery, LedTo, Summary};
@@ -15,12 +16,21 @@ use crate::spec::{ColumnPath, RawSpec};
 pub async fn run(settings: &PlanSettings, console: &Console) -> Result<Exit, Failure> {
     let Begun { mut stop, started, id, pairs, prepared } =
         input::begin(&settings.input, settings.run_dir.as_deref(), console)?;
-    let planned = input::plan(pairs, &settings.input, &prepared, &mut stop).await?;
+    let mut planned = input::plan(pairs, &settings.input, &prepared, &mut stop).await?;
     let inspection = match &settings.inspect {
-        None => None,
-        Some(own) => Some(inspect::run(settings, own, &planned.plan, console, &mut stop).await?),
+        None => {
+            assumptions(&settings.spec).iter().for_each(|said| tracing::warn!("{said}"));
+            None
+        }
+        Some(own) => {
+            let reading = Reading::start_unless(&mut stop, settings, own).await?;
+            let accounts = reading.accounts();
+            planned =
+                planned.with_accounts(accounts, &settings.input, &prepared, &mut stop).await?;
+            Some(inspect::run(&reading, (settings, own), &planned.plan, console, &mut stop).await?)
+        }
     };
-    let recorded = RecordedPlan::new(settings, planned.plan.sha256());
+    let recorded = RecordedPlan::new(settings, &planned.format, planned.plan.sha256());
     let recorded = serde_json::to_value(recorded).map_err(Failure::failed)?;
     let record = RunRecord::new(id, "plan", started, planned.record, recorded);
     let stats = planned.plan.stats().clone();
@@ -40,6 +50,15 @@ pub async fn run(settings: &PlanSettings, console: &Console) -> Result<Exit, Fai
     prepared.commit()?;
     console.report(&summary, settings.output.json)?;
     Ok(Exit::from_code(summary.exit_code))
+}
+
+/// What a plan that asks no cluster takes for granted.
+fn assumptions(spec: &RawSpec) -> Option<&'static str> {
+    let says_the_type = spec.tables.iter().any(|table| table.columns.contains_key(&table.account));
+    (!says_the_type).then_some(
+        "ids count as text, because the merge specification does not say the type of its accounts: [table.columns] can, \
+         and --inspect asks the cluster",
+    )
 }
 
 /// How the rows of the specification's tables can be found.

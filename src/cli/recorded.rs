@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use crate::cluster::{ClusterSettings, TlsSettings};
 use crate::events::EventSettings;
+use crate::model::AccountType;
 use crate::pace::InFlight;
 use crate::pairs::Format;
 use crate::pipeline::{Discover, ErrorLimit};
@@ -29,6 +30,9 @@ pub(super) struct RecordedFormat {
     to_column: String,
     delimiter: String,
     trim: bool,
+    /// What ids were read as; a run of an earlier version does not say it, and read them as text.
+    #[serde(default = "as_text")]
+    account_type: String,
 }
 
 /// All settings of a run that merges.
@@ -99,10 +103,11 @@ pub(super) struct RecordedInspection {
 }
 
 impl RecordedPlan {
-    pub(super) fn new(settings: &PlanSettings, groups_sha256: String) -> Self {
-        let PlanSettings { input, spec, spec_path, inspect, .. } = settings;
+    /// `format` is how the pairs were read in the end.
+    pub(super) fn new(settings: &PlanSettings, format: &Format, groups_sha256: String) -> Self {
+        let PlanSettings { spec, spec_path, inspect, .. } = settings;
         Self {
-            format: RecordedFormat::new(&input.format),
+            format: RecordedFormat::new(format),
             spec: spec.name.clone(),
             spec_path: spec_path.clone(),
             spec_sha256: spec.sha256(),
@@ -203,6 +208,10 @@ pub(super) fn walk_settings(
     }))
 }
 
+fn as_text() -> String {
+    AccountType::Text.to_string()
+}
+
 fn by_content() -> String {
     Discover::Content.to_string()
 }
@@ -214,6 +223,7 @@ impl RecordedFormat {
             to_column: format.to_column.clone(),
             delimiter: char::from(format.delimiter).to_string(),
             trim: format.trim,
+            account_type: format.accounts.to_string(),
         }
     }
 
@@ -224,6 +234,7 @@ impl RecordedFormat {
             delimiter: values::delimiter(&self.delimiter)
                 .map_err(|wrong| format!("the delimiter '{}' {wrong}", self.delimiter))?,
             trim: self.trim,
+            accounts: self.account_type.parse()?,
         };
         format.check().map_err(|error| error.to_string())?;
         Ok(format)

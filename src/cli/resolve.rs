@@ -44,7 +44,7 @@ const SETTLE: Duration = Duration::from_secs(2);
 pub(super) fn plan(args: &PlanArgs, layers: &Layers<'_>) -> Result<PlanSettings, SettingsError> {
     let (spec, spec_path) = spec(&args.spec, layers)?;
     Ok(PlanSettings {
-        input: input(&args.input, layers)?,
+        input: input(&args.input, &spec, layers)?,
         spec,
         spec_path,
         inspect: inspection::inspect(args, layers)?,
@@ -62,7 +62,7 @@ pub(super) fn apply(
 ) -> Result<ApplySettings, SettingsError> {
     let (spec, spec_path) = spec(&args.work.spec, layers)?;
     Ok(ApplySettings {
-        input: inspection::planned_input(&args.input, plan.as_ref(), layers)?,
+        input: inspection::planned_input(&args.input, plan.as_ref(), &spec, layers)?,
         plan,
         merge: MergeSettings {
             cluster: cluster(&args.cluster, layers)?,
@@ -101,8 +101,13 @@ pub(super) fn resume(
     })
 }
 
-fn input(args: &InputArgs, layers: &Layers<'_>) -> Result<InputSettings, SettingsError> {
-    Ok(InputSettings { source: source(&args.pairs)?, format: format(&args.format, layers)? })
+fn input(
+    args: &InputArgs,
+    spec: &RawSpec,
+    layers: &Layers<'_>,
+) -> Result<InputSettings, SettingsError> {
+    let source = source(&args.pairs)?;
+    Ok(InputSettings { source, format: format_by(spec, &args.format, layers)? })
 }
 
 fn source(pairs: &Path) -> Result<InputSource, SettingsError> {
@@ -115,6 +120,16 @@ fn source(pairs: &Path) -> Result<InputSource, SettingsError> {
 
 fn format(args: &FormatArgs, layers: &Layers<'_>) -> Result<Format, SettingsError> {
     format_over(args, Format::default(), layers)
+}
+
+/// How pairs are written, with accounts of the type that a specification says.
+fn format_by(
+    spec: &RawSpec,
+    args: &FormatArgs,
+    layers: &Layers<'_>,
+) -> Result<Format, SettingsError> {
+    let default = Format { accounts: spec.accounts(), ..Format::default() };
+    format_over(args, default, layers)
 }
 
 /// How pairs are written, where nothing is said as in `default`.
@@ -137,6 +152,7 @@ fn format_over(
             .value("delimiter", args.delimiter.as_ref(), values::delimiter)?
             .unwrap_or(default.delimiter),
         trim: layers.switch("trim", args.trim) || default.trim,
+        accounts: default.accounts,
     };
     format.check().map_err(|error| SettingsError::new(error.to_string()))?;
     Ok(format)

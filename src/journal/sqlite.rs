@@ -20,7 +20,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use tokio::sync::oneshot;
 
-use crate::model::{AccountId, Tally, now_us};
+use crate::model::{AccountId, AccountType, Tally, now_us};
 
 use super::{
     GroupRecord, Intent, Journal, JournalError, Kind, Note, Scan, ScanRecord, SliceRecord, State,
@@ -42,13 +42,13 @@ pub struct SqliteJournal {
 }
 
 impl SqliteJournal {
-    /// Makes an empty journal that only its owner can read, and closes it: a journal that is open must
-    /// not be moved.
+    /// Makes an empty journal of accounts of this type that only its owner can read, and closes it: a
+    /// journal that is open must not be moved.
     ///
     /// # Errors
     /// [`JournalError::Write`]: there is such a file, or none can be made.
-    pub fn create(path: &Path) -> Result<(), JournalError> {
-        schema::create(path)
+    pub fn create(path: &Path, accounts: AccountType) -> Result<(), JournalError> {
+        schema::create(path, accounts)
     }
 
     /// Opens a journal for a run.
@@ -68,7 +68,7 @@ impl SqliteJournal {
     /// Opens a journal for a run, on a disk that has room for so many pages.
     pub(super) fn open_limited(path: &Path, max_pages: Option<u32>) -> Result<Self, JournalError> {
         let writer = Writer::start(path, schema::writing(path, max_pages)?)?;
-        let reads = Reads::new(path, schema::reading(path)?);
+        let reads = Reads::new(path, schema::reading(path)?)?;
         Ok(Self { path: path.to_owned(), reads, writer: Some(writer) })
     }
 
@@ -78,12 +78,17 @@ impl SqliteJournal {
     /// # Errors
     /// There is none, it is of another version, it is damaged, or it cannot be read.
     pub fn open_read_only(path: &Path) -> Result<Self, JournalError> {
-        let reads = Reads::new(path, schema::looking(path)?);
+        let reads = Reads::new(path, schema::looking(path)?)?;
         Ok(Self { path: path.to_owned(), reads, writer: None })
     }
 
-    /// The groups that an account is part of, as survivor, source or target of a pair, by number. It looks
-    /// at every group that the journal knows.
+    /// The type of its accounts.
+    pub fn accounts(&self) -> AccountType {
+        self.reads.accounts()
+    }
+
+    /// The groups that an account of the journal's type is part of, as survivor, source or target of a pair,
+    /// by number. It looks at every group that the journal knows.
     ///
     /// # Errors
     /// The journal cannot be read.

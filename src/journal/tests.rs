@@ -2,7 +2,7 @@
 
 use futures::executor::block_on;
 
-use crate::model::{Tally, TokenRange};
+use crate::model::{AccountType, Tally, TokenRange};
 
 use super::fixtures::{intent, tally};
 use super::memory::MemoryJournal;
@@ -152,7 +152,7 @@ fn journals_say_what_they_were_told() {
 
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("journal.sqlite");
-    SqliteJournal::create(&path).unwrap();
+    SqliteJournal::create(&path, AccountType::Text).unwrap();
     let file = SqliteJournal::open(&path).unwrap();
     play(&file);
     assert_eq!(said(&file), expected);
@@ -169,7 +169,7 @@ fn journals_say_what_they_were_told() {
 fn a_slice_that_is_not_there_is_an_error() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("journal.sqlite");
-    SqliteJournal::create(&path).unwrap();
+    SqliteJournal::create(&path, AccountType::Text).unwrap();
     let journals: [Box<dyn Journal>; 2] =
         [Box::<MemoryJournal>::default(), Box::new(SqliteJournal::open(&path).unwrap())];
     for journal in journals {

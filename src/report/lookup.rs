@@ -25,7 +25,7 @@ const SHOWN: usize = 8;
 pub struct Lookup {
     /// The version of this format.
     pub version: u32,
-    /// The account.
+    /// The account, as it was asked for.
     pub account: String,
     /// How many runs were looked into.
     pub runs: u64,
@@ -115,8 +115,8 @@ impl KnownGroup<'_> {
 
 impl Lookup {
     /// Nothing found yet.
-    pub fn new(account: &AccountId) -> Self {
-        let account = account.to_string();
+    pub fn new(account: &str) -> Self {
+        let account = account.to_owned();
         Self { version: VERSION, account, runs: 0, found: Vec::new(), unreadable: Vec::new() }
     }
 }
@@ -271,7 +271,7 @@ mod tests {
         };
         assert!(group.holds(&account) && !group.holds(&AccountId::new("z")));
         let run = RunId::from_text("20261123T041455Z-3f9a");
-        let mut lookup = Lookup::new(&account);
+        let mut lookup = Lookup::new(&account.text());
         lookup.runs = 2;
         lookup.found.push(Found::new(&account, run, Path::new("runs/r1"), &group));
         lookup

@@ -1,11 +1,12 @@
 //! The settings of a plan that looks at the cluster, and the input of a run that is bound to a plan.
 
-use super::{cluster, format, format_over, pace, source};
+use super::{cluster, format_by, format_over, pace, source};
 use crate::cli::args::{PlanArgs, PlannedInputArgs};
 use crate::cli::bound::Bound;
 use crate::cli::layers::{Layers, SettingsError};
 use crate::cli::settings::{InputSettings, InputSource, InspectSettings};
 use crate::cli::values;
+use crate::spec::RawSpec;
 
 /// What is looked up in the cluster, if anything is.
 pub(super) fn inspect(
@@ -56,10 +57,11 @@ fn refuse_connection(args: &PlanArgs, layers: &Layers<'_>) -> Result<(), Setting
 pub(super) fn planned_input(
     args: &PlannedInputArgs,
     plan: Option<&Bound>,
+    spec: &RawSpec,
     layers: &Layers<'_>,
 ) -> Result<InputSettings, SettingsError> {
     let format = match plan {
-        None => format(&args.format, layers)?,
+        None => format_by(spec, &args.format, layers)?,
         Some(plan) => format_over(&args.format, plan.format().clone(), layers)?,
     };
     let source = match (&args.pairs, plan) {

@@ -5,12 +5,12 @@ use std::io::Read;
 
 use flate2::read::ZlibDecoder;
 use flate2::{Compress, Compression, FlushCompress, Status};
-
+use serde::de::Error;
 use serde_json::Value;
 
 use crate::journal::body::json;
 use crate::journal::{Intent, Kind, Scan, State};
-use crate::model::{AccountId, Pair, Tally, TimestampUs, TokenRange};
+use crate::model::{AccountId, AccountType, Pair, Tally, TimestampUs, TokenRange};
 
 /// An intent, packed by the task that has it, so that the one thread that writes has less to do.
 #[derive(Debug)]
@@ -79,7 +79,7 @@ pub fn stored_bytes(intent: Intent) -> u64 {
     let packed = Packed::new(intent, 0);
     let text = |text: &Option<String>| text.as_ref().map_or(0, String::len);
     let slice = packed.body.len() + text(&packed.tally) + text(&packed.scopes) + SLICE_BYTES;
-    let group = packed.survivor.cell().len() + packed.pairs.len() + GROUP_BYTES;
+    let group = packed.survivor.text().len() + packed.pairs.len() + GROUP_BYTES;
     (slice + if packed.sealed { group } else { 0 }) as u64
 }
 
@@ -99,15 +99,19 @@ pub(super) fn pairs(pairs: &[Pair]) -> String {
 }
 
 /// Pairs from JSON.
-pub(super) fn read_pairs(text: &str) -> Result<Vec<Pair>, serde_json::Error> {
+pub(super) fn read_pairs(of: AccountType, text: &str) -> Result<Vec<Pair>, serde_json::Error> {
     let pairs: Vec<(String, String, u64)> = serde_json::from_str(text)?;
-    let pairs = pairs.into_iter();
-    let pairs = pairs.map(|(from, into, line)| Pair {
-        from: AccountId::new(from),
-        into: AccountId::new(into),
-        line,
+    let account = |id: &str| read_account(of, id);
+    let pairs = pairs.iter().map(|(from, into, line)| {
+        Ok(Pair { from: account(from)?, into: account(into)?, line: *line })
     });
-    Ok(pairs.collect())
+    pairs.collect()
+}
+
+/// An account from its id.
+pub(super) fn read_account(of: AccountType, id: &str) -> Result<AccountId, serde_json::Error> {
+    let no_account = || serde_json::Error::custom(format!("the account '{id}' is no {of}"));
+    AccountId::parse(of, id).ok_or_else(no_account)
 }
 
 /// A tally as JSON. There is one with every slice, so counts of 0 are left out.

@@ -8,10 +8,10 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::journal::body::json;
 use crate::journal::{GroupRecord, JournalError, Kind, ScanRecord, SliceRecord, State};
-use crate::model::{AccountId, Tally, TokenRange};
+use crate::model::{AccountId, AccountType, Tally, TokenRange};
 
-use super::packed::{read_pairs, read_tally, uncompress};
-use super::schema::unreadable;
+use super::packed::{read_account, read_pairs, read_tally, uncompress};
+use super::schema::{ACCOUNT_TYPE, unreadable};
 use super::writer::number;
 
 const GROUP: &str = "SELECT number, survivor, pairs, t, state, reason, changed_at_ms FROM groups";
@@ -22,11 +22,25 @@ const SLICE: &str = "SELECT id, group_number, kind, t, sealed, tally, scopes FRO
 pub(super) struct Reads {
     connection: Mutex<Connection>,
     path: PathBuf,
+    /// Ids are stored as they are written out, and read by it.
+    accounts: AccountType,
 }
 
 impl Reads {
-    pub(super) fn new(path: &Path, connection: Connection) -> Self {
-        Self { connection: Mutex::new(connection), path: path.to_owned() }
+    pub(super) fn new(path: &Path, connection: Connection) -> Result<Self, JournalError> {
+        let (connection, path) = (Mutex::new(connection), path.to_owned());
+        let reads = Self { connection, path, accounts: AccountType::default() };
+        // A journal of an earlier version does not say it: its accounts are text.
+        let accounts = match reads.meta(ACCOUNT_TYPE)? {
+            Some(name) => name.parse().map_err(|what| reads.damaged(what))?,
+            None => AccountType::default(),
+        };
+        Ok(Self { accounts, ..reads })
+    }
+
+    /// The type of its accounts.
+    pub(super) fn accounts(&self) -> AccountType {
+        self.accounts
     }
 
     pub(super) fn states(&self) -> Result<Vec<(usize, State)>, JournalError> {
@@ -41,7 +55,7 @@ impl Reads {
     pub(super) fn group(&self, group: usize) -> Result<Option<GroupRecord>, JournalError> {
         self.read(|connection| {
             let mut query = connection.prepare_cached(&format!("{GROUP} WHERE number = ?1"))?;
-            query.query_row([number(group)], group_record).optional()
+            query.query_row([number(group)], |row| self.group_record(row)).optional()
         })
     }
 
@@ -54,7 +68,8 @@ impl Reads {
             let sql =
                 format!("{GROUP} WHERE survivor = ?1 OR instr(pairs, ?2) > 0 ORDER BY number");
             let mut query = connection.prepare_cached(&sql)?;
-            let found = query.query_map(params![account.text(), quoted], group_record)?;
+            let named = params![account.text(), quoted];
+            let found = query.query_map(named, |row| self.group_record(row))?;
             let names = |group: &GroupRecord| {
                 let mut pairs = group.pairs.iter();
                 group.survivor == *account
@@ -141,6 +156,20 @@ impl Reads {
         })
     }
 
+    fn group_record(&self, row: &Row<'_>) -> rusqlite::Result<GroupRecord> {
+        let of = self.accounts;
+        Ok(GroupRecord {
+            group: row.get(0)?,
+            survivor: read_account(of, row.get_ref(1)?.as_str()?)
+                .map_err(|error| unfit(1, error))?,
+            pairs: json_of(row, 2, |text| read_pairs(of, text.unwrap_or_default()))?,
+            t: row.get(3)?,
+            state: row.get(4)?,
+            reason: row.get(5)?,
+            changed_at_ms: row.get(6)?,
+        })
+    }
+
     fn read<T>(
         &self,
         read: impl FnOnce(&Connection) -> rusqlite::Result<T>,
@@ -153,18 +182,6 @@ impl Reads {
     fn damaged(&self, what: String) -> JournalError {
         JournalError::Damaged { path: self.path.display().to_string(), what }
     }
-}
-
-fn group_record(row: &Row<'_>) -> rusqlite::Result<GroupRecord> {
-    Ok(GroupRecord {
-        group: row.get(0)?,
-        survivor: AccountId::new(row.get::<_, String>(1)?),
-        pairs: json_of(row, 2, |text| read_pairs(text.unwrap_or_default()))?,
-        t: row.get(3)?,
-        state: row.get(4)?,
-        reason: row.get(5)?,
-        changed_at_ms: row.get(6)?,
-    })
 }
 
 fn slice_record(row: &Row<'_>) -> rusqlite::Result<SliceRecord> {
@@ -195,9 +212,12 @@ fn json_of<T>(
     column: usize,
     read: impl FnOnce(Option<&str>) -> Result<T, serde_json::Error>,
 ) -> rusqlite::Result<T> {
-    read(row.get_ref(column)?.as_str_or_null()?).map_err(|error| {
-        rusqlite::Error::FromSqlConversionFailure(column, Type::Text, Box::new(error))
-    })
+    read(row.get_ref(column)?.as_str_or_null()?).map_err(|error| unfit(column, error))
+}
+
+/// The error of a column that does not hold what it should.
+fn unfit(column: usize, error: serde_json::Error) -> rusqlite::Error {
+    rusqlite::Error::FromSqlConversionFailure(column, Type::Text, Box::new(error))
 }
 
 impl FromSql for State {

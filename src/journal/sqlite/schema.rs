@@ -9,6 +9,7 @@ use std::time::Duration;
 use rusqlite::{Connection, MAIN_DB, OpenFlags};
 
 use crate::journal::JournalError;
+use crate::model::AccountType;
 
 /// The version of the tables; kept in the file as `user_version`.
 pub(super) const VERSION: i64 = 1;
@@ -19,6 +20,9 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
 /// A checkpoint writes pages of the log back into the file, each once, however often it changed; so a longer
 /// log is less work. 4,096 pages are 16 MiB.
 const CHECKPOINT_PAGES: i64 = 4_096;
+
+/// What `meta` calls the type of accounts.
+pub(super) const ACCOUNT_TYPE: &str = "account_type";
 
 const TABLES: &str = "
     -- What the run is about, such as the number of its groups.
@@ -76,21 +80,24 @@ const TABLES: &str = "
 ";
 
 /// Makes the file and its tables; its owner alone may read it.
-pub(super) fn create(path: &Path) -> Result<(), JournalError> {
+pub(super) fn create(path: &Path, accounts: AccountType) -> Result<(), JournalError> {
     let mut options = fs::OpenOptions::new();
     options.write(true).create_new(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     options.open(path).map_err(|error| unwritable(path, error))?;
-    fill(path).map_err(|error| unwritable(path, error))
+    fill(path, accounts).map_err(|error| unwritable(path, error))
 }
 
-fn fill(path: &Path) -> rusqlite::Result<()> {
+fn fill(path: &Path, accounts: AccountType) -> rusqlite::Result<()> {
     let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     connection.pragma_update(None, "journal_mode", "wal")?;
     connection.pragma_update(None, "synchronous", "full")?;
-    connection
-        .execute_batch(&format!("BEGIN; {TABLES} PRAGMA user_version = {VERSION}; COMMIT;"))?;
+    // The name of a type needs no escape.
+    let accounts = format!("INSERT INTO meta VALUES ('{ACCOUNT_TYPE}', '{accounts}')");
+    connection.execute_batch(&format!(
+        "BEGIN; {TABLES} {accounts}; PRAGMA user_version = {VERSION}; COMMIT;"
+    ))?;
     connection.close().map_err(|(_, error)| error)
 }
 

@@ -1,3 +1,5 @@
+mod accounts;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -8,14 +10,19 @@ use tempfile::TempDir;
 
 use crate::journal::fixtures::intent;
 use crate::journal::{Intent, Journal, JournalError, Kind, Note, SqliteJournal, State};
-use crate::model::AccountId;
+use crate::model::{AccountId, AccountType};
 
 /// A new journal's folder (which goes with the first value) and file.
 fn create() -> (TempDir, PathBuf) {
+    create_for(AccountType::Text)
+}
+
+/// The same, of accounts of this type.
+fn create_for(accounts: AccountType) -> (TempDir, PathBuf) {
     // What a URI would read otherwise.
     let folder = tempfile::Builder::new().prefix("a %41?b=c#d &é").tempdir().unwrap();
     let path = folder.path().join("journal.sqlite");
-    SqliteJournal::create(&path).unwrap();
+    SqliteJournal::create(&path, accounts).unwrap();
     (folder, path)
 }
 
@@ -229,7 +236,7 @@ fn only_its_owner_can_read_it() {
 fn a_file_is_never_made_over_another() {
     let (_folder, path) = create();
     let before = fs::read(&path).unwrap();
-    let error = SqliteJournal::create(&path).unwrap_err();
+    let error = SqliteJournal::create(&path, AccountType::Text).unwrap_err();
     assert!(matches!(error, JournalError::Write { .. }), "{error}");
     assert_eq!(fs::read(&path).unwrap(), before);
 }
