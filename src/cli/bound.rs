@@ -123,3 +123,50 @@ impl Bound {
         ))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::moment::Moment;
+    use crate::run::RunRecord;
+
+    #[test]
+    fn a_plan_of_other_accounts_is_refused_with_what_to_do() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join(files::PAIRS), "from,to\n").unwrap();
+        let load = |account_type: Option<&str>| {
+            let mut settings = serde_json::json!({
+                "from_column": "from", "to_column": "to", "delimiter": ",", "trim": false,
+                "spec": "s", "spec_path": null, "spec_sha256": "ab", "groups_sha256": "cd",
+                "inspected": null,
+            });
+            if let Some(name) = account_type {
+                settings["account_type"] = name.into();
+            }
+            let input = InputRecord { path: "-".into(), file: None, sha256: "ab".into(), bytes: 8 };
+            let id = RunId::from_text("r");
+            let record = RunRecord::new(id, "plan", Moment::now(), input, settings);
+            let json = serde_json::to_vec(&record).unwrap();
+            std::fs::write(folder.path().join(files::RUN), json).unwrap();
+            Bound::load(folder.path())
+        };
+        // An earlier version wrote no type.
+        for name in [None, Some("text")] {
+            let bound = load(name).unwrap();
+            bound.check_accounts(AccountType::Text).unwrap();
+            let Failure { exit, error } = bound.check_accounts(AccountType::Uuid).unwrap_err();
+            assert_eq!(exit, crate::cli::Exit::Unusable);
+            let said = error.to_string();
+            assert!(
+                said.contains("of type text, but those of the tables are of type uuid"),
+                "{said}"
+            );
+            assert!(said.contains("--inspect") && said.contains("[table.columns]"), "{said}");
+        }
+        let bound = load(Some("uuid")).unwrap();
+        assert_eq!(bound.format().accounts, AccountType::Uuid);
+        bound.check_accounts(AccountType::Uuid).unwrap();
+        let error = load(Some("blob")).unwrap_err().error.to_string();
+        assert!(error.contains("'blob' is not a type of accounts"), "{error}");
+    }
+}

@@ -187,7 +187,42 @@ fn meta(journal: &dyn Journal, name: &str) -> Result<String, Failure> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
+    use crate::journal::memory::MemoryJournal;
+    use crate::moment::Moment;
+    use crate::run::{InputRecord, RunId};
+
+    #[test]
+    fn a_journal_of_other_accounts_is_refused() {
+        let spec = RawSpec::course_batch().unwrap();
+        let check = |said: Option<&str>, kept: Option<&str>| {
+            let settings = said.map_or(json!({}), |name| json!({ ACCOUNTS: name }));
+            let input = InputRecord { path: "-".into(), file: None, sha256: "ab".into(), bytes: 8 };
+            let record =
+                RunRecord::new(RunId::from_text("r"), "apply", Moment::now(), input, settings);
+            let identity = Identity::without_plan(&record, "k", &spec);
+            let journal = MemoryJournal::default();
+            let sha256 = spec.sha256();
+            for (name, value) in [(RUN, "r"), (INPUT, "ab"), (KEYSPACE, "k"), (SPEC, &*sha256)] {
+                journal.set_meta(name, value).unwrap();
+            }
+            kept.into_iter().for_each(|kept| journal.set_meta(ACCOUNTS, kept).unwrap());
+            identity.check(&journal).map_err(|failure| failure.error.to_string())
+        };
+        for same in [None, Some("text")] {
+            assert_eq!(check(same, None), Ok(()));
+            assert_eq!(check(None, same), Ok(()));
+        }
+        assert_eq!(check(Some("uuid"), Some("uuid")), Ok(()));
+        for (said, kept) in
+            [(Some("uuid"), None), (None, Some("uuid")), (Some("int"), Some("uuid"))]
+        {
+            let error = check(said, kept).unwrap_err();
+            assert!(error.contains("of type") && error.contains("original files"), "{error}");
+        }
+    }
 
     #[test]
     fn what_was_altered_is_named() {

@@ -159,3 +159,52 @@ fn resolve(
     pairs::write_rejects(&copy, format, rejected, accounts, BufWriter::new(rejects))?;
     Ok(plan)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    const UUID: &str = "4aa7f1c0-0000-4000-8000-00000000abcd";
+
+    fn settings(csv: &str, folder: &Path) -> InputSettings {
+        let path = folder.join("pairs.csv");
+        fs::write(&path, csv).unwrap();
+        InputSettings { source: InputSource::File(path), format: Format::default() }
+    }
+
+    /// Where the cluster says another type than the specification, the cluster's counts, and nothing of the first
+    /// reading is left.
+    #[tokio::test]
+    async fn the_type_of_the_tables_has_the_last_word() {
+        let folder = tempfile::tempdir().unwrap();
+        let csv = format!("from,to\n{{{UUID}}},{}\nann,{UUID}\n", UUID.replace('c', "d"));
+        let settings = settings(&csv, folder.path());
+        let run = folder.path().join("run");
+        let prepared = RunDir::prepare(Some(&run), &RunId::new(Moment::now())).unwrap();
+        let (_tell, mut stop) = watch::channel(false);
+        let pairs = open(&settings).unwrap();
+        let planned = plan(pairs, &settings, &prepared, &mut stop).await.unwrap();
+        let as_text = planned.plan.sha256();
+        assert_eq!((planned.plan.stats().pairs, planned.plan.rejects().len()), (2, 0));
+        let same = planned
+            .with_accounts(AccountType::Text, &settings, &prepared, &mut stop)
+            .await
+            .unwrap();
+        assert_eq!(same.plan.sha256(), as_text);
+        let rejects = || fs::read_to_string(prepared.file(files::REJECTS)).unwrap();
+        assert_eq!(rejects().lines().count(), 1);
+
+        let typed =
+            same.with_accounts(AccountType::Uuid, &settings, &prepared, &mut stop).await.unwrap();
+        assert_eq!(typed.format.accounts, AccountType::Uuid);
+        let pairs = typed.plan.group(0).pairs;
+        assert_eq!(pairs.iter().map(|pair| pair.from.to_string()).collect::<Vec<_>>(), [UUID]);
+        let reason = "invalid-id: from is not a uuid";
+        assert!(rejects().contains(&format!("ann,{UUID},3,{reason},\"ann,{UUID}\"\n")));
+        assert_eq!(typed.record.bytes, csv.len() as u64);
+        let copy = fs::read_to_string(prepared.file(files::PAIRS)).unwrap();
+        assert_eq!(copy, csv, "the copy is what was given");
+    }
+}

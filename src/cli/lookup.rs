@@ -130,3 +130,69 @@ fn look_into_plan(
         planned.holds(account).then(|| Found::new(account, record.id.clone(), run, &planned))
     }))
 }
+
+#[cfg(test)]
+mod tests {
+    use futures::executor::block_on;
+
+    use super::*;
+    use crate::journal::{Note, State};
+    use crate::model::{AccountType, Pair};
+    use crate::moment::Moment;
+    use crate::run::{InputRecord, RunId};
+
+    /// A run of two pairs, of which the journal knows the first.
+    fn run(of: AccountType, ids: [&str; 4], folder: &Path) -> PathBuf {
+        let path = folder.join(of.to_string());
+        fs::create_dir(&path).unwrap();
+        let [from, into, later, last] = ids;
+        let csv = format!("from,to\n\"{from}\",\"{into}\"\n\"{later}\",\"{last}\"\n");
+        fs::write(path.join(files::PAIRS), csv).unwrap();
+        let settings = serde_json::json!({
+            "from_column": "from", "to_column": "to", "delimiter": ",", "trim": false,
+            "account_type": of.to_string(),
+        });
+        let input = InputRecord { path: "-".into(), file: None, sha256: "ab".into(), bytes: 8 };
+        let id = RunId::from_text(of.to_string());
+        let record = RunRecord::new(id, "apply", Moment::now(), input, settings);
+        fs::write(path.join(files::RUN), serde_json::to_vec(&record).unwrap()).unwrap();
+        SqliteJournal::create(&path.join(files::JOURNAL), of).unwrap();
+        let journal = SqliteJournal::open(&path.join(files::JOURNAL)).unwrap();
+        let [from, into] = [from, into].map(|id| AccountId::parse(of, id).unwrap());
+        let known_as = Some((into.clone(), vec![Pair { from, into, line: 2 }]));
+        journal.note(Note { group: 0, state: State::Failed, reason: None, known_as }).unwrap();
+        block_on(journal.flush()).unwrap();
+        path
+    }
+
+    #[track_caller]
+    fn check(run: &Path, id: &str, chain: &[&str], state: &str) {
+        let found = look_into(run, id).unwrap().unwrap_or_else(|| panic!("{id} is in the run"));
+        assert_eq!((&*found.chain.join(" "), &*found.state), (&*chain.join(" "), state));
+    }
+
+    #[test]
+    fn any_spelling_of_the_run_s_type_is_found() {
+        let folder = tempfile::tempdir().unwrap();
+        let uuid = |n: u32| format!("4aa7f1c0-0000-4000-8000-{n:012x}");
+        let ids = [10, 11, 12, 13].map(uuid);
+        let [from, into, later, last] = ids.each_ref().map(String::as_str);
+        let uuids = run(AccountType::Uuid, [from, into, later, last], folder.path());
+        for spelt in [from.to_owned(), from.to_uppercase(), format!("{{{from}}}")] {
+            check(&uuids, &spelt, &[from, into], "failed");
+        }
+        check(&uuids, &into.replace('-', ""), &[into], "failed");
+        check(&uuids, &later.to_uppercase(), &[later, last], "planned");
+        let text = run(AccountType::Text, [from, into, later, last], folder.path());
+        check(&text, from, &[from, into], "failed");
+        assert_eq!(look_into(&text, &from.to_uppercase()).unwrap(), None);
+
+        let numbers = run(AccountType::Int, ["007", "8", "0009", "-1"], folder.path());
+        check(&numbers, "0007", &["7", "8"], "failed");
+        check(&numbers, "9", &["9", "-1"], "planned");
+        check(&numbers, "-01", &["-1"], "planned");
+        for other in ["ann", "7.0", "70", from, ""] {
+            assert_eq!(look_into(&numbers, other).unwrap(), None, "{other}");
+        }
+    }
+}

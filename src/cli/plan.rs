@@ -82,3 +82,22 @@ impl Console {
         printed.map_err(Failure::failed)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_specification_that_leaves_the_type_open_is_told_that_ids_are_text() {
+        assert_eq!(assumptions(&RawSpec::course_batch().unwrap()), None);
+        let spec = |columns: &str| {
+            let text = format!(
+                "name = 's'\n[[table]]\nname = 't'\naccount = 'user'\nfind = 'partition'\n{columns}"
+            );
+            RawSpec::parse(&text, "a test").unwrap()
+        };
+        assert!(assumptions(&spec("")).is_some_and(|said| said.contains("count as text")));
+        assert!(assumptions(&spec("[table.columns]\nstatus = 'int'\n")).is_some());
+        assert_eq!(assumptions(&spec("[table.columns]\nuser = 'uuid'\n")), None);
+    }
+}

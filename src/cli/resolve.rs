@@ -2,6 +2,7 @@
 //!
 //! Every error names where the value came from, so that nobody looks for a flag that was never given.
 
+mod input;
 mod inspection;
 mod walks;
 
@@ -10,27 +11,27 @@ pub(super) use walks::{undo, verify};
 use std::env;
 use std::ffi::OsString;
 use std::fs;
-use std::path::{self, Path, PathBuf};
+use std::path::{self, PathBuf};
 use std::time::Duration;
 
 use crate::cluster::{ClusterSettings, TlsSettings};
 use crate::events::EventSettings;
 use crate::live::Listen;
-use crate::pairs::Format;
+use crate::model::AccountType;
 use crate::pipeline::{ErrorLimit, Limits};
 use crate::spec::RawSpec;
 
 use super::args::{
-    ApplyArgs, ClusterArgs, ConfigArgs, EventArgs, FormatArgs, InputArgs, LiveArgs, OutputArgs,
-    PlaceArgs, PlanArgs, ResumeArgs, SpecArgs, WorkArgs,
+    ApplyArgs, ClusterArgs, ConfigArgs, EventArgs, LiveArgs, OutputArgs, PlaceArgs, PlanArgs,
+    ResumeArgs, SpecArgs, WorkArgs,
 };
 use super::bound::Bound;
 use super::catalogue;
 use super::layers::{Layers, SettingsError};
 use super::recorded::Recorded;
 use super::settings::{
-    ApplySettings, InputSettings, InputSource, LogFormat, MergeSettings, OutputSettings,
-    PaceSettings, PlanSettings, ResumeSettings, WorkSettings,
+    ApplySettings, LogFormat, MergeSettings, OutputSettings, PaceSettings, PlanSettings,
+    ResumeSettings, WorkSettings,
 };
 use super::values;
 
@@ -44,7 +45,7 @@ const SETTLE: Duration = Duration::from_secs(2);
 pub(super) fn plan(args: &PlanArgs, layers: &Layers<'_>) -> Result<PlanSettings, SettingsError> {
     let (spec, spec_path) = spec(&args.spec, layers)?;
     Ok(PlanSettings {
-        input: input(&args.input, &spec, layers)?,
+        input: input::input(&args.input, &spec, layers)?,
         spec,
         spec_path,
         inspect: inspection::inspect(args, layers)?,
@@ -62,7 +63,7 @@ pub(super) fn apply(
 ) -> Result<ApplySettings, SettingsError> {
     let (spec, spec_path) = spec(&args.work.spec, layers)?;
     Ok(ApplySettings {
-        input: inspection::planned_input(&args.input, plan.as_ref(), &spec, layers)?,
+        input: input::planned(&args.input, plan.as_ref(), &spec, layers)?,
         plan,
         merge: MergeSettings {
             cluster: cluster(&args.cluster, layers)?,
@@ -99,63 +100,6 @@ pub(super) fn resume(
         output: output(&args.output, layers)?,
         secret_flags: layers.secret_flags(&args.events.properties),
     })
-}
-
-fn input(
-    args: &InputArgs,
-    spec: &RawSpec,
-    layers: &Layers<'_>,
-) -> Result<InputSettings, SettingsError> {
-    let source = source(&args.pairs)?;
-    Ok(InputSettings { source, format: format_by(spec, &args.format, layers)? })
-}
-
-fn source(pairs: &Path) -> Result<InputSource, SettingsError> {
-    match pairs.as_os_str().to_str() {
-        Some("-") => Ok(InputSource::Stdin),
-        Some("") => Err(SettingsError::new("PAIRS: '' is not a file")),
-        _ => Ok(InputSource::File(pairs.to_path_buf())),
-    }
-}
-
-fn format(args: &FormatArgs, layers: &Layers<'_>) -> Result<Format, SettingsError> {
-    format_over(args, Format::default(), layers)
-}
-
-/// How pairs are written, with accounts of the type that a specification says.
-fn format_by(
-    spec: &RawSpec,
-    args: &FormatArgs,
-    layers: &Layers<'_>,
-) -> Result<Format, SettingsError> {
-    let default = Format { accounts: spec.accounts(), ..Format::default() };
-    format_over(args, default, layers)
-}
-
-/// How pairs are written, where nothing is said as in `default`.
-fn format_over(
-    args: &FormatArgs,
-    default: Format,
-    layers: &Layers<'_>,
-) -> Result<Format, SettingsError> {
-    let name = |text: &str| {
-        if text.trim().is_empty() { Err("is not a column".to_owned()) } else { Ok(text.to_owned()) }
-    };
-    let format = Format {
-        from_column: layers
-            .value("from_column", args.from_column.as_ref(), name)?
-            .unwrap_or(default.from_column),
-        to_column: layers
-            .value("to_column", args.to_column.as_ref(), name)?
-            .unwrap_or(default.to_column),
-        delimiter: layers
-            .value("delimiter", args.delimiter.as_ref(), values::delimiter)?
-            .unwrap_or(default.delimiter),
-        trim: layers.switch("trim", args.trim) || default.trim,
-        accounts: default.accounts,
-    };
-    format.check().map_err(|error| SettingsError::new(error.to_string()))?;
-    Ok(format)
 }
 
 fn cluster(args: &ClusterArgs, layers: &Layers<'_>) -> Result<ClusterSettings, SettingsError> {
@@ -378,7 +322,7 @@ pub(super) fn config(args: &ConfigArgs, layers: &Layers<'_>) -> Result<(), Setti
         Some(run) => recorded_spec(args.work.spec.spec.as_deref(), run, layers)?,
         None => spec(&args.work.spec, layers)?.0,
     };
-    format(&args.format, layers)?;
+    input::format(&args.format, AccountType::default(), layers)?;
     work(&args.work, layers)?;
     run_dir(&args.place, layers)?;
     listen(&args.live, layers)?;

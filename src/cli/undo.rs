@@ -327,3 +327,23 @@ fn of_pair(cells: [String; 7], pair: &Pair) -> [String; 10] {
     let line = pair.line.to_string();
     [table, account, key, column, expected, found, written_at, from, to, line]
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{AccountId, AccountType};
+
+    #[test]
+    fn pairs_are_named_in_any_spelling_of_the_run_s_type() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("pairs.csv");
+        std::fs::write(&path, "from,to\n007,8\n-0,07\n").unwrap();
+        let of = |accounts| wanted(&path, &Format { accounts, ..Format::default() });
+        let id = |id| AccountId::parse(AccountType::Int, id).unwrap();
+        let pair = |from, into, line| Pair { from: id(from), into: id(into), line };
+        assert_eq!(of(AccountType::Int).unwrap(), [pair("7", "8", 2), pair("0", "7", 3)]);
+        let Failure { exit, error } = of(AccountType::Uuid).unwrap_err();
+        assert_eq!(exit, Exit::Unusable);
+        assert!(format!("{error:#}").contains("line 2 is not a pair"), "{error:#}");
+    }
+}

@@ -8,8 +8,8 @@ use crate::model::Pair;
 
 use super::RunError;
 
-/// Appends to failures.csv (`from,to,line,reason`) as groups fail: one row per pair of the group, as
-/// it was in the input, so that the same groups come out when the file is fed back in.
+/// Appends to failures.csv (`from,to,line,reason`) as groups fail: one row per pair of the group, its
+/// accounts in their usual spelling, so that the same groups come out when the file is fed back in.
 #[derive(Debug)]
 pub struct Failures {
     out: csv::Writer<File>,
@@ -48,7 +48,7 @@ mod tests {
     use std::fs;
 
     use super::*;
-    use crate::model::AccountId;
+    use crate::model::{AccountId, AccountType};
     use crate::moment::Moment;
     use crate::run::{RunDir, RunId, files};
 
@@ -72,6 +72,23 @@ mod tests {
             read(),
             "from,to,line,reason\nb,c,3,timed out after 3 tries\n\
              \"a, \"\"x\"\"\",b,2,timed out after 3 tries\n"
+        );
+        let spelt = "{4AA7F1C0-0000-4000-8000-00000000ABCD}";
+        let id = |of, id| AccountId::parse(of, id).unwrap();
+        for (of, from, into) in
+            [(AccountType::Uuid, spelt, spelt), (AccountType::Int, "007", "-07")]
+        {
+            failures
+                .append(&[Pair { from: id(of, from), into: id(of, into), line: 2 }], "x")
+                .unwrap();
+        }
+        assert!(
+            read().ends_with(
+                "\n4aa7f1c0-0000-4000-8000-00000000abcd,4aa7f1c0-0000-4000-8000-00000000abcd,2,x\n\
+                 7,-7,2,x\n"
+            ),
+            "{}",
+            read()
         );
         fs::remove_dir_all(&dir).unwrap();
     }

@@ -1,12 +1,10 @@
-//! The settings of a plan that looks at the cluster, and the input of a run that is bound to a plan.
+//! The settings of a plan that looks at the cluster.
 
-use super::{cluster, format_by, format_over, pace, source};
-use crate::cli::args::{PlanArgs, PlannedInputArgs};
-use crate::cli::bound::Bound;
+use super::{cluster, pace};
+use crate::cli::args::PlanArgs;
 use crate::cli::layers::{Layers, SettingsError};
-use crate::cli::settings::{InputSettings, InputSource, InspectSettings};
+use crate::cli::settings::InspectSettings;
 use crate::cli::values;
-use crate::spec::RawSpec;
 
 /// What is looked up in the cluster, if anything is.
 pub(super) fn inspect(
@@ -51,25 +49,4 @@ fn refuse_connection(args: &PlanArgs, layers: &Layers<'_>) -> Result<(), Setting
             setting.replace('_', "-")
         ))),
     }
-}
-
-/// The pairs that are named, or the plan's own copy of them.
-pub(super) fn planned_input(
-    args: &PlannedInputArgs,
-    plan: Option<&Bound>,
-    spec: &RawSpec,
-    layers: &Layers<'_>,
-) -> Result<InputSettings, SettingsError> {
-    let format = match plan {
-        None => format_by(spec, &args.format, layers)?,
-        Some(plan) => format_over(&args.format, plan.format().clone(), layers)?,
-    };
-    let source = match (&args.pairs, plan) {
-        (Some(pairs), _) => source(pairs)?,
-        (None, Some(plan)) => InputSource::File(plan.copy().to_path_buf()),
-        (None, None) => {
-            return Err(SettingsError::new("PAIRS is missing: the file with the pairs"));
-        }
-    };
-    Ok(InputSettings { source, format })
 }

@@ -370,6 +370,13 @@ fn undo_goes_by_the_run_but_need_not_announce() {
     let (path, format) = settings.pairs.unwrap();
     assert_eq!(path, PathBuf::from("p.csv"));
     assert_eq!((format.from_column.as_str(), format.to_column.as_str()), ("old", "new"));
+    let mut of_numbers = begun;
+    of_numbers.input.format.accounts = AccountType::BigInt;
+    let settings = undone(&of_numbers, &["--pairs", "p.csv"], "").unwrap();
+    assert_eq!(settings.pairs.unwrap().1.accounts, AccountType::BigInt, "those of the run");
+    assert_eq!(go_on(&of_numbers, &[], "", &[]).unwrap().format.accounts, AccountType::BigInt);
+    let begun = resolve(&["--keyspace", "k", "--topic", "t"], "", &[]).unwrap();
+    assert_eq!(begun.input.format.accounts, AccountType::Text, "as the preset says");
     assert!(undone(&begun, &["--topic", "u"], "").unwrap_err().to_string().contains("'u'"));
 }
 

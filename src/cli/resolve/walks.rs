@@ -1,12 +1,12 @@
 //! The settings of the commands that go through a run that is over.
 
-use super::{SETTLE, Silence, cluster, events, format_over, listen, output, pace, recorded_spec};
+use super::input::format;
+use super::{SETTLE, Silence, cluster, events, listen, output, pace, recorded_spec};
 use crate::cli::args::{UndoArgs, VerifyArgs};
 use crate::cli::layers::{Layers, SettingsError};
 use crate::cli::recorded::Recorded;
 use crate::cli::settings::{UndoSettings, VerifySettings};
 use crate::cli::values;
-use crate::pairs::Format;
 
 /// The settings of `verify`; the layers lie over those of the run.
 pub(in crate::cli) fn verify(
@@ -41,11 +41,8 @@ pub(in crate::cli) fn undo(
     let spec = recorded_spec(None, run, layers)?;
     let pairs = match &args.pairs {
         None => None,
-        Some(path) => {
-            // The file is another than the run's input, but its accounts are the run's.
-            let default = Format { accounts: run.format().accounts, ..Format::default() };
-            Some((path.clone(), format_over(&args.format, default, layers)?))
-        }
+        // The file may be written in another way than the run's input, but its accounts are the run's.
+        Some(path) => Some((path.clone(), format(&args.format, run.format().accounts, layers)?)),
     };
     Ok(UndoSettings {
         cluster: cluster(&args.cluster, layers)?,
