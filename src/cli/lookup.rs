@@ -24,7 +24,7 @@ pub(super) fn run(args: &LookupArgs, terminal: &Terminal) -> Result<Exit, Failur
     let mut lookup = Lookup::new(&args.account);
     for path in runs(place)? {
         match look_into(&path, &args.account) {
-            Ok(found) => lookup.found.extend(found),
+            Ok(found) => found.into_iter().for_each(|found| lookup.add(found)),
             Err(Failure { error, .. }) => {
                 let why = format!("{error:#}");
                 terminal.complain(&format!("{} is left out: {why}", path.display()));

@@ -25,7 +25,7 @@ const SHOWN: usize = 8;
 pub struct Lookup {
     /// The version of this format.
     pub version: u32,
-    /// The account, as it was asked for.
+    /// The account as the last run that has it writes it; as it was asked for if none has it.
     pub account: String,
     /// How many runs were looked into.
     pub runs: u64,
@@ -118,6 +118,14 @@ impl Lookup {
     pub fn new(account: &str) -> Self {
         let account = account.to_owned();
         Self { version: VERSION, account, runs: 0, found: Vec::new(), unreadable: Vec::new() }
+    }
+
+    /// Adds a group that the account is in.
+    pub fn add(&mut self, found: Found) {
+        if let Some(account) = found.chain.first() {
+            self.account.clone_from(account);
+        }
+        self.found.push(found);
     }
 }
 
@@ -271,9 +279,9 @@ mod tests {
         };
         assert!(group.holds(&account) && !group.holds(&AccountId::new("z")));
         let run = RunId::from_text("20261123T041455Z-3f9a");
-        let mut lookup = Lookup::new(&account.text());
+        let mut lookup = Lookup::new(&format!("{{{account}}}"));
         lookup.runs = 2;
-        lookup.found.push(Found::new(&account, run, Path::new("runs/r1"), &group));
+        lookup.add(Found::new(&account, run, Path::new("runs/r1"), &group));
         lookup
     }
 
