@@ -59,7 +59,7 @@ fn merge_core(criterion: &mut Criterion) {
                     }
                     while let Some(matched) = join.next_key() {
                         let (entry, tally) = Fold::all(0, table, matched);
-                        findings.note(&entry);
+                        findings.note(table, &entry);
                         draft.add(entry, &tally);
                     }
                     black_box(draft.slice.writes(&spec, &survivor, 1))

@@ -19,7 +19,7 @@ use scylla::statement::prepared::PreparedStatement;
 use tokio::task::JoinSet;
 
 use super::connection::{Connection, pairs, prepare};
-use super::measure::{Measured, Used};
+use super::measure::{Measured, Servers, Used};
 use super::rows::{ContentConsumption, TableRow, UserCourse};
 
 /// What to merge.
@@ -27,6 +27,8 @@ use super::rows::{ContentConsumption, TableRow, UserCourse};
 pub(crate) struct Options {
     #[command(flatten)]
     connection: Connection,
+    #[command(flatten)]
+    servers: Servers,
     /// The pairs.
     #[arg(long)]
     pairs: PathBuf,
@@ -40,7 +42,7 @@ pub(crate) struct Options {
 
 pub(crate) async fn run(options: &Options) -> anyhow::Result<()> {
     let pairs = Arc::new(pairs(&options.pairs)?);
-    let before = Used::by_this_process()?;
+    let before = Used::so_far(&options.servers)?;
     let began = Instant::now();
     let session = options.connection.open().await?;
     let workflow = Workflow::prepare(session, &options.connection.keyspace).await?;

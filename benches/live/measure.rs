@@ -26,6 +26,8 @@ pub(crate) struct Options {
     /// Where the figures go.
     #[arg(long)]
     out: PathBuf,
+    #[command(flatten)]
+    servers: Servers,
     /// The directory of the run that the command makes, whose report says more.
     #[arg(long)]
     run: Option<PathBuf>,
@@ -45,7 +47,11 @@ pub(crate) struct Measured {
     pub(crate) work_s: f64,
     /// From the process's start to its end, or from the first connection.
     pub(crate) whole_s: f64,
+    /// Processor time of the client.
     pub(crate) cpu_s: f64,
+    /// Processor time of the servers meanwhile, where their processes were named.
+    pub(crate) cassandra_cpu_s: f64,
+    pub(crate) kafka_cpu_s: f64,
     pub(crate) peak_rss_kb: u64,
     /// Requests that reached the server, where they were counted.
     pub(crate) requests: Option<u64>,
@@ -54,11 +60,20 @@ pub(crate) struct Measured {
 }
 
 impl Measured {
-    /// What this process used since an earlier moment.
+    /// What this process and the servers used since an earlier moment.
     pub(crate) fn since(before: &Used) -> anyhow::Result<Self> {
-        let now = Used::by_this_process()?;
         let peak_rss_kb = peak_rss_kb("self").context("/proc/self/status")?;
-        Ok(Self { cpu_s: now.itself_s - before.itself_s, peak_rss_kb, ..Self::default() })
+        let cpu_s = before.now()?.itself_s - before.itself_s;
+        Ok(Self { cpu_s, peak_rss_kb, ..Self::of_servers(before)? })
+    }
+
+    fn of_servers(before: &Used) -> anyhow::Result<Self> {
+        let now = before.now()?;
+        Ok(Self {
+            cassandra_cpu_s: now.cassandra_s - before.cassandra_s,
+            kafka_cpu_s: now.kafka_s - before.kafka_s,
+            ..Self::default()
+        })
     }
 
     pub(crate) fn write(&self, path: &Path) -> anyhow::Result<()> {
@@ -76,26 +91,62 @@ pub(crate) fn read_json(path: &Path) -> anyhow::Result<Value> {
     serde_json::from_slice(&text).with_context(|| path.display().to_string())
 }
 
+/// The processes of the servers, whose time is part of what a way costs.
+#[derive(Args, Clone, Debug, Default)]
+pub(crate) struct Servers {
+    /// Processes of Cassandra, separated by commas.
+    #[arg(long, value_delimiter = ',')]
+    cassandra: Vec<u32>,
+    /// Processes of Kafka.
+    #[arg(long, value_delimiter = ',')]
+    kafka: Vec<u32>,
+}
+
 /// Processor time, user and system together.
 pub(crate) struct Used {
     itself_s: f64,
     /// Of children that have ended.
     children_s: f64,
+    cassandra_s: f64,
+    kafka_s: f64,
+    servers: Servers,
 }
 
 impl Used {
-    pub(crate) fn by_this_process() -> anyhow::Result<Self> {
-        let stat = fs::read_to_string("/proc/self/stat").context("/proc/self/stat")?;
-        // The name of the command may hold anything; the fields after it begin with the third.
-        let (_, fields) = stat.rsplit_once(')').context("/proc/self/stat")?;
-        let ticks = |field: usize| -> f64 {
-            fields.split_whitespace().nth(field - 3).and_then(|n| n.parse().ok()).unwrap_or(0.0)
+    /// By this process and by the servers, so far.
+    pub(crate) fn so_far(servers: &Servers) -> anyhow::Result<Self> {
+        let [user, system, of_children, in_children] = ticks("self")?;
+        let of = |processes: &[u32]| -> anyhow::Result<f64> {
+            let mut sum = 0.0;
+            for process in processes {
+                let [user, system, ..] = ticks(&process.to_string())?;
+                sum += (user + system) / TICKS_PER_SECOND;
+            }
+            Ok(sum)
         };
         Ok(Self {
-            itself_s: (ticks(14) + ticks(15)) / TICKS_PER_SECOND,
-            children_s: (ticks(16) + ticks(17)) / TICKS_PER_SECOND,
+            itself_s: (user + system) / TICKS_PER_SECOND,
+            children_s: (of_children + in_children) / TICKS_PER_SECOND,
+            cassandra_s: of(&servers.cassandra)?,
+            kafka_s: of(&servers.kafka)?,
+            servers: servers.clone(),
         })
     }
+
+    fn now(&self) -> anyhow::Result<Self> {
+        Self::so_far(&self.servers)
+    }
+}
+
+/// The fields 14 to 17 of a process's stat: its own time in user and in system mode, and that of its ended children.
+fn ticks(process: &str) -> anyhow::Result<[f64; 4]> {
+    let path = format!("/proc/{process}/stat");
+    let stat = fs::read_to_string(&path).with_context(|| path.clone())?;
+    // The name of the command may hold anything; the fields after it begin with the third.
+    let (_, fields) = stat.rsplit_once(')').context(path)?;
+    let fields: Vec<&str> = fields.split_whitespace().collect();
+    let field = |number: usize| fields.get(number - 3).and_then(|n| n.parse().ok()).unwrap_or(0.0);
+    Ok([14, 15, 16, 17].map(field))
 }
 
 fn peak_rss_kb(process: &str) -> Option<u64> {
@@ -106,13 +157,14 @@ fn peak_rss_kb(process: &str) -> Option<u64> {
 
 pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     let began = Instant::now();
-    let before = Used::by_this_process()?;
+    let before = Used::so_far(&options.servers)?;
     let mut child = start(&options.command)?;
     let (status, peak_rss_kb) = wait(&mut child)?;
     let whole_s = began.elapsed().as_secs_f64();
-    let cpu_s = Used::by_this_process()?.children_s - before.children_s;
+    let cpu_s = before.now()?.children_s - before.children_s;
+    let exit_code = status.code();
     let mut measured =
-        Measured { whole_s, cpu_s, peak_rss_kb, exit_code: status.code(), ..Measured::default() };
+        Measured { whole_s, cpu_s, peak_rss_kb, exit_code, ..Measured::of_servers(&before)? };
     if let Some(run) = &options.run {
         let report = read_json(&run.join("report.json"))?;
         // A plan has merged none.

@@ -7,7 +7,7 @@ use anyhow::Context;
 use clap::Args;
 use tributary::{pairs, plan};
 
-use super::measure::{Measured, Used};
+use super::measure::{Measured, Servers, Used};
 
 /// What to plan.
 #[derive(Args)]
@@ -21,7 +21,7 @@ pub(crate) struct Options {
 }
 
 pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
-    let before = Used::by_this_process()?;
+    let before = Used::so_far(&Servers::default())?;
     let began = Instant::now();
     let input = pairs::open(&options.pairs).context("the pairs cannot be opened")?;
     let plan = plan::resolve(pairs::read(input, &pairs::Format::default())?);

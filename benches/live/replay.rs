@@ -27,7 +27,7 @@ use scylla::statement::prepared::PreparedStatement;
 use tokio::task::JoinSet;
 
 use super::connection::{Connection, prepare};
-use super::measure::{Measured, Used, read_json};
+use super::measure::{Measured, Servers, Used, read_json};
 use super::wire::{Recording, Request, Value};
 
 /// What to send.
@@ -35,6 +35,8 @@ use super::wire::{Recording, Request, Value};
 pub(crate) struct Options {
     #[command(flatten)]
     connection: Connection,
+    #[command(flatten)]
+    servers: Servers,
     /// The requests.
     #[arg(long)]
     recording: PathBuf,
@@ -59,7 +61,7 @@ pub(crate) async fn run(options: &Options) -> anyhow::Result<()> {
     let before_sweep = summary["requests_before_sweep"].as_u64().unwrap_or(requests);
     let sweep = merging.split_off(merging.len().min(before_sweep as usize));
 
-    let before = Used::by_this_process()?;
+    let before = Used::so_far(&options.servers)?;
     let start = Instant::now();
     send_all(&session, merging, options.in_flight).await?;
     let merging_s = start.elapsed().as_secs_f64();

@@ -119,46 +119,69 @@ fn head(cells: &[&str]) -> String {
     row(&cells) + &row(&rule)
 }
 
+/// The ways of `main` with their names, in the order of the columns; what was not run is left out.
+const WAYS: [(&str, &str); 5] = [
+    ("by-row", "row by row"),
+    ("tributary", "tributary"),
+    ("against", "the other tributary"),
+    ("windows", "bare windows"),
+    ("ceiling", "its requests again"),
+];
+
 fn main(dir: &Path, ways: &Ways) -> anyhow::Result<String> {
-    const BY_ROW: &str = "by-row";
-    const TRIBUTARY: &str = "tributary";
-    const CEILING: &str = "ceiling";
     let recording = read_json(&dir.join("recording.json"))?;
     let of_recording = |name: &str| recording[name].as_f64().unwrap_or(f64::NAN);
     let recorded_trips = of_recording("requests") / of_recording("pairs");
     let pairs = |m: &Measured| m.pairs as f64;
-    let figures: [Figure<'_>; 6] = [
+    let figures: [Figure<'_>; 8] = [
         ("pairs/s, merging", &|m| pairs(m) / m.merging_s),
         ("pairs/s, with the sweep", &|m| pairs(m) / m.work_s),
         ("pairs/s, from start to end", &|m| pairs(m) / m.whole_s),
-        ("CPU per pair, ms", &|m| m.cpu_s * 1e3 / pairs(m)),
+        ("CPU of the client per pair, ms", &|m| m.cpu_s * 1e3 / pairs(m)),
+        ("CPU of Cassandra per pair, ms", &|m| m.cassandra_cpu_s * 1e3 / pairs(m)),
+        ("CPU of Kafka per pair, ms", &|m| m.kafka_cpu_s * 1e3 / pairs(m)),
         ("round trips per pair", &|m| m.requests.map_or(recorded_trips, |n| n as f64 / pairs(m))),
         ("peak memory, MiB", &peak_mib),
     ];
-    let columns =
-        ["", "row by row", "tributary", "ceiling", "tributary / row by row", "tributary / ceiling"];
-    let mut text = head(&columns);
+    let there: Vec<_> = WAYS.into_iter().filter(|(way, _)| ways.contains_key(*way)).collect();
+    let others = there.iter().filter(|(way, _)| *way != "tributary");
+    let columns: Vec<String> = [String::new()]
+        .into_iter()
+        .chain(there.iter().map(|(_, name)| (*name).to_owned()))
+        .chain(others.clone().map(|(_, name)| format!("tributary / {name}")))
+        .collect();
+    let mut text = head(&columns.iter().map(String::as_str).collect::<Vec<_>>());
     for (name, figure) in figures {
-        let [by_row, tributary, ceiling] =
-            [BY_ROW, TRIBUTARY, CEILING].map(|way| each(ways, way, figure));
-        let (by_row, tributary, mut ceiling) = (by_row?, tributary?, ceiling?);
-        // The ceiling holds all requests in memory before it starts.
-        if name.starts_with("peak") || name.contains("start to end") {
-            ceiling.iter_mut().for_each(|value| *value = f64::NAN);
+        let tributary = each(ways, "tributary", figure)?;
+        let mut cells = vec![name.to_owned()];
+        for (way, _) in &there {
+            cells.push(spread(each(ways, way, figure)?));
         }
-        let ratios = [ratio(&tributary, &by_row), ratio(&tributary, &ceiling)];
-        let medians = [by_row, tributary, ceiling].map(median);
-        let cells = medians.into_iter().chain(ratios).map(shown);
-        text += &row(&[name.to_owned()].into_iter().chain(cells).collect::<Vec<_>>());
+        for (way, _) in others.clone() {
+            cells.push(shown(ratio(&tributary, &each(ways, way, figure)?)));
+        }
+        text += &row(&cells);
     }
     let kilobytes = |name| shown(of_recording(name) / of_recording("pairs") / 1e3);
     text += &format!(
-        "\nMedians of {} rounds. On the wire: {} kB sent and {} kB received per pair.\n",
-        ways.get(TRIBUTARY).map_or(0, Vec::len),
+        "\nMedians of {} rounds, with the lowest and the highest; ratios are medians of the rounds' ratios. On the wire: {} \
+         kB sent and {} kB received per pair. The requests sent again are held in memory before, so that their start and \
+         memory say nothing.\n",
+        ways.get("tributary").map_or(0, Vec::len),
         kilobytes("sent_bytes"),
         kilobytes("received_bytes")
     );
     Ok(text)
+}
+
+/// The median, with the lowest and the highest where they are not the same.
+fn spread(values: Vec<f64>) -> String {
+    let bounds = [f64::min, f64::max].map(|of| values.iter().copied().reduce(of));
+    let median = shown(median(values));
+    match bounds.map(|bound| bound.map_or_else(|| median.clone(), shown)) {
+        [low, high] if low == high => median,
+        [low, high] => format!("{median} ({low} to {high})"),
+    }
 }
 
 fn hot(_: &Path, ways: &Ways) -> anyhow::Result<String> {

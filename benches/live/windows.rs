@@ -27,7 +27,7 @@ use scylla::statement::prepared::PreparedStatement;
 use tokio::sync::Semaphore;
 
 use super::connection::{Connection, pairs, prepare};
-use super::measure::{Measured, Used};
+use super::measure::{Measured, Servers, Used};
 use super::rows::{ContentConsumption, TableRow, UserCourse};
 
 /// What to merge, and in what portions.
@@ -35,6 +35,8 @@ use super::rows::{ContentConsumption, TableRow, UserCourse};
 pub(crate) struct Options {
     #[command(flatten)]
     connection: Connection,
+    #[command(flatten)]
+    servers: Servers,
     /// The pairs, of which no account is in two.
     #[arg(long)]
     pairs: PathBuf,
@@ -75,7 +77,7 @@ const BATCH_BYTES: usize = 64 * 1_024;
 
 pub(crate) async fn run(options: &Options) -> anyhow::Result<()> {
     let pairs = pairs(&options.pairs)?;
-    let before = Used::by_this_process()?;
+    let before = Used::so_far(&options.servers)?;
     let began = Instant::now();
     let session = options.connection.open().await?;
     let program = Program::prepare(session, options).await?;

@@ -8,10 +8,13 @@
 use scylla::client::session::Session;
 use scylla::errors::{DbError, ExecutionError, PrepareError, RequestAttemptError};
 use scylla::statement::batch::{Batch as CqlBatch, BatchStatement, BatchType};
-use scylla::statement::prepared::PreparedStatement;
+
+use crate::spec::Table;
+use crate::storage::Fault;
 
 use super::ClusterError;
 use super::fault::one_line;
+use super::statements::{Preparer, equals};
 use super::values::{Value, Values};
 
 /// What a statement may need.
@@ -91,25 +94,36 @@ pub(super) fn other_product(
     has(keyspaces, "system_schema_mcs").then_some("Amazon Keyspaces")
 }
 
+/// What a merge writes has a time of its own.
+const OWN_TIMES: &str = "writes with a time of their own (USING TIMESTAMP)";
+
 /// Finds out whether the server takes what every merge writes: a delete with a time of its own, and an unlogged batch of
-/// such. Their keys are null, so that they are refused for that where nothing else is wrong with them, and nothing is
-/// ever written.
+/// such. Some guardrails are heeded when a statement is prepared, some when it is carried out; so it is, with null keys:
+/// it is refused for those where nothing else is wrong with it, and nothing is ever written.
 ///
 /// # Errors
 /// A guardrail, or whatever else the server has against them.
-pub(super) async fn check_writes(
-    session: &Session,
-    delete: &PreparedStatement,
-    key_len: usize,
-) -> Result<(), ClusterError> {
+pub(super) async fn check_writes(with: &Preparer, table: &Table) -> Result<(), ClusterError> {
+    let key = equals(table, table.key_len);
+    let delete = |using: &str| format!("DELETE FROM {}{using} WHERE {key}", with.table(table));
+    let delete = match with.prepare(&delete(" USING TIMESTAMP ?")).await {
+        Ok(delete) => delete,
+        Err(ClusterError::Prepare { message, kind: Fault::Fatal, .. })
+            if with.prepare(&delete("")).await.is_ok() =>
+        {
+            return Err(ClusterError::Forbidden { what: OWN_TIMES, message });
+        }
+        Err(other) => return Err(other),
+    };
     // As old as can be.
     let oldest = Value::BigInt(1);
-    let values = Values([oldest].into_iter().chain((0..key_len).map(|_| Value::Null)).collect());
-    let single = session.execute_unpaged(delete, &values).await.map(drop);
-    take(single, "writes with a time of their own (USING TIMESTAMP)")?;
+    let nulls = (0..table.key_len).map(|_| Value::Null);
+    let values = Values([oldest].into_iter().chain(nulls).collect());
+    take(with.session.execute_unpaged(&delete, &values).await.map(drop), OWN_TIMES)?;
     let mut batch = CqlBatch::new(BatchType::Unlogged);
-    batch.statements = vec![BatchStatement::from(delete.clone()); 2];
-    let batched = session.batch(&batch, vec![values.clone(), values]).await.map(drop);
+    batch.set_consistency(with.consistency.into());
+    batch.statements = vec![BatchStatement::from(delete); 2];
+    let batched = with.session.batch(&batch, vec![values.clone(), values]).await.map(drop);
     take(batched, "unlogged batches")
 }
 

@@ -129,10 +129,11 @@ impl Cluster {
 
     /// Prepares the reads and the writes of a specification, and sees that the server takes such writes.
     pub async fn store(&self, spec: Arc<Spec>) -> Result<Store, ClusterError> {
-        let writes = Writes::prepare(&self.preparer(), &spec).await?;
-        if let (Some(of_table), Some(table)) = (writes.first(), spec.tables.first()) {
-            check_writes(&self.session, of_table.delete_row(), table.key_len).await?;
+        let preparer = self.preparer();
+        if let Some(table) = spec.tables.first() {
+            check_writes(&preparer, table).await?;
         }
+        let writes = Writes::prepare(&preparer, &spec).await?;
         Ok(Store { read: self.reader(spec).await?, writes })
     }
 

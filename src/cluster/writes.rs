@@ -77,11 +77,6 @@ impl Writes {
         })
     }
 
-    /// The delete of one row.
-    pub(super) fn delete_row(&self) -> &PreparedStatement {
-        &self.delete_row
-    }
-
     /// The statement that carries out a mutation, with its values; `None` if the table has none.
     pub(super) fn bind(&self, mutation: &Mutation) -> Option<(&PreparedStatement, Values)> {
         let t = Value::BigInt(mutation.t);

@@ -242,7 +242,7 @@ impl Parser<'_> {
             "set" => CqlType::Set(self.boxed()?),
             "map" => {
                 let key = self.boxed()?;
-                self.expect(',')?;
+                self.must(',')?;
                 CqlType::Map(key, self.boxed()?)
             }
             "tuple" => {
@@ -254,7 +254,7 @@ impl Parser<'_> {
             }
             "vector" => {
                 let of = self.boxed()?;
-                self.expect(',')?;
+                self.must(',')?;
                 CqlType::Vector(of, self.number()?)
             }
             "frozen" => match self.any()? {
@@ -266,7 +266,7 @@ impl Parser<'_> {
             },
             _ => return None,
         };
-        self.expect('>')?;
+        self.must('>')?;
         Some(parsed)
     }
 
@@ -309,7 +309,7 @@ impl Parser<'_> {
         rest.is_some()
     }
 
-    fn expect(&mut self, sign: char) -> Option<()> {
+    fn must(&mut self, sign: char) -> Option<()> {
         self.takes(sign).then_some(())
     }
 }

@@ -157,10 +157,13 @@ pub(crate) struct Request {
 }
 
 impl Request {
-    /// Whether it concerns the tables of a test, not the server's own.
+    /// Whether it concerns the tables of a test, not the server's own. What has no key writes nothing: so it is asked
+    /// whether such a write is allowed.
     pub(crate) fn is_on_user_tables(&self) -> bool {
+        let has_key = |statement: &Statement| statement.partition != [None];
         self.statements
             .iter()
+            .filter(|statement| has_key(statement))
             .any(|statement| ["user_courses", "content_consumption"].contains(&&*statement.table()))
     }
 
