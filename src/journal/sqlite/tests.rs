@@ -1,3 +1,4 @@
+#[cfg(test)]
 mod accounts;
 
 use std::fs;
