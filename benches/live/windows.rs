@@ -66,6 +66,8 @@ pub(crate) struct Options {
 /// One value as it travels.
 type Cell = Option<Bytes>;
 type Row = Vec<Cell>;
+/// The survivor's statuses by the rest of the key.
+type Statuses<'r> = HashMap<&'r [Cell], &'r Cell>;
 /// The position of the status in a row of contents, and of the account in one of each table.
 const STATUS: usize = 4;
 const OF_CONTENT: usize = 0;
@@ -181,8 +183,7 @@ impl<'a> Program<'a> {
         let mut batches: BTreeMap<Bytes, Vec<&(String, String)>> = BTreeMap::new();
         let mut writes = Vec::new();
         for (chunk, sources, survivors) in try_join_all(read).await? {
-            let mut of_account: HashMap<&[u8], (Vec<&Row>, HashMap<&[Cell], &Cell>)> =
-                HashMap::new();
+            let mut of_account: HashMap<&[u8], (Vec<&Row>, Statuses<'_>)> = HashMap::new();
             for row in &sources {
                 of_account.entry(account(row, OF_CONTENT)).or_default().0.push(row);
             }
@@ -220,7 +221,7 @@ impl<'a> Program<'a> {
     fn folded(
         &self,
         rows: &[&Row],
-        known: &HashMap<&[Cell], &Cell>,
+        known: &Statuses<'_>,
         to: &Bytes,
     ) -> Vec<(&PreparedStatement, Row)> {
         let mut writes = Vec::new();
@@ -351,8 +352,12 @@ impl SerializeRow for Values {
         for value in &self.0 {
             let cell = writer.make_cell_writer();
             match value {
-                Some(bytes) => drop(cell.set_value(bytes).map_err(SerializationError::new)?),
-                None => drop(cell.set_unset()),
+                Some(bytes) => {
+                    cell.set_value(bytes).map_err(SerializationError::new)?;
+                }
+                None => {
+                    cell.set_unset();
+                }
             }
         }
         Ok(())

@@ -26,11 +26,13 @@ const ROUNDS: u64 = 2;
 /// How long a joined request is tried before each group asks for itself.
 const PATIENCE: Duration = Duration::from_secs(1);
 
+/// Accounts whose first pages are read together: table, width, scope and replica set.
+type FirstPages = (TableIndex, Width, Scope, u64);
+
 /// The rounds of all groups in flight.
 #[derive(Debug, Default)]
 pub(super) struct Together {
-    /// By table, width, scope and replica set.
-    first_pages: Rounds<(TableIndex, Width, Scope, u64), AccountId, Option<Vec<Row>>>,
+    first_pages: Rounds<FirstPages, AccountId, Option<Vec<Row>>>,
     /// By table and scope.
     rows: Rounds<(TableIndex, Scope), Vec<AccountId>, Vec<Row>>,
     /// By table and partition.

@@ -196,7 +196,11 @@ impl<'a, S: Reader, K: Sink<S>> Work<'a, S, K> {
             // Only where the survivor's rows lead is news.
             matched.sources.clear();
         }
-        let (entry, tally) = Fold::all(index, table, matched);
+        let (entry, mut tally) = Fold::all(index, table, matched);
+        if table.delete_source && !table.owns_partitions() {
+            // What is deleted row by row is counted so; whole partitions are counted at the end.
+            tally.deleted = tally.source_rows;
+        }
         self.findings.note(table, &entry);
         if !is_journaled {
             self.draft.add(entry, &tally);

@@ -39,22 +39,22 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn check(cql_type: CqlType, toml: &str, expected: Result<&[u8], &str>) {
+    fn check(cql_type: &CqlType, toml: &str, expected: Result<&[u8], &str>) {
         let table: toml::Table = toml::from_str(&format!("value = {toml}")).unwrap();
-        let found = of(&cql_type, &table["value"]);
+        let found = of(cql_type, &table["value"]);
         assert_eq!(found.as_deref().map_err(String::as_str), expected);
     }
 
     #[test]
     fn constants_have_the_type_of_their_column() {
-        check(CqlType::Text, "'Course'", Ok(b"Course"));
-        check(CqlType::Int, "-2", Ok(&[255, 255, 255, 254]));
-        check(CqlType::Varint, "128", Ok(&[0, 128]));
-        check(CqlType::Boolean, "true", Ok(&[1]));
-        check(CqlType::Int, "'1'", Err("\"1\" is no value of type int"));
-        check(CqlType::TinyInt, "200", Err("200 is no value of type tinyint"));
-        check(CqlType::Ascii, "'é'", Err("\"é\" is no value of type ascii"));
-        check(CqlType::Uuid, "'x'", Err("\"x\" is no value of type uuid"));
-        check(CqlType::Blob, "'x'", Err("a constant of type blob cannot be written here"));
+        check(&CqlType::Text, "'Course'", Ok(b"Course"));
+        check(&CqlType::Int, "-2", Ok(&[255, 255, 255, 254]));
+        check(&CqlType::Varint, "128", Ok(&[0, 128]));
+        check(&CqlType::Boolean, "true", Ok(&[1]));
+        check(&CqlType::Int, "'1'", Err("\"1\" is no value of type int"));
+        check(&CqlType::TinyInt, "200", Err("200 is no value of type tinyint"));
+        check(&CqlType::Ascii, "'é'", Err("\"é\" is no value of type ascii"));
+        check(&CqlType::Uuid, "'x'", Err("\"x\" is no value of type uuid"));
+        check(&CqlType::Blob, "'x'", Err("a constant of type blob cannot be written here"));
     }
 }

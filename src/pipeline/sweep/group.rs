@@ -133,7 +133,7 @@ impl<S: Writer> Sweeper<'_, S> {
                 let rows_of = (scope, account);
                 let read = || context.storage.timed_page(table, rows_of, PAGE_ROWS, next.clone());
                 let page = context.carry_out(lane, read).await?;
-                self.follow(table, page.rows.iter(), scopes);
+                self.follow(table, &page.rows.iter(), scopes);
                 let found = page.rows.into_iter().map(|row| Found { table, source, row });
                 self.take(found.collect(), after).await?;
                 next = page.next;
@@ -155,7 +155,7 @@ impl<S: Writer> Sweeper<'_, S> {
     ) -> Result<(), GroupError> {
         let sources: Vec<AccountId> = self.group.sources().cloned().collect();
         let rows = self.context.timed_rows_of(table, scope, &sources).await?;
-        self.follow(table, rows.iter().map(|(_, row)| row), scopes);
+        self.follow(table, &rows.iter().map(|(_, row)| row), scopes);
         let found = rows.into_iter().map(|(source, row)| Found { table, source, row });
         self.take(found.collect(), after).await
     }
@@ -164,7 +164,7 @@ impl<S: Writer> Sweeper<'_, S> {
     fn follow<'r>(
         &self,
         table: TableIndex,
-        rows: impl Iterator<Item = &'r TimedRow> + Clone,
+        rows: &(impl Iterator<Item = &'r TimedRow> + Clone),
         scopes: &mut BTreeSet<(TableIndex, Scope)>,
     ) {
         for (led, shape, _) in self.context.spec.led().filter(|(.., through)| *through == table) {
