@@ -5,6 +5,7 @@
 
 mod bad_runs;
 mod browser;
+mod composite;
 mod data;
 mod faults;
 mod frames;
