@@ -3,7 +3,7 @@
 
 use bytes::Bytes;
 
-use crate::model::{AccountId, Cell, Change, ColumnIndex, Row, TableIndex};
+use crate::model::{AccountId, Change, ColumnIndex, Row, TableIndex};
 use crate::spec::Table;
 
 /// One key of a table. Rows are held once: a copy refers to the source's row.
@@ -104,9 +104,10 @@ impl Entry {
         rows.map(Row::size_bytes).sum()
     }
 
-    /// A cell of the row as it will be; columns beyond the key are those that the survivor's rows are
+    /// A value of the row as it will be; columns beyond the key are those that the survivor's rows are
     /// read with.
-    pub fn cell(&self, column: ColumnIndex) -> Option<&Cell> {
-        self.base().and_then(|row| row.cells.get(column))
+    pub fn result(&self, column: ColumnIndex) -> Option<&Bytes> {
+        let stays = || self.base()?.cells.get(column)?.as_ref();
+        self.written(column).or_else(stays)
     }
 }

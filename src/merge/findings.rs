@@ -103,8 +103,8 @@ impl Lead {
     fn arrive(&mut self, scope: &Scope, entry: &Entry) {
         let Some(found) = self.scopes.get_mut(scope) else { return };
         found.changed |= entry.is_written();
-        let quoted = self.quoted.iter().filter_map(|column| entry.cell(*column));
-        found.quoted = Some(quoted.map(|cell| cell.as_ref().map(own)).collect());
+        let quoted = self.quoted.iter().map(|column| entry.result(*column).map(own));
+        found.quoted = Some(quoted.collect());
     }
 }
 

@@ -94,6 +94,7 @@ pub(super) fn check(raw: &RawTable, live: &TableSchema) -> Result<Found, String>
             }
         }
     }
+    locator.is_whole = is_clustered && names.len() == 1;
     Ok(Found { locator })
 }
 

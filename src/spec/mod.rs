@@ -85,6 +85,8 @@ pub struct Locator {
     pub parts: Vec<Part>,
     /// The table whose rows lead here; `None` if every part is a constant.
     pub through: Option<TableIndex>,
+    /// Whether the only part is a whole partition key, which is never empty.
+    pub is_whole: bool,
 }
 
 /// Where one value of a scope comes from.
@@ -153,7 +155,8 @@ impl Locator {
             Part::Column(column) => row.get(*column)?.clone(),
         };
         let values: Vec<Bytes> = self.parts.iter().map(value).collect::<Option<_>>()?;
-        self.may_be(&values).then(|| Scope::new(values))
+        let is_empty = values.iter().all(Bytes::is_empty);
+        (!self.is_whole || !is_empty).then(|| Scope::new(values))
     }
 
     /// The only scope of a table to which no other one leads.
@@ -168,12 +171,6 @@ impl Locator {
             Part::Constant(constant) => constant == value,
             Part::Column(_) => true,
         })
-    }
-
-    /// A value may be empty where it is a clustering column's, or one of several of a partition key, but no partition
-    /// has an empty key.
-    fn may_be(&self, values: &[Bytes]) -> bool {
-        !matches!(values, [only] if only.is_empty())
     }
 }
 
