@@ -129,8 +129,7 @@ impl<'a> Ledger<'a> {
 
     fn of_entry(&mut self, entry: Entry) -> History {
         let table = &self.spec.tables[entry.table];
-        let cells = entry.base().map_or(&[][..], |row| &row.cells[..table.key_len]);
-        let key: Vec<Bytes> = cells.iter().flatten().cloned().collect();
+        let key = entry.base().map(|row| table.key_of(row)).unwrap_or_default();
         let swept = self.swept.remove(&(entry.table, table.shared_key(&key)));
         History {
             table: entry.table,

@@ -19,7 +19,7 @@ use super::values::{Value, Values};
 
 /// What a statement may need.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Capability {
+pub(super) enum Capability {
     /// `WRITETIME` of a map or set that is not frozen, with a time for each element.
     CollectionTimes,
     /// `IN` on a clustering column where a collection is selected.
@@ -42,7 +42,7 @@ impl Capability {
 
 /// What the server can do.
 #[derive(Clone, Debug, Default)]
-pub struct Capabilities {
+pub(super) struct Capabilities {
     missing: Vec<Capability>,
 }
 
@@ -68,7 +68,7 @@ impl Capabilities {
     }
 
     /// Whether the server can do something.
-    pub fn has(&self, capability: Capability) -> bool {
+    pub(super) fn has(&self, capability: Capability) -> bool {
         !self.missing.contains(&capability)
     }
 }

@@ -109,11 +109,6 @@ impl Cluster {
         &self.session
     }
 
-    /// What the server can do.
-    pub fn capabilities(&self) -> &Capabilities {
-        &self.capabilities
-    }
-
     /// The schema of the keyspace.
     pub fn schema(&self) -> &Schema {
         &self.schema

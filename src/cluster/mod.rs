@@ -27,7 +27,6 @@ mod writes;
 
 use thiserror::Error;
 
-pub use capabilities::{Capabilities, Capability};
 pub use connect::Cluster;
 pub use diagnosis::{Layer, Tried};
 pub use settings::*;

@@ -50,8 +50,7 @@ impl Entry {
 
     /// The primary key of the row of `account`, in column order.
     pub fn key_of(&self, table: &Table, account: &AccountId) -> Vec<Bytes> {
-        let cells = self.base().map_or(&[][..], |row| &row.cells[..table.key_len]);
-        let mut key: Vec<Bytes> = cells.iter().flatten().cloned().collect();
+        let mut key = self.base().map(|row| table.key_of(row)).unwrap_or_default();
         if let Some(own) = key.get_mut(table.account) {
             own.clone_from(account.cell());
         }

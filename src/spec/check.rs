@@ -2,10 +2,10 @@
 //! anything is read.
 
 use super::event::EventSpec;
-use super::find::{self, Found};
+use super::find;
 use super::raw::{RawSpec, RawTable};
 use super::schema::{ColumnKind, ColumnSchema, Direction, Schema, TableSchema};
-use super::{Column, KeyColumn, Spec, SpecError, Survivorship, Table};
+use super::{Column, KeyColumn, Locator, Spec, SpecError, Survivorship, Table};
 use crate::model::{AccountType, CqlType};
 
 impl RawSpec {
@@ -65,7 +65,7 @@ impl RawSpec {
         }
         replayable(live).map_err(problem)?;
         let of = account_type(account).map_err(problem)?;
-        let found = find::check(raw, live).map_err(problem)?;
+        let locator = find::check(raw, live).map_err(problem)?;
         let clustering = clustering(live).map_err(problem)?;
         let mut survivorship = Vec::new();
         for (name, policy) in raw.policies() {
@@ -87,7 +87,7 @@ impl RawSpec {
             }
             survivorship.push((found, policy));
         }
-        Ok((self.assemble(raw, live, (found, clustering, survivorship)), of))
+        Ok((self.assemble(raw, live, (locator, clustering, survivorship)), of))
     }
 
     /// Lays the columns out in specification order: key, policy columns, those that lead elsewhere, event columns, the
@@ -96,7 +96,7 @@ impl RawSpec {
         &self,
         raw: &RawTable,
         live: &TableSchema,
-        (found, clustering, survivorship): (Found, Vec<KeyColumn>, Policies<'_>),
+        (locator, clustering, survivorship): (Locator, Vec<KeyColumn>, Policies<'_>),
     ) -> Table {
         let mut columns: Vec<&ColumnSchema> = live.partition_key();
         let partition_len = columns.len();
@@ -129,7 +129,7 @@ impl RawSpec {
             key_len,
             slim_len,
             account: account.unwrap_or_default(),
-            locator: found.locator,
+            locator,
             clustering,
             survivorship,
             delete_source: raw.delete_source,

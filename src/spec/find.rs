@@ -6,12 +6,6 @@ use super::schema::{ColumnKind, TableSchema};
 use super::{Locator, Part, SpecError, Table, constant};
 use crate::model::TableIndex;
 
-/// What the text and the table's own key say of how its rows are found; columns of other tables are still to be
-/// [resolved](resolve).
-pub(super) struct Found {
-    pub(super) locator: Locator,
-}
-
 impl RawFind {
     /// The columns of other tables that lead here.
     pub fn columns(&self) -> impl Iterator<Item = &ColumnPath> {
@@ -20,16 +14,36 @@ impl RawFind {
             Self::Clustering { partitions_from } => (Some(partitions_from), None),
             Self::Parts { partition } => (None, Some(partition.values())),
         };
-        let parts = parts.into_iter().flatten().filter_map(|part| match part {
-            RawPart::Column { from } => Some(from),
-            RawPart::Constant { .. } => None,
-        });
-        one.into_iter().chain(parts)
+        one.into_iter().chain(parts.into_iter().flatten().filter_map(RawPart::from))
+    }
+
+    /// The column of another table that a column of the partition key has its values from, if it has.
+    fn from(&self, column: &str) -> Option<&ColumnPath> {
+        match self {
+            Self::Partition(_) => None,
+            Self::Clustering { partitions_from } => Some(partitions_from),
+            Self::Parts { partition } => partition.get(column)?.from(),
+        }
+    }
+
+    /// What the file calls the entry that names such columns.
+    fn word(&self) -> &'static str {
+        if matches!(self, Self::Clustering { .. }) { "partitions_from" } else { "find" }
     }
 }
 
-/// Checks that the table's key has the shape that `find` says.
-pub(super) fn check(raw: &RawTable, live: &TableSchema) -> Result<Found, String> {
+impl RawPart {
+    fn from(&self) -> Option<&ColumnPath> {
+        match self {
+            Self::Column { from } => Some(from),
+            Self::Constant { .. } => None,
+        }
+    }
+}
+
+/// Checks that the table's key has the shape that `find` says. The columns of other tables are still to be
+/// [resolved](resolve).
+pub(super) fn check(raw: &RawTable, live: &TableSchema) -> Result<Locator, String> {
     let partition = live.partition_key();
     let names: Vec<&str> = partition.iter().map(|column| column.name.as_str()).collect();
     let clustering: Vec<String> =
@@ -95,7 +109,7 @@ pub(super) fn check(raw: &RawTable, live: &TableSchema) -> Result<Found, String>
         }
     }
     locator.is_whole = is_clustered && names.len() == 1;
-    Ok(Found { locator })
+    Ok(locator)
 }
 
 /// Puts in what leads from one table to another; gives the order in which the tables are merged.
@@ -131,22 +145,10 @@ pub(super) fn resolve(
 /// The locator of a table with the columns that lead to it.
 fn led(raw: &RawTable, table: &Table, tables: &[Table]) -> Result<Locator, String> {
     let mut locator = table.locator.clone();
-    let mut paths = Vec::new();
+    let (word, mut paths) = (raw.find.word(), Vec::new());
     for (part, column) in locator.parts.iter_mut().zip(table.scope_columns()) {
         let own = &table.columns[column];
-        let path = match &raw.find {
-            RawFind::Partition(_) => None,
-            RawFind::Clustering { partitions_from } => Some(partitions_from),
-            RawFind::Parts { partition } => match partition.get(&own.name) {
-                Some(RawPart::Column { from }) => Some(from),
-                _ => None,
-            },
-        };
-        let Some(path) = path else { continue };
-        let word = match &raw.find {
-            RawFind::Parts { .. } => "find",
-            _ => "partitions_from",
-        };
+        let Some(path) = raw.find.from(&own.name) else { continue };
         let found = tables.iter().enumerate().find(|(_, other)| other.name == path.table);
         let (index, through) = found.ok_or_else(|| {
             format!("{word} names {path}, but there is no [[table]] of that name")

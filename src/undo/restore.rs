@@ -55,7 +55,7 @@ impl Key<'_> {
         undo_t: TimestampUs,
     ) -> Vec<(TimestampUs, Change)> {
         let mut changes = Vec::new();
-        let key: Vec<_> = row.cells[..self.table.key_len].iter().flatten().cloned().collect();
+        let key = self.table.key_of(row);
         if how.replaced.contains(&source) {
             changes.push((undo_t, Change::DeleteRow { key: key.clone() }));
         }
