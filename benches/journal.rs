@@ -80,7 +80,7 @@ async fn work(journal: &SqliteJournal, intents: &[Intent], next: &AtomicUsize, l
             return;
         }
         let intent = Intent { group, ..intents[group % intents.len()].clone() };
-        journal.intend(intent).await.expect("there is room");
+        journal.intend(vec![intent]).await.expect("there is room");
         for state in [State::Written, State::Done] {
             let note = Note { group, state, reason: None, known_as: None };
             journal.note(note).expect("there is room");

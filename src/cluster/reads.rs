@@ -30,6 +30,8 @@ pub(super) struct Reads {
 pub(super) struct TimedReads {
     /// As [`Reads::full`].
     pub(super) full: PreparedStatement,
+    /// As [`Reads::first`], of all columns.
+    pub(super) first: Option<PreparedStatement>,
     /// The row of a primary key.
     pub(super) row: PreparedStatement,
 }
@@ -86,6 +88,13 @@ impl TimedReads {
             }
             all.push(Self {
                 full: with.prepare(&full).await?,
+                first: match table.owns_partitions() {
+                    true => {
+                        let first = select(with, table, &columns, &first_of(table));
+                        Some(with.prepare_for(&first, Reach::Partitions).await?)
+                    }
+                    false => None,
+                },
                 row: with.prepare(&select(with, table, &columns, &key)).await?,
             });
         }
@@ -107,8 +116,13 @@ fn found(table: &Table) -> String {
 }
 
 /// The condition on a scope and several accounts.
-fn among_accounts(table: &Table) -> String {
+pub(super) fn among_accounts(table: &Table) -> String {
     in_scope(table, "IN ?")
+}
+
+/// The condition for the first rows of each account's partition.
+fn first_of(table: &Table) -> String {
+    format!("{} PER PARTITION LIMIT ?", among_accounts(table))
 }
 
 fn in_scope(table: &Table, accounts: &str) -> String {
@@ -129,7 +143,7 @@ async fn prepare_first(
     if !table.owns_partitions() {
         return Ok(None);
     }
-    let condition = format!("{} PER PARTITION LIMIT ?", among_accounts(table));
+    let condition = first_of(table);
     let text = |columns| select(with, table, &names(table, 0..columns).join(", "), &condition);
     with.require(Capability::PartitionLimit, &text(table.columns.len())).await?;
     let full = with.prepare_for(&text(table.columns.len()), Reach::Partitions).await?;

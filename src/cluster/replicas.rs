@@ -1,7 +1,6 @@
 //! Where partitions are stored, for requests that concern several of them: the driver knows the replicas
 //! of one partition key only, and sends other requests to any node, unless it is told.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use scylla::cluster::{ClusterState, NodeRef};
@@ -10,7 +9,7 @@ use scylla::routing::{Shard, Token};
 use uuid::Uuid;
 
 use crate::model::{AccountId, Scope, TableIndex};
-use crate::storage::Width;
+use crate::storage::{Among, Node, Width};
 
 use super::store::ReadStore;
 use super::values::{self, Values};
@@ -39,16 +38,33 @@ impl ReadStore {
         local.map(|(node, _)| node.host_id).collect()
     }
 
-    /// A number that stands for the nodes that have a token.
-    pub(super) fn replica_set_of(&self, table: TableIndex, token: Token) -> u64 {
-        if self.preparer.session.get_cluster_state().get_nodes_info().len() == 1 {
-            return 0;
+    /// The nodes that hold an account's partition.
+    pub(super) fn holders(
+        &self,
+        table: TableIndex,
+        scope: &Scope,
+        account: &AccountId,
+    ) -> Vec<Node> {
+        if let [only] = self.preparer.session.get_cluster_state().get_nodes_info() {
+            return vec![Node(only.host_id.as_u128())];
         }
-        let mut nodes = self.nodes_of(table, token);
-        nodes.sort_unstable();
-        let mut hasher = DefaultHasher::new();
-        nodes.hash(&mut hasher);
-        hasher.finish()
+        let token = self.token(table, scope, account);
+        let nodes = token.map(|token| self.nodes_of(table, token)).unwrap_or_default();
+        nodes.into_iter().map(|id| Node(id.as_u128())).collect()
+    }
+
+    /// Asks the node that is named, or those that hold the first account.
+    pub(super) fn nearest(
+        &self,
+        table: TableIndex,
+        Among { scope, accounts, node }: Among<'_>,
+    ) -> Option<Arc<dyn LoadBalancingPolicy>> {
+        if let Some(Node(id)) = node {
+            let others = Arc::clone(&self.preparer.policy);
+            return Some(Arc::new(Replicas { nodes: vec![Uuid::from_u128(id)], others }));
+        }
+        let token = self.token(table, scope, accounts.first()?)?;
+        Some(self.replicas(table, token))
     }
 
     /// Asks the nodes that have a token.

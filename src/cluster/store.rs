@@ -4,7 +4,6 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use scylla::cluster::Node;
 use scylla::deserialize::row::ColumnIterator;
 use scylla::response::query_result::QueryResult;
 use scylla::response::{PagingState, PagingStateResponse};
@@ -14,7 +13,7 @@ use tokio::sync::OnceCell;
 use crate::model::{AccountId, Row, Scope, TableIndex, TokenRange};
 use crate::spec::Spec;
 use crate::storage::{
-    Cursor, Fault, KeyPage, Page, Reader, StorageError, TimedPage, TimedRow, Width,
+    Among, Cursor, Fault, KeyPage, Node, Page, Reader, StorageError, TimedPage, TimedRow, Width,
 };
 
 use super::fault::Attempted;
@@ -56,8 +55,9 @@ impl Store {
     pub fn nodes(&self) -> (usize, usize) {
         let preparer = &self.read.preparer;
         let state = preparer.session.get_cluster_state();
-        let is_ours =
-            |node: &&Arc<Node>| preparer.local_dc.is_none() || node.datacenter == preparer.local_dc;
+        let is_ours = |node: &&Arc<scylla::cluster::Node>| {
+            preparer.local_dc.is_none() || node.datacenter == preparer.local_dc
+        };
         let nodes = state.get_nodes_info().iter().filter(is_ours);
         nodes.fold((0, 0), |(known, connected), node| {
             (known + 1, connected + usize::from(node.is_connected()))
@@ -97,6 +97,43 @@ impl ReadStore {
     /// A read of a table, `about` which account or key.
     fn reading(&self, table: TableIndex, about: String) -> Attempted<'_> {
         self.attempted("reading", table, about)
+    }
+
+    /// A read of a table, about some accounts.
+    fn about(&self, table: TableIndex, among: Among<'_>) -> Attempted<'_> {
+        let shape = &self.spec.tables[table];
+        self.reading(table, about::of_accounts(shape, among.scope, among.accounts))
+    }
+
+    /// A statement about the partitions of several accounts, sent to a node that holds them.
+    pub(super) fn at(
+        &self,
+        table: TableIndex,
+        among: Among<'_>,
+        statement: &PreparedStatement,
+    ) -> PreparedStatement {
+        let mut statement = statement.clone();
+        statement.set_load_balancing_policy(self.nearest(table, among));
+        statement
+    }
+
+    /// The first rows of several accounts' partitions.
+    async fn first(
+        &self,
+        table: TableIndex,
+        among: Among<'_>,
+        statement: Option<&PreparedStatement>,
+        rows: usize,
+    ) -> Result<Vec<Row>, StorageError> {
+        let what = || self.about(table, among);
+        let Some(statement) = statement else {
+            let why = "its accounts have no partitions of their own";
+            return Err(what().error(why, Fault::Permanent));
+        };
+        let limit = i32::try_from(rows).unwrap_or(i32::MAX);
+        let mut values = values::of_accounts(among.scope, among.accounts);
+        values.push(Value::Int(limit));
+        self.all(&self.at(table, among, statement), &Values(values), &what).await
     }
 
     pub(super) fn attempted(
@@ -198,35 +235,29 @@ impl<S: AsRef<ReadStore> + Send + Sync + 'static> Reader for S {
     async fn first_rows(
         &self,
         table: TableIndex,
-        scope: &Scope,
-        accounts: &[AccountId],
+        among: Among<'_>,
         width: Width,
         rows: usize,
     ) -> Result<Vec<Row>, StorageError> {
         let store = self.as_ref();
-        let what =
-            || store.reading(table, about::of_accounts(&store.spec.tables[table], scope, accounts));
-        let statement = store.reads[table].first_of_width(width);
-        let Some(statement) = statement else {
-            let why = "its accounts have no partitions of their own";
-            return Err(what().error(why, Fault::Permanent));
-        };
-        let mut statement = statement.clone();
-        if let Some(account) = accounts.first()
-            && let Some(token) = store.token(table, scope, account)
-        {
-            statement.set_load_balancing_policy(Some(store.replicas(table, token)));
-        }
-        let limit = i32::try_from(rows).unwrap_or(i32::MAX);
-        let mut values = values::of_accounts(scope, accounts);
-        values.push(Value::Int(limit));
-        store.all(&statement, &Values(values), &what).await
+        store.first(table, among, store.reads[table].first_of_width(width), rows).await
     }
 
-    fn replica_set(&self, table: TableIndex, scope: &Scope, account: &AccountId) -> u64 {
+    async fn timed_first_rows(
+        &self,
+        table: TableIndex,
+        among: Among<'_>,
+        rows: usize,
+    ) -> Result<Vec<TimedRow>, StorageError> {
         let store = self.as_ref();
-        let token = store.token(table, scope, account);
-        token.map_or(0, |token| store.replica_set_of(table, token))
+        let what = || store.about(table, among);
+        let statement = store.timed(table).await?.first.as_ref();
+        let rows = store.first(table, among, statement, rows).await?;
+        store.told_apart(table, rows, &what)
+    }
+
+    fn replicas(&self, table: TableIndex, scope: &Scope, account: &AccountId) -> Vec<Node> {
+        self.as_ref().holders(table, scope, account)
     }
 
     async fn rows_of(
@@ -245,14 +276,16 @@ impl<S: AsRef<ReadStore> + Send + Sync + 'static> Reader for S {
     async fn owners(
         &self,
         table: TableIndex,
-        scope: &Scope,
-        accounts: &[AccountId],
+        among: Among<'_>,
     ) -> Result<Vec<AccountId>, StorageError> {
         let store = self.as_ref();
-        let what =
-            || store.reading(table, about::of_accounts(&store.spec.tables[table], scope, accounts));
+        let what = || store.about(table, among);
+        let Among { scope, accounts, .. } = among;
         let values = Values(values::of_accounts(scope, accounts));
-        let statement = &store.reads[table].owners;
+        let statement = match store.spec.tables[table].owns_partitions() {
+            true => &store.at(table, among, &store.reads[table].owners),
+            false => &store.reads[table].owners,
+        };
         // Room for all of them and one more, so that a full page is not taken for the first of two.
         let page_rows = accounts.len().max(OWNERS_PAGE_ROWS) + 1;
         let mut owners = Vec::new();
@@ -341,10 +374,12 @@ fn rows_of_answer<'a>(
     let mut all = Vec::with_capacity(rows.rows_num());
     for columns in rows.rows::<ColumnIterator<'_, '_>>().map_err(|e| what().unreadable(&e))? {
         let columns = columns.map_err(|error| what().unreadable(&error))?;
-        let cells = columns
-            .map(|column| Ok(column?.slice.map(|slice| slice.to_bytes())))
-            .collect::<Result<_, scylla::errors::DeserializationError>>()
-            .map_err(|error| what().unreadable(&error))?;
+        // Results are collected without an idea of how many there are.
+        let mut cells = Vec::with_capacity(columns.columns_remaining());
+        for column in columns {
+            let column = column.map_err(|error| what().unreadable(&error))?;
+            cells.push(column.slice.map(|slice| slice.to_bytes()));
+        }
         all.push(Row { cells });
     }
     Ok(all)

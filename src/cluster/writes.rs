@@ -6,14 +6,15 @@ use std::sync::Arc;
 use scylla::statement::batch::{Batch as CqlBatch, BatchStatement, BatchType};
 use scylla::statement::prepared::PreparedStatement;
 
-use crate::model::{Batch, Cell, Change, ColumnIndex, Mutation};
+use crate::model::{Batch, Cell, Change, ColumnIndex, Mutation, TableIndex, TimestampUs};
 use crate::spec::{Spec, Table};
-use crate::storage::{Fault, StorageError, Writer};
+use crate::storage::{Among, Fault, StorageError, Writer};
 
 use super::fault::Attempted;
-use super::statements::{Preparer, equals, names, quoted};
+use super::reads::among_accounts;
+use super::statements::{Preparer, Reach, equals, names, quoted};
 use super::store::Store;
-use super::values::{Value, Values};
+use super::values::{self, Value, Values};
 use super::{ClusterError, about};
 
 /// The writes of one table.
@@ -27,8 +28,8 @@ pub(super) struct Writes {
     elements: BTreeMap<ColumnIndex, Elements>,
     expire_row: PreparedStatement,
     delete_row: PreparedStatement,
-    /// Absent where a partition holds rows of several accounts.
-    delete_partition: Option<PreparedStatement>,
+    /// Of one account, and of several; absent where a partition holds rows of several accounts.
+    delete_partition: Option<[PreparedStatement; 2]>,
 }
 
 struct Update {
@@ -63,7 +64,13 @@ impl Writes {
             elements.insert(column, Elements { add, remove });
         }
         let delete_partition = match table.owns_partitions() {
-            true => Some(with.prepare(&delete(with, table, table.partition_len)).await?),
+            true => {
+                let several = delete_where(with, table, &among_accounts(table));
+                Some([
+                    with.prepare(&delete(with, table, table.partition_len)).await?,
+                    with.prepare_for(&several, Reach::Partitions).await?,
+                ])
+            }
             false => None,
         };
         Ok(Self {
@@ -103,7 +110,7 @@ impl Writes {
             }
             Change::DeleteRow { key } => (&self.delete_row, with_key([t], key)),
             Change::DeletePartition { key } => {
-                (self.delete_partition.as_ref()?, with_key([t], key))
+                (&self.delete_partition.as_ref()?[0], with_key([t], key))
             }
         };
         Some((statement, Values(values)))
@@ -178,6 +185,29 @@ impl Writer for Store {
         };
         result.map(drop).map_err(|error| what().failed(&error))
     }
+
+    async fn delete_partitions(
+        &self,
+        table: TableIndex,
+        among: Among<'_>,
+        t: TimestampUs,
+    ) -> Result<(), StorageError> {
+        let shape = &self.read.spec.tables[table];
+        let what = || {
+            let about = about::of_accounts(shape, among.scope, among.accounts);
+            Attempted { what: "deleting from", table: &shape.name, about }
+        };
+        let Some([_, several]) = &self.writes[table].delete_partition else {
+            let why = "its accounts have no partitions of their own";
+            return Err(what().error(why, Fault::Permanent));
+        };
+        let mut bound = vec![Value::BigInt(t)];
+        bound.extend(values::of_accounts(among.scope, among.accounts));
+        let statement = self.read.at(table, among, several);
+        let session = &self.read.preparer.session;
+        let result = session.execute_unpaged(&statement, &Values(bound)).await;
+        result.map(drop).map_err(|error| what().failed(&error))
+    }
 }
 
 fn with_key(values: impl IntoIterator<Item = Value>, key: &[bytes::Bytes]) -> Vec<Value> {
@@ -209,5 +239,9 @@ fn update(with: &Preparer, table: &Table, set: &str) -> String {
 
 /// Deletes what the first columns of the key name.
 fn delete(with: &Preparer, table: &Table, key_len: usize) -> String {
-    format!("DELETE FROM {} USING TIMESTAMP ? WHERE {}", with.table(table), equals(table, key_len))
+    delete_where(with, table, &equals(table, key_len))
+}
+
+fn delete_where(with: &Preparer, table: &Table, condition: &str) -> String {
+    format!("DELETE FROM {} USING TIMESTAMP ? WHERE {condition}", with.table(table))
 }

@@ -74,15 +74,28 @@ impl MemoryJournal {
         }
     }
 
-    fn keep(&self, intent: Intent) -> Result<(), JournalError> {
+    fn keep_all(&self, intents: Vec<Intent>) -> Result<(), JournalError> {
         let mut kept = self.writable()?;
-        if let Some(cause) = (self.fails)(&intent) {
+        if let Some(cause) = intents.iter().find_map(|intent| (self.fails)(intent)) {
             let failure = JournalError::Write { path: MEMORY.into(), cause };
             kept.failure = Some(failure.clone());
             return Err(failure);
         }
+        intents.into_iter().for_each(|intent| kept.keep(intent));
+        Ok(())
+    }
+
+    fn some_slices(&self, wanted: impl Fn(&SliceRecord) -> bool) -> Vec<SliceRecord> {
+        let kept = self.kept();
+        let slices = kept.slices.iter().map(|(record, _)| record);
+        slices.filter(|record| wanted(record)).cloned().collect()
+    }
+}
+
+impl Kept {
+    fn keep(&mut self, intent: Intent) {
         let t = (intent.kind == Kind::Merge).then_some(intent.t);
-        let group = kept.groups.entry(intent.group).or_insert_with(|| GroupRecord {
+        let group = self.groups.entry(intent.group).or_insert_with(|| GroupRecord {
             group: intent.group,
             survivor: intent.survivor,
             pairs: intent.pairs,
@@ -94,7 +107,7 @@ impl MemoryJournal {
         group.t = t.or(group.t);
         group.enter(intent.state, None);
         let record = SliceRecord {
-            id: kept.slices.len() as i64 + 1,
+            id: self.slices.len() as i64 + 1,
             group: intent.group,
             kind: intent.kind,
             t: intent.t,
@@ -102,14 +115,7 @@ impl MemoryJournal {
             tally: intent.tally,
             scopes: intent.scopes,
         };
-        kept.slices.push((record, intent.body));
-        Ok(())
-    }
-
-    fn some_slices(&self, wanted: impl Fn(&SliceRecord) -> bool) -> Vec<SliceRecord> {
-        let kept = self.kept();
-        let slices = kept.slices.iter().map(|(record, _)| record);
-        slices.filter(|record| wanted(record)).cloned().collect()
+        self.slices.push((record, intent.body));
     }
 }
 
@@ -125,8 +131,8 @@ impl GroupRecord {
 }
 
 impl Journal for MemoryJournal {
-    fn intend(&self, intent: Intent) -> BoxFuture<'_, Result<(), JournalError>> {
-        Box::pin(async move { self.keep(intent) })
+    fn intend(&self, intents: Vec<Intent>) -> BoxFuture<'_, Result<(), JournalError>> {
+        Box::pin(async move { self.keep_all(intents) })
     }
 
     fn note(&self, note: Note) -> Result<(), JournalError> {
@@ -239,7 +245,7 @@ impl Journal for MemoryJournal {
 pub struct NoJournal;
 
 impl Journal for NoJournal {
-    fn intend(&self, _intent: Intent) -> BoxFuture<'_, Result<(), JournalError>> {
+    fn intend(&self, _intents: Vec<Intent>) -> BoxFuture<'_, Result<(), JournalError>> {
         Box::pin(ready(Ok(())))
     }
 

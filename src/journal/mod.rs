@@ -226,11 +226,11 @@ pub struct ScanRecord {
 
 /// What the journal must be able to do. It is shared by all groups of a run.
 pub trait Journal: Send + Sync + fmt::Debug + 'static {
-    /// Records an intent; it is durable when this returns. Intents of groups in flight share one sync.
+    /// Records intents, all of them or none; they are durable when this returns.
     ///
     /// # Errors
-    /// It may or may not be recorded, so that nothing may be written for it; the journal takes nothing more.
-    fn intend(&self, intent: Intent) -> BoxFuture<'_, Result<(), JournalError>>;
+    /// They may or may not be recorded, so that nothing may be written for them; the journal takes nothing more.
+    fn intend(&self, intents: Vec<Intent>) -> BoxFuture<'_, Result<(), JournalError>>;
 
     /// Notes what has happened; durable with [`flush`](Self::flush), or once some hundreds of groups have a note.
     /// Of a group, the last note before that counts, and none that an intent follows.

@@ -117,9 +117,10 @@ impl SqliteJournal {
 }
 
 impl Journal for SqliteJournal {
-    fn intend(&self, intent: Intent) -> BoxFuture<'_, Result<(), JournalError>> {
+    fn intend(&self, intents: Vec<Intent>) -> BoxFuture<'_, Result<(), JournalError>> {
         async move {
-            let packed = Box::new(Packed::new(intent, now_ms()));
+            let now_ms = now_ms();
+            let packed = intents.into_iter().map(|intent| Packed::new(intent, now_ms)).collect();
             self.ask(|answer| Request::Intend(packed, answer)).await
         }
         .boxed()

@@ -62,7 +62,7 @@ fn scan(table: &str, after: i64, to: i64, found: &str) -> Scan {
 /// A run of six groups: 7 in two slices, swept; 2 failed after its intent; 3 failed before it; 6 failed and
 /// was taken up again; 5 written; 4 only planned.
 fn play(journal: &dyn Journal) {
-    let intend = |intent: Intent| block_on(journal.intend(intent)).unwrap();
+    let intend = |intent: Intent| block_on(journal.intend(vec![intent])).unwrap();
     let unsealed = Intent { sealed: false, scopes: String::new(), ..intent(7) };
     intend(unsealed);
     intend(intent(2));
@@ -185,12 +185,12 @@ fn a_slice_that_is_not_there_is_an_error() {
 #[test]
 fn a_memory_journal_fails_on_demand_and_for_good() {
     let journal = MemoryJournal::failing(|intent| (intent.group == 2).then(|| "no room".into()));
-    block_on(journal.intend(intent(1))).unwrap();
+    block_on(journal.intend(vec![intent(1)])).unwrap();
     for _ in 0..2 {
-        let error = block_on(journal.intend(intent(2))).unwrap_err().to_string();
+        let error = block_on(journal.intend(vec![intent(2)])).unwrap_err().to_string();
         assert!(error.contains("the journal in memory cannot be written: no room"), "{error}");
     }
-    assert!(block_on(journal.intend(intent(3))).is_err());
+    assert!(block_on(journal.intend(vec![intent(3)])).is_err());
     assert!(journal.note(note(1, State::Done)).is_err());
     assert!(block_on(journal.flush()).is_err());
     assert!(block_on(journal.keep_scan(scan("places", 0, 1, "[]"))).is_err());

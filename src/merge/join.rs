@@ -97,7 +97,7 @@ impl<'a> Join<'a> {
         if !ascending(table, state.last_fed.as_ref(), &rows) {
             return Err(OutOfOrder { table: table.name.clone() });
         }
-        if let Some(row) = rows.last() {
+        if let Some(row) = rows.last().filter(|_| !last) {
             // Copied out of its page, which is not to live until the next one comes.
             let own = |cell: &Cell| cell.as_deref().map(Bytes::copy_from_slice);
             let key = row.cells.iter().take(table.key_len).map(own).collect();

@@ -1,20 +1,19 @@
-//! Finds how many groups at once are worth it, by trying: the present number, and now and then twice as many or
+//! Finds how many requests at once are worth it, by trying: the present number, and now and then twice as many or
 //! half as many.
 //!
 //! What a number brings differs from window to window by more than it differs from that of its neighbours, so
 //! it is judged by the mean of its last few windows. Better is not only faster: beyond the point at which the
-//! cluster is busy, more groups at once only wait longer, and so do the requests of the application. So of all
+//! cluster is busy, more requests at once only wait longer, and so do the requests of the application. So of all
 //! numbers that bring about the most per second, the smallest is taken.
 
 /// The numbers that are tried: this many, twice as many, and so on.
-const FEWEST: usize = 8;
+const FEWEST: usize = 4;
 const LEVELS: usize = 8;
-/// Where it starts: 256 groups. Requests for the same partition are joined, so more groups at once make less
-/// work for the cluster, too, as long as it keeps up.
-const FIRST: usize = 5;
-/// What brings at least this part of the most per second is as good: twice as many groups wait twice as long,
-/// which a few percent are not worth.
-const AS_GOOD: f64 = 0.92;
+/// Where it starts: 16 requests, each for many groups.
+const FIRST: usize = 2;
+/// What brings at least this part of the most per second is as good: twice as many requests wait twice as long, and
+/// so do the application's, which a few percent are not worth.
+const AS_GOOD: f64 = 0.9;
 /// How much a window counts in the mean, once a few are known.
 const NEWS: f64 = 0.15;
 /// Every so many windows one more is tried, in turn above and below.
@@ -171,7 +170,7 @@ mod tests {
     #[test]
     fn it_is_bounded_and_rises_again_after_an_overload() {
         assert!(limits(|groups| groups).iter().all(|limit| *limit <= 1_024));
-        assert!(limits(|groups| 1.0 / groups).iter().all(|limit| *limit >= 8));
+        assert!(limits(|requests| 1.0 / requests).iter().all(|limit| *limit >= FEWEST));
         let mut climb = Climb::default();
         let before = climb.limit();
         climb.fall_back();

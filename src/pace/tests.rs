@@ -21,11 +21,11 @@ fn overload_halves_and_success_restores() {
     assert_eq!(pace.now().0, 32, "one reaction for one overload");
     let mut successes = 0;
     while pace.now().0 < 64 {
-        pace.succeeded();
+        pace.answered(1);
         successes += 1;
         assert!(successes < 1_000, "the limit never recovers");
     }
-    assert!(successes >= 32, "the limit recovers only after groups ended well");
+    assert!(successes >= 32, "the limit recovers only after requests were answered");
 }
 
 #[test]
@@ -37,85 +37,110 @@ fn a_limit_that_is_found_halves_as_well() {
 }
 
 #[tokio::test]
-async fn the_rate_is_of_groups_and_not_of_other_reads() {
+async fn the_rate_is_of_groups_and_not_of_requests() {
     let pace = Pace::with_rate(2, Some(0.001));
-    let reads = [0, 1].map(|_| pace.admit_read().now_or_never());
-    assert!(reads.iter().all(Option::is_some));
-    assert!(pace.admit_read().now_or_never().is_none(), "the limit is for both");
-    drop(reads);
-    assert!(pace.admit().now_or_never().is_some(), "a read is no group's start");
-    assert!(pace.admit().now_or_never().is_none());
-    assert!(pace.admit_read().now_or_never().is_some());
+    let requests = [0, 1].map(|_| pace.admit().now_or_never());
+    assert!(requests.iter().all(Option::is_some));
+    assert!(
+        pace.begin(1).now_or_never().is_none(),
+        "no group begins while requests fill the limit"
+    );
+    drop(requests);
+    assert!(pace.begin(1).now_or_never().is_some(), "a request is no group's start");
+    assert!(pace.begin(1).now_or_never().is_none());
+    assert!(pace.admit().now_or_never().is_some());
 }
 
 #[tokio::test]
 async fn groups_begin_no_faster_than_the_rate() {
     let pace = Pace::with_rate(1_000, Some(0.01));
-    let first = pace.admit().now_or_never();
-    assert!(first.is_some(), "the first may begin at once");
-    assert!(pace.admit().now_or_never().is_none());
-    drop(first);
-    assert!(pace.admit().now_or_never().is_none(), "an end makes no room before its time");
+    assert!(pace.begin(1).now_or_never().is_some(), "the first may begin at once");
+    assert!(pace.begin(1).now_or_never().is_none());
+}
+
+#[tokio::test]
+async fn a_window_of_groups_takes_the_time_of_all_of_them() {
+    let pace = Pace::with_rate(1_000, Some(1_000.0));
+    let began = Instant::now();
+    for _ in 0..20 {
+        pace.begin(5).await;
+    }
+    let took = began.elapsed();
+    assert!(took + LATE >= Duration::from_millis(95), "{took:?}");
 }
 
 #[tokio::test]
 async fn a_changed_rate_counts_at_once() {
     let pace = Pace::with_rate(1_000, Some(0.001));
-    drop(pace.admit().await);
+    pace.begin(1).await;
     let waiting = tokio::spawn({
         let pace = Arc::clone(&pace);
-        async move { pace.admit().await }
+        async move { pace.begin(1).await }
     });
     tokio::task::yield_now().await;
     assert!(!waiting.is_finished());
     pace.set_rate(None);
-    waiting.await.expect("it is admitted");
+    waiting.await.expect("they begin");
     assert_eq!(pace.rate(), None);
     pace.set_rate(Some(0.001));
-    assert!(pace.admit().now_or_never().is_none(), "the next one is late again");
+    pace.begin(1).await;
+    assert!(pace.begin(1).now_or_never().is_none(), "the next one is late again");
 }
 
 #[tokio::test]
 async fn nothing_begins_while_it_is_paused() {
     let pace = Pace::new(8);
-    let running = pace.admit().await;
+    let request = pace.admit().await;
     assert!(pace.pause() && !pace.pause() && pace.is_paused());
-    let waiting: Vec<_> = (0..3)
-        .map(|_| {
-            let pace = Arc::clone(&pace);
-            tokio::spawn(async move { pace.admit().await })
-        })
-        .collect();
+    let waiting = tokio::spawn({
+        let pace = Arc::clone(&pace);
+        async move { pace.begin(1).await }
+    });
     tokio::task::yield_now().await;
-    drop(running);
+    assert!(pace.admit().now_or_never().is_some(), "what is under way goes on");
+    drop(request);
     tokio::task::yield_now().await;
-    assert_eq!(pace.now().1, 0, "an end makes no room in a pause");
+    assert!(!waiting.is_finished(), "an end makes no room in a pause");
     pace.set_rate(Some(1e9));
     tokio::task::yield_now().await;
-    assert_eq!(pace.now().1, 0, "nor does another rate");
+    assert!(!waiting.is_finished(), "nor does another rate");
     assert!(pace.resume() && !pace.resume() && !pace.is_paused());
-    let mut permits = Vec::new();
-    for waiting in waiting {
-        permits.push(waiting.await.expect("all that wait are admitted"));
-    }
-    assert_eq!(pace.now().1, 3);
+    waiting.await.expect("what waits begins");
 }
 
-#[test]
-fn a_waiting_group_is_woken() {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    runtime.expect("a runtime").block_on(async {
-        let pace = Pace::new(1);
-        let permit = pace.admit().await;
-        let waiting = tokio::spawn({
-            let pace = Arc::clone(&pace);
-            async move { drop(pace.admit().await) }
-        });
-        tokio::task::yield_now().await;
-        drop(permit);
-        waiting.await.expect("the waiting group is admitted");
-        assert_eq!(pace.now().1, 0);
-    });
+#[tokio::test]
+async fn requests_wait_in_turn_and_groups_wait_behind_them() {
+    let pace = Pace::new(1);
+    let first = pace.admit().await;
+    let mut second = std::pin::pin!(pace.admit());
+    let mut third = std::pin::pin!(pace.admit());
+    let mut groups = std::pin::pin!(pace.begin(1));
+    assert!(futures::poll!(&mut second).is_pending());
+    assert!(futures::poll!(&mut third).is_pending());
+    drop(first);
+    assert!(futures::poll!(&mut third).is_pending(), "it came later");
+    assert!(futures::poll!(&mut groups).is_pending());
+    let second = second.await;
+    drop(second);
+    assert!(futures::poll!(&mut groups).is_pending());
+    drop(third.await);
+    groups.await;
+    assert_eq!(pace.now().1, 0);
+}
+
+#[tokio::test]
+async fn requests_that_are_too_many_make_no_room() {
+    let pace = Pace::new(4);
+    let mut requests = Vec::new();
+    for _ in 0..4 {
+        requests.push(pace.admit().await);
+    }
+    pace.overloaded();
+    assert_eq!(pace.now(), (2, 4));
+    requests.truncate(2);
+    assert!(pace.admit().now_or_never().is_none(), "two are as many as may be");
+    requests.truncate(1);
+    assert!(pace.admit().now_or_never().is_some());
 }
 
 #[test]

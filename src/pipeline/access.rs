@@ -10,14 +10,14 @@ use crate::storage::{Cursor, Page, Reader, Width, Writer};
 
 use super::pages::SMALL_GROUP_STREAMS;
 use super::work::Joined;
-use super::{Context, GroupError, LargePermit};
+use super::{GroupError, LargePermit, Window};
 
 /// Requests that one group has under way at once.
 pub(super) const GROUP_REQUESTS: usize = 16;
 
 /// One group's way to the cluster, the journal and the broker.
 pub(super) struct Access<'a, S> {
-    pub(super) context: &'a Context<S>,
+    pub(super) window: &'a Window<S>,
     pub(super) group: &'a Group,
     pub(super) t: TimestampUs,
     /// Whether the group can be put off because it is large: nothing of it is journaled yet.
@@ -49,17 +49,16 @@ impl<'a, S: Reader> Access<'a, S> {
     ) -> Result<(), GroupError> {
         let Joined { table: index, scope, join, pages } = joined;
         let (index, scope) = (*index, &*scope);
-        let sizes = &self.context.row_sizes;
-        let owns_partitions = self.context.spec.tables[index].owns_partitions();
+        let sizes = &self.window.row_sizes;
+        let owns_partitions = self.window.spec.tables[index].owns_partitions();
         let first = pages.fetched == 0;
         let streams = join.open_streams();
         let is_large = !first || streams > SMALL_GROUP_STREAMS || large.is_some();
         if is_large && large.is_none() {
-            *large = Some(match self.context.try_admit_large_group() {
-                Some(permit) => permit,
-                None if self.can_wait => return Err(GroupError::PutOff),
-                None => self.context.admit_large_group().await,
-            });
+            if self.can_wait {
+                return Err(GroupError::PutOff);
+            }
+            *large = Some(self.window.admit_large_group().await);
         }
         let rows = |width| match first {
             true => sizes.first_page(index, width, streams),
@@ -75,18 +74,16 @@ impl<'a, S: Reader> Access<'a, S> {
                 if first
                     && !is_large
                     && owns_partitions
-                    && let Some(rows) =
-                        self.context.first_page(index, scope, account, width).await?
+                    && let Some(rows) = self.window.first_page(index, scope, account, width).await?
                 {
-                    sizes.learn(index, width, &rows);
                     return Ok((stream, Page { rows, next: None }));
                 }
-                let lane = self.context.lanes.read(index, width);
+                let lane = self.window.lanes.read(index, width);
                 let page = self
-                    .context
+                    .window
                     .carry_out(lane, || {
                         let rows_of = (scope, account);
-                        self.context.storage.page(index, rows_of, width, rows, after.clone())
+                        self.window.storage.page(index, rows_of, width, rows, after.clone())
                     })
                     .await?;
                 sizes.learn(index, width, &page.rows);
@@ -109,14 +106,14 @@ impl<'a, S: Reader> Access<'a, S> {
         index: TableIndex,
         scope: Scope,
     ) -> Result<(Entry, TableTally), GroupError> {
-        let table = &self.context.spec.tables[index];
+        let table = &self.window.spec.tables[index];
         let mut accounts: Vec<AccountId> = vec![self.group.survivor.clone()];
         accounts.extend(self.group.sources().cloned());
         let mut fold: Option<Fold<'_>> = None;
-        let per_read = self.context.row_sizes.accounts_per_read(index);
+        let per_read = self.window.row_sizes.accounts_per_read(index);
         for (part, chunk) in accounts.chunks(per_read).enumerate() {
-            let rows = self.context.rows_of(index, &scope, chunk).await?;
-            self.context.row_sizes.learn(index, Width::Full, &rows);
+            let rows = self.window.rows_of(index, &scope, chunk).await?;
+            self.window.row_sizes.learn(index, Width::Full, &rows);
             let mut by_account = in_order(table.account, chunk, rows);
             // The survivor is the first account of the first chunk.
             let fold = fold.get_or_insert_with(|| {
@@ -138,32 +135,32 @@ impl<'a, S: Reader> Access<'a, S> {
 impl<S: Writer> Access<'_, S> {
     pub(super) fn note(&self, state: State) -> Result<(), JournalError> {
         let group = self.group.index;
-        self.context.journal.note(Note { group, state, reason: None, known_as: None })
+        self.window.journal.note(Note { group, state, reason: None, known_as: None })
     }
 
     pub(super) async fn write_slice(&self, slice: &Slice) -> Result<(), GroupError> {
-        let writes = slice.writes(&self.context.spec, &self.group.survivor, self.t);
-        Ok(self.context.write_all(writes).await?)
+        let writes = slice.writes(&self.window.spec, &self.group.survivor, self.t);
+        Ok(self.window.write_all(writes).await?)
     }
 
     /// Step 3, last of all writes: one partition delete per source that owns rows.
     pub(super) async fn delete_sources(&self, seal: &Seal) -> Result<(), GroupError> {
         failpoint::hit("copied");
         let deletes = seal
-            .batches(&self.context.spec, self.group, self.t)
+            .batches(&self.window.spec, self.group, self.t)
             .into_iter()
             .map(|batch| vec![batch]);
-        Ok(self.context.write_all(deletes.collect()).await?)
+        Ok(self.window.write_all(deletes.collect()).await?)
     }
 
     /// Step 7: one event per affected enrolment, after every write of the group is acknowledged.
     pub(super) async fn announce(&self, seal: Seal) -> Result<(), GroupError> {
-        let Some(event) = &self.context.spec.event else { return Ok(()) };
+        let Some(event) = &self.window.spec.event else { return Ok(()) };
         let announced = seal.events.iter();
         let events: Vec<_> = announced
             .map(|announced| merge::event(event, &self.group.survivor, announced, self.t))
             .collect();
-        Ok(self.context.deliver(events).await?)
+        Ok(self.window.deliver(events).await?)
     }
 }
 

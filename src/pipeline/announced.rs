@@ -9,12 +9,12 @@ use crate::merge::Announced;
 use crate::model::{AccountId, Cell, ColumnIndex, Row, Scope, TableIndex, TimedRow};
 use crate::storage::{Reader, StorageError, Width};
 
-use super::Context;
+use super::Window;
 
 /// Rows that are read at once to find a smallest value.
 const PAGE_ROWS: usize = 500;
 
-impl<S: Reader> Context<S> {
+impl<S: Reader> Window<S> {
     /// The scope of the announced table that a row belongs or leads to, if there is one; `cells` are the row's,
     /// its key at least.
     pub fn led_to(&self, table: TableIndex, cells: &[Cell]) -> Option<Scope> {

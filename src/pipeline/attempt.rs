@@ -67,6 +67,8 @@ pub(super) struct Attempts {
     pub(super) retry: Retry,
     /// Counts attempts after the first.
     pub(super) retries: Arc<Retries>,
+    /// What is asked for at once, in accounts or batches.
+    pub(super) asked: usize,
 }
 
 impl Attempts {
@@ -86,11 +88,16 @@ impl Attempts {
         let mut pause = self.retry.first_pause;
         let mut tries = 1_u32;
         loop {
+            let permit = self.pace.admit().await;
             let began = Instant::now();
             let result = request().await;
             self.recorder.record(lane, began.elapsed());
+            drop(permit);
             let mut error = match result {
-                Ok(value) => return Ok(value),
+                Ok(value) => {
+                    self.pace.answered(self.asked);
+                    return Ok(value);
+                }
                 Err(error) => error,
             };
             let is_spent = match error.kind {
@@ -108,7 +115,7 @@ impl Attempts {
             }
             tracing::debug!("attempt {tries} failed and is repeated: {error}");
             self.retries.add(&error);
-            // Jitter keeps hundreds of groups from coming back at the same instant.
+            // Jitter keeps dozens of requests from coming back at the same instant.
             tokio::time::sleep(pause.mul_f64(1.0 - fastrand::f64() / 2.0)).await;
             pause = (pause * 2).min(self.retry.longest_pause);
             tries += 1;

@@ -15,7 +15,7 @@ use crate::storage::{Fault, StorageError, Writer};
 
 use super::access::Access;
 use super::work::{Part, Sink, Work};
-use super::{Context, LargePermit, sweep};
+use super::{LargePermit, Window, sweep};
 
 /// Why a group was given up.
 #[derive(Debug, Error)]
@@ -69,18 +69,19 @@ impl GroupError {
 /// the tables found by partition are still there, all of them. Merging it again, with what the journal says
 /// of it, ends as if nothing had happened.
 pub async fn merge_group<S: Writer>(
-    context: &Context<S>,
+    window: &Window<S>,
     group: &Group,
     earlier: Option<State>,
     large: Option<LargePermit>,
 ) -> Result<Tally, GroupError> {
     if matches!(earlier, Some(State::Sweeping | State::Failed))
-        && let Some(tally) = sweep::replay(context, group).await?
+        && let Some(tally) = sweep::replay(window, group).await?
     {
         return Ok(tally);
     }
     let (mut work, sealed) =
-        begin(Access { context, group, t: 0, can_wait: false }, earlier, large).await?;
+        begin(Access { window, group, t: window.t, can_wait: large.is_none() }, earlier, large)
+            .await?;
     let seal = match sealed {
         Some(seal) => seal,
         None => work.merge().await?,
@@ -100,15 +101,13 @@ pub async fn merge_group<S: Writer>(
 struct Journaled;
 
 impl<S: Writer> Sink<S> for Journaled {
-    async fn take(&mut self, context: &Context<S>, part: Part<'_>) -> Result<(), GroupError> {
+    async fn take(&mut self, window: &Window<S>, part: Part<'_>) -> Result<(), GroupError> {
         let Part { slice, intent, writes, .. } = part;
-        context.heed_deletes(&slice);
-        let rows = intent.tally.tables.iter().map(|table| table.source_rows).sum();
+        window.heed_deletes(&slice);
         // The rows live on in the writes, which hold less than the before-images.
         drop(slice);
-        context.intend(intent).await?;
-        context.write_all(writes).await?;
-        context.pace.progressed(rows);
+        window.intend(intent).await?;
+        window.write_all(writes).await?;
         Ok(())
     }
 }
@@ -120,28 +119,24 @@ async fn begin<'a, S: Writer>(
     earlier: Option<State>,
     large: Option<LargePermit>,
 ) -> Result<(Work<'a, S, Journaled>, Option<Seal>), GroupError> {
-    let Access { context, group, .. } = access;
+    let Access { window, group, .. } = access;
     let mut work = Work::new(access, large, Journaled);
     let recorded = match earlier {
         None => Vec::new(),
-        Some(_) => context.journal.slices(group.index)?,
+        Some(_) => window.journal.slices(group.index)?,
     };
     let recorded: Vec<SliceRecord> =
         recorded.into_iter().filter(|slice| slice.kind == Kind::Merge).collect();
-    let Some(last) = recorded.last() else {
-        work.access.t = context.as_of.stamp();
-        work.access.can_wait = true;
-        return Ok((work, None));
-    };
-    work.access.t = last.t;
+    let Some(last) = recorded.last() else { return Ok((work, None)) };
+    (work.access.t, work.access.can_wait) = (last.t, false);
     for record in &recorded {
         work.tally.add(&record.tally);
         // What earlier slices hold is only of use to the slices that are still to come.
         if last.sealed && record.id != last.id {
             continue;
         }
-        let body = context.journal.body(record.id)?;
-        let slice = body::decode(&context.spec, &body).map_err(GroupError::Record)?;
+        let body = window.journal.body(record.id)?;
+        let slice = body::decode(&window.spec, &body).map_err(GroupError::Record)?;
         if record.id == last.id && earlier != Some(State::Written) {
             work.access.write_slice(&slice).await?;
         }

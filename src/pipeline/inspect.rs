@@ -20,17 +20,17 @@ use tokio::sync::watch;
 use crate::events::Outlet;
 use crate::journal::memory::MemoryJournal;
 use crate::latency::Recorder;
-use crate::model::{AccountId, ColumnIndex, Group, Row, TableIndex, TimedRow};
+use crate::model::{AccountId, ColumnIndex, Row, TableIndex, TimedRow};
 use crate::pace::Pace;
 use crate::plan::Plan;
 use crate::spec::Spec;
-use crate::storage::Reader;
+use crate::storage::{Reader, Width};
 
 pub use figures::{Figures, TableFigures};
 
 use super::scan::{Scanned, search};
-use super::walk::{Walked, walk};
-use super::{AsOf, Context, Discover, GroupError, Progress};
+use super::walk::{Walked, walk_reading};
+use super::{AsOf, Context, Discover, GroupError, Progress, Window};
 use look::{Seen, look_at};
 
 /// Accounts that are named of each kind, and groups' reasons.
@@ -200,13 +200,13 @@ pub async fn inspect<S: Reader>(
             return Ok(inspected);
         }
     }
-    let groups = selected.iter().map(|group| plan.group(*group));
     let mut fatal = None;
-    let work = |context: Arc<Context<S>>, group: Group| {
-        let weight = if is_drawn(group.index) { weight } else { 1.0 };
-        async move { look_at(&context, &group, weight).await }
+    let work = |window: Arc<Window<S>>, number: usize| {
+        let group = plan.group(number);
+        let weight = if is_drawn(number) { weight } else { 1.0 };
+        async move { look_at(&window, &group, weight).await }
     };
-    let ended = walk(context, groups, stop.clone(), work, |seen| match seen {
+    let ended = walk_reading(context, selected, stop.clone(), work, |seen| match seen {
         Ok(seen) => {
             progress.done.fetch_add(1, Ordering::Relaxed);
             let is_drawn = is_drawn(seen.group);
@@ -281,12 +281,16 @@ impl Inspected {
     /// Reads both rows of each conflict that is shown in full. What cannot be read is shown as far as it is known:
     /// before version 5.0, Cassandra does not tell the write times of maps.
     async fn read_conflicts<S: Reader>(&mut self, context: &Context<S>) {
+        let row = async |table, key: Vec<Bytes>| {
+            let lane = context.lanes.read(table, Width::Slim);
+            context.carry_out(lane, || context.storage.timed_row(table, &key)).await
+        };
         for conflict in &mut self.conflicts {
             let account = context.spec.tables[conflict.table].account;
             let mut key = conflict.key.clone();
-            let target = context.timed_row(conflict.table, &key).await;
+            let target = row(conflict.table, key.clone()).await;
             key[account].clone_from(conflict.source.cell());
-            let source = context.timed_row(conflict.table, &key).await;
+            let source = row(conflict.table, key).await;
             match (target, source) {
                 (Ok(target), Ok(source)) => conflict.timed = target.zip(source),
                 (Err(error), _) | (_, Err(error)) => {

@@ -13,23 +13,19 @@ mod deletes;
 mod discovered;
 mod group;
 mod inspect;
-mod joined;
 mod lanes;
 mod pages;
-mod reads;
 mod run;
 mod scan;
 mod sweep;
-mod together;
 mod walk;
+mod window;
 mod work;
 
 use std::future::Future;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::time::Instant;
 
-use futures::{StreamExt, TryStreamExt, stream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 pub use as_of::AsOf;
@@ -40,26 +36,23 @@ pub use inspect::{
     Absent, Conflict, Figures, Inspected, LargeAccount, Selection, TableFigures, inspect,
 };
 pub use lanes::Lanes;
-pub use reads::NextPage;
 pub use run::{Ended, ErrorLimit, Known, Limits, Progress, Reason, RunOutcome, run};
 pub use scan::{Discover, ScanProgress, Scanned, scan};
 pub use sweep::{Leftover, Swept, sweep};
 pub use walk::{Walked, walk};
+pub use window::{NextPage, Window};
 
 use crate::events::{EventError, Outlet};
-use crate::failpoint;
-use crate::journal::{Intent, Journal, JournalError};
+use crate::journal::Journal;
 use crate::latency::{Lane, Recorder};
-use crate::model::{Batch, Event, Scope, TableIndex};
+use crate::model::{Event, Scope, TableIndex};
 use crate::pace::Pace;
 use crate::spec::Spec;
-use crate::storage::{StorageError, Writer};
+use crate::storage::StorageError;
 
-use access::GROUP_REQUESTS;
 use attempt::{Attempts, Retries};
 use discovered::Discovered;
 use pages::RowSizes;
-use together::Together;
 
 /// How many groups that need more than a page per account run at once; each holds a few megabytes.
 const LARGE_GROUPS: usize = 8;
@@ -98,12 +91,13 @@ pub struct Context<S> {
     pub slice_bytes: usize,
     /// How the partitions of tables found by clustering are found.
     pub discover: Discover,
+    /// So many groups per window, where that is not left to what they take.
+    pub window: Option<usize>,
     /// The deletes by partition, so far.
     pub deletes: Deletes,
     /// How far a scan is.
     pub scanning: ScanProgress,
     discovered: OnceLock<Discovered>,
-    together: Together,
     retries: Arc<Retries>,
     produced: AtomicU64,
     row_sizes: RowSizes,
@@ -126,7 +120,6 @@ impl<S> Context<S> {
             recorder,
             row_sizes: RowSizes::new(spec.tables.len()),
             large_groups: Arc::new(Semaphore::new(LARGE_GROUPS)),
-            together: Together::default(),
             retries: Arc::default(),
             produced: AtomicU64::new(0),
             spec,
@@ -138,6 +131,7 @@ impl<S> Context<S> {
             retry: Retry::default(),
             slice_bytes: SLICE_BYTES,
             discover: Discover::default(),
+            window: None,
             deletes: Deletes::default(),
             scanning: ScanProgress::default(),
             discovered: OnceLock::new(),
@@ -156,29 +150,18 @@ impl<S> Context<S> {
     where
         F: Future<Output = Result<T, StorageError>>,
     {
-        self.attempts().carry_out(lane, request).await
+        self.attempts(1, self.retry).carry_out(lane, request).await
     }
 
-    fn attempts(&self) -> Attempts {
+    /// Attempts at a request of so much at once.
+    fn attempts(&self, asked: usize, retry: Retry) -> Attempts {
         Attempts {
             recorder: Arc::clone(&self.recorder),
             pace: Arc::clone(&self.pace),
-            retry: self.retry,
+            retry,
             retries: Arc::clone(&self.retries),
+            asked,
         }
-    }
-
-    /// Waits until an intent is durable.
-    ///
-    /// # Errors
-    /// The journal cannot be written; nothing that the intent covers may be written then.
-    pub async fn intend(&self, intent: Intent) -> Result<(), JournalError> {
-        let began = Instant::now();
-        failpoint::hit("intend");
-        self.journal.intend(intent).await?;
-        failpoint::hit("intended");
-        self.recorder.record(self.lanes.journal(), began.elapsed());
-        Ok(())
     }
 
     /// The scopes of a table in which a scan has found rows of a group's sources.
@@ -221,11 +204,6 @@ impl<S> Context<S> {
         self.admit_large_groups(1).await
     }
 
-    /// As [`admit_large_group`](Self::admit_large_group), but does not wait.
-    fn try_admit_large_group(&self) -> Option<LargePermit> {
-        Arc::clone(&self.large_groups).try_acquire_owned().ok()
-    }
-
     /// Keeps large groups down while small ones are left.
     async fn keep_large_groups_down(&self) -> LargePermit {
         self.admit_large_groups((LARGE_GROUPS - LARGE_BESIDE_SMALL) as u32).await
@@ -239,23 +217,5 @@ impl<S> Context<S> {
                 return permit;
             }
         }
-    }
-}
-
-impl<S: Writer> Context<S> {
-    /// Writes sequences of batches: the sequences at the same time, the batches of each in turn.
-    ///
-    /// # Errors
-    /// The first write that failed for good; others may have been written.
-    pub async fn write_all(&self, sequences: Vec<Vec<Batch>>) -> Result<(), StorageError> {
-        let writes = sequences.into_iter().map(|batches| async move {
-            for batch in batches {
-                self.write(batch).await?;
-                failpoint::hit("batch");
-            }
-            Ok(())
-        });
-        let writes: Vec<_> = writes.collect();
-        stream::iter(writes).buffer_unordered(GROUP_REQUESTS).try_collect().await
     }
 }

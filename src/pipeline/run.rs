@@ -1,20 +1,20 @@
 //! All groups of a plan, a bounded number at a time.
 
-use std::collections::{HashMap, VecDeque};
+use std::any::Any;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
 use std::time::Instant;
 
 use tokio::sync::watch;
-use tokio::task::{Id, JoinError, JoinSet};
 
 use crate::journal::{Note, State};
 use crate::model::{Group, Outcome, Tally};
-use crate::pace::Permit;
 use crate::plan::Plan;
 use crate::storage::Writer;
 
-use super::{Context, GroupError, LargePermit, merge_group};
+use super::walk::{Turn, Walked, in_windows};
+use super::{Context, GroupError, LargePermit, Window, merge_group};
 
 /// When a run ends before its plan does.
 #[derive(Clone, Copy, Debug)]
@@ -136,7 +136,7 @@ pub async fn run<S: Writer, E>(
     known: &Known,
     limits: Limits,
     progress: &Progress,
-    mut stop: watch::Receiver<bool>,
+    stop: watch::Receiver<bool>,
     mut on_failure: impl FnMut(&Group, &Reason) -> Result<(), E>,
 ) -> (RunOutcome, Result<(), E>) {
     let total = plan.len().min(limits.groups);
@@ -144,74 +144,41 @@ pub async fn run<S: Writer, E>(
         tally: Tally::new(context.spec.tables.len()),
         ..RunOutcome::nothing(Ended::Finished)
     };
-    let mut running = JoinSet::new();
-    let mut ran = HashMap::new();
-    let start = |index, large, permit, running: &mut JoinSet<_>, ran: &mut HashMap<_, _>| {
-        let (context, group, earlier) =
-            (Arc::clone(context), plan.group(index), known.state(index));
-        let this = Ran { index, pairs: group.pairs.len() as u64 };
-        let task = running.spawn(run_group(context, group, earlier, large, permit));
-        ran.insert(task.id(), this);
-    };
-    let mut next = 0;
-    // Groups that turned out to be large when there were enough of those.
-    let mut put_off = VecDeque::new();
-    let mut kept_down = Some(context.keep_large_groups_down().await);
     let mut unwritten = None;
-    loop {
-        while next < total && known.is_over(next) {
-            next += 1;
-        }
-        if next >= total {
-            drop(kept_down.take());
-            if put_off.is_empty() && running.is_empty() {
-                break;
-            }
-        }
-        let is_on = outcome.ended == Ended::Finished;
-        let (has_next, has_put_off) = (is_on && next < total, is_on && !put_off.is_empty());
-        tokio::select! {
-            biased;
-            Some(joined) = running.join_next_with_id() => {
-                let (ran, ended) = which(joined, &mut ran);
-                let Some(ended) = ended else {
-                    put_off.push_back(ran.index);
-                    continue;
-                };
-                match ended {
-                    Outcome::Done(tally) => outcome.add_done(ran, &tally, progress),
-                    Outcome::Failed { reason, class, fatal } => {
-                        outcome.add_failed(ran, progress);
-                        if fatal {
-                            outcome.ended = Ended::Hopeless;
-                        }
-                        let group = plan.group(ran.index);
-                        note_failure(context, &group, &reason);
-                        if let Err(error) = on_failure(&group, &Reason { reason, class }) {
-                            outcome.ended = Ended::Hopeless;
-                            unwritten.get_or_insert(error);
-                        }
-                    }
+    let left = (0..total).filter(|group| !known.is_over(*group));
+    let work = |window, index: usize, large| {
+        run_group(window, plan.group(index), known.state(index), large)
+    };
+    let on_end = |index: usize, end: thread::Result<Option<Outcome>>| {
+        let Some(end) = end.unwrap_or_else(|panic| Some(panicked(&*panic))) else {
+            return Turn::Later;
+        };
+        let pairs = plan.sources_of(index) as u64;
+        match end {
+            Outcome::Done(tally) => outcome.add_done(pairs, &tally, progress),
+            Outcome::Failed { reason, class, fatal } => {
+                outcome.add_failed(pairs, progress);
+                if fatal {
+                    outcome.ended = Ended::Hopeless;
                 }
-                if outcome.ended == Ended::Finished
-                    && limits.errors.is_exceeded(outcome.failed, total as u64)
-                {
-                    outcome.ended = Ended::TooManyErrors;
+                let group = plan.group(index);
+                note_failure(context, &group, &reason);
+                if let Err(error) = on_failure(&group, &Reason { reason, class }) {
+                    outcome.ended = Ended::Hopeless;
+                    unwritten.get_or_insert(error);
                 }
             }
-            _ = stop.wait_for(|stop| *stop), if has_next || has_put_off => {
-                outcome.ended = Ended::Interrupted;
-            }
-            (large, permit) = admit_large(context), if has_put_off => {
-                let Some(index) = put_off.pop_front() else { continue };
-                start(index, Some(large), permit, &mut running, &mut ran);
-            }
-            permit = context.pace.admit(), if has_next => {
-                start(next, None, permit, &mut running, &mut ran);
-                next += 1;
-            }
-            else => break,
         }
+        if outcome.ended == Ended::Finished
+            && limits.errors.is_exceeded(outcome.failed, total as u64)
+        {
+            outcome.ended = Ended::TooManyErrors;
+        }
+        if outcome.ended == Ended::Finished { Turn::Over } else { Turn::Last }
+    };
+    let walked = in_windows(context, Window::writing, left, stop, work, on_end).await;
+    if walked == Walked::Interrupted && outcome.ended == Ended::Finished {
+        outcome.ended = Ended::Interrupted;
     }
     (outcome, unwritten.map_or(Ok(()), Err))
 }
@@ -231,26 +198,17 @@ fn note_failure<S>(context: &Context<S>, group: &Group, reason: &str) {
     }
 }
 
-/// Waits until one more group may run, and be large.
-async fn admit_large<S>(context: &Context<S>) -> (LargePermit, Permit) {
-    (context.admit_large_group().await, context.pace.admit().await)
-}
-
-/// One group, measured; it holds its permit until it ends. `None` if it is put off.
+/// One group, measured. `None` if it is put off.
 async fn run_group<S: Writer>(
-    context: Arc<Context<S>>,
+    window: Arc<Window<S>>,
     group: Group,
     earlier: Option<State>,
     large: Option<LargePermit>,
-    permit: Permit,
 ) -> Option<Outcome> {
     let began = Instant::now();
-    let result = merge_group(&context, &group, earlier, large).await;
-    drop(permit);
-    Some(match result {
+    Some(match merge_group(&window, &group, earlier, large).await {
         Ok(tally) => {
-            context.recorder.record(context.lanes.group(), began.elapsed());
-            context.pace.succeeded();
+            window.recorder.record(window.lanes.group(), began.elapsed());
             Outcome::Done(tally)
         }
         Err(GroupError::PutOff) => return None,
@@ -261,23 +219,12 @@ async fn run_group<S: Writer>(
     })
 }
 
-/// A group that was started.
-#[derive(Clone, Copy, Debug, Default)]
-struct Ran {
-    index: usize,
-    pairs: u64,
-}
-
-/// Which group a task ran, and how it ended; a task that panicked is a failed group.
-fn which(
-    joined: Result<(Id, Option<Outcome>), JoinError>,
-    ran: &mut HashMap<Id, Ran>,
-) -> (Ran, Option<Outcome>) {
-    let (id, outcome) = joined.unwrap_or_else(|error| {
-        let reason = format!("internal error, please report it: {error}");
-        (error.id(), Some(Outcome::Failed { class: reason.clone(), reason, fatal: false }))
-    });
-    (ran.remove(&id).unwrap_or_default(), outcome)
+/// A group that panicked is a failed group.
+fn panicked(panic: &(dyn Any + Send)) -> Outcome {
+    let why = panic.downcast_ref::<&str>().map(|why| (*why).to_owned());
+    let why = why.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
+    let reason = format!("internal error, please report it: {why}");
+    Outcome::Failed { class: reason.clone(), reason, fatal: false }
 }
 
 impl RunOutcome {
@@ -293,16 +240,16 @@ impl RunOutcome {
         }
     }
 
-    fn add_done(&mut self, ran: Ran, tally: &Tally, progress: &Progress) {
+    fn add_done(&mut self, pairs: u64, tally: &Tally, progress: &Progress) {
         self.done += 1;
-        self.pairs_merged += ran.pairs;
+        self.pairs_merged += pairs;
         self.tally.add(tally);
         progress.done.fetch_add(1, Ordering::Relaxed);
     }
 
-    fn add_failed(&mut self, ran: Ran, progress: &Progress) {
+    fn add_failed(&mut self, pairs: u64, progress: &Progress) {
         self.failed += 1;
-        self.pairs_failed += ran.pairs;
+        self.pairs_failed += pairs;
         progress.failed.fetch_add(1, Ordering::Relaxed);
     }
 }

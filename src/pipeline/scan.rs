@@ -303,7 +303,8 @@ impl<S: Reader> Scanner<'_, S> {
         let mut next = None;
         let mut rows = PAGE_ROWS;
         loop {
-            let permit = context.pace.admit_read().await;
+            // Not in a pause.
+            context.pace.begin(0).await;
             let mut is_again = false;
             let read = || {
                 // The pages that follow in this range stay as small.
@@ -312,8 +313,6 @@ impl<S: Reader> Scanner<'_, S> {
                 context.storage.scan(table, range, rows, next.clone())
             };
             let page = context.carry_out(lane, read).await?;
-            drop(permit);
-            context.pace.succeeded();
             held.rows += page.keys.len() as u64;
             context.scanning.rows.fetch_add(page.keys.len() as u64, Ordering::Relaxed);
             for (scope, account) in &page.keys {

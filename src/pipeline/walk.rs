@@ -1,15 +1,33 @@
-//! The other walks over a run (sweep, verify, undo): some work for each of many items, a bounded number
-//! at a time.
+//! Every walk over many groups (merge, sweep, verify, undo, inspect): one [`Window`] of them after the other, a few at
+//! a time.
 
+use std::collections::VecDeque;
 use std::future::Future;
 use std::ops::ControlFlow;
 use std::panic::resume_unwind;
 use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
 
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
-use super::Context;
+use crate::storage::{Reader, Writer};
+
+use super::{Context, LargePermit, Window};
+
+/// What a window should take of the time of the whole walk.
+const WINDOW: Duration = Duration::from_millis(500);
+/// Groups of a window, at least and at most.
+const FEWEST: usize = 64;
+const MOST: usize = 5_000;
+/// Groups of the first windows, and of those after an overload: nothing is known of what they take.
+const FIRST: usize = 256;
+/// So many windows have their groups under way at once: while one waits for its slowest request, the others keep the
+/// cluster busy.
+const OVERLAP: usize = 3;
+/// Windows that say how fast groups end.
+const REMEMBERED: usize = 6;
 
 /// How a walk ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,46 +40,175 @@ pub enum Walked {
     BrokenOff,
 }
 
-/// Works on every item, at most as many at a time as the pace allows. `on_end` is told how each ended, in the order in which they do, and may break the walk off.
-pub async fn walk<S, T, R, F>(
+/// What becomes of an item whose turn is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Turn {
+    /// It is done with.
+    Over,
+    /// It is large: it comes again, in a window of its own.
+    Later,
+    /// No other item is begun.
+    Last,
+}
+
+/// Works on every item, reading and writing. `on_end` is told how each ended, in the order in which they do, and may
+/// break the walk off.
+pub async fn walk<S: Writer, T, R, F>(
     context: &Arc<Context<S>>,
     items: impl IntoIterator<Item = T>,
-    mut stop: watch::Receiver<bool>,
-    work: impl Fn(Arc<Context<S>>, T) -> F,
+    stop: watch::Receiver<bool>,
+    work: impl Fn(Arc<Window<S>>, T) -> F,
     mut on_end: impl FnMut(R) -> ControlFlow<()>,
 ) -> Walked
 where
-    S: Send + Sync + 'static,
+    T: Clone + Send + Sync + 'static,
+    R: Send + 'static,
+    F: Future<Output = R> + Send + 'static,
+{
+    let work = |window, item, _| work(window, item);
+    let on_end = |_, ended| turn(on_end(ended_well(ended)));
+    in_windows(context, Window::writing, items, stop, work, on_end).await
+}
+
+/// As [`walk`], with reads alone.
+pub(super) async fn walk_reading<S: Reader, T, R, F>(
+    context: &Arc<Context<S>>,
+    items: impl IntoIterator<Item = T>,
+    stop: watch::Receiver<bool>,
+    work: impl Fn(Arc<Window<S>>, T) -> F,
+    mut on_end: impl FnMut(R) -> ControlFlow<()>,
+) -> Walked
+where
+    T: Clone + Send + Sync + 'static,
+    R: Send + 'static,
+    F: Future<Output = R> + Send + 'static,
+{
+    let work = |window, item, _| work(window, item);
+    let on_end = |_, ended| turn(on_end(ended_well(ended)));
+    in_windows(context, Window::reading, items, stop, work, on_end).await
+}
+
+/// What came of an item; a panic goes on.
+fn ended_well<R>(ended: thread::Result<R>) -> R {
+    ended.unwrap_or_else(|panic| resume_unwind(panic))
+}
+
+fn turn(flow: ControlFlow<()>) -> Turn {
+    if flow.is_break() { Turn::Last } else { Turn::Over }
+}
+
+/// Works on every item, a window of them at a time. What is large and was put off comes again, with the right to be
+/// large, a few at a time.
+pub(super) async fn in_windows<S: Reader, T, R, F>(
+    context: &Arc<Context<S>>,
+    open: impl Fn(&Arc<Context<S>>) -> Arc<Window<S>>,
+    items: impl IntoIterator<Item = T>,
+    mut stop: watch::Receiver<bool>,
+    work: impl Fn(Arc<Window<S>>, T, Option<LargePermit>) -> F,
+    mut on_end: impl FnMut(T, thread::Result<R>) -> Turn,
+) -> Walked
+where
+    T: Clone + Send + Sync + 'static,
     R: Send + 'static,
     F: Future<Output = R> + Send + 'static,
 {
     let mut items = items.into_iter().peekable();
-    let mut running = JoinSet::new();
-    let mut ended = Walked::Finished;
-    while items.peek().is_some() || !running.is_empty() {
-        let going_on = items.peek().is_some() && ended == Walked::Finished;
+    let mut put_off = VecDeque::new();
+    let mut kept_down = Some(context.keep_large_groups_down().await);
+    let mut sizes = Sizes::default();
+    let mut windows = JoinSet::new();
+    let (ends, mut ended) = mpsc::unbounded_channel();
+    let mut under_way = 0;
+    let mut walked = Walked::Finished;
+    let start = |items: Vec<T>, large: Option<LargePermit>, windows: &mut JoinSet<_>| {
+        let window = open(context);
+        let (began, groups, mut large) = (Instant::now(), items.len(), large);
+        let works = items.iter().map(|item| work(Arc::clone(&window), item.clone(), large.take()));
+        let works: Vec<F> = works.collect();
+        let ends = ends.clone();
+        windows.spawn(async move {
+            let on_end = |at: usize, end| drop(ends.send((items[at].clone(), end)));
+            window.run(works, on_end).await;
+            (began, groups)
+        });
+        groups
+    };
+    loop {
+        let going_on = walked == Walked::Finished;
+        let has_next = going_on && items.peek().is_some();
+        if !has_next {
+            drop(kept_down.take());
+        }
+        let has_put_off = going_on && !put_off.is_empty();
+        if under_way == 0 && !has_next && !has_put_off {
+            return walked;
+        }
+        let size = context
+            .window
+            .unwrap_or_else(|| sizes.next(context.pace.rate(), context.pace.overloads()));
+        let has_room = under_way < OVERLAP * size;
         tokio::select! {
             biased;
-            Some(joined) = running.join_next() => {
-                let (permit, result) = joined.unwrap_or_else(|error| match error.try_into_panic() {
-                    Ok(panic) => resume_unwind(panic),
-                    // Nobody cancels these tasks.
-                    Err(error) => resume_unwind(Box::new(error)),
-                });
-                drop(permit);
-                context.pace.succeeded();
-                if on_end(result).is_break() {
-                    ended = Walked::BrokenOff;
+            Some((item, end)) = ended.recv(), if under_way > 0 => {
+                under_way -= 1;
+                match on_end(item.clone(), end) {
+                    Turn::Over => {}
+                    Turn::Later => put_off.push_back(item),
+                    Turn::Last => walked = Walked::BrokenOff,
                 }
             }
-            _ = stop.wait_for(|stop| *stop), if going_on => ended = Walked::Interrupted,
-            permit = context.pace.admit(), if going_on => {
-                let Some(item) = items.next() else { continue };
-                let work = work(Arc::clone(context), item);
-                running.spawn(async move { (permit, work.await) });
+            Some(window) = windows.join_next() => match window.map_err(|error| error.try_into_panic()) {
+                Ok((began, groups)) => sizes.ended(began, groups),
+                Err(Ok(panic)) => resume_unwind(panic),
+                // Nobody cancels these tasks.
+                Err(Err(error)) => resume_unwind(Box::new(error)),
+            },
+            _ = stop.wait_for(|stop| *stop), if has_next || has_put_off => {
+                walked = Walked::Interrupted;
             }
-            else => break,
+            large = context.admit_large_group(), if has_put_off => {
+                under_way += start(put_off.pop_front().into_iter().collect(), Some(large), &mut windows);
+            }
+            () = context.pace.begin(size), if has_next && has_room => {
+                under_way += start(items.by_ref().take(size).collect(), None, &mut windows);
+            }
         }
     }
-    ended
+}
+
+/// How many groups the next window has: as many as end in [`WINDOW`].
+#[derive(Debug, Default)]
+struct Sizes {
+    /// When the last windows began, and their groups, in the order in which they ended.
+    ended: VecDeque<(Instant, usize)>,
+    /// Overloads so far.
+    overloads: u64,
+}
+
+impl Sizes {
+    fn ended(&mut self, began: Instant, groups: usize) {
+        self.ended.push_back((began, groups));
+        if self.ended.len() > REMEMBERED {
+            self.ended.pop_front();
+        }
+    }
+
+    /// The groups of the next window, with so many groups per second at most, after so many overloads.
+    fn next(&mut self, rate: Option<f64>, overloads: u64) -> usize {
+        if overloads != std::mem::replace(&mut self.overloads, overloads) {
+            self.ended.clear();
+        }
+        let size = self.per_second().map_or(FIRST, |per_second| {
+            ((per_second * WINDOW.as_secs_f64()) as usize).clamp(FEWEST, MOST)
+        });
+        // A tenth of a second, so that no second has more than it should.
+        rate.map_or(size, |rate| size.min((rate / 10.0) as usize).max(1))
+    }
+
+    /// Groups per second since the first of the windows that are remembered began.
+    fn per_second(&self) -> Option<f64> {
+        let began = self.ended.iter().map(|(began, _)| *began).min()?;
+        let groups: usize = self.ended.iter().map(|(_, groups)| groups).sum();
+        Some(groups as f64 / began.elapsed().as_secs_f64().max(0.001))
+    }
 }

@@ -18,7 +18,7 @@ use crate::storage::Reader;
 
 use super::access::{Access, GROUP_REQUESTS, Pages};
 use super::pages::{LARGE_GROUP_BYTES, SMALL_GROUP_STREAMS};
-use super::{Context, GroupError, LargePermit};
+use super::{GroupError, LargePermit, Window};
 
 /// Scopes of a group whose first pages are read at once, and held.
 const SCOPES_AT_ONCE: usize = 8;
@@ -28,7 +28,7 @@ pub(super) trait Sink<S>: Send {
     /// Takes the next slice.
     fn take(
         &mut self,
-        context: &Context<S>,
+        window: &Window<S>,
         part: Part<'_>,
     ) -> impl Future<Output = Result<(), GroupError>> + Send;
 }
@@ -79,11 +79,11 @@ impl<'a, S: Reader, K: Sink<S>> Work<'a, S, K> {
     /// Nothing is known yet but the scopes that a scan has found: what the journal has of them is recalled into
     /// that.
     pub(super) fn new(access: Access<'a, S>, large: Option<LargePermit>, sink: K) -> Self {
-        let Access { context, group, .. } = access;
-        let tables = context.spec.tables.len();
-        let mut findings = Findings::new(&context.spec, group.pairs.len());
-        for (index, ..) in context.spec.led() {
-            findings.discover(index, context.discovered(index, group.index));
+        let Access { window, group, .. } = access;
+        let tables = window.spec.tables.len();
+        let mut findings = Findings::new(&window.spec, group.pairs.len());
+        for (index, ..) in window.spec.led() {
+            findings.discover(index, window.discovered(index, group.index));
         }
         Work {
             access,
@@ -98,7 +98,7 @@ impl<'a, S: Reader, K: Sink<S>> Work<'a, S, K> {
 
     /// Takes over a key that is journaled already.
     pub(super) fn recall(&mut self, entry: &Entry) {
-        let table = &self.access.context.spec.tables[entry.table];
+        let table = &self.access.window.spec.tables[entry.table];
         self.findings.note(table, entry);
         let Some(base) = entry.base() else { return };
         let scope = (entry.table, table.scope_of(&base.cells));
@@ -112,7 +112,7 @@ impl<'a, S: Reader, K: Sink<S>> Work<'a, S, K> {
 
     /// Steps 1 to 6, but for the deletes that come last: everything is read, and the sink has all slices.
     pub(super) async fn merge(&mut self) -> Result<Seal, GroupError> {
-        let spec = &self.access.context.spec;
+        let spec = &self.access.window.spec;
         for (index, table) in spec.in_order() {
             let scopes = match table.locator.constant() {
                 Some(scope) => vec![scope],
@@ -134,8 +134,8 @@ impl<'a, S: Reader, K: Sink<S>> Work<'a, S, K> {
         index: TableIndex,
         mut scopes: Vec<Scope>,
     ) -> Result<(), GroupError> {
-        let Access { context, group, .. } = self.access;
-        let table: &'a Table = &context.spec.tables[index];
+        let Access { window, group, .. } = self.access;
+        let table: &'a Table = &window.spec.tables[index];
         let sources = group.pairs.len();
         // A group of many streams is held back as a whole, so it takes one scope after the other.
         let at_once = if sources < SMALL_GROUP_STREAMS { SCOPES_AT_ONCE } else { 1 };
@@ -167,7 +167,7 @@ impl<'a, S: Reader, K: Sink<S>> Work<'a, S, K> {
         loop {
             while let Some(matched) = joined.join.next_key() {
                 self.merge_key(joined.table, last.as_ref(), matched);
-                if self.draft.size_bytes >= self.access.context.slice_bytes {
+                if self.draft.size_bytes >= self.access.window.slice_bytes {
                     self.flush(None).await?;
                 }
             }
@@ -188,7 +188,7 @@ impl<'a, S: Reader, K: Sink<S>> Work<'a, S, K> {
 
     /// A key of a scope; those up to `last` are journaled already.
     fn merge_key(&mut self, index: TableIndex, last: Option<&Row>, mut matched: Matched) {
-        let table = &self.access.context.spec.tables[index];
+        let table = &self.access.window.spec.tables[index];
         let row = matched.sources.first().map(|(_, row)| row).or(matched.target.as_ref());
         let is_journaled =
             last.zip(row).is_some_and(|(last, row)| table.compare(row, last).is_le());
@@ -215,7 +215,7 @@ impl<'a, S: Reader, K: Sink<S>> Work<'a, S, K> {
         mut scopes: Vec<Scope>,
     ) -> Result<(), GroupError> {
         let access = self.access;
-        let table = &access.context.spec.tables[index];
+        let table = &access.window.spec.tables[index];
         scopes.retain(|scope| !self.reached.points.contains(&(index, scope.clone())));
         while !scopes.is_empty() {
             // Others may wait behind these reads, so they are seen through before anything is written.
@@ -225,7 +225,7 @@ impl<'a, S: Reader, K: Sink<S>> Work<'a, S, K> {
             for (entry, tally) in read {
                 self.findings.note(table, &entry);
                 self.draft.add(entry, &tally);
-                if self.draft.size_bytes >= self.access.context.slice_bytes {
+                if self.draft.size_bytes >= self.access.window.slice_bytes {
                     self.flush(None).await?;
                 }
             }
@@ -235,8 +235,8 @@ impl<'a, S: Reader, K: Sink<S>> Work<'a, S, K> {
 
     /// Hands over what is left, together with what closes the group.
     async fn seal(&mut self) -> Result<Seal, GroupError> {
-        let Access { context, group, .. } = self.access;
-        let spec = &context.spec;
+        let Access { window, group, .. } = self.access;
+        let spec = &window.spec;
         let mut seal = Seal::default();
         for (index, table) in spec.in_order().filter(|(_, table)| table.delete_source) {
             if !table.owns_partitions() {
@@ -251,7 +251,7 @@ impl<'a, S: Reader, K: Sink<S>> Work<'a, S, K> {
             seal.events = self.findings.announced(spec, event.table);
         }
         let tally = &mut self.draft.tally;
-        if !matches!(context.outlet, Outlet::Discard) {
+        if !matches!(window.outlet, Outlet::Discard) {
             tally.events = seal.events.len() as u64;
         }
         tally.absent_sources = (group.pairs.len() - self.findings.sources_with_rows()) as u64;
@@ -264,21 +264,21 @@ impl<'a, S: Reader, K: Sink<S>> Work<'a, S, K> {
 
     /// Hands over what was read as a slice.
     async fn flush(&mut self, seal: Option<Seal>) -> Result<(), GroupError> {
-        let Access { context, group, t, .. } = self.access;
-        let tables = context.spec.tables.len();
+        let Access { window, group, t, .. } = self.access;
+        let tables = window.spec.tables.len();
         if self.draft.slice.entries.is_empty() && seal.is_none() {
             return Ok(()); // what was counted goes with the next slice
         }
         let Draft { mut slice, mut tally, .. } = mem::replace(&mut self.draft, Draft::new(tables));
         slice.seal = seal;
-        let writes = slice.writes(&context.spec, &group.survivor, t);
+        let writes = slice.writes(&window.spec, &group.survivor, t);
         let deletes = slice.seal.as_ref().map_or(0, |seal| seal.deletes.len());
         tally.batches = (writes.iter().map(Vec::len).sum::<usize>() + deletes) as u64;
         tally.slices = 1;
         self.tally.add(&tally);
         let sealed = slice.seal.is_some();
         let scopes = match sealed {
-            true => body::scopes(&context.spec, &self.findings),
+            true => body::scopes(&window.spec, &self.findings),
             false => String::new(),
         };
         let intent = Intent {
@@ -291,10 +291,10 @@ impl<'a, S: Reader, K: Sink<S>> Work<'a, S, K> {
             sealed,
             tally,
             scopes,
-            body: body::encode(&context.spec, &slice),
+            body: body::encode(&window.spec, &slice),
         };
         self.access.can_wait = false;
         let part = Part { slice, intent, writes, findings: &self.findings };
-        self.sink.take(context, part).await
+        self.sink.take(window, part).await
     }
 }

@@ -7,6 +7,7 @@
 //! (1.0 and 1.00).
 
 mod partition;
+mod writes;
 
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hasher};
@@ -18,7 +19,8 @@ use crate::model::{AccountId, Batch, Change, Row, Scope, TableIndex, TimestampUs
 use crate::spec::{Spec, Table};
 
 use super::{
-    Cursor, Fault, KeyPage, Page, Reader, StorageError, TimedPage, TimedRow, Width, Writer, ring,
+    Among, Cursor, Fault, KeyPage, Node, Page, Reader, StorageError, TimedPage, TimedRow, Width,
+    ring,
 };
 use partition::Partition;
 
@@ -36,7 +38,9 @@ pub enum Request<'a> {
     /// A page of an account's rows, with write times.
     TimedPage(TableIndex, &'a AccountId),
     /// Rows of accounts in a scope, with write times.
-    TimedRowsOf(TableIndex, &'a Scope),
+    TimedRowsOf(TableIndex, &'a Scope, &'a [AccountId]),
+    /// The first rows of several accounts' partitions, with write times.
+    TimedFirstRows(TableIndex, &'a [AccountId]),
     /// The row of a primary key, with write times.
     TimedRow(TableIndex, &'a [Bytes]),
     /// The tokens of the nodes.
@@ -45,6 +49,8 @@ pub enum Request<'a> {
     Scan(TableIndex, TokenRange),
     /// A batch.
     Write(&'a Batch),
+    /// The deletes of several accounts' partitions.
+    DeletePartitions(TableIndex, &'a [AccountId]),
 }
 
 /// Decides whether a request fails. A failed write may still have been applied, as in real life.
@@ -238,16 +244,15 @@ impl Reader for MemoryStorage {
     async fn first_rows(
         &self,
         table: TableIndex,
-        scope: &Scope,
-        accounts: &[AccountId],
+        among: Among<'_>,
         width: Width,
         rows: usize,
     ) -> Result<Vec<Row>, StorageError> {
-        self.ask(Request::FirstRows(table, accounts)).await?;
+        self.ask(Request::FirstRows(table, among.accounts)).await?;
         let columns = columns(&self.spec.tables[table], width);
         let mut first = Vec::new();
-        for account in accounts {
-            let live = self.rows(table, (scope, account), width)?.into_iter();
+        for account in among.accounts {
+            let live = self.rows(table, (among.scope, account), width)?.into_iter();
             first.extend(live.take(rows).map(|TimedRow { mut row, .. }| {
                 row.cells.truncate(columns);
                 row
@@ -256,9 +261,24 @@ impl Reader for MemoryStorage {
         Ok(first)
     }
 
-    /// Two sets, so that some accounts are read together and others are not.
-    fn replica_set(&self, _: TableIndex, _: &Scope, account: &AccountId) -> u64 {
-        account.cell().last().map_or(0, |byte| u64::from(byte % 2))
+    async fn timed_first_rows(
+        &self,
+        table: TableIndex,
+        among: Among<'_>,
+        rows: usize,
+    ) -> Result<Vec<TimedRow>, StorageError> {
+        self.ask(Request::TimedFirstRows(table, among.accounts)).await?;
+        let mut first = Vec::new();
+        for account in among.accounts {
+            let live = self.rows(table, (among.scope, account), Width::Full)?;
+            first.extend(live.into_iter().take(rows));
+        }
+        Ok(first)
+    }
+
+    /// Two nodes, each with half of the accounts, so that some are read together and others are not.
+    fn replicas(&self, _: TableIndex, _: &Scope, account: &AccountId) -> Vec<Node> {
+        vec![Node(account.cell().last().map_or(0, |byte| u128::from(byte % 2)))]
     }
 
     async fn rows_of(
@@ -276,8 +296,7 @@ impl Reader for MemoryStorage {
     async fn owners(
         &self,
         table: TableIndex,
-        scope: &Scope,
-        accounts: &[AccountId],
+        Among { scope, accounts, .. }: Among<'_>,
     ) -> Result<Vec<AccountId>, StorageError> {
         self.ask(Request::Owners(table, scope, accounts)).await?;
         let rows = self.rows_in(table, scope, accounts)?;
@@ -307,7 +326,7 @@ impl Reader for MemoryStorage {
         scope: &Scope,
         accounts: &[AccountId],
     ) -> Result<Vec<TimedRow>, StorageError> {
-        self.ask(Request::TimedRowsOf(table, scope)).await?;
+        self.ask(Request::TimedRowsOf(table, scope, accounts)).await?;
         debug_assert!(self.spec.tables[table].has_point_rows());
         self.rows_in(table, scope, accounts)
     }
@@ -367,18 +386,5 @@ impl Reader for MemoryStorage {
             });
         }
         Ok(KeyPage { keys: rest.into_values().collect(), next: None })
-    }
-}
-
-impl Writer for MemoryStorage {
-    async fn write(&self, batch: &Batch) -> Result<(), StorageError> {
-        tokio::task::yield_now().await;
-        let (carried_out, result) = self.fault(&Request::Write(batch));
-        if carried_out {
-            for mutation in &batch.mutations {
-                self.apply(mutation.table, mutation.t, &mutation.change);
-            }
-        }
-        result
     }
 }

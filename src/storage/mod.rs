@@ -17,7 +17,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use thiserror::Error;
 
-use crate::model::{AccountId, Batch, Row, Scope, TableIndex, TokenRange};
+use crate::model::{AccountId, Batch, Row, Scope, TableIndex, TimestampUs, TokenRange};
 pub use crate::model::{TimedRow, WriteTimes};
 
 /// How much of a row is read.
@@ -76,6 +76,21 @@ pub struct KeyPage {
     pub next: Option<Cursor>,
 }
 
+/// A node of the cluster, by its host id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Node(pub u128);
+
+/// Accounts of one scope that one request concerns.
+#[derive(Clone, Copy, Debug)]
+pub struct Among<'a> {
+    /// The scope.
+    pub scope: &'a Scope,
+    /// The accounts.
+    pub accounts: &'a [AccountId],
+    /// Who is asked first; without, a node that holds the first account.
+    pub node: Option<Node>,
+}
+
 /// Reads the tables of a specification. An account's rows are read within a [`Scope`].
 pub trait Reader: Send + Sync + 'static {
     /// Reads a page of an account's rows, of at most `rows` rows.
@@ -93,15 +108,21 @@ pub trait Reader: Send + Sync + 'static {
     fn first_rows(
         &self,
         table: TableIndex,
-        scope: &Scope,
-        accounts: &[AccountId],
+        among: Among<'_>,
         width: Width,
         rows: usize,
     ) -> impl Future<Output = Result<Vec<Row>, StorageError>> + Send;
 
-    /// A number that stands for the replicas of an account's partition: those with the same one are worth reading
-    /// together.
-    fn replica_set(&self, table: TableIndex, scope: &Scope, account: &AccountId) -> u64;
+    /// As [`first_rows`](Self::first_rows), of all columns, with write times.
+    fn timed_first_rows(
+        &self,
+        table: TableIndex,
+        among: Among<'_>,
+        rows: usize,
+    ) -> impl Future<Output = Result<Vec<TimedRow>, StorageError>> + Send;
+
+    /// The nodes that hold an account's partition: accounts with one in common are worth asking for together.
+    fn replicas(&self, table: TableIndex, scope: &Scope, account: &AccountId) -> Vec<Node>;
 
     /// Reads the rows that the accounts own in a scope, of a table in which each
     /// [owns one](crate::spec::Table::has_point_rows), in no promised order.
@@ -116,8 +137,7 @@ pub trait Reader: Send + Sync + 'static {
     fn owners(
         &self,
         table: TableIndex,
-        scope: &Scope,
-        accounts: &[AccountId],
+        among: Among<'_>,
     ) -> impl Future<Output = Result<Vec<AccountId>, StorageError>> + Send;
 
     /// As [`page`](Self::page), of all columns, with write times.
@@ -165,6 +185,14 @@ pub trait Reader: Send + Sync + 'static {
 pub trait Writer: Reader {
     /// Writes one batch; when it returns, the batch is acknowledged at the run's consistency level.
     fn write(&self, batch: &Batch) -> impl Future<Output = Result<(), StorageError>> + Send;
+
+    /// Deletes the partitions of several accounts at one write time; acknowledged when it returns.
+    fn delete_partitions(
+        &self,
+        table: TableIndex,
+        among: Among<'_>,
+        t: TimestampUs,
+    ) -> impl Future<Output = Result<(), StorageError>> + Send;
 }
 
 /// A read or write that failed.

@@ -8,7 +8,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use crate::events::Outlet;
 use crate::merge;
 use crate::model::{AccountId, Event, Scope, TimestampUs};
-use crate::pipeline::{Context, GroupError};
+use crate::pipeline::{GroupError, Window};
 use crate::storage::{Reader, StorageError};
 
 /// Accounts whose enrolments are read at once.
@@ -22,16 +22,16 @@ pub(super) type Changed = BTreeMap<AccountId, BTreeSet<Scope>>;
 ///
 /// Returns the number of events.
 pub(super) async fn announce<S: Reader>(
-    context: &Context<S>,
+    window: &Window<S>,
     changed: Changed,
     t: TimestampUs,
 ) -> Result<u64, GroupError> {
-    let Some(event) = &context.spec.event else { return Ok(0) };
-    if matches!(context.outlet, Outlet::Discard) {
+    let Some(event) = &window.spec.event else { return Ok(0) };
+    if matches!(window.outlet, Outlet::Discard) {
         return Ok(0);
     }
     let reads = changed.into_iter().map(|(account, scopes)| async move {
-        let announced = context.announced(&account, scopes, |_| None).await?;
+        let announced = window.announced(&account, scopes, |_| None).await?;
         let events = announced.iter().map(|one| merge::event(event, &account, one, t));
         Ok::<Vec<Event>, StorageError>(events.collect())
     });
@@ -40,7 +40,7 @@ pub(super) async fn announce<S: Reader>(
     let events: Vec<Event> = events.into_iter().flatten().collect();
     let count = events.len() as u64;
     if count > 0 {
-        context.deliver(events).await?;
+        window.deliver(events).await?;
     }
     Ok(count)
 }

@@ -13,7 +13,7 @@ use crate::journal::{Intent, Kind, Note, SliceRecord, State, body};
 use crate::ledger::{History, Ledger};
 use crate::merge::cut;
 use crate::model::{AccountId, Batch, Change, Group, Mutation, Tally, TimestampUs};
-use crate::pipeline::{Context, GroupError};
+use crate::pipeline::{GroupError, Window};
 use crate::storage::Writer;
 
 use super::Rows;
@@ -61,27 +61,27 @@ fn passes(records: &[SliceRecord]) -> Vec<Pass> {
 /// Takes a group back; `state` is where the journal says that it stands. What someone changed since is
 /// left alone, unless `force`.
 pub(super) async fn undo_group<S: Writer>(
-    context: &Context<S>,
+    window: &Window<S>,
     group: &Group,
     state: State,
     force: bool,
 ) -> Result<Turn, GroupError> {
-    let records = context.journal.slices(group.index)?;
-    complete(context, group, state, &records).await?;
+    let records = window.journal.slices(group.index)?;
+    complete(window, group, state, &records).await?;
     let is_sealed = records.iter().any(|record| record.kind == Kind::Merge && record.sealed);
-    let work = Work { context, group, is_sealed, force };
+    let work = Work { window, group, is_sealed, force };
     let mut known = passes(&records);
     let mut done = None;
     if state == State::Undoing
         && let Some(stopped) = known.pop()
     {
         done = Some(work.pass(&stopped, known.last()).await?);
-        known = passes(&context.journal.slices(group.index)?);
+        known = passes(&window.journal.slices(group.index)?);
     }
     // What a stopped pass had left alone is overridden by a pass of its own.
     if done.as_ref().is_none_or(|done| force && done.left_alone() > 0) {
         let newest = records.iter().map(|record| record.t).max().unwrap_or_default();
-        let t = context.as_of.stamp().max(newest.saturating_add(2));
+        let t = window.as_of.stamp().max(newest.saturating_add(2));
         let mut turn = work.pass(&Pass { t, slices: Vec::new() }, known.last()).await?;
         if let Some(earlier) = done {
             turn.follow(&earlier);
@@ -94,7 +94,7 @@ pub(super) async fn undo_group<S: Writer>(
         0 => (State::Undone, None),
         keys => (State::Disputed, Some(format!("{keys} keys were changed since and left alone"))),
     };
-    context.journal.note(Note { group: group.index, state, reason, known_as: None })?;
+    window.journal.note(Note { group: group.index, state, reason, known_as: None })?;
     Ok(turn)
 }
 
@@ -114,7 +114,7 @@ impl Turn {
 /// Writes what was under way when the group was stopped once more, so that all its rows are in one known
 /// state. Nothing is announced: what is about to be taken back is no news.
 async fn complete<S: Writer>(
-    context: &Context<S>,
+    window: &Window<S>,
     group: &Group,
     state: State,
     records: &[SliceRecord],
@@ -125,26 +125,26 @@ async fn complete<S: Writer>(
         // All writes are acknowledged, or an undo has begun, before which they were.
         State::Written | State::Done | State::Undoing | State::Undone | State::Disputed => &[],
     };
-    let spec = &context.spec;
+    let spec = &window.spec;
     for kind in kinds {
         let Some(record) = records.iter().rfind(|record| record.kind == *kind) else { continue };
-        let recorded = context.journal.body(record.id)?;
+        let recorded = window.journal.body(record.id)?;
         if *kind == Kind::Sweep {
             let slice = body::decode_sweep(spec, &recorded).map_err(GroupError::Record)?;
-            context.write_all(slice.writes(spec, &group.survivor)).await?;
+            window.write_all(slice.writes(spec, &group.survivor)).await?;
             continue;
         }
         let slice = body::decode(spec, &recorded).map_err(GroupError::Record)?;
-        context.write_all(slice.writes(spec, &group.survivor, record.t)).await?;
+        window.write_all(slice.writes(spec, &group.survivor, record.t)).await?;
         let deletes = slice.seal.iter().flat_map(|seal| seal.batches(spec, group, record.t));
         let deletes: Vec<_> = deletes.map(|batch| vec![batch]).collect();
-        context.write_all(deletes).await?;
+        window.write_all(deletes).await?;
     }
     Ok(())
 }
 
 struct Work<'a, S> {
-    context: &'a Context<S>,
+    window: &'a Window<S>,
     group: &'a Group,
     /// Whether the group's merge is journaled completely, so that its sources' partitions were deleted.
     is_sealed: bool,
@@ -155,10 +155,10 @@ impl<S: Writer> Work<'_, S> {
     /// Walks over all chunks: decides about those that the journal does not have in this pass, and writes
     /// what is not known to be acknowledged. `before` is the pass that came before.
     async fn pass(&self, pass: &Pass, before: Option<&Pass>) -> Result<Turn, GroupError> {
-        let context = self.context;
-        let mut ledger = Ledger::open(&*context.journal, &context.spec, self.group.index)?;
+        let window = self.window;
+        let mut ledger = Ledger::open(&*window.journal, &window.spec, self.group.index)?;
         let mut turn =
-            Turn { rows: vec![Rows::default(); context.spec.tables.len()], ..Turn::default() };
+            Turn { rows: vec![Rows::default(); window.spec.tables.len()], ..Turn::default() };
         let mut changed = Changed::new();
         let mut chunk = 0;
         while let Some(histories) = ledger.next_chunk()? {
@@ -176,18 +176,18 @@ impl<S: Writer> Work<'_, S> {
             }
         }
         failpoint::hit("restored");
-        turn.events = announce(context, changed, pass.t).await?;
+        turn.events = announce(window, changed, pass.t).await?;
         Ok(turn)
     }
 
     fn key<'h>(&'h self, history: &'h History) -> Key<'h> {
-        let table = &self.context.spec.tables[history.table];
+        let table = &self.window.spec.tables[history.table];
         let is_deleted = table.delete_source && (!table.owns_partitions() || self.is_sealed);
         Key::new(history, table, is_deleted)
     }
 
     fn recorded(&self, slice: i64, keys: usize) -> Result<Record, GroupError> {
-        Record::decode(&self.context.journal.body(slice)?, keys).map_err(GroupError::Record)
+        Record::decode(&self.window.journal.body(slice)?, keys).map_err(GroupError::Record)
     }
 
     /// Looks at the keys of a chunk, decides, and journals what is decided. After an earlier pass only the
@@ -198,7 +198,7 @@ impl<S: Writer> Work<'_, S> {
         t: TimestampUs,
         before: Option<i64>,
     ) -> Result<Record, GroupError> {
-        let (context, group) = (self.context, self.group);
+        let (window, group) = (self.window, self.group);
         let only = match before {
             Some(slice) => Some(self.recorded(slice, keys.len())?.left_alone()),
             None => None,
@@ -206,7 +206,7 @@ impl<S: Writer> Work<'_, S> {
         let mut record = Record::new(keys.len(), only);
         let taken: Vec<(usize, &Key<'_>)> =
             keys.iter().enumerate().filter(|(position, _)| record.takes(*position)).collect();
-        let mut found = look(context, group, &taken).await?;
+        let mut found = look(window, group, &taken).await?;
         for (position, key) in taken {
             let found = found.remove(&position).unwrap_or_default();
             let verdict = key.judge(&found, t, self.force);
@@ -220,11 +220,11 @@ impl<S: Writer> Work<'_, S> {
             t,
             kind: Kind::Undo,
             sealed: false,
-            tally: Tally::new(context.spec.tables.len()),
+            tally: Tally::new(window.spec.tables.len()),
             scopes: String::new(),
             body: record.encode(),
         };
-        context.intend(intent).await?;
+        window.intend(intent).await?;
         Ok(record)
     }
 
@@ -249,7 +249,7 @@ impl<S: Writer> Work<'_, S> {
     fn note_changed(&self, key: &Key<'_>, is_changed: bool, changed: &mut Changed) {
         let survivor = &self.group.survivor;
         let cells = key.history.key_of(key.table, survivor).into_iter().map(Some);
-        let led_to = self.context.led_to(key.history.table, &cells.collect::<Vec<_>>());
+        let led_to = self.window.led_to(key.history.table, &cells.collect::<Vec<_>>());
         let Some(scope) = led_to else { return };
         let mut note = |account: &AccountId| {
             changed.entry(account.clone()).or_default().insert(scope.clone());
@@ -258,7 +258,7 @@ impl<S: Writer> Work<'_, S> {
             note(survivor);
         }
         // Content alone is no news of a source: its enrolment comes back as well, or stays away.
-        if self.context.spec.event.as_ref().is_some_and(|event| event.table == key.history.table) {
+        if self.window.spec.event.as_ref().is_some_and(|event| event.table == key.history.table) {
             key.sources().for_each(|source| note(&self.group.pairs[source].from));
         }
     }
@@ -294,10 +294,10 @@ impl<S: Writer> Work<'_, S> {
         let apart = |mutations: Vec<Mutation>| cut(mutations).into_iter().map(|batch| vec![batch]);
         sequences.extend(given.into_values().flat_map(apart));
         sequences.retain(|batches| !batches.is_empty());
-        self.context.write_all(sequences).await?;
+        self.window.write_all(sequences).await?;
         failpoint::hit("given-back");
         let taken: Vec<_> = taken.into_values().flat_map(apart).collect();
-        self.context.write_all(taken).await?;
+        self.window.write_all(taken).await?;
         Ok(is_expiring)
     }
 }

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
 
 use crate::model::{AccountId, Group, Scope, TableIndex, TimedRow};
-use crate::pipeline::{Context, NextPage};
+use crate::pipeline::{NextPage, Window};
 use crate::storage::{Reader, StorageError};
 
 use super::key::{Found, Key};
@@ -23,13 +23,13 @@ type Keys<'a, 'k> = [(usize, &'a Key<'k>)];
 
 /// Reads what stands at the keys of a chunk, by position.
 pub(super) async fn look<S: Reader>(
-    context: &Context<S>,
+    window: &Window<S>,
     group: &Group,
     keys: &Keys<'_, '_>,
 ) -> Result<HashMap<usize, Found>, StorageError> {
-    let look = Look { context, group };
+    let look = Look { window, group };
     let mut found: HashMap<usize, Found> = HashMap::new();
-    for (table, shape) in context.spec.tables.iter().enumerate() {
+    for (table, shape) in window.spec.tables.iter().enumerate() {
         let of_table = keys.iter().copied().filter(|(_, key)| key.history.table == table);
         let of_table: Vec<_> = of_table.collect();
         if of_table.is_empty() {
@@ -51,7 +51,7 @@ pub(super) async fn look<S: Reader>(
 }
 
 struct Look<'a, S> {
-    context: &'a Context<S>,
+    window: &'a Window<S>,
     group: &'a Group,
 }
 
@@ -79,7 +79,7 @@ impl<S: Reader> Look<'_, S> {
         }
         let accounts: Vec<_> =
             by_source.keys().map(|source| self.account(*source).clone()).collect();
-        let owners = self.context.owners(of.0, of.1, &accounts).await?;
+        let owners = self.window.owners(of.0, of.1, &accounts).await?;
         for (source, keys) in by_source {
             let account = self.account(source);
             if owners.contains(account) {
@@ -98,7 +98,7 @@ impl<S: Reader> Look<'_, S> {
         account: &AccountId,
         keys: &Keys<'_, '_>,
     ) -> Result<Vec<(usize, TimedRow)>, StorageError> {
-        let shape = &self.context.spec.tables[table];
+        let shape = &self.window.spec.tables[table];
         let keys =
             keys.iter().map(|(position, key)| (*position, key.history.key_of(shape, account)));
         let keys: Vec<(usize, Vec<Bytes>)> = keys.collect();
@@ -106,7 +106,7 @@ impl<S: Reader> Look<'_, S> {
             let streams = (THRIFT / keys.len()).max(1);
             let mut next = NextPage::First;
             let rows_of = (scope, account);
-            let page = self.context.timed_page(table, rows_of, streams, &mut next).await?;
+            let page = self.window.timed_page(table, rows_of, streams, &mut next).await?;
             if matches!(next, NextPage::None) {
                 let mut rows: HashMap<_, _> =
                     page.into_iter().map(|row| (shape.key_of(&row.row), row)).collect();
@@ -115,7 +115,7 @@ impl<S: Reader> Look<'_, S> {
             }
         }
         let reads = keys.iter().map(|(position, key)| async move {
-            let row = self.context.timed_row(table, key).await?;
+            let row = self.window.timed_row(table, key).await?;
             Ok::<_, StorageError>(row.map(|row| (*position, row)))
         });
         let reads: Vec<_> = reads.collect();
@@ -147,7 +147,7 @@ impl<S: Reader> Look<'_, S> {
         let mut accounts = vec![self.group.survivor.clone()];
         accounts.extend(sources.iter().map(|source| self.account(*source).clone()));
         let mut found = Found::default();
-        for (owner, row) in self.context.timed_rows_of(table, &scope, &accounts).await? {
+        for (owner, row) in self.window.timed_rows_of(table, &scope, &accounts).await? {
             match owner.checked_sub(1).and_then(|owner| sources.get(owner)) {
                 Some(source) => found.sources.push((*source, row)),
                 None => found.survivor = Some(row),

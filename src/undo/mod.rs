@@ -30,7 +30,7 @@ pub use select::{SelectError, Selected, select};
 
 use crate::journal::{GroupRecord, Journal, JournalError};
 use crate::model::{AccountId, Group};
-use crate::pipeline::{self, Context, GroupError, Progress, Reason, Walked};
+use crate::pipeline::{self, Context, GroupError, Progress, Reason, Walked, Window};
 use crate::storage::Writer;
 
 use group::Turn;
@@ -122,10 +122,10 @@ pub async fn undo<S: Writer>(
         context,
         groups.iter().copied(),
         stop,
-        |context, number| async move {
+        |window, number| async move {
             let began = Instant::now();
-            let (group, turn) = turn(&context, number, options.force).await;
-            context.recorder.record(context.lanes.group(), began.elapsed());
+            let (group, turn) = turn(&window, number, options.force).await;
+            window.recorder.record(window.lanes.group(), began.elapsed());
             (group, turn)
         },
         |(group, turn)| match turn {
@@ -151,14 +151,14 @@ pub async fn undo<S: Writer>(
 }
 
 async fn turn<S: Writer>(
-    context: &Context<S>,
+    window: &Window<S>,
     number: usize,
     force: bool,
 ) -> (Group, Result<Turn, GroupError>) {
-    match known(&*context.journal, number) {
+    match known(&*window.journal, number) {
         Ok(GroupRecord { group: index, survivor, pairs, state, .. }) => {
             let group = Group { index, survivor, pairs };
-            let turn = group::undo_group(context, &group, state, force).await;
+            let turn = group::undo_group(window, &group, state, force).await;
             (group, turn)
         }
         Err(error) => {

@@ -15,12 +15,12 @@ use super::group::Check;
 impl<S: Writer> Check<'_, S> {
     /// Remembers what an earlier verify repaired and did not announce.
     pub(super) fn recall_unannounced(&mut self) -> Result<(), VerifyError> {
-        let journal = &self.context.journal;
+        let journal = &self.window.journal;
         let mut repairs = journal.slices(self.group.index)?;
         repairs.retain(|slice| slice.kind == Kind::Repair);
         let announced = repairs.iter().rposition(|slice| slice.sealed).map_or(0, |last| last + 1);
         for repair in &repairs[announced..] {
-            let slice = body::decode(&self.context.spec, &journal.body(repair.id)?);
+            let slice = body::decode(&self.window.spec, &journal.body(repair.id)?);
             self.note_changed(repair.t, &slice.map_err(VerifyError::Record)?.entries);
         }
         Ok(())
@@ -30,7 +30,7 @@ impl<S: Writer> Check<'_, S> {
     pub(super) fn note_changed(&mut self, t: TimestampUs, entries: &[Entry]) {
         for entry in entries.iter().filter(|entry| entry.is_written()) {
             let base = entry.base().map(|row| &row.cells[..]).unwrap_or_default();
-            if let Some(scope) = self.context.led_to(entry.table, base) {
+            if let Some(scope) = self.window.led_to(entry.table, base) {
                 self.changed.insert(scope);
                 self.changed_t.get_or_insert(t);
             }
@@ -39,12 +39,12 @@ impl<S: Writer> Check<'_, S> {
 
     /// Announces what was repaired.
     pub(super) async fn announce(&mut self) -> Result<(), VerifyError> {
-        let (context, survivor) = (self.context, &self.group.survivor);
-        let (Some(t), Some(event)) = (self.changed_t, &context.spec.event) else { return Ok(()) };
+        let (window, survivor) = (self.window, &self.group.survivor);
+        let (Some(t), Some(event)) = (self.changed_t, &window.spec.event) else { return Ok(()) };
         let changed = std::mem::take(&mut self.changed);
-        let events = context.announced(survivor, changed, |_| None).await?;
+        let events = window.announced(survivor, changed, |_| None).await?;
         let rendered = events.iter().map(|one| merge::event(event, survivor, one, t)).collect();
-        context.deliver(rendered).await?;
+        window.deliver(rendered).await?;
         self.intend(
             t,
             Slice { entries: Vec::new(), seal: Some(Seal { deletes: Vec::new(), events }) },

@@ -8,7 +8,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use crate::journal::body;
 use crate::ledger::{History, Ledger};
 use crate::model::{AccountId, Cell, Group, Row, Scope, TableIndex, TimedRow, TimestampUs};
-use crate::pipeline::Context;
+use crate::pipeline::Window;
 use crate::spec::Spec;
 use crate::storage::{StorageError, Writer};
 
@@ -36,7 +36,7 @@ pub(super) struct Checked {
 
 /// One group in the works.
 pub(super) struct Check<'a, S> {
-    pub(super) context: &'a Context<S>,
+    pub(super) window: &'a Window<S>,
     pub(super) group: &'a Group,
     /// The merge's write time.
     pub(super) t: TimestampUs,
@@ -55,18 +55,18 @@ pub(super) struct Check<'a, S> {
 
 /// Compares one group.
 pub(super) async fn check<S: Writer>(
-    context: &Context<S>,
+    window: &Window<S>,
     shared: &Shared,
     number: usize,
     repair: bool,
 ) -> Result<Checked, VerifyError> {
     let missing = || VerifyError::Record(format!("there is no group {number}"));
-    let record = context.journal.group(number)?.ok_or_else(missing)?;
+    let record = window.journal.group(number)?.ok_or_else(missing)?;
     let group = Group { index: number, survivor: record.survivor, pairs: record.pairs };
     let t = record.t.ok_or_else(missing)?;
-    let counts = Counts::new(context.spec.tables.len());
+    let counts = Counts::new(window.spec.tables.len());
     let mut check = Check {
-        context,
+        window,
         group: &group,
         t,
         shared,
@@ -90,9 +90,9 @@ pub(super) async fn check<S: Writer>(
 
 impl<'a, S: Writer> Check<'a, S> {
     async fn walk(&mut self) -> Result<(), VerifyError> {
-        let context = self.context;
-        let spec = &context.spec;
-        let mut ledger = Ledger::open(&*context.journal, spec, self.group.index)?;
+        let window = self.window;
+        let spec = &window.spec;
+        let mut ledger = Ledger::open(&*window.journal, spec, self.group.index)?;
         let mut unseen = self.scopes()?;
         let mut open: Option<Streams<'a, S>> = None;
         while let Some(histories) = ledger.next_chunk()? {
@@ -106,7 +106,7 @@ impl<'a, S: Writer> Check<'a, S> {
                 let is_merged = histories.iter().all(|history| history.entry.is_some());
                 let is_streamed = is_merged && !spec.tables[table].has_point_rows();
                 if is_streamed && is_first {
-                    open = Some(Streams::open(context, self.group, table, scope).await?);
+                    open = Some(Streams::open(window, self.group, table, scope).await?);
                 }
                 match &mut open {
                     Some(open) => self.stream(open, histories).await?,
@@ -123,11 +123,11 @@ impl<'a, S: Writer> Check<'a, S> {
     /// The scopes in which the group may own rows: those that its rows led to, also in sweeps, and those to which none
     /// has to lead.
     fn scopes(&self) -> Result<BTreeSet<(TableIndex, Scope)>, VerifyError> {
-        let spec = &self.context.spec;
+        let spec = &self.window.spec;
         let own = spec.in_order();
         let own = own.filter_map(|(index, table)| Some((index, table.locator.constant()?)));
         let mut scopes: BTreeSet<_> = own.collect();
-        for slice in self.context.journal.slices(self.group.index)? {
+        for slice in self.window.journal.slices(self.group.index)? {
             scopes.extend(body::read_scopes(spec, &slice.scopes).map_err(VerifyError::Record)?);
         }
         Ok(scopes)
@@ -140,7 +140,7 @@ impl<'a, S: Writer> Check<'a, S> {
         histories: Vec<History>,
     ) -> Result<(), VerifyError> {
         for history in histories {
-            let mut case = Case::new(&self.context.spec, self.group, history);
+            let mut case = Case::new(&self.window.spec, self.group, history);
             let key = Row { cells: case.key.iter().cloned().map(Cell::Some).collect() };
             while let Some(passed) = streams.passed(Some(&key)).await? {
                 self.unknown(streams.table, passed).await?;
@@ -165,16 +165,16 @@ impl<'a, S: Writer> Check<'a, S> {
     /// Keys that are read one by one: those of a scope in which each account owns one row, and those that only sweeps
     /// came across.
     async fn points(&mut self, histories: Vec<History>) -> Result<(), VerifyError> {
-        let (context, group) = (self.context, self.group);
+        let (window, group) = (self.window, self.group);
         let mut accounts: Vec<AccountId> = vec![group.survivor.clone()];
         accounts.extend(group.sources().cloned());
         let accounts = &accounts;
         let reads = histories.into_iter().map(|history| async move {
-            let mut case = Case::new(&context.spec, group, history);
-            let table = &context.spec.tables[case.table];
+            let mut case = Case::new(&window.spec, group, history);
+            let table = &window.spec.tables[case.table];
             if table.has_point_rows() {
                 let scope = table.scope_of_key(&case.key);
-                for (owner, row) in context.timed_rows_of(case.table, &scope, accounts).await? {
+                for (owner, row) in window.timed_rows_of(case.table, &scope, accounts).await? {
                     match owner.checked_sub(1) {
                         None => case.survivor = Some(row),
                         Some(source) => case.sources.push((source, row)),
@@ -182,7 +182,7 @@ impl<'a, S: Writer> Check<'a, S> {
                 }
             } else {
                 // Its sources' rows come by with their scopes.
-                case.survivor = context.timed_row(case.table, &case.key).await?;
+                case.survivor = window.timed_row(case.table, &case.key).await?;
             }
             Ok::<_, StorageError>(case)
         });
@@ -196,20 +196,20 @@ impl<'a, S: Writer> Check<'a, S> {
 
     /// Scopes in which the run came across no row of a source: none should have one now.
     async fn unseen(&mut self, scopes: BTreeSet<(TableIndex, Scope)>) -> Result<(), VerifyError> {
-        let (context, group) = (self.context, self.group);
+        let (window, group) = (self.window, self.group);
         let sources: Vec<AccountId> = group.sources().cloned().collect();
         let sources = &sources;
-        let deleted = |(table, _): &(TableIndex, _)| context.spec.tables[*table].delete_source;
+        let deleted = |(table, _): &(TableIndex, _)| window.spec.tables[*table].delete_source;
         let (points, streams): (Vec<_>, Vec<_>) = scopes
             .into_iter()
             .filter(deleted)
-            .partition(|(table, _)| context.spec.tables[*table].has_point_rows());
+            .partition(|(table, _)| window.spec.tables[*table].has_point_rows());
         for (table, scope) in streams {
-            let streams = Streams::open(context, group, table, scope).await?;
+            let streams = Streams::open(window, group, table, scope).await?;
             self.close(Some(streams)).await?;
         }
         let reads = points.into_iter().map(|(table, scope)| async move {
-            Ok::<_, StorageError>((table, context.timed_rows_of(table, &scope, sources).await?))
+            Ok::<_, StorageError>((table, window.timed_rows_of(table, &scope, sources).await?))
         });
         let mut found = stream::iter(reads).buffered(READS);
         while let Some((table, rows)) = found.try_next().await? {
@@ -225,7 +225,7 @@ impl<'a, S: Writer> Check<'a, S> {
         table: TableIndex,
         source: (usize, TimedRow),
     ) -> Result<(), VerifyError> {
-        let case = Case::unknown(&self.context.spec, self.group, table, source);
+        let case = Case::unknown(&self.window.spec, self.group, table, source);
         self.take_up(case)?;
         self.relieve().await
     }
@@ -233,7 +233,7 @@ impl<'a, S: Writer> Check<'a, S> {
     /// Judges a case: what merely changed is said at once, what differs is read again first.
     fn take_up(&mut self, mut case: Case) -> Result<(), VerifyError> {
         self.counts.tables[case.table].rows += u64::from(case.history.is_some());
-        case.judge(&self.context.spec, self.group, self.t);
+        case.judge(&self.window.spec, self.group, self.t);
         if case.differs() {
             self.suspects.push(case);
             return Ok(());
@@ -249,7 +249,7 @@ impl<'a, S: Writer> Check<'a, S> {
     /// Reads what differs again; what still does is repaired if that is asked for, and said.
     async fn settle(&mut self) -> Result<(), VerifyError> {
         let mut suspects = std::mem::take(&mut self.suspects);
-        let mut pause = self.context.retry.first_pause;
+        let mut pause = self.window.retry.first_pause;
         for _ in 0..AGAIN {
             if suspects.is_empty() {
                 return Ok(());
@@ -277,20 +277,20 @@ impl<'a, S: Writer> Check<'a, S> {
         cases: Vec<Case>,
         pause: Duration,
     ) -> Result<Vec<Case>, StorageError> {
-        let (context, group, t) = (self.context, self.group, self.t);
+        let (window, group, t) = (self.window, self.group, self.t);
         tokio::time::sleep(pause).await;
         let reads = cases.into_iter().map(|mut case| async move {
             if case.history.is_some() {
-                case.survivor = context.timed_row(case.table, &case.key).await?;
+                case.survivor = window.timed_row(case.table, &case.key).await?;
             }
             let mut sources = Vec::new();
             for (source, _) in &case.sources {
-                let key = case.key_of_source(&context.spec, group, *source);
-                let row = context.timed_row(case.table, &key).await?;
+                let key = case.key_of_source(&window.spec, group, *source);
+                let row = window.timed_row(case.table, &key).await?;
                 sources.extend(row.map(|row| (*source, row)));
             }
             case.sources = sources;
-            case.judge(&context.spec, group, t);
+            case.judge(&window.spec, group, t);
             Ok(case)
         });
         stream::iter(reads).buffered(READS).try_collect().await
@@ -302,7 +302,7 @@ impl<'a, S: Writer> Check<'a, S> {
             self.counts.say(case.table, finding.verdict, finding.source.is_some());
             let first = case.first_source();
             let key = (case.table, &case.key[..]);
-            diff::line(&mut self.lines.held, &self.context.spec, self.group, key, finding, first);
+            diff::line(&mut self.lines.held, &self.window.spec, self.group, key, finding, first);
         }
         Ok(self.shared.relieve(&mut self.lines)?)
     }

@@ -32,7 +32,7 @@ use tokio::sync::watch;
 use crate::events::EventError;
 use crate::failpoint;
 use crate::journal::{Journal, JournalError, State};
-use crate::pipeline::{self, Context, Walked, walk};
+use crate::pipeline::{self, Context, Walked, Window, walk};
 use crate::storage::{Fault, StorageError, Writer};
 
 pub use counts::{Counts, TableCounts};
@@ -143,14 +143,14 @@ pub async fn verify<S: Writer>(
     let kept = Arc::new(Mutex::new(kept));
     let (mut failed, mut error, mut broken) = (0, None, None);
     let mut last_kept = Instant::now();
-    let work = |context: Arc<Context<S>>, group: usize| {
+    let work = |window: Arc<Window<S>>, group: usize| {
         lock(&kept).begin(group);
         let shared = Arc::clone(&shared);
         async move {
             let began = Instant::now();
-            let checked = group::check(&context, &shared, group, options.repair).await;
+            let checked = group::check(&window, &shared, group, options.repair).await;
             if checked.is_ok() {
-                context.recorder.record(context.lanes.group(), began.elapsed());
+                window.recorder.record(window.lanes.group(), began.elapsed());
             }
             (group, checked)
         }

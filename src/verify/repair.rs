@@ -36,7 +36,7 @@ struct Mend {
 impl<S: Writer> Check<'_, S> {
     /// Repairs what can be; each case is read and judged once more.
     pub(super) async fn mend(&mut self, cases: Vec<Case>) -> Result<Vec<Case>, VerifyError> {
-        let now = now_us().max(self.context.as_of.start());
+        let now = now_us().max(self.window.as_of.start());
         let survivors = cases.iter().filter_map(|case| self.of_survivor(case, now)).collect();
         let cases = self.write_again(cases, survivors).await?;
         let sources = cases.iter().flat_map(|case| self.of_sources(case)).collect();
@@ -69,7 +69,7 @@ impl<S: Writer> Check<'_, S> {
             let writes: Vec<Vec<Batch>> = batches.map(|batch| vec![batch]).collect();
             self.note_changed(t, &entries);
             self.intend(t, Slice { entries, seal: None }).await?;
-            self.context.write_all(writes).await?;
+            self.window.write_all(writes).await?;
             failpoint::hit("repaired");
         }
         let said: Vec<Vec<Finding>> = cases.iter().map(|case| case.findings.clone()).collect();
@@ -81,7 +81,7 @@ impl<S: Writer> Check<'_, S> {
 
     /// Journals a repair.
     pub(super) async fn intend(&self, t: TimestampUs, slice: Slice) -> Result<(), VerifyError> {
-        let spec = &self.context.spec;
+        let spec = &self.window.spec;
         let intent = Intent {
             group: self.group.index,
             state: State::Done,
@@ -94,12 +94,12 @@ impl<S: Writer> Check<'_, S> {
             scopes: String::new(),
             body: body::encode(spec, &slice),
         };
-        Ok(self.context.intend(intent).await?)
+        Ok(self.window.intend(intent).await?)
     }
 
     /// What is to be written to the survivor's row.
     fn of_survivor(&self, case: &Case, now: TimestampUs) -> Option<Mend> {
-        let spec = &self.context.spec;
+        let spec = &self.window.spec;
         let table = &spec.tables[case.table];
         let expected = case.expected(spec, self.group)?;
         let source = case.first_source();
@@ -145,7 +145,7 @@ impl<S: Writer> Check<'_, S> {
 
     /// The sources' rows that are to be deleted again.
     fn of_sources<'c>(&self, case: &'c Case) -> impl Iterator<Item = Mend> + use<'c, S> {
-        let (t, spec) = (self.t, std::sync::Arc::clone(&self.context.spec));
+        let (t, spec) = (self.t, std::sync::Arc::clone(&self.window.spec));
         let safe = case.is_safe();
         case.sources.iter().filter_map(move |(source, row)| {
             let table = &spec.tables[case.table];

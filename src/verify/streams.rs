@@ -5,12 +5,12 @@ use std::cmp::Ordering;
 use std::collections::VecDeque;
 
 use crate::model::{AccountId, Group, Row, Scope, TableIndex, TimedRow};
-use crate::pipeline::{Context, LargePermit, NextPage};
+use crate::pipeline::{LargePermit, NextPage, Window};
 use crate::storage::{Reader, StorageError};
 
 /// The rows of a group in one scope of a table.
 pub(super) struct Streams<'a, S> {
-    context: &'a Context<S>,
+    window: &'a Window<S>,
     pub(super) table: TableIndex,
     pub(super) scope: Scope,
     survivor: Stream<'a>,
@@ -38,21 +38,21 @@ pub(super) struct Met {
 impl<'a, S: Reader> Streams<'a, S> {
     /// Looks which sources own anything; nothing is read of those that do not.
     pub(super) async fn open(
-        context: &'a Context<S>,
+        window: &'a Window<S>,
         group: &'a Group,
         table: TableIndex,
         scope: Scope,
     ) -> Result<Self, StorageError> {
         let stream = |account| Stream { account, rows: VecDeque::new(), next: NextPage::First };
         let mut sources = Vec::new();
-        if context.spec.tables[table].delete_source {
+        if window.spec.tables[table].delete_source {
             let accounts: Vec<AccountId> = group.sources().cloned().collect();
-            let owners = context.owners(table, &scope, &accounts).await?;
+            let owners = window.owners(table, &scope, &accounts).await?;
             let own = group.sources().enumerate().filter(|(_, account)| owners.contains(account));
             sources = own.map(|(source, account)| (source, stream(account))).collect();
         }
         let survivor = stream(&group.survivor);
-        Ok(Self { context, table, scope, survivor, sources, large: None })
+        Ok(Self { window, table, scope, survivor, sources, large: None })
     }
 
     /// Whether any source owns rows.
@@ -104,7 +104,7 @@ impl<'a, S: Reader> Streams<'a, S> {
         source: Option<usize>,
         key: &Row,
     ) -> Result<Option<Ordering>, StorageError> {
-        let table = &self.context.spec.tables[self.table];
+        let table = &self.window.spec.tables[self.table];
         let next = self.fill(source).await?;
         Ok(next.map(|next| table.compare(&next.row, key)))
     }
@@ -118,11 +118,11 @@ impl<'a, S: Reader> Streams<'a, S> {
         };
         while stream.rows.is_empty() && !matches!(stream.next, NextPage::None) {
             if matches!(stream.next, NextPage::After(_)) && self.large.is_none() {
-                self.large = Some(self.context.admit_large_group().await);
+                self.large = Some(self.window.admit_large_group().await);
             }
-            let (context, table) = (self.context, self.table);
+            let (window, table) = (self.window, self.table);
             let rows_of = (&self.scope, stream.account);
-            let page = context.timed_page(table, rows_of, streams, &mut stream.next);
+            let page = window.timed_page(table, rows_of, streams, &mut stream.next);
             stream.rows.extend(page.await?);
         }
         Ok(stream.rows.front())

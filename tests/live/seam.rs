@@ -14,7 +14,7 @@ use tributary::model::{
 };
 use tributary::spec::{RawSpec, Spec};
 use tributary::storage::memory::MemoryStorage;
-use tributary::storage::{Fault, Reader, TimedRow, Width, Writer};
+use tributary::storage::{Among, Fault, Reader, TimedRow, Width, Writer};
 
 use crate::data::Random;
 use crate::world::{World, runtime};
@@ -235,7 +235,10 @@ async fn seen<R: Reader>(store: &R, script: &Script<'_>) -> BTreeMap<String, Str
     rows.sort_by(|a, b| a.row.cells[1].cmp(&b.row.cells[1]));
     note("timed_rows_of".into(), &rows);
     for (table, scope) in [(CONTENT, &own), (ENROLMENTS, &in_batch)] {
-        let owners = store.owners(table, scope, &asked).await.expect("accounts");
+        let owners = store
+            .owners(table, Among { scope, accounts: &asked, node: None })
+            .await
+            .expect("accounts");
         note(format!("owners {table}"), &owners);
     }
     seen
@@ -347,7 +350,10 @@ fn emptied_partitions_are_told_from_occupied_ones() {
         store.write(&batch).await.expect("the batch is written");
     };
     let check = async |accounts: &[AccountId]| {
-        let occupied = store.owners(CONTENT, &Scope::default(), accounts).await.expect("accounts");
+        let occupied = store
+            .owners(CONTENT, Among { scope: &Scope::default(), accounts, node: None })
+            .await
+            .expect("accounts");
         let expected = accounts.iter().filter(|account| {
             let number: usize = account.text()["account-".len()..].parse().expect("a number");
             number % 4 >= 2
@@ -390,8 +396,19 @@ fn a_row_that_lives_by_older_cells_is_found() {
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
         let accounts = [account.clone()];
-        assert_eq!(store.owners(CONTENT, &own, &accounts).await.expect("accounts"), accounts);
-        let present = store.owners(ENROLMENTS, &bytes("b").into(), &accounts).await;
+        assert_eq!(
+            store
+                .owners(CONTENT, Among { scope: &own, accounts: &accounts, node: None })
+                .await
+                .expect("accounts"),
+            accounts
+        );
+        let present = store
+            .owners(
+                ENROLMENTS,
+                Among { scope: &bytes("b").into(), accounts: &accounts, node: None },
+            )
+            .await;
         assert_eq!(present.expect("accounts"), accounts);
         let page = store.timed_page(CONTENT, (&own, &account), 9, None).await.expect("a page");
         assert_eq!(page.rows.len(), 1);

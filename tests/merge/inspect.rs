@@ -25,6 +25,7 @@ fn reading(storage: MemoryStorage, discover: Discover) -> Arc<Context<MemoryStor
     let recorder = Arc::new(Recorder::new(Lanes::new(&spec()).names().to_vec()));
     let mut context = Context::reading(spec(), storage, recorder, Pace::new(8));
     context.discover = discover;
+    context.window = Some(8);
     Arc::new(context)
 }
 
@@ -98,7 +99,7 @@ proptest! {
         let storage = Arc::into_inner(context).unwrap().into_storage().unwrap();
         let journal = Arc::default();
         let mut merging = context_of(8, storage, Arc::clone(&journal), T);
-        merging.discover = discover;
+        Arc::get_mut(&mut merging).unwrap().discover = discover;
         if scans {
             let runtime =
                 tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
@@ -170,7 +171,7 @@ fn deletes_in_a_shared_partition_are_counted_over_groups_by_both() {
     assert_eq!((context.deletes.reached(365), context.deletes.reached(366)), (1, 0));
 
     let storage = Arc::into_inner(context).unwrap().into_storage().unwrap();
-    let merging = Arc::new(context_of(8, storage, Arc::default(), T));
+    let merging = context_of(8, storage, Arc::default(), T);
     run_all(&merging, &plan, never(), ErrorLimit::Groups(0));
     assert_eq!(merging.deletes.hottest(5), hottest);
 }

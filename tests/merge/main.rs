@@ -25,9 +25,9 @@ use tributary::journal::State;
 use tributary::journal::memory::MemoryJournal;
 use tributary::latency::Recorder;
 use tributary::merge::{Draft, Findings, Fold, Join};
-use tributary::model::{Batch, Change, Event, Group, Tally};
+use tributary::model::{AccountId, Batch, Change, Event, Group, Mutation, Tally};
 use tributary::pace::Pace;
-use tributary::pipeline::{AsOf, Context, GroupError, Lanes, Retry, merge_group};
+use tributary::pipeline::{AsOf, Context, GroupError, Lanes, Retry, Window, merge_group};
 use tributary::storage::memory::{FaultKind, MemoryStorage, Request};
 
 use model::World;
@@ -37,7 +37,7 @@ use world::{CONTENT, dump, group, load, said, world_and_group};
 /// The write time of the first merge.
 const T: i64 = 2_000_000_000_000_000;
 
-fn context(storage: MemoryStorage, t: i64) -> Context<MemoryStorage> {
+fn context(storage: MemoryStorage, t: i64) -> Arc<Context<MemoryStorage>> {
     context_of(8, storage, Arc::default(), t)
 }
 
@@ -46,7 +46,7 @@ fn context_of(
     storage: MemoryStorage,
     journal: Arc<MemoryJournal>,
     t: i64,
-) -> Context<MemoryStorage> {
+) -> Arc<Context<MemoryStorage>> {
     let retry = Retry {
         budget: Duration::from_secs(60),
         first_pause: Duration::ZERO,
@@ -59,14 +59,28 @@ fn context_of(
     let pace = Pace::new(in_flight);
     let mut context = Context::new(spec(), storage, outlet, journal, recorder, pace, as_of);
     context.retry = retry;
-    context
+    context.window = Some(8);
+    Arc::new(context)
 }
 
 /// Merges a group, or goes on with it if the journal knows it.
-fn run(context: &Context<MemoryStorage>, group: &Group) -> (Result<Tally, GroupError>, Vec<Event>) {
+fn run(
+    context: &Arc<Context<MemoryStorage>>,
+    group: &Group,
+) -> (Result<Tally, GroupError>, Vec<Event>) {
     let earlier = context.journal.group(group.index).unwrap().map(|record| record.state);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-    let result = runtime.block_on(merge_group(context, group, earlier, None));
+    let result = runtime.block_on(async {
+        let window = Window::writing(context);
+        match window.alone(merge_group(&window, group, earlier, None)).await {
+            Err(GroupError::PutOff) => {
+                let large = context.admit_large_group().await;
+                let window = Window::writing(context);
+                window.alone(merge_group(&window, group, earlier, Some(large))).await
+            }
+            result => result,
+        }
+    });
     let Outlet::Memory(events) = &context.outlet else { unreachable!() };
     (result, std::mem::take(&mut *events.lock().unwrap()))
 }
@@ -117,7 +131,7 @@ proptest! {
         let first = context(storage, T);
         run(&first, &group(&to, &sources)).0.unwrap();
         let after = dump(&spec(), &first.storage);
-        let storage = first.into_storage().unwrap();
+        let storage = Arc::into_inner(first).unwrap().into_storage().unwrap();
         let second = context(storage, T + 1);
         let (result, events) = run(&second, &group(&to, &sources));
         prop_assert_eq!(result.unwrap().tables[CONTENT].source_rows, 0);
@@ -167,7 +181,7 @@ proptest! {
             check_nothing_lost(&world, &dump(&spec(), &first.storage), &to, &sources);
         }
         requests.store(at + 1, Ordering::Relaxed);
-        let storage = first.into_storage().unwrap();
+        let storage = Arc::into_inner(first).unwrap().into_storage().unwrap();
         let second = context(storage, T + 1);
         run(&second, &group(&to, &sources)).0.unwrap();
         prop_assert_eq!(dump(&spec(), &second.storage), expected);
@@ -200,18 +214,18 @@ proptest! {
             *stop.lock().unwrap() = Some(at);
             requests.store(0, Ordering::Relaxed);
             let mut context = context_of(8, storage, Arc::clone(&journal), T + session as i64);
-            context.slice_bytes = slice_bytes;
+            Arc::get_mut(&mut context).unwrap().slice_bytes = slice_bytes;
             let (result, events) = run(&context, &group(&to, &sources));
             if result.is_ok() {
                 return Ok(());
             }
             prop_assert!(events.is_empty(), "announced before every write was acknowledged");
             check_nothing_lost(&world, &dump(&spec(), &context.storage), &to, &sources);
-            storage = context.into_storage().unwrap();
+            storage = Arc::into_inner(context).unwrap().into_storage().unwrap();
         }
         *stop.lock().unwrap() = None;
         let mut context = context_of(8, storage, Arc::clone(&journal), T + 100);
-        context.slice_bytes = slice_bytes;
+        Arc::get_mut(&mut context).unwrap().slice_bytes = slice_bytes;
         let (result, events) = run(&context, &group(&to, &sources));
         let counted = |mut tally: Tally| {
             // These may be read again.
@@ -226,7 +240,7 @@ proptest! {
         let undisturbed = MemoryStorage::new(spec());
         load(&world, &spec(), &undisturbed);
         let mut undisturbed = context_of(8, undisturbed, Arc::default(), T);
-        undisturbed.slice_bytes = slice_bytes;
+        Arc::get_mut(&mut undisturbed).unwrap().slice_bytes = slice_bytes;
         let whole = run(&undisturbed, &group(&to, &sources)).0.unwrap();
         prop_assert_eq!(tally, counted(whole));
         prop_assert_eq!(context.journal.group(0).unwrap().unwrap().state, State::Done);
@@ -330,8 +344,18 @@ fn deletes_come_after_their_copies() {
     let storage = MemoryStorage::with_faults(spec(), {
         let log = Arc::clone(&log);
         move |request| {
-            if let Request::Write(batch) = request {
-                log.lock().unwrap().push((*batch).clone());
+            match request {
+                Request::Write(batch) => log.lock().unwrap().push((*batch).clone()),
+                Request::DeletePartitions(table, accounts) => {
+                    let delete = |account: &AccountId| Mutation {
+                        table: *table,
+                        t: T,
+                        change: Change::DeletePartition { key: vec![account.cell().clone()] },
+                    };
+                    let mutations = accounts.iter().map(delete).collect();
+                    log.lock().unwrap().push(Batch { table: *table, mutations });
+                }
+                _ => {}
             }
             None
         }
@@ -356,15 +380,11 @@ fn deletes_come_after_their_copies() {
         })
         .collect();
     let mut shape = shape;
-    // What is written for two tables goes at the same time.
+    // What is written for two tables goes at the same time, and so do the deletes at two nodes.
     shape[..2].sort_by_key(|batch| batch.len());
-    let expected: [&[&str]; 4] = [
-        &["insert", "insert"],
-        &["insert", "delete row", "delete row"],
-        &["delete partition"],
-        &["delete partition"],
-    ];
-    assert_eq!(shape, expected);
+    let expected: [&[&str]; 2] = [&["insert", "insert"], &["insert", "delete row", "delete row"]];
+    assert_eq!(shape[..2], expected);
+    assert_eq!(shape[2..].concat(), ["delete partition"; 2]);
     assert!(log.iter().flat_map(|batch| &batch.mutations).all(|mutation| mutation.t == T));
 }
 

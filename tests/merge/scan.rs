@@ -20,10 +20,10 @@ use super::sweep::{later, plan_of, sweep};
 use super::world::{ENROLMENTS, dump, load, said, to_row, world_and_group};
 use super::{context_of, run};
 
-fn scanning(storage: MemoryStorage, journal: &Arc<MemoryJournal>) -> Context<MemoryStorage> {
+fn scanning(storage: MemoryStorage, journal: &Arc<MemoryJournal>) -> Arc<Context<MemoryStorage>> {
     // Long ago, so that groups are dated by the clock.
     let mut context = context_of(8, storage, Arc::clone(journal), 1_000_000);
-    context.discover = Discover::Scan;
+    Arc::get_mut(&mut context).unwrap().discover = Discover::Scan;
     context
 }
 
@@ -74,7 +74,7 @@ proptest! {
             requests.store(0, Ordering::Relaxed);
             let before = journal.scans().unwrap().len() as u64;
             let mut context = scanning(storage, &journal);
-            context.slice_bytes = slice_bytes;
+            Arc::get_mut(&mut context).unwrap().slice_bytes = slice_bytes;
             let scanned = scan(&context, &plan);
             let mut is_over = false;
             if let Ok(scanned) = scanned {
@@ -87,7 +87,7 @@ proptest! {
                 is_over = result.is_ok();
             }
             prop_assert!(is_over || at.is_some());
-            storage = context.into_storage().unwrap();
+            storage = Arc::into_inner(context).unwrap().into_storage().unwrap();
             if is_over {
                 break;
             }
@@ -134,7 +134,7 @@ proptest! {
         prop_assert_eq!(left, Vec::new());
         prop_assert_eq!(swept.rows, late.len() as u64);
         prop_assert_eq!(&dump(&spec(), &context.storage), &expected);
-        let (_, again, _) = sweep(Arc::into_inner(context).unwrap(), &plan);
+        let (_, again, _) = sweep(context, &plan);
         prop_assert_eq!(again.rows, 0);
     }
 
@@ -223,7 +223,7 @@ fn a_stopped_scan_goes_on_where_it_was() {
     assert!(first.interrupted && (1..=101).contains(&first.ranges_now), "{first:?}");
     let known = journal.scans().unwrap().len() as u64;
     assert!(known >= first.ranges_now);
-    let context = scanning(context.into_storage().unwrap(), &journal);
+    let context = scanning(Arc::into_inner(context).unwrap().into_storage().unwrap(), &journal);
     let second = scan(&context, &plan).unwrap();
     assert_eq!((second.interrupted, second.ranges_before), (false, known));
     check_ranges(&journal, &second);
@@ -252,12 +252,12 @@ fn enrolments_moved_before_a_stop_are_announced_after_it() {
     let mut announced = Vec::new();
     for is_refused in [true, false] {
         let mut context = scanning(storage, &journal);
-        context.slice_bytes = 1; // each enrolment is a slice
+        Arc::get_mut(&mut context).unwrap().slice_bytes = 1; // each enrolment is a slice
         scan(&context, &plan).unwrap();
         let (result, events) = run(&context, &plan.group(0));
         assert_eq!(result.is_err(), is_refused);
         announced.extend(events);
-        storage = context.into_storage().unwrap();
+        storage = Arc::into_inner(context).unwrap().into_storage().unwrap();
         *refused.lock().unwrap() = None;
     }
     let slices = journal.slices(0).unwrap().len();

@@ -26,7 +26,7 @@ pub fn plan_of(to: &str, sources: &[String]) -> Plan {
     plan::resolve(pairs::read(csv.as_bytes(), &Format::default()).unwrap())
 }
 
-pub fn merged(world: &World, plan: &Plan) -> (Context<MemoryStorage>, Group, i64) {
+pub fn merged(world: &World, plan: &Plan) -> (Arc<Context<MemoryStorage>>, Group, i64) {
     let storage = MemoryStorage::new(spec());
     load(world, &spec(), &storage);
     let journal = Arc::<MemoryJournal>::default();
@@ -39,11 +39,10 @@ pub fn merged(world: &World, plan: &Plan) -> (Context<MemoryStorage>, Group, i64
 }
 
 pub fn sweep(
-    context: Context<MemoryStorage>,
+    context: Arc<Context<MemoryStorage>>,
     plan: &Plan,
 ) -> (Arc<Context<MemoryStorage>>, Swept, Vec<Leftover>) {
     let (_stop, stopped) = watch::channel(false);
-    let context = Arc::new(context);
     let mut left = Vec::new();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     let swept = runtime
@@ -132,7 +131,7 @@ proptest! {
         let after = dump(&spec(), &context.storage);
         prop_assert_eq!(&after, &expected);
         // Nothing is left to be swept, and sweeping again changes nothing.
-        let (_, again, _) = sweep(Arc::into_inner(context).unwrap(), &plan);
+        let (_, again, _) = sweep(context, &plan);
         prop_assert_eq!(again.rows, 0);
     }
 }

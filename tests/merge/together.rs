@@ -92,7 +92,7 @@ fn groups_together_end_like_groups_in_turn() {
     let (world, plan) = world();
     let storage = MemoryStorage::new(spec());
     load(&world, &spec(), &storage);
-    let context = Arc::new(context_of(GROUPS, storage, Arc::default(), T));
+    let context = context_of(GROUPS, storage, Arc::default(), T);
     let (outcome, _) = run_all(&context, &plan, never(), ErrorLimit::Groups(0));
     assert_eq!((outcome.ended, outcome.done), (Ended::Finished, GROUPS as u64));
     let (rows, events) = expected(&world, |_| true);
@@ -136,7 +136,7 @@ fn large_groups_let_the_small_ones_pass() {
         None
     });
     load(&world, &spec(), &storage);
-    let context = Arc::new(context_of(16, storage, Arc::default(), T));
+    let context = context_of(16, storage, Arc::default(), T);
     let (outcome, failed) = run_all(&context, &plan, never(), ErrorLimit::Groups(0));
     assert_eq!(failed, Vec::<String>::new());
     assert_eq!((outcome.ended, outcome.done), (Ended::Finished, (LARGE + GROUPS) as u64));
@@ -172,7 +172,7 @@ fn lost_answers_are_repeated() {
         }
     });
     load(&world, &spec(), &storage);
-    let context = Arc::new(context(storage, T));
+    let context = context(storage, T);
     let (outcome, failed) = run_all(&context, &plan, never(), ErrorLimit::Groups(0));
     assert_eq!((outcome.done, failed), (GROUPS as u64, Vec::new()));
     assert!(context.retries() > 0);
@@ -197,7 +197,7 @@ fn a_refused_batch_fails_its_own_group() {
         _ => None,
     });
     load(&world, &spec(), &storage);
-    let context = Arc::new(context(storage, T));
+    let context = context(storage, T);
     let (outcome, failed) = run_all(&context, &plan, never(), ErrorLimit::Percent(50.0));
     assert_eq!((outcome.ended, outcome.done), (Ended::Finished, GROUPS as u64 - 1));
     assert_eq!(failed, ["t7: the request was refused"]);
@@ -209,7 +209,7 @@ fn a_refused_batch_fails_its_own_group() {
     let context = Arc::into_inner(context).unwrap().into_storage().unwrap();
     let healthy = MemoryStorage::new(spec());
     load(&dump(&spec(), &context), &spec(), &healthy);
-    let again = Arc::new(super::context(healthy, T + 1));
+    let again = super::context(healthy, T + 1);
     run_all(&again, &plan, never(), ErrorLimit::Groups(0));
     assert_eq!(dump(&spec(), &again.storage), expected(&world, |_| true).0);
 }
@@ -222,7 +222,7 @@ fn too_many_failures_stop_the_run() {
         _ => None,
     });
     load(&world, &spec(), &storage);
-    let context = Arc::new(context(storage, T));
+    let context = context(storage, T);
     let (outcome, failed) = run_all(&context, &plan, never(), ErrorLimit::Groups(3));
     assert_eq!((outcome.ended, outcome.done), (Ended::TooManyErrors, 0));
     assert_eq!(outcome.failed as usize, failed.len());
@@ -243,7 +243,7 @@ fn a_stop_finishes_what_is_in_flight() {
         None
     });
     load(&world, &spec(), &storage);
-    let context = Arc::new(context(storage, T));
+    let context = context(storage, T);
     let (outcome, failed) = run_all(&context, &plan, stopped, ErrorLimit::Groups(0));
     assert_eq!((outcome.ended, failed.len()), (Ended::Interrupted, 0));
     assert!(outcome.done >= 8 && outcome.done < GROUPS as u64, "{} done", outcome.done);
@@ -283,7 +283,7 @@ fn accounts_that_share_a_read_are_read_to_their_end() {
         _ => None,
     });
     load(&world, &spec(), &storage);
-    let context = Arc::new(context_of(60, storage, Arc::default(), T));
+    let context = context_of(60, storage, Arc::default(), T);
     let (outcome, _) = run_all(&context, &plan, never(), ErrorLimit::Groups(0));
     let rows = world.content.len() as u64;
     assert_eq!(outcome.tally.tables[CONTENT].copied, rows);

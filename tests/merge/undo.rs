@@ -23,10 +23,9 @@ use super::{T, context_of, run};
 
 /// Undoes all groups that the journal has; what failed is told by its reason.
 fn undo_all(
-    context: Context<MemoryStorage>,
+    context: Arc<Context<MemoryStorage>>,
     force: bool,
-) -> (Context<MemoryStorage>, Undone, Vec<Event>, Vec<String>) {
-    let context = Arc::new(context);
+) -> (Arc<Context<MemoryStorage>>, Undone, Vec<Event>, Vec<String>) {
     let selected = undo::select(&*context.journal, None).unwrap();
     let (_stop, stopped) = watch::channel(false);
     let mut failures = Vec::new();
@@ -39,7 +38,7 @@ fn undo_all(
         &Progress::default(),
         |_, reason| failures.push(reason.reason.clone()),
     ));
-    let context = Arc::into_inner(context).unwrap();
+    let context = context;
     let Outlet::Memory(events) = &context.outlet else { unreachable!() };
     let events = std::mem::take(&mut *events.lock().unwrap());
     undone.1.unwrap();
@@ -48,13 +47,18 @@ fn undo_all(
 
 /// The storage of a context with another one's time and journal.
 fn again(
-    context: Context<MemoryStorage>,
+    context: Arc<Context<MemoryStorage>>,
     journal: &Arc<MemoryJournal>,
     t: i64,
     slice_bytes: usize,
-) -> Context<MemoryStorage> {
-    let mut context = context_of(8, context.into_storage().unwrap(), Arc::clone(journal), t);
-    context.slice_bytes = slice_bytes;
+) -> Arc<Context<MemoryStorage>> {
+    let mut context = context_of(
+        8,
+        Arc::into_inner(context).unwrap().into_storage().unwrap(),
+        Arc::clone(journal),
+        t,
+    );
+    Arc::get_mut(&mut context).unwrap().slice_bytes = slice_bytes;
     context
 }
 
@@ -123,7 +127,7 @@ proptest! {
         load(&world, &spec(), &storage);
         let journal = Arc::<MemoryJournal>::default();
         let mut context = context_of(8, storage, Arc::clone(&journal), T);
-        context.slice_bytes = slice_bytes;
+        Arc::get_mut(&mut context).unwrap().slice_bytes = slice_bytes;
         let merged = run(&context, &group(&to, &sources)).0.unwrap();
         let after = dump(&spec(), &context.storage);
         let context = again(context, &journal, T + 10, slice_bytes);
@@ -164,7 +168,7 @@ proptest! {
         load(&world, &spec(), &storage);
         let journal = Arc::<MemoryJournal>::default();
         let mut context = context_of(8, storage, Arc::clone(&journal), T);
-        context.slice_bytes = slice_bytes;
+        Arc::get_mut(&mut context).unwrap().slice_bytes = slice_bytes;
         stop.set(merge_stop);
         let result = run(&context, &group(&to, &sources)).0;
         stop.set(None);
@@ -357,7 +361,7 @@ proptest! {
         load(&world, &spec(), &storage);
         let journal = Arc::<MemoryJournal>::default();
         let mut context = context_of(8, storage, Arc::clone(&journal), T);
-        context.slice_bytes = slice_bytes;
+        Arc::get_mut(&mut context).unwrap().slice_bytes = slice_bytes;
         run(&context, &group(&to, &sources)).0.unwrap();
         let merged = dump(&spec(), &context.storage);
         for Later { account, content, batch, column, value } in later {
@@ -457,7 +461,7 @@ fn check_swept(mut world: World, to: &str, sources: &[String], later: &Writes) {
     let before = dump(&spec(), &untouched);
 
     let (swept, ..) = sweep::sweep(merged, &plan);
-    let (undone, outcome, _, failures) = undo_all(Arc::into_inner(swept).unwrap(), false);
+    let (undone, outcome, _, failures) = undo_all(swept, false);
     assert_eq!(failures, Vec::<String>::new());
     assert_eq!((outcome.undone, outcome.disputed), (1, 0));
     assert_eq!(dump(&spec(), &undone.storage), before);
@@ -472,7 +476,7 @@ fn check_swept(mut world: World, to: &str, sources: &[String], later: &Writes) {
         dump(&spec(), &context.storage)
     };
     let expected = merge(untouched);
-    assert_eq!(merge(undone.into_storage().unwrap()), expected);
+    assert_eq!(merge(Arc::into_inner(undone).unwrap().into_storage().unwrap()), expected);
 }
 
 /// The writes as rows of sources.

@@ -49,11 +49,11 @@ fn files(folder: &TempDir) -> Vec<String> {
 fn intents_are_in_the_file_when_answered_and_notes_later() {
     let (_folder, path) = create();
     let journal = SqliteJournal::open(&path).unwrap();
-    block_on(journal.intend(intent(1))).unwrap();
+    block_on(journal.intend(vec![intent(1)])).unwrap();
     assert_eq!((count(&path, "groups"), count(&path, "slices")), (1, 1));
     journal.note(note(1, State::Written)).unwrap();
     journal.note(note(1, State::Done)).unwrap();
-    block_on(journal.intend(intent(2))).unwrap();
+    block_on(journal.intend(vec![intent(2)])).unwrap();
     assert_eq!(count(&path, "groups WHERE state = 'done'"), 0, "it rode with an intent");
     assert_eq!(journal.commits(), 2, "the notes had a sync of their own");
     journal.note(note(2, State::Done)).unwrap();
@@ -73,10 +73,10 @@ fn an_intent_stands_above_the_notes_before_it() {
     let (_folder, path) = create();
     let journal = SqliteJournal::open(&path).unwrap();
     let Intent { survivor, pairs, .. } = intent(1);
-    block_on(journal.intend(intent(1))).unwrap();
+    block_on(journal.intend(vec![intent(1)])).unwrap();
     journal.note(note(1, State::Done)).unwrap();
     let swept = Intent { state: State::Sweeping, kind: Kind::Sweep, ..intent(1) };
-    block_on(journal.intend(swept)).unwrap();
+    block_on(journal.intend(vec![swept])).unwrap();
     // It is known by the first note only.
     journal.note(Note { known_as: Some((survivor, pairs)), ..note(2, State::Failed) }).unwrap();
     journal.note(note(2, State::Failed)).unwrap();
@@ -105,7 +105,7 @@ fn intents_in_flight_share_a_sync() {
     let other = Connection::open(&path).unwrap();
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
     let answers = block_on(async {
-        let asked = join_all((0..200).map(|group| journal.intend(intent(group))));
+        let asked = join_all((0..200).map(|group| journal.intend(vec![intent(group)])));
         let release = async { other.execute_batch("COMMIT").unwrap() };
         futures::join!(asked, release).0
     });
@@ -139,7 +139,7 @@ fn a_full_disk_ends_it_and_what_failed_is_not_in_the_file() {
     let mut kept = Vec::new();
     let error = loop {
         let group = kept.len();
-        match block_on(journal.intend(intent(group))) {
+        match block_on(journal.intend(vec![intent(group)])) {
             Ok(()) => kept.push((group, State::Intended)),
             Err(error) => break error.to_string(),
         }
@@ -150,7 +150,7 @@ fn a_full_disk_ends_it_and_what_failed_is_not_in_the_file() {
     assert!(error.starts_with(&expected), "{error}");
     // Even what would fit now fails, with the same words.
     let failed = [
-        block_on(journal.intend(intent(500))),
+        block_on(journal.intend(vec![intent(500)])),
         journal.note(note(0, State::Done)),
         block_on(journal.flush()),
         journal.set_meta("a", "b"),
@@ -164,7 +164,7 @@ fn a_full_disk_ends_it_and_what_failed_is_not_in_the_file() {
     assert_eq!(journal.states().unwrap(), kept);
     assert_eq!(count(&path, "slices"), kept.len() as i64);
     // With room again, a new session goes on.
-    block_on(journal.intend(intent(kept.len()))).unwrap();
+    block_on(journal.intend(vec![intent(kept.len())])).unwrap();
 }
 
 #[test]
@@ -175,7 +175,7 @@ fn intents_that_share_a_sync_share_its_failure() {
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
     let large = |group| Intent { body: vec![7; 100], ..intent(group) };
     let answers = block_on(async {
-        let asked = join_all((0..400).map(|group| journal.intend(large(group))));
+        let asked = join_all((0..400).map(|group| journal.intend(vec![large(group)])));
         let release = async { other.execute_batch("COMMIT").unwrap() };
         futures::join!(asked, release).0
     });
@@ -190,7 +190,7 @@ fn intents_that_share_a_sync_share_its_failure() {
 async fn dropped_anywhere_it_keeps_what_was_noted_and_leaves_one_file() {
     let (folder, path) = create();
     let journal = SqliteJournal::open(&path).unwrap();
-    journal.intend(intent(1)).await.unwrap();
+    journal.intend(vec![intent(1)]).await.unwrap();
     journal.note(note(1, State::Done)).unwrap();
     assert_eq!(files(&folder).len(), 3);
     drop(journal);
@@ -205,13 +205,13 @@ async fn dropped_anywhere_it_keeps_what_was_noted_and_leaves_one_file() {
 fn a_look_changes_nothing() {
     let (_folder, path) = create();
     let run = SqliteJournal::open(&path).unwrap();
-    block_on(run.intend(intent(1))).unwrap();
+    block_on(run.intend(vec![intent(1)])).unwrap();
     let look = SqliteJournal::open_read_only(&path).unwrap();
     assert_eq!(look.states().unwrap(), [(1, State::Intended)]);
-    block_on(run.intend(intent(2))).unwrap();
+    block_on(run.intend(vec![intent(2)])).unwrap();
     assert_eq!(look.states().unwrap().len(), 2, "it sees what a run adds");
     for refused in [
-        block_on(look.intend(intent(3))),
+        block_on(look.intend(vec![intent(3)])),
         look.note(note(1, State::Done)),
         look.set_meta("a", "b"),
         block_on(look.flush()),
@@ -275,7 +275,7 @@ fn what_is_no_journal_is_told_apart() {
 fn damage_is_an_error_and_no_panic() {
     let (_folder, path) = create();
     let journal = SqliteJournal::open(&path).unwrap();
-    block_on(join_all((0..100).map(|group| journal.intend(intent(group)))));
+    block_on(join_all((0..100).map(|group| journal.intend(vec![intent(group)]))));
     drop(journal);
     let whole = fs::read(&path).unwrap();
     let mut noticed = 0;
@@ -303,7 +303,7 @@ fn damage_is_an_error_and_no_panic() {
 fn what_stands_in_a_column_is_checked() {
     let (_folder, path) = create();
     let journal = SqliteJournal::open(&path).unwrap();
-    block_on(journal.intend(intent(1))).unwrap();
+    block_on(journal.intend(vec![intent(1)])).unwrap();
     type Read = fn(&SqliteJournal) -> Result<(), JournalError>;
     let body: Read = |journal| journal.body(1).map(drop);
     let slice: Read = |journal| journal.slices(1).map(drop);
@@ -333,7 +333,7 @@ fn an_account_is_found_wherever_it_stands() {
     let (_folder, path) = create();
     let journal = SqliteJournal::open(&path).unwrap();
     for group in [1, 2, 12] {
-        block_on(journal.intend(intent(group))).unwrap();
+        block_on(journal.intend(vec![intent(group)])).unwrap();
     }
     let found = |account: &str| -> Vec<usize> {
         let groups = journal.groups_of(&AccountId::new(account)).unwrap();
@@ -367,7 +367,7 @@ fn an_operator_sees_where_the_groups_stand() {
     journal.set_meta("groups", "10").unwrap();
     expect(&[("planned", 10)]);
     for group in 0..3 {
-        block_on(journal.intend(intent(group))).unwrap();
+        block_on(journal.intend(vec![intent(group)])).unwrap();
     }
     journal.note(note(1, State::Done)).unwrap();
     block_on(journal.flush()).unwrap();

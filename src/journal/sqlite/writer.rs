@@ -27,7 +27,7 @@ pub(super) type Answer = Box<dyn FnOnce(Written) + Send>;
 
 /// What the thread is asked for.
 pub(super) enum Request {
-    Intend(Box<Packed>, Answer),
+    Intend(Vec<Packed>, Answer),
     /// With the time of the note.
     Note(Box<Note>, i64),
     Scan(Box<PackedScan>, Answer),
@@ -143,10 +143,12 @@ impl Work {
                 self.hold(note, at_ms);
                 return false;
             }
-            Request::Intend(intent, answer) => {
-                // It says where the group stands now.
-                self.notes.remove(&intent.group);
-                self.waiting.push(Request::Intend(intent, answer));
+            Request::Intend(intents, answer) => {
+                // They say where the groups stand now.
+                for intent in &intents {
+                    self.notes.remove(&intent.group);
+                }
+                self.waiting.push(Request::Intend(intents, answer));
             }
             request => self.waiting.push(request),
         }
@@ -196,7 +198,11 @@ impl Work {
             self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         for request in waiting {
             match request {
-                Request::Intend(intent, _) => intend(&transaction, intent)?,
+                Request::Intend(intents, _) => {
+                    for intent in intents {
+                        intend(&transaction, intent)?;
+                    }
+                }
                 Request::Scan(scan, _) => keep_scan(&transaction, scan)?,
                 Request::Meta(key, value, _) => {
                     let sql = "INSERT OR REPLACE INTO meta (key, value) VALUES (?1, ?2)";

@@ -9,7 +9,7 @@ use crate::storage::Reader;
 
 use super::super::access::Access;
 use super::super::work::{Part, Sink, Work};
-use super::super::{Context, GroupError};
+use super::super::{GroupError, Window};
 use super::{
     Absent, CONFLICTS, Conflict, LargeAccount, NAMED, keep_conflict, keep_first, keep_largest,
 };
@@ -42,7 +42,7 @@ struct Counted<'a> {
 
 /// Reads one group, which stands for so many where batches are concerned.
 pub(super) async fn look_at<S: Reader>(
-    context: &Context<S>,
+    window: &Window<S>,
     group: &Group,
     weight: f64,
 ) -> Result<Seen, GroupError> {
@@ -56,9 +56,9 @@ pub(super) async fn look_at<S: Reader>(
         missed: 0,
         conflicts: Vec::new(),
     };
-    let mut work = Work::new(Access { context, group, t: 0, can_wait: false }, None, counted);
+    let mut work = Work::new(Access { window, group, t: 0, can_wait: false }, None, counted);
     work.merge().await?;
-    context.recorder.record(context.lanes.group(), began.elapsed());
+    window.recorder.record(window.lanes.group(), began.elapsed());
     let Work { findings, mut tally, sink, .. } = work;
     tally.events = sink.events;
     let mut seen = Seen {
@@ -97,12 +97,12 @@ pub(super) async fn look_at<S: Reader>(
 }
 
 impl<S: Reader> Sink<S> for Counted<'_> {
-    async fn take(&mut self, context: &Context<S>, part: Part<'_>) -> Result<(), GroupError> {
+    async fn take(&mut self, window: &Window<S>, part: Part<'_>) -> Result<(), GroupError> {
         let Part { slice, intent, writes: _, findings } = part;
-        context.deletes.count(&context.spec, &slice, self.weight);
+        window.deletes.count(&window.spec, &slice, self.weight);
         self.journal_bytes += stored_bytes(intent);
         for entry in &slice.entries {
-            self.see(context, entry, findings);
+            self.see(window, entry, findings);
         }
         self.events += slice.seal.map_or(0, |seal| seal.events.len() as u64);
         Ok(())
@@ -110,8 +110,8 @@ impl<S: Reader> Sink<S> for Counted<'_> {
 }
 
 impl Counted<'_> {
-    fn see<S>(&mut self, context: &Context<S>, entry: &Entry, findings: &Findings) {
-        let table = &context.spec.tables[entry.table];
+    fn see<S>(&mut self, window: &Window<S>, entry: &Entry, findings: &Findings) {
+        let table = &window.spec.tables[entry.table];
         for (source, _) in &entry.sources {
             self.rows[*source] += 1;
         }

@@ -14,7 +14,7 @@ use crate::model::{AccountId, Group, Scope, TableIndex, Tally, TimedRow, Timesta
 use crate::storage::{StorageError, Width, Writer};
 
 use super::super::discovered::Discovered;
-use super::super::{Context, GroupError};
+use super::super::{GroupError, Window};
 use super::{Leftover, ROUNDS, Turn};
 
 /// Rows that are read at once.
@@ -33,27 +33,27 @@ struct Found {
 /// Looks at the sources of one group with values. What is too fresh is told as left on the last round, what
 /// may be about to expire on any but the first.
 pub(super) async fn turn<S: Writer>(
-    context: &Context<S>,
+    window: &Window<S>,
     group: &Group,
     discovered: &Discovered,
     round: usize,
 ) -> Result<Turn, GroupError> {
-    let mut sweeper = Sweeper { context, group, round, turn: Turn::default() };
+    let mut sweeper = Sweeper { window, group, round, turn: Turn::default() };
     sweeper.turn.group = group.index;
-    let records = context.journal.slices(group.index)?;
+    let records = window.journal.slices(group.index)?;
     let sealed = records.iter().find(|record| record.kind == Kind::Merge && record.sealed);
     let Some(sealed) = sealed else { return Ok(sweeper.turn) };
     let after = records.iter().map(|record| record.t).max().unwrap_or(sealed.t);
     let mut scopes = BTreeSet::new();
     for record in &records {
-        let led_to = body::read_scopes(&context.spec, &record.scopes);
+        let led_to = body::read_scopes(&window.spec, &record.scopes);
         scopes.extend(led_to.map_err(GroupError::Record)?);
     }
-    for (table, ..) in context.spec.led() {
+    for (table, ..) in window.spec.led() {
         let found = discovered.scopes(table, group.index);
         scopes.extend(found.map(|scope| (table, scope)));
     }
-    let spec = Arc::clone(&context.spec);
+    let spec = Arc::clone(&window.spec);
     for (table, shape) in spec.in_order().filter(|(_, table)| table.delete_source) {
         let of_table: Vec<Scope> = match shape.locator.constant() {
             Some(scope) => vec![scope],
@@ -75,42 +75,42 @@ pub(super) async fn turn<S: Writer>(
 /// Writes the last slice of a sweep that was stopped half way, or failed, once more, with its events;
 /// gives the counts of the group's merge. `None` if the group's sweep had not begun.
 pub(in super::super) async fn replay<S: Writer>(
-    context: &Context<S>,
+    window: &Window<S>,
     group: &Group,
 ) -> Result<Option<Tally>, GroupError> {
-    let mut tally = Tally::new(context.spec.tables.len());
-    let records = context.journal.slices(group.index)?;
+    let mut tally = Tally::new(window.spec.tables.len());
+    let records = window.journal.slices(group.index)?;
     let Some(stopped) = records.iter().rfind(|record| record.kind == Kind::Sweep) else {
         return Ok(None);
     };
     for record in records.iter().filter(|record| record.kind == Kind::Merge) {
         tally.add(&record.tally);
     }
-    let slice = body::decode_sweep(&context.spec, &context.journal.body(stopped.id)?);
-    carry_out(context, group, &slice.map_err(GroupError::Record)?, stopped.t).await?;
+    let slice = body::decode_sweep(&window.spec, &window.journal.body(stopped.id)?);
+    carry_out(window, group, &slice.map_err(GroupError::Record)?, stopped.t).await?;
     Ok(Some(tally))
 }
 
 /// Writes what a slice of a sweep says, announces it, and notes it.
 async fn carry_out<S: Writer>(
-    context: &Context<S>,
+    window: &Window<S>,
     group: &Group,
     slice: &SweepSlice,
     t: TimestampUs,
 ) -> Result<(), GroupError> {
-    context.write_all(slice.writes(&context.spec, &group.survivor)).await?;
+    window.write_all(slice.writes(&window.spec, &group.survivor)).await?;
     failpoint::hit("swept");
-    if let Some(event) = &context.spec.event {
+    if let Some(event) = &window.spec.event {
         let announced = slice.events.iter();
         let events = announced.map(|one| merge::event(event, &group.survivor, one, t)).collect();
-        context.deliver(events).await?;
+        window.deliver(events).await?;
     }
     let note = Note { group: group.index, state: State::Done, reason: None, known_as: None };
-    Ok(context.journal.note(note)?)
+    Ok(window.journal.note(note)?)
 }
 
 struct Sweeper<'a, S> {
-    context: &'a Context<S>,
+    window: &'a Window<S>,
     group: &'a Group,
     round: usize,
     turn: Turn,
@@ -125,14 +125,14 @@ impl<S: Writer> Sweeper<'_, S> {
         scopes: &mut BTreeSet<(TableIndex, Scope)>,
         after: TimestampUs,
     ) -> Result<(), GroupError> {
-        let (context, group) = (self.context, self.group);
-        let lane = context.lanes.read(table, Width::Full);
+        let (window, group) = (self.window, self.group);
+        let lane = window.lanes.read(table, Width::Full);
         for (source, account) in group.sources().enumerate() {
             let mut next = None;
             loop {
                 let rows_of = (scope, account);
-                let read = || context.storage.timed_page(table, rows_of, PAGE_ROWS, next.clone());
-                let page = context.carry_out(lane, read).await?;
+                let read = || window.storage.timed_page(table, rows_of, PAGE_ROWS, next.clone());
+                let page = window.carry_out(lane, read).await?;
                 self.follow(table, &page.rows.iter(), scopes);
                 let found = page.rows.into_iter().map(|row| Found { table, source, row });
                 self.take(found.collect(), after).await?;
@@ -154,7 +154,7 @@ impl<S: Writer> Sweeper<'_, S> {
         after: TimestampUs,
     ) -> Result<(), GroupError> {
         let sources: Vec<AccountId> = self.group.sources().cloned().collect();
-        let rows = self.context.timed_rows_of(table, scope, &sources).await?;
+        let rows = self.window.timed_rows_of(table, scope, &sources).await?;
         self.follow(table, &rows.iter().map(|(_, row)| row), scopes);
         let found = rows.into_iter().map(|(source, row)| Found { table, source, row });
         self.take(found.collect(), after).await
@@ -167,7 +167,7 @@ impl<S: Writer> Sweeper<'_, S> {
         rows: &(impl Iterator<Item = &'r TimedRow> + Clone),
         scopes: &mut BTreeSet<(TableIndex, Scope)>,
     ) {
-        for (led, shape, _) in self.context.spec.led().filter(|(.., through)| *through == table) {
+        for (led, shape, _) in self.window.spec.led().filter(|(.., through)| *through == table) {
             let found = rows.clone().filter_map(|row| shape.locator.scope(&row.row.cells));
             scopes.extend(found.map(|scope| (led, scope)));
         }
@@ -178,14 +178,14 @@ impl<S: Writer> Sweeper<'_, S> {
         if found.is_empty() {
             return Ok(());
         }
-        let (context, group) = (self.context, self.group);
+        let (window, group) = (self.window, self.group);
         let copies = self.copies(&found)?;
         let now = now_us();
-        let horizon = Horizon { settled: context.as_of.settled(now), now };
+        let horizon = Horizon { settled: window.as_of.settled(now), now };
         let mut targets: HashMap<SharedKey, Option<TimedRow>> = HashMap::new();
         let mut slice = SweepSlice::default();
         for Found { table, source, row } in found {
-            let shape = &context.spec.tables[table];
+            let shape = &window.spec.tables[table];
             let key = shape.key_of(&row.row);
             let shared = (table, shape.shared_key(&key));
             let target = match targets.get(&shared) {
@@ -227,7 +227,7 @@ impl<S: Writer> Sweeper<'_, S> {
         }
         slice.events = self.announced(&slice, &targets).await?;
         // Above every earlier time of the group, so that the events have ids of their own.
-        let t = context.as_of.stamp().max(after + 1);
+        let t = window.as_of.stamp().max(after + 1);
         self.turn.rows += slice.rows.len() as u64;
         self.turn.events += slice.events.len() as u64;
         let intent = Intent {
@@ -238,13 +238,13 @@ impl<S: Writer> Sweeper<'_, S> {
             t,
             kind: Kind::Sweep,
             sealed: false,
-            tally: Tally::new(context.spec.tables.len()),
-            scopes: body::swept_scopes(&context.spec, &slice),
-            body: body::encode_sweep(&context.spec, &slice),
+            tally: Tally::new(window.spec.tables.len()),
+            scopes: body::swept_scopes(&window.spec, &slice),
+            body: body::encode_sweep(&window.spec, &slice),
         };
-        context.intend(intent).await?;
+        window.intend(intent).await?;
         failpoint::hit("sweep");
-        carry_out(context, group, &slice, t).await
+        carry_out(window, group, &slice, t).await
     }
 
     fn leave(&mut self, table: TableIndex, source: usize, key: Vec<Bytes>, why: &str) {
@@ -261,7 +261,7 @@ impl<S: Writer> Sweeper<'_, S> {
 
     /// The keys at which the survivor's row is a copy of the run's own.
     fn copies(&self, found: &[Found]) -> Result<HashSet<SharedKey>, GroupError> {
-        let spec = &self.context.spec;
+        let spec = &self.window.spec;
         let wanted: HashSet<SharedKey> = found
             .iter()
             .map(|found| {
@@ -270,7 +270,7 @@ impl<S: Writer> Sweeper<'_, S> {
             })
             .collect();
         let mut copies = HashSet::new();
-        let mut ledger = Ledger::open(&*self.context.journal, spec, self.group.index)?;
+        let mut ledger = Ledger::open(&*self.window.journal, spec, self.group.index)?;
         while let Some(histories) = ledger.next_chunk()? {
             for history in histories.into_iter().filter(crate::ledger::History::is_copy) {
                 let table = &spec.tables[history.table];
@@ -291,8 +291,8 @@ impl<S: Writer> Sweeper<'_, S> {
         key: &[Bytes],
     ) -> Result<Option<TimedRow>, StorageError> {
         let mut key = key.to_vec();
-        key[self.context.spec.tables[table].account].clone_from(self.group.survivor.cell());
-        self.context.timed_row(table, &key).await
+        key[self.window.spec.tables[table].account].clone_from(self.group.survivor.cell());
+        self.window.timed_row(table, &key).await
     }
 
     /// The enrolments to announce: those of the survivor in the partitions in which a row of it changes.
@@ -301,15 +301,15 @@ impl<S: Writer> Sweeper<'_, S> {
         slice: &SweepSlice,
         targets: &HashMap<SharedKey, Option<TimedRow>>,
     ) -> Result<Vec<Announced>, StorageError> {
-        let (context, survivor) = (self.context, &self.group.survivor);
-        let Some(event) = &context.spec.event else { return Ok(Vec::new()) };
+        let (window, survivor) = (self.window, &self.group.survivor);
+        let Some(event) = &window.spec.event else { return Ok(Vec::new()) };
         let placed = slice.rows.iter().filter(|swept| swept.is_placed());
         let scopes = placed.filter_map(|swept| {
             let key: Vec<_> = swept.key.iter().cloned().map(Some).collect();
-            context.led_to(swept.table, &key)
+            window.led_to(swept.table, &key)
         });
         // The survivor's only row of a scope.
         let known = |scope: &Scope| targets.get(&(event.table, scope.values().to_vec())).cloned();
-        context.announced(survivor, scopes.collect(), known).await
+        window.announced(survivor, scopes.collect(), known).await
     }
 }

@@ -9,12 +9,12 @@ use crate::journal::{Kind, SliceRecord, body};
 use crate::model::{AccountId, Scope, TableIndex};
 use crate::plan::Plan;
 use crate::spec::Spec;
-use crate::storage::{Reader, StorageError};
+use crate::storage::{Among, Reader, StorageError};
 
 use super::super::{Context, Discover, GroupError};
 
-/// Reads under way at once.
-const LOOKS: usize = 32;
+/// Looks under way or waiting for their turn at once.
+const LOOKS: usize = 256;
 
 /// The sources of a window of groups, and where their rows had been.
 pub(super) struct Look {
@@ -100,14 +100,17 @@ impl Look {
         let all: Vec<usize> = (0..self.sources.len()).collect();
         let own = self.tables.iter().map(|(table, scope)| (*table, scope, &all));
         let led = self.scopes.iter().map(|((table, scope), sources)| (*table, scope, sources));
-        let chunks = own.chain(led).flat_map(|(table, scope, sources)| {
-            sources.chunks(context.accounts_per_look(table)).map(move |chunk| (table, scope, chunk))
+        let looks = own.chain(led).flat_map(|(table, scope, sources)| {
+            let accounts = sources.iter().map(|source| self.sources[*source].0.clone());
+            let parts = context.shares_of_look(table, scope, accounts).into_iter();
+            parts.map(move |(node, accounts)| async move {
+                let read = || {
+                    let among = Among { scope, accounts: &accounts, node };
+                    context.storage.owners(table, among)
+                };
+                context.carry_out(context.lanes.look(table), read).await
+            })
         });
-        let looks = chunks.map(|(table, scope, chunk)| async move {
-            let accounts = chunk.iter().map(|source| self.sources[*source].0.clone());
-            context.owners(table, scope, &accounts.collect::<Vec<_>>()).await
-        });
-        let looks: Vec<_> = looks.collect();
         let mut looks = stream::iter(looks).buffer_unordered(LOOKS);
         while let Some(owners) = looks.try_next().await? {
             found.extend(owners.iter().filter_map(|owner| by_account.get(owner)));

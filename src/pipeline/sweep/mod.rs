@@ -127,15 +127,14 @@ pub async fn sweep<S: Writer>(
         let is_last = round == ROUNDS;
         let mut again = Vec::new();
         let mut expiring = false;
-        let groups = found.into_iter().map(|number| plan.group(number));
         let walked = walk(
             context,
-            groups,
+            found,
             stop.clone(),
-            |context, group| {
-                let discovered = Arc::clone(&discovered);
+            |window, number| {
+                let (group, discovered) = (plan.group(number), Arc::clone(&discovered));
                 async move {
-                    let turn = group::turn(&context, &group, &discovered, round).await;
+                    let turn = group::turn(&window, &group, &discovered, round).await;
                     (group, turn)
                 }
             },

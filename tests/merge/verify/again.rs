@@ -62,7 +62,7 @@ fn restored(
             .filter(|row| !row.cells.contains(&lost))
             .for_each(|row| storage.put(table, row, t));
     }
-    (Arc::new(context_of(8, storage, journal, 1_000_000)), t)
+    (context_of(8, storage, journal, 1_000_000), t)
 }
 
 fn verdicts(folder: &TempDir) -> Vec<(String, String, String)> {
@@ -126,8 +126,7 @@ fn what_was_repaired_and_not_announced_is_announced_by_the_next() {
     let refused = Arc::clone(&refuse);
     let (context, _) = restored(&small_world(), "c2", move |request| {
         // The row that the event quotes.
-        let is_quoted =
-            matches!(request, Request::TimedRow(ENROLMENTS, key) if &key[1][..] == b"t");
+        let is_quoted = matches!(request, Request::TimedRowsOf(ENROLMENTS, _, [account]) if account.text() == "t");
         (is_quoted && refused.load(Ordering::Relaxed)).then_some(FaultKind::Refused)
     });
     context.storage.apply(
@@ -156,7 +155,7 @@ fn many(
     let (world, plan) = together::world();
     let storage = MemoryStorage::with_faults(spec(), faults);
     load(&world, &spec(), &storage);
-    let context = Arc::new(context_of(4, storage, Arc::default(), 1_000_000));
+    let context = context_of(4, storage, Arc::default(), 1_000_000);
     together::run_all(&context, &plan, together::never(), pipeline_errors());
     let mut accounts = BTreeSet::new();
     for row in context.storage.dump(CONTENT) {
@@ -187,7 +186,8 @@ fn a_verify_that_was_stopped_goes_on_and_one_that_was_killed_leaves_no_trace() {
     let (stop, stopped) = watch::channel(false);
     let reads = AtomicUsize::new(0);
     let (context, planted) = many(move |request| {
-        if matches!(request, Request::TimedPage(..)) && reads.fetch_add(1, Ordering::Relaxed) == 20
+        if matches!(request, Request::TimedFirstRows(..))
+            && reads.fetch_add(1, Ordering::Relaxed) == 4
         {
             stop.send_replace(true);
         }
@@ -219,7 +219,7 @@ fn only_the_same_verify_is_gone_on_with() {
         let (stop, stopped) = watch::channel(false);
         let stop = Mutex::new(Some(stop));
         let (context, planted) = many(move |request| {
-            if matches!(request, Request::TimedPage(..))
+            if matches!(request, Request::TimedFirstRows(..))
                 && let Some(stop) = stop.lock().unwrap().take()
             {
                 stop.send_replace(true);
@@ -242,7 +242,9 @@ fn groups_that_could_not_be_read_have_another_turn() {
     let (context, planted) = many(move |request| {
         let of_seven = |account: &str| ["t7", "t17"].contains(&account);
         match request {
-            Request::TimedPage(_, account) if of_seven(&account.text()) => {
+            Request::TimedFirstRows(_, accounts)
+                if accounts.iter().any(|account| of_seven(&account.text())) =>
+            {
                 refused.load(Ordering::Relaxed).then_some(FaultKind::Refused)
             }
             _ => None,

@@ -59,9 +59,9 @@ fn merged(world: &World, to: &str, sources: &[String]) -> Arc<Context<MemoryStor
     load(world, &spec(), &storage);
     // Long ago, so that groups are dated by the clock.
     let mut context = context_of(8, storage, Arc::default(), 1_000_000);
-    context.slice_bytes = 60;
+    Arc::get_mut(&mut context).unwrap().slice_bytes = 60;
     run(&context, &group(to, sources)).0.unwrap();
-    Arc::new(context)
+    context
 }
 
 fn announced(context: &Context<MemoryStorage>) -> Events {

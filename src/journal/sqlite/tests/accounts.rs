@@ -59,7 +59,7 @@ fn accounts_of_every_type_come_back_and_are_found_in_any_spelling() {
         assert_eq!(journal.accounts(), of);
         let known_as = Some((into.clone(), pairs.clone()));
         let intent = Intent { survivor: into.clone(), pairs: pairs.clone(), ..intent(1) };
-        block_on(journal.intend(intent)).unwrap();
+        block_on(journal.intend(vec![intent])).unwrap();
         journal.note(Note { known_as, ..note(2, State::Failed) }).unwrap();
         block_on(journal.flush()).unwrap();
         drop(journal);
@@ -87,7 +87,7 @@ fn an_id_that_is_none_is_damage() {
         let journal = SqliteJournal::open(&path).unwrap();
         let (from, into) = (parsed(of, usual), parsed(of, survivor));
         let pairs = vec![Pair { from, into: into.clone(), line: 2 }];
-        block_on(journal.intend(Intent { survivor: into, pairs, ..intent(1) })).unwrap();
+        block_on(journal.intend(vec![Intent { survivor: into, pairs, ..intent(1) }])).unwrap();
         let other = Connection::open(&path).unwrap();
         for change in ["survivor = 'n\u{f6}', pairs = '[]'", "pairs = '[[\"n\u{f6}\",\"1\",2]]'"] {
             other.execute_batch(&format!("UPDATE groups SET {change}")).unwrap();
@@ -110,7 +110,7 @@ fn a_journal_without_a_type_is_of_text_and_a_type_that_is_none_is_damage() {
     other.execute_batch("DELETE FROM meta").unwrap();
     let journal = SqliteJournal::open(&path).unwrap();
     assert_eq!(journal.accounts(), AccountType::Text);
-    block_on(journal.intend(intent(1))).unwrap();
+    block_on(journal.intend(vec![intent(1)])).unwrap();
     assert_eq!(journal.group(1).unwrap().unwrap().survivor, intent(1).survivor);
     drop(journal);
     other.execute_batch("INSERT INTO meta VALUES ('account_type', 'blob')").unwrap();

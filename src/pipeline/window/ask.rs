@@ -1,0 +1,206 @@
+//! What a group of a window may ask for. It waits for the others with each of these.
+
+use std::mem;
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use futures::future::try_join_all;
+use futures::{StreamExt, TryStreamExt, stream};
+
+use crate::failpoint;
+use crate::journal::{Intent, JournalError};
+use crate::model::{AccountId, Batch, Row, Scope, TableIndex, TimedRow};
+use crate::storage::{Cursor, Reader, StorageError, TimedPage, Width, Writer};
+
+use super::super::access::GROUP_REQUESTS;
+use super::Window;
+use super::send::TIMES_WEIGH;
+
+/// Where the pages of an account's rows go on.
+#[derive(Clone, Debug)]
+pub enum NextPage {
+    /// At its first row.
+    First,
+    /// At a later one.
+    After(Cursor),
+    /// Nowhere.
+    None,
+}
+
+impl<S: Reader> Window<S> {
+    /// The rows of an account's partition, if they are no more than a first page that several accounts
+    /// share; `None` if there are more.
+    ///
+    /// # Errors
+    /// The read failed for good.
+    pub(in super::super) async fn first_page(
+        &self,
+        table: TableIndex,
+        scope: &Scope,
+        account: &AccountId,
+        width: Width,
+    ) -> Result<Option<Vec<Row>>, StorageError> {
+        self.asked.first_pages.ask((table, width, scope.clone()), account.clone()).await
+    }
+
+    /// The rows that accounts own in a scope of a table in which each owns one, in no promised order.
+    ///
+    /// # Errors
+    /// The read failed for good.
+    pub(in super::super) async fn rows_of(
+        &self,
+        table: TableIndex,
+        scope: &Scope,
+        accounts: &[AccountId],
+    ) -> Result<Vec<Row>, StorageError> {
+        self.asked.rows.ask((table, scope.clone()), accounts.to_vec()).await
+    }
+
+    /// Which of the accounts own rows in a scope.
+    ///
+    /// # Errors
+    /// A read failed for good.
+    pub async fn owners(
+        &self,
+        table: TableIndex,
+        scope: &Scope,
+        accounts: &[AccountId],
+    ) -> Result<Vec<AccountId>, StorageError> {
+        let ask =
+            |account: &AccountId| self.asked.owners.ask((table, scope.clone()), account.clone());
+        let own = try_join_all(accounts.iter().map(ask)).await?;
+        let owners = accounts.iter().zip(own).filter(|(_, owns)| *owns);
+        Ok(owners.map(|(account, _)| account.clone()).collect())
+    }
+
+    /// The next page of an account's rows in a scope, with write times; `streams` accounts are read side by
+    /// side. `next` is moved on.
+    ///
+    /// # Errors
+    /// The read failed for good.
+    pub async fn timed_page(
+        &self,
+        table: TableIndex,
+        (scope, account): (&Scope, &AccountId),
+        streams: usize,
+        next: &mut NextPage,
+    ) -> Result<Vec<TimedRow>, StorageError> {
+        let sizes = &self.row_sizes;
+        let (rows, after) = match mem::replace(next, NextPage::None) {
+            NextPage::First => {
+                if self.spec.tables[table].owns_partitions() {
+                    let asked = &self.asked.timed_first_pages;
+                    let whole = asked.ask((table, scope.clone()), account.clone()).await?;
+                    if let Some(rows) = whole {
+                        return Ok(rows);
+                    }
+                }
+                (sizes.first_page(table, Width::Full, streams), None)
+            }
+            NextPage::After(cursor) => {
+                (sizes.further_page(table, Width::Full, streams), Some(cursor))
+            }
+            NextPage::None => return Ok(Vec::new()),
+        };
+        let rows = (rows / TIMES_WEIGH).max(2);
+        let lane = self.lanes.read(table, Width::Full);
+        let read = || self.storage.timed_page(table, (scope, account), rows, after.clone());
+        let page: TimedPage = self.carry_out(lane, read).await?;
+        sizes.learn(table, Width::Full, page.rows.iter().map(|timed| &timed.row));
+        *next = page.next.map_or(NextPage::None, NextPage::After);
+        Ok(page.rows)
+    }
+
+    /// The row of a primary key, with write times.
+    ///
+    /// # Errors
+    /// The read failed for good.
+    pub async fn timed_row(
+        &self,
+        table: TableIndex,
+        key: &[Bytes],
+    ) -> Result<Option<TimedRow>, StorageError> {
+        let shape = &self.spec.tables[table];
+        if shape.has_point_rows() {
+            let account = AccountId::from_cell(self.spec.accounts, key[shape.account].clone());
+            let rows = self.timed_rows_of(table, &shape.scope_of_key(key), &[account]).await?;
+            return Ok(rows.into_iter().next().map(|(_, row)| row));
+        }
+        let lane = self.lanes.read(table, Width::Slim);
+        self.carry_out(lane, || self.storage.timed_row(table, key)).await
+    }
+
+    /// The rows that accounts own in a scope of a table in which each owns one, with write times, each with the
+    /// position of its owner among the accounts.
+    ///
+    /// # Errors
+    /// A read failed for good.
+    pub async fn timed_rows_of(
+        &self,
+        table: TableIndex,
+        scope: &Scope,
+        accounts: &[AccountId],
+    ) -> Result<Vec<(usize, TimedRow)>, StorageError> {
+        let column = self.spec.tables[table].account;
+        let per_read = (self.row_sizes.accounts_per_read(table) / TIMES_WEIGH).max(2);
+        let ask =
+            |chunk: &[AccountId]| self.asked.timed_rows.ask((table, scope.clone()), chunk.to_vec());
+        let mut owned = Vec::new();
+        for row in try_join_all(accounts.chunks(per_read).map(ask)).await?.into_iter().flatten() {
+            let owner = row.row.cells[column].as_ref();
+            let at = accounts.iter().position(|account| Some(account.cell()) == owner);
+            owned.extend(at.map(|at| (at, row)));
+        }
+        owned.sort_by_key(|(owner, _)| *owner);
+        Ok(owned)
+    }
+}
+
+impl<S> Window<S> {
+    /// Waits until an intent is durable.
+    ///
+    /// # Errors
+    /// The journal cannot be written; nothing that the intent covers may be written then.
+    pub async fn intend(&self, intent: Intent) -> Result<(), JournalError> {
+        let began = Instant::now();
+        failpoint::hit("intend");
+        self.asked.intents.ask((), intent).await?;
+        failpoint::hit("intended");
+        self.recorder.record(self.lanes.journal(), began.elapsed());
+        Ok(())
+    }
+}
+
+impl<S: Writer> Window<S> {
+    /// Writes sequences of batches: the sequences at the same time, the batches of each in turn.
+    ///
+    /// # Errors
+    /// The first write that failed for good; others may have been written.
+    pub async fn write_all(&self, sequences: Vec<Vec<Batch>>) -> Result<(), StorageError> {
+        let writes = sequences.into_iter().map(|batches| async move {
+            for batch in batches {
+                self.write(batch).await?;
+                failpoint::hit("batch");
+            }
+            Ok(())
+        });
+        let writes: Vec<_> = writes.collect();
+        stream::iter(writes).buffer_unordered(GROUP_REQUESTS).try_collect().await
+    }
+
+    /// Writes one batch. Those of one partition are joined; each mutation has the write time of its own group.
+    async fn write(&self, batch: Batch) -> Result<(), StorageError> {
+        let table = batch.table;
+        let shape = &self.spec.tables[table];
+        let key = batch.partition_key(shape.partition_len).unwrap_or_default();
+        if let [delete] = &batch.mutations[..]
+            && batch.is_partition_delete()
+        {
+            let account = AccountId::from_cell(self.spec.accounts, key[shape.account].clone());
+            let common = (table, shape.scope_of_key(&key), delete.t);
+            return self.asked.deletes.ask(common, account).await;
+        }
+        self.asked.writes.ask((table, key), Arc::new(batch)).await
+    }
+}

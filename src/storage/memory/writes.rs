@@ -1,0 +1,36 @@
+//! Writes to the database in memory.
+
+use crate::model::{Batch, Change, TableIndex, TimestampUs};
+use crate::storage::{Among, StorageError, Writer};
+
+use super::{MemoryStorage, Request};
+
+impl Writer for MemoryStorage {
+    async fn write(&self, batch: &Batch) -> Result<(), StorageError> {
+        tokio::task::yield_now().await;
+        let (carried_out, result) = self.fault(&Request::Write(batch));
+        if carried_out {
+            for mutation in &batch.mutations {
+                self.apply(mutation.table, mutation.t, &mutation.change);
+            }
+        }
+        result
+    }
+
+    async fn delete_partitions(
+        &self,
+        table: TableIndex,
+        Among { scope, accounts, .. }: Among<'_>,
+        t: TimestampUs,
+    ) -> Result<(), StorageError> {
+        tokio::task::yield_now().await;
+        let (carried_out, result) = self.fault(&Request::DeletePartitions(table, accounts));
+        if carried_out {
+            for account in accounts {
+                let key = self.spec.tables[table].partition_key(scope, account);
+                self.apply(table, t, &Change::DeletePartition { key });
+            }
+        }
+        result
+    }
+}
