@@ -91,7 +91,7 @@ pub struct Context<S> {
     pub slice_bytes: usize,
     /// How the partitions of tables found by clustering are found.
     pub discover: Discover,
-    /// So many groups per window, where that is not left to what they take.
+    /// At most so many groups per window, where that is not left to what they take.
     pub window: Option<usize>,
     /// The deletes by partition, so far.
     pub deletes: Deletes,
@@ -131,7 +131,7 @@ impl<S> Context<S> {
             retry: Retry::default(),
             slice_bytes: SLICE_BYTES,
             discover: Discover::default(),
-            window: None,
+            window: window_of_tests(),
             deletes: Deletes::default(),
             scanning: ScanProgress::default(),
             discovered: OnceLock::new(),
@@ -218,4 +218,12 @@ impl<S> Context<S> {
             }
         }
     }
+}
+
+/// The groups of a window where a test says it: debug builds ask `TRIBUTARY_WINDOW`.
+fn window_of_tests() -> Option<usize> {
+    if !cfg!(debug_assertions) {
+        return None;
+    }
+    std::env::var("TRIBUTARY_WINDOW").ok()?.parse().ok()
 }

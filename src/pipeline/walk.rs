@@ -143,9 +143,8 @@ where
         if under_way == 0 && !has_next && !has_put_off {
             return walked;
         }
-        let size = context
-            .window
-            .unwrap_or_else(|| sizes.next(context.pace.rate(), context.pace.overloads()));
+        let size = sizes.next(context.pace.rate(), context.pace.overloads());
+        let size = size.min(context.window.unwrap_or(MOST));
         let has_room = under_way < OVERLAP * size;
         tokio::select! {
             biased;

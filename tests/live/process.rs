@@ -83,6 +83,9 @@ impl Call {
         for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("TRIBUTARY_")) {
             command.env_remove(name);
         }
+        // So many groups to a window as requests at once: of a small world many windows, some of which overlap.
+        let window = self.options.get("--in-flight").filter(|number| number.parse::<u32>().is_ok());
+        command.env("TRIBUTARY_WINDOW", window.map_or("4", String::as_str));
         command.envs(self.environment).args(self.positional);
         for (option, value) in self.options {
             command.arg(option).arg(value);
