@@ -27,7 +27,7 @@ use super::{
 };
 
 pub use packed::stored_bytes;
-use packed::{Packed, PackedScan};
+use packed::{Block, PackedScan};
 use reads::Reads;
 use writer::{Answer, Request, Writer};
 
@@ -119,9 +119,8 @@ impl SqliteJournal {
 impl Journal for SqliteJournal {
     fn intend(&self, intents: Vec<Intent>) -> BoxFuture<'_, Result<(), JournalError>> {
         async move {
-            let now_ms = now_ms();
-            let packed = intents.into_iter().map(|intent| Packed::new(intent, now_ms)).collect();
-            self.ask(|answer| Request::Intend(packed, answer)).await
+            let blocks = Block::all(intents, now_ms());
+            self.ask(|answer| Request::Intend(blocks, answer)).await
         }
         .boxed()
     }

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::io::Read;
+use std::mem;
 
 use flate2::read::ZlibDecoder;
 use flate2::{Compress, Compression, FlushCompress, Status};
@@ -12,7 +13,49 @@ use crate::journal::body::json;
 use crate::journal::{Intent, Kind, Scan, State};
 use crate::model::{AccountId, AccountType, Pair, Tally, TimestampUs, TokenRange};
 
-/// An intent, packed by the task that has it, so that the one thread that writes has less to do.
+/// A block is full with so many bytes: what slices have in common is said once in it, and a slice is read with it.
+const BLOCK_BYTES: usize = 128 * 1024;
+
+/// Intents, packed by the task that has them, so that the one thread that writes has less to do.
+#[derive(Debug)]
+pub(super) struct Block {
+    pub(super) slices: Vec<Packed>,
+    pub(super) body: Vec<u8>,
+    pub(super) body_bytes: usize,
+}
+
+impl Block {
+    /// Packs intents in blocks.
+    pub(super) fn all(intents: Vec<Intent>, changed_at_ms: i64) -> Vec<Self> {
+        let mut blocks: Vec<Self> = Vec::new();
+        for mut intent in intents {
+            let body = mem::take(&mut intent.body);
+            let bytes = body.len();
+            let start = match blocks.last_mut() {
+                Some(block) if block.body.len() + bytes <= BLOCK_BYTES => {
+                    let start = block.body.len();
+                    block.body.extend_from_slice(&body);
+                    start
+                }
+                _ => {
+                    blocks.push(Self { slices: Vec::new(), body, body_bytes: 0 });
+                    0
+                }
+            };
+            let slice = Packed { start, bytes, ..Packed::new(intent, changed_at_ms) };
+            if let Some(block) = blocks.last_mut() {
+                block.slices.push(slice);
+            }
+        }
+        for block in &mut blocks {
+            block.body_bytes = block.body.len();
+            block.body = compress(mem::take(&mut block.body), &[]);
+        }
+        blocks
+    }
+}
+
+/// An intent but for its body.
 #[derive(Debug)]
 pub(super) struct Packed {
     pub(super) group: usize,
@@ -24,14 +67,14 @@ pub(super) struct Packed {
     pub(super) sealed: bool,
     pub(super) tally: Option<String>,
     pub(super) scopes: Option<String>,
-    pub(super) body: Vec<u8>,
-    pub(super) body_bytes: usize,
+    /// Where its body is in its block.
+    pub(super) start: usize,
+    pub(super) bytes: usize,
     pub(super) changed_at_ms: i64,
 }
 
 impl Packed {
-    pub(super) fn new(intent: Intent, changed_at_ms: i64) -> Self {
-        let body_bytes = intent.body.len();
+    fn new(intent: Intent, changed_at_ms: i64) -> Self {
         Self {
             group: intent.group,
             state: intent.state,
@@ -42,8 +85,8 @@ impl Packed {
             sealed: intent.sealed,
             tally: tally(&intent.tally),
             scopes: Some(intent.scopes).filter(|scopes| !scopes.is_empty()),
-            body: compress(intent.body),
-            body_bytes,
+            start: 0,
+            bytes: 0,
             changed_at_ms,
         }
     }
@@ -64,7 +107,7 @@ impl PackedScan {
     pub(super) fn new(scan: Scan) -> Self {
         let Scan { table, range, rows, enrolments, found } = scan;
         let found_bytes = found.len();
-        Self { table, range, rows, enrolments, found: compress(found), found_bytes }
+        Self { table, range, rows, enrolments, found: compress(found, &[]), found_bytes }
     }
 }
 
@@ -74,11 +117,20 @@ const SLICE_BYTES: usize = 96;
 /// The same of a group.
 const GROUP_BYTES: usize = 40;
 
-/// About what an intent takes in the file, in bytes; the group itself is counted with its last slice.
-pub fn stored_bytes(intent: Intent) -> u64 {
+thread_local! {
+    /// The body that was weighed last.
+    static BEFORE: RefCell<Vec<u8>> = RefCell::default();
+}
+
+/// About what an intent takes in the file, in bytes; the group itself is counted with its last slice. Its body is
+/// taken for one that comes behind that of the last one in a block.
+pub fn stored_bytes(mut intent: Intent) -> u64 {
+    let body = mem::take(&mut intent.body);
+    let before = BEFORE.replace(body.clone());
+    let body = compress(body, &before).len();
     let packed = Packed::new(intent, 0);
     let text = |text: &Option<String>| text.as_ref().map_or(0, String::len);
-    let slice = packed.body.len() + text(&packed.tally) + text(&packed.scopes) + SLICE_BYTES;
+    let slice = body + text(&packed.tally) + text(&packed.scopes) + SLICE_BYTES;
     let group = packed.survivor.text().len() + packed.pairs.len() + GROUP_BYTES;
     (slice + if packed.sealed { group } else { 0 }) as u64
 }
@@ -145,10 +197,13 @@ thread_local! {
 }
 
 /// A body in zlib's format, or as it is if that is no shorter: `SQLite`'s sqlar convention, so that the
-/// shell's `sqlar_uncompress` shows it.
-fn compress(body: Vec<u8>) -> Vec<u8> {
+/// shell's `sqlar_uncompress` shows it. What is `known` already need not be said again.
+fn compress(body: Vec<u8>, known: &[u8]) -> Vec<u8> {
     COMPRESS.with_borrow_mut(|compress| {
         compress.reset();
+        if !known.is_empty() && compress.set_dictionary(known).is_err() {
+            compress.reset();
+        }
         // It need not fit: then it is no shorter.
         let mut packed = Vec::with_capacity(body.len());
         match compress.compress_vec(&body, &mut packed, FlushCompress::Finish) {

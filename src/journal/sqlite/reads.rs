@@ -1,7 +1,8 @@
 //! What is read back. A connection of its own: readers see what is committed and never hold up the writer.
 
+use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, Type, ValueRef};
 use rusqlite::{Connection, OptionalExtension, Row, params};
@@ -24,12 +25,18 @@ pub(super) struct Reads {
     path: PathBuf,
     /// Ids are stored as they are written out, and read by it.
     accounts: AccountType,
+    /// Slices that are read one after the other are often of one block.
+    last_blocks: Mutex<VecDeque<(i64, Arc<[u8]>)>>,
 }
+
+/// Blocks that are held.
+const BLOCKS: usize = 8;
 
 impl Reads {
     pub(super) fn new(path: &Path, connection: Connection) -> Result<Self, JournalError> {
         let (connection, path) = (Mutex::new(connection), path.to_owned());
-        let reads = Self { connection, path, accounts: AccountType::default() };
+        let last_blocks = Mutex::default();
+        let reads = Self { connection, path, accounts: AccountType::default(), last_blocks };
         // A journal of an earlier version does not say it: its accounts are text.
         let accounts = match reads.meta(ACCOUNT_TYPE)? {
             Some(name) => name.parse().map_err(|what| reads.damaged(what))?,
@@ -105,7 +112,34 @@ impl Reads {
     }
 
     pub(super) fn body(&self, slice: i64) -> Result<Vec<u8>, JournalError> {
-        self.unpacked("SELECT body, body_bytes FROM slices WHERE id = ?1", "slice", slice)
+        let found = self.read(|connection| {
+            let sql = "SELECT block, start, bytes FROM slices WHERE id = ?1";
+            let mut query = connection.prepare_cached(sql)?;
+            let place = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?));
+            query.query_row([slice], place).optional()
+        });
+        let (block, start, bytes): (i64, usize, usize) =
+            found?.ok_or_else(|| self.damaged(format!("there is no slice {slice}")))?;
+        let end = start.checked_add(bytes);
+        let block = self.block(block)?;
+        let body = end.and_then(|end| block.get(start..end)).map(<[u8]>::to_vec);
+        body.ok_or_else(|| self.damaged(format!("slice {slice} is not in its block")))
+    }
+
+    /// A block, from the file only if it is none of the last.
+    fn block(&self, id: i64) -> Result<Arc<[u8]>, JournalError> {
+        let last = || self.last_blocks.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, block)) = last().iter().find(|(known, _)| *known == id) {
+            return Ok(Arc::clone(block));
+        }
+        let sql = "SELECT body, body_bytes FROM blocks WHERE id = ?1";
+        let block: Arc<[u8]> = self.unpacked(sql, "block", id)?.into();
+        let mut last = last();
+        if last.len() >= BLOCKS {
+            last.pop_front();
+        }
+        last.push_back((id, Arc::clone(&block)));
+        Ok(block)
     }
 
     pub(super) fn scans(&self) -> Result<Vec<ScanRecord>, JournalError> {

@@ -12,7 +12,7 @@ use crate::journal::JournalError;
 use crate::model::AccountType;
 
 /// The version of the tables; kept in the file as `user_version`.
-pub(super) const VERSION: i64 = 1;
+pub(super) const VERSION: i64 = 2;
 
 /// How long to wait for another program that has locked the file, such as an operator's shell.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
@@ -51,10 +51,18 @@ const TABLES: &str = "
         sealed INTEGER NOT NULL,
         tally TEXT,                     -- JSON; counts of 0 are left out
         scopes TEXT,                -- JSON: {table: [scope, ...]}
-        body BLOB NOT NULL,             -- JSON: sqlar_uncompress(body, body_bytes)
-        body_bytes INTEGER NOT NULL
+        block INTEGER NOT NULL,         -- what is written, as JSON, is part of a block:
+        start INTEGER NOT NULL,         -- where it starts there, in bytes
+        bytes INTEGER NOT NULL
     );
     CREATE INDEX slices_of_group ON slices (group_number);
+
+    -- What is written, of several slices one behind the other.
+    CREATE TABLE blocks (
+        id INTEGER PRIMARY KEY,
+        body BLOB NOT NULL,             -- sqlar_uncompress(body, body_bytes)
+        body_bytes INTEGER NOT NULL
+    );
 
     -- The token ranges that --discover scan has been through.
     CREATE TABLE scans (
@@ -75,8 +83,9 @@ const TABLES: &str = "
 
     -- For the sqlite3 shell, which has the function.
     CREATE VIEW bodies (id, group_number, survivor, kind, body) AS
-        SELECT id, group_number, survivor, kind, sqlar_uncompress(body, body_bytes)
-        FROM slices JOIN groups ON number = group_number;
+        SELECT slices.id, group_number, survivor, kind,
+            CAST(substr(sqlar_uncompress(body, body_bytes), start + 1, bytes) AS TEXT)
+        FROM slices JOIN groups ON number = group_number JOIN blocks ON blocks.id = block;
 ";
 
 /// Makes the file and its tables; its owner alone may read it.

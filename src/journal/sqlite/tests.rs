@@ -310,12 +310,13 @@ fn what_stands_in_a_column_is_checked() {
     let group: Read = |journal| journal.group(1).map(drop);
     let other = Connection::open(&path).unwrap();
     for (change, read, expected) in [
-        ("UPDATE slices SET body_bytes = body_bytes + 1", body, "a body is not"),
-        ("UPDATE slices SET body_bytes = 9223372036854775807", body, "a body is not"),
-        ("UPDATE slices SET body_bytes = 7", body, "a body is not 7 bytes long"),
-        ("UPDATE slices SET body_bytes = -1", body, "out of range"),
-        ("UPDATE slices SET body = x'789c0102', body_bytes = 7", body, "cannot be uncompressed"),
-        ("UPDATE slices SET body = 1.5", body, "Invalid column type Real"),
+        ("UPDATE blocks SET body_bytes = body_bytes + 1", body, "a body is not"),
+        ("UPDATE blocks SET body_bytes = 9223372036854775807", body, "a body is not"),
+        ("UPDATE blocks SET body_bytes = 7", body, "a body is not 7 bytes long"),
+        ("UPDATE blocks SET body_bytes = -1", body, "out of range"),
+        ("UPDATE blocks SET body = x'789c0102', body_bytes = 7", body, "cannot be uncompressed"),
+        ("UPDATE blocks SET body = 1.5", body, "Invalid column type Real"),
+        ("UPDATE slices SET block = 7", body, "there is no block 7"),
         ("UPDATE slices SET tally = '{'", slice, "EOF"),
         ("UPDATE slices SET tally = NULL, kind = 'x'", slice, "'x' is not a kind of slice"),
         ("UPDATE groups SET state = 'lost'", group, "'lost' is not a state"),

@@ -12,7 +12,7 @@ use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 
 use crate::journal::{JournalError, Kind, Note};
 
-use super::packed::{self, Packed, PackedScan};
+use super::packed::{self, Block, Packed, PackedScan};
 use super::schema::unwritable;
 
 /// So many notes are held, the last one of each group, until they are written together. With every intent, they
@@ -27,7 +27,7 @@ pub(super) type Answer = Box<dyn FnOnce(Written) + Send>;
 
 /// What the thread is asked for.
 pub(super) enum Request {
-    Intend(Vec<Packed>, Answer),
+    Intend(Vec<Block>, Answer),
     /// With the time of the note.
     Note(Box<Note>, i64),
     Scan(Box<PackedScan>, Answer),
@@ -143,12 +143,12 @@ impl Work {
                 self.hold(note, at_ms);
                 return false;
             }
-            Request::Intend(intents, answer) => {
+            Request::Intend(blocks, answer) => {
                 // They say where the groups stand now.
-                for intent in &intents {
+                for intent in blocks.iter().flat_map(|block| &block.slices) {
                     self.notes.remove(&intent.group);
                 }
-                self.waiting.push(Request::Intend(intents, answer));
+                self.waiting.push(Request::Intend(blocks, answer));
             }
             request => self.waiting.push(request),
         }
@@ -198,10 +198,8 @@ impl Work {
             self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         for request in waiting {
             match request {
-                Request::Intend(intents, _) => {
-                    for intent in intents {
-                        intend(&transaction, intent)?;
-                    }
+                Request::Intend(blocks, _) => {
+                    blocks.iter().try_for_each(|block| keep(&transaction, block))?;
                 }
                 Request::Scan(scan, _) => keep_scan(&transaction, scan)?,
                 Request::Meta(key, value, _) => {
@@ -220,7 +218,14 @@ impl Work {
     }
 }
 
-fn intend(transaction: &Transaction<'_>, intent: &Packed) -> rusqlite::Result<()> {
+fn keep(transaction: &Transaction<'_>, block: &Block) -> rusqlite::Result<()> {
+    let sql = "INSERT INTO blocks (body, body_bytes) VALUES (?1, ?2)";
+    let id =
+        transaction.prepare_cached(sql)?.insert(params![block.body, number(block.body_bytes)])?;
+    block.slices.iter().try_for_each(|slice| intend(transaction, slice, id))
+}
+
+fn intend(transaction: &Transaction<'_>, intent: &Packed, block: i64) -> rusqlite::Result<()> {
     let group = number(intent.group);
     // Only a merge sets the group's time.
     let t = (intent.kind == Kind::Merge).then_some(intent.t);
@@ -236,8 +241,9 @@ fn intend(transaction: &Transaction<'_>, intent: &Packed) -> rusqlite::Result<()
         intent.state.to_string(),
         intent.changed_at_ms,
     ])?;
-    let sql = "INSERT INTO slices (group_number, kind, t, sealed, tally, scopes, body, body_bytes)
-               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+    let sql = "INSERT INTO slices
+                   (group_number, kind, t, sealed, tally, scopes, block, start, bytes)
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
     transaction.prepare_cached(sql)?.execute(params![
         group,
         intent.kind.to_string(),
@@ -245,8 +251,9 @@ fn intend(transaction: &Transaction<'_>, intent: &Packed) -> rusqlite::Result<()
         intent.sealed,
         intent.tally,
         intent.scopes,
-        intent.body,
-        number(intent.body_bytes),
+        block,
+        number(intent.start),
+        number(intent.bytes),
     ])?;
     Ok(())
 }

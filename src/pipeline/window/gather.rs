@@ -129,13 +129,13 @@ pub(super) fn by_node<T>(
         of_node.entry(node).or_default().push(one);
     }
     let mut parts = Vec::new();
-    for (node, mut accounts) in of_node {
+    for (node, accounts) in of_node {
         // Parts of like size, as near to what is wanted as can be.
-        let mut left = ((accounts.len() + most / 2) / most.max(1)).max(1);
-        while left > 0 {
-            let rest = accounts.split_off(accounts.len().div_ceil(left));
-            parts.push((node, std::mem::replace(&mut accounts, rest)));
-            left -= 1;
+        let wanted = ((accounts.len() + most / 2) / most.max(1)).max(1);
+        let mut accounts = accounts.into_iter();
+        for left in (1..=wanted).rev() {
+            let size = accounts.len().div_ceil(left);
+            parts.push((node, accounts.by_ref().take(size).collect()));
         }
     }
     parts
