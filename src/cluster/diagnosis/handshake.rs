@@ -273,9 +273,9 @@ mod tests {
             ("x", &["127.0.0.1"][..], "10.0.0.7", true),
             ("x", &["db1.example"], "db1.example", true),
             ("x", &["DB1.example", "::1"], "db1.EXAMPLE.", true),
-            ("x", &["*.example"], "db1.example", true),
-            ("x", &["*.example"], "rack.db1.example", false),
-            ("x", &["d*.example"], "db1.example", false),
+            ("x", &["*.db.example"], "db1.db.example", true),
+            ("x", &["*.db.example"], "rack.db1.db.example", false),
+            ("x", &["d*.db.example"], "db1.db.example", false),
             ("x", &["db1.example", "10.0.0.7"], "db2.example", false),
             // An address among the contact points is good for the node at that address only.
             ("x", &["10.0.0.7"], "10.0.0.7", false),
