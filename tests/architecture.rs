@@ -92,7 +92,8 @@ const EDGES: &[(&str, &[&str])] = &[
 /// A crate and the only places of `src/` that may name it.
 const CONFINED: &[(&str, &[&str])] = &[
     ("scylla", &["cluster", "bin/dataset"]),
-    ("rustls", &["cluster"]),
+    ("openssl", &["cluster"]),
+    ("tokio_openssl", &["cluster"]),
     ("rdkafka", &["events", "bin/dataset"]),
     ("rusqlite", &["journal"]),
     ("axum", &["live"]),

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use openssl::ssl::{SslConnector, SslConnectorBuilder};
 use scylla::client::execution_profile::ExecutionProfile;
 use scylla::client::session::Session;
 use scylla::client::session_builder::SessionBuilder;
@@ -80,9 +81,11 @@ impl Cluster {
             let password = settings.password.as_ref().map_or("", |secret| secret.expose());
             builder = builder.user(username, password);
         }
-        let tls = settings.tls.as_ref().map(|tls| tls::client_config(tls, &settings.hosts));
-        let tls = tls.transpose()?;
-        builder = builder.tls_context(tls.clone());
+        let tls = || {
+            let config = settings.tls.as_ref().map(|tls| tls::client_config(tls, &settings.hosts));
+            config.transpose()
+        };
+        builder = builder.tls_context(tls()?);
         let built = match tokio::time::timeout(SESSION_TIMEOUT, builder.build()).await {
             Ok(built) => built.map_err(|error| one_line(&error.to_string())),
             // The driver's own time-out does not cover a server that accepts and says nothing.
@@ -95,7 +98,10 @@ impl Cluster {
                     let (hosts, user) = (settings.hosts.join(", "), settings.username.clone());
                     return Err(ClusterError::Login { hosts, user, message });
                 }
-                let tried = diagnose(&settings, tls.as_ref(), &message).await;
+                // The driver keeps what it was given.
+                let connector = tls()?.map(SslConnectorBuilder::build);
+                let context = connector.as_ref().map(SslConnector::context);
+                let tried = diagnose(&settings, context, &message).await;
                 return Err(ClusterError::Unreachable { tried });
             }
         };

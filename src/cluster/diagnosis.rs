@@ -1,20 +1,21 @@
 //! Why there is no session: each contact point is tried once more, layer by layer, because the driver's
 //! one message says neither which layer failed nor where.
 
+mod handshake;
+
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::join_all;
-use rustls::{AlertDescription, CertificateError, ClientConfig, Error as RustlsError};
+use openssl::ssl::SslContextRef;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpStream, lookup_host};
 use tokio::time::{error::Elapsed, timeout};
-use tokio_rustls::TlsConnector;
 
 use super::ClusterSettings;
+use handshake::{handshake, tls_trouble};
 
 /// How long each layer may take.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -89,11 +90,11 @@ impl fmt::Display for Tried {
 /// Tries every contact point. One at which nothing is wrong is told with what the driver said of it.
 pub(super) async fn diagnose(
     settings: &ClusterSettings,
-    tls: Option<&Arc<ClientConfig>>,
+    context: Option<&SslContextRef>,
     driver: &str,
 ) -> Vec<Tried> {
     let tries = settings.hosts.iter().map(async |host| {
-        let (layer, why) = match try_host(host, settings, tls).await {
+        let (layer, why) = match try_host(host, settings, context).await {
             Ok(()) => (Layer::Cql, driver.to_owned()),
             Err(failed) => failed,
         };
@@ -107,10 +108,10 @@ type Failed = (Layer, String);
 async fn try_host(
     host: &str,
     settings: &ClusterSettings,
-    tls: Option<&Arc<ClientConfig>>,
+    context: Option<&SslContextRef>,
 ) -> Result<(), Failed> {
     let (address, stream) = connect(host).await?;
-    let Some(config) = tls else {
+    let (Some(context), Some(tls)) = (context, &settings.tls) else {
         return ask(stream).await.map_err(|error| match error.kind() {
             io::ErrorKind::TimedOut => (Layer::Cql, silent()),
             io::ErrorKind::InvalidData => (Layer::Cql, "what answers is not CQL".to_owned()),
@@ -121,10 +122,9 @@ async fn try_host(
             }
         });
     };
-    let said = |error: &io::Error| tls_trouble(error, settings);
-    let name = address.ip().into();
-    let stream = within(TlsConnector::from(Arc::clone(config)).connect(name, stream)).await;
-    let mut stream = stream.map_err(|error| (Layer::Tls, said(&error)))?;
+    let said = |error: &io::Error| tls_trouble(error, tls);
+    let handshake = handshake(context, settings, tls, address.ip(), stream).await;
+    let mut stream = handshake.map_err(|why| (Layer::Tls, why))?;
     if let Ok(judged) = timeout(HINDSIGHT, stream.read(&mut [0])).await {
         let closed = io::Error::from(io::ErrorKind::UnexpectedEof);
         return Err(match judged {
@@ -135,9 +135,7 @@ async fn try_host(
     }
     ask(stream).await.map_err(|error| match error.kind() {
         io::ErrorKind::TimedOut => (Layer::Cql, silent()),
-        io::ErrorKind::InvalidData if rustls_error(&error).is_none() => {
-            (Layer::Cql, "what answers is not CQL".to_owned())
-        }
+        io::ErrorKind::InvalidData => (Layer::Cql, "what answers is not CQL".to_owned()),
         _ => (Layer::Tls, said(&error)),
     })
 }
@@ -190,85 +188,6 @@ async fn ask(mut stream: impl AsyncRead + AsyncWrite + Unpin) -> io::Result<()> 
     if is_cql { Ok(()) } else { Err(io::ErrorKind::InvalidData.into()) }
 }
 
-fn rustls_error(error: &io::Error) -> Option<&RustlsError> {
-    error.get_ref()?.downcast_ref()
-}
-
-fn tls_trouble(error: &io::Error, settings: &ClusterSettings) -> String {
-    let tls = settings.tls.as_ref();
-    let Some(cause) = rustls_error(error) else {
-        return match error.kind() {
-            io::ErrorKind::TimedOut => {
-                format!("no answer to the handshake within {} s", PATIENCE.as_secs())
-            }
-            _ => match tls.and_then(|tls| tls.identity.as_ref()) {
-                None => format!(
-                    "the connection is closed during the handshake ({error}); the node may want a client \
-                     certificate (--tls-cert, --tls-key)"
-                ),
-                Some((cert, _)) => format!(
-                    "the connection is closed during the handshake ({error}); the node may not accept our \
-                     client certificate {}",
-                    cert.display()
-                ),
-            },
-        };
-    };
-    match cause {
-        RustlsError::InvalidCertificate(CertificateError::UnknownIssuer) => {
-            let ca = tls.and_then(|tls| tls.ca.as_ref());
-            let whom = ca.map_or("this machine's CAs".to_owned(), |ca| {
-                format!("the CAs in {}", ca.display())
-            });
-            format!("the node's certificate is signed by none of {whom} (--tls-ca)")
-        }
-        RustlsError::InvalidCertificate(CertificateError::NotValidForNameContext {
-            expected,
-            presented,
-        }) => {
-            let presented = match presented.as_slice() {
-                [] => "no name at all (the common name does not count)".to_owned(),
-                names => names.iter().map(|name| bare(name)).collect::<Vec<_>>().join(", "),
-            };
-            format!(
-                "the node's certificate is for {presented}, and neither for the address {} nor for a name \
-                 in --hosts",
-                expected.to_str()
-            )
-        }
-        RustlsError::AlertReceived(
-            alert @ (AlertDescription::CertificateRequired
-            | AlertDescription::BadCertificate
-            | AlertDescription::CertificateUnknown
-            | AlertDescription::UnknownCA
-            | AlertDescription::AccessDenied
-            | AlertDescription::HandshakeFailure),
-        ) => match tls.and_then(|tls| tls.identity.as_ref()) {
-            None => {
-                format!("the node wants a client certificate (--tls-cert, --tls-key; {alert:?})")
-            }
-            Some((cert, _)) => {
-                format!("the node refuses our client certificate {} ({alert:?})", cert.display())
-            }
-        },
-        // Some servers find no better word for a certificate that they do not trust.
-        RustlsError::AlertReceived(alert) => match tls.and_then(|tls| tls.identity.as_ref()) {
-            None => format!("the node ends the handshake ({alert:?})"),
-            Some((cert, _)) => format!(
-                "the node ends the handshake ({alert:?}); it may not accept our client certificate {}",
-                cert.display()
-            ),
-        },
-        RustlsError::InvalidMessage(_) => "the node does not speak TLS: leave out --tls".to_owned(),
-        other => other.to_string(),
-    }
-}
-
-/// A name that a certificate holds, which rustls shows with its kind: `DnsName("db1")`.
-fn bare(name: &str) -> &str {
-    name.split(['(', ')', '"']).rfind(|part| !part.is_empty()).unwrap_or(name)
-}
-
 #[cfg(test)]
 mod tests {
     use tokio::net::TcpListener;
@@ -301,13 +220,6 @@ mod tests {
         address
     }
 
-    #[test]
-    fn names_are_shown_without_their_kind() {
-        assert_eq!(bare("DnsName(\"db1\")"), "db1");
-        assert_eq!(bare("IpAddress(10.0.0.1)"), "10.0.0.1");
-        assert_eq!(bare("db1"), "db1");
-    }
-
     #[tokio::test]
     async fn each_layer_is_told_from_the_others() {
         const CQL: &[u8] = &[0x84, 0, 0, 0, SUPPORTED, 0, 0, 0, 0];
@@ -329,9 +241,9 @@ mod tests {
         assert_eq!(tried[4].why, "what the driver says");
 
         let encrypted = TlsSettings { ca: None, identity: None, hostname_check: true };
-        let config = tls::client_config(&encrypted, &hosts).unwrap();
+        let config = tls::client_config(&encrypted, &hosts).unwrap().build();
         let encrypted = ClusterSettings { tls: Some(encrypted), ..settings(&hosts[3..]) };
-        let tried = diagnose(&encrypted, Some(&config), "").await;
+        let tried = diagnose(&encrypted, Some(config.context()), "").await;
         assert!(tried[0].why.contains("leave out --tls"), "{}", tried[0]);
     }
 }

@@ -1,25 +1,32 @@
 //! TLS to the nodes: whom we trust, who we are, and whose certificate a node may show.
 //!
-//! The driver knows a node by its address alone, so a certificate is good if it is for the address that was
-//! connected to, or for one of the names among the contact points.
+//! The driver has OpenSSL compare a certificate with the address that it connects to. When that is all that is wrong with
+//! a certificate, [`Judge`] looks further: it is good, too, if it is for one of the names among the contact points.
+//! The names are those that the user gave, so nothing from the network is trusted to say who a node is.
 
+use std::env;
+use std::fs;
 use std::io;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::client::{verify_server_cert_signed_by_trust_anchor, verify_server_name};
-use rustls::crypto::{
-    CryptoProvider, WebPkiSupportedAlgorithms, aws_lc_rs, verify_tls12_signature,
-    verify_tls13_signature,
-};
-use rustls::pki_types::pem::{self, PemObject};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
-use rustls::server::ParsedCertificate;
-use rustls::{ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
+use openssl::error::ErrorStack;
+use openssl::pkey::{PKey, Private};
+use openssl::ssl::{SslConnector, SslConnectorBuilder, SslMethod, SslVerifyMode, SslVersion};
+use openssl::stack::Stack;
+use openssl::x509::store::{X509StoreBuilder, X509StoreBuilderRef};
+use openssl::x509::verify::{X509CheckFlags, X509VerifyFlags, X509VerifyParam};
+use openssl::x509::{X509, X509Ref, X509StoreContext, X509StoreContextRef, X509VerifyResult};
 use thiserror::Error as ThisError;
 
 use super::TlsSettings;
+
+/// What OpenSSL calls `X509_V_ERR_IP_ADDRESS_MISMATCH`: all is well but the address.
+pub(super) const OTHER_ADDRESS: i32 = 64;
+
+/// OpenSSL's variables of the environment that say where the CAs of this machine are.
+const CA_FILE: &str = "SSL_CERT_FILE";
+const CA_FOLDERS: &str = "SSL_CERT_DIR";
 
 /// Files that cannot be used for TLS.
 #[derive(Debug, ThisError)]
@@ -45,6 +52,12 @@ pub enum TlsError {
         /// What is wrong.
         why: String,
     },
+    /// OpenSSL does not do what every use of it needs.
+    #[error("OpenSSL cannot be used: {why}")]
+    Library {
+        /// What it says.
+        why: String,
+    },
     /// The system trusts nobody.
     #[error("this machine has no certificates of CAs ({why}): name a file of them with --tls-ca")]
     NoSystemCa {
@@ -53,161 +66,195 @@ pub enum TlsError {
     },
 }
 
+impl From<ErrorStack> for TlsError {
+    fn from(errors: ErrorStack) -> Self {
+        Self::Library { why: reason(&errors) }
+    }
+}
+
+/// What is wrong, without the places in OpenSSL's source.
+pub(super) fn reason(errors: &ErrorStack) -> String {
+    let reason = errors.errors().iter().find_map(|error| error.reason());
+    reason.unwrap_or("no reason is given").to_owned()
+}
+
 /// The configuration of every connection to these hosts.
 pub(super) fn client_config(
     settings: &TlsSettings,
     hosts: &[String],
-) -> Result<Arc<ClientConfig>, TlsError> {
-    let provider = Arc::new(aws_lc_rs::default_provider());
-    let nodes = Nodes {
-        roots: roots(settings)?,
-        algorithms: provider.signature_verification_algorithms,
-        names: settings.hostname_check.then(|| names(hosts)),
-    };
-    let unusable = |path: &PathBuf, error: Error| TlsError::Unusable {
-        what: "client certificate",
-        path: path.clone(),
-        why: error.to_string(),
-    };
-    let builder = ClientConfig::builder_with_provider(Arc::<CryptoProvider>::clone(&provider))
-        .with_safe_default_protocol_versions()
-        .map_err(|error| TlsError::NoSystemCa { why: error.to_string() })?
-        .dangerous()
-        .with_custom_certificate_verifier(Arc::new(nodes));
-    let config = match &settings.identity {
-        None => builder.with_no_client_auth(),
-        Some((cert, key)) => builder
-            .with_client_auth_cert(certificates("client certificate", cert)?, private_key(key)?)
-            .map_err(|error| unusable(cert, error))?,
-    };
-    Ok(Arc::new(config))
+) -> Result<SslConnectorBuilder, TlsError> {
+    let mut config = SslConnector::builder(SslMethod::tls_client())?;
+    config.set_min_proto_version(Some(SslVersion::TLS1_2))?;
+    // Instead of those that OpenSSL would trust by itself.
+    let mut trusted = X509StoreBuilder::new()?;
+    add_roots(&mut trusted, settings)?;
+    config.set_cert_store(trusted.build());
+    let judge = Judge::new(settings, hosts);
+    config.set_verify_callback(SslVerifyMode::PEER, move |good, chain| judge.accepts(good, chain));
+    if let Some((cert, key)) = &settings.identity {
+        let (certificates, key) = (certificates("client certificate", cert)?, private_key(key)?);
+        identify(&mut config, certificates, &key).map_err(|errors| TlsError::Unusable {
+            what: "client certificate",
+            path: cert.clone(),
+            why: reason(&errors),
+        })?;
+    }
+    Ok(config)
 }
 
-fn roots(settings: &TlsSettings) -> Result<RootCertStore, TlsError> {
-    let mut roots = RootCertStore::empty();
-    let Some(path) = &settings.ca else {
-        let found = rustls_native_certs::load_native_certs();
-        let (added, _) = roots.add_parsable_certificates(found.certs);
-        let why = found.errors.first().map_or("none was found".to_owned(), ToString::to_string);
-        return if added > 0 { Ok(roots) } else { Err(TlsError::NoSystemCa { why }) };
+/// Shows these certificates, of which the first is ours, to nodes that ask.
+fn identify(
+    config: &mut SslConnectorBuilder,
+    certificates: Vec<X509>,
+    key: &PKey<Private>,
+) -> Result<(), ErrorStack> {
+    let mut certificates = certificates.into_iter();
+    if let Some(own) = certificates.next() {
+        config.set_certificate(&own)?;
+    }
+    certificates.try_for_each(|issuer| config.add_extra_chain_cert(issuer))?;
+    config.set_private_key(key)?;
+    config.check_private_key()
+}
+
+fn add_roots(store: &mut X509StoreBuilderRef, settings: &TlsSettings) -> Result<(), TlsError> {
+    let roots = match &settings.ca {
+        Some(path) => certificates("file of CAs", path)?,
+        None => system_roots()?,
     };
-    for certificate in certificates("file of CAs", path)? {
-        roots.add(certificate).map_err(|error| TlsError::Unusable {
-            what: "file of CAs",
-            path: path.clone(),
-            why: error.to_string(),
-        })?;
+    // Whatever is named is trusted, though somebody else may have signed it.
+    store.set_flags(X509VerifyFlags::PARTIAL_CHAIN)?;
+    roots.into_iter().try_for_each(|root| store.add_cert(root))?;
+    Ok(())
+}
+
+/// The CAs of this machine. They are looked for, because an OpenSSL that is compiled in does not know where the
+/// distribution keeps them.
+fn system_roots() -> Result<Vec<X509>, TlsError> {
+    let (file, folders) = system_places();
+    let in_folders = folders.iter().filter_map(|folder| fs::read_dir(folder).ok()).flatten();
+    let files = in_folders.filter_map(|entry| Some(entry.ok()?.path())).filter(|p| p.is_file());
+    let (mut roots, mut failed) = (Vec::new(), None);
+    for path in file.into_iter().chain(files) {
+        match certificates("file of CAs", &path) {
+            Ok(found) => roots.extend(found),
+            Err(error) => failed = failed.or(Some(error)),
+        }
+    }
+    if roots.is_empty() {
+        let why = failed.map_or("none was found".to_owned(), |error| error.to_string());
+        return Err(TlsError::NoSystemCa { why });
     }
     Ok(roots)
 }
 
-fn certificates(
-    what: &'static str,
-    path: &PathBuf,
-) -> Result<Vec<CertificateDer<'static>>, TlsError> {
-    let found: Result<Vec<_>, _> =
-        CertificateDer::pem_file_iter(path).and_then(|certificates| certificates.collect());
-    match found {
-        Ok(certificates) if certificates.is_empty() => Err(TlsError::Unusable {
-            what,
-            path: path.clone(),
-            why: "it holds no certificate in PEM (-----BEGIN CERTIFICATE-----)".to_owned(),
-        }),
-        Ok(certificates) => Ok(certificates),
-        Err(error) => Err(pem_error(what, path, &error, "")),
+/// The file and the folders with the CAs of this machine; only those of the environment if it names any.
+fn system_places() -> (Option<PathBuf>, Vec<PathBuf>) {
+    let file = env::var_os(CA_FILE).map(PathBuf::from);
+    let folders = env::var_os(CA_FOLDERS).unwrap_or_default();
+    let folders: Vec<_> =
+        env::split_paths(&folders).filter(|path| !path.as_os_str().is_empty()).collect();
+    if file.is_some() || !folders.is_empty() {
+        return (file, folders);
     }
+    let found = openssl_probe::probe();
+    (found.cert_file, found.cert_dir)
 }
 
-fn private_key(path: &PathBuf) -> Result<PrivateKeyDer<'static>, TlsError> {
-    let none = "it holds no private key in PEM, or an encrypted one (openssl pkey takes the \
-                passphrase off)";
-    PrivateKeyDer::from_pem_file(path).map_err(|error| pem_error("private key", path, &error, none))
+fn read(what: &'static str, path: &Path) -> Result<Vec<u8>, TlsError> {
+    fs::read(path).map_err(|cause| TlsError::Unreadable { what, path: path.to_owned(), cause })
 }
 
-fn pem_error(what: &'static str, path: &Path, error: &pem::Error, none: &str) -> TlsError {
-    let path = path.to_path_buf();
-    match error {
-        pem::Error::Io(cause) => {
-            // A copy, because the original cannot be taken out.
-            let cause = cause
-                .raw_os_error()
-                .map_or_else(|| io::Error::from(cause.kind()), io::Error::from_raw_os_error);
-            TlsError::Unreadable { what, path, cause }
+fn certificates(what: &'static str, path: &Path) -> Result<Vec<X509>, TlsError> {
+    let unusable = |why: String| TlsError::Unusable { what, path: path.to_owned(), why };
+    match X509::stack_from_pem(&read(what, path)?) {
+        Ok(certificates) if certificates.is_empty() => {
+            Err(unusable("it holds no certificate in PEM (-----BEGIN CERTIFICATE-----)".to_owned()))
         }
-        pem::Error::NoItemsFound => TlsError::Unusable { what, path, why: none.to_owned() },
-        // Others would repeat what stands in the file.
-        _ => TlsError::Unusable { what, path, why: "it is not PEM".to_owned() },
+        Ok(certificates) => Ok(certificates),
+        Err(errors) => Err(unusable(broken(&errors))),
     }
+}
+
+fn private_key(path: &Path) -> Result<PKey<Private>, TlsError> {
+    let pem = read("private key", path)?;
+    // Without an answer of ours, OpenSSL would ask for a passphrase at the terminal.
+    PKey::private_key_from_pem_callback(&pem, |_| Ok(0)).map_err(|errors| {
+        let text = String::from_utf8_lossy(&pem);
+        let none = !text.contains("PRIVATE KEY-----") || text.contains("ENCRYPTED");
+        let why = if none {
+            "it holds no private key in PEM, or an encrypted one (openssl pkey takes the \
+             passphrase off)"
+                .to_owned()
+        } else {
+            broken(&errors)
+        };
+        TlsError::Unusable { what: "private key", path: path.to_owned(), why }
+    })
+}
+
+/// What is wrong with a file that looks like PEM, in words that do not repeat what stands in it.
+fn broken(errors: &ErrorStack) -> String {
+    let pem = errors.errors().iter().any(|error| error.library() == Some("PEM routines"));
+    if pem { "it is not PEM".to_owned() } else { reason(errors) }
 }
 
 /// The names among the contact points; addresses are known anyway.
-fn names(hosts: &[String]) -> Vec<ServerName<'static>> {
+fn names(hosts: &[String]) -> Vec<String> {
     let name = |host: &String| {
         let (name, _) = host.rsplit_once(':')?;
-        let name = ServerName::try_from(name.to_owned()).ok()?;
-        matches!(name, ServerName::DnsName(_)).then_some(name)
+        let is_address = name.starts_with('[') || name.parse::<IpAddr>().is_ok();
+        // The dot that says that nothing is to be added is not part of a name in a certificate.
+        (!is_address).then(|| name.strip_suffix('.').unwrap_or(name).to_owned())
     };
-    hosts.iter().filter_map(name).collect()
+    hosts.iter().filter_map(name).filter(|name| !name.is_empty()).collect()
 }
 
 /// Judges the certificates of nodes.
-#[derive(Debug)]
-struct Nodes {
-    roots: RootCertStore,
-    algorithms: WebPkiSupportedAlgorithms,
+pub(super) struct Judge {
     /// The names that are good beside the node's address; none if any certificate of a trusted CA is.
-    names: Option<Vec<ServerName<'static>>>,
+    names: Option<Vec<String>>,
 }
 
-impl ServerCertVerifier for Nodes {
-    fn verify_server_cert(
-        &self,
-        end_entity: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        server_name: &ServerName<'_>,
-        _ocsp_response: &[u8],
-        now: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        let certificate = ParsedCertificate::try_from(end_entity)?;
-        let (roots, algorithms) = (&self.roots, self.algorithms.all);
-        verify_server_cert_signed_by_trust_anchor(
-            &certificate,
-            roots,
-            intermediates,
-            now,
-            algorithms,
-        )?;
-        if let Some(names) = &self.names {
-            let named = || names.iter().any(|name| verify_server_name(&certificate, name).is_ok());
-            let by_address = verify_server_name(&certificate, server_name);
-            if by_address.is_err() && !named() {
-                return by_address.map(|()| ServerCertVerified::assertion());
-            }
+impl Judge {
+    pub(super) fn new(settings: &TlsSettings, hosts: &[String]) -> Self {
+        Self { names: settings.hostname_check.then(|| names(hosts)) }
+    }
+
+    /// Whether the handshake may go on. OpenSSL asks at each step of its verification, and whenever something is wrong:
+    /// a certificate that is let pass here is still refused for anything else.
+    pub(super) fn accepts(&self, good: bool, chain: &mut X509StoreContextRef) -> bool {
+        if good || chain.error().as_raw() != OTHER_ADDRESS {
+            return good;
         }
-        Ok(ServerCertVerified::assertion())
+        let accepted = match (&self.names, chain.current_cert()) {
+            (None, _) => true,
+            (Some(names), Some(certificate)) => {
+                names.iter().any(|name| is_for(certificate, name).unwrap_or(false))
+            }
+            (Some(_), None) => false,
+        };
+        if accepted {
+            chain.set_error(X509VerifyResult::OK);
+        }
+        accepted
     }
+}
 
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls12_signature(message, cert, dss, &self.algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls13_signature(message, cert, dss, &self.algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.algorithms.supported_schemes()
-    }
+/// Whether the certificate holds this name. OpenSSL compares: it verifies the certificate against itself, so nothing but
+/// the name can be wrong.
+fn is_for(certificate: &X509Ref, name: &str) -> Result<bool, ErrorStack> {
+    let mut expected = X509VerifyParam::new()?;
+    expected.set_host(name)?;
+    // As everywhere today: the common name does not count, and a star stands for a whole label.
+    expected
+        .set_hostflags(X509CheckFlags::NEVER_CHECK_SUBJECT | X509CheckFlags::NO_PARTIAL_WILDCARDS);
+    expected.set_flags(X509VerifyFlags::PARTIAL_CHAIN | X509VerifyFlags::NO_CHECK_TIME)?;
+    let mut itself = X509StoreBuilder::new()?;
+    itself.set_param(&expected)?;
+    itself.add_cert(certificate.to_owned())?;
+    X509StoreContext::new()?
+        .init(&itself.build(), certificate, &*Stack::new()?, |context| context.verify_cert())
 }
 
 #[cfg(test)]
@@ -221,7 +268,7 @@ mod tests {
         let hosts = ["db1.example:9042", "10.0.0.7:9042", "[::1]:9042"].map(str::to_owned);
         let names = names(&hosts);
         assert_eq!(names.len(), 1, "{names:?}");
-        assert_eq!(names[0].to_str(), "db1.example");
+        assert_eq!(names[0], "db1.example");
     }
 
     #[test]
@@ -240,7 +287,7 @@ mod tests {
             ("broken", "it is not PEM"),
             ("other", "is not usable: "),
         ] {
-            let error = client_config(&tls(file), &[]).unwrap_err().to_string();
+            let error = client_config(&tls(file), &[]).map(drop).unwrap_err().to_string();
             assert!(error.contains(said) && error.contains(file), "{error}");
             assert!(!error.contains("hunter2"), "{error}");
         }

@@ -5,10 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, Error, SignatureScheme};
+use openssl::ssl::{SslConnector, SslFiletype, SslMethod, SslVerifyMode};
 use scylla::client::session::Session;
 use scylla::client::session_builder::SessionBuilder;
 
@@ -18,46 +15,6 @@ use crate::process::{Call, Finished, read_json};
 use crate::services::{self, Instance};
 use crate::world::{World, runtime, to_csv};
 
-/// The node's certificate is for `localhost` only, and the tests' driver knows addresses alone.
-#[derive(Debug)]
-struct AnyNode;
-
-impl ServerCertVerifier for AnyNode {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        _: &[u8],
-        _: &CertificateDer<'_>,
-        _: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        Ok(HandshakeSignatureValid::assertion())
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        _: &[u8],
-        _: &CertificateDer<'_>,
-        _: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        Ok(HandshakeSignatureValid::assertion())
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        let provider = rustls::crypto::aws_lc_rs::default_provider();
-        provider.signature_verification_algorithms.supported_schemes()
-    }
-}
-
 /// The files that an instance with TLS was made with.
 struct Files {
     ca: PathBuf,
@@ -66,18 +23,15 @@ struct Files {
 }
 
 fn admin(hosts: &str, files: &Files) -> Arc<Session> {
-    let certificates = CertificateDer::pem_file_iter(&files.cert).expect("it was made");
-    let certificates = certificates.collect::<Result<_, _>>().expect("it is PEM");
-    let key = PrivateKeyDer::from_pem_file(&files.key).expect("it was made");
-    let config = ClientConfig::builder()
-        .dangerous()
-        .with_custom_certificate_verifier(Arc::new(AnyNode))
-        .with_client_auth_cert(certificates, key)
-        .expect("they belong together");
+    let mut tls = SslConnector::builder(SslMethod::tls_client()).expect("it can be used");
+    // The node's certificate is for `localhost` only, and the tests' driver knows addresses alone.
+    tls.set_verify(SslVerifyMode::NONE);
+    tls.set_certificate_file(&files.cert, SslFiletype::PEM).expect("it was made");
+    tls.set_private_key_file(&files.key, SslFiletype::PEM).expect("they belong together");
     let builder = SessionBuilder::new()
         .known_node(hosts)
         .user("cassandra", "cassandra")
-        .tls_context(Some(Arc::new(config)));
+        .tls_context(Some(tls));
     Arc::new(runtime().block_on(builder.build()).expect("the instance is up"))
 }
 
