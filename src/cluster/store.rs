@@ -149,7 +149,7 @@ impl ReadStore {
     pub(super) async fn one_page<'a>(
         &self,
         statement: &PreparedStatement,
-        values: &Values,
+        values: &Values<'_>,
         rows: usize,
         after: Option<Cursor>,
         what: &impl Fn() -> Attempted<'a>,
@@ -175,7 +175,7 @@ impl ReadStore {
     async fn all<'a>(
         &self,
         statement: &PreparedStatement,
-        values: &Values,
+        values: &Values<'_>,
         what: &impl Fn() -> Attempted<'a>,
     ) -> Result<Vec<Row>, StorageError> {
         let result = self.preparer.session.execute_unpaged(statement, values).await;
@@ -338,7 +338,7 @@ impl<S: AsRef<ReadStore> + Send + Sync + 'static> Reader for S {
         let shape = &store.spec.tables[table];
         let what =
             || store.reading(table, format!("row {}", about::shown_key(shape, 0..key.len(), key)));
-        let values = Values(key.iter().cloned().map(Value::Raw).collect());
+        let values = Values(key.iter().map(Value::raw).collect());
         let rows = store.all(&store.timed(table).await?.row, &values, &what).await?;
         Ok(store.told_apart(table, rows, &what)?.pop())
     }

@@ -88,7 +88,7 @@ impl ReadStore {
         statement.set_tracing(true);
         statement.set_page_size(PAGE_ROWS);
         statement.set_consistency(Consistency::LocalOne);
-        let values = Values(partition.iter().cloned().map(Value::Raw).collect());
+        let values = Values(partition.iter().map(Value::raw).collect());
         let session = &self.preparer.session;
         let mut met = Met::default();
         let mut state = PagingState::start();

@@ -1,5 +1,7 @@
 //! Raw CQL values, bound as they are.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use scylla::errors::SerializationError;
 use scylla::serialize::row::{RowSerializationContext, SerializeRow};
@@ -10,9 +12,9 @@ use crate::storage::WriteTimes;
 
 /// One bound value.
 #[derive(Clone, Debug)]
-pub(super) enum Value {
+pub(super) enum Value<'a> {
     /// A value in its CQL encoding.
-    Raw(Bytes),
+    Raw(Cow<'a, [u8]>),
     /// An `int`.
     Int(i32),
     /// A `bigint`.
@@ -23,23 +25,28 @@ pub(super) enum Value {
     Unset,
 }
 
-impl Value {
+impl<'a> Value<'a> {
+    /// A value in its CQL encoding.
+    pub(super) fn raw(value: &'a Bytes) -> Self {
+        Self::Raw(Cow::Borrowed(value))
+    }
+
     /// A cell of a row that is written whole: its nulls are not written.
-    pub(super) fn or_unset(cell: Cell) -> Self {
-        cell.map_or(Self::Unset, Self::Raw)
+    pub(super) fn or_unset(cell: &'a Cell) -> Self {
+        cell.as_ref().map_or(Self::Unset, Self::raw)
     }
 
     /// A cell that is to be as given, null included.
-    pub(super) fn or_null(cell: Cell) -> Self {
-        cell.map_or(Self::Null, Self::Raw)
+    pub(super) fn or_null(cell: &'a Cell) -> Self {
+        cell.as_ref().map_or(Self::Null, Self::raw)
     }
 }
 
 /// The values of one statement.
 #[derive(Clone, Debug)]
-pub(super) struct Values(pub(super) Vec<Value>);
+pub(super) struct Values<'a>(pub(super) Vec<Value<'a>>);
 
-impl SerializeRow for Values {
+impl SerializeRow for Values<'_> {
     fn serialize(
         &self,
         _: &RowSerializationContext<'_>,
@@ -74,18 +81,17 @@ impl SerializeRow for Values {
 }
 
 /// The values of a condition on a scope and an account.
-pub(super) fn of_account(scope: &Scope, account: &AccountId) -> Vec<Value> {
-    let scope = scope.values().iter().cloned().map(Value::Raw);
-    scope.chain([Value::Raw(account.cell().clone())]).collect()
+pub(super) fn of_account<'a>(scope: &'a Scope, account: &'a AccountId) -> Vec<Value<'a>> {
+    scope.values().iter().chain([account.cell()]).map(Value::raw).collect()
 }
 
 /// The values of a condition on a scope and several accounts.
-pub(super) fn of_accounts(scope: &Scope, accounts: &[AccountId]) -> Vec<Value> {
-    scope.values().iter().cloned().map(Value::Raw).chain([account_list(accounts)]).collect()
+pub(super) fn of_accounts<'a>(scope: &'a Scope, accounts: &[AccountId]) -> Vec<Value<'a>> {
+    scope.values().iter().map(Value::raw).chain([account_list(accounts)]).collect()
 }
 
 /// Accounts as a list of their type: a count, then each value with its length (native protocol v4, section 6.12).
-fn account_list(accounts: &[AccountId]) -> Value {
+fn account_list(accounts: &[AccountId]) -> Value<'static> {
     let bytes = accounts.iter().map(|account| 4 + account.cell().len()).sum::<usize>();
     let mut list = Vec::with_capacity(4 + bytes);
     list.extend_from_slice(&(accounts.len() as i32).to_be_bytes());

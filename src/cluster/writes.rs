@@ -85,11 +85,14 @@ impl Writes {
     }
 
     /// The statement that carries out a mutation, with its values; `None` if the table has none.
-    pub(super) fn bind(&self, mutation: &Mutation) -> Option<(&PreparedStatement, Values)> {
+    pub(super) fn bind<'a>(
+        &'a self,
+        mutation: &'a Mutation,
+    ) -> Option<(&'a PreparedStatement, Values<'a>)> {
         let t = Value::BigInt(mutation.t);
         let (statement, values) = match &mutation.change {
             Change::Insert { row } => {
-                let values = row.cells.iter().cloned().map(Value::or_unset);
+                let values = row.cells.iter().map(Value::or_unset);
                 (&self.insert, values.chain([t]).collect())
             }
             Change::Update { key, set } => {
@@ -98,15 +101,15 @@ impl Writes {
                 (&update.statement, with_key([t].into_iter().chain(update.values(set)), key))
             }
             Change::AddElements { key, column, elements } => {
-                let values = [t, Value::Raw(elements.clone())];
+                let values = [t, Value::raw(elements)];
                 (&self.elements.get(column)?.add, with_key(values, key))
             }
             Change::RemoveElements { key, column, keys } => {
-                let values = [t, Value::Raw(keys.clone())];
+                let values = [t, Value::raw(keys)];
                 (&self.elements.get(column)?.remove, with_key(values, key))
             }
             Change::ExpireRow { key } => {
-                (&self.expire_row, key.iter().cloned().map(Value::Raw).chain([t]).collect())
+                (&self.expire_row, key.iter().map(Value::raw).chain([t]).collect())
             }
             Change::DeleteRow { key } => (&self.delete_row, with_key([t], key)),
             Change::DeletePartition { key } => {
@@ -139,27 +142,32 @@ impl Update {
     }
 
     /// A value per column: what is set, null included, and unset for the rest.
-    fn values<'a>(&'a self, set: &'a [(ColumnIndex, Cell)]) -> impl Iterator<Item = Value> + 'a {
+    fn values<'a>(
+        &'a self,
+        set: &'a [(ColumnIndex, Cell)],
+    ) -> impl Iterator<Item = Value<'a>> + 'a {
         self.columns.iter().map(|column| {
             let new = set.iter().find(|(changed, _)| changed == column);
-            new.map_or(Value::Unset, |(_, value)| Value::or_null(value.clone()))
+            new.map_or(Value::Unset, |(_, value)| Value::or_null(value))
         })
     }
 }
 
 impl Writer for Store {
-    async fn write(&self, batch: &Batch) -> Result<(), StorageError> {
-        let table = &self.read.spec.tables[batch.table];
+    async fn write(&self, batches: &[Arc<Batch>]) -> Result<(), StorageError> {
+        let Some(first) = batches.first() else { return Ok(()) };
+        let table = &self.read.spec.tables[first.table];
+        let mutations = || batches.iter().flat_map(|batch| &batch.mutations);
         let what = || {
-            let partition = batch.partition_key(table.partition_len).unwrap_or_default();
+            let partition = first.partition_key(table.partition_len).unwrap_or_default();
             let (statements, partition) =
-                (batch.mutations.len(), about::shown_key(table, 0.., &partition));
+                (mutations().count(), about::shown_key(table, 0.., &partition));
             let about = format!("{statements} statements in {partition}");
             Attempted { what: "writing", table: &table.name, about }
         };
-        let mut statements = Vec::with_capacity(batch.mutations.len());
-        let mut values = Vec::with_capacity(batch.mutations.len());
-        for mutation in &batch.mutations {
+        let mut statements = Vec::new();
+        let mut values = Vec::new();
+        for mutation in mutations() {
             // Nothing of a batch is written if any of it cannot be.
             let bound = self.writes[mutation.table].bind(mutation).ok_or_else(|| {
                 let why = "the table's definition does not allow a change like this";
@@ -210,8 +218,11 @@ impl Writer for Store {
     }
 }
 
-fn with_key(values: impl IntoIterator<Item = Value>, key: &[bytes::Bytes]) -> Vec<Value> {
-    values.into_iter().chain(key.iter().cloned().map(Value::Raw)).collect()
+fn with_key<'a>(
+    values: impl IntoIterator<Item = Value<'a>>,
+    key: &'a [bytes::Bytes],
+) -> Vec<Value<'a>> {
+    values.into_iter().chain(key.iter().map(Value::raw)).collect()
 }
 
 fn insert(with: &Preparer, table: &Table) -> String {

@@ -181,14 +181,7 @@ impl<S: Writer> Window<S> {
             for part in cut(waiting, BATCH_BYTES, size_bytes) {
                 let window = Arc::clone(self);
                 let send = async move |batches: Vec<Arc<Batch>>, _| {
-                    let whole = match &batches[..] {
-                        [batch] => Arc::clone(batch),
-                        batches => {
-                            let mutations = batches.iter().flat_map(|batch| &batch.mutations);
-                            Arc::new(Batch { table, mutations: mutations.cloned().collect() })
-                        }
-                    };
-                    window.storage.write(&whole).await?;
+                    window.storage.write(&batches).await?;
                     Ok(vec![(); batches.len()])
                 };
                 requests.push(Arc::clone(self).together(lane, part, None, send).boxed());

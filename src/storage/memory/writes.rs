@@ -1,14 +1,19 @@
 //! Writes to the database in memory.
 
+use std::sync::Arc;
+
 use crate::model::{Batch, Change, TableIndex, TimestampUs};
 use crate::storage::{Among, StorageError, Writer};
 
 use super::{MemoryStorage, Request};
 
 impl Writer for MemoryStorage {
-    async fn write(&self, batch: &Batch) -> Result<(), StorageError> {
+    async fn write(&self, batches: &[Arc<Batch>]) -> Result<(), StorageError> {
         tokio::task::yield_now().await;
-        let (carried_out, result) = self.fault(&Request::Write(batch));
+        let Some(first) = batches.first() else { return Ok(()) };
+        let mutations = batches.iter().flat_map(|batch| &batch.mutations).cloned().collect();
+        let batch = Batch { table: first.table, mutations };
+        let (carried_out, result) = self.fault(&Request::Write(&batch));
         if carried_out {
             for mutation in &batch.mutations {
                 self.apply(mutation.table, mutation.t, &mutation.change);
