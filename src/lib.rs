@@ -14,9 +14,10 @@
 //! The planner turns pairs into groups, one surviving account each with its sources in order. No
 //! account is in two groups, so groups run in any order and at any concurrency. Each group is one async
 //! function ([`pipeline::merge_group`]); its rows travel as raw CQL bytes from the frame they were read
-//! in to the batch that writes them, in slices, so that no account is too large to merge. What groups in
-//! flight ask of one partition, or of accounts in one place, is joined while an earlier request is under way;
-//! groups that turn out to be large let the small ones pass.
+//! in to the batch that writes them, in slices, so that no account is too large to merge. Hundreds or thousands of
+//! groups are a [window](pipeline::Window): they take a step at a time, share one T, and what they ask of one
+//! partition, or of partitions that one node holds, is one request. Groups that turn out to be large let the small ones
+//! pass, and are windows of their own.
 //!
 //! Before a slice is written, the journal has it: the rows as they were, what is written over them, and
 //! the events that follow. So a run that was stopped anywhere goes on with the same values and the same T
@@ -52,7 +53,7 @@
 //! | [`journal`] | what a run is about to do, durable before it is done; the only user of SQLite |
 //! | [`ledger`] | what a run did to each key of a group, read back from the journal |
 //! | [`latency`] | HDR histograms per kind of request |
-//! | [`pace`] | how many groups run at once |
+//! | [`pace`] | how many requests are under way at once, how fast groups begin |
 //! | [`live`] | a run while it goes on: what is shown of it, and what may be asked of it; the only user of axum |
 //! | [`pipeline`] | composes the stages, scans and sweeps; the only owner of spawning, bounds and cancellation |
 //! | [`verify`], [`undo`] | the other two walks over a run: compare the cluster with it, take it back |
@@ -76,8 +77,9 @@
 //! 6. Nothing is skipped in silence: every input line is merged, a counted duplicate, blank, rejected or
 //!    failed with a reason; the counters of a run add up, and the report shows that they do.
 //! 7. Reads and writes use LOCAL_QUORUM unless told otherwise, set on every statement and every batch.
-//! 8. A failed group never stops the others. Transient errors are retried with backoff and with fewer
-//!    groups at once; they count as failures only when the retry budget is spent.
+//! 8. A failed group never stops the others: a request of several groups that fails is taken apart until the one that it
+//!    concerns is alone. Transient errors are retried with backoff and with fewer requests at once; they count as
+//!    failures only when the retry budget is spent.
 //! 9. Memory is bounded by what is in flight, not by the size of a partition, a fan-in or a file (the
 //!    planner holds the pair graph, a scan the enrolments that it found, both compactly, and a group one entry per
 //!    batch that it touches).
@@ -88,7 +90,7 @@
 //!
 //! - No retries in the driver and none of our own in the Kafka client: one place decides, the pipeline
 //!   for Cassandra and librdkafka for Kafka.
-//! - No timers that wait for more work to batch, no reads before they are needed, no decoding of values
+//! - No timers that wait for more work to batch (a window sends when all of its groups wait), no decoding of values
 //!   that no policy looks at.
 
 pub mod cli;

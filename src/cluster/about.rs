@@ -12,7 +12,10 @@ pub(super) fn of_account(table: &Table, (scope, account): (&Scope, &AccountId)) 
 }
 
 pub(super) fn of_accounts(table: &Table, scope: &Scope, accounts: &[AccountId]) -> String {
-    format!("{} accounts{}", accounts.len(), within(table, scope))
+    match accounts {
+        [account] => of_account(table, (scope, account)),
+        accounts => format!("{} accounts{}", accounts.len(), within(table, scope)),
+    }
 }
 
 fn within(table: &Table, scope: &Scope) -> String {

@@ -31,7 +31,7 @@ pub use figures::{Figures, TableFigures};
 use super::scan::{Scanned, search};
 use super::walk::{Walked, walk_reading};
 use super::{AsOf, Context, Discover, GroupError, Progress, Window};
-use look::{Seen, look_at};
+use look::{Scales, Seen, look_at};
 
 /// Accounts that are named of each kind, and groups' reasons.
 const NAMED: usize = 10;
@@ -201,10 +201,12 @@ pub async fn inspect<S: Reader>(
         }
     }
     let mut fatal = None;
+    let scales = Arc::<Scales>::default();
     let work = |window: Arc<Window<S>>, number: usize| {
         let group = plan.group(number);
         let weight = if is_drawn(number) { weight } else { 1.0 };
-        async move { look_at(&window, &group, weight).await }
+        let scales = Arc::clone(&scales);
+        async move { look_at(&window, &group, weight, &scales).await }
     };
     let ended = walk_reading(context, selected, stop.clone(), work, |seen| match seen {
         Ok(seen) => {

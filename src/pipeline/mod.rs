@@ -1,9 +1,9 @@
-//! Composes the stages: groups in, outcomes out, at a bounded concurrency.
+//! Composes the stages: groups in, outcomes out, a window of them after the other.
 //!
-//! [`run`] is where groups are spawned, bounded and cancelled (and [`walk`] where the items of other walks are);
-//! beside it only joined requests are tasks of their own. Each group is one async function
-//! ([`merge_group`](group::merge_group)) that reads like the steps of a merge; what it calls retries,
-//! measures and slows down. A failed group never stops the others.
+//! Each group is one async function ([`merge_group`](group::merge_group)) that reads like the steps of a merge, and so
+//! is each turn of the other walks. [`walk`] cuts the groups into windows, bounds them and stops them: it alone spawns.
+//! A [`window`] lets its groups go on step by step and sends what they ask for together; [`attempt`] retries, measures
+//! and slows down each request. A failed group never stops the others.
 
 mod access;
 mod announced;

@@ -17,7 +17,7 @@ use crate::storage::{Reader, Writer};
 use super::{Context, LargePermit, Window};
 
 /// What a window should take of the time of the whole walk.
-const WINDOW: Duration = Duration::from_millis(500);
+const WINDOW: Duration = Duration::from_secs(1);
 /// Groups of a window, at least and at most.
 const FEWEST: usize = 64;
 const MOST: usize = 5_000;
@@ -25,7 +25,7 @@ const MOST: usize = 5_000;
 const FIRST: usize = 256;
 /// So many windows have their groups under way at once: while one waits for its slowest request, the others keep the
 /// cluster busy.
-const OVERLAP: usize = 3;
+const OVERLAP: usize = 2;
 /// Windows that say how fast groups end.
 const REMEMBERED: usize = 6;
 

@@ -25,6 +25,11 @@ const SCOPES_AT_ONCE: usize = 8;
 
 /// What becomes of the slices of a group.
 pub(super) trait Sink<S>: Send {
+    /// Whether the intent of the next slice needs its body.
+    fn needs_body(&mut self) -> bool {
+        true
+    }
+
     /// Takes the next slice.
     fn take(
         &mut self,
@@ -291,7 +296,10 @@ impl<'a, S: Reader, K: Sink<S>> Work<'a, S, K> {
             sealed,
             tally,
             scopes,
-            body: body::encode(&window.spec, &slice),
+            body: match self.sink.needs_body() {
+                true => body::encode(&window.spec, &slice),
+                false => Vec::new(),
+            },
         };
         self.access.can_wait = false;
         let part = Part { slice, intent, writes, findings: &self.findings };

@@ -184,7 +184,10 @@ pub trait Reader: Send + Sync + 'static {
 /// Also writes them.
 pub trait Writer: Reader {
     /// Writes batches of one partition as one; when it returns, that is acknowledged at the run's consistency level.
-    fn write(&self, batches: &[Arc<Batch>]) -> impl Future<Output = Result<(), StorageError>> + Send;
+    fn write(
+        &self,
+        batches: &[Arc<Batch>],
+    ) -> impl Future<Output = Result<(), StorageError>> + Send;
 
     /// Deletes the partitions of several accounts at one write time; acknowledged when it returns.
     fn delete_partitions(

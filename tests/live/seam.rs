@@ -257,8 +257,11 @@ fn the_fake_is_like_cassandra() {
         let (mut done, mut expires) = (Vec::new(), false);
         for _ in 0..BATCHES {
             let batch = script.batch();
-            fake.write(&[Arc::clone(&batch)]).await.expect("the fake takes every batch");
-            store.write(&[Arc::clone(&batch)]).await.unwrap_or_else(|error| panic!("{batch:?}: {error}"));
+            fake.write(&[Arc::new(batch.clone())]).await.expect("the fake takes every batch");
+            store
+                .write(&[Arc::new(batch.clone())])
+                .await
+                .unwrap_or_else(|error| panic!("{batch:?}: {error}"));
             expires |= batch.mutations.iter().any(|m| matches!(m.change, Change::ExpireRow { .. }));
             done.push(batch);
             let fakes = seen(&fake, &script).await;
@@ -347,7 +350,7 @@ fn emptied_partitions_are_told_from_occupied_ones() {
             _ => {}
         }
         let batch = Batch { table: CONTENT, mutations };
-        store.write(&[Arc::clone(&batch)]).await.expect("the batch is written");
+        store.write(&[Arc::new(batch.clone())]).await.expect("the batch is written");
     };
     let check = async |accounts: &[AccountId]| {
         let occupied = store
@@ -386,7 +389,7 @@ fn a_row_that_lives_by_older_cells_is_found() {
             let update = Mutation { table, t: 2, change: Change::Update { key: key.clone(), set } };
             let expire = Mutation { table, t: 3, change: Change::ExpireRow { key } };
             let batch = Batch { table, mutations: vec![update, expire] };
-            store.write(&[Arc::clone(&batch)]).await.expect("the batch is written");
+            store.write(&[Arc::new(batch.clone())]).await.expect("the batch is written");
         }
         // The survivor's columns do not include the grade: until the expiry, the row is seen without it.
         let deadline = Instant::now() + Duration::from_secs(10);
@@ -452,7 +455,8 @@ fn changes_that_no_table_allows_are_refused() {
             Mutation { table: ENROLMENTS, t: 2, change: Change::DeleteRow { key: key.clone() } };
         let refused = Mutation { table: ENROLMENTS, t: 2, change };
         let batch = Batch { table: ENROLMENTS, mutations: vec![allowed, refused] };
-        let error = runtime().block_on(store.write(&[Arc::clone(&batch)])).expect_err("it is refused");
+        let error =
+            runtime().block_on(store.write(&[Arc::new(batch.clone())])).expect_err("it is refused");
         assert_eq!(error.kind, Fault::Permanent, "{error}");
     }
 }

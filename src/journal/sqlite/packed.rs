@@ -7,11 +7,10 @@ use std::mem;
 use flate2::read::ZlibDecoder;
 use flate2::{Compress, Compression, FlushCompress, Status};
 use serde::de::Error;
-use serde_json::Value;
 
 use crate::journal::body::json;
 use crate::journal::{Intent, Kind, Scan, State};
-use crate::model::{AccountId, AccountType, Pair, Tally, TimestampUs, TokenRange};
+use crate::model::{AccountId, AccountType, Pair, TableTally, Tally, TimestampUs, TokenRange};
 
 /// A block is full with so many bytes: what slices have in common is said once in it, and a slice is read with it.
 const BLOCK_BYTES: usize = 128 * 1024;
@@ -166,24 +165,48 @@ pub(super) fn read_account(of: AccountType, id: &str) -> Result<AccountId, serde
     AccountId::parse(of, id).ok_or_else(no_account)
 }
 
-/// A tally as JSON. There is one with every slice, so counts of 0 are left out.
+/// A tally as JSON. There is one with every slice, so counts of 0 are left out, and no tree of values is made.
 fn tally(tally: &Tally) -> Option<String> {
-    fn drop_zeros(value: &mut Value) {
-        match value {
-            Value::Object(counts) => {
-                counts.retain(|_, count| *count != 0);
-                counts.values_mut().for_each(drop_zeros);
-            }
-            Value::Array(tables) => tables.iter_mut().for_each(drop_zeros),
-            _ => {}
+    fn write(out: &mut String, counts: &[(&str, u64)]) {
+        for (name, count) in counts.iter().filter(|(_, count)| *count != 0) {
+            let comma = if out.ends_with('{') { "" } else { "," };
+            out.push_str(&format!("{comma}\"{name}\":{count}"));
         }
     }
     if *tally == Tally::default() {
         return None;
     }
-    let mut value = serde_json::to_value(tally).ok()?;
-    drop_zeros(&mut value);
-    Some(value.to_string())
+    let Tally { tables, absent_sources, absent_survivors, events, batches, slices } = tally;
+    let mut out = "{\"tables\":[".to_owned();
+    for (at, table) in tables.iter().enumerate() {
+        let TableTally { source_rows, target_rows, copied, merged, unchanged, deleted } = *table;
+        out.push_str(if at == 0 { "{" } else { ",{" });
+        write(
+            &mut out,
+            &[
+                ("source_rows", source_rows),
+                ("target_rows", target_rows),
+                ("copied", copied),
+                ("merged", merged),
+                ("unchanged", unchanged),
+                ("deleted", deleted),
+            ],
+        );
+        out.push('}');
+    }
+    out.push(']');
+    write(
+        &mut out,
+        &[
+            ("absent_sources", *absent_sources),
+            ("absent_survivors", *absent_survivors),
+            ("events", *events),
+            ("batches", *batches),
+            ("slices", *slices),
+        ],
+    );
+    out.push('}');
+    Some(out)
 }
 
 /// A tally from JSON.

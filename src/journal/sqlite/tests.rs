@@ -257,12 +257,14 @@ fn what_is_no_journal_is_told_apart() {
     let expected = format!("{} has no journal: it is not a run", folder.path().display());
     assert!(error.starts_with(&expected), "{error}");
 
-    Connection::open(&path).unwrap().pragma_update(None, "user_version", 2).unwrap();
-    let error = refused(&path).to_string();
-    assert!(
-        error.contains("has a schema of version 2, but this program reads version 1"),
-        "{error}"
-    );
+    for (version, said) in [
+        (1, "has a schema of version 1, but this program reads version 2 only"),
+        (3, "has a schema of version 3, but this program reads version 2 only"),
+    ] {
+        Connection::open(&path).unwrap().pragma_update(None, "user_version", version).unwrap();
+        let error = refused(&path).to_string();
+        assert!(error.contains(said), "{error}");
+    }
 
     for contents in [&b""[..], b"from,to\na,b\n", &[0x53; 8_192]] {
         fs::write(&path, contents).unwrap();

@@ -1,8 +1,10 @@
 //! One group, read as a merge reads it; its slices are counted and dropped.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use bytes::Bytes;
 
-use crate::journal::stored_bytes;
+use crate::journal::{Intent, stored_bytes};
 use crate::merge::{Entry, Findings, Write};
 use crate::model::{Group, Row, Tally};
 use crate::storage::Reader;
@@ -27,9 +29,42 @@ pub(super) struct Seen {
     pub(super) conflicts: Vec<Conflict>,
 }
 
+/// Weighs what is journaled: every slice at first, then some of them, by which the rest is estimated.
+#[derive(Debug, Default)]
+pub(super) struct Scales {
+    slices: AtomicU64,
+    weighed_bytes: AtomicU64,
+    weighed_rows: AtomicU64,
+}
+
+impl Scales {
+    /// So many slices are weighed before any is estimated, and then one of so many.
+    const ALL: u64 = 1_000;
+    const ONE_OF: u64 = 16;
+
+    fn is_next_weighed(&self) -> bool {
+        let slice = self.slices.fetch_add(1, Ordering::Relaxed);
+        slice < Self::ALL || slice.is_multiple_of(Self::ONE_OF)
+    }
+
+    /// What a slice of so many rows takes in the journal.
+    fn bytes(&self, intent: Intent, rows: u64) -> u64 {
+        if intent.body.is_empty() {
+            let bytes = self.weighed_bytes.load(Ordering::Relaxed) as f64;
+            let per_row = bytes / self.weighed_rows.load(Ordering::Relaxed) as f64;
+            return (per_row * rows as f64) as u64;
+        }
+        let bytes = stored_bytes(intent);
+        self.weighed_bytes.fetch_add(bytes, Ordering::Relaxed);
+        self.weighed_rows.fetch_add(rows, Ordering::Relaxed);
+        bytes
+    }
+}
+
 /// Counts slices.
 struct Counted<'a> {
     group: &'a Group,
+    scales: &'a Scales,
     /// How many groups it stands for.
     weight: f64,
     /// By source.
@@ -45,10 +80,12 @@ pub(super) async fn look_at<S: Reader>(
     window: &Window<S>,
     group: &Group,
     weight: f64,
+    scales: &Scales,
 ) -> Result<Seen, GroupError> {
     let began = std::time::Instant::now();
     let counted = Counted {
         group,
+        scales,
         weight,
         rows: vec![0; group.pairs.len()],
         events: 0,
@@ -97,10 +134,15 @@ pub(super) async fn look_at<S: Reader>(
 }
 
 impl<S: Reader> Sink<S> for Counted<'_> {
+    fn needs_body(&mut self) -> bool {
+        self.scales.is_next_weighed()
+    }
+
     async fn take(&mut self, window: &Window<S>, part: Part<'_>) -> Result<(), GroupError> {
         let Part { slice, intent, writes: _, findings } = part;
         window.deletes.count(&window.spec, &slice, self.weight);
-        self.journal_bytes += stored_bytes(intent);
+        // The group itself counts like a row.
+        self.journal_bytes += self.scales.bytes(intent, 1 + slice.entries.len() as u64);
         for entry in &slice.entries {
             self.see(window, entry, findings);
         }
