@@ -229,8 +229,7 @@ fn skew(dir: &Path, _: &Ways) -> anyhow::Result<String> {
 fn memory(_: &Path, ways: &Ways) -> anyhow::Result<String> {
     let median_of =
         |way: &str, figure: fn(&Measured) -> f64| anyhow::Ok(median(each(ways, way, figure)?));
-    let mut text =
-        head(&["peak memory, MiB", "plan", "apply, 1,000 groups in flight", "beyond the planner"]);
+    let mut text = head(&["peak memory, MiB", "plan", "apply", "beyond the planner"]);
     for (plan, apply) in [("plan-few", "apply-few"), ("plan-many", "apply-many")] {
         let planned = median_of(plan, |m| m.pairs as f64)?;
         let merged = median_of(apply, |m| m.pairs as f64)?;

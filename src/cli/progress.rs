@@ -232,14 +232,14 @@ mod tests {
     #[test]
     fn the_text_says_the_important_first() {
         let mut snapshot =
-            Snapshot { groups_total: 18_000, done: 12_300, in_flight: 256, ..Snapshot::default() };
+            Snapshot { groups_total: 18_000, done: 12_300, in_flight: 16, ..Snapshot::default() };
         let at = |rate| Rates { steps: Some(rate), counted: Some(rate) };
-        assert_eq!(snapshot.text(Rates::default()), "12300/18000 groups, 256 in flight");
+        assert_eq!(snapshot.text(Rates::default()), "12300/18000 groups, 16 in flight");
         snapshot.failed = 45;
         snapshot.retries = 7;
         assert_eq!(
             snapshot.text(at(62.0)),
-            "12345/18000 groups, 62/s, 1:32 left, 45 failed, 7 retried, 256 in flight"
+            "12345/18000 groups, 62/s, 1:32 left, 45 failed, 7 retried, 16 in flight"
         );
         assert_eq!(
             fitting(&snapshot.text(at(62.0))),
@@ -249,7 +249,7 @@ mod tests {
         snapshot.is_paused = true;
         assert_eq!(
             snapshot.text(at(62.0)),
-            "12345/18000 groups, paused, 45 failed, 7 retried, 256 in flight"
+            "12345/18000 groups, paused, 45 failed, 7 retried, 16 in flight"
         );
         let scan = ScanSnapshot {
             ranges_total: 256,

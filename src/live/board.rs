@@ -29,7 +29,7 @@ pub struct Counters {
     pub done: u64,
     /// Groups that were given up.
     pub failed: u64,
-    /// Groups that are worked on.
+    /// Requests that are under way.
     pub in_flight: u64,
     /// How many may be.
     pub in_flight_limit: u64,

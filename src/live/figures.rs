@@ -10,7 +10,7 @@ use crate::moment::Moment;
 use super::board::ScanCounters;
 
 /// The version of the JSON. It changes when a field is renamed or changes its meaning.
-pub(super) const VERSION: u32 = 1;
+pub(super) const VERSION: u32 = 2;
 
 /// What a run is doing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -90,6 +90,8 @@ pub struct Figures {
     pub stopping: bool,
     /// The groups.
     pub groups: GroupFigures,
+    /// The requests to the cluster.
+    pub requests: RequestFigures,
     /// Groups per second, over the last 10 s.
     pub groups_per_s: Option<f64>,
     /// Groups that ended in each of the last seconds, the newest last.
@@ -137,10 +139,15 @@ pub struct GroupFigures {
     pub done: u64,
     /// Those that were given up.
     pub failed: u64,
-    /// Those that are worked on at the moment.
+}
+
+/// The requests to the cluster, at the moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct RequestFigures {
+    /// Those that are under way.
     pub in_flight: u64,
-    /// How many may be, at the moment.
-    pub in_flight_limit: u64,
+    /// How many may be.
+    pub limit: u64,
 }
 
 /// How well a server is reached.

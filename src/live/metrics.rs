@@ -66,8 +66,12 @@ fn groups(text: &mut Text, figures: &Figures) {
     text.sample(name, &[("state", "failed")], whole(groups.failed));
     for (name, help, value) in [
         ("tributary_groups_planned", "Groups that this session is to work on.", groups.total),
-        ("tributary_groups_in_flight", "Groups that are worked on.", groups.in_flight),
-        ("tributary_groups_in_flight_limit", "How many may be.", groups.in_flight_limit),
+        (
+            "tributary_requests_in_flight",
+            "Requests that are under way.",
+            figures.requests.in_flight,
+        ),
+        ("tributary_requests_in_flight_limit", "How many may be.", figures.requests.limit),
     ] {
         text.single(name, "gauge", help, whole(value));
     }

@@ -69,8 +69,8 @@ function show(f) {
   say('rate', f.paused ? 'paused' : rate(f.groups_per_s));
   say('rate-limit', f.rate_limit === null ? 'no limit set' : `at most ${f.rate_limit}`);
   spark(f.groups_recent);
-  say('in-flight', count(f.groups.in_flight));
-  say('in-flight-limit', count(f.groups.in_flight_limit));
+  say('in-flight', count(f.requests.in_flight));
+  say('in-flight-limit', count(f.requests.limit));
   say('retries', count(f.retries));
   say('retries-recent', f.cassandra.retries_recent > 0 ? `${count(f.cassandra.retries_recent)} in the last 10 s` : '');
   say('events', count(f.kafka.acknowledged));
@@ -170,7 +170,7 @@ function failures(f) {
 const PACE = ['pause', 'rate-input', 'set-rate', 'no-rate'];
 function controls(f) {
   const may = token !== null && !over && !f.stopping;
-  const paces = may && f.groups.in_flight_limit > 0;
+  const paces = may && f.requests.limit > 0;
   say('pause', f.paused ? 'Resume' : 'Pause');
   for (const id of PACE) at(id).disabled = !paces;
   at('rate-input').placeholder = f.rate_limit === null ? 'no limit' : f.rate_limit;

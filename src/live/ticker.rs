@@ -15,7 +15,8 @@ use crate::moment::Moment;
 use super::board::{Board, Counters};
 use super::control::Control;
 use super::figures::{
-    CassandraFigures, Figures, GroupFigures, KafkaFigures, LatencyFigures, Phase, Reached, VERSION,
+    CassandraFigures, Figures, GroupFigures, KafkaFigures, LatencyFigures, Phase, Reached,
+    RequestFigures, VERSION,
 };
 use super::{Rate, metrics};
 
@@ -226,8 +227,10 @@ impl Sight {
                 total: counters.groups_total,
                 done: counters.done,
                 failed: counters.failed,
+            },
+            requests: RequestFigures {
                 in_flight: counters.in_flight,
-                in_flight_limit: counters.in_flight_limit,
+                limit: counters.in_flight_limit,
             },
             groups_per_s: per_second,
             groups_recent: self.recent.iter().copied().collect(),

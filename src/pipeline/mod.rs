@@ -201,22 +201,18 @@ impl<S> Context<S> {
 
     /// Waits until one more group may hold more than the first page of each partition.
     pub async fn admit_large_group(&self) -> LargePermit {
-        self.admit_large_groups(1).await
-    }
-
-    /// Keeps large groups down while small ones are left.
-    async fn keep_large_groups_down(&self) -> LargePermit {
-        self.admit_large_groups((LARGE_GROUPS - LARGE_BESIDE_SMALL) as u32).await
-    }
-
-    async fn admit_large_groups(&self, groups: u32) -> LargePermit {
         loop {
             // The semaphore is never closed.
-            let permits = Arc::clone(&self.large_groups).acquire_many_owned(groups);
-            if let Ok(permit) = permits.await {
+            if let Ok(permit) = Arc::clone(&self.large_groups).acquire_owned().await {
                 return permit;
             }
         }
+    }
+
+    /// Keeps large groups down while small ones are left; `None` if too many are under way at the moment.
+    fn keep_large_groups_down(&self) -> Option<LargePermit> {
+        let groups = LARGE_GROUPS - LARGE_BESIDE_SMALL;
+        Arc::clone(&self.large_groups).try_acquire_many_owned(groups as u32).ok()
     }
 }
 

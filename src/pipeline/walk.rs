@@ -114,7 +114,7 @@ where
 {
     let mut items = items.into_iter().peekable();
     let mut put_off = VecDeque::new();
-    let mut kept_down = Some(context.keep_large_groups_down().await);
+    let mut kept_down = None;
     let mut sizes = Sizes::default();
     let mut windows = JoinSet::new();
     let (ends, mut ended) = mpsc::unbounded_channel();
@@ -136,8 +136,10 @@ where
     loop {
         let going_on = walked == Walked::Finished;
         let has_next = going_on && items.peek().is_some();
-        if !has_next {
-            drop(kept_down.take());
+        // While small groups are left, few of those that were put off have their turn.
+        match has_next && !put_off.is_empty() {
+            true => kept_down = kept_down.or_else(|| context.keep_large_groups_down()),
+            false => kept_down = None,
         }
         let has_put_off = going_on && !put_off.is_empty();
         if under_way == 0 && !has_next && !has_put_off {

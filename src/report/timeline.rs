@@ -31,7 +31,7 @@ pub struct Interval {
     pub requests: u64,
     /// Requests that were tried again.
     pub retries: u64,
-    /// Groups in flight at its end.
+    /// Requests in flight at its end.
     pub in_flight: u64,
 }
 

@@ -184,8 +184,8 @@ fn a_pause_holds_until_it_is_lifted() {
     let call = world.apply(&world.file("pairs.csv", to_csv(&lines)), &run);
     let watched = Watched::start(call, &run);
     let mut events = watched.events().map(|(name, shown)| {
-        let count = |name: &str| shown["groups"][name].as_u64().expect("groups are counted");
-        (name, count("done"), count("in_flight"), shown)
+        let count = |of: &str, name: &str| shown[of][name].as_u64().expect("they are counted");
+        (name, count("groups", "done"), count("requests", "in_flight"), shown)
     });
     events.find(|(_, done, ..)| *done > 0).expect("groups are done");
     assert_eq!(watched.order("pause").0, 200);

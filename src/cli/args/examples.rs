@@ -60,7 +60,7 @@ CONFIGURATION FILE
     username = \"merger\"
     password_file = \"/run/secrets/cassandra\"
     topic = \"course.batch.job.request\"
-    in_flight = 512
+    in_flight = 32
 
     [kafka]
     security.protocol = \"SASL_SSL\"

@@ -153,9 +153,10 @@ pub struct WorkArgs {
     #[arg(long, value_name = "WAY", env = "TRIBUTARY_DISCOVER", hide_env = true)]
     pub discover: Option<String>,
 
-    /// Groups that are merged at once: a number, or auto [default: auto]
+    /// Requests to the cluster at once: a number, or auto [default: auto]
     ///
-    /// `auto` finds how many are worth it from the groups per second that they bring, up to 1,024.
+    /// A request reads or writes for many groups. `auto` takes the fewest that bring nine tenths of what is within
+    /// reach, from 4 to 512.
     #[arg(long, value_name = "N", env = "TRIBUTARY_IN_FLIGHT", hide_env = true)]
     pub in_flight: Option<String>,
 

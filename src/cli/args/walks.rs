@@ -108,7 +108,7 @@ pub struct UndoArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Pace")]
 pub struct PaceArgs {
-    /// Groups that are looked at at once: a number, or auto [default: auto]
+    /// Requests to the cluster at once: a number, or auto [default: auto]
     #[arg(long, value_name = "N", env = "TRIBUTARY_IN_FLIGHT", hide_env = true)]
     pub in_flight: Option<String>,
 

@@ -132,8 +132,8 @@ pub(super) fn over_time(timeline: &Timeline, done: &str) -> Option<Section> {
     }
     add(plot("Requests to the cluster", "requests per second", requests));
     if intervals.iter().any(|i| i.in_flight > 0) {
-        let in_flight = series("groups", |i| i.in_flight as f64);
-        add(plot("Groups in flight", "groups at once", vec![in_flight]));
+        let in_flight = series("requests", |i| i.in_flight as f64);
+        add(plot("Requests in flight", "requests at once", vec![in_flight]));
     }
     Some(section)
 }
