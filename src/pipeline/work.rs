@@ -25,8 +25,8 @@ const SCOPES_AT_ONCE: usize = 8;
 
 /// What becomes of the slices of a group.
 pub(super) trait Sink<S>: Send {
-    /// Whether the intent of the next slice needs its body.
-    fn needs_body(&mut self) -> bool {
+    /// Whether the intent of this slice, the next one, needs its body.
+    fn needs_body(&mut self, _slice: &Slice) -> bool {
         true
     }
 
@@ -296,7 +296,7 @@ impl<'a, S: Reader, K: Sink<S>> Work<'a, S, K> {
             sealed,
             tally,
             scopes,
-            body: match self.sink.needs_body() {
+            body: match self.sink.needs_body(&slice) {
                 true => body::encode(&window.spec, &slice),
                 false => Vec::new(),
             },

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use bytes::Bytes;
 
 use crate::journal::{Intent, stored_bytes};
-use crate::merge::{Entry, Findings, Write};
+use crate::merge::{Entry, Findings, Slice, Write};
 use crate::model::{Group, Row, Tally};
 use crate::storage::Reader;
 
@@ -29,34 +29,41 @@ pub(super) struct Seen {
     pub(super) conflicts: Vec<Conflict>,
 }
 
-/// Weighs what is journaled: every slice at first, then some of them, by which the rest is estimated.
+/// Weighs what is journaled: every slice at first, and large ones always; of the rest some, by which the others are
+/// estimated.
 #[derive(Debug, Default)]
 pub(super) struct Scales {
     slices: AtomicU64,
     weighed_bytes: AtomicU64,
-    weighed_rows: AtomicU64,
+    weighed: AtomicU64,
 }
 
 impl Scales {
     /// So many slices are weighed before any is estimated, and then one of so many.
     const ALL: u64 = 1_000;
     const ONE_OF: u64 = 16;
+    /// Keys of a slice that says nothing of others.
+    const MANY: u64 = 64;
 
-    fn is_next_weighed(&self) -> bool {
+    fn is_next_weighed(&self, keys: u64) -> bool {
         let slice = self.slices.fetch_add(1, Ordering::Relaxed);
-        slice < Self::ALL || slice.is_multiple_of(Self::ONE_OF)
+        keys > Self::MANY || slice < Self::ALL || slice.is_multiple_of(Self::ONE_OF)
     }
 
-    /// What a slice of so many rows takes in the journal.
-    fn bytes(&self, intent: Intent, rows: u64) -> u64 {
+    /// What a slice of so many keys takes in the journal.
+    fn bytes(&self, intent: Intent, keys: u64) -> u64 {
+        // What is said once of a group counts like a key.
+        let weight = 1 + keys;
         if intent.body.is_empty() {
             let bytes = self.weighed_bytes.load(Ordering::Relaxed) as f64;
-            let per_row = bytes / self.weighed_rows.load(Ordering::Relaxed) as f64;
-            return (per_row * rows as f64) as u64;
+            let per_key = bytes / self.weighed.load(Ordering::Relaxed) as f64;
+            return (per_key * weight as f64) as u64;
         }
         let bytes = stored_bytes(intent);
-        self.weighed_bytes.fetch_add(bytes, Ordering::Relaxed);
-        self.weighed_rows.fetch_add(rows, Ordering::Relaxed);
+        if keys <= Self::MANY {
+            self.weighed_bytes.fetch_add(bytes, Ordering::Relaxed);
+            self.weighed.fetch_add(weight, Ordering::Relaxed);
+        }
         bytes
     }
 }
@@ -134,15 +141,14 @@ pub(super) async fn look_at<S: Reader>(
 }
 
 impl<S: Reader> Sink<S> for Counted<'_> {
-    fn needs_body(&mut self) -> bool {
-        self.scales.is_next_weighed()
+    fn needs_body(&mut self, slice: &Slice) -> bool {
+        self.scales.is_next_weighed(slice.entries.len() as u64)
     }
 
     async fn take(&mut self, window: &Window<S>, part: Part<'_>) -> Result<(), GroupError> {
         let Part { slice, intent, writes: _, findings } = part;
         window.deletes.count(&window.spec, &slice, self.weight);
-        // The group itself counts like a row.
-        self.journal_bytes += self.scales.bytes(intent, 1 + slice.entries.len() as u64);
+        self.journal_bytes += self.scales.bytes(intent, slice.entries.len() as u64);
         for entry in &slice.entries {
             self.see(window, entry, findings);
         }
