@@ -2,9 +2,7 @@
 //! slice; a group that is too large to hold is cut between keys, so that every slice is complete in
 //! itself.
 
-use crate::model::{
-    AccountId, Batch, Change, Group, Mutation, Scope, TableIndex, TableTally, Tally, TimestampUs,
-};
+use crate::model::{AccountId, Batch, Mutation, Scope, TableIndex, TableTally, Tally, TimestampUs};
 use crate::spec::Spec;
 
 use super::batch::cut_units;
@@ -81,19 +79,6 @@ fn in_turn(spec: &Spec, table: TableIndex, units: &mut Vec<Vec<Mutation>>) -> Ve
         true => batches.into_iter().map(|batch| vec![batch]).collect(),
         false if batches.is_empty() => Vec::new(),
         false => vec![batches],
-    }
-}
-
-impl Seal {
-    /// One partition delete per source, table and scope.
-    pub fn batches(&self, spec: &Spec, group: &Group, t: TimestampUs) -> Vec<Batch> {
-        let delete = |delete: &PartitionDelete| {
-            let PartitionDelete { table, source, scope } = delete;
-            let key = spec.tables[*table].partition_key(scope, &group.pairs[*source].from);
-            let change = Change::DeletePartition { key };
-            Batch { table: *table, mutations: vec![Mutation { table: *table, t, change }] }
-        };
-        self.deletes.iter().map(delete).collect()
     }
 }
 

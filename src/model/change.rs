@@ -101,13 +101,6 @@ pub struct Batch {
 }
 
 impl Batch {
-    /// Whether it deletes a partition, and nothing else.
-    pub fn is_partition_delete(&self) -> bool {
-        let changes = self.mutations.iter().map(|mutation| &mutation.change);
-        !self.mutations.is_empty()
-            && changes.into_iter().all(|change| matches!(change, Change::DeletePartition { .. }))
-    }
-
     /// The partition that the batch writes to: its key of so many columns.
     pub fn partition_key(&self, columns: usize) -> Option<Vec<Bytes>> {
         self.mutations.first()?.change.partition_key(columns)

@@ -113,7 +113,6 @@ impl<'a, S: Reader> Access<'a, S> {
         let per_read = self.window.row_sizes.accounts_per_read(index);
         for (part, chunk) in accounts.chunks(per_read).enumerate() {
             let rows = self.window.rows_of(index, &scope, chunk).await?;
-            self.window.row_sizes.learn(index, Width::Full, &rows);
             let mut by_account = in_order(table.account, chunk, rows);
             // The survivor is the first account of the first chunk.
             let fold = fold.get_or_insert_with(|| {
@@ -146,11 +145,7 @@ impl<S: Writer> Access<'_, S> {
     /// Step 3, last of all writes: one partition delete per source that owns rows.
     pub(super) async fn delete_sources(&self, seal: &Seal) -> Result<(), GroupError> {
         failpoint::hit("copied");
-        let deletes = seal
-            .batches(&self.window.spec, self.group, self.t)
-            .into_iter()
-            .map(|batch| vec![batch]);
-        Ok(self.window.write_all(deletes.collect()).await?)
+        Ok(self.window.delete_sources(self.group, seal, self.t).await?)
     }
 
     /// Step 7: one event per affected enrolment, after every write of the group is acknowledged.

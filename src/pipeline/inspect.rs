@@ -29,7 +29,7 @@ use crate::storage::{Reader, Width};
 pub use figures::{Figures, TableFigures};
 
 use super::scan::{Scanned, search};
-use super::walk::{Walked, walk_reading};
+use super::walk::{Walked, walk};
 use super::{AsOf, Context, Discover, GroupError, Progress, Window};
 use look::{Scales, Seen, look_at};
 
@@ -208,7 +208,7 @@ pub async fn inspect<S: Reader>(
         let scales = Arc::clone(&scales);
         async move { look_at(&window, &group, weight, &scales).await }
     };
-    let ended = walk_reading(context, selected, stop.clone(), work, |seen| match seen {
+    let ended = walk(context, Window::reading, selected, stop.clone(), work, |seen| match seen {
         Ok(seen) => {
             progress.done.fetch_add(1, Ordering::Relaxed);
             let is_drawn = is_drawn(seen.group);

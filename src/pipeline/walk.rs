@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
-use crate::storage::{Reader, Writer};
+use crate::storage::Reader;
 
 use super::{Context, LargePermit, Window};
 
@@ -51,10 +51,11 @@ pub(super) enum Turn {
     Last,
 }
 
-/// Works on every item, reading and writing. `on_end` is told how each ended, in the order in which they do, and may
-/// break the walk off.
-pub async fn walk<S: Writer, T, R, F>(
+/// Works on every item, in windows that are opened so. `on_end` is told how each ended, in the order in which they do,
+/// and may break the walk off.
+pub async fn walk<S: Reader, T, R, F>(
     context: &Arc<Context<S>>,
+    open: impl Fn(&Arc<Context<S>>) -> Arc<Window<S>>,
     items: impl IntoIterator<Item = T>,
     stop: watch::Receiver<bool>,
     work: impl Fn(Arc<Window<S>>, T) -> F,
@@ -66,35 +67,11 @@ where
     F: Future<Output = R> + Send + 'static,
 {
     let work = |window, item, _| work(window, item);
-    let on_end = |_, ended| turn(on_end(ended_well(ended)));
-    in_windows(context, Window::writing, items, stop, work, on_end).await
-}
-
-/// As [`walk`], with reads alone.
-pub(super) async fn walk_reading<S: Reader, T, R, F>(
-    context: &Arc<Context<S>>,
-    items: impl IntoIterator<Item = T>,
-    stop: watch::Receiver<bool>,
-    work: impl Fn(Arc<Window<S>>, T) -> F,
-    mut on_end: impl FnMut(R) -> ControlFlow<()>,
-) -> Walked
-where
-    T: Clone + Send + Sync + 'static,
-    R: Send + 'static,
-    F: Future<Output = R> + Send + 'static,
-{
-    let work = |window, item, _| work(window, item);
-    let on_end = |_, ended| turn(on_end(ended_well(ended)));
-    in_windows(context, Window::reading, items, stop, work, on_end).await
-}
-
-/// What came of an item; a panic goes on.
-fn ended_well<R>(ended: thread::Result<R>) -> R {
-    ended.unwrap_or_else(|panic| resume_unwind(panic))
-}
-
-fn turn(flow: ControlFlow<()>) -> Turn {
-    if flow.is_break() { Turn::Last } else { Turn::Over }
+    let on_end = |_, ended: thread::Result<R>| {
+        let flow = on_end(ended.unwrap_or_else(|panic| resume_unwind(panic)));
+        if flow.is_break() { Turn::Last } else { Turn::Over }
+    };
+    in_windows(context, open, items, stop, work, on_end).await
 }
 
 /// Works on every item, a window of them at a time. What is large and was put off comes again, with the right to be

@@ -156,7 +156,7 @@ impl<'a, S: Reader, K: Sink<S>> Work<'a, S, K> {
                 }
                 Ok::<_, GroupError>(joined)
             });
-            // Others may wait behind these reads, so they are seen through before anything is written.
+            // They are one step of the window, so they are seen through before anything is written.
             let starts: Vec<_> = starts.collect();
             let read: Vec<_> = stream::iter(starts).buffered(SCOPES_AT_ONCE).try_collect().await?;
             for joined in read {
@@ -223,7 +223,7 @@ impl<'a, S: Reader, K: Sink<S>> Work<'a, S, K> {
         let table = &access.window.spec.tables[index];
         scopes.retain(|scope| !self.reached.points.contains(&(index, scope.clone())));
         while !scopes.is_empty() {
-            // Others may wait behind these reads, so they are seen through before anything is written.
+            // They are one step of the window, so they are seen through before anything is written.
             let some = scopes.drain(..scopes.len().min(GROUP_REQUESTS));
             let reads = some.map(|scope| access.point(index, scope));
             let read: Vec<_> = stream::iter(reads).buffered(GROUP_REQUESTS).try_collect().await?;

@@ -136,9 +136,9 @@ async fn complete<S: Writer>(
         }
         let slice = body::decode(spec, &recorded).map_err(GroupError::Record)?;
         window.write_all(slice.writes(spec, &group.survivor, record.t)).await?;
-        let deletes = slice.seal.iter().flat_map(|seal| seal.batches(spec, group, record.t));
-        let deletes: Vec<_> = deletes.map(|batch| vec![batch]).collect();
-        window.write_all(deletes).await?;
+        if let Some(seal) = &slice.seal {
+            window.delete_sources(group, seal, record.t).await?;
+        }
     }
     Ok(())
 }

@@ -120,6 +120,7 @@ pub async fn undo<S: Writer>(
     };
     let ended = pipeline::walk(
         context,
+        Window::writing,
         groups.iter().copied(),
         stop,
         |window, number| async move {

@@ -179,7 +179,7 @@ pub async fn verify<S: Writer>(
         }
         if is_over { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     };
-    let ended = walk(context, done, stop, work, on_end).await;
+    let ended = walk(context, Window::writing, done, stop, work, on_end).await;
     if let Some(broken) = broken {
         return Err(broken);
     }

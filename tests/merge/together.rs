@@ -124,7 +124,6 @@ fn large_groups_let_the_small_ones_pass() {
     let storage = MemoryStorage::with_faults(spec(), move |request| {
         if let Request::Write(batch) = request
             && batch.table == CONTENT
-            && !batch.is_partition_delete()
             && let Some(survivor) = batch.partition_key(1)
         {
             let survivor = String::from_utf8(survivor[0].to_vec()).unwrap();

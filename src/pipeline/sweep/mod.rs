@@ -26,7 +26,7 @@ use crate::storage::Writer;
 use super::discovered::Discovered;
 use super::scan::survey;
 use super::walk::{Walked, walk};
-use super::{Context, Discover, GroupError, Known};
+use super::{Context, Discover, GroupError, Known, Window};
 
 pub(super) use group::replay;
 
@@ -129,6 +129,7 @@ pub async fn sweep<S: Writer>(
         let mut expiring = false;
         let walked = walk(
             context,
+            Window::writing,
             found,
             stop.clone(),
             |window, number| {

@@ -6,14 +6,13 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use futures::future::try_join_all;
-use futures::{StreamExt, TryStreamExt, stream};
 
 use crate::failpoint;
 use crate::journal::{Intent, JournalError};
-use crate::model::{AccountId, Batch, Row, Scope, TableIndex, TimedRow};
+use crate::merge::{PartitionDelete, Seal};
+use crate::model::{AccountId, Batch, Group, Row, Scope, TableIndex, TimedRow, TimestampUs};
 use crate::storage::{Cursor, Reader, StorageError, TimedPage, Width, Writer};
 
-use super::super::access::GROUP_REQUESTS;
 use super::Window;
 use super::send::TIMES_WEIGH;
 
@@ -41,7 +40,10 @@ impl<S: Reader> Window<S> {
         account: &AccountId,
         width: Width,
     ) -> Result<Option<Vec<Row>>, StorageError> {
-        self.asked.first_pages.ask((table, width, scope.clone()), account.clone()).await
+        let common = (table, width, scope.clone());
+        let rows = self.asked.first_pages.ask(common, account.clone()).await?;
+        self.row_sizes.learn(table, width, rows.iter().flatten());
+        Ok(rows)
     }
 
     /// The rows that accounts own in a scope of a table in which each owns one, in no promised order.
@@ -54,7 +56,9 @@ impl<S: Reader> Window<S> {
         scope: &Scope,
         accounts: &[AccountId],
     ) -> Result<Vec<Row>, StorageError> {
-        self.asked.rows.ask((table, scope.clone()), accounts.to_vec()).await
+        let rows = self.asked.rows.ask((table, scope.clone()), accounts.to_vec()).await?;
+        self.row_sizes.learn(table, Width::Full, &rows);
+        Ok(rows)
     }
 
     /// Which of the accounts own rows in a scope.
@@ -93,6 +97,7 @@ impl<S: Reader> Window<S> {
                     let asked = &self.asked.timed_first_pages;
                     let whole = asked.ask((table, scope.clone()), account.clone()).await?;
                     if let Some(rows) = whole {
+                        sizes.learn(table, Width::Full, rows.iter().map(|timed| &timed.row));
                         return Ok(rows);
                     }
                 }
@@ -147,10 +152,13 @@ impl<S: Reader> Window<S> {
         let ask =
             |chunk: &[AccountId]| self.asked.timed_rows.ask((table, scope.clone()), chunk.to_vec());
         let mut owned = Vec::new();
-        for row in try_join_all(accounts.chunks(per_read).map(ask)).await?.into_iter().flatten() {
-            let owner = row.row.cells[column].as_ref();
-            let at = accounts.iter().position(|account| Some(account.cell()) == owner);
-            owned.extend(at.map(|at| (at, row)));
+        for rows in try_join_all(accounts.chunks(per_read).map(ask)).await? {
+            self.row_sizes.learn(table, Width::Full, rows.iter().map(|timed| &timed.row));
+            owned.extend(rows.into_iter().filter_map(|row| {
+                let owner = row.row.cells[column].as_ref();
+                let at = accounts.iter().position(|account| Some(account.cell()) == owner)?;
+                Some((at, row))
+            }));
         }
         owned.sort_by_key(|(owner, _)| *owner);
         Ok(owned)
@@ -185,22 +193,33 @@ impl<S: Writer> Window<S> {
             }
             Ok(())
         });
-        let writes: Vec<_> = writes.collect();
-        stream::iter(writes).buffer_unordered(GROUP_REQUESTS).try_collect().await
+        try_join_all(writes).await.map(drop)
     }
 
     /// Writes one batch. Those of one partition are joined; each mutation has the write time of its own group.
     async fn write(&self, batch: Batch) -> Result<(), StorageError> {
-        let table = batch.table;
-        let shape = &self.spec.tables[table];
+        let shape = &self.spec.tables[batch.table];
         let key = batch.partition_key(shape.partition_len).unwrap_or_default();
-        if let [delete] = &batch.mutations[..]
-            && batch.is_partition_delete()
-        {
-            let account = AccountId::from_cell(self.spec.accounts, key[shape.account].clone());
-            let common = (table, shape.scope_of_key(&key), delete.t);
-            return self.asked.deletes.ask(common, account).await;
-        }
-        self.asked.writes.ask((table, key), Arc::new(batch)).await
+        self.asked.writes.ask((batch.table, key), Arc::new(batch)).await
+    }
+
+    /// Deletes the partitions of a group's sources that a seal names.
+    ///
+    /// # Errors
+    /// The first delete that failed for good; others may have been carried out.
+    pub async fn delete_sources(
+        &self,
+        group: &Group,
+        seal: &Seal,
+        t: TimestampUs,
+    ) -> Result<(), StorageError> {
+        let deletes = seal.deletes.iter().map(|delete| async move {
+            let PartitionDelete { table, source, scope } = delete;
+            let account = group.pairs[*source].from.clone();
+            self.asked.deletes.ask((*table, scope.clone(), t), account).await?;
+            failpoint::hit("batch");
+            Ok(())
+        });
+        try_join_all(deletes).await.map(drop)
     }
 }

@@ -92,16 +92,16 @@ impl<S> Window<S> {
             .map(|(at, group)| AssertUnwindSafe(group).catch_unwind().map(move |end| (at, end)))
             .collect();
         let mut requests: FuturesUnordered<BoxFuture<'static, ()>> = FuturesUnordered::new();
-        let progress = Arc::new(Progress::default());
-        let waker = Waker::from(Arc::clone(&progress));
+        let signal = Arc::new(Signal::default());
+        let waker = Waker::from(Arc::clone(&signal));
         let steps = poll_fn(|polled| {
-            progress.window.register(polled.waker());
+            signal.window.register(polled.waker());
             loop {
-                progress.is_woken.store(false, Ordering::Release);
+                signal.is_woken.store(false, Ordering::Release);
                 match groups.poll_next_unpin(&mut Polled::from_waker(&waker)) {
                     Poll::Ready(Some((at, end))) => on_end(at, end),
                     Poll::Ready(None) => return Poll::Ready(()),
-                    Poll::Pending if progress.is_woken.load(Ordering::Acquire) => {}
+                    Poll::Pending if signal.is_woken.load(Ordering::Acquire) => {}
                     // No group can go on.
                     Poll::Pending => match requests.poll_next_unpin(polled) {
                         Poll::Ready(Some(())) => {}
@@ -136,12 +136,12 @@ impl<S> Window<S> {
 
 /// Tells a group that can go on from one that waits.
 #[derive(Debug, Default)]
-struct Progress {
+struct Signal {
     is_woken: AtomicBool,
     window: AtomicWaker,
 }
 
-impl Wake for Progress {
+impl Wake for Signal {
     fn wake(self: Arc<Self>) {
         self.is_woken.store(true, Ordering::Release);
         self.window.wake();

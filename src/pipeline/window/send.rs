@@ -2,6 +2,7 @@
 //! fails is taken apart until the group that it concerns is alone, so that only that one fails.
 
 use std::collections::{HashMap, HashSet};
+use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use futures::FutureExt;
 
 use crate::latency::Lane;
 use crate::merge::BATCH_BYTES;
-use crate::model::{AccountId, Batch, Mutation, Row, Scope, TableIndex, TimedRow};
+use crate::model::{AccountId, Batch, Cell, Mutation, Scope, TableIndex};
 use crate::storage::{Among, Fault, Node, Reader, StorageError, Width, Writer};
 
 use super::super::Context;
@@ -31,8 +32,32 @@ pub(super) const TIMES_WEIGH: usize = 4;
 /// How long a request of several groups is tried before it is taken apart.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// Accounts that wait for what is in their own partitions.
+/// Accounts that wait for what one request says of each.
 type Accounts<A> = Vec<Waiting<AccountId, A>>;
+
+/// What one request asks for.
+struct Part {
+    scope: Scope,
+    accounts: Vec<AccountId>,
+    node: Option<Node>,
+}
+
+impl Part {
+    fn among(&self) -> Among<'_> {
+        Among { scope: &self.scope, accounts: &self.accounts, node: self.node }
+    }
+
+    /// Of each account all its rows, or nothing if there may be more than the `most` that were asked for.
+    fn whole<R>(
+        &self,
+        rows: Vec<R>,
+        owner: impl Fn(&R) -> &Cell,
+        most: usize,
+    ) -> Vec<Option<Vec<R>>> {
+        let answers = split(rows, self.accounts.iter().map(std::slice::from_ref), owner);
+        answers.into_iter().map(|rows| Some(rows).filter(|rows| rows.len() < most)).collect()
+    }
+}
 
 impl<S: Reader> Window<S> {
     /// All reads that wait.
@@ -41,79 +66,100 @@ impl<S: Reader> Window<S> {
         for ((table, width, scope), waiting) in self.asked.first_pages.take() {
             // One row more than is used tells whether there are more.
             let most = self.row_sizes.first_page(table, width, ACCOUNTS_PER_REQUEST).max(2);
-            let lane = self.lanes.read(table, width);
-            let column = self.spec.tables[table].account;
-            let owner = move |row: &Row| row.cells[column].clone();
-            for (node, part) in self.shares(table, &scope, waiting, ACCOUNTS_PER_REQUEST) {
-                let (window, scope) = (Arc::clone(self), scope.clone());
-                let send = async move |accounts: Vec<AccountId>, node| {
-                    let among = Among { scope: &scope, accounts: &accounts, node };
-                    let rows = window.storage.first_rows(table, among, width, most).await?;
-                    window.row_sizes.learn(table, width, &rows);
-                    Ok(whole(split(rows, accounts.iter().map(std::slice::from_ref), owner), most))
-                };
-                requests.push(Arc::clone(self).together(lane, part, node, send).boxed());
-            }
+            let (lane, column) = (self.lanes.read(table, width), self.spec.tables[table].account);
+            let send = move |window: Arc<Self>, part: Part| async move {
+                let rows = window.storage.first_rows(table, part.among(), width, most).await?;
+                Ok(part.whole(rows, |row| &row.cells[column], most))
+            };
+            let parts = self.shares(table, &scope, waiting, ACCOUNTS_PER_REQUEST);
+            requests.extend(self.by_account(lane, &scope, parts, send));
         }
         for ((table, scope), waiting) in self.asked.timed_first_pages.take() {
             let most = self.row_sizes.first_page(table, Width::Full, ACCOUNTS_PER_REQUEST);
             let most = (most / TIMES_WEIGH).max(2);
-            let lane = self.lanes.read(table, Width::Full);
             let column = self.spec.tables[table].account;
-            let owner = move |row: &TimedRow| row.row.cells[column].clone();
-            for (node, part) in self.shares(table, &scope, waiting, ACCOUNTS_PER_REQUEST) {
-                let (window, scope) = (Arc::clone(self), scope.clone());
-                let send = async move |accounts: Vec<AccountId>, node| {
-                    let among = Among { scope: &scope, accounts: &accounts, node };
-                    let rows = window.storage.timed_first_rows(table, among, most).await?;
-                    Ok(whole(split(rows, accounts.iter().map(std::slice::from_ref), owner), most))
-                };
-                requests.push(Arc::clone(self).together(lane, part, node, send).boxed());
-            }
+            let send = move |window: Arc<Self>, part: Part| async move {
+                let rows = window.storage.timed_first_rows(table, part.among(), most).await?;
+                Ok(part.whole(rows, |timed| &timed.row.cells[column], most))
+            };
+            let parts = self.shares(table, &scope, waiting, ACCOUNTS_PER_REQUEST);
+            requests.extend(self.by_account(
+                self.lanes.read(table, Width::Full),
+                &scope,
+                parts,
+                send,
+            ));
         }
         for ((table, scope), waiting) in self.asked.owners.take() {
-            let lane = self.lanes.look(table);
-            for (node, part) in self.shares(table, &scope, waiting, ACCOUNTS_PER_LOOK) {
-                let (window, scope) = (Arc::clone(self), scope.clone());
-                let send = async move |accounts: Vec<AccountId>, node| {
-                    let among = Among { scope: &scope, accounts: &accounts, node };
-                    let owners = window.storage.owners(table, among).await?;
-                    let owners: HashSet<AccountId> = owners.into_iter().collect();
-                    Ok(accounts.iter().map(|account| owners.contains(account)).collect())
-                };
-                requests.push(Arc::clone(self).together(lane, part, node, send).boxed());
-            }
+            let send = move |window: Arc<Self>, part: Part| async move {
+                let owners = window.storage.owners(table, part.among()).await?;
+                let owners: HashSet<AccountId> = owners.into_iter().collect();
+                Ok(part.accounts.iter().map(|account| owners.contains(account)).collect())
+            };
+            let parts = self.shares(table, &scope, waiting, ACCOUNTS_PER_LOOK);
+            requests.extend(self.by_account(self.lanes.look(table), &scope, parts, send));
         }
         for ((table, scope), waiting) in self.asked.rows.take() {
-            let lane = self.lanes.read(table, Width::Full);
             let column = self.spec.tables[table].account;
-            let owner = move |row: &Row| row.cells[column].clone();
             let most = self.row_sizes.accounts_per_read(table);
-            for part in cut(waiting, most, |waiting| waiting.request.len()) {
-                let (window, scope) = (Arc::clone(self), scope.clone());
-                let send = async move |asked: Vec<Vec<AccountId>>, _| {
-                    let rows = window.storage.rows_of(table, &scope, &asked.concat()).await?;
-                    Ok(split(rows, asked.iter().map(Vec::as_slice), owner))
-                };
-                requests.push(Arc::clone(self).together(lane, part, None, send).boxed());
-            }
+            let send = move |window: Arc<Self>, scope: Scope, asked: Vec<Vec<AccountId>>| async move {
+                let rows = window.storage.rows_of(table, &scope, &asked.concat()).await?;
+                Ok(split(rows, asked.iter().map(Vec::as_slice), |row| &row.cells[column]))
+            };
+            requests.extend(self.by_partition((table, &scope), waiting, most, send));
         }
         for ((table, scope), waiting) in self.asked.timed_rows.take() {
-            let lane = self.lanes.read(table, Width::Full);
             let column = self.spec.tables[table].account;
-            let owner = move |row: &TimedRow| row.row.cells[column].clone();
             let most = (self.row_sizes.accounts_per_read(table) / TIMES_WEIGH).max(2);
-            for part in cut(waiting, most, |waiting| waiting.request.len()) {
-                let (window, scope) = (Arc::clone(self), scope.clone());
-                let send = async move |asked: Vec<Vec<AccountId>>, _| {
-                    let rows = window.storage.timed_rows_of(table, &scope, &asked.concat()).await?;
-                    window.row_sizes.learn(table, Width::Full, rows.iter().map(|timed| &timed.row));
-                    Ok(split(rows, asked.iter().map(Vec::as_slice), owner))
-                };
-                requests.push(Arc::clone(self).together(lane, part, None, send).boxed());
-            }
+            let send = move |window: Arc<Self>, scope: Scope, asked: Vec<Vec<AccountId>>| async move {
+                let rows = window.storage.timed_rows_of(table, &scope, &asked.concat()).await?;
+                Ok(split(rows, asked.iter().map(Vec::as_slice), |timed| &timed.row.cells[column]))
+            };
+            requests.extend(self.by_partition((table, &scope), waiting, most, send));
         }
         requests
+    }
+
+    /// One request for each part, to its node.
+    fn by_account<A: Send + 'static, F>(
+        self: &Arc<Self>,
+        lane: Lane,
+        scope: &Scope,
+        parts: Vec<(Option<Node>, Accounts<A>)>,
+        send: impl Fn(Arc<Self>, Part) -> F + Clone + Send + Sync + 'static,
+    ) -> Requests
+    where
+        F: Future<Output = Result<Vec<A>, StorageError>> + Send + 'static,
+    {
+        let requests = parts.into_iter().map(|(node, waiting)| {
+            let (window, scope, send) = (Arc::clone(self), scope.clone(), send.clone());
+            let send = move |accounts, node| {
+                send(Arc::clone(&window), Part { scope: scope.clone(), accounts, node })
+            };
+            Arc::clone(self).together(lane, waiting, node, send).boxed()
+        });
+        requests.collect()
+    }
+
+    /// Requests for rows of one partition, of so many accounts each.
+    fn by_partition<R: Send + 'static, F>(
+        self: &Arc<Self>,
+        (table, scope): (TableIndex, &Scope),
+        waiting: Vec<Waiting<Vec<AccountId>, Vec<R>>>,
+        most: usize,
+        send: impl Fn(Arc<Self>, Scope, Vec<Vec<AccountId>>) -> F + Clone + Send + Sync + 'static,
+    ) -> Requests
+    where
+        F: Future<Output = Result<Vec<Vec<R>>, StorageError>> + Send + 'static,
+    {
+        let lane = self.lanes.read(table, Width::Full);
+        let parts = cut(waiting, most, |waiting| waiting.request.len());
+        let requests = parts.into_iter().map(|part| {
+            let (window, scope, send) = (Arc::clone(self), scope.clone(), send.clone());
+            let send = move |asked, _| send(Arc::clone(&window), scope.clone(), asked);
+            Arc::clone(self).together(lane, part, None, send).boxed()
+        });
+        requests.collect()
     }
 
     /// Accounts that are asked for together, with the node that is asked: where they share a partition, the driver
@@ -180,24 +226,23 @@ impl<S: Writer> Window<S> {
             };
             for part in cut(waiting, BATCH_BYTES, size_bytes) {
                 let window = Arc::clone(self);
-                let send = async move |batches: Vec<Arc<Batch>>, _| {
-                    window.storage.write(&batches).await?;
-                    Ok(vec![(); batches.len()])
+                let send = move |batches: Vec<Arc<Batch>>, _| {
+                    let window = Arc::clone(&window);
+                    async move {
+                        window.storage.write(&batches).await?;
+                        Ok(vec![(); batches.len()])
+                    }
                 };
                 requests.push(Arc::clone(self).together(lane, part, None, send).boxed());
             }
         }
         for ((table, scope, t), waiting) in self.asked.deletes.take() {
-            let lane = self.lanes.delete(table);
-            for (node, part) in self.shares(table, &scope, waiting, ACCOUNTS_PER_REQUEST) {
-                let (window, scope) = (Arc::clone(self), scope.clone());
-                let send = async move |accounts: Vec<AccountId>, node| {
-                    let among = Among { scope: &scope, accounts: &accounts, node };
-                    window.storage.delete_partitions(table, among, t).await?;
-                    Ok(vec![(); accounts.len()])
-                };
-                requests.push(Arc::clone(self).together(lane, part, node, send).boxed());
-            }
+            let send = move |window: Arc<Self>, part: Part| async move {
+                window.storage.delete_partitions(table, part.among(), t).await?;
+                Ok(vec![(); part.accounts.len()])
+            };
+            let parts = self.shares(table, &scope, waiting, ACCOUNTS_PER_REQUEST);
+            requests.extend(self.by_account(self.lanes.delete(table), &scope, parts, send));
         }
         requests
     }
@@ -205,13 +250,15 @@ impl<S: Writer> Window<S> {
 
 impl<S: Reader> Window<S> {
     /// Sends one request for several groups and gives each its answer.
-    async fn together<R: Clone, A>(
+    async fn together<R: Clone, A, F>(
         self: Arc<Self>,
         lane: Lane,
         whole: Vec<Waiting<R, A>>,
         node: Option<Node>,
-        send: impl AsyncFn(Vec<R>, Option<Node>) -> Result<Vec<A>, StorageError>,
-    ) {
+        send: impl Fn(Vec<R>, Option<Node>) -> F,
+    ) where
+        F: Future<Output = Result<Vec<A>, StorageError>>,
+    {
         let mut parts = vec![(whole, node)];
         while let Some((mut part, node)) = parts.pop() {
             let retry = match part.len() {
@@ -249,7 +296,7 @@ impl<S: Reader> Window<S> {
 fn split<'a, R>(
     rows: Vec<R>,
     asked: impl ExactSizeIterator<Item = &'a [AccountId]> + Clone,
-    owner: impl Fn(&R) -> Option<Bytes>,
+    owner: impl Fn(&R) -> &Cell,
 ) -> Vec<Vec<R>> {
     if asked.len() == 1 {
         return vec![rows];
@@ -260,14 +307,9 @@ fn split<'a, R>(
         .collect();
     let mut answers: Vec<Vec<R>> = asked.map(|_| Vec::new()).collect();
     for row in rows {
-        if let Some(at) = owner(&row).and_then(|owner| places.get(&owner)) {
+        if let Some(at) = owner(&row).as_ref().and_then(|owner| places.get(owner)) {
             answers[*at].push(row);
         }
     }
     answers
-}
-
-/// Of each account all rows, or nothing if there may be more.
-fn whole<R>(answers: Vec<Vec<R>>, most: usize) -> Vec<Option<Vec<R>>> {
-    answers.into_iter().map(|rows| Some(rows).filter(|rows| rows.len() < most)).collect()
 }
