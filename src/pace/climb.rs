@@ -8,7 +8,7 @@
 
 /// The numbers that are tried: this many, twice as many, and so on.
 const FEWEST: usize = 4;
-const LEVELS: usize = 8;
+const LEVELS: usize = 7;
 /// Where it starts: 16 requests, each for many groups.
 const FIRST: usize = 2;
 /// What brings at least this part of the most per second is as good: twice as many requests wait twice as long, and
@@ -169,7 +169,7 @@ mod tests {
 
     #[test]
     fn it_is_bounded_and_rises_again_after_an_overload() {
-        assert!(limits(|groups| groups).iter().all(|limit| *limit <= 1_024));
+        assert!(limits(|requests| requests).iter().all(|limit| *limit <= 256));
         assert!(limits(|requests| 1.0 / requests).iter().all(|limit| *limit >= FEWEST));
         let mut climb = Climb::default();
         let before = climb.limit();

@@ -156,7 +156,7 @@ pub struct WorkArgs {
     /// Requests to the cluster at once: a number, or auto [default: auto]
     ///
     /// A request reads or writes for many groups. `auto` takes the fewest that bring nine tenths of what is within
-    /// reach, from 4 to 512.
+    /// reach, from 4 to 256.
     #[arg(long, value_name = "N", env = "TRIBUTARY_IN_FLIGHT", hide_env = true)]
     pub in_flight: Option<String>,
 
