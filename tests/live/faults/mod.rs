@@ -112,7 +112,13 @@ fn crowd(seed: u64, groups: u64) -> Data {
             }
         }
     }
-    for group in 0..2 {
+    wide(&mut data, 0..2);
+    data
+}
+
+/// Accounts of several slices each.
+fn wide(data: &mut Data, groups: std::ops::Range<u64>) {
+    for group in groups {
         let (from, to) = (format!("wide-from-{group}."), format!("wide-to-{group}."));
         for n in 0..1_500 {
             let (content, batch) = (format!("c{n:05}"), format!("wide-{}", n % 30));
@@ -128,7 +134,6 @@ fn crowd(seed: u64, groups: u64) -> Data {
         }
         data.pair(&from, &to);
     }
-    data
 }
 
 fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {

@@ -80,7 +80,10 @@ fn a_run_that_dies_ten_times_at_each_step_ends_as_if_nothing_had_happened() {
 /// An account of several slices goes on behind the last one that was recorded.
 #[test]
 fn a_group_that_dies_between_its_slices_goes_on() {
-    let scenario = Scenario::new("slices", crowd(46, 0));
+    // More of them than two windows at a time can have recorded before the last death.
+    let mut data = crowd(46, 0);
+    wide(&mut data, 2..6);
+    let scenario = Scenario::new("slices", data);
     for at in ["intend:2", "intended:2", "batch:30", "intend:1", "intended:1", "copied:1"] {
         let call = scenario.session().with("--in-flight", "1");
         call.environment("TRIBUTARY_FAILPOINT", at).run().was_killed();
