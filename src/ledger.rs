@@ -27,6 +27,9 @@ pub struct History {
     pub entry: Option<Entry>,
     /// What sweeps took from sources, oldest first.
     pub swept: Vec<Swept>,
+    /// What was computed anew because a write of the application had overtaken it, oldest first: the target is the
+    /// survivor's row with that write.
+    pub raised: Vec<Swept>,
 }
 
 /// A cell that the run left in the survivor's row.
@@ -57,9 +60,12 @@ pub struct Ledger<'a> {
     spec: &'a Spec,
     t: TimestampUs,
     merges: VecDeque<SliceRecord>,
-    /// By table and the key without its account.
-    swept: HashMap<(TableIndex, Vec<Bytes>), Vec<Swept>>,
+    swept: ByKey,
+    raised: ByKey,
 }
+
+/// By table and the key without its account.
+type ByKey = HashMap<(TableIndex, Vec<Bytes>), Vec<Swept>>;
 
 impl<'a> Ledger<'a> {
     /// Opens the ledger of a group; a group of which nothing was intended has an empty one.
@@ -72,23 +78,26 @@ impl<'a> Ledger<'a> {
         group: usize,
     ) -> Result<Self, JournalError> {
         let mut merges = VecDeque::new();
-        let mut swept: HashMap<_, Vec<Swept>> = HashMap::new();
+        let (mut swept, mut raised) = (ByKey::new(), ByKey::new());
         for record in journal.slices(group)? {
-            match record.kind {
-                Kind::Merge => merges.push_back(record),
-                Kind::Sweep => {
-                    let slice = body::decode_sweep(spec, &journal.body(record.id)?)
-                        .map_err(|what| damaged(group, what))?;
-                    for row in slice.rows {
-                        let shared = spec.tables[row.table].shared_key(&row.key);
-                        swept.entry((row.table, shared)).or_default().push(row);
-                    }
+            let by_key = match record.kind {
+                Kind::Merge => {
+                    merges.push_back(record);
+                    continue;
                 }
-                Kind::Repair | Kind::Undo => {}
+                Kind::Sweep => &mut swept,
+                Kind::Raise => &mut raised,
+                Kind::Repair | Kind::Undo => continue,
+            };
+            let slice = body::decode_sweep(spec, &journal.body(record.id)?)
+                .map_err(|what| damaged(group, what))?;
+            for row in slice.rows {
+                let shared = spec.tables[row.table].shared_key(&row.key);
+                by_key.entry((row.table, shared)).or_default().push(row);
             }
         }
         let t = merges.front().map_or(0, |record| record.t);
-        Ok(Self { journal, spec, t, merges, swept })
+        Ok(Self { journal, spec, t, merges, swept, raised })
     }
 
     /// The next histories: those of a slice of the merge, in the order of its entries; at last those of
@@ -117,12 +126,11 @@ impl<'a> Ledger<'a> {
                 .then_with(|| scope(a).cmp(&scope(b)))
                 .then_with(|| table.compare(&row(a), &row(b)))
         });
-        let histories = rest.into_iter().map(|swept| History {
-            table: swept[0].table,
-            key: swept[0].key.clone(),
-            t: self.t,
-            entry: None,
-            swept,
+        let histories = rest.into_iter().map(|swept| {
+            let (table, key) = (swept[0].table, swept[0].key.clone());
+            let raised = self.raised.remove(&(table, self.spec.tables[table].shared_key(&key)));
+            let raised = raised.unwrap_or_default();
+            History { table, key, t: self.t, entry: None, swept, raised }
         });
         Ok(Some(histories.collect()))
     }
@@ -130,13 +138,14 @@ impl<'a> Ledger<'a> {
     fn of_entry(&mut self, entry: Entry) -> History {
         let table = &self.spec.tables[entry.table];
         let key = entry.base().map(|row| table.key_of(row)).unwrap_or_default();
-        let swept = self.swept.remove(&(entry.table, table.shared_key(&key)));
+        let shared = (entry.table, table.shared_key(&key));
         History {
             table: entry.table,
             key,
             t: self.t,
             entry: Some(entry),
-            swept: swept.unwrap_or_default(),
+            swept: self.swept.remove(&shared).unwrap_or_default(),
+            raised: self.raised.remove(&shared).unwrap_or_default(),
         }
     }
 }
@@ -183,8 +192,7 @@ impl History {
                 Some(Left { column, value: entry.written(column)?.clone(), t: self.t })
             }));
         }
-        let cells = self.swept.iter().flat_map(|swept| &swept.cells);
-        let mut placed: Vec<_> = cells.filter_map(|cell| Some((cell.placed_at?, cell))).collect();
+        let mut placed: Vec<_> = self.placed().collect();
         // Of two sources' cells the later one stays, whichever was taken first.
         placed.sort_by(|(a_t, a), (b_t, b)| (a_t, &a.value).cmp(&(b_t, &b.value)));
         for (t, cell) in placed {
@@ -201,6 +209,20 @@ impl History {
             }
         }
         left
+    }
+
+    /// The cells that were written to the survivor's row after the merge, with their write times.
+    pub fn placed(&self) -> impl Iterator<Item = (TimestampUs, &SweptCell)> {
+        let cells = self.swept.iter().chain(&self.raised).flat_map(|swept| &swept.cells);
+        cells.filter_map(|cell| Some((cell.placed_at?, cell)))
+    }
+
+    /// What the application wrote to a column of the survivor's row before it was computed anew, and when.
+    pub fn overtaken_by(&self, column: ColumnIndex) -> Option<(&Cell, Option<TimestampUs>)> {
+        let mut raised = self.raised.iter();
+        let raised = raised.find(|row| row.cells.iter().any(|cell| cell.column == column))?;
+        let found = raised.target.as_ref()?;
+        Some((found.row.cells.get(column)?, found.times.get(column)?.latest()))
     }
 
     /// What the survivor's own row held in a column, as far as the run saw it.
@@ -234,8 +256,14 @@ impl History {
     /// The latest write time that the run, or what it took from a source, gave to anything at this key.
     pub fn newest_t(&self) -> TimestampUs {
         let cells = self.swept.iter().flat_map(|swept| &swept.cells);
-        let swept = cells.map(|cell| cell.placed_at.map_or(cell.t, |placed| placed.max(cell.t)));
-        swept.max().map_or(self.t, |swept| swept.max(self.t))
+        let taken = cells.map(|cell| cell.t).max().unwrap_or(self.t);
+        let placed = self.placed().map(|(t, _)| t).max().unwrap_or(self.t);
+        taken.max(placed).max(self.t)
+    }
+
+    /// Whether the run wrote the survivor's row of this key, in the merge or in a sweep.
+    pub fn is_written(&self) -> bool {
+        self.is_merged() || self.swept.iter().any(Swept::is_placed)
     }
 
     /// Whether the merge wrote the survivor's row of this key.

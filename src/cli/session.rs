@@ -73,7 +73,7 @@ impl Session<'_> {
             Ok(_) => engine.merge(work, &mut failures, console).await,
             Err(_) => Merged::nothing(Ended::Hopeless),
         };
-        let swept = self.sweep(&engine, merged.outcome.ended, console).await;
+        let swept = self.sweep(&engine, &merged.outcome, console).await;
         let timeline = log.finish().await;
         // From here on trouble is kept until the report is out: what was done has to be known, however
         // rough the end.
@@ -136,17 +136,25 @@ impl Session<'_> {
     async fn sweep(
         &self,
         engine: &Engine,
-        ended: Ended,
+        merged: &RunOutcome,
         console: &Console,
     ) -> Result<Option<SweepFacts>, Failure> {
-        if ended != Ended::Finished || !self.settings.work.sweep {
+        if merged.ended != Ended::Finished || !self.settings.work.sweep {
+            for row in &merged.left {
+                tracing::warn!(
+                    "line {}: a row of {} was left: {}",
+                    row.line,
+                    row.survivor,
+                    row.why
+                );
+            }
             return Ok(None);
         }
         console.board.enter(Phase::Sweeping);
         // Its scan may take as long as the first.
         let scans = engine.context.discover == Discover::Scan;
         let shown = scans.then(|| scan::progress(engine, self.output.quiet, console));
-        let swept = sweep::run(engine, &self.plan, &self.run_dir, &self.stop).await;
+        let swept = sweep::run(engine, &self.plan, &self.run_dir, &merged.left, &self.stop).await;
         drop(shown);
         swept.map(Some)
     }

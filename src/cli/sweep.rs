@@ -15,17 +15,19 @@ use crate::report::SweepFacts;
 use crate::run::{RunDir, RunError, files};
 use crate::spec::Spec;
 
-/// Sweeps the groups that are done and writes sweep.csv anew.
+/// Sweeps the groups that are done and writes sweep.csv anew; `merged` are rows that the merges left.
 pub(super) async fn run(
     engine: &Engine,
     plan: &Plan,
     run_dir: &RunDir,
+    merged: &[Leftover],
     stop: &watch::Receiver<bool>,
 ) -> Result<SweepFacts, Failure> {
     let began = Instant::now();
     tracing::info!("looking at every source again");
     let mut list = Leftovers::begin(run_dir)?;
     let spec = &engine.context.spec;
+    merged.iter().for_each(|row| list.append(spec, row));
     let swept = pipeline::sweep(&engine.context, plan, stop, |row| list.append(spec, row)).await;
     list.finish()?;
     let swept = swept.map_err(Failure::failed)?;
@@ -34,7 +36,7 @@ pub(super) async fn run(
         scanned: swept.scanned,
         rows: swept.rows,
         events: swept.events,
-        left: swept.left,
+        left: swept.left + merged.len() as u64,
         failed: swept.failed,
         interrupted: swept.interrupted,
         seconds: began.elapsed().as_secs_f64(),

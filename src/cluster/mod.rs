@@ -13,6 +13,7 @@ mod capabilities;
 mod connect;
 mod diagnosis;
 mod fault;
+mod looks;
 mod reads;
 mod replicas;
 mod scan;

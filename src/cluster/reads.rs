@@ -22,6 +22,9 @@ pub(super) struct Reads {
     first: Option<[PreparedStatement; 2]>,
     /// Which of some accounts own rows in a scope.
     pub(super) owners: PreparedStatement,
+    /// When the cells of several accounts were written that a policy looks at, then the keys of their rows; absent
+    /// where none looks.
+    pub(super) written: Option<PreparedStatement>,
     /// The scopes and accounts of all rows of a token range, where another table leads to this one.
     pub(super) keys: Option<PreparedStatement>,
 }
@@ -51,6 +54,7 @@ impl Reads {
                 slim: with.prepare(&select(with, table, &columns(table.slim_len), &found)).await?,
                 first: prepare_first(with, table).await?,
                 owners: prepare_owners(with, table).await?,
+                written: prepare_written(with, table).await?,
                 keys: prepare_keys(with, table).await?,
             });
         }
@@ -161,6 +165,25 @@ async fn prepare_owners(with: &Preparer, table: &Table) -> Result<PreparedStatem
     // One row says enough of a partition: a million others need not be counted.
     let condition = format!("{} PER PARTITION LIMIT 1", among_accounts(table));
     with.prepare_for(&select(with, table, &account, &condition), Reach::Partitions).await
+}
+
+async fn prepare_written(
+    with: &Preparer,
+    table: &Table,
+) -> Result<Option<PreparedStatement>, ClusterError> {
+    if table.survivorship.is_empty() {
+        return Ok(None);
+    }
+    let looked_at = table.survivorship.iter().map(|rule| &table.columns[rule.column].name);
+    let mut columns: Vec<_> =
+        looked_at.map(|name| format!("WRITETIME({})", quoted(name))).collect();
+    columns.extend(names(table, 0..table.key_len));
+    let text = select(with, table, &columns.join(", "), &among_accounts(table));
+    let reach = match table.owns_partitions() {
+        true => Reach::Partitions,
+        false => Reach::OnePartition,
+    };
+    with.prepare_for(&text, reach).await.map(Some)
 }
 
 /// The driver does not see that a token range is on few nodes: that is said with each read.

@@ -1,6 +1,5 @@
 //! The tables of a specification in a cluster: [`ReadStore`] can only read, [`Store`] can write.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -10,7 +9,7 @@ use scylla::response::{PagingState, PagingStateResponse};
 use scylla::statement::prepared::PreparedStatement;
 use tokio::sync::OnceCell;
 
-use crate::model::{AccountId, Row, Scope, TableIndex, TokenRange};
+use crate::model::{AccountId, Row, Scope, TableIndex, TimestampUs, TokenRange};
 use crate::spec::Spec;
 use crate::storage::{
     Among, Cursor, Fault, KeyPage, Node, Page, Reader, StorageError, TimedPage, TimedRow, Width,
@@ -22,9 +21,6 @@ use super::statements::Preparer;
 use super::values::{self, Value, Values};
 use super::writes::Writes;
 use super::{ClusterError, about};
-
-/// Rows of a page of owners, at least: several rows may be one account's.
-const OWNERS_PAGE_ROWS: usize = 1_000;
 
 /// Reads the tables; it holds no statement that could write, and whatever asks for a writer does not take it:
 ///
@@ -100,7 +96,7 @@ impl ReadStore {
     }
 
     /// A read of a table, about some accounts.
-    fn about(&self, table: TableIndex, among: Among<'_>) -> Attempted<'_> {
+    pub(super) fn about(&self, table: TableIndex, among: Among<'_>) -> Attempted<'_> {
         let shape = &self.spec.tables[table];
         self.reading(table, about::of_accounts(shape, among.scope, among.accounts))
     }
@@ -154,6 +150,19 @@ impl ReadStore {
         after: Option<Cursor>,
         what: &impl Fn() -> Attempted<'a>,
     ) -> Result<Page, StorageError> {
+        let (answer, next) = self.one_answer(statement, values, rows, after, what).await?;
+        Ok(Page { rows: rows_of_answer(answer, what)?, next })
+    }
+
+    /// As [`one_page`](Self::one_page), as it came.
+    pub(super) async fn one_answer<'a>(
+        &self,
+        statement: &PreparedStatement,
+        values: &Values<'_>,
+        rows: usize,
+        after: Option<Cursor>,
+        what: &impl Fn() -> Attempted<'a>,
+    ) -> Result<(QueryResult, Option<Cursor>), StorageError> {
         let mut statement = statement.clone();
         statement.set_page_size(i32::try_from(rows).unwrap_or(i32::MAX));
         let state = after.map_or_else(PagingState::start, |c| PagingState::new_from_raw_bytes(c.0));
@@ -168,7 +177,7 @@ impl ReadStore {
                 state.as_bytes_slice().map(|bytes| Cursor(Arc::clone(bytes)))
             }
         };
-        Ok(Page { rows: rows_of_answer(result, what)?, next })
+        Ok((result, next))
     }
 
     /// A whole answer at once.
@@ -278,26 +287,7 @@ impl<S: AsRef<ReadStore> + Send + Sync + 'static> Reader for S {
         table: TableIndex,
         among: Among<'_>,
     ) -> Result<Vec<AccountId>, StorageError> {
-        let store = self.as_ref();
-        let what = || store.about(table, among);
-        let Among { scope, accounts, .. } = among;
-        let values = Values(values::of_accounts(scope, accounts));
-        let statement = match store.spec.tables[table].owns_partitions() {
-            true => &store.at(table, among, &store.reads[table].owners),
-            false => &store.reads[table].owners,
-        };
-        // Room for all of them and one more, so that a full page is not taken for the first of two.
-        let page_rows = accounts.len().max(OWNERS_PAGE_ROWS) + 1;
-        let mut owners = Vec::new();
-        let mut after = None;
-        loop {
-            let page = store.one_page(statement, &values, page_rows, after, &what).await?;
-            owners.extend(page.rows);
-            after = page.next;
-            if after.is_none() {
-                return Ok(named(accounts, &owners));
-            }
-        }
+        self.as_ref().owners_among(table, among).await
     }
 
     async fn timed_page(
@@ -329,6 +319,15 @@ impl<S: AsRef<ReadStore> + Send + Sync + 'static> Reader for S {
         store.told_apart(table, rows, &what)
     }
 
+    async fn written_since(
+        &self,
+        table: TableIndex,
+        among: Among<'_>,
+        t: TimestampUs,
+    ) -> Result<Vec<Vec<Bytes>>, StorageError> {
+        self.as_ref().keys_written_since(table, among, t).await
+    }
+
     async fn timed_row(
         &self,
         table: TableIndex,
@@ -356,13 +355,6 @@ impl<S: AsRef<ReadStore> + Send + Sync + 'static> Reader for S {
     ) -> Result<KeyPage, StorageError> {
         self.as_ref().keys(table, range, rows, after).await
     }
-}
-
-/// Those of the accounts that an answer of account columns names, in the order given.
-fn named(accounts: &[AccountId], owners: &[Row]) -> Vec<AccountId> {
-    let owners: HashSet<&Bytes> =
-        owners.iter().flat_map(|row| row.cells.iter().flatten()).collect();
-    accounts.iter().filter(|account| owners.contains(account.cell())).cloned().collect()
 }
 
 /// The rows of an answer; cells share the memory of the frame that they arrived in.

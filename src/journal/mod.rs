@@ -84,6 +84,8 @@ pub enum Kind {
     Merge,
     /// What survived on the sources, taken to its new place.
     Sweep,
+    /// Computed values that a write of the application had overtaken, written again.
+    Raise,
     /// What verify found missing or worse, written again.
     Repair,
     /// The merge taken back.
@@ -92,9 +94,10 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind with its name in the journal.
-    pub const NAMES: [(&'static str, Self); 4] = [
+    pub const NAMES: [(&'static str, Self); 5] = [
         ("merge", Self::Merge),
         ("sweep", Self::Sweep),
+        ("raise", Self::Raise),
         ("repair", Self::Repair),
         ("undo", Self::Undo),
     ];

@@ -1,8 +1,8 @@
 //! What survived on a source (it was written after T, or is dated in the future), and where it goes.
 //!
 //! It is a later write to the row's new place. Where the survivor's row is a copy of ours, or there is none,
-//! every surviving cell is written there with its own write time; where the survivor had a row of its own,
-//! the policies apply. Then the cells are deleted from the source, each just above its own write time, so that
+//! every surviving cell is written there with its own write time, unless a policy decides; where the survivor had a
+//! row of its own, only the policies do. Then the cells are deleted from the source, each just above its own write time, so that
 //! nothing else on the source is touched.
 
 use std::collections::BTreeMap;
@@ -13,7 +13,7 @@ use crate::model::{
     AccountId, Batch, Cell, Change, Collection, ColumnIndex, Mutation, Row, TableIndex, TimedRow,
     TimestampUs, WriteTimes,
 };
-use crate::spec::{Dated, Spec, Table};
+use crate::spec::{Dated, Spec, Survivorship, Table};
 
 /// One row of a source that outlived the merge's delete, and what becomes of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -108,8 +108,10 @@ impl Verdict {
             return Self::Leave(far);
         }
         for cell in &mut cells {
-            cell.placed_at = match &target {
-                Some(own) if !is_copy => preferred_at(table, cell, own),
+            let rule = table.survivorship.iter().find(|rule| rule.column == cell.column);
+            cell.placed_at = match (&target, rule) {
+                (Some(own), Some(rule)) => preferred_at(rule, cell, own),
+                (Some(_), None) if !is_copy => None,
                 _ => Some(cell.t),
             };
         }
@@ -142,10 +144,9 @@ fn cells(table: &Table, found: &TimedRow) -> Option<Vec<SweptCell>> {
     Some(cells)
 }
 
-/// The survivor had a row of its own: when a source's cell is to be written there, if the policies prefer
-/// it. It has to win over what is there, however late that was written.
-fn preferred_at(table: &Table, cell: &SweptCell, own: &TimedRow) -> Option<TimestampUs> {
-    let rule = table.survivorship.iter().find(|rule| rule.column == cell.column)?;
+/// When a source's cell is written over that of the survivor's row, if the policy prefers it. It has to win over what
+/// is there, however late that was written.
+fn preferred_at(rule: &Survivorship, cell: &SweptCell, own: &TimedRow) -> Option<TimestampUs> {
     let known = Dated { value: &own.row.cells[cell.column], t: own.times[cell.column].latest() };
     rule.policy.late(&rule.cql_type, known, Dated { value: &cell.value, t: Some(cell.t) })
 }
@@ -295,5 +296,14 @@ impl SweepSlice {
             batches.map(batch).collect::<Vec<_>>()
         };
         self.rows.iter().map(sequence).filter(|batches| !batches.is_empty()).collect()
+    }
+
+    /// What is written where computed values are raised: the sources' rows are not touched.
+    pub fn raises(&self, spec: &Spec, survivor: &AccountId) -> Vec<Vec<Batch>> {
+        let batch = |swept: &Swept| Batch {
+            table: swept.table,
+            mutations: swept.placements(&spec.tables[swept.table], survivor),
+        };
+        self.rows.iter().map(|swept| vec![batch(swept)]).collect()
     }
 }

@@ -1,6 +1,6 @@
 //! The vocabulary: the values that one stage hands to the next.
 //!
-//! `Pair → Group → Mutation → Batch → Outcome → Event`. Everything here is plain data; this module
+//! `Pair → Group → Mutation → Batch → Event`. Everything here is plain data; this module
 //! depends on nothing of ours, and every other module may use it. The same nouns are used in the
 //! code, on the command line and in the report.
 //!

@@ -79,19 +79,3 @@ impl Tally {
         self.slices += other.slices;
     }
 }
-
-/// How a group ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// Every write and every event was acknowledged.
-    Done(Tally),
-    /// The group was given up; nothing of it was deleted before its copy was acknowledged.
-    Failed {
-        /// What failed, in one line.
-        reason: String,
-        /// The same without what differs from group to group, for counting.
-        class: String,
-        /// Whether every other group would fail as well, so that going on is pointless.
-        fatal: bool,
-    },
-}

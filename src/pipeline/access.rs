@@ -1,13 +1,14 @@
 //! One group's way to the cluster, the journal and the broker: its requests, retried and measured.
 
-use futures::{StreamExt, TryStreamExt, stream};
+use futures::{StreamExt, TryStreamExt, stream, try_join};
 
 use crate::failpoint;
 use crate::journal::{JournalError, Note, State};
-use crate::merge::{self, Entry, Fold, Seal, Slice};
-use crate::model::{AccountId, Group, Row, Scope, TableIndex, TableTally, TimestampUs};
+use crate::merge::{self, Entry, Fold, Seal, Slice, SweepSlice};
+use crate::model::{AccountId, Group, Row, Scope, TableIndex, TableTally, TimestampUs, now_us};
 use crate::storage::{Cursor, Page, Reader, Width, Writer};
 
+use super::overtaken::{self, Acknowledged, Raised};
 use super::pages::SMALL_GROUP_STREAMS;
 use super::work::Joined;
 use super::{GroupError, LargePermit, Window};
@@ -142,20 +143,34 @@ impl<S: Writer> Access<'_, S> {
         Ok(self.window.write_all(writes).await?)
     }
 
-    /// Step 3, last of all writes: one partition delete per source that owns rows.
-    pub(super) async fn delete_sources(&self, seal: &Seal) -> Result<(), GroupError> {
+    /// What follows when every copy is acknowledged: the sources' partitions go (step 3, last of all writes), and what
+    /// the application has overtaken meanwhile is computed anew.
+    pub(super) async fn complete(&self, seal: &Seal) -> Result<Raised, GroupError> {
+        let Self { window, group, t, .. } = *self;
+        let writes = Acknowledged { since: t, at: now_us(), state: State::Intended };
         failpoint::hit("copied");
-        Ok(self.window.delete_sources(self.group, seal, self.t).await?)
+        let deletes = async { Ok(window.delete_sources(group, seal, t).await?) };
+        let ((), overtaken) = try_join!(deletes, overtaken::find(window, group, t))?;
+        overtaken::raise(window, group, overtaken, writes).await
     }
 
     /// Step 7: one event per affected enrolment, after every write of the group is acknowledged.
-    pub(super) async fn announce(&self, seal: Seal) -> Result<(), GroupError> {
+    pub(super) async fn announce(
+        &self,
+        seal: Seal,
+        raised: Vec<(TimestampUs, SweepSlice)>,
+    ) -> Result<(), GroupError> {
         let Some(event) = &self.window.spec.event else { return Ok(()) };
-        let announced = seal.events.iter();
-        let events: Vec<_> = announced
-            .map(|announced| merge::event(event, &self.group.survivor, announced, self.t))
-            .collect();
-        Ok(self.window.deliver(events).await?)
+        let later = raised.iter().flat_map(|(t, slice)| slice.events.iter().map(|one| (*t, one)));
+        let mut announced: Vec<_> = seal.events.iter().map(|one| (self.t, one)).collect();
+        for (t, one) in later {
+            if announced.iter().all(|(_, known)| known.scope != one.scope) {
+                announced.push((t, one));
+            }
+        }
+        let announced = announced.into_iter();
+        let events = announced.map(|(t, one)| merge::event(event, &self.group.survivor, one, t));
+        Ok(self.window.deliver(events.collect()).await?)
     }
 }
 

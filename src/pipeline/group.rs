@@ -14,6 +14,8 @@ use crate::model::{Group, Tally};
 use crate::storage::{Fault, StorageError, Writer};
 
 use super::access::Access;
+use super::overtaken::Raised;
+use super::sweep::Leftover;
 use super::work::{Part, Sink, Work};
 use super::{LargePermit, Window, sweep};
 
@@ -61,6 +63,15 @@ impl GroupError {
     }
 }
 
+/// What came of a group.
+#[derive(Clone, Debug, Default)]
+pub struct Merged {
+    /// What was done.
+    pub tally: Tally,
+    /// Rows of the survivor that were left otherwise than the policies say.
+    pub left: Vec<Leftover>,
+}
+
 /// Merges one group; `earlier` is where the journal says that it stands. A group that was put off before has a
 /// permit to be `large`.
 ///
@@ -73,11 +84,11 @@ pub async fn merge_group<S: Writer>(
     group: &Group,
     earlier: Option<State>,
     large: Option<LargePermit>,
-) -> Result<Tally, GroupError> {
+) -> Result<Merged, GroupError> {
     if matches!(earlier, Some(State::Sweeping | State::Failed))
-        && let Some(tally) = sweep::replay(window, group).await?
+        && let Some(merged) = sweep::replay(window, group).await?
     {
-        return Ok(tally);
+        return Ok(merged);
     }
     let (mut work, sealed) =
         begin(Access { window, group, t: window.t, can_wait: large.is_none() }, earlier, large)
@@ -86,15 +97,22 @@ pub async fn merge_group<S: Writer>(
         Some(seal) => seal,
         None => work.merge().await?,
     };
+    let mut raised = match earlier {
+        Some(_) => Raised::recorded(window, group)?,
+        None => Raised::default(),
+    };
     if earlier != Some(State::Written) {
-        work.access.delete_sources(&seal).await?;
+        raised.write(window, group).await?;
+        let again = work.access.complete(&seal).await?;
+        raised.slices.extend(again.slices);
+        raised.left = again.left;
         work.access.note(State::Written)?;
     }
     failpoint::hit("written");
-    work.access.announce(seal).await?;
+    work.access.announce(seal, raised.slices).await?;
     failpoint::hit("announced");
     work.access.note(State::Done)?;
-    Ok(work.tally)
+    Ok(Merged { tally: work.tally, left: raised.left })
 }
 
 /// Journals slices, then writes them.

@@ -14,6 +14,7 @@ mod discovered;
 mod group;
 mod inspect;
 mod lanes;
+mod overtaken;
 mod pages;
 mod run;
 mod scan;
@@ -31,7 +32,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 pub use as_of::AsOf;
 pub use attempt::Retry;
 pub use deletes::{Deletes, HotPartition};
-pub use group::{GroupError, merge_group};
+pub use group::{GroupError, Merged, merge_group};
 pub use inspect::{
     Absent, Conflict, Figures, Inspected, LargeAccount, Selection, TableFigures, inspect,
 };

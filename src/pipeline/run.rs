@@ -9,12 +9,12 @@ use std::time::Instant;
 use tokio::sync::watch;
 
 use crate::journal::{Note, State};
-use crate::model::{Group, Outcome, Tally};
+use crate::model::{Group, Tally};
 use crate::plan::Plan;
 use crate::storage::Writer;
 
 use super::walk::{Turn, Walked, in_windows};
-use super::{Context, GroupError, LargePermit, Window, merge_group};
+use super::{Context, GroupError, LargePermit, Leftover, Merged, Window, merge_group};
 
 /// When a run ends before its plan does.
 #[derive(Clone, Copy, Debug)]
@@ -115,6 +115,8 @@ pub struct RunOutcome {
     pub pairs_failed: u64,
     /// What was done in the groups that ended well.
     pub tally: Tally,
+    /// Rows that they left otherwise than the policies say.
+    pub left: Vec<Leftover>,
 }
 
 /// Why a group was given up.
@@ -155,7 +157,7 @@ pub async fn run<S: Writer, E>(
         };
         let pairs = plan.sources_of(index) as u64;
         match end {
-            Outcome::Done(tally) => outcome.add_done(pairs, &tally, progress),
+            Outcome::Done(merged) => outcome.add_done(pairs, merged, progress),
             Outcome::Failed { reason, class, fatal } => {
                 outcome.add_failed(pairs, progress);
                 if fatal {
@@ -198,6 +200,20 @@ fn note_failure<S>(context: &Context<S>, group: &Group, reason: &str) {
     }
 }
 
+/// How a group ended.
+enum Outcome {
+    /// Every write and every event was acknowledged.
+    Done(Merged),
+    /// It was given up; nothing of it was deleted before its copy was acknowledged.
+    Failed {
+        reason: String,
+        /// Without what differs from group to group, for counting.
+        class: String,
+        /// Whether every other group would fail as well, so that going on is pointless.
+        fatal: bool,
+    },
+}
+
 /// One group, measured. `None` if it is put off.
 async fn run_group<S: Writer>(
     window: Arc<Window<S>>,
@@ -207,9 +223,9 @@ async fn run_group<S: Writer>(
 ) -> Option<Outcome> {
     let began = Instant::now();
     Some(match merge_group(&window, &group, earlier, large).await {
-        Ok(tally) => {
+        Ok(merged) => {
             window.recorder.record(window.lanes.group(), began.elapsed());
-            Outcome::Done(tally)
+            Outcome::Done(merged)
         }
         Err(GroupError::PutOff) => return None,
         Err(error) => {
@@ -237,13 +253,15 @@ impl RunOutcome {
             failed: 0,
             pairs_failed: 0,
             tally: Tally::default(),
+            left: Vec::new(),
         }
     }
 
-    fn add_done(&mut self, pairs: u64, tally: &Tally, progress: &Progress) {
+    fn add_done(&mut self, pairs: u64, merged: Merged, progress: &Progress) {
         self.done += 1;
         self.pairs_merged += pairs;
-        self.tally.add(tally);
+        self.tally.add(&merged.tally);
+        self.left.extend(merged.left);
         progress.done.fetch_add(1, Ordering::Relaxed);
     }
 

@@ -6,6 +6,7 @@
 //! absent: a clock (what expires has expired), and keys or elements that are different bytes but equal to their type
 //! (1.0 and 1.00).
 
+mod faults;
 mod partition;
 mod writes;
 
@@ -15,59 +16,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 
-use crate::model::{AccountId, Batch, Change, Row, Scope, TableIndex, TimestampUs, TokenRange};
+use crate::model::{AccountId, Change, Row, Scope, TableIndex, TimestampUs, TokenRange};
 use crate::spec::{Spec, Table};
 
 use super::{
     Among, Cursor, Fault, KeyPage, Node, Page, Reader, StorageError, TimedPage, TimedRow, Width,
     ring,
 };
+pub use faults::{FaultHook, FaultKind, Request};
 use partition::Partition;
-
-/// A request, as the fault hook sees it.
-#[derive(Debug)]
-pub enum Request<'a> {
-    /// A page of an account's rows.
-    Page(TableIndex, &'a AccountId),
-    /// The first rows of several accounts' partitions.
-    FirstRows(TableIndex, &'a [AccountId]),
-    /// Rows of accounts in a scope.
-    RowsOf(TableIndex, &'a Scope),
-    /// Which accounts own rows in a scope.
-    Owners(TableIndex, &'a Scope, &'a [AccountId]),
-    /// A page of an account's rows, with write times.
-    TimedPage(TableIndex, &'a AccountId),
-    /// Rows of accounts in a scope, with write times.
-    TimedRowsOf(TableIndex, &'a Scope, &'a [AccountId]),
-    /// The first rows of several accounts' partitions, with write times.
-    TimedFirstRows(TableIndex, &'a [AccountId]),
-    /// The row of a primary key, with write times.
-    TimedRow(TableIndex, &'a [Bytes]),
-    /// The tokens of the nodes.
-    Ring,
-    /// A page of the keys in a token range.
-    Scan(TableIndex, TokenRange),
-    /// A batch.
-    Write(&'a Batch),
-    /// The deletes of several accounts' partitions.
-    DeletePartitions(TableIndex, &'a [AccountId]),
-}
-
-/// Decides whether a request fails. A failed write may still have been applied, as in real life.
-pub type FaultHook = dyn Fn(&Request<'_>) -> Option<FaultKind> + Send + Sync;
-
-/// How a request fails.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FaultKind {
-    /// It was not carried out and may be tried again.
-    Lost,
-    /// It was carried out, but the answer was lost.
-    AnswerLost,
-    /// It was refused for good.
-    Refused,
-    /// It was carried out, but whoever asked was stopped before the answer.
-    AnswerLostForGood,
-}
 
 /// How often others have their turn before an answer comes.
 const TURNS: usize = 8;
@@ -329,6 +286,22 @@ impl Reader for MemoryStorage {
         self.ask(Request::TimedRowsOf(table, scope, accounts)).await?;
         debug_assert!(self.spec.tables[table].has_point_rows());
         self.rows_in(table, scope, accounts)
+    }
+
+    async fn written_since(
+        &self,
+        table: TableIndex,
+        Among { scope, accounts, .. }: Among<'_>,
+        t: TimestampUs,
+    ) -> Result<Vec<Vec<Bytes>>, StorageError> {
+        self.ask(Request::WrittenSince(table, accounts)).await?;
+        let shape = &self.spec.tables[table];
+        let mut rows = self.rows_in(table, scope, accounts)?;
+        rows.retain(|timed| {
+            let mut looked_at = shape.survivorship.iter().map(|rule| &timed.times[rule.column]);
+            looked_at.any(|times| times.latest() > Some(t))
+        });
+        Ok(rows.iter().map(|timed| shape.key_of(&timed.row)).collect())
     }
 
     async fn timed_row(

@@ -157,6 +157,15 @@ pub trait Reader: Send + Sync + 'static {
         accounts: &[AccountId],
     ) -> impl Future<Output = Result<Vec<TimedRow>, StorageError>> + Send;
 
+    /// The primary keys, in column order, of those rows of the accounts in which a cell that a policy looks at was
+    /// written after `t`, in no promised order. Only write times are read, no values.
+    fn written_since(
+        &self,
+        table: TableIndex,
+        among: Among<'_>,
+        t: TimestampUs,
+    ) -> impl Future<Output = Result<Vec<Vec<Bytes>>, StorageError>> + Send;
+
     /// One row by its primary key, of any table, with write times.
     fn timed_row(
         &self,

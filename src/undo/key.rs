@@ -144,6 +144,9 @@ impl<'a> Key<'a> {
 
     /// What the survivor's own row held in a column before the run.
     pub(super) fn survivor_before(&self, column: ColumnIndex) -> Cell {
+        if let Some((written, _)) = self.history.overtaken_by(column) {
+            return written.clone();
+        }
         match self.history.survivor_before() {
             Before::Absent => None,
             Before::Slim(row) | Before::Full(row) => row.cells.get(column).cloned().flatten(),
@@ -162,6 +165,13 @@ impl<'a> Key<'a> {
             .filter_map(|column| {
                 let expected = self.left(column).cloned();
                 let cell = found.and_then(|row| row.row.cells[column].clone());
+                if let (true, Some((written, written_at))) =
+                    (is_copy, self.history.overtaken_by(column))
+                {
+                    // The row goes, and with it what the application wrote there.
+                    let (holder, found) = (Holder::Survivor, written.clone());
+                    return Some(Conflict { holder, column, expected, found, written_at });
+                }
                 if self.may_undo(column, &expected, &cell) {
                     return None;
                 }

@@ -163,7 +163,5 @@ fn placed(
     history: &History,
     column: ColumnIndex,
 ) -> impl Iterator<Item = (&SweptCell, TimestampUs)> {
-    let cells = history.swept.iter().flat_map(|swept| &swept.cells);
-    let cells = cells.filter(move |cell| cell.column == column);
-    cells.filter_map(|cell| Some((cell, cell.placed_at?)))
+    history.placed().filter(move |(_, cell)| cell.column == column).map(|(t, cell)| (cell, t))
 }

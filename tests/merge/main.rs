@@ -5,6 +5,7 @@
 
 mod inspect;
 mod model;
+mod overtaken;
 mod preset;
 mod scan;
 mod specification;
@@ -82,7 +83,7 @@ fn run(
         }
     });
     let Outlet::Memory(events) = &context.outlet else { unreachable!() };
-    (result, std::mem::take(&mut *events.lock().unwrap()))
+    (result.map(|merged| merged.tally), std::mem::take(&mut *events.lock().unwrap()))
 }
 
 fn check_tally(tally: &Tally) {

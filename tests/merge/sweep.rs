@@ -90,11 +90,13 @@ proptest! {
             let place = (to.clone(), c.clone(), b.clone(), k.clone());
             let own = world.content.contains_key(&place);
             let row = expected.content.entry(place).or_default();
-            if !own {
-                row.extend(columns.clone());
-            } else if status(columns) > status(row) {
-                row.insert("status".into(), columns["status"].clone());
-            }
+            // A later value does not lower a status, whosever the row is.
+            let kept = status(columns) <= status(row);
+            let taken = columns.iter().filter(|(name, _)| match name.as_str() {
+                "status" => !kept,
+                _ => !own,
+            });
+            row.extend(taken.map(|(name, value)| (name.clone(), value.clone())));
         }
         let enrolments: BTreeMap<_, _> = enrolments
             .into_iter()

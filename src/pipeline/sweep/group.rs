@@ -14,7 +14,8 @@ use crate::model::{AccountId, Group, Scope, TableIndex, Tally, TimedRow, Timesta
 use crate::storage::{StorageError, Width, Writer};
 
 use super::super::discovered::Discovered;
-use super::super::{GroupError, Window};
+use super::super::overtaken::{self, Acknowledged, Raised};
+use super::super::{GroupError, Merged, Window};
 use super::{Leftover, ROUNDS, Turn};
 
 /// Rows that are read at once.
@@ -77,7 +78,7 @@ pub(super) async fn turn<S: Writer>(
 pub(in super::super) async fn replay<S: Writer>(
     window: &Window<S>,
     group: &Group,
-) -> Result<Option<Tally>, GroupError> {
+) -> Result<Option<Merged>, GroupError> {
     let mut tally = Tally::new(window.spec.tables.len());
     let records = window.journal.slices(group.index)?;
     let Some(stopped) = records.iter().rfind(|record| record.kind == Kind::Sweep) else {
@@ -87,18 +88,29 @@ pub(in super::super) async fn replay<S: Writer>(
         tally.add(&record.tally);
     }
     let slice = body::decode_sweep(&window.spec, &window.journal.body(stopped.id)?);
-    carry_out(window, group, &slice.map_err(GroupError::Record)?, stopped.t).await?;
-    Ok(Some(tally))
+    let slice = slice.map_err(GroupError::Record)?;
+    Raised::recorded(window, group)?.write(window, group).await?;
+    let left = carry_out(window, group, &slice, stopped.t).await?;
+    Ok(Some(Merged { tally, left }))
 }
 
-/// Writes what a slice of a sweep says, announces it, and notes it.
+/// Writes what a slice of a sweep says, announces it, and notes it; gives the rows of the survivor that were left
+/// otherwise than the policies say.
 async fn carry_out<S: Writer>(
     window: &Window<S>,
     group: &Group,
     slice: &SweepSlice,
     t: TimestampUs,
-) -> Result<(), GroupError> {
+) -> Result<Vec<Leftover>, GroupError> {
     window.write_all(slice.writes(&window.spec, &group.survivor)).await?;
+    let writes = Acknowledged { since: t, at: now_us(), state: State::Sweeping };
+    let placed = slice.rows.iter().filter(|row| row.is_placed());
+    let placed = placed.map(|row| {
+        let shape = &window.spec.tables[row.table];
+        (row.table, row.key_of(shape, &group.survivor))
+    });
+    let computed = placed.filter(|(table, _)| !window.spec.tables[*table].survivorship.is_empty());
+    let raised = overtaken::raise(window, group, computed.collect(), writes).await?;
     failpoint::hit("swept");
     if let Some(event) = &window.spec.event {
         let announced = slice.events.iter();
@@ -106,7 +118,8 @@ async fn carry_out<S: Writer>(
         window.deliver(events).await?;
     }
     let note = Note { group: group.index, state: State::Done, reason: None, known_as: None };
-    Ok(window.journal.note(note)?)
+    window.journal.note(note)?;
+    Ok(raised.left)
 }
 
 struct Sweeper<'a, S> {
@@ -244,7 +257,8 @@ impl<S: Writer> Sweeper<'_, S> {
         };
         window.intend(intent).await?;
         failpoint::hit("sweep");
-        carry_out(window, group, &slice, t).await
+        self.turn.told.extend(carry_out(window, group, &slice, t).await?);
+        Ok(())
     }
 
     fn leave(&mut self, table: TableIndex, source: usize, key: Vec<Bytes>, why: &str) {

@@ -54,7 +54,7 @@ pub struct Swept {
     pub interrupted: bool,
 }
 
-/// A row that was left on a source.
+/// A row that was left on a source, or of the survivor and otherwise than the policies say.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Leftover {
     /// The source.
@@ -78,6 +78,8 @@ struct Turn {
     rows: u64,
     events: u64,
     left: Vec<Leftover>,
+    /// What no later round comes across again.
+    told: Vec<Leftover>,
     /// Something may be found once more: it was too fresh, or has been taken just now.
     again: bool,
     /// A row's liveness has to end before the next look.
@@ -144,12 +146,14 @@ pub async fn sweep<S: Writer>(
                     swept.rows += turn.rows;
                     swept.events += turn.events;
                     expiring |= turn.expiring;
+                    let mut left = turn.told;
                     if turn.again && !is_last {
                         again.push(turn.group);
                     } else {
-                        swept.left += turn.left.len() as u64;
-                        turn.left.iter().for_each(&mut on_left);
+                        left.extend(turn.left);
                     }
+                    swept.left += left.len() as u64;
+                    left.iter().for_each(&mut on_left);
                     ControlFlow::Continue(())
                 }
                 Err(failed) if failed.is_fatal() => {

@@ -78,6 +78,20 @@ impl<S: Reader> Window<S> {
         Ok(owners.map(|(account, _)| account.clone()).collect())
     }
 
+    /// The keys of an account's rows in a scope in which a cell that a policy looks at was written after `t`.
+    ///
+    /// # Errors
+    /// The read failed for good.
+    pub(in super::super) async fn written_since(
+        &self,
+        table: TableIndex,
+        scope: &Scope,
+        account: &AccountId,
+        t: TimestampUs,
+    ) -> Result<Vec<Vec<Bytes>>, StorageError> {
+        self.asked.written_since.ask((table, scope.clone(), t), account.clone()).await
+    }
+
     /// The next page of an account's rows in a scope, with write times; `streams` accounts are read side by
     /// side. `next` is moved on.
     ///

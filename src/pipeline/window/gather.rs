@@ -19,6 +19,7 @@ pub(super) struct Asked {
     pub(super) first_pages: Shelf<(TableIndex, Width, Scope), AccountId, Option<Vec<Row>>>,
     pub(super) rows: Shelf<(TableIndex, Scope), Vec<AccountId>, Vec<Row>>,
     pub(super) owners: Shelf<(TableIndex, Scope), AccountId, bool>,
+    pub(super) written_since: Shelf<(TableIndex, Scope, TimestampUs), AccountId, Vec<Vec<Bytes>>>,
     pub(super) timed_first_pages: Shelf<(TableIndex, Scope), AccountId, Option<Vec<TimedRow>>>,
     pub(super) timed_rows: Shelf<(TableIndex, Scope), Vec<AccountId>, Vec<TimedRow>>,
     pub(super) intents: Shelf<(), Intent, (), JournalError>,

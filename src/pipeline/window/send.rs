@@ -11,7 +11,7 @@ use futures::FutureExt;
 
 use crate::latency::Lane;
 use crate::merge::BATCH_BYTES;
-use crate::model::{AccountId, Batch, Cell, Mutation, Scope, TableIndex};
+use crate::model::{AccountId, Batch, Mutation, Scope, TableIndex};
 use crate::storage::{Among, Fault, Node, Reader, StorageError, Width, Writer};
 
 use super::super::Context;
@@ -51,7 +51,7 @@ impl Part {
     fn whole<R>(
         &self,
         rows: Vec<R>,
-        owner: impl Fn(&R) -> &Cell,
+        owner: impl Fn(&R) -> Option<&Bytes>,
         most: usize,
     ) -> Vec<Option<Vec<R>>> {
         let answers = split(rows, self.accounts.iter().map(std::slice::from_ref), owner);
@@ -69,7 +69,7 @@ impl<S: Reader> Window<S> {
             let (lane, column) = (self.lanes.read(table, width), self.spec.tables[table].account);
             let send = move |window: Arc<Self>, part: Part| async move {
                 let rows = window.storage.first_rows(table, part.among(), width, most).await?;
-                Ok(part.whole(rows, |row| &row.cells[column], most))
+                Ok(part.whole(rows, |row| row.cells[column].as_ref(), most))
             };
             let parts = self.shares(table, &scope, waiting, ACCOUNTS_PER_REQUEST);
             requests.extend(self.by_account(lane, &scope, parts, send));
@@ -80,7 +80,7 @@ impl<S: Reader> Window<S> {
             let column = self.spec.tables[table].account;
             let send = move |window: Arc<Self>, part: Part| async move {
                 let rows = window.storage.timed_first_rows(table, part.among(), most).await?;
-                Ok(part.whole(rows, |timed| &timed.row.cells[column], most))
+                Ok(part.whole(rows, |timed| timed.row.cells[column].as_ref(), most))
             };
             let parts = self.shares(table, &scope, waiting, ACCOUNTS_PER_REQUEST);
             requests.extend(self.by_account(
@@ -99,12 +99,22 @@ impl<S: Reader> Window<S> {
             let parts = self.shares(table, &scope, waiting, ACCOUNTS_PER_LOOK);
             requests.extend(self.by_account(self.lanes.look(table), &scope, parts, send));
         }
+        for ((table, scope, t), waiting) in self.asked.written_since.take() {
+            let column = self.spec.tables[table].account;
+            let send = move |window: Arc<Self>, part: Part| async move {
+                let keys = window.storage.written_since(table, part.among(), t).await?;
+                let asked = part.accounts.iter().map(std::slice::from_ref);
+                Ok(split(keys, asked, |key| key.get(column)))
+            };
+            let parts = self.shares(table, &scope, waiting, ACCOUNTS_PER_LOOK);
+            requests.extend(self.by_account(self.lanes.look(table), &scope, parts, send));
+        }
         for ((table, scope), waiting) in self.asked.rows.take() {
             let column = self.spec.tables[table].account;
             let most = self.row_sizes.accounts_per_read(table);
             let send = move |window: Arc<Self>, scope: Scope, asked: Vec<Vec<AccountId>>| async move {
                 let rows = window.storage.rows_of(table, &scope, &asked.concat()).await?;
-                Ok(split(rows, asked.iter().map(Vec::as_slice), |row| &row.cells[column]))
+                Ok(split(rows, asked.iter().map(Vec::as_slice), |row| row.cells[column].as_ref()))
             };
             requests.extend(self.by_partition((table, &scope), waiting, most, send));
         }
@@ -113,7 +123,9 @@ impl<S: Reader> Window<S> {
             let most = (self.row_sizes.accounts_per_read(table) / TIMES_WEIGH).max(2);
             let send = move |window: Arc<Self>, scope: Scope, asked: Vec<Vec<AccountId>>| async move {
                 let rows = window.storage.timed_rows_of(table, &scope, &asked.concat()).await?;
-                Ok(split(rows, asked.iter().map(Vec::as_slice), |timed| &timed.row.cells[column]))
+                Ok(split(rows, asked.iter().map(Vec::as_slice), |timed| {
+                    timed.row.cells[column].as_ref()
+                }))
             };
             requests.extend(self.by_partition((table, &scope), waiting, most, send));
         }
@@ -296,7 +308,7 @@ impl<S: Reader> Window<S> {
 fn split<'a, R>(
     rows: Vec<R>,
     asked: impl ExactSizeIterator<Item = &'a [AccountId]> + Clone,
-    owner: impl Fn(&R) -> &Cell,
+    owner: impl Fn(&R) -> Option<&Bytes>,
 ) -> Vec<Vec<R>> {
     if asked.len() == 1 {
         return vec![rows];
@@ -307,7 +319,7 @@ fn split<'a, R>(
         .collect();
     let mut answers: Vec<Vec<R>> = asked.map(|_| Vec::new()).collect();
     for row in rows {
-        if let Some(at) = owner(&row).as_ref().and_then(|owner| places.get(owner)) {
+        if let Some(at) = owner(&row).and_then(|owner| places.get(owner)) {
             answers[*at].push(row);
         }
     }

@@ -1,0 +1,281 @@
+//! A computed value that a write of the application has overtaken.
+//!
+//! What a policy makes of the values of both accounts is written as of T. If the application writes to the survivor's
+//! cell after T, and before the merge is acknowledged, it knows nothing of the source's value, and yet its write
+//! hides what was computed. So a group looks once more, behind the acknowledgement: such a cell is computed anew, from
+//! what is there and what the sources held, and written just above itself. What is written after the acknowledgement
+//! is the application's own decision.
+
+use std::collections::BTreeSet;
+
+use bytes::Bytes;
+use futures::future::try_join_all;
+
+use crate::failpoint;
+use crate::journal::{Intent, Kind, SliceRecord, State, body};
+use crate::ledger::{History, Ledger};
+use crate::merge::{SweepSlice, Swept, SweptCell};
+use crate::model::{Cell, Group, Scope, TableIndex, Tally, TimedRow, TimestampUs, now_us};
+use crate::spec::Table;
+use crate::storage::Writer;
+
+use super::sweep::Leftover;
+use super::{GroupError, Window};
+
+/// How often a cell is written again, at most.
+const ROUNDS: usize = 5;
+
+/// A row of the survivor, by table and primary key.
+pub(super) type Key = (TableIndex, Vec<Bytes>);
+
+/// Writes of a group that are acknowledged.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Acknowledged {
+    /// Their write time: what is dated later was written by somebody else.
+    pub(super) since: TimestampUs,
+    /// When all of them were acknowledged.
+    pub(super) at: TimestampUs,
+    /// The state that the group is in.
+    pub(super) state: State,
+}
+
+/// What came of looking.
+#[derive(Debug, Default)]
+pub(super) struct Raised {
+    /// What was written, each part with its time.
+    pub(super) slices: Vec<(TimestampUs, SweepSlice)>,
+    /// Rows whose computed cells were left as the application wrote them.
+    pub(super) left: Vec<Leftover>,
+}
+
+impl Raised {
+    /// What an earlier session has recorded; its writes may not have happened, nor its events been sent.
+    pub(super) fn recorded<S: Writer>(
+        window: &Window<S>,
+        group: &Group,
+    ) -> Result<Self, GroupError> {
+        let mut raised = Self::default();
+        for record in window.journal.slices(group.index)? {
+            if record.kind == Kind::Raise {
+                let slice = body::decode_sweep(&window.spec, &window.journal.body(record.id)?);
+                raised.slices.push((record.t, slice.map_err(GroupError::Record)?));
+            }
+        }
+        Ok(raised)
+    }
+
+    /// Writes it, again perhaps.
+    pub(super) async fn write<S: Writer>(
+        &self,
+        window: &Window<S>,
+        group: &Group,
+    ) -> Result<(), GroupError> {
+        for (_, slice) in &self.slices {
+            window.write_all(slice.raises(&window.spec, &group.survivor)).await?;
+        }
+        Ok(())
+    }
+}
+
+/// The rows of the survivor in which a cell that policies look at was written since, in all tables.
+pub(super) async fn find<S: Writer>(
+    window: &Window<S>,
+    group: &Group,
+    since: TimestampUs,
+) -> Result<BTreeSet<Key>, GroupError> {
+    let spec = &window.spec;
+    let mut looks = Vec::new();
+    for (table, shape) in spec.in_order().filter(|(_, table)| !table.survivorship.is_empty()) {
+        let scopes = match shape.locator.constant() {
+            Some(scope) => vec![scope],
+            None => led_to(window, group, table)?,
+        };
+        looks.extend(scopes.into_iter().map(|scope| async move {
+            let keys = window.written_since(table, &scope, &group.survivor, since).await?;
+            Ok::<_, GroupError>(keys.into_iter().map(move |key| (table, key)))
+        }));
+    }
+    Ok(try_join_all(looks).await?.into_iter().flatten().collect())
+}
+
+/// The scopes that the group's rows led to in a table.
+fn led_to<S>(
+    window: &Window<S>,
+    group: &Group,
+    table: TableIndex,
+) -> Result<Vec<Scope>, GroupError> {
+    let mut scopes = BTreeSet::new();
+    for record in window.journal.slices(group.index)? {
+        let found = body::read_scopes(&window.spec, &record.scopes).map_err(GroupError::Record)?;
+        scopes.extend(found.into_iter().filter(|(led, _)| *led == table).map(|(_, scope)| scope));
+    }
+    Ok(scopes.into_iter().collect())
+}
+
+/// Computes anew what was overtaken in these rows, until nothing is.
+pub(super) async fn raise<S: Writer>(
+    window: &Window<S>,
+    group: &Group,
+    mut keys: BTreeSet<Key>,
+    mut writes: Acknowledged,
+) -> Result<Raised, GroupError> {
+    let mut raised = Raised::default();
+    let work = Work { window, group };
+    while !keys.is_empty() {
+        let slice = work.compute(&keys, writes, &mut raised.left).await?;
+        keys = slice.rows.iter().map(|row| (row.table, work.survivor_key(row))).collect();
+        if slice.rows.is_empty() {
+            break;
+        }
+        if raised.slices.len() == ROUNDS {
+            let why = "it is written to all the time";
+            raised.left.extend(slice.rows.iter().map(|row| work.leave(row, why)));
+            break;
+        }
+        let t = work.record(&slice, writes.state).await?;
+        failpoint::hit("raise");
+        window.write_all(slice.raises(&window.spec, &group.survivor)).await?;
+        writes.at = now_us();
+        failpoint::hit("raised");
+        raised.slices.push((t, slice));
+    }
+    Ok(raised)
+}
+
+struct Work<'a, S> {
+    window: &'a Window<S>,
+    group: &'a Group,
+}
+
+impl<S: Writer> Work<'_, S> {
+    /// What is to be written in these rows.
+    async fn compute(
+        &self,
+        keys: &BTreeSet<Key>,
+        writes: Acknowledged,
+        left: &mut Vec<Leftover>,
+    ) -> Result<SweepSlice, GroupError> {
+        let Self { window, group } = self;
+        let spec = &window.spec;
+        let mut slice = SweepSlice::default();
+        let mut news = BTreeSet::new();
+        let mut ledger = Ledger::open(&*window.journal, spec, group.index)?;
+        while let Some(histories) = ledger.next_chunk()? {
+            for history in histories {
+                let (table, shape) = (history.table, &spec.tables[history.table]);
+                let key = (table, history.key_of(shape, &group.survivor));
+                if !keys.contains(&key) {
+                    continue;
+                }
+                let Some(found) = window.timed_row(table, &key.1).await? else { continue };
+                let Some(row) = overtaken(shape, &history, found, writes) else { continue };
+                if !is_known(shape, &history, &row, writes.since) {
+                    let why = "it was deleted and begun anew while the group was merged: its computed cells \
+                               are as they were written then";
+                    left.push(self.leave(&row, why));
+                    continue;
+                }
+                if !history.is_written() {
+                    news.extend(window.led_to(table, &found_cells(&row)));
+                }
+                slice.rows.push(row);
+            }
+        }
+        slice.events = window.announced(&group.survivor, news, |_| None).await?;
+        Ok(slice)
+    }
+
+    /// Records what is about to be written; gives its time.
+    async fn record(&self, slice: &SweepSlice, state: State) -> Result<TimestampUs, GroupError> {
+        let Self { window, group } = self;
+        let records = window.journal.slices(group.index)?;
+        let after = records.iter().map(|record: &SliceRecord| record.t).max().unwrap_or_default();
+        // Above every earlier time of the group, so that the events have ids of their own.
+        let t = window.as_of.stamp().max(after + 1);
+        let intent = Intent {
+            group: group.index,
+            state,
+            survivor: group.survivor.clone(),
+            pairs: group.pairs.clone(),
+            t,
+            kind: Kind::Raise,
+            sealed: false,
+            tally: Tally::new(window.spec.tables.len()),
+            scopes: String::new(),
+            body: body::encode_sweep(&window.spec, slice),
+        };
+        window.intend(intent).await?;
+        Ok(t)
+    }
+
+    fn survivor_key(&self, row: &Swept) -> Vec<Bytes> {
+        row.key_of(&self.window.spec.tables[row.table], &self.group.survivor)
+    }
+
+    fn leave(&self, row: &Swept, why: &str) -> Leftover {
+        let pair = &self.group.pairs[row.source];
+        Leftover {
+            account: pair.from.clone(),
+            survivor: self.group.survivor.clone(),
+            line: pair.line,
+            table: Some(row.table),
+            key: self.survivor_key(row),
+            why: why.to_owned(),
+        }
+    }
+}
+
+/// The cells of the survivor's row that hide what the policies make of them and of what the sources held.
+fn overtaken(
+    table: &Table,
+    history: &History,
+    found: TimedRow,
+    writes: Acknowledged,
+) -> Option<Swept> {
+    let sources = history.sources_before(table);
+    let (source, first) = sources.first()?;
+    let left = history.left(table);
+    let cells = table.survivorship.iter().filter_map(|rule| {
+        let column = rule.column;
+        let found_t = found.times[column].latest()?;
+        let ours = left.iter().find(|left| left.column == column).map(|left| left.t);
+        if found_t <= writes.since.max(ours.unwrap_or_default()) || found_t > writes.at {
+            return None;
+        }
+        let now = &found.row.cells[column];
+        let offered = sources.iter().map(|(_, row)| &row.cells[column]);
+        let best = offered.fold(None, |best: Cell, offered| match &best {
+            None => rule.combine(now, offered),
+            Some(_) => rule.combine(&best, offered).or(best),
+        });
+        let placed_at = Some(found_t + 1);
+        Some(SweptCell { column, element: None, value: Some(best?), t: history.t, placed_at })
+    });
+    let cells: Vec<_> = cells.collect();
+    let (key, source) = (table.key_of(first), *source);
+    let target = Some(found);
+    (!cells.is_empty()).then_some(Swept {
+        table: history.table,
+        source,
+        key,
+        cells,
+        target,
+        settled: None,
+    })
+}
+
+/// Whether it is the row that the group was merged into: a cell of it is older, or it is as it was read. Else somebody
+/// has deleted that row and begun it anew.
+fn is_known(table: &Table, history: &History, row: &Swept, since: TimestampUs) -> bool {
+    let Some(found) = &row.target else { return false };
+    let read = history.entry.as_ref().and_then(|entry| entry.target.as_ref());
+    let as_read = |cell: &SweptCell| {
+        read.is_some_and(|read| read.cells[cell.column] == found.row.cells[cell.column])
+    };
+    let times = found.times[table.key_len..].iter().filter_map(|times| times.latest());
+    times.min().is_some_and(|t| t <= since) || row.cells.iter().all(as_read)
+}
+
+fn found_cells(row: &Swept) -> Vec<Cell> {
+    row.target.as_ref().map_or_else(Vec::new, |found| found.row.cells.clone())
+}
