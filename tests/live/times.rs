@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use crate::data::{Data, columns};
 use crate::model::{self, Outcome, Tables};
+use crate::process::Call;
 use crate::tables::{Kind, TABLES};
 use crate::world::{World, to_csv};
 
@@ -186,4 +187,70 @@ fn the_tables_of_the_tests_have_every_kind_of_column() {
     for kind in kinds {
         assert!(TABLES.iter().flat_map(|table| table.columns).any(|(_, of)| *of == kind));
     }
+}
+
+/// The application lowers and raises statuses of the survivor between T and the write: it knows nothing of the source's,
+/// and the higher of both stands. Undo leaves what the application wrote.
+#[test]
+fn what_the_application_writes_between_t_and_the_merge_hides_no_higher_value() {
+    let world = World::new("overtaken");
+    let mut data = Data::new(12);
+    let mut times = Vec::new();
+    // Whether the survivor has a row, with which status; what the source has; what the application writes.
+    let cases = [(Some(0), 2, 1), (Some(2), 1, 0), (Some(1), 2, 3), (None, 2, 1), (Some(0), 1, 1)];
+    for (n, (own, offered, written)) in cases.into_iter().enumerate() {
+        let content = format!("c{n}");
+        let row = columns([("status", json!(offered)), ("grade", json!("from"))]);
+        data.consume(["from", &content, "b1", "k"], row);
+        if let Some(own) = own {
+            let row = columns([("status", json!(own)), ("grade", json!("own"))]);
+            data.consume(["to", &content, "b1", "k"], row);
+        }
+        times.push((content, written));
+    }
+    data.enrol("b1", "to", columns([("progress", json!(1))]));
+    data.pair("from", "to");
+    world.load(&data.tables);
+    let mut expected = model::apply(&data.lines, &data.tables);
+    // T is the start of the run, and the first read comes 6 s later: these are dated in between.
+    let between = now_us() + 4_000_000;
+    let row = |content: &str| {
+        let key = ("to".to_owned(), content.to_owned(), "b1".to_owned(), "k".to_owned());
+        (
+            key,
+            format!(
+                "userid = 'to' AND contentid = '{content}' AND batchid = 'b1' AND courseid = 'k'"
+            ),
+        )
+    };
+    for (content, status) in &times {
+        let (key, condition) = row(content);
+        world.cql(&format!(
+            "UPDATE content_consumption USING TIMESTAMP {between} SET status = {status} WHERE {condition}"
+        ));
+        let kept = expected.tables.content_consumption.get_mut(&key).expect("it is merged");
+        let offered = data.tables.content_consumption
+            [&("from".to_owned(), key.1.clone(), key.2, key.3)]["status"]
+            .as_i64()
+            .expect("a number");
+        kept.insert("status".into(), json!(offered.max(*status)));
+    }
+    let pairs = world.file("pairs.csv", to_csv(&data.lines));
+    let run = world.run_dir();
+    world.apply(&pairs, &run).with("--settle", "6s").run().exits(0);
+    // The survivor's row of c3 was there when it was read, so nothing but its status is its own.
+    let own = ("to".to_owned(), "c3".to_owned(), "b1".to_owned(), "k".to_owned());
+    expected.tables.content_consumption.insert(own, columns([("status", json!(2))]));
+    world.assert_tables(&expected.tables);
+    let hosts = &world.addresses.hosts;
+    let run = run.to_str().expect("the tests use UTF-8");
+    Call::new(&["verify", run]).with("--hosts", hosts).run().exits(0);
+    Call::new(&["undo", run]).with("--hosts", hosts).run().exits(0);
+    let mut before = data.tables.clone();
+    for (content, status) in &times {
+        let (key, _) = row(content);
+        let own = before.content_consumption.entry(key).or_default();
+        own.insert("status".into(), json!(status));
+    }
+    world.assert_tables(&before);
 }
