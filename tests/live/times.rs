@@ -237,7 +237,10 @@ fn what_the_application_writes_between_t_and_the_merge_hides_no_higher_value() {
     }
     let pairs = world.file("pairs.csv", to_csv(&data.lines));
     let run = world.run_dir();
-    world.apply(&pairs, &run).with("--settle", "6s").run().exits(0);
+    let apply = world.apply(&pairs, &run).with("--settle", "6s");
+    apply.environment("TRIBUTARY_FAILPOINT", "raise:1").run().was_killed();
+    world.resume(&run).environment("TRIBUTARY_FAILPOINT", "raised:1").run().was_killed();
+    world.resume(&run).run().exits(0);
     // The survivor's row of c3 was there when it was read, so nothing but its status is its own.
     let own = ("to".to_owned(), "c3".to_owned(), "b1".to_owned(), "k".to_owned());
     expected.tables.content_consumption.insert(own, columns([("status", json!(2))]));
