@@ -10,7 +10,7 @@ use std::mem;
 use futures::{StreamExt, TryStreamExt, stream};
 
 use crate::events::Outlet;
-use crate::journal::{Intent, Kind, State, body};
+use crate::journal::{Intent, Kind, State};
 use crate::merge::{Draft, Entry, Findings, Fold, Join, Matched, Seal, Slice};
 use crate::model::{Batch, Row, Scope, TableIndex, Tally};
 use crate::spec::Table;
@@ -283,8 +283,12 @@ impl<'a, S: Reader, K: Sink<S>> Work<'a, S, K> {
         self.tally.add(&tally);
         let sealed = slice.seal.is_some();
         let scopes = match sealed {
-            true => body::scopes(&window.spec, &self.findings),
-            false => String::new(),
+            true => {
+                let led = window.spec.led();
+                let found = led.map(|(table, ..)| (table, self.findings.scopes(table)));
+                window.codec.encode_scopes(&found.collect::<Vec<_>>())
+            }
+            false => Vec::new(),
         };
         let intent = Intent {
             group: group.index,
@@ -297,7 +301,7 @@ impl<'a, S: Reader, K: Sink<S>> Work<'a, S, K> {
             tally,
             scopes,
             body: match self.sink.needs_body(&slice) {
-                true => body::encode(&window.spec, &slice),
+                true => window.codec.encode(&slice),
                 false => Vec::new(),
             },
         };
