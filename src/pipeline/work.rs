@@ -7,6 +7,7 @@ use std::collections::{HashMap, HashSet};
 use std::future::Future;
 use std::mem;
 
+use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
 
 use crate::events::Outlet;
@@ -101,17 +102,18 @@ impl<'a, S: Reader, K: Sink<S>> Work<'a, S, K> {
         }
     }
 
-    /// Takes over a key that is journaled already.
+    /// Takes over a key that is journaled already. What is kept is copied: the entry's values are parts of a slice.
     pub(super) fn recall(&mut self, entry: &Entry) {
         let table = &self.access.window.spec.tables[entry.table];
         self.findings.note(table, entry);
         let Some(base) = entry.base() else { return };
-        let scope = (entry.table, table.scope_of(&base.cells));
+        let scope = (entry.table, table.scope_of(&base.cells).detached());
         if table.has_point_rows() {
             self.reached.points.insert(scope);
         } else {
-            let key = base.cells[..table.key_len].to_vec();
-            self.reached.keys.insert(scope, Row { cells: key });
+            let key = base.cells[..table.key_len].iter();
+            let cells = key.map(|cell| cell.as_deref().map(Bytes::copy_from_slice)).collect();
+            self.reached.keys.insert(scope, Row { cells });
         }
     }
 

@@ -252,7 +252,8 @@ impl<S: Writer> Work<'_, S> {
         let survivor = &self.group.survivor;
         let cells = key.history.key_of(key.table, survivor).into_iter().map(Some);
         let led_to = self.window.led_to(key.history.table, &cells.collect::<Vec<_>>());
-        let Some(scope) = led_to else { return };
+        // It is kept for longer than the chunk whose slice it is part of.
+        let Some(scope) = led_to.map(|scope| scope.detached()) else { return };
         let mut note = |account: &AccountId| {
             changed.entry(account.clone()).or_default().insert(scope.clone());
         };

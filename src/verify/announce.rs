@@ -31,7 +31,7 @@ impl<S: Writer> Check<'_, S> {
         for entry in entries.iter().filter(|entry| entry.is_written()) {
             let base = entry.base().map(|row| &row.cells[..]).unwrap_or_default();
             if let Some(scope) = self.window.led_to(entry.table, base) {
-                self.changed.insert(scope);
+                self.changed.insert(scope.detached());
                 self.changed_t.get_or_insert(t);
             }
         }

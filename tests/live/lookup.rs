@@ -124,7 +124,7 @@ fn what_was_recorded_is_shown_by_name() {
         (&json!("content_consumption"), &json!("copy"))
     );
     let row = &content["from"][0]["row"];
-    assert_eq!((&row["contentid"], &row["userid"]), (&json!("content"), &json!("a")), "{row:#}");
+    assert_eq!((&row["contentid"], &row["userid"]), (&json!("content"), &json!("b")), "{row:#}");
     let scopes = [&slice["scopes"][0]["scope"], &slice["body"]["seal"]["events"][0]["scope"]];
     assert_eq!(scopes, [&json!({"batchid": "batch"}); 2]);
 
