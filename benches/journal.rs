@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use example::Example;
 use tokio::runtime::Runtime;
-use tributary::journal::{Intent, Journal, Note, SqliteJournal, State, body};
+use tributary::journal::{Intent, Journal, Note, SqliteJournal, State};
 use tributary::model::AccountType;
 
 mod example;
@@ -16,14 +17,14 @@ mod example;
 fn bodies(criterion: &mut Criterion) {
     let mut example = Example::new();
     let (intent, slice) = example.intent();
-    let spec = &example.spec;
+    let (codec, body) = (&example.codec, Bytes::from(intent.body));
     let mut group = criterion.benchmark_group("journal body");
-    group.throughput(Throughput::Bytes(intent.body.len() as u64));
+    group.throughput(Throughput::Bytes(body.len() as u64));
     group.bench_function("encode", |bencher| {
-        bencher.iter(|| body::encode(spec, black_box(&slice)));
+        bencher.iter(|| codec.encode(black_box(&slice)));
     });
     group.bench_function("decode", |bencher| {
-        bencher.iter(|| body::decode(spec, black_box(&intent.body)).expect("it was encoded"));
+        bencher.iter(|| codec.decode(black_box(&body)).expect("it was encoded"));
     });
     group.finish();
 }

@@ -9,7 +9,7 @@ use std::collections::vec_deque::VecDeque;
 
 use bytes::Bytes;
 
-use crate::journal::{Journal, JournalError, Kind, SliceRecord, body};
+use crate::journal::{Codec, Journal, JournalError, Kind, SliceRecord};
 use crate::merge::{Entry, Swept, SweptCell, Write};
 use crate::model::{AccountId, Cell, ColumnIndex, Elements, Row, Scope, TableIndex, TimestampUs};
 use crate::spec::{Spec, Table};
@@ -57,6 +57,7 @@ pub enum Before<'a> {
 /// A walk over the histories of one group.
 pub struct Ledger<'a> {
     journal: &'a dyn Journal,
+    codec: &'a Codec,
     spec: &'a Spec,
     t: TimestampUs,
     merges: VecDeque<SliceRecord>,
@@ -74,6 +75,7 @@ impl<'a> Ledger<'a> {
     /// The journal cannot be read.
     pub fn open(
         journal: &'a dyn Journal,
+        codec: &'a Codec,
         spec: &'a Spec,
         group: usize,
     ) -> Result<Self, JournalError> {
@@ -89,15 +91,15 @@ impl<'a> Ledger<'a> {
                 Kind::Raise => &mut raised,
                 Kind::Repair | Kind::Undo => continue,
             };
-            let slice = body::decode_sweep(spec, &journal.body(record.id)?)
-                .map_err(|what| damaged(group, what))?;
+            let slice = codec.decode_sweep(&journal.body(record.id)?);
+            let slice = slice.map_err(|what| damaged(group, what))?;
             for row in slice.rows {
                 let shared = spec.tables[row.table].shared_key(&row.key);
                 by_key.entry((row.table, shared)).or_default().push(row);
             }
         }
         let t = merges.front().map_or(0, |record| record.t);
-        Ok(Self { journal, spec, t, merges, swept, raised })
+        Ok(Self { journal, codec, spec, t, merges, swept, raised })
     }
 
     /// The next histories: those of a slice of the merge, in the order of its entries; at last those of
@@ -107,8 +109,8 @@ impl<'a> Ledger<'a> {
     /// The journal cannot be read.
     pub fn next_chunk(&mut self) -> Result<Option<Vec<History>>, JournalError> {
         if let Some(record) = self.merges.pop_front() {
-            let slice = body::decode(self.spec, &self.journal.body(record.id)?)
-                .map_err(|what| damaged(record.group, what))?;
+            let slice = self.codec.decode(&self.journal.body(record.id)?);
+            let slice = slice.map_err(|what| damaged(record.group, what))?;
             let histories = slice.entries.into_iter().map(|entry| self.of_entry(entry));
             return Ok(Some(histories.collect()));
         }

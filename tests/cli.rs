@@ -106,6 +106,30 @@ fn what_is_not_an_applied_run_is_not_gone_on_with() {
 }
 
 #[test]
+fn there_is_no_record_where_nothing_was_applied() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    assert_done(&plan(path, "from,to\na,b\n").args(["--run-dir", "planned"]).output().unwrap());
+    let record = |run: &str| fails(&mut tributary(path, &["record", run, "a"]), 2);
+    for (run, said) in
+        [("nowhere", "there is no run directory nowhere"), ("planned", "planned was only planned")]
+    {
+        let message = record(run);
+        assert!(message.contains(said), "{message}");
+    }
+    // As of a run whose journal is lost.
+    let run = fs::read_to_string(path.join("planned/run.json")).unwrap();
+    let applied = run.replace("\"command\": \"plan\"", "\"command\": \"apply\"");
+    assert_ne!(run, applied);
+    fs::write(path.join("planned/run.json"), applied).unwrap();
+    let message = record("planned");
+    assert!(
+        message.contains("planned has no journal: it is not a run that was applied"),
+        "{message}"
+    );
+}
+
+#[test]
 fn a_lookup_says_where_there_are_no_runs() {
     let folder = tempfile::tempdir().unwrap();
     let message = fails(&mut tributary(folder.path(), &["lookup", "a"]), 1);
@@ -147,9 +171,18 @@ fn every_command_has_short_and_long_help_and_examples() {
     let folder = tempfile::tempdir().unwrap();
     let help = |arguments: &[&str]| says(&mut tributary(folder.path(), arguments));
     let overview = help(&["--help"]);
-    for command in
-        ["plan", "apply", "resume", "verify", "undo", "lookup", "config", "completions", "man"]
-    {
+    for command in [
+        "plan",
+        "apply",
+        "resume",
+        "verify",
+        "undo",
+        "lookup",
+        "record",
+        "config",
+        "completions",
+        "man",
+    ] {
         assert!(overview.contains(&format!("\n  {command}")), "{overview}");
         let (short, long) = (help(&[command, "-h"]), help(&[command, "--help"]));
         assert!(short.len() < long.len() && !short.contains("EXAMPLES"), "{short}");

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use tributary::journal::{Intent, Kind, State, body};
+use tributary::journal::memory::NoJournal;
+use tributary::journal::{Codec, Intent, Kind, State};
 use tributary::merge::{Announced, Entry, PartitionDelete, Seal, Slice, Write};
 use tributary::model::{AccountId, Cell, CqlType, Pair, Row, Scope, TableIndex, Tally};
 use tributary::spec::Spec;
@@ -16,12 +17,15 @@ mod preset;
 /// survivor as well, and two enrolments.
 pub(crate) struct Example {
     pub(crate) spec: Arc<Spec>,
+    pub(crate) codec: Codec,
     random: fastrand::Rng,
 }
 
 impl Example {
     pub(crate) fn new() -> Self {
-        Self { spec: preset::spec(), random: fastrand::Rng::with_seed(1) }
+        let spec = preset::spec();
+        let codec = Codec::open(&spec, &NoJournal).expect("it keeps everything");
+        Self { spec, codec, random: fastrand::Rng::with_seed(1) }
     }
 
     /// What is journaled of a pair, and the slice that is in it.
@@ -53,10 +57,9 @@ impl Example {
                 write: Write::Copy { set: Vec::new() },
             });
         }
-        let announced = |n| Announced {
-            scope: Bytes::from(batch(n)).into(),
-            quoted: vec![Some(Bytes::from(course(n)))],
-        };
+        let scope = |n| Scope::from(Bytes::from(batch(n)));
+        let announced =
+            |n| Announced { scope: scope(n), quoted: vec![Some(Bytes::from(course(n)))] };
         slice.seal = Some(Seal {
             deletes: vec![PartitionDelete { table: 0, source: 0, scope: Scope::default() }],
             events: vec![announced(0), announced(1)],
@@ -77,8 +80,8 @@ impl Example {
             kind: Kind::Merge,
             sealed: true,
             tally,
-            scopes: format!("{{\"user_courses\":[\"{}\",\"{}\"]}}", batch(0), batch(1)),
-            body: body::encode(&self.spec, &slice),
+            scopes: self.codec.encode_scopes(&[(1, vec![scope(0), scope(1)])]),
+            body: self.codec.encode(&slice),
         };
         (intent, slice)
     }

@@ -80,5 +80,5 @@ async fn carry_out(
         secret_flags,
         stop,
     };
-    session.run(ready.with(Arc::new(journal)), traces, console).await
+    session.run(ready.with(Arc::new(journal))?, traces, console).await
 }

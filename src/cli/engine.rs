@@ -11,7 +11,7 @@ use super::settings::PaceSettings;
 use super::{Console, Exit, Failure, MergeSettings, Progress, Snapshot};
 use crate::cluster::{Cluster, ClusterSettings, Store};
 use crate::events::{EventSettings, Outlet, Producer};
-use crate::journal::Journal;
+use crate::journal::{Journal, JournalError};
 use crate::latency::Recorder;
 use crate::live::{Counters, Nodes, Phase, ScanCounters};
 use crate::model::Group;
@@ -124,19 +124,19 @@ impl Ready {
     }
 
     /// With a journal, groups can run.
-    pub(super) fn with(self, journal: Arc<dyn Journal>) -> Engine {
+    pub(super) fn with(self, journal: Arc<dyn Journal>) -> Result<Engine, JournalError> {
         let Self { spec, store, outlet, recorder, pace, as_of, .. } = self;
         let shared = Arc::clone(&journal);
-        let mut context = Context::new(spec, store, outlet, shared, recorder, pace, as_of);
+        let mut context = Context::new(spec, store, outlet, shared, recorder, pace, as_of)?;
         context.discover = self.discover;
         context.deletes.limits = self.tombstones.unwrap_or_default();
-        Engine {
+        Ok(Engine {
             context: Arc::new(context),
             journal,
             acknowledged: self.acknowledged,
             tells_tombstones: self.tombstones.is_some(),
             progress: Arc::default(),
-        }
+        })
     }
 }
 

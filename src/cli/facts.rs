@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::anyhow;
 
 use super::Failure;
-use crate::journal::{Journal, Kind, body};
+use crate::journal::{Codec, Journal, Kind};
 use crate::ranking::{Ranked, Ranking};
 use crate::readable;
 use crate::report::{BusyPartition, Listing};
@@ -35,6 +35,7 @@ pub(super) fn examples(path: &Path, kind: &str, kinds: Option<usize>) -> Listing
 /// are.
 pub(super) fn hottest(
     journal: &dyn Journal,
+    codec: &Codec,
     spec: &Spec,
     groups: usize,
 ) -> Result<Vec<BusyPartition>, Failure> {
@@ -44,7 +45,7 @@ pub(super) fn hottest(
     }
     for from in (0..groups).step_by(WINDOW) {
         for slice in journal.slices_between(Kind::Merge, from, from + WINDOW)? {
-            let scopes = body::read_scopes(spec, &slice.scopes);
+            let scopes = codec.decode_scopes(&slice.scopes);
             let scopes = scopes.map_err(|what| Failure::failed(anyhow!(what)))?;
             for scope in scopes {
                 led.add(scope, 1);

@@ -1,11 +1,10 @@
 //! What a journal was written for, kept in the journal itself: it is good for nothing else.
 
-use std::collections::BTreeMap;
-
 use anyhow::anyhow;
 
 use super::{Failure, MergeSettings};
-use crate::journal::{Journal, JournalError};
+use crate::journal::body::{Layout, TableLayout};
+use crate::journal::{Codec, Journal};
 use crate::model::AccountType;
 use crate::plan::Plan;
 use crate::run::RunRecord;
@@ -17,16 +16,13 @@ const RUN: &str = "run";
 const INPUT: &str = "input_sha256";
 const KEYSPACE: &str = "keyspace";
 const SPEC: &str = "spec_sha256";
-const COLUMNS: &str = "columns";
 /// What a journal was created for, and what run.json calls it. Neither has it from an earlier version.
 const ACCOUNTS: &str = "account_type";
 /// How many groups the plan has.
 pub(super) const GROUPS: &str = "groups";
 
-/// The columns of each table, name and type, in the order in which rows hold them.
-type Columns = BTreeMap<String, Vec<(String, String)>>;
-
-/// What a run is, as far as its journal depends on it. The columns of the tables come with the cluster.
+/// What a run is, as far as its journal depends on it. The columns of the tables, which come with the cluster, are the
+/// journal's first layout.
 pub(super) struct Identity {
     run: String,
     input_sha256: String,
@@ -57,14 +53,13 @@ impl Identity {
 
     /// Writes it into a new journal.
     pub(super) fn keep(&self, journal: &dyn Journal, spec: &Spec) -> Result<(), Failure> {
-        let columns = serde_json::to_string(&columns(spec)).map_err(Failure::failed)?;
-        let kept: [(&str, &str); 7] = [
+        Codec::open(spec, journal)?;
+        let kept: [(&str, &str); 6] = [
             (VERSION, env!("CARGO_PKG_VERSION")),
             (RUN, &self.run),
             (INPUT, &self.input_sha256),
             (KEYSPACE, &self.keyspace),
             (SPEC, &self.spec_sha256),
-            (COLUMNS, &columns),
             (GROUPS, &self.groups.unwrap_or_default().to_string()),
         ];
         kept.into_iter().try_for_each(|(name, value)| journal.set_meta(name, value))?;
@@ -110,12 +105,14 @@ impl Identity {
 
 /// Refuses tables that were altered since the run began: the journal's rows have other columns.
 pub(super) fn check_columns(journal: &dyn Journal, spec: &Spec) -> Result<(), Failure> {
-    let kept = meta(journal, COLUMNS)?;
-    let then: Columns = serde_json::from_str(&kept).map_err(|error| {
-        Failure::failed(anyhow!("the journal's {COLUMNS} are unreadable: {error}"))
-    })?;
-    let now = columns(spec);
-    match then.iter().find_map(|(table, then)| altered(table, then, now.get(table))) {
+    let (first, now) = (Layout::all(journal)?.into_iter().next(), Layout::of(spec));
+    let then = first.ok_or_else(|| missing("layout"))?.tables;
+    let now_of = |name: &str| now.tables.iter().find(|table| table.name == name);
+    let altered = |then: &TableLayout| {
+        let now = now_of(&then.name).map_or(&[][..], |now| &now.columns);
+        altered(&then.name, &then.columns, now)
+    };
+    match then.iter().find_map(altered) {
         None => Ok(()),
         Some(what) => Err(Failure::failed(anyhow!(
             "{what} since the run began, and what was journaled does not fit any more; take that back, or \
@@ -124,12 +121,7 @@ pub(super) fn check_columns(journal: &dyn Journal, spec: &Spec) -> Result<(), Fa
     }
 }
 
-fn altered(
-    table: &str,
-    then: &[(String, String)],
-    now: Option<&Vec<(String, String)>>,
-) -> Option<String> {
-    let now = now.map_or(&[][..], Vec::as_slice);
+fn altered(table: &str, then: &[(String, String)], now: &[(String, String)]) -> Option<String> {
     let find = |columns: &[(String, String)], name: &str| {
         columns.iter().find(|(known, _)| known == name).map(|(_, cql_type)| cql_type.clone())
     };
@@ -150,17 +142,6 @@ fn altered(
     gone_or_changed.or_else(added).or_else(moved)
 }
 
-fn columns(spec: &Spec) -> Columns {
-    let columns = |table: &crate::spec::Table| {
-        table
-            .columns
-            .iter()
-            .map(|column| (column.name.clone(), column.cql_type.to_string()))
-            .collect()
-    };
-    spec.tables.iter().map(|table| (table.name.clone(), columns(table))).collect()
-}
-
 /// How many groups the plan has.
 pub(super) fn groups(journal: &dyn Journal) -> Result<u64, Failure> {
     let groups = meta(journal, GROUPS)?;
@@ -175,14 +156,14 @@ fn type_or_text(name: Option<&str>) -> String {
 }
 
 fn meta(journal: &dyn Journal, name: &str) -> Result<String, Failure> {
-    let missing = || {
-        Failure::failed(anyhow!(
-            "the journal does not say what it was written for (no {name}); it is damaged, or was not \
-             written by this program"
-        ))
-    };
-    let found: Result<_, JournalError> = journal.meta(name);
-    found?.ok_or_else(missing)
+    journal.meta(name)?.ok_or_else(|| missing(name))
+}
+
+fn missing(name: &str) -> Failure {
+    Failure::failed(anyhow!(
+        "the journal does not say what it was written for (no {name}); it is damaged, or was not \
+         written by this program"
+    ))
 }
 
 #[cfg(test)]
@@ -231,7 +212,7 @@ mod tests {
             pairs.map(|(name, cql_type)| (name.to_owned(), cql_type.to_owned())).collect()
         };
         let then = columns("id:text n:int s:text");
-        let says = |now: &str| altered("t", &then, Some(&columns(now))).unwrap_or_default();
+        let says = |now: &str| altered("t", &then, &columns(now)).unwrap_or_default();
         assert_eq!(says("id:text n:int s:text"), "");
         assert_eq!(says("id:text s:text"), "table t has lost the column n");
         assert_eq!(
@@ -240,6 +221,6 @@ mod tests {
         );
         assert_eq!(says("id:text a:int n:int s:text"), "table t has got the column a");
         assert!(says("id:text s:text n:int").ends_with("another order"));
-        assert_eq!(altered("t", &then, None).unwrap(), "table t has lost the column id");
+        assert_eq!(altered("t", &then, &[]).unwrap(), "table t has lost the column id");
     }
 }

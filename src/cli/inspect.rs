@@ -110,7 +110,7 @@ impl Reading {
         let store = cluster.reader(Arc::clone(&spec)).await?;
         let recorder = Arc::new(Recorder::new(Lanes::new(&spec).names().to_vec()));
         let pace = Pace::with_rate(inspect.pace.in_flight, inspect.pace.rate);
-        let mut context = Context::reading(spec, store.clone(), recorder, pace);
+        let mut context = Context::reading(spec, store.clone(), recorder, pace)?;
         context.discover = inspect.discover;
         let limits = cluster.tombstone_limits().await;
         if let Err(why) = &limits {

@@ -11,7 +11,7 @@ use super::recorded::format_of;
 use super::resume::replan;
 use super::{Exit, Failure, Terminal};
 use crate::journal::{Journal, SqliteJournal};
-use crate::model::AccountId;
+use crate::model::{AccountId, Group};
 use crate::report::{Found, KnownGroup, Lookup, Unreadable, lookup_json, lookup_text};
 use crate::run::{RUNS, RunDir, RunError, RunRecord, copy_of_pairs, files};
 
@@ -116,19 +116,31 @@ fn look_into_plan(
     record: &RunRecord,
     account: &AccountId,
 ) -> Result<Option<Found>, Failure> {
+    let group = planned(run, record, account)?;
+    Ok(group.map(|group| Found::new(account, record.id.clone(), run, &of_plan(&group))))
+}
+
+/// The group of the plan that an account is part of, from the run's copy of its pairs.
+pub(super) fn planned(
+    run: &Path,
+    record: &RunRecord,
+    account: &AccountId,
+) -> Result<Option<Group>, Failure> {
     let plan = replan(&copy_of_pairs(run)?, &format_of(run, record)?)?;
-    Ok(plan.groups().find_map(|group| {
-        let planned = KnownGroup {
-            group: group.index,
-            survivor: &group.survivor,
-            pairs: &group.pairs,
-            t: None,
-            state: None,
-            reason: None,
-            changed_at_ms: None,
-        };
-        planned.holds(account).then(|| Found::new(account, record.id.clone(), run, &planned))
-    }))
+    Ok(plan.groups().find(|group| of_plan(group).holds(account)))
+}
+
+/// A group of which nothing but its pairs is known.
+fn of_plan(group: &Group) -> KnownGroup<'_> {
+    KnownGroup {
+        group: group.index,
+        survivor: &group.survivor,
+        pairs: &group.pairs,
+        t: None,
+        state: None,
+        reason: None,
+        changed_at_ms: None,
+    }
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 //!
 //! In reading order: `args` is what can be written, `catalogue` the names of all settings, `file` the
 //! configuration file, `recorded` what a run keeps of its settings; `layers` lays them over each other, and `resolve` checks them once into
-//! `settings`. [`plan`], [`apply`], [`resume`], [`verify`], [`undo`] and [`lookup`] wire the stages of the commands; `engine` is
+//! `settings`. [`plan`], [`apply`], [`resume`], [`verify`], [`undo`], [`lookup`] and [`record`] wire the stages of the commands; `engine` is
 //! what groups run in, `session` one session of a run from its first group to the report, `identity` what a
 //! journal belongs to. `terminal`, `log`, `progress`, `live`, `signals` and `again` are how a run meets
 //! its operator, `control` how it is asked from elsewhere; `config` and `manual` are the commands about the tool itself; [`exit`] is the one table of exit codes.
@@ -32,6 +32,7 @@ pub mod lookup;
 mod manual;
 pub mod plan;
 mod progress;
+pub mod record;
 mod recorded;
 mod resolve;
 pub mod resume;
@@ -174,6 +175,7 @@ fn dispatch(matches: &ArgMatches, terminal: &Terminal, again: &Again) -> Result<
         }
         Command::Control(args) => control::run(&args, terminal),
         Command::Lookup(args) => lookup::run(&args, terminal),
+        Command::Record(args) => record::run(&args, terminal),
         Command::Config(args) => {
             let layers = layers(args.output.config.as_deref())?;
             config::run(&args, layers, terminal)

@@ -79,7 +79,7 @@ async fn carry_out(
         secret_flags,
         stop,
     };
-    session.run(ready.with(Arc::new(journal)), traces, console).await
+    session.run(ready.with(Arc::new(journal))?, traces, console).await
 }
 
 fn arguments() -> impl Iterator<Item = String> {

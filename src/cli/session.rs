@@ -210,7 +210,8 @@ impl Session<'_> {
 
     /// Adds what makes a report easier to understand; it does without.
     fn add_facts(&self, engine: &Engine, applied: &mut Applied) {
-        match facts::hottest(&*engine.journal, &engine.context.spec, self.plan.len()) {
+        let context = &engine.context;
+        match facts::hottest(&*engine.journal, &context.codec, &context.spec, self.plan.len()) {
             Ok(hottest) => applied.hottest = hottest,
             Err(failure) => {
                 tracing::warn!("the hottest partitions are not known: {}", failure.error);

@@ -13,7 +13,7 @@ use super::identity::{Identity, check_columns};
 use super::latency_log::LatencyLog;
 use super::recorded::walk_settings;
 use super::{Console, Exit, Failure, Progress, UndoSettings, again, facts, listen, live};
-use crate::journal::{Journal, JournalError, SqliteJournal};
+use crate::journal::{JournalError, SqliteJournal};
 use crate::live::Phase;
 use crate::model::{Cell, EXPIRY, Group, Pair};
 use crate::moment::Moment;
@@ -91,7 +91,7 @@ async fn carry_out(
     };
     let ready = Ready::start_unless(&mut stop, needs).await?;
     check_columns(&journal, ready.spec())?;
-    let engine = ready.with(Arc::new(journal));
+    let engine = ready.with(Arc::new(journal))?;
     let arguments = std::env::args_os().map(|arg| arg.to_string_lossy().into_owned());
     console.again.set(again::same(arguments));
 
@@ -103,7 +103,7 @@ async fn carry_out(
     // From here on trouble is kept until the report is out: what was done has to be known, however
     // rough the end.
     let spec = Arc::clone(&engine.context.spec);
-    let listed = list_conflicts(&*engine.journal, &spec, run_dir);
+    let listed = list_conflicts(&engine, run_dir);
     let facts = EventFacts {
         topic: events.as_ref().map(|events| events.topic.clone()),
         produced: engine.context.produced(),
@@ -273,7 +273,8 @@ fn tables(spec: &Spec, undone: &Undone) -> Vec<UndoneTable> {
 /// Writes conflicts.csv anew: the cells of all groups that are disputed now, and for each of their pairs
 /// that no cell names a line with nothing but the pair, because groups are taken back whole. So the file can
 /// be fed in with --pairs. Returns the number of cells.
-fn list_conflicts(journal: &dyn Journal, spec: &Spec, run_dir: &RunDir) -> Result<u64, Failure> {
+fn list_conflicts(engine: &Engine, run_dir: &RunDir) -> Result<u64, Failure> {
+    let (journal, codec, spec) = (&*engine.journal, &engine.context.codec, &engine.context.spec);
     run_dir.replace(files::CONFLICTS, b"")?;
     let mut out = csv::Writer::from_writer(run_dir.append(files::CONFLICTS)?);
     let mut cells = 0;
@@ -284,7 +285,7 @@ fn list_conflicts(journal: &dyn Journal, spec: &Spec, run_dir: &RunDir) -> Resul
     let mut write =
         |record: &[String]| out.write_record(record).map_err(|error| of_file(error.into()));
     write(&HEADER.map(str::to_owned))?;
-    undo::conflicts::<Failure>(journal, spec, |told| match told {
+    undo::conflicts::<Failure>(journal, codec, spec, |told| match told {
         Told::Conflict(conflict) => {
             cells += 1;
             named.insert(conflict.pair.line);

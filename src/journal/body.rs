@@ -1,297 +1,319 @@
-//! Bodies of slices as JSON: rows as objects by column name, nulls left out, so that an operator can read
-//! them with nothing but SQLite.
+//! Bodies of slices: what is written, and what was there before, as raw CQL bytes.
+//!
+//! Every body begins with the number of the [`Layout`] that says what its tables and columns are; what follows depends
+//! on the kind of the slice, and is read with the [`Codec`] that has written it, or one that knows the same layouts.
+//! In a merge's (and a repair's) body are
 //!
 //! ```text
-//! {"entries":[{"table":"content_consumption","target":{…},"from":[{"source":0,"row":{…}}],
-//!              "write":"nothing"|"copy"|"update","set":{column:value}}],
-//!  "seal":{"deletes":[["content_consumption",0]],"events":[{"scope":…,"quoted":{column:value}}]}}
+//! entries: table, flags (1: target, 2: copy, 4: update), [target's row], sources: (number, row), [set: (column, value)]
+//! [seal:   deletes: (table, source, scope), events: (scope, quoted: [value]…)]
 //! ```
 //!
-//! `target` is absent where the survivor has no row, `set` where nothing is written, `seal` in all slices
-//! of a group but its last. A scope is its only value, or a list of several; the third part of a delete is absent
-//! where it is empty. [`json`] has the values.
+//! with [`wire`]'s numbers, values and rows. `tributary record` shows them as JSON ([`shown`]), which no program reads
+//! back: there is one format.
+//!
+//! What is read is part of the body's own buffer. Whoever keeps a value for long copies it.
 
 pub(crate) mod json;
+mod layout;
 mod scan;
+mod shown;
 mod sweep;
 #[cfg(test)]
 mod tests;
-
-use std::collections::BTreeSet;
+mod undo;
+mod wire;
 
 use bytes::Bytes;
-use serde::Deserialize;
-use serde_json::Value;
 
-use crate::merge::{Announced, Entry, Findings, PartitionDelete, Seal, Slice, SweepSlice, Write};
-use crate::model::{ColumnIndex, Row, Scope, TableIndex};
-use crate::spec::{EventSpec, Spec, Table};
+use super::{Journal, JournalError};
+use crate::merge::{Announced, Entry, PartitionDelete, Seal, Slice, Write};
+use crate::model::{Cell, ColumnIndex, Row, Scope, TableIndex};
+use crate::spec::Spec;
 
-pub use scan::{FoundIn, decode_found, encode_found};
-pub use sweep::{decode_sweep, encode_sweep};
+pub use layout::{Layout, TableLayout};
+pub use scan::FoundIn;
+pub use undo::{Apart, CellAhead, Disputed, LeftAlone, UndoSlice};
 
-use json::Object;
+use layout::{Present, PresentTable};
+use wire::{Out, Read, Reader};
 
-/// A merge slice as JSON.
-pub fn encode(spec: &Spec, slice: &Slice) -> Vec<u8> {
-    // Names and quotes take about as much as the values; too much only costs a moment's memory.
-    let values_bytes: usize = slice.entries.iter().map(Entry::size_bytes).sum();
-    let mut out = Vec::with_capacity(2 * values_bytes + 256);
-    out.extend_from_slice(b"{\"entries\":");
-    json::list(&mut out, &slice.entries, |out, entry| write_entry(out, spec, entry));
-    if let Some(seal) = &slice.seal {
-        out.extend_from_slice(b",\"seal\":");
-        write_seal(&mut out, spec, seal);
-    }
-    out.push(b'}');
-    out
+/// Flags of an entry.
+const TARGET: usize = 1;
+const COPY: usize = 2;
+const UPDATE: usize = 4;
+
+/// Writes bodies, and reads them: those of the layout that it writes, and of all that the journal had before.
+#[derive(Debug)]
+pub struct Codec {
+    /// The number of the layout that is written.
+    own: usize,
+    /// By number.
+    layouts: Vec<Present>,
 }
 
-fn write_entry(out: &mut Vec<u8>, spec: &Spec, entry: &Entry) {
-    let table = &spec.tables[entry.table];
-    out.extend_from_slice(b"{\"table\":");
-    json::text(out, &table.name);
-    if let Some(target) = &entry.target {
-        out.extend_from_slice(b",\"target\":");
-        json::row(out, table, target);
-    }
-    out.extend_from_slice(b",\"from\":");
-    json::list(out, &entry.sources, |out, (source, row)| {
-        out.extend_from_slice(b"{\"source\":");
-        json::number(out, *source as i64);
-        out.extend_from_slice(b",\"row\":");
-        json::row(out, table, row);
-        out.push(b'}');
-    });
-    out.extend_from_slice(b",\"write\":");
-    match &entry.write {
-        Write::Nothing => out.extend_from_slice(b"\"nothing\""),
-        Write::Copy { set } => write_set(out, table, b"\"copy\"", set),
-        Write::Update { set } => write_set(out, table, b"\"update\"", set),
-    }
-    out.push(b'}');
+/// The columns that a row has.
+#[derive(Clone, Copy)]
+enum Width {
+    /// Those of a survivor's row.
+    Slim,
+    /// All.
+    Full,
 }
 
-fn write_set(out: &mut Vec<u8>, table: &Table, word: &[u8], set: &[(ColumnIndex, Bytes)]) {
-    out.extend_from_slice(word);
-    out.extend_from_slice(b",\"set\":");
-    json::cells(out, table, set.iter().map(|(column, value)| (*column, value)));
+impl Width {
+    /// The kind of such rows of a table.
+    fn kind(self, table: usize) -> usize {
+        2 * table + self as usize
+    }
 }
 
-fn write_seal(out: &mut Vec<u8>, spec: &Spec, seal: &Seal) {
-    out.extend_from_slice(b"{\"deletes\":");
-    json::list(out, &seal.deletes, |out, PartitionDelete { table, source, scope }| {
-        let table = &spec.tables[*table];
-        out.push(b'[');
-        json::text(out, &table.name);
-        out.push(b',');
-        json::number(out, *source as i64);
-        if !scope.values().is_empty() {
-            out.push(b',');
-            json::scope(out, table, scope);
+impl Codec {
+    /// The codec of a journal for a specification. The journal keeps the specification's layout, if that is a new one.
+    ///
+    /// # Errors
+    /// The journal cannot be read, or not be written if it has to be.
+    pub fn open(spec: &Spec, journal: &dyn Journal) -> Result<Self, JournalError> {
+        let (now, mut known) = (Layout::of(spec), Layout::all(journal)?);
+        let own = now.clone().number(&mut known, journal)?;
+        Ok(Self { own, layouts: known.iter().map(|then| Present::new(then, &now)).collect() })
+    }
+
+    /// A codec that reads each body as it was written, whatever specification there is now.
+    ///
+    /// # Errors
+    /// The journal cannot be read.
+    pub fn as_written(journal: &dyn Journal) -> Result<Self, JournalError> {
+        let known = Layout::all(journal)?;
+        Ok(Self { own: 0, layouts: known.iter().map(|then| Present::new(then, then)).collect() })
+    }
+
+    /// The body of a merge's slice, or a repair's.
+    pub fn encode(&self, slice: &Slice) -> Vec<u8> {
+        let values_bytes: usize = slice.entries.iter().map(Entry::size_bytes).sum();
+        let mut out = self.begin(values_bytes + 64);
+        out.list(&slice.entries, write_entry);
+        out.option(slice.seal.as_ref(), |out, seal| {
+            out.list(&seal.deletes, |out, PartitionDelete { table, source, scope }| {
+                out.number(*table);
+                out.number(*source);
+                write_scope(out, scope);
+            });
+            write_events(out, &seal.events);
+        });
+        out.finish()
+    }
+
+    fn begin<'a>(&self, room: usize) -> Out<'a> {
+        let mut out = Out::with_room(room);
+        out.number(self.own);
+        out
+    }
+
+    /// A slice of a merge, or a repair, from its body.
+    ///
+    /// # Errors
+    /// What is not as it was written, or does not belong to the specification.
+    pub fn decode(&self, body: &Bytes) -> Result<Slice, String> {
+        self.read(body, |reader, present| {
+            let entries = reader.list(|reader| read_entry(reader, present))?;
+            let seal = reader.option(|reader| {
+                let deletes = reader.list(|reader| {
+                    let table = present.table(reader.number()?)?;
+                    let source = reader.number()?;
+                    let scope = read_scope(reader, table)?;
+                    Ok(PartitionDelete { table: table.index, source, scope })
+                })?;
+                Ok(Seal { deletes, events: read_events(reader, present)? })
+            })?;
+            Ok(Slice { entries, seal })
+        })
+    }
+
+    /// Reads a whole body.
+    fn read<T>(
+        &self,
+        body: &Bytes,
+        read: impl FnOnce(&mut Reader<'_>, &Present) -> Read<T>,
+    ) -> Result<T, String> {
+        let mut reader = Reader::new(body);
+        let present = self.present(&mut reader)?;
+        let value = read(&mut reader, present)?;
+        reader.end()?;
+        Ok(value)
+    }
+
+    /// What the numbers of a body are at present.
+    fn present(&self, reader: &mut Reader<'_>) -> Read<&Present> {
+        let number = reader.number()?;
+        let present = self.layouts.get(number);
+        present.ok_or_else(|| format!("the journal has no layout of number {number}"))
+    }
+
+    /// The scopes that rows led to, by table. Nothing, if there are none.
+    pub fn encode_scopes(&self, found: &[(TableIndex, Vec<Scope>)]) -> Vec<u8> {
+        if found.iter().all(|(_, scopes)| scopes.is_empty()) {
+            return Vec::new();
         }
-        out.push(b']');
+        let mut out = self.begin(64);
+        out.list(found, |out, (table, scopes)| {
+            out.number(*table);
+            out.list(scopes, write_scope);
+        });
+        out.finish()
+    }
+
+    /// The scopes that rows led to, by table in the specification's order.
+    ///
+    /// # Errors
+    /// As with [`decode`](Self::decode).
+    pub fn decode_scopes(&self, scopes: &Bytes) -> Result<Vec<(TableIndex, Scope)>, String> {
+        if scopes.is_empty() {
+            return Ok(Vec::new());
+        }
+        let found = self.read(scopes, |reader, present| {
+            reader.list(|reader| {
+                let table = present.table(reader.number()?)?;
+                reader.list(|reader| Ok((table.index, read_scope(reader, table)?)))
+            })
+        });
+        let mut found: Vec<_> = found?.into_iter().flatten().collect();
+        // The sort is stable: the scopes of a table stay in their order.
+        found.sort_by_key(|(table, _)| *table);
+        Ok(found)
+    }
+}
+
+fn write_entry<'a>(out: &mut Out<'a>, entry: &'a Entry) {
+    let (write, set) = match &entry.write {
+        Write::Nothing => (0, None),
+        Write::Copy { set } => (COPY, Some(set)),
+        Write::Update { set } => (UPDATE, Some(set)),
+    };
+    out.number(entry.table);
+    out.number(write + if entry.target.is_some() { TARGET } else { 0 });
+    if let Some(target) = &entry.target {
+        out.row(Width::Slim.kind(entry.table), &target.cells);
+    }
+    out.list(&entry.sources, |out, (source, row)| {
+        out.number(*source);
+        out.row(Width::Full.kind(entry.table), &row.cells);
     });
-    out.extend_from_slice(b",\"events\":");
-    write_events(out, spec, &seal.events);
-    out.push(b'}');
+    if let Some(set) = set {
+        out.list(set, |out, (column, value)| {
+            out.number(*column);
+            out.value(value);
+        });
+    }
+}
+
+fn read_entry(reader: &mut Reader<'_>, present: &Present) -> Read<Entry> {
+    let number = reader.number()?;
+    let table = present.table(number)?;
+    let flags = reader.number()?;
+    let target = match flags & TARGET {
+        0 => None,
+        _ => Some(read_row(reader, table, (number, Width::Slim))?),
+    };
+    let sources = reader
+        .list(|reader| Ok((reader.number()?, read_row(reader, table, (number, Width::Full))?)))?;
+    let write = match flags & !TARGET {
+        0 => Write::Nothing,
+        COPY => Write::Copy { set: read_set(reader, table)? },
+        UPDATE => Write::Update { set: read_set(reader, table)? },
+        _ => return Err(format!("an entry of {} has the flags {flags}", table.name)),
+    };
+    Ok(Entry { table: table.index, target, sources, write })
+}
+
+fn read_set(reader: &mut Reader<'_>, table: &PresentTable) -> Read<Vec<(ColumnIndex, Bytes)>> {
+    let mut set = reader.list(|reader| Ok((table.column(reader.number()?)?, reader.value()?)))?;
+    set.sort_by_key(|(column, _)| *column);
+    Ok(set)
+}
+
+/// Reads a row of a table, which has this number there.
+fn read_row(
+    reader: &mut Reader<'_>,
+    table: &PresentTable,
+    (number, width): (usize, Width),
+) -> Read<Row> {
+    let (then, now) = match width {
+        Width::Slim => table.slim,
+        Width::Full => table.full,
+    };
+    let mut cells = vec![None; now];
+    reader.row(width.kind(number), then, |column, value| {
+        cells[table.column_of(column, now)?] = Some(value);
+        Ok(())
+    })?;
+    Ok(Row { cells })
+}
+
+fn write_values(out: &mut Out<'_>, values: &[Bytes]) {
+    out.list(values, |out, value| out.value(value));
+}
+
+/// Reads a whole primary key.
+fn read_key(reader: &mut Reader<'_>, table: &PresentTable) -> Read<Vec<Bytes>> {
+    let (then, now) = table.key;
+    let values = reader.list(Reader::value)?;
+    if values.len() != then {
+        return Err(format!("a key of {} has {} values, and not {then}", table.name, values.len()));
+    }
+    let mut key = vec![None; now];
+    for (column, value) in values.into_iter().enumerate() {
+        key[table.column_of(column, now)?] = Some(value);
+    }
+    let key: Option<Vec<Bytes>> = key.into_iter().collect();
+    key.ok_or_else(|| format!("a key of {} is not complete", table.name))
+}
+
+fn write_scope(out: &mut Out<'_>, scope: &Scope) {
+    write_values(out, scope.values());
+}
+
+fn read_scope(reader: &mut Reader<'_>, table: &PresentTable) -> Read<Scope> {
+    let values = table.scope.clone()?;
+    match reader.list(Reader::value)? {
+        read if read.len() == values => Ok(Scope::new(read)),
+        read => {
+            let read = read.len();
+            Err(format!("a scope of {} has {read} values, and not {values}", table.name))
+        }
+    }
 }
 
 /// The enrolments that a slice announces.
-fn write_events(out: &mut Vec<u8>, spec: &Spec, events: &[Announced]) {
-    // Without an event in the specification there is nothing to announce.
-    let events = spec.event.iter().flat_map(|event| events.iter().map(move |a| (event, a)));
-    json::list(out, events, |out, (event, announced)| {
-        let table = &spec.tables[event.table];
-        out.extend_from_slice(b"{\"scope\":");
-        json::scope(out, table, &announced.scope);
-        out.extend_from_slice(b",\"quoted\":");
-        let columns = event.columns.iter().map(|quoted| quoted.column).zip(&announced.quoted);
-        let present = columns.filter_map(|(column, cell)| Some((column, cell.as_ref()?)));
-        json::cells(out, table, present);
-        out.push(b'}');
+fn write_events(out: &mut Out<'_>, events: &[Announced]) {
+    out.list(events, |out, announced| {
+        write_scope(out, &announced.scope);
+        out.list(&announced.quoted, |out, cell| write_cell(out, cell));
     });
 }
 
-/// A slice as it is written.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct SliceBody {
-    entries: Vec<EntryBody>,
-    seal: Option<SealBody>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct EntryBody {
-    table: String,
-    target: Option<Object>,
-    from: Vec<FromBody>,
-    write: WriteWord,
-    #[serde(default)]
-    set: Object,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct FromBody {
-    source: usize,
-    row: Object,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum WriteWord {
-    Nothing,
-    Copy,
-    Update,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct SealBody {
-    deletes: Vec<DeleteBody>,
-    events: Vec<EventBody>,
-}
-
-/// The scope is absent where it is empty.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum DeleteBody {
-    Plain(String, usize),
-    Scoped(String, usize, Value),
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct EventBody {
-    scope: Value,
-    quoted: Object,
-}
-
-/// A merge slice from JSON.
-///
-/// # Errors
-/// What is not as it was written.
-pub fn decode(spec: &Spec, body: &[u8]) -> Result<Slice, String> {
-    let body: SliceBody = serde_json::from_slice(body).map_err(|error| error.to_string())?;
-    let entries = body.entries.into_iter().map(|entry| read_entry(spec, entry));
-    let entries = entries.collect::<Result<_, _>>()?;
-    let seal = body.seal.map(|seal| read_seal(spec, seal)).transpose()?;
-    Ok(Slice { entries, seal })
-}
-
-fn read_entry(spec: &Spec, body: EntryBody) -> Result<Entry, String> {
-    let (index, table) = json::table(spec, &body.table)?;
-    let target = body.target.map(|row| json::read_row(table, table.slim_len, &row)).transpose()?;
-    let full = table.columns.len();
-    let source = |from: FromBody| Ok((from.source, json::read_row(table, full, &from.row)?));
-    let sources =
-        body.from.into_iter().map(source).collect::<Result<Vec<(usize, Row)>, String>>()?;
-    let set = json::read_cells(table, full, &body.set)?;
-    let write = match body.write {
-        WriteWord::Nothing if set.is_empty() => Write::Nothing,
-        WriteWord::Nothing => return Err("it writes nothing, and yet sets columns".into()),
-        WriteWord::Copy => Write::Copy { set },
-        WriteWord::Update => Write::Update { set },
-    };
-    Ok(Entry { table: index, target, sources, write })
-}
-
-fn read_seal(spec: &Spec, body: SealBody) -> Result<Seal, String> {
-    let delete = |delete: DeleteBody| {
-        let (name, source, scope) = match delete {
-            DeleteBody::Plain(name, source) => (name, source, None),
-            DeleteBody::Scoped(name, source, scope) => (name, source, Some(scope)),
-        };
-        let (table, shape) = json::table(spec, &name)?;
-        let scope = scope.map_or_else(|| Ok(Scope::default()), |s| json::read_scope(shape, &s))?;
-        Ok(PartitionDelete { table, source, scope })
-    };
-    let deletes = body.deletes.into_iter().map(delete).collect::<Result<_, String>>()?;
-    Ok(Seal { deletes, events: read_events(spec, &body.events)? })
-}
-
-fn read_events(spec: &Spec, bodies: &[EventBody]) -> Result<Vec<Announced>, String> {
-    match &spec.event {
-        Some(event) => bodies.iter().map(|body| read_event(spec, event, body)).collect(),
-        None if bodies.is_empty() => Ok(Vec::new()),
-        None => Err("it holds events, but the merge specification has none".to_owned()),
-    }
-}
-
-fn read_event(spec: &Spec, event: &EventSpec, body: &EventBody) -> Result<Announced, String> {
-    let table = &spec.tables[event.table];
-    let scope = json::read_scope(table, &body.scope)?;
-    let quoted = event.columns.iter().map(|_| None).collect();
-    let mut announced = Announced { scope, quoted };
-    for (column, value) in json::read_cells(table, table.columns.len(), &body.quoted)? {
-        let at = event.columns.iter().position(|quoted| quoted.column == column);
-        let cell = at.and_then(|at| announced.quoted.get_mut(at)).ok_or_else(|| {
-            format!("events do not quote the column {}", table.columns[column].name)
-        })?;
-        *cell = Some(value);
-    }
-    Ok(announced)
-}
-
-/// The scopes that a group's rows led to, by table, as JSON: `{"user_courses":["b1","b2"]}`.
-pub fn scopes(spec: &Spec, findings: &Findings) -> String {
-    let mut out = Vec::new();
-    let found = spec.led().map(|(index, table, _)| (table, findings.scopes(index)));
-    write_scopes(&mut out, found);
-    String::from_utf8_lossy(&out).into_owned()
-}
-
-/// The scopes that the rows of a sweep lead to, or are in, as JSON: when those rows are gone, nothing else
-/// tells of them. Empty if there are none.
-pub fn swept_scopes(spec: &Spec, slice: &SweepSlice) -> String {
-    let found = spec.led().map(|(index, table, through)| {
-        let scopes = slice.rows.iter().filter_map(|row| match row.table {
-            led_by if led_by == through => table.locator.scope(&row.cells(&spec.tables[through])),
-            own if own == index => Some(table.scope_of_key(&row.key)),
-            _ => None,
-        });
-        let scopes: BTreeSet<Scope> = scopes.collect();
-        (table, scopes.into_iter().collect::<Vec<_>>())
-    });
-    let found: Vec<_> = found.filter(|(_, scopes)| !scopes.is_empty()).collect();
-    if found.is_empty() {
-        return String::new();
-    }
-    let mut out = Vec::new();
-    write_scopes(&mut out, found.into_iter());
-    String::from_utf8_lossy(&out).into_owned()
-}
-
-fn write_scopes<'a>(out: &mut Vec<u8>, found: impl Iterator<Item = (&'a Table, Vec<Scope>)>) {
-    json::object(out, found, |out, (table, scopes)| {
-        json::text(out, &table.name);
-        out.push(b':');
-        json::list(out, &scopes, |out, scope| json::scope(out, table, scope));
-    });
-}
-
-/// The scopes from JSON, by table in the specification's order; none from an empty text, as most
-/// slices have.
-///
-/// # Errors
-/// What is not as it was written.
-pub fn read_scopes(spec: &Spec, text: &str) -> Result<Vec<(TableIndex, Scope)>, String> {
-    if text.is_empty() {
-        return Ok(Vec::new());
-    }
-    let found: Object = serde_json::from_str(text).map_err(|error| error.to_string())?;
-    let mut read = Vec::new();
-    for (name, scopes) in &found {
-        let (index, table) = json::table(spec, name)?;
-        let scopes =
-            scopes.as_array().ok_or_else(|| format!("the scopes of {name} are no list"))?;
-        for scope in scopes {
-            read.push((index, json::read_scope(table, scope)?));
+fn read_events(reader: &mut Reader<'_>, present: &Present) -> Read<Vec<Announced>> {
+    reader.list(|reader| {
+        let event = present
+            .event
+            .as_ref()
+            .ok_or("it holds events that the merge specification does not have")?;
+        let scope = read_scope(reader, present.table(event.table)?)?;
+        let mut quoted = vec![None; event.width];
+        for (number, cell) in reader.list(read_cell)?.into_iter().enumerate() {
+            let Some(value) = cell else { continue };
+            let at = event.quoted.get(number).cloned();
+            let at = at.ok_or_else(|| format!("events do not quote {number} columns"))??;
+            quoted[at] = Some(value);
         }
-    }
-    // The sort is stable: the scopes of a table stay in their order.
-    read.sort_by_key(|(index, _)| *index);
-    Ok(read)
+        Ok(Announced { scope, quoted })
+    })
+}
+
+fn write_cell(out: &mut Out<'_>, cell: &Cell) {
+    out.option(cell.as_ref(), |out, value| out.value(value));
+}
+
+fn read_cell(reader: &mut Reader<'_>) -> Read<Cell> {
+    reader.option(Reader::value)
 }

@@ -76,6 +76,11 @@ const TABLES: [Shape; 3] = [
 ];
 
 pub(super) fn spec() -> Spec {
+    altered(|_| {})
+}
+
+/// The same, of tables that somebody has altered.
+pub(super) fn altered(alter: impl FnOnce(&mut Schema)) -> Spec {
     let mut schema = Schema { keyspace: "k".into(), ..Schema::default() };
     for (name, key, columns) in TABLES {
         let columns = columns.iter().enumerate().map(|(at, (name, cql_type))| ColumnSchema {
@@ -90,6 +95,7 @@ pub(super) fn spec() -> Spec {
         let table = TableSchema { columns: columns.collect(), default_time_to_live_s: 0 };
         schema.tables.insert(name.into(), table);
     }
+    alter(&mut schema);
     RawSpec::parse(SPEC, "a test").unwrap().check(&schema).unwrap()
 }
 
@@ -107,8 +113,8 @@ pub(super) fn intent(group: usize) -> Intent {
         kind: Kind::Merge,
         sealed: true,
         tally: tally(group as u64),
-        scopes: format!("{{\"places\":[{group}]}}"),
-        body: format!("{{\"group\":{group},\"entries\":[{}]}}", "1,1,".repeat(200)).into_bytes(),
+        scopes: format!("scopes {group}").into_bytes(),
+        body: format!("body {group} {}", "1,1,".repeat(200)).into_bytes(),
     }
 }
 

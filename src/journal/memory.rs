@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use bytes::Bytes;
 use futures::future::{BoxFuture, ready};
 
 use crate::model::{Tally, now_us};
@@ -26,9 +27,9 @@ pub struct MemoryJournal {
 struct Kept {
     groups: BTreeMap<usize, GroupRecord>,
     /// A slice's id is its position, counted from 1.
-    slices: Vec<(SliceRecord, Vec<u8>)>,
+    slices: Vec<(SliceRecord, Bytes)>,
     /// An id is a position here too.
-    scans: Vec<(ScanRecord, Vec<u8>)>,
+    scans: Vec<(ScanRecord, Bytes)>,
     meta: BTreeMap<String, String>,
     failure: Option<JournalError>,
 }
@@ -57,7 +58,7 @@ impl MemoryJournal {
     }
 
     /// All slices with their bodies, in the order in which they were intended.
-    pub fn recorded(&self) -> Vec<(SliceRecord, Vec<u8>)> {
+    pub fn recorded(&self) -> Vec<(SliceRecord, Bytes)> {
         self.kept().slices.clone()
     }
 
@@ -113,9 +114,9 @@ impl Kept {
             t: intent.t,
             sealed: intent.sealed,
             tally: intent.tally,
-            scopes: intent.scopes,
+            scopes: intent.scopes.into(),
         };
-        self.slices.push((record, intent.body));
+        self.slices.push((record, intent.body.into()));
     }
 }
 
@@ -170,7 +171,7 @@ impl Journal for MemoryJournal {
         Ok(self.some_slices(|slice| slice.group == group))
     }
 
-    fn body(&self, slice: i64) -> Result<Vec<u8>, JournalError> {
+    fn body(&self, slice: i64) -> Result<Bytes, JournalError> {
         let kept = self.kept();
         let found = kept.slices.iter().find(|(record, _)| record.id == slice);
         found.map(|(_, body)| body.clone()).ok_or_else(|| JournalError::Damaged {
@@ -208,7 +209,7 @@ impl Journal for MemoryJournal {
             let mut kept = self.writable()?;
             let id = kept.scans.len() as i64 + 1;
             let Scan { table, range, rows, enrolments, found } = scan;
-            kept.scans.push((ScanRecord { id, table, range, rows, enrolments }, found));
+            kept.scans.push((ScanRecord { id, table, range, rows, enrolments }, found.into()));
             Ok(())
         })
     }
@@ -217,7 +218,7 @@ impl Journal for MemoryJournal {
         Ok(self.kept().scans.iter().map(|(record, _)| record.clone()).collect())
     }
 
-    fn found(&self, scan: i64) -> Result<Vec<u8>, JournalError> {
+    fn found(&self, scan: i64) -> Result<Bytes, JournalError> {
         let kept = self.kept();
         let known = kept.scans.iter().find(|(record, _)| record.id == scan);
         known.map(|(_, found)| found.clone()).ok_or_else(|| JournalError::Damaged {
@@ -269,8 +270,8 @@ impl Journal for NoJournal {
         Ok(Vec::new())
     }
 
-    fn body(&self, _slice: i64) -> Result<Vec<u8>, JournalError> {
-        Ok(Vec::new())
+    fn body(&self, _slice: i64) -> Result<Bytes, JournalError> {
+        Ok(Bytes::new())
     }
 
     fn slices_between(
@@ -294,8 +295,8 @@ impl Journal for NoJournal {
         Ok(Vec::new())
     }
 
-    fn found(&self, _scan: i64) -> Result<Vec<u8>, JournalError> {
-        Ok(Vec::new())
+    fn found(&self, _scan: i64) -> Result<Bytes, JournalError> {
+        Ok(Bytes::new())
     }
 
     fn meta(&self, _name: &str) -> Result<Option<String>, JournalError> {

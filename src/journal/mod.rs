@@ -6,7 +6,7 @@
 //! notes of some hundreds of other groups. A lost note costs a repeated write with the same values and the same
 //! time, or a repeated event with the same id, never a row.
 //!
-//! Deliberately absent: what bodies mean beyond their encoding ([`body`]), and any decision.
+//! Deliberately absent: what bodies mean beyond their encoding ([`Codec`]), and any decision.
 
 pub mod body;
 #[cfg(test)]
@@ -19,11 +19,13 @@ mod tests;
 use std::fmt;
 use std::str::FromStr;
 
+use bytes::Bytes;
 use futures::future::BoxFuture;
 use thiserror::Error;
 
 use crate::model::{AccountId, Pair, Tally, TimestampUs, TokenRange};
 
+pub use body::Codec;
 pub use sqlite::{SqliteJournal, stored_bytes};
 
 /// Where a group stands. A group that the journal does not know is planned.
@@ -138,11 +140,10 @@ pub struct Intent {
     pub sealed: bool,
     /// The slice's part of the counts (of a merge).
     pub tally: Tally,
-    /// The scopes that rows led to, by table, as JSON, so that the sweep need not read the bodies: of a
-    /// sealed merge those of the whole group ([`body::scopes`]), of a sweep those of its own rows
-    /// ([`body::swept_scopes`]).
-    pub scopes: String,
-    /// What is written, as JSON ([`body`]).
+    /// The scopes that rows led to ([`Codec::encode_scopes`]), so that the sweep need not read the bodies: of a
+    /// sealed merge those of the whole group, of a sweep those of its own rows.
+    pub scopes: Vec<u8>,
+    /// What is written ([`body`]).
     pub body: Vec<u8>,
 }
 
@@ -194,7 +195,7 @@ pub struct SliceRecord {
     /// As in [`Intent::tally`].
     pub tally: Tally,
     /// As in [`Intent::scopes`].
-    pub scopes: String,
+    pub scopes: Bytes,
 }
 
 /// A token range of a table that has been scanned, and what was found in it.
@@ -208,7 +209,7 @@ pub struct Scan {
     pub rows: u64,
     /// Rows of sources among them.
     pub enrolments: u64,
-    /// In which scopes the sources of which groups own rows, as JSON ([`body::encode_found`]).
+    /// In which scopes the sources of which groups own rows ([`Codec::encode_found`]).
     pub found: Vec<u8>,
 }
 
@@ -254,8 +255,8 @@ pub trait Journal: Send + Sync + fmt::Debug + 'static {
     /// The slices of a group, in the order in which they were intended.
     fn slices(&self, group: usize) -> Result<Vec<SliceRecord>, JournalError>;
 
-    /// The body of a slice.
-    fn body(&self, slice: i64) -> Result<Vec<u8>, JournalError>;
+    /// The body of a slice. It may be part of a larger buffer, which lives as long as any part of it.
+    fn body(&self, slice: i64) -> Result<Bytes, JournalError>;
 
     /// Slices of one kind of the groups from one number up to (not including) another, by group and in
     /// order, without bodies.
@@ -279,7 +280,7 @@ pub trait Journal: Send + Sync + fmt::Debug + 'static {
     fn scans(&self) -> Result<Vec<ScanRecord>, JournalError>;
 
     /// What was found in a range.
-    fn found(&self, scan: i64) -> Result<Vec<u8>, JournalError>;
+    fn found(&self, scan: i64) -> Result<Bytes, JournalError>;
 
     /// A value that was kept under a name.
     fn meta(&self, name: &str) -> Result<Option<String>, JournalError>;

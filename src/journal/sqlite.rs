@@ -16,6 +16,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 
+use bytes::Bytes;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use tokio::sync::oneshot;
@@ -145,7 +146,7 @@ impl Journal for SqliteJournal {
         self.reads.slices(group)
     }
 
-    fn body(&self, slice: i64) -> Result<Vec<u8>, JournalError> {
+    fn body(&self, slice: i64) -> Result<Bytes, JournalError> {
         self.reads.body(slice)
     }
 
@@ -174,7 +175,7 @@ impl Journal for SqliteJournal {
         self.reads.scans()
     }
 
-    fn found(&self, scan: i64) -> Result<Vec<u8>, JournalError> {
+    fn found(&self, scan: i64) -> Result<Bytes, JournalError> {
         self.reads.found(scan)
     }
 

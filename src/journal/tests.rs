@@ -26,6 +26,10 @@ struct Said {
     meta: [Option<String>; 2],
 }
 
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
 fn said(journal: &dyn Journal) -> Said {
     let timeless = |group: GroupRecord| {
         assert!(group.changed_at_ms > 1_500_000_000_000, "{group:?}");
@@ -37,14 +41,14 @@ fn said(journal: &dyn Journal) -> Said {
     Said {
         states: journal.states().unwrap(),
         groups: (0..10).map(|group| journal.group(group).unwrap().map(timeless)).collect(),
-        bodies: ids.map(|id| String::from_utf8(journal.body(id).unwrap()).unwrap()).collect(),
+        bodies: ids.map(|id| text(&journal.body(id).unwrap())).collect(),
         slices,
         merges: journal.slices_between(Kind::Merge, 2, usize::MAX).unwrap(),
         sweeps: journal.slices_between(Kind::Sweep, 0, 7).unwrap(),
         all: journal.tally(&states).unwrap(),
         done: journal.tally(&[State::Done, State::Undone]).unwrap(),
         scans: journal.scans().unwrap(),
-        found: (1..3).map(|id| String::from_utf8(journal.found(id).unwrap()).unwrap()).collect(),
+        found: (1..3).map(|id| text(&journal.found(id).unwrap())).collect(),
         meta: [journal.meta("groups").unwrap(), journal.meta("none").unwrap()],
     }
 }
@@ -63,7 +67,7 @@ fn scan(table: &str, after: i64, to: i64, found: &str) -> Scan {
 /// was taken up again; 5 written; 4 only planned.
 fn play(journal: &dyn Journal) {
     let intend = |intent: Intent| block_on(journal.intend(vec![intent])).unwrap();
-    let unsealed = Intent { sealed: false, scopes: String::new(), ..intent(7) };
+    let unsealed = Intent { sealed: false, scopes: Vec::new(), ..intent(7) };
     intend(unsealed);
     intend(intent(2));
     intend(Intent { t: 5, body: b"incompressible".to_vec(), ..intent(7) });
@@ -120,7 +124,7 @@ fn check(said: &Said) {
     let merge = Kind::Merge;
     assert_eq!(of_7, [(1, merge, 1_007, false), (3, merge, 5, true), (5, Kind::Sweep, 9, true)]);
     assert_eq!(said.slices[7][0].scopes, "");
-    assert_eq!(said.slices[7][1].scopes, r#"{"places":[7]}"#);
+    assert_eq!(said.slices[7][1].scopes, "scopes 7");
     assert_eq!(said.slices[7][1].tally, tally(7));
     assert_eq!(said.bodies[1], "");
     assert_eq!(said.bodies[3].as_bytes(), intent(7).body);

@@ -5,13 +5,13 @@
 //! row of its own, only the policies do. Then the cells are deleted from the source, each just above its own write time, so that
 //! nothing else on the source is touched.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 
 use crate::model::{
-    AccountId, Batch, Cell, Change, Collection, ColumnIndex, Mutation, Row, TableIndex, TimedRow,
-    TimestampUs, WriteTimes,
+    AccountId, Batch, Cell, Change, Collection, ColumnIndex, Mutation, Row, Scope, TableIndex,
+    TimedRow, TimestampUs, WriteTimes,
 };
 use crate::spec::{Dated, Spec, Survivorship, Table};
 
@@ -281,6 +281,21 @@ fn elements(table: &Table, column: ColumnIndex, cells: &[&SweptCell]) -> Bytes {
 }
 
 impl SweepSlice {
+    /// The scopes that its rows lead to, or are in, by table: when those rows are gone, nothing else tells of them.
+    pub fn scopes(&self, spec: &Spec) -> Vec<(TableIndex, Vec<Scope>)> {
+        let found = spec.led().map(|(index, table, through)| {
+            let scopes = self.rows.iter().filter_map(|row| match row.table {
+                led_by if led_by == through => {
+                    table.locator.scope(&row.cells(&spec.tables[through]))
+                }
+                own if own == index => Some(table.scope_of_key(&row.key)),
+                _ => None,
+            });
+            (index, scopes.collect::<BTreeSet<Scope>>().into_iter().collect())
+        });
+        found.collect()
+    }
+
     /// What is written, as sequences of batches: the batches of a sequence only in turn, because a cell
     /// is deleted no earlier than its own copy is acknowledged.
     pub fn writes(&self, spec: &Spec, survivor: &AccountId) -> Vec<Vec<Batch>> {

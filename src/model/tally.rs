@@ -11,7 +11,7 @@ pub struct Event {
     pub payload: Vec<u8>,
 }
 
-/// What was done to one table, in rows. `source_rows = copied + merged + unchanged`.
+/// What was done to one table, in rows; journals hold the counts in this order. `source_rows = copied + merged + unchanged`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct TableTally {
@@ -42,7 +42,7 @@ impl TableTally {
     }
 }
 
-/// What was done for one group or, added up, for many.
+/// What was done for one group or, added up, for many; journals hold the counts in this order.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Tally {

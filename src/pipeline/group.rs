@@ -8,7 +8,7 @@ use thiserror::Error;
 
 use crate::events::EventError;
 use crate::failpoint;
-use crate::journal::{JournalError, Kind, SliceRecord, State, body};
+use crate::journal::{JournalError, Kind, SliceRecord, State};
 use crate::merge::{OutOfOrder, Seal};
 use crate::model::{Group, Tally};
 use crate::storage::{Fault, StorageError, Writer};
@@ -154,7 +154,7 @@ async fn begin<'a, S: Writer>(
             continue;
         }
         let body = window.journal.body(record.id)?;
-        let slice = body::decode(&window.spec, &body).map_err(GroupError::Record)?;
+        let slice = window.codec.decode(&body).map_err(GroupError::Record)?;
         if record.id == last.id && earlier != Some(State::Written) {
             work.access.write_slice(&slice).await?;
         }

@@ -18,6 +18,7 @@ use bytes::Bytes;
 use tokio::sync::watch;
 
 use crate::events::Outlet;
+use crate::journal::JournalError;
 use crate::journal::memory::MemoryJournal;
 use crate::latency::Recorder;
 use crate::model::{AccountId, ColumnIndex, Row, TableIndex, TimedRow};
@@ -133,7 +134,15 @@ pub struct Conflict {
 
 impl<S: Reader> Context<S> {
     /// A context that reads: it has no outlet, and its journal takes nothing.
-    pub fn reading(spec: Arc<Spec>, storage: S, recorder: Arc<Recorder>, pace: Arc<Pace>) -> Self {
+    ///
+    /// # Errors
+    /// None, as that journal is in memory.
+    pub fn reading(
+        spec: Arc<Spec>,
+        storage: S,
+        recorder: Arc<Recorder>,
+        pace: Arc<Pace>,
+    ) -> Result<Self, JournalError> {
         let refusing = MemoryJournal::failing(|_| Some("an inspection writes nothing".to_owned()));
         let as_of = AsOf::new(0, Duration::ZERO);
         Self::new(spec, storage, Outlet::Discard, Arc::new(refusing), recorder, pace, as_of)

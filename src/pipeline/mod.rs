@@ -44,7 +44,7 @@ pub use walk::{Walked, walk};
 pub use window::{NextPage, Window};
 
 use crate::events::{EventError, Outlet};
-use crate::journal::Journal;
+use crate::journal::{Codec, Journal, JournalError};
 use crate::latency::{Lane, Recorder};
 use crate::model::{Event, Scope, TableIndex};
 use crate::pace::Pace;
@@ -78,6 +78,8 @@ pub struct Context<S> {
     pub outlet: Outlet,
     /// Where what is about to be done is made durable first.
     pub journal: Arc<dyn Journal>,
+    /// How its bodies are written.
+    pub codec: Codec,
     /// Where latencies go; it has the lanes of [`Lanes`].
     pub recorder: Arc<Recorder>,
     /// The lanes of `recorder`.
@@ -107,6 +109,9 @@ pub struct Context<S> {
 
 impl<S> Context<S> {
     /// A context with fresh counters and the usual limits.
+    ///
+    /// # Errors
+    /// The journal cannot say how its bodies are written, or not keep how they will be.
     pub fn new(
         spec: Arc<Spec>,
         storage: S,
@@ -115,9 +120,10 @@ impl<S> Context<S> {
         recorder: Arc<Recorder>,
         pace: Arc<Pace>,
         as_of: AsOf,
-    ) -> Self {
-        Self {
+    ) -> Result<Self, JournalError> {
+        Ok(Self {
             lanes: Lanes::new(&spec),
+            codec: Codec::open(&spec, &*journal)?,
             recorder,
             row_sizes: RowSizes::new(spec.tables.len()),
             large_groups: Arc::new(Semaphore::new(LARGE_GROUPS)),
@@ -136,7 +142,7 @@ impl<S> Context<S> {
             deletes: Deletes::default(),
             scanning: ScanProgress::default(),
             discovered: OnceLock::new(),
-        }
+        })
     }
 
     /// Carries out a request: retried, measured, and heeded by the pace.

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use futures::future::try_join_all;
 
 use crate::failpoint;
-use crate::journal::{Intent, Kind, SliceRecord, State, body};
+use crate::journal::{Intent, Kind, SliceRecord, State};
 use crate::ledger::{History, Ledger};
 use crate::merge::{SweepSlice, Swept, SweptCell};
 use crate::model::{Cell, Group, Scope, TableIndex, Tally, TimedRow, TimestampUs, now_us};
@@ -57,7 +57,7 @@ impl Raised {
         let mut raised = Self::default();
         for record in window.journal.slices(group.index)? {
             if record.kind == Kind::Raise {
-                let slice = body::decode_sweep(&window.spec, &window.journal.body(record.id)?);
+                let slice = window.codec.decode_sweep(&window.journal.body(record.id)?);
                 raised.slices.push((record.t, slice.map_err(GroupError::Record)?));
             }
         }
@@ -106,7 +106,7 @@ fn led_to<S>(
 ) -> Result<Vec<Scope>, GroupError> {
     let mut scopes = BTreeSet::new();
     for record in window.journal.slices(group.index)? {
-        let found = body::read_scopes(&window.spec, &record.scopes).map_err(GroupError::Record)?;
+        let found = window.codec.decode_scopes(&record.scopes).map_err(GroupError::Record)?;
         scopes.extend(found.into_iter().filter(|(led, _)| *led == table).map(|(_, scope)| scope));
     }
     Ok(scopes.into_iter().collect())
@@ -159,7 +159,7 @@ impl<S: Writer> Work<'_, S> {
         let spec = &window.spec;
         let mut slice = SweepSlice::default();
         let mut news = BTreeSet::new();
-        let mut ledger = Ledger::open(&*window.journal, spec, group.index)?;
+        let mut ledger = Ledger::open(&*window.journal, &window.codec, spec, group.index)?;
         while let Some(histories) = ledger.next_chunk()? {
             for history in histories {
                 let (table, shape) = (history.table, &spec.tables[history.table]);
@@ -201,8 +201,8 @@ impl<S: Writer> Work<'_, S> {
             kind: Kind::Raise,
             sealed: false,
             tally: Tally::new(window.spec.tables.len()),
-            scopes: String::new(),
-            body: body::encode_sweep(&window.spec, slice),
+            scopes: Vec::new(),
+            body: window.codec.encode_sweep(slice),
         };
         window.intend(intent).await?;
         Ok(t)

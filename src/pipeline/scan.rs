@@ -112,8 +112,8 @@ pub async fn scan<S: Reader>(
         let done: Vec<TokenRange> = own.iter().map(|scan| scan.range).collect();
         left.extend(ring::left_of(&whole, &done).into_iter().map(|range| (table, range)));
         for ScanRecord { id, rows, enrolments, .. } in own {
-            let found = body::decode_found(shape, &context.journal.found(*id)?);
-            let found = found.map_err(GroupError::Record)?;
+            let found = context.codec.decode_found(&context.journal.found(*id)?);
+            let (table, found) = found.map_err(GroupError::Record)?;
             haul.take(table, &Held { rows: *rows, enrolments: *enrolments, found });
             haul.scanned.ranges_before += 1;
         }
@@ -282,13 +282,12 @@ impl<S: Reader> Scanner<'_, S> {
     ) -> Result<(TableIndex, Held), GroupError> {
         let held = self.pages(table, range).await?;
         if self.keeps {
-            let shape = &self.context.spec.tables[table];
             let scan = Scan {
-                table: shape.name.clone(),
+                table: self.context.spec.tables[table].name.clone(),
                 range,
                 rows: held.rows,
                 enrolments: held.enrolments,
-                found: body::encode_found(shape, &held.found),
+                found: self.context.codec.encode_found(table, &held.found),
             };
             self.context.journal.keep_scan(scan).await?;
             failpoint::hit("scanned");

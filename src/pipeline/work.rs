@@ -7,10 +7,11 @@ use std::collections::{HashMap, HashSet};
 use std::future::Future;
 use std::mem;
 
+use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
 
 use crate::events::Outlet;
-use crate::journal::{Intent, Kind, State, body};
+use crate::journal::{Intent, Kind, State};
 use crate::merge::{Draft, Entry, Findings, Fold, Join, Matched, Seal, Slice};
 use crate::model::{Batch, Row, Scope, TableIndex, Tally};
 use crate::spec::Table;
@@ -101,17 +102,18 @@ impl<'a, S: Reader, K: Sink<S>> Work<'a, S, K> {
         }
     }
 
-    /// Takes over a key that is journaled already.
+    /// Takes over a key that is journaled already. What is kept is copied: the entry's values are parts of a slice.
     pub(super) fn recall(&mut self, entry: &Entry) {
         let table = &self.access.window.spec.tables[entry.table];
         self.findings.note(table, entry);
         let Some(base) = entry.base() else { return };
-        let scope = (entry.table, table.scope_of(&base.cells));
+        let scope = (entry.table, table.scope_of(&base.cells).detached());
         if table.has_point_rows() {
             self.reached.points.insert(scope);
         } else {
-            let key = base.cells[..table.key_len].to_vec();
-            self.reached.keys.insert(scope, Row { cells: key });
+            let key = base.cells[..table.key_len].iter();
+            let cells = key.map(|cell| cell.as_deref().map(Bytes::copy_from_slice)).collect();
+            self.reached.keys.insert(scope, Row { cells });
         }
     }
 
@@ -283,8 +285,12 @@ impl<'a, S: Reader, K: Sink<S>> Work<'a, S, K> {
         self.tally.add(&tally);
         let sealed = slice.seal.is_some();
         let scopes = match sealed {
-            true => body::scopes(&window.spec, &self.findings),
-            false => String::new(),
+            true => {
+                let led = window.spec.led();
+                let found = led.map(|(table, ..)| (table, self.findings.scopes(table)));
+                window.codec.encode_scopes(&found.collect::<Vec<_>>())
+            }
+            false => Vec::new(),
         };
         let intent = Intent {
             group: group.index,
@@ -297,7 +303,7 @@ impl<'a, S: Reader, K: Sink<S>> Work<'a, S, K> {
             tally,
             scopes,
             body: match self.sink.needs_body(&slice) {
-                true => body::encode(&window.spec, &slice),
+                true => window.codec.encode(&slice),
                 false => Vec::new(),
             },
         };

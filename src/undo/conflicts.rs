@@ -2,12 +2,10 @@
 
 use bytes::Bytes;
 
-use crate::journal::body::json;
-use crate::journal::{GroupRecord, Journal, JournalError, Kind, State};
+use crate::journal::body::{Disputed, LeftAlone};
+use crate::journal::{Codec, GroupRecord, Journal, JournalError, Kind, State};
 use crate::model::{AccountId, Cell, ColumnIndex, Pair, TableIndex, TimestampUs};
-use crate::spec::{Spec, Table};
-
-use super::record::{Disputed, LeftAlone, Record};
+use crate::spec::Spec;
 
 /// A cell that someone changed since the run; its key was left alone.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,6 +43,7 @@ pub enum Told<'a> {
 /// The journal cannot be read, or `on_told` failed.
 pub fn conflicts<E: From<JournalError>>(
     journal: &dyn Journal,
+    codec: &Codec,
     spec: &Spec,
     mut on_told: impl FnMut(Told<'_>) -> Result<(), E>,
 ) -> Result<(), E> {
@@ -59,7 +58,7 @@ pub fn conflicts<E: From<JournalError>>(
         // The last pass has all that is left.
         let last = slices.last().map(|slice| slice.t);
         for slice in slices.iter().filter(|slice| Some(slice.t) == last) {
-            let record = Record::read(&journal.body(slice.id)?).map_err(damaged)?;
+            let record = codec.decode_undo(&journal.body(slice.id)?).map_err(damaged)?;
             for left in &record.left_alone {
                 for cell in &left.conflicts {
                     let conflict = conflict(spec, &group, left, cell).map_err(damaged)?;
@@ -78,32 +77,22 @@ fn conflict(
     left: &LeftAlone,
     cell: &Disputed,
 ) -> Result<Conflict, String> {
-    let (index, table) = json::table(spec, &left.table)?;
-    let column = table.position(&cell.column);
-    let column = column.ok_or_else(|| format!("there is no column {}", cell.column))?;
     let place = cell.source.unwrap_or(left.pair);
     let pair = group.pairs.get(place).ok_or_else(|| format!("it has no source {place}"))?;
     let account = if cell.source.is_some() { &pair.from } else { &group.survivor };
-    let cells = json::read_cells(table, table.key_len, &left.row)?;
-    let mut key: Vec<Bytes> = cells.into_iter().map(|(_, value)| value).collect();
-    if let Some(own) = key.get_mut(table.account) {
+    let mut key = left.row.clone();
+    if let Some(own) = key.get_mut(spec.tables[left.table].account) {
         own.clone_from(account.cell());
     }
+    let Disputed { column, expected, found, found_written_at, .. } = cell.clone();
     Ok(Conflict {
-        table: index,
+        table: left.table,
         account: account.clone(),
         key,
         column,
-        expected: read(table, column, &cell.expected)?,
-        found: read(table, column, &cell.found)?,
-        found_written_at: cell.found_written_at,
+        expected,
+        found,
+        found_written_at,
         pair: pair.clone(),
     })
-}
-
-fn read(table: &Table, column: ColumnIndex, value: &serde_json::Value) -> Result<Cell, String> {
-    match value.is_null() {
-        true => Ok(None),
-        false => json::read_value(&table.columns[column].cql_type, value).map(Some),
-    }
 }

@@ -9,7 +9,7 @@
 use std::collections::BTreeMap;
 
 use crate::failpoint;
-use crate::journal::{Intent, Kind, Note, SliceRecord, State, body};
+use crate::journal::{Intent, Kind, Note, SliceRecord, State};
 use crate::ledger::{History, Ledger};
 use crate::merge::cut;
 use crate::model::{AccountId, Batch, Change, Group, Mutation, Tally, TimestampUs};
@@ -125,16 +125,16 @@ async fn complete<S: Writer>(
         // All writes are acknowledged, or an undo has begun, before which they were.
         State::Written | State::Done | State::Undoing | State::Undone | State::Disputed => &[],
     };
-    let spec = &window.spec;
+    let (spec, codec) = (&window.spec, &window.codec);
     for kind in kinds {
         let Some(record) = records.iter().rfind(|record| record.kind == *kind) else { continue };
         let recorded = window.journal.body(record.id)?;
         if *kind == Kind::Sweep {
-            let slice = body::decode_sweep(spec, &recorded).map_err(GroupError::Record)?;
+            let slice = codec.decode_sweep(&recorded).map_err(GroupError::Record)?;
             window.write_all(slice.writes(spec, &group.survivor)).await?;
             continue;
         }
-        let slice = body::decode(spec, &recorded).map_err(GroupError::Record)?;
+        let slice = codec.decode(&recorded).map_err(GroupError::Record)?;
         window.write_all(slice.writes(spec, &group.survivor, record.t)).await?;
         if let Some(seal) = &slice.seal {
             window.delete_sources(group, seal, record.t).await?;
@@ -156,7 +156,8 @@ impl<S: Writer> Work<'_, S> {
     /// what is not known to be acknowledged. `before` is the pass that came before.
     async fn pass(&self, pass: &Pass, before: Option<&Pass>) -> Result<Turn, GroupError> {
         let window = self.window;
-        let mut ledger = Ledger::open(&*window.journal, &window.spec, self.group.index)?;
+        let mut ledger =
+            Ledger::open(&*window.journal, &window.codec, &window.spec, self.group.index)?;
         let mut turn =
             Turn { rows: vec![Rows::default(); window.spec.tables.len()], ..Turn::default() };
         let mut changed = Changed::new();
@@ -187,7 +188,8 @@ impl<S: Writer> Work<'_, S> {
     }
 
     fn recorded(&self, slice: i64, keys: usize) -> Result<Record, GroupError> {
-        Record::decode(&self.window.journal.body(slice)?, keys).map_err(GroupError::Record)
+        let body = self.window.journal.body(slice)?;
+        Record::decode(&self.window.codec, &body, keys).map_err(GroupError::Record)
     }
 
     /// Looks at the keys of a chunk, decides, and journals what is decided. After an earlier pass only the
@@ -221,8 +223,8 @@ impl<S: Writer> Work<'_, S> {
             kind: Kind::Undo,
             sealed: false,
             tally: Tally::new(window.spec.tables.len()),
-            scopes: String::new(),
-            body: record.encode(),
+            scopes: Vec::new(),
+            body: window.codec.encode_undo(&record.0),
         };
         window.intend(intent).await?;
         Ok(record)
@@ -239,7 +241,7 @@ impl<S: Writer> Work<'_, S> {
             rows.set_back += u64::from(is_changed && !key.history.is_copy());
             self.note_changed(key, is_changed, changed);
         }
-        for left in &record.left_alone {
+        for left in &record.0.left_alone {
             if let Some(key) = keys.get(left.key) {
                 turn.rows[key.history.table].left_alone += 1;
             }
@@ -250,7 +252,8 @@ impl<S: Writer> Work<'_, S> {
         let survivor = &self.group.survivor;
         let cells = key.history.key_of(key.table, survivor).into_iter().map(Some);
         let led_to = self.window.led_to(key.history.table, &cells.collect::<Vec<_>>());
-        let Some(scope) = led_to else { return };
+        // It is kept for longer than the chunk whose slice it is part of.
+        let Some(scope) = led_to.map(|scope| scope.detached()) else { return };
         let mut note = |account: &AccountId| {
             changed.entry(account.clone()).or_default().insert(scope.clone());
         };

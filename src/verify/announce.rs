@@ -4,7 +4,7 @@
 //! without rows says so. What an earlier verify repaired and did not get to announce is announced with
 //! the next repair, with the same ids.
 
-use crate::journal::{Kind, body};
+use crate::journal::Kind;
 use crate::merge::{self, Entry, Seal, Slice};
 use crate::model::TimestampUs;
 use crate::storage::Writer;
@@ -20,7 +20,7 @@ impl<S: Writer> Check<'_, S> {
         repairs.retain(|slice| slice.kind == Kind::Repair);
         let announced = repairs.iter().rposition(|slice| slice.sealed).map_or(0, |last| last + 1);
         for repair in &repairs[announced..] {
-            let slice = body::decode(&self.window.spec, &journal.body(repair.id)?);
+            let slice = self.window.codec.decode(&journal.body(repair.id)?);
             self.note_changed(repair.t, &slice.map_err(VerifyError::Record)?.entries);
         }
         Ok(())
@@ -31,7 +31,7 @@ impl<S: Writer> Check<'_, S> {
         for entry in entries.iter().filter(|entry| entry.is_written()) {
             let base = entry.base().map(|row| &row.cells[..]).unwrap_or_default();
             if let Some(scope) = self.window.led_to(entry.table, base) {
-                self.changed.insert(scope);
+                self.changed.insert(scope.detached());
                 self.changed_t.get_or_insert(t);
             }
         }

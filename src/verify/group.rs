@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use futures::{StreamExt, TryStreamExt, stream};
 
-use crate::journal::body;
 use crate::ledger::{History, Ledger};
 use crate::model::{AccountId, Cell, Group, Row, Scope, TableIndex, TimedRow, TimestampUs};
 use crate::pipeline::Window;
@@ -92,7 +91,7 @@ impl<'a, S: Writer> Check<'a, S> {
     async fn walk(&mut self) -> Result<(), VerifyError> {
         let window = self.window;
         let spec = &window.spec;
-        let mut ledger = Ledger::open(&*window.journal, spec, self.group.index)?;
+        let mut ledger = Ledger::open(&*window.journal, &window.codec, spec, self.group.index)?;
         let mut unseen = self.scopes()?;
         let mut open: Option<Streams<'a, S>> = None;
         while let Some(histories) = ledger.next_chunk()? {
@@ -128,7 +127,8 @@ impl<'a, S: Writer> Check<'a, S> {
         let own = own.filter_map(|(index, table)| Some((index, table.locator.constant()?)));
         let mut scopes: BTreeSet<_> = own.collect();
         for slice in self.window.journal.slices(self.group.index)? {
-            scopes.extend(body::read_scopes(spec, &slice.scopes).map_err(VerifyError::Record)?);
+            let led_to = self.window.codec.decode_scopes(&slice.scopes);
+            scopes.extend(led_to.map_err(VerifyError::Record)?);
         }
         Ok(scopes)
     }

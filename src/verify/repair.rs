@@ -10,7 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::failpoint;
-use crate::journal::{Intent, Kind, State, body};
+use crate::journal::{Intent, Kind, State};
 use crate::merge::{self, Entry, Slice, Write};
 use crate::model::Collection;
 use crate::model::{Batch, Change, ColumnIndex, Mutation, TableIndex, Tally, TimestampUs, now_us};
@@ -91,8 +91,8 @@ impl<S: Writer> Check<'_, S> {
             kind: Kind::Repair,
             sealed: slice.seal.is_some(),
             tally: Tally::new(spec.tables.len()),
-            scopes: String::new(),
-            body: body::encode(spec, &slice),
+            scopes: Vec::new(),
+            body: self.window.codec.encode(&slice),
         };
         Ok(self.window.intend(intent).await?)
     }

@@ -105,3 +105,34 @@ fn a_run_that_cannot_be_read_does_not_hide_the_others() {
     assert_eq!(only(&finished)["run_dir"], json!(runs.join("first")));
     assert_eq!(finished.json()["unreadable"][0]["run_dir"], json!(runs.join("second")));
 }
+
+#[test]
+fn what_was_recorded_is_shown_by_name() {
+    let world = world();
+    let run = world.path("runs/first");
+    let record =
+        |account: &str| Call::new(&["record", run.to_str().expect("the tests use UTF-8"), account]);
+    let shown = record("a").run().exits(0).json();
+    assert_eq!((&shown["survivor"], &shown["state"]), (&json!("c"), &json!("done")));
+    assert_eq!(record("c").run().exits(0).json(), shown, "whoever of the group it is asked for");
+    let slice = &shown["slices"][0];
+    assert_eq!((&slice["kind"], &slice["sealed"]), (&json!("merge"), &json!(true)));
+    assert_eq!(slice["t"], shown["t"]);
+    let content = &slice["body"]["entries"][0];
+    assert_eq!(
+        (&content["table"], &content["write"]),
+        (&json!("content_consumption"), &json!("copy"))
+    );
+    let row = &content["from"][0]["row"];
+    assert_eq!((&row["contentid"], &row["userid"]), (&json!("content"), &json!("b")), "{row:#}");
+    let scopes = [&slice["scopes"][0]["scope"], &slice["body"]["seal"]["events"][0]["scope"]];
+    assert_eq!(scopes, [&json!({"batchid": "batch"}); 2]);
+
+    assert_eq!(record("fails").run().exits(0).json()["state"], "failed");
+    let planned = record("later").run().exits(0).names("this group was not begun");
+    let planned = planned.json();
+    assert_eq!((&planned["state"], &planned["slices"]), (&json!("planned"), &json!([])));
+    assert_eq!(planned["pairs"], json!([{"from": "later", "to": "last", "line": 6}]));
+    let unknown = record("nobody").run().exits(2).names("'nobody' is in no group of the run");
+    assert_eq!(unknown.stdout, "");
+}

@@ -23,7 +23,7 @@ use super::{T, World, context_of, run};
 
 fn reading(storage: MemoryStorage, discover: Discover) -> Arc<Context<MemoryStorage>> {
     let recorder = Arc::new(Recorder::new(Lanes::new(&spec()).names().to_vec()));
-    let mut context = Context::reading(spec(), storage, recorder, Pace::new(8));
+    let mut context = Context::reading(spec(), storage, recorder, Pace::new(8)).unwrap();
     context.discover = discover;
     context.window = Some(8);
     Arc::new(context)

@@ -58,7 +58,8 @@ fn context_of(
     let recorder = Arc::new(Recorder::new(Lanes::new(&spec()).names().to_vec()));
     let outlet = Outlet::Memory(Mutex::default());
     let pace = Pace::new(in_flight);
-    let mut context = Context::new(spec(), storage, outlet, journal, recorder, pace, as_of);
+    let mut context =
+        Context::new(spec(), storage, outlet, journal, recorder, pace, as_of).expect("in memory");
     context.retry = retry;
     context.window = Some(8);
     Arc::new(context)

@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use tokio::sync::watch;
 use tributary::events::Outlet;
 use tributary::journal::memory::MemoryJournal;
-use tributary::journal::{Journal, JournalError, Note, State};
+use tributary::journal::{Codec, Journal, JournalError, Note, State};
 use tributary::model::{Event, Pair};
 use tributary::pipeline::{Context, Progress};
 use tributary::storage::memory::{FaultKind, MemoryStorage};
@@ -327,7 +327,8 @@ impl Judge<'_> {
 fn told(journal: &dyn Journal) -> (BTreeSet<Place>, Vec<Pair>) {
     let mut places = BTreeSet::new();
     let mut pairs = Vec::new();
-    undo::conflicts::<JournalError>(journal, &spec(), |told| {
+    let codec = Codec::open(&spec(), journal).unwrap();
+    undo::conflicts::<JournalError>(journal, &codec, &spec(), |told| {
         match told {
             Told::Over(of_group) => pairs.extend_from_slice(of_group),
             Told::Conflict(conflict) => {

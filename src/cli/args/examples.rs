@@ -81,6 +81,21 @@ WHAT IS REFUSED
   A run can only go on as what it is: with the keyspace, the topic, the merge
   specification, the tables and the pairs that it began with. What differs is named.";
 
+pub(super) const RECORD_EXAMPLES: &str = "\
+EXAMPLES
+  All that is recorded of the group that this account is part of:
+    tributary record runs/20261123T041455Z-3f9a 4aa7c1de-… | jq .
+
+  The rows that its sources had before the merge:
+    tributary record runs/20261123T041455Z-3f9a 4aa7c1de-… |
+      jq -c '.slices[] | select(.kind == \"merge\") | .body.entries[] | .table, .from[].row'
+
+WHAT IS SHOWN
+  group, survivor, pairs, state, reason, t (write time in microseconds), and slices in order:
+  kind (merge, sweep, repair, undo), t, sealed (the last of its merge), tally, scopes, body.
+  Numbers, text, booleans and timestamps (milliseconds) are shown as such, and what that would
+  not tell byte by byte as {\"hex\": \"00ff\"}; nulls are left out.";
+
 pub(super) const LOOKUP_EXAMPLES: &str = "\
 EXAMPLES
   Where did this account go?

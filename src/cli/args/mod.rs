@@ -85,6 +85,12 @@ pub enum Command {
     /// Changes nothing, needs no cluster, and may be asked while a run goes on.
     #[command(after_long_help = examples::LOOKUP_EXAMPLES)]
     Lookup(LookupArgs),
+    /// Print what a run recorded for the group of an account, as JSON.
+    ///
+    /// Rows as they were before, what was written over them, deletes and events, slice by slice, as the
+    /// journal has them. Changes nothing, needs no cluster, and may be asked while a run goes on.
+    #[command(after_long_help = examples::RECORD_EXAMPLES)]
+    Record(RecordArgs),
     /// Print the settings in effect, and where each comes from.
     ///
     /// Takes the flags of `apply` (or, with RUN, those of `resume`) and changes nothing. Secrets are not
@@ -193,6 +199,18 @@ pub struct LookupArgs {
     /// Print what was found as JSON
     #[arg(long, env = "TRIBUTARY_JSON", hide_env = true, value_parser = SwitchParser)]
     pub json: bool,
+}
+
+/// The arguments of `record`.
+#[derive(Debug, Args)]
+pub struct RecordArgs {
+    /// The run directory
+    #[arg(value_name = "RUN")]
+    pub run: PathBuf,
+
+    /// An account of the group: its survivor or one of its sources
+    #[arg(value_name = "ACCOUNT")]
+    pub account: String,
 }
 
 #[cfg(test)]

@@ -1,49 +1,81 @@
-use std::str;
+#[cfg(test)]
+mod altered;
+#[cfg(test)]
+mod shown;
 
 use bytes::Bytes;
 use proptest::prelude::*;
 
-use crate::journal::fixtures::spec;
-use crate::merge::{Announced, Entry, Findings, PartitionDelete, Seal, Slice, Write};
-use crate::model::{Cell, ColumnIndex, CqlType, Row, Scope};
+use crate::journal::fixtures::{altered, spec};
+use crate::journal::memory::MemoryJournal;
+use crate::merge::{
+    Announced, Entry, PartitionDelete, Seal, Slice, SweepSlice, Swept, SweptCell, Write,
+};
+use crate::model::{Cell, ColumnIndex, CqlType, Row, Scope, TimedRow, WriteTimes};
+use crate::spec::schema::{ColumnKind, ColumnSchema, Schema};
 use crate::spec::{Spec, Table};
 
-use super::{decode, encode, json, read_scopes, scopes};
+use super::{Apart, CellAhead, Codec, Disputed, LeftAlone, UndoSlice};
 
-/// Values of a column: some of its type, some that only look like it, and some of no type at all.
+fn codec(spec: &Spec) -> Codec {
+    Codec::open(spec, &MemoryJournal::default()).unwrap()
+}
+
+/// More columns than fit into a number.
+fn widened(schema: &mut Schema) {
+    let columns = (0..90).map(|n| ColumnSchema {
+        name: format!("c{n}"),
+        cql_type: CqlType::Blob,
+        kind: ColumnKind::Regular,
+    });
+    schema.tables.get_mut("things").unwrap().columns.extend(columns);
+}
+
 fn value() -> impl Strategy<Value = Bytes> {
     prop_oneof![
-        prop::collection::vec(any::<u8>(), 0..20),
-        prop::sample::select(vec![1_usize, 2, 4, 8])
-            .prop_flat_map(|width| prop::collection::vec(any::<u8>(), width)),
-        prop::sample::select(vec![
-            vec![],
-            vec![0],
-            vec![1],
-            vec![2],
-            vec![0x80, 0, 0, 0, 0, 0, 0, 0]
-        ]),
-        any::<String>().prop_map(String::into_bytes),
-        "[\"\\\\\u{0}-\u{1f}\u{7f}\u{2028}é😀{}:,a]{0,12}".prop_map(String::into_bytes),
+        4 => prop::collection::vec(any::<u8>(), 0..20),
+        // So few that rows repeat them.
+        4 => prop::sample::select(vec![vec![], vec![0], vec![1, 2, 3]]),
+        1 => (any::<u8>(), 65_500..65_600_usize).prop_map(|(byte, length)| vec![byte; length]),
     ]
     .prop_map(Bytes::from)
 }
 
+fn cell() -> impl Strategy<Value = Cell> {
+    prop::option::of(value())
+}
+
 fn row(width: usize) -> impl Strategy<Value = Row> {
-    prop::collection::vec(prop::option::of(value()), width).prop_map(|cells| Row { cells })
+    prop::collection::vec(cell(), width).prop_map(|cells| Row { cells })
+}
+
+fn values(count: usize) -> impl Strategy<Value = Vec<Bytes>> {
+    prop::collection::vec(value(), count)
+}
+
+fn scope(table: &Table) -> impl Strategy<Value = Scope> + use<> {
+    values(table.scope_columns().count()).prop_map(Scope::new)
 }
 
 fn set(table: &Table) -> impl Strategy<Value = Vec<(ColumnIndex, Bytes)>> + use<> {
     let columns: Vec<ColumnIndex> = (table.key_len..table.columns.len()).collect();
     let some = 0..columns.len();
     prop::sample::subsequence(columns, some).prop_flat_map(|columns| {
-        let values = prop::collection::vec(value(), columns.len());
-        values.prop_map(move |values| columns.iter().copied().zip(values).collect())
+        values(columns.len()).prop_map(move |values| columns.iter().copied().zip(values).collect())
     })
 }
 
-fn entry(spec: &Spec) -> impl Strategy<Value = Entry> + use<> {
-    let entries = spec.tables.iter().enumerate().map(|(index, table)| {
+/// Something of one of the tables.
+fn of_table<T: std::fmt::Debug>(
+    spec: &Spec,
+    of: impl Fn(usize, &Table) -> BoxedStrategy<T>,
+) -> impl Strategy<Value = T> {
+    let tables = spec.tables.iter().enumerate();
+    prop::strategy::Union::new(tables.map(|(index, table)| of(index, table)))
+}
+
+fn entry(spec: &Spec) -> impl Strategy<Value = Entry> {
+    of_table(spec, |index, table| {
         let target = prop::option::of(row(table.slim_len));
         let sources = prop::collection::vec((0..600_usize, row(table.columns.len())), 0..3);
         let write = prop_oneof![
@@ -51,210 +83,239 @@ fn entry(spec: &Spec) -> impl Strategy<Value = Entry> + use<> {
             set(table).prop_map(|set| Write::Copy { set }),
             set(table).prop_map(|set| Write::Update { set }),
         ];
-        (target, sources, write)
-            .prop_map(move |(target, sources, write)| Entry {
-                table: index,
-                target,
-                sources,
-                write,
-            })
-            .boxed()
-    });
-    prop::strategy::Union::new(entries)
+        let parts = (target, sources, write);
+        let entry = move |(target, sources, write)| Entry { table: index, target, sources, write };
+        parts.prop_map(entry).boxed()
+    })
 }
 
-fn seal(spec: &Spec) -> impl Strategy<Value = Seal> + use<> {
-    let scopes: Vec<usize> =
-        spec.tables.iter().map(|table| table.scope_columns().count()).collect();
-    let delete = (0..spec.tables.len(), 0..600_usize).prop_flat_map(move |(table, source)| {
-        let scope = prop::collection::vec(value(), scopes[table]).prop_map(Scope::new);
-        scope.prop_map(move |scope| PartitionDelete { table, source, scope })
+fn events(spec: &Spec) -> impl Strategy<Value = Vec<Announced>> + use<> {
+    let event = spec.event.as_ref().unwrap();
+    let quoted = prop::collection::vec(cell(), event.columns.len());
+    let announced = (scope(&spec.tables[event.table]), quoted);
+    let announced = announced.prop_map(|(scope, quoted)| Announced { scope, quoted });
+    prop::collection::vec(announced, 0..3)
+}
+
+fn slice(spec: &Spec) -> impl Strategy<Value = Slice> {
+    let delete = of_table(spec, |table, shape| {
+        let delete = move |(source, scope)| PartitionDelete { table, source, scope };
+        (0..600_usize, scope(shape)).prop_map(delete).boxed()
     });
-    let deletes = prop::collection::vec(delete, 0..3);
-    let quoted = prop::collection::vec(prop::option::of(value()), 2);
-    let announced =
-        (value(), quoted).prop_map(|(of, quoted)| Announced { scope: Scope::from(of), quoted });
-    let events = prop::collection::vec(announced, 0..3);
-    (deletes, events).prop_map(|(deletes, events)| Seal { deletes, events })
+    let seal = (prop::collection::vec(delete, 0..3), events(spec));
+    let seal = seal.prop_map(|(deletes, events)| Seal { deletes, events });
+    let slice = (prop::collection::vec(entry(spec), 0..4), prop::option::of(seal));
+    slice.prop_map(|(entries, seal)| Slice { entries, seal })
+}
+
+fn times(columns: usize) -> impl Strategy<Value = Vec<WriteTimes>> {
+    let times = prop_oneof![
+        Just(WriteTimes::None),
+        any::<i64>().prop_map(WriteTimes::Cell),
+        prop::collection::vec(any::<i64>(), 0..3).prop_map(WriteTimes::Elements),
+    ];
+    prop::collection::vec(times, columns)
+}
+
+fn sweep(spec: &Spec) -> impl Strategy<Value = SweepSlice> {
+    let swept = of_table(spec, |table, shape| {
+        let columns = shape.columns.len();
+        let cells = (0..columns, cell(), cell(), any::<i64>(), any::<Option<i64>>());
+        let cells = cells.prop_map(|(column, element, value, t, placed_at)| SweptCell {
+            column,
+            element,
+            value,
+            t,
+            placed_at,
+        });
+        let target =
+            (row(columns), times(columns)).prop_map(|(row, times)| TimedRow { row, times });
+        let parts = (
+            0..600_usize,
+            values(shape.key_len),
+            prop::collection::vec(cells, 0..3),
+            prop::option::of(target),
+            any::<Option<i64>>(),
+        );
+        let swept = move |(source, key, cells, target, settled)| Swept {
+            table,
+            source,
+            key,
+            cells,
+            target,
+            settled,
+        };
+        parts.prop_map(swept).boxed()
+    });
+    let slice = (prop::collection::vec(swept, 0..3), events(spec));
+    slice.prop_map(|(rows, events)| SweepSlice { rows, events })
+}
+
+fn undo(spec: &Spec) -> impl Strategy<Value = UndoSlice> {
+    let source = || prop::option::of(0..600_usize);
+    let apart = of_table(spec, move |table, shape| {
+        let ahead = (source(), 0..shape.columns.len(), any::<i64>());
+        let ahead = ahead.prop_map(|(source, column, t)| CellAhead { source, column, t });
+        let ahead = prop::collection::vec(ahead, 0..3);
+        let replaced = prop::collection::vec(0..600_usize, 0..3);
+        let apart = move |(key, ahead, keeps_survivor, replaced)| Apart {
+            key,
+            table,
+            ahead,
+            keeps_survivor,
+            replaced,
+        };
+        (0..600_usize, ahead, any::<bool>(), replaced).prop_map(apart).boxed()
+    });
+    let left_alone = of_table(spec, move |table, shape| {
+        let conflict = (source(), 0..shape.columns.len(), cell(), cell(), any::<Option<i64>>());
+        let conflict = conflict.prop_map(|(source, column, expected, found, t)| Disputed {
+            source,
+            column,
+            expected,
+            found,
+            found_written_at: t,
+        });
+        let parts = (0..600_usize, 0..600_usize, values(shape.key_len));
+        let left =
+            move |((key, pair, row), conflicts)| LeftAlone { key, table, pair, row, conflicts };
+        (parts, prop::collection::vec(conflict, 0..3)).prop_map(left).boxed()
+    });
+    let only = prop::option::of(prop::collection::btree_set(0..600_usize, 0..5));
+    let parts = (
+        any::<usize>(),
+        only,
+        prop::collection::vec(apart, 0..3),
+        prop::collection::vec(left_alone, 0..3),
+    );
+    parts.prop_map(|(keys, only, apart, left_alone)| UndoSlice { keys, only, apart, left_alone })
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
     #[test]
-    fn slices_come_back_as_they_were(
-        entries in prop::collection::vec(entry(&spec()), 0..4),
-        seal in prop::option::of(seal(&spec())),
+    fn slices_come_back_as_they_were(slice in slice(&altered(widened))) {
+        let codec = codec(&altered(widened));
+        let body = Bytes::from(codec.encode(&slice));
+        prop_assert_eq!(codec.decode(&body), Ok(slice));
+    }
+
+    #[test]
+    fn sweeps_come_back_as_they_were(slice in sweep(&spec())) {
+        let codec = codec(&spec());
+        prop_assert_eq!(codec.decode_sweep(&codec.encode_sweep(&slice).into()), Ok(slice));
+    }
+
+    #[test]
+    fn undos_come_back_as_they_were(slice in undo(&spec())) {
+        let codec = codec(&spec());
+        prop_assert_eq!(codec.decode_undo(&codec.encode_undo(&slice).into()), Ok(slice));
+    }
+
+    #[test]
+    fn scopes_come_back_as_they_were(
+        found in prop::collection::vec((values(1), prop::collection::vec(any::<u32>(), 0..4)), 0..4),
     ) {
-        let slice = Slice { entries, seal };
-        let body = encode(&spec(), &slice);
-        prop_assert_eq!(decode(&spec(), &body), Ok(slice), "{}", String::from_utf8_lossy(&body));
+        let codec = codec(&spec());
+        let found: Vec<_> =
+            found.into_iter().map(|(scope, groups)| (Scope::new(scope), groups)).collect();
+        let scopes: Vec<Scope> = found.iter().map(|(scope, _)| scope.clone()).collect();
+        let read = codec.decode_found(&codec.encode_found(1, &found).into());
+        prop_assert_eq!(read, Ok((1, found)));
+        let written = codec.encode_scopes(&[(2, scopes.clone()), (1, scopes.clone())]);
+        let of = |table| scopes.iter().map(move |scope| (table, scope.clone()));
+        prop_assert_eq!(written.is_empty(), scopes.is_empty());
+        prop_assert_eq!(codec.decode_scopes(&written.into()), Ok(of(1).chain(of(2)).collect()));
+    }
+
+    /// Whatever is damaged is an error, or another slice: never a panic, and never more memory than what is there is
+    /// worth. What is cut off is no slice.
+    #[test]
+    fn damage_is_an_error_and_no_panic(
+        slice in slice(&spec()),
+        sweep in sweep(&spec()),
+        undo in undo(&spec()),
+        damage in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
+    ) {
+        let codec = codec(&spec());
+        let readers: [fn(&Codec, &Bytes) -> bool; 3] = [
+            |codec, body| codec.decode(body).is_ok(),
+            |codec, body| codec.decode_sweep(body).is_ok(),
+            |codec, body| codec.decode_undo(body).is_ok(),
+        ];
+        let bodies = [codec.encode(&slice), codec.encode_sweep(&sweep), codec.encode_undo(&undo)];
+        for (body, read) in bodies.into_iter().zip(readers) {
+            let whole = Bytes::from(body.clone());
+            prop_assert!(read(&codec, &whole));
+            // Inside of a long value, one place is like the next.
+            let step = 1 + whole.len() / 500;
+            for cut in (0..whole.len()).step_by(step) {
+                prop_assert!(!read(&codec, &whole.slice(..cut)), "cut at {}", cut);
+            }
+            let mut longer = body.clone();
+            longer.push(0);
+            prop_assert!(!read(&codec, &longer.into()));
+            let mut damaged = body;
+            for (at, byte) in &damage {
+                let at = at.index(damaged.len());
+                damaged[at] ^= byte;
+                read(&codec, &damaged.clone().into());
+            }
+        }
     }
 
     #[test]
-    fn what_is_cut_off_is_no_slice(entry in entry(&spec()), cut in any::<prop::sample::Index>()) {
-        let body = encode(&spec(), &Slice { entries: vec![entry], seal: None });
-        prop_assert!(decode(&spec(), &body[..cut.index(body.len())]).is_err());
+    fn noise_is_an_error_and_no_panic(noise in prop::collection::vec(any::<u8>(), 0..300)) {
+        let codec = codec(&spec());
+        let mut body = vec![0];
+        body.extend(noise);
+        let body = Bytes::from(body);
+        let _ = codec.decode(&body);
+        let _ = codec.decode_sweep(&body);
+        let _ = codec.decode_undo(&body);
+        let _ = codec.decode_found(&body);
+        let _ = codec.decode_scopes(&body);
     }
 }
 
-fn text(value: &str) -> Cell {
-    Some(Bytes::copy_from_slice(value.as_bytes()))
-}
-
-fn bytes<const N: usize>(value: [u8; N]) -> Cell {
-    Some(Bytes::copy_from_slice(&value))
-}
-
-/// A row of `things`: its key, and what else is given.
-fn thing(owner: &str, width: usize, others: &[(&str, Cell)]) -> Row {
-    let spec = spec();
-    let mut cells = vec![None; spec.tables[0].columns.len()];
-    cells[0] = text(owner);
-    cells[1] = bytes(7_i32.to_be_bytes());
-    cells[2] = text("r");
-    for (name, cell) in others {
-        cells[spec.tables[0].position(name).unwrap()] = cell.clone();
-    }
-    cells.truncate(width);
-    Row { cells }
-}
-
 #[test]
-fn an_operator_can_read_it() {
-    let spec = spec();
-    let others = [
-        ("rank", bytes((-2_i32).to_be_bytes())),
-        ("seen", bytes(1_700_000_000_123_i64.to_be_bytes())),
-        ("name", text("a \"b\"\n\u{1}")),
-        ("code", bytes([0xff])),
-        ("tiny", bytes([0xfe])),
-        ("small", bytes([])),
-        ("big", bytes(i64::MIN.to_be_bytes())),
-        ("flag", bytes([1])),
-        ("ratio", bytes(0.5_f64.to_be_bytes())),
-        ("tags", bytes([0, 0, 0, 0])),
-        ("Odd \"na\\me\"", text("")),
-    ];
-    let full = spec.tables[0].columns.len();
-    let slice = Slice {
-        entries: vec![Entry {
-            table: 0,
-            target: Some(thing("to", spec.tables[0].slim_len, &[])),
-            sources: vec![(1, thing("from", full, &others))],
-            write: Write::Update { set: vec![(3, Bytes::copy_from_slice(&[0, 0, 0, 9]))] },
-        }],
-        seal: Some(Seal {
-            deletes: vec![PartitionDelete { table: 0, source: 1, scope: Scope::default() }],
-            events: vec![Announced {
-                scope: Scope::from(Bytes::from_static(b"r")),
-                quoted: vec![None, text("n")],
-            }],
-        }),
-    };
-    let expected = concat!(
-        r#"{"entries":[{"table":"things","target":{"owner":"to","place":7,"room":"r"},"#,
-        r#""from":[{"source":1,"row":{"owner":"from","place":7,"room":"r","rank":-2,"#,
-        r#""seen":1700000000123,"name":"a \"b\"\n\u0001","code":{"hex":"ff"},"tiny":-2,"#,
-        r#""small":{"hex":""},"big":-9223372036854775808,"flag":true,"#,
-        r#""ratio":{"hex":"3fe0000000000000"},"tags":{"hex":"00000000"},"Odd \"na\\me\"":""}}],"#,
-        r#""write":"update","set":{"rank":9}}],"#,
-        r#""seal":{"deletes":[["things",1]],"events":[{"scope":"r","quoted":{"#,
-        r#""title":"n"}}]}}"#
-    );
-    assert_eq!(str::from_utf8(&encode(&spec, &slice)).unwrap(), expected);
-}
-
-#[test]
-fn what_does_not_fit_is_named() {
-    let entry = |entry: &str| format!(r#"{{"entries":[{{{entry}}}]}}"#);
-    let thing = |row: &str| {
-        entry(&format!(r#""table":"things","target":{{{row}}},"from":[],"write":"nothing""#))
-    };
-    let sealed = |event: &str| {
-        format!(r#"{{"entries":[],"seal":{{"deletes":[],"events":[{{"scope":"r",{event}}}]}}}}"#)
-    };
+fn what_is_wrong_is_named() {
+    let codec = codec(&spec());
+    // Layout 0, an entry of table 0 without target.
     for (body, expected) in [
-        (
-            thing(r#""colour":"red""#),
-            "the merge specification knows no column colour of table things",
-        ),
-        (thing(r#""raw":{"hex":"00"}"#), "things.raw does not belong here"),
-        (thing(r#""rank":2147483648"#), "things.rank: 2147483648 is not of type int"),
-        (thing(r#""rank":1.5"#), "things.rank: 1.5 is not of type int"),
-        (thing(r#""rank":"1""#), "things.rank: \"1\" is not of type int"),
-        (thing(r#""kind":null"#), "things.kind: null is not of type text"),
-        (thing(r#""kind":{"hex":"0"}"#), "things.kind: \"0\" is not hexadecimal"),
-        (thing(r#""kind":{"hex":"+f"}"#), "things.kind: \"+f\" is not hexadecimal"),
-        (
-            entry(r#""table":"nothings","from":[],"write":"nothing""#),
-            "the merge specification knows no table nothings",
-        ),
-        (
-            entry(r#""table":"things","from":[],"write":"nothing","set":{"rank":1}"#),
-            "it writes nothing, and yet sets columns",
-        ),
-        (entry(r#""table":"things","from":[],"write":"move""#), "unknown variant `move`"),
-        (entry(r#""table":"things","from":[],"write":"copy","more":1"#), "unknown field `more`"),
-        (sealed(r#""quoted":{"at":1}"#), "events do not quote the column at"),
-        (sealed(r#""quoted":{},"scope":7"#), "duplicate field `scope`"),
-        (sealed(r#""quoted":{"title":1}"#), "rooms\".title: 1 is not of type text"),
-        ("[]".into(), "invalid"),
-        (String::new(), "EOF"),
+        (&[][..], "it ends early, at byte 0"),
+        (&[7, 0, 0], "the journal has no layout of number 7"),
+        (&[0, 0], "it ends early, at byte 2"),
+        (&[0, 0, 0, 0], "1 bytes too many"),
+        (&[0, 0, 2], "2 stands for yes or no at byte 2"),
+        (&[0, 1, 9, 0], "there is no table 9"),
+        (&[0, 1, 0, 8, 0, 0], "an entry of things has the flags 8"),
+        (&[0, 1, 0, 4, 0, 1, 99, 0], "table things has no column 99"),
+        (&[0, 1, 0, 1, 2, 2], "column 1 repeats nothing"),
+        (&[0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f], "there is no number"),
+        (&[0, 0, 1, 1, 1, 0, 0], "a scope of places has 0 values, and not 1"),
     ] {
-        let error = decode(&spec(), body.as_bytes()).unwrap_err();
-        assert!(error.contains(expected), "{body}: {error}");
+        let error = codec.decode(&Bytes::copy_from_slice(body)).unwrap_err();
+        assert!(error.contains(expected), "{body:?}: {error}");
     }
+    let sweep = Bytes::from_static(&[0, 1, 0, 0, 1, 0]);
+    let error = codec.decode_sweep(&sweep).unwrap_err();
+    assert_eq!(error, "a key of things has 1 values, and not 3");
+    let found = Bytes::from_static(&[0, 1, 1, 1, 0, 1, 0xff, 0xff, 0xff, 0xff, 0xff, 0]);
+    assert_eq!(codec.decode_found(&found).unwrap_err(), "34359738367 is no group");
 }
 
+/// Values are parts of the body.
 #[test]
-fn events_need_a_specification_that_has_them() {
-    let mut spec = spec();
-    spec.event = None;
-    let body = r#"{"entries":[],"seal":{"deletes":[],"events":[{"scope":"r","quoted":{}}]}}"#;
-    assert!(decode(&spec, body.as_bytes()).unwrap_err().contains("has none"));
-}
-
-#[test]
-fn scopes_of_every_table_come_back() {
-    let spec = spec();
-    let mut findings = Findings::new(&spec, 1);
-    for (place, room) in [(7_i32, "b"), (-1, "a \"x\""), (7, "")] {
-        let mut row = thing("from", spec.tables[0].columns.len(), &[]);
-        row.cells[1] = bytes(place.to_be_bytes());
-        row.cells[2] = text(room);
-        let (sources, write) = (vec![(0, row)], Write::Copy { set: Vec::new() });
-        findings.note(&spec.tables[0], &Entry { table: 0, target: None, sources, write });
-    }
-    let text = scopes(&spec, &findings);
-    assert_eq!(text, r#"{"places":[7,-1],"Odd \"rooms\"":["a \"x\"","b"]}"#);
-    let expected: Vec<_> = [1, 2]
-        .into_iter()
-        .flat_map(|table| findings.scopes(table).into_iter().map(move |scope| (table, scope)))
-        .collect();
-    assert_eq!(read_scopes(&spec, &text), Ok(expected));
-    assert_eq!(read_scopes(&spec, ""), Ok(Vec::new()));
-    for (text, expected) in [
-        (r#"{"things2":[]}"#, "knows no table things2"),
-        (r#"{"places":7}"#, "the scopes of places are no list"),
-        (r#"{"places":["x"]}"#, "a scope of places: \"x\" is not of type int"),
-        ("{", "EOF"),
-    ] {
-        let error = read_scopes(&spec, text).unwrap_err();
-        assert!(error.contains(expected), "{text}: {error}");
-    }
-}
-
-#[test]
-fn numbers_of_every_width_keep_their_sign() {
-    for (cql_type, value, expected) in [
-        ("tinyint", &[0x80][..], "-128"),
-        ("smallint", &[0x7f, 0xff], "32767"),
-        ("int", &[0xff, 0xff, 0xff, 0xff], "-1"),
-        ("bigint", &[0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff], "9223372036854775807"),
-        ("timestamp", &[0, 0, 0, 0, 0, 0, 1, 0], "256"),
-        ("counter", &[0, 0, 0, 0, 0, 0, 1, 0], r#"{"hex":"0000000000000100"}"#),
-    ] {
-        let mut out = Vec::new();
-        json::value(&mut out, &CqlType::parse(cql_type), value);
-        assert_eq!(String::from_utf8(out).unwrap(), expected, "{cql_type}");
-    }
+fn nothing_is_copied() {
+    let codec = codec(&spec());
+    let row =
+        Row { cells: vec![Some(Bytes::from_static(b"value")); spec().tables[0].columns.len()] };
+    let entries =
+        vec![Entry { table: 0, target: None, sources: vec![(0, row)], write: Write::Nothing }];
+    let body = Bytes::from(codec.encode(&Slice { entries, seal: None }));
+    let slice = codec.decode(&body).unwrap();
+    let value = slice.entries[0].sources[0].1.cells[3].as_ref().unwrap();
+    assert!(body.as_ptr_range().contains(&value.as_ptr()));
 }

@@ -65,7 +65,7 @@ pub(super) struct Packed {
     pub(super) t: TimestampUs,
     pub(super) sealed: bool,
     pub(super) tally: Option<String>,
-    pub(super) scopes: Option<String>,
+    pub(super) scopes: Option<Vec<u8>>,
     /// Where its body is in its block.
     pub(super) start: usize,
     pub(super) bytes: usize,
@@ -128,8 +128,8 @@ pub fn stored_bytes(mut intent: Intent) -> u64 {
     let before = BEFORE.replace(body.clone());
     let body = compress(body, &before).len();
     let packed = Packed::new(intent, 0);
-    let text = |text: &Option<String>| text.as_ref().map_or(0, String::len);
-    let slice = body + text(&packed.tally) + text(&packed.scopes) + SLICE_BYTES;
+    let tally = packed.tally.as_ref().map_or(0, String::len);
+    let slice = body + tally + packed.scopes.as_ref().map_or(0, Vec::len) + SLICE_BYTES;
     let group = packed.survivor.text().len() + packed.pairs.len() + GROUP_BYTES;
     (slice + if packed.sealed { group } else { 0 }) as u64
 }
@@ -165,48 +165,17 @@ pub(super) fn read_account(of: AccountType, id: &str) -> Result<AccountId, serde
     AccountId::parse(of, id).ok_or_else(no_account)
 }
 
-/// A tally as JSON. There is one with every slice, so counts of 0 are left out, and no tree of values is made.
+/// A tally as JSON: its fields in order, without their names, because there is one with every slice.
 fn tally(tally: &Tally) -> Option<String> {
-    fn write(out: &mut String, counts: &[(&str, u64)]) {
-        for (name, count) in counts.iter().filter(|(_, count)| *count != 0) {
-            let comma = if out.ends_with('{') { "" } else { "," };
-            out.push_str(&format!("{comma}\"{name}\":{count}"));
-        }
-    }
-    if *tally == Tally::default() {
-        return None;
-    }
     let Tally { tables, absent_sources, absent_survivors, events, batches, slices } = tally;
-    let mut out = "{\"tables\":[".to_owned();
-    for (at, table) in tables.iter().enumerate() {
+    let of_table = |table: &TableTally| {
         let TableTally { source_rows, target_rows, copied, merged, unchanged, deleted } = *table;
-        out.push_str(if at == 0 { "{" } else { ",{" });
-        write(
-            &mut out,
-            &[
-                ("source_rows", source_rows),
-                ("target_rows", target_rows),
-                ("copied", copied),
-                ("merged", merged),
-                ("unchanged", unchanged),
-                ("deleted", deleted),
-            ],
-        );
-        out.push('}');
-    }
-    out.push(']');
-    write(
-        &mut out,
-        &[
-            ("absent_sources", *absent_sources),
-            ("absent_survivors", *absent_survivors),
-            ("events", *events),
-            ("batches", *batches),
-            ("slices", *slices),
-        ],
-    );
-    out.push('}');
-    Some(out)
+        [source_rows, target_rows, copied, merged, unchanged, deleted]
+    };
+    let tables: Vec<_> = tables.iter().map(of_table).collect();
+    let fields = (tables, absent_sources, absent_survivors, events, batches, slices);
+    // Numbers can always be written.
+    (*tally != Tally::default()).then(|| serde_json::to_string(&fields).unwrap_or_default())
 }
 
 /// A tally from JSON.
@@ -219,8 +188,7 @@ thread_local! {
     static COMPRESS: RefCell<Compress> = RefCell::new(Compress::new(Compression::fast(), true));
 }
 
-/// A body in zlib's format, or as it is if that is no shorter: `SQLite`'s sqlar convention, so that the
-/// shell's `sqlar_uncompress` shows it. What is `known` already need not be said again.
+/// A body in zlib's format, or as it is if that is no shorter. What is `known` already need not be said again.
 fn compress(body: Vec<u8>, known: &[u8]) -> Vec<u8> {
     COMPRESS.with_borrow_mut(|compress| {
         compress.reset();

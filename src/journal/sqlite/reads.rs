@@ -2,8 +2,9 @@
 
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use bytes::Bytes;
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, Type, ValueRef};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
@@ -26,7 +27,7 @@ pub(super) struct Reads {
     /// Ids are stored as they are written out, and read by it.
     accounts: AccountType,
     /// Slices that are read one after the other are often of one block.
-    last_blocks: Mutex<VecDeque<(i64, Arc<[u8]>)>>,
+    last_blocks: Mutex<VecDeque<(i64, Bytes)>>,
 }
 
 /// Blocks that are held.
@@ -111,7 +112,7 @@ impl Reads {
         })
     }
 
-    pub(super) fn body(&self, slice: i64) -> Result<Vec<u8>, JournalError> {
+    pub(super) fn body(&self, slice: i64) -> Result<Bytes, JournalError> {
         let found = self.read(|connection| {
             let sql = "SELECT block, start, bytes FROM slices WHERE id = ?1";
             let mut query = connection.prepare_cached(sql)?;
@@ -120,25 +121,25 @@ impl Reads {
         });
         let (block, start, bytes): (i64, usize, usize) =
             found?.ok_or_else(|| self.damaged(format!("there is no slice {slice}")))?;
-        let end = start.checked_add(bytes);
         let block = self.block(block)?;
-        let body = end.and_then(|end| block.get(start..end)).map(<[u8]>::to_vec);
-        body.ok_or_else(|| self.damaged(format!("slice {slice} is not in its block")))
+        let end = start.checked_add(bytes).filter(|end| *end <= block.len());
+        end.map(|end| block.slice(start..end))
+            .ok_or_else(|| self.damaged(format!("slice {slice} is not in its block")))
     }
 
     /// A block, from the file only if it is none of the last.
-    fn block(&self, id: i64) -> Result<Arc<[u8]>, JournalError> {
+    fn block(&self, id: i64) -> Result<Bytes, JournalError> {
         let last = || self.last_blocks.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, block)) = last().iter().find(|(known, _)| *known == id) {
-            return Ok(Arc::clone(block));
+            return Ok(block.clone());
         }
         let sql = "SELECT body, body_bytes FROM blocks WHERE id = ?1";
-        let block: Arc<[u8]> = self.unpacked(sql, "block", id)?.into();
+        let block = self.unpacked(sql, "block", id)?;
         let mut last = last();
         if last.len() >= BLOCKS {
             last.pop_front();
         }
-        last.push_back((id, Arc::clone(&block)));
+        last.push_back((id, block.clone()));
         Ok(block)
     }
 
@@ -150,19 +151,19 @@ impl Reads {
         })
     }
 
-    pub(super) fn found(&self, scan: i64) -> Result<Vec<u8>, JournalError> {
+    pub(super) fn found(&self, scan: i64) -> Result<Bytes, JournalError> {
         self.unpacked("SELECT found, found_bytes FROM scans WHERE id = ?1", "scan", scan)
     }
 
     /// What a query gives as packed bytes and their number when they are not.
-    fn unpacked(&self, sql: &str, what: &str, id: i64) -> Result<Vec<u8>, JournalError> {
+    fn unpacked(&self, sql: &str, what: &str, id: i64) -> Result<Bytes, JournalError> {
         let found = self.read(|connection| {
             let mut query = connection.prepare_cached(sql)?;
             query.query_row([id], |row| Ok((row.get(0)?, row.get(1)?))).optional()
         });
         let (packed, bytes) =
             found?.ok_or_else(|| self.damaged(format!("there is no {what} {id}")))?;
-        uncompress(packed, bytes).map_err(|what| self.damaged(what))
+        uncompress(packed, bytes).map(Bytes::from).map_err(|what| self.damaged(what))
     }
 
     /// Row by row: there may be millions.
@@ -226,7 +227,7 @@ fn slice_record(row: &Row<'_>) -> rusqlite::Result<SliceRecord> {
         t: row.get(3)?,
         sealed: row.get(4)?,
         tally: json_of(row, 5, read_tally)?,
-        scopes: row.get::<_, Option<String>>(6)?.unwrap_or_default(),
+        scopes: row.get::<_, Option<Vec<u8>>>(6)?.unwrap_or_default().into(),
     })
 }
 

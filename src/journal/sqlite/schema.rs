@@ -12,7 +12,7 @@ use crate::journal::JournalError;
 use crate::model::AccountType;
 
 /// The version of the tables; kept in the file as `user_version`.
-pub(super) const VERSION: i64 = 2;
+pub(super) const VERSION: i64 = 3;
 
 /// How long to wait for another program that has locked the file, such as an operator's shell.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
@@ -49,18 +49,19 @@ const TABLES: &str = "
         kind TEXT NOT NULL,
         t INTEGER NOT NULL,             -- write time, in microseconds
         sealed INTEGER NOT NULL,
-        tally TEXT,                     -- JSON; counts of 0 are left out
-        scopes TEXT,                -- JSON: {table: [scope, ...]}
-        block INTEGER NOT NULL,         -- what is written, as JSON, is part of a block:
+        tally TEXT,                     -- JSON: [[[source_rows, target_rows, copied, merged, unchanged, deleted], ... by
+                                        -- table], absent_sources, absent_survivors, events, batches, slices]
+        scopes BLOB,                    -- where its rows led to
+        block INTEGER NOT NULL,         -- what is written is part of a block:
         start INTEGER NOT NULL,         -- where it starts there, in bytes
         bytes INTEGER NOT NULL
     );
     CREATE INDEX slices_of_group ON slices (group_number);
 
-    -- What is written, of several slices one behind the other.
+    -- What is written, of several slices one behind the other; `tributary record` shows it.
     CREATE TABLE blocks (
         id INTEGER PRIMARY KEY,
-        body BLOB NOT NULL,             -- sqlar_uncompress(body, body_bytes)
+        body BLOB NOT NULL,             -- by zlib, unless it is of that length already
         body_bytes INTEGER NOT NULL
     );
 
@@ -72,20 +73,14 @@ const TABLES: &str = "
         to_token INTEGER NOT NULL,      -- inclusive
         rows INTEGER NOT NULL,          -- that were looked at
         enrolments INTEGER NOT NULL,    -- of sources among them
-        found BLOB NOT NULL,            -- JSON: sqlar_uncompress(found, found_bytes)
-        found_bytes INTEGER NOT NULL    --       [[partition, [group number, ...]], ...]
+        found BLOB NOT NULL,            -- in which partitions rows of which groups are; packed like a block
+        found_bytes INTEGER NOT NULL
     );
 
     CREATE VIEW states (state, groups) AS
         SELECT 'planned', value - (SELECT count(*) FROM groups) FROM meta WHERE key = 'groups'
         UNION ALL
         SELECT state, count(*) FROM groups GROUP BY state;
-
-    -- For the sqlite3 shell, which has the function.
-    CREATE VIEW bodies (id, group_number, survivor, kind, body) AS
-        SELECT slices.id, group_number, survivor, kind,
-            CAST(substr(sqlar_uncompress(body, body_bytes), start + 1, bytes) AS TEXT)
-        FROM slices JOIN groups ON number = group_number JOIN blocks ON blocks.id = block;
 ";
 
 /// Makes the file and its tables; its owner alone may read it.

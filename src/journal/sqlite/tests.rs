@@ -258,8 +258,8 @@ fn what_is_no_journal_is_told_apart() {
     assert!(error.starts_with(&expected), "{error}");
 
     for (version, said) in [
-        (1, "has a schema of version 1, but this program reads version 2 only"),
-        (3, "has a schema of version 3, but this program reads version 2 only"),
+        (2, "has a schema of version 2, but this program reads version 3 only"),
+        (4, "has a schema of version 4, but this program reads version 3 only"),
     ] {
         Connection::open(&path).unwrap().pragma_update(None, "user_version", version).unwrap();
         let error = refused(&path).to_string();

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::failpoint;
-use crate::journal::{Intent, Kind, Note, State, body};
+use crate::journal::{Intent, Kind, Note, State};
 use crate::ledger::Ledger;
 use crate::merge::{self, Announced, Horizon, SweepSlice, Verdict};
 use crate::model::{AccountId, Group, Scope, TableIndex, Tally, TimedRow, TimestampUs, now_us};
@@ -47,7 +47,7 @@ pub(super) async fn turn<S: Writer>(
     let after = records.iter().map(|record| record.t).max().unwrap_or(sealed.t);
     let mut scopes = BTreeSet::new();
     for record in &records {
-        let led_to = body::read_scopes(&window.spec, &record.scopes);
+        let led_to = window.codec.decode_scopes(&record.scopes);
         scopes.extend(led_to.map_err(GroupError::Record)?);
     }
     for (table, ..) in window.spec.led() {
@@ -87,7 +87,7 @@ pub(in super::super) async fn replay<S: Writer>(
     for record in records.iter().filter(|record| record.kind == Kind::Merge) {
         tally.add(&record.tally);
     }
-    let slice = body::decode_sweep(&window.spec, &window.journal.body(stopped.id)?);
+    let slice = window.codec.decode_sweep(&window.journal.body(stopped.id)?);
     let slice = slice.map_err(GroupError::Record)?;
     Raised::recorded(window, group)?.write(window, group).await?;
     let left = carry_out(window, group, &slice, stopped.t).await?;
@@ -252,8 +252,8 @@ impl<S: Writer> Sweeper<'_, S> {
             kind: Kind::Sweep,
             sealed: false,
             tally: Tally::new(window.spec.tables.len()),
-            scopes: body::swept_scopes(&window.spec, &slice),
-            body: body::encode_sweep(&window.spec, &slice),
+            scopes: window.codec.encode_scopes(&slice.scopes(&window.spec)),
+            body: window.codec.encode_sweep(&slice),
         };
         window.intend(intent).await?;
         failpoint::hit("sweep");
@@ -284,7 +284,8 @@ impl<S: Writer> Sweeper<'_, S> {
             })
             .collect();
         let mut copies = HashSet::new();
-        let mut ledger = Ledger::open(&*self.window.journal, spec, self.group.index)?;
+        let (journal, codec) = (&*self.window.journal, &self.window.codec);
+        let mut ledger = Ledger::open(journal, codec, spec, self.group.index)?;
         while let Some(histories) = ledger.next_chunk()? {
             for history in histories.into_iter().filter(crate::ledger::History::is_copy) {
                 let table = &spec.tables[history.table];

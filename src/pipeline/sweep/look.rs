@@ -5,10 +5,9 @@ use std::ops::Range;
 
 use futures::{StreamExt, TryStreamExt, stream};
 
-use crate::journal::{Kind, SliceRecord, body};
+use crate::journal::{Kind, SliceRecord};
 use crate::model::{AccountId, Scope, TableIndex};
 use crate::plan::Plan;
-use crate::spec::Spec;
 use crate::storage::{Among, Reader, StorageError};
 
 use super::super::{Context, Discover, GroupError};
@@ -53,29 +52,29 @@ impl Look {
             let group = plan.group(record.group);
             look.sources.extend(group.sources().map(|source| (source.clone(), record.group)));
             of_groups.insert(record.group, first..look.sources.len());
-            look.add_scopes(spec, record, first..look.sources.len())?;
+            look.add_scopes(context, record, first..look.sources.len())?;
         }
         // Earlier sweeps may have taken the rows that lead to a scope.
         for record in context.journal.slices_between(Kind::Sweep, window.start, window.end)? {
             if let Some(sources) = of_groups.get(&record.group) {
-                look.add_scopes(spec, &record, sources.clone())?;
+                look.add_scopes(context, &record, sources.clone())?;
             }
         }
         Ok(look)
     }
 
-    fn add_scopes(
+    fn add_scopes<S>(
         &mut self,
-        spec: &Spec,
+        context: &Context<S>,
         record: &SliceRecord,
         sources: Range<usize>,
     ) -> Result<(), GroupError> {
-        let led_to = body::read_scopes(spec, &record.scopes);
+        let led_to = context.codec.decode_scopes(&record.scopes);
         if self.is_scanned {
             return Ok(());
         }
         for (table, scope) in led_to.map_err(GroupError::Record)? {
-            if spec.tables[table].delete_source {
+            if context.spec.tables[table].delete_source {
                 let known = self.scopes.entry((table, scope)).or_default();
                 if !known.contains(&sources.start) {
                     known.extend(sources.clone());
