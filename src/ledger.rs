@@ -27,6 +27,8 @@ pub struct History {
     pub entry: Option<Entry>,
     /// What sweeps took from sources, oldest first.
     pub swept: Vec<Swept>,
+    /// How many of those belong to the group's last sweep: while that is under way, they may not be written yet.
+    pub newest: usize,
     /// What was computed anew because a write of the application had overtaken it, oldest first: the target is the
     /// survivor's row with that write.
     pub raised: Vec<Swept>,
@@ -62,6 +64,8 @@ pub struct Ledger<'a> {
     t: TimestampUs,
     merges: VecDeque<SliceRecord>,
     swept: ByKey,
+    /// How many of them are of the last sweep.
+    newest: HashMap<(TableIndex, Vec<Bytes>), usize>,
     raised: ByKey,
 }
 
@@ -81,6 +85,7 @@ impl<'a> Ledger<'a> {
     ) -> Result<Self, JournalError> {
         let mut merges = VecDeque::new();
         let (mut swept, mut raised) = (ByKey::new(), ByKey::new());
+        let mut newest = HashMap::new();
         for record in journal.slices(group)? {
             let by_key = match record.kind {
                 Kind::Merge => {
@@ -93,13 +98,19 @@ impl<'a> Ledger<'a> {
             };
             let slice = codec.decode_sweep(&journal.body(record.id)?);
             let slice = slice.map_err(|what| damaged(group, what))?;
+            if record.kind == Kind::Sweep {
+                newest.clear();
+            }
             for row in slice.rows {
-                let shared = spec.tables[row.table].shared_key(&row.key);
-                by_key.entry((row.table, shared)).or_default().push(row);
+                let shared = (row.table, spec.tables[row.table].shared_key(&row.key));
+                if record.kind == Kind::Sweep {
+                    *newest.entry(shared.clone()).or_default() += 1;
+                }
+                by_key.entry(shared).or_default().push(row);
             }
         }
         let t = merges.front().map_or(0, |record| record.t);
-        Ok(Self { journal, codec, spec, t, merges, swept, raised })
+        Ok(Self { journal, codec, spec, t, merges, swept, newest, raised })
     }
 
     /// The next histories: those of a slice of the merge, in the order of its entries; at last those of
@@ -130,9 +141,7 @@ impl<'a> Ledger<'a> {
         });
         let histories = rest.into_iter().map(|swept| {
             let (table, key) = (swept[0].table, swept[0].key.clone());
-            let raised = self.raised.remove(&(table, self.spec.tables[table].shared_key(&key)));
-            let raised = raised.unwrap_or_default();
-            History { table, key, t: self.t, entry: None, swept, raised }
+            self.history((table, key), None, swept)
         });
         Ok(Some(histories.collect()))
     }
@@ -140,15 +149,20 @@ impl<'a> Ledger<'a> {
     fn of_entry(&mut self, entry: Entry) -> History {
         let table = &self.spec.tables[entry.table];
         let key = entry.base().map(|row| table.key_of(row)).unwrap_or_default();
-        let shared = (entry.table, table.shared_key(&key));
-        History {
-            table: entry.table,
-            key,
-            t: self.t,
-            entry: Some(entry),
-            swept: self.swept.remove(&shared).unwrap_or_default(),
-            raised: self.raised.remove(&shared).unwrap_or_default(),
-        }
+        let swept = self.swept.remove(&(entry.table, table.shared_key(&key)));
+        self.history((entry.table, key), Some(entry), swept.unwrap_or_default())
+    }
+
+    fn history(
+        &mut self,
+        (table, key): (TableIndex, Vec<Bytes>),
+        entry: Option<Entry>,
+        swept: Vec<Swept>,
+    ) -> History {
+        let shared = (table, self.spec.tables[table].shared_key(&key));
+        let newest = self.newest.remove(&shared).unwrap_or_default();
+        let raised = self.raised.remove(&shared).unwrap_or_default();
+        History { table, key, t: self.t, entry, swept, newest, raised }
     }
 }
 
@@ -253,6 +267,13 @@ impl History {
         }
         sources.sort_by_key(|(source, _)| *source);
         sources
+    }
+
+    /// The same, had the group's last sweep not come across the key.
+    pub fn before_newest(&self) -> Self {
+        let mut before = self.clone();
+        before.swept.truncate(self.swept.len() - self.newest);
+        before
     }
 
     /// The latest write time that the run, or what it took from a source, gave to anything at this key.

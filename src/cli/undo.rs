@@ -285,7 +285,7 @@ fn list_conflicts(engine: &Engine, run_dir: &RunDir) -> Result<u64, Failure> {
     let mut write =
         |record: &[String]| out.write_record(record).map_err(|error| of_file(error.into()));
     write(&HEADER.map(str::to_owned))?;
-    undo::conflicts::<Failure>(journal, codec, spec, |told| match told {
+    undo::conflicts::<Failure>(journal, codec, |told| match told {
         Told::Conflict(conflict) => {
             cells += 1;
             named.insert(conflict.pair.line);

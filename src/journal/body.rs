@@ -33,7 +33,7 @@ use crate::spec::Spec;
 
 pub use layout::{Layout, TableLayout};
 pub use scan::FoundIn;
-pub use undo::{Apart, CellAhead, Disputed, LeftAlone, UndoSlice};
+pub use undo::{Apart, CellAhead, Disputed, KeptCell, LeftAlone, UndoSlice};
 
 use layout::{Present, PresentTable};
 use wire::{Out, Read, Reader};

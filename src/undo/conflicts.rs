@@ -5,14 +5,13 @@ use bytes::Bytes;
 use crate::journal::body::{Disputed, LeftAlone};
 use crate::journal::{Codec, GroupRecord, Journal, JournalError, Kind, State};
 use crate::model::{AccountId, Cell, ColumnIndex, Pair, TableIndex, TimestampUs};
-use crate::spec::Spec;
 
 /// A cell that someone changed since the run; its key was left alone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Conflict {
     /// The table.
     pub table: TableIndex,
-    /// Whose row it is.
+    /// Whose row it is: the survivor.
     pub account: AccountId,
     /// The primary key of the row, in column order.
     pub key: Vec<Bytes>,
@@ -44,7 +43,6 @@ pub enum Told<'a> {
 pub fn conflicts<E: From<JournalError>>(
     journal: &dyn Journal,
     codec: &Codec,
-    spec: &Spec,
     mut on_told: impl FnMut(Told<'_>) -> Result<(), E>,
 ) -> Result<(), E> {
     let mut states = journal.states()?;
@@ -61,7 +59,7 @@ pub fn conflicts<E: From<JournalError>>(
             let record = codec.decode_undo(&journal.body(slice.id)?).map_err(damaged)?;
             for left in &record.left_alone {
                 for cell in &left.conflicts {
-                    let conflict = conflict(spec, &group, left, cell).map_err(damaged)?;
+                    let conflict = conflict(&group, left, cell).map_err(damaged)?;
                     on_told(Told::Conflict(&conflict))?;
                 }
             }
@@ -71,24 +69,14 @@ pub fn conflicts<E: From<JournalError>>(
     Ok(())
 }
 
-fn conflict(
-    spec: &Spec,
-    group: &GroupRecord,
-    left: &LeftAlone,
-    cell: &Disputed,
-) -> Result<Conflict, String> {
-    let place = cell.source.unwrap_or(left.pair);
-    let pair = group.pairs.get(place).ok_or_else(|| format!("it has no source {place}"))?;
-    let account = if cell.source.is_some() { &pair.from } else { &group.survivor };
-    let mut key = left.row.clone();
-    if let Some(own) = key.get_mut(spec.tables[left.table].account) {
-        own.clone_from(account.cell());
-    }
-    let Disputed { column, expected, found, found_written_at, .. } = cell.clone();
+fn conflict(group: &GroupRecord, left: &LeftAlone, cell: &Disputed) -> Result<Conflict, String> {
+    let pair = group.pairs.get(left.pair);
+    let pair = pair.ok_or_else(|| format!("it has no source {}", left.pair))?;
+    let Disputed { column, expected, found, found_written_at } = cell.clone();
     Ok(Conflict {
         table: left.table,
-        account: account.clone(),
-        key,
+        account: group.survivor.clone(),
+        key: left.row.clone(),
         column,
         expected,
         found,

@@ -58,7 +58,8 @@ fn passes(records: &[SliceRecord]) -> Vec<Pass> {
     passes
 }
 
-/// Takes a group back; `state` is where the journal says that it stands. What someone changed since is
+/// Takes a group back, whatever of its writes has happened: nothing of it is completed first, which the server may
+/// refuse. Every key is restored, and what may still arrive is older. `state` is where the journal says that it stands. What someone changed since is
 /// left alone, unless `force`.
 pub(super) async fn undo_group<S: Writer>(
     window: &Window<S>,
@@ -67,9 +68,8 @@ pub(super) async fn undo_group<S: Writer>(
     force: bool,
 ) -> Result<Turn, GroupError> {
     let records = window.journal.slices(group.index)?;
-    complete(window, group, state, &records).await?;
     let is_sealed = records.iter().any(|record| record.kind == Kind::Merge && record.sealed);
-    let work = Work { window, group, is_sealed, force };
+    let work = Work { window, group, is_sealed, is_sweeping: state == State::Sweeping, force };
     let mut known = passes(&records);
     let mut done = None;
     if state == State::Undoing
@@ -111,43 +111,13 @@ impl Turn {
     }
 }
 
-/// Writes what was under way when the group was stopped once more, so that all its rows are in one known
-/// state. Nothing is announced: what is about to be taken back is no news.
-async fn complete<S: Writer>(
-    window: &Window<S>,
-    group: &Group,
-    state: State,
-    records: &[SliceRecord],
-) -> Result<(), GroupError> {
-    let kinds: &[Kind] = match state {
-        State::Intended | State::Failed => &[Kind::Merge, Kind::Sweep],
-        State::Sweeping => &[Kind::Sweep],
-        // All writes are acknowledged, or an undo has begun, before which they were.
-        State::Written | State::Done | State::Undoing | State::Undone | State::Disputed => &[],
-    };
-    let (spec, codec) = (&window.spec, &window.codec);
-    for kind in kinds {
-        let Some(record) = records.iter().rfind(|record| record.kind == *kind) else { continue };
-        let recorded = window.journal.body(record.id)?;
-        if *kind == Kind::Sweep {
-            let slice = codec.decode_sweep(&recorded).map_err(GroupError::Record)?;
-            window.write_all(slice.writes(spec, &group.survivor)).await?;
-            continue;
-        }
-        let slice = codec.decode(&recorded).map_err(GroupError::Record)?;
-        window.write_all(slice.writes(spec, &group.survivor, record.t)).await?;
-        if let Some(seal) = &slice.seal {
-            window.delete_sources(group, seal, record.t).await?;
-        }
-    }
-    Ok(())
-}
-
 struct Work<'a, S> {
     window: &'a Window<S>,
     group: &'a Group,
     /// Whether the group's merge is journaled completely, so that its sources' partitions were deleted.
     is_sealed: bool,
+    /// Whether the group's last sweep may not have been written.
+    is_sweeping: bool,
     force: bool,
 }
 
@@ -184,7 +154,7 @@ impl<S: Writer> Work<'_, S> {
     fn key<'h>(&'h self, history: &'h History) -> Key<'h> {
         let table = &self.window.spec.tables[history.table];
         let is_deleted = table.delete_source && (!table.owns_partitions() || self.is_sealed);
-        Key::new(history, table, is_deleted)
+        Key::new(history, table, is_deleted, self.is_sweeping)
     }
 
     fn recorded(&self, slice: i64, keys: usize) -> Result<Record, GroupError> {

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
+use crate::journal::body::{CellAhead, Disputed, KeptCell};
 use crate::ledger::{Before, History, Left};
 use crate::model::{Cell, ColumnIndex, Row, TimedRow, TimestampUs};
 use crate::spec::{Table, Undone};
@@ -18,51 +19,22 @@ pub(super) struct Found {
     pub(super) sources: Vec<(usize, TimedRow)>,
 }
 
-/// Whose row it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Holder {
-    Survivor,
-    /// The source at this place in the group.
-    Source(usize),
-}
-
-/// A cell that is not as the run left it, and not as it was before the run either.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Conflict {
-    pub(super) holder: Holder,
-    pub(super) column: ColumnIndex,
-    /// What the run left there.
-    pub(super) expected: Cell,
-    pub(super) found: Cell,
-    /// The latest write time of what was found.
-    pub(super) written_at: Option<TimestampUs>,
-}
-
 /// How a key is restored.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct How {
-    /// Cells to be overwritten that are dated at or after the undo's own time.
-    pub(super) ahead: Vec<Ahead>,
+    /// Cells of the survivor's to be overwritten that are dated at or after the undo's own time.
+    pub(super) ahead: Vec<CellAhead>,
     /// The survivor's row stays as it is: someone deleted it, and cells without their row help nobody.
     pub(super) keeps_survivor: bool,
-    /// Sources whose rows are deleted before they are given back: someone wrote to them.
-    pub(super) replaced: Vec<usize>,
-}
-
-/// A cell that is dated at or after the undo's own time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Ahead {
-    pub(super) holder: Holder,
-    pub(super) column: ColumnIndex,
-    /// Its write time; the latest of its elements.
-    pub(super) t: TimestampUs,
+    /// Cells of sources that stay as they are: someone wrote them, and a source is its owner's again.
+    pub(super) kept: Vec<KeptCell>,
 }
 
 /// What is to be done about a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
     Restore(How),
-    LeaveAlone(Vec<Conflict>),
+    LeaveAlone(Vec<Disputed>),
 }
 
 /// One key with what the run did to it.
@@ -71,15 +43,25 @@ pub(super) struct Key<'a> {
     pub(super) table: &'a Table,
     /// The cells that the run left in the survivor's row.
     pub(super) left: Vec<Left>,
+    /// The cells that it had left there before a sweep that is under way.
+    left_before: Option<Vec<Left>>,
     /// The sources' rows before the run; empty where the run has deleted none of them.
     pub(super) before: Vec<(usize, Row)>,
 }
 
 impl<'a> Key<'a> {
-    /// `is_deleted` says whether the run deleted the sources' rows in this table.
-    pub(super) fn new(history: &'a History, table: &'a Table, is_deleted: bool) -> Self {
+    /// `is_deleted` says whether the run deleted the sources' rows in this table, `is_sweeping` whether the group's last
+    /// sweep is under way.
+    pub(super) fn new(
+        history: &'a History,
+        table: &'a Table,
+        is_deleted: bool,
+        is_sweeping: bool,
+    ) -> Self {
         let before = if is_deleted { history.sources_before(table) } else { Vec::new() };
-        Self { history, table, left: history.left(table), before }
+        let left_before =
+            (is_sweeping && history.newest > 0).then(|| history.before_newest().left(table));
+        Self { history, table, left: history.left(table), left_before, before }
     }
 
     /// The sources whose rows are given back, by their places in the group.
@@ -102,44 +84,33 @@ impl<'a> Key<'a> {
     /// Compares what stands there with what the run left. With `force`, what someone changed since is
     /// overridden.
     pub(super) fn judge(&self, found: &Found, undo_t: TimestampUs, force: bool) -> Verdict {
-        let mut conflicts = self.survivor_conflicts(found.survivor.as_ref());
-        for (source, row) in &found.sources {
-            conflicts.extend(self.source_conflicts(*source, row));
-        }
+        let conflicts = match &found.survivor {
+            None if self.history.is_copy() => self.missing_copy(found),
+            survivor => self.survivor_conflicts(survivor.as_ref()),
+        };
         if !force && !conflicts.is_empty() {
             return Verdict::LeaveAlone(conflicts);
         }
-        let sources = conflicts.iter().filter_map(|conflict| match conflict.holder {
-            Holder::Survivor => None,
-            Holder::Source(source) => Some(source),
-        });
-        let mut replaced: Vec<usize> = sources.collect();
-        replaced.dedup();
-        let is_ahead = |holder, row: &TimedRow, column: ColumnIndex| {
-            let t = row.times[column].latest().filter(|t| *t >= undo_t)?;
-            Some(Ahead { holder, column, t })
-        };
         let columns = || self.table.key_len..self.table.columns.len();
-        let mut ahead = Vec::new();
-        if let Some(row) = &found.survivor {
+        let ahead = found.survivor.iter().flat_map(|row| {
             let restored = columns().filter(|column| self.is_restored(*column));
-            ahead.extend(restored.filter_map(|column| is_ahead(Holder::Survivor, row, column)));
-        }
-        for (source, row) in found.sources.iter().filter(|(source, _)| replaced.contains(source)) {
-            let holder = Holder::Source(*source);
-            ahead.extend(columns().filter_map(|column| is_ahead(holder, row, column)));
-        }
+            restored.filter_map(|column| {
+                let t = row.times[column].latest().filter(|t| *t >= undo_t)?;
+                Some(CellAhead { column, t })
+            })
+        });
+        let sources = found.sources.iter();
+        let kept = sources.flat_map(|(source, row)| {
+            columns().filter_map(move |column| self.kept(*source, column, row))
+        });
         let keeps_survivor = found.survivor.is_none() && !self.history.is_copy();
-        Verdict::Restore(How { ahead, keeps_survivor, replaced })
+        let (ahead, kept) = (ahead.collect(), kept.collect());
+        Verdict::Restore(How { ahead, keeps_survivor, kept })
     }
 
     /// Whether a column of the survivor's row goes back.
     fn is_restored(&self, column: ColumnIndex) -> bool {
-        self.history.is_copy() || self.left(column).is_some()
-    }
-
-    fn left(&self, column: ColumnIndex) -> Option<&Bytes> {
-        self.left.iter().find(|left| left.column == column).map(|left| &left.value)
+        self.history.is_copy() || value_of(&self.left, column).is_some()
     }
 
     /// What the survivor's own row held in a column before the run.
@@ -153,31 +124,58 @@ impl<'a> Key<'a> {
         }
     }
 
-    fn survivor_conflicts(&self, found: Option<&TimedRow>) -> Vec<Conflict> {
-        let is_copy = self.history.is_copy();
-        if is_copy && found.is_none() {
-            // It is gone already, as it was before the run.
+    /// The copy is gone. Where a source has its row, it was never written, or taken back before; where none has, somebody
+    /// has deleted it, and giving it back to a source would undo that.
+    fn missing_copy(&self, found: &Found) -> Vec<Disputed> {
+        let stands = |(source, before): &(usize, Row)| {
+            let row = found.sources.iter().find(|(own, _)| own == source);
+            row.is_some_and(|(_, row)| {
+                let cells = row.row.cells.iter().zip(&before.cells).skip(self.table.key_len);
+                let mut values = cells.filter(|(_, before)| before.is_some()).peekable();
+                values.peek().is_none() || values.any(|(cell, before)| cell == before)
+            })
+        };
+        if self.before.is_empty() || self.before.iter().any(stands) {
             return Vec::new();
         }
+        let gone = |(column, value): (ColumnIndex, &Bytes)| Disputed {
+            column,
+            expected: Some(value.clone()),
+            found: None,
+            found_written_at: None,
+        };
+        let key = self.before.first().and_then(|(_, row)| row.cells.first()?.as_ref());
+        let values = self.left.iter().map(|left| (left.column, &left.value));
+        let mut conflicts: Vec<_> = values.map(gone).collect();
+        if conflicts.is_empty() {
+            // A row of nothing but its key.
+            conflicts.extend(key.map(|key| gone((0, key))));
+        }
+        conflicts
+    }
+
+    fn survivor_conflicts(&self, found: Option<&TimedRow>) -> Vec<Disputed> {
+        let is_copy = self.history.is_copy();
         let columns = self.table.key_len..self.table.columns.len();
         let restored = columns.filter(|column| self.is_restored(*column));
         restored
             .filter_map(|column| {
-                let expected = self.left(column).cloned();
+                let expected = value_of(&self.left, column);
                 let cell = found.and_then(|row| row.row.cells[column].clone());
-                if let (true, Some((written, written_at))) =
+                if let (true, Some((written, found_written_at))) =
                     (is_copy, self.history.overtaken_by(column))
                 {
                     // The row goes, and with it what the application wrote there.
-                    let (holder, found) = (Holder::Survivor, written.clone());
-                    return Some(Conflict { holder, column, expected, found, written_at });
+                    let found = written.clone();
+                    return Some(Disputed { column, expected, found, found_written_at });
                 }
-                if self.may_undo(column, &expected, &cell) {
+                let before_sweep = self.left_before.as_ref().map(|left| value_of(left, column));
+                let left = [Some(&expected), before_sweep.as_ref()];
+                if left.into_iter().flatten().any(|left| self.may_undo(column, left, &cell)) {
                     return None;
                 }
-                let written_at = found.and_then(|row| row.times[column].latest());
-                let holder = Holder::Survivor;
-                Some(Conflict { holder, column, expected, found: cell, written_at })
+                let found_written_at = found.and_then(|row| row.times[column].latest());
+                Some(Disputed { column, expected, found: cell, found_written_at })
             })
             .collect()
     }
@@ -195,43 +193,26 @@ impl<'a> Key<'a> {
         }
     }
 
-    /// A source owned no row when the run had ended. What it holds of its row from before may have been
-    /// given back already, or have outlived the run; anything else was written since.
-    fn source_conflicts(&self, source: usize, found: &TimedRow) -> Vec<Conflict> {
-        let Some((_, before)) = self.before.iter().find(|(known, _)| *known == source) else {
-            return Vec::new();
+    /// What stays of a cell of a source: what is not of its row from before was written since.
+    fn kept(&self, source: usize, column: ColumnIndex, found: &TimedRow) -> Option<KeptCell> {
+        let (_, before) = self.before.iter().find(|(known, _)| *known == source)?;
+        let (cell, before) = (&found.row.cells[column], &before.cells[column]);
+        if cell.is_none() || cell == before {
+            return None;
+        }
+        let elements = match (self.elements(column, cell), self.elements(column, before)) {
+            (Some(found), Some(before)) => {
+                let since = found.into_iter().filter(|(key, value)| before.get(key) != Some(value));
+                since.map(|(key, _)| key).collect()
+            }
+            _ => Vec::new(),
         };
-        let columns = self.table.key_len..self.table.columns.len();
-        columns
-            .filter(|column| {
-                !self.is_part_of(*column, &found.row.cells[*column], &before.cells[*column])
-            })
-            .map(|column| Conflict {
-                holder: Holder::Source(source),
-                column,
-                expected: None,
-                found: found.row.cells[column].clone(),
-                written_at: found.times[column].latest(),
-            })
-            .collect()
+        Some(KeptCell { source, column, elements })
     }
 
     /// Whether two cells hold the same, in whatever order the elements of a map or set come.
     fn same(&self, column: ColumnIndex, a: &Cell, b: &Cell) -> bool {
         a == b || self.elements(column, a).is_some_and(|a| Some(a) == self.elements(column, b))
-    }
-
-    /// Whether a cell holds nothing that the other does not.
-    fn is_part_of(&self, column: ColumnIndex, part: &Cell, whole: &Cell) -> bool {
-        if part.is_none() || part == whole {
-            return true;
-        }
-        match (self.elements(column, part), self.elements(column, whole)) {
-            (Some(part), Some(whole)) => {
-                part.iter().all(|(key, value)| whole.get(key) == Some(value))
-            }
-            _ => false,
-        }
     }
 
     /// The elements of a map or set that is not frozen; null is an empty one.
@@ -242,4 +223,8 @@ impl<'a> Key<'a> {
             Some(value) => Some(collection.split(value)?.into_iter().collect()),
         }
     }
+}
+
+fn value_of(left: &[Left], column: ColumnIndex) -> Cell {
+    left.iter().find(|left| left.column == column).map(|left| left.value.clone())
 }

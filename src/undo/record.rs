@@ -5,10 +5,10 @@ use std::collections::{BTreeSet, HashMap};
 use bytes::Bytes;
 
 use crate::journal::Codec;
-use crate::journal::body::{Apart, CellAhead, Disputed, LeftAlone, UndoSlice};
+use crate::journal::body::{Apart, LeftAlone, UndoSlice};
 use crate::model::AccountId;
 
-use super::key::{Ahead, Conflict, Holder, How, Key, Verdict};
+use super::key::{How, Key, Verdict};
 
 /// What was decided about the keys of one chunk.
 #[derive(Clone, Debug)]
@@ -52,21 +52,15 @@ impl Record {
         let table = key.history.table;
         match verdict {
             Verdict::Restore(how) if how == How::default() => {}
-            Verdict::Restore(How { ahead, keeps_survivor, replaced }) => {
-                let ahead = ahead.into_iter().map(|Ahead { holder, column, t }| CellAhead {
-                    source: source_of(holder),
-                    column,
-                    t,
-                });
-                let ahead = ahead.collect();
-                self.0.apart.push(Apart { key: position, table, ahead, keeps_survivor, replaced });
+            Verdict::Restore(How { ahead, keeps_survivor, kept }) => {
+                self.0.apart.push(Apart { key: position, table, ahead, keeps_survivor, kept });
             }
             Verdict::LeaveAlone(conflicts) => self.0.left_alone.push(LeftAlone {
                 key: position,
                 table,
                 pair: key.first_source(),
                 row: key.history.key_of(key.table, survivor),
-                conflicts: conflicts.into_iter().map(disputed).collect(),
+                conflicts,
             }),
         }
     }
@@ -82,23 +76,6 @@ impl Record {
 }
 
 fn how(apart: &Apart) -> How {
-    let ahead = apart.ahead.iter().map(|&CellAhead { source, column, t }| Ahead {
-        holder: source.map_or(Holder::Survivor, Holder::Source),
-        column,
-        t,
-    });
-    let (keeps_survivor, replaced) = (apart.keeps_survivor, apart.replaced.clone());
-    How { ahead: ahead.collect(), keeps_survivor, replaced }
-}
-
-fn source_of(holder: Holder) -> Option<usize> {
-    match holder {
-        Holder::Survivor => None,
-        Holder::Source(source) => Some(source),
-    }
-}
-
-fn disputed(Conflict { holder, column, expected, found, written_at }: Conflict) -> Disputed {
-    let (source, found_written_at) = (source_of(holder), written_at);
-    Disputed { source, column, expected, found, found_written_at }
+    let Apart { ahead, keeps_survivor, kept, .. } = apart.clone();
+    How { ahead, keeps_survivor, kept }
 }

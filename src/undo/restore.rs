@@ -7,10 +7,13 @@
 
 use std::collections::BTreeMap;
 
+use bytes::Bytes;
+
+use crate::journal::body::KeptCell;
 use crate::merge::Swept;
 use crate::model::{AccountId, Cell, Change, ColumnIndex, Mutation, Row, TimestampUs};
 
-use super::key::{Holder, How, Key};
+use super::key::{How, Key};
 
 /// What is written for a key.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -22,10 +25,14 @@ pub(super) struct Restoration {
 }
 
 impl How {
-    /// The time of what is there, if that is ahead.
-    fn ahead(&self, holder: Holder, column: ColumnIndex) -> Option<TimestampUs> {
-        let of = |ahead: &&super::key::Ahead| ahead.holder == holder && ahead.column == column;
-        self.ahead.iter().find(of).map(|ahead| ahead.t)
+    /// The time of what is there in the survivor's row, if that is ahead.
+    fn ahead(&self, column: ColumnIndex) -> Option<TimestampUs> {
+        self.ahead.iter().find(|ahead| ahead.column == column).map(|ahead| ahead.t)
+    }
+
+    /// What stays of a source's cell.
+    fn kept(&self, source: usize, column: ColumnIndex) -> Option<&KeptCell> {
+        self.kept.iter().find(|kept| kept.source == source && kept.column == column)
     }
 }
 
@@ -56,15 +63,15 @@ impl Key<'_> {
     ) -> Vec<(TimestampUs, Change)> {
         let mut changes = Vec::new();
         let key = self.table.key_of(row);
-        if how.replaced.contains(&source) {
-            changes.push((undo_t, Change::DeleteRow { key: key.clone() }));
-        }
         let mut settled = row.clone();
         let mut later: BTreeMap<TimestampUs, Vec<(ColumnIndex, Cell)>> = BTreeMap::new();
         for column in self.table.key_len..row.cells.len() {
             let t = self.source_t(source, column, how, undo_t);
-            let is_there = how.ahead(Holder::Source(source), column).is_some();
-            if t > undo_t + 1 && (is_there || row.cells[column].is_some()) {
+            if let Some(kept) = how.kept(source, column) {
+                let rest = self.without(settled.cells[column].take(), kept);
+                let add = |elements| Change::AddElements { key: key.clone(), column, elements };
+                changes.extend(rest.map(|elements| (t, add(elements))));
+            } else if t > undo_t + 1 && row.cells[column].is_some() {
                 later.entry(t).or_default().push((column, settled.cells[column].take()));
             }
         }
@@ -80,6 +87,15 @@ impl Key<'_> {
         changes
     }
 
+    /// What is given back beside the elements that stay; nothing where a cell stays as a whole.
+    fn without(&self, before: Cell, kept: &KeptCell) -> Option<Bytes> {
+        let collection = self.table.columns[kept.column].cql_type.collection()?;
+        let mut elements = collection.split(&before?)?;
+        elements.retain(|(key, _)| !kept.elements.contains(key));
+        let elements = elements.iter().map(|(key, value)| (key, value.as_ref()));
+        (elements.len() > 0).then(|| collection.join(elements))
+    }
+
     /// When a cell is given back to a source: above the delete of the sweep that took it, and above that of
     /// the survivor's. What was swept was a later write, and is one again.
     fn source_t(
@@ -90,11 +106,8 @@ impl Key<'_> {
         undo_t: TimestampUs,
     ) -> TimestampUs {
         let mut t = undo_t + 1;
-        if let Some(found) = how.ahead(Holder::Survivor, column) {
+        if let Some(found) = how.ahead(column) {
             t = t.max(found + 2);
-        }
-        if let Some(found) = how.ahead(Holder::Source(source), column) {
-            t = t.max(found + 1);
         }
         let Some(own) = self.swept_at(source, column).filter(|own| *own >= undo_t) else {
             return t;
@@ -125,7 +138,7 @@ impl Key<'_> {
         let mut by_time: BTreeMap<TimestampUs, Vec<(ColumnIndex, Cell)>> = BTreeMap::new();
         if self.history.is_copy() {
             changes.push((undo_t, Change::DeleteRow { key: key.clone() }));
-            for ahead in how.ahead.iter().filter(|ahead| ahead.holder == Holder::Survivor) {
+            for ahead in &how.ahead {
                 by_time.entry(ahead.t + 1).or_default().push((ahead.column, None));
             }
             // The row's own liveness, where a sweep inserted it ahead.
@@ -134,7 +147,7 @@ impl Key<'_> {
             }
         } else if !how.keeps_survivor {
             for left in &self.left {
-                let ahead = how.ahead(Holder::Survivor, left.column);
+                let ahead = how.ahead(left.column);
                 let t = ahead.map_or(undo_t, |found| found + 1);
                 let before = self.survivor_before(left.column);
                 by_time.entry(t).or_default().push((left.column, before));
@@ -151,6 +164,6 @@ impl Key<'_> {
     }
 }
 
-fn update(key: &[bytes::Bytes], set: Vec<(ColumnIndex, Cell)>) -> Change {
+fn update(key: &[Bytes], set: Vec<(ColumnIndex, Cell)>) -> Change {
     Change::Update { key: key.to_vec(), set }
 }

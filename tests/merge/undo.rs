@@ -2,7 +2,7 @@
 //! someone changed since is left alone and told.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use proptest::prelude::*;
@@ -10,9 +10,9 @@ use tokio::sync::watch;
 use tributary::events::Outlet;
 use tributary::journal::memory::MemoryJournal;
 use tributary::journal::{Codec, Journal, JournalError, Note, State};
-use tributary::model::{Event, Pair};
+use tributary::model::{Change, Event, Pair};
 use tributary::pipeline::{Context, Progress};
-use tributary::storage::memory::{FaultKind, MemoryStorage};
+use tributary::storage::memory::{FaultKind, MemoryStorage, Request};
 use tributary::undo::{self, Options, Told, Undone};
 
 use super::model::{Columns, Events, World};
@@ -94,12 +94,22 @@ fn expected_events(before: &World, after: &World, to: &str, sources: &[String]) 
 struct Stops {
     seen: Arc<AtomicUsize>,
     at: Arc<Mutex<Option<(usize, bool)>>>,
+    /// What is dated as a merge is refused from now on.
+    no_merge: Arc<AtomicBool>,
 }
 
 impl Stops {
     fn storage(&self) -> MemoryStorage {
-        let Self { seen, at } = self.clone();
-        MemoryStorage::with_faults(spec(), move |_| {
+        let Self { seen, at, no_merge } = self.clone();
+        MemoryStorage::with_faults(spec(), move |request| {
+            let is_merge = match request {
+                Request::Write(batch) => batch.mutations.iter().any(|mutation| mutation.t <= T),
+                Request::DeletePartitions(..) => true,
+                _ => false,
+            };
+            if is_merge && no_merge.load(Ordering::Relaxed) {
+                return Some(FaultKind::Refused);
+            }
             let (at, carried_out) = (*at.lock().unwrap())?;
             let seen = seen.fetch_add(1, Ordering::Relaxed);
             (seen >= at).then_some(match carried_out && seen == at {
@@ -154,7 +164,8 @@ proptest! {
         prop_assert_eq!(dump(&spec(), &context.storage), after);
     }
 
-    /// The merge is stopped (or not), never completed; then the undo is stopped, again and again.
+    /// The merge is stopped (or not), never completed, and what was left of it would be refused; then the undo is
+    /// stopped, again and again.
     #[test]
     fn whatever_is_stopped_ends_as_it_began(
         (world, to, sources) in world_and_group(),
@@ -176,6 +187,7 @@ proptest! {
             let note = Note { group: 0, state: State::Failed, reason: None, known_as: None };
             journal.note(note).unwrap();
         }
+        stop.no_merge.store(true, Ordering::Relaxed);
         let mut ids = BTreeMap::new();
         let last = stops.len();
         for (session, at) in stops.into_iter().map(Some).chain([None]).enumerate() {
@@ -257,13 +269,16 @@ impl Judge<'_> {
             }),
             _ => unreachable!("nobody deletes rows here"),
         };
-        let is_sources_changed = self.sources.iter().any(|source| {
-            let row = of(before, source).zip(of(now, source));
-            row.is_some_and(|(row, found)| {
-                found.iter().any(|(column, value)| row.get(column) != Some(value))
-            })
-        });
-        is_survivors_changed || is_sources_changed
+        is_survivors_changed
+    }
+
+    /// The row that a source has in the end: what it held, but for what was written to it since.
+    fn of_source(before: &Columns, now: Option<&Columns>) -> Columns {
+        let mut row = before.clone();
+        row.extend(
+            now.into_iter().flatten().map(|(column, value)| (column.clone(), value.clone())),
+        );
+        row
     }
 
     /// What is expected after an undo, and the places that it leaves alone.
@@ -285,7 +300,8 @@ impl Judge<'_> {
                 }
             }
             for source in self.sources {
-                if let Some(row) = row(before, source) {
+                if let Some(before) = row(before, source) {
+                    let row = Self::of_source(&before, now.content.get(&key(source)));
                     expected.content.insert(key(source), row);
                 }
             }
@@ -311,8 +327,9 @@ impl Judge<'_> {
                 }
             }
             for source in self.sources {
-                if let Some(row) = before.enrolments.get(&key(source)) {
-                    expected.enrolments.insert(key(source), row.clone());
+                if let Some(before) = before.enrolments.get(&key(source)) {
+                    let row = Self::of_source(before, now.enrolments.get(&key(source)));
+                    expected.enrolments.insert(key(source), row);
                 }
             }
             if !before.enrolments.contains_key(&key(self.to)) {
@@ -328,7 +345,7 @@ fn told(journal: &dyn Journal) -> (BTreeSet<Place>, Vec<Pair>) {
     let mut places = BTreeSet::new();
     let mut pairs = Vec::new();
     let codec = Codec::open(&spec(), journal).unwrap();
-    undo::conflicts::<JournalError>(journal, &codec, &spec(), |told| {
+    undo::conflicts::<JournalError>(journal, &codec, |told| {
         match told {
             Told::Over(of_group) => pairs.extend_from_slice(of_group),
             Told::Conflict(conflict) => {
@@ -480,6 +497,70 @@ fn check_swept(mut world: World, to: &str, sources: &[String], later: &Writes) {
     assert_eq!(merge(Arc::into_inner(undone).unwrap().into_storage().unwrap()), expected);
 }
 
+/// A sweep is stopped at a request, and taken back with what it had written by then.
+fn check_stopped_sweep(
+    mut world: World,
+    (to, sources): (&str, &[String]),
+    later: &Writes,
+    at: (usize, bool),
+) {
+    let rows = world.content.values_mut().chain(world.enrolments.values_mut());
+    rows.filter(|row| row.is_empty()).for_each(|row| {
+        row.insert("grade".to_owned(), "x".to_owned());
+    });
+    let plan = sweep::plan_of(to, sources);
+    let stop = Stops::default();
+    let storage = stop.storage();
+    load(&world, &spec(), &storage);
+    let context = context_of(8, storage, Arc::default(), 1_000_000);
+    run(&context, &plan.group(0)).0.unwrap();
+    let t = context.journal.group(0).unwrap().unwrap().t.unwrap();
+    let untouched = MemoryStorage::new(spec());
+    load(&world, &spec(), &untouched);
+    for (n, (table, row, _)) in later.iter().enumerate() {
+        for storage in [&context.storage, &untouched] {
+            storage.put(*table, to_row(&spec(), *table, row), t + 1 + n as i64);
+        }
+    }
+    stop.set(Some(at));
+    let (_stop, stopped) = watch::channel(false);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    // Whether the look or a group fails makes no difference to what was written.
+    drop(runtime.block_on(tributary::pipeline::sweep(&context, &plan, &stopped, |_| {})));
+    stop.set(None);
+    let (undone, outcome, _, failures) = undo_all(context, false);
+    assert_eq!(failures, Vec::<String>::new());
+    assert_eq!((outcome.undone, outcome.disputed), (1, 0));
+    assert_eq!(dump(&spec(), &undone.storage), dump(&spec(), &untouched));
+}
+
+/// A copy that somebody deleted is a change like any other: nobody is given back what was deleted under the survivor.
+#[test]
+fn a_copy_that_was_deleted_is_a_conflict() {
+    let mut world = World::default();
+    for content in ["c1", "c2"] {
+        let key = ["s", content, "b1", "k1"].map(str::to_owned);
+        world.content.insert(key.into(), [("status".to_owned(), "1".to_owned())].into());
+    }
+    let storage = MemoryStorage::new(spec());
+    load(&world, &spec(), &storage);
+    let journal = Arc::<MemoryJournal>::default();
+    let context = context_of(8, storage, Arc::clone(&journal), T);
+    run(&context, &group("t", &["s".to_owned()])).0.unwrap();
+    let key = ["t", "c1", "b1", "k1"].map(|part| part.as_bytes().to_vec().into());
+    let shape = &spec().tables[CONTENT];
+    assert_eq!(shape.columns[0].name, "userid");
+    context.storage.apply(CONTENT, T + 5, &Change::DeleteRow { key: key.into() });
+    let (context, outcome, ..) = undo_all(again(context, &journal, T + 10, 60), false);
+    assert_eq!((outcome.undone, outcome.disputed), (0, 1));
+    let held: Vec<_> = dump(&spec(), &context.storage).content.into_keys().collect();
+    assert_eq!(held, [["s", "c2", "b1", "k1"].map(str::to_owned).into()]);
+    assert_eq!(told(&*journal).0.len(), 1);
+    // Who wants it back all the same has to say so.
+    let (context, ..) = undo_all(again(context, &journal, T + 20, 60), true);
+    assert_eq!(dump(&spec(), &context.storage), world);
+}
+
 /// The writes as rows of sources.
 fn of_sources(later: Vec<(usize, usize, [u8; 3], Columns, i64)>, sources: &[String]) -> Writes {
     let row =
@@ -497,6 +578,15 @@ fn of_sources(later: Vec<(usize, usize, [u8; 3], Columns, i64)>, sources: &[Stri
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(100))]
+
+    #[test]
+    fn a_stopped_sweep_is_taken_back(
+        (world, to, sources) in world_and_group(),
+        later in writes(0),
+        at in (0..16_usize, any::<bool>()),
+    ) {
+        check_stopped_sweep(world, (&to, &sources), &of_sources(later, &sources), at);
+    }
 
     /// What was written to sources while they were merged comes back as well.
     #[test]

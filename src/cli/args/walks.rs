@@ -34,8 +34,9 @@ EXAMPLES
     tributary undo runs/20261123T041455Z-3f9a --force
 
 WHAT IS LEFT ALONE
-  A row that was changed since the run is a conflict: it stays as it is and is listed in
-  conflicts.csv (exit code 4). Whatever stops it, the same command goes on.";
+  A row of the survivor that was changed or deleted since the run is a conflict: it stays as it is
+  and is listed in conflicts.csv (exit code 4). What was written to a source since stays there,
+  beside what it gets back. Whatever stops it, the same command goes on.";
 
 /// The arguments of `verify`.
 #[derive(Debug, Args)]
@@ -80,7 +81,7 @@ pub struct UndoArgs {
     #[arg(long, value_name = "FILE")]
     pub pairs: Option<PathBuf>,
 
-    /// Take back also what has been changed since the run, and lose those changes
+    /// Take back also what has been changed under survivors since the run, and lose those changes
     #[arg(long)]
     pub force: bool,
 

@@ -94,13 +94,6 @@ impl Object {
         number(self.name(name), value);
     }
 
-    /// A place in the group, if there is one.
-    pub(crate) fn place(&mut self, name: &str, place: Option<usize>) {
-        if let Some(place) = place {
-            self.number(name, place as i64);
-        }
-    }
-
     pub(crate) fn object(&mut self, name: &str, write: impl FnOnce(&mut Self)) {
         let mut object = Self::default();
         write(&mut object);

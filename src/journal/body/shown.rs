@@ -17,7 +17,7 @@ use crate::model::{Cell, ColumnIndex, CqlType, Row, Scope, TableIndex, WriteTime
 use super::json::{self, Object};
 use super::layout::{Layout, TableLayout};
 use super::wire::Reader;
-use super::{Apart, Codec, Disputed, LeftAlone, UndoSlice};
+use super::{Apart, Codec, Disputed, KeptCell, LeftAlone, UndoSlice};
 
 impl Codec {
     /// The body of a slice as JSON.
@@ -190,16 +190,21 @@ fn undo(out: &mut Object, layout: &Layout, slice: &UndoSlice) {
     if let Some(only) = only {
         json::list(out.name("only"), only, numbers);
     }
-    out.objects("apart", apart, |out, Apart { key, table, ahead, keeps_survivor, replaced }| {
+    out.objects("apart", apart, |out, Apart { key, table, ahead, keeps_survivor, kept }| {
         out.number("key", *key as i64);
         let table = named(out, layout, *table);
         out.objects("ahead", ahead, |out, ahead| {
-            out.place("source", ahead.source);
             out.text("column", &table.columns[ahead.column].0);
             out.number("t", ahead.t);
         });
         json::flag(out.name("keeps_survivor"), *keeps_survivor);
-        json::list(out.name("replaced"), replaced, numbers);
+        out.objects("kept", kept, |out, KeptCell { source, column, elements }| {
+            out.number("source", *source as i64);
+            out.text("column", &table.columns[*column].0);
+            json::list(out.name("elements"), elements, |out, element| {
+                json::value(out, &CqlType::Blob, element);
+            });
+        });
     });
     out.objects("left_alone", left_alone, |out, LeftAlone { key, table, pair, row, conflicts }| {
         out.number("key", *key as i64);
@@ -207,8 +212,7 @@ fn undo(out: &mut Object, layout: &Layout, slice: &UndoSlice) {
         out.number("pair", *pair as i64);
         out.cells("row", table, row.iter().enumerate());
         out.objects("conflicts", conflicts, |out, disputed| {
-            let Disputed { source, column, expected, found, found_written_at } = disputed;
-            out.place("source", *source);
+            let Disputed { column, expected, found, found_written_at } = disputed;
             out.text("column", &table.columns[*column].0);
             let mut cell = |name: &str, cell: &Cell| match cell {
                 Some(value) => out.value(name, table, *column, value),

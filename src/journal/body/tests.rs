@@ -15,7 +15,7 @@ use crate::model::{Cell, ColumnIndex, CqlType, Row, Scope, TimedRow, WriteTimes}
 use crate::spec::schema::{ColumnKind, ColumnSchema, Schema};
 use crate::spec::{Spec, Table};
 
-use super::{Apart, CellAhead, Codec, Disputed, LeftAlone, UndoSlice};
+use super::{Apart, CellAhead, Codec, Disputed, KeptCell, LeftAlone, UndoSlice};
 
 fn codec(spec: &Spec) -> Codec {
     Codec::open(spec, &MemoryJournal::default()).unwrap()
@@ -152,25 +152,30 @@ fn sweep(spec: &Spec) -> impl Strategy<Value = SweepSlice> {
 }
 
 fn undo(spec: &Spec) -> impl Strategy<Value = UndoSlice> {
-    let source = || prop::option::of(0..600_usize);
     let apart = of_table(spec, move |table, shape| {
-        let ahead = (source(), 0..shape.columns.len(), any::<i64>());
-        let ahead = ahead.prop_map(|(source, column, t)| CellAhead { source, column, t });
+        let ahead = (0..shape.columns.len(), any::<i64>());
+        let ahead = ahead.prop_map(|(column, t)| CellAhead { column, t });
         let ahead = prop::collection::vec(ahead, 0..3);
-        let replaced = prop::collection::vec(0..600_usize, 0..3);
-        let apart = move |(key, ahead, keeps_survivor, replaced)| Apart {
+        let elements = prop::collection::vec(prop::collection::vec(any::<u8>(), 0..9), 0..3);
+        let kept = (0..600_usize, 0..shape.columns.len(), elements);
+        let kept = kept.prop_map(|(source, column, elements)| KeptCell {
+            source,
+            column,
+            elements: elements.into_iter().map(Bytes::from).collect(),
+        });
+        let kept = prop::collection::vec(kept, 0..3);
+        let apart = move |(key, ahead, keeps_survivor, kept)| Apart {
             key,
             table,
             ahead,
             keeps_survivor,
-            replaced,
+            kept,
         };
-        (0..600_usize, ahead, any::<bool>(), replaced).prop_map(apart).boxed()
+        (0..600_usize, ahead, any::<bool>(), kept).prop_map(apart).boxed()
     });
     let left_alone = of_table(spec, move |table, shape| {
-        let conflict = (source(), 0..shape.columns.len(), cell(), cell(), any::<Option<i64>>());
-        let conflict = conflict.prop_map(|(source, column, expected, found, t)| Disputed {
-            source,
+        let conflict = (0..shape.columns.len(), cell(), cell(), any::<Option<i64>>());
+        let conflict = conflict.prop_map(|(column, expected, found, t)| Disputed {
             column,
             expected,
             found,

@@ -2,11 +2,11 @@
 //!
 //! ```text
 //! keys, [only: key…],
-//! apart:      key, table, ahead: (holder, column, t), keeps_survivor, replaced: source…
-//! left_alone: key, table, pair, row's key, conflicts: (holder, column, [expected], [found], [t])
+//! apart:      key, table, ahead: (column, t), keeps_survivor, kept: (source, column, element…)
+//! left_alone: key, table, pair, row's key, conflicts: (column, [expected], [found], [t])
 //! ```
 //!
-//! A key is its position in the chunk, a holder a source, or nothing for the survivor. A key that is neither apart nor
+//! A key is its position in the chunk. A key that is neither apart nor
 //! left alone is restored at the slice's time. No value is kept twice: what is restored stands in the slices of the
 //! merge and of sweeps.
 
@@ -40,19 +40,28 @@ pub struct Apart {
     pub key: usize,
     /// Its table.
     pub table: TableIndex,
-    /// Cells to be overwritten that are dated at or after the undo's own time.
+    /// Cells of the survivor's to be overwritten that are dated at or after the undo's own time.
     pub ahead: Vec<CellAhead>,
     /// The survivor's row stays as it is.
     pub keeps_survivor: bool,
-    /// Sources whose rows are deleted before they are given back.
-    pub replaced: Vec<usize>,
+    /// Cells of sources that somebody has written since.
+    pub kept: Vec<KeptCell>,
+}
+
+/// A cell of a source that stays as it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeptCell {
+    /// The source, by its place in the group.
+    pub source: usize,
+    /// The column.
+    pub column: ColumnIndex,
+    /// Of a map or set that is not frozen: the elements that stay; all others are given back.
+    pub elements: Vec<Bytes>,
 }
 
 /// A cell that is dated at or after the undo's own time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CellAhead {
-    /// The source whose row it is, by its place in the group; `None` for the survivor's.
-    pub source: Option<usize>,
     /// The column.
     pub column: ColumnIndex,
     /// Its write time.
@@ -74,11 +83,9 @@ pub struct LeftAlone {
     pub conflicts: Vec<Disputed>,
 }
 
-/// A cell that is not as the run left it.
+/// A cell of the survivor's that is not as the run left it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Disputed {
-    /// As in [`CellAhead::source`].
-    pub source: Option<usize>,
     /// The column.
     pub column: ColumnIndex,
     /// What the run left there.
@@ -98,13 +105,16 @@ impl Codec {
         out.list(&slice.apart, |out, apart| {
             out.number(apart.key);
             out.number(apart.table);
-            out.list(&apart.ahead, |out, CellAhead { source, column, t }| {
-                out.option(*source, Out::number);
+            out.list(&apart.ahead, |out, CellAhead { column, t }| {
                 out.number(*column);
                 out.signed(*t);
             });
             out.flag(apart.keeps_survivor);
-            out.list(&apart.replaced, |out, source| out.number(*source));
+            out.list(&apart.kept, |out, KeptCell { source, column, elements }| {
+                out.number(*source);
+                out.number(*column);
+                out.list(elements, |out, element| out.value(element));
+            });
         });
         out.list(&slice.left_alone, |out, left| {
             out.number(left.key);
@@ -112,7 +122,6 @@ impl Codec {
             out.number(left.pair);
             write_values(out, &left.row);
             out.list(&left.conflicts, |out, disputed| {
-                out.option(disputed.source, Out::number);
                 out.number(disputed.column);
                 write_cell(out, &disputed.expected);
                 write_cell(out, &disputed.found);
@@ -144,15 +153,17 @@ fn read_apart(reader: &mut Reader<'_>, present: &Present) -> Read<Apart> {
     let key = reader.number()?;
     let table = present.table(reader.number()?)?;
     let ahead = reader.list(|reader| {
-        Ok(CellAhead {
-            source: reader.option(Reader::number)?,
-            column: table.column(reader.number()?)?,
-            t: reader.signed()?,
-        })
+        Ok(CellAhead { column: table.column(reader.number()?)?, t: reader.signed()? })
     })?;
     let keeps_survivor = reader.flag()?;
-    let replaced = reader.list(Reader::number)?;
-    Ok(Apart { key, table: table.index, ahead, keeps_survivor, replaced })
+    let kept = reader.list(|reader| {
+        Ok(KeptCell {
+            source: reader.number()?,
+            column: table.column(reader.number()?)?,
+            elements: reader.list(Reader::value)?,
+        })
+    })?;
+    Ok(Apart { key, table: table.index, ahead, keeps_survivor, kept })
 }
 
 fn read_left_alone(reader: &mut Reader<'_>, present: &Present) -> Read<LeftAlone> {
@@ -162,7 +173,6 @@ fn read_left_alone(reader: &mut Reader<'_>, present: &Present) -> Read<LeftAlone
     let row = read_key(reader, table)?;
     let conflicts = reader.list(|reader| {
         Ok(Disputed {
-            source: reader.option(Reader::number)?,
             column: table.column(reader.number()?)?,
             expected: read_cell(reader)?,
             found: read_cell(reader)?,

@@ -188,7 +188,7 @@ fn canonical_everywhere(name: &str, kind: Kind) {
     let literal = kind.literal(source);
     let key = scene.before[OWN].keys().find(|key| key[0] == literal).expect("it has rows");
     scene.cql(&format!(
-        "UPDATE {{}}{OWN} SET note = 'since' WHERE account = {literal} AND course = {}",
+        "UPDATE {{}}{OWN} SET note = 'since' WHERE account = {to} AND course = {}",
         key[1]
     ));
     let lines: Vec<Line> = data
@@ -205,7 +205,7 @@ fn canonical_everywhere(name: &str, kind: Kind) {
     assert_eq!(froms, ill.sources.iter().map(String::as_str).collect(), "{conflicts:?}");
     let accounts = conflicts.iter().map(|record| record["account"].as_str());
     let accounts: Vec<_> = accounts.filter(|account| !account.is_empty()).collect();
-    assert_eq!(accounts, [source.as_str()], "{conflicts:?}");
+    assert_eq!(accounts, [ill.survivor.as_str()], "{conflicts:?}");
     scene.walk("undo").flag("--force").run().exits(0);
     scene.assert_tables(&scene.before);
 }

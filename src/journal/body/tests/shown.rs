@@ -121,22 +121,17 @@ fn a_sweep_is_shown_by_name() {
 
 #[test]
 fn an_undo_is_shown_by_name() {
-    let disputed = Disputed {
-        source: Some(0),
-        column: 2,
-        expected: None,
-        found: bytes([0, 3]),
-        found_written_at: Some(8),
-    };
+    let disputed =
+        Disputed { column: 2, expected: None, found: bytes([0, 3]), found_written_at: Some(8) };
     let slice = UndoSlice {
         keys: 9,
         only: Some([3, 7].into()),
         apart: vec![Apart {
             key: 3,
             table: 0,
-            ahead: vec![CellAhead { source: None, column: 3, t: 5 }],
+            ahead: vec![CellAhead { column: 3, t: 5 }],
             keeps_survivor: true,
-            replaced: vec![0],
+            kept: vec![KeptCell { source: 0, column: 3, elements: vec![Bytes::from_static(b"c")] }],
         }],
         left_alone: vec![LeftAlone {
             key: 7,
@@ -148,9 +143,10 @@ fn an_undo_is_shown_by_name() {
     };
     let expected = concat!(
         r#"{"keys":9,"only":[3,7],"apart":[{"key":3,"table":"things","#,
-        r#""ahead":[{"column":"rank","t":5}],"keeps_survivor":true,"replaced":[0]}],"#,
+        r#""ahead":[{"column":"rank","t":5}],"keeps_survivor":true,"#,
+        r#""kept":[{"source":0,"column":"rank","elements":[{"hex":"63"}]}]}],"#,
         r#""left_alone":[{"key":7,"table":"places","pair":0,"row":{"place":7,"owner":"to"},"#,
-        r#""conflicts":[{"source":0,"column":"beds","expected":null,"found":3,"#,
+        r#""conflicts":[{"column":"beds","expected":null,"found":3,"#,
         r#""found_written_at":8}]}]}"#
     );
     check(Kind::Undo, |codec| codec.encode_undo(&slice), expected);
