@@ -213,7 +213,7 @@ impl Engine {
         }
         let began = Instant::now();
         console.board.enter(Phase::Merging);
-        let shown = Progress::start(&console.terminal, quiet, self.snapshot(left as u64));
+        let shown = Progress::start(console, quiet, self.snapshot(left as u64));
         let mut reasons = FailureReasons::default();
         let mut failed = HashSet::new();
         let on_failure = |group: &Group, Reason { reason, class }: &Reason| {

@@ -129,7 +129,7 @@ impl Reading {
         console: &Console,
     ) -> Progress {
         let (context, progress) = (Arc::clone(&self.context), Arc::clone(progress));
-        Progress::start(&console.terminal, quiet, move || {
+        Progress::start(console, quiet, move || {
             let (scanning, retries) = (&context.scanning, context.retries());
             let scan = ScanSnapshot {
                 ranges_total: scanning.total.load(Ordering::Relaxed),

@@ -9,7 +9,8 @@ use indicatif::{ProgressBar, ProgressStyle};
 use tokio::task::JoinHandle;
 use tokio::time::{self, MissedTickBehavior};
 
-use super::terminal::Terminal;
+use super::Console;
+use super::until::Until;
 use crate::live::Rate;
 
 /// How often the bar is drawn.
@@ -90,16 +91,19 @@ impl Progress {
     /// Begins to show progress, in the background of the current runtime: a bar if standard error is a
     /// terminal (unless `quiet`), and log lines in any case.
     pub fn start<S: Stage>(
-        terminal: &Terminal,
+        console: &Console,
         quiet: bool,
         snapshot: impl Fn() -> S + Send + 'static,
     ) -> Self {
+        let terminal = &console.terminal;
         let bar = (terminal.shows_bars() && !quiet).then(|| {
             let style = ProgressStyle::with_template("[{bar:12}] {msg}")
                 .unwrap_or_else(|_| ProgressStyle::default_bar());
             terminal.add(ProgressBar::new(0).with_style(style.progress_chars("=> ")))
         });
         let drawn = bar.clone();
+        let until = console.until.as_ref().map(Until::shown);
+        let until = until.map_or_else(String::new, |until| format!(", until {until}"));
         let ticking = tokio::spawn(async move {
             let (mut steps, mut counted) = (Rate::default(), Rate::default());
             let mut ticks = time::interval(TICK);
@@ -111,7 +115,7 @@ impl Progress {
                 steps.see(now, snapshot.finished());
                 counted.see(now, snapshot.counted());
                 let rates = Rates { steps: steps.per_second(), counted: counted.per_second() };
-                let text = snapshot.text(rates);
+                let text = snapshot.text(rates) + &until;
                 if now.duration_since(logged) >= LINE {
                     logged = now;
                     tracing::info!("{text}");

@@ -33,6 +33,7 @@ use super::settings::{
     ApplySettings, LogFormat, MergeSettings, OutputSettings, PaceSettings, PlanSettings,
     ResumeSettings, WorkSettings,
 };
+use super::until::Until;
 use super::values;
 
 /// Failed groups that stop a run where nothing is said.
@@ -73,6 +74,7 @@ pub(super) fn apply(
             work: work(&args.work, layers)?,
         },
         run_dir: run_dir(&args.place, layers)?,
+        until: Until::of(&args.until)?,
         listen: listen(&args.live, layers)?,
         output: output(&args.output, layers)?,
         secret_flags: layers.secret_flags(&args.events.properties),
@@ -96,6 +98,7 @@ pub(super) fn resume(
             work: work(&args.work, layers)?,
         },
         use_copy: args.use_copy,
+        until: Until::of(&args.until)?,
         listen: listen(&args.live, layers)?,
         output: output(&args.output, layers)?,
         secret_flags: layers.secret_flags(&args.events.properties),

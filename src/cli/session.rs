@@ -79,9 +79,9 @@ impl Session<'_> {
         // rough the end.
         let mut trouble =
             vec![std::mem::replace(&mut merged.unwritten, Ok(())).err().map(Failure::from)];
-        let (mut applied, journaled) = self.applied(&engine, &mut merged).await;
+        let (mut applied, journaled) = self.applied(&engine, &mut merged, console).await;
         trouble.push(journaled.err().map(Failure::from));
-        trouble.extend(add_looks(&mut applied, scanned, swept));
+        trouble.extend(add_looks(&mut applied, scanned, swept, &console.stopped_by()));
         applied.timeline = timeline;
         self.add_facts(&engine, &mut applied);
         if self.resumed.is_some() {
@@ -156,6 +156,7 @@ impl Session<'_> {
         &self,
         engine: &Engine,
         merged: &mut Merged,
+        console: &Console,
     ) -> (Applied, Result<(), JournalError>) {
         let outcome = &merged.outcome;
         let before = self.fates(&self.known);
@@ -167,7 +168,7 @@ impl Session<'_> {
         };
         let stopped = match outcome.ended {
             Ended::Finished => None,
-            Ended::Interrupted => Some("interrupted".to_owned()),
+            Ended::Interrupted => Some(console.stopped_by()),
             Ended::TooManyErrors => Some("stopped by --max-errors".to_owned()),
             Ended::Hopeless => Some("stopped, because every further group would fail".to_owned()),
         };
@@ -305,15 +306,16 @@ fn add_looks(
     applied: &mut Applied,
     scanned: Result<Option<ScanFacts>, Failure>,
     swept: Result<Option<SweepFacts>, Failure>,
+    by: &str,
 ) -> [Option<Failure>; 2] {
     let mut stopped = |why: &str| applied.stopped = Some(why.to_owned());
     match (&scanned, &swept) {
         (Err(_), _) => stopped("stopped, because the scan failed"),
         (Ok(Some(scanned)), _) if scanned.interrupted => {
-            stopped("interrupted during the scan; this session began no group");
+            stopped(&format!("{by} during the scan; this session began no group"));
         }
         (_, Ok(Some(swept))) if swept.interrupted => {
-            stopped("interrupted during the sweep; all groups had their turn");
+            stopped(&format!("{by} during the sweep; all groups had their turn"));
         }
         _ => {}
     }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::bound::Bound;
+use super::until::Until;
 use crate::cluster::{ClusterSettings, Consistency};
 use crate::events::EventSettings;
 use crate::live::Listen;
@@ -54,6 +55,8 @@ pub struct ApplySettings {
     pub merge: MergeSettings,
     /// The run directory; `runs/<run id>` if none is named.
     pub run_dir: Option<PathBuf>,
+    /// When the session ends by the clock, if it does.
+    pub until: Option<Until>,
     /// Where the live page is served, if anywhere.
     pub listen: Option<Listen>,
     /// How to report.
@@ -71,6 +74,8 @@ pub struct ResumeSettings {
     pub merge: MergeSettings,
     /// Go by the copy although the original has changed.
     pub use_copy: bool,
+    /// When the session ends by the clock, if it does.
+    pub until: Option<Until>,
     /// Where the live page is served, if anywhere.
     pub listen: Option<Listen>,
     /// How to report.
@@ -94,6 +99,8 @@ pub struct VerifySettings {
     pub restart: bool,
     /// How fast.
     pub pace: PaceSettings,
+    /// When the session ends by the clock, if it does.
+    pub until: Option<Until>,
     /// Where the live page is served, if anywhere.
     pub listen: Option<Listen>,
     /// How to report.
@@ -119,6 +126,8 @@ pub struct UndoSettings {
     pub settle: Duration,
     /// How fast.
     pub pace: PaceSettings,
+    /// When the session ends by the clock, if it does.
+    pub until: Option<Until>,
     /// Where the live page is served, if anywhere.
     pub listen: Option<Listen>,
     /// How to report.

@@ -1,4 +1,5 @@
-//! Ctrl-C and SIGTERM: the first asks the run to finish what is in flight, the second ends it at once.
+//! Ctrl-C and SIGTERM: the first asks the run to finish what is in flight, the second ends it at once. The clock may
+//! ask as the first does.
 
 use std::io;
 
@@ -14,6 +15,10 @@ pub fn listen(console: &Console) -> io::Result<watch::Receiver<bool>> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
     let stopped = console.stop.subscribe();
+    if let Some(until) = &console.until {
+        console.board.ends_at(until.moment());
+        tokio::spawn(until.clone().stop(console.stop.clone()));
+    }
     let console = console.clone();
     tokio::spawn(async move {
         let name = either(&mut interrupt, &mut terminate).await;

@@ -133,7 +133,7 @@ async fn carry_out(
         pairs_file: pairs.as_ref().map(|(path, _)| path.clone()),
         stopped: match undone.ended {
             Walked::Finished => None,
-            Walked::Interrupted => Some("interrupted".to_owned()),
+            Walked::Interrupted => Some(console.stopped_by()),
             Walked::BrokenOff => Some("every further group would fail".to_owned()),
         },
         again: if is_left { console.again.command().map(str::to_owned) } else { None },
@@ -184,7 +184,7 @@ async fn walk(
         }
     }
     let quiet = settings.output.quiet;
-    let shown = Progress::start(&console.terminal, quiet, engine.snapshot(groups_total));
+    let shown = Progress::start(console, quiet, engine.snapshot(groups_total));
     let options = Options { force: settings.force };
     let on_failure = |group: &Group, Reason { reason, class }: &Reason| {
         tracing::error!("a group of {} pairs failed: {reason}", group.pairs.len());

@@ -90,6 +90,7 @@ pub(super) struct Said {
     pub(super) started_at: Moment,
     pub(super) started: Instant,
     pub(super) phase: Phase,
+    pub(super) until: Option<Moment>,
     pub(super) failures: VecDeque<FailedGroup>,
     pub(super) ended: Option<Ended>,
     pub(super) recorder: Option<Arc<Recorder>>,
@@ -112,6 +113,7 @@ impl Default for Board {
             started_at: Moment::now(),
             started: Instant::now(),
             phase: Phase::default(),
+            until: None,
             failures: VecDeque::new(),
             ended: None,
             recorder: None,
@@ -132,6 +134,11 @@ impl Board {
     /// Where the run is kept.
     pub fn is_kept_in(&self, run_dir: &Path) {
         self.said().run_dir = Some(run_dir.to_path_buf());
+    }
+
+    /// No group begins after that.
+    pub fn ends_at(&self, until: Moment) {
+        self.said().until = Some(until);
     }
 
     /// What the run does from now on.

@@ -88,6 +88,8 @@ pub struct Figures {
     pub paused: bool,
     /// It was asked to stop and finishes what is in flight.
     pub stopping: bool,
+    /// When it stops by the clock (--until, --for); null if it does not.
+    pub until: Option<Moment>,
     /// The groups.
     pub groups: GroupFigures,
     /// The requests to the cluster.

@@ -63,7 +63,8 @@ function show(f) {
   at('failed-bar').style.width = `${of > 0 && !scanning ? 100 * failed / of : 0}%`;
   say('failed-count', scanning ? `${count(f.scan.rows)} rows looked at, ${count(f.scan.enrolments)} enrolments found` : `${count(failed)} failed`);
   at('failed-count').className = failed > 0 ? 'bad' : '';
-  say('left', f.seconds_left === null ? '' : `${clock(f.seconds_left)} left`);
+  const until = f.until === null ? '' : `until ${new Date(f.until).toLocaleTimeString([], { hour: '2-digit', minute: '2-digit' })}`;
+  say('left', [f.seconds_left === null ? '' : `${clock(f.seconds_left)} left`, until].filter(Boolean).join(', '));
   document.title = `${of > 0 ? Math.floor(part * 100) + ' % ' : ''}${phase} – tributary`;
 
   say('rate', f.paused ? 'paused' : rate(f.groups_per_s));

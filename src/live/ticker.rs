@@ -223,6 +223,7 @@ impl Sight {
             phase: said.phase,
             paused: counters.is_paused && said.ended.is_none(),
             stopping: self.control.is_stopping() && said.ended.is_none(),
+            until: said.until,
             groups: GroupFigures {
                 total: counters.groups_total,
                 done: counters.done,

@@ -61,6 +61,9 @@ pub struct VerifyArgs {
     /// How fast.
     #[command(flatten)]
     pub pace: PaceArgs,
+    /// When to stop.
+    #[command(flatten)]
+    pub until: UntilArgs,
     /// How to watch it.
     #[command(flatten)]
     pub live: LiveArgs,
@@ -96,12 +99,31 @@ pub struct UndoArgs {
     /// How fast.
     #[command(flatten)]
     pub pace: PaceArgs,
+    /// When to stop.
+    #[command(flatten)]
+    pub until: UntilArgs,
     /// How to watch it.
     #[command(flatten)]
     pub live: LiveArgs,
     /// How to report.
     #[command(flatten)]
     pub output: OutputArgs,
+}
+
+/// When a session ends by the clock.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Pace")]
+pub struct UntilArgs {
+    /// Begin no group after this time: 06:00 (the next one, of this machine's clock), or RFC 3339 with an offset
+    ///
+    /// What is under way then is finished, as after Ctrl-C: exit code 130, and the command that goes on is told. It
+    /// holds for this call alone.
+    #[arg(long, value_name = "TIME", conflicts_with = "duration")]
+    pub until: Option<String>,
+
+    /// Begin no group after this long, counted from the start of the command: 4h, 90s, 1h30m
+    #[arg(long = "for", value_name = "DURATION")]
+    pub duration: Option<String>,
 }
 
 /// How fast a run that is over is gone through.
