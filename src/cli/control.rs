@@ -80,6 +80,12 @@ fn status(answer: &Answer) -> String {
         let limit = limit.map_or_else(String::new, |limit| format!(" (at most {limit}/s)"));
         lines.push(format!("rate:      {rate:.1}/s{limit}{left}"));
     }
+    if let (true, Some(us)) =
+        (shown["reads"]["held_back"] == true, shown["reads"]["p99_us"].as_u64())
+    {
+        let ms = us as f64 / 1e3;
+        lines.push(format!("           held back by --max-latency: a read takes {ms:.1} ms"));
+    }
     if let Some(until) = shown["until"].as_str() {
         lines.push(format!("until:     {until}"));
     }

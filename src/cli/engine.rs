@@ -13,7 +13,7 @@ use crate::cluster::{Cluster, ClusterSettings, Store};
 use crate::events::{EventSettings, Outlet, Producer};
 use crate::journal::Journal;
 use crate::latency::Recorder;
-use crate::live::{Counters, Nodes, Phase, ScanCounters};
+use crate::live::{Counters, Nodes, Phase, ReadFigures, ScanCounters};
 use crate::model::Group;
 use crate::pace::Pace;
 use crate::pipeline::{self, AsOf, Context, Discover, Ended, Known, Lanes, Reason, RunOutcome};
@@ -98,7 +98,8 @@ impl Ready {
             }
         };
         let as_of = AsOf::new(cluster.latest_clock().await?, needs.settle);
-        let pace = Pace::with_rate(needs.pace.in_flight, needs.pace.rate);
+        let PaceSettings { in_flight, rate, max_latency } = needs.pace;
+        let pace = Pace::bounded(in_flight, rate, max_latency);
         let discover = needs.discover;
         let tombstones = cluster.tombstone_limits().await.ok();
         Ok(Self { spec, store, outlet, recorder, pace, as_of, acknowledged, discover, tombstones })
@@ -240,6 +241,7 @@ impl Engine {
             in_flight: context.pace.now().1 as u64,
             retries: context.retries(),
             is_paused: context.pace.is_paused(),
+            held: context.pace.held(),
         }
     }
 
@@ -266,6 +268,11 @@ impl Engine {
                 failed,
                 in_flight: in_flight as u64,
                 in_flight_limit: limit as u64,
+                reads: context.pace.max_latency().map(|max| ReadFigures {
+                    max_us: us(max),
+                    p99_us: context.pace.read_takes().map(us),
+                    held_back: context.pace.held().is_some(),
+                }),
                 rate_limit: context.pace.rate(),
                 is_paused,
                 retries,
@@ -315,4 +322,8 @@ impl Engine {
             None => Ok(()),
         }
     }
+}
+
+fn us(long: Duration) -> u64 {
+    u64::try_from(long.as_micros()).unwrap_or(u64::MAX)
 }

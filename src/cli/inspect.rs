@@ -13,6 +13,7 @@ use anyhow::anyhow;
 use tokio::sync::watch;
 
 use super::progress::{Rates, Stage};
+use super::settings::PaceSettings;
 use super::{
     Console, Exit, Failure, InspectSettings, PlanSettings, Progress, ScanSnapshot, Snapshot,
 };
@@ -109,7 +110,8 @@ impl Reading {
         let spec = Arc::new(settings.spec.check(cluster.schema()).map_err(Failure::failed)?);
         let store = cluster.reader(Arc::clone(&spec)).await?;
         let recorder = Arc::new(Recorder::new(Lanes::new(&spec).names().to_vec()));
-        let pace = Pace::with_rate(inspect.pace.in_flight, inspect.pace.rate);
+        let PaceSettings { in_flight, rate, max_latency } = inspect.pace;
+        let pace = Pace::bounded(in_flight, rate, max_latency);
         let mut context = Context::reading(spec, store.clone(), recorder, pace);
         context.discover = inspect.discover;
         let limits = cluster.tombstone_limits().await;
@@ -148,6 +150,7 @@ impl Reading {
                 failed: progress.failed.load(Ordering::Relaxed),
                 in_flight: context.pace.now().1 as u64,
                 retries,
+                held: context.pace.held(),
                 ..Snapshot::default()
             })
         })

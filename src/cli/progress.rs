@@ -12,6 +12,7 @@ use tokio::time::{self, MissedTickBehavior};
 use super::Console;
 use super::until::Until;
 use crate::live::Rate;
+use crate::pace::Held;
 
 /// How often the bar is drawn.
 const TICK: Duration = Duration::from_millis(250);
@@ -37,6 +38,8 @@ pub struct Snapshot {
     pub retries: u64,
     /// No group begins until the operator lets them.
     pub is_paused: bool,
+    /// It is slower than it could be, because reads take too long.
+    pub held: Option<Held>,
 }
 
 /// Where a scan is at the moment.
@@ -157,7 +160,7 @@ impl Stage for Snapshot {
     }
 
     fn text(&self, rates: Rates) -> String {
-        let Self { groups_total, failed, retries, in_flight, is_paused, .. } = *self;
+        let Self { groups_total, failed, retries, in_flight, is_paused, held, .. } = *self;
         let mut text = format!("{}/{groups_total} groups", self.finished());
         if is_paused {
             text += ", paused";
@@ -165,7 +168,12 @@ impl Stage for Snapshot {
             // Writing to a string cannot fail.
             let _ = write!(text, ", {rate:.0}/s{}", time_left(self, rates));
         }
-        text + &counts(&[(failed, "failed"), (retries, "retried"), (in_flight, "in flight")])
+        let held = |is_least: bool| held.filter(|held| held.is_least == is_least);
+        let said = |held: Option<Held>| held.map_or_else(String::new, |held| format!(", {held}"));
+        // Where that is all that can be done, it is why nothing gets on.
+        text += &said(held(true));
+        text += &counts(&[(failed, "failed"), (retries, "retried"), (in_flight, "in flight")]);
+        text + &said(held(false))
     }
 }
 
@@ -265,6 +273,18 @@ mod tests {
         assert_eq!(
             scan.text(Rates { steps: Some(3.0), counted: Some(93_210.4) }),
             "64/256 ranges scanned, 93210 rows/s, 1:04 left, 1234 found"
+        );
+        let read = Duration::from_micros(34_700);
+        let mut slow =
+            Snapshot { groups_total: 9_000, done: 12, in_flight: 1, ..Snapshot::default() };
+        slow.held = Some(Held { read, is_least: true });
+        let said =
+            "12/9000 groups, 2/s, 1:14:54 left, held back by --max-latency: a read takes 35 ms";
+        assert_eq!(slow.text(at(2.0)), format!("{said}, 1 in flight"));
+        slow.held = Some(Held { read, is_least: false });
+        assert!(
+            slow.text(at(2.0))
+                .ends_with("1 in flight, held back by --max-latency: a read takes 35 ms")
         );
         assert_eq!([7, 754, 3_723].map(clock), ["0:07", "12:34", "1:02:03"]);
     }

@@ -264,7 +264,7 @@ fn work(args: &WorkArgs, layers: &Layers<'_>) -> Result<WorkSettings, SettingsEr
     let way = layers.pinned("discover", args.discover.as_ref(), known)?;
     Ok(WorkSettings {
         discover: way.and_then(|way| way.parse().ok()).unwrap_or_default(),
-        pace: pace(args.in_flight.as_ref(), args.rate.as_ref(), layers)?,
+        pace: pace([&args.in_flight, &args.rate, &args.max_latency], layers)?,
         settle: layers.value("settle", args.settle.as_ref(), values::settle)?.unwrap_or(SETTLE),
         limits: Limits {
             groups: layers
@@ -279,14 +279,12 @@ fn work(args: &WorkArgs, layers: &Layers<'_>) -> Result<WorkSettings, SettingsEr
 }
 
 /// How fast groups are worked on.
-fn pace(
-    in_flight: Option<&String>,
-    rate: Option<&String>,
-    layers: &Layers<'_>,
-) -> Result<PaceSettings, SettingsError> {
+fn pace(given: [&Option<String>; 3], layers: &Layers<'_>) -> Result<PaceSettings, SettingsError> {
+    let [in_flight, rate, max_latency] = given.map(Option::as_ref);
     Ok(PaceSettings {
         in_flight: layers.value("in_flight", in_flight, values::in_flight)?.unwrap_or_default(),
         rate: layers.value("rate", rate, values::rate)?.flatten(),
+        max_latency: layers.value("max_latency", max_latency, values::max_latency)?.flatten(),
     })
 }
 

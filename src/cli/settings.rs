@@ -143,6 +143,8 @@ pub struct PaceSettings {
     pub in_flight: InFlight,
     /// Groups per second, at most; none where there is no limit.
     pub rate: Option<f64>,
+    /// How long a read may take while the run goes on; none where that is not bounded.
+    pub max_latency: Option<Duration>,
 }
 
 /// How groups are merged: what `apply` and `resume` have in common.

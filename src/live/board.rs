@@ -12,7 +12,7 @@ use crate::latency::Recorder;
 use crate::model::Pair;
 use crate::moment::Moment;
 
-use super::figures::{Ended, FailedGroup, Phase};
+use super::figures::{Ended, FailedGroup, Phase, ReadFigures};
 
 /// Failed groups that are shown.
 const FAILURES: usize = 20;
@@ -33,6 +33,8 @@ pub struct Counters {
     pub in_flight: u64,
     /// How many may be.
     pub in_flight_limit: u64,
+    /// What a reader beside the run feels, if that is bounded.
+    pub reads: Option<ReadFigures>,
     /// Groups that may begin per second.
     pub rate_limit: Option<f64>,
     /// Whether none begins.

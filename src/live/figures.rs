@@ -94,6 +94,8 @@ pub struct Figures {
     pub groups: GroupFigures,
     /// The requests to the cluster.
     pub requests: RequestFigures,
+    /// What a reader beside the run feels; null without --max-latency.
+    pub reads: Option<ReadFigures>,
     /// Groups per second, over the last 10 s.
     pub groups_per_s: Option<f64>,
     /// Groups that ended in each of the last seconds, the newest last.
@@ -150,6 +152,17 @@ pub struct RequestFigures {
     pub in_flight: u64,
     /// How many may be.
     pub limit: u64,
+}
+
+/// What a reader beside the run feels, by small reads that are made to know it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct ReadFigures {
+    /// How long a read may take (--max-latency).
+    pub max_us: u64,
+    /// What all but one in a hundred of the last two seconds take at most; null before there are some.
+    pub p99_us: Option<u64>,
+    /// Whether fewer requests are under way because of that.
+    pub held_back: bool,
 }
 
 /// How well a server is reached.

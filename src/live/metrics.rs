@@ -75,6 +75,19 @@ fn groups(text: &mut Text, figures: &Figures) {
     ] {
         text.single(name, "gauge", help, whole(value));
     }
+    if let Some(reads) = &figures.reads {
+        let seconds = |us: u64| us as f64 / 1e6;
+        let help = "How long a read beside the run may take.";
+        text.single("tributary_read_seconds_limit", "gauge", help, seconds(reads.max_us));
+        let help = "What all but one in a hundred reads beside the run take.";
+        reads
+            .p99_us
+            .into_iter()
+            .for_each(|us| text.single("tributary_read_seconds", "gauge", help, seconds(us)));
+        let help = "1 while fewer requests are under way because such reads took too long.";
+        let is_held = f64::from(u8::from(reads.held_back));
+        text.single("tributary_held_back", "gauge", help, is_held);
+    }
     let limit = figures.rate_limit.unwrap_or(f64::INFINITY);
     let help = "Groups that may begin per second; +Inf without a limit.";
     text.single("tributary_groups_per_second_limit", "gauge", help, limit);

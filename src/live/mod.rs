@@ -24,7 +24,7 @@ pub use board::{Board, Counters, Nodes, ScanCounters};
 pub use control::{Control, Order, Refused};
 pub use figures::{
     CassandraFigures, Ended, FailedGroup, Figures, GroupFigures, KafkaFigures, LatencyFigures,
-    Phase, Reached, RequestFigures,
+    Phase, Reached, ReadFigures, RequestFigures,
 };
 pub use guard::Token;
 pub use listen::{Listen, ListenError};

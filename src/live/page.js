@@ -72,6 +72,7 @@ function show(f) {
   spark(f.groups_recent);
   say('in-flight', count(f.requests.in_flight));
   say('in-flight-limit', count(f.requests.limit));
+  say('held', f.reads && f.reads.held_back ? `· held back by --max-latency: a read takes ${duration(f.reads.p99_us)}` : '');
   say('retries', count(f.retries));
   say('retries-recent', f.cassandra.retries_recent > 0 ? `${count(f.cassandra.retries_recent)} in the last 10 s` : '');
   say('events', count(f.kafka.acknowledged));

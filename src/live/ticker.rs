@@ -233,6 +233,7 @@ impl Sight {
                 in_flight: counters.in_flight,
                 limit: counters.in_flight_limit,
             },
+            reads: counters.reads,
             groups_per_s: per_second,
             groups_recent: self.recent.iter().copied().collect(),
             seconds_left: per_second

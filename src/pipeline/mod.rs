@@ -15,6 +15,7 @@ mod group;
 mod inspect;
 mod lanes;
 mod pages;
+mod probe;
 mod run;
 mod scan;
 mod sweep;
@@ -53,6 +54,7 @@ use crate::storage::StorageError;
 use attempt::{Attempts, Retries};
 use discovered::Discovered;
 use pages::RowSizes;
+use probe::Probed;
 
 /// How many groups that need more than a page per account run at once; each holds a few megabytes.
 const LARGE_GROUPS: usize = 8;
@@ -101,6 +103,7 @@ pub struct Context<S> {
     retries: Arc<Retries>,
     produced: AtomicU64,
     row_sizes: RowSizes,
+    probed: Arc<Probed>,
     large_groups: Arc<Semaphore>,
 }
 
@@ -118,6 +121,7 @@ impl<S> Context<S> {
         Self {
             lanes: Lanes::new(&spec),
             recorder,
+            probed: Arc::new(Probed::new(&pace)),
             row_sizes: RowSizes::new(spec.tables.len()),
             large_groups: Arc::new(Semaphore::new(LARGE_GROUPS)),
             retries: Arc::default(),

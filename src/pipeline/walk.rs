@@ -14,6 +14,7 @@ use tokio::task::JoinSet;
 
 use crate::storage::Reader;
 
+use super::probe::probe;
 use super::{Context, LargePermit, Window};
 
 /// What a window should take of the time of the whole walk.
@@ -94,6 +95,12 @@ where
     let mut kept_down = None;
     let mut sizes = Sizes::default();
     let mut windows = JoinSet::new();
+    // It ends with the walk.
+    let mut beside = JoinSet::new();
+    if context.pace.max_latency().is_some() {
+        let Context { storage, pace, probed, .. } = &**context;
+        beside.spawn(probe(Arc::clone(storage), Arc::clone(pace), Arc::clone(probed)));
+    }
     let (ends, mut ended) = mpsc::unbounded_channel();
     let mut under_way = 0;
     let mut walked = Walked::Finished;

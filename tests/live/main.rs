@@ -18,6 +18,7 @@ mod lookup;
 mod merge;
 mod model;
 mod outage;
+mod pacing;
 mod plan;
 mod process;
 mod proxy;

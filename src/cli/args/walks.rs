@@ -137,4 +137,18 @@ pub struct PaceArgs {
     /// Groups per second, at most [default: as many as the cluster can take]
     #[arg(long, value_name = "N", env = "TRIBUTARY_RATE", hide_env = true)]
     pub rate: Option<String>,
+
+    /// Fewer requests at once while reads take longer than this: 20ms, or none [default: none]
+    ///
+    /// A small read of a merged account is made a hundred times a second; all but one in a hundred should take no
+    /// longer. --in-flight is then the most that is taken.
+    #[arg(long, value_name = "DURATION", env = "TRIBUTARY_MAX_LATENCY", hide_env = true)]
+    pub max_latency: Option<String>,
+}
+
+impl PaceArgs {
+    /// --in-flight, --rate, --max-latency.
+    pub(in crate::cli) fn given(&self) -> [&Option<String>; 3] {
+        [&self.in_flight, &self.rate, &self.max_latency]
+    }
 }

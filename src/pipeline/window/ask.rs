@@ -40,6 +40,7 @@ impl<S: Reader> Window<S> {
         account: &AccountId,
         width: Width,
     ) -> Result<Option<Vec<Row>>, StorageError> {
+        self.probed.see(table, scope, account);
         let common = (table, width, scope.clone());
         let rows = self.asked.first_pages.ask(common, account.clone()).await?;
         self.row_sizes.learn(table, width, rows.iter().flatten());
@@ -56,6 +57,7 @@ impl<S: Reader> Window<S> {
         scope: &Scope,
         accounts: &[AccountId],
     ) -> Result<Vec<Row>, StorageError> {
+        accounts.iter().take(1).for_each(|account| self.probed.see(table, scope, account));
         let rows = self.asked.rows.ask((table, scope.clone()), accounts.to_vec()).await?;
         self.row_sizes.learn(table, Width::Full, &rows);
         Ok(rows)
@@ -71,6 +73,7 @@ impl<S: Reader> Window<S> {
         scope: &Scope,
         accounts: &[AccountId],
     ) -> Result<Vec<AccountId>, StorageError> {
+        accounts.iter().take(1).for_each(|account| self.probed.see(table, scope, account));
         let ask =
             |account: &AccountId| self.asked.owners.ask((table, scope.clone()), account.clone());
         let own = try_join_all(accounts.iter().map(ask)).await?;
@@ -90,6 +93,7 @@ impl<S: Reader> Window<S> {
         streams: usize,
         next: &mut NextPage,
     ) -> Result<Vec<TimedRow>, StorageError> {
+        self.probed.see(table, scope, account);
         let sizes = &self.row_sizes;
         let (rows, after) = match mem::replace(next, NextPage::None) {
             NextPage::First => {
