@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use anyhow::anyhow;
 use tokio::sync::watch;
 
+use super::engine::under_way;
 use super::progress::{Rates, Stage};
 use super::settings::PaceSettings;
 use super::{
@@ -148,7 +149,7 @@ impl Reading {
                 groups_total,
                 done: progress.done.load(Ordering::Relaxed),
                 failed: progress.failed.load(Ordering::Relaxed),
-                in_flight: context.pace.now().1 as u64,
+                under_way: under_way(&context),
                 retries,
                 held: context.pace.held(),
                 ..Snapshot::default()

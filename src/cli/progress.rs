@@ -11,7 +11,7 @@ use tokio::time::{self, MissedTickBehavior};
 
 use super::Console;
 use super::until::Until;
-use crate::live::Rate;
+use crate::live::{Rate, UnderWay};
 use crate::pace::Held;
 
 /// How often the bar is drawn.
@@ -21,10 +21,10 @@ const TICK: Duration = Duration::from_millis(250);
 const LINE: Duration = Duration::from_secs(5);
 
 /// What stands beside the bar, in 80 columns.
-const TEXT_COLUMNS: usize = 64;
+const TEXT_COLUMNS: usize = 71;
 
 /// Where a run is at the moment.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Snapshot {
     /// Groups of this run.
     pub groups_total: u64,
@@ -32,8 +32,8 @@ pub struct Snapshot {
     pub done: u64,
     /// Groups that were given up.
     pub failed: u64,
-    /// Groups that are being merged.
-    pub in_flight: u64,
+    /// What is under way; how fast it goes is seen by the tick.
+    pub under_way: UnderWay,
     /// Requests that were tried again.
     pub retries: u64,
     /// No group begins until the operator lets them.
@@ -100,7 +100,7 @@ impl Progress {
     ) -> Self {
         let terminal = &console.terminal;
         let bar = (terminal.shows_bars() && !quiet).then(|| {
-            let style = ProgressStyle::with_template("[{bar:12}] {msg}")
+            let style = ProgressStyle::with_template("[{bar:5}] {msg}")
                 .unwrap_or_else(|_| ProgressStyle::default_bar());
             terminal.add(ProgressBar::new(0).with_style(style.progress_chars("=> ")))
         });
@@ -160,7 +160,7 @@ impl Stage for Snapshot {
     }
 
     fn text(&self, rates: Rates) -> String {
-        let Self { groups_total, failed, retries, in_flight, is_paused, held, .. } = *self;
+        let Self { groups_total, failed, retries, under_way, is_paused, held, .. } = *self;
         let mut text = format!("{}/{groups_total} groups", self.finished());
         if is_paused {
             text += ", paused";
@@ -172,7 +172,8 @@ impl Stage for Snapshot {
         let said = |held: Option<Held>| held.map_or_else(String::new, |held| format!(", {held}"));
         // Where that is all that can be done, it is why nothing gets on.
         text += &said(held(true));
-        text += &counts(&[(failed, "failed"), (retries, "retried"), (in_flight, "in flight")]);
+        text += &counts(&[(failed, "failed"), (retries, "retried")]);
+        text += &under_way.short();
         text + &said(held(false))
     }
 }
@@ -240,18 +241,31 @@ pub(super) fn clock(seconds: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::live::EXAMPLE;
 
     #[test]
     fn the_text_says_the_important_first() {
-        let mut snapshot =
-            Snapshot { groups_total: 18_000, done: 12_300, in_flight: 16, ..Snapshot::default() };
+        let mut snapshot = Snapshot {
+            groups_total: 18_000,
+            done: 12_300,
+            under_way: EXAMPLE,
+            ..Snapshot::default()
+        };
         let at = |rate| Rates { steps: Some(rate), counted: Some(rate) };
-        assert_eq!(snapshot.text(Rates::default()), "12300/18000 groups, 16 in flight");
+        assert_eq!(
+            snapshot.text(Rates::default()),
+            "12300/18000 groups, 16req/512gr/2win, 1.2s old, 3.4MB"
+        );
+        // All six in 80 columns, the bar among them.
+        snapshot.done = 12_345;
+        let six = "12345/18000 groups, 62/s, 1:32 left, 16req/512gr/2win, 1.2s old, 3.4MB";
+        assert_eq!(fitting(&snapshot.text(at(62.0))), six);
+        snapshot.done = 12_300;
         snapshot.failed = 45;
         snapshot.retries = 7;
         assert_eq!(
             snapshot.text(at(62.0)),
-            "12345/18000 groups, 62/s, 1:32 left, 45 failed, 7 retried, 16 in flight"
+            "12345/18000 groups, 62/s, 1:32 left, 45 failed, 7 retried, 16req/512gr/2win, 1.2s old, 3.4MB"
         );
         assert_eq!(
             fitting(&snapshot.text(at(62.0))),
@@ -261,7 +275,7 @@ mod tests {
         snapshot.is_paused = true;
         assert_eq!(
             snapshot.text(at(62.0)),
-            "12345/18000 groups, paused, 45 failed, 7 retried, 16 in flight"
+            "12345/18000 groups, paused, 45 failed, 7 retried, 16req/512gr/2win, 1.2s old, 3.4MB"
         );
         let scan = ScanSnapshot {
             ranges_total: 256,
@@ -276,16 +290,15 @@ mod tests {
         );
         let read = Duration::from_micros(34_700);
         let mut slow =
-            Snapshot { groups_total: 9_000, done: 12, in_flight: 1, ..Snapshot::default() };
+            Snapshot { groups_total: 9_000, done: 12, under_way: EXAMPLE, ..Snapshot::default() };
         slow.held = Some(Held { read, is_least: true });
         let said =
             "12/9000 groups, 2/s, 1:14:54 left, held back by --max-latency: a read takes 35 ms";
-        assert_eq!(slow.text(at(2.0)), format!("{said}, 1 in flight"));
+        assert_eq!(slow.text(at(2.0)), format!("{said}, 16req/512gr/2win, 1.2s old, 3.4MB"));
         slow.held = Some(Held { read, is_least: false });
-        assert!(
-            slow.text(at(2.0))
-                .ends_with("1 in flight, held back by --max-latency: a read takes 35 ms")
-        );
+        assert!(slow.text(at(2.0)).ends_with(
+            "16req/512gr/2win, 1.2s old, 3.4MB, held back by --max-latency: a read takes 35 ms"
+        ));
         assert_eq!([7, 754, 3_723].map(clock), ["0:07", "12:34", "1:02:03"]);
     }
 }

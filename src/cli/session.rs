@@ -21,7 +21,7 @@ use crate::moment::Moment;
 use crate::pipeline::{Discover, Ended, Known, RunOutcome};
 use crate::plan::Plan;
 use crate::report::page::summary_page;
-use crate::report::{self, Applied, EventFacts, Fates, Resumed, ScanFacts, Summary, SweepFacts};
+use crate::report::{self, Applied, Fates, Resumed, ScanFacts, Summary, SweepFacts};
 use crate::run::{Failures, RunDir, RunError, RunRecord, files};
 
 /// How many reasons for failures the report tells.
@@ -89,7 +89,8 @@ impl Session<'_> {
         }
         // Those who look at the run hold what it counts with, and with it the producer.
         console.board.freeze();
-        trouble.push(engine.close().await.err());
+        let is_interrupted = *self.stop.borrow();
+        trouble.push(engine.close(is_interrupted).await.err());
         let trouble = trouble.into_iter().flatten().next();
         let exit = match trouble {
             Some(_) => Exit::Failed,
@@ -189,11 +190,7 @@ impl Session<'_> {
         let tables = engine.context.spec.tables.iter().map(|table| table.name.as_str());
         applied.set_tally(tally, tables);
         applied.deletes = engine.deletes();
-        applied.events = EventFacts {
-            topic: self.topic(),
-            produced: engine.context.produced(),
-            acknowledged: engine.acknowledged(),
-        };
+        applied.events = engine.events(self.topic(), *self.stop.borrow());
         let rows = outcome.tally.tables.iter().map(|table| table.source_rows).sum();
         applied.set_throughput(merged.took, outcome.pairs_merged, rows);
         let journaled = journaled.and_then(|now| self.add_reasons(engine, now, merged));

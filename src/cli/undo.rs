@@ -22,8 +22,7 @@ use crate::pipeline::{Discover, Reason, Walked};
 use crate::readable;
 use crate::report::page::undo_page;
 use crate::report::{
-    EventFacts, FailureReasons, Undoing, UndoneGroups, UndonePairs, UndoneTable, undo_json,
-    undo_text,
+    FailureReasons, Undoing, UndoneGroups, UndonePairs, UndoneTable, undo_json, undo_text,
 };
 use crate::run::{RunDir, RunError, RunRecord, files};
 use crate::spec::{Spec, Table};
@@ -104,14 +103,11 @@ async fn carry_out(
     // rough the end.
     let spec = Arc::clone(&engine.context.spec);
     let listed = list_conflicts(&*engine.journal, &spec, run_dir);
-    let facts = EventFacts {
-        topic: events.as_ref().map(|events| events.topic.clone()),
-        produced: engine.context.produced(),
-        acknowledged: engine.acknowledged(),
-    };
+    let topic = events.as_ref().map(|events| events.topic.clone());
+    let facts = engine.events(topic, undone.ended == Walked::Interrupted);
     let (retries, latency) = (engine.context.retries(), engine.context.recorder.totals());
     console.board.freeze();
-    let closed = engine.close().await;
+    let closed = engine.close(undone.ended == Walked::Interrupted).await;
     let conflicts = *listed.as_ref().unwrap_or(&0);
     let trouble = [flushed.err().map(Failure::from), listed.err(), closed.err()];
     let trouble = trouble.into_iter().flatten().next();

@@ -82,7 +82,7 @@ async fn carry_out(
     let latency = engine.context.recorder.totals();
     let (acknowledged, retries) = (engine.acknowledged(), engine.context.retries());
     console.board.freeze();
-    let closed = engine.close().await;
+    let closed = engine.close(verified.ended == Walked::Interrupted).await;
     let finished_at = Moment::now();
     let is_over = verified.ended == Walked::Finished && verified.failed == 0;
     let names = spec.tables.iter().map(|table| table.name.clone());

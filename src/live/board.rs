@@ -13,6 +13,7 @@ use crate::model::Pair;
 use crate::moment::Moment;
 
 use super::figures::{Ended, FailedGroup, Phase, ReadFigures};
+use super::under_way::UnderWay;
 
 /// Failed groups that are shown.
 const FAILURES: usize = 20;
@@ -29,9 +30,9 @@ pub struct Counters {
     pub done: u64,
     /// Groups that were given up.
     pub failed: u64,
-    /// Requests that are under way.
-    pub in_flight: u64,
-    /// How many may be.
+    /// What is under way; how fast it goes is for whoever looks.
+    pub under_way: UnderWay,
+    /// How many requests may be.
     pub in_flight_limit: u64,
     /// What a reader beside the run feels, if that is bounded.
     pub reads: Option<ReadFigures>,

@@ -8,6 +8,7 @@ use serde::{Serialize, Serializer};
 use crate::moment::Moment;
 
 use super::board::ScanCounters;
+use super::under_way::UnderWay;
 
 /// The version of the JSON. It changes when a field is renamed or changes its meaning.
 pub(super) const VERSION: u32 = 2;
@@ -94,6 +95,8 @@ pub struct Figures {
     pub groups: GroupFigures,
     /// The requests to the cluster.
     pub requests: RequestFigures,
+    /// What is under way: the six figures that every place shows.
+    pub under_way: UnderWay,
     /// What a reader beside the run feels; null without --max-latency.
     pub reads: Option<ReadFigures>,
     /// Groups per second, over the last 10 s.

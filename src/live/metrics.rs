@@ -8,6 +8,7 @@ use std::fmt::Write;
 use hdrhistogram::Histogram;
 
 use super::figures::{Figures, Phase, Reached};
+use super::under_way::Figure;
 
 /// The content type of the format.
 pub(super) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -66,14 +67,13 @@ fn groups(text: &mut Text, figures: &Figures) {
     text.sample(name, &[("state", "failed")], whole(groups.failed));
     for (name, help, value) in [
         ("tributary_groups_planned", "Groups that this session is to work on.", groups.total),
-        (
-            "tributary_requests_in_flight",
-            "Requests that are under way.",
-            figures.requests.in_flight,
-        ),
         ("tributary_requests_in_flight_limit", "How many may be.", figures.requests.limit),
     ] {
         text.single(name, "gauge", help, whole(value));
+    }
+    for Figure { metric, help, value, .. } in figures.under_way.all() {
+        // What is not there is left out: no group is not a group of no age.
+        value.into_iter().for_each(|value| text.single(metric, "gauge", help, value));
     }
     if let Some(reads) = &figures.reads {
         let seconds = |us: u64| us as f64 / 1e6;

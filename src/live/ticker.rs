@@ -18,6 +18,7 @@ use super::figures::{
     CassandraFigures, Figures, GroupFigures, KafkaFigures, LatencyFigures, Phase, Reached,
     RequestFigures, VERSION,
 };
+use super::under_way::UnderWay;
 use super::{Rate, metrics};
 
 /// How often a frame is made.
@@ -230,9 +231,10 @@ impl Sight {
                 failed: counters.failed,
             },
             requests: RequestFigures {
-                in_flight: counters.in_flight,
+                in_flight: counters.under_way.requests,
                 limit: counters.in_flight_limit,
             },
+            under_way: UnderWay { groups_per_s: per_second, ..counters.under_way },
             reads: counters.reads,
             groups_per_s: per_second,
             groups_recent: self.recent.iter().copied().collect(),

@@ -11,6 +11,7 @@ mod as_of;
 mod attempt;
 mod deletes;
 mod discovered;
+mod drain;
 mod group;
 mod inspect;
 mod lanes;
@@ -19,6 +20,7 @@ mod probe;
 mod run;
 mod scan;
 mod sweep;
+mod under_way;
 mod walk;
 mod window;
 mod work;
@@ -40,6 +42,7 @@ pub use lanes::Lanes;
 pub use run::{Ended, ErrorLimit, Known, Limits, Progress, Reason, RunOutcome, run};
 pub use scan::{Discover, ScanProgress, Scanned, scan};
 pub use sweep::{Leftover, Swept, sweep};
+pub use under_way::Load;
 pub use walk::{Walked, walk};
 pub use window::{NextPage, Window};
 
@@ -55,6 +58,7 @@ use attempt::{Attempts, Retries};
 use discovered::Discovered;
 use pages::RowSizes;
 use probe::Probed;
+use under_way::Windows;
 
 /// How many groups that need more than a page per account run at once; each holds a few megabytes.
 const LARGE_GROUPS: usize = 8;
@@ -104,6 +108,7 @@ pub struct Context<S> {
     produced: AtomicU64,
     row_sizes: RowSizes,
     probed: Arc<Probed>,
+    under_way: Arc<Windows>,
     large_groups: Arc<Semaphore>,
 }
 
@@ -121,6 +126,7 @@ impl<S> Context<S> {
         Self {
             lanes: Lanes::new(&spec),
             recorder,
+            under_way: Arc::default(),
             probed: Arc::new(Probed::new(&pace)),
             row_sizes: RowSizes::new(spec.tables.len()),
             large_groups: Arc::new(Semaphore::new(LARGE_GROUPS)),
@@ -177,6 +183,11 @@ impl<S> Context<S> {
     /// The database; `None` while anything still runs.
     pub fn into_storage(self) -> Option<S> {
         Arc::into_inner(self.storage)
+    }
+
+    /// What is under way.
+    pub fn load(&self) -> Load {
+        self.under_way.load()
     }
 
     /// Attempts after the first, so far.

@@ -10,6 +10,7 @@ mod data;
 mod faults;
 mod frames;
 mod guardrails;
+mod hangs;
 mod inputs;
 mod inspect;
 mod kafka;
