@@ -1,11 +1,11 @@
 //! How many requests are under way at once, how many groups begin per second, and whether any begin at all.
 //!
-//! A fixed limit halves when the cluster shows that it is overloaded, and grows back by a tenth whenever as many
-//! requests as it allows have been answered: multiplicative decrease as in TCP's congestion avoidance (RFC 5681,
-//! section 3.1), and a recovery that does not take the whole night. The limit that is found by itself reacts to
-//! overload in the same way; else it [climbs](climb) to where more requests at once bring no more answers per second.
+//! [`steer`] moves the limit: the operator's number, or the one that is found by [climbing](climb), as far as the cluster
+//! shows no overload and, with a bound, [reads are quick enough](felt).
 
 mod climb;
+mod felt;
+mod steer;
 
 use std::fmt;
 use std::str::FromStr;
@@ -14,16 +14,14 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{Notify, Semaphore};
 
-use climb::Climb;
+pub use steer::Held;
+use steer::Steer;
 
-/// Signs of overload that come within this time are taken for one: the requests that caused them were
-/// admitted under the same limit.
-const REACTION: Duration = Duration::from_secs(1);
-/// The time over which answers per second are counted, at least, where the limit is found: windows of groups read
-/// and write in turn, and a few of them should be seen as a whole.
-const PERIOD: Duration = Duration::from_secs(1);
 /// A group that begins late by no more than this is made up for, so that a rate is kept by a clock that ticks.
 const LATE: Duration = Duration::from_millis(50);
+
+/// That reads are slow whatever the run does is said again after this long.
+const COMPLAINT: Duration = Duration::from_secs(60);
 
 /// How many requests may be under way at once.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -61,6 +59,14 @@ impl FromStr for InFlight {
     }
 }
 
+impl fmt::Display for Held {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ms = self.read.as_secs_f64() * 1e3;
+        let digits = usize::from(ms < 10.0);
+        write!(f, "held back by --max-latency: a read takes {ms:.digits$} ms")
+    }
+}
+
 /// Admits requests and groups. Rate and pause can be changed at any time; both are about groups that have not begun.
 #[derive(Debug)]
 pub struct Pace {
@@ -74,14 +80,14 @@ pub struct Pace {
 #[derive(Debug)]
 struct State {
     limit: usize,
-    bound: Bound,
+    steer: Steer,
     in_flight: usize,
     /// How many of those under way are more than the limit: they make no room.
     surplus: usize,
     /// Requests that wait for their turn.
     waiting: usize,
-    overloads: u64,
-    reacted: Option<Instant>,
+    /// When it was said last that reads take too long even with one request at a time.
+    complained: Option<Instant>,
     /// Groups per second, at most.
     rate: Option<f64>,
     /// When the next group may begin by the rate.
@@ -95,7 +101,9 @@ impl State {
         self.in_flight < self.limit && self.waiting == 0
     }
 
-    fn set_limit(&mut self, limit: usize, free: &Semaphore) {
+    /// Takes the limit over from what moves it.
+    fn follow(&mut self, free: &Semaphore) {
+        let limit = self.steer.limit();
         let (more, fewer) = (limit.saturating_sub(self.limit), self.limit.saturating_sub(limit));
         let kept = more.min(self.surplus);
         free.add_permits(more - kept);
@@ -121,21 +129,6 @@ impl State {
     }
 }
 
-/// What moves the limit.
-#[derive(Debug)]
-enum Bound {
-    /// Requests that were answered since the limit last changed.
-    Fixed { most: usize, credit: usize },
-    /// What was asked for and answered since the period began, and how many of its requests had to wait.
-    Found { climb: Box<Climb>, since: Instant, answered: u64, requests: u64, waited: u64 },
-}
-
-impl Bound {
-    fn begin(climb: Box<Climb>) -> Self {
-        Self::Found { climb, since: Instant::now(), answered: 0, requests: 0, waited: 0 }
-    }
-}
-
 /// The right to have one request under way; dropping it makes room for the next.
 #[derive(Debug)]
 pub struct Permit<'a> {
@@ -153,21 +146,25 @@ impl Pace {
 
     /// As [`new`](Self::new), and at most `rate` groups per second.
     pub fn with_rate(in_flight: impl Into<InFlight>, rate: Option<f64>) -> Arc<Self> {
-        let (limit, bound) = match in_flight.into() {
-            InFlight::Fixed(most) => (most.max(1), Bound::Fixed { most: most.max(1), credit: 0 }),
-            InFlight::Auto => {
-                let climb = Box::<Climb>::default();
-                (climb.limit(), Bound::begin(climb))
-            }
-        };
+        Self::bounded(in_flight, rate, None)
+    }
+
+    /// As [`with_rate`](Self::with_rate), and only as many requests at once as leave [reads](Self::felt) quicker than
+    /// `max_latency`.
+    pub fn bounded(
+        in_flight: impl Into<InFlight>,
+        rate: Option<f64>,
+        max_latency: Option<Duration>,
+    ) -> Arc<Self> {
+        let steer = Steer::new(in_flight.into(), max_latency, Instant::now());
+        let limit = steer.limit();
         let state = State {
             limit,
-            bound,
+            steer,
             in_flight: 0,
             surplus: 0,
             waiting: 0,
-            overloads: 0,
-            reacted: None,
+            complained: None,
             rate,
             next_start: None,
             is_paused: false,
@@ -249,69 +246,57 @@ impl Pace {
         free.forget();
         let mut state = self.state();
         state.in_flight += 1;
-        if let Bound::Found { requests, .. } = &mut state.bound {
-            *requests += 1;
-        }
+        state.steer.sent();
         Permit { pace: self }
     }
 
     /// Reports a sign of overload: a time-out, a refusal, a node or a connection gone.
     pub fn overloaded(&self) {
         let mut state = self.state();
-        let now = Instant::now();
-        if state.reacted.is_some_and(|then| now.duration_since(then) < REACTION) {
-            return;
+        if state.steer.overloaded(Instant::now()) {
+            state.follow(&self.free);
+            let in_flight_limit = state.limit;
+            tracing::info!(in_flight_limit, "the cluster is slow: fewer requests at once");
         }
-        state.reacted = Some(now);
-        state.overloads += 1;
-        let half = (state.limit / 2).max(1);
-        state.set_limit(half, &self.free);
-        match &mut state.bound {
-            Bound::Fixed { credit, .. } => *credit = 0,
-            Bound::Found { climb, .. } => {
-                climb.fall_back();
-                let climb = std::mem::take(climb);
-                state.bound = Bound::begin(climb);
-            }
-        }
-        tracing::info!(
-            in_flight_limit = state.limit,
-            "the cluster is slow: fewer requests at once"
-        );
     }
 
     /// How often it was overloaded so far.
     pub fn overloads(&self) -> u64 {
-        self.state().overloads
+        self.state().steer.overloads()
     }
 
     /// Reports an answer to so much that was asked for.
     pub fn answered(&self, asked: usize) {
-        let mut guard = self.state();
-        let state = &mut *guard;
-        let mut limit = state.limit;
-        match &mut state.bound {
-            Bound::Fixed { most, .. } if limit == *most => {}
-            Bound::Fixed { most, credit } => {
-                *credit += 1;
-                if *credit >= limit {
-                    *credit = 0;
-                    limit = (limit + (limit / 10).max(1)).min(*most);
-                }
-            }
-            Bound::Found { climb, since, answered, requests, waited } => {
-                *answered += asked as u64;
-                let passed = since.elapsed();
-                if passed >= PERIOD {
-                    // Where requests hardly ever wait, the limit says nothing.
-                    if *waited * 2 >= *requests {
-                        limit = climb.next(*answered as f64 / passed.as_secs_f64());
-                    }
-                    (*since, *answered, *requests, *waited) = (Instant::now(), 0, 0, 0);
-                }
-            }
+        let mut state = self.state();
+        state.steer.answered(asked, Instant::now());
+        state.follow(&self.free);
+    }
+
+    /// Reports how long a read has taken that was made to know it.
+    pub fn felt(&self, took: Duration) {
+        let (now, mut state) = (Instant::now(), self.state());
+        state.steer.felt(took, now);
+        state.follow(&self.free);
+        let is_news = state.complained.is_none_or(|then| now.duration_since(then) > COMPLAINT);
+        if let Some(held) = state.steer.held().filter(|held| held.is_least && is_news) {
+            state.complained = Some(now);
+            tracing::warn!("{held}, with one request at a time; what else is slow is not this run");
         }
-        state.set_limit(limit, &self.free);
+    }
+
+    /// How long such reads may take; `None` where that is not bounded, and none are to be made.
+    pub fn max_latency(&self) -> Option<Duration> {
+        self.state().steer.max_latency()
+    }
+
+    /// How long such reads take: all but one in a hundred of the last two seconds take less.
+    pub fn read_takes(&self) -> Option<Duration> {
+        self.state().steer.read()
+    }
+
+    /// Whether fewer requests are under way because such reads took too long.
+    pub fn held(&self) -> Option<Held> {
+        self.state().steer.held()
     }
 
     /// The present limit and how many requests are under way.
@@ -343,9 +328,7 @@ impl<'a> Queued<'a> {
     fn new(pace: &'a Pace) -> Self {
         let mut state = pace.state();
         state.waiting += 1;
-        if let Bound::Found { waited, .. } = &mut state.bound {
-            *waited += 1;
-        }
+        state.steer.waited();
         drop(state);
         Self(pace)
     }

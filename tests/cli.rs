@@ -141,6 +141,23 @@ fn a_lookup_says_where_there_are_no_runs() {
     assert!(message.contains("'' is not an account"), "{message}");
 }
 
+/// A time that is over would end the run before it begins; two times are one too many.
+#[test]
+fn a_time_to_stop_is_checked_before_anything_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let apply = |more: &[&str]| {
+        let common = ["apply", "pairs.csv", "--keyspace", "k", "--topic", "t"];
+        fails(&mut tributary(folder.path(), &[&common, more].concat()), 2)
+    };
+    let message = apply(&["--until", "2020-02-29T06:00:00+01:00"]);
+    assert!(message.contains("--until: '2020-02-29T06:00:00+01:00' is over: it is"), "{message}");
+    assert_eq!(message.lines().count(), 1, "{message}");
+    let message = apply(&["--for", "4"]);
+    assert!(message.contains("--for: '4' is not a duration"), "{message}");
+    let message = apply(&["--for", "4h", "--until", "06:00"]);
+    assert!(message.contains("--for") && message.contains("cannot be used with"), "{message}");
+}
+
 /// The output of a command that ends well.
 #[track_caller]
 fn says(command: &mut Command) -> String {

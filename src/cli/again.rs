@@ -31,11 +31,23 @@ pub(super) fn resume(run: &Path, flags: &[String]) -> String {
     words.map(shell_word).collect::<Vec<_>>().join(" ")
 }
 
-/// The command line of this process, without secrets, which have to be filled in.
+/// The command line of this process, without secrets, which have to be filled in, and without the time at which it was
+/// to stop, which may be over.
 pub(super) fn same(args: impl IntoIterator<Item = String>) -> String {
-    let args = args.into_iter().skip(1).map(|arg| shell_word(&without_secret(&arg)));
-    ["tributary".to_owned()].into_iter().chain(args).collect::<Vec<_>>().join(" ")
+    let mut words = vec!["tributary".to_owned()];
+    let mut args = args.into_iter().skip(1);
+    while let Some(arg) = args.next() {
+        if TIMES.contains(&arg.as_str()) {
+            args.next();
+        } else if !TIMES.iter().any(|flag| arg.starts_with(&format!("{flag}="))) {
+            words.push(shell_word(&without_secret(&arg)));
+        }
+    }
+    words.join(" ")
 }
+
+/// The flags that hold for one call.
+const TIMES: [&str; 2] = ["--until", "--for"];
 
 /// A path as short as it can be given from `here`.
 fn shown(path: &Path, here: Option<&Path>) -> String {
@@ -83,6 +95,9 @@ mod tests {
             "-Xssl.key.pem=hunter2",
             "-X",
             "linger.ms=5",
+            "--until",
+            "06:00",
+            "--for=4h",
         ];
         assert_eq!(
             same(args.map(str::to_owned)),

@@ -68,6 +68,7 @@ pub(super) const SETTINGS: &[Setting] = &[
     text("discover", "content"),
     number("in_flight", "auto"),
     number("rate", "none"),
+    number("max_latency", "none"),
     number("settle", "2s"),
     number("limit", "all"),
     number("max_errors", "1000"),

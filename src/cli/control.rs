@@ -53,6 +53,7 @@ fn status(answer: &Answer) -> String {
     let shown = &answer.status;
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let count = |name: &str| shown["groups"][name].as_u64().unwrap_or_default();
+    let request = |name: &str| shown["requests"][name].as_u64().unwrap_or_default();
     let is = |name: &str| shown[name] == true;
     let state = [("paused", is("paused")), ("stopping", is("stopping"))];
     let state: String =
@@ -67,9 +68,9 @@ fn status(answer: &Answer) -> String {
     if total > 0 {
         let (done, failed) = (count("done"), count("failed"));
         lines.push(format!(
-            "groups:    {done} of {total} done, {failed} failed, {} in flight (limit {})",
-            count("in_flight"),
-            count("in_flight_limit")
+            "groups:    {done} of {total} done, {failed} failed, {} requests in flight (limit {})",
+            request("in_flight"),
+            request("limit")
         ));
     }
     if let Some(rate) = shown["groups_per_s"].as_f64() {
@@ -78,6 +79,15 @@ fn status(answer: &Answer) -> String {
         let limit = shown["rate_limit"].as_f64();
         let limit = limit.map_or_else(String::new, |limit| format!(" (at most {limit}/s)"));
         lines.push(format!("rate:      {rate:.1}/s{limit}{left}"));
+    }
+    if let (true, Some(us)) =
+        (shown["reads"]["held_back"] == true, shown["reads"]["p99_us"].as_u64())
+    {
+        let ms = us as f64 / 1e3;
+        lines.push(format!("           held back by --max-latency: a read takes {ms:.1} ms"));
+    }
+    if let Some(until) = shown["until"].as_str() {
+        lines.push(format!("until:     {until}"));
     }
     for (server, name) in [("Cassandra", "cassandra"), ("Kafka", "kafka")] {
         let shown = &shown[name];

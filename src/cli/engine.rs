@@ -10,16 +10,18 @@ use tokio::sync::watch;
 use super::settings::PaceSettings;
 use super::{Console, Exit, Failure, MergeSettings, Progress, Snapshot};
 use crate::cluster::{Cluster, ClusterSettings, Store};
-use crate::events::{EventSettings, Outlet, Producer};
+use crate::events::{EventError, EventSettings, Outlet, Producer};
 use crate::journal::{Journal, JournalError};
 use crate::latency::Recorder;
-use crate::live::{Counters, Nodes, Phase, ScanCounters};
+use crate::live::{Counters, Nodes, Phase, ReadFigures, ScanCounters, UnderWay};
 use crate::model::Group;
 use crate::pace::Pace;
-use crate::pipeline::{self, AsOf, Context, Discover, Ended, Known, Lanes, Reason, RunOutcome};
+use crate::pipeline::{
+    self, AsOf, Context, Discover, Ended, Known, Lanes, Load, Reason, RunOutcome,
+};
 use crate::plan::Plan;
 use crate::readable;
-use crate::report::{Deletes, FailureReasons, HotPartition};
+use crate::report::{Deletes, EventFacts, FailureReasons, HotPartition};
 use crate::run::{Failures, RunError};
 use crate::spec::{RawSpec, Spec};
 use crate::storage::TombstoneLimits;
@@ -98,7 +100,8 @@ impl Ready {
             }
         };
         let as_of = AsOf::new(cluster.latest_clock().await?, needs.settle);
-        let pace = Pace::with_rate(needs.pace.in_flight, needs.pace.rate);
+        let PaceSettings { in_flight, rate, max_latency } = needs.pace;
+        let pace = Pace::bounded(in_flight, rate, max_latency);
         let discover = needs.discover;
         let tombstones = cluster.tombstone_limits().await.ok();
         Ok(Self { spec, store, outlet, recorder, pace, as_of, acknowledged, discover, tombstones })
@@ -213,7 +216,7 @@ impl Engine {
         }
         let began = Instant::now();
         console.board.enter(Phase::Merging);
-        let shown = Progress::start(&console.terminal, quiet, self.snapshot(left as u64));
+        let shown = Progress::start(console, quiet, self.snapshot(left as u64));
         let mut reasons = FailureReasons::default();
         let mut failed = HashSet::new();
         let on_failure = |group: &Group, Reason { reason, class }: &Reason| {
@@ -237,9 +240,10 @@ impl Engine {
             groups_total,
             done: progress.done.load(Ordering::Relaxed),
             failed: progress.failed.load(Ordering::Relaxed),
-            in_flight: context.pace.now().1 as u64,
+            under_way: under_way(&context),
             retries: context.retries(),
             is_paused: context.pace.is_paused(),
+            held: context.pace.held(),
         }
     }
 
@@ -250,8 +254,9 @@ impl Engine {
         let snapshot = self.snapshot(groups_total);
         console.control.paces(&context.pace);
         console.board.watch(Arc::clone(&context.recorder), move || {
-            let Snapshot { groups_total, done, failed, retries, is_paused, .. } = snapshot();
-            let (limit, in_flight) = context.pace.now();
+            let Snapshot { groups_total, done, failed, retries, is_paused, under_way, .. } =
+                snapshot();
+            let (limit, _) = context.pace.now();
             let (known, connected) = context.storage.nodes();
             let scanning = &context.scanning;
             let scan = ScanCounters {
@@ -264,8 +269,13 @@ impl Engine {
                 groups_total,
                 done,
                 failed,
-                in_flight: in_flight as u64,
+                under_way,
                 in_flight_limit: limit as u64,
+                reads: context.pace.max_latency().map(|max| ReadFigures {
+                    max_us: us(max),
+                    p99_us: context.pace.read_takes().map(us),
+                    held_back: context.pace.held().is_some(),
+                }),
                 rate_limit: context.pace.rate(),
                 is_paused,
                 retries,
@@ -302,17 +312,46 @@ impl Engine {
         }
     }
 
+    /// What became of the events; of a session that was stopped, what is not acknowledged is left to the next.
+    pub(super) fn events(&self, topic: Option<String>, is_stopped: bool) -> EventFacts {
+        let (produced, acknowledged) = (self.context.produced(), self.acknowledged());
+        let left = if is_stopped { produced.saturating_sub(acknowledged) } else { 0 };
+        EventFacts { topic, produced, acknowledged, left }
+    }
+
     /// Events that the broker acknowledged.
     pub(super) fn acknowledged(&self) -> u64 {
         self.acknowledged.load(Ordering::Relaxed)
     }
 
-    /// Closes the producer.
-    pub(super) async fn close(self) -> Result<(), Failure> {
+    /// Closes the producer. Of a run that was stopped, events may be on their way that nobody waits for: those groups
+    /// are not done, and go on with `resume`.
+    pub(super) async fn close(self, is_interrupted: bool) -> Result<(), Failure> {
         // All groups have ended, so nobody else holds the context.
-        match Arc::into_inner(self.context) {
-            Some(context) => Ok(context.outlet.close().await?),
-            None => Ok(()),
+        let Some(context) = Arc::into_inner(self.context) else { return Ok(()) };
+        match context.outlet.close().await {
+            Err(error @ EventError::Unacknowledged { .. }) if is_interrupted => {
+                tracing::warn!("{error}; their groups are left to be gone on with");
+                Ok(())
+            }
+            closed => Ok(closed?),
         }
+    }
+}
+
+fn us(long: Duration) -> u64 {
+    u64::try_from(long.as_micros()).unwrap_or(u64::MAX)
+}
+
+/// What is under way at the moment.
+pub(super) fn under_way<S>(context: &Context<S>) -> UnderWay {
+    let Load { windows, groups, oldest, bytes } = context.load();
+    UnderWay {
+        requests: context.pace.now().1 as u64,
+        groups,
+        windows,
+        groups_per_s: None,
+        oldest_s: oldest.map(|oldest| oldest.as_secs_f64()),
+        bytes,
     }
 }

@@ -26,7 +26,7 @@ pub enum Exit {
     Partial = 3,
     /// Verify found differences, or undo met conflicts.
     Differences = 4,
-    /// Stopped by Ctrl-C or SIGTERM.
+    /// Stopped by Ctrl-C, SIGTERM, --until or --for, with something left to be done.
     Interrupted = 130,
 }
 

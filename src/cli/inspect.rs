@@ -12,7 +12,9 @@ use std::time::{Duration, Instant};
 use anyhow::anyhow;
 use tokio::sync::watch;
 
+use super::engine::under_way;
 use super::progress::{Rates, Stage};
+use super::settings::PaceSettings;
 use super::{
     Console, Exit, Failure, InspectSettings, PlanSettings, Progress, ScanSnapshot, Snapshot,
 };
@@ -109,7 +111,8 @@ impl Reading {
         let spec = Arc::new(settings.spec.check(cluster.schema()).map_err(Failure::failed)?);
         let store = cluster.reader(Arc::clone(&spec)).await?;
         let recorder = Arc::new(Recorder::new(Lanes::new(&spec).names().to_vec()));
-        let pace = Pace::with_rate(inspect.pace.in_flight, inspect.pace.rate);
+        let PaceSettings { in_flight, rate, max_latency } = inspect.pace;
+        let pace = Pace::bounded(in_flight, rate, max_latency);
         let mut context = Context::reading(spec, store.clone(), recorder, pace)?;
         context.discover = inspect.discover;
         let limits = cluster.tombstone_limits().await;
@@ -129,7 +132,7 @@ impl Reading {
         console: &Console,
     ) -> Progress {
         let (context, progress) = (Arc::clone(&self.context), Arc::clone(progress));
-        Progress::start(&console.terminal, quiet, move || {
+        Progress::start(console, quiet, move || {
             let (scanning, retries) = (&context.scanning, context.retries());
             let scan = ScanSnapshot {
                 ranges_total: scanning.total.load(Ordering::Relaxed),
@@ -146,8 +149,9 @@ impl Reading {
                 groups_total,
                 done: progress.done.load(Ordering::Relaxed),
                 failed: progress.failed.load(Ordering::Relaxed),
-                in_flight: context.pace.now().1 as u64,
+                under_way: under_way(&context),
                 retries,
+                held: context.pace.held(),
                 ..Snapshot::default()
             })
         })

@@ -4,7 +4,7 @@
 //! configuration file, `recorded` what a run keeps of its settings; `layers` lays them over each other, and `resolve` checks them once into
 //! `settings`. [`plan`], [`apply`], [`resume`], [`verify`], [`undo`], [`lookup`] and [`record`] wire the stages of the commands; `engine` is
 //! what groups run in, `session` one session of a run from its first group to the report, `identity` what a
-//! journal belongs to. `terminal`, `log`, `progress`, `live`, `signals` and `again` are how a run meets
+//! journal belongs to. `terminal`, `log`, `progress`, `live`, `signals`, `until` and `again` are how a run meets
 //! its operator, `control` how it is asked from elsewhere; `config` and `manual` are the commands about the tool itself; [`exit`] is the one table of exit codes.
 //!
 //! Only here is printed, read from the environment, and decided how the process ends. No other module
@@ -43,6 +43,7 @@ mod signals;
 mod sweep;
 mod terminal;
 pub mod undo;
+mod until;
 mod values;
 pub mod verify;
 
@@ -65,6 +66,7 @@ pub use settings::{
 };
 pub use signals::listen;
 pub use terminal::Terminal;
+pub use until::Until;
 
 use args::Command;
 use layers::Layers;
@@ -88,6 +90,18 @@ pub struct Console {
     pub control: Control,
     /// Becomes `true` when the run is to stop.
     pub stop: watch::Sender<bool>,
+    /// When that is, if it is said by the clock.
+    pub until: Option<Until>,
+}
+
+impl Console {
+    /// Why a run that was stopped is.
+    fn stopped_by(&self) -> String {
+        match &self.until {
+            Some(until) if until.has_come() => format!("stopped by {until}"),
+            _ => "interrupted".to_owned(),
+        }
+    }
 }
 
 /// Runs the command line of this process.
@@ -123,7 +137,7 @@ fn dispatch(matches: &ArgMatches, terminal: &Terminal, again: &Again) -> Result<
         terminal.write_as(resolve::log_format(&layers));
         Ok::<_, SettingsError>(layers)
     };
-    let console = |output: &OutputSettings| {
+    let console = |output: &OutputSettings, until: Option<&Until>| {
         let run_log = log::init(output, terminal).map_err(Failure::failed)?;
         let (stop, _) = watch::channel(false);
         Ok::<_, Failure>(Console {
@@ -133,18 +147,19 @@ fn dispatch(matches: &ArgMatches, terminal: &Terminal, again: &Again) -> Result<
             board: Board::default(),
             control: Control::new(stop.clone()),
             stop,
+            until: until.cloned(),
         })
     };
     match cli.command {
         Command::Plan(args) => {
             let settings = resolve::plan(&args, &layers(args.output.config.as_deref())?)?;
-            let console = console(&settings.output)?;
+            let console = console(&settings.output, None)?;
             carry_out(plan::run(&settings, &console))
         }
         Command::Apply(args) => {
             let plan = args.input.plan.as_deref().map(Bound::load).transpose()?;
             let settings = resolve::apply(&args, plan, &layers(args.output.config.as_deref())?)?;
-            let console = console(&settings.output)?;
+            let console = console(&settings.output, settings.until.as_ref())?;
             settings.merge.warnings().iter().for_each(|warning| tracing::warn!("{warning}"));
             carry_out(apply::run(&settings, &console))
         }
@@ -153,7 +168,7 @@ fn dispatch(matches: &ArgMatches, terminal: &Terminal, again: &Again) -> Result<
             let recorded = Recorded::load(&run_dir, &record)?;
             let layers = layers(args.output.config.as_deref())?.over(&recorded);
             let settings = resolve::resume(&args, &recorded, &layers)?;
-            let console = console(&settings.output)?;
+            let console = console(&settings.output, settings.until.as_ref())?;
             settings.merge.warnings().iter().for_each(|warning| tracing::warn!("{warning}"));
             carry_out(resume::run(run_dir, record, &settings, &console))
         }
@@ -162,7 +177,7 @@ fn dispatch(matches: &ArgMatches, terminal: &Terminal, again: &Again) -> Result<
             let recorded = Recorded::load(&run_dir, &record)?;
             let layers = layers(args.output.config.as_deref())?.over(&recorded);
             let settings = resolve::verify(&args, &recorded, &layers)?;
-            let console = console(&settings.output)?;
+            let console = console(&settings.output, settings.until.as_ref())?;
             carry_out(verify::run(run_dir, &record, &settings, &console))
         }
         Command::Undo(args) => {
@@ -170,7 +185,7 @@ fn dispatch(matches: &ArgMatches, terminal: &Terminal, again: &Again) -> Result<
             let recorded = Recorded::load(&run_dir, &record)?;
             let layers = layers(args.output.config.as_deref())?.over(&recorded);
             let settings = resolve::undo(&args, &recorded, &layers)?;
-            let console = console(&settings.output)?;
+            let console = console(&settings.output, settings.until.as_ref())?;
             carry_out(undo::run(run_dir, &record, &settings, &console))
         }
         Command::Control(args) => control::run(&args, terminal),

@@ -9,8 +9,10 @@ use indicatif::{ProgressBar, ProgressStyle};
 use tokio::task::JoinHandle;
 use tokio::time::{self, MissedTickBehavior};
 
-use super::terminal::Terminal;
-use crate::live::Rate;
+use super::Console;
+use super::until::Until;
+use crate::live::{Rate, UnderWay};
+use crate::pace::Held;
 
 /// How often the bar is drawn.
 const TICK: Duration = Duration::from_millis(250);
@@ -19,10 +21,10 @@ const TICK: Duration = Duration::from_millis(250);
 const LINE: Duration = Duration::from_secs(5);
 
 /// What stands beside the bar, in 80 columns.
-const TEXT_COLUMNS: usize = 64;
+const TEXT_COLUMNS: usize = 71;
 
 /// Where a run is at the moment.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Snapshot {
     /// Groups of this run.
     pub groups_total: u64,
@@ -30,12 +32,14 @@ pub struct Snapshot {
     pub done: u64,
     /// Groups that were given up.
     pub failed: u64,
-    /// Groups that are being merged.
-    pub in_flight: u64,
+    /// What is under way; how fast it goes is seen by the tick.
+    pub under_way: UnderWay,
     /// Requests that were tried again.
     pub retries: u64,
     /// No group begins until the operator lets them.
     pub is_paused: bool,
+    /// It is slower than it could be, because reads take too long.
+    pub held: Option<Held>,
 }
 
 /// Where a scan is at the moment.
@@ -90,16 +94,19 @@ impl Progress {
     /// Begins to show progress, in the background of the current runtime: a bar if standard error is a
     /// terminal (unless `quiet`), and log lines in any case.
     pub fn start<S: Stage>(
-        terminal: &Terminal,
+        console: &Console,
         quiet: bool,
         snapshot: impl Fn() -> S + Send + 'static,
     ) -> Self {
+        let terminal = &console.terminal;
         let bar = (terminal.shows_bars() && !quiet).then(|| {
-            let style = ProgressStyle::with_template("[{bar:12}] {msg}")
+            let style = ProgressStyle::with_template("[{bar:5}] {msg}")
                 .unwrap_or_else(|_| ProgressStyle::default_bar());
             terminal.add(ProgressBar::new(0).with_style(style.progress_chars("=> ")))
         });
         let drawn = bar.clone();
+        let until = console.until.as_ref().map(Until::shown);
+        let until = until.map_or_else(String::new, |until| format!(", until {until}"));
         let ticking = tokio::spawn(async move {
             let (mut steps, mut counted) = (Rate::default(), Rate::default());
             let mut ticks = time::interval(TICK);
@@ -111,7 +118,7 @@ impl Progress {
                 steps.see(now, snapshot.finished());
                 counted.see(now, snapshot.counted());
                 let rates = Rates { steps: steps.per_second(), counted: counted.per_second() };
-                let text = snapshot.text(rates);
+                let text = snapshot.text(rates) + &until;
                 if now.duration_since(logged) >= LINE {
                     logged = now;
                     tracing::info!("{text}");
@@ -153,7 +160,7 @@ impl Stage for Snapshot {
     }
 
     fn text(&self, rates: Rates) -> String {
-        let Self { groups_total, failed, retries, in_flight, is_paused, .. } = *self;
+        let Self { groups_total, failed, retries, under_way, is_paused, held, .. } = *self;
         let mut text = format!("{}/{groups_total} groups", self.finished());
         if is_paused {
             text += ", paused";
@@ -161,7 +168,13 @@ impl Stage for Snapshot {
             // Writing to a string cannot fail.
             let _ = write!(text, ", {rate:.0}/s{}", time_left(self, rates));
         }
-        text + &counts(&[(failed, "failed"), (retries, "retried"), (in_flight, "in flight")])
+        let held = |is_least: bool| held.filter(|held| held.is_least == is_least);
+        let said = |held: Option<Held>| held.map_or_else(String::new, |held| format!(", {held}"));
+        // Where that is all that can be done, it is why nothing gets on.
+        text += &said(held(true));
+        text += &counts(&[(failed, "failed"), (retries, "retried")]);
+        text += &under_way.short();
+        text + &said(held(false))
     }
 }
 
@@ -228,18 +241,31 @@ pub(super) fn clock(seconds: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::live::EXAMPLE;
 
     #[test]
     fn the_text_says_the_important_first() {
-        let mut snapshot =
-            Snapshot { groups_total: 18_000, done: 12_300, in_flight: 16, ..Snapshot::default() };
+        let mut snapshot = Snapshot {
+            groups_total: 18_000,
+            done: 12_300,
+            under_way: EXAMPLE,
+            ..Snapshot::default()
+        };
         let at = |rate| Rates { steps: Some(rate), counted: Some(rate) };
-        assert_eq!(snapshot.text(Rates::default()), "12300/18000 groups, 16 in flight");
+        assert_eq!(
+            snapshot.text(Rates::default()),
+            "12300/18000 groups, 16req/512gr/2win, 1.2s old, 3.4MB"
+        );
+        // All six in 80 columns, the bar among them.
+        snapshot.done = 12_345;
+        let six = "12345/18000 groups, 62/s, 1:32 left, 16req/512gr/2win, 1.2s old, 3.4MB";
+        assert_eq!(fitting(&snapshot.text(at(62.0))), six);
+        snapshot.done = 12_300;
         snapshot.failed = 45;
         snapshot.retries = 7;
         assert_eq!(
             snapshot.text(at(62.0)),
-            "12345/18000 groups, 62/s, 1:32 left, 45 failed, 7 retried, 16 in flight"
+            "12345/18000 groups, 62/s, 1:32 left, 45 failed, 7 retried, 16req/512gr/2win, 1.2s old, 3.4MB"
         );
         assert_eq!(
             fitting(&snapshot.text(at(62.0))),
@@ -249,7 +275,7 @@ mod tests {
         snapshot.is_paused = true;
         assert_eq!(
             snapshot.text(at(62.0)),
-            "12345/18000 groups, paused, 45 failed, 7 retried, 16 in flight"
+            "12345/18000 groups, paused, 45 failed, 7 retried, 16req/512gr/2win, 1.2s old, 3.4MB"
         );
         let scan = ScanSnapshot {
             ranges_total: 256,
@@ -262,6 +288,17 @@ mod tests {
             scan.text(Rates { steps: Some(3.0), counted: Some(93_210.4) }),
             "64/256 ranges scanned, 93210 rows/s, 1:04 left, 1234 found"
         );
+        let read = Duration::from_micros(34_700);
+        let mut slow =
+            Snapshot { groups_total: 9_000, done: 12, under_way: EXAMPLE, ..Snapshot::default() };
+        slow.held = Some(Held { read, is_least: true });
+        let said =
+            "12/9000 groups, 2/s, 1:14:54 left, held back by --max-latency: a read takes 35 ms";
+        assert_eq!(slow.text(at(2.0)), format!("{said}, 16req/512gr/2win, 1.2s old, 3.4MB"));
+        slow.held = Some(Held { read, is_least: false });
+        assert!(slow.text(at(2.0)).ends_with(
+            "16req/512gr/2win, 1.2s old, 3.4MB, held back by --max-latency: a read takes 35 ms"
+        ));
         assert_eq!([7, 754, 3_723].map(clock), ["0:07", "12:34", "1:02:03"]);
     }
 }

@@ -2,6 +2,8 @@
 //!
 //! Nothing secret is among them: the password is left out, and Kafka's properties are redacted by name.
 
+mod pace;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,7 +14,6 @@ use serde_json::{Value, json};
 use crate::cluster::{ClusterSettings, TlsSettings};
 use crate::events::EventSettings;
 use crate::model::AccountType;
-use crate::pace::InFlight;
 use crate::pairs::Format;
 use crate::pipeline::{Discover, ErrorLimit};
 use crate::run::{RunDir, RunError, RunRecord, files};
@@ -22,6 +23,7 @@ use crate::spec::RawSpec;
 use super::layers::Origin;
 use super::settings::{MergeSettings, PaceSettings, PlanSettings};
 use super::values;
+use pace::RecordedPace;
 
 /// How the pairs of a run are written.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -58,11 +60,8 @@ pub(super) struct RecordedSettings {
     discover: String,
     /// Null where nothing is announced.
     events: Option<RecordedEvents>,
-    /// A number of groups, or auto.
-    in_flight: Value,
-    /// Groups per second; null where there is no limit.
-    #[serde(default)]
-    rate: Option<f64>,
+    #[serde(flatten)]
+    pace: RecordedPace,
     settle_ms: u64,
     /// Null where there is none.
     limit: Option<usize>,
@@ -98,8 +97,8 @@ pub(super) struct RecordedInspection {
     pub(super) discover: String,
     /// Groups that were drawn at random; null where all were inspected.
     sample: Option<usize>,
-    in_flight: Value,
-    rate: Option<f64>,
+    #[serde(flatten)]
+    pace: RecordedPace,
 }
 
 impl RecordedPlan {
@@ -120,17 +119,9 @@ impl RecordedPlan {
                 consistency: inspect.cluster.consistency.to_string(),
                 discover: inspect.discover.to_string(),
                 sample: inspect.sample,
-                in_flight: in_flight(inspect.pace.in_flight),
-                rate: inspect.pace.rate,
+                pace: inspect.pace.into(),
             }),
         }
-    }
-}
-
-fn in_flight(in_flight: InFlight) -> Value {
-    match in_flight {
-        InFlight::Fixed(groups) => groups.into(),
-        InFlight::Auto => "auto".into(),
     }
 }
 
@@ -195,6 +186,7 @@ pub(super) fn walk_settings(
 ) -> serde_json::Result<Value> {
     let events = serde_json::to_value(events.map(RecordedEvents::new))?;
     let tls = serde_json::to_value(cluster.tls.as_ref().map(RecordedTls::new))?;
+    let RecordedPace { in_flight, rate, max_latency_us } = (*pace).into();
     Ok(json!({
         "hosts": cluster.hosts,
         "keyspace": cluster.keyspace,
@@ -203,8 +195,9 @@ pub(super) fn walk_settings(
         "tls": tls,
         "consistency": cluster.consistency.to_string(),
         "events": events,
-        "in_flight": in_flight(pace.in_flight),
-        "rate": pace.rate,
+        "in_flight": in_flight,
+        "rate": rate,
+        "max_latency_us": max_latency_us,
     }))
 }
 
@@ -267,8 +260,7 @@ impl RecordedSettings {
             spec_sha256: spec.sha256(),
             discover: work.discover.to_string(),
             events: events.as_ref().map(RecordedEvents::new),
-            in_flight: in_flight(work.pace.in_flight),
-            rate: work.pace.rate,
+            pace: work.pace.into(),
             settle_ms: u64::try_from(work.settle.as_millis()).unwrap_or(u64::MAX),
             limit: (work.limits.groups < usize::MAX).then_some(work.limits.groups),
             max_errors: match work.limits.errors {
@@ -359,8 +351,9 @@ impl Recorded {
             "brokers" => events.map(|events| events.brokers.clone()),
             "topic" => events.map(|events| events.topic.clone()),
             "discover" => Some(settings.discover.clone()),
-            "in_flight" => Some(plain(&settings.in_flight)),
-            "rate" => settings.rate.map(|rate| rate.to_string()),
+            "in_flight" => Some(plain(&settings.pace.in_flight)),
+            "rate" => settings.pace.rate.map(|rate| rate.to_string()),
+            "max_latency" => settings.pace.max_latency(),
             "settle" => Some(format!("{}ms", settings.settle_ms)),
             "limit" => settings.limit.map(|limit| limit.to_string()),
             "max_errors" => Some(plain(&settings.max_errors)),

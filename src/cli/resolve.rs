@@ -33,6 +33,7 @@ use super::settings::{
     ApplySettings, LogFormat, MergeSettings, OutputSettings, PaceSettings, PlanSettings,
     ResumeSettings, WorkSettings,
 };
+use super::until::Until;
 use super::values;
 
 /// Failed groups that stop a run where nothing is said.
@@ -73,6 +74,7 @@ pub(super) fn apply(
             work: work(&args.work, layers)?,
         },
         run_dir: run_dir(&args.place, layers)?,
+        until: Until::of(&args.until)?,
         listen: listen(&args.live, layers)?,
         output: output(&args.output, layers)?,
         secret_flags: layers.secret_flags(&args.events.properties),
@@ -96,6 +98,7 @@ pub(super) fn resume(
             work: work(&args.work, layers)?,
         },
         use_copy: args.use_copy,
+        until: Until::of(&args.until)?,
         listen: listen(&args.live, layers)?,
         output: output(&args.output, layers)?,
         secret_flags: layers.secret_flags(&args.events.properties),
@@ -261,7 +264,7 @@ fn work(args: &WorkArgs, layers: &Layers<'_>) -> Result<WorkSettings, SettingsEr
     let way = layers.pinned("discover", args.discover.as_ref(), known)?;
     Ok(WorkSettings {
         discover: way.and_then(|way| way.parse().ok()).unwrap_or_default(),
-        pace: pace(args.in_flight.as_ref(), args.rate.as_ref(), layers)?,
+        pace: pace([&args.in_flight, &args.rate, &args.max_latency], layers)?,
         settle: layers.value("settle", args.settle.as_ref(), values::settle)?.unwrap_or(SETTLE),
         limits: Limits {
             groups: layers
@@ -276,14 +279,12 @@ fn work(args: &WorkArgs, layers: &Layers<'_>) -> Result<WorkSettings, SettingsEr
 }
 
 /// How fast groups are worked on.
-fn pace(
-    in_flight: Option<&String>,
-    rate: Option<&String>,
-    layers: &Layers<'_>,
-) -> Result<PaceSettings, SettingsError> {
+fn pace(given: [&Option<String>; 3], layers: &Layers<'_>) -> Result<PaceSettings, SettingsError> {
+    let [in_flight, rate, max_latency] = given.map(Option::as_ref);
     Ok(PaceSettings {
         in_flight: layers.value("in_flight", in_flight, values::in_flight)?.unwrap_or_default(),
         rate: layers.value("rate", rate, values::rate)?.flatten(),
+        max_latency: layers.value("max_latency", max_latency, values::max_latency)?.flatten(),
     })
 }
 

@@ -47,7 +47,7 @@ pub(super) async fn run(
 /// Shows how far a scan is.
 pub(super) fn progress(engine: &Engine, quiet: bool, console: &Console) -> Progress {
     let context = Arc::clone(&engine.context);
-    Progress::start(&console.terminal, quiet, move || {
+    Progress::start(console, quiet, move || {
         let scanning = &context.scanning;
         ScanSnapshot {
             ranges_total: scanning.total.load(Ordering::Relaxed),

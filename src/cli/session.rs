@@ -21,7 +21,7 @@ use crate::moment::Moment;
 use crate::pipeline::{Discover, Ended, Known, RunOutcome};
 use crate::plan::Plan;
 use crate::report::page::summary_page;
-use crate::report::{self, Applied, EventFacts, Fates, Resumed, ScanFacts, Summary, SweepFacts};
+use crate::report::{self, Applied, Fates, Resumed, ScanFacts, Summary, SweepFacts};
 use crate::run::{Failures, RunDir, RunError, RunRecord, files};
 
 /// How many reasons for failures the report tells.
@@ -79,9 +79,9 @@ impl Session<'_> {
         // rough the end.
         let mut trouble =
             vec![std::mem::replace(&mut merged.unwritten, Ok(())).err().map(Failure::from)];
-        let (mut applied, journaled) = self.applied(&engine, &mut merged).await;
+        let (mut applied, journaled) = self.applied(&engine, &mut merged, console).await;
         trouble.push(journaled.err().map(Failure::from));
-        trouble.extend(add_looks(&mut applied, scanned, swept));
+        trouble.extend(add_looks(&mut applied, scanned, swept, &console.stopped_by()));
         applied.timeline = timeline;
         self.add_facts(&engine, &mut applied);
         if self.resumed.is_some() {
@@ -89,7 +89,8 @@ impl Session<'_> {
         }
         // Those who look at the run hold what it counts with, and with it the producer.
         console.board.freeze();
-        trouble.push(engine.close().await.err());
+        let is_interrupted = *self.stop.borrow();
+        trouble.push(engine.close(is_interrupted).await.err());
         let trouble = trouble.into_iter().flatten().next();
         let exit = match trouble {
             Some(_) => Exit::Failed,
@@ -164,6 +165,7 @@ impl Session<'_> {
         &self,
         engine: &Engine,
         merged: &mut Merged,
+        console: &Console,
     ) -> (Applied, Result<(), JournalError>) {
         let outcome = &merged.outcome;
         let before = self.fates(&self.known);
@@ -175,7 +177,7 @@ impl Session<'_> {
         };
         let stopped = match outcome.ended {
             Ended::Finished => None,
-            Ended::Interrupted => Some("interrupted".to_owned()),
+            Ended::Interrupted => Some(console.stopped_by()),
             Ended::TooManyErrors => Some("stopped by --max-errors".to_owned()),
             Ended::Hopeless => Some("stopped, because every further group would fail".to_owned()),
         };
@@ -196,11 +198,7 @@ impl Session<'_> {
         let tables = engine.context.spec.tables.iter().map(|table| table.name.as_str());
         applied.set_tally(tally, tables);
         applied.deletes = engine.deletes();
-        applied.events = EventFacts {
-            topic: self.topic(),
-            produced: engine.context.produced(),
-            acknowledged: engine.acknowledged(),
-        };
+        applied.events = engine.events(self.topic(), *self.stop.borrow());
         let rows = outcome.tally.tables.iter().map(|table| table.source_rows).sum();
         applied.set_throughput(merged.took, outcome.pairs_merged, rows);
         let journaled = journaled.and_then(|now| self.add_reasons(engine, now, merged));
@@ -314,15 +312,16 @@ fn add_looks(
     applied: &mut Applied,
     scanned: Result<Option<ScanFacts>, Failure>,
     swept: Result<Option<SweepFacts>, Failure>,
+    by: &str,
 ) -> [Option<Failure>; 2] {
     let mut stopped = |why: &str| applied.stopped = Some(why.to_owned());
     match (&scanned, &swept) {
         (Err(_), _) => stopped("stopped, because the scan failed"),
         (Ok(Some(scanned)), _) if scanned.interrupted => {
-            stopped("interrupted during the scan; this session began no group");
+            stopped(&format!("{by} during the scan; this session began no group"));
         }
         (_, Ok(Some(swept))) if swept.interrupted => {
-            stopped("interrupted during the sweep; all groups had their turn");
+            stopped(&format!("{by} during the sweep; all groups had their turn"));
         }
         _ => {}
     }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::bound::Bound;
+use super::until::Until;
 use crate::cluster::{ClusterSettings, Consistency};
 use crate::events::EventSettings;
 use crate::live::Listen;
@@ -54,6 +55,8 @@ pub struct ApplySettings {
     pub merge: MergeSettings,
     /// The run directory; `runs/<run id>` if none is named.
     pub run_dir: Option<PathBuf>,
+    /// When the session ends by the clock, if it does.
+    pub until: Option<Until>,
     /// Where the live page is served, if anywhere.
     pub listen: Option<Listen>,
     /// How to report.
@@ -71,6 +74,8 @@ pub struct ResumeSettings {
     pub merge: MergeSettings,
     /// Go by the copy although the original has changed.
     pub use_copy: bool,
+    /// When the session ends by the clock, if it does.
+    pub until: Option<Until>,
     /// Where the live page is served, if anywhere.
     pub listen: Option<Listen>,
     /// How to report.
@@ -94,6 +99,8 @@ pub struct VerifySettings {
     pub restart: bool,
     /// How fast.
     pub pace: PaceSettings,
+    /// When the session ends by the clock, if it does.
+    pub until: Option<Until>,
     /// Where the live page is served, if anywhere.
     pub listen: Option<Listen>,
     /// How to report.
@@ -119,6 +126,8 @@ pub struct UndoSettings {
     pub settle: Duration,
     /// How fast.
     pub pace: PaceSettings,
+    /// When the session ends by the clock, if it does.
+    pub until: Option<Until>,
     /// Where the live page is served, if anywhere.
     pub listen: Option<Listen>,
     /// How to report.
@@ -134,6 +143,8 @@ pub struct PaceSettings {
     pub in_flight: InFlight,
     /// Groups per second, at most; none where there is no limit.
     pub rate: Option<f64>,
+    /// How long a read may take while the run goes on; none where that is not bounded.
+    pub max_latency: Option<Duration>,
 }
 
 /// How groups are merged: what `apply` and `resume` have in common.

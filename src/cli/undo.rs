@@ -22,8 +22,7 @@ use crate::pipeline::{Discover, Reason, Walked};
 use crate::readable;
 use crate::report::page::undo_page;
 use crate::report::{
-    EventFacts, FailureReasons, Undoing, UndoneGroups, UndonePairs, UndoneTable, undo_json,
-    undo_text,
+    FailureReasons, Undoing, UndoneGroups, UndonePairs, UndoneTable, undo_json, undo_text,
 };
 use crate::run::{RunDir, RunError, RunRecord, files};
 use crate::spec::{Spec, Table};
@@ -104,14 +103,11 @@ async fn carry_out(
     // rough the end.
     let spec = Arc::clone(&engine.context.spec);
     let listed = list_conflicts(&engine, run_dir);
-    let facts = EventFacts {
-        topic: events.as_ref().map(|events| events.topic.clone()),
-        produced: engine.context.produced(),
-        acknowledged: engine.acknowledged(),
-    };
+    let topic = events.as_ref().map(|events| events.topic.clone());
+    let facts = engine.events(topic, undone.ended == Walked::Interrupted);
     let (retries, latency) = (engine.context.retries(), engine.context.recorder.totals());
     console.board.freeze();
-    let closed = engine.close().await;
+    let closed = engine.close(undone.ended == Walked::Interrupted).await;
     let conflicts = *listed.as_ref().unwrap_or(&0);
     let trouble = [flushed.err().map(Failure::from), listed.err(), closed.err()];
     let trouble = trouble.into_iter().flatten().next();
@@ -133,7 +129,7 @@ async fn carry_out(
         pairs_file: pairs.as_ref().map(|(path, _)| path.clone()),
         stopped: match undone.ended {
             Walked::Finished => None,
-            Walked::Interrupted => Some("interrupted".to_owned()),
+            Walked::Interrupted => Some(console.stopped_by()),
             Walked::BrokenOff => Some("every further group would fail".to_owned()),
         },
         again: if is_left { console.again.command().map(str::to_owned) } else { None },
@@ -184,7 +180,7 @@ async fn walk(
         }
     }
     let quiet = settings.output.quiet;
-    let shown = Progress::start(&console.terminal, quiet, engine.snapshot(groups_total));
+    let shown = Progress::start(console, quiet, engine.snapshot(groups_total));
     let options = Options { force: settings.force };
     let on_failure = |group: &Group, Reason { reason, class }: &Reason| {
         tracing::error!("a group of {} pairs failed: {reason}", group.pairs.len());

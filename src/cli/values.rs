@@ -128,6 +128,28 @@ pub(super) fn delimiter(text: &str) -> Result<u8, String> {
 
 /// `2s`, `500ms`, `1m` or seconds.
 pub(super) fn settle(text: &str) -> Result<Duration, String> {
+    let duration = duration(text)?;
+    if duration > MAX_SETTLE { Err("is too long: at most 60m".to_owned()) } else { Ok(duration) }
+}
+
+/// The shortest and the longest time that a read may be asked to take.
+const LATENCIES: [Duration; 2] = [Duration::from_millis(1), Duration::from_secs(60)];
+
+/// `20ms`, or `none`. Without a unit it would be seconds, which nobody means here.
+pub(super) fn max_latency(text: &str) -> Result<Option<Duration>, String> {
+    if text == "none" {
+        return Ok(None);
+    }
+    let has_unit = text.ends_with(|c: char| c.is_ascii_alphabetic());
+    match duration(text) {
+        Ok(long) if has_unit && (LATENCIES[0]..=LATENCIES[1]).contains(&long) => Ok(Some(long)),
+        _ => {
+            Err("is not a time for a read: use one from 1ms to 60s, with its unit, or none".into())
+        }
+    }
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
     let wrong = || "is not a duration: use 2s, 500ms, 1m or a number of seconds".to_owned();
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
     let number: f64 = digits.trim().parse().map_err(|_| wrong())?;
@@ -137,8 +159,7 @@ pub(super) fn settle(text: &str) -> Result<Duration, String> {
         "m" | "min" => number * 60.0,
         _ => return Err(wrong()),
     };
-    let duration = Duration::try_from_secs_f64(seconds).map_err(|_| wrong())?;
-    if duration > MAX_SETTLE { Err("is too long: at most 60m".to_owned()) } else { Ok(duration) }
+    Duration::try_from_secs_f64(seconds).map_err(|_| wrong())
 }
 
 /// A whole number within bounds.
@@ -271,6 +292,12 @@ mod tests {
         assert!(
             ["sample", "sample=", "sample=9", "pairs.csv", ""].iter().all(|t| inspect(t).is_err())
         );
+        let latencies = ["20ms", "1.5s", "none"].map(|text| max_latency(text).unwrap());
+        assert_eq!(
+            latencies.map(|long| long.map(|long| long.as_millis())),
+            [Some(20), Some(1_500), None]
+        );
+        assert!(["20", "0ms", "2m", "quick", ""].iter().all(|text| max_latency(text).is_err()));
         keyspace("k-1").unwrap_err();
         topic("a b").unwrap_err();
         assert_eq!(consistency("quorum").unwrap(), Consistency::Quorum);

@@ -67,7 +67,7 @@ async fn carry_out(
     let groups_total = done(&*engine.journal)?;
     console.board.enter(Phase::Verifying);
     engine.show(groups_total, events.as_ref().map(|events| events.topic.clone()), console);
-    let shown = Progress::start(&console.terminal, output.quiet, engine.snapshot(groups_total));
+    let shown = Progress::start(console, output.quiet, engine.snapshot(groups_total));
     // Its latencies are of no run: they are told in the report and not kept.
     let log = LatencyLog::start(io::sink(), run_dir.file(files::LATENCY), &engine.context);
     let options = Options { repair: *repair, restart: *restart };
@@ -82,7 +82,7 @@ async fn carry_out(
     let latency = engine.context.recorder.totals();
     let (acknowledged, retries) = (engine.acknowledged(), engine.context.retries());
     console.board.freeze();
-    let closed = engine.close().await;
+    let closed = engine.close(verified.ended == Walked::Interrupted).await;
     let finished_at = Moment::now();
     let is_over = verified.ended == Walked::Finished && verified.failed == 0;
     let names = spec.tables.iter().map(|table| table.name.clone());
@@ -99,7 +99,7 @@ async fn carry_out(
         repair: *repair,
         stopped: match verified.ended {
             Walked::Finished => None,
-            Walked::Interrupted => Some("interrupted".to_owned()),
+            Walked::Interrupted => Some(console.stopped_by()),
             Walked::BrokenOff => Some("because every further group would fail".to_owned()),
         },
         again: (!is_over).then_some(command),

@@ -27,8 +27,9 @@ const STALL: Duration = Duration::from_secs(5);
 /// A full queue is looked at again after this long even if no delivery made room.
 const ROOM_PAUSE: Duration = Duration::from_millis(100);
 
-/// How long [`Producer::close`] waits for what is still on its way.
-const CLOSE_PATIENCE: Duration = Duration::from_secs(10);
+/// How long [`Producer::close`] waits for what is still on its way: a part of the half minute in which a command that is
+/// stopped has to end, whatever the broker does.
+const CLOSE_PATIENCE: Duration = Duration::from_secs(4);
 
 /// A connected producer for one topic.
 pub struct Producer {

@@ -12,7 +12,8 @@ use crate::latency::Recorder;
 use crate::model::Pair;
 use crate::moment::Moment;
 
-use super::figures::{Ended, FailedGroup, Phase};
+use super::figures::{Ended, FailedGroup, Phase, ReadFigures};
+use super::under_way::UnderWay;
 
 /// Failed groups that are shown.
 const FAILURES: usize = 20;
@@ -29,10 +30,12 @@ pub struct Counters {
     pub done: u64,
     /// Groups that were given up.
     pub failed: u64,
-    /// Requests that are under way.
-    pub in_flight: u64,
-    /// How many may be.
+    /// What is under way; how fast it goes is for whoever looks.
+    pub under_way: UnderWay,
+    /// How many requests may be.
     pub in_flight_limit: u64,
+    /// What a reader beside the run feels, if that is bounded.
+    pub reads: Option<ReadFigures>,
     /// Groups that may begin per second.
     pub rate_limit: Option<f64>,
     /// Whether none begins.
@@ -90,6 +93,7 @@ pub(super) struct Said {
     pub(super) started_at: Moment,
     pub(super) started: Instant,
     pub(super) phase: Phase,
+    pub(super) until: Option<Moment>,
     pub(super) failures: VecDeque<FailedGroup>,
     pub(super) ended: Option<Ended>,
     pub(super) recorder: Option<Arc<Recorder>>,
@@ -112,6 +116,7 @@ impl Default for Board {
             started_at: Moment::now(),
             started: Instant::now(),
             phase: Phase::default(),
+            until: None,
             failures: VecDeque::new(),
             ended: None,
             recorder: None,
@@ -132,6 +137,11 @@ impl Board {
     /// Where the run is kept.
     pub fn is_kept_in(&self, run_dir: &Path) {
         self.said().run_dir = Some(run_dir.to_path_buf());
+    }
+
+    /// No group begins after that.
+    pub fn ends_at(&self, until: Moment) {
+        self.said().until = Some(until);
     }
 
     /// What the run does from now on.

@@ -8,6 +8,7 @@ use serde::{Serialize, Serializer};
 use crate::moment::Moment;
 
 use super::board::ScanCounters;
+use super::under_way::UnderWay;
 
 /// The version of the JSON. It changes when a field is renamed or changes its meaning.
 pub(super) const VERSION: u32 = 2;
@@ -88,10 +89,16 @@ pub struct Figures {
     pub paused: bool,
     /// It was asked to stop and finishes what is in flight.
     pub stopping: bool,
+    /// When it stops by the clock (--until, --for); null if it does not.
+    pub until: Option<Moment>,
     /// The groups.
     pub groups: GroupFigures,
     /// The requests to the cluster.
     pub requests: RequestFigures,
+    /// What is under way: the six figures that every place shows.
+    pub under_way: UnderWay,
+    /// What a reader beside the run feels; null without --max-latency.
+    pub reads: Option<ReadFigures>,
     /// Groups per second, over the last 10 s.
     pub groups_per_s: Option<f64>,
     /// Groups that ended in each of the last seconds, the newest last.
@@ -148,6 +155,17 @@ pub struct RequestFigures {
     pub in_flight: u64,
     /// How many may be.
     pub limit: u64,
+}
+
+/// What a reader beside the run feels, by small reads that are made to know it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct ReadFigures {
+    /// How long a read may take (--max-latency).
+    pub max_us: u64,
+    /// What all but one in a hundred of the last two seconds take at most; null before there are some.
+    pub p99_us: Option<u64>,
+    /// Whether fewer requests are under way because of that.
+    pub held_back: bool,
 }
 
 /// How well a server is reached.

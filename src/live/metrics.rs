@@ -8,6 +8,7 @@ use std::fmt::Write;
 use hdrhistogram::Histogram;
 
 use super::figures::{Figures, Phase, Reached};
+use super::under_way::Figure;
 
 /// The content type of the format.
 pub(super) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -66,14 +67,26 @@ fn groups(text: &mut Text, figures: &Figures) {
     text.sample(name, &[("state", "failed")], whole(groups.failed));
     for (name, help, value) in [
         ("tributary_groups_planned", "Groups that this session is to work on.", groups.total),
-        (
-            "tributary_requests_in_flight",
-            "Requests that are under way.",
-            figures.requests.in_flight,
-        ),
         ("tributary_requests_in_flight_limit", "How many may be.", figures.requests.limit),
     ] {
         text.single(name, "gauge", help, whole(value));
+    }
+    for Figure { metric, help, value, .. } in figures.under_way.all() {
+        // What is not there is left out: no group is not a group of no age.
+        value.into_iter().for_each(|value| text.single(metric, "gauge", help, value));
+    }
+    if let Some(reads) = &figures.reads {
+        let seconds = |us: u64| us as f64 / 1e6;
+        let help = "How long a read beside the run may take.";
+        text.single("tributary_read_seconds_limit", "gauge", help, seconds(reads.max_us));
+        let help = "What all but one in a hundred reads beside the run take.";
+        reads
+            .p99_us
+            .into_iter()
+            .for_each(|us| text.single("tributary_read_seconds", "gauge", help, seconds(us)));
+        let help = "1 while fewer requests are under way because such reads took too long.";
+        let is_held = f64::from(u8::from(reads.held_back));
+        text.single("tributary_held_back", "gauge", help, is_held);
     }
     let limit = figures.rate_limit.unwrap_or(f64::INFINITY);
     let help = "Groups that may begin per second; +Inf without a limit.";

@@ -19,12 +19,13 @@ mod rate;
 mod server;
 mod socket;
 mod ticker;
+mod under_way;
 
 pub use board::{Board, Counters, Nodes, ScanCounters};
 pub use control::{Control, Order, Refused};
 pub use figures::{
     CassandraFigures, Ended, FailedGroup, Figures, GroupFigures, KafkaFigures, LatencyFigures,
-    Phase, Reached, RequestFigures,
+    Phase, Reached, ReadFigures, RequestFigures,
 };
 pub use guard::Token;
 pub use listen::{Listen, ListenError};
@@ -32,3 +33,6 @@ pub use rate::Rate;
 pub use server::Server;
 pub use socket::{Answer, Socket, SocketError, ask};
 pub use ticker::{Frame, Frames, Ticker};
+#[cfg(test)]
+pub(crate) use under_way::EXAMPLE;
+pub use under_way::{Figure, UnderWay};

@@ -6,6 +6,8 @@ const whole = new Intl.NumberFormat('en-GB');
 const count = n => whole.format(n);
 const rate = n => n === null ? '–' : n < 10 ? n.toFixed(1) : count(Math.round(n));
 
+const size = n => n < 1e3 ? `${n} B` : n < 1e6 ? `${(n / 1e3).toFixed(1)} kB` : n < 1e9 ? `${(n / 1e6).toFixed(1)} MB` : `${(n / 1e9).toFixed(1)} GB`;
+
 const clock = s => {
   const t = Math.ceil(s), two = n => String(n).padStart(2, '0');
   const [h, m, sec] = [Math.floor(t / 3600), Math.floor(t / 60) % 60, t % 60];
@@ -63,14 +65,21 @@ function show(f) {
   at('failed-bar').style.width = `${of > 0 && !scanning ? 100 * failed / of : 0}%`;
   say('failed-count', scanning ? `${count(f.scan.rows)} rows looked at, ${count(f.scan.enrolments)} enrolments found` : `${count(failed)} failed`);
   at('failed-count').className = failed > 0 ? 'bad' : '';
-  say('left', f.seconds_left === null ? '' : `${clock(f.seconds_left)} left`);
+  const until = f.until === null ? '' : `until ${new Date(f.until).toLocaleTimeString([], { hour: '2-digit', minute: '2-digit' })}`;
+  say('left', [f.seconds_left === null ? '' : `${clock(f.seconds_left)} left`, until].filter(Boolean).join(', '));
   document.title = `${of > 0 ? Math.floor(part * 100) + ' % ' : ''}${phase} – tributary`;
 
-  say('rate', f.paused ? 'paused' : rate(f.groups_per_s));
+  const u = f.under_way;
+  say('rate', f.paused ? 'paused' : rate(u.groups_per_s));
   say('rate-limit', f.rate_limit === null ? 'no limit set' : `at most ${f.rate_limit}`);
   spark(f.groups_recent);
-  say('in-flight', count(f.requests.in_flight));
+  say('in-flight', count(u.requests));
+  say('under-groups', count(u.groups));
+  say('under-windows', count(u.windows));
+  say('under-oldest', u.oldest_s === null ? '–' : `${u.oldest_s.toFixed(1)} s`);
+  say('under-bytes', size(u.bytes));
   say('in-flight-limit', count(f.requests.limit));
+  say('held', f.reads && f.reads.held_back ? `· held back by --max-latency: a read takes ${duration(f.reads.p99_us)}` : '');
   say('retries', count(f.retries));
   say('retries-recent', f.cassandra.retries_recent > 0 ? `${count(f.cassandra.retries_recent)} in the last 10 s` : '');
   say('events', count(f.kafka.acknowledged));

@@ -21,6 +21,21 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_page_shows_what_is_under_way() {
+        let (page, _) = page().unwrap();
+        assert!(page.contains("const u = f.under_way;"));
+        for figure in crate::live::EXAMPLE.all() {
+            assert!(page.contains(&format!("u.{}", figure.name)), "{}", figure.name);
+        }
+        for id in
+            ["in-flight", "under-groups", "under-windows", "rate", "under-oldest", "under-bytes"]
+        {
+            let (shown, said) = (format!("id=\"{id}\""), format!("say('{id}', "));
+            assert!(page.contains(&shown) && page.contains(&said), "{id}");
+        }
+    }
+
+    #[test]
     fn the_page_is_whole_and_loads_nothing() {
         let (page, policy) = page().unwrap();
         assert!(page.contains("EventSource") && page.contains("prefers-color-scheme"));

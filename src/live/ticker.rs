@@ -18,6 +18,7 @@ use super::figures::{
     CassandraFigures, Figures, GroupFigures, KafkaFigures, LatencyFigures, Phase, Reached,
     RequestFigures, VERSION,
 };
+use super::under_way::UnderWay;
 use super::{Rate, metrics};
 
 /// How often a frame is made.
@@ -223,15 +224,18 @@ impl Sight {
             phase: said.phase,
             paused: counters.is_paused && said.ended.is_none(),
             stopping: self.control.is_stopping() && said.ended.is_none(),
+            until: said.until,
             groups: GroupFigures {
                 total: counters.groups_total,
                 done: counters.done,
                 failed: counters.failed,
             },
             requests: RequestFigures {
-                in_flight: counters.in_flight,
+                in_flight: counters.under_way.requests,
                 limit: counters.in_flight_limit,
             },
+            under_way: UnderWay { groups_per_s: per_second, ..counters.under_way },
+            reads: counters.reads,
             groups_per_s: per_second,
             groups_recent: self.recent.iter().copied().collect(),
             seconds_left: per_second

@@ -5,10 +5,15 @@
 //! it is judged by the mean of its last few windows. Better is not only faster: beyond the point at which the
 //! cluster is busy, more requests at once only wait longer, and so do the requests of the application. So of all
 //! numbers that bring about the most per second, the smallest is taken.
+//!
+//! A larger number may look better because the machine got faster meanwhile, or because the smaller one was tried when it
+//! was slow. So before a larger number is taken, both are tried afresh.
 
 /// The numbers that are tried: this many, twice as many, and so on.
 const FEWEST: usize = 4;
 const LEVELS: usize = 7;
+/// The largest of them.
+pub(super) const MOST: usize = FEWEST << (LEVELS - 1);
 /// Where it starts: 16 requests, each for many groups.
 const FIRST: usize = 2;
 /// What brings at least this part of the most per second is as good: twice as many requests wait twice as long, and
@@ -27,13 +32,19 @@ const MEMORY: usize = 40;
 const ENOUGH: f64 = 4.0;
 /// So many windows are the first trial of a number; one says nothing.
 const TRIAL: f64 = 2.0;
-/// So many windows pass after an overload before more is tried.
+/// So many windows pass after an overload before more is tried. If there is another one within them, the present number
+/// is too much as well.
 const CAUTION: usize = 20;
 
 /// The limit, and what each has brought.
 #[derive(Debug)]
 pub(super) struct Climb {
+    /// What is tried at the moment.
     level: usize,
+    /// What is taken.
+    best: usize,
+    /// A larger level that seems to be better: it and the best are compared afresh.
+    compared: Option<usize>,
     known: [Option<Mean>; LEVELS],
     windows: usize,
     /// Windows until more may be tried.
@@ -50,7 +61,8 @@ struct Mean {
 
 impl Default for Climb {
     fn default() -> Self {
-        Self { level: FIRST, known: [None; LEVELS], windows: 0, caution: 0 }
+        let (level, best) = (FIRST, FIRST);
+        Self { level, best, compared: None, known: [None; LEVELS], windows: 0, caution: 0 }
     }
 }
 
@@ -60,9 +72,17 @@ impl Climb {
         FEWEST << self.level
     }
 
-    /// The limit after a window in which so much was done per second.
-    pub(super) fn next(&mut self, per_second: f64) -> usize {
+    /// The limit after a window in which so much was done per second; none above `most` is tried.
+    pub(super) fn next(&mut self, per_second: f64, most: usize) -> usize {
         self.windows += 1;
+        self.learn(per_second);
+        self.caution = self.caution.saturating_sub(1);
+        self.decide();
+        self.level = self.to_try(most);
+        self.limit()
+    }
+
+    fn learn(&mut self, per_second: f64) {
         let now = self.windows;
         let is_old = |mean: &Mean| now - mean.seen > MEMORY;
         self.known.iter_mut().for_each(|mean| *mean = mean.take().filter(|mean| !is_old(mean)));
@@ -74,40 +94,78 @@ impl Climb {
         mean.windows += 1.0;
         mean.seen = now;
         mean.per_second += (per_second - mean.per_second) * NEWS.max(1.0 / mean.windows);
-        self.caution = self.caution.saturating_sub(1);
-        let best = self.best();
-        let above = (best + 1 < LEVELS && self.caution == 0).then_some(best + 1);
+    }
+
+    /// Takes what is best by what is known now; a larger level only once it was compared.
+    fn decide(&mut self) {
+        let seems = self.lowest_as_good();
+        match self.compared {
+            Some(above) if self.is_tried(above) && self.is_tried(self.best) => {
+                self.compared = None;
+                if self.brings(self.best) < self.brings(above) * AS_GOOD {
+                    self.best = above;
+                }
+            }
+            Some(_) => {}
+            None if seems > self.best => {
+                self.known[self.best] = None;
+                if self.level != seems {
+                    self.known[seems] = None;
+                }
+                self.compared = Some(seems);
+            }
+            None => self.best = seems,
+        }
+    }
+
+    fn to_try(&self, most: usize) -> usize {
+        let best = self.best;
+        if let Some(above) = self.compared {
+            let windows = |level: usize| self.known[level].map_or(0.0, |mean| mean.windows);
+            return if windows(above) < windows(best) { above } else { best };
+        }
+        let is_possible = best + 1 < LEVELS && self.caution == 0 && FEWEST << (best + 1) <= most;
+        let above = is_possible.then_some(best + 1);
         let is_sure = self.known[best].is_some_and(|mean| mean.windows >= ENOUGH);
         let is_new = |level: &usize| is_sure && !self.is_tried(*level);
-        self.level = match self.windows / LOOK_EVERY % 2 {
+        match self.windows / LOOK_EVERY % 2 {
             _ if above.as_ref().is_some_and(is_new) => above.unwrap_or(best),
             _ if !self.windows.is_multiple_of(LOOK_EVERY) => best,
             0 => above.unwrap_or(best),
             _ => best.saturating_sub(1),
-        };
-        self.limit()
+        }
     }
 
     /// The lowest level that is as good as any.
-    fn best(&self) -> usize {
-        let brings = |level: usize| match self.known[level] {
-            Some(mean) if self.is_tried(level) => mean.per_second,
-            _ => 0.0,
-        };
-        let most = (0..LEVELS).map(brings).fold(0.0, f64::max);
-        (0..LEVELS)
-            .find(|level| brings(*level) >= most * AS_GOOD && brings(*level) > 0.0)
-            .unwrap_or(self.level)
+    fn lowest_as_good(&self) -> usize {
+        let most = (0..LEVELS).map(|level| self.brings(level)).fold(0.0, f64::max);
+        let is_as_good =
+            |level: &usize| self.brings(*level) >= most * AS_GOOD && self.brings(*level) > 0.0;
+        (0..LEVELS).find(is_as_good).unwrap_or(self.best)
+    }
+
+    /// What a level brings per second; nothing if that is not known.
+    fn brings(&self, level: usize) -> f64 {
+        self.known[level].filter(|_| self.is_tried(level)).map_or(0.0, |mean| mean.per_second)
     }
 
     fn is_tried(&self, level: usize) -> bool {
         self.known[level].is_some_and(|mean| mean.windows >= TRIAL)
     }
 
-    /// After an overload the limit is half of what it was; what was known is of another time.
-    pub(super) fn fall_back(&mut self) {
-        let level = self.level.saturating_sub(1);
-        *self = Self { level, caution: CAUTION, ..Self::default() };
+    /// The cluster was overloaded. A number that was only tried is not tried again for a while; the one that was taken
+    /// stays, unless it has led there twice: most overloads come from elsewhere and pass.
+    pub(super) fn overloaded(&mut self) {
+        let is_again = self.caution > 0;
+        self.caution = CAUTION;
+        self.compared = None;
+        if self.level > self.best {
+            self.known[self.level] = None;
+        } else if is_again {
+            self.best = self.best.saturating_sub(1);
+            self.known = [None; LEVELS];
+        }
+        self.level = self.best;
     }
 }
 
@@ -122,7 +180,7 @@ mod tests {
         let mut limits = Vec::new();
         for _ in 0..2_000 {
             let noise = 0.85 + random.f64() * 0.3;
-            climb.next(throughput(climb.limit() as f64) * noise);
+            climb.next(throughput(climb.limit() as f64) * noise, MOST);
             limits.push(climb.limit());
         }
         limits.split_off(100)
@@ -160,22 +218,76 @@ mod tests {
     fn it_follows_a_cluster_that_changes() {
         let mut climb = Climb::default();
         for _ in 0..100 {
-            climb.next(climb.limit().min(512) as f64);
+            climb.next(climb.limit().min(512) as f64, MOST);
         }
         let mut limits: Vec<_> =
-            (0..150).map(|_| climb.next(climb.limit().min(32) as f64)).collect();
+            (0..150).map(|_| climb.next(climb.limit().min(32) as f64, MOST)).collect();
         assert_eq!(middle(&mut limits[100..]), 32);
     }
 
     #[test]
-    fn it_is_bounded_and_rises_again_after_an_overload() {
-        assert!(limits(|requests| requests).iter().all(|limit| *limit <= 256));
+    fn it_is_bounded() {
+        assert!(limits(|requests| requests).iter().all(|limit| *limit <= MOST));
         assert!(limits(|requests| 1.0 / requests).iter().all(|limit| *limit >= FEWEST));
+    }
+
+    /// A machine that gets a third faster whenever more requests are tried brings no more for them.
+    #[test]
+    fn a_gain_that_comes_from_outside_is_not_taken_for_that_of_more_requests() {
         let mut climb = Climb::default();
-        let before = climb.limit();
-        climb.fall_back();
-        assert_eq!(climb.limit(), before / 2);
-        let windows = (0..100).take_while(|_| climb.next(climb.limit() as f64) < before).count();
-        assert!((CAUTION / 2..100).contains(&windows), "it rises after {windows} windows");
+        let (mut speed, mut tried) = (1_000.0, climb.limit());
+        for window in 0..400 {
+            let limit = climb.next(speed * climb.limit().min(16) as f64, MOST);
+            if limit > tried {
+                speed *= 1.33;
+            }
+            tried = tried.max(limit);
+            // The largest number is forgotten now and then, and looks new again.
+            if window % 100 == 99 {
+                tried = FEWEST << FIRST;
+            }
+        }
+        assert_eq!(climb.best, FIRST, "{climb:?}");
+        assert!(tried <= 32, "{tried}");
+    }
+
+    /// Nor is a number that was seen in a better time taken for a better one.
+    #[test]
+    fn a_loss_that_comes_from_outside_does_not_raise_the_number() {
+        let mut climb = Climb::default();
+        let mut taken = Vec::new();
+        for window in 0..400 {
+            let speed = if window / 10 % 2 == 0 { 1_000.0 } else { 700.0 };
+            climb.next(speed * climb.limit().min(16) as f64, MOST);
+            taken.push(FEWEST << climb.best);
+        }
+        let larger = taken.iter().filter(|limit| **limit > 16).count();
+        assert!(larger < 40, "{larger} of 400 windows: {taken:?}");
+    }
+
+    #[test]
+    fn an_overload_is_forgotten_unless_it_comes_again() {
+        let mut climb = Climb::default();
+        for _ in 0..100 {
+            climb.next(climb.limit().min(64) as f64, MOST);
+        }
+        climb.overloaded();
+        assert_eq!(climb.limit(), 64);
+        let highest =
+            (0..CAUTION - 1).map(|_| climb.next(climb.limit().min(64) as f64, MOST)).max();
+        assert_eq!(highest, Some(64), "nothing above is tried for a while");
+        climb.overloaded();
+        assert_eq!(climb.limit(), 32);
+        for _ in 0..100 {
+            climb.next(climb.limit().min(64) as f64, MOST);
+        }
+        assert_eq!(FEWEST << climb.best, 64, "it rises again");
+    }
+
+    #[test]
+    fn nothing_above_what_is_allowed_is_tried() {
+        let mut climb = Climb::default();
+        assert!((0..200).all(|_| climb.next(climb.limit() as f64, 100) <= 64));
+        assert_eq!(climb.limit(), 64);
     }
 }

@@ -12,30 +12,6 @@ fn no_more_than_the_limit_is_admitted() {
     assert!(pace.admit().now_or_never().is_some());
 }
 
-#[test]
-fn overload_halves_and_success_restores() {
-    let pace = Pace::new(64);
-    pace.overloaded();
-    assert_eq!(pace.now().0, 32);
-    pace.overloaded();
-    assert_eq!(pace.now().0, 32, "one reaction for one overload");
-    let mut successes = 0;
-    while pace.now().0 < 64 {
-        pace.answered(1);
-        successes += 1;
-        assert!(successes < 1_000, "the limit never recovers");
-    }
-    assert!(successes >= 32, "the limit recovers only after requests were answered");
-}
-
-#[test]
-fn a_limit_that_is_found_halves_as_well() {
-    let pace = Pace::new(InFlight::Auto);
-    let before = pace.now().0;
-    pace.overloaded();
-    assert_eq!(pace.now().0, before / 2);
-}
-
 #[tokio::test]
 async fn the_rate_is_of_groups_and_not_of_requests() {
     let pace = Pace::with_rate(2, Some(0.001));

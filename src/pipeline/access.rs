@@ -87,7 +87,7 @@ impl<'a, S: Reader> Access<'a, S> {
                         self.window.storage.page(index, rows_of, width, rows, after.clone())
                     })
                     .await?;
-                sizes.learn(index, width, &page.rows);
+                self.window.learn(index, width, &page.rows);
                 Ok::<_, GroupError>((stream, page))
             }
         });

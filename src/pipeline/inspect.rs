@@ -29,6 +29,7 @@ use crate::storage::{Reader, Width};
 
 pub use figures::{Figures, TableFigures};
 
+use super::drain::unless_stopped;
 use super::scan::{Scanned, search};
 use super::walk::{Walked, walk};
 use super::{AsOf, Context, Discover, GroupError, Progress, Window};
@@ -235,7 +236,8 @@ pub async fn inspect<S: Reader>(
     }
     inspected.interrupted = ended == Walked::Interrupted;
     if !inspected.interrupted {
-        inspected.read_conflicts(context).await;
+        let read = unless_stopped(stop, inspected.read_conflicts(context)).await;
+        inspected.interrupted = read.is_none();
     }
     Ok(inspected)
 }

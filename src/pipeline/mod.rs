@@ -11,14 +11,17 @@ mod as_of;
 mod attempt;
 mod deletes;
 mod discovered;
+mod drain;
 mod group;
 mod inspect;
 mod lanes;
 mod overtaken;
 mod pages;
+mod probe;
 mod run;
 mod scan;
 mod sweep;
+mod under_way;
 mod walk;
 mod window;
 mod work;
@@ -40,6 +43,7 @@ pub use lanes::Lanes;
 pub use run::{Ended, ErrorLimit, Known, Limits, Progress, Reason, RunOutcome, run};
 pub use scan::{Discover, ScanProgress, Scanned, scan};
 pub use sweep::{Leftover, Swept, sweep};
+pub use under_way::Load;
 pub use walk::{Walked, walk};
 pub use window::{NextPage, Window};
 
@@ -54,6 +58,8 @@ use crate::storage::StorageError;
 use attempt::{Attempts, Retries};
 use discovered::Discovered;
 use pages::RowSizes;
+use probe::Probed;
+use under_way::Windows;
 
 /// How many groups that need more than a page per account run at once; each holds a few megabytes.
 const LARGE_GROUPS: usize = 8;
@@ -104,6 +110,8 @@ pub struct Context<S> {
     retries: Arc<Retries>,
     produced: AtomicU64,
     row_sizes: RowSizes,
+    probed: Arc<Probed>,
+    under_way: Arc<Windows>,
     large_groups: Arc<Semaphore>,
 }
 
@@ -125,6 +133,8 @@ impl<S> Context<S> {
             lanes: Lanes::new(&spec),
             codec: Codec::open(&spec, &*journal)?,
             recorder,
+            under_way: Arc::default(),
+            probed: Arc::new(Probed::new(&pace)),
             row_sizes: RowSizes::new(spec.tables.len()),
             large_groups: Arc::new(Semaphore::new(LARGE_GROUPS)),
             retries: Arc::default(),
@@ -180,6 +190,11 @@ impl<S> Context<S> {
     /// The database; `None` while anything still runs.
     pub fn into_storage(self) -> Option<S> {
         Arc::into_inner(self.storage)
+    }
+
+    /// What is under way.
+    pub fn load(&self) -> Load {
+        self.under_way.load()
     }
 
     /// Attempts after the first, so far.

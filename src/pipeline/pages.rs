@@ -30,20 +30,20 @@ impl RowSizes {
         Self((0..tables).map(|_| [0, 0].map(AtomicUsize::new)).collect())
     }
 
-    /// Learns from a page.
+    /// Learns from a page; gives its bytes.
     pub(super) fn learn<'a>(
         &self,
         table: TableIndex,
         width: Width,
         rows: impl IntoIterator<Item = &'a Row>,
-    ) {
+    ) -> u64 {
         let (mut count, mut bytes) = (0, 0);
         for row in rows {
             count += 1;
             bytes += row.size_bytes();
         }
         if count == 0 {
-            return;
+            return 0;
         }
         let seen = bytes / count;
         let known = self.slot(table, width);
@@ -51,6 +51,7 @@ impl RowSizes {
         // Larger rows count at once, smaller ones slowly: the estimate errs towards small pages.
         let after = if seen >= before { seen } else { before - (before - seen) / 8 };
         known.store(after, Ordering::Relaxed);
+        bytes as u64
     }
 
     /// The rows to ask for in the first page of each of `streams` streams.

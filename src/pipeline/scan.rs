@@ -19,6 +19,7 @@ use crate::plan::{Plan, Sources};
 use crate::storage::{Reader, StorageError, ring};
 
 use super::discovered::Discovered;
+use super::drain::unless_stopped;
 use super::{Context, GroupError};
 
 /// Ranges in all, at least: so that little is lost when a run is stopped, and a small ring has enough of them.
@@ -103,7 +104,10 @@ pub async fn scan<S: Reader>(
     stop: &watch::Receiver<bool>,
 ) -> Result<Scanned, GroupError> {
     let spec = &context.spec;
-    let whole = ring_of(context).await?;
+    let Some(whole) = unless_stopped(stop, ring_of(context)).await else {
+        return Ok(Scanned { interrupted: true, ..Scanned::default() });
+    };
+    let whole = whole?;
     let known = context.journal.scans()?;
     let mut haul = Haul::new(spec.tables.len());
     let mut left = Vec::new();
@@ -164,8 +168,12 @@ async fn look_for<S: Reader>(
     is_wanted: &(dyn Fn(usize) -> bool + Sync),
     stop: &watch::Receiver<bool>,
 ) -> Result<(Discovered, Scanned), GroupError> {
-    let whole = ring_of(context).await?;
     let mut haul = Haul::new(context.spec.tables.len());
+    let Some(whole) = unless_stopped(stop, ring_of(context)).await else {
+        haul.scanned.interrupted = true;
+        return Ok((haul.discovered.finish(), haul.scanned));
+    };
+    let whole = whole?;
     let all = tables.iter().flat_map(|table| whole.iter().map(|range| (*table, *range)));
     let sources = plan.sources();
     let scanner = Scanner { context, sources: &sources, is_wanted, keeps: false };

@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use std::future::Future;
 use std::ops::ControlFlow;
 use std::panic::resume_unwind;
+use std::pin::pin;
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -14,7 +15,8 @@ use tokio::task::JoinSet;
 
 use crate::storage::Reader;
 
-use super::{Context, LargePermit, Window};
+use super::probe::probe;
+use super::{Context, LargePermit, Window, drain};
 
 /// What a window should take of the time of the whole walk.
 const WINDOW: Duration = Duration::from_secs(1);
@@ -34,7 +36,7 @@ const REMEMBERED: usize = 6;
 pub enum Walked {
     /// Every item had its turn.
     Finished,
-    /// It was asked to stop; what was in flight was finished.
+    /// It was asked to stop; what was in flight was finished, or did not end in time and was left.
     Interrupted,
     /// `on_end` broke it off; what was in flight was finished.
     BrokenOff,
@@ -94,17 +96,28 @@ where
     let mut kept_down = None;
     let mut sizes = Sizes::default();
     let mut windows = JoinSet::new();
+    // It ends with the walk.
+    let mut beside = JoinSet::new();
+    if context.pace.max_latency().is_some() {
+        let Context { storage, pace, probed, .. } = &**context;
+        beside.spawn(probe(Arc::clone(storage), Arc::clone(pace), Arc::clone(probed)));
+    }
     let (ends, mut ended) = mpsc::unbounded_channel();
     let mut under_way = 0;
     let mut walked = Walked::Finished;
+    let mut is_over = pin!(drain::is_over(stop.clone()));
     let start = |items: Vec<T>, large: Option<LargePermit>, windows: &mut JoinSet<_>| {
         let window = open(context);
         let (began, groups, mut large) = (Instant::now(), items.len(), large);
         let works = items.iter().map(|item| work(Arc::clone(&window), item.clone(), large.take()));
         let works: Vec<F> = works.collect();
         let ends = ends.clone();
+        let under_way = context.under_way.begin(groups, Arc::clone(&window.read));
         windows.spawn(async move {
-            let on_end = |at: usize, end| drop(ends.send((items[at].clone(), end)));
+            let on_end = |at: usize, end| {
+                under_way.ended();
+                drop(ends.send((items[at].clone(), end)));
+            };
             window.run(works, on_end).await;
             (began, groups)
         });
@@ -143,6 +156,11 @@ where
             },
             _ = stop.wait_for(|stop| *stop), if has_next || has_put_off => {
                 walked = Walked::Interrupted;
+            }
+            () = &mut is_over => {
+                tracing::warn!("{under_way} groups in flight have not ended in time and are left as they are");
+                windows.shutdown().await;
+                return Walked::Interrupted;
             }
             large = context.admit_large_group(), if has_put_off => {
                 under_way += start(put_off.pop_front().into_iter().collect(), Some(large), &mut windows);

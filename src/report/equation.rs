@@ -3,6 +3,7 @@
 use serde::ser::SerializeStruct;
 use serde::{Serialize, Serializer};
 
+use super::summary::EventFacts;
 use super::text::count;
 
 /// A total and the parts that it must be the sum of.
@@ -77,4 +78,12 @@ pub(super) struct Document<'a, T> {
     pub(super) report: &'a T,
     pub(super) adds_up: bool,
     pub(super) equations: Vec<Equation>,
+}
+impl EventFacts {
+    /// Each event that was produced is acknowledged, or left because the session was stopped.
+    pub(super) fn equation(&self) -> Equation {
+        let parts = [("acknowledged", self.acknowledged), ("left", self.left)];
+        let known = if self.left > 0 { 2 } else { 1 };
+        Equation::new("events produced", self.produced, &parts[..known])
+    }
 }

@@ -223,6 +223,9 @@ pub struct EventFacts {
     pub produced: u64,
     /// Events that the broker acknowledged.
     pub acknowledged: u64,
+    /// Events that nobody waited for to the end, because the session was stopped: their groups are not done, and
+    /// announce them again.
+    pub left: u64,
 }
 
 /// How fast it went, over the time in which groups were merged.
@@ -349,12 +352,7 @@ impl Applied {
         }
         // A group that failed may have produced events that nobody waited for to the end.
         if self.groups.failed == 0 && self.events.topic.is_some() {
-            let acknowledged = self.events.acknowledged;
-            equations.push(Equation::new(
-                "events produced",
-                self.events.produced,
-                &[("acknowledged", acknowledged)],
-            ));
+            equations.push(self.events.equation());
         }
         equations
     }

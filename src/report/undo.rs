@@ -137,8 +137,7 @@ impl Undoing {
         let mut equations = vec![Equation::new("groups to be taken back", selected, &parts)];
         // A group that failed may have produced events that nobody waited for to the end.
         if failed == 0 && self.events.topic.is_some() {
-            let parts = [("acknowledged", self.events.acknowledged)];
-            equations.push(Equation::new("events produced", self.events.produced, &parts));
+            equations.push(self.events.equation());
         }
         equations
     }

@@ -159,6 +159,32 @@ fn groups_begin_no_faster_than_asked_for() {
     resuming_finishes(&world, world.resume(&run).with("--rate", "none"), 1, &expected);
 }
 
+/// It goes on the next night, and each call says its own time.
+#[test]
+fn the_clock_stops_a_run_and_resume_finishes_it() {
+    let (world, lines, expected) = world("clock", 300);
+    let run = world.run_dir();
+    let call = world.apply(&world.file("pairs.csv", to_csv(&lines)), &run);
+    let finished = call.with("--rate", "5").with("--for", "6s").run().exits(130);
+    let report = finished.names("--for 6s").json();
+    assert_eq!(report["stopped"], "stopped by --for 6s");
+    assert_tells_how_to_go_on(&report, &run);
+    let first = groups(&report);
+    assert!(first.done > 0 && first.left > 0 && first.failed == 0, "{report:#}");
+    let run_json = read_json(&run.join("run.json"));
+    assert!(!run_json.to_string().contains("until") && !run_json.to_string().contains("6s"));
+
+    let finished = world.resume(&run).with("--for", "4s").run().exits(130);
+    let report = finished.json();
+    // Without the time, which may be over when it is pasted.
+    let again = report["again"].as_str().unwrap_or_default().to_owned();
+    assert!(again.starts_with("tributary resume ") && !again.contains("--for"), "{again}");
+    let second = groups(&report);
+    assert!(second.done > first.done && second.left > 0, "{report:#}");
+    let in_time = world.resume(&run).with("--rate", "none").with("--until", "2999-01-01T00:00:00Z");
+    resuming_finishes(&world, in_time, second.done, &expected);
+}
+
 #[test]
 fn a_second_interrupt_stops_at_once() {
     let (world, lines, expected) = world("interrupt_twice", 20);

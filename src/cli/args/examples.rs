@@ -7,7 +7,7 @@ EXIT CODES
   2    unusable arguments, configuration or input; nothing was tried
   3    finished, but lines were rejected or groups failed
   4    verify found differences, or undo met conflicts
-  130  interrupted
+  130  interrupted, or stopped by --until or --for
 
 Settings are taken from flags, then from the environment (TRIBUTARY_IN_FLIGHT for
 --in-flight), then from the file named by --config, then (where there is a run
@@ -37,6 +37,9 @@ EXAMPLES
     tributary apply pairs.csv --hosts db1:9042,db2:9042 --keyspace sunbird_courses \\
       --brokers kafka1:9092 --topic course.batch.job.request --limit 100
     tributary apply pairs.csv --config tributary.toml
+
+  Only this night; what is left goes on in the next (resume RUN --until 06:00):
+    tributary apply pairs.csv --config tributary.toml --until 06:00
 
   Watch it in a browser, hold it from there or from another terminal:
     tributary apply pairs.csv --config tributary.toml --listen 8088

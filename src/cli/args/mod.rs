@@ -21,7 +21,7 @@ pub(super) use parts::{
     WorkArgs,
 };
 pub(super) use shell::{CompletionsArgs, ConfigArgs, ManArgs};
-pub(super) use walks::{PaceArgs, UndoArgs, VerifyArgs};
+pub(super) use walks::{PaceArgs, UndoArgs, UntilArgs, VerifyArgs};
 
 use parts::SwitchParser;
 
@@ -146,6 +146,9 @@ pub struct ApplyArgs {
     /// How to merge.
     #[command(flatten)]
     pub work: WorkArgs,
+    /// When to stop.
+    #[command(flatten)]
+    pub until: UntilArgs,
     /// Where the run is kept.
     #[command(flatten)]
     pub place: PlaceArgs,
@@ -177,6 +180,9 @@ pub struct ResumeArgs {
     /// How to merge.
     #[command(flatten)]
     pub work: WorkArgs,
+    /// When to stop.
+    #[command(flatten)]
+    pub until: UntilArgs,
     /// How to watch it.
     #[command(flatten)]
     pub live: LiveArgs,

@@ -164,6 +164,13 @@ pub struct WorkArgs {
     #[arg(long, value_name = "N", env = "TRIBUTARY_RATE", hide_env = true)]
     pub rate: Option<String>,
 
+    /// Fewer requests at once while reads take longer than this: 20ms, or none [default: none]
+    ///
+    /// A small read of a merged account is made a hundred times a second; all but one in a hundred should take no
+    /// longer. --in-flight is then the most that is taken.
+    #[arg(long, value_name = "DURATION", env = "TRIBUTARY_MAX_LATENCY", hide_env = true)]
+    pub max_latency: Option<String>,
+
     /// How far before its first read a group is merged as of: 2s, 500ms, 1m [default: 2s]
     ///
     /// Writes of the application that are stamped before that instant must have arrived by the time

@@ -62,6 +62,9 @@ pub struct VerifyArgs {
     /// How fast.
     #[command(flatten)]
     pub pace: PaceArgs,
+    /// When to stop.
+    #[command(flatten)]
+    pub until: UntilArgs,
     /// How to watch it.
     #[command(flatten)]
     pub live: LiveArgs,
@@ -97,12 +100,31 @@ pub struct UndoArgs {
     /// How fast.
     #[command(flatten)]
     pub pace: PaceArgs,
+    /// When to stop.
+    #[command(flatten)]
+    pub until: UntilArgs,
     /// How to watch it.
     #[command(flatten)]
     pub live: LiveArgs,
     /// How to report.
     #[command(flatten)]
     pub output: OutputArgs,
+}
+
+/// When a session ends by the clock.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Pace")]
+pub struct UntilArgs {
+    /// Begin no group after this time: 06:00 (the next one, of this machine's clock), or RFC 3339 with an offset
+    ///
+    /// What is under way then is finished, as after Ctrl-C: exit code 130, and the command that goes on is told. It
+    /// holds for this call alone.
+    #[arg(long, value_name = "TIME", conflicts_with = "duration")]
+    pub until: Option<String>,
+
+    /// Begin no group after this long, counted from the start of the command: 4h, 90s, 1h30m
+    #[arg(long = "for", value_name = "DURATION")]
+    pub duration: Option<String>,
 }
 
 /// How fast a run that is over is gone through.
@@ -116,4 +138,18 @@ pub struct PaceArgs {
     /// Groups per second, at most [default: as many as the cluster can take]
     #[arg(long, value_name = "N", env = "TRIBUTARY_RATE", hide_env = true)]
     pub rate: Option<String>,
+
+    /// Fewer requests at once while reads take longer than this: 20ms, or none [default: none]
+    ///
+    /// A small read of a merged account is made a hundred times a second; all but one in a hundred should take no
+    /// longer. --in-flight is then the most that is taken.
+    #[arg(long, value_name = "DURATION", env = "TRIBUTARY_MAX_LATENCY", hide_env = true)]
+    pub max_latency: Option<String>,
+}
+
+impl PaceArgs {
+    /// --in-flight, --rate, --max-latency.
+    pub(in crate::cli) fn given(&self) -> [&Option<String>; 3] {
+        [&self.in_flight, &self.rate, &self.max_latency]
+    }
 }

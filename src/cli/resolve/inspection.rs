@@ -22,7 +22,7 @@ pub(super) fn inspect(
         discover: layers
             .value("discover", args.inspect.discover.as_ref(), values::discover)?
             .unwrap_or_default(),
-        pace: pace(args.pace.in_flight.as_ref(), args.pace.rate.as_ref(), layers)?,
+        pace: pace(args.pace.given(), layers)?,
     }))
 }
 
@@ -41,6 +41,7 @@ fn refuse_connection(args: &PlanArgs, layers: &Layers<'_>) -> Result<(), Setting
         ("discover", &args.inspect.discover),
         ("in_flight", &args.pace.in_flight),
         ("rate", &args.pace.rate),
+        ("max_latency", &args.pace.max_latency),
     ];
     match given.iter().find(|(setting, value)| layers.is_flag(setting, value.as_ref())) {
         None => Ok(()),

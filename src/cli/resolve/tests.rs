@@ -119,13 +119,17 @@ fn message(flags: &[&str], config: &str) -> String {
     resolve(flags, config, &[]).unwrap_err().to_string()
 }
 
+fn pace(in_flight: InFlight, rate: Option<f64>) -> PaceSettings {
+    PaceSettings { in_flight, rate, max_latency: None }
+}
+
 #[test]
 fn defaults_are_enough_but_for_keyspace_and_topic() {
     let settings = resolve(&["--keyspace", "k", "--topic", "t"], "", &[]).unwrap();
     assert_eq!(settings.merge.cluster.hosts, ["127.0.0.1:9042"]);
     assert_eq!(settings.merge.cluster.consistency, Consistency::LocalQuorum);
     assert_eq!(settings.merge.events.as_ref().unwrap().brokers, "127.0.0.1:9092");
-    assert_eq!(settings.merge.work.pace, PaceSettings { in_flight: InFlight::Auto, rate: None });
+    assert_eq!(settings.merge.work.pace, pace(InFlight::Auto, None));
     assert_eq!(settings.merge.work.settle.as_secs(), 2);
     assert_eq!(settings.merge.work.limits.groups, usize::MAX);
     assert_eq!(settings.merge.work.limits.errors, ErrorLimit::Groups(1_000));
@@ -343,11 +347,11 @@ fn verify_goes_by_the_run() {
     let begun = resolve(&["--keyspace", "k", "--no-events", "--in-flight", "7"], "", &[]).unwrap();
     let settings = verified(&begun, &[]).unwrap();
     assert_eq!((settings.cluster.keyspace.as_str(), settings.repair), ("k", false));
-    assert_eq!(settings.pace, PaceSettings { in_flight: InFlight::Fixed(7), rate: None });
+    assert_eq!(settings.pace, pace(InFlight::Fixed(7), None));
     let flags = ["--rate", "0.5", "--repair", "--restart", "--in-flight", "3"];
     let settings = verified(&begun, &flags).unwrap();
     assert!(settings.repair && settings.restart);
-    assert_eq!(settings.pace, PaceSettings { in_flight: InFlight::Fixed(3), rate: Some(0.5) });
+    assert_eq!(settings.pace, pace(InFlight::Fixed(3), Some(0.5)));
     assert!(settings.events.is_none(), "the run had none");
     let begun = resolve(&["--keyspace", "k", "--topic", "t"], "", &[]).unwrap();
     assert!(verified(&begun, &[]).unwrap().events.is_none(), "nothing is announced");

@@ -6,6 +6,7 @@ use crate::cli::args::{UndoArgs, VerifyArgs};
 use crate::cli::layers::{Layers, SettingsError};
 use crate::cli::recorded::Recorded;
 use crate::cli::settings::{UndoSettings, VerifySettings};
+use crate::cli::until::Until;
 use crate::cli::values;
 
 /// The settings of `verify`; the layers lie over those of the run.
@@ -25,7 +26,8 @@ pub(in crate::cli) fn verify(
         spec,
         repair: args.repair,
         restart: args.restart,
-        pace: pace(args.pace.in_flight.as_ref(), args.pace.rate.as_ref(), layers)?,
+        pace: pace(args.pace.given(), layers)?,
+        until: Until::of(&args.until)?,
         listen: listen(&args.live, layers)?,
         output: output(&args.output, layers)?,
         secret_flags: layers.secret_flags(&args.events.properties),
@@ -51,7 +53,8 @@ pub(in crate::cli) fn undo(
         pairs,
         force: args.force,
         settle: layers.value("settle", None, values::settle)?.unwrap_or(SETTLE),
-        pace: pace(args.pace.in_flight.as_ref(), args.pace.rate.as_ref(), layers)?,
+        pace: pace(args.pace.given(), layers)?,
+        until: Until::of(&args.until)?,
         listen: listen(&args.live, layers)?,
         output: output(&args.output, layers)?,
         secret_flags: layers.secret_flags(&args.events.properties),

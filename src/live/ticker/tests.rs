@@ -39,6 +39,35 @@ fn rate_and_time_left_follow_what_is_done() {
     assert_eq!(shown["groups_recent"], serde_json::json!([0, 10, 10, 10, 10, 0]));
 }
 
+/// The same six everywhere, from one look.
+#[test]
+fn every_place_shows_what_is_under_way() {
+    use crate::live::{EXAMPLE, UnderWay};
+    let done = Arc::new(std::sync::atomic::AtomicU64::new(0));
+    let counted = Arc::clone(&done);
+    let under_way = UnderWay { groups_per_s: None, ..EXAMPLE };
+    let (_, _, mut sight) = sight(move || Counters {
+        groups_total: 1_000,
+        done: counted.load(std::sync::atomic::Ordering::Relaxed),
+        under_way,
+        ..Counters::default()
+    });
+    let start = Instant::now();
+    sight.tick(start);
+    done.store(62, std::sync::atomic::Ordering::Relaxed);
+    let frame = sight.tick(start + Duration::from_secs(1));
+    for shown in [&frame.public, &frame.status] {
+        let shown: Value = serde_json::from_str(shown).unwrap();
+        assert_eq!(shown["under_way"], serde_json::to_value(EXAMPLE).unwrap());
+        assert_eq!(shown["requests"]["in_flight"], EXAMPLE.requests);
+        assert_eq!(shown["groups_per_s"].as_f64(), EXAMPLE.groups_per_s);
+    }
+    for figure in EXAMPLE.all() {
+        let line = format!("\n{} {}\n", figure.metric, figure.value.unwrap());
+        assert!(frame.metrics.contains(&line), "{line} in {}", frame.metrics);
+    }
+}
+
 #[test]
 fn latencies_are_those_of_the_last_while() {
     let (_, recorder, mut sight) = sight(Counters::default);

@@ -24,6 +24,7 @@ use crate::plan::Plan;
 use crate::storage::Writer;
 
 use super::discovered::Discovered;
+use super::drain::unless_stopped;
 use super::scan::survey;
 use super::walk::{Walked, walk};
 use super::{Context, Discover, GroupError, Known, Window};
@@ -104,6 +105,10 @@ pub async fn sweep<S: Writer>(
     let mut discovered = Discovered::default();
     if context.discover == Discover::Scan && (0..plan.len()).any(is_done) {
         let (seen, scanned) = survey(context, plan, &is_done, stop).await?;
+        if scanned.interrupted {
+            swept.interrupted = true;
+            return Ok(swept);
+        }
         swept.scanned = Some(scanned.rows);
         found.extend(seen.groups());
         discovered = seen;
@@ -120,7 +125,11 @@ pub async fn sweep<S: Writer>(
         }
         let look = look::Look::at(context, plan, from..to, is_done)?;
         swept.sources += look.sources();
-        found.extend(look.find(context).await?);
+        let Some(owning) = unless_stopped(stop, look.find(context)).await else {
+            swept.interrupted = true;
+            return Ok(swept);
+        };
+        found.extend(owning?);
     }
     found.sort_unstable();
     found.dedup();

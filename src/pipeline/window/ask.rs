@@ -40,9 +40,10 @@ impl<S: Reader> Window<S> {
         account: &AccountId,
         width: Width,
     ) -> Result<Option<Vec<Row>>, StorageError> {
+        self.probed.see(table, scope, account);
         let common = (table, width, scope.clone());
         let rows = self.asked.first_pages.ask(common, account.clone()).await?;
-        self.row_sizes.learn(table, width, rows.iter().flatten());
+        self.learn(table, width, rows.iter().flatten());
         Ok(rows)
     }
 
@@ -56,8 +57,9 @@ impl<S: Reader> Window<S> {
         scope: &Scope,
         accounts: &[AccountId],
     ) -> Result<Vec<Row>, StorageError> {
+        accounts.iter().take(1).for_each(|account| self.probed.see(table, scope, account));
         let rows = self.asked.rows.ask((table, scope.clone()), accounts.to_vec()).await?;
-        self.row_sizes.learn(table, Width::Full, &rows);
+        self.learn(table, Width::Full, &rows);
         Ok(rows)
     }
 
@@ -71,6 +73,7 @@ impl<S: Reader> Window<S> {
         scope: &Scope,
         accounts: &[AccountId],
     ) -> Result<Vec<AccountId>, StorageError> {
+        accounts.iter().take(1).for_each(|account| self.probed.see(table, scope, account));
         let ask =
             |account: &AccountId| self.asked.owners.ask((table, scope.clone()), account.clone());
         let own = try_join_all(accounts.iter().map(ask)).await?;
@@ -104,6 +107,7 @@ impl<S: Reader> Window<S> {
         streams: usize,
         next: &mut NextPage,
     ) -> Result<Vec<TimedRow>, StorageError> {
+        self.probed.see(table, scope, account);
         let sizes = &self.row_sizes;
         let (rows, after) = match mem::replace(next, NextPage::None) {
             NextPage::First => {
@@ -111,7 +115,7 @@ impl<S: Reader> Window<S> {
                     let asked = &self.asked.timed_first_pages;
                     let whole = asked.ask((table, scope.clone()), account.clone()).await?;
                     if let Some(rows) = whole {
-                        sizes.learn(table, Width::Full, rows.iter().map(|timed| &timed.row));
+                        self.learn(table, Width::Full, rows.iter().map(|timed| &timed.row));
                         return Ok(rows);
                     }
                 }
@@ -126,7 +130,7 @@ impl<S: Reader> Window<S> {
         let lane = self.lanes.read(table, Width::Full);
         let read = || self.storage.timed_page(table, (scope, account), rows, after.clone());
         let page: TimedPage = self.carry_out(lane, read).await?;
-        sizes.learn(table, Width::Full, page.rows.iter().map(|timed| &timed.row));
+        self.learn(table, Width::Full, page.rows.iter().map(|timed| &timed.row));
         *next = page.next.map_or(NextPage::None, NextPage::After);
         Ok(page.rows)
     }
@@ -167,7 +171,7 @@ impl<S: Reader> Window<S> {
             |chunk: &[AccountId]| self.asked.timed_rows.ask((table, scope.clone()), chunk.to_vec());
         let mut owned = Vec::new();
         for rows in try_join_all(accounts.chunks(per_read).map(ask)).await? {
-            self.row_sizes.learn(table, Width::Full, rows.iter().map(|timed| &timed.row));
+            self.learn(table, Width::Full, rows.iter().map(|timed| &timed.row));
             owned.extend(rows.into_iter().filter_map(|row| {
                 let owner = row.row.cells[column].as_ref();
                 let at = accounts.iter().position(|account| Some(account.cell()) == owner)?;

@@ -15,7 +15,7 @@ use std::future::{Future, poll_fn};
 use std::ops::Deref;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context as Polled, Poll, Wake, Waker};
 use std::thread;
 
@@ -24,8 +24,8 @@ use futures::stream::FuturesUnordered;
 use futures::task::AtomicWaker;
 use futures::{FutureExt, StreamExt};
 
-use crate::model::TimestampUs;
-use crate::storage::{Reader, Writer};
+use crate::model::{Row, TableIndex, TimestampUs};
+use crate::storage::{Reader, Width, Writer};
 
 use super::Context;
 
@@ -40,6 +40,8 @@ pub struct Window<S> {
     pub(super) t: TimestampUs,
     asked: Asked,
     send: Send<S>,
+    /// The bytes of the rows that were read.
+    pub(super) read: Arc<AtomicU64>,
 }
 
 /// Requests that are under way; each wakes the groups that it answers.
@@ -77,7 +79,19 @@ impl<S: Writer> Window<S> {
 impl<S> Window<S> {
     fn new(context: &Arc<Context<S>>, send: Send<S>) -> Arc<Self> {
         let t = context.as_of.stamp();
-        Arc::new(Self { context: Arc::clone(context), t, asked: Asked::default(), send })
+        let (context, asked, read) = (Arc::clone(context), Asked::default(), Arc::default());
+        Arc::new(Self { context, t, asked, send, read })
+    }
+
+    /// Learns from rows that were read, and counts them.
+    pub(super) fn learn<'a>(
+        &self,
+        table: TableIndex,
+        width: Width,
+        rows: impl IntoIterator<Item = &'a Row>,
+    ) {
+        let bytes = self.row_sizes.learn(table, width, rows);
+        self.read.fetch_add(bytes, Ordering::Relaxed);
     }
 
     /// Works on some groups until all have ended; `on_end` is told of each, by its place, what came of it, or that it

@@ -62,6 +62,7 @@ pub(super) fn applied() -> Applied {
             topic: Some("course.batch.job.request".into()),
             produced: 60_012,
             acknowledged: 60_000,
+            left: 0,
         },
         retries: 1,
         latency: vec![

@@ -1,0 +1,126 @@
+//! The six figures of what is under way, which every place shows: the progress line, `/status`, `/metrics` and the page.
+
+use serde::Serialize;
+
+/// What is under way at the moment, and how fast it goes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct UnderWay {
+    /// Requests to the cluster that are under way.
+    pub requests: u64,
+    /// Groups that have begun and are not acknowledged.
+    pub groups: u64,
+    /// Windows of such groups.
+    pub windows: u64,
+    /// Groups that end per second, over the last 10 s; nothing before a second is over.
+    pub groups_per_s: Option<f64>,
+    /// Seconds since the window of the oldest such group began to read; nothing where there is none.
+    pub oldest_s: Option<f64>,
+    /// Bytes of rows and writes that such groups hold, at most.
+    pub bytes: u64,
+}
+
+/// One of the six.
+#[derive(Clone, Copy, Debug)]
+pub struct Figure {
+    /// Its name in `/status`.
+    pub name: &'static str,
+    /// Its name in `/metrics`.
+    pub metric: &'static str,
+    /// What it is, in one sentence.
+    pub help: &'static str,
+    /// Its value; nothing where there is none.
+    pub value: Option<f64>,
+}
+
+impl UnderWay {
+    /// All six, in the order in which they are shown.
+    pub fn all(&self) -> [Figure; 6] {
+        let figure = |name, metric, help, value| Figure { name, metric, help, value };
+        let count = |n: u64| Some(n as f64);
+        [
+            figure(
+                "requests",
+                "tributary_requests_in_flight",
+                "Requests that are under way.",
+                count(self.requests),
+            ),
+            figure(
+                "groups",
+                "tributary_groups_in_flight",
+                "Groups that have begun and are not acknowledged.",
+                count(self.groups),
+            ),
+            figure(
+                "windows",
+                "tributary_windows_in_flight",
+                "Windows of such groups.",
+                count(self.windows),
+            ),
+            figure(
+                "groups_per_s",
+                "tributary_groups_per_second",
+                "Groups that ended per second, over the last 10 s.",
+                self.groups_per_s,
+            ),
+            figure(
+                "oldest_s",
+                "tributary_oldest_group_seconds",
+                "How long ago the window of the oldest group that is not acknowledged began to read.",
+                self.oldest_s,
+            ),
+            figure(
+                "bytes",
+                "tributary_held_bytes",
+                "Bytes of rows and writes that groups hold, at most.",
+                count(self.bytes),
+            ),
+        ]
+    }
+
+    /// Five of them in a few words; the rate stands before. Nothing where nothing is under way.
+    pub fn short(&self) -> String {
+        let Self { requests, groups, windows, oldest_s, bytes, .. } = *self;
+        if requests == 0 && groups == 0 {
+            return String::new();
+        }
+        let oldest = oldest_s.map_or_else(String::new, |oldest| format!(", {oldest:.1}s old"));
+        format!(", {requests}req/{groups}gr/{windows}win{oldest}, {}", size(bytes))
+    }
+}
+
+/// `999B`, `12.3kB`, `4.5MB`.
+fn size(bytes: u64) -> String {
+    match bytes {
+        0..1_000 => format!("{bytes}B"),
+        1_000..1_000_000 => format!("{:.1}kB", bytes as f64 / 1e3),
+        1_000_000..1_000_000_000 => format!("{:.1}MB", bytes as f64 / 1e6),
+        _ => format!("{:.1}GB", bytes as f64 / 1e9),
+    }
+}
+
+#[cfg(test)]
+pub(crate) const EXAMPLE: UnderWay = UnderWay {
+    requests: 16,
+    groups: 512,
+    windows: 2,
+    groups_per_s: Some(62.0),
+    oldest_s: Some(1.25),
+    bytes: 3_400_000,
+};
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_is_named_once() {
+        let json = serde_json::to_value(EXAMPLE).unwrap();
+        assert_eq!(json.as_object().unwrap().len(), EXAMPLE.all().len());
+        for Figure { name, value, .. } in EXAMPLE.all() {
+            assert_eq!(json[name].as_f64(), value, "{name}");
+        }
+        assert_eq!(EXAMPLE.short(), ", 16req/512gr/2win, 1.2s old, 3.4MB");
+        assert_eq!(UnderWay::default().short(), "");
+        assert_eq!([7, 12_345, 7_100_000_000].map(size), ["7B", "12.3kB", "7.1GB"]);
+    }
+}
