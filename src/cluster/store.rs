@@ -23,8 +23,9 @@ use super::values::{self, Value, Values};
 use super::writes::Writes;
 use super::{ClusterError, about};
 
-/// Rows of a page of owners, at least: several rows may be one account's.
-const OWNERS_PAGE_ROWS: usize = 1_000;
+/// Rows of a page of owners, per account: several may be one account's. A look at fewer accounts asks for less in
+/// every way.
+const ROWS_PER_OWNER: usize = 10;
 
 /// Reads the tables; it holds no statement that could write, and whatever asks for a writer does not take it:
 ///
@@ -287,7 +288,7 @@ impl<S: AsRef<ReadStore> + Send + Sync + 'static> Reader for S {
             false => &store.reads[table].owners,
         };
         // Room for all of them and one more, so that a full page is not taken for the first of two.
-        let page_rows = accounts.len().max(OWNERS_PAGE_ROWS) + 1;
+        let page_rows = accounts.len() * ROWS_PER_OWNER + 1;
         let mut owners = Vec::new();
         let mut after = None;
         loop {

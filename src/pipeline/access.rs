@@ -8,6 +8,7 @@ use crate::merge::{self, Entry, Fold, Seal, Slice};
 use crate::model::{AccountId, Group, Row, Scope, TableIndex, TableTally, TimestampUs};
 use crate::storage::{Cursor, Page, Reader, Width, Writer};
 
+use super::fits::Kind;
 use super::pages::SMALL_GROUP_STREAMS;
 use super::work::Joined;
 use super::{GroupError, LargePermit, Window};
@@ -49,7 +50,7 @@ impl<'a, S: Reader> Access<'a, S> {
     ) -> Result<(), GroupError> {
         let Joined { table: index, scope, join, pages } = joined;
         let (index, scope) = (*index, &*scope);
-        let sizes = &self.window.row_sizes;
+        let sizes = &self.window.fits.sizes;
         let owns_partitions = self.window.spec.tables[index].owns_partitions();
         let first = pages.fetched == 0;
         let streams = join.open_streams();
@@ -81,7 +82,7 @@ impl<'a, S: Reader> Access<'a, S> {
                 let lane = self.window.lanes.read(index, width);
                 let page = self
                     .window
-                    .carry_out(lane, || {
+                    .page_of((Kind::Page(width), index), lane, rows, |rows| {
                         let rows_of = (scope, account);
                         self.window.storage.page(index, rows_of, width, rows, after.clone())
                     })
@@ -110,7 +111,7 @@ impl<'a, S: Reader> Access<'a, S> {
         let mut accounts: Vec<AccountId> = vec![self.group.survivor.clone()];
         accounts.extend(self.group.sources().cloned());
         let mut fold: Option<Fold<'_>> = None;
-        let per_read = self.window.row_sizes.accounts_per_read(index);
+        let per_read = self.window.fits.sizes.accounts_per_read(index);
         for (part, chunk) in accounts.chunks(per_read).enumerate() {
             let rows = self.window.rows_of(index, &scope, chunk).await?;
             let mut by_account = in_order(table.account, chunk, rows);

@@ -65,6 +65,8 @@ pub(super) struct Attempts {
     pub(super) pace: Arc<Pace>,
     /// The limits.
     pub(super) retry: Retry,
+    /// How often a request is tried that is not answered in time: one that asks for much is soon asked for in halves.
+    pub(super) late_tries: u32,
     /// Counts attempts after the first.
     pub(super) retries: Arc<Retries>,
     /// What is asked for at once, in accounts or batches.
@@ -103,9 +105,10 @@ impl Attempts {
             let is_spent = match error.kind {
                 Fault::Permanent | Fault::Fatal => return Err(error),
                 Fault::Replica => tries >= self.retry.replica_tries,
-                Fault::Transient => {
+                Fault::Transient | Fault::TimedOut => {
                     self.pace.overloaded();
-                    first.elapsed() + pause > self.retry.budget
+                    let is_late = error.kind == Fault::TimedOut && tries >= self.late_tries;
+                    is_late || first.elapsed() + pause > self.retry.budget
                 }
             };
             if is_spent {

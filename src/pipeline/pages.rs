@@ -13,6 +13,9 @@ const FIRST_PAGES_BYTES: usize = 512 * 1_024;
 /// What all open pages of a large group may hold together. At most
 /// [`LARGE_GROUPS`](super::LARGE_GROUPS) run at once.
 pub(super) const LARGE_GROUP_BYTES: usize = 8 * 1_024 * 1_024;
+/// What a page of a row with its times takes, at least, in units of what its values take in the estimates that
+/// bound pages: a cell and its time are several words each, however short the value.
+pub(super) const TIMES_WEIGH: usize = 4;
 /// A group of more streams than this is large from its first page on.
 pub(super) const SMALL_GROUP_STREAMS: usize = 64;
 /// The accounts whose rows one read asks for at most.

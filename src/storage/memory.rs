@@ -27,26 +27,26 @@ use partition::Partition;
 /// A request, as the fault hook sees it.
 #[derive(Debug)]
 pub enum Request<'a> {
-    /// A page of an account's rows.
-    Page(TableIndex, &'a AccountId),
-    /// The first rows of several accounts' partitions.
-    FirstRows(TableIndex, &'a [AccountId]),
+    /// A page of an account's rows, of so many.
+    Page(TableIndex, &'a AccountId, usize),
+    /// The first rows of several accounts' partitions, so many of each.
+    FirstRows(TableIndex, &'a [AccountId], usize),
     /// Rows of accounts in a scope.
-    RowsOf(TableIndex, &'a Scope),
+    RowsOf(TableIndex, &'a Scope, &'a [AccountId]),
     /// Which accounts own rows in a scope.
     Owners(TableIndex, &'a Scope, &'a [AccountId]),
-    /// A page of an account's rows, with write times.
-    TimedPage(TableIndex, &'a AccountId),
+    /// A page of an account's rows, of so many, with write times.
+    TimedPage(TableIndex, &'a AccountId, usize),
     /// Rows of accounts in a scope, with write times.
     TimedRowsOf(TableIndex, &'a Scope, &'a [AccountId]),
-    /// The first rows of several accounts' partitions, with write times.
-    TimedFirstRows(TableIndex, &'a [AccountId]),
+    /// The first rows of several accounts' partitions, so many of each, with write times.
+    TimedFirstRows(TableIndex, &'a [AccountId], usize),
     /// The row of a primary key, with write times.
     TimedRow(TableIndex, &'a [Bytes]),
     /// The tokens of the nodes.
     Ring,
-    /// A page of the keys in a token range.
-    Scan(TableIndex, TokenRange),
+    /// A page of the keys in a token range, of so many.
+    Scan(TableIndex, TokenRange, usize),
     /// A batch.
     Write(&'a Batch),
     /// The deletes of several accounts' partitions.
@@ -65,6 +65,10 @@ pub enum FaultKind {
     AnswerLost,
     /// It was refused for good.
     Refused,
+    /// It was not answered in time, and not carried out.
+    TimedOut,
+    /// A replica failed at it.
+    Failed,
     /// It was carried out, but whoever asked was stopped before the answer.
     AnswerLostForGood,
 }
@@ -166,6 +170,8 @@ impl MemoryStorage {
             Some(FaultKind::Lost) => (false, error(Fault::Transient, "the request was lost")),
             Some(FaultKind::AnswerLost) => (true, error(Fault::Transient, "the answer was lost")),
             Some(FaultKind::Refused) => (false, error(Fault::Permanent, "the request was refused")),
+            Some(FaultKind::TimedOut) => (false, error(Fault::TimedOut, "the request timed out")),
+            Some(FaultKind::Failed) => (false, error(Fault::Replica, "a replica failed")),
             Some(FaultKind::AnswerLostForGood) => (true, error(Fault::Permanent, "stopped")),
         }
     }
@@ -230,7 +236,7 @@ impl Reader for MemoryStorage {
         rows: usize,
         after: Option<Cursor>,
     ) -> Result<Page, StorageError> {
-        self.ask(Request::Page(table, rows_of.1)).await?;
+        self.ask(Request::Page(table, rows_of.1, rows)).await?;
         let columns = columns(&self.spec.tables[table], width);
         let mut live = self.rows(table, rows_of, width)?;
         let (start, end, next) = cut(after, rows, live.len());
@@ -248,7 +254,7 @@ impl Reader for MemoryStorage {
         width: Width,
         rows: usize,
     ) -> Result<Vec<Row>, StorageError> {
-        self.ask(Request::FirstRows(table, among.accounts)).await?;
+        self.ask(Request::FirstRows(table, among.accounts, rows)).await?;
         let columns = columns(&self.spec.tables[table], width);
         let mut first = Vec::new();
         for account in among.accounts {
@@ -267,7 +273,7 @@ impl Reader for MemoryStorage {
         among: Among<'_>,
         rows: usize,
     ) -> Result<Vec<TimedRow>, StorageError> {
-        self.ask(Request::TimedFirstRows(table, among.accounts)).await?;
+        self.ask(Request::TimedFirstRows(table, among.accounts, rows)).await?;
         let mut first = Vec::new();
         for account in among.accounts {
             let live = self.rows(table, (among.scope, account), Width::Full)?;
@@ -287,7 +293,7 @@ impl Reader for MemoryStorage {
         scope: &Scope,
         accounts: &[AccountId],
     ) -> Result<Vec<Row>, StorageError> {
-        self.ask(Request::RowsOf(table, scope)).await?;
+        self.ask(Request::RowsOf(table, scope, accounts)).await?;
         debug_assert!(self.spec.tables[table].has_point_rows());
         let rows = self.rows_in(table, scope, accounts)?;
         Ok(rows.into_iter().map(|timed| timed.row).collect())
@@ -314,7 +320,7 @@ impl Reader for MemoryStorage {
         rows: usize,
         after: Option<Cursor>,
     ) -> Result<TimedPage, StorageError> {
-        self.ask(Request::TimedPage(table, rows_of.1)).await?;
+        self.ask(Request::TimedPage(table, rows_of.1, rows)).await?;
         let mut live = self.rows(table, rows_of, Width::Full)?;
         let (start, end, next) = cut(after, rows, live.len());
         Ok(TimedPage { rows: live.drain(start..end).collect(), next })
@@ -359,7 +365,7 @@ impl Reader for MemoryStorage {
         rows: usize,
         after: Option<Cursor>,
     ) -> Result<KeyPage, StorageError> {
-        self.ask(Request::Scan(table, range)).await?;
+        self.ask(Request::Scan(table, range, rows)).await?;
         let shape = &self.spec.tables[table];
         debug_assert!(shape.locator.through.is_some());
         let mut keys = BTreeMap::new();

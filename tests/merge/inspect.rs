@@ -180,7 +180,7 @@ fn deletes_in_a_shared_partition_are_counted_over_groups_by_both() {
 fn groups_that_cannot_be_read_are_counted_and_the_rest_is_an_estimate() {
     let (world, plan) = many();
     let storage = MemoryStorage::with_faults(spec(), |request| match request {
-        Request::FirstRows(_, accounts) | Request::Owners(_, _, accounts) => {
+        Request::FirstRows(_, accounts, _) | Request::Owners(_, _, accounts) => {
             accounts.iter().any(|account| account.text() == "s77").then_some(FaultKind::Refused)
         }
         _ => None,

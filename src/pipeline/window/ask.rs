@@ -13,8 +13,9 @@ use crate::merge::{PartitionDelete, Seal};
 use crate::model::{AccountId, Batch, Group, Row, Scope, TableIndex, TimedRow, TimestampUs};
 use crate::storage::{Cursor, Reader, StorageError, TimedPage, Width, Writer};
 
+use super::super::fits::Kind;
+use super::super::pages::TIMES_WEIGH;
 use super::Window;
-use super::send::TIMES_WEIGH;
 
 /// Where the pages of an account's rows go on.
 #[derive(Clone, Debug)]
@@ -42,7 +43,7 @@ impl<S: Reader> Window<S> {
     ) -> Result<Option<Vec<Row>>, StorageError> {
         let common = (table, width, scope.clone());
         let rows = self.asked.first_pages.ask(common, account.clone()).await?;
-        self.row_sizes.learn(table, width, rows.iter().flatten());
+        self.fits.sizes.learn(table, width, rows.iter().flatten());
         Ok(rows)
     }
 
@@ -56,8 +57,11 @@ impl<S: Reader> Window<S> {
         scope: &Scope,
         accounts: &[AccountId],
     ) -> Result<Vec<Row>, StorageError> {
-        let rows = self.asked.rows.ask((table, scope.clone()), accounts.to_vec()).await?;
-        self.row_sizes.learn(table, Width::Full, &rows);
+        let ask =
+            |account: &AccountId| self.asked.rows.ask((table, scope.clone()), account.clone());
+        let rows = try_join_all(accounts.iter().map(ask)).await?;
+        let rows: Vec<Row> = rows.into_iter().flatten().collect();
+        self.fits.sizes.learn(table, Width::Full, &rows);
         Ok(rows)
     }
 
@@ -90,7 +94,7 @@ impl<S: Reader> Window<S> {
         streams: usize,
         next: &mut NextPage,
     ) -> Result<Vec<TimedRow>, StorageError> {
-        let sizes = &self.row_sizes;
+        let sizes = &self.fits.sizes;
         let (rows, after) = match mem::replace(next, NextPage::None) {
             NextPage::First => {
                 if self.spec.tables[table].owns_partitions() {
@@ -110,8 +114,8 @@ impl<S: Reader> Window<S> {
         };
         let rows = (rows / TIMES_WEIGH).max(2);
         let lane = self.lanes.read(table, Width::Full);
-        let read = || self.storage.timed_page(table, (scope, account), rows, after.clone());
-        let page: TimedPage = self.carry_out(lane, read).await?;
+        let read = |rows| self.storage.timed_page(table, (scope, account), rows, after.clone());
+        let page: TimedPage = self.page_of((Kind::TimedPage, table), lane, rows, read).await?;
         sizes.learn(table, Width::Full, page.rows.iter().map(|timed| &timed.row));
         *next = page.next.map_or(NextPage::None, NextPage::After);
         Ok(page.rows)
@@ -147,20 +151,14 @@ impl<S: Reader> Window<S> {
         scope: &Scope,
         accounts: &[AccountId],
     ) -> Result<Vec<(usize, TimedRow)>, StorageError> {
-        let column = self.spec.tables[table].account;
-        let per_read = (self.row_sizes.accounts_per_read(table) / TIMES_WEIGH).max(2);
-        let ask =
-            |chunk: &[AccountId]| self.asked.timed_rows.ask((table, scope.clone()), chunk.to_vec());
-        let mut owned = Vec::new();
-        for rows in try_join_all(accounts.chunks(per_read).map(ask)).await? {
-            self.row_sizes.learn(table, Width::Full, rows.iter().map(|timed| &timed.row));
-            owned.extend(rows.into_iter().filter_map(|row| {
-                let owner = row.row.cells[column].as_ref();
-                let at = accounts.iter().position(|account| Some(account.cell()) == owner)?;
-                Some((at, row))
-            }));
-        }
-        owned.sort_by_key(|(owner, _)| *owner);
+        let ask = |account: &AccountId| {
+            self.asked.timed_rows.ask((table, scope.clone()), account.clone())
+        };
+        let rows = try_join_all(accounts.iter().map(ask)).await?;
+        let owned = rows.into_iter().enumerate();
+        let owned: Vec<(usize, TimedRow)> =
+            owned.flat_map(|(owner, rows)| rows.into_iter().map(move |row| (owner, row))).collect();
+        self.fits.sizes.learn(table, Width::Full, owned.iter().map(|(_, timed)| &timed.row));
         Ok(owned)
     }
 }
