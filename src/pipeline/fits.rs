@@ -25,7 +25,7 @@ const ACCOUNTS_PER_LOOK: usize = 32;
 const ACCOUNTS_PER_PARTITION: usize = 100;
 /// A limit that may have been a moment's (a time-out, a replica that failed) is doubled after so many requests that were
 /// as large as it allows, then after twice as many, and so on.
-const PATIENCE: u64 = 256;
+const PATIENCE: u64 = 1_024;
 
 /// What a request does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

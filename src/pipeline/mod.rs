@@ -180,7 +180,7 @@ impl<S> Context<S> {
             }
             let (retry, late_tries) = match (rows, refused) {
                 (..=1, _) => (self.retry, u32::MAX),
-                (_, None) => (Retry { replica_tries: 2, ..self.retry }, 2),
+                (_, None) => (Retry { replica_tries: 1, ..self.retry }, 2),
                 (_, Some(_)) => (Retry { replica_tries: 1, ..self.retry }, 1),
             };
             if rows <= 1 {

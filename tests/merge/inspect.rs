@@ -21,7 +21,7 @@ use super::together::{never, run_all};
 use super::world::{CONTENT, dump, load, world_and_group};
 use super::{T, World, context_of, run};
 
-fn reading(storage: MemoryStorage, discover: Discover) -> Arc<Context<MemoryStorage>> {
+pub fn reading(storage: MemoryStorage, discover: Discover) -> Arc<Context<MemoryStorage>> {
     let recorder = Arc::new(Recorder::new(Lanes::new(&spec()).names().to_vec()));
     let mut context = Context::reading(spec(), storage, recorder, Pace::new(8));
     context.discover = discover;
@@ -29,7 +29,7 @@ fn reading(storage: MemoryStorage, discover: Discover) -> Arc<Context<MemoryStor
     Arc::new(context)
 }
 
-fn inspect(
+pub fn inspect(
     context: &Arc<Context<MemoryStorage>>,
     plan: &Plan,
     selection: Selection,

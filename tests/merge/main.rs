@@ -3,6 +3,7 @@
 
 #![allow(unreachable_pub)]
 
+mod fits;
 mod inspect;
 mod model;
 mod preset;

@@ -22,7 +22,7 @@ use super::world::{CONTENT, ENROLMENTS, dump, group, load, said, to_row, world_a
 use super::{T, context_of, run};
 
 /// Undoes all groups that the journal has; what failed is told by its reason.
-fn undo_all(
+pub fn undo_all(
     context: Arc<Context<MemoryStorage>>,
     force: bool,
 ) -> (Arc<Context<MemoryStorage>>, Undone, Vec<Event>, Vec<String>) {

@@ -80,9 +80,16 @@ pub(super) struct To {
 enum Depth {
     Whole,
     Part,
+    /// Perhaps the whole was too large.
+    Smaller,
 }
 
 impl Depth {
+    /// What one is taken apart into that failed so.
+    fn after(why: Fault) -> Self {
+        if may_be_size(why) { Self::Smaller } else { Self::Part }
+    }
+
     /// How often a request that can be taken apart is tried, if it is not answered in time.
     fn late_tries(self) -> u32 {
         if self == Self::Whole { 2 } else { 1 }
@@ -168,8 +175,9 @@ where
                     tracing::debug!("a request of {} groups is taken apart: {error}", part.len());
                     let half = part.split_off(part.len() / 2);
                     // Another replica may be able to do what this one was not.
-                    let first = self.several(part, None, trial, Depth::Part).await;
-                    let is_ok = self.several(half, None, trial, Depth::Part).await && first;
+                    let depth = Depth::after(error.kind);
+                    let first = self.several(part, None, trial, depth).await;
+                    let is_ok = self.several(half, None, trial, depth).await && first;
                     // If fewer rows were asked of each meanwhile, that may have been it.
                     if is_ok && may_be_size(error.kind) && fits.rows_of_each(kind, table) >= rows {
                         fits.too_large(load, error.kind);
@@ -198,11 +206,8 @@ where
             let Sort { kind, table, .. } = self.sort;
             let load = self.load([&one].into_iter());
             let halves = one.halves();
-            match halves.is_some() && trial.is_none() {
-                true => *trial = fits.trial(load).await,
-                // It may take long, and nothing is found out by it.
-                false if halves.is_none() => *trial = None,
-                false => {}
+            if halves.is_some() && trial.is_none() {
+                *trial = fits.trial(load).await;
             }
             if let Some([first, second]) = halves.clone().filter(|_| !fits.allows(load)) {
                 self.one(first, node, trial, depth).await?;
@@ -212,6 +217,10 @@ where
             let mut refused = None;
             loop {
                 let (rows, can_be_less) = (most, halves.is_some() || most > 1);
+                if halves.is_none() && (rows == 1 || depth != Depth::Smaller) {
+                    // It may take long, and nothing is found out by it.
+                    *trial = None;
+                }
                 let (retry, late_tries) = match can_be_less {
                     true => (Retry { replica_tries: 1, ..self.window.retry }, depth.late_tries()),
                     false => (self.window.retry, u32::MAX),
@@ -227,7 +236,7 @@ where
                     }
                     Err(error) if !can_be_less || !may_be_size(error.kind) => return Err(error),
                     Err(error) => {
-                        depth = Depth::Part;
+                        depth = Depth::Smaller;
                         if let Some([first, second]) = halves {
                             self.one(first, node, trial, depth).await?;
                             let answer = self.one(second, node, trial, depth).await?;
