@@ -13,6 +13,7 @@ mod guardrails;
 mod inputs;
 mod inspect;
 mod kafka;
+mod limits;
 mod live_page;
 mod lookup;
 mod merge;

@@ -155,7 +155,6 @@ fn all_walks(name: &str, limit: Option<Limit>) -> Outcome {
             // Those of sources and those of survivors are of two kinds: other columns.
             let kinds = if ["pages", "first rows"].contains(&kind) { 2 } else { 1 };
             let most = kinds * (first.ilog2() + 2);
-            println!("{name}, {walk}: {kind} of table {table}: {times}, first {first}");
             assert!(times <= most, "{name}, {walk}: {kind} of table {table}: {times} > {most}");
         }
     };
