@@ -8,8 +8,8 @@ use crate::merge::{self, Entry, Fold, Seal, Slice};
 use crate::model::{AccountId, Group, Row, Scope, TableIndex, TableTally, TimestampUs};
 use crate::storage::{Cursor, Page, Reader, Width, Writer};
 
-use super::fits::Kind;
-use super::pages::SMALL_GROUP_STREAMS;
+use super::fits::{Kind, SAMPLE_ROWS};
+use super::pages::{SMALL_GROUP_STREAMS, Weighed};
 use super::work::Joined;
 use super::{GroupError, LargePermit, Window};
 
@@ -62,9 +62,12 @@ impl<'a, S: Reader> Access<'a, S> {
             *large = Some(self.window.admit_large_group().await);
         }
         let rows = |width| match first {
+            // It was put off, or has many streams: what its rows weigh is seen first.
+            true if is_large => sizes.first_page(index, width, streams).min(SAMPLE_ROWS),
             true => sizes.first_page(index, width, streams),
             false => sizes.further_page(index, width, streams),
         };
+        let row_bytes = pages.row_bytes;
         let hungry = join.hungry((rows(Width::Full) / 2).max(1));
         let starts: Vec<_> =
             hungry.into_iter().map(|stream| (stream, pages.next[stream].take())).collect();
@@ -72,28 +75,28 @@ impl<'a, S: Reader> Access<'a, S> {
             let (account, width) = self.stream(stream);
             let rows = rows(width);
             async move {
-                if first
-                    && !is_large
-                    && owns_partitions
-                    && let Some(rows) = self.window.first_page(index, scope, account, width).await?
-                {
-                    return Ok((stream, Page { rows, next: None }));
+                let mut row_bytes = row_bytes;
+                if first && !is_large && owns_partitions {
+                    match self.window.first_page(index, scope, account, width).await? {
+                        Ok(rows) => return Ok((stream, Page { rows, next: None })),
+                        Err(seen) => row_bytes = row_bytes.max(seen),
+                    }
                 }
                 let lane = self.window.lanes.read(index, width);
                 let page = self
                     .window
-                    .page_of((Kind::Page(width), index), lane, rows, |rows| {
+                    .page_of((Kind::Page(width), index), lane, (rows, row_bytes), |rows| {
                         let rows_of = (scope, account);
                         self.window.storage.page(index, rows_of, width, rows, after.clone())
                     })
                     .await?;
-                sizes.learn(index, width, &page.rows);
                 Ok::<_, GroupError>((stream, page))
             }
         });
         let mut answers = stream::iter(requests).buffer_unordered(GROUP_REQUESTS);
         while let Some((stream, page)) = answers.try_next().await? {
             pages.fetched += 1;
+            pages.row_bytes = pages.row_bytes.max(page.row_bytes());
             pages.held_bytes += page.rows.iter().map(Row::size_bytes).sum::<usize>();
             join.feed(stream, page.rows, page.next.is_none())?;
             pages.next[stream] = page.next;
@@ -164,13 +167,15 @@ impl<S: Writer> Access<'_, S> {
 pub(super) struct Pages {
     next: Vec<Option<Cursor>>,
     fetched: usize,
+    /// The bytes of a row, in the page of the largest ones.
+    row_bytes: usize,
     /// The bytes of the rows that were fetched since the last write.
     pub(super) held_bytes: usize,
 }
 
 impl Pages {
     pub(super) fn new(sources: usize) -> Self {
-        Self { next: vec![None; sources + 1], fetched: 0, held_bytes: 0 }
+        Self { next: vec![None; sources + 1], fetched: 0, row_bytes: 0, held_bytes: 0 }
     }
 }
 

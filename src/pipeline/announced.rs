@@ -87,7 +87,7 @@ impl<S: Reader> Window<S> {
                 self.storage.page(table, rows_of, Width::Slim, rows, next.clone())
             };
             let page =
-                self.page_of((Kind::Page(Width::Slim), table), lane, PAGE_ROWS, read).await?;
+                self.page_of((Kind::Page(Width::Slim), table), lane, (PAGE_ROWS, 0), read).await?;
             let leads = |row: &&Row| locator.scope(&row.cells).as_ref() == Some(scope);
             let rows = page.rows.iter().filter(leads);
             for value in rows.filter_map(|row| row.cells[column].as_ref()) {

@@ -9,6 +9,8 @@ use crate::latency::{Lane, Recorder};
 use crate::pace::Pace;
 use crate::storage::{Fault, StorageError};
 
+use super::fits::Fits;
+
 /// How long a request is tried, and how the pauses grow.
 #[derive(Clone, Copy, Debug)]
 pub struct Retry {
@@ -71,6 +73,10 @@ pub(super) struct Attempts {
     pub(super) retries: Arc<Retries>,
     /// What is asked for at once, in accounts or batches.
     pub(super) asked: usize,
+    /// The bytes of the answer, as far as can be told.
+    pub(super) bytes: usize,
+    /// Where there has to be room for them.
+    pub(super) fits: Arc<Fits>,
 }
 
 impl Attempts {
@@ -90,11 +96,12 @@ impl Attempts {
         let mut pause = self.retry.first_pause;
         let mut tries = 1_u32;
         loop {
+            let room = self.fits.room(self.bytes).await;
             let permit = self.pace.admit().await;
             let began = Instant::now();
             let result = request().await;
             self.recorder.record(lane, began.elapsed());
-            drop(permit);
+            drop((permit, room));
             let mut error = match result {
                 Ok(value) => {
                     self.pace.answered(self.asked);

@@ -7,7 +7,7 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::{Mutex as Turns, MutexGuard as Turn};
+use tokio::sync::{Mutex as Turns, MutexGuard as Turn, Semaphore, SemaphorePermit};
 
 use crate::merge::BATCH_BYTES;
 use crate::model::TableIndex;
@@ -23,6 +23,15 @@ const ACCOUNTS_PER_REQUEST: usize = 16;
 const ACCOUNTS_PER_LOOK: usize = 32;
 /// Accounts that one look asks for in one partition.
 const ACCOUNTS_PER_PARTITION: usize = 100;
+/// Bytes that are asked for at once, and with one request, as far as can be told: a node has to hold them, and so do we.
+const MOST_BYTES: usize = 64 * 1_024 * 1_024;
+const MOST_BYTES_OF_ANSWER: usize = 16 * 1_024 * 1_024;
+/// Rows of the first answer, before any other is asked for: they may be a megabyte each.
+pub(super) const SAMPLE_ROWS: usize = 12;
+/// Rows of each account in it.
+const SAMPLE_ROWS_OF_EACH: usize = 3;
+/// Room is given in units of so many bytes.
+const ROOM_UNIT: usize = 1_024;
 /// A limit that may have been a moment's (a time-out, a replica that failed) is doubled after so many requests that were
 /// as large as it allows, then after twice as many, and so on.
 const PATIENCE: u64 = 1_024;
@@ -50,6 +59,20 @@ pub(super) enum Kind {
     TimedPage,
     /// A page of a scan.
     Keys,
+}
+
+impl Kind {
+    fn gives_rows(self) -> bool {
+        !matches!(self, Self::Owners | Self::Deletes | Self::Write)
+    }
+
+    /// The bytes of a row with what comes with it.
+    pub(super) fn with_times(self, row_bytes: usize) -> usize {
+        match self {
+            Self::TimedFirst | Self::TimedRows | Self::TimedPage => row_bytes * TIMES_WEIGH,
+            _ => row_bytes,
+        }
+    }
 }
 
 /// What has a limit of its own.
@@ -115,6 +138,7 @@ pub(super) type Trial<'a> = Turn<'a, ()>;
 pub(super) struct Fits {
     pub(super) sizes: RowSizes,
     tables: Vec<OfTable>,
+    room: Semaphore,
 }
 
 #[derive(Debug)]
@@ -143,7 +167,43 @@ impl Fits {
             limits: Mutex::new([UNKNOWN; SLOTS]),
             trials: Default::default(),
         });
-        Self { sizes: RowSizes::new(spec.tables.len()), tables: tables.collect() }
+        let room = Semaphore::new(MOST_BYTES / ROOM_UNIT);
+        Self { sizes: RowSizes::new(spec.tables.len()), tables: tables.collect(), room }
+    }
+
+    /// Waits until there is room for an answer; none is larger than what there is in all.
+    pub(super) async fn room(&self, bytes: usize) -> Option<SemaphorePermit<'_>> {
+        let units = bytes.min(MOST_BYTES).div_ceil(ROOM_UNIT) as u32;
+        // It is never closed.
+        if units == 0 { None } else { self.room.acquire_many(units).await.ok() }
+    }
+
+    /// Whether rows of a kind have been seen, or none come back.
+    pub(super) fn is_seen(&self, kind: Kind, table: TableIndex) -> bool {
+        !kind.gives_rows() || self.sizes.is_seen(table, kind)
+    }
+
+    /// The bytes of a row in an answer; none where no rows come back.
+    pub(super) fn row(&self, kind: Kind, table: TableIndex) -> usize {
+        match kind.gives_rows() {
+            true => kind.with_times(self.sizes.row(table, kind)),
+            false => 0,
+        }
+    }
+
+    /// What a first answer should have of so many accounts: accounts, and rows of each. `None` if that is not less.
+    pub(super) fn sample(
+        &self,
+        kind: Kind,
+        table: TableIndex,
+        accounts: usize,
+    ) -> Option<(usize, usize)> {
+        let rows = self.rows_of_each(kind, table);
+        if self.is_seen(kind, table) || accounts * rows <= SAMPLE_ROWS {
+            return None;
+        }
+        let rows = rows.min(if accounts == 1 { SAMPLE_ROWS } else { SAMPLE_ROWS_OF_EACH });
+        Some((accounts.min(SAMPLE_ROWS / rows), rows))
     }
 
     /// The accounts that requests of a kind should have, and those that they may have.
@@ -155,10 +215,17 @@ impl Fits {
             Kind::TimedRows => (self.sizes.accounts_per_read(table) / TIMES_WEIGH).max(2),
             _ => ACCOUNTS_PER_REQUEST,
         };
-        let most = self.limit(table, Slot::Of(kind)).most;
+        let most = self.accounts_at_most(kind, table);
         // What is shared out by node may come out somewhat uneven.
         let may = if self.tables[table].owns_partitions { wanted * 3 / 2 } else { wanted };
         (wanted.min(most), may.min(most))
+    }
+
+    /// The accounts of an answer: what the server takes, and what is little enough.
+    fn accounts_at_most(&self, kind: Kind, table: TableIndex) -> usize {
+        let bytes = self.rows_of_each(kind, table) * self.row(kind, table);
+        let little = MOST_BYTES_OF_ANSWER.checked_div(bytes).unwrap_or(usize::MAX).max(1);
+        self.limit(table, Slot::Of(kind)).most.min(little)
     }
 
     /// The rows that first pages ask for of each account.
@@ -170,12 +237,15 @@ impl Fits {
             _ => return 1,
         };
         // One row more than is used tells whether there are more.
-        rows.max(2).min(self.limit(table, Slot::Each(kind)).most)
+        let least = if 2 * self.row(kind, table) > MOST_BYTES_OF_ANSWER { 1 } else { 2 };
+        rows.max(least).min(self.limit(table, Slot::Each(kind)).most)
     }
 
-    /// The rows that a page may have.
-    pub(super) fn rows_of_page(&self, kind: Kind, table: TableIndex) -> usize {
-        self.limit(table, Slot::Of(kind)).most
+    /// The rows that a page may have, of which is known that each has so many bytes.
+    pub(super) fn rows_of_page(&self, kind: Kind, table: TableIndex, row_bytes: usize) -> usize {
+        let bytes = self.row(kind, table).max(kind.with_times(row_bytes));
+        let little = (MOST_BYTES_OF_ANSWER / bytes.max(1)).max(1);
+        self.limit(table, Slot::Of(kind)).most.min(little)
     }
 
     /// The statements of one partition, and their bytes, that a batch may have.
@@ -185,18 +255,23 @@ impl Fits {
         [most(Slot::Of(Kind::Write)), most(Slot::Bytes).min(BATCH_BYTES)]
     }
 
-    /// Whether nothing smaller is known to be refused.
+    /// Whether nothing smaller is known to be refused, or to be much.
     pub(super) fn allows(&self, load: Load) -> bool {
-        load.parts().iter().all(|(slot, size)| *size <= self.limit(load.table, *slot).most)
+        let is_taken = |(slot, size): &(Slot, usize)| *size <= self.limit(load.table, *slot).most;
+        load.parts().iter().all(is_taken)
+            && (!load.kind.gives_rows()
+                || load.count <= self.accounts_at_most(load.kind, load.table))
     }
 
     /// Waits until nobody else tries to find out whether so much is taken; `None` if that is known.
     pub(super) async fn trial(&self, load: Load) -> Option<Trial<'_>> {
-        if load.count <= 1 || self.has_taken(load) {
+        let is_known =
+            || self.is_seen(load.kind, load.table) && (load.count <= 1 || self.has_taken(load));
+        if is_known() {
             return None;
         }
         let trial = self.tables[load.table].trials[Slot::Of(load.kind).at()].lock().await;
-        (!self.has_taken(load)).then_some(trial)
+        (!is_known()).then_some(trial)
     }
 
     /// Whether the server took as much before.
@@ -263,63 +338,4 @@ pub(super) fn may_be_size(why: Fault) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use futures::FutureExt;
-
-    use super::*;
-
-    fn load(count: usize, bytes: usize) -> Load {
-        Load { kind: Kind::Write, table: 0, count, bytes }
-    }
-
-    fn fits() -> Fits {
-        let table = OfTable {
-            owns_partitions: true,
-            limits: Mutex::new([UNKNOWN; SLOTS]),
-            trials: Default::default(),
-        };
-        Fits { sizes: RowSizes::new(1), tables: vec![table] }
-    }
-
-    #[test]
-    fn more_than_was_taken_is_tried_by_one_at_a_time() {
-        let fits = fits();
-        let first = fits.trial(load(100, 10)).now_or_never().unwrap();
-        assert!(first.is_some());
-        assert!(fits.trial(load(50, 10)).now_or_never().is_none(), "it waits");
-        assert!(fits.trial(load(1, 10)).now_or_never().unwrap().is_none(), "less is not possible");
-        fits.took(load(100, 10));
-        assert!(fits.trial(load(50, 10)).now_or_never().unwrap().is_none(), "it is known");
-        drop(first);
-        assert!(fits.trial(load(101, 10)).now_or_never().unwrap().is_some());
-    }
-
-    #[test]
-    fn statements_are_told_from_bytes_by_what_was_taken() {
-        let fits = fits();
-        fits.took(load(25, 5_000));
-        fits.too_large(load(50, 10_000), Fault::Permanent);
-        assert_eq!(fits.batch(0), [25, BATCH_BYTES]);
-        fits.too_large(load(25, 60_000), Fault::Permanent);
-        assert_eq!(fits.batch(0), [25, 30_000]);
-        assert!(!fits.allows(load(26, 1)) && !fits.allows(load(1, 30_001)));
-    }
-
-    #[test]
-    fn what_may_pass_is_tried_again_more_and_more_rarely() {
-        let fits = fits();
-        fits.took(load(4, 1));
-        fits.too_large(load(8, 1), Fault::TimedOut);
-        for round in 1..4 {
-            let allowed = fits.batch(0)[0];
-            let before = PATIENCE << (round - 1);
-            (1..before).for_each(|_| fits.took(load(allowed, 1)));
-            assert_eq!(fits.batch(0)[0], allowed);
-            fits.took(load(allowed, 1));
-            assert_eq!(fits.batch(0)[0], 2 * allowed);
-        }
-        fits.too_large(load(8, 1), Fault::Permanent);
-        (0..10 * PATIENCE).for_each(|_| fits.took(load(4, 1)));
-        assert_eq!(fits.batch(0)[0], 4, "what is refused stays refused");
-    }
-}
+mod tests;

@@ -49,11 +49,11 @@ use crate::latency::{Lane, Recorder};
 use crate::model::{Event, Scope, TableIndex};
 use crate::pace::Pace;
 use crate::spec::Spec;
-use crate::storage::{Fault, StorageError};
+use crate::storage::StorageError;
 
 use attempt::{Attempts, Retries};
 use discovered::Discovered;
-use fits::{Fits, Kind, Load, may_be_size};
+use fits::Fits;
 
 /// How many groups that need more than a page per account run at once; each holds a few megabytes.
 const LARGE_GROUPS: usize = 8;
@@ -101,7 +101,7 @@ pub struct Context<S> {
     discovered: OnceLock<Discovered>,
     retries: Arc<Retries>,
     produced: AtomicU64,
-    fits: Fits,
+    fits: Arc<Fits>,
     large_groups: Arc<Semaphore>,
 }
 
@@ -119,7 +119,7 @@ impl<S> Context<S> {
         Self {
             lanes: Lanes::new(&spec),
             recorder,
-            fits: Fits::new(&spec),
+            fits: Arc::new(Fits::new(&spec)),
             large_groups: Arc::new(Semaphore::new(LARGE_GROUPS)),
             retries: Arc::default(),
             produced: AtomicU64::new(0),
@@ -154,60 +154,6 @@ impl<S> Context<S> {
         self.attempts(1, self.retry).carry_out(lane, request).await
     }
 
-    /// Reads a page of at most so many rows, or of as many as the server gives.
-    ///
-    /// # Errors
-    /// As [`carry_out`](Self::carry_out), for a single row.
-    async fn page_of<T, F>(
-        &self,
-        (kind, table): (Kind, TableIndex),
-        lane: Lane,
-        mut rows: usize,
-        request: impl Fn(usize) -> F,
-    ) -> Result<T, StorageError>
-    where
-        F: Future<Output = Result<T, StorageError>>,
-    {
-        let mut refused: Option<(Load, Fault)> = None;
-        let mut trial = None;
-        loop {
-            rows = rows.min(self.fits.rows_of_page(kind, table));
-            let mut load = Load { kind, table, count: rows, bytes: 0 };
-            if trial.is_none() {
-                trial = self.fits.trial(load).await;
-                rows = rows.min(self.fits.rows_of_page(kind, table));
-                load.count = rows;
-            }
-            let (retry, late_tries) = match (rows, refused) {
-                (..=1, _) => (self.retry, u32::MAX),
-                (_, None) => (Retry { replica_tries: 1, ..self.retry }, 2),
-                (_, Some(_)) => (Retry { replica_tries: 1, ..self.retry }, 1),
-            };
-            if rows <= 1 {
-                trial = None;
-            }
-            let attempts = Attempts { late_tries, ..self.attempts(1, retry) };
-            match attempts.carry_out(lane, || request(rows)).await {
-                Ok(page) => {
-                    self.fits.took(load);
-                    if let Some((load, why)) = refused {
-                        self.fits.too_large(load, why);
-                    }
-                    return Ok(page);
-                }
-                // As many rows were taken before: it is something else.
-                Err(error) if error.kind == Fault::Permanent && self.fits.has_taken(load) => {
-                    return Err(error);
-                }
-                Err(error) if rows > 1 && may_be_size(error.kind) => {
-                    refused = Some((load, error.kind));
-                    rows /= 2;
-                }
-                Err(error) => return Err(error),
-            }
-        }
-    }
-
     /// Attempts at a request of so much at once.
     fn attempts(&self, asked: usize, retry: Retry) -> Attempts {
         Attempts {
@@ -216,6 +162,8 @@ impl<S> Context<S> {
             retry,
             retries: Arc::clone(&self.retries),
             late_tries: u32::MAX,
+            fits: Arc::clone(&self.fits),
+            bytes: 0,
             asked,
         }
     }

@@ -304,7 +304,7 @@ impl<S: Reader> Scanner<'_, S> {
             // Not in a pause.
             context.pace.begin(0).await;
             let read = |rows| context.storage.scan(table, range, rows, next.clone());
-            let page = context.page_of((Kind::Keys, table), lane, PAGE_ROWS, read).await?;
+            let page = context.page_of((Kind::Keys, table), lane, (PAGE_ROWS, 0), read).await?;
             held.rows += page.keys.len() as u64;
             context.scanning.rows.fetch_add(page.keys.len() as u64, Ordering::Relaxed);
             for (scope, account) in &page.keys {

@@ -6,6 +6,8 @@
 //! absent: a clock (what expires has expired), and keys or elements that are different bytes but equal to their type
 //! (1.0 and 1.00).
 
+mod answers;
+mod faults;
 mod partition;
 mod writes;
 
@@ -15,63 +17,16 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 
-use crate::model::{AccountId, Batch, Change, Row, Scope, TableIndex, TimestampUs, TokenRange};
+use crate::model::{AccountId, Change, Row, Scope, TableIndex, TimestampUs, TokenRange};
 use crate::spec::{Spec, Table};
 
 use super::{
     Among, Cursor, Fault, KeyPage, Node, Page, Reader, StorageError, TimedPage, TimedRow, Width,
     ring,
 };
+pub use answers::Answers;
+pub use faults::{FaultHook, FaultKind, Request};
 use partition::Partition;
-
-/// A request, as the fault hook sees it.
-#[derive(Debug)]
-pub enum Request<'a> {
-    /// A page of an account's rows, of so many.
-    Page(TableIndex, &'a AccountId, usize),
-    /// The first rows of several accounts' partitions, so many of each.
-    FirstRows(TableIndex, &'a [AccountId], usize),
-    /// Rows of accounts in a scope.
-    RowsOf(TableIndex, &'a Scope, &'a [AccountId]),
-    /// Which accounts own rows in a scope.
-    Owners(TableIndex, &'a Scope, &'a [AccountId]),
-    /// A page of an account's rows, of so many, with write times.
-    TimedPage(TableIndex, &'a AccountId, usize),
-    /// Rows of accounts in a scope, with write times.
-    TimedRowsOf(TableIndex, &'a Scope, &'a [AccountId]),
-    /// The first rows of several accounts' partitions, so many of each, with write times.
-    TimedFirstRows(TableIndex, &'a [AccountId], usize),
-    /// The row of a primary key, with write times.
-    TimedRow(TableIndex, &'a [Bytes]),
-    /// The tokens of the nodes.
-    Ring,
-    /// A page of the keys in a token range, of so many.
-    Scan(TableIndex, TokenRange, usize),
-    /// A batch.
-    Write(&'a Batch),
-    /// The deletes of several accounts' partitions.
-    DeletePartitions(TableIndex, &'a [AccountId]),
-}
-
-/// Decides whether a request fails. A failed write may still have been applied, as in real life.
-pub type FaultHook = dyn Fn(&Request<'_>) -> Option<FaultKind> + Send + Sync;
-
-/// How a request fails.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FaultKind {
-    /// It was not carried out and may be tried again.
-    Lost,
-    /// It was carried out, but the answer was lost.
-    AnswerLost,
-    /// It was refused for good.
-    Refused,
-    /// It was not answered in time, and not carried out.
-    TimedOut,
-    /// A replica failed at it.
-    Failed,
-    /// It was carried out, but whoever asked was stopped before the answer.
-    AnswerLostForGood,
-}
 
 /// How often others have their turn before an answer comes.
 const TURNS: usize = 8;
@@ -81,6 +36,8 @@ pub struct MemoryStorage {
     spec: Arc<Spec>,
     tables: Mutex<Vec<Partitions>>,
     faults: Box<FaultHook>,
+    /// What answers weigh.
+    pub answers: Answers,
 }
 
 type Partitions = BTreeMap<Vec<Bytes>, Partition>;
@@ -97,7 +54,7 @@ impl MemoryStorage {
         faults: impl Fn(&Request<'_>) -> Option<FaultKind> + Send + Sync + 'static,
     ) -> Self {
         let tables = Mutex::new(vec![Partitions::new(); spec.tables.len()]);
-        Self { spec, tables, faults: Box::new(faults) }
+        Self { spec, tables, faults: Box::new(faults), answers: Answers::default() }
     }
 
     /// Writes a full row with a write time, as an application would.
@@ -244,7 +201,9 @@ impl Reader for MemoryStorage {
             row.cells.truncate(columns);
             row
         });
-        Ok(Page { rows: rows.collect(), next })
+        let rows: Vec<Row> = rows.collect();
+        self.answers.deliver(rows.iter()).await;
+        Ok(Page { rows, next })
     }
 
     async fn first_rows(
@@ -264,6 +223,7 @@ impl Reader for MemoryStorage {
                 row
             }));
         }
+        self.answers.deliver(first.iter()).await;
         Ok(first)
     }
 
@@ -279,6 +239,7 @@ impl Reader for MemoryStorage {
             let live = self.rows(table, (among.scope, account), Width::Full)?;
             first.extend(live.into_iter().take(rows));
         }
+        self.answers.deliver(first.iter().map(|timed| &timed.row)).await;
         Ok(first)
     }
 
@@ -296,6 +257,7 @@ impl Reader for MemoryStorage {
         self.ask(Request::RowsOf(table, scope, accounts)).await?;
         debug_assert!(self.spec.tables[table].has_point_rows());
         let rows = self.rows_in(table, scope, accounts)?;
+        self.answers.deliver(rows.iter().map(|timed| &timed.row)).await;
         Ok(rows.into_iter().map(|timed| timed.row).collect())
     }
 
@@ -323,7 +285,9 @@ impl Reader for MemoryStorage {
         self.ask(Request::TimedPage(table, rows_of.1, rows)).await?;
         let mut live = self.rows(table, rows_of, Width::Full)?;
         let (start, end, next) = cut(after, rows, live.len());
-        Ok(TimedPage { rows: live.drain(start..end).collect(), next })
+        let rows: Vec<TimedRow> = live.drain(start..end).collect();
+        self.answers.deliver(rows.iter().map(|timed| &timed.row)).await;
+        Ok(TimedPage { rows, next })
     }
 
     async fn timed_rows_of(
@@ -334,7 +298,9 @@ impl Reader for MemoryStorage {
     ) -> Result<Vec<TimedRow>, StorageError> {
         self.ask(Request::TimedRowsOf(table, scope, accounts)).await?;
         debug_assert!(self.spec.tables[table].has_point_rows());
-        self.rows_in(table, scope, accounts)
+        let rows = self.rows_in(table, scope, accounts)?;
+        self.answers.deliver(rows.iter().map(|timed| &timed.row)).await;
+        Ok(rows)
     }
 
     async fn timed_row(
@@ -346,10 +312,12 @@ impl Reader for MemoryStorage {
         let shape = &self.spec.tables[table];
         let partition = &key[..shape.partition_len.min(key.len())];
         check_key(partition)?;
-        let tables = self.tables();
-        let Some(stored) = tables[table].get(partition) else { return Ok(None) };
-        let mut rows = stored.live(shape, shape.columns.len()).into_iter();
-        Ok(rows.find(|timed| timed.row.cells.iter().flatten().take(key.len()).eq(key)))
+        let stored = self.tables()[table].get(partition).cloned();
+        let rows = stored.map_or_else(Vec::new, |stored| stored.live(shape, shape.columns.len()));
+        let mut rows = rows.into_iter();
+        let found = rows.find(|timed| timed.row.cells.iter().flatten().take(key.len()).eq(key));
+        self.answers.deliver(found.iter().map(|timed| &timed.row)).await;
+        Ok(found)
     }
 
     /// A ring of three nodes.

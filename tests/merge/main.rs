@@ -13,6 +13,7 @@ mod sweep;
 mod together;
 mod undo;
 mod verify;
+mod weight;
 mod world;
 
 use std::collections::BTreeSet;

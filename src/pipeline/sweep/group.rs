@@ -124,7 +124,7 @@ impl<S: Writer> Sweeper<'_, S> {
     ) -> Result<(), GroupError> {
         let (window, group) = (self.window, self.group);
         for (source, account) in group.sources().enumerate() {
-            let mut next = NextPage::First;
+            let mut next = NextPage::First(0);
             while !matches!(next, NextPage::None) {
                 let rows = window.timed_page(table, (scope, account), 1, &mut next).await?;
                 self.follow(table, &rows.iter(), scopes);

@@ -13,13 +13,16 @@ use crate::journal::{Intent, JournalError};
 use crate::model::{AccountId, Batch, Row, Scope, TableIndex, TimedRow, TimestampUs};
 use crate::storage::{Node, StorageError, Width};
 
+/// All rows of an account, or the bytes of one of them if there may be more than were asked for.
+pub(super) type Whole<R> = Result<Vec<R>, usize>;
+
 /// What the groups of a window ask for, by kind.
 #[derive(Debug, Default)]
 pub(super) struct Asked {
-    pub(super) first_pages: Shelf<(TableIndex, Width, Scope), AccountId, Option<Vec<Row>>>,
+    pub(super) first_pages: Shelf<(TableIndex, Width, Scope), AccountId, Whole<Row>>,
     pub(super) rows: Shelf<(TableIndex, Scope), AccountId, Vec<Row>>,
     pub(super) owners: Shelf<(TableIndex, Scope), AccountId, bool>,
-    pub(super) timed_first_pages: Shelf<(TableIndex, Scope), AccountId, Option<Vec<TimedRow>>>,
+    pub(super) timed_first_pages: Shelf<(TableIndex, Scope), AccountId, Whole<TimedRow>>,
     pub(super) timed_rows: Shelf<(TableIndex, Scope), AccountId, Vec<TimedRow>>,
     pub(super) intents: Shelf<(), Intent, (), JournalError>,
     /// By table and partition.

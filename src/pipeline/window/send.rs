@@ -8,11 +8,11 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures::FutureExt;
 
-use crate::model::{AccountId, Batch, Cell, Scope};
+use crate::model::{AccountId, Batch, Cell, Row, Scope};
 use crate::storage::{Among, Node, Reader, StorageError, Width, Writer};
 
 use super::super::fits::Kind;
-use super::gather::{Waiting, by_node, cut};
+use super::gather::{Waiting, Whole, by_node, cut};
 use super::together::{Asked, Sort, To};
 use super::{Requests, Window};
 
@@ -20,7 +20,9 @@ use super::{Requests, Window};
 type Accounts<A> = Vec<Waiting<AccountId, A>>;
 
 /// What one request asks for.
-struct Part {
+struct Part<S> {
+    window: Arc<Window<S>>,
+    sort: Sort,
     scope: Scope,
     accounts: Vec<AccountId>,
     node: Option<Node>,
@@ -28,15 +30,31 @@ struct Part {
     rows: usize,
 }
 
-impl Part {
+impl<S> Part<S> {
     fn among(&self) -> Among<'_> {
         Among { scope: &self.scope, accounts: &self.accounts, node: self.node }
     }
 
-    /// Of each account all its rows, or nothing if there may be more than were asked for.
-    fn whole<R>(&self, rows: Vec<R>, owner: impl Fn(&R) -> &Cell) -> Vec<Option<Vec<R>>> {
-        let answers = split(rows, &self.accounts, owner);
-        answers.into_iter().map(|rows| Some(rows).filter(|rows| rows.len() < self.rows)).collect()
+    /// Gives each account its rows, and learns what they weigh.
+    fn apart<R>(&self, rows: Vec<R>, row: impl Fn(&R) -> &Row) -> Vec<Vec<R>> {
+        let Sort { kind, table, .. } = self.sort;
+        let column = self.window.spec.tables[table].account;
+        let answers = by_owner(rows, &self.accounts, |own| &row(own).cells[column]);
+        let weigh = |own: &Vec<R>| (own.len(), own.iter().map(|own| row(own).size_bytes()).sum());
+        self.window.fits.sizes.learn(table, kind, answers.iter().map(weigh));
+        answers
+    }
+
+    /// Of each account all its rows, or the bytes of one of them if there may be more than were asked for.
+    fn whole<R>(&self, rows: Vec<R>, row: impl Fn(&R) -> &Row) -> Vec<Whole<R>> {
+        let bytes = |rows: &[R]| rows.iter().map(|own| row(own).size_bytes()).sum::<usize>();
+        let is_whole = |rows: &[R]| rows.len() < self.rows;
+        let answers = self.apart(rows, &row).into_iter();
+        let answers = answers.map(|rows| match is_whole(&rows) {
+            true => Ok(rows),
+            false => Err(bytes(&rows) / rows.len().max(1)),
+        });
+        answers.collect()
     }
 }
 
@@ -44,29 +62,28 @@ impl<S: Reader> Window<S> {
     /// All reads that wait.
     pub(super) fn reads(self: &Arc<Self>) -> Requests {
         let mut requests = Requests::new();
+        let sort = |kind, table, width| Sort { kind, table, lane: self.lanes.read(table, width) };
         for ((table, width, scope), waiting) in self.asked.first_pages.take() {
-            let column = self.spec.tables[table].account;
-            let send = move |window: Arc<Self>, part: Part| async move {
-                let rows = window.storage.first_rows(table, part.among(), width, part.rows).await?;
-                Ok(part.whole(rows, |row| &row.cells[column]))
+            let send = move |part: Part<S>| async move {
+                let storage = &part.window.storage;
+                let rows = storage.first_rows(table, part.among(), width, part.rows).await?;
+                Ok(part.whole(rows, |row| row))
             };
-            let sort =
-                Sort { kind: Kind::First(width), table, lane: self.lanes.read(table, width) };
+            let sort = sort(Kind::First(width), table, width);
             requests.extend(self.by_account(sort, &scope, waiting, send));
         }
         for ((table, scope), waiting) in self.asked.timed_first_pages.take() {
-            let column = self.spec.tables[table].account;
-            let send = move |window: Arc<Self>, part: Part| async move {
-                let rows = window.storage.timed_first_rows(table, part.among(), part.rows).await?;
-                Ok(part.whole(rows, |timed| &timed.row.cells[column]))
+            let send = move |part: Part<S>| async move {
+                let storage = &part.window.storage;
+                let rows = storage.timed_first_rows(table, part.among(), part.rows).await?;
+                Ok(part.whole(rows, |timed| &timed.row))
             };
-            let lane = self.lanes.read(table, Width::Full);
-            let sort = Sort { kind: Kind::TimedFirst, table, lane };
+            let sort = sort(Kind::TimedFirst, table, Width::Full);
             requests.extend(self.by_account(sort, &scope, waiting, send));
         }
         for ((table, scope), waiting) in self.asked.owners.take() {
-            let send = move |window: Arc<Self>, part: Part| async move {
-                let owners = window.storage.owners(table, part.among()).await?;
+            let send = move |part: Part<S>| async move {
+                let owners = part.window.storage.owners(table, part.among()).await?;
                 let owners: HashSet<AccountId> = owners.into_iter().collect();
                 Ok(part.accounts.iter().map(|account| owners.contains(account)).collect())
             };
@@ -74,23 +91,21 @@ impl<S: Reader> Window<S> {
             requests.extend(self.by_account(sort, &scope, waiting, send));
         }
         for ((table, scope), waiting) in self.asked.rows.take() {
-            let column = self.spec.tables[table].account;
-            let send = move |window: Arc<Self>, part: Part| async move {
-                let rows = window.storage.rows_of(table, &part.scope, &part.accounts).await?;
-                Ok(split(rows, &part.accounts, |row| &row.cells[column]))
+            let send = move |part: Part<S>| async move {
+                let storage = &part.window.storage;
+                let rows = storage.rows_of(table, &part.scope, &part.accounts).await?;
+                Ok(part.apart(rows, |row| row))
             };
-            let lane = self.lanes.read(table, Width::Full);
-            let sort = Sort { kind: Kind::Rows, table, lane };
+            let sort = sort(Kind::Rows, table, Width::Full);
             requests.extend(self.by_account(sort, &scope, waiting, send));
         }
         for ((table, scope), waiting) in self.asked.timed_rows.take() {
-            let column = self.spec.tables[table].account;
-            let send = move |window: Arc<Self>, part: Part| async move {
-                let rows = window.storage.timed_rows_of(table, &part.scope, &part.accounts).await?;
-                Ok(split(rows, &part.accounts, |timed| &timed.row.cells[column]))
+            let send = move |part: Part<S>| async move {
+                let storage = &part.window.storage;
+                let rows = storage.timed_rows_of(table, &part.scope, &part.accounts).await?;
+                Ok(part.apart(rows, |timed| &timed.row))
             };
-            let lane = self.lanes.read(table, Width::Full);
-            let sort = Sort { kind: Kind::TimedRows, table, lane };
+            let sort = sort(Kind::TimedRows, table, Width::Full);
             requests.extend(self.by_account(sort, &scope, waiting, send));
         }
         requests
@@ -102,7 +117,7 @@ impl<S: Reader> Window<S> {
         sort: Sort,
         scope: &Scope,
         waiting: Accounts<A>,
-        send: impl Fn(Arc<Self>, Part) -> F + Clone + Send + Sync + 'static,
+        send: impl Fn(Part<S>) -> F + Clone + Send + Sync + 'static,
     ) -> Requests
     where
         F: Future<Output = Result<Vec<A>, StorageError>> + Send + 'static,
@@ -111,7 +126,8 @@ impl<S: Reader> Window<S> {
         let requests = parts.map(|(node, waiting)| {
             let (window, scope, send) = (Arc::clone(self), scope.clone(), send.clone());
             let send = move |accounts, To { node, rows }| {
-                send(Arc::clone(&window), Part { scope: scope.clone(), accounts, node, rows })
+                let (window, scope) = (Arc::clone(&window), scope.clone());
+                send(Part { window, sort, scope, accounts, node, rows })
             };
             Arc::clone(self).together(sort, waiting, node, send).boxed()
         });
@@ -170,8 +186,8 @@ impl<S: Writer> Window<S> {
             }
         }
         for ((table, scope, t), waiting) in self.asked.deletes.take() {
-            let send = move |window: Arc<Self>, part: Part| async move {
-                window.storage.delete_partitions(table, part.among(), t).await?;
+            let send = move |part: Part<S>| async move {
+                part.window.storage.delete_partitions(table, part.among(), t).await?;
                 Ok(vec![(); part.accounts.len()])
             };
             let sort = Sort { kind: Kind::Deletes, table, lane: self.lanes.delete(table) };
@@ -183,7 +199,7 @@ impl<S: Writer> Window<S> {
 
 /// Gives each account its rows, in the order in which they came. No account is in two groups, and a group asks for an
 /// account once, so each row has one place.
-fn split<R>(rows: Vec<R>, asked: &[AccountId], owner: impl Fn(&R) -> &Cell) -> Vec<Vec<R>> {
+fn by_owner<R>(rows: Vec<R>, asked: &[AccountId], owner: impl Fn(&R) -> &Cell) -> Vec<Vec<R>> {
     if asked.len() == 1 {
         return vec![rows];
     }

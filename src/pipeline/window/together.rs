@@ -20,6 +20,9 @@ use super::gather::Waiting;
 /// How long a request of several groups is tried before it is taken apart.
 const PATIENCE: Duration = Duration::from_secs(1);
 
+/// An answer of so many bytes is asked for whatever else was expected of it before.
+const LITTLE_BYTES: usize = 1_024 * 1_024;
+
 /// What one group asks for in a request that it shares with others.
 pub(super) trait Asked: Clone + Send + Sync + 'static {
     /// Accounts or statements.
@@ -150,6 +153,9 @@ where
             if trial.is_none() {
                 *trial = fits.trial(load).await;
             }
+            if trial.is_some() {
+                self.sample(part.iter().map(|waiting| &waiting.request), node).await;
+            }
             // What is known by now may be less than when it was put together.
             if !fits.allows(load) {
                 let half = part.split_off(part.len() / 2);
@@ -159,9 +165,10 @@ where
             let rows = fits.rows_of_each(kind, table);
             let budget = self.window.retry.budget.min(PATIENCE);
             let retry = Retry { budget, replica_tries: 1, ..self.window.retry };
-            let asked = part.iter().map(|waiting| waiting.request.clone()).collect();
+            let asked: Vec<R> = part.iter().map(|waiting| waiting.request.clone()).collect();
             match self.request(asked, To { node, rows }, retry, depth.late_tries()).await {
-                Ok(answers) => {
+                Ok(None) => self.several(part, node, trial, depth).await,
+                Ok(Some(answers)) => {
                     fits.took(load);
                     let answered = part.into_iter().zip(answers);
                     answered.for_each(|(waiting, own)| waiting.answer(Ok(own)));
@@ -206,8 +213,11 @@ where
             let Sort { kind, table, .. } = self.sort;
             let load = self.load([&one].into_iter());
             let halves = one.halves();
-            if halves.is_some() && trial.is_none() {
+            if trial.is_none() && (halves.is_some() || !fits.is_seen(kind, table)) {
                 *trial = fits.trial(load).await;
+            }
+            if trial.is_some() {
+                self.sample([&one].into_iter(), node).await;
             }
             if let Some([first, second]) = halves.clone().filter(|_| !fits.allows(load)) {
                 self.one(first, node, trial, depth).await?;
@@ -227,7 +237,8 @@ where
                 };
                 let asked = vec![one.clone()];
                 match self.request(asked, To { node, rows }, retry, late_tries).await {
-                    Ok(mut answers) => {
+                    Ok(None) => most = most.min(fits.rows_of_each(kind, table)),
+                    Ok(Some(mut answers)) => {
                         fits.took(load);
                         if let Some((rows, why)) = refused {
                             fits.too_many_rows(kind, table, rows, why);
@@ -255,19 +266,53 @@ where
         .boxed()
     }
 
+    /// One request; `None` if it is no longer sent, because others have met larger rows while it waited.
     async fn request<R: Asked, A, F>(
         &self,
         asked: Vec<R>,
         to: To,
         retry: Retry,
         late_tries: u32,
-    ) -> Result<Vec<A>, StorageError>
+    ) -> Result<Option<Vec<A>>, StorageError>
     where
         Q: Fn(Vec<R>, To) -> F,
         F: Future<Output = Result<Vec<A>, StorageError>>,
     {
-        let attempts = Attempts { late_tries, ..self.window.attempts(asked.len(), retry) };
-        attempts.carry_out(self.sort.lane, || (self.send)(asked.clone(), to)).await
+        let Sort { kind, table, lane } = self.sort;
+        let expected = || asked.len() * to.rows * self.window.fits.row(kind, table);
+        let bytes = expected();
+        let attempts = Attempts { late_tries, bytes, ..self.window.attempts(asked.len(), retry) };
+        let send = || {
+            let is_late = expected() > (2 * bytes).max(LITTLE_BYTES);
+            let answer = (!is_late).then(|| (self.send)(asked.clone(), to));
+            async {
+                match answer {
+                    Some(answer) => answer.await.map(Some),
+                    None => Ok(None),
+                }
+            }
+        };
+        attempts.carry_out(lane, send).await
+    }
+
+    /// Looks at a few rows before any others are asked for: only what they weigh is of interest. If it fails, what comes
+    /// after it tells why.
+    async fn sample<'r, R: Asked, A, F>(
+        &self,
+        asked: impl ExactSizeIterator<Item = &'r R>,
+        node: Option<Node>,
+    ) where
+        Q: Fn(Vec<R>, To) -> F,
+        F: Future<Output = Result<Vec<A>, StorageError>>,
+    {
+        let (fits, Sort { kind, table, .. }) = (&self.window.fits, self.sort);
+        let Some((accounts, rows)) = fits.sample(kind, table, asked.len()) else { return };
+        let budget = self.window.retry.budget.min(PATIENCE);
+        let retry = Retry { budget, replica_tries: 1, ..self.window.retry };
+        let some: Vec<R> = asked.take(accounts).cloned().collect();
+        if self.request(some, To { node, rows }, retry, 1).await.is_err() {
+            fits.sizes.learn(table, kind, std::iter::empty());
+        }
     }
 
     fn load<'r, R: Asked>(&self, asked: impl Iterator<Item = &'r R> + Clone) -> Load {
