@@ -170,6 +170,17 @@ fn damaged(group: usize, what: String) -> JournalError {
     JournalError::Damaged { path: format!("group {group}"), what }
 }
 
+/// The bytes of the largest row that the run found at some keys: those of rows that are read back there are about as
+/// large.
+pub fn row_bytes<'a>(histories: impl IntoIterator<Item = &'a History>) -> usize {
+    let rows = |history: &'a History| {
+        let entries = history.entry.iter();
+        entries
+            .flat_map(|entry| entry.target.iter().chain(entry.sources.iter().map(|(_, row)| row)))
+    };
+    histories.into_iter().flat_map(rows).map(Row::size_bytes).max().unwrap_or_default()
+}
+
 impl History {
     /// The primary key of the row of `account`, in column order.
     pub fn key_of(&self, table: &Table, account: &AccountId) -> Vec<Bytes> {

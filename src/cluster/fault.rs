@@ -51,8 +51,8 @@ fn kind(error: &ExecutionError) -> Fault {
         // No node to ask, no connection, no answer: all of these end when the cluster comes back.
         ExecutionError::EmptyPlan
         | ExecutionError::ConnectionPoolError(_)
-        | ExecutionError::RequestTimeout(_)
         | ExecutionError::MetadataError(_) => Fault::Transient,
+        ExecutionError::RequestTimeout(_) => Fault::TimedOut,
         ExecutionError::LastAttemptError(attempt) => attempt_kind(attempt),
         _ => Fault::Permanent,
     }
@@ -82,10 +82,9 @@ fn db_kind(error: &DbError, message: &str) -> Fault {
         DbError::Unavailable { .. }
         | DbError::Overloaded
         | DbError::IsBootstrapping
-        | DbError::ReadTimeout { .. }
-        | DbError::WriteTimeout { .. }
         | DbError::ServerError
         | DbError::RateLimitReached { .. } => Fault::Transient,
+        DbError::ReadTimeout { .. } | DbError::WriteTimeout { .. } => Fault::TimedOut,
         DbError::ReadFailure { .. } | DbError::WriteFailure { .. } => Fault::Replica,
         DbError::Unauthorized => Fault::Fatal,
         // How Cassandra names a table or a keyspace that is gone (`Schema.validateTable`).
@@ -118,6 +117,9 @@ mod tests {
         let consistency = Consistency::LocalQuorum;
         check(DbError::Unavailable { consistency, required: 2, alive: 1 }, "", Fault::Transient);
         check(DbError::Overloaded, "", Fault::Transient);
+        let (received, required, data_present) = (1, 2, true);
+        let late = DbError::ReadTimeout { consistency, received, required, data_present };
+        check(late, "", Fault::TimedOut);
         check(DbError::Invalid, "Key may not be empty", Fault::Permanent);
         check(DbError::Invalid, "unconfigured table user_courses", Fault::Fatal);
         check(DbError::Unauthorized, "no MODIFY permission", Fault::Fatal);

@@ -12,8 +12,9 @@ use crate::storage::{Among, StorageError};
 use super::store::ReadStore;
 use super::values::{self, Values};
 
-/// Rows of a page, at least: several rows may be one account's.
-const PAGE_ROWS: usize = 1_000;
+/// Rows of a page of owners, per account: several may be one account's. A look at fewer accounts asks for less in
+/// every way.
+const ROWS_PER_OWNER: usize = 10;
 /// Rows of a page where every row is looked at.
 const TIMES_PAGE_ROWS: usize = 5_000;
 
@@ -25,7 +26,7 @@ impl ReadStore {
         among: Among<'_>,
     ) -> Result<Vec<AccountId>, StorageError> {
         // Room for all of them and one more, so that a full page is not taken for the first of two.
-        let rows = among.accounts.len().max(PAGE_ROWS) + 1;
+        let rows = among.accounts.len() * ROWS_PER_OWNER + 1;
         let mut owners: HashSet<Bytes> = HashSet::new();
         self.look(table, among, &self.reads[table].owners, rows, |columns| {
             owners.extend(columns.next().flatten());

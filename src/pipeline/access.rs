@@ -8,8 +8,9 @@ use crate::merge::{self, Entry, Fold, Seal, Slice, SweepSlice};
 use crate::model::{AccountId, Group, Row, Scope, TableIndex, TableTally, TimestampUs, now_us};
 use crate::storage::{Cursor, Page, Reader, Width, Writer};
 
+use super::fits::{Kind, SAMPLE_ROWS};
 use super::overtaken::{self, Acknowledged, Raised};
-use super::pages::SMALL_GROUP_STREAMS;
+use super::pages::{SMALL_GROUP_STREAMS, Weighed};
 use super::work::Joined;
 use super::{GroupError, LargePermit, Window};
 
@@ -50,7 +51,7 @@ impl<'a, S: Reader> Access<'a, S> {
     ) -> Result<(), GroupError> {
         let Joined { table: index, scope, join, pages } = joined;
         let (index, scope) = (*index, &*scope);
-        let sizes = &self.window.row_sizes;
+        let sizes = &self.window.fits.sizes;
         let owns_partitions = self.window.spec.tables[index].owns_partitions();
         let first = pages.fetched == 0;
         let streams = join.open_streams();
@@ -62,9 +63,12 @@ impl<'a, S: Reader> Access<'a, S> {
             *large = Some(self.window.admit_large_group().await);
         }
         let rows = |width| match first {
+            // It was put off, or has many streams: what its rows weigh is seen first.
+            true if is_large => sizes.first_page(index, width, streams).min(SAMPLE_ROWS),
             true => sizes.first_page(index, width, streams),
             false => sizes.further_page(index, width, streams),
         };
+        let row_bytes = pages.row_bytes;
         let hungry = join.hungry((rows(Width::Full) / 2).max(1));
         let starts: Vec<_> =
             hungry.into_iter().map(|stream| (stream, pages.next[stream].take())).collect();
@@ -72,28 +76,29 @@ impl<'a, S: Reader> Access<'a, S> {
             let (account, width) = self.stream(stream);
             let rows = rows(width);
             async move {
-                if first
-                    && !is_large
-                    && owns_partitions
-                    && let Some(rows) = self.window.first_page(index, scope, account, width).await?
-                {
-                    return Ok((stream, Page { rows, next: None }));
+                let mut row_bytes = row_bytes;
+                if first && !is_large && owns_partitions {
+                    match self.window.first_page(index, scope, account, width).await? {
+                        Ok(rows) => return Ok((stream, Page { rows, next: None })),
+                        Err(seen) => row_bytes = row_bytes.max(seen),
+                    }
                 }
                 let lane = self.window.lanes.read(index, width);
                 let page = self
                     .window
-                    .carry_out(lane, || {
+                    .page_of((Kind::Page(width), index), lane, (rows, row_bytes), |rows| {
                         let rows_of = (scope, account);
                         self.window.storage.page(index, rows_of, width, rows, after.clone())
                     })
                     .await?;
-                self.window.learn(index, width, &page.rows);
+                self.window.count(page.weigh().1);
                 Ok::<_, GroupError>((stream, page))
             }
         });
         let mut answers = stream::iter(requests).buffer_unordered(GROUP_REQUESTS);
         while let Some((stream, page)) = answers.try_next().await? {
             pages.fetched += 1;
+            pages.row_bytes = pages.row_bytes.max(page.row_bytes());
             pages.held_bytes += page.rows.iter().map(Row::size_bytes).sum::<usize>();
             join.feed(stream, page.rows, page.next.is_none())?;
             pages.next[stream] = page.next;
@@ -111,7 +116,7 @@ impl<'a, S: Reader> Access<'a, S> {
         let mut accounts: Vec<AccountId> = vec![self.group.survivor.clone()];
         accounts.extend(self.group.sources().cloned());
         let mut fold: Option<Fold<'_>> = None;
-        let per_read = self.window.row_sizes.accounts_per_read(index);
+        let per_read = self.window.fits.sizes.accounts_per_read(index);
         for (part, chunk) in accounts.chunks(per_read).enumerate() {
             let rows = self.window.rows_of(index, &scope, chunk).await?;
             let mut by_account = in_order(table.account, chunk, rows);
@@ -178,13 +183,15 @@ impl<S: Writer> Access<'_, S> {
 pub(super) struct Pages {
     next: Vec<Option<Cursor>>,
     fetched: usize,
+    /// The bytes of a row, in the page of the largest ones.
+    row_bytes: usize,
     /// The bytes of the rows that were fetched since the last write.
     pub(super) held_bytes: usize,
 }
 
 impl Pages {
     pub(super) fn new(sources: usize) -> Self {
-        Self { next: vec![None; sources + 1], fetched: 0, held_bytes: 0 }
+        Self { next: vec![None; sources + 1], fetched: 0, row_bytes: 0, held_bytes: 0 }
     }
 }
 

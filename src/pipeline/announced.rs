@@ -10,6 +10,7 @@ use crate::model::{AccountId, Cell, ColumnIndex, Row, Scope, TableIndex, TimedRo
 use crate::storage::{Reader, StorageError, Width};
 
 use super::Window;
+use super::fits::Kind;
 
 /// Rows that are read at once to find a smallest value.
 const PAGE_ROWS: usize = 500;
@@ -81,11 +82,12 @@ impl<S: Reader> Window<S> {
         let mut minimum: Cell = None;
         let mut next = None;
         loop {
-            let read = || {
+            let read = |rows| {
                 let rows_of = (&through, account);
-                self.storage.page(table, rows_of, Width::Slim, PAGE_ROWS, next.clone())
+                self.storage.page(table, rows_of, Width::Slim, rows, next.clone())
             };
-            let page = self.carry_out(lane, read).await?;
+            let page =
+                self.page_of((Kind::Page(Width::Slim), table), lane, (PAGE_ROWS, 0), read).await?;
             let leads = |row: &&Row| locator.scope(&row.cells).as_ref() == Some(scope);
             let rows = page.rows.iter().filter(leads);
             for value in rows.filter_map(|row| row.cells[column].as_ref()) {

@@ -9,6 +9,8 @@ use crate::latency::{Lane, Recorder};
 use crate::pace::Pace;
 use crate::storage::{Fault, StorageError};
 
+use super::fits::Fits;
+
 /// How long a request is tried, and how the pauses grow.
 #[derive(Clone, Copy, Debug)]
 pub struct Retry {
@@ -65,10 +67,16 @@ pub(super) struct Attempts {
     pub(super) pace: Arc<Pace>,
     /// The limits.
     pub(super) retry: Retry,
+    /// How often a request is tried that is not answered in time: one that asks for much is soon asked for in halves.
+    pub(super) late_tries: u32,
     /// Counts attempts after the first.
     pub(super) retries: Arc<Retries>,
     /// What is asked for at once, in accounts or batches.
     pub(super) asked: usize,
+    /// The bytes of the answer, as far as can be told.
+    pub(super) bytes: usize,
+    /// Where there has to be room for them.
+    pub(super) fits: Arc<Fits>,
 }
 
 impl Attempts {
@@ -88,11 +96,12 @@ impl Attempts {
         let mut pause = self.retry.first_pause;
         let mut tries = 1_u32;
         loop {
+            let room = self.fits.room(self.bytes).await;
             let permit = self.pace.admit().await;
             let began = Instant::now();
             let result = request().await;
             self.recorder.record(lane, began.elapsed());
-            drop(permit);
+            drop((permit, room));
             let mut error = match result {
                 Ok(value) => {
                     self.pace.answered(self.asked);
@@ -103,9 +112,10 @@ impl Attempts {
             let is_spent = match error.kind {
                 Fault::Permanent | Fault::Fatal => return Err(error),
                 Fault::Replica => tries >= self.retry.replica_tries,
-                Fault::Transient => {
+                Fault::Transient | Fault::TimedOut => {
                     self.pace.overloaded();
-                    first.elapsed() + pause > self.retry.budget
+                    let is_late = error.kind == Fault::TimedOut && tries >= self.late_tries;
+                    is_late || first.elapsed() + pause > self.retry.budget
                 }
             };
             if is_spent {

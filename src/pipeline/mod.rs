@@ -12,6 +12,7 @@ mod attempt;
 mod deletes;
 mod discovered;
 mod drain;
+mod fits;
 mod group;
 mod inspect;
 mod lanes;
@@ -57,7 +58,7 @@ use crate::storage::StorageError;
 
 use attempt::{Attempts, Retries};
 use discovered::Discovered;
-use pages::RowSizes;
+use fits::Fits;
 use probe::Probed;
 use under_way::Windows;
 
@@ -109,9 +110,9 @@ pub struct Context<S> {
     discovered: OnceLock<Discovered>,
     retries: Arc<Retries>,
     produced: AtomicU64,
-    row_sizes: RowSizes,
     probed: Arc<Probed>,
     under_way: Arc<Windows>,
+    fits: Arc<Fits>,
     large_groups: Arc<Semaphore>,
 }
 
@@ -135,7 +136,7 @@ impl<S> Context<S> {
             recorder,
             under_way: Arc::default(),
             probed: Arc::new(Probed::new(&pace)),
-            row_sizes: RowSizes::new(spec.tables.len()),
+            fits: Arc::new(Fits::new(&spec)),
             large_groups: Arc::new(Semaphore::new(LARGE_GROUPS)),
             retries: Arc::default(),
             produced: AtomicU64::new(0),
@@ -177,6 +178,9 @@ impl<S> Context<S> {
             pace: Arc::clone(&self.pace),
             retry,
             retries: Arc::clone(&self.retries),
+            late_tries: u32::MAX,
+            fits: Arc::clone(&self.fits),
+            bytes: 0,
             asked,
         }
     }

@@ -1,18 +1,27 @@
-//! How many rows to ask for: pages are bounded by bytes, which the protocol cannot say, so the size of a
+//! Pages, and how many rows to ask for: answers are bounded by bytes, which the protocol cannot say, so the size of a
 //! table's rows is learnt from those seen.
 
+use std::future::Future;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use crate::latency::Lane;
 use crate::model::{Row, TableIndex};
-use crate::storage::Width;
+use crate::storage::{Fault, KeyPage, Page, StorageError, TimedPage, Width};
 
-/// A row is taken for this large until one is seen.
+use super::Context;
+use super::attempt::{Attempts, Retry};
+use super::fits::{Kind, Load, SAMPLE_ROWS, may_be_size};
+
+/// A row is taken for this large where none is seen.
 const UNSEEN_ROW_BYTES: usize = 1_024;
 /// What the first pages of all streams of a group may hold together: small groups end here.
 const FIRST_PAGES_BYTES: usize = 512 * 1_024;
 /// What all open pages of a large group may hold together. At most
 /// [`LARGE_GROUPS`](super::LARGE_GROUPS) run at once.
 pub(super) const LARGE_GROUP_BYTES: usize = 8 * 1_024 * 1_024;
+/// What a page of a row with its times takes, at least, in units of what its values take in the estimates that
+/// bound pages: a cell and its time are several words each, however short the value.
+pub(super) const TIMES_WEIGH: usize = 4;
 /// A group of more streams than this is large from its first page on.
 pub(super) const SMALL_GROUP_STREAMS: usize = 64;
 /// The accounts whose rows one read asks for at most.
@@ -20,38 +29,47 @@ const MOST_ACCOUNTS: usize = 100;
 /// More rows than this in a page make the server build large answers for nothing.
 const MOST_ROWS: usize = 5_000;
 
-/// What rows of each table weigh, learnt while running.
+/// What rows of each table weigh, learnt while running: of both widths, and keys.
 #[derive(Debug)]
-pub(super) struct RowSizes(Vec<[AtomicUsize; 2]>);
+pub(super) struct RowSizes(Vec<[AtomicUsize; 3]>);
 
 impl RowSizes {
     /// Nothing seen yet, for this many tables.
     pub(super) fn new(tables: usize) -> Self {
-        Self((0..tables).map(|_| [0, 0].map(AtomicUsize::new)).collect())
+        Self((0..tables).map(|_| [0, 0, 0].map(AtomicUsize::new)).collect())
     }
 
-    /// Learns from a page; gives its bytes.
-    pub(super) fn learn<'a>(
+    /// Learns from an answer: rows and bytes of each account.
+    pub(super) fn learn(
         &self,
         table: TableIndex,
-        width: Width,
-        rows: impl IntoIterator<Item = &'a Row>,
-    ) -> u64 {
-        let (mut count, mut bytes) = (0, 0);
-        for row in rows {
-            count += 1;
-            bytes += row.size_bytes();
-        }
-        if count == 0 {
-            return 0;
-        }
-        let seen = bytes / count;
-        let known = self.slot(table, width);
+        kind: Kind,
+        accounts: impl Iterator<Item = (usize, usize)>,
+    ) {
+        let known = self.slot(table, kind);
         let before = known.load(Ordering::Relaxed);
+        let seen = accounts.filter_map(|(rows, bytes)| bytes.checked_div(rows)).max();
         // Larger rows count at once, smaller ones slowly: the estimate errs towards small pages.
-        let after = if seen >= before { seen } else { before - (before - seen) / 8 };
-        known.store(after, Ordering::Relaxed);
-        bytes as u64
+        let after = match seen {
+            Some(seen) if seen >= before => seen,
+            Some(seen) => before - (before - seen) / 8,
+            None if before == 0 => UNSEEN_ROW_BYTES,
+            None => before,
+        };
+        known.store(after.max(1), Ordering::Relaxed);
+    }
+
+    /// Whether an answer has been seen.
+    pub(super) fn is_seen(&self, table: TableIndex, kind: Kind) -> bool {
+        self.slot(table, kind).load(Ordering::Relaxed) > 0
+    }
+
+    /// The bytes of a row.
+    pub(super) fn row(&self, table: TableIndex, kind: Kind) -> usize {
+        match self.slot(table, kind).load(Ordering::Relaxed) {
+            0 => UNSEEN_ROW_BYTES,
+            known => known,
+        }
     }
 
     /// The rows to ask for in the first page of each of `streams` streams.
@@ -70,36 +88,157 @@ impl RowSizes {
     }
 
     fn rows_in(&self, bytes: usize, table: TableIndex, width: Width) -> usize {
-        let known = match self.slot(table, width).load(Ordering::Relaxed) {
-            0 => UNSEEN_ROW_BYTES,
-            known => known,
-        };
-        (bytes / known).clamp(2, MOST_ROWS)
+        (bytes / self.row(table, Kind::Page(width))).clamp(2, MOST_ROWS)
     }
 
-    fn slot(&self, table: TableIndex, width: Width) -> &AtomicUsize {
-        &self.0[table][usize::from(width == Width::Slim)]
+    fn slot(&self, table: TableIndex, kind: Kind) -> &AtomicUsize {
+        let slot = match kind {
+            Kind::First(Width::Slim) | Kind::Page(Width::Slim) => 1,
+            Kind::Keys => 2,
+            _ => 0,
+        };
+        &self.0[table][slot]
+    }
+}
+
+/// Whether the rows of an account are so large that it is not asked for together with others.
+pub(super) fn is_large_row(row_bytes: usize) -> bool {
+    const ACCOUNTS_THAT_SHARE: usize = 16;
+    2 * TIMES_WEIGH * row_bytes > FIRST_PAGES_BYTES / ACCOUNTS_THAT_SHARE
+}
+
+/// What a page holds.
+pub(super) trait Weighed {
+    /// Rows, and their bytes.
+    fn weigh(&self) -> (usize, usize);
+
+    /// The bytes of one of them.
+    fn row_bytes(&self) -> usize {
+        let (rows, bytes) = self.weigh();
+        bytes.checked_div(rows).unwrap_or_default()
+    }
+}
+
+impl Weighed for Page {
+    fn weigh(&self) -> (usize, usize) {
+        (self.rows.len(), self.rows.iter().map(Row::size_bytes).sum())
+    }
+}
+
+impl Weighed for TimedPage {
+    fn weigh(&self) -> (usize, usize) {
+        (self.rows.len(), self.rows.iter().map(|timed| timed.row.size_bytes()).sum())
+    }
+}
+
+impl Weighed for KeyPage {
+    fn weigh(&self) -> (usize, usize) {
+        let bytes = |(scope, account): &(crate::model::Scope, bytes::Bytes)| {
+            scope.values().iter().map(bytes::Bytes::len).sum::<usize>() + account.len()
+        };
+        (self.keys.len(), self.keys.iter().map(bytes).sum())
+    }
+}
+
+impl<S> Context<S> {
+    /// Reads a page of at most so many rows, or of as many as are little enough and as the server gives; `row_bytes` is
+    /// what is known of the size of its rows, 0 if nothing is.
+    ///
+    /// # Errors
+    /// As [`carry_out`](Self::carry_out), for a single row.
+    pub(super) async fn page_of<T: Weighed, F>(
+        &self,
+        (kind, table): (Kind, TableIndex),
+        lane: Lane,
+        (rows, row_bytes): (usize, usize),
+        request: impl Fn(usize) -> F,
+    ) -> Result<T, StorageError>
+    where
+        F: Future<Output = Result<T, StorageError>>,
+    {
+        let fits = &self.fits;
+        let most = |rows: usize| rows.min(fits.rows_of_page(kind, table, row_bytes));
+        let mut refused: Option<(Load, Fault)> = None;
+        let mut trial = None;
+        let mut rows = most(rows);
+        loop {
+            if trial.is_none() {
+                trial = fits.trial(Load { kind, table, count: rows, bytes: 0 }).await;
+            }
+            rows = most(rows);
+            if trial.is_some() && !fits.is_seen(kind, table) {
+                rows = rows.min(SAMPLE_ROWS);
+            }
+            let load = Load { kind, table, count: rows, bytes: 0 };
+            let (retry, late_tries) = match (rows, refused) {
+                (..=1, _) => (self.retry, u32::MAX),
+                (_, None) => (Retry { replica_tries: 1, ..self.retry }, 2),
+                (_, Some(_)) => (Retry { replica_tries: 1, ..self.retry }, 1),
+            };
+            if rows <= 1 && fits.is_seen(kind, table) {
+                trial = None;
+            }
+            let bytes = rows * fits.row(kind, table).max(kind.with_times(row_bytes));
+            let attempts = Attempts { late_tries, bytes, ..self.attempts(1, retry) };
+            let send = || {
+                // Others may have met larger rows while it waited.
+                let is_late = most(rows) < rows / 2;
+                let page = (!is_late).then(|| request(rows));
+                async {
+                    match page {
+                        Some(page) => page.await.map(Some),
+                        None => Ok(None),
+                    }
+                }
+            };
+            match attempts.carry_out(lane, send).await {
+                Ok(None) => {}
+                Ok(Some(page)) => {
+                    fits.sizes.learn(table, kind, [page.weigh()].into_iter());
+                    fits.took(load);
+                    if let Some((load, why)) = refused {
+                        fits.too_large(load, why);
+                    }
+                    return Ok(page);
+                }
+                // As many rows were taken before: it is something else.
+                Err(error) if error.kind == Fault::Permanent && fits.has_taken(load) => {
+                    return Err(error);
+                }
+                Err(error) if rows > 1 && may_be_size(error.kind) => {
+                    refused = Some((load, error.kind));
+                    rows /= 2;
+                }
+                Err(error) => return Err(error),
+            }
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use bytes::Bytes;
 
     #[test]
     fn pages_follow_the_size_of_rows() {
         let sizes = RowSizes::new(1);
         let unseen = sizes.first_page(0, Width::Full, 2);
-        let large = Row { cells: vec![Some(Bytes::from(vec![0; 100_000]))] };
-        sizes.learn(0, Width::Full, &[large]);
+        let learn = |bytes| sizes.learn(0, Kind::Page(Width::Full), [(1, bytes)].into_iter());
+        learn(100_000);
         assert!(sizes.first_page(0, Width::Full, 2) < unseen / 50);
         assert_eq!(sizes.first_page(0, Width::Slim, 2), unseen, "widths are apart");
-        let small = Row { cells: vec![Some(Bytes::from_static(b"x"))] };
-        for _ in 0..200 {
-            sizes.learn(0, Width::Full, std::slice::from_ref(&small));
-        }
+        (0..200).for_each(|_| learn(1));
         assert!(sizes.first_page(0, Width::Full, 2) > unseen);
         assert_eq!(sizes.first_page(0, Width::Full, 1_000_000), 2, "never less than two rows");
+    }
+
+    #[test]
+    fn the_largest_account_of_an_answer_counts() {
+        let sizes = RowSizes::new(1);
+        assert!(!sizes.is_seen(0, Kind::TimedPage));
+        sizes.learn(0, Kind::Rows, [(10, 1_000), (0, 0), (2, 40_000)].into_iter());
+        assert_eq!(sizes.row(0, Kind::TimedPage), 20_000);
+        sizes.learn(0, Kind::Rows, [(0, 0)].into_iter());
+        assert_eq!(sizes.row(0, Kind::TimedPage), 20_000, "nothing says nothing");
     }
 }

@@ -20,6 +20,7 @@ use crate::storage::{Reader, StorageError, ring};
 
 use super::discovered::Discovered;
 use super::drain::unless_stopped;
+use super::fits::Kind;
 use super::{Context, GroupError};
 
 /// Ranges in all, at least: so that little is lost when a run is stopped, and a small ring has enough of them.
@@ -29,8 +30,6 @@ const RANGES: usize = 256;
 const RANGES_AT_ONCE: usize = 16;
 /// Rows of a page: keys take some 80 bytes each.
 const PAGE_ROWS: usize = 5_000;
-/// A page that failed is asked for again with half of the rows, but not with fewer than this.
-const FEWEST_ROWS: usize = 100;
 
 /// How the partitions of a table in which the account is a clustering column are found.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -308,18 +307,11 @@ impl<S: Reader> Scanner<'_, S> {
         let lane = context.lanes.scan(table);
         let mut held = Held::default();
         let mut next = None;
-        let mut rows = PAGE_ROWS;
         loop {
             // Not in a pause.
             context.pace.begin(0).await;
-            let mut is_again = false;
-            let read = || {
-                // The pages that follow in this range stay as small.
-                rows = if is_again { (rows / 2).max(FEWEST_ROWS) } else { rows };
-                is_again = true;
-                context.storage.scan(table, range, rows, next.clone())
-            };
-            let page = context.carry_out(lane, read).await?;
+            let read = |rows| context.storage.scan(table, range, rows, next.clone());
+            let page = context.page_of((Kind::Keys, table), lane, (PAGE_ROWS, 0), read).await?;
             held.rows += page.keys.len() as u64;
             context.scanning.rows.fetch_add(page.keys.len() as u64, Ordering::Relaxed);
             for (scope, account) in &page.keys {

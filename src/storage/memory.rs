@@ -6,6 +6,7 @@
 //! absent: a clock (what expires has expired), and keys or elements that are different bytes but equal to their type
 //! (1.0 and 1.00).
 
+mod answers;
 mod faults;
 mod partition;
 mod writes;
@@ -23,6 +24,7 @@ use super::{
     Among, Cursor, Fault, KeyPage, Node, Page, Reader, StorageError, TimedPage, TimedRow, Width,
     ring,
 };
+pub use answers::Answers;
 pub use faults::{FaultHook, FaultKind, Request};
 use partition::Partition;
 
@@ -34,6 +36,8 @@ pub struct MemoryStorage {
     spec: Arc<Spec>,
     tables: Mutex<Vec<Partitions>>,
     faults: Box<FaultHook>,
+    /// What answers weigh.
+    pub answers: Answers,
 }
 
 type Partitions = BTreeMap<Vec<Bytes>, Partition>;
@@ -50,7 +54,7 @@ impl MemoryStorage {
         faults: impl Fn(&Request<'_>) -> Option<FaultKind> + Send + Sync + 'static,
     ) -> Self {
         let tables = Mutex::new(vec![Partitions::new(); spec.tables.len()]);
-        Self { spec, tables, faults: Box::new(faults) }
+        Self { spec, tables, faults: Box::new(faults), answers: Answers::default() }
     }
 
     /// Writes a full row with a write time, as an application would.
@@ -123,6 +127,8 @@ impl MemoryStorage {
             Some(FaultKind::Lost) => (false, error(Fault::Transient, "the request was lost")),
             Some(FaultKind::AnswerLost) => (true, error(Fault::Transient, "the answer was lost")),
             Some(FaultKind::Refused) => (false, error(Fault::Permanent, "the request was refused")),
+            Some(FaultKind::TimedOut) => (false, error(Fault::TimedOut, "the request timed out")),
+            Some(FaultKind::Failed) => (false, error(Fault::Replica, "a replica failed")),
             Some(FaultKind::AnswerLostForGood) => (true, error(Fault::Permanent, "stopped")),
         }
     }
@@ -187,7 +193,7 @@ impl Reader for MemoryStorage {
         rows: usize,
         after: Option<Cursor>,
     ) -> Result<Page, StorageError> {
-        self.ask(Request::Page(table, rows_of.1)).await?;
+        self.ask(Request::Page(table, rows_of.1, rows)).await?;
         let columns = columns(&self.spec.tables[table], width);
         let mut live = self.rows(table, rows_of, width)?;
         let (start, end, next) = cut(after, rows, live.len());
@@ -195,7 +201,9 @@ impl Reader for MemoryStorage {
             row.cells.truncate(columns);
             row
         });
-        Ok(Page { rows: rows.collect(), next })
+        let rows: Vec<Row> = rows.collect();
+        self.answers.deliver(rows.iter()).await;
+        Ok(Page { rows, next })
     }
 
     async fn first_rows(
@@ -205,7 +213,7 @@ impl Reader for MemoryStorage {
         width: Width,
         rows: usize,
     ) -> Result<Vec<Row>, StorageError> {
-        self.ask(Request::FirstRows(table, among.accounts)).await?;
+        self.ask(Request::FirstRows(table, among.accounts, rows)).await?;
         let columns = columns(&self.spec.tables[table], width);
         let mut first = Vec::new();
         for account in among.accounts {
@@ -215,6 +223,7 @@ impl Reader for MemoryStorage {
                 row
             }));
         }
+        self.answers.deliver(first.iter()).await;
         Ok(first)
     }
 
@@ -224,12 +233,13 @@ impl Reader for MemoryStorage {
         among: Among<'_>,
         rows: usize,
     ) -> Result<Vec<TimedRow>, StorageError> {
-        self.ask(Request::TimedFirstRows(table, among.accounts)).await?;
+        self.ask(Request::TimedFirstRows(table, among.accounts, rows)).await?;
         let mut first = Vec::new();
         for account in among.accounts {
             let live = self.rows(table, (among.scope, account), Width::Full)?;
             first.extend(live.into_iter().take(rows));
         }
+        self.answers.deliver(first.iter().map(|timed| &timed.row)).await;
         Ok(first)
     }
 
@@ -244,9 +254,10 @@ impl Reader for MemoryStorage {
         scope: &Scope,
         accounts: &[AccountId],
     ) -> Result<Vec<Row>, StorageError> {
-        self.ask(Request::RowsOf(table, scope)).await?;
+        self.ask(Request::RowsOf(table, scope, accounts)).await?;
         debug_assert!(self.spec.tables[table].has_point_rows());
         let rows = self.rows_in(table, scope, accounts)?;
+        self.answers.deliver(rows.iter().map(|timed| &timed.row)).await;
         Ok(rows.into_iter().map(|timed| timed.row).collect())
     }
 
@@ -271,10 +282,12 @@ impl Reader for MemoryStorage {
         rows: usize,
         after: Option<Cursor>,
     ) -> Result<TimedPage, StorageError> {
-        self.ask(Request::TimedPage(table, rows_of.1)).await?;
+        self.ask(Request::TimedPage(table, rows_of.1, rows)).await?;
         let mut live = self.rows(table, rows_of, Width::Full)?;
         let (start, end, next) = cut(after, rows, live.len());
-        Ok(TimedPage { rows: live.drain(start..end).collect(), next })
+        let rows: Vec<TimedRow> = live.drain(start..end).collect();
+        self.answers.deliver(rows.iter().map(|timed| &timed.row)).await;
+        Ok(TimedPage { rows, next })
     }
 
     async fn timed_rows_of(
@@ -285,7 +298,9 @@ impl Reader for MemoryStorage {
     ) -> Result<Vec<TimedRow>, StorageError> {
         self.ask(Request::TimedRowsOf(table, scope, accounts)).await?;
         debug_assert!(self.spec.tables[table].has_point_rows());
-        self.rows_in(table, scope, accounts)
+        let rows = self.rows_in(table, scope, accounts)?;
+        self.answers.deliver(rows.iter().map(|timed| &timed.row)).await;
+        Ok(rows)
     }
 
     async fn written_since(
@@ -313,10 +328,12 @@ impl Reader for MemoryStorage {
         let shape = &self.spec.tables[table];
         let partition = &key[..shape.partition_len.min(key.len())];
         check_key(partition)?;
-        let tables = self.tables();
-        let Some(stored) = tables[table].get(partition) else { return Ok(None) };
-        let mut rows = stored.live(shape, shape.columns.len()).into_iter();
-        Ok(rows.find(|timed| timed.row.cells.iter().flatten().take(key.len()).eq(key)))
+        let stored = self.tables()[table].get(partition).cloned();
+        let rows = stored.map_or_else(Vec::new, |stored| stored.live(shape, shape.columns.len()));
+        let mut rows = rows.into_iter();
+        let found = rows.find(|timed| timed.row.cells.iter().flatten().take(key.len()).eq(key));
+        self.answers.deliver(found.iter().map(|timed| &timed.row)).await;
+        Ok(found)
     }
 
     /// A ring of three nodes.
@@ -332,7 +349,7 @@ impl Reader for MemoryStorage {
         rows: usize,
         after: Option<Cursor>,
     ) -> Result<KeyPage, StorageError> {
-        self.ask(Request::Scan(table, range)).await?;
+        self.ask(Request::Scan(table, range, rows)).await?;
         let shape = &self.spec.tables[table];
         debug_assert!(shape.locator.through.is_some());
         let mut keys = BTreeMap::new();

@@ -224,6 +224,8 @@ pub struct StorageError {
 pub enum Fault {
     /// The cluster is overloaded, or a node is slow or gone: try again later, and ask for less at a time.
     Transient,
+    /// No answer in time: the same, and perhaps the request asks for too much.
+    TimedOut,
     /// A replica failed at this request: it may be restarting, or the request may be more than it can do
     /// (too many tombstones to read). A few more tries tell, at no lower pace.
     Replica,

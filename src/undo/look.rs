@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
 
+use crate::ledger::row_bytes;
 use crate::model::{AccountId, Group, Scope, TableIndex, TimedRow};
 use crate::pipeline::{NextPage, Window};
 use crate::storage::{Reader, StorageError};
@@ -99,12 +100,13 @@ impl<S: Reader> Look<'_, S> {
         keys: &Keys<'_, '_>,
     ) -> Result<Vec<(usize, TimedRow)>, StorageError> {
         let shape = &self.window.spec.tables[table];
+        let row_bytes = row_bytes(keys.iter().map(|(_, key)| key.history));
         let keys =
             keys.iter().map(|(position, key)| (*position, key.history.key_of(shape, account)));
         let keys: Vec<(usize, Vec<Bytes>)> = keys.collect();
         if keys.len() > 1 {
             let streams = (THRIFT / keys.len()).max(1);
-            let mut next = NextPage::First;
+            let mut next = NextPage::First(row_bytes);
             let rows_of = (scope, account);
             let page = self.window.timed_page(table, rows_of, streams, &mut next).await?;
             if matches!(next, NextPage::None) {

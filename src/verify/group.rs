@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures::{StreamExt, TryStreamExt, stream};
 
-use crate::ledger::{History, Ledger};
+use crate::ledger::{History, Ledger, row_bytes};
 use crate::model::{AccountId, Cell, Group, Row, Scope, TableIndex, TimedRow, TimestampUs};
 use crate::pipeline::Window;
 use crate::spec::Spec;
@@ -105,7 +105,8 @@ impl<'a, S: Writer> Check<'a, S> {
                 let is_merged = histories.iter().all(|history| history.entry.is_some());
                 let is_streamed = is_merged && !spec.tables[table].has_point_rows();
                 if is_streamed && is_first {
-                    open = Some(Streams::open(window, self.group, table, scope).await?);
+                    let row_bytes = row_bytes(&histories);
+                    open = Some(Streams::open(window, self.group, table, scope, row_bytes).await?);
                 }
                 match &mut open {
                     Some(open) => self.stream(open, histories).await?,
@@ -205,7 +206,7 @@ impl<'a, S: Writer> Check<'a, S> {
             .filter(deleted)
             .partition(|(table, _)| window.spec.tables[*table].has_point_rows());
         for (table, scope) in streams {
-            let streams = Streams::open(window, group, table, scope).await?;
+            let streams = Streams::open(window, group, table, scope, 0).await?;
             self.close(Some(streams)).await?;
         }
         let reads = points.into_iter().map(|(table, scope)| async move {

@@ -36,14 +36,17 @@ pub(super) struct Met {
 }
 
 impl<'a, S: Reader> Streams<'a, S> {
-    /// Looks which sources own anything; nothing is read of those that do not.
+    /// Looks which sources own anything; nothing is read of those that do not. A row is known to have up to so many
+    /// bytes.
     pub(super) async fn open(
         window: &'a Window<S>,
         group: &'a Group,
         table: TableIndex,
         scope: Scope,
+        row_bytes: usize,
     ) -> Result<Self, StorageError> {
-        let stream = |account| Stream { account, rows: VecDeque::new(), next: NextPage::First };
+        let next = || NextPage::First(row_bytes);
+        let stream = |account| Stream { account, rows: VecDeque::new(), next: next() };
         let mut sources = Vec::new();
         if window.spec.tables[table].delete_source {
             let accounts: Vec<AccountId> = group.sources().cloned().collect();
@@ -117,7 +120,7 @@ impl<'a, S: Reader> Streams<'a, S> {
             Some(source) => &mut self.sources[source].1,
         };
         while stream.rows.is_empty() && !matches!(stream.next, NextPage::None) {
-            if matches!(stream.next, NextPage::After(_)) && self.large.is_none() {
+            if matches!(stream.next, NextPage::After(..)) && self.large.is_none() {
                 self.large = Some(self.window.admit_large_group().await);
             }
             let (window, table) = (self.window, self.table);

@@ -14,6 +14,7 @@ mod hangs;
 mod inputs;
 mod inspect;
 mod kafka;
+mod limits;
 mod live_page;
 mod lookup;
 mod merge;

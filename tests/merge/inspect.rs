@@ -21,7 +21,7 @@ use super::together::{never, run_all};
 use super::world::{CONTENT, dump, load, world_and_group};
 use super::{T, World, context_of, run};
 
-fn reading(storage: MemoryStorage, discover: Discover) -> Arc<Context<MemoryStorage>> {
+pub fn reading(storage: MemoryStorage, discover: Discover) -> Arc<Context<MemoryStorage>> {
     let recorder = Arc::new(Recorder::new(Lanes::new(&spec()).names().to_vec()));
     let mut context = Context::reading(spec(), storage, recorder, Pace::new(8)).unwrap();
     context.discover = discover;
@@ -29,7 +29,7 @@ fn reading(storage: MemoryStorage, discover: Discover) -> Arc<Context<MemoryStor
     Arc::new(context)
 }
 
-fn inspect(
+pub fn inspect(
     context: &Arc<Context<MemoryStorage>>,
     plan: &Plan,
     selection: Selection,
@@ -180,7 +180,7 @@ fn deletes_in_a_shared_partition_are_counted_over_groups_by_both() {
 fn groups_that_cannot_be_read_are_counted_and_the_rest_is_an_estimate() {
     let (world, plan) = many();
     let storage = MemoryStorage::with_faults(spec(), |request| match request {
-        Request::FirstRows(_, accounts) | Request::Owners(_, _, accounts) => {
+        Request::FirstRows(_, accounts, _) | Request::Owners(_, _, accounts) => {
             accounts.iter().any(|account| account.text() == "s77").then_some(FaultKind::Refused)
         }
         _ => None,

@@ -3,6 +3,7 @@
 
 #![allow(unreachable_pub)]
 
+mod fits;
 mod inspect;
 mod model;
 mod overtaken;
@@ -13,6 +14,7 @@ mod sweep;
 mod together;
 mod undo;
 mod verify;
+mod weight;
 mod world;
 
 use std::collections::BTreeSet;

@@ -275,7 +275,7 @@ fn accounts_that_share_a_read_are_read_to_their_end() {
             writes.fetch_add(1, Ordering::Relaxed);
             None
         }
-        Request::FirstRows(_, accounts) => {
+        Request::FirstRows(_, accounts, _) => {
             let waits = accounts[0].text() == "s0";
             (waits && writes.load(Ordering::Relaxed) < 400).then_some(FaultKind::Lost)
         }

@@ -261,15 +261,14 @@ impl Judge<'_> {
     ) -> bool {
         let [before, merged, now] = worlds;
         let survivor = [before, merged, now].map(|world| of(world, self.to));
-        let is_survivors_changed = match survivor {
+        match survivor {
             [None, left, found] => found.is_some() && found != left,
             [Some(own), Some(left), Some(found)] => policy.is_some_and(|policy| {
                 let [own, left, found] = [own, left, found].map(|row| row.get(policy));
                 own != left && found != left && found != own
             }),
             _ => unreachable!("nobody deletes rows here"),
-        };
-        is_survivors_changed
+        }
     }
 
     /// The row that a source has in the end: what it held, but for what was written to it since.

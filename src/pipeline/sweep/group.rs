@@ -11,15 +11,12 @@ use crate::journal::{Intent, Kind, Note, State};
 use crate::ledger::Ledger;
 use crate::merge::{self, Announced, Horizon, SweepSlice, Verdict};
 use crate::model::{AccountId, Group, Scope, TableIndex, Tally, TimedRow, TimestampUs, now_us};
-use crate::storage::{StorageError, Width, Writer};
+use crate::storage::{StorageError, Writer};
 
 use super::super::discovered::Discovered;
 use super::super::overtaken::{self, Acknowledged, Raised};
-use super::super::{GroupError, Merged, Window};
+use super::super::{GroupError, Merged, NextPage, Window};
 use super::{Leftover, ROUNDS, Turn};
-
-/// Rows that are read at once.
-const PAGE_ROWS: usize = 500;
 
 /// A key without its account: what the rows of all accounts of a group share.
 type SharedKey = (TableIndex, Vec<Bytes>);
@@ -139,20 +136,13 @@ impl<S: Writer> Sweeper<'_, S> {
         after: TimestampUs,
     ) -> Result<(), GroupError> {
         let (window, group) = (self.window, self.group);
-        let lane = window.lanes.read(table, Width::Full);
         for (source, account) in group.sources().enumerate() {
-            let mut next = None;
-            loop {
-                let rows_of = (scope, account);
-                let read = || window.storage.timed_page(table, rows_of, PAGE_ROWS, next.clone());
-                let page = window.carry_out(lane, read).await?;
-                self.follow(table, &page.rows.iter(), scopes);
-                let found = page.rows.into_iter().map(|row| Found { table, source, row });
+            let mut next = NextPage::First(0);
+            while !matches!(next, NextPage::None) {
+                let rows = window.timed_page(table, (scope, account), 1, &mut next).await?;
+                self.follow(table, &rows.iter(), scopes);
+                let found = rows.into_iter().map(|row| Found { table, source, row });
                 self.take(found.collect(), after).await?;
-                next = page.next;
-                if next.is_none() {
-                    break;
-                }
             }
         }
         Ok(())

@@ -2,18 +2,16 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::ops::Range;
+use std::sync::Arc;
 
-use futures::{StreamExt, TryStreamExt, stream};
+use futures::future::try_join_all;
 
 use crate::journal::{Kind, SliceRecord};
 use crate::model::{AccountId, Scope, TableIndex};
 use crate::plan::Plan;
-use crate::storage::{Among, Reader, StorageError};
+use crate::storage::{Reader, StorageError};
 
-use super::super::{Context, Discover, GroupError};
-
-/// Looks under way or waiting for their turn at once.
-const LOOKS: usize = 256;
+use super::super::{Context, Discover, GroupError, Window};
 
 /// The sources of a window of groups, and where their rows had been.
 pub(super) struct Look {
@@ -91,29 +89,19 @@ impl Look {
     /// The groups of which a source owns something.
     pub(super) async fn find<S: Reader>(
         &self,
-        context: &Context<S>,
+        context: &Arc<Context<S>>,
     ) -> Result<BTreeSet<usize>, StorageError> {
-        let mut found = BTreeSet::new();
         let by_account: HashMap<&AccountId, usize> =
             self.sources.iter().map(|(account, group)| (account, *group)).collect();
         let all: Vec<usize> = (0..self.sources.len()).collect();
         let own = self.tables.iter().map(|(table, scope)| (*table, scope, &all));
         let led = self.scopes.iter().map(|((table, scope), sources)| (*table, scope, sources));
-        let looks = own.chain(led).flat_map(|(table, scope, sources)| {
+        let window = &Window::reading(context);
+        let looks = own.chain(led).map(|(table, scope, sources)| async move {
             let accounts = sources.iter().map(|source| self.sources[*source].0.clone());
-            let parts = context.shares_of_look(table, scope, accounts).into_iter();
-            parts.map(move |(node, accounts)| async move {
-                let read = || {
-                    let among = Among { scope, accounts: &accounts, node };
-                    context.storage.owners(table, among)
-                };
-                context.carry_out(context.lanes.look(table), read).await
-            })
+            window.owners(table, scope, &accounts.collect::<Vec<_>>()).await
         });
-        let mut looks = stream::iter(looks).buffer_unordered(LOOKS);
-        while let Some(owners) = looks.try_next().await? {
-            found.extend(owners.iter().filter_map(|owner| by_account.get(owner)));
-        }
-        Ok(found)
+        let owners = window.alone(try_join_all(looks)).await?;
+        Ok(owners.iter().flatten().filter_map(|owner| by_account.get(owner)).copied().collect())
     }
 }

@@ -13,23 +13,26 @@ use crate::merge::{PartitionDelete, Seal};
 use crate::model::{AccountId, Batch, Group, Row, Scope, TableIndex, TimedRow, TimestampUs};
 use crate::storage::{Cursor, Reader, StorageError, TimedPage, Width, Writer};
 
+use super::super::attempt::Attempts;
+use super::super::fits::Kind;
+use super::super::pages::{TIMES_WEIGH, Weighed, is_large_row};
 use super::Window;
-use super::send::TIMES_WEIGH;
+use super::gather::Whole;
 
 /// Where the pages of an account's rows go on.
 #[derive(Clone, Debug)]
 pub enum NextPage {
-    /// At its first row.
-    First,
-    /// At a later one.
-    After(Cursor),
+    /// At its first row. A row is known to have so many bytes, or 0 if nothing is known.
+    First(usize),
+    /// At a later one. Those before it had so many bytes each.
+    After(Cursor, usize),
     /// Nowhere.
     None,
 }
 
 impl<S: Reader> Window<S> {
     /// The rows of an account's partition, if they are no more than a first page that several accounts
-    /// share; `None` if there are more.
+    /// share; the bytes of one of them if there are more.
     ///
     /// # Errors
     /// The read failed for good.
@@ -39,12 +42,9 @@ impl<S: Reader> Window<S> {
         scope: &Scope,
         account: &AccountId,
         width: Width,
-    ) -> Result<Option<Vec<Row>>, StorageError> {
+    ) -> Result<Whole<Row>, StorageError> {
         self.probed.see(table, scope, account);
-        let common = (table, width, scope.clone());
-        let rows = self.asked.first_pages.ask(common, account.clone()).await?;
-        self.learn(table, width, rows.iter().flatten());
-        Ok(rows)
+        self.asked.first_pages.ask((table, width, scope.clone()), account.clone()).await
     }
 
     /// The rows that accounts own in a scope of a table in which each owns one, in no promised order.
@@ -58,9 +58,10 @@ impl<S: Reader> Window<S> {
         accounts: &[AccountId],
     ) -> Result<Vec<Row>, StorageError> {
         accounts.iter().take(1).for_each(|account| self.probed.see(table, scope, account));
-        let rows = self.asked.rows.ask((table, scope.clone()), accounts.to_vec()).await?;
-        self.learn(table, Width::Full, &rows);
-        Ok(rows)
+        let ask =
+            |account: &AccountId| self.asked.rows.ask((table, scope.clone()), account.clone());
+        let rows = try_join_all(accounts.iter().map(ask)).await?;
+        Ok(rows.into_iter().flatten().collect())
     }
 
     /// Which of the accounts own rows in a scope.
@@ -108,30 +109,30 @@ impl<S: Reader> Window<S> {
         next: &mut NextPage,
     ) -> Result<Vec<TimedRow>, StorageError> {
         self.probed.see(table, scope, account);
-        let sizes = &self.row_sizes;
-        let (rows, after) = match mem::replace(next, NextPage::None) {
-            NextPage::First => {
-                if self.spec.tables[table].owns_partitions() {
+        let sizes = &self.fits.sizes;
+        let (rows, after, row_bytes) = match mem::replace(next, NextPage::None) {
+            NextPage::First(mut row_bytes) => {
+                if self.spec.tables[table].owns_partitions() && !is_large_row(row_bytes) {
                     let asked = &self.asked.timed_first_pages;
-                    let whole = asked.ask((table, scope.clone()), account.clone()).await?;
-                    if let Some(rows) = whole {
-                        self.learn(table, Width::Full, rows.iter().map(|timed| &timed.row));
-                        return Ok(rows);
+                    match asked.ask((table, scope.clone()), account.clone()).await? {
+                        Ok(rows) => return Ok(rows),
+                        Err(seen) => row_bytes = row_bytes.max(seen),
                     }
                 }
-                (sizes.first_page(table, Width::Full, streams), None)
+                (sizes.first_page(table, Width::Full, streams), None, row_bytes)
             }
-            NextPage::After(cursor) => {
-                (sizes.further_page(table, Width::Full, streams), Some(cursor))
+            NextPage::After(cursor, row_bytes) => {
+                (sizes.further_page(table, Width::Full, streams), Some(cursor), row_bytes)
             }
             NextPage::None => return Ok(Vec::new()),
         };
-        let rows = (rows / TIMES_WEIGH).max(2);
+        let asked = ((rows / TIMES_WEIGH).max(2), row_bytes);
         let lane = self.lanes.read(table, Width::Full);
-        let read = || self.storage.timed_page(table, (scope, account), rows, after.clone());
-        let page: TimedPage = self.carry_out(lane, read).await?;
-        self.learn(table, Width::Full, page.rows.iter().map(|timed| &timed.row));
-        *next = page.next.map_or(NextPage::None, NextPage::After);
+        let read = |rows| self.storage.timed_page(table, (scope, account), rows, after.clone());
+        let page: TimedPage = self.page_of((Kind::TimedPage, table), lane, asked, read).await?;
+        self.count(page.weigh().1);
+        let row_bytes = row_bytes.max(page.row_bytes());
+        *next = page.next.map_or(NextPage::None, |cursor| NextPage::After(cursor, row_bytes));
         Ok(page.rows)
     }
 
@@ -151,7 +152,9 @@ impl<S: Reader> Window<S> {
             return Ok(rows.into_iter().next().map(|(_, row)| row));
         }
         let lane = self.lanes.read(table, Width::Slim);
-        self.carry_out(lane, || self.storage.timed_row(table, key)).await
+        let bytes = self.fits.row(Kind::TimedPage, table);
+        let attempts = Attempts { bytes, ..self.attempts(1, self.retry) };
+        attempts.carry_out(lane, || self.storage.timed_row(table, key)).await
     }
 
     /// The rows that accounts own in a scope of a table in which each owns one, with write times, each with the
@@ -165,21 +168,12 @@ impl<S: Reader> Window<S> {
         scope: &Scope,
         accounts: &[AccountId],
     ) -> Result<Vec<(usize, TimedRow)>, StorageError> {
-        let column = self.spec.tables[table].account;
-        let per_read = (self.row_sizes.accounts_per_read(table) / TIMES_WEIGH).max(2);
-        let ask =
-            |chunk: &[AccountId]| self.asked.timed_rows.ask((table, scope.clone()), chunk.to_vec());
-        let mut owned = Vec::new();
-        for rows in try_join_all(accounts.chunks(per_read).map(ask)).await? {
-            self.learn(table, Width::Full, rows.iter().map(|timed| &timed.row));
-            owned.extend(rows.into_iter().filter_map(|row| {
-                let owner = row.row.cells[column].as_ref();
-                let at = accounts.iter().position(|account| Some(account.cell()) == owner)?;
-                Some((at, row))
-            }));
-        }
-        owned.sort_by_key(|(owner, _)| *owner);
-        Ok(owned)
+        let ask = |account: &AccountId| {
+            self.asked.timed_rows.ask((table, scope.clone()), account.clone())
+        };
+        let rows = try_join_all(accounts.iter().map(ask)).await?;
+        let owned = rows.into_iter().enumerate();
+        Ok(owned.flat_map(|(owner, rows)| rows.into_iter().map(move |row| (owner, row))).collect())
     }
 }
 

@@ -13,15 +13,18 @@ use crate::journal::{Intent, JournalError};
 use crate::model::{AccountId, Batch, Row, Scope, TableIndex, TimedRow, TimestampUs};
 use crate::storage::{Node, StorageError, Width};
 
+/// All rows of an account, or the bytes of one of them if there may be more than were asked for.
+pub(super) type Whole<R> = Result<Vec<R>, usize>;
+
 /// What the groups of a window ask for, by kind.
 #[derive(Debug, Default)]
 pub(super) struct Asked {
-    pub(super) first_pages: Shelf<(TableIndex, Width, Scope), AccountId, Option<Vec<Row>>>,
-    pub(super) rows: Shelf<(TableIndex, Scope), Vec<AccountId>, Vec<Row>>,
+    pub(super) first_pages: Shelf<(TableIndex, Width, Scope), AccountId, Whole<Row>>,
+    pub(super) rows: Shelf<(TableIndex, Scope), AccountId, Vec<Row>>,
     pub(super) owners: Shelf<(TableIndex, Scope), AccountId, bool>,
     pub(super) written_since: Shelf<(TableIndex, Scope, TimestampUs), AccountId, Vec<Vec<Bytes>>>,
-    pub(super) timed_first_pages: Shelf<(TableIndex, Scope), AccountId, Option<Vec<TimedRow>>>,
-    pub(super) timed_rows: Shelf<(TableIndex, Scope), Vec<AccountId>, Vec<TimedRow>>,
+    pub(super) timed_first_pages: Shelf<(TableIndex, Scope), AccountId, Whole<TimedRow>>,
+    pub(super) timed_rows: Shelf<(TableIndex, Scope), AccountId, Vec<TimedRow>>,
     pub(super) intents: Shelf<(), Intent, (), JournalError>,
     /// By table and partition.
     pub(super) writes: Shelf<(TableIndex, Vec<Bytes>), Arc<Batch>, ()>,
@@ -93,23 +96,24 @@ impl<K: Eq + Hash, R, A, E> Shelf<K, R, A, E> {
     }
 }
 
-/// Cuts a list into parts of at most `most` by weight, unless one is heavier by itself.
-pub(super) fn cut<T>(
+/// Cuts a list into parts of at most `most` by each weight, unless one is heavier by itself.
+pub(super) fn cut<T, const N: usize>(
     all: impl IntoIterator<Item = T>,
-    most: usize,
-    weight: impl Fn(&T) -> usize,
+    most: [usize; N],
+    weight: impl Fn(&T) -> [usize; N],
 ) -> Vec<Vec<T>> {
     let mut parts: Vec<Vec<T>> = Vec::new();
-    let mut held = 0;
+    let mut held = [0; N];
     for one in all {
-        let more = weight(&one);
+        let own = weight(&one);
+        let sum: [usize; N] = std::array::from_fn(|at| held[at] + own[at]);
         match parts.last_mut() {
-            Some(part) if held + more <= most => {
-                held += more;
+            Some(part) if sum.iter().zip(&most).all(|(sum, most)| sum <= most) => {
+                held = sum;
                 part.push(one);
             }
             _ => {
-                held = more;
+                held = own;
                 parts.push(vec![one]);
             }
         }
@@ -118,9 +122,11 @@ pub(super) fn cut<T>(
 }
 
 /// Gives each account to the least busy of the nodes that hold it, and cuts what each node gets into parts of about
-/// `most`. The accounts of one replica set alone would be too few in a large cluster: of a thousand, three.
+/// `wanted`, and of no more than `most`. The accounts of one replica set alone would be too few in a large cluster: of a
+/// thousand, three.
 pub(super) fn by_node<T>(
     all: impl IntoIterator<Item = (Vec<Node>, T)>,
+    wanted: usize,
     most: usize,
 ) -> Vec<(Option<Node>, Vec<T>)> {
     let mut of_node: HashMap<Option<Node>, Vec<T>> = HashMap::new();
@@ -132,9 +138,10 @@ pub(super) fn by_node<T>(
     let mut parts = Vec::new();
     for (node, accounts) in of_node {
         // Parts of like size, as near to what is wanted as can be.
-        let wanted = ((accounts.len() + most / 2) / most.max(1)).max(1);
+        let near = (accounts.len() + wanted / 2) / wanted.max(1);
+        let needed = near.max(accounts.len().div_ceil(most.max(1)));
         let mut accounts = accounts.into_iter();
-        for left in (1..=wanted).rev() {
+        for left in (1..=needed).rev() {
             let size = accounts.len().div_ceil(left);
             parts.push((node, accounts.by_ref().take(size).collect()));
         }
@@ -173,7 +180,7 @@ mod tests {
     #[test]
     fn parts_are_cut_by_weight() {
         let parts = |weights: &[usize]| -> Vec<usize> {
-            cut(weights.to_vec(), 10, |weight| *weight).iter().map(Vec::len).collect()
+            cut(weights.to_vec(), [10], |weight| [*weight]).iter().map(Vec::len).collect()
         };
         assert_eq!(parts(&[]), [0; 0]);
         assert_eq!(parts(&[4, 4, 4]), [2, 1]);
@@ -214,7 +221,7 @@ mod tests {
             let accounts: Vec<(Vec<Node>, usize)> = (0..1_000)
                 .map(|account| (replicas_on(&mut random, &ring, (racks, copies)), account))
                 .collect();
-            let parts = by_node(accounts.clone(), 16);
+            let parts = by_node(accounts.clone(), 16, 24);
             let mut seen: Vec<usize> = parts.iter().flat_map(|(_, part)| part.clone()).collect();
             seen.sort_unstable();
             assert_eq!(seen, (0..1_000).collect::<Vec<_>>(), "each once");

@@ -5,11 +5,12 @@
 //! all of that is answered, they go on again. So thousands of groups take a step at a time, with few, large requests,
 //! and what these have in common is known before the first of them is sent.
 //!
-//! [`ask`] is what groups may ask for, [`send`] how it is sent.
+//! [`ask`] is what groups may ask for, [`send`] how it is put into requests, [`together`] what becomes of one that fails.
 
 mod ask;
 mod gather;
 mod send;
+mod together;
 
 use std::future::{Future, poll_fn};
 use std::ops::Deref;
@@ -24,8 +25,8 @@ use futures::stream::FuturesUnordered;
 use futures::task::AtomicWaker;
 use futures::{FutureExt, StreamExt};
 
-use crate::model::{Row, TableIndex, TimestampUs};
-use crate::storage::{Reader, Width, Writer};
+use crate::model::TimestampUs;
+use crate::storage::{Reader, Writer};
 
 use super::Context;
 
@@ -83,15 +84,9 @@ impl<S> Window<S> {
         Arc::new(Self { context, t, asked, send, read })
     }
 
-    /// Learns from rows that were read, and counts them.
-    pub(super) fn learn<'a>(
-        &self,
-        table: TableIndex,
-        width: Width,
-        rows: impl IntoIterator<Item = &'a Row>,
-    ) {
-        let bytes = self.row_sizes.learn(table, width, rows);
-        self.read.fetch_add(bytes, Ordering::Relaxed);
+    /// Counts rows that were read, in bytes.
+    pub(super) fn count(&self, bytes: usize) {
+        self.read.fetch_add(bytes as u64, Ordering::Relaxed);
     }
 
     /// Works on some groups until all have ended; `on_end` is told of each, by its place, what came of it, or that it

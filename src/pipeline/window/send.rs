@@ -1,61 +1,62 @@
-//! How what the groups of a window ask for is sent: cut into requests by node, by partition and by size. One that
-//! fails is taken apart until the group that it concerns is alone, so that only that one fails.
+//! How what the groups of a window ask for is put into requests: by node, by partition and by size.
 
+use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet};
 use std::future::Future;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use futures::FutureExt;
 
-use crate::latency::Lane;
-use crate::merge::BATCH_BYTES;
-use crate::model::{AccountId, Batch, Mutation, Scope, TableIndex};
-use crate::storage::{Among, Fault, Node, Reader, StorageError, Width, Writer};
+use crate::model::{AccountId, Batch, Row, Scope};
+use crate::storage::{Among, Node, Reader, StorageError, Width, Writer};
 
-use super::super::Context;
-use super::super::attempt::Retry;
-use super::gather::{Waiting, by_node, cut};
+use super::super::fits::Kind;
+use super::gather::{Waiting, Whole, by_node, cut};
+use super::together::{Asked, Sort, To};
 use super::{Requests, Window};
-
-/// Accounts whose partitions one request asks for or deletes: enough to save most round trips, few enough for one
-/// coordinator.
-const ACCOUNTS_PER_REQUEST: usize = 16;
-/// Accounts that one look asks for: no values come back.
-const ACCOUNTS_PER_LOOK: usize = 32;
-/// Accounts that one look asks for in one partition.
-const ACCOUNTS_PER_PARTITION: usize = 100;
-/// What a page of a row with its times takes, at least, in units of what its values take in the estimates that
-/// bound pages: a cell and its time are several words each, however short the value.
-pub(super) const TIMES_WEIGH: usize = 4;
-/// How long a request of several groups is tried before it is taken apart.
-const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Accounts that wait for what one request says of each.
 type Accounts<A> = Vec<Waiting<AccountId, A>>;
 
 /// What one request asks for.
-struct Part {
+struct Part<S> {
+    window: Arc<Window<S>>,
+    sort: Sort,
     scope: Scope,
     accounts: Vec<AccountId>,
     node: Option<Node>,
+    /// Of each account.
+    rows: usize,
 }
 
-impl Part {
+impl<S> Part<S> {
     fn among(&self) -> Among<'_> {
         Among { scope: &self.scope, accounts: &self.accounts, node: self.node }
     }
 
-    /// Of each account all its rows, or nothing if there may be more than the `most` that were asked for.
-    fn whole<R>(
-        &self,
-        rows: Vec<R>,
-        owner: impl Fn(&R) -> Option<&Bytes>,
-        most: usize,
-    ) -> Vec<Option<Vec<R>>> {
-        let answers = split(rows, self.accounts.iter().map(std::slice::from_ref), owner);
-        answers.into_iter().map(|rows| Some(rows).filter(|rows| rows.len() < most)).collect()
+    /// Gives each account its rows, and learns what they weigh.
+    fn apart<R>(&self, rows: Vec<R>, row: impl Fn(&R) -> &Row) -> Vec<Vec<R>> {
+        let Sort { kind, table, .. } = self.sort;
+        let column = self.window.spec.tables[table].account;
+        let answers = by_owner(rows, &self.accounts, |own| row(own).cells[column].as_ref());
+        let weigh = |own: &Vec<R>| (own.len(), own.iter().map(|own| row(own).size_bytes()).sum());
+        let weights: Vec<(usize, usize)> = answers.iter().map(weigh).collect();
+        self.window.count(weights.iter().map(|(_, bytes)| bytes).sum());
+        self.window.fits.sizes.learn(table, kind, weights.into_iter());
+        answers
+    }
+
+    /// Of each account all its rows, or the bytes of one of them if there may be more than were asked for.
+    fn whole<R>(&self, rows: Vec<R>, row: impl Fn(&R) -> &Row) -> Vec<Whole<R>> {
+        let bytes = |rows: &[R]| rows.iter().map(|own| row(own).size_bytes()).sum::<usize>();
+        let is_whole = |rows: &[R]| rows.len() < self.rows;
+        let answers = self.apart(rows, &row).into_iter();
+        let answers = answers.map(|rows| match is_whole(&rows) {
+            true => Ok(rows),
+            false => Err(bytes(&rows) / rows.len().max(1)),
+        });
+        answers.collect()
     }
 }
 
@@ -63,71 +64,60 @@ impl<S: Reader> Window<S> {
     /// All reads that wait.
     pub(super) fn reads(self: &Arc<Self>) -> Requests {
         let mut requests = Requests::new();
+        let sort = |kind, table, width| Sort { kind, table, lane: self.lanes.read(table, width) };
         for ((table, width, scope), waiting) in self.asked.first_pages.take() {
-            // One row more than is used tells whether there are more.
-            let most = self.row_sizes.first_page(table, width, ACCOUNTS_PER_REQUEST).max(2);
-            let (lane, column) = (self.lanes.read(table, width), self.spec.tables[table].account);
-            let send = move |window: Arc<Self>, part: Part| async move {
-                let rows = window.storage.first_rows(table, part.among(), width, most).await?;
-                Ok(part.whole(rows, |row| row.cells[column].as_ref(), most))
+            let send = move |part: Part<S>| async move {
+                let storage = &part.window.storage;
+                let rows = storage.first_rows(table, part.among(), width, part.rows).await?;
+                Ok(part.whole(rows, |row| row))
             };
-            let parts = self.shares(table, &scope, waiting, ACCOUNTS_PER_REQUEST);
-            requests.extend(self.by_account(lane, &scope, parts, send));
+            let sort = sort(Kind::First(width), table, width);
+            requests.extend(self.by_account(sort, &scope, waiting, send));
         }
         for ((table, scope), waiting) in self.asked.timed_first_pages.take() {
-            let most = self.row_sizes.first_page(table, Width::Full, ACCOUNTS_PER_REQUEST);
-            let most = (most / TIMES_WEIGH).max(2);
-            let column = self.spec.tables[table].account;
-            let send = move |window: Arc<Self>, part: Part| async move {
-                let rows = window.storage.timed_first_rows(table, part.among(), most).await?;
-                Ok(part.whole(rows, |timed| timed.row.cells[column].as_ref(), most))
+            let send = move |part: Part<S>| async move {
+                let storage = &part.window.storage;
+                let rows = storage.timed_first_rows(table, part.among(), part.rows).await?;
+                Ok(part.whole(rows, |timed| &timed.row))
             };
-            let parts = self.shares(table, &scope, waiting, ACCOUNTS_PER_REQUEST);
-            requests.extend(self.by_account(
-                self.lanes.read(table, Width::Full),
-                &scope,
-                parts,
-                send,
-            ));
+            let sort = sort(Kind::TimedFirst, table, Width::Full);
+            requests.extend(self.by_account(sort, &scope, waiting, send));
         }
         for ((table, scope), waiting) in self.asked.owners.take() {
-            let send = move |window: Arc<Self>, part: Part| async move {
-                let owners = window.storage.owners(table, part.among()).await?;
+            let send = move |part: Part<S>| async move {
+                let owners = part.window.storage.owners(table, part.among()).await?;
                 let owners: HashSet<AccountId> = owners.into_iter().collect();
                 Ok(part.accounts.iter().map(|account| owners.contains(account)).collect())
             };
-            let parts = self.shares(table, &scope, waiting, ACCOUNTS_PER_LOOK);
-            requests.extend(self.by_account(self.lanes.look(table), &scope, parts, send));
+            let sort = Sort { kind: Kind::Owners, table, lane: self.lanes.look(table) };
+            requests.extend(self.by_account(sort, &scope, waiting, send));
         }
         for ((table, scope, t), waiting) in self.asked.written_since.take() {
             let column = self.spec.tables[table].account;
-            let send = move |window: Arc<Self>, part: Part| async move {
-                let keys = window.storage.written_since(table, part.among(), t).await?;
-                let asked = part.accounts.iter().map(std::slice::from_ref);
-                Ok(split(keys, asked, |key| key.get(column)))
+            let send = move |part: Part<S>| async move {
+                let keys = part.window.storage.written_since(table, part.among(), t).await?;
+                Ok(by_owner(keys, &part.accounts, |key| key.get(column)))
             };
-            let parts = self.shares(table, &scope, waiting, ACCOUNTS_PER_LOOK);
-            requests.extend(self.by_account(self.lanes.look(table), &scope, parts, send));
+            let sort = Sort { kind: Kind::Owners, table, lane: self.lanes.look(table) };
+            requests.extend(self.by_account(sort, &scope, waiting, send));
         }
         for ((table, scope), waiting) in self.asked.rows.take() {
-            let column = self.spec.tables[table].account;
-            let most = self.row_sizes.accounts_per_read(table);
-            let send = move |window: Arc<Self>, scope: Scope, asked: Vec<Vec<AccountId>>| async move {
-                let rows = window.storage.rows_of(table, &scope, &asked.concat()).await?;
-                Ok(split(rows, asked.iter().map(Vec::as_slice), |row| row.cells[column].as_ref()))
+            let send = move |part: Part<S>| async move {
+                let storage = &part.window.storage;
+                let rows = storage.rows_of(table, &part.scope, &part.accounts).await?;
+                Ok(part.apart(rows, |row| row))
             };
-            requests.extend(self.by_partition((table, &scope), waiting, most, send));
+            let sort = sort(Kind::Rows, table, Width::Full);
+            requests.extend(self.by_account(sort, &scope, waiting, send));
         }
         for ((table, scope), waiting) in self.asked.timed_rows.take() {
-            let column = self.spec.tables[table].account;
-            let most = (self.row_sizes.accounts_per_read(table) / TIMES_WEIGH).max(2);
-            let send = move |window: Arc<Self>, scope: Scope, asked: Vec<Vec<AccountId>>| async move {
-                let rows = window.storage.timed_rows_of(table, &scope, &asked.concat()).await?;
-                Ok(split(rows, asked.iter().map(Vec::as_slice), |timed| {
-                    timed.row.cells[column].as_ref()
-                }))
+            let send = move |part: Part<S>| async move {
+                let storage = &part.window.storage;
+                let rows = storage.timed_rows_of(table, &part.scope, &part.accounts).await?;
+                Ok(part.apart(rows, |timed| &timed.row))
             };
-            requests.extend(self.by_partition((table, &scope), waiting, most, send));
+            let sort = sort(Kind::TimedRows, table, Width::Full);
+            requests.extend(self.by_account(sort, &scope, waiting, send));
         }
         requests
     }
@@ -135,85 +125,45 @@ impl<S: Reader> Window<S> {
     /// One request for each part, to its node.
     fn by_account<A: Send + 'static, F>(
         self: &Arc<Self>,
-        lane: Lane,
+        sort: Sort,
         scope: &Scope,
-        parts: Vec<(Option<Node>, Accounts<A>)>,
-        send: impl Fn(Arc<Self>, Part) -> F + Clone + Send + Sync + 'static,
+        waiting: Accounts<A>,
+        send: impl Fn(Part<S>) -> F + Clone + Send + Sync + 'static,
     ) -> Requests
     where
         F: Future<Output = Result<Vec<A>, StorageError>> + Send + 'static,
     {
-        let requests = parts.into_iter().map(|(node, waiting)| {
+        let parts = self.share_out(sort, scope, waiting).into_iter();
+        let requests = parts.map(|(node, waiting)| {
             let (window, scope, send) = (Arc::clone(self), scope.clone(), send.clone());
-            let send = move |accounts, node| {
-                send(Arc::clone(&window), Part { scope: scope.clone(), accounts, node })
+            let send = move |accounts, To { node, rows }| {
+                let (window, scope) = (Arc::clone(&window), scope.clone());
+                send(Part { window, sort, scope, accounts, node, rows })
             };
-            Arc::clone(self).together(lane, waiting, node, send).boxed()
-        });
-        requests.collect()
-    }
-
-    /// Requests for rows of one partition, of so many accounts each.
-    fn by_partition<R: Send + 'static, F>(
-        self: &Arc<Self>,
-        (table, scope): (TableIndex, &Scope),
-        waiting: Vec<Waiting<Vec<AccountId>, Vec<R>>>,
-        most: usize,
-        send: impl Fn(Arc<Self>, Scope, Vec<Vec<AccountId>>) -> F + Clone + Send + Sync + 'static,
-    ) -> Requests
-    where
-        F: Future<Output = Result<Vec<Vec<R>>, StorageError>> + Send + 'static,
-    {
-        let lane = self.lanes.read(table, Width::Full);
-        let parts = cut(waiting, most, |waiting| waiting.request.len());
-        let requests = parts.into_iter().map(|part| {
-            let (window, scope, send) = (Arc::clone(self), scope.clone(), send.clone());
-            let send = move |asked, _| send(Arc::clone(&window), scope.clone(), asked);
-            Arc::clone(self).together(lane, part, None, send).boxed()
+            Arc::clone(self).together(sort, waiting, node, send).boxed()
         });
         requests.collect()
     }
 
     /// Accounts that are asked for together, with the node that is asked: where they share a partition, the driver
-    /// knows it.
-    fn shares<A>(
+    /// knows it. The most come first, so that it is known early whether so many are taken.
+    fn share_out<A>(
         &self,
-        table: TableIndex,
+        Sort { kind, table, .. }: Sort,
         scope: &Scope,
         waiting: Accounts<A>,
-        most: usize,
     ) -> Vec<(Option<Node>, Accounts<A>)> {
-        let account = |waiting: &Waiting<AccountId, A>| waiting.request.clone();
-        self.share_out(table, scope, waiting, most, account)
-    }
-}
-
-impl<S: Reader> Context<S> {
-    /// Accounts that one look asks for, with the node that is asked.
-    pub(in super::super) fn shares_of_look(
-        &self,
-        table: TableIndex,
-        scope: &Scope,
-        accounts: impl IntoIterator<Item = AccountId>,
-    ) -> Vec<(Option<Node>, Vec<AccountId>)> {
-        self.share_out(table, scope, accounts, ACCOUNTS_PER_LOOK, AccountId::clone)
-    }
-
-    fn share_out<T>(
-        &self,
-        table: TableIndex,
-        scope: &Scope,
-        all: impl IntoIterator<Item = T>,
-        most: usize,
-        account: impl Fn(&T) -> AccountId,
-    ) -> Vec<(Option<Node>, Vec<T>)> {
-        if !self.spec.tables[table].owns_partitions() {
-            let parts = cut(all, ACCOUNTS_PER_PARTITION, |_| 1);
-            return parts.into_iter().map(|part| (None, part)).collect();
-        }
-        let placed = all.into_iter();
-        let placed = placed.map(|one| (self.storage.replicas(table, scope, &account(&one)), one));
-        by_node(placed, most)
+        let (wanted, most) = self.fits.accounts(kind, table);
+        let mut parts = if self.spec.tables[table].owns_partitions() {
+            let placed = waiting.into_iter();
+            let placed = placed.map(|one| (self.storage.replicas(table, scope, &one.request), one));
+            by_node(placed, wanted, most)
+        } else {
+            let parts = cut(waiting, [wanted], |_| [1]);
+            parts.into_iter().map(|part| (None, part)).collect()
+        };
+        parts.sort_by_key(|(_, part)| Reverse(part.len()));
+        parts
     }
 }
 
@@ -232,11 +182,9 @@ impl<S: Writer> Window<S> {
             requests.push(commit.boxed());
         }
         for ((table, _), waiting) in self.asked.writes.take() {
-            let lane = self.lanes.write(table);
-            let size_bytes = |waiting: &Waiting<Arc<Batch>, ()>| {
-                waiting.request.mutations.iter().map(Mutation::size_bytes).sum()
-            };
-            for part in cut(waiting, BATCH_BYTES, size_bytes) {
+            let sort = Sort { kind: Kind::Write, table, lane: self.lanes.write(table) };
+            let weight = |one: &Waiting<Arc<Batch>, ()>| [one.request.count(), one.request.bytes()];
+            for part in cut(waiting, self.fits.batch(table), weight) {
                 let window = Arc::clone(self);
                 let send = move |batches: Vec<Arc<Batch>>, _| {
                     let window = Arc::clone(&window);
@@ -245,79 +193,34 @@ impl<S: Writer> Window<S> {
                         Ok(vec![(); batches.len()])
                     }
                 };
-                requests.push(Arc::clone(self).together(lane, part, None, send).boxed());
+                requests.push(Arc::clone(self).together(sort, part, None, send).boxed());
             }
         }
         for ((table, scope, t), waiting) in self.asked.deletes.take() {
-            let send = move |window: Arc<Self>, part: Part| async move {
-                window.storage.delete_partitions(table, part.among(), t).await?;
+            let send = move |part: Part<S>| async move {
+                part.window.storage.delete_partitions(table, part.among(), t).await?;
                 Ok(vec![(); part.accounts.len()])
             };
-            let parts = self.shares(table, &scope, waiting, ACCOUNTS_PER_REQUEST);
-            requests.extend(self.by_account(self.lanes.delete(table), &scope, parts, send));
+            let sort = Sort { kind: Kind::Deletes, table, lane: self.lanes.delete(table) };
+            requests.extend(self.by_account(sort, &scope, waiting, send));
         }
         requests
     }
 }
 
-impl<S: Reader> Window<S> {
-    /// Sends one request for several groups and gives each its answer.
-    async fn together<R: Clone, A, F>(
-        self: Arc<Self>,
-        lane: Lane,
-        whole: Vec<Waiting<R, A>>,
-        node: Option<Node>,
-        send: impl Fn(Vec<R>, Option<Node>) -> F,
-    ) where
-        F: Future<Output = Result<Vec<A>, StorageError>>,
-    {
-        let mut parts = vec![(whole, node)];
-        while let Some((mut part, node)) = parts.pop() {
-            let retry = match part.len() {
-                1 => self.retry,
-                _ => Retry {
-                    budget: self.retry.budget.min(PATIENCE),
-                    replica_tries: 1,
-                    ..self.retry
-                },
-            };
-            let asked: Vec<R> = part.iter().map(|waiting| waiting.request.clone()).collect();
-            let request = || send(asked.clone(), node);
-            match self.attempts(part.len(), retry).carry_out(lane, request).await {
-                Ok(answers) => {
-                    part.into_iter()
-                        .zip(answers)
-                        .for_each(|(waiting, own)| waiting.answer(Ok(own)));
-                }
-                Err(error) if part.len() == 1 || error.kind == Fault::Fatal => {
-                    part.into_iter().for_each(|waiting| waiting.answer(Err(error.clone())));
-                }
-                Err(error) => {
-                    tracing::debug!("a request of {} groups is taken apart: {error}", part.len());
-                    let half = part.split_off(part.len() / 2);
-                    // Another replica may be able to do what this one was not.
-                    parts.extend([(half, None), (part, None)]);
-                }
-            }
-        }
-    }
-}
-
-/// Gives each request the rows of its accounts, in the order in which they came. No account is in two
-/// groups, and a group asks for an account once, so each row has one place.
-fn split<'a, R>(
+/// Gives each account its rows, in the order in which they came. No account is in two groups, and a group asks for an
+/// account once, so each row has one place.
+fn by_owner<R>(
     rows: Vec<R>,
-    asked: impl ExactSizeIterator<Item = &'a [AccountId]> + Clone,
+    asked: &[AccountId],
     owner: impl Fn(&R) -> Option<&Bytes>,
 ) -> Vec<Vec<R>> {
     if asked.len() == 1 {
         return vec![rows];
     }
-    let places = asked.clone().enumerate();
-    let places: HashMap<&Bytes, usize> = places
-        .flat_map(|(at, accounts)| accounts.iter().map(move |account| (account.cell(), at)))
-        .collect();
-    let mut answers: Vec<Vec<R>> = asked.map(|_| Vec::new()).collect();
+    let places = asked.iter().enumerate().map(|(at, account)| (account.cell(), at));
+    let places: HashMap<&Bytes, usize> = places.collect();
+    let mut answers: Vec<Vec<R>> = asked.iter().map(|_| Vec::new()).collect();
     for row in rows {
         if let Some(at) = owner(&row).and_then(|owner| places.get(owner)) {
             answers[*at].push(row);

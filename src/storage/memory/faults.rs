@@ -1,4 +1,4 @@
-//! Requests that fail on demand.
+//! Faults on demand.
 
 use bytes::Bytes;
 
@@ -7,28 +7,28 @@ use crate::model::{AccountId, Batch, Scope, TableIndex, TokenRange};
 /// A request, as the fault hook sees it.
 #[derive(Debug)]
 pub enum Request<'a> {
-    /// A page of an account's rows.
-    Page(TableIndex, &'a AccountId),
-    /// The first rows of several accounts' partitions.
-    FirstRows(TableIndex, &'a [AccountId]),
+    /// A page of an account's rows, of so many.
+    Page(TableIndex, &'a AccountId, usize),
+    /// The first rows of several accounts' partitions, so many of each.
+    FirstRows(TableIndex, &'a [AccountId], usize),
     /// Rows of accounts in a scope.
-    RowsOf(TableIndex, &'a Scope),
+    RowsOf(TableIndex, &'a Scope, &'a [AccountId]),
     /// Which accounts own rows in a scope.
     Owners(TableIndex, &'a Scope, &'a [AccountId]),
-    /// A page of an account's rows, with write times.
-    TimedPage(TableIndex, &'a AccountId),
+    /// A page of an account's rows, of so many, with write times.
+    TimedPage(TableIndex, &'a AccountId, usize),
     /// Rows of accounts in a scope, with write times.
     TimedRowsOf(TableIndex, &'a Scope, &'a [AccountId]),
-    /// The first rows of several accounts' partitions, with write times.
-    TimedFirstRows(TableIndex, &'a [AccountId]),
+    /// The first rows of several accounts' partitions, so many of each, with write times.
+    TimedFirstRows(TableIndex, &'a [AccountId], usize),
     /// Which rows of accounts were written to since.
     WrittenSince(TableIndex, &'a [AccountId]),
     /// The row of a primary key, with write times.
     TimedRow(TableIndex, &'a [Bytes]),
     /// The tokens of the nodes.
     Ring,
-    /// A page of the keys in a token range.
-    Scan(TableIndex, TokenRange),
+    /// A page of the keys in a token range, of so many.
+    Scan(TableIndex, TokenRange, usize),
     /// A batch.
     Write(&'a Batch),
     /// The deletes of several accounts' partitions.
@@ -47,6 +47,10 @@ pub enum FaultKind {
     AnswerLost,
     /// It was refused for good.
     Refused,
+    /// It was not answered in time, and not carried out.
+    TimedOut,
+    /// A replica failed at it.
+    Failed,
     /// It was carried out, but whoever asked was stopped before the answer.
     AnswerLostForGood,
 }

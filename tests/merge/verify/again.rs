@@ -242,7 +242,7 @@ fn groups_that_could_not_be_read_have_another_turn() {
     let (context, planted) = many(move |request| {
         let of_seven = |account: &str| ["t7", "t17"].contains(&account);
         match request {
-            Request::TimedFirstRows(_, accounts)
+            Request::TimedFirstRows(_, accounts, _)
                 if accounts.iter().any(|account| of_seven(&account.text())) =>
             {
                 refused.load(Ordering::Relaxed).then_some(FaultKind::Refused)

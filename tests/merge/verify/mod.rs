@@ -32,11 +32,11 @@ fn lines(path: &Path) -> Vec<Line> {
     lines.collect()
 }
 
-fn diff(folder: &TempDir) -> PathBuf {
+pub fn diff(folder: &TempDir) -> PathBuf {
     folder.path().join("diff.csv")
 }
 
-fn verified(context: &Arc<Context<MemoryStorage>>, options: Options, diff: &Path) -> Verified {
+pub fn verified(context: &Arc<Context<MemoryStorage>>, options: Options, diff: &Path) -> Verified {
     let (_stop, stopped) = watch::channel(false);
     verified_until(context, options, diff, stopped)
 }

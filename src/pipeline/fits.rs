@@ -1,0 +1,341 @@
+//! What fits into one request, by kind and table.
+//!
+//! Servers refuse what is too large for them: more than so many values of an `IN`, statements of a batch, rows of a
+//! page, tombstones of a read. What they say of it differs, so it is not looked at: a request that fails is asked for
+//! in halves, and it was too large if all of its parts succeed. What follows begins there. A request larger than any that
+//! was taken so far is a [`Trial`]: one at a time, so that a limit is met by one request and not by hundreds.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::{Mutex as Turns, MutexGuard as Turn, Semaphore, SemaphorePermit};
+
+use crate::merge::BATCH_BYTES;
+use crate::model::TableIndex;
+use crate::spec::Spec;
+use crate::storage::{Fault, Width};
+
+use super::pages::{RowSizes, TIMES_WEIGH};
+
+/// Accounts whose partitions one request asks for or deletes: enough to save most round trips, few enough for one
+/// coordinator.
+const ACCOUNTS_PER_REQUEST: usize = 16;
+/// Accounts that one look asks for: no values come back.
+const ACCOUNTS_PER_LOOK: usize = 32;
+/// Accounts that one look asks for in one partition.
+const ACCOUNTS_PER_PARTITION: usize = 100;
+/// Bytes that are asked for at once, and with one request, as far as can be told: a node has to hold them, and so do we.
+const MOST_BYTES: usize = 64 * 1_024 * 1_024;
+const MOST_BYTES_OF_ANSWER: usize = 16 * 1_024 * 1_024;
+/// Rows of the first answer, before any other is asked for: they may be a megabyte each.
+pub(super) const SAMPLE_ROWS: usize = 12;
+/// Rows of each account in it.
+const SAMPLE_ROWS_OF_EACH: usize = 3;
+/// Room is given in units of so many bytes.
+const ROOM_UNIT: usize = 1_024;
+/// A limit that may have been a moment's (a time-out, a replica that failed) is doubled after so many requests that were
+/// as large as it allows, then after twice as many, and so on.
+const PATIENCE: u64 = 1_024;
+
+/// What a request does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// The first rows of accounts' partitions.
+    First(Width),
+    /// The same with write times.
+    TimedFirst,
+    /// The rows that accounts own in a scope, one each.
+    Rows,
+    /// The same with write times.
+    TimedRows,
+    /// Which accounts own anything.
+    Owners,
+    /// Deletes of accounts' partitions.
+    Deletes,
+    /// Statements of one partition.
+    Write,
+    /// A page of one account's rows.
+    Page(Width),
+    /// The same with write times.
+    TimedPage,
+    /// A page of a scan.
+    Keys,
+}
+
+impl Kind {
+    fn gives_rows(self) -> bool {
+        !matches!(self, Self::Owners | Self::Deletes | Self::Write)
+    }
+
+    /// The bytes of a row with what comes with it.
+    pub(super) fn with_times(self, row_bytes: usize) -> usize {
+        match self {
+            Self::TimedFirst | Self::TimedRows | Self::TimedPage => row_bytes * TIMES_WEIGH,
+            _ => row_bytes,
+        }
+    }
+}
+
+/// What has a limit of its own.
+#[derive(Clone, Copy)]
+enum Slot {
+    /// Accounts, statements, or rows of a page.
+    Of(Kind),
+    /// Rows of each account.
+    Each(Kind),
+    /// Bytes of a batch.
+    Bytes,
+}
+
+const SLOTS: usize = 16;
+
+impl Slot {
+    fn at(self) -> usize {
+        match self {
+            Self::Of(kind) => match kind {
+                Kind::First(Width::Full) => 0,
+                Kind::First(Width::Slim) => 1,
+                Kind::TimedFirst => 2,
+                Kind::Rows => 3,
+                Kind::TimedRows => 4,
+                Kind::Owners => 5,
+                Kind::Deletes => 6,
+                Kind::Write => 7,
+                Kind::Page(Width::Full) => 8,
+                Kind::Page(Width::Slim) => 9,
+                Kind::TimedPage => 10,
+                Kind::Keys => 11,
+            },
+            Self::Each(Kind::First(Width::Full)) => 12,
+            Self::Each(Kind::First(Width::Slim)) => 13,
+            Self::Each(_) => 14,
+            Self::Bytes => 15,
+        }
+    }
+}
+
+/// How large a request is.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Load {
+    pub(super) kind: Kind,
+    pub(super) table: TableIndex,
+    /// Accounts, statements, or rows of a page.
+    pub(super) count: usize,
+    /// What is written.
+    pub(super) bytes: usize,
+}
+
+impl Load {
+    fn parts(self) -> [(Slot, usize); 2] {
+        [(Slot::Of(self.kind), self.count), (Slot::Bytes, self.bytes)]
+    }
+}
+
+/// The right to ask for more than was taken so far.
+pub(super) type Trial<'a> = Turn<'a, ()>;
+
+/// What fits, learnt by one command.
+#[derive(Debug)]
+pub(super) struct Fits {
+    pub(super) sizes: RowSizes,
+    tables: Vec<OfTable>,
+    room: Semaphore,
+}
+
+#[derive(Debug)]
+struct OfTable {
+    owns_partitions: bool,
+    limits: Mutex<[Limit; SLOTS]>,
+    trials: [Turns<()>; SLOTS],
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Limit {
+    /// The largest that was taken.
+    taken: usize,
+    most: usize,
+    /// Requests until it is doubled, now and the next time, if it may pass.
+    passes: Option<(u64, u64)>,
+}
+
+const UNKNOWN: Limit = Limit { taken: 0, most: usize::MAX, passes: None };
+
+impl Fits {
+    /// Nothing is known.
+    pub(super) fn new(spec: &Spec) -> Self {
+        let tables = spec.tables.iter().map(|table| OfTable {
+            owns_partitions: table.owns_partitions(),
+            limits: Mutex::new([UNKNOWN; SLOTS]),
+            trials: Default::default(),
+        });
+        let room = Semaphore::new(MOST_BYTES / ROOM_UNIT);
+        Self { sizes: RowSizes::new(spec.tables.len()), tables: tables.collect(), room }
+    }
+
+    /// Waits until there is room for an answer; none is larger than what there is in all.
+    pub(super) async fn room(&self, bytes: usize) -> Option<SemaphorePermit<'_>> {
+        let units = bytes.min(MOST_BYTES).div_ceil(ROOM_UNIT) as u32;
+        // It is never closed.
+        if units == 0 { None } else { self.room.acquire_many(units).await.ok() }
+    }
+
+    /// Whether rows of a kind have been seen, or none come back.
+    pub(super) fn is_seen(&self, kind: Kind, table: TableIndex) -> bool {
+        !kind.gives_rows() || self.sizes.is_seen(table, kind)
+    }
+
+    /// The bytes of a row in an answer; none where no rows come back.
+    pub(super) fn row(&self, kind: Kind, table: TableIndex) -> usize {
+        match kind.gives_rows() {
+            true => kind.with_times(self.sizes.row(table, kind)),
+            false => 0,
+        }
+    }
+
+    /// What a first answer should have of so many accounts: accounts, and rows of each. `None` if that is not less.
+    pub(super) fn sample(
+        &self,
+        kind: Kind,
+        table: TableIndex,
+        accounts: usize,
+    ) -> Option<(usize, usize)> {
+        let rows = self.rows_of_each(kind, table);
+        if self.is_seen(kind, table) || accounts * rows <= SAMPLE_ROWS {
+            return None;
+        }
+        let rows = rows.min(if accounts == 1 { SAMPLE_ROWS } else { SAMPLE_ROWS_OF_EACH });
+        Some((accounts.min(SAMPLE_ROWS / rows), rows))
+    }
+
+    /// The accounts that requests of a kind should have, and those that they may have.
+    pub(super) fn accounts(&self, kind: Kind, table: TableIndex) -> (usize, usize) {
+        let wanted = match kind {
+            Kind::Owners if self.tables[table].owns_partitions => ACCOUNTS_PER_LOOK,
+            Kind::Owners => ACCOUNTS_PER_PARTITION,
+            Kind::Rows => self.sizes.accounts_per_read(table),
+            Kind::TimedRows => (self.sizes.accounts_per_read(table) / TIMES_WEIGH).max(2),
+            _ => ACCOUNTS_PER_REQUEST,
+        };
+        let most = self.accounts_at_most(kind, table);
+        // What is shared out by node may come out somewhat uneven.
+        let may = if self.tables[table].owns_partitions { wanted * 3 / 2 } else { wanted };
+        (wanted.min(most), may.min(most))
+    }
+
+    /// The accounts of an answer: what the server takes, and what is little enough.
+    fn accounts_at_most(&self, kind: Kind, table: TableIndex) -> usize {
+        let bytes = self.rows_of_each(kind, table) * self.row(kind, table);
+        let little = MOST_BYTES_OF_ANSWER.checked_div(bytes).unwrap_or(usize::MAX).max(1);
+        self.limit(table, Slot::Of(kind)).most.min(little)
+    }
+
+    /// The rows that first pages ask for of each account.
+    pub(super) fn rows_of_each(&self, kind: Kind, table: TableIndex) -> usize {
+        let first = |width| self.sizes.first_page(table, width, ACCOUNTS_PER_REQUEST);
+        let rows = match kind {
+            Kind::First(width) => first(width),
+            Kind::TimedFirst => first(Width::Full) / TIMES_WEIGH,
+            _ => return 1,
+        };
+        // One row more than is used tells whether there are more.
+        let least = if 2 * self.row(kind, table) > MOST_BYTES_OF_ANSWER { 1 } else { 2 };
+        rows.max(least).min(self.limit(table, Slot::Each(kind)).most)
+    }
+
+    /// The rows that a page may have, of which is known that each has so many bytes.
+    pub(super) fn rows_of_page(&self, kind: Kind, table: TableIndex, row_bytes: usize) -> usize {
+        let bytes = self.row(kind, table).max(kind.with_times(row_bytes));
+        let little = (MOST_BYTES_OF_ANSWER / bytes.max(1)).max(1);
+        self.limit(table, Slot::Of(kind)).most.min(little)
+    }
+
+    /// The statements of one partition, and their bytes, that a batch may have.
+    pub(super) fn batch(&self, table: TableIndex) -> [usize; 2] {
+        let limits = self.limits(table);
+        let most = |slot: Slot| limits[slot.at()].most;
+        [most(Slot::Of(Kind::Write)), most(Slot::Bytes).min(BATCH_BYTES)]
+    }
+
+    /// Whether nothing smaller is known to be refused, or to be much.
+    pub(super) fn allows(&self, load: Load) -> bool {
+        let is_taken = |(slot, size): &(Slot, usize)| *size <= self.limit(load.table, *slot).most;
+        load.parts().iter().all(is_taken)
+            && (!load.kind.gives_rows()
+                || load.count <= self.accounts_at_most(load.kind, load.table))
+    }
+
+    /// Waits until nobody else tries to find out whether so much is taken; `None` if that is known.
+    pub(super) async fn trial(&self, load: Load) -> Option<Trial<'_>> {
+        let is_known =
+            || self.is_seen(load.kind, load.table) && (load.count <= 1 || self.has_taken(load));
+        if is_known() {
+            return None;
+        }
+        let trial = self.tables[load.table].trials[Slot::Of(load.kind).at()].lock().await;
+        (!is_known()).then_some(trial)
+    }
+
+    /// Whether the server took as much before.
+    pub(super) fn has_taken(&self, load: Load) -> bool {
+        load.parts().iter().all(|(slot, size)| *size <= self.limit(load.table, *slot).taken)
+    }
+
+    /// The server took it.
+    pub(super) fn took(&self, load: Load) {
+        let mut limits = self.limits(load.table);
+        load.parts().iter().for_each(|(slot, size)| limits[slot.at()].took(*size));
+    }
+
+    /// The server refused it, and took all of its parts.
+    pub(super) fn too_large(&self, load: Load, why: Fault) {
+        let mut limits = self.limits(load.table);
+        // As many statements were taken, or it is not known: then it is their number, which servers limit most often.
+        let is_new = |(slot, size): &(Slot, usize)| *size > limits[slot.at()].taken;
+        let parts = load.parts();
+        let (slot, size) = parts.iter().find(|part| is_new(part)).unwrap_or(&parts[0]);
+        limits[slot.at()].too_large(*size, why);
+        tracing::debug!("{size} is too much for {:?} of table {}", load.kind, load.table);
+    }
+
+    /// The server refused so many rows of one account, and gave half as many.
+    pub(super) fn too_many_rows(&self, kind: Kind, table: TableIndex, rows: usize, why: Fault) {
+        self.limits(table)[Slot::Each(kind).at()].too_large(rows, why);
+    }
+
+    fn limit(&self, table: TableIndex, slot: Slot) -> Limit {
+        self.limits(table)[slot.at()]
+    }
+
+    fn limits(&self, table: TableIndex) -> MutexGuard<'_, [Limit; SLOTS]> {
+        self.tables[table].limits.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Limit {
+    fn took(&mut self, size: usize) {
+        self.taken = self.taken.max(size);
+        let Some((left, next)) = &mut self.passes else { return };
+        if size > self.most / 2 {
+            *left -= 1;
+            if *left == 0 {
+                (*left, *next) = (*next, next.saturating_mul(2));
+                self.most = self.most.saturating_mul(2);
+            }
+        }
+    }
+
+    fn too_large(&mut self, size: usize, why: Fault) {
+        let half = size.div_ceil(2);
+        self.most = self.most.min(half);
+        self.taken = self.taken.min(half);
+        let next = self.passes.map_or(PATIENCE, |(_, next)| next);
+        self.passes = (why != Fault::Permanent).then_some((next, next.saturating_mul(2)));
+    }
+}
+
+/// Whether a failure may be for the size of a request.
+pub(super) fn may_be_size(why: Fault) -> bool {
+    matches!(why, Fault::Permanent | Fault::TimedOut | Fault::Replica)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,323 @@
+//! One request for several groups. One that fails is taken apart until the group that it concerns is alone, so that only
+//! that one fails; and what of it was too large for the server is known from then on ([`fits`](super::super::fits)).
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::FutureExt;
+use futures::future::BoxFuture;
+
+use crate::latency::Lane;
+use crate::model::{AccountId, Batch, Mutation, TableIndex};
+use crate::storage::{Fault, Node, StorageError};
+
+use super::super::attempt::{Attempts, Retry};
+use super::super::fits::{Kind, Load, Trial, may_be_size};
+use super::Window;
+use super::gather::Waiting;
+
+/// How long a request of several groups is tried before it is taken apart.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// An answer of so many bytes is asked for whatever else was expected of it before.
+const LITTLE_BYTES: usize = 1_024 * 1_024;
+
+/// What one group asks for in a request that it shares with others.
+pub(super) trait Asked: Clone + Send + Sync + 'static {
+    /// Accounts or statements.
+    fn count(&self) -> usize {
+        1
+    }
+
+    /// What is written.
+    fn bytes(&self) -> usize {
+        0
+    }
+
+    /// Its halves, if it has any: the second may be asked for when the first has been answered.
+    fn halves(&self) -> Option<[Self; 2]> {
+        None
+    }
+}
+
+impl Asked for AccountId {}
+
+impl Asked for Arc<Batch> {
+    fn count(&self) -> usize {
+        self.mutations.len()
+    }
+
+    fn bytes(&self) -> usize {
+        self.mutations.iter().map(Mutation::size_bytes).sum()
+    }
+
+    /// A copy comes before the delete of its row, so nothing is deleted before its copy is acknowledged, also where they
+    /// are in different halves.
+    fn halves(&self) -> Option<[Self; 2]> {
+        let (first, second) = self.mutations.split_at_checked(self.mutations.len() / 2)?;
+        let batch = |mutations: &[Mutation]| {
+            Arc::new(Batch { table: self.table, mutations: mutations.to_vec() })
+        };
+        (!first.is_empty()).then(|| [batch(first), batch(second)])
+    }
+}
+
+/// Requests of one sort.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Sort {
+    pub(super) kind: Kind,
+    pub(super) table: TableIndex,
+    pub(super) lane: Lane,
+}
+
+/// How they are addressed: to a node, for so many rows of each account.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct To {
+    pub(super) node: Option<Node>,
+    pub(super) rows: usize,
+}
+
+/// Whether it is the request as it was put together, or what it was taken apart into.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Depth {
+    Whole,
+    Part,
+    /// Perhaps the whole was too large.
+    Smaller,
+}
+
+impl Depth {
+    /// What one is taken apart into that failed so.
+    fn after(why: Fault) -> Self {
+        if may_be_size(why) { Self::Smaller } else { Self::Part }
+    }
+
+    /// How often a request that can be taken apart is tried, if it is not answered in time.
+    fn late_tries(self) -> u32 {
+        if self == Self::Whole { 2 } else { 1 }
+    }
+}
+
+struct Sender<'a, S, Q> {
+    window: &'a Window<S>,
+    sort: Sort,
+    send: Q,
+}
+
+impl<S: Send + Sync + 'static> Window<S> {
+    /// Sends one request for several groups and gives each its answer.
+    pub(super) async fn together<R: Asked, A: Send, F>(
+        self: Arc<Self>,
+        sort: Sort,
+        part: Vec<Waiting<R, A>>,
+        node: Option<Node>,
+        send: impl Fn(Vec<R>, To) -> F + Send + Sync,
+    ) where
+        F: Future<Output = Result<Vec<A>, StorageError>> + Send,
+    {
+        let sender = Sender { window: &self, sort, send };
+        sender.several(part, node, &mut None, Depth::Whole).await;
+    }
+}
+
+impl<'a, S, Q> Sender<'a, S, Q>
+where
+    S: Send + Sync + 'static,
+{
+    /// Answers all; gives whether none of them failed.
+    fn several<'f, R: Asked, A: Send + 'f, F>(
+        &'f self,
+        mut part: Vec<Waiting<R, A>>,
+        node: Option<Node>,
+        trial: &'f mut Option<Trial<'a>>,
+        depth: Depth,
+    ) -> BoxFuture<'f, bool>
+    where
+        Q: Fn(Vec<R>, To) -> F + Send + Sync,
+        F: Future<Output = Result<Vec<A>, StorageError>> + Send,
+    {
+        async move {
+            let fits = &self.window.fits;
+            let Sort { kind, table, .. } = self.sort;
+            let load = self.load(part.iter().map(|waiting| &waiting.request));
+            if part.len() == 1 {
+                let Some((one, waiting)) = part.pop().map(Waiting::apart) else { return true };
+                let answer = self.one(one, node, trial, depth).await;
+                let is_ok = answer.is_ok();
+                if let Some(answer) = answer.transpose() {
+                    waiting.answer(answer);
+                }
+                return is_ok;
+            }
+            if trial.is_none() {
+                *trial = fits.trial(load).await;
+            }
+            if trial.is_some() {
+                self.sample(part.iter().map(|waiting| &waiting.request), node).await;
+            }
+            // What is known by now may be less than when it was put together.
+            if !fits.allows(load) {
+                let half = part.split_off(part.len() / 2);
+                let first = self.several(part, node, trial, depth).await;
+                return self.several(half, node, trial, depth).await && first;
+            }
+            let rows = fits.rows_of_each(kind, table);
+            let budget = self.window.retry.budget.min(PATIENCE);
+            let retry = Retry { budget, replica_tries: 1, ..self.window.retry };
+            let asked: Vec<R> = part.iter().map(|waiting| waiting.request.clone()).collect();
+            match self.request(asked, To { node, rows }, retry, depth.late_tries()).await {
+                Ok(None) => self.several(part, node, trial, depth).await,
+                Ok(Some(answers)) => {
+                    fits.took(load);
+                    let answered = part.into_iter().zip(answers);
+                    answered.for_each(|(waiting, own)| waiting.answer(Ok(own)));
+                    true
+                }
+                Err(error) if error.kind == Fault::Fatal => {
+                    part.into_iter().for_each(|waiting| waiting.answer(Err(error.clone())));
+                    false
+                }
+                Err(error) => {
+                    tracing::debug!("a request of {} groups is taken apart: {error}", part.len());
+                    let half = part.split_off(part.len() / 2);
+                    // Another replica may be able to do what this one was not.
+                    let depth = Depth::after(error.kind);
+                    let first = self.several(part, None, trial, depth).await;
+                    let is_ok = self.several(half, None, trial, depth).await && first;
+                    // If fewer rows were asked of each meanwhile, that may have been it.
+                    if is_ok && may_be_size(error.kind) && fits.rows_of_each(kind, table) >= rows {
+                        fits.too_large(load, error.kind);
+                    }
+                    is_ok
+                }
+            }
+        }
+        .boxed()
+    }
+
+    /// Asks for one group. That may still be too large for one request.
+    fn one<'f, R: Asked, A: Send + 'f, F>(
+        &'f self,
+        one: R,
+        node: Option<Node>,
+        trial: &'f mut Option<Trial<'a>>,
+        mut depth: Depth,
+    ) -> BoxFuture<'f, Result<Option<A>, StorageError>>
+    where
+        Q: Fn(Vec<R>, To) -> F + Send + Sync,
+        F: Future<Output = Result<Vec<A>, StorageError>> + Send,
+    {
+        async move {
+            let fits = &self.window.fits;
+            let Sort { kind, table, .. } = self.sort;
+            let load = self.load([&one].into_iter());
+            let halves = one.halves();
+            if trial.is_none() && (halves.is_some() || !fits.is_seen(kind, table)) {
+                *trial = fits.trial(load).await;
+            }
+            if trial.is_some() {
+                self.sample([&one].into_iter(), node).await;
+            }
+            if let Some([first, second]) = halves.clone().filter(|_| !fits.allows(load)) {
+                self.one(first, node, trial, depth).await?;
+                return self.one(second, node, trial, depth).await;
+            }
+            let mut most = fits.rows_of_each(kind, table);
+            let mut refused = None;
+            loop {
+                let (rows, can_be_less) = (most, halves.is_some() || most > 1);
+                if halves.is_none() && (rows == 1 || depth != Depth::Smaller) {
+                    // It may take long, and nothing is found out by it.
+                    *trial = None;
+                }
+                let (retry, late_tries) = match can_be_less {
+                    true => (Retry { replica_tries: 1, ..self.window.retry }, depth.late_tries()),
+                    false => (self.window.retry, u32::MAX),
+                };
+                let asked = vec![one.clone()];
+                match self.request(asked, To { node, rows }, retry, late_tries).await {
+                    Ok(None) => most = most.min(fits.rows_of_each(kind, table)),
+                    Ok(Some(mut answers)) => {
+                        fits.took(load);
+                        if let Some((rows, why)) = refused {
+                            fits.too_many_rows(kind, table, rows, why);
+                        }
+                        return Ok(answers.pop());
+                    }
+                    Err(error) if !can_be_less || !may_be_size(error.kind) => return Err(error),
+                    Err(error) => {
+                        depth = Depth::Smaller;
+                        if let Some([first, second]) = halves {
+                            self.one(first, node, trial, depth).await?;
+                            let answer = self.one(second, node, trial, depth).await?;
+                            fits.too_large(load, error.kind);
+                            return Ok(answer);
+                        }
+                        // Fewer rows help only where many, or tombstones between them, are more than a read can do.
+                        if error.kind == Fault::Permanent {
+                            return Err(error);
+                        }
+                        (refused, most) = (Some((rows, error.kind)), rows / 2);
+                    }
+                }
+            }
+        }
+        .boxed()
+    }
+
+    /// One request; `None` if it is no longer sent, because others have met larger rows while it waited.
+    async fn request<R: Asked, A, F>(
+        &self,
+        asked: Vec<R>,
+        to: To,
+        retry: Retry,
+        late_tries: u32,
+    ) -> Result<Option<Vec<A>>, StorageError>
+    where
+        Q: Fn(Vec<R>, To) -> F,
+        F: Future<Output = Result<Vec<A>, StorageError>>,
+    {
+        let Sort { kind, table, lane } = self.sort;
+        let expected = || asked.len() * to.rows * self.window.fits.row(kind, table);
+        let bytes = expected();
+        let attempts = Attempts { late_tries, bytes, ..self.window.attempts(asked.len(), retry) };
+        let send = || {
+            let is_late = expected() > (2 * bytes).max(LITTLE_BYTES);
+            let answer = (!is_late).then(|| (self.send)(asked.clone(), to));
+            async {
+                match answer {
+                    Some(answer) => answer.await.map(Some),
+                    None => Ok(None),
+                }
+            }
+        };
+        attempts.carry_out(lane, send).await
+    }
+
+    /// Looks at a few rows before any others are asked for: only what they weigh is of interest. If it fails, what comes
+    /// after it tells why.
+    async fn sample<'r, R: Asked, A, F>(
+        &self,
+        asked: impl ExactSizeIterator<Item = &'r R>,
+        node: Option<Node>,
+    ) where
+        Q: Fn(Vec<R>, To) -> F,
+        F: Future<Output = Result<Vec<A>, StorageError>>,
+    {
+        let (fits, Sort { kind, table, .. }) = (&self.window.fits, self.sort);
+        let Some((accounts, rows)) = fits.sample(kind, table, asked.len()) else { return };
+        let budget = self.window.retry.budget.min(PATIENCE);
+        let retry = Retry { budget, replica_tries: 1, ..self.window.retry };
+        let some: Vec<R> = asked.take(accounts).cloned().collect();
+        if self.request(some, To { node, rows }, retry, 1).await.is_err() {
+            fits.sizes.learn(table, kind, std::iter::empty());
+        }
+    }
+
+    fn load<'r, R: Asked>(&self, asked: impl Iterator<Item = &'r R> + Clone) -> Load {
+        let Sort { kind, table, .. } = self.sort;
+        let count = asked.clone().map(R::count).sum();
+        Load { kind, table, count, bytes: asked.map(R::bytes).sum() }
+    }
+}
