@@ -35,7 +35,12 @@ pub(super) trait Asked: Clone + Send + Sync + 'static {
         0
     }
 
-    /// Its halves, if it has any: the second may be asked for when the first has been answered.
+    /// Whether it has halves.
+    fn is_divisible(&self) -> bool {
+        false
+    }
+
+    /// Its halves: the second may be asked for when the first has been answered.
     fn halves(&self) -> Option<[Self; 2]> {
         None
     }
@@ -50,6 +55,10 @@ impl Asked for Arc<Batch> {
 
     fn bytes(&self) -> usize {
         self.mutations.iter().map(Mutation::size_bytes).sum()
+    }
+
+    fn is_divisible(&self) -> bool {
+        self.mutations.len() > 1
     }
 
     /// A copy comes before the delete of its row, so nothing is deleted before its copy is acknowledged, also where they
@@ -212,22 +221,24 @@ where
             let fits = &self.window.fits;
             let Sort { kind, table, .. } = self.sort;
             let load = self.load([&one].into_iter());
-            let halves = one.halves();
-            if trial.is_none() && (halves.is_some() || !fits.is_seen(kind, table)) {
+            let is_divisible = one.is_divisible();
+            if trial.is_none() && (is_divisible || !fits.is_seen(kind, table)) {
                 *trial = fits.trial(load).await;
             }
             if trial.is_some() {
                 self.sample([&one].into_iter(), node).await;
             }
-            if let Some([first, second]) = halves.clone().filter(|_| !fits.allows(load)) {
+            if !fits.allows(load)
+                && let Some([first, second]) = one.halves()
+            {
                 self.one(first, node, trial, depth).await?;
                 return self.one(second, node, trial, depth).await;
             }
             let mut most = fits.rows_of_each(kind, table);
             let mut refused = None;
             loop {
-                let (rows, can_be_less) = (most, halves.is_some() || most > 1);
-                if halves.is_none() && (rows == 1 || depth != Depth::Smaller) {
+                let (rows, can_be_less) = (most, is_divisible || most > 1);
+                if !is_divisible && (rows == 1 || depth != Depth::Smaller) {
                     // It may take long, and nothing is found out by it.
                     *trial = None;
                 }
@@ -248,7 +259,7 @@ where
                     Err(error) if !can_be_less || !may_be_size(error.kind) => return Err(error),
                     Err(error) => {
                         depth = Depth::Smaller;
-                        if let Some([first, second]) = halves {
+                        if let Some([first, second]) = one.halves() {
                             self.one(first, node, trial, depth).await?;
                             let answer = self.one(second, node, trial, depth).await?;
                             fits.too_large(load, error.kind);
