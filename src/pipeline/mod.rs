@@ -2,8 +2,10 @@
 //!
 //! Each group is one async function ([`merge_group`](group::merge_group)) that reads like the steps of a merge, and so
 //! is each turn of the other walks. [`walk`] cuts the groups into windows, bounds them and stops them: it alone spawns.
-//! A [`window`] lets its groups go on step by step and sends what they ask for together; [`attempt`] retries, measures
-//! and slows down each request. A failed group never stops the others.
+//! A [`window`] lets its groups go on step by step and sends what they ask for together, as large as [`fits`];
+//! [`attempt`] retries, measures and slows down each request. A failed group never stops the others. What an application
+//! writes meanwhile is looked for twice: in the survivor's computed cells behind each group ([`overtaken`]), and on the
+//! sources at the end ([`sweep`]).
 
 mod access;
 mod announced;

@@ -72,6 +72,7 @@ impl Raised {
     ) -> Result<(), GroupError> {
         for (_, slice) in &self.slices {
             window.write_all(slice.raises(&window.spec, &group.survivor)).await?;
+            failpoint::hit("raised");
         }
         Ok(())
     }

@@ -183,7 +183,7 @@ impl Case {
         let key = match self {
             Copied => {
                 for (name, of) in columns {
-                    // A copy is the source's row: what is written later counts, whatever a policy prefers.
+                    // A copy is the source's row: what is written later counts, unless a policy decides.
                     let value = match shape.policy(name) {
                         Policy::Max => other(of, false),
                         Policy::Min => other(of, true),
@@ -273,12 +273,16 @@ impl Write {
         let mut own = self.key.clone();
         to.clone_into(&mut own[self.shape.account]);
         let taken = Write { shape: self.shape, key: own, cells: self.cells.clone() };
-        if !before[self.shape.name].contains_key(&taken.key) {
-            return taken.apply(tables);
-        }
         let rows: &mut Rows = tables.get_mut(self.shape.name).expect("it is there");
-        let kept = rows.get_mut(&taken.key).expect("it was there before");
+        let is_own = before[self.shape.name].contains_key(&taken.key);
+        let Some(kept) = rows.get_mut(&taken.key) else { return taken.apply(tables) };
         model::combine(self.shape, kept, &self.cells);
+        if !is_own {
+            let is_free = |name: &&str| matches!(self.shape.policy(name), Policy::KeepTarget);
+            let cells = self.cells.iter().filter(|(name, _)| is_free(name));
+            let cells = cells.map(|(name, value)| (*name, value.clone())).collect();
+            Write { cells, ..taken }.apply(tables);
+        }
     }
 }
 

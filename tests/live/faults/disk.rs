@@ -40,7 +40,7 @@ fn journaled(run: &Path) -> BTreeSet<String> {
 fn a_journal_that_has_no_room_stops_the_run_before_the_write() {
     let scenario = Scenario::new("no_room", crowd(61, 120));
     let before = scenario.world.dump();
-    for pages in ["30", "50"] {
+    for pages in ["16", "24"] {
         let call = scenario.session().environment("TRIBUTARY_JOURNAL_MAX_PAGES", pages);
         let finished = call.run().exits(1).names("journal.sqlite").names("full");
         finished.names("make room").names("tributary resume");
