@@ -30,8 +30,8 @@ pub(super) struct Reads {
     last_blocks: Mutex<VecDeque<(i64, Bytes)>>,
 }
 
-/// Blocks that are held.
-const BLOCKS: usize = 8;
+/// The bytes of blocks that are held: the groups of a window have their turns in no order, and all their blocks fit.
+const HELD_BYTES: usize = 8 * 1024 * 1024;
 
 impl Reads {
     pub(super) fn new(path: &Path, connection: Connection) -> Result<Self, JournalError> {
@@ -136,10 +136,13 @@ impl Reads {
         let sql = "SELECT body, body_bytes FROM blocks WHERE id = ?1";
         let block = self.unpacked(sql, "block", id)?;
         let mut last = last();
-        if last.len() >= BLOCKS {
-            last.pop_front();
-        }
         last.push_back((id, block.clone()));
+        let mut held: usize = last.iter().map(|(_, block)| block.len()).sum();
+        while held > HELD_BYTES
+            && let Some((_, oldest)) = last.pop_front()
+        {
+            held -= oldest.len();
+        }
         Ok(block)
     }
 
