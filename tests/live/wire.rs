@@ -58,6 +58,10 @@ fn assert_proper(seen: &[Seen]) {
                 && ["1", "?"].iter().any(|limit| {
                     statement.query.ends_with(&format!("IN ? PER PARTITION LIMIT {limit}"))
                 });
+            // Write times alone are read of whole partitions, page by page.
+            let is_bounded = is_bounded
+                || statement.query.starts_with("SELECT WRITETIME(")
+                    && statement.query.ends_with("WHERE \"userid\" IN ?");
             // Partitions are deleted several at a time, at one write time.
             let is_bounded = is_bounded
                 || statement.is("DELETE")
