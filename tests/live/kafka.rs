@@ -77,9 +77,17 @@ fn partitions(consumer: &BaseConsumer, topic: &str) -> Vec<(i32, i64, i64)> {
     partitions
         .into_iter()
         .map(|partition| {
-            let offsets = consumer.fetch_watermarks(topic, partition, DEADLINE);
-            let (low, high) = offsets.expect("the broker knows the ends of a partition");
-            (partition, low, high)
+            // The leader of a new partition may not know yet that it is.
+            loop {
+                match consumer.fetch_watermarks(topic, partition, DEADLINE) {
+                    Ok((low, high)) => break (partition, low, high),
+                    Err(error) => assert!(
+                        Instant::now() < deadline,
+                        "the broker does not know the ends of a partition: {error}"
+                    ),
+                }
+                std::thread::sleep(Duration::from_millis(100));
+            }
         })
         .collect()
 }
