@@ -1,5 +1,7 @@
 //! `control`: ask the process that works on a run.
 
+use std::time::Duration;
+
 use anyhow::{Context, anyhow};
 use serde_json::Value;
 
@@ -8,6 +10,7 @@ use super::progress::clock;
 use super::terminal::Terminal;
 use super::{Exit, Failure};
 use crate::live::{self, Answer, Order};
+use crate::pace::Held;
 use crate::run::RunDir;
 
 /// Runs `control`.
@@ -83,8 +86,8 @@ fn status(answer: &Answer) -> String {
     if let (true, Some(us)) =
         (shown["reads"]["held_back"] == true, shown["reads"]["p99_us"].as_u64())
     {
-        let ms = us as f64 / 1e3;
-        lines.push(format!("           held back by --max-latency: a read takes {ms:.1} ms"));
+        let held = Held { read: Duration::from_micros(us), is_least: false };
+        lines.push(format!("           {held}"));
     }
     if let Some(until) = shown["until"].as_str() {
         lines.push(format!("until:     {until}"));

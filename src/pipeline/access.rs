@@ -5,7 +5,7 @@ use futures::{StreamExt, TryStreamExt, stream, try_join};
 use crate::failpoint;
 use crate::journal::{JournalError, Note, State};
 use crate::merge::{self, Entry, Fold, Seal, Slice, SweepSlice};
-use crate::model::{AccountId, Group, Row, Scope, TableIndex, TableTally, TimestampUs, now_us};
+use crate::model::{AccountId, Group, Scope, TableIndex, TableTally, TimestampUs, now_us};
 use crate::storage::{Cursor, Page, Reader, Width, Writer};
 
 use super::fits::{Kind, SAMPLE_ROWS};
@@ -98,8 +98,9 @@ impl<'a, S: Reader> Access<'a, S> {
         let mut answers = stream::iter(requests).buffer_unordered(GROUP_REQUESTS);
         while let Some((stream, page)) = answers.try_next().await? {
             pages.fetched += 1;
-            pages.row_bytes = pages.row_bytes.max(page.row_bytes());
-            pages.held_bytes += page.rows.iter().map(Row::size_bytes).sum::<usize>();
+            let (rows, bytes) = page.weigh();
+            pages.row_bytes = pages.row_bytes.max(bytes.checked_div(rows).unwrap_or_default());
+            pages.held_bytes += bytes;
             join.feed(stream, page.rows, page.next.is_none())?;
             pages.next[stream] = page.next;
         }
@@ -115,23 +116,13 @@ impl<'a, S: Reader> Access<'a, S> {
         let table = &self.window.spec.tables[index];
         let mut accounts: Vec<AccountId> = vec![self.group.survivor.clone()];
         accounts.extend(self.group.sources().cloned());
-        let mut fold: Option<Fold<'_>> = None;
-        let per_read = self.window.fits.sizes.accounts_per_read(index);
-        for (part, chunk) in accounts.chunks(per_read).enumerate() {
-            let rows = self.window.rows_of(index, &scope, chunk).await?;
-            let mut by_account = in_order(table.account, chunk, rows);
-            // The survivor is the first account of the first chunk.
-            let fold = fold.get_or_insert_with(|| {
-                Fold::new(index, table, by_account.first_mut().and_then(Option::take))
-            });
-            for (at, row) in by_account.into_iter().enumerate() {
-                if let Some(row) = row {
-                    // The survivor, whose row is taken already, is the account at 0.
-                    fold.add(part * per_read + at - 1, row);
-                }
-            }
+        let mut rows = self.window.rows_of(index, &scope, &accounts).await?.into_iter();
+        // The survivor is the first of the accounts.
+        let mut fold = Fold::new(index, table, rows.next().flatten());
+        for (source, row) in rows.enumerate() {
+            row.into_iter().for_each(|row| fold.add(source, row));
         }
-        let (entry, mut tally) = fold.unwrap_or_else(|| Fold::new(index, table, None)).finish();
+        let (entry, mut tally) = fold.finish();
         tally.deleted = if table.delete_source { tally.source_rows } else { 0 };
         Ok((entry, tally))
     }
@@ -193,17 +184,4 @@ impl Pages {
     pub(super) fn new(sources: usize) -> Self {
         Self { next: vec![None; sources + 1], fetched: 0, row_bytes: 0, held_bytes: 0 }
     }
-}
-
-/// Rows in the order of their accounts.
-fn in_order(column: usize, accounts: &[AccountId], rows: Vec<Row>) -> Vec<Option<Row>> {
-    let mut ordered: Vec<Option<Row>> = accounts.iter().map(|_| None).collect();
-    for row in rows {
-        let owner = row.cells[column].as_ref();
-        let position = accounts.iter().position(|account| Some(account.cell()) == owner);
-        if let Some(position) = position {
-            ordered[position] = Some(row);
-        }
-    }
-    ordered
 }

@@ -51,9 +51,9 @@ pub use walk::{Walked, walk};
 pub use window::{NextPage, Window};
 
 use crate::events::{EventError, Outlet};
-use crate::journal::{Codec, Journal, JournalError};
+use crate::journal::{Codec, Intent, Journal, JournalError, Kind, State};
 use crate::latency::{Lane, Recorder};
-use crate::model::{Event, Scope, TableIndex};
+use crate::model::{Event, Group, Scope, TableIndex, Tally, TimestampUs};
 use crate::pace::Pace;
 use crate::spec::Spec;
 use crate::storage::StorageError;
@@ -184,6 +184,28 @@ impl<S> Context<S> {
             fits: Arc::clone(&self.fits),
             bytes: 0,
             asked,
+        }
+    }
+
+    /// What is to be recorded of a group: part of no merge's counts, and leading nowhere, unless that is added.
+    pub(crate) fn intent(
+        &self,
+        group: &Group,
+        (kind, state): (Kind, State),
+        t: TimestampUs,
+        body: Vec<u8>,
+    ) -> Intent {
+        Intent {
+            group: group.index,
+            state,
+            survivor: group.survivor.clone(),
+            pairs: group.pairs.clone(),
+            t,
+            kind,
+            sealed: false,
+            tally: Tally::new(self.spec.tables.len()),
+            scopes: Vec::new(),
+            body,
         }
     }
 

@@ -12,10 +12,10 @@ use bytes::Bytes;
 use futures::future::try_join_all;
 
 use crate::failpoint;
-use crate::journal::{Intent, Kind, SliceRecord, State};
+use crate::journal::{Kind, State};
 use crate::ledger::{History, Ledger};
 use crate::merge::{SweepSlice, Swept, SweptCell};
-use crate::model::{Cell, Group, Scope, TableIndex, Tally, TimedRow, TimestampUs, now_us};
+use crate::model::{Cell, Group, Scope, TableIndex, TimedRow, TimestampUs, now_us};
 use crate::spec::Table;
 use crate::storage::Writer;
 
@@ -177,7 +177,8 @@ impl<S: Writer> Work<'_, S> {
                     continue;
                 }
                 if !history.is_written() {
-                    news.extend(window.led_to(table, &found_cells(&row)));
+                    let found = row.target.as_ref();
+                    news.extend(found.and_then(|found| window.led_to(table, &found.row.cells)));
                 }
                 slice.rows.push(row);
             }
@@ -190,21 +191,11 @@ impl<S: Writer> Work<'_, S> {
     async fn record(&self, slice: &SweepSlice, state: State) -> Result<TimestampUs, GroupError> {
         let Self { window, group } = self;
         let records = window.journal.slices(group.index)?;
-        let after = records.iter().map(|record: &SliceRecord| record.t).max().unwrap_or_default();
+        let after = records.iter().map(|record| record.t).max().unwrap_or_default();
         // Above every earlier time of the group, so that the events have ids of their own.
         let t = window.as_of.stamp().max(after + 1);
-        let intent = Intent {
-            group: group.index,
-            state,
-            survivor: group.survivor.clone(),
-            pairs: group.pairs.clone(),
-            t,
-            kind: Kind::Raise,
-            sealed: false,
-            tally: Tally::new(window.spec.tables.len()),
-            scopes: Vec::new(),
-            body: window.codec.encode_sweep(slice),
-        };
+        let body = window.codec.encode_sweep(slice);
+        let intent = window.intent(group, (Kind::Raise, state), t, body);
         window.intend(intent).await?;
         Ok(t)
     }
@@ -275,8 +266,4 @@ fn is_known(table: &Table, history: &History, row: &Swept, since: TimestampUs) -
     };
     let times = found.times[table.key_len..].iter().filter_map(|times| times.latest());
     times.min().is_some_and(|t| t <= since) || row.cells.iter().all(as_read)
-}
-
-fn found_cells(row: &Swept) -> Vec<Cell> {
-    row.target.as_ref().map_or_else(Vec::new, |found| found.row.cells.clone())
 }

@@ -292,21 +292,12 @@ impl<'a, S: Reader, K: Sink<S>> Work<'a, S, K> {
             }
             false => Vec::new(),
         };
-        let intent = Intent {
-            group: group.index,
-            state: State::Intended,
-            survivor: group.survivor.clone(),
-            pairs: group.pairs.clone(),
-            t,
-            kind: Kind::Merge,
-            sealed,
-            tally,
-            scopes,
-            body: match self.sink.needs_body(&slice) {
-                true => window.codec.encode(&slice),
-                false => Vec::new(),
-            },
+        let body = match self.sink.needs_body(&slice) {
+            true => window.codec.encode(&slice),
+            false => Vec::new(),
         };
+        let intent = window.intent(group, (Kind::Merge, State::Intended), t, body);
+        let intent = Intent { sealed, tally, scopes, ..intent };
         self.access.can_wait = false;
         let part = Part { slice, intent, writes, findings: &self.findings };
         self.sink.take(window, part).await

@@ -9,10 +9,10 @@
 use std::collections::BTreeMap;
 
 use crate::failpoint;
-use crate::journal::{Intent, Kind, Note, SliceRecord, State};
+use crate::journal::{Kind, Note, SliceRecord, State};
 use crate::ledger::{History, Ledger};
 use crate::merge::cut;
-use crate::model::{AccountId, Batch, Change, Group, Mutation, Tally, TimestampUs};
+use crate::model::{AccountId, Batch, Change, Group, Mutation, TimestampUs};
 use crate::pipeline::{GroupError, Window};
 use crate::storage::Writer;
 
@@ -184,18 +184,8 @@ impl<S: Writer> Work<'_, S> {
             let verdict = key.judge(&found, t, self.force);
             record.add((position, key), &group.survivor, verdict);
         }
-        let intent = Intent {
-            group: group.index,
-            state: State::Undoing,
-            survivor: group.survivor.clone(),
-            pairs: group.pairs.clone(),
-            t,
-            kind: Kind::Undo,
-            sealed: false,
-            tally: Tally::new(window.spec.tables.len()),
-            scopes: Vec::new(),
-            body: window.codec.encode_undo(&record.0),
-        };
+        let body = window.codec.encode_undo(&record.0);
+        let intent = window.intent(group, (Kind::Undo, State::Undoing), t, body);
         window.intend(intent).await?;
         Ok(record)
     }

@@ -13,7 +13,7 @@ use crate::failpoint;
 use crate::journal::{Intent, Kind, State};
 use crate::merge::{self, Entry, Slice, Write};
 use crate::model::Collection;
-use crate::model::{Batch, Change, ColumnIndex, Mutation, TableIndex, Tally, TimestampUs, now_us};
+use crate::model::{Batch, Change, ColumnIndex, Mutation, TableIndex, TimestampUs, now_us};
 use crate::spec::Table;
 use crate::storage::Writer;
 
@@ -81,18 +81,10 @@ impl<S: Writer> Check<'_, S> {
 
     /// Journals a repair.
     pub(super) async fn intend(&self, t: TimestampUs, slice: Slice) -> Result<(), VerifyError> {
-        let spec = &self.window.spec;
+        let body = self.window.codec.encode(&slice);
         let intent = Intent {
-            group: self.group.index,
-            state: State::Done,
-            survivor: self.group.survivor.clone(),
-            pairs: self.group.pairs.clone(),
-            t,
-            kind: Kind::Repair,
             sealed: slice.seal.is_some(),
-            tally: Tally::new(spec.tables.len()),
-            scopes: Vec::new(),
-            body: self.window.codec.encode(&slice),
+            ..self.window.intent(self.group, (Kind::Repair, State::Done), t, body)
         };
         Ok(self.window.intend(intent).await?)
     }

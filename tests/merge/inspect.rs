@@ -19,7 +19,7 @@ use super::preset::spec;
 use super::sweep::plan_of;
 use super::together::{never, run_all};
 use super::world::{CONTENT, dump, load, world_and_group};
-use super::{T, World, context_of, run};
+use super::{T, World, block_on, context_of, run};
 
 pub fn reading(storage: MemoryStorage, discover: Discover) -> Arc<Context<MemoryStorage>> {
     let recorder = Arc::new(Recorder::new(Lanes::new(&spec()).names().to_vec()));
@@ -35,9 +35,8 @@ pub fn inspect(
     selection: Selection,
     stop: &watch::Receiver<bool>,
 ) -> Result<Inspected, GroupError> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     let progress = Progress::default();
-    runtime.block_on(pipeline::inspect(context, plan, selection, &progress, stop))
+    block_on(pipeline::inspect(context, plan, selection, &progress, stop))
 }
 
 /// What was said of all groups, as a merge counts it.
@@ -101,9 +100,7 @@ proptest! {
         let mut merging = context_of(8, storage, Arc::clone(&journal), T);
         Arc::get_mut(&mut merging).unwrap().discover = discover;
         if scans {
-            let runtime =
-                tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-            runtime.block_on(pipeline::scan(&merging, &plan, &never())).unwrap();
+            block_on(pipeline::scan(&merging, &plan, &never())).unwrap();
         }
         let tally = run(&merging, &plan.group(0)).0.unwrap();
         prop_assert_eq!(said(&inspected, 1), comparable(tally.clone()));

@@ -67,14 +67,19 @@ fn context_of(
     Arc::new(context)
 }
 
+/// Runs what is asynchronous to its end, on this thread alone.
+pub fn block_on<T>(future: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    runtime.block_on(future)
+}
+
 /// Merges a group, or goes on with it if the journal knows it.
 fn run(
     context: &Arc<Context<MemoryStorage>>,
     group: &Group,
 ) -> (Result<Tally, GroupError>, Vec<Event>) {
     let earlier = context.journal.group(group.index).unwrap().map(|record| record.state);
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-    let result = runtime.block_on(async {
+    let result = block_on(async {
         let window = Window::writing(context);
         match window.alone(merge_group(&window, group, earlier, None)).await {
             Err(GroupError::PutOff) => {

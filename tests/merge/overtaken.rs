@@ -2,8 +2,8 @@
 //! it, and what it writes once the merge is acknowledged stands.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use proptest::prelude::*;
 use tributary::events::Outlet;
@@ -11,12 +11,13 @@ use tributary::journal::Kind;
 use tributary::journal::memory::MemoryJournal;
 use tributary::model::{Change, now_us};
 use tributary::pipeline::{Context, GroupError, Leftover, Merged, Window, merge_group};
-use tributary::storage::memory::{FaultKind, MemoryStorage, Request};
+use tributary::storage::memory::{MemoryStorage, Request};
 
+use super::block_on;
 use super::context_of;
 use super::model::{Columns, World};
 use super::preset::spec;
-use super::undo::undo_all;
+use super::undo::{Stops, undo_all};
 use super::world::{CONTENT, dump, group, load, said, to_row};
 
 /// Contents, of which some are held by the source, some by the survivor, each with a status.
@@ -53,8 +54,7 @@ fn merge_beside(
     writes: &[Write],
 ) -> (Result<Merged, GroupError>, Written) {
     let earlier = context.journal.group(0).unwrap().map(|record| record.state);
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-    runtime.block_on(async {
+    block_on(async {
         let window = Window::writing(context);
         let group = group("t", &["s".to_owned()]);
         let merge = window.alone(merge_group(&window, &group, earlier, None));
@@ -182,22 +182,15 @@ proptest! {
         at in 0..10_usize,
         carried_out: bool,
     ) {
-        let (requests, stop) = (Arc::<AtomicUsize>::default(), Arc::new(Mutex::new(Some(at))));
-        let (seen, stops) = (Arc::clone(&requests), Arc::clone(&stop));
-        let storage = MemoryStorage::with_faults(spec(), move |_| {
-            let at = (*stops.lock().unwrap())?;
-            let seen = seen.fetch_add(1, Ordering::Relaxed);
-            (seen >= at).then_some(match carried_out && seen == at {
-                true => FaultKind::AnswerLostForGood,
-                false => FaultKind::Refused,
-            })
-        });
+        let stop = Stops::default();
+        let storage = stop.storage();
+        stop.set(Some((at, carried_out)));
         let before = world(&held);
         load(&before, &spec(), &storage);
         let journal = Arc::<MemoryJournal>::default();
         let context = context_of(8, storage, Arc::clone(&journal), 1_000_000);
         let (first, written) = merge_beside(&context, &writes);
-        *stop.lock().unwrap() = None;
+        stop.set(None);
         if first.is_err() {
             let (second, _) = merge_beside(&context, &[]);
             second.unwrap();
@@ -261,8 +254,7 @@ fn a_row_that_is_begun_anew_is_left_and_told() {
     let mut columns: Columns = columns.map(|(n, v)| (n.to_owned(), v.to_owned())).into();
     columns.insert("status".into(), "1".into());
     let row = to_row(&spec(), CONTENT, &columns);
-    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    let (merged, ()) = runtime.block_on(async {
+    let (merged, ()) = block_on(async {
         let window = Window::writing(&context);
         let group = group("t", &["s".to_owned()]);
         let application = async {

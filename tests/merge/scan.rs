@@ -18,7 +18,7 @@ use super::model::{Columns, World};
 use super::preset::spec;
 use super::sweep::{later, plan_of, sweep};
 use super::world::{ENROLMENTS, dump, load, said, to_row, world_and_group};
-use super::{context_of, run};
+use super::{block_on, context_of, run};
 
 fn scanning(storage: MemoryStorage, journal: &Arc<MemoryJournal>) -> Arc<Context<MemoryStorage>> {
     // Long ago, so that groups are dated by the clock.
@@ -29,8 +29,7 @@ fn scanning(storage: MemoryStorage, journal: &Arc<MemoryJournal>) -> Arc<Context
 
 fn scan(context: &Context<MemoryStorage>, plan: &Plan) -> Result<Scanned, GroupError> {
     let (_stop, stopped) = watch::channel(false);
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-    runtime.block_on(pipeline::scan(context, plan, &stopped))
+    block_on(pipeline::scan(context, plan, &stopped))
 }
 
 /// Each range of the ring once.
@@ -143,8 +142,7 @@ proptest! {
     fn pages_of_a_scan_are_the_whole_table((world, ..) in world_and_group(), rows in 1..4_usize) {
         let storage = MemoryStorage::new(spec());
         load(&world, &spec(), &storage);
-        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        let keys = runtime.block_on(async {
+        let keys = block_on(async {
             let mut keys = Vec::new();
             for range in storage.token_ranges(10).await.unwrap() {
                 let mut next = None;
@@ -218,8 +216,7 @@ fn a_stopped_scan_goes_on_where_it_was() {
     let plan = plan_of("t", &["s".to_owned()]);
     let journal = Arc::<MemoryJournal>::default();
     let context = scanning(storage, &journal);
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-    let first = runtime.block_on(pipeline::scan(&context, &plan, &stopped)).unwrap();
+    let first = block_on(pipeline::scan(&context, &plan, &stopped)).unwrap();
     assert!(first.interrupted && (1..=101).contains(&first.ranges_now), "{first:?}");
     let known = journal.scans().unwrap().len() as u64;
     assert!(known >= first.ranges_now);

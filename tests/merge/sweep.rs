@@ -15,7 +15,7 @@ use tributary::storage::memory::MemoryStorage;
 use super::model::{Columns, World};
 use super::preset::spec;
 use super::world::{CONTENT, ENROLMENTS, dump, load, said, to_row, world_and_group};
-use super::{context_of, run};
+use super::{block_on, context_of, run};
 
 /// A plan with one group: every source into the survivor.
 pub fn plan_of(to: &str, sources: &[String]) -> Plan {
@@ -44,10 +44,8 @@ pub fn sweep(
 ) -> (Arc<Context<MemoryStorage>>, Swept, Vec<Leftover>) {
     let (_stop, stopped) = watch::channel(false);
     let mut left = Vec::new();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-    let swept = runtime
-        .block_on(pipeline::sweep(&context, plan, &stopped, |row| left.push(row.clone())))
-        .unwrap();
+    let swept =
+        block_on(pipeline::sweep(&context, plan, &stopped, |row| left.push(row.clone()))).unwrap();
     (context, swept, left)
 }
 

@@ -16,7 +16,7 @@ use tributary::storage::memory::{FaultKind, MemoryStorage, Request};
 use super::model::{Events, World};
 use super::preset::spec;
 use super::world::{CONTENT, ENROLMENTS, dump, load, said};
-use super::{T, context, context_of};
+use super::{T, block_on, context, context_of};
 
 const GROUPS: usize = 60;
 const BATCHES: usize = 3;
@@ -50,8 +50,7 @@ pub fn run_all(
 ) -> (RunOutcome, Vec<String>) {
     let limits = Limits { groups: usize::MAX, errors };
     let failed = Mutex::new(Vec::new());
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-    let outcome = runtime.block_on(pipeline::run(
+    let outcome = block_on(pipeline::run(
         context,
         plan,
         &Known::default(),

@@ -19,7 +19,7 @@ use super::model::{Columns, Events, World};
 use super::preset::spec;
 use super::sweep;
 use super::world::{CONTENT, ENROLMENTS, dump, group, load, said, to_row, world_and_group};
-use super::{T, context_of, run};
+use super::{T, block_on, context_of, run};
 
 /// Undoes all groups that the journal has; what failed is told by its reason.
 pub fn undo_all(
@@ -29,8 +29,7 @@ pub fn undo_all(
     let selected = undo::select(&*context.journal, None).unwrap();
     let (_stop, stopped) = watch::channel(false);
     let mut failures = Vec::new();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-    let undone = runtime.block_on(undo::undo(
+    let undone = block_on(undo::undo(
         &context,
         &selected.groups,
         Options { force },
@@ -91,7 +90,7 @@ fn expected_events(before: &World, after: &World, to: &str, sources: &[String]) 
 
 /// A storage that can be made to stop, as a killed process stops: at a request, for good.
 #[derive(Clone, Default)]
-struct Stops {
+pub struct Stops {
     seen: Arc<AtomicUsize>,
     at: Arc<Mutex<Option<(usize, bool)>>>,
     /// What is dated as a merge is refused from now on.
@@ -99,7 +98,7 @@ struct Stops {
 }
 
 impl Stops {
-    fn storage(&self) -> MemoryStorage {
+    pub fn storage(&self) -> MemoryStorage {
         let Self { seen, at, no_merge } = self.clone();
         MemoryStorage::with_faults(spec(), move |request| {
             let is_merge = match request {
@@ -119,7 +118,7 @@ impl Stops {
         })
     }
 
-    fn set(&self, at: Option<(usize, bool)>) {
+    pub fn set(&self, at: Option<(usize, bool)>) {
         *self.at.lock().unwrap() = at;
         self.seen.store(0, Ordering::Relaxed);
     }
@@ -460,12 +459,16 @@ fn writes(ahead: i64) -> impl Strategy<Value = Vec<(usize, usize, [u8; 3], Colum
     prop::collection::vec((table, 0..4_usize, key, sweep::later(), t), 0..6)
 }
 
-fn check_swept(mut world: World, to: &str, sources: &[String], later: &Writes) {
-    // A row of only its key is not swept but told, so there is none.
+/// A row of only its key is not swept but told, so there is none.
+fn without_bare_rows(world: &mut World) {
     let rows = world.content.values_mut().chain(world.enrolments.values_mut());
     rows.filter(|row| row.is_empty()).for_each(|row| {
         row.insert("grade".to_owned(), "x".to_owned());
     });
+}
+
+fn check_swept(mut world: World, to: &str, sources: &[String], later: &Writes) {
+    without_bare_rows(&mut world);
     let plan = sweep::plan_of(to, sources);
     let (merged, _, t) = sweep::merged(&world, &plan);
     let untouched = MemoryStorage::new(spec());
@@ -503,10 +506,7 @@ fn check_stopped_sweep(
     later: &Writes,
     at: (usize, bool),
 ) {
-    let rows = world.content.values_mut().chain(world.enrolments.values_mut());
-    rows.filter(|row| row.is_empty()).for_each(|row| {
-        row.insert("grade".to_owned(), "x".to_owned());
-    });
+    without_bare_rows(&mut world);
     let plan = sweep::plan_of(to, sources);
     let stop = Stops::default();
     let storage = stop.storage();
@@ -523,9 +523,8 @@ fn check_stopped_sweep(
     }
     stop.set(Some(at));
     let (_stop, stopped) = watch::channel(false);
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     // Whether the look or a group fails makes no difference to what was written.
-    drop(runtime.block_on(tributary::pipeline::sweep(&context, &plan, &stopped, |_| {})));
+    drop(block_on(tributary::pipeline::sweep(&context, &plan, &stopped, |_| {})));
     stop.set(None);
     let (undone, outcome, _, failures) = undo_all(context, false);
     assert_eq!(failures, Vec::<String>::new());

@@ -113,7 +113,7 @@ impl Codec {
             out.list(&apart.kept, |out, KeptCell { source, column, elements }| {
                 out.number(*source);
                 out.number(*column);
-                out.list(elements, |out, element| out.value(element));
+                write_values(out, elements);
             });
         });
         out.list(&slice.left_alone, |out, left| {

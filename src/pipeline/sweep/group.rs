@@ -233,17 +233,10 @@ impl<S: Writer> Sweeper<'_, S> {
         let t = window.as_of.stamp().max(after + 1);
         self.turn.rows += slice.rows.len() as u64;
         self.turn.events += slice.events.len() as u64;
+        let body = window.codec.encode_sweep(&slice);
         let intent = Intent {
-            group: group.index,
-            state: State::Sweeping,
-            survivor: group.survivor.clone(),
-            pairs: group.pairs.clone(),
-            t,
-            kind: Kind::Sweep,
-            sealed: false,
-            tally: Tally::new(window.spec.tables.len()),
             scopes: window.codec.encode_scopes(&slice.scopes(&window.spec)),
-            body: window.codec.encode_sweep(&slice),
+            ..window.intent(group, (Kind::Sweep, State::Sweeping), t, body)
         };
         window.intend(intent).await?;
         failpoint::hit("sweep");

@@ -47,7 +47,7 @@ impl<S: Reader> Window<S> {
         self.asked.first_pages.ask((table, width, scope.clone()), account.clone()).await
     }
 
-    /// The rows that accounts own in a scope of a table in which each owns one, in no promised order.
+    /// The rows that accounts own in a scope of a table in which each owns one, by account.
     ///
     /// # Errors
     /// The read failed for good.
@@ -56,12 +56,12 @@ impl<S: Reader> Window<S> {
         table: TableIndex,
         scope: &Scope,
         accounts: &[AccountId],
-    ) -> Result<Vec<Row>, StorageError> {
+    ) -> Result<Vec<Option<Row>>, StorageError> {
         accounts.iter().take(1).for_each(|account| self.probed.see(table, scope, account));
         let ask =
             |account: &AccountId| self.asked.rows.ask((table, scope.clone()), account.clone());
         let rows = try_join_all(accounts.iter().map(ask)).await?;
-        Ok(rows.into_iter().flatten().collect())
+        Ok(rows.into_iter().map(|mut own| own.pop()).collect())
     }
 
     /// Which of the accounts own rows in a scope.

@@ -16,7 +16,7 @@ use tributary::verify::{Options, Verified, verify};
 use super::model::{Events, World};
 use super::preset::spec;
 use super::world::{group, load, said};
-use super::{context_of, run};
+use super::{block_on, context_of, run};
 
 /// A line of diff.csv: verdict, account, key and column.
 type Line = (String, String, String, String);
@@ -47,8 +47,7 @@ fn verified_until(
     diff: &Path,
     stop: watch::Receiver<bool>,
 ) -> Verified {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-    runtime.block_on(verify(context, options, diff, &Progress::default(), stop)).unwrap()
+    block_on(verify(context, options, diff, &Progress::default(), stop)).unwrap()
 }
 
 const REPAIR: Options = Options { repair: true, restart: false };
