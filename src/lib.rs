@@ -47,6 +47,7 @@
 //! | [`plan`] | pairs → disjoint groups, statistics. Plain data, no I/O |
 //! | [`merge`] | the core: rows → mutations and events. No async, no clock, no I/O |
 //! | [`storage`] | the one seam: what a merge needs of a database, and a fake of it for tests |
+//! | [`register`] | what became of accounts over all runs, and who may work on a keyspace |
 //! | [`cluster`] | Cassandra behind that seam; the only user of the driver |
 //! | [`events`] | Kafka; the only user of rdkafka |
 //! | [`failpoint`] | places at which a test may kill the process |
@@ -111,6 +112,7 @@ pub mod pipeline;
 pub mod plan;
 pub mod ranking;
 pub mod readable;
+pub mod register;
 pub mod report;
 pub mod run;
 pub mod secret;

@@ -21,7 +21,8 @@ const EDGES: &[(&str, &[&str])] = &[
     ("plan", &["model", "pairs"]),
     ("merge", &["model", "spec"]),
     ("storage", &["model", "spec"]),
-    ("cluster", &["model", "secret", "spec", "storage"]),
+    ("register", &["model", "storage"]),
+    ("cluster", &["model", "secret", "spec", "storage", "register"]),
     ("events", &["model", "secret"]),
     ("journal", &["model", "spec", "merge"]),
     ("ledger", &["model", "spec", "merge", "journal"]),
@@ -45,6 +46,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "ledger",
             "latency",
             "pace",
+            "register",
         ],
     ),
     (
@@ -60,6 +62,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "journal",
             "ledger",
             "pipeline",
+            "register",
         ],
     ),
     (
@@ -74,6 +77,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "journal",
             "ledger",
             "pipeline",
+            "register",
         ],
     ),
     ("run", &["model", "moment"]),
@@ -83,7 +87,7 @@ const EDGES: &[(&str, &[&str])] = &[
         &[
             "model", "moment", "estimate", "ranking", "secret", "spec", "pairs", "plan", "storage",
             "cluster", "events", "readable", "journal", "latency", "pace", "live", "pipeline",
-            "verify", "undo", "run", "report",
+            "verify", "undo", "run", "report", "register",
         ],
     ),
     ("main", &["cli"]),

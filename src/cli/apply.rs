@@ -7,13 +7,13 @@
 use std::sync::Arc;
 
 use super::again;
-use super::engine::Ready;
+use super::engine::{Needs, Ready};
 use super::identity::Identity;
 use super::input::{self, Begun, Planned};
 use super::live::Live;
 use super::recorded::RecordedSettings;
 use super::session::{Session, Traces};
-use super::{ApplySettings, Console, Exit, Failure};
+use super::{ApplySettings, Console, Exit, Failure, register};
 use crate::journal::SqliteJournal;
 use crate::pipeline::Known;
 use crate::run::{RunRecord, files};
@@ -43,12 +43,20 @@ async fn carry_out(
         bound.check_pairs(&planned.record, &planned.plan)?;
         tracing::info!("this is what was planned as {}", bound.id());
     }
-    let ready = Ready::start_unless(&mut stop, merge).await?;
+    let ready = Ready::start_unless(&mut stop, Needs::of(merge, &id), console).await?;
     let accounts = ready.spec().accounts;
     if let Some(bound) = bound {
         bound.check_accounts(accounts)?;
     }
     let planned = planned.with_accounts(accounts, input, &prepared, &mut stop).await?;
+    let planned = match &ready.register {
+        None => planned,
+        Some(register) => {
+            let refusals =
+                register::refusals(register.reader(), &planned.plan, ready.spec()).await?;
+            planned.without(&refusals, &prepared)?
+        }
+    };
     let Planned { plan, record, format, .. } = planned;
     let recorded = RecordedSettings::new(&format, merge);
     let recorded = serde_json::to_value(recorded).map_err(Failure::failed)?;
@@ -66,6 +74,12 @@ async fn carry_out(
     tracing::info!("run {} in {}", record.id, run_dir.path().display());
     console.again.set(again::resume(run_dir.path(), secret_flags));
     live.is_reached_in(run_dir.path(), console);
+
+    if let Some(register) = &ready.register {
+        let spec = (ready.spec(), merge.spec.sha256());
+        let begun = register::begun(&record, run_dir.path(), spec);
+        register.add_run(&begun).await.map_err(Failure::failed)?;
+    }
 
     let journal = SqliteJournal::open(&run_dir.file(files::JOURNAL))?;
     let known = Known::default();

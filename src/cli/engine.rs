@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
 use super::settings::PaceSettings;
-use super::{Console, Exit, Failure, MergeSettings, Progress, Snapshot};
-use crate::cluster::{Cluster, ClusterSettings, Store};
+use super::{Console, Exit, Failure, Lease, MergeSettings, Progress, Snapshot};
+use crate::cluster::{Cluster, ClusterRegister, ClusterSettings, Store};
 use crate::events::{EventError, EventSettings, Outlet, Producer};
 use crate::journal::{Journal, JournalError};
 use crate::latency::Recorder;
@@ -21,8 +21,9 @@ use crate::pipeline::{
 };
 use crate::plan::Plan;
 use crate::readable;
+use crate::register::Register;
 use crate::report::{Deletes, EventFacts, FailureReasons, HotPartition};
-use crate::run::{Failures, RunError};
+use crate::run::{Failures, RunError, RunId};
 use crate::spec::{RawSpec, Spec};
 use crate::storage::TombstoneLimits;
 
@@ -43,10 +44,15 @@ pub(super) struct Needs<'a> {
     pub(super) write_times: bool,
     /// How enrolments are found.
     pub(super) discover: Discover,
+    /// The run.
+    pub(super) run: &'a RunId,
+    /// Whether the lease on the keyspace is needed, because something is written.
+    pub(super) writes: bool,
 }
 
-impl<'a> From<&'a MergeSettings> for Needs<'a> {
-    fn from(settings: &'a MergeSettings) -> Self {
+impl<'a> Needs<'a> {
+    /// What a merge needs.
+    pub(super) fn of(settings: &'a MergeSettings, run: &'a RunId) -> Self {
         let MergeSettings { cluster, events, spec, work, .. } = settings;
         Self {
             cluster,
@@ -56,6 +62,8 @@ impl<'a> From<&'a MergeSettings> for Needs<'a> {
             settle: work.settle,
             write_times: work.sweep,
             discover: work.discover,
+            run,
+            writes: true,
         }
     }
 }
@@ -72,11 +80,13 @@ pub(super) struct Ready {
     discover: Discover,
     /// None where the server does not tell them.
     tombstones: Option<TombstoneLimits>,
+    /// What became of accounts over all runs; none with --no-register.
+    pub(super) register: Option<Arc<ClusterRegister>>,
 }
 
 impl Ready {
     /// Connects and checks; nothing is written.
-    async fn start(needs: Needs<'_>) -> Result<Self, Failure> {
+    async fn start(needs: Needs<'_>, lease: &Lease) -> Result<Self, Failure> {
         let cluster = Cluster::connect(needs.cluster.clone()).await?;
         let spec = Arc::new(needs.spec.check(cluster.schema()).map_err(Failure::failed)?);
         let store = cluster.store(Arc::clone(&spec)).await?;
@@ -99,21 +109,43 @@ impl Ready {
                 Outlet::Kafka(Producer::connect(events, on_delivered).await?)
             }
         };
-        let as_of = AsOf::new(cluster.latest_clock().await?, needs.settle);
+        let register = match &needs.cluster.register {
+            None => None,
+            Some(keyspace) if needs.writes => {
+                Some(lease.take(&cluster, keyspace, needs.run).await?)
+            }
+            Some(keyspace) => Some(Arc::new(cluster.register(keyspace, needs.run.as_str()).await?)),
+        };
+        // No time at which another run wrote, whatever the clock of the machine was on which that ran.
+        let floor = register.as_ref().map_or(0, |register| register.floor());
+        let as_of = AsOf::new(cluster.latest_clock().await?.max(floor), needs.settle);
         let PaceSettings { in_flight, rate, max_latency } = needs.pace;
         let pace = Pace::bounded(in_flight, rate, max_latency);
         let discover = needs.discover;
         let tombstones = cluster.tombstone_limits().await.ok();
-        Ok(Self { spec, store, outlet, recorder, pace, as_of, acknowledged, discover, tombstones })
+        let ready = Self {
+            spec,
+            store,
+            outlet,
+            recorder,
+            pace,
+            as_of,
+            acknowledged,
+            discover,
+            tombstones,
+            register,
+        };
+        Ok(ready)
     }
 
     /// As [`start`](Self::start), unless the operator stops it.
     pub(super) async fn start_unless(
         stop: &mut watch::Receiver<bool>,
-        needs: impl Into<Needs<'_>>,
+        needs: Needs<'_>,
+        console: &Console,
     ) -> Result<Self, Failure> {
         tokio::select! {
-            ready = Self::start(needs.into()) => ready,
+            ready = Self::start(needs, &console.lease) => ready,
             _ = stop.wait_for(|stop| *stop) => {
                 let error = anyhow::anyhow!("interrupted before the first write; nothing was changed");
                 Err(Failure { exit: Exit::Interrupted, error })
@@ -132,10 +164,12 @@ impl Ready {
         let shared = Arc::clone(&journal);
         let mut context = Context::new(spec, store, outlet, shared, recorder, pace, as_of)?;
         context.discover = self.discover;
+        context.register = self.register.clone().map(|register| register as Arc<dyn Register>);
         context.deletes.limits = self.tombstones.unwrap_or_default();
         Ok(Engine {
             context: Arc::new(context),
             journal,
+            register: self.register,
             acknowledged: self.acknowledged,
             tells_tombstones: self.tombstones.is_some(),
             progress: Arc::default(),
@@ -147,6 +181,8 @@ impl Ready {
 pub(super) struct Engine {
     pub(super) context: Arc<Context<Store>>,
     pub(super) journal: Arc<dyn Journal>,
+    /// As of [`Ready`].
+    pub(super) register: Option<Arc<ClusterRegister>>,
     /// Events that the broker acknowledged.
     acknowledged: Arc<AtomicU64>,
     /// How many groups have ended.

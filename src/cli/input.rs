@@ -11,7 +11,7 @@ use super::{Console, Exit, Failure, InputSettings, InputSource, listen};
 use crate::model::AccountType;
 use crate::moment::Moment;
 use crate::pairs::{self, Format, PairList, PairsError, Spool, Spooled};
-use crate::plan::{self, Plan};
+use crate::plan::{self, Plan, Refusal};
 use crate::run::{InputRecord, Prepared, RunDir, RunId, files};
 
 /// A command that has begun: its input is open and its run directory is being prepared.
@@ -116,6 +116,30 @@ impl Planned {
             resolve(list, &by, &path, rejects)
         };
         let plan = unless_stopped(resolving, settings, stop).await?;
+        Ok(Self { plan, record, format, copy })
+    }
+}
+
+impl Planned {
+    /// The same without the pairs that other runs stand in the way of; they are written down, as rejects and for making
+    /// this plan again.
+    ///
+    /// # Errors
+    /// They cannot be written.
+    pub(super) fn without(
+        self,
+        refusals: &[Refusal],
+        prepared: &Prepared,
+    ) -> Result<Self, Failure> {
+        if refusals.is_empty() {
+            return Ok(self);
+        }
+        let Self { plan, record, format, copy } = self;
+        let plan = plan.without(refusals);
+        let out = BufWriter::new(prepared.create(files::REJECTS)?);
+        pairs::write_rejects(&copy.as_path(), &format, plan.rejects(), plan.accounts(), out)?;
+        let refused = prepared.create(files::REFUSED)?;
+        Refusal::write(refusals, BufWriter::new(refused)).map_err(Failure::failed)?;
         Ok(Self { plan, record, format, copy })
     }
 }

@@ -126,7 +126,7 @@ pub(super) fn planned(
     record: &RunRecord,
     account: &AccountId,
 ) -> Result<Option<Group>, Failure> {
-    let plan = replan(&copy_of_pairs(run)?, &format_of(run, record)?)?;
+    let plan = replan(run, &copy_of_pairs(run)?, &format_of(run, record)?)?;
     Ok(plan.groups().find(|group| of_plan(group).holds(account)))
 }
 

@@ -34,6 +34,7 @@ pub mod plan;
 mod progress;
 pub mod record;
 mod recorded;
+mod register;
 mod resolve;
 pub mod resume;
 mod scan;
@@ -59,6 +60,7 @@ pub use exit::{Exit, Failure};
 pub use layers::SettingsError;
 pub use log::RunLog;
 pub use progress::{Progress, ScanSnapshot, Snapshot};
+pub use register::Lease;
 pub use settings::{
     ApplySettings, InputSettings, InputSource, InspectSettings, LogFormat, MergeSettings,
     OutputSettings, PaceSettings, PlanSettings, ResumeSettings, UndoSettings, VerifySettings,
@@ -82,6 +84,8 @@ pub struct Console {
     pub terminal: Terminal,
     /// run.log, to be attached when the run directory is prepared.
     pub run_log: RunLog,
+    /// The lease on the keyspace, while the command has it.
+    pub lease: Lease,
     /// The command that goes on with the run, once there is one.
     pub again: Again,
     /// What the run says of itself to those who look at it from elsewhere.
@@ -143,6 +147,7 @@ fn dispatch(matches: &ArgMatches, terminal: &Terminal, again: &Again) -> Result<
         Ok::<_, Failure>(Console {
             terminal: terminal.clone(),
             run_log,
+            lease: Lease::default(),
             again: again.clone(),
             board: Board::default(),
             control: Control::new(stop.clone()),
@@ -154,14 +159,14 @@ fn dispatch(matches: &ArgMatches, terminal: &Terminal, again: &Again) -> Result<
         Command::Plan(args) => {
             let settings = resolve::plan(&args, &layers(args.output.config.as_deref())?)?;
             let console = console(&settings.output, None)?;
-            carry_out(plan::run(&settings, &console))
+            carry_out(plan::run(&settings, &console), &console)
         }
         Command::Apply(args) => {
             let plan = args.input.plan.as_deref().map(Bound::load).transpose()?;
             let settings = resolve::apply(&args, plan, &layers(args.output.config.as_deref())?)?;
             let console = console(&settings.output, settings.until.as_ref())?;
             settings.merge.warnings().iter().for_each(|warning| tracing::warn!("{warning}"));
-            carry_out(apply::run(&settings, &console))
+            carry_out(apply::run(&settings, &console), &console)
         }
         Command::Resume(args) => {
             let (run_dir, record) = RunDir::open(&args.run)?;
@@ -170,7 +175,7 @@ fn dispatch(matches: &ArgMatches, terminal: &Terminal, again: &Again) -> Result<
             let settings = resolve::resume(&args, &recorded, &layers)?;
             let console = console(&settings.output, settings.until.as_ref())?;
             settings.merge.warnings().iter().for_each(|warning| tracing::warn!("{warning}"));
-            carry_out(resume::run(run_dir, record, &settings, &console))
+            carry_out(resume::run(run_dir, record, &settings, &console), &console)
         }
         Command::Verify(args) => {
             let (run_dir, record) = RunDir::open(&args.run)?;
@@ -178,7 +183,7 @@ fn dispatch(matches: &ArgMatches, terminal: &Terminal, again: &Again) -> Result<
             let layers = layers(args.output.config.as_deref())?.over(&recorded);
             let settings = resolve::verify(&args, &recorded, &layers)?;
             let console = console(&settings.output, settings.until.as_ref())?;
-            carry_out(verify::run(run_dir, &record, &settings, &console))
+            carry_out(verify::run(run_dir, &record, &settings, &console), &console)
         }
         Command::Undo(args) => {
             let (run_dir, record) = RunDir::open(&args.run)?;
@@ -186,7 +191,7 @@ fn dispatch(matches: &ArgMatches, terminal: &Terminal, again: &Again) -> Result<
             let layers = layers(args.output.config.as_deref())?.over(&recorded);
             let settings = resolve::undo(&args, &recorded, &layers)?;
             let console = console(&settings.output, settings.until.as_ref())?;
-            carry_out(undo::run(run_dir, &record, &settings, &console))
+            carry_out(undo::run(run_dir, &record, &settings, &console), &console)
         }
         Command::Control(args) => control::run(&args, terminal),
         Command::Lookup(args) => lookup::run(&args, terminal),
@@ -202,9 +207,16 @@ fn dispatch(matches: &ArgMatches, terminal: &Terminal, again: &Again) -> Result<
 
 /// Runs a command to its end. What it left running in the background (an interrupted planner) does not
 /// keep the process alive.
-fn carry_out(command: impl Future<Output = Result<Exit, Failure>>) -> Result<Exit, Failure> {
+fn carry_out(
+    command: impl Future<Output = Result<Exit, Failure>>,
+    console: &Console,
+) -> Result<Exit, Failure> {
     let runtime = tokio::runtime::Runtime::new().map_err(Failure::failed)?;
-    let result = runtime.block_on(command);
+    let result = runtime.block_on(async {
+        let result = command.await;
+        console.lease.release().await;
+        result
+    });
     runtime.shutdown_background();
     result
 }

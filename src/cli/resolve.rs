@@ -122,6 +122,7 @@ fn cluster(args: &ClusterArgs, layers: &Layers<'_>) -> Result<ClusterSettings, S
         _ => {}
     }
     Ok(ClusterSettings {
+        register: Some("tributary".to_owned()),
         tls: tls(args, layers)?,
         hosts: layers
             .value("hosts", args.hosts.as_ref(), values::hosts)?

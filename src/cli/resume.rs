@@ -4,6 +4,8 @@
 //! before anything is done: the copy of the pairs, the pairs themselves, the specification, the keyspace, the
 //! journal and the columns of the tables; what differs is refused by name.
 
+use std::fs::File;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -11,16 +13,17 @@ use anyhow::anyhow;
 use tokio::sync::watch;
 
 use super::again;
-use super::engine::Ready;
+use super::engine::{Needs, Ready};
 use super::identity::{Identity, check_columns};
 use super::recorded::RecordedSettings;
 use super::session::{Session, Traces};
-use super::{Console, Exit, Failure, ResumeSettings, listen, live};
+use super::undo::WHOLE_UNDONE;
+use super::{Console, Exit, Failure, ResumeSettings, listen, live, register};
 use crate::journal::{Journal, SqliteJournal};
 use crate::moment::Moment;
 use crate::pairs;
 use crate::pipeline::Known;
-use crate::plan::{self, Plan};
+use crate::plan::{self, Plan, Refusal};
 use crate::report::shell_word;
 use crate::run::{InputRecord, RunDir, RunRecord, copy_of_pairs, files};
 
@@ -53,9 +56,20 @@ async fn carry_out(
     let journal = SqliteJournal::open(&run_dir.file(files::JOURNAL))?;
     Identity::new(&record, merge, &plan).check(&journal)?;
     let known = Known::new(journal.states()?);
-    check_not_taken_back(&known, run_dir.path())?;
-    let ready = Ready::start_unless(&mut stop, merge).await?;
+    if journal.meta(WHOLE_UNDONE)?.is_some() {
+        check_not_taken_back(&known, run_dir.path())?;
+    }
+    let ready = Ready::start_unless(&mut stop, Needs::of(merge, &record.id), console).await?;
     check_columns(&journal, ready.spec())?;
+    let known = match &ready.register {
+        None => known,
+        Some(register) => {
+            let own = Some(record.id.as_str());
+            let history = register::history(register.reader(), &plan, ready.spec(), own).await?;
+            let barred = register::barred(&history, &plan, &known, &journal)?;
+            known.with(barred)
+        }
+    };
     // What is refused above would be refused again.
     console.again.set(again::same(arguments()));
 
@@ -109,12 +123,13 @@ async fn planned(
     stop: &mut watch::Receiver<bool>,
 ) -> Result<Plan, Failure> {
     let (copy, input, format) = (copy_of_pairs(run_dir.path())?, input.clone(), format.clone());
+    let path = run_dir.path().to_owned();
     let planning = tokio::task::spawn_blocking(move || {
         check_copy(&copy, &input)?;
         if !use_copy {
             check_original(&input, &copy)?;
         }
-        replan(&copy, &format)
+        replan(&path, &copy, &format)
     });
     tokio::select! {
         planned = planning => planned.map_err(Failure::failed)?,
@@ -125,12 +140,24 @@ async fn planned(
     }
 }
 
-/// The plan of a run, made from its copy of the pairs.
-pub(super) fn replan(copy: &Path, format: &pairs::Format) -> Result<Plan, Failure> {
+/// The plan of a run, made from its copy of the pairs and from what was refused when it began.
+pub(super) fn replan(run: &Path, copy: &Path, format: &pairs::Format) -> Result<Plan, Failure> {
     let list = pairs::open(copy).and_then(|text| pairs::read(text, format));
     let list =
         list.map_err(|error| Failure::failed(anyhow!(error).context(copy.display().to_string())))?;
-    Ok(plan::resolve(list))
+    let plan = plan::resolve(list);
+    let refused = run.join(files::REFUSED);
+    match File::open(&refused) {
+        Ok(file) => match Refusal::read(file) {
+            Ok(refusals) => Ok(plan.without(&refusals)),
+            Err(wrong) => {
+                let path = refused.display();
+                Err(Failure::failed(anyhow!("{path} is damaged: {wrong}; put the original back")))
+            }
+        },
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(plan),
+        Err(error) => Err(Failure::failed(anyhow!("cannot read {}: {error}", refused.display()))),
+    }
 }
 
 fn check_copy(copy: &Path, input: &InputRecord) -> Result<(), Failure> {

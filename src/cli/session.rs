@@ -11,7 +11,8 @@ use tokio::sync::watch;
 use super::engine::{Engine, Merged, Work};
 use super::latency_log::LatencyLog;
 use super::{
-    Console, Exit, Failure, MergeSettings, OutputSettings, again, facts, live, scan, sweep,
+    Console, Exit, Failure, MergeSettings, OutputSettings, again, facts, live, register, scan,
+    sweep,
 };
 use crate::journal::{JournalError, State};
 use crate::latency::LaneSummary;
@@ -87,6 +88,10 @@ impl Session<'_> {
         if self.resumed.is_some() {
             trouble.push(self.list_failures(&engine).err());
         }
+        if let Some(register) = &engine.register {
+            let total = self.plan.len() as u64;
+            trouble.push(register::settle(register, &*engine.journal, total).await.err());
+        }
         // Those who look at the run hold what it counts with, and with it the producer.
         console.board.freeze();
         let is_interrupted = *self.stop.borrow();
@@ -155,7 +160,9 @@ impl Session<'_> {
         // Its scan may take as long as the first.
         let scans = engine.context.discover == Discover::Scan;
         let shown = scans.then(|| scan::progress(engine, self.output.quiet, console));
-        let swept = sweep::run(engine, &self.plan, &self.run_dir, &merged.left, &self.stop).await;
+        let (plan, known) = (&self.plan, &self.known);
+        let swept =
+            sweep::run(engine, (plan, known), &self.run_dir, &merged.left, &self.stop).await;
         drop(shown);
         swept.map(Some)
     }

@@ -8,7 +8,7 @@ use tokio::sync::watch;
 
 use super::Failure;
 use super::engine::Engine;
-use crate::pipeline::{self, Leftover};
+use crate::pipeline::{self, Known, Leftover};
 use crate::plan::Plan;
 use crate::readable;
 use crate::report::SweepFacts;
@@ -18,7 +18,7 @@ use crate::spec::Spec;
 /// Sweeps the groups that are done and writes sweep.csv anew; `merged` are rows that the merges left.
 pub(super) async fn run(
     engine: &Engine,
-    plan: &Plan,
+    (plan, known): (&Plan, &Known),
     run_dir: &RunDir,
     merged: &[Leftover],
     stop: &watch::Receiver<bool>,
@@ -28,7 +28,8 @@ pub(super) async fn run(
     let mut list = Leftovers::begin(run_dir)?;
     let spec = &engine.context.spec;
     merged.iter().for_each(|row| list.append(spec, row));
-    let swept = pipeline::sweep(&engine.context, plan, stop, |row| list.append(spec, row)).await;
+    let swept =
+        pipeline::sweep(&engine.context, plan, known, stop, |row| list.append(spec, row)).await;
     list.finish()?;
     let swept = swept.map_err(Failure::failed)?;
     let facts = SweepFacts {

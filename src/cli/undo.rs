@@ -1,6 +1,6 @@
 //! `undo`: take a run back, or the groups of some of its pairs.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -9,17 +9,18 @@ use anyhow::{Context, anyhow};
 use tokio::sync::watch;
 
 use super::engine::{Engine, Needs, Ready};
-use super::identity::{Identity, check_columns};
+use super::identity::{self, Identity, check_columns};
 use super::latency_log::LatencyLog;
 use super::recorded::walk_settings;
-use super::{Console, Exit, Failure, Progress, UndoSettings, again, facts, listen, live};
-use crate::journal::{JournalError, SqliteJournal};
+use super::{Console, Exit, Failure, Progress, UndoSettings, again, facts, listen, live, register};
+use crate::journal::{Journal, JournalError, SqliteJournal};
 use crate::live::Phase;
 use crate::model::{Cell, EXPIRY, Group, Pair};
 use crate::moment::Moment;
 use crate::pairs::{self, Format};
 use crate::pipeline::{Discover, Reason, Walked};
 use crate::readable;
+use crate::register::{Ask, Later};
 use crate::report::page::undo_page;
 use crate::report::{
     FailureReasons, Undoing, UndoneGroups, UndonePairs, UndoneTable, undo_json, undo_text,
@@ -41,6 +42,9 @@ const HEADER: [&str; 10] = [
     "to",
     "line",
 ];
+
+/// That a run has been begun to be taken back as a whole, as its journal says it.
+pub(super) const WHOLE_UNDONE: &str = "taken_back_as_a_whole";
 
 /// How many reasons for failures the report tells.
 const REASONS: usize = 10;
@@ -75,7 +79,7 @@ async fn carry_out(
         None => None,
         Some((path, format)) => Some(wanted(path, format)?),
     };
-    let selected = undo::select(&journal, wanted.as_deref()).map_err(|error| match error {
+    let mut selected = undo::select(&journal, wanted.as_deref()).map_err(|error| match error {
         SelectError::Journal(error) => Failure::from(error),
         wrong => Failure::unusable(wrong),
     })?;
@@ -87,9 +91,23 @@ async fn carry_out(
         settle: *settle,
         write_times: true,
         discover: Discover::Content,
+        run: &record.id,
+        writes: true,
     };
-    let ready = Ready::start_unless(&mut stop, needs).await?;
+    let ready = Ready::start_unless(&mut stop, needs, console).await?;
     check_columns(&journal, ready.spec())?;
+    let not_yet = match &ready.register {
+        None => BTreeMap::new(),
+        Some(register) => {
+            let groups = &selected.groups;
+            register::not_yet(register, &journal, groups, ready.spec()).await?
+        }
+    };
+    if pairs.is_none() {
+        // A run that is taken back as a whole does not go on merging, whatever becomes of the rest.
+        journal.set_meta(WHOLE_UNDONE, "yes")?;
+    }
+    selected.groups.retain(|group| !not_yet.contains_key(group));
     let engine = ready.with(Arc::new(journal))?;
     let arguments = std::env::args_os().map(|arg| arg.to_string_lossy().into_owned());
     console.again.set(again::same(arguments));
@@ -97,6 +115,7 @@ async fn carry_out(
     let latency = run_dir.append(files::LATENCY)?;
     let log = LatencyLog::start(latency, run_dir.file(files::LATENCY), &engine.context);
     let mut reasons = FailureReasons::default();
+    refuse(&not_yet, &engine, &mut reasons).await?;
     let (undone, flushed) = walk(&engine, &selected, settings, console, stop, &mut reasons).await;
     let timeline = log.finish().await;
     // From here on trouble is kept until the report is out: what was done has to be known, however
@@ -106,14 +125,23 @@ async fn carry_out(
     let topic = events.as_ref().map(|events| events.topic.clone());
     let facts = engine.events(topic, undone.ended == Walked::Interrupted);
     let (retries, latency) = (engine.context.retries(), engine.context.recorder.totals());
+    let total = identity::groups(&*engine.journal)?;
+    let settled = match &engine.register {
+        Some(register) => register::settle(register, &*engine.journal, total).await,
+        None => Ok(()),
+    };
     console.board.freeze();
     let closed = engine.close(undone.ended == Walked::Interrupted).await;
     let conflicts = *listed.as_ref().unwrap_or(&0);
-    let trouble = [flushed.err().map(Failure::from), listed.err(), closed.err()];
+    let trouble = [flushed.err().map(Failure::from), listed.err(), settled.err(), closed.err()];
     let trouble = trouble.into_iter().flatten().next();
-    let exit = if trouble.is_some() { Exit::Failed } else { exit(&undone) };
+    let exit = match exit(&undone) {
+        _ if trouble.is_some() => Exit::Failed,
+        Exit::Done if !not_yet.is_empty() => Exit::Differences,
+        exit => exit,
+    };
 
-    let groups = groups(&selected, &undone);
+    let groups = UndoneGroups { refused: not_yet.len() as u64, ..groups(&selected, &undone) };
     let is_left = groups.not_started + groups.failed > 0;
     let finished_at = Moment::now();
     let undoing = Undoing {
@@ -158,6 +186,41 @@ async fn carry_out(
     printed.map_err(Failure::failed)?;
     kept?;
     trouble.map_or(Ok(exit), Err)
+}
+
+/// Says which groups are not taken back, and what comes first.
+async fn refuse(
+    not_yet: &BTreeMap<usize, Vec<Later>>,
+    engine: &Engine,
+    reasons: &mut FailureReasons,
+) -> Result<(), Failure> {
+    let mut places: BTreeMap<&str, String> = BTreeMap::new();
+    for (group, later) in not_yet {
+        let mut first = Vec::new();
+        for Later { run, .. } in later {
+            if !places.contains_key(&**run) {
+                places.insert(run, place(engine, run).await?);
+            }
+            first.push(format!("tributary undo {}", places[&**run]));
+        }
+        let why = format!(
+            "later runs have worked on its accounts, and are taken back before it: {}",
+            first.join(", then ")
+        );
+        if let Some(record) = engine.journal.group(*group)? {
+            reasons.add(&record.pairs, &why);
+        }
+    }
+    Ok(())
+}
+
+/// The directory of a run, as far as the register knows it.
+async fn place(engine: &Engine, run: &str) -> Result<String, Failure> {
+    let Some(register) = &engine.register else { return Ok(run.to_owned()) };
+    let known = register.reader().known_run(run).await.map_err(Failure::failed)?;
+    // host:directory
+    let place = known.and_then(|known| Some(known.place.split_once(':')?.1.to_owned()));
+    Ok(place.unwrap_or_else(|| run.to_owned()))
 }
 
 /// Takes the selected groups back, with progress.
@@ -249,6 +312,7 @@ fn groups(selected: &Selected, undone: &Undone) -> UndoneGroups {
             Walked::Finished => 0,
             Walked::Interrupted | Walked::BrokenOff => all.saturating_sub(had_turn),
         },
+        refused: 0,
         undone_before: selected.undone_before,
         untouched: selected.untouched,
     }

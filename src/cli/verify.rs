@@ -1,5 +1,6 @@
 //! `verify`: compare the cluster with what a run should have left there, and repair it if asked to.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +11,9 @@ use super::engine::{Needs, Ready};
 use super::identity::{self, Identity, check_columns};
 use super::latency_log::LatencyLog;
 use super::recorded::walk_settings;
-use super::{Console, Exit, Failure, Progress, VerifySettings, again, facts, listen, live};
+use super::{
+    Console, Exit, Failure, Progress, VerifySettings, again, facts, listen, live, register,
+};
 use crate::journal::{Journal, SqliteJournal, State};
 use crate::live::Phase;
 use crate::moment::Moment;
@@ -55,16 +58,28 @@ async fn carry_out(
         settle: Duration::ZERO,
         write_times: true,
         discover: Discover::Content,
+        run: &record.id,
+        writes: *repair,
     };
-    let ready = Ready::start_unless(&mut stop, needs).await?;
+    let ready = Ready::start_unless(&mut stop, needs, console).await?;
     check_columns(&journal, ready.spec())?;
+    let merged_on: BTreeSet<usize> = match &ready.register {
+        None => BTreeSet::new(),
+        Some(register) => {
+            let states = journal.states()?.into_iter();
+            let done = states.filter(|(_, state)| *state == State::Done).map(|(group, _)| group);
+            let done: Vec<usize> = done.collect();
+            let later = register::not_yet(register, &journal, &done, ready.spec()).await?;
+            later.into_keys().collect()
+        }
+    };
     let engine = ready.with(Arc::new(journal))?;
     // With --restart it would begin anew instead of going on.
     let arguments = std::env::args_os().map(|arg| arg.to_string_lossy().into_owned());
     let command = again::same(arguments.filter(|arg| arg != "--restart"));
     console.again.set(command.clone());
 
-    let groups_total = done(&*engine.journal)?;
+    let groups_total = done(&*engine.journal)?.saturating_sub(merged_on.len() as u64);
     console.board.enter(Phase::Verifying);
     engine.show(groups_total, events.as_ref().map(|events| events.topic.clone()), console);
     let shown = Progress::start(console, output.quiet, engine.snapshot(groups_total));
@@ -72,7 +87,8 @@ async fn carry_out(
     let log = LatencyLog::start(io::sink(), run_dir.file(files::LATENCY), &engine.context);
     let options = Options { repair: *repair, restart: *restart };
     let diff = run_dir.file(files::DIFF);
-    let verified = verify::verify(&engine.context, options, &diff, &engine.progress, stop).await;
+    let (context, progress) = (&engine.context, &engine.progress);
+    let verified = verify::verify(context, options, &merged_on, &diff, progress, stop).await;
     shown.finish();
     let timeline = log.finish().await;
     let verified = verified.map_err(Failure::failed)?;
@@ -81,6 +97,10 @@ async fn carry_out(
     let spec = Arc::clone(&engine.context.spec);
     let latency = engine.context.recorder.totals();
     let (acknowledged, retries) = (engine.acknowledged(), engine.context.retries());
+    let settled = match engine.register.as_ref().filter(|_| *repair) {
+        Some(register) => register::settle(register, &*engine.journal, total).await,
+        None => Ok(()),
+    };
     console.board.freeze();
     let closed = engine.close(verified.ended == Walked::Interrupted).await;
     let finished_at = Moment::now();
@@ -122,6 +142,7 @@ async fn carry_out(
     printed.map_err(Failure::failed)?;
     kept?;
     closed?;
+    settled?;
     Ok(exit)
 }
 
@@ -138,9 +159,14 @@ fn exit(verified: &Verified, total: u64) -> Exit {
         Walked::BrokenOff => Exit::Failed,
         Walked::Finished if verified.failed > 0 => Exit::Failed,
         Walked::Finished if verified.counts.differences() > 0 => Exit::Differences,
-        Walked::Finished if verified.done < total => Exit::Partial,
+        Walked::Finished if verified.done + merged_on(verified) < total => Exit::Partial,
         Walked::Finished => Exit::Done,
     }
+}
+
+/// Groups that a later run has merged on.
+fn merged_on(verified: &Verified) -> u64 {
+    verified.states.get(verify::MERGED_ON).copied().unwrap_or_default()
 }
 
 /// What became of the run's groups.

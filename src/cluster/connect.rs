@@ -46,7 +46,7 @@ const MAX_SKEW: Duration = Duration::from_secs(5);
 pub struct Cluster {
     session: Arc<Session>,
     policy: Arc<dyn LoadBalancingPolicy>,
-    settings: ClusterSettings,
+    pub(super) settings: ClusterSettings,
     schema: Schema,
     capabilities: Arc<Capabilities>,
 }
@@ -191,7 +191,7 @@ impl Cluster {
         }
     }
 
-    fn preparer(&self) -> Preparer {
+    pub(super) fn preparer(&self) -> Preparer {
         Preparer {
             session: Arc::clone(&self.session),
             policy: Arc::clone(&self.policy),

@@ -197,6 +197,7 @@ mod tests {
 
     fn settings(hosts: &[String]) -> ClusterSettings {
         ClusterSettings {
+            register: None,
             hosts: hosts.to_vec(),
             keyspace: "k".into(),
             local_dc: None,

@@ -15,6 +15,7 @@ mod diagnosis;
 mod fault;
 mod looks;
 mod reads;
+mod register;
 mod replicas;
 mod scan;
 mod schema;
@@ -30,11 +31,13 @@ use thiserror::Error;
 
 pub use connect::Cluster;
 pub use diagnosis::{Layer, Tried};
+pub use register::{ClusterRegister, RegisterReader};
 pub use settings::*;
 pub use store::{ReadStore, Store};
 pub use tls::TlsError;
 pub use tombstones::Met;
 
+use crate::register::Lease;
 use crate::storage::Fault;
 
 /// Why a cluster cannot be used.
@@ -126,6 +129,44 @@ pub enum ClusterError {
         what: &'static str,
         /// What the server says.
         message: String,
+    },
+    /// The register is missing, and may not be created.
+    #[error(
+        "there is no register of runs in keyspace {keyspace}, and this user may not create it ({message}). Without it \
+         tributary cannot know what other runs did to the same accounts. A DBA creates it with these statements and \
+         grants SELECT and MODIFY on it:\n{ddl}\nOr name another keyspace with --register; or, if no other run ever \
+         touches these accounts, go without: --no-register"
+    )]
+    NoRegister {
+        /// The keyspace that it should be in.
+        keyspace: String,
+        /// What the server says.
+        message: String,
+        /// What creates it.
+        ddl: String,
+    },
+    /// The register is of a later version of the program.
+    #[error(
+        "the register in keyspace {keyspace} is of version {version}, which a later tributary has written: use that one"
+    )]
+    NewerRegister {
+        /// The keyspace.
+        keyspace: String,
+        /// The number of its layout.
+        version: i32,
+    },
+    /// Another run works on the keyspace.
+    #[error(
+        "keyspace {keyspace} is being worked on by {lease}: two runs at once could lose rows. Wait until it has ended; \
+         if its process is gone, its lease ends by itself in {seconds} s"
+    )]
+    Leased {
+        /// The keyspace.
+        keyspace: String,
+        /// Who works on it.
+        lease: Lease,
+        /// How long the lease lasts if it is not renewed.
+        seconds: u64,
     },
     /// A statement was refused.
     #[error("the cluster refuses to prepare `{statement}`: {message}")]

@@ -70,7 +70,7 @@ pub(super) async fn read(session: &Session, keyspace: &str) -> Result<Schema, Cl
     Ok(schema)
 }
 
-async fn rows<R>(
+pub(super) async fn rows<R>(
     session: &Session,
     text: &str,
     values: impl SerializeRow,

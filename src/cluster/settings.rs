@@ -18,6 +18,8 @@ pub struct ClusterSettings {
     pub hosts: Vec<String>,
     /// The keyspace that holds the tables.
     pub keyspace: String,
+    /// The keyspace of the register of runs; none where it is not asked.
+    pub register: Option<String>,
     /// The datacenter whose nodes are asked; needed where there are several.
     pub local_dc: Option<String>,
     /// How connections are encrypted; none if they are not.

@@ -27,7 +27,7 @@ pub use accounts::Accounts;
 pub(crate) use accounts::NO_ACCOUNT;
 pub(crate) use read::Edge;
 pub use read::{PairList, read};
-pub use reason::{Flaw, Malformed, REASON_CODES, Reason, Side};
+pub use reason::{Earlier, Flaw, Malformed, REASON_CODES, Reason, Side};
 pub use rejects::{Reject, Rejects};
 pub use rejects_csv::write_rejects;
 pub use source::{Source, open, open_raw};

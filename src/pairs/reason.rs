@@ -5,7 +5,17 @@ use std::fmt;
 use crate::model::{AccountType, MAX_ACCOUNT_ID_BYTES};
 
 /// The reason codes, in the order in which the checks are made.
-pub const REASON_CODES: [&str; 5] = ["malformed", "invalid-id", "self-pair", "ambiguous", "cycle"];
+pub const REASON_CODES: [&str; 9] = [
+    "malformed",
+    "invalid-id",
+    "self-pair",
+    "ambiguous",
+    "cycle",
+    "busy",
+    "lost-run",
+    "merged-earlier",
+    "ambiguous-earlier",
+];
 
 /// Why a line is not a record with two ids.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +58,42 @@ pub enum Flaw {
     NotOfType(AccountType),
 }
 
+/// What earlier runs did, so that a pair is not merged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Earlier {
+    /// One of its accounts is half merged, or half taken back.
+    Busy,
+    /// As busy, by a run that is lost.
+    LostRun,
+    /// Its target was merged into its source.
+    Cycle,
+    /// Its target was merged into another account.
+    Merged,
+    /// Its source was merged into another account.
+    Ambiguous,
+}
+
+impl Earlier {
+    /// Every kind with its code.
+    pub const NAMES: [(&'static str, Self); 5] = [
+        (REASON_CODES[5], Self::Busy),
+        (REASON_CODES[6], Self::LostRun),
+        (REASON_CODES[4], Self::Cycle),
+        (REASON_CODES[7], Self::Merged),
+        (REASON_CODES[8], Self::Ambiguous),
+    ];
+
+    /// The kind of a code.
+    pub fn of(code: &str) -> Option<Self> {
+        Self::NAMES.iter().find(|(name, _)| *name == code).map(|(_, kind)| *kind)
+    }
+
+    /// The code.
+    pub fn code(self) -> &'static str {
+        Self::NAMES.iter().find(|(_, kind)| *kind == self).map_or("", |(name, _)| name)
+    }
+}
+
 /// Why a line is rejected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reason {
@@ -61,6 +107,8 @@ pub enum Reason {
     Ambiguous(u32),
     /// It is part of a cycle; the number finds the cycle in [`Rejects`](super::Rejects).
     Cycle(u32),
+    /// Earlier runs stand in its way; the number finds the words in [`Rejects`](super::Rejects).
+    Earlier(Earlier, u32),
 }
 
 impl Reason {
@@ -72,6 +120,7 @@ impl Reason {
             Self::SelfPair => REASON_CODES[2],
             Self::Ambiguous(_) => REASON_CODES[3],
             Self::Cycle(_) => REASON_CODES[4],
+            Self::Earlier(kind, _) => kind.code(),
         }
     }
 }

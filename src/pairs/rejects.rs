@@ -48,6 +48,7 @@ pub struct Rejects {
     list: Vec<Reject>,
     ambiguous: Vec<Named>,
     cycles: Vec<Named>,
+    words: Vec<Box<str>>,
 }
 
 impl Rejects {
@@ -87,6 +88,15 @@ impl Rejects {
         Reason::Cycle(self.cycles.len() as u32 - 1)
     }
 
+    /// Notes a reason in words; gives the number that finds it.
+    pub(crate) fn add_words(&mut self, words: &str) -> u32 {
+        // What is said of a group is said of each of its pairs.
+        if self.words.last().is_none_or(|last| **last != *words) {
+            self.words.push(words.into());
+        }
+        self.words.len() as u32 - 1
+    }
+
     /// Puts rejects that were found in another order into the order of their lines.
     pub(crate) fn sort(&mut self) {
         self.list.sort_unstable_by_key(|reject| reject.line);
@@ -115,6 +125,9 @@ impl Rejects {
                 ),
                 None => "accounts are paired in a circle".to_owned(),
             },
+            Reason::Earlier(_, index) => {
+                self.words.get(index as usize).map_or_else(String::new, |words| words.to_string())
+            }
         };
         format!("{}: {words}", reject.reason.code())
     }

@@ -11,6 +11,7 @@ use crate::failpoint;
 use crate::journal::{JournalError, Kind, SliceRecord, State};
 use crate::merge::{OutOfOrder, Seal};
 use crate::model::{Group, Tally};
+use crate::register::Step;
 use crate::storage::{Fault, StorageError, Writer};
 
 use super::access::Access;
@@ -85,9 +86,14 @@ pub async fn merge_group<S: Writer>(
     earlier: Option<State>,
     large: Option<LargePermit>,
 ) -> Result<Merged, GroupError> {
+    if earlier.is_some() {
+        // What it wrote in an earlier session may be written again.
+        window.begin(group, Step::Merge).await?;
+    }
     if matches!(earlier, Some(State::Sweeping | State::Failed))
         && let Some(merged) = sweep::replay(window, group).await?
     {
+        window.over(group);
         return Ok(merged);
     }
     let (mut work, sealed) =
@@ -112,6 +118,7 @@ pub async fn merge_group<S: Writer>(
     work.access.announce(seal, raised.slices).await?;
     failpoint::hit("announced");
     work.access.note(State::Done)?;
+    window.over(group);
     Ok(Merged { tally: work.tally, left: raised.left })
 }
 
@@ -120,11 +127,12 @@ struct Journaled;
 
 impl<S: Writer> Sink<S> for Journaled {
     async fn take(&mut self, window: &Window<S>, part: Part<'_>) -> Result<(), GroupError> {
-        let Part { slice, intent, writes, .. } = part;
+        let Part { group, slice, intent, writes, .. } = part;
         window.heed_deletes(&slice);
         // The rows live on in the writes, which hold less than the before-images.
         drop(slice);
         window.intend(intent).await?;
+        window.begin(group, Step::Merge).await?;
         window.write_all(writes).await?;
         Ok(())
     }

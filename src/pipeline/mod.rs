@@ -43,7 +43,7 @@ pub use inspect::{
     Absent, Conflict, Figures, Inspected, LargeAccount, Selection, TableFigures, inspect,
 };
 pub use lanes::Lanes;
-pub use run::{Ended, ErrorLimit, Known, Limits, Progress, Reason, RunOutcome, run};
+pub use run::{Barred, Ended, ErrorLimit, Known, Limits, Progress, Reason, RunOutcome, run};
 pub use scan::{Discover, ScanProgress, Scanned, scan};
 pub use sweep::{Leftover, Swept, sweep};
 pub use under_way::Load;
@@ -55,6 +55,7 @@ use crate::journal::{Codec, Intent, Journal, JournalError, Kind, State};
 use crate::latency::{Lane, Recorder};
 use crate::model::{Event, Group, Scope, TableIndex, Tally, TimestampUs};
 use crate::pace::Pace;
+use crate::register::Register;
 use crate::spec::Spec;
 use crate::storage::StorageError;
 
@@ -103,6 +104,8 @@ pub struct Context<S> {
     pub slice_bytes: usize,
     /// How the partitions of tables found by clustering are found.
     pub discover: Discover,
+    /// What became of accounts over all runs; none where nobody asks it.
+    pub register: Option<Arc<dyn Register>>,
     /// At most so many groups per window, where that is not left to what they take.
     pub window: Option<usize>,
     /// The deletes by partition, so far.
@@ -151,6 +154,7 @@ impl<S> Context<S> {
             retry: Retry::default(),
             slice_bytes: SLICE_BYTES,
             discover: Discover::default(),
+            register: None,
             window: window_of_tests(),
             deletes: Deletes::default(),
             scanning: ScanProgress::default(),

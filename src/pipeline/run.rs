@@ -1,6 +1,7 @@
 //! All groups of a plan, a bounded number at a time.
 
 use std::any::Any;
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
@@ -45,7 +46,20 @@ impl ErrorLimit {
 
 /// Where the groups of a plan stand, as the journal of an earlier session says: one byte per group.
 #[derive(Clone, Debug, Default)]
-pub struct Known(Vec<Option<State>>);
+pub struct Known {
+    states: Vec<Option<State>>,
+    barred: Barred,
+}
+
+/// Groups that other runs stand in the way of.
+#[derive(Clone, Debug, Default)]
+pub struct Barred {
+    /// Those that are not merged, or not gone on with, and why.
+    pub not_begun: HashMap<usize, String>,
+    /// Those that are done, and whose accounts another run has worked on since: what their sources get late is not
+    /// theirs to place. With that run.
+    pub moved_on: HashMap<usize, String>,
+}
 
 impl Known {
     /// From the groups that the journal knows.
@@ -55,12 +69,22 @@ impl Known {
             known.resize(known.len().max(group + 1), None);
             known[group] = Some(state);
         }
-        Self(known)
+        Self { states: known, barred: Barred::default() }
+    }
+
+    /// The same, with the groups that other runs stand in the way of.
+    pub fn with(self, barred: Barred) -> Self {
+        Self { barred, ..self }
+    }
+
+    /// The groups that other runs stand in the way of.
+    pub fn barred(&self) -> &Barred {
+        &self.barred
     }
 
     /// Where a group stands; `None` if nothing was done for it.
     pub fn state(&self, group: usize) -> Option<State> {
-        self.0.get(group).copied().flatten()
+        self.states.get(group).copied().flatten()
     }
 
     /// How many groups were taken back, or are being taken back.
@@ -68,7 +92,7 @@ impl Known {
         use State::{Disputed, Undoing, Undone};
         let is_taken_back =
             |state: &&Option<State>| matches!(state, Some(Undoing | Undone | Disputed));
-        self.0.iter().filter(is_taken_back).count()
+        self.states.iter().filter(is_taken_back).count()
     }
 
     /// Whether there is nothing left to be done for a group: it is done, or was taken back since.
@@ -149,7 +173,8 @@ pub async fn run<S: Writer, E>(
     let mut unwritten = None;
     let left = (0..total).filter(|group| !known.is_over(*group));
     let work = |window, index: usize, large| {
-        run_group(window, plan.group(index), known.state(index), large)
+        let barred = known.barred.not_begun.get(&index).cloned();
+        run_group(window, plan.group(index), known.state(index), large, barred)
     };
     let on_end = |index: usize, end: thread::Result<Option<Outcome>>| {
         let Some(end) = end.unwrap_or_else(|panic| Some(panicked(&*panic))) else {
@@ -220,7 +245,12 @@ async fn run_group<S: Writer>(
     group: Group,
     earlier: Option<State>,
     large: Option<LargePermit>,
+    barred: Option<String>,
 ) -> Option<Outcome> {
+    if let Some(reason) = barred {
+        let class = reason.split(':').next().unwrap_or_default().to_owned();
+        return Some(Outcome::Failed { reason, class, fatal: false });
+    }
     let began = Instant::now();
     Some(match merge_group(&window, &group, earlier, large).await {
         Ok(merged) => {

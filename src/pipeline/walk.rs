@@ -119,6 +119,7 @@ where
                 drop(ends.send((items[at].clone(), end)));
             };
             window.run(works, on_end).await;
+            window.end().await;
             (began, groups)
         });
         groups

@@ -13,7 +13,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use crate::events::Outlet;
 use crate::journal::{Intent, Kind, State};
 use crate::merge::{Draft, Entry, Findings, Fold, Join, Matched, Seal, Slice};
-use crate::model::{Batch, Row, Scope, TableIndex, Tally};
+use crate::model::{Batch, Group, Row, Scope, TableIndex, Tally};
 use crate::spec::Table;
 use crate::storage::Reader;
 
@@ -41,6 +41,7 @@ pub(super) trait Sink<S>: Send {
 
 /// A slice, with what is journaled and written for it.
 pub(super) struct Part<'a> {
+    pub(super) group: &'a Group,
     pub(super) slice: Slice,
     pub(super) intent: Intent,
     pub(super) writes: Vec<Vec<Batch>>,
@@ -299,7 +300,7 @@ impl<'a, S: Reader, K: Sink<S>> Work<'a, S, K> {
         let intent = window.intent(group, (Kind::Merge, State::Intended), t, body);
         let intent = Intent { sealed, tally, scopes, ..intent };
         self.access.can_wait = false;
-        let part = Part { slice, intent, writes, findings: &self.findings };
+        let part = Part { group, slice, intent, writes, findings: &self.findings };
         self.sink.take(window, part).await
     }
 }

@@ -5,13 +5,15 @@
 //! others are its sources, in pre-order. No account is in two trees, so no account is in two groups.
 //!
 //! The chapter in reading order: `resolve` rejects what contradicts itself, `groups` puts the rest in
-//! order, `stats` holds what was found in numbers; `sources` finds the group of an account.
+//! order, `refused` leaves out what other runs stand in the way of, `stats` holds what was found in numbers; `sources` finds
+//! the group of an account.
 
 mod bits;
 mod chained;
 mod groups;
 #[cfg(test)]
 mod model;
+mod refused;
 mod resolve;
 mod sources;
 mod stats;
@@ -19,6 +21,7 @@ mod stats;
 use std::fmt;
 
 pub use chained::{Chained, OnBothLists};
+pub use refused::Refusal;
 pub use resolve::resolve;
 pub use sources::Sources;
 pub use stats::PlanStats;

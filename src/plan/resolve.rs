@@ -28,7 +28,7 @@ pub fn resolve(list: PairList) -> Plan {
         rejects.sort();
     }
     drop((ambiguous, cyclic));
-    keep(&mut edges, &mut lines, |index, edge| {
+    keep(&mut edges, &mut lines, |index, edge, _| {
         let accepted = targets.next[edge.from as usize] != NO_ACCOUNT;
         let repeated = accepted && targets.repeated.contains(index as u32);
         duplicates += u64::from(repeated);
@@ -59,10 +59,14 @@ fn by_code(rejects: &Rejects) -> BTreeMap<&'static str, u64> {
 }
 
 /// Keeps some of the pairs, with their lines, in place.
-fn keep(edges: &mut Vec<Edge>, lines: &mut Vec<u64>, mut wanted: impl FnMut(usize, Edge) -> bool) {
+pub(super) fn keep(
+    edges: &mut Vec<Edge>,
+    lines: &mut Vec<u64>,
+    mut wanted: impl FnMut(usize, Edge, u64) -> bool,
+) {
     let mut kept = 0;
     for index in 0..edges.len() {
-        if wanted(index, edges[index]) {
+        if wanted(index, edges[index], lines[index]) {
             edges[kept] = edges[index];
             lines[kept] = lines[index];
             kept += 1;

@@ -84,6 +84,8 @@ pub struct UndoneGroups {
     pub failed: u64,
     /// They had no turn, because it was stopped.
     pub not_started: u64,
+    /// Later runs come first; not among the selected.
+    pub refused: u64,
     /// Taken back before; not among the selected.
     pub undone_before: u64,
     /// They failed before anything was written; not among the selected.
@@ -181,8 +183,16 @@ fn head(undoing: &Undoing) -> String {
 }
 
 fn groups(undoing: &Undoing) -> String {
-    let UndoneGroups { selected, undone, disputed, failed, not_started, undone_before, untouched } =
-        undoing.groups;
+    let UndoneGroups {
+        selected,
+        undone,
+        disputed,
+        failed,
+        not_started,
+        refused,
+        undone_before,
+        untouched,
+    } = undoing.groups;
     let mut parts = format!("{} = {} taken back", count(selected), count(undone));
     let others = [
         (disputed, "taken back but for what was changed since"),
@@ -200,6 +210,7 @@ fn groups(undoing: &Undoing) -> String {
     }
     text += &labelled("Groups", &parts);
     let beside = [
+        (refused, "cannot be taken back before later runs over the same accounts are"),
         (undone_before, "taken back before"),
         (untouched, "failed before anything was written: there is nothing to take back"),
     ];

@@ -37,6 +37,8 @@ pub mod files {
     pub const RUN: &str = "run.json";
     /// The lines of the input that were rejected.
     pub const REJECTS: &str = "rejects.csv";
+    /// Those of them that other runs stood in the way of, for making the same plan again.
+    pub const REFUSED: &str = "refused.csv";
     /// The pairs whose groups failed.
     pub const FAILURES: &str = "failures.csv";
     /// The summary of the run.
@@ -80,9 +82,10 @@ pub mod files {
     pub const METRICS: &str = "metrics.prom";
 
     /// All of them.
-    pub(super) const ALL: [&str; 22] = [
+    pub(super) const ALL: [&str; 23] = [
         RUN,
         REJECTS,
+        REFUSED,
         FAILURES,
         REPORT,
         REPORT_PAGE,

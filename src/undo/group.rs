@@ -14,6 +14,7 @@ use crate::ledger::{History, Ledger};
 use crate::merge::cut;
 use crate::model::{AccountId, Batch, Change, Group, Mutation, TimestampUs};
 use crate::pipeline::{GroupError, Window};
+use crate::register::Step;
 use crate::storage::Writer;
 
 use super::Rows;
@@ -67,6 +68,7 @@ pub(super) async fn undo_group<S: Writer>(
     state: State,
     force: bool,
 ) -> Result<Turn, GroupError> {
+    window.begin(group, Step::Undo).await?;
     let records = window.journal.slices(group.index)?;
     let is_sealed = records.iter().any(|record| record.kind == Kind::Merge && record.sealed);
     let work = Work { window, group, is_sealed, is_sweeping: state == State::Sweeping, force };
@@ -95,6 +97,9 @@ pub(super) async fn undo_group<S: Writer>(
         keys => (State::Disputed, Some(format!("{keys} keys were changed since and left alone"))),
     };
     window.journal.note(Note { group: group.index, state, reason, known_as: None })?;
+    if state == State::Undone {
+        window.over(group);
+    }
     Ok(turn)
 }
 

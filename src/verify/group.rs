@@ -83,6 +83,7 @@ pub(super) async fn check<S: Writer>(
     if repair {
         check.announce().await?;
     }
+    window.over(&group);
     check.counts.groups = 1;
     Ok(Checked { counts: check.counts, lines: check.lines })
 }

@@ -19,7 +19,7 @@ mod progress;
 mod repair;
 mod streams;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::atomic::Ordering;
@@ -110,13 +110,18 @@ impl VerifyError {
     }
 }
 
-/// Compares every group that is done; `diff` is where diff.csv is kept, `progress` can be watched meanwhile.
+/// What groups are called whose accounts a later run has merged on.
+pub const MERGED_ON: &str = "merged-on";
+
+/// Compares every group that is done, but for those that a later run has `merged_on`: what this one left there is that
+/// one's by now. `diff` is where diff.csv is kept, `progress` can be watched meanwhile.
 ///
 /// # Errors
 /// The journal or diff.csv failed. The error of a single group is part of what is returned instead.
 pub async fn verify<S: Writer>(
     context: &Arc<Context<S>>,
     options: Options,
+    merged_on: &BTreeSet<usize>,
     diff: &Path,
     progress: &pipeline::Progress,
     stop: watch::Receiver<bool>,
@@ -127,8 +132,10 @@ pub async fn verify<S: Writer>(
     let mut done: Vec<usize> = Vec::new();
     let mut by_state = BTreeMap::new();
     for (group, state) in states {
-        *by_state.entry(state.to_string()).or_insert(0) += 1;
-        if state == State::Done {
+        let is_on = state == State::Done && merged_on.contains(&group);
+        let name = if is_on { MERGED_ON.to_owned() } else { state.to_string() };
+        *by_state.entry(name).or_insert(0) += 1;
+        if state == State::Done && !is_on {
             done.push(group);
         }
     }

@@ -14,6 +14,7 @@ use crate::journal::{Intent, Kind, State};
 use crate::merge::{self, Entry, Slice, Write};
 use crate::model::Collection;
 use crate::model::{Batch, Change, ColumnIndex, Mutation, TableIndex, TimestampUs, now_us};
+use crate::register::Step;
 use crate::spec::Table;
 use crate::storage::Writer;
 
@@ -86,7 +87,8 @@ impl<S: Writer> Check<'_, S> {
             sealed: slice.seal.is_some(),
             ..self.window.intent(self.group, (Kind::Repair, State::Done), t, body)
         };
-        Ok(self.window.intend(intent).await?)
+        self.window.intend(intent).await?;
+        Ok(self.window.begin(self.group, Step::After).await?)
     }
 
     /// What is to be written to the survivor's row.

@@ -27,6 +27,7 @@ mod proxy;
 mod reports;
 mod resume;
 mod run_dir;
+mod runs;
 mod scan;
 mod seam;
 mod security;

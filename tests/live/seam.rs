@@ -37,6 +37,7 @@ fn world(name: &str) -> World {
 
 async fn store(world: &World) -> (Store, Arc<Spec>) {
     let settings = ClusterSettings {
+        register: None,
         hosts: vec![world.addresses.hosts.clone()],
         keyspace: world.keyspace.clone(),
         local_dc: None,

@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use tributary::journal::memory::MemoryJournal;
 use tributary::model::Group;
 use tributary::pairs::{self, Format};
-use tributary::pipeline::{self, Context, Leftover, Swept};
+use tributary::pipeline::{self, Context, Known, Leftover, Swept};
 use tributary::plan::{self, Plan};
 use tributary::storage::memory::MemoryStorage;
 
@@ -45,7 +45,7 @@ pub fn sweep(
     let (_stop, stopped) = watch::channel(false);
     let mut left = Vec::new();
     let swept =
-        block_on(pipeline::sweep(&context, plan, &stopped, |row| left.push(row.clone()))).unwrap();
+        block_on(pipeline::sweep(&context, plan, &Known::default(), &stopped, |row| left.push(row.clone()))).unwrap();
     (context, swept, left)
 }
 

@@ -11,7 +11,7 @@ use tributary::events::Outlet;
 use tributary::journal::memory::MemoryJournal;
 use tributary::journal::{Codec, Journal, JournalError, Note, State};
 use tributary::model::{Change, Event, Pair};
-use tributary::pipeline::{Context, Progress};
+use tributary::pipeline::{Context, Known, Progress};
 use tributary::storage::memory::{FaultKind, MemoryStorage, Request};
 use tributary::undo::{self, Options, Told, Undone};
 
@@ -524,7 +524,7 @@ fn check_stopped_sweep(
     stop.set(Some(at));
     let (_stop, stopped) = watch::channel(false);
     // Whether the look or a group fails makes no difference to what was written.
-    drop(block_on(tributary::pipeline::sweep(&context, &plan, &stopped, |_| {})));
+    drop(block_on(tributary::pipeline::sweep(&context, &plan, &Known::default(), &stopped, |_| {})));
     stop.set(None);
     let (undone, outcome, _, failures) = undo_all(context, false);
     assert_eq!(failures, Vec::<String>::new());

@@ -243,6 +243,7 @@ mod tests {
             let _ = Pin::new(&mut stream).accept().await;
         });
         let settings = ClusterSettings {
+            register: None,
             hosts: vec![format!("{host}:9042")],
             keyspace: "k".into(),
             local_dc: None,

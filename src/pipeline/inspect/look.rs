@@ -146,7 +146,7 @@ impl<S: Reader> Sink<S> for Counted<'_> {
     }
 
     async fn take(&mut self, window: &Window<S>, part: Part<'_>) -> Result<(), GroupError> {
-        let Part { slice, intent, writes: _, findings } = part;
+        let Part { group: _, slice, intent, writes: _, findings } = part;
         window.deletes.count(&window.spec, &slice, self.weight);
         self.journal_bytes += self.scales.bytes(intent, slice.entries.len() as u64);
         for entry in &slice.entries {

@@ -11,6 +11,7 @@ use crate::journal::{Intent, Kind, Note, State};
 use crate::ledger::Ledger;
 use crate::merge::{self, Announced, Horizon, SweepSlice, Verdict};
 use crate::model::{AccountId, Group, Scope, TableIndex, Tally, TimedRow, TimestampUs, now_us};
+use crate::register::Step;
 use crate::storage::{StorageError, Writer};
 
 use super::super::discovered::Discovered;
@@ -239,6 +240,7 @@ impl<S: Writer> Sweeper<'_, S> {
             ..window.intent(group, (Kind::Sweep, State::Sweeping), t, body)
         };
         window.intend(intent).await?;
+        window.begin(group, Step::After).await?;
         failpoint::hit("sweep");
         self.turn.told.extend(carry_out(window, group, &slice, t).await?);
         Ok(())

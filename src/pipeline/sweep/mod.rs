@@ -94,6 +94,7 @@ struct Turn {
 pub async fn sweep<S: Writer>(
     context: &Arc<Context<S>>,
     plan: &Plan,
+    earlier: &Known,
     stop: &watch::Receiver<bool>,
     mut on_left: impl FnMut(&Leftover),
 ) -> Result<Swept, GroupError> {
@@ -133,6 +134,14 @@ pub async fn sweep<S: Writer>(
     }
     found.sort_unstable();
     found.dedup();
+    found.retain(|group| match earlier.barred().moved_on.get(group) {
+        None => true,
+        Some(run) => {
+            swept.left += 1;
+            on_left(&Leftover::of_group(&plan.group(*group), &moved_on(run)));
+            false
+        }
+    });
     let mut error = None;
     for round in 1..=ROUNDS {
         let is_last = round == ROUNDS;
@@ -147,6 +156,9 @@ pub async fn sweep<S: Writer>(
                 let (group, discovered) = (plan.group(number), Arc::clone(&discovered));
                 async move {
                     let turn = group::turn(&window, &group, &discovered, round).await;
+                    if turn.is_ok() {
+                        window.over(&group);
+                    }
                     (group, turn)
                 }
             },
@@ -171,7 +183,8 @@ pub async fn sweep<S: Writer>(
                 }
                 Err(failed) => {
                     swept.failed += 1;
-                    on_left(&Leftover::of_group(&group, &failed));
+                    let why = format!("the sweep of the group failed: {failed}");
+                    on_left(&Leftover::of_group(&group, &why));
                     ControlFlow::Continue(())
                 }
             },
@@ -198,8 +211,16 @@ pub async fn sweep<S: Writer>(
     Ok(swept)
 }
 
+/// Why late rows of a group are not taken to its survivor.
+fn moved_on(run: &str) -> String {
+    format!(
+        "something was written to its sources since, but run {run} has worked on these accounts after this one: it is \
+         left where it is"
+    )
+}
+
 impl Leftover {
-    fn of_group(group: &crate::model::Group, error: &GroupError) -> Self {
+    fn of_group(group: &crate::model::Group, why: &str) -> Self {
         let pair = group.pairs.first();
         Self {
             account: pair.map_or_else(|| group.survivor.clone(), |pair| pair.from.clone()),
@@ -207,7 +228,7 @@ impl Leftover {
             line: pair.map_or(0, |pair| pair.line),
             table: None,
             key: Vec::new(),
-            why: format!("the sweep of the group failed: {error}"),
+            why: why.to_owned(),
         }
     }
 }

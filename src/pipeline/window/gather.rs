@@ -11,6 +11,7 @@ use futures::channel::oneshot;
 
 use crate::journal::{Intent, JournalError};
 use crate::model::{AccountId, Batch, Row, Scope, TableIndex, TimedRow, TimestampUs};
+use crate::register::Entry;
 use crate::storage::{Node, StorageError, Width};
 
 /// All rows of an account, or the bytes of one of them if there may be more than were asked for.
@@ -26,6 +27,7 @@ pub(super) struct Asked {
     pub(super) timed_first_pages: Shelf<(TableIndex, Scope), AccountId, Whole<TimedRow>>,
     pub(super) timed_rows: Shelf<(TableIndex, Scope), AccountId, Vec<TimedRow>>,
     pub(super) intents: Shelf<(), Intent, (), JournalError>,
+    pub(super) begins: Shelf<(), Vec<Entry>, ()>,
     /// By table and partition.
     pub(super) writes: Shelf<(TableIndex, Vec<Bytes>), Arc<Batch>, ()>,
     pub(super) deletes: Shelf<(TableIndex, Scope, TimestampUs), AccountId, ()>,

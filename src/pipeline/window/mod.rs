@@ -8,6 +8,7 @@
 //! [`ask`] is what groups may ask for, [`send`] how it is put into requests, [`together`] what becomes of one that fails.
 
 mod ask;
+mod begin;
 mod gather;
 mod send;
 mod together;
@@ -31,6 +32,7 @@ use crate::storage::{Reader, Writer};
 use super::Context;
 
 pub use ask::NextPage;
+use begin::Begun;
 use gather::Asked;
 
 /// Groups that are worked on as one.
@@ -40,6 +42,8 @@ pub struct Window<S> {
     /// The write time of its merges.
     pub(super) t: TimestampUs,
     asked: Asked,
+    /// What the register knows of its groups.
+    begun: Begun,
     send: Send<S>,
     /// The bytes of the rows that were read.
     pub(super) read: Arc<AtomicU64>,
@@ -81,7 +85,7 @@ impl<S> Window<S> {
     fn new(context: &Arc<Context<S>>, send: Send<S>) -> Arc<Self> {
         let t = context.as_of.stamp();
         let (context, asked, read) = (Arc::clone(context), Asked::default(), Arc::default());
-        Arc::new(Self { context, t, asked, send, read })
+        Arc::new(Self { context, t, asked, begun: Begun::default(), send, read })
     }
 
     /// Counts rows that were read, in bytes.

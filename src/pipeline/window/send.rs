@@ -181,6 +181,7 @@ impl<S: Writer> Window<S> {
             };
             requests.push(commit.boxed());
         }
+        requests.extend(self.begins());
         for ((table, _), waiting) in self.asked.writes.take() {
             let sort = Sort { kind: Kind::Write, table, lane: self.lanes.write(table) };
             let weight = |one: &Waiting<Arc<Batch>, ()>| [one.request.count(), one.request.bytes()];
@@ -196,10 +197,19 @@ impl<S: Writer> Window<S> {
                 requests.push(Arc::clone(self).together(sort, part, None, send).boxed());
             }
         }
-        for ((table, scope, t), waiting) in self.asked.deletes.take() {
-            let send = move |part: Part<S>| async move {
-                part.window.storage.delete_partitions(table, part.among(), t).await?;
-                Ok(vec![(); part.accounts.len()])
+        let deletes = self.asked.deletes.take();
+        let look = if deletes.is_empty() { None } else { self.look() };
+        for ((table, scope, t), waiting) in deletes {
+            let look = look.clone();
+            let send = move |part: Part<S>| {
+                let look = look.clone();
+                async move {
+                    if let Some(look) = look {
+                        look.await?;
+                    }
+                    part.window.storage.delete_partitions(table, part.among(), t).await?;
+                    Ok(vec![(); part.accounts.len()])
+                }
             };
             let sort = Sort { kind: Kind::Deletes, table, lane: self.lanes.delete(table) };
             requests.extend(self.by_account(sort, &scope, waiting, send));

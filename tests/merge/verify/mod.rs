@@ -3,6 +3,7 @@
 mod again;
 mod planted;
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -47,7 +48,7 @@ fn verified_until(
     diff: &Path,
     stop: watch::Receiver<bool>,
 ) -> Verified {
-    block_on(verify(context, options, diff, &Progress::default(), stop)).unwrap()
+    block_on(verify(context, options, &BTreeSet::new(), diff, &Progress::default(), stop)).unwrap()
 }
 
 const REPAIR: Options = Options { repair: true, restart: false };

@@ -1,0 +1,212 @@
+//! The [register](crate::register) in Cassandra: a keyspace of its own, beside the one that is merged.
+//!
+//! | table | partition | what it holds |
+//! |---|---|---|
+//! | `lease` | merged keyspace | who works on it, until when, and the highest time that was written |
+//! | `runs` | merged keyspace | each run: who, where, which tables, how it stands |
+//! | `windows` | merged keyspace, run | each window of a run, whether it is over and which of its groups are not |
+//! | `accounts` | merged keyspace, bucket | each account that a run works on; rows are only ever added |
+//!
+//! An account's bucket is the CRC-32 (as in gzip) of the account, as it is written out, modulo 64.
+
+mod lease;
+mod reader;
+mod runs;
+mod tables;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::atomic::AtomicI64;
+
+use futures::future::BoxFuture;
+use futures::{FutureExt, StreamExt, TryStreamExt, stream};
+use scylla::serialize::row::SerializeRow;
+use scylla::statement::batch::{Batch as CqlBatch, BatchStatement, BatchType};
+use scylla::statement::prepared::PreparedStatement;
+
+use crate::model::TimestampUs;
+use crate::register::{Entry, Register, WindowEnd};
+use crate::storage::{Fault, StorageError};
+
+use super::statements::{Preparer, quoted};
+use super::{Cluster, ClusterError};
+
+pub use reader::RegisterReader;
+use reader::bucket;
+
+/// Rows of one batch, at most: all are of one partition.
+const BATCH_ROWS: usize = 500;
+/// Requests at once.
+const AT_ONCE: usize = 16;
+
+/// The register of one keyspace, as one run reads and writes it.
+pub struct ClusterRegister {
+    reader: RegisterReader,
+    run: String,
+    host: String,
+    /// Of the lease that this run has taken; 0 while it has none.
+    epoch: AtomicI64,
+    /// The highest time that is known to be written.
+    floor: AtomicI64,
+    statements: Statements,
+}
+
+impl fmt::Debug for ClusterRegister {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { reader, run, host, .. } = self;
+        write!(f, "{reader:?} for {run} on {host}")
+    }
+}
+
+/// What is written.
+struct Statements {
+    entry: PreparedStatement,
+    window: PreparedStatement,
+    window_end: PreparedStatement,
+    add_run: PreparedStatement,
+    set_state: PreparedStatement,
+    take_first: PreparedStatement,
+    take: PreparedStatement,
+    renew: PreparedStatement,
+}
+
+impl Cluster {
+    /// The register of the merged keyspace, for a run; its tables are created where they are missing. The lease is not
+    /// taken yet.
+    ///
+    /// # Errors
+    /// They are missing and may not be created, are of a later version, or cannot be used.
+    pub async fn register(
+        &self,
+        keyspace: &str,
+        run: &str,
+    ) -> Result<ClusterRegister, ClusterError> {
+        self.ensure_register(keyspace).await?;
+        let reader = RegisterReader::prepare(self, keyspace).await?;
+        let statements = Statements::prepare(&reader.preparer, &quoted(keyspace)).await?;
+        let (epoch, floor) = (AtomicI64::new(0), AtomicI64::new(0));
+        let (run, host) = (run.to_owned(), hostname());
+        Ok(ClusterRegister { reader, run, host, epoch, floor, statements })
+    }
+}
+
+impl Statements {
+    async fn prepare(with: &Preparer, name: &str) -> Result<Self, ClusterError> {
+        let insert = |table: &str, columns: &str| {
+            let marks = vec!["?"; columns.split(',').count() + 1].join(", ");
+            format!("INSERT INTO {name}.{table} (keyspace_name, {columns}) VALUES ({marks})")
+        };
+        let entry = format!("bucket, {}", reader::ENTRY);
+        let first = insert("lease", "run, host, epoch, floor, until") + " IF NOT EXISTS";
+        let update = |set: &str| {
+            format!("UPDATE {name}.lease SET {set} WHERE keyspace_name = ? IF epoch = ?")
+        };
+        Ok(Self {
+            entry: with.prepare(&insert("accounts", &entry)).await?,
+            window: with.prepare(&insert("windows", "run, t")).await?,
+            window_end: with.prepare(&insert("windows", "run, t, ended, open")).await?,
+            add_run: with.prepare(&insert("runs", runs::COLUMNS)).await?,
+            set_state: with.prepare(&insert("runs", "run, state, ended, groups")).await?,
+            take_first: lease::conditional(with, &first).await?,
+            take: lease::conditional(with, &update("run = ?, host = ?, epoch = ?, until = ?"))
+                .await?,
+            renew: lease::conditional(with, &update("floor = ?, until = ?")).await?,
+        })
+    }
+}
+
+impl ClusterRegister {
+    /// What can be asked of it.
+    pub fn reader(&self) -> &RegisterReader {
+        &self.reader
+    }
+
+    async fn tell(
+        &self,
+        what: &'static str,
+        statement: &PreparedStatement,
+        values: impl SerializeRow,
+    ) -> Result<(), StorageError> {
+        let told = self.reader.preparer.session.execute_unpaged(statement, values).await;
+        told.map(drop).map_err(|error| self.reader.attempted(what).failed(&error))
+    }
+
+    async fn add_entries(&self, bucket: i32, entries: Vec<&Entry>) -> Result<(), StorageError> {
+        let mut batch = CqlBatch::new(BatchType::Unlogged);
+        batch.set_consistency(self.reader.preparer.consistency.into());
+        batch.set_is_idempotent(true);
+        batch.statements = vec![BatchStatement::from(self.statements.entry.clone()); entries.len()];
+        let values: Vec<_> = entries
+            .into_iter()
+            .map(|entry| {
+                let Entry { account, run, t, step, survivor } = entry;
+                (&*self.reader.merged, bucket, &**account, &**run, *t, step.name(), &**survivor)
+            })
+            .collect();
+        let told = self.reader.preparer.session.batch(&batch, values).await;
+        told.map(drop).map_err(|error| self.reader.attempted("adding accounts to").failed(&error))
+    }
+}
+
+impl Register for ClusterRegister {
+    fn run(&self) -> &str {
+        &self.run
+    }
+
+    fn begin<'a>(
+        &'a self,
+        t: TimestampUs,
+        entries: &'a [Entry],
+    ) -> BoxFuture<'a, Result<(), StorageError>> {
+        async move {
+            // Without its window an account counts as busy, so the window may come last.
+            let mut buckets: BTreeMap<i32, Vec<&Entry>> = BTreeMap::new();
+            for entry in entries {
+                buckets.entry(bucket(&entry.account)).or_default().push(entry);
+            }
+            let parts = buckets.into_iter().flat_map(|(bucket, entries)| {
+                let parts = entries.chunks(BATCH_ROWS).map(<[_]>::to_vec).collect::<Vec<_>>();
+                parts.into_iter().map(move |part| (bucket, part))
+            });
+            let adding = parts.map(|(bucket, part)| self.add_entries(bucket, part).boxed());
+            stream::iter(adding.collect::<Vec<_>>())
+                .buffer_unordered(AT_ONCE)
+                .try_collect::<Vec<()>>()
+                .await?;
+            let values = (&*self.reader.merged, &*self.run, t);
+            self.tell("adding a window to", &self.statements.window, values).await
+        }
+        .boxed()
+    }
+
+    fn hold(&self, floor: TimestampUs) -> BoxFuture<'_, Result<(), StorageError>> {
+        self.renew(floor, lease::lasts()).boxed()
+    }
+
+    fn look(&self) -> BoxFuture<'_, Result<(), StorageError>> {
+        self.look_at_lease().boxed()
+    }
+
+    fn end<'a>(&'a self, windows: &'a [WindowEnd]) -> BoxFuture<'a, Result<(), StorageError>> {
+        async move {
+            for WindowEnd { t, open } in windows {
+                let values = (&*self.reader.merged, &*self.run, *t, true, open);
+                self.tell("ending a window of", &self.statements.window_end, values).await?;
+            }
+            Ok(())
+        }
+        .boxed()
+    }
+}
+
+/// The name of this machine.
+fn hostname() -> String {
+    let named = |text: String| Some(text.trim().to_owned()).filter(|name| !name.is_empty());
+    let kernel = std::fs::read_to_string("/proc/sys/kernel/hostname").ok().and_then(named);
+    kernel.or_else(|| std::env::var("HOSTNAME").ok().and_then(named)).unwrap_or_else(|| "?".into())
+}
+
+/// A request that found the lease with somebody else.
+fn refused(message: String) -> StorageError {
+    StorageError { class: message.clone(), message, kind: Fault::Fatal }
+}

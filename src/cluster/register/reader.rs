@@ -1,0 +1,236 @@
+//! What the register knows, read: of accounts, windows, runs and the lease.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::fmt;
+
+use futures::future::BoxFuture;
+use futures::{FutureExt, StreamExt, TryStreamExt, stream};
+use scylla::deserialize::row::DeserializeRow;
+use scylla::response::{PagingState, PagingStateResponse};
+use scylla::serialize::row::SerializeRow;
+use scylla::statement::prepared::PreparedStatement;
+
+use crate::model::TimestampUs;
+use crate::register::{Ask, Entry, Lease, Run, Step, WindowEnd};
+use crate::storage::StorageError;
+
+use super::super::fault::Attempted;
+use super::super::statements::{Preparer, quoted};
+use super::super::{Cluster, ClusterError};
+use super::tables::BUCKETS;
+use super::{AT_ONCE, lease, runs};
+
+/// Accounts that one read asks for.
+const ASKED: usize = 100;
+/// Rows of a page; a bucket that has no more is read whole.
+const PAGE_ROWS: i32 = 5_000;
+/// From so many accounts of a bucket on it is read whole, however large it is.
+const MANY: usize = 5_000;
+
+/// The columns of an entry, behind keyspace and bucket.
+pub(super) const ENTRY: &str = "account, run, t, step, survivor";
+
+/// An entry, as it is read.
+type EntryRow = (String, String, i64, String, String);
+
+/// The register of one keyspace, as it is read.
+pub struct RegisterReader {
+    pub(super) preparer: Preparer,
+    /// The keyspace that is merged.
+    pub(super) merged: String,
+    entries_of: PreparedStatement,
+    bucket: PreparedStatement,
+    windows: PreparedStatement,
+    pub(super) run: PreparedStatement,
+    pub(super) runs: PreparedStatement,
+    lease: PreparedStatement,
+}
+
+impl fmt::Debug for RegisterReader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the register of {}", self.merged)
+    }
+}
+
+impl Cluster {
+    /// The register of the merged keyspace, to be read; none where its tables are not there.
+    ///
+    /// # Errors
+    /// It is of a later version, or cannot be read.
+    pub async fn history(&self, keyspace: &str) -> Result<Option<RegisterReader>, ClusterError> {
+        match self.has_register(keyspace).await? {
+            true => RegisterReader::prepare(self, keyspace).await.map(Some),
+            false => Ok(None),
+        }
+    }
+}
+
+impl RegisterReader {
+    pub(super) async fn prepare(cluster: &Cluster, keyspace: &str) -> Result<Self, ClusterError> {
+        let (with, name) = (cluster.preparer(), quoted(keyspace));
+        let select = |columns: &str, table: &str, and: &str| {
+            format!("SELECT {columns} FROM {name}.{table} WHERE keyspace_name = ?{and}")
+        };
+        let mut bucket = with.prepare(&select(ENTRY, "accounts", " AND bucket = ?")).await?;
+        bucket.set_page_size(PAGE_ROWS);
+        let of_accounts = select(ENTRY, "accounts", " AND bucket = ? AND account IN ?");
+        let lease = select("run, host, epoch, floor, until", "lease", "");
+        Ok(Self {
+            entries_of: with.prepare(&of_accounts).await?,
+            bucket,
+            windows: with.prepare(&select("t, ended, open", "windows", " AND run = ?")).await?,
+            run: with.prepare(&select(runs::COLUMNS, "runs", " AND run = ?")).await?,
+            runs: with.prepare(&select(runs::COLUMNS, "runs", "")).await?,
+            lease: lease::serial(&with, &lease).await?,
+            merged: cluster.settings.keyspace.clone(),
+            preparer: with,
+        })
+    }
+
+    pub(super) fn attempted(&self, what: &'static str) -> Attempted<'_> {
+        Attempted { what, table: "the register", about: format!("keyspace {}", self.merged) }
+    }
+
+    /// Carries out a statement; gives what it answers.
+    pub(super) async fn ask<R>(
+        &self,
+        what: &'static str,
+        statement: &PreparedStatement,
+        values: impl SerializeRow,
+    ) -> Result<Vec<R>, StorageError>
+    where
+        R: for<'frame, 'metadata> DeserializeRow<'frame, 'metadata>,
+    {
+        let unreadable = |error: &dyn std::error::Error| self.attempted(what).unreadable(error);
+        let answer = self.preparer.session.execute_unpaged(statement, values).await;
+        let answer = answer.map_err(|error| self.attempted(what).failed(&error))?;
+        let rows = answer.into_rows_result().map_err(|error| unreadable(&error))?;
+        let rows = rows.rows::<R>().map_err(|error| unreadable(&error))?;
+        rows.map(|row| row.map_err(|error| unreadable(&error))).collect()
+    }
+
+    /// Who holds the lease, or held it last.
+    ///
+    /// # Errors
+    /// The register cannot be read.
+    pub async fn lease(&self) -> Result<Option<Lease>, StorageError> {
+        type Row = (Option<String>, Option<String>, Option<i64>, Option<i64>, Option<i64>);
+        let rows: Vec<Row> =
+            self.ask("reading the lease of", &self.lease, (&*self.merged,)).await?;
+        Ok(rows.into_iter().next().map(|(run, host, epoch, floor, until)| Lease {
+            run: run.unwrap_or_default(),
+            host: host.unwrap_or_default(),
+            epoch: epoch.unwrap_or_default(),
+            floor: floor.unwrap_or_default(),
+            until: until.unwrap_or_default(),
+        }))
+    }
+
+    /// What is known of accounts of one bucket.
+    async fn of_bucket(
+        &self,
+        bucket: i32,
+        accounts: HashSet<&str>,
+    ) -> Result<Vec<Entry>, StorageError> {
+        let mut found = Vec::new();
+        if accounts.len() > ASKED {
+            // One request, where the register has few accounts.
+            let mut after = PagingState::start();
+            loop {
+                let (rows, next) = self.bucket_page(bucket, after).await?;
+                found.extend(rows.into_iter().filter(|entry| accounts.contains(&*entry.account)));
+                let Some(next) = next else { return Ok(found) };
+                if accounts.len() <= MANY {
+                    break;
+                }
+                after = next;
+            }
+            found.clear();
+        }
+        let accounts: Vec<&str> = accounts.into_iter().collect();
+        for some in accounts.chunks(ASKED) {
+            let values = (&*self.merged, bucket, some);
+            let rows: Vec<EntryRow> =
+                self.ask("reading accounts of", &self.entries_of, values).await?;
+            found.extend(rows.into_iter().map(entry));
+        }
+        Ok(found)
+    }
+
+    async fn bucket_page(
+        &self,
+        bucket: i32,
+        after: PagingState,
+    ) -> Result<(Vec<Entry>, Option<PagingState>), StorageError> {
+        let what = "reading accounts of";
+        let values = (&*self.merged, bucket);
+        let statement = &self.bucket;
+        let answer = self.preparer.session.execute_single_page(statement, values, after).await;
+        let (answer, next) = answer.map_err(|error| self.attempted(what).failed(&error))?;
+        let unreadable = |error: &dyn std::error::Error| self.attempted(what).unreadable(error);
+        let rows = answer.into_rows_result().map_err(|error| unreadable(&error))?;
+        let rows = rows.rows::<EntryRow>().map_err(|error| unreadable(&error))?;
+        let rows: Result<Vec<_>, _> =
+            rows.map(|row| row.map(entry).map_err(|error| unreadable(&error))).collect();
+        let next = match next {
+            PagingStateResponse::HasMorePages { state } => Some(state),
+            PagingStateResponse::NoMorePages => None,
+        };
+        Ok((rows?, next))
+    }
+}
+
+impl Ask for RegisterReader {
+    fn entries<'a>(
+        &'a self,
+        accounts: &'a [String],
+    ) -> BoxFuture<'a, Result<Vec<Entry>, StorageError>> {
+        async move {
+            let mut buckets: BTreeMap<i32, HashSet<&str>> = BTreeMap::new();
+            for account in accounts {
+                buckets.entry(bucket(account)).or_default().insert(account);
+            }
+            let reading =
+                buckets.into_iter().map(|(bucket, some)| self.of_bucket(bucket, some).boxed());
+            let found: Vec<Vec<Entry>> = stream::iter(reading.collect::<Vec<_>>())
+                .buffer_unordered(AT_ONCE)
+                .try_collect()
+                .await?;
+            Ok(found.into_iter().flatten().collect())
+        }
+        .boxed()
+    }
+
+    fn windows<'a>(
+        &'a self,
+        run: &'a str,
+    ) -> BoxFuture<'a, Result<Vec<(TimestampUs, Option<WindowEnd>)>, StorageError>> {
+        async move {
+            let values = (&*self.merged, run);
+            let rows: Vec<(i64, Option<bool>, Option<BTreeSet<String>>)> =
+                self.ask("reading windows of", &self.windows, values).await?;
+            let window = |(t, ended, open): (i64, Option<bool>, Option<BTreeSet<String>>)| {
+                let end = WindowEnd { t, open: open.unwrap_or_default() };
+                (t, (ended == Some(true)).then_some(end))
+            };
+            Ok(rows.into_iter().map(window).collect())
+        }
+        .boxed()
+    }
+
+    fn known_run<'a>(&'a self, run: &'a str) -> BoxFuture<'a, Result<Option<Run>, StorageError>> {
+        self.run_of(run).boxed()
+    }
+}
+
+fn entry((account, run, t, step, survivor): EntryRow) -> Entry {
+    Entry { account, run, t, step: Step::of(&step), survivor }
+}
+
+/// The partition of an account.
+pub(super) fn bucket(account: &str) -> i32 {
+    let mut crc = flate2::Crc::new();
+    crc.update(account.as_bytes());
+    // Below 64.
+    (crc.sum() % BUCKETS) as i32
+}

@@ -1,0 +1,177 @@
+//! The register's tables: their definition, and that they are there.
+
+use std::collections::HashMap;
+
+use scylla::errors::{DbError, ExecutionError, RequestAttemptError};
+
+use super::super::fault::one_line;
+use super::super::schema::rows;
+use super::super::statements::quoted;
+use super::super::{Cluster, ClusterError};
+
+/// The number of this layout of the tables. One with a higher number may mean what this version does not know.
+const VERSION: i32 = 1;
+
+/// Partitions over which the accounts of a keyspace are spread. A window's rows are so many batches.
+pub(super) const BUCKETS: u32 = 64;
+
+/// The tables, as they stand behind `CREATE TABLE IF NOT EXISTS keyspace.`.
+const TABLES: [(&str, &str); 5] = [
+    ("version", "(name text PRIMARY KEY, version int)"),
+    (
+        "lease",
+        "(keyspace_name text PRIMARY KEY, run text, host text, epoch bigint, floor bigint, until bigint)",
+    ),
+    (
+        "runs",
+        "(keyspace_name text, run text, place text, user_name text, version text, began bigint, ended bigint, \
+         input_sha256 text, spec_sha256 text, tables set<text>, state text, groups map<text, bigint>, \
+         PRIMARY KEY (keyspace_name, run))",
+    ),
+    (
+        "windows",
+        "(keyspace_name text, run text, t bigint, ended boolean, open set<text>, \
+         PRIMARY KEY ((keyspace_name, run), t))",
+    ),
+    (
+        "accounts",
+        "(keyspace_name text, bucket int, account text, run text, t bigint, step text, survivor text, \
+         PRIMARY KEY ((keyspace_name, bucket), account, run, t))",
+    ),
+];
+
+impl Cluster {
+    /// Sees that the tables are there, and creates what is missing, replicated as the merged keyspace is.
+    ///
+    /// # Errors
+    /// They are missing and may not be created; a later version of the program has created them.
+    pub(super) async fn ensure_register(&self, keyspace: &str) -> Result<(), ClusterError> {
+        let (session, merged) = (self.session(), &self.settings.keyspace);
+        if !self.are_there(keyspace).await? {
+            let replication: Vec<(HashMap<String, String>,)> = rows(
+                session,
+                "SELECT replication FROM system_schema.keyspaces WHERE keyspace_name = ?",
+                (merged,),
+            )
+            .await?;
+            let replication = replication.into_iter().next().map(|(of,)| of).unwrap_or_default();
+            let statements = statements(keyspace, &replication);
+            for statement in &statements {
+                self.create(keyspace, statement, &statements).await?;
+            }
+            // Other nodes refuse to prepare what they have not heard of yet.
+            session.await_schema_agreement().await.map_err(|error| ClusterError::Query {
+                what: format!("creating the register {keyspace}"),
+                message: one_line(&error.to_string()),
+            })?;
+        }
+        self.check_version(keyspace).await
+    }
+
+    /// Whether there is a register, of a version that is known.
+    pub(super) async fn has_register(&self, keyspace: &str) -> Result<bool, ClusterError> {
+        let is_there = self.are_there(keyspace).await?;
+        if is_there {
+            self.known_version(keyspace).await?;
+        }
+        Ok(is_there)
+    }
+
+    async fn are_there(&self, keyspace: &str) -> Result<bool, ClusterError> {
+        let known: Vec<(String,)> = rows(
+            self.session(),
+            "SELECT table_name FROM system_schema.tables WHERE keyspace_name = ?",
+            (keyspace,),
+        )
+        .await?;
+        Ok(TABLES.iter().all(|(table, _)| known.iter().any(|(name,)| name == table)))
+    }
+
+    async fn create(
+        &self,
+        keyspace: &str,
+        statement: &str,
+        all: &[String],
+    ) -> Result<(), ClusterError> {
+        let Err(error) = self.session().query_unpaged(statement, ()).await else { return Ok(()) };
+        let message = one_line(&error.to_string());
+        let is_forbidden = matches!(
+            &error,
+            ExecutionError::LastAttemptError(RequestAttemptError::DbError(
+                DbError::Unauthorized,
+                _
+            ))
+        );
+        let keyspace = keyspace.to_owned();
+        Err(match is_forbidden {
+            true => ClusterError::NoRegister { keyspace, message, ddl: all.join(";\n") + ";" },
+            false => {
+                ClusterError::Query { what: format!("creating the register {keyspace}"), message }
+            }
+        })
+    }
+
+    /// The version of the register, if it says one.
+    async fn known_version(&self, keyspace: &str) -> Result<Option<i32>, ClusterError> {
+        let name = quoted(keyspace);
+        let select = format!("SELECT version FROM {name}.version WHERE name = 'register'");
+        let version: Vec<(Option<i32>,)> = rows(self.session(), &select, ()).await?;
+        match version.into_iter().next().and_then(|(version,)| version) {
+            Some(version) if version > VERSION => {
+                Err(ClusterError::NewerRegister { keyspace: keyspace.to_owned(), version })
+            }
+            version => Ok(version),
+        }
+    }
+
+    async fn check_version(&self, keyspace: &str) -> Result<(), ClusterError> {
+        if self.known_version(keyspace).await?.is_some() {
+            return Ok(());
+        }
+        let insert = format!(
+            "INSERT INTO {}.version (name, version) VALUES ('register', {VERSION})",
+            quoted(keyspace)
+        );
+        let inserted = self.session().query_unpaged(insert, ()).await;
+        inserted.map(drop).map_err(|error| ClusterError::Query {
+            what: format!("creating the register {keyspace}"),
+            message: one_line(&error.to_string()),
+        })
+    }
+}
+
+/// What creates the keyspace and its tables.
+fn statements(keyspace: &str, replication: &HashMap<String, String>) -> Vec<String> {
+    let mut options: Vec<String> =
+        replication.iter().map(|(name, value)| format!("'{name}': '{value}'")).collect();
+    // The class first, as people write it.
+    options.sort_by_key(|option| (!option.starts_with("'class'"), option.clone()));
+    let name = quoted(keyspace);
+    let keyspace = format!(
+        "CREATE KEYSPACE IF NOT EXISTS {name} WITH replication = {{{}}}",
+        options.join(", ")
+    );
+    let tables = TABLES
+        .iter()
+        .map(|(table, columns)| format!("CREATE TABLE IF NOT EXISTS {name}.{table} {columns}"));
+    [keyspace].into_iter().chain(tables).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_statements_are_what_a_dba_would_run() {
+        let replication =
+            [("dc1", "3"), ("class", "org.apache.cassandra.locator.NetworkTopologyStrategy")];
+        let replication = replication.map(|(k, v)| (k.to_owned(), v.to_owned())).into();
+        let statements = statements("tributary", &replication);
+        assert_eq!(
+            statements[0],
+            "CREATE KEYSPACE IF NOT EXISTS \"tributary\" WITH replication = {'class': \
+             'org.apache.cassandra.locator.NetworkTopologyStrategy', 'dc1': '3'}"
+        );
+        assert_eq!(statements.len(), 1 + TABLES.len());
+    }
+}

@@ -1,0 +1,125 @@
+//! What the register is told of a window's groups: that they are worked on, before the first write of each, and at the
+//! end which of them are over.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use futures::FutureExt;
+use futures::future::{BoxFuture, Shared};
+
+use crate::failpoint;
+use crate::model::{Group, now_us};
+use crate::register::{Entry, OWNED_US, Register, Step, WindowEnd};
+use crate::storage::StorageError;
+
+use super::{Requests, Window};
+
+/// The groups of a window of which the register knows.
+#[derive(Debug, Default)]
+pub(super) struct Begun(Mutex<HashMap<usize, Standing>>);
+
+/// How one of them stands.
+#[derive(Debug)]
+struct Standing {
+    survivor: String,
+    is_over: bool,
+}
+
+impl Begun {
+    fn lock(&self) -> MutexGuard<'_, HashMap<usize, Standing>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whether the lease is still held, asked once for all who want to know.
+pub(super) type Look = Shared<BoxFuture<'static, Result<(), StorageError>>>;
+
+impl<S: Send + Sync + 'static> Window<S> {
+    /// Waits until the register has it that a group is worked on, and the lease is known to be held after that. What a
+    /// group writes first comes behind its intent, and behind this.
+    ///
+    /// # Errors
+    /// The register cannot be written, or the lease is lost: nothing of the group may be written then.
+    pub async fn begin(&self, group: &Group, step: Step) -> Result<(), StorageError> {
+        let Some(register) = &self.register else { return Ok(()) };
+        if self.begun.lock().contains_key(&group.index) {
+            return Ok(());
+        }
+        let entries: Vec<Entry> = Entry::of_group(register.run(), group, self.t, step).collect();
+        self.asked.begins.ask((), entries).await?;
+        let survivor = group.survivor.text().into_owned();
+        self.begun.lock().insert(group.index, Standing { survivor, is_over: false });
+        failpoint::hit("begun");
+        Ok(())
+    }
+
+    /// Notes that nothing of a group is left to be done.
+    pub fn over(&self, group: &Group) {
+        if let Some(standing) = self.begun.lock().get_mut(&group.index) {
+            standing.is_over = true;
+        }
+    }
+
+    /// Tells the register which groups are over. What it cannot be told now is told at the end of the command; until then
+    /// these accounts count as busy.
+    pub(in super::super) async fn end(&self) {
+        let Some(register) = self.register.clone() else { return };
+        let open: Vec<(String, bool)> = {
+            let begun = self.begun.lock();
+            begun.values().map(|one| (one.survivor.clone(), one.is_over)).collect()
+        };
+        if open.is_empty() {
+            return;
+        }
+        // What the register calls done must be done in the journal, too, whenever the machine dies.
+        if let Err(error) = self.journal.flush().await {
+            tracing::debug!("a window's end is not told: {error}");
+            return;
+        }
+        let open = open.into_iter().filter(|(_, is_over)| !is_over).map(|(survivor, _)| survivor);
+        let ended = [WindowEnd { t: self.t, open: open.collect() }];
+        if let Err(error) = self.carry_out(self.lanes.register(), || register.end(&ended)).await {
+            tracing::warn!("the register does not know yet that a window is over: {error}");
+        }
+    }
+
+    /// All groups that wait to be begun.
+    pub(super) fn begins(self: &Arc<Self>) -> Requests {
+        let mut requests = Requests::new();
+        let Some(register) = &self.register else { return requests };
+        for ((), waiting) in self.asked.begins.take() {
+            let (window, register) = (Arc::clone(self), Arc::clone(register));
+            let begin = async move {
+                let (entries, waiting): (Vec<_>, Vec<_>) =
+                    waiting.into_iter().map(super::gather::Waiting::apart).unzip();
+                let entries: Vec<Entry> = entries.into_iter().flatten().collect();
+                let begun = window.register_entries(&*register, &entries).await;
+                waiting.into_iter().for_each(|waiting| waiting.answer(begun.clone()));
+            };
+            requests.push(begin.boxed());
+        }
+        requests
+    }
+
+    async fn register_entries(
+        &self,
+        register: &dyn Register,
+        entries: &[Entry],
+    ) -> Result<(), StorageError> {
+        let lane = self.lanes.register();
+        self.carry_out(lane, || register.begin(self.t, entries)).await?;
+        failpoint::hit("registered");
+        // Cells of the application may be dated until now, and what is swept just above them.
+        let floor = self.t.max(now_us()) + OWNED_US;
+        self.carry_out(lane, || register.hold(floor)).await
+    }
+
+    /// Looks at the lease once more, for all deletes that are sent together.
+    pub(super) fn look(self: &Arc<Self>) -> Option<Look> {
+        let register = Arc::clone(self.register.as_ref()?);
+        let window = Arc::clone(self);
+        let look =
+            async move { window.carry_out(window.lanes.register(), || register.look()).await };
+        Some(look.boxed().shared())
+    }
+}

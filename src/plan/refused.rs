@@ -1,0 +1,100 @@
+//! Pairs that are not merged for a reason that is not in the input: what other runs did to their accounts.
+
+use std::io::{Read, Write};
+
+use super::Plan;
+use super::resolve::{self, resolve as plan_of};
+use crate::pairs::{Earlier, PairList, Reason};
+
+/// A pair that is not merged.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// The line of the pair.
+    pub line: u64,
+    /// What kind of reason it is.
+    pub kind: Earlier,
+    /// The reason in words.
+    pub words: String,
+}
+
+impl Refusal {
+    /// Writes refusals as CSV with the columns `line,kind,words`, to make the same plan again.
+    ///
+    /// # Errors
+    /// They cannot be written.
+    pub fn write(refusals: &[Self], out: impl Write) -> csv::Result<()> {
+        let mut out = csv::Writer::from_writer(out);
+        out.write_record(["line", "kind", "words"])?;
+        for Self { line, kind, words } in refusals {
+            out.write_record([&*line.to_string(), kind.code(), words])?;
+        }
+        out.flush().map_err(csv::Error::from)
+    }
+
+    /// Reads what [`write`](Self::write) wrote; the error says what is wrong with it.
+    ///
+    /// # Errors
+    /// It cannot be read, or is something else.
+    pub fn read(from: impl Read) -> Result<Vec<Self>, String> {
+        let mut refusals = Vec::new();
+        for record in csv::Reader::from_reader(from).records() {
+            let record = record.map_err(|error| error.to_string())?;
+            let refusal = || {
+                let line = record.get(0)?.parse().ok()?;
+                let kind = Earlier::of(record.get(1)?)?;
+                Some(Self { line, kind, words: record.get(2)?.to_owned() })
+            };
+            refusals.push(refusal().ok_or_else(|| format!("it has a line {record:?}"))?);
+        }
+        Ok(refusals)
+    }
+}
+
+impl Plan {
+    /// The plan of the same input without some of its pairs. What is repeated of them stays a duplicate.
+    pub fn without(self, refusals: &[Refusal]) -> Self {
+        if refusals.is_empty() {
+            return self;
+        }
+        let Self { stats, accounts, mut edges, mut lines, mut rejects, .. } = self;
+        let refused: std::collections::HashSet<u64> =
+            refusals.iter().map(|refusal| refusal.line).collect();
+        for Refusal { line, kind, words } in refusals {
+            let reason = Reason::Earlier(*kind, rejects.add_words(words));
+            rejects.push(*line, reason);
+        }
+        rejects.sort();
+        resolve::keep(&mut edges, &mut lines, |_, _, line| !refused.contains(&line));
+        let (records, blank) = (stats.lines, stats.blank);
+        let mut plan = plan_of(PairList { accounts, edges, lines, rejects, records, blank });
+        plan.stats.duplicates += stats.duplicates;
+        plan
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pairs::{Format, read};
+
+    #[test]
+    fn what_is_refused_is_rejected_and_the_rest_is_grouped_anew() {
+        let csv = "from,to\na,b\na,b\nb,c\nx,c\n";
+        let plan = plan_of(read(csv.as_bytes(), &Format::default()).unwrap());
+        assert_eq!(plan.len(), 1);
+        let words = "run r has not ended with 'b'".to_owned();
+        let refusals = [Refusal { line: 4, kind: Earlier::Busy, words }];
+        let plan = plan.without(&refusals);
+        let groups: Vec<_> = plan.groups().map(|group| group.survivor.to_string()).collect();
+        assert_eq!(groups, ["b", "c"]);
+        assert!(plan.stats().adds_up(), "{:?}", plan.stats());
+        assert_eq!((plan.stats().duplicates, plan.stats().rejected["busy"]), (1, 1));
+        let reject = plan.rejects().get(0).unwrap();
+        let told = plan.rejects().explain(reject, "b", plan.accounts());
+        assert_eq!(told, "busy: run r has not ended with 'b'");
+        let mut written = Vec::new();
+        Refusal::write(&refusals, &mut written).unwrap();
+        assert_eq!(Refusal::read(&written[..]), Ok(refusals.to_vec()));
+        assert!(Refusal::read(&b"line,kind,words\n1,none,x\n"[..]).is_err());
+    }
+}

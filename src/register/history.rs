@@ -1,0 +1,150 @@
+//! What the register has of some accounts, put together by account and run.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+
+use crate::model::TimestampUs;
+use crate::storage::StorageError;
+
+use super::{Ask, Entry, Run, Step, WindowEnd};
+
+/// How a run's work on an account stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// It is over.
+    Done,
+    /// It is taken back as a whole.
+    Undone,
+    /// It is under way, was stopped, failed, or is taken back but for some keys.
+    Busy,
+    /// As busy, by a run whose machine is gone.
+    Lost,
+}
+
+/// What one run did to one account.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stay {
+    /// The run.
+    pub run: String,
+    /// The time of its merge, in microseconds.
+    pub t: TimestampUs,
+    /// The account into which it was merged; none where it survived.
+    pub into: Option<String>,
+    /// How that stands.
+    pub standing: Standing,
+    /// Whether any table of that run is merged now, too.
+    pub overlaps: bool,
+}
+
+/// What runs did to some accounts, and to those into which they went.
+#[derive(Clone, Debug, Default)]
+pub struct History {
+    /// By account; by time of merge.
+    stays: HashMap<String, Vec<Stay>>,
+}
+
+/// The windows of a run: those of which nothing more is known are open.
+type Windows = HashMap<TimestampUs, Option<WindowEnd>>;
+
+impl History {
+    /// Asks for what was done to some accounts, by any run but `own`, and follows them to where they went. `tables` are
+    /// those that are merged now.
+    ///
+    /// # Errors
+    /// The register cannot be read.
+    pub async fn of(
+        register: &dyn Ask,
+        accounts: impl IntoIterator<Item = String>,
+        tables: &BTreeSet<String>,
+        own: Option<&str>,
+    ) -> Result<Self, StorageError> {
+        let mut history = Self::default();
+        let mut runs: HashMap<String, (Windows, Option<Run>)> = HashMap::new();
+        let mut asked: HashSet<String> = HashSet::new();
+        let mut next: Vec<String> = accounts.into_iter().collect();
+        while !next.is_empty() {
+            let entries = register.entries(&next).await?;
+            // Most accounts have no history; they are not held.
+            asked.extend(entries.iter().map(|entry| entry.account.clone()));
+            next.clear();
+            let mut of: BTreeMap<(String, String), Vec<Entry>> = BTreeMap::new();
+            for entry in entries.into_iter().filter(|entry| Some(&*entry.run) != own) {
+                of.entry((entry.account.clone(), entry.run.clone())).or_default().push(entry);
+            }
+            for ((account, run), mut entries) in of {
+                if !runs.contains_key(&run) {
+                    let windows = register.windows(&run).await?.into_iter().collect();
+                    runs.insert(run.clone(), (windows, register.known_run(&run).await?));
+                }
+                let Some((windows, known)) = runs.get(&run) else { continue };
+                entries.sort_by_key(|entry| entry.t);
+                let Some(stay) = stay(&account, &entries, windows, known.as_ref(), tables) else {
+                    continue;
+                };
+                let went = stay.into.iter().filter(|into| !asked.contains(*into));
+                next.extend(went.cloned());
+                history.stays.entry(account).or_default().push(stay);
+            }
+            next.sort_unstable();
+            next.dedup();
+            asked.extend(next.iter().cloned());
+        }
+        history.stays.values_mut().for_each(|stays| stays.sort_by_key(|stay| stay.t));
+        Ok(history)
+    }
+
+    /// What was done to an account, in the order in which it was merged.
+    pub fn stays(&self, account: &str) -> &[Stay] {
+        self.stays.get(account).map_or(&[], Vec::as_slice)
+    }
+
+    /// Whether nothing is known of any account.
+    pub fn is_empty(&self) -> bool {
+        self.stays.is_empty()
+    }
+
+    /// Where an account is now: the last merge of it that stands says where it went, and so on from there. With the run
+    /// that took it there first.
+    pub fn root<'h>(&'h self, account: &'h str) -> (&'h str, Option<&'h str>) {
+        let (mut at, mut by) = (account, None);
+        let mut seen = HashSet::new();
+        while seen.insert(at) {
+            let mut stays = self.stays(at).iter().rev();
+            let went = stays.find(|stay| stay.into.is_some() && stay.standing == Standing::Done);
+            let Some((stay, into)) = went.and_then(|stay| Some((stay, stay.into.as_deref()?)))
+            else {
+                break;
+            };
+            by = by.or(Some(&*stay.run));
+            at = into;
+        }
+        (at, by)
+    }
+}
+
+/// What one run did to an account, from its entries by time.
+fn stay(
+    account: &str,
+    entries: &[Entry],
+    windows: &Windows,
+    run: Option<&Run>,
+    tables: &BTreeSet<String>,
+) -> Option<Stay> {
+    let (first, last) = (entries.first()?, entries.last()?);
+    let is_lost = run.is_some_and(Run::is_lost);
+    let standing = match windows.get(&last.t) {
+        Some(Some(end)) if !end.open.contains(&last.survivor) => match last.step {
+            Step::Undo => Standing::Undone,
+            Step::Merge | Step::After => Standing::Done,
+        },
+        _ if is_lost => Standing::Lost,
+        _ => Standing::Busy,
+    };
+    let merged = entries.iter().find(|entry| entry.step == Step::Merge).unwrap_or(first);
+    Some(Stay {
+        run: merged.run.clone(),
+        t: merged.t,
+        into: (merged.survivor != account).then(|| merged.survivor.clone()),
+        standing,
+        overlaps: run.is_none_or(|run| run.tables.is_empty() || !run.tables.is_disjoint(tables)),
+    })
+}

@@ -1,0 +1,166 @@
+//! A register in memory, for tests: what the one in Cassandra promises, without a cluster.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use futures::FutureExt;
+use futures::future::{BoxFuture, ready};
+
+use crate::model::TimestampUs;
+use crate::storage::{Fault, StorageError};
+
+use super::{Ask, Entry, LEASE_US, Lease, Register, Run, WindowEnd};
+
+/// What all runs see.
+#[derive(Debug, Default)]
+pub struct Shared {
+    lease: Option<Lease>,
+    entries: Vec<Entry>,
+    windows: BTreeMap<(String, TimestampUs), Option<WindowEnd>>,
+    runs: BTreeMap<String, Run>,
+}
+
+/// The register as one run sees it.
+#[derive(Clone, Debug)]
+pub struct MemoryRegister {
+    shared: Arc<Mutex<Shared>>,
+    run: String,
+    epoch: i64,
+}
+
+impl MemoryRegister {
+    /// Takes the lease for a run at a moment.
+    ///
+    /// # Errors
+    /// Another run has it.
+    pub fn take(shared: &Arc<Mutex<Shared>>, run: Run, now: TimestampUs) -> Result<Self, Lease> {
+        let id = run.id.clone();
+        let mut held = lock(shared);
+        let (mut epoch, mut floor) = (0, 0);
+        if let Some(lease) = &held.lease {
+            if lease.run != id && lease.until > now {
+                return Err(lease.clone());
+            }
+            (epoch, floor) = (lease.epoch, lease.floor);
+        }
+        epoch += 1;
+        let (host, until) = (String::new(), now + LEASE_US);
+        held.lease = Some(Lease { run: id.clone(), host, epoch, floor, until });
+        held.runs.entry(id.clone()).or_insert(run);
+        drop(held);
+        Ok(Self { shared: Arc::clone(shared), run: id, epoch })
+    }
+
+    /// Gives the lease back.
+    pub fn release(&self) {
+        if let Some(lease) = &mut lock(&self.shared).lease
+            && lease.epoch == self.epoch
+        {
+            lease.until = 0;
+        }
+    }
+
+    /// The highest time that any run may have written.
+    pub fn floor(&self) -> TimestampUs {
+        lock(&self.shared).lease.as_ref().map_or(0, |lease| lease.floor)
+    }
+
+    /// Declares a run lost.
+    pub fn lose(shared: &Arc<Mutex<Shared>>, run: &str) {
+        if let Some(run) = lock(shared).runs.get_mut(run) {
+            run.state = "lost".to_owned();
+        }
+    }
+
+    fn of<T: Send>(
+        &self,
+        see: impl FnOnce(&mut Shared) -> Result<T, StorageError>,
+    ) -> BoxFuture<'static, Result<T, StorageError>>
+    where
+        T: 'static,
+    {
+        ready(see(&mut lock(&self.shared))).boxed()
+    }
+
+    fn held<'s>(&self, shared: &'s mut Shared) -> Result<&'s mut Lease, StorageError> {
+        let lease = shared.lease.as_mut().filter(|lease| lease.epoch == self.epoch);
+        lease.ok_or_else(|| lost("another run"))
+    }
+}
+
+/// That the lease is somebody else's by now.
+pub(crate) fn lost(holder: &str) -> StorageError {
+    let message = format!(
+        "this run has lost its lease on the keyspace to {holder}, and writes nothing any more"
+    );
+    StorageError { class: message.clone(), message, kind: Fault::Fatal }
+}
+
+fn lock(shared: &Arc<Mutex<Shared>>) -> MutexGuard<'_, Shared> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Register for MemoryRegister {
+    fn run(&self) -> &str {
+        &self.run
+    }
+
+    fn begin<'a>(
+        &'a self,
+        t: TimestampUs,
+        entries: &'a [Entry],
+    ) -> BoxFuture<'a, Result<(), StorageError>> {
+        self.of(|shared| {
+            shared.entries.extend_from_slice(entries);
+            shared.windows.entry((self.run.clone(), t)).or_default();
+            Ok(())
+        })
+    }
+
+    fn hold(&self, floor: TimestampUs) -> BoxFuture<'_, Result<(), StorageError>> {
+        self.of(|shared| {
+            let lease = self.held(shared)?;
+            lease.floor = lease.floor.max(floor);
+            Ok(())
+        })
+    }
+
+    fn look(&self) -> BoxFuture<'_, Result<(), StorageError>> {
+        self.of(|shared| self.held(shared).map(drop))
+    }
+
+    fn end<'a>(&'a self, windows: &'a [WindowEnd]) -> BoxFuture<'a, Result<(), StorageError>> {
+        self.of(|shared| {
+            for window in windows {
+                shared.windows.insert((self.run.clone(), window.t), Some(window.clone()));
+            }
+            Ok(())
+        })
+    }
+}
+
+impl Ask for MemoryRegister {
+    fn entries<'a>(
+        &'a self,
+        accounts: &'a [String],
+    ) -> BoxFuture<'a, Result<Vec<Entry>, StorageError>> {
+        self.of(|shared| {
+            let of = shared.entries.iter().filter(|entry| accounts.contains(&entry.account));
+            Ok(of.cloned().collect())
+        })
+    }
+
+    fn windows<'a>(
+        &'a self,
+        run: &'a str,
+    ) -> BoxFuture<'a, Result<Vec<(TimestampUs, Option<WindowEnd>)>, StorageError>> {
+        self.of(|shared| {
+            let of = shared.windows.iter().filter(|((known, _), _)| known == run);
+            Ok(of.map(|((_, t), end)| (*t, end.clone())).collect())
+        })
+    }
+
+    fn known_run<'a>(&'a self, run: &'a str) -> BoxFuture<'a, Result<Option<Run>, StorageError>> {
+        self.of(|shared| Ok(shared.runs.get(run).cloned()))
+    }
+}

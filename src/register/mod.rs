@@ -1,0 +1,203 @@
+//! What became of accounts over all runs, kept in the database that the runs change.
+//!
+//! A run directory knows one run. The register knows all of them: before anything of a group is written, it has a row
+//! for each of its accounts; before that, whoever works on a keyspace holds its [lease](Lease). So a run finds what an
+//! earlier one moved, is moving, or left half moved ([`History`]), whatever machine that ran on, and two runs are never
+//! at the same accounts at the same time.
+//!
+//! The order is what protects, not the lease by itself: the journal, then the rows ([`Register::begin`]), then the lease
+//! once more ([`Register::hold`]), then the first write. Whoever stood still for an hour finds the lease gone before it
+//! writes, or had its rows before that, and whoever came next has found these accounts busy.
+//!
+//! Nothing here talks to a database: [`cluster`](crate::cluster) keeps the register in Cassandra, [`memory`] in memory.
+
+mod history;
+pub mod memory;
+mod verdict;
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use futures::future::BoxFuture;
+
+use crate::model::{Group, TimestampUs};
+use crate::storage::StorageError;
+
+pub use history::{History, Standing, Stay};
+pub use verdict::{Later, Verdict};
+
+/// What a run does to an account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Step {
+    /// It is merged.
+    Merge,
+    /// What its sources got later is taken along, or what is missing is written again.
+    After,
+    /// It is taken back.
+    Undo,
+}
+
+impl Step {
+    /// Every step with its name in the register.
+    pub const NAMES: [(&'static str, Self); 3] =
+        [("merge", Self::Merge), ("after", Self::After), ("undo", Self::Undo)];
+
+    /// The step of a name; one that is not known is no reason to think that nothing was done.
+    pub fn of(name: &str) -> Self {
+        Self::NAMES.iter().find(|(known, _)| *known == name).map_or(Self::After, |(_, step)| *step)
+    }
+
+    /// Its name in the register.
+    pub fn name(self) -> &'static str {
+        Self::NAMES.iter().find(|(_, step)| *step == self).map_or("", |(name, _)| name)
+    }
+}
+
+/// That a run works on an account. It is never changed and never taken away.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// The account, as it is written out.
+    pub account: String,
+    /// The run.
+    pub run: String,
+    /// The time of its window, in microseconds: no two windows of a run have the same one.
+    pub t: TimestampUs,
+    /// What is done.
+    pub step: Step,
+    /// The account into which its group is merged: itself, where it survives.
+    pub survivor: String,
+}
+
+impl Entry {
+    /// One for each account of a group.
+    pub fn of_group<'g>(
+        run: &'g str,
+        group: &'g Group,
+        t: TimestampUs,
+        step: Step,
+    ) -> impl Iterator<Item = Self> + 'g {
+        let survivor = group.survivor.text();
+        let accounts = [&group.survivor].into_iter().chain(group.sources());
+        accounts.map(move |account| Self {
+            account: account.text().into_owned(),
+            run: run.to_owned(),
+            t,
+            step,
+            survivor: survivor.clone().into_owned(),
+        })
+    }
+}
+
+/// What is known of a window.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WindowEnd {
+    /// Its time.
+    pub t: TimestampUs,
+    /// The survivors of those of its groups that are not over: failed, or taken back but for some keys.
+    pub open: BTreeSet<String>,
+}
+
+/// How a run stands as a whole.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Run {
+    /// Its id.
+    pub id: String,
+    /// The machine, and its directory there.
+    pub place: String,
+    /// Who began it.
+    pub user: String,
+    /// The version of the program.
+    pub version: String,
+    /// When it began and, once it has, when a command of it ended last, in microseconds.
+    pub began: TimestampUs,
+    /// The end of its last command.
+    pub ended: Option<TimestampUs>,
+    /// The SHA-256 of its pairs, and of its specification.
+    pub hashes: [String; 2],
+    /// The tables that it merges.
+    pub tables: BTreeSet<String>,
+    /// Its state, in one word: running, finished, partial, stopped, failed, undone, lost, closed.
+    pub state: String,
+    /// Groups by what became of them.
+    pub groups: std::collections::BTreeMap<String, i64>,
+}
+
+impl Run {
+    /// Whether its machine, or its directory, is gone for good: nobody ends what it left open.
+    pub fn is_lost(&self) -> bool {
+        self.state == "lost"
+    }
+}
+
+/// Who works on a keyspace.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lease {
+    /// The run.
+    pub run: String,
+    /// The machine.
+    pub host: String,
+    /// It rises each time the lease is taken.
+    pub epoch: i64,
+    /// The highest time that any run may have written, in microseconds.
+    pub floor: TimestampUs,
+    /// When it ends unless it is renewed, in microseconds.
+    pub until: TimestampUs,
+}
+
+/// How long a lease lasts without being renewed, in microseconds: longer than clocks may differ.
+pub const LEASE_US: TimestampUs = 60_000_000;
+
+/// The times that belong to a group from its T on, in microseconds: no other run writes at any of them.
+pub const OWNED_US: TimestampUs = 10_000;
+
+impl fmt::Display for Lease {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "run {} on {}", self.run, self.host)
+    }
+}
+
+/// The register of one keyspace, as one run sees it that holds the lease.
+pub trait Register: fmt::Debug + Send + Sync {
+    /// The run.
+    fn run(&self) -> &str;
+
+    /// Makes it durable that the run works on accounts, in a window of this time.
+    fn begin<'a>(
+        &'a self,
+        t: TimestampUs,
+        entries: &'a [Entry],
+    ) -> BoxFuture<'a, Result<(), StorageError>>;
+
+    /// Renews the lease; no other run writes at a time up to `floor`.
+    ///
+    /// # Errors
+    /// Someone else has it: nothing may be written any more.
+    fn hold(&self, floor: TimestampUs) -> BoxFuture<'_, Result<(), StorageError>>;
+
+    /// Looks whether the lease is still held.
+    ///
+    /// # Errors
+    /// As of [`hold`](Self::hold).
+    fn look(&self) -> BoxFuture<'_, Result<(), StorageError>>;
+
+    /// Notes that windows are over, but for some of their groups.
+    fn end<'a>(&'a self, windows: &'a [WindowEnd]) -> BoxFuture<'a, Result<(), StorageError>>;
+}
+
+/// What the register knows, for whoever asks: it cannot be written by this.
+pub trait Ask: fmt::Debug + Send + Sync {
+    /// What runs did to some accounts, in no promised order.
+    fn entries<'a>(
+        &'a self,
+        accounts: &'a [String],
+    ) -> BoxFuture<'a, Result<Vec<Entry>, StorageError>>;
+
+    /// The windows of a run, with their ends as far as they have one.
+    fn windows<'a>(
+        &'a self,
+        run: &'a str,
+    ) -> BoxFuture<'a, Result<Vec<(TimestampUs, Option<WindowEnd>)>, StorageError>>;
+
+    /// A run, if it is known.
+    fn known_run<'a>(&'a self, run: &'a str) -> BoxFuture<'a, Result<Option<Run>, StorageError>>;
+}

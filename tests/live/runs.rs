@@ -1,0 +1,227 @@
+//! Several runs over the same accounts: they know each other by the register, and nothing is lost.
+//!
+//! In each world r1 merges a into b; what follows names further accounts.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+
+use crate::process::{Call, Finished, rejects};
+use crate::world::World;
+
+const KEY: &str = "contentid = 'do1' AND batchid = 'b1' AND courseid = 'c1'";
+
+/// A world in which `a` has one content and one enrolment.
+fn world(name: &str) -> World {
+    let world = World::new(name);
+    world.cql(
+        "INSERT INTO content_consumption (userid, contentid, batchid, courseid, status, progress, viewcount, \
+         completedcount) VALUES ('a', 'do1', 'b1', 'c1', 2, 100, 3, 1)",
+    );
+    world.cql(
+        "INSERT INTO user_courses (batchid, userid, courseid, contentstatus) VALUES ('b1', 'a', 'c1', {'do1': 2})",
+    );
+    world
+}
+
+fn pairs(world: &World, pairs: &str) -> PathBuf {
+    let lines = pairs.split(' ').map(|pair| format!("{pair}\n"));
+    let name = format!("{}.csv", pairs.replace([',', ' '], "-"));
+    world.file(&name, format!("from,to\n{}", lines.collect::<String>()))
+}
+
+/// Applies pairs; gives the run directory with what came of it.
+fn apply(world: &World, list: &str) -> (PathBuf, Finished) {
+    let run = world.run_dir();
+    let finished = world.apply(&pairs(world, list), &run).run();
+    (run, finished)
+}
+
+fn over(world: &World, command: &str, run: &Path) -> Call {
+    Call::new(&[command, run.to_str().expect("the tests use UTF-8")])
+        .with("--hosts", &world.addresses.hosts)
+        .flag("--json")
+}
+
+/// Who has a content row, with its progress and score, and who is enrolled.
+#[track_caller]
+fn assert_rows(world: &World, content: &[(&str, Value, Value)], enrolled: &[&str]) {
+    let mut seen: Vec<_> = world
+        .rows("SELECT userid, progress, score FROM content_consumption")
+        .into_iter()
+        .map(|row| row.into_iter().map(Option::unwrap_or_default).collect::<Vec<_>>())
+        .collect();
+    seen.sort_by_key(|row| row[0].to_string());
+    let expected: Vec<_> = content
+        .iter()
+        .map(|(user, progress, score)| vec![json!(user), progress.clone(), score.clone()])
+        .collect();
+    assert_eq!(seen, expected);
+    let seen: Vec<_> =
+        world.rows("SELECT userid FROM user_courses").into_iter().flatten().flatten().collect();
+    assert_eq!(seen, enrolled.iter().map(|user| json!(user)).collect::<Vec<_>>());
+}
+
+/// The one rejected line of a run, as `code`, with what its reason names.
+#[track_caller]
+fn assert_rejected(run: &Path, codes: &[&str], named: &str) {
+    let rejected = rejects(run);
+    let seen: Vec<&str> = rejected.values().map(|reject| &*reject.code).collect();
+    assert_eq!(seen, codes);
+    let text = std::fs::read_to_string(run.join("rejects.csv")).expect("it is there");
+    assert!(text.contains(named), "{named} is not named:\n{text}");
+}
+
+fn id(run: &Path) -> String {
+    let record = crate::process::read_json(&run.join("run.json"));
+    record["id"].as_str().expect("a run has an id").to_owned()
+}
+
+/// A2 and the other order of A8: merged the other way round, both tables would be empty.
+#[test]
+fn what_was_merged_is_not_merged_back() {
+    let world = world("runs_cycle");
+    let (r1, first) = apply(&world, "a,b");
+    first.exits(0);
+    let (r2, back) = apply(&world, "b,a");
+    back.exits(3);
+    assert_rejected(&r2, &["cycle"], &id(&r1));
+    over(&world, "resume", &r1).run().exits(0);
+    assert_rows(&world, &[("b", json!(100), Value::Null)], &["b"]);
+    // Its plan is made again without the pair.
+    over(&world, "resume", &r2).run().exits(3);
+    assert_rows(&world, &[("b", json!(100), Value::Null)], &["b"]);
+}
+
+/// A3 and A4: a group that was begun and has not ended keeps its accounts busy.
+#[test]
+fn accounts_of_a_run_that_was_stopped_are_busy() {
+    let world = world("runs_busy");
+    let r1 = world.run_dir();
+    let call = world.apply(&pairs(&world, "a,b"), &r1).environment("TRIBUTARY_LEASE", "4");
+    call.environment("TRIBUTARY_FAILPOINT", "copied").run().was_killed();
+    // Its lease has not ended yet, and nobody has it any more.
+    let (_, leased) = apply(&world, "b,c");
+    leased.exits(1).names("is being worked on by run").names(&id(&r1));
+    over(&world, "verify", &r1).run();
+    let took = std::time::Instant::now();
+    let (r2, busy) = loop {
+        let (r2, busy) = apply(&world, "b,c d,e");
+        if !busy.has_exited(1) {
+            break (r2, busy);
+        }
+        assert!(took.elapsed().as_secs() < 120, "the lease does not end: {busy}");
+        std::thread::sleep(std::time::Duration::from_secs(1));
+    };
+    busy.exits(3);
+    assert_rejected(&r2, &["busy"], &id(&r1));
+    over(&world, "resume", &r1).run().exits(0);
+    assert_rows(&world, &[("b", json!(100), Value::Null)], &["b"]);
+    // What is rejected is fed in again.
+    let r3 = world.run_dir();
+    world.apply(&r2.join("rejects.csv"), &r3).run().exits(0);
+    assert_rows(&world, &[("c", json!(100), Value::Null)], &["c"]);
+}
+
+/// A5: what went on from here is no difference, and a repair does not roll it back.
+#[test]
+fn what_was_merged_on_is_not_missed() {
+    let world = world("runs_on");
+    let (r1, first) = apply(&world, "a,b");
+    first.exits(0);
+    apply(&world, "b,c").1.exits(0);
+    world.cql(&format!(
+        "UPDATE content_consumption SET progress = 120 WHERE userid = 'c' AND {KEY}"
+    ));
+    for call in [over(&world, "verify", &r1), over(&world, "verify", &r1).flag("--repair")] {
+        let verified = call.run().exits(0).json();
+        assert_eq!(verified["differences"], 0, "{verified}");
+        assert_eq!(verified["groups"]["not_done"]["merged-on"], 1, "{verified}");
+    }
+    over(&world, "resume", &r1).run().exits(0);
+    assert_rows(&world, &[("c", json!(120), Value::Null)], &["c"]);
+}
+
+/// A6: runs are taken back in the order in which they can be.
+#[test]
+fn the_later_run_is_taken_back_first() {
+    let world = world("runs_order");
+    let (r1, first) = apply(&world, "a,b");
+    first.exits(0);
+    let (r2, second) = apply(&world, "b,c");
+    second.exits(0);
+    for force in [false, true] {
+        let call = over(&world, "undo", &r1);
+        let call = if force { call.flag("--force") } else { call };
+        let refused = call.run().exits(4).json();
+        assert_eq!(refused["groups"]["refused"], 1, "{refused}");
+        let said = refused["failures"].to_string();
+        assert!(said.contains(&format!("tributary undo {}", r2.display())), "{said}");
+        assert_rows(&world, &[("c", json!(100), Value::Null)], &["c"]);
+    }
+    over(&world, "undo", &r2).run().exits(0);
+    assert_rows(&world, &[("b", json!(100), Value::Null)], &["b"]);
+    over(&world, "undo", &r1).run().exits(0);
+    assert_rows(&world, &[("a", json!(100), Value::Null)], &["a"]);
+    // Both are gone from the history of these accounts.
+    apply(&world, "b,a").1.exits(0);
+}
+
+/// A7: an account that was merged is no target any more; one that came back may go where it went.
+#[test]
+fn what_was_merged_is_no_target() {
+    let world = world("runs_target");
+    let (r1, first) = apply(&world, "a,b");
+    first.exits(0);
+    let (r2, rejected) = apply(&world, "x,a a,d b,c");
+    rejected.exits(3);
+    assert_rejected(&r2, &["merged-earlier", "ambiguous-earlier"], &id(&r1));
+    world.cql(&format!("UPDATE content_consumption SET score = '9' WHERE userid = 'a' AND {KEY}"));
+    // Straight to where it is now.
+    apply(&world, "a,c").1.exits(0);
+}
+
+/// A8: of two processes one works at a time.
+#[test]
+fn two_runs_at_once_are_refused() {
+    let world = world("runs_lease");
+    let r1 = world.run_dir();
+    let slow = world.apply(&pairs(&world, "a,b"), &r1).with("--settle", "3s").start();
+    crate::stops::wait_until("the first run is there", || r1.join("run.json").exists());
+    let (_, refused) = apply(&world, "b,a");
+    refused.exits(1).names(&id(&r1)).names("two runs at once");
+    slow.wait().exits(0);
+    let (r2, second) = apply(&world, "b,a");
+    second.exits(3);
+    assert_rejected(&r2, &["cycle"], &id(&r1));
+    assert_rows(&world, &[("b", json!(100), Value::Null)], &["b"]);
+}
+
+/// A1: what a source gets after its survivor was merged on is found where that is now.
+#[test]
+fn a_late_row_goes_to_where_its_account_is_now() {
+    let world = world("runs_late");
+    let (r1, first) = apply(&world, "a,b");
+    first.exits(0);
+    world.cql(&format!("UPDATE content_consumption SET score = '9' WHERE userid = 'a' AND {KEY}"));
+    apply(&world, "b,c").1.exits(0);
+    over(&world, "resume", &r1).run().exits(0);
+    assert_rows(&world, &[("c", json!(100), json!("9"))], &["c"]);
+}
+
+/// A9: when some pairs are taken back, the others can still be gone on with.
+#[test]
+fn the_rest_of_a_run_goes_on_when_some_pairs_are_taken_back() {
+    let world = world("runs_rest");
+    world.cql(
+        "INSERT INTO content_consumption (userid, contentid, batchid, courseid, status, progress) \
+         VALUES ('x', 'do1', 'b1', 'c1', 2, 7)",
+    );
+    let (r1, first) = apply(&world, "a,b x,y");
+    first.exits(0);
+    let some = pairs(&world, "a,b");
+    over(&world, "undo", &r1).with("--pairs", &some).run().exits(0);
+    world.cql(&format!("UPDATE content_consumption SET score = '9' WHERE userid = 'x' AND {KEY}"));
+    over(&world, "resume", &r1).run().exits(0);
+    assert_rows(&world, &[("a", json!(100), Value::Null), ("y", json!(7), json!("9"))], &["a"]);
+}
