@@ -2,10 +2,8 @@
 
 use std::fmt;
 
+use super::rules::Rule;
 use crate::model::{AccountType, MAX_ACCOUNT_ID_BYTES};
-
-/// The reason codes, in the order in which the checks are made.
-pub const REASON_CODES: [&str; 5] = ["malformed", "invalid-id", "self-pair", "ambiguous", "cycle"];
 
 /// Why a line is not a record with two ids.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +22,19 @@ pub enum Malformed {
     InvalidUtf8,
     /// A carriage return outside quotes that does not end the line.
     BareReturn,
+    /// Nothing but zeros.
+    Zeros,
+}
+
+/// What a line with names of columns says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Heading {
+    /// The same as the header.
+    Again,
+    /// The two columns the other way round, or in other places.
+    Turned,
+    /// It stands below one that is turned; the number finds that one in [`Rejects`](super::Rejects).
+    Below(u32),
 }
 
 /// Which of the two ids.
@@ -44,6 +55,8 @@ pub enum Flaw {
     TooLong,
     /// It begins or ends with white space.
     WhiteSpace,
+    /// It holds a character that nobody sees.
+    Invisible,
     /// It is no value of the type that accounts have.
     NotOfType(AccountType),
 }
@@ -55,6 +68,12 @@ pub enum Reason {
     Malformed(Malformed),
     /// One of the ids is not acceptable.
     InvalidId(Side, Flaw),
+    /// The line is a header, or belongs to another one.
+    Header(Heading),
+    /// One of the ids is a word for nothing.
+    Placeholder(Side),
+    /// One of the ids is as a spreadsheet rewrites it.
+    Spreadsheet(Side),
     /// Both ids are the same.
     SelfPair,
     /// Its `from` has different targets; the number finds them in [`Rejects`](super::Rejects).
@@ -64,14 +83,17 @@ pub enum Reason {
 }
 
 impl Reason {
-    /// The code that stands before the colon.
-    pub fn code(self) -> &'static str {
+    /// The rule.
+    pub fn rule(self) -> Rule {
         match self {
-            Self::Malformed(_) => REASON_CODES[0],
-            Self::InvalidId(..) => REASON_CODES[1],
-            Self::SelfPair => REASON_CODES[2],
-            Self::Ambiguous(_) => REASON_CODES[3],
-            Self::Cycle(_) => REASON_CODES[4],
+            Self::Malformed(_) => Rule::Malformed,
+            Self::Header(_) => Rule::Header,
+            Self::InvalidId(..) => Rule::InvalidId,
+            Self::Placeholder(_) => Rule::Placeholder,
+            Self::Spreadsheet(_) => Rule::Spreadsheet,
+            Self::SelfPair => Rule::SelfPair,
+            Self::Ambiguous(_) => Rule::Ambiguous,
+            Self::Cycle(_) => Rule::Cycle,
         }
     }
 }
@@ -86,6 +108,7 @@ impl fmt::Display for Malformed {
             Self::QuotedTooLong => "a quoted field that is not closed within 1 MiB",
             Self::InvalidUtf8 => "bytes that are not UTF-8",
             Self::BareReturn => "a carriage return inside a line",
+            Self::Zeros => "nothing but zeros, as padding or a damaged file has them",
         })
     }
 }
@@ -107,6 +130,7 @@ impl fmt::Display for Flaw {
                 write!(f, "is longer than {} bytes", MAX_ACCOUNT_ID_BYTES)
             }
             Self::WhiteSpace => f.write_str("has white space around it"),
+            Self::Invisible => f.write_str("holds characters that nobody sees"),
             Self::NotOfType(of @ (AccountType::Text | AccountType::Ascii)) => {
                 write!(f, "is not {of}")
             }
