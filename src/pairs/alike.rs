@@ -17,7 +17,7 @@ const BITS_EACH: usize = 8;
 /// The length of a UUID in its usual form, which is held in another way and has no capitals.
 const UUID_LEN: usize = 36;
 /// Ids that are looked at closely at a time.
-const AT_ONCE: u64 = 1 << 20;
+const AT_ONCE: u64 = if cfg!(test) { 16 } else { 1 << 20 };
 
 /// All accounts whose id differs from another one's in case only, if there are any. Accounts are text.
 pub(super) fn alike(accounts: &Accounts) -> Option<Bits> {
@@ -166,10 +166,10 @@ mod tests {
     #[test]
     fn many_are_found_in_several_turns() {
         let ids: Vec<String> =
-            (0..3_000).flat_map(|n| [format!("User{n}"), format!("uSER{}", n * 2)]).collect();
+            (0..100).flat_map(|n| [format!("User{n}"), format!("uSER{}", n * 2)]).collect();
         let (found, expected) = both(&ids);
         assert_eq!(found, expected);
-        assert_eq!(found.len(), 3_000);
+        assert_eq!(found.len(), 100);
     }
 
     proptest! {

@@ -91,6 +91,12 @@ impl Sightings {
         }
     }
 
+    /// Adds several lines that belong together, by the first of them.
+    pub(crate) fn add_all(&mut self, first: u64, lines: u64, name: impl FnOnce() -> String) {
+        self.add(first, name);
+        self.lines += lines.saturating_sub(1);
+    }
+
     /// Adds those of a block, whose lines come after this many.
     fn append(&mut self, block: &Self, before: u64) {
         self.lines += block.lines;

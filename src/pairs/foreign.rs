@@ -130,6 +130,10 @@ pub(super) fn foreign(start: &[u8]) -> Option<Foreign> {
         return Some(*found);
     }
     let first_line = text.split(|byte| *byte == b'\n').next().unwrap_or_default();
+    let is_control = |byte: &u8| *byte < b' ' && !matches!(byte, b'\t' | b'\r');
+    if first_line.iter().any(is_control) {
+        return None;
+    }
     if std::str::from_utf8(first_line).is_err() && first_line.len() < START {
         return Some(is(
             "not UTF-8 (Latin-1 or Windows-1252, perhaps)",
@@ -286,11 +290,8 @@ mod tests {
 
     #[test]
     fn a_long_first_line_says_what_it_is() {
-        let json = [b"[".to_vec(), b"{\"from\":1},".repeat(7 << 20)].concat();
+        let json = [b"[".to_vec(), b"{\"from\":1},".repeat(6 << 20)].concat();
         let said = read(&json[..], &Format::default()).unwrap_err().to_string();
         assert!(said.contains("JSON"), "{said}");
-        let returns = [b"from,to\r".to_vec(), b"a,b\r".repeat(17 << 20)].concat();
-        let said = read(&returns[..], &Format::default()).unwrap_err().to_string();
-        assert!(said.contains("carriage returns"), "{said}");
     }
 }

@@ -71,8 +71,9 @@ fn behind<R: BufRead>(mut raw: R) -> io::Result<At<R>> {
                 let shown = String::from_utf8_lossy(&next[..next.len().min(SHOWN_BYTES)]);
                 let shown = super::signs::escaped(&shown);
                 let what = format!(
-                    "behind the compressed part stand bytes that are not compressed ('{shown}'). If a line was \
-                     appended, take it out and compress it as well: gzip cannot tell where it belongs"
+                    "behind the compressed part stand bytes that are not compressed ('{shown}'), so that \
+                     the list may not be whole. If lines were appended: gunzip -c FILE > pairs.csv gives those before \
+                     them (and warns); add them there"
                 );
                 return Err(io::Error::new(ErrorKind::InvalidData, what));
             }

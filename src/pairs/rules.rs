@@ -223,8 +223,8 @@ impl Accepted {
     ///
     /// # Errors
     /// A name is none, or of a rule whose lines cannot be merged; said so that it can follow the value.
-    pub fn parse(names: &str) -> Result<Self, String> {
-        let names = names.split(',').map(str::trim).filter(|name| !name.is_empty());
+    pub fn parse(all: &str) -> Result<Self, String> {
+        let mut names = all.split(',').map(str::trim).filter(|name| !name.is_empty());
         let add = |accepted: Self, name: &str| match held().find(|entry| entry.name == name) {
             Some(entry) => Ok(accepted.with(entry.rule)),
             None => {
@@ -236,10 +236,13 @@ impl Accepted {
                     Some(_) => "cannot be accepted",
                     None => "is not the name of a rule",
                 };
-                Err(format!("{wrong}; those that can be accepted are {}", known.join(", ")))
+                // Of several, the one that is meant.
+                let which =
+                    if all.contains(',') { format!("names {name}, which ") } else { String::new() };
+                Err(format!("{which}{wrong}; those that can be accepted are {}", known.join(", ")))
             }
         };
-        names.into_iter().try_fold(Self::default(), add)
+        names.try_fold(Self::default(), add)
     }
 
     /// The names, in the order of the rules.
@@ -304,7 +307,7 @@ mod tests {
         for (name, wrong) in [
             ("null", "is not the name of a rule"),
             ("Placeholder", "is not the name of a rule"),
-            ("placeholder,cycle", "cannot be accepted"),
+            ("placeholder,cycle", "names cycle, which cannot be accepted"),
             ("fan-in", "is accepted anyway"),
         ] {
             let error = Accepted::parse(name).unwrap_err();

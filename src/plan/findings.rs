@@ -89,8 +89,7 @@ impl FanIn<'_> {
         let mut found = Sightings::default();
         for group in largest {
             if group.sources >= MANY && group.sources >= usual * FAR_MORE {
-                let name = || format!("{} with {} sources", group.survivor, group.sources);
-                found.add(group.line, name);
+                found.add_all(group.line, group.sources, || group.survivor.clone());
             }
         }
         let is_there = found.lines() > 0;

@@ -2,7 +2,7 @@
 
 use crate::plan::{Finding, Outcome, PlanStats};
 
-use super::text::{count, labelled};
+use super::text::{NO_BREAK, count, labelled};
 
 /// Which lines were rejected, let through or doubted, by which rule, and what to do about it.
 pub(super) fn findings_text(plan: &PlanStats) -> String {
@@ -13,17 +13,15 @@ pub(super) fn findings_text(plan: &PlanStats) -> String {
             Outcome::Rejected => String::new(),
             _ => finding.names_text(": "),
         };
-        format!("{} {} ({}{names})", count(finding.lines), finding.rule, finding.lines_text())
+        let what = format!("{}{NO_BREAK}{}", count(finding.lines), finding.rule);
+        format!("{what} ({}{names})", finding.lines_text())
     };
     let mut text = String::new();
-    for (label, findings, end) in
-        [("Rejected", &rejected, ""), ("Accepted", &accepted, ", because --accept says so")]
-    {
-        if !findings.is_empty() {
-            let all: Vec<_> = findings.iter().map(|finding| named(finding)).collect();
-            text += &labelled(label, &(all.join(", ") + end));
-        }
-    }
+    let together = |label: &str, findings: &[&Finding], end: &str| {
+        let all: Vec<_> = findings.iter().map(|finding| named(finding)).collect();
+        if all.is_empty() { String::new() } else { labelled(label, &(all.join(", ") + end)) }
+    };
+    text += &together("Rejected", &rejected, "");
     for finding in rejected.iter().filter(|finding| finding.is_of_the_list()) {
         let way = match finding.can_be_accepted {
             true => format!("; --accept {} merges such lines all the same", finding.rule),
@@ -33,6 +31,7 @@ pub(super) fn findings_text(plan: &PlanStats) -> String {
             format!("{}: such a line {}; {}{way}", finding.rule, finding.what, finding.advice);
         text += &labelled("", &said);
     }
+    text += &together("Accepted", &accepted, ", because --accept says so");
     for finding in &doubted {
         let said = format!("{}: such a line {}; {}", named(finding), finding.what, finding.advice);
         text += &labelled("WARNING", &said);
