@@ -49,6 +49,7 @@ pub(super) const SETTINGS: &[Setting] = &[
     text("to_column", "to"),
     text("delimiter", ","),
     switch("trim"),
+    Setting { name: "accept", kind: Kind::List, default: "" },
     Setting { name: "hosts", kind: Kind::List, default: "127.0.0.1:9042" },
     text("keyspace", ""),
     text("local_dc", ""),

@@ -204,8 +204,9 @@ impl<'a> Layers<'a> {
                 count => Some((count.to_string(), Origin::Flag("-v".to_owned()))),
             },
             Kind::Text | Kind::Number | Kind::List | Kind::Path => {
-                let given = self.matches.try_get_one::<String>(name).ok().flatten();
-                self.text(name, given.map(String::as_str))
+                let given = self.matches.try_get_many::<String>(name).ok().flatten();
+                let given = given.map(|all| all.map(String::as_str).collect::<Vec<_>>().join(","));
+                self.text(name, given.as_deref())
             }
         }
     }

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use crate::cluster::{ClusterSettings, TlsSettings};
 use crate::events::EventSettings;
 use crate::model::AccountType;
-use crate::pairs::Format;
+use crate::pairs::{Accepted, Format};
 use crate::pipeline::{Discover, ErrorLimit};
 use crate::run::{RunDir, RunError, RunRecord, files};
 use crate::secret::redacted;
@@ -32,6 +32,9 @@ pub(super) struct RecordedFormat {
     to_column: String,
     delimiter: String,
     trim: bool,
+    /// The rules whose lines were let through; a run of an earlier version does not say it, and let all through.
+    #[serde(default = "everything")]
+    accept: Vec<String>,
     /// What ids were read as; a run of an earlier version does not say it, and read them as text.
     #[serde(default = "as_text")]
     account_type: String,
@@ -201,6 +204,10 @@ pub(super) fn walk_settings(
     }))
 }
 
+fn everything() -> Vec<String> {
+    Accepted::all().names().map(str::to_owned).collect()
+}
+
 fn as_text() -> String {
     AccountType::Text.to_string()
 }
@@ -216,6 +223,7 @@ impl RecordedFormat {
             to_column: format.to_column.clone(),
             delimiter: char::from(format.delimiter).to_string(),
             trim: format.trim,
+            accept: format.accept.names().map(str::to_owned).collect(),
             account_type: format.accounts.to_string(),
         }
     }
@@ -227,6 +235,7 @@ impl RecordedFormat {
             delimiter: values::delimiter(&self.delimiter)
                 .map_err(|wrong| format!("the delimiter '{}' {wrong}", self.delimiter))?,
             trim: self.trim,
+            accept: Accepted::parse(&self.accept.join(","))?,
             accounts: self.account_type.parse()?,
         };
         format.check().map_err(|error| error.to_string())?;
@@ -340,6 +349,7 @@ impl Recorded {
             "from_column" => Some(settings.format.from_column.clone()),
             "to_column" => Some(settings.format.to_column.clone()),
             "delimiter" => Some(settings.format.delimiter.clone()),
+            "accept" => Some(settings.format.accept.join(",")),
             "hosts" => Some(settings.hosts.join(",")),
             "keyspace" => Some(settings.keyspace.clone()),
             "local_dc" => settings.local_dc.clone(),

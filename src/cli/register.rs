@@ -13,7 +13,7 @@ use super::Failure;
 use crate::cluster::{Cluster, ClusterRegister};
 use crate::journal::{GroupRecord, Journal, State};
 use crate::model::{AccountId, Group, Pair};
-use crate::pairs::Earlier;
+use crate::pairs::Rule;
 use crate::pipeline::{Barred, Known};
 use crate::plan::{Plan, Refusal};
 use crate::register::{Ask, History, Later, Register, Run, Verdict, WindowEnd};
@@ -115,8 +115,8 @@ pub(super) async fn refusals(
             };
             for pair in pairs {
                 refused.insert(pair.line);
-                let Some(kind) = Earlier::of(verdict.code()) else { continue };
-                refusals.push(Refusal { line: pair.line, kind, words: sentence(&verdict) });
+                let Some(rule) = Rule::of(verdict.code()) else { continue };
+                refusals.push(Refusal { line: pair.line, rule, words: sentence(&verdict) });
             }
         }
         let left = group.pairs.iter().filter(|pair| !refused.contains(&pair.line));

@@ -5,10 +5,16 @@
 //! length. Accounts are spread over shards by their hash, and the shards are filled at the same
 //! time. The hash has no random seed: the same input gives the same numbers.
 
+mod usual;
+
 use bytes::Bytes;
 use hashbrown::HashTable;
+use rayon::prelude::*;
 
+use super::Bits;
+use super::alike::alike;
 use crate::model::{AccountId, AccountType};
+use usual::{format_uuid, parse_uuid};
 
 const SHARD_BITS: u32 = 6;
 
@@ -91,7 +97,7 @@ impl Accounts {
             (None, AccountType::Uuid | AccountType::TimeUuid) => {
                 Bytes::copy_from_slice(&shard.slots[local])
             }
-            (None, _) => Bytes::from(format_uuid(&shard.slots[local])),
+            (None, _) => Bytes::copy_from_slice(&format_uuid(&shard.slots[local])),
         };
         AccountId::from_cell(self.of, cell)
     }
@@ -109,6 +115,35 @@ impl Accounts {
     /// A number above that of every account.
     pub(crate) fn bound(&self) -> usize {
         self.shards.iter().map(|shard| shard.slots.len()).max().unwrap_or(0) << SHARD_BITS
+    }
+}
+
+impl Accounts {
+    /// The accounts whose id differs from another one's in case only; where accounts are text, if there are any.
+    pub(crate) fn alike(&self) -> Option<Bits> {
+        let is_text = matches!(self.of, AccountType::Text | AccountType::Ascii);
+        is_text.then(|| alike(self)).flatten()
+    }
+
+    /// Takes each id up, with the number of its account, shard by shard at the same time; those that are held as
+    /// UUIDs only if asked for. Where accounts are text, ids are their texts.
+    pub(super) fn par_ids<T: Default + Send>(
+        &self,
+        with_uuids: bool,
+        take: impl Fn(&mut T, u32, &[u8]) + Send + Sync,
+    ) -> impl ParallelIterator<Item = T> {
+        self.shards.par_iter().enumerate().map(move |(index, shard)| {
+            let mut taken = T::default();
+            for (local, slot) in shard.slots.iter().enumerate() {
+                let account = (local << SHARD_BITS | index) as u32;
+                match shard.pointed_at(local) {
+                    Some(bytes) => take(&mut taken, account, bytes),
+                    None if with_uuids => take(&mut taken, account, &format_uuid(slot)),
+                    None => {}
+                }
+            }
+            taken
+        })
     }
 }
 
@@ -264,67 +299,9 @@ fn folded(a: u64, b: u64) -> u64 {
     product as u64 ^ (product >> 64) as u64
 }
 
-/// Reads a UUID in its usual form, in lower case; nothing else gives the same text back.
-fn parse_uuid(text: &[u8]) -> Option<[u8; 16]> {
-    let text: &[u8; 36] = text.try_into().ok()?;
-    if [text[8], text[13], text[18], text[23]] != [b'-'; 4] {
-        return None;
-    }
-    let mut uuid = [0; 16];
-    let mut bad = 0;
-    for (byte, at) in uuid.iter_mut().zip(UUID_DIGITS) {
-        let (high, low) = (DIGITS[text[at] as usize], DIGITS[text[at + 1] as usize]);
-        bad |= high | low;
-        *byte = high << 4 | low;
-    }
-    (bad & NOT_A_DIGIT == 0).then_some(uuid)
-}
-
-fn format_uuid(uuid: &[u8; 16]) -> String {
-    const HEX: &[u8; 16] = b"0123456789abcdef";
-    let mut text = ['-'; 36];
-    for (byte, at) in uuid.iter().zip(UUID_DIGITS) {
-        text[at] = char::from(HEX[usize::from(byte >> 4)]);
-        text[at + 1] = char::from(HEX[usize::from(byte & 15)]);
-    }
-    text.iter().collect()
-}
-
-/// Where the bytes of a UUID stand in its text.
-const UUID_DIGITS: [usize; 16] = [0, 2, 4, 6, 9, 11, 14, 16, 19, 21, 24, 26, 28, 30, 32, 34];
-const NOT_A_DIGIT: u8 = 0x80;
-const DIGITS: [u8; 256] = digits();
-
-const fn digits() -> [u8; 256] {
-    let mut table = [NOT_A_DIGIT; 256];
-    let mut value = 0;
-    while value < 16 {
-        let digit = if value < 10 { b'0' + value } else { b'a' + value - 10 };
-        table[digit as usize] = value;
-        value += 1;
-    }
-    table
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn only_a_lower_case_uuid_is_taken_apart() {
-        let text = "0123abcd-4567-89ef-0123-456789abcdef";
-        let uuid = parse_uuid(text.as_bytes()).unwrap();
-        assert_eq!(format_uuid(&uuid), text);
-        for other in [
-            "0123ABCD-4567-89ef-0123-456789abcdef",
-            "0123abcd-4567-89ef-0123-456789abcdeg",
-            "0123abcd04567-89ef-0123-456789abcdef",
-            "0123abcd-4567-89ef-0123-456789abcde",
-            "0123abcd456789ef0123456789abcdef",
-        ] {
-            assert_eq!(parse_uuid(other.as_bytes()), None, "{other}");
-        }
-    }
 
     /// What is read is found again by its cell, and by no other type's.
     #[test]

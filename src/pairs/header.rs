@@ -1,11 +1,18 @@
-//! The header: which columns hold the two ids.
+//! The header: which columns hold the two ids, and how to know it where it stands again.
+
+mod separator;
 
 use std::io::Read;
 
 use super::blocks::Blocks;
+use super::foreign::{Foreign, foreign};
+use super::reason::Heading;
 use super::record::{Form, Scanner};
+use super::rules::Accepted;
+use super::signs::{escaped, is_invisible};
 use super::{Format, PairsError};
 use crate::model::AccountType;
+use separator::Separator;
 
 /// Where the ids stand in each record.
 #[derive(Clone, Debug)]
@@ -18,12 +25,16 @@ pub(super) struct Layout {
     pub(super) delimiter: u8,
     /// White space around ids is removed.
     pub(super) trim: bool,
+    /// Lines that are let through.
+    pub(super) accept: Accepted,
     /// What ids are read as.
     pub(super) accounts: AccountType,
     /// The physical lines of the header, blank lines before it included.
     pub(super) lines: u64,
     /// Blank lines before the header.
     pub(super) blank: u64,
+    /// The names of all columns, as they are compared.
+    names: Vec<String>,
 }
 
 impl Layout {
@@ -38,7 +49,11 @@ impl Layout {
             let block = blocks.next()?;
             let eof = block.is_none();
             data.extend(block.unwrap_or_default());
-            if let Some((layout, end)) = Self::find(&data, format, eof)? {
+            let found = Self::find(&data, format, eof).map_err(|error| match foreign(&data) {
+                Some(Foreign { what, way }) => PairsError::Foreign { what, way },
+                None => error,
+            })?;
+            if let Some((layout, end)) = found {
                 data.drain(..end);
                 return Ok((layout, data));
             }
@@ -53,10 +68,27 @@ impl Layout {
 
     /// The layout and the end of the header, as soon as the data holds a whole header.
     fn find(data: &[u8], format: &Format, eof: bool) -> Result<Option<(Self, usize)>, PairsError> {
-        const BOM: &[u8] = b"\xef\xbb\xbf";
-        let bom = if data.starts_with(BOM) { BOM.len() } else { 0 };
-        let mut scanner = Scanner::new(&data[bom..], format.delimiter, eof);
-        let mut blank = 0;
+        let Some(separator) = Separator::find(data, eof)? else { return Ok(None) };
+        // What the list itself says comes first.
+        let said = separator.delimiter.filter(|said| *said != format.delimiter);
+        let own = Self::find_by(data, &separator, format.delimiter, format, eof);
+        let Some(said) = said else { return own };
+        match Self::find_by(data, &separator, said, format, eof) {
+            Err(error) => own.map_err(|_| error),
+            found => found,
+        }
+    }
+
+    fn find_by(
+        data: &[u8],
+        before: &Separator,
+        delimiter: u8,
+        format: &Format,
+        eof: bool,
+    ) -> Result<Option<(Self, usize)>, PairsError> {
+        let data = &data[before.end..];
+        let mut scanner = Scanner::new(data, delimiter, eof);
+        let mut blank = before.blank;
         let record = loop {
             match scanner.next() {
                 None => return Ok(None),
@@ -64,23 +96,24 @@ impl Layout {
                 Some(record) => break record,
             }
         };
-        let text = &data[bom..][record.range.clone()];
+        let text = &data[record.range.clone()];
         if text.contains(&0) {
             return Err(PairsError::NotText);
         }
         if let Form::Broken(why) = record.form {
             return Err(match std::str::from_utf8(text) {
-                Ok(_) => PairsError::Header { why },
+                Ok(text) => {
+                    PairsError::Header { why, hint: other_delimiter(text, format, delimiter) }
+                }
                 Err(_) => PairsError::NotText,
             });
         }
-        let names: Vec<String> = scanner
-            .all_fields(&record)
-            .iter()
-            .map(|name| name.trim().trim_start_matches('\u{feff}').to_owned())
-            .collect();
-        let (columns, delimiter) = match columns(&names, format) {
-            Ok(columns) => (columns, format.delimiter),
+        let names = |fields: &[std::borrow::Cow<'_, str>]| -> Vec<String> {
+            fields.iter().map(|name| bare(name).to_owned()).collect()
+        };
+        let names = names(&scanner.all_fields(&record));
+        let (columns, delimiter) = match columns(&names, format, (text, delimiter)) {
+            Ok(columns) => (columns, delimiter),
             // What this tool lists itself can be fed back, whatever else the pairs are called here.
             Err(_) if is_own(text) => ((0, 1), b','),
             Err(error) => return Err(error),
@@ -90,37 +123,137 @@ impl Layout {
             to: columns.1,
             delimiter,
             trim: format.trim,
+            accept: format.accept,
             accounts: format.accounts,
-            lines: scanner.lines(),
+            lines: before.lines + scanner.lines(),
             blank,
+            names: names.iter().map(|name| name.to_lowercase()).collect(),
         };
-        Ok(Some((layout, bom + scanner.position())))
+        Ok(Some((layout, before.end + scanner.position())))
     }
+
+    /// Whether these two fields are the header's, not ids.
+    pub(super) fn heading(&self, from: &str, to: &str) -> Option<Heading> {
+        let (one, other) = (self.column(from)?, self.column(to)?);
+        match (one, other) {
+            (Column::From, Column::To) => Some(Heading::Again),
+            (Column::To, Column::From) => Some(Heading::Turned),
+            // The header of a list with its columns in another order.
+            (Column::From | Column::To, Column::Other) => Some(Heading::Turned),
+            (Column::Other, Column::From | Column::To) => Some(Heading::Turned),
+            _ => None,
+        }
+    }
+
+    /// The column of this name.
+    fn column(&self, field: &str) -> Option<Column> {
+        let name = bare(field);
+        // Names of the most usual letters are compared without an allocation.
+        let is = |other: &String| match other.is_ascii() {
+            true => other.eq_ignore_ascii_case(name),
+            false => *other == name.to_lowercase(),
+        };
+        match self.names.iter().position(is) {
+            Some(place) if place == self.from => Some(Column::From),
+            Some(place) if place == self.to => Some(Column::To),
+            Some(_) => Some(Column::Other),
+            // What this tool lists itself may stand behind any list.
+            None if name == OWN_NAMES[0] => Some(Column::From),
+            None if name == OWN_NAMES[1] => Some(Column::To),
+            None => None,
+        }
+    }
+}
+
+/// A column, as far as it matters.
+enum Column {
+    From,
+    To,
+    Other,
+}
+
+/// A name without what may be around it.
+fn bare(name: &str) -> &str {
+    name.trim_matches(|c: char| c.is_whitespace() || is_invisible(c))
 }
 
 /// The headers of rejects.csv and failures.csv.
 pub(crate) const OWN_HEADERS: [&str; 2] = ["from,to,line,reason,original", "from,to,line,reason"];
 
+/// What the two columns of those are called.
+pub(super) const OWN_NAMES: [&str; 2] = ["from", "to"];
+
 fn is_own(header: &[u8]) -> bool {
     OWN_HEADERS.iter().any(|own| own.as_bytes() == header.trim_ascii_end())
 }
 
-/// The positions of both columns.
-fn columns(names: &[String], format: &Format) -> Result<(usize, usize), PairsError> {
-    Ok((position(names, &format.from_column, format)?, position(names, &format.to_column, format)?))
-}
-
-fn position(names: &[String], wanted: &str, format: &Format) -> Result<usize, PairsError> {
-    let wanted = wanted.trim();
-    let mut found = names.iter().enumerate().filter(|(_, name)| *name == wanted);
-    match (found.next(), found.next()) {
-        (Some((position, _)), None) => Ok(position),
-        (Some(_), Some(_)) => Err(PairsError::RepeatedColumn { name: wanted.to_owned() }),
-        (None, _) => Err(PairsError::MissingColumn {
+/// The positions of both columns; with the header as it stands, and what it was split by.
+fn columns(
+    names: &[String],
+    format: &Format,
+    header: (&[u8], u8),
+) -> Result<(usize, usize), PairsError> {
+    let [from, to] = [&format.from_column, &format.to_column].map(|wanted| {
+        let wanted = bare(wanted);
+        position(names, wanted)?.ok_or_else(|| PairsError::MissingColumn {
             name: wanted.to_owned(),
             found: listed(names),
-            delimiter: char::from(format.delimiter),
-        }),
+            delimiter: char::from(header.1),
+            hint: hint(names, format, header),
+        })
+    });
+    Ok((from?, to?))
+}
+
+/// Where a name stands: as it is written, else in other letters, if that is one column.
+fn position(names: &[String], wanted: &str) -> Result<Option<usize>, PairsError> {
+    let folded = wanted.to_lowercase();
+    let same: [&dyn Fn(&str) -> bool; 2] =
+        [&|name| name == wanted, &|name| name.to_lowercase() == folded];
+    for is in same {
+        let mut found = names.iter().enumerate().filter(|(_, name)| is(name));
+        match (found.next(), found.next()) {
+            (Some((position, _)), None) => return Ok(Some(position)),
+            (Some((_, name)), Some(_)) => {
+                return Err(PairsError::RepeatedColumn { name: name.clone() });
+            }
+            (None, _) => {}
+        }
+    }
+    Ok(None)
+}
+
+/// What may separate the columns in truth.
+fn other_delimiter(text: &str, format: &Format, delimiter: u8) -> Option<String> {
+    const USUAL: [(u8, &str); 6] =
+        [(b',', ","), (b';', "';'"), (b'\t', "tab"), (b'|', "'|'"), (b':', ":"), (b' ', "' '")];
+    let both = |separator: u8| {
+        let names: Vec<String> = text
+            .split(char::from(separator))
+            .map(|name| bare(name).trim_matches('"').to_owned())
+            .collect();
+        [&format.from_column, &format.to_column]
+            .iter()
+            .all(|wanted| matches!(position(&names, bare(wanted)), Ok(Some(_))))
+    };
+    let found = USUAL.iter().find(|(usual, _)| *usual != delimiter && both(*usual));
+    found.map(|(_, name)| format!("with --delimiter {name} both columns are there"))
+}
+
+/// What to do about a header without the columns.
+fn hint(names: &[String], format: &Format, (text, delimiter): (&[u8], u8)) -> String {
+    if let Some(hint) = other_delimiter(&String::from_utf8_lossy(text), format, delimiter) {
+        return hint;
+    }
+    let is_id = |name: &String| {
+        AccountType::Uuid.parse(name).is_some() || AccountType::Varint.parse(name).is_some()
+    };
+    let (from, to) = (&format.from_column, &format.to_column);
+    match names.len() >= 2 && names.iter().any(is_id) {
+        true => format!(
+            "these look like ids: is the header missing? Put the line '{from},{to}' before them"
+        ),
+        false => "see --from-column, --to-column and --delimiter".to_owned(),
     }
 }
 
@@ -132,8 +265,8 @@ fn listed(names: &[String]) -> String {
         .iter()
         .take(MAX_NAMES)
         .map(|name| match name.char_indices().nth(MAX_CHARS) {
-            Some((end, _)) => format!("'{}…'", name[..end].escape_debug()),
-            None => format!("'{}'", name.escape_debug()),
+            Some((end, _)) => format!("'{}…'", escaped(&name[..end])),
+            None => format!("'{}'", escaped(name)),
         })
         .collect();
     if names.len() > MAX_NAMES {
@@ -143,90 +276,4 @@ fn listed(names: &[String]) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn layout(text: &[u8], format: &Format) -> Result<(usize, usize, Vec<u8>), PairsError> {
-        let whole = Layout::read(&mut Blocks::new(text, 1 << 10), format);
-        let tiny = Layout::read(&mut Blocks::new(text, 3), format);
-        match (whole, tiny) {
-            (Ok((a, rest)), Ok((b, _))) => {
-                assert_eq!((a.from, a.to, a.lines), (b.from, b.to, b.lines));
-                Ok((a.from, a.to, rest))
-            }
-            (Err(a), Err(b)) => {
-                assert_eq!(a.to_string(), b.to_string());
-                Err(a)
-            }
-            (a, b) => panic!("{a:?} {b:?}"),
-        }
-    }
-
-    fn accepts(text: &[u8], format: &Format, expected: (usize, usize)) {
-        let (from, to, _) = layout(text, format).unwrap();
-        assert_eq!((from, to), expected);
-    }
-
-    #[test]
-    fn finds_the_columns_wherever_they_are() {
-        let format = Format::default();
-        accepts(b"from,to\n", &format, (0, 1));
-        accepts(b"from,to", &format, (0, 1));
-        accepts(b"\xef\xbb\xbffrom,to\r\n1,2\r\n", &format, (0, 1));
-        accepts(b"\xef\xbb\xbf\"from\",\"to\"\n", &format, (0, 1));
-        accepts(b"x, to ,\"two\nlines\", from \n", &format, (3, 1));
-        let custom = Format {
-            from_column: "alt".into(),
-            to_column: "neu".into(),
-            delimiter: b';',
-            ..Format::default()
-        };
-        accepts(b"neu;a,b;alt\n", &custom, (2, 0));
-    }
-
-    #[test]
-    fn lists_of_our_own_are_known_whatever_the_columns_are_called() {
-        let format = Format {
-            from_column: "alt".into(),
-            to_column: "neu".into(),
-            delimiter: b';',
-            ..Format::default()
-        };
-        for header in OWN_HEADERS {
-            let text = format!("{header}\r\na,b,2,why\n");
-            let layout =
-                Layout::read(&mut Blocks::new(text.as_bytes(), 1 << 10), &format).unwrap().0;
-            assert_eq!((layout.from, layout.to, layout.delimiter), (0, 1, b','));
-        }
-        let other = layout(b"from,to,line\n", &format).unwrap_err().to_string();
-        assert!(other.contains("alt"), "{other}");
-        // Columns that are there win.
-        let reason = Format { to_column: "reason".into(), ..Format::default() };
-        accepts(b"from,to,line,reason\n", &reason, (0, 3));
-    }
-
-    #[test]
-    fn leaves_what_follows_the_header() {
-        let (_, _, rest) = layout(b"\n\nfrom,to\na,b\nc,d\n", &Format::default()).unwrap();
-        assert_eq!(rest, b"a,b\nc,d\n");
-    }
-
-    fn refuses(text: &[u8], words: &str) {
-        let error = layout(text, &Format::default()).unwrap_err().to_string();
-        assert!(error.contains(words), "{error}");
-    }
-
-    #[test]
-    fn says_what_is_wrong_with_a_header() {
-        refuses(b"", "empty");
-        refuses(b"\xef\xbb\xbf", "empty");
-        refuses(b"\n\r\n", "empty");
-        refuses(b"from;to\n", "'from;to'");
-        refuses(b"from;to\n", "--delimiter");
-        refuses(b"a,to\n", "--from-column");
-        refuses(b"from,to,from\n", "twice");
-        refuses(b"fr\0om,to\n", "not a CSV file");
-        refuses(b"\xff\xfef\0r\0\n", "not a CSV file");
-        refuses(b"\"from,to\n", "header");
-    }
-}
+mod tests;

@@ -1,13 +1,21 @@
 //! CSV → pairs with their lines, and the lines that are not pairs.
 //!
-//! The chapter in reading order: `source` opens the input, `spool` keeps a copy of it, `blocks` cuts
-//! it, `record` finds the records, `header` the columns, `parse` applies the checks that a line
-//! passes or fails on its own, `accounts` numbers the ids, and `read` runs all of these at the same
-//! time. `reason`, `rejects` and `rejects_csv` tell what was not accepted. Which pairs go together is
-//! the next chapter: [`plan`](crate::plan).
+//! The input is distrusted: `rules` is the one table of what is rejected, held back or doubted.
+//!
+//! The chapter in reading order: `source` opens the input (`gzip` unpacks it), `spool` keeps a copy of it, `blocks`
+//! cuts it, `record` finds the records, `header` the columns (`foreign` knows what has none), `parse` applies the
+//! checks that a line passes or fails on its own, by the `signs` of its ids, `accounts` numbers the ids (`alike` finds
+//! those that differ in case only), and `read` runs all of these at the same time. `reason`, `rejects` and
+//! `rejects_csv` tell what was not accepted, `findings` what was found by the rules. Which pairs go together is the
+//! next chapter: [`plan`](crate::plan).
 
 mod accounts;
+mod alike;
+mod bits;
 mod blocks;
+mod findings;
+mod foreign;
+mod gzip;
 mod header;
 mod parse;
 mod read;
@@ -15,6 +23,8 @@ mod reason;
 mod record;
 mod rejects;
 mod rejects_csv;
+mod rules;
+mod signs;
 mod source;
 mod spool;
 
@@ -25,11 +35,15 @@ use crate::model::AccountType;
 
 pub use accounts::Accounts;
 pub(crate) use accounts::NO_ACCOUNT;
+pub(crate) use bits::Bits;
+pub use findings::{Finding, Outcome};
+pub(crate) use findings::{Seen, Sightings, shown};
 pub(crate) use read::Edge;
 pub use read::{PairList, read};
-pub use reason::{Earlier, Flaw, Malformed, REASON_CODES, Reason, Side};
+pub use reason::{Flaw, Heading, Malformed, Reason, Side};
 pub use rejects::{Reject, Rejects};
 pub use rejects_csv::write_rejects;
+pub use rules::{Accepted, Consequence, Entry, RULES, Rule, rejecting};
 pub use source::{Source, open, open_raw};
 pub use spool::{SPOOL_NAME, SPOOL_NAME_GZIP, Spool, Spooled, Tee, sha256};
 #[cfg(test)]
@@ -46,6 +60,8 @@ pub struct Format {
     pub delimiter: u8,
     /// Remove white space around ids, instead of rejecting the line.
     pub trim: bool,
+    /// Lines that are let through, although they are not what they seem.
+    pub accept: Accepted,
     /// What ids are read as. It is no matter of the CSV, but without it nobody knows which ids are one account.
     pub accounts: AccountType,
 }
@@ -57,6 +73,7 @@ impl Default for Format {
             to_column: "to".into(),
             delimiter: b',',
             trim: false,
+            accept: Accepted::default(),
             accounts: AccountType::Text,
         }
     }
@@ -123,22 +140,29 @@ pub enum PairsError {
         /// The `to` column.
         to: String,
     },
+    /// The input is something else than a CSV.
+    #[error("the input is no CSV: it is {what}. To make one of it: {way}")]
+    Foreign {
+        /// What it is.
+        what: &'static str,
+        /// How to get a CSV out of it.
+        way: &'static str,
+    },
     /// The first line is not text.
-    #[error(
-        "the input is not a CSV file in UTF-8: its first line holds bytes that are not text (from UTF-16: iconv -f \
-         UTF-16 -t UTF-8)"
-    )]
+    #[error("the input is not a CSV file in UTF-8: its first line holds bytes that are not text")]
     NotText,
     /// The header cannot be split into names.
-    #[error("the header of the input is malformed: {why}")]
+    #[error("the header of the input is malformed: {why}{}", in_brackets(hint))]
     Header {
         /// What is wrong with it.
         why: Malformed,
+        /// What to do about it, if that is known.
+        hint: Option<String>,
     },
     /// A column is missing.
     #[error(
         "the header of the input has no column '{name}'; with the delimiter {delimiter:?} its columns \
-         are {found} (see --from-column, --to-column and --delimiter)"
+         are {found} ({hint})"
     )]
     MissingColumn {
         /// The column.
@@ -147,9 +171,22 @@ pub enum PairsError {
         found: String,
         /// What was taken as the delimiter.
         delimiter: char,
+        /// What to do about it.
+        hint: String,
+    },
+    /// The first line says what separates the columns, and it cannot be that.
+    #[error(
+        "the first line of the input ('{line}') names no separator that can be used: take the line out, and see \
+         --delimiter"
+    )]
+    Separator {
+        /// The line.
+        line: String,
     },
     /// A column is there more than once.
-    #[error("the header of the input has the column '{name}' twice")]
+    #[error(
+        "the header of the input has the column '{name}' twice (see --from-column and --to-column)"
+    )]
     RepeatedColumn {
         /// The column.
         name: String,
@@ -196,6 +233,10 @@ impl PairsError {
             Err(cause) => Self::Read { cause },
         }
     }
+}
+
+fn in_brackets(hint: &Option<String>) -> String {
+    hint.as_ref().map_or_else(String::new, |hint| format!(" ({hint})"))
 }
 
 /// What to do about a compressed file that ends too early.

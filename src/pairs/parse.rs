@@ -4,12 +4,15 @@
 use std::borrow::Cow;
 
 use super::accounts::{Id, SHARDS, Value, hash_bytes, hash_uuid, shard_of};
+use super::findings::Seen;
 use super::header::Layout;
-use super::reason::{Flaw, Malformed, Reason, Side};
+use super::reason::{Flaw, Heading, Malformed, Reason, Side};
 use super::record::{Form, Record, Scanner};
-use crate::model::{AccountType, MAX_ACCOUNT_ID_BYTES};
+use super::rules::Rule;
+use super::signs::Signs;
+use crate::model::MAX_ACCOUNT_ID_BYTES;
 
-/// What the first three checks say about a record.
+/// What the checks that a line passes or fails on its own say about a record.
 pub(super) enum Verdict<'a> {
     /// Nothing stands there.
     Blank,
@@ -24,6 +27,8 @@ pub(super) struct Named<'a> {
     /// The id as it stands there.
     pub(super) id: Cow<'a, str>,
     value: Value,
+    /// What is to be seen in it.
+    signs: Signs,
 }
 
 impl Named<'_> {
@@ -49,16 +54,37 @@ pub(super) fn judge<'a>(scanner: &Scanner<'a>, record: &Record, layout: &Layout)
     let (from, to) = match scanner.fields(record, [layout.from, layout.to]) {
         [Some(from), Some(to)] => (from, to),
         [from, to] => {
-            let reason = Reason::Malformed(Malformed::MissingColumn);
+            let why = match scanner.is_zeros(record) {
+                true => Malformed::Zeros,
+                false => Malformed::MissingColumn,
+            };
+            let reason = Reason::Malformed(why);
             return Verdict::Reject(reason, from.unwrap_or_default(), to.unwrap_or_default());
         }
     };
     let (from, to) = if layout.trim { (trimmed(from), trimmed(to)) } else { (from, to) };
-    let (reason, from, to) = match (value(layout.accounts, &from), value(layout.accounts, &to)) {
-        (Err(flaw), _) => (Reason::InvalidId(Side::From, flaw), from, to),
-        (_, Err(flaw)) => (Reason::InvalidId(Side::To, flaw), from, to),
-        (Ok(one), Ok(other)) => {
-            let (from, to) = (Named { id: from, value: one }, Named { id: to, value: other });
+    let [one, other] = [(Side::From, &from), (Side::To, &to)].map(|(side, id)| {
+        let known = known(layout, id);
+        known.map_err(|refused| refused.reason(side))
+    });
+    // Most ids are UUIDs, and no header is.
+    let is_uuid = |known: &Result<(Value, Signs), Reason>| {
+        matches!(known, Ok((Value::Uuid(_) | Value::Number(_), _)))
+    };
+    let heading = match is_uuid(&one) || is_uuid(&other) {
+        true => None,
+        false => layout.heading(&from, &to),
+    };
+    let is_let_through = layout.accept.has(Rule::Header);
+    if let Some(heading) = heading.filter(|_| !is_let_through) {
+        return Verdict::Reject(Reason::Header(heading), from, to);
+    }
+    let (reason, from, to) = match (one, other) {
+        (Err(reason), _) | (_, Err(reason)) => (reason, from, to),
+        (Ok((one, signs)), Ok((other, others))) => {
+            let signs = if heading.is_some() { signs.with(Rule::Header) } else { signs };
+            let from = Named { id: from, value: one, signs };
+            let to = Named { id: to, value: other, signs: others };
             if !from.is(&to) {
                 return Verdict::Pair(from, to);
             }
@@ -68,6 +94,23 @@ pub(super) fn judge<'a>(scanner: &Scanner<'a>, record: &Record, layout: &Layout)
     Verdict::Reject(reason, from, to)
 }
 
+/// Why an id is refused.
+enum Refused {
+    Flawed(Flaw),
+    Placeholder,
+    Spreadsheet,
+}
+
+impl Refused {
+    fn reason(self, side: Side) -> Reason {
+        match self {
+            Self::Flawed(flaw) => Reason::InvalidId(side, flaw),
+            Self::Placeholder => Reason::Placeholder(side),
+            Self::Spreadsheet => Reason::Spreadsheet(side),
+        }
+    }
+}
+
 fn trimmed(id: Cow<'_, str>) -> Cow<'_, str> {
     match id {
         Cow::Borrowed(id) => Cow::Borrowed(id.trim()),
@@ -75,16 +118,35 @@ fn trimmed(id: Cow<'_, str>) -> Cow<'_, str> {
     }
 }
 
-/// The value of an id that passes the checks.
-fn value(of: AccountType, id: &str) -> Result<Value, Flaw> {
+/// The value of an id that passes the checks, and what is to be seen in it.
+fn known(layout: &Layout, id: &str) -> Result<(Value, Signs), Refused> {
+    let of = layout.accounts;
     if id.is_empty() {
-        Err(Flaw::Empty)
+        return Err(Refused::Flawed(Flaw::Empty));
     } else if id.len() > MAX_ACCOUNT_ID_BYTES {
-        Err(Flaw::TooLong)
+        return Err(Refused::Flawed(Flaw::TooLong));
     } else if id.trim().len() != id.len() {
-        Err(Flaw::WhiteSpace)
+        return Err(Refused::Flawed(Flaw::WhiteSpace));
+    }
+    let value = Value::parse(of, id);
+    let signs = match &value {
+        Some(Value::Uuid(uuid)) => Signs::of_uuid(uuid),
+        Some(Value::Number(_)) => Signs::of_number(id),
+        Some(Value::Text) | None => Signs::of_text(of, id),
+    };
+    let refused = layout.accept.refuse(signs.rules());
+    if refused != 0 {
+        Err(if refused & Rule::InvalidId.bit() != 0 {
+            Refused::Flawed(Flaw::Invisible)
+        } else if refused & Rule::Placeholder.bit() != 0 {
+            Refused::Placeholder
+        } else {
+            Refused::Spreadsheet
+        })
     } else {
-        Value::parse(of, id).ok_or(Flaw::NotOfType(of))
+        // What is not as it seems is no value, for a better reason than its type.
+        let value = value.ok_or(Refused::Flawed(Flaw::NotOfType(of)))?;
+        Ok((value, signs))
     }
 }
 
@@ -101,6 +163,10 @@ pub(super) struct Parsed {
     pub(super) lines: Vec<u32>,
     /// Rejected lines, counted likewise.
     pub(super) rejects: Vec<(u64, Reason)>,
+    /// Headers among them, with whether they are turned.
+    pub(super) headings: Vec<(u64, bool)>,
+    /// What was seen in the ids of pairs; lines are counted from 1.
+    pub(super) seen: Seen,
     /// The positions in `ids`, shard by shard; within a shard in order.
     pub(super) by_shard: Vec<u32>,
     /// Where each shard begins in `by_shard`, and its end.
@@ -128,10 +194,16 @@ pub(super) fn parse(data: &[u8], layout: &Layout, eof: bool) -> Parsed {
         parsed.records += 1;
         match judge(&scanner, &record, layout) {
             Verdict::Blank => parsed.blank += 1,
-            Verdict::Reject(reason, _, _) => parsed.rejects.push((record.line, reason)),
+            Verdict::Reject(reason, _, _) => {
+                if let Reason::Header(heading) = reason {
+                    parsed.headings.push((record.line, heading == Heading::Turned));
+                }
+                parsed.rejects.push((record.line, reason));
+            }
             Verdict::Pair(from, to) => {
                 // A block is far smaller than 4 GiB (see `blocks`), and so are its line numbers.
                 parsed.lines.push(record.line as u32);
+                parsed.seen.add(record.line + 1, [&from, &to].map(|n| (&*n.id, n.signs)));
                 parsed.add(&from);
                 parsed.add(&to);
             }

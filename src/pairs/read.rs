@@ -11,8 +11,9 @@ use super::accounts::{Accounts, Interner, SHARDS};
 use super::blocks::{BLOCK_BYTES, Blocks};
 use super::header::Layout;
 use super::parse::{Parsed, parse};
+use super::reason::Reason;
 use super::rejects::Rejects;
-use super::{Format, PairsError};
+use super::{Accepted, Format, PairsError, Seen};
 
 /// Two accounts by number: the first is merged into the second.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,6 +32,10 @@ pub struct PairList {
     /// The line of each pair.
     pub(crate) lines: Vec<u64>,
     pub(crate) rejects: Rejects,
+    /// What was seen in the ids of the pairs.
+    pub(crate) seen: Seen,
+    /// What was let through.
+    pub(crate) accepted: Accepted,
     pub(crate) records: u64,
     pub(crate) blank: u64,
 }
@@ -104,17 +109,21 @@ struct Intake {
     physical_lines: u64,
     /// The beginning of a record that the blocks so far do not complete.
     carry: Vec<u8>,
+    /// Why lines are rejected that stand below a header with the columns in another order.
+    below: Option<Reason>,
 }
 
 impl Intake {
     fn new(layout: Layout) -> Self {
-        let list = PairList { records: layout.blank, blank: layout.blank, ..PairList::default() };
+        let (records, accepted) = (layout.blank, layout.accept);
+        let list = PairList { records, accepted, blank: records, ..PairList::default() };
         Self {
             physical_lines: layout.lines,
             layout,
             interners: Interner::all(),
             list,
             carry: Vec::new(),
+            below: None,
         }
     }
 
@@ -140,6 +149,7 @@ impl Intake {
             let parsed = parse(&self.carry, &self.layout, true);
             self.take(&[parsed])?;
         }
+        self.list.rejects.sort();
         self.list.accounts = Interner::finish(self.interners, self.layout.accounts);
         Ok(self.list)
     }
@@ -159,13 +169,19 @@ impl Intake {
             .collect();
         for (block, numbers) in blocks.iter().zip(numbers) {
             let first_line = self.physical_lines + 1;
-            let list = &mut self.list;
             let pairs = numbers.chunks_exact(2).map(|pair| Edge { from: pair[0], to: pair[1] });
-            list.edges.extend(pairs);
-            list.lines.extend(block.lines.iter().map(|&line| first_line + u64::from(line)));
+            if block.headings.is_empty() && self.below.is_none() {
+                self.list.edges.extend(pairs);
+                let lines = block.lines.iter().map(|&line| first_line + u64::from(line));
+                self.list.lines.extend(lines);
+            } else {
+                self.take_by_heading(block, pairs, first_line);
+            }
+            let list = &mut self.list;
             for &(line, reason) in &block.rejects {
                 list.rejects.push(first_line + line, reason);
             }
+            list.seen.append(&block.seen, self.physical_lines);
             list.records += block.records;
             list.blank += block.blank;
             self.physical_lines += block.physical_lines;
@@ -175,6 +191,39 @@ impl Intake {
             return Err(PairsError::TooMany);
         }
         Ok(())
+    }
+}
+
+impl Intake {
+    /// Adds the pairs of a block with headers in it, or below one: what the columns hold there is what the nearest
+    /// header above says, and pairs that were read the other way round must not be merged.
+    fn take_by_heading(
+        &mut self,
+        block: &Parsed,
+        pairs: impl Iterator<Item = Edge>,
+        first_line: u64,
+    ) {
+        let mut headings = block.headings.iter().peekable();
+        for (edge, &line) in pairs.zip(&block.lines) {
+            let line = u64::from(line);
+            while let Some((at, turned)) = headings.next_if(|(at, _)| *at < line) {
+                self.head(first_line + at, *turned);
+            }
+            match self.below {
+                None => {
+                    self.list.edges.push(edge);
+                    self.list.lines.push(first_line + line);
+                }
+                Some(reason) => self.list.rejects.push(first_line + line, reason),
+            }
+        }
+        for (at, turned) in headings {
+            self.head(first_line + at, *turned);
+        }
+    }
+
+    fn head(&mut self, line: u64, turned: bool) {
+        self.below = turned.then(|| self.list.rejects.add_turned(line));
     }
 }
 

@@ -2,20 +2,8 @@
 
 use std::fmt;
 
+use super::rules::Rule;
 use crate::model::{AccountType, MAX_ACCOUNT_ID_BYTES};
-
-/// The reason codes, in the order in which the checks are made.
-pub const REASON_CODES: [&str; 9] = [
-    "malformed",
-    "invalid-id",
-    "self-pair",
-    "ambiguous",
-    "cycle",
-    "busy",
-    "lost-run",
-    "merged-earlier",
-    "ambiguous-earlier",
-];
 
 /// Why a line is not a record with two ids.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +22,19 @@ pub enum Malformed {
     InvalidUtf8,
     /// A carriage return outside quotes that does not end the line.
     BareReturn,
+    /// Nothing but zeros.
+    Zeros,
+}
+
+/// What a line with names of columns says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Heading {
+    /// The same as the header.
+    Again,
+    /// The two columns the other way round, or in other places.
+    Turned,
+    /// It stands below one that is turned; the number finds that one in [`Rejects`](super::Rejects).
+    Below(u32),
 }
 
 /// Which of the two ids.
@@ -54,44 +55,10 @@ pub enum Flaw {
     TooLong,
     /// It begins or ends with white space.
     WhiteSpace,
+    /// It holds a character that nobody sees.
+    Invisible,
     /// It is no value of the type that accounts have.
     NotOfType(AccountType),
-}
-
-/// What earlier runs did, so that a pair is not merged.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Earlier {
-    /// One of its accounts is half merged, or half taken back.
-    Busy,
-    /// As busy, by a run that is lost.
-    LostRun,
-    /// Its target was merged into its source.
-    Cycle,
-    /// Its target was merged into another account.
-    Merged,
-    /// Its source was merged into another account.
-    Ambiguous,
-}
-
-impl Earlier {
-    /// Every kind with its code.
-    pub const NAMES: [(&'static str, Self); 5] = [
-        (REASON_CODES[5], Self::Busy),
-        (REASON_CODES[6], Self::LostRun),
-        (REASON_CODES[4], Self::Cycle),
-        (REASON_CODES[7], Self::Merged),
-        (REASON_CODES[8], Self::Ambiguous),
-    ];
-
-    /// The kind of a code.
-    pub fn of(code: &str) -> Option<Self> {
-        Self::NAMES.iter().find(|(name, _)| *name == code).map(|(_, kind)| *kind)
-    }
-
-    /// The code.
-    pub fn code(self) -> &'static str {
-        Self::NAMES.iter().find(|(_, kind)| *kind == self).map_or("", |(name, _)| name)
-    }
 }
 
 /// Why a line is rejected.
@@ -101,6 +68,12 @@ pub enum Reason {
     Malformed(Malformed),
     /// One of the ids is not acceptable.
     InvalidId(Side, Flaw),
+    /// The line is a header, or belongs to another one.
+    Header(Heading),
+    /// One of the ids is a word for nothing.
+    Placeholder(Side),
+    /// One of the ids is as a spreadsheet rewrites it.
+    Spreadsheet(Side),
     /// Both ids are the same.
     SelfPair,
     /// Its `from` has different targets; the number finds them in [`Rejects`](super::Rejects).
@@ -108,19 +81,22 @@ pub enum Reason {
     /// It is part of a cycle; the number finds the cycle in [`Rejects`](super::Rejects).
     Cycle(u32),
     /// Earlier runs stand in its way; the number finds the words in [`Rejects`](super::Rejects).
-    Earlier(Earlier, u32),
+    Earlier(Rule, u32),
 }
 
 impl Reason {
-    /// The code that stands before the colon.
-    pub fn code(self) -> &'static str {
+    /// The rule.
+    pub fn rule(self) -> Rule {
         match self {
-            Self::Malformed(_) => REASON_CODES[0],
-            Self::InvalidId(..) => REASON_CODES[1],
-            Self::SelfPair => REASON_CODES[2],
-            Self::Ambiguous(_) => REASON_CODES[3],
-            Self::Cycle(_) => REASON_CODES[4],
-            Self::Earlier(kind, _) => kind.code(),
+            Self::Malformed(_) => Rule::Malformed,
+            Self::Header(_) => Rule::Header,
+            Self::InvalidId(..) => Rule::InvalidId,
+            Self::Placeholder(_) => Rule::Placeholder,
+            Self::Spreadsheet(_) => Rule::Spreadsheet,
+            Self::SelfPair => Rule::SelfPair,
+            Self::Ambiguous(_) => Rule::Ambiguous,
+            Self::Cycle(_) => Rule::Cycle,
+            Self::Earlier(rule, _) => rule,
         }
     }
 }
@@ -135,6 +111,7 @@ impl fmt::Display for Malformed {
             Self::QuotedTooLong => "a quoted field that is not closed within 1 MiB",
             Self::InvalidUtf8 => "bytes that are not UTF-8",
             Self::BareReturn => "a carriage return inside a line",
+            Self::Zeros => "nothing but zeros, as padding or a damaged file has them",
         })
     }
 }
@@ -156,6 +133,7 @@ impl fmt::Display for Flaw {
                 write!(f, "is longer than {} bytes", MAX_ACCOUNT_ID_BYTES)
             }
             Self::WhiteSpace => f.write_str("has white space around it"),
+            Self::Invisible => f.write_str("holds characters that nobody sees"),
             Self::NotOfType(of @ (AccountType::Text | AccountType::Ascii)) => {
                 write!(f, "is not {of}")
             }

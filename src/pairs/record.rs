@@ -17,11 +17,17 @@ use super::reason::Malformed;
 /// a quote that nobody closes.
 pub(super) const MAX_QUOTED_BYTES: usize = 1 << 20;
 
+/// The byte order mark.
+pub(super) const BOM: &[u8] = b"\xef\xbb\xbf";
+
 /// One field of a record that contains quotes.
 #[derive(Clone, Debug)]
 struct Span {
     range: Range<usize>,
     quoted: bool,
+    /// A byte order mark stands before its quote: lists that were put together have it in the middle. It belongs to
+    /// the field, so that nobody takes the field for what it is without.
+    marked: bool,
 }
 
 /// What a record is made of.
@@ -154,10 +160,17 @@ impl<'a> Scanner<'a> {
         }
     }
 
+    /// Whether a record is nothing but zeros.
+    pub(super) fn is_zeros(&self, record: &Record) -> bool {
+        self.data[record.range.clone()].iter().all(|byte| *byte == 0)
+    }
+
     fn text(&self, span: &Span) -> Option<Cow<'a, str>> {
         let text = str::from_utf8(&self.data[span.range.clone()]).ok()?;
         let doubled = span.quoted && text.contains('"');
-        Some(if doubled { Cow::Owned(text.replace("\"\"", "\"")) } else { Cow::Borrowed(text) })
+        let text =
+            if doubled { Cow::Owned(text.replace("\"\"", "\"")) } else { Cow::Borrowed(text) };
+        Some(if span.marked { Cow::Owned(format!("\u{feff}{text}")) } else { text })
     }
 
     fn plain_fields<const N: usize>(
@@ -202,6 +215,10 @@ impl<'a> Scanner<'a> {
         let limit = self.at + MAX_QUOTED_BYTES;
         self.spans.clear();
         let mut at = self.at;
+        let mut marked = data[at..].starts_with(BOM) && data.get(at + BOM.len()) == Some(&b'"');
+        if marked {
+            at += BOM.len();
+        }
         // A field that goes on over lines and then breaks the rules was not meant to go on.
         let broken = |why, at: usize| match memchr(b'\n', &data[self.at..at]) {
             Some(_) => Quoted::Broken(Malformed::UnclosedQuote),
@@ -222,18 +239,19 @@ impl<'a> Scanner<'a> {
                     return broken(Malformed::BareReturn, end);
                 }
                 if data.get(stop) == Some(&self.delimiter) {
-                    self.spans.push(Span { range: at..stop, quoted: false });
+                    self.spans.push(Span { range: at..stop, quoted: false, marked: false });
                     at = stop + 1;
                     continue;
                 }
-                self.spans.push(Span { range: at..end, quoted: false });
+                self.spans.push(Span { range: at..end, quoted: false, marked: false });
                 return Quoted::Complete { end, next: data.len().min(stop + 1) };
             }
             let close = match self.closing_quote(at + 1, limit) {
                 Ok(close) => close,
                 Err(open) => return open,
             };
-            self.spans.push(Span { range: at + 1..close, quoted: true });
+            self.spans.push(Span { range: at + 1..close, quoted: true, marked });
+            marked = false;
             at = close + 1;
             match (data.get(at), data.get(at + 1)) {
                 (Some(byte), _) if *byte == self.delimiter => at += 1,

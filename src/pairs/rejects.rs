@@ -3,7 +3,8 @@
 //! The text of a line is fetched when it is reported, by reading the input a second time.
 
 use super::accounts::Accounts;
-use super::reason::Reason;
+use super::reason::{Flaw, Heading, Reason, Side};
+use super::signs::escaped;
 
 /// How many accounts a reason names.
 const MAX_NAMED: usize = 3;
@@ -49,6 +50,8 @@ pub struct Rejects {
     ambiguous: Vec<Named>,
     cycles: Vec<Named>,
     words: Vec<Box<str>>,
+    /// The lines of headers that are turned.
+    turned: Vec<u64>,
 }
 
 impl Rejects {
@@ -76,6 +79,12 @@ impl Rejects {
         self.list.push(Reject { line, reason });
     }
 
+    /// Notes a header that is turned; the reason is that of a line below it.
+    pub(crate) fn add_turned(&mut self, line: u64) -> Reason {
+        self.turned.push(line);
+        Reason::Header(Heading::Below(self.turned.len() as u32 - 1))
+    }
+
     /// Notes the targets of an ambiguous account, in the order of their lines.
     pub(crate) fn add_ambiguous(&mut self, targets: impl Iterator<Item = u32>) -> Reason {
         self.ambiguous.push(Named::new(targets));
@@ -99,14 +108,28 @@ impl Rejects {
 
     /// Puts rejects that were found in another order into the order of their lines.
     pub(crate) fn sort(&mut self) {
-        self.list.sort_unstable_by_key(|reject| reject.line);
+        if !self.list.is_sorted_by_key(|reject| reject.line) {
+            self.list.sort_unstable_by_key(|reject| reject.line);
+        }
     }
 
-    /// The code and, after a colon, the reason in words.
-    pub fn explain(&self, reject: Reject, from: &str, accounts: &Accounts) -> String {
+    /// The code and, after a colon, the reason in words; `ids` are those of the line, as far as they can be told.
+    pub fn explain(&self, reject: Reject, ids: [&str; 2], accounts: &Accounts) -> String {
+        let [from, _] = ids;
+        let of = |side: Side| shortened(ids[side as usize]);
         let words = match reject.reason {
             Reason::Malformed(why) => why.to_string(),
+            Reason::Header(heading) => self.heading(heading),
+            Reason::InvalidId(side, flaw @ Flaw::Invisible) => {
+                format!("{side} {flaw} ('{}')", of(side))
+            }
             Reason::InvalidId(side, flaw) => format!("{side} {flaw}"),
+            Reason::Placeholder(side) => {
+                format!("{side} is a word for nothing ('{}')", of(side))
+            }
+            Reason::Spreadsheet(side) => {
+                format!("{side} is as a spreadsheet rewrites it ('{}')", of(side))
+            }
             Reason::SelfPair => format!("'{}' is paired with itself", shortened(from)),
             Reason::Ambiguous(index) => match self.ambiguous.get(index as usize) {
                 Some(targets) => format!(
@@ -129,7 +152,20 @@ impl Rejects {
                 self.words.get(index as usize).map_or_else(String::new, |words| words.to_string())
             }
         };
-        format!("{}: {words}", reject.reason.code())
+        format!("{}: {words}", reject.reason.rule().name())
+    }
+
+    fn heading(&self, heading: Heading) -> String {
+        match heading {
+            Heading::Again => "the line repeats the header".to_owned(),
+            Heading::Turned => {
+                "the line is a header with the columns in another order; what stands below it is not read".to_owned()
+            }
+            Heading::Below(index) => {
+                let line = self.turned.get(index as usize).copied().unwrap_or_default();
+                format!("stands below a header with the columns in another order (line {line})")
+            }
+        }
     }
 }
 
@@ -148,8 +184,9 @@ fn names(named: &Named, accounts: &Accounts, separator: &str) -> String {
 /// An id as it stands in a reason: a few accounts of the longest kind would hide the words.
 fn shortened(id: &str) -> String {
     const MAX_CHARS: usize = 64;
+    let id = escaped(id);
     match id.char_indices().nth(MAX_CHARS) {
         Some((end, _)) => format!("{}…", &id[..end]),
-        None => id.to_owned(),
+        None => id,
     }
 }

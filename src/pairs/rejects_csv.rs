@@ -4,8 +4,9 @@ use std::io::{Read, Write};
 
 use super::accounts::Accounts;
 use super::blocks::{BLOCK_BYTES, Blocks};
-use super::header::Layout;
+use super::header::{Layout, OWN_NAMES};
 use super::parse::{Verdict, judge};
+use super::reason::{Heading, Reason};
 use super::record::{Record, Scanner};
 use super::rejects::{Reject, Rejects};
 use super::source::Source;
@@ -112,7 +113,14 @@ impl<W: Write> Walk<'_, W> {
             Verdict::Pair(from, to) => (from.id, to.id),
             Verdict::Reject(_, from, to) => (from, to),
         };
-        let reason = self.rejects.explain(reject, &from, self.accounts);
+        let reason = self.rejects.explain(reject, [&from, &to], self.accounts);
+        // A header is one here as well, whatever the columns are called where it comes from.
+        let [own_from, own_to] = OWN_NAMES;
+        let (from, to) = match reject.reason {
+            Reason::Header(Heading::Again) => (own_from.into(), own_to.into()),
+            Reason::Header(Heading::Turned) => (own_to.into(), own_from.into()),
+            _ => (from, to),
+        };
         let original = String::from_utf8_lossy(&data[record.range.clone()]);
         self.writer.write_record([
             cut(&from, MAX_SHOWN_ID_BYTES),

@@ -4,12 +4,8 @@ use std::fs::File;
 use std::io::{self, BufReader, Cursor, ErrorKind, Read};
 use std::path::Path;
 
-use flate2::bufread::MultiGzDecoder;
-
 use super::PairsError;
-
-/// The first bytes of a gzip member.
-const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
+use super::gzip::{MAGIC, Members};
 
 /// Input that can be read from the start more than once.
 pub trait Source {
@@ -59,9 +55,9 @@ pub(super) type Peeked<R> = io::Chain<Cursor<Vec<u8>>, R>;
 
 /// Whether the input is compressed; with the input, still complete.
 pub(super) fn is_gzip<R: Read>(mut reader: R) -> io::Result<(bool, Peeked<R>)> {
-    let mut start = Vec::with_capacity(GZIP_MAGIC.len());
-    reader.by_ref().take(GZIP_MAGIC.len() as u64).read_to_end(&mut start)?;
-    Ok((start == GZIP_MAGIC, Cursor::new(start).chain(reader)))
+    let mut start = Vec::with_capacity(MAGIC.len());
+    reader.by_ref().take(MAGIC.len() as u64).read_to_end(&mut start)?;
+    Ok((start == MAGIC, Cursor::new(start).chain(reader)))
 }
 
 /// Text that may be compressed.
@@ -69,23 +65,23 @@ pub(super) enum Decoded<R: Read> {
     /// As it is.
     Plain(R),
     /// One or more gzip members.
-    Gzip(Box<MultiGzDecoder<BufReader<R>>>),
+    Gzip(Box<Members<BufReader<R>>>),
 }
 
 impl<R: Read> Decoded<R> {
     pub(super) fn new(is_gzip: bool, raw: R) -> Self {
         if is_gzip {
-            Self::Gzip(Box::new(MultiGzDecoder::new(BufReader::with_capacity(256 << 10, raw))))
+            Self::Gzip(Box::new(Members::new(BufReader::with_capacity(256 << 10, raw))))
         } else {
             Self::Plain(raw)
         }
     }
 
-    /// The reader of the raw bytes.
-    pub(super) fn raw(&mut self) -> &mut R {
+    /// The reader of the raw bytes, unless they were refused.
+    pub(super) fn raw(&mut self) -> Option<&mut R> {
         match self {
-            Self::Plain(raw) => raw,
-            Self::Gzip(decoder) => decoder.get_mut().get_mut(),
+            Self::Plain(raw) => Some(raw),
+            Self::Gzip(members) => members.raw().map(BufReader::get_mut),
         }
     }
 }
@@ -94,7 +90,7 @@ impl<R: Read> Read for Decoded<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match self {
             Self::Plain(raw) => raw.read(buffer),
-            Self::Gzip(decoder) => decoder.read(buffer),
+            Self::Gzip(members) => members.read(buffer),
         }
     }
 }
@@ -137,6 +133,31 @@ mod tests {
         let mut bytes = gzip(b"from,to\n");
         bytes.extend(gzip(b"a,b\n"));
         assert_eq!(decoded(bytes).unwrap(), "from,to\na,b\n");
+    }
+
+    #[test]
+    fn zeros_behind_a_member_are_padding() {
+        let mut bytes = gzip(b"from,to\n");
+        bytes.extend([0; 1_000]);
+        assert_eq!(decoded(bytes.clone()).unwrap(), "from,to\n");
+        bytes.extend(gzip(b"a,b\n"));
+        assert_eq!(decoded(bytes.clone()).unwrap(), "from,to\na,b\n");
+        bytes.extend([0; 300_000]);
+        assert_eq!(decoded(bytes).unwrap(), "from,to\na,b\n");
+    }
+
+    #[test]
+    fn anything_else_behind_a_member_is_shown() {
+        for padding in [0, 7] {
+            let mut bytes = gzip(b"from,to\na,b\n");
+            bytes.extend(vec![0; padding]);
+            bytes.extend(b"x9,\xe2\x80\x8by9\n");
+            let error = decoded(bytes).unwrap_err().to_string();
+            assert!(error.contains("not compressed ('x9,\\u{200b}y9\\n')"), "{error}");
+        }
+        let mut bytes = gzip(b"from,to\na,b\n");
+        bytes.extend(&gzip(b"c,d\n")[..5]);
+        assert_eq!(decoded(bytes).unwrap_err().kind(), ErrorKind::UnexpectedEof);
     }
 
     #[test]

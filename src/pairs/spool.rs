@@ -54,7 +54,9 @@ impl Spool {
 
     /// Copies what has not been read yet and makes the copy durable.
     pub fn finish(mut self) -> Result<Spooled, PairsError> {
-        let tee = self.text.raw();
+        // What was refused has ended the reading already.
+        let refused = || PairsError::Read { cause: io::ErrorKind::InvalidData.into() };
+        let tee = self.text.raw().ok_or_else(refused)?;
         io::copy(tee, &mut io::sink()).map_err(PairsError::from_read)?;
         tee.writer
             .sync_all()

@@ -1,7 +1,7 @@
 //! Accepted pairs → groups in order, and the sources of each group in merge order.
 
 use super::PlanStats;
-use super::bits::Bits;
+use crate::pairs::Bits;
 use crate::pairs::{Edge, NO_ACCOUNT};
 
 /// No pair: it marks the end of a list.

@@ -5,11 +5,11 @@
 //! others are its sources, in pre-order. No account is in two trees, so no account is in two groups.
 //!
 //! The chapter in reading order: `resolve` rejects what contradicts itself, `groups` puts the rest in
-//! order, `refused` leaves out what other runs stand in the way of, `stats` holds what was found in numbers; `sources` finds
-//! the group of an account.
+//! order, `refused` leaves out what other runs stand in the way of, `findings` tells what is odd about them, `stats` holds
+//! what was found in numbers; `sources` finds the group of an account.
 
-mod bits;
 mod chained;
+mod findings;
 mod groups;
 #[cfg(test)]
 mod model;
@@ -20,11 +20,12 @@ mod stats;
 
 use std::fmt;
 
+pub use crate::pairs::{Finding, Outcome};
 pub use chained::{Chained, OnBothLists};
 pub use refused::Refusal;
 pub use resolve::resolve;
 pub use sources::Sources;
-pub use stats::PlanStats;
+pub use stats::{LargeGroup, PlanStats};
 
 use sha2::{Digest, Sha256};
 

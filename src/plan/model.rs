@@ -10,7 +10,7 @@ use proptest::prelude::*;
 
 use ids::{number, text, usual, uuid};
 
-use super::{Plan, resolve};
+use super::{Plan, PlanStats, resolve};
 use crate::model::AccountType;
 use crate::pairs::{Format, read_in_blocks, write_rejects_in_blocks};
 
@@ -114,6 +114,8 @@ fn simple(of: AccountType, lines: &[Line], numbers: &[u64]) -> Verdict {
     let mut good = Vec::new();
     // Rejects show what stands in the input.
     let mut written: BTreeMap<u64, (&str, &str)> = BTreeMap::new();
+    // Whether what the columns hold is what another header says.
+    let mut is_below = false;
     for (line, &number) in lines.iter().zip(numbers) {
         let mut reject = |code: &str, from: &str, to: &str| {
             verdict.rejects.push((number, code.into(), from.into(), to.into()));
@@ -125,16 +127,20 @@ fn simple(of: AccountType, lines: &[Line], numbers: &[u64]) -> Verdict {
             }
             Line::Malformed(_) => reject("malformed", "", ""),
             Line::Pair(from, to, _) => {
-                let good_one = |id: &str| !id.is_empty() && id.trim() == id;
-                let account =
-                    |id: &str| Some(id).filter(|id| good_one(id)).and_then(|id| usual(of, id));
-                match (account(from), account(to)) {
-                    (Some(one), Some(other)) if one == other => reject("self-pair", from, to),
-                    (Some(one), Some(other)) => {
+                if let Some(turned) = heading(from, to) {
+                    is_below = turned;
+                    let shown = if turned { ("to", "from") } else { ("from", "to") };
+                    reject("header", shown.0, shown.1);
+                    continue;
+                }
+                match (account(of, from), account(of, to)) {
+                    (Err(code), _) | (_, Err(code)) => reject(code, from, to),
+                    (Ok(one), Ok(other)) if one == other => reject("self-pair", from, to),
+                    (Ok(one), Ok(other)) if !is_below => {
                         written.insert(number, (from, to));
                         good.push((one, other, number));
                     }
-                    _ => reject("invalid-id", from, to),
+                    _ => reject("header", from, to),
                 }
             }
         }
@@ -178,6 +184,36 @@ fn simple(of: AccountType, lines: &[Line], numbers: &[u64]) -> Verdict {
     verdict.rejects.sort();
     group(&parents, &mut verdict);
     verdict
+}
+
+/// Whether the columns' names stand there, and if so, whether in another order.
+fn heading(from: &str, to: &str) -> Option<bool> {
+    let plain = |name: &str| name.trim_start_matches('\u{feff}').to_lowercase();
+    match (&*plain(from), &*plain(to)) {
+        ("from", "to") => Some(false),
+        ("to", "from") | ("from" | "to", "note") | ("note", "from" | "to") => Some(true),
+        _ => None,
+    }
+}
+
+/// The account of an id, or why there is none.
+fn account(of: AccountType, id: &str) -> Result<String, &'static str> {
+    if id.is_empty() || id.trim() != id || id.contains(['\u{feff}', '\n', '\r']) {
+        return Err("invalid-id");
+    }
+    match id {
+        "NULL" | "-" => Err("placeholder"),
+        "9.91214E+15" | "'007" => Err("spreadsheet"),
+        _ => usual(of, id).ok_or("invalid-id"),
+    }
+}
+
+fn rejected_by_findings(stats: &PlanStats) -> BTreeMap<&'static str, u64> {
+    let mut rejected: BTreeMap<_, _> = stats.rejected.keys().map(|rule| (*rule, 0)).collect();
+    for finding in stats.by_outcome()[0].iter() {
+        rejected.insert(finding.rule, finding.lines);
+    }
+    rejected
 }
 
 fn group(parents: &Parents, verdict: &mut Verdict) {
@@ -281,7 +317,8 @@ fn check_counts(plan: &Plan, records: usize) {
     assert!(stats.adds_up(), "{stats:?}");
     assert_eq!(stats.lines, records as u64);
     assert_eq!(stats.rejected_lines(), plan.rejects().len() as u64);
-    assert_eq!(stats.rejected.len(), 5);
+    assert_eq!(stats.rejected.len(), 8);
+    assert_eq!(stats.rejected, rejected_by_findings(stats));
     let sources: Vec<usize> = plan.groups().map(|group| group.pairs.len()).collect();
     assert_eq!(stats.groups, sources.len() as u64);
     assert_eq!(stats.pairs, sources.iter().sum::<usize>() as u64);

@@ -4,29 +4,29 @@ use std::io::{Read, Write};
 
 use super::Plan;
 use super::resolve::{self, resolve as plan_of};
-use crate::pairs::{Earlier, PairList, Reason};
+use crate::pairs::{Accepted, Outcome, PairList, Reason, Rule, Seen};
 
 /// A pair that is not merged.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
     /// The line of the pair.
     pub line: u64,
-    /// What kind of reason it is.
-    pub kind: Earlier,
+    /// The rule by which it is rejected.
+    pub rule: Rule,
     /// The reason in words.
     pub words: String,
 }
 
 impl Refusal {
-    /// Writes refusals as CSV with the columns `line,kind,words`, to make the same plan again.
+    /// Writes refusals as CSV with the columns `line,rule,words`, to make the same plan again.
     ///
     /// # Errors
     /// They cannot be written.
     pub fn write(refusals: &[Self], out: impl Write) -> csv::Result<()> {
         let mut out = csv::Writer::from_writer(out);
-        out.write_record(["line", "kind", "words"])?;
-        for Self { line, kind, words } in refusals {
-            out.write_record([&*line.to_string(), kind.code(), words])?;
+        out.write_record(["line", "rule", "words"])?;
+        for Self { line, rule, words } in refusals {
+            out.write_record([&*line.to_string(), rule.name(), words])?;
         }
         out.flush().map_err(csv::Error::from)
     }
@@ -41,8 +41,8 @@ impl Refusal {
             let record = record.map_err(|error| error.to_string())?;
             let refusal = || {
                 let line = record.get(0)?.parse().ok()?;
-                let kind = Earlier::of(record.get(1)?)?;
-                Some(Self { line, kind, words: record.get(2)?.to_owned() })
+                let rule = Rule::of(record.get(1)?)?;
+                Some(Self { line, rule, words: record.get(2)?.to_owned() })
             };
             refusals.push(refusal().ok_or_else(|| format!("it has a line {record:?}"))?);
         }
@@ -59,15 +59,24 @@ impl Plan {
         let Self { stats, accounts, mut edges, mut lines, mut rejects, .. } = self;
         let refused: std::collections::HashSet<u64> =
             refusals.iter().map(|refusal| refusal.line).collect();
-        for Refusal { line, kind, words } in refusals {
-            let reason = Reason::Earlier(*kind, rejects.add_words(words));
+        for Refusal { line, rule, words } in refusals {
+            let reason = Reason::Earlier(*rule, rejects.add_words(words));
             rejects.push(*line, reason);
         }
         rejects.sort();
         resolve::keep(&mut edges, &mut lines, |_, _, line| !refused.contains(&line));
         let (records, blank) = (stats.lines, stats.blank);
-        let mut plan = plan_of(PairList { accounts, edges, lines, rejects, records, blank });
+        let (seen, accepted) = (Seen::default(), Accepted::default());
+        let list = PairList { accounts, edges, lines, rejects, seen, accepted, records, blank };
+        let mut plan = plan_of(list);
         plan.stats.duplicates += stats.duplicates;
+        // What was seen in single lines is not seen again.
+        let of_all = [Rule::LetterCase, Rule::FanIn].map(Rule::name);
+        let of_lines = stats.findings.into_iter().filter(|finding| {
+            finding.outcome != Outcome::Rejected && !of_all.contains(&finding.rule)
+        });
+        plan.stats.findings.extend(of_lines);
+        plan.stats.findings.sort_by_key(|finding| (finding.outcome, finding.rule));
         plan
     }
 }
@@ -83,18 +92,18 @@ mod tests {
         let plan = plan_of(read(csv.as_bytes(), &Format::default()).unwrap());
         assert_eq!(plan.len(), 1);
         let words = "run r has not ended with 'b'".to_owned();
-        let refusals = [Refusal { line: 4, kind: Earlier::Busy, words }];
+        let refusals = [Refusal { line: 4, rule: Rule::Busy, words }];
         let plan = plan.without(&refusals);
         let groups: Vec<_> = plan.groups().map(|group| group.survivor.to_string()).collect();
         assert_eq!(groups, ["b", "c"]);
         assert!(plan.stats().adds_up(), "{:?}", plan.stats());
         assert_eq!((plan.stats().duplicates, plan.stats().rejected["busy"]), (1, 1));
         let reject = plan.rejects().get(0).unwrap();
-        let told = plan.rejects().explain(reject, "b", plan.accounts());
+        let told = plan.rejects().explain(reject, ["b", "c"], plan.accounts());
         assert_eq!(told, "busy: run r has not ended with 'b'");
         let mut written = Vec::new();
         Refusal::write(&refusals, &mut written).unwrap();
         assert_eq!(Refusal::read(&written[..]), Ok(refusals.to_vec()));
-        assert!(Refusal::read(&b"line,kind,words\n1,none,x\n"[..]).is_err());
+        assert!(Refusal::read(&b"line,rule,words\n1,none,x\n"[..]).is_err());
     }
 }

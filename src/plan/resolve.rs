@@ -1,16 +1,19 @@
 //! The checks that need all pairs: ambiguous accounts first, then cycles among what remains.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
-use super::bits::Bits;
+use super::findings::{self, FanIn};
 use super::groups::Forest;
 use super::{Plan, PlanStats};
-use crate::pairs::{Edge, NO_ACCOUNT, PairList, REASON_CODES, Reason, Rejects};
+use crate::pairs::{Bits, Edge, NO_ACCOUNT, PairList, Reason, Rejects};
 
 /// Resolves pairs into groups. Every line of the input ends up in a group, among the rejects, or
 /// counted as a duplicate or blank.
 pub fn resolve(list: PairList) -> Plan {
-    let PairList { accounts, mut edges, mut lines, mut rejects, records, blank } = list;
+    let PairList { accounts, mut edges, mut lines, mut rejects, seen, accepted, records, blank } =
+        list;
+    let mut findings = seen.findings(accepted);
+    findings.extend(findings::letter_case(&accounts, &edges, &lines));
     let mut targets = Targets::new(&edges, accounts.bound());
     let before = rejects.len();
     let ambiguous = targets.reject_ambiguous(&edges, &mut rejects);
@@ -37,10 +40,19 @@ pub fn resolve(list: PairList) -> Plan {
 
     let forest = Forest::new(&edges, &targets.next);
     drop(targets);
+    let rejected = findings::rejected(&rejects);
+    let fan_in =
+        FanIn { starts: &forest.starts, order: &forest.order, edges: &edges, lines: &lines };
+    let largest = fan_in.largest(&accounts);
+    findings.extend(fan_in.finding(&largest));
+    findings.extend(rejected.1);
+    findings.sort_by_key(|finding| (finding.outcome, finding.rule));
     let stats = PlanStats {
         lines: records,
         blank,
-        rejected: by_code(&rejects),
+        rejected: rejected.0,
+        findings,
+        largest,
         duplicates,
         pairs: edges.len() as u64,
         groups: forest.starts.len() as u64 - 1,
@@ -48,14 +60,6 @@ pub fn resolve(list: PairList) -> Plan {
         ..forest.stats
     };
     Plan { stats, accounts, edges, lines, order: forest.order, starts: forest.starts, rejects }
-}
-
-fn by_code(rejects: &Rejects) -> BTreeMap<&'static str, u64> {
-    let mut counts: BTreeMap<_, _> = REASON_CODES.into_iter().map(|code| (code, 0)).collect();
-    for reject in rejects.iter() {
-        *counts.entry(reject.reason.code()).or_default() += 1;
-    }
-    counts
 }
 
 /// Keeps some of the pairs, with their lines, in place.
@@ -197,7 +201,7 @@ mod tests {
         let found: Vec<String> = plan
             .rejects()
             .iter()
-            .map(|r| format!("{} {}", r.line, plan.rejects().explain(r, "?", plan.accounts())))
+            .map(|r| format!("{} {}", r.line, plan.rejects().explain(r, ["?"; 2], plan.accounts())))
             .collect();
         assert_eq!(found, rejects);
     }

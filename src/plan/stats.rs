@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use crate::pairs::{Finding, Outcome};
+
 /// The counters of a plan: `lines = blank + rejected + duplicates + pairs`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct PlanStats {
@@ -11,9 +13,10 @@ pub struct PlanStats {
     pub lines: u64,
     /// Blank lines, skipped.
     pub blank: u64,
-    /// Rejected lines by reason code (`malformed`, `invalid-id`, `self-pair`, `ambiguous`, `cycle`).
-    /// Every code is present, with 0 where nothing was rejected for it.
+    /// Rejected lines by the rule that rejects them. Every such rule is present, with 0 where it rejected nothing.
     pub rejected: BTreeMap<&'static str, u64>,
+    /// What the rules have found: rejected, accepted and doubted lines.
+    pub findings: Vec<Finding>,
     /// Repeated lines of accepted pairs.
     pub duplicates: u64,
     /// Accepted pairs: each is one source of one group.
@@ -32,12 +35,32 @@ pub struct PlanStats {
     pub largest_fan_in: u64,
     /// The most sources in one group.
     pub largest_group: u64,
+    /// The groups with the most sources, the largest first; none of a single source.
+    pub largest: Vec<LargeGroup>,
+}
+
+/// A group with many sources.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct LargeGroup {
+    /// The account that survives; what nobody sees in it is written by its number.
+    pub survivor: String,
+    /// How many sources it gets.
+    pub sources: u64,
+    /// The first line of any of its pairs.
+    pub line: u64,
 }
 
 impl PlanStats {
     /// All rejected lines.
     pub fn rejected_lines(&self) -> u64 {
         self.rejected.values().sum()
+    }
+
+    /// What the rules have found: what is rejected, accepted, doubted.
+    pub fn by_outcome(&self) -> [Vec<&Finding>; 3] {
+        [Outcome::Rejected, Outcome::Accepted, Outcome::Doubted].map(|outcome| {
+            self.findings.iter().filter(|finding| finding.outcome == outcome).collect()
+        })
     }
 
     /// Whether every line of the input is accounted for (law 6).

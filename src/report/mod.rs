@@ -11,6 +11,7 @@ mod discovery;
 mod equation;
 mod escaped;
 mod failures;
+mod findings;
 mod inspection;
 mod listing;
 mod lookup;

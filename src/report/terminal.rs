@@ -3,8 +3,10 @@
 use std::fmt::Write;
 use std::time::Duration;
 
+use crate::plan::LargeGroup;
 use crate::run::files;
 
+use super::findings::findings_text;
 use super::inspection::{hot_partitions, inspection_text};
 use super::text::{
     COLUMNS, NO_BREAK, bytes, count, counted, cut_end, cut_start, duration, labelled, latency,
@@ -54,17 +56,7 @@ fn input(summary: &Summary) -> String {
     if let Some(lines) = summary.equations.first().filter(|lines| lines.holds()) {
         text += &labelled("", &format!("every line accounted for: {}", bound(&lines.text())));
     }
-    let rejected: Vec<_> = summary
-        .plan
-        .rejected
-        .iter()
-        .filter(|(_, lines)| **lines > 0)
-        .map(|(reason, lines)| format!("{} {reason}", count(*lines)))
-        .collect();
-    if !rejected.is_empty() {
-        text += &labelled("Rejected", &rejected.join(", "));
-    }
-    text
+    text + &findings_text(&summary.plan)
 }
 
 /// An equation that is broken between lines at its plus signs only.
@@ -107,6 +99,13 @@ fn planned(summary: &Summary) -> String {
         ),
     };
     text += &labelled("Fan-in", &fan_ins);
+    let named = |group: &LargeGroup| {
+        format!("'{}' with {} (line {})", group.survivor, count(group.sources), group.line)
+    };
+    if !plan.largest.is_empty() {
+        let largest: Vec<_> = plan.largest.iter().map(named).collect();
+        text += &labelled("", &format!("most sources: {}", largest.join(", ")));
+    }
     match &summary.inspection {
         None => text + &discovery(summary.discovery.as_ref()),
         Some(inspection) => text + &inspection_text(inspection),

@@ -27,10 +27,10 @@ impl Waiting {
 
     fn of(world: World) -> Self {
         let mut data = Data::new(3);
-        data.study("from", "c1", "b1");
-        data.study("from", "c2", "b2");
-        data.study("to", "c1", "b1");
-        data.pair("from", "to");
+        data.study("source", "c1", "b1");
+        data.study("source", "c2", "b2");
+        data.study("target", "c1", "b1");
+        data.pair("source", "target");
         world.load(&data.tables);
         let before = world.dump();
         let pairs = world.file("pairs.csv", to_csv(&data.lines));
@@ -191,7 +191,7 @@ fn a_schema_that_does_not_fit() {
     for (name, schema, things) in cases {
         let world = World::empty(&format!("bad_schema_{name}"));
         schema.iter().for_each(|statement| world.cql(statement));
-        let pairs = world.file("pairs.csv", "from,to\nfrom,to\n");
+        let pairs = world.file("pairs.csv", "from,to\nsource,target\n");
         let run = world.run_dir();
         let mut finished = world.apply(&pairs, &run).run().exits(1);
         for thing in things {

@@ -19,8 +19,8 @@ fn write_times_that_are_forbidden_are_found_before_the_first_write() {
         world.cql(&format!("GRANT {privilege} ON KEYSPACE {} TO merger", world.keyspace));
     }
     let mut data = Data::new(3);
-    data.study("from", "c1", "b1");
-    data.pair("from", "to");
+    data.study("source", "c1", "b1");
+    data.pair("source", "target");
     world.load(&data.tables);
     let before = world.dump();
     let pairs = world.file("pairs.csv", to_csv(&data.lines));

@@ -7,7 +7,7 @@ use flate2::write::GzEncoder;
 
 use crate::data::{self, Data};
 use crate::model::{self, Line, Outcome};
-use crate::process::rejects;
+use crate::process::{Call, rejects};
 use crate::world::{World, to_csv};
 
 /// A world with a few rows of `from`, `chain` and `to`, and what merging them leaves.
@@ -91,6 +91,45 @@ fn white_space_is_stripped_when_asked_to() {
     world.apply(&pairs, &world.run_dir()).run().exits(3);
     world.apply(&pairs, &world.run_dir()).flag("--trim").run().exits(0);
     world.assert_is(&expected);
+}
+
+/// What is let through is so for the whole run: `resume` reads its copy of the pairs in the same way, `undo` the pairs
+/// that it is given.
+#[test]
+fn what_is_accepted_is_merged_resumed_and_taken_back() {
+    let world = World::new("accepted");
+    let mut data = Data::new(5);
+    for user in ["NULL", "'007", "ann"] {
+        data.study(user, "c1", "b1");
+    }
+    data.pair("NULL", "nobody");
+    data.pair("'007", "bond");
+    data.pair("ann", "anna");
+    world.load(&data.tables);
+    let before = world.dump();
+    let expected = model::apply(&data.lines, &data::without_empty_maps(data.tables));
+    let csv = [to_csv(&data.lines), b"from,to\n".to_vec()].concat();
+    let pairs = world.file("pairs.csv", csv);
+    let run = world.run_dir();
+    let call = world.apply(&pairs, &run).with("--accept", "spreadsheet,placeholder");
+    let finished = call.with("--limit", "1").run().exits(3);
+    let report = finished.json();
+    assert_eq!(report["plan"]["rejected"]["header"], 1, "{report:#}");
+    let findings = report["plan"]["findings"].as_array().expect("a list");
+    let accepted = findings.iter().filter(|finding| finding["outcome"] == "accepted");
+    let accepted: Vec<_> = accepted
+        .map(|finding| (finding["rule"].as_str(), finding["first_lines"][0].as_u64()))
+        .collect();
+    assert_eq!(accepted, [(Some("placeholder"), Some(2)), (Some("spreadsheet"), Some(3))]);
+    world.resume(&run).with("--limit", "all").run().exits(3);
+    world.assert_is(&expected);
+    let undo = || {
+        Call::new(&["undo", run.to_str().expect("the tests use UTF-8")])
+            .with("--hosts", &world.addresses.hosts)
+            .with("--pairs", world.file("some.csv", "from,to\nNULL,nobody\n'007,bond\nann,anna\n"))
+    };
+    undo().run().exits(0);
+    world.assert_tables(&before);
 }
 
 #[test]

@@ -7,6 +7,7 @@ mod bad_runs;
 mod browser;
 mod composite;
 mod data;
+mod distrust;
 mod faults;
 mod frames;
 mod guardrails;

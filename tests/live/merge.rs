@@ -154,8 +154,8 @@ fn random_worlds_of_seed_3() {
 fn without_events_the_rows_are_the_same_and_no_broker_is_needed() {
     let world = World::new("no_events");
     let mut data = Data::new(7);
-    data.study("from", "c", "b");
-    data.pair("from", "to");
+    data.study("source", "c", "b");
+    data.pair("source", "target");
     world.load(&data.tables);
     let before = data::without_empty_maps(data.tables);
     let expected = model::apply(&data.lines, &before);

@@ -155,7 +155,8 @@ pub(crate) fn resolve(lines: &[Line]) -> Plan {
 }
 
 fn is_valid_id(id: &str) -> bool {
-    !id.is_empty() && id.len() <= 1_024 && id.trim() == id
+    let is_seen = |c: char| !c.is_control() && !('\u{200b}'..='\u{200f}').contains(&c);
+    !id.is_empty() && id.len() <= 1_024 && id.trim() == id && id.chars().all(is_seen)
 }
 
 fn is_on_cycle(start: &str, target: &BTreeMap<&str, &str>) -> bool {
@@ -360,8 +361,16 @@ mod tests {
     #[test]
     fn unusable_ids_are_rejected() {
         let long = "x".repeat(1_025);
-        let input = [("", "b"), ("a", " b"), ("a\t", "b"), (&long, "b"), ("a", &long[1..])];
-        let expected = [(0, "invalid-id"), (1, "invalid-id"), (2, "invalid-id"), (3, "invalid-id")];
+        let input = [
+            ("", "b"),
+            ("a", " b"),
+            ("a\t", "b"),
+            (&long, "b"),
+            ("a\u{200b}", "b"),
+            ("a", "b\u{1}c"),
+            ("a", &long[1..]),
+        ];
+        let expected: Vec<_> = (0..6).map(|at| (at, "invalid-id")).collect();
         assert_eq!(rejected(&input), expected);
     }
 

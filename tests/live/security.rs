@@ -103,9 +103,9 @@ fn a_cluster_with_tls_and_logins() {
         world.cql(&format!("GRANT {privilege} ON KEYSPACE {keyspace} TO merger"));
     }
     let mut data = Data::new(3);
-    data.study("from", "c1", "b1");
-    data.study("to", "c1", "b1");
-    data.pair("from", "to");
+    data.study("source", "c1", "b1");
+    data.study("target", "c1", "b1");
+    data.pair("source", "target");
     world.load(&data.tables);
     let before = world.dump();
     let pairs = world.file("pairs.csv", to_csv(&data.lines));

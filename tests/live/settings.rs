@@ -100,8 +100,8 @@ fn columns_that_no_specification_names_are_copied_whole() {
     let insert = |into: &str, keys: &str| {
         world.cql(&format!("INSERT INTO {into}, {names}) VALUES ({keys}, {values})"));
     };
-    insert("content_consumption (userid, contentid, batchid, courseid", "'from', 'c', 'b', 'k'");
-    insert("user_courses (batchid, userid", "'b', 'from'");
+    insert("content_consumption (userid, contentid, batchid, courseid", "'source', 'c', 'b', 'k'");
+    insert("user_courses (batchid, userid", "'b', 'source'");
     let of = |user: &str| {
         ["content_consumption", "user_courses"].map(|table| {
             // Of both tables, the rows of a batch are asked for by what both have.
@@ -109,11 +109,11 @@ fn columns_that_no_specification_names_are_copied_whole() {
             row(&world, &format!("SELECT JSON {names} FROM {table} WHERE {filter}"))
         })
     };
-    let before = of("from");
+    let before = of("source");
     assert_eq!(before[0]["nested"], json!({"k": [{"1": "v"}]}));
-    let pairs = world.file("pairs.csv", "from,to\nfrom,to\n");
+    let pairs = world.file("pairs.csv", "from,to\nsource,target\n");
     world.apply(&pairs, &world.run_dir()).run().exits(0);
-    assert_eq!(of("to"), before);
+    assert_eq!(of("target"), before);
     assert_eq!(world.events().len(), 1);
 }
 

@@ -20,14 +20,17 @@ pub(crate) fn now_us() -> i64 {
 fn merged(world: &World) -> (Tables, Outcome, std::ops::Range<i64>) {
     let mut data = Data::new(9);
     data.consume(
-        ["from", "c1", "b1", "k"],
+        ["source", "c1", "b1", "k"],
         columns([("grade", json!("A")), ("status", json!(2)), ("viewcount", json!(3))]),
     );
-    data.consume(["from", "c2", "b1", "k"], columns([("status", json!(2))]));
-    data.consume(["to", "c2", "b1", "k"], columns([("status", json!(1)), ("grade", json!("own"))]));
+    data.consume(["source", "c2", "b1", "k"], columns([("status", json!(2))]));
+    data.consume(
+        ["target", "c2", "b1", "k"],
+        columns([("status", json!(1)), ("grade", json!("own"))]),
+    );
     let map = json!({"x": 1, "y": 2});
-    data.enrol("b1", "from", columns([("progress", json!(5)), ("contentstatus", map)]));
-    data.pair("from", "to");
+    data.enrol("b1", "source", columns([("progress", json!(5)), ("contentstatus", map)]));
+    data.pair("source", "target");
     world.load(&data.tables);
     let expected = model::apply(&data.lines, &data.tables);
     let pairs = world.file("pairs.csv", to_csv(&data.lines));
@@ -68,10 +71,10 @@ fn every_cell_of_a_group_carries_one_moment_within_the_run() {
     let world = World::new("one_moment");
     let (_, _, during) = merged(&world);
     let copied =
-        write_times(&world, 1, "to", "contentid = 'c1' AND batchid = 'b1' AND courseid = 'k'");
-    let enrolled = write_times(&world, 0, "to", "batchid = 'b1'");
+        write_times(&world, 1, "target", "contentid = 'c1' AND batchid = 'b1' AND courseid = 'k'");
+    let enrolled = write_times(&world, 0, "target", "batchid = 'b1'");
     let kept =
-        write_times(&world, 1, "to", "contentid = 'c2' AND batchid = 'b1' AND courseid = 'k'");
+        write_times(&world, 1, "target", "contentid = 'c2' AND batchid = 'b1' AND courseid = 'k'");
     assert_eq!((copied.len(), enrolled.len(), kept.len()), (3, 3, 2));
 
     let (status, own): (Vec<_>, Vec<_>) = kept.into_iter().partition(|(name, _)| *name == "status");
@@ -104,10 +107,10 @@ fn a_null_column_is_not_written() {
         "UPDATE user_courses USING TIMESTAMP {older} SET delta = 'late' \
          WHERE userid = 'to' AND batchid = 'b1'"
     ));
-    let key = ("to".into(), "c1".into(), "b1".into(), "k".into());
+    let key = ("target".into(), "c1".into(), "b1".into(), "k".into());
     let row = expected.tables.content_consumption.get_mut(&key).expect("it was copied");
     row.extend(columns([("result", json!("late")), ("progress", json!(7))]));
-    let key = ("b1".into(), "to".into());
+    let key = ("b1".into(), "target".into());
     let row = expected.tables.user_courses.get_mut(&key).expect("it was copied");
     row.insert("delta".into(), json!("late"));
     world.assert_tables(&expected.tables);
@@ -121,7 +124,7 @@ fn a_later_write_of_the_application_stays() {
         "UPDATE content_consumption SET status = 0, result = 'new' \
          WHERE userid = 'to' AND contentid = 'c2' AND batchid = 'b1' AND courseid = 'k'",
     );
-    let key = ("to".into(), "c2".into(), "b1".into(), "k".into());
+    let key = ("target".into(), "c2".into(), "b1".into(), "k".into());
     let row = expected.tables.content_consumption.get_mut(&key).expect("it is kept");
     row.extend(columns([("status", json!(0)), ("result", json!("new"))]));
     world.assert_tables(&expected.tables);
@@ -133,7 +136,7 @@ fn a_later_write_of_the_application_stays() {
 fn a_deleted_source_hides_what_is_older_and_nothing_newer() {
     let world = World::new("deleted");
     let (before, mut expected, during) = merged(&world);
-    let t = write_times(&world, 0, "to", "batchid = 'b1'")[0].1;
+    let t = write_times(&world, 0, "target", "batchid = 'b1'")[0].1;
     let older = during.start - 60_000_000;
     assert!(older < t && before != expected.tables);
     let write = |time: i64, content: &str| {
@@ -152,9 +155,9 @@ fn a_deleted_source_hides_what_is_older_and_nothing_newer() {
 
     write(t + 1, "c9");
     let late = columns([("grade", json!("late"))]);
-    let key = ("from".into(), "c9".into(), "b1".into(), "k".into());
+    let key = ("source".into(), "c9".into(), "b1".into(), "k".into());
     expected.tables.content_consumption.insert(key, late.clone());
-    expected.tables.user_courses.insert(("b1".into(), "from".into()), late);
+    expected.tables.user_courses.insert(("b1".into(), "source".into()), late);
     world.assert_tables(&expected.tables);
 }
 
@@ -163,9 +166,9 @@ fn a_deleted_source_hides_what_is_older_and_nothing_newer() {
 fn a_cell_of_the_survivor_from_the_future_is_not_overwritten() {
     let world = World::new("future");
     let mut data = Data::new(9);
-    data.consume(["from", "c", "b", "k"], columns([("status", json!(2))]));
-    data.consume(["to", "c", "b", "k"], columns([("grade", json!("own"))]));
-    data.pair("from", "to");
+    data.consume(["source", "c", "b", "k"], columns([("status", json!(2))]));
+    data.consume(["target", "c", "b", "k"], columns([("grade", json!("own"))]));
+    data.pair("source", "target");
     world.load(&data.tables);
     world.cql(&format!(
         "UPDATE content_consumption USING TIMESTAMP {} SET status = 1 \
@@ -176,7 +179,7 @@ fn a_cell_of_the_survivor_from_the_future_is_not_overwritten() {
     world.apply(&pairs, &world.run_dir()).run().exits(0);
     let seen = world.dump().content_consumption;
     let own = columns([("status", json!(1)), ("grade", json!("own"))]);
-    let key = ("to".into(), "c".into(), "b".into(), "k".into());
+    let key = ("target".into(), "c".into(), "b".into(), "k".into());
     assert_eq!(seen, [(key, own)].into());
 }
 
@@ -200,22 +203,22 @@ fn what_the_application_writes_between_t_and_the_merge_hides_no_higher_value() {
     let cases = [(Some(0), 2, 1), (Some(2), 1, 0), (Some(1), 2, 3), (None, 2, 1), (Some(0), 1, 1)];
     for (n, (own, offered, written)) in cases.into_iter().enumerate() {
         let content = format!("c{n}");
-        let row = columns([("status", json!(offered)), ("grade", json!("from"))]);
-        data.consume(["from", &content, "b1", "k"], row);
+        let row = columns([("status", json!(offered)), ("grade", json!("source"))]);
+        data.consume(["source", &content, "b1", "k"], row);
         if let Some(own) = own {
             let row = columns([("status", json!(own)), ("grade", json!("own"))]);
-            data.consume(["to", &content, "b1", "k"], row);
+            data.consume(["target", &content, "b1", "k"], row);
         }
         times.push((content, written));
     }
-    data.enrol("b1", "to", columns([("progress", json!(1))]));
-    data.pair("from", "to");
+    data.enrol("b1", "target", columns([("progress", json!(1))]));
+    data.pair("source", "target");
     world.load(&data.tables);
     let mut expected = model::apply(&data.lines, &data.tables);
     // T is the start of the run, and the first read comes 6 s later: these are dated in between.
     let between = now_us() + 4_000_000;
     let row = |content: &str| {
-        let key = ("to".to_owned(), content.to_owned(), "b1".to_owned(), "k".to_owned());
+        let key = ("target".to_owned(), content.to_owned(), "b1".to_owned(), "k".to_owned());
         (
             key,
             format!(
@@ -230,7 +233,7 @@ fn what_the_application_writes_between_t_and_the_merge_hides_no_higher_value() {
         ));
         let kept = expected.tables.content_consumption.get_mut(&key).expect("it is merged");
         let offered = data.tables.content_consumption
-            [&("from".to_owned(), key.1.clone(), key.2, key.3)]["status"]
+            [&("source".to_owned(), key.1.clone(), key.2, key.3)]["status"]
             .as_i64()
             .expect("a number");
         kept.insert("status".into(), json!(offered.max(*status)));
@@ -242,7 +245,7 @@ fn what_the_application_writes_between_t_and_the_merge_hides_no_higher_value() {
     world.resume(&run).environment("TRIBUTARY_FAILPOINT", "raised:1").run().was_killed();
     world.resume(&run).run().exits(0);
     // The survivor's row of c3 was there when it was read, so nothing but its status is its own.
-    let own = ("to".to_owned(), "c3".to_owned(), "b1".to_owned(), "k".to_owned());
+    let own = ("target".to_owned(), "c3".to_owned(), "b1".to_owned(), "k".to_owned());
     expected.tables.content_consumption.insert(own, columns([("status", json!(2))]));
     world.assert_tables(&expected.tables);
     let hosts = &world.addresses.hosts;

@@ -191,9 +191,9 @@ fn round_trips_are_far_fewer_than_rows() {
     for n in 0..3_000 {
         let (content, batch) = (format!("c{n:05}"), format!("b{}", n % 3));
         let row = data.content();
-        data.consume(["from", &content, &batch, "k"], row);
+        data.consume(["source", &content, &batch, "k"], row);
     }
-    data.pair("from", "to");
+    data.pair("source", "target");
     world.load(&data.tables);
     let expected = model::apply(&data.lines, &data.tables);
     let proxy = Proxy::new(&world.addresses.hosts);

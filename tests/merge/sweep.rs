@@ -44,8 +44,10 @@ pub fn sweep(
 ) -> (Arc<Context<MemoryStorage>>, Swept, Vec<Leftover>) {
     let (_stop, stopped) = watch::channel(false);
     let mut left = Vec::new();
-    let swept =
-        block_on(pipeline::sweep(&context, plan, &Known::default(), &stopped, |row| left.push(row.clone()))).unwrap();
+    let swept = block_on(pipeline::sweep(&context, plan, &Known::default(), &stopped, |row| {
+        left.push(row.clone())
+    }))
+    .unwrap();
     (context, swept, left)
 }
 

@@ -524,7 +524,13 @@ fn check_stopped_sweep(
     stop.set(Some(at));
     let (_stop, stopped) = watch::channel(false);
     // Whether the look or a group fails makes no difference to what was written.
-    drop(block_on(tributary::pipeline::sweep(&context, &plan, &Known::default(), &stopped, |_| {})));
+    drop(block_on(tributary::pipeline::sweep(
+        &context,
+        &plan,
+        &Known::default(),
+        &stopped,
+        |_| {},
+    )));
     stop.set(None);
     let (undone, outcome, _, failures) = undo_all(context, false);
     assert_eq!(failures, Vec::<String>::new());

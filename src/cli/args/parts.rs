@@ -38,6 +38,14 @@ pub struct FormatArgs {
     /// Strip white space around ids, instead of rejecting such lines
     #[arg(long, env = "TRIBUTARY_TRIM", hide_env = true, value_parser = SwitchParser)]
     pub trim: bool,
+
+    /// Merge lines that a rule holds back: header, invalid-id, placeholder, spreadsheet; several by commas
+    ///
+    /// Their ids are taken as they stand. The report says which rule holds what back, and how many lines it let
+    /// through. An id that is empty, too long, surrounded by white space or no value of the accounts' type is never
+    /// let through.
+    #[arg(long, value_name = "RULE", env = "TRIBUTARY_ACCEPT", hide_env = true)]
+    pub accept: Vec<String>,
 }
 
 /// How a cluster is reached.

@@ -8,7 +8,7 @@ use crate::cli::layers::{Layers, SettingsError};
 use crate::cli::settings::{InputSettings, InputSource};
 use crate::cli::values;
 use crate::model::AccountType;
-use crate::pairs::Format;
+use crate::pairs::{Accepted, Format};
 use crate::spec::RawSpec;
 
 /// The pairs that are named, with accounts of the type that the specification says.
@@ -68,6 +68,7 @@ fn format_over(
     let name = |text: &str| {
         if text.trim().is_empty() { Err("is not a column".to_owned()) } else { Ok(text.to_owned()) }
     };
+    let accept = (!args.accept.is_empty()).then(|| args.accept.join(","));
     let format = Format {
         from_column: layers
             .value("from_column", args.from_column.as_ref(), name)?
@@ -79,6 +80,7 @@ fn format_over(
             .value("delimiter", args.delimiter.as_ref(), values::delimiter)?
             .unwrap_or(default.delimiter),
         trim: layers.switch("trim", args.trim) || default.trim,
+        accept: layers.value("accept", accept.as_ref(), Accepted::parse)?.unwrap_or(default.accept),
         accounts: default.accounts,
     };
     format.check().map_err(|error| SettingsError::new(error.to_string()))?;

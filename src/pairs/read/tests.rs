@@ -55,7 +55,7 @@ fn a_header_without_a_pair_is_fine() {
 fn records_may_span_lines() {
     check(
         b"note,from,to\n\"1\n2\n3\",a,b\n\"x,\"\"\n\"\"\",c,\"d\n\"\"\"\nz,e,f\n",
-        &Format::default(),
+        &Format { accept: Accepted::all(), ..Format::default() },
         &["a>b@2", "c>d\n\"@5", "e>f@8"],
         &[],
     );
@@ -81,8 +81,11 @@ fn a_carriage_return_never_becomes_part_of_an_id() {
     check(
         b"from,to\na,b\rc,d\ne,f\r\n\"g\rh\",i\nj,k\r",
         &Format::default(),
-        &["e>f@3", "g\rh>i@4", "j>k@5"],
-        &[",,2,malformed: a carriage return inside a line,\"a,b\rc,d\""],
+        &["e>f@3", "j>k@5"],
+        &[
+            ",,2,malformed: a carriage return inside a line,\"a,b\rc,d\"",
+            "\"g\rh\",i,4,invalid-id: from holds characters that nobody sees ('g\\rh'),\"\"\"g\rh\"\",i\"",
+        ],
     );
 }
 
@@ -208,5 +211,90 @@ fn other_columns_and_delimiters() {
         &format,
         &["2>1,1@2"],
         &[",,3,invalid-id: from is empty,\t\t"],
+    );
+}
+
+/// The reject's line with its reason, as the report has it, for input of nothing that needs quotes.
+fn rejected(from: &str, to: &str, line: u64, reason: &str) -> String {
+    format!("{from},{to},{line},{reason},\"{from},{to}\"")
+}
+
+#[track_caller]
+fn check_rejects(text: &str, format: &Format, pairs: &[&str], rejects: &[String]) {
+    let rejects: Vec<&str> = rejects.iter().map(String::as_str).collect();
+    check(text.as_bytes(), format, pairs, &rejects);
+}
+
+#[test]
+fn what_is_not_an_id_is_held_back_and_let_through_by_name() {
+    let text = "from,to\nu1,NULL\n'007,u5\nu1\u{200b},u2\nu6,u7\n";
+    let nothing = rejected("u1", "NULL", 2, "placeholder: to is a word for nothing ('NULL')");
+    let quoted =
+        rejected("'007", "u5", 3, "spreadsheet: from is as a spreadsheet rewrites it (''007')");
+    let unseen = "invalid-id: from holds characters that nobody sees ('u1\\u{200b}')";
+    let unseen = rejected("u1\u{200b}", "u2", 4, unseen);
+    let accepting = |names| Format { accept: Accepted::parse(names).unwrap(), ..Format::default() };
+    let all = [nothing.clone(), quoted.clone(), unseen.clone()];
+    check_rejects(text, &Format::default(), &["u6>u7@5"], &all);
+    let rest = [quoted, unseen.clone()];
+    check_rejects(text, &accepting("placeholder"), &["u1>NULL@2", "u6>u7@5"], &rest);
+    let rest = [nothing, unseen];
+    check_rejects(text, &accepting("spreadsheet"), &["'007>u5@3", "u6>u7@5"], &rest);
+    let pairs = ["u1>NULL@2", "'007>u5@3", "u1\u{200b}>u2@4", "u6>u7@5"];
+    check_rejects(text, &accepting("invalid-id,placeholder,spreadsheet"), &pairs, &[]);
+}
+
+/// What is not as it seems is told before what it is not; what is let through is still no value of another type.
+#[test]
+fn a_better_reason_than_the_type_comes_first() {
+    let accept = Accepted::parse("placeholder").unwrap();
+    let by = |accept| Format { accounts: AccountType::BigInt, accept, ..Format::default() };
+    let text = "from,to\n1,NULL\n9.9E+15,2\n";
+    let nothing = "placeholder: to is a word for nothing ('NULL')";
+    let number = "spreadsheet: from is as a spreadsheet rewrites it ('9.9E+15')";
+    let number = rejected("9.9E+15", "2", 3, number);
+    let held = [rejected("1", "NULL", 2, nothing), number.clone()];
+    check_rejects(text, &by(Accepted::default()), &[], &held);
+    let of_type = [rejected("1", "NULL", 2, "invalid-id: to is not a bigint"), number];
+    check_rejects(text, &by(accept), &[], &of_type);
+}
+
+/// A pair is never read by another header than the nearest one above.
+#[test]
+fn a_header_in_the_middle_is_none_of_the_pairs() {
+    let text = "from,to\na,b\nfrom,to\nc,d\nto,from\ne,f\ng,NULL\n\u{feff}From,TO\nh,i\n";
+    let turned = "header: the line is a header with the columns in another order; what stands below it is not read";
+    let below = "header: stands below a header with the columns in another order (line 5)";
+    let again = "header: the line repeats the header";
+    let rejects = [
+        rejected("from", "to", 3, again),
+        rejected("to", "from", 5, turned),
+        rejected("e", "f", 6, below),
+        rejected("g", "NULL", 7, "placeholder: to is a word for nothing ('NULL')"),
+        format!("from,to,8,{again},\"\u{feff}From,TO\""),
+    ];
+    check_rejects(text, &Format::default(), &["a>b@2", "c>d@4", "h>i@9"], &rejects);
+    // With a byte order mark and quotes, as programs write both.
+    let text =
+        "from,to\n\u{feff}\"to\",\"from\"\ne,f\n\u{feff}\"from\",\"to\"\n\u{feff}\"a\",b\nc,d\n";
+    let list = read(text.as_bytes(), &Format::default()).unwrap();
+    let rules: Vec<_> = list.rejects().iter().map(|r| (r.line, r.reason.rule().name())).collect();
+    assert_eq!(rules, [(2, "header"), (3, "header"), (4, "header"), (5, "invalid-id")]);
+    assert_eq!(list.len(), 1);
+    let text = "from,to\na,b\nfrom,to\nto,from\ne,f\ng,NULL\n\u{feff}From,TO\n";
+    let accept = Accepted::parse("header").unwrap();
+    let list = read(text.as_bytes(), &Format { accept, ..Format::default() }).unwrap();
+    assert_eq!((list.len(), list.rejects().len()), (4, 2));
+}
+
+#[test]
+fn zeros_are_said_to_be_zeros() {
+    check(
+        b"from,to\na,b\n\0\0\0\0",
+        &Format::default(),
+        &["a>b@2"],
+        &[
+            "\0\0\0\0,,3,\"malformed: nothing but zeros, as padding or a damaged file has them\",\0\0\0\0",
+        ],
     );
 }

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use crate::model::AccountType;
 
-const IDS: [&str; 13] = [
+const IDS: [&str; 21] = [
     "a",
     "b",
     "c",
@@ -18,11 +18,19 @@ const IDS: [&str; 13] = [
     "0123ABCD-4567-89ef-0123-456789abcdef",
     "",
     " f",
+    "NULL",
+    "-",
+    "9.91214E+15",
+    "'007",
+    "\u{feff}a",
+    "from",
+    "To",
+    "note",
 ];
 
 /// Text of several kinds, and what is no id.
 pub(super) fn text() -> BoxedStrategy<String> {
-    (0..40_usize).prop_map(|n| IDS[if n < 34 { n % 11 } else { n % 13 }].to_owned()).boxed()
+    (0..60_usize).prop_map(|n| IDS[if n < 40 { n % 11 } else { n % 21 }].to_owned()).boxed()
 }
 
 /// A few UUIDs, each in several spellings, and what is none. One of them is of version 1.

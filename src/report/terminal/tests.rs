@@ -26,7 +26,7 @@ plan 20261123T041455Z-3f9a: planned in 3 min 12 s
 Input       pairs.csv, 1.4 MB
             every line accounted for: 20,000 = 3 blank + 12 rejected
             + 40 duplicates + 19,945 pairs
-Rejected    8 ambiguous, 4 cycle
+Rejected    8 ambiguous (lines 3, 9, 12, 40, 41, …), 4 cycle (lines 5, 6, 7, 8)
 Groups      18,000 with 37,945 accounts, the largest with 512 sources
 Chains      12, the longest with 4 pairs
 Fan-in      1 account is named by several sources, at most by 500
@@ -113,7 +113,7 @@ apply 20261123T041455Z-3f9a: finished, with failures, in 3 min 12 s
 Input       pairs.csv, 1.4 MB
             every line accounted for: 20,000 = 3 blank + 12 rejected
             + 40 duplicates + 19,945 pairs
-Rejected    8 ambiguous, 4 cycle
+Rejected    8 ambiguous (lines 3, 9, 12, 40, 41, …), 4 cycle (lines 5, 6, 7, 8)
 Groups      18,000 = 17,990 done + 10 failed
 Pairs       19,945 = 19,930 done + 15 failed
 Events      60,012 produced to 'course.batch.job.request', 60,000 acknowledged
@@ -174,7 +174,7 @@ apply 20261123T041455Z-3f9a: stopped after 3 min 12 s
 Input       pairs.csv, 1.4 MB
             every line accounted for: 20,000 = 3 blank + 12 rejected
             + 40 duplicates + 19,945 pairs
-Rejected    8 ambiguous, 4 cycle
+Rejected    8 ambiguous (lines 3, 9, 12, 40, 41, …), 4 cycle (lines 5, 6, 7, 8)
 Stopped     interrupted by the operator
 Groups      18,000 = 9,000 done + 9,000 not started
 Pairs       19,945 = 9,930 done + 10,015 not started
@@ -212,7 +212,7 @@ resume 20261123T041455Z-3f9a: finished in 3 min 12 s
 Input       pairs.csv, 1.4 MB
             every line accounted for: 20,000 = 3 blank + 12 rejected
             + 40 duplicates + 19,945 pairs
-Rejected    8 ambiguous, 4 cycle
+Rejected    8 ambiguous (lines 3, 9, 12, 40, 41, …), 4 cycle (lines 5, 6, 7, 8)
 Groups      18,000 = 17,000 done + 1,000 taken back
 Pairs       19,945 = 19,945 done
 Resumed     8,000 groups done before, since 2026-11-22T04:14:55.000Z; events,

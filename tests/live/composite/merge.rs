@@ -79,7 +79,7 @@ fn a_composite_world_of_seed_2_group_by_group() {
 /// Few rows of one pair, by table: key, column and value.
 fn few(name: &str, rows: &[(&'static str, &[&str], &'static str, &str)]) -> Scene {
     let mut data = Data::groups(Kind::Text, 0, &WORLD, 0);
-    data.pair("from", "to");
+    data.pair("source", "target");
     for (table, key, column, value) in rows {
         let key = key.iter().map(|part| (*part).to_owned()).collect();
         let cells = [(*column, (*value).to_owned())].into();
@@ -94,10 +94,10 @@ fn an_empty_part_of_a_key_leads_to_rows() {
     let scene = few(
         "composite_empty",
         &[
-            ("users", &["'from'"], "tenant", "''"),
-            ("profile", &["''", "'from'"], "level", "1"),
-            ("user_enrolments", &["'from'", "''", "'b'"], "status", "1"),
-            ("user_activity_agg", &["'Course'", "''", "'from'", "''"], "score", "1"),
+            ("users", &["'source'"], "tenant", "''"),
+            ("profile", &["''", "'source'"], "level", "1"),
+            ("user_enrolments", &["'source'", "''", "'b'"], "status", "1"),
+            ("user_activity_agg", &["'Course'", "''", "'source'", "''"], "score", "1"),
         ],
     );
     let expected = scene.expected();
@@ -111,9 +111,9 @@ fn an_event_quotes_what_a_policy_has_left() {
     let scene = few(
         "composite_quoted",
         &[
-            ("user_enrolments", &["'from'", "'k'", "'b'"], "status", "1"),
-            ("members", &["'k'", "'from'"], "points", "2"),
-            ("members", &["'k'", "'to'"], "points", "1"),
+            ("user_enrolments", &["'source'", "'k'", "'b'"], "status", "1"),
+            ("members", &["'k'", "'source'"], "points", "2"),
+            ("members", &["'k'", "'target'"], "points", "1"),
         ],
     );
     let expected = scene.expected();
@@ -129,8 +129,8 @@ fn rows_that_are_deleted_one_by_one_are_counted() {
     let scene = few(
         "composite_deleted",
         &[
-            ("user_enrolments", &["'from'", "'k'", "'b'"], "status", "1"),
-            ("posts", &["'blog'", "'k'", "'from'", "1"], "likes", "1"),
+            ("user_enrolments", &["'source'", "'k'", "'b'"], "status", "1"),
+            ("posts", &["'blog'", "'k'", "'source'", "1"], "likes", "1"),
         ],
     );
     let expected = scene.expected();

@@ -106,10 +106,10 @@ fn an_account_with_a_million_rows_is_merged_in_bounded_memory() {
         })
     };
     runtime().block_on(async {
-        load(world.session(), &insert, rows("from", 1, 2)).await;
-        load(world.session(), &insert, rows("to", 10, 1)).await;
+        load(world.session(), &insert, rows("source", 1, 2)).await;
+        load(world.session(), &insert, rows("target", 10, 1)).await;
     });
-    measured(&world, "an account with 1,000,000 rows", b"from,to\nfrom,to\n");
+    measured(&world, "an account with 1,000,000 rows", b"from,to\nsource,target\n");
     let query = format!(
         "SELECT contentid, batchid, status, score FROM {}.content_consumption WHERE userid = ",
         world.keyspace

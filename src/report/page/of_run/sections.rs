@@ -3,12 +3,13 @@
 use super::super::of_inspection::{deletes, inspection};
 use super::super::sections::{equations, examples, failures, latency, over_time, settings};
 use super::super::{Bar, Block, Section, Table, Told};
+use crate::plan::Outcome;
 use crate::report::text::{count, counted, percent};
 use crate::report::{Applied, Fates, ScanFacts, Summary, SweepFacts};
 
 pub(super) fn planned(summary: &Summary) -> Vec<Section> {
     let mut sections = vec![funnel(summary), equations(&summary.equations)];
-    sections.extend(rejects(summary));
+    sections.extend(findings(summary));
     sections.extend(shape(summary));
     sections.extend(summary.inspection.iter().flat_map(inspection));
     if let Some(discovery) = &summary.discovery {
@@ -26,7 +27,7 @@ pub(super) fn planned(summary: &Summary) -> Vec<Section> {
 
 pub(super) fn done(summary: &Summary, applied: &Applied) -> Vec<Section> {
     let mut sections = vec![funnel(summary), equations(&summary.equations)];
-    sections.extend(rejects(summary));
+    sections.extend(findings(summary));
     let after = "failures.csv has all pairs of these groups. resume tries them again; the file can also be fed back in.";
     sections.extend(failures(&applied.failures, after));
     sections.push(rows(applied));
@@ -96,23 +97,35 @@ fn funnel(summary: &Summary) -> Section {
     Section::new("From lines to done").with(Block::Bars(bars.collect())).with(Block::Text(groups))
 }
 
-fn rejects(summary: &Summary) -> Option<Section> {
-    let all = &summary.plan.rejected;
-    let mut table = Table::new("", ["reason", "lines"]);
-    for (reason, lines) in all.iter().filter(|(_, lines)| **lines > 0) {
-        let lines = Told::count(*lines).at(format!("/plan/rejected/{reason}"));
-        table.push([Told::words(*reason), lines]);
+/// Which lines were rejected, let through or doubted, by which rule.
+fn findings(summary: &Summary) -> Vec<Section> {
+    let section = |title: &str, said: &str, outcome: Outcome| {
+        let mut table = Table::new("", ["rule", "lines", "which", "a line that", "what to do"]);
+        for (place, finding) in summary.plan.findings.iter().enumerate() {
+            if finding.outcome != outcome {
+                continue;
+            }
+            let lines = Told::count(finding.lines).at(format!("/plan/findings/{place}/lines"));
+            let which = finding.lines_text() + &finding.names_text(": ");
+            let advice = match outcome == Outcome::Rejected && finding.can_be_accepted {
+                true => format!("{}; or --accept {}", finding.advice, finding.rule),
+                false => finding.advice.to_owned(),
+            };
+            let [what, advice] = [finding.what, &advice].map(Told::words);
+            table.push([Told::words(finding.rule), lines, Told::code(which), what, advice]);
+        }
+        (!table.rows.is_empty()).then(|| Section::new(title).saying(said).with(table.into()))
+    };
+    let said = "rejects.csv has all of them, each with its reason; it can be fed straight back in.";
+    let mut rejected = section("Rejected lines", said, Outcome::Rejected);
+    if let Some(section) = &mut rejected {
+        section.blocks.extend(examples("Examples", &summary.reject_examples));
     }
-    if table.rows.is_empty() {
-        return None;
-    }
-    let mut section = Section::new("Rejected lines")
-        .saying(
-            "rejects.csv has all of them, each with its reason; it can be fed straight back in.",
-        )
-        .with(table.into());
-    section.blocks.extend(examples("Examples", &summary.reject_examples));
-    Some(section)
+    let said = "They are merged, because --accept says so.";
+    let accepted = section("Accepted lines", said, Outcome::Accepted);
+    let said = "They are merged, and look as if something else were meant.";
+    let doubted = section("Warnings", said, Outcome::Doubted);
+    [rejected, accepted, doubted].into_iter().flatten().collect()
 }
 
 fn shape(summary: &Summary) -> Option<Section> {
@@ -132,7 +145,18 @@ fn shape(summary: &Summary) -> Option<Section> {
     let rows = rows
         .map(|(what, n, field)| [Told::words(what), Told::count(n).at(format!("/plan/{field}"))]);
     let table = Table::new("", ["what", "number"]).with(rows);
-    Some(Section::new("Groups").with(table.into()))
+    let mut section = Section::new("Groups").with(table.into());
+    if !plan.largest.is_empty() {
+        let largest = plan.largest.iter().enumerate().map(|(place, group)| {
+            let of = |field: &str| format!("/plan/largest/{place}/{field}");
+            let sources = Told::count(group.sources).at(of("sources"));
+            [Told::code(&group.survivor), sources, Told::count(group.line).at(of("line"))]
+        });
+        let table =
+            Table::new("Survivors with the most sources", ["survivor", "sources", "first line"]);
+        section = section.with(table.with(largest).into());
+    }
+    Some(section)
 }
 
 fn rows(applied: &Applied) -> Section {

@@ -8,7 +8,8 @@ use super::super::*;
 use crate::latency::LaneSummary;
 use crate::model::TableTally;
 use crate::moment::Moment;
-use crate::plan::PlanStats;
+use crate::pairs::{Consequence, RULES};
+use crate::plan::{Finding, Outcome, PlanStats};
 use crate::report::{EventFacts, ExamplePair, FailureReason, TableFacts};
 use crate::run::{InputRecord, RunId, RunRecord};
 
@@ -21,6 +22,10 @@ pub(super) fn plan() -> PlanStats {
         lines: 20_000,
         blank: 3,
         rejected,
+        findings: vec![
+            rejected_by("ambiguous", 8, &[3, 9, 12, 40, 41]),
+            rejected_by("cycle", 4, &[5, 6, 7, 8]),
+        ],
         duplicates: 40,
         pairs: 19_945,
         groups: 18_000,
@@ -30,6 +35,21 @@ pub(super) fn plan() -> PlanStats {
         fan_ins: 1,
         largest_fan_in: 500,
         largest_group: 512,
+        largest: Vec::new(),
+    }
+}
+
+pub(super) fn rejected_by(rule: &str, lines: u64, first_lines: &[u64]) -> Finding {
+    let entry = RULES.iter().find(|entry| entry.name == rule).unwrap();
+    Finding {
+        rule: entry.name,
+        outcome: Outcome::Rejected,
+        lines,
+        first_lines: first_lines.to_vec(),
+        names: Vec::new(),
+        what: entry.what,
+        advice: entry.advice,
+        can_be_accepted: entry.consequence == Consequence::Held,
     }
 }
 

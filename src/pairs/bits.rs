@@ -1,21 +1,21 @@
 //! A set of small numbers, one bit each.
 
 /// A set of numbers below a bound.
-pub(super) struct Bits(Vec<u64>);
+pub(crate) struct Bits(Vec<u64>);
 
 impl Bits {
     /// The empty set of numbers below `bound`.
-    pub(super) fn new(bound: usize) -> Self {
+    pub(crate) fn new(bound: usize) -> Self {
         Self(vec![0; bound.div_ceil(64)])
     }
 
-    pub(super) fn contains(&self, number: u32) -> bool {
+    pub(crate) fn contains(&self, number: u32) -> bool {
         let number = number as usize;
         self.0[number / 64] >> (number % 64) & 1 == 1
     }
 
     /// Adds a number and says whether it is new.
-    pub(super) fn insert(&mut self, number: u32) -> bool {
+    pub(crate) fn insert(&mut self, number: u32) -> bool {
         let number = number as usize;
         let (word, bit) = (&mut self.0[number / 64], 1 << (number % 64));
         let is_new = *word & bit == 0;
@@ -23,12 +23,12 @@ impl Bits {
         is_new
     }
 
-    pub(super) fn remove(&mut self, number: u32) {
+    pub(crate) fn remove(&mut self, number: u32) {
         let number = number as usize;
         self.0[number / 64] &= !(1 << (number % 64));
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.0.iter().all(|&word| word == 0)
     }
 }

@@ -1,0 +1,150 @@
+//! Which headers are understood, and what is said of the others.
+
+use super::*;
+
+fn layout(text: &[u8], format: &Format) -> Result<(usize, usize, Vec<u8>), PairsError> {
+    let whole = Layout::read(&mut Blocks::new(text, 1 << 10), format);
+    let tiny = Layout::read(&mut Blocks::new(text, 3), format);
+    match (whole, tiny) {
+        (Ok((a, rest)), Ok((b, _))) => {
+            assert_eq!((a.from, a.to, a.lines), (b.from, b.to, b.lines));
+            Ok((a.from, a.to, rest))
+        }
+        (Err(a), Err(b)) => {
+            assert_eq!(a.to_string(), b.to_string());
+            Err(a)
+        }
+        (a, b) => panic!("{a:?} {b:?}"),
+    }
+}
+
+fn accepts(text: &[u8], format: &Format, expected: (usize, usize)) {
+    let (from, to, _) = layout(text, format).unwrap();
+    assert_eq!((from, to), expected);
+}
+
+#[test]
+fn finds_the_columns_wherever_they_are() {
+    let format = Format::default();
+    accepts(b"from,to\n", &format, (0, 1));
+    accepts(b"from,to", &format, (0, 1));
+    accepts(b"\xef\xbb\xbffrom,to\r\n1,2\r\n", &format, (0, 1));
+    accepts(b"\xef\xbb\xbf\"from\",\"to\"\n", &format, (0, 1));
+    accepts(b"x, to ,\"two\nlines\", from \n", &format, (3, 1));
+    let custom = Format {
+        from_column: "alt".into(),
+        to_column: "neu".into(),
+        delimiter: b';',
+        ..Format::default()
+    };
+    accepts(b"neu;a,b;alt\n", &custom, (2, 0));
+}
+
+#[test]
+fn lists_of_our_own_are_known_whatever_the_columns_are_called() {
+    let format = Format {
+        from_column: "alt".into(),
+        to_column: "neu".into(),
+        delimiter: b';',
+        ..Format::default()
+    };
+    for header in OWN_HEADERS {
+        let text = format!("{header}\r\na,b,2,why\n");
+        let layout = Layout::read(&mut Blocks::new(text.as_bytes(), 1 << 10), &format).unwrap().0;
+        assert_eq!((layout.from, layout.to, layout.delimiter), (0, 1, b','));
+    }
+    let other = layout(b"from,to,line\n", &format).unwrap_err().to_string();
+    assert!(other.contains("alt"), "{other}");
+    // Columns that are there win.
+    let reason = Format { to_column: "reason".into(), ..Format::default() };
+    accepts(b"from,to,line,reason\n", &reason, (0, 3));
+}
+
+#[test]
+fn leaves_what_follows_the_header() {
+    let (_, _, rest) = layout(b"\n\nfrom,to\na,b\nc,d\n", &Format::default()).unwrap();
+    assert_eq!(rest, b"a,b\nc,d\n");
+}
+
+fn refuses(text: &[u8], words: &str) {
+    let error = layout(text, &Format::default()).unwrap_err().to_string();
+    assert!(error.contains(words), "{error}");
+}
+
+#[test]
+fn says_what_is_wrong_with_a_header() {
+    refuses(b"", "empty");
+    refuses(b"\xef\xbb\xbf", "empty");
+    refuses(b"\n\r\n", "empty");
+    refuses(b"from;to\n", "'from;to'");
+    refuses(b"from;to\n", "with --delimiter ';' both columns are there");
+    refuses(b"\"From\"\t\"To\"\n", "with --delimiter tab both columns are there");
+    refuses(b" from | to \n------+----\n", "with --delimiter '|' both columns are there");
+    refuses(b"u1,17\nu2,18\n", "is the header missing? Put the line 'from,to' before them");
+    refuses(b"a,to\n", "--from-column");
+    refuses(b"from,to,from\n", "twice");
+    refuses(b"fr\0om,to\n", "not a CSV file");
+    refuses(b"\xff\xfef\0r\0\n", "UTF-16");
+    refuses(b"\"from,to\n", "header");
+}
+
+#[test]
+fn names_are_found_in_other_letters_unless_that_is_ambiguous() {
+    let format = Format::default();
+    accepts(b"From,To\n", &format, (0, 1));
+    accepts(b"\"TO\",\"FROM\"\r\n", &format, (1, 0));
+    accepts(b"FROM,from,to\n", &format, (1, 2));
+    accepts("\u{200b}from,to\u{ad}\n".as_bytes(), &format, (0, 1));
+    refuses(b"From,FROM,to\n", "'From' twice");
+    let format = Format { from_column: "\u{c9}l\u{e8}ve".into(), ..format };
+    accepts("to,\u{e9}l\u{c8}ve\n".as_bytes(), &format, (1, 0));
+}
+
+#[test]
+fn a_first_line_may_say_what_separates_the_columns() {
+    let format = Format::default();
+    let read = |text: &[u8]| {
+        let layouts = [1 << 10, 3].map(|size| Layout::read(&mut Blocks::new(text, size), &format));
+        let [whole, tiny] = layouts.map(|layout| {
+            layout.map(|(l, _)| (l.delimiter, l.from, l.lines, l.blank)).map_err(|e| e.to_string())
+        });
+        assert_eq!(whole, tiny);
+        whole
+    };
+    assert_eq!(read(b"sep=;\nx;from;to\n"), Ok((b';', 1, 2, 0)));
+    assert_eq!(read(b"\xef\xbb\xbf\r\nSEP=;\r\n\r\nfrom;to\r\n"), Ok((b';', 0, 4, 2)));
+    assert_eq!(read(b"\"sep=;\"\nfrom;to"), Ok((b';', 0, 2, 0)));
+    assert_eq!(read(b"sep=\t\nfrom\tto\n"), Ok((b'\t', 0, 2, 0)));
+    assert_eq!(read(b"sep=,\nfrom,to\n"), Ok((b',', 0, 2, 0)));
+    // What it says may be wrong.
+    assert_eq!(read(b"sep=;\nfrom,to\n"), Ok((b',', 0, 2, 0)));
+    for wrong in [&b"sep=;;\nfrom,to\n"[..], b"sep=\nfrom,to\n", b"sep=\"\nfrom,to\n"] {
+        let error = read(wrong).unwrap_err();
+        assert!(error.contains("names no separator"), "{error}");
+    }
+    assert_eq!(read(b"separator,from,to\n"), Ok((b',', 1, 1, 0)));
+}
+
+#[test]
+fn a_header_is_known_where_it_stands_again() {
+    let text = "Konto,Ziel,Grund\n";
+    let format =
+        Format { from_column: "konto".into(), to_column: "Ziel".into(), ..Format::default() };
+    let layout = Layout::read(&mut Blocks::new(text.as_bytes(), 1 << 10), &format).unwrap().0;
+    for (from, to, heading) in [
+        ("Konto", "Ziel", Some(Heading::Again)),
+        (" KONTO ", "\u{feff}ziel", Some(Heading::Again)),
+        ("Ziel", "Konto", Some(Heading::Turned)),
+        ("Grund", "konto", Some(Heading::Turned)),
+        ("Ziel", "Grund", Some(Heading::Turned)),
+        ("from", "to", Some(Heading::Again)),
+        ("to", "from", Some(Heading::Turned)),
+        ("Grund", "Grund", None),
+        ("Konto", "Konto", None),
+        ("Konto", "bob", None),
+        ("ziel1", "konto1", None),
+        ("FROM", "TO", None),
+    ] {
+        assert_eq!(layout.heading(from, to), heading, "{from} {to}");
+    }
+}
