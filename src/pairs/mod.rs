@@ -3,7 +3,7 @@
 //! The chapter in reading order: `source` opens the input, `spool` keeps a copy of it, `blocks` cuts
 //! it, `record` finds the records, `header` the columns, `parse` applies the checks that a line
 //! passes or fails on its own, `accounts` numbers the ids, and `read` runs all of these at the same
-//! time. `reason`, `rejects` and `rejects_csv` tell what was not accepted. Which pairs go together is
+//! time. `rows` has the settings of the input. `reason`, `rejects` and `rejects_csv` tell what was not accepted. Which pairs go together is
 //! the next chapter: [`plan`](crate::plan).
 
 mod accounts;
@@ -15,6 +15,7 @@ mod reason;
 mod record;
 mod rejects;
 mod rejects_csv;
+mod rows;
 mod source;
 mod spool;
 
@@ -30,6 +31,7 @@ pub use read::{PairList, read};
 pub use reason::{Flaw, Malformed, REASON_CODES, Reason, Side};
 pub use rejects::{Reject, Rejects};
 pub use rejects_csv::write_rejects;
+pub use rows::{CSV, DELIMITER, FROM_COLUMN, TO_COLUMN, TRIM};
 pub use source::{Source, open, open_raw};
 pub use spool::{SPOOL_NAME, SPOOL_NAME_GZIP, Spool, Spooled, Tee, sha256};
 #[cfg(test)]
