@@ -57,14 +57,14 @@ use tokio::sync::watch;
 
 pub use again::Again;
 pub use bound::Bound;
+pub use catalogue::output::LogFormat;
 pub use console::Console;
 pub use exit::{Exit, Failure};
 pub use log::RunLog;
 pub use progress::{Progress, ScanSnapshot, Snapshot};
 pub use settings::{
-    ApplySettings, InputSettings, InputSource, InspectSettings, LogFormat, MergeSettings,
-    OutputSettings, PaceSettings, PlanSettings, ResumeSettings, UndoSettings, VerifySettings,
-    WorkSettings,
+    ApplySettings, InputSettings, InputSource, InspectSettings, MergeSettings, OutputSettings,
+    PaceSettings, PlanSettings, ResumeSettings, UndoSettings, VerifySettings, WorkSettings,
 };
 pub use signals::listen;
 pub use terminal::Terminal;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::bound::Bound;
+use super::catalogue::output::LogFormat;
 use super::until::Until;
 use crate::cluster::{ClusterSettings, Consistency};
 use crate::events::EventSettings;
@@ -227,16 +228,6 @@ pub struct OutputSettings {
     pub verbose: u8,
     /// How log lines are written.
     pub log_format: LogFormat,
-}
-
-/// How log lines are written.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum LogFormat {
-    /// For people.
-    #[default]
-    Text,
-    /// One JSON object per line.
-    Json,
 }
 
 impl MergeSettings {

@@ -3,20 +3,22 @@
 use super::EventSettings;
 use crate::secret::{REDACTED, is_secret};
 use crate::setting::Command::{Apply, Resume, Undo, Verify};
-use crate::setting::{Described, Layers, Origin, Setting, SettingsError, settings, text, values};
+use crate::setting::{
+    Described, Kind, Layers, Origin, Setting, SettingsError, settings, text, values,
+};
 
 settings! {
     /// Where events go.
     pub KAFKA: "Kafka", &[Apply, Resume, Verify, Undo];
 
     /// Brokers to begin with, as host:port,…
-    BROKERS: String = Setting::list("brokers", "BROKERS", brokers)
+    BROKERS: String = Setting::new("brokers", Kind::List, "BROKERS", brokers)
         .default("127.0.0.1:9092")
         .example("kafka1:9092")
         .recorded_at("events/brokers", text, crate::setting::recall);
 
     /// The topic that gets the events; one that the broker can create is fine
-    TOPIC: String = Setting::text("topic", "TOPIC", topic)
+    TOPIC: String = Setting::new("topic", Kind::Text, "TOPIC", topic)
         .example("course.batch.job.request")
         .required("the topic that gets the events (or --no-events)")
         .recorded_at("events/topic", text, crate::setting::recall)

@@ -3,20 +3,22 @@
 use super::{Format, PairsError};
 use crate::model::AccountType;
 use crate::setting::Command::{Apply, Plan, Undo};
-use crate::setting::{Layers, Setting, SettingsError, plain, settings, text};
+use crate::setting::{Kind, Layers, Setting, SettingsError, plain, settings, text};
 
 settings! {
     /// How pairs stand in a CSV.
     pub CSV: "Input", &[Plan, Apply, Undo];
 
     /// The column with the account that is emptied
-    FROM_COLUMN: String = Setting::text("from_column", "NAME", column).default("from").example("old").recorded(text);
+    FROM_COLUMN: String = Setting::new("from_column", Kind::Text, "NAME", column)
+        .default("from").example("old").recorded(text);
 
     /// The column with the account that receives everything
-    TO_COLUMN: String = Setting::text("to_column", "NAME", column).default("to").example("new").recorded(text);
+    TO_COLUMN: String = Setting::new("to_column", Kind::Text, "NAME", column)
+        .default("to").example("new").recorded(text);
 
     /// What separates the columns: one character, or `tab`
-    DELIMITER: u8 = Setting::text("delimiter", "CHAR", delimiter)
+    DELIMITER: u8 = Setting::new("delimiter", Kind::Text, "CHAR", delimiter)
         .default(",")
         .example(";")
         .recorded(|byte| text(&char::from(*byte)));

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use crate::cli::moments;
 use crate::setting::Command::{Apply, Plan, Resume, Undo, Verify};
-use crate::setting::{Setting, settings, values};
+use crate::setting::{Kind, Setting, settings, values};
 
 settings! {
     /// What is asked of one call.
@@ -15,14 +15,14 @@ settings! {
     ///
     /// The pairs (by SHA-256), the specification and the groups must be those of the plan, and, if it has inspected
     /// a cluster, the keyspace and --discover. Without PAIRS, the plan's own copy is merged.
-    PLAN: PathBuf = Setting::path("plan", "RUN", values::path)
+    PLAN: PathBuf = Setting::new("plan", Kind::Path, "RUN", values::path)
         .example("runs/a").of_a_call().under("Input").taken_by(&[Apply]);
 
     /// Read the cluster, and say what a merge would do there: of all groups, or of a sample of N
     ///
     /// `all` (the default) is exact, and reads what a merge reads. `sample=N` reads N groups, drawn at random, and
     /// gives 95 % confidence intervals. Nothing is written.
-    INSPECT: Option<usize> = Setting::optional("inspect", "all|sample=N", "all", inspect)
+    INSPECT: Option<usize> = Setting::new("inspect", Kind::Optional("all"), "all|sample=N", inspect)
         .example("sample=50").of_a_call().under("Inspection").taken_by(&[Plan]);
 
     /// Go by the run's own copy of the pairs, though the file that they came from has changed since
@@ -35,7 +35,7 @@ settings! {
     RESTART: bool = Setting::switch("restart").of_a_call().taken_by(&[Verify]);
 
     /// Take back only the groups that these pairs are in: a CSV, written as the run's pairs are
-    PAIRS: PathBuf = Setting::path("pairs", "FILE", values::path)
+    PAIRS: PathBuf = Setting::new("pairs", Kind::Path, "FILE", values::path)
         .example("wrong.csv").of_a_call().taken_by(&[Undo]);
 
     /// Take back also what has been changed under survivors since the run, and lose those changes
@@ -50,10 +50,10 @@ settings! {
     ///
     /// What is under way then is finished, as after Ctrl-C: exit code 130, and the command that goes on is told. It
     /// holds for this call alone.
-    UNTIL: SystemTime = Setting::text("until", "TIME", moments::next).example("06:00").of_a_call();
+    UNTIL: SystemTime = Setting::new("until", Kind::Text, "TIME", moments::next).example("06:00").of_a_call();
 
     /// Begin no group after this long, counted from the start of the command: 4h, 90s, 1h30m
-    FOR: Duration = Setting::text("for", "DURATION", moments::duration).example("4h").of_a_call();
+    FOR: Duration = Setting::new("for", Kind::Text, "DURATION", moments::duration).example("4h").of_a_call();
 }
 
 /// The fewest groups that a sample may have: fewer say next to nothing.

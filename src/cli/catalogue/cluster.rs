@@ -7,36 +7,37 @@ use serde_json::Value;
 use crate::cluster::Consistency;
 use crate::secret::Secret;
 use crate::setting::Command::{Apply, Plan, Resume, Undo, Verify};
-use crate::setting::{Place, Setting, plain, recall, settings, text, values};
+use crate::setting::{Kind, Place, Setting, plain, recall, settings, text, values};
 
 settings! {
     /// How a cluster is reached.
     pub(in crate::cli) CASSANDRA: "Cassandra", &[Plan, Apply, Resume, Verify, Undo];
 
     /// Contact points, as host:port,…
-    HOSTS: Vec<String> = Setting::list("hosts", "HOSTS", hosts).default("127.0.0.1:9042").example("db1:9042,db2:9042").recorded(plain);
+    HOSTS: Vec<String> = Setting::new("hosts", Kind::List, "HOSTS", hosts)
+        .default("127.0.0.1:9042").example("db1:9042,db2:9042").recorded(plain);
 
     /// The keyspace that holds the tables
-    KEYSPACE: String = Setting::text("keyspace", "NAME", keyspace)
+    KEYSPACE: String = Setting::new("keyspace", Kind::Text, "NAME", keyspace)
         .example("courses").required("the keyspace that holds the tables").recorded(plain).pinned();
 
     /// The datacenter to work in, where there are several
-    LOCAL_DC: String = Setting::text("local_dc", "NAME", values::any).example("dc1").recorded(plain);
+    LOCAL_DC: String = Setting::new("local_dc", Kind::Text, "NAME", values::any).example("dc1").recorded(plain);
 
     /// Encrypt the connections; so does any of the next three
     TLS: bool = Setting::switch("tls")
         .recalled_from("tls", |tls| (!tls.is_null()).then(|| "true".to_owned()));
 
     /// The CAs that may sign the nodes' certificates (PEM) [default: those that this machine trusts]
-    TLS_CA: PathBuf = Setting::path("tls_ca", "FILE", values::file)
+    TLS_CA: PathBuf = Setting::new("tls_ca", Kind::Path, "FILE", values::file)
         .example("/etc/ca.pem").recorded_at("tls/ca", path, recall);
 
     /// The certificate that we show, with those that lead to its CA (PEM)
-    TLS_CERT: PathBuf = Setting::path("tls_cert", "FILE", values::file)
+    TLS_CERT: PathBuf = Setting::new("tls_cert", Kind::Path, "FILE", values::file)
         .example("/etc/merger.pem").recorded_at("tls/cert", path, recall);
 
     /// Its private key (PEM, not encrypted)
-    TLS_KEY: PathBuf = Setting::path("tls_key", "FILE", values::file)
+    TLS_KEY: PathBuf = Setting::new("tls_key", Kind::Path, "FILE", values::file)
         .example("/etc/merger.key").recorded_at("tls/key", path, recall);
 
     /// Accept a node's certificate whomever it is for, if a trusted CA signed it
@@ -53,19 +54,19 @@ settings! {
     ///
     /// The password is taken from TRIBUTARY_PASSWORD, or from `password` or `password_file` in the
     /// configuration file; never from the command line, where other users could see it.
-    USERNAME: String = Setting::text("username", "NAME", values::any).example("merger").recorded(plain);
+    USERNAME: String = Setting::new("username", Kind::Text, "NAME", values::any).example("merger").recorded(plain);
 
     /// The password of that user
     PASSWORD: Secret = Setting::secret("password", |text| Ok(Secret::new(text))).example("hunter2");
 
     /// A file that holds that password
-    PASSWORD_FILE: PathBuf = Setting::path("password_file", "FILE", values::path)
+    PASSWORD_FILE: PathBuf = Setting::new("password_file", Kind::Path, "FILE", values::path)
         .example("/run/secrets/cassandra").only(&[Place::File]).leads_to_secret();
 
     /// The consistency level of every read and write
     ///
     /// Below a majority, rows that were acknowledged elsewhere may be overlooked and then lost.
-    CONSISTENCY: Consistency = Setting::text("consistency", "LEVEL", consistency)
+    CONSISTENCY: Consistency = Setting::new("consistency", Kind::Text, "LEVEL", consistency)
         .default("LOCAL_QUORUM").example("QUORUM").recorded(text);
 }
 

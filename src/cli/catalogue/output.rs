@@ -2,24 +2,23 @@
 
 use std::path::PathBuf;
 
-use crate::cli::settings::LogFormat;
 use crate::live::Listen;
 use crate::setting::Command::{Apply, Config, ControlStatus, Lookup, Plan, Resume, Undo, Verify};
-use crate::setting::{Place, Setting, settings, values};
+use crate::setting::{Kind, Place, Setting, settings, values};
 
 settings! {
     /// Where a run is kept, how it is watched and reported.
     pub(in crate::cli) OUTPUT: "Output", &[Plan, Apply, Resume, Verify, Undo];
 
     /// The run directory, which must be missing or empty [default: a new one under runs/]
-    RUN_DIR: PathBuf = Setting::text("run_dir", "DIR", run_dir).example("runs/a").taken_by(&[Plan, Apply]);
+    RUN_DIR: PathBuf = Setting::new("run_dir", Kind::Text, "DIR", run_dir).example("runs/a").taken_by(&[Plan, Apply]);
 
     /// Serve a live page and metrics there: a port of this machine, or host:port; 0 takes a free port
     ///
     /// The address is printed with a token, without which the page shows the run but cannot control it. Whoever
     /// can reach the address can look, so name a host only where that may be. /metrics is for Prometheus, /status
     /// is JSON, /healthz says that the process is there.
-    LISTEN: Listen = Setting::number("listen", "ADDR", str::parse)
+    LISTEN: Listen = Setting::new("listen", Kind::Number, "ADDR", str::parse)
         .example("8088").taken_by(&[Apply, Resume, Verify, Undo]);
 
     /// Print the report as JSON
@@ -32,16 +31,28 @@ settings! {
     /// How log lines are written, on standard error and in run.log: text or json
     ///
     /// With json there is no progress bar, and errors are JSON lines, too.
-    LOG_FORMAT: LogFormat = Setting::text("log_format", "FORMAT", log_format).default("text").example("json");
+    LOG_FORMAT: LogFormat = Setting::new("log_format", Kind::Text, "FORMAT", log_format)
+        .default("text").example("json");
 
     /// Say more on standard error and in run.log; twice: much more
-    VERBOSE: u8 = Setting::count("verbose", 'v', verbose).only(&[Place::Flag, Place::File]);
+    VERBOSE: u8 = Setting::new("verbose", Kind::Count, "", verbose)
+        .short('v').default("0").only(&[Place::Flag, Place::File]);
 
     /// A file with settings (TOML)
-    CONFIG: PathBuf = Setting::path("config", "FILE", values::path)
+    CONFIG: PathBuf = Setting::new("config", Kind::Path, "FILE", values::path)
         .example("tributary.toml")
         .only(&[Place::Flag, Place::Environment])
         .taken_by(&[Plan, Apply, Resume, Verify, Undo, Config]);
+}
+
+/// How log lines are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object per line.
+    Json,
 }
 
 fn run_dir(text: &str) -> Result<PathBuf, String> {

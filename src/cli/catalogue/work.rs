@@ -7,14 +7,14 @@ use serde_json::Value;
 use crate::pace::InFlight;
 use crate::pipeline::{Discover, ErrorLimit};
 use crate::setting::Command::{Apply, Plan, Resume, Undo, Verify};
-use crate::setting::{Setting, plain, settings, text, values};
+use crate::setting::{Kind, Setting, plain, settings, text, values};
 
 settings! {
     /// What is merged, and how far.
     pub(in crate::cli) MERGING: "Merging", &[Apply, Resume];
 
     /// A merge specification [default: the built-in course-batch]
-    SPEC: String = Setting::text("spec", "FILE", values::any)
+    SPEC: String = Setting::new("spec", Kind::Text, "FILE", values::any)
         .example("spec.toml").taken_by(&[Plan, Apply, Resume]);
 
     /// How enrolments are found: content or scan
@@ -23,25 +23,26 @@ settings! {
     /// which a source has no content row is not seen. `scan` reads every key of the table once before the first
     /// group is merged, and once more at the end, and sees them all. A run keeps to what it began with. With --inspect,
     /// `scan` also says how many enrolments `content` would miss.
-    DISCOVER: Discover = Setting::text("discover", "WAY", discover)
+    DISCOVER: Discover = Setting::new("discover", Kind::Text, "WAY", discover)
         .default("content").example("scan").taken_by(&[Plan, Apply, Resume]).recorded(text).pinned();
 
     /// How far before its first read a group is merged as of: 2s, 500ms, 1m
     ///
     /// Writes of the application that are stamped before that instant must have arrived by the time
     /// a group is read. The run waits that long once, at its start.
-    SETTLE: Duration = Setting::number("settle", "DURATION", settle).default("2s").example("500ms").recorded_at(
+    SETTLE: Duration = Setting::new("settle", Kind::Number, "DURATION", settle)
+        .default("2s").example("500ms").recorded_at(
         "settle_ms",
         |long| plain(&u64::try_from(long.as_millis()).unwrap_or(u64::MAX)),
         |ms| Some(format!("{}ms", ms.as_u64()?)),
     );
 
     /// Only the first N groups of the plan; `all` lifts a limit that was set elsewhere
-    LIMIT: usize = Setting::number("limit", "N|all", limit)
+    LIMIT: usize = Setting::new("limit", Kind::Number, "N|all", limit)
         .default("all").example("100").recorded(|groups| plain(&(*groups < usize::MAX).then_some(groups)));
 
     /// Stop when more groups than this have failed: a number, or a share such as 5%
-    MAX_ERRORS: ErrorLimit = Setting::number("max_errors", "N|N%", max_errors)
+    MAX_ERRORS: ErrorLimit = Setting::new("max_errors", Kind::Number, "N|N%", max_errors)
         .default("1000").example("5%").recorded(|limit| match limit {
             ErrorLimit::Groups(groups) => plain(groups),
             ErrorLimit::Percent(percent) => format!("{percent}%").into(),
@@ -63,20 +64,20 @@ settings! {
     ///
     /// A request reads or writes for many groups. `auto` takes the fewest that bring nine tenths of what is within
     /// reach, from 4 to 256.
-    IN_FLIGHT: InFlight = Setting::number("in_flight", "N", in_flight)
+    IN_FLIGHT: InFlight = Setting::new("in_flight", Kind::Number, "N", in_flight)
         .default("auto").example("32").recorded(|requests| match requests {
             InFlight::Fixed(requests) => plain(requests),
             InFlight::Auto => text(requests),
         });
 
     /// Groups per second, at most, or none [default: as many as the cluster can take]
-    RATE: Option<f64> = Setting::number("rate", "N", rate).default("none").example("50").recorded(plain);
+    RATE: Option<f64> = Setting::new("rate", Kind::Number, "N", rate).default("none").example("50").recorded(plain);
 
     /// Fewer requests at once while reads take longer than this: 20ms, or none
     ///
     /// A small read of a merged account is made a hundred times a second; all but one in a hundred should take no
     /// longer. --in-flight is then the most that is taken.
-    MAX_LATENCY: Option<Duration> = Setting::number("max_latency", "DURATION", max_latency)
+    MAX_LATENCY: Option<Duration> = Setting::new("max_latency", Kind::Number, "DURATION", max_latency)
         .default("none").example("20ms").recorded_at("max_latency_us", microseconds, |us| {
             Some(format!("{}ms", us.as_u64()? as f64 / 1e3))
         });

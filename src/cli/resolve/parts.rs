@@ -8,12 +8,12 @@ use crate::cli::catalogue::cluster::{
     CONSISTENCY, HOSTS, KEYSPACE, LOCAL_DC, PASSWORD, PASSWORD_FILE, TLS, TLS_CA, TLS_CERT,
     TLS_KEY, TLS_NO_HOSTNAME_CHECK, USERNAME,
 };
-use crate::cli::catalogue::output::{JSON, LOG_FORMAT, QUIET, VERBOSE};
+use crate::cli::catalogue::output::{JSON, LOG_FORMAT, LogFormat, QUIET, VERBOSE};
 use crate::cli::catalogue::work::{
     DISCOVER, IN_FLIGHT, LIMIT, MAX_ERRORS, MAX_LATENCY, NO_SWEEP, RATE, SETTLE, SPEC,
 };
 use crate::cli::recorded::Recorded;
-use crate::cli::settings::{InputSource, LogFormat, OutputSettings, PaceSettings, WorkSettings};
+use crate::cli::settings::{InputSource, OutputSettings, PaceSettings, WorkSettings};
 use crate::cluster::{ClusterSettings, TlsSettings};
 use crate::pipeline::Limits;
 use crate::secret::{REDACTED, Secret, is_secret};
