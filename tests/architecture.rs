@@ -538,7 +538,7 @@ fn circles_are_found_through_re_exports_and_from_a_child_to_its_parent() {
     assert_eq!(ab("use super::b::{B, C};", "fn b() {}"), "");
     assert_eq!(ab("use super::b::{B, C};", "use super::A;"), "a b");
     assert_eq!(ab("use super::b::{B, C};", "use crate::{model, cli::{a::A}};"), "a b");
-    assert_eq!(ab("fn a() { super::b::c() }", "use super::{c::C, A};"), "a b");
+    assert_eq!(ab("fn a() { super::b::c() }", "use super::{b::C, A};"), "a b");
     assert!(ab("use super::f;", "").ends_with("a"), "the root calls it");
     let child = ("cli/a/b.rs", "use super::A;");
     assert_eq!(found(&[("cli/a.rs", "mod b; struct A; fn f() { b::g() }"), child]), "a a::b");

@@ -3,8 +3,7 @@
 //! From the row follow its flag, its help, the environment variable, the key of the configuration file, what a run
 //! records of it, and its line in `config`. Whoever needs settings describes them: those of the event sink are in
 //! [`events`](crate::events), those of the input in [`pairs`](crate::pairs); `cli` has the others and puts all
-//! together.
-//! To add one, write its row, and ask the [`Layers`] for its value where it is needed.
+//! together. To add one, write its row, and ask the [`Layers`] for its value where it is needed.
 
 mod layers;
 mod row;
