@@ -40,6 +40,7 @@
 //! |---|---|
 //! | [`model`] | the vocabulary: the values that one stage hands to the next |
 //! | [`moment`], [`secret`] | a point in time as people read it; text that must not be shown |
+//! | [`setting`] | what there is to know of a setting, in one row; the layers that its value is taken from |
 //! | [`estimate`], [`ranking`] | a total from a sample, with its confidence; the largest sums, in bounded memory |
 //! | [`spec`] | the merge specification: TOML → checked tables, keys and policies; the preset |
 //! | [`readable`] | raw values as people read them, in reports and CSV files |
@@ -116,6 +117,7 @@ pub mod register;
 pub mod report;
 pub mod run;
 pub mod secret;
+pub mod setting;
 pub mod spec;
 pub mod storage;
 pub mod undo;

@@ -15,15 +15,16 @@ const EDGES: &[(&str, &[&str])] = &[
     ("estimate", &[]),
     ("ranking", &[]),
     ("secret", &[]),
+    ("setting", &["secret"]),
     ("spec", &["model"]),
     ("readable", &["model", "moment", "spec"]),
-    ("pairs", &["model"]),
+    ("pairs", &["model", "setting"]),
     ("plan", &["model", "pairs"]),
     ("merge", &["model", "spec"]),
     ("storage", &["model", "spec"]),
     ("register", &["model", "storage"]),
     ("cluster", &["model", "secret", "spec", "storage", "register"]),
-    ("events", &["model", "secret"]),
+    ("events", &["model", "secret", "setting"]),
     ("journal", &["model", "spec", "merge"]),
     ("ledger", &["model", "spec", "merge", "journal"]),
     ("latency", &[]),
@@ -85,9 +86,9 @@ const EDGES: &[(&str, &[&str])] = &[
     (
         "cli",
         &[
-            "model", "moment", "estimate", "ranking", "secret", "spec", "pairs", "plan", "storage",
-            "cluster", "events", "readable", "journal", "latency", "pace", "live", "pipeline",
-            "verify", "undo", "run", "report", "register",
+            "model", "moment", "estimate", "ranking", "secret", "setting", "spec", "pairs", "plan",
+            "storage", "cluster", "events", "readable", "journal", "latency", "pace", "live",
+            "pipeline", "verify", "undo", "run", "report", "register",
         ],
     ),
     ("main", &["cli"]),
@@ -386,6 +387,166 @@ fn the_table_of_edges_is_in_reading_order() {
             assert!(above.contains(used), "{module} uses {used}, which does not stand above it");
         }
     }
+}
+
+/// The paths that begin with the first token: one, or those of a group.
+fn branches(tokens: &[String], at: &mut usize) -> Vec<Vec<String>> {
+    let mut path: Vec<String> = Vec::new();
+    loop {
+        match tokens.get(*at).map(String::as_str) {
+            Some("{") => {
+                let mut found = Vec::new();
+                *at += 1;
+                while tokens.get(*at).is_some_and(|token| token != "}") {
+                    let before = *at;
+                    found.extend(
+                        branches(tokens, at).into_iter().map(|end| [&path[..], &end[..]].concat()),
+                    );
+                    *at += usize::from(
+                        *at == before || tokens.get(*at).is_some_and(|token| token == ","),
+                    );
+                }
+                *at += 1;
+                return found;
+            }
+            Some(name) => path.push(name.to_owned()),
+            None => return vec![path],
+        }
+        *at += 1;
+        if tokens.get(*at..*at + 2).is_none_or(|next| next != [":", ":"]) {
+            return vec![path];
+        }
+        *at += 2;
+    }
+}
+
+/// All paths in a file; and of each whether it is re-exported.
+fn paths(tokens: &[String]) -> Vec<(Vec<String>, bool)> {
+    let (mut found, mut at) = (Vec::new(), 0);
+    while at < tokens.len() {
+        let is = |back: usize, word: &str| at >= back && tokens[at - back] == word;
+        let is_public = is(1, "use") && (is(2, "pub") || is(2, ")"));
+        if tokens.get(at + 1..at + 3).is_some_and(|next| next == [":", ":"])
+            && !is(1, ":")
+            && !is(1, "in")
+        {
+            found.extend(branches(tokens, &mut at).into_iter().map(|path| (path, is_public)));
+        } else {
+            at += 1;
+        }
+    }
+    found
+}
+
+/// What each file of a folder takes from others of it, directly or through a re-export.
+fn taken(folder: &str, sources: &BTreeMap<String, String>) -> BTreeMap<String, BTreeSet<String>> {
+    let within = |name: &str| {
+        let name = name.strip_prefix(folder)?.trim_end_matches(".rs").trim_end_matches("mod");
+        Some(name.trim_matches('/').replace('/', "::"))
+    };
+    let for_tests: BTreeSet<String> = sources.iter().flat_map(|(n, t)| test_files(n, t)).collect();
+    let files: BTreeMap<String, Vec<String>> = sources
+        .iter()
+        .filter(|(name, _)| !for_tests.contains(*name))
+        .filter_map(|(name, text)| Some((within(name)?, tokens(product_part(text)))))
+        .collect();
+    let below = |file: &str, name: &str| format!("{file}::{name}").trim_matches(':').to_owned();
+    // A path from the folder on; none if it leads out of it.
+    let absolute = |file: &str, path: &[String]| {
+        let root = folder.trim_matches('/');
+        let (mut from, mut rest) = (file.to_owned(), path);
+        match path {
+            [first, second, ..] if first == "crate" => {
+                (second == root).then_some(())?;
+                (from, rest) = (String::new(), &path[2..]);
+            }
+            [first, ..] if first == "super" => {
+                while let [first, more @ ..] = rest
+                    && first == "super"
+                {
+                    (!from.is_empty()).then_some(())?;
+                    from = from.rsplit_once("::").map_or("", |(above, _)| above).to_owned();
+                    rest = more;
+                }
+            }
+            [first, ..] => files.contains_key(&below(file, first)).then_some(())?,
+            [] => return None,
+        }
+        Some(rest.iter().fold(from, |from, name| below(&from, name)))
+    };
+    let found: Vec<(&String, String, bool)> = files
+        .iter()
+        .flat_map(|(file, tokens)| {
+            paths(tokens).into_iter().map(move |(path, public)| (file, path, public))
+        })
+        .filter_map(|(file, path, public)| Some((file, absolute(file, &path)?, public)))
+        .collect();
+    let exported: BTreeMap<String, &String> = found
+        .iter()
+        .filter(|(.., public)| *public)
+        .map(|(file, path, _)| (below(file, path.rsplit("::").next().unwrap_or(path)), path))
+        .collect();
+    let mut taken: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for (file, path, public) in &found {
+        let mut path = path.as_str();
+        let (mut whole, mut left) = (path, 9);
+        while let Some(further) = exported.get(path).filter(|_| left > 0) {
+            (path, whole, left) = (further.as_str(), further.as_str(), left - 1);
+        }
+        while !files.contains_key(path) {
+            path = path.rsplit_once("::").map_or("", |(above, _)| above);
+        }
+        // What a file passes on it need not know.
+        if path != *file && !(*public && whole.starts_with(file.as_str())) {
+            taken.entry((*file).clone()).or_default().insert(path.to_owned());
+        }
+    }
+    taken
+}
+
+/// The files of a folder that take from each other in a circle.
+fn circles(folder: &str, sources: &BTreeMap<String, String>) -> Vec<String> {
+    let mut taken = taken(folder, sources);
+    // Whoever takes from no file that is left, or is taken from by none, is in no circle.
+    loop {
+        let before = taken.len();
+        let known: BTreeSet<String> = taken.keys().cloned().collect();
+        taken.values_mut().for_each(|from| from.retain(|file| known.contains(file)));
+        let wanted: BTreeSet<String> = taken.values().flatten().cloned().collect();
+        taken.retain(|file, from| !from.is_empty() && wanted.contains(file));
+        if taken.len() == before {
+            return taken.into_keys().collect();
+        }
+    }
+}
+
+#[test]
+fn no_file_of_the_command_line_takes_from_one_that_takes_from_it() {
+    let sources = sources();
+    let known = taken("cli/", &sources);
+    assert!(
+        known["resolve"].contains("recorded") && known["session"].contains("engine"),
+        "{known:?}"
+    );
+    assert_eq!(circles("cli/", &sources), [] as [String; 0], "{known:#?}");
+}
+
+#[test]
+fn circles_are_found_through_re_exports_and_from_a_child_to_its_parent() {
+    let found = |files: &[(&str, &str)]| {
+        let files = files.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned()));
+        circles("cli/", &files.collect()).join(" ")
+    };
+    let root = ("cli/mod.rs", "mod a; pub use a::A; pub fn f() { a::g() }");
+    let ab = |a, b| found(&[root, ("cli/a.rs", a), ("cli/b.rs", b)]);
+    assert_eq!(ab("use super::b::{B, C};", "fn b() {}"), "");
+    assert_eq!(ab("use super::b::{B, C};", "use super::A;"), "a b");
+    assert_eq!(ab("use super::b::{B, C};", "use crate::{model, cli::{a::A}};"), "a b");
+    assert_eq!(ab("fn a() { super::b::c() }", "use super::{b::C, A};"), "a b");
+    assert!(ab("use super::f;", "").ends_with("a"), "the root calls it");
+    let child = ("cli/a/b.rs", "use super::A;");
+    assert_eq!(found(&[("cli/a.rs", "mod b; struct A; fn f() { b::g() }"), child]), "a a::b");
+    assert_eq!(found(&[("cli/a.rs", "mod b; struct A; pub(super) use b::g;"), child]), "");
 }
 
 /// The one breach that a single made-up file has.

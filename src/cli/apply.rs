@@ -11,7 +11,7 @@ use super::engine::{Needs, Ready};
 use super::identity::Identity;
 use super::input::{self, Begun, Planned};
 use super::live::Live;
-use super::recorded::RecordedSettings;
+use super::recorded::with_accounts;
 use super::session::{Session, Traces};
 use super::{ApplySettings, Console, Exit, Failure, register};
 use crate::journal::SqliteJournal;
@@ -33,7 +33,7 @@ async fn carry_out(
 ) -> Result<Exit, Failure> {
     let ApplySettings { input, plan: bound, merge, run_dir, output, secret_flags, .. } = settings;
     if let Some(bound) = bound {
-        bound.check_settings(merge)?;
+        bound.check_settings(&merge.spec, &merge.cluster.keyspace, merge.work.discover)?;
     }
     let Begun { mut stop, started, id, pairs, prepared } =
         input::begin(input, run_dir.as_deref(), console)?;
@@ -58,8 +58,7 @@ async fn carry_out(
         }
     };
     let Planned { plan, record, format, .. } = planned;
-    let recorded = RecordedSettings::new(&format, merge);
-    let recorded = serde_json::to_value(recorded).map_err(Failure::failed)?;
+    let recorded = with_accounts(settings.recorded.clone(), format.accounts);
     let record = RunRecord::new(id, "apply", started, record, recorded);
     let identity = Identity::new(&record, merge, &plan);
 

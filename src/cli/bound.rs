@@ -4,13 +4,17 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::anyhow;
+use serde::Deserialize;
 
-use super::recorded::{RecordedPlan, format_of};
-use super::{Failure, MergeSettings};
+use super::exit::Failure;
+use super::recorded::{format_of, of_pairs};
 use crate::model::AccountType;
 use crate::pairs::Format;
+use crate::pipeline::Discover;
 use crate::plan::Plan;
 use crate::run::{InputRecord, RunDir, RunError, RunId, copy_of_pairs, files};
+use crate::setting::Given;
+use crate::spec::RawSpec;
 
 /// What a plan said.
 #[derive(Clone, Debug)]
@@ -19,8 +23,28 @@ pub struct Bound {
     id: RunId,
     input: InputRecord,
     format: Format,
+    /// Its settings of the pairs.
+    given: Vec<Given>,
     copy: PathBuf,
-    plan: RecordedPlan,
+    plan: Planned,
+}
+
+/// What its run.json says of the groups.
+#[derive(Clone, Debug, Deserialize)]
+struct Planned {
+    /// The name of the merge specification.
+    spec: String,
+    spec_sha256: String,
+    /// Of all groups, in order.
+    groups_sha256: String,
+    /// None without --inspect.
+    inspected: Option<Inspected>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+struct Inspected {
+    keyspace: String,
+    discover: String,
 }
 
 impl Bound {
@@ -37,7 +61,7 @@ impl Bound {
                 record.command
             )));
         }
-        let format = format_of(path, &record)?;
+        let (format, given) = (format_of(path, &record)?, of_pairs(path, &record));
         let plan = serde_json::from_value(record.settings).map_err(|_| RunError::Unusable {
             path: path.join(files::RUN),
             what: "it does not say which groups were planned (an earlier version of tributary wrote it, \
@@ -45,7 +69,7 @@ impl Bound {
                 .to_owned(),
         })?;
         let (copy, path) = (copy_of_pairs(path)?, path.to_path_buf());
-        Ok(Self { path, id: record.id, input: record.input, format, copy, plan })
+        Ok(Self { path, id: record.id, input: record.input, format, given, copy, plan })
     }
 
     /// The plan's id.
@@ -58,16 +82,26 @@ impl Bound {
         &self.format
     }
 
+    /// The same, setting by setting.
+    pub(super) fn given(&self) -> &[Given] {
+        &self.given
+    }
+
     /// The plan's own copy of the pairs.
     pub(super) fn copy(&self) -> &Path {
         &self.copy
     }
 
     /// Refuses other settings.
-    pub(super) fn check_settings(&self, merge: &MergeSettings) -> Result<(), Failure> {
-        let own = merge.spec.sha256();
+    pub(super) fn check_settings(
+        &self,
+        spec: &RawSpec,
+        keyspace: &str,
+        discover: Discover,
+    ) -> Result<(), Failure> {
+        let own = spec.sha256();
         if own != self.plan.spec_sha256 {
-            let names = (&self.plan.spec, &merge.spec.name);
+            let names = (&self.plan.spec, &spec.name);
             return Err(self.differs(
                 "merge specification",
                 &format!("'{}' (SHA-256 {})", names.0, self.plan.spec_sha256),
@@ -75,11 +109,10 @@ impl Bound {
             ));
         }
         let Some(inspected) = &self.plan.inspected else { return Ok(()) };
-        let own = &merge.cluster.keyspace;
-        if *own != inspected.keyspace {
-            return Err(self.differs("keyspace", &inspected.keyspace, own));
+        if keyspace != inspected.keyspace {
+            return Err(self.differs("keyspace", &inspected.keyspace, keyspace));
         }
-        let own = merge.work.discover.to_string();
+        let own = discover.to_string();
         if own != inspected.discover {
             return Err(self.differs("--discover", &inspected.discover, &own));
         }

@@ -1,41 +1,38 @@
 //! `config`: the settings in effect, and where each of them comes from.
 
+use std::path::{Path, PathBuf};
+
 use anyhow::Context;
 
-use super::args::ConfigArgs;
-use super::catalogue::{KAFKA, SETTINGS};
-use super::layers::{Layers, Origin, SettingsError};
+use super::catalogue::{self, output::JSON};
+use super::exit::{Exit, Failure};
 use super::recorded::Recorded;
-use super::{Exit, Failure, Terminal, resolve};
+use super::resolve;
+use super::terminal::Terminal;
 use crate::report::{Configuration, SettingFacts, SettingOrigin, config_json, config_text};
 use crate::run::RunDir;
-use crate::secret::redacted;
+use crate::secret::REDACTED;
+use crate::setting::{Described, Kind, Layers, Origin, Place};
 
 /// Runs `config`. What is wrong with the settings is told after they have been printed.
 pub(super) fn run(
-    args: &ConfigArgs,
-    layers: Layers<'_>,
+    run: Option<PathBuf>,
+    layers: Layers,
     terminal: &Terminal,
 ) -> Result<Exit, Failure> {
-    let recorded = match &args.run {
-        Some(run) => Some(Recorded::look(run, &RunDir::record(run)?)?),
-        None => None,
-    };
-    let layers = match &recorded {
-        Some(recorded) => layers.over(recorded),
-        None => layers,
-    };
-    let (settings, wrong_property) = in_effect(&layers, args);
-    let problem = wrong_property.or_else(|| resolve::config(args, &layers).err());
+    let load = |run: &Path| Recorded::load(run, &RunDir::record(run)?);
+    let recorded = run.as_deref().map(load).transpose()?;
+    let layers = layers.over(recorded.iter().flat_map(|run| run.given.clone()));
+    let problem = resolve::config(recorded.as_ref(), &layers).err();
     let configuration = Configuration {
         version: Configuration::VERSION,
         command: "config",
-        run: args.run.clone(),
+        run,
         usable: problem.is_none(),
         problem: problem.as_ref().map(ToString::to_string),
-        settings,
+        settings: in_effect(&layers),
     };
-    let text = match layers.switch("json", args.output.json) {
+    let text = match layers.get(&JSON)? {
         true => config_json(&configuration).map_err(Failure::failed)?,
         false => config_text(&configuration),
     };
@@ -44,31 +41,25 @@ pub(super) fn run(
     problem.map_or(Ok(Exit::Done), |problem| Err(problem.into()))
 }
 
-/// Every setting, then Kafka's properties; and what is wrong with the way in which those are written.
-fn in_effect(layers: &Layers<'_>, args: &ConfigArgs) -> (Vec<SettingFacts>, Option<SettingsError>) {
-    let mut settings: Vec<_> = SETTINGS
-        .iter()
-        .map(|setting| match layers.written(setting) {
-            Some((value, origin)) => SettingFacts::new(setting.name, Some(value), shown(&origin)),
-            None => {
-                let default = Some(setting.default).filter(|default| !default.is_empty());
-                SettingFacts::new(setting.name, default.map(str::to_owned), SettingOrigin::Default)
-            }
-        })
-        .collect();
-    let properties = match layers.written_properties(&args.events.properties) {
-        Ok(properties) => properties,
-        Err(wrong) => return (settings, Some(wrong)),
-    };
-    for (position, (key, value, origin)) in properties.iter().enumerate() {
-        // Of several with one name, the last is in effect.
-        if !properties[position + 1..].iter().any(|(other, ..)| other == key) {
-            let value = redacted(key, value).to_owned();
-            let name = format!("{KAFKA}.{key}");
-            settings.push(SettingFacts::new(&name, Some(value), shown(origin)));
+/// Every setting, then the properties of tables.
+fn in_effect(layers: &Layers) -> Vec<SettingFacts> {
+    let rows = catalogue::all().map(Described::row).filter(|row| row.is_in(Place::File));
+    let (tables, rows): (Vec<_>, Vec<_>) = rows.partition(|row| row.kind == Kind::Table);
+    let settings = rows.into_iter().map(|row| match layers.written(row) {
+        None => {
+            let default = Some(row.default).filter(|default| !default.is_empty());
+            SettingFacts::new(row.name, default.map(str::to_owned), SettingOrigin::Default)
         }
-    }
-    (settings, None)
+        Some(given) => {
+            let text = if row.kind == Kind::Secret { REDACTED } else { &given.text };
+            SettingFacts::new(row.name, Some(text.to_owned()), shown(&given.origin))
+        }
+    });
+    let properties = tables.into_iter().flat_map(|row| layers.table(row)).map(|given| {
+        let (_, text) = given.shown();
+        SettingFacts::new(&given.key, Some(text.to_owned()), shown(&given.origin))
+    });
+    settings.chain(properties).collect()
 }
 
 fn shown(origin: &Origin) -> SettingOrigin {

@@ -1,11 +1,12 @@
 //! `control`: ask the process that works on a run.
 
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use serde_json::Value;
 
-use super::args::{Ask, ControlArgs};
+use super::args::Ask;
 use super::progress::clock;
 use super::terminal::Terminal;
 use super::{Exit, Failure};
@@ -13,31 +14,39 @@ use crate::live::{self, Answer, Order};
 use crate::pace::Held;
 use crate::run::RunDir;
 
-/// Runs `control`.
-pub(super) fn run(args: &ControlArgs, terminal: &Terminal) -> Result<Exit, Failure> {
-    let order = match &args.ask {
+/// Runs `control` of anything but the status.
+pub(super) fn run(run: &Path, ask: &Ask, terminal: &Terminal) -> Result<Exit, Failure> {
+    let order = match ask {
         Ask::Pause => Some(Order::Pause),
         Ask::Resume => Some(Order::Resume),
         Ask::Rate { rate } => {
             Some(format!("rate {rate}").parse::<Order>().map_err(Failure::unusable)?)
         }
         Ask::Stop => Some(Order::Stop),
-        Ask::Status { .. } => None,
+        Ask::Status => None,
     };
+    print(&asked(run, order)?.said, terminal)
+}
+
+/// Runs `control status`.
+pub(super) fn status(run: &Path, json: bool, terminal: &Terminal) -> Result<Exit, Failure> {
+    let answer = asked(run, None)?;
+    let text = match json {
+        true => serde_json::to_string_pretty(&with_address(answer)).map_err(Failure::failed)?,
+        false => in_lines(&answer),
+    };
+    print(&text, terminal)
+}
+
+fn asked(run: &Path, order: Option<Order>) -> Result<Answer, Failure> {
     // A path that is no run is told as such.
-    RunDir::record(&args.run)?;
-    let answer = live::ask(&args.run, order).map_err(Failure::failed)?;
-    if !answer.ok {
-        return Err(Failure::failed(anyhow!(answer.said)));
-    }
-    let text = match &args.ask {
-        Ask::Status { json: true } => {
-            serde_json::to_string_pretty(&with_address(answer)).map_err(Failure::failed)?
-        }
-        Ask::Status { json: false } => status(&answer),
-        _ => answer.said,
-    };
-    let printed = terminal.print(&(text + "\n")).context("cannot write to standard output");
+    RunDir::record(run)?;
+    let answer = live::ask(run, order).map_err(Failure::failed)?;
+    if answer.ok { Ok(answer) } else { Err(Failure::failed(anyhow!(answer.said))) }
+}
+
+fn print(text: &str, terminal: &Terminal) -> Result<Exit, Failure> {
+    let printed = terminal.print(&format!("{text}\n")).context("cannot write to standard output");
     printed.map_err(Failure::failed)?;
     Ok(Exit::Done)
 }
@@ -52,7 +61,7 @@ fn with_address(answer: Answer) -> Value {
 }
 
 /// The figures in a few lines.
-fn status(answer: &Answer) -> String {
+fn in_lines(answer: &Answer) -> String {
     let shown = &answer.status;
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let count = |name: &str| shown["groups"][name].as_u64().unwrap_or_default();

@@ -9,8 +9,7 @@ use crate::events::EventError;
 use crate::journal::JournalError;
 use crate::pairs::PairsError;
 use crate::run::RunError;
-
-use super::layers::SettingsError;
+use crate::setting::SettingsError;
 
 /// How a command ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,204 +3,107 @@
 //! Errors name the file, the line and the key, and never show a value: the file may hold a password,
 //! and a parser's own message would quote the line.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use crate::secret::{Secret, is_secret};
+use super::catalogue;
+use crate::setting::{Given, Kind, Origin, Place, Row, SettingsError};
 
-use super::catalogue::{self, KAFKA, Kind, Setting};
-use super::layers::SettingsError;
-
-/// The file as written; nothing is checked but its shape.
-#[derive(Debug, Default)]
-pub(super) struct ConfigFile {
-    pub(super) path: PathBuf,
-    entries: BTreeMap<&'static str, Entry>,
-    /// Kafka's properties, in the order of their names.
-    properties: BTreeMap<String, Property>,
+/// Reads the file; nothing is checked but its shape.
+///
+/// # Errors
+/// It cannot be read, is no TOML, or has a key that no setting has.
+pub(super) fn read(path: &Path) -> Result<Vec<Given>, SettingsError> {
+    let text = fs::read_to_string(path)
+        .map_err(|error| SettingsError::new(format!("cannot read {}: {error}", path.display())))?;
+    parse(&text, path)
 }
 
-/// A setting in the file.
-#[derive(Debug)]
-struct Entry {
-    value: Value,
-    line: usize,
-}
-
-#[derive(Debug)]
-enum Value {
-    Text(String),
-    Switch(bool),
-    Secret(Secret),
-}
-
-/// One of Kafka's properties in the file.
-#[derive(Clone)]
-pub(super) struct Property {
-    pub(super) value: String,
-    pub(super) line: usize,
-}
-
-/// Any of them may be a secret.
-impl std::fmt::Debug for Property {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "line {}", self.line)
-    }
-}
-
-impl ConfigFile {
-    /// Reads the file.
-    pub(super) fn read(path: &Path) -> Result<Self, SettingsError> {
-        let text = fs::read_to_string(path).map_err(|error| {
-            SettingsError::new(format!("cannot read {}: {error}", path.display()))
-        })?;
-        Self::parse(&text, path)
-    }
-
-    fn parse(text: &str, path: &Path) -> Result<Self, SettingsError> {
-        let source = Text { text, path };
-        let table = DeTable::parse(text).map_err(|error| {
-            // Some messages have a second line; none quotes the file.
-            let message = error.message().replace('\n', "; ");
-            source.wrong(error.span().unwrap_or_default(), &message)
-        })?;
-        let mut file = Self { path: path.to_path_buf(), ..Self::default() };
-        for (key, value) in table.get_ref() {
-            match (catalogue::find(key.get_ref()), value.get_ref()) {
-                (Some(setting), written) => {
-                    let value = read(setting, written)
-                        .map_err(|expected| source.kind(key, written, expected))?;
-                    let line = source.line(key.span().start);
-                    file.entries.insert(setting.name, Entry { value, line });
-                }
-                (None, DeValue::Table(properties)) if key.get_ref() == KAFKA => {
-                    file.flatten("", properties, &source)?;
-                }
-                (None, other) if key.get_ref() == KAFKA => {
-                    return Err(source.kind(key, other, "a table: [kafka]"));
-                }
-                (None, _) => return Err(source.unknown(key)),
+fn parse(text: &str, path: &Path) -> Result<Vec<Given>, SettingsError> {
+    let source = Text { text, path };
+    let table = DeTable::parse(text).map_err(|error| {
+        // Some messages have a second line; none quotes the file.
+        let message = error.message().replace('\n', "; ");
+        source.wrong(error.span().unwrap_or_default(), &message)
+    })?;
+    let mut found = Vec::new();
+    for (key, value) in table.get_ref() {
+        let row = catalogue::find(key.get_ref()).filter(|row| row.is_in(Place::File));
+        match (row, value.get_ref()) {
+            (None, _) => return Err(source.unknown(key)),
+            (Some(Row { kind: Kind::Table, name, .. }), DeValue::Table(properties)) => {
+                flatten(name, properties, &source, &mut found)?;
+            }
+            (Some(row), written) => {
+                let text = value_of(row, written, path)
+                    .map_err(|expected| source.kind(key, written, &expected))?;
+                found.push(source.given(row.name.to_owned(), text, key));
             }
         }
-        Ok(file)
     }
+    Ok(found)
+}
 
-    /// The text of a setting.
-    pub(super) fn text(&self, setting: &str) -> Option<String> {
-        let kind = catalogue::find(setting)?.kind;
-        match &self.entries.get(setting)?.value {
-            Value::Text(path) if kind == Kind::Path => Some(self.beside(path)),
-            Value::Text(text) => Some(text.clone()),
-            Value::Switch(_) | Value::Secret(_) => None,
-        }
-    }
-
-    /// Whether a switch is on or off, if the file says so.
-    pub(super) fn switch(&self, setting: &str) -> Option<bool> {
-        match self.entries.get(setting)?.value {
-            Value::Switch(on) => Some(on),
-            Value::Text(_) | Value::Secret(_) => None,
-        }
-    }
-
-    /// The line of a setting.
-    pub(super) fn line(&self, setting: &str) -> Option<usize> {
-        self.entries.get(setting).map(|entry| entry.line)
-    }
-
-    /// The path of a file that is named relative to this one.
-    fn beside(&self, path: &str) -> String {
-        let folder = self.path.parent().unwrap_or(Path::new(""));
-        folder.join(path).to_string_lossy().into_owned()
-    }
-
-    /// The password, from the file itself or from the one it names (relative to it).
-    pub(super) fn password(&self) -> Result<Option<Secret>, SettingsError> {
-        let wrong = |why: String| SettingsError::new(format!("{}: {why}", self.path.display()));
-        let password = self.entries.get("password").map(|entry| &entry.value);
-        match (password, self.text("password_file")) {
-            (Some(_), Some(_)) => {
-                Err(wrong("give either password or password_file, not both".to_owned()))
+/// Dots in unquoted keys make tables in TOML, which are joined again.
+fn flatten(
+    prefix: &str,
+    table: &DeTable<'_>,
+    source: &Text<'_>,
+    found: &mut Vec<Given>,
+) -> Result<(), SettingsError> {
+    for (name, value) in table {
+        let key = format!("{prefix}.{}", name.get_ref());
+        match (scalar(value.get_ref()), value.get_ref()) {
+            (Some(text), _) => found.push(source.given(key, text, name)),
+            (None, DeValue::Table(table)) => flatten(&key, table, source, found)?,
+            (None, _) => {
+                let what = format!("{key} must be text, a number, true or false");
+                return Err(source.wrong(name.span(), &what));
             }
-            (Some(Value::Secret(secret)), None) => Ok(Some(secret.clone())),
-            (_, Some(file)) => {
-                let password = fs::read_to_string(&file).map_err(|error| {
-                    wrong(format!("cannot read the password_file {file}: {error}"))
-                })?;
-                Ok(Some(Secret::new(password.trim_end_matches(['\r', '\n']))))
-            }
-            (_, None) => Ok(None),
         }
     }
+    Ok(())
+}
 
-    /// Whether a secret comes from this file.
-    pub(super) fn has_secrets(&self) -> bool {
-        self.entries.contains_key("password")
-            || self.entries.contains_key("password_file")
-            || self.properties.keys().any(|key| is_secret(key))
-    }
-
-    /// Kafka's properties.
-    pub(super) fn properties(&self) -> &BTreeMap<String, Property> {
-        &self.properties
-    }
-
-    /// Dots in unquoted keys make tables in TOML, which are joined again.
-    fn flatten(
-        &mut self,
-        prefix: &str,
-        table: &DeTable<'_>,
-        source: &Text<'_>,
-    ) -> Result<(), SettingsError> {
-        for (name, value) in table {
-            let key = format!("{prefix}{}", name.get_ref());
-            let value = match value.get_ref() {
-                DeValue::String(text) => text.to_string(),
-                DeValue::Integer(number) => number.to_string(),
-                DeValue::Float(number) => number.to_string(),
-                DeValue::Boolean(flag) => flag.to_string(),
-                DeValue::Table(table) => {
-                    self.flatten(&format!("{key}."), table, source)?;
-                    continue;
-                }
-                DeValue::Array(_) | DeValue::Datetime(_) => {
-                    let what = format!("kafka.{key} must be text, a number, true or false");
-                    return Err(source.wrong(name.span(), &what));
-                }
-            };
-            let line = source.line(name.span().start);
-            self.properties.insert(key, Property { value, line });
-        }
-        Ok(())
+fn scalar(value: &DeValue<'_>) -> Option<String> {
+    match value {
+        DeValue::String(text) => Some(text.to_string()),
+        DeValue::Integer(number) => Some(number.to_string()),
+        DeValue::Float(number) => Some(number.to_string()),
+        DeValue::Boolean(on) => Some(on.to_string()),
+        DeValue::Array(_) | DeValue::Table(_) | DeValue::Datetime(_) => None,
     }
 }
 
-/// A value as its setting may be written, or what was expected.
-fn read(setting: &Setting, written: &DeValue<'_>) -> Result<Value, &'static str> {
-    match (setting.kind, written) {
-        (Kind::Secret, DeValue::String(text)) => Ok(Value::Secret(Secret::new(text.as_ref()))),
-        (Kind::Switch, DeValue::Boolean(on)) => Ok(Value::Switch(*on)),
-        (Kind::Switch, _) => Err("true or false"),
-        (Kind::Text | Kind::Number | Kind::List | Kind::Path, DeValue::String(text)) => {
-            Ok(Value::Text(text.to_string()))
+/// The text of a value as its setting may be written, or what was expected.
+fn value_of(row: &Row, written: &DeValue<'_>, file: &Path) -> Result<String, String> {
+    let text = match (row.kind, written) {
+        // From the folder of this file.
+        (Kind::Path, DeValue::String(path)) => {
+            let folder = file.parent().unwrap_or(Path::new(""));
+            Some(folder.join(path.as_ref()).to_string_lossy().into_owned())
         }
-        (Kind::Number, DeValue::Integer(number)) => Ok(Value::Text(number.to_string())),
-        (Kind::Number, DeValue::Float(number)) => Ok(Value::Text(number.to_string())),
-        (Kind::Number, _) => Err("a number or text in quotes"),
+        (Kind::Switch, DeValue::Boolean(_))
+        | (Kind::Number | Kind::Count, DeValue::Integer(_) | DeValue::Float(_)) => scalar(written),
+        (Kind::Switch | Kind::Table, _) => None,
         (Kind::List, DeValue::Array(items)) => {
-            let texts: Option<Vec<&str>> =
-                items.iter().map(|item| item.get_ref().as_str()).collect();
-            let texts = texts.ok_or("text in quotes or a list of such texts")?;
-            Ok(Value::Text(texts.join(",")))
+            let texts = items.iter().map(|item| item.get_ref().as_str());
+            texts.collect::<Option<Vec<_>>>().map(|texts| texts.join(","))
         }
-        (Kind::List, _) => Err("text in quotes or a list of such texts"),
-        (Kind::Text | Kind::Path | Kind::Secret, _) => Err("text in quotes"),
-    }
+        (_, DeValue::String(text)) => Some(text.to_string()),
+        _ => None,
+    };
+    text.ok_or_else(|| match row.kind {
+        Kind::Switch => "true or false".to_owned(),
+        Kind::Number | Kind::Count => "a number or text in quotes".to_owned(),
+        Kind::List => "text in quotes or a list of such texts".to_owned(),
+        Kind::Table => format!("a table: [{}]", row.name),
+        Kind::Text | Kind::Optional(_) | Kind::Path | Kind::Secret => "text in quotes".to_owned(),
+    })
 }
 
 /// The text of the file, of which errors tell the place.
@@ -210,6 +113,13 @@ struct Text<'a> {
 }
 
 impl Text<'_> {
+    /// A value that stands here.
+    fn given(&self, key: String, text: String, written: &Spanned<impl Sized>) -> Given {
+        let line = self.line(written.span().start);
+        let origin = Origin::File(self.path.to_path_buf(), key.clone(), line);
+        Given { key, text, origin }
+    }
+
     /// The line, from 1 on.
     fn line(&self, offset: usize) -> usize {
         self.text.get(..offset).unwrap_or(self.text).matches('\n').count() + 1
@@ -250,8 +160,8 @@ impl Text<'_> {
 mod tests {
     use super::*;
 
-    fn parse(text: &str) -> Result<ConfigFile, SettingsError> {
-        ConfigFile::parse(text, Path::new("t.toml"))
+    fn parse(text: &str) -> Result<Vec<Given>, SettingsError> {
+        super::parse(text, Path::new("t.toml"))
     }
 
     fn message(text: &str) -> String {
@@ -265,19 +175,25 @@ mod tests {
              [kafka]\nsecurity.protocol = 'SSL'\nsecurity.x.y = true\n'linger.ms' = 7\n",
         )
         .unwrap();
-        assert_eq!(file.text("hosts").as_deref(), Some("a:1,b"));
-        assert_eq!(file.text("in_flight").as_deref(), Some("64"));
-        assert_eq!(file.text("settle").as_deref(), Some("1.5"));
-        assert_eq!([file.line("settle"), file.line("json")], [Some(3), None]);
-        assert_eq!(file.switch("trim"), Some(true));
-        assert_eq!(file.switch("json"), None);
-        let properties = file.properties().iter();
-        let properties: Vec<_> = properties
-            .map(|(key, found)| (key.as_str(), found.value.as_str(), found.line))
+        let found: Vec<_> = file
+            .iter()
+            .map(|given| {
+                let Origin::File(_, _, line) = given.origin else { unreachable!() };
+                (given.key.as_str(), given.text.as_str(), line)
+            })
             .collect();
         assert_eq!(
-            properties,
-            [("linger.ms", "7", 9), ("security.protocol", "SSL", 7), ("security.x.y", "true", 8)]
+            found,
+            [
+                ("hosts", "a:1,b", 1),
+                ("in_flight", "64", 2),
+                ("kafka.linger.ms", "7", 9),
+                ("kafka.security.protocol", "SSL", 7),
+                ("kafka.security.x.y", "true", 8),
+                ("max_errors", "1%", 4),
+                ("settle", "1.5", 3),
+                ("trim", "true", 5),
+            ]
         );
     }
 
@@ -331,13 +247,5 @@ mod tests {
         }
         let file = parse("password = '40961'").unwrap();
         assert!(!format!("{file:?}").contains("40961"));
-        assert_eq!(file.password().unwrap().unwrap().expose(), "40961");
-        let both = parse("password = 'x'\npassword_file = 'y'").unwrap();
-        assert!(both.password().unwrap_err().to_string().contains("not both"));
-        let missing = parse("password_file = '/nowhere/x'").unwrap().password().unwrap_err();
-        assert!(
-            missing.to_string().contains("password_file /nowhere/x: No such file"),
-            "{missing}"
-        );
     }
 }

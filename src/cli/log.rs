@@ -16,7 +16,8 @@ use tracing_subscriber::fmt::{self, MakeWriter};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 
-use super::settings::{LogFormat, OutputSettings};
+use super::catalogue::output::LogFormat;
+use super::settings::OutputSettings;
 use super::terminal::Terminal;
 
 /// What waits for the file, at most. A run logs little before it has a directory.

@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow};
 
-use super::args::LookupArgs;
 use super::identity;
 use super::recorded::format_of;
 use super::resume::replan;
@@ -16,14 +15,19 @@ use crate::report::{Found, KnownGroup, Lookup, Unreadable, lookup_json, lookup_t
 use crate::run::{RUNS, RunDir, RunError, RunRecord, copy_of_pairs, files};
 
 /// Runs `lookup`.
-pub(super) fn run(args: &LookupArgs, terminal: &Terminal) -> Result<Exit, Failure> {
-    if args.account.is_empty() {
+pub(super) fn run(
+    account: &str,
+    path: Option<&Path>,
+    json: bool,
+    terminal: &Terminal,
+) -> Result<Exit, Failure> {
+    if account.is_empty() {
         return Err(Failure::unusable(anyhow!("ACCOUNT: '' is not an account")));
     }
-    let place = args.path.as_deref().unwrap_or(Path::new(RUNS));
-    let mut lookup = Lookup::new(&args.account);
+    let place = path.unwrap_or(Path::new(RUNS));
+    let mut lookup = Lookup::new(account);
     for path in runs(place)? {
-        match look_into(&path, &args.account) {
+        match look_into(&path, account) {
             Ok(found) => found.into_iter().for_each(|found| lookup.add(found)),
             Err(Failure { error, .. }) => {
                 let why = format!("{error:#}");
@@ -33,7 +37,7 @@ pub(super) fn run(args: &LookupArgs, terminal: &Terminal) -> Result<Exit, Failur
         }
         lookup.runs += 1;
     }
-    let text = match args.json {
+    let text = match json {
         true => lookup_json(&lookup).map_err(Failure::failed)?,
         false if lookup.found.is_empty() => String::new(),
         false => lookup_text(&lookup),
@@ -43,7 +47,7 @@ pub(super) fn run(args: &LookupArgs, terminal: &Terminal) -> Result<Exit, Failur
     if lookup.found.is_empty() {
         return Err(Failure::failed(anyhow!(
             "'{}' is in none of the runs in {} ({} looked into)",
-            args.account.escape_debug(),
+            account.escape_debug(),
             place.display(),
             lookup.runs
         )));

@@ -1,30 +1,32 @@
 //! `completions` and `man`: what a shell and `man` want to know of the command line.
 
+use std::path::Path;
 use std::{fs, io, iter};
 
 use anyhow::Context;
-use clap::{Command, CommandFactory};
+use clap::Command;
+use clap_complete::Shell;
 use clap_mangen::Man;
 
-use super::args::{CompletionsArgs, ManArgs};
-use super::{Cli, Exit, Failure, Terminal};
+use super::args;
+use super::{Exit, Failure, Terminal};
 
 /// The name of the program, whatever it was called by.
 const NAME: &str = "tributary";
 
 /// Runs `completions`.
-pub(super) fn completions(args: &CompletionsArgs, terminal: &Terminal) -> Result<Exit, Failure> {
+pub(super) fn completions(shell: Shell, terminal: &Terminal) -> Result<Exit, Failure> {
     let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut Cli::command(), NAME, &mut script);
+    clap_complete::generate(shell, &mut args::command(), NAME, &mut script);
     print(&script, terminal)
 }
 
 /// Runs `man`.
-pub(super) fn pages(args: &ManArgs, terminal: &Terminal) -> Result<Exit, Failure> {
+pub(super) fn pages(dir: Option<&Path>, terminal: &Terminal) -> Result<Exit, Failure> {
     // A page for `help` would only repeat the others.
-    let mut command = Cli::command().disable_help_subcommand(true);
+    let mut command = args::command().disable_help_subcommand(true);
     command.build();
-    let Some(dir) = &args.dir else {
+    let Some(dir) = dir else {
         let (_, page) = page(&command).map_err(Failure::failed)?;
         return print(&page, terminal);
     };

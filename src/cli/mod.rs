@@ -1,11 +1,12 @@
 //! The command line: raw arguments → checked settings → a command → an exit code.
 //!
-//! In reading order: `args` is what can be written, `catalogue` the names of all settings, `file` the
-//! configuration file, `recorded` what a run keeps of its settings; `layers` lays them over each other, and `resolve` checks them once into
-//! `settings`. [`plan`], [`apply`], [`resume`], [`verify`], [`undo`], [`lookup`] and [`record`] wire the stages of the commands; `engine` is
-//! what groups run in, `session` one session of a run from its first group to the report, `identity` what a
-//! journal belongs to. `terminal`, `log`, `progress`, `live`, `signals`, `until` and `again` are how a run meets
-//! its operator, `control` how it is asked from elsewhere; `config` and `manual` are the commands about the tool itself; [`exit`] is the one table of exit codes.
+//! In reading order: `catalogue` has a row for each setting and flag, `args` the commands, with flags made of the rows;
+//! `given` is what flags, environment and configuration `file` say, `recorded` what a run keeps of its settings, and
+//! `resolve` checks them once into `settings`. [`plan`], [`apply`], [`resume`], [`verify`], [`undo`], [`lookup`] and
+//! [`record`] wire the stages of the commands; `engine` is what groups run in, `session` one session of a run from its
+//! first group to the report, `identity` what a journal belongs to. `console`, `terminal`, `log`, `progress`, `live`,
+//! `signals`, `until` and `again` are how a run meets its operator, `control` how it is asked from elsewhere; `config`
+//! and `manual` are the commands about the tool itself; [`exit`] is the one table of exit codes.
 //!
 //! Only here is printed, read from the environment, and decided how the process ends. No other module
 //! knows this one.
@@ -16,20 +17,22 @@ mod args;
 mod bound;
 mod catalogue;
 mod config;
+mod console;
 mod control;
 mod engine;
 pub mod exit;
 mod facts;
 mod file;
+mod given;
 mod identity;
 mod input;
 mod inspect;
 mod latency_log;
-mod layers;
 mod live;
 mod log;
 pub mod lookup;
 mod manual;
+mod moments;
 pub mod plan;
 mod progress;
 pub mod record;
@@ -45,72 +48,41 @@ mod sweep;
 mod terminal;
 pub mod undo;
 mod until;
-mod values;
 pub mod verify;
 
+use std::env;
 use std::process::ExitCode;
 
-use clap::{ArgMatches, CommandFactory, FromArgMatches};
+use clap::{ArgMatches, FromArgMatches};
 use tokio::sync::watch;
 
 pub use again::Again;
-pub use args::Cli;
 pub use bound::Bound;
+pub use catalogue::output::LogFormat;
+pub use console::Console;
 pub use exit::{Exit, Failure};
-pub use layers::SettingsError;
 pub use log::RunLog;
 pub use progress::{Progress, ScanSnapshot, Snapshot};
 pub use register::Lease;
 pub use settings::{
-    ApplySettings, InputSettings, InputSource, InspectSettings, LogFormat, MergeSettings,
-    OutputSettings, PaceSettings, PlanSettings, ResumeSettings, UndoSettings, VerifySettings,
-    WorkSettings,
+    ApplySettings, InputSettings, InputSource, InspectSettings, MergeSettings, OutputSettings,
+    PaceSettings, PlanSettings, ResumeSettings, UndoSettings, VerifySettings, WorkSettings,
 };
 pub use signals::listen;
 pub use terminal::Terminal;
 pub use until::Until;
 
-use args::Command;
-use layers::Layers;
+use args::{Ask, Cli, Command};
+use catalogue::{calls::PLAN, output::JSON};
 use recorded::Recorded;
 
 use crate::live::{Board, Control};
-use crate::run::RunDir;
-
-/// How a command meets its operator.
-#[derive(Clone, Debug)]
-pub struct Console {
-    /// Where reports, progress and errors are shown.
-    pub terminal: Terminal,
-    /// run.log, to be attached when the run directory is prepared.
-    pub run_log: RunLog,
-    /// The lease on the keyspace, while the command has it.
-    pub lease: Lease,
-    /// The command that goes on with the run, once there is one.
-    pub again: Again,
-    /// What the run says of itself to those who look at it from elsewhere.
-    pub board: Board,
-    /// What they may ask of it.
-    pub control: Control,
-    /// Becomes `true` when the run is to stop.
-    pub stop: watch::Sender<bool>,
-    /// When that is, if it is said by the clock.
-    pub until: Option<Until>,
-}
-
-impl Console {
-    /// Why a run that was stopped is.
-    fn stopped_by(&self) -> String {
-        match &self.until {
-            Some(until) if until.has_come() => format!("stopped by {until}"),
-            _ => "interrupted".to_owned(),
-        }
-    }
-}
+use crate::run::{RunDir, RunRecord};
+use crate::setting::SettingsError;
 
 /// Runs the command line of this process.
 pub fn run() -> ExitCode {
-    let matches = match Cli::command().try_get_matches() {
+    let matches = match args::command().try_get_matches() {
         Ok(matches) => matches,
         Err(error) => {
             // Help and version are "errors" with code 0; a closed pipe is no reason to fail.
@@ -134,12 +106,20 @@ pub fn run() -> ExitCode {
 
 fn dispatch(matches: &ArgMatches, terminal: &Terminal, again: &Again) -> Result<Exit, Failure> {
     let cli = Cli::from_arg_matches(matches).map_err(Failure::unusable)?;
-    let own = matches.subcommand().map_or(matches, |(_, own)| own);
-    let layers = |config| {
-        let layers = Layers::new(own, config, resolve::environment())?;
+    let layers = || {
+        let mut own = matches;
+        while let Some((_, below)) = own.subcommand() {
+            own = below;
+        }
+        let layers = given::layers(own, env::vars_os())?;
         // Before anything can go wrong that has to be told.
         terminal.write_as(resolve::log_format(&layers));
         Ok::<_, SettingsError>(layers)
+    };
+    let over = |run: &RunDir, record: &RunRecord| {
+        let recorded = Recorded::load(run.path(), record)?;
+        let layers = layers()?.over(recorded.given.clone());
+        Ok::<_, Failure>((recorded, layers))
     };
     let console = |output: &OutputSettings, until: Option<&Until>| {
         let run_log = log::init(output, terminal).map_err(Failure::failed)?;
@@ -156,52 +136,53 @@ fn dispatch(matches: &ArgMatches, terminal: &Terminal, again: &Again) -> Result<
         })
     };
     match cli.command {
-        Command::Plan(args) => {
-            let settings = resolve::plan(&args, &layers(args.output.config.as_deref())?)?;
+        Command::Plan { pairs } => {
+            let settings = resolve::plan(&pairs, &layers()?)?;
             let console = console(&settings.output, None)?;
             carry_out(plan::run(&settings, &console), &console)
         }
-        Command::Apply(args) => {
-            let plan = args.input.plan.as_deref().map(Bound::load).transpose()?;
-            let settings = resolve::apply(&args, plan, &layers(args.output.config.as_deref())?)?;
+        Command::Apply { pairs } => {
+            let layers = layers()?;
+            let plan = layers.find(&PLAN)?.as_deref().map(Bound::load).transpose()?;
+            let layers = layers.over(plan.iter().flat_map(|plan| plan.given().to_vec()));
+            let settings = resolve::apply(pairs.as_deref(), plan, &layers)?;
             let console = console(&settings.output, settings.until.as_ref())?;
             settings.merge.warnings().iter().for_each(|warning| tracing::warn!("{warning}"));
             carry_out(apply::run(&settings, &console), &console)
         }
-        Command::Resume(args) => {
-            let (run_dir, record) = RunDir::open(&args.run)?;
-            let recorded = Recorded::load(&run_dir, &record)?;
-            let layers = layers(args.output.config.as_deref())?.over(&recorded);
-            let settings = resolve::resume(&args, &recorded, &layers)?;
+        Command::Resume { run } => {
+            let (run_dir, record) = RunDir::open(&run)?;
+            let (recorded, layers) = over(&run_dir, &record)?;
+            let settings = resolve::resume(&recorded, &layers)?;
             let console = console(&settings.output, settings.until.as_ref())?;
             settings.merge.warnings().iter().for_each(|warning| tracing::warn!("{warning}"));
             carry_out(resume::run(run_dir, record, &settings, &console), &console)
         }
-        Command::Verify(args) => {
-            let (run_dir, record) = RunDir::open(&args.run)?;
-            let recorded = Recorded::load(&run_dir, &record)?;
-            let layers = layers(args.output.config.as_deref())?.over(&recorded);
-            let settings = resolve::verify(&args, &recorded, &layers)?;
+        Command::Verify { run } => {
+            let (run_dir, record) = RunDir::open(&run)?;
+            let (recorded, layers) = over(&run_dir, &record)?;
+            let settings = resolve::verify(&recorded, &layers)?;
             let console = console(&settings.output, settings.until.as_ref())?;
             carry_out(verify::run(run_dir, &record, &settings, &console), &console)
         }
-        Command::Undo(args) => {
-            let (run_dir, record) = RunDir::open(&args.run)?;
-            let recorded = Recorded::load(&run_dir, &record)?;
-            let layers = layers(args.output.config.as_deref())?.over(&recorded);
-            let settings = resolve::undo(&args, &recorded, &layers)?;
+        Command::Undo { run } => {
+            let (run_dir, record) = RunDir::open(&run)?;
+            let (recorded, layers) = over(&run_dir, &record)?;
+            let settings = resolve::undo(&recorded, &layers)?;
             let console = console(&settings.output, settings.until.as_ref())?;
             carry_out(undo::run(run_dir, &record, &settings, &console), &console)
         }
-        Command::Control(args) => control::run(&args, terminal),
-        Command::Lookup(args) => lookup::run(&args, terminal),
-        Command::Record(args) => record::run(&args, terminal),
-        Command::Config(args) => {
-            let layers = layers(args.output.config.as_deref())?;
-            config::run(&args, layers, terminal)
+        Command::Control { run, ask: Ask::Status } => {
+            control::status(&run, layers()?.get(&JSON)?, terminal)
         }
-        Command::Completions(args) => manual::completions(&args, terminal),
-        Command::Man(args) => manual::pages(&args, terminal),
+        Command::Control { run, ask } => control::run(&run, &ask, terminal),
+        Command::Lookup { account, path } => {
+            lookup::run(&account, path.as_deref(), layers()?.get(&JSON)?, terminal)
+        }
+        Command::Record { run, account } => record::run(&run, &account, terminal),
+        Command::Config { run } => config::run(run, layers()?, terminal),
+        Command::Completions { shell } => manual::completions(shell, terminal),
+        Command::Man { dir } => manual::pages(dir.as_deref(), terminal),
     }
 }
 

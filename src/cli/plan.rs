@@ -1,14 +1,12 @@
 //! `plan`: check and resolve the pairs; with --inspect, look at the cluster. Nothing here can write to one.
 
-use anyhow::Context;
-
 use super::input::{self, Begun};
 use super::inspect::{self, Reading};
-use super::recorded::RecordedPlan;
+use super::recorded::with_accounts;
 use super::{Console, Exit, Failure, PlanSettings, facts};
 use crate::moment::Moment;
 use crate::report::page::summary_page;
-use crate::report::{self, Discovery, LedTo, Summary};
+use crate::report::{Discovery, LedTo, Summary};
 use crate::run::{RunRecord, files};
 use crate::spec::{ColumnPath, RawSpec};
 
@@ -30,8 +28,8 @@ pub async fn run(settings: &PlanSettings, console: &Console) -> Result<Exit, Fai
             Some(inspect::run(&reading, (settings, own), &planned.plan, console, &mut stop).await?)
         }
     };
-    let recorded = RecordedPlan::new(settings, &planned.format, planned.plan.sha256());
-    let recorded = serde_json::to_value(recorded).map_err(Failure::failed)?;
+    let mut recorded = with_accounts(settings.recorded.clone(), planned.format.accounts);
+    recorded["groups_sha256"] = planned.plan.sha256().into();
     let record = RunRecord::new(id, "plan", started, planned.record, recorded);
     let stats = planned.plan.stats().clone();
     let unreadable = inspection.as_ref().is_some_and(|inspection| inspection.unreadable > 0);
@@ -69,18 +67,6 @@ fn discovery(spec: &RawSpec) -> Option<Discovery> {
         Some(LedTo { table: table.name.clone(), through })
     });
     Discovery::of(tables.collect())
-}
-
-impl Console {
-    /// Prints a summary, for people or for machines.
-    pub(super) fn report(&self, summary: &Summary, json: bool) -> Result<(), Failure> {
-        let text = match json {
-            true => report::json(summary).map_err(Failure::failed)?,
-            false => report::terminal(summary),
-        };
-        let printed = self.terminal.print(&text).context("cannot write to standard output");
-        printed.map_err(Failure::failed)
-    }
 }
 
 #[cfg(test)]

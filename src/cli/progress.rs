@@ -9,7 +9,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use tokio::task::JoinHandle;
 use tokio::time::{self, MissedTickBehavior};
 
-use super::Console;
+use super::console::Console;
 use super::until::Until;
 use crate::live::{Rate, UnderWay};
 use crate::pace::Held;

@@ -1,8 +1,9 @@
 //! `record`: what the journal of a run has of one group, as JSON. It only reads, and no cluster is needed.
 
+use std::path::Path;
+
 use anyhow::{Context, anyhow};
 
-use super::args::RecordArgs;
 use super::lookup::planned;
 use super::{Exit, Failure, Terminal};
 use crate::journal::body::json::{self, Object};
@@ -11,11 +12,10 @@ use crate::model::{AccountId, Group, Pair};
 use crate::run::{RunDir, RunError, files};
 
 /// Runs `record`.
-pub(super) fn run(args: &RecordArgs, terminal: &Terminal) -> Result<Exit, Failure> {
-    let RecordArgs { run, account: id } = args;
+pub(super) fn run(run: &Path, id: &str, terminal: &Terminal) -> Result<Exit, Failure> {
     let record = RunDir::record(run).map_err(Failure::unusable)?;
     if record.is_plan() {
-        return Err(Failure::unusable(RunError::OnlyPlanned { path: run.clone() }));
+        return Err(Failure::unusable(RunError::OnlyPlanned { path: run.to_path_buf() }));
     }
     let journal = SqliteJournal::open_read_only(&run.join(files::JOURNAL));
     let journal = journal.map_err(|error| match error {

@@ -15,7 +15,6 @@ use tokio::sync::watch;
 use super::again;
 use super::engine::{Needs, Ready};
 use super::identity::{Identity, check_columns};
-use super::recorded::RecordedSettings;
 use super::session::{Session, Traces};
 use super::undo::WHOLE_UNDONE;
 use super::{Console, Exit, Failure, ResumeSettings, listen, live, register};
@@ -74,15 +73,13 @@ async fn carry_out(
     console.again.set(again::same(arguments()));
 
     let traces = Traces { failures: run_dir.failures()?, latency: run_dir.append(files::LATENCY)? };
-    let recorded = RecordedSettings::new(format, merge);
-    let in_effect = serde_json::to_value(recorded).map_err(Failure::failed)?;
     let resumed = Some(record.started_at);
     let session = Session {
         run_dir,
         record: RunRecord {
             command: "resume".to_owned(),
             started_at: started,
-            settings: in_effect,
+            settings: settings.recorded.clone(),
             ..record
         },
         resumed,

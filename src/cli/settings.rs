@@ -4,7 +4,10 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use serde_json::Value;
+
 use super::bound::Bound;
+use super::catalogue::output::LogFormat;
 use super::until::Until;
 use crate::cluster::{ClusterSettings, Consistency};
 use crate::events::EventSettings;
@@ -27,6 +30,8 @@ pub struct PlanSettings {
     pub inspect: Option<InspectSettings>,
     /// The run directory; `runs/<run id>` if none is named.
     pub run_dir: Option<PathBuf>,
+    /// The settings in effect, as run.json keeps them.
+    pub recorded: Value,
     /// How to report.
     pub output: OutputSettings,
 }
@@ -59,6 +64,8 @@ pub struct ApplySettings {
     pub until: Option<Until>,
     /// Where the live page is served, if anywhere.
     pub listen: Option<Listen>,
+    /// The settings in effect, as run.json keeps them.
+    pub recorded: Value,
     /// How to report.
     pub output: OutputSettings,
     /// The flags that have to be given again to go on with the run, because secrets are kept nowhere.
@@ -78,6 +85,8 @@ pub struct ResumeSettings {
     pub until: Option<Until>,
     /// Where the live page is served, if anywhere.
     pub listen: Option<Listen>,
+    /// The settings in effect, as run.json keeps them.
+    pub recorded: Value,
     /// How to report.
     pub output: OutputSettings,
     /// As in [`ApplySettings::secret_flags`].
@@ -103,6 +112,8 @@ pub struct VerifySettings {
     pub until: Option<Until>,
     /// Where the live page is served, if anywhere.
     pub listen: Option<Listen>,
+    /// The settings in effect, as the report keeps them.
+    pub recorded: Value,
     /// How to report.
     pub output: OutputSettings,
     /// As in [`ApplySettings::secret_flags`].
@@ -130,6 +141,8 @@ pub struct UndoSettings {
     pub until: Option<Until>,
     /// Where the live page is served, if anywhere.
     pub listen: Option<Listen>,
+    /// The settings in effect, as the report keeps them.
+    pub recorded: Value,
     /// How to report.
     pub output: OutputSettings,
     /// As in [`ApplySettings::secret_flags`].
@@ -215,16 +228,6 @@ pub struct OutputSettings {
     pub verbose: u8,
     /// How log lines are written.
     pub log_format: LogFormat,
-}
-
-/// How log lines are written.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum LogFormat {
-    /// For people.
-    #[default]
-    Text,
-    /// One JSON object per line.
-    Json,
 }
 
 impl MergeSettings {

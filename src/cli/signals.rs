@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
-use super::Console;
+use super::console::Console;
 use super::exit::{self, Exit};
 
 /// A command that was asked to stop ends by itself well before this, whatever the servers do; should it not, it is ended.

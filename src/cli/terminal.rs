@@ -12,7 +12,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget};
 use serde_json::json;
 use tracing_subscriber::fmt::MakeWriter;
 
-use super::settings::LogFormat;
+use super::catalogue::output::LogFormat;
 use crate::moment::Moment;
 
 /// Standard output and standard error of this process. Clones share the progress bar.

@@ -11,7 +11,6 @@ use tokio::sync::watch;
 use super::engine::{Engine, Needs, Ready};
 use super::identity::{self, Identity, check_columns};
 use super::latency_log::LatencyLog;
-use super::recorded::walk_settings;
 use super::{Console, Exit, Failure, Progress, UndoSettings, again, facts, listen, live, register};
 use crate::journal::{Journal, JournalError, SqliteJournal};
 use crate::live::Phase;
@@ -175,7 +174,7 @@ async fn carry_out(
         examples: facts::examples(&run_dir.file(files::CONFLICTS), "table", None),
         timeline,
         latency,
-        settings: walk_settings(cluster, events.as_ref(), pace).map_err(Failure::failed)?,
+        settings: settings.recorded.clone(),
     };
     let page = undo_page(&undoing).html();
     let json = undo_json(&undoing).map_err(Failure::failed)?;

@@ -10,7 +10,6 @@ use anyhow::Context;
 use super::engine::{Needs, Ready};
 use super::identity::{self, Identity, check_columns};
 use super::latency_log::LatencyLog;
-use super::recorded::walk_settings;
 use super::{
     Console, Exit, Failure, Progress, VerifySettings, again, facts, listen, live, register,
 };
@@ -131,7 +130,7 @@ async fn carry_out(
         examples: facts::examples(&diff, "verdict", None),
         timeline,
         latency,
-        settings: walk_settings(cluster, events.as_ref(), pace).map_err(Failure::failed)?,
+        settings: settings.recorded.clone(),
     };
     let page = verify_page(&verification).html();
     let json = verify_json(&verification).map_err(Failure::failed)?;

@@ -11,12 +11,14 @@ mod context;
 mod error;
 mod probe;
 mod producer;
+mod rows;
 mod settings;
 
 use std::sync::{Mutex, PoisonError};
 
 pub use error::EventError;
 pub use producer::Producer;
+pub use rows::{BROKERS, KAFKA, NO_EVENTS, PROPERTIES, Silence, TOPIC};
 pub use settings::EventSettings;
 
 use crate::model::Event;

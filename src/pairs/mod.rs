@@ -7,7 +7,7 @@
 //! checks that a line passes or fails on its own, by the `signs` of its ids, `accounts` numbers the ids (`alike` finds
 //! those that differ in case only), and `read` runs all of these at the same time. `reason`, `rejects` and
 //! `rejects_csv` tell what was not accepted, `findings` what was found by the rules. Which pairs go together is the
-//! next chapter: [`plan`](crate::plan).
+//! next chapter: [`plan`](crate::plan). `rows` has the settings of the input.
 
 mod accounts;
 mod alike;
@@ -23,6 +23,7 @@ mod reason;
 mod record;
 mod rejects;
 mod rejects_csv;
+mod rows;
 mod rules;
 mod signs;
 mod source;
@@ -43,6 +44,7 @@ pub use read::{PairList, read};
 pub use reason::{Flaw, Heading, Malformed, Reason, Side};
 pub use rejects::{Reject, Rejects};
 pub use rejects_csv::write_rejects;
+pub use rows::{ACCEPT, CSV, DELIMITER, FROM_COLUMN, TO_COLUMN, TRIM};
 pub use rules::{Accepted, Consequence, Entry, RULES, Rule, rejecting};
 pub use source::{Source, open, open_raw};
 pub use spool::{SPOOL_NAME, SPOOL_NAME_GZIP, Spool, Spooled, Tee, sha256};

@@ -114,3 +114,84 @@ EXAMPLES
 EXIT CODES
   0    the account is in at least one run
   1    it is in none, or a run could not be read (which is named)";
+
+pub(super) const VERIFY_EXAMPLES: &str = "\
+EXAMPLES
+  Compare the cluster with what the run should have left:
+    tributary verify runs/20261123T041455Z-3f9a
+
+  Gently, while the application is at work:
+    tributary verify runs/20261123T041455Z-3f9a --rate 200
+
+  Write what is missing or worse again, and announce it:
+    tributary verify runs/20261123T041455Z-3f9a --repair
+
+WHAT IS FOUND
+  diff.csv has a line for each row that is missing or worse than the run left it (exit
+  code 4), and for each that was changed since (which is no difference). A difference is
+  read again before it is reported. What was stopped goes on where it was.";
+
+pub(super) const UNDO_EXAMPLES: &str = "\
+EXAMPLES
+  Give everything back that the run moved:
+    tributary undo runs/20261123T041455Z-3f9a
+
+  Only the groups of some pairs (a file with the header and the lines of those pairs):
+    tributary undo runs/20261123T041455Z-3f9a --pairs wrong.csv
+
+  Also where somebody has changed a row since, which is lost then:
+    tributary undo runs/20261123T041455Z-3f9a --force
+
+WHAT IS LEFT ALONE
+  A row of the survivor that was changed or deleted since the run is a conflict: it stays as it is
+  and is listed in conflicts.csv (exit code 4). What was written to a source since stays there,
+  beside what it gets back. Whatever stops it, the same command goes on.";
+
+pub(super) const CONTROL_EXAMPLES: &str = "\
+EXAMPLES
+  The application is slow: hold the run, and go on later:
+    tributary control runs/20261123T041455Z-3f9a pause
+    tributary control runs/20261123T041455Z-3f9a resume
+
+  No more than 50 groups per second; as many as the cluster can take:
+    tributary control runs/20261123T041455Z-3f9a rate 50
+    tributary control runs/20261123T041455Z-3f9a rate none
+
+  How far is it, and what was the address of its live page?
+    tributary control runs/20261123T041455Z-3f9a status
+
+A change of the rate is for the process that runs now; what `resume` begins with is the rate
+that the run was given. Exit code 1 if no process works on the run.";
+
+pub(super) const CONFIG_EXAMPLES: &str = "\
+EXAMPLES
+  What would apply go by, and where does it come from?
+    tributary config --config tributary.toml --rate 200
+
+  What would resume go by?
+    tributary config runs/20261123T041455Z-3f9a --config tributary.toml
+
+  One value, for a script:
+    tributary config --json | jq -r '.settings[] | select(.name == \"hosts\").value'
+
+EXIT CODES
+  0    apply (or resume) would take these settings
+  2    something is missing or wrong; it is named, and whatever can be printed is";
+
+pub(super) const COMPLETIONS_EXAMPLES: &str = "\
+EXAMPLES
+  For this shell only:
+    source <(tributary completions bash)
+
+  For good:
+    tributary completions bash > /etc/bash_completion.d/tributary
+    tributary completions zsh  > \"${fpath[1]}/_tributary\"
+    tributary completions fish > ~/.config/fish/completions/tributary.fish";
+
+pub(super) const MAN_EXAMPLES: &str = "\
+EXAMPLES
+  Read it at once:
+    tributary man | man -l -
+
+  Install the pages of all commands:
+    tributary man /usr/local/share/man/man1 && man tributary-apply";

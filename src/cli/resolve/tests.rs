@@ -1,19 +1,18 @@
 //! Which layer wins, and what is said when something is wrong.
 
-use std::process;
+use std::ffi::OsString;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
-
-use clap::{ArgMatches, CommandFactory, FromArgMatches};
+use std::{env, fs, process};
 
 use super::*;
-use crate::cli::args::{Cli, Command};
-use crate::cli::catalogue::{Kind, SETTINGS};
-use crate::cli::recorded::RecordedSettings;
-use crate::cli::settings::{PaceSettings, UndoSettings, VerifySettings};
+use crate::cli::args::command;
+use crate::cli::given;
+use crate::cli::settings::PaceSettings;
 use crate::cluster::Consistency;
 use crate::moment::Moment;
 use crate::pace::InFlight;
-use crate::pipeline::Discover;
+use crate::pipeline::{Discover, ErrorLimit};
 use crate::run::{InputRecord, RunDir, RunId, RunRecord, files};
 
 /// A configuration file of its own.
@@ -25,43 +24,41 @@ fn config_file(text: &str) -> PathBuf {
     file
 }
 
-fn variables(environment: &[(&str, &str)]) -> Vec<(OsString, OsString)> {
-    environment.iter().map(|(name, value)| (name.into(), value.into())).collect()
+/// What a command is given over this configuration file and environment.
+fn layers(
+    words: &[&str],
+    flags: &[&str],
+    config: &str,
+    environment: &[(&str, &str)],
+) -> Result<Layers, SettingsError> {
+    let file = config_file(config);
+    let path = file.to_string_lossy().into_owned();
+    let config = ["--config", &path];
+    let words = ["tributary"].iter().chain(words).chain(flags).chain(&config);
+    let matches = command().try_get_matches_from(words).unwrap();
+    let variables = environment.iter().map(|(name, text)| (OsString::from(name), text.into()));
+    let layers = given::layers(matches.subcommand().unwrap().1, variables);
+    fs::remove_file(&file).unwrap();
+    layers
 }
 
-/// Resolves `apply` over this configuration file and environment.
+/// Resolves `apply`.
 fn resolve(
     flags: &[&str],
     config: &str,
     environment: &[(&str, &str)],
 ) -> Result<ApplySettings, SettingsError> {
-    let file = config_file(config);
-    let args = ["tributary", "apply", "pairs.csv"].iter().chain(flags);
-    let matches = Cli::command().try_get_matches_from(args).unwrap();
-    let Command::Apply(args) = Cli::from_arg_matches(&matches).unwrap().command else {
-        unreachable!()
-    };
-    let (_, matches) = matches.subcommand().unwrap();
-    let settings = Layers::new(matches, Some(&file), variables(environment).into_iter())
-        .and_then(|layers| apply(&args, None, &layers));
-    fs::remove_file(&file).unwrap();
-    settings
+    let layers = layers(&["apply", "pairs.csv"], flags, config, environment)?;
+    apply(Some(Path::new("pairs.csv")), None, &layers)
 }
 
 /// The settings as run.json holds them.
-fn recorded(settings: &ApplySettings) -> serde_json::Value {
-    serde_json::to_value(RecordedSettings::new(&settings.input.format, &settings.merge)).unwrap()
+fn recorded(settings: &ApplySettings) -> Value {
+    with_accounts(settings.recorded.clone(), settings.input.format.accounts)
 }
 
-/// Resolves a command on a run that was begun with these settings, over this configuration file and
-/// environment.
-fn over_run<T>(
-    begun: &ApplySettings,
-    matches: &ArgMatches,
-    config: &str,
-    environment: &[(&str, &str)],
-    resolve: impl FnOnce(&Recorded, &Layers<'_>) -> Result<T, SettingsError>,
-) -> Result<T, SettingsError> {
+/// What was recorded of a run that was begun with these settings.
+fn run_of(begun: &ApplySettings) -> Recorded {
     let folder = tempfile::tempdir().unwrap();
     let id = RunId::new(Moment::now());
     let prepared = RunDir::prepare(Some(&folder.path().join("run")), &id).unwrap();
@@ -69,13 +66,20 @@ fn over_run<T>(
     let run_dir = prepared.commit().unwrap();
     let input = InputRecord { path: "-".into(), file: None, sha256: "ab".into(), bytes: 1 };
     let record = RunRecord::new(id, "apply", Moment::now(), input, recorded(begun));
-    let run = Recorded::load(&run_dir, &record).unwrap();
-    let file = config_file(config);
-    let (_, matches) = matches.subcommand().unwrap();
-    let settings = Layers::new(matches, Some(&file), variables(environment).into_iter())
-        .and_then(|layers| resolve(&run, &layers.over(&run)));
-    fs::remove_file(&file).unwrap();
-    settings
+    Recorded::load(run_dir.path(), &record).unwrap()
+}
+
+/// Resolves a command on a run that was begun with these settings.
+fn over_run<T>(
+    begun: &ApplySettings,
+    (command, flags): (&str, &[&str]),
+    config: &str,
+    environment: &[(&str, &str)],
+    resolve: impl FnOnce(&Recorded, &Layers) -> Result<T, SettingsError>,
+) -> Result<T, SettingsError> {
+    let run = run_of(begun);
+    let layers = layers(&[command, "run"], flags, config, environment)?;
+    resolve(&run, &layers.over(run.given.clone()))
 }
 
 /// Resolves `resume`.
@@ -85,21 +89,11 @@ fn go_on(
     config: &str,
     environment: &[(&str, &str)],
 ) -> Result<ResumeSettings, SettingsError> {
-    let args = ["tributary", "resume", "run"].iter().chain(flags);
-    let matches = Cli::command().try_get_matches_from(args).unwrap();
-    let Command::Resume(args) = Cli::from_arg_matches(&matches).unwrap().command else {
-        unreachable!()
-    };
-    over_run(begun, &matches, config, environment, |run, layers| resume(&args, run, layers))
+    over_run(begun, ("resume", flags), config, environment, resume)
 }
 
 fn verified(begun: &ApplySettings, flags: &[&str]) -> Result<VerifySettings, SettingsError> {
-    let args = ["tributary", "verify", "run"].iter().chain(flags);
-    let matches = Cli::command().try_get_matches_from(args).unwrap();
-    let Command::Verify(args) = Cli::from_arg_matches(&matches).unwrap().command else {
-        unreachable!()
-    };
-    over_run(begun, &matches, "", &[], |run, layers| verify(&args, run, layers))
+    over_run(begun, ("verify", flags), "", &[], verify)
 }
 
 fn undone(
@@ -107,12 +101,7 @@ fn undone(
     flags: &[&str],
     config: &str,
 ) -> Result<UndoSettings, SettingsError> {
-    let args = ["tributary", "undo", "run"].iter().chain(flags);
-    let matches = Cli::command().try_get_matches_from(args).unwrap();
-    let Command::Undo(args) = Cli::from_arg_matches(&matches).unwrap().command else {
-        unreachable!()
-    };
-    over_run(begun, &matches, config, &[], |run, layers| undo(&args, run, layers))
+    over_run(begun, ("undo", flags), config, &[], undo)
 }
 
 fn message(flags: &[&str], config: &str) -> String {
@@ -140,24 +129,6 @@ fn defaults_are_enough_but_for_keyspace_and_topic() {
     assert!(message(&["--keyspace", "k"], "").contains("--no-events"));
     let silent = resolve(&["--keyspace", "k", "--no-events"], "", &[]).unwrap();
     assert!(silent.merge.events.is_none());
-}
-
-/// What `config` shows as a default is what is done where nothing is said.
-#[test]
-fn the_catalogue_knows_the_defaults() {
-    let required = ["--keyspace", "k", "--topic", "t"];
-    let settings = resolve(&required, "", &[]).unwrap();
-    let text: String = SETTINGS
-        .iter()
-        .filter(|setting| !setting.default.is_empty())
-        .map(|setting| match setting.kind {
-            Kind::Switch => format!("{} = {}\n", setting.name, setting.default),
-            _ => format!("{} = '{}'\n", setting.name, setting.default),
-        })
-        .collect();
-    let written = resolve(&required, &text, &[]).unwrap();
-    assert_eq!(recorded(&written), recorded(&settings));
-    assert_eq!(written.output, settings.output);
 }
 
 #[test]
@@ -236,6 +207,11 @@ fn passwords_come_from_environment_or_file_and_are_not_shown() {
     assert_eq!(exposed(&[]), "from-file");
     assert_eq!(exposed(&[("TRIBUTARY_PASSWORD", "from-env")]), "from-env");
     assert_eq!(exposed(&[("TRIBUTARY_PASSWORD", "")]), "from-file");
+    let both = message(&[], &format!("{file}password_file = 'y'\n"));
+    assert!(both.ends_with(".toml: give either password or password_file, not both"), "{both}");
+    let named = "keyspace = 'k'\nno_events = true\nusername = 'u'\npassword_file = '/nowhere/x'\n";
+    let missing = message(&[], named);
+    assert!(missing.contains(".toml: cannot read the password_file /nowhere/x: No such file"));
     let no_password = "keyspace = 'k'\nno_events = true\nusername = 'u'\n";
     assert!(message(&[], no_password).starts_with("the password of 'u' is missing"));
 }
@@ -254,8 +230,7 @@ fn a_run_goes_on_with_its_own_settings_but_for_what_is_given_again() {
     let begun = resolve(&[&flags[..], &more[..]].concat(), "", &[]).unwrap();
     let settings = go_on(&begun, &[], "", &[]).unwrap();
     assert_eq!(settings.format, begun.input.format);
-    let recorded = |merge: &MergeSettings| RecordedSettings::new(&begun.input.format, merge);
-    assert_eq!(recorded(&settings.merge), recorded(&begun.merge));
+    assert_eq!(settings.recorded, recorded(&begun));
 
     // What may change, changes: flags before the environment's, those before the file's.
     let file = "hosts = 'c'\nin_flight = 7\nlimit = 3\n";

@@ -1,0 +1,89 @@
+//! The flags that hold for one call.
+
+use std::path::PathBuf;
+use std::time::{Duration, SystemTime};
+
+use crate::cli::moments;
+use crate::setting::Command::{Apply, Plan, Resume, Undo, Verify};
+use crate::setting::{Kind, Setting, settings, values};
+
+settings! {
+    /// What is asked of one call.
+    pub(in crate::cli) CALLS: "", &[];
+
+    /// Merge what this plan says, and refuse anything else: the run directory of a `plan`
+    ///
+    /// The pairs (by SHA-256), the specification and the groups must be those of the plan, and, if it has inspected
+    /// a cluster, the keyspace and --discover. Without PAIRS, the plan's own copy is merged.
+    PLAN: PathBuf = Setting::new("plan", Kind::Path, "RUN", values::path)
+        .example("runs/a").of_a_call().under("Input").taken_by(&[Apply]);
+
+    /// Read the cluster, and say what a merge would do there: of all groups, or of a sample of N
+    ///
+    /// `all` (the default) is exact, and reads what a merge reads. `sample=N` reads N groups, drawn at random, and
+    /// gives 95 % confidence intervals. Nothing is written.
+    INSPECT: Option<usize> = Setting::new("inspect", Kind::Optional("all"), "all|sample=N", inspect)
+        .example("sample=50").of_a_call().under("Inspection").taken_by(&[Plan]);
+
+    /// Go by the run's own copy of the pairs, though the file that they came from has changed since
+    USE_COPY: bool = Setting::switch("use_copy").of_a_call().taken_by(&[Resume]);
+
+    /// Write what is missing or worse again, with a time of now
+    REPAIR: bool = Setting::switch("repair").of_a_call().taken_by(&[Verify]);
+
+    /// Begin with the first group again, instead of going on where a verification was stopped
+    RESTART: bool = Setting::switch("restart").of_a_call().taken_by(&[Verify]);
+
+    /// Take back only the groups that these pairs are in: a CSV, written as the run's pairs are
+    PAIRS: PathBuf = Setting::new("pairs", Kind::Path, "FILE", values::path)
+        .example("wrong.csv").of_a_call().taken_by(&[Undo]);
+
+    /// Take back also what has been changed under survivors since the run, and lose those changes
+    FORCE: bool = Setting::switch("force").of_a_call().taken_by(&[Undo]);
+}
+
+settings! {
+    /// When a session ends by the clock.
+    pub(in crate::cli) TIMES: "Pace", &[Apply, Resume, Verify, Undo];
+
+    /// Begin no group after this time: 06:00 (the next one, of this machine's clock), or RFC 3339 with an offset
+    ///
+    /// What is under way then is finished, as after Ctrl-C: exit code 130, and the command that goes on is told. It
+    /// holds for this call alone.
+    UNTIL: SystemTime = Setting::new("until", Kind::Text, "TIME", moments::next).example("06:00").of_a_call();
+
+    /// Begin no group after this long, counted from the start of the command: 4h, 90s, 1h30m
+    FOR: Duration = Setting::new("for", Kind::Text, "DURATION", moments::duration).example("4h").of_a_call();
+}
+
+/// The fewest groups that a sample may have: fewer say next to nothing.
+const SMALLEST_SAMPLE: usize = 10;
+
+/// `all`, or `sample=N`: so many groups. The flag may stand alone, so that whatever follows is taken for its value:
+/// what is none is told with what was probably meant.
+fn inspect(text: &str) -> Result<Option<usize>, String> {
+    let wrong = match text.strip_prefix("sample=") {
+        None if text == "all" => return Ok(None),
+        None => "is neither all nor sample=N".to_owned(),
+        Some(groups) => match values::count(groups, SMALLEST_SAMPLE, usize::MAX) {
+            Ok(groups) => return Ok(Some(groups)),
+            Err(wrong) => format!("asks for a sample that {wrong}"),
+        },
+    };
+    Err(format!(
+        "{wrong}. If these are the pairs, they come first: tributary plan {text} --inspect"
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn samples_are_large_enough_to_say_something() {
+        assert_eq!((inspect("all"), inspect("sample=1_000")), (Ok(None), Ok(Some(1_000))));
+        assert!(
+            ["sample", "sample=", "sample=9", "pairs.csv", ""].iter().all(|t| inspect(t).is_err())
+        );
+    }
+}

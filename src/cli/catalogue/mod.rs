@@ -1,0 +1,47 @@
+//! The catalogue: the rows of all settings and flags, in the order of the help.
+//!
+//! `calls` has the flags that hold for one call, `cluster`, `work` and `output` what concerns the cluster, how groups
+//! are merged, and how is reported. The rows of the input are in [`pairs`], those of the events in [`events`]. A new
+//! setting is a row of one of these tables, and its use.
+
+pub(super) mod calls;
+pub(super) mod cluster;
+pub(super) mod output;
+pub(super) mod work;
+
+use crate::setting::{Described, Place, Row};
+use crate::{events, pairs};
+
+/// All of them.
+pub(super) fn all() -> impl Iterator<Item = &'static dyn Described> {
+    let tables = [
+        calls::CALLS,
+        pairs::CSV,
+        cluster::CASSANDRA,
+        events::KAFKA,
+        work::MERGING,
+        work::PACE,
+        calls::TIMES,
+        output::OUTPUT,
+    ];
+    tables.into_iter().flatten().copied()
+}
+
+/// The row of a name.
+pub(super) fn find(name: &str) -> Option<&'static Row> {
+    all().map(Described::row).find(|row| row.name == name)
+}
+
+/// The name in the configuration file that somebody may have meant.
+pub(super) fn nearest(wrong: &str) -> Option<&'static str> {
+    // From there on the two have more in common than not.
+    const LIKE: f64 = 0.8;
+    let wrong = wrong.to_lowercase().replace('-', "_");
+    let rows = all().map(Described::row).filter(|row| row.is_in(Place::File));
+    let rated = rows.map(|row| (strsim::jaro_winkler(row.name, &wrong), row.name));
+    let best = rated.max_by(|one, other| one.0.total_cmp(&other.0));
+    best.filter(|(likeness, _)| *likeness >= LIKE).map(|(_, name)| name)
+}
+
+#[cfg(test)]
+mod tests;

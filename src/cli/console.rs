@@ -1,0 +1,54 @@
+//! How a command meets its operator.
+
+use anyhow::Context;
+use tokio::sync::watch;
+
+use super::again::Again;
+use super::exit::Failure;
+use super::log::RunLog;
+use super::register::Lease;
+use super::terminal::Terminal;
+use super::until::Until;
+use crate::live::{Board, Control};
+use crate::report::{self, Summary};
+
+/// How a command meets its operator.
+#[derive(Clone, Debug)]
+pub struct Console {
+    /// Where reports, progress and errors are shown.
+    pub terminal: Terminal,
+    /// run.log, to be attached when the run directory is prepared.
+    pub run_log: RunLog,
+    /// The lease on the keyspace, while the command has it.
+    pub lease: Lease,
+    /// The command that goes on with the run, once there is one.
+    pub again: Again,
+    /// What the run says of itself to those who look at it from elsewhere.
+    pub board: Board,
+    /// What they may ask of it.
+    pub control: Control,
+    /// Becomes `true` when the run is to stop.
+    pub stop: watch::Sender<bool>,
+    /// When that is, if it is said by the clock.
+    pub until: Option<Until>,
+}
+
+impl Console {
+    /// Why a run that was stopped is.
+    pub(super) fn stopped_by(&self) -> String {
+        match &self.until {
+            Some(until) if until.has_come() => format!("stopped by {until}"),
+            _ => "interrupted".to_owned(),
+        }
+    }
+
+    /// Prints a summary, for people or for machines.
+    pub(super) fn report(&self, summary: &Summary, json: bool) -> Result<(), Failure> {
+        let text = match json {
+            true => report::json(summary).map_err(Failure::failed)?,
+            false => report::terminal(summary),
+        };
+        let printed = self.terminal.print(&text).context("cannot write to standard output");
+        printed.map_err(Failure::failed)
+    }
+}

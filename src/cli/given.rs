@@ -1,0 +1,105 @@
+//! What is given to a command: its flags, over the environment, over the configuration file.
+
+use std::ffi::OsString;
+
+use clap::ArgMatches;
+use clap::parser::ValueSource;
+
+use super::catalogue::{self, output::CONFIG};
+use super::file;
+use crate::secret::{REDACTED, is_secret};
+use crate::setting::{Described, Given, Kind, Layers, Origin, Place, Row, SettingsError};
+
+/// Reads all three.
+///
+/// # Errors
+/// A property is none, or the configuration file cannot be read.
+pub(super) fn layers(
+    matches: &ArgMatches,
+    environment: impl Iterator<Item = (OsString, OsString)>,
+) -> Result<Layers, SettingsError> {
+    let layers = Layers::default().over(flags(matches)?).over(variables(matches, environment));
+    match layers.find(&CONFIG)? {
+        Some(path) if !path.as_os_str().is_empty() => Ok(layers.over(file::read(&path)?)),
+        _ => Ok(layers),
+    }
+}
+
+fn rows() -> impl Iterator<Item = &'static Row> {
+    catalogue::all().map(Described::row)
+}
+
+/// Whether the command has the flag of a setting.
+fn has_flag(matches: &ArgMatches, row: &Row) -> bool {
+    matches.try_contains_id(row.name).is_ok()
+}
+
+fn flags(matches: &ArgMatches) -> Result<Vec<Given>, SettingsError> {
+    let mut given = Vec::new();
+    let is_given = |row: &&Row| {
+        has_flag(matches, row) && matches.value_source(row.name) == Some(ValueSource::CommandLine)
+    };
+    for row in rows().filter(is_given) {
+        let raw = matches.get_raw(row.name).into_iter().flatten();
+        let texts: Vec<_> = raw.map(|text| text.to_string_lossy().into_owned()).collect();
+        let origin = Origin::Flag(row.flag());
+        match row.kind {
+            // Of two with one name the later one wins.
+            Kind::Table => {
+                for text in texts.iter().rev() {
+                    let (key, text) = property(row, text)?;
+                    given.push(Given { key, text, origin: origin.clone() });
+                }
+                continue;
+            }
+            Kind::Switch => given.push(Given { key: row.name.into(), text: "true".into(), origin }),
+            Kind::Count => {
+                let text = matches.get_count(row.name).min(2).to_string();
+                given.push(Given { key: row.name.into(), text, origin });
+            }
+            _ => given.push(Given { key: row.name.into(), text: texts.join(","), origin }),
+        }
+    }
+    Ok(given)
+}
+
+/// The key and the value of `name=value`.
+fn property(row: &Row, text: &str) -> Result<(String, String), SettingsError> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.trim().is_empty() => {
+            Ok((format!("{}.{}", row.name, name.trim()), value.to_owned()))
+        }
+        _ => Err(SettingsError::new(format!(
+            "{}: '{}' is not key=value, such as linger.ms=5",
+            row.flag(),
+            if is_secret(text) { REDACTED } else { text }
+        ))),
+    }
+}
+
+/// What the environment says of the settings that the command takes. An empty variable counts as unset.
+fn variables(
+    matches: &ArgMatches,
+    environment: impl Iterator<Item = (OsString, OsString)>,
+) -> Vec<Given> {
+    let text = |(name, text): (OsString, OsString)| {
+        Some((name.into_string().ok()?, text.into_string().ok()?))
+    };
+    let mut variables: Vec<_> = environment.filter_map(text).collect();
+    variables.sort();
+    let is_read = |row: &&Row| {
+        row.is_in(Place::Environment) && (!row.is_in(Place::Flag) || has_flag(matches, row))
+    };
+    let rows: Vec<_> = rows().filter(is_read).map(|row| (row, row.variable())).collect();
+    let given = variables.into_iter().filter_map(|(name, text)| {
+        let key = rows.iter().find_map(|(row, variable)| match row.kind {
+            Kind::Table => {
+                let property = name.strip_prefix(variable)?.strip_prefix('_')?;
+                Some(format!("{}.{}", row.name, property.to_lowercase().replace('_', ".")))
+            }
+            _ => (!text.is_empty() && name == *variable).then(|| row.name.to_owned()),
+        })?;
+        Some(Given { key, text, origin: Origin::Environment(name) })
+    });
+    given.collect()
+}

@@ -1,0 +1,149 @@
+//! What there is to know of a setting but the type of its values.
+
+use serde_json::Value;
+
+/// A command that takes settings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "each is the command of its name")]
+pub enum Command {
+    Plan,
+    Apply,
+    Resume,
+    Verify,
+    Undo,
+    Lookup,
+    ControlStatus,
+    Config,
+}
+
+impl Command {
+    /// The command of these words after the name of the program.
+    pub fn named(words: &str) -> Option<Self> {
+        match words {
+            "plan" => Some(Self::Plan),
+            "apply" => Some(Self::Apply),
+            "resume" => Some(Self::Resume),
+            "verify" => Some(Self::Verify),
+            "undo" => Some(Self::Undo),
+            "lookup" => Some(Self::Lookup),
+            "control status" => Some(Self::ControlStatus),
+            "config" => Some(Self::Config),
+            _ => None,
+        }
+    }
+}
+
+/// How a setting may be written in the configuration file and on the command line; in the file, all but switches,
+/// secrets and tables also as text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Text.
+    Text,
+    /// A number or a word.
+    Number,
+    /// Texts, which are joined by commas; the flag may be repeated.
+    List,
+    /// True or false; a flag without a value.
+    Switch,
+    /// How often the flag is given.
+    Count,
+    /// A flag that may stand alone, and then has this value.
+    Optional(&'static str),
+    /// The path of a file, in the configuration file from its folder.
+    Path,
+    /// Text that is never shown.
+    Secret,
+    /// Properties by name, which are settings of something else: `[kafka]`.
+    Table,
+}
+
+/// Where a setting can be given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "they are the layers")]
+pub enum Place {
+    Flag,
+    Environment,
+    File,
+}
+
+/// What there is to know of a setting but the type of its values.
+#[derive(Clone, Copy, Debug)]
+pub struct Row {
+    /// The key in the configuration file; flag and variable are made of it.
+    pub name: &'static str,
+    /// How it may be written.
+    pub kind: Kind,
+    /// What stands for the value in the help.
+    pub value_name: &'static str,
+    /// The short flag.
+    pub short: Option<char>,
+    /// The text of its value where nothing is said; empty if it is nothing then.
+    pub default: &'static str,
+    /// A value that it could have, where the default is none.
+    pub example: &'static str,
+    /// Where it can be given.
+    pub places: &'static [Place],
+    /// Where it stands in the help; empty for the common options.
+    pub heading: &'static str,
+    /// Which commands take it; `config` takes whatever can be in the configuration file.
+    pub commands: &'static [Command],
+    /// Whether it is a secret, or names a file that holds one.
+    pub secret: bool,
+    /// What is recorded of it.
+    pub recorded: Option<Recorded>,
+    /// Whether a run that goes on must keep to what it recorded.
+    pub pinned: bool,
+    /// What it is, for those who must give it and have not.
+    pub(super) missing: &'static str,
+    /// What it is for, as it stands above the row: a summary, and paragraphs behind empty lines.
+    pub(super) help: &'static str,
+}
+
+/// Where and how the settings in a run.json hold one.
+#[derive(Clone, Copy, Debug)]
+pub struct Recorded {
+    /// A JSON pointer without its leading `/`.
+    pub at: &'static str,
+    /// The text of what is there, as it could be given; nothing if it says nothing.
+    pub recall: fn(&Value) -> Option<String>,
+}
+
+impl Row {
+    /// Whether it can be given there.
+    pub fn is_in(&self, place: Place) -> bool {
+        self.places.contains(&place)
+    }
+
+    /// Whether a command takes it.
+    pub fn is_taken_by(&self, command: Command) -> bool {
+        self.commands.contains(&command) || command == Command::Config && self.is_in(Place::File)
+    }
+
+    /// The long flag, or the short one where there is no long one.
+    pub fn flag(&self) -> String {
+        match (self.kind, self.short) {
+            (Kind::Table | Kind::Count, Some(short)) => format!("-{short}"),
+            _ => format!("--{}", self.name.replace('_', "-")),
+        }
+    }
+
+    /// The environment variable.
+    pub fn variable(&self) -> String {
+        format!("TRIBUTARY_{}", self.name.to_uppercase())
+    }
+
+    /// The paragraphs of its help, the summary first and with the default.
+    pub fn help(&self) -> Vec<String> {
+        let paragraphs = self.help.split("\n\n").map(|paragraph| {
+            paragraph.lines().map(str::trim).collect::<Vec<_>>().join(" ").trim().to_owned()
+        });
+        let mut paragraphs: Vec<_> = paragraphs.collect();
+        let is_told = self.default.is_empty()
+            || matches!(self.kind, Kind::Switch | Kind::Count)
+            || self.help.contains("[default:");
+        if let (Some(summary), false) = (paragraphs.first_mut(), is_told) {
+            *summary += &format!(" [default: {}]", self.default);
+        }
+        paragraphs
+    }
+}

@@ -1,0 +1,132 @@
+//! How values are written that several settings have.
+//!
+//! Each function takes text and returns the value, or what is wrong in words that continue "'abc' …".
+
+use std::path::{self, PathBuf};
+use std::time::Duration;
+
+/// Any text.
+///
+/// # Errors
+/// None.
+pub fn any(text: &str) -> Result<String, String> {
+    Ok(text.to_owned())
+}
+
+/// On or off.
+///
+/// # Errors
+/// It is neither.
+pub fn switch(text: &str) -> Result<bool, String> {
+    match text.to_lowercase().as_str() {
+        "true" | "yes" | "on" | "t" | "y" | "1" => Ok(true),
+        "false" | "no" | "off" | "f" | "n" | "0" => Ok(false),
+        _ => Err("is neither true nor false".to_owned()),
+    }
+}
+
+/// A path as it stands there.
+///
+/// # Errors
+/// None.
+pub fn path(text: &str) -> Result<PathBuf, String> {
+    Ok(text.into())
+}
+
+/// The path of a file, wherever the command is run later.
+///
+/// # Errors
+/// It is empty.
+pub fn file(text: &str) -> Result<PathBuf, String> {
+    match text {
+        "" => Err("is not a file".to_owned()),
+        text => path::absolute(text).map_err(|error| format!("is not a path: {error}")),
+    }
+}
+
+/// The hosts of `host:port,…`, each as it stands there.
+///
+/// # Errors
+/// There is none.
+pub fn hosts(text: &str) -> Result<Vec<&str>, String> {
+    let items: Vec<_> = text.split(',').map(str::trim).filter(|item| !item.is_empty()).collect();
+    if items.is_empty() { Err("names no host: use host:port,…".to_owned()) } else { Ok(items) }
+}
+
+/// A host with its port, which may be left out; an IPv6 address stands in brackets.
+///
+/// # Errors
+/// It is no host, or no port.
+pub fn with_port(host: &str, default: u16) -> Result<String, String> {
+    let wrong = |why: &str| Err(format!("is not host:port,… ({host}: {why})"));
+    let (name, port) = match host.strip_prefix('[').map(|rest| rest.split_once(']')) {
+        Some(None) => return wrong("the closing bracket is missing"),
+        Some(Some((address, rest))) => match rest.strip_prefix(':') {
+            None if rest.is_empty() => (format!("[{address}]"), None),
+            None => return wrong("after the bracket only :port can follow"),
+            port => (format!("[{address}]"), port),
+        },
+        None => match host.split_once(':') {
+            Some((_, rest)) if rest.contains(':') => {
+                return wrong("an IPv6 address stands in brackets, as in [::1]:9042");
+            }
+            Some((name, port)) => (name.to_owned(), Some(port)),
+            None => (host.to_owned(), None),
+        },
+    };
+    if name.is_empty() || name.contains(char::is_whitespace) || name.contains('/') {
+        return wrong("that is no host name");
+    }
+    match port.map(str::parse::<u16>) {
+        None => Ok(format!("{name}:{default}")),
+        Some(Ok(port)) if port > 0 => Ok(format!("{name}:{port}")),
+        Some(_) => wrong("a port is a number from 1 to 65535"),
+    }
+}
+
+/// `2s`, `500ms`, `1m` or seconds.
+///
+/// # Errors
+/// It is none of these.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    let wrong = || "is not a duration: use 2s, 500ms, 1m or a number of seconds".to_owned();
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let number: f64 = digits.trim().parse().map_err(|_| wrong())?;
+    let seconds = match &text[digits.len()..] {
+        "ms" => number / 1_000.0,
+        "" | "s" => number,
+        "m" | "min" => number * 60.0,
+        _ => return Err(wrong()),
+    };
+    Duration::try_from_secs_f64(seconds).map_err(|_| wrong())
+}
+
+/// A whole number within bounds.
+///
+/// # Errors
+/// It is none, or not within them.
+pub fn count(text: &str, min: usize, max: usize) -> Result<usize, String> {
+    match text.replace('_', "").parse() {
+        Ok(n) if (min..=max).contains(&n) => Ok(n),
+        _ if max == usize::MAX => Err(format!("is not a whole number from {min} on")),
+        _ => Err(format!("is not a whole number from {min} to {max}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn switches_are_said_in_many_words() {
+        let said = ["true", "Yes", "1", "off", "N"].map(|text| switch(text).unwrap());
+        assert_eq!(said, [true, true, true, false, false]);
+        assert!(["", "maybe", "2"].iter().all(|text| switch(text).is_err()));
+    }
+
+    #[test]
+    fn counts_are_checked() {
+        assert_eq!(count("1_000", 1, 2_000), Ok(1_000));
+        assert_eq!(count("0", 1, 9).unwrap_err(), "is not a whole number from 1 to 9");
+    }
+}
