@@ -1,6 +1,6 @@
 //! What can be set of the input: the rows of its settings, and the format that they make.
 
-use super::{Format, PairsError};
+use super::Format;
 use crate::model::AccountType;
 use crate::setting::Command::{Apply, Plan, Undo};
 use crate::setting::{Kind, Layers, Setting, SettingsError, plain, settings, text};
@@ -40,7 +40,7 @@ impl Format {
             trim: layers.get(&TRIM)?,
             accounts,
         };
-        format.check().map_err(|error: PairsError| SettingsError::new(error))?;
+        format.check().map_err(SettingsError::new)?;
         Ok(format)
     }
 }
