@@ -42,23 +42,22 @@ fn flags(matches: &ArgMatches) -> Result<Vec<Given>, SettingsError> {
     for row in rows().filter(is_given) {
         let raw = matches.get_raw(row.name).into_iter().flatten();
         let texts: Vec<_> = raw.map(|text| text.to_string_lossy().into_owned()).collect();
-        let origin = Origin::Flag(row.flag());
-        match row.kind {
+        let of_row = |text: String| vec![(row.name.to_owned(), text)];
+        let found = match row.kind {
             // Of two with one name the later one wins.
             Kind::Table => {
-                for text in texts.iter().rev() {
-                    let (key, text) = property(row, text)?;
-                    given.push(Given { key, text, origin: origin.clone() });
-                }
-                continue;
+                texts.iter().rev().map(|text| property(row, text)).collect::<Result<_, _>>()?
             }
-            Kind::Switch => given.push(Given { key: row.name.into(), text: "true".into(), origin }),
-            Kind::Count => {
-                let text = matches.get_count(row.name).min(2).to_string();
-                given.push(Given { key: row.name.into(), text, origin });
-            }
-            _ => given.push(Given { key: row.name.into(), text: texts.join(","), origin }),
-        }
+            Kind::Switch => of_row("true".to_owned()),
+            Kind::Count => of_row(matches.get_count(row.name).min(2).to_string()),
+            _ => of_row(texts.join(",")),
+        };
+        let origin = Origin::Flag(row.flag());
+        given.extend(found.into_iter().map(|(key, text)| Given {
+            key,
+            text,
+            origin: origin.clone(),
+        }));
     }
     Ok(given)
 }
@@ -70,9 +69,10 @@ fn property(row: &Row, text: &str) -> Result<(String, String), SettingsError> {
             Ok((format!("{}.{}", row.name, name.trim()), value.to_owned()))
         }
         _ => Err(SettingsError::new(format!(
-            "{}: '{}' is not key=value, such as linger.ms=5",
+            "{}: '{}' is not key=value, such as {}",
             row.flag(),
-            if is_secret(text) { REDACTED } else { text }
+            if is_secret(text) { REDACTED } else { text },
+            row.example
         ))),
     }
 }

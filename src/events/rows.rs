@@ -4,7 +4,7 @@ use super::EventSettings;
 use crate::secret::{REDACTED, is_secret};
 use crate::setting::Command::{Apply, Resume, Undo, Verify};
 use crate::setting::{
-    Described, Kind, Layers, Origin, Setting, SettingsError, settings, text, values,
+    Described, Kind, Layers, Origin, Setting, SettingsError, recall, settings, text, values,
 };
 
 settings! {
@@ -15,13 +15,13 @@ settings! {
     BROKERS: String = Setting::new("brokers", Kind::List, "BROKERS", brokers)
         .default("127.0.0.1:9092")
         .example("kafka1:9092")
-        .recorded_at("events/brokers", text, crate::setting::recall);
+        .recorded_at("events/brokers", text, recall);
 
     /// The topic that gets the events; one that the broker can create is fine
     TOPIC: String = Setting::new("topic", Kind::Text, "TOPIC", topic)
         .example("course.batch.job.request")
         .required("the topic that gets the events (or --no-events)")
-        .recorded_at("events/topic", text, crate::setting::recall)
+        .recorded_at("events/topic", text, recall)
         .pinned();
 
     /// Merge without announcing it
@@ -33,7 +33,8 @@ settings! {
     /// Also by environment, as TRIBUTARY_KAFKA_SASL_PASSWORD for `sasl.password`, or in the table
     /// `[kafka]` of the configuration file; secrets belong there. All properties:
     /// <https://github.com/confluentinc/librdkafka/blob/master/CONFIGURATION.md>
-    PROPERTIES: () = Setting::table("kafka", 'X', "KEY=VALUE", "events/properties");
+    PROPERTIES: () =
+        Setting::table("kafka", 'X', "KEY=VALUE", "events/properties").example("linger.ms=5");
 }
 
 /// Whether --no-events may be said of a run that has events.

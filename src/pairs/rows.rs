@@ -1,6 +1,6 @@
 //! What can be set of the input: the rows of its settings, and the format that they make.
 
-use super::{Accepted, Format, PairsError};
+use super::{Accepted, Format};
 use crate::model::AccountType;
 use crate::setting::Command::{Apply, Plan, Undo};
 use crate::setting::{Kind, Layers, Setting, SettingsError, plain, settings, text};
@@ -49,7 +49,7 @@ impl Format {
             accept: layers.find(&ACCEPT)?.unwrap_or_default(),
             accounts,
         };
-        format.check().map_err(|error: PairsError| SettingsError::new(error))?;
+        format.check().map_err(SettingsError::new)?;
         Ok(format)
     }
 }

@@ -18,6 +18,7 @@ pub struct SettingsError(String);
 
 impl SettingsError {
     /// An error of this text.
+    #[expect(clippy::needless_pass_by_value, reason = "so that errors can be mapped with it")]
     pub fn new(message: impl ToString) -> Self {
         Self(message.to_string())
     }

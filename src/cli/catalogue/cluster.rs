@@ -2,8 +2,6 @@
 
 use std::path::PathBuf;
 
-use serde_json::Value;
-
 use crate::cluster::Consistency;
 use crate::secret::Secret;
 use crate::setting::Command::{Apply, Plan, Resume, Undo, Verify};
@@ -40,15 +38,15 @@ settings! {
 
     /// The CAs that may sign the nodes' certificates (PEM) [default: those that this machine trusts]
     TLS_CA: PathBuf = Setting::new("tls_ca", Kind::Path, "FILE", values::file)
-        .example("/etc/ca.pem").recorded_at("tls/ca", path, recall);
+        .example("/etc/ca.pem").recorded_at("tls/ca", |path| text(&path.display()), recall);
 
     /// The certificate that we show, with those that lead to its CA (PEM)
     TLS_CERT: PathBuf = Setting::new("tls_cert", Kind::Path, "FILE", values::file)
-        .example("/etc/merger.pem").recorded_at("tls/cert", path, recall);
+        .example("/etc/merger.pem").recorded_at("tls/cert", |path| text(&path.display()), recall);
 
     /// Its private key (PEM, not encrypted)
     TLS_KEY: PathBuf = Setting::new("tls_key", Kind::Path, "FILE", values::file)
-        .example("/etc/merger.key").recorded_at("tls/key", path, recall);
+        .example("/etc/merger.key").recorded_at("tls/key", |path| text(&path.display()), recall);
 
     /// Accept a node's certificate whomever it is for, if a trusted CA signed it
     ///
@@ -82,10 +80,6 @@ settings! {
 
 /// The port of Cassandra's CQL protocol.
 const CQL_PORT: u16 = 9_042;
-
-fn path(path: &PathBuf) -> Value {
-    path.to_string_lossy().into()
-}
 
 /// `host:port,…`; the port may be left out, and IPv6 addresses stand in brackets.
 fn hosts(text: &str) -> Result<Vec<String>, String> {
