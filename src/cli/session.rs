@@ -179,7 +179,10 @@ impl Session<'_> {
             Ended::Finished => None,
             Ended::Interrupted => Some(console.stopped_by()),
             Ended::TooManyErrors => Some("stopped by --max-errors".to_owned()),
-            Ended::Hopeless => Some("stopped, because every further group would fail".to_owned()),
+            Ended::Hopeless => Some(match &outcome.stopped_by {
+                Some(why) => format!("stopped, because every further group would meet this: {why}"),
+                None => "stopped, because no group could be told as failed".to_owned(),
+            }),
         };
         let mut applied = Applied {
             stopped,

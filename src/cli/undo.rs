@@ -130,7 +130,10 @@ async fn carry_out(
         stopped: match undone.ended {
             Walked::Finished => None,
             Walked::Interrupted => Some(console.stopped_by()),
-            Walked::BrokenOff => Some("every further group would fail".to_owned()),
+            Walked::BrokenOff => Some(match &undone.stopped_by {
+                Some(why) => format!("every further group would meet this: {why}"),
+                None => "too many groups failed".to_owned(),
+            }),
         },
         again: if is_left { console.again.command().map(str::to_owned) } else { None },
         groups,

@@ -100,7 +100,10 @@ async fn carry_out(
         stopped: match verified.ended {
             Walked::Finished => None,
             Walked::Interrupted => Some(console.stopped_by()),
-            Walked::BrokenOff => Some("because every further group would fail".to_owned()),
+            Walked::BrokenOff => Some(match &verified.stopped_by {
+                Some(why) => format!("because every further group would meet this: {why}"),
+                None => "because too many groups could not be read".to_owned(),
+            }),
         },
         again: (!is_over).then_some(command),
         differences: verified.counts.differences(),

@@ -9,11 +9,14 @@
 //! lower concurrency and counts what it does.
 
 mod about;
+mod altered;
+mod ask;
 mod capabilities;
 mod connect;
 mod diagnosis;
 mod fault;
 mod looks;
+mod masks;
 mod reads;
 mod replicas;
 mod scan;

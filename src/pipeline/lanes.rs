@@ -57,6 +57,7 @@ impl Lanes {
                 }
             })
             .collect();
+        lane("look schema".into());
         lane("journal commit".into());
         lane("event delivery".into());
         lane("whole group".into());
@@ -94,6 +95,11 @@ impl Lanes {
     /// Scans of a table.
     pub fn scan(&self, table: TableIndex) -> Lane {
         Lane(self.tables[table].scan)
+    }
+
+    /// Looks whether the tables have been altered.
+    pub fn schema(&self) -> Lane {
+        Lane(self.names.len() - 4)
     }
 
     /// Waits until an intent is durable.

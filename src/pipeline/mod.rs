@@ -48,7 +48,7 @@ pub use scan::{Discover, ScanProgress, Scanned, scan};
 pub use sweep::{Leftover, Swept, sweep};
 pub use under_way::Load;
 pub use walk::{Walked, walk};
-pub use window::{NextPage, Window};
+pub use window::{IntendError, NextPage, Window};
 
 use crate::events::{EventError, Outlet};
 use crate::journal::{Codec, Intent, Journal, JournalError, Kind, State};

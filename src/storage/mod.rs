@@ -173,6 +173,10 @@ pub trait Reader: Send + Sync + 'static {
         key: &[Bytes],
     ) -> impl Future<Output = Result<Option<TimedRow>, StorageError>> + Send;
 
+    /// Sees that the tables are still what they were when whoever reads them was made ready: the same ones, with the same
+    /// columns, and none of these masked. The error is [`Fault::Fatal`] if they are not.
+    fn see_unaltered(&self) -> impl Future<Output = Result<(), StorageError>> + Send;
+
     /// The whole ring in ranges, `at_least` so many, each of which has one set of replicas ([`ring::cut`]).
     fn token_ranges(
         &self,

@@ -3,6 +3,7 @@
 
 #![allow(unreachable_pub)]
 
+mod altered;
 mod fits;
 mod inspect;
 mod model;

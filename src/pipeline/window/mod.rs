@@ -30,7 +30,7 @@ use crate::storage::{Reader, Writer};
 
 use super::Context;
 
-pub use ask::NextPage;
+pub use ask::{IntendError, NextPage};
 use gather::Asked;
 
 /// Groups that are worked on as one.
