@@ -2,7 +2,7 @@
 //!
 //! A run goes on as what it is. So everything that it depends on is compared with what it began with
 //! before anything is done: the copy of the pairs, the pairs themselves, the specification, the keyspace, the
-//! journal and the columns of the tables; what differs is refused by name.
+//! journal and the tables; what differs is refused by name.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use tokio::sync::watch;
 
 use super::again;
 use super::engine::Ready;
-use super::identity::{Identity, check_columns};
+use super::identity::{Identity, check_tables};
 use super::recorded::RecordedSettings;
 use super::session::{Session, Traces};
 use super::{Console, Exit, Failure, ResumeSettings, listen, live};
@@ -55,7 +55,7 @@ async fn carry_out(
     let known = Known::new(journal.states()?);
     check_not_taken_back(&known, run_dir.path())?;
     let ready = Ready::start_unless(&mut stop, merge).await?;
-    check_columns(&journal, ready.spec())?;
+    check_tables(&journal, ready.spec())?;
     // What is refused above would be refused again.
     console.again.set(again::same(arguments()));
 

@@ -9,7 +9,7 @@ use anyhow::{Context, anyhow};
 use tokio::sync::watch;
 
 use super::engine::{Engine, Needs, Ready};
-use super::identity::{Identity, check_columns};
+use super::identity::{Identity, check_tables};
 use super::latency_log::LatencyLog;
 use super::recorded::walk_settings;
 use super::{Console, Exit, Failure, Progress, UndoSettings, again, facts, listen, live};
@@ -89,7 +89,7 @@ async fn carry_out(
         discover: Discover::Content,
     };
     let ready = Ready::start_unless(&mut stop, needs).await?;
-    check_columns(&journal, ready.spec())?;
+    check_tables(&journal, ready.spec())?;
     let engine = ready.with(Arc::new(journal))?;
     let arguments = std::env::args_os().map(|arg| arg.to_string_lossy().into_owned());
     console.again.set(again::same(arguments));

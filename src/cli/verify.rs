@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::Context;
 
 use super::engine::{Needs, Ready};
-use super::identity::{self, Identity, check_columns};
+use super::identity::{self, Identity, check_tables};
 use super::latency_log::LatencyLog;
 use super::recorded::walk_settings;
 use super::{Console, Exit, Failure, Progress, VerifySettings, again, facts, listen, live};
@@ -57,7 +57,7 @@ async fn carry_out(
         discover: Discover::Content,
     };
     let ready = Ready::start_unless(&mut stop, needs).await?;
-    check_columns(&journal, ready.spec())?;
+    check_tables(&journal, ready.spec())?;
     let engine = ready.with(Arc::new(journal))?;
     // With --restart it would begin anew instead of going on.
     let arguments = std::env::args_os().map(|arg| arg.to_string_lossy().into_owned());

@@ -13,7 +13,9 @@ pub(crate) const UNAVAILABLE: i32 = 0x1000;
 pub(crate) const OVERLOADED: i32 = 0x1001;
 pub(crate) const WRITE_TIMEOUT: i32 = 0x1100;
 pub(crate) const READ_TIMEOUT: i32 = 0x1200;
+pub(crate) const WRITE_FAILURE: i32 = 0x1500;
 pub(crate) const INVALID: i32 = 0x2200;
+pub(crate) const UNPREPARED: i32 = 0x2500;
 
 const ERROR: u8 = 0x00;
 const SUPPORTED: u8 = 0x06;
@@ -64,6 +66,22 @@ impl Frame {
         self
     }
 
+    /// The answer to a request that says that its statement is not known.
+    pub(crate) fn unprepared(request: &Self) -> Self {
+        let mut body = request.body();
+        if request.opcode() == BATCH {
+            // Its type, how many there are, and that the first is a prepared one.
+            body.take(4);
+        }
+        let id = body.short_bytes();
+        let mut error = Self::error(request.stream(), UNPREPARED);
+        error.0.extend((id.len() as u16).to_be_bytes());
+        error.0.extend(id);
+        let length = (error.0.len() - HEADER) as u32;
+        error.0[5..HEADER].copy_from_slice(&length.to_be_bytes());
+        error
+    }
+
     /// The answer to `stream` that reports an error.
     pub(crate) fn error(stream: i16, code: i32) -> Self {
         let mut body = code.to_be_bytes().to_vec();
@@ -81,7 +99,13 @@ impl Frame {
                 body.extend(kind.as_bytes());
             }
             READ_TIMEOUT => body.extend([&consistency[..], &counts[..], &[0]].concat()),
-            OVERLOADED | INVALID => {}
+            WRITE_FAILURE => {
+                let (kind, failures) = ("UNLOGGED_BATCH", 1_i32.to_be_bytes());
+                body.extend([&consistency[..], &counts[..], &failures[..]].concat());
+                body.extend((kind.len() as u16).to_be_bytes());
+                body.extend(kind.as_bytes());
+            }
+            OVERLOADED | INVALID | UNPREPARED => {}
             other => panic!("no error {other:#x} here"),
         }
         let mut frame = vec![0x84, 0];

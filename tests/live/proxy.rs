@@ -12,7 +12,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::task::JoinHandle;
 
-use crate::frames::{Dictionary, Frame, HEADER, Request, UNKNOWN};
+use crate::frames::{Dictionary, Frame, HEADER, Request, UNKNOWN, UNPREPARED};
 use crate::world::runtime;
 
 /// What becomes of a request.
@@ -202,6 +202,7 @@ fn request(
     lock(pending).insert(stream, Pending { prepare: None, request: Some((place, fate)) });
     match fate {
         Fate::Pass | Fate::Misreport(_) | Fate::Lose => requests.send(frame).is_ok(),
+        Fate::Refuse(UNPREPARED) => answers.send(Frame::unprepared(&frame)).is_ok(),
         Fate::Refuse(code) => answers.send(Frame::error(stream, code)).is_ok(),
         Fate::Cut => false,
         Fate::Delay(delay) => {
