@@ -323,6 +323,7 @@ fn add_looks(
         (Ok(Some(scanned)), _) if scanned.interrupted => {
             stopped(&format!("{by} during the scan; this session began no group"));
         }
+        (_, Err(_)) => stopped("stopped during the sweep; all groups had their turn"),
         (_, Ok(Some(swept))) if swept.interrupted => {
             stopped(&format!("{by} during the sweep; all groups had their turn"));
         }

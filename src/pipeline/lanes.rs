@@ -6,7 +6,7 @@ use crate::spec::Spec;
 use crate::storage::Width;
 
 /// Which lane of the recorder a request belongs to.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Lanes {
     names: Vec<String>,
     tables: Vec<TableLanes>,
@@ -85,6 +85,11 @@ impl Lanes {
     /// Deletes of sources in a table.
     pub fn delete(&self, table: TableIndex) -> Lane {
         Lane(self.tables[table].delete)
+    }
+
+    /// Whether it is one of writes or deletes.
+    pub fn is_write(&self, lane: Lane) -> bool {
+        self.tables.iter().any(|table| [table.write, table.delete].contains(&lane.0))
     }
 
     /// Looks at sources of a table that should be empty.

@@ -7,6 +7,7 @@ mod altered;
 mod fits;
 mod inspect;
 mod model;
+mod outage;
 mod overtaken;
 mod preset;
 mod scan;

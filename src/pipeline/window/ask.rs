@@ -165,7 +165,7 @@ impl<S: Reader> Window<S> {
         }
         let lane = self.lanes.read(table, Width::Slim);
         let bytes = self.fits.row(Kind::TimedPage, table);
-        let attempts = Attempts { bytes, ..self.attempts(1, self.retry) };
+        let attempts = Attempts { bytes, ..self.attempts(1) };
         attempts.carry_out(lane, || self.storage.timed_row(table, key)).await
     }
 
