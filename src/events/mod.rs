@@ -12,6 +12,7 @@ mod error;
 mod probe;
 mod producer;
 mod settings;
+mod topic;
 
 use std::sync::{Mutex, PoisonError};
 
