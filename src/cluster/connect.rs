@@ -107,6 +107,7 @@ impl Cluster {
                 return Err(ClusterError::Unreachable { tried });
             }
         };
+        check_reach(&session, &settings)?;
         check_datacenter(&session, &settings)?;
         let ask = Ask::any(&session);
         let schema = schema::read(&ask, &settings.keyspace, settings.username.as_deref()).await?;
@@ -206,6 +207,18 @@ impl Cluster {
             capabilities: Arc::clone(&self.capabilities),
         }
     }
+}
+
+/// Where clients find the nodes is what these say of themselves, which need not be so.
+fn check_reach(session: &Session, settings: &ClusterSettings) -> Result<(), ClusterError> {
+    let state = session.get_cluster_state();
+    let nodes = state.get_nodes_info();
+    if nodes.is_empty() || nodes.iter().any(|node| node.is_connected()) {
+        return Ok(());
+    }
+    let hosts = settings.hosts.join(", ");
+    let advertised = nodes.iter().map(|node| node.address.to_string()).collect();
+    Err(ClusterError::Unadvertised { hosts, advertised })
 }
 
 /// LOCAL_QUORUM means the datacenter of whichever node coordinates; with several, one has to be named.

@@ -127,3 +127,36 @@ fn a_table_that_is_created_anew_is_another_table() {
     let report: Value = crate::process::read_json(&run.join("report.json"));
     assert_eq!(report["exit_code"], 0, "nothing has taken its place");
 }
+
+/// Half of the account is merged when the row comes that an index does not take.
+#[test]
+fn a_row_that_is_refused_is_named_and_undo_ends_its_group() {
+    let (world, mut lines, _) = stops::world("indexed", 3);
+    let mut data = crate::data::Data::new(5);
+    for n in 0..600 {
+        let grade = if n == 500 { "x".repeat(70_000) } else { "y".repeat(2_000) };
+        let columns = crate::data::columns([("grade", grade.into())]);
+        data.consume(["big", &format!("c{n:03}"), "b1", "course"], columns);
+    }
+    data.pair("big", "to-big");
+    world.load(&data.tables);
+    lines.extend(data.lines);
+    let before = world.dump();
+    world.cql(&format!(
+        "CREATE INDEX grade_of_{} ON content_consumption (grade)",
+        std::process::id()
+    ));
+    let (pairs, run) = (world.file("pairs.csv", to_csv(&lines)), world.run_dir());
+    let finished = world.apply(&pairs, &run).run().exits(3);
+    let groups = stops::groups(&finished.json());
+    assert_eq!((groups.done, groups.failed), (3, 1), "{finished}");
+    let failures = std::fs::read_to_string(run.join("failures.csv")).expect("it is written");
+    for told in
+        ["content_consumption (row 'to-big', 'c500', 'b1', 'course'", "grade, of 70000 bytes"]
+    {
+        assert!(failures.contains(told), "{failures}");
+    }
+    world.resume(&run).run().exits(3);
+    command(&world, "undo", &run).run().exits(0);
+    world.assert_tables(&before);
+}
