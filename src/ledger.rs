@@ -32,6 +32,8 @@ pub struct History {
     /// What was computed anew because a write of the application had overtaken it, oldest first: the target is the
     /// survivor's row with that write.
     pub raised: Vec<Swept>,
+    /// Columns that the table did not have when the run came to the key.
+    gained: Vec<ColumnIndex>,
 }
 
 /// A cell that the run left in the survivor's row.
@@ -120,9 +122,16 @@ impl<'a> Ledger<'a> {
     /// The journal cannot be read.
     pub fn next_chunk(&mut self) -> Result<Option<Vec<History>>, JournalError> {
         if let Some(record) = self.merges.pop_front() {
-            let slice = self.codec.decode(&self.journal.body(record.id)?);
-            let slice = slice.map_err(|what| damaged(record.group, what))?;
-            let histories = slice.entries.into_iter().map(|entry| self.of_entry(entry));
+            let damaged = |what| damaged(record.group, what);
+            let body = self.journal.body(record.id)?;
+            let slice = self.codec.decode(&body).map_err(damaged)?;
+            let tables = 0..self.spec.tables.len();
+            let gained = tables.map(|table| self.codec.gained_since(&body, table));
+            let gained = gained.collect::<Result<Vec<_>, _>>().map_err(damaged)?;
+            let histories = slice.entries.into_iter().map(|entry| {
+                let gained = gained[entry.table].clone();
+                History { gained, ..self.of_entry(entry) }
+            });
             return Ok(Some(histories.collect()));
         }
         let mut rest: Vec<_> = std::mem::take(&mut self.swept).into_values().collect();
@@ -162,7 +171,7 @@ impl<'a> Ledger<'a> {
         let shared = (table, self.spec.tables[table].shared_key(&key));
         let newest = self.newest.remove(&shared).unwrap_or_default();
         let raised = self.raised.remove(&shared).unwrap_or_default();
-        History { table, key, t: self.t, entry, swept, newest, raised }
+        History { table, key, t: self.t, entry, swept, newest, raised, gained: Vec::new() }
     }
 }
 
@@ -187,6 +196,12 @@ impl History {
         let mut key = self.key.clone();
         key[table.account].clone_from(account.cell());
         key
+    }
+
+    /// Whether the run has anything to say of a column.
+    pub fn knows(&self, column: ColumnIndex) -> bool {
+        let mut placed = self.placed();
+        !self.gained.contains(&column) || placed.any(|(_, cell)| cell.column == column)
     }
 
     /// The scope of the key.

@@ -80,8 +80,9 @@
 //!    failed with a reason; the counters of a run add up, and the report shows that they do.
 //! 7. Reads and writes use LOCAL_QUORUM unless told otherwise, set on every statement and every batch.
 //! 8. A failed group never stops the others: a request of several groups that fails is taken apart until the one that it
-//!    concerns is alone. Transient errors are retried with backoff and with fewer requests at once; they count as
-//!    failures only when the retry budget is spent.
+//!    concerns is alone. Transient errors are retried with backoff and with fewer requests at once. What every group
+//!    meets is no failure of a group: it is waited for until nothing has got through for the retry budget, or stops the
+//!    walk at once; who met it is left as it is.
 //! 9. Memory is bounded by what is in flight, not by the size of a partition, a fan-in or a file (the
 //!    planner holds the pair graph, a scan the enrolments that it found, both compactly, and a group one entry per
 //!    batch that it touches).

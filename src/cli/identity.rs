@@ -1,5 +1,7 @@
 //! What a journal was written for, kept in the journal itself: it is good for nothing else.
 
+use std::collections::BTreeSet;
+
 use anyhow::anyhow;
 
 use super::{Failure, MergeSettings};
@@ -8,7 +10,7 @@ use crate::journal::{Codec, Journal};
 use crate::model::AccountType;
 use crate::plan::Plan;
 use crate::run::RunRecord;
-use crate::spec::{RawSpec, Spec};
+use crate::spec::{Alteration, RawSpec, Spec};
 
 /// The version that wrote the journal.
 const VERSION: &str = "version_of_tributary";
@@ -103,43 +105,62 @@ impl Identity {
     }
 }
 
-/// Refuses tables that were altered since the run began: the journal's rows have other columns.
-pub(super) fn check_columns(journal: &dyn Journal, spec: &Spec) -> Result<(), Failure> {
-    let (first, now) = (Layout::all(journal)?.into_iter().next(), Layout::of(spec));
-    let then = first.ok_or_else(|| missing("layout"))?.tables;
+/// Compares the tables with those that the run began with. A table that is another one is refused; columns that came or
+/// went are told, and of both nothing is lost: what came is the application's alone in the rows that the run has merged,
+/// and what went stays in the journal.
+pub(super) fn check_tables(journal: &dyn Journal, spec: &Spec) -> Result<(), Failure> {
+    let (layouts, now) = (Layout::all(journal)?, Layout::of(spec));
+    let first = layouts.first().ok_or_else(|| missing("layout"))?;
     let now_of = |name: &str| now.tables.iter().find(|table| table.name == name);
-    let altered = |then: &TableLayout| {
-        let now = now_of(&then.name).map_or(&[][..], |now| &now.columns);
-        altered(&then.name, &then.columns, now)
-    };
-    match then.iter().find_map(altered) {
-        None => Ok(()),
-        Some(what) => Err(Failure::failed(anyhow!(
-            "{what} since the run began, and what was journaled does not fit any more; take that back, or \
-             apply the run's copy of the pairs as a new run (what is done stays done)"
-        ))),
+    for then in &first.tables {
+        if let Some(what) = now_of(&then.name).and_then(|now| is_another(then, now)) {
+            return Err(Failure::failed(anyhow!(
+                "table {} {what} since the run began. What the run left is not there, and what it journaled would not \
+                 belong there, so nothing is compared or written; to merge the same pairs in the new table, apply the \
+                 run's copy of them as a new run",
+                then.name
+            )));
+        }
     }
+    let since = layouts.iter().enumerate().flat_map(|(number, layout)| {
+        let tables = layout.tables.iter().filter_map(|then| Some((then, now_of(&then.name)?)));
+        tables.flat_map(move |(then, now)| {
+            let all = Alteration::of_columns(&then.columns, &now.columns).into_iter();
+            // What a later session has met is known to it.
+            let all = all.filter(move |what| number == 0 || matches!(what, Alteration::Lost(_)));
+            all.map(|what| told(&then.name, &what))
+        })
+    });
+    since.collect::<BTreeSet<_>>().iter().for_each(|what| tracing::warn!("{what}"));
+    Ok(())
 }
 
-fn altered(table: &str, then: &[(String, String)], now: &[(String, String)]) -> Option<String> {
-    let find = |columns: &[(String, String)], name: &str| {
-        columns.iter().find(|(known, _)| known == name).map(|(_, cql_type)| cql_type.clone())
-    };
-    let gone_or_changed = then.iter().find_map(|(name, was)| match find(now, name) {
-        None => Some(format!("table {table} has lost the column {name}")),
-        Some(is) if is != *was => {
-            Some(format!("table {table} has had the type of {name} changed from {was} to {is}"))
+/// Whether a table of the same name is another one.
+fn is_another(then: &TableLayout, now: &TableLayout) -> Option<String> {
+    if then.id.is_some() && now.id.is_some() && then.id != now.id {
+        return Some(Alteration::Recreated.to_string());
+    }
+    let keys = [then, now].map(|table| &table.columns[..table.key]);
+    (keys[0] != keys[1]).then(|| {
+        let [then, now] = keys.map(|key| {
+            let names: Vec<_> = key.iter().map(|(name, of)| format!("{name} {of}")).collect();
+            names.join(", ")
+        });
+        format!("has got another primary key ({now}; it was {then})")
+    })
+}
+
+fn told(table: &str, what: &Alteration) -> String {
+    let then = match what {
+        Alteration::Lost(_) => {
+            "what the journal has of it is neither compared nor written (tributary record shows it)"
         }
-        Some(_) => None,
-    });
-    let added = || {
-        let new = now.iter().find(|(name, _)| find(then, name).is_none());
-        new.map(|(name, _)| format!("table {table} has got the column {name}"))
+        _ => {
+            "groups that are not begun take it along; in rows that are merged it is the application's, which no undo \
+             overrides unless it is told to"
+        }
     };
-    let moved = || {
-        (then != now).then(|| format!("table {table} has had its columns put into another order"))
-    };
-    gone_or_changed.or_else(added).or_else(moved)
+    format!("table {table} {what} since the run began: {then}")
 }
 
 /// How many groups the plan has.
@@ -206,21 +227,26 @@ mod tests {
     }
 
     #[test]
-    fn what_was_altered_is_named() {
-        let columns = |text: &str| -> Vec<(String, String)> {
-            let pairs = text.split_whitespace().map(|column| column.split_once(':').unwrap());
-            pairs.map(|(name, cql_type)| (name.to_owned(), cql_type.to_owned())).collect()
+    fn another_table_is_told_from_one_that_was_altered() {
+        let table = |id: Option<&str>, key: usize, columns: &str| {
+            let columns = columns.split_whitespace().map(|column| column.split_once(':').unwrap());
+            let columns: Vec<_> =
+                columns.map(|(name, of)| (name.to_owned(), of.to_owned())).collect();
+            let layout = json!({
+                "name": "t", "id": id, "columns": columns, "key": key, "slim": key, "scope": [],
+            });
+            serde_json::from_value::<TableLayout>(layout).unwrap()
         };
-        let then = columns("id:text n:int s:text");
-        let says = |now: &str| altered("t", &then, &columns(now)).unwrap_or_default();
-        assert_eq!(says("id:text n:int s:text"), "");
-        assert_eq!(says("id:text s:text"), "table t has lost the column n");
+        let then = table(Some("1"), 2, "a:text b:text n:int");
+        let is = |now| is_another(&then, &now).unwrap_or_default();
+        assert_eq!(is(table(Some("1"), 2, "a:text b:text m:int n:bigint")), "");
         assert_eq!(
-            says("id:text n:bigint"),
-            "table t has had the type of n changed from int to bigint"
+            is(table(None, 2, "a:text b:text n:int")),
+            "",
+            "an old journal does not know it"
         );
-        assert_eq!(says("id:text a:int n:int s:text"), "table t has got the column a");
-        assert!(says("id:text s:text n:int").ends_with("another order"));
-        assert_eq!(altered("t", &then, &[]).unwrap(), "table t has lost the column id");
+        assert_eq!(is(table(Some("2"), 2, "a:text b:text")), "has been dropped and created anew");
+        let other = is(table(Some("1"), 2, "a:text c:text n:int"));
+        assert!(other.contains("(a text, c text; it was a text, b text)"), "{other}");
     }
 }

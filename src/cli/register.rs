@@ -16,7 +16,7 @@ use crate::model::{AccountId, Group, Pair};
 use crate::pairs::Rule;
 use crate::pipeline::{Barred, Known};
 use crate::plan::{Plan, Refusal};
-use crate::register::{Ask, History, Later, Register, Run, Verdict, WindowEnd};
+use crate::register::{Archive, History, Later, Register, Run, Verdict, WindowEnd};
 use crate::run::{RunId, RunRecord};
 use crate::spec::Spec;
 
@@ -77,7 +77,7 @@ impl Lease {
 
 /// What the register knows of a plan's accounts, but for what the run itself did.
 pub(super) async fn history(
-    register: &dyn Ask,
+    register: &dyn Archive,
     plan: &Plan,
     spec: &Spec,
     own: Option<&str>,
@@ -91,7 +91,7 @@ pub(super) async fn history(
 /// # Errors
 /// The register cannot be read.
 pub(super) async fn refusals(
-    register: &dyn Ask,
+    register: &dyn Archive,
     plan: &Plan,
     spec: &Spec,
 ) -> Result<Vec<Refusal>, Failure> {

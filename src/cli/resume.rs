@@ -2,7 +2,7 @@
 //!
 //! A run goes on as what it is. So everything that it depends on is compared with what it began with
 //! before anything is done: the copy of the pairs, the pairs themselves, the specification, the keyspace, the
-//! journal and the columns of the tables; what differs is refused by name.
+//! journal and the tables; what differs is refused by name.
 
 use std::fs::File;
 use std::io;
@@ -14,7 +14,7 @@ use tokio::sync::watch;
 
 use super::again;
 use super::engine::{Needs, Ready};
-use super::identity::{Identity, check_columns};
+use super::identity::{Identity, check_tables};
 use super::session::{Session, Traces};
 use super::undo::WHOLE_UNDONE;
 use super::{Console, Exit, Failure, ResumeSettings, listen, live, register};
@@ -59,7 +59,7 @@ async fn carry_out(
         check_not_taken_back(&known, run_dir.path())?;
     }
     let ready = Ready::start_unless(&mut stop, Needs::of(merge, &record.id), console).await?;
-    check_columns(&journal, ready.spec())?;
+    check_tables(&journal, ready.spec())?;
     let known = match &ready.register {
         None => known,
         Some(register) => {

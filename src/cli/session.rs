@@ -186,7 +186,10 @@ impl Session<'_> {
             Ended::Finished => None,
             Ended::Interrupted => Some(console.stopped_by()),
             Ended::TooManyErrors => Some("stopped by --max-errors".to_owned()),
-            Ended::Hopeless => Some("stopped, because every further group would fail".to_owned()),
+            Ended::Hopeless => Some(match &outcome.stopped_by {
+                Some(why) => format!("stopped, because every further group would meet this: {why}"),
+                None => "stopped, because no group could be told as failed".to_owned(),
+            }),
         };
         let mut applied = Applied {
             stopped,
@@ -327,6 +330,7 @@ fn add_looks(
         (Ok(Some(scanned)), _) if scanned.interrupted => {
             stopped(&format!("{by} during the scan; this session began no group"));
         }
+        (_, Err(_)) => stopped("stopped during the sweep; all groups had their turn"),
         (_, Ok(Some(swept))) if swept.interrupted => {
             stopped(&format!("{by} during the sweep; all groups had their turn"));
         }

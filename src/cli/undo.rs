@@ -9,7 +9,7 @@ use anyhow::{Context, anyhow};
 use tokio::sync::watch;
 
 use super::engine::{Engine, Needs, Ready};
-use super::identity::{self, Identity, check_columns};
+use super::identity::{self, Identity, check_tables};
 use super::latency_log::LatencyLog;
 use super::{Console, Exit, Failure, Progress, UndoSettings, again, facts, listen, live, register};
 use crate::journal::{Journal, JournalError, SqliteJournal};
@@ -19,7 +19,7 @@ use crate::moment::Moment;
 use crate::pairs::{self, Format};
 use crate::pipeline::{Discover, Reason, Walked};
 use crate::readable;
-use crate::register::{Ask, Later};
+use crate::register::{Archive, Later};
 use crate::report::page::undo_page;
 use crate::report::{
     FailureReasons, Undoing, UndoneGroups, UndonePairs, UndoneTable, undo_json, undo_text,
@@ -94,7 +94,7 @@ async fn carry_out(
         writes: true,
     };
     let ready = Ready::start_unless(&mut stop, needs, console).await?;
-    check_columns(&journal, ready.spec())?;
+    check_tables(&journal, ready.spec())?;
     let not_yet = match &ready.register {
         None => BTreeMap::new(),
         Some(register) => {
@@ -157,7 +157,10 @@ async fn carry_out(
         stopped: match undone.ended {
             Walked::Finished => None,
             Walked::Interrupted => Some(console.stopped_by()),
-            Walked::BrokenOff => Some("every further group would fail".to_owned()),
+            Walked::BrokenOff => Some(match &undone.stopped_by {
+                Some(why) => format!("every further group would meet this: {why}"),
+                None => "too many groups failed".to_owned(),
+            }),
         },
         again: if is_left { console.again.command().map(str::to_owned) } else { None },
         groups,

@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::Context;
 
 use super::engine::{Needs, Ready};
-use super::identity::{self, Identity, check_columns};
+use super::identity::{self, Identity, check_tables};
 use super::latency_log::LatencyLog;
 use super::{
     Console, Exit, Failure, Progress, VerifySettings, again, facts, listen, live, register,
@@ -61,7 +61,7 @@ async fn carry_out(
         writes: *repair,
     };
     let ready = Ready::start_unless(&mut stop, needs, console).await?;
-    check_columns(&journal, ready.spec())?;
+    check_tables(&journal, ready.spec())?;
     let merged_on: BTreeSet<usize> = match &ready.register {
         None => BTreeSet::new(),
         Some(register) => {
@@ -119,7 +119,10 @@ async fn carry_out(
         stopped: match verified.ended {
             Walked::Finished => None,
             Walked::Interrupted => Some(console.stopped_by()),
-            Walked::BrokenOff => Some("because every further group would fail".to_owned()),
+            Walked::BrokenOff => Some(match &verified.stopped_by {
+                Some(why) => format!("because every further group would meet this: {why}"),
+                None => "because too many groups could not be read".to_owned(),
+            }),
         },
         again: (!is_over).then_some(command),
         differences: verified.counts.differences(),

@@ -19,6 +19,8 @@ use crate::model::{TimestampUs, now_us};
 use crate::spec::Spec;
 use crate::spec::schema::Schema;
 
+use super::altered::Prepared;
+use super::ask::Ask;
 use super::capabilities::{Capabilities, check_writes};
 use super::diagnosis::diagnose;
 use super::fault::one_line;
@@ -105,8 +107,10 @@ impl Cluster {
                 return Err(ClusterError::Unreachable { tried });
             }
         };
+        check_reach(&session, &settings)?;
         check_datacenter(&session, &settings)?;
-        let schema = schema::read(&session, &settings.keyspace).await?;
+        let ask = Ask::any(&session);
+        let schema = schema::read(&ask, &settings.keyspace, settings.username.as_deref()).await?;
         let capabilities = Arc::new(Capabilities::ask(&session).await?);
         Ok(Self { session: Arc::new(session), policy, settings, schema, capabilities })
     }
@@ -125,7 +129,8 @@ impl Cluster {
     pub async fn reader(&self, spec: Arc<Spec>) -> Result<ReadStore, ClusterError> {
         let preparer = self.preparer();
         let reads = Reads::prepare(&preparer, &spec).await?;
-        Ok(ReadStore { preparer, spec, reads, timed: Arc::default() })
+        let prepared = Arc::new(Prepared::new(&self.schema));
+        Ok(ReadStore { preparer, spec, reads, timed: Arc::default(), prepared })
     }
 
     /// Prepares the reads and the writes of a specification, and sees that the server takes such writes.
@@ -198,9 +203,22 @@ impl Cluster {
             keyspace: self.settings.keyspace.clone(),
             consistency: self.settings.consistency,
             local_dc: self.settings.local_dc.clone(),
+            user: self.settings.username.clone(),
             capabilities: Arc::clone(&self.capabilities),
         }
     }
+}
+
+/// Where clients find the nodes is what these say of themselves, which need not be so.
+fn check_reach(session: &Session, settings: &ClusterSettings) -> Result<(), ClusterError> {
+    let state = session.get_cluster_state();
+    let nodes = state.get_nodes_info();
+    if nodes.is_empty() || nodes.iter().any(|node| node.is_connected()) {
+        return Ok(());
+    }
+    let hosts = settings.hosts.join(", ");
+    let advertised = nodes.iter().map(|node| node.address.to_string()).collect();
+    Err(ClusterError::Unadvertised { hosts, advertised })
 }
 
 /// LOCAL_QUORUM means the datacenter of whichever node coordinates; with several, one has to be named.

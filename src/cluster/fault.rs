@@ -4,6 +4,9 @@ use scylla::errors::{DbError, ExecutionError, PrepareError, RequestAttemptError}
 
 use crate::storage::{Fault, StorageError};
 
+/// A code of the protocol's version 5.
+const CDC_WRITE_FAILURE: i32 = 0x1600;
+
 /// The characters of a key that are shown.
 const SHOWN: usize = 64;
 
@@ -72,6 +75,8 @@ fn attempt_kind(error: &RequestAttemptError) -> Fault {
     match error {
         RequestAttemptError::UnableToAllocStreamId
         | RequestAttemptError::BrokenConnectionError(_) => Fault::Transient,
+        // The driver prepares such a statement again, once.
+        RequestAttemptError::RepreparedIdMissingInBatch => Fault::Forgotten,
         RequestAttemptError::DbError(error, message) => db_kind(error, message),
         _ => Fault::Permanent,
     }
@@ -82,10 +87,14 @@ fn db_kind(error: &DbError, message: &str) -> Fault {
         DbError::Unavailable { .. }
         | DbError::Overloaded
         | DbError::IsBootstrapping
-        | DbError::ServerError
         | DbError::RateLimitReached { .. } => Fault::Transient,
         DbError::ReadTimeout { .. } | DbError::WriteTimeout { .. } => Fault::TimedOut,
-        DbError::ReadFailure { .. } | DbError::WriteFailure { .. } => Fault::Replica,
+        DbError::ReadFailure { .. } | DbError::WriteFailure { .. } | DbError::ServerError => {
+            Fault::Replica
+        }
+        DbError::Unprepared { .. } => Fault::Forgotten,
+        // Space for changes that wait for a consumer is used up (CASSANDRA-12148); the driver has no name for it.
+        DbError::Other(CDC_WRITE_FAILURE) => Fault::Transient,
         DbError::Unauthorized => Fault::Fatal,
         // How Cassandra names a table or a keyspace that is gone (`Schema.validateTable`).
         DbError::Invalid

@@ -9,11 +9,14 @@
 //! lower concurrency and counts what it does.
 
 mod about;
+mod altered;
+mod ask;
 mod capabilities;
 mod connect;
 mod diagnosis;
 mod fault;
 mod looks;
+mod masks;
 mod reads;
 mod register;
 mod replicas;
@@ -49,6 +52,19 @@ pub enum ClusterError {
     Unreachable {
         /// Each contact point with the layer at which it fails.
         tried: Vec<Tried>,
+    },
+    /// A contact point answers, but none of the addresses that it gives for the nodes.
+    #[error(
+        "Cassandra answers at {hosts}, but there it is said that its nodes are reached at {}, and no connection to any of \
+         these can be made from here. The nodes advertise these addresses: broadcast_rpc_address (without it, rpc_address) \
+         in their cassandra.yaml has to be one that clients can reach",
+        known_list(advertised)
+    )]
+    Unadvertised {
+        /// The contact points.
+        hosts: String,
+        /// The addresses of the nodes.
+        advertised: Vec<String>,
     },
     /// The files of TLS cannot be used.
     #[error(transparent)]

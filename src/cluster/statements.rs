@@ -21,6 +21,8 @@ pub(super) struct Preparer {
     pub(super) consistency: Consistency,
     /// The datacenter to work in, if one is named.
     pub(super) local_dc: Option<String>,
+    /// Who is logged in, if anybody.
+    pub(super) user: Option<String>,
     /// What the server can do.
     pub(super) capabilities: Arc<Capabilities>,
     /// Which nodes are asked where nothing else is said.

@@ -15,6 +15,7 @@ use crate::storage::{
     Among, Cursor, Fault, KeyPage, Node, Page, Reader, StorageError, TimedPage, TimedRow, Width,
 };
 
+use super::altered::Prepared;
 use super::fault::Attempted;
 use super::reads::{Reads, TimedReads};
 use super::statements::Preparer;
@@ -36,6 +37,7 @@ pub struct ReadStore {
     /// Prepared when they are first needed: a plain merge does without, and a server before Cassandra 5.0
     /// does not know the write times of maps and sets.
     pub(super) timed: Arc<OnceCell<Vec<TimedReads>>>,
+    pub(super) prepared: Arc<Prepared>,
 }
 
 /// Reads and writes the tables.
@@ -263,6 +265,11 @@ impl<S: AsRef<ReadStore> + Send + Sync + 'static> Reader for S {
         let statement = store.timed(table).await?.first.as_ref();
         let rows = store.first(table, among, statement, rows).await?;
         store.told_apart(table, rows, &what)
+    }
+
+    async fn see_unaltered(&self) -> Result<(), StorageError> {
+        let store = self.as_ref();
+        store.prepared.see_unaltered(&store.preparer, &store.spec).await
     }
 
     fn replicas(&self, table: TableIndex, scope: &Scope, account: &AccountId) -> Vec<Node> {

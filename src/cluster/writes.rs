@@ -159,10 +159,15 @@ impl Writer for Store {
         let table = &self.read.spec.tables[first.table];
         let mutations = || batches.iter().flat_map(|batch| &batch.mutations);
         let what = || {
-            let partition = first.partition_key(table.partition_len).unwrap_or_default();
-            let (statements, partition) =
-                (mutations().count(), about::shown_key(table, 0.., &partition));
-            let about = format!("{statements} statements in {partition}");
+            let mut all = mutations();
+            let about = match (all.next(), all.count()) {
+                (Some(only), 0) => about::of_change(table, &only.change),
+                (_, others) => {
+                    let partition = first.partition_key(table.partition_len).unwrap_or_default();
+                    let partition = about::shown_key(table, 0.., &partition);
+                    format!("{} statements in {partition}", others + 1)
+                }
+            };
             Attempted { what: "writing", table: &table.name, about }
         };
         let mut statements = Vec::new();

@@ -9,25 +9,35 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use rdkafka::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::KafkaError;
 use rdkafka::producer::{DeliveryResult, ProducerContext};
 use rdkafka::types::RDKafkaErrorCode;
+use rdkafka::{ClientContext, Message as _};
 use tokio::sync::Notify;
 
 /// Called with the time from the call that sends to the acknowledgement, once per event.
-pub(super) type OnDelivered = Box<dyn Fn(Duration) + Send + Sync>;
+pub(super) type OnDelivered = Arc<dyn Fn(Duration) + Send + Sync>;
 
 /// One log line per subject in this time; the others go to the debug level.
-const LOG_PAUSE: Duration = Duration::from_secs(5);
+const LOG_PAUSE: Duration = Duration::from_secs(60);
+
+/// An event that was not delivered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Undelivered {
+    pub(super) error: KafkaError,
+    /// Its key.
+    pub(super) key: String,
+    /// The size of what it says.
+    pub(super) bytes: usize,
+}
 
 /// The deliveries that one call waits for.
 #[derive(Debug)]
 pub(super) struct Ticket {
     sent: Instant,
     outstanding: AtomicUsize,
-    failure: Mutex<Option<KafkaError>>,
+    failure: Mutex<Option<Undelivered>>,
     settled: Notify,
 }
 
@@ -42,7 +52,7 @@ impl Ticket {
     }
 
     /// Waits until every delivery is settled: the first failure, if there was one.
-    pub(super) async fn settled(&self) -> Result<(), KafkaError> {
+    pub(super) async fn settled(&self) -> Result<(), Undelivered> {
         while self.outstanding.load(Ordering::Acquire) > 0 {
             // The last delivery leaves a permit if nobody waits yet, so it cannot be missed.
             self.settled.notified().await;
@@ -59,7 +69,7 @@ impl Ticket {
         self.settle_one(None);
     }
 
-    fn settle_one(&self, failure: Option<KafkaError>) {
+    fn settle_one(&self, failure: Option<Undelivered>) {
         if let Some(failure) = failure {
             lock(&self.failure).get_or_insert(failure);
         }
@@ -81,6 +91,8 @@ pub(super) struct Context {
     /// Milliseconds from `born` to the latest acknowledgement.
     acknowledged_at_ms: AtomicU64,
     logged: Mutex<HashMap<String, Instant>>,
+    /// It was said that Kafka is waited for.
+    pub(super) is_told: AtomicBool,
 }
 
 /// What was last reported to be wrong.
@@ -106,6 +118,7 @@ impl Context {
             born: Instant::now(),
             acknowledged_at_ms: AtomicU64::new(0),
             logged: Mutex::default(),
+            is_told: AtomicBool::new(false),
         }
     }
 
@@ -142,6 +155,10 @@ impl Context {
     }
 
     fn acknowledged(&self, took: Duration) {
+        if self.is_told.swap(false, Ordering::Relaxed) {
+            let since = self.silence().as_secs();
+            tracing::warn!(target: "kafka", "Kafka acknowledges events again, after {since} s");
+        }
         let now_ms = self.born.elapsed().as_millis() as u64;
         let before_ms = self.acknowledged_at_ms.swap(now_ms, Ordering::Relaxed);
         // Often enough; deliveries come by the hundred thousand per second.
@@ -198,7 +215,11 @@ impl ProducerContext for Context {
                 self.acknowledged(ticket.waited());
                 ticket.settle_one(None);
             }
-            Err((error, _)) => ticket.settle_one(Some(error.clone())),
+            Err((error, message)) => ticket.settle_one(Some(Undelivered {
+                error: error.clone(),
+                key: String::from_utf8_lossy(message.key().unwrap_or_default()).into_owned(),
+                bytes: message.payload_len(),
+            })),
         }
         self.room.notify_one();
     }
@@ -223,7 +244,7 @@ mod tests {
 
     #[test]
     fn log_lines_are_throttled_by_subject() {
-        let context = Context::new(Box::new(|_| {}));
+        let context = Context::new(Arc::new(|_| {}));
         assert!(context.may_log("FAIL"));
         assert!(!context.may_log("FAIL"));
         assert!(context.may_log("RECONNECT"));
@@ -252,10 +273,11 @@ mod tests {
             async move { ticket.settled().await }
         });
         ticket.settle_one(None);
-        ticket.settle_one(Some(KafkaError::Canceled));
+        let failed = |error| Undelivered { error, key: "k".into(), bytes: 2 };
+        ticket.settle_one(Some(failed(KafkaError::Canceled)));
         tokio::task::yield_now().await;
         assert!(!waiting.is_finished());
-        ticket.settle_one(Some(KafkaError::NoMessageReceived));
-        assert_eq!(waiting.await.unwrap(), Err(KafkaError::Canceled));
+        ticket.settle_one(Some(failed(KafkaError::NoMessageReceived)));
+        assert_eq!(waiting.await.unwrap(), Err(failed(KafkaError::Canceled)));
     }
 }

@@ -68,8 +68,8 @@ pub enum EventError {
     },
     /// An event is larger than a message may be.
     #[error(
-        "the event '{key}' of {bytes} bytes is larger than a message may be: raise \
-         -X message.max.bytes=… here and max.message.bytes of the topic"
+        "the event '{key}' of {bytes} bytes is larger than a message may be: raise max.message.bytes of the topic \
+         (and -X message.max.bytes=…, if you have set it)"
     )]
     TooLarge {
         /// The key of the event.
@@ -83,6 +83,16 @@ pub enum EventError {
         /// The topic.
         topic: String,
         /// Why.
+        cause: String,
+    },
+    /// Nothing has been acknowledged for so long that the events are left to another session.
+    #[error("Kafka at {brokers} has acknowledged nothing for {since_s} s: {cause}")]
+    Silent {
+        /// The brokers.
+        brokers: String,
+        /// How long.
+        since_s: u64,
+        /// Why, as far as that can be told.
         cause: String,
     },
     /// The producer cannot go on: every event after this one fails too.
@@ -107,6 +117,18 @@ impl EventError {
 
     /// Whether every later event fails as well, so that going on is pointless.
     pub fn is_fatal(&self) -> bool {
-        matches!(self, Self::Fatal { .. })
+        match self {
+            Self::Fatal { .. }
+            | Self::Silent { .. }
+            | Self::NoTopic { .. }
+            | Self::TopicUnusable { .. } => true,
+            Self::Property { .. }
+            | Self::Settings { .. }
+            | Self::Unreachable { .. }
+            | Self::LeaderUnreachable { .. }
+            | Self::TooLarge { .. }
+            | Self::Refused { .. }
+            | Self::Unacknowledged { .. } => false,
+        }
     }
 }

@@ -13,6 +13,7 @@ mod probe;
 mod producer;
 mod rows;
 mod settings;
+mod topic;
 
 use std::sync::{Mutex, PoisonError};
 

@@ -1,12 +1,14 @@
 //! The producer: one per process, shared by every task that has events to send.
 //!
 //! It is idempotent and waits for all in-sync replicas, so an event that is acknowledged is in the
-//! log once. A broker that goes down is waited for without end; the tasks that wait cost no thread.
+//! log once. A broker that goes down is waited for, until nothing has been acknowledged for so long that the run stops; the
+//! tasks that wait cost no thread.
 //! Dropping a call half way is safe: what was handed to librdkafka is still delivered, and nobody
 //! is told.
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use rdkafka::error::KafkaError;
@@ -17,12 +19,16 @@ use tokio::time;
 
 use crate::model::Event;
 
-use super::context::{Context, OnDelivered, Ticket};
+use super::context::{Context, OnDelivered, Ticket, Undelivered};
 use super::probe::{probe, said};
+use super::topic::TopicSettings;
 use super::{EventError, EventSettings};
 
 /// After this long without an acknowledgement a waiting call says so.
 const STALL: Duration = Duration::from_secs(5);
+
+/// When nothing has been acknowledged for so long, events are left to another session.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A full queue is looked at again after this long even if no delivery made room.
 const ROOM_PAUSE: Duration = Duration::from_millis(100);
@@ -36,6 +42,7 @@ pub struct Producer {
     inner: Arc<ThreadedProducer<Context>>,
     topic: String,
     brokers: String,
+    of_topic: TopicSettings,
 }
 
 impl Producer {
@@ -48,21 +55,40 @@ impl Producer {
         on_delivered: impl Fn(Duration) + Send + Sync + 'static,
     ) -> Result<Self, EventError> {
         settings.check()?;
-        let on_delivered: OnDelivered = Box::new(on_delivered);
+        let on_delivered: OnDelivered = Arc::new(on_delivered);
         let (topic, brokers) = (settings.topic.clone(), settings.brokers.clone());
-        let settings = settings.clone();
-        // Making, asking and (after an error) closing all block for a while.
-        let connected = task::spawn_blocking(move || {
-            let inner: ThreadedProducer<Context> = settings
-                .client_config()
-                .create_with_context(Context::new(on_delivered))
-                .map_err(creation_error)?;
-            probe(&inner, &settings).map(|()| inner)
+        let unknown = TopicSettings::default();
+        let mut inner = Self::make(settings, &unknown, Arc::clone(&on_delivered), true).await?;
+        // Only a topic that is there has settings.
+        let of_topic = TopicSettings::ask(settings).await;
+        if !of_topic.properties().is_empty() {
+            inner = Self::make(settings, &of_topic, on_delivered, false).await?;
+        }
+        Ok(Self { inner: Arc::new(inner), topic, brokers, of_topic })
+    }
+
+    /// Makes the client, and perhaps looks whether the topic can be written to. Making, asking and (after an error) closing
+    /// all block for a while.
+    async fn make(
+        settings: &EventSettings,
+        of_topic: &TopicSettings,
+        on_delivered: OnDelivered,
+        is_new: bool,
+    ) -> Result<ThreadedProducer<Context>, EventError> {
+        let (settings, of_topic) = (settings.clone(), of_topic.clone());
+        let made = task::spawn_blocking(move || {
+            let config = settings.client_config(&of_topic);
+            let inner = config.create_with_context(Context::new(on_delivered));
+            let inner: ThreadedProducer<Context> = inner.map_err(creation_error)?;
+            match is_new {
+                true => probe(&inner, &settings)?,
+                false => inner.client().context().connected(),
+            }
+            Ok(inner)
         });
-        let inner = connected.await.unwrap_or_else(|panic| {
+        made.await.unwrap_or_else(|panic| {
             Err(EventError::Fatal { cause: format!("connecting was broken off: {panic}") })
-        })?;
-        Ok(Self { inner: Arc::new(inner), topic, brokers })
+        })
     }
 
     /// Sends the events and returns once the broker has acknowledged every one of them. Waits while
@@ -89,8 +115,8 @@ impl Producer {
         }
         let settled = loop {
             match time::timeout(STALL, ticket.settled()).await {
-                Ok(settled) => break settled.map_err(|error| self.delivery_error(&error)),
-                Err(_) => self.while_waiting(&ticket)?,
+                Ok(settled) => break settled.map_err(|failed| self.undelivered(failed)),
+                Err(_) => self.while_waiting(&ticket).await?,
             }
         };
         match (first, settled) {
@@ -138,7 +164,7 @@ impl Producer {
                     // Running into the timeout is fine: then the queue is looked at again.
                     let _ = time::timeout(ROOM_PAUSE, room.notified()).await;
                     if ticket.waited() >= STALL {
-                        self.while_waiting(ticket)?;
+                        self.while_waiting(ticket).await?;
                     }
                 }
                 Some(RDKafkaErrorCode::MessageSizeTooLarge) => {
@@ -151,21 +177,48 @@ impl Producer {
     }
 
     /// Says, now and then, that Kafka is waited for; fails if waiting is pointless.
-    fn while_waiting(&self, ticket: &Ticket) -> Result<(), EventError> {
+    async fn while_waiting(&self, ticket: &Ticket) -> Result<(), EventError> {
         let context = self.inner.client().context();
         if let Some(fatal) = self.fatal() {
             return Err(fatal);
         }
         let since = ticket.waited().min(context.silence());
-        if since >= STALL && context.may_log("waiting") {
-            let cause = context.trouble().cause.unwrap_or_else(|| "no answer".to_owned());
-            tracing::warn!(
-                target: "kafka",
-                "waiting for Kafka ({cause}) since {} s: {} events outstanding (brokers {})",
-                since.as_secs(), self.outstanding(), self.brokers
-            );
+        let is_over = since >= PATIENCE;
+        if since < STALL || !is_over && !context.may_log("waiting") {
+            return Ok(());
         }
+        let cause = self.cause().await;
+        if is_over {
+            let (brokers, since_s) = (self.brokers.clone(), since.as_secs());
+            return Err(EventError::Silent { brokers, since_s, cause });
+        }
+        context.is_told.store(true, Ordering::Relaxed);
+        tracing::warn!(
+            target: "kafka",
+            "waiting for Kafka ({cause}) since {} s: {} events outstanding (brokers {})",
+            since.as_secs(), self.outstanding(), self.brokers
+        );
         Ok(())
+    }
+
+    /// Why nothing is acknowledged. A broker that refuses what it may take later says so to librdkafka alone.
+    async fn cause(&self) -> String {
+        if let Some(cause) = self.inner.client().context().trouble().cause {
+            return cause;
+        }
+        let (inner, topic) = (Arc::clone(&self.inner), self.topic.clone());
+        let of_topic = self.of_topic.clone();
+        let asked = task::spawn_blocking(move || of_topic.lacks_replicas(&inner, &topic)).await;
+        asked.ok().flatten().unwrap_or_else(|| "no answer".to_owned())
+    }
+
+    fn undelivered(&self, Undelivered { error, key, bytes }: Undelivered) -> EventError {
+        match error.rdkafka_error_code() {
+            Some(
+                RDKafkaErrorCode::MessageSizeTooLarge | RDKafkaErrorCode::MessageBatchTooLarge,
+            ) => EventError::TooLarge { key, bytes },
+            _ => self.delivery_error(&error),
+        }
     }
 
     fn fatal(&self) -> Option<EventError> {
@@ -183,6 +236,18 @@ impl Producer {
                 Some(fatal) => return fatal,
                 None => said(error),
             },
+            // Whatever comes next would meet the same.
+            Some(
+                RDKafkaErrorCode::UnknownTopic
+                | RDKafkaErrorCode::UnknownTopicOrPartition
+                | RDKafkaErrorCode::UnknownPartition
+                | RDKafkaErrorCode::InvalidTopic
+                | RDKafkaErrorCode::TopicAuthorizationFailed
+                | RDKafkaErrorCode::ClusterAuthorizationFailed,
+            ) => {
+                let (topic, cause) = (self.topic.clone(), said(error));
+                return EventError::TopicUnusable { topic, cause };
+            }
             _ => said(error),
         };
         EventError::Refused { topic: self.topic.clone(), cause }
@@ -210,7 +275,7 @@ fn creation_error(error: KafkaError) -> EventError {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::atomic::AtomicUsize;
 
     use rdkafka::mocking::MockCluster;
     use rdkafka::types::RDKafkaRespErr;

@@ -10,6 +10,7 @@ use rdkafka::error::KafkaError;
 use crate::secret::{is_secret, redacted};
 
 use super::EventError;
+use super::topic::TopicSettings;
 
 /// What [`Producer::connect`](super::Producer::connect) needs.
 #[derive(Clone)]
@@ -63,10 +64,13 @@ impl EventSettings {
         Ok(())
     }
 
-    /// The whole configuration of the producer.
-    pub(super) fn client_config(&self) -> ClientConfig {
+    /// The whole configuration of the producer, for a topic of such settings.
+    pub(super) fn client_config(&self, topic: &TopicSettings) -> ClientConfig {
         let mut config = ClientConfig::new();
         for (key, value) in DEFAULTS {
+            config.set(key, value);
+        }
+        for (key, value) in topic.properties() {
             config.set(key, value);
         }
         for (key, value) in &self.properties {
@@ -223,7 +227,7 @@ mod tests {
     fn harmless_overrides_win_over_the_defaults_under_either_name() {
         let settings = with(&[("acks", "-1"), ("compression.type", "zstd"), ("linger.ms", "50")]);
         settings.check().unwrap();
-        let config = settings.client_config();
+        let config = settings.client_config(&TopicSettings::default());
         assert_eq!(config.get("compression.codec"), Some("zstd"));
         assert_eq!(config.get("compression.type"), None);
         assert_eq!(config.get("linger.ms"), Some("50"));

@@ -143,6 +143,19 @@ impl Codec {
         Ok(value)
     }
 
+    /// The columns of a table that have come since a body was written: it says nothing of them.
+    ///
+    /// # Errors
+    /// As with [`decode`](Self::decode).
+    pub fn gained_since(
+        &self,
+        body: &Bytes,
+        table: TableIndex,
+    ) -> Result<Vec<ColumnIndex>, String> {
+        let present = self.present(&mut Reader::new(body))?;
+        Ok(present.gained(table).to_vec())
+    }
+
     /// What the numbers of a body are at present.
     fn present(&self, reader: &mut Reader<'_>) -> Read<&Present> {
         let number = reader.number()?;
@@ -227,7 +240,9 @@ fn read_entry(reader: &mut Reader<'_>, present: &Present) -> Read<Entry> {
 }
 
 fn read_set(reader: &mut Reader<'_>, table: &PresentTable) -> Read<Vec<(ColumnIndex, Bytes)>> {
-    let mut set = reader.list(|reader| Ok((table.column(reader.number()?)?, reader.value()?)))?;
+    let set = reader.list(|reader| Ok((table.column(reader.number()?)?, reader.value()?)))?;
+    let set = set.into_iter().filter_map(|(column, value)| Some((column?, value)));
+    let mut set: Vec<_> = set.collect();
     set.sort_by_key(|(column, _)| *column);
     Ok(set)
 }
@@ -244,7 +259,9 @@ fn read_row(
     };
     let mut cells = vec![None; now];
     reader.row(width.kind(number), then, |column, value| {
-        cells[table.column_of(column, now)?] = Some(value);
+        if let Some(at) = table.column_of(column, now)? {
+            cells[at] = Some(value);
+        }
         Ok(())
     })?;
     Ok(Row { cells })
@@ -263,7 +280,9 @@ fn read_key(reader: &mut Reader<'_>, table: &PresentTable) -> Read<Vec<Bytes>> {
     }
     let mut key = vec![None; now];
     for (column, value) in values.into_iter().enumerate() {
-        key[table.column_of(column, now)?] = Some(value);
+        if let Some(at) = table.column_of(column, now)? {
+            key[at] = Some(value);
+        }
     }
     let key: Option<Vec<Bytes>> = key.into_iter().collect();
     key.ok_or_else(|| format!("a key of {} is not complete", table.name))

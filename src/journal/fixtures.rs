@@ -92,7 +92,7 @@ pub(super) fn altered(alter: impl FnOnce(&mut Schema)) -> Spec {
                 _ => ColumnKind::Regular,
             },
         });
-        let table = TableSchema { columns: columns.collect(), default_time_to_live_s: 0 };
+        let table = TableSchema { columns: columns.collect(), ..TableSchema::default() };
         schema.tables.insert(name.into(), table);
     }
     alter(&mut schema);

@@ -10,17 +10,24 @@ use crate::pace::Pace;
 use crate::storage::{Fault, StorageError};
 
 use super::fits::Fits;
+use super::outage::Outage;
+
+/// How long is waited for a write of few groups at which replicas fail: it may be theirs alone.
+const ALONE: Duration = Duration::from_secs(30);
+/// So many that fail at once have it in common.
+const COMMON: usize = 3;
 
 /// How long a request is tried, and how the pauses grow.
 #[derive(Clone, Copy, Debug)]
 pub struct Retry {
-    /// No new attempt starts when this has passed since the first.
+    /// No new attempt starts when this has passed since the first; where whoever asks meets the same, since anything got
+    /// through.
     pub budget: Duration,
     /// The first pause; it doubles each time, and each pause is shortened at random by up to a half.
     pub first_pause: Duration,
     /// The longest pause.
     pub longest_pause: Duration,
-    /// How often a request is tried at which a replica fails.
+    /// How often a request is tried at which a replica fails, although others get through.
     pub replica_tries: u32,
 }
 
@@ -58,6 +65,20 @@ impl Retries {
     }
 }
 
+/// What becomes of a request that fails.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Otherwise {
+    /// That was it.
+    Fails,
+    /// Less is asked for at a time: soon, if it may have been too much.
+    IsLess {
+        /// How often it is tried if it is not answered in time.
+        late_tries: u32,
+        /// How long it is tried while others get through, if it is not its size.
+        patience: Duration,
+    },
+}
+
 /// Tries requests, records their latencies and tells the pace of overload.
 #[derive(Clone, Debug)]
 pub(super) struct Attempts {
@@ -67,8 +88,12 @@ pub(super) struct Attempts {
     pub(super) pace: Arc<Pace>,
     /// The limits.
     pub(super) retry: Retry,
-    /// How often a request is tried that is not answered in time: one that asks for much is soon asked for in halves.
-    pub(super) late_tries: u32,
+    /// What becomes of a request that fails.
+    pub(super) otherwise: Otherwise,
+    /// Whether anything gets through.
+    pub(super) outage: Arc<Outage>,
+    /// Whether another part of what this is a part of got through.
+    pub(super) is_apart: bool,
     /// Counts attempts after the first.
     pub(super) retries: Arc<Retries>,
     /// What is asked for at once, in accounts or batches.
@@ -92,7 +117,7 @@ impl Attempts {
     where
         F: Future<Output = Result<T, StorageError>>,
     {
-        let first = Instant::now();
+        let (first, mut failed, mut waiting) = (Instant::now(), None, None);
         let mut pause = self.retry.first_pause;
         let mut tries = 1_u32;
         loop {
@@ -105,24 +130,38 @@ impl Attempts {
             drop((permit, room));
             let mut error = match result {
                 Ok(value) => {
+                    self.outage.got_through(lane, began);
                     self.pace.answered(self.asked);
                     return Ok(value);
                 }
                 Err(error) => error,
             };
-            let is_spent = match error.kind {
-                Fault::Permanent | Fault::Fatal => return Err(error),
-                Fault::Replica => tries >= self.retry.replica_tries,
-                Fault::Transient | Fault::TimedOut => {
-                    self.pace.overloaded();
-                    let is_late = error.kind == Fault::TimedOut && tries >= self.late_tries;
-                    is_late || first.elapsed() + pause > self.retry.budget
+            if matches!(error.kind, Fault::Transient | Fault::TimedOut) {
+                self.pace.overloaded();
+            }
+            let failed = *failed.get_or_insert_with(Instant::now);
+            match self.next(lane, error.kind, (first, failed, tries, pause)) {
+                Next::Again => {}
+                Next::Waits => {
+                    waiting.get_or_insert_with(|| self.outage.wait(lane));
+                    self.outage.tell(lane, first, &error);
                 }
-            };
-            if is_spent {
-                let spent = first.elapsed().as_secs_f64();
-                error.message = format!("{} (tried {tries} times in {spent:.1} s)", error.message);
-                return Err(error);
+                Next::GivesUp => {
+                    if !matches!(error.kind, Fault::Permanent | Fault::Fatal) {
+                        let spent = first.elapsed().as_secs_f64();
+                        error.message =
+                            format!("{} (tried {tries} times in {spent:.1} s)", error.message);
+                    }
+                    return Err(error);
+                }
+                Next::Stops => {
+                    let quiet = self.outage.quiet(None, first).as_secs();
+                    error.message =
+                        format!("nothing has got through for {quiet} s: {}", error.message);
+                    error.class = format!("nothing gets through: {}", error.class);
+                    error.kind = Fault::Fatal;
+                    return Err(error);
+                }
             }
             tracing::debug!("attempt {tries} failed and is repeated: {error}");
             self.retries.add(&error);
@@ -132,4 +171,68 @@ impl Attempts {
             tries += 1;
         }
     }
+
+    /// What comes after an attempt that failed so, when it has been tried so long and so often, and would be tried again
+    /// after such a pause.
+    fn next(
+        &self,
+        lane: Lane,
+        why: Fault,
+        (first, failed, tries, pause): (Instant, Instant, u32, Duration),
+    ) -> Next {
+        let budget = self.retry.budget;
+        let waited = first.elapsed() + pause;
+        let waits = |lane| match self.outage.quiet(lane, first) {
+            quiet if quiet + pause > budget => Next::Stops,
+            _ if self.outage.is_quiet_since(lane, first) => Next::Waits,
+            _ => Next::Again,
+        };
+        match (why, self.otherwise) {
+            (Fault::Permanent | Fault::Fatal, _) => Next::GivesUp,
+            (Fault::Forgotten, _) if waited > budget => Next::GivesUp,
+            (Fault::Forgotten, _) => Next::Again,
+            (Fault::Transient, Otherwise::IsLess { patience, .. })
+                if waited > patience && !self.outage.is_quiet_since(None, first) =>
+            {
+                Next::GivesUp
+            }
+            (Fault::Transient, _) => waits(None),
+            (Fault::TimedOut, Otherwise::IsLess { late_tries, .. }) if tries >= late_tries => {
+                Next::GivesUp
+            }
+            // Others are answered: it is this request that takes too long.
+            (Fault::TimedOut, _)
+                if waited > budget && self.outage.quiet(None, first) < waited / 2 =>
+            {
+                Next::GivesUp
+            }
+            (Fault::TimedOut, _) => waits(None),
+            (Fault::Replica, Otherwise::IsLess { .. }) => Next::GivesUp,
+            (Fault::Replica, Otherwise::Fails) if tries < self.retry.replica_tries => Next::Again,
+            // No write to the table gets through: there is no space left for them, perhaps.
+            (Fault::Replica, Otherwise::Fails)
+                if !self.is_apart
+                    && self.outage.is_write(lane)
+                    && self.outage.is_quiet_since(Some(lane), failed) =>
+            {
+                match waited > ALONE.min(budget) && self.outage.waiting(lane) < COMMON {
+                    true => Next::GivesUp,
+                    false => waits(Some(lane)),
+                }
+            }
+            (Fault::Replica, Otherwise::Fails) => Next::GivesUp,
+        }
+    }
+}
+
+/// What comes after an attempt that failed.
+enum Next {
+    /// It is tried again.
+    Again,
+    /// The same; nobody else gets through either.
+    Waits,
+    /// The request has failed.
+    GivesUp,
+    /// Nothing has got through for so long that the run stops.
+    Stops,
 }

@@ -18,7 +18,7 @@ use super::access::Access;
 use super::overtaken::Raised;
 use super::sweep::Leftover;
 use super::work::{Part, Sink, Work};
-use super::{LargePermit, Window, sweep};
+use super::{IntendError, LargePermit, Window, sweep};
 
 /// Why a group was given up.
 #[derive(Debug, Error)]
@@ -42,6 +42,15 @@ pub enum GroupError {
     /// It is large, and there are enough of those under way. Nothing was done for it: it comes later.
     #[error("it is put off until fewer large groups are under way")]
     PutOff,
+}
+
+impl From<IntendError> for GroupError {
+    fn from(error: IntendError) -> Self {
+        match error {
+            IntendError::Altered(error) => Self::Storage(error),
+            IntendError::Journal(error) => Self::Journal(error),
+        }
+    }
 }
 
 impl GroupError {

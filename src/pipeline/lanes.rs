@@ -6,7 +6,7 @@ use crate::spec::Spec;
 use crate::storage::Width;
 
 /// Which lane of the recorder a request belongs to.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Lanes {
     names: Vec<String>,
     tables: Vec<TableLanes>,
@@ -58,6 +58,7 @@ impl Lanes {
             })
             .collect();
         lane("register".into());
+        lane("look schema".into());
         lane("journal commit".into());
         lane("event delivery".into());
         lane("whole group".into());
@@ -87,6 +88,11 @@ impl Lanes {
         Lane(self.tables[table].delete)
     }
 
+    /// Whether it is one of writes or deletes.
+    pub fn is_write(&self, lane: Lane) -> bool {
+        self.tables.iter().any(|table| [table.write, table.delete].contains(&lane.0))
+    }
+
     /// Looks at sources of a table that should be empty.
     pub fn look(&self, table: TableIndex) -> Lane {
         Lane(self.tables[table].look)
@@ -99,6 +105,11 @@ impl Lanes {
 
     /// What the register is asked and told.
     pub fn register(&self) -> Lane {
+        Lane(self.names.len() - 5)
+    }
+
+    /// Looks whether the tables have been altered.
+    pub fn schema(&self) -> Lane {
         Lane(self.names.len() - 4)
     }
 

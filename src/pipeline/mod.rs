@@ -18,6 +18,7 @@ mod fits;
 mod group;
 mod inspect;
 mod lanes;
+mod outage;
 mod overtaken;
 mod pages;
 mod probe;
@@ -32,6 +33,7 @@ mod work;
 use std::future::Future;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -48,7 +50,7 @@ pub use scan::{Discover, ScanProgress, Scanned, scan};
 pub use sweep::{Leftover, Swept, sweep};
 pub use under_way::Load;
 pub use walk::{Walked, walk};
-pub use window::{NextPage, Window};
+pub use window::{IntendError, NextPage, Window};
 
 use crate::events::{EventError, Outlet};
 use crate::journal::{Codec, Intent, Journal, JournalError, Kind, State};
@@ -59,9 +61,10 @@ use crate::register::Register;
 use crate::spec::Spec;
 use crate::storage::StorageError;
 
-use attempt::{Attempts, Retries};
+use attempt::{Attempts, Otherwise, Retries};
 use discovered::Discovered;
 use fits::Fits;
+use outage::Outage;
 use probe::Probed;
 use under_way::Windows;
 
@@ -114,6 +117,7 @@ pub struct Context<S> {
     pub scanning: ScanProgress,
     discovered: OnceLock<Discovered>,
     retries: Arc<Retries>,
+    outage: Arc<Outage>,
     produced: AtomicU64,
     probed: Arc<Probed>,
     under_way: Arc<Windows>,
@@ -136,6 +140,7 @@ impl<S> Context<S> {
         as_of: AsOf,
     ) -> Result<Self, JournalError> {
         Ok(Self {
+            outage: Arc::new(Outage::new(&Lanes::new(&spec))),
             lanes: Lanes::new(&spec),
             codec: Codec::open(&spec, &*journal)?,
             recorder,
@@ -174,21 +179,28 @@ impl<S> Context<S> {
     where
         F: Future<Output = Result<T, StorageError>>,
     {
-        self.attempts(1, self.retry).carry_out(lane, request).await
+        self.attempts(1).carry_out(lane, request).await
     }
 
     /// Attempts at a request of so much at once.
-    fn attempts(&self, asked: usize, retry: Retry) -> Attempts {
+    fn attempts(&self, asked: usize) -> Attempts {
         Attempts {
             recorder: Arc::clone(&self.recorder),
             pace: Arc::clone(&self.pace),
-            retry,
+            retry: self.retry,
             retries: Arc::clone(&self.retries),
-            late_tries: u32::MAX,
+            otherwise: Otherwise::Fails,
+            outage: Arc::clone(&self.outage),
+            is_apart: false,
             fits: Arc::clone(&self.fits),
             bytes: 0,
             asked,
         }
+    }
+
+    /// What becomes of a request that can be asked for in parts, and has been tried so often without an answer in time.
+    fn less(late_tries: u32) -> Otherwise {
+        Otherwise::IsLess { late_tries, patience: Duration::MAX }
     }
 
     /// What is to be recorded of a group: part of no merge's counts, and leading nowhere, unless that is added.

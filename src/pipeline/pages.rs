@@ -9,7 +9,7 @@ use crate::model::{Row, TableIndex};
 use crate::storage::{Fault, KeyPage, Page, StorageError, TimedPage, Width};
 
 use super::Context;
-use super::attempt::{Attempts, Retry};
+use super::attempt::{Attempts, Otherwise};
 use super::fits::{Kind, Load, SAMPLE_ROWS, may_be_size};
 
 /// A row is taken for this large where none is seen.
@@ -170,16 +170,16 @@ impl<S> Context<S> {
                 rows = rows.min(SAMPLE_ROWS);
             }
             let load = Load { kind, table, count: rows, bytes: 0 };
-            let (retry, late_tries) = match (rows, refused) {
-                (..=1, _) => (self.retry, u32::MAX),
-                (_, None) => (Retry { replica_tries: 1, ..self.retry }, 2),
-                (_, Some(_)) => (Retry { replica_tries: 1, ..self.retry }, 1),
+            let otherwise = match (rows, refused) {
+                (..=1, _) => Otherwise::Fails,
+                (_, None) => Self::less(2),
+                (_, Some(_)) => Self::less(1),
             };
             if rows <= 1 && fits.is_seen(kind, table) {
                 trial = None;
             }
             let bytes = rows * fits.row(kind, table).max(kind.with_times(row_bytes));
-            let attempts = Attempts { late_tries, bytes, ..self.attempts(1, retry) };
+            let attempts = Attempts { otherwise, bytes, ..self.attempts(1) };
             let send = || {
                 // Others may have met larger rows while it waited.
                 let is_late = most(rows) < rows / 2;

@@ -120,7 +120,7 @@ pub enum Ended {
     Interrupted,
     /// Too many groups failed.
     TooManyErrors,
-    /// Something failed that every other group needs as well.
+    /// Something is wrong that every other group would meet as well.
     Hopeless,
 }
 
@@ -129,6 +129,8 @@ pub enum Ended {
 pub struct RunOutcome {
     /// Why it ended.
     pub ended: Ended,
+    /// What every other group would meet as well. Those that met it are not failed: they are left as they are.
+    pub stopped_by: Option<String>,
     /// Groups that ended well.
     pub done: u64,
     /// Their pairs.
@@ -183,14 +185,18 @@ pub async fn run<S: Writer, E>(
         let pairs = plan.sources_of(index) as u64;
         match end {
             Outcome::Done(merged) => outcome.add_done(pairs, merged, progress),
-            Outcome::Failed { reason, class, fatal } => {
-                outcome.add_failed(pairs, progress);
-                if fatal {
-                    outcome.ended = Ended::Hopeless;
+            Outcome::Left(why) => {
+                outcome.ended = Ended::Hopeless;
+                if outcome.stopped_by.is_none() {
+                    tracing::error!("no further group is begun: {why}");
+                    outcome.stopped_by = Some(why);
                 }
+            }
+            Outcome::Failed(reason) => {
+                outcome.add_failed(pairs, progress);
                 let group = plan.group(index);
-                note_failure(context, &group, &reason);
-                if let Err(error) = on_failure(&group, &Reason { reason, class }) {
+                note_failure(context, &group, &reason.reason);
+                if let Err(error) = on_failure(&group, &reason) {
                     outcome.ended = Ended::Hopeless;
                     unwritten.get_or_insert(error);
                 }
@@ -230,13 +236,9 @@ enum Outcome {
     /// Every write and every event was acknowledged.
     Done(Merged),
     /// It was given up; nothing of it was deleted before its copy was acknowledged.
-    Failed {
-        reason: String,
-        /// Without what differs from group to group, for counting.
-        class: String,
-        /// Whether every other group would fail as well, so that going on is pointless.
-        fatal: bool,
-    },
+    Failed(Reason),
+    /// It is left as it is, because every other group would meet the same: going on is pointless.
+    Left(String),
 }
 
 /// One group, measured. `None` if it is put off.
@@ -249,7 +251,7 @@ async fn run_group<S: Writer>(
 ) -> Option<Outcome> {
     if let Some(reason) = barred {
         let class = reason.split(':').next().unwrap_or_default().to_owned();
-        return Some(Outcome::Failed { reason, class, fatal: false });
+        return Some(Outcome::Failed(Reason { reason, class }));
     }
     let began = Instant::now();
     Some(match merge_group(&window, &group, earlier, large).await {
@@ -258,10 +260,8 @@ async fn run_group<S: Writer>(
             Outcome::Done(merged)
         }
         Err(GroupError::PutOff) => return None,
-        Err(error) => {
-            let reason = error.to_string();
-            Outcome::Failed { fatal: error.is_fatal(), class: error.class(), reason }
-        }
+        Err(error) if error.is_fatal() => Outcome::Left(error.to_string()),
+        Err(error) => Outcome::Failed(Reason { class: error.class(), reason: error.to_string() }),
     })
 }
 
@@ -270,7 +270,7 @@ fn panicked(panic: &(dyn Any + Send)) -> Outcome {
     let why = panic.downcast_ref::<&str>().map(|why| (*why).to_owned());
     let why = why.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
     let reason = format!("internal error, please report it: {why}");
-    Outcome::Failed { class: reason.clone(), reason, fatal: false }
+    Outcome::Failed(Reason { class: reason.clone(), reason })
 }
 
 impl RunOutcome {
@@ -278,6 +278,7 @@ impl RunOutcome {
     pub fn nothing(ended: Ended) -> Self {
         Self {
             ended,
+            stopped_by: None,
             done: 0,
             pairs_merged: 0,
             failed: 0,

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use crate::model::TimestampUs;
 use crate::storage::StorageError;
 
-use super::{Ask, Entry, Run, Step, WindowEnd};
+use super::{Archive, Entry, Run, Step, WindowEnd};
 
 /// How a run's work on an account stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,7 +52,7 @@ impl History {
     /// # Errors
     /// The register cannot be read.
     pub async fn of(
-        register: &dyn Ask,
+        register: &dyn Archive,
         accounts: impl IntoIterator<Item = String>,
         tables: &BTreeSet<String>,
         own: Option<&str>,

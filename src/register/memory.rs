@@ -9,7 +9,7 @@ use futures::future::{BoxFuture, ready};
 use crate::model::TimestampUs;
 use crate::storage::{Fault, StorageError};
 
-use super::{Ask, Entry, LEASE_US, Lease, Register, Run, WindowEnd};
+use super::{Archive, Entry, LEASE_US, Lease, Register, Run, WindowEnd};
 
 /// What all runs see.
 #[derive(Debug, Default)]
@@ -139,7 +139,7 @@ impl Register for MemoryRegister {
     }
 }
 
-impl Ask for MemoryRegister {
+impl Archive for MemoryRegister {
     fn entries<'a>(
         &'a self,
         accounts: &'a [String],

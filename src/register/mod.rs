@@ -185,7 +185,7 @@ pub trait Register: fmt::Debug + Send + Sync {
 }
 
 /// What the register knows, for whoever asks: it cannot be written by this.
-pub trait Ask: fmt::Debug + Send + Sync {
+pub trait Archive: fmt::Debug + Send + Sync {
     /// What runs did to some accounts, in no promised order.
     fn entries<'a>(
         &'a self,

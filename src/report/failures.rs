@@ -15,46 +15,65 @@ const EXAMPLES: usize = 3;
 /// What the reasons beyond the bound are counted as.
 const OTHER: &str = "other reasons (see failures.csv)";
 
-/// Counts failed groups by reason.
+/// Counts failed groups by reason. Reasons that differ in their numbers only are one.
 #[derive(Clone, Debug, Default)]
 pub struct FailureReasons {
-    by_reason: HashMap<String, (u64, Vec<ExamplePair>)>,
+    by_kind: HashMap<String, FailureReason>,
 }
 
 impl FailureReasons {
     /// Counts a group of these pairs that failed.
     pub fn add(&mut self, pairs: &[Pair], reason: &str) {
         let Some(pair) = pairs.first() else { return };
-        let known = self.by_reason.contains_key(reason) || self.by_reason.len() < MOST_REASONS;
-        let reason = if known { reason } else { OTHER };
-        let (groups, examples) = self.by_reason.entry(reason.to_owned()).or_default();
-        *groups += 1;
-        if examples.len() < EXAMPLES {
-            examples.push(ExamplePair::from(pair));
+        let kind = without_numbers(reason);
+        let known = self.by_kind.contains_key(&kind) || self.by_kind.len() < MOST_REASONS;
+        let (kind, reason) = if known { (kind, reason) } else { (OTHER.to_owned(), OTHER) };
+        let counted = self.by_kind.entry(kind).or_insert_with(|| FailureReason {
+            reason: reason.to_owned(),
+            groups: 0,
+            examples: Vec::new(),
+        });
+        counted.groups += 1;
+        if counted.examples.len() < EXAMPLES {
+            counted.examples.push(ExamplePair::from(pair));
         }
     }
 
-    /// The `most` frequent reasons, the most frequent first.
+    /// The `most` frequent reasons, the most frequent first; each with the numbers of its first group.
     pub fn top(&self, most: usize) -> Vec<FailureReason> {
-        let mut reasons: Vec<_> = self
-            .by_reason
-            .iter()
-            .map(|(reason, (groups, examples))| FailureReason {
-                reason: reason.clone(),
-                groups: *groups,
-                examples: examples.clone(),
-            })
-            .collect();
+        let mut reasons: Vec<_> = self.by_kind.values().cloned().collect();
         reasons.sort_by(|a, b| b.groups.cmp(&a.groups).then_with(|| a.reason.cmp(&b.reason)));
         reasons.truncate(most);
         reasons
     }
 }
 
+fn without_numbers(reason: &str) -> String {
+    let mut kind = String::with_capacity(reason.len());
+    for part in reason.split_inclusive(|c: char| !c.is_ascii_digit()) {
+        let digits = part.trim_start_matches(|c: char| c.is_ascii_digit());
+        kind += if digits.len() < part.len() { "0" } else { "" };
+        kind += digits;
+    }
+    kind
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::model::AccountId;
+
+    #[test]
+    fn reasons_that_differ_in_their_numbers_are_one() {
+        let pair = [Pair { from: AccountId::new("a"), into: AccountId::new("b"), line: 2 }];
+        let mut reasons = FailureReasons::default();
+        for reason in ["70000 bytes, 65535 at most", "9 bytes, 65535 at most", "bytes, at most"] {
+            reasons.add(&pair, reason);
+        }
+        let top = reasons.top(5);
+        assert_eq!((top[0].reason.as_str(), top[0].groups), ("70000 bytes, 65535 at most", 2));
+        assert_eq!((top[1].reason.as_str(), top.len()), ("bytes, at most", 2));
+    }
 
     #[test]
     fn frequent_reasons_come_first_and_the_memory_is_bounded() {
@@ -67,7 +86,7 @@ mod tests {
         assert_eq!((top[0].reason.as_str(), top[0].groups, top.len()), ("timed out", 2, 2));
         assert_eq!(top[0].examples.iter().map(|pair| pair.line).collect::<Vec<_>>(), [8, 9]);
         for n in 0..1_000 {
-            reasons.add(&group(n), &format!("reason {n}"));
+            reasons.add(&group(n), &format!("reason {}", "x".repeat(n as usize)));
         }
         let top = reasons.top(1_000);
         assert_eq!((top[0].reason.as_str(), top.len()), (OTHER, MOST_REASONS + 1));

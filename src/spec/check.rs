@@ -63,6 +63,13 @@ impl RawSpec {
                 live.default_time_to_live_s
             )));
         }
+        if let Some(column) = live.masked.first() {
+            return Err(problem(format!(
+                "column {column} is masked, and this user would copy the mask in the place of the value; let it see the \
+                 values (GRANT UNMASK ON TABLE {}.{} TO its role), or use a role that does",
+                schema.keyspace, raw.name
+            )));
+        }
         replayable(live).map_err(problem)?;
         let of = account_type(account).map_err(problem)?;
         let locator = find::check(raw, live).map_err(problem)?;
@@ -124,6 +131,7 @@ impl RawSpec {
             .map(|column| Column { name: column.name.clone(), cql_type: column.cql_type.clone() });
         Table {
             name: raw.name.clone(),
+            id: live.id.clone(),
             columns: columns.collect(),
             partition_len,
             key_len,
@@ -269,7 +277,7 @@ mod tests {
             column("course", ColumnKind::Clustering(0, Direction::Ascending), "text"),
             column("status", ColumnKind::Regular, status),
         ];
-        let table = TableSchema { columns, default_time_to_live_s: 0 };
+        let table = TableSchema { columns, ..TableSchema::default() };
         let schema = Schema { keyspace: "k".into(), tables: [("enrolments".into(), table)].into() };
         RawSpec::parse(&text, "the test")?.check(&schema)
     }

@@ -7,6 +7,7 @@
 //!
 //! Deliberately absent: any access to a cluster, and any decoding of values beyond their [`Order`].
 
+mod alteration;
 mod check;
 mod constant;
 mod event;
@@ -20,6 +21,7 @@ use std::cmp::Ordering;
 use bytes::Bytes;
 use thiserror::Error;
 
+pub use alteration::{Alteration, Columns};
 pub use event::{Bindings, EventColumn, EventSpec, quoted};
 pub use policy::{Dated, Policy, Standing, Undone, parse as policy};
 pub use raw::{ColumnPath, RawSpec};
@@ -48,6 +50,8 @@ pub struct Spec {
 pub struct Table {
     /// Its name.
     pub name: String,
+    /// What the cluster calls this very table; empty if that is not known.
+    pub id: String,
     /// All columns: the primary key in its order, the policy columns, those that lead to other tables, the event's,
     /// the rest.
     pub columns: Vec<Column>,

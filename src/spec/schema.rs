@@ -1,7 +1,7 @@
 //! What the live schema says, as `system_schema` says it: names, kinds and types. Plain data,
 //! filled in by the storage and read by the check of the specification.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::CqlType;
 
@@ -17,10 +17,15 @@ pub struct Schema {
 /// One table.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TableSchema {
+    /// What the cluster calls this very table: one that is created anew under the same name has another id. Empty if that
+    /// is not known.
+    pub id: String,
     /// All columns.
     pub columns: Vec<ColumnSchema>,
     /// `default_time_to_live` in seconds; 0 means that rows do not expire.
     pub default_time_to_live_s: i32,
+    /// Columns of which whoever reads sees a mask in the place of the value.
+    pub masked: BTreeSet<String>,
 }
 
 /// One column.

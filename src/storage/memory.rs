@@ -6,6 +6,7 @@
 //! absent: a clock (what expires has expired), and keys or elements that are different bytes but equal to their type
 //! (1.0 and 1.00).
 
+mod added;
 mod answers;
 mod faults;
 mod partition;
@@ -24,6 +25,7 @@ use super::{
     Among, Cursor, Fault, KeyPage, Node, Page, Reader, StorageError, TimedPage, TimedRow, Width,
     ring,
 };
+pub use added::Added;
 pub use answers::Answers;
 pub use faults::{FaultHook, FaultKind, Request};
 use partition::Partition;
@@ -36,6 +38,7 @@ pub struct MemoryStorage {
     spec: Arc<Spec>,
     tables: Mutex<Vec<Partitions>>,
     faults: Box<FaultHook>,
+    added: Mutex<Added>,
     /// What answers weigh.
     pub answers: Answers,
 }
@@ -54,7 +57,8 @@ impl MemoryStorage {
         faults: impl Fn(&Request<'_>) -> Option<FaultKind> + Send + Sync + 'static,
     ) -> Self {
         let tables = Mutex::new(vec![Partitions::new(); spec.tables.len()]);
-        Self { spec, tables, faults: Box::new(faults), answers: Answers::default() }
+        let (faults, answers) = (Box::new(faults), Answers::default());
+        Self { spec, tables, faults, added: Mutex::default(), answers }
     }
 
     /// Writes a full row with a write time, as an application would.
@@ -67,8 +71,14 @@ impl MemoryStorage {
     pub fn apply(&self, table: TableIndex, t: TimestampUs, change: &Change) {
         let shape = &self.spec.tables[table];
         if let Some(key) = change.partition_key(shape.partition_len) {
+            self.added().apply(table, t, change);
             self.tables()[table].entry(key).or_default().apply(shape, t, change);
         }
+    }
+
+    /// The columns that the specification does not know.
+    pub fn added(&self) -> MutexGuard<'_, Added> {
+        self.added.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// All live rows of a table, in key order.
@@ -241,6 +251,14 @@ impl Reader for MemoryStorage {
         }
         self.answers.deliver(first.iter().map(|timed| &timed.row)).await;
         Ok(first)
+    }
+
+    async fn see_unaltered(&self) -> Result<(), StorageError> {
+        self.ask(Request::Unaltered).await?;
+        match self.added().is_any() {
+            true => error(Fault::Fatal, "a table has got a column"),
+            false => Ok(()),
+        }
     }
 
     /// Two nodes, each with half of the accounts, so that some are read together and others are not.

@@ -173,6 +173,10 @@ pub trait Reader: Send + Sync + 'static {
         key: &[Bytes],
     ) -> impl Future<Output = Result<Option<TimedRow>, StorageError>> + Send;
 
+    /// Sees that the tables are still what they were when whoever reads them was made ready: the same ones, with the same
+    /// columns, and none of these masked. The error is [`Fault::Fatal`] if they are not.
+    fn see_unaltered(&self) -> impl Future<Output = Result<(), StorageError>> + Send;
+
     /// The whole ring in ranges, `at_least` so many, each of which has one set of replicas ([`ring::cut`]).
     fn token_ranges(
         &self,
@@ -222,15 +226,18 @@ pub struct StorageError {
 /// What a failure calls for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// The cluster is overloaded, or a node is slow or gone: try again later, and ask for less at a time.
+    /// The cluster is overloaded, or a node is slow or gone: whoever asks meets it. Try again later, and ask for less at a
+    /// time.
     Transient,
     /// No answer in time: the same, and perhaps the request asks for too much.
     TimedOut,
     /// A replica failed at this request: it may be restarting, or the request may be more than it can do
     /// (too many tombstones to read). A few more tries tell, at no lower pace.
     Replica,
+    /// The server does not know the statement any more; it is prepared again when it is tried again.
+    Forgotten,
     /// The request itself is refused; it would be refused again.
     Permanent,
-    /// Every request of its kind would be refused: a missing privilege, a table that was dropped.
+    /// Every request of its kind would be refused: a missing privilege, a table that was dropped, a cluster that is gone.
     Fatal,
 }

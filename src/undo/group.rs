@@ -15,7 +15,7 @@ use crate::merge::cut;
 use crate::model::{AccountId, Batch, Change, Group, Mutation, TimestampUs};
 use crate::pipeline::{GroupError, Window};
 use crate::register::Step;
-use crate::storage::Writer;
+use crate::storage::{Fault, StorageError, Writer};
 
 use super::Rows;
 use super::announce::{Changed, announce};
@@ -262,10 +262,44 @@ impl<S: Writer> Work<'_, S> {
         let apart = |mutations: Vec<Mutation>| cut(mutations).into_iter().map(|batch| vec![batch]);
         sequences.extend(given.into_values().flat_map(apart));
         sequences.retain(|batches| !batches.is_empty());
-        self.window.write_all(sequences).await?;
+        self.give_back(sequences).await?;
         failpoint::hit("given-back");
         let taken: Vec<_> = taken.into_values().flat_map(apart).collect();
         self.window.write_all(taken).await?;
         Ok(is_expiring)
+    }
+
+    /// Writes what gives sources their rows. The server may refuse one that it took once, for an index has come since; then
+    /// it has refused the copy as well, so the source's row was never deleted.
+    async fn give_back(&self, sequences: Vec<Vec<Batch>>) -> Result<(), GroupError> {
+        match self.window.write_all(sequences.clone()).await {
+            Err(error) if error.kind == Fault::Permanent => {}
+            written => return Ok(written?),
+        }
+        for Batch { table, mutations } in sequences.into_iter().flatten() {
+            for mutation in mutations {
+                let alone = Batch { table, mutations: vec![mutation.clone()] };
+                match self.window.write_all(vec![vec![alone]]).await {
+                    Err(error)
+                        if error.kind == Fault::Permanent && self.stands(&mutation).await? =>
+                    {
+                        tracing::warn!("a row stays as it stands on its source: {error}");
+                    }
+                    written => written?,
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a row that is to be given back is there already, as a whole.
+    async fn stands(&self, mutation: &Mutation) -> Result<bool, StorageError> {
+        let Change::Insert { row } = &mutation.change else { return Ok(false) };
+        let table = &self.window.spec.tables[mutation.table];
+        let found = self.window.timed_row(mutation.table, &table.key_of(row)).await?;
+        Ok(found.is_some_and(|found| {
+            let mut cells = row.cells.iter().zip(&found.row.cells);
+            cells.all(|(cell, found)| cell.is_none() || cell == found)
+        }))
     }
 }

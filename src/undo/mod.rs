@@ -73,6 +73,8 @@ impl Rows {
 pub struct Undone {
     /// How the walk ended.
     pub ended: Walked,
+    /// What every other group would meet as well; those that met it are left, and not failed.
+    pub stopped_by: Option<String>,
     /// Groups that are taken back.
     pub undone: u64,
     /// Their pairs.
@@ -94,8 +96,8 @@ pub struct Undone {
     pub is_expiring: bool,
 }
 
-/// Takes groups back, in the order in which they are given. `on_failure` is told of each that failed; where
-/// it would fail in every other group as well, or very many have failed, the walk is broken off.
+/// Takes groups back, in the order in which they are given. `on_failure` is told of each that failed. Where very many
+/// have failed, or every other group would meet the same, the walk is broken off.
 ///
 /// Beside what was done, it returns whether the journal has all of it.
 pub async fn undo<S: Writer>(
@@ -108,6 +110,7 @@ pub async fn undo<S: Writer>(
 ) -> (Undone, Result<(), JournalError>) {
     let mut undone = Undone {
         ended: Walked::Finished,
+        stopped_by: None,
         undone: 0,
         pairs_undone: 0,
         disputed: 0,
@@ -135,14 +138,23 @@ pub async fn undo<S: Writer>(
                 progress.done.fetch_add(1, Ordering::Relaxed);
                 ControlFlow::Continue(())
             }
+            Err(error) if error.is_fatal() => {
+                if undone.stopped_by.is_none() {
+                    tracing::error!("no further group is begun: {error}");
+                    undone.stopped_by = Some(error.to_string());
+                }
+                ControlFlow::Break(())
+            }
             Err(error) => {
                 undone.failed += 1;
                 undone.pairs_failed += group.pairs.len() as u64;
                 progress.failed.fetch_add(1, Ordering::Relaxed);
                 let (reason, class) = (error.to_string(), error.class());
                 on_failure(&group, &Reason { reason, class });
-                let is_over = error.is_fatal() || undone.failed > MOST_FAILURES;
-                if is_over { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+                match undone.failed > MOST_FAILURES {
+                    true => ControlFlow::Break(()),
+                    false => ControlFlow::Continue(()),
+                }
             }
         },
     );

@@ -46,7 +46,8 @@ impl Expected {
     pub(super) fn of(table: &Table, history: &History, survivor: &AccountId) -> Self {
         let is_copy = history.is_copy();
         let columns = table.key_len..table.columns.len();
-        let kept = columns.filter_map(|column| {
+        let known = columns.filter(|column| history.knows(*column));
+        let kept = known.filter_map(|column| {
             let rule = table.survivorship.iter().find(|rule| rule.column == column);
             let kept = match (is_copy, rule) {
                 (true, rule) => of_copy(table, history, column, rule),

@@ -32,7 +32,7 @@ use tokio::sync::watch;
 use crate::events::EventError;
 use crate::failpoint;
 use crate::journal::{Journal, JournalError, State};
-use crate::pipeline::{self, Context, Walked, Window, walk};
+use crate::pipeline::{self, Context, IntendError, Walked, Window, walk};
 use crate::storage::{Fault, StorageError, Writer};
 
 pub use counts::{Counts, TableCounts};
@@ -75,6 +75,8 @@ pub struct Verified {
     pub failed: u64,
     /// Why the first of them could not.
     pub error: Option<VerifyError>,
+    /// What every other group would meet as well; those that met it are left, and not failed.
+    pub stopped_by: Option<VerifyError>,
 }
 
 /// Why a group could not be compared.
@@ -96,6 +98,15 @@ pub enum VerifyError {
     /// What was found cannot be written down.
     #[error(transparent)]
     Diff(#[from] DiffError),
+}
+
+impl From<IntendError> for VerifyError {
+    fn from(error: IntendError) -> Self {
+        match error {
+            IntendError::Altered(error) => Self::Storage(error),
+            IntendError::Journal(error) => Self::Journal(error),
+        }
+    }
 }
 
 impl VerifyError {
@@ -148,7 +159,7 @@ pub async fn verify<S: Writer>(
 
     let shared = Arc::new(Shared::new(diff));
     let kept = Arc::new(Mutex::new(kept));
-    let (mut failed, mut error, mut broken) = (0, None, None);
+    let (mut failed, mut error, mut stopped_by, mut broken) = (0, None, None, None);
     let mut last_kept = Instant::now();
     let work = |window: Arc<Window<S>>, group: usize| {
         lock(&kept).begin(group);
@@ -175,16 +186,19 @@ pub async fn verify<S: Writer>(
             Ok(())
         });
         let Err(why) = ended else { return ControlFlow::Continue(()) };
+        if matches!(why, VerifyError::Journal(_) | VerifyError::Diff(_)) {
+            broken.get_or_insert(why);
+            return ControlFlow::Break(());
+        }
+        if why.is_fatal() {
+            stopped_by.get_or_insert(why);
+            return ControlFlow::Break(());
+        }
         tracing::error!("a group could not be verified: {why}");
         progress.failed.fetch_add(1, Ordering::Relaxed);
         failed += 1;
-        let is_over = why.is_fatal() || failed > MOST_FAILURES;
-        if matches!(why, VerifyError::Journal(_) | VerifyError::Diff(_)) {
-            broken.get_or_insert(why);
-        } else {
-            error.get_or_insert(why);
-        }
-        if is_over { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        error.get_or_insert(why);
+        if failed > MOST_FAILURES { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     };
     let ended = walk(context, Window::writing, done, stop, work, on_end).await;
     if let Some(broken) = broken {
@@ -203,6 +217,7 @@ pub async fn verify<S: Writer>(
         counts: kept.counts.clone(),
         failed,
         error,
+        stopped_by,
     })
 }
 

@@ -13,7 +13,9 @@ pub(crate) const UNAVAILABLE: i32 = 0x1000;
 pub(crate) const OVERLOADED: i32 = 0x1001;
 pub(crate) const WRITE_TIMEOUT: i32 = 0x1100;
 pub(crate) const READ_TIMEOUT: i32 = 0x1200;
+pub(crate) const WRITE_FAILURE: i32 = 0x1500;
 pub(crate) const INVALID: i32 = 0x2200;
+pub(crate) const UNPREPARED: i32 = 0x2500;
 
 const ERROR: u8 = 0x00;
 const SUPPORTED: u8 = 0x06;
@@ -64,6 +66,33 @@ impl Frame {
         self
     }
 
+    /// The id of the statement, or of the first one of a batch.
+    pub(crate) fn first_id(&self) -> Vec<u8> {
+        let mut body = self.body();
+        if self.opcode() == BATCH {
+            // Its type, how many there are, and that the first is a prepared one.
+            body.take(4);
+        }
+        body.short_bytes().to_vec()
+    }
+
+    /// The answer to `stream` that says that a statement is not known.
+    pub(crate) fn unprepared(stream: i16, id: &[u8]) -> Self {
+        let mut error = Self::error(stream, UNPREPARED);
+        error.0.extend((id.len() as u16).to_be_bytes());
+        error.0.extend(id);
+        let length = (error.0.len() - HEADER) as u32;
+        error.0[5..HEADER].copy_from_slice(&length.to_be_bytes());
+        error
+    }
+
+    /// Puts one id in the place of another, wherever it stands.
+    fn replace(&mut self, id: &[u8], by: &[u8]) {
+        let places: Vec<usize> =
+            (HEADER..=self.0.len() - id.len()).filter(|at| self.0[*at..].starts_with(id)).collect();
+        places.into_iter().for_each(|at| self.0[at..at + id.len()].copy_from_slice(by));
+    }
+
     /// The answer to `stream` that reports an error.
     pub(crate) fn error(stream: i16, code: i32) -> Self {
         let mut body = code.to_be_bytes().to_vec();
@@ -81,7 +110,13 @@ impl Frame {
                 body.extend(kind.as_bytes());
             }
             READ_TIMEOUT => body.extend([&consistency[..], &counts[..], &[0]].concat()),
-            OVERLOADED | INVALID => {}
+            WRITE_FAILURE => {
+                let (kind, failures) = ("UNLOGGED_BATCH", 1_i32.to_be_bytes());
+                body.extend([&consistency[..], &counts[..], &failures[..]].concat());
+                body.extend((kind.len() as u16).to_be_bytes());
+                body.extend(kind.as_bytes());
+            }
+            OVERLOADED | INVALID | UNPREPARED => {}
             other => panic!("no error {other:#x} here"),
         }
         let mut frame = vec![0x84, 0];
@@ -197,6 +232,27 @@ impl Dictionary {
         self.0.insert(id, Prepared { query: query.to_owned(), partition });
     }
 
+    /// Gives the statement of an answer to a PREPARE another id.
+    pub(crate) fn rename(&self, answer: &mut Frame) {
+        for id in self.0.keys() {
+            answer.replace(id, &renamed(id));
+        }
+    }
+
+    /// Takes the other ids out of a request; gives one that is not another id.
+    pub(crate) fn rename_back(&self, request: &mut Frame) -> Option<Vec<u8>> {
+        if ![EXECUTE, BATCH].contains(&request.opcode()) {
+            return None;
+        }
+        let known =
+            |id: &&Vec<u8>| request.0.windows(id.len()).any(|window| window == id.as_slice());
+        if let Some(id) = self.0.keys().find(known) {
+            return Some(id.clone());
+        }
+        self.0.keys().for_each(|id| request.replace(&renamed(id), id));
+        None
+    }
+
     /// Reads a request that executes statements.
     pub(crate) fn read(&self, frame: &Frame) -> Option<Request> {
         match frame.opcode() {
@@ -258,6 +314,11 @@ impl Dictionary {
         let partition = partition.iter().map(|at| values[*at].clone()).collect();
         Statement { query: query.to_owned(), prepared: true, values, partition }
     }
+}
+
+/// Another id for a statement.
+fn renamed(id: &[u8]) -> Vec<u8> {
+    id.iter().map(|byte| !byte).collect()
 }
 
 /// Reads the notations of the protocol, one after the other.

@@ -40,3 +40,57 @@ fn write_times_that_are_forbidden_are_found_before_the_first_write() {
     merge("cassandra", "cassandra").exits(0);
     assert_ne!(world.dump(), before);
 }
+
+#[test]
+fn a_masked_column_is_refused_unless_its_values_are_seen() {
+    let options = ["--cassandra-only", "--auth", "--set", "dynamic_data_masking_enabled=true"];
+    let cassandra = Instance::start("masked", &options);
+    let hosts = cassandra.addresses.hosts.clone();
+    let mut addresses = services::shared().clone();
+    addresses.hosts.clone_from(&hosts);
+    let session = connect(&hosts, Some(("cassandra", "cassandra")));
+    let world = World::on("masked", addresses, session).with_tables();
+    for role in ["merger", "reader"] {
+        world.cql(&format!("CREATE ROLE {role} WITH PASSWORD = 'pass-phrase' AND LOGIN = true"));
+        for privilege in ["SELECT", "MODIFY"] {
+            world.cql(&format!("GRANT {privilege} ON KEYSPACE {} TO {role}", world.keyspace));
+        }
+    }
+    // By way of another role.
+    world.cql("CREATE ROLE seer");
+    world.cql(&format!("GRANT UNMASK ON KEYSPACE {} TO seer", world.keyspace));
+    world.cql("GRANT seer TO reader");
+    let mut data = Data::new(3);
+    for n in 0..40 {
+        let (from, to) = (format!("from-{n}"), format!("to-{n}"));
+        data.study(&from, "c1", "b1");
+        data.pair(&from, &to);
+    }
+    world.load(&data.tables);
+    let before = world.dump();
+    let pairs = world.file("pairs.csv", to_csv(&data.lines));
+    let call = |user: &str, run: &std::path::Path| {
+        let call = world.apply(&pairs, run).with("--username", user);
+        call.environment("TRIBUTARY_PASSWORD", "pass-phrase")
+    };
+
+    // Under a run.
+    let run = world.run_dir();
+    let running = call("merger", &run).with("--rate", "10").start();
+    crate::stops::wait_until("it has begun", || {
+        std::fs::read_to_string(run.join("latency.csv"))
+            .is_ok_and(|lines| lines.lines().count() > 1)
+            || world.dump() != before
+    });
+    world.cql("ALTER TABLE content_consumption ALTER grade MASKED WITH mask_inner(0, 0)");
+    running.wait().exits(1).names("table content_consumption has had its column grade masked");
+    // Before a run.
+    let resume = |user: &str| {
+        let call = world.resume(&run).with("--username", user);
+        call.environment("TRIBUTARY_PASSWORD", "pass-phrase").run()
+    };
+    resume("merger").exits(1).names("column grade is masked").names("GRANT UNMASK ON TABLE");
+    resume("reader").exits(0);
+    let expected = crate::model::apply(&data.lines, &crate::data::without_empty_maps(data.tables));
+    world.assert_tables(&expected.tables);
+}

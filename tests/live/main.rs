@@ -3,9 +3,11 @@
 //! `model` says what a run must leave behind, `world` gives each test a keyspace, a topic and a
 //! folder of its own; the other modules are one topic each. Servers that are not running are started.
 
+mod altered;
 mod bad_runs;
 mod browser;
 mod composite;
+mod conditions;
 mod data;
 mod distrust;
 mod faults;
@@ -38,6 +40,7 @@ mod stops;
 mod sweep;
 mod tables;
 mod times;
+mod topics;
 mod undo;
 mod verify;
 mod watched;

@@ -64,6 +64,7 @@ fn size(request: &Request<'_>) -> (&'static str, usize, usize) {
         Request::Write(batch) => ("statements", batch.table, batch.mutations.len()),
         Request::TimedRow(table, _) => ("row", *table, 1),
         Request::Ring => ("ring", 0, 1),
+        Request::Unaltered => ("unaltered", 0, 1),
     }
 }
 

@@ -3,9 +3,11 @@
 
 #![allow(unreachable_pub)]
 
+mod altered;
 mod fits;
 mod inspect;
 mod model;
+mod outage;
 mod overtaken;
 mod preset;
 mod scan;

@@ -26,7 +26,7 @@ pub fn schema() -> Schema {
                 None => ColumnKind::Regular,
             },
         });
-        let table = TableSchema { columns: columns.collect(), default_time_to_live_s: 0 };
+        let table = TableSchema { columns: columns.collect(), ..TableSchema::default() };
         schema.tables.insert(name.into(), table);
     }
     schema

@@ -56,6 +56,10 @@ pub(super) async fn handshake(
 /// `UNABLE_TO_VERIFY_LEAF_SIGNATURE`.
 const UNKNOWN_ISSUER: [i32; 6] = [2, 7, 18, 19, 20, 21];
 
+/// `X509_V_ERR_CERT_NOT_YET_VALID` and `X509_V_ERR_CERT_HAS_EXPIRED`.
+const NOT_YET: i32 = 9;
+const EXPIRED: i32 = 10;
+
 /// Why the certificate of the node is refused.
 fn distrust(
     verdict: X509VerifyResult,
@@ -80,8 +84,37 @@ fn distrust(
                  in --hosts"
             )
         }
-        _ => format!("the node's certificate is not accepted: {}", verdict.error_string()),
+        time @ (NOT_YET | EXPIRED) => {
+            let whose = refused.map(|certificate| names(certificate)).unwrap_or_default();
+            match (time, refused) {
+                (EXPIRED, Some(certificate)) => format!(
+                    "the certificate{whose} has expired: it was valid until {}; give the node (or its CA) a new one",
+                    certificate.not_after()
+                ),
+                (NOT_YET, Some(certificate)) => format!(
+                    "the certificate{whose} is not valid before {}; check the clock of this machine",
+                    certificate.not_before()
+                ),
+                _ => format!("the node's certificate is not accepted: {}", verdict.error_string()),
+            }
+        }
+        _ => format!(
+            "the node's certificate is not accepted: {}; it has to be replaced on the node, or its issuer trusted \
+             (--tls-ca)",
+            verdict.error_string()
+        ),
     }
+}
+
+/// Whose a certificate is, as it says itself.
+fn names(certificate: &X509Ref) -> String {
+    let entries = certificate.subject_name().entries();
+    let entries = entries.filter_map(|entry| {
+        let name = entry.object().nid().short_name().ok()?;
+        Some(format!("{name}={}", entry.data().to_string().ok()?))
+    });
+    let names = entries.collect::<Vec<_>>().join(", ");
+    if names.is_empty() { names } else { format!(" of {names}") }
 }
 
 /// The names and addresses that a certificate is for.
@@ -306,7 +339,7 @@ mod tests {
                 let stranger = issue("x", Some(&namesake), 9, sans);
                 let own = issue("x", None, 9, sans);
                 for (node, unlike) in [
-                    (&expired, "certificate has expired"),
+                    (&expired, "the certificate of CN=x has expired: it was valid until"),
                     (&stranger, "signed by none of the CAs in"),
                     (&own, "signed by none of the CAs in"),
                 ] {

@@ -11,7 +11,7 @@ use scylla::serialize::row::SerializeRow;
 use scylla::statement::prepared::PreparedStatement;
 
 use crate::model::TimestampUs;
-use crate::register::{Ask, Entry, Lease, Run, Step, WindowEnd};
+use crate::register::{Archive, Entry, Lease, Run, Step, WindowEnd};
 use crate::storage::StorageError;
 
 use super::super::fault::Attempted;
@@ -180,7 +180,7 @@ impl RegisterReader {
     }
 }
 
-impl Ask for RegisterReader {
+impl Archive for RegisterReader {
     fn entries<'a>(
         &'a self,
         accounts: &'a [String],

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use scylla::errors::{DbError, ExecutionError, RequestAttemptError};
 
+use super::super::ask::Ask;
 use super::super::fault::one_line;
-use super::super::schema::rows;
 use super::super::statements::quoted;
 use super::super::{Cluster, ClusterError};
 
@@ -48,12 +48,12 @@ impl Cluster {
     pub(super) async fn ensure_register(&self, keyspace: &str) -> Result<(), ClusterError> {
         let (session, merged) = (self.session(), &self.settings.keyspace);
         if !self.are_there(keyspace).await? {
-            let replication: Vec<(HashMap<String, String>,)> = rows(
-                session,
-                "SELECT replication FROM system_schema.keyspaces WHERE keyspace_name = ?",
-                (merged,),
-            )
-            .await?;
+            let replication: Vec<(HashMap<String, String>,)> = Ask::any(session)
+                .rows(
+                    "SELECT replication FROM system_schema.keyspaces WHERE keyspace_name = ?",
+                    (merged,),
+                )
+                .await?;
             let replication = replication.into_iter().next().map(|(of,)| of).unwrap_or_default();
             let statements = statements(keyspace, &replication);
             for statement in &statements {
@@ -78,12 +78,12 @@ impl Cluster {
     }
 
     async fn are_there(&self, keyspace: &str) -> Result<bool, ClusterError> {
-        let known: Vec<(String,)> = rows(
-            self.session(),
-            "SELECT table_name FROM system_schema.tables WHERE keyspace_name = ?",
-            (keyspace,),
-        )
-        .await?;
+        let known: Vec<(String,)> = Ask::any(self.session())
+            .rows(
+                "SELECT table_name FROM system_schema.tables WHERE keyspace_name = ?",
+                (keyspace,),
+            )
+            .await?;
         Ok(TABLES.iter().all(|(table, _)| known.iter().any(|(name,)| name == table)))
     }
 
@@ -115,7 +115,7 @@ impl Cluster {
     async fn known_version(&self, keyspace: &str) -> Result<Option<i32>, ClusterError> {
         let name = quoted(keyspace);
         let select = format!("SELECT version FROM {name}.version WHERE name = 'register'");
-        let version: Vec<(Option<i32>,)> = rows(self.session(), &select, ()).await?;
+        let version: Vec<(Option<i32>,)> = Ask::any(self.session()).rows(&select, ()).await?;
         match version.into_iter().next().and_then(|(version,)| version) {
             Some(version) if version > VERSION => {
                 Err(ClusterError::NewerRegister { keyspace: keyspace.to_owned(), version })

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::journal::{Journal, JournalError};
 use crate::model::{ColumnIndex, TableIndex};
-use crate::spec::Spec;
+use crate::spec::{Columns, Spec};
 
 /// The tables of a specification, and what bodies need to know of them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,10 +23,13 @@ pub struct Layout {
 pub struct TableLayout {
     /// Its name.
     pub name: String,
+    /// What the cluster called this very table, if that was known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
     /// By number: name and CQL type.
-    pub columns: Vec<(String, String)>,
+    pub columns: Columns,
     /// How many of them are the primary key.
-    pub(super) key: usize,
+    pub key: usize,
     /// How many of them a survivor's row has.
     pub(super) slim: usize,
     /// Those of a scope.
@@ -45,6 +48,7 @@ impl Layout {
     pub fn of(spec: &Spec) -> Self {
         let tables = spec.tables.iter().map(|table| TableLayout {
             name: table.name.clone(),
+            id: Some(table.id.clone()).filter(|id| !id.is_empty()),
             columns: (table.columns.iter())
                 .map(|column| (column.name.clone(), column.cql_type.to_string()))
                 .collect(),
@@ -127,8 +131,11 @@ pub(super) struct Present {
 pub(super) struct PresentTable {
     pub(super) index: TableIndex,
     pub(super) name: String,
-    /// By number: its name, and where it is now, or why it cannot be read.
-    columns: Vec<(String, Result<ColumnIndex, String>)>,
+    /// By number: its name, and where it is now, or why it cannot be read. A column that the table has lost is nowhere:
+    /// there is nothing that its values could be compared with, and nowhere to write them.
+    columns: Vec<(String, Result<Option<ColumnIndex>, String>)>,
+    /// Columns that there are now and were not.
+    pub(super) gained: Vec<ColumnIndex>,
     /// How many columns the key, a survivor's row and a whole row had, and have now.
     pub(super) key: (usize, usize),
     pub(super) slim: (usize, usize),
@@ -156,7 +163,7 @@ impl Present {
             let own = now.event.as_ref()?;
             let table = tables[event.table].as_ref().ok().filter(|at| at.index == own.table)?;
             let quoted = event.columns.iter().map(|column| {
-                let at = table.column(*column)?;
+                let at = table.column(*column)?.ok_or("events quote a column that is gone")?;
                 let quoted = own.columns.iter().position(|quoted| *quoted == at);
                 let (name, _) = &now.tables[own.table].columns[at];
                 quoted.ok_or_else(|| format!("events do not quote the column {name}"))
@@ -165,6 +172,12 @@ impl Present {
             Some(PresentEvent { table: event.table, quoted, width: own.columns.len() })
         });
         Self { now: now.clone(), tables, event }
+    }
+
+    /// The columns of a table that are new, by its number at present.
+    pub(super) fn gained(&self, index: TableIndex) -> &[ColumnIndex] {
+        let mut tables = self.tables.iter().flatten();
+        tables.find(|table| table.index == index).map_or(&[], |table| &table.gained)
     }
 
     /// A table by the number that was written.
@@ -179,18 +192,24 @@ impl PresentTable {
         let found = now.tables.iter().enumerate().find(|(_, table)| table.name == then.name);
         let (index, now) =
             found.ok_or_else(|| format!("the merge specification knows no table {}", then.name))?;
-        let find = |name: &str, was: &str| {
-            let at = now.columns.iter().position(|(known, _)| known == name).ok_or_else(|| {
-                format!("the merge specification knows no column {name} of table {}", then.name)
-            })?;
-            match &now.columns[at].1 {
-                is if is == was => Ok(at),
-                is => Err(format!("{}.{name} is of type {is}, and was {was}", then.name)),
+        let find = |number: usize, column: &(String, String)| {
+            let at = now.columns.iter().position(|known| known == column);
+            match at {
+                None if number < then.key => Err(format!(
+                    "the primary key of {} has no column {} of type {} any more",
+                    then.name, column.0, column.1
+                )),
+                at => Ok(at),
             }
         };
-        let columns = then.columns.iter().map(|(name, was)| (name.clone(), find(name, was)));
+        let columns = then.columns.iter().enumerate();
+        let columns = columns.map(|(number, column)| (column.0.clone(), find(number, column)));
         let columns: Vec<_> = columns.collect();
-        let is_scope = |(number, own): (&ColumnIndex, _)| columns[*number].1.as_ref() == Ok(own);
+        let gained = now.columns.iter().enumerate();
+        let gained = gained.filter(|(_, column)| !then.columns.contains(column)).map(|(at, _)| at);
+        let is_scope = |(number, own): (&ColumnIndex, &ColumnIndex)| {
+            columns[*number].1.as_ref() == Ok(&Some(*own))
+        };
         let is_same =
             then.scope.len() == now.scope.len() && then.scope.iter().zip(&now.scope).all(is_scope);
         let scope = match is_same {
@@ -203,22 +222,28 @@ impl PresentTable {
             key: (then.key, now.key),
             slim: (then.slim, now.slim),
             full: (columns.len(), now.columns.len()),
+            gained: gained.collect(),
             columns,
             scope,
         })
     }
 
-    /// Where a column is now, by the number that was written.
-    pub(super) fn column(&self, number: usize) -> Result<ColumnIndex, String> {
+    /// Where a column is now, by the number that was written; `None` if the table has lost it.
+    pub(super) fn column(&self, number: usize) -> Result<Option<ColumnIndex>, String> {
         self.column_of(number, usize::MAX)
     }
 
     /// The same of one that is among the first `width`.
-    pub(super) fn column_of(&self, number: usize, width: usize) -> Result<ColumnIndex, String> {
+    pub(super) fn column_of(
+        &self,
+        number: usize,
+        width: usize,
+    ) -> Result<Option<ColumnIndex>, String> {
         match self.columns.get(number) {
-            Some((_, Ok(at))) if *at < width => Ok(*at),
-            Some((name, Ok(_))) => Err(format!("{}.{name} does not belong here", self.name)),
-            Some((_, Err(why))) => Err(why.clone()),
+            Some((name, Ok(Some(at)))) if *at >= width => {
+                Err(format!("{}.{name} does not belong here", self.name))
+            }
+            Some((_, place)) => place.clone(),
             None => Err(format!("table {} has no column {number}", self.name)),
         }
     }

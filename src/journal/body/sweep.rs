@@ -78,14 +78,12 @@ fn read_swept(reader: &mut Reader<'_>, present: &Present) -> Read<Swept> {
     let source = reader.number()?;
     let key = read_key(reader, table)?;
     let cells = reader.list(|reader| {
-        Ok(SweptCell {
-            column: table.column(reader.number()?)?,
-            element: read_cell(reader)?,
-            value: read_cell(reader)?,
-            t: reader.signed()?,
-            placed_at: reader.option(Reader::signed)?,
-        })
+        let column = table.column(reader.number()?)?;
+        let (element, value) = (read_cell(reader)?, read_cell(reader)?);
+        let (t, placed_at) = (reader.signed()?, reader.option(Reader::signed)?);
+        Ok(column.map(|column| SweptCell { column, element, value, t, placed_at }))
     })?;
+    let cells = cells.into_iter().flatten().collect();
     let target = reader.option(|reader| {
         let row = read_row(reader, table, (number, Width::Full))?;
         Ok(TimedRow { row, times: read_times(reader, table)? })
@@ -104,7 +102,9 @@ fn read_times(reader: &mut Reader<'_>, table: &PresentTable) -> Read<Vec<WriteTi
     let mut times = vec![WriteTimes::None; table.full.1];
     let known = known.into_iter().enumerate().filter(|(_, known)| *known != WriteTimes::None);
     for (column, known) in known {
-        times[table.column(column)?] = known;
+        if let Some(at) = table.column(column)? {
+            times[at] = known;
+        }
     }
     Ok(times)
 }

@@ -153,16 +153,17 @@ fn read_apart(reader: &mut Reader<'_>, present: &Present) -> Read<Apart> {
     let key = reader.number()?;
     let table = present.table(reader.number()?)?;
     let ahead = reader.list(|reader| {
-        Ok(CellAhead { column: table.column(reader.number()?)?, t: reader.signed()? })
+        let (column, t) = (table.column(reader.number()?)?, reader.signed()?);
+        Ok(column.map(|column| CellAhead { column, t }))
     })?;
+    let ahead = ahead.into_iter().flatten().collect();
     let keeps_survivor = reader.flag()?;
     let kept = reader.list(|reader| {
-        Ok(KeptCell {
-            source: reader.number()?,
-            column: table.column(reader.number()?)?,
-            elements: reader.list(Reader::value)?,
-        })
+        let (source, column) = (reader.number()?, table.column(reader.number()?)?);
+        let elements = reader.list(Reader::value)?;
+        Ok(column.map(|column| KeptCell { source, column, elements }))
     })?;
+    let kept = kept.into_iter().flatten().collect();
     Ok(Apart { key, table: table.index, ahead, keeps_survivor, kept })
 }
 
@@ -172,12 +173,11 @@ fn read_left_alone(reader: &mut Reader<'_>, present: &Present) -> Read<LeftAlone
     let pair = reader.number()?;
     let row = read_key(reader, table)?;
     let conflicts = reader.list(|reader| {
-        Ok(Disputed {
-            column: table.column(reader.number()?)?,
-            expected: read_cell(reader)?,
-            found: read_cell(reader)?,
-            found_written_at: reader.option(Reader::signed)?,
-        })
+        let column = table.column(reader.number()?)?;
+        let (expected, found) = (read_cell(reader)?, read_cell(reader)?);
+        let found_written_at = reader.option(Reader::signed)?;
+        Ok(column.map(|column| Disputed { column, expected, found, found_written_at }))
     })?;
+    let conflicts = conflicts.into_iter().flatten().collect();
     Ok(LeftAlone { key, table: table.index, pair, row, conflicts })
 }

@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use futures::future::try_join_all;
+use thiserror::Error;
 
 use crate::failpoint;
 use crate::journal::{Intent, JournalError};
@@ -28,6 +29,17 @@ pub enum NextPage {
     After(Cursor, usize),
     /// Nowhere.
     None,
+}
+
+/// Why an intent is not durable.
+#[derive(Clone, Debug, Error)]
+pub enum IntendError {
+    /// The tables are not what they were, or that cannot be told.
+    #[error(transparent)]
+    Altered(#[from] StorageError),
+    /// The journal cannot be written.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
 }
 
 impl<S: Reader> Window<S> {
@@ -153,7 +165,7 @@ impl<S: Reader> Window<S> {
         }
         let lane = self.lanes.read(table, Width::Slim);
         let bytes = self.fits.row(Kind::TimedPage, table);
-        let attempts = Attempts { bytes, ..self.attempts(1, self.retry) };
+        let attempts = Attempts { bytes, ..self.attempts(1) };
         attempts.carry_out(lane, || self.storage.timed_row(table, key)).await
     }
 
@@ -181,14 +193,22 @@ impl<S> Window<S> {
     /// Waits until an intent is durable.
     ///
     /// # Errors
-    /// The journal cannot be written; nothing that the intent covers may be written then.
-    pub async fn intend(&self, intent: Intent) -> Result<(), JournalError> {
+    /// Why it is not; nothing that it covers may be written then.
+    pub async fn intend(&self, intent: Intent) -> Result<(), IntendError> {
+        self.may_intend().await?;
         let began = Instant::now();
         failpoint::hit("intend");
         self.asked.intents.ask((), intent).await?;
         failpoint::hit("intended");
         self.recorder.record(self.lanes.journal(), began.elapsed());
         Ok(())
+    }
+
+    /// What has to hold behind a group's last read, and before an intent makes it certain that what follows from it is
+    /// written, by this command or another: the tables are what they were when it was read. What is added to them later is
+    /// dated later than anything that the intent deletes.
+    async fn may_intend(&self) -> Result<(), StorageError> {
+        self.asked.unaltered.ask((), ()).await
     }
 }
 

@@ -26,6 +26,8 @@ pub(super) struct Asked {
     pub(super) written_since: Shelf<(TableIndex, Scope, TimestampUs), AccountId, Vec<Vec<Bytes>>>,
     pub(super) timed_first_pages: Shelf<(TableIndex, Scope), AccountId, Whole<TimedRow>>,
     pub(super) timed_rows: Shelf<(TableIndex, Scope), AccountId, Vec<TimedRow>>,
+    /// Whether the tables are still what they were.
+    pub(super) unaltered: Shelf<(), (), ()>,
     pub(super) intents: Shelf<(), Intent, (), JournalError>,
     pub(super) begins: Shelf<(), Vec<Entry>, ()>,
     /// By table and partition.

@@ -168,9 +168,18 @@ impl<S: Reader> Window<S> {
 }
 
 impl<S: Writer> Window<S> {
-    /// All intents and writes that wait. No group waits for both at once.
+    /// All intents and writes that wait, and what is asked before them. No group waits for two of these at once.
     pub(super) fn writes(self: &Arc<Self>) -> Requests {
         let mut requests = Requests::new();
+        for ((), waiting) in self.asked.unaltered.take() {
+            let window = Arc::clone(self);
+            let look = async move {
+                let see = || window.storage.see_unaltered();
+                let unaltered = window.carry_out(window.lanes.schema(), see).await;
+                waiting.into_iter().for_each(|waiting| waiting.answer(unaltered.clone()));
+            };
+            requests.push(look.boxed());
+        }
         for ((), waiting) in self.asked.intents.take() {
             let window = Arc::clone(self);
             let commit = async move {

@@ -3,6 +3,7 @@
 
 use std::future::Future;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures::FutureExt;
@@ -12,7 +13,8 @@ use crate::latency::Lane;
 use crate::model::{AccountId, Batch, Mutation, TableIndex};
 use crate::storage::{Fault, Node, StorageError};
 
-use super::super::attempt::{Attempts, Retry};
+use super::super::Context;
+use super::super::attempt::{Attempts, Otherwise};
 use super::super::fits::{Kind, Load, Trial, may_be_size};
 use super::Window;
 use super::gather::Waiting;
@@ -112,6 +114,8 @@ struct Sender<'a, S, Q> {
     window: &'a Window<S>,
     sort: Sort,
     send: Q,
+    /// Whether a part of it got through.
+    has_part: AtomicBool,
 }
 
 impl<S: Send + Sync + 'static> Window<S> {
@@ -125,7 +129,7 @@ impl<S: Send + Sync + 'static> Window<S> {
     ) where
         F: Future<Output = Result<Vec<A>, StorageError>> + Send,
     {
-        let sender = Sender { window: &self, sort, send };
+        let sender = Sender { window: &self, sort, send, has_part: AtomicBool::new(false) };
         sender.several(part, node, &mut None, Depth::Whole).await;
     }
 }
@@ -172,10 +176,10 @@ where
                 return self.several(half, node, trial, depth).await && first;
             }
             let rows = fits.rows_of_each(kind, table);
-            let budget = self.window.retry.budget.min(PATIENCE);
-            let retry = Retry { budget, replica_tries: 1, ..self.window.retry };
+            let (waited, late_tries) = (self.window.outage.waited(), depth.late_tries());
+            let otherwise = Otherwise::IsLess { late_tries, patience: PATIENCE };
             let asked: Vec<R> = part.iter().map(|waiting| waiting.request.clone()).collect();
-            match self.request(asked, To { node, rows }, retry, depth.late_tries()).await {
+            match self.request(asked, To { node, rows }, otherwise).await {
                 Ok(None) => self.several(part, node, trial, depth).await,
                 Ok(Some(answers)) => {
                     fits.took(load);
@@ -194,8 +198,9 @@ where
                     let depth = Depth::after(error.kind);
                     let first = self.several(part, None, trial, depth).await;
                     let is_ok = self.several(half, None, trial, depth).await && first;
-                    // If fewer rows were asked of each meanwhile, that may have been it.
-                    if is_ok && may_be_size(error.kind) && fits.rows_of_each(kind, table) >= rows {
+                    // If fewer rows were asked of each meanwhile, that may have been it; or it was nobody's turn.
+                    let is_size = may_be_size(error.kind) && waited == self.window.outage.waited();
+                    if is_ok && is_size && fits.rows_of_each(kind, table) >= rows {
                         fits.too_large(load, error.kind);
                     }
                     is_ok
@@ -242,12 +247,12 @@ where
                     // It may take long, and nothing is found out by it.
                     *trial = None;
                 }
-                let (retry, late_tries) = match can_be_less {
-                    true => (Retry { replica_tries: 1, ..self.window.retry }, depth.late_tries()),
-                    false => (self.window.retry, u32::MAX),
+                let otherwise = match can_be_less {
+                    true => Context::<S>::less(depth.late_tries()),
+                    false => Otherwise::Fails,
                 };
-                let asked = vec![one.clone()];
-                match self.request(asked, To { node, rows }, retry, late_tries).await {
+                let (asked, waited) = (vec![one.clone()], self.window.outage.waited());
+                match self.request(asked, To { node, rows }, otherwise).await {
                     Ok(None) => most = most.min(fits.rows_of_each(kind, table)),
                     Ok(Some(mut answers)) => {
                         fits.took(load);
@@ -262,7 +267,9 @@ where
                         if let Some([first, second]) = one.halves() {
                             self.one(first, node, trial, depth).await?;
                             let answer = self.one(second, node, trial, depth).await?;
-                            fits.too_large(load, error.kind);
+                            if waited == self.window.outage.waited() {
+                                fits.too_large(load, error.kind);
+                            }
                             return Ok(answer);
                         }
                         // Fewer rows help only where many, or tombstones between them, are more than a read can do.
@@ -282,8 +289,7 @@ where
         &self,
         asked: Vec<R>,
         to: To,
-        retry: Retry,
-        late_tries: u32,
+        otherwise: Otherwise,
     ) -> Result<Option<Vec<A>>, StorageError>
     where
         Q: Fn(Vec<R>, To) -> F,
@@ -292,7 +298,8 @@ where
         let Sort { kind, table, lane } = self.sort;
         let expected = || asked.len() * to.rows * self.window.fits.row(kind, table);
         let bytes = expected();
-        let attempts = Attempts { late_tries, bytes, ..self.window.attempts(asked.len(), retry) };
+        let is_apart = self.has_part.load(Ordering::Relaxed);
+        let attempts = Attempts { otherwise, bytes, is_apart, ..self.window.attempts(asked.len()) };
         let send = || {
             let is_late = expected() > (2 * bytes).max(LITTLE_BYTES);
             let answer = (!is_late).then(|| (self.send)(asked.clone(), to));
@@ -303,7 +310,9 @@ where
                 }
             }
         };
-        attempts.carry_out(lane, send).await
+        let answered = attempts.carry_out(lane, send).await;
+        self.has_part.fetch_or(matches!(answered, Ok(Some(_))), Ordering::Relaxed);
+        answered
     }
 
     /// Looks at a few rows before any others are asked for: only what they weigh is of interest. If it fails, what comes
@@ -318,10 +327,9 @@ where
     {
         let (fits, Sort { kind, table, .. }) = (&self.window.fits, self.sort);
         let Some((accounts, rows)) = fits.sample(kind, table, asked.len()) else { return };
-        let budget = self.window.retry.budget.min(PATIENCE);
-        let retry = Retry { budget, replica_tries: 1, ..self.window.retry };
+        let otherwise = Otherwise::IsLess { late_tries: 1, patience: PATIENCE };
         let some: Vec<R> = asked.take(accounts).cloned().collect();
-        if self.request(some, To { node, rows }, retry, 1).await.is_err() {
+        if self.request(some, To { node, rows }, otherwise).await.is_err() {
             fits.sizes.learn(table, kind, std::iter::empty());
         }
     }

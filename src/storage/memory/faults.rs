@@ -25,6 +25,8 @@ pub enum Request<'a> {
     WrittenSince(TableIndex, &'a [AccountId]),
     /// The row of a primary key, with write times.
     TimedRow(TableIndex, &'a [Bytes]),
+    /// Whether a table has been altered.
+    Unaltered,
     /// The tokens of the nodes.
     Ring,
     /// A page of the keys in a token range, of so many.

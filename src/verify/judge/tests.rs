@@ -23,6 +23,7 @@ fn table() -> Table {
     };
     Table {
         name: "t".into(),
+        id: String::new(),
         columns: columns.map(column).to_vec(),
         partition_len: 1,
         key_len: 2,

@@ -20,6 +20,7 @@ fn table() -> Table {
     };
     Table {
         name: "courses".into(),
+        id: String::new(),
         columns: columns.map(column).into(),
         partition_len: 1,
         key_len: 2,

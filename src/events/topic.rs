@@ -1,0 +1,107 @@
+//! What the topic itself says of messages: how large a batch of them may be, and how many replicas have to be in sync.
+
+use std::time::Duration;
+
+use rdkafka::admin::{AdminClient, AdminOptions, ResourceSpecifier};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::producer::{Producer as _, ThreadedProducer};
+
+use super::EventSettings;
+use super::context::Context;
+use super::probe::said;
+
+/// How long the broker may take to answer.
+const QUESTION: Duration = Duration::from_secs(5);
+/// What a batch has beside its messages.
+const FRAMING_BYTES: usize = 512;
+/// Of a batch and of a message, if nobody says otherwise.
+const DEFAULT_BATCH_BYTES: usize = 1_000_000;
+
+/// Settings of a topic, as far as the broker tells them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct TopicSettings {
+    /// `max.message.bytes`: of a whole batch, compressed.
+    pub(super) most_bytes: Option<usize>,
+    /// `min.insync.replicas`.
+    pub(super) least_in_sync: Option<usize>,
+}
+
+impl TopicSettings {
+    /// Asks the broker. Whoever may not ask has to go by the defaults, so that is no error.
+    pub(super) async fn ask(settings: &EventSettings) -> Self {
+        match Self::asked(settings).await {
+            Ok(asked) => asked,
+            Err(why) => {
+                tracing::info!(
+                    target: "kafka",
+                    "the broker does not tell the settings of topic '{}' ({why}): batches are of librdkafka's size \
+                     (-X batch.size=…)",
+                    settings.topic
+                );
+                Self::default()
+            }
+        }
+    }
+
+    async fn asked(settings: &EventSettings) -> Result<Self, String> {
+        let admin: AdminClient<DefaultClientContext> =
+            settings.client_config(&Self::default()).create().map_err(|error| said(&error))?;
+        let options = AdminOptions::new().request_timeout(Some(QUESTION));
+        let topic = [ResourceSpecifier::Topic(&settings.topic)];
+        let told = admin.describe_configs(&topic, &options).await;
+        let told = told.map_err(|error| said(&error))?.into_iter().next();
+        let told = told.ok_or("it answers nothing")?.map_err(|code| code.to_string())?;
+        let number = |name| told.get(name)?.value.as_ref()?.parse().ok();
+        let (most_bytes, least_in_sync) =
+            (number("max.message.bytes"), number("min.insync.replicas"));
+        Ok(Self { most_bytes, least_in_sync })
+    }
+
+    /// What of librdkafka's settings has to follow. A batch is never larger than the topic takes, unless by a single
+    /// event; whether such a one is taken is for the broker to say, for it counts compressed.
+    pub(super) fn properties(&self) -> Vec<(&'static str, String)> {
+        let Some(most) = self.most_bytes else { return Vec::new() };
+        let batch = most.saturating_sub(FRAMING_BYTES).clamp(1, DEFAULT_BATCH_BYTES);
+        let message = most.clamp(DEFAULT_BATCH_BYTES, 1_000_000_000);
+        vec![("batch.size", batch.to_string()), ("message.max.bytes", message.to_string())]
+    }
+
+    /// Whether a partition has too few replicas in sync to take anything, and then which.
+    pub(super) fn lacks_replicas(
+        &self,
+        producer: &ThreadedProducer<Context>,
+        topic: &str,
+    ) -> Option<String> {
+        let least = self.least_in_sync?;
+        let metadata = producer.client().fetch_metadata(Some(topic), QUESTION).ok()?;
+        let found = metadata.topics().iter().find(|found| found.name() == topic)?;
+        let lacking = found.partitions().iter().filter(|partition| partition.isr().len() < least);
+        let lacking: Vec<_> = lacking.map(|one| (one.id(), one.isr().len())).collect();
+        let (first, in_sync) = lacking.first()?;
+        let more = match lacking.len() {
+            1 => String::new(),
+            all => format!(", {} of its {} partitions likewise", all, found.partitions().len()),
+        };
+        Some(format!(
+            "not enough replicas: partition {first} of topic '{topic}' has {in_sync} in sync, and min.insync.replicas \
+             is {least}{more}"
+        ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn batches_are_smaller_than_what_the_topic_takes() {
+        let of = |most_bytes| {
+            let settings = TopicSettings { most_bytes, least_in_sync: None };
+            settings.properties().into_iter().map(|(_, value)| value).collect::<Vec<_>>()
+        };
+        assert_eq!(of(None), [""; 0]);
+        assert_eq!(of(Some(16_000)), ["15488", "1000000"]);
+        assert_eq!(of(Some(100)), ["1", "1000000"]);
+        assert_eq!(of(Some(10_000_000)), ["1000000", "10000000"]);
+    }
+}

@@ -1,0 +1,162 @@
+//! Tables that are altered under a run, and after it.
+
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::process::Call;
+use crate::proxy::Proxy;
+use crate::stops::{self, wait_until};
+use crate::world::{World, to_csv};
+
+const PAIRS: usize = 120;
+
+fn command(world: &World, command: &str, run: &Path) -> Call {
+    Call::new(&[command, run.to_str().expect("the tests use UTF-8")])
+        .with("--hosts", &world.addresses.hosts)
+        .flag("--json")
+}
+
+/// Sets the bonus of a row that every account has at first; of a number, its own.
+fn set_bonus(world: &World, account: &str, n: usize) {
+    world.cql(&format!(
+        "UPDATE content_consumption SET bonus = {n} WHERE userid = '{account}' AND contentid = 'c2' AND \
+         batchid = 'b{}' AND courseid = 'course'",
+        n % 7
+    ));
+}
+
+/// The bonus of each such row, by account.
+fn bonuses(world: &World) -> Vec<(String, i64)> {
+    let rows = world.rows("SELECT userid, bonus FROM content_consumption");
+    let mut bonuses: Vec<_> = rows
+        .into_iter()
+        .filter_map(|row| {
+            let bonus = row[1].as_ref()?.as_i64()?;
+            Some((row[0].as_ref()?.as_str()?.to_owned(), bonus))
+        })
+        .collect();
+    bonuses.sort();
+    bonuses
+}
+
+fn expected_bonuses(account: impl Fn(usize) -> String) -> Vec<(String, i64)> {
+    let mut all: Vec<_> = (0..PAIRS).map(|n| (account(n), n as i64)).collect();
+    all.sort();
+    all
+}
+
+#[test]
+fn a_column_that_is_added_under_a_run_stops_it_and_is_taken_along_by_the_next_session() {
+    let (world, lines, _) = stops::world("altered", PAIRS);
+    let proxy = Proxy::new(&world.addresses.hosts);
+    let (pairs, run) = (world.file("pairs.csv", to_csv(&lines)), world.run_dir());
+    let call = world.apply(&pairs, &run).with("--hosts", &proxy.hosts).with("--rate", "20");
+    let running = call.start();
+    wait_until("a few groups are done", || proxy.count() > 20);
+    world.cql("ALTER TABLE content_consumption ADD bonus int");
+    (0..PAIRS).for_each(|n| set_bonus(&world, &format!("from-{n}."), n));
+    let finished = running.wait().exits(1);
+    let report = finished.json();
+    let groups = stops::groups(&report);
+    assert!(groups.done > 0 && groups.left > 0 && groups.failed == 0, "{finished}");
+    let stopped = report["stopped"].as_str().expect("it says why");
+    assert!(stopped.contains("table content_consumption has got the column bonus"), "{stopped}");
+    assert!(report["again"].as_str().is_some_and(|again| again.contains("tributary resume")));
+    assert_eq!(bonuses(&world), expected_bonuses(|n| format!("from-{n}.")), "none is touched");
+
+    world.resume(&run).run().exits(0);
+    assert_eq!(bonuses(&world), expected_bonuses(|n| format!("to-{n}.")));
+    command(&world, "verify", &run).run().exits(0);
+    command(&world, "undo", &run).run().exits(0);
+    assert_eq!(bonuses(&world), expected_bonuses(|n| format!("from-{n}.")));
+}
+
+#[test]
+fn a_column_that_is_added_after_a_run_is_the_application_s() {
+    let (world, lines, expected) = stops::world("added", PAIRS);
+    let (pairs, run) = (world.file("pairs.csv", to_csv(&lines)), world.run_dir());
+    world.apply(&pairs, &run).run().exits(0);
+    world.assert_is(&expected);
+    world.cql("ALTER TABLE content_consumption ADD bonus int");
+    set_bonus(&world, "to-3.", 3);
+    command(&world, "verify", &run).run().exits(0).names("has got the column bonus");
+    world.resume(&run).run().exits(0);
+    let undone = command(&world, "undo", &run).run().exits(4);
+    let conflicts = std::fs::read_to_string(run.join("conflicts.csv")).expect("it is written");
+    let lines: Vec<_> = conflicts.lines().skip(1).filter(|line| line.contains("bonus")).collect();
+    assert!(lines.len() == 1 && lines[0].contains("to-3."), "{conflicts}\n{undone}");
+    assert_eq!(bonuses(&world), [("to-3.".to_owned(), 3)]);
+    command(&world, "undo", &run).flag("--force").run().exits(0);
+    assert_eq!(bonuses(&world), []);
+}
+
+#[test]
+fn a_column_that_is_dropped_after_a_run_takes_nothing_else_with_it() {
+    let (world, lines, _) = stops::world("dropped", PAIRS);
+    let before = world.dump();
+    world.cql("ALTER TABLE content_consumption ADD bonus int");
+    (0..PAIRS).for_each(|n| set_bonus(&world, &format!("from-{n}."), n));
+    let (pairs, run) = (world.file("pairs.csv", to_csv(&lines)), world.run_dir());
+    world.apply(&pairs, &run).run().exits(0);
+    assert_eq!(bonuses(&world), expected_bonuses(|n| format!("to-{n}.")));
+    world.cql("ALTER TABLE content_consumption DROP bonus");
+    let told = "table content_consumption has lost the column bonus";
+    command(&world, "verify", &run).run().exits(0).names(told);
+    world.resume(&run).run().exits(0).names(told);
+    command(&world, "undo", &run).run().exits(0).names(told);
+    world.assert_tables(&before);
+    let shown = Call::new(&["record", run.to_str().expect("UTF-8"), "from-3."]).run().exits(0);
+    assert!(shown.stdout.contains("\"bonus\":3"), "{shown}");
+}
+
+#[test]
+fn a_table_that_is_created_anew_is_another_table() {
+    let (world, lines, _) = stops::world("recreated", 3);
+    let (pairs, run) = (world.file("pairs.csv", to_csv(&lines)), world.run_dir());
+    world.apply(&pairs, &run).run().exits(0);
+    world.cql("DROP TABLE content_consumption");
+    world.cql(crate::tables::CONTENT_CONSUMPTION);
+    let (before, events) = (world.dump(), world.messages().len());
+    for name in ["verify", "resume", "undo"] {
+        let refused = command(&world, name, &run).run().exits(1);
+        refused.names("table content_consumption has been dropped and created anew since the run");
+    }
+    world.assert_tables(&before);
+    assert_eq!(world.messages().len(), events);
+    let report: Value = crate::process::read_json(&run.join("report.json"));
+    assert_eq!(report["exit_code"], 0, "nothing has taken its place");
+}
+
+/// Half of the account is merged when the row comes that an index does not take.
+#[test]
+fn a_row_that_is_refused_is_named_and_undo_ends_its_group() {
+    let (world, mut lines, _) = stops::world("indexed", 3);
+    let mut data = crate::data::Data::new(5);
+    for n in 0..600 {
+        let grade = if n == 500 { "x".repeat(70_000) } else { "y".repeat(2_000) };
+        let columns = crate::data::columns([("grade", grade.into())]);
+        data.consume(["big", &format!("c{n:03}"), "b1", "course"], columns);
+    }
+    data.pair("big", "to-big");
+    world.load(&data.tables);
+    lines.extend(data.lines);
+    let before = world.dump();
+    world.cql(&format!(
+        "CREATE INDEX grade_of_{} ON content_consumption (grade)",
+        std::process::id()
+    ));
+    let (pairs, run) = (world.file("pairs.csv", to_csv(&lines)), world.run_dir());
+    let finished = world.apply(&pairs, &run).run().exits(3);
+    let groups = stops::groups(&finished.json());
+    assert_eq!((groups.done, groups.failed), (3, 1), "{finished}");
+    let failures = std::fs::read_to_string(run.join("failures.csv")).expect("it is written");
+    for told in
+        ["content_consumption (row 'to-big', 'c500', 'b1', 'course'", "grade, of 70000 bytes"]
+    {
+        assert!(failures.contains(told), "{failures}");
+    }
+    world.resume(&run).run().exits(3);
+    command(&world, "undo", &run).run().exits(0);
+    world.assert_tables(&before);
+}
