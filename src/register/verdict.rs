@@ -151,3 +151,170 @@ impl History {
         later
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::sync::{Arc, Mutex};
+
+    use futures::executor::block_on;
+
+    use super::*;
+    use crate::model::{AccountId, Pair};
+    use crate::register::memory::{MemoryRegister, Shared};
+    use crate::register::{Entry, LEASE_US, Register, Run, Step, WindowEnd};
+
+    /// A register in which runs are noted one after the other, each a second later.
+    #[derive(Default)]
+    struct Past {
+        shared: Arc<Mutex<Shared>>,
+        now: TimestampUs,
+    }
+
+    /// `a,x>b`: a and x are merged into b.
+    fn group(text: &str) -> Group {
+        let (sources, survivor) = text.split_once('>').unwrap();
+        let pair = |(at, from): (usize, &str)| Pair {
+            from: AccountId::new(from),
+            into: AccountId::new(survivor),
+            line: at as u64 + 2,
+        };
+        let pairs = sources.split(',').enumerate().map(pair).collect();
+        Group { index: 0, survivor: AccountId::new(survivor), pairs }
+    }
+
+    impl Past {
+        fn step(&mut self, run: &str, of: &str, step: Step, is_over: bool) -> &mut Self {
+            self.now += 1_000_000;
+            let known = Run { id: run.to_owned(), tables: tables("t"), ..Run::default() };
+            let register = MemoryRegister::take(&self.shared, known, self.now).unwrap();
+            let group = group(of);
+            let entries: Vec<_> = Entry::of_group(run, &group, self.now, step).collect();
+            block_on(register.begin(self.now, &entries)).unwrap();
+            let open = if is_over { None } else { Some(group.survivor.to_string()) };
+            let end = WindowEnd { t: self.now, open: open.into_iter().collect() };
+            block_on(register.end(&[end])).unwrap();
+            register.release();
+            self
+        }
+
+        fn merged(&mut self, run: &str, of: &str) -> &mut Self {
+            self.step(run, of, Step::Merge, true)
+        }
+
+        fn history(&self, of: &Group) -> History {
+            let run = Run { id: "asks".into(), ..Run::default() };
+            let register = MemoryRegister::take(&self.shared, run, self.now + LEASE_US).unwrap();
+            register.release();
+            let accounts = [&of.survivor].into_iter().chain(of.sources());
+            let accounts = accounts.map(ToString::to_string).collect::<Vec<_>>();
+            block_on(History::of(&register, accounts, &tables("t"), None)).unwrap()
+        }
+
+        /// What is said of a group: `code run into` of each pair that it is said of, `*` for all of them.
+        #[track_caller]
+        fn says(&self, of: &str, expected: &[&str]) -> &Self {
+            let group = group(of);
+            let said = self.history(&group).verdicts(&group).into_iter().map(|(at, verdict)| {
+                let at = at.map_or("*".to_owned(), |at| group.pairs[at].from.to_string());
+                let (run, into) = match &verdict {
+                    Verdict::Busy { run, account, .. } => (run, &**account),
+                    Verdict::Cycle { run } => (run, ""),
+                    Verdict::MergedEarlier { run, into }
+                    | Verdict::AmbiguousEarlier { run, into } => (run, &**into),
+                };
+                format!("{at} {} {run} {into}", verdict.code()).trim_end().to_owned()
+            });
+            let mut said: Vec<String> = said.collect();
+            said.sort();
+            assert_eq!(said, expected, "{of}");
+            self
+        }
+
+        /// The runs that come before an undo of a group that was merged first of all.
+        #[track_caller]
+        fn first(&self, of: &str, expected: &[&str]) {
+            let group = group(of);
+            let later = self.history(&group).later(&group, 1_000_000);
+            assert_eq!(later.iter().map(|later| &*later.run).collect::<Vec<_>>(), expected);
+        }
+    }
+
+    fn tables(name: &str) -> BTreeSet<String> {
+        [name.to_owned()].into()
+    }
+
+    #[test]
+    fn the_table_of_the_design() {
+        let mut past = Past::default();
+        past.merged("r1", "a>b");
+        past.says("b>a", &["b cycle r1"])
+            .says("x>a", &["x merged-earlier r1 b"])
+            .says("a>b", &[])
+            .says("a>c", &["a ambiguous-earlier r1 b"])
+            .says("b>c", &[])
+            // Where it went goes along.
+            .says("a,b>c", &[])
+            .says("x,y>z", &[]);
+        past.merged("r2", "b>c");
+        past.says("a>c", &[])
+            .says("a>b", &["a merged-earlier r2 c"])
+            .says("c>a", &["c cycle r1"])
+            .says("c>b", &["c cycle r2"])
+            .says("x>a", &["x merged-earlier r1 c"])
+            .first("a>b", &["r2"]);
+        past.step("r2", "b>c", Step::Undo, true);
+        past.says("a>b", &[]).says("x>a", &["x merged-earlier r1 b"]).first("a>b", &[]);
+    }
+
+    #[test]
+    fn what_is_not_over_is_busy_before_all_else() {
+        let mut past = Past::default();
+        past.step("r1", "a>b", Step::Merge, false);
+        past.says("b>a", &["* busy r1 a"]).says("b,x>c", &["b busy r1 b"]).says("x>y", &[]);
+        // Its next session ends it.
+        past.merged("r1", "a>b").says("b,x>c", &[]);
+        past.step("r1", "a>b", Step::Undo, false).says("b,x>c", &["b busy r1 b"]);
+        MemoryRegister::lose(&past.shared, "r1");
+        past.says("b,x>c", &["b lost-run r1 b"]);
+        past.step("r1", "a>b", Step::Undo, true).says("a>c", &[]).says("b>a", &[]);
+    }
+
+    /// E17: that an account came back and went again is not forgotten when the second run is taken back.
+    #[test]
+    fn the_first_merge_stands_when_the_second_is_taken_back() {
+        let mut past = Past::default();
+        past.merged("r1", "a>b").merged("r3", "a>b").step("r3", "a>b", Step::Undo, true);
+        past.says("a>c", &["a ambiguous-earlier r1 b"]).says("a>b", &[]);
+    }
+
+    #[test]
+    fn runs_over_other_tables_keep_nobody_busy_and_say_who_is_who() {
+        let mut past = Past::default();
+        past.step("r1", "a>b", Step::Merge, false).merged("r2", "c>d");
+        let group = group("a,c>x");
+        let accounts = ["a", "c", "x"].map(str::to_owned);
+        let run = Run { id: "asks".into(), ..Run::default() };
+        let register = MemoryRegister::take(&past.shared, run, past.now + LEASE_US).unwrap();
+        let history = block_on(History::of(&register, accounts, &tables("other"), None)).unwrap();
+        let codes: Vec<_> =
+            history.verdicts(&group).iter().map(|(at, verdict)| (*at, verdict.code())).collect();
+        assert_eq!(codes, [(Some(1), "ambiguous-earlier")]);
+    }
+
+    #[test]
+    fn one_at_a_time_and_whoever_lost_the_lease_writes_nothing() {
+        let shared = Arc::default();
+        let run = |id: &str| Run { id: id.into(), ..Run::default() };
+        let first = MemoryRegister::take(&shared, run("r1"), 0).unwrap();
+        assert_eq!(MemoryRegister::take(&shared, run("r2"), 1).unwrap_err().run, "r1");
+        block_on(first.hold(500)).unwrap();
+        // Its own again after a crash; the first is a stranger from then on.
+        let again = MemoryRegister::take(&shared, run("r1"), 2).unwrap();
+        assert!(block_on(first.hold(0)).is_err() && block_on(first.look()).is_err());
+        let second = MemoryRegister::take(&shared, run("r2"), 3 + LEASE_US).unwrap();
+        assert_eq!(second.floor(), 500);
+        assert!(block_on(again.look()).is_err());
+        block_on(second.look()).unwrap();
+    }
+}
