@@ -15,6 +15,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("estimate", &[]),
     ("ranking", &[]),
     ("secret", &[]),
+    ("advice", &["secret"]),
     ("spec", &["model"]),
     ("readable", &["model", "moment", "spec"]),
     ("pairs", &["model"]),
@@ -76,14 +77,17 @@ const EDGES: &[(&str, &[&str])] = &[
             "pipeline",
         ],
     ),
-    ("run", &["model", "moment"]),
-    ("report", &["model", "moment", "estimate", "plan", "journal", "latency", "verify", "run"]),
+    ("run", &["advice", "model", "moment"]),
+    (
+        "report",
+        &["advice", "model", "moment", "estimate", "plan", "journal", "latency", "verify", "run"],
+    ),
     (
         "cli",
         &[
-            "model", "moment", "estimate", "ranking", "secret", "spec", "pairs", "plan", "storage",
-            "cluster", "events", "readable", "journal", "latency", "pace", "live", "pipeline",
-            "verify", "undo", "run", "report",
+            "advice", "model", "moment", "estimate", "ranking", "secret", "spec", "pairs", "plan",
+            "storage", "cluster", "events", "readable", "journal", "latency", "pace", "live",
+            "pipeline", "verify", "undo", "run", "report",
         ],
     ),
     ("main", &["cli"]),
@@ -138,6 +142,7 @@ fn breaches(sources: &BTreeMap<String, String>) -> Vec<String> {
         breaches.extend(forbidden_edges(name, &tokens));
         breaches.extend(unconfined(name, &tokens));
         breaches.extend(forbidden_calls(name, &tokens));
+        breaches.extend(commands_to_run(name, product_part(text)));
     }
     breaches
 }
@@ -165,7 +170,17 @@ fn test_files(name: &str, text: &str) -> Vec<String> {
 
 /// Words and single signs, without comments, strings and characters.
 fn tokens(text: &str) -> Vec<String> {
-    let mut tokens = Vec::new();
+    parts(text).0
+}
+
+/// Strings and characters, with their quotes.
+fn literals(text: &str) -> Vec<&str> {
+    parts(text).1
+}
+
+/// Words and single signs; strings and characters. Comments are neither.
+fn parts(text: &str) -> (Vec<String>, Vec<&str>) {
+    let (mut tokens, mut literals) = (Vec::new(), Vec::new());
     let mut rest = text;
     while let Some(first) = rest.chars().next() {
         let length = if rest.starts_with("//") {
@@ -173,6 +188,7 @@ fn tokens(text: &str) -> Vec<String> {
         } else if rest.starts_with("/*") {
             rest.find("*/").map_or(rest.len(), |at| at + 2)
         } else if let Some(length) = literal(rest) {
+            literals.push(&rest[..length]);
             length
         } else if first.is_alphabetic() || first == '_' {
             let end = rest.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(rest.len());
@@ -186,7 +202,7 @@ fn tokens(text: &str) -> Vec<String> {
         };
         rest = &rest[length..];
     }
-    tokens
+    (tokens, literals)
 }
 
 /// The length of the string or character that `rest` starts with.
@@ -332,6 +348,42 @@ fn forbidden_calls(name: &str, tokens: &[String]) -> Vec<String> {
     calls.chain(prints).collect()
 }
 
+/// Where commands may be written: the one place that advises them, and the examples of the help.
+const SPELLS_COMMANDS: &[&str] =
+    &["advice", "cli/args/control", "cli/args/examples", "cli/args/shell", "cli/args/walks"];
+
+const COMMANDS: &[&str] = &[
+    "plan",
+    "apply",
+    "resume",
+    "verify",
+    "undo",
+    "lookup",
+    "record",
+    "control",
+    "config",
+    "completions",
+    "man",
+    "runs",
+    "help",
+];
+
+/// Commands to run that are written out in a string.
+fn commands_to_run(name: &str, text: &str) -> Vec<String> {
+    if SPELLS_COMMANDS.iter().any(|place| is_within(name, place)) {
+        return Vec::new();
+    }
+    let is_command = |rest: &str| {
+        let word = rest.trim_start_matches([' ', '\\', '\n']);
+        let word = word.split(|c: char| !c.is_alphanumeric()).next().unwrap_or_default();
+        COMMANDS.contains(&word)
+    };
+    let found = literals(text).into_iter().filter(|literal| {
+        literal.split("tributary").skip(1).any(|rest| rest.starts_with(' ') && is_command(rest))
+    });
+    found.map(|literal| format!("{name}: {literal} is a command to run, and no Advice")).collect()
+}
+
 #[test]
 fn the_product_keeps_to_its_architecture() {
     let breaches = breaches(&sources());
@@ -452,4 +504,9 @@ fn drivers_calls_prints_and_long_files_are_found() {
     assert!(breach("plan/mod.rs", "fn f() { a\n    .expect(\"b\") }").contains("expect"));
     assert!(breach("plan/mod.rs", "fn f() { println!(\"\") }").contains("println"));
     assert!(breach("plan/mod.rs", &"\n".repeat(MAX_LINES + 1)).contains("lines"));
+    for text in ["\"to go on: tributary resume {run}\"", "\"`tributary \\\n  undo`\""] {
+        assert!(breach("cli/undo.rs", text).ends_with("and no Advice"), "{text}");
+        assert_eq!(breach("advice.rs", text), "");
+    }
+    assert_eq!(breach("cli/undo.rs", "\"tributary resumed\" // tributary resume RUN"), "");
 }

@@ -7,6 +7,7 @@ use anyhow::anyhow;
 
 use super::recorded::{RecordedPlan, format_of};
 use super::{Failure, MergeSettings};
+use crate::advice::Advice;
 use crate::model::AccountType;
 use crate::pairs::Format;
 use crate::plan::Plan;
@@ -32,9 +33,10 @@ impl Bound {
         let record = RunDir::record(path)?;
         if !record.is_plan() {
             return Err(Failure::unusable(anyhow!(
-                "--plan: {} is not a plan but a run of {}; to go on with it: tributary resume",
+                "--plan: {} is not a plan but a run of {}; to go on with it: {}",
                 path.display(),
-                record.command
+                record.command,
+                Advice::resume(path)
             )));
         }
         let format = format_of(path, &record)?;

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use crate::advice::Advice;
 use crate::secret::{Secret, is_secret};
 
 use super::catalogue::{self, KAFKA, Kind, Setting};
@@ -238,7 +239,7 @@ impl Text<'_> {
         let wrong = key.get_ref().as_ref();
         let hint = match catalogue::nearest(wrong) {
             Some(name) => format!("did you mean {name}?"),
-            None => "`tributary config` lists all of them".to_owned(),
+            None => format!("`{}` lists all of them", Advice::Config),
         };
         let what = format!("there is no setting '{}'; {hint}", wrong.escape_debug());
         let (line, path) = (self.line(key.span().start), self.path.display());

@@ -13,6 +13,7 @@ use super::latency_log::LatencyLog;
 use super::{
     Console, Exit, Failure, MergeSettings, OutputSettings, again, facts, live, scan, sweep,
 };
+use crate::advice::Advice;
 use crate::journal::{JournalError, State};
 use crate::latency::LaneSummary;
 use crate::live::{Frame, Phase};
@@ -127,7 +128,7 @@ impl Session<'_> {
     fn end(&self, summary: &Summary, console: &Console) -> Result<(), RunError> {
         let applied = summary.applied.as_ref();
         let stopped = applied.and_then(|applied| applied.stopped.as_deref());
-        let again = applied.and_then(|applied| applied.again.clone());
+        let again = applied.and_then(|applied| applied.again.as_ref());
         console.board.end(live::ended(Exit::from_code(summary.exit_code), stopped, again));
         let last = Frame::of(&console.board, &console.control);
         self.run_dir.replace(files::METRICS, last.metrics.as_bytes())
@@ -297,13 +298,12 @@ impl Session<'_> {
     }
 
     /// The command that does what is left to be done, if anything is.
-    fn again(&self, applied: &Applied, console: &Console) -> Option<String> {
+    fn again(&self, applied: &Applied, console: &Console) -> Option<Advice> {
         if applied.stopped.is_some() || applied.groups.failed > 0 {
-            return console.again.command().map(str::to_owned);
+            return console.again.command().cloned();
         }
-        let all = ["--limit".to_owned(), "all".to_owned()];
-        let flags: Vec<_> = all.into_iter().chain(self.secret_flags.iter().cloned()).collect();
-        (applied.groups.limited > 0).then(|| again::resume(self.run_dir.path(), &flags))
+        let (run, secrets) = (again::short(self.run_dir.path()), self.secret_flags.to_vec());
+        (applied.groups.limited > 0).then_some(Advice::Resume { run, all: true, secrets })
     }
 }
 

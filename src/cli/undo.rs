@@ -91,8 +91,7 @@ async fn carry_out(
     let ready = Ready::start_unless(&mut stop, needs).await?;
     check_columns(&journal, ready.spec())?;
     let engine = ready.with(Arc::new(journal))?;
-    let arguments = std::env::args_os().map(|arg| arg.to_string_lossy().into_owned());
-    console.again.set(again::same(arguments));
+    console.again.set(again::same());
 
     let latency = run_dir.append(files::LATENCY)?;
     let log = LatencyLog::start(latency, run_dir.file(files::LATENCY), &engine.context);
@@ -132,7 +131,7 @@ async fn carry_out(
             Walked::Interrupted => Some(console.stopped_by()),
             Walked::BrokenOff => Some("every further group would fail".to_owned()),
         },
-        again: if is_left { console.again.command().map(str::to_owned) } else { None },
+        again: if is_left { console.again.command().cloned() } else { None },
         groups,
         pairs: UndonePairs {
             undone: undone.pairs_undone,

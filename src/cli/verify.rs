@@ -59,9 +59,7 @@ async fn carry_out(
     let ready = Ready::start_unless(&mut stop, needs).await?;
     check_columns(&journal, ready.spec())?;
     let engine = ready.with(Arc::new(journal))?;
-    // With --restart it would begin anew instead of going on.
-    let arguments = std::env::args_os().map(|arg| arg.to_string_lossy().into_owned());
-    let command = again::same(arguments.filter(|arg| arg != "--restart"));
+    let command = again::same();
     console.again.set(command.clone());
 
     let groups_total = done(&*engine.journal)?;

@@ -39,7 +39,6 @@ pub use summary::{
     Summary, SweepFacts, TableFacts, Throughput,
 };
 pub use terminal::terminal;
-pub use text::shell_word;
 pub use timeline::{Interval, Timeline};
 pub use undo::{Undoing, UndoneGroups, UndonePairs, UndoneTable, undo_json, undo_text};
 pub use verify::{Verification, VerifiedGroups, VerifiedTable, verify_json, verify_text};

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::advice::Advice;
 use crate::latency::LaneSummary;
 use crate::model::{Pair, TableTally, Tally};
 use crate::moment::Moment;
@@ -73,7 +74,7 @@ pub struct Applied {
     /// Why the run ended before all groups had been started (Ctrl-C, --max-errors), if it did.
     pub stopped: Option<String>,
     /// The command that does what is left to be done, if anything is.
-    pub again: Option<String>,
+    pub again: Option<Advice>,
     /// What was there before, if this session went on with a run.
     pub resumed: Option<Resumed>,
     /// Groups by what became of them.

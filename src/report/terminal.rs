@@ -1,14 +1,16 @@
 //! The summary as text for people: at most 80 columns, what matters first, what to do next last.
 
 use std::fmt::Write;
+use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::advice::{Advice, Inspected};
 use crate::run::files;
 
 use super::inspection::{hot_partitions, inspection_text};
 use super::text::{
     COLUMNS, NO_BREAK, bytes, count, counted, cut_end, cut_start, duration, labelled, latency,
-    paragraph, printable, rate, shell_word, shown_in_browser, table,
+    paragraph, printable, rate, shown_in_browser, table,
 };
 use super::{Applied, Discovery, Equation, Fates, ScanFacts, Summary, SweepFacts};
 
@@ -324,6 +326,21 @@ fn contradictions(summary: &Summary) -> String {
     text
 }
 
+/// What merges what was planned.
+pub(super) fn to_merge(summary: &Summary) -> Advice {
+    let Some(inspection) = &summary.inspection else {
+        let pairs = Some(summary.input.path.as_str()).filter(|path| *path != "-");
+        return Advice::Apply { pairs: pairs.map(PathBuf::from) };
+    };
+    let hosts = summary.settings["inspected"]["hosts"].as_array().into_iter().flatten();
+    let inspected = Some(Inspected {
+        hosts: hosts.filter_map(|host| host.as_str().map(str::to_owned)).collect(),
+        keyspace: inspection.keyspace.clone(),
+        scan: inspection.discover == "scan",
+    });
+    Advice::ApplyPlan { plan: summary.run_dir.clone(), inspected }
+}
+
 fn next(summary: &Summary) -> String {
     let mut text = String::new();
     let rejected = summary.plan.rejected_lines();
@@ -332,29 +349,12 @@ fn next(summary: &Summary) -> String {
         text += &paragraph(&format!("{} has {lines}, each with its reason.", files::REJECTS));
     }
     if summary.applied.is_none() && summary.plan.pairs > 0 {
-        let pairs = match summary.input.path.as_str() {
-            "-" => "PAIRS".to_owned(),
-            path => shell_word(path),
+        let what = if summary.inspection.is_some() {
+            "To merge this, and nothing else"
+        } else {
+            "To merge this"
         };
-        let _ = match &summary.inspection {
-            None => {
-                writeln!(text, "Next: tributary apply {pairs} --keyspace KEYSPACE --topic TOPIC")
-            }
-            // Not wrapped, so that it can be copied.
-            Some(inspection) => {
-                let hosts = summary.settings["inspected"]["hosts"].as_array().into_iter().flatten();
-                let hosts: Vec<_> = hosts.filter_map(|host| host.as_str()).collect();
-                writeln!(
-                    text,
-                    "To merge this, and nothing else:\n  tributary apply --plan {} --hosts {} --keyspace {}{} \
-                     --topic TOPIC",
-                    shell_word(&summary.run_dir.to_string_lossy()),
-                    shell_word(&hosts.join(",")),
-                    shell_word(&inspection.keyspace),
-                    if inspection.discover == "scan" { " --discover scan" } else { "" },
-                )
-            }
-        };
+        let _ = writeln!(text, "{what}:\n  {}", to_merge(summary));
     }
     if let Some(applied) = &summary.applied {
         if applied.groups.failed > 0 {

@@ -141,33 +141,6 @@ pub(super) fn printable(text: &str) -> String {
     escaped.replace("\\'", "'").replace("\\\"", "\"")
 }
 
-/// A word of a command, quoted where a shell would read it as something else. What is not printable
-/// is escaped as bash and zsh understand it.
-pub fn shell_word(word: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,@%+".contains(c);
-    if !word.is_empty() && word.chars().all(plain) {
-        return word.to_owned();
-    }
-    let shown = |c: char| matches!(c, '\'' | '"' | '\\') || c.escape_debug().len() == 1;
-    if word.chars().all(shown) {
-        return format!("'{}'", word.replace('\'', r"'\''"));
-    }
-    let mut quoted = "$'".to_owned();
-    for c in word.chars() {
-        match c {
-            '\'' | '\\' => quoted.extend(['\\', c]),
-            '"' => quoted.push(c),
-            c if shown(c) => quoted.push(c),
-            c => {
-                for byte in c.encode_utf8(&mut [0; 4]).bytes() {
-                    quoted.push_str(&format!("\\x{byte:02x}"));
-                }
-            }
-        }
-    }
-    quoted + "'"
-}
-
 /// Text after what stands in front of its first line and of the lines below. A word that does not
 /// fit on a line is cut.
 fn wrapped(first: &str, indent: &str, text: &str) -> String {
@@ -269,16 +242,6 @@ mod tests {
             printable("it's \"é\" \u{1b}[2J\r\n\u{202e}\\'"),
             r#"it's "é" \u{1b}[2J\r\n\u{202e}\\'"#
         );
-        for (word, quoted) in [
-            ("/data/pairs-1.csv", "/data/pairs-1.csv"),
-            ("", "''"),
-            ("my pairs.csv", "'my pairs.csv'"),
-            ("é$(x)", "'é$(x)'"),
-            ("it's", r"'it'\''s'"),
-            ("a\nb's \u{1b}[2J\\\u{85}", r"$'a\x0ab\'s \x1b[2J\\\xc2\x85'"),
-        ] {
-            assert_eq!(shell_word(word), quoted);
-        }
     }
 
     #[test]

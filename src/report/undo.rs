@@ -6,14 +6,14 @@ use std::time::Duration;
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::advice::Advice;
 use crate::latency::LaneSummary;
 use crate::moment::Moment;
 use crate::run::{RunId, files};
 
 use super::equation::{Document, Equation};
 use super::text::{
-    count, counted, duration, labelled, paragraph, printable, rate, shell_word, shown_in_browser,
-    table,
+    count, counted, duration, labelled, paragraph, printable, rate, shown_in_browser, table,
 };
 use super::{EventFacts, FailureReason, Listing, Timeline};
 
@@ -46,7 +46,7 @@ pub struct Undoing {
     /// Why it ended before all groups had their turn, if it did.
     pub stopped: Option<String>,
     /// The command that does what is left to be done, if anything is.
-    pub again: Option<String>,
+    pub again: Option<Advice>,
     /// The groups.
     pub groups: UndoneGroups,
     /// Their pairs.
@@ -247,10 +247,9 @@ fn failures(undoing: &Undoing) -> String {
 }
 
 fn next(undoing: &Undoing) -> String {
-    let run = shell_word(&undoing.run_dir.to_string_lossy());
     let mut text = String::new();
     // Commands are not wrapped, so that they can be copied.
-    let mut to = |what: &str, command: &str| {
+    let mut to = |what: &str, command: &Advice| {
         text += &format!("{}  {command}\n", paragraph(what));
     };
     if let Some(again) = &undoing.again {
@@ -263,7 +262,7 @@ fn next(undoing: &Undoing) -> String {
             files::CONFLICTS,
             counted(undoing.conflicts, "cell"),
         );
-        to(&what, &format!("tributary undo {run} --force"));
+        to(&what, &Advice::Undo { run: undoing.run_dir.clone(), force: true });
     }
     text += &shown_in_browser(files::UNDO_PAGE);
     text + &format!("Run directory: {}\n", printable(&undoing.run_dir.to_string_lossy()))

@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::advice::Advice;
 use crate::journal::State;
 use crate::latency::LaneSummary;
 use crate::moment::Moment;
@@ -15,7 +16,7 @@ use crate::verify::{TableCounts, Verdict};
 
 use super::equation::{Document, Equation};
 use super::text::{
-    count, counted, duration, labelled, paragraph, printable, shell_word, shown_in_browser, table,
+    count, counted, duration, labelled, paragraph, printable, shown_in_browser, table,
 };
 use super::{Listing, Timeline};
 
@@ -46,7 +47,7 @@ pub struct Verification {
     /// Why it ended before all groups had been compared, if it did.
     pub stopped: Option<String>,
     /// The command that goes on, if it was stopped.
-    pub again: Option<String>,
+    pub again: Option<Advice>,
     /// The groups of the run.
     pub groups: VerifiedGroups,
     /// Differences that are there now, in all tables.
@@ -226,7 +227,7 @@ fn tables(verification: &Verification) -> String {
 }
 
 fn next(verification: &Verification) -> String {
-    let run = shell_word(&verification.run_dir.to_string_lossy());
+    let run = || verification.run_dir.clone();
     let mut text = String::new();
     let found = |counts: &TableCounts| {
         counts.differences() + counts.of(Verdict::ChangedSince) + counts.repaired
@@ -235,11 +236,11 @@ fn next(verification: &Verification) -> String {
         text += &paragraph(&format!("{} has each of them.", files::DIFF));
     }
     // Commands are not wrapped, so that they can be copied.
-    let to = |what: &str, command: &str| format!("{}  {command}\n", paragraph(what));
+    let to = |what: &str, command: &Advice| format!("{}  {command}\n", paragraph(what));
     if let Some(again) = &verification.again {
         text += &to("To go on where it was stopped:", again);
     } else if verification.differences > 0 && !verification.repair {
-        let command = format!("tributary verify {run} --repair");
+        let command = Advice::Verify { run: run(), repair: true };
         text += &to("To write again what is missing or worse:", &command);
     } else if verification.differences > 0 {
         text += &paragraph(
@@ -255,9 +256,9 @@ fn next(verification: &Verification) -> String {
              To take what can be taken to its new place:",
             counted(late, "row")
         );
-        text += &to(&what, &format!("tributary resume {run}"));
+        text += &to(&what, &Advice::resume(&run()));
     } else if verification.to_resume() > 0 {
-        text += &to("To do what is not done:", &format!("tributary resume {run}"));
+        text += &to("To do what is not done:", &Advice::resume(&run()));
     }
     text += &shown_in_browser(files::VERIFY_PAGE);
     text + &format!("Run directory: {}\n", printable(&verification.run_dir.to_string_lossy()))
@@ -344,7 +345,7 @@ mod tests {
         stopped.differences = 0;
         stopped.tables.iter_mut().for_each(|table| table.counts = TableCounts::default());
         stopped.stopped = Some("interrupted".into());
-        stopped.again = Some("tributary verify r1".into());
+        stopped.again = Some(Advice::Verify { run: "r1".into(), repair: false });
         stopped.groups.left = 7_000;
         stopped.groups.compared_before = 2_000;
         let text = verify_text(&stopped);

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::FormatArgs;
+use crate::advice::Advice;
 use crate::cli::values;
 
 /// What a plan looks up in the cluster.
@@ -57,7 +58,8 @@ pub struct PlannedInputArgs {
 fn not_the_pairs(text: &str) -> Result<String, String> {
     values::inspect(text).map(|_| text.to_owned()).map_err(|wrong| {
         format!(
-            "it {wrong}. If these are the pairs, they come first: tributary plan {text} --inspect"
+            "it {wrong}. If these are the pairs, they come first: {}",
+            Advice::Inspect { pairs: text.into() }
         )
     })
 }

@@ -66,7 +66,11 @@ impl Page {
             for (what, command) in &self.next {
                 out.element("dt", &[], what);
                 out.raw("<dd>");
-                out.element("code", &[("class", &"command"), ("tabindex", &"0")], command);
+                out.element(
+                    "code",
+                    &[("class", &"command"), ("tabindex", &"0")],
+                    &command.to_string(),
+                );
                 out.close("dd");
             }
             out.raw("</dl>\n</section>\n");

@@ -22,6 +22,7 @@ pub use of_undo::undo_page;
 pub use of_verify::verify_page;
 
 use super::plot::{LatencyPlot, OverTime};
+use crate::advice::Advice;
 
 /// A page.
 #[derive(Clone, Debug, Default)]
@@ -35,7 +36,7 @@ pub struct Page {
     /// The numbers that matter most.
     pub figures: Vec<Figure>,
     /// What to do next, in words and as a command that can be copied.
-    pub next: Vec<(String, String)>,
+    pub next: Vec<(String, Advice)>,
     /// All the rest.
     pub sections: Vec<Section>,
     /// The file that has the same figures.

@@ -4,7 +4,9 @@ mod sections;
 
 use super::sections::moment;
 use super::{Figure, Outcome, Page, Told, Tone};
-use crate::report::text::{bytes, count, counted, cut_end, duration, rate, shell_word};
+use crate::advice::Advice;
+use crate::report::terminal::to_merge;
+use crate::report::text::{bytes, count, counted, cut_end, duration, rate};
 use crate::report::{Applied, Fates, Summary};
 use crate::run::files;
 use sections::{done, planned};
@@ -185,18 +187,14 @@ fn applied_figures(summary: &Summary, applied: &Applied) -> Vec<Figure> {
     ]
 }
 
-fn next(summary: &Summary) -> Vec<(String, String)> {
-    let run = shell_word(&summary.run_dir.to_string_lossy());
+fn next(summary: &Summary) -> Vec<(String, Advice)> {
+    let run = || summary.run_dir.clone();
     let mut next = Vec::new();
-    let mut add = |what: &str, command: String| next.push((what.to_owned(), command));
+    let mut add = |what: &str, command: Advice| next.push((what.to_owned(), command));
     match &summary.applied {
         None if summary.plan.pairs == 0 => {}
         None => {
-            let pairs = match summary.input.path.as_str() {
-                "-" => "PAIRS".to_owned(),
-                path => shell_word(path),
-            };
-            add("To merge", format!("tributary apply {pairs} --keyspace KEYSPACE --topic TOPIC"));
+            add("To merge", to_merge(summary));
         }
         Some(applied) => {
             match &applied.again {
@@ -204,10 +202,10 @@ fn next(summary: &Summary) -> Vec<(String, String)> {
                     add("To merge the rest", again.clone());
                 }
                 Some(again) => add("To go on", again.clone()),
-                None => add("To sweep once more", format!("tributary resume {run}")),
+                None => add("To sweep once more", Advice::resume(&run())),
             }
-            add("To check", format!("tributary verify {run}"));
-            add("To take it back", format!("tributary undo {run}"));
+            add("To check", Advice::Verify { run: run(), repair: false });
+            add("To take it back", Advice::Undo { run: run(), force: false });
         }
     }
     next

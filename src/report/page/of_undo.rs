@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use super::sections::{equations, examples, failures, latency, moment, over_time, settings};
 use super::{Figure, Outcome, Page, Section, Table, Told, Tone};
-use crate::report::text::{count, counted, duration, shell_word};
+use crate::advice::Advice;
+use crate::report::text::{count, counted, duration};
 use crate::report::{Undoing, UndoneGroups, UndoneTable};
 use crate::run::files;
 
@@ -111,15 +112,14 @@ fn figures(undoing: &Undoing) -> Vec<Figure> {
     ]
 }
 
-fn next(undoing: &Undoing) -> Vec<(String, String)> {
-    let run = shell_word(&undoing.run_dir.to_string_lossy());
+fn next(undoing: &Undoing) -> Vec<(String, Advice)> {
     let mut next = Vec::new();
     if let Some(again) = &undoing.again {
         next.push(("To do what is left".to_owned(), again.clone()));
     }
     if undoing.conflicts > 0 {
         let what = "To lose what was changed since and take all back".to_owned();
-        next.push((what, format!("tributary undo {run} --force")));
+        next.push((what, Advice::Undo { run: undoing.run_dir.clone(), force: true }));
     }
     next
 }

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use super::sections::{equations, examples, latency, moment, over_time, settings};
 use super::{Block, Figure, Outcome, Page, Section, Table, Told, Tone};
-use crate::report::text::{count, counted, duration, shell_word};
+use crate::advice::Advice;
+use crate::report::text::{count, counted, duration};
 use crate::report::{Verification, VerifiedTable};
 use crate::run::files;
 use crate::verify::{TableCounts, Verdict};
@@ -96,19 +97,19 @@ fn figures(verification: &Verification) -> Vec<Figure> {
     ]
 }
 
-fn next(verification: &Verification) -> Vec<(String, String)> {
-    let run = shell_word(&verification.run_dir.to_string_lossy());
+fn next(verification: &Verification) -> Vec<(String, Advice)> {
+    let run = || verification.run_dir.clone();
     let mut next = Vec::new();
-    let mut add = |what: &str, command: String| next.push((what.to_owned(), command));
+    let mut add = |what: &str, command: Advice| next.push((what.to_owned(), command));
     if let Some(again) = &verification.again {
         add("To go on where it was stopped", again.clone());
     } else if verification.differences > 0 && !verification.repair {
-        add("To write again what is missing or worse", format!("tributary verify {run} --repair"));
+        add("To write again what is missing or worse", Advice::Verify { run: run(), repair: true });
     }
     if verification.to_resume() > 0 {
-        add("To do what is not done", format!("tributary resume {run}"));
+        add("To do what is not done", Advice::resume(&run()));
     }
-    add("To take the run back", format!("tributary undo {run}"));
+    add("To take the run back", Advice::Undo { run: run(), force: false });
     next
 }
 

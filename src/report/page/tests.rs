@@ -31,8 +31,11 @@ fn summary(applied: Option<Applied>) -> Summary {
 }
 
 fn applied() -> Applied {
-    let mut applied =
-        Applied { groups_done_now: 2, again: Some(HOSTILE[1].into()), ..Applied::default() };
+    let mut applied = Applied {
+        groups_done_now: 2,
+        again: Some(Advice::resume(HOSTILE[1].as_ref())),
+        ..Applied::default()
+    };
     (applied.groups.planned, applied.pairs.planned) = (3, 3);
     (applied.groups.done, applied.pairs.done) = (2, 2);
     (applied.groups.failed, applied.pairs.failed) = (1, 1);

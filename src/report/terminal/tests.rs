@@ -32,7 +32,8 @@ Chains      12, the longest with 4 pairs
 Fan-in      1 account is named by several sources, at most by 500
 
 rejects.csv has the rejected lines, each with its reason.
-Next: tributary apply pairs.csv --keyspace KEYSPACE --topic TOPIC
+To merge this:
+  tributary apply pairs.csv --keyspace KEYSPACE --topic TOPIC
 report.html shows this and more in a browser.
 Run directory: /data/runs/r1
 ",
@@ -104,7 +105,7 @@ Run directory: /data/runs/r1
 #[test]
 fn an_apply_with_failures() {
     let mut failed = applied();
-    failed.again = Some("tributary resume runs/r1".into());
+    failed.again = Some(Advice::resume("runs/r1".as_ref()));
     check(
         &summary("apply", plan(), Some(failed)),
         "\
@@ -165,7 +166,7 @@ fn half_done() -> Applied {
 fn an_apply_that_was_stopped_says_how_to_go_on() {
     let mut stopped = half_done();
     stopped.stopped = Some("interrupted by the operator".into());
-    stopped.again = Some("tributary resume runs/r1".into());
+    stopped.again = Some(Advice::resume("runs/r1".as_ref()));
     check(
         &summary("apply", plan(), Some(stopped)),
         "\
@@ -234,7 +235,7 @@ Run directory: /data/runs/r1
 fn a_canary_says_how_to_merge_the_rest() {
     let mut limited = half_done();
     limited.groups = Fates { not_started: 0, limited: 9_000, ..limited.groups };
-    limited.again = Some("tributary resume runs/r1 --limit all".into());
+    limited.again = Some(Advice::Resume { run: "runs/r1".into(), all: true, secrets: Vec::new() });
     let text = terminal(&summary("apply", plan(), Some(limited)));
     let said = "\nTo merge the rest as well:\n  tributary resume runs/r1 --limit all\nreport.html";
     assert!(text.contains(said), "{text}");
@@ -272,7 +273,7 @@ fn the_next_command_can_be_pasted() {
     planned.input.path = "my pairs $(1).csv".into();
     planned.run_dir = "/data/\u{1b}[2J".into();
     let text = terminal(&planned);
-    assert!(text.contains("\nNext: tributary apply 'my pairs $(1).csv' --keyspace"), "{text}");
+    assert!(text.contains("\n  tributary apply 'my pairs $(1).csv' --keyspace"), "{text}");
     assert!(text.contains("\nInput       my pairs $(1).csv, 1.4 MB\n"), "{text}");
     assert!(text.ends_with("\nRun directory: /data/\\u{1b}[2J\n"), "{text}");
 }
