@@ -7,8 +7,7 @@ use super::inspect::{self, Reading};
 use super::recorded::RecordedPlan;
 use super::{Console, Exit, Failure, PlanSettings, facts};
 use crate::moment::Moment;
-use crate::report::page::summary_page;
-use crate::report::{self, Discovery, LedTo, Summary};
+use crate::report::{Discovery, LedTo, Rendered, Summary};
 use crate::run::{RunRecord, files};
 use crate::spec::{ColumnPath, RawSpec};
 
@@ -45,10 +44,11 @@ pub async fn run(settings: &PlanSettings, console: &Console) -> Result<Exit, Fai
         facts::examples(&prepared.file(files::REJECTS), "reason", Some(rejected));
     prepared.write_json(files::RUN, &record)?;
     prepared.write(files::SPEC, settings.spec.text.as_bytes())?;
-    prepared.write_json(files::REPORT, &summary)?;
-    prepared.write(files::REPORT_PAGE, summary_page(&summary).html().as_bytes())?;
+    let report = Rendered::of(&summary).map_err(Failure::failed)?;
+    prepared.write(files::REPORT, report.json.as_bytes())?;
+    prepared.write(files::REPORT_PAGE, report.html.as_bytes())?;
     prepared.commit()?;
-    console.report(&summary, settings.output.json)?;
+    console.report(&report, settings.output.json)?;
     Ok(Exit::from_code(summary.exit_code))
 }
 
@@ -72,13 +72,10 @@ fn discovery(spec: &RawSpec) -> Option<Discovery> {
 }
 
 impl Console {
-    /// Prints a summary, for people or for machines.
-    pub(super) fn report(&self, summary: &Summary, json: bool) -> Result<(), Failure> {
-        let text = match json {
-            true => report::json(summary).map_err(Failure::failed)?,
-            false => report::terminal(summary),
-        };
-        let printed = self.terminal.print(&text).context("cannot write to standard output");
+    /// Prints a report, for people or for machines.
+    pub(super) fn report(&self, report: &Rendered, json: bool) -> Result<(), Failure> {
+        let text = if json { &report.json } else { &report.text };
+        let printed = self.terminal.print(text).context("cannot write to standard output");
         printed.map_err(Failure::failed)
     }
 }

@@ -21,8 +21,7 @@ use crate::model::Tally;
 use crate::moment::Moment;
 use crate::pipeline::{Discover, Ended, Known, RunOutcome};
 use crate::plan::Plan;
-use crate::report::page::summary_page;
-use crate::report::{self, Applied, Fates, Resumed, ScanFacts, Summary, SweepFacts};
+use crate::report::{Applied, Fates, Rendered, Resumed, ScanFacts, Summary, SweepFacts};
 use crate::run::{Failures, RunDir, RunError, RunRecord, files};
 
 /// How many reasons for failures the report tells.
@@ -108,12 +107,12 @@ impl Session<'_> {
         let mut summary =
             Summary::new(&self.record, path, Moment::now(), stats, Some(applied), exit.code());
         summary.reject_examples = rejects;
-        let json = report::json(&summary).map_err(Failure::failed)?;
-        let page = summary_page(&summary).html();
-        let kept = self.run_dir.replace(files::REPORT, json.as_bytes());
-        let kept = kept.and_then(|()| self.run_dir.replace(files::REPORT_PAGE, page.as_bytes()));
+        let report = Rendered::of(&summary).map_err(Failure::failed)?;
+        let kept = self.run_dir.replace(files::REPORT, report.json.as_bytes());
+        let page = report.html.as_bytes();
+        let kept = kept.and_then(|()| self.run_dir.replace(files::REPORT_PAGE, page));
         let metrics = self.end(&summary, console);
-        console.report(&summary, self.output.json)?;
+        console.report(&report, self.output.json)?;
         kept?;
         metrics?;
         trouble.map_or(Ok(Exit::from_code(summary.exit_code)), Err)

@@ -5,7 +5,7 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::{Context, anyhow};
+use anyhow::anyhow;
 use tokio::sync::watch;
 
 use super::engine::{Engine, Needs, Ready};
@@ -20,10 +20,7 @@ use crate::moment::Moment;
 use crate::pairs::{self, Format};
 use crate::pipeline::{Discover, Reason, Walked};
 use crate::readable;
-use crate::report::page::undo_page;
-use crate::report::{
-    FailureReasons, Undoing, UndoneGroups, UndonePairs, UndoneTable, undo_json, undo_text,
-};
+use crate::report::{FailureReasons, Rendered, Undoing, UndoneGroups, UndonePairs, UndoneTable};
 use crate::run::{RunDir, RunError, RunRecord, files};
 use crate::spec::{Spec, Table};
 use crate::undo::{self, Conflict, Options, Rows, SelectError, Selected, Told, Undone};
@@ -148,13 +145,10 @@ async fn carry_out(
         latency,
         settings: walk_settings(cluster, events.as_ref(), pace).map_err(Failure::failed)?,
     };
-    let page = undo_page(&undoing).html();
-    let json = undo_json(&undoing).map_err(Failure::failed)?;
-    let kept = run_dir.replace(files::UNDO, json.as_bytes());
-    let kept = kept.and_then(|()| run_dir.replace(files::UNDO_PAGE, page.as_bytes()));
-    let text = if settings.output.json { json } else { undo_text(&undoing) };
-    let printed = console.terminal.print(&text).context("cannot write to standard output");
-    printed.map_err(Failure::failed)?;
+    let report = Rendered::of(&undoing).map_err(Failure::failed)?;
+    let kept = run_dir.replace(files::UNDO, report.json.as_bytes());
+    let kept = kept.and_then(|()| run_dir.replace(files::UNDO_PAGE, report.html.as_bytes()));
+    console.report(&report, settings.output.json)?;
     kept?;
     trouble.map_or(Ok(exit), Err)
 }

@@ -4,8 +4,6 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context;
-
 use super::engine::{Needs, Ready};
 use super::identity::{self, Identity, check_columns};
 use super::latency_log::LatencyLog;
@@ -15,8 +13,7 @@ use crate::journal::{Journal, SqliteJournal, State};
 use crate::live::Phase;
 use crate::moment::Moment;
 use crate::pipeline::{Discover, Walked};
-use crate::report::page::verify_page;
-use crate::report::{Verification, VerifiedGroups, VerifiedTable, verify_json, verify_text};
+use crate::report::{Rendered, Verification, VerifiedGroups, VerifiedTable};
 use crate::run::{RunDir, RunRecord, files};
 use crate::verify::{self, Options, Verified};
 
@@ -111,13 +108,10 @@ async fn carry_out(
         latency,
         settings: walk_settings(cluster, events.as_ref(), pace).map_err(Failure::failed)?,
     };
-    let page = verify_page(&verification).html();
-    let json = verify_json(&verification).map_err(Failure::failed)?;
-    let kept = run_dir.replace(files::VERIFY, json.as_bytes());
-    let kept = kept.and_then(|()| run_dir.replace(files::VERIFY_PAGE, page.as_bytes()));
-    let text = if output.json { json } else { verify_text(&verification) };
-    let printed = console.terminal.print(&text).context("cannot write to standard output");
-    printed.map_err(Failure::failed)?;
+    let report = Rendered::of(&verification).map_err(Failure::failed)?;
+    let kept = run_dir.replace(files::VERIFY, report.json.as_bytes());
+    let kept = kept.and_then(|()| run_dir.replace(files::VERIFY_PAGE, report.html.as_bytes()));
+    console.report(&report, output.json)?;
     kept?;
     closed?;
     Ok(exit)
