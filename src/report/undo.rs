@@ -198,7 +198,7 @@ impl Undoing {
         let at = |n: u64, field: &str| count(n).at(format!("/groups/{field}"));
         let parts = [
             (at(undone, "undone"), "taken back"),
-            (at(disputed, "disputed"), "taken back but for what was changed since"),
+            (at(disputed, "disputed"), "with conflicts"),
             (at(failed, "failed"), "failed"),
             (at(not_started, "not_started"), "not started"),
         ];

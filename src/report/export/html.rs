@@ -131,11 +131,16 @@ struct Large<'a>(&'a Fact);
 impl Render for Large<'_> {
     fn render(&self) -> Markup {
         let (number, rest) = self.0.text.0.split_at(1);
+        // What follows the number stands below it.
+        let (between, rest) = match rest.split_first() {
+            Some((Piece::Own(words), rest)) => (words.trim_start_matches([',', ':', ' ']), rest),
+            _ => ("", rest),
+        };
         html! {
             li class=(self.0.tone.class()) {
                 span.name { (self.0.label) }
                 b { (pieces(number)) }
-                span.note { (pieces(rest)) }
+                span.note { (between) (pieces(rest)) }
                 @for more in self.0.more.iter().chain(&self.0.examples) { span.note { (more) } }
             }
         }

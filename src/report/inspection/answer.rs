@@ -39,7 +39,7 @@ fn rows(inspection: &Inspection) -> Section {
         ),
         false => say!(
             "{} of {} in keyspace {}: what follows is estimated, with 95 % confidence. {}",
-            read,
+            count(*groups).at("/inspection/coverage/groups"),
             at(*of_groups, "group", "of_groups"),
             keyspace,
             method,
