@@ -54,7 +54,7 @@ impl Live {
             Ok(socket) => self.socket = Some(socket),
             // The run does not depend on it.
             Err(error) => {
-                tracing::warn!("this run cannot be reached by the command control: {error}")
+                tracing::warn!("this run cannot be reached by the command control: {error}");
             }
         }
     }

@@ -4,7 +4,7 @@ use super::{AbsentAccounts, Inspection};
 use crate::report::common;
 use crate::report::document::{Fact, Section, Table};
 use crate::report::figures::Number;
-use crate::report::words::{Text, code, count, counted, estimate, line, say};
+use crate::report::words::{code, count, counted, estimate, line, say};
 
 /// Of the largest, a terminal names so many.
 const LARGEST: usize = 3;
@@ -77,5 +77,5 @@ fn missed(inspection: &Inspection) -> Fact {
     let scanned = inspection.missed.scanned_rows.map(|rows| {
         say!(" ({} scanned)", counted(rows, "row").at("/inspection/missed/scanned_rows"))
     });
-    Fact::new("Discovery", said.and(scanned.unwrap_or_else(Text::default)))
+    Fact::new("Discovery", said.and(scanned.unwrap_or_default()))
 }
