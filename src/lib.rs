@@ -40,6 +40,7 @@
 //! |---|---|
 //! | [`model`] | the vocabulary: the values that one stage hands to the next |
 //! | [`moment`], [`secret`] | a point in time as people read it; text that must not be shown |
+//! | [`advice`] | what an operator may do next; the only place that knows how a command to run is written |
 //! | [`setting`] | what there is to know of a setting, in one row; the layers that its value is taken from |
 //! | [`estimate`], [`ranking`] | a total from a sample, with its confidence; the largest sums, in bounded memory |
 //! | [`spec`] | the merge specification: TOML → checked tables, keys and policies; the preset |
@@ -96,6 +97,7 @@
 //! - No timers that wait for more work to batch (a window sends when all of its groups wait), no decoding of values
 //!   that no policy looks at.
 
+pub mod advice;
 pub mod cli;
 pub mod cluster;
 pub mod estimate;

@@ -15,6 +15,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("estimate", &[]),
     ("ranking", &[]),
     ("secret", &[]),
+    ("advice", &["secret"]),
     ("setting", &["secret"]),
     ("spec", &["model"]),
     ("readable", &["model", "moment", "spec"]),
@@ -81,14 +82,17 @@ const EDGES: &[(&str, &[&str])] = &[
             "register",
         ],
     ),
-    ("run", &["model", "moment"]),
-    ("report", &["model", "moment", "estimate", "plan", "journal", "latency", "verify", "run"]),
+    ("run", &["advice", "model", "moment"]),
+    (
+        "report",
+        &["advice", "model", "moment", "estimate", "plan", "journal", "latency", "verify", "run"],
+    ),
     (
         "cli",
         &[
-            "model", "moment", "estimate", "ranking", "secret", "setting", "spec", "pairs", "plan",
-            "storage", "cluster", "events", "readable", "journal", "latency", "pace", "live",
-            "pipeline", "verify", "undo", "run", "report", "register",
+            "advice", "model", "moment", "estimate", "ranking", "secret", "setting", "spec",
+            "pairs", "plan", "storage", "cluster", "events", "readable", "journal", "latency",
+            "pace", "live", "pipeline", "verify", "undo", "run", "report", "register",
         ],
     ),
     ("main", &["cli"]),
@@ -136,13 +140,14 @@ fn breaches(sources: &BTreeMap<String, String>) -> Vec<String> {
         if lines > MAX_LINES {
             breaches.push(format!("{name}: {lines} lines, more than {MAX_LINES}"));
         }
-        if for_tests.contains(name) {
+        if for_tests.iter().any(|test| name == test || is_within(name, module_of(test))) {
             continue;
         }
         let tokens = tokens(product_part(text));
         breaches.extend(forbidden_edges(name, &tokens));
         breaches.extend(unconfined(name, &tokens));
         breaches.extend(forbidden_calls(name, &tokens));
+        breaches.extend(commands_to_run(name, product_part(text)));
     }
     breaches
 }
@@ -168,9 +173,24 @@ fn test_files(name: &str, text: &str) -> Vec<String> {
     declared.flat_map(|m| [format!("{folder}{m}.rs"), format!("{folder}{m}/mod.rs")]).collect()
 }
 
+/// Where the modules in a file have their files.
+fn module_of(name: &str) -> &str {
+    name.strip_suffix("/mod.rs").or(name.strip_suffix(".rs")).unwrap_or(name)
+}
+
 /// Words and single signs, without comments, strings and characters.
 fn tokens(text: &str) -> Vec<String> {
-    let mut tokens = Vec::new();
+    parts(text).0
+}
+
+/// Strings and characters, with their quotes.
+fn literals(text: &str) -> Vec<&str> {
+    parts(text).1
+}
+
+/// Words and single signs; strings and characters. Comments are neither.
+fn parts(text: &str) -> (Vec<String>, Vec<&str>) {
+    let (mut tokens, mut literals) = (Vec::new(), Vec::new());
     let mut rest = text;
     while let Some(first) = rest.chars().next() {
         let length = if rest.starts_with("//") {
@@ -178,6 +198,7 @@ fn tokens(text: &str) -> Vec<String> {
         } else if rest.starts_with("/*") {
             rest.find("*/").map_or(rest.len(), |at| at + 2)
         } else if let Some(length) = literal(rest) {
+            literals.push(&rest[..length]);
             length
         } else if first.is_alphabetic() || first == '_' {
             let end = rest.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(rest.len());
@@ -191,7 +212,7 @@ fn tokens(text: &str) -> Vec<String> {
         };
         rest = &rest[length..];
     }
-    tokens
+    (tokens, literals)
 }
 
 /// The length of the string or character that `rest` starts with.
@@ -335,6 +356,42 @@ fn forbidden_calls(name: &str, tokens: &[String]) -> Vec<String> {
         (prints && window[1] == "!" && !may_print).then(|| format!("{name}: {}!", window[0]))
     });
     calls.chain(prints).collect()
+}
+
+/// Where commands may be written: the one place that advises them, and the examples of the help.
+const SPELLS_COMMANDS: &[&str] =
+    &["advice", "cli/args/control", "cli/args/examples", "cli/args/shell", "cli/args/walks"];
+
+const COMMANDS: &[&str] = &[
+    "plan",
+    "apply",
+    "resume",
+    "verify",
+    "undo",
+    "lookup",
+    "record",
+    "control",
+    "config",
+    "completions",
+    "man",
+    "runs",
+    "help",
+];
+
+/// Commands to run that are written out in a string.
+fn commands_to_run(name: &str, text: &str) -> Vec<String> {
+    if SPELLS_COMMANDS.iter().any(|place| is_within(name, place)) {
+        return Vec::new();
+    }
+    let is_command = |rest: &str| {
+        let word = rest.trim_start_matches([' ', '\\', '\n']);
+        let word = word.split(|c: char| !c.is_alphanumeric()).next().unwrap_or_default();
+        COMMANDS.contains(&word)
+    };
+    let found = literals(text).into_iter().filter(|literal| {
+        literal.split("tributary").skip(1).any(|rest| rest.starts_with(' ') && is_command(rest))
+    });
+    found.map(|literal| format!("{name}: {literal} is a command to run, and no Advice")).collect()
 }
 
 #[test]
@@ -605,6 +662,7 @@ fn what_is_allowed_is_not_flagged() {
     let mut sources = BTreeMap::new();
     sources.insert("plan/mod.rs".to_owned(), "#[cfg(test)]\nmod model;\n".to_owned());
     sources.insert("plan/model.rs".to_owned(), "use crate::cluster; a.unwrap()".to_owned());
+    sources.insert("plan/model/data.rs".to_owned(), "use crate::cluster; a.unwrap()".to_owned());
     assert_eq!(breaches(&sources), Vec::<String>::new());
 }
 
@@ -617,4 +675,9 @@ fn drivers_calls_prints_and_long_files_are_found() {
     assert!(breach("plan/mod.rs", "fn f() { a\n    .expect(\"b\") }").contains("expect"));
     assert!(breach("plan/mod.rs", "fn f() { println!(\"\") }").contains("println"));
     assert!(breach("plan/mod.rs", &"\n".repeat(MAX_LINES + 1)).contains("lines"));
+    for text in ["\"to go on: tributary resume {run}\"", "\"`tributary \\\n  undo`\""] {
+        assert!(breach("cli/undo.rs", text).ends_with("and no Advice"), "{text}");
+        assert_eq!(breach("advice.rs", text), "");
+    }
+    assert_eq!(breach("cli/undo.rs", "\"tributary resumed\" // tributary resume RUN"), "");
 }

@@ -14,6 +14,7 @@ use super::live::Live;
 use super::recorded::with_accounts;
 use super::session::{Session, Traces};
 use super::{ApplySettings, Console, Exit, Failure, register};
+use crate::advice::Advice;
 use crate::journal::SqliteJournal;
 use crate::pipeline::Known;
 use crate::run::{RunRecord, files};
@@ -71,7 +72,8 @@ async fn carry_out(
         Traces { failures: prepared.failures()?, latency: prepared.create(files::LATENCY)? };
     let run_dir = prepared.commit()?;
     tracing::info!("run {} in {}", record.id, run_dir.path().display());
-    console.again.set(again::resume(run_dir.path(), secret_flags));
+    let run = again::short(run_dir.path());
+    console.again.set(Advice::Resume { run, all: false, secrets: secret_flags.clone() });
     live.is_reached_in(run_dir.path(), console);
 
     if let Some(register) = &ready.register {

@@ -8,6 +8,7 @@ use serde::Deserialize;
 
 use super::exit::Failure;
 use super::recorded::{format_of, of_pairs};
+use crate::advice::Advice;
 use crate::model::AccountType;
 use crate::pairs::Format;
 use crate::pipeline::Discover;
@@ -56,9 +57,10 @@ impl Bound {
         let record = RunDir::record(path)?;
         if !record.is_plan() {
             return Err(Failure::unusable(anyhow!(
-                "--plan: {} is not a plan but a run of {}; to go on with it: tributary resume",
+                "--plan: {} is not a plan but a run of {}; to go on with it: {}",
                 path.display(),
-                record.command
+                record.command,
+                Advice::resume(path)
             )));
         }
         let (format, given) = (format_of(path, &record)?, of_pairs(path, &record));

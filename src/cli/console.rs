@@ -10,7 +10,7 @@ use super::register::Lease;
 use super::terminal::Terminal;
 use super::until::Until;
 use crate::live::{Board, Control};
-use crate::report::{self, Summary};
+use crate::report::Rendered;
 
 /// How a command meets its operator.
 #[derive(Clone, Debug)]
@@ -42,13 +42,10 @@ impl Console {
         }
     }
 
-    /// Prints a summary, for people or for machines.
-    pub(super) fn report(&self, summary: &Summary, json: bool) -> Result<(), Failure> {
-        let text = match json {
-            true => report::json(summary).map_err(Failure::failed)?,
-            false => report::terminal(summary),
-        };
-        let printed = self.terminal.print(&text).context("cannot write to standard output");
+    /// Prints a report, for people or for machines.
+    pub(super) fn report(&self, report: &Rendered, json: bool) -> Result<(), Failure> {
+        let text = if json { &report.json } else { &report.text };
+        let printed = self.terminal.print(text).context("cannot write to standard output");
         printed.map_err(Failure::failed)
     }
 }

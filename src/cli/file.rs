@@ -11,6 +11,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::catalogue;
+use crate::advice::Advice;
 use crate::setting::{Given, Kind, Origin, Place, Row, SettingsError};
 
 /// Reads the file; nothing is checked but its shape.
@@ -148,7 +149,7 @@ impl Text<'_> {
         let wrong = key.get_ref().as_ref();
         let hint = match catalogue::nearest(wrong) {
             Some(name) => format!("did you mean {name}?"),
-            None => "`tributary config` lists all of them".to_owned(),
+            None => format!("`{}` lists all of them", Advice::Config),
         };
         let what = format!("there is no setting '{}'; {hint}", wrong.escape_debug());
         let (line, path) = (self.line(key.span().start), self.path.display());

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use super::exit::Exit;
 use super::{Console, Failure, OutputSettings};
+use crate::advice::Advice;
 use crate::live::{Ended, Listen, Server, Socket, Ticker};
 use crate::run::RunRecord;
 
@@ -52,7 +53,9 @@ impl Live {
         match Socket::open(run_dir, self.ticker.frames(), &console.control, address) {
             Ok(socket) => self.socket = Some(socket),
             // The run does not depend on it.
-            Err(error) => tracing::warn!("tributary control cannot reach this run: {error}"),
+            Err(error) => {
+                tracing::warn!("this run cannot be reached by the command control: {error}");
+            }
         }
     }
 
@@ -60,12 +63,15 @@ impl Live {
     pub(super) async fn close(self, result: &Result<Exit, Failure>, console: &Console) {
         console.board.freeze();
         if !console.board.has_ended() {
-            let again = || console.again.command().map(str::to_owned);
             console.board.end(match result {
                 Ok(exit) => ended(*exit, None, None),
                 Err(failure) => {
                     let how = format!("{}: {:#}", word(failure.exit), failure.error);
-                    Ended { how, exit_code: failure.exit.code(), again: again() }
+                    Ended {
+                        how,
+                        exit_code: failure.exit.code(),
+                        again: console.again.command().map(Advice::to_string),
+                    }
                 }
             });
         }
@@ -97,9 +103,9 @@ pub(super) async fn over_run(
 }
 
 /// How a command ended; `stopped` says why it did so before its end.
-pub(super) fn ended(exit: Exit, stopped: Option<&str>, again: Option<String>) -> Ended {
+pub(super) fn ended(exit: Exit, stopped: Option<&str>, again: Option<&Advice>) -> Ended {
     let how = stopped.unwrap_or(word(exit)).to_owned();
-    Ended { how, exit_code: exit.code(), again }
+    Ended { how, exit_code: exit.code(), again: again.map(Advice::to_string) }
 }
 
 fn word(exit: Exit) -> &'static str {

@@ -11,7 +11,7 @@ use super::resume::replan;
 use super::{Exit, Failure, Terminal};
 use crate::journal::{Journal, SqliteJournal};
 use crate::model::{AccountId, Group};
-use crate::report::{Found, KnownGroup, Lookup, Unreadable, lookup_json, lookup_text};
+use crate::report::{Found, KnownGroup, Lookup, Rendered, Unreadable};
 use crate::run::{RUNS, RunDir, RunError, RunRecord, copy_of_pairs, files};
 
 /// Runs `lookup`.
@@ -37,10 +37,11 @@ pub(super) fn run(
         }
         lookup.runs += 1;
     }
+    let report = Rendered::of(&lookup).map_err(Failure::failed)?;
     let text = match json {
-        true => lookup_json(&lookup).map_err(Failure::failed)?,
+        true => report.json,
         false if lookup.found.is_empty() => String::new(),
-        false => lookup_text(&lookup),
+        false => report.text,
     };
     let printed = terminal.print(&text).context("cannot write to standard output");
     printed.map_err(Failure::failed)?;

@@ -5,8 +5,7 @@ use super::inspect::{self, Reading};
 use super::recorded::with_accounts;
 use super::{Console, Exit, Failure, PlanSettings, facts};
 use crate::moment::Moment;
-use crate::report::page::summary_page;
-use crate::report::{Discovery, LedTo, Summary};
+use crate::report::{Discovery, LedTo, Rendered, Summary};
 use crate::run::{RunRecord, files};
 use crate::spec::{ColumnPath, RawSpec};
 
@@ -43,10 +42,11 @@ pub async fn run(settings: &PlanSettings, console: &Console) -> Result<Exit, Fai
         facts::examples(&prepared.file(files::REJECTS), "reason", Some(rejected));
     prepared.write_json(files::RUN, &record)?;
     prepared.write(files::SPEC, settings.spec.text.as_bytes())?;
-    prepared.write_json(files::REPORT, &summary)?;
-    prepared.write(files::REPORT_PAGE, summary_page(&summary).html().as_bytes())?;
+    let report = Rendered::of(&summary).map_err(Failure::failed)?;
+    prepared.write(files::REPORT, report.json.as_bytes())?;
+    prepared.write(files::REPORT_PAGE, report.html.as_bytes())?;
     prepared.commit()?;
-    console.report(&summary, settings.output.json)?;
+    console.report(&report, settings.output.json)?;
     Ok(Exit::from_code(summary.exit_code))
 }
 

@@ -18,12 +18,12 @@ use super::identity::{Identity, check_tables};
 use super::session::{Session, Traces};
 use super::undo::WHOLE_UNDONE;
 use super::{Console, Exit, Failure, ResumeSettings, listen, live, register};
+use crate::advice::Advice;
 use crate::journal::{Journal, SqliteJournal};
 use crate::moment::Moment;
 use crate::pairs;
 use crate::pipeline::Known;
 use crate::plan::{self, Plan, Refusal};
-use crate::report::shell_word;
 use crate::run::{InputRecord, RunDir, RunRecord, copy_of_pairs, files};
 
 /// Runs `resume` on a run that has been taken up.
@@ -70,7 +70,7 @@ async fn carry_out(
         }
     };
     // What is refused above would be refused again.
-    console.again.set(again::same(arguments()));
+    console.again.set(again::same());
 
     let traces = Traces { failures: run_dir.failures()?, latency: run_dir.append(files::LATENCY)? };
     let resumed = Some(record.started_at);
@@ -93,21 +93,17 @@ async fn carry_out(
     session.run(ready.with(Arc::new(journal))?, traces, console).await
 }
 
-fn arguments() -> impl Iterator<Item = String> {
-    std::env::args_os().map(|arg| arg.to_string_lossy().into_owned())
-}
-
 /// Refuses a run that undo has begun with: to go on merging is not what anybody wants then.
 fn check_not_taken_back(known: &Known, run: &Path) -> Result<(), Failure> {
     let groups = known.taken_back();
     if groups == 0 {
         return Ok(());
     }
-    let copy = copy_of_pairs(run)?;
-    let [run, copy] = [run, &copy].map(|path| shell_word(&path.to_string_lossy()));
+    let undo = Advice::Undo { run: run.to_path_buf(), force: false };
+    let apply = Advice::Apply { pairs: Some(copy_of_pairs(run)?) };
     Err(Failure::failed(anyhow!(
         "{groups} of the run's groups were taken back by undo, so it does not go on. To take back the \
-         others too: tributary undo {run}. To merge its pairs again, as a new run: tributary apply {copy}"
+         others too: {undo}. To merge its pairs again, as a new run: {apply}"
     )))
 }
 

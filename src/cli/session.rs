@@ -14,6 +14,7 @@ use super::{
     Console, Exit, Failure, MergeSettings, OutputSettings, again, facts, live, register, scan,
     sweep,
 };
+use crate::advice::Advice;
 use crate::journal::{JournalError, State};
 use crate::latency::LaneSummary;
 use crate::live::{Frame, Phase};
@@ -21,8 +22,7 @@ use crate::model::Tally;
 use crate::moment::Moment;
 use crate::pipeline::{Discover, Ended, Known, RunOutcome};
 use crate::plan::Plan;
-use crate::report::page::summary_page;
-use crate::report::{self, Applied, Fates, Resumed, ScanFacts, Summary, SweepFacts};
+use crate::report::{Applied, Fates, Rendered, Resumed, ScanFacts, Summary, SweepFacts};
 use crate::run::{Failures, RunDir, RunError, RunRecord, files};
 
 /// How many reasons for failures the report tells.
@@ -112,12 +112,12 @@ impl Session<'_> {
         let mut summary =
             Summary::new(&self.record, path, Moment::now(), stats, Some(applied), exit.code());
         summary.reject_examples = rejects;
-        let json = report::json(&summary).map_err(Failure::failed)?;
-        let page = summary_page(&summary).html();
-        let kept = self.run_dir.replace(files::REPORT, json.as_bytes());
-        let kept = kept.and_then(|()| self.run_dir.replace(files::REPORT_PAGE, page.as_bytes()));
+        let report = Rendered::of(&summary).map_err(Failure::failed)?;
+        let kept = self.run_dir.replace(files::REPORT, report.json.as_bytes());
+        let page = report.html.as_bytes();
+        let kept = kept.and_then(|()| self.run_dir.replace(files::REPORT_PAGE, page));
         let metrics = self.end(&summary, console);
-        console.report(&summary, self.output.json)?;
+        console.report(&report, self.output.json)?;
         kept?;
         metrics?;
         trouble.map_or(Ok(Exit::from_code(summary.exit_code)), Err)
@@ -132,7 +132,7 @@ impl Session<'_> {
     fn end(&self, summary: &Summary, console: &Console) -> Result<(), RunError> {
         let applied = summary.applied.as_ref();
         let stopped = applied.and_then(|applied| applied.stopped.as_deref());
-        let again = applied.and_then(|applied| applied.again.clone());
+        let again = applied.and_then(|applied| applied.again.as_ref());
         console.board.end(live::ended(Exit::from_code(summary.exit_code), stopped, again));
         let last = Frame::of(&console.board, &console.control);
         self.run_dir.replace(files::METRICS, last.metrics.as_bytes())
@@ -307,13 +307,12 @@ impl Session<'_> {
     }
 
     /// The command that does what is left to be done, if anything is.
-    fn again(&self, applied: &Applied, console: &Console) -> Option<String> {
+    fn again(&self, applied: &Applied, console: &Console) -> Option<Advice> {
         if applied.stopped.is_some() || applied.groups.failed > 0 {
-            return console.again.command().map(str::to_owned);
+            return console.again.command().cloned();
         }
-        let all = ["--limit".to_owned(), "all".to_owned()];
-        let flags: Vec<_> = all.into_iter().chain(self.secret_flags.iter().cloned()).collect();
-        (applied.groups.limited > 0).then(|| again::resume(self.run_dir.path(), &flags))
+        let (run, secrets) = (again::short(self.run_dir.path()), self.secret_flags.to_vec());
+        (applied.groups.limited > 0).then_some(Advice::Resume { run, all: true, secrets })
     }
 }
 

@@ -5,7 +5,7 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::{Context, anyhow};
+use anyhow::anyhow;
 use tokio::sync::watch;
 
 use super::engine::{Engine, Needs, Ready};
@@ -20,10 +20,7 @@ use crate::pairs::{self, Format};
 use crate::pipeline::{Discover, Reason, Walked};
 use crate::readable;
 use crate::register::{Archive, Later};
-use crate::report::page::undo_page;
-use crate::report::{
-    FailureReasons, Undoing, UndoneGroups, UndonePairs, UndoneTable, undo_json, undo_text,
-};
+use crate::report::{FailureReasons, Rendered, Undoing, UndoneGroups, UndonePairs, UndoneTable};
 use crate::run::{RunDir, RunError, RunRecord, files};
 use crate::spec::{Spec, Table};
 use crate::undo::{self, Conflict, Options, Rows, SelectError, Selected, Told, Undone};
@@ -108,8 +105,7 @@ async fn carry_out(
     }
     selected.groups.retain(|group| !not_yet.contains_key(group));
     let engine = ready.with(Arc::new(journal))?;
-    let arguments = std::env::args_os().map(|arg| arg.to_string_lossy().into_owned());
-    console.again.set(again::same(arguments));
+    console.again.set(again::same());
 
     let latency = run_dir.append(files::LATENCY)?;
     let log = LatencyLog::start(latency, run_dir.file(files::LATENCY), &engine.context);
@@ -162,7 +158,7 @@ async fn carry_out(
                 None => "too many groups failed".to_owned(),
             }),
         },
-        again: if is_left { console.again.command().map(str::to_owned) } else { None },
+        again: if is_left { console.again.command().cloned() } else { None },
         groups,
         pairs: UndonePairs {
             undone: undone.pairs_undone,
@@ -179,13 +175,10 @@ async fn carry_out(
         latency,
         settings: settings.recorded.clone(),
     };
-    let page = undo_page(&undoing).html();
-    let json = undo_json(&undoing).map_err(Failure::failed)?;
-    let kept = run_dir.replace(files::UNDO, json.as_bytes());
-    let kept = kept.and_then(|()| run_dir.replace(files::UNDO_PAGE, page.as_bytes()));
-    let text = if settings.output.json { json } else { undo_text(&undoing) };
-    let printed = console.terminal.print(&text).context("cannot write to standard output");
-    printed.map_err(Failure::failed)?;
+    let report = Rendered::of(&undoing).map_err(Failure::failed)?;
+    let kept = run_dir.replace(files::UNDO, report.json.as_bytes());
+    let kept = kept.and_then(|()| run_dir.replace(files::UNDO_PAGE, report.html.as_bytes()));
+    console.report(&report, settings.output.json)?;
     kept?;
     trouble.map_or(Ok(exit), Err)
 }

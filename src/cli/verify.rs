@@ -5,8 +5,6 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context;
-
 use super::engine::{Needs, Ready};
 use super::identity::{self, Identity, check_tables};
 use super::latency_log::LatencyLog;
@@ -17,8 +15,7 @@ use crate::journal::{Journal, SqliteJournal, State};
 use crate::live::Phase;
 use crate::moment::Moment;
 use crate::pipeline::{Discover, Walked};
-use crate::report::page::verify_page;
-use crate::report::{Verification, VerifiedGroups, VerifiedTable, verify_json, verify_text};
+use crate::report::{Rendered, Verification, VerifiedGroups, VerifiedTable};
 use crate::run::{RunDir, RunRecord, files};
 use crate::verify::{self, Options, Verified};
 
@@ -73,9 +70,7 @@ async fn carry_out(
         }
     };
     let engine = ready.with(Arc::new(journal))?;
-    // With --restart it would begin anew instead of going on.
-    let arguments = std::env::args_os().map(|arg| arg.to_string_lossy().into_owned());
-    let command = again::same(arguments.filter(|arg| arg != "--restart"));
+    let command = again::same();
     console.again.set(command.clone());
 
     let groups_total = done(&*engine.journal)?.saturating_sub(merged_on.len() as u64);
@@ -135,13 +130,10 @@ async fn carry_out(
         latency,
         settings: settings.recorded.clone(),
     };
-    let page = verify_page(&verification).html();
-    let json = verify_json(&verification).map_err(Failure::failed)?;
-    let kept = run_dir.replace(files::VERIFY, json.as_bytes());
-    let kept = kept.and_then(|()| run_dir.replace(files::VERIFY_PAGE, page.as_bytes()));
-    let text = if output.json { json } else { verify_text(&verification) };
-    let printed = console.terminal.print(&text).context("cannot write to standard output");
-    printed.map_err(Failure::failed)?;
+    let report = Rendered::of(&verification).map_err(Failure::failed)?;
+    let kept = run_dir.replace(files::VERIFY, report.json.as_bytes());
+    let kept = kept.and_then(|()| run_dir.replace(files::VERIFY_PAGE, report.html.as_bytes()));
+    console.report(&report, output.json)?;
     kept?;
     closed?;
     settled?;

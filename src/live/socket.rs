@@ -170,7 +170,7 @@ impl Host {
             STATUS => Ok(String::new()),
             order => order
                 .parse()
-                .and_then(|order: Order| self.control.carry_out(order, "by tributary control")),
+                .and_then(|order: Order| self.control.carry_out(order, "by the command control")),
         };
         self.frames.refresh();
         let (ok, said) = match done {

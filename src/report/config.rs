@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use super::text::{pad_end, printable};
+use super::export::{pad_end, printable, width};
 
 /// The settings in effect. Secrets have been redacted.
 #[derive(Clone, Debug, Serialize)]
@@ -105,7 +105,7 @@ pub fn config_text(configuration: &Configuration) -> String {
         .collect();
     let widest = |widths: &mut dyn Iterator<Item = usize>| widths.max().unwrap_or_default();
     let name_width = widest(&mut rows.iter().map(|(name, ..)| name.len()));
-    let origin_width = widest(&mut rows.iter().map(|(_, origin, _)| super::text::width(origin)));
+    let origin_width = widest(&mut rows.iter().map(|(_, origin, _)| width(origin)));
     rows.iter()
         .map(|(name, origin, value)| {
             let (name, origin) = (pad_end(name, name_width), pad_end(origin, origin_width));

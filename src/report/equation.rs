@@ -3,8 +3,8 @@
 use serde::ser::SerializeStruct;
 use serde::{Serialize, Serializer};
 
+use super::figures::count;
 use super::summary::EventFacts;
-use super::text::count;
 
 /// A total and the parts that it must be the sum of.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -71,14 +71,6 @@ impl Serialize for Equation {
     }
 }
 
-/// A report whose equations are worked out from it, with them.
-#[derive(Serialize)]
-pub(super) struct Document<'a, T> {
-    #[serde(flatten)]
-    pub(super) report: &'a T,
-    pub(super) adds_up: bool,
-    pub(super) equations: Vec<Equation>,
-}
 impl EventFacts {
     /// Each event that was produced is acknowledged, or left because the session was stopped.
     pub(super) fn equation(&self) -> Equation {

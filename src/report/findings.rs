@@ -1,40 +1,90 @@
-//! What the rules have found in the pairs, as text.
+//! What the rules have found in the pairs: which lines were rejected, let through or doubted, and what to do about it.
 
-use crate::plan::{Finding, Outcome, PlanStats};
+use crate::plan::{Finding, LargeGroup, Outcome, PlanStats};
+use crate::run::files;
 
-use super::text::{NO_BREAK, count, labelled};
+use super::common::examples;
+use super::document::{Fact, Section, Table, Tone};
+use super::words::{Text, count, line, say};
+use super::{Listing, words};
 
-/// Which lines were rejected, let through or doubted, by which rule, and what to do about it.
-pub(super) fn findings_text(plan: &PlanStats) -> String {
-    let [rejected, accepted, doubted] = plan.by_outcome();
+/// What matters most of it.
+pub(super) fn facts(plan: &PlanStats) -> Vec<Fact> {
+    let of_outcome = |outcome: Outcome| {
+        let all = plan.findings.iter().enumerate();
+        all.filter(move |(_, finding)| finding.outcome == outcome)
+    };
     // What is doubted is named; rejects.csv has what is rejected.
-    let named = |finding: &Finding| {
+    let named = |(at, finding): (usize, &Finding)| {
         let names = match finding.outcome {
             Outcome::Rejected => String::new(),
             _ => finding.names_text(": "),
         };
-        let what = format!("{}{NO_BREAK}{}", count(finding.lines), finding.rule);
-        format!("{what} ({}{names})", finding.lines_text())
+        let lines = count(finding.lines).at(format!("/plan/findings/{at}/lines"));
+        say!("{} {} ({})", lines, finding.rule, finding.lines_text() + &names)
     };
-    let mut text = String::new();
-    let together = |label: &str, findings: &[&Finding], end: &str| {
-        let all: Vec<_> = findings.iter().map(|finding| named(finding)).collect();
-        if all.is_empty() { String::new() } else { labelled(label, &(all.join(", ") + end)) }
-    };
-    text += &together("Rejected", &rejected, "");
-    for finding in rejected.iter().filter(|finding| finding.is_of_the_list()) {
-        let way = match finding.can_be_accepted {
-            true => format!("; --accept {} merges such lines all the same", finding.rule),
-            false => String::new(),
-        };
+    let together = |outcome| Text::join(of_outcome(outcome).map(named), ", ");
+    let mut facts = Vec::new();
+    let rejected = together(Outcome::Rejected);
+    if !rejected.is_empty() {
+        let file =
+            say!("{} has them, each with its reason, and can be fed back in", files::REJECTS);
+        let of_the_list = of_outcome(Outcome::Rejected).filter(|(_, one)| one.is_of_the_list());
+        let more = of_the_list.map(|(_, finding)| {
+            let said = say!("{}: such a line {}; {}", finding.rule, finding.what, finding.advice);
+            said.and_if(finding.can_be_accepted, || {
+                say!("; --accept {} merges such lines all the same", finding.rule)
+            })
+        });
+        facts.push(more.fold(Fact::new("Rejected", rejected).with(file), Fact::with));
+    }
+    let accepted = together(Outcome::Accepted);
+    if !accepted.is_empty() {
+        facts.push(Fact::new("Accepted", accepted.and(say!(", because --accept says so"))));
+    }
+    facts.extend(of_outcome(Outcome::Doubted).map(|(at, finding)| {
         let said =
-            format!("{}: such a line {}; {}{way}", finding.rule, finding.what, finding.advice);
-        text += &labelled("", &said);
-    }
-    text += &together("Accepted", &accepted, ", because --accept says so");
-    for finding in &doubted {
-        let said = format!("{}: such a line {}; {}", named(finding), finding.what, finding.advice);
-        text += &labelled("WARNING", &said);
-    }
-    text
+            say!("{}: such a line {}; {}", named((at, finding)), finding.what, finding.advice);
+        Fact::new("Doubted", said).toned(Tone::Warning)
+    }));
+    facts
+}
+
+/// All of it, for a page.
+pub(super) fn sections(plan: &PlanStats, rejects: &Listing) -> [Section; 3] {
+    let section = |title, about, outcome: Outcome| {
+        let columns = ["rule", "lines", "which", "a line that", "what to do"];
+        let mut table = Table::new(columns).in_terminal(0);
+        for (at, finding) in plan.findings.iter().enumerate() {
+            if finding.outcome != outcome {
+                continue;
+            }
+            let lines = count(finding.lines).at(format!("/plan/findings/{at}/lines"));
+            let which = words::code(&(finding.lines_text() + &finding.names_text(": ")));
+            let is_held = outcome == Outcome::Rejected && finding.can_be_accepted;
+            let advice = say!("{}", finding.advice)
+                .and_if(is_held, || say!("; or --accept {}", finding.rule));
+            let [rule, what] = [finding.rule, finding.what].map(Text::from);
+            table.push([rule, lines.into(), which, what, advice]);
+        }
+        Section::new(title).about(about).with(table)
+    };
+    let said = "rejects.csv has all of them, each with its reason; it can be fed straight back in.";
+    let rejected = section("Rejected lines", said, Outcome::Rejected);
+    let said = "They are merged, because --accept says so.";
+    let accepted = section("Accepted lines", said, Outcome::Accepted);
+    let said = "They are merged, and look as if something else were meant.";
+    let doubted = section("Warnings", said, Outcome::Doubted);
+    [rejected.with(examples(rejects)), accepted, doubted]
+}
+
+/// The survivors with the most sources.
+pub(super) fn largest(plan: &PlanStats) -> Text {
+    let named = |(at, group): (usize, &LargeGroup)| {
+        let of = |field: &str| format!("/plan/largest/{at}/{field}");
+        let (sources, first) = (count(group.sources), line(group.line));
+        let (sources, first) = (sources.at(of("sources")), first.at(of("line")));
+        say!("'{}' with {} (line {})", words::code(&group.survivor), sources, first)
+    };
+    Text::join(plan.largest.iter().enumerate().map(named), ", ")
 }

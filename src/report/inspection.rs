@@ -1,13 +1,16 @@
 //! What a plan has found in the cluster: what a merge would do there, and what should be looked at before it does.
 
-mod text;
+mod accounts;
+mod answer;
+mod deletes;
 
 use serde::Serialize;
 
 use crate::estimate::Estimate;
 use crate::latency::LaneSummary;
 
-pub(super) use text::{hot_partitions, inspection_text};
+pub(super) use answer::add;
+pub(super) use deletes::deletes;
 
 /// What `plan --inspect` has found. An [`Estimate`] whose ends are equal is exact.
 #[derive(Clone, Debug, Serialize)]

@@ -1,4 +1,4 @@
-//! Where an account went: what the runs know of it, as text or as JSON.
+//! Where an account went: what the runs know of it.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -6,13 +6,14 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use serde::Serialize;
 
+use super::document::{Fact, Outcome, Report, Section};
+use super::words::{Text, code, count, counted, line, path, say};
+use super::{Answer, ExamplePair};
+use crate::advice::Advice;
 use crate::journal::State;
 use crate::model::{AccountId, Pair, TimestampUs};
 use crate::moment::Moment;
 use crate::run::RunId;
-
-use super::ExamplePair;
-use super::text::{count, counted, labelled, printable};
 
 /// The version of the JSON. It changes when a field is renamed or changes its meaning.
 const VERSION: u32 = 1;
@@ -169,97 +170,102 @@ impl Found {
         }
     }
 
-    fn text(&self) -> String {
-        let path = printable(&self.run_dir.to_string_lossy());
-        let mut text = format!("\nrun {} in {path}\n", self.run);
+    /// What is told of it; `at` is where the JSON has it.
+    fn facts(&self, at: &str) -> Vec<Fact> {
+        let mut facts =
+            vec![Fact::new("Run", say!("{} in {}", self.run.to_string(), path(&self.run_dir)))];
         if let Some(pair) = &self.pair {
-            let said = format!(
+            let number = line(pair.line).at(format!("{at}/pair/line"));
+            let said = say!(
                 "into {}: line {} pairs it with {}",
-                printable(&self.survivor),
-                pair.line,
-                printable(&pair.to)
+                code(&self.survivor),
+                number,
+                code(&pair.to)
             );
-            text += &labelled("Merged", &said);
-            text += &labelled("Chain", &self.chain_text());
+            facts.push(Fact::new("Merged", said));
+            facts.push(Fact::new("Chain", self.chain()));
         }
         if !self.received.is_empty() {
-            text += &labelled("Received", &self.received_text());
+            facts.push(Fact::new("Received", self.received(at)));
         }
-        if let Some(as_of) = self.as_of {
-            text += &labelled("As of", &as_of.to_string());
-        }
-        text + &labelled("State", &self.state_text())
+        facts.extend(self.as_of.map(|as_of| Fact::new("As of", as_of.to_string())));
+        let since = |moment: Moment| say!(" (since {})", moment.to_string());
+        let state = self.state_in_words().and(self.changed_at.map(since).unwrap_or_default());
+        facts.push(Fact::new("State", state));
+        facts
     }
 
-    fn chain_text(&self) -> String {
-        let mut shown: Vec<_> =
-            self.chain.iter().take(SHOWN).map(|account| printable(account)).collect();
+    fn chain(&self) -> Text {
+        let mut shown: Vec<_> = self.chain.iter().take(SHOWN).map(code).collect();
         if let Some(last) = self.chain.get(SHOWN..).and_then(<[String]>::last) {
             if self.chain.len() > SHOWN + 1 {
-                shown.push(format!("({} more)", count((self.chain.len() - SHOWN - 1) as u64)));
+                shown.push(say!("({} more)", count((self.chain.len() - SHOWN - 1) as u64)));
             }
-            shown.push(printable(last));
+            shown.push(code(last));
         }
-        shown.join(" → ")
+        Text::join(shown, " → ")
     }
 
-    fn received_text(&self) -> String {
-        let shown = self.received.iter().take(SHOWN);
-        let shown = shown.map(|pair| format!("{} (line {})", printable(&pair.from), pair.line));
-        let mut shown: Vec<_> = shown.collect();
-        if self.received.len() > SHOWN {
-            shown.push(format!("and {} more", count((self.received.len() - SHOWN) as u64)));
-        }
-        format!("what belonged to {}", shown.join(", "))
+    fn received(&self, at: &str) -> Text {
+        let shown = self.received.iter().take(SHOWN).enumerate();
+        let shown = shown.map(|(place, pair)| {
+            let number = line(pair.line).at(format!("{at}/received/{place}/line"));
+            say!("{} (line {})", code(&pair.from), number)
+        });
+        let more = self.received.len().saturating_sub(SHOWN);
+        say!("what belonged to {}", Text::join(shown, ", "))
+            .and_if(more > 0, || say!(", and {} more", count(more as u64)))
     }
 
-    /// The state in words.
-    fn state_text(&self) -> String {
-        let reason =
-            || printable(self.reason.as_deref().unwrap_or("for a reason that was not kept"));
-        let words = match self.state.parse::<State>() {
-            Err(_) => "planned: nothing was done yet".to_owned(),
-            Ok(State::Intended) => "begun, not finished: resume the run".to_owned(),
-            Ok(State::Written) => "merged, not announced yet: resume the run".to_owned(),
-            Ok(State::Done) => "done".to_owned(),
-            Ok(State::Sweeping) => "done, but for what was written to its sources meanwhile: \
-                                    resume the run"
-                .to_owned(),
-            Ok(State::Failed) => format!("failed: {}", reason()),
-            Ok(State::Undoing) => "being taken back".to_owned(),
-            Ok(State::Undone) => "taken back".to_owned(),
-            Ok(State::Disputed) => format!("taken back, with conflicts: {}", reason()),
-        };
-        match self.changed_at {
-            Some(moment) => format!("{words} (since {moment})"),
-            None => words,
+    /// Whether something is left to be done of it.
+    fn is_left(&self) -> bool {
+        let left = [State::Intended, State::Written, State::Sweeping, State::Failed];
+        self.state.parse().map_or(true, |state| left.contains(&state))
+    }
+
+    fn state_in_words(&self) -> Text {
+        let reason = || self.reason.as_deref().unwrap_or("for a reason that was not kept");
+        match self.state.parse::<State>() {
+            Err(_) => say!("planned: nothing was done yet"),
+            Ok(State::Intended) => say!("begun, not finished"),
+            Ok(State::Written) => say!("merged, not announced yet"),
+            Ok(State::Done) => say!("done"),
+            Ok(State::Sweeping) => say!("done, but for what was written to its sources meanwhile"),
+            Ok(State::Failed) => say!("failed: {}", reason()),
+            Ok(State::Undoing) => say!("being taken back"),
+            Ok(State::Undone) => say!("taken back"),
+            Ok(State::Disputed) => say!("taken back, with conflicts: {}", reason()),
         }
     }
 }
 
-/// What was found as text. Ids, paths and reasons come from elsewhere: they are shown so that they cannot
-/// steer the terminal.
-pub fn lookup_text(lookup: &Lookup) -> String {
-    let runs = match lookup.runs {
-        1 => "the one run that was".to_owned(),
-        runs => format!("{} runs that were", count(runs)),
-    };
-    let head = format!(
-        "{} is in {} of {runs} looked into\n",
-        printable(&lookup.account),
-        counted(lookup.found.len() as u64, "group"),
-    );
-    lookup.found.iter().fold(head, |text, found| text + &found.text())
-}
-
-/// What was found as JSON, with a line feed at its end.
-pub fn lookup_json(lookup: &Lookup) -> serde_json::Result<String> {
-    serde_json::to_string_pretty(lookup).map(|json| json + "\n")
+impl Answer for Lookup {
+    fn report(&self) -> Report {
+        let runs = counted(self.runs, "run").at("/runs");
+        let found = counted(self.found.len() as u64, "group");
+        let word = say!("in {} of the {} looked into", found, runs);
+        let outcome = Outcome { word, ..Outcome::default() };
+        let mut report = Report { title: self.account.clone(), outcome, ..Report::default() };
+        for (place, found) in self.found.iter().enumerate() {
+            let facts = found.facts(&format!("/found/{place}"));
+            report.add(Section::new("Found").with_all(facts));
+            if found.is_left() {
+                let to = say!("To do what is left of run {}", found.run.to_string());
+                report.advise(to, Advice::resume(&found.run_dir));
+            }
+        }
+        report
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::report::tests::{documented, rendered};
+
+    fn told(lookup: &Lookup) -> String {
+        rendered(lookup).text
+    }
 
     fn pair(from: &str, into: &str, line: u64) -> Pair {
         Pair { from: AccountId::new(from), into: AccountId::new(into), line }
@@ -287,34 +293,34 @@ mod tests {
 
     #[test]
     fn every_part_in_a_chain_is_told() {
-        let text = lookup_text(&found("a", Some(State::Done)));
+        let text = told(&found("a", Some(State::Done)));
         assert_eq!(
             text,
-            "a is in 1 group of 2 runs that were looked into\n\
+            "a: in 1 group of the 2 runs looked into\n\
              \n\
-             run 20261123T041455Z-3f9a in runs/r1\n\
+             Run         20261123T041455Z-3f9a in runs/r1\n\
              Merged      into c: line 2 pairs it with b\n\
              Chain       a → b → c\n\
              As of       2026-11-23T04:14:55.042Z\n\
              State       done (since 2026-11-23T04:14:56.000Z)\n"
         );
-        let text = lookup_text(&found("b", Some(State::Failed)));
+        let text = told(&found("b", Some(State::Failed)));
         assert!(
             text.contains("Chain       b → c\nReceived    what belonged to a (line 2)\n"),
             "{text}"
         );
         assert!(text.contains(r"failed: no replica\nanswered (since "), "{text}");
-        let text = lookup_text(&found("c", None));
+        let text = told(&found("c", None));
         assert!(text.contains(r"what belonged to b (line 3), x\u{1b}[2J (line 9)"), "{text}");
         assert!(!text.contains("Merged") && !text.contains("As of"), "{text}");
-        assert!(text.ends_with("State       planned: nothing was done yet\n"), "{text}");
+        assert!(text.contains("\nState       planned: nothing was done yet\n"), "{text}");
     }
 
     #[test]
     fn the_json_says_the_same() {
         let json = |account, state| {
-            let text = lookup_json(&found(account, state)).unwrap();
-            crate::report::tests::documented("lookup", &text);
+            let text = rendered(&found(account, state)).json;
+            documented("lookup", &text);
             serde_json::from_str::<serde_json::Value>(&text).unwrap()["found"][0].clone()
         };
         let source = json("a", Some(State::Done));
@@ -345,6 +351,7 @@ mod tests {
         let run = RunId::from_text("r");
         let found = Found::new(&AccountId::new("n0"), run, Path::new("r"), &group);
         assert_eq!(found.chain.len(), 101);
-        assert!(found.chain_text().ends_with(" → n7 → (92 more) → n100"), "{}", found.chain_text());
+        let lookup = Lookup { found: vec![found], ..Lookup::new("n0") };
+        assert!(told(&lookup).contains(" → n7 → (92 more) → n100\n"), "{}", told(&lookup));
     }
 }

@@ -1,31 +1,36 @@
 //! What a command has to say when it is over: data in, bytes out.
 //!
-//! A [`Summary`] is a value. It can be shown in a terminal, as JSON, or as a [`page`] for a browser, and all show the
-//! same numbers. It also carries the equations that must hold between its counters, so that a line or a
+//! An [`Answer`] is a value: the numbers of a plan, a run, a verification, an undo, a look into the cluster or into the
+//! runs. What it says of them is one [`Report`](document::Report), built once, that [`export`] shows in a terminal, as JSON
+//! and as a page for a browser. So a new sentence is written once, in the file of its answer; how numbers look is up to
+//! [`figures`] alone. An answer also carries the equations that must hold between its counters, so that a line or a
 //! group that was lost would be seen: the report says of itself whether it adds up.
 //!
 //! Deliberately absent: printing, files, and any judgement about exit codes (they are handed in).
 
+mod common;
 mod config;
 mod discovery;
+mod document;
 mod equation;
 mod escaped;
+mod export;
 mod failures;
+mod figures;
 mod findings;
 mod inspection;
 mod listing;
 mod lookup;
-pub mod page;
 pub mod plot;
 mod summary;
-mod terminal;
-mod text;
 mod timeline;
 mod undo;
 mod verify;
+mod words;
 
 pub use config::{Configuration, SettingFacts, SettingOrigin, config_json, config_text};
 pub use discovery::{Discovery, LedTo};
+pub use document::Tone;
 pub use equation::Equation;
 pub use failures::FailureReasons;
 pub use inspection::{
@@ -34,35 +39,43 @@ pub use inspection::{
     NamedAccount, OnBothLists, Speed,
 };
 pub use listing::Listing;
-pub use lookup::{Found, KnownGroup, Lookup, Role, Unreadable, lookup_json, lookup_text};
+pub use lookup::{Found, KnownGroup, Lookup, Role, Unreadable};
 pub use summary::{
     Applied, BusyPartition, EventFacts, ExamplePair, FailureReason, Fates, Resumed, ScanFacts,
     Summary, SweepFacts, TableFacts, Throughput,
 };
-pub use terminal::terminal;
-pub use text::shell_word;
 pub use timeline::{Interval, Timeline};
-pub use undo::{Undoing, UndoneGroups, UndonePairs, UndoneTable, undo_json, undo_text};
-pub use verify::{Verification, VerifiedGroups, VerifiedTable, verify_json, verify_text};
+pub use undo::{Undoing, UndoneGroups, UndonePairs, UndoneTable};
+pub use verify::{Verification, VerifiedGroups, VerifiedTable};
 
-/// The summary as JSON, with a line feed at its end.
-pub fn json(summary: &Summary) -> serde_json::Result<String> {
-    serde_json::to_string_pretty(summary).map(|json| json + "\n")
+/// What a command has found out, and what it says of it.
+pub trait Answer: serde::Serialize {
+    /// What it says; the answer itself, serialised, is what programs read.
+    fn report(&self) -> document::Report;
+}
+
+/// An answer in every format.
+#[derive(Clone, Debug)]
+pub struct Rendered {
+    /// For a terminal of 80 columns: what matters first, what to do next last.
+    pub text: String,
+    /// For programs, with a line feed at its end.
+    pub json: String,
+    /// For a browser: a page that stands alone.
+    pub html: String,
+}
+
+impl Rendered {
+    /// An answer in every format.
+    ///
+    /// # Errors
+    /// It holds what JSON has no way to write.
+    pub fn of(answer: &impl Answer) -> serde_json::Result<Self> {
+        let report = answer.report();
+        let json = export::json(answer, &report)?;
+        Ok(Self { text: export::text(&report), json, html: export::html(&report) })
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use serde_json::Value;
-
-    /// The README names every field at the top of a command's JSON.
-    #[track_caller]
-    pub(super) fn documented(command: &str, json: &str) {
-        let json: Value = serde_json::from_str(json).unwrap();
-        let row = format!("| `{command}` |");
-        let readme = include_str!("../../README.md");
-        let line = readme.lines().find(|line| line.starts_with(&row)).unwrap();
-        for field in json.as_object().unwrap().keys() {
-            assert!(line.contains(&format!("`{field}`")), "{command}: {field}");
-        }
-    }
-}
+mod tests;

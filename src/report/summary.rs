@@ -1,11 +1,16 @@
 //! The summary of a command: what a person or a program wants to know when it is over.
 
+mod answer;
+mod applied;
+mod equations;
+
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::advice::Advice;
 use crate::latency::LaneSummary;
 use crate::model::{Pair, TableTally, Tally};
 use crate::moment::Moment;
@@ -43,10 +48,6 @@ pub struct Summary {
     pub elapsed_s: f64,
     /// The exit code of the process.
     pub exit_code: u8,
-    /// Whether every equation holds.
-    pub adds_up: bool,
-    /// What was checked.
-    pub equations: Vec<Equation>,
     /// The pairs.
     pub input: InputRecord,
     /// What the planner found.
@@ -73,7 +74,7 @@ pub struct Applied {
     /// Why the run ended before all groups had been started (Ctrl-C, --max-errors), if it did.
     pub stopped: Option<String>,
     /// The command that does what is left to be done, if anything is.
-    pub again: Option<String>,
+    pub again: Option<Advice>,
     /// What was there before, if this session went on with a run.
     pub resumed: Option<Resumed>,
     /// Groups by what became of them.
@@ -268,7 +269,7 @@ impl From<&Pair> for ExamplePair {
 }
 
 impl Summary {
-    /// Sums up a command that is over. The equations are checked here and nowhere else.
+    /// Sums up a command that is over.
     pub fn new(
         run: &RunRecord,
         run_dir: &Path,
@@ -277,12 +278,7 @@ impl Summary {
         applied: Option<Applied>,
         exit_code: u8,
     ) -> Self {
-        let mut equations = vec![lines(&plan)];
-        if let Some(applied) = &applied {
-            equations.extend(applied.equations(&plan));
-        }
-        let adds_up = equations.iter().all(Equation::holds);
-        Self {
+        let mut summary = Self {
             version: VERSION,
             command: run.command.clone(),
             run: run.id.clone(),
@@ -290,10 +286,7 @@ impl Summary {
             started_at: run.started_at,
             finished_at,
             elapsed_s: finished_at.since(run.started_at).as_secs_f64(),
-            // Counters that contradict each other are a failure, whatever else went well.
-            exit_code: if adds_up { exit_code } else { FAILED },
-            adds_up,
-            equations,
+            exit_code,
             input: run.input.clone(),
             plan,
             reject_examples: Listing::default(),
@@ -301,12 +294,12 @@ impl Summary {
             inspection: None,
             applied,
             settings: run.settings.clone(),
+        };
+        // Counters that contradict each other are a failure, whatever else went well.
+        if !summary.equations().iter().all(Equation::holds) {
+            summary.exit_code = FAILED;
         }
-    }
-
-    /// The time that the command took.
-    pub fn elapsed(&self) -> Duration {
-        self.finished_at.since(self.started_at)
+        summary
     }
 }
 
@@ -334,63 +327,4 @@ impl Applied {
             rows_per_s: per_second(rows),
         };
     }
-
-    fn equations(&self, plan: &PlanStats) -> Vec<Equation> {
-        let mut equations = vec![
-            Equation::new("groups of the plan", plan.groups, &[("groups", self.groups.planned)]),
-            self.groups.equation("groups"),
-            Equation::new("pairs of the plan", plan.pairs, &[("pairs", self.pairs.planned)]),
-            self.pairs.equation("pairs"),
-            self.done(),
-        ];
-        for TableFacts { table, rows } in &self.tables {
-            equations.push(Equation::new(
-                &format!("rows of sources in {table}"),
-                rows.source_rows,
-                &[("copied", rows.copied), ("merged", rows.merged), ("unchanged", rows.unchanged)],
-            ));
-        }
-        // A group that failed may have produced events that nobody waited for to the end.
-        if self.groups.failed == 0 && self.events.topic.is_some() {
-            equations.push(self.events.equation());
-        }
-        equations
-    }
-}
-
-impl Applied {
-    /// What the journal says is done is what this session and those before it did.
-    fn done(&self) -> Equation {
-        let before = self.resumed.map(|resumed| ("before", resumed.groups_done_before));
-        let parts: Vec<_> =
-            before.into_iter().chain([("in this session", self.groups_done_now)]).collect();
-        Equation::new("groups that are done", self.groups.done, &parts)
-    }
-}
-
-impl Fates {
-    fn equation(&self, what: &str) -> Equation {
-        let mut parts =
-            vec![("done", self.done), ("failed", self.failed), ("not started", self.not_started)];
-        if self.limited > 0 {
-            parts.push(("left out by --limit", self.limited));
-        }
-        if self.taken_back > 0 {
-            parts.push(("taken back", self.taken_back));
-        }
-        Equation::new(what, self.planned, &parts)
-    }
-}
-
-fn lines(plan: &PlanStats) -> Equation {
-    Equation::new(
-        "lines of the input",
-        plan.lines,
-        &[
-            ("blank", plan.blank),
-            ("rejected", plan.rejected_lines()),
-            ("duplicates", plan.duplicates),
-            ("pairs", plan.pairs),
-        ],
-    )
 }

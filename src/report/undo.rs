@@ -1,21 +1,21 @@
-//! What undo has taken back, as text or as JSON.
+//! What undo has taken back, and what it says of it.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use serde::Serialize;
 use serde_json::Value;
 
+use super::common::{
+    adds_up, contradictions, events, examples, failures, latency, over_time, session, settings,
+    sum, tried_again,
+};
+use super::document::{Fact, Kept, Outcome, Report, Section, Table, Tone};
+use super::words::{Text, code, count, counted, path, per_second, say, seconds};
+use super::{Answer, Equation, EventFacts, FailureReason, Listing, Timeline};
+use crate::advice::Advice;
 use crate::latency::LaneSummary;
 use crate::moment::Moment;
 use crate::run::{RunId, files};
-
-use super::equation::{Document, Equation};
-use super::text::{
-    count, counted, duration, labelled, paragraph, printable, rate, shell_word, shown_in_browser,
-    table,
-};
-use super::{EventFacts, FailureReason, Listing, Timeline};
 
 /// The version of the JSON. It changes when a field is renamed or changes its meaning.
 const VERSION: u32 = 2;
@@ -46,7 +46,7 @@ pub struct Undoing {
     /// Why it ended before all groups had their turn, if it did.
     pub stopped: Option<String>,
     /// The command that does what is left to be done, if anything is.
-    pub again: Option<String>,
+    pub again: Option<Advice>,
     /// The groups.
     pub groups: UndoneGroups,
     /// Their pairs.
@@ -143,139 +143,137 @@ impl Undoing {
         }
         equations
     }
+}
 
-    fn left_alone(&self) -> u64 {
-        self.tables.iter().map(|table| table.left_alone).sum()
+impl Answer for Undoing {
+    fn report(&self) -> Report {
+        let kept = Kept::new(&self.run_dir, files::UNDO_PAGE, files::UNDO);
+        let mut report = Report::new(self.command, &self.run, kept);
+        report.equations = self.equations();
+        report.outcome = self.outcome();
+        report.facts.push(session(self.started_at, self.finished_at, self.exit_code));
+        report.facts.extend(self.facts());
+        let none = say!("none, as asked for by --no-events, the run or its specification");
+        report.facts.push(events(&self.events, none));
+        report.facts.push(self.speed());
+        report.facts.extend(contradictions(&report.equations));
+        report.add(self.rows());
+        report.add(Section::new("Conflicts").with(examples(&self.examples)));
+        report.add(failures(&self.failures, "They were given up; undo takes them up again."));
+        report.add(adds_up(&report.equations));
+        report.add(over_time(&self.timeline, "Groups taken back"));
+        report.add(latency("", &self.latency));
+        report.add(settings(&self.settings));
+        self.advise(&mut report);
+        report
     }
 }
 
-/// As JSON, with a line feed at its end.
-pub fn undo_json(undoing: &Undoing) -> serde_json::Result<String> {
-    let (adds_up, equations) = (undoing.adds_up(), undoing.equations());
-    let document = Document { report: undoing, adds_up, equations };
-    serde_json::to_string_pretty(&document).map(|json| json + "\n")
-}
-
-/// As text: at most 80 columns, what matters first, what to do next last.
-pub fn undo_text(undoing: &Undoing) -> String {
-    let mut text = format!("{}\n\n", head(undoing));
-    if let Some(why) = &undoing.stopped {
-        text += &labelled("Stopped", why);
+impl Undoing {
+    fn outcome(&self) -> Outcome {
+        let took = seconds(self.elapsed_s).at("/elapsed_s");
+        let left_alone: u64 = self.tables.iter().map(|table| table.left_alone).sum();
+        let (tone, word) = match &self.stopped {
+            _ if !self.adds_up() => (Tone::Bad, say!("the counters do not add up")),
+            Some(_) => (Tone::Warning, say!("stopped")),
+            None if self.groups.failed > 0 => (Tone::Bad, say!("finished, with failures")),
+            None if left_alone + self.groups.disputed > 0 => {
+                (Tone::Warning, say!("taken back, but for what was changed since"))
+            }
+            None => (Tone::Good, say!("taken back")),
+        };
+        let took =
+            if self.stopped.is_some() { say!("after {}", took) } else { say!("in {}", took) };
+        Outcome { tone, word, took }
     }
-    text += &groups(undoing);
-    text += &labelled("Events", &events(&undoing.events));
-    text += &speed(undoing);
-    text += &tables(undoing);
-    text += &failures(undoing);
-    text += "\n";
-    text + &next(undoing)
-}
 
-fn head(undoing: &Undoing) -> String {
-    let what = match (&undoing.stopped, undoing.groups.failed, undoing.left_alone()) {
-        (Some(_), ..) => "stopped after".to_owned(),
-        (None, 1.., _) => "finished, with failures, in".to_owned(),
-        (None, 0, 0) => "taken back in".to_owned(),
-        (None, 0, keys) => format!("taken back BUT FOR {} in", counted(keys, "KEY").to_uppercase()),
-    };
-    let took = duration(Duration::from_secs_f64(undoing.elapsed_s));
-    format!("undo {}: {what} {took}", undoing.run)
-}
+    fn facts(&self) -> Vec<Fact> {
+        let UndoneGroups {
+            selected,
+            undone,
+            disputed,
+            failed,
+            not_started,
+            refused,
+            undone_before,
+            untouched,
+        } = self.groups;
+        let at = |n: u64, field: &str| count(n).at(format!("/groups/{field}"));
+        let parts = [
+            (at(undone, "undone"), "taken back"),
+            (at(disputed, "disputed"), "with conflicts"),
+            (at(failed, "failed"), "failed"),
+            (at(not_started, "not_started"), "not started"),
+        ];
+        let mut groups = Fact::new("Groups", sum(at(selected, "selected"), parts));
+        if refused > 0 {
+            groups = groups.with(say!(
+                "beside them {} that cannot be taken back before later runs over the same accounts are",
+                at(refused, "refused")
+            ));
+        }
+        if undone_before > 0 {
+            groups = groups
+                .with(say!("beside them {} taken back before", at(undone_before, "undone_before")));
+        }
+        if untouched > 0 {
+            groups = groups.with(say!(
+                "beside them {} failed before anything was written: there is nothing to take back",
+                at(untouched, "untouched")
+            ));
+        }
+        let pairs = self.pairs;
+        let at = |n: u64, field: &str| count(n).at(format!("/pairs/{field}"));
+        let parts = [
+            (at(pairs.undone, "undone"), "taken back"),
+            (at(pairs.disputed, "disputed"), "with conflicts"),
+            (at(pairs.failed, "failed"), "failed"),
+        ];
+        let whole = count(pairs.undone + pairs.disputed + pairs.failed);
+        let since = match self.force {
+            true => say!("taken back as well, because of --force"),
+            false => say!("left alone, and listed in {}", files::CONFLICTS),
+        };
+        let file = self.pairs_file.iter().map(|file| Fact::new("Pairs of", path(file)));
+        let stopped = self.stopped.iter().map(|why| Fact::new("Stopped", why));
+        let facts = [groups, Fact::new("Pairs", sum(whole, parts)), Fact::new("Changes", since)];
+        file.chain(stopped).chain(facts).collect()
+    }
 
-fn groups(undoing: &Undoing) -> String {
-    let UndoneGroups {
-        selected,
-        undone,
-        disputed,
-        failed,
-        not_started,
-        refused,
-        undone_before,
-        untouched,
-    } = undoing.groups;
-    let mut parts = format!("{} = {} taken back", count(selected), count(undone));
-    let others = [
-        (disputed, "taken back but for what was changed since"),
-        (failed, "failed"),
-        (not_started, "not started"),
-    ];
-    for (groups, what) in others.into_iter().filter(|(groups, _)| *groups > 0) {
-        parts += &format!(" + {} {what}", count(groups));
+    fn speed(&self) -> Fact {
+        let groups = self.groups.undone + self.groups.disputed;
+        let speed = per_second(groups as f64 / self.elapsed_s.max(1e-3));
+        Fact::new("Speed", say!("{} groups/s; {}", speed, tried_again(self.retries, "/retries")))
     }
-    let mut text = String::new();
-    if !undoing.adds_up() {
-        let what =
-            "THE COUNTERS DO NOT ADD UP. This is a defect of this program: please report it.";
-        text += &paragraph(what);
-    }
-    text += &labelled("Groups", &parts);
-    let beside = [
-        (refused, "cannot be taken back before later runs over the same accounts are"),
-        (undone_before, "taken back before"),
-        (untouched, "failed before anything was written: there is nothing to take back"),
-    ];
-    for (groups, what) in beside.into_iter().filter(|(groups, _)| *groups > 0) {
-        text += &labelled("", &format!("beside them {} {what}", count(groups)));
-    }
-    let UndonePairs { undone, disputed, .. } = undoing.pairs;
-    text + &labelled("Pairs", &format!("{} in these groups", count(undone + disputed)))
-}
 
-fn events(events: &EventFacts) -> String {
-    match &events.topic {
-        None => "none, as asked for by --no-events, the run or its specification".to_owned(),
-        Some(topic) => format!(
-            "{} produced to '{topic}', {} acknowledged",
-            count(events.produced),
-            count(events.acknowledged)
-        ),
+    fn rows(&self) -> Section {
+        let head = ["Rows of", "given back", "copies removed", "set back", "left alone"];
+        let mut table = Table::new(head);
+        for (place, rows) in self.tables.iter().enumerate() {
+            let numbers = [
+                ("given_back", rows.given_back),
+                ("removed", rows.removed),
+                ("set_back", rows.set_back),
+                ("left_alone", rows.left_alone),
+            ];
+            let numbers = numbers.map(|(field, n)| count(n).at(format!("/tables/{place}/{field}")));
+            table.push([code(&rows.table)].into_iter().chain(numbers.map(Text::from)));
+        }
+        Section::new("Rows by table").with(table)
     }
-}
 
-fn speed(undoing: &Undoing) -> String {
-    let groups = undoing.groups.undone + undoing.groups.disputed;
-    let per_second = groups as f64 / undoing.elapsed_s.max(1e-3);
-    let retries = counted(undoing.retries, "request");
-    labelled("Speed", &format!("{} groups/s; {retries} tried again", rate(per_second)))
-}
-
-fn tables(undoing: &Undoing) -> String {
-    let head = ["Rows of", "given back", "copies removed", "set back", "left alone"];
-    let mut lines = vec![head.map(str::to_owned).to_vec()];
-    for UndoneTable { table, given_back, removed, set_back, left_alone } in &undoing.tables {
-        let numbers = [*given_back, *removed, *set_back, *left_alone];
-        lines.push([table.clone()].into_iter().chain(numbers.map(count)).collect());
+    fn advise(&self, report: &mut Report) {
+        if let Some(again) = &self.again {
+            report.advise(say!("To do what is left"), again.clone());
+        }
+        if self.conflicts > 0 {
+            let to = say!(
+                "{} has {} that someone changed since the run; their rows were left alone, and the others of their \
+                 groups were taken back. To lose these changes and take all back",
+                files::CONFLICTS,
+                counted(self.conflicts, "cell").at("/conflicts"),
+            );
+            report.advise(to, Advice::Undo { run: self.run_dir.clone(), force: true });
+        }
     }
-    format!("\n{}", table(&lines))
-}
-
-fn failures(undoing: &Undoing) -> String {
-    let reasons = undoing.failures.iter().map(|failure| {
-        labelled(&format!("{:>10}", count(failure.groups)), &printable(&failure.reason))
-    });
-    let text: String = reasons.collect();
-    if text.is_empty() { text } else { format!("\nFailed groups by reason\n{text}") }
-}
-
-fn next(undoing: &Undoing) -> String {
-    let run = shell_word(&undoing.run_dir.to_string_lossy());
-    let mut text = String::new();
-    // Commands are not wrapped, so that they can be copied.
-    let mut to = |what: &str, command: &str| {
-        text += &format!("{}  {command}\n", paragraph(what));
-    };
-    if let Some(again) = &undoing.again {
-        to("To do what is left:", again);
-    }
-    if undoing.conflicts > 0 {
-        let what = format!(
-            "{} has {} that someone changed since the run; their rows were left alone, and the others of \
-             their groups were taken back. To lose these changes and take all back:",
-            files::CONFLICTS,
-            counted(undoing.conflicts, "cell"),
-        );
-        to(&what, &format!("tributary undo {run} --force"));
-    }
-    text += &shown_in_browser(files::UNDO_PAGE);
-    text + &format!("Run directory: {}\n", printable(&undoing.run_dir.to_string_lossy()))
 }

@@ -1,23 +1,23 @@
-//! What verify has found, as text or as JSON.
+//! What verify has found, and what it says of it.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use serde::Serialize;
 use serde_json::Value;
 
+use super::common::{
+    adds_up, contradictions, examples, latency, over_time, session, settings, sum, tried_again,
+};
+use super::document::{Fact, Kept, Outcome, Report, Section, Table, Tone};
+use super::words::{Text, code, count, counted, say, seconds};
+use super::{Answer, Equation, Listing, Timeline};
+use crate::advice::Advice;
 use crate::journal::State;
 use crate::latency::LaneSummary;
 use crate::moment::Moment;
 use crate::run::{RunId, files};
 use crate::verify::{TableCounts, Verdict};
-
-use super::equation::{Document, Equation};
-use super::text::{
-    count, counted, duration, labelled, paragraph, printable, shell_word, shown_in_browser, table,
-};
-use super::{Listing, Timeline};
 
 /// The version of the JSON. It changes when a field is renamed or changes its meaning.
 const VERSION: u32 = 1;
@@ -46,7 +46,7 @@ pub struct Verification {
     /// Why it ended before all groups had been compared, if it did.
     pub stopped: Option<String>,
     /// The command that goes on, if it was stopped.
-    pub again: Option<String>,
+    pub again: Option<Advice>,
     /// The groups of the run.
     pub groups: VerifiedGroups,
     /// Differences that are there now, in all tables.
@@ -124,244 +124,171 @@ impl Verification {
     }
 
     /// Groups that `resume` would take up.
-    pub(super) fn to_resume(&self) -> u64 {
+    fn to_resume(&self) -> u64 {
         let taken_back = [State::Undoing, State::Undone, State::Disputed].map(|s| s.to_string());
         let left = self.groups.not_done.iter().filter(|(state, _)| !taken_back.contains(state));
         left.map(|(_, groups)| groups).sum()
     }
 }
 
-/// As JSON, with a line feed at its end.
-pub fn verify_json(verification: &Verification) -> serde_json::Result<String> {
-    let (adds_up, equations) = (verification.adds_up(), verification.equations());
-    let document = Document { report: verification, adds_up, equations };
-    serde_json::to_string_pretty(&document).map(|json| json + "\n")
+impl Answer for Verification {
+    fn report(&self) -> Report {
+        let kept = Kept::new(&self.run_dir, files::VERIFY_PAGE, files::VERIFY);
+        let mut report = Report::new(self.command, &self.run, kept);
+        report.equations = self.equations();
+        report.outcome = self.outcome();
+        report.facts.push(session(self.started_at, self.finished_at, self.exit_code));
+        report.facts.extend(self.facts());
+        report.facts.extend(contradictions(&report.equations));
+        report.add(self.findings());
+        report.add(self.examples());
+        report.add(adds_up(&report.equations));
+        report.add(over_time(&self.timeline, "Groups compared"));
+        report.add(latency("", &self.latency));
+        report.add(settings(&self.settings));
+        self.advise(&mut report);
+        report
+    }
 }
 
-/// As text: at most 80 columns, what matters first, what to do next last.
-pub fn verify_text(verification: &Verification) -> String {
-    let mut text = format!("{}\n\n", head(verification));
-    text += &groups(verification);
-    text += &findings(verification);
-    text += &tables(verification);
-    text += "\n";
-    text + &next(verification)
-}
-
-fn head(verification: &Verification) -> String {
-    let Verification { run, differences, stopped, groups, .. } = verification;
-    let found = match differences {
-        0 => "no difference".to_owned(),
-        differences => counted(*differences, "difference").to_uppercase(),
-    };
-    let repaired = match verification.sum(|counts| counts.repaired) {
-        0 => String::new(),
-        repaired => format!(", {} repaired", count(repaired)),
-    };
-    let so_far = if stopped.is_some() || groups.failed > 0 { " so far" } else { "" };
-    let took = duration(Duration::from_secs_f64(verification.elapsed_s));
-    format!("verify {run}: {found}{repaired}{so_far}, in {took}")
-}
-
-fn groups(verification: &Verification) -> String {
-    let VerifiedGroups { total, compared, compared_before, failed, reason, left, not_done } =
-        &verification.groups;
-    let mut text = String::new();
-    if let Some(why) = &verification.stopped {
-        text += &labelled("Stopped", why);
-    }
-    let mut parts = format!("{} = {} compared", count(*total), count(*compared));
-    let others = not_done.iter().map(|(state, groups)| (*groups, state.as_str()));
-    for (groups, what) in [(*failed, "not readable"), (*left, "still to compare")]
-        .into_iter()
-        .chain(others)
-        .filter(|(groups, _)| *groups > 0)
-    {
-        parts += &format!(" + {} {what}", count(groups));
-    }
-    text += &labelled("Groups", &parts);
-    if *compared_before > 0 {
-        let before = format!(
-            "{} of them by the verification before, which was stopped",
-            count(*compared_before)
-        );
-        text += &labelled("", &before);
-    }
-    if let Some(reason) = reason {
-        text += &labelled("Failed", &printable(reason));
-    }
-    text
-}
-
-/// What was found, by kind.
-fn findings(verification: &Verification) -> String {
-    let kinds = [
-        (Verdict::RowMissing, "rows are not there"),
-        (Verdict::ValueMissing, "values are not there"),
-        (Verdict::ValueWorse, "values are worse than the run left them"),
-        (Verdict::ValueDiffers, "values are others, and not newer ones"),
-        (Verdict::SourceNotEmptied, "rows of sources are still there"),
-        (Verdict::ChangedSince, "were written later, which is no difference"),
-        (Verdict::Repaired, "differences were repaired"),
-    ];
-    let mut text = String::new();
-    for (verdict, what) in kinds {
-        let found = verification.sum(|counts| counts.of(verdict));
-        if found > 0 {
-            text += &labelled(&format!("{:>10}", count(found)), &format!("{what} ({verdict})"));
-        }
-    }
-    if text.is_empty() { text } else { format!("\nFound\n{text}") }
-}
-
-fn tables(verification: &Verification) -> String {
-    let head = ["Rows of", "compared", "differences", "changed since", "repaired"];
-    let mut lines = vec![head.map(str::to_owned).to_vec()];
-    for VerifiedTable { table, counts } in &verification.tables {
-        let changed = counts.of(Verdict::ChangedSince);
-        let numbers = [counts.rows, counts.differences(), changed, counts.repaired];
-        lines.push([table.clone()].into_iter().chain(numbers.map(count)).collect());
-    }
-    format!("\n{}", table(&lines))
-}
-
-fn next(verification: &Verification) -> String {
-    let run = shell_word(&verification.run_dir.to_string_lossy());
-    let mut text = String::new();
-    let found = |counts: &TableCounts| {
-        counts.differences() + counts.of(Verdict::ChangedSince) + counts.repaired
-    };
-    if verification.sum(found) > 0 {
-        text += &paragraph(&format!("{} has each of them.", files::DIFF));
-    }
-    // Commands are not wrapped, so that they can be copied.
-    let to = |what: &str, command: &str| format!("{}  {command}\n", paragraph(what));
-    if let Some(again) = &verification.again {
-        text += &to("To go on where it was stopped:", again);
-    } else if verification.differences > 0 && !verification.repair {
-        let command = format!("tributary verify {run} --repair");
-        text += &to("To write again what is missing or worse:", &command);
-    } else if verification.differences > 0 {
-        text += &paragraph(
-            "What is left cannot be repaired from the journal: rows that were the survivor's own (it has only \
-             what the policies look at), values where the run left none, and rows of sources that are not \
-             what the run copied.",
-        );
-    }
-    let late = verification.sum(|counts| counts.source_changed_since);
-    if late > 0 {
-        let what = format!(
-            "{} of sources: written after the merge, or with nothing but a key, whose time cannot be read. \
-             To take what can be taken to its new place:",
-            counted(late, "row")
-        );
-        text += &to(&what, &format!("tributary resume {run}"));
-    } else if verification.to_resume() > 0 {
-        text += &to("To do what is not done:", &format!("tributary resume {run}"));
-    }
-    text += &shown_in_browser(files::VERIFY_PAGE);
-    text + &format!("Run directory: {}\n", printable(&verification.run_dir.to_string_lossy()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn verification() -> Verification {
-        let counts = TableCounts {
-            rows: 1_234_567,
-            row_missing: 60,
-            value_worse: 40,
-            source_changed_since: 2,
-            ..TableCounts::default()
+impl Verification {
+    fn outcome(&self) -> Outcome {
+        let groups = &self.groups;
+        let (tone, word) = match self.differences {
+            _ if !self.adds_up() => (Tone::Bad, say!("the counters do not add up")),
+            1.. => (Tone::Bad, counted(self.differences, "difference").at("/differences").into()),
+            0 if self.stopped.is_some() => (Tone::Warning, say!("no difference so far")),
+            0 if groups.failed > 0 => (Tone::Bad, say!("not everything could be read")),
+            0 if groups.compared < groups.total => {
+                (Tone::Warning, say!("no difference in what is done"))
+            }
+            0 => (Tone::Good, say!("no difference")),
         };
-        let started_at = Moment::now();
-        Verification {
-            version: VERSION,
-            command: "verify",
-            run: RunId::new(started_at),
-            run_dir: "/data/my runs/r1".into(),
-            started_at,
-            finished_at: started_at,
-            elapsed_s: 62.0,
-            exit_code: 4,
-            repair: false,
-            stopped: None,
-            again: None,
-            groups: VerifiedGroups {
-                total: 18_500,
-                compared: 18_000,
-                not_done: [("failed".to_owned(), 100), ("planned".to_owned(), 400)].into(),
-                ..VerifiedGroups::default()
-            },
-            differences: 100,
-            tables: vec![
-                VerifiedTable { table: "content_consumption".into(), counts },
-                VerifiedTable { table: "user_courses".into(), counts: TableCounts::default() },
-            ],
-            events: 0,
-            retries: 0,
-            examples: Listing::default(),
-            timeline: Timeline::default(),
-            latency: Vec::new(),
-            settings: Value::Null,
+        Outcome { tone, word, took: say!("in {}", seconds(self.elapsed_s).at("/elapsed_s")) }
+    }
+
+    fn facts(&self) -> Vec<Fact> {
+        let VerifiedGroups { total, compared, compared_before, failed, reason, left, not_done } =
+            &self.groups;
+        let at = |n: u64, field: &str| count(n).at(format!("/groups/{field}"));
+        let parts = [
+            (at(*compared, "compared"), "compared"),
+            (at(*failed, "failed"), "not readable"),
+            (at(*left, "left"), "still to compare"),
+        ];
+        let not_done = not_done.iter();
+        let not_done =
+            not_done.map(|(state, n)| (at(*n, &format!("not_done/{state}")), state.as_str()));
+        let mut groups =
+            Fact::new("Groups", sum(at(*total, "total"), parts.into_iter().chain(not_done)));
+        if *compared_before > 0 {
+            let before = at(*compared_before, "compared_before");
+            groups = groups
+                .with(say!("{} of them by the verification before, which was stopped", before));
+        }
+        let stopped = self.stopped.iter().map(|why| Fact::new("Stopped", why));
+        let failed = reason.iter().map(|why| Fact::new("Failed", why));
+        let retries = tried_again(self.retries, "/retries");
+        let mut speed = Fact::new("Requests", retries);
+        if self.repair {
+            let events = counted(self.events, "event").at("/events");
+            speed =
+                speed.with(say!("what is missing was written again, and announced by {}", events));
+        }
+        stopped.chain([groups]).chain(failed).chain([speed]).collect()
+    }
+
+    fn findings(&self) -> Section {
+        type Kind = (&'static str, Verdict, &'static str, fn(&TableCounts) -> u64);
+        let kinds: [Kind; 8] = [
+            ("row_missing", Verdict::RowMissing, "rows that are not there", |n| n.row_missing),
+            ("value_missing", Verdict::ValueMissing, "values that are not there", |n| {
+                n.value_missing
+            }),
+            ("value_worse", Verdict::ValueWorse, "values worse than the run left them", |n| {
+                n.value_worse
+            }),
+            ("value_differs", Verdict::ValueDiffers, "other values, and not newer ones", |n| {
+                n.value_differs
+            }),
+            (
+                "source_not_emptied",
+                Verdict::SourceNotEmptied,
+                "rows of sources that are still there",
+                |n| n.source_not_emptied,
+            ),
+            (
+                "changed_since",
+                Verdict::ChangedSince,
+                "values written later, which is no difference",
+                |n| n.changed_since,
+            ),
+            (
+                "source_changed_since",
+                Verdict::ChangedSince,
+                "rows of sources written later, which is no difference",
+                |n| n.source_changed_since,
+            ),
+            ("repaired", Verdict::Repaired, "differences that were repaired", |n| n.repaired),
+        ];
+        let mut rows =
+            Table::new(["Rows of", "compared", "differences", "changed since", "repaired"]);
+        let mut found = Table::new(["Found in", "number", "what"]);
+        for (place, VerifiedTable { table, counts }) in self.tables.iter().enumerate() {
+            let at =
+                |n: u64, field: &str| Text::from(count(n).at(format!("/tables/{place}/{field}")));
+            let changed = counts.of(Verdict::ChangedSince);
+            rows.push([
+                code(table),
+                at(counts.rows, "rows"),
+                count(counts.differences()).into(),
+                count(changed).into(),
+                at(counts.repaired, "repaired"),
+            ]);
+            for (field, verdict, what, number) in kinds {
+                let number = number(counts);
+                if number > 0 {
+                    let what = say!("{} ({})", what, verdict.to_string());
+                    found.push([code(table), at(number, field), what]);
+                }
+            }
+        }
+        Section::new("What was found").with(rows).with(found)
+    }
+
+    fn examples(&self) -> Section {
+        let about = "diff.csv has all of them. Each was read again before it was told.";
+        let section = Section::new("Differences").about(about).with(examples(&self.examples));
+        let left = say!(
+            "what is left cannot be repaired from the journal: rows that were the survivor's own (it has only what the \
+             policies look at), values where the run left none, and rows of sources that are not what the run copied"
+        );
+        match self.differences > 0 && self.repair {
+            true => section.with(Fact::new("Not repaired", left)),
+            false => section,
         }
     }
 
-    #[test]
-    fn differences_come_first_and_what_to_do_last() {
-        let verification = verification();
-        let text = verify_text(&verification);
-        let rest = text.split_once(": ").unwrap().1;
-        assert_eq!(
-            rest,
-            "100 DIFFERENCES, in 1 min 02 s\n\n\
-             Groups      18,500 = 18,000 compared + 100 failed + 400 planned\n\
-             \nFound\n\
-             \x20       60  rows are not there (row-missing)\n\
-             \x20       40  values are worse than the run left them (value-worse)\n\
-             \x20        2  were written later, which is no difference (changed-since)\n\
-             \n\
-             Rows of               compared  differences  changed since  repaired\n\
-             content_consumption  1,234,567          100              2         0\n\
-             user_courses                 0            0              0         0\n\
-             \n\
-             diff.csv has each of them.\n\
-             To write again what is missing or worse:\n\
-             \x20 tributary verify '/data/my runs/r1' --repair\n\
-             2 rows of sources: written after the merge, or with nothing but a key, whose\n\
-             time cannot be read. To take what can be taken to its new place:\n\
-             \x20 tributary resume '/data/my runs/r1'\n\
-             verify.html shows this and more in a browser.\n\
-             Run directory: /data/my runs/r1\n"
-        );
-        assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
-    }
-
-    #[test]
-    fn a_stopped_verification_says_how_to_go_on() {
-        let mut stopped = verification();
-        stopped.differences = 0;
-        stopped.tables.iter_mut().for_each(|table| table.counts = TableCounts::default());
-        stopped.stopped = Some("interrupted".into());
-        stopped.again = Some("tributary verify r1".into());
-        stopped.groups.left = 7_000;
-        stopped.groups.compared_before = 2_000;
-        let text = verify_text(&stopped);
-        assert!(text.contains(": no difference so far, in "), "{text}");
-        assert!(text.contains("+ 7,000 still to compare"), "{text}");
-        assert!(text.contains("2,000 of them by the verification before"), "{text}");
-        assert!(text.contains("go on where it was stopped:\n  tributary verify r1\n"), "{text}");
-        assert!(!text.contains("Found") && !text.contains(files::DIFF), "{text}");
-    }
-
-    #[test]
-    fn the_json_has_every_count_by_table() {
-        let json = verify_json(&verification()).unwrap();
-        crate::report::tests::documented("verify", &json);
-        let value: Value = serde_json::from_str(&json).unwrap();
-        assert_eq!(value["tables"][0]["row_missing"], 60);
-        assert_eq!(value["groups"]["not_done"]["planned"], 400);
-        assert_eq!(value["version"], VERSION);
+    fn advise(&self, report: &mut Report) {
+        let run = || self.run_dir.clone();
+        if let Some(again) = &self.again {
+            report.advise(say!("To go on where it was stopped"), again.clone());
+        } else if self.differences > 0 && !self.repair {
+            let to =
+                say!("To write again what is missing or worse ({} has each of them)", files::DIFF);
+            report.advise(to, Advice::Verify { run: run(), repair: true });
+        }
+        let late = self.sum(|counts| counts.source_changed_since);
+        if late > 0 {
+            let to = say!(
+                "{} of sources: written after the merge, or with nothing but a key, whose time cannot be read. To take \
+                 what can be taken to its new place",
+                counted(late, "row")
+            );
+            report.advise(to, Advice::resume(&run()));
+        } else if self.to_resume() > 0 {
+            report.advise(say!("To do what is not done"), Advice::resume(&run()));
+        }
+        report.advise(say!("To take the run back"), Advice::Undo { run: run(), force: false });
     }
 }

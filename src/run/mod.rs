@@ -25,6 +25,8 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
+use crate::advice::Advice;
+
 pub use failures::Failures;
 pub use id::RunId;
 pub use open::copy_of_pairs;
@@ -162,8 +164,9 @@ pub enum RunError {
     },
     /// A run that only planned.
     #[error(
-        "{} was only planned, so there is nothing to go on with: apply its pairs (tributary apply PAIRS)",
-        path.display()
+        "{} was only planned, so there is nothing to go on with; to merge what it planned: {}",
+        path.display(),
+        Advice::ApplyPlan { plan: path.clone(), inspected: None }
     )]
     OnlyPlanned {
         /// The directory.
@@ -200,7 +203,7 @@ pub enum RunError {
 fn occupied(path: &Path) -> String {
     let shown = path.display();
     if path.join(files::JOURNAL).exists() {
-        format!("{shown} is a run already; `tributary resume {shown}` goes on with it")
+        format!("{shown} is a run already; `{}` goes on with it", Advice::resume(path))
     } else if path.join(files::RUN).exists() {
         format!(
             "{shown} is a run already; resume goes on with runs that were applied, name another --run-dir"

@@ -305,7 +305,7 @@ fn a_run_is_controlled_from_another_terminal() {
     wait_until("groups are merged", || status(&run)["phase"] == "merging");
     assert_eq!(status_of(&run)["rate_limit"], 2.0, "the run's own settings are as they were");
     control(&run, &["stop"]).exits(0);
-    let finished = running.wait().exits(130).names("'stop' by tributary control");
+    let finished = running.wait().exits(130).names("'stop' by the command control");
     let left = groups(&finished.json());
     assert!(left.left > 0 && left.failed == 0, "{finished}");
     assert!(!run.join("control.sock").exists());

@@ -58,7 +58,7 @@ const TABLES: &str = "
     );
     CREATE INDEX slices_of_group ON slices (group_number);
 
-    -- What is written, of several slices one behind the other; `tributary record` shows it.
+    -- What is written, of several slices one behind the other; the command record shows it.
     CREATE TABLE blocks (
         id INTEGER PRIMARY KEY,
         body BLOB NOT NULL,             -- by zlib, unless it is of that length already

@@ -1,6 +1,6 @@
 //! Where the marks of an axis stand, and what they say.
 
-use crate::report::text::count;
+use crate::report::figures::count;
 
 /// Marks from 0 to at least `max`, some four or five, at round numbers.
 pub(super) fn linear(max: f64) -> Vec<f64> {

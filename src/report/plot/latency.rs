@@ -5,7 +5,7 @@
 
 use super::axis::Decades;
 use super::{Canvas, Escaped, MARGIN, Number, WIDTH};
-use crate::report::text::{count, latency};
+use crate::report::figures::{count, latency};
 
 const LEFT: f64 = MARGIN + 8.0;
 const RIGHT: f64 = WIDTH - MARGIN - 8.0;

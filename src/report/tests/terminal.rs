@@ -1,15 +1,20 @@
 //! The exact text of the summaries, as an operator sees it.
 
-mod data;
-
 use std::time::{Duration, SystemTime};
 
+use super::data::{applied, plan, summary};
 use super::*;
+use crate::advice::Advice;
 use crate::moment::Moment;
 use crate::plan::PlanStats;
-use crate::report::{EventFacts, ExamplePair, FailureReason, LedTo, Resumed, json};
-use data::{applied, plan, summary};
 
+const COLUMNS: usize = 80;
+
+fn terminal(summary: &Summary) -> String {
+    rendered(summary).text
+}
+
+#[track_caller]
 fn check(summary: &Summary, expected: &str) {
     let text = terminal(summary);
     assert_eq!(text, expected, "\n{text}");
@@ -21,18 +26,20 @@ fn a_plan() {
     check(
         &summary("plan", plan(), None),
         "\
-plan 20261123T041455Z-3f9a: planned in 3 min 12 s
+plan 20261123T041455Z-3f9a: planned, with rejected lines, in 3 min 12 s
 
+Session     2026-11-23 04:14:55 to 04:18:07 UTC, exit code 3
 Input       pairs.csv, 1.4 MB
-            every line accounted for: 20,000 = 3 blank + 12 rejected
-            + 40 duplicates + 19,945 pairs
+            every line accounted for: 20,000 = 19,945 pairs + 3 blank
+            + 12 rejected + 40 duplicates
 Rejected    8 ambiguous (lines 3, 9, 12, 40, 41, …), 4 cycle (lines 5, 6, 7, 8)
+            rejects.csv has them, each with its reason, and can be fed back in
 Groups      18,000 with 37,945 accounts, the largest with 512 sources
 Chains      12, the longest with 4 pairs
 Fan-in      1 account is named by several sources, at most by 500
 
-rejects.csv has the rejected lines, each with its reason.
-Next: tributary apply pairs.csv --keyspace KEYSPACE --topic TOPIC
+To merge this:
+  tributary apply pairs.csv --keyspace KEYSPACE --topic TOPIC
 report.html shows this and more in a browser.
 Run directory: /data/runs/r1
 ",
@@ -59,28 +66,16 @@ Discovery   --discover content (the default): a row of user_courses stays under
 }
 
 #[test]
-fn a_scan_is_told_with_what_was_scanned_before() {
-    let facts = ScanFacts {
-        ranges: 272,
-        ranges_before: 0,
-        ranges_now: 272,
-        rows: 1_234_567,
-        enrolments: 1,
-        interrupted: false,
-        seconds: 12.34,
-    };
-    assert_eq!(
-        scan(Some(&facts)),
-        "Scan        272 token ranges in 12.3 s: 1,234,567 rows looked at, 1 enrolment of\n\
-         \x20           sources found\n"
-    );
-    let stopped = ScanFacts { ranges_before: 40, ranges_now: 60, interrupted: true, ..facts };
-    let said = scan(Some(&stopped));
-    assert!(said.starts_with("Scan        100 of 272 token ranges in 12.3 s: "), "{said}");
-    assert!(said.ends_with("; 40 ranges scanned before\n"), "{said}");
-    let swept = SweepFacts { sources: 2, scanned: Some(7), seconds: 1.0, ..SweepFacts::default() };
-    let said = sweep(Some(&swept));
-    assert!(said.contains("2 sources looked at again in 1.0 s, 7 rows scanned: "), "{said}");
+fn scans_and_sweeps_are_told_with_what_was_left() {
+    let text = terminal(&summary("resume", plan(), Some(data::eventful())));
+    for said in [
+        "Scan        271 of 272 token ranges in 12.3 s: 7,654,321 rows looked at, 4,711\n",
+        "; 41 ranges scanned before\n",
+        "Sweep       19,929 sources looked at again in 5 min 45 s, 7,654,322 rows\n",
+        ": 37 later rows taken along, with 29 events, 13 rows left\n",
+    ] {
+        assert!(text.contains(said), "no {said}: {text}");
+    }
 }
 
 #[test]
@@ -88,11 +83,11 @@ fn an_empty_plan() {
     check(
         &summary("plan", PlanStats::default(), None),
         "\
-plan 20261123T041455Z-3f9a: planned in 3 min 12 s
+plan 20261123T041455Z-3f9a: planned, but not all could be read, in 3 min 12 s
 
+Session     2026-11-23 04:14:55 to 04:18:07 UTC, exit code 3
 Input       pairs.csv, 1.4 MB
-            every line accounted for: 0 = 0 blank + 0 rejected + 0 duplicates
-            + 0 pairs
+            every line accounted for: 0 = 0 pairs
 Groups      none: there is nothing to merge
 
 report.html shows this and more in a browser.
@@ -104,42 +99,48 @@ Run directory: /data/runs/r1
 #[test]
 fn an_apply_with_failures() {
     let mut failed = applied();
-    failed.again = Some("tributary resume runs/r1".into());
+    failed.again = Some(Advice::resume("runs/r1".as_ref()));
     check(
         &summary("apply", plan(), Some(failed)),
         "\
 apply 20261123T041455Z-3f9a: finished, with failures, in 3 min 12 s
 
+Session     2026-11-23 04:14:55 to 04:18:07 UTC, exit code 3
 Input       pairs.csv, 1.4 MB
-            every line accounted for: 20,000 = 3 blank + 12 rejected
-            + 40 duplicates + 19,945 pairs
+            every line accounted for: 20,000 = 19,945 pairs + 3 blank
+            + 12 rejected + 40 duplicates
 Rejected    8 ambiguous (lines 3, 9, 12, 40, 41, …), 4 cycle (lines 5, 6, 7, 8)
+            rejects.csv has them, each with its reason, and can be fed back in
 Groups      18,000 = 17,990 done + 10 failed
 Pairs       19,945 = 19,930 done + 15 failed
 Events      60,012 produced to 'course.batch.job.request', 60,000 acknowledged
 Speed       111 pairs/s, 7,198 rows/s; 1 request tried again
-WARNING     2,345 of 19,930 sources have no rows: are these ids from this
-            keyspace?
+            0 batch statements in 0 slices
+WARNING     2,345 of 19,930 sources have no rows: are these ids typed right, and
+            from this keyspace?
 Absent      7 of 17,990 survivors have no rows
 
 Rows of                sources     copied  merged  unchanged    deleted
 content_consumption  1,234,567  1,234,537      20         10  1,234,567
 user_courses            61,000     60,970      20         10     61,000
 
-Latency                    count   p50      p90      p99     p99.9      max
-read content_consumption  40,000   812 µs  1.23 ms  12.3 ms   99.0 ms  1.02 s
-group                     18,000  9.90 ms  65.0 ms   120 ms   3.00 s   65.2 s
+Latency                    count      p50      p90      p99    p99.9     max
+read content_consumption  40,000   812 µs  1.23 ms  12.3 ms  99.0 ms  1.02 s
+group                     18,000  9.90 ms  65.0 ms   120 ms   3.00 s  65.2 s
 
-Failed groups by reason
-        10  write of user_courses: not enough replicas answered (1 of 2) after
-            10 tries
-            (such as line 17: a1 → b1)
+Failed groups  reason
+           10  write of user_courses: not enough replicas answered (1 of 2)
+               after 10 tries
 
-rejects.csv has the rejected lines, each with its reason.
-failures.csv has the pairs of the groups that failed, with the reasons; resume
-tries them again.
-To go on:
+Such as line  from  to
+          17  a1    b1
+
+To go on (failures.csv has the pairs that failed):
   tributary resume runs/r1
+To check it:
+  tributary verify /data/runs/r1
+To take it back:
+  tributary undo /data/runs/r1
 report.html shows this and more in a browser.
 Run directory: /data/runs/r1
 ",
@@ -165,25 +166,31 @@ fn half_done() -> Applied {
 fn an_apply_that_was_stopped_says_how_to_go_on() {
     let mut stopped = half_done();
     stopped.stopped = Some("interrupted by the operator".into());
-    stopped.again = Some("tributary resume runs/r1".into());
+    stopped.again = Some(Advice::resume("runs/r1".as_ref()));
     check(
         &summary("apply", plan(), Some(stopped)),
         "\
 apply 20261123T041455Z-3f9a: stopped after 3 min 12 s
 
+Session     2026-11-23 04:14:55 to 04:18:07 UTC, exit code 3
 Input       pairs.csv, 1.4 MB
-            every line accounted for: 20,000 = 3 blank + 12 rejected
-            + 40 duplicates + 19,945 pairs
+            every line accounted for: 20,000 = 19,945 pairs + 3 blank
+            + 12 rejected + 40 duplicates
 Rejected    8 ambiguous (lines 3, 9, 12, 40, 41, …), 4 cycle (lines 5, 6, 7, 8)
+            rejects.csv has them, each with its reason, and can be fed back in
 Stopped     interrupted by the operator
 Groups      18,000 = 9,000 done + 9,000 not started
 Pairs       19,945 = 9,930 done + 10,015 not started
 Events      none, as asked for by --no-events or the specification
 Speed       111 pairs/s, 7,198 rows/s; 1 request tried again
+            0 batch statements in 0 slices
 
-rejects.csv has the rejected lines, each with its reason.
 To go on:
   tributary resume runs/r1
+To check it:
+  tributary verify /data/runs/r1
+To take it back:
+  tributary undo /data/runs/r1
 report.html shows this and more in a browser.
 Run directory: /data/runs/r1
 ",
@@ -203,40 +210,48 @@ fn a_resume_speaks_of_the_run_as_a_whole() {
         pairs_done_before: 8_930,
     });
     let told = summary("resume", plan(), Some(resumed.clone()));
-    assert!(told.adds_up, "{:?}", told.equations);
+    assert!(told.equations().iter().all(Equation::holds), "{:?}", told.equations());
     check(
         &told,
         "\
-resume 20261123T041455Z-3f9a: finished in 3 min 12 s
+resume 20261123T041455Z-3f9a: finished, with rejected lines, in 3 min 12 s
 
+Session     2026-11-23 04:14:55 to 04:18:07 UTC, exit code 3
 Input       pairs.csv, 1.4 MB
-            every line accounted for: 20,000 = 3 blank + 12 rejected
-            + 40 duplicates + 19,945 pairs
+            every line accounted for: 20,000 = 19,945 pairs + 3 blank
+            + 12 rejected + 40 duplicates
 Rejected    8 ambiguous (lines 3, 9, 12, 40, 41, …), 4 cycle (lines 5, 6, 7, 8)
+            rejects.csv has them, each with its reason, and can be fed back in
 Groups      18,000 = 17,000 done + 1,000 taken back
 Pairs       19,945 = 19,945 done
 Resumed     8,000 groups done before, since 2026-11-22T04:14:55.000Z; events,
             speed and latencies are those of this session
 Events      none, as asked for by --no-events or the specification
 Speed       111 pairs/s, 7,198 rows/s; 1 request tried again
+            0 batch statements in 0 slices
 
-rejects.csv has the rejected lines, each with its reason.
+To check it:
+  tributary verify /data/runs/r1
+To look once more for later rows:
+  tributary resume /data/runs/r1
+To take it back:
+  tributary undo /data/runs/r1
 report.html shows this and more in a browser.
 Run directory: /data/runs/r1
 ",
     );
     // What the journal says is done, somebody must have done.
     resumed.groups_done_now -= 1;
-    assert!(!summary("resume", plan(), Some(resumed)).adds_up);
+    assert_eq!(summary("resume", plan(), Some(resumed)).exit_code, 1);
 }
 
 #[test]
 fn a_canary_says_how_to_merge_the_rest() {
     let mut limited = half_done();
     limited.groups = Fates { not_started: 0, limited: 9_000, ..limited.groups };
-    limited.again = Some("tributary resume runs/r1 --limit all".into());
+    limited.again = Some(Advice::Resume { run: "runs/r1".into(), all: true, secrets: Vec::new() });
     let text = terminal(&summary("apply", plan(), Some(limited)));
-    let said = "\nTo merge the rest as well:\n  tributary resume runs/r1 --limit all\nreport.html";
+    let said = "\nTo merge the rest as well:\n  tributary resume runs/r1 --limit all\nTo check";
     assert!(text.contains(said), "{text}");
 }
 
@@ -258,9 +273,11 @@ fn ids_and_reasons_neither_steer_the_terminal_nor_break_its_lines() {
     assert!(text.chars().all(|c| c == '\n' || !c.is_control()), "{text:?}");
     assert!(text.lines().all(|line| line.chars().count() <= COLUMNS), "{text}");
     assert!(text.contains(r"the partition of p\u{1b}[2J\r\nxxx"), "{text}");
-    assert!(text.contains(r"… is\nbroken"), "{text}");
+    assert!(text.contains(r"   is\nbroken"), "{text}");
     assert!(
-        text.contains(r"(such as line 17: a\u{1b}[2J\r\nxxxx… → \u{9b}b\u{1b}[2J\r…)"),
+        text.contains(
+            r"          17  a\u{1b}[2J\r\nxxxxxxxxxxxxxxxxxxxxxxxxx…  \u{9b}b\u{1b}[2J\r\nxxx…"
+        ),
         "{text}"
     );
     assert!(text.len() < 4_000, "{text}");
@@ -272,7 +289,7 @@ fn the_next_command_can_be_pasted() {
     planned.input.path = "my pairs $(1).csv".into();
     planned.run_dir = "/data/\u{1b}[2J".into();
     let text = terminal(&planned);
-    assert!(text.contains("\nNext: tributary apply 'my pairs $(1).csv' --keyspace"), "{text}");
+    assert!(text.contains("\n  tributary apply 'my pairs $(1).csv' --keyspace"), "{text}");
     assert!(text.contains("\nInput       my pairs $(1).csv, 1.4 MB\n"), "{text}");
     assert!(text.ends_with("\nRun directory: /data/\\u{1b}[2J\n"), "{text}");
 }
@@ -282,13 +299,13 @@ fn counters_that_do_not_add_up_are_seen() {
     let mut lost = plan();
     lost.pairs -= 1;
     let summary = summary("plan", lost, None);
-    assert!(!summary.adds_up);
+    assert_eq!(summary.exit_code, 1);
     let text = terminal(&summary);
     assert!(!text.contains("accounted for"), "{text}");
     assert!(
         text.contains(
-            "\nlines of the input: 20,000 ≠ 3 blank + 12 rejected + 40 duplicates\n\
-                 + 19,944 pairs\n"
+            "\n            lines of the input: 20,000 ≠ 3 blank + 12 rejected + 40 duplicates +\n\
+             \x20           19,944 pairs\n"
         ),
         "{text}"
     );
@@ -296,12 +313,12 @@ fn counters_that_do_not_add_up_are_seen() {
 
 #[test]
 fn the_json_is_flat_and_versioned() {
-    let text = json(&summary("apply", plan(), Some(applied()))).unwrap();
-    let value: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let text = rendered(&summary("apply", plan(), Some(applied()))).json;
+    let value: Value = serde_json::from_str(&text).unwrap();
     for (at, expected) in [
         ("/version", 2.into()),
         ("/adds_up", true.into()),
-        ("/started_at", serde_json::Value::from("2026-11-23T04:14:55.000Z")),
+        ("/started_at", Value::from("2026-11-23T04:14:55.000Z")),
         ("/plan/rejected/cycle", 4.into()),
         ("/pairs/failed", 15.into()),
         ("/tables/1/table", "user_courses".into()),
@@ -311,6 +328,6 @@ fn the_json_is_flat_and_versioned() {
     ] {
         assert_eq!(value.pointer(at), Some(&expected), "{at}");
     }
-    let plan = json(&summary("plan", plan(), None)).unwrap();
+    let plan = rendered(&summary("plan", plan(), None)).json;
     assert!(!plan.contains("\"groups\": {"), "{plan}");
 }

@@ -1,10 +1,15 @@
+//! The page: text of others stays text, and nothing but the page's own script can run.
+
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use super::super::common;
+use super::super::document::{Block, Report, Section};
+use super::super::words::{code, count, say};
 use super::*;
+use crate::advice::Advice;
 use crate::moment::Moment;
 use crate::plan::PlanStats;
-use crate::report::{Applied, ExamplePair, FailureReason, Listing, Summary, Timeline};
 use crate::run::{InputRecord, RunId, RunRecord};
 
 const HOSTILE: [&str; 4] = [
@@ -31,8 +36,11 @@ fn summary(applied: Option<Applied>) -> Summary {
 }
 
 fn applied() -> Applied {
-    let mut applied =
-        Applied { groups_done_now: 2, again: Some(HOSTILE[1].into()), ..Applied::default() };
+    let mut applied = Applied {
+        groups_done_now: 2,
+        again: Some(Advice::resume(HOSTILE[1].as_ref())),
+        ..Applied::default()
+    };
     (applied.groups.planned, applied.pairs.planned) = (3, 3);
     (applied.groups.done, applied.pairs.done) = (2, 2);
     (applied.groups.failed, applied.pairs.failed) = (1, 1);
@@ -49,23 +57,17 @@ fn tags(html: &str) -> Vec<&str> {
 
 #[test]
 fn text_of_others_is_never_markup_wherever_it_stands() {
-    let plain = summary_page(&summary(Some(Applied::default())));
-    let mut page = summary_page(&summary(Some(applied())));
+    let plain = rendered(&summary(Some(Applied::default()))).html;
+    let mut report = summary(Some(applied())).report();
     let listing = Listing {
-        file: "rejects.csv".into(),
+        file: HOSTILE[2].into(),
         columns: vec!["from".into(), "line".into(), HOSTILE[0].into()],
         rows: vec![HOSTILE[..3].iter().map(|text| (*text).to_owned()).collect()],
     };
-    let section = Section::new(HOSTILE[0]).saying(HOSTILE[1]).with(Block::Text(HOSTILE[2].into()));
-    let table = sections::examples(HOSTILE[1], &listing).unwrap();
-    let bar = Bar {
-        name: HOSTILE[0].into(),
-        value: Told::code(HOSTILE[1]).at(HOSTILE[1]),
-        part: f64::NAN,
-        note: HOSTILE[2].into(),
-    };
-    page.sections.push(section.with(table).with(Block::Bars(vec![bar])));
-    let html = page.html();
+    let bar = (say!("{}", HOSTILE[0]), count(7).at(HOSTILE[1]), f64::NAN);
+    report.add(Section::new("s").with(common::examples(&listing)).with(Block::Bars(vec![bar])));
+    report.advise(code(HOSTILE[1]), Advice::resume(HOSTILE[1].as_ref()));
+    let html = export::html(&report);
     for tag in tags(&html) {
         let name = tag.trim_start_matches('/').split([' ', '\n']).next().unwrap_or_default();
         assert_ne!(name, "img", "{tag}");
@@ -74,33 +76,34 @@ fn text_of_others_is_never_markup_wherever_it_stands() {
         assert!(!names.contains("onerror") && !names.contains("onload"), "{tag}");
     }
     let scripts = |html: &str| html.matches("<script").count();
-    assert_eq!((scripts(&html), scripts(&plain.html())), (1, 1));
+    assert_eq!((scripts(&html), scripts(&plain)), (1, 1));
     assert!(html.contains("&lt;script&gt;alert(1)&lt;/script&gt;"), "it stays text");
     assert!(!html.contains(['\u{202e}', '\u{0}']));
 }
 
 #[test]
 fn equations_that_do_not_hold_are_shown_so() {
-    let good = summary_page(&summary(Some(applied()))).html();
+    let good = rendered(&summary(Some(applied()))).html;
     assert!(good.contains("✓ yes") && !good.contains("✗ NO"), "{good}");
     let mut lost = applied();
     lost.groups.done = 1;
-    let lost = summary_page(&summary(Some(lost)));
-    assert_eq!(lost.outcome.tone, Tone::Bad);
-    let lost = lost.html();
-    assert!(lost.contains("The counters do not add up") && lost.contains("✗ NO"));
-    assert!(lost.contains("keep the run directory"), "{lost}");
+    let lost = summary(Some(lost));
+    assert_eq!(lost.report().outcome.tone, Tone::Bad);
+    let Rendered { html, json, .. } = rendered(&lost);
+    assert!(json.contains("\"adds_up\": false") && json.contains("\"exit_code\": 1"), "{json}");
+    assert!(html.contains("The counters do not add up") && html.contains("✗ NO"));
+    assert!(html.contains("keep the run directory"), "{html}");
     // Both sides are there: three groups, and parts that make up two.
-    assert!(lost.contains("data-figure=\"/equations/2/total\">3<"), "{lost}");
-    assert!(lost.contains("data-figure=\"/equations/2/sum\">2<"), "{lost}");
+    assert!(html.contains("data-figure=\"/equations/2/total\">3<"), "{html}");
+    assert!(html.contains("data-figure=\"/equations/2/sum\">2<"), "{html}");
 }
 
 #[test]
 fn nothing_is_loaded_and_only_the_script_of_the_page_may_run() {
-    let html = summary_page(&summary(None)).html();
-    assert!(
-        html.contains("default-src &#39;none&#39;") && html.contains("script-src &#39;sha256-")
-    );
+    let html = rendered(&summary(None)).html;
+    // What a policy says stands in single quotes, which are no markup in an attribute.
+    let html = html.replace("&#39;", "'");
+    assert!(html.contains("default-src 'none'") && html.contains("script-src 'sha256-"));
     for tag in tags(&html) {
         let link = ["src=", "href=", "url("].iter().any(|word| tag.contains(word));
         let own = tag.contains("href=\"#") || tag.contains("href=\"data:,\"");
@@ -110,9 +113,11 @@ fn nothing_is_loaded_and_only_the_script_of_the_page_may_run() {
 
 #[test]
 fn a_page_without_anything_to_show_is_a_page() {
-    let html = Page::default().html();
+    let html = export::html(&Report::default());
     assert!(html.starts_with("<!DOCTYPE html>") && html.trim_end().ends_with("</html>"));
-    assert!(sections::over_time(&Timeline::default(), "t").is_none());
-    assert!(sections::latency("", &[]).is_none());
-    assert!(sections::examples("", &Listing::default()).is_none());
+    assert!(common::over_time(&Timeline::default(), "t").is_none());
+    assert!(common::latency("", &[]).is_none());
+    let mut report = Report::default();
+    report.add(Section::new("Examples").with(common::examples(&Listing::default())));
+    assert!(report.sections.is_empty());
 }

@@ -1,0 +1,270 @@
+//! What an operator may do next: the only place that knows how a command to run is written.
+//!
+//! Errors, reports and the live view hold an [`Advice`] and show it; what it is good for they say in their own words.
+
+use std::fmt::{self, Display, Formatter};
+use std::path::{Path, PathBuf};
+
+use serde::{Serialize, Serializer};
+
+use crate::secret::{REDACTED, is_secret};
+
+/// A command to run next. [`Display`] gives the command line, as it can be pasted into a shell; what only the operator
+/// knows stands there in capitals, and secrets as `***`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Advice {
+    /// Look what merging these pairs would do.
+    Inspect {
+        /// The file.
+        pairs: PathBuf,
+    },
+    /// Merge these pairs, as a new run.
+    Apply {
+        /// The file; none if it cannot be named (standard input).
+        pairs: Option<PathBuf>,
+    },
+    /// Merge what was planned, and nothing else.
+    ApplyPlan {
+        /// The run directory of the plan.
+        plan: PathBuf,
+        /// What was inspected, if something was.
+        inspected: Option<Inspected>,
+    },
+    /// Go on with a run, within the limits that it has.
+    Resume {
+        /// The run directory.
+        run: PathBuf,
+        /// Without a limit of groups.
+        all: bool,
+        /// Flags that have to be given again, because a run does not record secrets.
+        secrets: Vec<String>,
+    },
+    /// Compare the cluster with a run.
+    Verify {
+        /// The run directory.
+        run: PathBuf,
+        /// Write again what is missing.
+        repair: bool,
+    },
+    /// Take a run back.
+    Undo {
+        /// The run directory.
+        run: PathBuf,
+        /// With what was changed since.
+        force: bool,
+    },
+    /// What this process was told to do, once more.
+    Again(
+        /// Its arguments, without secrets and without what holds for one call.
+        Vec<String>,
+    ),
+    /// List all settings.
+    Config,
+}
+
+/// The cluster that a plan has looked at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Inspected {
+    /// Its contact points.
+    pub hosts: Vec<String>,
+    /// The keyspace.
+    pub keyspace: String,
+    /// Whether enrolments were scanned for.
+    pub scan: bool,
+}
+
+/// Flags that hold for one call: a time that may be over by then, and what would begin anew instead of going on.
+const ONCE: [(&str, bool); 3] = [("--until", true), ("--for", true), ("--restart", false)];
+
+impl Advice {
+    /// To go on with a run within its limits, by what it has recorded alone.
+    pub fn resume(run: &Path) -> Self {
+        Self::Resume { run: run.to_path_buf(), all: false, secrets: Vec::new() }
+    }
+
+    /// The command line of a process, its name included, once more. Secrets have to be filled in.
+    pub fn again(arguments: impl IntoIterator<Item = String>) -> Self {
+        let mut kept = Vec::new();
+        let mut arguments = arguments.into_iter().skip(1);
+        while let Some(argument) = arguments.next() {
+            let once = ONCE.iter().find(|(flag, takes_value)| {
+                let rest = argument.strip_prefix(flag);
+                rest.is_some_and(|rest| rest.is_empty() || *takes_value && rest.starts_with('='))
+            });
+            match once {
+                Some((flag, true)) if argument == *flag => drop(arguments.next()),
+                Some(_) => {}
+                None => kept.push(without_secret(&argument)),
+            }
+        }
+        Self::Again(kept)
+    }
+
+    /// The words after the program's name.
+    fn words(&self) -> Vec<String> {
+        let with = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
+        let of_run = |command: &str, run: &Path, flags: &[&str]| {
+            [with(&[command]), vec![path(run)], with(flags)].concat()
+        };
+        const TO_FILL_IN: [&str; 4] = ["--keyspace", "KEYSPACE", "--topic", "TOPIC"];
+        match self {
+            Self::Inspect { pairs } => of_run("plan", pairs, &["--inspect"]),
+            Self::Apply { pairs } => {
+                let pairs = pairs.as_deref().unwrap_or(Path::new("PAIRS"));
+                of_run("apply", pairs, &TO_FILL_IN)
+            }
+            Self::ApplyPlan { plan, inspected: None } => {
+                [with(&["apply", "--plan"]), vec![path(plan)], with(&TO_FILL_IN)].concat()
+            }
+            Self::ApplyPlan { plan, inspected: Some(Inspected { hosts, keyspace, scan }) } => {
+                let hosts = hosts.join(",");
+                let cluster = ["--hosts", &hosts, "--keyspace", keyspace];
+                let scan: &[&str] = if *scan { &["--discover", "scan"] } else { &[] };
+                let plan = [with(&["apply", "--plan"]), vec![path(plan)]].concat();
+                [plan, with(&cluster), with(scan), with(&["--topic", "TOPIC"])].concat()
+            }
+            Self::Resume { run, all, secrets } => {
+                let limit: &[&str] = if *all { &["--limit", "all"] } else { &[] };
+                [of_run("resume", run, limit), secrets.clone()].concat()
+            }
+            Self::Verify { run, repair } => {
+                of_run("verify", run, if *repair { &["--repair"] } else { &[] })
+            }
+            Self::Undo { run, force } => {
+                of_run("undo", run, if *force { &["--force"] } else { &[] })
+            }
+            Self::Again(arguments) => arguments.clone(),
+            Self::Config => with(&["config"]),
+        }
+    }
+}
+
+impl Display for Advice {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.write_str("tributary")?;
+        self.words().iter().try_for_each(|word| write!(f, " {}", shell_word(word)))
+    }
+}
+
+impl Serialize for Advice {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// A path; one that begins with a dash would be taken for a flag.
+fn path(path: &Path) -> String {
+    let text = path.to_string_lossy();
+    if text.starts_with('-') { format!("./{text}") } else { text.into_owned() }
+}
+
+fn without_secret(argument: &str) -> String {
+    match argument.split_once('=') {
+        Some((key, _)) if is_secret(key) => format!("{key}={REDACTED}"),
+        _ => argument.to_owned(),
+    }
+}
+
+/// A word of a command, quoted where a shell would read it as something else. What is not printable
+/// is escaped as bash and zsh understand it.
+fn shell_word(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,@%+".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        return word.to_owned();
+    }
+    let shown = |c: char| matches!(c, '\'' | '"' | '\\') || c.escape_debug().len() == 1;
+    if word.chars().all(shown) {
+        return format!("'{}'", word.replace('\'', r"'\''"));
+    }
+    let mut quoted = "$'".to_owned();
+    for c in word.chars() {
+        match c {
+            '\'' | '\\' => quoted.extend(['\\', c]),
+            '"' => quoted.push(c),
+            c if shown(c) => quoted.push(c),
+            c => {
+                for byte in c.encode_utf8(&mut [0; 4]).bytes() {
+                    quoted.push_str(&format!("\\x{byte:02x}"));
+                }
+            }
+        }
+    }
+    quoted + "'"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(advice: &Advice, command: &str) {
+        assert_eq!(advice.to_string(), format!("tributary {command}"));
+    }
+
+    #[test]
+    fn every_advice_is_a_command_that_can_be_pasted() {
+        let run = || PathBuf::from("my runs/r1");
+        check(&Advice::Inspect { pairs: "p.csv".into() }, "plan p.csv --inspect");
+        let rest = "--keyspace KEYSPACE --topic TOPIC";
+        check(&Advice::Apply { pairs: None }, &format!("apply PAIRS {rest}"));
+        check(&Advice::Apply { pairs: Some("-".into()) }, &format!("apply ./- {rest}"));
+        let plan = Advice::ApplyPlan { plan: run(), inspected: None };
+        check(&plan, &format!("apply --plan 'my runs/r1' {rest}"));
+        let (hosts, keyspace) = (vec!["a:1".to_owned(), "b:2".to_owned()], "it's".to_owned());
+        let inspected = Some(Inspected { hosts, keyspace, scan: true });
+        check(
+            &Advice::ApplyPlan { plan: "r1".into(), inspected },
+            r"apply --plan r1 --hosts a:1,b:2 --keyspace 'it'\''s' --discover scan --topic TOPIC",
+        );
+        check(&Advice::resume(&run()), "resume 'my runs/r1'");
+        let secrets = ["-X", "sasl.password=***"].map(str::to_owned).to_vec();
+        check(
+            &Advice::Resume { run: "-r".into(), all: true, secrets },
+            "resume ./-r --limit all -X 'sasl.password=***'",
+        );
+        check(&Advice::Verify { run: "r".into(), repair: false }, "verify r");
+        check(&Advice::Verify { run: "r".into(), repair: true }, "verify r --repair");
+        check(&Advice::Undo { run: "r".into(), force: false }, "undo r");
+        check(&Advice::Undo { run: "r".into(), force: true }, "undo r --force");
+        check(&Advice::Config, "config");
+    }
+
+    #[test]
+    fn a_command_given_again_holds_no_secret_and_nothing_that_is_over() {
+        let arguments = [
+            "/usr/bin/tributary",
+            "resume",
+            "my runs/r1",
+            "--limit=all",
+            "-X",
+            "sasl.password=hunter2",
+            "-Xssl.key.pem=hunter2",
+            "--restart",
+            "-X",
+            "linger.ms=5",
+            "--until",
+            "06:00",
+            "--for=4h",
+            "--format",
+        ];
+        check(
+            &Advice::again(arguments.map(str::to_owned)),
+            "resume 'my runs/r1' --limit=all -X 'sasl.password=***' '-Xssl.key.pem=***' \
+             -X linger.ms=5 --format",
+        );
+    }
+
+    #[test]
+    fn words_of_others_cannot_steer_a_shell_or_a_terminal() {
+        for (word, quoted) in [
+            ("/data/pairs-1.csv", "/data/pairs-1.csv"),
+            ("", "''"),
+            ("my pairs.csv", "'my pairs.csv'"),
+            ("é$(x)", "'é$(x)'"),
+            ("it's", r"'it'\''s'"),
+            ("a\nb's \u{1b}[2J\\\u{85}", r"$'a\x0ab\'s \x1b[2J\\\xc2\x85'"),
+        ] {
+            assert_eq!(shell_word(word), quoted);
+        }
+    }
+}

@@ -1,0 +1,240 @@
+//! What several answers say.
+
+use serde_json::Value;
+
+use super::document::{Block, Fact, Section, Table, Tone};
+use super::figures::{self, Number};
+use super::plot::{Latencies, LatencyPlot, OverTime, Series};
+use super::words::{
+    Figure, Piece, Text, code, count, counted, latency as time, line, path, say, verdict,
+};
+use super::{Equation, EventFacts, ExamplePair, FailureReason, Interval, Listing, Timeline};
+use crate::latency::{HISTOGRAM_STEP, LaneSummary};
+use crate::moment::Moment;
+
+/// When it was, and how the process ended.
+pub(super) fn session(started: Moment, finished: Moment, exit_code: u8) -> Fact {
+    let (started, finished) = (figures::moment(started), figures::moment(finished));
+    // On the same day its name says nothing.
+    let (day, _) = started.split_at(11);
+    let finished = finished.strip_prefix(day).unwrap_or(&finished).to_owned();
+    let code = count(exit_code.into()).at("/exit_code");
+    Fact::new("Session", say!("{} to {} UTC, exit code {}", started, finished, code))
+}
+
+/// A total and its parts, the first of them and those that are not nothing.
+pub(super) fn sum<'a>(total: Figure, parts: impl IntoIterator<Item = (Figure, &'a str)>) -> Text {
+    let parts = parts.into_iter().enumerate();
+    let parts = parts.filter(|(place, (part, _))| *place == 0 || part.number != Number::Count(0));
+    // Lines are broken at its plus signs only.
+    let part = |(_, (part, what)): (_, (Figure, &str))| {
+        Text::from(part).and(Piece::Own("\u{a0}").into()).and(what.replace(' ', "\u{a0}").into())
+    };
+    say!("{} = {}", total, Text::join(parts.map(part), " +\u{a0}"))
+}
+
+/// What must add up.
+pub(super) fn adds_up(equations: &[Equation]) -> Section {
+    let row = |(place, equation): (usize, &Equation)| {
+        let holds = match equation.holds() {
+            true => verdict(Tone::Good, "✓ yes"),
+            false => verdict(Tone::Bad, "✗ NO"),
+        };
+        [
+            equation.what().into(),
+            holds,
+            count(equation.total()).at(format!("/equations/{place}/total")).into(),
+            count(equation.sum()).at(format!("/equations/{place}/sum")).into(),
+            equation.parts_text().into(),
+        ]
+    };
+    let columns = ["what is counted", "adds up", "as a whole", "sum of parts", "parts"];
+    let table = Table::new(columns).in_terminal(0).with(equations.iter().enumerate().map(row));
+    let about = "Both sides of each equation were counted apart from each other.";
+    Section::new("What must add up").about(about).with(table)
+}
+
+/// Loud, because it means that this program has lost something.
+pub(super) fn contradictions(equations: &[Equation]) -> Option<Fact> {
+    let wrong: Vec<_> = equations.iter().filter(|equation| !equation.holds()).collect();
+    let fact = Fact::new(
+        "WARNING",
+        say!(
+            "the counters do not add up. This is a defect of this program: keep the run directory, check the data by \
+             hand, and report it with these lines:"
+        ),
+    );
+    let said = |equation: &&Equation| say!("{}: {}", equation.what(), equation.text());
+    (!wrong.is_empty())
+        .then(|| Fact { more: wrong.iter().map(said).collect(), ..fact.toned(Tone::Bad) })
+}
+
+/// What became of events, with why there may be none.
+pub(super) fn events(events: &EventFacts, none: Text) -> Fact {
+    let Some(topic) = &events.topic else { return Fact::new("Events", none) };
+    let (produced, known) = (count(events.produced), count(events.acknowledged));
+    let (produced, known) = (produced.at("/events/produced"), known.at("/events/acknowledged"));
+    Fact::new("Events", say!("{} produced to '{}', {} acknowledged", produced, code(topic), known))
+}
+
+/// Requests that were tried again.
+pub(super) fn tried_again(retries: u64, at: &str) -> Text {
+    say!("{} tried again", counted(retries, "request").at(at))
+}
+
+/// Accounts without rows; many of them are worth a look.
+pub(super) fn absent(absent: Figure, most: u64, of: u64, who: &'static str) -> Fact {
+    // From this share on, in percent.
+    const MANY: u64 = 10;
+    let said = say!("{} of {} have no rows", absent, counted(of, who));
+    match most > 0 && most * 100 >= of * MANY {
+        true => {
+            let asked = say!(": are these ids typed right, and from this keyspace?");
+            Fact::new("Absent", said.and(asked)).toned(Tone::Warning)
+        }
+        false => Fact::new("Absent", said),
+    }
+}
+
+/// Why groups failed.
+pub(super) fn failures(failures: &[FailureReason], about: &'static str) -> Section {
+    let mut reasons = Table::new(["Failed groups", "reason"]);
+    let mut examples = Table::new(["Such as line", "from", "to"]).in_terminal(3);
+    for (place, failure) in failures.iter().enumerate() {
+        let groups = count(failure.groups).at(format!("/failures/{place}/groups"));
+        reasons.push([Text::from(groups), failure.reason.as_str().into()]);
+        for ExamplePair { from, to, line: number } in &failure.examples {
+            examples.push([line(*number).into(), code(from), code(to)]);
+        }
+    }
+    Section::new("Failed groups").about(about).with(reasons).with(examples)
+}
+
+/// Lines of a file of the run as a table, their numbers first; the terminal has the file itself. What a line was is only
+/// shown where nothing else says it.
+pub(super) fn examples(listing: &Listing) -> Table {
+    let mut order: Vec<usize> = (0..listing.columns.len()).collect();
+    order.sort_by_key(|place| listing.columns[*place] != "line");
+    let columns = order.iter().map(|place| listing.columns[*place].clone()).collect();
+    let caption = say!("Examples from {}", listing.file.as_str());
+    let mut table = Table { caption, columns, ..Table::default() };
+    for row in &listing.rows {
+        let is_known = |name: &str| {
+            let place = listing.columns.iter().position(|column| column == name);
+            place.and_then(|place| row.get(place)).is_some_and(|field| !field.is_empty())
+        };
+        let is_pair = is_known("from") && is_known("to");
+        table.push(order.iter().map(|place| {
+            let field = row.get(*place).map_or("", String::as_str);
+            match listing.columns[*place].as_str() {
+                "line" => field.parse().map_or_else(|_| code(field), |n| line(n).into()),
+                "reason" => field.into(),
+                "original" if is_pair => Text::default(),
+                _ => code(field),
+            }
+        }));
+    }
+    table
+}
+
+/// How it went over time.
+pub(super) fn over_time(timeline: &Timeline, done: &str) -> Option<Section> {
+    // The rest of a second says nothing about a second.
+    const SHORTEST_S: f64 = 0.5;
+    let intervals = timeline.intervals();
+    let told: Vec<_> = intervals.iter().filter(|i| i.seconds() >= SHORTEST_S).collect();
+    if told.len() < 2 {
+        return None;
+    }
+    let series = |name: &str, value: fn(&Interval) -> f64| {
+        let points = told.iter().map(|i| ((i.from_s + i.to_s) / 2.0, value(i)));
+        Series { name: name.to_owned(), points: points.collect() }
+    };
+    let plot = |title: &str, unit: &str, series: Vec<Series>| {
+        Block::OverTime(OverTime { title: title.to_owned(), unit: unit.to_owned(), series })
+    };
+    let mut blocks = Vec::new();
+    // A session that only looks again works on no group.
+    if intervals.iter().any(|i| i.groups > 0) {
+        let groups = series("groups", |i| i.groups as f64 / i.seconds());
+        blocks.push(plot(done, "groups per second", vec![groups]));
+    }
+    let mut requests = vec![series("answered", |i| i.requests as f64 / i.seconds())];
+    if intervals.iter().any(|i| i.retries > 0) {
+        requests.push(series("tried again", |i| i.retries as f64 / i.seconds()));
+    }
+    blocks.push(plot("Requests to the cluster", "requests per second", requests));
+    if intervals.iter().any(|i| i.in_flight > 0) {
+        let in_flight = series("requests", |i| i.in_flight as f64);
+        blocks.push(plot("Requests in flight", "requests at once", vec![in_flight]));
+    }
+    Some(Section::new("Over time").with_all(blocks))
+}
+
+/// How long things took; `root` is where the JSON has its `latency`.
+pub(super) fn latency(root: &str, lanes: &[LaneSummary]) -> Option<Section> {
+    let seen: Vec<_> = lanes.iter().enumerate().filter(|(_, lane)| lane.count > 0).collect();
+    let rows = seen.iter().map(|(_, lane)| Latencies {
+        name: lane.lane.clone(),
+        counts: lane.histogram.iter().map(|(us, count)| (*us, *count)).collect(),
+        step: HISTOGRAM_STEP,
+        percentiles: Some([lane.p50_us, lane.p90_us, lane.p99_us, lane.p999_us]),
+    });
+    let plot = LatencyPlot { title: "How long things took".to_owned(), rows: rows.collect() };
+    let mut table = Table::new(["Latency", "count", "p50", "p90", "p99", "p99.9", "max"]);
+    for (place, lane) in &seen {
+        let at = |field: &str| format!("{root}/latency/{place}/{field}");
+        let times = [
+            ("p50_us", lane.p50_us),
+            ("p90_us", lane.p90_us),
+            ("p99_us", lane.p99_us),
+            ("p999_us", lane.p999_us),
+            ("max_us", lane.max_us),
+        ];
+        let times = times.map(|(field, us)| Text::from(time(us).at(at(field))));
+        let head = [Text::from(&lane.lane), count(lane.count).at(at("count")).into()];
+        table.push(head.into_iter().chain(times));
+    }
+    let about = "From the moment a request is sent, or queued behind another for the same partition, to its answer, in \
+                 this session. p99 is what 99 of 100 did not exceed.";
+    let section = || Section::new("Latency").about(about).with(Block::Latencies(plot)).with(table);
+    (!seen.is_empty()).then(section)
+}
+
+/// The settings in effect.
+pub(super) fn settings(settings: &Value) -> Section {
+    let mut table = Table::new(["setting", "value"]).in_terminal(0);
+    flatten("", settings, &mut table);
+    Section::new("Settings").about("Secrets are redacted.").with(table)
+}
+
+/// Settings within settings are named by their path.
+fn flatten(name: &str, value: &Value, table: &mut Table) {
+    let shown = match value {
+        Value::Object(members) => {
+            for (inner, member) in members {
+                let dot = if name.is_empty() { "" } else { "." };
+                flatten(&format!("{name}{dot}{inner}"), member, table);
+            }
+            return;
+        }
+        Value::Null if name.is_empty() => return,
+        Value::Null => "–".to_owned(),
+        Value::String(text) => text.clone(),
+        Value::Array(list) => {
+            let shown =
+                list.iter().map(|v| v.as_str().map_or_else(|| v.to_string(), str::to_owned));
+            shown.collect::<Vec<_>>().join(", ")
+        }
+        other => other.to_string(),
+    };
+    table.push([name.into(), code(shown)]);
+}
+
+/// A file of pairs.
+pub(super) fn input(file: &str) -> Text {
+    match file {
+        "-" => say!("standard input"),
+        file => path(file.as_ref()),
+    }
+}

@@ -1,0 +1,81 @@
+//! Accounts that should be looked at before a merge.
+
+use super::{AbsentAccounts, Inspection};
+use crate::report::common;
+use crate::report::document::{Fact, Section, Table};
+use crate::report::figures::Number;
+use crate::report::words::{code, count, counted, estimate, line, say};
+
+/// Of the largest, a terminal names so many.
+const LARGEST: usize = 3;
+
+pub(super) fn accounts(inspection: &Inspection) -> Section {
+    let mut largest = Table::new(["Largest accounts", "line", "role", "rows"]).in_terminal(LARGEST);
+    for (place, account) in inspection.largest.iter().enumerate() {
+        let role = if account.is_survivor { "survivor" } else { "source" };
+        let rows = count(account.rows).at(format!("/inspection/largest/{place}/rows"));
+        let name = code(&account.account);
+        largest.push([name, line(account.line).into(), role.into(), rows.into()]);
+    }
+    Section::new("Accounts")
+        .with(absent(&inspection.absent_sources, "/inspection/absent_sources", "source"))
+        .with(absent(&inspection.absent_survivors, "/inspection/absent_survivors", "survivor"))
+        .with(both_lists(inspection))
+        .with(missed(inspection))
+        .with(largest)
+}
+
+fn absent(absent: &AbsentAccounts, at: &str, who: &'static str) -> Fact {
+    let AbsentAccounts { accounts, of, first } = absent;
+    if accounts.high == 0 {
+        return Fact::new(
+            "Absent",
+            say!("all {} have rows", counted(*of, who).at(format!("{at}/of"))),
+        );
+    }
+    let number = estimate(*accounts, Number::Count).at(format!("{at}/accounts"));
+    let fact = common::absent(number, accounts.value, *of, who);
+    let examples =
+        first.iter().map(|named| say!("line {}: {}", line(named.line), code(&named.account)));
+    Fact { examples: examples.collect(), ..fact }
+}
+
+fn both_lists(inspection: &Inspection) -> Fact {
+    let lists = &inspection.both_lists;
+    let accounts = || counted(lists.accounts, "account").at("/inspection/both_lists/accounts");
+    let said = match lists.accounts {
+        0 => say!("no account is a `from` on one line and a `to` on another"),
+        1 => say!(
+            "{} is a `from` on one line and a `to` on another, so that what goes into it goes on from there",
+            accounts()
+        ),
+        _ => say!(
+            "{} are a `from` on one line and a `to` on another, so that what goes into them goes on from there; with \
+             both lines:",
+            accounts()
+        ),
+    };
+    let examples = lists.first.iter().map(|both| {
+        say!("{}: {} and {}", code(&both.account), line(both.from_line), line(both.to_line))
+    });
+    Fact { examples: examples.collect(), ..Fact::new("Both lists", said) }
+}
+
+fn missed(inspection: &Inspection) -> Fact {
+    let Some(missed) = inspection.missed.enrolments else {
+        let said = say!(
+            "rows of sources to which no content leads are not counted, and --discover content leaves them: to count \
+             them, inspect with --discover scan"
+        );
+        return Fact::new("Discovery", said);
+    };
+    let at = "/inspection/missed/enrolments";
+    let said = say!(
+        "rows of sources that only the scan finds, and --discover content misses: {}",
+        estimate(missed, Number::Count).at(at)
+    );
+    let scanned = inspection.missed.scanned_rows.map(|rows| {
+        say!(" ({} scanned)", counted(rows, "row").at("/inspection/missed/scanned_rows"))
+    });
+    Fact::new("Discovery", said.and(scanned.unwrap_or_default()))
+}

@@ -1,0 +1,167 @@
+//! What an inspection says: what happens to how many rows, and what that takes.
+
+use super::accounts::accounts;
+use super::deletes::deletes;
+use super::{ConflictColumn, ConflictExample, Coverage, InspectedTable, Inspection};
+use crate::report::common::{latency, tried_again};
+use crate::report::document::{Block, Fact, Report, Section, Table, Tone};
+use crate::report::figures::Number;
+use crate::report::words::{Text, code, count, counted, estimate, line, per_second, say, seconds};
+
+/// Columns of a conflict that a terminal shows.
+const DIFFERENCES: usize = 3;
+/// Partitions that a terminal names.
+const HOTTEST: usize = 5;
+
+/// Adds what was found.
+pub(in crate::report) fn add(inspection: &Inspection, report: &mut Report) {
+    report.add(rows(inspection));
+    report.add(Section::new("Conflicts").with_all(conflicts(inspection)));
+    report.add(accounts(inspection));
+    let (found, is_exact) = (&inspection.deletes, inspection.coverage.is_exact);
+    let found = deletes("/inspection/deletes", found, is_exact, HOTTEST);
+    report.add(Section::new("Hottest partitions").with_all(found));
+    report.add(costs(inspection));
+    report.add(latency("/inspection", &inspection.latency));
+}
+
+fn rows(inspection: &Inspection) -> Section {
+    let Coverage { is_exact, groups, of_groups, pairs, method, .. } = &inspection.coverage;
+    let at =
+        |n: u64, noun, field: &str| counted(n, noun).at(format!("/inspection/coverage/{field}"));
+    let (keyspace, read) = (code(&inspection.keyspace), at(*groups, "group", "groups"));
+    let said = match is_exact {
+        true => say!(
+            "{} with {} in keyspace {}, all of them: what follows is exact, as of now",
+            read,
+            at(*pairs, "pair", "pairs"),
+            keyspace,
+        ),
+        false => say!(
+            "{} of {} in keyspace {}: what follows is estimated, with 95 % confidence. {}",
+            count(*groups).at("/inspection/coverage/groups"),
+            at(*of_groups, "group", "of_groups"),
+            keyspace,
+            method,
+        ),
+    };
+    let mut section = Section::new("What a merge would do").with(Fact::new("Inspected", said));
+    if inspection.unreadable > 0 {
+        let unreadable = counted(inspection.unreadable, "group").at("/inspection/unreadable");
+        let said = say!("{} could not be read and are left out", unreadable);
+        let reasons = inspection.unreadable_reasons.iter().enumerate();
+        let reasons = reasons.map(|(place, (reason, groups))| {
+            let at = format!("/inspection/unreadable_reasons/{place}/1");
+            say!("{}: {}", count(*groups).at(at), reason)
+        });
+        let fact = Fact { more: reasons.collect(), ..Fact::new("Unreadable", said) };
+        section = section.with(fact.toned(Tone::Warning));
+    }
+    let head = ["Rows of", "sources", "to copy", "to merge", "unchanged", "to delete"];
+    let mut table = Table::new(head);
+    for (place, facts) in inspection.tables.iter().enumerate() {
+        let InspectedTable { source_rows, copied, merged, unchanged, deleted, .. } = facts;
+        let numbers = [
+            ("source_rows", source_rows),
+            ("copied", copied),
+            ("merged", merged),
+            ("unchanged", unchanged),
+            ("deleted", deleted),
+        ];
+        let numbers = numbers.map(|(field, total)| {
+            estimate(*total, Number::Count).at(format!("/inspection/tables/{place}/{field}")).into()
+        });
+        table.push([code(&facts.table)].into_iter().chain(numbers));
+    }
+    section.with(table)
+}
+
+fn conflicts(inspection: &Inspection) -> Vec<Block> {
+    let mut blocks = Vec::new();
+    for (place, facts) in inspection.tables.iter().enumerate() {
+        let InspectedTable { table, source_rows, merged, unchanged, rule, .. } = facts;
+        let held = merged.value + unchanged.value;
+        if held == 0 {
+            continue;
+        }
+        let at = |field: &str| format!("/inspection/tables/{place}/{field}/value");
+        let said = say!(
+            "{} of {} of {} have a key that is held already: {}",
+            count(held),
+            counted(source_rows.value, "row").at(at("source_rows")),
+            code(table),
+            rule,
+        );
+        let change = || {
+            let (change, same) = (count(merged.value), count(unchanged.value));
+            say!(" ({} change, {} do not)", change.at(at("merged")), same.at(at("unchanged")))
+        };
+        blocks.push(Fact::new("Conflicts", said.and_if(merged.value > 0, change)).into());
+        // One of each kind is enough for a terminal.
+        for is_merged in [true, false] {
+            let own = inspection.conflicts.iter();
+            let own = own.filter(|own| own.table == *table && own.is_merged == is_merged);
+            blocks.extend(own.enumerate().map(|(n, own)| conflict(own, n == 0).into()));
+        }
+    }
+    blocks
+}
+
+fn conflict(example: &ConflictExample, in_terminal: bool) -> Table {
+    let ConflictExample { line: number, source, survivor, key, columns, .. } = example;
+    let (source, survivor) = (code(source), code(survivor));
+    let number = line(*number);
+    let caption = match columns.is_empty() {
+        true => {
+            say!("line {}: {} → {}, {}: both are the same", number, source, survivor, code(key))
+        }
+        false => say!("line {}: {} → {}, {}", number, source, survivor, code(key)),
+    };
+    let value = |value: &Option<String>| match value {
+        Some(value) => code(value),
+        None => say!("null"),
+    };
+    let row = |differs: &ConflictColumn| {
+        let ConflictColumn { column, survivor, source, result, .. } = differs;
+        [code(column), value(survivor), value(source), value(result)]
+    };
+    Table::new(["column", "survivor", "source", "afterwards"])
+        .caption(caption)
+        .in_terminal(if in_terminal { DIFFERENCES } else { 0 })
+        .with(columns.iter().map(row))
+}
+
+/// What a merge costs.
+fn costs(inspection: &Inspection) -> Section {
+    let number =
+        |total, unit, field: &str| estimate(total, unit).at(format!("/inspection/{field}"));
+    let events = number(inspection.events, Number::Count, "events");
+    let journal = number(inspection.journal_bytes, Number::Bytes, "journal_bytes");
+    let batches = number(inspection.batches, Number::Count, "batches");
+    let took = match &inspection.duration {
+        Some(estimate) => say!(
+            "{} to {}: reads at the pace of this inspection, and {} batches, each taken to cost from next to nothing \
+             to one and a half reads",
+            seconds(estimate.low_s).at("/inspection/duration/low_s"),
+            seconds(estimate.high_s).at("/inspection/duration/high_s"),
+            batches,
+        ),
+        None => say!("not estimated: too little was read to measure by"),
+    };
+    let speed = &inspection.speed;
+    let at = |rate: f64, field: &str| per_second(rate).at(format!("/inspection/speed/{field}"));
+    let read = say!(
+        "{} groups/s and {} requests/s were read in {}; {}",
+        at(speed.groups_per_s, "groups_per_s"),
+        at(speed.requests_per_s, "requests_per_s"),
+        seconds(speed.seconds).at("/inspection/speed/seconds"),
+        tried_again(speed.retries, "/inspection/speed/retries"),
+    );
+    let facts: [(&str, Text); 4] = [
+        ("Events", say!("{} (none with --no-events)", events)),
+        ("Journal", journal.into()),
+        ("Duration", took),
+        ("Speed", read),
+    ];
+    Section::new("What it takes").with_all(facts.map(|(label, said)| Fact::new(label, said)))
+}

@@ -1,0 +1,167 @@
+//! What `plan`, `apply` and `resume` say.
+
+use std::path::PathBuf;
+
+use super::{FAILED, Summary, applied};
+use crate::advice::{Advice, Inspected};
+use crate::report::common::{adds_up, contradictions, input, session, settings, sum};
+use crate::report::document::{Block, Fact, Kept, Outcome, Report, Section, Tone};
+use crate::report::words::{Text, bytes, count, counted, say, seconds};
+use crate::report::{Answer, findings, inspection};
+use crate::run::files;
+
+impl Answer for Summary {
+    fn report(&self) -> Report {
+        let kept = Kept::new(&self.run_dir, files::REPORT_PAGE, files::REPORT);
+        let mut report = Report::new(&self.command, &self.run, kept);
+        report.equations = self.equations();
+        report.outcome = self.outcome(report.equations.iter().all(|equation| equation.holds()));
+        report.facts.push(session(self.started_at, self.finished_at, self.exit_code));
+        report.facts.push(self.lines());
+        report.facts.extend(findings::facts(&self.plan));
+        report.add(self.funnel());
+        match &self.applied {
+            None => self.planned(&mut report),
+            Some(of_run) => applied::add(self, of_run, &mut report),
+        }
+        report.facts.extend(contradictions(&report.equations));
+        for section in findings::sections(&self.plan, &self.reject_examples) {
+            report.add(section);
+        }
+        report.add(adds_up(&report.equations));
+        report.add(settings(&self.settings));
+        report
+    }
+}
+
+impl Summary {
+    fn outcome(&self, adds_up: bool) -> Outcome {
+        let took = seconds(self.elapsed_s).at("/elapsed_s");
+        let stopped = self.applied.as_ref().is_some_and(|applied| applied.stopped.is_some());
+        let failed = self.applied.as_ref().is_some_and(|applied| applied.groups.failed > 0);
+        let left = self.applied.as_ref().and_then(|applied| applied.swept);
+        let left = left.is_some_and(|swept| swept.is_partial());
+        let is_plan = self.applied.is_none();
+        let (tone, word) = match self.exit_code {
+            _ if !adds_up => (Tone::Bad, say!("the counters do not add up")),
+            _ if stopped => (Tone::Warning, say!("stopped")),
+            0 if self.inspection.is_some() => (Tone::Good, say!("planned and inspected")),
+            0 if is_plan => (Tone::Good, say!("planned")),
+            0 => (Tone::Good, say!("finished")),
+            FAILED => (Tone::Bad, say!("failed")),
+            _ if failed => (Tone::Warning, say!("finished, with failures")),
+            _ if left => (Tone::Warning, say!("finished, with something left")),
+            _ if self.plan.rejected_lines() > 0 && is_plan => {
+                (Tone::Warning, say!("planned, with rejected lines"))
+            }
+            _ if self.plan.rejected_lines() > 0 => {
+                (Tone::Warning, say!("finished, with rejected lines"))
+            }
+            _ => (Tone::Warning, say!("planned, but not all could be read")),
+        };
+        let took = if stopped { say!("after {}", took) } else { say!("in {}", took) };
+        Outcome { tone, word, took }
+    }
+
+    fn lines(&self) -> Fact {
+        let size = bytes(self.input.bytes).at("/input/bytes");
+        let fact = Fact::new("Input", say!("{}, {}", input(&self.input.path), size));
+        let plan = &self.plan;
+        let of = |n: u64, field: &str| count(n).at(format!("/plan/{field}"));
+        let parts = [
+            (of(plan.pairs, "pairs"), "pairs"),
+            (of(plan.blank, "blank"), "blank"),
+            (count(plan.rejected_lines()), "rejected"),
+            (of(plan.duplicates, "duplicates"), "duplicates"),
+        ];
+        match self.equations().first() {
+            Some(lines) if lines.holds() => {
+                let said = sum(count(plan.lines).at("/plan/lines"), parts);
+                fact.with(say!("every line accounted for: {}", said))
+            }
+            _ => fact,
+        }
+    }
+
+    /// From the lines of the input to what is done.
+    fn funnel(&self) -> Section {
+        let plan = &self.plan;
+        let part = |n: u64| if plan.lines == 0 { 0.0 } else { n as f64 / plan.lines as f64 };
+        let bar = |name: Text, n: u64, at: &str| (name, count(n).at(at), part(n));
+        let mut bars = vec![
+            bar(say!("Lines of the input"), plan.lines, "/plan/lines"),
+            bar(say!("Pairs"), plan.pairs, "/plan/pairs"),
+        ];
+        if let Some(applied) = &self.applied {
+            bars.push(bar(say!("Pairs done"), applied.pairs.done, "/pairs/done"));
+        }
+        Section::new("From lines to done").with(Block::Bars(bars))
+    }
+
+    fn planned(&self, report: &mut Report) {
+        let plan = &self.plan;
+        if plan.pairs == 0 {
+            report.facts.push(Fact::new("Groups", say!("none: there is nothing to merge")));
+            return;
+        }
+        let at = |n: u64, field: &str| count(n).at(format!("/plan/{field}"));
+        let counted = |n, noun, field: &str| counted(n, noun).at(format!("/plan/{field}"));
+        let groups = say!(
+            "{} with {}, the largest with {}",
+            at(plan.groups, "groups"),
+            counted(plan.accounts, "account", "accounts"),
+            counted(plan.largest_group, "source", "largest_group")
+        );
+        let chains = match plan.chains {
+            0 => say!("none"),
+            chains => say!(
+                "{}, the longest with {}",
+                at(chains, "chains"),
+                counted(plan.longest_chain, "pair", "longest_chain")
+            ),
+        };
+        let named = if plan.fan_ins == 1 { say!("is named") } else { say!("are named") };
+        let fan_ins = match plan.fan_ins {
+            0 => say!("none"),
+            fan_ins => say!(
+                "{} {} by several sources, at most by {}",
+                counted(fan_ins, "account", "fan_ins"),
+                named,
+                at(plan.largest_fan_in, "largest_fan_in")
+            ),
+        };
+        let facts = [("Groups", groups), ("Chains", chains), ("Fan-in", fan_ins)];
+        report.facts.extend(facts.map(|(label, said)| Fact::new(label, said)));
+        if !plan.largest.is_empty() {
+            report.facts.push(Fact::new("Largest", findings::largest(plan)));
+        }
+        match (&self.inspection, &self.discovery) {
+            (Some(inspection), _) => inspection::add(inspection, report),
+            (None, Some(discovery)) => {
+                let content = discovery.content_misses.as_str();
+                let content = say!("--discover content (the default): {}", content);
+                let scan = say!("--discover scan: {}", discovery.scan_costs.as_str());
+                report.facts.push(Fact::new("Discovery", content).with(scan));
+            }
+            (None, None) => {}
+        }
+        let (to, advice) = self.to_merge();
+        report.advise(to, advice);
+    }
+
+    /// What merges what was planned.
+    fn to_merge(&self) -> (Text, Advice) {
+        let Some(inspection) = &self.inspection else {
+            let pairs = Some(self.input.path.as_str()).filter(|path| *path != "-");
+            return (say!("To merge this"), Advice::Apply { pairs: pairs.map(PathBuf::from) });
+        };
+        let hosts = self.settings["inspected"]["hosts"].as_array().into_iter().flatten();
+        let inspected = Some(Inspected {
+            hosts: hosts.filter_map(|host| host.as_str().map(str::to_owned)).collect(),
+            keyspace: inspection.keyspace.clone(),
+            scan: inspection.discover == "scan",
+        });
+        let plan = self.run_dir.clone();
+        (say!("To merge this, and nothing else"), Advice::ApplyPlan { plan, inspected })
+    }
+}

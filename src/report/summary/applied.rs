@@ -1,0 +1,164 @@
+//! What `apply` and `resume` say of what they did.
+
+use super::{Applied, BusyPartition, Fates, ScanFacts, Summary, SweepFacts, TableFacts};
+use crate::advice::Advice;
+use crate::report::common::{
+    absent, events, examples, failures, latency, over_time, sum, tried_again,
+};
+use crate::report::document::{Fact, Report, Section, Table};
+use crate::report::inspection::deletes;
+use crate::report::words::{Text, code, count, counted, per_second, say, seconds};
+use crate::run::files;
+
+/// Partitions that a terminal names.
+const HOTTEST: usize = 5;
+
+/// Adds what was done.
+pub(super) fn add(summary: &Summary, applied: &Applied, report: &mut Report) {
+    let facts = &mut report.facts;
+    facts.extend(applied.stopped.as_ref().map(|why| Fact::new("Stopped", why)));
+    facts.push(Fact::new("Groups", fates("groups", &applied.groups)));
+    facts.push(Fact::new("Pairs", fates("pairs", &applied.pairs)));
+    facts.extend(resumed(applied));
+    facts.extend(applied.scanned.as_ref().map(scan));
+    let none = say!("none, as asked for by --no-events or the specification");
+    facts.push(events(&applied.events, none));
+    facts.extend(applied.swept.as_ref().map(sweep));
+    facts.push(speed(applied));
+    let (sources, survivors) = (applied.absent_sources, applied.absent_survivors);
+    let found = [
+        (sources, "/absent_sources", applied.pairs.done, "source"),
+        (survivors, "/absent_survivors", applied.groups.done, "survivor"),
+    ];
+    let found = found.into_iter().filter(|(n, ..)| *n > 0);
+    facts.extend(found.map(|(n, at, of, who)| absent(count(n).at(at), n, of, who)));
+
+    report.add(rows(applied));
+    report.add(hottest(applied));
+    report.add(over_time(&applied.timeline, "Groups done"));
+    report.add(latency("", &applied.latency));
+    report.add(failures(
+        &applied.failures,
+        "failures.csv has all pairs of these groups; resume tries them again, and the file can also be fed back in.",
+    ));
+    report.add(Section::new("Rows that were left").with(examples(&applied.sweep_examples)));
+
+    let run = || summary.run_dir.clone();
+    match &applied.again {
+        Some(again) if applied.groups.failed > 0 => {
+            let to = say!("To go on ({} has the pairs that failed)", files::FAILURES);
+            report.advise(to, again.clone());
+        }
+        Some(again) if applied.stopped.is_some() => report.advise(say!("To go on"), again.clone()),
+        Some(again) => report.advise(say!("To merge the rest as well"), again.clone()),
+        None => {}
+    }
+    report.advise(say!("To check it"), Advice::Verify { run: run(), repair: false });
+    if applied.again.is_none() {
+        report.advise(say!("To look once more for later rows"), Advice::resume(&run()));
+    }
+    report.advise(say!("To take it back"), Advice::Undo { run: run(), force: false });
+}
+
+fn fates(root: &str, fates: &Fates) -> Text {
+    let at = |n: u64, field: &str| count(n).at(format!("/{root}/{field}"));
+    let parts = fates.parts().map(|(field, what, n)| (at(n, field), what));
+    sum(at(fates.planned, "planned"), parts)
+}
+
+fn resumed(applied: &Applied) -> Option<Fact> {
+    let resumed = applied.resumed.as_ref()?;
+    let before = counted(resumed.groups_done_before, "group").at("/resumed/groups_done_before");
+    let said = say!(
+        "{} done before, since {}; events, speed and latencies are those of this session",
+        before,
+        resumed.run_started_at.to_string(),
+    );
+    Some(Fact::new("Resumed", said))
+}
+
+fn scan(scanned: &ScanFacts) -> Fact {
+    let ScanFacts { ranges, ranges_before, ranges_now, rows, enrolments, .. } = *scanned;
+    let at = |n: u64, noun, field: &str| counted(n, noun).at(format!("/scanned/{field}"));
+    let said = say!(
+        "{} of {} in {}: {} looked at, {} of sources found",
+        count(ranges_before + ranges_now),
+        at(ranges, "token range", "ranges"),
+        seconds(scanned.seconds).at("/scanned/seconds"),
+        at(rows, "row", "rows"),
+        at(enrolments, "enrolment", "enrolments"),
+    );
+    let before = || say!("; {} scanned before", at(ranges_before, "range", "ranges_before"));
+    Fact::new("Scan", said.and_if(ranges_before > 0, before))
+}
+
+fn sweep(swept: &SweepFacts) -> Fact {
+    let at = |n: u64, noun, field: &str| counted(n, noun).at(format!("/swept/{field}"));
+    let took = seconds(swept.seconds).at("/swept/seconds");
+    let mut said = say!("{} looked at again in {}", at(swept.sources, "source", "sources"), took);
+    if let Some(scanned) = swept.scanned {
+        said = said.and(say!(", {} scanned", at(scanned, "row", "scanned")));
+    }
+    said = said.and(match (swept.rows, swept.left) {
+        (0, 0) => say!(": nothing was left on them"),
+        (rows, left) => {
+            let (rows, events) =
+                (at(rows, "later row", "rows"), at(swept.events, "event", "events"));
+            let left =
+                || say!(", {} left where they are (see {})", at(left, "row", "left"), files::SWEEP);
+            say!(": {} taken along, with {}", rows, events).and_if(swept.left > 0, left)
+        }
+    });
+    let failed = || say!("; the sweep of {} failed", at(swept.failed, "group", "failed"));
+    Fact::new("Sweep", said.and_if(swept.failed > 0, failed))
+}
+
+fn speed(applied: &Applied) -> Fact {
+    let (speed, retries) = (&applied.throughput, tried_again(applied.retries, "/retries"));
+    let said = say!(
+        "{} pairs/s, {} rows/s; {}",
+        per_second(speed.pairs_per_s).at("/throughput/pairs_per_s"),
+        per_second(speed.rows_per_s).at("/throughput/rows_per_s"),
+        retries,
+    );
+    let written = say!(
+        "{} in {}",
+        counted(applied.batches, "batch statement").at("/batches"),
+        counted(applied.slices, "slice").at("/slices")
+    );
+    Fact::new("Speed", said).with(written)
+}
+
+fn rows(applied: &Applied) -> Section {
+    let mut table = Table::new(["Rows of", "sources", "copied", "merged", "unchanged", "deleted"]);
+    for (place, TableFacts { table: name, rows }) in applied.tables.iter().enumerate() {
+        let numbers = [
+            ("source_rows", rows.source_rows),
+            ("copied", rows.copied),
+            ("merged", rows.merged),
+            ("unchanged", rows.unchanged),
+            ("deleted", rows.deleted),
+        ];
+        let numbers = numbers.map(|(field, n)| count(n).at(format!("/tables/{place}/{field}")));
+        table.push([code(name)].into_iter().chain(numbers.map(Text::from)));
+    }
+    Section::new("Rows by table").about("Of the groups that are done.").with(table)
+}
+
+fn hottest(applied: &Applied) -> Section {
+    let mut led = Table::new(["Partition", "table", "groups"]).in_terminal(0);
+    for (place, hot) in applied.hottest.iter().enumerate() {
+        let BusyPartition { table, partition, groups, groups_at_most } = hot;
+        let at = |n: u64, field: &str| count(n).at(format!("/hottest/{place}/{field}"));
+        let most = || say!(" to {}", at(*groups_at_most, "groups_at_most"));
+        let groups_led = Text::from(at(*groups, "groups")).and_if(groups != groups_at_most, most);
+        led.push([code(partition), code(table), groups_led]);
+    }
+    let shown = if applied.deletes.over_warn > 0 { HOTTEST } else { 0 };
+    Section::new("Hottest partitions")
+        .about(
+            "Those to which most groups led, counted from the journal; and those in which this session has deleted most.",
+        )
+        .with(led)
+        .with_all(deletes("/deletes", &applied.deletes, true, shown))
+}

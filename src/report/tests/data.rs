@@ -1,0 +1,373 @@
+//! Answers to be shown: few of their numbers are the same, so that each can be looked for.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+use serde_json::json;
+
+use crate::advice::Advice;
+use crate::estimate::Estimate;
+use crate::latency::LaneSummary;
+use crate::model::TableTally;
+use crate::moment::Moment;
+use crate::pairs::{Consequence, RULES};
+use crate::plan::{self, Finding, PlanStats};
+use crate::report::*;
+use crate::run::{InputRecord, RunId, RunRecord};
+use crate::verify::TableCounts;
+
+pub(super) fn plan() -> PlanStats {
+    let codes = ["ambiguous", "cycle", "invalid-id", "malformed", "self-pair"];
+    let mut rejected: BTreeMap<_, _> = codes.map(|code| (code, 0)).into();
+    rejected.insert("ambiguous", 8);
+    rejected.insert("cycle", 4);
+    PlanStats {
+        lines: 20_000,
+        blank: 3,
+        rejected,
+        findings: vec![
+            rejected_by("ambiguous", 8, &[3, 9, 12, 40, 41]),
+            rejected_by("cycle", 4, &[5, 6, 7, 8]),
+        ],
+        duplicates: 40,
+        pairs: 19_945,
+        groups: 18_000,
+        accounts: 37_945,
+        chains: 12,
+        longest_chain: 4,
+        fan_ins: 1,
+        largest_fan_in: 500,
+        largest_group: 512,
+        largest: Vec::new(),
+    }
+}
+
+pub(super) fn rejected_by(rule: &str, lines: u64, first_lines: &[u64]) -> Finding {
+    let entry = RULES.iter().find(|entry| entry.name == rule).unwrap();
+    Finding {
+        rule: entry.name,
+        outcome: plan::Outcome::Rejected,
+        lines,
+        first_lines: first_lines.to_vec(),
+        names: Vec::new(),
+        what: entry.what,
+        advice: entry.advice,
+        can_be_accepted: entry.consequence == Consequence::Held,
+    }
+}
+
+pub(super) fn lane(lane: &str, count: u64, times: [u64; 5]) -> LaneSummary {
+    let [p50_us, p90_us, p99_us, p999_us, max_us] = times;
+    let lane = lane.to_owned();
+    let histogram = times.map(|us| (us, count / 5)).into();
+    LaneSummary { lane, count, mean_us: 1.0, p50_us, p90_us, p99_us, p999_us, max_us, histogram }
+}
+
+pub(super) fn applied() -> Applied {
+    let fates =
+        |planned, failed| Fates { planned, done: planned - failed, failed, ..Fates::default() };
+    let rows = |n: u64| TableTally {
+        source_rows: n,
+        target_rows: 400,
+        copied: n - 30,
+        merged: 20,
+        unchanged: 10,
+        deleted: n,
+    };
+    let table = |table: &str, n| TableFacts { table: table.into(), rows: rows(n) };
+    let mut applied = Applied {
+        groups: fates(18_000, 10),
+        pairs: fates(19_945, 15),
+        tables: vec![table("content_consumption", 1_234_567), table("user_courses", 61_000)],
+        absent_sources: 2_345,
+        absent_survivors: 7,
+        events: EventFacts {
+            topic: Some("course.batch.job.request".into()),
+            produced: 60_012,
+            acknowledged: 60_000,
+            left: 0,
+        },
+        retries: 1,
+        latency: vec![
+            lane("read content_consumption", 40_000, [812, 1_234, 12_345, 99_000, 1_020_000]),
+            lane("never used", 0, [0; 5]),
+            lane("group", 18_000, [9_900, 65_000, 120_000, 3_000_000, 65_200_000]),
+        ],
+        failures: vec![FailureReason {
+            reason: "write of user_courses: not enough replicas answered (1 of 2) after \
+                         10 tries"
+                .into(),
+            groups: 10,
+            examples: vec![ExamplePair { from: "a1".into(), to: "b1".into(), line: 17 }],
+        }],
+        ..Applied::default()
+    };
+    applied.groups_done_now = applied.groups.done;
+    applied.set_throughput(Duration::from_secs(180), 19_930, 1_295_567);
+    applied
+}
+
+pub(super) fn summary(command: &str, plan: PlanStats, applied: Option<Applied>) -> Summary {
+    let started = Moment::from(SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_407_295));
+    let run = RunRecord {
+        version: 2,
+        id: RunId::from_text("20261123T041455Z-3f9a"),
+        command: command.to_owned(),
+        started_at: started,
+        versions: BTreeMap::new(),
+        input: InputRecord {
+            path: "pairs.csv".into(),
+            file: None,
+            sha256: "ab".into(),
+            bytes: 1_412_345,
+        },
+        settings: json!({"keyspace": "courses", "events": {"topic": "jobs"}, "inspected": {"hosts": ["db1:9042"]}}),
+    };
+    let finished = Moment::from(started.time() + Duration::from_millis(192_400));
+    Summary::new(&run, Path::new("/data/runs/r1"), finished, plan, applied, 3)
+}
+
+/// A run in which all happened that can.
+pub(super) fn eventful() -> Applied {
+    let mut applied = applied();
+    applied.again = Some(Advice::resume("runs/r1".as_ref()));
+    applied.resumed = Some(Resumed {
+        run_started_at: Moment::now(),
+        groups_done_before: 8_123,
+        pairs_done_before: 8_930,
+    });
+    applied.groups_done_now -= 8_123;
+    applied.scanned = Some(ScanFacts {
+        ranges: 272,
+        ranges_before: 41,
+        ranges_now: 230,
+        rows: 7_654_321,
+        enrolments: 4_711,
+        interrupted: false,
+        seconds: 12.34,
+    });
+    applied.swept = Some(SweepFacts {
+        sources: 19_929,
+        scanned: Some(7_654_322),
+        rows: 37,
+        events: 29,
+        left: 13,
+        failed: 3,
+        interrupted: false,
+        seconds: 345.0,
+    });
+    let hot = |partition: &str, groups| BusyPartition {
+        table: "user_courses".into(),
+        partition: partition.into(),
+        groups,
+        groups_at_most: groups + 1,
+    };
+    applied.hottest = vec![hot("b1", 861), hot("b2", 431)];
+    (applied.batches, applied.slices) = (80_928, 20_079);
+    applied.deletes = deletes();
+    applied
+}
+
+pub(super) fn deletes() -> Deletes {
+    let hot = |partition: &str, deletes, there| HotPartition {
+        table: "user_courses".into(),
+        partition: partition.into(),
+        deletes,
+        there,
+    };
+    let met = |tombstones, is_whole| Some(Met { rows: 5_385, tombstones, is_whole });
+    Deletes {
+        warn: 1_009,
+        fail: 100_003,
+        is_told: true,
+        over_warn: 2,
+        over_fail: 1,
+        hottest: vec![
+            hot("batch-2", 100_315, met(Some(1_301), false)),
+            hot("batch-0", 309, met(None, false)),
+            hot("batch-7", 87, None),
+        ],
+    }
+}
+
+pub(super) fn inspection(is_exact: bool) -> Inspection {
+    let total = |value: u64| match is_exact {
+        true => Estimate::exact(value),
+        false => Estimate { value, low: value - value / 11, high: value + value / 13 },
+    };
+    let table = |table: &str, rows: u64| InspectedTable {
+        table: table.into(),
+        source_rows: total(rows),
+        copied: total(rows - 8_231),
+        merged: total(8_000),
+        unchanged: total(231),
+        deleted: total(rows + 1),
+        rule: "the survivor's row stays".into(),
+    };
+    let column = |column: &str| ConflictColumn {
+        column: column.into(),
+        survivor: Some("1".into()),
+        survivor_written_at: None,
+        source: None,
+        source_written_at: None,
+        result: Some("2".into()),
+    };
+    let conflict = |line, is_merged| ConflictExample {
+        table: "content_consumption".into(),
+        line,
+        survivor: "s".repeat(36),
+        source: "t".repeat(36),
+        key: r#"{"batchid":"b"}"#.into(),
+        is_merged,
+        columns: ["status", "grade", "progress", "score"].map(column).into(),
+        is_complete: true,
+    };
+    let named = |line| NamedAccount { account: format!("a{line}"), line };
+    Inspection {
+        keyspace: "courses".into(),
+        discover: "scan".into(),
+        coverage: Coverage {
+            is_exact,
+            groups: 20_077,
+            of_groups: if is_exact { 20_077 } else { 31_001 },
+            pairs: 20_607,
+            seed: None,
+            method: "Drawn at random.".into(),
+        },
+        tables: vec![table("content_consumption", 70_351), table("user_courses", 41_780)],
+        conflicts: vec![conflict(331, true), conflict(332, true), conflict(333, false)],
+        absent_sources: AbsentAccounts {
+            accounts: total(4_021),
+            of: 20_613,
+            first: vec![named(401), named(402), named(403), named(404)],
+        },
+        absent_survivors: AbsentAccounts {
+            accounts: total(17),
+            of: 20_078,
+            first: vec![named(405)],
+        },
+        both_lists: BothLists {
+            accounts: 233,
+            first: vec![OnBothLists { account: "x".into(), from_line: 410, to_line: 411 }],
+        },
+        missed: Missed { enrolments: Some(total(6_007)), scanned_rows: Some(450_017) },
+        largest: vec![
+            LargestAccount { account: "big".into(), line: 501, is_survivor: true, rows: 9_011 },
+            LargestAccount { account: "next".into(), line: 502, is_survivor: false, rows: 9_001 },
+        ],
+        deletes: deletes(),
+        events: total(40_283),
+        batches: total(80_929),
+        journal_bytes: total(31_020_000),
+        duration: Some(DurationEstimate { low_s: 86.0, high_s: 295.0 }),
+        speed: Speed {
+            seconds: 87.0,
+            groups_per_s: 1_871.0,
+            requests_per_s: 2_713.0,
+            requests: 9,
+            retries: 59,
+        },
+        latency: vec![lane(
+            "source content_consumption",
+            1_615,
+            [12_600, 42_800, 83_100, 193_000, 217_000],
+        )],
+        unreadable: 23,
+        unreadable_reasons: vec![("no replica answered".into(), 19), ("other".into(), 4)],
+    }
+}
+
+pub(super) fn verification() -> Verification {
+    let counts = TableCounts {
+        rows: 1_234_567,
+        row_missing: 60,
+        value_worse: 43,
+        source_changed_since: 2,
+        changed_since: 31,
+        repaired: 7,
+        ..TableCounts::default()
+    };
+    let started_at = Moment::from(SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_407_295));
+    Verification {
+        version: Verification::VERSION,
+        command: "verify",
+        run: RunId::from_text("20261123T041455Z-3f9a"),
+        run_dir: "/data/my runs/r1".into(),
+        started_at,
+        finished_at: Moment::from(started_at.time() + Duration::from_secs(62)),
+        elapsed_s: 62.0,
+        exit_code: 4,
+        repair: false,
+        stopped: None,
+        again: None,
+        groups: VerifiedGroups {
+            total: 18_550,
+            compared: 18_000,
+            failed: 50,
+            not_done: [("failed".to_owned(), 100), ("planned".to_owned(), 400)].into(),
+            ..VerifiedGroups::default()
+        },
+        differences: 103,
+        tables: vec![
+            VerifiedTable { table: "content_consumption".into(), counts },
+            VerifiedTable { table: "user_courses".into(), counts: TableCounts::default() },
+        ],
+        events: 3,
+        retries: 11,
+        examples: Listing::default(),
+        timeline: Timeline::default(),
+        latency: vec![lane("look", 1_235, [1_400, 2_410, 3_420, 4_430, 5_440])],
+        settings: json!({}),
+    }
+}
+
+pub(super) fn undoing() -> Undoing {
+    let started_at = Moment::now();
+    let table = |table: &str, n: u64| UndoneTable {
+        table: table.into(),
+        given_back: n + 3_001,
+        removed: n + 2_002,
+        set_back: n + 1_003,
+        left_alone: n + 4,
+    };
+    Undoing {
+        version: Undoing::VERSION,
+        command: "undo",
+        run: RunId::from_text("20261123T041455Z-3f9a"),
+        run_dir: "/data/runs/r1".into(),
+        started_at,
+        finished_at: started_at,
+        elapsed_s: 61.0,
+        exit_code: 1,
+        force: false,
+        pairs_file: Some("wrong.csv".into()),
+        stopped: None,
+        again: Some(Advice::again(["", "undo", "r1"].map(str::to_owned))),
+        groups: UndoneGroups {
+            selected: 5_100,
+            undone: 5_000,
+            disputed: 77,
+            failed: 23,
+            not_started: 0,
+            refused: 211,
+            undone_before: 191,
+            untouched: 193,
+        },
+        pairs: UndonePairs { undone: 5_201, disputed: 79, failed: 27 },
+        tables: vec![table("content_consumption", 0), table("user_courses", 70_000)],
+        conflicts: 89,
+        events: EventFacts {
+            topic: Some("jobs".into()),
+            produced: 912,
+            acknowledged: 911,
+            left: 1,
+        },
+        retries: 97,
+        failures: applied().failures,
+        examples: Listing::default(),
+        timeline: Timeline::default(),
+        latency: Vec::new(),
+        settings: json!({}),
+    }
+}

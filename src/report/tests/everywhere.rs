@@ -1,0 +1,179 @@
+//! Every figure and every advice of an answer is in the terminal, in the JSON and on the page.
+
+use std::path::Path;
+
+use serde_json::Value;
+
+use super::super::document::{Block, Fact, Report, Table};
+use super::super::escaped::Escaped;
+use super::super::words::{Figure, Text};
+use super::*;
+use crate::model::{AccountId, Pair};
+use crate::run::RunId;
+
+/// Examples that a terminal names.
+const EXAMPLES: usize = 3;
+
+/// The figures of a report, each with whether a terminal has room for it.
+fn figures(report: &Report) -> Vec<(&Figure, bool)> {
+    let mut texts: Vec<(&Text, bool)> =
+        vec![(&report.outcome.word, true), (&report.outcome.took, true)];
+    let mut all = Vec::new();
+    let blocks = || report.sections.iter().flat_map(|section| &section.blocks);
+    let facts = report.facts.iter().chain(blocks().filter_map(|block| match block {
+        Block::Fact(fact) => Some(fact),
+        _ => None,
+    }));
+    for Fact { text, more, examples, .. } in facts {
+        texts.extend([text].into_iter().chain(more).map(|text| (text, true)));
+        texts.extend(examples.iter().enumerate().map(|(n, text)| (text, n < EXAMPLES)));
+    }
+    for block in blocks() {
+        match block {
+            Block::Table(Table { caption, rows, in_terminal, .. }) => {
+                texts.push((caption, *in_terminal > 0));
+                for (n, row) in rows.iter().enumerate() {
+                    texts.extend(row.iter().map(|cell| (cell, n < *in_terminal)));
+                }
+            }
+            Block::Bars(bars) => all.extend(bars.iter().map(|(_, figure, _)| (figure, false))),
+            Block::Fact(_) | Block::OverTime(_) | Block::Latencies(_) => {}
+        }
+    }
+    texts.extend(report.next.iter().map(|next| (&next.to, true)));
+    all.extend(
+        texts.into_iter().flat_map(|(text, in_terminal)| {
+            text.figures().map(move |figure| (figure, in_terminal))
+        }),
+    );
+    all
+}
+
+/// Whether a text has a number, and not as a part of another.
+fn has(text: &str, number: &str) -> bool {
+    let is_part = |c: char| c.is_ascii_digit() || c == ',' || c == '.';
+    text.match_indices(number).any(|(at, _)| {
+        let before = text[..at].chars().next_back();
+        let mut after = text[at + number.len()..].chars();
+        let after = (after.next(), after.next());
+        let goes_on = match after {
+            (Some(','), Some(next)) | (Some('.'), Some(next)) => next.is_ascii_digit(),
+            (next, _) => next.is_some_and(|c| c.is_ascii_digit()),
+        };
+        !before.is_some_and(is_part) && !goes_on
+    })
+}
+
+/// Looks for every figure and every advice of an answer; there are so many figures or more.
+#[track_caller]
+fn check(answer: &impl Answer, at_least: usize) -> Vec<String> {
+    let (report, Rendered { text, json, html }) = (answer.report(), rendered(answer));
+    let json: Value = serde_json::from_str(&json).unwrap();
+    let figures = figures(&report);
+    assert!(figures.len() >= at_least, "{}: {} figures", report.title, figures.len());
+    for (number, at, in_terminal) in figures.iter().flat_map(|(figure, in_terminal)| {
+        figure.numbers().into_iter().map(|(number, at)| (number, at, *in_terminal))
+    }) {
+        let (shown, value) = (number.shown(), number.value());
+        if in_terminal {
+            assert!(has(&text, &shown), "no {shown} ({at:?}) in\n{text}");
+        }
+        let told = match at {
+            None => format!("<span data-value=\"{value}\">{shown}<"),
+            Some(at) => {
+                // The JSON is read back less exactly than it is written.
+                let known = json.pointer(&at).and_then(Value::as_f64);
+                let is_same = known.is_some_and(|known| (known - value).abs() <= value * 1e-9);
+                assert!(is_same, "{at} is {known:?}, not {value}");
+                format!("<span data-value=\"{value}\" data-figure=\"{at}\">{shown}<")
+            }
+        };
+        assert!(html.contains(&told), "no {told} in\n{html}");
+    }
+    let advice = json["advice"].as_array().unwrap();
+    assert_eq!(advice.len(), report.next.len());
+    for (next, advice) in report.next.iter().zip(advice) {
+        let command = next.advice.to_string();
+        assert!(text.contains(&format!("\n  {command}\n")), "no {command} in\n{text}");
+        assert!(html.contains(&format!(">{}</code>", Escaped(&command))), "no {command} in {html}");
+        assert_eq!(advice["command"], command);
+        assert!(!advice["to"].as_str().unwrap().is_empty());
+    }
+    for line in text.lines().filter(|line| !line.contains("  tributary ")) {
+        assert!(line.chars().count() <= 80, "{line}");
+    }
+    report.next.iter().map(|next| next.advice.to_string()).collect()
+}
+
+#[test]
+fn a_plan_is_the_same_everywhere() {
+    let mut plan = data::summary("plan", data::plan(), None);
+    let advised = check(&plan, 20);
+    assert_eq!(advised, ["tributary apply pairs.csv --keyspace KEYSPACE --topic TOPIC"]);
+    plan.input.path = "-".into();
+    plan.discovery = Discovery::of(vec![LedTo { table: "t".into(), through: "u.c".into() }]);
+    assert!(check(&plan, 20)[0].contains(" apply PAIRS "));
+}
+
+#[test]
+fn an_inspection_is_the_same_everywhere() {
+    for is_exact in [true, false] {
+        let mut plan = data::summary("plan", data::plan(), None);
+        plan.inspection = Some(data::inspection(is_exact));
+        let advised = check(&plan, 90);
+        let expected = "tributary apply --plan /data/runs/r1 --hosts db1:9042 --keyspace courses --discover scan \
+                        --topic TOPIC";
+        assert_eq!(advised, [expected]);
+    }
+}
+
+#[test]
+fn a_run_is_the_same_everywhere() {
+    let advised = check(&data::summary("resume", data::plan(), Some(data::eventful())), 90);
+    assert_eq!(advised[0], "tributary resume runs/r1");
+    let advised = check(&data::summary("apply", data::plan(), Some(data::applied())), 60);
+    let run = "/data/runs/r1";
+    let expected = [
+        format!("tributary verify {run}"),
+        format!("tributary resume {run}"),
+        format!("tributary undo {run}"),
+    ];
+    assert_eq!(advised, expected);
+}
+
+#[test]
+fn a_verification_is_the_same_everywhere() {
+    let mut verification = data::verification();
+    let advised = check(&verification, 25);
+    assert_eq!(advised[0], "tributary verify '/data/my runs/r1' --repair");
+    assert_eq!(advised[1], "tributary resume '/data/my runs/r1'");
+    verification.repair = true;
+    let advised = check(&verification, 25);
+    assert_eq!(advised.len(), 2, "there is nothing more that could be repaired: {advised:?}");
+}
+
+#[test]
+fn an_undo_is_the_same_everywhere() {
+    let advised = check(&data::undoing(), 25);
+    assert_eq!(advised, ["tributary undo r1", "tributary undo /data/runs/r1 --force"]);
+}
+
+#[test]
+fn a_lookup_is_the_same_everywhere() {
+    let account = |id: &str| AccountId::new(id);
+    let pair = |from, into, line| Pair { from: account(from), into: account(into), line };
+    let pairs = [pair("b", "c", 311), pair("a", "b", 211)];
+    let group = KnownGroup {
+        group: 4,
+        survivor: &account("c"),
+        pairs: &pairs,
+        t: None,
+        state: None,
+        reason: None,
+        changed_at_ms: None,
+    };
+    let mut lookup = Lookup::new("b");
+    lookup.runs = 1_023;
+    lookup.add(Found::new(&account("b"), RunId::from_text("r"), Path::new("runs/r1"), &group));
+    assert_eq!(check(&lookup, 4), ["tributary resume runs/r1"]);
+}

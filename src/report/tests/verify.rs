@@ -1,0 +1,72 @@
+//! The exact text of a verification.
+
+use super::*;
+use crate::advice::Advice;
+
+#[test]
+fn a_verification_tells_differences_by_table_and_what_to_do() {
+    let mut verification = data::verification();
+    verification.latency.clear();
+    verification.groups.failed = 0;
+    verification.groups.total = 18_500;
+    let text = rendered(&verification).text;
+    let expected = "\
+verify 20261123T041455Z-3f9a: 103 DIFFERENCES in 1 min 02 s
+
+Session     2026-11-23 04:14:55 to 04:15:57 UTC, exit code 4
+Groups      18,500 = 18,000 compared + 100 failed + 400 planned
+Requests    11 requests tried again
+
+Rows of               compared  differences  changed since  repaired
+content_consumption  1,234,567          103             33         7
+user_courses                 0            0              0         0
+
+Found in             number  what
+content_consumption      60  rows that are not there (row-missing)
+content_consumption      43  values worse than the run left them (value-worse)
+content_consumption      31  values written later, which is no difference
+                             (changed-since)
+content_consumption       2  rows of sources written later, which is no
+                             difference (changed-since)
+content_consumption       7  differences that were repaired (repaired)
+
+To write again what is missing or worse (diff.csv has each of them):
+  tributary verify '/data/my runs/r1' --repair
+2 rows of sources: written after the merge, or with nothing but a key, whose
+time cannot be read. To take what can be taken to its new place:
+  tributary resume '/data/my runs/r1'
+To take the run back:
+  tributary undo '/data/my runs/r1'
+verify.html shows this and more in a browser.
+Run directory: /data/my runs/r1
+";
+    assert_eq!(text, expected, "\n{text}");
+}
+
+#[test]
+fn a_stopped_verification_says_how_to_go_on() {
+    let mut stopped = data::verification();
+    stopped.differences = 0;
+    stopped.tables.iter_mut().for_each(|table| table.counts = Default::default());
+    stopped.stopped = Some("interrupted".into());
+    stopped.again = Some(Advice::Verify { run: "r1".into(), repair: false });
+    stopped.groups.left = 7_000;
+    stopped.groups.total += 7_000;
+    stopped.groups.compared_before = 2_000;
+    let text = rendered(&stopped).text;
+    assert!(text.contains(": no difference so far in "), "{text}");
+    assert!(text.contains("+ 7,000 still to compare"), "{text}");
+    assert!(text.contains("2,000 of them by the verification before"), "{text}");
+    assert!(text.contains("go on where it was stopped:\n  tributary verify r1\n"), "{text}");
+    assert!(!text.contains("Found in") && !text.contains("diff.csv"), "{text}");
+}
+
+#[test]
+fn the_json_of_a_verification_has_every_count_by_table() {
+    let json = rendered(&data::verification()).json;
+    documented("verify", &json);
+    let value: Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(value["tables"][0]["row_missing"], 60);
+    assert_eq!(value["groups"]["not_done"]["planned"], 400);
+    assert_eq!((&value["version"], &value["adds_up"]), (&1.into(), &true.into()));
+}
