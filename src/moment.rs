@@ -4,7 +4,7 @@
 //! elsewhere with the monotonic clock; this is only for the calendar.
 
 use std::fmt;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde::de::Error;
@@ -18,6 +18,11 @@ impl Moment {
     /// The wall clock's time.
     pub fn now() -> Self {
         Self(SystemTime::now())
+    }
+
+    /// From microseconds since the Unix epoch.
+    pub fn from_us(us: i64) -> Self {
+        Self(UNIX_EPOCH + Duration::from_micros(u64::try_from(us).unwrap_or_default()))
     }
 
     /// The moment as the standard library has it.

@@ -40,6 +40,7 @@ mod recorded;
 mod register;
 mod resolve;
 pub mod resume;
+mod runs;
 mod scan;
 mod session;
 mod settings;
@@ -178,6 +179,18 @@ fn dispatch(matches: &ArgMatches, terminal: &Terminal, again: &Again) -> Result<
         Command::Control { run, ask } => control::run(&run, &ask, terminal),
         Command::Lookup { account, path } => {
             lookup::run(&account, path.as_deref(), layers()?.get(&JSON)?, terminal)
+        }
+        Command::Runs { told } => {
+            let layers = layers()?;
+            let settings = resolve::runs(&layers)?;
+            let json = layers.get(&JSON)?;
+            let runtime = tokio::runtime::Runtime::new().map_err(Failure::failed)?;
+            runtime.block_on(async {
+                match &told {
+                    None => runs::list(&settings, json, terminal).await,
+                    Some(told) => runs::tell(&settings, told, terminal).await,
+                }
+            })
         }
         Command::Record { run, account } => record::run(&run, &account, terminal),
         Command::Config { run } => config::run(run, layers()?, terminal),

@@ -19,6 +19,7 @@ use super::settings::{
     ResumeSettings, UndoSettings, VerifySettings,
 };
 use super::until::Until;
+use crate::cluster::ClusterSettings;
 use crate::events::{EventSettings, Silence};
 use crate::model::AccountType;
 use crate::pairs::{CSV, Format};
@@ -52,6 +53,11 @@ pub(super) fn plan(pairs: &Path, layers: &Layers) -> Result<PlanSettings, Settin
         recorded,
         output: output(layers)?,
     })
+}
+
+/// The settings of `runs`.
+pub(super) fn runs(layers: &Layers) -> Result<ClusterSettings, SettingsError> {
+    cluster(layers)
 }
 
 /// What is looked up in the cluster, if anything is.

@@ -132,6 +132,7 @@ fn stay(
     let (first, last) = (entries.first()?, entries.last()?);
     let is_lost = run.is_some_and(Run::is_lost);
     let standing = match windows.get(&last.t) {
+        _ if run.is_some_and(Run::is_closed) => Standing::Undone,
         Some(Some(end)) if !end.open.contains(&last.survivor) => match last.step {
             Step::Undo => Standing::Undone,
             Step::Merge | Step::After => Standing::Done,

@@ -123,6 +123,11 @@ pub struct Run {
 }
 
 impl Run {
+    /// Whether nothing of what it did is there any more, because its keyspace was restored from before it.
+    pub fn is_closed(&self) -> bool {
+        self.state == "closed"
+    }
+
     /// Whether its machine, or its directory, is gone for good: nobody ends what it left open.
     pub fn is_lost(&self) -> bool {
         self.state == "lost"

@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, UNIX_EPOCH};
 
 use serde::Serialize;
 
@@ -149,10 +148,6 @@ impl Found {
             Some(_) if received.is_empty() => Role::Source,
             Some(_) => Role::Intermediate,
         };
-        let moment = |us: i64| {
-            let since_epoch = Duration::from_micros(u64::try_from(us).unwrap_or_default());
-            Moment::from(UNIX_EPOCH + since_epoch)
-        };
         Self {
             run,
             run_dir: run_dir.to_path_buf(),
@@ -163,10 +158,10 @@ impl Found {
             chain: chain.into_iter().map(AccountId::to_string).collect(),
             received: received.into_iter().map(ExamplePair::from).collect(),
             t_us: group.t,
-            as_of: group.t.map(moment),
+            as_of: group.t.map(Moment::from_us),
             state: group.state.map_or("planned".to_owned(), |state| state.to_string()),
             reason: group.reason.map(str::to_owned),
-            changed_at: group.changed_at_ms.map(|ms| moment(ms.saturating_mul(1_000))),
+            changed_at: group.changed_at_ms.map(|ms| Moment::from_us(ms.saturating_mul(1_000))),
         }
     }
 

@@ -22,6 +22,7 @@ mod inspection;
 mod listing;
 mod lookup;
 pub mod plot;
+mod runs;
 mod summary;
 mod timeline;
 mod undo;
@@ -40,6 +41,7 @@ pub use inspection::{
 };
 pub use listing::Listing;
 pub use lookup::{Found, KnownGroup, Lookup, Role, Unreadable};
+pub use runs::{ListedRun, Runs};
 pub use summary::{
     Applied, BusyPartition, EventFacts, ExamplePair, FailureReason, Fates, Resumed, ScanFacts,
     Summary, SweepFacts, TableFacts, Throughput,

@@ -13,6 +13,7 @@ pub enum Command {
     Undo,
     Lookup,
     ControlStatus,
+    Runs,
     Config,
 }
 
@@ -27,6 +28,7 @@ impl Command {
             "undo" => Some(Self::Undo),
             "lookup" => Some(Self::Lookup),
             "control status" => Some(Self::ControlStatus),
+            "runs" | "runs lost" | "runs close" => Some(Self::Runs),
             "config" => Some(Self::Config),
             _ => None,
         }

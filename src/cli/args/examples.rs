@@ -13,6 +13,14 @@ Settings are taken from flags, then from the environment (TRIBUTARY_IN_FLIGHT fo
 --in-flight), then from the file named by --config, then (where there is a run
 already) from its run.json, then from the defaults.";
 
+pub(super) const RUNS_EXAMPLES: &str = "\
+EXAMPLES
+  Which runs were there, and is one of them not over?
+    tributary runs --hosts db1:9042 --keyspace courses
+
+  The machine that had the run is gone:
+    tributary runs lost 20261123T041455Z-3f9a --hosts db1:9042 --keyspace courses";
+
 pub(super) const PLAN_EXAMPLES: &str = "\
 EXAMPLES
   Look at a file before anything is changed (no cluster is needed):

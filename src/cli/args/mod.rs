@@ -110,6 +110,15 @@ pub(super) enum Command {
         #[arg(id = "PATH")]
         path: Option<PathBuf>,
     },
+    /// List the runs of a keyspace, and say how to end those that are not over.
+    ///
+    /// Reads the register that runs keep in the database, wherever they ran.
+    #[command(after_long_help = examples::RUNS_EXAMPLES)]
+    Runs {
+        /// What only you know of a run.
+        #[command(subcommand)]
+        told: Option<OfRun>,
+    },
     /// Print what a run recorded for the group of an account, as JSON.
     ///
     /// Rows as they were before, what was written over them, deletes and events, slice by slice, as the
@@ -167,6 +176,23 @@ pub(super) enum Ask {
     Stop,
     /// Say how far it is
     Status,
+}
+
+/// What only people know of a run.
+#[derive(Clone, Debug, Subcommand)]
+pub(super) enum OfRun {
+    /// Its machine, or its directory, is gone for good: nobody can go on with it or take it back
+    Lost {
+        /// The id of the run, as `runs` lists it
+        #[arg(id = "RUN")]
+        run: String,
+    },
+    /// Nothing of what it did is there any more: the keyspace was restored from before it
+    Close {
+        /// The id of the run, as `runs` lists it
+        #[arg(id = "RUN")]
+        run: String,
+    },
 }
 
 /// The whole command line.

@@ -4,12 +4,12 @@ use std::path::PathBuf;
 
 use crate::cluster::Consistency;
 use crate::secret::Secret;
-use crate::setting::Command::{Apply, Plan, Resume, Undo, Verify};
+use crate::setting::Command::{Apply, Plan, Resume, Runs, Undo, Verify};
 use crate::setting::{Kind, Place, Setting, plain, recall, settings, text, values};
 
 settings! {
     /// How a cluster is reached.
-    pub(in crate::cli) CASSANDRA: "Cassandra", &[Plan, Apply, Resume, Verify, Undo];
+    pub(in crate::cli) CASSANDRA: "Cassandra", &[Plan, Apply, Resume, Verify, Undo, Runs];
 
     /// Contact points, as host:port,…
     HOSTS: Vec<String> = Setting::new("hosts", Kind::List, "HOSTS", hosts)

@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 
 use crate::live::Listen;
-use crate::setting::Command::{Apply, Config, ControlStatus, Lookup, Plan, Resume, Undo, Verify};
+use crate::setting::Command::{
+    Apply, Config, ControlStatus, Lookup, Plan, Resume, Runs, Undo, Verify,
+};
 use crate::setting::{Kind, Place, Setting, settings, values};
 
 settings! {
@@ -23,7 +25,7 @@ settings! {
 
     /// Print the report as JSON
     JSON: bool = Setting::switch("json")
-        .taken_by(&[Plan, Apply, Resume, Verify, Undo, Lookup, ControlStatus]);
+        .taken_by(&[Plan, Apply, Resume, Verify, Undo, Lookup, ControlStatus, Runs]);
 
     /// No progress, and nothing but errors on standard error
     QUIET: bool = Setting::switch("quiet").short('q');

@@ -10,10 +10,12 @@ use crate::cli::args::command;
 use crate::cli::{given, recorded};
 use crate::moment::Moment;
 use crate::run::{InputRecord, RunId, RunRecord};
-use crate::setting::Command::{Apply, Config, ControlStatus, Lookup, Plan, Resume, Undo, Verify};
+use crate::setting::Command::{
+    Apply, Config, ControlStatus, Lookup, Plan, Resume, Runs, Undo, Verify,
+};
 use crate::setting::{Command, Kind, Layers};
 
-const COMMANDS: [(Command, &[&str]); 8] = [
+const COMMANDS: [(Command, &[&str]); 9] = [
     (Plan, &["plan", "p.csv"]),
     (Apply, &["apply", "p.csv"]),
     (Resume, &["resume", "run"]),
@@ -21,6 +23,7 @@ const COMMANDS: [(Command, &[&str]); 8] = [
     (Undo, &["undo", "run"]),
     (Lookup, &["lookup", "a"]),
     (ControlStatus, &["control", "run", "status"]),
+    (Runs, &["runs"]),
     (Config, &["config"]),
 ];
 

@@ -1,0 +1,101 @@
+//! `runs`: what the register knows of the runs of a keyspace; and what only people know of them, told to it.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, anyhow};
+
+use super::args::OfRun;
+use super::{Exit, Failure, Terminal};
+use crate::cluster::{Cluster, ClusterSettings};
+use crate::model::now_us;
+use crate::moment::Moment;
+use crate::register::{Archive, Run};
+use crate::report::{ListedRun, Rendered, Runs};
+
+/// Lists the runs.
+pub(super) async fn list(
+    settings: &ClusterSettings,
+    json: bool,
+    terminal: &Terminal,
+) -> Result<Exit, Failure> {
+    let cluster = Cluster::connect(settings.clone()).await?;
+    let name = register(settings)?;
+    let Some(reader) = cluster.history(name).await? else {
+        return Err(Failure::failed(anyhow!(
+            "there is no register of runs in keyspace {name}: no run has begun yet that keeps one"
+        )));
+    };
+    let lease = reader.lease().await.map_err(Failure::failed)?;
+    let at_work = lease.filter(|lease| lease.until > now_us()).map(|lease| lease.to_string());
+    let at_work = at_work.map(|holder| holder.trim_start_matches("run ").to_owned());
+    let runs = reader.runs().await.map_err(Failure::failed)?;
+    let runs = Runs::new(&settings.keyspace, at_work, runs.into_iter().map(listed).collect());
+    let report = Rendered::of(&runs).map_err(Failure::failed)?;
+    let printed = terminal.print(if json { &report.json } else { &report.text });
+    printed.context("cannot write to standard output").map_err(Failure::failed)?;
+    Ok(Exit::Done)
+}
+
+/// Tells the register what became of a run that nobody can ask any more.
+pub(super) async fn tell(
+    settings: &ClusterSettings,
+    told: &OfRun,
+    terminal: &Terminal,
+) -> Result<Exit, Failure> {
+    let (run, state, follows) = match told {
+        OfRun::Lost { run } => (
+            run,
+            "lost",
+            "accounts that it left half merged are rejected as lost-run; what it finished stands, and what its sources \
+             get late is nobody's to sweep",
+        ),
+        OfRun::Close { run } => (
+            run,
+            "closed",
+            "nothing that it did counts any more: its accounts are as if it had never been",
+        ),
+    };
+    let cluster = Cluster::connect(settings.clone()).await?;
+    let register = cluster.register(register(settings)?, run).await?;
+    let Some(known) = register.reader().known_run(run).await.map_err(Failure::failed)? else {
+        let keyspace = &settings.keyspace;
+        return Err(Failure::failed(anyhow!(
+            "the register knows no run {run} of keyspace {keyspace}"
+        )));
+    };
+    let lease = register.reader().lease().await.map_err(Failure::failed)?;
+    if let Some(lease) = lease.filter(|lease| lease.run == *run && lease.until > now_us()) {
+        let seconds = (lease.until - now_us()).max(0) / 1_000_000 + 1;
+        return Err(Failure::failed(anyhow!(
+            "{lease} is at work: stop it there. If its process is gone, its lease ends in {seconds} s"
+        )));
+    }
+    register.set_state(run, state, &known.groups).await.map_err(Failure::failed)?;
+    let printed = terminal.print(&format!("run {run} is {state}: {follows}\n"));
+    printed.context("cannot write to standard output").map_err(Failure::failed)?;
+    Ok(Exit::Done)
+}
+
+fn register(settings: &ClusterSettings) -> Result<&str, Failure> {
+    let none = || Failure::unusable(anyhow!("--no-register leaves nothing to be asked"));
+    settings.register.as_deref().ok_or_else(none)
+}
+
+fn listed(run: Run) -> ListedRun {
+    let (host, run_dir) = run.place.split_once(':').unwrap_or(("", &run.place));
+    let [input_sha256, spec_sha256] = run.hashes;
+    ListedRun {
+        host: host.to_owned(),
+        run_dir: PathBuf::from(run_dir),
+        run: run.id,
+        state: run.state,
+        user: run.user,
+        tributary: run.version,
+        began: Moment::from_us(run.began),
+        ended: run.ended.map(Moment::from_us),
+        input_sha256,
+        spec_sha256,
+        tables: run.tables.into_iter().collect(),
+        groups: run.groups,
+    }
+}

@@ -1,0 +1,107 @@
+//! The runs of a keyspace, as its register knows them.
+
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+use super::Answer;
+use super::document::{Fact, Outcome, Report, Section, Table};
+use super::words::{code, count, counted, say};
+use crate::advice::Advice;
+use crate::moment::Moment;
+
+/// The version of the JSON. It changes when a field is renamed or changes its meaning.
+const VERSION: u32 = 1;
+
+/// The runs of a keyspace.
+#[derive(Clone, Debug, Serialize)]
+pub struct Runs {
+    /// The version of this format.
+    pub version: u32,
+    /// The keyspace that they merge.
+    pub keyspace: String,
+    /// The run that works on it at the moment, with its machine.
+    pub at_work: Option<String>,
+    /// All of them, the first that began first.
+    pub runs: Vec<ListedRun>,
+}
+
+/// A run of the list.
+#[derive(Clone, Debug, Serialize)]
+pub struct ListedRun {
+    /// Its id.
+    pub run: String,
+    /// running, done, partial, undone, lost or closed.
+    pub state: String,
+    /// The machine on which it was begun.
+    pub host: String,
+    /// Its directory there.
+    pub run_dir: PathBuf,
+    /// Who began it.
+    pub user: String,
+    /// The version of the program.
+    pub tributary: String,
+    /// When it began.
+    pub began: Moment,
+    /// When a command of it ended last.
+    pub ended: Option<Moment>,
+    /// The SHA-256 of its pairs.
+    pub input_sha256: String,
+    /// The SHA-256 of its specification.
+    pub spec_sha256: String,
+    /// The tables that it merges.
+    pub tables: Vec<String>,
+    /// Its groups, by state.
+    pub groups: std::collections::BTreeMap<String, i64>,
+}
+
+impl Runs {
+    /// The runs of a keyspace.
+    pub fn new(keyspace: &str, at_work: Option<String>, runs: Vec<ListedRun>) -> Self {
+        Self { version: VERSION, keyspace: keyspace.to_owned(), at_work, runs }
+    }
+}
+
+impl ListedRun {
+    /// Whether somebody has to end it; a run that is at work does that by itself.
+    fn is_unfinished(&self, at_work: Option<&str>) -> bool {
+        let is_at_work = at_work.is_some_and(|at_work| at_work.starts_with(&self.run));
+        matches!(&*self.state, "running" | "partial") && !is_at_work
+    }
+}
+
+impl Answer for Runs {
+    fn report(&self) -> Report {
+        let mut report = Report { title: "runs".to_owned(), ..Report::default() };
+        report.outcome = Outcome {
+            word: say!(
+                "{} of keyspace {}",
+                counted(self.runs.len() as u64, "run"),
+                code(&self.keyspace)
+            ),
+            ..Outcome::default()
+        };
+        if let Some(at_work) = &self.at_work {
+            report.facts.push(Fact::new("At work", at_work.as_str()));
+        }
+        let mut table = Table::new(["run", "state", "groups", "began", "where"]);
+        for run in &self.runs {
+            let groups = run.groups.values().sum::<i64>().max(0).cast_unsigned();
+            let place = format!("{}:{}", run.host, run.run_dir.display());
+            table.push([
+                code(&run.run),
+                run.state.as_str().into(),
+                count(groups).into(),
+                run.began.to_string().as_str().into(),
+                code(&place),
+            ]);
+        }
+        report.add(Section::new("Runs").with(table));
+        let at_work = self.at_work.as_deref();
+        for run in self.runs.iter().filter(|run| run.is_unfinished(at_work)) {
+            let to = say!("To end {}, on {}", code(&run.run), code(&run.host));
+            report.advise(to, Advice::resume(&run.run_dir));
+        }
+        report
+    }
+}
