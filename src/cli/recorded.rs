@@ -30,13 +30,15 @@ pub(super) fn record(
     layers: &Layers,
 ) -> Result<Value, SettingsError> {
     let taken = catalogue::all().filter(|setting| setting.row().is_taken_by(command));
-    let mut record = record_of(layers, taken)?;
-    for (name, is_there) in [("tls", has_tls), ("events", has_events)] {
-        if !is_there {
-            record[name] = Value::Null;
-        }
+    Ok(with_only(record_of(layers, taken)?, [("tls", has_tls), ("events", has_events)]))
+}
+
+/// What is not there at all is null.
+pub(super) fn with_only<const N: usize>(mut record: Value, parts: [(&str, bool); N]) -> Value {
+    for (name, _) in parts.into_iter().filter(|(_, is_there)| !is_there) {
+        record[name] = Value::Null;
     }
-    Ok(record)
+    record
 }
 
 /// As [`record`], of these settings.
@@ -85,14 +87,20 @@ pub(super) fn recalled(
     };
     for row in settings.map(Described::row) {
         let Some(recorded) = row.recorded else { continue };
-        let Some(kept) = record.settings.pointer(&format!("/{}", recorded.at)) else { continue };
+        let name = recorded.at.rsplit('/').next().unwrap_or_default();
+        let Some(kept) = record.settings.pointer(&format!("/{}", recorded.at)) else {
+            // A run of an earlier version, which had no choice yet.
+            if row.pinned && !row.default.is_empty() {
+                add(row.name.to_owned(), name, row.default.to_owned());
+            }
+            continue;
+        };
         if row.kind == Kind::Table {
             for (name, value) in kept.as_object().into_iter().flatten() {
                 let key = format!("{}.{name}", row.name);
                 add(key.clone(), &key, recall(value).unwrap_or_default());
             }
         } else if let Some(text) = (recorded.recall)(kept) {
-            let name = recorded.at.rsplit('/').next().unwrap_or_default();
             add(row.name.to_owned(), name, text);
         }
     }

@@ -13,7 +13,7 @@ use super::catalogue::calls::{FORCE, INSPECT, PAIRS, REPAIR, RESTART, USE_COPY};
 use super::catalogue::cluster::CASSANDRA;
 use super::catalogue::output::{LISTEN, RUN_DIR};
 use super::catalogue::work::{DISCOVER, PACE, SETTLE};
-use super::recorded::{Recorded, record, record_of, with_accounts, with_spec};
+use super::recorded::{Recorded, record, record_of, with_accounts, with_only, with_spec};
 use super::settings::{
     ApplySettings, InputSettings, InputSource, InspectSettings, MergeSettings, PlanSettings,
     ResumeSettings, UndoSettings, VerifySettings,
@@ -38,8 +38,9 @@ pub(super) fn plan(pairs: &Path, layers: &Layers) -> Result<PlanSettings, Settin
         with_spec(record_of(layers, CSV.iter().copied())?, &spec, spec_path.as_deref());
     recorded["inspected"] = match &inspect {
         None => Value::Null,
-        Some(InspectSettings { sample, .. }) => {
-            let mut inspected = record_of(layers, of_inspection())?;
+        Some(InspectSettings { cluster, sample, .. }) => {
+            let inspected = record_of(layers, of_inspection())?;
+            let mut inspected = with_only(inspected, [("tls", cluster.tls.is_some())]);
             inspected["sample"] = (*sample).into();
             inspected
         }

@@ -279,6 +279,11 @@ fn a_run_does_not_become_another_one() {
     );
     let scan = refused(&[], "discover = 'scan'\n");
     assert!(scan.contains("'scan', but this run goes on with 'content' only"), "{scan}");
+    // A run of an earlier version does not say it, and knew that way alone.
+    let mut earlier = resolve(&["--keyspace", "k", "--topic", "t"], "", &[]).unwrap();
+    earlier.recorded.as_object_mut().unwrap().remove("discover").unwrap();
+    let scan = go_on(&earlier, &["--discover", "scan"], "", &[]).unwrap_err().to_string();
+    assert!(scan.contains("'content' only (discover in "), "{scan}");
     let spec = config_file(&begun.merge.spec.text.replace("\"max\"", "\"min\""));
     let path = spec.to_str().unwrap();
     let other = refused(&["--spec", path], "");
