@@ -129,7 +129,7 @@ impl Signs {
 
     /// The rules that concern the id, a bit each.
     pub(super) fn rules(self) -> u32 {
-        self.0 & (1 << Rule::COUNT) - 1
+        self.0 & ((1 << Rule::COUNT) - 1)
     }
 
     /// The shapes that it has, a bit each.
