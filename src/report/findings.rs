@@ -24,7 +24,8 @@ pub(super) fn findings_text(plan: &PlanStats) -> String {
     text += &together("Rejected", &rejected, "");
     for finding in rejected.iter().filter(|finding| finding.is_of_the_list()) {
         let way = match finding.can_be_accepted {
-            true => format!("; --accept {} merges such lines all the same", finding.rule),
+            // To be copied: it stands on one line.
+            true => format!("; --accept{NO_BREAK}{} merges such lines all the same", finding.rule),
             false => String::new(),
         };
         let said =
