@@ -9,12 +9,10 @@ mod usual;
 
 use bytes::Bytes;
 use hashbrown::HashTable;
-use rayon::prelude::*;
 
 use super::Bits;
-use super::alike::alike;
 use crate::model::{AccountId, AccountType};
-use usual::{format_uuid, parse_uuid};
+use usual::{format_uuid, parse_uuid, parse_uuid_of_any_case};
 
 const SHARD_BITS: u32 = 6;
 
@@ -85,6 +83,8 @@ struct Shard {
     /// One bit for each slot: whether it points to bytes.
     is_pointer: Vec<u64>,
     bytes: Vec<u8>,
+    /// Those that differ from another one in case only; of text alone.
+    alike: Vec<u32>,
 }
 
 impl Accounts {
@@ -119,31 +119,18 @@ impl Accounts {
 }
 
 impl Accounts {
-    /// The accounts whose id differs from another one's in case only; where accounts are text, if there are any.
+    /// The accounts whose id differs from another one's in case only, if there are any.
     pub(crate) fn alike(&self) -> Option<Bits> {
-        let is_text = matches!(self.of, AccountType::Text | AccountType::Ascii);
-        is_text.then(|| alike(self)).flatten()
-    }
-
-    /// Takes each id up, with the number of its account, shard by shard at the same time; those that are held as
-    /// UUIDs only if asked for. Where accounts are text, ids are their texts.
-    pub(super) fn par_ids<T: Default + Send>(
-        &self,
-        with_uuids: bool,
-        take: impl Fn(&mut T, u32, &[u8]) + Send + Sync,
-    ) -> impl ParallelIterator<Item = T> {
-        self.shards.par_iter().enumerate().map(move |(index, shard)| {
-            let mut taken = T::default();
-            for (local, slot) in shard.slots.iter().enumerate() {
-                let account = (local << SHARD_BITS | index) as u32;
-                match shard.pointed_at(local) {
-                    Some(bytes) => take(&mut taken, account, bytes),
-                    None if with_uuids => take(&mut taken, account, &format_uuid(slot)),
-                    None => {}
-                }
+        if self.shards.iter().all(|shard| shard.alike.is_empty()) {
+            return None;
+        }
+        let mut alike = Bits::new(self.bound());
+        for (index, shard) in self.shards.iter().enumerate() {
+            for local in &shard.alike {
+                alike.insert(local << SHARD_BITS | index as u32);
             }
-            taken
-        })
+        }
+        Some(alike)
     }
 }
 
@@ -159,12 +146,13 @@ impl Accounts {
     /// Looks for the account that a cell names.
     pub(crate) fn wanted<'a>(&self, cell: &'a [u8]) -> Wanted<'a> {
         let uuid = packed(self.of, cell);
-        Wanted { cell, uuid, hash: uuid.map_or_else(|| hash_bytes(cell), hash_uuid) }
+        let hash = uuid.map_or_else(|| hash_cell(self.of, cell), hash_uuid);
+        Wanted { cell, uuid, hash }
     }
 
     /// The hash of an account.
     pub(crate) fn hash(&self, account: u32) -> u64 {
-        self.shards[account as usize % SHARDS].hash((account >> SHARD_BITS) as usize)
+        self.shards[account as usize % SHARDS].hash(self.of, (account >> SHARD_BITS) as usize)
     }
 
     /// Whether an account has this id.
@@ -203,10 +191,25 @@ impl Shard {
         self.is_pointer[local / 64] |= 1 << (local % 64);
     }
 
-    fn hash(&self, local: usize) -> u64 {
+    fn hash(&self, of: AccountType, local: usize) -> u64 {
         match self.pointed_at(local) {
-            Some(bytes) => hash_bytes(bytes),
+            Some(bytes) => hash_cell(of, bytes),
             None => hash_uuid(self.slots[local]),
+        }
+    }
+
+    /// Whether the text of an account is this one in letters of another case.
+    fn is_alike(&self, local: usize, id: Id, bytes: &[u8]) -> bool {
+        let uuid = &self.slots[local];
+        match (self.pointed_at(local), id) {
+            (Some(own), Id::Bytes { start, len }) => {
+                is_same_folded(own, &bytes[start as usize..][..len as usize])
+            }
+            (Some(own), Id::Uuid(other)) => is_same_folded(own, &format_uuid(&other)),
+            (None, Id::Bytes { start, len }) => {
+                is_same_folded(&format_uuid(uuid), &bytes[start as usize..][..len as usize])
+            }
+            (None, Id::Uuid(_)) => false,
         }
     }
 }
@@ -214,6 +217,7 @@ impl Shard {
 /// A shard that is being filled: it finds the accounts that it knows.
 #[derive(Default)]
 pub(super) struct Interner {
+    of: AccountType,
     index: usize,
     table: HashTable<u32>,
     shard: Shard,
@@ -221,8 +225,8 @@ pub(super) struct Interner {
 
 impl Interner {
     /// All shards, empty.
-    pub(super) fn all() -> Vec<Self> {
-        (0..SHARDS).map(|index| Self { index, ..Self::default() }).collect()
+    pub(super) fn all(of: AccountType) -> Vec<Self> {
+        (0..SHARDS).map(|index| Self { of, index, ..Self::default() }).collect()
     }
 
     /// The position of the shard.
@@ -255,6 +259,16 @@ impl Interner {
         if local >= MAX_SHARD_LEN {
             return None;
         }
+        // Two UUIDs in their usual form are never alike.
+        let may_meet = matches!(id, Id::Bytes { .. }) || !self.shard.bytes.is_empty();
+        if may_meet && is_text(self.of) {
+            // Ids that differ in case only have the same hash, so that they meet here.
+            let mut met = self.table.iter_hash(hash);
+            if let Some(&other) = met.find(|&&other| self.shard.is_alike(other as usize, id, bytes))
+            {
+                self.shard.alike.extend([other, local as u32]);
+            }
+        }
         match id {
             Id::Uuid(uuid) => self.shard.slots.push(uuid),
             Id::Bytes { start, len } => {
@@ -263,12 +277,13 @@ impl Interner {
         }
         let shard = &self.shard;
         let local = local as u32;
-        self.table.insert_unique(hash, local, |&other| shard.hash(other as usize));
+        self.table.insert_unique(hash, local, |&other| shard.hash(self.of, other as usize));
         Some(local)
     }
 
     /// The accounts alone; what finds them is given back.
-    pub(super) fn finish(interners: Vec<Self>, of: AccountType) -> Accounts {
+    pub(super) fn finish(interners: Vec<Self>) -> Accounts {
+        let of = interners.first().map(|interner| interner.of).unwrap_or_default();
         Accounts { of, shards: interners.into_iter().map(|interner| interner.shard).collect() }
     }
 }
@@ -278,16 +293,51 @@ pub(super) fn shard_of(hash: u64) -> usize {
     (hash >> 44) as usize % SHARDS
 }
 
+const A: u64 = 0x9e37_79b9_7f4a_7c15;
+const B: u64 = 0xc2b2_ae3d_27d4_eb4f;
+
 pub(super) fn hash_uuid(uuid: [u8; 16]) -> u64 {
     // UUIDs may be sequential, so that both halves have to reach every bit.
-    const A: u64 = 0x9e37_79b9_7f4a_7c15;
-    const B: u64 = 0xc2b2_ae3d_27d4_eb4f;
     let value = u128::from_le_bytes(uuid);
     let first = folded(value as u64 ^ A, (value >> 64) as u64 ^ B);
     folded(first ^ B, A)
 }
 
-pub(super) fn hash_bytes(bytes: &[u8]) -> u64 {
+/// The hash of a value that is not held as a UUID: that of a text does not depend on the case of its letters.
+pub(super) fn hash_cell(of: AccountType, cell: &[u8]) -> u64 {
+    if !is_text(of) {
+        hash_bytes(cell)
+    } else if !cell.is_ascii() {
+        hash_letters(String::from_utf8_lossy(cell).to_lowercase().as_bytes())
+    } else {
+        parse_uuid_of_any_case(cell).map_or_else(|| hash_letters(cell), hash_uuid)
+    }
+}
+
+/// A hash in which letters of ASCII are the same in both cases, and so are a few marks, which does no harm.
+fn hash_letters(bytes: &[u8]) -> u64 {
+    const CASE: u64 = u64::from_le_bytes([0x20; 8]);
+    let (words, rest) = bytes.as_chunks::<8>();
+    let add = |hash: u64, word: [u8; 8]| folded(hash ^ (u64::from_le_bytes(word) | CASE), A);
+    let mut last = [0; 8];
+    last[..rest.len()].copy_from_slice(rest);
+    let hash = words.iter().copied().chain([last]).fold(bytes.len() as u64 ^ B, add);
+    folded(hash ^ B, A)
+}
+
+fn is_same_folded(one: &[u8], other: &[u8]) -> bool {
+    if one.is_ascii() && other.is_ascii() {
+        return one.eq_ignore_ascii_case(other);
+    }
+    let folded = |text: &[u8]| String::from_utf8_lossy(text).to_lowercase();
+    folded(one) == folded(other)
+}
+
+fn is_text(of: AccountType) -> bool {
+    matches!(of, AccountType::Text | AccountType::Ascii)
+}
+
+fn hash_bytes(bytes: &[u8]) -> u64 {
     use std::hash::{BuildHasher, Hasher};
     let mut hasher = foldhash::quality::FixedState::with_seed(0).build_hasher();
     hasher.write(bytes);
@@ -300,74 +350,4 @@ fn folded(a: u64, b: u64) -> u64 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// What is read is found again by its cell, and by no other type's.
-    #[test]
-    fn accounts_are_found_by_their_cells() {
-        let uuid = "0123abcd-4567-19ef-8123-456789abcdef";
-        let upper = uuid.to_uppercase();
-        for (of, id, other) in [
-            (AccountType::Text, uuid, upper.as_str()),
-            (AccountType::Text, &*upper, uuid),
-            (AccountType::Ascii, "a", "A"),
-            (AccountType::Uuid, &*upper, "0123abcd-4567-19ef-8123-456789abcdee"),
-            (AccountType::TimeUuid, uuid, "0123abcd-4567-19ef-8123-456789abcdee"),
-            (AccountType::Int, "007", "70"),
-            (AccountType::BigInt, "-1", "1"),
-            (AccountType::Varint, "170141183460469231731687303715884105728", "-1"),
-        ] {
-            let value = Value::parse(of, id).unwrap();
-            let bytes = match &value {
-                Value::Number(number) => number.clone(),
-                _ => id.as_bytes().to_vec(),
-            };
-            let (held, hash) = match value {
-                Value::Uuid(uuid) => (Id::Uuid(uuid), hash_uuid(uuid)),
-                _ => (Id::Bytes { start: 0, len: bytes.len() as u32 }, hash_bytes(&bytes)),
-            };
-            let mut interners = Interner::all();
-            let number = interners[shard_of(hash)].number(held, hash, &bytes).unwrap();
-            let accounts = Interner::finish(interners, of);
-            let account = AccountId::parse(of, id).unwrap();
-            assert_eq!(accounts.id(number), account);
-            let wanted = accounts.wanted(account.cell());
-            assert!(wanted.hash == accounts.hash(number) && accounts.is(number, &wanted), "{id}");
-            for other in [AccountId::parse(of, other).unwrap(), AccountId::new("x")] {
-                assert!(!accounts.is(number, &accounts.wanted(other.cell())), "{other}");
-            }
-        }
-    }
-
-    #[test]
-    fn an_account_has_one_number() {
-        let mut interners = Interner::all();
-        let text = b"abcabcxyz";
-        let ids = [
-            Id::Bytes { start: 0, len: 3 },
-            Id::Bytes { start: 3, len: 3 },
-            Id::Bytes { start: 6, len: 3 },
-            Id::Uuid([7; 16]),
-            Id::Uuid([7; 16]),
-        ];
-        let numbers: Vec<u32> = ids
-            .into_iter()
-            .map(|id| {
-                let hash = match id {
-                    Id::Uuid(uuid) => hash_uuid(uuid),
-                    Id::Bytes { start, len } => hash_bytes(&text[start as usize..][..len as usize]),
-                };
-                interners[shard_of(hash)].number(id, hash, text).unwrap()
-            })
-            .collect();
-        let accounts = Interner::finish(interners, AccountType::Text);
-        let names: Vec<String> = numbers.iter().map(|&n| accounts.id(n).to_string()).collect();
-        let uuid = "07070707-0707-0707-0707-070707070707";
-        assert_eq!(names, ["abc", "abc", "xyz", uuid, uuid]);
-        assert_eq!(numbers[0], numbers[1]);
-        assert_eq!(numbers[3], numbers[4]);
-        assert_eq!(accounts.len(), 3);
-        assert!(numbers.iter().all(|&number| (number as usize) < accounts.bound()));
-    }
-}
+mod tests;

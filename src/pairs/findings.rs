@@ -150,10 +150,11 @@ impl Seen {
             self.rules[entry.rule as usize].add(line, || name(from.1.has(entry.rule)));
             rules &= rules - 1;
         }
-        for shape in Shape::ALL {
-            if both.is(shape) {
-                self.shapes[shape as usize].add(line, || name(from.1.is(shape)));
-            }
+        let mut shapes = both.shapes();
+        while shapes != 0 {
+            let shape = Shape::ALL[shapes.trailing_zeros() as usize];
+            self.shapes[shape as usize].add(line, || name(from.1.is(shape)));
+            shapes &= shapes - 1;
         }
     }
 

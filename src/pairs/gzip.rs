@@ -17,7 +17,7 @@ pub(super) struct Members<R: BufRead> {
 }
 
 enum At<R: BufRead> {
-    Member(GzDecoder<R>),
+    Member(Box<GzDecoder<R>>),
     /// Behind the last.
     End(R),
     /// On the way from one to the next; or that failed.
@@ -27,7 +27,7 @@ enum At<R: BufRead> {
 impl<R: BufRead> Members<R> {
     /// Starts at the first member.
     pub(super) fn new(raw: R) -> Self {
-        Self { at: At::Member(GzDecoder::new(raw)) }
+        Self { at: At::Member(Box::new(GzDecoder::new(raw))) }
     }
 
     /// The reader of the raw bytes, unless what stands behind a member was refused.
@@ -66,7 +66,9 @@ fn behind<R: BufRead>(mut raw: R) -> io::Result<At<R>> {
         match next.first() {
             None => return Ok(At::End(raw)),
             Some(0) => raw.consume(zeros),
-            Some(first) if *first == MAGIC[0] => return Ok(At::Member(GzDecoder::new(raw))),
+            Some(first) if *first == MAGIC[0] => {
+                return Ok(At::Member(Box::new(GzDecoder::new(raw))));
+            }
             Some(_) => {
                 let shown = String::from_utf8_lossy(&next[..next.len().min(SHOWN_BYTES)]);
                 let shown = super::signs::escaped(&shown);

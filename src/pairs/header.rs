@@ -174,6 +174,13 @@ enum Column {
 
 /// A name without what may be around it.
 fn bare(name: &str) -> &str {
+    // So are nearly all, and there are millions.
+    if let [first, .., last] = name.as_bytes()
+        && first.is_ascii_graphic()
+        && last.is_ascii_graphic()
+    {
+        return name;
+    }
     name.trim_matches(|c: char| c.is_whitespace() || is_invisible(c))
 }
 

@@ -4,13 +4,11 @@
 //!
 //! The chapter in reading order: `source` opens the input (`gzip` unpacks it), `spool` keeps a copy of it, `blocks`
 //! cuts it, `record` finds the records, `header` the columns (`foreign` knows what has none), `parse` applies the
-//! checks that a line passes or fails on its own, by the `signs` of its ids, `accounts` numbers the ids (`alike` finds
-//! those that differ in case only), and `read` runs all of these at the same time. `reason`, `rejects` and
+//! checks that a line passes or fails on its own, by the `signs` of its ids, `accounts` numbers the ids, and `read` runs all of these at the same time. `reason`, `rejects` and
 //! `rejects_csv` tell what was not accepted, `findings` what was found by the rules. Which pairs go together is the
 //! next chapter: [`plan`](crate::plan). `rows` has the settings of the input.
 
 mod accounts;
-mod alike;
 mod bits;
 mod blocks;
 mod findings;

@@ -3,14 +3,14 @@
 
 use std::borrow::Cow;
 
-use super::accounts::{Id, SHARDS, Value, hash_bytes, hash_uuid, shard_of};
+use super::accounts::{Id, SHARDS, Value, hash_cell, hash_uuid, shard_of};
 use super::findings::Seen;
 use super::header::Layout;
 use super::reason::{Flaw, Heading, Malformed, Reason, Side};
 use super::record::{Form, Record, Scanner};
 use super::rules::Rule;
 use super::signs::Signs;
-use crate::model::MAX_ACCOUNT_ID_BYTES;
+use crate::model::{AccountType, MAX_ACCOUNT_ID_BYTES};
 
 /// What the checks that a line passes or fails on its own say about a record.
 pub(super) enum Verdict<'a> {
@@ -63,10 +63,7 @@ pub(super) fn judge<'a>(scanner: &Scanner<'a>, record: &Record, layout: &Layout)
         }
     };
     let (from, to) = if layout.trim { (trimmed(from), trimmed(to)) } else { (from, to) };
-    let [one, other] = [(Side::From, &from), (Side::To, &to)].map(|(side, id)| {
-        let known = known(layout, id);
-        known.map_err(|refused| refused.reason(side))
-    });
+    let (one, other) = (known(layout, Side::From, &from), known(layout, Side::To, &to));
     // Most ids are UUIDs, and no header is.
     let is_uuid = |known: &Result<(Value, Signs), Reason>| {
         matches!(known, Ok((Value::Uuid(_) | Value::Number(_), _)))
@@ -94,23 +91,6 @@ pub(super) fn judge<'a>(scanner: &Scanner<'a>, record: &Record, layout: &Layout)
     Verdict::Reject(reason, from, to)
 }
 
-/// Why an id is refused.
-enum Refused {
-    Flawed(Flaw),
-    Placeholder,
-    Spreadsheet,
-}
-
-impl Refused {
-    fn reason(self, side: Side) -> Reason {
-        match self {
-            Self::Flawed(flaw) => Reason::InvalidId(side, flaw),
-            Self::Placeholder => Reason::Placeholder(side),
-            Self::Spreadsheet => Reason::Spreadsheet(side),
-        }
-    }
-}
-
 fn trimmed(id: Cow<'_, str>) -> Cow<'_, str> {
     match id {
         Cow::Borrowed(id) => Cow::Borrowed(id.trim()),
@@ -119,14 +99,19 @@ fn trimmed(id: Cow<'_, str>) -> Cow<'_, str> {
 }
 
 /// The value of an id that passes the checks, and what is to be seen in it.
-fn known(layout: &Layout, id: &str) -> Result<(Value, Signs), Refused> {
+fn known(layout: &Layout, side: Side, id: &str) -> Result<(Value, Signs), Reason> {
     let of = layout.accounts;
-    if id.is_empty() {
-        return Err(Refused::Flawed(Flaw::Empty));
+    let flaw = if id.is_empty() {
+        Some(Flaw::Empty)
     } else if id.len() > MAX_ACCOUNT_ID_BYTES {
-        return Err(Refused::Flawed(Flaw::TooLong));
+        Some(Flaw::TooLong)
     } else if id.trim().len() != id.len() {
-        return Err(Refused::Flawed(Flaw::WhiteSpace));
+        Some(Flaw::WhiteSpace)
+    } else {
+        None
+    };
+    if let Some(flaw) = flaw {
+        return Err(Reason::InvalidId(side, flaw));
     }
     let value = Value::parse(of, id);
     let signs = match &value {
@@ -135,17 +120,15 @@ fn known(layout: &Layout, id: &str) -> Result<(Value, Signs), Refused> {
         Some(Value::Text) | None => Signs::of_text(of, id),
     };
     let refused = layout.accept.refuse(signs.rules());
-    if refused != 0 {
-        Err(if refused & Rule::InvalidId.bit() != 0 {
-            Refused::Flawed(Flaw::Invisible)
-        } else if refused & Rule::Placeholder.bit() != 0 {
-            Refused::Placeholder
-        } else {
-            Refused::Spreadsheet
-        })
+    if refused & Rule::InvalidId.bit() != 0 {
+        Err(Reason::InvalidId(side, Flaw::Invisible))
+    } else if refused & Rule::Placeholder.bit() != 0 {
+        Err(Reason::Placeholder(side))
+    } else if refused != 0 {
+        Err(Reason::Spreadsheet(side))
     } else {
-        // What is not as it seems is no value, for a better reason than its type.
-        let value = value.ok_or(Refused::Flawed(Flaw::NotOfType(of)))?;
+        // What is not as it seems was told first: its type would be the lesser reason.
+        let value = value.ok_or(Reason::InvalidId(side, Flaw::NotOfType(of)))?;
         Ok((value, signs))
     }
 }
@@ -204,8 +187,8 @@ pub(super) fn parse(data: &[u8], layout: &Layout, eof: bool) -> Parsed {
                 // A block is far smaller than 4 GiB (see `blocks`), and so are its line numbers.
                 parsed.lines.push(record.line as u32);
                 parsed.seen.add(record.line + 1, [&from, &to].map(|n| (&*n.id, n.signs)));
-                parsed.add(&from);
-                parsed.add(&to);
+                parsed.add(layout.accounts, &from);
+                parsed.add(layout.accounts, &to);
             }
         }
     }
@@ -216,20 +199,20 @@ pub(super) fn parse(data: &[u8], layout: &Layout, eof: bool) -> Parsed {
 }
 
 impl Parsed {
-    fn add(&mut self, account: &Named<'_>) {
+    fn add(&mut self, of: AccountType, account: &Named<'_>) {
         let (id, hash) = match &account.value {
             Value::Uuid(uuid) => (Id::Uuid(*uuid), hash_uuid(*uuid)),
-            Value::Text => self.add_bytes(account.id.as_bytes()),
-            Value::Number(number) => self.add_bytes(number),
+            Value::Text => self.add_bytes(of, account.id.as_bytes()),
+            Value::Number(number) => self.add_bytes(of, number),
         };
         self.ids.push(id);
         self.hashes.push(hash);
     }
 
-    fn add_bytes(&mut self, value: &[u8]) -> (Id, u64) {
+    fn add_bytes(&mut self, of: AccountType, value: &[u8]) -> (Id, u64) {
         let start = self.bytes.len() as u32;
         self.bytes.extend_from_slice(value);
-        (Id::Bytes { start, len: value.len() as u32 }, hash_bytes(value))
+        (Id::Bytes { start, len: value.len() as u32 }, hash_cell(of, value))
     }
 
     /// A counting sort of the ids by shard.

@@ -119,8 +119,8 @@ impl Intake {
         let list = PairList { records, accepted, blank: records, ..PairList::default() };
         Self {
             physical_lines: layout.lines,
+            interners: Interner::all(layout.accounts),
             layout,
-            interners: Interner::all(),
             list,
             carry: Vec::new(),
             below: None,
@@ -150,7 +150,7 @@ impl Intake {
             self.take(&[parsed])?;
         }
         self.list.rejects.sort();
-        self.list.accounts = Interner::finish(self.interners, self.layout.accounts);
+        self.list.accounts = Interner::finish(self.interners);
         Ok(self.list)
     }
 

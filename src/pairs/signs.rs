@@ -86,7 +86,8 @@ impl Signs {
             return signs.with(Rule::Spreadsheet);
         }
         signs = signs.with_shape(shape(id, classes));
-        if is_stand_in(id) {
+        // Of those words only numbers have digits, and those are short.
+        if (classes & DIGIT == 0 || id.len() <= 2) && is_stand_in(id) {
             signs = signs.with(Rule::StandIn);
         }
         if classes & DIGIT != 0 && classes & MARK != 0 && is_reformatted(id) {
@@ -128,10 +129,15 @@ impl Signs {
 
     /// The rules that concern the id, a bit each.
     pub(super) fn rules(self) -> u32 {
-        self.0 & (1 << Rule::COUNT) - 1
+        self.0 & ((1 << Rule::COUNT) - 1)
     }
 
-    /// Whether one of these rules concerns it.
+    /// The shapes that it has, a bit each.
+    pub(super) fn shapes(self) -> u32 {
+        self.0 >> Rule::COUNT
+    }
+
+    /// Whether this rule concerns it.
     pub(super) fn has(self, rule: Rule) -> bool {
         self.0 & rule.bit() != 0
     }
@@ -223,7 +229,9 @@ fn respelt_uuid(id: &str, classes: u8) -> Option<Uuid> {
 
 /// A number as spreadsheets round it, or what they put before one so that they leave it alone.
 fn is_of_a_spreadsheet(id: &str, classes: u8) -> bool {
-    if classes & DIGIT == 0 || classes & (MARK | WIDE) == 0 {
+    let may_begin =
+        id.starts_with(|c: char| c.is_ascii_digit() || !c.is_ascii() || "'=-".contains(c));
+    if classes & DIGIT == 0 || classes & (MARK | WIDE) == 0 || !may_begin {
         return false;
     }
     let is_digit = |text: &str| text.starts_with(|c: char| c.is_ascii_digit());
@@ -256,6 +264,11 @@ fn scientific(id: &str) -> Option<(Option<&str>, &str)> {
 
 /// A number as programs rewrite it, where it may as well be an id that somebody has.
 fn is_reformatted(id: &str) -> bool {
+    const LONGEST_DATE: usize = 11;
+    let begins_as_number = id.starts_with(|c: char| c.is_ascii_digit() || c == '-');
+    if !begins_as_number {
+        return id.len() <= LONGEST_DATE && is_date(id);
+    }
     let all_digits =
         |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
     if let Some((whole, zeros)) = id.split_once('.')

@@ -65,13 +65,13 @@ pub(super) enum Decoded<R: Read> {
     /// As it is.
     Plain(R),
     /// One or more gzip members.
-    Gzip(Box<Members<BufReader<R>>>),
+    Gzip(Members<BufReader<R>>),
 }
 
 impl<R: Read> Decoded<R> {
     pub(super) fn new(is_gzip: bool, raw: R) -> Self {
         if is_gzip {
-            Self::Gzip(Box::new(Members::new(BufReader::with_capacity(256 << 10, raw))))
+            Self::Gzip(Members::new(BufReader::with_capacity(256 << 10, raw)))
         } else {
             Self::Plain(raw)
         }

@@ -33,7 +33,8 @@ pub(super) fn facts(plan: &PlanStats) -> Vec<Fact> {
         let more = of_the_list.map(|(_, finding)| {
             let said = say!("{}: such a line {}; {}", finding.rule, finding.what, finding.advice);
             said.and_if(finding.can_be_accepted, || {
-                say!("; --accept {} merges such lines all the same", finding.rule)
+                // To be copied: it stands on one line.
+                say!("; --accept\u{a0}{} merges such lines all the same", finding.rule)
             })
         });
         facts.push(more.fold(Fact::new("Rejected", rejected).with(file), Fact::with));

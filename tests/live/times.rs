@@ -97,7 +97,7 @@ fn a_null_column_is_not_written() {
     let (_, mut expected, during) = merged(&world);
     let older = during.start - 60_000_000;
     let of_content =
-        "WHERE userid = 'to' AND contentid = 'c1' AND batchid = 'b1' AND courseid = 'k'";
+        "WHERE userid = 'target' AND contentid = 'c1' AND batchid = 'b1' AND courseid = 'k'";
     for (name, value) in [("result", "'late'"), ("progress", "7")] {
         world.cql(&format!(
             "UPDATE content_consumption USING TIMESTAMP {older} SET {name} = {value} {of_content}"
@@ -105,7 +105,7 @@ fn a_null_column_is_not_written() {
     }
     world.cql(&format!(
         "UPDATE user_courses USING TIMESTAMP {older} SET delta = 'late' \
-         WHERE userid = 'to' AND batchid = 'b1'"
+         WHERE userid = 'target' AND batchid = 'b1'"
     ));
     let key = ("target".into(), "c1".into(), "b1".into(), "k".into());
     let row = expected.tables.content_consumption.get_mut(&key).expect("it was copied");
@@ -122,7 +122,7 @@ fn a_later_write_of_the_application_stays() {
     let (_, mut expected, _) = merged(&world);
     world.cql(
         "UPDATE content_consumption SET status = 0, result = 'new' \
-         WHERE userid = 'to' AND contentid = 'c2' AND batchid = 'b1' AND courseid = 'k'",
+         WHERE userid = 'target' AND contentid = 'c2' AND batchid = 'b1' AND courseid = 'k'",
     );
     let key = ("target".into(), "c2".into(), "b1".into(), "k".into());
     let row = expected.tables.content_consumption.get_mut(&key).expect("it is kept");
@@ -142,11 +142,11 @@ fn a_deleted_source_hides_what_is_older_and_nothing_newer() {
     let write = |time: i64, content: &str| {
         world.cql(&format!(
             "INSERT INTO content_consumption (userid, contentid, batchid, courseid, grade) \
-             VALUES ('from', '{content}', 'b1', 'k', 'late') USING TIMESTAMP {time}"
+             VALUES ('source', '{content}', 'b1', 'k', 'late') USING TIMESTAMP {time}"
         ));
         world.cql(&format!(
             "UPDATE user_courses USING TIMESTAMP {time} SET grade = 'late' \
-             WHERE batchid = 'b1' AND userid = 'from'"
+             WHERE batchid = 'b1' AND userid = 'source'"
         ));
     };
     write(older, "c1");
@@ -172,7 +172,7 @@ fn a_cell_of_the_survivor_from_the_future_is_not_overwritten() {
     world.load(&data.tables);
     world.cql(&format!(
         "UPDATE content_consumption USING TIMESTAMP {} SET status = 1 \
-         WHERE userid = 'to' AND contentid = 'c' AND batchid = 'b' AND courseid = 'k'",
+         WHERE userid = 'target' AND contentid = 'c' AND batchid = 'b' AND courseid = 'k'",
         now_us() + 600_000_000
     ));
     let pairs = world.file("pairs.csv", to_csv(&data.lines));
@@ -222,7 +222,7 @@ fn what_the_application_writes_between_t_and_the_merge_hides_no_higher_value() {
         (
             key,
             format!(
-                "userid = 'to' AND contentid = '{content}' AND batchid = 'b1' AND courseid = 'k'"
+                "userid = 'target' AND contentid = '{content}' AND batchid = 'b1' AND courseid = 'k'"
             ),
         )
     };

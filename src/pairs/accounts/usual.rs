@@ -16,6 +16,12 @@ pub(super) fn parse_uuid(text: &[u8]) -> Option<[u8; 16]> {
     (bad & NOT_A_DIGIT == 0).then_some(uuid)
 }
 
+/// Reads a UUID in its usual form, in letters of any case.
+pub(super) fn parse_uuid_of_any_case(text: &[u8]) -> Option<[u8; 16]> {
+    let text: &[u8; 36] = text.try_into().ok()?;
+    parse_uuid(&text.to_ascii_lowercase())
+}
+
 /// The usual form of a UUID.
 pub(super) fn format_uuid(uuid: &[u8; 16]) -> [u8; 36] {
     const HEX: &[u8; 16] = b"0123456789abcdef";

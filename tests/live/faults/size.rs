@@ -115,9 +115,9 @@ fn an_account_with_a_million_rows_is_merged_in_bounded_memory() {
         world.keyspace
     );
     let merged = (0..ROWS).map(|n| (content(n), format!("b{}", n % 100), Some(2), Some(score(n))));
-    assert_rows(&world, &format!("{query}'to'"), merged);
+    assert_rows(&world, &format!("{query}'target'"), merged);
     let nothing = std::iter::empty::<(String, String, Option<i32>, Option<String>)>();
-    assert_rows(&world, &format!("{query}'from'"), nothing);
+    assert_rows(&world, &format!("{query}'source'"), nothing);
 }
 
 /// Every tenth user of the batch is merged: into another user, or into somebody new.
