@@ -28,6 +28,21 @@ fn statements_that_are_forgotten_are_prepared_again() {
 }
 
 #[test]
+fn statements_that_have_another_id_are_prepared_again() {
+    let (world, lines, expected) = stops::world("renamed", 120);
+    let proxy = Proxy::new(&world.addresses.hosts);
+    let (pairs, run) = (world.file("pairs.csv", to_csv(&lines)), world.run_dir());
+    let call = world.apply(&pairs, &run).with("--hosts", &proxy.hosts).with("--rate", "40");
+    let mut running = call.start();
+    stops::wait_until("a few groups are done", || proxy.count() > 40);
+    assert!(!running.has_ended());
+    proxy.rename_statements();
+    let report = running.wait().exits(0).json();
+    assert_eq!(stops::groups(&report).failed, 0);
+    world.assert_is(&expected);
+}
+
+#[test]
 fn what_every_write_meets_is_waited_for_and_said_once() {
     for code in [WRITE_FAILURE, OVERLOADED, UNAVAILABLE] {
         let (world, lines, expected) = stops::world("conditions", 60);

@@ -66,20 +66,31 @@ impl Frame {
         self
     }
 
-    /// The answer to a request that says that its statement is not known.
-    pub(crate) fn unprepared(request: &Self) -> Self {
-        let mut body = request.body();
-        if request.opcode() == BATCH {
+    /// The id of the statement, or of the first one of a batch.
+    pub(crate) fn first_id(&self) -> Vec<u8> {
+        let mut body = self.body();
+        if self.opcode() == BATCH {
             // Its type, how many there are, and that the first is a prepared one.
             body.take(4);
         }
-        let id = body.short_bytes();
-        let mut error = Self::error(request.stream(), UNPREPARED);
+        body.short_bytes().to_vec()
+    }
+
+    /// The answer to `stream` that says that a statement is not known.
+    pub(crate) fn unprepared(stream: i16, id: &[u8]) -> Self {
+        let mut error = Self::error(stream, UNPREPARED);
         error.0.extend((id.len() as u16).to_be_bytes());
         error.0.extend(id);
         let length = (error.0.len() - HEADER) as u32;
         error.0[5..HEADER].copy_from_slice(&length.to_be_bytes());
         error
+    }
+
+    /// Puts one id in the place of another, wherever it stands.
+    fn replace(&mut self, id: &[u8], by: &[u8]) {
+        let places: Vec<usize> =
+            (HEADER..=self.0.len() - id.len()).filter(|at| self.0[*at..].starts_with(id)).collect();
+        places.into_iter().for_each(|at| self.0[at..at + id.len()].copy_from_slice(by));
     }
 
     /// The answer to `stream` that reports an error.
@@ -221,6 +232,27 @@ impl Dictionary {
         self.0.insert(id, Prepared { query: query.to_owned(), partition });
     }
 
+    /// Gives the statement of an answer to a PREPARE another id.
+    pub(crate) fn rename(&self, answer: &mut Frame) {
+        for id in self.0.keys() {
+            answer.replace(id, &renamed(id));
+        }
+    }
+
+    /// Takes the other ids out of a request; gives one that is not another id.
+    pub(crate) fn rename_back(&self, request: &mut Frame) -> Option<Vec<u8>> {
+        if ![EXECUTE, BATCH].contains(&request.opcode()) {
+            return None;
+        }
+        let known =
+            |id: &&Vec<u8>| request.0.windows(id.len()).any(|window| window == id.as_slice());
+        if let Some(id) = self.0.keys().find(known) {
+            return Some(id.clone());
+        }
+        self.0.keys().for_each(|id| request.replace(&renamed(id), id));
+        None
+    }
+
     /// Reads a request that executes statements.
     pub(crate) fn read(&self, frame: &Frame) -> Option<Request> {
         match frame.opcode() {
@@ -282,6 +314,11 @@ impl Dictionary {
         let partition = partition.iter().map(|at| values[*at].clone()).collect();
         Statement { query: query.to_owned(), prepared: true, values, partition }
     }
+}
+
+/// Another id for a statement.
+fn renamed(id: &[u8]) -> Vec<u8> {
+    id.iter().map(|byte| !byte).collect()
 }
 
 /// Reads the notations of the protocol, one after the other.

@@ -2,7 +2,7 @@
 //! answer one with an error, to hold it back, to lose its answer or to cut its connection.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -48,6 +48,8 @@ struct Shared {
     dictionary: Mutex<Dictionary>,
     seen: Mutex<Vec<Seen>>,
     clock: AtomicUsize,
+    /// Statements have other ids than the server gave them.
+    renames: AtomicBool,
     complaints: Mutex<Vec<String>>,
 }
 
@@ -77,6 +79,7 @@ impl Proxy {
             dictionary: Mutex::default(),
             seen: Mutex::default(),
             clock: AtomicUsize::new(0),
+            renames: AtomicBool::new(false),
             complaints: Mutex::default(),
         });
         let task = runtime().spawn(accept(listener, Arc::clone(&shared)));
@@ -89,6 +92,11 @@ impl Proxy {
         let complaints = lock(&self.shared.complaints).clone();
         assert!(complaints.is_empty(), "the witness could not follow: {complaints:?}");
         lock(&self.shared.seen).clone()
+    }
+
+    /// From now on statements have other ids, and are not known by those that they had.
+    pub(crate) fn rename_statements(&self) {
+        self.shared.renames.store(true, Ordering::SeqCst);
     }
 
     /// How many requests on the test's tables have been seen so far.
@@ -176,13 +184,18 @@ async fn read(stream: &mut OwnedReadHalf) -> Option<Frame> {
 
 /// Deals with one request; false cuts the connection.
 fn request(
-    frame: Frame,
+    mut frame: Frame,
     shared: &Arc<Shared>,
     pending: &Mutex<HashMap<i16, Pending>>,
     requests: &UnboundedSender<Frame>,
     answers: &UnboundedSender<Frame>,
 ) -> bool {
     let stream = frame.stream();
+    if shared.renames.load(Ordering::SeqCst)
+        && let Some(id) = lock(&shared.dictionary).rename_back(&mut frame)
+    {
+        return answers.send(Frame::unprepared(stream, &id)).is_ok();
+    }
     let prepare = frame.to_prepare();
     let request = lock(&shared.dictionary).read(&frame);
     if request.iter().flat_map(|request| &request.statements).any(|s| s.query == UNKNOWN) {
@@ -202,7 +215,9 @@ fn request(
     lock(pending).insert(stream, Pending { prepare: None, request: Some((place, fate)) });
     match fate {
         Fate::Pass | Fate::Misreport(_) | Fate::Lose => requests.send(frame).is_ok(),
-        Fate::Refuse(UNPREPARED) => answers.send(Frame::unprepared(&frame)).is_ok(),
+        Fate::Refuse(UNPREPARED) => {
+            answers.send(Frame::unprepared(stream, &frame.first_id())).is_ok()
+        }
         Fate::Refuse(code) => answers.send(Frame::error(stream, code)).is_ok(),
         Fate::Cut => false,
         Fate::Delay(delay) => {
@@ -223,10 +238,14 @@ fn answer(
     answers: &UnboundedSender<Frame>,
 ) {
     let Pending { prepare, request } = lock(pending).remove(&frame.stream()).unwrap_or_default();
-    if let Some(query) = prepare {
-        lock(&shared.dictionary).learn(&query, &frame);
-    }
     let mut frame = frame.without_compression();
+    if let Some(query) = prepare {
+        let mut dictionary = lock(&shared.dictionary);
+        dictionary.learn(&query, &frame);
+        if shared.renames.load(Ordering::SeqCst) {
+            dictionary.rename(&mut frame);
+        }
+    }
     if let Some((place, fate)) = request {
         if fate == Fate::Lose {
             return;
