@@ -204,6 +204,7 @@ impl Cluster {
             consistency: self.settings.consistency,
             local_dc: self.settings.local_dc.clone(),
             user: self.settings.username.clone(),
+            renewed: Arc::default(),
             capabilities: Arc::clone(&self.capabilities),
         }
     }

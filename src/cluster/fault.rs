@@ -76,7 +76,8 @@ fn attempt_kind(error: &RequestAttemptError) -> Fault {
         RequestAttemptError::UnableToAllocStreamId
         | RequestAttemptError::BrokenConnectionError(_) => Fault::Transient,
         // The driver prepares such a statement again, once.
-        RequestAttemptError::RepreparedIdMissingInBatch => Fault::Forgotten,
+        RequestAttemptError::RepreparedIdMissingInBatch
+        | RequestAttemptError::RepreparedIdChanged { .. } => Fault::Forgotten,
         RequestAttemptError::DbError(error, message) => db_kind(error, message),
         _ => Fault::Permanent,
     }

@@ -1,8 +1,12 @@
 //! How statements are prepared, and the parts of their text that reads and writes share.
 
-use std::sync::Arc;
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use scylla::client::session::Session;
+use scylla::errors::{ExecutionError, RequestAttemptError};
 use scylla::policies::load_balancing::LoadBalancingPolicy;
 use scylla::statement::prepared::PreparedStatement;
 
@@ -27,6 +31,21 @@ pub(super) struct Preparer {
     pub(super) capabilities: Arc<Capabilities>,
     /// Which nodes are asked where nothing else is said.
     pub(super) policy: Arc<dyn LoadBalancingPolicy>,
+    /// Statements that the server has come to know by other ids.
+    pub(super) renewed: Arc<Renewed>,
+}
+
+/// Statements by their text, as they were prepared last.
+#[derive(Default)]
+pub(super) struct Renewed {
+    is_any: AtomicBool,
+    by_text: Mutex<HashMap<String, PreparedStatement>>,
+}
+
+impl Renewed {
+    fn by_text(&self) -> MutexGuard<'_, HashMap<String, PreparedStatement>> {
+        self.by_text.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// How many partitions a statement concerns.
@@ -76,12 +95,49 @@ impl Preparer {
         if reach == Reach::OnePartition && !statement.is_token_aware() {
             return Err(ClusterError::NotTokenAware { statement: text.into() });
         }
+        self.make_ready(&mut statement);
+        Ok(statement)
+    }
+
+    fn make_ready(&self, statement: &mut PreparedStatement) {
         statement.set_consistency(self.consistency.into());
         // Every write carries its own timestamp, so sending it twice is harmless.
         statement.set_is_idempotent(true);
         // The columns are named, so the metadata of an answer is known from the preparation.
         statement.set_use_cached_result_metadata(true);
-        Ok(statement)
+    }
+
+    /// A statement by the id that the server knows it by.
+    pub(super) fn current<'a>(
+        &self,
+        statement: &'a PreparedStatement,
+    ) -> Cow<'a, PreparedStatement> {
+        let is_any = self.renewed.is_any.load(Ordering::Relaxed);
+        let renewed =
+            is_any.then(|| self.renewed.by_text().get(statement.get_statement()).cloned());
+        let Some(mut renewed) = renewed.flatten() else { return Cow::Borrowed(statement) };
+        renewed.set_page_size(statement.get_page_size());
+        renewed.set_load_balancing_policy(statement.get_load_balancing_policy().cloned());
+        Cow::Owned(renewed)
+    }
+
+    /// Prepares a statement anew if a request has failed because the server knows it by another id: the next attempt has
+    /// it. The driver prepares again what the server has forgotten, but keeps the id.
+    pub(super) async fn renew<T>(
+        &self,
+        answer: Result<T, ExecutionError>,
+    ) -> Result<T, ExecutionError> {
+        if let Err(ExecutionError::LastAttemptError(RequestAttemptError::RepreparedIdChanged {
+            statement: text,
+            ..
+        })) = &answer
+            && let Ok(mut statement) = self.session.prepare(text.as_str()).await
+        {
+            self.make_ready(&mut statement);
+            self.renewed.by_text().insert(text.clone(), statement);
+            self.renewed.is_any.store(true, Ordering::Relaxed);
+        }
+        answer
     }
 }
 

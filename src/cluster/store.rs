@@ -165,14 +165,12 @@ impl ReadStore {
         after: Option<Cursor>,
         what: &impl Fn() -> Attempted<'a>,
     ) -> Result<(QueryResult, Option<Cursor>), StorageError> {
-        let mut statement = statement.clone();
+        let mut statement = self.preparer.current(statement).into_owned();
         statement.set_page_size(i32::try_from(rows).unwrap_or(i32::MAX));
         let state = after.map_or_else(PagingState::start, |c| PagingState::new_from_raw_bytes(c.0));
-        let session = &self.preparer.session;
-        let (result, next) = session
-            .execute_single_page(&statement, values, state)
-            .await
-            .map_err(|error| what().failed(&error))?;
+        let answer = self.preparer.session.execute_single_page(&statement, values, state).await;
+        let answer = self.preparer.renew(answer).await;
+        let (result, next) = answer.map_err(|error| what().failed(&error))?;
         let next = match next {
             PagingStateResponse::NoMorePages => None,
             PagingStateResponse::HasMorePages { state } => {
@@ -189,7 +187,9 @@ impl ReadStore {
         values: &Values<'_>,
         what: &impl Fn() -> Attempted<'a>,
     ) -> Result<Vec<Row>, StorageError> {
-        let result = self.preparer.session.execute_unpaged(statement, values).await;
+        let statement = self.preparer.current(statement);
+        let result = self.preparer.session.execute_unpaged(&statement, values).await;
+        let result = self.preparer.renew(result).await;
         rows_of_answer(result.map_err(|error| what().failed(&error))?, what)
     }
 

@@ -181,9 +181,12 @@ impl Writer for Store {
             statements.push(bound.0);
             values.push(bound.1);
         }
-        let Preparer { session, consistency, .. } = &self.read.preparer;
+        let preparer = &self.read.preparer;
+        let Preparer { session, consistency, .. } = preparer;
         let result = match (statements.as_slice(), values.as_slice()) {
-            ([statement], [values]) => session.execute_unpaged(statement, values).await,
+            ([statement], [values]) => {
+                session.execute_unpaged(&preparer.current(statement), values).await
+            }
             _ => {
                 // A batch takes its consistency from itself, not from the statements in it.
                 let mut cql = CqlBatch::new(BatchType::Unlogged);
@@ -191,11 +194,12 @@ impl Writer for Store {
                 cql.set_is_idempotent(true);
                 cql.statements = statements
                     .into_iter()
-                    .map(|statement| BatchStatement::from(statement.clone()))
+                    .map(|statement| BatchStatement::from(preparer.current(statement).into_owned()))
                     .collect();
                 session.batch(&cql, &values).await
             }
         };
+        let result = preparer.renew(result).await;
         result.map(drop).map_err(|error| what().failed(&error))
     }
 
@@ -217,8 +221,10 @@ impl Writer for Store {
         let mut bound = vec![Value::BigInt(t)];
         bound.extend(values::of_accounts(among.scope, among.accounts));
         let statement = self.read.at(table, among, several);
-        let session = &self.read.preparer.session;
-        let result = session.execute_unpaged(&statement, &Values(bound)).await;
+        let preparer = &self.read.preparer;
+        let statement = preparer.current(&statement);
+        let result = preparer.session.execute_unpaged(&statement, &Values(bound)).await;
+        let result = preparer.renew(result).await;
         result.map(drop).map_err(|error| what().failed(&error))
     }
 }

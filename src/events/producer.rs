@@ -43,6 +43,7 @@ pub struct Producer {
     topic: String,
     brokers: String,
     of_topic: TopicSettings,
+    patience: Duration,
 }
 
 impl Producer {
@@ -64,7 +65,7 @@ impl Producer {
         if !of_topic.properties().is_empty() {
             inner = Self::make(settings, &of_topic, on_delivered, false).await?;
         }
-        Ok(Self { inner: Arc::new(inner), topic, brokers, of_topic })
+        Ok(Self { inner: Arc::new(inner), topic, brokers, of_topic, patience: PATIENCE })
     }
 
     /// Makes the client, and perhaps looks whether the topic can be written to. Making, asking and (after an error) closing
@@ -183,7 +184,7 @@ impl Producer {
             return Err(fatal);
         }
         let since = ticket.waited().min(context.silence());
-        let is_over = since >= PATIENCE;
+        let is_over = since >= self.patience;
         if since < STALL || !is_over && !context.may_log("waiting") {
             return Ok(());
         }
@@ -274,125 +275,4 @@ fn creation_error(error: KafkaError) -> EventError {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::atomic::AtomicUsize;
-
-    use rdkafka::mocking::MockCluster;
-    use rdkafka::types::RDKafkaRespErr;
-
-    use super::*;
-
-    fn settings(brokers: impl Into<String>) -> EventSettings {
-        EventSettings { brokers: brokers.into(), topic: "changes".into(), properties: Vec::new() }
-    }
-
-    fn events(n: usize) -> Vec<Event> {
-        (0..n).map(|i| Event { key: format!("k{i}"), payload: b"{}".to_vec() }).collect()
-    }
-
-    #[tokio::test]
-    async fn every_event_of_many_tasks_is_acknowledged_once() {
-        let cluster = MockCluster::new(1).unwrap();
-        let delivered = Arc::new(AtomicUsize::new(0));
-        let count = Arc::clone(&delivered);
-        let producer = Producer::connect(&settings(cluster.bootstrap_servers()), move |_| {
-            count.fetch_add(1, Ordering::Relaxed);
-        })
-        .await
-        .unwrap();
-        let producer = Arc::new(producer);
-        let tasks: Vec<_> = (0..500)
-            .map(|_| {
-                let producer = Arc::clone(&producer);
-                tokio::spawn(async move { producer.send_all(&events(4)).await })
-            })
-            .collect();
-        for task in tasks {
-            task.await.unwrap().unwrap();
-        }
-        assert_eq!(delivered.load(Ordering::Relaxed), 2_000);
-        Arc::into_inner(producer).unwrap().close().await.unwrap();
-    }
-
-    #[tokio::test]
-    async fn a_full_queue_is_waited_for() {
-        let cluster = MockCluster::new(1).unwrap();
-        let mut settings = settings(cluster.bootstrap_servers());
-        settings.properties.push(("queue.buffering.max.messages".into(), "10".into()));
-        let producer = Producer::connect(&settings, |_| {}).await.unwrap();
-        producer.send_all(&events(100)).await.unwrap();
-    }
-
-    #[tokio::test]
-    async fn a_broker_that_goes_down_is_waited_for() {
-        let cluster = MockCluster::new(1).unwrap();
-        let producer =
-            Producer::connect(&settings(cluster.bootstrap_servers()), |_| {}).await.unwrap();
-        cluster.broker_down(1).unwrap();
-        let events = events(3);
-        let sending = producer.send_all(&events);
-        tokio::pin!(sending);
-        let early = time::timeout(Duration::from_millis(500), &mut sending).await;
-        assert!(early.is_err(), "{early:?}");
-        cluster.broker_up(1).unwrap();
-        sending.await.unwrap();
-    }
-
-    #[tokio::test]
-    async fn an_event_that_is_too_large_fails_alone() {
-        let cluster = MockCluster::new(1).unwrap();
-        let producer =
-            Producer::connect(&settings(cluster.bootstrap_servers()), |_| {}).await.unwrap();
-        let large = Event { key: "k".into(), payload: vec![b'x'; 2_000_000] };
-        let error = producer.send_all(&[large]).await.unwrap_err();
-        assert!(matches!(error, EventError::TooLarge { bytes: 2_000_000, .. }), "{error}");
-        producer.send_all(&events(1)).await.unwrap();
-    }
-
-    #[tokio::test]
-    async fn the_events_around_one_that_is_too_large_are_sent_and_waited_for() {
-        let cluster = MockCluster::new(1).unwrap();
-        let delivered = Arc::new(AtomicUsize::new(0));
-        let count = Arc::clone(&delivered);
-        let on_delivered = move |_| {
-            count.fetch_add(1, Ordering::Relaxed);
-        };
-        let producer =
-            Producer::connect(&settings(cluster.bootstrap_servers()), on_delivered).await.unwrap();
-        let mut some = events(20);
-        for (position, bytes) in [(3, 2_000_000), (11, 3_000_000)] {
-            some[position].payload = vec![b'x'; bytes];
-        }
-        let error = producer.send_all(&some).await.unwrap_err();
-        assert!(matches!(error, EventError::TooLarge { bytes: 2_000_000, .. }), "{error}");
-        assert_eq!(delivered.load(Ordering::Relaxed), 18);
-    }
-
-    #[tokio::test]
-    async fn nothing_listening_is_said_with_the_address() {
-        let error = Producer::connect(&settings("127.0.0.1:9"), |_| {}).await.unwrap_err();
-        let message = error.to_string();
-        assert!(message.starts_with("no Kafka broker answered at 127.0.0.1:9: "), "{message}");
-        assert!(message.contains("Connection refused"), "{message}");
-        assert!(!error.is_configuration());
-    }
-
-    #[tokio::test]
-    async fn a_topic_that_is_refused_is_named() {
-        let cluster = MockCluster::new(1).unwrap();
-        let refused = RDKafkaRespErr::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED;
-        cluster.topic_error("changes", refused).unwrap();
-        let error =
-            Producer::connect(&settings(cluster.bootstrap_servers()), |_| {}).await.unwrap_err();
-        assert!(error.to_string().starts_with("topic 'changes' cannot be written to: "), "{error}");
-    }
-
-    #[tokio::test]
-    async fn properties_that_do_not_go_together_are_a_configuration_error() {
-        let mut settings = settings("127.0.0.1:9");
-        settings.properties.push(("max.in.flight".into(), "100".into()));
-        let error = Producer::connect(&settings, |_| {}).await.unwrap_err();
-        assert!(error.is_configuration(), "{error}");
-        assert!(error.to_string().contains("max.in.flight"), "{error}");
-    }
-}
+mod tests;

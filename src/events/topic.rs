@@ -5,6 +5,7 @@ use std::time::Duration;
 use rdkafka::admin::{AdminClient, AdminOptions, ResourceSpecifier};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::producer::{Producer as _, ThreadedProducer};
+use tokio::task;
 
 use super::EventSettings;
 use super::context::Context;
@@ -44,8 +45,12 @@ impl TopicSettings {
     }
 
     async fn asked(settings: &EventSettings) -> Result<Self, String> {
-        let admin: AdminClient<DefaultClientContext> =
-            settings.client_config(&Self::default()).create().map_err(|error| said(&error))?;
+        let own = settings.clone();
+        // A new configuration asks whether librdkafka's lines would be logged, and on the thread that asks tracing then
+        // loses the next line; so it is not this one.
+        let made = task::spawn_blocking(move || own.client_config(&Self::default()).create());
+        let made = made.await.map_err(|panic| panic.to_string())?;
+        let admin: AdminClient<DefaultClientContext> = made.map_err(|error| said(&error))?;
         let options = AdminOptions::new().request_timeout(Some(QUESTION));
         let topic = [ResourceSpecifier::Topic(&settings.topic)];
         let told = admin.describe_configs(&topic, &options).await;
@@ -75,7 +80,10 @@ impl TopicSettings {
         let least = self.least_in_sync?;
         let metadata = producer.client().fetch_metadata(Some(topic), QUESTION).ok()?;
         let found = metadata.topics().iter().find(|found| found.name() == topic)?;
-        let lacking = found.partitions().iter().filter(|partition| partition.isr().len() < least);
+        let lacking = found.partitions().iter().filter(|partition| {
+            // A topic of fewer replicas takes what all of them have.
+            partition.isr().len() < least.min(partition.replicas().len())
+        });
         let lacking: Vec<_> = lacking.map(|one| (one.id(), one.isr().len())).collect();
         let (first, in_sync) = lacking.first()?;
         let more = match lacking.len() {

@@ -12,6 +12,8 @@ use crate::storage::{Fault, StorageError};
 use super::fits::Fits;
 use super::outage::Outage;
 
+/// How long a request is tried as a whole.
+const PATIENCE: Duration = Duration::from_secs(1);
 /// How long is waited for a write of few groups at which replicas fail: it may be theirs alone.
 const ALONE: Duration = Duration::from_secs(30);
 /// So many that fail at once have it in common.
@@ -70,12 +72,10 @@ impl Retries {
 pub(super) enum Otherwise {
     /// That was it.
     Fails,
-    /// Less is asked for at a time: soon, if it may have been too much.
+    /// It is asked for in parts: soon, if it may have been too much.
     IsLess {
         /// How often it is tried if it is not answered in time.
         late_tries: u32,
-        /// How long it is tried while others get through, if it is not its size.
-        patience: Duration,
     },
 }
 
@@ -128,7 +128,7 @@ impl Attempts {
             let result = Box::pin(request()).await;
             self.recorder.record(lane, began.elapsed());
             drop((permit, room));
-            let mut error = match result {
+            let error = match result {
                 Ok(value) => {
                     self.outage.got_through(lane, began);
                     self.pace.answered(self.asked);
@@ -143,24 +143,17 @@ impl Attempts {
             match self.next(lane, error.kind, (first, failed, tries, pause)) {
                 Next::Again => {}
                 Next::Waits => {
-                    waiting.get_or_insert_with(|| self.outage.wait(lane));
+                    if matches!(self.otherwise, Otherwise::Fails) {
+                        waiting.get_or_insert_with(|| self.outage.wait(lane));
+                    }
                     self.outage.tell(lane, first, &error);
                 }
-                Next::GivesUp => {
-                    if !matches!(error.kind, Fault::Permanent | Fault::Fatal) {
-                        let spent = first.elapsed().as_secs_f64();
-                        error.message =
-                            format!("{} (tried {tries} times in {spent:.1} s)", error.message);
-                    }
-                    return Err(error);
-                }
+                Next::GivesUp => return Err(given_up(error, tries, first)),
                 Next::Stops => {
                     let quiet = self.outage.quiet(None, first).as_secs();
-                    error.message =
-                        format!("nothing has got through for {quiet} s: {}", error.message);
-                    error.class = format!("nothing gets through: {}", error.class);
-                    error.kind = Fault::Fatal;
-                    return Err(error);
+                    let message = format!("nothing has got through for {quiet} s: {error}");
+                    let class = format!("nothing gets through: {}", error.class);
+                    return Err(StorageError { message, class, kind: Fault::Fatal });
                 }
             }
             tracing::debug!("attempt {tries} failed and is repeated: {error}");
@@ -191,13 +184,12 @@ impl Attempts {
             (Fault::Permanent | Fault::Fatal, _) => Next::GivesUp,
             (Fault::Forgotten, _) if waited > budget => Next::GivesUp,
             (Fault::Forgotten, _) => Next::Again,
-            (Fault::Transient, Otherwise::IsLess { patience, .. })
-                if waited > patience && !self.outage.is_quiet_since(None, first) =>
-            {
+            // Others may wait for what is learnt from it.
+            (Fault::Transient, Otherwise::IsLess { .. }) if waited > PATIENCE.min(budget) => {
                 Next::GivesUp
             }
             (Fault::Transient, _) => waits(None),
-            (Fault::TimedOut, Otherwise::IsLess { late_tries, .. }) if tries >= late_tries => {
+            (Fault::TimedOut, Otherwise::IsLess { late_tries }) if tries >= late_tries => {
                 Next::GivesUp
             }
             // Others are answered: it is this request that takes too long.
@@ -223,6 +215,15 @@ impl Attempts {
             (Fault::Replica, Otherwise::Fails) => Next::GivesUp,
         }
     }
+}
+
+/// What was tried again says how often, and for how long.
+fn given_up(mut error: StorageError, tries: u32, first: Instant) -> StorageError {
+    if !matches!(error.kind, Fault::Permanent | Fault::Fatal) {
+        let spent = first.elapsed().as_secs_f64();
+        error.message = format!("{} (tried {tries} times in {spent:.1} s)", error.message);
+    }
+    error
 }
 
 /// What comes after an attempt that failed.

@@ -3,7 +3,7 @@
 //! Each group is one async function ([`merge_group`](group::merge_group)) that reads like the steps of a merge, and so
 //! is each turn of the other walks. [`walk`] cuts the groups into windows, bounds them and stops them: it alone spawns.
 //! A [`window`] lets its groups go on step by step and sends what they ask for together, as large as [`fits`];
-//! [`attempt`] retries, measures and slows down each request. A failed group never stops the others. What an application
+//! [`attempt`] retries, measures and slows down each request, and [`outage`] tells what they all meet. A failed group never stops the others. What an application
 //! writes meanwhile is looked for twice: in the survivor's computed cells behind each group ([`overtaken`]), and on the
 //! sources at the end ([`sweep`]).
 
@@ -33,7 +33,6 @@ mod work;
 use std::future::Future;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -196,11 +195,6 @@ impl<S> Context<S> {
             bytes: 0,
             asked,
         }
-    }
-
-    /// What becomes of a request that can be asked for in parts, and has been tried so often without an answer in time.
-    fn less(late_tries: u32) -> Otherwise {
-        Otherwise::IsLess { late_tries, patience: Duration::MAX }
     }
 
     /// What is to be recorded of a group: part of no merge's counts, and leading nowhere, unless that is added.

@@ -161,8 +161,9 @@ impl<S> Context<S> {
         let mut refused: Option<(Load, Fault)> = None;
         let mut trial = None;
         let mut rows = most(rows);
+        let mut is_common = false;
         loop {
-            if trial.is_none() {
+            if trial.is_none() && !is_common {
                 trial = fits.trial(Load { kind, table, count: rows, bytes: 0 }).await;
             }
             rows = most(rows);
@@ -172,8 +173,9 @@ impl<S> Context<S> {
             let load = Load { kind, table, count: rows, bytes: 0 };
             let otherwise = match (rows, refused) {
                 (..=1, _) => Otherwise::Fails,
-                (_, None) => Self::less(2),
-                (_, Some(_)) => Self::less(1),
+                _ if is_common => Otherwise::Fails,
+                (_, None) => Otherwise::IsLess { late_tries: 2 },
+                (_, Some(_)) => Otherwise::IsLess { late_tries: 1 },
             };
             if rows <= 1 && fits.is_seen(kind, table) {
                 trial = None;
@@ -204,6 +206,10 @@ impl<S> Context<S> {
                 // As many rows were taken before: it is something else.
                 Err(error) if error.kind == Fault::Permanent && fits.has_taken(load) => {
                     return Err(error);
+                }
+                // Nothing is found out by it.
+                Err(error) if error.kind == Fault::Transient && !is_common => {
+                    (trial, is_common) = (None, true);
                 }
                 Err(error) if rows > 1 && may_be_size(error.kind) => {
                     refused = Some((load, error.kind));

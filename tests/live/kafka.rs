@@ -2,9 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use rdkafka::admin::{
-    AdminClient, AdminOptions, AlterConfig, NewTopic, ResourceSpecifier, TopicReplication,
-};
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::RDKafkaErrorCode;
@@ -103,13 +101,6 @@ pub(crate) fn create_topic(brokers: &str, topic: &str, setting: (&str, &str)) {
     let new = NewTopic::new(topic, 1, TopicReplication::Fixed(1)).set(setting.0, setting.1);
     let made = runtime().block_on(admin(brokers).create_topics([&new], &AdminOptions::new()));
     made.expect("the broker answers")[0].as_ref().expect("the topic can be made");
-}
-
-/// Gives a topic another setting.
-pub(crate) fn alter_topic(brokers: &str, topic: &str, (name, value): (&str, &str)) {
-    let change = AlterConfig::new(ResourceSpecifier::Topic(topic)).set(name, value);
-    let made = runtime().block_on(admin(brokers).alter_configs([&change], &AdminOptions::new()));
-    made.expect("the broker answers")[0].as_ref().expect("the topic can be altered");
 }
 
 fn admin(brokers: &str) -> AdminClient<DefaultClientContext> {

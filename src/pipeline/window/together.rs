@@ -4,7 +4,6 @@
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -13,14 +12,10 @@ use crate::latency::Lane;
 use crate::model::{AccountId, Batch, Mutation, TableIndex};
 use crate::storage::{Fault, Node, StorageError};
 
-use super::super::Context;
 use super::super::attempt::{Attempts, Otherwise};
 use super::super::fits::{Kind, Load, Trial, may_be_size};
 use super::Window;
 use super::gather::Waiting;
-
-/// How long a request of several groups is tried before it is taken apart.
-const PATIENCE: Duration = Duration::from_secs(1);
 
 /// An answer of so many bytes is asked for whatever else was expected of it before.
 const LITTLE_BYTES: usize = 1_024 * 1_024;
@@ -177,7 +172,7 @@ where
             }
             let rows = fits.rows_of_each(kind, table);
             let (waited, late_tries) = (self.window.outage.waited(), depth.late_tries());
-            let otherwise = Otherwise::IsLess { late_tries, patience: PATIENCE };
+            let otherwise = Otherwise::IsLess { late_tries };
             let asked: Vec<R> = part.iter().map(|waiting| waiting.request.clone()).collect();
             match self.request(asked, To { node, rows }, otherwise).await {
                 Ok(None) => self.several(part, node, trial, depth).await,
@@ -240,15 +235,15 @@ where
                 return self.one(second, node, trial, depth).await;
             }
             let mut most = fits.rows_of_each(kind, table);
-            let mut refused = None;
+            let (mut refused, mut is_common) = (None, false);
             loop {
                 let (rows, can_be_less) = (most, is_divisible || most > 1);
                 if !is_divisible && (rows == 1 || depth != Depth::Smaller) {
                     // It may take long, and nothing is found out by it.
                     *trial = None;
                 }
-                let otherwise = match can_be_less {
-                    true => Context::<S>::less(depth.late_tries()),
+                let otherwise = match can_be_less && !is_common {
+                    true => Otherwise::IsLess { late_tries: depth.late_tries() },
                     false => Otherwise::Fails,
                 };
                 let (asked, waited) = (vec![one.clone()], self.window.outage.waited());
@@ -260,6 +255,10 @@ where
                             fits.too_many_rows(kind, table, rows, why);
                         }
                         return Ok(answers.pop());
+                    }
+                    // Nothing is found out by it.
+                    Err(error) if error.kind == Fault::Transient && !is_common => {
+                        (*trial, is_common) = (None, true);
                     }
                     Err(error) if !can_be_less || !may_be_size(error.kind) => return Err(error),
                     Err(error) => {
@@ -327,7 +326,7 @@ where
     {
         let (fits, Sort { kind, table, .. }) = (&self.window.fits, self.sort);
         let Some((accounts, rows)) = fits.sample(kind, table, asked.len()) else { return };
-        let otherwise = Otherwise::IsLess { late_tries: 1, patience: PATIENCE };
+        let otherwise = Otherwise::IsLess { late_tries: 1 };
         let some: Vec<R> = asked.take(accounts).cloned().collect();
         if self.request(some, To { node, rows }, otherwise).await.is_err() {
             fits.sizes.learn(table, kind, std::iter::empty());
