@@ -167,6 +167,7 @@ impl Accounts {
 }
 
 impl Shard {
+    #[inline]
     fn pointed_at(&self, local: usize) -> Option<&[u8]> {
         if self.is_pointer.get(local / 64).is_some_and(|bits| bits >> (local % 64) & 1 == 1) {
             let [a, b, c, d, e, f, g, h, i, j, k, l, ..] = self.slots[local];
@@ -317,17 +318,27 @@ pub(super) fn hash_cell(of: AccountType, cell: &[u8]) -> u64 {
 /// A hash in which letters of ASCII are the same in both cases, and so are a few marks, which does no harm.
 fn hash_letters(bytes: &[u8]) -> u64 {
     const CASE: u64 = u64::from_le_bytes([0x20; 8]);
-    let (words, rest) = bytes.as_chunks::<8>();
-    let add = |hash: u64, word: [u8; 8]| folded(hash ^ (u64::from_le_bytes(word) | CASE), A);
-    let mut last = [0; 8];
-    last[..rest.len()].copy_from_slice(rest);
-    let hash = words.iter().copied().chain([last]).fold(bytes.len() as u64 ^ B, add);
+    let add = |hash: u64, word: &[u8; 8]| folded(hash ^ (u64::from_le_bytes(*word) | CASE), A);
+    let mut hash = bytes.len() as u64 ^ B;
+    match bytes.last_chunk::<8>() {
+        // The last word overlaps the one before: that costs less than what is left over.
+        Some(last) => {
+            hash = bytes[..bytes.len() - 1].as_chunks::<8>().0.iter().fold(hash, add);
+            hash = add(hash, last);
+        }
+        None => {
+            let word = bytes.iter().fold(0, |word, byte| word << 8 | u64::from(*byte));
+            hash = add(hash, &word.to_le_bytes());
+        }
+    }
     folded(hash ^ B, A)
 }
 
 fn is_same_folded(one: &[u8], other: &[u8]) -> bool {
-    if one.is_ascii() && other.is_ascii() {
-        return one.eq_ignore_ascii_case(other);
+    if one.eq_ignore_ascii_case(other) {
+        return true;
+    } else if one.is_ascii() || other.is_ascii() {
+        return false;
     }
     let folded = |text: &[u8]| String::from_utf8_lossy(text).to_lowercase();
     folded(one) == folded(other)

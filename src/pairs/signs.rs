@@ -229,8 +229,7 @@ fn respelt_uuid(id: &str, classes: u8) -> Option<Uuid> {
 
 /// A number as spreadsheets round it, or what they put before one so that they leave it alone.
 fn is_of_a_spreadsheet(id: &str, classes: u8) -> bool {
-    let may_begin =
-        id.starts_with(|c: char| c.is_ascii_digit() || !c.is_ascii() || "'=-".contains(c));
+    let may_begin = matches!(id.as_bytes(), [b'0'..=b'9' | b'\'' | b'=' | b'-' | 128.., ..]);
     if classes & DIGIT == 0 || classes & (MARK | WIDE) == 0 || !may_begin {
         return false;
     }

@@ -68,7 +68,7 @@ pub(super) fn is_nothing(id: &str, classes: u8) -> bool {
         return true;
     }
     // Only one of the words has a digit.
-    if id.len() > LONGEST || classes & DIGIT != 0 && !id.contains('#') {
+    if id.len() > LONGEST || classes & DIGIT != 0 && !id.starts_with('#') {
         return false;
     }
     let is_one_of = |words: &[&str], id: &str| words.iter().any(|w| w.eq_ignore_ascii_case(id));
