@@ -50,8 +50,6 @@ pub enum Advice {
     Undo {
         /// The run directory.
         run: PathBuf,
-        /// With what was changed since.
-        force: bool,
     },
     /// What this process was told to do, once more.
     Again(
@@ -130,9 +128,7 @@ impl Advice {
             Self::Verify { run, repair } => {
                 of_run("verify", run, if *repair { &["--repair"] } else { &[] })
             }
-            Self::Undo { run, force } => {
-                of_run("undo", run, if *force { &["--force"] } else { &[] })
-            }
+            Self::Undo { run } => of_run("undo", run, &[]),
             Self::Again(arguments) => arguments.clone(),
             Self::Config => with(&["config"]),
         }
@@ -224,8 +220,7 @@ mod tests {
         );
         check(&Advice::Verify { run: "r".into(), repair: false }, "verify r");
         check(&Advice::Verify { run: "r".into(), repair: true }, "verify r --repair");
-        check(&Advice::Undo { run: "r".into(), force: false }, "undo r");
-        check(&Advice::Undo { run: "r".into(), force: true }, "undo r --force");
+        check(&Advice::Undo { run: "r".into() }, "undo r");
         check(&Advice::Config, "config");
     }
 

@@ -153,7 +153,7 @@ fn is_another(then: &TableLayout, now: &TableLayout) -> Option<String> {
 fn told(table: &str, what: &Alteration) -> String {
     let then = match what {
         Alteration::Lost(_) => {
-            "what the journal has of it is neither compared nor written (tributary record shows it)"
+            "what the journal has of it is neither compared nor written (the command record shows it)"
         }
         _ => {
             "groups that are not begun take it along; in rows that are merged it is the application's, which no undo \

@@ -10,6 +10,7 @@ use std::time::Duration;
 use tokio::task::JoinHandle;
 
 use super::Failure;
+use crate::advice::Advice;
 use crate::cluster::{Cluster, ClusterRegister};
 use crate::journal::{GroupRecord, Journal, State};
 use crate::model::{AccountId, Group, Pair};
@@ -245,6 +246,31 @@ pub(super) async fn not_yet(
         }
     }
     Ok(not_yet)
+}
+
+/// What takes the runs back that come before some groups of this one, in the order in which that can be done.
+///
+/// # Errors
+/// The register cannot be read.
+pub(super) async fn undos_before(
+    register: &ClusterRegister,
+    not_yet: &BTreeMap<usize, Vec<Later>>,
+) -> Result<Vec<Advice>, Failure> {
+    let mut later: Vec<&Later> = not_yet.values().flatten().collect();
+    // A run is as late as the last that it did to any of these groups.
+    later.sort_by(|one, other| other.cmp(one));
+    let mut named = BTreeSet::new();
+    let mut undos = Vec::new();
+    for Later { run, .. } in later {
+        if named.insert(run) {
+            let known = register.reader().known_run(run).await.map_err(Failure::failed)?;
+            // host:directory
+            let place = known.as_ref().and_then(|known| known.place.split_once(':'));
+            let run_dir = place.map_or(&**run, |(_, run_dir)| run_dir).into();
+            undos.push(Advice::Undo { run: run_dir });
+        }
+    }
+    Ok(undos)
 }
 
 /// A run that is about to begin, as the register keeps it.

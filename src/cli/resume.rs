@@ -99,7 +99,7 @@ fn check_not_taken_back(known: &Known, run: &Path) -> Result<(), Failure> {
     if groups == 0 {
         return Ok(());
     }
-    let undo = Advice::Undo { run: run.to_path_buf(), force: false };
+    let undo = Advice::Undo { run: run.to_path_buf() };
     let apply = Advice::Apply { pairs: Some(copy_of_pairs(run)?) };
     Err(Failure::failed(anyhow!(
         "{groups} of the run's groups were taken back by undo, so it does not go on. To take back the \

@@ -19,7 +19,6 @@ use crate::moment::Moment;
 use crate::pairs::{self, Format};
 use crate::pipeline::{Discover, Reason, Walked};
 use crate::readable;
-use crate::register::{Archive, Later};
 use crate::report::{FailureReasons, Rendered, Undoing, UndoneGroups, UndonePairs, UndoneTable};
 use crate::run::{RunDir, RunError, RunRecord, files};
 use crate::spec::{Spec, Table};
@@ -110,7 +109,10 @@ async fn carry_out(
     let latency = run_dir.append(files::LATENCY)?;
     let log = LatencyLog::start(latency, run_dir.file(files::LATENCY), &engine.context);
     let mut reasons = FailureReasons::default();
-    refuse(&not_yet, &engine, &mut reasons).await?;
+    let first = match &engine.register {
+        Some(register) => register::undos_before(register, &not_yet).await?,
+        None => Vec::new(),
+    };
     let (undone, flushed) = walk(&engine, &selected, settings, console, stop, &mut reasons).await;
     let timeline = log.finish().await;
     // From here on trouble is kept until the report is out: what was done has to be known, however
@@ -160,6 +162,7 @@ async fn carry_out(
         },
         again: if is_left { console.again.command().cloned() } else { None },
         groups,
+        first,
         pairs: UndonePairs {
             undone: undone.pairs_undone,
             disputed: undone.pairs_disputed,
@@ -181,41 +184,6 @@ async fn carry_out(
     console.report(&report, settings.output.json)?;
     kept?;
     trouble.map_or(Ok(exit), Err)
-}
-
-/// Says which groups are not taken back, and what comes first.
-async fn refuse(
-    not_yet: &BTreeMap<usize, Vec<Later>>,
-    engine: &Engine,
-    reasons: &mut FailureReasons,
-) -> Result<(), Failure> {
-    let mut places: BTreeMap<&str, String> = BTreeMap::new();
-    for (group, later) in not_yet {
-        let mut first = Vec::new();
-        for Later { run, .. } in later {
-            if !places.contains_key(&**run) {
-                places.insert(run, place(engine, run).await?);
-            }
-            first.push(format!("tributary undo {}", places[&**run]));
-        }
-        let why = format!(
-            "later runs have worked on its accounts, and are taken back before it: {}",
-            first.join(", then ")
-        );
-        if let Some(record) = engine.journal.group(*group)? {
-            reasons.add(&record.pairs, &why);
-        }
-    }
-    Ok(())
-}
-
-/// The directory of a run, as far as the register knows it.
-async fn place(engine: &Engine, run: &str) -> Result<String, Failure> {
-    let Some(register) = &engine.register else { return Ok(run.to_owned()) };
-    let known = register.reader().known_run(run).await.map_err(Failure::failed)?;
-    // host:directory
-    let place = known.and_then(|known| Some(known.place.split_once(':')?.1.to_owned()));
-    Ok(place.unwrap_or_else(|| run.to_owned()))
 }
 
 /// Takes the selected groups back, with progress.

@@ -49,6 +49,8 @@ pub struct Undoing {
     pub again: Option<Advice>,
     /// The groups.
     pub groups: UndoneGroups,
+    /// What takes the later runs back that come before the groups that were refused, in this order.
+    pub first: Vec<Advice>,
     /// Their pairs.
     pub pairs: UndonePairs,
     /// Rows, by table.
@@ -234,6 +236,13 @@ impl Undoing {
             true => say!("taken back as well, because of --force"),
             false => say!("left alone, and listed in {}", files::CONFLICTS),
         };
+        let since = since.and_if(self.conflicts > 0 && !self.force, || {
+            let cells = counted(self.conflicts, "cell").at("/conflicts");
+            say!(
+                ": {}. Their rows belong to whoever changed them; --force would take them back, too, and lose that",
+                cells
+            )
+        });
         let file = self.pairs_file.iter().map(|file| Fact::new("Pairs of", path(file)));
         let stopped = self.stopped.iter().map(|why| Fact::new("Stopped", why));
         let facts = [groups, Fact::new("Pairs", sum(whole, parts)), Fact::new("Changes", since)];
@@ -263,17 +272,15 @@ impl Undoing {
     }
 
     fn advise(&self, report: &mut Report) {
+        for (at, undo) in self.first.iter().enumerate() {
+            let to = match at {
+                0 => say!("To take back first what later runs did to the same accounts"),
+                _ => say!("Then"),
+            };
+            report.advise(to, undo.clone());
+        }
         if let Some(again) = &self.again {
             report.advise(say!("To do what is left"), again.clone());
-        }
-        if self.conflicts > 0 {
-            let to = say!(
-                "{} has {} that someone changed since the run; their rows were left alone, and the others of their \
-                 groups were taken back. To lose these changes and take all back",
-                files::CONFLICTS,
-                counted(self.conflicts, "cell").at("/conflicts"),
-            );
-            report.advise(to, Advice::Undo { run: self.run_dir.clone(), force: true });
         }
     }
 }

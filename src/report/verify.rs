@@ -289,6 +289,6 @@ impl Verification {
         } else if self.to_resume() > 0 {
             report.advise(say!("To do what is not done"), Advice::resume(&run()));
         }
-        report.advise(say!("To take the run back"), Advice::Undo { run: run(), force: false });
+        report.advise(say!("To take the run back"), Advice::Undo { run: run() });
     }
 }

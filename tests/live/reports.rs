@@ -320,12 +320,7 @@ fn undo(applied: &Applied, browser: &Browser) {
     applied.command("undo").run().exits(4);
     let page = Page::open(browser, &applied.run.join("undo.html"));
     page.assert_figures(25);
-    page.assert_text(&[
-        "changed since",
-        "Conflicts",
-        " --force",
-        "Taken back, but for what was changed since",
-    ]);
+    page.assert_text(&["changed since", "Conflicts", "Taken back, but for what was changed since"]);
     page.assert_sorts();
     page.assert_fits_everywhere();
 }

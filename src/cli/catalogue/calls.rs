@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
+use crate::advice::Advice;
 use crate::cli::moments;
 use crate::setting::Command::{Apply, Plan, Resume, Undo, Verify};
 use crate::setting::{Kind, Setting, settings, values};
@@ -71,7 +72,8 @@ fn inspect(text: &str) -> Result<Option<usize>, String> {
         },
     };
     Err(format!(
-        "{wrong}. If these are the pairs, they come first: tributary plan {text} --inspect"
+        "{wrong}. If these are the pairs, they come first: {}",
+        Advice::Inspect { pairs: text.into() }
     ))
 }
 

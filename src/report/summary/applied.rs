@@ -57,7 +57,7 @@ pub(super) fn add(summary: &Summary, applied: &Applied, report: &mut Report) {
     if applied.again.is_none() {
         report.advise(say!("To look once more for later rows"), Advice::resume(&run()));
     }
-    report.advise(say!("To take it back"), Advice::Undo { run: run(), force: false });
+    report.advise(say!("To take it back"), Advice::Undo { run: run() });
 }
 
 fn fates(root: &str, fates: &Fates) -> Text {

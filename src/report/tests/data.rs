@@ -344,6 +344,7 @@ pub(super) fn undoing() -> Undoing {
         pairs_file: Some("wrong.csv".into()),
         stopped: None,
         again: Some(Advice::again(["", "undo", "r1"].map(str::to_owned))),
+        first: vec![Advice::Undo { run: "/data/runs/r2".into() }],
         groups: UndoneGroups {
             selected: 5_100,
             undone: 5_000,

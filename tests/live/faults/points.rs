@@ -5,7 +5,8 @@ use std::path::Path;
 use super::*;
 
 /// The steps of a merge, from its first to its last.
-const MERGE: [&str; 6] = ["intend", "intended", "batch", "copied", "written", "announced"];
+const MERGE: [&str; 8] =
+    ["intend", "intended", "registered", "begun", "batch", "copied", "written", "announced"];
 
 /// The steps of the second look at computed cells (`crate::times` has its deaths).
 const RAISE: [&str; 2] = ["raise", "raised"];
