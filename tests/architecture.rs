@@ -411,7 +411,8 @@ const READ_ONLY: &[&str] = &[
 ];
 
 /// Names with which something could be changed.
-const CHANGES: &[&str] = &["Writer", "Store", "Producer", "Kafka", "SqliteJournal", "write_all"];
+const CHANGES: &[&str] =
+    &["Writer", "Store", "Producer", "Kafka", "SqliteJournal", "write_all", "ClusterRegister"];
 
 #[test]
 fn what_only_reads_names_nothing_that_could_write() {

@@ -14,16 +14,17 @@ use tokio::sync::watch;
 
 use super::engine::under_way;
 use super::progress::{Rates, Stage};
+use super::register;
 use super::settings::PaceSettings;
 use super::{
     Console, Exit, Failure, InspectSettings, PlanSettings, Progress, ScanSnapshot, Snapshot,
 };
-use crate::cluster::{Cluster, ReadStore};
+use crate::cluster::{Cluster, ReadStore, RegisterReader};
 use crate::latency::Recorder;
 use crate::model::AccountType;
 use crate::pace::Pace;
 use crate::pipeline::{self, Context, HotPartition, Inspected, Lanes, Selection};
-use crate::plan::Plan;
+use crate::plan::{Plan, Refusal};
 use crate::report::{Inspection, Met};
 use crate::storage::Fault;
 
@@ -38,6 +39,8 @@ pub(super) struct Reading {
     context: Arc<Context<ReadStore>>,
     /// Whether the server has told its thresholds.
     is_told: bool,
+    /// What other runs did; none where no run keeps that, or it is not to be asked.
+    history: Option<RegisterReader>,
 }
 
 /// What was measured.
@@ -106,10 +109,22 @@ impl Reading {
         self.context.spec.accounts
     }
 
+    /// The pairs that other runs stand in the way of.
+    pub(super) async fn refusals(&self, plan: &Plan) -> Result<Vec<Refusal>, Failure> {
+        match &self.history {
+            Some(history) => register::refusals(history, plan, &self.context.spec).await,
+            None => Ok(Vec::new()),
+        }
+    }
+
     async fn start(settings: &PlanSettings, inspect: &InspectSettings) -> Result<Self, Failure> {
         let cluster = Cluster::connect(inspect.cluster.clone()).await?;
         let spec = Arc::new(settings.spec.check(cluster.schema()).map_err(Failure::failed)?);
         let store = cluster.reader(Arc::clone(&spec)).await?;
+        let history = match &inspect.cluster.register {
+            Some(keyspace) => cluster.history(keyspace).await?,
+            None => None,
+        };
         let recorder = Arc::new(Recorder::new(Lanes::new(&spec).names().to_vec()));
         let PaceSettings { in_flight, rate, max_latency } = inspect.pace;
         let pace = Pace::bounded(in_flight, rate, max_latency);
@@ -121,7 +136,7 @@ impl Reading {
         }
         let is_told = limits.is_ok();
         context.deletes.limits = limits.unwrap_or_default();
-        Ok(Self { store, context: Arc::new(context), is_told })
+        Ok(Self { store, context: Arc::new(context), is_told, history })
     }
 
     fn progress(

@@ -14,6 +14,7 @@ pub async fn run(settings: &PlanSettings, console: &Console) -> Result<Exit, Fai
     let Begun { mut stop, started, id, pairs, prepared } =
         input::begin(&settings.input, settings.run_dir.as_deref(), console)?;
     let mut planned = input::plan(pairs, &settings.input, &prepared, &mut stop).await?;
+    let mut groups_sha256 = planned.plan.sha256();
     let inspection = match &settings.inspect {
         None => {
             assumptions(&settings.spec).iter().for_each(|said| tracing::warn!("{said}"));
@@ -24,11 +25,15 @@ pub async fn run(settings: &PlanSettings, console: &Console) -> Result<Exit, Fai
             let accounts = reading.accounts();
             planned =
                 planned.with_accounts(accounts, &settings.input, &prepared, &mut stop).await?;
+            // A run that is bound to this plan asks the register by itself: what is planned is what the pairs say.
+            groups_sha256 = planned.plan.sha256();
+            let refusals = reading.refusals(&planned.plan).await?;
+            planned = planned.without(&refusals, &prepared)?;
             Some(inspect::run(&reading, (settings, own), &planned.plan, console, &mut stop).await?)
         }
     };
     let mut recorded = with_accounts(settings.recorded.clone(), planned.format.accounts);
-    recorded["groups_sha256"] = planned.plan.sha256().into();
+    recorded["groups_sha256"] = groups_sha256.into();
     let record = RunRecord::new(id, "plan", started, planned.record, recorded);
     let stats = planned.plan.stats().clone();
     let unreadable = inspection.as_ref().is_some_and(|inspection| inspection.unreadable > 0);

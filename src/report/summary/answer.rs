@@ -135,6 +135,10 @@ impl Summary {
         if !plan.largest.is_empty() {
             report.facts.push(Fact::new("Largest", findings::largest(plan)));
         }
+        if self.inspection.is_none() {
+            let said = say!("not asked: --inspect asks what other runs did to these accounts");
+            report.facts.push(Fact::new("History", said));
+        }
         match (&self.inspection, &self.discovery) {
             (Some(inspection), _) => inspection::add(inspection, report),
             (None, Some(discovery)) => {

@@ -37,6 +37,7 @@ Rejected    8 ambiguous (lines 3, 9, 12, 40, 41, …), 4 cycle (lines 5, 6, 7, 8
 Groups      18,000 with 37,945 accounts, the largest with 512 sources
 Chains      12, the longest with 4 pairs
 Fan-in      1 account is named by several sources, at most by 500
+History     not asked: --inspect asks what other runs did to these accounts
 
 To merge this:
   tributary apply pairs.csv --keyspace KEYSPACE --topic TOPIC
