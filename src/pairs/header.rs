@@ -35,6 +35,8 @@ pub(super) struct Layout {
     pub(super) blank: u64,
     /// The names of all columns, as they are compared.
     names: Vec<String>,
+    /// The length of the longest of them, or of this tool's own.
+    longest: usize,
 }
 
 impl Layout {
@@ -118,7 +120,10 @@ impl Layout {
             Err(_) if is_own(text) => ((0, 1), b','),
             Err(error) => return Err(error),
         };
+        let names: Vec<String> = names.iter().map(|name| name.to_lowercase()).collect();
+        let own = OWN_NAMES.iter().map(|name| name.len());
         let layout = Self {
+            longest: names.iter().map(String::len).chain(own).max().unwrap_or_default(),
             from: columns.0,
             to: columns.1,
             delimiter,
@@ -127,13 +132,23 @@ impl Layout {
             accounts: format.accounts,
             lines: before.lines + scanner.lines(),
             blank,
-            names: names.iter().map(|name| name.to_lowercase()).collect(),
+            names,
         };
         Ok(Some((layout, before.end + scanner.position())))
     }
 
     /// Whether these two fields are the header's, not ids.
+    #[inline]
     pub(super) fn heading(&self, from: &str, to: &str) -> Option<Heading> {
+        // Most ids are longer than the names, and there are millions.
+        let name = bare(from);
+        match name.len() > self.longest && name.is_ascii() {
+            true => None,
+            false => self.heading_of_short(name, to),
+        }
+    }
+
+    fn heading_of_short(&self, from: &str, to: &str) -> Option<Heading> {
         let (one, other) = (self.column(from)?, self.column(to)?);
         match (one, other) {
             (Column::From, Column::To) => Some(Heading::Again),
@@ -173,8 +188,9 @@ enum Column {
 }
 
 /// A name without what may be around it.
+#[inline]
 fn bare(name: &str) -> &str {
-    // So are nearly all, and there are millions.
+    // So are nearly all.
     if let [first, .., last] = name.as_bytes()
         && first.is_ascii_graphic()
         && last.is_ascii_graphic()
