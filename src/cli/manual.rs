@@ -26,12 +26,13 @@ pub(super) fn completions(shell: Shell, terminal: &Terminal) -> Result<Exit, Fai
 /// Runs `help`: the topics, one of them, or the help of a command.
 pub(super) fn help(words: &[String], terminal: &Terminal) -> Result<Exit, Failure> {
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let columns = terminal.columns();
     let shown = match words[..] {
-        [] => help::text(&contents(), terminal.columns()),
-        [name] if let Some(topic) = Topic::find(name) => {
-            help::text(&blocks(topic), terminal.columns())
-        }
-        _ => of_command(&words).ok_or_else(|| Failure::unusable(unknown(&words)))?,
+        [] => help::text(&contents(), columns),
+        [name, ..] => match Topic::find(name).filter(|_| words.len() == 1) {
+            Some(topic) => help::text(&blocks(topic), columns),
+            None => of_command(&words).ok_or_else(|| Failure::unusable(unknown(&words)))?,
+        },
     };
     print(shown.as_bytes(), terminal)
 }
@@ -40,10 +41,14 @@ pub(super) fn help(words: &[String], terminal: &Terminal) -> Result<Exit, Failur
 fn contents() -> Vec<Block> {
     let text = |text: &str| Block::Paragraph(text.to_owned());
     let heading = Block::Heading(1, "The manual".to_owned());
-    let head = [text("`tributary help TOPIC` shows one of these topics, and `tributary man DIR` makes pages of them:")];
+    let head = [text(
+        "`tributary help TOPIC` shows one of these topics, and `tributary man DIR` makes pages of them:",
+    )];
     let rows = TOPICS.iter().map(|topic| vec![topic.name.to_owned(), topic.about.to_owned()]);
     let rows = [vec!["topic".to_owned(), "what it is about".to_owned()]].into_iter().chain(rows);
-    let commands = text("`tributary --help` lists the commands, `tributary help COMMAND` tells of one of them.");
+    let commands = text(
+        "`tributary --help` lists the commands, `tributary help COMMAND` tells of one of them.",
+    );
     [heading].into_iter().chain(head).chain([Block::Table(rows.collect()), commands]).collect()
 }
 

@@ -4,9 +4,8 @@ use crate::pairs::{Consequence, RULES};
 use crate::setting::{Command, Place, Row};
 
 /// The commands that take settings, as they are typed.
-const COMMANDS: [&str; 9] = [
-    "plan", "apply", "resume", "verify", "undo", "runs", "lookup", "control status", "config",
-];
+const COMMANDS: [&str; 9] =
+    ["plan", "apply", "resume", "verify", "undo", "runs", "lookup", "control status", "config"];
 
 /// The settings of these rows, by their headings.
 pub fn settings<'r>(rows: impl Iterator<Item = &'r Row>) -> String {
@@ -31,7 +30,9 @@ fn setting(row: &Row) -> String {
     let mut notes = Vec::new();
     let taking: Vec<_> = COMMANDS
         .iter()
-        .filter(|words| Command::named(words).is_some_and(|command| row.commands.contains(&command)))
+        .filter(|words| {
+            Command::named(words).is_some_and(|command| row.commands.contains(&command))
+        })
         .copied()
         .collect();
     notes.push(taking.join(", "));
@@ -65,7 +66,12 @@ pub fn rules() -> String {
     let part = |(consequence, heading): (Consequence, &str)| {
         let entries = RULES.iter().filter(|entry| entry.consequence == consequence);
         let items: String = entries
-            .map(|entry| format!("- `{}`: a line that {}. What to do: {}.\n", entry.name, entry.what, entry.advice))
+            .map(|entry| {
+                format!(
+                    "- `{}`: a line that {}. What to do: {}.\n",
+                    entry.name, entry.what, entry.advice
+                )
+            })
             .collect();
         format!("\n## {heading}\n\n{items}")
     };

@@ -53,7 +53,9 @@ pub(super) fn table(rows: &[Vec<String>], width: usize) -> Vec<String> {
     let rows: Vec<Vec<String>> =
         rows.iter().map(|row| row.iter().map(|cell| plain(cell)).collect()).collect();
     let columns = rows.iter().map(Vec::len).max().unwrap_or_default();
-    let widest = |column| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.width()).max();
+    let widest = |column| {
+        rows.iter().filter_map(|row| row.get(column)).map(|cell: &String| cell.width()).max()
+    };
     let mut widths: Vec<usize> = (0..columns).filter_map(widest).collect();
     let room = width.saturating_sub(GAP * columns.saturating_sub(1));
     while widths.iter().sum::<usize>() > room
@@ -101,7 +103,8 @@ fn wrapped(text: &str, width: usize) -> Vec<String> {
             if line.is_empty() {
                 let mut end = rest.len();
                 while rest[..end].width() > width
-                    && let Some((at, _)) = rest[..end].char_indices().next_back().filter(|(at, _)| *at > 0)
+                    && let Some((at, _)) =
+                        rest[..end].char_indices().next_back().filter(|(at, _)| *at > 0)
                 {
                     end = at;
                 }
@@ -125,7 +128,9 @@ mod tests {
     #[test]
     fn tables_are_aligned_and_nothing_but_code_is_wide() {
         let shown = text(
-            &blocks("# A b\n\none `two` three\n\n- four five six seven\n\n| a | b |\n|-|-|\n| cccccccc | d e f g h |\n\n```sh\nas it   is, however wide\n```\n"),
+            &blocks(
+                "# A b\n\none `two` three\n\n- four five six seven\n\n| a | b |\n|-|-|\n| cccccccc | d e f g h |\n\n```sh\nas it   is, however wide\n```\n",
+            ),
             16,
         );
         let expected = "\
