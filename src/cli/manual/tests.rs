@@ -13,8 +13,13 @@ fn texts() -> Vec<(&'static str, &'static str)> {
 }
 
 /// What stands for what only the reader knows.
-const PLACEHOLDERS: [(&str, &str); 4] =
-    [("RUN", "run"), ("TOPIC", "safety"), ("COMMAND", "apply"), ("DIR", "pages")];
+const PLACEHOLDERS: [(&str, &str); 5] = [
+    ("RUN", "run"),
+    ("PAIRS", "pairs.csv"),
+    ("TOPIC", "safety"),
+    ("COMMAND", "apply"),
+    ("DIR", "pages"),
+];
 
 /// Lines for a shell that are no commands of ours.
 const OTHERS: [&str; 2] = ["cargo build --release", "ssh -L 8088:localhost:8088 dbhost"];
@@ -171,7 +176,12 @@ fn every_topic_can_be_asked_for_and_has_something_to_say() {
         assert!(matches!(blocks[0], Block::Heading(1, _)), "{}", topic.name);
         let text = help::text(&blocks, 80);
         assert!(text.lines().count() > 12, "{text}");
-        let code: BTreeSet<String> = blocks.iter().filter_map(code).flatten().cloned().collect();
+        let code: BTreeSet<String> = blocks
+            .iter()
+            .filter_map(code)
+            .flatten()
+            .map(|line| line.trim_start().to_owned())
+            .collect();
         for line in text.lines().filter(|line| line.chars().count() > 80) {
             assert!(code.contains(line.trim_start()), "{}: {line}", topic.name);
         }
