@@ -60,6 +60,7 @@
 //! | [`live`] | a run while it goes on: what is shown of it, and what may be asked of it; the only user of axum |
 //! | [`pipeline`] | composes the stages, scans and sweeps; the only owner of spawning, bounds and cancellation |
 //! | [`verify`], [`undo`] | the other two walks over a run: compare the cluster with it, take it back |
+//! | [`help`] | the manual, topic by topic: start there to know what the tool does |
 //! | [`run`] | the run directory: it appears complete or not at all, and belongs to one process at a time |
 //! | [`report`] | what a command has to say, as text for a terminal, as JSON or as a page for a browser: data in, bytes out |
 //! | [`cli`] | arguments and configuration, progress, logs, exit codes; wires the commands |
@@ -103,6 +104,7 @@ pub mod cluster;
 pub mod estimate;
 pub mod events;
 pub mod failpoint;
+pub mod help;
 pub mod journal;
 pub mod latency;
 pub mod ledger;

@@ -82,6 +82,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "register",
         ],
     ),
+    ("help", &["pairs", "setting"]),
     ("run", &["advice", "model", "moment"]),
     (
         "report",
@@ -92,7 +93,7 @@ const EDGES: &[(&str, &[&str])] = &[
         &[
             "advice", "model", "moment", "estimate", "ranking", "secret", "setting", "spec",
             "pairs", "plan", "storage", "cluster", "events", "readable", "journal", "latency",
-            "pace", "live", "pipeline", "verify", "undo", "run", "report", "register",
+            "pace", "live", "pipeline", "verify", "undo", "run", "report", "register", "help",
         ],
     ),
     ("main", &["cli"]),

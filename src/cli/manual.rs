@@ -1,15 +1,17 @@
-//! `completions` and `man`: what a shell and `man` want to know of the command line.
+//! `completions`, `help` and `man`: what a shell, a reader and `man` want to know of the command line, and the manual.
 
 use std::path::Path;
 use std::{fs, io, iter};
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use clap::Command;
 use clap_complete::Shell;
 use clap_mangen::Man;
 
-use super::args;
 use super::{Exit, Failure, Terminal};
+use super::{args, catalogue};
+use crate::help::{self, Block, TOPICS, Topic};
+use crate::setting::Described;
 
 /// The name of the program, whatever it was called by.
 const NAME: &str = "tributary";
@@ -21,10 +23,72 @@ pub(super) fn completions(shell: Shell, terminal: &Terminal) -> Result<Exit, Fai
     print(&script, terminal)
 }
 
+/// Runs `help`: the topics, one of them, or the help of a command.
+pub(super) fn help(words: &[String], terminal: &Terminal) -> Result<Exit, Failure> {
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let columns = terminal.columns();
+    let shown = match words[..] {
+        [] => help::text(&contents(), columns),
+        [name, ..] => match Topic::find(name).filter(|_| words.len() == 1) {
+            Some(topic) => help::text(&blocks(topic), columns),
+            None => of_command(&words).ok_or_else(|| Failure::unusable(unknown(&words)))?,
+        },
+    };
+    print(shown.as_bytes(), terminal)
+}
+
+/// The topics, and how to come by the commands.
+fn contents() -> Vec<Block> {
+    let text = |text: &str| Block::Paragraph(text.to_owned());
+    let heading = Block::Heading(1, "The manual".to_owned());
+    let head = [text(
+        "`tributary help TOPIC` shows one of these topics, and `tributary man DIR` makes pages of them:",
+    )];
+    let rows = TOPICS.iter().map(|topic| vec![topic.name.to_owned(), topic.about.to_owned()]);
+    let rows = [vec!["topic".to_owned(), "what it is about".to_owned()]].into_iter().chain(rows);
+    let commands = text(
+        "`tributary --help` lists the commands, `tributary help COMMAND` tells of one of them.",
+    );
+    [heading].into_iter().chain(head).chain([Block::Table(rows.collect()), commands]).collect()
+}
+
+/// The text of a topic, with what the code knows in tables.
+fn blocks(topic: &Topic) -> Vec<Block> {
+    let more = match topic.name {
+        "settings" => help::settings(catalogue::all().map(Described::row)),
+        "input" => help::rules(),
+        _ => String::new(),
+    };
+    help::blocks(&format!("{}{more}", topic.text))
+}
+
+/// The help of a command.
+fn of_command(words: &[&str]) -> Option<String> {
+    let mut root = args::command();
+    root.build();
+    let mut command = &mut root;
+    for word in words {
+        command = command.find_subcommand_mut(word)?;
+    }
+    Some(command.render_long_help().to_string())
+}
+
+/// That there is nothing of this name, with the nearest that there is.
+fn unknown(words: &[&str]) -> anyhow::Error {
+    let wrong = words.join(" ");
+    let command = args::command();
+    let commands = command.get_subcommands().map(Command::get_name);
+    let known = TOPICS.iter().map(|topic| topic.name).chain(commands);
+    let rated = known.map(|name| (strsim::jaro_winkler(name, &wrong), name));
+    let nearest = rated.max_by(|one, other| one.0.total_cmp(&other.0)).map_or("", |(_, name)| name);
+    anyhow!(
+        "there is no topic and no command '{wrong}'; the nearest is {nearest}, and `tributary help` lists them all"
+    )
+}
+
 /// Runs `man`.
 pub(super) fn pages(dir: Option<&Path>, terminal: &Terminal) -> Result<Exit, Failure> {
-    // A page for `help` would only repeat the others.
-    let mut command = args::command().disable_help_subcommand(true);
+    let mut command = args::command();
     command.build();
     let Some(dir) = dir else {
         let (_, page) = page(&command).map_err(Failure::failed)?;
@@ -32,7 +96,8 @@ pub(super) fn pages(dir: Option<&Path>, terminal: &Terminal) -> Result<Exit, Fai
     };
     let commands = iter::once(&command).chain(command.get_subcommands());
     let written = fs::create_dir_all(dir).and_then(|()| {
-        commands.map(page).try_for_each(|page| {
+        let topics = TOPICS.iter().map(|topic| help::page(topic, &blocks(topic)));
+        commands.map(page).chain(topics).try_for_each(|page| {
             let (name, page) = page?;
             fs::write(dir.join(name), page)
         })
@@ -78,16 +143,4 @@ fn print(text: &[u8], terminal: &Terminal) -> Result<Exit, Failure> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn examples_can_be_copied_from_a_page() {
-        let help = "EXAMPLES\n  a -b \\\n.c\n\nEXIT CODES\n  0  done";
-        assert_eq!(
-            verbatim(help),
-            ".fi\n.SH EXAMPLES\n.nf\n  a \\-b \\e\n\\&.c\n\n.fi\n.SH EXIT CODES\n.nf\n  0  done\n.fi\n"
-        );
-        assert_eq!(verbatim(""), "");
-    }
-}
+mod tests;

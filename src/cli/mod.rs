@@ -195,6 +195,7 @@ fn dispatch(matches: &ArgMatches, terminal: &Terminal, again: &Again) -> Result<
         Command::Record { run, account } => record::run(&run, &account, terminal),
         Command::Config { run } => config::run(run, layers()?, terminal),
         Command::Completions { shell } => manual::completions(shell, terminal),
+        Command::Help { words } => manual::help(&words, terminal),
         Command::Man { dir } => manual::pages(dir.as_deref(), terminal),
     }
 }

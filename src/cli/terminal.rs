@@ -48,6 +48,12 @@ impl Terminal {
         colours(self.shows_bars(), said)
     }
 
+    /// The columns that a text of standard output may take: lines beyond a hundred are hard to read.
+    pub(super) fn columns(&self) -> usize {
+        let shown = terminal_size::terminal_size_of(io::stdout());
+        shown.map_or(80, |(width, _)| usize::from(width.0).clamp(20, 100))
+    }
+
     /// Prints a report. A reader that went away (`| head`) is no error.
     pub fn print(&self, report: &str) -> io::Result<()> {
         let printed = self.bars.suspend(|| {

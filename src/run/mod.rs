@@ -84,7 +84,7 @@ pub mod files {
     pub const METRICS: &str = "metrics.prom";
 
     /// All of them.
-    pub(super) const ALL: [&str; 23] = [
+    pub(crate) const ALL: [&str; 23] = [
         RUN,
         REJECTS,
         REFUSED,

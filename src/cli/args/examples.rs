@@ -11,7 +11,9 @@ EXIT CODES
 
 Settings are taken from flags, then from the environment (TRIBUTARY_IN_FLIGHT for
 --in-flight), then from the file named by --config, then (where there is a run
-already) from its run.json, then from the defaults.";
+already) from its run.json, then from the defaults.
+
+The manual: tributary help lists its topics.";
 
 pub(super) const RUNS_EXAMPLES: &str = "\
 EXAMPLES
@@ -201,5 +203,16 @@ EXAMPLES
   Read it at once:
     tributary man | man -l -
 
-  Install the pages of all commands:
-    tributary man /usr/local/share/man/man1 && man tributary-apply";
+  Install the pages of all commands and topics:
+    tributary man pages
+    install -D -m 644 -t /usr/local/share/man/man1 pages/*.1
+    install -D -m 644 -t /usr/local/share/man/man7 pages/*.7";
+
+pub(super) const HELP_EXAMPLES: &str = "\
+EXAMPLES
+  What is there to read?
+    tributary help
+
+  A topic, and a command:
+    tributary help safety
+    tributary help control pause";

@@ -19,7 +19,12 @@ use crate::setting::{self, Described, Kind, Place};
 /// The input is a CSV of pairs: everything that belongs to the account `from` moves under the account
 /// `to`, nothing is lost, and `from` is empty afterwards.
 #[derive(Debug, Parser)]
-#[command(version = env!("TRIBUTARY_VERSION"), after_long_help = examples::AFTER_HELP, max_term_width = 100)]
+#[command(
+    version = env!("TRIBUTARY_VERSION"),
+    after_long_help = examples::AFTER_HELP,
+    max_term_width = 100,
+    disable_help_subcommand = true
+)]
 pub(super) struct Cli {
     /// What to do.
     #[command(subcommand)]
@@ -150,10 +155,17 @@ pub(super) enum Command {
         #[arg(id = "SHELL")]
         shell: Shell,
     },
-    /// Print the man page, or write one for each command.
+    /// List the topics of the manual, or show one of them, or the help of a command.
+    #[command(after_long_help = examples::HELP_EXAMPLES)]
+    Help {
+        /// A topic, or the words of a command
+        #[arg(id = "TOPIC")]
+        words: Vec<String>,
+    },
+    /// Print the man page, or write one for each command and each topic of the manual.
     #[command(after_long_help = examples::MAN_EXAMPLES)]
     Man {
-        /// A directory that gets a page for each command; without it, one page goes to standard output
+        /// A directory that gets a page for each command and topic; without it, one page goes to standard output
         #[arg(id = "DIR")]
         dir: Option<PathBuf>,
     },

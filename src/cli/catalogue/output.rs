@@ -44,7 +44,7 @@ settings! {
     CONFIG: PathBuf = Setting::new("config", Kind::Path, "FILE", values::path)
         .example("tributary.toml")
         .only(&[Place::Flag, Place::Environment])
-        .taken_by(&[Plan, Apply, Resume, Verify, Undo, Config]);
+        .taken_by(&[Plan, Apply, Resume, Verify, Undo, Runs, Config]);
 }
 
 /// How log lines are written.

@@ -1,5 +1,6 @@
 //! Every figure and every advice of an answer is in the terminal, in the JSON and on the page.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use serde_json::Value;
@@ -160,6 +161,10 @@ fn an_undo_is_the_same_everywhere() {
 
 #[test]
 fn a_lookup_is_the_same_everywhere() {
+    assert_eq!(check(&lookup(), 4), ["tributary resume runs/r1"]);
+}
+
+fn lookup() -> Lookup {
     let account = |id: &str| AccountId::new(id);
     let pair = |from, into, line| Pair { from: account(from), into: account(into), line };
     let pairs = [pair("b", "c", 311), pair("a", "b", 211)];
@@ -175,5 +180,59 @@ fn a_lookup_is_the_same_everywhere() {
     let mut lookup = Lookup::new("b");
     lookup.runs = 1_023;
     lookup.add(Found::new(&account("b"), RunId::from_text("r"), Path::new("runs/r1"), &group));
-    assert_eq!(check(&lookup, 4), ["tributary resume runs/r1"]);
+    lookup
+}
+
+/// The names of all fields of a JSON.
+fn names(json: &Value, into: &mut BTreeSet<String>) {
+    match json {
+        Value::Object(fields) => {
+            into.extend(fields.keys().cloned());
+            fields.values().for_each(|value| names(value, into));
+        }
+        Value::Array(items) => items.iter().for_each(|value| names(value, into)),
+        _ => {}
+    }
+}
+
+/// Words that are set as code in the manual of reports, and are no fields: commands and names of settings; those of
+/// `config` have a test of their own.
+const NO_FIELDS: [&str; 13] = [
+    "plan", "apply", "resume", "verify", "undo", "lookup", "runs", "config", "usable", "problem",
+    "name", "origin", "layer",
+];
+
+#[test]
+fn the_manual_names_the_fields_that_there_are_and_no_others() {
+    let mut plan = data::summary("plan", data::plan(), None);
+    plan.discovery = Discovery::of(vec![LedTo { table: "t".into(), through: "u.c".into() }]);
+    plan.inspection = Some(data::inspection(false));
+    let mut run = data::eventful();
+    run.timeline.push(Interval::default());
+    let run = data::summary("resume", data::plan(), Some(run));
+    let (plan, run) = (rendered(&plan).json, rendered(&run).json);
+    let [verification, undoing] =
+        [rendered(&data::verification()).json, rendered(&data::undoing()).json];
+    let runs = rendered(&Runs::new("courses", None, Vec::new())).json;
+    documented("undo", &undoing);
+    documented("runs", &runs);
+    let told: BTreeSet<&str> = manual()
+        .filter(|line| !line.starts_with("```"))
+        .flat_map(|line| line.split('`').skip(1).step_by(2))
+        .collect();
+    let mut known = BTreeSet::new();
+    for json in [plan, run, verification, undoing, rendered(&lookup()).json, runs] {
+        let json: Value = serde_json::from_str(&json).unwrap();
+        for field in json.as_object().unwrap().keys() {
+            assert!(told.contains(&**field), "{field} is not in the manual");
+        }
+        names(&json, &mut known);
+    }
+    let is_of_field = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+    let is_field =
+        |word: &&str| word.starts_with(|c: char| c != '_') && word.chars().all(is_of_field);
+    let is_known = |word: &str| known.contains(word) || NO_FIELDS.contains(&word);
+    let unknown: Vec<_> =
+        told.into_iter().filter(is_field).filter(|word| !is_known(word)).collect();
+    assert!(unknown.is_empty(), "there are no such fields: {unknown:?}");
 }

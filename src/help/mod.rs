@@ -1,0 +1,62 @@
+//! The manual, topic by topic: what `tributary help TOPIC` shows, man pages say, and these pages have.
+//!
+//! Each topic is one file of Markdown. What the code knows in a table is made of that table: the [settings](settings())
+//! and the [rules of the input](rules()) stand below their topics. It is data in, text out: whoever shows it knows the
+//! width and the place.
+
+mod markdown;
+mod roff;
+mod tables;
+mod text;
+
+pub use markdown::{Block, blocks};
+pub use roff::page;
+pub use tables::{rules, settings};
+pub use text::text;
+
+/// A topic of the manual.
+#[derive(Clone, Copy, Debug)]
+pub struct Topic {
+    /// The word that asks for it.
+    pub name: &'static str,
+    /// What it is about, in a few words.
+    pub about: &'static str,
+    /// Its Markdown.
+    pub text: &'static str,
+}
+
+/// The topics, in reading order: a module with the text for the documentation of the code, and a row of the table.
+macro_rules! topics {
+    ($($module:ident, $name:literal, $file:literal, $about:literal;)+) => {
+        $(
+            #[doc = include_str!($file)]
+            pub mod $module {}
+        )+
+
+        /// All of them.
+        pub const TOPICS: &[Topic] =
+            &[$(Topic { name: $name, about: $about, text: include_str!($file) }),+];
+    };
+}
+
+topics! {
+    concepts, "concepts", "concepts.md", "pairs, groups, and what happens to the rows";
+    input, "input", "input.md", "the CSV of pairs, and what is rejected, held back or doubted";
+    specification, "specification", "specification.md", "which tables are merged, and by which rules";
+    safety, "safety", "safety.md", "stopping, failing servers, other runs, verify and undo";
+    journal, "journal", "journal.md", "the run directory and its files, and the journal";
+    reports, "reports", "reports.md", "what is printed and kept, and every field of the JSON";
+    live, "live", "live.md", "watching a run, holding it, and its metrics";
+    events, "events", "events.md", "what is sent to Kafka";
+    settings, "settings", "settings.md", "every setting: flag, variable, file, default";
+    servers, "servers", "servers.md", "supported versions, privileges, TLS and logins";
+    performance, "performance", "performance.md", "how fast it is, and what that depends on";
+    exit_codes, "exit-codes", "exit-codes.md", "how a command ends";
+}
+
+impl Topic {
+    /// The topic of a name.
+    pub fn find(name: &str) -> Option<&'static Self> {
+        TOPICS.iter().find(|topic| topic.name == name)
+    }
+}

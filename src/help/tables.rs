@@ -1,0 +1,79 @@
+//! What the manual takes from the tables of the code, as Markdown.
+
+use crate::pairs::{Consequence, RULES};
+use crate::setting::{Command, Place, Row};
+
+/// The commands that take settings, as they are typed.
+const COMMANDS: [&str; 9] =
+    ["plan", "apply", "resume", "verify", "undo", "runs", "lookup", "control status", "config"];
+
+/// The settings of these rows, by their headings.
+pub fn settings<'r>(rows: impl Iterator<Item = &'r Row>) -> String {
+    let mut groups: Vec<(&str, String)> = Vec::new();
+    for row in rows {
+        let heading = if row.heading.is_empty() { "Other" } else { row.heading };
+        let at = groups.iter().position(|(known, _)| *known == heading).unwrap_or_else(|| {
+            groups.push((heading, String::new()));
+            groups.len() - 1
+        });
+        groups[at].1 += &setting(row);
+    }
+    groups.iter().map(|(heading, items)| format!("\n## {heading}\n\n{items}")).collect()
+}
+
+/// A setting, as a point of a list.
+fn setting(row: &Row) -> String {
+    let name = match row.is_in(Place::Flag) {
+        true => format!("`{}`", format!("{} {}", row.flag(), row.value_name).trim()),
+        false => format!("`{}`", row.name),
+    };
+    let mut notes = Vec::new();
+    let taking: Vec<_> = COMMANDS
+        .iter()
+        .filter(|words| {
+            Command::named(words).is_some_and(|command| row.commands.contains(&command))
+        })
+        .copied()
+        .collect();
+    notes.push(taking.join(", "));
+    let places = [
+        (Place::Flag, "flag".to_owned()),
+        (Place::Environment, row.variable()),
+        (Place::File, "file".to_owned()),
+    ];
+    if row.places.len() < places.len() {
+        let places = places.into_iter().filter(|(place, _)| row.is_in(*place));
+        let places: Vec<_> = places.map(|(_, name)| name).collect();
+        notes.push(format!("by {} only", places.join(" or ")));
+    }
+    if row.pinned {
+        notes.push("a run keeps to it".to_owned());
+    }
+    let help = row.help();
+    let mut help = help.iter().map(|paragraph| paragraph.trim_end_matches('.').to_owned() + ".");
+    let summary = help.next().unwrap_or_default();
+    let more: String = help.map(|paragraph| format!(" {paragraph}")).collect();
+    format!("- {name}: {summary}{more} ({})\n", notes.join("; "))
+}
+
+/// The rules by which lines are rejected, held back or doubted.
+pub fn rules() -> String {
+    let parts = [
+        (Consequence::Rejected, "Rejected"),
+        (Consequence::Held, "Held back, unless --accept names the rule"),
+        (Consequence::Doubted, "Merged, and doubted in the report"),
+    ];
+    let part = |(consequence, heading): (Consequence, &str)| {
+        let entries = RULES.iter().filter(|entry| entry.consequence == consequence);
+        let items: String = entries
+            .map(|entry| {
+                format!(
+                    "- `{}`: a line that {}. What to do: {}.\n",
+                    entry.name, entry.what, entry.advice
+                )
+            })
+            .collect();
+        format!("\n## {heading}\n\n{items}")
+    };
+    parts.into_iter().map(part).collect()
+}

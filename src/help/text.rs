@@ -1,0 +1,153 @@
+//! A topic for a terminal, or for whatever reads a pipe.
+
+use unicode_width::UnicodeWidthStr;
+
+use super::markdown::{Block, pieces};
+
+/// What stands before everything but headings.
+const INDENT: usize = 2;
+/// What stands between two columns of a table.
+const GAP: usize = 2;
+/// The least that is left to a column.
+const NARROW: usize = 6;
+
+/// Blocks as text of lines of at most `width` columns; only code may be wider.
+pub fn text(blocks: &[Block], width: usize) -> String {
+    let mut out = String::new();
+    let mut before = None;
+    for block in blocks {
+        let is_list = |block: &Block| matches!(block, Block::Item(mark, text) if mark.len() + text.len() < 2 * width);
+        let goes_on = is_list(block) && before.is_some_and(is_list);
+        let is_first = matches!(before, None | Some(Block::Heading(..)));
+        out += if goes_on || is_first { "" } else { "\n" };
+        let lines = match block {
+            Block::Heading(1, title) => vec![plain(title).to_uppercase(), String::new()],
+            Block::Heading(_, title) => vec![plain(title)],
+            Block::Paragraph(text) => wrapped(&plain(text), width.saturating_sub(INDENT)),
+            Block::Item(mark, text) => {
+                let hang = mark.width() + 1;
+                let lines = wrapped(&plain(text), width.saturating_sub(INDENT + hang));
+                let before = |n| if n == 0 { format!("{mark} ") } else { " ".repeat(hang) };
+                lines.iter().enumerate().map(|(n, line)| before(n) + line).collect()
+            }
+            Block::Table(rows) => table(rows, width.saturating_sub(INDENT)),
+            Block::Code(_, lines) => lines.iter().map(|line| format!("  {line}")).collect(),
+        };
+        let indent = if matches!(block, Block::Heading(..)) { 0 } else { INDENT };
+        for line in lines {
+            out += &format!("{}{line}", " ".repeat(indent)).trim_end().to_owned();
+            out += "\n";
+        }
+        before = Some(block);
+    }
+    out
+}
+
+/// A text without marks.
+fn plain(text: &str) -> String {
+    pieces(text).into_iter().map(|(_, piece)| piece).collect()
+}
+
+/// A table whose columns begin below each other.
+pub(super) fn table(rows: &[Vec<String>], width: usize) -> Vec<String> {
+    let rows: Vec<Vec<String>> =
+        rows.iter().map(|row| row.iter().map(|cell| plain(cell)).collect()).collect();
+    let columns = rows.iter().map(Vec::len).max().unwrap_or_default();
+    let widest = |column| {
+        rows.iter().filter_map(|row| row.get(column)).map(|cell: &String| cell.width()).max()
+    };
+    let mut widths: Vec<usize> = (0..columns).filter_map(widest).collect();
+    let room = width.saturating_sub(GAP * columns.saturating_sub(1));
+    while widths.iter().sum::<usize>() > room
+        && let Some(widest) = widths.iter_mut().max().filter(|widest| **widest > NARROW)
+    {
+        *widest -= 1;
+    }
+    let mut lines = Vec::new();
+    let are_tall = rows.iter().flatten().any(|cell| cell.width() > room);
+    for (n, row) in rows.iter().enumerate() {
+        let cells: Vec<Vec<String>> =
+            row.iter().zip(&widths).map(|(cell, width)| wrapped(cell, *width)).collect();
+        if are_tall && n > 1 {
+            lines.push(String::new());
+        }
+        for at in 0..cells.iter().map(Vec::len).max().unwrap_or_default() {
+            let parts = cells.iter().zip(&widths).map(|(cell, width)| {
+                let part = cell.get(at).map_or("", String::as_str);
+                format!("{part}{}", " ".repeat(width.saturating_sub(part.width()) + GAP))
+            });
+            lines.push(parts.collect::<String>().trim_end().to_owned());
+        }
+        if n == 0 {
+            let rules = widths.iter().map(|width| "-".repeat(*width));
+            lines.push(rules.collect::<Vec<_>>().join(&" ".repeat(GAP)));
+        }
+    }
+    lines
+}
+
+/// A text in lines of a width; a word that is longer is broken.
+fn wrapped(text: &str, width: usize) -> Vec<String> {
+    let width = width.max(1);
+    let mut lines = vec![String::new()];
+    for word in text.split_whitespace() {
+        let mut rest = word;
+        loop {
+            let Some(line) = lines.last_mut() else { break };
+            let gap = usize::from(!line.is_empty());
+            if line.width() + gap + rest.width() <= width {
+                *line += if gap == 1 { " " } else { "" };
+                *line += rest;
+                break;
+            }
+            if line.is_empty() {
+                let mut end = rest.len();
+                while rest[..end].width() > width
+                    && let Some((at, _)) =
+                        rest[..end].char_indices().next_back().filter(|(at, _)| *at > 0)
+                {
+                    end = at;
+                }
+                *line += &rest[..end];
+                rest = &rest[end..];
+                if rest.is_empty() {
+                    break;
+                }
+            }
+            lines.push(String::new());
+        }
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::markdown::blocks;
+    use super::*;
+
+    #[test]
+    fn tables_are_aligned_and_nothing_but_code_is_wide() {
+        let shown = text(
+            &blocks(
+                "# A b\n\none `two` three\n\n- four five six seven\n\n| a | b |\n|-|-|\n| cccccccc | d e f g h |\n\n```sh\nas it   is, however wide\n```\n",
+            ),
+            16,
+        );
+        let expected = "\
+A B
+
+  one two three
+
+  - four five
+    six seven
+
+  a       b
+  ------  ------
+  cccccc  d e f
+  cc      g h
+
+    as it   is, however wide
+";
+        assert_eq!(shown, expected);
+    }
+}
