@@ -10,6 +10,7 @@ mod model;
 mod outage;
 mod overtaken;
 mod preset;
+mod register;
 mod scan;
 mod specification;
 mod sweep;

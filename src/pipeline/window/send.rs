@@ -7,11 +7,13 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::FutureExt;
+use futures::future::BoxFuture;
 
 use crate::model::{AccountId, Batch, Row, Scope};
 use crate::storage::{Among, Node, Reader, StorageError, Width, Writer};
 
 use super::super::fits::Kind;
+use super::begin::Look;
 use super::gather::{Waiting, Whole, by_node, cut};
 use super::together::{Asked, Sort, To};
 use super::{Requests, Window};
@@ -209,7 +211,7 @@ impl<S: Writer> Window<S> {
         let deletes = self.asked.deletes.take();
         let look = if deletes.is_empty() { None } else { self.look() };
         for ((table, scope, t), waiting) in deletes {
-            let look = look.clone();
+            let (look, looked) = (look.clone(), look.clone());
             let send = move |part: Part<S>| {
                 let look = look.clone();
                 async move {
@@ -221,10 +223,24 @@ impl<S: Writer> Window<S> {
                 }
             };
             let sort = Sort { kind: Kind::Deletes, table, lane: self.lanes.delete(table) };
-            requests.extend(self.by_account(sort, &scope, waiting, send));
+            let deletes = self.by_account(sort, &scope, waiting, send);
+            requests.extend(deletes.into_iter().map(|delete| behind(looked.clone(), delete)));
         }
         requests
     }
+}
+
+/// A delete that asks for its turn only when the lease has been looked at: all that wait for the look would else hold the
+/// turns that the look itself needs.
+fn behind(look: Option<Look>, delete: BoxFuture<'static, ()>) -> BoxFuture<'static, ()> {
+    async move {
+        if let Some(look) = look {
+            // The delete itself hears what came of it.
+            drop(look.await);
+        }
+        delete.await;
+    }
+    .boxed()
 }
 
 /// Gives each account its rows, in the order in which they came. No account is in two groups, and a group asks for an
