@@ -16,8 +16,8 @@ pub fn text(blocks: &[Block], width: usize) -> String {
     let mut out = String::new();
     let mut before = None;
     for block in blocks {
-        let is_list = |block: &Block| matches!(block, Block::Item(mark, text) if mark.len() + text.len() < 2 * width);
-        let goes_on = is_list(block) && before.is_some_and(is_list);
+        let is_item = |block: &Block| matches!(block, Block::Item(..));
+        let goes_on = is_item(block) && before.is_some_and(is_item);
         let is_first = matches!(before, None | Some(Block::Heading(..)));
         out += if goes_on || is_first { "" } else { "\n" };
         let lines = match block {
