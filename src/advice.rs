@@ -58,6 +58,8 @@ pub enum Advice {
     ),
     /// List all settings.
     Config,
+    /// List the topics of the manual.
+    Manual,
 }
 
 /// The cluster that a plan has looked at.
@@ -131,6 +133,7 @@ impl Advice {
             Self::Undo { run } => of_run("undo", run, &[]),
             Self::Again(arguments) => arguments.clone(),
             Self::Config => with(&["config"]),
+            Self::Manual => with(&["help"]),
         }
     }
 }

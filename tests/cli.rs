@@ -389,3 +389,12 @@ fn planning_can_be_interrupted() {
     );
     assert!(!folder.path().join("runs").exists(), "something is left behind");
 }
+
+#[test]
+fn help_shows_topics_and_commands() {
+    let help = |word: &str| tributary(Path::new("."), &["help", word]);
+    for (word, shown) in [("safety", "SAFETY\n"), ("verify", "Compare the cluster")] {
+        assert!(text(&help(word).output().unwrap().stdout).starts_with(shown), "{word}");
+    }
+    assert!(fails(&mut help("safty"), 2).contains("the nearest is safety"));
+}

@@ -10,6 +10,7 @@ use clap_mangen::Man;
 
 use super::{Exit, Failure, Terminal};
 use super::{args, catalogue};
+use crate::advice::Advice;
 use crate::help::{self, Block, TOPICS, Topic};
 use crate::setting::Described;
 
@@ -39,17 +40,7 @@ pub(super) fn help(words: &[String], terminal: &Terminal) -> Result<Exit, Failur
 
 /// The topics, and how to come by the commands.
 fn contents() -> Vec<Block> {
-    let text = |text: &str| Block::Paragraph(text.to_owned());
-    let heading = Block::Heading(1, "The manual".to_owned());
-    let head = [text(
-        "`tributary help TOPIC` shows one of these topics, and `tributary man DIR` makes pages of them:",
-    )];
-    let rows = TOPICS.iter().map(|topic| vec![topic.name.to_owned(), topic.about.to_owned()]);
-    let rows = [vec!["topic".to_owned(), "what it is about".to_owned()]].into_iter().chain(rows);
-    let commands = text(
-        "`tributary --help` lists the commands, `tributary help COMMAND` tells of one of them.",
-    );
-    [heading].into_iter().chain(head).chain([Block::Table(rows.collect()), commands]).collect()
+    help::blocks(&format!("{}{}", help::CONTENTS, help::topics()))
 }
 
 /// The text of a topic, with what the code knows in tables.
@@ -81,9 +72,8 @@ fn unknown(words: &[&str]) -> anyhow::Error {
     let known = TOPICS.iter().map(|topic| topic.name).chain(commands);
     let rated = known.map(|name| (strsim::jaro_winkler(name, &wrong), name));
     let nearest = rated.max_by(|one, other| one.0.total_cmp(&other.0)).map_or("", |(_, name)| name);
-    anyhow!(
-        "there is no topic and no command '{wrong}'; the nearest is {nearest}, and `tributary help` lists them all"
-    )
+    let (what, all) = ("there is no topic and no command", Advice::Manual);
+    anyhow!("{what} '{wrong}'; the nearest is {nearest}, and `{all}` lists the topics")
 }
 
 /// Runs `man`.

@@ -11,8 +11,11 @@ mod text;
 
 pub use markdown::{Block, blocks};
 pub use roff::page;
-pub use tables::{rules, settings};
+pub use tables::{rules, settings, topics};
 pub use text::text;
+
+/// What stands above the list of topics.
+pub const CONTENTS: &str = include_str!("contents.md");
 
 /// A topic of the manual.
 #[derive(Clone, Copy, Debug)]

@@ -1,5 +1,6 @@
 //! What the manual takes from the tables of the code, as Markdown.
 
+use super::{TOPICS, Topic};
 use crate::pairs::{Consequence, RULES};
 use crate::setting::{Command, Place, Row};
 
@@ -7,11 +8,20 @@ use crate::setting::{Command, Place, Row};
 const COMMANDS: [&str; 9] =
     ["plan", "apply", "resume", "verify", "undo", "runs", "lookup", "control status", "config"];
 
+/// The topics with what they are about.
+pub fn topics() -> String {
+    let row = |topic: &Topic| format!("| `{}` | {} |\n", topic.name, topic.about);
+    format!(
+        "\n| topic | what it is about |\n|---|---|\n{}",
+        TOPICS.iter().map(row).collect::<String>()
+    )
+}
+
 /// The settings of these rows, by their headings.
 pub fn settings<'r>(rows: impl Iterator<Item = &'r Row>) -> String {
     let mut groups: Vec<(&str, String)> = Vec::new();
     for row in rows {
-        let heading = if row.heading.is_empty() { "Other" } else { row.heading };
+        let heading = if row.heading.is_empty() { "Of one command" } else { row.heading };
         let at = groups.iter().position(|(known, _)| *known == heading).unwrap_or_else(|| {
             groups.push((heading, String::new()));
             groups.len() - 1

@@ -16,8 +16,8 @@ pub fn text(blocks: &[Block], width: usize) -> String {
     let mut out = String::new();
     let mut before = None;
     for block in blocks {
-        let is_list = |block: &Block| matches!(block, Block::Item(mark, text) if mark.len() + text.len() < 2 * width);
-        let goes_on = is_list(block) && before.is_some_and(is_list);
+        let is_item = |block: &Block| matches!(block, Block::Item(..));
+        let goes_on = is_item(block) && before.is_some_and(is_item);
         let is_first = matches!(before, None | Some(Block::Heading(..)));
         out += if goes_on || is_first { "" } else { "\n" };
         let lines = match block {
@@ -35,8 +35,8 @@ pub fn text(blocks: &[Block], width: usize) -> String {
         };
         let indent = if matches!(block, Block::Heading(..)) { 0 } else { INDENT };
         for line in lines {
-            out += &format!("{}{line}", " ".repeat(indent)).trim_end().to_owned();
-            out += "\n";
+            let line = format!("{}{line}", " ".repeat(indent));
+            out += &format!("{}\n", line.trim_end());
         }
         before = Some(block);
     }
@@ -88,36 +88,29 @@ pub(super) fn table(rows: &[Vec<String>], width: usize) -> Vec<String> {
 
 /// A text in lines of a width; a word that is longer is broken.
 fn wrapped(text: &str, width: usize) -> Vec<String> {
-    let width = width.max(1);
-    let mut lines = vec![String::new()];
-    for word in text.split_whitespace() {
-        let mut rest = word;
-        loop {
-            let Some(line) = lines.last_mut() else { break };
-            let gap = usize::from(!line.is_empty());
-            if line.width() + gap + rest.width() <= width {
-                *line += if gap == 1 { " " } else { "" };
-                *line += rest;
-                break;
-            }
-            if line.is_empty() {
-                let mut end = rest.len();
-                while rest[..end].width() > width
-                    && let Some((at, _)) =
-                        rest[..end].char_indices().next_back().filter(|(at, _)| *at > 0)
-                {
-                    end = at;
-                }
-                *line += &rest[..end];
-                rest = &rest[end..];
-                if rest.is_empty() {
-                    break;
-                }
-            }
-            lines.push(String::new());
+    let (mut lines, mut line) = (Vec::new(), String::new());
+    for word in text.split_whitespace().flat_map(|word| broken(word, width)) {
+        if !line.is_empty() && line.width() + 1 + word.width() > width {
+            lines.push(std::mem::take(&mut line));
+        }
+        line += if line.is_empty() { "" } else { " " };
+        line += word;
+    }
+    lines.push(line);
+    lines
+}
+
+/// A word in parts of at most a width.
+fn broken(word: &str, width: usize) -> Vec<&str> {
+    let (mut parts, mut begin) = (Vec::new(), 0);
+    for (at, c) in word.char_indices() {
+        if at > begin && word[begin..at + c.len_utf8()].width() > width {
+            parts.push(&word[begin..at]);
+            begin = at;
         }
     }
-    lines
+    parts.push(&word[begin..]);
+    parts
 }
 
 #[cfg(test)]

@@ -9,7 +9,11 @@ use crate::run::files;
 /// Every text, with its name.
 fn texts() -> Vec<(&'static str, &'static str)> {
     let readme = ("README.md", include_str!("../../../README.md"));
-    [readme].into_iter().chain(TOPICS.iter().map(|topic| (topic.name, topic.text))).collect()
+    let contents = ("the contents", help::CONTENTS);
+    [readme, contents]
+        .into_iter()
+        .chain(TOPICS.iter().map(|topic| (topic.name, topic.text)))
+        .collect()
 }
 
 /// What stands for what only the reader knows.
