@@ -9,7 +9,7 @@ use futures::future::{BoxFuture, ready};
 use crate::model::TimestampUs;
 use crate::storage::{Fault, StorageError};
 
-use super::{Archive, Entry, LEASE_US, Lease, Register, Run, WindowEnd};
+use super::{Archive, Entry, LEASE_US, Lease, Register, Run, RunWindows, WindowEnd};
 
 /// What all runs see.
 #[derive(Debug, Default)]
@@ -72,13 +72,10 @@ impl MemoryRegister {
         }
     }
 
-    fn of<T: Send>(
+    fn of<T: Send + 'static>(
         &self,
         see: impl FnOnce(&mut Shared) -> Result<T, StorageError>,
-    ) -> BoxFuture<'static, Result<T, StorageError>>
-    where
-        T: 'static,
-    {
+    ) -> BoxFuture<'static, Result<T, StorageError>> {
         ready(see(&mut lock(&self.shared))).boxed()
     }
 
@@ -150,10 +147,7 @@ impl Archive for MemoryRegister {
         })
     }
 
-    fn windows<'a>(
-        &'a self,
-        run: &'a str,
-    ) -> BoxFuture<'a, Result<Vec<(TimestampUs, Option<WindowEnd>)>, StorageError>> {
+    fn windows<'a>(&'a self, run: &'a str) -> BoxFuture<'a, Result<RunWindows, StorageError>> {
         self.of(|shared| {
             let of = shared.windows.iter().filter(|((known, _), _)| known == run);
             Ok(of.map(|((_, t), end)| (*t, end.clone())).collect())

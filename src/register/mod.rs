@@ -97,6 +97,9 @@ pub struct WindowEnd {
     pub open: BTreeSet<String>,
 }
 
+/// The windows of a run by their times, with what is known of the end of each.
+pub type RunWindows = Vec<(TimestampUs, Option<WindowEnd>)>;
+
 /// How a run stands as a whole.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Run {
@@ -198,10 +201,7 @@ pub trait Archive: fmt::Debug + Send + Sync {
     ) -> BoxFuture<'a, Result<Vec<Entry>, StorageError>>;
 
     /// The windows of a run, with their ends as far as they have one.
-    fn windows<'a>(
-        &'a self,
-        run: &'a str,
-    ) -> BoxFuture<'a, Result<Vec<(TimestampUs, Option<WindowEnd>)>, StorageError>>;
+    fn windows<'a>(&'a self, run: &'a str) -> BoxFuture<'a, Result<RunWindows, StorageError>>;
 
     /// A run, if it is known.
     fn known_run<'a>(&'a self, run: &'a str) -> BoxFuture<'a, Result<Option<Run>, StorageError>>;

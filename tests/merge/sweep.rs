@@ -45,7 +45,7 @@ pub fn sweep(
     let (_stop, stopped) = watch::channel(false);
     let mut left = Vec::new();
     let swept = block_on(pipeline::sweep(&context, plan, &Known::default(), &stopped, |row| {
-        left.push(row.clone())
+        left.push(row.clone());
     }))
     .unwrap();
     (context, swept, left)

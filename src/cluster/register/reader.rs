@@ -10,8 +10,7 @@ use scylla::response::{PagingState, PagingStateResponse};
 use scylla::serialize::row::SerializeRow;
 use scylla::statement::prepared::PreparedStatement;
 
-use crate::model::TimestampUs;
-use crate::register::{Archive, Entry, Lease, Run, Step, WindowEnd};
+use crate::register::{Archive, Entry, Lease, Run, RunWindows, Step, WindowEnd};
 use crate::storage::StorageError;
 
 use super::super::fault::Attempted;
@@ -201,10 +200,7 @@ impl Archive for RegisterReader {
         .boxed()
     }
 
-    fn windows<'a>(
-        &'a self,
-        run: &'a str,
-    ) -> BoxFuture<'a, Result<Vec<(TimestampUs, Option<WindowEnd>)>, StorageError>> {
+    fn windows<'a>(&'a self, run: &'a str) -> BoxFuture<'a, Result<RunWindows, StorageError>> {
         async move {
             let values = (&*self.merged, run);
             let rows: Vec<(i64, Option<bool>, Option<BTreeSet<String>>)> =

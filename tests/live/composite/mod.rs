@@ -13,7 +13,7 @@ mod shape;
 mod spec;
 mod wide;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use futures::{StreamExt, TryStreamExt, stream};
 use scylla::value::Row;
@@ -87,7 +87,12 @@ impl Scene {
 
     /// `verify` or `undo`.
     fn walk(&self, command: &str) -> Call {
-        let run = self.run.to_str().expect("the tests use UTF-8");
+        self.walk_over(command, &self.run)
+    }
+
+    /// The same over another run.
+    fn walk_over(&self, command: &str, run: &Path) -> Call {
+        let run = run.to_str().expect("the tests use UTF-8");
         Call::new(&[command, run]).with("--hosts", &self.world.addresses.hosts).flag("--json")
     }
 
