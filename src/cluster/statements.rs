@@ -117,6 +117,11 @@ impl Preparer {
             is_any.then(|| self.renewed.by_text().get(statement.get_statement()).cloned());
         let Some(mut renewed) = renewed.flatten() else { return Cow::Borrowed(statement) };
         renewed.set_page_size(statement.get_page_size());
+        if let Some(consistency) = statement.get_consistency() {
+            renewed.set_consistency(consistency);
+        }
+        renewed.set_serial_consistency(statement.get_serial_consistency());
+        renewed.set_use_cached_result_metadata(statement.get_use_cached_result_metadata());
         renewed.set_load_balancing_policy(statement.get_load_balancing_policy().cloned());
         Cow::Owned(renewed)
     }

@@ -202,8 +202,15 @@ impl Request {
             .any(|statement| ["user_courses", "content_consumption"].contains(&&*statement.table()))
     }
 
+    /// Whether it writes to the tables that are merged.
     pub(crate) fn writes(&self) -> bool {
-        self.statements.iter().any(|statement| !statement.is("SELECT"))
+        !self.is_of_register() && self.statements.iter().any(|statement| !statement.is("SELECT"))
+    }
+
+    /// Whether it is about the register of runs.
+    pub(crate) fn is_of_register(&self) -> bool {
+        let is_of_register = |one: &Statement| one.query.contains("\"tributary\".");
+        !self.statements.is_empty() && self.statements.iter().all(is_of_register)
     }
 
     pub(crate) fn binds(&self, text: &str) -> bool {

@@ -15,9 +15,7 @@ fn write_times_that_are_forbidden_are_found_before_the_first_write() {
     let session = connect(&hosts, Some(("cassandra", "cassandra")));
     let world = World::on("guarded", addresses, session).with_tables();
     world.cql("CREATE ROLE merger WITH PASSWORD = 'pass-phrase' AND LOGIN = true");
-    for privilege in ["SELECT", "MODIFY"] {
-        world.cql(&format!("GRANT {privilege} ON KEYSPACE {} TO merger", world.keyspace));
-    }
+    world.admit("merger");
     let mut data = Data::new(3);
     data.study("source", "c1", "b1");
     data.pair("source", "target");
@@ -52,9 +50,7 @@ fn a_masked_column_is_refused_unless_its_values_are_seen() {
     let world = World::on("masked", addresses, session).with_tables();
     for role in ["merger", "reader"] {
         world.cql(&format!("CREATE ROLE {role} WITH PASSWORD = 'pass-phrase' AND LOGIN = true"));
-        for privilege in ["SELECT", "MODIFY"] {
-            world.cql(&format!("GRANT {privilege} ON KEYSPACE {} TO {role}", world.keyspace));
-        }
+        world.admit(role);
     }
     // By way of another role.
     world.cql("CREATE ROLE seer");

@@ -96,9 +96,7 @@ fn guardrails_for_lists_are_heeded() {
     let session = connect(&hosts, Some(("cassandra", "cassandra")));
     let world = World::on("lists", addresses, session).with_tables();
     world.cql("CREATE ROLE merger WITH PASSWORD = 'pass-phrase' AND LOGIN = true");
-    for privilege in ["SELECT", "MODIFY"] {
-        world.cql(&format!("GRANT {privilege} ON KEYSPACE {} TO merger", world.keyspace));
-    }
+    world.admit("merger");
     let mut data = pairs(200, 1);
     for n in 0..40 {
         let from = format!("fan-{n}");

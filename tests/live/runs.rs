@@ -196,16 +196,19 @@ fn two_runs_at_once_are_refused() {
     assert_rows(&world, &[("b", json!(100), Value::Null)], &["b"]);
 }
 
-/// A1: what a source gets after its survivor was merged on is found where that is now.
+/// A1: what a source gets after its survivor was merged on is lost to nobody: it stays, and is listed.
 #[test]
-fn a_late_row_goes_to_where_its_account_is_now() {
+fn a_late_row_of_an_account_that_went_on_is_listed() {
     let world = world("runs_late");
     let (r1, first) = apply(&world, "a,b");
     first.exits(0);
     world.cql(&format!("UPDATE content_consumption SET score = '9' WHERE userid = 'a' AND {KEY}"));
     apply(&world, "b,c").1.exits(0);
-    over(&world, "resume", &r1).run().exits(0);
-    assert_rows(&world, &[("c", json!(100), json!("9"))], &["c"]);
+    over(&world, "resume", &r1).run().exits(3);
+    let late = ("a", Value::Null, json!("9"));
+    assert_rows(&world, &[late, ("c", json!(100), Value::Null)], &["c"]);
+    let listed = std::fs::read_to_string(r1.join("sweep.csv")).expect("it is there");
+    assert!(listed.lines().any(|line| line.starts_with("a,b,2,")), "{listed}");
 }
 
 /// A9: when some pairs are taken back, the others can still be gone on with.

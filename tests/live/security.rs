@@ -99,9 +99,7 @@ fn a_cluster_with_tls_and_logins() {
     let world = World::on("tls", addresses, admin(&hosts, &files)).with_tables();
     let keyspace = world.keyspace.clone();
     world.cql("CREATE ROLE merger WITH PASSWORD = 'pass-phrase-of-merger' AND LOGIN = true");
-    for privilege in ["SELECT", "MODIFY"] {
-        world.cql(&format!("GRANT {privilege} ON KEYSPACE {keyspace} TO merger"));
-    }
+    world.admit("merger");
     let mut data = Data::new(3);
     data.study("source", "c1", "b1");
     data.study("target", "c1", "b1");

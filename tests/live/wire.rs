@@ -37,7 +37,7 @@ fn through(proxy: &Proxy, world: &World, data: &Data) -> Call {
 #[track_caller]
 fn assert_proper(seen: &[Seen]) {
     for Seen { request, .. } in seen {
-        if is_of_register(request) {
+        if request.is_of_register() {
             // The lease is read and written at SERIAL, and what is noted has no time of its own.
             let is_bound = |one: &Statement| one.partition.iter().all(|value| value.is_some());
             let is_proper = |one: &Statement| one.prepared && is_bound(one);
@@ -80,10 +80,6 @@ fn assert_proper(seen: &[Seen]) {
             }
         }
     }
-}
-
-fn is_of_register(request: &Request) -> bool {
-    request.statements.iter().all(|statement| statement.query.contains("\"tributary\"."))
 }
 
 /// The assertions above find what they are there for.

@@ -90,6 +90,19 @@ impl World {
         world
     }
 
+    /// Lets a role read and write the keyspace, and keep the register.
+    pub(crate) fn admit(&self, role: &str) {
+        let register = "CREATE KEYSPACE IF NOT EXISTS tributary WITH replication = \
+                        {'class': 'SimpleStrategy', 'replication_factor': 1}";
+        self.schema(register);
+        let merged =
+            |privilege| format!("GRANT {privilege} ON KEYSPACE {} TO {role}", self.keyspace);
+        let all = format!("GRANT ALL PERMISSIONS ON KEYSPACE tributary TO {role}");
+        for statement in [merged("SELECT"), merged("MODIFY"), all] {
+            self.cql(&statement);
+        }
+    }
+
     /// For requests that the functions here do not make.
     pub(crate) fn session(&self) -> &Arc<Session> {
         &self.session

@@ -162,8 +162,7 @@ impl ClusterRegister {
         values: impl scylla::serialize::row::SerializeRow,
     ) -> Result<bool, StorageError> {
         let what = "taking the lease of";
-        let answer = self.reader.preparer.session.execute_unpaged(statement, values).await;
-        let answer = answer.map_err(|error| self.reader.attempted(what).failed(&error))?;
+        let answer = self.reader.execute(what, statement, &values).await?;
         let unreadable =
             |error: &dyn std::error::Error| self.reader.attempted(what).unreadable(error);
         let rows = answer.into_rows_result().map_err(|error| unreadable(&error))?;

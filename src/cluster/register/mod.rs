@@ -127,15 +127,16 @@ impl ClusterRegister {
         statement: &PreparedStatement,
         values: impl SerializeRow,
     ) -> Result<(), StorageError> {
-        let told = self.reader.preparer.session.execute_unpaged(statement, values).await;
-        told.map(drop).map_err(|error| self.reader.attempted(what).failed(&error))
+        self.reader.execute(what, statement, &values).await.map(drop)
     }
 
     async fn add_entries(&self, bucket: i32, entries: Vec<&Entry>) -> Result<(), StorageError> {
         let mut batch = CqlBatch::new(BatchType::Unlogged);
         batch.set_consistency(self.reader.preparer.consistency.into());
         batch.set_is_idempotent(true);
-        batch.statements = vec![BatchStatement::from(self.statements.entry.clone()); entries.len()];
+        let preparer = &self.reader.preparer;
+        let statement = preparer.current(&self.statements.entry).into_owned();
+        batch.statements = vec![BatchStatement::from(statement); entries.len()];
         let values: Vec<_> = entries
             .into_iter()
             .map(|entry| {
@@ -143,7 +144,7 @@ impl ClusterRegister {
                 (&*self.reader.merged, bucket, &**account, &**run, *t, step.name(), &**survivor)
             })
             .collect();
-        let told = self.reader.preparer.session.batch(&batch, values).await;
+        let told = preparer.renew(preparer.session.batch(&batch, values).await).await;
         told.map(drop).map_err(|error| self.reader.attempted("adding accounts to").failed(&error))
     }
 }

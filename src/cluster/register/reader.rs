@@ -2,16 +2,18 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fmt;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use futures::future::BoxFuture;
 use futures::{FutureExt, StreamExt, TryStreamExt, stream};
 use scylla::deserialize::row::DeserializeRow;
+use scylla::response::query_result::QueryResult;
 use scylla::response::{PagingState, PagingStateResponse};
 use scylla::serialize::row::SerializeRow;
 use scylla::statement::prepared::PreparedStatement;
 
 use crate::register::{Archive, Entry, Lease, Run, RunWindows, Step, WindowEnd};
-use crate::storage::StorageError;
+use crate::storage::{Fault, StorageError};
 
 use super::super::fault::Attempted;
 use super::super::statements::{Preparer, quoted};
@@ -19,6 +21,8 @@ use super::super::{Cluster, ClusterError};
 use super::tables::BUCKETS;
 use super::{AT_ONCE, lease, runs};
 
+/// How often a statement is carried out that the server does not know any more.
+const TRIES: u32 = 5;
 /// Accounts that one read asks for.
 const ASKED: usize = 100;
 /// Rows of a page; a bucket that has no more is read whole.
@@ -38,6 +42,8 @@ pub struct RegisterReader {
     /// The keyspace that is merged.
     pub(super) merged: String,
     entries_of: PreparedStatement,
+    /// So many accounts are asked for at once: fewer, once a server has refused more.
+    asked: AtomicUsize,
     bucket: PreparedStatement,
     windows: PreparedStatement,
     pub(super) run: PreparedStatement,
@@ -76,6 +82,7 @@ impl RegisterReader {
         let lease = select("run, host, epoch, floor, until", "lease", "");
         Ok(Self {
             entries_of: with.prepare(&of_accounts).await?,
+            asked: AtomicUsize::new(ASKED),
             bucket,
             windows: with.prepare(&select("t, ended, open", "windows", " AND run = ?")).await?,
             run: with.prepare(&select(runs::COLUMNS, "runs", " AND run = ?")).await?,
@@ -90,6 +97,26 @@ impl RegisterReader {
         Attempted { what, table: "the register", about: format!("keyspace {}", self.merged) }
     }
 
+    /// Carries out a statement; one that the server has forgotten, or has under another id, once more.
+    pub(super) async fn execute(
+        &self,
+        what: &'static str,
+        statement: &PreparedStatement,
+        values: &impl SerializeRow,
+    ) -> Result<QueryResult, StorageError> {
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            let current = self.preparer.current(statement);
+            let answer = self.preparer.session.execute_unpaged(&current, values).await;
+            let answer = self.preparer.renew(answer).await;
+            match answer.map_err(|error| self.attempted(what).failed(&error)) {
+                Err(error) if error.kind == Fault::Forgotten && tries < TRIES => {}
+                answer => return answer,
+            }
+        }
+    }
+
     /// Carries out a statement; gives what it answers.
     pub(super) async fn ask<R>(
         &self,
@@ -101,8 +128,7 @@ impl RegisterReader {
         R: for<'frame, 'metadata> DeserializeRow<'frame, 'metadata>,
     {
         let unreadable = |error: &dyn std::error::Error| self.attempted(what).unreadable(error);
-        let answer = self.preparer.session.execute_unpaged(statement, values).await;
-        let answer = answer.map_err(|error| self.attempted(what).failed(&error))?;
+        let answer = self.execute(what, statement, &values).await?;
         let rows = answer.into_rows_result().map_err(|error| unreadable(&error))?;
         let rows = rows.rows::<R>().map_err(|error| unreadable(&error))?;
         rows.map(|row| row.map_err(|error| unreadable(&error))).collect()
@@ -135,8 +161,8 @@ impl RegisterReader {
         if accounts.len() > ASKED {
             // One request, where the register has few accounts.
             let mut after = PagingState::start();
-            loop {
-                let (rows, next) = self.bucket_page(bucket, after).await?;
+            // A server may not give so many rows at once.
+            while let Ok((rows, next)) = self.bucket_page(bucket, after).await {
                 found.extend(rows.into_iter().filter(|entry| accounts.contains(&*entry.account)));
                 let Some(next) = next else { return Ok(found) };
                 if accounts.len() <= MANY {
@@ -147,11 +173,23 @@ impl RegisterReader {
             found.clear();
         }
         let accounts: Vec<&str> = accounts.into_iter().collect();
-        for some in accounts.chunks(ASKED) {
-            let values = (&*self.merged, bucket, some);
-            let rows: Vec<EntryRow> =
-                self.ask("reading accounts of", &self.entries_of, values).await?;
-            found.extend(rows.into_iter().map(entry));
+        let mut left = &accounts[..];
+        while !left.is_empty() {
+            let asked = self.asked.load(Ordering::Relaxed).clamp(1, left.len());
+            let values = (&*self.merged, bucket, &left[..asked]);
+            let rows: Result<Vec<EntryRow>, _> =
+                self.ask("reading accounts of", &self.entries_of, values).await;
+            match rows {
+                Ok(rows) => {
+                    found.extend(rows.into_iter().map(entry));
+                    left = &left[asked..];
+                }
+                // A server may not take so many at once.
+                Err(error) if asked > 1 && error.kind == Fault::Permanent => {
+                    self.asked.fetch_min(asked / 2, Ordering::Relaxed);
+                }
+                Err(error) => return Err(error),
+            }
         }
         Ok(found)
     }
@@ -164,7 +202,9 @@ impl RegisterReader {
         let what = "reading accounts of";
         let values = (&*self.merged, bucket);
         let statement = &self.bucket;
-        let answer = self.preparer.session.execute_single_page(statement, values, after).await;
+        let statement = self.preparer.current(statement);
+        let answer = self.preparer.session.execute_single_page(&statement, values, after).await;
+        let answer = self.preparer.renew(answer).await;
         let (answer, next) = answer.map_err(|error| self.attempted(what).failed(&error))?;
         let unreadable = |error: &dyn std::error::Error| self.attempted(what).unreadable(error);
         let rows = answer.into_rows_result().map_err(|error| unreadable(&error))?;

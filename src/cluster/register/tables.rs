@@ -56,7 +56,14 @@ impl Cluster {
                 .await?;
             let replication = replication.into_iter().next().map(|(of,)| of).unwrap_or_default();
             let statements = statements(keyspace, &replication);
-            for statement in &statements {
+            let known: Vec<(String,)> = Ask::any(session)
+                .rows(
+                    "SELECT keyspace_name FROM system_schema.keyspaces WHERE keyspace_name = ?",
+                    (keyspace,),
+                )
+                .await?;
+            // Where a DBA has made the keyspace, the right to make another one is not needed.
+            for statement in statements.iter().skip(usize::from(!known.is_empty())) {
                 self.create(keyspace, statement, &statements).await?;
             }
             // Other nodes refuse to prepare what they have not heard of yet.

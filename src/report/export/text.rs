@@ -115,7 +115,11 @@ fn table(table: &Table, more: &str) -> String {
         for (column, (cell, &wide)) in row.iter().zip(&widths).enumerate() {
             line += if column > 0 { "  " } else { "" };
             line += &match column == last && last == flexible && last > 0 {
-                true => wrapped(&line, &" ".repeat(width(&line)), cell)[line.len()..].to_owned(),
+                true => {
+                    let broken = wrapped(&line, &" ".repeat(width(&line)), cell);
+                    // Of an empty cell nothing is left, and the gap before it neither.
+                    broken.get(line.len()..).unwrap_or_default().to_owned()
+                }
                 false if is_number[column] => {
                     format!("{:1$}{cell}", "", wide.saturating_sub(width(cell)))
                 }

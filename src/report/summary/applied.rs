@@ -39,7 +39,7 @@ pub(super) fn add(summary: &Summary, applied: &Applied, report: &mut Report) {
     report.add(latency("", &applied.latency));
     report.add(failures(
         &applied.failures,
-        "failures.csv has all pairs of these groups; resume tries them again, and the file can also be fed back in.",
+        "failures.csv has all pairs of these groups; resume tries them again. Until then their accounts are busy for other runs.",
     ));
     report.add(Section::new("Rows that were left").with(examples(&applied.sweep_examples)));
 
