@@ -72,7 +72,7 @@ fn a_masked_column_is_refused_unless_its_values_are_seen() {
 
     // Under a run.
     let run = world.run_dir();
-    let running = call("merger", &run).with("--rate", "10").start();
+    let running = call("merger", &run).with("--rate", "4").start();
     crate::stops::wait_until("it has begun", || {
         std::fs::read_to_string(run.join("latency.csv"))
             .is_ok_and(|lines| lines.lines().count() > 1)
