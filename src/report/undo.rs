@@ -232,17 +232,16 @@ impl Undoing {
             (at(pairs.failed, "failed"), "failed"),
         ];
         let whole = count(pairs.undone + pairs.disputed + pairs.failed);
-        let since = match self.force {
-            true => say!("taken back as well, because of --force"),
-            false => say!("left alone, and listed in {}", files::CONFLICTS),
+        let since = match (self.force, self.conflicts) {
+            (true, _) => say!("taken back as well, because of --force"),
+            (false, 0) => say!("none since the run"),
+            (false, cells) => say!(
+                "left alone, and listed in {}: {}. Their rows belong to whoever changed them; --force would take them \
+                 back, too, and lose that",
+                files::CONFLICTS,
+                counted(cells, "cell").at("/conflicts")
+            ),
         };
-        let since = since.and_if(self.conflicts > 0 && !self.force, || {
-            let cells = counted(self.conflicts, "cell").at("/conflicts");
-            say!(
-                ": {}. Their rows belong to whoever changed them; --force would take them back, too, and lose that",
-                cells
-            )
-        });
         let file = self.pairs_file.iter().map(|file| Fact::new("Pairs of", path(file)));
         let stopped = self.stopped.iter().map(|why| Fact::new("Stopped", why));
         let facts = [groups, Fact::new("Pairs", sum(whole, parts)), Fact::new("Changes", since)];
