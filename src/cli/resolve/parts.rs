@@ -21,7 +21,7 @@ use crate::setting::{Described, Given, Layers, Origin, SettingsError};
 use crate::spec::RawSpec;
 
 /// How the cluster is reached.
-pub(super) fn cluster(layers: &Layers) -> Result<ClusterSettings, SettingsError> {
+pub(in crate::cli) fn cluster(layers: &Layers) -> Result<ClusterSettings, SettingsError> {
     let (username, password) = (layers.find(&USERNAME)?, password(layers)?);
     match (&username, &password) {
         (Some(user), None) => {
@@ -36,10 +36,7 @@ pub(super) fn cluster(layers: &Layers) -> Result<ClusterSettings, SettingsError>
         _ => {}
     }
     Ok(ClusterSettings {
-        register: match layers.get(&NO_REGISTER)? {
-            true => None,
-            false => Some(layers.get(&REGISTER)?),
-        },
+        register: register(layers)?,
         tls: tls(layers)?,
         hosts: layers.get(&HOSTS)?,
         keyspace: layers.get(&KEYSPACE)?,
@@ -48,6 +45,21 @@ pub(super) fn cluster(layers: &Layers) -> Result<ClusterSettings, SettingsError>
         password,
         consistency: layers.get(&CONSISTENCY)?,
     })
+}
+
+/// The keyspace of the register, if it is to be kept.
+fn register(layers: &Layers) -> Result<Option<String>, SettingsError> {
+    if layers.get(&NO_REGISTER)? {
+        return Ok(None);
+    }
+    let register: String = layers.get(&REGISTER)?;
+    match register == layers.get(&KEYSPACE)? {
+        false => Ok(Some(register)),
+        true => Err(SettingsError::new(format!(
+            "--register: '{register}' is the keyspace that is merged, whose tables may have the names of the register's; \
+             name another one"
+        ))),
+    }
 }
 
 /// The password, or what is in the file that is named instead.

@@ -378,3 +378,16 @@ fn the_address_to_listen_at_comes_from_every_layer() {
     let wrong = listen(&["--listen", "opsbox"], "", &[]).unwrap_err().to_string();
     assert!(wrong.contains("--listen") && wrong.contains("host:port"), "{wrong}");
 }
+
+#[test]
+fn the_register_is_beside_what_is_merged() {
+    let register = |flags: &[&str]| {
+        let flags = [&["--keyspace", "k", "--no-events"], flags].concat();
+        resolve(&flags, "", &[]).map(|settings| settings.merge.cluster.register)
+    };
+    assert_eq!(register(&[]).unwrap().as_deref(), Some("tributary"));
+    assert_eq!(register(&["--register", "r"]).unwrap().as_deref(), Some("r"));
+    assert_eq!(register(&["--register", "k", "--no-register"]).unwrap(), None);
+    let error = register(&["--register", "k"]).unwrap_err().to_string();
+    assert!(error.starts_with("--register: 'k' is the keyspace that is merged"), "{error}");
+}
