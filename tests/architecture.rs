@@ -360,8 +360,7 @@ fn forbidden_calls(name: &str, tokens: &[String]) -> Vec<String> {
 }
 
 /// Where commands may be written: the one place that advises them, and the examples of the help.
-const SPELLS_COMMANDS: &[&str] =
-    &["advice", "cli/args/control", "cli/args/examples", "cli/args/shell", "cli/args/walks"];
+const SPELLS_COMMANDS: &[&str] = &["advice", "cli/args/examples"];
 
 const COMMANDS: &[&str] = &[
     "plan",

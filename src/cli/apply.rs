@@ -50,14 +50,7 @@ async fn carry_out(
         bound.check_accounts(accounts)?;
     }
     let planned = planned.with_accounts(accounts, input, &prepared, &mut stop).await?;
-    let planned = match &ready.register {
-        None => planned,
-        Some(register) => {
-            let refusals =
-                register::refusals(register.reader(), &planned.plan, ready.spec()).await?;
-            planned.without(&refusals, &prepared)?
-        }
-    };
+    let planned = planned.judged(ready.past.archive(), ready.spec(), &prepared).await?;
     let Planned { plan, record, format, .. } = planned;
     let recorded = with_accounts(settings.recorded.clone(), format.accounts);
     let record = RunRecord::new(id, "apply", started, record, recorded);
@@ -76,7 +69,7 @@ async fn carry_out(
     console.again.set(Advice::Resume { run, all: false, secrets: secret_flags.clone() });
     live.is_reached_in(run_dir.path(), console);
 
-    if let Some(register) = &ready.register {
+    if let Some(register) = ready.past.held() {
         let spec = (ready.spec(), merge.spec.sha256());
         let begun = register::begun(&record, run_dir.path(), spec);
         register.add_run(&begun).await.map_err(Failure::failed)?;

@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
+use super::register::Past;
 use super::settings::PaceSettings;
-use super::{Console, Exit, Failure, Lease, MergeSettings, Progress, Snapshot};
+use super::{Console, Exit, Failure, Lease, MergeSettings, Progress, Snapshot, register};
 use crate::cluster::{Cluster, ClusterRegister, ClusterSettings, Store};
 use crate::events::{EventError, EventSettings, Outlet, Producer};
 use crate::journal::{Journal, JournalError};
@@ -80,8 +81,8 @@ pub(super) struct Ready {
     discover: Discover,
     /// None where the server does not tell them.
     tombstones: Option<TombstoneLimits>,
-    /// What became of accounts over all runs; none with --no-register.
-    pub(super) register: Option<Arc<ClusterRegister>>,
+    /// What became of accounts over all runs.
+    pub(super) past: Past,
 }
 
 impl Ready {
@@ -109,15 +110,9 @@ impl Ready {
                 Outlet::Kafka(Producer::connect(events, on_delivered).await?)
             }
         };
-        let register = match &needs.cluster.register {
-            None => None,
-            Some(keyspace) if needs.writes => {
-                Some(lease.take(&cluster, keyspace, needs.run).await?)
-            }
-            Some(keyspace) => Some(Arc::new(cluster.register(keyspace, needs.run.as_str()).await?)),
-        };
+        let past = Past::of(&cluster, (needs.run, needs.writes), lease).await?;
         // No time at which another run wrote, whatever the clock of the machine was on which that ran.
-        let floor = register.as_ref().map_or(0, |register| register.floor());
+        let floor = past.held().map_or(0, |register| register.floor());
         let as_of = AsOf::new(cluster.latest_clock().await?.max(floor), needs.settle);
         let PaceSettings { in_flight, rate, max_latency } = needs.pace;
         let pace = Pace::bounded(in_flight, rate, max_latency);
@@ -133,7 +128,7 @@ impl Ready {
             acknowledged,
             discover,
             tombstones,
-            register,
+            past,
         };
         Ok(ready)
     }
@@ -164,12 +159,13 @@ impl Ready {
         let shared = Arc::clone(&journal);
         let mut context = Context::new(spec, store, outlet, shared, recorder, pace, as_of)?;
         context.discover = self.discover;
-        context.register = self.register.clone().map(|register| register as Arc<dyn Register>);
+        let register = self.past.held().cloned();
+        context.register = register.clone().map(|held| held as Arc<dyn Register>);
         context.deletes.limits = self.tombstones.unwrap_or_default();
         Ok(Engine {
             context: Arc::new(context),
             journal,
-            register: self.register,
+            register,
             acknowledged: self.acknowledged,
             tells_tombstones: self.tombstones.is_some(),
             progress: Arc::default(),
@@ -181,8 +177,8 @@ impl Ready {
 pub(super) struct Engine {
     pub(super) context: Arc<Context<Store>>,
     pub(super) journal: Arc<dyn Journal>,
-    /// As of [`Ready`].
-    pub(super) register: Option<Arc<ClusterRegister>>,
+    /// The register, where the command may write.
+    register: Option<Arc<ClusterRegister>>,
     /// Events that the broker acknowledged.
     acknowledged: Arc<AtomicU64>,
     /// How many groups have ended.
@@ -323,6 +319,14 @@ impl Engine {
                 scan: (scan.ranges_total > 0).then_some(scan),
             }
         });
+    }
+
+    /// Tells the register how the groups of the run stand, of which the plan has `total`.
+    pub(super) async fn settle(&self, total: u64) -> Result<(), Failure> {
+        match &self.register {
+            Some(register) => register::settle(register, &*self.journal, total).await,
+            None => Ok(()),
+        }
     }
 
     /// The partitions in which this session has deleted the most rows.

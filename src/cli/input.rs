@@ -7,12 +7,14 @@ use std::path::{self, Path, PathBuf};
 
 use tokio::sync::watch;
 
-use super::{Console, Exit, Failure, InputSettings, InputSource, listen};
+use super::{Console, Exit, Failure, InputSettings, InputSource, listen, register};
 use crate::model::AccountType;
 use crate::moment::Moment;
 use crate::pairs::{self, Format, PairList, PairsError, Spool, Spooled};
 use crate::plan::{self, Plan, Refusal};
+use crate::register::Archive;
 use crate::run::{InputRecord, Prepared, RunDir, RunId, files};
+use crate::spec::Spec;
 
 /// A command that has begun: its input is open and its run directory is being prepared.
 pub(super) struct Begun {
@@ -125,21 +127,22 @@ impl Planned {
     /// this plan again.
     ///
     /// # Errors
-    /// They cannot be written.
-    pub(super) fn without(
+    /// The register cannot be read, or they cannot be written.
+    pub(super) async fn judged(
         self,
-        refusals: &[Refusal],
+        register: Option<&dyn Archive>,
+        spec: &Spec,
         prepared: &Prepared,
     ) -> Result<Self, Failure> {
-        if refusals.is_empty() {
-            return Ok(self);
-        }
+        let Some(register) = register else { return Ok(self) };
         let Self { plan, record, format, copy } = self;
-        let plan = plan.without(refusals);
-        let out = BufWriter::new(prepared.create(files::REJECTS)?);
-        pairs::write_rejects(&copy.as_path(), &format, plan.rejects(), plan.accounts(), out)?;
-        let refused = prepared.create(files::REFUSED)?;
-        Refusal::write(refusals, BufWriter::new(refused)).map_err(Failure::failed)?;
+        let (plan, refusals) = register::judged(register, plan, spec).await?;
+        if !refusals.is_empty() {
+            let out = BufWriter::new(prepared.create(files::REJECTS)?);
+            pairs::write_rejects(&copy.as_path(), &format, plan.rejects(), plan.accounts(), out)?;
+            let refused = prepared.create(files::REFUSED)?;
+            Refusal::write(&refusals, BufWriter::new(refused)).map_err(Failure::failed)?;
+        }
         Ok(Self { plan, record, format, copy })
     }
 }

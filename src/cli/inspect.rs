@@ -14,7 +14,6 @@ use tokio::sync::watch;
 
 use super::engine::under_way;
 use super::progress::{Rates, Stage};
-use super::register;
 use super::settings::PaceSettings;
 use super::{
     Console, Exit, Failure, InspectSettings, PlanSettings, Progress, ScanSnapshot, Snapshot,
@@ -24,8 +23,10 @@ use crate::latency::Recorder;
 use crate::model::AccountType;
 use crate::pace::Pace;
 use crate::pipeline::{self, Context, HotPartition, Inspected, Lanes, Selection};
-use crate::plan::{Plan, Refusal};
+use crate::plan::Plan;
+use crate::register::Archive;
 use crate::report::{Inspection, Met};
+use crate::spec::Spec;
 use crate::storage::Fault;
 
 /// Batches that are named in the report.
@@ -109,12 +110,14 @@ impl Reading {
         self.context.spec.accounts
     }
 
-    /// The pairs that other runs stand in the way of.
-    pub(super) async fn refusals(&self, plan: &Plan) -> Result<Vec<Refusal>, Failure> {
-        match &self.history {
-            Some(history) => register::refusals(history, plan, &self.context.spec).await,
-            None => Ok(Vec::new()),
-        }
+    /// The specification, checked against the cluster's schema.
+    pub(super) fn spec(&self) -> &Spec {
+        &self.context.spec
+    }
+
+    /// What other runs did, as far as it is known and to be asked.
+    pub(super) fn archive(&self) -> Option<&dyn Archive> {
+        self.history.as_ref().map(|history| history as &dyn Archive)
     }
 
     async fn start(settings: &PlanSettings, inspect: &InspectSettings) -> Result<Self, Failure> {

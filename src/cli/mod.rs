@@ -182,15 +182,11 @@ fn dispatch(matches: &ArgMatches, terminal: &Terminal, again: &Again) -> Result<
         }
         Command::Runs { told } => {
             let layers = layers()?;
-            let settings = resolve::runs(&layers)?;
-            let json = layers.get(&JSON)?;
-            let runtime = tokio::runtime::Runtime::new().map_err(Failure::failed)?;
-            runtime.block_on(async {
-                match &told {
-                    None => runs::list(&settings, json, terminal).await,
-                    Some(told) => runs::tell(&settings, told, terminal).await,
-                }
-            })
+            let (settings, json) = (resolve::cluster(&layers)?, layers.get(&JSON)?);
+            match told {
+                None => in_runtime(runs::list(&settings, json, terminal)),
+                Some(told) => in_runtime(runs::tell(&settings, &told, terminal)),
+            }
         }
         Command::Record { run, account } => record::run(&run, &account, terminal),
         Command::Config { run } => config::run(run, layers()?, terminal),
@@ -200,18 +196,23 @@ fn dispatch(matches: &ArgMatches, terminal: &Terminal, again: &Again) -> Result<
     }
 }
 
-/// Runs a command to its end. What it left running in the background (an interrupted planner) does not
-/// keep the process alive.
+/// Runs a command to its end, and gives back the lease that it may have taken.
 fn carry_out(
     command: impl Future<Output = Result<Exit, Failure>>,
     console: &Console,
 ) -> Result<Exit, Failure> {
-    let runtime = tokio::runtime::Runtime::new().map_err(Failure::failed)?;
-    let result = runtime.block_on(async {
+    in_runtime(async {
         let result = command.await;
         console.lease.release().await;
         result
-    });
+    })
+}
+
+/// Waits for what is asynchronous. What it left running in the background (an interrupted planner) does not keep the
+/// process alive.
+fn in_runtime(command: impl Future<Output = Result<Exit, Failure>>) -> Result<Exit, Failure> {
+    let runtime = tokio::runtime::Runtime::new().map_err(Failure::failed)?;
+    let result = runtime.block_on(command);
     runtime.shutdown_background();
     result
 }

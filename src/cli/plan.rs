@@ -27,8 +27,7 @@ pub async fn run(settings: &PlanSettings, console: &Console) -> Result<Exit, Fai
                 planned.with_accounts(accounts, &settings.input, &prepared, &mut stop).await?;
             // A run that is bound to this plan asks the register by itself: what is planned is what the pairs say.
             groups_sha256 = planned.plan.sha256();
-            let refusals = reading.refusals(&planned.plan).await?;
-            planned = planned.without(&refusals, &prepared)?;
+            planned = planned.judged(reading.archive(), reading.spec(), &prepared).await?;
             Some(inspect::run(&reading, (settings, own), &planned.plan, console, &mut stop).await?)
         }
     };

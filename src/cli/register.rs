@@ -2,7 +2,7 @@
 //! goes on, and given back however it ends; groups that other runs stand in the way of are told apart before the first
 //! read, and at the end it is told how the groups of this run stand.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -11,13 +11,13 @@ use tokio::task::JoinHandle;
 
 use super::Failure;
 use crate::advice::Advice;
-use crate::cluster::{Cluster, ClusterRegister};
+use crate::cluster::{Cluster, ClusterRegister, RegisterReader};
 use crate::journal::{GroupRecord, Journal, State};
-use crate::model::{AccountId, Group, Pair};
+use crate::model::{Group, Pair, now_us};
 use crate::pairs::Rule;
 use crate::pipeline::{Barred, Known};
 use crate::plan::{Plan, Refusal};
-use crate::register::{Archive, History, Later, Register, Run, Verdict, WindowEnd};
+use crate::register::{Archive, History, Later, Register, Run, RunState, Verdict, WindowEnd};
 use crate::run::{RunId, RunRecord};
 use crate::spec::Spec;
 
@@ -76,6 +76,49 @@ impl Lease {
     }
 }
 
+/// The register, as far as a command may use it.
+pub(super) enum Past {
+    /// With --no-register, or where no run has made one that could be read.
+    Unknown,
+    /// To be read.
+    Read(Box<RegisterReader>),
+    /// To be written, too: the lease is held.
+    Held(Arc<ClusterRegister>),
+}
+
+impl Past {
+    /// What there is of it for a run; with the lease on the keyspace if the command writes.
+    ///
+    /// # Errors
+    /// Another run has the lease, or the register cannot be used.
+    pub(super) async fn of(
+        cluster: &Cluster,
+        (run, writes): (&RunId, bool),
+        lease: &Lease,
+    ) -> Result<Self, Failure> {
+        let Some(keyspace) = cluster.register_keyspace() else { return Ok(Self::Unknown) };
+        if writes {
+            return lease.take(cluster, keyspace, run).await.map(Self::Held);
+        }
+        let reader = cluster.history(keyspace).await?;
+        Ok(reader.map_or(Self::Unknown, |reader| Self::Read(Box::new(reader))))
+    }
+
+    /// What other runs did, as far as it is known and to be asked.
+    pub(super) fn archive(&self) -> Option<&dyn Archive> {
+        match self {
+            Self::Unknown => None,
+            Self::Read(reader) => Some(&**reader),
+            Self::Held(register) => Some(register.reader()),
+        }
+    }
+
+    /// The register, where the command may write.
+    pub(super) fn held(&self) -> Option<&Arc<ClusterRegister>> {
+        if let Self::Held(register) = self { Some(register) } else { None }
+    }
+}
+
 /// What the register knows of a plan's accounts, but for what the run itself did.
 pub(super) async fn history(
     register: &dyn Archive,
@@ -87,64 +130,47 @@ pub(super) async fn history(
     History::of(register, accounts, &tables(spec), own).await.map_err(Failure::failed)
 }
 
-/// The pairs of a plan that earlier runs stand in the way of, whatever becomes of the groups without them.
+/// A plan without the pairs that earlier runs stand in the way of, and these.
 ///
 /// # Errors
 /// The register cannot be read.
-pub(super) async fn refusals(
+pub(super) async fn judged(
     register: &dyn Archive,
-    plan: &Plan,
+    mut plan: Plan,
     spec: &Spec,
-) -> Result<Vec<Refusal>, Failure> {
-    let history = history(register, plan, spec, None).await?;
-    let mut refusals: Vec<Refusal> = Vec::new();
-    if history.is_empty() {
-        return Ok(refusals);
-    }
-    let mut groups: Vec<Group> = plan.groups().filter(|group| history.names(group)).collect();
+) -> Result<(Plan, Vec<Refusal>), Failure> {
+    let history = history(register, &plan, spec, None).await?;
+    let mut refusals = Vec::new();
     // What is left of a group without a pair may be another group, or two.
-    while let Some(group) = groups.pop() {
-        let verdicts = history.verdicts(&group);
-        if verdicts.is_empty() {
-            continue;
+    while !history.is_empty() {
+        let groups = plan.groups().filter(|group| history.names(group));
+        let found: Vec<Refusal> = groups.flat_map(|group| of_group(&history, &group)).collect();
+        if found.is_empty() {
+            break;
         }
-        let mut refused = BTreeSet::new();
-        for (at, verdict) in verdicts {
-            let pairs = match at {
-                Some(at) => &group.pairs[at..=at],
-                None => &group.pairs[..],
-            };
-            for pair in pairs {
-                refused.insert(pair.line);
-                let Some(rule) = Rule::of(verdict.code()) else { continue };
-                refusals.push(Refusal { line: pair.line, rule, words: sentence(&verdict) });
-            }
-        }
-        let left = group.pairs.iter().filter(|pair| !refused.contains(&pair.line));
-        groups.extend(regrouped(left.cloned().collect()));
+        plan = plan.without(&found);
+        refusals.extend(found);
     }
     refusals.sort_by_key(|refusal| refusal.line);
-    Ok(refusals)
+    Ok((plan, refusals))
 }
 
-/// The groups of some pairs of one group.
-fn regrouped(pairs: Vec<Pair>) -> Vec<Group> {
-    let into: HashMap<AccountId, AccountId> =
-        pairs.iter().map(|pair| (pair.from.clone(), pair.into.clone())).collect();
-    let mut groups: BTreeMap<AccountId, Vec<Pair>> = BTreeMap::new();
-    for pair in pairs {
-        let mut survivor = &pair.into;
-        while let Some(next) = into.get(survivor) {
-            survivor = next;
-        }
-        groups.entry(survivor.clone()).or_default().push(pair);
+fn of_group(history: &History, group: &Group) -> Vec<Refusal> {
+    let mut refusals = Vec::new();
+    for (at, verdict) in history.verdicts(group) {
+        let pairs = match at {
+            Some(at) => &group.pairs[at..=at],
+            None => &group.pairs[..],
+        };
+        let (rule, words) = (rule(&verdict), sentence(&verdict));
+        let of_pair = |pair: &Pair| Refusal { line: pair.line, rule, words: words.clone() };
+        refusals.extend(pairs.iter().map(of_pair));
     }
-    let group = |(survivor, pairs)| Group { index: 0, survivor, pairs };
-    groups.into_iter().map(group).collect()
+    refusals
 }
 
 /// The names of the tables that are merged.
-pub(super) fn tables(spec: &Spec) -> BTreeSet<String> {
+fn tables(spec: &Spec) -> BTreeSet<String> {
     spec.tables.iter().map(|table| table.name.clone()).collect()
 }
 
@@ -166,7 +192,7 @@ pub(super) fn barred(
         match known.state(group.index) {
             None => {
                 if let Some((_, verdict)) = history.verdicts(&group).into_iter().next() {
-                    let why = format!("{}: {}", verdict.code(), sentence(&verdict));
+                    let why = format!("{}: {}", rule(&verdict).name(), sentence(&verdict));
                     barred.not_begun.insert(group.index, why);
                 }
             }
@@ -189,8 +215,19 @@ pub(super) fn barred(
     Ok(barred)
 }
 
+/// The rule by which a pair is not merged.
+fn rule(verdict: &Verdict) -> Rule {
+    match verdict {
+        Verdict::Busy { is_lost: false, .. } => Rule::Busy,
+        Verdict::Busy { is_lost: true, .. } => Rule::LostRun,
+        Verdict::Cycle { .. } => Rule::Cycle,
+        Verdict::MergedEarlier { .. } => Rule::MergedEarlier,
+        Verdict::AmbiguousEarlier { .. } => Rule::AmbiguousEarlier,
+    }
+}
+
 /// Why a group is not merged.
-pub(super) fn sentence(verdict: &Verdict) -> String {
+fn sentence(verdict: &Verdict) -> String {
     match verdict {
         Verdict::Busy { account, run, is_lost: false } => {
             format!("run {run} has not ended with '{account}': resume or undo it first")
@@ -216,7 +253,8 @@ pub(super) fn sentence(verdict: &Verdict) -> String {
 /// # Errors
 /// The journal or the register cannot be read.
 pub(super) async fn not_yet(
-    register: &ClusterRegister,
+    register: &dyn Archive,
+    own: &RunId,
     journal: &dyn Journal,
     groups: &[usize],
     spec: &Spec,
@@ -231,12 +269,9 @@ pub(super) async fn not_yet(
                 known.push((Group { index, survivor, pairs }, t.unwrap_or_default()));
             }
         }
-        let accounts = known.iter().flat_map(|(group, _)| {
-            let all = [&group.survivor].into_iter().chain(group.sources());
-            all.map(|account| account.text().into_owned()).collect::<Vec<_>>()
-        });
-        let history =
-            History::of(register.reader(), accounts, &tables(spec), Some(register.run())).await;
+        let accounts = known.iter().flat_map(|(group, _)| group.accounts());
+        let accounts = accounts.map(|account| account.text().into_owned());
+        let history = History::of(register, accounts, &tables(spec), Some(own.as_str())).await;
         let history = history.map_err(Failure::failed)?;
         for (group, t) in &known {
             let later = history.later(group, *t);
@@ -253,7 +288,7 @@ pub(super) async fn not_yet(
 /// # Errors
 /// The register cannot be read.
 pub(super) async fn undos_before(
-    register: &ClusterRegister,
+    register: &dyn Archive,
     not_yet: &BTreeMap<usize, Vec<Later>>,
 ) -> Result<Vec<Advice>, Failure> {
     let mut later: Vec<&Later> = not_yet.values().flatten().collect();
@@ -263,11 +298,9 @@ pub(super) async fn undos_before(
     let mut undos = Vec::new();
     for Later { run, .. } in later {
         if named.insert(run) {
-            let known = register.reader().known_run(run).await.map_err(Failure::failed)?;
-            // host:directory
-            let place = known.as_ref().and_then(|known| known.place.split_once(':'));
-            let run_dir = place.map_or(&**run, |(_, run_dir)| run_dir).into();
-            undos.push(Advice::Undo { run: run_dir });
+            let known = register.known_run(run).await.map_err(Failure::failed)?;
+            let run_dir = known.as_ref().map_or(&**run, |known| known.host_and_dir().1);
+            undos.push(Advice::Undo { run: run_dir.into() });
         }
     }
     Ok(undos)
@@ -283,11 +316,11 @@ pub(super) fn begun(record: &RunRecord, run_dir: &Path, spec: (&Spec, String)) -
         place: place.display().to_string(),
         user: user.unwrap_or_default(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        began: crate::model::now_us(),
+        began: now_us(),
         ended: None,
         hashes: [record.input.sha256.clone(), spec_sha256],
         tables: tables(spec),
-        state: "running".to_owned(),
+        state: RunState::Running,
         groups: BTreeMap::new(),
     }
 }
@@ -328,12 +361,11 @@ pub(super) async fn settle(
     });
     let stale: Vec<WindowEnd> = stale.collect();
     register.end(&stale).await.map_err(Failure::failed)?;
-    let state = if groups.keys().all(|state| *state == State::Undone.to_string()) {
-        "undone"
-    } else if groups.keys().any(|state| *state != State::Done.to_string()) {
-        "partial"
-    } else {
-        "done"
+    let are_all = |state: State| groups.keys().all(|known| *known == state.to_string());
+    let state = match () {
+        () if are_all(State::Done) => RunState::Done,
+        () if are_all(State::Undone) => RunState::Undone,
+        () => RunState::Partial,
     };
     register.set_state(register.run(), state, &groups).await.map_err(Failure::failed)
 }

@@ -19,15 +19,14 @@ use super::settings::{
     ResumeSettings, UndoSettings, VerifySettings,
 };
 use super::until::Until;
-use crate::cluster::ClusterSettings;
 use crate::events::{EventSettings, Silence};
 use crate::model::AccountType;
 use crate::pairs::{CSV, Format};
 use crate::setting::{Command, Described, Layers, Origin, SettingsError};
 use crate::spec::RawSpec;
-use parts::{cluster, pace, recorded_spec, secret_flags, source, spec, work};
+use parts::{pace, recorded_spec, secret_flags, source, spec, work};
 
-pub(super) use parts::{log_format, output};
+pub(super) use parts::{cluster, log_format, output};
 
 /// The settings of `plan`.
 pub(super) fn plan(pairs: &Path, layers: &Layers) -> Result<PlanSettings, SettingsError> {
@@ -54,11 +53,6 @@ pub(super) fn plan(pairs: &Path, layers: &Layers) -> Result<PlanSettings, Settin
         recorded,
         output: output(layers)?,
     })
-}
-
-/// The settings of `runs`.
-pub(super) fn runs(layers: &Layers) -> Result<ClusterSettings, SettingsError> {
-    cluster(layers)
 }
 
 /// What is looked up in the cluster, if anything is.

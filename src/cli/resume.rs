@@ -60,11 +60,11 @@ async fn carry_out(
     }
     let ready = Ready::start_unless(&mut stop, Needs::of(merge, &record.id), console).await?;
     check_tables(&journal, ready.spec())?;
-    let known = match &ready.register {
+    let known = match ready.past.archive() {
         None => known,
-        Some(register) => {
+        Some(past) => {
             let own = Some(record.id.as_str());
-            let history = register::history(register.reader(), &plan, ready.spec(), own).await?;
+            let history = register::history(past, &plan, ready.spec(), own).await?;
             let barred = register::barred(&history, &plan, &known, &journal)?;
             known.with(barred)
         }

@@ -9,7 +9,7 @@ use super::{Exit, Failure, Terminal};
 use crate::cluster::{Cluster, ClusterSettings};
 use crate::model::now_us;
 use crate::moment::Moment;
-use crate::register::{Archive, Run};
+use crate::register::{Archive, Run, RunState};
 use crate::report::{ListedRun, Rendered, Runs};
 
 /// Lists the runs.
@@ -26,8 +26,8 @@ pub(super) async fn list(
         )));
     };
     let lease = reader.lease().await.map_err(Failure::failed)?;
-    let at_work = lease.filter(|lease| lease.until > now_us()).map(|lease| lease.to_string());
-    let at_work = at_work.map(|holder| holder.trim_start_matches("run ").to_owned());
+    let at_work = lease.filter(|lease| lease.is_live(now_us()));
+    let at_work = at_work.map(|lease| format!("{} on {}", lease.run, lease.host));
     let runs = reader.runs().await.map_err(Failure::failed)?;
     let runs = Runs::new(&settings.keyspace, at_work, runs.into_iter().map(listed).collect());
     let report = Rendered::of(&runs).map_err(Failure::failed)?;
@@ -45,13 +45,13 @@ pub(super) async fn tell(
     let (run, state, follows) = match told {
         OfRun::Lost { run } => (
             run,
-            "lost",
+            RunState::Lost,
             "accounts that it left half merged are rejected as lost-run; what it finished stands, and what its sources \
              get late is nobody's to sweep",
         ),
         OfRun::Close { run } => (
             run,
-            "closed",
+            RunState::Closed,
             "nothing that it did counts any more: its accounts are as if it had never been",
         ),
     };
@@ -64,14 +64,14 @@ pub(super) async fn tell(
         )));
     };
     let lease = register.reader().lease().await.map_err(Failure::failed)?;
-    if let Some(lease) = lease.filter(|lease| lease.run == *run && lease.until > now_us()) {
-        let seconds = (lease.until - now_us()).max(0) / 1_000_000 + 1;
+    if let Some(lease) = lease.filter(|lease| lease.run == *run && lease.is_live(now_us())) {
+        let seconds = lease.seconds_left(now_us());
         return Err(Failure::failed(anyhow!(
             "{lease} is at work: stop it there. If its process is gone, its lease ends in {seconds} s"
         )));
     }
     register.set_state(run, state, &known.groups).await.map_err(Failure::failed)?;
-    let printed = terminal.print(&format!("run {run} is {state}: {follows}\n"));
+    let printed = terminal.print(&format!("run {run} is {}: {follows}\n", state.name()));
     printed.context("cannot write to standard output").map_err(Failure::failed)?;
     Ok(Exit::Done)
 }
@@ -82,13 +82,15 @@ fn register(settings: &ClusterSettings) -> Result<&str, Failure> {
 }
 
 fn listed(run: Run) -> ListedRun {
-    let (host, run_dir) = run.place.split_once(':').unwrap_or(("", &run.place));
+    let (host, run_dir) = run.host_and_dir();
+    let (host, run_dir) = (host.to_owned(), PathBuf::from(run_dir));
     let [input_sha256, spec_sha256] = run.hashes;
     ListedRun {
-        host: host.to_owned(),
-        run_dir: PathBuf::from(run_dir),
+        host,
+        run_dir,
         run: run.id,
-        state: run.state,
+        is_unfinished: run.state.is_unfinished(),
+        state: run.state.name(),
         user: run.user,
         tributary: run.version,
         began: Moment::from_us(run.began),

@@ -11,8 +11,7 @@ use tokio::sync::watch;
 use super::engine::{Engine, Merged, Work};
 use super::latency_log::LatencyLog;
 use super::{
-    Console, Exit, Failure, MergeSettings, OutputSettings, again, facts, live, register, scan,
-    sweep,
+    Console, Exit, Failure, MergeSettings, OutputSettings, again, facts, live, scan, sweep,
 };
 use crate::advice::Advice;
 use crate::journal::{JournalError, State};
@@ -88,10 +87,7 @@ impl Session<'_> {
         if self.resumed.is_some() {
             trouble.push(self.list_failures(&engine).err());
         }
-        if let Some(register) = &engine.register {
-            let total = self.plan.len() as u64;
-            trouble.push(register::settle(register, &*engine.journal, total).await.err());
-        }
+        trouble.push(engine.settle(self.plan.len() as u64).await.err());
         // Those who look at the run hold what it counts with, and with it the producer.
         console.board.freeze();
         let is_interrupted = *self.stop.borrow();

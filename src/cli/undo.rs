@@ -91,12 +91,16 @@ async fn carry_out(
     };
     let ready = Ready::start_unless(&mut stop, needs, console).await?;
     check_tables(&journal, ready.spec())?;
-    let not_yet = match &ready.register {
+    let not_yet = match ready.past.archive() {
         None => BTreeMap::new(),
-        Some(register) => {
+        Some(past) => {
             let groups = &selected.groups;
-            register::not_yet(register, &journal, groups, ready.spec()).await?
+            register::not_yet(past, &record.id, &journal, groups, ready.spec()).await?
         }
+    };
+    let first = match ready.past.archive() {
+        None => Vec::new(),
+        Some(past) => register::undos_before(past, &not_yet).await?,
     };
     if pairs.is_none() {
         // A run that is taken back as a whole does not go on merging, whatever becomes of the rest.
@@ -109,10 +113,6 @@ async fn carry_out(
     let latency = run_dir.append(files::LATENCY)?;
     let log = LatencyLog::start(latency, run_dir.file(files::LATENCY), &engine.context);
     let mut reasons = FailureReasons::default();
-    let first = match &engine.register {
-        Some(register) => register::undos_before(register, &not_yet).await?,
-        None => Vec::new(),
-    };
     let (undone, flushed) = walk(&engine, &selected, settings, console, stop, &mut reasons).await;
     let timeline = log.finish().await;
     // From here on trouble is kept until the report is out: what was done has to be known, however
@@ -123,10 +123,7 @@ async fn carry_out(
     let facts = engine.events(topic, undone.ended == Walked::Interrupted);
     let (retries, latency) = (engine.context.retries(), engine.context.recorder.totals());
     let total = identity::groups(&*engine.journal)?;
-    let settled = match &engine.register {
-        Some(register) => register::settle(register, &*engine.journal, total).await,
-        None => Ok(()),
-    };
+    let settled = engine.settle(total).await;
     console.board.freeze();
     let closed = engine.close(undone.ended == Walked::Interrupted).await;
     let conflicts = *listed.as_ref().unwrap_or(&0);

@@ -59,21 +59,19 @@ async fn carry_out(
     };
     let ready = Ready::start_unless(&mut stop, needs, console).await?;
     check_tables(&journal, ready.spec())?;
-    let merged_on: BTreeSet<usize> = match &ready.register {
+    let done = done(&journal)?;
+    let merged_on: BTreeSet<usize> = match ready.past.archive() {
         None => BTreeSet::new(),
-        Some(register) => {
-            let states = journal.states()?.into_iter();
-            let done = states.filter(|(_, state)| *state == State::Done).map(|(group, _)| group);
-            let done: Vec<usize> = done.collect();
-            let later = register::not_yet(register, &journal, &done, ready.spec()).await?;
-            later.into_keys().collect()
+        Some(past) => {
+            let later = register::not_yet(past, &record.id, &journal, &done, ready.spec());
+            later.await?.into_keys().collect()
         }
     };
     let engine = ready.with(Arc::new(journal))?;
     let command = again::same();
     console.again.set(command.clone());
 
-    let groups_total = done(&*engine.journal)?.saturating_sub(merged_on.len() as u64);
+    let groups_total = done.len().saturating_sub(merged_on.len()) as u64;
     console.board.enter(Phase::Verifying);
     engine.show(groups_total, events.as_ref().map(|events| events.topic.clone()), console);
     let shown = Progress::start(console, output.quiet, engine.snapshot(groups_total));
@@ -91,10 +89,7 @@ async fn carry_out(
     let spec = Arc::clone(&engine.context.spec);
     let latency = engine.context.recorder.totals();
     let (acknowledged, retries) = (engine.acknowledged(), engine.context.retries());
-    let settled = match engine.register.as_ref().filter(|_| *repair) {
-        Some(register) => register::settle(register, &*engine.journal, total).await,
-        None => Ok(()),
-    };
+    let settled = engine.settle(total).await;
     console.board.freeze();
     let closed = engine.close(verified.ended == Walked::Interrupted).await;
     let finished_at = Moment::now();
@@ -140,11 +135,11 @@ async fn carry_out(
     Ok(exit)
 }
 
-/// How many groups are done.
-fn done(journal: &dyn Journal) -> Result<u64, Failure> {
-    let states = journal.states()?;
-    let done = states.iter().filter(|(_, state)| *state == State::Done);
-    Ok(done.count() as u64)
+/// The groups that are done.
+fn done(journal: &dyn Journal) -> Result<Vec<usize>, Failure> {
+    let states = journal.states()?.into_iter();
+    let done = states.filter(|(_, state)| *state == State::Done);
+    Ok(done.map(|(group, _)| group).collect())
 }
 
 fn exit(verified: &Verified, total: u64) -> Exit {

@@ -119,6 +119,11 @@ impl Cluster {
         &self.session
     }
 
+    /// The keyspace of the register; none where it is not to be asked.
+    pub fn register_keyspace(&self) -> Option<&str> {
+        self.settings.register.as_deref()
+    }
+
     /// The schema of the keyspace.
     pub fn schema(&self) -> &Schema {
         &self.schema

@@ -198,6 +198,11 @@ pub struct Group {
 }
 
 impl Group {
+    /// All its accounts: the survivor, then the sources.
+    pub fn accounts(&self) -> impl Iterator<Item = &AccountId> {
+        [&self.survivor].into_iter().chain(self.sources())
+    }
+
     /// The sources in the order in which they are merged.
     pub fn sources(&self) -> impl ExactSizeIterator<Item = &AccountId> {
         self.pairs.iter().map(|pair| &pair.from)

@@ -86,6 +86,22 @@ mod tests {
     use super::*;
     use crate::pairs::{Format, read};
 
+    /// What is refused little by little when a run begins is refused at once when its plan is made again.
+    #[test]
+    fn refusals_add_up() {
+        let csv = "from,to\na,b\nb,c\nx,c\na,b\nc,d\n";
+        let plan = || plan_of(read(csv.as_bytes(), &Format::default()).unwrap());
+        let refusal = |line| Refusal { line, rule: Rule::Busy, words: String::new() };
+        for lines in [[3, 4], [4, 3], [2, 6], [6, 3]] {
+            let [one, other] = lines.map(refusal);
+            let at_once = plan().without(&[one.clone(), other.clone()]);
+            let in_turn = plan().without(&[one]).without(&[other]);
+            assert_eq!(at_once.sha256(), in_turn.sha256(), "{lines:?}");
+            assert!(in_turn.stats().adds_up() && at_once.stats().adds_up());
+            assert_eq!(at_once.stats().rejected, in_turn.stats().rejected);
+        }
+    }
+
     #[test]
     fn what_is_refused_is_rejected_and_the_rest_is_grouped_anew() {
         let csv = "from,to\na,b\na,b\nb,c\nx,c\n";

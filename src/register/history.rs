@@ -5,7 +5,10 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use crate::model::TimestampUs;
 use crate::storage::StorageError;
 
-use super::{Archive, Entry, Run, Step, WindowEnd};
+use super::{Archive, Entry, Run, RunState, Step, WindowEnd};
+
+/// Accounts that are asked for at once: most of them have no history, and only those that have one are held.
+const AT_ONCE: usize = 100_000;
 
 /// How a run's work on an account stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,7 +63,8 @@ impl History {
         let mut history = Self::default();
         let mut runs: HashMap<String, (Windows, Option<Run>)> = HashMap::new();
         let mut asked: HashSet<String> = HashSet::new();
-        let mut next: Vec<String> = accounts.into_iter().collect();
+        let mut accounts = accounts.into_iter();
+        let mut next: Vec<String> = accounts.by_ref().take(AT_ONCE).collect();
         while !next.is_empty() {
             let entries = register.entries(&next).await?;
             // Most accounts have no history; they are not held.
@@ -87,6 +91,9 @@ impl History {
             next.sort_unstable();
             next.dedup();
             asked.extend(next.iter().cloned());
+            // Where accounts went comes first; then more of those that were asked for.
+            let more = accounts.by_ref().filter(|account| !asked.contains(account));
+            next.extend(more.take(AT_ONCE.saturating_sub(next.len())));
         }
         history.stays.values_mut().for_each(|stays| stays.sort_by_key(|stay| stay.t));
         Ok(history)
@@ -130,14 +137,14 @@ fn stay(
     tables: &BTreeSet<String>,
 ) -> Option<Stay> {
     let (first, last) = (entries.first()?, entries.last()?);
-    let is_lost = run.is_some_and(Run::is_lost);
+    let state = run.map(|run| run.state);
     let standing = match windows.get(&last.t) {
-        _ if run.is_some_and(Run::is_closed) => Standing::Undone,
+        _ if state == Some(RunState::Closed) => Standing::Undone,
         Some(Some(end)) if !end.open.contains(&last.survivor) => match last.step {
             Step::Undo => Standing::Undone,
             Step::Merge | Step::After => Standing::Done,
         },
-        _ if is_lost => Standing::Lost,
+        _ if state == Some(RunState::Lost) => Standing::Lost,
         _ => Standing::Busy,
     };
     let merged = entries.iter().find(|entry| entry.step == Step::Merge).unwrap_or(first);

@@ -7,9 +7,11 @@ use futures::FutureExt;
 use futures::future::{BoxFuture, ready};
 
 use crate::model::TimestampUs;
-use crate::storage::{Fault, StorageError};
+use crate::storage::StorageError;
 
-use super::{Archive, Entry, LEASE_US, Lease, Register, Run, RunWindows, WindowEnd};
+use super::{
+    Archive, Entry, LEASE_US, Lease, Register, Run, RunState, RunWindows, WindowEnd, lost,
+};
 
 /// What all runs see.
 #[derive(Debug, Default)]
@@ -38,7 +40,7 @@ impl MemoryRegister {
         let mut held = lock(shared);
         let (mut epoch, mut floor) = (0, 0);
         if let Some(lease) = &held.lease {
-            if lease.run != id && lease.until > now {
+            if lease.run != id && lease.is_live(now) {
                 return Err(lease.clone());
             }
             (epoch, floor) = (lease.epoch, lease.floor);
@@ -68,7 +70,7 @@ impl MemoryRegister {
     /// Declares a run lost.
     pub fn lose(shared: &Arc<Mutex<Shared>>, run: &str) {
         if let Some(run) = lock(shared).runs.get_mut(run) {
-            run.state = "lost".to_owned();
+            run.state = RunState::Lost;
         }
     }
 
@@ -80,17 +82,11 @@ impl MemoryRegister {
     }
 
     fn held<'s>(&self, shared: &'s mut Shared) -> Result<&'s mut Lease, StorageError> {
-        let lease = shared.lease.as_mut().filter(|lease| lease.epoch == self.epoch);
-        lease.ok_or_else(|| lost("another run"))
+        let is_ours = |lease: &&mut Lease| lease.epoch == self.epoch;
+        let now = shared.lease.clone();
+        let held = shared.lease.as_mut().filter(is_ours);
+        held.ok_or_else(|| lost(&self.run, "in memory", now.as_ref()))
     }
-}
-
-/// That the lease is somebody else's by now.
-pub(crate) fn lost(holder: &str) -> StorageError {
-    let message = format!(
-        "this run has lost its lease on the keyspace to {holder}, and writes nothing any more"
-    );
-    StorageError { class: message.clone(), message, kind: Fault::Fatal }
 }
 
 fn lock(shared: &Arc<Mutex<Shared>>) -> MutexGuard<'_, Shared> {

@@ -15,13 +15,13 @@ mod history;
 pub mod memory;
 mod verdict;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use futures::future::BoxFuture;
 
 use crate::model::{Group, TimestampUs};
-use crate::storage::StorageError;
+use crate::storage::{Fault, StorageError};
 
 pub use history::{History, Standing, Stay};
 pub use verdict::{Later, Verdict};
@@ -77,8 +77,7 @@ impl Entry {
         step: Step,
     ) -> impl Iterator<Item = Self> + 'g {
         let survivor = group.survivor.text();
-        let accounts = [&group.survivor].into_iter().chain(group.sources());
-        accounts.map(move |account| Self {
+        group.accounts().map(move |account| Self {
             account: account.text().into_owned(),
             run: run.to_owned(),
             t,
@@ -119,21 +118,61 @@ pub struct Run {
     pub hashes: [String; 2],
     /// The tables that it merges.
     pub tables: BTreeSet<String>,
-    /// Its state, in one word: running, finished, partial, stopped, failed, undone, lost, closed.
-    pub state: String,
+    /// How it stands.
+    pub state: RunState,
     /// Groups by what became of them.
-    pub groups: std::collections::BTreeMap<String, i64>,
+    pub groups: BTreeMap<String, i64>,
 }
 
 impl Run {
-    /// Whether nothing of what it did is there any more, because its keyspace was restored from before it.
-    pub fn is_closed(&self) -> bool {
-        self.state == "closed"
+    /// The machine, and the run directory there.
+    pub fn host_and_dir(&self) -> (&str, &str) {
+        self.place.split_once(':').unwrap_or(("", &self.place))
+    }
+}
+
+/// How a run stands as a whole.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RunState {
+    /// A command of it has begun, and no other has ended since.
+    #[default]
+    Running,
+    /// All its groups are done.
+    Done,
+    /// Some are, and some are not.
+    Partial,
+    /// All its groups are taken back.
+    Undone,
+    /// Its machine, or its directory, is gone for good: nobody ends what it left open.
+    Lost,
+    /// Nothing of what it did is there any more, because its keyspace was restored from before it.
+    Closed,
+}
+
+impl RunState {
+    /// Every state with its name in the register.
+    pub const NAMES: [(&'static str, Self); 6] = [
+        ("running", Self::Running),
+        ("done", Self::Done),
+        ("partial", Self::Partial),
+        ("undone", Self::Undone),
+        ("lost", Self::Lost),
+        ("closed", Self::Closed),
+    ];
+
+    /// The state of a name; of one that is not known it is not known that it is over.
+    pub fn of(name: &str) -> Self {
+        Self::NAMES.iter().find(|(known, _)| *known == name).map_or(Self::Partial, |(_, of)| *of)
     }
 
-    /// Whether its machine, or its directory, is gone for good: nobody ends what it left open.
-    pub fn is_lost(&self) -> bool {
-        self.state == "lost"
+    /// Its name in the register.
+    pub fn name(self) -> &'static str {
+        Self::NAMES.iter().find(|(_, state)| *state == self).map_or("", |(name, _)| name)
+    }
+
+    /// Whether somebody has to end it.
+    pub fn is_unfinished(self) -> bool {
+        matches!(self, Self::Running | Self::Partial)
     }
 }
 
@@ -157,6 +196,29 @@ pub const LEASE_US: TimestampUs = 60_000_000;
 
 /// The times that belong to a group from its T on, in microseconds: no other run writes at any of them.
 pub const OWNED_US: TimestampUs = 10_000;
+
+impl Lease {
+    /// Whether it keeps others out at a moment.
+    pub fn is_live(&self, now: TimestampUs) -> bool {
+        self.until > now
+    }
+
+    /// How long it does so unless it is renewed, in seconds, rounded up.
+    pub fn seconds_left(&self, now: TimestampUs) -> u64 {
+        (self.until - now).max(0).cast_unsigned() / 1_000_000 + 1
+    }
+}
+
+/// That a run has lost its lease on a keyspace, to whoever has it now: nothing may be written any more.
+pub fn lost(run: &str, keyspace: &str, to: Option<&Lease>) -> StorageError {
+    let to = to.map_or_else(|| "nobody: its row is gone".to_owned(), Lease::to_string);
+    let message = format!(
+        "run {run} has lost its lease on keyspace {keyspace} to {to}, and writes nothing any more: it stood still for \
+         longer than a minute, or was declared lost. What it has journaled is finished, or taken back, by resume or undo \
+         once the other run has ended"
+    );
+    StorageError { class: message.clone(), message, kind: Fault::Fatal }
+}
 
 impl fmt::Display for Lease {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

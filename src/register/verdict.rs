@@ -37,23 +37,6 @@ pub enum Verdict {
     },
 }
 
-impl Verdict {
-    /// The codes of all verdicts, as rejects name them.
-    pub const CODES: [&'static str; 5] =
-        ["busy", "lost-run", "cycle", "merged-earlier", "ambiguous-earlier"];
-
-    /// Its code.
-    pub fn code(&self) -> &'static str {
-        match self {
-            Self::Busy { is_lost: false, .. } => Self::CODES[0],
-            Self::Busy { is_lost: true, .. } => Self::CODES[1],
-            Self::Cycle { .. } => Self::CODES[2],
-            Self::MergedEarlier { .. } => Self::CODES[3],
-            Self::AmbiguousEarlier { .. } => Self::CODES[4],
-        }
-    }
-}
-
 /// A run that did something to an account after another had.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Later {
@@ -94,8 +77,7 @@ impl History {
 
     /// Whether anything is known of an account of a group.
     pub fn names(&self, group: &Group) -> bool {
-        let mut accounts = [&group.survivor].into_iter().chain(group.sources());
-        accounts.any(|account| !self.stays(&account.text()).is_empty())
+        group.accounts().any(|account| !self.stays(&account.text()).is_empty())
     }
 
     /// What is to be said of a source whose group is merged into an account that is at `root` now.
@@ -140,8 +122,7 @@ impl History {
         t: TimestampUs,
         counts: impl Fn(Standing) -> bool,
     ) -> Vec<Later> {
-        let accounts = [&group.survivor].into_iter().chain(group.sources());
-        let texts: Vec<_> = accounts.map(|account| account.text()).collect();
+        let texts: Vec<_> = group.accounts().map(|account| account.text()).collect();
         let stays = texts.iter().flat_map(|account| self.stays(account));
         let later = stays.filter(|stay| stay.t > t && stay.overlaps && counts(stay.standing));
         let mut later: Vec<Later> =
@@ -206,8 +187,7 @@ mod tests {
             let run = Run { id: "asks".into(), ..Run::default() };
             let register = MemoryRegister::take(&self.shared, run, self.now + LEASE_US).unwrap();
             register.release();
-            let accounts = [&of.survivor].into_iter().chain(of.sources());
-            let accounts = accounts.map(ToString::to_string).collect::<Vec<_>>();
+            let accounts = of.accounts().map(ToString::to_string).collect::<Vec<_>>();
             block_on(History::of(&register, accounts, &tables("t"), None)).unwrap()
         }
 
@@ -223,7 +203,7 @@ mod tests {
                     Verdict::MergedEarlier { run, into }
                     | Verdict::AmbiguousEarlier { run, into } => (run, &**into),
                 };
-                format!("{at} {} {run} {into}", verdict.code()).trim_end().to_owned()
+                format!("{at} {} {run} {into}", code(&verdict)).trim_end().to_owned()
             });
             let mut said: Vec<String> = said.collect();
             said.sort();
@@ -237,6 +217,16 @@ mod tests {
             let group = group(of);
             let later = self.history(&group).later(&group, 1_000_000);
             assert_eq!(later.iter().map(|later| &*later.run).collect::<Vec<_>>(), expected);
+        }
+    }
+
+    fn code(verdict: &Verdict) -> &'static str {
+        match verdict {
+            Verdict::Busy { is_lost: false, .. } => "busy",
+            Verdict::Busy { is_lost: true, .. } => "lost-run",
+            Verdict::Cycle { .. } => "cycle",
+            Verdict::MergedEarlier { .. } => "merged-earlier",
+            Verdict::AmbiguousEarlier { .. } => "ambiguous-earlier",
         }
     }
 
@@ -298,7 +288,7 @@ mod tests {
         let register = MemoryRegister::take(&past.shared, run, past.now + LEASE_US).unwrap();
         let history = block_on(History::of(&register, accounts, &tables("other"), None)).unwrap();
         let codes: Vec<_> =
-            history.verdicts(&group).iter().map(|(at, verdict)| (*at, verdict.code())).collect();
+            history.verdicts(&group).iter().map(|(at, verdict)| (*at, code(verdict))).collect();
         assert_eq!(codes, [(Some(1), "ambiguous-earlier")]);
     }
 

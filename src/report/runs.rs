@@ -32,7 +32,10 @@ pub struct ListedRun {
     /// Its id.
     pub run: String,
     /// running, done, partial, undone, lost or closed.
-    pub state: String,
+    pub state: &'static str,
+    /// Whether somebody has to end it.
+    #[serde(skip)]
+    pub is_unfinished: bool,
     /// The machine on which it was begun.
     pub host: String,
     /// Its directory there.
@@ -63,10 +66,9 @@ impl Runs {
 }
 
 impl ListedRun {
-    /// Whether somebody has to end it; a run that is at work does that by itself.
-    fn is_unfinished(&self, at_work: Option<&str>) -> bool {
-        let is_at_work = at_work.is_some_and(|at_work| at_work.starts_with(&self.run));
-        matches!(&*self.state, "running" | "partial") && !is_at_work
+    /// Whether it is to be ended by a command; a run that is at work does that by itself.
+    fn is_to_be_ended(&self, at_work: Option<&str>) -> bool {
+        self.is_unfinished && !at_work.is_some_and(|at_work| at_work.starts_with(&self.run))
     }
 }
 
@@ -90,7 +92,7 @@ impl Answer for Runs {
             let place = format!("{}:{}", run.host, run.run_dir.display());
             table.push([
                 code(&run.run),
-                run.state.as_str().into(),
+                run.state.into(),
                 count(groups).into(),
                 run.began.to_string().as_str().into(),
                 code(&place),
@@ -98,7 +100,7 @@ impl Answer for Runs {
         }
         report.add(Section::new("Runs").with(table));
         let at_work = self.at_work.as_deref();
-        for run in self.runs.iter().filter(|run| run.is_unfinished(at_work)) {
+        for run in self.runs.iter().filter(|run| run.is_to_be_ended(at_work)) {
             let to = say!("To end {}, on {}", code(&run.run), code(&run.host));
             report.advise(to, Advice::resume(&run.run_dir));
         }

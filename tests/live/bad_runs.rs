@@ -10,7 +10,7 @@ use crate::process::{Call, Finished};
 use crate::services::Instance;
 use crate::settings::with_conflicts;
 use crate::tables;
-use crate::world::{World, connect, to_csv};
+use crate::world::{World, to_csv};
 
 /// A world in which one pair waits to be merged.
 struct Waiting {
@@ -247,13 +247,7 @@ fn a_topic_that_nobody_creates() {
 /// What needs a Cassandra with logins, on one that is started once.
 #[test]
 fn logins_and_privileges() {
-    let cassandra = Instance::start("auth", &["--cassandra-only", "--auth"]);
-    let admin = connect(&cassandra.addresses.hosts, Some(("cassandra", "cassandra")));
-    let mut addresses = crate::services::shared().clone();
-    addresses.hosts.clone_from(&cassandra.addresses.hosts);
-    let world = World::on("auth", addresses, admin);
-    world.cql(tables::USER_COURSES);
-    world.cql(tables::CONTENT_CONSUMPTION);
+    let (_cassandra, world) = World::with_logins("auth", &["--cassandra-only", "--auth"]);
     let keyspace = world.keyspace.clone();
     for statement in [
         "CREATE ROLE merger WITH PASSWORD = 'pass-phrase-of-merger' AND LOGIN = true".to_owned(),

@@ -1,19 +1,13 @@
 //! A server that forbids what every merge needs is refused by name before the first write.
 
 use crate::data::Data;
-use crate::services::{self, Instance};
-use crate::world::{World, connect, to_csv};
+use crate::world::{World, to_csv};
 
 #[test]
 fn write_times_that_are_forbidden_are_found_before_the_first_write() {
     let options = ["--cassandra-only", "--auth", "--set", "user_timestamps_enabled=false"];
-    let cassandra = Instance::start("guarded", &options);
-    let hosts = cassandra.addresses.hosts.clone();
-    let mut addresses = services::shared().clone();
-    addresses.hosts.clone_from(&hosts);
     // Guardrails are not for superusers: the rows can be loaded with times of their own.
-    let session = connect(&hosts, Some(("cassandra", "cassandra")));
-    let world = World::on("guarded", addresses, session).with_tables();
+    let (_cassandra, world) = World::with_logins("guarded", &options);
     world.cql("CREATE ROLE merger WITH PASSWORD = 'pass-phrase' AND LOGIN = true");
     world.admit("merger");
     let mut data = Data::new(3);
@@ -42,12 +36,7 @@ fn write_times_that_are_forbidden_are_found_before_the_first_write() {
 #[test]
 fn a_masked_column_is_refused_unless_its_values_are_seen() {
     let options = ["--cassandra-only", "--auth", "--set", "dynamic_data_masking_enabled=true"];
-    let cassandra = Instance::start("masked", &options);
-    let hosts = cassandra.addresses.hosts.clone();
-    let mut addresses = services::shared().clone();
-    addresses.hosts.clone_from(&hosts);
-    let session = connect(&hosts, Some(("cassandra", "cassandra")));
-    let world = World::on("masked", addresses, session).with_tables();
+    let (_cassandra, world) = World::with_logins("masked", &options);
     for role in ["merger", "reader"] {
         world.cql(&format!("CREATE ROLE {role} WITH PASSWORD = 'pass-phrase' AND LOGIN = true"));
         world.admit(role);

@@ -5,8 +5,7 @@ use crate::frames::{Form, INVALID, READ_TIMEOUT, Request};
 use crate::model;
 use crate::process::Call;
 use crate::proxy::{Fate, Proxy};
-use crate::services::{self, Instance};
-use crate::world::{World, connect, to_csv};
+use crate::world::{World, to_csv};
 
 /// Pairs of which each source has many rows, all in one batch.
 fn pairs(pairs: usize, rows: usize) -> Data {
@@ -89,12 +88,7 @@ fn guardrails_for_lists_are_heeded() {
         "--set",
         "in_select_cartesian_product_fail_threshold=25",
     ];
-    let cassandra = Instance::start("lists", &options);
-    let hosts = cassandra.addresses.hosts.clone();
-    let mut addresses = services::shared().clone();
-    addresses.hosts.clone_from(&hosts);
-    let session = connect(&hosts, Some(("cassandra", "cassandra")));
-    let world = World::on("lists", addresses, session).with_tables();
+    let (_cassandra, world) = World::with_logins("lists", &options);
     world.cql("CREATE ROLE merger WITH PASSWORD = 'pass-phrase' AND LOGIN = true");
     world.admit("merger");
     let mut data = pairs(200, 1);
@@ -117,7 +111,7 @@ fn guardrails_for_lists_are_heeded() {
     assert_eq!(applied["swept"]["failed"], 0, "{applied:#}");
     let path = run.to_str().expect("the tests use UTF-8");
     for command in ["verify", "undo"] {
-        log_in(Call::new(&[command, path]).with("--hosts", &hosts)).run().exits(0);
+        log_in(Call::new(&[command, path]).with("--hosts", &world.addresses.hosts)).run().exits(0);
     }
     world.assert_tables(&data::without_empty_maps(data.tables));
 }

@@ -15,6 +15,7 @@ use tokio::runtime::Runtime;
 
 use crate::model::{Line, Outcome, Tables};
 use crate::process::Call;
+use crate::services::Instance;
 use crate::{kafka, services, tables};
 
 /// Where the servers are: `host:port,…`.
@@ -58,6 +59,15 @@ impl World {
         let addresses = services::shared();
         let session = SESSION.get_or_init(|| connect(&addresses.hosts, None));
         Self::on(name, addresses.clone(), Arc::clone(session))
+    }
+
+    /// A world with both tables, on a Cassandra of the test's own that wants logins; its session is a superuser's.
+    pub(crate) fn with_logins(name: &str, options: &[&'static str]) -> (Instance, Self) {
+        let cassandra = Instance::start(name, options);
+        let mut addresses = services::shared().clone();
+        addresses.hosts.clone_from(&cassandra.addresses.hosts);
+        let session = connect(&addresses.hosts, Some(("cassandra", "cassandra")));
+        (cassandra, Self::on(name, addresses, session).with_tables())
     }
 
     /// An empty world on servers of the test's own.

@@ -31,10 +31,8 @@ fn with_register(
 
 fn standings(shared: &Arc<Mutex<Shared>>, groups: impl Iterator<Item = Group>) -> Vec<Standing> {
     let asks = take(shared, "asks", 10 * LEASE_US);
-    let accounts = groups.flat_map(|group| {
-        let accounts = [&group.survivor].into_iter().chain(group.sources());
-        accounts.map(ToString::to_string).collect::<Vec<_>>()
-    });
+    let accounts =
+        groups.flat_map(|group| group.accounts().map(ToString::to_string).collect::<Vec<_>>());
     let accounts: Vec<String> = accounts.collect();
     let history = block_on(History::of(&asks, accounts.clone(), &[].into(), None)).unwrap();
     accounts.iter().flat_map(|account| history.stays(account)).map(|stay| stay.standing).collect()

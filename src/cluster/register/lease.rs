@@ -7,12 +7,12 @@ use scylla::statement::prepared::PreparedStatement;
 use scylla::statement::{Consistency as Level, SerialConsistency};
 
 use crate::model::{TimestampUs, now_us};
-use crate::register::{LEASE_US, Lease};
+use crate::register::{self, LEASE_US, Lease};
 use crate::storage::{Fault, StorageError};
 
 use super::super::statements::Preparer;
 use super::super::{ClusterError, Consistency};
-use super::{ClusterRegister, refused};
+use super::ClusterRegister;
 
 /// How often the lease is tried to be taken where requests fail, or somebody else takes it at the same moment.
 const TRIES: u32 = 20;
@@ -55,9 +55,9 @@ impl ClusterRegister {
     /// # Errors
     /// Another run has it, or the register cannot be written.
     pub async fn take(&self) -> Result<(), ClusterError> {
-        let failed = |error: StorageError| ClusterError::Query {
+        let failed = |message: String| ClusterError::Query {
             what: format!("taking the lease on keyspace {}", self.reader.merged),
-            message: error.message,
+            message,
         };
         let mut tries = 0;
         loop {
@@ -66,15 +66,15 @@ impl ClusterRegister {
                 Ok(Ok(true)) => return Ok(()),
                 Ok(Err(lease)) => {
                     let keyspace = self.reader.merged.clone();
-                    let seconds = (lease.until - now_us()).max(0).cast_unsigned() / 1_000_000 + 1;
+                    let seconds = lease.seconds_left(now_us());
                     return Err(ClusterError::Leased { keyspace, lease, seconds });
                 }
                 Ok(Ok(false)) if tries < TRIES => {}
                 Err(error)
                     if tries < TRIES
                         && matches!(error.kind, Fault::Transient | Fault::TimedOut) => {}
-                Ok(Ok(false)) => return Err(failed(refused("others take it all the time".into()))),
-                Err(error) => return Err(failed(error)),
+                Ok(Ok(false)) => return Err(failed("others take it all the time".to_owned())),
+                Err(error) => return Err(failed(error.message)),
             }
             tokio::time::sleep(PAUSE.mul_f64(0.5 + fastrand::f64())).await;
         }
@@ -88,7 +88,7 @@ impl ClusterRegister {
         let floor = found.as_ref().map_or(0, |lease| lease.floor);
         let until = now + lasts();
         let is_taken = match found {
-            Some(lease) if lease.run != self.run && lease.until > now => return Ok(Err(lease)),
+            Some(lease) if lease.run != self.run && lease.is_live(now) => return Ok(Err(lease)),
             None => {
                 let values = (&*self.reader.merged, &*self.run, &*self.host, epoch, floor, until);
                 self.is_applied(&self.statements.take_first, values).await?
@@ -111,23 +111,18 @@ impl ClusterRegister {
         self.floor.load(Ordering::SeqCst)
     }
 
-    /// Whether this run holds the lease, as far as it knows.
-    pub fn is_held(&self) -> bool {
-        self.epoch.load(Ordering::SeqCst) > 0
-    }
-
     /// Gives the lease back. What was not taken is not given back.
     ///
     /// # Errors
     /// The register cannot be written; the lease then ends by itself.
     pub async fn release(&self) -> Result<(), StorageError> {
-        if self.is_held() { self.renew(0, 0).await } else { Ok(()) }
+        if self.epoch.load(Ordering::SeqCst) > 0 { self.renew(0, 0).await } else { Ok(()) }
     }
 
     pub(super) async fn look_at_lease(&self) -> Result<(), StorageError> {
         match self.reader.lease().await? {
             Some(lease) if lease.epoch == self.epoch.load(Ordering::SeqCst) => Ok(()),
-            lease => Err(self.lost(lease)),
+            lease => Err(self.lost(lease.as_ref())),
         }
     }
 
@@ -142,18 +137,12 @@ impl ClusterRegister {
         let values = (floor, until, &*self.reader.merged, self.epoch.load(Ordering::SeqCst));
         match self.is_applied(&self.statements.renew, values).await? {
             true => Ok(()),
-            false => Err(self.lost(self.reader.lease().await?)),
+            false => Err(self.lost(self.reader.lease().await?.as_ref())),
         }
     }
 
-    fn lost(&self, lease: Option<Lease>) -> StorageError {
-        let to = lease.map_or_else(|| "nobody: its row is gone".to_owned(), |one| one.to_string());
-        refused(format!(
-            "run {} has lost its lease on keyspace {} to {to}, and writes nothing any more: it stood still for longer \
-             than a minute, or was declared lost. What it has journaled is finished, or taken back, by resume or undo \
-             once the other run has ended",
-            self.run, self.reader.merged
-        ))
+    fn lost(&self, lease: Option<&Lease>) -> StorageError {
+        register::lost(&self.run, &self.reader.merged, lease)
     }
 
     async fn is_applied(

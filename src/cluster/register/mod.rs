@@ -26,7 +26,7 @@ use scylla::statement::prepared::PreparedStatement;
 
 use crate::model::TimestampUs;
 use crate::register::{Entry, Register, WindowEnd};
-use crate::storage::{Fault, StorageError};
+use crate::storage::StorageError;
 
 use super::statements::{Preparer, quoted};
 use super::{Cluster, ClusterError};
@@ -205,9 +205,4 @@ fn hostname() -> String {
     let named = |text: String| Some(text.trim().to_owned()).filter(|name| !name.is_empty());
     let kernel = std::fs::read_to_string("/proc/sys/kernel/hostname").ok().and_then(named);
     kernel.or_else(|| std::env::var("HOSTNAME").ok().and_then(named)).unwrap_or_else(|| "?".into())
-}
-
-/// A request that found the lease with somebody else.
-fn refused(message: String) -> StorageError {
-    StorageError { class: message.clone(), message, kind: Fault::Fatal }
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::now_us;
-use crate::register::Run;
+use crate::register::{Run, RunState};
 use crate::storage::StorageError;
 
 use super::{ClusterRegister, RegisterReader};
@@ -37,7 +37,7 @@ fn run(row: Row) -> Run {
         ended,
         hashes: [input, spec].map(Option::unwrap_or_default),
         tables: tables.unwrap_or_default(),
-        state: state.unwrap_or_default(),
+        state: state.as_deref().map(RunState::of).unwrap_or_default(),
         groups: groups.unwrap_or_default(),
     }
 }
@@ -79,7 +79,7 @@ impl ClusterRegister {
             input,
             spec,
             tables,
-            state,
+            state.name(),
             groups,
         );
         self.tell("adding a run to", &self.statements.add_run, values).await
@@ -92,10 +92,10 @@ impl ClusterRegister {
     pub async fn set_state(
         &self,
         run: &str,
-        state: &str,
+        state: RunState,
         groups: &BTreeMap<String, i64>,
     ) -> Result<(), StorageError> {
-        let values = (&*self.reader.merged, run, state, now_us(), groups);
+        let values = (&*self.reader.merged, run, state.name(), now_us(), groups);
         self.tell("noting the state of a run in", &self.statements.set_state, values).await
     }
 }
