@@ -12,17 +12,14 @@ use tokio::task::JoinHandle;
 use super::Failure;
 use crate::advice::Advice;
 use crate::cluster::{Cluster, ClusterRegister, RegisterReader};
-use crate::journal::{GroupRecord, Journal, State};
+use crate::journal::{Journal, State};
 use crate::model::{Group, Pair, now_us};
 use crate::pairs::Rule;
-use crate::pipeline::{Barred, Known};
+use crate::pipeline::{Barred, Known, others};
 use crate::plan::{Plan, Refusal};
-use crate::register::{Archive, History, Later, Register, Run, RunState, Verdict, WindowEnd};
+use crate::register::{Archive, History, Later, Register, Run, RunState, Verdict};
 use crate::run::{RunId, RunRecord};
 use crate::spec::Spec;
-
-/// Groups that the register is asked about at once.
-const GROUPS: usize = 10_000;
 
 /// How often the lease is renewed while no window does it.
 const RENEWED: Duration = Duration::from_secs(20);
@@ -184,35 +181,8 @@ pub(super) fn barred(
     known: &Known,
     journal: &dyn Journal,
 ) -> Result<Barred, Failure> {
-    let mut barred = Barred::default();
-    if history.is_empty() {
-        return Ok(barred);
-    }
-    for group in plan.groups() {
-        match known.state(group.index) {
-            None => {
-                if let Some((_, verdict)) = history.verdicts(&group).into_iter().next() {
-                    let why = format!("{}: {}", rule(&verdict).name(), sentence(&verdict));
-                    barred.not_begun.insert(group.index, why);
-                }
-            }
-            Some(State::Undone) => {}
-            Some(state) => {
-                let t = journal.group(group.index)?.and_then(|record| record.t);
-                let later = history.named_since(&group, t.unwrap_or_default());
-                let Some(last) = later.last() else { continue };
-                let why = format!(
-                    "run {} has worked on accounts of this group since: end or undo that one first",
-                    last.run
-                );
-                match state {
-                    State::Done => barred.moved_on.insert(group.index, last.run.clone()),
-                    _ => barred.not_begun.insert(group.index, why),
-                };
-            }
-        }
-    }
-    Ok(barred)
+    let say = |verdict: &Verdict| format!("{}: {}", rule(verdict).name(), sentence(verdict));
+    Ok(others::barred(history, plan, known, journal, say)?)
 }
 
 /// The rule by which a pair is not merged.
@@ -259,28 +229,9 @@ pub(super) async fn not_yet(
     groups: &[usize],
     spec: &Spec,
 ) -> Result<BTreeMap<usize, Vec<Later>>, Failure> {
-    let mut not_yet = BTreeMap::new();
-    for some in groups.chunks(GROUPS) {
-        let mut known = Vec::with_capacity(some.len());
-        for index in some {
-            if let Some(GroupRecord { group: index, survivor, pairs, t, .. }) =
-                journal.group(*index)?
-            {
-                known.push((Group { index, survivor, pairs }, t.unwrap_or_default()));
-            }
-        }
-        let accounts = known.iter().flat_map(|(group, _)| group.accounts());
-        let accounts = accounts.map(|account| account.text().into_owned());
-        let history = History::of(register, accounts, &tables(spec), Some(own.as_str())).await;
-        let history = history.map_err(Failure::failed)?;
-        for (group, t) in &known {
-            let later = history.later(group, *t);
-            if !later.is_empty() {
-                not_yet.insert(group.index, later);
-            }
-        }
-    }
-    Ok(not_yet)
+    let tables = tables(spec);
+    let not_yet = others::not_yet(register, own.as_str(), journal, groups, &tables);
+    not_yet.await.map_err(Failure::failed)
 }
 
 /// What takes the runs back that come before some groups of this one, in the order in which that can be done.
@@ -336,31 +287,17 @@ pub(super) async fn settle(
     total: u64,
 ) -> Result<(), Failure> {
     journal.flush().await?;
-    let mut open = BTreeSet::new();
     let mut groups: BTreeMap<String, i64> = BTreeMap::new();
     let states = journal.states()?;
     let planned = total.saturating_sub(states.len() as u64);
-    for (group, state) in states {
+    for (_, state) in states {
         *groups.entry(state.to_string()).or_default() += 1;
-        if !matches!(state, State::Done | State::Undone)
-            && let Some(record) = journal.group(group)?
-        {
-            open.insert(record.survivor.text().into_owned());
-        }
     }
     if planned > 0 {
         groups.insert("planned".to_owned(), i64::try_from(planned).unwrap_or(i64::MAX));
     }
-    let windows = register.reader().windows(register.run()).await.map_err(Failure::failed)?;
-    let stale = windows.into_iter().filter_map(|(t, end)| {
-        let now = match &end {
-            None => open.clone(),
-            Some(end) => end.open.intersection(&open).cloned().collect(),
-        };
-        (end.is_none_or(|end| end.open != now)).then_some(WindowEnd { t, open: now })
-    });
-    let stale: Vec<WindowEnd> = stale.collect();
-    register.end(&stale).await.map_err(Failure::failed)?;
+    let told = others::settle(register, register.reader(), journal).await;
+    told.map_err(Failure::failed)?;
     let are_all = |state: State| groups.keys().all(|known| *known == state.to_string());
     let state = match () {
         () if are_all(State::Done) => RunState::Done,

@@ -14,12 +14,23 @@ use crate::model::{TimestampUs, now_us};
 pub struct AsOf {
     start: TimestampUs,
     settle: Duration,
+    clock: fn() -> TimestampUs,
 }
 
 impl AsOf {
     /// Stamps no earlier than `start`, and `settle` before the moment of asking.
     pub fn new(start: TimestampUs, settle: Duration) -> Self {
-        Self { start, settle }
+        Self { start, settle, clock: now_us }
+    }
+
+    /// The same, by another clock than this machine's.
+    pub fn by(self, clock: fn() -> TimestampUs) -> Self {
+        Self { clock, ..self }
+    }
+
+    /// The time, in microseconds.
+    pub fn now(&self) -> TimestampUs {
+        (self.clock)()
     }
 
     /// The earliest T, in microseconds.
@@ -29,13 +40,13 @@ impl AsOf {
 
     /// How long to wait before the first read, so that even it may be dated `start`.
     pub fn time_to_settle(&self) -> Duration {
-        let us = self.start.saturating_add(self.settle_us()).saturating_sub(now_us());
+        let us = self.start.saturating_add(self.settle_us()).saturating_sub(self.now());
         Duration::from_micros(u64::try_from(us).unwrap_or_default())
     }
 
     /// T for a group whose first read comes after this call.
     pub fn stamp(&self) -> TimestampUs {
-        now_us().saturating_sub(self.settle_us()).max(self.start)
+        self.settled(self.now()).max(self.start)
     }
 
     /// How long writes may take to arrive.

@@ -18,6 +18,7 @@ mod fits;
 mod group;
 mod inspect;
 mod lanes;
+pub mod others;
 mod outage;
 mod overtaken;
 mod pages;

@@ -1,0 +1,131 @@
+//! What other runs mean for the groups of this one, before anything is done, and what they are told of it at the end.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::journal::{GroupRecord, Journal, JournalError, State};
+use crate::model::Group;
+use crate::plan::Plan;
+use crate::register::{Archive, History, Later, Register, Verdict, WindowEnd};
+use crate::storage::StorageError;
+
+use super::{Barred, Known};
+
+/// Groups that the register is asked about at once.
+const GROUPS: usize = 10_000;
+
+/// The groups of a run that is gone on with that other runs stand in the way of; `say` puts a verdict into words.
+///
+/// # Errors
+/// The journal cannot be read.
+pub fn barred(
+    history: &History,
+    plan: &Plan,
+    known: &Known,
+    journal: &dyn Journal,
+    say: impl Fn(&Verdict) -> String,
+) -> Result<Barred, JournalError> {
+    let mut barred = Barred::default();
+    if history.is_empty() {
+        return Ok(barred);
+    }
+    for group in plan.groups() {
+        match known.state(group.index) {
+            None => {
+                if let Some((_, verdict)) = history.verdicts(&group).into_iter().next() {
+                    barred.not_begun.insert(group.index, say(&verdict));
+                }
+            }
+            Some(State::Undone) => {}
+            Some(state) => {
+                let t = journal.group(group.index)?.and_then(|record| record.t);
+                let later = history.named_since(&group, t.unwrap_or_default());
+                let Some(last) = later.last() else { continue };
+                let why = format!(
+                    "run {} has worked on accounts of this group since: end or undo that one first",
+                    last.run
+                );
+                match state {
+                    State::Done => barred.moved_on.insert(group.index, last.run.clone()),
+                    _ => barred.not_begun.insert(group.index, why),
+                };
+            }
+        }
+    }
+    Ok(barred)
+}
+
+/// Why the register or the journal could not be asked.
+#[derive(Debug, thiserror::Error)]
+pub enum AskError {
+    /// The register.
+    #[error(transparent)]
+    Register(#[from] StorageError),
+    /// The journal.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+}
+
+/// The groups of a run that cannot be taken back yet, each with the runs that have to be taken back before: the last one
+/// first.
+///
+/// # Errors
+/// The journal or the register cannot be read.
+pub async fn not_yet(
+    register: &dyn Archive,
+    own: &str,
+    journal: &dyn Journal,
+    groups: &[usize],
+    tables: &BTreeSet<String>,
+) -> Result<BTreeMap<usize, Vec<Later>>, AskError> {
+    let mut not_yet = BTreeMap::new();
+    for some in groups.chunks(GROUPS) {
+        let mut known = Vec::with_capacity(some.len());
+        for index in some {
+            if let Some(GroupRecord { group: index, survivor, pairs, t, .. }) =
+                journal.group(*index)?
+            {
+                known.push((Group { index, survivor, pairs }, t.unwrap_or_default()));
+            }
+        }
+        let accounts = known.iter().flat_map(|(group, _)| group.accounts());
+        let accounts = accounts.map(|account| account.text().into_owned());
+        let history = History::of(register, accounts, tables, Some(own)).await?;
+        for (group, t) in &known {
+            let later = history.later(group, *t);
+            if !later.is_empty() {
+                not_yet.insert(group.index, later);
+            }
+        }
+    }
+    Ok(not_yet)
+}
+
+/// Tells the register at the end of a command how the groups of its run stand: its windows are over, but for those that
+/// are not.
+///
+/// # Errors
+/// The journal cannot be read, or the register not written.
+pub async fn settle<R: Register + ?Sized>(
+    register: &R,
+    archive: &dyn Archive,
+    journal: &dyn Journal,
+) -> Result<(), AskError> {
+    let mut open = BTreeSet::new();
+    for (group, state) in journal.states()? {
+        if !matches!(state, State::Done | State::Undone)
+            && let Some(record) = journal.group(group)?
+        {
+            open.insert(record.survivor.text().into_owned());
+        }
+    }
+    let windows = archive.windows(register.run()).await?;
+    let stale = windows.into_iter().filter_map(|(t, end)| {
+        let now = match &end {
+            None => open.clone(),
+            Some(end) => end.open.intersection(&open).cloned().collect(),
+        };
+        (end.is_none_or(|end| end.open != now)).then_some(WindowEnd { t, open: now })
+    });
+    let stale: Vec<WindowEnd> = stale.collect();
+    Ok(register.end(&stale).await?)
+}

@@ -1,0 +1,1 @@
+//! Short histories that were found by reasoning, each of one kind.

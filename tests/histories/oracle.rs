@@ -1,0 +1,216 @@
+//! What must stand, said of values alone: each value that the application wrote is told apart from all others, and is
+//! followed. What it wrote last to a row must stand somewhere, once, unless the application itself has taken it away or
+//! a policy prefers another; and what it has taken away stands nowhere. How the tool works is not known here.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use tributary::model::TimestampUs;
+
+use super::tables::{Place, Seen, Values};
+
+/// A value that the application wrote.
+#[derive(Clone, Debug)]
+struct Written {
+    place: Place,
+    value: Value,
+    /// The row that it belongs to, wherever that is taken.
+    row: usize,
+    at: TimestampUs,
+    by: String,
+    /// When the application wrote over it.
+    is_replaced: bool,
+    /// When the application took its last copy away.
+    gone: Option<TimestampUs>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Value {
+    Status(i32),
+    Note(String),
+}
+
+#[derive(Default)]
+pub struct Oracle {
+    written: Vec<Written>,
+    /// The row that the application means by an account's place.
+    rows: BTreeMap<(String, Place), usize>,
+    /// When rows were deleted, by their numbers.
+    deleted: BTreeMap<usize, TimestampUs>,
+    next_row: usize,
+}
+
+type Standing = BTreeMap<(Place, Value), BTreeSet<String>>;
+
+fn values(values: &Values) -> impl Iterator<Item = Value> {
+    let note = values.note.clone().map(Value::Note);
+    values.status.map(Value::Status).into_iter().chain(note)
+}
+
+fn standing(seen: &Seen) -> Standing {
+    let mut standing = Standing::new();
+    for ((account, place), row) in seen {
+        for value in values(row) {
+            standing.entry((*place, value)).or_default().insert(account.clone());
+        }
+    }
+    standing
+}
+
+impl Oracle {
+    /// The row that a write of an account to a place belongs to, and whether it begins one.
+    pub fn row_of(&mut self, seen: &Seen, account: &str, place: Place) -> (usize, bool) {
+        let at = (account.to_owned(), place);
+        let seen = seen.get(&at).and_then(|row| {
+            let of =
+                |value: Value| self.written.iter().find(|w| w.value == value && w.place == place);
+            values(row).find_map(of).map(|written| written.row)
+        });
+        let known = seen.or_else(|| self.rows.get(&at).copied());
+        let row = known.unwrap_or(self.next_row);
+        self.next_row += usize::from(known.is_none());
+        self.rows.insert(at, row);
+        (row, known.is_none())
+    }
+
+    /// The application wrote to a row.
+    pub fn wrote(
+        &mut self,
+        (account, place): (&str, Place),
+        row: usize,
+        new: &Values,
+        [before, after]: [&Seen; 2],
+        at: TimestampUs,
+    ) {
+        let cell = (account.to_owned(), place);
+        let old = before.get(&cell);
+        let is_over = |value: &Value| match value {
+            Value::Status(_) => new.status.is_some(),
+            Value::Note(_) => new.note.is_some(),
+        };
+        let replaced: Vec<Value> = old.into_iter().flat_map(values).filter(is_over).collect();
+        for written in self.written.iter_mut().filter(|written| written.place == place) {
+            written.is_replaced |= replaced.contains(&written.value);
+        }
+        self.went([before, after], at);
+        let by = account.to_owned();
+        self.written.extend(values(new).map(|value| Written {
+            place,
+            value,
+            row,
+            at,
+            by: by.clone(),
+            is_replaced: false,
+            gone: None,
+        }));
+    }
+
+    /// The application deleted a row.
+    pub fn deleted(
+        &mut self,
+        (account, place): (&str, Place),
+        [before, after]: [&Seen; 2],
+        at: TimestampUs,
+    ) {
+        let cell = (account.to_owned(), place);
+        for value in before.get(&cell).into_iter().flat_map(values) {
+            let known = self.written.iter().find(|w| w.value == value && w.place == place);
+            self.deleted.extend(known.map(|written| (written.row, at)));
+        }
+        self.rows.remove(&cell);
+        self.went([before, after], at);
+    }
+
+    /// What stands nowhere any more, by the application's doing.
+    fn went(&mut self, [before, after]: [&Seen; 2], at: TimestampUs) {
+        let [before, after] = [standing(before), standing(after)];
+        for written in &mut self.written {
+            let value = (written.place, written.value.clone());
+            if before.contains_key(&value) && !after.contains_key(&value) {
+                written.gone = Some(at);
+            }
+        }
+    }
+
+    /// What the application took away since a moment stands again, rightly: a merge that was under way is as of a time
+    /// before that, and a delete on a source is not taken along.
+    pub fn came_back(&mut self, seen: &Seen, since: TimestampUs) {
+        let standing = standing(seen);
+        for written in &mut self.written {
+            let stands = standing.contains_key(&(written.place, written.value.clone()));
+            if stands && written.gone.is_some_and(|gone| gone >= since) {
+                written.gone = None;
+            }
+        }
+    }
+
+    /// What is wrong in the end; `person` says who an account belongs to by now, and `is_listed` whether anything was
+    /// left and told.
+    pub fn judge(
+        &self,
+        seen: &Seen,
+        person: impl Fn(&str) -> usize,
+        is_listed: bool,
+    ) -> Vec<String> {
+        let standing = standing(seen);
+        let mut wrong = Vec::new();
+        for written in &self.written {
+            let Written { place, value, row, by, .. } = written;
+            let at: Vec<&String> =
+                standing.get(&(*place, value.clone())).into_iter().flatten().collect();
+            if written.gone.is_some() {
+                if !at.is_empty() && matches!(value, Value::Note(_)) {
+                    wrong.push(format!(
+                        "{value:?} of {by} at {place:?} was deleted, and stands at {at:?}"
+                    ));
+                }
+                continue;
+            }
+            if at.len() > 1 && !is_listed {
+                wrong.push(format!("{value:?} of {by} at {place:?} stands at {at:?}"));
+            }
+            if let Some(stranger) = at.iter().find(|account| person(account) != person(by)) {
+                wrong.push(format!(
+                    "{value:?} of {by} at {place:?} stands at the stranger {stranger}"
+                ));
+            }
+            if at.is_empty() && !self.may_be_missing(written, seen, &person) {
+                wrong.push(format!("{value:?} of {by} (row {row}) at {place:?} is lost"));
+            }
+        }
+        wrong
+    }
+
+    fn may_be_missing(
+        &self,
+        missing: &Written,
+        seen: &Seen,
+        person: impl Fn(&str) -> usize,
+    ) -> bool {
+        let is_same_column = |value: &Value| {
+            matches!(value, Value::Status(_)) == matches!(missing.value, Value::Status(_))
+        };
+        let is_later = |other: &Written| {
+            other.row == missing.row && is_same_column(&other.value) && other.at > missing.at
+        };
+        if missing.is_replaced || self.written.iter().any(is_later) {
+            return true;
+        }
+        if self.deleted.get(&missing.row).is_some_and(|at| *at > missing.at) {
+            return true;
+        }
+        // The policies prefer a row of the same person.
+        seen.iter().any(|((account, place), row)| {
+            if person(account) != person(&missing.by) || *place != missing.place {
+                return false;
+            }
+            match &missing.value {
+                Value::Status(status) => row.status.is_some_and(|own| own >= *status),
+                Value::Note(_) => {
+                    let of = |value: Value| self.written.iter().find(|w| w.value == value);
+                    let rows = values(row).filter_map(of).map(|written| written.row);
+                    rows.into_iter().any(|row| row != missing.row)
+                }
+            }
+        })
+    }
+}
