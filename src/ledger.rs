@@ -191,6 +191,11 @@ pub fn row_bytes<'a>(histories: impl IntoIterator<Item = &'a History>) -> usize 
 }
 
 impl History {
+    /// The primary key of the row that the run found first, in column order.
+    pub fn key(&self) -> Vec<Bytes> {
+        self.key.clone()
+    }
+
     /// The primary key of the row of `account`, in column order.
     pub fn key_of(&self, table: &Table, account: &AccountId) -> Vec<Bytes> {
         let mut key = self.key.clone();

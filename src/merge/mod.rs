@@ -11,6 +11,7 @@ mod findings;
 mod fold;
 mod join;
 mod slice;
+mod standing;
 mod swept;
 
 pub use announce::event;
@@ -20,4 +21,5 @@ pub use findings::{Announced, Findings};
 pub use fold::Fold;
 pub use join::{Join, Matched, OutOfOrder};
 pub use slice::{Draft, PartitionDelete, Seal, Slice};
+pub use standing::up_to;
 pub use swept::{Horizon, SweepSlice, Swept, SweptCell, Verdict};

@@ -151,6 +151,23 @@ fn preferred_at(rule: &Survivorship, cell: &SweptCell, own: &TimedRow) -> Option
     rule.policy.late(&rule.cql_type, known, Dated { value: &cell.value, t: Some(cell.t) })
 }
 
+impl SweptCell {
+    /// Whether it stands in a row to which it was written at `t`, or something written later does.
+    fn stands(&self, table: &Table, t: TimestampUs, found: &TimedRow) -> bool {
+        let (cell, times) = (&found.row.cells[self.column], &found.times[self.column]);
+        let Some(element) = &self.element else {
+            let rule = table.survivorship.iter().find(|rule| rule.column == self.column);
+            let is_preferred = |rule: &Survivorship| rule.combine(cell, &self.value).is_none();
+            let is_kept = *cell == self.value || rule.is_some_and(is_preferred);
+            return cell.is_some() && (is_kept || times.latest() > Some(t));
+        };
+        // Of an element that is there, the later write is.
+        let collection = table.columns[self.column].cql_type.collection();
+        let held = collection.zip(cell.as_ref()).and_then(|(of, value)| of.split(value));
+        held.is_some_and(|held| held.iter().any(|(known, _)| known == element))
+    }
+}
+
 impl Swept {
     /// The source's row, as far as it was taken.
     pub fn cells(&self, table: &Table) -> Vec<Cell> {
@@ -199,20 +216,62 @@ impl Swept {
 
     /// The cells written to the survivor's row, each with its time.
     fn placements(&self, table: &Table, survivor: &AccountId) -> Vec<Mutation> {
-        let key = self.key_of(table, survivor);
         let placed = self.cells.iter().filter_map(|cell| Some((cell.placed_at?, cell)));
-        dated(table, placed, |t, column, cells| match column {
-            Some(column) => (
-                t,
-                Change::AddElements {
-                    key: key.clone(),
-                    column,
-                    elements: elements(table, column, cells),
-                },
-            ),
-            None if self.target.is_some() => {
+        self.write(table, &self.key_of(table, survivor), self.target.is_none(), placed)
+    }
+
+    /// The newest of its cells, on either account.
+    fn newest(&self) -> TimestampUs {
+        let times = self.cells.iter().map(|cell| cell.placed_at.unwrap_or(cell.t).max(cell.t));
+        times.max().unwrap_or_default()
+    }
+
+    /// The cells once more, above what takes them from the source and what takes them back from the survivor.
+    fn pins(&self, table: &Table) -> Vec<Mutation> {
+        let t = self.newest() + 3;
+        self.write(table, &self.key, false, self.cells.iter().map(|cell| (t, cell)))
+    }
+
+    /// What takes back from the survivor whatever was placed there.
+    fn voids(&self, table: &Table, survivor: &AccountId) -> Vec<Mutation> {
+        let (t, key) = (self.newest() + 2, self.key_of(table, survivor));
+        let dated = |change| Mutation { table: self.table, t, change };
+        let placed = self.cells.iter().filter(|cell| cell.placed_at.is_some());
+        match &self.target {
+            None if self.is_placed() => vec![dated(Change::DeleteRow { key })],
+            None => Vec::new(),
+            Some(own) => {
+                let (elements, cells): (Vec<_>, Vec<_>) =
+                    placed.partition(|cell| cell.element.is_some());
+                let before = |cell: &&SweptCell| (cell.column, own.row.cells[cell.column].clone());
+                let set: Vec<_> = cells.iter().map(before).collect();
+                let removed = elements.iter().filter_map(|cell| {
+                    let keys = Collection::keys(cell.element.iter());
+                    let (key, column) = (key.clone(), cell.column);
+                    Some(dated(Change::RemoveElements { key, column, keys }))
+                });
+                let set =
+                    (!set.is_empty()).then(|| dated(Change::Update { key: key.clone(), set }));
+                set.into_iter().chain(removed).collect()
+            }
+        }
+    }
+
+    fn write<'a>(
+        &'a self,
+        table: &Table,
+        key: &[Bytes],
+        is_new: bool,
+        cells: impl Iterator<Item = (TimestampUs, &'a SweptCell)>,
+    ) -> Vec<Mutation> {
+        dated(table, cells, |t, column, cells| match column {
+            Some(column) => {
+                let elements = elements(table, column, cells);
+                (t, Change::AddElements { key: key.to_vec(), column, elements })
+            }
+            None if !is_new => {
                 let set = cells.iter().map(|cell| (cell.column, cell.value.clone())).collect();
-                (t, Change::Update { key: key.clone(), set })
+                (t, Change::Update { key: key.to_vec(), set })
             }
             None => {
                 let mut row: Vec<_> = key.iter().cloned().map(Some).collect();
@@ -225,6 +284,14 @@ impl Swept {
         })
         .map(|(t, change)| Mutation { table: self.table, t, change })
         .collect()
+    }
+
+    /// Whether what was placed in the survivor's row stands there, or a later write does; where nothing was, whether the
+    /// row stands that the cells gave way to.
+    pub fn stands(&self, table: &Table, found: Option<&TimedRow>) -> bool {
+        let Some(found) = found else { return false };
+        let mut placed = self.cells.iter().filter_map(|cell| Some((cell.placed_at?, cell)));
+        placed.all(|(t, cell)| cell.stands(table, t, found))
     }
 
     /// What takes the cells from the source, each just above its own time. What is settled goes with the row;
@@ -296,29 +363,37 @@ impl SweepSlice {
         found.collect()
     }
 
-    /// What is written, as sequences of batches: the batches of a sequence only in turn, because a cell
-    /// is deleted no earlier than its own copy is acknowledged.
-    pub fn writes(&self, spec: &Spec, survivor: &AccountId) -> Vec<Vec<Batch>> {
-        let sequence = |swept: &Swept| {
-            let table = &spec.tables[swept.table];
-            let mut placed = swept.placements(table, survivor);
-            let mut removed = swept.removals(table);
-            let batch = |mutations| Batch { table: swept.table, mutations };
-            if !table.owns_partitions() {
-                placed.append(&mut removed);
-            }
-            let batches = [placed, removed].into_iter().filter(|mutations| !mutations.is_empty());
-            batches.map(batch).collect::<Vec<_>>()
-        };
-        self.rows.iter().map(sequence).filter(|batches| !batches.is_empty()).collect()
+    /// What is written to the survivor's rows. Nothing is taken from a source before that stands.
+    pub fn placements(&self, spec: &Spec, survivor: &AccountId) -> Vec<Vec<Batch>> {
+        let placed = |swept: &Swept| swept.placements(&spec.tables[swept.table], survivor);
+        let rows = self.rows.iter().map(|swept| (swept.table, placed(swept)));
+        in_batches(rows)
     }
 
-    /// What is written where computed values are raised: the sources' rows are not touched.
-    pub fn raises(&self, spec: &Spec, survivor: &AccountId) -> Vec<Vec<Batch>> {
-        let batch = |swept: &Swept| Batch {
-            table: swept.table,
-            mutations: swept.placements(&spec.tables[swept.table], survivor),
-        };
-        self.rows.iter().map(|swept| vec![batch(swept)]).collect()
+    /// What takes the rows at these positions from their sources.
+    pub fn removals(&self, spec: &Spec, takes: impl Fn(usize) -> bool) -> Vec<Vec<Batch>> {
+        let taken = self.rows.iter().enumerate().filter(|(row, _)| takes(*row));
+        let removed = |swept: &Swept| swept.removals(&spec.tables[swept.table]);
+        in_batches(taken.map(|(_, swept)| (swept.table, removed(swept))))
     }
+
+    /// What gives the rows at these positions up: they stay on their sources, and nothing of them under the survivor,
+    /// whatever arrives of earlier attempts. The sources' come first.
+    pub fn voids(
+        &self,
+        spec: &Spec,
+        survivor: &AccountId,
+        rows: &BTreeSet<usize>,
+    ) -> [Vec<Vec<Batch>>; 2] {
+        let given_up = || rows.iter().map(|row| &self.rows[*row]);
+        let pinned = given_up().map(|row| (row.table, row.pins(&spec.tables[row.table])));
+        let void = |row: &Swept| row.voids(&spec.tables[row.table], survivor);
+        [in_batches(pinned), in_batches(given_up().map(|row| (row.table, void(row))))]
+    }
+}
+
+/// One batch for each row of which anything is written.
+fn in_batches(rows: impl Iterator<Item = (TableIndex, Vec<Mutation>)>) -> Vec<Vec<Batch>> {
+    let written = rows.filter(|(_, mutations)| !mutations.is_empty());
+    written.map(|(table, mutations)| vec![Batch { table, mutations }]).collect()
 }

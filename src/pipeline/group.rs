@@ -15,6 +15,7 @@ use crate::register::Step;
 use crate::storage::{Fault, StorageError, Writer};
 
 use super::access::Access;
+use super::finish::finish;
 use super::overtaken::Raised;
 use super::sweep::Leftover;
 use super::work::{Part, Sink, Work};
@@ -105,9 +106,12 @@ pub async fn merge_group<S: Writer>(
         window.over(group);
         return Ok(merged);
     }
+    let told = match earlier {
+        Some(State::Intended | State::Failed) => finish(window, group).await?,
+        _ => Vec::new(),
+    };
     let (mut work, sealed) =
-        begin(Access { window, group, t: window.t, can_wait: large.is_none() }, earlier, large)
-            .await?;
+        begin(Access { window, group, t: window.t, can_wait: large.is_none() }, earlier, large)?;
     let seal = match sealed {
         Some(seal) => seal,
         None => work.merge().await?,
@@ -128,6 +132,7 @@ pub async fn merge_group<S: Writer>(
     failpoint::hit("announced");
     work.access.note(State::Done)?;
     window.over(group);
+    raised.left.extend(told);
     Ok(Merged { tally: work.tally, left: raised.left })
 }
 
@@ -147,9 +152,8 @@ impl<S: Writer> Sink<S> for Journaled {
     }
 }
 
-/// Takes up a group. What the journal has of it is written again (an earlier session may have been
-/// stopped half way); its seal is returned if the journal has all of it.
-async fn begin<'a, S: Writer>(
+/// Takes up a group. What the journal has of it is recalled, and its T; its seal is returned if the journal has all of it.
+fn begin<'a, S: Writer>(
     access: Access<'a, S>,
     earlier: Option<State>,
     large: Option<LargePermit>,
@@ -172,9 +176,6 @@ async fn begin<'a, S: Writer>(
         }
         let body = window.journal.body(record.id)?;
         let slice = window.codec.decode(&body).map_err(GroupError::Record)?;
-        if record.id == last.id && earlier != Some(State::Written) {
-            work.access.write_slice(&slice).await?;
-        }
         slice.entries.iter().for_each(|entry| work.recall(entry));
         if let Some(seal) = slice.seal {
             return Ok((work, Some(seal)));

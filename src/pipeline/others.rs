@@ -29,16 +29,21 @@ pub fn barred(
         return Ok(barred);
     }
     for group in plan.groups() {
-        match known.state(group.index) {
-            None => {
+        let state = known.state(group.index);
+        let t = match state {
+            None => None,
+            Some(_) => journal.group(group.index)?.and_then(|record| record.t),
+        };
+        match (state, t) {
+            (Some(State::Undone), _) => {}
+            // Nothing of it was ever intended.
+            (None, _) | (_, None) => {
                 if let Some((_, verdict)) = history.verdicts(&group).into_iter().next() {
                     barred.not_begun.insert(group.index, say(&verdict));
                 }
             }
-            Some(State::Undone) => {}
-            Some(state) => {
-                let t = journal.group(group.index)?.and_then(|record| record.t);
-                let later = history.named_since(&group, t.unwrap_or_default());
+            (Some(state), Some(t)) => {
+                let later = history.named_since(&group, t);
                 let Some(last) = later.last() else { continue };
                 let why = format!(
                     "run {} has worked on accounts of this group since: end or undo that one first",

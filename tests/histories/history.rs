@@ -162,6 +162,16 @@ impl Played {
             return;
         }
         self.runs.carry_out(run, command, fate, meanwhile).await;
+        if std::env::var_os("TRIBUTARY_TRACE").is_some() {
+            let (merge, states) = (&self.runs.runs[run], self.runs.states(run));
+            let listed = merge.listed.lock().unwrap();
+            println!("{} {command:?} {fate:?}: {states:?} {listed:?}", merge.id);
+            for table in [PROGRESS, SEATS] {
+                for timed in self.runs.cluster.dump_timed(table) {
+                    println!("    {timed:?}");
+                }
+            }
+        }
         match self.runs.is_standing(run) {
             true => self.stands_since.push((run, since)),
             false => self.came_back(since),
@@ -208,13 +218,18 @@ impl Played {
         let listed: Vec<String> =
             self.runs.runs.iter().flat_map(|run| run.listed.lock().unwrap().clone()).collect();
         let application = self.application.lock().unwrap();
-        let mut wrong = application.oracle.judge(&seen, self.persons(), !listed.is_empty());
+        // Runs that do not know of each other lose nothing, but two may have copied the same row.
+        let may_double = !listed.is_empty() || !self.runs.is_registered();
+        let mut wrong = application.oracle.judge(&seen, self.persons(), may_double);
         for (number, run) in self.runs.runs.iter().enumerate() {
             let states = self.runs.states(number);
-            let is_over = |state: &Option<State>| {
-                matches!(state, None | Some(State::Done | State::Undone | State::Disputed))
+            let is_over = |(group, state): (usize, &Option<State>)| match state {
+                None | Some(State::Done | State::Undone | State::Disputed) => true,
+                // It was rejected, and nothing of it was ever intended.
+                Some(State::Failed) => run.has_no_intent(group),
+                Some(_) => false,
             };
-            if !states.iter().all(is_over) {
+            if !states.iter().enumerate().all(is_over) {
                 wrong.push(format!(
                     "{} has no end: {states:?}, {:?}",
                     run.id,

@@ -21,7 +21,6 @@ use proptest::test_runner::{Config, TestCaseError, TestError, TestRunner};
 const DRAWN: u32 = 300;
 
 #[test]
-#[ignore = "rows are lost"]
 fn every_history_ends_well() {
     let drawn = std::env::var("TRIBUTARY_HISTORIES").ok().and_then(|drawn| drawn.parse().ok());
     let config =

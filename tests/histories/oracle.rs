@@ -91,6 +91,11 @@ impl Oracle {
         for written in self.written.iter_mut().filter(|written| written.place == place) {
             written.is_replaced |= replaced.contains(&written.value);
         }
+        if old.is_some() {
+            self.gave_way(place, before, |value| {
+                matches!(value, Value::Status(_)) && is_over(value)
+            });
+        }
         self.went([before, after], at);
         let by = account.to_owned();
         self.written.extend(values(new).map(|value| Written {
@@ -112,12 +117,25 @@ impl Oracle {
         at: TimestampUs,
     ) {
         let cell = (account.to_owned(), place);
+        if before.contains_key(&cell) {
+            self.gave_way(place, before, |_| true);
+        }
         for value in before.get(&cell).into_iter().flat_map(values) {
             let known = self.written.iter().find(|w| w.value == value && w.place == place);
             self.deleted.extend(known.map(|written| (written.row, at)));
         }
         self.rows.remove(&cell);
         self.went([before, after], at);
+    }
+
+    /// What a policy has dropped for a row is gone with that when the application deletes it or writes over it.
+    fn gave_way(&mut self, place: Place, before: &Seen, of: impl Fn(&Value) -> bool) {
+        let standing = standing(before);
+        let here = self.written.iter_mut().filter(|written| written.place == place);
+        for written in here.filter(|written| of(&written.value)) {
+            let stands = standing.contains_key(&(place, written.value.clone()));
+            written.is_replaced |= !stands && written.gone.is_none();
+        }
     }
 
     /// What stands nowhere any more, by the application's doing.
@@ -143,13 +161,13 @@ impl Oracle {
         }
     }
 
-    /// What is wrong in the end; `person` says who an account belongs to by now, and `is_listed` whether anything was
-    /// left and told.
+    /// What is wrong in the end; `person` says who an account belongs to by now, and `may_double` whether anything may stand
+    /// twice.
     pub fn judge(
         &self,
         seen: &Seen,
         person: impl Fn(&str) -> usize,
-        is_listed: bool,
+        may_double: bool,
     ) -> Vec<String> {
         let standing = standing(seen);
         let mut wrong = Vec::new();
@@ -165,7 +183,7 @@ impl Oracle {
                 }
                 continue;
             }
-            if at.len() > 1 && !is_listed {
+            if at.len() > 1 && !may_double {
                 wrong.push(format!("{value:?} of {by} at {place:?} stands at {at:?}"));
             }
             if let Some(stranger) = at.iter().find(|account| person(account) != person(by)) {

@@ -58,6 +58,13 @@ struct Standing {
     task: JoinHandle<()>,
 }
 
+impl Merge {
+    /// Whether nothing of a group was ever intended.
+    pub fn has_no_intent(&self, group: usize) -> bool {
+        self.journal.group(group).unwrap().is_none_or(|record| record.t.is_none())
+    }
+}
+
 /// All runs, and what they share.
 pub struct Runs {
     pub cluster: Arc<MemoryStorage>,
@@ -167,6 +174,11 @@ impl Runs {
         let Some(Standing { process, task }) = self.runs[run].standing.take() else { return };
         process.goes_on.notify_one();
         self.follow(run, process, task).await;
+    }
+
+    /// Whether runs know each other.
+    pub fn is_registered(&self) -> bool {
+        self.register.is_some()
     }
 
     /// Whether a process of a run stands still.

@@ -5,6 +5,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
+use futures::{StreamExt, TryStreamExt, stream};
 
 use crate::failpoint;
 use crate::journal::{Intent, Kind, Note, State};
@@ -18,6 +19,9 @@ use super::super::discovered::Discovered;
 use super::super::overtaken::{self, Acknowledged, Raised};
 use super::super::{GroupError, Merged, NextPage, Window};
 use super::{Leftover, ROUNDS, Turn};
+
+/// Reads that one group has under way at once.
+const READS: usize = 16;
 
 /// A key without its account: what the rows of all accounts of a group share.
 type SharedKey = (TableIndex, Vec<Bytes>);
@@ -92,15 +96,20 @@ pub(in super::super) async fn replay<S: Writer>(
     Ok(Some(Merged { tally, left }))
 }
 
-/// Writes what a slice of a sweep says, announces it, and notes it; gives the rows of the survivor that were left
-/// otherwise than the policies say.
+/// Writes what a slice of a sweep says, announces it, and notes it; gives the rows that were left, and those of the
+/// survivor that are otherwise than the policies say.
+///
+/// Time has passed since the cells were written, so they are read back before they are taken from the source: what a
+/// later delete hides was not placed. With the register it is known that no other run deletes there, so somebody has
+/// deleted the row that the cells belong to, and they go with it; without, they stay, and the placing is taken back: part
+/// of a row under the survivor would be its own for the next look.
 async fn carry_out<S: Writer>(
     window: &Window<S>,
     group: &Group,
     slice: &SweepSlice,
     t: TimestampUs,
 ) -> Result<Vec<Leftover>, GroupError> {
-    window.write_all(slice.writes(&window.spec, &group.survivor)).await?;
+    window.write_all(slice.placements(&window.spec, &group.survivor)).await?;
     let writes = Acknowledged { since: t, at: window.as_of.now(), state: State::Sweeping };
     let placed = slice.rows.iter().filter(|row| row.is_placed());
     let placed = placed.map(|row| {
@@ -108,7 +117,18 @@ async fn carry_out<S: Writer>(
         (row.table, row.key_of(shape, &group.survivor))
     });
     let computed = placed.filter(|(table, _)| !window.spec.tables[*table].survivorship.is_empty());
-    let raised = overtaken::raise(window, group, computed.collect(), writes).await?;
+    let mut left = overtaken::raise(window, group, computed.collect(), writes).await?.left;
+    let hidden = hidden(window, group, slice).await?;
+    let goes = window.register.is_some();
+    if !goes {
+        for batches in slice.voids(&window.spec, &group.survivor, &hidden) {
+            window.write_all(batches).await?;
+        }
+    }
+    let takes = |row: usize| goes || !hidden.contains(&row);
+    window.write_all(slice.removals(&window.spec, takes)).await?;
+    let why = if goes { GONE } else { HIDDEN };
+    left.extend(hidden.iter().map(|row| Leftover::of_row(group, &slice.rows[*row], why)));
     failpoint::hit("swept");
     if let Some(event) = &window.spec.event {
         let announced = slice.events.iter();
@@ -117,7 +137,29 @@ async fn carry_out<S: Writer>(
     }
     let note = Note { group: group.index, state: State::Done, reason: None, known_as: None };
     window.journal.note(note)?;
-    Ok(raised.left)
+    Ok(left)
+}
+
+/// Why a late row is not taken to its new place.
+const HIDDEN: &str = "its new place was deleted later than it was written, by somebody or by another run: it is left where \
+                      it is";
+const GONE: &str =
+    "the row that it belongs to was deleted later than it was written: it is gone with that";
+
+/// The rows of a slice that do not stand where they were placed.
+async fn hidden<S: Writer>(
+    window: &Window<S>,
+    group: &Group,
+    slice: &SweepSlice,
+) -> Result<BTreeSet<usize>, StorageError> {
+    let reads = slice.rows.iter().enumerate().map(|(at, row)| async move {
+        let table = &window.spec.tables[row.table];
+        let found = window.timed_row(row.table, &row.key_of(table, &group.survivor)).await?;
+        Ok((!row.stands(table, found.as_ref())).then_some(at))
+    });
+    let reads: Vec<_> = reads.collect();
+    let hidden: Vec<Option<usize>> = stream::iter(reads).buffered(READS).try_collect().await?;
+    Ok(hidden.into_iter().flatten().collect())
 }
 
 struct Sweeper<'a, S> {

@@ -220,6 +220,36 @@ fn moved_on(run: &str) -> String {
 }
 
 impl Leftover {
+    /// The survivor's row of a key that a source had.
+    pub(super) fn of_key(
+        group: &crate::model::Group,
+        history: &crate::ledger::History,
+        source: usize,
+        why: &str,
+    ) -> Self {
+        let pair = &group.pairs[source];
+        Self {
+            account: pair.from.clone(),
+            survivor: group.survivor.clone(),
+            line: pair.line,
+            table: Some(history.table),
+            key: history.key(),
+            why: why.to_owned(),
+        }
+    }
+
+    fn of_row(group: &crate::model::Group, row: &crate::merge::Swept, why: &str) -> Self {
+        let pair = &group.pairs[row.source];
+        Self {
+            account: pair.from.clone(),
+            survivor: group.survivor.clone(),
+            line: pair.line,
+            table: Some(row.table),
+            key: row.key.clone(),
+            why: why.to_owned(),
+        }
+    }
+
     fn of_group(group: &crate::model::Group, why: &str) -> Self {
         let pair = group.pairs.first();
         Self {

@@ -1,0 +1,77 @@
+//! Whether what a merge has written at a key stands, and whether its sources still have what it read there.
+
+use crate::model::{ColumnIndex, Row, TimedRow, TimestampUs, WriteTimes};
+use crate::spec::Table;
+
+use super::entry::{Entry, Write};
+
+impl Entry {
+    /// Whether what was written at `t` stands in the survivor's row: a value of it with its time, or in the place of each
+    /// something later. Where nothing is written, the row stands that the sources' gave way to.
+    pub fn stands(&self, table: &Table, t: TimestampUs, found: Option<&TimedRow>) -> bool {
+        let Some(found) = found else { return false };
+        if self.write == Write::Nothing {
+            return true;
+        }
+        let columns = table.key_len..table.columns.len();
+        let mut written =
+            columns.filter_map(|column| Some((column, self.written(column)?))).peekable();
+        if written.peek().is_none() {
+            return true;
+        }
+        let mut are_all_later = true;
+        for (column, value) in written {
+            let (cell, times) = (&found.row.cells[column], &found.times[column]);
+            if is_dated(times, t)
+                && (matches!(times, WriteTimes::Elements(_)) || cell.as_ref() == Some(value))
+            {
+                return true;
+            }
+            are_all_later &= cell.is_some() && times.latest() > Some(t);
+        }
+        are_all_later
+    }
+
+    /// Whether a source still has anything of the row that was read there before `t`.
+    pub fn is_held(table: &Table, t: TimestampUs, before: &Row, found: &TimedRow) -> bool {
+        let mut values = (table.key_len..table.columns.len())
+            .filter(|column| before.cells[*column].is_some())
+            .peekable();
+        let holds = |column: ColumnIndex| {
+            let is_old = earliest(&found.times[column]).is_some_and(|written| written <= t);
+            let is_whole = matches!(found.times[column], WriteTimes::Cell(_));
+            is_old && (!is_whole || found.row.cells[column] == before.cells[column])
+        };
+        values.peek().is_none() || values.any(holds)
+    }
+}
+
+fn is_dated(times: &WriteTimes, t: TimestampUs) -> bool {
+    match times {
+        WriteTimes::None => false,
+        WriteTimes::Cell(written) => *written == t,
+        WriteTimes::Elements(written) => written.contains(&t),
+    }
+}
+
+fn earliest(times: &WriteTimes) -> Option<TimestampUs> {
+    match times {
+        WriteTimes::None => None,
+        WriteTimes::Cell(written) => Some(*written),
+        WriteTimes::Elements(written) => written.iter().min().copied(),
+    }
+}
+
+/// What of a row was written up to `t`, its key included; `None` if all of it is later.
+pub fn up_to(table: &Table, t: TimestampUs, found: &TimedRow) -> Option<Row> {
+    let mut row = found.row.clone();
+    let (mut is_any, mut is_bare) = (false, true);
+    for column in table.key_len..row.cells.len() {
+        is_bare &= row.cells[column].is_none();
+        if earliest(&found.times[column]).is_none_or(|written| written > t) {
+            row.cells[column] = None;
+        }
+        is_any |= row.cells[column].is_some();
+    }
+    (is_any || is_bare).then_some(row)
+}
