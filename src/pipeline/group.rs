@@ -137,7 +137,7 @@ struct Journaled;
 impl<S: Writer> Sink<S> for Journaled {
     async fn take(&mut self, window: &Window<S>, part: Part<'_>) -> Result<(), GroupError> {
         let Part { group, slice, intent, writes, .. } = part;
-        window.heed_deletes(&slice);
+        window.track_deletes(&slice);
         // The rows live on in the writes, which hold less than the before-images.
         drop(slice);
         window.intend(intent).await?;

@@ -166,7 +166,7 @@ impl<S> Context<S> {
         })
     }
 
-    /// Carries out a request: retried, measured, and heeded by the pace.
+    /// Carries out a request: retried, measured, and counted by the pace.
     ///
     /// # Errors
     /// The last attempt's, once it is permanent or the retry budget is spent.
