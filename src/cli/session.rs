@@ -71,7 +71,7 @@ impl Session<'_> {
         let mut merged = match &scanned {
             Ok(Some(scanned)) if scanned.interrupted => Merged::nothing(Ended::Interrupted),
             Ok(_) => engine.merge(work, &mut failures, console).await,
-            Err(_) => Merged::nothing(Ended::Hopeless),
+            Err(_) => Merged::nothing(Ended::Fatal),
         };
         let swept = self.sweep(&engine, &merged.outcome, console).await;
         let timeline = log.finish().await;
@@ -182,7 +182,7 @@ impl Session<'_> {
             Ended::Finished => None,
             Ended::Interrupted => Some(console.stopped_by()),
             Ended::TooManyErrors => Some("stopped by --max-errors".to_owned()),
-            Ended::Hopeless => Some(match &outcome.stopped_by {
+            Ended::Fatal => Some(match &outcome.stopped_by {
                 Some(why) => format!("stopped, because every further group would meet this: {why}"),
                 None => "stopped, because no group could be told as failed".to_owned(),
             }),
@@ -292,7 +292,7 @@ impl Session<'_> {
             Ended::Finished if applied.swept.as_ref().is_some_and(SweepFacts::is_partial) => {
                 Exit::Partial
             }
-            Ended::TooManyErrors | Ended::Hopeless => Exit::Failed,
+            Ended::TooManyErrors | Ended::Fatal => Exit::Failed,
             Ended::Finished
                 if applied.groups.failed > 0 || self.plan.stats().rejected_lines() > 0 =>
             {

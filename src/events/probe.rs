@@ -74,7 +74,7 @@ fn wait_for_topic(
                 let trouble = context.trouble();
                 let waited = answered.unwrap_or(begun).elapsed();
                 let down = trouble.all_brokers_down && waited >= PATIENCE_WHEN_DOWN;
-                if trouble.hopeless || down || waited >= PATIENCE {
+                if trouble.permanent || down || waited >= PATIENCE {
                     return Err(EventError::Unreachable {
                         brokers: settings.brokers.clone(),
                         cause: trouble.fatal.or(trouble.cause).unwrap_or_else(|| said(&error)),

@@ -22,7 +22,7 @@ pub(super) struct Access<'a, S> {
     pub(super) window: &'a Window<S>,
     pub(super) group: &'a Group,
     pub(super) t: TimestampUs,
-    /// Whether the group can be put off because it is large: nothing of it is journaled yet.
+    /// Whether the group can be deferred because it is large: nothing of it is journaled yet.
     pub(super) can_wait: bool,
 }
 
@@ -58,12 +58,12 @@ impl<'a, S: Reader> Access<'a, S> {
         let is_large = !first || streams > SMALL_GROUP_STREAMS || large.is_some();
         if is_large && large.is_none() {
             if self.can_wait {
-                return Err(GroupError::PutOff);
+                return Err(GroupError::Deferred);
             }
             *large = Some(self.window.admit_large_group().await);
         }
         let rows = |width| match first {
-            // It was put off, or has many streams: what its rows weigh is seen first.
+            // It was deferred, or has many streams: what its rows weigh is seen first.
             true if is_large => sizes.first_page(index, width, streams).min(SAMPLE_ROWS),
             true => sizes.first_page(index, width, streams),
             false => sizes.further_page(index, width, streams),

@@ -40,8 +40,8 @@ pub enum GroupError {
     #[error("rows are merged, but an event could not be delivered: {0}")]
     Events(#[from] EventError),
     /// It is large, and there are enough of those under way. Nothing was done for it: it comes later.
-    #[error("it is put off until fewer large groups are under way")]
-    PutOff,
+    #[error("it is deferred until fewer large groups are under way")]
+    Deferred,
 }
 
 impl From<IntendError> for GroupError {
@@ -60,7 +60,7 @@ impl GroupError {
             Self::Storage(error) => error.kind == Fault::Fatal,
             Self::Events(error) => error.is_fatal(),
             Self::Journal(_) => true,
-            Self::OutOfOrder(_) | Self::Record(_) | Self::PutOff => false,
+            Self::OutOfOrder(_) | Self::Record(_) | Self::Deferred => false,
         }
     }
 
@@ -82,7 +82,7 @@ pub struct Merged {
     pub left: Vec<Leftover>,
 }
 
-/// Merges one group; `earlier` is where the journal says that it stands. A group that was put off before has a
+/// Merges one group; `earlier` is where the journal says that it stands. A group that was deferred before has a
 /// permit to be `large`.
 ///
 /// # Errors

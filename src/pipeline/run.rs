@@ -241,7 +241,7 @@ enum Outcome {
     Left(String),
 }
 
-/// One group, measured. `None` if it is put off.
+/// One group, measured. `None` if it is deferred.
 async fn run_group<S: Writer>(
     window: Arc<Window<S>>,
     group: Group,
@@ -259,7 +259,7 @@ async fn run_group<S: Writer>(
             window.recorder.record(window.lanes.group(), began.elapsed());
             Outcome::Done(merged)
         }
-        Err(GroupError::PutOff) => return None,
+        Err(GroupError::Deferred) => return None,
         Err(error) if error.is_fatal() => Outcome::Left(error.to_string()),
         Err(error) => Outcome::Failed(Reason { class: error.class(), reason: error.to_string() }),
     })

@@ -197,10 +197,10 @@ fn a_second_interrupt_stops_at_once() {
     let mut running = world.apply(&pairs, &run).with("--hosts", &proxy.hosts).start();
     wait_until("a group is in flight", || proxy.seen().iter().any(|seen| seen.fate != Fate::Pass));
     running.interrupt();
-    // Signals of the same kind merge while one is pending, so it is sent until it is heeded.
+    // Signals of the same kind merge while one is pending, so it is sent until it is obeyed.
     let deadline = Instant::now() + Duration::from_secs(60);
     while !running.has_ended() {
-        assert!(Instant::now() < deadline, "interrupts are not heeded");
+        assert!(Instant::now() < deadline, "interrupts are not obeyed");
         std::thread::sleep(Duration::from_millis(200));
         running.interrupt();
     }

@@ -85,7 +85,7 @@ fn run(
     let result = block_on(async {
         let window = Window::writing(context);
         match window.alone(merge_group(&window, group, earlier, None)).await {
-            Err(GroupError::PutOff) => {
+            Err(GroupError::Deferred) => {
                 let large = context.admit_large_group().await;
                 let window = Window::writing(context);
                 window.alone(merge_group(&window, group, earlier, Some(large))).await
