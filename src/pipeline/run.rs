@@ -121,7 +121,7 @@ pub enum Ended {
     /// Too many groups failed.
     TooManyErrors,
     /// Something is wrong that every other group would meet as well.
-    Hopeless,
+    Fatal,
 }
 
 /// What a run did.
@@ -186,7 +186,7 @@ pub async fn run<S: Writer, E>(
         match end {
             Outcome::Done(merged) => outcome.add_done(pairs, merged, progress),
             Outcome::Left(why) => {
-                outcome.ended = Ended::Hopeless;
+                outcome.ended = Ended::Fatal;
                 if outcome.stopped_by.is_none() {
                     tracing::error!("no further group is begun: {why}");
                     outcome.stopped_by = Some(why);
@@ -197,7 +197,7 @@ pub async fn run<S: Writer, E>(
                 let group = plan.group(index);
                 note_failure(context, &group, &reason.reason);
                 if let Err(error) = on_failure(&group, &reason) {
-                    outcome.ended = Ended::Hopeless;
+                    outcome.ended = Ended::Fatal;
                     unwritten.get_or_insert(error);
                 }
             }

@@ -97,7 +97,7 @@ fn whoever_has_lost_the_lease_stops_and_leaves_everything_as_it_is() {
     let other = take(&shared, "r2", 2 * LEASE_US);
     let context = with_register(8, storage, &stale);
     let (outcome, failed) = run_all(&context, &plan, never(), ErrorLimit::Groups(0));
-    assert_eq!((outcome.ended, outcome.done), (Ended::Hopeless, 0));
+    assert_eq!((outcome.ended, outcome.done), (Ended::Fatal, 0));
     assert_eq!(failed, Vec::<String>::new(), "it is no failure of a group");
     assert!(outcome.stopped_by.is_some_and(|why| why.contains("lost its lease")));
     assert_eq!(dump(&spec(), &context.storage), before);
