@@ -18,7 +18,7 @@ use crate::live::{Counters, Nodes, Phase, ReadFigures, ScanCounters, UnderWay};
 use crate::model::Group;
 use crate::pace::Pace;
 use crate::pipeline::{
-    self, AsOf, Context, Discover, Ended, Known, Lanes, Load, Reason, RunOutcome,
+    self, AsOf, Context, Discover, Ended, Known, Operations, Load, Reason, RunOutcome,
 };
 use crate::plan::Plan;
 use crate::readable;
@@ -95,16 +95,16 @@ impl Ready {
             // A cluster that cannot tell them is refused at the start, not when they are needed.
             store.as_ref().prepare_timed().await?;
         }
-        let lanes = Lanes::new(&spec);
-        let recorder = Arc::new(Recorder::new(lanes.names().to_vec()));
+        let operations = Operations::new(&spec);
+        let recorder = Arc::new(Recorder::new(operations.names().to_vec()));
         let acknowledged = Arc::new(AtomicU64::new(0));
         let outlet = match needs.events {
             None => Outlet::Discard,
             Some(events) => {
-                let (recorder, lane) = (Arc::clone(&recorder), lanes.events());
+                let (recorder, operation) = (Arc::clone(&recorder), operations.events());
                 let acknowledged = Arc::clone(&acknowledged);
                 let on_delivered = move |took| {
-                    recorder.record(lane, took);
+                    recorder.record(operation, took);
                     acknowledged.fetch_add(1, Ordering::Relaxed);
                 };
                 Outlet::Kafka(Producer::connect(events, on_delivered).await?)

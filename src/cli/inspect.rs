@@ -22,7 +22,7 @@ use crate::cluster::{Cluster, ReadStore, RegisterReader};
 use crate::latency::Recorder;
 use crate::model::AccountType;
 use crate::pace::Pace;
-use crate::pipeline::{self, Context, HotPartition, Inspected, Lanes, Selection};
+use crate::pipeline::{self, Context, HotPartition, Inspected, Operations, Selection};
 use crate::plan::Plan;
 use crate::register::Archive;
 use crate::report::{Inspection, Met};
@@ -128,7 +128,7 @@ impl Reading {
             Some(keyspace) => cluster.history(keyspace).await?,
             None => None,
         };
-        let recorder = Arc::new(Recorder::new(Lanes::new(&spec).names().to_vec()));
+        let recorder = Arc::new(Recorder::new(Operations::new(&spec).names().to_vec()));
         let PaceSettings { in_flight, rate, max_latency } = inspect.pace;
         let pace = Pace::bounded(in_flight, rate, max_latency);
         let mut context = Context::reading(spec, store.clone(), recorder, pace)?;

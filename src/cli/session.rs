@@ -15,7 +15,7 @@ use super::{
 };
 use crate::advice::Advice;
 use crate::journal::{JournalError, State};
-use crate::latency::LaneSummary;
+use crate::latency::LatencySummary;
 use crate::live::{Frame, Phase};
 use crate::model::Tally;
 use crate::moment::Moment;
@@ -347,9 +347,9 @@ fn failed_groups(plan: &Plan, known: &Known) -> impl Iterator<Item = usize> {
     (0..plan.len()).filter(|group| known.state(*group) == Some(State::Failed))
 }
 
-/// The lanes that something went through.
-fn taken(lanes: Vec<LaneSummary>) -> Vec<LaneSummary> {
-    lanes.into_iter().filter(|lane| lane.count > 0).collect()
+/// The operations that something went through.
+fn taken(operations: Vec<LatencySummary>) -> Vec<LatencySummary> {
+    operations.into_iter().filter(|operation| operation.count > 0).collect()
 }
 
 /// What became of groups and pairs, by the counters of this session.

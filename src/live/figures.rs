@@ -217,7 +217,8 @@ pub struct KafkaFigures {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct LatencyFigures {
     /// The kind.
-    pub lane: String,
+    #[serde(rename = "lane")]
+    pub operation: String,
     /// How many there were.
     pub count: u64,
     /// Half of all took at most this long.

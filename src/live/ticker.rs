@@ -185,8 +185,8 @@ impl Sight {
 
     fn frame(&mut self, now: Instant) -> Frame {
         let (figures, recorder) = self.figures(now);
-        let lanes = recorder.map(|recorder| (recorder.names().to_vec(), recorder.histograms()));
-        let (names, histograms) = lanes.unwrap_or_default();
+        let operations = recorder.map(|recorder| (recorder.names().to_vec(), recorder.histograms()));
+        let (names, histograms) = operations.unwrap_or_default();
         let metrics = metrics::text(&figures, &names, &histograms);
         // Nothing in the figures can fail to be written as JSON.
         let json = |figures: &Figures| serde_json::to_string(figures).unwrap_or_default().into();
@@ -317,30 +317,30 @@ impl LatencySight {
         let totals = recorder.histograms();
         let mut recent = totals.clone();
         if let Some((_, earlier)) = self.earlier.front() {
-            for (lane, earlier) in recent.iter_mut().zip(earlier) {
-                // They were counted into the same lane before, so there is enough to take away.
-                let taken = lane.subtract(earlier);
+            for (operation, earlier) in recent.iter_mut().zip(earlier) {
+                // They were counted into the same operation before, so there is enough to take away.
+                let taken = operation.subtract(earlier);
                 debug_assert!(taken.is_ok(), "{taken:?}");
             }
         }
         let journal = recorder.names().iter().position(|name| name == metrics::JOURNAL);
-        let commits = journal.and_then(|lane| totals.get(lane)).map_or(0, Histogram::len);
+        let commits = journal.and_then(|operation| totals.get(operation)).map_or(0, Histogram::len);
         if self.earlier.back().is_none_or(|(then, _)| now - *then >= LATENCY_STEP) {
             self.earlier.push_back((now, totals));
         }
         while self.earlier.len() > 2 {
             self.earlier.pop_front();
         }
-        let lanes = recorder.names().iter().zip(&recent).filter(|(_, lane)| !lane.is_empty());
-        let lanes = lanes.map(|(name, lane)| LatencyFigures {
-            lane: name.clone(),
-            count: lane.len(),
-            p50_us: lane.value_at_quantile(0.5),
-            p90_us: lane.value_at_quantile(0.9),
-            p99_us: lane.value_at_quantile(0.99),
-            max_us: lane.max(),
+        let operations = recorder.names().iter().zip(&recent).filter(|(_, operation)| !operation.is_empty());
+        let operations = operations.map(|(name, operation)| LatencyFigures {
+            operation: name.clone(),
+            count: operation.len(),
+            p50_us: operation.value_at_quantile(0.5),
+            p90_us: operation.value_at_quantile(0.9),
+            p99_us: operation.value_at_quantile(0.99),
+            max_us: operation.max(),
         });
-        (lanes.collect(), commits)
+        (operations.collect(), commits)
     }
 }
 

@@ -83,10 +83,10 @@ impl<'a, S: Reader> Access<'a, S> {
                         Err(seen) => row_bytes = row_bytes.max(seen),
                     }
                 }
-                let lane = self.window.lanes.read(index, width);
+                let operation = self.window.operations.read(index, width);
                 let page = self
                     .window
-                    .page_of((Kind::Page(width), index), lane, (rows, row_bytes), |rows| {
+                    .page_of((Kind::Page(width), index), operation, (rows, row_bytes), |rows| {
                         let rows_of = (scope, account);
                         self.window.storage.page(index, rows_of, width, rows, after.clone())
                     })

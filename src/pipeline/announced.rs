@@ -78,7 +78,7 @@ impl<S: Reader> Window<S> {
         let Some(table) = locator.through else { return Ok(None) };
         // No other table leads to that one: the check of the specification saw to it.
         let Some(through) = self.spec.tables[table].locator.constant() else { return Ok(None) };
-        let lane = self.lanes.read(table, Width::Slim);
+        let operation = self.operations.read(table, Width::Slim);
         let mut minimum: Cell = None;
         let mut next = None;
         loop {
@@ -87,7 +87,7 @@ impl<S: Reader> Window<S> {
                 self.storage.page(table, rows_of, Width::Slim, rows, next.clone())
             };
             let page =
-                self.page_of((Kind::Page(Width::Slim), table), lane, (PAGE_ROWS, 0), read).await?;
+                self.page_of((Kind::Page(Width::Slim), table), operation, (PAGE_ROWS, 0), read).await?;
             let leads = |row: &&Row| locator.scope(&row.cells).as_ref() == Some(scope);
             let rows = page.rows.iter().filter(leads);
             for value in rows.filter_map(|row| row.cells[column].as_ref()) {

@@ -295,8 +295,8 @@ impl Inspected {
     /// before version 5.0, Cassandra does not tell the write times of maps.
     async fn read_conflicts<S: Reader>(&mut self, context: &Context<S>) {
         let row = async |table, key: Vec<Bytes>| {
-            let lane = context.lanes.read(table, Width::Slim);
-            context.carry_out(lane, || context.storage.timed_row(table, &key)).await
+            let operation = context.operations.read(table, Width::Slim);
+            context.carry_out(operation, || context.storage.timed_row(table, &key)).await
         };
         for conflict in &mut self.conflicts {
             let account = context.spec.tables[conflict.table].account;

@@ -17,7 +17,7 @@ mod drain;
 mod fits;
 mod group;
 mod inspect;
-mod lanes;
+mod operations;
 mod outage;
 mod overtaken;
 mod pages;
@@ -43,7 +43,7 @@ pub use group::{GroupError, Merged, merge_group};
 pub use inspect::{
     Absent, Conflict, Figures, Inspected, LargeAccount, Selection, TableFigures, inspect,
 };
-pub use lanes::Lanes;
+pub use operations::Operations;
 pub use run::{Barred, Ended, ErrorLimit, Known, Limits, Progress, Reason, RunOutcome, run};
 pub use scan::{Discover, ScanProgress, Scanned, scan};
 pub use sweep::{Leftover, Swept, sweep};
@@ -53,7 +53,7 @@ pub use window::{IntendError, NextPage, Window};
 
 use crate::events::{EventError, Outlet};
 use crate::journal::{Codec, Intent, Journal, JournalError, Kind, State};
-use crate::latency::{Lane, Recorder};
+use crate::latency::{Operation, Recorder};
 use crate::model::{Event, Group, Scope, TableIndex, Tally, TimestampUs};
 use crate::pace::Pace;
 use crate::register::Register;
@@ -92,10 +92,10 @@ pub struct Context<S> {
     pub journal: Arc<dyn Journal>,
     /// How its bodies are written.
     pub codec: Codec,
-    /// Where latencies go; it has the lanes of [`Lanes`].
+    /// Where latencies go; it has the operations of [`Operations`].
     pub recorder: Arc<Recorder>,
-    /// The lanes of `recorder`.
-    pub lanes: Lanes,
+    /// The operations of `recorder`.
+    pub operations: Operations,
     /// How many groups run at once.
     pub pace: Arc<Pace>,
     /// What groups are dated.
@@ -139,8 +139,8 @@ impl<S> Context<S> {
         as_of: AsOf,
     ) -> Result<Self, JournalError> {
         Ok(Self {
-            outage: Arc::new(Outage::new(&Lanes::new(&spec))),
-            lanes: Lanes::new(&spec),
+            outage: Arc::new(Outage::new(&Operations::new(&spec))),
+            operations: Operations::new(&spec),
             codec: Codec::open(&spec, &*journal)?,
             recorder,
             under_way: Arc::default(),
@@ -172,13 +172,13 @@ impl<S> Context<S> {
     /// The last attempt's, once it is permanent or the retry budget is spent.
     pub async fn carry_out<T, F>(
         &self,
-        lane: Lane,
+        operation: Operation,
         request: impl FnMut() -> F,
     ) -> Result<T, StorageError>
     where
         F: Future<Output = Result<T, StorageError>>,
     {
-        self.attempts(1).carry_out(lane, request).await
+        self.attempts(1).carry_out(operation, request).await
     }
 
     /// Attempts at a request of so much at once.

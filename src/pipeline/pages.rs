@@ -4,7 +4,7 @@
 use std::future::Future;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::latency::Lane;
+use crate::latency::Operation;
 use crate::model::{Row, TableIndex};
 use crate::storage::{Fault, KeyPage, Page, StorageError, TimedPage, Width};
 
@@ -149,7 +149,7 @@ impl<S> Context<S> {
     pub(super) async fn page_of<T: Weighed, F>(
         &self,
         (kind, table): (Kind, TableIndex),
-        lane: Lane,
+        operation: Operation,
         (rows, row_bytes): (usize, usize),
         request: impl Fn(usize) -> F,
     ) -> Result<T, StorageError>
@@ -193,7 +193,7 @@ impl<S> Context<S> {
                     }
                 }
             };
-            match attempts.carry_out(lane, send).await {
+            match attempts.carry_out(operation, send).await {
                 Ok(None) => {}
                 Ok(Some(page)) => {
                     fits.sizes.learn(table, kind, [page.weigh()].into_iter());

@@ -256,7 +256,7 @@ async fn run_group<S: Writer>(
     let began = Instant::now();
     Some(match merge_group(&window, &group, earlier, large).await {
         Ok(merged) => {
-            window.recorder.record(window.lanes.group(), began.elapsed());
+            window.recorder.record(window.operations.group(), began.elapsed());
             Outcome::Done(merged)
         }
         Err(GroupError::Deferred) => return None,

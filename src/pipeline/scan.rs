@@ -183,8 +183,8 @@ async fn look_for<S: Reader>(
 /// The ring in ranges; none if there is nothing to scan.
 async fn ring_of<S: Reader>(context: &Context<S>) -> Result<Vec<TokenRange>, StorageError> {
     let Some((table, ..)) = context.spec.led().next() else { return Ok(Vec::new()) };
-    let lane = context.lanes.scan(table);
-    context.carry_out(lane, || context.storage.token_ranges(RANGES)).await
+    let operation = context.operations.scan(table);
+    context.carry_out(operation, || context.storage.token_ranges(RANGES)).await
 }
 
 /// What ranges hold, once they are over.
@@ -304,14 +304,14 @@ impl<S: Reader> Scanner<'_, S> {
 
     async fn pages(&self, table: TableIndex, range: TokenRange) -> Result<Held, StorageError> {
         let context = self.context;
-        let lane = context.lanes.scan(table);
+        let operation = context.operations.scan(table);
         let mut held = Held::default();
         let mut next = None;
         loop {
             // Not in a pause.
             context.pace.begin(0).await;
             let read = |rows| context.storage.scan(table, range, rows, next.clone());
-            let page = context.page_of((Kind::Keys, table), lane, (PAGE_ROWS, 0), read).await?;
+            let page = context.page_of((Kind::Keys, table), operation, (PAGE_ROWS, 0), read).await?;
             held.rows += page.keys.len() as u64;
             context.scanning.rows.fetch_add(page.keys.len() as u64, Ordering::Relaxed);
             for (scope, account) in &page.keys {

@@ -9,7 +9,7 @@ use super::words::{
     Figure, Piece, Text, code, count, counted, latency as time, line, path, say, verdict,
 };
 use super::{Equation, EventFacts, ExamplePair, FailureReason, Interval, Listing, Timeline};
-use crate::latency::{HISTOGRAM_STEP, LaneSummary};
+use crate::latency::{HISTOGRAM_STEP, LatencySummary};
 use crate::moment::Moment;
 
 /// When it was, and how the process ended.
@@ -172,27 +172,27 @@ pub(super) fn over_time(timeline: &Timeline, done: &str) -> Option<Section> {
 }
 
 /// How long things took; `root` is where the JSON has its `latency`.
-pub(super) fn latency(root: &str, lanes: &[LaneSummary]) -> Option<Section> {
-    let seen: Vec<_> = lanes.iter().enumerate().filter(|(_, lane)| lane.count > 0).collect();
-    let rows = seen.iter().map(|(_, lane)| Latencies {
-        name: lane.lane.clone(),
-        counts: lane.histogram.iter().map(|(us, count)| (*us, *count)).collect(),
+pub(super) fn latency(root: &str, operations: &[LatencySummary]) -> Option<Section> {
+    let seen: Vec<_> = operations.iter().enumerate().filter(|(_, operation)| operation.count > 0).collect();
+    let rows = seen.iter().map(|(_, operation)| Latencies {
+        name: operation.operation.clone(),
+        counts: operation.histogram.iter().map(|(us, count)| (*us, *count)).collect(),
         step: HISTOGRAM_STEP,
-        percentiles: Some([lane.p50_us, lane.p90_us, lane.p99_us, lane.p999_us]),
+        percentiles: Some([operation.p50_us, operation.p90_us, operation.p99_us, operation.p999_us]),
     });
     let plot = LatencyPlot { title: "How long things took".to_owned(), rows: rows.collect() };
     let mut table = Table::new(["Latency", "count", "p50", "p90", "p99", "p99.9", "max"]);
-    for (place, lane) in &seen {
+    for (place, operation) in &seen {
         let at = |field: &str| format!("{root}/latency/{place}/{field}");
         let times = [
-            ("p50_us", lane.p50_us),
-            ("p90_us", lane.p90_us),
-            ("p99_us", lane.p99_us),
-            ("p999_us", lane.p999_us),
-            ("max_us", lane.max_us),
+            ("p50_us", operation.p50_us),
+            ("p90_us", operation.p90_us),
+            ("p99_us", operation.p99_us),
+            ("p999_us", operation.p999_us),
+            ("max_us", operation.max_us),
         ];
         let times = times.map(|(field, us)| Text::from(time(us).at(at(field))));
-        let head = [Text::from(&lane.lane), count(lane.count).at(at("count")).into()];
+        let head = [Text::from(&operation.operation), count(operation.count).at(at("count")).into()];
         table.push(head.into_iter().chain(times));
     }
     let about = "From the moment a request is sent, or queued behind another for the same partition, to its answer, in \

@@ -7,7 +7,7 @@ mod deletes;
 use serde::Serialize;
 
 use crate::estimate::Estimate;
-use crate::latency::LaneSummary;
+use crate::latency::LatencySummary;
 
 pub(super) use answer::add;
 pub(super) use deletes::deletes;
@@ -48,7 +48,7 @@ pub struct Inspection {
     /// How fast the groups were read.
     pub speed: Speed,
     /// How long requests took.
-    pub latency: Vec<LaneSummary>,
+    pub latency: Vec<LatencySummary>,
     /// Groups that could not be read.
     pub unreadable: u64,
     /// Why not, and how many.

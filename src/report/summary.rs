@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::advice::Advice;
-use crate::latency::LaneSummary;
+use crate::latency::LatencySummary;
 use crate::model::{Pair, TableTally, Tally};
 use crate::moment::Moment;
 use crate::plan::PlanStats;
@@ -107,8 +107,8 @@ pub struct Applied {
     pub retries: u64,
     /// How fast it went.
     pub throughput: Throughput,
-    /// How long things took, in the order of the lanes.
-    pub latency: Vec<LaneSummary>,
+    /// How long things took, in the order of the operations.
+    pub latency: Vec<LatencySummary>,
     /// How it went over time, in this session.
     pub timeline: Timeline,
     /// The partitions that most groups of the run led to, of tables in which the account is a clustering column.

@@ -13,7 +13,7 @@ use super::document::{Fact, Kept, Outcome, Report, Section, Table, Tone};
 use super::words::{Text, code, count, counted, path, per_second, say, seconds};
 use super::{Answer, Equation, EventFacts, FailureReason, Listing, Timeline};
 use crate::advice::Advice;
-use crate::latency::LaneSummary;
+use crate::latency::LatencySummary;
 use crate::moment::Moment;
 use crate::run::{RunId, files};
 
@@ -68,7 +68,7 @@ pub struct Undoing {
     /// How it went over time, in this session.
     pub timeline: Timeline,
     /// How long things took, in this session.
-    pub latency: Vec<LaneSummary>,
+    pub latency: Vec<LatencySummary>,
     /// The settings in effect, redacted.
     pub settings: Value,
 }

@@ -14,7 +14,7 @@ use super::words::{Text, code, count, counted, say, seconds};
 use super::{Answer, Equation, Listing, Timeline};
 use crate::advice::Advice;
 use crate::journal::State;
-use crate::latency::LaneSummary;
+use crate::latency::LatencySummary;
 use crate::moment::Moment;
 use crate::run::{RunId, files};
 use crate::verify::{TableCounts, Verdict};
@@ -62,7 +62,7 @@ pub struct Verification {
     /// How it went over time, in this session.
     pub timeline: Timeline,
     /// How long things took, in this session.
-    pub latency: Vec<LaneSummary>,
+    pub latency: Vec<LatencySummary>,
     /// The settings in effect, redacted.
     pub settings: Value,
 }

@@ -129,7 +129,7 @@ pub async fn undo<S: Writer>(
         |window, number| async move {
             let began = Instant::now();
             let (group, turn) = turn(&window, number, options.force).await;
-            window.recorder.record(window.lanes.group(), began.elapsed());
+            window.recorder.record(window.operations.group(), began.elapsed());
             (group, turn)
         },
         |(group, turn)| match turn {

@@ -160,8 +160,8 @@ fn metrics_never_fall_and_end_as_the_report() {
         assert_eq!(Some(last[series]), value.as_f64(), "{series}");
         assert!(last[series] >= before[series], "{series}");
     }
-    for lane in report["latency"].as_array().expect("a report has latencies") {
-        let name = lane["lane"].as_str().expect("a lane has a name");
+    for operation in report["latency"].as_array().expect("a report has latencies") {
+        let name = operation["lane"].as_str().expect("it has a name");
         let series = match name {
             "whole group" => "tributary_group_duration_seconds_count".to_owned(),
             "journal commit" => "tributary_journal_commits_total".to_owned(),
@@ -173,7 +173,7 @@ fn metrics_never_fall_and_end_as_the_report() {
                 format!("tributary_request_duration_seconds_count{{{labels}}}")
             }
         };
-        assert_eq!(Some(last[&series]), lane["count"].as_f64(), "{series}");
+        assert_eq!(Some(last[&series]), operation["count"].as_f64(), "{series}");
     }
     assert_eq!(last["tributary_phase{phase=\"ended\"}"], 1.0);
 }

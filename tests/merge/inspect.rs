@@ -10,7 +10,7 @@ use tributary::model::Tally;
 use tributary::pace::Pace;
 use tributary::pairs::{self, Format};
 use tributary::pipeline::{
-    self, Context, Discover, ErrorLimit, GroupError, Inspected, Lanes, Progress, Selection,
+    self, Context, Discover, ErrorLimit, GroupError, Inspected, Operations, Progress, Selection,
 };
 use tributary::plan::{self, Plan};
 use tributary::storage::memory::{FaultKind, MemoryStorage, Request};
@@ -22,7 +22,7 @@ use super::world::{CONTENT, dump, load, world_and_group};
 use super::{T, World, block_on, context_of, run};
 
 pub fn reading(storage: MemoryStorage, discover: Discover) -> Arc<Context<MemoryStorage>> {
-    let recorder = Arc::new(Recorder::new(Lanes::new(&spec()).names().to_vec()));
+    let recorder = Arc::new(Recorder::new(Operations::new(&spec()).names().to_vec()));
     let mut context = Context::reading(spec(), storage, recorder, Pace::new(8)).unwrap();
     context.discover = discover;
     context.window = Some(8);

@@ -33,7 +33,7 @@ use tributary::latency::Recorder;
 use tributary::merge::{Draft, Findings, Fold, Join};
 use tributary::model::{AccountId, Batch, Change, Event, Group, Mutation, Tally};
 use tributary::pace::Pace;
-use tributary::pipeline::{AsOf, Context, GroupError, Lanes, Retry, Window, merge_group};
+use tributary::pipeline::{AsOf, Context, GroupError, Operations, Retry, Window, merge_group};
 use tributary::storage::memory::{FaultKind, MemoryStorage, Request};
 
 use model::World;
@@ -60,7 +60,7 @@ fn context_of(
         replica_tries: 1,
     };
     let as_of = AsOf::new(t, Duration::ZERO);
-    let recorder = Arc::new(Recorder::new(Lanes::new(&spec()).names().to_vec()));
+    let recorder = Arc::new(Recorder::new(Operations::new(&spec()).names().to_vec()));
     let outlet = Outlet::Memory(Mutex::default());
     let pace = Pace::new(in_flight);
     let mut context =

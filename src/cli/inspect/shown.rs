@@ -48,7 +48,7 @@ impl Reading {
         };
         let mut latency = self.context.recorder.totals();
         let speed = self.speed(measured, &latency);
-        latency.retain(|lane| lane.count > 0);
+        latency.retain(|operation| operation.count > 0);
         Inspection {
             keyspace: settings.cluster.keyspace.clone(),
             discover: settings.discover.to_string(),
@@ -193,12 +193,12 @@ impl Reading {
         }
     }
 
-    fn speed(&self, measured: &Measured, latency: &[crate::latency::LaneSummary]) -> Speed {
-        let Context { lanes, spec, .. } = &*self.context;
-        let scans = spec.led().map(|(table, ..)| lanes.scan(table).0);
-        let others: BTreeSet<usize> = scans.chain([lanes.group().0]).collect();
-        let requests = latency.iter().enumerate().filter(|(lane, _)| !others.contains(lane));
-        let requests = requests.map(|(_, lane)| lane.count).sum();
+    fn speed(&self, measured: &Measured, latency: &[crate::latency::LatencySummary]) -> Speed {
+        let Context { operations, spec, .. } = &*self.context;
+        let scans = spec.led().map(|(table, ..)| operations.scan(table).0);
+        let others: BTreeSet<usize> = scans.chain([operations.group().0]).collect();
+        let requests = latency.iter().enumerate().filter(|(operation, _)| !others.contains(operation));
+        let requests = requests.map(|(_, operation)| operation.count).sum();
         let seconds = measured.took.as_secs_f64();
         let per_second = |n: u64| if seconds > 0.0 { n as f64 / seconds } else { 0.0 };
         Speed {

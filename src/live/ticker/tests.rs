@@ -1,7 +1,7 @@
 use serde_json::Value;
 
 use super::*;
-use crate::latency::Lane;
+use crate::latency::Operation;
 use crate::live::{Ended, Nodes};
 
 fn json(sight: &mut Sight, at: Instant) -> Value {
@@ -73,10 +73,10 @@ fn latencies_are_those_of_the_last_while() {
     let (_, recorder, mut sight) = sight(Counters::default);
     let start = Instant::now();
     let at = |second| start + Duration::from_secs(second);
-    recorder.record(Lane(0), Duration::from_millis(5));
-    recorder.record(Lane(1), Duration::from_millis(1));
+    recorder.record(Operation(0), Duration::from_millis(5));
+    recorder.record(Operation(1), Duration::from_millis(1));
     assert_eq!(json(&mut sight, at(0))["latency"][0]["count"], 1);
-    recorder.record(Lane(0), Duration::from_millis(80));
+    recorder.record(Operation(0), Duration::from_millis(80));
     let shown = json(&mut sight, at(6));
     assert_eq!(shown["latency"][0]["count"], 1, "{shown}");
     assert_eq!(shown["latency"][0]["lane"], "read t");

@@ -139,9 +139,9 @@ impl<S: Reader> Window<S> {
             NextPage::None => return Ok(Vec::new()),
         };
         let asked = ((rows / TIMES_WEIGH).max(2), row_bytes);
-        let lane = self.lanes.read(table, Width::Full);
+        let operation = self.operations.read(table, Width::Full);
         let read = |rows| self.storage.timed_page(table, (scope, account), rows, after.clone());
-        let page: TimedPage = self.page_of((Kind::TimedPage, table), lane, asked, read).await?;
+        let page: TimedPage = self.page_of((Kind::TimedPage, table), operation, asked, read).await?;
         self.count(page.weigh().1);
         let row_bytes = row_bytes.max(page.row_bytes());
         *next = page.next.map_or(NextPage::None, |cursor| NextPage::After(cursor, row_bytes));
@@ -163,10 +163,10 @@ impl<S: Reader> Window<S> {
             let rows = self.timed_rows_of(table, &shape.scope_of_key(key), &[account]).await?;
             return Ok(rows.into_iter().next().map(|(_, row)| row));
         }
-        let lane = self.lanes.read(table, Width::Slim);
+        let operation = self.operations.read(table, Width::Slim);
         let bytes = self.fits.row(Kind::TimedPage, table);
         let attempts = Attempts { bytes, ..self.attempts(1) };
-        attempts.carry_out(lane, || self.storage.timed_row(table, key)).await
+        attempts.carry_out(operation, || self.storage.timed_row(table, key)).await
     }
 
     /// The rows that accounts own in a scope of a table in which each owns one, with write times, each with the
@@ -200,7 +200,7 @@ impl<S> Window<S> {
         failpoint::hit("intend");
         self.asked.intents.ask((), intent).await?;
         failpoint::hit("intended");
-        self.recorder.record(self.lanes.journal(), began.elapsed());
+        self.recorder.record(self.operations.journal(), began.elapsed());
         Ok(())
     }
 

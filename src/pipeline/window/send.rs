@@ -66,7 +66,7 @@ impl<S: Reader> Window<S> {
     /// All reads that wait.
     pub(super) fn reads(self: &Arc<Self>) -> Requests {
         let mut requests = Requests::new();
-        let sort = |kind, table, width| Sort { kind, table, lane: self.lanes.read(table, width) };
+        let sort = |kind, table, width| Sort { kind, table, operation: self.operations.read(table, width) };
         for ((table, width, scope), waiting) in self.asked.first_pages.take() {
             let send = move |part: Part<S>| async move {
                 let storage = &part.window.storage;
@@ -91,7 +91,7 @@ impl<S: Reader> Window<S> {
                 let owners: HashSet<AccountId> = owners.into_iter().collect();
                 Ok(part.accounts.iter().map(|account| owners.contains(account)).collect())
             };
-            let sort = Sort { kind: Kind::Owners, table, lane: self.lanes.look(table) };
+            let sort = Sort { kind: Kind::Owners, table, operation: self.operations.look(table) };
             requests.extend(self.by_account(sort, &scope, waiting, send));
         }
         for ((table, scope, t), waiting) in self.asked.written_since.take() {
@@ -100,7 +100,7 @@ impl<S: Reader> Window<S> {
                 let keys = part.window.storage.written_since(table, part.among(), t).await?;
                 Ok(by_owner(keys, &part.accounts, |key| key.get(column)))
             };
-            let sort = Sort { kind: Kind::Owners, table, lane: self.lanes.look(table) };
+            let sort = Sort { kind: Kind::Owners, table, operation: self.operations.look(table) };
             requests.extend(self.by_account(sort, &scope, waiting, send));
         }
         for ((table, scope), waiting) in self.asked.rows.take() {
@@ -177,7 +177,7 @@ impl<S: Writer> Window<S> {
             let window = Arc::clone(self);
             let look = async move {
                 let see = || window.storage.see_unaltered();
-                let unaltered = window.carry_out(window.lanes.schema(), see).await;
+                let unaltered = window.carry_out(window.operations.schema(), see).await;
                 waiting.into_iter().for_each(|waiting| waiting.answer(unaltered.clone()));
             };
             requests.push(look.boxed());
@@ -194,7 +194,7 @@ impl<S: Writer> Window<S> {
         }
         requests.extend(self.begins());
         for ((table, _), waiting) in self.asked.writes.take() {
-            let sort = Sort { kind: Kind::Write, table, lane: self.lanes.write(table) };
+            let sort = Sort { kind: Kind::Write, table, operation: self.operations.write(table) };
             let weight = |one: &Waiting<Arc<Batch>, ()>| [one.request.count(), one.request.bytes()];
             for part in cut(waiting, self.fits.batch(table), weight) {
                 let window = Arc::clone(self);
@@ -222,7 +222,7 @@ impl<S: Writer> Window<S> {
                     Ok(vec![(); part.accounts.len()])
                 }
             };
-            let sort = Sort { kind: Kind::Deletes, table, lane: self.lanes.delete(table) };
+            let sort = Sort { kind: Kind::Deletes, table, operation: self.operations.delete(table) };
             let deletes = self.by_account(sort, &scope, waiting, send);
             requests.extend(deletes.into_iter().map(|delete| behind(looked.clone(), delete)));
         }

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 
-use crate::latency::Lane;
+use crate::latency::Operation;
 use crate::model::{AccountId, Batch, Mutation, TableIndex};
 use crate::storage::{Fault, Node, StorageError};
 
@@ -74,7 +74,7 @@ impl Asked for Arc<Batch> {
 pub(super) struct Sort {
     pub(super) kind: Kind,
     pub(super) table: TableIndex,
-    pub(super) lane: Lane,
+    pub(super) operation: Operation,
 }
 
 /// How they are addressed: to a node, for so many rows of each account.
@@ -294,7 +294,7 @@ where
         Q: Fn(Vec<R>, To) -> F,
         F: Future<Output = Result<Vec<A>, StorageError>>,
     {
-        let Sort { kind, table, lane } = self.sort;
+        let Sort { kind, table, operation } = self.sort;
         let expected = || asked.len() * to.rows * self.window.fits.row(kind, table);
         let bytes = expected();
         let is_apart = self.has_part.load(Ordering::Relaxed);
@@ -309,7 +309,7 @@ where
                 }
             }
         };
-        let answered = attempts.carry_out(lane, send).await;
+        let answered = attempts.carry_out(operation, send).await;
         self.has_part.fetch_or(matches!(answered, Ok(Some(_))), Ordering::Relaxed);
         answered
     }

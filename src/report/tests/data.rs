@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::advice::Advice;
 use crate::estimate::Estimate;
-use crate::latency::LaneSummary;
+use crate::latency::LatencySummary;
 use crate::model::TableTally;
 use crate::moment::Moment;
 use crate::pairs::{Consequence, RULES};
@@ -57,11 +57,11 @@ pub(super) fn rejected_by(rule: &str, lines: u64, first_lines: &[u64]) -> Findin
     }
 }
 
-pub(super) fn lane(lane: &str, count: u64, times: [u64; 5]) -> LaneSummary {
+pub(super) fn operation(operation: &str, count: u64, times: [u64; 5]) -> LatencySummary {
     let [p50_us, p90_us, p99_us, p999_us, max_us] = times;
-    let lane = lane.to_owned();
+    let operation = operation.to_owned();
     let histogram = times.map(|us| (us, count / 5)).into();
-    LaneSummary { lane, count, mean_us: 1.0, p50_us, p90_us, p99_us, p999_us, max_us, histogram }
+    LatencySummary { operation, count, mean_us: 1.0, p50_us, p90_us, p99_us, p999_us, max_us, histogram }
 }
 
 pub(super) fn applied() -> Applied {
@@ -90,9 +90,9 @@ pub(super) fn applied() -> Applied {
         },
         retries: 1,
         latency: vec![
-            lane("read content_consumption", 40_000, [812, 1_234, 12_345, 99_000, 1_020_000]),
-            lane("never used", 0, [0; 5]),
-            lane("group", 18_000, [9_900, 65_000, 120_000, 3_000_000, 65_200_000]),
+            operation("read content_consumption", 40_000, [812, 1_234, 12_345, 99_000, 1_020_000]),
+            operation("never used", 0, [0; 5]),
+            operation("group", 18_000, [9_900, 65_000, 120_000, 3_000_000, 65_200_000]),
         ],
         failures: vec![FailureReason {
             reason: "write of user_courses: not enough replicas answered (1 of 2) after \
@@ -268,7 +268,7 @@ pub(super) fn inspection(is_exact: bool) -> Inspection {
             requests: 9,
             retries: 59,
         },
-        latency: vec![lane(
+        latency: vec![operation(
             "source content_consumption",
             1_615,
             [12_600, 42_800, 83_100, 193_000, 217_000],
@@ -317,7 +317,7 @@ pub(super) fn verification() -> Verification {
         retries: 11,
         examples: Listing::default(),
         timeline: Timeline::default(),
-        latency: vec![lane("look", 1_235, [1_400, 2_410, 3_420, 4_430, 5_440])],
+        latency: vec![operation("look", 1_235, [1_400, 2_410, 3_420, 4_430, 5_440])],
         settings: json!({}),
     }
 }
