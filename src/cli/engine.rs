@@ -11,7 +11,7 @@ use super::register::Past;
 use super::settings::PaceSettings;
 use super::{Console, Exit, Failure, Lease, MergeSettings, Progress, Snapshot, register};
 use crate::cluster::{Cluster, ClusterRegister, ClusterSettings, Store};
-use crate::events::{EventError, EventSettings, Outlet, Producer};
+use crate::events::{EventError, EventSettings, EventSink, Producer};
 use crate::journal::{Journal, JournalError};
 use crate::latency::Recorder;
 use crate::live::{Counters, Nodes, Phase, ReadFigures, ScanCounters, UnderWay};
@@ -73,7 +73,7 @@ impl<'a> Needs<'a> {
 pub(super) struct Ready {
     spec: Arc<Spec>,
     store: Store,
-    outlet: Outlet,
+    event_sink: EventSink,
     recorder: Arc<Recorder>,
     pace: Arc<Pace>,
     as_of: AsOf,
@@ -98,8 +98,8 @@ impl Ready {
         let operations = Operations::new(&spec);
         let recorder = Arc::new(Recorder::new(operations.names().to_vec()));
         let acknowledged = Arc::new(AtomicU64::new(0));
-        let outlet = match needs.events {
-            None => Outlet::Discard,
+        let event_sink = match needs.events {
+            None => EventSink::Discard,
             Some(events) => {
                 let (recorder, operation) = (Arc::clone(&recorder), operations.events());
                 let acknowledged = Arc::clone(&acknowledged);
@@ -107,7 +107,7 @@ impl Ready {
                     recorder.record(operation, took);
                     acknowledged.fetch_add(1, Ordering::Relaxed);
                 };
-                Outlet::Kafka(Producer::connect(events, on_delivered).await?)
+                EventSink::Kafka(Producer::connect(events, on_delivered).await?)
             }
         };
         let past = Past::of(&cluster, (needs.run, needs.writes), lease).await?;
@@ -121,7 +121,7 @@ impl Ready {
         let ready = Self {
             spec,
             store,
-            outlet,
+            event_sink,
             recorder,
             pace,
             as_of,
@@ -155,9 +155,9 @@ impl Ready {
 
     /// With a journal, groups can run.
     pub(super) fn with(self, journal: Arc<dyn Journal>) -> Result<Engine, JournalError> {
-        let Self { spec, store, outlet, recorder, pace, as_of, .. } = self;
+        let Self { spec, store, event_sink, recorder, pace, as_of, .. } = self;
         let shared = Arc::clone(&journal);
-        let mut context = Context::new(spec, store, outlet, shared, recorder, pace, as_of)?;
+        let mut context = Context::new(spec, store, event_sink, shared, recorder, pace, as_of)?;
         context.discover = self.discover;
         let register = self.past.held().cloned();
         context.register = register.clone().map(|held| held as Arc<dyn Register>);
@@ -369,7 +369,7 @@ impl Engine {
     pub(super) async fn close(self, is_interrupted: bool) -> Result<(), Failure> {
         // All groups have ended, so nobody else holds the context.
         let Some(context) = Arc::into_inner(self.context) else { return Ok(()) };
-        match context.outlet.close().await {
+        match context.event_sink.close().await {
             Err(error @ EventError::Unacknowledged { .. }) if is_interrupted => {
                 tracing::warn!("{error}; their groups are left to be gone on with");
                 Ok(())

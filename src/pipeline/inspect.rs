@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use tokio::sync::watch;
 
-use crate::events::Outlet;
+use crate::events::EventSink;
 use crate::journal::JournalError;
 use crate::journal::memory::MemoryJournal;
 use crate::latency::Recorder;
@@ -134,7 +134,7 @@ pub struct Conflict {
 }
 
 impl<S: Reader> Context<S> {
-    /// A context that reads: it has no outlet, and its journal takes nothing.
+    /// A context that reads: it has no event sink, and its journal takes nothing.
     ///
     /// # Errors
     /// None, as that journal is in memory.
@@ -146,7 +146,7 @@ impl<S: Reader> Context<S> {
     ) -> Result<Self, JournalError> {
         let refusing = MemoryJournal::failing(|_| Some("an inspection writes nothing".to_owned()));
         let as_of = AsOf::new(0, Duration::ZERO);
-        Self::new(spec, storage, Outlet::Discard, Arc::new(refusing), recorder, pace, as_of)
+        Self::new(spec, storage, EventSink::Discard, Arc::new(refusing), recorder, pace, as_of)
     }
 }
 

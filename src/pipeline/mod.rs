@@ -51,7 +51,7 @@ pub use under_way::Load;
 pub use walk::{Walked, walk};
 pub use window::{IntendError, NextPage, Window};
 
-use crate::events::{EventError, Outlet};
+use crate::events::{EventError, EventSink};
 use crate::journal::{Codec, Intent, Journal, JournalError, Kind, State};
 use crate::latency::{Operation, Recorder};
 use crate::model::{Event, Group, Scope, TableIndex, Tally, TimestampUs};
@@ -87,7 +87,7 @@ pub struct Context<S> {
     /// The database.
     pub storage: Arc<S>,
     /// Where events go.
-    pub outlet: Outlet,
+    pub event_sink: EventSink,
     /// Where what is about to be done is made durable first.
     pub journal: Arc<dyn Journal>,
     /// How its bodies are written.
@@ -132,7 +132,7 @@ impl<S> Context<S> {
     pub fn new(
         spec: Arc<Spec>,
         storage: S,
-        outlet: Outlet,
+        event_sink: EventSink,
         journal: Arc<dyn Journal>,
         recorder: Arc<Recorder>,
         pace: Arc<Pace>,
@@ -151,7 +151,7 @@ impl<S> Context<S> {
             produced: AtomicU64::new(0),
             spec,
             storage: Arc::new(storage),
-            outlet,
+            event_sink,
             journal,
             pace,
             as_of,
@@ -245,7 +245,7 @@ impl<S> Context<S> {
         self.retries.last()
     }
 
-    /// Events that were handed to the outlet, so far.
+    /// Events that were handed to the event sink, so far.
     pub fn produced(&self) -> u64 {
         self.produced.load(Ordering::Relaxed)
     }
@@ -256,7 +256,7 @@ impl<S> Context<S> {
     /// The first event that could not be delivered.
     pub async fn deliver(&self, events: Vec<Event>) -> Result<(), EventError> {
         self.produced.fetch_add(events.len() as u64, Ordering::Relaxed);
-        self.outlet.deliver(events).await.map(drop)
+        self.event_sink.deliver(events).await.map(drop)
     }
 
     /// Waits until one more group may hold more than the first page of each partition.

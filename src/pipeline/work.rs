@@ -10,7 +10,7 @@ use std::mem;
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
 
-use crate::events::Outlet;
+use crate::events::EventSink;
 use crate::journal::{Intent, Kind, State};
 use crate::merge::{Draft, Entry, Findings, Fold, Join, Matched, Seal, Slice};
 use crate::model::{Batch, Group, Row, Scope, TableIndex, Tally};
@@ -259,7 +259,7 @@ impl<'a, S: Reader, K: Sink<S>> Work<'a, S, K> {
             seal.events = self.findings.announced(spec, event.table);
         }
         let tally = &mut self.draft.tally;
-        if !matches!(window.outlet, Outlet::Discard) {
+        if !matches!(window.event_sink, EventSink::Discard) {
             tally.events = seal.events.len() as u64;
         }
         tally.absent_sources = (group.pairs.len() - self.findings.sources_with_rows()) as u64;

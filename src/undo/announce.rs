@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use futures::{StreamExt, TryStreamExt, stream};
 
-use crate::events::Outlet;
+use crate::events::EventSink;
 use crate::merge;
 use crate::model::{AccountId, Event, Scope, TimestampUs};
 use crate::pipeline::{GroupError, Window};
@@ -27,7 +27,7 @@ pub(super) async fn announce<S: Reader>(
     t: TimestampUs,
 ) -> Result<u64, GroupError> {
     let Some(event) = &window.spec.event else { return Ok(0) };
-    if matches!(window.outlet, Outlet::Discard) {
+    if matches!(window.event_sink, EventSink::Discard) {
         return Ok(0);
     }
     let reads = changed.into_iter().map(|(account, scopes)| async move {

@@ -183,7 +183,7 @@ fn all_walks(name: &str, limit: Option<Limit>) -> Outcome {
     let context = again(context);
     let (outcome, failed) = run_all(&context, &plan, never(), ErrorLimit::Groups(0));
     assert_eq!((outcome.failed, failed), (0, Vec::new()), "{name}");
-    let tributary::events::Outlet::Memory(events) = &context.outlet else { unreachable!() };
+    let tributary::events::EventSink::Memory(events) = &context.event_sink else { unreachable!() };
     let events = said(&events.lock().unwrap());
     let merged = (dump(&spec(), &context.storage), events);
     over("merge");

@@ -26,7 +26,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use proptest::prelude::*;
-use tributary::events::Outlet;
+use tributary::events::EventSink;
 use tributary::journal::State;
 use tributary::journal::memory::MemoryJournal;
 use tributary::latency::Recorder;
@@ -61,10 +61,10 @@ fn context_of(
     };
     let as_of = AsOf::new(t, Duration::ZERO);
     let recorder = Arc::new(Recorder::new(Operations::new(&spec()).names().to_vec()));
-    let outlet = Outlet::Memory(Mutex::default());
+    let event_sink = EventSink::Memory(Mutex::default());
     let pace = Pace::new(in_flight);
     let mut context =
-        Context::new(spec(), storage, outlet, journal, recorder, pace, as_of).expect("in memory");
+        Context::new(spec(), storage, event_sink, journal, recorder, pace, as_of).expect("in memory");
     context.retry = retry;
     context.window = Some(8);
     Arc::new(context)
@@ -93,7 +93,7 @@ fn run(
             result => result,
         }
     });
-    let Outlet::Memory(events) = &context.outlet else { unreachable!() };
+    let EventSink::Memory(events) = &context.event_sink else { unreachable!() };
     (result.map(|merged| merged.tally), std::mem::take(&mut *events.lock().unwrap()))
 }
 

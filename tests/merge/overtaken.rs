@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use proptest::prelude::*;
-use tributary::events::Outlet;
+use tributary::events::EventSink;
 use tributary::journal::Kind;
 use tributary::journal::memory::MemoryJournal;
 use tributary::model::{Change, now_us};
@@ -213,7 +213,7 @@ proptest! {
             }
         }
         prop_assert!(after.content.keys().all(|key| key.0 == "t"));
-        let Outlet::Memory(events) = &context.outlet else { unreachable!() };
+        let EventSink::Memory(events) = &context.event_sink else { unreachable!() };
         let events = std::mem::take(&mut *events.lock().unwrap());
         let changed = (0..4).any(|content| {
             let (own, offered) = (status(&before, "t", content), status(&before, "s", content));

@@ -157,7 +157,7 @@ fn a_swept_change_is_announced_once_more_with_an_id_of_its_own() {
     context.storage.put(CONTENT, to_row(&spec(), CONTENT, &columns), t + 1);
     let (context, swept, _) = sweep(context, &plan);
     assert_eq!((swept.rows, swept.events), (1, 1));
-    let tributary::events::Outlet::Memory(events) = &context.outlet else { unreachable!() };
+    let tributary::events::EventSink::Memory(events) = &context.event_sink else { unreachable!() };
     let events = events.lock().unwrap();
     assert_eq!(said(&events), [(("t".to_owned(), "b1".to_owned()), Some("k1".to_owned()))].into());
     assert_eq!(context.journal.slices(group.index).unwrap().len(), 2);

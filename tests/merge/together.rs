@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use tokio::sync::watch;
-use tributary::events::Outlet;
+use tributary::events::EventSink;
 use tributary::model::{Batch, Change, Group};
 use tributary::pairs::{self, Format};
 use tributary::pipeline::{
@@ -67,7 +67,7 @@ pub fn run_all(
 }
 
 fn announced(context: &Context<MemoryStorage>) -> Events {
-    let Outlet::Memory(events) = &context.outlet else { unreachable!() };
+    let EventSink::Memory(events) = &context.event_sink else { unreachable!() };
     said(&events.lock().unwrap())
 }
 

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 
 use proptest::prelude::*;
 use tokio::sync::watch;
-use tributary::events::Outlet;
+use tributary::events::EventSink;
 use tributary::journal::memory::MemoryJournal;
 use tributary::journal::{Codec, Journal, JournalError, Note, State};
 use tributary::model::{Change, Event, Pair};
@@ -38,7 +38,7 @@ pub fn undo_all(
         |_, reason| failures.push(reason.reason.clone()),
     ));
     let context = context;
-    let Outlet::Memory(events) = &context.outlet else { unreachable!() };
+    let EventSink::Memory(events) = &context.event_sink else { unreachable!() };
     let events = std::mem::take(&mut *events.lock().unwrap());
     undone.1.unwrap();
     (context, undone.0, events, failures)

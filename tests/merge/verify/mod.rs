@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use tempfile::TempDir;
 use tokio::sync::watch;
-use tributary::events::Outlet;
+use tributary::events::EventSink;
 use tributary::pipeline::{Context, Progress};
 use tributary::storage::memory::MemoryStorage;
 use tributary::verify::{Options, Verified, verify};
@@ -65,6 +65,6 @@ fn merged(world: &World, to: &str, sources: &[String]) -> Arc<Context<MemoryStor
 }
 
 fn announced(context: &Context<MemoryStorage>) -> Events {
-    let Outlet::Memory(events) = &context.outlet else { unreachable!() };
+    let EventSink::Memory(events) = &context.event_sink else { unreachable!() };
     said(&std::mem::take(&mut *events.lock().unwrap()))
 }
