@@ -112,7 +112,7 @@ impl Kept {
             group: intent.group,
             kind: intent.kind,
             t: intent.t,
-            sealed: intent.sealed,
+            completes: intent.completes,
             tally: intent.tally,
             scopes: intent.scopes.into(),
         };

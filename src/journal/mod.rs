@@ -137,11 +137,11 @@ pub struct Intent {
     /// What it is for.
     pub kind: Kind,
     /// Whether it is the last one of its merge: with it, the group's merge is recorded completely.
-    pub sealed: bool,
+    pub completes: bool,
     /// The slice's part of the counts (of a merge).
     pub tally: Tally,
     /// The scopes that rows led to ([`Codec::encode_scopes`]), so that the sweep need not read the bodies: of a
-    /// sealed merge those of the whole group, of a sweep those of its own rows.
+    /// completed merge those of the whole group, of a sweep those of its own rows.
     pub scopes: Vec<u8>,
     /// What is written ([`body`]).
     pub body: Vec<u8>,
@@ -190,8 +190,8 @@ pub struct SliceRecord {
     pub kind: Kind,
     /// Its time, as in [`Intent::t`].
     pub t: TimestampUs,
-    /// As in [`Intent::sealed`].
-    pub sealed: bool,
+    /// As in [`Intent::completes`].
+    pub completes: bool,
     /// As in [`Intent::tally`].
     pub tally: Tally,
     /// As in [`Intent::scopes`].

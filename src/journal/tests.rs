@@ -67,8 +67,8 @@ fn scan(table: &str, after: i64, to: i64, found: &str) -> Scan {
 /// was taken up again; 5 written; 4 only planned.
 fn play(journal: &dyn Journal) {
     let intend = |intent: Intent| block_on(journal.intend(vec![intent])).unwrap();
-    let unsealed = Intent { sealed: false, scopes: Vec::new(), ..intent(7) };
-    intend(unsealed);
+    let incomplete = Intent { completes: false, scopes: Vec::new(), ..intent(7) };
+    intend(incomplete);
     intend(intent(2));
     intend(Intent { t: 5, body: b"incompressible".to_vec(), ..intent(7) });
     intend(Intent { body: Vec::new(), ..intent(5) });
@@ -120,7 +120,7 @@ fn check(said: &Said) {
     assert_eq!(group(5), record(intent(5), Written, None, Some(1_005)));
     assert_eq!(group(6), record(intent(6), Intended, None, Some(1_006)));
     assert_eq!(said.groups[4], None, "what is not known cannot be noted");
-    let of_7: Vec<_> = said.slices[7].iter().map(|s| (s.id, s.kind, s.t, s.sealed)).collect();
+    let of_7: Vec<_> = said.slices[7].iter().map(|s| (s.id, s.kind, s.t, s.completes)).collect();
     let merge = Kind::Merge;
     assert_eq!(of_7, [(1, merge, 1_007, false), (3, merge, 5, true), (5, Kind::Sweep, 9, true)]);
     assert_eq!(said.slices[7][0].scopes, "");

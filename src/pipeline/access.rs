@@ -4,7 +4,7 @@ use futures::{StreamExt, TryStreamExt, stream, try_join};
 
 use crate::failpoint;
 use crate::journal::{JournalError, Note, State};
-use crate::merge::{self, Entry, Fold, Seal, Slice, SweepSlice};
+use crate::merge::{self, Entry, Fold, Completion, Slice, SweepSlice};
 use crate::model::{AccountId, Group, Scope, TableIndex, TableTally, TimestampUs, now_us};
 use crate::storage::{Cursor, Page, Reader, Width, Writer};
 
@@ -141,11 +141,11 @@ impl<S: Writer> Access<'_, S> {
 
     /// What follows when every copy is acknowledged: the sources' partitions go (step 3, last of all writes), and what
     /// the application has overtaken meanwhile is computed anew.
-    pub(super) async fn complete(&self, seal: &Seal) -> Result<Raised, GroupError> {
+    pub(super) async fn complete(&self, completion: &Completion) -> Result<Raised, GroupError> {
         let Self { window, group, t, .. } = *self;
         let writes = Acknowledged { since: t, at: now_us(), state: State::Intended };
         failpoint::hit("copied");
-        let deletes = async { Ok(window.delete_sources(group, seal, t).await?) };
+        let deletes = async { Ok(window.delete_sources(group, completion, t).await?) };
         let ((), overtaken) = try_join!(deletes, overtaken::find(window, group, t))?;
         overtaken::raise(window, group, overtaken, writes).await
     }
@@ -153,12 +153,12 @@ impl<S: Writer> Access<'_, S> {
     /// Step 7: one event per affected enrolment, after every write of the group is acknowledged.
     pub(super) async fn announce(
         &self,
-        seal: Seal,
+        completion: Completion,
         raised: Vec<(TimestampUs, SweepSlice)>,
     ) -> Result<(), GroupError> {
         let Some(event) = &self.window.spec.event else { return Ok(()) };
         let later = raised.iter().flat_map(|(t, slice)| slice.events.iter().map(|one| (*t, one)));
-        let mut announced: Vec<_> = seal.events.iter().map(|one| (self.t, one)).collect();
+        let mut announced: Vec<_> = completion.events.iter().map(|one| (self.t, one)).collect();
         for (t, one) in later {
             if announced.iter().all(|(_, known)| known.scope != one.scope) {
                 announced.push((t, one));

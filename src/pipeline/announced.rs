@@ -1,4 +1,4 @@
-//! The enrolments to announce when rows of a survivor change long after its merge was sealed: by a sweep, by a
+//! The enrolments to announce when rows of a survivor change long after its merge was completed: by a sweep, by a
 //! repair.
 
 use std::collections::BTreeSet;

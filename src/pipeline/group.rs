@@ -1,7 +1,7 @@
 //! One group, from its first read to its last acknowledgement: the seven steps of a merge.
 //!
 //! What is read becomes a draft; a full draft becomes a slice: journaled, then written. The last slice
-//! is sealed: it also says which partitions are deleted and what is announced when all is written. A group that
+//! completes the merge: it also says which partitions are deleted and what is announced when all is written. A group that
 //! the journal knows already goes on where it stopped, with the same T and the same values.
 
 use thiserror::Error;
@@ -9,7 +9,7 @@ use thiserror::Error;
 use crate::events::EventError;
 use crate::failpoint;
 use crate::journal::{JournalError, Kind, SliceRecord, State};
-use crate::merge::{OutOfOrder, Seal};
+use crate::merge::{OutOfOrder, Completion};
 use crate::model::{Group, Tally};
 use crate::register::Step;
 use crate::storage::{Fault, StorageError, Writer};
@@ -105,11 +105,11 @@ pub async fn merge_group<S: Writer>(
         window.over(group);
         return Ok(merged);
     }
-    let (mut work, sealed) =
+    let (mut work, completion) =
         begin(Access { window, group, t: window.t, can_wait: large.is_none() }, earlier, large)
             .await?;
-    let seal = match sealed {
-        Some(seal) => seal,
+    let completion = match completion {
+        Some(completion) => completion,
         None => work.merge().await?,
     };
     let mut raised = match earlier {
@@ -118,13 +118,13 @@ pub async fn merge_group<S: Writer>(
     };
     if earlier != Some(State::Written) {
         raised.write(window, group).await?;
-        let again = work.access.complete(&seal).await?;
+        let again = work.access.complete(&completion).await?;
         raised.slices.extend(again.slices);
         raised.left = again.left;
         work.access.note(State::Written)?;
     }
     failpoint::hit("written");
-    work.access.announce(seal, raised.slices).await?;
+    work.access.announce(completion, raised.slices).await?;
     failpoint::hit("announced");
     work.access.note(State::Done)?;
     window.over(group);
@@ -148,12 +148,12 @@ impl<S: Writer> Sink<S> for Journaled {
 }
 
 /// Takes up a group. What the journal has of it is written again (an earlier session may have been
-/// stopped half way); its seal is returned if the journal has all of it.
+/// stopped half way); its completion is returned if the journal has all of it.
 async fn begin<'a, S: Writer>(
     access: Access<'a, S>,
     earlier: Option<State>,
     large: Option<LargePermit>,
-) -> Result<(Work<'a, S, Journaled>, Option<Seal>), GroupError> {
+) -> Result<(Work<'a, S, Journaled>, Option<Completion>), GroupError> {
     let Access { window, group, .. } = access;
     let mut work = Work::new(access, large, Journaled);
     let recorded = match earlier {
@@ -167,7 +167,7 @@ async fn begin<'a, S: Writer>(
     for record in &recorded {
         work.tally.add(&record.tally);
         // What earlier slices hold is only of use to the slices that are still to come.
-        if last.sealed && record.id != last.id {
+        if last.completes && record.id != last.id {
             continue;
         }
         let body = window.journal.body(record.id)?;
@@ -176,8 +176,8 @@ async fn begin<'a, S: Writer>(
             work.access.write_slice(&slice).await?;
         }
         slice.entries.iter().for_each(|entry| work.recall(entry));
-        if let Some(seal) = slice.seal {
-            return Ok((work, Some(seal)));
+        if let Some(completion) = slice.completion {
+            return Ok((work, Some(completion)));
         }
     }
     Ok((work, None))

@@ -212,7 +212,7 @@ impl<S> Context<S> {
             pairs: group.pairs.clone(),
             t,
             kind,
-            sealed: false,
+            completes: false,
             tally: Tally::new(self.spec.tables.len()),
             scopes: Vec::new(),
             body,

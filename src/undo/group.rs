@@ -70,8 +70,8 @@ pub(super) async fn undo_group<S: Writer>(
 ) -> Result<Turn, GroupError> {
     window.begin(group, Step::Undo).await?;
     let records = window.journal.slices(group.index)?;
-    let is_sealed = records.iter().any(|record| record.kind == Kind::Merge && record.sealed);
-    let work = Work { window, group, is_sealed, is_sweeping: state == State::Sweeping, force };
+    let is_complete = records.iter().any(|record| record.kind == Kind::Merge && record.completes);
+    let work = Work { window, group, is_complete, is_sweeping: state == State::Sweeping, force };
     let mut known = passes(&records);
     let mut done = None;
     if state == State::Undoing
@@ -120,7 +120,7 @@ struct Work<'a, S> {
     window: &'a Window<S>,
     group: &'a Group,
     /// Whether the group's merge is journaled completely, so that its sources' partitions were deleted.
-    is_sealed: bool,
+    is_complete: bool,
     /// Whether the group's last sweep may not have been written.
     is_sweeping: bool,
     force: bool,
@@ -158,7 +158,7 @@ impl<S: Writer> Work<'_, S> {
 
     fn key<'h>(&'h self, history: &'h History) -> Key<'h> {
         let table = &self.window.spec.tables[history.table];
-        let is_deleted = table.delete_source && (!table.owns_partitions() || self.is_sealed);
+        let is_deleted = table.delete_source && (!table.owns_partitions() || self.is_complete);
         Key::new(history, table, is_deleted, self.is_sweeping)
     }
 

@@ -11,7 +11,7 @@
 use bytes::Bytes;
 
 use crate::journal::Kind;
-use crate::merge::{Announced, Entry, Seal, Slice, SweepSlice, Swept, SweptCell, Write};
+use crate::merge::{Announced, Entry, Completion, Slice, SweepSlice, Swept, SweptCell, Write};
 use crate::model::{Cell, ColumnIndex, CqlType, Row, Scope, TableIndex, WriteTimes};
 
 use super::json::{self, Object};
@@ -83,9 +83,9 @@ impl Object {
     }
 }
 
-fn slice(out: &mut Object, layout: &Layout, Slice { entries, seal }: &Slice) {
+fn slice(out: &mut Object, layout: &Layout, Slice { entries, completion }: &Slice) {
     out.objects("entries", entries, |out, entry| write_entry(out, layout, entry));
-    if let Some(Seal { deletes, events }) = seal {
+    if let Some(Completion { deletes, events }) = completion {
         out.object("seal", |out| {
             out.objects("deletes", deletes, |out, delete| {
                 let table = named(out, layout, delete.table);

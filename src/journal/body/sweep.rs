@@ -3,7 +3,7 @@
 //! ```text
 //! rows:   table, source, key, cells: (column, [element], [value], t, [placed_at]),
 //!         [target: row, times by column: 0: none, 1: t, 2: t of each element], [settled]
-//! events: as in a seal
+//! events: as in a completion
 //! ```
 
 use bytes::Bytes;

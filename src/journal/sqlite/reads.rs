@@ -228,7 +228,7 @@ fn slice_record(row: &Row<'_>) -> rusqlite::Result<SliceRecord> {
         group: row.get(1)?,
         kind: row.get(2)?,
         t: row.get(3)?,
-        sealed: row.get(4)?,
+        completes: row.get(4)?,
         tally: json_of(row, 5, read_tally)?,
         scopes: row.get::<_, Option<Vec<u8>>>(6)?.unwrap_or_default().into(),
     })

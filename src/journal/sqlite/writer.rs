@@ -248,7 +248,7 @@ fn intend(transaction: &Transaction<'_>, intent: &Packed, block: i64) -> rusqlit
         group,
         intent.kind.to_string(),
         intent.t,
-        intent.sealed,
+        intent.completes,
         intent.tally,
         intent.scopes,
         block,

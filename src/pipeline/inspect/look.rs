@@ -152,7 +152,7 @@ impl<S: Reader> Sink<S> for Counted<'_> {
         for entry in &slice.entries {
             self.see(window, entry, findings);
         }
-        self.events += slice.seal.map_or(0, |seal| seal.events.len() as u64);
+        self.events += slice.completion.map_or(0, |completion| completion.events.len() as u64);
         Ok(())
     }
 }

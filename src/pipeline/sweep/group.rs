@@ -40,9 +40,9 @@ pub(super) async fn turn<S: Writer>(
     let mut sweeper = Sweeper { window, group, round, turn: Turn::default() };
     sweeper.turn.group = group.index;
     let records = window.journal.slices(group.index)?;
-    let sealed = records.iter().find(|record| record.kind == Kind::Merge && record.sealed);
-    let Some(sealed) = sealed else { return Ok(sweeper.turn) };
-    let after = records.iter().map(|record| record.t).max().unwrap_or(sealed.t);
+    let last = records.iter().find(|record| record.kind == Kind::Merge && record.completes);
+    let Some(last) = last else { return Ok(sweeper.turn) };
+    let after = records.iter().map(|record| record.t).max().unwrap_or(last.t);
     let mut scopes = BTreeSet::new();
     for record in &records {
         let led_to = window.codec.decode_scopes(&record.scopes);

@@ -10,7 +10,7 @@ use thiserror::Error;
 
 use crate::failpoint;
 use crate::journal::{Intent, JournalError};
-use crate::merge::{PartitionDelete, Seal};
+use crate::merge::{PartitionDelete, Completion};
 use crate::model::{AccountId, Batch, Group, Row, Scope, TableIndex, TimedRow, TimestampUs};
 use crate::storage::{Cursor, Reader, StorageError, TimedPage, Width, Writer};
 
@@ -235,17 +235,17 @@ impl<S: Writer> Window<S> {
         self.asked.writes.ask((batch.table, key), Arc::new(batch)).await
     }
 
-    /// Deletes the partitions of a group's sources that a seal names.
+    /// Deletes the partitions of a group's sources that a completion names.
     ///
     /// # Errors
     /// The first delete that failed for good; others may have been carried out.
     pub async fn delete_sources(
         &self,
         group: &Group,
-        seal: &Seal,
+        completion: &Completion,
         t: TimestampUs,
     ) -> Result<(), StorageError> {
-        let deletes = seal.deletes.iter().map(|delete| async move {
+        let deletes = completion.deletes.iter().map(|delete| async move {
             let PartitionDelete { table, source, scope } = delete;
             let account = group.pairs[*source].from.clone();
             self.asked.deletes.ask((*table, scope.clone(), t), account).await?;

@@ -57,7 +57,7 @@ fn a_merge_is_shown_by_name() {
             sources: vec![(1, thing("from", full, &others))],
             write: Write::Update { set: vec![(3, Bytes::copy_from_slice(&[0, 0, 0, 9]))] },
         }],
-        seal: Some(Seal {
+        completion: Some(Completion {
             deletes: vec![
                 PartitionDelete { table: 0, source: 1, scope: Scope::default() },
                 PartitionDelete { table: 2, source: 0, scope: room.clone() },
