@@ -9,7 +9,7 @@ use super::log::RunLog;
 use super::register::Lease;
 use super::terminal::Terminal;
 use super::until::Until;
-use crate::live::{Board, Control};
+use crate::live::{Status, Control};
 use crate::report::Rendered;
 
 /// How a command meets its operator.
@@ -24,7 +24,7 @@ pub struct Console {
     /// The command that goes on with the run, once there is one.
     pub again: Again,
     /// What the run says of itself to those who look at it from elsewhere.
-    pub board: Board,
+    pub status: Status,
     /// What they may ask of it.
     pub control: Control,
     /// Becomes `true` when the run is to stop.

@@ -247,13 +247,13 @@ impl Engine {
             }
         }
         let began = Instant::now();
-        console.board.enter(Phase::Merging);
+        console.status.enter(Phase::Merging);
         let shown = Progress::start(console, quiet, self.snapshot(left as u64));
         let mut reasons = FailureReasons::default();
         let mut failed = HashSet::new();
         let on_failure = |group: &Group, Reason { reason, class }: &Reason| {
             tracing::error!("a group of {} pairs failed: {reason}", group.pairs.len());
-            console.board.failed(&group.pairs, reason);
+            console.status.failed(&group.pairs, reason);
             reasons.add(&group.pairs, class);
             failed.insert(group.index);
             failures.append(&group.pairs, reason)
@@ -279,13 +279,13 @@ impl Engine {
         }
     }
 
-    /// Lets those who look at the run see what it counts, and those who may control it its pace, until the board is
+    /// Lets those who look at the run see what it counts, and those who may control it its pace, until the status is
     /// frozen.
     pub(super) fn show(&self, groups_total: u64, topic: Option<String>, console: &Console) {
         let (context, acknowledged) = (Arc::clone(&self.context), Arc::clone(&self.acknowledged));
         let snapshot = self.snapshot(groups_total);
         console.control.paces(&context.pace);
-        console.board.watch(Arc::clone(&context.recorder), move || {
+        console.status.watch(Arc::clone(&context.recorder), move || {
             let Snapshot { groups_total, done, failed, retries, is_paused, under_way, .. } =
                 snapshot();
             let (limit, _) = context.pace.now();

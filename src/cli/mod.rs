@@ -77,7 +77,7 @@ use args::{Ask, Cli, Command};
 use catalogue::{calls::PLAN, output::JSON};
 use recorded::Recorded;
 
-use crate::live::{Board, Control};
+use crate::live::{Status, Control};
 use crate::run::{RunDir, RunRecord};
 use crate::setting::SettingsError;
 
@@ -130,7 +130,7 @@ fn dispatch(matches: &ArgMatches, terminal: &Terminal, again: &Again) -> Result<
             run_log,
             lease: Lease::default(),
             again: again.clone(),
-            board: Board::default(),
+            status: Status::default(),
             control: Control::new(stop.clone()),
             stop,
             until: until.cloned(),

@@ -22,7 +22,7 @@ pub(super) async fn run(
     }
     let began = Instant::now();
     tracing::info!("looking for enrolments of sources by a scan");
-    console.board.enter(Phase::Scanning);
+    console.status.enter(Phase::Scanning);
     let shown = progress(engine, work.quiet, console);
     let scanned = pipeline::scan(&engine.context, work.plan, &work.stop).await;
     shown.finish();

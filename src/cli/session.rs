@@ -89,7 +89,7 @@ impl Session<'_> {
         }
         trouble.push(engine.settle(self.plan.len() as u64).await.err());
         // Those who look at the run hold what it counts with, and with it the producer.
-        console.board.freeze();
+        console.status.freeze();
         let is_interrupted = *self.stop.borrow();
         trouble.push(engine.close(is_interrupted).await.err());
         let trouble = trouble.into_iter().flatten().next();
@@ -129,8 +129,8 @@ impl Session<'_> {
         let applied = summary.applied.as_ref();
         let stopped = applied.and_then(|applied| applied.stopped.as_deref());
         let again = applied.and_then(|applied| applied.again.as_ref());
-        console.board.end(live::ended(Exit::from_code(summary.exit_code), stopped, again));
-        let last = Frame::of(&console.board, &console.control);
+        console.status.end(live::ended(Exit::from_code(summary.exit_code), stopped, again));
+        let last = Frame::of(&console.status, &console.control);
         self.run_dir.replace(files::METRICS, last.metrics.as_bytes())
     }
 
@@ -152,7 +152,7 @@ impl Session<'_> {
             }
             return Ok(None);
         }
-        console.board.enter(Phase::Sweeping);
+        console.status.enter(Phase::Sweeping);
         // Its scan may take as long as the first.
         let scans = engine.context.discover == Discover::Scan;
         let shown = scans.then(|| scan::progress(engine, self.output.quiet, console));

@@ -20,7 +20,7 @@ pub fn listen(console: &Console) -> io::Result<watch::Receiver<bool>> {
     let mut terminate = signal(SignalKind::terminate())?;
     let stopped = console.stop.subscribe();
     if let Some(until) = &console.until {
-        console.board.ends_at(until.moment());
+        console.status.ends_at(until.moment());
         tokio::spawn(until.clone().stop(console.stop.clone()));
     }
     let (console, mut asked) = (console.clone(), stopped.clone());

@@ -124,7 +124,7 @@ async fn carry_out(
     let (retries, latency) = (engine.context.retries(), engine.context.recorder.totals());
     let total = identity::groups(&*engine.journal)?;
     let settled = engine.settle(total).await;
-    console.board.freeze();
+    console.status.freeze();
     let closed = engine.close(undone.ended == Walked::Interrupted).await;
     let conflicts = *listed.as_ref().unwrap_or(&0);
     let trouble = [flushed.err().map(Failure::from), listed.err(), settled.err(), closed.err()];
@@ -193,7 +193,7 @@ async fn walk(
     reasons: &mut FailureReasons,
 ) -> (Undone, Result<(), JournalError>) {
     let groups_total = selected.groups.len() as u64;
-    console.board.enter(Phase::Undoing);
+    console.status.enter(Phase::Undoing);
     let topic = settings.events.as_ref().map(|events| events.topic.clone());
     engine.show(groups_total, topic, console);
     if !selected.groups.is_empty() {
@@ -207,7 +207,7 @@ async fn walk(
     let options = Options { force: settings.force };
     let on_failure = |group: &Group, Reason { reason, class }: &Reason| {
         tracing::error!("a group of {} pairs failed: {reason}", group.pairs.len());
-        console.board.failed(&group.pairs, reason);
+        console.status.failed(&group.pairs, reason);
         reasons.add(&group.pairs, class);
     };
     let groups = &selected.groups;

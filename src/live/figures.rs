@@ -7,7 +7,7 @@ use serde::{Serialize, Serializer};
 
 use crate::moment::Moment;
 
-use super::board::ScanCounters;
+use super::status::ScanCounters;
 use super::under_way::UnderWay;
 
 /// The version of the JSON. It changes when a field is renamed or changes its meaning.

@@ -220,7 +220,7 @@ mod tests {
     use super::*;
     use crate::latency::{Operation, Recorder};
     use crate::live::ticker::figures_of;
-    use crate::live::{Board, Control};
+    use crate::live::{Status, Control};
 
     /// Samples by name and labels; panics at what is not of the format.
     fn parse(text: &str) -> BTreeMap<String, f64> {
@@ -251,10 +251,10 @@ mod tests {
     }
 
     fn of(recorder: &Recorder) -> BTreeMap<String, f64> {
-        let board = Board::default();
-        board.begin("apply", "a \"run\"\\\n");
+        let status = Status::default();
+        status.begin("apply", "a \"run\"\\\n");
         let (stop, _) = tokio::sync::watch::channel(false);
-        let figures = figures_of(&board, &Control::new(stop));
+        let figures = figures_of(&status, &Control::new(stop));
         parse(&text(&figures, recorder.names(), &recorder.histograms()))
     }
 

@@ -1,6 +1,6 @@
 //! A run while it goes on: what its operators see of it, and what they may ask of it.
 //!
-//! The run posts to a [`Board`] and knows nothing of who looks. Once a second a [`Ticker`] reads the board
+//! The run posts to a [`Status`] and knows nothing of who looks. Once a second a [`Ticker`] reads the status
 //! and the counters and renders what is shown as one frame: a JSON text and a text for Prometheus. Whoever asks
 //! gets the latest frame, so that neither many who look nor slow ones cost the run anything: [`Server`] hands it to
 //! browsers and scrapers (`--listen`), [`Socket`] to `tributary control`. The way back is narrow: an [`Order`], carried
@@ -8,7 +8,7 @@
 //!
 //! Deliberately absent: a way to anything else of the run, waiting for a client, and a cache in the browser.
 
-mod board;
+mod status;
 mod control;
 mod figures;
 mod guard;
@@ -21,7 +21,7 @@ mod socket;
 mod ticker;
 mod under_way;
 
-pub use board::{Board, Counters, Nodes, ScanCounters};
+pub use status::{Status, Counters, Nodes, ScanCounters};
 pub use control::{Control, Order, Refused};
 pub use figures::{
     CassandraFigures, Ended, FailedGroup, Figures, GroupFigures, KafkaFigures, LatencyFigures,

@@ -218,7 +218,7 @@ mod tests {
     use tokio::sync::watch;
 
     use super::*;
-    use crate::live::{Board, Ticker};
+    use crate::live::{Status, Ticker};
     use crate::pace::Pace;
 
     /// A folder below the system's, removed at the end.
@@ -253,7 +253,7 @@ mod tests {
             let control = Control::new(stop);
             let pace = Pace::new(1);
             control.paces(&pace);
-            let ticker = Ticker::start(&Board::default(), &control);
+            let ticker = Ticker::start(&Status::default(), &control);
             let refused = asked(&folder.0, None).unwrap_err().to_string();
             assert!(refused.contains("no process"), "{refused}");
             // As a killed process leaves one.
@@ -283,7 +283,7 @@ mod tests {
         let folder = Folder::new("hang");
         let (stop, _) = watch::channel(false);
         let control = Control::new(stop);
-        let ticker = Ticker::start(&Board::default(), &control);
+        let ticker = Ticker::start(&Status::default(), &control);
         let _socket = Socket::open(&folder.0, ticker.frames(), &control, None).unwrap();
         let path = folder.0.join(NAME);
         let hanging: Vec<_> =

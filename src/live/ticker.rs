@@ -1,4 +1,4 @@
-//! The ticker: once a second it makes a frame of what the board says.
+//! The ticker: once a second it makes a frame of what the status says.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,7 +12,7 @@ use tokio::time::{self, MissedTickBehavior};
 use crate::latency::Recorder;
 use crate::moment::Moment;
 
-use super::board::{Board, Counters};
+use super::status::{Status, Counters};
 use super::control::Control;
 use super::figures::{
     CassandraFigures, Figures, GroupFigures, KafkaFigures, LatencyFigures, Phase, Reached,
@@ -48,8 +48,8 @@ pub struct Frame {
 
 impl Frame {
     /// One frame, by itself: it has no rates and no latencies of a while.
-    pub fn of(board: &Board, control: &Control) -> Self {
-        Sight::new(board.clone(), control.clone()).frame(Instant::now())
+    pub fn of(status: &Status, control: &Control) -> Self {
+        Sight::new(status.clone(), control.clone()).frame(Instant::now())
     }
 }
 
@@ -104,8 +104,8 @@ pub struct Ticker {
 
 impl Ticker {
     /// Begins, in the background of the current runtime; the first frame is there at once.
-    pub fn start(board: &Board, control: &Control) -> Self {
-        let frames = Frames::new(Sight::new(board.clone(), control.clone()));
+    pub fn start(status: &Status, control: &Control) -> Self {
+        let frames = Frames::new(Sight::new(status.clone(), control.clone()));
         let (over, mut ended) = watch::channel(false);
         let made = frames.clone();
         let ticking = tokio::spawn(async move {
@@ -130,7 +130,7 @@ impl Ticker {
         &self.frames
     }
 
-    /// Makes the last frame; the board has been told of the end.
+    /// Makes the last frame; the status has the end.
     pub async fn finish(self) -> Frame {
         self.over.send_replace(true);
         // Should it have panicked, the frame before is the last.
@@ -142,7 +142,7 @@ impl Ticker {
 /// What has to be remembered from one frame to the next.
 #[derive(Debug)]
 struct Sight {
-    board: Board,
+    status: Status,
     control: Control,
     phase: Phase,
     groups: Rate,
@@ -154,9 +154,9 @@ struct Sight {
 }
 
 impl Sight {
-    fn new(board: Board, control: Control) -> Self {
+    fn new(status: Status, control: Control) -> Self {
         Self {
-            board,
+            status,
             control,
             phase: Phase::default(),
             groups: Rate::default(),
@@ -170,8 +170,8 @@ impl Sight {
 
     /// The frame of one more second.
     fn tick(&mut self, now: Instant) -> Frame {
-        let board = self.board.clone();
-        let Counters { groups_total, done, failed, .. } = *board.said().counters();
+        let status = self.status.clone();
+        let Counters { groups_total, done, failed, .. } = *status.current().counters();
         let ended = done + failed;
         if groups_total > 0 {
             self.recent.push_back(ended.saturating_sub(self.ended_before));
@@ -196,18 +196,18 @@ impl Sight {
     }
 
     fn figures(&mut self, now: Instant) -> (Figures, Option<Arc<Recorder>>) {
-        let board = self.board.clone();
-        let mut said = board.said();
-        let counters = said.counters().clone();
-        let recorder = said.recorder.clone();
-        if said.phase != self.phase {
+        let status = self.status.clone();
+        let mut current = status.current();
+        let counters = current.counters().clone();
+        let recorder = current.recorder.clone();
+        if current.phase != self.phase {
             // What was done in another way, or not yet, says nothing of how fast it goes now.
-            (self.phase, self.groups) = (said.phase, Rate::default());
+            (self.phase, self.groups) = (current.phase, Rate::default());
         }
         self.see(now, &counters);
         let per_second = self.groups.per_second().filter(|_| counters.groups_total > 0);
         let left = counters.groups_total.saturating_sub(counters.done + counters.failed);
-        let works = matches!(said.phase, Phase::Merging | Phase::Verifying | Phase::Undoing);
+        let works = matches!(current.phase, Phase::Merging | Phase::Verifying | Phase::Undoing);
         let is_merging = works && !counters.is_paused;
         let (latency, journal_commits) = match &recorder {
             Some(recorder) => self.latency.see(now, recorder),
@@ -215,16 +215,16 @@ impl Sight {
         };
         let figures = Figures {
             version: VERSION,
-            run: said.run.clone(),
-            command: said.command.clone(),
-            run_dir: said.run_dir.clone(),
-            started_at: said.started_at,
+            run: current.run.clone(),
+            command: current.command.clone(),
+            run_dir: current.run_dir.clone(),
+            started_at: current.started_at,
             at: Moment::now(),
-            elapsed_s: said.started.elapsed().as_secs_f64(),
-            phase: said.phase,
-            paused: counters.is_paused && said.ended.is_none(),
-            stopping: self.control.is_stopping() && said.ended.is_none(),
-            until: said.until,
+            elapsed_s: current.started.elapsed().as_secs_f64(),
+            phase: current.phase,
+            paused: counters.is_paused && current.ended.is_none(),
+            stopping: self.control.is_stopping() && current.ended.is_none(),
+            until: current.until,
             groups: GroupFigures {
                 total: counters.groups_total,
                 done: counters.done,
@@ -248,8 +248,8 @@ impl Sight {
             cassandra: self.cassandra(&counters),
             kafka: self.kafka(now, &counters),
             latency,
-            failures: said.failures.iter().cloned().collect(),
-            ended: said.ended.clone(),
+            failures: current.failures.iter().cloned().collect(),
+            ended: current.ended.clone(),
         };
         (figures, recorder)
     }
@@ -299,10 +299,10 @@ impl Sight {
     }
 }
 
-/// The figures of a board that nobody has looked at before.
+/// The figures of a status that nobody has looked at before.
 #[cfg(test)]
-pub(super) fn figures_of(board: &Board, control: &Control) -> Figures {
-    Sight::new(board.clone(), control.clone()).figures(Instant::now()).0
+pub(super) fn figures_of(status: &Status, control: &Control) -> Figures {
+    Sight::new(status.clone(), control.clone()).figures(Instant::now()).0
 }
 
 /// The latencies of the last while: those of now without those of some seconds ago.

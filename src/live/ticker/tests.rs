@@ -8,15 +8,15 @@ fn json(sight: &mut Sight, at: Instant) -> Value {
     serde_json::from_str(&sight.tick(at).status).unwrap()
 }
 
-fn sight(counters: impl Fn() -> Counters + Send + 'static) -> (Board, Arc<Recorder>, Sight) {
-    let board = Board::default();
+fn sight(counters: impl Fn() -> Counters + Send + 'static) -> (Status, Arc<Recorder>, Sight) {
+    let status = Status::default();
     let recorder = Arc::new(Recorder::new(vec!["read t".into(), metrics::JOURNAL.into()]));
-    board.begin("apply", "r");
-    board.enter(Phase::Merging);
-    board.watch(Arc::clone(&recorder), counters);
+    status.begin("apply", "r");
+    status.enter(Phase::Merging);
+    status.watch(Arc::clone(&recorder), counters);
     let (stop, _) = watch::channel(false);
-    let sight = Sight::new(board.clone(), Control::new(stop));
-    (board, recorder, sight)
+    let sight = Sight::new(status.clone(), Control::new(stop));
+    (status, recorder, sight)
 }
 
 #[test]
@@ -111,15 +111,15 @@ fn servers_that_are_late_are_told() {
 
 #[tokio::test]
 async fn the_last_frame_has_the_end() {
-    let (board, _, _) = sight(|| Counters { done: 7, ..Counters::default() });
+    let (status, _, _) = sight(|| Counters { done: 7, ..Counters::default() });
     let (stop, _) = watch::channel(false);
-    let ticker = Ticker::start(&board, &Control::new(stop));
+    let ticker = Ticker::start(&status, &Control::new(stop));
     assert!(!ticker.frames().latest().is_last);
-    board.enter(Phase::Sweeping);
+    status.enter(Phase::Sweeping);
     ticker.frames().refresh();
     assert!(ticker.frames().latest().status.contains("sweeping"));
-    board.freeze();
-    board.end(Ended { how: "finished".into(), exit_code: 0, again: None });
+    status.freeze();
+    status.end(Ended { how: "finished".into(), exit_code: 0, again: None });
     let last = ticker.finish().await;
     let shown: Value = serde_json::from_str(&last.status).unwrap();
     assert!(last.is_last);
