@@ -305,8 +305,8 @@ fn logs_may_be_json() {
     let said = fails(&mut command, 1);
     let lines: Vec<Value> =
         said.lines().map(|line| serde_json::from_str(line).expect(line)).collect();
-    let told: Vec<_> = lines.iter().map(|line| line["level"].as_str().unwrap()).collect();
-    assert_eq!(told, ["WARN", "ERROR"], "{said}");
+    let reported: Vec<_> = lines.iter().map(|line| line["level"].as_str().unwrap()).collect();
+    assert_eq!(reported, ["WARN", "ERROR"], "{said}");
     assert!(lines[0]["message"].as_str().unwrap().contains("ONE"), "{said}");
     assert!(lines[1]["message"].as_str().unwrap().contains("layer TCP"), "{said}");
     assert!(lines.iter().all(|line| line["timestamp"].is_string()), "{said}");

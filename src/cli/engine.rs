@@ -167,7 +167,7 @@ impl Ready {
             journal,
             register,
             acknowledged: self.acknowledged,
-            tells_tombstones: self.tombstones.is_some(),
+            reports_tombstones: self.tombstones.is_some(),
             progress: Arc::default(),
         })
     }
@@ -184,7 +184,7 @@ pub(super) struct Engine {
     /// How many groups have ended.
     pub(super) progress: Arc<pipeline::Progress>,
     /// Whether the server has told how many tombstones a read may meet.
-    tells_tombstones: bool,
+    reports_tombstones: bool,
 }
 
 /// What is to be merged.
@@ -345,7 +345,7 @@ impl Engine {
         Deletes {
             warn: deletes.limits.warn,
             fail: deletes.limits.fail,
-            is_told: self.tells_tombstones,
+            is_reported: self.reports_tombstones,
             over_warn: deletes.reached(deletes.limits.warn),
             over_fail: deletes.reached(deletes.limits.fail),
             hottest: hottest.collect(),

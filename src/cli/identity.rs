@@ -128,7 +128,7 @@ pub(super) fn check_tables(journal: &dyn Journal, spec: &Spec) -> Result<(), Fai
             let all = Alteration::of_columns(&then.columns, &now.columns).into_iter();
             // What a later session has met is known to it.
             let all = all.filter(move |what| number == 0 || matches!(what, Alteration::Lost(_)));
-            all.map(|what| told(&then.name, &what))
+            all.map(|what| described(&then.name, &what))
         })
     });
     since.collect::<BTreeSet<_>>().iter().for_each(|what| tracing::warn!("{what}"));
@@ -150,7 +150,7 @@ fn is_another(then: &TableLayout, now: &TableLayout) -> Option<String> {
     })
 }
 
-fn told(table: &str, what: &Alteration) -> String {
+fn described(table: &str, what: &Alteration) -> String {
     let then = match what {
         Alteration::Lost(_) => {
             "what the journal has of it is neither compared nor written (the command record shows it)"

@@ -39,7 +39,7 @@ pub(super) struct Reading {
     store: ReadStore,
     context: Arc<Context<ReadStore>>,
     /// Whether the server has told its thresholds.
-    is_told: bool,
+    is_reported: bool,
     /// What other runs did; none where no run keeps that, or it is not to be asked.
     history: Option<RegisterReader>,
 }
@@ -137,9 +137,9 @@ impl Reading {
         if let Err(why) = &limits {
             tracing::info!("the server does not tell its tombstone thresholds: {why}");
         }
-        let is_told = limits.is_ok();
+        let is_reported = limits.is_ok();
         context.deletes.limits = limits.unwrap_or_default();
-        Ok(Self { store, context: Arc::new(context), is_told, history })
+        Ok(Self { store, context: Arc::new(context), is_reported, history })
     }
 
     fn progress(

@@ -180,12 +180,12 @@ fn dispatch(matches: &ArgMatches, terminal: &Terminal, again: &Again) -> Result<
         Command::Lookup { account, path } => {
             lookup::run(&account, path.as_deref(), layers()?.get(&JSON)?, terminal)
         }
-        Command::Runs { told } => {
+        Command::Runs { mark } => {
             let layers = layers()?;
             let (settings, json) = (resolve::cluster(&layers)?, layers.get(&JSON)?);
-            match told {
+            match mark {
                 None => in_runtime(runs::list(&settings, json, terminal)),
-                Some(told) => in_runtime(runs::tell(&settings, &told, terminal)),
+                Some(mark) => in_runtime(runs::mark(&settings, &mark, terminal)),
             }
         }
         Command::Record { run, account } => record::run(&run, &account, terminal),

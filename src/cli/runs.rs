@@ -37,12 +37,12 @@ pub(super) async fn list(
 }
 
 /// Tells the register what became of a run that nobody can ask any more.
-pub(super) async fn tell(
+pub(super) async fn mark(
     settings: &ClusterSettings,
-    told: &OfRun,
+    mark: &OfRun,
     terminal: &Terminal,
 ) -> Result<Exit, Failure> {
-    let (run, state, follows) = match told {
+    let (run, state, follows) = match mark {
         OfRun::Lost { run } => (
             run,
             RunState::Lost,

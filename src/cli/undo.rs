@@ -22,7 +22,7 @@ use crate::readable;
 use crate::report::{FailureReasons, Rendered, Undoing, UndoneGroups, UndonePairs, UndoneTable};
 use crate::run::{RunDir, RunError, RunRecord, files};
 use crate::spec::{Spec, Table};
-use crate::undo::{self, Conflict, Options, Rows, SelectError, Selected, Told, Undone};
+use crate::undo::{self, Conflict, Options, Rows, SelectError, Selected, Reported, Undone};
 
 /// conflicts.csv: the columns of diff.csv, but for its verdicts.
 const HEADER: [&str; 10] = [
@@ -305,13 +305,13 @@ fn list_conflicts(engine: &Engine, run_dir: &RunDir) -> Result<u64, Failure> {
     let mut write =
         |record: &[String]| out.write_record(record).map_err(|error| of_file(error.into()));
     write(&HEADER.map(str::to_owned))?;
-    undo::conflicts::<Failure>(journal, codec, |told| match told {
-        Told::Conflict(conflict) => {
+    undo::conflicts::<Failure>(journal, codec, |reported| match reported {
+        Reported::Conflict(conflict) => {
             cells += 1;
             named.insert(conflict.pair.line);
             write(&line(spec, conflict))
         }
-        Told::Over(pairs) => {
+        Reported::Over(pairs) => {
             let mut unnamed = pairs.iter().filter(|pair| !named.contains(&pair.line));
             unnamed.try_for_each(|pair| write(&of_pair([const { String::new() }; 7], pair)))?;
             named.clear();

@@ -92,7 +92,7 @@ pub(super) struct Context {
     acknowledged_at_ms: AtomicU64,
     logged: Mutex<HashMap<String, Instant>>,
     /// It was said that Kafka is waited for.
-    pub(super) is_told: AtomicBool,
+    pub(super) is_reported: AtomicBool,
 }
 
 /// What was last reported to be wrong.
@@ -118,7 +118,7 @@ impl Context {
             born: Instant::now(),
             acknowledged_at_ms: AtomicU64::new(0),
             logged: Mutex::default(),
-            is_told: AtomicBool::new(false),
+            is_reported: AtomicBool::new(false),
         }
     }
 
@@ -155,7 +155,7 @@ impl Context {
     }
 
     fn acknowledged(&self, took: Duration) {
-        if self.is_told.swap(false, Ordering::Relaxed) {
+        if self.is_reported.swap(false, Ordering::Relaxed) {
             let since = self.silence().as_secs();
             tracing::warn!(target: "kafka", "Kafka acknowledges events again, after {since} s");
         }

@@ -193,7 +193,7 @@ impl Producer {
             let (brokers, since_s) = (self.brokers.clone(), since.as_secs());
             return Err(EventError::Silent { brokers, since_s, cause });
         }
-        context.is_told.store(true, Ordering::Relaxed);
+        context.is_reported.store(true, Ordering::Relaxed);
         tracing::warn!(
             target: "kafka",
             "waiting for Kafka ({cause}) since {} s: {} events outstanding (brokers {})",

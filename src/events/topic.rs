@@ -53,10 +53,10 @@ impl TopicSettings {
         let admin: AdminClient<DefaultClientContext> = made.map_err(|error| said(&error))?;
         let options = AdminOptions::new().request_timeout(Some(QUESTION));
         let topic = [ResourceSpecifier::Topic(&settings.topic)];
-        let told = admin.describe_configs(&topic, &options).await;
-        let told = told.map_err(|error| said(&error))?.into_iter().next();
-        let told = told.ok_or("it answers nothing")?.map_err(|code| code.to_string())?;
-        let number = |name| told.get(name)?.value.as_ref()?.parse().ok();
+        let answer = admin.describe_configs(&topic, &options).await;
+        let answer = answer.map_err(|error| said(&error))?.into_iter().next();
+        let answer = answer.ok_or("it answers nothing")?.map_err(|code| code.to_string())?;
+        let number = |name| answer.get(name)?.value.as_ref()?.parse().ok();
         let (most_bytes, least_in_sync) =
             (number("max.message.bytes"), number("min.insync.replicas"));
         Ok(Self { most_bytes, least_in_sync })

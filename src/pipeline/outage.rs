@@ -28,15 +28,15 @@ pub(super) struct Outage {
     last: AtomicU64,
     /// Requests that wait for others to get through, by operation.
     waiting: Vec<AtomicUsize>,
-    is_told: AtomicBool,
-    told: Mutex<Option<Told>>,
+    is_reported: AtomicBool,
+    reported: Mutex<Option<Reported>>,
     /// How many there have been.
     waited: AtomicU64,
 }
 
 /// What has been said.
 #[derive(Clone, Copy, Debug)]
-struct Told {
+struct Reported {
     /// The requests that do not get through.
     operation: Operation,
     since: Instant,
@@ -52,8 +52,8 @@ impl Outage {
             by_operation: operations.names().iter().map(|_| AtomicU64::new(0)).collect(),
             last: AtomicU64::new(0),
             waiting: operations.names().iter().map(|_| AtomicUsize::new(0)).collect(),
-            is_told: AtomicBool::new(false),
-            told: Mutex::default(),
+            is_reported: AtomicBool::new(false),
+            reported: Mutex::default(),
             waited: AtomicU64::new(0),
         }
     }
@@ -67,18 +67,18 @@ impl Outage {
         if let Some(of_operation) = self.by_operation.get(operation.0) {
             of_operation.fetch_max(sent, Ordering::Relaxed);
         }
-        if self.is_told.load(Ordering::Relaxed) {
+        if self.is_reported.load(Ordering::Relaxed) {
             self.is_over(operation);
         }
     }
 
     fn is_over(&self, operation: Operation) {
-        let mut told = self.told();
-        if let Some(out) = told.filter(|out| out.operation == operation) {
+        let mut reported = self.reported();
+        if let Some(out) = reported.filter(|out| out.operation == operation) {
             let took = out.since.elapsed().as_secs();
             tracing::warn!("requests get through again, after {took} s");
-            *told = None;
-            self.is_told.store(false, Ordering::Relaxed);
+            *reported = None;
+            self.is_reported.store(false, Ordering::Relaxed);
         }
     }
 
@@ -122,12 +122,12 @@ impl Outage {
             return;
         }
         let now = Instant::now();
-        let mut told = self.told();
-        match &mut *told {
+        let mut reported = self.reported();
+        match &mut *reported {
             None => {
                 tracing::warn!("nothing gets through, and is waited for: {}", error.class);
-                *told = Some(Told { operation, since: first, last: now });
-                self.is_told.store(true, Ordering::Relaxed);
+                *reported = Some(Reported { operation, since: first, last: now });
+                self.is_reported.store(true, Ordering::Relaxed);
             }
             Some(out) if out.last.elapsed() >= REMINDER => {
                 let took = out.since.elapsed().as_secs();
@@ -143,8 +143,8 @@ impl Outage {
         self.waited.load(Ordering::Relaxed)
     }
 
-    fn told(&self) -> MutexGuard<'_, Option<Told>> {
-        self.told.lock().unwrap_or_else(PoisonError::into_inner)
+    fn reported(&self) -> MutexGuard<'_, Option<Reported>> {
+        self.reported.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

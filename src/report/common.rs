@@ -142,12 +142,12 @@ pub(super) fn over_time(timeline: &Timeline, done: &str) -> Option<Section> {
     // The rest of a second says nothing about a second.
     const SHORTEST_S: f64 = 0.5;
     let intervals = timeline.intervals();
-    let told: Vec<_> = intervals.iter().filter(|i| i.seconds() >= SHORTEST_S).collect();
-    if told.len() < 2 {
+    let shown: Vec<_> = intervals.iter().filter(|i| i.seconds() >= SHORTEST_S).collect();
+    if shown.len() < 2 {
         return None;
     }
     let series = |name: &str, value: fn(&Interval) -> f64| {
-        let points = told.iter().map(|i| ((i.from_s + i.to_s) / 2.0, value(i)));
+        let points = shown.iter().map(|i| ((i.from_s + i.to_s) / 2.0, value(i)));
         Series { name: name.to_owned(), points: points.collect() }
     };
     let plot = |title: &str, unit: &str, series: Vec<Series>| {

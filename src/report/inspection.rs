@@ -198,8 +198,9 @@ pub struct Deletes {
     pub warn: u64,
     /// From so many on, a read fails.
     pub fail: u64,
-    /// Whether the server has told them; else they are Cassandra's defaults.
-    pub is_told: bool,
+    /// Whether the server has reported them; else they are Cassandra's defaults.
+    #[serde(rename = "is_told")]
+    pub is_reported: bool,
     /// Partitions with so many deletes or more, counted, or taken from the sample.
     pub over_warn: u64,
     /// Partitions in which a read fails, in the same way.

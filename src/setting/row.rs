@@ -140,10 +140,10 @@ impl Row {
             paragraph.lines().map(str::trim).collect::<Vec<_>>().join(" ").trim().to_owned()
         });
         let mut paragraphs: Vec<_> = paragraphs.collect();
-        let is_told = self.default.is_empty()
+        let shows_default = self.default.is_empty()
             || matches!(self.kind, Kind::Switch | Kind::Count)
             || self.help.contains("[default:");
-        if let (Some(summary), false) = (paragraphs.first_mut(), is_told) {
+        if let (Some(summary), false) = (paragraphs.first_mut(), shows_default) {
             *summary += &format!(" [default: {}]", self.default);
         }
         paragraphs

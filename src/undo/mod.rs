@@ -25,7 +25,7 @@ use std::time::Instant;
 
 use tokio::sync::watch;
 
-pub use conflicts::{Conflict, Told, conflicts};
+pub use conflicts::{Conflict, Reported, conflicts};
 pub use select::{SelectError, Selected, select};
 
 use crate::journal::{GroupRecord, Journal, JournalError};

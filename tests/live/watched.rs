@@ -288,8 +288,8 @@ fn a_run_is_controlled_from_another_terminal() {
     wait_until("groups are merged", || status(&run)["phase"] == "merging");
     control(&run, &["pause"]).exits(0);
     assert_eq!(status_of(&run)["paused"], true);
-    let told = control(&run, &["status"]).exits(0);
-    assert!(told.stdout.contains("paused"), "{told}");
+    let reported = control(&run, &["status"]).exits(0);
+    assert!(reported.stdout.contains("paused"), "{reported}");
     control(&run, &["resume"]).exits(0);
     control(&run, &["rate", "3.5"]).exits(0);
     wait_until("the rate is shown", || status_of(&run)["rate_limit"] == 3.5);

@@ -167,10 +167,10 @@ proptest! {
             };
             prop_assert!(expected.contains(&found), "{content}: {found:?} is none of {expected:?}");
         }
-        let told = |row: &Leftover| held.keys().any(|content| {
+        let reported = |row: &Leftover| held.keys().any(|content| {
             held[content].0.is_none() && row.key[1] == format!("c{content}")
         });
-        prop_assert!(left.iter().all(told), "{left:?}");
+        prop_assert!(left.iter().all(reported), "{left:?}");
         prop_assert!(after.content.keys().all(|key| key.0 == "t"));
     }
 

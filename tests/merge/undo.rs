@@ -13,7 +13,7 @@ use tributary::journal::{Codec, Journal, JournalError, Note, State};
 use tributary::model::{Change, Event, Pair};
 use tributary::pipeline::{Context, Known, Progress};
 use tributary::storage::memory::{FaultKind, MemoryStorage, Request};
-use tributary::undo::{self, Options, Told, Undone};
+use tributary::undo::{self, Options, Reported, Undone};
 
 use super::model::{Columns, Events, World};
 use super::preset::spec;
@@ -171,7 +171,7 @@ proptest! {
         merge_stop in prop::option::of((0..20_usize, any::<bool>())),
         stops in prop::collection::vec((0..20_usize, any::<bool>()), 0..4),
         slice_bytes in prop::sample::select(vec![1, 60, 1_000_000]),
-        is_told in any::<bool>(),
+        is_reported in any::<bool>(),
     ) {
         let stop = Stops::default();
         let storage = stop.storage();
@@ -182,7 +182,7 @@ proptest! {
         stop.set(merge_stop);
         let result = run(&context, &group(&to, &sources)).0;
         stop.set(None);
-        if result.is_err() && is_told && state(&*journal).is_some() {
+        if result.is_err() && is_reported && state(&*journal).is_some() {
             let note = Note { group: 0, state: State::Failed, reason: None, known_as: None };
             journal.note(note).unwrap();
         }
@@ -339,14 +339,14 @@ impl Judge<'_> {
 }
 
 /// The places that undo says it left alone.
-fn told(journal: &dyn Journal) -> (BTreeSet<Place>, Vec<Pair>) {
+fn reported(journal: &dyn Journal) -> (BTreeSet<Place>, Vec<Pair>) {
     let mut places = BTreeSet::new();
     let mut pairs = Vec::new();
     let codec = Codec::open(&spec(), journal).unwrap();
-    undo::conflicts::<JournalError>(journal, &codec, |told| {
-        match told {
-            Told::Over(of_group) => pairs.extend_from_slice(of_group),
-            Told::Conflict(conflict) => {
+    undo::conflicts::<JournalError>(journal, &codec, |reported| {
+        match reported {
+            Reported::Over(of_group) => pairs.extend_from_slice(of_group),
+            Reported::Conflict(conflict) => {
                 let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
                 let mut key: Vec<_> = conflict.key.iter().map(|part| text(part)).collect();
                 let account = key.remove(if conflict.table == CONTENT { 0 } else { 1 });
@@ -406,7 +406,7 @@ proptest! {
             t += 10;
         }
         prop_assert_eq!(&dump(&spec(), &context.storage), &expected);
-        let (places, pairs) = told(&*journal);
+        let (places, pairs) = reported(&*journal);
         prop_assert_eq!(&places, &disputed);
         let is_disputed = !disputed.is_empty();
         prop_assert_eq!(pairs.len(), if is_disputed { sources.len() } else { 0 });
@@ -430,7 +430,7 @@ proptest! {
         (context, undone, ..) = undo_all(again(context, &journal, t + 10, slice_bytes), false);
         prop_assert_eq!(undone.disputed, u64::from(is_disputed));
         prop_assert_eq!(&dump(&spec(), &context.storage), &lived);
-        prop_assert_eq!(&told(&*journal).0, &disputed);
+        prop_assert_eq!(&reported(&*journal).0, &disputed);
 
         // Force restores what was left alone, and nothing else.
         let mut forced = judge.expected(true).0;
@@ -444,7 +444,7 @@ proptest! {
         prop_assert_eq!(undone.undone, u64::from(is_disputed));
         prop_assert_eq!(dump(&spec(), &context.storage), forced);
         prop_assert_eq!(state(&*journal), Some(State::Undone));
-        prop_assert_eq!(told(&*journal).0.len(), 0);
+        prop_assert_eq!(reported(&*journal).0.len(), 0);
     }
 }
 
@@ -559,7 +559,7 @@ fn a_copy_that_was_deleted_is_a_conflict() {
     assert_eq!((outcome.undone, outcome.disputed), (0, 1));
     let held: Vec<_> = dump(&spec(), &context.storage).content.into_keys().collect();
     assert_eq!(held, [["s", "c2", "b1", "k1"].map(str::to_owned).into()]);
-    assert_eq!(told(&*journal).0.len(), 1);
+    assert_eq!(reported(&*journal).0.len(), 1);
     // Who wants it back all the same has to say so.
     let (context, ..) = undo_all(again(context, &journal, T + 20, 60), true);
     assert_eq!(dump(&spec(), &context.storage), world);

@@ -122,7 +122,7 @@ pub(super) enum Command {
     Runs {
         /// What only you know of a run.
         #[command(subcommand)]
-        told: Option<OfRun>,
+        mark: Option<OfRun>,
     },
     /// Print what a run recorded for the group of an account, as JSON.
     ///

@@ -186,7 +186,7 @@ impl Reading {
         Deletes {
             warn: limits.warn,
             fail: limits.fail,
-            is_told: self.is_told,
+            is_reported: self.is_reported,
             over_warn: reached(limits.warn),
             over_fail: reached(limits.fail),
             hottest: hottest.collect(),

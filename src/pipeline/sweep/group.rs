@@ -199,13 +199,13 @@ impl<S: Writer> Sweeper<'_, S> {
             let is_copy =
                 copies.contains(&shared) || targets.contains_key(&shared) && target.is_none();
             match Verdict::of((table, shape), source, &row, target, is_copy, horizon) {
-                Verdict::Take(swept, told) => {
+                Verdict::Take(swept, leftover) => {
                     targets.insert(shared, swept.result(shape, &group.survivor));
                     self.turn.expiring |=
                         swept.cells.iter().any(|cell| Some(cell.t) > swept.settled);
                     self.turn.again = true;
                     slice.rows.push(swept);
-                    if let Some(why) = told {
+                    if let Some(why) = leftover {
                         self.leave(table, source, key, why);
                     }
                 }
@@ -242,7 +242,7 @@ impl<S: Writer> Sweeper<'_, S> {
         window.intend(intent).await?;
         window.begin(group, Step::After).await?;
         failpoint::hit("sweep");
-        self.turn.told.extend(carry_out(window, group, &slice, t).await?);
+        self.turn.leftovers.extend(carry_out(window, group, &slice, t).await?);
         Ok(())
     }
 

@@ -46,10 +46,10 @@ fn met(there: Option<Met>, at: &str) -> [Text; 2] {
 }
 
 fn meaning(root: &str, deletes: &Deletes) -> Vec<Fact> {
-    let Deletes { warn, fail, is_told, over_warn, over_fail, hottest } = deletes;
+    let Deletes { warn, fail, is_reported, over_warn, over_fail, hottest } = deletes;
     let warn_at = || count(*warn).at(format!("{root}/warn"));
     let fail_at = || count(*fail).at(format!("{root}/fail"));
-    let origin = match is_told {
+    let origin = match is_reported {
         true => say!("this server's"),
         false => say!("Cassandra's defaults; this one does not tell its own"),
     };

@@ -25,7 +25,7 @@ const PERCENTILES: [(&str, f64, f64, bool); 4] = [
     ("p99.9", 0.999, 3.5, true),
 ];
 /// On a narrow screen these stay.
-const ALWAYS_TOLD: [&str; 2] = ["p50", "p99"];
+const ALWAYS_SHOWN: [&str; 2] = ["p50", "p99"];
 
 /// The latencies of one kind of work.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -150,16 +150,16 @@ fn draw_row(canvas: &mut Canvas, axis: &Decades, row: &Latencies, top: f64) {
         "<text x=\"{x}\" y=\"{y}\"><tspan class=\"name\">{name}</tspan>\
          <tspan class=\"dim wide\" dx=\"8\">{times}</tspan></text>"
     ));
-    let told: Vec<_> = (0..PERCENTILES.len()).map(|place| told(row, place)).collect();
-    let told = told.join(" ");
+    let label: Vec<_> = (0..PERCENTILES.len()).map(|place| label(row, place)).collect();
+    let label = label.join(" ");
     let x = Number(RIGHT);
-    canvas.draw(format_args!("<text class=\"dim end\" x=\"{x}\" y=\"{y}\">{told}</text>"));
+    canvas.draw(format_args!("<text class=\"dim end\" x=\"{x}\" y=\"{y}\">{label}</text>"));
 }
 
 /// A percentile in words.
-fn told(row: &Latencies, place: usize) -> String {
+fn label(row: &Latencies, place: usize) -> String {
     let name = PERCENTILES[place].0;
-    let class = if ALWAYS_TOLD.contains(&name) { "" } else { " class=\"wide\"" };
+    let class = if ALWAYS_SHOWN.contains(&name) { "" } else { " class=\"wide\"" };
     let value = latency(row.percentile(place));
     // A space that is not taken together with others keeps the values apart, also where some are not shown.
     format!("<tspan{class}>\u{a0}{name} {}</tspan>", Escaped(value.trim()))

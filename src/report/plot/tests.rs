@@ -115,8 +115,8 @@ fn a_point_on_a_line_is_where_it_should_be() {
 #[test]
 fn percentiles_are_told_and_marked() {
     let svg = latencies(&[(1_000, 900), (20_000, 90), (300_000, 9), (2_000_000, 1)]).svg();
-    for told in ["p50 1.00 ms", "p90 1.00 ms", "p99 20.0 ms", "p99.9 300 ms", ">1,000<"] {
-        assert!(svg.contains(told), "{told} in {svg}");
+    for text in ["p50 1.00 ms", "p90 1.00 ms", "p99 20.0 ms", "p99.9 300 ms", ">1,000<"] {
+        assert!(svg.contains(text), "{text} in {svg}");
     }
     for label in [">1 ms<", ">10 ms<", ">100 ms<", ">1 s<"] {
         assert!(svg.contains(label), "{label} in {svg}");

@@ -180,7 +180,7 @@ pub(super) fn deletes() -> Deletes {
     Deletes {
         warn: 1_009,
         fail: 100_003,
-        is_told: true,
+        is_reported: true,
         over_warn: 2,
         over_fail: 1,
         hottest: vec![

@@ -210,10 +210,10 @@ fn a_resume_speaks_of_the_run_as_a_whole() {
         groups_done_before: 8_000,
         pairs_done_before: 8_930,
     });
-    let told = summary("resume", plan(), Some(resumed.clone()));
-    assert!(told.equations().iter().all(Equation::holds), "{:?}", told.equations());
+    let report = summary("resume", plan(), Some(resumed.clone()));
+    assert!(report.equations().iter().all(Equation::holds), "{:?}", report.equations());
     check(
-        &told,
+        &report,
         "\
 resume 20261123T041455Z-3f9a: finished, with rejected lines, in 3 min 12 s
 
