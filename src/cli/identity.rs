@@ -199,8 +199,8 @@ mod tests {
     #[test]
     fn a_journal_of_other_accounts_is_refused() {
         let spec = RawSpec::course_batch().unwrap();
-        let check = |said: Option<&str>, kept: Option<&str>| {
-            let settings = said.map_or(json!({}), |name| json!({ ACCOUNTS: name }));
+        let check = |given: Option<&str>, kept: Option<&str>| {
+            let settings = given.map_or(json!({}), |name| json!({ ACCOUNTS: name }));
             let input = InputRecord { path: "-".into(), file: None, sha256: "ab".into(), bytes: 8 };
             let record =
                 RunRecord::new(RunId::from_text("r"), "apply", Moment::now(), input, settings);
@@ -218,10 +218,10 @@ mod tests {
             assert_eq!(check(None, same), Ok(()));
         }
         assert_eq!(check(Some("uuid"), Some("uuid")), Ok(()));
-        for (said, kept) in
+        for (given, kept) in
             [(Some("uuid"), None), (None, Some("uuid")), (Some("int"), Some("uuid"))]
         {
-            let error = check(said, kept).unwrap_err();
+            let error = check(given, kept).unwrap_err();
             assert!(error.contains("of type") && error.contains("original files"), "{error}");
         }
     }

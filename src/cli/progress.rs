@@ -169,12 +169,12 @@ impl Stage for Snapshot {
             let _ = write!(text, ", {rate:.0}/s{}", time_left(self, rates));
         }
         let held = |is_least: bool| held.filter(|held| held.is_least == is_least);
-        let said = |held: Option<Held>| held.map_or_else(String::new, |held| format!(", {held}"));
+        let reason = |held: Option<Held>| held.map_or_else(String::new, |held| format!(", {held}"));
         // Where that is all that can be done, it is why nothing gets on.
-        text += &said(held(true));
+        text += &reason(held(true));
         text += &counts(&[(failed, "failed"), (retries, "retried")]);
         text += &under_way.short();
-        text + &said(held(false))
+        text + &reason(held(false))
     }
 }
 
@@ -292,9 +292,9 @@ mod tests {
         let mut slow =
             Snapshot { groups_total: 9_000, done: 12, under_way: EXAMPLE, ..Snapshot::default() };
         slow.held = Some(Held { read, is_least: true });
-        let said =
+        let reason =
             "12/9000 groups, 2/s, 1:14:54 left, held back by --max-latency: a read takes 35 ms";
-        assert_eq!(slow.text(at(2.0)), format!("{said}, 16req/512gr/2win, 1.2s old, 3.4MB"));
+        assert_eq!(slow.text(at(2.0)), format!("{reason}, 16req/512gr/2win, 1.2s old, 3.4MB"));
         slow.held = Some(Held { read, is_least: false });
         assert!(slow.text(at(2.0)).ends_with(
             "16req/512gr/2win, 1.2s old, 3.4MB, held back by --max-latency: a read takes 35 ms"

@@ -145,8 +145,8 @@ impl Recorded {
     /// run.json or spec.toml is not what the run wrote.
     pub(super) fn load(run: &Path, record: &RunRecord) -> Result<Self, RunError> {
         let wrong = |path: &PathBuf, what: String| RunError::Unusable { path: path.clone(), what };
-        let said = |name: &str| record.settings[name].as_str();
-        let Some(sha256) = said("spec_sha256") else {
+        let setting = |name: &str| record.settings[name].as_str();
+        let Some(sha256) = setting("spec_sha256") else {
             let what = "its settings are not understood (no spec_sha256)".to_owned();
             return Err(wrong(&run.join(files::RUN), what));
         };
@@ -164,7 +164,7 @@ impl Recorded {
             given: recalled(run, record, catalogue::all()),
             format: format_of(run, record)?,
             spec,
-            spec_path: said("spec_path").map(str::to_owned),
+            spec_path: setting("spec_path").map(str::to_owned),
         })
     }
 }

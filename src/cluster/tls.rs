@@ -281,14 +281,14 @@ mod tests {
         fs::write(path("broken"), "-----BEGIN CERTIFICATE-----\nhunter2\n").unwrap();
         let secret = "-----BEGIN CERTIFICATE-----\naHVudGVyMg==\n-----END CERTIFICATE-----\n";
         fs::write(path("other"), secret).unwrap();
-        for (file, said) in [
+        for (file, expected) in [
             ("missing", "cannot read the file of CAs /"),
             ("empty", "holds no certificate"),
             ("broken", "it is not PEM"),
             ("other", "is not usable: "),
         ] {
             let error = client_config(&tls(file), &[]).map(drop).unwrap_err().to_string();
-            assert!(error.contains(said) && error.contains(file), "{error}");
+            assert!(error.contains(expected) && error.contains(file), "{error}");
             assert!(!error.contains("hunter2"), "{error}");
         }
         let key = private_key(&path("empty")).unwrap_err().to_string();

@@ -77,7 +77,7 @@ fn wait_for_topic(
                 if trouble.permanent || down || waited >= PATIENCE {
                     return Err(EventError::Unreachable {
                         brokers: settings.brokers.clone(),
-                        cause: trouble.fatal.or(trouble.cause).unwrap_or_else(|| said(&error)),
+                        cause: trouble.fatal.or(trouble.cause).unwrap_or_else(|| described(&error)),
                     });
                 }
             }
@@ -103,9 +103,9 @@ fn look(producer: &ThreadedProducer<Context>, topic: &str) -> Result<Sight, Look
         None => {}
         Some(RDKafkaRespErr::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART) => return Ok(Sight::Missing),
         Some(error @ RDKafkaRespErr::RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE) => {
-            return Ok(Sight::NotReady(said(&KafkaError::Global(error.into()))));
+            return Ok(Sight::NotReady(described(&KafkaError::Global(error.into()))));
         }
-        Some(error) => return Err(LookError::Topic(said(&KafkaError::Global(error.into())))),
+        Some(error) => return Err(LookError::Topic(described(&KafkaError::Global(error.into())))),
     }
     let addresses: BTreeMap<i32, String> = metadata
         .brokers()
@@ -154,10 +154,10 @@ fn wait_for_leader(
             Some(
                 RDKafkaErrorCode::TopicAuthorizationFailed
                 | RDKafkaErrorCode::ClusterAuthorizationFailed,
-            ) => return Err(EventError::TopicUnusable { topic, cause: said(&error) }),
+            ) => return Err(EventError::TopicUnusable { topic, cause: described(&error) }),
             _ if begun.elapsed() >= PATIENCE => {
                 let trouble = producer.client().context().trouble();
-                let cause = trouble.cause.unwrap_or_else(|| said(&error));
+                let cause = trouble.cause.unwrap_or_else(|| described(&error));
                 return Err(EventError::LeaderUnreachable { topic, leader, cause });
             }
             _ => thread::sleep(PAUSE),
@@ -166,10 +166,10 @@ fn wait_for_leader(
 }
 
 /// The error in librdkafka's words, without the layers and the code's name around them.
-pub(super) fn said(error: &KafkaError) -> String {
-    let said = error.rdkafka_error_code().map_or_else(|| error.to_string(), |c| c.to_string());
-    match said.split_once(" (") {
+pub(super) fn described(error: &KafkaError) -> String {
+    let described = error.rdkafka_error_code().map_or_else(|| error.to_string(), |c| c.to_string());
+    match described.split_once(" (") {
         Some((_, words)) => words.trim_end_matches(')').to_owned(),
-        None => said,
+        None => described,
     }
 }

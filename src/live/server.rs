@@ -266,7 +266,7 @@ async fn order(State(shared): State<Shared>, Path(order): Path<String>) -> (Stat
         .and_then(|order| shared.control.carry_out(order, "from the live page"));
     shared.frames.refresh();
     match done {
-        Ok(said) => (StatusCode::OK, said + "\n"),
+        Ok(message) => (StatusCode::OK, message + "\n"),
         Err(refused) => {
             let status = match refused {
                 Refused::Unknown(_) => StatusCode::NOT_FOUND,

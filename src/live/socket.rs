@@ -50,7 +50,7 @@ pub struct Answer {
     /// Whether the order was carried out.
     pub ok: bool,
     /// What to tell whoever asked.
-    pub said: String,
+    pub message: String,
     /// The address of the live page with its token, if there is one.
     pub address: Option<String>,
     /// The figures of the run.
@@ -173,12 +173,12 @@ impl Host {
                 .and_then(|order: Order| self.control.carry_out(order, "by the command control")),
         };
         self.frames.refresh();
-        let (ok, said) = match done {
-            Ok(said) => (true, said),
+        let (ok, message) = match done {
+            Ok(message) => (true, message),
             Err(refused) => (false, refused.to_string()),
         };
         let status = serde_json::from_str(&self.frames.latest().status)?;
-        let answer = Answer { ok, said, address: self.address.clone(), status };
+        let answer = Answer { ok, message, address: self.address.clone(), status };
         stream.write_all((serde_json::to_string(&answer)? + "\n").as_bytes()).await?;
         stream.shutdown().await
     }

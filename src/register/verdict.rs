@@ -66,10 +66,10 @@ impl History {
         let mut verdicts: Vec<_> = group.sources().enumerate().filter_map(of_pair).collect();
         if let Some(by) = by.filter(|_| root != survivor) {
             // The survivor itself is gone: what is not said to be busy or a circle goes nowhere from here.
-            let said: Vec<Option<usize>> = verdicts.iter().map(|(at, _)| *at).collect();
+            let judged: Vec<Option<usize>> = verdicts.iter().map(|(at, _)| *at).collect();
             let (into, run) = (root.to_owned(), by.to_owned());
             let gone = Verdict::MergedEarlier { into, run };
-            let rest = (0..group.pairs.len()).map(Some).filter(|at| !said.contains(at));
+            let rest = (0..group.pairs.len()).map(Some).filter(|at| !judged.contains(at));
             verdicts.extend(rest.map(|at| (at, gone.clone())));
         }
         verdicts
@@ -195,7 +195,7 @@ mod tests {
         #[track_caller]
         fn says(&self, of: &str, expected: &[&str]) -> &Self {
             let group = group(of);
-            let said = self.history(&group).verdicts(&group).into_iter().map(|(at, verdict)| {
+            let judged = self.history(&group).verdicts(&group).into_iter().map(|(at, verdict)| {
                 let at = at.map_or("*".to_owned(), |at| group.pairs[at].from.to_string());
                 let (run, into) = match &verdict {
                     Verdict::Busy { run, account, .. } => (run, &**account),
@@ -205,9 +205,9 @@ mod tests {
                 };
                 format!("{at} {} {run} {into}", code(&verdict)).trim_end().to_owned()
             });
-            let mut said: Vec<String> = said.collect();
-            said.sort();
-            assert_eq!(said, expected, "{of}");
+            let mut judged: Vec<String> = judged.collect();
+            judged.sort();
+            assert_eq!(judged, expected, "{of}");
             self
         }
 

@@ -64,9 +64,9 @@ pub(super) fn contradictions(equations: &[Equation]) -> Option<Fact> {
              hand, and report it with these lines:"
         ),
     );
-    let said = |equation: &&Equation| say!("{}: {}", equation.what(), equation.text());
+    let sentence = |equation: &&Equation| say!("{}: {}", equation.what(), equation.text());
     (!wrong.is_empty())
-        .then(|| Fact { more: wrong.iter().map(said).collect(), ..fact.toned(Tone::Bad) })
+        .then(|| Fact { more: wrong.iter().map(sentence).collect(), ..fact.toned(Tone::Bad) })
 }
 
 /// What became of events, with why there may be none.
@@ -86,13 +86,13 @@ pub(super) fn tried_again(retries: u64, at: &str) -> Text {
 pub(super) fn absent(absent: Figure, most: u64, of: u64, who: &'static str) -> Fact {
     // From this share on, in percent.
     const MANY: u64 = 10;
-    let said = say!("{} of {} have no rows", absent, counted(of, who));
+    let sentence = say!("{} of {} have no rows", absent, counted(of, who));
     match most > 0 && most * 100 >= of * MANY {
         true => {
             let asked = say!(": are these ids typed right, and from this keyspace?");
-            Fact::new("Absent", said.and(asked)).toned(Tone::Warning)
+            Fact::new("Absent", sentence.and(asked)).toned(Tone::Warning)
         }
-        false => Fact::new("Absent", said),
+        false => Fact::new("Absent", sentence),
     }
 }
 

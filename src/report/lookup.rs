@@ -171,13 +171,13 @@ impl Found {
             vec![Fact::new("Run", say!("{} in {}", self.run.to_string(), path(&self.run_dir)))];
         if let Some(pair) = &self.pair {
             let number = line(pair.line).at(format!("{at}/pair/line"));
-            let said = say!(
+            let sentence = say!(
                 "into {}: line {} pairs it with {}",
                 code(&self.survivor),
                 number,
                 code(&pair.to)
             );
-            facts.push(Fact::new("Merged", said));
+            facts.push(Fact::new("Merged", sentence));
             facts.push(Fact::new("Chain", self.chain()));
         }
         if !self.received.is_empty() {

@@ -215,8 +215,8 @@ pub(super) fn path(path: &std::path::Path) -> Text {
 }
 
 /// Whether something is as it should be.
-pub(super) fn verdict(tone: Tone, said: &'static str) -> Text {
-    Piece::Verdict(tone, said).into()
+pub(super) fn verdict(tone: Tone, word: &'static str) -> Text {
+    Piece::Verdict(tone, word).into()
 }
 
 impl From<Piece> for Text {

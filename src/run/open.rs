@@ -155,13 +155,13 @@ mod tests {
         assert!(message(folder.path()).ends_with(" is not a run: it has no run.json"));
         assert!(message(&planned.join(files::RUN)).ends_with("it is not a directory"));
         let (_folder, damaged) = run("apply");
-        for (text, said) in [
+        for (text, expected) in [
             ("{", "run.json: it is not what this program writes (EOF"),
             ("{\"version\": 99}", "another version of tributary (format 99"),
             ("{\"version\": 2}", "missing field"),
         ] {
             fs::write(damaged.join(files::RUN), text).unwrap();
-            assert!(message(&damaged).contains(said), "{}", message(&damaged));
+            assert!(message(&damaged).contains(expected), "{}", message(&damaged));
         }
     }
 

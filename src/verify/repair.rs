@@ -73,10 +73,10 @@ impl<S: Writer> Check<'_, S> {
             self.window.write_all(writes).await?;
             failpoint::hit("repaired");
         }
-        let said: Vec<Vec<Finding>> = cases.iter().map(|case| case.findings.clone()).collect();
+        let before: Vec<Vec<Finding>> = cases.iter().map(|case| case.findings.clone()).collect();
         // In order, so that each case meets what was said of it.
         let mut cases = self.again(cases, Duration::ZERO).await?;
-        cases.iter_mut().zip(said).for_each(|(case, said)| case.mark_repaired(said));
+        cases.iter_mut().zip(before).for_each(|(case, before)| case.mark_repaired(before));
         Ok(cases)
     }
 

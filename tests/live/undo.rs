@@ -168,8 +168,8 @@ fn undo_gives_back_every_row_and_applying_again_ends_like_the_first_time() {
 fn undo_can_be_silent() {
     let applied = Applied::new("undo_silent", plain(5));
     let finished = applied.undo().without("--json").flag("--no-events").run().exits(0);
-    for said in ["5 = 5 taken back", "content_consumption", "none, as asked for"] {
-        assert!(finished.stdout.contains(said), "no {said:?}: {finished}");
+    for printed in ["5 = 5 taken back", "content_consumption", "none, as asked for"] {
+        assert!(finished.stdout.contains(printed), "no {printed:?}: {finished}");
     }
     assert!(finished.stdout.lines().all(|line| line.chars().count() <= 100), "{finished}");
     applied.world.assert_tables(&applied.before);

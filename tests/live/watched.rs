@@ -213,8 +213,8 @@ fn a_pause_holds_until_it_is_lifted() {
     watched.running.wait().exits(0).names("'pause' from the live page");
     world.assert_is(&expected);
     let log = std::fs::read_to_string(run.join("run.log")).expect("there is a log");
-    for said in ["listening on", "'pause' from", "'rate none' from", "'resume' from"] {
-        assert!(log.contains(said), "no {said} in {log}");
+    for printed in ["listening on", "'pause' from", "'rate none' from", "'resume' from"] {
+        assert!(log.contains(printed), "no {printed} in {log}");
     }
 }
 
@@ -249,14 +249,14 @@ fn only_its_own_page_with_the_token_gives_orders() {
         ("POST /control/halt", vec![host, with_token], 404),
         ("POST /control/rate/fast", vec![host, with_token], 400),
     ] {
-        let (status, said) = request(own, line, &headers);
-        assert_eq!(status, expected, "{line} {headers:?}: {said}");
+        let (status, printed) = request(own, line, &headers);
+        assert_eq!(status, expected, "{line} {headers:?}: {printed}");
     }
     let status = watched.status();
     assert_eq!((&status["paused"], &status["rate_limit"]), (&false.into(), &2.0.into()));
     let origin = format!("http://{own}");
-    let (status, said) = request(own, pause, &[host, with_token, ("Origin", &origin)]);
-    assert_eq!(status, 200, "{said}");
+    let (status, printed) = request(own, pause, &[host, with_token, ("Origin", &origin)]);
+    assert_eq!(status, 200, "{printed}");
     assert_eq!(status_of(&run)["paused"], true);
     assert_eq!(watched.order("stop").0, 200);
     assert!([200, 409].contains(&watched.order("stop").0), "twice is no harm");

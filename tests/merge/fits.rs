@@ -21,7 +21,7 @@ use super::together::{never, run_all};
 use super::undo::undo_all;
 use super::verify::{diff, verified};
 use super::world::{CONTENT, ENROLMENTS, dump, load, to_row};
-use super::{context_of, said};
+use super::{context_of, events_of};
 
 /// Pairs, all in one batch.
 const PAIRS: usize = 40;
@@ -184,7 +184,7 @@ fn all_walks(name: &str, limit: Option<Limit>) -> Outcome {
     let (outcome, failed) = run_all(&context, &plan, never(), ErrorLimit::Groups(0));
     assert_eq!((outcome.failed, failed), (0, Vec::new()), "{name}");
     let tributary::events::EventSink::Memory(events) = &context.event_sink else { unreachable!() };
-    let events = said(&events.lock().unwrap());
+    let events = events_of(&events.lock().unwrap());
     let merged = (dump(&spec(), &context.storage), events);
     over("merge");
 

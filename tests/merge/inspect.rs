@@ -40,7 +40,7 @@ pub fn inspect(
 }
 
 /// What was said of all groups, as a merge counts it.
-fn said(inspected: &Inspected, groups: u64) -> Tally {
+fn tally_of(inspected: &Inspected, groups: u64) -> Tally {
     let figures = &inspected.figures;
     let exact = |moments: &tributary::estimate::Moments| {
         let total = moments.total(groups);
@@ -103,7 +103,7 @@ proptest! {
             block_on(pipeline::scan(&merging, &plan, &never())).unwrap();
         }
         let tally = run(&merging, &plan.group(0)).0.unwrap();
-        prop_assert_eq!(said(&inspected, 1), comparable(tally.clone()));
+        prop_assert_eq!(tally_of(&inspected, 1), comparable(tally.clone()));
 
         // What only a scan has found is what a merge without one leaves.
         let (mut by_content, mut by_scan) = (world.clone(), world);

@@ -38,7 +38,7 @@ use tributary::storage::memory::{FaultKind, MemoryStorage, Request};
 
 use model::World;
 use preset::spec;
-use world::{CONTENT, dump, group, load, said, world_and_group};
+use world::{CONTENT, dump, group, load, events_of, world_and_group};
 
 /// The write time of the first merge.
 const T: i64 = 2_000_000_000_000_000;
@@ -117,7 +117,7 @@ proptest! {
         let mut expected = world.clone();
         let expected_events = expected.merge(&to, &sources);
         prop_assert_eq!(dump(&spec(), &context.storage), expected);
-        prop_assert_eq!(said(&events), expected_events);
+        prop_assert_eq!(events_of(&events), expected_events);
         prop_assert_eq!(tally.events as usize, events.len());
         check_tally(&tally);
         let of = |user: &String| world.content.keys().filter(|key| key.0 == *user).count() as u64;
@@ -169,7 +169,7 @@ proptest! {
         let mut expected = world;
         let expected_events = expected.merge(&to, &sources);
         prop_assert_eq!(dump(&spec(), &context.storage), expected);
-        prop_assert_eq!(said(&events), expected_events);
+        prop_assert_eq!(events_of(&events), expected_events);
     }
 
     /// Refused at any request: the group fails, no row is lost, and merging again, without the journal,
@@ -187,7 +187,7 @@ proptest! {
         let mut expected = world.clone();
         let expected_events = expected.merge(&to, &sources);
         if result.is_ok() {
-            prop_assert_eq!(said(&events), expected_events);
+            prop_assert_eq!(events_of(&events), expected_events);
         } else {
             prop_assert!(events.is_empty(), "announced before every write was acknowledged");
             check_nothing_lost(&world, &dump(&spec(), &first.storage), &to, &sources);
@@ -248,7 +248,7 @@ proptest! {
         let mut expected = world.clone();
         let expected_events = expected.merge(&to, &sources);
         prop_assert_eq!(dump(&spec(), &context.storage), expected);
-        prop_assert_eq!(said(&events), expected_events);
+        prop_assert_eq!(events_of(&events), expected_events);
         let undisturbed = MemoryStorage::new(spec());
         load(&world, &spec(), &undisturbed);
         let mut undisturbed = context_of(8, undisturbed, Arc::default(), T);

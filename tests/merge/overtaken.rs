@@ -18,7 +18,7 @@ use super::context_of;
 use super::model::{Columns, World};
 use super::preset::spec;
 use super::undo::{Stops, undo_all};
-use super::world::{CONTENT, dump, group, load, said, to_row};
+use super::world::{CONTENT, dump, group, load, events_of, to_row};
 
 /// Contents, of which some are held by the source, some by the survivor, each with a status.
 type Held = BTreeMap<u8, (Option<i32>, Option<i32>)>;
@@ -221,7 +221,7 @@ proptest! {
             is_alone && offered.is_some() && offered > own
         });
         if changed {
-            prop_assert!(!said(&events).is_empty());
+            prop_assert!(!events_of(&events).is_empty());
         }
     }
 }

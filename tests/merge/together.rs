@@ -15,7 +15,7 @@ use tributary::storage::memory::{FaultKind, MemoryStorage, Request};
 
 use super::model::{Events, World};
 use super::preset::spec;
-use super::world::{CONTENT, ENROLMENTS, dump, load, said};
+use super::world::{CONTENT, ENROLMENTS, dump, load, events_of};
 use super::{T, block_on, context, context_of};
 
 const GROUPS: usize = 60;
@@ -68,7 +68,7 @@ pub fn run_all(
 
 fn announced(context: &Context<MemoryStorage>) -> Events {
     let EventSink::Memory(events) = &context.event_sink else { unreachable!() };
-    said(&events.lock().unwrap())
+    events_of(&events.lock().unwrap())
 }
 
 /// The world after the groups that `merged` says, and the events.

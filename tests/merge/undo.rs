@@ -18,7 +18,7 @@ use tributary::undo::{self, Options, Reported, Undone};
 use super::model::{Columns, Events, World};
 use super::preset::spec;
 use super::sweep;
-use super::world::{CONTENT, ENROLMENTS, dump, group, load, said, to_row, world_and_group};
+use super::world::{CONTENT, ENROLMENTS, dump, group, load, events_of, to_row, world_and_group};
 use super::{T, block_on, context_of, run};
 
 /// Undoes all groups that the journal has; what failed is told by its reason.
@@ -143,7 +143,7 @@ proptest! {
         let (context, undone, events, failures) = undo_all(context, false);
         prop_assert_eq!(failures, Vec::<String>::new());
         prop_assert_eq!(&dump(&spec(), &context.storage), &world);
-        prop_assert_eq!(said(&events), expected_events(&world, &after, &to, &sources));
+        prop_assert_eq!(events_of(&events), expected_events(&world, &after, &to, &sources));
         prop_assert_eq!((undone.undone, undone.disputed), (1, 0));
         for (rows, merged) in undone.rows.iter().zip(&merged.tables) {
             prop_assert_eq!(rows.given_back, merged.source_rows);

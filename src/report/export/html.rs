@@ -274,7 +274,7 @@ fn pieces(pieces: &[Piece]) -> Markup {
                 Piece::Own(words) => (Escaped(words)),
                 Piece::Words(words) => (Escaped(words)),
                 Piece::Code(text) | Piece::Path(text) => code { (Escaped(text)) },
-                Piece::Verdict(tone, said) => span class={ "verdict " (tone.class()) } { (said) },
+                Piece::Verdict(tone, word) => span class={ "verdict " (tone.class()) } { (word) },
                 Piece::Figure(figure) => (figure),
             }
         }

@@ -60,7 +60,7 @@ fn meaning(root: &str, deletes: &Deletes) -> Vec<Fact> {
         origin
     );
     let mut facts = vec![Fact::new("Tombstones", limits)];
-    let mut add = |tone, said: Text| facts.push(Fact::new("Tombstones", said).toned(tone));
+    let mut add = |tone, sentence: Text| facts.push(Fact::new("Tombstones", sentence).toned(tone));
     if hottest.iter().any(|hot| hot.there.is_some_and(|there| there.tombstones.is_none())) {
         add(
             Tone::Bad,

@@ -16,7 +16,7 @@ use tributary::verify::{Options, Verified, verify};
 
 use super::model::{Events, World};
 use super::preset::spec;
-use super::world::{group, load, said};
+use super::world::{group, load, events_of};
 use super::{block_on, context_of, run};
 
 /// A line of diff.csv: verdict, account, key and column.
@@ -66,5 +66,5 @@ fn merged(world: &World, to: &str, sources: &[String]) -> Arc<Context<MemoryStor
 
 fn announced(context: &Context<MemoryStorage>) -> Events {
     let EventSink::Memory(events) = &context.event_sink else { unreachable!() };
-    said(&std::mem::take(&mut *events.lock().unwrap()))
+    events_of(&std::mem::take(&mut *events.lock().unwrap()))
 }

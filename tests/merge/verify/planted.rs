@@ -199,8 +199,8 @@ proptest! {
         let repaired = verified(&context, REPAIR, &diff(&folder));
         let unrepaired = missing_own.len();
         prop_assert_eq!(repaired.counts.differences(), unrepaired as u64);
-        let said: u64 = repaired.counts.tables.iter().map(|table| table.repaired).sum();
-        prop_assert_eq!(said as usize, differences - unrepaired);
+        let repaired_rows: u64 = repaired.counts.tables.iter().map(|table| table.repaired).sum();
+        prop_assert_eq!(repaired_rows as usize, differences - unrepaired);
         let remaining: BTreeSet<Line> = expected
             .iter()
             .filter(|line| line.0 == "changed-since" || missing_own.contains(*line))
