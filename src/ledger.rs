@@ -273,7 +273,7 @@ impl History {
         swept.and_then(|found| found.row.cells.get(column).cloned().flatten())
     }
 
-    /// Each source's full row before the run, by its place in the group: what the merge found, and what
+    /// Each source's full row before the run, by its index in the group: what the merge found, and what
     /// was written to it later and swept.
     pub fn sources_before(&self, table: &Table) -> Vec<(usize, Row)> {
         let mut sources = self.entry.as_ref().map_or_else(Vec::new, |entry| entry.sources.clone());

@@ -26,7 +26,7 @@
 //! Every write and delete of a group carries the same write time T, a moment just before its first read
 //! ([`pipeline::AsOf`]). The merge behaves as if it had happened at that instant: later writes of the
 //! application win, cell by cell, and merging again changes nothing. What was written to a source later
-//! than T outlives its delete; at the end the sweep ([`pipeline::sweep`]) takes it to its new place.
+//! than T outlives its delete; at the end the sweep ([`pipeline::sweep`]) moves it to the survivor's row.
 //!
 //! A table in which the account is a clustering column has no index by it. Its partitions are those that
 //! other rows of the sources name; with `--discover scan` also those in which a scan of the table's keys
@@ -52,7 +52,7 @@
 //! | [`register`] | what became of accounts over all runs, and who may work on a keyspace |
 //! | [`cluster`] | Cassandra behind that seam; the only user of the driver |
 //! | [`events`] | Kafka; the only user of rdkafka |
-//! | [`failpoint`] | places at which a test may kill the process |
+//! | [`failpoint`] | points at which a test may kill the process |
 //! | [`journal`] | what a run is about to do, durable before it is done; the only user of SQLite |
 //! | [`ledger`] | what a run did to each key of a group, read back from the journal |
 //! | [`latency`] | HDR histograms per kind of request |

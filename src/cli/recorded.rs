@@ -50,11 +50,11 @@ pub(super) fn record_of(
     for setting in settings {
         let at = setting.row().recorded.map(|recorded| recorded.at);
         if let (Some(at), Some(kept)) = (at, setting.kept(layers)?) {
-            let mut place = &mut record;
+            let mut entry = &mut record;
             for name in at.split('/') {
-                place = &mut place[name];
+                entry = &mut entry[name];
             }
-            *place = kept;
+            *entry = kept;
         }
     }
     Ok(record)

@@ -51,8 +51,8 @@ impl Cluster {
         for row in rows.rows::<(String, Option<String>)>().map_err(|error| error.to_string())? {
             let (name, value) = row.map_err(|error| error.to_string())?;
             let value = value.and_then(|value| value.parse::<u64>().ok());
-            if let Some(place) = names.iter().position(|known| *known == name) {
-                limits[place] = value;
+            if let Some(index) = names.iter().position(|known| *known == name) {
+                limits[index] = value;
             }
         }
         match limits {

@@ -37,7 +37,7 @@ pub enum State {
     Written,
     /// All writes and all events are acknowledged.
     Done,
-    /// Done, but what survived on its sources is being taken to its new place; rows may or may not be there.
+    /// Done, but what survived on its sources is being moved to the survivor's row; rows may or may not be there.
     Sweeping,
     /// Given up, with a reason; what was recorded for it stands.
     Failed,
@@ -84,7 +84,7 @@ impl FromStr for State {
 pub enum Kind {
     /// Part of the merge.
     Merge,
-    /// What survived on the sources, taken to its new place.
+    /// What survived on the sources, moved to the survivor's row.
     Sweep,
     /// Computed values that a write of the application had overtaken, written again.
     Raise,
@@ -182,7 +182,7 @@ pub struct GroupRecord {
 /// A slice as the journal knows it, its body aside.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SliceRecord {
-    /// Its place in the journal.
+    /// Its id in the journal.
     pub id: i64,
     /// The group.
     pub group: usize,
@@ -216,7 +216,7 @@ pub struct Scan {
 /// A scanned range as the journal knows it, what was found aside.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ScanRecord {
-    /// Its place in the journal.
+    /// Its id in the journal.
     pub id: i64,
     /// As in [`Scan::table`].
     pub table: String,

@@ -80,7 +80,7 @@ pub enum SocketError {
 /// A socket that is served. It goes when this is dropped.
 #[derive(Debug)]
 pub struct Socket {
-    place: Place,
+    path: SocketPath,
     serving: JoinHandle<()>,
 }
 
@@ -96,16 +96,16 @@ impl Socket {
         control: &Control,
         address: Option<String>,
     ) -> io::Result<Self> {
-        let place = Place::new(run)?;
-        match fs::remove_file(&place.path) {
+        let path = SocketPath::new(run)?;
+        match fs::remove_file(&path.path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }
-        let listener = UnixListener::bind(&place.path)?;
-        fs::set_permissions(&place.path, Permissions::from_mode(0o600))?;
+        let listener = UnixListener::bind(&path.path)?;
+        fs::set_permissions(&path.path, Permissions::from_mode(0o600))?;
         let host = Host { frames: frames.clone(), control: control.clone(), address };
         let serving = tokio::spawn(serve(listener, host));
-        Ok(Self { place, serving })
+        Ok(Self { path, serving })
     }
 }
 
@@ -113,19 +113,19 @@ impl Drop for Socket {
     fn drop(&mut self) {
         self.serving.abort();
         // If it cannot be removed, it is stale, and the next process replaces it.
-        let _ = fs::remove_file(&self.place.path);
+        let _ = fs::remove_file(&self.path.path);
     }
 }
 
 /// Where the socket is, by a path that is short enough.
 #[derive(Debug)]
-struct Place {
+struct SocketPath {
     path: PathBuf,
     /// What a path by way of a file descriptor goes through.
     _folder: Option<File>,
 }
 
-impl Place {
+impl SocketPath {
     fn new(run: &Path) -> io::Result<Self> {
         let path = run.join(NAME);
         if path.as_os_str().len() <= LONGEST_PATH {
@@ -145,18 +145,18 @@ struct Host {
 }
 
 async fn serve(listener: UnixListener, host: Host) {
-    let places = Arc::new(Semaphore::new(CLIENTS));
+    let slots = Arc::new(Semaphore::new(CLIENTS));
     loop {
         let Ok((stream, _)) = listener.accept().await else {
             time::sleep(Duration::from_millis(200)).await;
             continue;
         };
-        let Ok(place) = Arc::clone(&places).try_acquire_owned() else { continue };
+        let Ok(slot) = Arc::clone(&slots).try_acquire_owned() else { continue };
         let host = host.clone();
         tokio::spawn(async move {
             // A client that says nothing, or is gone, is none of our concern.
             let _ = time::timeout(PATIENCE, host.answer(stream)).await;
-            drop(place);
+            drop(slot);
         });
     }
 }
@@ -190,8 +190,8 @@ impl Host {
 /// There is no such process, or it does not answer.
 pub fn ask(run: &Path, order: Option<Order>) -> Result<Answer, SocketError> {
     let broken = |cause| SocketError::Broken { run: run.to_path_buf(), cause };
-    let place = Place::new(run).map_err(broken)?;
-    let stream = ClientStream::connect(&place.path).map_err(|cause| match cause.kind() {
+    let path = SocketPath::new(run).map_err(broken)?;
+    let stream = ClientStream::connect(&path.path).map_err(|cause| match cause.kind() {
         io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
             SocketError::Nobody { run: run.to_path_buf() }
         }
@@ -258,7 +258,7 @@ mod tests {
             assert!(refused.contains("no process"), "{refused}");
             // As a killed process leaves one.
             drop(
-                std::os::unix::net::UnixListener::bind(Place::new(&folder.0).unwrap().path)
+                std::os::unix::net::UnixListener::bind(SocketPath::new(&folder.0).unwrap().path)
                     .unwrap(),
             );
             assert!(matches!(asked(&folder.0, None), Err(SocketError::Nobody { .. })));

@@ -1,6 +1,6 @@
 //! What survived on a source (it was written after T, or is dated in the future), and where it goes.
 //!
-//! It is a later write to the row's new place. Where the survivor's row is a copy of ours, or there is none,
+//! It is a later write to the row's new key. Where the survivor's row is a copy of ours, or there is none,
 //! every surviving cell is written there with its own write time, unless a policy decides; where the survivor had a
 //! row of its own, only the policies do. Then the cells are deleted from the source, each just above its own write time, so that
 //! nothing else on the source is touched.
@@ -20,7 +20,7 @@ use crate::spec::{Dated, Spec, Survivorship, Table};
 pub struct Swept {
     /// The table.
     pub table: TableIndex,
-    /// The source's place in the group.
+    /// The source's index in the group.
     pub source: usize,
     /// The primary key of the source's row, in column order.
     pub key: Vec<Bytes>,

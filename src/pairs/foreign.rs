@@ -21,7 +21,7 @@ const SAVE_AS: &str =
 const UTF_16: &str =
     "iconv -f UTF-16 -t UTF-8 FILE > pairs.csv (where it is separated by tabs: --delimiter tab)";
 
-/// What something is by the bytes at a place.
+/// What something is by the bytes at a position.
 const BY_BYTES: [(usize, &[u8], Foreign); 29] = [
     (0, b"\x1f\x8b", is("compressed by gzip twice", "gunzip -c FILE | gunzip > pairs.csv")),
     (0, b"\x28\xb5\x2f\xfd", is("compressed by zstd", "zstd -dc FILE > pairs.csv")),

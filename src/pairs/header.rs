@@ -169,8 +169,8 @@ impl Layout {
             false => *other == name.to_lowercase(),
         };
         match self.names.iter().position(is) {
-            Some(place) if place == self.from => Some(Column::From),
-            Some(place) if place == self.to => Some(Column::To),
+            Some(index) if index == self.from => Some(Column::From),
+            Some(index) if index == self.to => Some(Column::To),
             Some(_) => Some(Column::Other),
             // What this tool lists itself may stand behind any list.
             None if name == OWN_NAMES[0] => Some(Column::From),

@@ -316,9 +316,9 @@ impl Inspected {
 
 /// Keeps those of the lowest lines.
 fn keep_first<T>(kept: &mut Vec<T>, item: T, most: usize, line: impl Fn(&T) -> u64) {
-    let place = kept.partition_point(|known| line(known) <= line(&item));
-    if place < most {
-        kept.insert(place, item);
+    let index = kept.partition_point(|known| line(known) <= line(&item));
+    if index < most {
+        kept.insert(index, item);
         kept.truncate(most);
     }
 }
@@ -329,9 +329,9 @@ fn keep_largest(kept: &mut Vec<LargeAccount>, account: LargeAccount) {
         return;
     }
     let order = |account: &LargeAccount| (Reverse(account.rows), account.line);
-    let place = kept.partition_point(|known| order(known) <= order(&account));
-    if place < NAMED {
-        kept.insert(place, account);
+    let index = kept.partition_point(|known| order(known) <= order(&account));
+    if index < NAMED {
+        kept.insert(index, account);
         kept.truncate(NAMED);
     }
 }
@@ -340,11 +340,11 @@ fn keep_largest(kept: &mut Vec<LargeAccount>, account: LargeAccount) {
 fn keep_conflict(kept: &mut Vec<Conflict>, conflict: Conflict) {
     let kind = |conflict: &Conflict| (conflict.table, conflict.written.is_empty());
     let order = |conflict: &Conflict| (kind(conflict), conflict.line);
-    let place = kept.partition_point(|known| order(known) <= order(&conflict));
+    let index = kept.partition_point(|known| order(known) <= order(&conflict));
     let first = kept.partition_point(|known| kind(known) < kind(&conflict));
-    if place - first < CONFLICTS {
+    if index - first < CONFLICTS {
         let own = kind(&conflict);
-        kept.insert(place, conflict);
+        kept.insert(index, conflict);
         let end = kept.partition_point(|known| kind(known) <= own);
         if end - first > CONFLICTS {
             kept.remove(end - 1);

@@ -105,7 +105,7 @@ pub struct Run {
     /// Its id.
     pub id: String,
     /// The machine, and its directory there.
-    pub place: String,
+    pub location: String,
     /// Who began it.
     pub user: String,
     /// The version of the program.
@@ -127,7 +127,7 @@ pub struct Run {
 impl Run {
     /// The machine, and the run directory there.
     pub fn host_and_dir(&self) -> (&str, &str) {
-        self.place.split_once(':').unwrap_or(("", &self.place))
+        self.location.split_once(':').unwrap_or(("", &self.location))
     }
 }
 

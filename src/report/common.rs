@@ -25,7 +25,7 @@ pub(super) fn session(started: Moment, finished: Moment, exit_code: u8) -> Fact 
 /// A total and its parts, the first of them and those that are not nothing.
 pub(super) fn sum<'a>(total: Figure, parts: impl IntoIterator<Item = (Figure, &'a str)>) -> Text {
     let parts = parts.into_iter().enumerate();
-    let parts = parts.filter(|(place, (part, _))| *place == 0 || part.number != Number::Count(0));
+    let parts = parts.filter(|(index, (part, _))| *index == 0 || part.number != Number::Count(0));
     // Lines are broken at its plus signs only.
     let part = |(_, (part, what)): (_, (Figure, &str))| {
         Text::from(part).and(Piece::Own("\u{a0}").into()).and(what.replace(' ', "\u{a0}").into())
@@ -35,7 +35,7 @@ pub(super) fn sum<'a>(total: Figure, parts: impl IntoIterator<Item = (Figure, &'
 
 /// What must add up.
 pub(super) fn adds_up(equations: &[Equation]) -> Section {
-    let row = |(place, equation): (usize, &Equation)| {
+    let row = |(index, equation): (usize, &Equation)| {
         let holds = match equation.holds() {
             true => verdict(Tone::Good, "✓ yes"),
             false => verdict(Tone::Bad, "✗ NO"),
@@ -43,8 +43,8 @@ pub(super) fn adds_up(equations: &[Equation]) -> Section {
         [
             equation.what().into(),
             holds,
-            count(equation.total()).at(format!("/equations/{place}/total")).into(),
-            count(equation.sum()).at(format!("/equations/{place}/sum")).into(),
+            count(equation.total()).at(format!("/equations/{index}/total")).into(),
+            count(equation.sum()).at(format!("/equations/{index}/sum")).into(),
             equation.parts_text().into(),
         ]
     };
@@ -100,8 +100,8 @@ pub(super) fn absent(absent: Figure, most: u64, of: u64, who: &'static str) -> F
 pub(super) fn failures(failures: &[FailureReason], about: &'static str) -> Section {
     let mut reasons = Table::new(["Failed groups", "reason"]);
     let mut examples = Table::new(["Such as line", "from", "to"]).in_terminal(3);
-    for (place, failure) in failures.iter().enumerate() {
-        let groups = count(failure.groups).at(format!("/failures/{place}/groups"));
+    for (index, failure) in failures.iter().enumerate() {
+        let groups = count(failure.groups).at(format!("/failures/{index}/groups"));
         reasons.push([Text::from(groups), failure.reason.as_str().into()]);
         for ExamplePair { from, to, line: number } in &failure.examples {
             examples.push([line(*number).into(), code(from), code(to)]);
@@ -114,19 +114,19 @@ pub(super) fn failures(failures: &[FailureReason], about: &'static str) -> Secti
 /// shown where nothing else says it.
 pub(super) fn examples(listing: &Listing) -> Table {
     let mut order: Vec<usize> = (0..listing.columns.len()).collect();
-    order.sort_by_key(|place| listing.columns[*place] != "line");
-    let columns = order.iter().map(|place| listing.columns[*place].clone()).collect();
+    order.sort_by_key(|index| listing.columns[*index] != "line");
+    let columns = order.iter().map(|index| listing.columns[*index].clone()).collect();
     let caption = say!("Examples from {}", listing.file.as_str());
     let mut table = Table { caption, columns, ..Table::default() };
     for row in &listing.rows {
         let is_known = |name: &str| {
-            let place = listing.columns.iter().position(|column| column == name);
-            place.and_then(|place| row.get(place)).is_some_and(|field| !field.is_empty())
+            let index = listing.columns.iter().position(|column| column == name);
+            index.and_then(|index| row.get(index)).is_some_and(|field| !field.is_empty())
         };
         let is_pair = is_known("from") && is_known("to");
-        table.push(order.iter().map(|place| {
-            let field = row.get(*place).map_or("", String::as_str);
-            match listing.columns[*place].as_str() {
+        table.push(order.iter().map(|index| {
+            let field = row.get(*index).map_or("", String::as_str);
+            match listing.columns[*index].as_str() {
                 "line" => field.parse().map_or_else(|_| code(field), |n| line(n).into()),
                 "reason" => field.into(),
                 "original" if is_pair => Text::default(),
@@ -182,8 +182,8 @@ pub(super) fn latency(root: &str, operations: &[LatencySummary]) -> Option<Secti
     });
     let plot = LatencyPlot { title: "How long things took".to_owned(), rows: rows.collect() };
     let mut table = Table::new(["Latency", "count", "p50", "p90", "p99", "p99.9", "max"]);
-    for (place, operation) in &seen {
-        let at = |field: &str| format!("{root}/latency/{place}/{field}");
+    for (index, operation) in &seen {
+        let at = |field: &str| format!("{root}/latency/{index}/{field}");
         let times = [
             ("p50_us", operation.p50_us),
             ("p90_us", operation.p90_us),

@@ -203,8 +203,8 @@ impl Found {
 
     fn received(&self, at: &str) -> Text {
         let shown = self.received.iter().take(SHOWN).enumerate();
-        let shown = shown.map(|(place, pair)| {
-            let number = line(pair.line).at(format!("{at}/received/{place}/line"));
+        let shown = shown.map(|(index, pair)| {
+            let number = line(pair.line).at(format!("{at}/received/{index}/line"));
             say!("{} (line {})", code(&pair.from), number)
         });
         let more = self.received.len().saturating_sub(SHOWN);
@@ -241,8 +241,8 @@ impl Answer for Lookup {
         let word = say!("in {} of the {} looked into", found, runs);
         let outcome = Outcome { word, ..Outcome::default() };
         let mut report = Report { title: self.account.clone(), outcome, ..Report::default() };
-        for (place, found) in self.found.iter().enumerate() {
-            let facts = found.facts(&format!("/found/{place}"));
+        for (index, found) in self.found.iter().enumerate() {
+            let facts = found.facts(&format!("/found/{index}"));
             report.add(Section::new("Found").with_all(facts));
             if found.is_left() {
                 let to = say!("To do what is left of run {}", found.run.to_string());

@@ -156,7 +156,7 @@ pub struct SweepFacts {
     pub sources: u64,
     /// Rows that were scanned for them; `None` where partitions were asked one by one.
     pub scanned: Option<u64>,
-    /// Rows that had survived on them and were taken to their new place.
+    /// Rows that had survived on them and were moved to the survivor's row.
     pub rows: u64,
     /// Events that were sent for them.
     pub events: u64,

@@ -257,14 +257,14 @@ impl Undoing {
     fn rows(&self) -> Section {
         let head = ["Rows of", "given back", "copies removed", "set back", "left alone"];
         let mut table = Table::new(head);
-        for (place, rows) in self.tables.iter().enumerate() {
+        for (index, rows) in self.tables.iter().enumerate() {
             let numbers = [
                 ("given_back", rows.given_back),
                 ("removed", rows.removed),
                 ("set_back", rows.set_back),
                 ("left_alone", rows.left_alone),
             ];
-            let numbers = numbers.map(|(field, n)| count(n).at(format!("/tables/{place}/{field}")));
+            let numbers = numbers.map(|(field, n)| count(n).at(format!("/tables/{index}/{field}")));
             table.push([code(&rows.table)].into_iter().chain(numbers.map(Text::from)));
         }
         Section::new("Rows by table").with(table)

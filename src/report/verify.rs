@@ -234,9 +234,9 @@ impl Verification {
         let mut rows =
             Table::new(["Rows of", "compared", "differences", "changed since", "repaired"]);
         let mut found = Table::new(["Found in", "number", "what"]);
-        for (place, VerifiedTable { table, counts }) in self.tables.iter().enumerate() {
+        for (index, VerifiedTable { table, counts }) in self.tables.iter().enumerate() {
             let at =
-                |n: u64, field: &str| Text::from(count(n).at(format!("/tables/{place}/{field}")));
+                |n: u64, field: &str| Text::from(count(n).at(format!("/tables/{index}/{field}")));
             let changed = counts.of(Verdict::ChangedSince);
             rows.push([
                 code(table),
@@ -282,7 +282,7 @@ impl Verification {
         if late > 0 {
             let to = say!(
                 "{} of sources: written after the merge, or with nothing but a key, whose time cannot be read. To take \
-                 what can be taken to its new place",
+                 what can be moved to the survivor's row",
                 counted(late, "row")
             );
             report.advise(to, Advice::resume(&run()));

@@ -15,7 +15,7 @@ use crate::spec::{Table, Undone};
 pub(super) struct Found {
     /// The survivor's row.
     pub(super) survivor: Option<TimedRow>,
-    /// The rows of sources that own one, by their places in the group.
+    /// The rows of sources that own one, by their indexes in the group.
     pub(super) sources: Vec<(usize, TimedRow)>,
 }
 
@@ -64,7 +64,7 @@ impl<'a> Key<'a> {
         Self { history, table, left: history.left(table), left_before, before }
     }
 
-    /// The sources whose rows are given back, by their places in the group.
+    /// The sources whose rows are given back, by their indexes in the group.
     pub(super) fn sources(&self) -> impl Iterator<Item = usize> {
         self.before.iter().map(|(source, _)| *source)
     }

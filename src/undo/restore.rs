@@ -18,7 +18,7 @@ use super::key::{How, Key};
 /// What is written for a key.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Restoration {
-    /// The rows of sources, by their places in the group; acknowledged before the survivor's row goes.
+    /// The rows of sources, by their indexes in the group; acknowledged before the survivor's row goes.
     pub(super) sources: Vec<(usize, Mutation)>,
     /// The survivor's row.
     pub(super) survivor: Vec<Mutation>,

@@ -1,4 +1,4 @@
-//! The sweep: what the application writes to a source after T is a later write to the row's new place.
+//! The sweep: what the application writes to a source after T is a later write to the row's new key.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};

@@ -1,4 +1,4 @@
-//! What the application writes to a source after T is taken to its new place, and nothing of it is lost.
+//! What the application writes to a source after T is moved to the survivor's row, and nothing of it is lost.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -87,9 +87,9 @@ proptest! {
             let mut full = columns.clone();
             full.extend(key.map(|(name, value)| (name.to_owned(), value.clone())));
             context.storage.put(CONTENT, to_row(&spec(), CONTENT, &full), t + 1 + n as i64);
-            let place = (to.clone(), c.clone(), b.clone(), k.clone());
-            let own = world.content.contains_key(&place);
-            let row = expected.content.entry(place).or_default();
+            let key = (to.clone(), c.clone(), b.clone(), k.clone());
+            let own = world.content.contains_key(&key);
+            let row = expected.content.entry(key).or_default();
             // A later value does not lower a status, whosever the row is.
             let kept = status(columns) <= status(row);
             let taken = columns.iter().filter(|(name, _)| match name.as_str() {
@@ -113,9 +113,9 @@ proptest! {
             full.insert("batchid".into(), batch.clone());
             full.insert("userid".into(), source.clone());
             context.storage.put(ENROLMENTS, to_row(&spec(), ENROLMENTS, &full), t + 50 + n as i64);
-            let place = (batch.clone(), to.clone());
-            let own = world.enrolments.contains_key(&place);
-            let row = expected.enrolments.entry(place).or_default();
+            let key = (batch.clone(), to.clone());
+            let own = world.enrolments.contains_key(&key);
+            let row = expected.enrolments.entry(key).or_default();
             if !own {
                 row.extend(columns.clone());
             }

@@ -239,9 +239,9 @@ fn later() -> impl Strategy<Value = Later> {
 }
 
 /// A key without its account, as text.
-type Place = (usize, Vec<String>);
+type Key = (usize, Vec<String>);
 
-/// What undo is to leave behind, row by row and without any of its code: by place, the conflicts and the rows.
+/// What undo is to leave behind, row by row and without any of its code: by key, the conflicts and the rows.
 struct Judge<'a> {
     before: &'a World,
     merged: &'a World,
@@ -251,7 +251,7 @@ struct Judge<'a> {
 }
 
 impl Judge<'_> {
-    /// Whether the rows of a place are as the merge left them (or as they were before).
+    /// Whether the rows of a key are as the merge left them (or as they were before).
     fn is_disputed<'w>(
         &self,
         of: impl Fn(&'w World, &str) -> Option<&'w Columns>,
@@ -279,16 +279,16 @@ impl Judge<'_> {
         row
     }
 
-    /// What is expected after an undo, and the places that it leaves alone.
-    fn expected(&self, force: bool) -> (World, BTreeSet<Place>) {
+    /// What is expected after an undo, and the keys that it leaves alone.
+    fn expected(&self, force: bool) -> (World, BTreeSet<Key>) {
         let Self { before, merged, now, .. } = *self;
         let mut expected = now.clone();
         let mut disputed = BTreeSet::new();
         let worlds = [before, merged, now];
         let owned = before.content.keys().filter(|key| self.sources.contains(&key.0));
-        let places: BTreeSet<_> = owned.map(|(_, c, b, k)| (c, b, k)).collect();
-        let batches: BTreeSet<_> = places.iter().map(|place| place.1).collect();
-        for (c, b, k) in places {
+        let keys: BTreeSet<_> = owned.map(|(_, c, b, k)| (c, b, k)).collect();
+        let batches: BTreeSet<_> = keys.iter().map(|key| key.1).collect();
+        for (c, b, k) in keys {
             let key = |account: &str| (account.to_owned(), c.clone(), b.clone(), k.clone());
             let row = |world: &World, account: &str| world.content.get(&key(account)).cloned();
             if self.is_disputed(|w, account| w.content.get(&key(account)), worlds, Some("status")) {
@@ -338,9 +338,9 @@ impl Judge<'_> {
     }
 }
 
-/// The places that undo says it left alone.
-fn reported(journal: &dyn Journal) -> (BTreeSet<Place>, Vec<Pair>) {
-    let mut places = BTreeSet::new();
+/// The keys that undo says it left alone.
+fn reported(journal: &dyn Journal) -> (BTreeSet<Key>, Vec<Pair>) {
+    let mut keys = BTreeSet::new();
     let mut pairs = Vec::new();
     let codec = Codec::open(&spec(), journal).unwrap();
     undo::conflicts::<JournalError>(journal, &codec, |reported| {
@@ -353,13 +353,13 @@ fn reported(journal: &dyn Journal) -> (BTreeSet<Place>, Vec<Pair>) {
                 assert_eq!(account, conflict.account.to_string());
                 assert!(conflict.found_written_at.is_none_or(|t| t > T));
                 assert_ne!(conflict.found, conflict.expected);
-                places.insert((conflict.table, key));
+                keys.insert((conflict.table, key));
             }
         }
         Ok(())
     })
     .unwrap();
-    (places, pairs)
+    (keys, pairs)
 }
 
 proptest! {
@@ -406,18 +406,18 @@ proptest! {
             t += 10;
         }
         prop_assert_eq!(&dump(&spec(), &context.storage), &expected);
-        let (places, pairs) = reported(&*journal);
-        prop_assert_eq!(&places, &disputed);
+        let (keys, pairs) = reported(&*journal);
+        prop_assert_eq!(&keys, &disputed);
         let is_disputed = !disputed.is_empty();
         prop_assert_eq!(pairs.len(), if is_disputed { sources.len() } else { 0 });
         let ended = if is_disputed { State::Disputed } else { State::Undone };
         prop_assert_eq!(state(&*journal), Some(ended));
 
         // Sources live their own lives again, which is nothing to undo: only what was left alone is.
-        let place = world.content.keys().find(|key| sources.contains(&key.0));
-        if let Some((user, content, batch, course)) = place {
-            let place = (CONTENT, vec![content.clone(), batch.clone(), course.clone()]);
-            if !disputed.contains(&place) {
+        let key = world.content.keys().find(|key| sources.contains(&key.0));
+        if let Some((user, content, batch, course)) = key {
+            let key = (CONTENT, vec![content.clone(), batch.clone(), course.clone()]);
+            if !disputed.contains(&key) {
                 let columns: Columns = [
                     ("userid", user), ("contentid", content), ("batchid", batch),
                     ("courseid", course), ("result", &"new".to_owned()),

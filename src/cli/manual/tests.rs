@@ -208,7 +208,7 @@ fn topics_made_of_tables_have_every_row() {
     let settings = text("settings");
     for row in catalogue::all().map(Described::row) {
         let name =
-            if row.is_in(crate::setting::Place::Flag) { row.flag() } else { row.name.to_owned() };
+            if row.is_in(crate::setting::Layer::Flag) { row.flag() } else { row.name.to_owned() };
         assert!(settings.contains(&format!("`{name}")), "{name}");
     }
     let rules = text("input");

@@ -6,7 +6,7 @@
 //!  "seal":{"deletes":[{"table":…,"source":0,"scope":{…}}],"events":[{"scope":{…},"quoted":{…}}]}}
 //! ```
 //!
-//! What is absent is left out. A source is its place in the group.
+//! What is absent is left out. A source is its index in the group.
 
 use bytes::Bytes;
 

@@ -253,7 +253,7 @@ proptest! {
         for (body, read) in bodies.into_iter().zip(readers) {
             let whole = Bytes::from(body.clone());
             prop_assert!(read(&codec, &whole));
-            // Inside of a long value, one place is like the next.
+            // Inside of a long value, one byte is like the next.
             let step = 1 + whole.len() / 500;
             for cut in (0..whole.len()).step_by(step) {
                 prop_assert!(!read(&codec, &whole.slice(..cut)), "cut at {}", cut);

@@ -116,8 +116,8 @@ impl Reads {
         let found = self.read(|connection| {
             let sql = "SELECT block, start, bytes FROM slices WHERE id = ?1";
             let mut query = connection.prepare_cached(sql)?;
-            let place = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?));
-            query.query_row([slice], place).optional()
+            let location = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?));
+            query.query_row([slice], location).optional()
         });
         let (block, start, bytes): (i64, usize, usize) =
             found?.ok_or_else(|| self.damaged(format!("there is no slice {slice}")))?;

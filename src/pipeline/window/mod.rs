@@ -93,7 +93,7 @@ impl<S> Window<S> {
         self.read.fetch_add(bytes as u64, Ordering::Relaxed);
     }
 
-    /// Works on some groups until all have ended; `on_end` is told of each, by its place, what came of it, or that it
+    /// Works on some groups until all have ended; `on_end` is told of each, by its index, what came of it, or that it
     /// panicked.
     pub(super) async fn run<R>(
         self: &Arc<Self>,

@@ -157,9 +157,9 @@ impl<S: Reader> Window<S> {
     ) -> Vec<(Option<Node>, Accounts<A>)> {
         let (wanted, most) = self.fits.accounts(kind, table);
         let mut parts = if self.spec.tables[table].owns_partitions() {
-            let placed = waiting.into_iter();
-            let placed = placed.map(|one| (self.storage.replicas(table, scope, &one.request), one));
-            by_node(placed, wanted, most)
+            let routed = waiting.into_iter();
+            let routed = routed.map(|one| (self.storage.replicas(table, scope, &one.request), one));
+            by_node(routed, wanted, most)
         } else {
             let parts = cut(waiting, [wanted], |_| [1]);
             parts.into_iter().map(|part| (None, part)).collect()
@@ -244,7 +244,7 @@ fn behind(look: Option<Look>, delete: BoxFuture<'static, ()>) -> BoxFuture<'stat
 }
 
 /// Gives each account its rows, in the order in which they came. No account is in two groups, and a group asks for an
-/// account once, so each row has one place.
+/// account once, so each row has one owner.
 fn by_owner<R>(
     rows: Vec<R>,
     asked: &[AccountId],
@@ -253,11 +253,11 @@ fn by_owner<R>(
     if asked.len() == 1 {
         return vec![rows];
     }
-    let places = asked.iter().enumerate().map(|(at, account)| (account.cell(), at));
-    let places: HashMap<&Bytes, usize> = places.collect();
+    let positions = asked.iter().enumerate().map(|(at, account)| (account.cell(), at));
+    let positions: HashMap<&Bytes, usize> = positions.collect();
     let mut answers: Vec<Vec<R>> = asked.iter().map(|_| Vec::new()).collect();
     for row in rows {
-        if let Some(at) = owner(&row).and_then(|owner| places.get(owner)) {
+        if let Some(at) = owner(&row).and_then(|owner| positions.get(owner)) {
             answers[*at].push(row);
         }
     }

@@ -11,9 +11,9 @@ const LARGEST: usize = 3;
 
 pub(super) fn accounts(inspection: &Inspection) -> Section {
     let mut largest = Table::new(["Largest accounts", "line", "role", "rows"]).in_terminal(LARGEST);
-    for (place, account) in inspection.largest.iter().enumerate() {
+    for (index, account) in inspection.largest.iter().enumerate() {
         let role = if account.is_survivor { "survivor" } else { "source" };
-        let rows = count(account.rows).at(format!("/inspection/largest/{place}/rows"));
+        let rows = count(account.rows).at(format!("/inspection/largest/{index}/rows"));
         let name = code(&account.account);
         largest.push([name, line(account.line).into(), role.into(), rows.into()]);
     }

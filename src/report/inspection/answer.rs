@@ -50,8 +50,8 @@ fn rows(inspection: &Inspection) -> Section {
         let unreadable = counted(inspection.unreadable, "group").at("/inspection/unreadable");
         let sentence = say!("{} could not be read and are left out", unreadable);
         let reasons = inspection.unreadable_reasons.iter().enumerate();
-        let reasons = reasons.map(|(place, (reason, groups))| {
-            let at = format!("/inspection/unreadable_reasons/{place}/1");
+        let reasons = reasons.map(|(index, (reason, groups))| {
+            let at = format!("/inspection/unreadable_reasons/{index}/1");
             say!("{}: {}", count(*groups).at(at), reason)
         });
         let fact = Fact { more: reasons.collect(), ..Fact::new("Unreadable", sentence) };
@@ -59,7 +59,7 @@ fn rows(inspection: &Inspection) -> Section {
     }
     let head = ["Rows of", "sources", "to copy", "to merge", "unchanged", "to delete"];
     let mut table = Table::new(head);
-    for (place, facts) in inspection.tables.iter().enumerate() {
+    for (index, facts) in inspection.tables.iter().enumerate() {
         let InspectedTable { source_rows, copied, merged, unchanged, deleted, .. } = facts;
         let numbers = [
             ("source_rows", source_rows),
@@ -69,7 +69,7 @@ fn rows(inspection: &Inspection) -> Section {
             ("deleted", deleted),
         ];
         let numbers = numbers.map(|(field, total)| {
-            estimate(*total, Number::Count).at(format!("/inspection/tables/{place}/{field}")).into()
+            estimate(*total, Number::Count).at(format!("/inspection/tables/{index}/{field}")).into()
         });
         table.push([code(&facts.table)].into_iter().chain(numbers));
     }
@@ -78,13 +78,13 @@ fn rows(inspection: &Inspection) -> Section {
 
 fn conflicts(inspection: &Inspection) -> Vec<Block> {
     let mut blocks = Vec::new();
-    for (place, facts) in inspection.tables.iter().enumerate() {
+    for (index, facts) in inspection.tables.iter().enumerate() {
         let InspectedTable { table, source_rows, merged, unchanged, rule, .. } = facts;
         let held = merged.value + unchanged.value;
         if held == 0 {
             continue;
         }
-        let at = |field: &str| format!("/inspection/tables/{place}/{field}/value");
+        let at = |field: &str| format!("/inspection/tables/{index}/{field}/value");
         let sentence = say!(
             "{} of {} of {} have a key that is held already: {}",
             count(held),

@@ -19,8 +19,8 @@ pub(in crate::report) fn deletes(
     if is_traced {
         table.columns.extend(["there already", "rows there"].map(str::to_owned));
     }
-    for (place, hot) in deletes.hottest.iter().enumerate() {
-        let at = format!("{root}/hottest/{place}");
+    for (index, hot) in deletes.hottest.iter().enumerate() {
+        let at = format!("{root}/hottest/{index}");
         let number = count(hot.deletes).about(is_exact).at(format!("{at}/deletes"));
         let mut row = vec![code(&hot.partition), code(&hot.table), number.into()];
         if is_traced {

@@ -131,7 +131,7 @@ fn speed(applied: &Applied) -> Fact {
 
 fn rows(applied: &Applied) -> Section {
     let mut table = Table::new(["Rows of", "sources", "copied", "merged", "unchanged", "deleted"]);
-    for (place, TableFacts { table: name, rows }) in applied.tables.iter().enumerate() {
+    for (index, TableFacts { table: name, rows }) in applied.tables.iter().enumerate() {
         let numbers = [
             ("source_rows", rows.source_rows),
             ("copied", rows.copied),
@@ -139,7 +139,7 @@ fn rows(applied: &Applied) -> Section {
             ("unchanged", rows.unchanged),
             ("deleted", rows.deleted),
         ];
-        let numbers = numbers.map(|(field, n)| count(n).at(format!("/tables/{place}/{field}")));
+        let numbers = numbers.map(|(field, n)| count(n).at(format!("/tables/{index}/{field}")));
         table.push([code(name)].into_iter().chain(numbers.map(Text::from)));
     }
     Section::new("Rows by table").about("Of the groups that are done.").with(table)
@@ -147,9 +147,9 @@ fn rows(applied: &Applied) -> Section {
 
 fn hottest(applied: &Applied) -> Section {
     let mut led = Table::new(["Partition", "table", "groups"]).in_terminal(0);
-    for (place, hot) in applied.hottest.iter().enumerate() {
+    for (index, hot) in applied.hottest.iter().enumerate() {
         let BusyPartition { table, partition, groups, groups_at_most } = hot;
-        let at = |n: u64, field: &str| count(n).at(format!("/hottest/{place}/{field}"));
+        let at = |n: u64, field: &str| count(n).at(format!("/hottest/{index}/{field}"));
         let most = || say!(" to {}", at(*groups_at_most, "groups_at_most"));
         let groups_led = Text::from(at(*groups, "groups")).and_if(groups != groups_at_most, most);
         led.push([code(partition), code(table), groups_led]);
