@@ -21,7 +21,7 @@
 //!
 //! Before a slice is written, the journal has it: the rows as they were, what is written over them, and
 //! the events that follow. So a run that was stopped anywhere goes on with the same values and the same T
-//! (`resume`), can be compared with what it should have left (`verify`), and can be taken back (`undo`).
+//! (`resume`), can be compared with what it should have left (`verify`), and can be undone (`undo`).
 //!
 //! Every write and delete of a group carries the same write time T, a moment just before its first read
 //! ([`pipeline::AsOf`]). The merge behaves as if it had happened at that instant: later writes of the
@@ -59,7 +59,7 @@
 //! | [`pace`] | how many requests are under way at once, how fast groups begin |
 //! | [`live`] | a run while it goes on: what is shown of it, and what may be asked of it; the only user of axum |
 //! | [`pipeline`] | composes the stages, scans and sweeps; the only owner of spawning, bounds and cancellation |
-//! | [`verify`], [`undo`] | the other two walks over a run: compare the cluster with it, take it back |
+//! | [`verify`], [`undo`] | the other two walks over a run: compare the cluster with it, undo it |
 //! | [`help`] | the manual, topic by topic: start there to know what the tool does |
 //! | [`run`] | the run directory: it appears complete or not at all, and belongs to one process at a time |
 //! | [`report`] | what a command has to say, as text for a terminal, as JSON or as a page for a browser: data in, bytes out |

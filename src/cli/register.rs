@@ -247,7 +247,7 @@ fn sentence(verdict: &Verdict) -> String {
     }
 }
 
-/// The groups of a run that cannot be taken back yet, each with the runs that have to be taken back before: the last one
+/// The groups of a run that cannot be undone yet, each with the runs that have to be undone before: the last one
 /// first.
 ///
 /// # Errors
@@ -283,7 +283,7 @@ pub(super) async fn not_yet(
     Ok(not_yet)
 }
 
-/// What takes the runs back that come before some groups of this one, in the order in which that can be done.
+/// What undoes the runs that come before some groups of this one, in the order in which that can be done.
 ///
 /// # Errors
 /// The register cannot be read.

@@ -56,7 +56,7 @@ async fn carry_out(
     Identity::new(&record, merge, &plan).check(&journal)?;
     let known = Known::new(journal.states()?);
     if journal.meta(WHOLE_UNDONE)?.is_some() {
-        check_not_taken_back(&known, run_dir.path())?;
+        check_not_undone(&known, run_dir.path())?;
     }
     let ready = Ready::start_unless(&mut stop, Needs::of(merge, &record.id), console).await?;
     check_tables(&journal, ready.spec())?;
@@ -94,8 +94,8 @@ async fn carry_out(
 }
 
 /// Refuses a run that undo has begun with: to go on merging is not what anybody wants then.
-fn check_not_taken_back(known: &Known, run: &Path) -> Result<(), Failure> {
-    let groups = known.taken_back();
+fn check_not_undone(known: &Known, run: &Path) -> Result<(), Failure> {
+    let groups = known.undone();
     if groups == 0 {
         return Ok(());
     }

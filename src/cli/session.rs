@@ -245,7 +245,7 @@ impl Session<'_> {
                 Some(State::Done) => |fates| &mut fates.done,
                 Some(State::Failed) => |fates| &mut fates.failed,
                 Some(State::Undoing | State::Undone | State::Disputed) => {
-                    |fates| &mut fates.taken_back
+                    |fates| &mut fates.undone
                 }
                 _ if group >= self.settings.work.limits.groups => |fates| &mut fates.limited,
                 None | Some(State::Intended | State::Written | State::Sweeping) => {
@@ -355,10 +355,10 @@ fn taken(operations: Vec<LatencySummary>) -> Vec<LatencySummary> {
 /// What became of groups and pairs, by the counters of this session.
 fn counted(before: (Fates, Fates), outcome: &RunOutcome) -> (Fates, Fates) {
     let count = |before: Fates, done: u64, failed: u64| {
-        let Fates { planned, limited, taken_back, .. } = before;
+        let Fates { planned, limited, undone, .. } = before;
         let done = before.done + done;
-        let not_started = planned.saturating_sub(done + failed + limited + taken_back);
-        Fates { planned, done, failed, not_started, limited, taken_back }
+        let not_started = planned.saturating_sub(done + failed + limited + undone);
+        Fates { planned, done, failed, not_started, limited, undone }
     };
     (
         count(before.0, outcome.done, outcome.failed),

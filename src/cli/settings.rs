@@ -129,7 +129,7 @@ pub struct UndoSettings {
     pub events: Option<EventSettings>,
     /// The run's specification.
     pub spec: RawSpec,
-    /// The pairs whose groups are taken back, and how they are written; none for all of them.
+    /// The pairs whose groups are undone, and how they are written; none for all of them.
     pub pairs: Option<(PathBuf, Format)>,
     /// Take back also what has been changed since.
     pub force: bool,

@@ -1,4 +1,4 @@
-//! `undo`: take a run back, or the groups of some of its pairs.
+//! `undo`: undo a run, or the groups of some of its pairs.
 
 use std::collections::{BTreeMap, HashSet};
 use std::io;
@@ -38,7 +38,7 @@ const HEADER: [&str; 10] = [
     "line",
 ];
 
-/// That a run has been begun to be taken back as a whole, as its journal says it.
+/// That a run has been begun to be undone as a whole, as its journal says it.
 pub(super) const WHOLE_UNDONE: &str = "taken_back_as_a_whole";
 
 /// How many reasons for failures the report tells.
@@ -103,7 +103,7 @@ async fn carry_out(
         Some(past) => register::undos_before(past, &not_yet).await?,
     };
     if pairs.is_none() {
-        // A run that is taken back as a whole does not go on merging, whatever becomes of the rest.
+        // A run that is undone as a whole does not go on merging, whatever becomes of the rest.
         journal.set_meta(WHOLE_UNDONE, "yes")?;
     }
     selected.groups.retain(|group| !not_yet.contains_key(group));
@@ -225,7 +225,7 @@ async fn walk(
     undone
 }
 
-/// The pairs whose groups are to be taken back.
+/// The pairs whose groups are to be undone.
 fn wanted(path: &Path, format: &Format) -> Result<Vec<Pair>, Failure> {
     let list = pairs::open(path).and_then(|text| pairs::read(text, format));
     let list = list.map_err(|error| named(Failure::from(error), path))?;
@@ -291,7 +291,7 @@ fn tables(spec: &Spec, undone: &Undone) -> Vec<UndoneTable> {
 }
 
 /// Writes conflicts.csv anew: the cells of all groups that are disputed now, and for each of their pairs
-/// that no cell names a line with nothing but the pair, because groups are taken back whole. So the file can
+/// that no cell names a line with nothing but the pair, because groups are undone whole. So the file can
 /// be fed in with --pairs. Returns the number of cells.
 fn list_conflicts(engine: &Engine, run_dir: &RunDir) -> Result<u64, Failure> {
     let (journal, codec, spec) = (&*engine.journal, &engine.context.codec, &engine.context.spec);

@@ -1,5 +1,5 @@
 //! The journal: what a run is about to do, made durable before it is done, so that it can be done again,
-//! verified and taken back. The only user of its storage (SQLite).
+//! verified and undone. The only user of its storage (SQLite).
 //!
 //! Every slice is recorded as an [`Intent`] before its first write: its before-images, what it writes,
 //! its write time and its events. What happens to the group afterwards is a [`Note`]: durable together with the
@@ -41,11 +41,11 @@ pub enum State {
     Sweeping,
     /// Given up, with a reason; what was recorded for it stands.
     Failed,
-    /// It is being taken back; rows may or may not be restored.
+    /// It is being undone; rows may or may not be restored.
     Undoing,
-    /// Taken back, events included.
+    /// Undone, events included.
     Undone,
-    /// Taken back but for rows that someone had changed since.
+    /// Undone but for rows that someone had changed since.
     Disputed,
 }
 
@@ -90,7 +90,7 @@ pub enum Kind {
     Raise,
     /// What verify found missing or worse, written again.
     Repair,
-    /// The merge taken back.
+    /// The merge undone.
     Undo,
 }
 

@@ -27,7 +27,7 @@ pub enum Phase {
     Sweeping,
     /// A run that is over is compared with the cluster.
     Verifying,
-    /// A run that is over is taken back.
+    /// A run that is over is undone.
     Undoing,
     /// It is over.
     Ended,

@@ -1,5 +1,5 @@
 //! One key of a table: what the accounts of a group held there (the before-images), and what the merge
-//! writes. It is all that is needed to merge the key, to merge it again, to verify it and to take it back.
+//! writes. It is all that is needed to merge the key, to merge it again, to verify it and to undo it.
 
 use bytes::Bytes;
 

@@ -87,15 +87,15 @@ impl Known {
         self.states.get(group).copied().flatten()
     }
 
-    /// How many groups were taken back, or are being taken back.
-    pub fn taken_back(&self) -> usize {
+    /// How many groups were undone, or are being undone.
+    pub fn undone(&self) -> usize {
         use State::{Disputed, Undoing, Undone};
-        let is_taken_back =
+        let is_undone =
             |state: &&Option<State>| matches!(state, Some(Undoing | Undone | Disputed));
-        self.states.iter().filter(is_taken_back).count()
+        self.states.iter().filter(is_undone).count()
     }
 
-    /// Whether there is nothing left to be done for a group: it is done, or was taken back since.
+    /// Whether there is nothing left to be done for a group: it is done, or was undone since.
     pub fn is_over(&self, group: usize) -> bool {
         use State::{Disputed, Done, Undoing, Undone};
         matches!(self.state(group), Some(Done | Undoing | Undone | Disputed))

@@ -15,9 +15,9 @@ const AT_ONCE: usize = 100_000;
 pub enum Standing {
     /// It is over.
     Done,
-    /// It is taken back as a whole.
+    /// It is undone as a whole.
     Undone,
-    /// It is under way, was stopped, failed, or is taken back but for some keys.
+    /// It is under way, was stopped, failed, or is undone but for some keys.
     Busy,
     /// As busy, by a run whose machine is gone.
     Lost,

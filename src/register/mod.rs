@@ -33,7 +33,7 @@ pub enum Step {
     Merge,
     /// What its sources got later is taken along, or what is missing is written again.
     After,
-    /// It is taken back.
+    /// It is undone.
     Undo,
 }
 
@@ -92,7 +92,7 @@ impl Entry {
 pub struct WindowEnd {
     /// Its time.
     pub t: TimestampUs,
-    /// The survivors of those of its groups that are not over: failed, or taken back but for some keys.
+    /// The survivors of those of its groups that are not over: failed, or undone but for some keys.
     pub open: BTreeSet<String>,
 }
 
@@ -141,7 +141,7 @@ pub enum RunState {
     Done,
     /// Some are, and some are not.
     Partial,
-    /// All its groups are taken back.
+    /// All its groups are undone.
     Undone,
     /// Its machine, or its directory, is gone for good: nobody ends what it left open.
     Lost,

@@ -1,4 +1,4 @@
-//! What the history of accounts says of a group that is to be merged, and of one that is to be taken back.
+//! What the history of accounts says of a group that is to be merged, and of one that is to be undone.
 
 use crate::model::{Group, TimestampUs};
 
@@ -7,7 +7,7 @@ use super::{History, Standing, Stay};
 /// Why a pair is not merged.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// One of its accounts is half merged, or half taken back, by another run.
+    /// One of its accounts is half merged, or half undone, by another run.
     Busy {
         /// The account.
         account: String,
@@ -102,7 +102,7 @@ impl History {
         })
     }
 
-    /// The runs that did something to an account of a group after a time, and have not been taken back: the last one
+    /// The runs that did something to an account of a group after a time, and have not been undone: the last one
     /// first, which is the order in which they can be. A lost run is as if the application had done it.
     pub fn later(&self, group: &Group, t: TimestampUs) -> Vec<Later> {
         let mut later =
@@ -111,7 +111,7 @@ impl History {
         later
     }
 
-    /// The runs that did anything to an account of a group after a time, taken back since or not.
+    /// The runs that did anything to an account of a group after a time, undone since or not.
     pub fn named_since(&self, group: &Group, t: TimestampUs) -> Vec<Later> {
         self.since(group, t, |_| true)
     }
@@ -270,7 +270,7 @@ mod tests {
         past.step("r1", "a>b", Step::Undo, true).says("a>c", &[]).says("b>a", &[]);
     }
 
-    /// E17: that an account came back and went again is not forgotten when the second run is taken back.
+    /// E17: that an account came back and went again is not forgotten when the second run is undone.
     #[test]
     fn the_first_merge_stands_when_the_second_is_taken_back() {
         let mut past = Past::default();

@@ -188,7 +188,7 @@ pub struct Resumed {
     pub pairs_done_before: u64,
 }
 
-/// `planned = done + failed + not_started + limited + taken_back`.
+/// `planned = done + failed + not_started + limited + undone`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Fates {
     /// As many as the plan has.
@@ -201,8 +201,9 @@ pub struct Fates {
     pub not_started: u64,
     /// Left out by --limit.
     pub limited: u64,
-    /// Taken back by undo.
-    pub taken_back: u64,
+    /// Undone.
+    #[serde(rename = "taken_back")]
+    pub undone: u64,
 }
 
 /// The rows of one table.

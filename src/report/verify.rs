@@ -125,8 +125,8 @@ impl Verification {
 
     /// Groups that `resume` would take up.
     fn to_resume(&self) -> u64 {
-        let taken_back = [State::Undoing, State::Undone, State::Disputed].map(|s| s.to_string());
-        let left = self.groups.not_done.iter().filter(|(state, _)| !taken_back.contains(state));
+        let undone = [State::Undoing, State::Undone, State::Disputed].map(|s| s.to_string());
+        let left = self.groups.not_done.iter().filter(|(state, _)| !undone.contains(state));
         left.map(|(_, groups)| groups).sum()
     }
 }

@@ -1,4 +1,4 @@
-//! The events of a group that was taken back: enrolments that sources have again, and those of the survivor
+//! The events of a group that was undone: enrolments that sources have again, and those of the survivor
 //! in which something changed back.
 
 use std::collections::{BTreeMap, BTreeSet};

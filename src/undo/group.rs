@@ -1,7 +1,7 @@
-//! One group, taken back: chunk by chunk, what stands there is compared with what the run left, what is
+//! One group, undone: chunk by chunk, what stands there is compared with what the run left, what is
 //! decided is journaled, and then it is written.
 //!
-//! The chunks are those of the [`Ledger`], so a group of any size is taken back in bounded memory. A walk over
+//! The chunks are those of the [`Ledger`], so a group of any size is undone in bounded memory. A walk over
 //! all of them is a *pass*; every chunk of a pass is one slice in the journal, and all of them carry the
 //! pass's time. A pass that was stopped half way goes on with the same time and the same decisions. A
 //! further pass takes up only the keys that the one before left alone.
@@ -59,7 +59,7 @@ fn passes(records: &[SliceRecord]) -> Vec<Pass> {
     passes
 }
 
-/// Takes a group back, whatever of its writes has happened: nothing of it is completed first, which the server may
+/// Undoes a group, whatever of its writes has happened: nothing of it is completed first, which the server may
 /// refuse. Every key is restored, and what may still arrive is older. `state` is where the journal says that it stands. What someone changed since is
 /// left alone, unless `force`.
 pub(super) async fn undo_group<S: Writer>(

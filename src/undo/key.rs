@@ -1,4 +1,4 @@
-//! One key: what has to stand there for it to be taken back, and what stands there instead. Pure: no clock,
+//! One key: what has to stand there for it to be undone, and what stands there instead. Pure: no clock,
 //! no I/O.
 
 use std::collections::BTreeMap;
@@ -124,7 +124,7 @@ impl<'a> Key<'a> {
         }
     }
 
-    /// The copy is gone. Where a source has its row, it was never written, or taken back before; where none has, somebody
+    /// The copy is gone. Where a source has its row, it was never written, or undone before; where none has, somebody
     /// has deleted it, and giving it back to a source would undo that.
     fn missing_copy(&self, found: &Found) -> Vec<Disputed> {
         let stands = |(source, before): &(usize, Row)| {

@@ -137,7 +137,7 @@ fn a_scan_moves_what_content_does_not_see() {
     scene.walk("verify").run().exits(0);
     scene.walk("undo").run().exits(0);
     scene.world.assert_tables(&scene.tables);
-    // What was taken back can be merged again; a new run that scans takes what one by content has left.
+    // What was undone can be merged again; a new run that scans takes what one by content has left.
     let again = other.world.run_dir();
     let call = other.world.apply(&other.pairs, &again).with("--discover", "scan");
     call.run().exits(0);

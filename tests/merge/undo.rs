@@ -499,7 +499,7 @@ fn check_swept(mut world: World, to: &str, sources: &[String], later: &Writes) {
     assert_eq!(merge(Arc::into_inner(undone).unwrap().into_storage().unwrap()), expected);
 }
 
-/// A sweep is stopped at a request, and taken back with what it had written by then.
+/// A sweep is stopped at a request, and undone with what it had written by then.
 fn check_stopped_sweep(
     mut world: World,
     (to, sources): (&str, &[String]),

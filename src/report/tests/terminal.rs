@@ -202,7 +202,7 @@ Run directory: /data/runs/r1
 fn a_resume_speaks_of_the_run_as_a_whole() {
     let mut resumed = half_done();
     let whole = |planned| Fates { planned, done: planned, ..Fates::default() };
-    resumed.groups = Fates { done: 17_000, taken_back: 1_000, ..whole(18_000) };
+    resumed.groups = Fates { done: 17_000, undone: 1_000, ..whole(18_000) };
     resumed.pairs = whole(19_945);
     let began = Moment::from(SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_320_895));
     resumed.resumed = Some(Resumed {
