@@ -74,7 +74,7 @@ fn a_report_that_cannot_be_printed_is_named() {
 
 /// Before anything is connected to.
 #[test]
-fn what_is_not_an_applied_run_is_not_gone_on_with() {
+fn what_is_not_an_applied_run_is_not_resumed() {
     let folder = tempfile::tempdir().unwrap();
     assert_done(
         &plan(folder.path(), "from,to\na,b\n").args(["--run-dir", "planned"]).output().unwrap(),

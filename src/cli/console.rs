@@ -21,7 +21,7 @@ pub struct Console {
     pub run_log: RunLog,
     /// The lease on the keyspace, while the command has it.
     pub lease: Lease,
-    /// The command that goes on with the run, once there is one.
+    /// The command that resumes the run, once there is one.
     pub again: Again,
     /// What the run says of itself to those who look at it from elsewhere.
     pub status: Status,

@@ -1,7 +1,7 @@
 //! latency.hlog: one interval per second for as long as groups are worked on; and how it went over that time, for the
 //! report.
 //!
-//! A session that goes on with a run appends a log of its own to the same file: the head of an interval
+//! A session that resumes a run appends a log of its own to the same file: the head of an interval
 //! log may stand anywhere in it and sets the time for what follows, so readers of HDR logs take the file as one.
 
 use std::io::Write;

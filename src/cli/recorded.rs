@@ -125,7 +125,7 @@ pub(super) fn format_of(run: &Path, record: &RunRecord) -> Result<Format, RunErr
     format.map_err(|what| RunError::Unusable { path: run.join(files::RUN), what })
 }
 
-/// The settings of a run that is gone on with, and its own copy of the specification.
+/// The settings of a run that is resumed, and its own copy of the specification.
 #[derive(Clone, Debug)]
 pub(super) struct Recorded {
     /// All that its run.json says.

@@ -174,7 +174,7 @@ fn tables(spec: &Spec) -> BTreeSet<String> {
     spec.tables.iter().map(|table| table.name.clone()).collect()
 }
 
-/// The groups of a run that is gone on with that other runs stand in the way of.
+/// The groups of a run that is resumed that other runs stand in the way of.
 ///
 /// # Errors
 /// The journal cannot be read.

@@ -1,4 +1,4 @@
-//! `resume`: go on with a run that was stopped, or in which groups failed.
+//! `resume`: takes up a run that was stopped, or in which groups failed.
 //!
 //! A run goes on as what it is. So everything that it depends on is compared with what it began with
 //! before anything is done: the copy of the pairs, the pairs themselves, the specification, the keyspace, the

@@ -68,7 +68,7 @@ pub struct ApplySettings {
     pub recorded: Value,
     /// How to report.
     pub output: OutputSettings,
-    /// The flags that have to be given again to go on with the run, because secrets are kept nowhere.
+    /// The flags that have to be given again to resume the run, because secrets are kept nowhere.
     pub secret_flags: Vec<String>,
 }
 

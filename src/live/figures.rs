@@ -255,6 +255,6 @@ pub struct Ended {
     pub how: String,
     /// The exit code of the process.
     pub exit_code: u8,
-    /// The command that goes on with the run, if anything is left to be done.
+    /// The command that resumes the run, if anything is left to be done.
     pub again: Option<String>,
 }

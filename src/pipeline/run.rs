@@ -54,7 +54,7 @@ pub struct Known {
 /// Groups that other runs stand in the way of.
 #[derive(Clone, Debug, Default)]
 pub struct Barred {
-    /// Those that are not merged, or not gone on with, and why.
+    /// Those that are not merged, or not resumed, and why.
     pub not_begun: HashMap<usize, String>,
     /// Those that are done, and whose accounts another run has worked on since: what their sources get late is not
     /// theirs to place. With that run.

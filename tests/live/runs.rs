@@ -211,7 +211,7 @@ fn a_late_row_of_an_account_that_went_on_is_listed() {
     assert!(listed.lines().any(|line| line.starts_with("a,b,2,")), "{listed}");
 }
 
-/// A9: when some pairs are undone, the others can still be gone on with.
+/// A9: when some pairs are undone, the others can still be resumed.
 #[test]
 fn the_rest_of_a_run_goes_on_when_some_pairs_are_taken_back() {
     let world = world("runs_rest");

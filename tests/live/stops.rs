@@ -88,7 +88,7 @@ fn assert_report_of_rows(report: &Value, expected: &Outcome) {
     }
 }
 
-/// What a run says of how to go on with it.
+/// What a run says of how to resume it.
 #[track_caller]
 fn assert_tells_how_to_go_on(report: &Value, run: &Path) {
     let again = report["again"].as_str().unwrap_or_default();

@@ -76,7 +76,7 @@ pub fn block_on<T>(future: impl Future<Output = T>) -> T {
     runtime.block_on(future)
 }
 
-/// Merges a group, or goes on with it if the journal knows it.
+/// Merges a group, or resumes it if the journal knows it.
 fn run(
     context: &Arc<Context<MemoryStorage>>,
     group: &Group,

@@ -214,7 +214,7 @@ fn a_verify_that_was_stopped_goes_on_and_one_that_was_killed_leaves_no_trace() {
 }
 
 #[test]
-fn only_the_same_verify_is_gone_on_with() {
+fn only_the_same_verify_is_resumed() {
     for other in [REPAIR, Options { restart: true, ..LOOK }] {
         let (stop, stopped) = watch::channel(false);
         let stop = Mutex::new(Some(stop));
