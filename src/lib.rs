@@ -54,7 +54,7 @@
 //! | [`events`] | Kafka; the only user of rdkafka |
 //! | [`failpoint`] | points at which a test may kill the process |
 //! | [`journal`] | what a run is about to do, durable before it is done; the only user of SQLite |
-//! | [`ledger`] | what a run did to each key of a group, read back from the journal |
+//! | [`history`] | what a run did to each key of a group, read back from the journal |
 //! | [`latency`] | HDR histograms per kind of request |
 //! | [`pace`] | how many requests are under way at once, how fast groups begin |
 //! | [`live`] | a run while it goes on: what is shown of it, and what may be asked of it; the only user of axum |
@@ -105,9 +105,9 @@ pub mod estimate;
 pub mod events;
 pub mod failpoint;
 pub mod help;
+pub mod history;
 pub mod journal;
 pub mod latency;
-pub mod ledger;
 pub mod live;
 pub mod merge;
 pub mod model;

@@ -41,7 +41,7 @@ pub(super) struct Reading {
     /// Whether the server has told its thresholds.
     is_reported: bool,
     /// What other runs did; none where no run keeps that, or it is not to be asked.
-    history: Option<RegisterReader>,
+    register_reader: Option<RegisterReader>,
 }
 
 /// What was measured.
@@ -117,15 +117,15 @@ impl Reading {
 
     /// What other runs did, as far as it is known and to be asked.
     pub(super) fn archive(&self) -> Option<&dyn Archive> {
-        self.history.as_ref().map(|history| history as &dyn Archive)
+        self.register_reader.as_ref().map(|reader| reader as &dyn Archive)
     }
 
     async fn start(settings: &PlanSettings, inspect: &InspectSettings) -> Result<Self, Failure> {
         let cluster = Cluster::connect(inspect.cluster.clone()).await?;
         let spec = Arc::new(settings.spec.check(cluster.schema()).map_err(Failure::failed)?);
         let store = cluster.reader(Arc::clone(&spec)).await?;
-        let history = match &inspect.cluster.register {
-            Some(keyspace) => cluster.history(keyspace).await?,
+        let register_reader = match &inspect.cluster.register {
+            Some(keyspace) => cluster.register_reader(keyspace).await?,
             None => None,
         };
         let recorder = Arc::new(Recorder::new(Operations::new(&spec).names().to_vec()));
@@ -139,7 +139,7 @@ impl Reading {
         }
         let is_reported = limits.is_ok();
         context.deletes.limits = limits.unwrap_or_default();
-        Ok(Self { store, context: Arc::new(context), is_reported, history })
+        Ok(Self { store, context: Arc::new(context), is_reported, register_reader })
     }
 
     fn progress(

@@ -64,8 +64,8 @@ async fn carry_out(
         None => known,
         Some(past) => {
             let own = Some(record.id.as_str());
-            let history = register::history(past, &plan, ready.spec(), own).await?;
-            let barred = register::barred(&history, &plan, &known, &journal)?;
+            let lineage = register::lineage(past, &plan, ready.spec(), own).await?;
+            let barred = register::barred(&lineage, &plan, &known, &journal)?;
             known.with(barred)
         }
     };

@@ -13,7 +13,7 @@ use futures::future::try_join_all;
 
 use crate::failpoint;
 use crate::journal::{Kind, State};
-use crate::ledger::{History, Ledger};
+use crate::history::{History, Histories};
 use crate::merge::{SweepSlice, Swept, SweptCell};
 use crate::model::{Cell, Group, Scope, TableIndex, TimedRow, TimestampUs, now_us};
 use crate::spec::Table;
@@ -160,8 +160,8 @@ impl<S: Writer> Work<'_, S> {
         let spec = &window.spec;
         let mut slice = SweepSlice::default();
         let mut news = BTreeSet::new();
-        let mut ledger = Ledger::open(&*window.journal, &window.codec, spec, group.index)?;
-        while let Some(histories) = ledger.next_chunk()? {
+        let mut walk = Histories::open(&*window.journal, &window.codec, spec, group.index)?;
+        while let Some(histories) = walk.next_chunk()? {
             for history in histories {
                 let (table, shape) = (history.table, &spec.tables[history.table]);
                 let key = (table, history.key_of(shape, &group.survivor));

@@ -2,7 +2,7 @@
 //!
 //! A run directory knows one run. The register knows all of them: before anything of a group is written, it has a row
 //! for each of its accounts; before that, whoever works on a keyspace holds its [lease](Lease). So a run finds what an
-//! earlier one moved, is moving, or left half moved ([`History`]), whatever machine that ran on, and two runs are never
+//! earlier one moved, is moving, or left half moved ([`Lineage`]), whatever machine that ran on, and two runs are never
 //! at the same accounts at the same time.
 //!
 //! The order is what protects, not the lease by itself: the journal, then the rows ([`Register::begin`]), then the lease
@@ -11,7 +11,7 @@
 //!
 //! Nothing here talks to a database: [`cluster`](crate::cluster) keeps the register in Cassandra, [`memory`] in memory.
 
-mod history;
+mod lineage;
 pub mod memory;
 mod verdict;
 
@@ -23,7 +23,7 @@ use futures::future::BoxFuture;
 use crate::model::{Group, TimestampUs};
 use crate::storage::{Fault, StorageError};
 
-pub use history::{History, Standing, Stay};
+pub use lineage::{Lineage, Standing, Stay};
 pub use verdict::{Later, Verdict};
 
 /// What a run does to an account.

@@ -1,8 +1,8 @@
-//! What the history of accounts says of a group that is to be merged, and of one that is to be undone.
+//! What the lineage of accounts says of a group that is to be merged, and of one that is to be undone.
 
 use crate::model::{Group, TimestampUs};
 
-use super::{History, Standing, Stay};
+use super::{Lineage, Standing, Stay};
 
 /// Why a pair is not merged.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,7 +46,7 @@ pub struct Later {
     pub run: String,
 }
 
-impl History {
+impl Lineage {
     /// What is to be said of the pairs of a group before it is begun: nothing of those that may be merged. `None` stands
     /// for all of them, else it is the position of a pair.
     pub fn verdicts(&self, group: &Group) -> Vec<(Option<usize>, Verdict)> {
@@ -183,19 +183,19 @@ mod tests {
             self.step(run, of, Step::Merge, true)
         }
 
-        fn history(&self, of: &Group) -> History {
+        fn lineage(&self, of: &Group) -> Lineage {
             let run = Run { id: "asks".into(), ..Run::default() };
             let register = MemoryRegister::take(&self.shared, run, self.now + LEASE_US).unwrap();
             register.release();
             let accounts = of.accounts().map(ToString::to_string).collect::<Vec<_>>();
-            block_on(History::of(&register, accounts, &tables("t"), None)).unwrap()
+            block_on(Lineage::of(&register, accounts, &tables("t"), None)).unwrap()
         }
 
         /// What is said of a group: `code run into` of each pair that it is said of, `*` for all of them.
         #[track_caller]
         fn says(&self, of: &str, expected: &[&str]) -> &Self {
             let group = group(of);
-            let judged = self.history(&group).verdicts(&group).into_iter().map(|(at, verdict)| {
+            let judged = self.lineage(&group).verdicts(&group).into_iter().map(|(at, verdict)| {
                 let at = at.map_or("*".to_owned(), |at| group.pairs[at].from.to_string());
                 let (run, into) = match &verdict {
                     Verdict::Busy { run, account, .. } => (run, &**account),
@@ -215,7 +215,7 @@ mod tests {
         #[track_caller]
         fn first(&self, of: &str, expected: &[&str]) {
             let group = group(of);
-            let later = self.history(&group).later(&group, 1_000_000);
+            let later = self.lineage(&group).later(&group, 1_000_000);
             assert_eq!(later.iter().map(|later| &*later.run).collect::<Vec<_>>(), expected);
         }
     }
@@ -286,9 +286,9 @@ mod tests {
         let accounts = ["a", "c", "x"].map(str::to_owned);
         let run = Run { id: "asks".into(), ..Run::default() };
         let register = MemoryRegister::take(&past.shared, run, past.now + LEASE_US).unwrap();
-        let history = block_on(History::of(&register, accounts, &tables("other"), None)).unwrap();
+        let lineage = block_on(Lineage::of(&register, accounts, &tables("other"), None)).unwrap();
         let codes: Vec<_> =
-            history.verdicts(&group).iter().map(|(at, verdict)| (*at, code(verdict))).collect();
+            lineage.verdicts(&group).iter().map(|(at, verdict)| (*at, code(verdict))).collect();
         assert_eq!(codes, [(Some(1), "ambiguous-earlier")]);
     }
 

@@ -1,7 +1,7 @@
 //! One group, undone: chunk by chunk, what stands there is compared with what the run left, what is
 //! decided is journaled, and then it is written.
 //!
-//! The chunks are those of the [`Ledger`], so a group of any size is undone in bounded memory. A walk over
+//! The chunks are those of the [`Histories`], so a group of any size is undone in bounded memory. A walk over
 //! all of them is a *pass*; every chunk of a pass is one slice in the journal, and all of them carry the
 //! pass's time. A pass that was stopped half way goes on with the same time and the same decisions. A
 //! further pass takes up only the keys that the one before left alone.
@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 
 use crate::failpoint;
 use crate::journal::{Kind, Note, SliceRecord, State};
-use crate::ledger::{History, Ledger};
+use crate::history::{History, Histories};
 use crate::merge::cut;
 use crate::model::{AccountId, Batch, Change, Group, Mutation, TimestampUs};
 use crate::pipeline::{GroupError, Window};
@@ -131,13 +131,13 @@ impl<S: Writer> Work<'_, S> {
     /// what is not known to be acknowledged. `before` is the pass that came before.
     async fn pass(&self, pass: &Pass, before: Option<&Pass>) -> Result<Turn, GroupError> {
         let window = self.window;
-        let mut ledger =
-            Ledger::open(&*window.journal, &window.codec, &window.spec, self.group.index)?;
+        let mut walk =
+            Histories::open(&*window.journal, &window.codec, &window.spec, self.group.index)?;
         let mut turn =
             Turn { rows: vec![Rows::default(); window.spec.tables.len()], ..Turn::default() };
         let mut changed = Changed::new();
         let mut chunk = 0;
-        while let Some(histories) = ledger.next_chunk()? {
+        while let Some(histories) = walk.next_chunk()? {
             let keys: Vec<_> = histories.iter().map(|history| self.key(history)).collect();
             let before = before.and_then(|before| before.slices.get(chunk));
             let record = match pass.slices.get(chunk) {

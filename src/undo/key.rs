@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 
 use crate::journal::body::{CellAhead, Disputed, KeptCell};
-use crate::ledger::{Before, History, Left};
+use crate::history::{Before, History, Left};
 use crate::model::{Cell, ColumnIndex, Row, TimedRow, TimestampUs};
 use crate::spec::{Table, Undone};
 

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use crate::ledger::History;
+use crate::history::History;
 use crate::model::{Group, Row, TableIndex, TimedRow, TimestampUs};
 use crate::spec::Spec;
 

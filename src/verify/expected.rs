@@ -3,7 +3,7 @@
 
 use bytes::Bytes;
 
-use crate::ledger::{Before, History};
+use crate::history::{Before, History};
 use crate::merge::SweptCell;
 use crate::model::{AccountId, Cell, ColumnIndex, Row, TimestampUs};
 use crate::model::{Collection, Elements};

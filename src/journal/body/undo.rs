@@ -1,4 +1,4 @@
-//! Bodies of undos: what was decided about the keys of one chunk of a group's ledger.
+//! Bodies of undos: what was decided about the keys of one chunk of a group's histories.
 //!
 //! ```text
 //! keys, [only: key…],

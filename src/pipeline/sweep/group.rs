@@ -8,7 +8,7 @@ use bytes::Bytes;
 
 use crate::failpoint;
 use crate::journal::{Intent, Kind, Note, State};
-use crate::ledger::Ledger;
+use crate::history::Histories;
 use crate::merge::{self, Announced, Horizon, SweepSlice, Verdict};
 use crate::model::{AccountId, Group, Scope, TableIndex, Tally, TimedRow, TimestampUs, now_us};
 use crate::register::Step;
@@ -270,9 +270,9 @@ impl<S: Writer> Sweeper<'_, S> {
             .collect();
         let mut copies = HashSet::new();
         let (journal, codec) = (&*self.window.journal, &self.window.codec);
-        let mut ledger = Ledger::open(journal, codec, spec, self.group.index)?;
-        while let Some(histories) = ledger.next_chunk()? {
-            for history in histories.into_iter().filter(crate::ledger::History::is_copy) {
+        let mut walk = Histories::open(journal, codec, spec, self.group.index)?;
+        while let Some(histories) = walk.next_chunk()? {
+            for history in histories.into_iter().filter(crate::history::History::is_copy) {
                 let table = &spec.tables[history.table];
                 let key = history.key_of(table, &self.group.survivor);
                 let shared = (history.table, table.shared_key(&key));

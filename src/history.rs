@@ -59,7 +59,7 @@ pub enum Before<'a> {
 }
 
 /// A walk over the histories of one group.
-pub struct Ledger<'a> {
+pub struct Histories<'a> {
     journal: &'a dyn Journal,
     codec: &'a Codec,
     spec: &'a Spec,
@@ -74,8 +74,8 @@ pub struct Ledger<'a> {
 /// By table and the key without its account.
 type ByKey = HashMap<(TableIndex, Vec<Bytes>), Vec<Swept>>;
 
-impl<'a> Ledger<'a> {
-    /// Opens the ledger of a group; a group of which nothing was intended has an empty one.
+impl<'a> Histories<'a> {
+    /// Opens the histories of a group; a group of which nothing was intended has none.
     ///
     /// # Errors
     /// The journal cannot be read.
