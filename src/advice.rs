@@ -69,7 +69,7 @@ pub struct Inspected {
     pub hosts: Vec<String>,
     /// The keyspace.
     pub keyspace: String,
-    /// Whether enrolments were scanned for.
+    /// Whether clustered rows were scanned for.
     pub scan: bool,
 }
 

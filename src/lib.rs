@@ -86,7 +86,7 @@
 //!    meets is no failure of a group: it is waited for until nothing has got through for the retry budget, or stops the
 //!    walk at once; who met it is left as it is.
 //! 9. Memory is bounded by what is in flight, not by the size of a partition, a fan-in or a file (the
-//!    planner holds the pair graph, a scan the enrolments that it found, both compactly, and a group one entry per
+//!    planner holds the pair graph, a scan the clustered rows that it found, both compactly, and a group one entry per
 //!    batch that it touches).
 //! 10. Secrets never reach a log, a report, the journal or the process list. A run directory holds
 //!     personal data and is readable by its owner only.

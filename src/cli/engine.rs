@@ -43,7 +43,7 @@ pub(super) struct Needs<'a> {
     pub(super) settle: Duration,
     /// Whether write times are read.
     pub(super) write_times: bool,
-    /// How enrolments are found.
+    /// How clustered rows are found.
     pub(super) discover: Discover,
     /// The run.
     pub(super) run: &'a RunId,
@@ -295,7 +295,7 @@ impl Engine {
                 ranges_total: scanning.total.load(Ordering::Relaxed),
                 ranges: scanning.ranges.load(Ordering::Relaxed),
                 rows: scanning.rows.load(Ordering::Relaxed),
-                enrolments: scanning.enrolments.load(Ordering::Relaxed),
+                clustered_rows: scanning.clustered_rows.load(Ordering::Relaxed),
             };
             Counters {
                 groups_total,

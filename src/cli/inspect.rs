@@ -156,7 +156,7 @@ impl Reading {
                 ranges_total: scanning.total.load(Ordering::Relaxed),
                 ranges: scanning.ranges.load(Ordering::Relaxed),
                 rows: scanning.rows.load(Ordering::Relaxed),
-                enrolments: scanning.enrolments.load(Ordering::Relaxed),
+                clustered_rows: scanning.clustered_rows.load(Ordering::Relaxed),
                 retries,
                 ..ScanSnapshot::default()
             };

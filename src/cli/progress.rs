@@ -52,7 +52,7 @@ pub struct ScanSnapshot {
     /// Rows that were looked at.
     pub rows: u64,
     /// Rows of sources among them.
-    pub enrolments: u64,
+    pub clustered_rows: u64,
     /// Requests that were tried again.
     pub retries: u64,
     /// No page is asked for until the operator lets them.
@@ -192,14 +192,14 @@ impl Stage for ScanSnapshot {
     }
 
     fn text(&self, rates: Rates) -> String {
-        let Self { ranges_total, ranges, enrolments, retries, is_paused, .. } = *self;
+        let Self { ranges_total, ranges, clustered_rows, retries, is_paused, .. } = *self;
         let mut text = format!("{ranges}/{ranges_total} ranges scanned");
         if is_paused {
             text += ", paused";
         } else if let Some(rate) = rates.counted {
             let _ = write!(text, ", {rate:.0} rows/s{}", time_left(self, rates));
         }
-        text + &counts(&[(enrolments, "found"), (retries, "retried")])
+        text + &counts(&[(clustered_rows, "found"), (retries, "retried")])
     }
 }
 
@@ -281,7 +281,7 @@ mod tests {
             ranges_total: 256,
             ranges: 64,
             rows: 9,
-            enrolments: 1_234,
+            clustered_rows: 1_234,
             ..ScanSnapshot::default()
         };
         assert_eq!(

@@ -43,7 +43,7 @@ pub struct InspectSettings {
     pub cluster: ClusterSettings,
     /// How many groups are drawn at random; all are inspected if there is no number.
     pub sample: Option<usize>,
-    /// How enrolments are found.
+    /// How clustered rows are found.
     pub discover: Discover,
     /// How fast.
     pub pace: PaceSettings,
@@ -205,7 +205,7 @@ impl fmt::Display for InputSource {
 /// How to merge.
 #[derive(Clone, Copy, Debug)]
 pub struct WorkSettings {
-    /// How enrolments are found.
+    /// How clustered rows are found.
     pub discover: Discover,
     /// How fast.
     pub pace: PaceSettings,

@@ -303,7 +303,7 @@ fn read_scope(reader: &mut Reader<'_>, table: &PresentTable) -> Read<Scope> {
     }
 }
 
-/// The enrolments that a slice announces.
+/// The rows that a slice announces.
 fn write_events(out: &mut Out<'_>, events: &[Announced]) {
     out.list(events, |out, announced| {
         write_scope(out, &announced.scope);

@@ -208,7 +208,7 @@ pub struct Scan {
     /// Rows that were looked at.
     pub rows: u64,
     /// Rows of sources among them.
-    pub enrolments: u64,
+    pub clustered_rows: u64,
     /// In which scopes the sources of which groups own rows ([`Codec::encode_found`]).
     pub found: Vec<u8>,
 }
@@ -224,8 +224,8 @@ pub struct ScanRecord {
     pub range: TokenRange,
     /// As in [`Scan::rows`].
     pub rows: u64,
-    /// As in [`Scan::enrolments`].
-    pub enrolments: u64,
+    /// As in [`Scan::clustered_rows`].
+    pub clustered_rows: u64,
 }
 
 /// What the journal must be able to do. It is shared by all groups of a run.

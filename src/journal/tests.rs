@@ -60,7 +60,7 @@ fn note(group: usize, state: State) -> Note {
 /// A range at either end of the ring.
 fn scan(table: &str, after: i64, to: i64, found: &str) -> Scan {
     let range = TokenRange { after, to };
-    Scan { table: table.into(), range, rows: 7, enrolments: 2, found: found.into() }
+    Scan { table: table.into(), range, rows: 7, clustered_rows: 2, found: found.into() }
 }
 
 /// A run of six groups: 7 in two slices, swept; 2 failed after its intent; 3 failed before it; 6 failed and
@@ -142,7 +142,7 @@ fn check(contents: &Contents) {
     let scans: Vec<_> = contents.scans.iter().map(|scan| (scan.id, &*scan.table, scan.range)).collect();
     let [low, high] = [(i64::MIN, -1), (0, i64::MAX)].map(|(after, to)| TokenRange { after, to });
     assert_eq!(scans, [(1, "places", low), (2, "rooms", high)]);
-    assert!(contents.scans.iter().all(|scan| (scan.rows, scan.enrolments) == (7, 2)));
+    assert!(contents.scans.iter().all(|scan| (scan.rows, scan.clustered_rows) == (7, 2)));
     assert_eq!(contents.found, ["[]", "[[7,[1,2]]]"]);
     assert_eq!(contents.meta, [Some("6".into()), None]);
 }

@@ -19,7 +19,7 @@ pub enum Phase {
     /// Pairs are read and resolved, cluster and broker are looked at.
     #[default]
     Planning,
-    /// Enrolments are looked for by a scan.
+    /// Clustered rows are looked for by a scan.
     Scanning,
     /// Groups are merged.
     Merging,

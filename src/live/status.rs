@@ -75,7 +75,8 @@ pub struct ScanCounters {
     /// Rows that were looked at.
     pub rows: u64,
     /// Rows of sources among them.
-    pub enrolments: u64,
+    #[serde(rename = "enrolments")]
+    pub clustered_rows: u64,
 }
 
 /// Where counters are read.

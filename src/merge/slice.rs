@@ -24,7 +24,7 @@ pub struct Slice {
 pub struct Completion {
     /// The sources' partitions to delete.
     pub deletes: Vec<PartitionDelete>,
-    /// The enrolments to announce.
+    /// The rows to announce.
     pub events: Vec<Announced>,
 }
 

@@ -48,12 +48,12 @@ pub struct SweptCell {
     pub placed_at: Option<TimestampUs>,
 }
 
-/// A slice of a sweep: rows of a group's sources, and the enrolments to announce.
+/// A slice of a sweep: rows of a group's sources, and the rows to announce.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SweepSlice {
     /// The rows.
     pub rows: Vec<Swept>,
-    /// The enrolments to announce; their ids follow from the slice's own time.
+    /// The rows to announce; their ids follow from the slice's own time.
     pub events: Vec<super::Announced>,
 }
 

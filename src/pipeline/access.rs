@@ -150,7 +150,7 @@ impl<S: Writer> Access<'_, S> {
         overtaken::raise(window, group, overtaken, writes).await
     }
 
-    /// Step 7: one event per affected enrolment, after every write of the group is acknowledged.
+    /// Step 7: one event per affected row, after every write of the group is acknowledged.
     pub(super) async fn announce(
         &self,
         completion: Completion,

@@ -1,4 +1,4 @@
-//! The enrolments to announce when rows of a survivor change long after its merge was completed: by a sweep, by a
+//! The rows to announce when rows of a survivor change long after its merge was completed: by a sweep, by a
 //! repair.
 
 use std::collections::BTreeSet;
@@ -27,7 +27,7 @@ impl<S: Reader> Window<S> {
         if Some(table) == shape.locator.through { shape.locator.scope(cells) } else { None }
     }
 
-    /// The enrolments of an account among these scopes of the announced table. `known` gives the account's row
+    /// The rows of an account among these scopes of the announced table. `known` gives the account's row
     /// in a scope where it is not what a read would see.
     ///
     /// # Errors

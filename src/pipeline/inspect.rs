@@ -78,7 +78,7 @@ pub struct Inspected {
     pub largest: Vec<LargeAccount>,
     /// Keys that two accounts hold, those of the first lines.
     pub conflicts: Vec<Conflict>,
-    /// What the scan did, where enrolments are found by one.
+    /// What the scan did, where clustered rows are found by one.
     pub scanned: Option<Scanned>,
     /// The time that it took.
     pub scanning: Duration,

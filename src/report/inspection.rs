@@ -17,7 +17,7 @@ pub(super) use deletes::deletes;
 pub struct Inspection {
     /// The keyspace that was read.
     pub keyspace: String,
-    /// How enrolments were found: `content` or `scan`.
+    /// How clustered rows were found: `content` or `scan`.
     pub discover: String,
     /// Which groups were read.
     pub coverage: Coverage,
@@ -173,7 +173,8 @@ pub struct OnBothLists {
 #[derive(Clone, Debug, Serialize)]
 pub struct Missed {
     /// How many; null where they were not looked for.
-    pub enrolments: Option<Estimate>,
+    #[serde(rename = "enrolments")]
+    pub clustered_rows: Option<Estimate>,
     /// Rows that the scan read for it.
     pub scanned_rows: Option<u64>,
 }

@@ -54,7 +54,7 @@ pub struct Summary {
     pub plan: PlanStats,
     /// A few rejected lines for each reason; rejects.csv has all of them.
     pub reject_examples: Listing,
-    /// How enrolments can be found; a plan says it.
+    /// How clustered rows can be found; a plan says it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub discovery: Option<Discovery>,
     /// What a merge would do, if the cluster was looked at.
@@ -130,7 +130,7 @@ pub struct BusyPartition {
     pub groups_at_most: u64,
 }
 
-/// What the scan did: the look for enrolments before the first group. All but the time is of the run as a whole.
+/// What the scan did: the look for clustered rows before the first group. All but the time is of the run as a whole.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct ScanFacts {
     /// Token ranges in all.
@@ -142,7 +142,8 @@ pub struct ScanFacts {
     /// Rows that were looked at.
     pub rows: u64,
     /// Rows of sources among them.
-    pub enrolments: u64,
+    #[serde(rename = "enrolments")]
+    pub clustered_rows: u64,
     /// Whether it was stopped before its end.
     pub interrupted: bool,
     /// The time that it took in this session.

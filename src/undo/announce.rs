@@ -1,4 +1,4 @@
-//! The events of a group that was undone: enrolments that sources have again, and those of the survivor
+//! The events of a group that was undone: announced rows that sources have again, and those of the survivor
 //! in which something changed back.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -11,13 +11,13 @@ use crate::model::{AccountId, Event, Scope, TimestampUs};
 use crate::pipeline::{GroupError, Window};
 use crate::storage::{Reader, StorageError};
 
-/// Accounts whose enrolments are read at once.
+/// Accounts whose announced rows are read at once.
 const READS: usize = 16;
 
-/// The scopes of the announced table in which an account's enrolment, or what leads there, changed back.
+/// The scopes of the announced table in which an account's row, or what leads there, changed back.
 pub(super) type Changed = BTreeMap<AccountId, BTreeSet<Scope>>;
 
-/// Announces every enrolment that changed back and is there now. What the events quote is read anew: all
+/// Announces every row that changed back and is there now. What the events quote is read anew: all
 /// writes of the group are acknowledged, and what someone wrote since is as good.
 ///
 /// Returns the number of events.

@@ -195,7 +195,7 @@ impl<S: Writer> Work<'_, S> {
         Ok(record)
     }
 
-    /// Counts what is restored, and notes whose enrolments have to be announced.
+    /// Counts what is restored, and notes whose rows have to be announced.
     fn count(&self, record: &Record, keys: &[Key<'_>], turn: &mut Turn, changed: &mut Changed) {
         for (position, how) in record.restored() {
             let key = &keys[position];
@@ -225,7 +225,7 @@ impl<S: Writer> Work<'_, S> {
         if is_changed {
             note(survivor);
         }
-        // Content alone is no news of a source: its enrolment comes back as well, or stays away.
+        // Content alone is no news of a source: its announced row comes back as well, or stays away.
         if self.window.spec.event.as_ref().is_some_and(|event| event.table == key.history.table) {
             key.sources().for_each(|source| note(&self.group.pairs[source].from));
         }

@@ -1,4 +1,4 @@
-//! The events of repairs: one for each enrolment of the survivor in whose batch one of its rows was repaired.
+//! The events of repairs: one for each announced row of the survivor in whose scope one of its rows was repaired.
 //!
 //! Repairs are journaled in slices that complete nothing; once their events are acknowledged, a completing slice
 //! without rows says so. What an earlier verify repaired and did not get to announce is announced with

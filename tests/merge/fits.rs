@@ -170,7 +170,7 @@ fn all_walks(name: &str, limit: Option<Limit>) -> Outcome {
     let context = reading(storage, Discover::Scan);
     let inspected = inspect(&context, &plan, Selection::All, &never()).unwrap();
     assert_eq!(inspected.unreadable, 0, "{name}: {:?}", inspected.reasons);
-    let scanned = inspected.scanned.unwrap().enrolments;
+    let scanned = inspected.scanned.unwrap().clustered_rows;
     over("inspect");
 
     let journal = Arc::<MemoryJournal>::default();

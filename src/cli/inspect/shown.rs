@@ -74,7 +74,7 @@ impl Reading {
                     .collect(),
             },
             missed: Missed {
-                enrolments: (settings.discover == Discover::Scan).then(|| total(&figures.missed)),
+                clustered_rows: (settings.discover == Discover::Scan).then(|| total(&figures.missed)),
                 scanned_rows: inspected.scanned.map(|scanned| scanned.rows),
             },
             largest: inspected

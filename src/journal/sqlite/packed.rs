@@ -97,16 +97,16 @@ pub(super) struct PackedScan {
     pub(super) table: String,
     pub(super) range: TokenRange,
     pub(super) rows: u64,
-    pub(super) enrolments: u64,
+    pub(super) clustered_rows: u64,
     pub(super) found: Vec<u8>,
     pub(super) found_bytes: usize,
 }
 
 impl PackedScan {
     pub(super) fn new(scan: Scan) -> Self {
-        let Scan { table, range, rows, enrolments, found } = scan;
+        let Scan { table, range, rows, clustered_rows, found } = scan;
         let found_bytes = found.len();
-        Self { table, range, rows, enrolments, found: compress(found, &[]), found_bytes }
+        Self { table, range, rows, clustered_rows, found: compress(found, &[]), found_bytes }
     }
 }
 

@@ -240,7 +240,7 @@ fn scan_record(row: &Row<'_>) -> rusqlite::Result<ScanRecord> {
         table: row.get(1)?,
         range: TokenRange { after: row.get(2)?, to: row.get(3)? },
         rows: row.get(4)?,
-        enrolments: row.get(5)?,
+        clustered_rows: row.get(5)?,
     })
 }
 

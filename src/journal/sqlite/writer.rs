@@ -267,7 +267,7 @@ fn keep_scan(transaction: &Transaction<'_>, scan: &PackedScan) -> rusqlite::Resu
         scan.range.after,
         scan.range.to,
         scan.rows,
-        scan.enrolments,
+        scan.clustered_rows,
         scan.found,
         number(scan.found_bytes),
     ])?;

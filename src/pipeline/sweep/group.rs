@@ -295,7 +295,7 @@ impl<S: Writer> Sweeper<'_, S> {
         self.window.timed_row(table, &key).await
     }
 
-    /// The enrolments to announce: those of the survivor in the partitions in which a row of it changes.
+    /// The rows to announce: those of the survivor in the partitions in which a row of it changes.
     async fn announced(
         &self,
         slice: &SweepSlice,

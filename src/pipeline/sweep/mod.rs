@@ -7,8 +7,8 @@
 //! is found are read with values ([`group`]). Rows to which something was written just now are left to
 //! the next round; what is still left after the last round is told row by row.
 //!
-//! Where enrolments are found by a scan, the tables are scanned once more instead of being asked partition by
-//! partition: so an enrolment is found even in a batch that no row leads to.
+//! Where clustered rows are found by a scan, the tables are scanned once more instead of being asked partition by
+//! partition: so a row is found even in a partition that no row leads to.
 
 mod group;
 mod look;

@@ -78,7 +78,7 @@ fn resumed(applied: &Applied) -> Option<Fact> {
 }
 
 fn scan(scanned: &ScanFacts) -> Fact {
-    let ScanFacts { ranges, ranges_before, ranges_now, rows, enrolments, .. } = *scanned;
+    let ScanFacts { ranges, ranges_before, ranges_now, rows, clustered_rows, .. } = *scanned;
     let at = |n: u64, noun, field: &str| counted(n, noun).at(format!("/scanned/{field}"));
     let sentence = say!(
         "{} of {} in {}: {} looked at, {} of sources found",
@@ -86,7 +86,7 @@ fn scan(scanned: &ScanFacts) -> Fact {
         at(ranges, "token range", "ranges"),
         seconds(scanned.seconds).at("/scanned/seconds"),
         at(rows, "row", "rows"),
-        at(enrolments, "enrolment", "enrolments"),
+        at(clustered_rows, "enrolment", "enrolments"),
     );
     let before = || say!("; {} scanned before", at(ranges_before, "range", "ranges_before"));
     Fact::new("Scan", sentence.and_if(ranges_before > 0, before))

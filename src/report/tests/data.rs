@@ -143,7 +143,7 @@ pub(super) fn eventful() -> Applied {
         ranges_before: 41,
         ranges_now: 230,
         rows: 7_654_321,
-        enrolments: 4_711,
+        clustered_rows: 4_711,
         interrupted: false,
         seconds: 12.34,
     });
@@ -251,7 +251,7 @@ pub(super) fn inspection(is_exact: bool) -> Inspection {
             accounts: 233,
             first: vec![OnBothLists { account: "x".into(), from_line: 410, to_line: 411 }],
         },
-        missed: Missed { enrolments: Some(total(6_007)), scanned_rows: Some(450_017) },
+        missed: Missed { clustered_rows: Some(total(6_007)), scanned_rows: Some(450_017) },
         largest: vec![
             LargestAccount { account: "big".into(), line: 501, is_survivor: true, rows: 9_011 },
             LargestAccount { account: "next".into(), line: 502, is_survivor: false, rows: 9_001 },
