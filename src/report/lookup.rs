@@ -258,7 +258,7 @@ mod tests {
     use super::*;
     use crate::report::tests::{documented, rendered};
 
-    fn rendered(lookup: &Lookup) -> String {
+    fn printed(lookup: &Lookup) -> String {
         rendered(lookup).text
     }
 
@@ -288,7 +288,7 @@ mod tests {
 
     #[test]
     fn every_part_in_a_chain_is_told() {
-        let text = rendered(&found("a", Some(State::Done)));
+        let text = printed(&found("a", Some(State::Done)));
         assert_eq!(
             text,
             "a: in 1 group of the 2 runs looked into\n\
@@ -299,13 +299,13 @@ mod tests {
              As of       2026-11-23T04:14:55.042Z\n\
              State       done (since 2026-11-23T04:14:56.000Z)\n"
         );
-        let text = rendered(&found("b", Some(State::Failed)));
+        let text = printed(&found("b", Some(State::Failed)));
         assert!(
             text.contains("Chain       b → c\nReceived    what belonged to a (line 2)\n"),
             "{text}"
         );
         assert!(text.contains(r"failed: no replica\nanswered (since "), "{text}");
-        let text = rendered(&found("c", None));
+        let text = printed(&found("c", None));
         assert!(text.contains(r"what belonged to b (line 3), x\u{1b}[2J (line 9)"), "{text}");
         assert!(!text.contains("Merged") && !text.contains("As of"), "{text}");
         assert!(text.contains("\nState       planned: nothing was done yet\n"), "{text}");
@@ -347,6 +347,6 @@ mod tests {
         let found = Found::new(&AccountId::new("n0"), run, Path::new("r"), &group);
         assert_eq!(found.chain.len(), 101);
         let lookup = Lookup { found: vec![found], ..Lookup::new("n0") };
-        assert!(rendered(&lookup).contains(" → n7 → (92 more) → n100\n"), "{}", rendered(&lookup));
+        assert!(printed(&lookup).contains(" → n7 → (92 more) → n100\n"), "{}", printed(&lookup));
     }
 }
