@@ -8,7 +8,7 @@ use crate::merge::{self, Entry, Fold, Completion, Slice, SweepSlice};
 use crate::model::{AccountId, Group, Scope, TableIndex, TableTally, TimestampUs, now_us};
 use crate::storage::{Cursor, Page, Reader, Width, Writer};
 
-use super::fits::{Kind, SAMPLE_ROWS};
+use super::request_limits::{Kind, SAMPLE_ROWS};
 use super::overtaken::{self, Acknowledged, Raised};
 use super::pages::{SMALL_GROUP_STREAMS, Weighed};
 use super::work::Joined;
@@ -51,7 +51,7 @@ impl<'a, S: Reader> Access<'a, S> {
     ) -> Result<(), GroupError> {
         let Joined { table: index, scope, join, pages } = joined;
         let (index, scope) = (*index, &*scope);
-        let sizes = &self.window.fits.sizes;
+        let sizes = &self.window.request_limits.sizes;
         let owns_partitions = self.window.spec.tables[index].owns_partitions();
         let first = pages.fetched == 0;
         let streams = join.open_streams();

@@ -9,7 +9,7 @@ use crate::latency::{Operation, Recorder};
 use crate::pace::Pace;
 use crate::storage::{Fault, StorageError};
 
-use super::fits::Fits;
+use super::request_limits::RequestLimits;
 use super::outage::Outage;
 
 /// How long a request is tried as a whole.
@@ -101,7 +101,7 @@ pub(super) struct Attempts {
     /// The bytes of the answer, as far as can be told.
     pub(super) bytes: usize,
     /// Where there has to be room for them.
-    pub(super) fits: Arc<Fits>,
+    pub(super) request_limits: Arc<RequestLimits>,
 }
 
 impl Attempts {
@@ -121,7 +121,7 @@ impl Attempts {
         let mut pause = self.retry.first_pause;
         let mut tries = 1_u32;
         loop {
-            let room = self.fits.room(self.bytes).await;
+            let room = self.request_limits.room(self.bytes).await;
             let permit = self.pace.admit().await;
             let began = Instant::now();
             // Thousands wait for their turn: they need no room for what the driver holds of a request until then.

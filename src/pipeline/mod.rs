@@ -2,7 +2,7 @@
 //!
 //! Each group is one async function ([`merge_group`](group::merge_group)) that reads like the steps of a merge, and so
 //! is each turn of the other walks. [`walk`] cuts the groups into windows, bounds them and stops them: it alone spawns.
-//! A [`window`] lets its groups go on step by step and sends what they ask for together, as large as [`fits`];
+//! A [`window`] lets its groups go on step by step and sends what they ask for together, as large as [`request_limits`];
 //! [`attempt`] retries, measures and slows down each request, and [`outage`] tells what they all meet. A failed group never stops the others. What an application
 //! writes meanwhile is looked for twice: in the survivor's computed cells behind each group ([`overtaken`]), and on the
 //! sources at the end ([`sweep`]).
@@ -14,7 +14,7 @@ mod attempt;
 mod deletes;
 mod discovered;
 mod drain;
-mod fits;
+mod request_limits;
 mod group;
 mod inspect;
 mod operations;
@@ -62,7 +62,7 @@ use crate::storage::StorageError;
 
 use attempt::{Attempts, Otherwise, Retries};
 use discovered::Discovered;
-use fits::Fits;
+use request_limits::RequestLimits;
 use outage::Outage;
 use probe::Probed;
 use under_way::Windows;
@@ -120,7 +120,7 @@ pub struct Context<S> {
     produced: AtomicU64,
     probed: Arc<Probed>,
     under_way: Arc<Windows>,
-    fits: Arc<Fits>,
+    request_limits: Arc<RequestLimits>,
     large_groups: Arc<Semaphore>,
 }
 
@@ -145,7 +145,7 @@ impl<S> Context<S> {
             recorder,
             under_way: Arc::default(),
             probed: Arc::new(Probed::new(&pace)),
-            fits: Arc::new(Fits::new(&spec)),
+            request_limits: Arc::new(RequestLimits::new(&spec)),
             large_groups: Arc::new(Semaphore::new(LARGE_GROUPS)),
             retries: Arc::default(),
             produced: AtomicU64::new(0),
@@ -191,7 +191,7 @@ impl<S> Context<S> {
             otherwise: Otherwise::Fails,
             outage: Arc::clone(&self.outage),
             is_apart: false,
-            fits: Arc::clone(&self.fits),
+            request_limits: Arc::clone(&self.request_limits),
             bytes: 0,
             asked,
         }

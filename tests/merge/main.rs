@@ -4,7 +4,7 @@
 #![allow(unreachable_pub)]
 
 mod altered;
-mod fits;
+mod request_limits;
 mod inspect;
 mod model;
 mod outage;
@@ -14,7 +14,7 @@ mod register;
 mod scan;
 mod specification;
 mod sweep;
-mod together;
+mod coalesce;
 mod undo;
 mod verify;
 mod weight;

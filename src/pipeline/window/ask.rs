@@ -15,7 +15,7 @@ use crate::model::{AccountId, Batch, Group, Row, Scope, TableIndex, TimedRow, Ti
 use crate::storage::{Cursor, Reader, StorageError, TimedPage, Width, Writer};
 
 use super::super::attempt::Attempts;
-use super::super::fits::Kind;
+use super::super::request_limits::Kind;
 use super::super::pages::{TIMES_WEIGH, Weighed, is_large_row};
 use super::Window;
 use super::gather::Whole;
@@ -121,7 +121,7 @@ impl<S: Reader> Window<S> {
         next: &mut NextPage,
     ) -> Result<Vec<TimedRow>, StorageError> {
         self.probed.see(table, scope, account);
-        let sizes = &self.fits.sizes;
+        let sizes = &self.request_limits.sizes;
         let (rows, after, row_bytes) = match mem::replace(next, NextPage::None) {
             NextPage::First(mut row_bytes) => {
                 if self.spec.tables[table].owns_partitions() && !is_large_row(row_bytes) {
@@ -164,7 +164,7 @@ impl<S: Reader> Window<S> {
             return Ok(rows.into_iter().next().map(|(_, row)| row));
         }
         let operation = self.operations.read(table, Width::Slim);
-        let bytes = self.fits.row(Kind::TimedPage, table);
+        let bytes = self.request_limits.row(Kind::TimedPage, table);
         let attempts = Attempts { bytes, ..self.attempts(1) };
         attempts.carry_out(operation, || self.storage.timed_row(table, key)).await
     }

@@ -5,13 +5,13 @@
 //! all of that is answered, they go on again. So thousands of groups take a step at a time, with few, large requests,
 //! and what these have in common is known before the first of them is sent.
 //!
-//! [`ask`] is what groups may ask for, [`send`] how it is put into requests, [`together`] what becomes of one that fails.
+//! [`ask`] is what groups may ask for, [`send`] how it is put into requests, [`coalesce`] what becomes of one that fails.
 
 mod ask;
 mod begin;
 mod gather;
 mod send;
-mod together;
+mod coalesce;
 
 use std::future::{Future, poll_fn};
 use std::ops::Deref;

@@ -12,10 +12,10 @@ use futures::future::BoxFuture;
 use crate::model::{AccountId, Batch, Row, Scope};
 use crate::storage::{Among, Node, Reader, StorageError, Width, Writer};
 
-use super::super::fits::Kind;
+use super::super::request_limits::Kind;
 use super::begin::Look;
 use super::gather::{Waiting, Whole, by_node, cut};
-use super::together::{Asked, Sort, To};
+use super::coalesce::{Asked, Sort, To};
 use super::{Requests, Window};
 
 /// Accounts that wait for what one request says of each.
@@ -45,7 +45,7 @@ impl<S> Part<S> {
         let weigh = |own: &Vec<R>| (own.len(), own.iter().map(|own| row(own).size_bytes()).sum());
         let weights: Vec<(usize, usize)> = answers.iter().map(weigh).collect();
         self.window.count(weights.iter().map(|(_, bytes)| bytes).sum());
-        self.window.fits.sizes.learn(table, kind, weights.into_iter());
+        self.window.request_limits.sizes.learn(table, kind, weights.into_iter());
         answers
     }
 
@@ -155,7 +155,7 @@ impl<S: Reader> Window<S> {
         scope: &Scope,
         waiting: Accounts<A>,
     ) -> Vec<(Option<Node>, Accounts<A>)> {
-        let (wanted, most) = self.fits.accounts(kind, table);
+        let (wanted, most) = self.request_limits.accounts(kind, table);
         let mut parts = if self.spec.tables[table].owns_partitions() {
             let routed = waiting.into_iter();
             let routed = routed.map(|one| (self.storage.replicas(table, scope, &one.request), one));
@@ -196,7 +196,7 @@ impl<S: Writer> Window<S> {
         for ((table, _), waiting) in self.asked.writes.take() {
             let sort = Sort { kind: Kind::Write, table, operation: self.operations.write(table) };
             let weight = |one: &Waiting<Arc<Batch>, ()>| [one.request.count(), one.request.bytes()];
-            for part in cut(waiting, self.fits.batch(table), weight) {
+            for part in cut(waiting, self.request_limits.batch(table), weight) {
                 let window = Arc::clone(self);
                 let send = move |batches: Vec<Arc<Batch>>, _| {
                     let window = Arc::clone(&window);
