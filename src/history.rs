@@ -200,8 +200,8 @@ impl History {
 
     /// Whether the run has anything to say of a column.
     pub fn knows(&self, column: ColumnIndex) -> bool {
-        let mut placed = self.placed();
-        !self.gained.contains(&column) || placed.any(|(_, cell)| cell.column == column)
+        let mut moved = self.moved();
+        !self.gained.contains(&column) || moved.any(|(_, cell)| cell.column == column)
     }
 
     /// The scope of the key.
@@ -234,10 +234,10 @@ impl History {
                 Some(Left { column, value: entry.written(column)?.clone(), t: self.t })
             }));
         }
-        let mut placed: Vec<_> = self.placed().collect();
+        let mut moved: Vec<_> = self.moved().collect();
         // Of two sources' cells the later one stays, whichever was taken first.
-        placed.sort_by(|(a_t, a), (b_t, b)| (a_t, &a.value).cmp(&(b_t, &b.value)));
-        for (t, cell) in placed {
+        moved.sort_by(|(a_t, a), (b_t, b)| (a_t, &a.value).cmp(&(b_t, &b.value)));
+        for (t, cell) in moved {
             let known = left.iter().position(|left| left.column == cell.column);
             let before = known.map(|known| left[known].value.clone());
             let before = before.or_else(|| self.own_value(cell.column));
@@ -254,9 +254,9 @@ impl History {
     }
 
     /// The cells that were written to the survivor's row after the merge, with their write times.
-    pub fn placed(&self) -> impl Iterator<Item = (TimestampUs, &SweptCell)> {
+    pub fn moved(&self) -> impl Iterator<Item = (TimestampUs, &SweptCell)> {
         let cells = self.swept.iter().chain(&self.raised).flat_map(|swept| &swept.cells);
-        cells.filter_map(|cell| Some((cell.placed_at?, cell)))
+        cells.filter_map(|cell| Some((cell.moved_at?, cell)))
     }
 
     /// What the application wrote to a column of the survivor's row before it was computed anew, and when.
@@ -306,13 +306,13 @@ impl History {
     pub fn newest_t(&self) -> TimestampUs {
         let cells = self.swept.iter().flat_map(|swept| &swept.cells);
         let taken = cells.map(|cell| cell.t).max().unwrap_or(self.t);
-        let placed = self.placed().map(|(t, _)| t).max().unwrap_or(self.t);
-        taken.max(placed).max(self.t)
+        let moved = self.moved().map(|(t, _)| t).max().unwrap_or(self.t);
+        taken.max(moved).max(self.t)
     }
 
     /// Whether the run wrote the survivor's row of this key, in the merge or in a sweep.
     pub fn is_written(&self) -> bool {
-        self.is_merged() || self.swept.iter().any(Swept::is_placed)
+        self.is_merged() || self.swept.iter().any(Swept::is_moved)
     }
 
     /// Whether the merge wrote the survivor's row of this key.

@@ -243,7 +243,9 @@ impl<W: Write> IntervalLog<W> {
         // settings it writes no head.
         let mut writer =
             IntervalLogWriterBuilder::new().begin_log_with(&mut lines, &mut self.serializer)?;
-        for (name, histogram) in self.tags.iter().zip(interval).filter(|(_, histogram)| !histogram.is_empty()) {
+        for (name, histogram) in
+            self.tags.iter().zip(interval).filter(|(_, histogram)| !histogram.is_empty())
+        {
             writer
                 .write_histogram(histogram, self.interval_start, length, Tag::new(name))
                 .map_err(into_io)?;

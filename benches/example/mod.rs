@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tributary::journal::memory::NoJournal;
 use tributary::journal::{Codec, Intent, Kind, State};
-use tributary::merge::{Announced, Entry, PartitionDelete, Completion, Slice, Write};
+use tributary::merge::{Announced, Completion, Entry, PartitionDelete, Slice, Write};
 use tributary::model::{AccountId, Cell, CqlType, Pair, Row, Scope, TableIndex, Tally};
 use tributary::spec::Spec;
 

@@ -196,7 +196,10 @@ mod tests {
                 message.contains("of type text, but those of the tables are of type uuid"),
                 "{message}"
             );
-            assert!(message.contains("--inspect") && message.contains("[table.columns]"), "{message}");
+            assert!(
+                message.contains("--inspect") && message.contains("[table.columns]"),
+                "{message}"
+            );
         }
         let bound = load(Some("uuid")).unwrap();
         assert_eq!(bound.format().accounts, AccountType::Uuid);

@@ -12,7 +12,7 @@ use super::terminal::Terminal;
 use crate::report::{Configuration, SettingFacts, SettingOrigin, config_json, config_text};
 use crate::run::RunDir;
 use crate::secret::REDACTED;
-use crate::setting::{Described, Kind, Layers, Origin, Layer};
+use crate::setting::{Described, Kind, Layer, Layers, Origin};
 
 /// Runs `config`. What is wrong with the settings is told after they have been printed.
 pub(super) fn run(

@@ -9,7 +9,7 @@ use super::log::RunLog;
 use super::register::Lease;
 use super::terminal::Terminal;
 use super::until::Until;
-use crate::live::{Status, Control};
+use crate::live::{Control, Status};
 use crate::report::Rendered;
 
 /// How a command meets its operator.

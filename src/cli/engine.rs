@@ -18,7 +18,7 @@ use crate::live::{Counters, Nodes, Phase, ReadFigures, ScanCounters, UnderWay};
 use crate::model::Group;
 use crate::pace::Pace;
 use crate::pipeline::{
-    self, AsOf, Context, Discover, Ended, Known, Operations, Load, Reason, RunOutcome,
+    self, AsOf, Context, Discover, Ended, Known, Load, Operations, Reason, RunOutcome,
 };
 use crate::plan::Plan;
 use crate::readable;

@@ -12,7 +12,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::catalogue;
 use crate::advice::Advice;
-use crate::setting::{Given, Kind, Origin, Layer, Row, SettingsError};
+use crate::setting::{Given, Kind, Layer, Origin, Row, SettingsError};
 
 /// Reads the file; nothing is checked but its shape.
 ///

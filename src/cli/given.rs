@@ -8,7 +8,7 @@ use clap::parser::ValueSource;
 use super::catalogue::{self, output::CONFIG};
 use super::file;
 use crate::secret::{REDACTED, is_secret};
-use crate::setting::{Described, Given, Kind, Layers, Origin, Layer, Row, SettingsError};
+use crate::setting::{Described, Given, Kind, Layer, Layers, Origin, Row, SettingsError};
 
 /// Reads all three.
 ///

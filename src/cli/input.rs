@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use super::{Console, Exit, Failure, InputSettings, InputSource, listen, register};
 use crate::model::AccountType;
 use crate::moment::Moment;
-use crate::pairs::{self, Format, PairList, PairsError, InputCopy, CopiedInput};
+use crate::pairs::{self, CopiedInput, Format, InputCopy, PairList, PairsError};
 use crate::plan::{self, Plan, Refusal};
 use crate::register::Archive;
 use crate::run::{InputRecord, Prepared, RunDir, RunId, files};

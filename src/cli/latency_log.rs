@@ -55,9 +55,13 @@ impl LatencyLog {
                     warn(error);
                     log = None;
                 }
-                let (group, others) =
-                    (context.operations.group(), [context.operations.journal(), context.operations.events()]);
-                let count = |operation: usize| operations.get(operation).map_or(0, |operation| operation.len());
+                let (group, others) = (
+                    context.operations.group(),
+                    [context.operations.journal(), context.operations.events()],
+                );
+                let count = |operation: usize| {
+                    operations.get(operation).map_or(0, |operation| operation.len())
+                };
                 let all: u64 = (0..operations.len()).map(count).sum();
                 let retries = context.retries();
                 timeline.push(Interval {

@@ -77,7 +77,7 @@ use args::{Ask, Cli, Command};
 use catalogue::{calls::PLAN, output::JSON};
 use recorded::Recorded;
 
-use crate::live::{Status, Control};
+use crate::live::{Control, Status};
 use crate::run::{RunDir, RunRecord};
 use crate::setting::SettingsError;
 

@@ -17,7 +17,7 @@ use crate::model::{Group, Pair, now_us};
 use crate::pairs::Rule;
 use crate::pipeline::{Barred, Known};
 use crate::plan::{Plan, Refusal};
-use crate::register::{Archive, Lineage, Later, Register, Run, RunState, Verdict, WindowEnd};
+use crate::register::{Archive, Later, Lineage, Register, Run, RunState, Verdict, WindowEnd};
 use crate::run::{RunId, RunRecord};
 use crate::spec::Spec;
 

@@ -40,7 +40,7 @@ pub(super) async fn run(
         seconds: began.elapsed().as_secs_f64(),
     };
     let ScanFacts { ranges, rows, clustered_rows, .. } = facts;
-    tracing::info!(ranges, rows, enrolments = clustered_rows, "the scan took {:.1} s", facts.seconds);
+    tracing::info!(ranges, rows, clustered_rows, "the scan took {:.1} s", facts.seconds);
     Ok(Some(facts))
 }
 

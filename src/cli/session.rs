@@ -244,9 +244,7 @@ impl Session<'_> {
             let fate: fn(&mut Fates) -> &mut u64 = match known.state(group) {
                 Some(State::Done) => |fates| &mut fates.done,
                 Some(State::Failed) => |fates| &mut fates.failed,
-                Some(State::Undoing | State::Undone | State::Disputed) => {
-                    |fates| &mut fates.undone
-                }
+                Some(State::Undoing | State::Undone | State::Disputed) => |fates| &mut fates.undone,
                 _ if group >= self.settings.work.limits.groups => |fates| &mut fates.limited,
                 None | Some(State::Intended | State::Written | State::Sweeping) => {
                     |fates| &mut fates.not_started

@@ -22,7 +22,7 @@ use crate::readable;
 use crate::report::{FailureReasons, Rendered, Undoing, UndoneGroups, UndonePairs, UndoneTable};
 use crate::run::{RunDir, RunError, RunRecord, files};
 use crate::spec::{Spec, Table};
-use crate::undo::{self, Conflict, Options, Rows, SelectError, Selected, Reported, Undone};
+use crate::undo::{self, Conflict, Options, Reported, Rows, SelectError, Selected, Undone};
 
 /// conflicts.csv: the columns of diff.csv, but for its verdicts.
 const HEADER: [&str; 10] = [

@@ -20,7 +20,7 @@ use tokio::time;
 use crate::model::Event;
 
 use super::context::{Context, OnDelivered, Ticket, Undelivered};
-use super::probe::{probe, described};
+use super::probe::{described, probe};
 use super::topic::TopicSettings;
 use super::{EventError, EventSettings};
 

@@ -27,7 +27,7 @@ mod wire;
 use bytes::Bytes;
 
 use super::{Journal, JournalError};
-use crate::merge::{Announced, Entry, PartitionDelete, Completion, Slice, Write};
+use crate::merge::{Announced, Completion, Entry, PartitionDelete, Slice, Write};
 use crate::model::{Cell, ColumnIndex, Row, Scope, TableIndex};
 use crate::spec::Spec;
 

@@ -120,7 +120,8 @@ fn check(contents: &Contents) {
     assert_eq!(group(5), record(intent(5), Written, None, Some(1_005)));
     assert_eq!(group(6), record(intent(6), Intended, None, Some(1_006)));
     assert_eq!(contents.groups[4], None, "what is not known cannot be noted");
-    let of_7: Vec<_> = contents.slices[7].iter().map(|s| (s.id, s.kind, s.t, s.completes)).collect();
+    let of_7: Vec<_> =
+        contents.slices[7].iter().map(|s| (s.id, s.kind, s.t, s.completes)).collect();
     let merge = Kind::Merge;
     assert_eq!(of_7, [(1, merge, 1_007, false), (3, merge, 5, true), (5, Kind::Sweep, 9, true)]);
     assert_eq!(contents.slices[7][0].scopes, "");
@@ -139,7 +140,8 @@ fn check(contents: &Contents) {
     };
     assert_eq!(contents.done, sum(&[7, 7]));
     assert_eq!(contents.all, sum(&[7, 7, 2, 5, 6]));
-    let scans: Vec<_> = contents.scans.iter().map(|scan| (scan.id, &*scan.table, scan.range)).collect();
+    let scans: Vec<_> =
+        contents.scans.iter().map(|scan| (scan.id, &*scan.table, scan.range)).collect();
     let [low, high] = [(i64::MIN, -1), (0, i64::MAX)].map(|(after, to)| TokenRange { after, to });
     assert_eq!(scans, [(1, "places", low), (2, "rooms", high)]);
     assert!(contents.scans.iter().all(|scan| (scan.rows, scan.clustered_rows) == (7, 2)));

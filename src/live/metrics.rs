@@ -128,7 +128,11 @@ fn servers(text: &mut Text, figures: &Figures) {
 
 fn latencies(text: &mut Text, names: &[String], histograms: &[Histogram<u64>]) {
     let of = |wanted: &'static str| {
-        names.iter().zip(histograms).filter(move |(name, _)| *name == wanted).map(|(_, histogram)| histogram)
+        names
+            .iter()
+            .zip(histograms)
+            .filter(move |(name, _)| *name == wanted)
+            .map(|(_, histogram)| histogram)
     };
     for (operation, name, help) in [
         (GROUPS, "tributary_group_duration_seconds", "Whole groups, from their first read on."),
@@ -220,7 +224,7 @@ mod tests {
     use super::*;
     use crate::latency::{Operation, Recorder};
     use crate::live::ticker::figures_of;
-    use crate::live::{Status, Control};
+    use crate::live::{Control, Status};
 
     /// Samples by name and labels; panics at what is not of the format.
     fn parse(text: &str) -> BTreeMap<String, f64> {

@@ -8,7 +8,6 @@
 //!
 //! Deliberately absent: a way to anything else of the run, waiting for a client, and a cache in the browser.
 
-mod status;
 mod control;
 mod figures;
 mod guard;
@@ -18,10 +17,10 @@ mod page;
 mod rate;
 mod server;
 mod socket;
+mod status;
 mod ticker;
 mod under_way;
 
-pub use status::{Status, Counters, Nodes, ScanCounters};
 pub use control::{Control, Order, Refused};
 pub use figures::{
     CassandraFigures, Ended, FailedGroup, Figures, GroupFigures, KafkaFigures, LatencyFigures,
@@ -32,6 +31,7 @@ pub use listen::{Listen, ListenError};
 pub use rate::Rate;
 pub use server::Server;
 pub use socket::{Answer, Socket, SocketError, ask};
+pub use status::{Counters, Nodes, ScanCounters, Status};
 pub use ticker::{Frame, Frames, Ticker};
 #[cfg(test)]
 pub(crate) use under_way::EXAMPLE;

@@ -12,12 +12,12 @@ use tokio::time::{self, MissedTickBehavior};
 use crate::latency::Recorder;
 use crate::moment::Moment;
 
-use super::status::{Status, Counters};
 use super::control::Control;
 use super::figures::{
     CassandraFigures, Figures, GroupFigures, KafkaFigures, LatencyFigures, Phase, Reached,
     RequestFigures, VERSION,
 };
+use super::status::{Counters, Status};
 use super::under_way::UnderWay;
 use super::{Rate, metrics};
 
@@ -49,7 +49,7 @@ pub struct Frame {
 impl Frame {
     /// One frame, by itself: it has no rates and no latencies of a while.
     pub fn of(status: &Status, control: &Control) -> Self {
-        Sight::new(status.clone(), control.clone()).frame(Instant::now())
+        Sampler::new(status.clone(), control.clone()).frame(Instant::now())
     }
 }
 
@@ -57,13 +57,13 @@ impl Frame {
 #[derive(Clone, Debug)]
 pub struct Frames {
     sender: Arc<watch::Sender<Frame>>,
-    sight: Arc<Mutex<Sight>>,
+    sampler: Arc<Mutex<Sampler>>,
 }
 
 impl Frames {
-    fn new(mut sight: Sight) -> Self {
-        let (sender, _) = watch::channel(sight.frame(Instant::now()));
-        Self { sender: Arc::new(sender), sight: Arc::new(Mutex::new(sight)) }
+    fn new(mut sampler: Sampler) -> Self {
+        let (sender, _) = watch::channel(sampler.frame(Instant::now()));
+        Self { sender: Arc::new(sender), sampler: Arc::new(Mutex::new(sampler)) }
     }
 
     /// The latest one, a second old at most.
@@ -80,17 +80,17 @@ impl Frames {
 
     /// Makes one now: whoever has changed something wants to see that it is so.
     pub fn refresh(&self) {
-        self.publish(Sight::frame);
+        self.publish(Sampler::frame);
     }
 
     fn tick(&self) {
-        self.publish(Sight::tick);
+        self.publish(Sampler::tick);
     }
 
-    fn publish(&self, frame: impl FnOnce(&mut Sight, Instant) -> Frame) {
+    fn publish(&self, frame: impl FnOnce(&mut Sampler, Instant) -> Frame) {
         // Held until it is out, so that no frame comes after a later one.
-        let mut sight = self.sight.lock().unwrap_or_else(PoisonError::into_inner);
-        self.sender.send_replace(frame(&mut sight, Instant::now()));
+        let mut sampler = self.sampler.lock().unwrap_or_else(PoisonError::into_inner);
+        self.sender.send_replace(frame(&mut sampler, Instant::now()));
     }
 }
 
@@ -105,7 +105,7 @@ pub struct Ticker {
 impl Ticker {
     /// Begins, in the background of the current runtime; the first frame is there at once.
     pub fn start(status: &Status, control: &Control) -> Self {
-        let frames = Frames::new(Sight::new(status.clone(), control.clone()));
+        let frames = Frames::new(Sampler::new(status.clone(), control.clone()));
         let (over, mut ended) = watch::channel(false);
         let made = frames.clone();
         let ticking = tokio::spawn(async move {
@@ -141,7 +141,7 @@ impl Ticker {
 
 /// What has to be remembered from one frame to the next.
 #[derive(Debug)]
-struct Sight {
+struct Sampler {
     status: Status,
     control: Control,
     phase: Phase,
@@ -150,10 +150,10 @@ struct Sight {
     recent: VecDeque<u64>,
     ended_before: u64,
     acknowledged: (u64, Option<Instant>),
-    latency: LatencySight,
+    latency: LatencySampler,
 }
 
-impl Sight {
+impl Sampler {
     fn new(status: Status, control: Control) -> Self {
         Self {
             status,
@@ -164,7 +164,7 @@ impl Sight {
             recent: VecDeque::new(),
             ended_before: 0,
             acknowledged: (0, None),
-            latency: LatencySight::default(),
+            latency: LatencySampler::default(),
         }
     }
 
@@ -185,7 +185,8 @@ impl Sight {
 
     fn frame(&mut self, now: Instant) -> Frame {
         let (figures, recorder) = self.figures(now);
-        let operations = recorder.map(|recorder| (recorder.names().to_vec(), recorder.histograms()));
+        let operations =
+            recorder.map(|recorder| (recorder.names().to_vec(), recorder.histograms()));
         let (names, histograms) = operations.unwrap_or_default();
         let metrics = metrics::text(&figures, &names, &histograms);
         // Nothing in the figures can fail to be written as JSON.
@@ -302,16 +303,16 @@ impl Sight {
 /// The figures of a status that nobody has looked at before.
 #[cfg(test)]
 pub(super) fn figures_of(status: &Status, control: &Control) -> Figures {
-    Sight::new(status.clone(), control.clone()).figures(Instant::now()).0
+    Sampler::new(status.clone(), control.clone()).figures(Instant::now()).0
 }
 
 /// The latencies of the last while: those of now without those of some seconds ago.
 #[derive(Debug, Default)]
-struct LatencySight {
+struct LatencySampler {
     earlier: VecDeque<(Instant, Vec<Histogram<u64>>)>,
 }
 
-impl LatencySight {
+impl LatencySampler {
     /// The latencies of the last while, and how often the journal has committed so far.
     fn see(&mut self, now: Instant, recorder: &Recorder) -> (Vec<LatencyFigures>, u64) {
         let totals = recorder.histograms();
@@ -331,7 +332,8 @@ impl LatencySight {
         while self.earlier.len() > 2 {
             self.earlier.pop_front();
         }
-        let operations = recorder.names().iter().zip(&recent).filter(|(_, operation)| !operation.is_empty());
+        let operations =
+            recorder.names().iter().zip(&recent).filter(|(_, operation)| !operation.is_empty());
         let operations = operations.map(|(name, operation)| LatencyFigures {
             operation: name.clone(),
             count: operation.len(),

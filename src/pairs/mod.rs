@@ -15,6 +15,7 @@ mod findings;
 mod foreign;
 mod gzip;
 mod header;
+mod input_copy;
 mod parse;
 mod read;
 mod reason;
@@ -25,7 +26,6 @@ mod rows;
 mod rules;
 mod signs;
 mod source;
-mod input_copy;
 
 use std::io;
 use std::path::PathBuf;
@@ -37,6 +37,7 @@ pub(crate) use accounts::NO_ACCOUNT;
 pub(crate) use bits::Bits;
 pub use findings::{Finding, Outcome};
 pub(crate) use findings::{Seen, Sightings, shown};
+pub use input_copy::{COPY_NAME, COPY_NAME_GZIP, CopiedInput, InputCopy, Tee, sha256};
 pub(crate) use read::Edge;
 pub use read::{PairList, read};
 pub use reason::{Flaw, Heading, Malformed, Reason, Side};
@@ -45,7 +46,6 @@ pub use rejects_csv::write_rejects;
 pub use rows::{ACCEPT, CSV, DELIMITER, FROM_COLUMN, TO_COLUMN, TRIM};
 pub use rules::{Accepted, Consequence, Entry, RULES, Rule, rejecting};
 pub use source::{Source, open, open_raw};
-pub use input_copy::{COPY_NAME, COPY_NAME_GZIP, InputCopy, CopiedInput, Tee, sha256};
 #[cfg(test)]
 pub(crate) use {read::read_in_blocks, rejects_csv::write_rejects_in_blocks};
 

@@ -4,13 +4,13 @@ use futures::{StreamExt, TryStreamExt, stream, try_join};
 
 use crate::failpoint;
 use crate::journal::{JournalError, Note, State};
-use crate::merge::{self, Entry, Fold, Completion, Slice, SweepSlice};
+use crate::merge::{self, Completion, Entry, Fold, Slice, SweepSlice};
 use crate::model::{AccountId, Group, Scope, TableIndex, TableTally, TimestampUs, now_us};
 use crate::storage::{Cursor, Page, Reader, Width, Writer};
 
-use super::request_limits::{Kind, SAMPLE_ROWS};
 use super::overtaken::{self, Acknowledged, Raised};
 use super::pages::{SMALL_GROUP_STREAMS, Weighed};
+use super::request_limits::{Kind, SAMPLE_ROWS};
 use super::work::Joined;
 use super::{GroupError, LargePermit, Window};
 

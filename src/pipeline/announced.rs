@@ -86,8 +86,9 @@ impl<S: Reader> Window<S> {
                 let rows_of = (&through, account);
                 self.storage.page(table, rows_of, Width::Slim, rows, next.clone())
             };
-            let page =
-                self.page_of((Kind::Page(Width::Slim), table), operation, (PAGE_ROWS, 0), read).await?;
+            let page = self
+                .page_of((Kind::Page(Width::Slim), table), operation, (PAGE_ROWS, 0), read)
+                .await?;
             let leads = |row: &&Row| locator.scope(&row.cells).as_ref() == Some(scope);
             let rows = page.rows.iter().filter(leads);
             for value in rows.filter_map(|row| row.cells[column].as_ref()) {

@@ -9,8 +9,8 @@ use crate::latency::{Operation, Recorder};
 use crate::pace::Pace;
 use crate::storage::{Fault, StorageError};
 
-use super::request_limits::RequestLimits;
 use super::outage::Outage;
+use super::request_limits::RequestLimits;
 
 /// How long a request is tried as a whole.
 const PATIENCE: Duration = Duration::from_secs(1);

@@ -9,7 +9,7 @@ use thiserror::Error;
 use crate::events::EventError;
 use crate::failpoint;
 use crate::journal::{JournalError, Kind, SliceRecord, State};
-use crate::merge::{OutOfOrder, Completion};
+use crate::merge::{Completion, OutOfOrder};
 use crate::model::{Group, Tally};
 use crate::register::Step;
 use crate::storage::{Fault, StorageError, Writer};

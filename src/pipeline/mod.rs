@@ -14,7 +14,6 @@ mod attempt;
 mod deletes;
 mod discovered;
 mod drain;
-mod request_limits;
 mod group;
 mod inspect;
 mod operations;
@@ -22,6 +21,7 @@ mod outage;
 mod overtaken;
 mod pages;
 mod probe;
+mod request_limits;
 mod run;
 mod scan;
 mod sweep;
@@ -62,9 +62,9 @@ use crate::storage::StorageError;
 
 use attempt::{Attempts, Otherwise, Retries};
 use discovered::Discovered;
-use request_limits::RequestLimits;
 use outage::Outage;
 use probe::Probed;
+use request_limits::RequestLimits;
 use under_way::Windows;
 
 /// How many groups that need more than a page per account run at once; each holds a few megabytes.

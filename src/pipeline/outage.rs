@@ -173,7 +173,8 @@ mod tests {
         let outage = Outage::new(&Operations::default());
         let outage = Outage { by_operation: vec![AtomicU64::new(0), AtomicU64::new(0)], ..outage };
         let at = |ms| outage.began + Duration::from_millis(ms);
-        let is_quiet = |operation: Option<usize>, ms| outage.is_quiet_since(operation.map(Operation), at(ms));
+        let is_quiet =
+            |operation: Option<usize>, ms| outage.is_quiet_since(operation.map(Operation), at(ms));
         assert!(is_quiet(None, 5) && is_quiet(Some(0), 5) && is_quiet(Some(1), 5));
         outage.got_through(Operation(0), at(7));
         outage.got_through(Operation(0), at(3));

@@ -12,8 +12,8 @@ use bytes::Bytes;
 use futures::future::try_join_all;
 
 use crate::failpoint;
+use crate::history::{Histories, History};
 use crate::journal::{Kind, State};
-use crate::history::{History, Histories};
 use crate::merge::{SweepSlice, Swept, SweptCell};
 use crate::model::{Cell, Group, Scope, TableIndex, TimedRow, TimestampUs, now_us};
 use crate::spec::Table;
@@ -240,8 +240,8 @@ fn overtaken(
             None => rule.combine(now, offered),
             Some(_) => rule.combine(&best, offered).or(best),
         });
-        let placed_at = Some(found_t + 1);
-        Some(SweptCell { column, element: None, value: Some(best?), t: history.t, placed_at })
+        let moved_at = Some(found_t + 1);
+        Some(SweptCell { column, element: None, value: Some(best?), t: history.t, moved_at })
     });
     let cells: Vec<_> = cells.collect();
     let (key, source) = (table.key_of(first), *source);

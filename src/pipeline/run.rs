@@ -90,8 +90,7 @@ impl Known {
     /// How many groups were undone, or are being undone.
     pub fn undone(&self) -> usize {
         use State::{Disputed, Undoing, Undone};
-        let is_undone =
-            |state: &&Option<State>| matches!(state, Some(Undoing | Undone | Disputed));
+        let is_undone = |state: &&Option<State>| matches!(state, Some(Undoing | Undone | Disputed));
         self.states.iter().filter(is_undone).count()
     }
 

@@ -311,7 +311,8 @@ impl<S: Reader> Scanner<'_, S> {
             // Not in a pause.
             context.pace.begin(0).await;
             let read = |rows| context.storage.scan(table, range, rows, next.clone());
-            let page = context.page_of((Kind::Keys, table), operation, (PAGE_ROWS, 0), read).await?;
+            let page =
+                context.page_of((Kind::Keys, table), operation, (PAGE_ROWS, 0), read).await?;
             held.rows += page.keys.len() as u64;
             context.scanning.rows.fetch_add(page.keys.len() as u64, Ordering::Relaxed);
             for (scope, account) in &page.keys {

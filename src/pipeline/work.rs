@@ -12,7 +12,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 
 use crate::events::EventSink;
 use crate::journal::{Intent, Kind, State};
-use crate::merge::{Draft, Entry, Findings, Fold, Join, Matched, Completion, Slice};
+use crate::merge::{Completion, Draft, Entry, Findings, Fold, Join, Matched, Slice};
 use crate::model::{Batch, Group, Row, Scope, TableIndex, Tally};
 use crate::spec::Table;
 use crate::storage::Reader;

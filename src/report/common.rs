@@ -173,12 +173,18 @@ pub(super) fn over_time(timeline: &Timeline, done: &str) -> Option<Section> {
 
 /// How long things took; `root` is where the JSON has its `latency`.
 pub(super) fn latency(root: &str, operations: &[LatencySummary]) -> Option<Section> {
-    let seen: Vec<_> = operations.iter().enumerate().filter(|(_, operation)| operation.count > 0).collect();
+    let seen: Vec<_> =
+        operations.iter().enumerate().filter(|(_, operation)| operation.count > 0).collect();
     let rows = seen.iter().map(|(_, operation)| Latencies {
         name: operation.operation.clone(),
         counts: operation.histogram.iter().map(|(us, count)| (*us, *count)).collect(),
         step: HISTOGRAM_STEP,
-        percentiles: Some([operation.p50_us, operation.p90_us, operation.p99_us, operation.p999_us]),
+        percentiles: Some([
+            operation.p50_us,
+            operation.p90_us,
+            operation.p99_us,
+            operation.p999_us,
+        ]),
     });
     let plot = LatencyPlot { title: "How long things took".to_owned(), rows: rows.collect() };
     let mut table = Table::new(["Latency", "count", "p50", "p90", "p99", "p99.9", "max"]);
@@ -192,7 +198,8 @@ pub(super) fn latency(root: &str, operations: &[LatencySummary]) -> Option<Secti
             ("max_us", operation.max_us),
         ];
         let times = times.map(|(field, us)| Text::from(time(us).at(at(field))));
-        let head = [Text::from(&operation.operation), count(operation.count).at(at("count")).into()];
+        let head =
+            [Text::from(&operation.operation), count(operation.count).at(at("count")).into()];
         table.push(head.into_iter().chain(times));
     }
     let about = "From the moment a request is sent, or queued behind another for the same partition, to its answer, in \

@@ -31,7 +31,8 @@ pub(super) fn facts(plan: &PlanStats) -> Vec<Fact> {
             say!("{} has them, each with its reason, and can be fed back in", files::REJECTS);
         let of_the_list = of_outcome(Outcome::Rejected).filter(|(_, one)| one.is_of_the_list());
         let more = of_the_list.map(|(_, finding)| {
-            let sentence = say!("{}: such a line {}; {}", finding.rule, finding.what, finding.advice);
+            let sentence =
+                say!("{}: such a line {}; {}", finding.rule, finding.what, finding.advice);
             sentence.and_if(finding.can_be_accepted, || {
                 // To be copied: it stands on one line.
                 say!("; --accept\u{a0}{} merges such lines all the same", finding.rule)
@@ -70,7 +71,8 @@ pub(super) fn sections(plan: &PlanStats, rejects: &Listing) -> [Section; 3] {
         }
         Section::new(title).about(about).with(table)
     };
-    let sentence = "rejects.csv has all of them, each with its reason; it can be fed straight back in.";
+    let sentence =
+        "rejects.csv has all of them, each with its reason; it can be fed straight back in.";
     let rejected = section("Rejected lines", sentence, Outcome::Rejected);
     let sentence = "They are merged, because --accept says so.";
     let accepted = section("Accepted lines", sentence, Outcome::Accepted);

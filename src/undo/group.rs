@@ -9,8 +9,8 @@
 use std::collections::BTreeMap;
 
 use crate::failpoint;
+use crate::history::{Histories, History};
 use crate::journal::{Kind, Note, SliceRecord, State};
-use crate::history::{History, Histories};
 use crate::merge::cut;
 use crate::model::{AccountId, Batch, Change, Group, Mutation, TimestampUs};
 use crate::pipeline::{GroupError, Window};

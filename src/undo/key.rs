@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
-use crate::journal::body::{CellAhead, Disputed, KeptCell};
 use crate::history::{Before, History, Left};
+use crate::journal::body::{CellAhead, Disputed, KeptCell};
 use crate::model::{Cell, ColumnIndex, Row, TimedRow, TimestampUs};
 use crate::spec::{Table, Undone};
 

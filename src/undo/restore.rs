@@ -160,7 +160,7 @@ impl Key<'_> {
     /// The latest time at which a sweep inserted the survivor's row, where there was none.
     fn inserted_at(&self) -> Option<TimestampUs> {
         let inserted = self.history.swept.iter().filter(|swept| swept.target.is_none());
-        inserted.flat_map(|swept| &swept.cells).filter_map(|cell| cell.placed_at).max()
+        inserted.flat_map(|swept| &swept.cells).filter_map(|cell| cell.moved_at).max()
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures::{StreamExt, TryStreamExt, stream};
 
-use crate::history::{History, Histories, row_bytes};
+use crate::history::{Histories, History, row_bytes};
 use crate::model::{AccountId, Cell, Group, Row, Scope, TableIndex, TimedRow, TimestampUs};
 use crate::pipeline::Window;
 use crate::spec::Spec;

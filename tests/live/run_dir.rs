@@ -79,8 +79,9 @@ fn the_latency_of_every_kind_of_request_is_reported() {
         assert!(names.iter().any(|name| name.contains(part)), "no {part} in {names:?}");
     }
     for operation in latency {
-        let of =
-            |name: &str| operation[name].as_u64().unwrap_or_else(|| panic!("no {name} in {operation:#}"));
+        let of = |name: &str| {
+            operation[name].as_u64().unwrap_or_else(|| panic!("no {name} in {operation:#}"))
+        };
         assert!(of("count") > 0, "{operation:#}");
         let quantiles = ["p50_us", "p90_us", "p99_us", "p999_us", "max_us"].map(of);
         assert!(quantiles.is_sorted(), "{operation:#}");

@@ -77,8 +77,14 @@ fn set(row: &mut Columns, name: &str, value: Value) {
     row.insert(name.into(), value);
 }
 
-const CASE: Case =
-    Case { name: "", enrolled: false, write: |_| {}, expect: |_| {}, announced: false, reported: &[] };
+const CASE: Case = Case {
+    name: "",
+    enrolled: false,
+    write: |_| {},
+    expect: |_| {},
+    announced: false,
+    reported: &[],
+};
 
 const CASES: [Case; 14] = [
     Case {
@@ -317,13 +323,14 @@ fn what_is_written_to_a_source_meanwhile_goes_where_its_row_went() {
     assert_eq!(ids, BTreeMap::new());
 
     // What cannot be judged is left, and reported row by row.
-    let left = CASES
-        .iter()
-        .flat_map(|case| case.reported.iter().map(|content| (format!("{}-from", case.name), *content)));
+    let left = CASES.iter().flat_map(|case| {
+        case.reported.iter().map(|content| (format!("{}-from", case.name), *content))
+    });
     let reported = reported(&merged.run);
     assert_eq!(reported.len(), left.clone().count(), "{reported:?}");
     for (account, content) in left {
-        let is_reported = reported.iter().any(|(from, key)| *from == account && key.contains(content));
+        let is_reported =
+            reported.iter().any(|(from, key)| *from == account && key.contains(content));
         assert!(is_reported, "{account} is not in {reported:?}");
     }
     assert_eq!(finished.json()["groups"]["done"], CASES.len());

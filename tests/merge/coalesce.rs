@@ -15,7 +15,7 @@ use tributary::storage::memory::{FaultKind, MemoryStorage, Request};
 
 use super::model::{Events, World};
 use super::preset::spec;
-use super::world::{CONTENT, ENROLMENTS, dump, load, events_of};
+use super::world::{CONTENT, ENROLMENTS, dump, events_of, load};
 use super::{T, block_on, context, context_of};
 
 const GROUPS: usize = 60;

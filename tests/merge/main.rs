@@ -4,17 +4,17 @@
 #![allow(unreachable_pub)]
 
 mod altered;
-mod request_limits;
+mod coalesce;
 mod inspect;
 mod model;
 mod outage;
 mod overtaken;
 mod preset;
 mod register;
+mod request_limits;
 mod scan;
 mod specification;
 mod sweep;
-mod coalesce;
 mod undo;
 mod verify;
 mod weight;
@@ -38,7 +38,7 @@ use tributary::storage::memory::{FaultKind, MemoryStorage, Request};
 
 use model::World;
 use preset::spec;
-use world::{CONTENT, dump, group, load, events_of, world_and_group};
+use world::{CONTENT, dump, events_of, group, load, world_and_group};
 
 /// The write time of the first merge.
 const T: i64 = 2_000_000_000_000_000;
@@ -63,8 +63,8 @@ fn context_of(
     let recorder = Arc::new(Recorder::new(Operations::new(&spec()).names().to_vec()));
     let event_sink = EventSink::Memory(Mutex::default());
     let pace = Pace::new(in_flight);
-    let mut context =
-        Context::new(spec(), storage, event_sink, journal, recorder, pace, as_of).expect("in memory");
+    let mut context = Context::new(spec(), storage, event_sink, journal, recorder, pace, as_of)
+        .expect("in memory");
     context.retry = retry;
     context.window = Some(8);
     Arc::new(context)

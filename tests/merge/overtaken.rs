@@ -18,7 +18,7 @@ use super::context_of;
 use super::model::{Columns, World};
 use super::preset::spec;
 use super::undo::{Stops, undo_all};
-use super::world::{CONTENT, dump, group, load, events_of, to_row};
+use super::world::{CONTENT, dump, events_of, group, load, to_row};
 
 /// Contents, of which some are held by the source, some by the survivor, each with a status.
 type Held = BTreeMap<u8, (Option<i32>, Option<i32>)>;

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use tributary::model::Group;
 use tributary::pipeline::{Context, Ended, ErrorLimit};
 use tributary::register::memory::{MemoryRegister, Shared};
-use tributary::register::{Lineage, LEASE_US, Register, Run, Standing};
+use tributary::register::{LEASE_US, Lineage, Register, Run, Standing};
 use tributary::storage::memory::{FaultKind, MemoryStorage, Request};
 
 use super::preset::spec;

@@ -17,7 +17,7 @@ use tributary::storage::{Reader, ring};
 use super::model::{Columns, World};
 use super::preset::spec;
 use super::sweep::{later, plan_of, sweep};
-use super::world::{ENROLMENTS, dump, load, events_of, to_row, world_and_group};
+use super::world::{ENROLMENTS, dump, events_of, load, to_row, world_and_group};
 use super::{block_on, context_of, run};
 
 fn scanning(storage: MemoryStorage, journal: &Arc<MemoryJournal>) -> Arc<Context<MemoryStorage>> {

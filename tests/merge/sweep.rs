@@ -14,7 +14,7 @@ use tributary::storage::memory::MemoryStorage;
 
 use super::model::{Columns, World};
 use super::preset::spec;
-use super::world::{CONTENT, ENROLMENTS, dump, load, events_of, to_row, world_and_group};
+use super::world::{CONTENT, ENROLMENTS, dump, events_of, load, to_row, world_and_group};
 use super::{block_on, context_of, run};
 
 /// A plan with one group: every source into the survivor.
@@ -159,6 +159,9 @@ fn a_swept_change_is_announced_once_more_with_an_id_of_its_own() {
     assert_eq!((swept.rows, swept.events), (1, 1));
     let tributary::events::EventSink::Memory(events) = &context.event_sink else { unreachable!() };
     let events = events.lock().unwrap();
-    assert_eq!(events_of(&events), [(("t".to_owned(), "b1".to_owned()), Some("k1".to_owned()))].into());
+    assert_eq!(
+        events_of(&events),
+        [(("t".to_owned(), "b1".to_owned()), Some("k1".to_owned()))].into()
+    );
     assert_eq!(context.journal.slices(group.index).unwrap().len(), 2);
 }

@@ -18,7 +18,7 @@ use tributary::undo::{self, Options, Reported, Undone};
 use super::model::{Columns, Events, World};
 use super::preset::spec;
 use super::sweep;
-use super::world::{CONTENT, ENROLMENTS, dump, group, load, events_of, to_row, world_and_group};
+use super::world::{CONTENT, ENROLMENTS, dump, events_of, group, load, to_row, world_and_group};
 use super::{T, block_on, context_of, run};
 
 /// Undoes all groups that the journal has; what failed is told by its reason.

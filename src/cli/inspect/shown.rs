@@ -74,7 +74,8 @@ impl Reading {
                     .collect(),
             },
             missed: Missed {
-                clustered_rows: (settings.discover == Discover::Scan).then(|| total(&figures.missed)),
+                clustered_rows: (settings.discover == Discover::Scan)
+                    .then(|| total(&figures.missed)),
                 scanned_rows: inspected.scanned.map(|scanned| scanned.rows),
             },
             largest: inspected
@@ -197,7 +198,8 @@ impl Reading {
         let Context { operations, spec, .. } = &*self.context;
         let scans = spec.led().map(|(table, ..)| operations.scan(table).0);
         let others: BTreeSet<usize> = scans.chain([operations.group().0]).collect();
-        let requests = latency.iter().enumerate().filter(|(operation, _)| !others.contains(operation));
+        let requests =
+            latency.iter().enumerate().filter(|(operation, _)| !others.contains(operation));
         let requests = requests.map(|(_, operation)| operation.count).sum();
         let seconds = measured.took.as_secs_f64();
         let per_second = |n: u64| if seconds > 0.0 { n as f64 / seconds } else { 0.0 };

@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use crate::journal::fixtures::{altered, spec};
 use crate::journal::memory::MemoryJournal;
 use crate::merge::{
-    Announced, Entry, PartitionDelete, Completion, Slice, SweepSlice, Swept, SweptCell, Write,
+    Announced, Completion, Entry, PartitionDelete, Slice, SweepSlice, Swept, SweptCell, Write,
 };
 use crate::model::{Cell, ColumnIndex, CqlType, Row, Scope, TimedRow, WriteTimes};
 use crate::spec::schema::{ColumnKind, ColumnSchema, Schema};
@@ -121,12 +121,12 @@ fn sweep(spec: &Spec) -> impl Strategy<Value = SweepSlice> {
     let swept = of_table(spec, |table, shape| {
         let columns = shape.columns.len();
         let cells = (0..columns, cell(), cell(), any::<i64>(), any::<Option<i64>>());
-        let cells = cells.prop_map(|(column, element, value, t, placed_at)| SweptCell {
+        let cells = cells.prop_map(|(column, element, value, t, moved_at)| SweptCell {
             column,
             element,
             value,
             t,
-            placed_at,
+            moved_at,
         });
         let target =
             (row(columns), times(columns)).prop_map(|(row, times)| TimedRow { row, times });

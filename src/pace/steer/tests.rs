@@ -75,7 +75,7 @@ impl Cluster {
                 self.steer.sent();
             }
             if self.now >= self.read.0 {
-                self.steer.felt(self.read.1, self.now);
+                self.steer.observe_read(self.read.1, self.now);
                 reads += 1.0;
                 slow += f64::from(u8::from(self.read.1 > BOUND));
                 let noise = 0.9 + self.random.f64() * 0.2;

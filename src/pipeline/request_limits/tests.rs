@@ -22,7 +22,10 @@ fn more_than_was_taken_is_tried_by_one_at_a_time() {
     let first = request_limits.trial(load(100, 10)).now_or_never().unwrap();
     assert!(first.is_some());
     assert!(request_limits.trial(load(50, 10)).now_or_never().is_none(), "it waits");
-    assert!(request_limits.trial(load(1, 10)).now_or_never().unwrap().is_none(), "less is not possible");
+    assert!(
+        request_limits.trial(load(1, 10)).now_or_never().unwrap().is_none(),
+        "less is not possible"
+    );
     request_limits.took(load(100, 10));
     assert!(request_limits.trial(load(50, 10)).now_or_never().unwrap().is_none(), "it is known");
     drop(first);

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::failpoint;
-use crate::journal::{Intent, Kind, Note, State};
 use crate::history::Histories;
+use crate::journal::{Intent, Kind, Note, State};
 use crate::merge::{self, Announced, Horizon, SweepSlice, Verdict};
 use crate::model::{AccountId, Group, Scope, TableIndex, Tally, TimedRow, TimestampUs, now_us};
 use crate::register::Step;
@@ -102,12 +102,12 @@ async fn carry_out<S: Writer>(
 ) -> Result<Vec<Leftover>, GroupError> {
     window.write_all(slice.writes(&window.spec, &group.survivor)).await?;
     let writes = Acknowledged { since: t, at: now_us(), state: State::Sweeping };
-    let placed = slice.rows.iter().filter(|row| row.is_placed());
-    let placed = placed.map(|row| {
+    let moved = slice.rows.iter().filter(|row| row.is_moved());
+    let moved = moved.map(|row| {
         let shape = &window.spec.tables[row.table];
         (row.table, row.key_of(shape, &group.survivor))
     });
-    let computed = placed.filter(|(table, _)| !window.spec.tables[*table].survivorship.is_empty());
+    let computed = moved.filter(|(table, _)| !window.spec.tables[*table].survivorship.is_empty());
     let raised = overtaken::raise(window, group, computed.collect(), writes).await?;
     failpoint::hit("swept");
     if let Some(event) = &window.spec.event {
@@ -303,8 +303,8 @@ impl<S: Writer> Sweeper<'_, S> {
     ) -> Result<Vec<Announced>, StorageError> {
         let (window, survivor) = (self.window, &self.group.survivor);
         let Some(event) = &window.spec.event else { return Ok(Vec::new()) };
-        let placed = slice.rows.iter().filter(|swept| swept.is_placed());
-        let scopes = placed.filter_map(|swept| {
+        let moved = slice.rows.iter().filter(|swept| swept.is_moved());
+        let scopes = moved.filter_map(|swept| {
             let key: Vec<_> = swept.key.iter().cloned().map(Some).collect();
             window.led_to(swept.table, &key)
         });

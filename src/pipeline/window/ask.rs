@@ -10,13 +10,13 @@ use thiserror::Error;
 
 use crate::failpoint;
 use crate::journal::{Intent, JournalError};
-use crate::merge::{PartitionDelete, Completion};
+use crate::merge::{Completion, PartitionDelete};
 use crate::model::{AccountId, Batch, Group, Row, Scope, TableIndex, TimedRow, TimestampUs};
 use crate::storage::{Cursor, Reader, StorageError, TimedPage, Width, Writer};
 
 use super::super::attempt::Attempts;
-use super::super::request_limits::Kind;
 use super::super::pages::{TIMES_WEIGH, Weighed, is_large_row};
+use super::super::request_limits::Kind;
 use super::Window;
 use super::gather::Whole;
 
@@ -141,7 +141,8 @@ impl<S: Reader> Window<S> {
         let asked = ((rows / TIMES_WEIGH).max(2), row_bytes);
         let operation = self.operations.read(table, Width::Full);
         let read = |rows| self.storage.timed_page(table, (scope, account), rows, after.clone());
-        let page: TimedPage = self.page_of((Kind::TimedPage, table), operation, asked, read).await?;
+        let page: TimedPage =
+            self.page_of((Kind::TimedPage, table), operation, asked, read).await?;
         self.count(page.weigh().1);
         let row_bytes = row_bytes.max(page.row_bytes());
         *next = page.next.map_or(NextPage::None, |cursor| NextPage::After(cursor, row_bytes));

@@ -78,7 +78,9 @@ impl<S: Send + Sync + 'static> Window<S> {
         }
         let open = open.into_iter().filter(|(_, is_over)| !is_over).map(|(survivor, _)| survivor);
         let ended = [WindowEnd { t: self.t, open: open.collect() }];
-        if let Err(error) = self.carry_out(self.operations.register(), || register.end(&ended)).await {
+        if let Err(error) =
+            self.carry_out(self.operations.register(), || register.end(&ended)).await
+        {
             tracing::warn!("the register does not know yet that a window is over: {error}");
         }
     }

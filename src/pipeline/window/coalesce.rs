@@ -325,7 +325,9 @@ where
         F: Future<Output = Result<Vec<A>, StorageError>>,
     {
         let (request_limits, Sort { kind, table, .. }) = (&self.window.request_limits, self.sort);
-        let Some((accounts, rows)) = request_limits.sample(kind, table, asked.len()) else { return };
+        let Some((accounts, rows)) = request_limits.sample(kind, table, asked.len()) else {
+            return;
+        };
         let otherwise = Otherwise::IsLess { late_tries: 1 };
         let some: Vec<R> = asked.take(accounts).cloned().collect();
         if self.request(some, To { node, rows }, otherwise).await.is_err() {

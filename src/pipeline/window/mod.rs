@@ -9,9 +9,9 @@
 
 mod ask;
 mod begin;
+mod coalesce;
 mod gather;
 mod send;
-mod coalesce;
 
 use std::future::{Future, poll_fn};
 use std::ops::Deref;

@@ -14,8 +14,8 @@ use crate::storage::{Among, Node, Reader, StorageError, Width, Writer};
 
 use super::super::request_limits::Kind;
 use super::begin::Look;
-use super::gather::{Waiting, Whole, by_node, cut};
 use super::coalesce::{Asked, Sort, To};
+use super::gather::{Waiting, Whole, by_node, cut};
 use super::{Requests, Window};
 
 /// Accounts that wait for what one request says of each.
@@ -66,7 +66,11 @@ impl<S: Reader> Window<S> {
     /// All reads that wait.
     pub(super) fn reads(self: &Arc<Self>) -> Requests {
         let mut requests = Requests::new();
-        let sort = |kind, table, width| Sort { kind, table, operation: self.operations.read(table, width) };
+        let sort = |kind, table, width| Sort {
+            kind,
+            table,
+            operation: self.operations.read(table, width),
+        };
         for ((table, width, scope), waiting) in self.asked.first_pages.take() {
             let send = move |part: Part<S>| async move {
                 let storage = &part.window.storage;
@@ -222,7 +226,8 @@ impl<S: Writer> Window<S> {
                     Ok(vec![(); part.accounts.len()])
                 }
             };
-            let sort = Sort { kind: Kind::Deletes, table, operation: self.operations.delete(table) };
+            let sort =
+                Sort { kind: Kind::Deletes, table, operation: self.operations.delete(table) };
             let deletes = self.by_account(sort, &scope, waiting, send);
             requests.extend(deletes.into_iter().map(|delete| behind(looked.clone(), delete)));
         }

@@ -163,5 +163,6 @@ fn costs(inspection: &Inspection) -> Section {
         ("Duration", took),
         ("Speed", read),
     ];
-    Section::new("What it takes").with_all(facts.map(|(label, sentence)| Fact::new(label, sentence)))
+    Section::new("What it takes")
+        .with_all(facts.map(|(label, sentence)| Fact::new(label, sentence)))
 }

@@ -95,7 +95,8 @@ fn scan(scanned: &ScanFacts) -> Fact {
 fn sweep(swept: &SweepFacts) -> Fact {
     let at = |n: u64, noun, field: &str| counted(n, noun).at(format!("/swept/{field}"));
     let took = seconds(swept.seconds).at("/swept/seconds");
-    let mut sentence = say!("{} looked at again in {}", at(swept.sources, "source", "sources"), took);
+    let mut sentence =
+        say!("{} looked at again in {}", at(swept.sources, "source", "sources"), took);
     if let Some(scanned) = swept.scanned {
         sentence = sentence.and(say!(", {} scanned", at(scanned, "row", "scanned")));
     }

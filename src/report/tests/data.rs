@@ -61,7 +61,17 @@ pub(super) fn operation(operation: &str, count: u64, times: [u64; 5]) -> Latency
     let [p50_us, p90_us, p99_us, p999_us, max_us] = times;
     let operation = operation.to_owned();
     let histogram = times.map(|us| (us, count / 5)).into();
-    LatencySummary { operation, count, mean_us: 1.0, p50_us, p90_us, p99_us, p999_us, max_us, histogram }
+    LatencySummary {
+        operation,
+        count,
+        mean_us: 1.0,
+        p50_us,
+        p90_us,
+        p99_us,
+        p999_us,
+        max_us,
+        histogram,
+    }
 }
 
 pub(super) fn applied() -> Applied {

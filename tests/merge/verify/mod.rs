@@ -16,7 +16,7 @@ use tributary::verify::{Options, Verified, verify};
 
 use super::model::{Events, World};
 use super::preset::spec;
-use super::world::{group, load, events_of};
+use super::world::{events_of, group, load};
 use super::{block_on, context_of, run};
 
 /// A line of diff.csv: verdict, account, key and column.

@@ -90,12 +90,12 @@ fn a_sweep_is_shown_by_name() {
     let mut times = vec![WriteTimes::None; table.columns.len()];
     times[column("title")] = WriteTimes::Cell(-5);
     times[column("tags")] = WriteTimes::Elements(vec![1, 2]);
-    let cell = |name, element, value, placed_at| SweptCell {
+    let cell = |name, element, value, moved_at| SweptCell {
         column: column(name),
         element,
         value,
         t: 17,
-        placed_at,
+        moved_at,
     };
     let swept = Swept {
         table: 2,
