@@ -413,7 +413,9 @@ fn explained(name: &str, tokens: &[String]) -> Vec<String> {
             .map(move |pair| (identifier, pair))
     });
     found
-        .map(|(identifier, (word, better))| format!("{name}: {identifier}: say {better}, not {word}"))
+        .map(|(identifier, (word, better))| {
+            format!("{name}: {identifier}: say {better}, not {word}")
+        })
         .collect()
 }
 

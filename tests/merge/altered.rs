@@ -9,8 +9,8 @@ use tributary::pipeline::{Context, Ended, ErrorLimit, GroupError, Known, sweep};
 use tributary::storage::memory::{MemoryStorage, Request};
 use tributary::undo;
 
+use super::coalesce::{never, run_all, world};
 use super::preset::spec;
-use super::together::{never, run_all, world};
 use super::undo::undo_all;
 use super::world::{CONTENT, ENROLMENTS, load};
 use super::{block_on, context_of};

@@ -15,9 +15,9 @@ use tributary::pipeline::{
 use tributary::plan::{self, Plan};
 use tributary::storage::memory::{FaultKind, MemoryStorage, Request};
 
+use super::coalesce::{never, run_all};
 use super::preset::spec;
 use super::sweep::plan_of;
-use super::together::{never, run_all};
 use super::world::{CONTENT, dump, load, world_and_group};
 use super::{T, World, block_on, context_of, run};
 

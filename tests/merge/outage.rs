@@ -7,8 +7,8 @@ use std::time::Duration;
 use tributary::pipeline::{Context, Ended, ErrorLimit};
 use tributary::storage::memory::{FaultKind, MemoryStorage, Request};
 
+use super::coalesce::{never, run_all, world};
 use super::preset::spec;
-use super::together::{never, run_all, world};
 use super::world::{CONTENT, dump, load};
 use super::{T, context_of};
 

@@ -9,8 +9,8 @@ use tributary::register::memory::{MemoryRegister, Shared};
 use tributary::register::{LEASE_US, Lineage, Register, Run, Standing};
 use tributary::storage::memory::{FaultKind, MemoryStorage, Request};
 
+use super::coalesce::{never, run_all, world};
 use super::preset::spec;
-use super::together::{never, run_all, world};
 use super::world::{dump, load};
 use super::{T, block_on, context_of};
 

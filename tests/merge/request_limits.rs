@@ -13,11 +13,11 @@ use tributary::plan::{self, Plan};
 use tributary::storage::memory::{FaultKind, MemoryStorage, Request};
 use tributary::verify::Options;
 
+use super::coalesce::{never, run_all};
 use super::inspect::{inspect, reading};
 use super::model::{Events, World};
 use super::preset::spec;
 use super::sweep::sweep;
-use super::together::{never, run_all};
 use super::undo::undo_all;
 use super::verify::{diff, verified};
 use super::world::{CONTENT, ENROLMENTS, dump, load, to_row};

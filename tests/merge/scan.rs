@@ -191,7 +191,7 @@ fn each_group_is_given_its_own_enrolments() {
     load(&world, &spec(), &storage);
     let context = scanning(storage, &Arc::default());
     let scanned = scan(&context, &plan).unwrap();
-    assert_eq!((scanned.rows, scanned.enrolments), (world.enrolments.len() as u64, 150));
+    assert_eq!((scanned.rows, scanned.clustered_rows), (world.enrolments.len() as u64, 150));
     for group in plan.groups() {
         let (result, events) = run(&context, &group);
         let tally = result.unwrap();

@@ -19,7 +19,7 @@ use tributary::verify::Options;
 use super::super::model::{Columns, World};
 use super::super::preset::spec;
 use super::super::world::{CONTENT, ENROLMENTS, dump, group, load, to_row};
-use super::super::{context_of, run, together};
+use super::super::{coalesce, context_of, run};
 use super::{REPAIR, announced, diff, lines, verified, verified_until};
 
 const LOOK: Options = Options { repair: false, restart: false };
@@ -152,11 +152,11 @@ fn what_was_repaired_and_not_announced_is_announced_by_the_next() {
 fn many(
     faults: impl Fn(&Request<'_>) -> Option<FaultKind> + Send + Sync + 'static,
 ) -> (Arc<Context<MemoryStorage>>, BTreeSet<String>) {
-    let (world, plan) = together::world();
+    let (world, plan) = coalesce::world();
     let storage = MemoryStorage::with_faults(spec(), faults);
     load(&world, &spec(), &storage);
     let context = context_of(4, storage, Arc::default(), 1_000_000);
-    together::run_all(&context, &plan, together::never(), pipeline_errors());
+    coalesce::run_all(&context, &plan, coalesce::never(), pipeline_errors());
     let mut accounts = BTreeSet::new();
     for row in context.storage.dump(CONTENT) {
         let key: Vec<Bytes> = row.cells[..4].iter().flatten().cloned().collect();
