@@ -17,7 +17,7 @@ use crate::model::{Group, Pair, now_us};
 use crate::pairs::Rule;
 use crate::pipeline::{Barred, Known, others};
 use crate::plan::{Plan, Refusal};
-use crate::register::{Archive, History, Later, Register, Run, RunState, Verdict};
+use crate::register::{Archive, Later, Lineage, Register, Run, RunState, Verdict};
 use crate::run::{RunId, RunRecord};
 use crate::spec::Spec;
 
@@ -97,7 +97,7 @@ impl Past {
         if writes {
             return lease.take(cluster, keyspace, run).await.map(Self::Held);
         }
-        let reader = cluster.history(keyspace).await?;
+        let reader = cluster.register_reader(keyspace).await?;
         Ok(reader.map_or(Self::Unknown, |reader| Self::Read(Box::new(reader))))
     }
 
@@ -117,14 +117,14 @@ impl Past {
 }
 
 /// What the register knows of a plan's accounts, but for what the run itself did.
-pub(super) async fn history(
+pub(super) async fn lineage(
     register: &dyn Archive,
     plan: &Plan,
     spec: &Spec,
     own: Option<&str>,
-) -> Result<History, Failure> {
+) -> Result<Lineage, Failure> {
     let accounts = plan.participants().map(|account| account.text().into_owned());
-    History::of(register, accounts, &tables(spec), own).await.map_err(Failure::failed)
+    Lineage::of(register, accounts, &tables(spec), own).await.map_err(Failure::failed)
 }
 
 /// A plan without the pairs that earlier runs stand in the way of, and these.
@@ -136,12 +136,12 @@ pub(super) async fn judged(
     mut plan: Plan,
     spec: &Spec,
 ) -> Result<(Plan, Vec<Refusal>), Failure> {
-    let history = history(register, &plan, spec, None).await?;
+    let lineage = lineage(register, &plan, spec, None).await?;
     let mut refusals = Vec::new();
     // What is left of a group without a pair may be another group, or two.
-    while !history.is_empty() {
-        let groups = plan.groups().filter(|group| history.names(group));
-        let found: Vec<Refusal> = groups.flat_map(|group| of_group(&history, &group)).collect();
+    while !lineage.is_empty() {
+        let groups = plan.groups().filter(|group| lineage.names(group));
+        let found: Vec<Refusal> = groups.flat_map(|group| of_group(&lineage, &group)).collect();
         if found.is_empty() {
             break;
         }
@@ -152,9 +152,9 @@ pub(super) async fn judged(
     Ok((plan, refusals))
 }
 
-fn of_group(history: &History, group: &Group) -> Vec<Refusal> {
+fn of_group(lineage: &Lineage, group: &Group) -> Vec<Refusal> {
     let mut refusals = Vec::new();
-    for (at, verdict) in history.verdicts(group) {
+    for (at, verdict) in lineage.verdicts(group) {
         let pairs = match at {
             Some(at) => &group.pairs[at..=at],
             None => &group.pairs[..],
@@ -171,18 +171,18 @@ fn tables(spec: &Spec) -> BTreeSet<String> {
     spec.tables.iter().map(|table| table.name.clone()).collect()
 }
 
-/// The groups of a run that is gone on with that other runs stand in the way of.
+/// The groups of a run that is resumed that other runs stand in the way of.
 ///
 /// # Errors
 /// The journal cannot be read.
 pub(super) fn barred(
-    history: &History,
+    lineage: &Lineage,
     plan: &Plan,
     known: &Known,
     journal: &dyn Journal,
 ) -> Result<Barred, Failure> {
     let say = |verdict: &Verdict| format!("{}: {}", rule(verdict).name(), sentence(verdict));
-    Ok(others::barred(history, plan, known, journal, say)?)
+    Ok(others::barred(lineage, plan, known, journal, say)?)
 }
 
 /// The rule by which a pair is not merged.
@@ -217,7 +217,7 @@ fn sentence(verdict: &Verdict) -> String {
     }
 }
 
-/// The groups of a run that cannot be taken back yet, each with the runs that have to be taken back before: the last one
+/// The groups of a run that cannot be undone yet, each with the runs that have to be undone before: the last one
 /// first.
 ///
 /// # Errors
@@ -234,7 +234,7 @@ pub(super) async fn not_yet(
     not_yet.await.map_err(Failure::failed)
 }
 
-/// What takes the runs back that come before some groups of this one, in the order in which that can be done.
+/// What undoes the runs that come before some groups of this one, in the order in which that can be done.
 ///
 /// # Errors
 /// The register cannot be read.
@@ -261,10 +261,10 @@ pub(super) async fn undos_before(
 pub(super) fn begun(record: &RunRecord, run_dir: &Path, spec: (&Spec, String)) -> Run {
     let (spec, spec_sha256) = spec;
     let user = ["USER", "LOGNAME"].into_iter().find_map(|name| std::env::var(name).ok());
-    let place = std::path::absolute(run_dir).unwrap_or_else(|_| run_dir.to_owned());
+    let location = std::path::absolute(run_dir).unwrap_or_else(|_| run_dir.to_owned());
     Run {
         id: record.id.to_string(),
-        place: place.display().to_string(),
+        location: location.display().to_string(),
         user: user.unwrap_or_default(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         began: now_us(),
@@ -296,8 +296,8 @@ pub(super) async fn settle(
     if planned > 0 {
         groups.insert("planned".to_owned(), i64::try_from(planned).unwrap_or(i64::MAX));
     }
-    let told = others::settle(register, register.reader(), journal).await;
-    told.map_err(Failure::failed)?;
+    let settled = others::settle(register, register.reader(), journal).await;
+    settled.map_err(Failure::failed)?;
     let are_all = |state: State| groups.keys().all(|known| *known == state.to_string());
     let state = match () {
         () if are_all(State::Done) => RunState::Done,

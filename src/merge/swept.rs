@@ -1,6 +1,6 @@
 //! What survived on a source (it was written after T, or is dated in the future), and where it goes.
 //!
-//! It is a later write to the row's new place. Where the survivor's row is a copy of ours, or there is none,
+//! It is a later write to the row's new key. Where the survivor's row is a copy of ours, or there is none,
 //! every surviving cell is written there with its own write time, unless a policy decides; where the survivor had a
 //! row of its own, only the policies do. Then the cells are deleted from the source, each just above its own write time, so that
 //! nothing else on the source is touched.
@@ -20,7 +20,7 @@ use crate::spec::{Dated, Spec, Survivorship, Table};
 pub struct Swept {
     /// The table.
     pub table: TableIndex,
-    /// The source's place in the group.
+    /// The source's index in the group.
     pub source: usize,
     /// The primary key of the source's row, in column order.
     pub key: Vec<Bytes>,
@@ -45,15 +45,15 @@ pub struct SweptCell {
     /// Its write time on the source.
     pub t: TimestampUs,
     /// The write time with which it is written to the survivor's row; `None` where that keeps what it has.
-    pub placed_at: Option<TimestampUs>,
+    pub moved_at: Option<TimestampUs>,
 }
 
-/// A slice of a sweep: rows of a group's sources, and the enrolments to announce.
+/// A slice of a sweep: rows of a group's sources, and the rows to announce.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SweepSlice {
     /// The rows.
     pub rows: Vec<Swept>,
-    /// The enrolments to announce; their ids follow from the slice's own time.
+    /// The rows to announce; their ids follow from the slice's own time.
     pub events: Vec<super::Announced>,
 }
 
@@ -109,7 +109,7 @@ impl Verdict {
         }
         for cell in &mut cells {
             let rule = table.survivorship.iter().find(|rule| rule.column == cell.column);
-            cell.placed_at = match (&target, rule) {
+            cell.moved_at = match (&target, rule) {
                 (Some(own), Some(rule)) => preferred_at(rule, cell, own),
                 (Some(_), None) if !is_copy => None,
                 _ => Some(cell.t),
@@ -126,7 +126,7 @@ fn cells(table: &Table, found: &TimedRow) -> Option<Vec<SweptCell>> {
     let mut cells = Vec::new();
     for (column, value) in found.row.cells.iter().enumerate().skip(table.key_len) {
         let Some(value) = value else { continue };
-        let cell = |element, value, t| SweptCell { column, element, value, t, placed_at: None };
+        let cell = |element, value, t| SweptCell { column, element, value, t, moved_at: None };
         let collection = table.columns[column].cql_type.collection();
         match (&found.times[column], collection) {
             (WriteTimes::None, _) => return None,
@@ -180,15 +180,15 @@ impl Swept {
     }
 
     /// Whether the survivor's row changes.
-    pub fn is_placed(&self) -> bool {
-        self.cells.iter().any(|cell| cell.placed_at.is_some())
+    pub fn is_moved(&self) -> bool {
+        self.cells.iter().any(|cell| cell.moved_at.is_some())
     }
 
     /// The survivor's row as it will be, as far as policies and events look at it.
     pub fn result(&self, table: &Table, survivor: &AccountId) -> Option<TimedRow> {
         let mut result = match &self.target {
             Some(target) => target.clone(),
-            None if !self.is_placed() => return None,
+            None if !self.is_moved() => return None,
             None => {
                 let mut cells: Vec<_> =
                     self.key_of(table, survivor).into_iter().map(Some).collect();
@@ -199,7 +199,7 @@ impl Swept {
         };
         for cell in self.cells.iter().filter(|cell| cell.element.is_none()) {
             let known = result.times[cell.column].latest();
-            if let Some(t) = cell.placed_at.filter(|t| Some(*t) > known) {
+            if let Some(t) = cell.moved_at.filter(|t| Some(*t) > known) {
                 result.row.cells[cell.column].clone_from(&cell.value);
                 result.times[cell.column] = WriteTimes::Cell(t);
             }
@@ -215,14 +215,14 @@ impl Swept {
     }
 
     /// The cells written to the survivor's row, each with its time.
-    fn placements(&self, table: &Table, survivor: &AccountId) -> Vec<Mutation> {
-        let placed = self.cells.iter().filter_map(|cell| Some((cell.placed_at?, cell)));
-        self.write(table, &self.key_of(table, survivor), self.target.is_none(), placed)
+    fn moves(&self, table: &Table, survivor: &AccountId) -> Vec<Mutation> {
+        let moved = self.cells.iter().filter_map(|cell| Some((cell.moved_at?, cell)));
+        self.write(table, &self.key_of(table, survivor), self.target.is_none(), moved)
     }
 
     /// The newest of its cells, on either account.
     fn newest(&self) -> TimestampUs {
-        let times = self.cells.iter().map(|cell| cell.placed_at.unwrap_or(cell.t).max(cell.t));
+        let times = self.cells.iter().map(|cell| cell.moved_at.unwrap_or(cell.t).max(cell.t));
         times.max().unwrap_or_default()
     }
 
@@ -236,13 +236,13 @@ impl Swept {
     fn voids(&self, table: &Table, survivor: &AccountId) -> Vec<Mutation> {
         let (t, key) = (self.newest() + 2, self.key_of(table, survivor));
         let dated = |change| Mutation { table: self.table, t, change };
-        let placed = self.cells.iter().filter(|cell| cell.placed_at.is_some());
+        let moved = self.cells.iter().filter(|cell| cell.moved_at.is_some());
         match &self.target {
-            None if self.is_placed() => vec![dated(Change::DeleteRow { key })],
+            None if self.is_moved() => vec![dated(Change::DeleteRow { key })],
             None => Vec::new(),
             Some(own) => {
                 let (elements, cells): (Vec<_>, Vec<_>) =
-                    placed.partition(|cell| cell.element.is_some());
+                    moved.partition(|cell| cell.element.is_some());
                 let before = |cell: &&SweptCell| (cell.column, own.row.cells[cell.column].clone());
                 let set: Vec<_> = cells.iter().map(before).collect();
                 let removed = elements.iter().filter_map(|cell| {
@@ -290,8 +290,8 @@ impl Swept {
     /// row stands that the cells gave way to.
     pub fn stands(&self, table: &Table, found: Option<&TimedRow>) -> bool {
         let Some(found) = found else { return false };
-        let mut placed = self.cells.iter().filter_map(|cell| Some((cell.placed_at?, cell)));
-        placed.all(|(t, cell)| cell.stands(table, t, found))
+        let mut moved = self.cells.iter().filter_map(|cell| Some((cell.moved_at?, cell)));
+        moved.all(|(t, cell)| cell.stands(table, t, found))
     }
 
     /// What takes the cells from the source, each just above its own time. What is settled goes with the row;
@@ -364,9 +364,9 @@ impl SweepSlice {
     }
 
     /// What is written to the survivor's rows. Nothing is taken from a source before that stands.
-    pub fn placements(&self, spec: &Spec, survivor: &AccountId) -> Vec<Vec<Batch>> {
-        let placed = |swept: &Swept| swept.placements(&spec.tables[swept.table], survivor);
-        let rows = self.rows.iter().map(|swept| (swept.table, placed(swept)));
+    pub fn moves(&self, spec: &Spec, survivor: &AccountId) -> Vec<Vec<Batch>> {
+        let moved = |swept: &Swept| swept.moves(&spec.tables[swept.table], survivor);
+        let rows = self.rows.iter().map(|swept| (swept.table, moved(swept)));
         in_batches(rows)
     }
 

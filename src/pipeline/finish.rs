@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, HashMap};
 use bytes::Bytes;
 
 use crate::failpoint;
-use crate::ledger::{Before, History, Ledger};
+use crate::history::{Before, Histories, History};
 use crate::merge::{self, Entry, Write};
 use crate::model::{Batch, Change, Group, Mutation, TableIndex, TimedRow, TimestampUs};
 use crate::spec::Table;
@@ -30,23 +30,23 @@ const PIN_US: TimestampUs = 9_999;
 const DELETED: &str = "it was deleted while the run stood still, and stays so";
 
 /// Finishes what the journal has of a group, but for the deletes of whole partitions, which come last; gives what is to be
-/// told.
+/// reported.
 pub(super) async fn finish<S: Writer>(
     window: &Window<S>,
     group: &Group,
 ) -> Result<Vec<Leftover>, GroupError> {
     let finish = Finish { window, group };
-    let mut told = Vec::new();
-    let mut ledger = Ledger::open(&*window.journal, &window.codec, &window.spec, group.index)?;
-    while let Some(histories) = ledger.next_chunk()? {
+    let mut reported = Vec::new();
+    let mut chunks = Histories::open(&*window.journal, &window.codec, &window.spec, group.index)?;
+    while let Some(histories) = chunks.next_chunk()? {
         let keys = histories.iter().enumerate().filter_map(|(at, history)| {
             let entry = history.entry.as_ref()?;
             let sources = entry.sources.iter().map(|(source, _)| *source).collect();
             Some(Key { at, history, entry, sources })
         });
-        finish.chunk(&keys.collect::<Vec<_>>(), &mut told).await?;
+        finish.chunk(&keys.collect::<Vec<_>>(), &mut reported).await?;
     }
-    Ok(told)
+    Ok(reported)
 }
 
 /// A key that the merge came across.
@@ -66,7 +66,11 @@ struct Finish<'a, S> {
 type Changes = BTreeMap<(TableIndex, Vec<Bytes>), Vec<Mutation>>;
 
 impl<S: Writer> Finish<'_, S> {
-    async fn chunk(&self, keys: &[Key<'_>], told: &mut Vec<Leftover>) -> Result<(), GroupError> {
+    async fn chunk(
+        &self,
+        keys: &[Key<'_>],
+        reported: &mut Vec<Leftover>,
+    ) -> Result<(), GroupError> {
         let mut found = self.look(&keys.iter().collect::<Vec<_>>()).await?;
         let (mut done, mut unwritten, mut given_up) = (Vec::new(), Vec::new(), Vec::new());
         for key in keys {
@@ -97,7 +101,7 @@ impl<S: Writer> Finish<'_, S> {
         }
         for key in &given_up {
             if found.get(&key.at).is_none_or(|found| found.sources.is_empty()) {
-                told.push(Leftover::of_key(self.group, key.history, key.sources[0], DELETED));
+                reported.push(Leftover::of_key(self.group, key.history, key.sources[0], DELETED));
             }
         }
         self.give_up(&given_up, &found).await?;

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::journal::{GroupRecord, Journal, JournalError, State};
 use crate::model::Group;
 use crate::plan::Plan;
-use crate::register::{Archive, History, Later, Register, Verdict, WindowEnd};
+use crate::register::{Archive, Later, Lineage, Register, Verdict, WindowEnd};
 use crate::storage::StorageError;
 
 use super::{Barred, Known};
@@ -18,14 +18,14 @@ const GROUPS: usize = 10_000;
 /// # Errors
 /// The journal cannot be read.
 pub fn barred(
-    history: &History,
+    lineage: &Lineage,
     plan: &Plan,
     known: &Known,
     journal: &dyn Journal,
     say: impl Fn(&Verdict) -> String,
 ) -> Result<Barred, JournalError> {
     let mut barred = Barred::default();
-    if history.is_empty() {
+    if lineage.is_empty() {
         return Ok(barred);
     }
     for group in plan.groups() {
@@ -38,12 +38,12 @@ pub fn barred(
             (Some(State::Undone), _) => {}
             // Nothing of it was ever intended.
             (None, _) | (_, None) => {
-                if let Some((_, verdict)) = history.verdicts(&group).into_iter().next() {
+                if let Some((_, verdict)) = lineage.verdicts(&group).into_iter().next() {
                     barred.not_begun.insert(group.index, say(&verdict));
                 }
             }
             (Some(state), Some(t)) => {
-                let later = history.named_since(&group, t);
+                let later = lineage.named_since(&group, t);
                 let Some(last) = later.last() else { continue };
                 let why = format!(
                     "run {} has worked on accounts of this group since: end or undo that one first",
@@ -94,9 +94,9 @@ pub async fn not_yet(
         }
         let accounts = known.iter().flat_map(|(group, _)| group.accounts());
         let accounts = accounts.map(|account| account.text().into_owned());
-        let history = History::of(register, accounts, tables, Some(own)).await?;
+        let lineage = Lineage::of(register, accounts, tables, Some(own)).await?;
         for (group, t) in &known {
-            let later = history.later(group, *t);
+            let later = lineage.later(group, *t);
             if !later.is_empty() {
                 not_yet.insert(group.index, later);
             }

@@ -1,12 +1,12 @@
-//! One key: what has to stand there for it to be taken back, and what stands there instead. Pure: no clock,
+//! One key: what has to stand there for it to be undone, and what stands there instead. Pure: no clock,
 //! no I/O.
 
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
+use crate::history::{Before, History, Left};
 use crate::journal::body::{CellAhead, Disputed, KeptCell};
-use crate::ledger::{Before, History, Left};
 use crate::model::{Cell, ColumnIndex, Row, TimedRow, TimestampUs};
 use crate::pipeline::keys::Found;
 use crate::spec::{Table, Undone};
@@ -56,7 +56,7 @@ impl<'a> Key<'a> {
         Self { history, table, left: history.left(table), left_before, before }
     }
 
-    /// The sources whose rows are given back, by their places in the group.
+    /// The sources whose rows are given back, by their indexes in the group.
     pub(super) fn sources(&self) -> impl Iterator<Item = usize> {
         self.before.iter().map(|(source, _)| *source)
     }
@@ -122,7 +122,7 @@ impl<'a> Key<'a> {
         }
     }
 
-    /// The copy is gone. Where a source has its row, it was never written, or taken back before; where none has, somebody
+    /// The copy is gone. Where a source has its row, it was never written, or undone before; where none has, somebody
     /// has deleted it, and giving it back to a source would undo that.
     fn missing_copy(&self, found: &Found) -> Vec<Disputed> {
         let stands = |(source, before): &(usize, Row)| {
@@ -161,9 +161,9 @@ impl<'a> Key<'a> {
             let mut earlier = self.history.clone();
             earlier.swept.truncate(at);
             let left = earlier.left(self.table);
-            let placed = swept.cells.iter();
-            let placed = placed.filter(|cell| cell.placed_at.is_some() && cell.element.is_none());
-            conflicts.extend(placed.filter_map(|cell| {
+            let moved = swept.cells.iter();
+            let moved = moved.filter(|cell| cell.moved_at.is_some() && cell.element.is_none());
+            conflicts.extend(moved.filter_map(|cell| {
                 let column = cell.column;
                 let found = &target.row.cells[column];
                 let expected = value_of(&left, column).or_else(|| self.survivor_before(column));

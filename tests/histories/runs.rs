@@ -8,18 +8,18 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
-use tributary::events::Outlet;
+use tributary::events::EventSink;
 use tributary::journal::memory::MemoryJournal;
 use tributary::journal::{Journal, State};
 use tributary::latency::Recorder;
 use tributary::pace::Pace;
 use tributary::pairs::{self, Format};
 use tributary::pipeline::{
-    self, AsOf, Context, ErrorLimit, Known, Lanes, Limits, Progress, Retry, others,
+    self, AsOf, Context, ErrorLimit, Known, Limits, Operations, Progress, Retry, others,
 };
 use tributary::plan::{self, Plan};
 use tributary::register::memory::{MemoryRegister, Shared};
-use tributary::register::{History, LEASE_US, Run};
+use tributary::register::{LEASE_US, Lineage, Run};
 use tributary::storage::memory::MemoryStorage;
 use tributary::undo::{self, Options};
 use tributary::verify;
@@ -207,11 +207,18 @@ impl Runs {
         let floor = register.as_ref().map_or(0, |(_, register)| register.floor());
         let as_of = AsOf::new(floor, Duration::ZERO).by(now);
         let client = Client { cluster: Arc::clone(&self.cluster), process: Arc::clone(process) };
-        let recorder = Arc::new(Recorder::new(Lanes::new(&spec()).names().to_vec()));
+        let recorder = Arc::new(Recorder::new(Operations::new(&spec()).names().to_vec()));
         let journal = Arc::new(Notebook::new(&merge.journal));
-        let mut context =
-            Context::new(spec(), client, Outlet::Discard, journal, recorder, Pace::new(8), as_of)
-                .expect("in memory");
+        let mut context = Context::new(
+            spec(),
+            client,
+            EventSink::Discard,
+            journal,
+            recorder,
+            Pace::new(8),
+            as_of,
+        )
+        .expect("in memory");
         context.retry = Retry {
             budget: Duration::from_secs(60),
             first_pause: Duration::ZERO,
@@ -254,16 +261,16 @@ impl Desk {
         self.listed.lock().unwrap().push(what);
     }
 
-    async fn history(&self, register: &MemoryRegister) -> History {
+    async fn history(&self, register: &MemoryRegister) -> Lineage {
         let accounts = self.plan.participants().map(|account| account.to_string());
         let accounts = accounts.collect::<Vec<_>>();
-        History::of(register, accounts, &tables(), Some(&self.id)).await.unwrap()
+        Lineage::of(register, accounts, &tables(), Some(&self.id)).await.unwrap()
     }
 
     async fn merge(&self, is_new: bool) {
         let journal = &self.context.journal;
         let mut known = Known::new(journal.states().unwrap());
-        if self.is_taken_back && known.taken_back() > 0 {
+        if self.is_taken_back && known.undone() > 0 {
             return; // refused
         }
         if let Some((_, register)) = &self.register {

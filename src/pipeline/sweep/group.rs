@@ -8,8 +8,8 @@ use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
 
 use crate::failpoint;
+use crate::history::Histories;
 use crate::journal::{Intent, Kind, Note, State};
-use crate::ledger::Ledger;
 use crate::merge::{self, Announced, Horizon, SweepSlice, Verdict};
 use crate::model::{AccountId, Group, Scope, TableIndex, Tally, TimedRow, TimestampUs};
 use crate::register::Step;
@@ -44,9 +44,9 @@ pub(super) async fn turn<S: Writer>(
     let mut sweeper = Sweeper { window, group, round, turn: Turn::default() };
     sweeper.turn.group = group.index;
     let records = window.journal.slices(group.index)?;
-    let sealed = records.iter().find(|record| record.kind == Kind::Merge && record.sealed);
-    let Some(sealed) = sealed else { return Ok(sweeper.turn) };
-    let after = records.iter().map(|record| record.t).max().unwrap_or(sealed.t);
+    let last = records.iter().find(|record| record.kind == Kind::Merge && record.completes);
+    let Some(last) = last else { return Ok(sweeper.turn) };
+    let after = records.iter().map(|record| record.t).max().unwrap_or(last.t);
     let mut scopes = BTreeSet::new();
     for record in &records {
         let led_to = window.codec.decode_scopes(&record.scopes);
@@ -100,7 +100,7 @@ pub(in super::super) async fn replay<S: Writer>(
 /// survivor that are otherwise than the policies say.
 ///
 /// Time has passed since the cells were written, so they are read back before they are taken from the source: what a
-/// later delete hides was not placed. With the register it is known that no other run deletes there, so somebody has
+/// later delete hides was not moved. With the register it is known that no other run deletes there, so somebody has
 /// deleted the row that the cells belong to, and they go with it; without, they stay, and the placing is taken back: part
 /// of a row under the survivor would be its own for the next look.
 async fn carry_out<S: Writer>(
@@ -109,14 +109,14 @@ async fn carry_out<S: Writer>(
     slice: &SweepSlice,
     t: TimestampUs,
 ) -> Result<Vec<Leftover>, GroupError> {
-    window.write_all(slice.placements(&window.spec, &group.survivor)).await?;
+    window.write_all(slice.moves(&window.spec, &group.survivor)).await?;
     let writes = Acknowledged { since: t, at: window.as_of.now(), state: State::Sweeping };
-    let placed = slice.rows.iter().filter(|row| row.is_placed());
-    let placed = placed.map(|row| {
+    let moved = slice.rows.iter().filter(|row| row.is_moved());
+    let moved = moved.map(|row| {
         let shape = &window.spec.tables[row.table];
         (row.table, row.key_of(shape, &group.survivor))
     });
-    let computed = placed.filter(|(table, _)| !window.spec.tables[*table].survivorship.is_empty());
+    let computed = moved.filter(|(table, _)| !window.spec.tables[*table].survivorship.is_empty());
     let mut left = overtaken::raise(window, group, computed.collect(), writes).await?.left;
     let hidden = hidden(window, group, slice).await?;
     let goes = window.register.is_some();
@@ -146,7 +146,7 @@ const HIDDEN: &str = "its new place was deleted later than it was written, by so
 const GONE: &str =
     "the row that it belongs to was deleted later than it was written: it is gone with that";
 
-/// The rows of a slice that do not stand where they were placed.
+/// The rows of a slice that do not stand where they were moved.
 async fn hidden<S: Writer>(
     window: &Window<S>,
     group: &Group,
@@ -241,13 +241,13 @@ impl<S: Writer> Sweeper<'_, S> {
             let is_copy =
                 copies.contains(&shared) || targets.contains_key(&shared) && target.is_none();
             match Verdict::of((table, shape), source, &row, target, is_copy, horizon) {
-                Verdict::Take(swept, told) => {
+                Verdict::Take(swept, leftover) => {
                     targets.insert(shared, swept.result(shape, &group.survivor));
                     self.turn.expiring |=
                         swept.cells.iter().any(|cell| Some(cell.t) > swept.settled);
                     self.turn.again = true;
                     slice.rows.push(swept);
-                    if let Some(why) = told {
+                    if let Some(why) = leftover {
                         self.leave(table, source, key, why);
                     }
                 }
@@ -284,7 +284,7 @@ impl<S: Writer> Sweeper<'_, S> {
         window.intend(intent).await?;
         window.begin(group, Step::After).await?;
         failpoint::hit("sweep");
-        self.turn.told.extend(carry_out(window, group, &slice, t).await?);
+        self.turn.leftovers.extend(carry_out(window, group, &slice, t).await?);
         Ok(())
     }
 
@@ -312,9 +312,9 @@ impl<S: Writer> Sweeper<'_, S> {
             .collect();
         let mut copies = HashSet::new();
         let (journal, codec) = (&*self.window.journal, &self.window.codec);
-        let mut ledger = Ledger::open(journal, codec, spec, self.group.index)?;
-        while let Some(histories) = ledger.next_chunk()? {
-            for history in histories.into_iter().filter(crate::ledger::History::is_copy) {
+        let mut walk = Histories::open(journal, codec, spec, self.group.index)?;
+        while let Some(histories) = walk.next_chunk()? {
+            for history in histories.into_iter().filter(crate::history::History::is_copy) {
                 let table = &spec.tables[history.table];
                 let key = history.key_of(table, &self.group.survivor);
                 let shared = (history.table, table.shared_key(&key));
@@ -337,7 +337,7 @@ impl<S: Writer> Sweeper<'_, S> {
         self.window.timed_row(table, &key).await
     }
 
-    /// The enrolments to announce: those of the survivor in the partitions in which a row of it changes.
+    /// The rows to announce: those of the survivor in the partitions in which a row of it changes.
     async fn announced(
         &self,
         slice: &SweepSlice,
@@ -345,8 +345,8 @@ impl<S: Writer> Sweeper<'_, S> {
     ) -> Result<Vec<Announced>, StorageError> {
         let (window, survivor) = (self.window, &self.group.survivor);
         let Some(event) = &window.spec.event else { return Ok(Vec::new()) };
-        let placed = slice.rows.iter().filter(|swept| swept.is_placed());
-        let scopes = placed.filter_map(|swept| {
+        let moved = slice.rows.iter().filter(|swept| swept.is_moved());
+        let scopes = moved.filter_map(|swept| {
             let key: Vec<_> = swept.key.iter().cloned().map(Some).collect();
             window.led_to(swept.table, &key)
         });
