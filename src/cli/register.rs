@@ -185,6 +185,25 @@ pub(super) fn barred(
     Ok(others::barred(lineage, plan, known, journal, say)?)
 }
 
+/// Forgets the groups of a run whose intents were never written.
+///
+/// # Errors
+/// The journal or the register cannot be read, or the journal not written.
+pub(super) async fn forget_unwritten(
+    register: &dyn Archive,
+    own: &RunId,
+    journal: &dyn Journal,
+    spec: &Spec,
+) -> Result<(), Failure> {
+    let tables = tables(spec);
+    let forgotten = others::forget_unwritten(register, own.as_str(), journal, &tables).await;
+    let groups = forgotten.map_err(Failure::failed)?;
+    if groups > 0 {
+        tracing::info!("{groups} groups were intended and never written: they count as not begun");
+    }
+    Ok(())
+}
+
 /// The rule by which a pair is not merged.
 fn rule(verdict: &Verdict) -> Rule {
     match verdict {

@@ -94,6 +94,10 @@ async fn carry_out(
     let not_yet = match ready.past.archive() {
         None => BTreeMap::new(),
         Some(past) => {
+            register::forget_unwritten(past, &record.id, &journal, ready.spec()).await?;
+            let known: HashSet<usize> =
+                journal.states()?.into_iter().map(|(group, _)| group).collect();
+            selected.groups.retain(|group| known.contains(group));
             let groups = &selected.groups;
             register::not_yet(past, &record.id, &journal, groups, ready.spec()).await?
         }

@@ -155,6 +155,20 @@ impl Journal for MemoryJournal {
         Ok(())
     }
 
+    fn forget(&self, groups: Vec<usize>) -> BoxFuture<'_, Result<(), JournalError>> {
+        Box::pin(async move {
+            let mut kept = self.writable()?;
+            kept.groups.retain(|group, _| !groups.contains(group));
+            // An id is a position, so they stay where they are.
+            for (slice, _) in &mut kept.slices {
+                if groups.contains(&slice.group) {
+                    slice.group = usize::MAX;
+                }
+            }
+            Ok(())
+        })
+    }
+
     fn flush(&self) -> BoxFuture<'_, Result<(), JournalError>> {
         Box::pin(ready(self.writable().map(drop)))
     }
@@ -252,6 +266,10 @@ impl Journal for NoJournal {
 
     fn note(&self, _note: Note) -> Result<(), JournalError> {
         Ok(())
+    }
+
+    fn forget(&self, _groups: Vec<usize>) -> BoxFuture<'_, Result<(), JournalError>> {
+        Box::pin(ready(Ok(())))
     }
 
     fn flush(&self) -> BoxFuture<'_, Result<(), JournalError>> {

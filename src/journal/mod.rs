@@ -243,6 +243,13 @@ pub trait Journal: Send + Sync + fmt::Debug + 'static {
     /// The journal has failed before: nothing can be noted any more.
     fn note(&self, note: Note) -> Result<(), JournalError>;
 
+    /// Forgets all of some groups, as if they were only planned: nothing of what was intended for them was ever written.
+    /// Durable when this returns.
+    ///
+    /// # Errors
+    /// As with [`intend`](Self::intend); they may or may not be forgotten.
+    fn forget(&self, groups: Vec<usize>) -> BoxFuture<'_, Result<(), JournalError>>;
+
     /// Makes everything that was noted durable.
     fn flush(&self) -> BoxFuture<'_, Result<(), JournalError>>;
 

@@ -130,6 +130,10 @@ impl Journal for SqliteJournal {
         self.writer()?.ask(Request::Note(Box::new(note), now_ms()))
     }
 
+    fn forget(&self, groups: Vec<usize>) -> BoxFuture<'_, Result<(), JournalError>> {
+        self.ask(|answer| Request::Forget(groups, answer)).boxed()
+    }
+
     fn flush(&self) -> BoxFuture<'_, Result<(), JournalError>> {
         self.ask(Request::Flush).boxed()
     }

@@ -2,10 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::journal::{GroupRecord, Journal, JournalError, State};
+use crate::journal::{GroupRecord, Journal, JournalError, Kind, State};
 use crate::model::Group;
 use crate::plan::Plan;
-use crate::register::{Archive, Later, Lineage, Register, Verdict, WindowEnd};
+use crate::register::{
+    Archive, Entry, Later, Lineage, Register, RunState, Step, Verdict, WindowEnd,
+};
 use crate::storage::StorageError;
 
 use super::{Barred, Known};
@@ -57,6 +59,72 @@ pub fn barred(
         }
     }
     Ok(barred)
+}
+
+/// Whether the register has known every write of a run from its first one on, as its journal says it.
+const REGISTERED: &str = "registered";
+
+/// Notes whether the register knows what a command is about to write.
+///
+/// # Errors
+/// The journal cannot be read or written.
+pub fn keep_registered(journal: &dyn Journal, is_registered: bool) -> Result<(), JournalError> {
+    match (journal.meta(REGISTERED)?.as_deref(), is_registered) {
+        (None, true) if journal.states()?.is_empty() => journal.set_meta(REGISTERED, "yes"),
+        (Some("yes"), false) => journal.set_meta(REGISTERED, "no"),
+        _ => Ok(()),
+    }
+}
+
+/// Forgets the groups of a run whose intents were never written: the register has no row of them, or another run has begun
+/// something on their accounts since, which it would not have done had it found such a row. So the lease was lost before
+/// the first write. They count as never begun. Returns how many there are.
+///
+/// # Errors
+/// The journal or the register cannot be read, or the journal not written.
+pub async fn forget_unwritten(
+    register: &dyn Archive,
+    own: &str,
+    journal: &dyn Journal,
+    tables: &BTreeSet<String>,
+) -> Result<usize, AskError> {
+    // Of a lost run it is not known what it has written since others went on.
+    let known = register.known_run(own).await?;
+    let is_lost = known.is_none_or(|run| run.state == RunState::Lost);
+    if is_lost || journal.meta(REGISTERED)?.as_deref() != Some("yes") {
+        return Ok(0);
+    }
+    let mut open = Vec::new();
+    for (group, state) in journal.states()? {
+        let is_open = matches!(state, State::Intended | State::Failed);
+        if is_open && journal.slices(group)?.iter().all(|slice| slice.kind == Kind::Merge) {
+            open.extend(journal.group(group)?.and_then(|record| Some((record.t?, record))));
+        }
+    }
+    let mut unwritten = Vec::new();
+    for some in open.chunks(GROUPS) {
+        let groups = some.iter().map(|(t, GroupRecord { group: index, survivor, pairs, .. })| {
+            let (index, survivor, pairs) = (*index, survivor.clone(), pairs.clone());
+            (*t, Group { index, survivor, pairs })
+        });
+        let groups: Vec<(i64, Group)> = groups.collect();
+        let accounts = groups.iter().flat_map(|(_, group)| group.accounts());
+        let accounts: Vec<String> = accounts.map(|account| account.text().into_owned()).collect();
+        let mut ours = register.entries(&accounts).await?;
+        ours.retain(|entry| entry.run == own && entry.step == Step::Merge);
+        let lineage = Lineage::of(register, accounts, tables, Some(own)).await?;
+        let is_unwritten = |(t, group): &&(i64, Group)| {
+            let survivor = group.survivor.text();
+            let is_ours = |entry: &Entry| entry.account == survivor && entry.t >= *t;
+            !ours.iter().any(is_ours) || !lineage.named_since(group, *t).is_empty()
+        };
+        unwritten.extend(groups.iter().filter(is_unwritten).map(|(_, group)| group.index));
+    }
+    let count = unwritten.len();
+    if count > 0 {
+        journal.forget(unwritten).await?;
+    }
+    Ok(count)
 }
 
 /// Why the register or the journal could not be asked.

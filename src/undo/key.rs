@@ -81,9 +81,9 @@ impl<'a> Key<'a> {
             survivor => self.survivor_conflicts(survivor.as_ref()),
         };
         if found.survivor.is_some() {
-            let is_said = |column| conflicts.iter().any(|cell| cell.column == column);
+            let is_known = |column| conflicts.iter().any(|cell| cell.column == column);
             let swept_over: Vec<_> =
-                self.swept_over().into_iter().filter(|cell| !is_said(cell.column)).collect();
+                self.swept_over().into_iter().filter(|cell| !is_known(cell.column)).collect();
             conflicts.extend(swept_over);
         }
         if !force && !conflicts.is_empty() {

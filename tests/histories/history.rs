@@ -1,6 +1,7 @@
 //! A history: what the application and the operators do, one after the other and at the same time, over three accounts; and
 //! how it ends.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use proptest::prelude::*;
@@ -8,7 +9,7 @@ use tributary::journal::State;
 use tributary::model::Change;
 use tributary::storage::memory::MemoryStorage;
 
-use super::oracle::Oracle;
+use super::oracle::{Excuses, Oracle};
 use super::process::{Fate, Landing};
 use super::runs::{Command, Runs, block_on};
 use super::tables::{self, PROGRESS, Place, SEATS, Values, key_of, now, row, seen};
@@ -106,6 +107,8 @@ pub struct Played {
     application: Arc<Mutex<Application>>,
     /// When the earliest of those that stand still began.
     stands_since: Vec<(usize, i64)>,
+    /// When the first undo of a run began.
+    undone_since: BTreeMap<usize, i64>,
 }
 
 impl Played {
@@ -115,7 +118,7 @@ impl Played {
         let cluster = Arc::clone(&runs.cluster);
         let application = Application { cluster, oracle: Oracle::default(), writes: 0 };
         let application = Arc::new(Mutex::new(application));
-        Self { runs, application, stands_since: Vec::new() }
+        Self { runs, application, stands_since: Vec::new(), undone_since: BTreeMap::new() }
     }
 
     pub async fn step(&mut self, step: &Step) {
@@ -123,6 +126,8 @@ impl Played {
             Does(act) => self.application.lock().unwrap().act(*act),
             Applies(pairs, fate) => {
                 let run = self.runs.plan(pairs);
+                let sources = pairs.iter().map(|(from, _)| *from);
+                self.application.lock().unwrap().oracle.merges(sources, now());
                 self.command(run, Command::Apply, *fate, None).await;
             }
             Goes(run, command, fate, meanwhile) if !self.runs.runs.is_empty() => {
@@ -158,9 +163,17 @@ impl Played {
             (at, Box::new(act) as Box<dyn FnOnce() + Send>)
         });
         let since = now();
-        if self.runs.is_standing(run) {
+        if self.runs.is_standing(run) || self.is_out_of_order(run, command) {
             return;
         }
+        // An undo is as of the moment at which it was decided.
+        let since = match command {
+            Command::Undo => *self.undone_since.entry(run).or_insert(since),
+            _ => since,
+        };
+        // Two that do not know of each other are kept apart by nobody.
+        let is_alone = !self.runs.is_registered() && matches!(fate, Fate::Stopped(_));
+        let fate = if is_alone { Fate::Ends } else { fate };
         self.runs.carry_out(run, command, fate, meanwhile).await;
         if std::env::var_os("TRIBUTARY_TRACE").is_some() {
             let (merge, states) = (&self.runs.runs[run], self.runs.states(run));
@@ -176,6 +189,16 @@ impl Played {
             true => self.stands_since.push((run, since)),
             false => self.came_back(since),
         }
+    }
+
+    /// Runs that do not know of each other are undone in the right order by their operators, or rows are lost.
+    fn is_out_of_order(&self, run: usize, command: Command) -> bool {
+        let has_begun = |run: usize| {
+            let states = self.runs.states(run);
+            states.iter().any(|state| !matches!(state, None | Some(State::Undone)))
+        };
+        let mut later = run + 1..self.runs.runs.len();
+        command == Command::Undo && !self.runs.is_registered() && later.any(has_begun)
     }
 
     /// What was sent long ago arrives. Before its run looks again, what it brings stands rightly.
@@ -197,7 +220,9 @@ impl Played {
             if round == 1 {
                 self.arrive();
             }
-            self.runs.runs.iter().for_each(|run| run.listed.lock().unwrap().clear());
+            if round == 0 {
+                self.runs.runs.iter().for_each(|run| run.listed.lock().unwrap().clear());
+            }
             let all = 0..self.runs.runs.len();
             for run in all
                 .clone()
@@ -220,7 +245,10 @@ impl Played {
         let application = self.application.lock().unwrap();
         // Runs that do not know of each other lose nothing, but two may have copied the same row.
         let may_double = !listed.is_empty() || !self.runs.is_registered();
-        let mut wrong = application.oracle.judge(&seen, self.persons(), may_double);
+        // A computed value that the application has overtaken in a row begun anew is left as that wrote it, and listed.
+        let is_anew = listed.iter().any(|why| why.contains("begun anew"));
+        let excuses = Excuses { may_double, is_anew };
+        let mut wrong = application.oracle.judge(&seen, self.persons(), excuses);
         for (number, run) in self.runs.runs.iter().enumerate() {
             let states = self.runs.states(number);
             let is_over = |(group, state): (usize, &Option<State>)| match state {

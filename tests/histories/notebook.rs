@@ -35,6 +35,10 @@ impl Journal for Notebook {
         Ok(())
     }
 
+    fn forget(&self, groups: Vec<usize>) -> BoxFuture<'_, Result<(), JournalError>> {
+        self.durable.forget(groups)
+    }
+
     fn flush(&self) -> BoxFuture<'_, Result<(), JournalError>> {
         async move {
             let noted = std::mem::take(&mut *self.noted.lock().unwrap());

@@ -17,6 +17,8 @@ struct Written {
     row: usize,
     at: TimestampUs,
     by: String,
+    /// Its account did not hold the row any more.
+    is_late: bool,
     /// When the application wrote over it.
     is_replaced: bool,
     /// When the application took its last copy away.
@@ -29,6 +31,15 @@ enum Value {
     Note(String),
 }
 
+/// What was listed excuses some of it.
+#[derive(Clone, Copy, Debug)]
+pub struct Excuses {
+    /// A value may stand twice.
+    pub may_double: bool,
+    /// A computed value may be what the application wrote.
+    pub is_anew: bool,
+}
+
 #[derive(Default)]
 pub struct Oracle {
     written: Vec<Written>,
@@ -36,6 +47,10 @@ pub struct Oracle {
     rows: BTreeMap<(String, Place), usize>,
     /// When rows were deleted, by their numbers.
     deleted: BTreeMap<usize, TimestampUs>,
+    /// Every delete, whether anything was there or not.
+    deletes: Vec<(String, Place, TimestampUs)>,
+    /// Sources of runs, with the times at which these began.
+    merged: Vec<(&'static str, TimestampUs)>,
     next_row: usize,
 }
 
@@ -72,6 +87,11 @@ impl Oracle {
         (row, known.is_none())
     }
 
+    /// A run of these sources begins. Where one of them has come back to life, what it holds is any source's row for it.
+    pub fn merges(&mut self, sources: impl Iterator<Item = &'static str>, at: TimestampUs) {
+        self.merged.extend(sources.map(|source| (source, at)));
+    }
+
     /// The application wrote to a row.
     pub fn wrote(
         &mut self,
@@ -98,12 +118,14 @@ impl Oracle {
         }
         self.went([before, after], at);
         let by = account.to_owned();
+        let is_late = old.is_none();
         self.written.extend(values(new).map(|value| Written {
             place,
             value,
             row,
             at,
             by: by.clone(),
+            is_late,
             is_replaced: false,
             gone: None,
         }));
@@ -125,6 +147,7 @@ impl Oracle {
             self.deleted.extend(known.map(|written| (written.row, at)));
         }
         self.rows.remove(&cell);
+        self.deletes.push((account.to_owned(), place, at));
         self.went([before, after], at);
     }
 
@@ -161,13 +184,12 @@ impl Oracle {
         }
     }
 
-    /// What is wrong in the end; `person` says who an account belongs to by now, and `may_double` whether anything may stand
-    /// twice.
+    /// What is wrong in the end; `person` says who an account belongs to by now.
     pub fn judge(
         &self,
         seen: &Seen,
         person: impl Fn(&str) -> usize,
-        may_double: bool,
+        excuses: Excuses,
     ) -> Vec<String> {
         let standing = standing(seen);
         let mut wrong = Vec::new();
@@ -183,15 +205,18 @@ impl Oracle {
                 }
                 continue;
             }
-            if at.len() > 1 && !may_double {
+            if at.len() > 1 && !excuses.may_double {
                 wrong.push(format!("{value:?} of {by} at {place:?} stands at {at:?}"));
             }
-            if let Some(stranger) = at.iter().find(|account| person(account) != person(by)) {
+            if excuses.may_double {
+                // Whose copy it is cannot be said then.
+            } else if let Some(stranger) = at.iter().find(|account| person(account) != person(by)) {
                 wrong.push(format!(
                     "{value:?} of {by} at {place:?} stands at the stranger {stranger}"
                 ));
             }
-            if at.is_empty() && !self.may_be_missing(written, seen, &person) {
+            let is_excused = excuses.is_anew && matches!(value, Value::Status(_));
+            if at.is_empty() && !is_excused && !self.may_be_missing(written, seen, &person) {
                 wrong.push(format!("{value:?} of {by} (row {row}) at {place:?} is lost"));
             }
         }
@@ -216,6 +241,12 @@ impl Oracle {
         if self.deleted.get(&missing.row).is_some_and(|at| *at > missing.at) {
             return true;
         }
+        let is_deleted = |(account, place, at): &(String, Place, TimestampUs)| {
+            *place == missing.place && *at > missing.at && person(account) == person(&missing.by)
+        };
+        if self.deletes.iter().any(is_deleted) {
+            return true;
+        }
         // The policies prefer a row of the same person.
         seen.iter().any(|((account, place), row)| {
             if person(account) != person(&missing.by) || *place != missing.place {
@@ -224,6 +255,12 @@ impl Oracle {
             match &missing.value {
                 Value::Status(status) => row.status.is_some_and(|own| own >= *status),
                 Value::Note(_) => {
+                    let is_anew = |(source, at): &(&str, TimestampUs)| {
+                        *source == missing.by && *at > missing.at && missing.is_late
+                    };
+                    if self.merged.iter().any(is_anew) {
+                        return true;
+                    }
                     let of = |value: Value| self.written.iter().find(|w| w.value == value);
                     let rows = values(row).filter_map(of).map(|written| written.row);
                     rows.into_iter().any(|row| row != missing.row)

@@ -62,6 +62,7 @@ pub struct Process {
     pub meanwhile: Meanwhile,
     requests: AtomicUsize,
     is_dead: AtomicBool,
+    has_stood: AtomicBool,
     /// It is dead, or stands still.
     pub stands: Notify,
     pub goes_on: Notify,
@@ -76,6 +77,7 @@ impl Process {
             meanwhile: Mutex::default(),
             requests: AtomicUsize::new(0),
             is_dead: AtomicBool::new(false),
+            has_stood: AtomicBool::new(false),
             stands: Notify::new(),
             goes_on: Notify::new(),
             late: Arc::clone(late),
@@ -109,11 +111,6 @@ impl Process {
         let request = self.requests.fetch_add(1, Ordering::Relaxed);
         self.let_others(request);
         match self.fate {
-            Fate::Stopped(at) if at == request => {
-                self.stands.notify_one();
-                self.goes_on.notified().await;
-                None
-            }
             Fate::Killed(at, landing) if at == request => Some((landing, true)),
             Fate::Refused(at, landing) if at == request => Some((landing, false)),
             _ => None,
@@ -124,8 +121,16 @@ impl Process {
     async fn read(&self) -> Result<(), StorageError> {
         match self.ask().await {
             Some((_, true)) => self.die().await,
-            Some((_, false)) | None => Ok(()),
+            Some((_, false)) | None => {}
         }
+        // Whoever stands still after a write is sent, and before the lease is looked at for it, cannot be kept from it.
+        if matches!(self.fate, Fate::Stopped(at) if at < self.requests.load(Ordering::Relaxed))
+            && !self.has_stood.swap(true, Ordering::Relaxed)
+        {
+            self.stands.notify_one();
+            self.goes_on.notified().await;
+        }
+        Ok(())
     }
 }
 

@@ -269,6 +269,8 @@ impl Desk {
 
     async fn merge(&self, is_new: bool) {
         let journal = &self.context.journal;
+        others::keep_registered(&**journal, self.register.is_some()).unwrap();
+        self.forget_unwritten().await;
         let mut known = Known::new(journal.states().unwrap());
         if self.is_taken_back && known.undone() > 0 {
             return; // refused
@@ -306,7 +308,15 @@ impl Desk {
         }
     }
 
+    async fn forget_unwritten(&self) {
+        if let Some((_, register)) = &self.register {
+            let (journal, tables) = (&*self.context.journal, tables());
+            others::forget_unwritten(register, &self.id, journal, &tables).await.unwrap();
+        }
+    }
+
     async fn undo(&self) {
+        self.forget_unwritten().await;
         let journal = &self.context.journal;
         let mut selected = undo::select(&**journal, None).unwrap();
         if let Some((_, register)) = &self.register {

@@ -28,6 +28,7 @@ pub(super) type Answer = Box<dyn FnOnce(Written) + Send>;
 /// What the thread is asked for.
 pub(super) enum Request {
     Intend(Vec<Block>, Answer),
+    Forget(Vec<usize>, Answer),
     /// With the time of the note.
     Note(Box<Note>, i64),
     Scan(Box<PackedScan>, Answer),
@@ -150,6 +151,10 @@ impl Work {
                 }
                 self.waiting.push(Request::Intend(blocks, answer));
             }
+            Request::Forget(groups, answer) => {
+                groups.iter().for_each(|group| drop(self.notes.remove(group)));
+                self.waiting.push(Request::Forget(groups, answer));
+            }
             request => self.waiting.push(request),
         }
         true
@@ -178,6 +183,7 @@ impl Work {
         for request in waiting {
             match request {
                 Request::Intend(_, answer)
+                | Request::Forget(_, answer)
                 | Request::Scan(_, answer)
                 | Request::Meta(_, _, answer)
                 | Request::Flush(answer) => answer(written.clone()),
@@ -200,6 +206,9 @@ impl Work {
             match request {
                 Request::Intend(blocks, _) => {
                     blocks.iter().try_for_each(|block| keep(&transaction, block))?;
+                }
+                Request::Forget(groups, _) => {
+                    groups.iter().try_for_each(|group| forget(&transaction, *group))?;
                 }
                 Request::Scan(scan, _) => keep_scan(&transaction, scan)?,
                 Request::Meta(key, value, _) => {
@@ -258,6 +267,16 @@ fn intend(transaction: &Transaction<'_>, intent: &Packed, block: i64) -> rusqlit
     Ok(())
 }
 
+/// Bodies are parts of blocks that others share, and stay there.
+fn forget(transaction: &Transaction<'_>, group: usize) -> rusqlite::Result<()> {
+    for sql in
+        ["DELETE FROM slices WHERE group_number = ?1", "DELETE FROM groups WHERE number = ?1"]
+    {
+        transaction.prepare_cached(sql)?.execute([number(group)])?;
+    }
+    Ok(())
+}
+
 fn keep_scan(transaction: &Transaction<'_>, scan: &PackedScan) -> rusqlite::Result<()> {
     let sql = "INSERT INTO scans
                    (table_name, after_token, to_token, rows, enrolments, found, found_bytes)
@@ -306,6 +325,7 @@ impl fmt::Debug for Request {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Intend(..) => "Intend",
+            Self::Forget(..) => "Forget",
             Self::Note(..) => "Note",
             Self::Scan(..) => "Scan",
             Self::Meta(..) => "Meta",
