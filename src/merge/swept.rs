@@ -159,7 +159,8 @@ impl SweptCell {
             let rule = table.survivorship.iter().find(|rule| rule.column == self.column);
             let is_preferred = |rule: &Survivorship| rule.combine(cell, &self.value).is_none();
             let is_kept = *cell == self.value || rule.is_some_and(is_preferred);
-            return cell.is_some() && (is_kept || times.latest() > Some(t));
+            // Of two sources' cells of one time the greater stands.
+            return cell.is_some() && (is_kept || times.latest() >= Some(t));
         };
         // Of an element that is there, the later write is.
         let collection = table.columns[self.column].cql_type.collection();
@@ -226,15 +227,16 @@ impl Swept {
         times.max().unwrap_or_default()
     }
 
-    /// The cells once more, above what takes them from the source and what takes them back from the survivor.
+    /// The cells once more, above what takes them from the source.
     fn pins(&self, table: &Table) -> Vec<Mutation> {
-        let t = self.newest() + 3;
+        let t = self.newest() + 2;
         self.write(table, &self.key, false, self.cells.iter().map(|cell| (t, cell)))
     }
 
-    /// What takes back from the survivor whatever was placed there.
+    /// What takes back from the survivor whatever was written there. It is above the pinned cells, too, so that the next
+    /// sweep finds the row as this one has.
     fn voids(&self, table: &Table, survivor: &AccountId) -> Vec<Mutation> {
-        let (t, key) = (self.newest() + 2, self.key_of(table, survivor));
+        let (t, key) = (self.newest() + 3, self.key_of(table, survivor));
         let dated = |change| Mutation { table: self.table, t, change };
         let moved = self.cells.iter().filter(|cell| cell.moved_at.is_some());
         match &self.target {
@@ -245,10 +247,10 @@ impl Swept {
                     moved.partition(|cell| cell.element.is_some());
                 let before = |cell: &&SweptCell| (cell.column, own.row.cells[cell.column].clone());
                 let set: Vec<_> = cells.iter().map(before).collect();
-                let removed = elements.iter().filter_map(|cell| {
+                let removed = elements.iter().map(|cell| {
                     let keys = Collection::keys(cell.element.iter());
                     let (key, column) = (key.clone(), cell.column);
-                    Some(dated(Change::RemoveElements { key, column, keys }))
+                    dated(Change::RemoveElements { key, column, keys })
                 });
                 let set =
                     (!set.is_empty()).then(|| dated(Change::Update { key: key.clone(), set }));
@@ -377,18 +379,21 @@ impl SweepSlice {
         in_batches(taken.map(|(_, swept)| (swept.table, removed(swept))))
     }
 
-    /// What gives the rows at these positions up: they stay on their sources, and nothing of them under the survivor,
-    /// whatever arrives of earlier attempts. The sources' come first.
+    /// What keeps these rows on their sources, whatever an earlier attempt at taking them has sent.
+    pub fn pins(&self, spec: &Spec, rows: &BTreeSet<usize>) -> Vec<Vec<Batch>> {
+        let pinned = |row: &Swept| row.pins(&spec.tables[row.table]);
+        in_batches(rows.iter().map(|at| (self.rows[*at].table, pinned(&self.rows[*at]))))
+    }
+
+    /// What takes back whatever of these rows was written to the survivor, or arrives there later.
     pub fn voids(
         &self,
         spec: &Spec,
         survivor: &AccountId,
         rows: &BTreeSet<usize>,
-    ) -> [Vec<Vec<Batch>>; 2] {
-        let given_up = || rows.iter().map(|row| &self.rows[*row]);
-        let pinned = given_up().map(|row| (row.table, row.pins(&spec.tables[row.table])));
+    ) -> Vec<Vec<Batch>> {
         let void = |row: &Swept| row.voids(&spec.tables[row.table], survivor);
-        [in_batches(pinned), in_batches(given_up().map(|row| (row.table, void(row))))]
+        in_batches(rows.iter().map(|at| (self.rows[*at].table, void(&self.rows[*at]))))
     }
 }
 

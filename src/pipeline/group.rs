@@ -106,15 +106,15 @@ pub async fn merge_group<S: Writer>(
         window.over(group);
         return Ok(merged);
     }
-    let reported = match earlier {
-        Some(State::Intended | State::Failed) => finish(window, group).await?,
-        _ => Vec::new(),
-    };
     let (mut work, completion) =
         begin(Access { window, group, t: window.t, can_wait: large.is_none() }, earlier, large)?;
     let completion = match completion {
         Some(completion) => completion,
         None => work.merge().await?,
+    };
+    let reported = match earlier {
+        Some(State::Intended | State::Failed) => finish(window, group).await?,
+        _ => Vec::new(),
     };
     let mut raised = match earlier {
         Some(_) => Raised::recorded(window, group)?,
@@ -137,7 +137,10 @@ pub async fn merge_group<S: Writer>(
 }
 
 /// Journals slices, then writes them.
-struct Journaled;
+struct Journaled {
+    /// Those of a group that was begun long ago are written when all of them are journaled: see [`finish`].
+    are_written: bool,
+}
 
 impl<S: Writer> Sink<S> for Journaled {
     async fn take(&mut self, window: &Window<S>, part: Part<'_>) -> Result<(), GroupError> {
@@ -147,7 +150,9 @@ impl<S: Writer> Sink<S> for Journaled {
         drop(slice);
         window.intend(intent).await?;
         window.begin(group, Step::Merge).await?;
-        window.write_all(writes).await?;
+        if self.are_written {
+            window.write_all(writes).await?;
+        }
         Ok(())
     }
 }
@@ -159,7 +164,7 @@ fn begin<'a, S: Writer>(
     large: Option<LargePermit>,
 ) -> Result<(Work<'a, S, Journaled>, Option<Completion>), GroupError> {
     let Access { window, group, .. } = access;
-    let mut work = Work::new(access, large, Journaled);
+    let mut work = Work::new(access, large, Journaled { are_written: true });
     let recorded = match earlier {
         None => Vec::new(),
         Some(_) => window.journal.slices(group.index)?,
@@ -168,6 +173,7 @@ fn begin<'a, S: Writer>(
         recorded.into_iter().filter(|slice| slice.kind == Kind::Merge).collect();
     let Some(last) = recorded.last() else { return Ok((work, None)) };
     (work.access.t, work.access.can_wait) = (last.t, false);
+    work.sink.are_written = false;
     for record in &recorded {
         work.tally.add(&record.tally);
         // What earlier slices hold is only of use to the slices that are still to come.

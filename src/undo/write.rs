@@ -8,10 +8,9 @@ use bytes::Bytes;
 
 use crate::failpoint;
 use crate::merge::cut;
-use crate::model::{Batch, Cell, Change, Group, Mutation, Row, TableIndex, TimedRow, TimestampUs};
+use crate::model::{Batch, Change, Group, Mutation, TableIndex, TimedRow, TimestampUs};
 use crate::pipeline::keys::{self, Found, Sought};
 use crate::pipeline::{GroupError, Window};
-use crate::spec::Table;
 use crate::storage::{Fault, StorageError, Writer};
 
 use super::key::{How, Key};
@@ -94,7 +93,9 @@ impl<S: Writer> Writes<'_, S> {
             Sought { at: *at, history, sources }
         });
         let found = keys::look(self.window, self.group, &sought.collect::<Vec<_>>()).await?;
-        let hidden = sources.iter().filter(|(at, _)| !self.stands(&keys[*at], found.get(at)));
+        let stands = |(at, how): &&(usize, How)| self.stands(&keys[*at], how, found.get(at));
+        let of_sources = restored.iter().filter(|(at, _)| !keys[*at].before.is_empty());
+        let hidden = of_sources.filter(|restored| !stands(restored));
         let hidden: HashSet<usize> = hidden.map(|(at, _)| *at).collect();
         for at in &hidden {
             let key = &keys[*at];
@@ -108,11 +109,20 @@ impl<S: Writer> Writes<'_, S> {
     }
 
     /// Whether all rows stand that were given back.
-    fn stands(&self, key: &Key<'_>, found: Option<&Found>) -> bool {
+    fn stands(&self, key: &Key<'_>, how: &How, found: Option<&Found>) -> bool {
         let rows: HashMap<usize, &TimedRow> =
             found.into_iter().flat_map(|found| &found.sources).map(|(s, row)| (*s, row)).collect();
         key.before.iter().all(|(source, before)| {
-            rows.get(source).is_some_and(|found| stands(key.table, before, found, self.t))
+            let is_kept = |column| how.kept(*source, column).is_some();
+            let columns = (key.table.key_len..before.cells.len())
+                .filter(|column| before.cells[*column].is_some());
+            rows.get(source).is_some_and(|found| {
+                columns.into_iter().all(|column| {
+                    let (cell, times) = (&found.row.cells[column], &found.times[column]);
+                    let is_later = times.latest() >= Some(self.t) || is_kept(column);
+                    cell.is_some() && (*cell == before.cells[column] || is_later)
+                })
+            })
         })
     }
 
@@ -149,14 +159,4 @@ impl<S: Writer> Writes<'_, S> {
             cells.all(|(cell, found)| cell.is_none() || cell == found)
         }))
     }
-}
-
-/// Whether a row stands that was given back at `t`: of each cell its value, or something as late.
-fn stands(table: &Table, before: &Row, found: &TimedRow, t: TimestampUs) -> bool {
-    let mut cells =
-        (table.key_len..before.cells.len()).filter(|column| before.cells[*column].is_some());
-    cells.all(|column| {
-        let cell: &Cell = &found.row.cells[column];
-        cell.is_some() && (*cell == before.cells[column] || found.times[column].latest() >= Some(t))
-    })
 }

@@ -12,7 +12,7 @@ use tributary::storage::memory::MemoryStorage;
 use super::oracle::{Excuses, Oracle};
 use super::process::{Fate, Landing};
 use super::runs::{Command, Runs, block_on};
-use super::tables::{self, PROGRESS, Place, SEATS, Values, key_of, now, row, seen};
+use super::tables::{self, PROGRESS, Place, SEATS, Seen, Values, key_of, now, row, seen};
 
 pub const PLACES: [Place; 3] = [(PROGRESS, "k1"), (PROGRESS, "k2"), (SEATS, "r")];
 
@@ -145,6 +145,11 @@ impl Played {
         }
     }
 
+    /// What stands now.
+    pub fn seen(&self) -> Seen {
+        seen(&self.runs.cluster)
+    }
+
     fn came_back(&self, since: i64) {
         let seen = seen(&self.runs.cluster);
         self.application.lock().unwrap().oracle.came_back(&seen, since);
@@ -197,6 +202,9 @@ impl Played {
             let states = self.runs.states(run);
             states.iter().any(|state| !matches!(state, None | Some(State::Undone)))
         };
+        if self.undone_since.contains_key(&run) {
+            return false; // it was begun before them
+        }
         let mut later = run + 1..self.runs.runs.len();
         command == Command::Undo && !self.runs.is_registered() && later.any(has_begun)
     }

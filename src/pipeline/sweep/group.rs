@@ -92,7 +92,7 @@ pub(in super::super) async fn replay<S: Writer>(
     let slice = window.codec.decode_sweep(&window.journal.body(stopped.id)?);
     let slice = slice.map_err(GroupError::Record)?;
     Raised::recorded(window, group)?.write(window, group).await?;
-    let left = carry_out(window, group, &slice, stopped.t).await?;
+    let left = carry_out(window, group, &slice, (stopped.t, true)).await?;
     Ok(Some(Merged { tally, left }))
 }
 
@@ -102,12 +102,13 @@ pub(in super::super) async fn replay<S: Writer>(
 /// Time has passed since the cells were written, so they are read back before they are taken from the source: what a
 /// later delete hides was not moved. With the register it is known that no other run deletes there, so somebody has
 /// deleted the row that the cells belong to, and they go with it; without, they stay, and the placing is taken back: part
-/// of a row under the survivor would be its own for the next look.
+/// of a row under the survivor would be its own for the next look. `is_again` says whether an earlier attempt may have
+/// sent what takes them.
 async fn carry_out<S: Writer>(
     window: &Window<S>,
     group: &Group,
     slice: &SweepSlice,
-    t: TimestampUs,
+    (t, is_again): (TimestampUs, bool),
 ) -> Result<Vec<Leftover>, GroupError> {
     window.write_all(slice.moves(&window.spec, &group.survivor)).await?;
     let writes = Acknowledged { since: t, at: window.as_of.now(), state: State::Sweeping };
@@ -121,9 +122,10 @@ async fn carry_out<S: Writer>(
     let hidden = hidden(window, group, slice).await?;
     let goes = window.register.is_some();
     if !goes {
-        for batches in slice.voids(&window.spec, &group.survivor, &hidden) {
-            window.write_all(batches).await?;
+        if is_again {
+            window.write_all(slice.pins(&window.spec, &hidden)).await?;
         }
+        window.write_all(slice.voids(&window.spec, &group.survivor, &hidden)).await?;
     }
     let takes = |row: usize| goes || !hidden.contains(&row);
     window.write_all(slice.removals(&window.spec, takes)).await?;
@@ -284,7 +286,7 @@ impl<S: Writer> Sweeper<'_, S> {
         window.intend(intent).await?;
         window.begin(group, Step::After).await?;
         failpoint::hit("sweep");
-        self.turn.leftovers.extend(carry_out(window, group, &slice, t).await?);
+        self.turn.leftovers.extend(carry_out(window, group, &slice, (t, false)).await?);
         Ok(())
     }
 
