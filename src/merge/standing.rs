@@ -1,9 +1,10 @@
-//! Whether what a merge has written at a key stands, and whether its sources still have what it read there.
+//! Whether what a merge or a sweep has written at a key stands, and whether its sources still have what it read there.
 
 use crate::model::{ColumnIndex, Row, TimedRow, TimestampUs, WriteTimes};
-use crate::spec::Table;
+use crate::spec::{Survivorship, Table};
 
 use super::entry::{Entry, Write};
+use super::swept::{Swept, SweptCell};
 
 impl Entry {
     /// Whether what was written at `t` stands in the survivor's row: a value of it with its time, or in the place of each
@@ -43,6 +44,34 @@ impl Entry {
             is_old && (!is_whole || found.row.cells[column] == before.cells[column])
         };
         values.peek().is_none() || values.any(holds)
+    }
+}
+
+impl Swept {
+    /// Whether what was placed in the survivor's row stands there, or a later write does; where nothing was, whether the
+    /// row stands that the cells gave way to.
+    pub fn stands(&self, table: &Table, found: Option<&TimedRow>) -> bool {
+        let Some(found) = found else { return false };
+        let mut moved = self.cells.iter().filter_map(|cell| Some((cell.moved_at?, cell)));
+        moved.all(|(t, cell)| cell.stands(table, t, found))
+    }
+}
+
+impl SweptCell {
+    /// Whether it stands in a row to which it was written at `t`, or something written later does.
+    fn stands(&self, table: &Table, t: TimestampUs, found: &TimedRow) -> bool {
+        let (cell, times) = (&found.row.cells[self.column], &found.times[self.column]);
+        let Some(element) = &self.element else {
+            let rule = table.survivorship.iter().find(|rule| rule.column == self.column);
+            let is_preferred = |rule: &Survivorship| rule.combine(cell, &self.value).is_none();
+            let is_kept = *cell == self.value || rule.is_some_and(is_preferred);
+            // Of two sources' cells of one time the greater stands.
+            return cell.is_some() && (is_kept || times.latest() >= Some(t));
+        };
+        // Of an element that is there, the later write is.
+        let collection = table.columns[self.column].cql_type.collection();
+        let held = collection.zip(cell.as_ref()).and_then(|(of, value)| of.split(value));
+        held.is_some_and(|held| held.iter().any(|(known, _)| known == element))
     }
 }
 

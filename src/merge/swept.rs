@@ -151,24 +151,6 @@ fn preferred_at(rule: &Survivorship, cell: &SweptCell, own: &TimedRow) -> Option
     rule.policy.late(&rule.cql_type, known, Dated { value: &cell.value, t: Some(cell.t) })
 }
 
-impl SweptCell {
-    /// Whether it stands in a row to which it was written at `t`, or something written later does.
-    fn stands(&self, table: &Table, t: TimestampUs, found: &TimedRow) -> bool {
-        let (cell, times) = (&found.row.cells[self.column], &found.times[self.column]);
-        let Some(element) = &self.element else {
-            let rule = table.survivorship.iter().find(|rule| rule.column == self.column);
-            let is_preferred = |rule: &Survivorship| rule.combine(cell, &self.value).is_none();
-            let is_kept = *cell == self.value || rule.is_some_and(is_preferred);
-            // Of two sources' cells of one time the greater stands.
-            return cell.is_some() && (is_kept || times.latest() >= Some(t));
-        };
-        // Of an element that is there, the later write is.
-        let collection = table.columns[self.column].cql_type.collection();
-        let held = collection.zip(cell.as_ref()).and_then(|(of, value)| of.split(value));
-        held.is_some_and(|held| held.iter().any(|(known, _)| known == element))
-    }
-}
-
 impl Swept {
     /// The source's row, as far as it was taken.
     pub fn cells(&self, table: &Table) -> Vec<Cell> {
@@ -286,14 +268,6 @@ impl Swept {
         })
         .map(|(t, change)| Mutation { table: self.table, t, change })
         .collect()
-    }
-
-    /// Whether what was placed in the survivor's row stands there, or a later write does; where nothing was, whether the
-    /// row stands that the cells gave way to.
-    pub fn stands(&self, table: &Table, found: Option<&TimedRow>) -> bool {
-        let Some(found) = found else { return false };
-        let mut moved = self.cells.iter().filter_map(|cell| Some((cell.moved_at?, cell)));
-        moved.all(|(t, cell)| cell.stands(table, t, found))
     }
 
     /// What takes the cells from the source, each just above its own time. What is settled goes with the row;
