@@ -16,7 +16,7 @@ use super::expected::{Element, Expected, Kept};
 
 /// What is said of a row or a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Verdict {
+pub(crate) enum Verdict {
     /// The survivor's row is not there.
     RowMissing,
     /// A value that the run left is not there.
@@ -35,7 +35,7 @@ pub enum Verdict {
 
 impl Verdict {
     /// Every verdict with its name in reports.
-    pub const NAMES: [(&'static str, Self); 7] = [
+    pub(crate) const NAMES: [(&'static str, Self); 7] = [
         ("row-missing", Self::RowMissing),
         ("value-missing", Self::ValueMissing),
         ("value-worse", Self::ValueWorse),
@@ -46,7 +46,7 @@ impl Verdict {
     ];
 
     /// Whether it means that the tables are not as the run left them.
-    pub fn is_difference(self) -> bool {
+    pub(crate) fn is_difference(self) -> bool {
         !matches!(self, Self::ChangedSince | Self::Repaired)
     }
 }
