@@ -63,7 +63,7 @@ impl ReadStore {
     }
 
     /// Tells cells from their write times, which follow them in the answer.
-    pub(super) fn told_apart<'a>(
+    pub(super) fn with_times<'a>(
         &self,
         table: TableIndex,
         rows: Vec<Row>,
@@ -71,7 +71,7 @@ impl ReadStore {
     ) -> Result<Vec<TimedRow>, StorageError> {
         let shape = &self.spec.tables[table];
         let elements = self.preparer.capabilities.has(Capability::CollectionTimes);
-        let told_apart = |mut row: Row| {
+        let with_times = |mut row: Row| {
             let mut written = row.cells.split_off(shape.columns.len()).into_iter();
             let times = shape.columns.iter().enumerate().map(|(at, column)| {
                 let is_multi_cell = column.is_multi_cell();
@@ -89,7 +89,7 @@ impl ReadStore {
             });
             Ok(TimedRow { times: times.collect::<Result<_, _>>()?, row })
         };
-        rows.into_iter().map(told_apart).collect()
+        rows.into_iter().map(with_times).collect()
     }
 }
 

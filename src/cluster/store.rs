@@ -248,7 +248,7 @@ impl<S: AsRef<ReadStore> + Send + Sync + 'static> Reader for S {
         let what = || store.about(table, among);
         let statement = store.timed(table).await?.first.as_ref();
         let rows = store.first(table, among, statement, rows).await?;
-        store.told_apart(table, rows, &what)
+        store.with_times(table, rows, &what)
     }
 
     async fn see_unaltered(&self) -> Result<(), StorageError> {
@@ -295,7 +295,7 @@ impl<S: AsRef<ReadStore> + Send + Sync + 'static> Reader for S {
         let values = Values(values::of_account(rows_of.0, rows_of.1));
         let statement = &store.timed(table).await?.full;
         let page = store.one_page(statement, &values, rows, after, &what).await?;
-        Ok(TimedPage { rows: store.told_apart(table, page.rows, &what)?, next: page.next })
+        Ok(TimedPage { rows: store.with_times(table, page.rows, &what)?, next: page.next })
     }
 
     async fn timed_rows_of(
@@ -311,7 +311,7 @@ impl<S: AsRef<ReadStore> + Send + Sync + 'static> Reader for S {
         let rows = store.all(&store.timed(table).await?.full, &values, &what).await?;
         let collections = store.reads[table].collections.as_ref();
         let rows = store.with_collections(table, rows, collections, &what).await?;
-        store.told_apart(table, rows, &what)
+        store.with_times(table, rows, &what)
     }
 
     async fn written_since(
@@ -334,7 +334,7 @@ impl<S: AsRef<ReadStore> + Send + Sync + 'static> Reader for S {
             || store.reading(table, format!("row {}", about::shown_key(shape, 0..key.len(), key)));
         let values = Values(key.iter().map(Value::raw).collect());
         let rows = store.all(&store.timed(table).await?.row, &values, &what).await?;
-        Ok(store.told_apart(table, rows, &what)?.pop())
+        Ok(store.with_times(table, rows, &what)?.pop())
     }
 
     async fn token_ranges(&self, at_least: usize) -> Result<Vec<TokenRange>, StorageError> {

@@ -1,12 +1,12 @@
 //! What survived on a source (it was written after T, or is dated in the future), and where it goes.
 //!
-//! It is a later write to the row's new place. Where the survivor's row is a copy of ours, or there is none,
+//! It is a later write to the row's new key. Where the survivor's row is a copy of ours, or there is none,
 //! every surviving cell is written there with its own write time, unless a policy decides; where the survivor had a
 //! row of its own, only the policies do. Then the cells are deleted from the source, each just above its own write time, so that
 //! nothing else on the source is touched.
 //!
 //! Before Cassandra 5.0 the elements of maps and sets have no times that could be read. What outlived the merge's delete
-//! was written after it, so such an element is placed just above that: there it cannot win over any later write of the
+//! was written after it, so such an element is moved just above that: there it cannot win over any later write of the
 //! survivor's. Only if it stands there then, it is taken from the source ([`Swept::hidden`]).
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -24,7 +24,7 @@ use crate::spec::{Dated, Spec, Survivorship, Table};
 pub struct Swept {
     /// The table.
     pub table: TableIndex,
-    /// The source's place in the group.
+    /// The source's index in the group.
     pub source: usize,
     /// The primary key of the source's row, in column order.
     pub key: Vec<Bytes>,
@@ -49,15 +49,15 @@ pub struct SweptCell {
     /// Its write time on the source; where that is not known, one up to which whatever was written has been read.
     pub t: TimestampUs,
     /// The write time with which it is written to the survivor's row; `None` where that keeps what it has.
-    pub placed_at: Option<TimestampUs>,
+    pub moved_at: Option<TimestampUs>,
 }
 
-/// A slice of a sweep: rows of a group's sources, and the enrolments to announce.
+/// A slice of a sweep: rows of a group's sources, and the rows to announce.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SweepSlice {
     /// The rows.
     pub rows: Vec<Swept>,
-    /// The enrolments to announce; their ids follow from the slice's own time.
+    /// The rows to announce; their ids follow from the slice's own time.
     pub events: Vec<super::Announced>,
 }
 
@@ -118,7 +118,7 @@ impl Verdict {
         }
         for cell in &mut cells {
             let rule = table.survivorship.iter().find(|rule| rule.column == cell.column);
-            cell.placed_at = match (&target, rule) {
+            cell.moved_at = match (&target, rule) {
                 (Some(own), Some(rule)) => preferred_at(rule, cell, own),
                 (Some(_), None) if !is_copy => None,
                 _ if found.times[cell.column] == WriteTimes::Unknown => {
@@ -141,7 +141,7 @@ fn cells(table: &Table, found: &TimedRow, horizon: Horizon) -> Option<Vec<SweptC
     let mut cells = Vec::new();
     for (column, value) in found.row.cells.iter().enumerate().skip(table.key_len) {
         let Some(value) = value else { continue };
-        let cell = |element, value, t| SweptCell { column, element, value, t, placed_at: None };
+        let cell = |element, value, t| SweptCell { column, element, value, t, moved_at: None };
         let collection = table.columns[column].cql_type.collection();
         match (&found.times[column], collection) {
             (WriteTimes::None, _) => return None,
@@ -174,7 +174,7 @@ fn preferred_at(rule: &Survivorship, cell: &SweptCell, own: &TimedRow) -> Option
 impl SweptCell {
     /// Whether its time on the source is not known: only then it is written with an earlier one.
     pub fn is_undated(&self) -> bool {
-        self.placed_at.is_some_and(|placed_at| placed_at < self.t)
+        self.moved_at.is_some_and(|moved_at| moved_at < self.t)
     }
 
     fn holds(&self, element: &Bytes, value: Option<&Bytes>) -> bool {
@@ -194,15 +194,15 @@ impl Swept {
     }
 
     /// Whether the survivor's row changes.
-    pub fn is_placed(&self) -> bool {
-        self.cells.iter().any(|cell| cell.placed_at.is_some())
+    pub fn is_moved(&self) -> bool {
+        self.cells.iter().any(|cell| cell.moved_at.is_some())
     }
 
     /// The survivor's row as it will be, as far as policies and events look at it.
     pub fn result(&self, table: &Table, survivor: &AccountId) -> Option<TimedRow> {
         let mut result = match &self.target {
             Some(target) => target.clone(),
-            None if !self.is_placed() => return None,
+            None if !self.is_moved() => return None,
             None => {
                 let mut cells: Vec<_> =
                     self.key_of(table, survivor).into_iter().map(Some).collect();
@@ -213,7 +213,7 @@ impl Swept {
         };
         for cell in self.cells.iter().filter(|cell| cell.element.is_none()) {
             let known = result.times[cell.column].latest();
-            if let Some(t) = cell.placed_at.filter(|t| Some(*t) > known) {
+            if let Some(t) = cell.moved_at.filter(|t| Some(*t) > known) {
                 result.row.cells[cell.column].clone_from(&cell.value);
                 result.times[cell.column] = WriteTimes::Cell(t);
             }
@@ -221,7 +221,7 @@ impl Swept {
         Some(result)
     }
 
-    /// The elements that do not stand where they were placed, as they were placed below any later write: both accounts
+    /// The elements that do not stand where they were moved to, dated below any later write: both accounts
     /// wrote them since, or the survivor's was deleted. `found` is the survivor's row afterwards.
     pub fn hidden(&self, table: &Table, found: Option<&TimedRow>) -> Vec<&SweptCell> {
         let stands = |cell: &SweptCell| {
@@ -251,10 +251,10 @@ impl Swept {
     }
 
     /// The cells written to the survivor's row, each with its time.
-    fn placements(&self, table: &Table, survivor: &AccountId) -> Vec<Mutation> {
+    fn moves(&self, table: &Table, survivor: &AccountId) -> Vec<Mutation> {
         let key = self.key_of(table, survivor);
-        let placed = self.cells.iter().filter_map(|cell| Some((cell.placed_at?, cell)));
-        dated(table, placed, |t, column, cells| match column {
+        let moved = self.cells.iter().filter_map(|cell| Some((cell.moved_at?, cell)));
+        dated(table, moved, |t, column, cells| match column {
             Some(column) => (
                 t,
                 Change::AddElements {
@@ -281,8 +281,8 @@ impl Swept {
     }
 
     /// What is written to the survivor's row.
-    fn placed(&self, spec: &Spec, survivor: &AccountId) -> Batch {
-        let mutations = self.placements(&spec.tables[self.table], survivor);
+    fn move_batch(&self, spec: &Spec, survivor: &AccountId) -> Batch {
+        let mutations = self.moves(&spec.tables[self.table], survivor);
         Batch { table: self.table, mutations }
     }
 
@@ -291,7 +291,7 @@ impl Swept {
         self.cells.iter().any(SweptCell::is_undated)
     }
 
-    /// What takes the cells from the source, once those of unknown times were seen where they were placed.
+    /// What takes the cells from the source, once those of unknown times were seen where they were moved to.
     pub fn removed(&self, spec: &Spec) -> Batch {
         Batch { table: self.table, mutations: self.removals(&spec.tables[self.table]) }
     }
@@ -368,20 +368,20 @@ impl SweepSlice {
     }
 
     /// What is written, as sequences of batches: the batches of a sequence only in turn, because a cell
-    /// is deleted no earlier than its own copy is acknowledged. Of rows with undated elements only what is placed.
+    /// is deleted no earlier than its own copy is acknowledged. Of rows with undated elements only what is moved.
     pub fn writes(&self, spec: &Spec, survivor: &AccountId) -> Vec<Vec<Batch>> {
         let sequence = |swept: &Swept| {
             if swept.is_undated() {
-                return vec![swept.placed(spec, survivor)];
+                return vec![swept.move_batch(spec, survivor)];
             }
             let table = &spec.tables[swept.table];
-            let mut placed = swept.placements(table, survivor);
+            let mut moved = swept.moves(table, survivor);
             let mut removed = swept.removals(table);
             let batch = |mutations| Batch { table: swept.table, mutations };
             if !table.owns_partitions() {
-                placed.append(&mut removed);
+                moved.append(&mut removed);
             }
-            let batches = [placed, removed].into_iter().filter(|mutations| !mutations.is_empty());
+            let batches = [moved, removed].into_iter().filter(|mutations| !mutations.is_empty());
             batches.map(batch).collect::<Vec<_>>()
         };
         self.rows.iter().map(sequence).filter(|batches| !batches.is_empty()).collect()
@@ -389,6 +389,6 @@ impl SweepSlice {
 
     /// What is written where computed values are raised: the sources' rows are not touched.
     pub fn raises(&self, spec: &Spec, survivor: &AccountId) -> Vec<Vec<Batch>> {
-        self.rows.iter().map(|swept| vec![swept.placed(spec, survivor)]).collect()
+        self.rows.iter().map(|swept| vec![swept.move_batch(spec, survivor)]).collect()
     }
 }

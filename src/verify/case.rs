@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use bytes::Bytes;
 
-use crate::ledger::History;
+use crate::history::History;
 use crate::model::{Group, Row, TableIndex, TimedRow, TimestampUs};
 use crate::spec::Spec;
 
@@ -21,7 +21,7 @@ pub(super) struct Case {
     pub(super) history: Option<History>,
     /// The survivor's row; not looked at where there is no history.
     pub(super) survivor: Option<TimedRow>,
-    /// Rows of sources, with their places in the group.
+    /// Rows of sources, with their indexes in the group.
     pub(super) sources: Vec<(usize, TimedRow)>,
     /// What is to be said of it.
     pub(super) findings: Vec<Finding>,
@@ -78,8 +78,9 @@ impl Case {
             let before = self.before(*source);
             self.findings.extend(judge::source(table, (*source, before), t, row));
         }
-        let undated = self.findings.iter_mut().filter(|said| said.verdict == Verdict::Undated);
-        for finding in undated.filter(|said| self.rewritten.contains(&said.source)) {
+        let undated =
+            self.findings.iter_mut().filter(|finding| finding.verdict == Verdict::Undated);
+        for finding in undated.filter(|finding| self.rewritten.contains(&finding.source)) {
             finding.verdict = Verdict::ChangedSince;
         }
     }

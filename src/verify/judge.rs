@@ -66,7 +66,7 @@ impl fmt::Display for Verdict {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Finding {
     pub(super) verdict: Verdict,
-    /// The source whose row it is, by its place in the group; `None` is the survivor.
+    /// The source whose row it is, by its index in the group; `None` is the survivor.
     pub(super) source: Option<usize>,
     /// The column; `None` is the whole row.
     pub(super) column: Option<ColumnIndex>,
@@ -158,11 +158,11 @@ pub(super) fn source(
             Some(of(verdict, Value::Row(part(found, t, is_old)), Some(at)))
         })
         .collect();
-    let said = |verdict| findings.iter().any(|finding| finding.verdict == verdict);
+    let is_found = |verdict| findings.iter().any(|finding| finding.verdict == verdict);
     let unknown = undated(table, before, found);
     // What the run deleted may be there still; what it did not find was written later.
     let verdict = match unknown {
-        Some(true) if !said(Verdict::SourceNotEmptied) => Some(Verdict::Undated),
+        Some(true) if !is_found(Verdict::SourceNotEmptied) => Some(Verdict::Undated),
         Some(false) if findings.is_empty() => Some(Verdict::ChangedSince),
         _ => None,
     };
@@ -283,8 +283,8 @@ fn elements(
                 return None;
             }
             let value = found.map_or(Value::Nothing, |value| Value::Element(value.clone()));
-            let said = of_element(Verdict::Undated, element, value, None);
-            Some(Finding { left_at: Some(element.t), ..said })
+            let finding = of_element(Verdict::Undated, element, value, None);
+            Some(Finding { left_at: Some(element.t), ..finding })
         });
         return undated.collect();
     }
@@ -300,13 +300,13 @@ fn elements(
         .map(|element| of_element(Verdict::ValueMissing, element, Value::Nothing, None))
         .collect();
     for element in kept {
-        let place = found.iter().position(|(key, _)| *key == element.key);
-        let Some((place, value)) = place.map(|place| (place, &found[place].1)) else { continue };
+        let index = found.iter().position(|(key, _)| *key == element.key);
+        let Some((index, value)) = index.map(|index| (index, &found[index].1)) else { continue };
         if *value == element.value {
             continue;
         }
         let at = match times {
-            WriteTimes::Elements(times) => times.get(place).copied(),
+            WriteTimes::Elements(times) => times.get(index).copied(),
             times => times.latest(),
         };
         let is_later = at > Some(element.t);

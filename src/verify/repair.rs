@@ -81,14 +81,14 @@ impl<S: Writer> Check<'_, S> {
             let batches = partitions.into_values().flat_map(merge::cut);
             let writes: Vec<Vec<Batch>> = batches.map(|batch| vec![batch]).collect();
             self.note_changed(t, &entries);
-            self.intend(t, Slice { entries, seal: None }).await?;
+            self.intend(t, Slice { entries, completion: None }).await?;
             self.window.write_all(writes).await?;
             failpoint::hit("repaired");
         }
-        let said: Vec<Vec<Finding>> = cases.iter().map(|case| case.findings.clone()).collect();
+        let before: Vec<Vec<Finding>> = cases.iter().map(|case| case.findings.clone()).collect();
         // In order, so that each case meets what was said of it.
         let mut cases = self.again(cases, Duration::ZERO).await?;
-        cases.iter_mut().zip(said).for_each(|(case, said)| case.mark_repaired(said));
+        cases.iter_mut().zip(before).for_each(|(case, before)| case.mark_repaired(before));
         Ok(cases)
     }
 
@@ -96,7 +96,7 @@ impl<S: Writer> Check<'_, S> {
     pub(super) async fn intend(&self, t: TimestampUs, slice: Slice) -> Result<(), VerifyError> {
         let body = self.window.codec.encode(&slice);
         let intent = Intent {
-            sealed: slice.seal.is_some(),
+            completes: slice.completion.is_some(),
             ..self.window.intent(self.group, (Kind::Repair, State::Done), t, body)
         };
         self.window.intend(intent).await?;
@@ -155,7 +155,7 @@ impl<S: Writer> Check<'_, S> {
         let Some(found) = &case.survivor else { return Vec::new() };
         let mut target = found.row.clone();
         target.cells.truncate(table.slim_len);
-        let undated = case.findings.iter().filter(|said| said.verdict == Verdict::Undated);
+        let undated = case.findings.iter().filter(|finding| finding.verdict == Verdict::Undated);
         let mends = undated.filter_map(|finding| {
             let (column, t) = (finding.column?, finding.left_at?);
             let collection = table.columns[column].cql_type.collection()?;
@@ -218,7 +218,7 @@ fn values(table: &Table, findings: &[Finding], now: TimestampUs) -> Values {
     let mut single: Vec<(ColumnIndex, Collection, Vec<Element>)> = Vec::new();
     let differences = findings
         .iter()
-        .filter(|said| said.verdict.is_difference() && said.verdict != Verdict::Undated);
+        .filter(|finding| finding.verdict.is_difference() && finding.verdict != Verdict::Undated);
     for finding in differences.filter(|finding| finding.source.is_none()) {
         let Some(column) = finding.column else { continue };
         let collection = table.columns[column].cql_type.collection();

@@ -1,4 +1,4 @@
-//! Elements of maps and sets on a server that does not tell when they were written: placed just above the merge's delete,
+//! Elements of maps and sets on a server that does not tell when they were written: moved just above the merge's delete,
 //! looked at there, and only then taken from the source. What does not stand there stays, and is told.
 
 use futures::future::try_join_all;
@@ -12,7 +12,7 @@ use crate::storage::{StorageError, Writer};
 use super::super::{GroupError, Window};
 use super::Leftover;
 
-/// Takes from sources what a slice has placed, where it stands now; gives the rest.
+/// Takes from sources what a slice has moved, where it stands now; gives the rest.
 pub(super) async fn take<S: Writer>(
     window: &Window<S>,
     group: &Group,
@@ -32,14 +32,14 @@ pub(super) async fn take<S: Writer>(
         if !removed.mutations.is_empty() {
             removals.push(vec![removed]);
         }
-        left.extend(told(window, group, row, &hidden));
+        left.extend(leftover(window, group, row, &hidden));
     }
     window.write_all(removals).await?;
     Ok(left)
 }
 
-/// The undated elements that earlier looks have placed in vain: they do not stand at the survivor's, and would not if
-/// they were placed once more.
+/// The undated elements that earlier looks have moved in vain: they do not stand at the survivor's, and would not if
+/// they were moved once more.
 pub(super) fn hidden_before(table: &Table, row: &Swept, offered: &[Swept]) -> Vec<SweptCell> {
     let of_row = offered.iter().filter(|known| known.table == row.table && known.key == row.key);
     let offered: Vec<&SweptCell> = of_row.flat_map(|known| &known.cells).collect();
@@ -53,8 +53,8 @@ pub(super) fn hidden_before(table: &Table, row: &Swept, offered: &[Swept]) -> Ve
     hidden.filter(|cell| was_offered(cell)).cloned().collect()
 }
 
-/// What is told of elements that stay on a source.
-pub(super) fn told<S: Writer>(
+/// What is reported of elements that stay on a source.
+pub(super) fn leftover<S: Writer>(
     window: &Window<S>,
     group: &Group,
     row: &Swept,
