@@ -30,12 +30,6 @@ impl Equation {
         self.total
     }
 
-    /// The parts with their names, as they were counted.
-    #[cfg(test)]
-    pub(crate) fn parts(&self) -> &[(String, u64)] {
-        &self.parts
-    }
-
     /// The sum of the parts.
     pub(crate) fn sum(&self) -> u64 {
         self.parts.iter().map(|(_, n)| n).sum()
@@ -50,6 +44,13 @@ impl Equation {
     pub(crate) fn text(&self) -> String {
         let sign = if self.holds() { "=" } else { "≠" };
         format!("{} {sign} {}", count(self.total), self.parts_text())
+    }
+
+    /// Its right side, as in `3 blank + 19,997 pairs`.
+    pub(super) fn parts_text(&self) -> String {
+        let parts: Vec<_> =
+            self.parts.iter().map(|(name, n)| format!("{} {name}", count(*n))).collect();
+        parts.join(" + ")
     }
 }
 
