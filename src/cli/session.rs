@@ -197,6 +197,7 @@ impl Session<'_> {
             groups,
             pairs,
             groups_done_now: outcome.done,
+            untold: engine.context.storage.untold(),
             retries: engine.context.retries(),
             latency: taken(engine.context.recorder.totals()),
             ..Applied::default()

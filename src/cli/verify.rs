@@ -87,6 +87,7 @@ async fn carry_out(
 
     let exit = exit(&verified, total);
     let spec = Arc::clone(&engine.context.spec);
+    let untold = engine.context.storage.untold();
     let latency = engine.context.recorder.totals();
     let (acknowledged, retries) = (engine.acknowledged(), engine.context.retries());
     let settled = engine.settle(total).await;
@@ -119,6 +120,7 @@ async fn carry_out(
         tables: names.zip(counts).map(|(table, counts)| VerifiedTable { table, counts }).collect(),
         groups: groups(verified, total),
         events: acknowledged,
+        untold,
         retries,
         examples: facts::examples(&diff, "verdict", None),
         timeline,

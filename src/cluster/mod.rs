@@ -20,6 +20,7 @@ mod owners;
 mod reads;
 mod register;
 mod replicas;
+mod rows;
 mod scan;
 mod schema;
 mod settings;

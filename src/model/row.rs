@@ -62,13 +62,16 @@ pub enum WriteTimes {
     Cell(TimestampUs),
     /// A map or set that is not frozen: one time per element, in the order of the elements.
     Elements(Vec<TimestampUs>),
+    /// A map or set that is not frozen, on a server that does not tell when its elements were written (before Cassandra
+    /// 5.0).
+    Unknown,
 }
 
 impl WriteTimes {
-    /// The latest of them.
+    /// The latest of them, as far as they are known.
     pub fn latest(&self) -> Option<TimestampUs> {
         match self {
-            Self::None => None,
+            Self::None | Self::Unknown => None,
             Self::Cell(time) => Some(*time),
             Self::Elements(times) => times.iter().copied().max(),
         }

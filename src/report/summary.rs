@@ -103,6 +103,8 @@ pub struct Applied {
     pub swept: Option<SweepFacts>,
     /// A few of the rows that it left; sweep.csv has all of them.
     pub sweep_examples: Listing,
+    /// What this server cannot tell, if anything.
+    pub untold: Option<String>,
     /// Requests that were tried again.
     pub retries: u64,
     /// How fast it went.

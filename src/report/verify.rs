@@ -55,6 +55,8 @@ pub struct Verification {
     pub tables: Vec<VerifiedTable>,
     /// Events that repairs produced and the broker acknowledged, in this session.
     pub events: u64,
+    /// What this server cannot tell, if anything.
+    pub untold: Option<String>,
     /// Requests that were tried again, in this session.
     pub retries: u64,
     /// A few lines of diff.csv of each verdict.
@@ -195,12 +197,13 @@ impl Verification {
             speed =
                 speed.with(say!("what is missing was written again, and announced by {}", events));
         }
-        stopped.chain([groups]).chain(failed).chain([speed]).collect()
+        let untold = self.untold.iter().map(|what| Fact::new("Not told", what));
+        stopped.chain([groups]).chain(failed).chain(untold).chain([speed]).collect()
     }
 
     fn findings(&self) -> Section {
         type Kind = (&'static str, Verdict, &'static str, fn(&TableCounts) -> u64);
-        let kinds: [Kind; 8] = [
+        let kinds: [Kind; 9] = [
             ("row_missing", Verdict::RowMissing, "rows that are not there", |n| n.row_missing),
             ("value_missing", Verdict::ValueMissing, "values that are not there", |n| {
                 n.value_missing
@@ -216,6 +219,12 @@ impl Verification {
                 Verdict::SourceNotEmptied,
                 "rows of sources that are still there",
                 |n| n.source_not_emptied,
+            ),
+            (
+                "undated",
+                Verdict::Undated,
+                "values that the run did not leave, and this server does not tell whether they are newer",
+                |n| n.undated,
             ),
             (
                 "changed_since",

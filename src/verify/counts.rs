@@ -30,6 +30,9 @@ pub struct TableCounts {
     pub value_differs: u64,
     /// Rows of sources that the run had deleted.
     pub source_not_emptied: u64,
+    /// Values that are not as the run left them, and of which the server does not tell when they were written.
+    #[serde(default)]
+    pub undated: u64,
     /// Values of survivors' rows that were written later.
     pub changed_since: u64,
     /// Rows of sources that were written later, or whose time cannot be read.
@@ -46,6 +49,7 @@ impl TableCounts {
             + self.value_worse
             + self.value_differs
             + self.source_not_emptied
+            + self.undated
     }
 
     /// How often a verdict was given.
@@ -56,6 +60,7 @@ impl TableCounts {
             Verdict::ValueWorse => self.value_worse,
             Verdict::ValueDiffers => self.value_differs,
             Verdict::SourceNotEmptied => self.source_not_emptied,
+            Verdict::Undated => self.undated,
             Verdict::ChangedSince => self.changed_since + self.source_changed_since,
             Verdict::Repaired => self.repaired,
         }
@@ -68,6 +73,7 @@ impl TableCounts {
             Verdict::ValueWorse => &mut self.value_worse,
             Verdict::ValueDiffers => &mut self.value_differs,
             Verdict::SourceNotEmptied => &mut self.source_not_emptied,
+            Verdict::Undated => &mut self.undated,
             Verdict::ChangedSince if of_source => &mut self.source_changed_since,
             Verdict::ChangedSince => &mut self.changed_since,
             Verdict::Repaired => &mut self.repaired,
@@ -101,6 +107,7 @@ impl Counts {
             sum.value_worse += part.value_worse;
             sum.value_differs += part.value_differs;
             sum.source_not_emptied += part.source_not_emptied;
+            sum.undated += part.undated;
             sum.changed_since += part.changed_since;
             sum.source_changed_since += part.source_changed_since;
             sum.repaired += part.repaired;

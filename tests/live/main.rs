@@ -43,6 +43,7 @@ mod times;
 mod topics;
 mod undo;
 mod verify;
+mod versions;
 mod watched;
 mod wire;
 mod world;

@@ -168,7 +168,7 @@ fn write_swept(out: &mut Object, layout: &Layout, swept: &Swept) {
             out.object("times", |out| {
                 for ((name, _), times) in table.columns.iter().zip(&target.times) {
                     match times {
-                        WriteTimes::None => {}
+                        WriteTimes::None | WriteTimes::Unknown => {}
                         WriteTimes::Cell(t) => out.number(name, *t),
                         WriteTimes::Elements(times) => {
                             json::list(out.name(name), times, |out, t| json::number(out, *t));
