@@ -1,10 +1,10 @@
-//! Places at which a test may kill the process, to prove that whatever was begun there is finished later.
+//! Points at which a test may kill the process, to prove that whatever was begun there is finished later.
 //!
-//! Only debug builds look: `TRIBUTARY_FAILPOINT=name` aborts at the first visit of that place,
+//! Only debug builds look: `TRIBUTARY_FAILPOINT=name` aborts at the first visit of that point,
 //! `TRIBUTARY_FAILPOINT=name:n` at the n-th. Nothing is flushed and nothing is cleaned up, as in a power
 //! cut.
 
-/// Passes a named place.
+/// Passes a named point.
 #[cfg(debug_assertions)]
 pub fn hit(name: &str) {
     use std::sync::OnceLock;
@@ -17,13 +17,13 @@ pub fn hit(name: &str) {
         let (name, nth) = asked.split_once(':').unwrap_or((&asked, "1"));
         Some((name.to_owned(), nth.parse().ok()?))
     });
-    let Some((place, nth)) = asked else { return };
-    if place == name && VISITS.fetch_add(1, Ordering::SeqCst) + 1 == *nth {
+    let Some((point, nth)) = asked else { return };
+    if point == name && VISITS.fetch_add(1, Ordering::SeqCst) + 1 == *nth {
         std::process::abort();
     }
 }
 
-/// Passes a named place; in a release build there is nothing to it.
+/// Passes a named point; in a release build there is nothing to it.
 #[cfg(not(debug_assertions))]
 #[inline]
 pub fn hit(_name: &str) {}

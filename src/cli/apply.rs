@@ -38,7 +38,7 @@ async fn carry_out(
     }
     let Begun { mut stop, started, id, pairs, prepared } =
         input::begin(input, run_dir.as_deref(), console)?;
-    console.board.begin("apply", id.as_str());
+    console.status.begin("apply", id.as_str());
     let planned = input::plan(pairs, input, &prepared, &mut stop).await?;
     if let Some(bound) = bound {
         bound.check_pairs(&planned.record, &planned.plan)?;

@@ -11,14 +11,14 @@ use super::register::Past;
 use super::settings::PaceSettings;
 use super::{Console, Exit, Failure, Lease, MergeSettings, Progress, Snapshot, register};
 use crate::cluster::{Cluster, ClusterRegister, ClusterSettings, Store};
-use crate::events::{EventError, EventSettings, Outlet, Producer};
+use crate::events::{EventError, EventSettings, EventSink, Producer};
 use crate::journal::{Journal, JournalError};
 use crate::latency::Recorder;
 use crate::live::{Counters, Nodes, Phase, ReadFigures, ScanCounters, UnderWay};
 use crate::model::Group;
 use crate::pace::Pace;
 use crate::pipeline::{
-    self, AsOf, Context, Discover, Ended, Known, Lanes, Load, Reason, RunOutcome,
+    self, AsOf, Context, Discover, Ended, Known, Load, Operations, Reason, RunOutcome,
 };
 use crate::plan::Plan;
 use crate::readable;
@@ -43,7 +43,7 @@ pub(super) struct Needs<'a> {
     pub(super) settle: Duration,
     /// Whether write times are read.
     pub(super) write_times: bool,
-    /// How enrolments are found.
+    /// How clustered rows are found.
     pub(super) discover: Discover,
     /// The run.
     pub(super) run: &'a RunId,
@@ -73,7 +73,7 @@ impl<'a> Needs<'a> {
 pub(super) struct Ready {
     spec: Arc<Spec>,
     store: Store,
-    outlet: Outlet,
+    event_sink: EventSink,
     recorder: Arc<Recorder>,
     pace: Arc<Pace>,
     as_of: AsOf,
@@ -95,19 +95,19 @@ impl Ready {
             // A cluster that cannot tell them is refused at the start, not when they are needed.
             store.as_ref().prepare_timed().await?;
         }
-        let lanes = Lanes::new(&spec);
-        let recorder = Arc::new(Recorder::new(lanes.names().to_vec()));
+        let operations = Operations::new(&spec);
+        let recorder = Arc::new(Recorder::new(operations.names().to_vec()));
         let acknowledged = Arc::new(AtomicU64::new(0));
-        let outlet = match needs.events {
-            None => Outlet::Discard,
+        let event_sink = match needs.events {
+            None => EventSink::Discard,
             Some(events) => {
-                let (recorder, lane) = (Arc::clone(&recorder), lanes.events());
+                let (recorder, operation) = (Arc::clone(&recorder), operations.events());
                 let acknowledged = Arc::clone(&acknowledged);
                 let on_delivered = move |took| {
-                    recorder.record(lane, took);
+                    recorder.record(operation, took);
                     acknowledged.fetch_add(1, Ordering::Relaxed);
                 };
-                Outlet::Kafka(Producer::connect(events, on_delivered).await?)
+                EventSink::Kafka(Producer::connect(events, on_delivered).await?)
             }
         };
         let past = Past::of(&cluster, (needs.run, needs.writes), lease).await?;
@@ -121,7 +121,7 @@ impl Ready {
         let ready = Self {
             spec,
             store,
-            outlet,
+            event_sink,
             recorder,
             pace,
             as_of,
@@ -155,9 +155,9 @@ impl Ready {
 
     /// With a journal, groups can run.
     pub(super) fn with(self, journal: Arc<dyn Journal>) -> Result<Engine, JournalError> {
-        let Self { spec, store, outlet, recorder, pace, as_of, .. } = self;
+        let Self { spec, store, event_sink, recorder, pace, as_of, .. } = self;
         let shared = Arc::clone(&journal);
-        let mut context = Context::new(spec, store, outlet, shared, recorder, pace, as_of)?;
+        let mut context = Context::new(spec, store, event_sink, shared, recorder, pace, as_of)?;
         context.discover = self.discover;
         let register = self.past.held().cloned();
         context.register = register.clone().map(|held| held as Arc<dyn Register>);
@@ -167,7 +167,7 @@ impl Ready {
             journal,
             register,
             acknowledged: self.acknowledged,
-            tells_tombstones: self.tombstones.is_some(),
+            reports_tombstones: self.tombstones.is_some(),
             progress: Arc::default(),
         })
     }
@@ -184,7 +184,7 @@ pub(super) struct Engine {
     /// How many groups have ended.
     pub(super) progress: Arc<pipeline::Progress>,
     /// Whether the server has told how many tombstones a read may meet.
-    tells_tombstones: bool,
+    reports_tombstones: bool,
 }
 
 /// What is to be merged.
@@ -247,13 +247,13 @@ impl Engine {
             }
         }
         let began = Instant::now();
-        console.board.enter(Phase::Merging);
+        console.status.enter(Phase::Merging);
         let shown = Progress::start(console, quiet, self.snapshot(left as u64));
         let mut reasons = FailureReasons::default();
         let mut failed = HashSet::new();
         let on_failure = |group: &Group, Reason { reason, class }: &Reason| {
             tracing::error!("a group of {} pairs failed: {reason}", group.pairs.len());
-            console.board.failed(&group.pairs, reason);
+            console.status.failed(&group.pairs, reason);
             reasons.add(&group.pairs, class);
             failed.insert(group.index);
             failures.append(&group.pairs, reason)
@@ -279,13 +279,13 @@ impl Engine {
         }
     }
 
-    /// Lets those who look at the run see what it counts, and those who may control it its pace, until the board is
+    /// Lets those who look at the run see what it counts, and those who may control it its pace, until the status is
     /// frozen.
     pub(super) fn show(&self, groups_total: u64, topic: Option<String>, console: &Console) {
         let (context, acknowledged) = (Arc::clone(&self.context), Arc::clone(&self.acknowledged));
         let snapshot = self.snapshot(groups_total);
         console.control.paces(&context.pace);
-        console.board.watch(Arc::clone(&context.recorder), move || {
+        console.status.watch(Arc::clone(&context.recorder), move || {
             let Snapshot { groups_total, done, failed, retries, is_paused, under_way, .. } =
                 snapshot();
             let (limit, _) = context.pace.now();
@@ -295,7 +295,7 @@ impl Engine {
                 ranges_total: scanning.total.load(Ordering::Relaxed),
                 ranges: scanning.ranges.load(Ordering::Relaxed),
                 rows: scanning.rows.load(Ordering::Relaxed),
-                enrolments: scanning.enrolments.load(Ordering::Relaxed),
+                clustered_rows: scanning.clustered_rows.load(Ordering::Relaxed),
             };
             Counters {
                 groups_total,
@@ -345,7 +345,7 @@ impl Engine {
         Deletes {
             warn: deletes.limits.warn,
             fail: deletes.limits.fail,
-            is_told: self.tells_tombstones,
+            is_reported: self.reports_tombstones,
             over_warn: deletes.reached(deletes.limits.warn),
             over_fail: deletes.reached(deletes.limits.fail),
             hottest: hottest.collect(),
@@ -369,7 +369,7 @@ impl Engine {
     pub(super) async fn close(self, is_interrupted: bool) -> Result<(), Failure> {
         // All groups have ended, so nobody else holds the context.
         let Some(context) = Arc::into_inner(self.context) else { return Ok(()) };
-        match context.outlet.close().await {
+        match context.event_sink.close().await {
             Err(error @ EventError::Unacknowledged { .. }) if is_interrupted => {
                 tracing::warn!("{error}; their groups are left to be gone on with");
                 Ok(())

@@ -77,7 +77,7 @@ use args::{Ask, Cli, Command};
 use catalogue::{calls::PLAN, output::JSON};
 use recorded::Recorded;
 
-use crate::live::{Board, Control};
+use crate::live::{Control, Status};
 use crate::run::{RunDir, RunRecord};
 use crate::setting::SettingsError;
 
@@ -130,7 +130,7 @@ fn dispatch(matches: &ArgMatches, terminal: &Terminal, again: &Again) -> Result<
             run_log,
             lease: Lease::default(),
             again: again.clone(),
-            board: Board::default(),
+            status: Status::default(),
             control: Control::new(stop.clone()),
             stop,
             until: until.cloned(),
@@ -180,12 +180,12 @@ fn dispatch(matches: &ArgMatches, terminal: &Terminal, again: &Again) -> Result<
         Command::Lookup { account, path } => {
             lookup::run(&account, path.as_deref(), layers()?.get(&JSON)?, terminal)
         }
-        Command::Runs { told } => {
+        Command::Runs { mark } => {
             let layers = layers()?;
             let (settings, json) = (resolve::cluster(&layers)?, layers.get(&JSON)?);
-            match told {
+            match mark {
                 None => in_runtime(runs::list(&settings, json, terminal)),
-                Some(told) => in_runtime(runs::tell(&settings, &told, terminal)),
+                Some(mark) => in_runtime(runs::mark(&settings, &mark, terminal)),
             }
         }
         Command::Record { run, account } => record::run(&run, &account, terminal),

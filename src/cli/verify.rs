@@ -72,7 +72,7 @@ async fn carry_out(
     console.again.set(command.clone());
 
     let groups_total = done.len().saturating_sub(merged_on.len()) as u64;
-    console.board.enter(Phase::Verifying);
+    console.status.enter(Phase::Verifying);
     engine.show(groups_total, events.as_ref().map(|events| events.topic.clone()), console);
     let shown = Progress::start(console, output.quiet, engine.snapshot(groups_total));
     // Its latencies are of no run: they are told in the report and not kept.
@@ -90,7 +90,7 @@ async fn carry_out(
     let latency = engine.context.recorder.totals();
     let (acknowledged, retries) = (engine.acknowledged(), engine.context.retries());
     let settled = engine.settle(total).await;
-    console.board.freeze();
+    console.status.freeze();
     let closed = engine.close(verified.ended == Walked::Interrupted).await;
     let finished_at = Moment::now();
     let is_over = verified.ended == Walked::Finished && verified.failed == 0;

@@ -15,8 +15,8 @@ mod capabilities;
 mod connect;
 mod diagnosis;
 mod fault;
-mod looks;
 mod masks;
+mod owners;
 mod reads;
 mod register;
 mod replicas;
@@ -237,8 +237,8 @@ fn refused_login(message: &str) -> Option<String> {
             return "it wants a user and a password".to_owned();
         }
         // The driver says first through which of its layers the message came.
-        let said = message.rsplit("Error message: ").next().unwrap_or(message);
-        said.trim_end_matches('.').to_owned()
+        let cause = message.rsplit("Error message: ").next().unwrap_or(message);
+        cause.trim_end_matches('.').to_owned()
     })
 }
 

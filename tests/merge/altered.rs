@@ -86,7 +86,7 @@ proptest! {
         prop_assert_eq!(failed, Vec::<String>::new());
         prop_assert_eq!(outcome.failed, 0);
         if is_altered && left > 0 {
-            prop_assert_eq!(outcome.ended, Ended::Hopeless);
+            prop_assert_eq!(outcome.ended, Ended::Fatal);
             prop_assert!(outcome.stopped_by.unwrap().contains("got a column"));
         } else {
             prop_assert_eq!(outcome.ended, Ended::Finished);

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use crate::cluster::Consistency;
 use crate::secret::Secret;
 use crate::setting::Command::{Apply, Plan, Resume, Runs, Undo, Verify};
-use crate::setting::{Kind, Place, Setting, plain, recall, settings, text, values};
+use crate::setting::{Kind, Layer, Setting, plain, recall, settings, text, values};
 
 settings! {
     /// How a cluster is reached.
@@ -69,7 +69,7 @@ settings! {
 
     /// A file that holds that password
     PASSWORD_FILE: PathBuf = Setting::new("password_file", Kind::Path, "FILE", values::path)
-        .example("/run/secrets/cassandra").only(&[Place::File]).leads_to_secret();
+        .example("/run/secrets/cassandra").only(&[Layer::File]).leads_to_secret();
 
     /// The consistency level of every read and write
     ///

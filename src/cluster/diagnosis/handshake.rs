@@ -143,8 +143,8 @@ const NOT_TLS: [&str; 5] = [
 /// What OpenSSL says, if it is not just that the connection is closed.
 fn openssl_error(error: &io::Error) -> Option<&OpensslError> {
     let errors = error.get_ref()?.downcast_ref::<ssl::Error>()?.ssl_error()?;
-    let said = errors.errors().first()?;
-    (said.reason() != Some("unexpected eof while reading")).then_some(said)
+    let first = errors.errors().first()?;
+    (first.reason() != Some("unexpected eof while reading")).then_some(first)
 }
 
 /// Why there is no encryption, as far as the connection tells.

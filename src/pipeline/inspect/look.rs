@@ -102,7 +102,7 @@ pub(super) async fn look_at<S: Reader>(
     };
     let mut work = Work::new(Access { window, group, t: 0, can_wait: false }, None, counted);
     work.merge().await?;
-    window.recorder.record(window.lanes.group(), began.elapsed());
+    window.recorder.record(window.operations.group(), began.elapsed());
     let Work { findings, mut tally, sink, .. } = work;
     tally.events = sink.events;
     let mut seen = Seen {
@@ -152,7 +152,7 @@ impl<S: Reader> Sink<S> for Counted<'_> {
         for entry in &slice.entries {
             self.see(window, entry, findings);
         }
-        self.events += slice.seal.map_or(0, |seal| seal.events.len() as u64);
+        self.events += slice.completion.map_or(0, |completion| completion.events.len() as u64);
         Ok(())
     }
 }
