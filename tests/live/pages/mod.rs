@@ -25,7 +25,7 @@ enum Ends {
     /// It goes on, and slowly, while others talk to it; the line after those interrupts it.
     AtWork,
     /// It is for another machine or another time, for this reason.
-    Elsewhere(&'static str),
+    Elsewhere(#[allow(dead_code, reason = "for whoever reads the table")] &'static str),
 }
 use Ends::{AtWork, Elsewhere, With};
 
