@@ -6,7 +6,7 @@ use super::rules::{Accepted, Consequence, Entry, RULES, Rule};
 use super::signs::{Shape, Signs, escaped};
 
 /// How many lines a finding names.
-const FIRST_LINES: usize = 5;
+const FIRST_LINES: usize = 3;
 /// How much of an id a finding shows.
 const SHOWN_CHARS: usize = 64;
 
