@@ -34,7 +34,8 @@
 //!
 //! # Code map, in reading order
 //!
-//! Each module knows only those above it (`tests/architecture.rs` holds the exact table of edges).
+//! Each module knows only those above it (`tests/architecture.rs` holds the exact table of edges, and the first file of
+//! each repeats its row). A folder within a module may use what the module may, and is known to it alone.
 //!
 //! | module | what it is |
 //! |---|---|

@@ -6,6 +6,8 @@
 //!
 //! Deliberately absent: retries of our own (librdkafka retries, idempotently and in order),
 //! transactions, and reading from Kafka.
+//!
+//! May use `model`, `secret` and `setting`; may be used by `pipeline`, `verify`, `undo` and `cli`.
 
 mod context;
 mod error;

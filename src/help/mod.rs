@@ -3,6 +3,8 @@
 //! Each topic is one file of Markdown. What the code knows in a table is made of that table: the [settings](settings())
 //! and the [rules of the input](rules()) stand below their topics. It is data in, text out: whoever shows it knows the
 //! width and the place.
+//!
+//! May use `setting` and `pairs`; may be used by `cli`.
 
 mod markdown;
 mod roff;

@@ -7,6 +7,8 @@
 //! out by [`Control`] on the pace and on the switch that Ctrl-C uses too.
 //!
 //! Deliberately absent: a way to anything else of the run, waiting for a client, and a cache in the browser.
+//!
+//! May use `model`, `moment`, `secret`, `latency` and `pace`; may be used by `cli`.
 
 mod control;
 mod figures;

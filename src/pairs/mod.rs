@@ -7,6 +7,8 @@
 //! checks that a line passes or fails on its own, by the `signs` of its ids, `accounts` numbers the ids, and `read` runs all of these at the same time. `reason`, `rejects` and
 //! `rejects_csv` tell what was not accepted, `findings` what was found by the rules. Which pairs go together is the
 //! next chapter: [`plan`](crate::plan). `rows` has the settings of the input.
+//!
+//! May use `model` and `setting`; may be used by `plan`, `help` and `cli`.
 
 mod accounts;
 mod bits;

@@ -10,6 +10,8 @@
 //! writes, or had its rows before that, and whoever came next has found these accounts busy.
 //!
 //! Nothing here talks to a database: [`cluster`](crate::cluster) keeps the register in Cassandra, [`memory`] in memory.
+//!
+//! May use `model` and `storage`; may be used by `cluster`, `pipeline`, `verify`, `undo` and `cli`.
 
 mod lineage;
 pub mod memory;

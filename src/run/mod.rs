@@ -11,6 +11,8 @@
 //!
 //! Deliberately absent: what is in the files. Each is written by whoever knows its content; here are
 //! only the ones that say what ran ([`RunRecord`]) and what failed ([`Failures`]).
+//!
+//! May use `model`, `moment` and `advice`; may be used by `report` and `cli`.
 
 mod failures;
 mod id;

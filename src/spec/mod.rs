@@ -6,6 +6,9 @@
 //! data, not by code; columns that the specification does not name are copied whole.
 //!
 //! Deliberately absent: any access to a cluster, and any decoding of values beyond their [`Order`].
+//!
+//! May use `model`; may be used by `readable`, `merge`, `storage`, `cluster`, `journal`, `history`, `pipeline`,
+//! `verify`, `undo` and `cli`.
 
 mod alteration;
 mod check;
