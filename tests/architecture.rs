@@ -104,7 +104,7 @@ const CONFINED: &[(&str, &[&str])] = &[
     ("scylla", &["cluster", "bin/dataset"]),
     ("openssl", &["cluster"]),
     ("tokio_openssl", &["cluster"]),
-    ("rdkafka", &["events", "bin/dataset"]),
+    ("rdkafka", &["events/kafka", "bin/dataset"]),
     ("rusqlite", &["journal"]),
     ("axum", &["live"]),
     ("hyper", &["live"]),
@@ -413,7 +413,9 @@ fn explained(name: &str, tokens: &[String]) -> Vec<String> {
             .map(move |pair| (identifier, pair))
     });
     found
-        .map(|(identifier, (word, better))| format!("{name}: {identifier}: say {better}, not {word}"))
+        .map(|(identifier, (word, better))| {
+            format!("{name}: {identifier}: say {better}, not {word}")
+        })
         .collect()
 }
 

@@ -115,8 +115,8 @@ pub struct Figures {
     pub scan: Option<ScanCounters>,
     /// Cassandra.
     pub cassandra: CassandraFigures,
-    /// Kafka.
-    pub kafka: KafkaFigures,
+    /// The events.
+    pub events: EventFigures,
     /// How long things took over the last 5 to 10 s, per kind of request; those of which there was none are left out.
     pub latency: Vec<LatencyFigures>,
     /// The groups that failed last, the newest first; all of them are in failures.csv.
@@ -198,16 +198,18 @@ pub struct CassandraFigures {
     pub last_error: Option<String>,
 }
 
-/// Kafka as this run sees it.
+/// The events of this run, and what takes them.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub struct KafkaFigures {
+pub struct EventFigures {
+    /// What takes them, as a name is written; null with --no-events.
+    pub sink: Option<&'static str>,
+    /// Where in it they go, such as `topic changes`; null with --no-events.
+    pub to: Option<String>,
     /// How well it is reached: waiting while events are out and none has been acknowledged for 5 s.
     pub state: Reached,
-    /// The topic; null with --no-events.
-    pub topic: Option<String>,
-    /// Events that were handed to the producer.
+    /// Events that were handed over.
     pub produced: u64,
-    /// Events that the broker acknowledged.
+    /// Events that were acknowledged.
     pub acknowledged: u64,
     /// The time since the last acknowledgement, while events are out.
     pub silent_s: Option<f64>,

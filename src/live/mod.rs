@@ -23,7 +23,7 @@ mod under_way;
 
 pub use control::{Control, Order, Refused};
 pub use figures::{
-    CassandraFigures, Ended, FailedGroup, Figures, GroupFigures, KafkaFigures, LatencyFigures,
+    CassandraFigures, Ended, EventFigures, FailedGroup, Figures, GroupFigures, LatencyFigures,
     Phase, Reached, ReadFigures, RequestFigures,
 };
 pub use guard::Token;

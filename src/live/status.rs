@@ -9,7 +9,7 @@ use std::time::Instant;
 use serde::Serialize;
 
 use crate::latency::Recorder;
-use crate::model::Pair;
+use crate::model::{Destination, Pair};
 use crate::moment::Moment;
 
 use super::figures::{Ended, FailedGroup, Phase, ReadFigures};
@@ -46,11 +46,11 @@ pub struct Counters {
     pub last_error: Option<String>,
     /// The nodes of the cluster.
     pub nodes: Nodes,
-    /// The topic that gets the events, if there is one.
-    pub topic: Option<String>,
-    /// Events that were handed to the producer.
+    /// Where events go, if they go anywhere.
+    pub destination: Option<Destination>,
+    /// Events that were handed over.
     pub produced: u64,
-    /// Events that the broker acknowledged.
+    /// Events that were acknowledged.
     pub acknowledged: u64,
     /// The scan, once one has begun.
     pub scan: Option<ScanCounters>,

@@ -37,7 +37,7 @@ pub(crate) use accounts::NO_ACCOUNT;
 pub(crate) use bits::Bits;
 pub use findings::{Finding, Outcome};
 pub(crate) use findings::{Seen, Sightings, shown};
-pub use input_copy::{COPY_NAME, COPY_NAME_GZIP, CopiedInput, InputCopy, Tee, sha256};
+pub use input_copy::{CopiedInput, InputCopy, Tee, sha256};
 pub(crate) use read::Edge;
 pub use read::{PairList, read};
 pub use reason::{Flaw, Heading, Malformed, Reason, Side};

@@ -53,7 +53,7 @@ pub struct Verification {
     pub differences: u64,
     /// What was found, by table.
     pub tables: Vec<VerifiedTable>,
-    /// Events that repairs produced and the broker acknowledged, in this session.
+    /// Events that repairs produced and were acknowledged, in this session.
     pub events: u64,
     /// Requests that were tried again, in this session.
     pub retries: u64,

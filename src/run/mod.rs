@@ -51,10 +51,8 @@ pub mod files {
     pub const LOG: &str = "run.log";
     /// Latencies per interval, as an HDR interval log.
     pub const LATENCY: &str = "latency.hlog";
-    /// A copy of the input.
+    /// A copy of the input; if it did not come as plain text, with an ending that says how.
     pub const PAIRS: &str = "pairs.csv";
-    /// A copy of the input that came compressed.
-    pub const PAIRS_GZIP: &str = "pairs.csv.gz";
     /// A copy of the merge specification.
     pub const SPEC: &str = "spec.toml";
     /// The journal.
@@ -84,7 +82,7 @@ pub mod files {
     pub const METRICS: &str = "metrics.prom";
 
     /// All of them.
-    pub(crate) const ALL: [&str; 23] = [
+    pub(crate) const ALL: [&str; 22] = [
         RUN,
         REJECTS,
         REFUSED,
@@ -94,7 +92,6 @@ pub mod files {
         LOG,
         LATENCY,
         PAIRS,
-        PAIRS_GZIP,
         SPEC,
         JOURNAL,
         JOURNAL_WAL,
