@@ -119,7 +119,8 @@ impl<'w> Walk<'w> {
         let code = if let Some(Ends::With(code)) = unusual { code } else { 0 };
         self.said = Job::start(&folder, &line, &environment).ends_with(code);
         self.look_for_runs();
-        if talks && line.contains(" stop") {
+        let command = line.split(" #").next().unwrap_or_default();
+        if talks && command.trim_end().ends_with(" stop") {
             self.at_work.take().expect("it was stopped").ends_with(INTERRUPTED);
         }
     }
