@@ -38,7 +38,7 @@ const UNUSUAL: &[(&str, &str, Ends)] = &[
     (README, "scripts/portable", Elsewhere("it builds")),
     (README, "tributary plan pairs.csv", With(3)),
     (README, "tributary apply", With(3)),
-    (README, "tributary resume RUN --limit all", AtWork),
+    (README, "--until", AtWork),
     (README, "tributary resume", With(3)),
     ("live", "tributary apply", AtWork),
     ("live", "ssh", Elsewhere("another machine")),
