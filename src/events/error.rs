@@ -25,7 +25,7 @@ pub enum Scope {
 
 impl EventError {
     /// An error about this.
-    pub fn new(scope: Scope, message: impl ToString) -> Self {
+    pub fn new(scope: Scope, message: &impl ToString) -> Self {
         Self { scope, message: message.to_string() }
     }
 

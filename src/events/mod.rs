@@ -37,7 +37,7 @@ struct Kind {
 const KINDS: &[Kind] = &[kafka::KIND];
 
 /// The settings of all sinks, table by table.
-pub fn tables() -> impl Iterator<Item = &'static [&'static dyn Described]> {
+pub(crate) fn tables() -> impl Iterator<Item = &'static [&'static dyn Described]> {
     KINDS.iter().map(|kind| kind.settings).chain([settings::EVENTS])
 }
 
