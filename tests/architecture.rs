@@ -104,7 +104,7 @@ const CONFINED: &[(&str, &[&str])] = &[
     ("scylla", &["cluster", "bin/dataset"]),
     ("openssl", &["cluster"]),
     ("tokio_openssl", &["cluster"]),
-    ("rdkafka", &["events", "bin/dataset"]),
+    ("rdkafka", &["events/kafka", "bin/dataset"]),
     ("rusqlite", &["journal"]),
     ("axum", &["live"]),
     ("hyper", &["live"]),

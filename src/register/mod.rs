@@ -108,7 +108,7 @@ pub struct Run {
     /// Its id.
     pub id: String,
     /// The machine, and its directory there.
-    pub(crate) location: String,
+    pub location: String,
     /// Who began it.
     pub user: String,
     /// The version of the program.
@@ -118,7 +118,7 @@ pub struct Run {
     /// The end of its last command.
     pub ended: Option<TimestampUs>,
     /// The SHA-256 of its pairs, and of its specification.
-    pub(crate) hashes: [String; 2],
+    pub hashes: [String; 2],
     /// The tables that it merges.
     pub tables: BTreeSet<String>,
     /// How it stands.

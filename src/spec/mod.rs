@@ -278,7 +278,7 @@ fn bytes(cell: &Cell) -> &[u8] {
 
 impl Survivorship {
     /// What is written over `kept` when a source offers another value; `None` if it stays.
-    pub(crate) fn combine(&self, kept: &Cell, offered: &Cell) -> Option<Bytes> {
+    pub fn combine(&self, kept: &Cell, offered: &Cell) -> Option<Bytes> {
         self.policy.combine(&self.cql_type, kept, offered)
     }
 }
