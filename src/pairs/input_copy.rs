@@ -93,12 +93,7 @@ impl<R: Read, W: Write> Tee<R, W> {
 
     /// The SHA-256 of the bytes so far, in hexadecimal.
     pub(crate) fn sha256(&self) -> String {
-        use fmt::Write;
-        self.hash.clone().finalize().iter().fold(String::with_capacity(64), |mut text, byte| {
-            // Writing to a `String` cannot fail.
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
+        format!("{:x}", self.hash.clone().finalize())
     }
 }
 
@@ -150,7 +145,7 @@ mod tests {
         assert_eq!(copied.path, dir.join(name));
         assert_eq!(fs::read(&copied.path).unwrap(), input);
         assert_eq!(copied.bytes, input.len() as u64);
-        let expected = Sha256::digest(input).iter().map(|b| format!("{b:02x}")).collect::<String>();
+        let expected = format!("{:x}", Sha256::digest(input));
         assert_eq!(copied.sha256, expected);
         assert_eq!(sha256(&copied.path).unwrap(), expected);
         fs::remove_dir_all(&dir).unwrap();
