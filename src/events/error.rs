@@ -25,8 +25,8 @@ pub(crate) enum Scope {
 
 impl EventError {
     /// An error about this.
-    pub(crate) fn new(scope: Scope, message: impl ToString) -> Self {
-        Self { scope, message: message.to_string() }
+    pub(crate) fn new(scope: Scope, message: impl Into<String>) -> Self {
+        Self { scope, message: message.into() }
     }
 
     /// What it is about.

@@ -131,6 +131,6 @@ impl ProducerError {
 
 impl From<ProducerError> for EventError {
     fn from(error: ProducerError) -> Self {
-        Self::new(error.scope(), error)
+        Self::new(error.scope(), error.to_string())
     }
 }
