@@ -7,6 +7,8 @@
 //! Each kind of sink has a module of its own, with all that is to be known of it: its settings, the check before the
 //! first group, delivery, and what is wrong in words that say what to do. Another kind is a module beside [`kafka`], a
 //! row of [`KINDS`], and a variant here; `settings` says which of them a run has.
+//!
+//! May use `model`, `secret` and `setting`; may be used by `pipeline`, `verify`, `undo` and `cli`.
 
 mod error;
 pub mod kafka;
@@ -37,7 +39,7 @@ struct Kind {
 const KINDS: &[Kind] = &[kafka::KIND];
 
 /// The settings of all sinks, table by table.
-pub fn tables() -> impl Iterator<Item = &'static [&'static dyn Described]> {
+pub(crate) fn tables() -> impl Iterator<Item = &'static [&'static dyn Described]> {
     KINDS.iter().map(|kind| kind.settings).chain([settings::EVENTS])
 }
 

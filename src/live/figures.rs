@@ -169,7 +169,7 @@ pub(crate) struct CassandraFigures {
 
 /// The events of this run, and what takes them.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub struct EventFigures {
+pub(crate) struct EventFigures {
     /// What takes them, as a name is written; null with --no-events.
     pub sink: Option<&'static str>,
     /// Where in it they go, such as `topic changes`; null with --no-events.

@@ -17,7 +17,7 @@ use super::source::{Text, name, open_raw, peeked, text};
 const COPY_NAME: &str = "pairs.csv";
 
 /// Reads the text of the input while its raw bytes are copied.
-pub struct InputCopy {
+pub(crate) struct InputCopy {
     text: Box<dyn Text<Tee<Box<dyn Read + Send>, File>>>,
     path: PathBuf,
 }
@@ -35,7 +35,7 @@ pub(crate) struct CopiedInput {
 
 impl InputCopy {
     /// Starts a copy of `input` (a file, standard input, …) in a directory.
-    pub fn start(input: impl Read + Send + 'static, dir: &Path) -> Result<Self, PairsError> {
+    pub(crate) fn start(input: impl Read + Send + 'static, dir: &Path) -> Result<Self, PairsError> {
         let (start, raw) = peeked(input).map_err(PairsError::from_read)?;
         let path = dir.join(name(COPY_NAME, &start));
         let file = OpenOptions::new()

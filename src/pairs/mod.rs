@@ -38,7 +38,7 @@ pub(crate) use accounts::NO_ACCOUNT;
 pub(crate) use findings::Finding;
 pub use findings::Outcome;
 pub(crate) use findings::{Seen, Sightings, shown};
-pub use input_copy::{CopiedInput, InputCopy, Tee, sha256};
+pub(crate) use input_copy::{CopiedInput, InputCopy, sha256};
 pub(crate) use read::Edge;
 pub(crate) use read::PairList;
 pub use read::read;
