@@ -11,14 +11,14 @@
 //! May use `model`, `secret` and `setting`; may be used by `pipeline`, `verify`, `undo` and `cli`.
 
 mod error;
-pub mod kafka;
+pub(crate) mod kafka;
 mod settings;
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-pub use error::{EventError, Scope};
-pub use settings::Silence;
+pub(crate) use error::{EventError, Scope};
+pub(crate) use settings::Silence;
 
 use crate::model::{Destination, Event};
 use crate::setting::{Described, Layers, SettingsError};
@@ -45,7 +45,7 @@ pub(crate) fn tables() -> impl Iterator<Item = &'static [&'static dyn Described]
 
 /// Where the events of a run are to go, and how.
 #[derive(Clone, Debug)]
-pub enum EventSettings {
+pub(crate) enum EventSettings {
     /// To a topic.
     Kafka(KafkaSettings),
 }
@@ -69,7 +69,7 @@ impl EventSink {
     ///
     /// # Errors
     /// They cannot.
-    pub async fn open(
+    pub(crate) async fn open(
         settings: &EventSettings,
         on_delivered: impl Fn(Duration) + Send + Sync + 'static,
     ) -> Result<Self, EventError> {
@@ -84,7 +84,7 @@ impl EventSink {
     ///
     /// # Errors
     /// One of them was not.
-    pub async fn deliver(&self, events: Vec<Event>) -> Result<u64, EventError> {
+    pub(crate) async fn deliver(&self, events: Vec<Event>) -> Result<u64, EventError> {
         let count = events.len() as u64;
         match self {
             Self::Kafka(producer) => producer.send_all(&events).await?,
@@ -97,7 +97,7 @@ impl EventSink {
     }
 
     /// What is told of where events go; none if nowhere.
-    pub fn destination(&self) -> Option<Destination> {
+    pub(crate) fn destination(&self) -> Option<Destination> {
         match self {
             Self::Kafka(producer) => Some(producer.destination()),
             Self::Discard | Self::Memory(_) => None,
@@ -108,7 +108,7 @@ impl EventSink {
     ///
     /// # Errors
     /// Something is still on its way.
-    pub async fn close(self) -> Result<(), EventError> {
+    pub(crate) async fn close(self) -> Result<(), EventError> {
         match self {
             Self::Kafka(producer) => Ok(producer.close().await?),
             Self::Discard | Self::Memory(_) => Ok(()),
