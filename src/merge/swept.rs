@@ -33,7 +33,7 @@ pub struct Swept {
     /// The survivor's row before, with the write times of its cells; `None` if there was none.
     pub target: Option<TimedRow>,
     /// Cells up to this time are old enough for the whole row to be deleted as of it; `None` if all are
-    /// dated in the future, or something stays: then cells are deleted one by one.
+    /// dated in the future.
     pub settled: Option<TimestampUs>,
 }
 
@@ -67,7 +67,7 @@ const FAR_AHEAD_US: TimestampUs = 60 * 60 * 1_000_000;
 /// When a row is looked at: what is old enough, what is new, what lies ahead.
 #[derive(Clone, Copy, Debug)]
 pub struct Horizon {
-    /// What was written up to this time has been deleted by the merge.
+    /// What was written up to this time has been deleted, by the merge or an earlier look.
     pub deleted: TimestampUs,
     /// Whatever was written up to this time has arrived.
     pub settled: TimestampUs,
@@ -233,16 +233,6 @@ impl Swept {
         self.cells.iter().filter(|cell| cell.is_undated() && !stands(cell)).collect()
     }
 
-    /// The same, but for cells that stay on the source: it is no more the whole row that goes.
-    pub fn without(&self, stays: impl Fn(&SweptCell) -> bool) -> Self {
-        let mut rest = self.clone();
-        rest.cells.retain(|cell| !stays(cell));
-        if rest.cells.len() < self.cells.len() {
-            rest.settled = None;
-        }
-        rest
-    }
-
     /// The primary key of the survivor's row.
     pub fn key_of(&self, table: &Table, survivor: &AccountId) -> Vec<Bytes> {
         let mut key = self.key.clone();
@@ -291,36 +281,51 @@ impl Swept {
         self.cells.iter().any(SweptCell::is_undated)
     }
 
-    /// What takes the cells from the source, once those of unknown times were seen where they were moved to.
-    pub fn removed(&self, spec: &Spec) -> Batch {
-        Batch { table: self.table, mutations: self.removals(&spec.tables[self.table]) }
+    /// What takes the cells from the source, once those of unknown times were seen where they were moved to; what was not
+    /// seen there stays. Then the row's own liveness is left to it: below one that has expired, it might not be seen.
+    pub fn removals_but(&self, spec: &Spec, stays: &[SweptCell]) -> Batch {
+        let table = &spec.tables[self.table];
+        let mutations = match stays {
+            [] => self.removals(table),
+            _ => self.by_cell(table, self.cells.iter().filter(|cell| !stays.contains(cell))),
+        };
+        Batch { table: self.table, mutations }
     }
 
     /// What takes the cells from the source, each just above its own time. What is settled goes with the row;
     /// what lies ahead goes cell by cell, so that nothing that is written until then is hidden.
     fn removals(&self, table: &Table) -> Vec<Mutation> {
         let ahead = self.cells.iter().filter(|cell| Some(cell.t) > self.settled);
-        // Below a row's liveness that has expired, what stays of undated elements might not be seen.
-        let dated_ahead = ahead.clone().filter(|cell| !cell.is_undated());
-        let latest = dated_ahead.map(|cell| cell.t).max();
+        let latest = ahead.clone().map(|cell| cell.t).max();
+        let mutation = |t: TimestampUs, change| Mutation { table: self.table, t: t + 1, change };
         let key = || self.key.clone();
-        let by_cell =
-            dated(table, ahead.map(|cell| (cell.t, cell)), |t, column, cells| match column {
+        let row = self.settled.map(|t| mutation(t, Change::DeleteRow { key: key() }));
+        let liveness = latest.map(|t| mutation(t, Change::ExpireRow { key: key() }));
+        row.into_iter().chain(self.by_cell(table, ahead)).chain(liveness).collect()
+    }
+
+    fn by_cell<'a>(
+        &self,
+        table: &Table,
+        cells: impl Iterator<Item = &'a SweptCell>,
+    ) -> Vec<Mutation> {
+        let key = || self.key.clone();
+        let removed = dated(table, cells.map(|cell| (cell.t, cell)), |t, column, cells| {
+            let change = match column {
                 Some(column) => {
                     let keys: Vec<_> =
                         cells.iter().filter_map(|cell| cell.element.as_ref()).collect();
                     let keys = Collection::keys(keys.into_iter());
-                    (t + 1, Change::RemoveElements { key: key(), column, keys })
+                    Change::RemoveElements { key: key(), column, keys }
                 }
                 None => {
                     let set = cells.iter().map(|cell| (cell.column, None)).collect();
-                    (t + 1, Change::Update { key: key(), set })
+                    Change::Update { key: key(), set }
                 }
-            });
-        let row = self.settled.map(|t| (t + 1, Change::DeleteRow { key: key() }));
-        let liveness = latest.map(|t| (t + 1, Change::ExpireRow { key: key() }));
-        let all = row.into_iter().chain(by_cell).chain(liveness);
-        all.map(|(t, change)| Mutation { table: self.table, t, change }).collect()
+            };
+            (t + 1, change)
+        });
+        removed.map(|(t, change)| Mutation { table: self.table, t, change }).collect()
     }
 }
 

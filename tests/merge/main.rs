@@ -15,6 +15,7 @@ mod request_limits;
 mod scan;
 mod specification;
 mod sweep;
+mod undated;
 mod undo;
 mod verify;
 mod weight;
