@@ -118,13 +118,16 @@ impl Verdict {
         }
         for cell in &mut cells {
             let rule = table.survivorship.iter().find(|rule| rule.column == cell.column);
+            let at = match found.times[cell.column] {
+                WriteTimes::Unknown => horizon.deleted + FIRST_LATE,
+                _ => cell.t,
+            };
             cell.moved_at = match (&target, rule) {
-                (Some(own), Some(rule)) => preferred_at(rule, cell, own),
+                (Some(own), Some(rule)) if cell.element.is_none() => preferred_at(rule, cell, own),
+                // Of the elements of both those stay that the survivor has.
+                (Some(own), Some(_)) if !is_copy => (!cell.has_key_in(table, own)).then_some(at),
                 (Some(_), None) if !is_copy => None,
-                _ if found.times[cell.column] == WriteTimes::Unknown => {
-                    Some(horizon.deleted + FIRST_LATE)
-                }
-                _ => Some(cell.t),
+                _ => Some(at),
             };
         }
         let settled = cells.iter().map(|cell| cell.t).filter(|t| *t <= horizon.settled).max();
@@ -171,17 +174,6 @@ fn preferred_at(rule: &Survivorship, cell: &SweptCell, own: &TimedRow) -> Option
     rule.policy.late(&rule.cql_type, known, Dated { value: &cell.value, t: Some(cell.t) })
 }
 
-impl SweptCell {
-    /// Whether its time on the source is not known: only then it is written with an earlier one.
-    pub fn is_undated(&self) -> bool {
-        self.moved_at.is_some_and(|moved_at| moved_at < self.t)
-    }
-
-    fn holds(&self, element: &Bytes, value: Option<&Bytes>) -> bool {
-        self.element.as_ref() == Some(element) && self.value.as_ref() == value
-    }
-}
-
 impl Swept {
     /// The source's row, as far as it was taken.
     pub fn cells(&self, table: &Table) -> Vec<Cell> {
@@ -219,18 +211,6 @@ impl Swept {
             }
         }
         Some(result)
-    }
-
-    /// The elements that do not stand where they were moved to, dated below any later write: both accounts
-    /// wrote them since, or the survivor's was deleted. `found` is the survivor's row afterwards.
-    pub fn hidden(&self, table: &Table, found: Option<&TimedRow>) -> Vec<&SweptCell> {
-        let stands = |cell: &SweptCell| {
-            let value = found.and_then(|found| found.row.cells[cell.column].as_ref());
-            let collection = table.columns[cell.column].cql_type.collection();
-            let elements = value.zip(collection).and_then(|(value, of)| of.split(value));
-            elements.is_some_and(|all| all.iter().any(|(k, v)| cell.holds(k, v.as_ref())))
-        };
-        self.cells.iter().filter(|cell| cell.is_undated() && !stands(cell)).collect()
     }
 
     /// The primary key of the survivor's row.
@@ -276,25 +256,9 @@ impl Swept {
         Batch { table: self.table, mutations }
     }
 
-    /// Whether it has elements whose times on the source are not known.
-    pub fn is_undated(&self) -> bool {
-        self.cells.iter().any(SweptCell::is_undated)
-    }
-
-    /// What takes the cells from the source, once those of unknown times were seen where they were moved to; what was not
-    /// seen there stays. Then the row's own liveness is left to it: below one that has expired, it might not be seen.
-    pub fn removals_but(&self, spec: &Spec, stays: &[SweptCell]) -> Batch {
-        let table = &spec.tables[self.table];
-        let mutations = match stays {
-            [] => self.removals(table),
-            _ => self.by_cell(table, self.cells.iter().filter(|cell| !stays.contains(cell))),
-        };
-        Batch { table: self.table, mutations }
-    }
-
     /// What takes the cells from the source, each just above its own time. What is settled goes with the row;
     /// what lies ahead goes cell by cell, so that nothing that is written until then is hidden.
-    fn removals(&self, table: &Table) -> Vec<Mutation> {
+    pub(super) fn removals(&self, table: &Table) -> Vec<Mutation> {
         let ahead = self.cells.iter().filter(|cell| Some(cell.t) > self.settled);
         let latest = ahead.clone().map(|cell| cell.t).max();
         let mutation = |t: TimestampUs, change| Mutation { table: self.table, t: t + 1, change };
@@ -304,7 +268,7 @@ impl Swept {
         row.into_iter().chain(self.by_cell(table, ahead)).chain(liveness).collect()
     }
 
-    fn by_cell<'a>(
+    pub(super) fn by_cell<'a>(
         &self,
         table: &Table,
         cells: impl Iterator<Item = &'a SweptCell>,

@@ -42,6 +42,7 @@ mod tables;
 mod times;
 mod topics;
 mod undo;
+mod union;
 mod verify;
 mod versions;
 mod watched;

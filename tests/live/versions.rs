@@ -12,6 +12,7 @@ use crate::merge::assert_whole_run;
 use crate::model;
 use crate::process::{Call, Finished};
 use crate::services::{self, Instance};
+use crate::union;
 use crate::world::{World, connect, to_csv};
 
 /// A Cassandra of some version.
@@ -27,10 +28,14 @@ impl Older {
     }
 
     fn world(&self, name: &str) -> World {
+        self.empty(name).with_tables()
+    }
+
+    fn empty(&self, name: &str) -> World {
         let mut addresses = services::shared().clone();
         addresses.hosts.clone_from(&self.cassandra.addresses.hosts);
         let session = connect(&addresses.hosts, None);
-        World::on(name, addresses, session).with_tables()
+        World::on(name, addresses, session)
     }
 }
 
@@ -72,6 +77,7 @@ fn all_commands_work_on_4_0() {
 fn every_command(older: &Older) {
     merged_resumed_verified_and_taken_back(older);
     late_elements_are_taken_or_listed(older);
+    union::elements_of_both(&older.empty("old_union"));
     writers::nothing_is_lost(older.world("old_writers"), 8, Duration::from_millis(5));
 }
 
