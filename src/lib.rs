@@ -98,31 +98,31 @@
 //! - No timers that wait for more work to batch (a window sends when all of its groups wait), no decoding of values
 //!   that no policy looks at.
 
-pub mod advice;
+mod advice;
 pub mod cli;
 pub mod cluster;
 pub mod estimate;
 pub mod events;
-pub mod failpoint;
-pub mod help;
-pub mod history;
+mod failpoint;
+mod help;
+mod history;
 pub mod journal;
 pub mod latency;
-pub mod live;
+mod live;
 pub mod merge;
 pub mod model;
-pub mod moment;
+mod moment;
 pub mod pace;
 pub mod pairs;
 pub mod pipeline;
 pub mod plan;
-pub mod ranking;
-pub mod readable;
+mod ranking;
+mod readable;
 pub mod register;
 pub mod report;
-pub mod run;
-pub mod secret;
-pub mod setting;
+mod run;
+mod secret;
+mod setting;
 pub mod spec;
 pub mod storage;
 pub mod undo;

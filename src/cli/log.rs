@@ -91,7 +91,7 @@ fn levels(ours: LevelFilter, others: LevelFilter) -> Targets {
 
 /// run.log, whose file is named later.
 #[derive(Clone, Debug, Default)]
-pub struct RunLog {
+pub(crate) struct RunLog {
     state: Arc<Mutex<State>>,
 }
 
@@ -109,7 +109,7 @@ impl Default for State {
 
 impl RunLog {
     /// Writes what has waited, and everything from now on, to this file.
-    pub fn attach(&self, mut file: File) -> io::Result<()> {
+    pub(crate) fn attach(&self, mut file: File) -> io::Result<()> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if let State::Waiting(lines) = &mut *state {
             file.write_all(&mem::take(lines))?;

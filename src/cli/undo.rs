@@ -45,7 +45,7 @@ pub(super) const WHOLE_UNDONE: &str = "taken_back_as_a_whole";
 const REASONS: usize = 10;
 
 /// Runs `undo` on a run that has been taken up.
-pub async fn run(
+pub(crate) async fn run(
     run_dir: RunDir,
     record: &RunRecord,
     settings: &UndoSettings,

@@ -20,7 +20,7 @@ use crate::run::{RunDir, RunRecord, files};
 use crate::verify::{self, Options, Verified};
 
 /// Runs `verify` on a run that has been taken up.
-pub async fn run(
+pub(crate) async fn run(
     run_dir: RunDir,
     record: &RunRecord,
     settings: &VerifySettings,

@@ -120,7 +120,7 @@ impl Cluster {
     }
 
     /// The keyspace of the register; none where it is not to be asked.
-    pub fn register_keyspace(&self) -> Option<&str> {
+    pub(crate) fn register_keyspace(&self) -> Option<&str> {
         self.settings.register.as_deref()
     }
 
@@ -154,7 +154,7 @@ impl Cluster {
     /// # Errors
     /// A clock is more than 5 s away from ours: writes of the application and of the merge could not be
     /// told apart by their times.
-    pub async fn latest_clock(&self) -> Result<TimestampUs, ClusterError> {
+    pub(crate) async fn latest_clock(&self) -> Result<TimestampUs, ClusterError> {
         let mut latest = now_us();
         for node in self.session.get_cluster_state().get_nodes_info() {
             let before = now_us();

@@ -34,12 +34,12 @@ mod writes;
 use thiserror::Error;
 
 pub use connect::Cluster;
-pub use diagnosis::{Layer, Tried};
-pub use register::{ClusterRegister, RegisterReader};
+pub(crate) use diagnosis::{Layer, Tried};
+pub(crate) use register::{ClusterRegister, RegisterReader};
 pub use settings::*;
-pub use store::{ReadStore, Store};
-pub use tls::TlsError;
-pub use tombstones::Met;
+pub(crate) use store::ReadStore;
+pub use store::Store;
+pub(crate) use tls::TlsError;
 
 use crate::register::Lease;
 use crate::storage::Fault;

@@ -53,7 +53,7 @@ impl Store {
 
     /// How many nodes there are (in the datacenter to work in, if one is named), and how many of them there is a
     /// connection to.
-    pub fn nodes(&self) -> (usize, usize) {
+    pub(crate) fn nodes(&self) -> (usize, usize) {
         let preparer = &self.read.preparer;
         let state = preparer.session.get_cluster_state();
         let is_ours = |node: &&Arc<scylla::cluster::Node>| {

@@ -26,7 +26,6 @@ const LOG_PAUSE: Duration = Duration::from_secs(60);
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Undelivered {
     pub(super) error: KafkaError,
-    /// Its key.
     pub(super) key: String,
     /// The size of what it says.
     pub(super) bytes: usize,

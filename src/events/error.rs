@@ -111,12 +111,12 @@ pub enum EventError {
 
 impl EventError {
     /// Whether arguments and files alone can tell, so that nothing has been tried yet.
-    pub fn is_configuration(&self) -> bool {
+    pub(crate) fn is_configuration(&self) -> bool {
         matches!(self, Self::Property { .. } | Self::Settings { .. })
     }
 
     /// Whether every later event fails as well, so that going on is pointless.
-    pub fn is_fatal(&self) -> bool {
+    pub(crate) fn is_fatal(&self) -> bool {
         match self {
             Self::Fatal { .. }
             | Self::Silent { .. }

@@ -17,10 +17,10 @@ mod topic;
 
 use std::sync::{Mutex, PoisonError};
 
-pub use error::EventError;
-pub use producer::Producer;
-pub use rows::{BROKERS, KAFKA, NO_EVENTS, PROPERTIES, Silence, TOPIC};
-pub use settings::EventSettings;
+pub(crate) use error::EventError;
+pub(crate) use producer::Producer;
+pub(crate) use rows::{KAFKA, Silence};
+pub(crate) use settings::EventSettings;
 
 use crate::model::Event;
 
@@ -37,7 +37,7 @@ pub enum EventSink {
 
 impl EventSink {
     /// Delivers the events of a group: returns how many were acknowledged, once all of them are.
-    pub async fn deliver(&self, events: Vec<Event>) -> Result<u64, EventError> {
+    pub(crate) async fn deliver(&self, events: Vec<Event>) -> Result<u64, EventError> {
         let count = events.len() as u64;
         match self {
             Self::Kafka(producer) => producer.send_all(&events).await?,
@@ -50,7 +50,7 @@ impl EventSink {
     }
 
     /// Closes the connections, if there are any, after what is still on its way.
-    pub async fn close(self) -> Result<(), EventError> {
+    pub(crate) async fn close(self) -> Result<(), EventError> {
         match self {
             Self::Kafka(producer) => producer.close().await,
             Self::Discard | Self::Memory(_) => Ok(()),

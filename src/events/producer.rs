@@ -51,7 +51,7 @@ impl Producer {
     ///
     /// `on_delivered` is called once per acknowledged event, on librdkafka's thread, with the time
     /// from the call of [`Producer::send_all`] to the acknowledgement; it must be quick.
-    pub async fn connect(
+    pub(crate) async fn connect(
         settings: &EventSettings,
         on_delivered: impl Fn(Duration) + Send + Sync + 'static,
     ) -> Result<Self, EventError> {
@@ -98,7 +98,7 @@ impl Producer {
     /// # Errors
     /// The first failure. An event that cannot be sent does not keep the others from being sent and
     /// waited for; only a producer that gave up ([`EventError::Fatal`]) ends the call at once.
-    pub async fn send_all(&self, events: &[Event]) -> Result<(), EventError> {
+    pub(crate) async fn send_all(&self, events: &[Event]) -> Result<(), EventError> {
         if events.is_empty() {
             return Ok(());
         }
@@ -129,14 +129,14 @@ impl Producer {
     }
 
     /// Events that were sent and are not acknowledged yet.
-    pub fn outstanding(&self) -> usize {
+    pub(crate) fn outstanding(&self) -> usize {
         usize::try_from(self.inner.in_flight_count()).unwrap_or(0)
     }
 
     /// Waits (for a while) for what is still on its way and closes the connections. Every
     /// [`Producer::send_all`] has waited for its own events already; only calls that were dropped can
     /// have left any.
-    pub async fn close(self) -> Result<(), EventError> {
+    pub(crate) async fn close(self) -> Result<(), EventError> {
         let inner = Arc::clone(&self.inner);
         let flushed = task::spawn_blocking(move || {
             let flushed = inner.flush(CLOSE_PATIENCE);

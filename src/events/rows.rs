@@ -9,7 +9,7 @@ use crate::setting::{
 
 settings! {
     /// Where events go.
-    pub KAFKA: "Kafka", &[Apply, Resume, Verify, Undo];
+    pub(crate) KAFKA: "Kafka", &[Apply, Resume, Verify, Undo];
 
     /// Brokers to begin with, as host:port,…
     BROKERS: String = Setting::new("brokers", Kind::List, "BROKERS", brokers)
@@ -39,7 +39,7 @@ settings! {
 
 /// Whether --no-events may be said of a run that has events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Silence {
+pub(crate) enum Silence {
     /// What is undone or repaired need not be announced.
     Allowed,
     /// What a run announces, it announces to its end.
@@ -51,7 +51,7 @@ impl EventSettings {
     ///
     /// # Errors
     /// A setting is missing, or has no value that it may have, or is not what the run began with.
-    pub fn of(layers: &Layers, silence: Silence) -> Result<Option<Self>, SettingsError> {
+    pub(crate) fn of(layers: &Layers, silence: Silence) -> Result<Option<Self>, SettingsError> {
         let [silent, topic] = [NO_EVENTS.row(), TOPIC.row()];
         let is_silent = layers.get(&NO_EVENTS)?;
         if let Some(own) = layers.recorded(silent) {

@@ -9,23 +9,23 @@ mod roff;
 mod tables;
 mod text;
 
-pub use markdown::{Block, blocks};
-pub use roff::page;
-pub use tables::{rules, settings, topics};
-pub use text::text;
+pub(crate) use markdown::{Block, blocks};
+pub(crate) use roff::page;
+pub(crate) use tables::{rules, settings, topics};
+pub(crate) use text::text;
 
 /// What stands above the list of topics.
-pub const CONTENTS: &str = include_str!("contents.md");
+pub(crate) const CONTENTS: &str = include_str!("contents.md");
 
 /// A topic of the manual.
 #[derive(Clone, Copy, Debug)]
-pub struct Topic {
+pub(crate) struct Topic {
     /// The word that asks for it.
-    pub name: &'static str,
+    pub(crate) name: &'static str,
     /// What it is about, in a few words.
-    pub about: &'static str,
+    pub(crate) about: &'static str,
     /// Its Markdown.
-    pub text: &'static str,
+    pub(crate) text: &'static str,
 }
 
 /// The topics, in reading order: a module with the text for the documentation of the code, and a row of the table.
@@ -33,11 +33,11 @@ macro_rules! topics {
     ($($module:ident, $name:literal, $file:literal, $about:literal;)+) => {
         $(
             #[doc = include_str!($file)]
-            pub mod $module {}
+            pub(crate) mod $module {}
         )+
 
         /// All of them.
-        pub const TOPICS: &[Topic] =
+        pub(crate) const TOPICS: &[Topic] =
             &[$(Topic { name: $name, about: $about, text: include_str!($file) }),+];
     };
 }
@@ -59,7 +59,7 @@ topics! {
 
 impl Topic {
     /// The topic of a name.
-    pub fn find(name: &str) -> Option<&'static Self> {
+    pub(crate) fn find(name: &str) -> Option<&'static Self> {
         TOPICS.iter().find(|topic| topic.name == name)
     }
 }

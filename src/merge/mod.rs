@@ -15,10 +15,13 @@ mod swept;
 mod undated;
 
 pub use announce::event;
-pub use batch::{BATCH_BYTES, cut};
+pub use batch::BATCH_BYTES;
+pub(crate) use batch::cut;
 pub use entry::{Entry, Write};
 pub use findings::{Announced, Findings};
 pub use fold::Fold;
-pub use join::{Join, Matched, OutOfOrder};
+pub use join::Join;
+pub(crate) use join::{Matched, OutOfOrder};
 pub use slice::{Completion, Draft, PartitionDelete, Slice};
-pub use swept::{Horizon, SweepSlice, Swept, SweptCell, Verdict};
+pub use swept::Swept;
+pub(crate) use swept::{Horizon, SweepSlice, SweptCell, Verdict};

@@ -34,7 +34,7 @@ pub struct Swept {
     pub target: Option<TimedRow>,
     /// Cells up to this time are old enough for the whole row to be deleted as of it; `None` if all are
     /// dated in the future.
-    pub settled: Option<TimestampUs>,
+    pub(crate) settled: Option<TimestampUs>,
 }
 
 /// One cell, or one element of a map or set that is not frozen.
@@ -49,12 +49,12 @@ pub struct SweptCell {
     /// Its write time on the source; where that is not known, one up to which whatever was written has been read.
     pub t: TimestampUs,
     /// The write time with which it is written to the survivor's row; `None` where that keeps what it has.
-    pub moved_at: Option<TimestampUs>,
+    pub(crate) moved_at: Option<TimestampUs>,
 }
 
 /// A slice of a sweep: rows of a group's sources, and the rows to announce.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct SweepSlice {
+pub(crate) struct SweepSlice {
     /// The rows.
     pub rows: Vec<Swept>,
     /// The rows to announce; their ids follow from the slice's own time.
@@ -66,18 +66,18 @@ const FAR_AHEAD_US: TimestampUs = 60 * 60 * 1_000_000;
 
 /// When a row is looked at: what is old enough, what is new, what lies ahead.
 #[derive(Clone, Copy, Debug)]
-pub struct Horizon {
+pub(crate) struct Horizon {
     /// What was written up to this time has been deleted, by the merge or an earlier look.
-    pub deleted: TimestampUs,
+    pub(crate) deleted: TimestampUs,
     /// Whatever was written up to this time has arrived.
-    pub settled: TimestampUs,
+    pub(crate) settled: TimestampUs,
     /// The time of the look.
     pub now: TimestampUs,
 }
 
 /// What is to be done about a row that survived.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub(crate) enum Verdict {
     /// It is taken; what cannot be taken of it is told.
     Take(Swept, Option<&'static str>),
     /// It is left, and told.
@@ -90,7 +90,7 @@ pub enum Verdict {
 
 impl Verdict {
     /// Decides about a row of a source. `is_copy` says whether the survivor's row is the run's own.
-    pub fn of(
+    pub(crate) fn of(
         (index, table): (TableIndex, &Table),
         source: usize,
         found: &TimedRow,
@@ -186,7 +186,7 @@ impl Swept {
     }
 
     /// Whether the survivor's row changes.
-    pub fn is_moved(&self) -> bool {
+    pub(crate) fn is_moved(&self) -> bool {
         self.cells.iter().any(|cell| cell.moved_at.is_some())
     }
 
@@ -322,7 +322,7 @@ fn elements(table: &Table, column: ColumnIndex, cells: &[&SweptCell]) -> Bytes {
 
 impl SweepSlice {
     /// The scopes that its rows lead to, or are in, by table: when those rows are gone, nothing else tells of them.
-    pub fn scopes(&self, spec: &Spec) -> Vec<(TableIndex, Vec<Scope>)> {
+    pub(crate) fn scopes(&self, spec: &Spec) -> Vec<(TableIndex, Vec<Scope>)> {
         let found = spec.led().map(|(index, table, through)| {
             let scopes = self.rows.iter().filter_map(|row| match row.table {
                 led_by if led_by == through => {
@@ -338,7 +338,7 @@ impl SweepSlice {
 
     /// What is written, as sequences of batches: the batches of a sequence only in turn, because a cell
     /// is deleted no earlier than its own copy is acknowledged. Of rows with undated elements only what is moved.
-    pub fn writes(&self, spec: &Spec, survivor: &AccountId) -> Vec<Vec<Batch>> {
+    pub(crate) fn writes(&self, spec: &Spec, survivor: &AccountId) -> Vec<Vec<Batch>> {
         let sequence = |swept: &Swept| {
             if swept.is_undated() {
                 return vec![swept.move_batch(spec, survivor)];
@@ -357,7 +357,7 @@ impl SweepSlice {
     }
 
     /// What is written where computed values are raised: the sources' rows are not touched.
-    pub fn raises(&self, spec: &Spec, survivor: &AccountId) -> Vec<Vec<Batch>> {
+    pub(crate) fn raises(&self, spec: &Spec, survivor: &AccountId) -> Vec<Vec<Batch>> {
         self.rows.iter().map(|swept| vec![swept.move_batch(spec, survivor)]).collect()
     }
 }

@@ -10,7 +10,7 @@ use super::swept::{Swept, SweptCell};
 
 impl SweptCell {
     /// Whether its time on the source is not known: only then it is written with an earlier one.
-    pub fn is_undated(&self) -> bool {
+    pub(crate) fn is_undated(&self) -> bool {
         self.moved_at.is_some_and(|moved_at| moved_at < self.t)
     }
 
@@ -33,7 +33,7 @@ impl SweptCell {
 impl Swept {
     /// The elements that do not stand where they were moved to, dated below any later write: both accounts
     /// wrote them since, or the survivor's was deleted. `found` is the survivor's row afterwards.
-    pub fn hidden(&self, table: &Table, found: Option<&TimedRow>) -> Vec<&SweptCell> {
+    pub(crate) fn hidden(&self, table: &Table, found: Option<&TimedRow>) -> Vec<&SweptCell> {
         let stands = |cell: &SweptCell| {
             let elements = found.and_then(|found| cell.elements_in(table, found));
             elements.is_some_and(|all| all.iter().any(|(k, v)| cell.holds(k, v.as_ref())))
@@ -42,13 +42,13 @@ impl Swept {
     }
 
     /// Whether it has elements whose times on the source are not known.
-    pub fn is_undated(&self) -> bool {
+    pub(crate) fn is_undated(&self) -> bool {
         self.cells.iter().any(SweptCell::is_undated)
     }
 
     /// What takes the cells from the source, once those of unknown times were seen where they were moved to; what was not
     /// seen there stays. Then the row's own liveness is left to it: below one that has expired, it might not be seen.
-    pub fn removals_but(&self, spec: &Spec, stays: &[SweptCell]) -> Batch {
+    pub(crate) fn removals_but(&self, spec: &Spec, stays: &[SweptCell]) -> Batch {
         let table = &spec.tables[self.table];
         let mutations = match stays {
             [] => self.removals(table),
@@ -57,3 +57,6 @@ impl Swept {
         Batch { table: self.table, mutations }
     }
 }
+
+#[cfg(test)]
+mod tests;

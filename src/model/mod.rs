@@ -19,9 +19,10 @@ mod tally;
 
 pub use account::*;
 pub use change::*;
-pub use cql::{CqlType, hex};
+pub use cql::CqlType;
+pub(crate) use cql::hex;
 pub use elements::{Collection, Elements};
 pub use key::Scope;
-pub use order::Order;
+pub(crate) use order::Order;
 pub use row::*;
 pub use tally::*;

@@ -45,7 +45,7 @@ pub struct TokenRange {
 
 /// How long a row's own liveness may take to end after an insert that expires in one second: Cassandra counts
 /// in whole seconds.
-pub const EXPIRY: Duration = Duration::from_millis(2_500);
+pub(crate) const EXPIRY: Duration = Duration::from_millis(2_500);
 
 /// This machine's clock, in the unit of write times.
 pub fn now_us() -> TimestampUs {
@@ -69,7 +69,7 @@ pub enum WriteTimes {
 
 impl WriteTimes {
     /// The latest of them, as far as they are known.
-    pub fn latest(&self) -> Option<TimestampUs> {
+    pub(crate) fn latest(&self) -> Option<TimestampUs> {
         match self {
             Self::None | Self::Unknown => None,
             Self::Cell(time) => Some(*time),

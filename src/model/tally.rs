@@ -32,7 +32,7 @@ pub struct TableTally {
 
 impl TableTally {
     /// Adds another tally of the same table.
-    pub fn add(&mut self, other: &TableTally) {
+    pub(crate) fn add(&mut self, other: &TableTally) {
         self.source_rows += other.source_rows;
         self.target_rows += other.target_rows;
         self.copied += other.copied;

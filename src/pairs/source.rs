@@ -8,7 +8,7 @@ use super::PairsError;
 use super::gzip::{MAGIC, Members};
 
 /// Input that can be read from the start more than once.
-pub trait Source {
+pub(crate) trait Source {
     /// Starts to read from the first byte of the text.
     fn open(&self) -> Result<Box<dyn Read + Send>, PairsError>;
 }
@@ -38,7 +38,7 @@ pub fn open(path: &Path) -> Result<Box<dyn Read + Send>, PairsError> {
 }
 
 /// Opens a file as it is.
-pub fn open_raw(path: &Path) -> Result<File, PairsError> {
+pub(crate) fn open_raw(path: &Path) -> Result<File, PairsError> {
     let refused = |cause: io::Error| match cause.kind() {
         ErrorKind::NotFound => PairsError::Missing { path: path.to_owned() },
         _ => PairsError::Open { path: path.to_owned(), cause },

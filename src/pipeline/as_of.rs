@@ -28,23 +28,23 @@ impl AsOf {
     }
 
     /// How long to wait before the first read, so that even it may be dated `start`.
-    pub fn time_to_settle(&self) -> Duration {
+    pub(crate) fn time_to_settle(&self) -> Duration {
         let us = self.start.saturating_add(self.settle_us()).saturating_sub(now_us());
         Duration::from_micros(u64::try_from(us).unwrap_or_default())
     }
 
     /// T for a group whose first read comes after this call.
-    pub fn stamp(&self) -> TimestampUs {
+    pub(crate) fn stamp(&self) -> TimestampUs {
         now_us().saturating_sub(self.settle_us()).max(self.start)
     }
 
     /// How long writes may take to arrive.
-    pub fn settle(&self) -> Duration {
+    pub(crate) fn settle(&self) -> Duration {
         self.settle
     }
 
     /// Whatever is stamped up to this time has arrived by `now`.
-    pub fn settled(&self, now: TimestampUs) -> TimestampUs {
+    pub(crate) fn settled(&self, now: TimestampUs) -> TimestampUs {
         now.saturating_sub(self.settle_us())
     }
 

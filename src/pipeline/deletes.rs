@@ -23,7 +23,7 @@ const NAMED: usize = 10;
 #[derive(Debug)]
 pub struct Deletes {
     /// What a read of a partition may meet.
-    pub limits: TombstoneLimits,
+    pub(crate) limits: TombstoneLimits,
     counted: Mutex<Counted>,
 }
 
@@ -34,7 +34,7 @@ struct Counted {
 }
 
 /// A partition and the deletes in it.
-pub type HotPartition = Ranked<(TableIndex, Scope)>;
+pub(crate) type HotPartition = Ranked<(TableIndex, Scope)>;
 
 impl Default for Deletes {
     fn default() -> Self {
@@ -74,7 +74,7 @@ impl Deletes {
     }
 
     /// The partitions with the most deletes, at most so many.
-    pub fn hottest(&self, most: usize) -> Vec<HotPartition> {
+    pub(crate) fn hottest(&self, most: usize) -> Vec<HotPartition> {
         let top = self.counted().ranking.top(most).into_iter();
         top.map(|Ranked { key, at_least, at_most }| Ranked {
             key,
@@ -85,7 +85,7 @@ impl Deletes {
     }
 
     /// How many partitions have at least so many deletes.
-    pub fn reached(&self, deletes: u64) -> u64 {
+    pub(crate) fn reached(&self, deletes: u64) -> u64 {
         let parts = (deletes as f64 - 0.5) * PARTS;
         self.counted().ranking.reached(parts.max(1.0) as u64) as u64
     }

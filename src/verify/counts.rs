@@ -21,20 +21,20 @@ pub struct TableCounts {
     /// Survivors' rows that were compared: those whose key a source had.
     pub rows: u64,
     /// Rows of survivors that are not there.
-    pub row_missing: u64,
+    pub(crate) row_missing: u64,
     /// Values that are not there.
-    pub value_missing: u64,
+    pub(crate) value_missing: u64,
     /// Values that the policies rank below what the run left.
-    pub value_worse: u64,
+    pub(crate) value_worse: u64,
     /// Other values, not written later than the run's.
-    pub value_differs: u64,
+    pub(crate) value_differs: u64,
     /// Rows of sources that the run had deleted.
-    pub source_not_emptied: u64,
+    pub(crate) source_not_emptied: u64,
     /// Values that are not as the run left them, and of which the server does not tell when they were written.
     #[serde(default)]
-    pub undated: u64,
+    pub(crate) undated: u64,
     /// Values of survivors' rows that were written later.
-    pub changed_since: u64,
+    pub(crate) changed_since: u64,
     /// Rows of sources that were written later, or whose time cannot be read.
     pub source_changed_since: u64,
     /// Differences that were written again, and are gone.
@@ -43,7 +43,7 @@ pub struct TableCounts {
 
 impl TableCounts {
     /// Differences of any kind.
-    pub fn differences(&self) -> u64 {
+    pub(crate) fn differences(&self) -> u64 {
         self.row_missing
             + self.value_missing
             + self.value_worse
@@ -53,7 +53,7 @@ impl TableCounts {
     }
 
     /// How often a verdict was given.
-    pub fn of(&self, verdict: Verdict) -> u64 {
+    pub(crate) fn of(&self, verdict: Verdict) -> u64 {
         match verdict {
             Verdict::RowMissing => self.row_missing,
             Verdict::ValueMissing => self.value_missing,
@@ -83,12 +83,12 @@ impl TableCounts {
 
 impl Counts {
     /// Nothing yet, for a specification with `tables` tables.
-    pub fn new(tables: usize) -> Self {
+    pub(crate) fn new(tables: usize) -> Self {
         Self { groups: 0, tables: vec![TableCounts::default(); tables] }
     }
 
     /// Differences of any kind, in all tables.
-    pub fn differences(&self) -> u64 {
+    pub(crate) fn differences(&self) -> u64 {
         self.tables.iter().map(TableCounts::differences).sum()
     }
 

@@ -17,7 +17,7 @@ use super::expected::{Element, Expected, Kept};
 
 /// What is said of a row or a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Verdict {
+pub(crate) enum Verdict {
     /// The survivor's row is not there.
     RowMissing,
     /// A value that the run left is not there.
@@ -38,7 +38,7 @@ pub enum Verdict {
 
 impl Verdict {
     /// Every verdict with its name in reports.
-    pub const NAMES: [(&'static str, Self); 8] = [
+    pub(crate) const NAMES: [(&'static str, Self); 8] = [
         ("row-missing", Self::RowMissing),
         ("value-missing", Self::ValueMissing),
         ("value-worse", Self::ValueWorse),
@@ -50,7 +50,7 @@ impl Verdict {
     ];
 
     /// Whether it means that the tables are not as the run left them.
-    pub fn is_difference(self) -> bool {
+    pub(crate) fn is_difference(self) -> bool {
         !matches!(self, Self::ChangedSince | Self::Repaired)
     }
 }

@@ -24,6 +24,7 @@ mod merge;
 mod model;
 mod outage;
 mod pacing;
+mod pages;
 mod plan;
 mod process;
 mod proxy;

@@ -15,7 +15,6 @@ mod request_limits;
 mod scan;
 mod specification;
 mod sweep;
-mod undated;
 mod undo;
 mod union;
 mod verify;

@@ -24,7 +24,7 @@ impl Codec {
     ///
     /// # Errors
     /// As with [`decode`](Self::decode).
-    pub fn show(&self, kind: Kind, body: &Bytes) -> Result<Vec<u8>, String> {
+    pub(crate) fn show(&self, kind: Kind, body: &Bytes) -> Result<Vec<u8>, String> {
         let layout = &self.present(&mut Reader::new(body))?.now;
         let mut out = Object::default();
         match kind {
@@ -39,7 +39,7 @@ impl Codec {
     ///
     /// # Errors
     /// As with [`decode`](Self::decode).
-    pub fn show_scopes(&self, scopes: &Bytes) -> Result<Vec<u8>, String> {
+    pub(crate) fn show_scopes(&self, scopes: &Bytes) -> Result<Vec<u8>, String> {
         let found = self.decode_scopes(scopes)?;
         let mut out = Vec::new();
         json::list(&mut out, found, |out, (table, scope)| {

@@ -26,7 +26,7 @@ const UNKNOWN: usize = 3;
 
 impl Codec {
     /// The body of a sweep's slice.
-    pub fn encode_sweep(&self, slice: &SweepSlice) -> Vec<u8> {
+    pub(crate) fn encode_sweep(&self, slice: &SweepSlice) -> Vec<u8> {
         let mut out = self.begin(256);
         out.list(&slice.rows, write_swept);
         write_events(&mut out, &slice.events);
@@ -37,7 +37,7 @@ impl Codec {
     ///
     /// # Errors
     /// As with [`decode`](Self::decode).
-    pub fn decode_sweep(&self, body: &Bytes) -> Result<SweepSlice, String> {
+    pub(crate) fn decode_sweep(&self, body: &Bytes) -> Result<SweepSlice, String> {
         self.read(body, |reader, present| {
             let rows = reader.list(|reader| read_swept(reader, present))?;
             Ok(SweepSlice { rows, events: read_events(reader, present)? })

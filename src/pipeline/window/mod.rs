@@ -31,7 +31,7 @@ use crate::storage::{Reader, Writer};
 
 use super::Context;
 
-pub use ask::{IntendError, NextPage};
+pub(crate) use ask::{IntendError, NextPage};
 use begin::Begun;
 use gather::Asked;
 

@@ -6,7 +6,7 @@ use crate::report::Equation;
 
 impl Summary {
     /// What must add up.
-    pub fn equations(&self) -> Vec<Equation> {
+    pub(crate) fn equations(&self) -> Vec<Equation> {
         let applied = self.applied.iter().flat_map(|applied| applied.equations(&self.plan));
         [lines(&self.plan)].into_iter().chain(applied).collect()
     }

@@ -13,6 +13,7 @@ use crate::model::TableTally;
 use crate::moment::Moment;
 use crate::pairs::{Consequence, RULES};
 use crate::plan::{self, Finding, PlanStats};
+use crate::report::summary::TableFacts;
 use crate::report::*;
 use crate::run::{InputRecord, RunId, RunRecord};
 use crate::verify::TableCounts;

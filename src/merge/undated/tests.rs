@@ -1,12 +1,10 @@
 //! Elements of maps whose write times the server does not tell, swept: never above a later write, never lost.
 
-use bytes::Bytes;
-use tributary::merge::{Horizon, SweepSlice, Swept, Verdict};
-use tributary::model::{
-    AccountId, Cell, Change, Collection, CqlType, Mutation, Row, TimedRow, WriteTimes,
-};
-use tributary::spec::schema::{ColumnKind, ColumnSchema, Direction, Schema, TableSchema};
-use tributary::spec::{RawSpec, Spec};
+use super::super::swept::{Horizon, SweepSlice, Verdict};
+use super::*;
+use crate::model::{AccountId, Cell, Change, Collection, CqlType, Mutation, Row, WriteTimes};
+use crate::spec::RawSpec;
+use crate::spec::schema::{ColumnKind, ColumnSchema, Direction, Schema, TableSchema};
 
 /// When the merge has deleted, up to when everything has arrived, and now.
 const HORIZON: Horizon = Horizon { deleted: 1_000, settled: 5_000, now: 7_000 };
