@@ -2,6 +2,8 @@
 //!
 //! [`steer`] moves the limit: the operator's number, or the one that is found by [climbing](climb), as far as the cluster
 //! shows no overload and, with a bound, [reads are quick enough](read_latency).
+//!
+//! May use nothing else of the crate; may be used by `live`, `pipeline` and `cli`.
 
 mod climb;
 mod read_latency;

@@ -12,7 +12,7 @@ use std::hash::Hash;
 
 /// Sums by key.
 #[derive(Clone, Debug)]
-pub(crate) struct Ranking<K> {
+pub struct Ranking<K> {
     sums: HashMap<K, u64>,
     capacity: usize,
     /// What every key may have lost, at most.
@@ -21,22 +21,23 @@ pub(crate) struct Ranking<K> {
 
 /// A key and its sum.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Ranked<K> {
-    pub(crate) key: K,
+pub struct Ranked<K> {
+    /// What is ranked.
+    pub key: K,
     /// The sum is no smaller.
-    pub(crate) at_least: u64,
+    pub at_least: u64,
     /// The sum is no larger.
-    pub(crate) at_most: u64,
+    pub at_most: u64,
 }
 
 impl<K: Eq + Hash + Ord + Clone> Ranking<K> {
     /// Nothing yet; it will hold so many keys, at least two.
-    pub(crate) fn new(capacity: usize) -> Self {
+    pub fn new(capacity: usize) -> Self {
         Self { sums: HashMap::new(), capacity: capacity.max(2), lost: 0 }
     }
 
     /// Adds to the sum of a key; answers what is certain of the sum before and now.
-    pub(crate) fn add(&mut self, key: K, more: u64) -> (u64, u64) {
+    pub fn add(&mut self, key: K, more: u64) -> (u64, u64) {
         let sum = self.sums.entry(key).or_default();
         let before = *sum;
         *sum += more;
@@ -61,7 +62,7 @@ impl<K: Eq + Hash + Ord + Clone> Ranking<K> {
     }
 
     /// The largest, at most so many of them; of equal ones the smaller key first.
-    pub(crate) fn top(&self, most: usize) -> Vec<Ranked<K>> {
+    pub fn top(&self, most: usize) -> Vec<Ranked<K>> {
         let mut all: Vec<(&K, u64)> = self.sums.iter().map(|(key, sum)| (key, *sum)).collect();
         all.sort_unstable_by_key(|(key, sum)| (Reverse(*sum), *key));
         all.truncate(most);
@@ -74,13 +75,13 @@ impl<K: Eq + Hash + Ord + Clone> Ranking<K> {
     }
 
     /// How many keys have a sum of at least this much, as far as is certain.
-    pub(crate) fn reached(&self, sum: u64) -> usize {
+    pub fn reached(&self, sum: u64) -> usize {
         self.sums.values().filter(|known| **known >= sum).count()
     }
 
     /// Whether every sum is exact.
     #[cfg(test)]
-    pub(crate) fn is_exact(&self) -> bool {
+    pub fn is_exact(&self) -> bool {
         self.lost == 0
     }
 }

@@ -1,6 +1,6 @@
 //! The package for other machines: what `scripts/package` puts into it, and that it runs where nothing else is.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -20,52 +20,29 @@ fn text(output: &[u8]) -> &str {
     str::from_utf8(output).unwrap()
 }
 
-/// What cargo knows of the program for this machine.
-fn metadata() -> Value {
-    let target = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
-    let output = Command::new(env!("CARGO"))
-        .current_dir(env!("CARGO_MANIFEST_DIR"))
-        .args(["metadata", "--locked", "--format-version", "1", "--features", "portable"])
-        .args(["--filter-platform", &target])
-        .output()
-        .unwrap();
-    assert!(output.status.success(), "{}", text(&output.stderr));
-    serde_json::from_slice(&output.stdout).unwrap()
-}
-
 /// Every crate that is linked into the program, as `name-version`; what runs in the compiler alone is not.
 fn linked() -> BTreeSet<String> {
-    let metadata = metadata();
-    let list = |value: &Value| value.as_array().unwrap().clone();
-    let id = |value: &Value| value.as_str().unwrap().to_owned();
-    let packages: BTreeMap<String, Value> = list(&metadata["packages"])
-        .into_iter()
-        .map(|package| (id(&package["id"]), package))
-        .collect();
-    let nodes = list(&metadata["resolve"]["nodes"]);
-    let nodes: BTreeMap<String, &Value> =
-        nodes.iter().map(|node| (id(&node["id"]), node)).collect();
-    let is_macro = |package: &Value| {
-        list(&package["targets"]).iter().any(|target| target["kind"][0] == "proc-macro")
-    };
-
-    let root = id(&metadata["resolve"]["root"]);
-    let (mut linked, mut open) = (BTreeSet::new(), vec![root.clone()]);
-    while let Some(next) = open.pop() {
-        for dependency in list(&nodes[&next]["deps"]) {
-            let is_normal =
-                list(&dependency["dep_kinds"]).iter().any(|kind| kind["kind"].is_null());
-            let package = id(&dependency["pkg"]);
-            if is_normal && !is_macro(&packages[&package]) && linked.insert(package.clone()) {
-                open.push(package);
-            }
+    let target = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
+    let mut tree = Command::new(env!("CARGO"));
+    tree.current_dir(env!("CARGO_MANIFEST_DIR"))
+        .args(["tree", "--locked", "--package", "tributary", "--features", "portable"])
+        .args(["--target", &target, "--edges", "normal"])
+        .args(["--no-dedupe", "--prefix", "depth", "--format", " {p}"]);
+    let output = run(&mut tree, 0);
+    let mut linked = BTreeSet::new();
+    let mut of_a_macro = usize::MAX;
+    for line in text(&output.stdout).lines() {
+        let words: Vec<&str> = line.split(' ').collect();
+        let depth: usize = words[0].parse().unwrap();
+        if depth > of_a_macro {
+            continue;
+        }
+        of_a_macro = if words.contains(&"(proc-macro)") { depth } else { usize::MAX };
+        if depth > 0 && of_a_macro == usize::MAX {
+            linked.insert(format!("{}-{}", words[1], words[2].trim_start_matches('v')));
         }
     }
-    let name = |id: &String| {
-        let package = &packages[id];
-        format!("{}-{}", package["name"].as_str().unwrap(), package["version"].as_str().unwrap())
-    };
-    linked.iter().map(name).collect()
+    linked
 }
 
 /// The texts of a folder, with their names.

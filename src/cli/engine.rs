@@ -1,4 +1,4 @@
-//! What groups run in: a cluster, a broker and a journal that are ready.
+//! What groups run in: a cluster, a sink of events and a journal that are ready.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use super::register::Past;
 use super::settings::PaceSettings;
 use super::{Console, Exit, Failure, Lease, MergeSettings, Progress, Snapshot, register};
 use crate::cluster::{Cluster, ClusterRegister, ClusterSettings, Store};
-use crate::events::{EventError, EventSettings, EventSink, Producer};
+use crate::events::{EventSettings, EventSink, Scope};
 use crate::journal::{Journal, JournalError};
 use crate::latency::Recorder;
 use crate::live::{Counters, Nodes, Phase, ReadFigures, ScanCounters, UnderWay};
@@ -68,7 +68,7 @@ impl<'a> Needs<'a> {
     }
 }
 
-/// A cluster and a broker that are ready.
+/// A cluster and a sink of events that are ready.
 pub(super) struct Ready {
     spec: Arc<Spec>,
     store: Store,
@@ -106,7 +106,7 @@ impl Ready {
                     recorder.record(operation, took);
                     acknowledged.fetch_add(1, Ordering::Relaxed);
                 };
-                EventSink::Kafka(Producer::connect(events, on_delivered).await?)
+                EventSink::open(events, on_delivered).await?
             }
         };
         let past = Past::of(&cluster, (needs.run, needs.writes), lease).await?;
@@ -178,7 +178,7 @@ pub(super) struct Engine {
     pub(super) journal: Arc<dyn Journal>,
     /// The register, where the command may write.
     register: Option<Arc<ClusterRegister>>,
-    /// Events that the broker acknowledged.
+    /// Events that were acknowledged.
     acknowledged: Arc<AtomicU64>,
     /// How many groups have ended.
     pub(super) progress: Arc<pipeline::Progress>,
@@ -280,9 +280,10 @@ impl Engine {
 
     /// Lets those who look at the run see what it counts, and those who may control it its pace, until the status is
     /// frozen.
-    pub(super) fn show(&self, groups_total: u64, topic: Option<String>, console: &Console) {
+    pub(super) fn show(&self, groups_total: u64, console: &Console) {
         let (context, acknowledged) = (Arc::clone(&self.context), Arc::clone(&self.acknowledged));
         let snapshot = self.snapshot(groups_total);
+        let destination = context.event_sink.destination();
         console.control.paces(&context.pace);
         console.status.watch(Arc::clone(&context.recorder), move || {
             let Snapshot { groups_total, done, failed, retries, is_paused, under_way, .. } =
@@ -312,7 +313,7 @@ impl Engine {
                 retries,
                 last_error: context.last_retry(),
                 nodes: Nodes { known: known as u64, connected: connected as u64 },
-                topic: topic.clone(),
+                destination: destination.clone(),
                 produced: context.produced(),
                 acknowledged: acknowledged.load(Ordering::Relaxed),
                 scan: (scan.ranges_total > 0).then_some(scan),
@@ -352,24 +353,25 @@ impl Engine {
     }
 
     /// What became of the events; of a session that was stopped, what is not acknowledged is left to the next.
-    pub(super) fn events(&self, topic: Option<String>, is_stopped: bool) -> EventFacts {
+    pub(super) fn events(&self, is_stopped: bool) -> EventFacts {
         let (produced, acknowledged) = (self.context.produced(), self.acknowledged());
         let left = if is_stopped { produced.saturating_sub(acknowledged) } else { 0 };
-        EventFacts { topic, produced, acknowledged, left }
+        let destination = self.context.event_sink.destination();
+        EventFacts { destination, produced, acknowledged, left }
     }
 
-    /// Events that the broker acknowledged.
+    /// Events that were acknowledged.
     pub(super) fn acknowledged(&self) -> u64 {
         self.acknowledged.load(Ordering::Relaxed)
     }
 
-    /// Closes the producer. Of a run that was stopped, events may be on their way that nobody waits for: those groups
+    /// Closes the sink. Of a run that was stopped, events may be on their way that nobody waits for: those groups
     /// are not done, and go on with `resume`.
     pub(super) async fn close(self, is_interrupted: bool) -> Result<(), Failure> {
         // All groups have ended, so nobody else holds the context.
         let Some(context) = Arc::into_inner(self.context) else { return Ok(()) };
         match context.event_sink.close().await {
-            Err(error @ EventError::Unacknowledged { .. }) if is_interrupted => {
+            Err(error) if is_interrupted && error.scope() == Scope::OnTheirWay => {
                 tracing::warn!("{error}; their groups are left to be gone on with");
                 Ok(())
             }

@@ -5,7 +5,7 @@ use std::process::{self, ExitCode};
 use anyhow::Error;
 
 use crate::cluster::ClusterError;
-use crate::events::EventError;
+use crate::events::{EventError, Scope};
 use crate::journal::JournalError;
 use crate::pairs::PairsError;
 use crate::run::RunError;
@@ -111,7 +111,10 @@ impl From<ClusterError> for Failure {
 
 impl From<EventError> for Failure {
     fn from(error: EventError) -> Self {
-        if error.is_configuration() { Self::unusable(error) } else { Self::failed(error) }
+        match error.scope() {
+            Scope::Settings => Self::unusable(error),
+            Scope::One | Scope::All | Scope::OnTheirWay => Self::failed(error),
+        }
     }
 }
 
@@ -127,8 +130,7 @@ mod tests {
         let code = |failure: Failure| failure.exit.code();
         assert_eq!(code(PairsError::Missing { path: "x".into() }.into()), 2);
         assert_eq!(code(RunError::Exists { path: "x".into() }.into()), 1);
-        let broker = EventError::Fatal { cause: "x".into() };
-        assert_eq!(code(broker.into()), 1);
-        assert_eq!(code(EventError::Settings { reason: "x".into() }.into()), 2);
+        assert_eq!(code(EventError::new(Scope::All, "x").into()), 1);
+        assert_eq!(code(EventError::new(Scope::Settings, "x").into()), 2);
     }
 }

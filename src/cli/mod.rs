@@ -10,6 +10,10 @@
 //!
 //! Only here is printed, read from the environment, and decided how the process ends. No other module
 //! knows this one.
+//!
+//! May use `model`, `moment`, `estimate`, `ranking`, `secret`, `advice`, `setting`, `spec`, `readable`, `pairs`,
+//! `plan`, `storage`, `register`, `cluster`, `events`, `journal`, `latency`, `pace`, `live`, `pipeline`, `verify`,
+//! `undo`, `help`, `run` and `report`; may be used by `main`.
 
 mod again;
 pub(crate) mod apply;

@@ -73,7 +73,7 @@ async fn carry_out(
 
     let groups_total = done.len().saturating_sub(merged_on.len()) as u64;
     console.status.enter(Phase::Verifying);
-    engine.show(groups_total, events.as_ref().map(|events| events.topic.clone()), console);
+    engine.show(groups_total, console);
     let shown = Progress::start(console, output.quiet, engine.snapshot(groups_total));
     // Its latencies are of no run: they are told in the report and not kept.
     let log = LatencyLog::start(io::sink(), run_dir.file(files::LATENCY), &engine.context);

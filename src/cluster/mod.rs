@@ -7,6 +7,8 @@
 //!
 //! Deliberately absent: retries. The driver's own are switched off, because the pipeline retries with
 //! lower concurrency and counts what it does.
+//!
+//! May use `model`, `secret`, `spec`, `storage` and `register`; may be used by `cli`.
 
 mod about;
 mod altered;

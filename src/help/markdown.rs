@@ -2,7 +2,7 @@
 
 /// A block of a topic.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Block {
+pub enum Block {
     /// A heading, with its level from 1 on.
     Heading(usize, String),
     /// A paragraph.
@@ -26,7 +26,7 @@ pub(super) enum Style {
 const FENCE: &str = "```";
 
 /// The blocks of a text.
-pub(crate) fn blocks(text: &str) -> Vec<Block> {
+pub fn blocks(text: &str) -> Vec<Block> {
     let mut blocks = Vec::new();
     let mut lines = text.lines();
     while let Some(line) = lines.next() {

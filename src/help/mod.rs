@@ -3,29 +3,31 @@
 //! Each topic is one file of Markdown. What the code knows in a table is made of that table: the [settings](settings())
 //! and the [rules of the input](rules()) stand below their topics. It is data in, text out: whoever shows it knows the
 //! width and the place.
+//!
+//! May use `setting` and `pairs`; may be used by `cli`.
 
 mod markdown;
 mod roff;
 mod tables;
 mod text;
 
-pub(crate) use markdown::{Block, blocks};
-pub(crate) use roff::page;
+pub use markdown::{Block, blocks};
+pub use roff::page;
 pub(crate) use tables::{rules, settings, topics};
-pub(crate) use text::text;
+pub use text::text;
 
 /// What stands above the list of topics.
-pub(crate) const CONTENTS: &str = include_str!("contents.md");
+pub const CONTENTS: &str = include_str!("contents.md");
 
 /// A topic of the manual.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Topic {
+pub struct Topic {
     /// The word that asks for it.
-    pub(crate) name: &'static str,
+    pub name: &'static str,
     /// What it is about, in a few words.
-    pub(crate) about: &'static str,
+    pub about: &'static str,
     /// Its Markdown.
-    pub(crate) text: &'static str,
+    pub text: &'static str,
 }
 
 /// The topics, in reading order: a module with the text for the documentation of the code, and a row of the table.
@@ -33,11 +35,11 @@ macro_rules! topics {
     ($($module:ident, $name:literal, $file:literal, $about:literal;)+) => {
         $(
             #[doc = include_str!($file)]
-            pub(crate) mod $module {}
+            pub mod $module {}
         )+
 
         /// All of them.
-        pub(crate) const TOPICS: &[Topic] =
+        pub const TOPICS: &[Topic] =
             &[$(Topic { name: $name, about: $about, text: include_str!($file) }),+];
     };
 }
@@ -59,7 +61,7 @@ topics! {
 
 impl Topic {
     /// The topic of a name.
-    pub(crate) fn find(name: &str) -> Option<&'static Self> {
+    pub fn find(name: &str) -> Option<&'static Self> {
         TOPICS.iter().find(|topic| topic.name == name)
     }
 }

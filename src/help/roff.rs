@@ -15,7 +15,7 @@ const COLUMNS: usize = 72;
 ///
 /// # Errors
 /// None, but the writer's.
-pub(crate) fn page(topic: &Topic, blocks: &[Block]) -> io::Result<(String, Vec<u8>)> {
+pub fn page(topic: &Topic, blocks: &[Block]) -> io::Result<(String, Vec<u8>)> {
     let name = format!("tributary-{}", topic.name);
     let mut roff = Roff::new();
     roff.control("TH", [&*name, "7", "", concat!("tributary ", env!("CARGO_PKG_VERSION"))]);

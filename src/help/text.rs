@@ -12,7 +12,7 @@ const GAP: usize = 2;
 const NARROW: usize = 6;
 
 /// Blocks as text of lines of at most `width` columns; only code may be wider.
-pub(crate) fn text(blocks: &[Block], width: usize) -> String {
+pub fn text(blocks: &[Block], width: usize) -> String {
     let mut out = String::new();
     let mut before = None;
     for block in blocks {

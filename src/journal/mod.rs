@@ -7,6 +7,8 @@
 //! time, or a repeated event with the same id, never a row.
 //!
 //! Deliberately absent: what bodies mean beyond their encoding ([`Codec`]), and any decision.
+//!
+//! May use `model`, `spec` and `merge`; may be used by `history`, `pipeline`, `verify`, `undo`, `report` and `cli`.
 
 pub mod body;
 #[cfg(test)]

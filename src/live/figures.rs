@@ -111,9 +111,11 @@ pub(crate) struct Figures {
     /// What was made durable in the journal before it was written.
     pub(crate) journal_commits: u64,
     /// The scan; null where there is none.
-    pub(crate) scan: Option<ScanCounters>,
-    pub(crate) cassandra: CassandraFigures,
-    pub(crate) kafka: KafkaFigures,
+    pub scan: Option<ScanCounters>,
+    /// Cassandra.
+    pub cassandra: CassandraFigures,
+    /// The events.
+    pub events: EventFigures,
     /// How long things took over the last 5 to 10 s, per kind of request; those of which there was none are left out.
     pub(crate) latency: Vec<LatencyFigures>,
     /// The groups that failed last, the newest first; all of them are in failures.csv.
@@ -195,17 +197,19 @@ pub(crate) struct CassandraFigures {
     pub(crate) last_error: Option<String>,
 }
 
-/// Kafka as this run sees it.
+/// The events of this run, and what takes them.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub(crate) struct KafkaFigures {
+pub struct EventFigures {
+    /// What takes them, as a name is written; null with --no-events.
+    pub sink: Option<&'static str>,
+    /// Where in it they go, such as `topic changes`; null with --no-events.
+    pub to: Option<String>,
     /// How well it is reached: waiting while events are out and none has been acknowledged for 5 s.
-    pub(crate) state: Reached,
-    /// The topic; null with --no-events.
-    pub(crate) topic: Option<String>,
-    /// Events that were handed to the producer.
-    pub(crate) produced: u64,
-    /// Events that the broker acknowledged.
-    pub(crate) acknowledged: u64,
+    pub state: Reached,
+    /// Events that were handed over.
+    pub produced: u64,
+    /// Events that were acknowledged.
+    pub acknowledged: u64,
     /// The time since the last acknowledgement, while events are out.
     pub(crate) silent_s: Option<f64>,
 }

@@ -9,7 +9,7 @@ use std::time::Instant;
 use serde::Serialize;
 
 use crate::latency::Recorder;
-use crate::model::Pair;
+use crate::model::{Destination, Pair};
 use crate::moment::Moment;
 
 use super::figures::{Ended, FailedGroup, Phase, ReadFigures};
@@ -45,13 +45,13 @@ pub(crate) struct Counters {
     /// Why one was tried again last.
     pub(crate) last_error: Option<String>,
     /// The nodes of the cluster.
-    pub(crate) nodes: Nodes,
-    /// The topic that gets the events, if there is one.
-    pub(crate) topic: Option<String>,
-    /// Events that were handed to the producer.
-    pub(crate) produced: u64,
-    /// Events that the broker acknowledged.
-    pub(crate) acknowledged: u64,
+    pub nodes: Nodes,
+    /// Where events go, if they go anywhere.
+    pub destination: Option<Destination>,
+    /// Events that were handed over.
+    pub produced: u64,
+    /// Events that were acknowledged.
+    pub acknowledged: u64,
     /// The scan, once one has begun.
     pub(crate) scan: Option<ScanCounters>,
 }

@@ -14,7 +14,7 @@ use crate::moment::Moment;
 
 use super::control::Control;
 use super::figures::{
-    CassandraFigures, Figures, GroupFigures, KafkaFigures, LatencyFigures, Phase, Reached,
+    CassandraFigures, EventFigures, Figures, GroupFigures, LatencyFigures, Phase, Reached,
     RequestFigures, VERSION,
 };
 use super::status::{Counters, Status};
@@ -247,7 +247,7 @@ impl Sampler {
             journal_commits,
             scan: counters.scan,
             cassandra: self.cassandra(&counters),
-            kafka: self.kafka(now, &counters),
+            events: self.events(now, &counters),
             latency,
             failures: current.failures.iter().cloned().collect(),
             ended: current.ended.clone(),
@@ -282,17 +282,18 @@ impl Sampler {
         CassandraFigures { state, nodes, nodes_connected, retries_recent, last_error }
     }
 
-    fn kafka(&self, now: Instant, counters: &Counters) -> KafkaFigures {
+    fn events(&self, now: Instant, counters: &Counters) -> EventFigures {
         let silent = self.acknowledged.1.map(|since| now.saturating_duration_since(since));
-        let state = match &counters.topic {
+        let state = match &counters.destination {
             None if counters.nodes.known == 0 => Reached::Unknown,
             None => Reached::Off,
             Some(_) if silent.is_some_and(|silent| silent >= SILENCE) => Reached::Waiting,
             Some(_) => Reached::Ok,
         };
-        KafkaFigures {
+        EventFigures {
+            sink: counters.destination.as_ref().map(|to| to.sink),
+            to: counters.destination.as_ref().map(|to| format!("{} {}", to.kind, to.name)),
             state,
-            topic: counters.topic.clone(),
             produced: counters.produced,
             acknowledged: counters.acknowledged,
             silent_s: silent.map(|silent| silent.as_secs_f64()),

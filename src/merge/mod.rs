@@ -3,6 +3,8 @@
 //! [`Join`] brings the rows of one key together, [`Fold`] folds them by the policies into an [`Entry`],
 //! [`Findings`] remembers what they lead to, a [`Slice`] is what is journaled and written together,
 //! and [`event`] renders what has to be announced.
+//!
+//! May use `model` and `spec`; may be used by `journal`, `history`, `pipeline`, `verify` and `undo`.
 
 mod announce;
 mod batch;

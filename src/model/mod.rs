@@ -7,6 +7,10 @@
 //! In reading order: `cql` is what a column's type says, the only place that takes the text of a type apart, with
 //! `order` (how the server orders values) and `elements` (maps and sets, taken apart); `account` has ids by type,
 //! pairs and groups; `row` is what is read, `change` what is written, `tally` what was done.
+//!
+//! May use nothing else of the crate; may be used by `spec`, `readable`, `pairs`, `plan`, `merge`, `storage`,
+//! `register`, `cluster`, `events`, `journal`, `history`, `live`, `pipeline`, `verify`, `undo`, `run`, `report` and
+//! `cli`.
 
 mod account;
 mod change;

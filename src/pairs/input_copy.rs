@@ -11,16 +11,14 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 use super::PairsError;
-use super::source::{Decoded, is_gzip, open_raw};
+use super::source::{Text, name, open_raw, peeked, text};
 
-/// The name of the copy in the run directory.
-pub(crate) const COPY_NAME: &str = "pairs.csv";
-/// The name of the copy of compressed input.
-pub(crate) const COPY_NAME_GZIP: &str = "pairs.csv.gz";
+/// The name of the copy in the run directory; of input that does not come as plain text an ending follows.
+const COPY_NAME: &str = "pairs.csv";
 
 /// Reads the text of the input while its raw bytes are copied.
-pub(crate) struct InputCopy {
-    text: Decoded<Tee<Box<dyn Read + Send>, File>>,
+pub struct InputCopy {
+    text: Box<dyn Text<Tee<Box<dyn Read + Send>, File>>>,
     path: PathBuf,
 }
 
@@ -37,9 +35,9 @@ pub(crate) struct CopiedInput {
 
 impl InputCopy {
     /// Starts a copy of `input` (a file, standard input, …) in a directory.
-    pub(crate) fn start(input: impl Read + Send + 'static, dir: &Path) -> Result<Self, PairsError> {
-        let (is_gzip, raw) = is_gzip(input).map_err(PairsError::from_read)?;
-        let path = dir.join(if is_gzip { COPY_NAME_GZIP } else { COPY_NAME });
+    pub fn start(input: impl Read + Send + 'static, dir: &Path) -> Result<Self, PairsError> {
+        let (start, raw) = peeked(input).map_err(PairsError::from_read)?;
+        let path = dir.join(name(COPY_NAME, &start));
         let file = OpenOptions::new()
             .write(true)
             .create_new(true)
@@ -49,7 +47,7 @@ impl InputCopy {
             .map_err(|cause| PairsError::Copy { path: path.clone(), cause })?;
         let raw: Box<dyn Read + Send> = Box::new(raw);
         let tee = Tee::new(raw, file, path.clone());
-        Ok(Self { text: Decoded::new(is_gzip, tee), path })
+        Ok(Self { text: text(&start, tee), path })
     }
 
     /// Copies what has not been read yet and makes the copy durable.
@@ -165,7 +163,7 @@ mod tests {
         GzEncoder::new(&b"from,to\na,b\n"[..], Compression::fast())
             .read_to_end(&mut packed)
             .unwrap();
-        check(&packed, COPY_NAME_GZIP, "gzip");
+        check(&packed, "pairs.csv.gz", "gzip");
     }
 
     #[test]

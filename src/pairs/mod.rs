@@ -7,6 +7,8 @@
 //! checks that a line passes or fails on its own, by the `signs` of its ids, `accounts` numbers the ids, and `read` runs all of these at the same time. `reason`, `rejects` and
 //! `rejects_csv` tell what was not accepted, `findings` what was found by the rules. Which pairs go together is the
 //! next chapter: [`plan`](crate::plan). `rows` has the settings of the input.
+//!
+//! May use `model` and `setting`; may be used by `plan`, `help` and `cli`.
 
 mod accounts;
 mod bits;
@@ -38,7 +40,7 @@ pub(crate) use bits::Bits;
 pub(crate) use findings::Finding;
 pub use findings::Outcome;
 pub(crate) use findings::{Seen, Sightings, shown};
-pub(crate) use input_copy::{CopiedInput, InputCopy, sha256};
+pub use input_copy::{CopiedInput, InputCopy, Tee, sha256};
 pub(crate) use read::Edge;
 pub(crate) use read::PairList;
 pub use read::read;

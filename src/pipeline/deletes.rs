@@ -74,7 +74,7 @@ impl Deletes {
     }
 
     /// The partitions with the most deletes, at most so many.
-    pub(crate) fn hottest(&self, most: usize) -> Vec<HotPartition> {
+    pub fn hottest(&self, most: usize) -> Vec<HotPartition> {
         let top = self.counted().ranking.top(most).into_iter();
         top.map(|Ranked { key, at_least, at_most }| Ranked {
             key,
@@ -85,7 +85,7 @@ impl Deletes {
     }
 
     /// How many partitions have at least so many deletes.
-    pub(crate) fn reached(&self, deletes: u64) -> u64 {
+    pub fn reached(&self, deletes: u64) -> u64 {
         let parts = (deletes as f64 - 0.5) * PARTS;
         self.counted().ranking.reached(parts.max(1.0) as u64) as u64
     }

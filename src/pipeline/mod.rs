@@ -6,6 +6,9 @@
 //! [`attempt`] retries, measures and slows down each request, and [`outage`] tells what they all meet. A failed group never stops the others. What an application
 //! writes meanwhile is looked for twice: in the survivor's computed cells behind each group ([`overtaken`]), and on the
 //! sources at the end ([`sweep`]).
+//!
+//! May use `model`, `failpoint`, `estimate`, `ranking`, `spec`, `readable`, `plan`, `merge`, `storage`, `register`,
+//! `events`, `journal`, `history`, `latency` and `pace`; may be used by `verify`, `undo` and `cli`.
 
 mod access;
 mod announced;

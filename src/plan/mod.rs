@@ -7,6 +7,8 @@
 //! The chapter in reading order: `resolve` rejects what contradicts itself, `groups` puts the rest in
 //! order, `refused` leaves out what other runs stand in the way of, `findings` tells what is odd about them, `stats` holds
 //! what was found in numbers; `sources` finds the group of an account.
+//!
+//! May use `model` and `pairs`; may be used by `pipeline`, `report` and `cli`.
 
 mod chained;
 mod findings;

@@ -26,7 +26,7 @@ impl Plan {
 
 impl Sources<'_> {
     /// The group that the account of a cell is a source of, if it is one.
-    pub(crate) fn group_of(&self, cell: &[u8]) -> Option<u32> {
+    pub fn group_of(&self, cell: &[u8]) -> Option<u32> {
         let Plan { accounts, edges, order, starts, .. } = self.plan;
         let wanted = accounts.wanted(cell);
         let is_wanted =

@@ -10,6 +10,8 @@
 //! writes, or had its rows before that, and whoever came next has found these accounts busy.
 //!
 //! Nothing here talks to a database: [`cluster`](crate::cluster) keeps the register in Cassandra, [`memory`] in memory.
+//!
+//! May use `model` and `storage`; may be used by `cluster`, `pipeline`, `verify`, `undo` and `cli`.
 
 mod lineage;
 pub mod memory;
@@ -107,7 +109,7 @@ pub struct Run {
     /// Its id.
     pub id: String,
     /// The machine, and its directory there.
-    pub(crate) location: String,
+    pub location: String,
     /// Who began it.
     pub user: String,
     /// The version of the program.
@@ -117,7 +119,7 @@ pub struct Run {
     /// The end of its last command.
     pub ended: Option<TimestampUs>,
     /// The SHA-256 of its pairs, and of its specification.
-    pub(crate) hashes: [String; 2],
+    pub hashes: [String; 2],
     /// The tables that it merges.
     pub tables: BTreeSet<String>,
     /// How it stands.

@@ -7,6 +7,9 @@
 //! group that was lost would be seen: the report says of itself whether it adds up.
 //!
 //! Deliberately absent: printing, files, and any judgement about exit codes (they are handed in).
+//!
+//! May use `model`, `moment`, `estimate`, `advice`, `plan`, `journal`, `latency`, `verify` and `run`; may be used by
+//! `cli`.
 
 mod common;
 mod config;

@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use crate::advice::Advice;
 use crate::latency::LatencySummary;
-use crate::model::{Pair, TableTally, Tally};
+use crate::model::{Destination, Pair, TableTally, Tally};
 use crate::moment::Moment;
 use crate::plan::PlanStats;
 use crate::run::{InputRecord, RunId, RunRecord};
@@ -222,10 +222,11 @@ pub(crate) struct TableFacts {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub(crate) struct EventFacts {
     /// Where they went; none with --no-events.
-    pub topic: Option<String>,
-    /// Events that were handed to the producer.
-    pub(crate) produced: u64,
-    /// Events that the broker acknowledged.
+    #[serde(flatten)]
+    pub destination: Option<Destination>,
+    /// Events that were handed over.
+    pub produced: u64,
+    /// Events that were acknowledged.
     pub acknowledged: u64,
     /// Events that nobody waited for to the end, because the session was stopped: their groups are not done, and
     /// announce them again.

@@ -140,7 +140,7 @@ impl Undoing {
         ];
         let mut equations = vec![Equation::new("groups to be taken back", selected, &parts)];
         // A group that failed may have produced events that nobody waited for to the end.
-        if failed == 0 && self.events.topic.is_some() {
+        if failed == 0 && self.events.destination.is_some() {
             equations.push(self.events.equation());
         }
         equations

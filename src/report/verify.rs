@@ -53,7 +53,7 @@ pub(crate) struct Verification {
     pub differences: u64,
     /// What was found, by table.
     pub tables: Vec<VerifiedTable>,
-    /// Events that repairs produced and the broker acknowledged, in this session.
+    /// Events that repairs produced and were acknowledged, in this session.
     pub events: u64,
     /// What this server cannot tell, if anything.
     pub untold: Option<String>,

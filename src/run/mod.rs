@@ -11,6 +11,8 @@
 //!
 //! Deliberately absent: what is in the files. Each is written by whoever knows its content; here are
 //! only the ones that say what ran ([`RunRecord`]) and what failed ([`Failures`]).
+//!
+//! May use `model`, `moment` and `advice`; may be used by `report` and `cli`.
 
 mod failures;
 mod id;
@@ -49,11 +51,9 @@ pub(crate) mod files {
     pub(crate) const REPORT_PAGE: &str = "report.html";
     pub(crate) const LOG: &str = "run.log";
     /// Latencies per interval, as an HDR interval log.
-    pub(crate) const LATENCY: &str = "latency.hlog";
-    /// A copy of the input.
-    pub(crate) const PAIRS: &str = "pairs.csv";
-    /// A copy of the input that came compressed.
-    pub(crate) const PAIRS_GZIP: &str = "pairs.csv.gz";
+    pub const LATENCY: &str = "latency.hlog";
+    /// A copy of the input; if it did not come as plain text, with an ending that says how.
+    pub const PAIRS: &str = "pairs.csv";
     /// A copy of the merge specification.
     pub(crate) const SPEC: &str = "spec.toml";
     pub(crate) const JOURNAL: &str = "journal.sqlite";
@@ -82,7 +82,7 @@ pub(crate) mod files {
     pub(crate) const METRICS: &str = "metrics.prom";
 
     /// All of them.
-    pub(crate) const ALL: [&str; 23] = [
+    pub(crate) const ALL: [&str; 22] = [
         RUN,
         REJECTS,
         REFUSED,
@@ -92,7 +92,6 @@ pub(crate) mod files {
         LOG,
         LATENCY,
         PAIRS,
-        PAIRS_GZIP,
         SPEC,
         JOURNAL,
         JOURNAL_WAL,

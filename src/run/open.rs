@@ -77,12 +77,17 @@ impl RunDir {
     }
 }
 
-/// The copy of a run's input, plain or compressed, as it came.
-pub(crate) fn copy_of_pairs(run: &Path) -> Result<PathBuf, RunError> {
-    let copies = [files::PAIRS, files::PAIRS_GZIP].map(|name| run.join(name));
-    let found = copies.iter().find(|copy| copy.exists());
-    found.cloned().ok_or_else(|| RunError::Unusable {
-        path: copies[0].clone(),
+/// The copy of a run's input, as it came.
+pub fn copy_of_pairs(run: &Path) -> Result<PathBuf, RunError> {
+    let plain = run.join(files::PAIRS);
+    let entries = fs::read_dir(run).into_iter().flatten().filter_map(Result::ok);
+    let is_copy = |name: &str| {
+        let ending = name.strip_prefix(files::PAIRS);
+        ending.is_some_and(|ending| ending.is_empty() || ending.starts_with('.'))
+    };
+    let mut copies = entries.filter(|file| file.file_name().to_str().is_some_and(is_copy));
+    copies.next().map(|copy| copy.path()).ok_or_else(|| RunError::Unusable {
+        path: plain,
         what: "the run's copy of the pairs is gone".to_owned(),
     })
 }
@@ -182,7 +187,7 @@ mod tests {
             fs::write(run.file(files::FAILURES), "from,to,line,reason\na,b,2,x\n").unwrap();
         }
         assert!(copy_of_pairs(&path).unwrap_err().to_string().contains("pairs.csv"));
-        fs::write(run.file(files::PAIRS_GZIP), "").unwrap();
-        assert_eq!(copy_of_pairs(run.path()).unwrap(), run.file(files::PAIRS_GZIP));
+        fs::write(run.file("pairs.csv.gz"), "").unwrap();
+        assert_eq!(copy_of_pairs(run.path()).unwrap(), run.file("pairs.csv.gz"));
     }
 }

@@ -4,6 +4,8 @@
 //! records of it, and its line in `config`. Whoever needs settings describes them: those of the event sink are in
 //! [`events`](crate::events), those of the input in [`pairs`](crate::pairs); `cli` has the others and puts all
 //! together. To add one, write its row, and ask the [`Layers`] for its value where it is needed.
+//!
+//! May use `secret`; may be used by `pairs`, `events`, `help` and `cli`.
 
 mod layers;
 mod row;

@@ -6,6 +6,9 @@
 //! data, not by code; columns that the specification does not name are copied whole.
 //!
 //! Deliberately absent: any access to a cluster, and any decoding of values beyond their [`Order`].
+//!
+//! May use `model`; may be used by `readable`, `merge`, `storage`, `cluster`, `journal`, `history`, `pipeline`,
+//! `verify`, `undo` and `cli`.
 
 mod alteration;
 mod check;
@@ -281,7 +284,7 @@ impl Survivorship {
     }
 
     /// What is written over `kept` when a source offers another value; `None` if it stays.
-    pub(crate) fn combine(&self, kept: &Cell, offered: &Cell) -> Option<Bytes> {
+    pub fn combine(&self, kept: &Cell, offered: &Cell) -> Option<Bytes> {
         self.policy.combine(&self.cql_type, kept, offered)
     }
 }

@@ -7,6 +7,8 @@
 //! The contract is that of Cassandra: rows of a partition come in clustering order, a write with a
 //! lower write time than what is there has no effect (cell by cell), a delete wins over a write of the
 //! same time, and a batch of one partition is atomic.
+//!
+//! May use `model` and `spec`; may be used by `register`, `cluster`, `pipeline`, `verify`, `undo` and `cli`.
 
 pub mod memory;
 pub mod ring;

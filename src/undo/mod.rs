@@ -8,6 +8,9 @@
 //! In reading order: `select` says which groups, `key` is the decision about one key, `look` reads what it
 //! needs, `restore` is what is written, `record` is how it is journaled, `group` does it, `announce` tells the world, and `conflicts` reads
 //! back what was left alone.
+//!
+//! May use `model`, `failpoint`, `spec`, `merge`, `storage`, `register`, `events`, `journal`, `history` and `pipeline`;
+//! may be used by `cli`.
 
 mod announce;
 mod conflicts;

@@ -43,7 +43,7 @@ pub struct TableCounts {
 
 impl TableCounts {
     /// Differences of any kind.
-    pub(crate) fn differences(&self) -> u64 {
+    pub fn differences(&self) -> u64 {
         self.row_missing
             + self.value_missing
             + self.value_worse
@@ -88,7 +88,7 @@ impl Counts {
     }
 
     /// Differences of any kind, in all tables.
-    pub(crate) fn differences(&self) -> u64 {
+    pub fn differences(&self) -> u64 {
         self.tables.iter().map(TableCounts::differences).sum()
     }
 

@@ -6,6 +6,9 @@
 //! or worse is journaled, written again and looked at once more.
 //!
 //! Deliberately absent: printing, exit codes, and any write without [`Options::repair`].
+//!
+//! May use `model`, `failpoint`, `spec`, `readable`, `merge`, `storage`, `register`, `events`, `journal`, `history` and
+//! `pipeline`; may be used by `report` and `cli`.
 
 mod announce;
 mod case;

@@ -32,7 +32,7 @@ const OTHERS: [&str; 2] = ["cargo build --release", "ssh -L 8088:localhost:8088 
 const FOREIGN_FLAGS: [&str; 3] = ["--full", "--release", "--open"];
 
 /// Files that are no part of a run directory.
-const FOREIGN_FILES: [&str; 3] = ["tributary.toml", "control.sock", "wrong.csv"];
+const FOREIGN_FILES: [&str; 4] = ["tributary.toml", "control.sock", "wrong.csv", "pairs.csv.gz"];
 
 /// The lines for a shell of a text, without what follows on a line.
 fn shell_lines(text: &str) -> Vec<String> {

@@ -1,3 +1,5 @@
+//! What a body says is read back as it was written.
+
 #[cfg(test)]
 mod altered;
 #[cfg(test)]

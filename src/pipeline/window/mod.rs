@@ -122,7 +122,7 @@ impl<S> Window<S> {
                         Poll::Ready(None) => {
                             let next = (self.send)(self);
                             if next.is_empty() {
-                                // They wait for something of their own, such as the broker.
+                                // They wait for something of their own, such as their events.
                                 return Poll::Pending;
                             }
                             requests.extend(next);

@@ -29,7 +29,7 @@ impl Applied {
             ));
         }
         // A group that failed may have produced events that nobody waited for to the end.
-        if self.groups.failed == 0 && self.events.topic.is_some() {
+        if self.groups.failed == 0 && self.events.destination.is_some() {
             equations.push(self.events.equation());
         }
         equations

@@ -21,7 +21,7 @@ impl Added {
     }
 
     /// Whether there is one.
-    pub(crate) fn is_any(&self) -> bool {
+    pub fn is_any(&self) -> bool {
         self.is_any
     }
 

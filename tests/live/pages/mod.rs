@@ -25,7 +25,7 @@ enum Ends {
     /// It goes on, and slowly, while others talk to it; the line after those interrupts it.
     AtWork,
     /// It is for another machine or another time, for this reason.
-    Elsewhere(&'static str),
+    Elsewhere(#[allow(dead_code, reason = "for whoever reads the table")] &'static str),
 }
 use Ends::{AtWork, Elsewhere, With};
 
@@ -38,7 +38,7 @@ const UNUSUAL: &[(&str, &str, Ends)] = &[
     (README, "scripts/portable", Elsewhere("it builds")),
     (README, "tributary plan pairs.csv", With(3)),
     (README, "tributary apply", With(3)),
-    (README, "tributary resume RUN --limit all", AtWork),
+    (README, "--until", AtWork),
     (README, "tributary resume", With(3)),
     ("live", "tributary apply", AtWork),
     ("live", "ssh", Elsewhere("another machine")),

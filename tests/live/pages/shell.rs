@@ -38,11 +38,6 @@ impl Job {
         Self { line: line.to_owned(), child, output }
     }
 
-    /// Waits for its end; whether that was a good one.
-    pub(super) fn succeeds(mut self) -> bool {
-        self.child.wait().expect("our own child can be waited for").success()
-    }
-
     /// What it has said so far, on both of its outputs.
     pub(super) fn said(&self) -> String {
         fs::read_to_string(&self.output).expect("its output is a file of UTF-8")
@@ -53,9 +48,18 @@ impl Job {
         signal(&self.child.id().to_string(), "INT");
     }
 
-    /// Waits for its end, and for this exit code; gives what it has said.
+    /// Waits for its end, which must have this exit code; gives what it has said.
     #[track_caller]
-    pub(super) fn ends_with(mut self, code: i32) -> String {
+    pub(super) fn ends_with(self, code: i32) -> String {
+        let line = self.line.clone();
+        let (ended, said) = self.ends();
+        assert_eq!(ended, Some(code), "{line}\n{said}");
+        said
+    }
+
+    /// Waits for its end; gives the exit code, and what it has said.
+    #[track_caller]
+    pub(super) fn ends(mut self) -> (Option<i32>, String) {
         let deadline = Instant::now() + DEADLINE;
         let status = loop {
             match self.child.try_wait().expect("our own child can be waited for") {
@@ -66,9 +70,7 @@ impl Job {
                 None => std::thread::sleep(Duration::from_millis(5)),
             }
         };
-        let said = self.said();
-        assert_eq!(status.code(), Some(code), "{}\n{said}", self.line);
-        said
+        (status.code(), self.said())
     }
 }
 

@@ -17,7 +17,7 @@ use crate::world::World;
 const ENVIRONMENT: [(&str, &str); 2] = [("TRIBUTARY_SETTLE", "50ms"), ("TRIBUTARY_WINDOW", "4")];
 
 /// So slow that a few lines can be run while it goes on; and so slow that it tells how far it is once.
-const AT_WORK: &str = "2";
+const AT_WORK: &str = "0.2";
 const TOLD: &str = "20";
 
 /// A page that is carried out.
@@ -110,16 +110,17 @@ impl<'w> Walk<'w> {
             self.at_work = Some(Job::start(&folder, &format!("exec {line}"), &environment));
             wait_until("groups are merged", || {
                 self.look_for_runs();
-                let status = format!("tributary control runs/{} status --json", self.run);
+                let status = format!("tributary control runs/{} status", self.run);
                 !self.run.is_empty()
-                    && Job::start(&folder, &format!("{status} | grep -q merging"), &[]).succeeds()
+                    && Job::start(&folder, &status, &[]).ends().1.contains(": merging")
             });
             return;
         }
         let code = if let Some(Ends::With(code)) = unusual { code } else { 0 };
         self.said = Job::start(&folder, &line, &environment).ends_with(code);
         self.look_for_runs();
-        if talks && line.contains(" stop") {
+        let command = line.split(" #").next().unwrap_or_default();
+        if talks && command.trim_end().ends_with(" stop") {
             self.at_work.take().expect("it was stopped").ends_with(INTERRUPTED);
         }
     }
@@ -129,6 +130,9 @@ impl<'w> Walk<'w> {
         let fits =
             |(_, row): &(usize, &(&str, &str, Ends))| row.0 == self.page && printed.contains(row.1);
         let (n, row) = UNUSUAL.iter().enumerate().find(fits)?;
+        if let Ends::Elsewhere(why) = row.2 {
+            assert!(!why.is_empty(), "{}: why is this not carried out: {printed}", self.page);
+        }
         self.met.insert(n);
         Some(row.2)
     }
