@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde_json::Value;
+use strum::VariantNames;
 
 use crate::pace::InFlight;
 use crate::pipeline::{Discover, ErrorLimit};
@@ -85,8 +86,8 @@ settings! {
 
 /// A way in which clustered rows are found, by its name.
 fn discover(text: &str) -> Result<Discover, String> {
-    let names = Discover::NAMES.map(|(name, _)| name).join(" or ");
-    text.parse().map_err(|()| format!("is not a way to discover enrolments: use {names}"))
+    let names = Discover::VARIANTS.join(" or ");
+    text.parse().map_err(|_| format!("is not a way to discover enrolments: use {names}"))
 }
 
 /// The longest time to settle.
