@@ -201,12 +201,13 @@ async fn prepare_written(
     with: &Preparer,
     table: &Table,
 ) -> Result<Option<PreparedStatement>, ClusterError> {
-    if table.survivorship.is_empty() {
+    let looked_at = table.survivorship.iter().filter(|rule| !rule.joins_elements());
+    let mut columns: Vec<_> = looked_at
+        .map(|rule| format!("WRITETIME({})", quoted(&table.columns[rule.column].name)))
+        .collect();
+    if columns.is_empty() {
         return Ok(None);
     }
-    let looked_at = table.survivorship.iter().map(|rule| &table.columns[rule.column].name);
-    let mut columns: Vec<_> =
-        looked_at.map(|name| format!("WRITETIME({})", quoted(name))).collect();
     columns.extend(names(table, 0..table.key_len));
     let text = select(with, table, &columns.join(", "), &among_accounts(table));
     let reach = match table.owns_partitions() {

@@ -14,6 +14,7 @@ mod fold;
 mod join;
 mod slice;
 mod swept;
+mod undated;
 
 pub use announce::event;
 pub use batch::BATCH_BYTES;

@@ -33,7 +33,7 @@ pub struct Swept {
     /// The survivor's row before, with the write times of its cells; `None` if there was none.
     pub target: Option<TimedRow>,
     /// Cells up to this time are old enough for the whole row to be deleted as of it; `None` if all are
-    /// dated in the future, or something stays: then cells are deleted one by one.
+    /// dated in the future.
     pub(crate) settled: Option<TimestampUs>,
 }
 
@@ -67,7 +67,7 @@ const FAR_AHEAD_US: TimestampUs = 60 * 60 * 1_000_000;
 /// When a row is looked at: what is old enough, what is new, what lies ahead.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Horizon {
-    /// What was written up to this time has been deleted by the merge.
+    /// What was written up to this time has been deleted, by the merge or an earlier look.
     pub(crate) deleted: TimestampUs,
     /// Whatever was written up to this time has arrived.
     pub(crate) settled: TimestampUs,
@@ -118,13 +118,16 @@ impl Verdict {
         }
         for cell in &mut cells {
             let rule = table.survivorship.iter().find(|rule| rule.column == cell.column);
+            let at = match found.times[cell.column] {
+                WriteTimes::Unknown => horizon.deleted + FIRST_LATE,
+                _ => cell.t,
+            };
             cell.moved_at = match (&target, rule) {
-                (Some(own), Some(rule)) => preferred_at(rule, cell, own),
+                (Some(own), Some(rule)) if cell.element.is_none() => preferred_at(rule, cell, own),
+                // Of the elements of both those stay that the survivor has.
+                (Some(own), Some(_)) if !is_copy => (!cell.has_key_in(table, own)).then_some(at),
                 (Some(_), None) if !is_copy => None,
-                _ if found.times[cell.column] == WriteTimes::Unknown => {
-                    Some(horizon.deleted + FIRST_LATE)
-                }
-                _ => Some(cell.t),
+                _ => Some(at),
             };
         }
         let settled = cells.iter().map(|cell| cell.t).filter(|t| *t <= horizon.settled).max();
@@ -171,17 +174,6 @@ fn preferred_at(rule: &Survivorship, cell: &SweptCell, own: &TimedRow) -> Option
     rule.policy.late(&rule.cql_type, known, Dated { value: &cell.value, t: Some(cell.t) })
 }
 
-impl SweptCell {
-    /// Whether its time on the source is not known: only then it is written with an earlier one.
-    pub fn is_undated(&self) -> bool {
-        self.moved_at.is_some_and(|moved_at| moved_at < self.t)
-    }
-
-    fn holds(&self, element: &Bytes, value: Option<&Bytes>) -> bool {
-        self.element.as_ref() == Some(element) && self.value.as_ref() == value
-    }
-}
-
 impl Swept {
     /// The source's row, as far as it was taken.
     pub fn cells(&self, table: &Table) -> Vec<Cell> {
@@ -219,28 +211,6 @@ impl Swept {
             }
         }
         Some(result)
-    }
-
-    /// The elements that do not stand where they were moved to, dated below any later write: both accounts
-    /// wrote them since, or the survivor's was deleted. `found` is the survivor's row afterwards.
-    pub fn hidden(&self, table: &Table, found: Option<&TimedRow>) -> Vec<&SweptCell> {
-        let stands = |cell: &SweptCell| {
-            let value = found.and_then(|found| found.row.cells[cell.column].as_ref());
-            let collection = table.columns[cell.column].cql_type.collection();
-            let elements = value.zip(collection).and_then(|(value, of)| of.split(value));
-            elements.is_some_and(|all| all.iter().any(|(k, v)| cell.holds(k, v.as_ref())))
-        };
-        self.cells.iter().filter(|cell| cell.is_undated() && !stands(cell)).collect()
-    }
-
-    /// The same, but for cells that stay on the source: it is no more the whole row that goes.
-    pub fn without(&self, stays: impl Fn(&SweptCell) -> bool) -> Self {
-        let mut rest = self.clone();
-        rest.cells.retain(|cell| !stays(cell));
-        if rest.cells.len() < self.cells.len() {
-            rest.settled = None;
-        }
-        rest
     }
 
     /// The primary key of the survivor's row.
@@ -286,41 +256,40 @@ impl Swept {
         Batch { table: self.table, mutations }
     }
 
-    /// Whether it has elements whose times on the source are not known.
-    pub fn is_undated(&self) -> bool {
-        self.cells.iter().any(SweptCell::is_undated)
-    }
-
-    /// What takes the cells from the source, once those of unknown times were seen where they were moved to.
-    pub fn removed(&self, spec: &Spec) -> Batch {
-        Batch { table: self.table, mutations: self.removals(&spec.tables[self.table]) }
-    }
-
     /// What takes the cells from the source, each just above its own time. What is settled goes with the row;
     /// what lies ahead goes cell by cell, so that nothing that is written until then is hidden.
-    fn removals(&self, table: &Table) -> Vec<Mutation> {
+    pub(super) fn removals(&self, table: &Table) -> Vec<Mutation> {
         let ahead = self.cells.iter().filter(|cell| Some(cell.t) > self.settled);
-        // Below a row's liveness that has expired, what stays of undated elements might not be seen.
-        let dated_ahead = ahead.clone().filter(|cell| !cell.is_undated());
-        let latest = dated_ahead.map(|cell| cell.t).max();
+        let latest = ahead.clone().map(|cell| cell.t).max();
+        let mutation = |t: TimestampUs, change| Mutation { table: self.table, t: t + 1, change };
         let key = || self.key.clone();
-        let by_cell =
-            dated(table, ahead.map(|cell| (cell.t, cell)), |t, column, cells| match column {
+        let row = self.settled.map(|t| mutation(t, Change::DeleteRow { key: key() }));
+        let liveness = latest.map(|t| mutation(t, Change::ExpireRow { key: key() }));
+        row.into_iter().chain(self.by_cell(table, ahead)).chain(liveness).collect()
+    }
+
+    pub(super) fn by_cell<'a>(
+        &self,
+        table: &Table,
+        cells: impl Iterator<Item = &'a SweptCell>,
+    ) -> Vec<Mutation> {
+        let key = || self.key.clone();
+        let removed = dated(table, cells.map(|cell| (cell.t, cell)), |t, column, cells| {
+            let change = match column {
                 Some(column) => {
                     let keys: Vec<_> =
                         cells.iter().filter_map(|cell| cell.element.as_ref()).collect();
                     let keys = Collection::keys(keys.into_iter());
-                    (t + 1, Change::RemoveElements { key: key(), column, keys })
+                    Change::RemoveElements { key: key(), column, keys }
                 }
                 None => {
                     let set = cells.iter().map(|cell| (cell.column, None)).collect();
-                    (t + 1, Change::Update { key: key(), set })
+                    Change::Update { key: key(), set }
                 }
-            });
-        let row = self.settled.map(|t| (t + 1, Change::DeleteRow { key: key() }));
-        let liveness = latest.map(|t| (t + 1, Change::ExpireRow { key: key() }));
-        let all = row.into_iter().chain(by_cell).chain(liveness);
-        all.map(|(t, change)| Mutation { table: self.table, t, change }).collect()
+            };
+            (t + 1, change)
+        });
+        removed.map(|(t, change)| Mutation { table: self.table, t, change }).collect()
     }
 }
 

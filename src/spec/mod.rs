@@ -277,6 +277,12 @@ fn bytes(cell: &Cell) -> &[u8] {
 }
 
 impl Survivorship {
+    /// Whether it is about the elements of a map or set, which are written one by one: no write hides what was combined,
+    /// unless it replaces all of them.
+    pub fn joins_elements(&self) -> bool {
+        self.cql_type.collection().is_some()
+    }
+
     /// What is written over `kept` when a source offers another value; `None` if it stays.
     pub fn combine(&self, kept: &Cell, offered: &Cell) -> Option<Bytes> {
         self.policy.combine(&self.cql_type, kept, offered)

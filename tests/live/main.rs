@@ -43,6 +43,7 @@ mod tables;
 mod times;
 mod topics;
 mod undo;
+mod union;
 mod verify;
 mod versions;
 mod watched;

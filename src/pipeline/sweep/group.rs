@@ -89,20 +89,21 @@ pub(in super::super) async fn replay<S: Writer>(
     let slice = window.codec.decode_sweep(&window.journal.body(stopped.id)?);
     let slice = slice.map_err(GroupError::Record)?;
     Raised::recorded(window, group)?.write(window, group).await?;
-    let left = carry_out(window, group, &slice, stopped.t).await?;
+    // What is hidden is still there for the next look.
+    let (left, _) = carry_out(window, group, &slice, stopped.t).await?;
     Ok(Some(Merged { tally, left }))
 }
 
 /// Writes what a slice of a sweep says, announces it, and notes it; gives the rows of the survivor that were left
-/// otherwise than the policies say.
+/// otherwise than the policies say, and those of sources of which something stays, hidden at the survivor's.
 async fn carry_out<S: Writer>(
     window: &Window<S>,
     group: &Group,
     slice: &SweepSlice,
     t: TimestampUs,
-) -> Result<Vec<Leftover>, GroupError> {
+) -> Result<(Vec<Leftover>, Vec<Leftover>), GroupError> {
     window.write_all(slice.writes(&window.spec, &group.survivor)).await?;
-    let mut left = undated::take(window, group, slice).await?;
+    let hidden = undated::take(window, group, slice).await?;
     let writes = Acknowledged { since: t, at: now_us(), state: State::Sweeping };
     let moved = slice.rows.iter().filter(|row| row.is_moved());
     let moved = moved.map(|row| {
@@ -119,8 +120,7 @@ async fn carry_out<S: Writer>(
     }
     let note = Note { group: group.index, state: State::Done, reason: None, known_as: None };
     window.journal.note(note)?;
-    left.extend(raised.left);
-    Ok(left)
+    Ok((raised.left, hidden))
 }
 
 struct Sweeper<'a, S> {
@@ -203,12 +203,14 @@ impl<S: Writer> Sweeper<'_, S> {
             };
             let is_copy =
                 copies.contains(&shared) || targets.contains_key(&shared) && target.is_none();
+            let deleted = undated::deleted(&offered, table, &key).unwrap_or_default();
+            let horizon = Horizon { deleted: deleted.max(self.t), ..horizon };
             match Verdict::of((table, shape), source, &row, target, is_copy, horizon) {
-                Verdict::Take(swept, leftover) => {
-                    let hidden = undated::hidden_before(shape, &swept, &offered);
-                    self.turn.leftovers.extend(undated::leftover(window, group, &swept, &hidden));
-                    let swept = swept.without(|cell| hidden.contains(cell));
-                    if swept.cells.is_empty() {
+                Verdict::Take(mut swept, leftover) => {
+                    let hidden = undated::hidden_before(shape, &mut swept, &offered);
+                    if hidden.len() == swept.cells.len() {
+                        let leftover = undated::leftover(window, group, &swept, &hidden);
+                        self.turn.left.extend(leftover);
                         continue;
                     }
                     targets.insert(shared, swept.result(shape, &group.survivor));
@@ -253,7 +255,9 @@ impl<S: Writer> Sweeper<'_, S> {
         window.intend(intent).await?;
         window.begin(group, Step::After).await?;
         failpoint::hit("sweep");
-        self.turn.leftovers.extend(carry_out(window, group, &slice, t).await?);
+        let (leftovers, hidden) = carry_out(window, group, &slice, t).await?;
+        self.turn.leftovers.extend(leftovers);
+        self.turn.left.extend(hidden);
         Ok(())
     }
 

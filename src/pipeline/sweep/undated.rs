@@ -1,10 +1,11 @@
 //! Elements of maps and sets on a server that does not tell when they were written: moved just above the merge's delete,
 //! looked at there, and only then taken from the source. What does not stand there stays, and is told.
 
+use bytes::Bytes;
 use futures::future::try_join_all;
 
 use crate::merge::{SweepSlice, Swept, SweptCell};
-use crate::model::Group;
+use crate::model::{Group, TableIndex, TimestampUs};
 use crate::readable;
 use crate::spec::Table;
 use crate::storage::{StorageError, Writer};
@@ -28,7 +29,7 @@ pub(super) async fn take<S: Writer>(
     });
     let (mut removals, mut left) = (Vec::new(), Vec::new());
     for (row, hidden) in try_join_all(looks).await? {
-        let removed = row.without(|cell| hidden.contains(cell)).removed(&window.spec);
+        let removed = row.removals_but(&window.spec, &hidden);
         if !removed.mutations.is_empty() {
             removals.push(vec![removed]);
         }
@@ -38,19 +39,34 @@ pub(super) async fn take<S: Writer>(
     Ok(left)
 }
 
-/// The undated elements that earlier looks have moved in vain: they do not stand at the survivor's, and would not if
-/// they were moved once more.
-pub(super) fn hidden_before(table: &Table, row: &Swept, offered: &[Swept]) -> Vec<SweptCell> {
+/// Up to when whatever was written to a row of a source has been deleted by earlier looks, or stays because it is hidden.
+pub(super) fn deleted(offered: &[Swept], table: TableIndex, key: &[Bytes]) -> Option<TimestampUs> {
+    let of_row = offered.iter().filter(|known| known.table == table && known.key == key);
+    of_row
+        .flat_map(|known| &known.cells)
+        .filter(|cell| cell.is_undated())
+        .map(|cell| cell.t + 1)
+        .max()
+}
+
+/// Finds the undated elements that earlier looks have moved in vain: they do not stand at the survivor's. They stay as
+/// early as they were.
+pub(super) fn hidden_before(table: &Table, row: &mut Swept, offered: &[Swept]) -> Vec<SweptCell> {
     let of_row = offered.iter().filter(|known| known.table == row.table && known.key == row.key);
     let offered: Vec<&SweptCell> = of_row.flat_map(|known| &known.cells).collect();
-    let was_offered = |cell: &SweptCell| {
-        offered.iter().any(|known| {
+    let mut hidden: Vec<SweptCell> =
+        row.hidden(table, row.target.as_ref()).into_iter().cloned().collect();
+    hidden.retain(|cell| {
+        let at = row.cells.iter().position(|known| known == cell);
+        let known = offered.iter().find(|known| {
             (known.column, &known.element, &known.value)
                 == (cell.column, &cell.element, &cell.value)
-        })
-    };
-    let hidden = row.hidden(table, row.target.as_ref()).into_iter();
-    hidden.filter(|cell| was_offered(cell)).cloned().collect()
+        });
+        let (Some(at), Some(known)) = (at, known) else { return false };
+        row.cells[at].moved_at = known.moved_at;
+        true
+    });
+    hidden
 }
 
 /// What is reported of elements that stay on a source.
