@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use super::register::Past;
 use super::settings::PaceSettings;
 use super::{Console, Exit, Failure, Lease, MergeSettings, Progress, Snapshot, register};
-use crate::cluster::{Cluster, ClusterRegister, ClusterSettings, Store};
+use crate::cluster::{Cluster, ClusterRegister, ClusterSettings, ReadStore, Store};
 use crate::events::{EventError, EventSettings, Outlet, Producer};
 use crate::journal::{Journal, JournalError};
 use crate::latency::Recorder;
@@ -49,11 +49,15 @@ pub(super) struct Needs<'a> {
     pub(super) run: &'a RunId,
     /// Whether the lease on the keyspace is needed, because something is written.
     pub(super) writes: bool,
+    /// Whether the run has begun before: what its tables have lost since is no reason to refuse it.
+    pub(super) has_begun: bool,
+    /// So long tombstones must be kept at least; none where something that was begun is ended.
+    pub(super) min_gc_grace: Option<Duration>,
 }
 
 impl<'a> Needs<'a> {
     /// What a merge needs.
-    pub(super) fn of(settings: &'a MergeSettings, run: &'a RunId) -> Self {
+    pub(super) fn of(settings: &'a MergeSettings, run: &'a RunId, has_begun: bool) -> Self {
         let MergeSettings { cluster, events, spec, work, .. } = settings;
         Self {
             cluster,
@@ -65,6 +69,8 @@ impl<'a> Needs<'a> {
             discover: work.discover,
             run,
             writes: true,
+            has_begun,
+            min_gc_grace: Some(work.min_gc_grace),
         }
     }
 }
@@ -81,6 +87,8 @@ pub(super) struct Ready {
     discover: Discover,
     /// None where the server does not tell them.
     tombstones: Option<TombstoneLimits>,
+    /// How long each table keeps its tombstones, in seconds.
+    gc_grace_s: Vec<u64>,
     /// What became of accounts over all runs.
     pub(super) past: Past,
 }
@@ -89,7 +97,13 @@ impl Ready {
     /// Connects and checks; nothing is written.
     async fn start(needs: Needs<'_>, lease: &Lease) -> Result<Self, Failure> {
         let cluster = Cluster::connect(needs.cluster.clone()).await?;
-        let spec = Arc::new(needs.spec.check(cluster.schema()).map_err(Failure::failed)?);
+        let spec = match needs.has_begun {
+            true => needs.spec.without_lost_columns(cluster.schema()).check(cluster.schema()),
+            false => needs.spec.check(cluster.schema()),
+        };
+        let spec = Arc::new(spec.map_err(Failure::failed)?);
+        let gc_grace_s = spec.tables.iter().map(|table| cluster.gc_grace_s(&table.name)).collect();
+        cluster.check_gc_grace(&spec, needs.min_gc_grace)?;
         let store = cluster.store(Arc::clone(&spec)).await?;
         if needs.write_times {
             // A cluster that cannot tell them is refused at the start, not when they are needed.
@@ -113,7 +127,8 @@ impl Ready {
         let past = Past::of(&cluster, (needs.run, needs.writes), lease).await?;
         // No time at which another run wrote, whatever the clock of the machine was on which that ran.
         let floor = past.held().map_or(0, |register| register.floor());
-        let as_of = AsOf::new(cluster.latest_clock().await?.max(floor), needs.settle);
+        let clocks = cluster.clocks().await?;
+        let as_of = AsOf::new(clocks.latest.max(floor), needs.settle).behind(clocks.behind);
         let PaceSettings { in_flight, rate, max_latency } = needs.pace;
         let pace = Pace::bounded(in_flight, rate, max_latency);
         let discover = needs.discover;
@@ -128,6 +143,7 @@ impl Ready {
             acknowledged,
             discover,
             tombstones,
+            gc_grace_s,
             past,
         };
         Ok(ready)
@@ -153,6 +169,11 @@ impl Ready {
         &self.spec
     }
 
+    /// What can be read.
+    pub(super) fn store(&self) -> &ReadStore {
+        self.store.as_ref()
+    }
+
     /// With a journal, groups can run.
     pub(super) fn with(self, journal: Arc<dyn Journal>) -> Result<Engine, JournalError> {
         let Self { spec, store, outlet, recorder, pace, as_of, .. } = self;
@@ -168,6 +189,7 @@ impl Ready {
             register,
             acknowledged: self.acknowledged,
             tells_tombstones: self.tombstones.is_some(),
+            gc_grace_s: self.gc_grace_s,
             progress: Arc::default(),
         })
     }
@@ -185,6 +207,8 @@ pub(super) struct Engine {
     pub(super) progress: Arc<pipeline::Progress>,
     /// Whether the server has told how many tombstones a read may meet.
     tells_tombstones: bool,
+    /// How long each table keeps its tombstones, in seconds.
+    pub(super) gc_grace_s: Vec<u64>,
 }
 
 /// What is to be merged.

@@ -58,7 +58,8 @@ async fn carry_out(
     if journal.meta(WHOLE_UNDONE)?.is_some() {
         check_not_taken_back(&known, run_dir.path())?;
     }
-    let ready = Ready::start_unless(&mut stop, Needs::of(merge, &record.id), console).await?;
+    let ready = Ready::start_unless(&mut stop, Needs::of(merge, &record.id, true), console).await?;
+    register::check_newest(&ready.past, &record.id, &journal, plan.len() as u64).await?;
     check_tables(&journal, ready.spec())?;
     let known = match ready.past.archive() {
         None => known,

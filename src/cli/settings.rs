@@ -211,6 +211,8 @@ pub struct WorkSettings {
     pub pace: PaceSettings,
     /// How far before its first read a group is merged as of.
     pub settle: Duration,
+    /// So long tombstones must be kept at least.
+    pub min_gc_grace: Duration,
     /// When to stop early.
     pub limits: Limits,
     /// Whether the sources are looked at again at the end.

@@ -88,8 +88,11 @@ async fn carry_out(
         discover: Discover::Content,
         run: &record.id,
         writes: true,
+        has_begun: true,
+        min_gc_grace: None,
     };
     let ready = Ready::start_unless(&mut stop, needs, console).await?;
+    register::check_newest(&ready.past, &record.id, &journal, identity::groups(&journal)?).await?;
     check_tables(&journal, ready.spec())?;
     let not_yet = match ready.past.archive() {
         None => BTreeMap::new(),

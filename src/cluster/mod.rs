@@ -25,14 +25,16 @@ mod schema;
 mod settings;
 mod statements;
 mod store;
+mod surroundings;
 mod tls;
 mod tombstones;
+mod truncated;
 mod values;
 mod writes;
 
 use thiserror::Error;
 
-pub use connect::Cluster;
+pub use connect::{Clocks, Cluster};
 pub use diagnosis::{Layer, Tried};
 pub use register::{ClusterRegister, RegisterReader};
 pub use settings::*;
@@ -145,6 +147,21 @@ pub enum ClusterError {
         what: &'static str,
         /// What the server says.
         message: String,
+    },
+    /// A table drops its tombstones too early.
+    #[error(
+        "table {table} keeps its tombstones for {gc_grace_s} s (gc_grace_seconds), which is less than {least_s} s: a \
+         replica or a hint that is later brings rows back that were moved. Nothing was written. Raise it (ALTER TABLE \
+         {table} WITH gc_grace_seconds = 864000), or accept it: --min-gc-grace {}",
+        if *gc_grace_s == 0 { "none".to_owned() } else { format!("{gc_grace_s}s") }
+    )]
+    ShortGcGrace {
+        /// The table, with its keyspace.
+        table: String,
+        /// How long it keeps them.
+        gc_grace_s: u64,
+        /// How long it should.
+        least_s: u64,
     },
     /// The register is missing, and may not be created.
     #[error(

@@ -335,7 +335,10 @@ pub enum JournalError {
         known: i64,
     },
     /// It holds something that this version does not understand.
-    #[error("the journal {path} holds something unreadable ({what}); it may be damaged")]
+    #[error(
+        "the journal {path} holds something unreadable ({what}); it may be damaged. Nothing was written: \
+             put back a whole copy of the run directory from after the last command"
+    )]
     Damaged {
         /// The file.
         path: String,

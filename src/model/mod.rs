@@ -6,7 +6,8 @@
 //!
 //! In reading order: `cql` is what a column's type says, the only place that takes the text of a type apart, with
 //! `order` (how the server orders values) and `elements` (maps and sets, taken apart); `account` has ids by type,
-//! pairs and groups; `row` is what is read, `change` what is written, `tally` what was done.
+//! pairs and groups; `row` is what is read, `change` what is written, `tally` what was done; `surroundings` is what a
+//! cluster tells of the tables beside their rows.
 
 mod account;
 mod change;
@@ -15,6 +16,7 @@ mod elements;
 mod key;
 mod order;
 mod row;
+mod surroundings;
 mod tally;
 
 pub use account::*;
@@ -24,4 +26,5 @@ pub use elements::{Collection, Elements};
 pub use key::Scope;
 pub use order::Order;
 pub use row::*;
+pub use surroundings::*;
 pub use tally::*;

@@ -15,7 +15,7 @@ use crate::failpoint;
 use crate::journal::{Kind, State};
 use crate::ledger::{History, Ledger};
 use crate::merge::{SweepSlice, Swept, SweptCell};
-use crate::model::{Cell, Group, Scope, TableIndex, TimedRow, TimestampUs, now_us};
+use crate::model::{Cell, Group, Scope, TableIndex, TimedRow, TimestampUs};
 use crate::spec::Table;
 use crate::storage::Writer;
 
@@ -136,7 +136,7 @@ pub(super) async fn raise<S: Writer>(
         let t = work.record(&slice, writes.state).await?;
         failpoint::hit("raise");
         window.write_all(slice.raises(&window.spec, &group.survivor)).await?;
-        writes.at = now_us();
+        writes.at = window.as_of.now();
         failpoint::hit("raised");
         raised.slices.push((t, slice));
     }

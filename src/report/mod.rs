@@ -43,8 +43,8 @@ pub use listing::Listing;
 pub use lookup::{Found, KnownGroup, Lookup, Role, Unreadable};
 pub use runs::{ListedRun, Runs};
 pub use summary::{
-    Applied, BusyPartition, EventFacts, ExamplePair, FailureReason, Fates, Resumed, ScanFacts,
-    Summary, SweepFacts, TableFacts, Throughput,
+    Aftercare, Applied, BusyPartition, EventFacts, ExamplePair, FailureReason, Fates, Resumed,
+    ScanFacts, Summary, SweepFacts, TableFacts, Throughput, TruncatedTable,
 };
 pub use timeline::{Interval, Timeline};
 pub use undo::{Undoing, UndoneGroups, UndonePairs, UndoneTable};

@@ -10,7 +10,7 @@ use crate::cli::catalogue::cluster::{
 };
 use crate::cli::catalogue::output::{JSON, LOG_FORMAT, LogFormat, QUIET, VERBOSE};
 use crate::cli::catalogue::work::{
-    DISCOVER, IN_FLIGHT, LIMIT, MAX_ERRORS, MAX_LATENCY, NO_SWEEP, RATE, SETTLE, SPEC,
+    DISCOVER, IN_FLIGHT, LIMIT, MAX_ERRORS, MAX_LATENCY, MIN_GC_GRACE, NO_SWEEP, RATE, SETTLE, SPEC,
 };
 use crate::cli::recorded::Recorded;
 use crate::cli::settings::{InputSource, OutputSettings, PaceSettings, WorkSettings};
@@ -166,6 +166,7 @@ pub(super) fn work(layers: &Layers) -> Result<WorkSettings, SettingsError> {
         discover: layers.get(&DISCOVER)?,
         pace: pace(layers)?,
         settle: layers.get(&SETTLE)?,
+        min_gc_grace: layers.get(&MIN_GC_GRACE)?,
         limits: Limits { groups: layers.get(&LIMIT)?, errors: layers.get(&MAX_ERRORS)? },
         sweep: !layers.get(&NO_SWEEP)?,
     })

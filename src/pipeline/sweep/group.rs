@@ -10,7 +10,7 @@ use crate::failpoint;
 use crate::journal::{Intent, Kind, Note, State};
 use crate::ledger::Ledger;
 use crate::merge::{self, Announced, Horizon, SweepSlice, Verdict};
-use crate::model::{AccountId, Group, Scope, TableIndex, Tally, TimedRow, TimestampUs, now_us};
+use crate::model::{AccountId, Group, Scope, TableIndex, Tally, TimedRow, TimestampUs};
 use crate::register::Step;
 use crate::storage::{StorageError, Writer};
 
@@ -101,7 +101,7 @@ async fn carry_out<S: Writer>(
     t: TimestampUs,
 ) -> Result<Vec<Leftover>, GroupError> {
     window.write_all(slice.writes(&window.spec, &group.survivor)).await?;
-    let writes = Acknowledged { since: t, at: now_us(), state: State::Sweeping };
+    let writes = Acknowledged { since: t, at: window.as_of.now(), state: State::Sweeping };
     let placed = slice.rows.iter().filter(|row| row.is_placed());
     let placed = placed.map(|row| {
         let shape = &window.spec.tables[row.table];
@@ -184,7 +184,7 @@ impl<S: Writer> Sweeper<'_, S> {
         }
         let (window, group) = (self.window, self.group);
         let copies = self.copies(&found)?;
-        let now = now_us();
+        let now = window.as_of.now();
         let horizon = Horizon { settled: window.as_of.settled(now), now };
         let mut targets: HashMap<SharedKey, Option<TimedRow>> = HashMap::new();
         let mut slice = SweepSlice::default();

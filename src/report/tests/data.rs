@@ -9,7 +9,7 @@ use serde_json::json;
 use crate::advice::Advice;
 use crate::estimate::Estimate;
 use crate::latency::LaneSummary;
-use crate::model::TableTally;
+use crate::model::{PendingHints, Surroundings, TableSurroundings, TableTally};
 use crate::moment::Moment;
 use crate::pairs::{Consequence, RULES};
 use crate::plan::{self, Finding, PlanStats};
@@ -166,6 +166,13 @@ pub(super) fn eventful() -> Applied {
     applied.hottest = vec![hot("b1", 861), hot("b2", 431)];
     (applied.batches, applied.slices) = (80_928, 20_079);
     applied.deletes = deletes();
+    applied.truncated = vec![TruncatedTable { table: "user_courses".into(), at: Moment::now() }];
+    applied.aftercare = Some(Aftercare {
+        keyspace: "courses".into(),
+        tables: vec!["content_consumption".into(), "user_courses".into()],
+        gc_grace_s: 777_000,
+        repair_before: Moment::now(),
+    });
     applied
 }
 
@@ -203,6 +210,8 @@ pub(super) fn inspection(is_exact: bool) -> Inspection {
         merged: total(8_000),
         unchanged: total(231),
         deleted: total(rows + 1),
+        written_bytes: total(rows * 211),
+        tombstones: total(rows + 3),
         rule: "the survivor's row stays".into(),
     };
     let column = |column: &str| ConflictColumn {
@@ -236,6 +245,7 @@ pub(super) fn inspection(is_exact: bool) -> Inspection {
             method: "Drawn at random.".into(),
         },
         tables: vec![table("content_consumption", 70_351), table("user_courses", 41_780)],
+        surroundings: surroundings(),
         conflicts: vec![conflict(331, true), conflict(332, true), conflict(333, false)],
         absent_sources: AbsentAccounts {
             accounts: total(4_021),
@@ -278,6 +288,28 @@ pub(super) fn inspection(is_exact: bool) -> Inspection {
     }
 }
 
+fn surroundings() -> Surroundings {
+    let table = |table: &str, disk_bytes, gc_grace_s| TableSurroundings {
+        table: table.into(),
+        gc_grace_s,
+        disk_bytes,
+        indexes: vec!["by_grade".into()],
+        views: vec!["by_batch".into()],
+        triggers: vec!["audit".into()],
+        cdc: true,
+    };
+    Surroundings {
+        nodes: 61,
+        nodes_down: vec!["10.0.0.7:9042".into()],
+        hints: Some(vec![PendingHints { node: "10.0.0.7".into(), files: 47 }]),
+        tables: vec![
+            table("content_consumption", Some(7_340_032), 864_000),
+            table("user_courses", None, 61),
+        ],
+        untold: vec!["the weather: it is not in system_views".into()],
+    }
+}
+
 pub(super) fn verification() -> Verification {
     let counts = TableCounts {
         rows: 1_234_567,
@@ -299,6 +331,7 @@ pub(super) fn verification() -> Verification {
         elapsed_s: 62.0,
         exit_code: 4,
         repair: false,
+        truncated: Vec::new(),
         stopped: None,
         again: None,
         groups: VerifiedGroups {

@@ -1,0 +1,153 @@
+//! What stands around the tables, and what it means for a merge.
+
+use super::InspectedTable;
+use crate::model::{Surroundings, TableSurroundings};
+use crate::report::document::{Fact, Section, Table, Tone};
+use crate::report::figures::Number;
+use crate::report::words::{Text, bytes, code, count, counted, estimate, say, seconds};
+
+/// From so many seconds on, tombstones are kept long enough to be trusted.
+const SHORT_GC_GRACE_S: u64 = 3_600;
+
+/// What no client of a cluster is told.
+const BEYOND_CQL: &str = "no client is told of free disk space, compactions that wait, running repairs or snapshots: ask \
+                          nodetool (status, compactionstats, tpstats, listsnapshots) and df on each node";
+
+/// Says it; `tables` is what a merge does to each of the tables.
+pub(super) fn surroundings(found: &Surroundings, tables: &[InspectedTable]) -> Section {
+    Section::new("Around the tables")
+        .about("As of now, and as far as the cluster tells it to a client.")
+        .with(table(found, tables))
+        .with_all(facts(found))
+}
+
+fn table(found: &Surroundings, tables: &[InspectedTable]) -> Table {
+    let mut table = Table::new(["Table", "on disk", "to write", "tombstones", "gc_grace"]);
+    for (place, (around, merged)) in found.tables.iter().zip(tables).enumerate() {
+        let at = |field: &str| format!("/inspection/surroundings/tables/{place}/{field}");
+        let of = |field: &str| format!("/inspection/tables/{place}/{field}");
+        let on_disk = match around.disk_bytes {
+            Some(on_disk) => bytes(on_disk).at(at("disk_bytes")).into(),
+            None => say!("?"),
+        };
+        table.push([
+            code(&around.table),
+            on_disk,
+            estimate(merged.written_bytes, Number::Bytes).at(of("written_bytes")).into(),
+            estimate(merged.tombstones, Number::Count).at(of("tombstones")).into(),
+            seconds(around.gc_grace_s as f64).at(at("gc_grace_s")).into(),
+        ]);
+    }
+    table
+}
+
+fn facts(found: &Surroundings) -> Vec<Fact> {
+    let mut facts = vec![nodes(found)];
+    facts.extend(hints(found));
+    facts.extend(gc_grace(found));
+    let kinds: [(_, fn(&TableSurroundings) -> &[String], _); 3] = [
+        (
+            "Indexes",
+            |table| &table.indexes,
+            "each write and delete of a merge goes through them as well, so it takes longer; an index refuses values that \
+             are too large for it, and such a row fails by name",
+        ),
+        (
+            "Views",
+            |table| &table.views,
+            "the servers carry each write and delete over by themselves, behind the merge's back: it takes several times \
+             longer, and a view that has fallen behind is mended by nodetool repair of the view alone",
+        ),
+        (
+            "Triggers",
+            |table| &table.triggers,
+            "they run for each write and delete of a merge, copies included, and may change what is written: ask whoever \
+             wrote them whether a moved row should look like a new one",
+        ),
+    ];
+    for (label, names, meaning) in kinds {
+        facts.extend(hanging(found, label, names, meaning));
+    }
+    let kept: Vec<_> = found.tables.iter().filter(|table| table.cdc).map(named).collect();
+    if !kept.is_empty() {
+        let said = say!(
+            "changes of {} are kept for a consumer (cdc): it sees a merge as deletes and inserts, and when it does not \
+             free its space in time, the servers refuse all writes to the table until it has",
+            Text::join(kept, ", "),
+        );
+        facts.push(Fact::new("CDC", said).toned(Tone::Warning));
+    }
+    let untold = found.untold.iter().map(|what| say!("not told: {}", what));
+    facts.push(Fact { more: untold.collect(), ..Fact::new("Not known", say!("{}", BEYOND_CQL)) });
+    facts
+}
+
+fn named(table: &TableSurroundings) -> Text {
+    code(&table.table)
+}
+
+fn nodes(found: &Surroundings) -> Fact {
+    let all = counted(found.nodes, "node").at("/inspection/surroundings/nodes");
+    if found.nodes_down.is_empty() {
+        return Fact::new("Nodes", say!("{}, none of them down", all));
+    }
+    let said = say!(
+        "{}, of which {} cannot be reached from here: {}. What is written meanwhile waits for a node that is down as \
+         hints, for three hours by default; one that stays away for longer has to be repaired before gc_grace_seconds \
+         are over, or it brings deleted rows back. Better wait until it is there",
+        all,
+        count(found.nodes_down.len() as u64),
+        Text::join(found.nodes_down.iter().map(code), ", "),
+    );
+    Fact::new("Nodes", said).toned(Tone::Bad)
+}
+
+fn hints(found: &Surroundings) -> Option<Fact> {
+    let hints = found.hints.as_ref()?;
+    if hints.is_empty() {
+        return Some(Fact::new("Hints", say!("no node keeps any for another")));
+    }
+    let waiting = hints.iter().enumerate().map(|(place, hints)| {
+        let at = format!("/inspection/surroundings/hints/{place}/files");
+        say!("{} ({})", code(&hints.node), counted(hints.files, "file").at(at))
+    });
+    let said = say!(
+        "writes of the application still wait for {}: wait until they are delivered, or merge at a consistency that asks \
+         enough replicas (LOCAL_QUORUM does)",
+        Text::join(waiting, ", "),
+    );
+    Some(Fact::new("Hints", said).toned(Tone::Warning))
+}
+
+fn gc_grace(found: &Surroundings) -> Option<Fact> {
+    let short = |table: &&TableSurroundings| table.gc_grace_s < SHORT_GC_GRACE_S;
+    let short: Vec<_> = found.tables.iter().filter(short).map(named).collect();
+    if short.is_empty() {
+        return None;
+    }
+    let said = say!(
+        "tombstones of {} are kept for less than an hour: a hint or a node that comes later brings back rows that the \
+         merge has moved, so apply refuses it. Raise gc_grace_seconds, or accept it with --min-gc-grace",
+        Text::join(short, ", "),
+    );
+    Some(Fact::new("gc_grace", said).toned(Tone::Bad))
+}
+
+fn hanging(
+    found: &Surroundings,
+    label: &'static str,
+    names: fn(&TableSurroundings) -> &[String],
+    meaning: &'static str,
+) -> Option<Fact> {
+    let of = |table: &TableSurroundings| {
+        let names = names(table);
+        let all = Text::join(names.iter().map(code), ", ");
+        (!names.is_empty()).then(|| say!("{} on {}", all, code(&table.table)))
+    };
+    let all: Vec<_> = found.tables.iter().filter_map(of).collect();
+    if all.is_empty() {
+        return None;
+    }
+    let said = say!("{}: {}", Text::join(all, "; "), meaning);
+    Some(Fact::new(label, said).toned(Tone::Warning))
+}
