@@ -20,8 +20,8 @@ fn encode(criterion: &mut Criterion) {
     group.bench_function("pairs", |bencher| {
         bencher.iter(|| {
             let announced = black_box(&pairs).iter().flat_map(|(intent, slice)| {
-                let seal = slice.seal.iter();
-                let announced = seal.flat_map(|seal| &seal.events);
+                let completion = slice.completion.iter();
+                let announced = completion.flat_map(|completion| &completion.events);
                 announced.map(|announced| (&intent.survivor, announced, intent.t))
             });
             let events = announced.map(|(to, announced, t)| merge::event(spec, to, announced, t));

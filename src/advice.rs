@@ -69,7 +69,7 @@ pub struct Inspected {
     pub hosts: Vec<String>,
     /// The keyspace.
     pub keyspace: String,
-    /// Whether enrolments were scanned for.
+    /// Whether clustered rows were scanned for.
     pub scan: bool,
 }
 
@@ -77,7 +77,7 @@ pub struct Inspected {
 const ONCE: [(&str, bool); 3] = [("--until", true), ("--for", true), ("--restart", false)];
 
 impl Advice {
-    /// To go on with a run within its limits, by what it has recorded alone.
+    /// To resume a run within its limits, by what it has recorded alone.
     pub fn resume(run: &Path) -> Self {
         Self::Resume { run: run.to_path_buf(), all: false, secrets: Vec::new() }
     }

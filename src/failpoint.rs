@@ -1,10 +1,10 @@
-//! Places at which a test may kill the process, to prove that whatever was begun there is finished later.
+//! Points at which a test may kill the process, to prove that whatever was begun there is finished later.
 //!
-//! Only debug builds look: `TRIBUTARY_FAILPOINT=name` aborts at the first visit of that place,
+//! Only debug builds look: `TRIBUTARY_FAILPOINT=name` aborts at the first visit of that point,
 //! `TRIBUTARY_FAILPOINT=name:n` at the n-th. Nothing is flushed and nothing is cleaned up, as in a power
 //! cut. `TRIBUTARY_FAILPOINT=name:n:stop` holds the process there, as a machine that is suspended, until it is continued.
 
-/// Passes a named place.
+/// Passes a named point.
 #[cfg(debug_assertions)]
 pub fn hit(name: &str) {
     use std::sync::OnceLock;
@@ -13,8 +13,8 @@ pub fn hit(name: &str) {
     static ASKED: OnceLock<Option<Asked>> = OnceLock::new();
     static VISITS: AtomicU64 = AtomicU64::new(0);
     let asked = ASKED.get_or_init(|| Asked::parse(&std::env::var("TRIBUTARY_FAILPOINT").ok()?));
-    let Some(Asked { place, nth, is_stop }) = asked else { return };
-    if place == name && VISITS.fetch_add(1, Ordering::SeqCst) + 1 == *nth {
+    let Some(Asked { point, nth, is_stop }) = asked else { return };
+    if point == name && VISITS.fetch_add(1, Ordering::SeqCst) + 1 == *nth {
         if !is_stop {
             std::process::abort();
         }
@@ -27,7 +27,7 @@ pub fn hit(name: &str) {
 /// What is to happen where.
 #[cfg(debug_assertions)]
 struct Asked {
-    place: String,
+    point: String,
     nth: u64,
     is_stop: bool,
 }
@@ -36,13 +36,13 @@ struct Asked {
 impl Asked {
     fn parse(asked: &str) -> Option<Self> {
         let mut parts = asked.split(':');
-        let place = parts.next()?.to_owned();
+        let point = parts.next()?.to_owned();
         let nth = parts.next().unwrap_or("1").parse().ok()?;
-        Some(Self { place, nth, is_stop: parts.next() == Some("stop") })
+        Some(Self { point, nth, is_stop: parts.next() == Some("stop") })
     }
 }
 
-/// Passes a named place; in a release build there is nothing to it.
+/// Passes a named point; in a release build there is nothing to it.
 #[cfg(not(debug_assertions))]
 #[inline]
 pub fn hit(_name: &str) {}

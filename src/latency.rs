@@ -1,13 +1,13 @@
 //! How long things take: HDR histograms that thousands of tasks feed and one ticker reads.
 //!
 //! Each kind of work that is timed (a kind of statement, the delivery of an event, a whole group) is
-//! a **lane**. Averages hide what an operator at night has to know, so every duration is counted in a
+//! an **operation**. Averages hide what an operator at night has to know, so every duration is counted in a
 //! histogram and the report shows percentiles. Recording happens on the hot path: a thread records
 //! into a stripe of its own, so that two threads rarely meet at a lock, and the stripes are added
 //! up only when somebody looks.
 //!
 //! Deliberately absent: timers (callers measure, this module counts), files (the interval log goes
-//! to any `Write`), and the meaning of the lanes (their names are given by whoever composes the run).
+//! to any `Write`), and the meaning of the operations (their names are given by whoever composes the run).
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
@@ -25,11 +25,11 @@ use hdrhistogram::serialization::interval_log::{
 };
 use serde::Serialize;
 
-/// Three significant digits: a value is off by 0.1 % at most, and a lane of up to a minute takes
+/// Three significant digits: a value is off by 0.1 % at most, and an operation of up to a minute takes
 /// about 140 kB.
 const SIGNIFICANT_DIGITS: u8 = 3;
 
-/// Longer durations are counted as this long: it bounds the memory of a lane whatever happens.
+/// Longer durations are counted as this long: it bounds the memory of an operation whatever happens.
 const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// More stripes than this cost memory and no longer avoid any waiting.
@@ -37,13 +37,14 @@ const MAX_STRIPES: usize = 8;
 
 /// A kind of work that is timed: the position of its name in the list given to [`Recorder::new`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Lane(pub usize);
+pub struct Operation(pub usize);
 
-/// One lane since the start of the run, ready to be shown. Times are in microseconds.
+/// One operation since the start of the run, ready to be shown. Times are in microseconds.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct LaneSummary {
-    /// The name of the lane.
-    pub lane: String,
+pub struct LatencySummary {
+    /// The name of the operation.
+    #[serde(rename = "lane")]
+    pub operation: String,
     /// How many durations were recorded.
     pub count: u64,
     /// The mean.
@@ -66,17 +67,17 @@ pub struct LaneSummary {
 /// Twenty entries for each tenfold: as fine as can be seen in a plot.
 const PER_DECADE: f64 = 20.0;
 
-/// How many times longer an entry of [`LaneSummary::histogram`] is than the one before, if none is left out.
+/// How many times longer an entry of [`LatencySummary::histogram`] is than the one before, if none is left out.
 pub const HISTOGRAM_STEP: f64 = 1.122_018_454_301_963_3;
 
-/// Histograms of one set of lanes, one per lane.
-type Lanes = Vec<Histogram<u64>>;
+/// Histograms of one set of operations, one per operation.
+type Histograms = Vec<Histogram<u64>>;
 
-/// Counts durations per lane. Shared by reference between all tasks of a run.
+/// Counts durations per operation. Shared by reference between all tasks of a run.
 #[derive(Debug)]
 pub struct Recorder {
     names: Vec<String>,
-    stripes: Vec<Mutex<Lanes>>,
+    stripes: Vec<Mutex<Histograms>>,
     collected: Mutex<Collected>,
 }
 
@@ -84,42 +85,42 @@ pub struct Recorder {
 /// stripe so that its lock is held for the time of a swap only.
 #[derive(Debug)]
 struct Collected {
-    totals: Lanes,
-    spare: Lanes,
+    totals: Histograms,
+    spare: Histograms,
 }
 
 impl Recorder {
-    /// A recorder for these lanes.
-    pub fn new(lanes: Vec<String>) -> Self {
+    /// A recorder for these operations.
+    pub fn new(operations: Vec<String>) -> Self {
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
         let stripes = threads.min(MAX_STRIPES);
         Self {
-            stripes: (0..stripes).map(|_| Mutex::new(empty(lanes.len()))).collect(),
+            stripes: (0..stripes).map(|_| Mutex::new(empty(operations.len()))).collect(),
             collected: Mutex::new(Collected {
-                totals: empty(lanes.len()),
-                spare: empty(lanes.len()),
+                totals: empty(operations.len()),
+                spare: empty(operations.len()),
             }),
-            names: lanes,
+            names: operations,
         }
     }
 
-    /// The names of the lanes, in their order.
+    /// The names of the operations, in their order.
     pub fn names(&self) -> &[String] {
         &self.names
     }
 
-    /// Counts one duration. A lane that does not exist is not counted.
-    pub fn record(&self, lane: Lane, took: Duration) {
+    /// Counts one duration. An operation that does not exist is not counted.
+    pub fn record(&self, operation: Operation, took: Duration) {
         let us = took.min(LONGEST).as_micros() as u64;
-        let mut lanes = lock(&self.stripes[stripe_of_this_thread() % self.stripes.len()]);
-        if let Some(histogram) = lanes.get_mut(lane.0) {
+        let mut histograms = lock(&self.stripes[stripe_of_this_thread() % self.stripes.len()]);
+        if let Some(histogram) = histograms.get_mut(operation.0) {
             // The saturating variant would clamp to the current range instead of growing it.
             let counted = histogram.record(us);
             debug_assert!(counted.is_ok(), "{counted:?}");
         }
     }
 
-    /// What was recorded since the last call, per lane; the next interval begins.
+    /// What was recorded since the last call, per operation; the next interval begins.
     pub fn take_interval(&self) -> Vec<Histogram<u64>> {
         let mut collected = lock(&self.collected);
         let mut interval = empty(self.names.len());
@@ -134,13 +135,13 @@ impl Recorder {
         interval
     }
 
-    /// Everything since the start, summed up per lane and in their order, the current interval included.
-    pub fn totals(&self) -> Vec<LaneSummary> {
+    /// Everything since the start, summed up per operation and in their order, the current interval included.
+    pub fn totals(&self) -> Vec<LatencySummary> {
         let totals = self.histograms();
-        self.names.iter().zip(&totals).map(|(name, lane)| summary(name, lane)).collect()
+        self.names.iter().zip(&totals).map(|(name, histogram)| summary(name, histogram)).collect()
     }
 
-    /// Everything since the start, per lane and in their order, the current interval included; in microseconds.
+    /// Everything since the start, per operation and in their order, the current interval included; in microseconds.
     pub fn histograms(&self) -> Vec<Histogram<u64>> {
         // Held while the stripes are read, so that no interval is counted twice or missed.
         let collected = lock(&self.collected);
@@ -152,36 +153,36 @@ impl Recorder {
     }
 }
 
-fn summary(name: &str, lane: &Histogram<u64>) -> LaneSummary {
-    LaneSummary {
-        lane: name.to_owned(),
-        count: lane.len(),
-        mean_us: lane.mean(),
-        p50_us: lane.value_at_quantile(0.5),
-        p90_us: lane.value_at_quantile(0.9),
-        p99_us: lane.value_at_quantile(0.99),
-        p999_us: lane.value_at_quantile(0.999),
-        max_us: lane.max(),
-        histogram: histogram(lane),
+fn summary(name: &str, histogram: &Histogram<u64>) -> LatencySummary {
+    LatencySummary {
+        operation: name.to_owned(),
+        count: histogram.len(),
+        mean_us: histogram.mean(),
+        p50_us: histogram.value_at_quantile(0.5),
+        p90_us: histogram.value_at_quantile(0.9),
+        p99_us: histogram.value_at_quantile(0.99),
+        p999_us: histogram.value_at_quantile(0.999),
+        max_us: histogram.max(),
+        histogram: counts_of(histogram),
     }
 }
 
-fn histogram(lane: &Histogram<u64>) -> BTreeMap<u64, u64> {
-    let mut histogram = BTreeMap::new();
-    for value in lane.iter_recorded() {
+fn counts_of(histogram: &Histogram<u64>) -> BTreeMap<u64, u64> {
+    let mut counts = BTreeMap::new();
+    for value in histogram.iter_recorded() {
         let us = value.value_iterated_to().max(1) as f64;
         let entry = (us.log10() * PER_DECADE - 1e-9).ceil();
         let at_most = 10_f64.powf(entry / PER_DECADE).ceil() as u64;
-        *histogram.entry(at_most).or_insert(0) += value.count_since_last_iteration();
+        *counts.entry(at_most).or_insert(0) += value.count_since_last_iteration();
     }
-    histogram
+    counts
 }
 
-fn empty(lanes: usize) -> Lanes {
-    (0..lanes).filter_map(|_| Histogram::new(SIGNIFICANT_DIGITS).ok()).collect()
+fn empty(operations: usize) -> Histograms {
+    (0..operations).filter_map(|_| Histogram::new(SIGNIFICANT_DIGITS).ok()).collect()
 }
 
-fn add(sum: &mut Lanes, part: &Lanes) {
+fn add(sum: &mut Histograms, part: &Histograms) {
     for (sum, part) in sum.iter_mut().zip(part) {
         // Only a histogram that cannot grow refuses; ours resize by themselves.
         let added = sum.add(part);
@@ -207,7 +208,7 @@ fn stripe_of_this_thread() -> usize {
 const LEGEND: &[u8] = b"\"StartTimestamp\",\"Interval_Length\",\"Interval_Max\",\
     \"Interval_Compressed_Histogram\"\n";
 
-/// Writes latency.hlog: an HDR interval log with one tag per lane, as HdrHistogram's own tools read
+/// Writes latency.hlog: an HDR interval log with one tag per operation, as HdrHistogram's own tools read
 /// it. Values are microseconds.
 pub struct IntervalLog<W> {
     out: W,
@@ -218,7 +219,7 @@ pub struct IntervalLog<W> {
 }
 
 impl<W: Write> IntervalLog<W> {
-    /// Begins a log of the recorder's lanes; its head is written at once.
+    /// Begins a log of the recorder's operations; its head is written at once.
     pub fn begin(mut out: W, recorder: &Recorder, started: SystemTime) -> io::Result<Self> {
         let mut serializer = V2DeflateSerializer::new();
         IntervalLogWriterBuilder::new()
@@ -233,7 +234,7 @@ impl<W: Write> IntervalLog<W> {
     }
 
     /// Appends one interval that ends `now`, as taken from [`Recorder::take_interval`], and flushes.
-    /// Lanes in which nothing happened are left out.
+    /// Operations in which nothing happened are left out.
     pub fn append(&mut self, interval: &[Histogram<u64>], now: SystemTime) -> io::Result<()> {
         let end = now.duration_since(self.started).unwrap_or_default().max(self.interval_start);
         let length = end - self.interval_start;
@@ -242,9 +243,11 @@ impl<W: Write> IntervalLog<W> {
         // settings it writes no head.
         let mut writer =
             IntervalLogWriterBuilder::new().begin_log_with(&mut lines, &mut self.serializer)?;
-        for (name, lane) in self.tags.iter().zip(interval).filter(|(_, lane)| !lane.is_empty()) {
+        for (name, histogram) in
+            self.tags.iter().zip(interval).filter(|(_, histogram)| !histogram.is_empty())
+        {
             writer
-                .write_histogram(lane, self.interval_start, length, Tag::new(name))
+                .write_histogram(histogram, self.interval_start, length, Tag::new(name))
                 .map_err(into_io)?;
         }
         self.interval_start = end;
@@ -272,8 +275,8 @@ mod tests {
 
     use super::*;
 
-    const READ: Lane = Lane(0);
-    const GROUP: Lane = Lane(1);
+    const READ: Operation = Operation(0);
+    const GROUP: Operation = Operation(1);
 
     fn recorder() -> Recorder {
         Recorder::new(vec!["read user_courses".into(), "group".into()])
@@ -292,7 +295,7 @@ mod tests {
             }
         });
         let totals = recorder.totals();
-        assert_eq!(totals[0].lane, "read user_courses");
+        assert_eq!(totals[0].operation, "read user_courses");
         assert_eq!(totals[0].count, 1_600);
         assert!((49_900..=50_100).contains(&totals[0].p50_us), "{totals:?}");
         assert!((99_900..=100_100).contains(&totals[0].max_us), "{totals:?}");
@@ -330,10 +333,10 @@ mod tests {
     }
 
     #[test]
-    fn absurd_durations_are_clamped_and_unknown_lanes_ignored() {
+    fn absurd_durations_are_clamped_and_unknown_operations_ignored() {
         let recorder = recorder();
         recorder.record(READ, Duration::MAX);
-        recorder.record(Lane(9), Duration::from_secs(1));
+        recorder.record(Operation(9), Duration::from_secs(1));
         let totals = recorder.totals();
         assert_eq!(totals[0].count, 1);
         assert!(totals[0].max_us.abs_diff(86_400_000_000) < 100_000_000, "{totals:?}");

@@ -21,12 +21,12 @@
 //!
 //! Before a slice is written, the journal has it: the rows as they were, what is written over them, and
 //! the events that follow. So a run that was stopped anywhere goes on with the same values and the same T
-//! (`resume`), can be compared with what it should have left (`verify`), and can be taken back (`undo`).
+//! (`resume`), can be compared with what it should have left (`verify`), and can be undone (`undo`).
 //!
 //! Every write and delete of a group carries the same write time T, a moment just before its first read
 //! ([`pipeline::AsOf`]). The merge behaves as if it had happened at that instant: later writes of the
 //! application win, cell by cell, and merging again changes nothing. What was written to a source later
-//! than T outlives its delete; at the end the sweep ([`pipeline::sweep`]) takes it to its new place.
+//! than T outlives its delete; at the end the sweep ([`pipeline::sweep`]) moves it to the survivor's row.
 //!
 //! A table in which the account is a clustering column has no index by it. Its partitions are those that
 //! other rows of the sources name; with `--discover scan` also those in which a scan of the table's keys
@@ -52,14 +52,14 @@
 //! | [`register`] | what became of accounts over all runs, and who may work on a keyspace |
 //! | [`cluster`] | Cassandra behind that seam; the only user of the driver |
 //! | [`events`] | Kafka; the only user of rdkafka |
-//! | [`failpoint`] | places at which a test may kill the process |
+//! | [`failpoint`] | points at which a test may kill the process |
 //! | [`journal`] | what a run is about to do, durable before it is done; the only user of SQLite |
-//! | [`ledger`] | what a run did to each key of a group, read back from the journal |
+//! | [`history`] | what a run did to each key of a group, read back from the journal |
 //! | [`latency`] | HDR histograms per kind of request |
 //! | [`pace`] | how many requests are under way at once, how fast groups begin |
 //! | [`live`] | a run while it goes on: what is shown of it, and what may be asked of it; the only user of axum |
 //! | [`pipeline`] | composes the stages, scans and sweeps; the only owner of spawning, bounds and cancellation |
-//! | [`verify`], [`undo`] | the other two walks over a run: compare the cluster with it, take it back |
+//! | [`verify`], [`undo`] | the other two walks over a run: compare the cluster with it, undo it |
 //! | [`help`] | the manual, topic by topic: start there to know what the tool does |
 //! | [`run`] | the run directory: it appears complete or not at all, and belongs to one process at a time |
 //! | [`report`] | what a command has to say, as text for a terminal, as JSON or as a page for a browser: data in, bytes out |
@@ -86,7 +86,7 @@
 //!    meets is no failure of a group: it is waited for until nothing has got through for the retry budget, or stops the
 //!    walk at once; who met it is left as it is.
 //! 9. Memory is bounded by what is in flight, not by the size of a partition, a fan-in or a file (the
-//!    planner holds the pair graph, a scan the enrolments that it found, both compactly, and a group one entry per
+//!    planner holds the pair graph, a scan the clustered rows that it found, both compactly, and a group one entry per
 //!    batch that it touches).
 //! 10. Secrets never reach a log, a report, the journal or the process list. A run directory holds
 //!     personal data and is readable by its owner only.
@@ -105,9 +105,9 @@ pub mod estimate;
 pub mod events;
 pub mod failpoint;
 pub mod help;
+pub mod history;
 pub mod journal;
 pub mod latency;
-pub mod ledger;
 pub mod live;
 pub mod merge;
 pub mod model;

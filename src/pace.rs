@@ -1,10 +1,10 @@
 //! How many requests are under way at once, how many groups begin per second, and whether any begin at all.
 //!
 //! [`steer`] moves the limit: the operator's number, or the one that is found by [climbing](climb), as far as the cluster
-//! shows no overload and, with a bound, [reads are quick enough](felt).
+//! shows no overload and, with a bound, [reads are quick enough](read_latency).
 
 mod climb;
-mod felt;
+mod read_latency;
 mod steer;
 
 use std::fmt;
@@ -149,7 +149,7 @@ impl Pace {
         Self::bounded(in_flight, rate, None)
     }
 
-    /// As [`with_rate`](Self::with_rate), and only as many requests at once as leave [reads](Self::felt) quicker than
+    /// As [`with_rate`](Self::with_rate), and only as many requests at once as leave [reads](Self::observe_read) quicker than
     /// `max_latency`.
     pub fn bounded(
         in_flight: impl Into<InFlight>,
@@ -273,9 +273,9 @@ impl Pace {
     }
 
     /// Reports how long a read has taken that was made to know it.
-    pub fn felt(&self, took: Duration) {
+    pub fn observe_read(&self, took: Duration) {
         let (now, mut state) = (Instant::now(), self.state());
-        state.steer.felt(took, now);
+        state.steer.observe_read(took, now);
         state.follow(&self.free);
         let is_news = state.complained.is_none_or(|then| now.duration_since(then) > COMPLAINT);
         if let Some(held) = state.steer.held().filter(|held| held.is_least && is_news) {

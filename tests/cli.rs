@@ -67,14 +67,14 @@ fn a_report_that_cannot_be_printed_is_named() {
     let mut command = plan(folder.path(), "from,to\na,b\n");
     let output = command.arg("--json").stdout(full).output().unwrap();
     assert_eq!(output.status.code(), Some(1));
-    let said =
+    let expected =
         "tributary: cannot write to standard output: No space left on device (os error 28)\n";
-    assert_eq!(text(&output.stderr), said);
+    assert_eq!(text(&output.stderr), expected);
 }
 
 /// Before anything is connected to.
 #[test]
-fn what_is_not_an_applied_run_is_not_gone_on_with() {
+fn what_is_not_an_applied_run_is_not_resumed() {
     let folder = tempfile::tempdir().unwrap();
     assert_done(
         &plan(folder.path(), "from,to\na,b\n").args(["--run-dir", "planned"]).output().unwrap(),
@@ -82,7 +82,7 @@ fn what_is_not_an_applied_run_is_not_gone_on_with() {
     fs::create_dir(folder.path().join("empty")).unwrap();
     fs::create_dir(folder.path().join("foreign")).unwrap();
     fs::write(folder.path().join("foreign/run.json"), "{\"version\": 7}").unwrap();
-    for (run, said) in [
+    for (run, expected) in [
         ("nowhere", "there is no run directory nowhere"),
         ("planned", "planned was only planned"),
         ("empty", "empty is not a run: it has no run.json"),
@@ -97,7 +97,7 @@ fn what_is_not_an_applied_run_is_not_gone_on_with() {
             let account = if command == "lookup" { &["a"][..] } else { &[] };
             let arguments = [&[command], account, &[run]].concat();
             let message = fails(&mut tributary(folder.path(), &arguments), 1);
-            assert!(message.contains(said), "{message}");
+            assert!(message.contains(expected), "{message}");
             assert_eq!(message.lines().count(), 1, "{message}");
         }
     }
@@ -111,11 +111,11 @@ fn there_is_no_record_where_nothing_was_applied() {
     let path = folder.path();
     assert_done(&plan(path, "from,to\na,b\n").args(["--run-dir", "planned"]).output().unwrap());
     let record = |run: &str| fails(&mut tributary(path, &["record", run, "a"]), 2);
-    for (run, said) in
+    for (run, expected) in
         [("nowhere", "there is no run directory nowhere"), ("planned", "planned was only planned")]
     {
         let message = record(run);
-        assert!(message.contains(said), "{message}");
+        assert!(message.contains(expected), "{message}");
     }
     // As of a run whose journal is lost.
     let run = fs::read_to_string(path.join("planned/run.json")).unwrap();
@@ -218,9 +218,9 @@ fn mistyped_commands_flags_and_settings_are_answered_with_the_nearest() {
     assert!(refused(&["aply"]).contains("'apply'"));
     assert!(refused(&["plan", "p.csv", "--run-dri", "x"]).contains("'--run-dir'"));
     fs::write(folder.path().join("t.toml"), "\n\nmax-errors = 3\n").unwrap();
-    let said =
+    let expected =
         "tributary: t.toml, line 3: there is no setting 'max-errors'; did you mean max_errors?\n";
-    assert_eq!(refused(&["config", "--config", "t.toml"]), said);
+    assert_eq!(refused(&["config", "--config", "t.toml"]), expected);
 }
 
 #[test]
@@ -302,14 +302,14 @@ fn logs_may_be_json() {
     let arguments = ["apply", "pairs.csv", "--config", "t.toml", "--hosts", "127.0.0.1:1"];
     let mut command =
         tributary(folder.path(), &[&arguments[..], &["--consistency", "one"]].concat());
-    let said = fails(&mut command, 1);
+    let printed = fails(&mut command, 1);
     let lines: Vec<Value> =
-        said.lines().map(|line| serde_json::from_str(line).expect(line)).collect();
-    let told: Vec<_> = lines.iter().map(|line| line["level"].as_str().unwrap()).collect();
-    assert_eq!(told, ["WARN", "ERROR"], "{said}");
-    assert!(lines[0]["message"].as_str().unwrap().contains("ONE"), "{said}");
-    assert!(lines[1]["message"].as_str().unwrap().contains("layer TCP"), "{said}");
-    assert!(lines.iter().all(|line| line["timestamp"].is_string()), "{said}");
+        printed.lines().map(|line| serde_json::from_str(line).expect(line)).collect();
+    let reported: Vec<_> = lines.iter().map(|line| line["level"].as_str().unwrap()).collect();
+    assert_eq!(reported, ["WARN", "ERROR"], "{printed}");
+    assert!(lines[0]["message"].as_str().unwrap().contains("ONE"), "{printed}");
+    assert!(lines[1]["message"].as_str().unwrap().contains("layer TCP"), "{printed}");
+    assert!(lines.iter().all(|line| line["timestamp"].is_string()), "{printed}");
     let early = ["apply", "pairs.csv", "--log-format", "json"];
     let early: Value =
         serde_json::from_str(&fails(&mut tributary(folder.path(), &early), 2)).unwrap();

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tributary::journal::memory::NoJournal;
 use tributary::journal::{Codec, Intent, Kind, State};
-use tributary::merge::{Announced, Entry, PartitionDelete, Seal, Slice, Write};
+use tributary::merge::{Announced, Completion, Entry, PartitionDelete, Slice, Write};
 use tributary::model::{AccountId, Cell, CqlType, Pair, Row, Scope, TableIndex, Tally};
 use tributary::spec::Spec;
 
@@ -60,7 +60,7 @@ impl Example {
         let scope = |n| Scope::from(Bytes::from(batch(n)));
         let announced =
             |n| Announced { scope: scope(n), quoted: vec![Some(Bytes::from(course(n)))] };
-        slice.seal = Some(Seal {
+        slice.completion = Some(Completion {
             deletes: vec![PartitionDelete { table: 0, source: 0, scope: Scope::default() }],
             events: vec![announced(0), announced(1)],
         });
@@ -78,7 +78,7 @@ impl Example {
             survivor,
             t: 1_790_000_000_000_000,
             kind: Kind::Merge,
-            sealed: true,
+            completes: true,
             tally,
             scopes: self.codec.encode_scopes(&[(1, vec![scope(0), scope(1)])]),
             body: self.codec.encode(&slice),

@@ -75,8 +75,8 @@ pub(crate) fn run(runtime: &Runtime, options: &Options) -> anyhow::Result<()> {
         // A thread's sleep is exact to some 50 µs; the runtime's timer to a millisecond.
         thread::sleep(intended.saturating_duration_since(Instant::now()));
         // In no order of the merge, and each account in its turn.
-        let place = (reads.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 16) as usize % pairs.len();
-        let account = pairs[place].1.clone();
+        let index = (reads.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 16) as usize % pairs.len();
+        let account = pairs[index].1.clone();
         let (session, select, seen) =
             (Arc::clone(&session), Arc::clone(&select), Arc::clone(&seen));
         runtime.spawn(async move {

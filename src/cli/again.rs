@@ -1,4 +1,4 @@
-//! The command that goes on with a run: whatever stops one tells it to its operator.
+//! The command that resumes a run: whatever stops one tells it to its operator.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 
 use crate::advice::Advice;
 
-/// The command that goes on with the run of this process, from the moment at which there is one. Clones
+/// The command that resumes the run of this process, from the moment at which there is one. Clones
 /// share it.
 #[derive(Clone, Debug, Default)]
 pub struct Again(Arc<OnceLock<Advice>>);
@@ -17,7 +17,7 @@ impl Again {
         self.0.get_or_init(|| command);
     }
 
-    /// The command, if there is a run to go on with.
+    /// The command, if there is a run to resume.
     pub fn command(&self) -> Option<&Advice> {
         self.0.get()
     }

@@ -7,10 +7,10 @@
 use std::sync::Arc;
 
 use super::again;
-use super::engine::{Needs, Ready};
 use super::identity::Identity;
 use super::input::{self, Begun, Planned};
 use super::live::Live;
+use super::ready::{Needs, Ready};
 use super::recorded::with_accounts;
 use super::session::{Session, Traces};
 use super::{ApplySettings, Console, Exit, Failure, register};
@@ -38,7 +38,7 @@ async fn carry_out(
     }
     let Begun { mut stop, started, id, pairs, prepared } =
         input::begin(input, run_dir.as_deref(), console)?;
-    console.board.begin("apply", id.as_str());
+    console.status.begin("apply", id.as_str());
     let planned = input::plan(pairs, input, &prepared, &mut stop).await?;
     if let Some(bound) = bound {
         bound.check_pairs(&planned.record, &planned.plan)?;

@@ -191,12 +191,15 @@ mod tests {
             bound.check_accounts(AccountType::Text).unwrap();
             let Failure { exit, error } = bound.check_accounts(AccountType::Uuid).unwrap_err();
             assert_eq!(exit, crate::cli::Exit::Unusable);
-            let said = error.to_string();
+            let message = error.to_string();
             assert!(
-                said.contains("of type text, but those of the tables are of type uuid"),
-                "{said}"
+                message.contains("of type text, but those of the tables are of type uuid"),
+                "{message}"
             );
-            assert!(said.contains("--inspect") && said.contains("[table.columns]"), "{said}");
+            assert!(
+                message.contains("--inspect") && message.contains("[table.columns]"),
+                "{message}"
+            );
         }
         let bound = load(Some("uuid")).unwrap();
         assert_eq!(bound.format().accounts, AccountType::Uuid);

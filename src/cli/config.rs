@@ -12,7 +12,7 @@ use super::terminal::Terminal;
 use crate::report::{Configuration, SettingFacts, SettingOrigin, config_json, config_text};
 use crate::run::RunDir;
 use crate::secret::REDACTED;
-use crate::setting::{Described, Kind, Layers, Origin, Place};
+use crate::setting::{Described, Kind, Layer, Layers, Origin};
 
 /// Runs `config`. What is wrong with the settings is told after they have been printed.
 pub(super) fn run(
@@ -43,7 +43,7 @@ pub(super) fn run(
 
 /// Every setting, then the properties of tables.
 fn in_effect(layers: &Layers) -> Vec<SettingFacts> {
-    let rows = catalogue::all().map(Described::row).filter(|row| row.is_in(Place::File));
+    let rows = catalogue::all().map(Described::row).filter(|row| row.is_in(Layer::File));
     let (tables, rows): (Vec<_>, Vec<_>) = rows.partition(|row| row.kind == Kind::Table);
     let settings = rows.into_iter().map(|row| match layers.written(row) {
         None => {

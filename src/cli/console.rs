@@ -9,7 +9,7 @@ use super::log::RunLog;
 use super::register::Lease;
 use super::terminal::Terminal;
 use super::until::Until;
-use crate::live::{Board, Control};
+use crate::live::{Control, Status};
 use crate::report::Rendered;
 
 /// How a command meets its operator.
@@ -21,10 +21,10 @@ pub struct Console {
     pub run_log: RunLog,
     /// The lease on the keyspace, while the command has it.
     pub lease: Lease,
-    /// The command that goes on with the run, once there is one.
+    /// The command that resumes the run, once there is one.
     pub again: Again,
     /// What the run says of itself to those who look at it from elsewhere.
-    pub board: Board,
+    pub status: Status,
     /// What they may ask of it.
     pub control: Control,
     /// Becomes `true` when the run is to stop.

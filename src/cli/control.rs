@@ -25,7 +25,7 @@ pub(super) fn run(run: &Path, ask: &Ask, terminal: &Terminal) -> Result<Exit, Fa
         Ask::Stop => Some(Order::Stop),
         Ask::Status => None,
     };
-    print(&asked(run, order)?.said, terminal)
+    print(&asked(run, order)?.message, terminal)
 }
 
 /// Runs `control status`.
@@ -42,7 +42,7 @@ fn asked(run: &Path, order: Option<Order>) -> Result<Answer, Failure> {
     // A path that is no run is told as such.
     RunDir::record(run)?;
     let answer = live::ask(run, order).map_err(Failure::failed)?;
-    if answer.ok { Ok(answer) } else { Err(Failure::failed(anyhow!(answer.said))) }
+    if answer.ok { Ok(answer) } else { Err(Failure::failed(anyhow!(answer.message))) }
 }
 
 fn print(text: &str, terminal: &Terminal) -> Result<Exit, Failure> {

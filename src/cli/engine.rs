@@ -1,4 +1,4 @@
-//! What groups run in: a cluster, a broker and a journal that are ready.
+//! What groups run in: a cluster, a broker and a journal.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -7,206 +7,33 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
-use super::register::Past;
-use super::settings::PaceSettings;
-use super::{Console, Exit, Failure, Lease, MergeSettings, Progress, Snapshot, register};
-use crate::cluster::{Cluster, ClusterRegister, ClusterSettings, ReadStore, Store};
-use crate::events::{EventError, EventSettings, Outlet, Producer};
-use crate::journal::{Journal, JournalError};
-use crate::latency::Recorder;
+use super::{Console, Failure, MergeSettings, Progress, Snapshot, register};
+use crate::cluster::{ClusterRegister, Store};
+use crate::events::EventError;
+use crate::journal::Journal;
 use crate::live::{Counters, Nodes, Phase, ReadFigures, ScanCounters, UnderWay};
 use crate::model::Group;
-use crate::pace::Pace;
-use crate::pipeline::{
-    self, AsOf, Context, Discover, Ended, Known, Lanes, Load, Reason, RunOutcome,
-};
+use crate::pipeline::{self, Context, Ended, Known, Load, Reason, RunOutcome};
 use crate::plan::Plan;
 use crate::readable;
-use crate::register::Register;
 use crate::report::{Deletes, EventFacts, FailureReasons, HotPartition};
-use crate::run::{Failures, RunError, RunId};
-use crate::spec::{RawSpec, Spec};
-use crate::storage::TombstoneLimits;
+use crate::run::{Failures, RunError};
 
 /// Batches that the report names.
 const HOTTEST: usize = 10;
-
-/// What it takes to be ready.
-#[derive(Clone, Copy)]
-pub(super) struct Needs<'a> {
-    pub(super) cluster: &'a ClusterSettings,
-    pub(super) spec: &'a RawSpec,
-    pub(super) events: Option<&'a EventSettings>,
-    /// How many groups at once, and how fast.
-    pub(super) pace: PaceSettings,
-    /// How far before its first read a group is dated.
-    pub(super) settle: Duration,
-    /// Whether write times are read.
-    pub(super) write_times: bool,
-    /// How enrolments are found.
-    pub(super) discover: Discover,
-    /// The run.
-    pub(super) run: &'a RunId,
-    /// Whether the lease on the keyspace is needed, because something is written.
-    pub(super) writes: bool,
-    /// Whether the run has begun before: what its tables have lost since is no reason to refuse it.
-    pub(super) has_begun: bool,
-    /// So long tombstones must be kept at least; none where something that was begun is ended.
-    pub(super) min_gc_grace: Option<Duration>,
-}
-
-impl<'a> Needs<'a> {
-    /// What a merge needs.
-    pub(super) fn of(settings: &'a MergeSettings, run: &'a RunId, has_begun: bool) -> Self {
-        let MergeSettings { cluster, events, spec, work, .. } = settings;
-        Self {
-            cluster,
-            spec,
-            events: events.as_ref(),
-            pace: work.pace,
-            settle: work.settle,
-            write_times: work.sweep,
-            discover: work.discover,
-            run,
-            writes: true,
-            has_begun,
-            min_gc_grace: Some(work.min_gc_grace),
-        }
-    }
-}
-
-/// A cluster and a broker that are ready.
-pub(super) struct Ready {
-    spec: Arc<Spec>,
-    store: Store,
-    outlet: Outlet,
-    recorder: Arc<Recorder>,
-    pace: Arc<Pace>,
-    as_of: AsOf,
-    acknowledged: Arc<AtomicU64>,
-    discover: Discover,
-    /// None where the server does not tell them.
-    tombstones: Option<TombstoneLimits>,
-    /// How long each table keeps its tombstones, in seconds.
-    gc_grace_s: Vec<u64>,
-    /// What became of accounts over all runs.
-    pub(super) past: Past,
-}
-
-impl Ready {
-    /// Connects and checks; nothing is written.
-    async fn start(needs: Needs<'_>, lease: &Lease) -> Result<Self, Failure> {
-        let cluster = Cluster::connect(needs.cluster.clone()).await?;
-        let spec = match needs.has_begun {
-            true => needs.spec.without_lost_columns(cluster.schema()).check(cluster.schema()),
-            false => needs.spec.check(cluster.schema()),
-        };
-        let spec = Arc::new(spec.map_err(Failure::failed)?);
-        let gc_grace_s = spec.tables.iter().map(|table| cluster.gc_grace_s(&table.name)).collect();
-        cluster.check_gc_grace(&spec, needs.min_gc_grace)?;
-        let store = cluster.store(Arc::clone(&spec)).await?;
-        if needs.write_times {
-            // A cluster that cannot tell them is refused at the start, not when they are needed.
-            store.as_ref().prepare_timed().await?;
-        }
-        let lanes = Lanes::new(&spec);
-        let recorder = Arc::new(Recorder::new(lanes.names().to_vec()));
-        let acknowledged = Arc::new(AtomicU64::new(0));
-        let outlet = match needs.events {
-            None => Outlet::Discard,
-            Some(events) => {
-                let (recorder, lane) = (Arc::clone(&recorder), lanes.events());
-                let acknowledged = Arc::clone(&acknowledged);
-                let on_delivered = move |took| {
-                    recorder.record(lane, took);
-                    acknowledged.fetch_add(1, Ordering::Relaxed);
-                };
-                Outlet::Kafka(Producer::connect(events, on_delivered).await?)
-            }
-        };
-        let past = Past::of(&cluster, (needs.run, needs.writes), lease).await?;
-        // No time at which another run wrote, whatever the clock of the machine was on which that ran.
-        let floor = past.held().map_or(0, |register| register.floor());
-        let clocks = cluster.clocks().await?;
-        let as_of = AsOf::new(clocks.latest.max(floor), needs.settle).behind(clocks.behind);
-        let PaceSettings { in_flight, rate, max_latency } = needs.pace;
-        let pace = Pace::bounded(in_flight, rate, max_latency);
-        let discover = needs.discover;
-        let tombstones = cluster.tombstone_limits().await.ok();
-        let ready = Self {
-            spec,
-            store,
-            outlet,
-            recorder,
-            pace,
-            as_of,
-            acknowledged,
-            discover,
-            tombstones,
-            gc_grace_s,
-            past,
-        };
-        Ok(ready)
-    }
-
-    /// As [`start`](Self::start), unless the operator stops it.
-    pub(super) async fn start_unless(
-        stop: &mut watch::Receiver<bool>,
-        needs: Needs<'_>,
-        console: &Console,
-    ) -> Result<Self, Failure> {
-        tokio::select! {
-            ready = Self::start(needs, &console.lease) => ready,
-            _ = stop.wait_for(|stop| *stop) => {
-                let error = anyhow::anyhow!("interrupted before the first write; nothing was changed");
-                Err(Failure { exit: Exit::Interrupted, error })
-            }
-        }
-    }
-
-    /// The specification, checked against the cluster's schema.
-    pub(super) fn spec(&self) -> &Spec {
-        &self.spec
-    }
-
-    /// What can be read.
-    pub(super) fn store(&self) -> &ReadStore {
-        self.store.as_ref()
-    }
-
-    /// With a journal, groups can run.
-    pub(super) fn with(self, journal: Arc<dyn Journal>) -> Result<Engine, JournalError> {
-        let Self { spec, store, outlet, recorder, pace, as_of, .. } = self;
-        let shared = Arc::clone(&journal);
-        let mut context = Context::new(spec, store, outlet, shared, recorder, pace, as_of)?;
-        context.discover = self.discover;
-        let register = self.past.held().cloned();
-        context.register = register.clone().map(|held| held as Arc<dyn Register>);
-        context.deletes.limits = self.tombstones.unwrap_or_default();
-        Ok(Engine {
-            context: Arc::new(context),
-            journal,
-            register,
-            acknowledged: self.acknowledged,
-            tells_tombstones: self.tombstones.is_some(),
-            gc_grace_s: self.gc_grace_s,
-            progress: Arc::default(),
-        })
-    }
-}
 
 /// The context that groups run in.
 pub(super) struct Engine {
     pub(super) context: Arc<Context<Store>>,
     pub(super) journal: Arc<dyn Journal>,
     /// The register, where the command may write.
-    register: Option<Arc<ClusterRegister>>,
+    pub(super) register: Option<Arc<ClusterRegister>>,
     /// Events that the broker acknowledged.
-    acknowledged: Arc<AtomicU64>,
+    pub(super) acknowledged: Arc<AtomicU64>,
     /// How many groups have ended.
     pub(super) progress: Arc<pipeline::Progress>,
     /// Whether the server has told how many tombstones a read may meet.
-    tells_tombstones: bool,
+    pub(super) reports_tombstones: bool,
     /// How long each table keeps its tombstones, in seconds.
     pub(super) gc_grace_s: Vec<u64>,
 }
@@ -271,13 +98,13 @@ impl Engine {
             }
         }
         let began = Instant::now();
-        console.board.enter(Phase::Merging);
+        console.status.enter(Phase::Merging);
         let shown = Progress::start(console, quiet, self.snapshot(left as u64));
         let mut reasons = FailureReasons::default();
         let mut failed = HashSet::new();
         let on_failure = |group: &Group, Reason { reason, class }: &Reason| {
             tracing::error!("a group of {} pairs failed: {reason}", group.pairs.len());
-            console.board.failed(&group.pairs, reason);
+            console.status.failed(&group.pairs, reason);
             reasons.add(&group.pairs, class);
             failed.insert(group.index);
             failures.append(&group.pairs, reason)
@@ -303,13 +130,13 @@ impl Engine {
         }
     }
 
-    /// Lets those who look at the run see what it counts, and those who may control it its pace, until the board is
+    /// Lets those who look at the run see what it counts, and those who may control it its pace, until the status is
     /// frozen.
     pub(super) fn show(&self, groups_total: u64, topic: Option<String>, console: &Console) {
         let (context, acknowledged) = (Arc::clone(&self.context), Arc::clone(&self.acknowledged));
         let snapshot = self.snapshot(groups_total);
         console.control.paces(&context.pace);
-        console.board.watch(Arc::clone(&context.recorder), move || {
+        console.status.watch(Arc::clone(&context.recorder), move || {
             let Snapshot { groups_total, done, failed, retries, is_paused, under_way, .. } =
                 snapshot();
             let (limit, _) = context.pace.now();
@@ -319,7 +146,7 @@ impl Engine {
                 ranges_total: scanning.total.load(Ordering::Relaxed),
                 ranges: scanning.ranges.load(Ordering::Relaxed),
                 rows: scanning.rows.load(Ordering::Relaxed),
-                enrolments: scanning.enrolments.load(Ordering::Relaxed),
+                clustered_rows: scanning.clustered_rows.load(Ordering::Relaxed),
             };
             Counters {
                 groups_total,
@@ -369,7 +196,7 @@ impl Engine {
         Deletes {
             warn: deletes.limits.warn,
             fail: deletes.limits.fail,
-            is_told: self.tells_tombstones,
+            is_reported: self.reports_tombstones,
             over_warn: deletes.reached(deletes.limits.warn),
             over_fail: deletes.reached(deletes.limits.fail),
             hottest: hottest.collect(),
@@ -393,7 +220,7 @@ impl Engine {
     pub(super) async fn close(self, is_interrupted: bool) -> Result<(), Failure> {
         // All groups have ended, so nobody else holds the context.
         let Some(context) = Arc::into_inner(self.context) else { return Ok(()) };
-        match context.outlet.close().await {
+        match context.event_sink.close().await {
             Err(error @ EventError::Unacknowledged { .. }) if is_interrupted => {
                 tracing::warn!("{error}; their groups are left to be gone on with");
                 Ok(())

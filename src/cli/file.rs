@@ -12,7 +12,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::catalogue;
 use crate::advice::Advice;
-use crate::setting::{Given, Kind, Origin, Place, Row, SettingsError};
+use crate::setting::{Given, Kind, Layer, Origin, Row, SettingsError};
 
 /// Reads the file; nothing is checked but its shape.
 ///
@@ -33,7 +33,7 @@ fn parse(text: &str, path: &Path) -> Result<Vec<Given>, SettingsError> {
     })?;
     let mut found = Vec::new();
     for (key, value) in table.get_ref() {
-        let row = catalogue::find(key.get_ref()).filter(|row| row.is_in(Place::File));
+        let row = catalogue::find(key.get_ref()).filter(|row| row.is_in(Layer::File));
         match (row, value.get_ref()) {
             (None, _) => return Err(source.unknown(key)),
             (Some(Row { kind: Kind::Table, name, .. }), DeValue::Table(properties)) => {
@@ -107,7 +107,7 @@ fn value_of(row: &Row, written: &DeValue<'_>, file: &Path) -> Result<String, Str
     })
 }
 
-/// The text of the file, of which errors tell the place.
+/// The text of the file, of which errors tell the line.
 struct Text<'a> {
     text: &'a str,
     path: &'a Path,
@@ -127,8 +127,8 @@ impl Text<'_> {
     }
 
     /// `tributary.toml, line 3 (in_flight): …`
-    fn wrong(&self, place: Range<usize>, what: &str) -> SettingsError {
-        let line = self.line(place.start);
+    fn wrong(&self, span: Range<usize>, what: &str) -> SettingsError {
+        let line = self.line(span.start);
         let written = self.text.lines().nth(line - 1).and_then(|line| line.split_once('='));
         let key = written.map_or_else(String::new, |(key, _)| format!(" ({})", key.trim()));
         SettingsError::new(format!("{}, line {line}{key}: {what}", self.path.display()))

@@ -8,7 +8,7 @@ use clap::parser::ValueSource;
 use super::catalogue::{self, output::CONFIG};
 use super::file;
 use crate::secret::{REDACTED, is_secret};
-use crate::setting::{Described, Given, Kind, Layers, Origin, Place, Row, SettingsError};
+use crate::setting::{Described, Given, Kind, Layer, Layers, Origin, Row, SettingsError};
 
 /// Reads all three.
 ///
@@ -88,7 +88,7 @@ fn variables(
     let mut variables: Vec<_> = environment.filter_map(text).collect();
     variables.sort();
     let is_read = |row: &&Row| {
-        row.is_in(Place::Environment) && (!row.is_in(Place::Flag) || has_flag(matches, row))
+        row.is_in(Layer::Environment) && (!row.is_in(Layer::Flag) || has_flag(matches, row))
     };
     let rows: Vec<_> = rows().filter(is_read).map(|row| (row, row.variable())).collect();
     let given = variables.into_iter().filter_map(|(name, text)| {

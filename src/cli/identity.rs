@@ -128,7 +128,7 @@ pub(super) fn check_tables(journal: &dyn Journal, spec: &Spec) -> Result<(), Fai
             let all = Alteration::of_columns(&then.columns, &now.columns).into_iter();
             // What a later session has met is known to it.
             let all = all.filter(move |what| number == 0 || matches!(what, Alteration::Lost(_)));
-            all.map(|what| told(&then.name, &what))
+            all.map(|what| described(&then.name, &what))
         })
     });
     since.collect::<BTreeSet<_>>().iter().for_each(|what| tracing::warn!("{what}"));
@@ -150,7 +150,7 @@ fn is_another(then: &TableLayout, now: &TableLayout) -> Option<String> {
     })
 }
 
-fn told(table: &str, what: &Alteration) -> String {
+fn described(table: &str, what: &Alteration) -> String {
     let then = match what {
         Alteration::Lost(_) => {
             "what the journal has of it is neither compared nor written (the command record shows it)"
@@ -199,8 +199,8 @@ mod tests {
     #[test]
     fn a_journal_of_other_accounts_is_refused() {
         let spec = RawSpec::course_batch().unwrap();
-        let check = |said: Option<&str>, kept: Option<&str>| {
-            let settings = said.map_or(json!({}), |name| json!({ ACCOUNTS: name }));
+        let check = |given: Option<&str>, kept: Option<&str>| {
+            let settings = given.map_or(json!({}), |name| json!({ ACCOUNTS: name }));
             let input = InputRecord { path: "-".into(), file: None, sha256: "ab".into(), bytes: 8 };
             let record =
                 RunRecord::new(RunId::from_text("r"), "apply", Moment::now(), input, settings);
@@ -218,10 +218,10 @@ mod tests {
             assert_eq!(check(None, same), Ok(()));
         }
         assert_eq!(check(Some("uuid"), Some("uuid")), Ok(()));
-        for (said, kept) in
+        for (given, kept) in
             [(Some("uuid"), None), (None, Some("uuid")), (Some("int"), Some("uuid"))]
         {
-            let error = check(said, kept).unwrap_err();
+            let error = check(given, kept).unwrap_err();
             assert!(error.contains("of type") && error.contains("original files"), "{error}");
         }
     }

@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use super::{Console, Exit, Failure, InputSettings, InputSource, listen, register};
 use crate::model::AccountType;
 use crate::moment::Moment;
-use crate::pairs::{self, Format, PairList, PairsError, Spool, Spooled};
+use crate::pairs::{self, CopiedInput, Format, InputCopy, PairList, PairsError};
 use crate::plan::{self, Plan, Refusal};
 use crate::register::Archive;
 use crate::run::{InputRecord, Prepared, RunDir, RunId, files};
@@ -71,12 +71,12 @@ pub(super) async fn plan(
     let rejects = prepared.create(files::REJECTS)?;
     let format = settings.format.clone();
     let resolving = move || {
-        let mut spool = Spool::start(input, &directory)?;
-        let list = pairs::read(&mut spool, &format)?;
-        let copy = spool.finish()?;
+        let mut input_copy = InputCopy::start(input, &directory)?;
+        let list = pairs::read(&mut input_copy, &format)?;
+        let copy = input_copy.finish()?;
         Ok((resolve(list, &format, &copy.path, rejects)?, copy))
     };
-    let (plan, copy): (Plan, Spooled) = unless_stopped(resolving, settings, stop).await?;
+    let (plan, copy): (Plan, CopiedInput) = unless_stopped(resolving, settings, stop).await?;
     let file = match &settings.source {
         InputSource::File(path) => Some(path::absolute(path).unwrap_or(path.clone())),
         InputSource::Stdin => None,

@@ -22,7 +22,7 @@ use crate::cluster::{Cluster, ReadStore, RegisterReader};
 use crate::latency::Recorder;
 use crate::model::{AccountType, Surroundings};
 use crate::pace::Pace;
-use crate::pipeline::{self, Context, HotPartition, Inspected, Lanes, Selection};
+use crate::pipeline::{self, Context, HotPartition, Inspected, Operations, Selection};
 use crate::plan::Plan;
 use crate::register::Archive;
 use crate::report::{Inspection, Met};
@@ -39,11 +39,11 @@ pub(super) struct Reading {
     store: ReadStore,
     context: Arc<Context<ReadStore>>,
     /// Whether the server has told its thresholds.
-    is_told: bool,
+    is_reported: bool,
     /// What stands around the tables.
     surroundings: Surroundings,
     /// What other runs did; none where no run keeps that, or it is not to be asked.
-    history: Option<RegisterReader>,
+    register_reader: Option<RegisterReader>,
 }
 
 /// What was measured.
@@ -119,18 +119,18 @@ impl Reading {
 
     /// What other runs did, as far as it is known and to be asked.
     pub(super) fn archive(&self) -> Option<&dyn Archive> {
-        self.history.as_ref().map(|history| history as &dyn Archive)
+        self.register_reader.as_ref().map(|reader| reader as &dyn Archive)
     }
 
     async fn start(settings: &PlanSettings, inspect: &InspectSettings) -> Result<Self, Failure> {
         let cluster = Cluster::connect(inspect.cluster.clone()).await?;
         let spec = Arc::new(settings.spec.check(cluster.schema()).map_err(Failure::failed)?);
         let store = cluster.reader(Arc::clone(&spec)).await?;
-        let history = match &inspect.cluster.register {
-            Some(keyspace) => cluster.history(keyspace).await?,
+        let register_reader = match &inspect.cluster.register {
+            Some(keyspace) => cluster.register_reader(keyspace).await?,
             None => None,
         };
-        let recorder = Arc::new(Recorder::new(Lanes::new(&spec).names().to_vec()));
+        let recorder = Arc::new(Recorder::new(Operations::new(&spec).names().to_vec()));
         let PaceSettings { in_flight, rate, max_latency } = inspect.pace;
         let pace = Pace::bounded(in_flight, rate, max_latency);
         let mut context = Context::reading(Arc::clone(&spec), store.clone(), recorder, pace)?;
@@ -139,11 +139,11 @@ impl Reading {
         if let Err(why) = &limits {
             tracing::info!("the server does not tell its tombstone thresholds: {why}");
         }
-        let is_told = limits.is_ok();
+        let is_reported = limits.is_ok();
         let tables: Vec<_> = spec.tables.iter().map(|table| table.name.as_str()).collect();
         let surroundings = cluster.surroundings(&tables).await;
         context.deletes.limits = limits.unwrap_or_default();
-        Ok(Self { store, context: Arc::new(context), is_told, surroundings, history })
+        Ok(Self { store, context: Arc::new(context), is_reported, surroundings, register_reader })
     }
 
     fn progress(
@@ -160,7 +160,7 @@ impl Reading {
                 ranges_total: scanning.total.load(Ordering::Relaxed),
                 ranges: scanning.ranges.load(Ordering::Relaxed),
                 rows: scanning.rows.load(Ordering::Relaxed),
-                enrolments: scanning.enrolments.load(Ordering::Relaxed),
+                clustered_rows: scanning.clustered_rows.load(Ordering::Relaxed),
                 retries,
                 ..ScanSnapshot::default()
             };

@@ -1,7 +1,7 @@
 //! latency.hlog: one interval per second for as long as groups are worked on; and how it went over that time, for the
 //! report.
 //!
-//! A session that goes on with a run appends a log of its own to the same file: the head of an interval
+//! A session that resumes a run appends a log of its own to the same file: the head of an interval
 //! log may stand anywhere in it and sets the time for what follows, so readers of HDR logs take the file as one.
 
 use std::io::Write;
@@ -48,17 +48,21 @@ impl LatencyLog {
                     _ = ticks.tick() => false,
                     _ = over.wait_for(|over| *over) => true,
                 };
-                let lanes = context.recorder.take_interval();
+                let operations = context.recorder.take_interval();
                 if let Some(open) = &mut log
-                    && let Err(error) = open.append(&lanes, SystemTime::now())
+                    && let Err(error) = open.append(&operations, SystemTime::now())
                 {
                     warn(error);
                     log = None;
                 }
-                let (group, others) =
-                    (context.lanes.group(), [context.lanes.journal(), context.lanes.events()]);
-                let count = |lane: usize| lanes.get(lane).map_or(0, |lane| lane.len());
-                let all: u64 = (0..lanes.len()).map(count).sum();
+                let (group, others) = (
+                    context.operations.group(),
+                    [context.operations.journal(), context.operations.events()],
+                );
+                let count = |operation: usize| {
+                    operations.get(operation).map_or(0, |operation| operation.len())
+                };
+                let all: u64 = (0..operations.len()).map(count).sum();
                 let retries = context.retries();
                 timeline.push(Interval {
                     from_s: before.to_s,
@@ -66,7 +70,7 @@ impl LatencyLog {
                     groups: count(group.0),
                     requests: all
                         - count(group.0)
-                        - others.map(|lane| count(lane.0)).iter().sum::<u64>(),
+                        - others.map(|operation| count(operation.0)).iter().sum::<u64>(),
                     retries: retries - before.retries,
                     in_flight: context.pace.now().1 as u64,
                 });

@@ -26,7 +26,7 @@ impl Live {
         output: &OutputSettings,
         console: &Console,
     ) -> Result<Self, Failure> {
-        let ticker = Ticker::start(&console.board, &console.control);
+        let ticker = Ticker::start(&console.status, &console.control);
         let start = |listen| Server::start(listen, ticker.frames(), &console.control);
         let server = listen.map(start).transpose().map_err(Failure::failed)?;
         if let Some(server) = &server {
@@ -48,7 +48,7 @@ impl Live {
 
     /// From here on `tributary control` reaches the run in its directory.
     pub(super) fn is_reached_in(&mut self, run_dir: &Path, console: &Console) {
-        console.board.is_kept_in(run_dir);
+        console.status.is_kept_in(run_dir);
         let address = self.server.as_ref().map(Server::url_with_token);
         match Socket::open(run_dir, self.ticker.frames(), &console.control, address) {
             Ok(socket) => self.socket = Some(socket),
@@ -61,9 +61,9 @@ impl Live {
 
     /// Tells those who look how the command ended, unless it has done so itself.
     pub(super) async fn close(self, result: &Result<Exit, Failure>, console: &Console) {
-        console.board.freeze();
-        if !console.board.has_ended() {
-            console.board.end(match result {
+        console.status.freeze();
+        if !console.status.has_ended() {
+            console.status.end(match result {
                 Ok(exit) => ended(*exit, None, None),
                 Err(failure) => {
                     let how = format!("{}: {:#}", word(failure.exit), failure.error);
@@ -95,7 +95,7 @@ pub(super) async fn over_run(
     work: impl Future<Output = Result<Exit, Failure>>,
 ) -> Result<Exit, Failure> {
     let mut live = Live::start(listen, output, console)?;
-    console.board.begin(command, record.id.as_str());
+    console.status.begin(command, record.id.as_str());
     live.is_reached_in(run_dir, console);
     let result = work.await;
     live.close(&result, console).await;

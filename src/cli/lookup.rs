@@ -24,9 +24,9 @@ pub(super) fn run(
     if account.is_empty() {
         return Err(Failure::unusable(anyhow!("ACCOUNT: '' is not an account")));
     }
-    let place = path.unwrap_or(Path::new(RUNS));
+    let root = path.unwrap_or(Path::new(RUNS));
     let mut lookup = Lookup::new(account);
-    for path in runs(place)? {
+    for path in runs(root)? {
         match look_into(&path, account) {
             Ok(found) => found.into_iter().for_each(|found| lookup.add(found)),
             Err(Failure { error, .. }) => {
@@ -49,27 +49,27 @@ pub(super) fn run(
         return Err(Failure::failed(anyhow!(
             "'{}' is in none of the runs in {} ({} looked into)",
             account.escape_debug(),
-            place.display(),
+            root.display(),
             lookup.runs
         )));
     }
     Ok(if lookup.unreadable.is_empty() { Exit::Done } else { Exit::Failed })
 }
 
-/// The runs at a place, oldest first: the one that it is, or those in it. Runs that only planned say
+/// The runs below a path, oldest first: the one that it is, or those in it. Runs that only planned say
 /// nothing of where an account went.
-fn runs(place: &Path) -> Result<Vec<PathBuf>, Failure> {
-    if place.join(files::RUN).exists() {
-        let record = RunDir::record(place)?;
+fn runs(root: &Path) -> Result<Vec<PathBuf>, Failure> {
+    if root.join(files::RUN).exists() {
+        let record = RunDir::record(root)?;
         if record.is_plan() {
-            return Err(RunError::OnlyPlanned { path: place.to_path_buf() }.into());
+            return Err(RunError::OnlyPlanned { path: root.to_path_buf() }.into());
         }
-        return Ok(vec![place.to_path_buf()]);
+        return Ok(vec![root.to_path_buf()]);
     }
-    let entries = fs::read_dir(place).map_err(|error| {
+    let entries = fs::read_dir(root).map_err(|error| {
         Failure::failed(anyhow!(
             "cannot look for runs in {}: {error}; name a run directory or a folder of them",
-            place.display()
+            root.display()
         ))
     })?;
     let mut runs: Vec<PathBuf> = entries
@@ -81,7 +81,7 @@ fn runs(place: &Path) -> Result<Vec<PathBuf>, Failure> {
     runs.sort();
     if runs.is_empty() {
         return Err(RunError::NotARun {
-            path: place.to_path_buf(),
+            path: root.to_path_buf(),
             what: "it has no run.json, and no run that was applied is in it",
         }
         .into());

@@ -3,7 +3,7 @@
 //! In reading order: `catalogue` has a row for each setting and flag, `args` the commands, with flags made of the rows;
 //! `given` is what flags, environment and configuration `file` say, `recorded` what a run keeps of its settings, and
 //! `resolve` checks them once into `settings`. [`plan`], [`apply`], [`resume`], [`verify`], [`undo`], [`lookup`] and
-//! [`record`] wire the stages of the commands; `engine` is what groups run in, `session` one session of a run from its
+//! [`record`] wire the stages of the commands; `ready` is what a command has connected to, `engine` what groups run in, `session` one session of a run from its
 //! first group to the report, `identity` what a journal belongs to. `console`, `terminal`, `log`, `progress`, `live`,
 //! `signals`, `until` and `again` are how a run meets its operator, `control` how it is asked from elsewhere; `config`
 //! and `manual` are the commands about the tool itself; [`exit`] is the one table of exit codes.
@@ -35,6 +35,7 @@ mod manual;
 mod moments;
 pub mod plan;
 mod progress;
+mod ready;
 pub mod record;
 mod recorded;
 mod register;
@@ -77,7 +78,7 @@ use args::{Ask, Cli, Command};
 use catalogue::{calls::PLAN, output::JSON};
 use recorded::Recorded;
 
-use crate::live::{Board, Control};
+use crate::live::{Control, Status};
 use crate::run::{RunDir, RunRecord};
 use crate::setting::SettingsError;
 
@@ -130,7 +131,7 @@ fn dispatch(matches: &ArgMatches, terminal: &Terminal, again: &Again) -> Result<
             run_log,
             lease: Lease::default(),
             again: again.clone(),
-            board: Board::default(),
+            status: Status::default(),
             control: Control::new(stop.clone()),
             stop,
             until: until.cloned(),
@@ -180,12 +181,12 @@ fn dispatch(matches: &ArgMatches, terminal: &Terminal, again: &Again) -> Result<
         Command::Lookup { account, path } => {
             lookup::run(&account, path.as_deref(), layers()?.get(&JSON)?, terminal)
         }
-        Command::Runs { told } => {
+        Command::Runs { mark } => {
             let layers = layers()?;
             let (settings, json) = (resolve::cluster(&layers)?, layers.get(&JSON)?);
-            match told {
+            match mark {
                 None => in_runtime(runs::list(&settings, json, terminal)),
-                Some(told) => in_runtime(runs::tell(&settings, &told, terminal)),
+                Some(mark) => in_runtime(runs::mark(&settings, &mark, terminal)),
             }
         }
         Command::Record { run, account } => record::run(&run, &account, terminal),

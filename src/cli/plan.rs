@@ -17,7 +17,9 @@ pub async fn run(settings: &PlanSettings, console: &Console) -> Result<Exit, Fai
     let mut groups_sha256 = planned.plan.sha256();
     let inspection = match &settings.inspect {
         None => {
-            assumptions(&settings.spec).iter().for_each(|said| tracing::warn!("{said}"));
+            assumptions(&settings.spec)
+                .iter()
+                .for_each(|assumption| tracing::warn!("{assumption}"));
             None
         }
         Some(own) => {
@@ -86,7 +88,9 @@ mod tests {
             );
             RawSpec::parse(&text, "a test").unwrap()
         };
-        assert!(assumptions(&spec("")).is_some_and(|said| said.contains("count as text")));
+        assert!(
+            assumptions(&spec("")).is_some_and(|assumption| assumption.contains("count as text"))
+        );
         assert!(assumptions(&spec("[table.columns]\nstatus = 'int'\n")).is_some());
         assert_eq!(assumptions(&spec("[table.columns]\nuser = 'uuid'\n")), None);
     }

@@ -52,7 +52,7 @@ pub struct ScanSnapshot {
     /// Rows that were looked at.
     pub rows: u64,
     /// Rows of sources among them.
-    pub enrolments: u64,
+    pub clustered_rows: u64,
     /// Requests that were tried again.
     pub retries: u64,
     /// No page is asked for until the operator lets them.
@@ -169,12 +169,12 @@ impl Stage for Snapshot {
             let _ = write!(text, ", {rate:.0}/s{}", time_left(self, rates));
         }
         let held = |is_least: bool| held.filter(|held| held.is_least == is_least);
-        let said = |held: Option<Held>| held.map_or_else(String::new, |held| format!(", {held}"));
+        let reason = |held: Option<Held>| held.map_or_else(String::new, |held| format!(", {held}"));
         // Where that is all that can be done, it is why nothing gets on.
-        text += &said(held(true));
+        text += &reason(held(true));
         text += &counts(&[(failed, "failed"), (retries, "retried")]);
         text += &under_way.short();
-        text + &said(held(false))
+        text + &reason(held(false))
     }
 }
 
@@ -192,14 +192,14 @@ impl Stage for ScanSnapshot {
     }
 
     fn text(&self, rates: Rates) -> String {
-        let Self { ranges_total, ranges, enrolments, retries, is_paused, .. } = *self;
+        let Self { ranges_total, ranges, clustered_rows, retries, is_paused, .. } = *self;
         let mut text = format!("{ranges}/{ranges_total} ranges scanned");
         if is_paused {
             text += ", paused";
         } else if let Some(rate) = rates.counted {
             let _ = write!(text, ", {rate:.0} rows/s{}", time_left(self, rates));
         }
-        text + &counts(&[(enrolments, "found"), (retries, "retried")])
+        text + &counts(&[(clustered_rows, "found"), (retries, "retried")])
     }
 }
 
@@ -281,7 +281,7 @@ mod tests {
             ranges_total: 256,
             ranges: 64,
             rows: 9,
-            enrolments: 1_234,
+            clustered_rows: 1_234,
             ..ScanSnapshot::default()
         };
         assert_eq!(
@@ -292,9 +292,9 @@ mod tests {
         let mut slow =
             Snapshot { groups_total: 9_000, done: 12, under_way: EXAMPLE, ..Snapshot::default() };
         slow.held = Some(Held { read, is_least: true });
-        let said =
+        let reason =
             "12/9000 groups, 2/s, 1:14:54 left, held back by --max-latency: a read takes 35 ms";
-        assert_eq!(slow.text(at(2.0)), format!("{said}, 16req/512gr/2win, 1.2s old, 3.4MB"));
+        assert_eq!(slow.text(at(2.0)), format!("{reason}, 16req/512gr/2win, 1.2s old, 3.4MB"));
         slow.held = Some(Held { read, is_least: false });
         assert!(slow.text(at(2.0)).ends_with(
             "16req/512gr/2win, 1.2s old, 3.4MB, held back by --max-latency: a read takes 35 ms"

@@ -50,11 +50,11 @@ pub(super) fn record_of(
     for setting in settings {
         let at = setting.row().recorded.map(|recorded| recorded.at);
         if let (Some(at), Some(kept)) = (at, setting.kept(layers)?) {
-            let mut place = &mut record;
+            let mut entry = &mut record;
             for name in at.split('/') {
-                place = &mut place[name];
+                entry = &mut entry[name];
             }
-            *place = kept;
+            *entry = kept;
         }
     }
     Ok(record)
@@ -125,7 +125,7 @@ pub(super) fn format_of(run: &Path, record: &RunRecord) -> Result<Format, RunErr
     format.map_err(|what| RunError::Unusable { path: run.join(files::RUN), what })
 }
 
-/// The settings of a run that is gone on with, and its own copy of the specification.
+/// The settings of a run that is resumed, and its own copy of the specification.
 #[derive(Clone, Debug)]
 pub(super) struct Recorded {
     /// All that its run.json says.
@@ -145,8 +145,8 @@ impl Recorded {
     /// run.json or spec.toml is not what the run wrote.
     pub(super) fn load(run: &Path, record: &RunRecord) -> Result<Self, RunError> {
         let wrong = |path: &PathBuf, what: String| RunError::Unusable { path: path.clone(), what };
-        let said = |name: &str| record.settings[name].as_str();
-        let Some(sha256) = said("spec_sha256") else {
+        let setting = |name: &str| record.settings[name].as_str();
+        let Some(sha256) = setting("spec_sha256") else {
             let what = "its settings are not understood (no spec_sha256)".to_owned();
             return Err(wrong(&run.join(files::RUN), what));
         };
@@ -164,7 +164,7 @@ impl Recorded {
             given: recalled(run, record, catalogue::all()),
             format: format_of(run, record)?,
             spec,
-            spec_path: said("spec_path").map(str::to_owned),
+            spec_path: setting("spec_path").map(str::to_owned),
         })
     }
 }

@@ -18,7 +18,7 @@ use crate::model::{Group, Pair};
 use crate::pairs::Rule;
 use crate::pipeline::{Barred, Known};
 use crate::plan::{Plan, Refusal};
-use crate::register::{Archive, History, Later, Register, Verdict};
+use crate::register::{Archive, Later, Lineage, Register, Verdict};
 use crate::run::RunId;
 use crate::spec::Spec;
 
@@ -103,7 +103,7 @@ impl Past {
         if writes {
             return lease.take(cluster, keyspace, run).await.map(Self::Held);
         }
-        let reader = cluster.history(keyspace).await?;
+        let reader = cluster.register_reader(keyspace).await?;
         Ok(reader.map_or(Self::Unknown, |reader| Self::Read(Box::new(reader))))
     }
 
@@ -123,14 +123,14 @@ impl Past {
 }
 
 /// What the register knows of a plan's accounts, but for what the run itself did.
-pub(super) async fn history(
+pub(super) async fn lineage(
     register: &dyn Archive,
     plan: &Plan,
     spec: &Spec,
     own: Option<&str>,
-) -> Result<History, Failure> {
+) -> Result<Lineage, Failure> {
     let accounts = plan.participants().map(|account| account.text().into_owned());
-    History::of(register, accounts, &tables(spec), own).await.map_err(Failure::failed)
+    Lineage::of(register, accounts, &tables(spec), own).await.map_err(Failure::failed)
 }
 
 /// A plan without the pairs that earlier runs stand in the way of, and these.
@@ -142,12 +142,12 @@ pub(super) async fn judged(
     mut plan: Plan,
     spec: &Spec,
 ) -> Result<(Plan, Vec<Refusal>), Failure> {
-    let history = history(register, &plan, spec, None).await?;
+    let lineage = lineage(register, &plan, spec, None).await?;
     let mut refusals = Vec::new();
     // What is left of a group without a pair may be another group, or two.
-    while !history.is_empty() {
-        let groups = plan.groups().filter(|group| history.names(group));
-        let found: Vec<Refusal> = groups.flat_map(|group| of_group(&history, &group)).collect();
+    while !lineage.is_empty() {
+        let groups = plan.groups().filter(|group| lineage.names(group));
+        let found: Vec<Refusal> = groups.flat_map(|group| of_group(&lineage, &group)).collect();
         if found.is_empty() {
             break;
         }
@@ -158,9 +158,9 @@ pub(super) async fn judged(
     Ok((plan, refusals))
 }
 
-fn of_group(history: &History, group: &Group) -> Vec<Refusal> {
+fn of_group(lineage: &Lineage, group: &Group) -> Vec<Refusal> {
     let mut refusals = Vec::new();
-    for (at, verdict) in history.verdicts(group) {
+    for (at, verdict) in lineage.verdicts(group) {
         let pairs = match at {
             Some(at) => &group.pairs[at..=at],
             None => &group.pairs[..],
@@ -177,24 +177,24 @@ fn tables(spec: &Spec) -> BTreeSet<String> {
     spec.tables.iter().map(|table| table.name.clone()).collect()
 }
 
-/// The groups of a run that is gone on with that other runs stand in the way of.
+/// The groups of a run that is resumed that other runs stand in the way of.
 ///
 /// # Errors
 /// The journal cannot be read.
 pub(super) fn barred(
-    history: &History,
+    lineage: &Lineage,
     plan: &Plan,
     known: &Known,
     journal: &dyn Journal,
 ) -> Result<Barred, Failure> {
     let mut barred = Barred::default();
-    if history.is_empty() {
+    if lineage.is_empty() {
         return Ok(barred);
     }
     for group in plan.groups() {
         match known.state(group.index) {
             None => {
-                if let Some((_, verdict)) = history.verdicts(&group).into_iter().next() {
+                if let Some((_, verdict)) = lineage.verdicts(&group).into_iter().next() {
                     let why = format!("{}: {}", rule(&verdict).name(), sentence(&verdict));
                     barred.not_begun.insert(group.index, why);
                 }
@@ -202,7 +202,7 @@ pub(super) fn barred(
             Some(State::Undone) => {}
             Some(state) => {
                 let t = journal.group(group.index)?.and_then(|record| record.t);
-                let later = history.named_since(&group, t.unwrap_or_default());
+                let later = lineage.named_since(&group, t.unwrap_or_default());
                 let Some(last) = later.last() else { continue };
                 let why = format!(
                     "run {} has worked on accounts of this group since: end or undo that one first",
@@ -250,7 +250,7 @@ fn sentence(verdict: &Verdict) -> String {
     }
 }
 
-/// The groups of a run that cannot be taken back yet, each with the runs that have to be taken back before: the last one
+/// The groups of a run that cannot be undone yet, each with the runs that have to be undone before: the last one
 /// first.
 ///
 /// # Errors
@@ -274,10 +274,10 @@ pub(super) async fn not_yet(
         }
         let accounts = known.iter().flat_map(|(group, _)| group.accounts());
         let accounts = accounts.map(|account| account.text().into_owned());
-        let history = History::of(register, accounts, &tables(spec), Some(own.as_str())).await;
-        let history = history.map_err(Failure::failed)?;
+        let lineage = Lineage::of(register, accounts, &tables(spec), Some(own.as_str())).await;
+        let lineage = lineage.map_err(Failure::failed)?;
         for (group, t) in &known {
-            let later = history.later(group, *t);
+            let later = lineage.later(group, *t);
             if !later.is_empty() {
                 not_yet.insert(group.index, later);
             }
@@ -286,7 +286,7 @@ pub(super) async fn not_yet(
     Ok(not_yet)
 }
 
-/// What takes the runs back that come before some groups of this one, in the order in which that can be done.
+/// What undoes the runs that come before some groups of this one, in the order in which that can be done.
 ///
 /// # Errors
 /// The register cannot be read.

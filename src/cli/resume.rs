@@ -1,4 +1,4 @@
-//! `resume`: go on with a run that was stopped, or in which groups failed.
+//! `resume`: takes up a run that was stopped, or in which groups failed.
 //!
 //! A run goes on as what it is. So everything that it depends on is compared with what it began with
 //! before anything is done: the copy of the pairs, the pairs themselves, the specification, the keyspace, the
@@ -13,8 +13,8 @@ use anyhow::anyhow;
 use tokio::sync::watch;
 
 use super::again;
-use super::engine::{Needs, Ready};
 use super::identity::{Identity, check_tables};
+use super::ready::{Needs, Ready};
 use super::session::{Session, Traces};
 use super::undo::WHOLE_UNDONE;
 use super::{Console, Exit, Failure, ResumeSettings, listen, live, register};
@@ -56,7 +56,7 @@ async fn carry_out(
     Identity::new(&record, merge, &plan).check(&journal)?;
     let known = Known::new(journal.states()?);
     if journal.meta(WHOLE_UNDONE)?.is_some() {
-        check_not_taken_back(&known, run_dir.path())?;
+        check_not_undone(&known, run_dir.path())?;
     }
     let ready = Ready::start_unless(&mut stop, Needs::of(merge, &record.id, true), console).await?;
     register::check_newest(&ready.past, &record.id, &journal, plan.len() as u64).await?;
@@ -65,8 +65,8 @@ async fn carry_out(
         None => known,
         Some(past) => {
             let own = Some(record.id.as_str());
-            let history = register::history(past, &plan, ready.spec(), own).await?;
-            let barred = register::barred(&history, &plan, &known, &journal)?;
+            let lineage = register::lineage(past, &plan, ready.spec(), own).await?;
+            let barred = register::barred(&lineage, &plan, &known, &journal)?;
             known.with(barred)
         }
     };
@@ -95,8 +95,8 @@ async fn carry_out(
 }
 
 /// Refuses a run that undo has begun with: to go on merging is not what anybody wants then.
-fn check_not_taken_back(known: &Known, run: &Path) -> Result<(), Failure> {
-    let groups = known.taken_back();
+fn check_not_undone(known: &Known, run: &Path) -> Result<(), Failure> {
+    let groups = known.undone();
     if groups == 0 {
         return Ok(());
     }

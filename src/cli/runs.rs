@@ -20,7 +20,7 @@ pub(super) async fn list(
 ) -> Result<Exit, Failure> {
     let cluster = Cluster::connect(settings.clone()).await?;
     let name = register(settings)?;
-    let Some(reader) = cluster.history(name).await? else {
+    let Some(reader) = cluster.register_reader(name).await? else {
         return Err(Failure::failed(anyhow!(
             "there is no register of runs in keyspace {name}: no run has begun yet that keeps one"
         )));
@@ -37,12 +37,12 @@ pub(super) async fn list(
 }
 
 /// Tells the register what became of a run that nobody can ask any more.
-pub(super) async fn tell(
+pub(super) async fn mark(
     settings: &ClusterSettings,
-    told: &OfRun,
+    mark: &OfRun,
     terminal: &Terminal,
 ) -> Result<Exit, Failure> {
-    let (run, state, follows) = match told {
+    let (run, state, follows) = match mark {
         OfRun::Lost { run } => (
             run,
             RunState::Lost,

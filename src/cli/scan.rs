@@ -1,4 +1,4 @@
-//! The scan before the first group: where sources are enrolled, whatever content they have.
+//! The scan before the first group: the clustered rows of sources, whatever leads there.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -10,7 +10,7 @@ use crate::live::Phase;
 use crate::pipeline::{self, Discover};
 use crate::report::ScanFacts;
 
-/// Scans what no earlier session has scanned; `None` if nothing is left to be merged, or enrolments are found in
+/// Scans what no earlier session has scanned; `None` if nothing is left to be merged, or clustered rows are found in
 /// another way.
 pub(super) async fn run(
     engine: &Engine,
@@ -22,7 +22,7 @@ pub(super) async fn run(
     }
     let began = Instant::now();
     tracing::info!("looking for enrolments of sources by a scan");
-    console.board.enter(Phase::Scanning);
+    console.status.enter(Phase::Scanning);
     let shown = progress(engine, work.quiet, console);
     let scanned = pipeline::scan(&engine.context, work.plan, &work.stop).await;
     shown.finish();
@@ -35,12 +35,12 @@ pub(super) async fn run(
         ranges_before: scanned.ranges_before,
         ranges_now: scanned.ranges_now,
         rows: scanned.rows,
-        enrolments: scanned.enrolments,
+        clustered_rows: scanned.clustered_rows,
         interrupted: scanned.interrupted,
         seconds: began.elapsed().as_secs_f64(),
     };
-    let ScanFacts { ranges, rows, enrolments, .. } = facts;
-    tracing::info!(ranges, rows, enrolments, "the scan took {:.1} s", facts.seconds);
+    let ScanFacts { ranges, rows, clustered_rows, .. } = facts;
+    tracing::info!(ranges, rows, clustered_rows, "the scan took {:.1} s", facts.seconds);
     Ok(Some(facts))
 }
 
@@ -53,7 +53,7 @@ pub(super) fn progress(engine: &Engine, quiet: bool, console: &Console) -> Progr
             ranges_total: scanning.total.load(Ordering::Relaxed),
             ranges: scanning.ranges.load(Ordering::Relaxed),
             rows: scanning.rows.load(Ordering::Relaxed),
-            enrolments: scanning.enrolments.load(Ordering::Relaxed),
+            clustered_rows: scanning.clustered_rows.load(Ordering::Relaxed),
             retries: context.retries(),
             is_paused: context.pace.is_paused(),
         }

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::advice::Advice;
 use crate::journal::{JournalError, State};
-use crate::latency::LaneSummary;
+use crate::latency::LatencySummary;
 use crate::live::{Frame, Phase};
 use crate::model::Tally;
 use crate::moment::Moment;
@@ -72,7 +72,7 @@ impl Session<'_> {
         let mut merged = match &scanned {
             Ok(Some(scanned)) if scanned.interrupted => Merged::nothing(Ended::Interrupted),
             Ok(_) => engine.merge(work, &mut failures, console).await,
-            Err(_) => Merged::nothing(Ended::Hopeless),
+            Err(_) => Merged::nothing(Ended::Fatal),
         };
         let swept = self.sweep(&engine, &merged.outcome, console).await;
         let timeline = log.finish().await;
@@ -92,7 +92,7 @@ impl Session<'_> {
         }
         trouble.push(engine.settle(self.plan.len() as u64).await.err());
         // Those who look at the run hold what it counts with, and with it the producer.
-        console.board.freeze();
+        console.status.freeze();
         let is_interrupted = *self.stop.borrow();
         trouble.push(engine.close(is_interrupted).await.err());
         let trouble = trouble.into_iter().flatten().next();
@@ -132,8 +132,8 @@ impl Session<'_> {
         let applied = summary.applied.as_ref();
         let stopped = applied.and_then(|applied| applied.stopped.as_deref());
         let again = applied.and_then(|applied| applied.again.as_ref());
-        console.board.end(live::ended(Exit::from_code(summary.exit_code), stopped, again));
-        let last = Frame::of(&console.board, &console.control);
+        console.status.end(live::ended(Exit::from_code(summary.exit_code), stopped, again));
+        let last = Frame::of(&console.status, &console.control);
         self.run_dir.replace(files::METRICS, last.metrics.as_bytes())
     }
 
@@ -155,7 +155,7 @@ impl Session<'_> {
             }
             return Ok(None);
         }
-        console.board.enter(Phase::Sweeping);
+        console.status.enter(Phase::Sweeping);
         // Its scan may take as long as the first.
         let scans = engine.context.discover == Discover::Scan;
         let shown = scans.then(|| scan::progress(engine, self.output.quiet, console));
@@ -185,7 +185,7 @@ impl Session<'_> {
             Ended::Finished => None,
             Ended::Interrupted => Some(console.stopped_by()),
             Ended::TooManyErrors => Some("stopped by --max-errors".to_owned()),
-            Ended::Hopeless => Some(match &outcome.stopped_by {
+            Ended::Fatal => Some(match &outcome.stopped_by {
                 Some(why) => format!("stopped, because every further group would meet this: {why}"),
                 None => "stopped, because no group could be told as failed".to_owned(),
             }),
@@ -262,9 +262,7 @@ impl Session<'_> {
             let fate: fn(&mut Fates) -> &mut u64 = match known.state(group) {
                 Some(State::Done) => |fates| &mut fates.done,
                 Some(State::Failed) => |fates| &mut fates.failed,
-                Some(State::Undoing | State::Undone | State::Disputed) => {
-                    |fates| &mut fates.taken_back
-                }
+                Some(State::Undoing | State::Undone | State::Disputed) => |fates| &mut fates.undone,
                 _ if group >= self.settings.work.limits.groups => |fates| &mut fates.limited,
                 None | Some(State::Intended | State::Written | State::Sweeping) => {
                     |fates| &mut fates.not_started
@@ -310,7 +308,7 @@ impl Session<'_> {
             Ended::Finished if applied.swept.as_ref().is_some_and(SweepFacts::is_partial) => {
                 Exit::Partial
             }
-            Ended::TooManyErrors | Ended::Hopeless => Exit::Failed,
+            Ended::TooManyErrors | Ended::Fatal => Exit::Failed,
             Ended::Finished
                 if applied.groups.failed > 0 || self.plan.stats().rejected_lines() > 0 =>
             {
@@ -365,18 +363,18 @@ fn failed_groups(plan: &Plan, known: &Known) -> impl Iterator<Item = usize> {
     (0..plan.len()).filter(|group| known.state(*group) == Some(State::Failed))
 }
 
-/// The lanes that something went through.
-fn taken(lanes: Vec<LaneSummary>) -> Vec<LaneSummary> {
-    lanes.into_iter().filter(|lane| lane.count > 0).collect()
+/// The operations that something went through.
+fn taken(operations: Vec<LatencySummary>) -> Vec<LatencySummary> {
+    operations.into_iter().filter(|operation| operation.count > 0).collect()
 }
 
 /// What became of groups and pairs, by the counters of this session.
 fn counted(before: (Fates, Fates), outcome: &RunOutcome) -> (Fates, Fates) {
     let count = |before: Fates, done: u64, failed: u64| {
-        let Fates { planned, limited, taken_back, .. } = before;
+        let Fates { planned, limited, undone, .. } = before;
         let done = before.done + done;
-        let not_started = planned.saturating_sub(done + failed + limited + taken_back);
-        Fates { planned, done, failed, not_started, limited, taken_back }
+        let not_started = planned.saturating_sub(done + failed + limited + undone);
+        Fates { planned, done, failed, not_started, limited, undone }
     };
     (
         count(before.0, outcome.done, outcome.failed),

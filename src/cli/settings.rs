@@ -43,7 +43,7 @@ pub struct InspectSettings {
     pub cluster: ClusterSettings,
     /// How many groups are drawn at random; all are inspected if there is no number.
     pub sample: Option<usize>,
-    /// How enrolments are found.
+    /// How clustered rows are found.
     pub discover: Discover,
     /// How fast.
     pub pace: PaceSettings,
@@ -68,7 +68,7 @@ pub struct ApplySettings {
     pub recorded: Value,
     /// How to report.
     pub output: OutputSettings,
-    /// The flags that have to be given again to go on with the run, because secrets are kept nowhere.
+    /// The flags that have to be given again to resume the run, because secrets are kept nowhere.
     pub secret_flags: Vec<String>,
 }
 
@@ -129,7 +129,7 @@ pub struct UndoSettings {
     pub events: Option<EventSettings>,
     /// The run's specification.
     pub spec: RawSpec,
-    /// The pairs whose groups are taken back, and how they are written; none for all of them.
+    /// The pairs whose groups are undone, and how they are written; none for all of them.
     pub pairs: Option<(PathBuf, Format)>,
     /// Take back also what has been changed since.
     pub force: bool,
@@ -205,7 +205,7 @@ impl fmt::Display for InputSource {
 /// How to merge.
 #[derive(Clone, Copy, Debug)]
 pub struct WorkSettings {
-    /// How enrolments are found.
+    /// How clustered rows are found.
     pub discover: Discover,
     /// How fast.
     pub pace: PaceSettings,

@@ -19,7 +19,7 @@ pub fn listen(console: &Console) -> io::Result<watch::Receiver<bool>> {
     let mut signals = Signals::new()?;
     let stopped = console.stop.subscribe();
     if let Some(until) = &console.until {
-        console.board.ends_at(until.moment());
+        console.status.ends_at(until.moment());
         tokio::spawn(until.clone().stop(console.stop.clone()));
     }
     let (console, mut asked) = (console.clone(), stopped.clone());
@@ -45,11 +45,11 @@ pub fn listen(console: &Console) -> io::Result<watch::Receiver<bool>> {
 /// is in the journal.
 fn end_at_once(console: &Console, why: &str) -> ! {
     console.terminal.clear();
-    let told = match console.again.command() {
+    let look = match console.again.command() {
         None => "nothing was changed".to_owned(),
         Some(command) => format!("what was in flight may be half done. To go on:\n  {command}"),
     };
-    console.terminal.complain(&format!("{why}: stopped at once; {told}"));
+    console.terminal.complain(&format!("{why}: stopped at once; {look}"));
     exit::at_once(Exit::Interrupted)
 }
 

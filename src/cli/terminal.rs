@@ -54,8 +54,8 @@ impl Terminal {
     /// Whether standard error may be coloured: on a terminal, unless the environment says otherwise by the
     /// usual names.
     pub(super) fn has_colours(&self) -> bool {
-        let said = |name: &str| env::var(name).ok().filter(|value| !value.is_empty());
-        colours(self.shows_bars(), said)
+        let variable = |name: &str| env::var(name).ok().filter(|value| !value.is_empty());
+        colours(self.shows_bars(), variable)
     }
 
     /// The columns that a text of standard output may take: lines beyond a hundred are hard to read.
@@ -110,12 +110,12 @@ impl Terminal {
 }
 
 /// <https://no-color.org> before <https://bixense.com/clicolors>.
-fn colours(on_terminal: bool, said: impl Fn(&str) -> Option<String>) -> bool {
-    let is = |name: &str, value: &str| said(name).is_some_and(|said| said == value);
-    if said("NO_COLOR").is_some() {
+fn colours(on_terminal: bool, variable: impl Fn(&str) -> Option<String>) -> bool {
+    let is = |name: &str, value: &str| variable(name).is_some_and(|variable| variable == value);
+    if variable("NO_COLOR").is_some() {
         return false;
     }
-    match said("CLICOLOR_FORCE") {
+    match variable("CLICOLOR_FORCE") {
         Some(force) if force != "0" => true,
         _ => on_terminal && !is("CLICOLOR", "0"),
     }
@@ -157,11 +157,11 @@ mod tests {
     #[test]
     fn the_environment_decides_on_colours() {
         let shown = |on_terminal: bool, set: &[(&str, &str)]| {
-            let said = |name: &str| {
+            let variable = |name: &str| {
                 let found = set.iter().find(|(known, _)| *known == name);
                 found.map(|(_, value)| (*value).to_owned())
             };
-            colours(on_terminal, said)
+            colours(on_terminal, variable)
         };
         assert!(shown(true, &[]) && !shown(false, &[]));
         assert!(!shown(true, &[("NO_COLOR", "1")]) && !shown(true, &[("CLICOLOR", "0")]));

@@ -1,4 +1,4 @@
-//! `undo`: take a run back, or the groups of some of its pairs.
+//! `undo`: undo a run, or the groups of some of its pairs.
 
 use std::collections::{BTreeMap, HashSet};
 use std::io;
@@ -8,9 +8,10 @@ use std::sync::Arc;
 use anyhow::anyhow;
 use tokio::sync::watch;
 
-use super::engine::{Engine, Needs, Ready};
+use super::engine::Engine;
 use super::identity::{self, Identity, check_tables};
 use super::latency_log::LatencyLog;
+use super::ready::{Needs, Ready};
 use super::{Console, Exit, Failure, Progress, UndoSettings, again, facts, listen, live, register};
 use crate::journal::{Journal, JournalError, SqliteJournal};
 use crate::live::Phase;
@@ -22,7 +23,7 @@ use crate::readable;
 use crate::report::{FailureReasons, Rendered, Undoing, UndoneGroups, UndonePairs, UndoneTable};
 use crate::run::{RunDir, RunError, RunRecord, files};
 use crate::spec::{Spec, Table};
-use crate::undo::{self, Conflict, Options, Rows, SelectError, Selected, Told, Undone};
+use crate::undo::{self, Conflict, Options, Reported, Rows, SelectError, Selected, Undone};
 
 /// conflicts.csv: the columns of diff.csv, but for its verdicts.
 const HEADER: [&str; 10] = [
@@ -38,7 +39,7 @@ const HEADER: [&str; 10] = [
     "line",
 ];
 
-/// That a run has been begun to be taken back as a whole, as its journal says it.
+/// That a run has been begun to be undone as a whole, as its journal says it.
 pub(super) const WHOLE_UNDONE: &str = "taken_back_as_a_whole";
 
 /// How many reasons for failures the report tells.
@@ -106,7 +107,7 @@ async fn carry_out(
         Some(past) => register::undos_before(past, &not_yet).await?,
     };
     if pairs.is_none() {
-        // A run that is taken back as a whole does not go on merging, whatever becomes of the rest.
+        // A run that is undone as a whole does not go on merging, whatever becomes of the rest.
         journal.set_meta(WHOLE_UNDONE, "yes")?;
     }
     selected.groups.retain(|group| !not_yet.contains_key(group));
@@ -127,7 +128,7 @@ async fn carry_out(
     let (retries, latency) = (engine.context.retries(), engine.context.recorder.totals());
     let total = identity::groups(&*engine.journal)?;
     let settled = engine.settle(total).await;
-    console.board.freeze();
+    console.status.freeze();
     let closed = engine.close(undone.ended == Walked::Interrupted).await;
     let conflicts = *listed.as_ref().unwrap_or(&0);
     let trouble = [flushed.err().map(Failure::from), listed.err(), settled.err(), closed.err()];
@@ -196,7 +197,7 @@ async fn walk(
     reasons: &mut FailureReasons,
 ) -> (Undone, Result<(), JournalError>) {
     let groups_total = selected.groups.len() as u64;
-    console.board.enter(Phase::Undoing);
+    console.status.enter(Phase::Undoing);
     let topic = settings.events.as_ref().map(|events| events.topic.clone());
     engine.show(groups_total, topic, console);
     if !selected.groups.is_empty() {
@@ -210,7 +211,7 @@ async fn walk(
     let options = Options { force: settings.force };
     let on_failure = |group: &Group, Reason { reason, class }: &Reason| {
         tracing::error!("a group of {} pairs failed: {reason}", group.pairs.len());
-        console.board.failed(&group.pairs, reason);
+        console.status.failed(&group.pairs, reason);
         reasons.add(&group.pairs, class);
     };
     let groups = &selected.groups;
@@ -228,7 +229,7 @@ async fn walk(
     undone
 }
 
-/// The pairs whose groups are to be taken back.
+/// The pairs whose groups are to be undone.
 fn wanted(path: &Path, format: &Format) -> Result<Vec<Pair>, Failure> {
     let list = pairs::open(path).and_then(|text| pairs::read(text, format));
     let list = list.map_err(|error| named(Failure::from(error), path))?;
@@ -294,7 +295,7 @@ fn tables(spec: &Spec, undone: &Undone) -> Vec<UndoneTable> {
 }
 
 /// Writes conflicts.csv anew: the cells of all groups that are disputed now, and for each of their pairs
-/// that no cell names a line with nothing but the pair, because groups are taken back whole. So the file can
+/// that no cell names a line with nothing but the pair, because groups are undone whole. So the file can
 /// be fed in with --pairs. Returns the number of cells.
 fn list_conflicts(engine: &Engine, run_dir: &RunDir) -> Result<u64, Failure> {
     let (journal, codec, spec) = (&*engine.journal, &engine.context.codec, &engine.context.spec);
@@ -308,13 +309,13 @@ fn list_conflicts(engine: &Engine, run_dir: &RunDir) -> Result<u64, Failure> {
     let mut write =
         |record: &[String]| out.write_record(record).map_err(|error| of_file(error.into()));
     write(&HEADER.map(str::to_owned))?;
-    undo::conflicts::<Failure>(journal, codec, |told| match told {
-        Told::Conflict(conflict) => {
+    undo::conflicts::<Failure>(journal, codec, |reported| match reported {
+        Reported::Conflict(conflict) => {
             cells += 1;
             named.insert(conflict.pair.line);
             write(&line(spec, conflict))
         }
-        Told::Over(pairs) => {
+        Reported::Over(pairs) => {
             let mut unnamed = pairs.iter().filter(|pair| !named.contains(&pair.line));
             unnamed.try_for_each(|pair| write(&of_pair([const { String::new() }; 7], pair)))?;
             named.clear();

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use anyhow::anyhow;
 
-use super::engine::{Needs, Ready};
 use super::identity::{self, Identity, check_tables};
 use super::latency_log::LatencyLog;
+use super::ready::{Needs, Ready};
 use super::{
     Console, Exit, Failure, Progress, VerifySettings, again, facts, listen, live, register,
 };
@@ -84,7 +84,7 @@ async fn carry_out(
     console.again.set(command.clone());
 
     let groups_total = done.len().saturating_sub(merged_on.len()) as u64;
-    console.board.enter(Phase::Verifying);
+    console.status.enter(Phase::Verifying);
     engine.show(groups_total, events.as_ref().map(|events| events.topic.clone()), console);
     let shown = Progress::start(console, output.quiet, engine.snapshot(groups_total));
     // Its latencies are of no run: they are told in the report and not kept.
@@ -102,7 +102,7 @@ async fn carry_out(
     let latency = engine.context.recorder.totals();
     let (acknowledged, retries) = (engine.acknowledged(), engine.context.retries());
     let settled = engine.settle(total).await;
-    console.board.freeze();
+    console.status.freeze();
     let closed = engine.close(verified.ended == Walked::Interrupted).await;
     let finished_at = Moment::now();
     let is_over = verified.ended == Walked::Finished && verified.failed == 0;

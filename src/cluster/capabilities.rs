@@ -98,7 +98,7 @@ pub(super) fn other_product(
 const OWN_TIMES: &str = "writes with a time of their own (USING TIMESTAMP)";
 
 /// Finds out whether the server takes what every merge writes: a delete with a time of its own, and an unlogged batch of
-/// such. Some guardrails are heeded when a statement is prepared, some when it is carried out; so it is, with null keys:
+/// such. Some guardrails are checked when a statement is prepared, some when it is carried out; so it is, with null keys:
 /// it is refused for those where nothing else is wrong with it, and nothing is ever written.
 ///
 /// # Errors

@@ -88,6 +88,9 @@ impl Cluster {
             .keepalive_interval(KEEPALIVE_INTERVAL)
             .keepalive_timeout(KEEPALIVE_TIMEOUT)
             .keyspaces_to_fetch([&settings.keyspace]);
+        if !settings.address_map.0.is_empty() {
+            builder = builder.address_translator(Arc::new(settings.address_map.clone()));
+        }
         if let Some(username) = &settings.username {
             let password = settings.password.as_ref().map_or("", |secret| secret.expose());
             builder = builder.user(username, password);

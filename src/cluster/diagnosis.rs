@@ -122,21 +122,21 @@ async fn try_host(
             }
         });
     };
-    let said = |error: &io::Error| tls_trouble(error, tls);
+    let trouble = |error: &io::Error| tls_trouble(error, tls);
     let handshake = handshake(context, settings, tls, address.ip(), stream).await;
     let mut stream = handshake.map_err(|why| (Layer::Tls, why))?;
     if let Ok(judged) = timeout(HINDSIGHT, stream.read(&mut [0])).await {
         let closed = io::Error::from(io::ErrorKind::UnexpectedEof);
         return Err(match judged {
-            Ok(0) => (Layer::Tls, said(&closed)),
+            Ok(0) => (Layer::Tls, trouble(&closed)),
             Ok(_) => (Layer::Cql, "what answers is not CQL".to_owned()),
-            Err(error) => (Layer::Tls, said(&error)),
+            Err(error) => (Layer::Tls, trouble(&error)),
         });
     }
     ask(stream).await.map_err(|error| match error.kind() {
         io::ErrorKind::TimedOut => (Layer::Cql, silent()),
         io::ErrorKind::InvalidData => (Layer::Cql, "what answers is not CQL".to_owned()),
-        _ => (Layer::Tls, said(&error)),
+        _ => (Layer::Tls, trouble(&error)),
     })
 }
 
@@ -193,10 +193,11 @@ mod tests {
     use tokio::net::TcpListener;
 
     use super::*;
-    use crate::cluster::{Consistency, TlsSettings, tls};
+    use crate::cluster::{AddressMap, Consistency, TlsSettings, tls};
 
     fn settings(hosts: &[String]) -> ClusterSettings {
         ClusterSettings {
+            address_map: AddressMap::default(),
             register: None,
             hosts: hosts.to_vec(),
             keyspace: "k".into(),

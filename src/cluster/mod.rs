@@ -9,14 +9,15 @@
 //! lower concurrency and counts what it does.
 
 mod about;
+mod address_map;
 mod altered;
 mod ask;
 mod capabilities;
 mod connect;
 mod diagnosis;
 mod fault;
-mod looks;
 mod masks;
+mod owners;
 mod reads;
 mod register;
 mod replicas;
@@ -34,6 +35,7 @@ mod writes;
 
 use thiserror::Error;
 
+pub use address_map::AddressMap;
 pub use connect::{Clocks, Cluster};
 pub use diagnosis::{Layer, Tried};
 pub use register::{ClusterRegister, RegisterReader};
@@ -59,8 +61,10 @@ pub enum ClusterError {
     #[error(
         "Cassandra answers at {hosts}, but there it is said that its nodes are reached at {}, and no connection to any of \
          these can be made from here. The nodes advertise these addresses: broadcast_rpc_address (without it, rpc_address) \
-         in their cassandra.yaml has to be one that clients can reach",
-        known_list(advertised)
+         in their cassandra.yaml has to be one that clients can reach; or say where each is reached from here: --address-map \
+         {}=HOST:PORT",
+        known_list(advertised),
+        advertised.first().map_or("ADDRESS:PORT", |first| first)
     )]
     Unadvertised {
         /// The contact points.
@@ -254,8 +258,8 @@ fn refused_login(message: &str) -> Option<String> {
             return "it wants a user and a password".to_owned();
         }
         // The driver says first through which of its layers the message came.
-        let said = message.rsplit("Error message: ").next().unwrap_or(message);
-        said.trim_end_matches('.').to_owned()
+        let cause = message.rsplit("Error message: ").next().unwrap_or(message);
+        cause.trim_end_matches('.').to_owned()
     })
 }
 

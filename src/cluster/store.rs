@@ -194,14 +194,14 @@ impl ReadStore {
     }
 
     /// Tells cells from their write times, which follow them in the answer.
-    fn told_apart<'a>(
+    fn with_times<'a>(
         &self,
         table: TableIndex,
         rows: Vec<Row>,
         what: &impl Fn() -> Attempted<'a>,
     ) -> Result<Vec<TimedRow>, StorageError> {
         let shape = &self.spec.tables[table];
-        let told_apart = |mut row: Row| {
+        let with_times = |mut row: Row| {
             let mut written = row.cells.split_off(shape.columns.len()).into_iter();
             let times = shape.columns.iter().enumerate().map(|(at, column)| {
                 let cell = if at < shape.key_len { None } else { written.next().flatten() };
@@ -212,7 +212,7 @@ impl ReadStore {
             });
             Ok(TimedRow { times: times.collect::<Result<_, _>>()?, row })
         };
-        rows.into_iter().map(told_apart).collect()
+        rows.into_iter().map(with_times).collect()
     }
 }
 
@@ -264,7 +264,7 @@ impl<S: AsRef<ReadStore> + Send + Sync + 'static> Reader for S {
         let what = || store.about(table, among);
         let statement = store.timed(table).await?.first.as_ref();
         let rows = store.first(table, among, statement, rows).await?;
-        store.told_apart(table, rows, &what)
+        store.with_times(table, rows, &what)
     }
 
     async fn see_unaltered(&self) -> Result<(), StorageError> {
@@ -309,7 +309,7 @@ impl<S: AsRef<ReadStore> + Send + Sync + 'static> Reader for S {
         let values = Values(values::of_account(rows_of.0, rows_of.1));
         let statement = &store.timed(table).await?.full;
         let page = store.one_page(statement, &values, rows, after, &what).await?;
-        Ok(TimedPage { rows: store.told_apart(table, page.rows, &what)?, next: page.next })
+        Ok(TimedPage { rows: store.with_times(table, page.rows, &what)?, next: page.next })
     }
 
     async fn timed_rows_of(
@@ -323,7 +323,7 @@ impl<S: AsRef<ReadStore> + Send + Sync + 'static> Reader for S {
             || store.reading(table, about::of_accounts(&store.spec.tables[table], scope, accounts));
         let values = Values(values::of_accounts(scope, accounts));
         let rows = store.all(&store.timed(table).await?.full, &values, &what).await?;
-        store.told_apart(table, rows, &what)
+        store.with_times(table, rows, &what)
     }
 
     async fn written_since(
@@ -346,7 +346,7 @@ impl<S: AsRef<ReadStore> + Send + Sync + 'static> Reader for S {
             || store.reading(table, format!("row {}", about::shown_key(shape, 0..key.len(), key)));
         let values = Values(key.iter().map(Value::raw).collect());
         let rows = store.all(&store.timed(table).await?.row, &values, &what).await?;
-        Ok(store.told_apart(table, rows, &what)?.pop())
+        Ok(store.with_times(table, rows, &what)?.pop())
     }
 
     async fn token_ranges(&self, at_least: usize) -> Result<Vec<TokenRange>, StorageError> {

@@ -15,6 +15,25 @@ use crate::spec::Spec;
 use super::ask::Ask;
 use super::{Cluster, ClusterError};
 
+/// Guardrails that a merge may meet.
+const GUARDRAILS: [&str; 13] = [
+    "user_timestamps_enabled",
+    "minimum_timestamp_fail_threshold",
+    "maximum_timestamp_fail_threshold",
+    "partition_keys_in_select_fail_threshold",
+    "in_select_cartesian_product_fail_threshold",
+    "page_size_fail_threshold",
+    "column_value_size_fail_threshold",
+    "collection_size_fail_threshold",
+    "items_per_collection_fail_threshold",
+    "partition_size_fail_threshold",
+    "data_disk_usage_percentage_fail_threshold",
+    "read_consistency_levels_disallowed",
+    "write_consistency_levels_disallowed",
+];
+/// What says that one is not set.
+const UNSET: [&str; 5] = ["-1", "[]", "true", "null", ""];
+
 /// The bytes of what servers count their disks in.
 const MEBIBYTE: u64 = 1 << 20;
 
@@ -30,6 +49,7 @@ impl Cluster {
             ..Surroundings::default()
         };
         found.hints = self.hints(&up, &mut found.untold).await;
+        found.guardrails = self.guardrails(&mut found.untold).await;
         let sizes = self.sizes(&up, &mut found.untold).await;
         let hanging = self.hanging(&mut found.untold).await;
         let table = |name: &&str| {
@@ -70,6 +90,22 @@ impl Cluster {
                 gc_grace_s,
                 least_s: least.as_secs(),
             }),
+        }
+    }
+
+    /// The guardrails that are set, of those that a merge may meet.
+    async fn guardrails(&self, untold: &mut Vec<String>) -> Vec<(String, String)> {
+        let names = GUARDRAILS.map(|name| format!("'{name}'")).join(", ");
+        let ask = format!("SELECT name, value FROM system_views.settings WHERE name IN ({names})");
+        match Ask::any(self.session()).rows::<(String, Option<String>)>(&ask, ()).await {
+            Ok(rows) => {
+                let set = rows.into_iter().filter_map(|(name, value)| Some((name, value?)));
+                set.filter(|(_, value)| !UNSET.contains(&value.as_str())).collect()
+            }
+            Err(error) => {
+                untold.push(format!("guardrails: {error}"));
+                Vec::new()
+            }
         }
     }
 

@@ -72,7 +72,7 @@ impl From<ErrorStack> for TlsError {
     }
 }
 
-/// What is wrong, without the places in OpenSSL's source.
+/// What is wrong, without the lines of OpenSSL's source.
 pub(super) fn reason(errors: &ErrorStack) -> String {
     let reason = errors.errors().iter().find_map(|error| error.reason());
     reason.unwrap_or("no reason is given").to_owned()
@@ -131,7 +131,7 @@ fn add_roots(store: &mut X509StoreBuilderRef, settings: &TlsSettings) -> Result<
 /// The CAs of this machine. They are looked for, because an OpenSSL that is compiled in does not know where the
 /// distribution keeps them.
 fn system_roots() -> Result<Vec<X509>, TlsError> {
-    let (file, folders) = system_places();
+    let (file, folders) = system_locations();
     let in_folders = folders.iter().filter_map(|folder| fs::read_dir(folder).ok()).flatten();
     let files = in_folders.filter_map(|entry| Some(entry.ok()?.path())).filter(|p| p.is_file());
     let (mut roots, mut failed) = (Vec::new(), None);
@@ -149,7 +149,7 @@ fn system_roots() -> Result<Vec<X509>, TlsError> {
 }
 
 /// The file and the folders with the CAs of this machine; only those of the environment if it names any.
-fn system_places() -> (Option<PathBuf>, Vec<PathBuf>) {
+fn system_locations() -> (Option<PathBuf>, Vec<PathBuf>) {
     let file = env::var_os(CA_FILE).map(PathBuf::from);
     let folders = env::var_os(CA_FOLDERS).unwrap_or_default();
     let folders: Vec<_> =
@@ -281,14 +281,14 @@ mod tests {
         fs::write(path("broken"), "-----BEGIN CERTIFICATE-----\nhunter2\n").unwrap();
         let secret = "-----BEGIN CERTIFICATE-----\naHVudGVyMg==\n-----END CERTIFICATE-----\n";
         fs::write(path("other"), secret).unwrap();
-        for (file, said) in [
+        for (file, expected) in [
             ("missing", "cannot read the file of CAs /"),
             ("empty", "holds no certificate"),
             ("broken", "it is not PEM"),
             ("other", "is not usable: "),
         ] {
             let error = client_config(&tls(file), &[]).map(drop).unwrap_err().to_string();
-            assert!(error.contains(said) && error.contains(file), "{error}");
+            assert!(error.contains(expected) && error.contains(file), "{error}");
             assert!(!error.contains("hunter2"), "{error}");
         }
         let key = private_key(&path("empty")).unwrap_err().to_string();

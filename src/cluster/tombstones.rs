@@ -51,8 +51,8 @@ impl Cluster {
         for row in rows.rows::<(String, Option<String>)>().map_err(|error| error.to_string())? {
             let (name, value) = row.map_err(|error| error.to_string())?;
             let value = value.and_then(|value| value.parse::<u64>().ok());
-            if let Some(place) = names.iter().position(|known| *known == name) {
-                limits[place] = value;
+            if let Some(index) = names.iter().position(|known| *known == name) {
+                limits[index] = value;
             }
         }
         match limits {
@@ -97,7 +97,7 @@ impl ReadStore {
             let (answer, next) = page.map_err(|error| what().failed(&error))?;
             let untraced = || what().error("the server has no trace of it", Fault::Permanent);
             let trace = answer.tracing_id().ok_or_else(untraced)?;
-            met.tombstones += told(session, trace).await.ok_or_else(untraced)?;
+            met.tombstones += traced(session, trace).await.ok_or_else(untraced)?;
             let rows = answer.into_rows_result().map_err(|error| what().unreadable(&error))?;
             met.rows += rows.rows_num() as u64;
             match next {
@@ -113,13 +113,13 @@ impl ReadStore {
 }
 
 /// The tombstones that a traced read has met; `None` if its trace cannot be read, or does not say.
-async fn told(session: &Session, trace: uuid::Uuid) -> Option<u64> {
+async fn traced(session: &Session, trace: uuid::Uuid) -> Option<u64> {
     for _ in 0..TRIES {
         if let Ok(info) = session.get_tracing_info(&trace).await {
-            let told =
+            let traced =
                 info.events.iter().filter_map(|event| tombstones(event.activity.as_deref()?));
             // Each replica that was asked tells its own.
-            if let Some(most) = told.max() {
+            if let Some(most) = traced.max() {
                 return Some(most);
             }
         }

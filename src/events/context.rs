@@ -92,7 +92,7 @@ pub(super) struct Context {
     acknowledged_at_ms: AtomicU64,
     logged: Mutex<HashMap<String, Instant>>,
     /// It was said that Kafka is waited for.
-    pub(super) is_told: AtomicBool,
+    pub(super) is_reported: AtomicBool,
 }
 
 /// What was last reported to be wrong.
@@ -103,7 +103,7 @@ pub(super) struct Trouble {
     /// No broker could be connected to since the last acknowledgement.
     pub(super) all_brokers_down: bool,
     /// An error that will not go away by waiting: authentication, TLS, an unknown host.
-    pub(super) hopeless: bool,
+    pub(super) permanent: bool,
     /// The error after which the producer refuses everything.
     pub(super) fatal: Option<String>,
 }
@@ -118,7 +118,7 @@ impl Context {
             born: Instant::now(),
             acknowledged_at_ms: AtomicU64::new(0),
             logged: Mutex::default(),
-            is_told: AtomicBool::new(false),
+            is_reported: AtomicBool::new(false),
         }
     }
 
@@ -155,7 +155,7 @@ impl Context {
     }
 
     fn acknowledged(&self, took: Duration) {
-        if self.is_told.swap(false, Ordering::Relaxed) {
+        if self.is_reported.swap(false, Ordering::Relaxed) {
             let since = self.silence().as_secs();
             tracing::warn!(target: "kafka", "Kafka acknowledges events again, after {since} s");
         }
@@ -165,7 +165,7 @@ impl Context {
         if now_ms > before_ms {
             let mut trouble = lock(&self.trouble);
             trouble.all_brokers_down = false;
-            trouble.hopeless = false;
+            trouble.permanent = false;
             trouble.cause = None;
         }
         (self.on_delivered)(took);
@@ -196,11 +196,11 @@ impl ClientContext for Context {
             Some(RDKafkaErrorCode::AllBrokersDown) => trouble.all_brokers_down = true,
             Some(RDKafkaErrorCode::Fatal) => trouble.fatal = Some(reason.to_owned()),
             Some(RDKafkaErrorCode::Authentication | RDKafkaErrorCode::SSL) => {
-                trouble.hopeless = true;
+                trouble.permanent = true;
                 trouble.cause = Some(cause(reason));
             }
             // A broker that is down is often first reported by what was asked of it.
-            _ if trouble.hopeless => {}
+            _ if trouble.permanent => {}
             _ => trouble.cause = Some(cause(reason)),
         }
     }

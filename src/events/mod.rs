@@ -1,7 +1,7 @@
 //! Events on their way out. The only user of rdkafka.
 //!
 //! A group is done only after the broker acknowledged its events, so sending means waiting: the
-//! pipeline hands a group's events to its [`Outlet`] and goes on when they are safe. What an event
+//! pipeline hands a group's events to its [`EventSink`] and goes on when they are safe. What an event
 //! says is decided elsewhere (the merge core); this module decides nothing but how it is delivered.
 //!
 //! Deliberately absent: retries of our own (librdkafka retries, idempotently and in order),
@@ -26,7 +26,7 @@ use crate::model::Event;
 
 /// Where the events of a run go.
 #[derive(Debug)]
-pub enum Outlet {
+pub enum EventSink {
     /// To a topic.
     Kafka(Producer),
     /// Nowhere, as the operator wished (`--no-events`).
@@ -35,7 +35,7 @@ pub enum Outlet {
     Memory(Mutex<Vec<Event>>),
 }
 
-impl Outlet {
+impl EventSink {
     /// Delivers the events of a group: returns how many were acknowledged, once all of them are.
     pub async fn deliver(&self, events: Vec<Event>) -> Result<u64, EventError> {
         let count = events.len() as u64;
@@ -65,10 +65,10 @@ mod tests {
     #[tokio::test]
     async fn memory_keeps_and_discard_does_not_count() {
         let events = vec![Event { key: "k".into(), payload: b"{}".to_vec() }];
-        let memory = Outlet::Memory(Mutex::default());
+        let memory = EventSink::Memory(Mutex::default());
         assert_eq!(memory.deliver(events.clone()).await.unwrap(), 1);
-        let Outlet::Memory(kept) = &memory else { unreachable!() };
+        let EventSink::Memory(kept) = &memory else { unreachable!() };
         assert_eq!(*kept.lock().unwrap(), events);
-        assert_eq!(Outlet::Discard.deliver(events).await.unwrap(), 0);
+        assert_eq!(EventSink::Discard.deliver(events).await.unwrap(), 0);
     }
 }

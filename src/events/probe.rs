@@ -41,7 +41,7 @@ pub(super) fn probe(
 }
 
 /// What one look at the topic shows.
-enum Sight {
+enum TopicState {
     /// It can be written to: one partition of each leader, by the leader's address.
     Ready(BTreeMap<String, i32>),
     /// It does not exist (yet).
@@ -59,7 +59,7 @@ fn wait_for_topic(
     let mut answered = None;
     loop {
         match look(producer, &settings.topic) {
-            Ok(Sight::Ready(leaders)) => return Ok(leaders),
+            Ok(TopicState::Ready(leaders)) => return Ok(leaders),
             Ok(not_yet) => {
                 let since = *answered.get_or_insert_with(Instant::now);
                 if since.elapsed() >= PATIENCE {
@@ -74,10 +74,10 @@ fn wait_for_topic(
                 let trouble = context.trouble();
                 let waited = answered.unwrap_or(begun).elapsed();
                 let down = trouble.all_brokers_down && waited >= PATIENCE_WHEN_DOWN;
-                if trouble.hopeless || down || waited >= PATIENCE {
+                if trouble.permanent || down || waited >= PATIENCE {
                     return Err(EventError::Unreachable {
                         brokers: settings.brokers.clone(),
-                        cause: trouble.fatal.or(trouble.cause).unwrap_or_else(|| said(&error)),
+                        cause: trouble.fatal.or(trouble.cause).unwrap_or_else(|| described(&error)),
                     });
                 }
             }
@@ -93,19 +93,21 @@ enum LookError {
     Broker(KafkaError),
 }
 
-fn look(producer: &ThreadedProducer<Context>, topic: &str) -> Result<Sight, LookError> {
+fn look(producer: &ThreadedProducer<Context>, topic: &str) -> Result<TopicState, LookError> {
     let metadata =
         producer.client().fetch_metadata(Some(topic), QUESTION).map_err(LookError::Broker)?;
     let Some(found) = metadata.topics().iter().find(|found| found.name() == topic) else {
-        return Ok(Sight::Missing);
+        return Ok(TopicState::Missing);
     };
     match found.error() {
         None => {}
-        Some(RDKafkaRespErr::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART) => return Ok(Sight::Missing),
-        Some(error @ RDKafkaRespErr::RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE) => {
-            return Ok(Sight::NotReady(said(&KafkaError::Global(error.into()))));
+        Some(RDKafkaRespErr::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART) => {
+            return Ok(TopicState::Missing);
         }
-        Some(error) => return Err(LookError::Topic(said(&KafkaError::Global(error.into())))),
+        Some(error @ RDKafkaRespErr::RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE) => {
+            return Ok(TopicState::NotReady(described(&KafkaError::Global(error.into()))));
+        }
+        Some(error) => return Err(LookError::Topic(described(&KafkaError::Global(error.into())))),
     }
     let addresses: BTreeMap<i32, String> = metadata
         .brokers()
@@ -115,22 +117,24 @@ fn look(producer: &ThreadedProducer<Context>, topic: &str) -> Result<Sight, Look
     Ok(leaders(found, &addresses))
 }
 
-fn leaders(topic: &MetadataTopic, addresses: &BTreeMap<i32, String>) -> Sight {
+fn leaders(topic: &MetadataTopic, addresses: &BTreeMap<i32, String>) -> TopicState {
     let mut leaders = BTreeMap::new();
     for partition in topic.partitions() {
         match addresses.get(&partition.leader()) {
             Some(address) => leaders.entry(address.clone()).or_insert(partition.id()),
-            None => return Sight::NotReady(format!("partition {} has no leader", partition.id())),
+            None => {
+                return TopicState::NotReady(format!("partition {} has no leader", partition.id()));
+            }
         };
     }
-    if leaders.is_empty() { Sight::Missing } else { Sight::Ready(leaders) }
+    if leaders.is_empty() { TopicState::Missing } else { TopicState::Ready(leaders) }
 }
 
-fn unready(sight: Sight, settings: &EventSettings) -> EventError {
+fn unready(state: TopicState, settings: &EventSettings) -> EventError {
     let topic = settings.topic.clone();
-    match sight {
-        Sight::NotReady(cause) => EventError::TopicUnusable { topic, cause },
-        Sight::Missing | Sight::Ready(_) => {
+    match state {
+        TopicState::NotReady(cause) => EventError::TopicUnusable { topic, cause },
+        TopicState::Missing | TopicState::Ready(_) => {
             EventError::NoTopic { topic, brokers: settings.brokers.clone() }
         }
     }
@@ -154,10 +158,10 @@ fn wait_for_leader(
             Some(
                 RDKafkaErrorCode::TopicAuthorizationFailed
                 | RDKafkaErrorCode::ClusterAuthorizationFailed,
-            ) => return Err(EventError::TopicUnusable { topic, cause: said(&error) }),
+            ) => return Err(EventError::TopicUnusable { topic, cause: described(&error) }),
             _ if begun.elapsed() >= PATIENCE => {
                 let trouble = producer.client().context().trouble();
-                let cause = trouble.cause.unwrap_or_else(|| said(&error));
+                let cause = trouble.cause.unwrap_or_else(|| described(&error));
                 return Err(EventError::LeaderUnreachable { topic, leader, cause });
             }
             _ => thread::sleep(PAUSE),
@@ -166,10 +170,10 @@ fn wait_for_leader(
 }
 
 /// The error in librdkafka's words, without the layers and the code's name around them.
-pub(super) fn said(error: &KafkaError) -> String {
-    let said = error.rdkafka_error_code().map_or_else(|| error.to_string(), |c| c.to_string());
-    match said.split_once(" (") {
+pub(super) fn described(error: &KafkaError) -> String {
+    let described = error.rdkafka_error_code().map_or_else(|| error.to_string(), |c| c.to_string());
+    match described.split_once(" (") {
         Some((_, words)) => words.trim_end_matches(')').to_owned(),
-        None => said,
+        None => described,
     }
 }

@@ -20,7 +20,7 @@ use tokio::time;
 use crate::model::Event;
 
 use super::context::{Context, OnDelivered, Ticket, Undelivered};
-use super::probe::{probe, said};
+use super::probe::{described, probe};
 use super::topic::TopicSettings;
 use super::{EventError, EventSettings};
 
@@ -193,7 +193,7 @@ impl Producer {
             let (brokers, since_s) = (self.brokers.clone(), since.as_secs());
             return Err(EventError::Silent { brokers, since_s, cause });
         }
-        context.is_told.store(true, Ordering::Relaxed);
+        context.is_reported.store(true, Ordering::Relaxed);
         tracing::warn!(
             target: "kafka",
             "waiting for Kafka ({cause}) since {} s: {} events outstanding (brokers {})",
@@ -235,7 +235,7 @@ impl Producer {
             // A producer that gave up throws away its queue.
             Some(RDKafkaErrorCode::Fatal | RDKafkaErrorCode::PurgeQueue) => match self.fatal() {
                 Some(fatal) => return fatal,
-                None => said(error),
+                None => described(error),
             },
             // Whatever comes next would meet the same.
             Some(
@@ -246,10 +246,10 @@ impl Producer {
                 | RDKafkaErrorCode::TopicAuthorizationFailed
                 | RDKafkaErrorCode::ClusterAuthorizationFailed,
             ) => {
-                let (topic, cause) = (self.topic.clone(), said(error));
+                let (topic, cause) = (self.topic.clone(), described(error));
                 return EventError::TopicUnusable { topic, cause };
             }
-            _ => said(error),
+            _ => described(error),
         };
         EventError::Refused { topic: self.topic.clone(), cause }
     }
@@ -269,7 +269,7 @@ impl fmt::Debug for Producer {
 fn creation_error(error: KafkaError) -> EventError {
     let reason = match error {
         KafkaError::ClientCreation(reason) => reason,
-        error => said(&error),
+        error => described(&error),
     };
     EventError::Settings { reason }
 }

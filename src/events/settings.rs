@@ -127,7 +127,7 @@ fn refuse(key: &str, value: &str) -> Option<String> {
 /// A file that librdkafka is to read must be there: it would name neither the file nor what is wrong.
 fn check_file(key: &str, value: &str) -> Result<(), EventError> {
     let names_file = key.starts_with("ssl.") && key.ends_with(".location");
-    // `probe` is a word of librdkafka's for the usual places.
+    // `probe` is a word of librdkafka's for the usual locations.
     if !names_file || value.is_empty() || value == "probe" {
         return Ok(());
     }

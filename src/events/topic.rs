@@ -9,7 +9,7 @@ use tokio::task;
 
 use super::EventSettings;
 use super::context::Context;
-use super::probe::said;
+use super::probe::described;
 
 /// How long the broker may take to answer.
 const QUESTION: Duration = Duration::from_secs(5);
@@ -50,13 +50,13 @@ impl TopicSettings {
         // loses the next line; so it is not this one.
         let made = task::spawn_blocking(move || own.client_config(&Self::default()).create());
         let made = made.await.map_err(|panic| panic.to_string())?;
-        let admin: AdminClient<DefaultClientContext> = made.map_err(|error| said(&error))?;
+        let admin: AdminClient<DefaultClientContext> = made.map_err(|error| described(&error))?;
         let options = AdminOptions::new().request_timeout(Some(QUESTION));
         let topic = [ResourceSpecifier::Topic(&settings.topic)];
-        let told = admin.describe_configs(&topic, &options).await;
-        let told = told.map_err(|error| said(&error))?.into_iter().next();
-        let told = told.ok_or("it answers nothing")?.map_err(|code| code.to_string())?;
-        let number = |name| told.get(name)?.value.as_ref()?.parse().ok();
+        let answer = admin.describe_configs(&topic, &options).await;
+        let answer = answer.map_err(|error| described(&error))?.into_iter().next();
+        let answer = answer.ok_or("it answers nothing")?.map_err(|code| code.to_string())?;
+        let number = |name| answer.get(name)?.value.as_ref()?.parse().ok();
         let (most_bytes, least_in_sync) =
             (number("max.message.bytes"), number("min.insync.replicas"));
         Ok(Self { most_bytes, least_in_sync })

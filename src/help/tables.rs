@@ -2,7 +2,7 @@
 
 use super::{TOPICS, Topic};
 use crate::pairs::{Consequence, RULES};
-use crate::setting::{Command, Place, Row};
+use crate::setting::{Command, Layer, Row};
 
 /// The commands that take settings, as they are typed.
 const COMMANDS: [&str; 9] =
@@ -33,7 +33,7 @@ pub fn settings<'r>(rows: impl Iterator<Item = &'r Row>) -> String {
 
 /// A setting, as a point of a list.
 fn setting(row: &Row) -> String {
-    let name = match row.is_in(Place::Flag) {
+    let name = match row.is_in(Layer::Flag) {
         true => format!("`{}`", format!("{} {}", row.flag(), row.value_name).trim()),
         false => format!("`{}`", row.name),
     };
@@ -46,15 +46,15 @@ fn setting(row: &Row) -> String {
         .copied()
         .collect();
     notes.push(taking.join(", "));
-    let places = [
-        (Place::Flag, "flag".to_owned()),
-        (Place::Environment, row.variable()),
-        (Place::File, "file".to_owned()),
+    let layers = [
+        (Layer::Flag, "flag".to_owned()),
+        (Layer::Environment, row.variable()),
+        (Layer::File, "file".to_owned()),
     ];
-    if row.places.len() < places.len() {
-        let places = places.into_iter().filter(|(place, _)| row.is_in(*place));
-        let places: Vec<_> = places.map(|(_, name)| name).collect();
-        notes.push(format!("by {} only", places.join(" or ")));
+    if row.layers.len() < layers.len() {
+        let layers = layers.into_iter().filter(|(layer, _)| row.is_in(*layer));
+        let layers: Vec<_> = layers.map(|(_, name)| name).collect();
+        notes.push(format!("by {} only", layers.join(" or ")));
     }
     if row.pinned {
         notes.push("a run keeps to it".to_owned());

@@ -6,7 +6,7 @@
 //!
 //! ```text
 //! entries: table, flags (1: target, 2: copy, 4: update), [target's row], sources: (number, row), [set: (column, value)]
-//! [seal:   deletes: (table, source, scope), events: (scope, quoted: [value]…)]
+//! [completion: deletes: (table, source, scope), events: (scope, quoted: [value]…)]
 //! ```
 //!
 //! with [`wire`]'s numbers, values and rows. `tributary record` shows them as JSON ([`shown`]), which no program reads
@@ -27,7 +27,7 @@ mod wire;
 use bytes::Bytes;
 
 use super::{Journal, JournalError};
-use crate::merge::{Announced, Entry, PartitionDelete, Seal, Slice, Write};
+use crate::merge::{Announced, Completion, Entry, PartitionDelete, Slice, Write};
 use crate::model::{Cell, ColumnIndex, Row, Scope, TableIndex};
 use crate::spec::Spec;
 
@@ -93,13 +93,13 @@ impl Codec {
         let values_bytes: usize = slice.entries.iter().map(Entry::size_bytes).sum();
         let mut out = self.begin(values_bytes + 64);
         out.list(&slice.entries, write_entry);
-        out.option(slice.seal.as_ref(), |out, seal| {
-            out.list(&seal.deletes, |out, PartitionDelete { table, source, scope }| {
+        out.option(slice.completion.as_ref(), |out, completion| {
+            out.list(&completion.deletes, |out, PartitionDelete { table, source, scope }| {
                 out.number(*table);
                 out.number(*source);
                 write_scope(out, scope);
             });
-            write_events(out, &seal.events);
+            write_events(out, &completion.events);
         });
         out.finish()
     }
@@ -117,16 +117,16 @@ impl Codec {
     pub fn decode(&self, body: &Bytes) -> Result<Slice, String> {
         self.read(body, |reader, present| {
             let entries = reader.list(|reader| read_entry(reader, present))?;
-            let seal = reader.option(|reader| {
+            let completion = reader.option(|reader| {
                 let deletes = reader.list(|reader| {
                     let table = present.table(reader.number()?)?;
                     let source = reader.number()?;
                     let scope = read_scope(reader, table)?;
                     Ok(PartitionDelete { table: table.index, source, scope })
                 })?;
-                Ok(Seal { deletes, events: read_events(reader, present)? })
+                Ok(Completion { deletes, events: read_events(reader, present)? })
             })?;
-            Ok(Slice { entries, seal })
+            Ok(Slice { entries, completion })
         })
     }
 
@@ -303,7 +303,7 @@ fn read_scope(reader: &mut Reader<'_>, table: &PresentTable) -> Read<Scope> {
     }
 }
 
-/// The enrolments that a slice announces.
+/// The rows that a slice announces.
 fn write_events(out: &mut Out<'_>, events: &[Announced]) {
     out.list(events, |out, announced| {
         write_scope(out, &announced.scope);

@@ -111,7 +111,7 @@ pub(super) fn intent(group: usize) -> Intent {
         pairs: vec![pair("near", "to", 2), pair("\"far,\" \u{1}\\é", "near", u64::MAX)],
         t: 1_000 + group as i64,
         kind: Kind::Merge,
-        sealed: true,
+        completes: true,
         tally: tally(group as u64),
         scopes: format!("scopes {group}").into_bytes(),
         body: format!("body {group} {}", "1,1,".repeat(200)).into_bytes(),

@@ -112,7 +112,7 @@ impl Kept {
             group: intent.group,
             kind: intent.kind,
             t: intent.t,
-            sealed: intent.sealed,
+            completes: intent.completes,
             tally: intent.tally,
             scopes: intent.scopes.into(),
         };
@@ -208,8 +208,8 @@ impl Journal for MemoryJournal {
         Box::pin(async move {
             let mut kept = self.writable()?;
             let id = kept.scans.len() as i64 + 1;
-            let Scan { table, range, rows, enrolments, found } = scan;
-            kept.scans.push((ScanRecord { id, table, range, rows, enrolments }, found.into()));
+            let Scan { table, range, rows, clustered_rows, found } = scan;
+            kept.scans.push((ScanRecord { id, table, range, rows, clustered_rows }, found.into()));
             Ok(())
         })
     }

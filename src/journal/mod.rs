@@ -1,5 +1,5 @@
 //! The journal: what a run is about to do, made durable before it is done, so that it can be done again,
-//! verified and taken back. The only user of its storage (SQLite).
+//! verified and undone. The only user of its storage (SQLite).
 //!
 //! Every slice is recorded as an [`Intent`] before its first write: its before-images, what it writes,
 //! its write time and its events. What happens to the group afterwards is a [`Note`]: durable together with the
@@ -37,15 +37,15 @@ pub enum State {
     Written,
     /// All writes and all events are acknowledged.
     Done,
-    /// Done, but what survived on its sources is being taken to its new place; rows may or may not be there.
+    /// Done, but what survived on its sources is being moved to the survivor's row; rows may or may not be there.
     Sweeping,
     /// Given up, with a reason; what was recorded for it stands.
     Failed,
-    /// It is being taken back; rows may or may not be restored.
+    /// It is being undone; rows may or may not be restored.
     Undoing,
-    /// Taken back, events included.
+    /// Undone, events included.
     Undone,
-    /// Taken back but for rows that someone had changed since.
+    /// Undone but for rows that someone had changed since.
     Disputed,
 }
 
@@ -84,13 +84,13 @@ impl FromStr for State {
 pub enum Kind {
     /// Part of the merge.
     Merge,
-    /// What survived on the sources, taken to its new place.
+    /// What survived on the sources, moved to the survivor's row.
     Sweep,
     /// Computed values that a write of the application had overtaken, written again.
     Raise,
     /// What verify found missing or worse, written again.
     Repair,
-    /// The merge taken back.
+    /// The merge undone.
     Undo,
 }
 
@@ -137,11 +137,11 @@ pub struct Intent {
     /// What it is for.
     pub kind: Kind,
     /// Whether it is the last one of its merge: with it, the group's merge is recorded completely.
-    pub sealed: bool,
+    pub completes: bool,
     /// The slice's part of the counts (of a merge).
     pub tally: Tally,
     /// The scopes that rows led to ([`Codec::encode_scopes`]), so that the sweep need not read the bodies: of a
-    /// sealed merge those of the whole group, of a sweep those of its own rows.
+    /// completed merge those of the whole group, of a sweep those of its own rows.
     pub scopes: Vec<u8>,
     /// What is written ([`body`]).
     pub body: Vec<u8>,
@@ -182,7 +182,7 @@ pub struct GroupRecord {
 /// A slice as the journal knows it, its body aside.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SliceRecord {
-    /// Its place in the journal.
+    /// Its id in the journal.
     pub id: i64,
     /// The group.
     pub group: usize,
@@ -190,8 +190,8 @@ pub struct SliceRecord {
     pub kind: Kind,
     /// Its time, as in [`Intent::t`].
     pub t: TimestampUs,
-    /// As in [`Intent::sealed`].
-    pub sealed: bool,
+    /// As in [`Intent::completes`].
+    pub completes: bool,
     /// As in [`Intent::tally`].
     pub tally: Tally,
     /// As in [`Intent::scopes`].
@@ -208,7 +208,7 @@ pub struct Scan {
     /// Rows that were looked at.
     pub rows: u64,
     /// Rows of sources among them.
-    pub enrolments: u64,
+    pub clustered_rows: u64,
     /// In which scopes the sources of which groups own rows ([`Codec::encode_found`]).
     pub found: Vec<u8>,
 }
@@ -216,7 +216,7 @@ pub struct Scan {
 /// A scanned range as the journal knows it, what was found aside.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ScanRecord {
-    /// Its place in the journal.
+    /// Its id in the journal.
     pub id: i64,
     /// As in [`Scan::table`].
     pub table: String,
@@ -224,8 +224,8 @@ pub struct ScanRecord {
     pub range: TokenRange,
     /// As in [`Scan::rows`].
     pub rows: u64,
-    /// As in [`Scan::enrolments`].
-    pub enrolments: u64,
+    /// As in [`Scan::clustered_rows`].
+    pub clustered_rows: u64,
 }
 
 /// What the journal must be able to do. It is shared by all groups of a run.

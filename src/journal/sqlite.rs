@@ -110,10 +110,10 @@ impl SqliteJournal {
     /// Asks the writer, and waits for its answer.
     async fn ask(&self, request: impl FnOnce(Answer) -> Request) -> Result<(), JournalError> {
         let writer = self.writer()?;
-        let (tell, told) = oneshot::channel();
+        let (tell, replied) = oneshot::channel();
         // Nobody may be waiting any more; what was asked for is done all the same.
         writer.ask(request(Box::new(|written| drop(tell.send(written)))))?;
-        told.await.unwrap_or_else(|_| Err(writer.stopped()))
+        replied.await.unwrap_or_else(|_| Err(writer.stopped()))
     }
 }
 
@@ -185,10 +185,10 @@ impl Journal for SqliteJournal {
 
     fn set_meta(&self, name: &str, value: &str) -> Result<(), JournalError> {
         let writer = self.writer()?;
-        let (tell, told) = mpsc::channel();
+        let (tell, replied) = mpsc::channel();
         let answer = Box::new(move |written| drop(tell.send(written)));
         writer.ask(Request::Meta(name.into(), value.into(), answer))?;
-        told.recv().unwrap_or_else(|_| Err(writer.stopped()))
+        replied.recv().unwrap_or_else(|_| Err(writer.stopped()))
     }
 
     fn size_bytes(&self) -> u64 {

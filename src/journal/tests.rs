@@ -12,7 +12,7 @@ use super::{
 
 /// All that a journal says, but for the time.
 #[derive(Debug, PartialEq)]
-struct Said {
+struct Contents {
     states: Vec<(usize, State)>,
     groups: Vec<Option<GroupRecord>>,
     slices: Vec<Vec<SliceRecord>>,
@@ -30,7 +30,7 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).unwrap()
 }
 
-fn said(journal: &dyn Journal) -> Said {
+fn contents(journal: &dyn Journal) -> Contents {
     let timeless = |group: GroupRecord| {
         assert!(group.changed_at_ms > 1_500_000_000_000, "{group:?}");
         GroupRecord { changed_at_ms: 0, ..group }
@@ -38,7 +38,7 @@ fn said(journal: &dyn Journal) -> Said {
     let slices: Vec<_> = (0..10).map(|group| journal.slices(group).unwrap()).collect();
     let ids = slices.iter().flatten().map(|slice| slice.id);
     let states = State::NAMES.map(|(_, state)| state);
-    Said {
+    Contents {
         states: journal.states().unwrap(),
         groups: (0..10).map(|group| journal.group(group).unwrap().map(timeless)).collect(),
         bodies: ids.map(|id| text(&journal.body(id).unwrap())).collect(),
@@ -60,15 +60,15 @@ fn note(group: usize, state: State) -> Note {
 /// A range at either end of the ring.
 fn scan(table: &str, after: i64, to: i64, found: &str) -> Scan {
     let range = TokenRange { after, to };
-    Scan { table: table.into(), range, rows: 7, enrolments: 2, found: found.into() }
+    Scan { table: table.into(), range, rows: 7, clustered_rows: 2, found: found.into() }
 }
 
 /// A run of six groups: 7 in two slices, swept; 2 failed after its intent; 3 failed before it; 6 failed and
 /// was taken up again; 5 written; 4 only planned.
 fn play(journal: &dyn Journal) {
     let intend = |intent: Intent| block_on(journal.intend(vec![intent])).unwrap();
-    let unsealed = Intent { sealed: false, scopes: Vec::new(), ..intent(7) };
-    intend(unsealed);
+    let incomplete = Intent { completes: false, scopes: Vec::new(), ..intent(7) };
+    intend(incomplete);
     intend(intent(2));
     intend(Intent { t: 5, body: b"incompressible".to_vec(), ..intent(7) });
     intend(Intent { body: Vec::new(), ..intent(5) });
@@ -100,11 +100,11 @@ fn play(journal: &dyn Journal) {
     block_on(journal.flush()).unwrap();
 }
 
-fn check(said: &Said) {
+fn check(contents: &Contents) {
     use State::{Done, Failed, Intended, Written};
     let states = [(2, Failed), (3, Failed), (5, Written), (6, Intended), (7, Done)];
-    assert_eq!(said.states, states);
-    let group = |group: usize| said.groups[group].clone().unwrap();
+    assert_eq!(contents.states, states);
+    let group = |group: usize| contents.groups[group].clone().unwrap();
     let record = |of: Intent, state, reason: Option<&str>, t| GroupRecord {
         group: of.group,
         survivor: of.survivor,
@@ -119,39 +119,41 @@ fn check(said: &Said) {
     assert_eq!(group(3), record(intent(3), Failed, Some("no \"luck\""), None));
     assert_eq!(group(5), record(intent(5), Written, None, Some(1_005)));
     assert_eq!(group(6), record(intent(6), Intended, None, Some(1_006)));
-    assert_eq!(said.groups[4], None, "what is not known cannot be noted");
-    let of_7: Vec<_> = said.slices[7].iter().map(|s| (s.id, s.kind, s.t, s.sealed)).collect();
+    assert_eq!(contents.groups[4], None, "what is not known cannot be noted");
+    let of_7: Vec<_> =
+        contents.slices[7].iter().map(|s| (s.id, s.kind, s.t, s.completes)).collect();
     let merge = Kind::Merge;
     assert_eq!(of_7, [(1, merge, 1_007, false), (3, merge, 5, true), (5, Kind::Sweep, 9, true)]);
-    assert_eq!(said.slices[7][0].scopes, "");
-    assert_eq!(said.slices[7][1].scopes, "scopes 7");
-    assert_eq!(said.slices[7][1].tally, tally(7));
-    assert_eq!(said.bodies[1], "");
-    assert_eq!(said.bodies[3].as_bytes(), intent(7).body);
-    assert_eq!(said.bodies[4], "incompressible");
-    let merges: Vec<_> = said.merges.iter().map(|slice| (slice.group, slice.id)).collect();
+    assert_eq!(contents.slices[7][0].scopes, "");
+    assert_eq!(contents.slices[7][1].scopes, "scopes 7");
+    assert_eq!(contents.slices[7][1].tally, tally(7));
+    assert_eq!(contents.bodies[1], "");
+    assert_eq!(contents.bodies[3].as_bytes(), intent(7).body);
+    assert_eq!(contents.bodies[4], "incompressible");
+    let merges: Vec<_> = contents.merges.iter().map(|slice| (slice.group, slice.id)).collect();
     assert_eq!(merges, [(2, 2), (5, 4), (6, 6), (7, 1), (7, 3)]);
-    assert_eq!(said.sweeps, [], "the end is not part of it");
+    assert_eq!(contents.sweeps, [], "the end is not part of it");
     let sum = |parts: &[u64]| {
         let mut sum = Tally::default();
         parts.iter().for_each(|part| sum.add(&tally(*part)));
         sum
     };
-    assert_eq!(said.done, sum(&[7, 7]));
-    assert_eq!(said.all, sum(&[7, 7, 2, 5, 6]));
-    let scans: Vec<_> = said.scans.iter().map(|scan| (scan.id, &*scan.table, scan.range)).collect();
+    assert_eq!(contents.done, sum(&[7, 7]));
+    assert_eq!(contents.all, sum(&[7, 7, 2, 5, 6]));
+    let scans: Vec<_> =
+        contents.scans.iter().map(|scan| (scan.id, &*scan.table, scan.range)).collect();
     let [low, high] = [(i64::MIN, -1), (0, i64::MAX)].map(|(after, to)| TokenRange { after, to });
     assert_eq!(scans, [(1, "places", low), (2, "rooms", high)]);
-    assert!(said.scans.iter().all(|scan| (scan.rows, scan.enrolments) == (7, 2)));
-    assert_eq!(said.found, ["[]", "[[7,[1,2]]]"]);
-    assert_eq!(said.meta, [Some("6".into()), None]);
+    assert!(contents.scans.iter().all(|scan| (scan.rows, scan.clustered_rows) == (7, 2)));
+    assert_eq!(contents.found, ["[]", "[[7,[1,2]]]"]);
+    assert_eq!(contents.meta, [Some("6".into()), None]);
 }
 
 #[test]
 fn journals_say_what_they_were_told() {
     let memory = MemoryJournal::default();
     play(&memory);
-    let expected = said(&memory);
+    let expected = contents(&memory);
     check(&expected);
 
     let folder = tempfile::tempdir().unwrap();
@@ -159,14 +161,14 @@ fn journals_say_what_they_were_told() {
     SqliteJournal::create(&path, AccountType::Text).unwrap();
     let file = SqliteJournal::open(&path).unwrap();
     play(&file);
-    assert_eq!(said(&file), expected);
+    assert_eq!(contents(&file), expected);
     assert!(file.size_bytes() > 10_000);
     let beside = SqliteJournal::open_read_only(&path).unwrap();
-    assert_eq!(said(&beside), expected, "read beside a run");
+    assert_eq!(contents(&beside), expected, "read beside a run");
     drop(beside);
     drop(file);
-    assert_eq!(said(&SqliteJournal::open(&path).unwrap()), expected, "opened again");
-    assert_eq!(said(&SqliteJournal::open_read_only(&path).unwrap()), expected, "only read");
+    assert_eq!(contents(&SqliteJournal::open(&path).unwrap()), expected, "opened again");
+    assert_eq!(contents(&SqliteJournal::open_read_only(&path).unwrap()), expected, "only read");
 }
 
 #[test]

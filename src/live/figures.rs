@@ -7,7 +7,7 @@ use serde::{Serialize, Serializer};
 
 use crate::moment::Moment;
 
-use super::board::ScanCounters;
+use super::status::ScanCounters;
 use super::under_way::UnderWay;
 
 /// The version of the JSON. It changes when a field is renamed or changes its meaning.
@@ -19,7 +19,7 @@ pub enum Phase {
     /// Pairs are read and resolved, cluster and broker are looked at.
     #[default]
     Planning,
-    /// Enrolments are looked for by a scan.
+    /// Clustered rows are looked for by a scan.
     Scanning,
     /// Groups are merged.
     Merging,
@@ -27,7 +27,7 @@ pub enum Phase {
     Sweeping,
     /// A run that is over is compared with the cluster.
     Verifying,
-    /// A run that is over is taken back.
+    /// A run that is over is undone.
     Undoing,
     /// It is over.
     Ended,
@@ -217,7 +217,8 @@ pub struct KafkaFigures {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct LatencyFigures {
     /// The kind.
-    pub lane: String,
+    #[serde(rename = "lane")]
+    pub operation: String,
     /// How many there were.
     pub count: u64,
     /// Half of all took at most this long.
@@ -254,6 +255,6 @@ pub struct Ended {
     pub how: String,
     /// The exit code of the process.
     pub exit_code: u8,
-    /// The command that goes on with the run, if anything is left to be done.
+    /// The command that resumes the run, if anything is left to be done.
     pub again: Option<String>,
 }

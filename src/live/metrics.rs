@@ -13,11 +13,11 @@ use super::under_way::Figure;
 /// The content type of the format.
 pub(super) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// The lane of what is made durable in the journal.
+/// The operation of what is made durable in the journal.
 pub(super) const JOURNAL: &str = "journal commit";
-/// The lane of an event on its way to the broker.
+/// The operation of an event on its way to the broker.
 const EVENTS: &str = "event delivery";
-/// The lane of a group from its first read to its last acknowledgement.
+/// The operation of a group from its first read to its last acknowledgement.
 const GROUPS: &str = "whole group";
 
 /// The upper bounds of the buckets, in microseconds.
@@ -26,13 +26,13 @@ const BOUNDS_US: [u64; 16] = [
     2_500_000, 5_000_000, 10_000_000, 30_000_000, 60_000_000,
 ];
 
-/// The figures, and the histograms of the lanes with these names.
-pub(super) fn text(figures: &Figures, names: &[String], lanes: &[Histogram<u64>]) -> String {
+/// The figures, and the histograms of the operations with these names.
+pub(super) fn text(figures: &Figures, names: &[String], histograms: &[Histogram<u64>]) -> String {
     let mut text = Text::default();
     about(&mut text, figures);
     groups(&mut text, figures);
     servers(&mut text, figures);
-    latencies(&mut text, names, lanes);
+    latencies(&mut text, names, histograms);
     text.0
 }
 
@@ -126,26 +126,30 @@ fn servers(text: &mut Text, figures: &Figures) {
     }
 }
 
-fn latencies(text: &mut Text, names: &[String], lanes: &[Histogram<u64>]) {
+fn latencies(text: &mut Text, names: &[String], histograms: &[Histogram<u64>]) {
     let of = |wanted: &'static str| {
-        names.iter().zip(lanes).filter(move |(name, _)| *name == wanted).map(|(_, lane)| lane)
+        names
+            .iter()
+            .zip(histograms)
+            .filter(move |(name, _)| *name == wanted)
+            .map(|(_, histogram)| histogram)
     };
-    for (lane, name, help) in [
+    for (operation, name, help) in [
         (GROUPS, "tributary_group_duration_seconds", "Whole groups, from their first read on."),
         (JOURNAL, "tributary_journal_commit_duration_seconds", "Waiting for the journal."),
         (EVENTS, "tributary_event_delivery_duration_seconds", "Events, until acknowledged."),
     ] {
         text.family(name, "histogram", help);
-        of(lane).for_each(|lane| text.histogram(name, &[], lane));
+        of(operation).for_each(|histogram| text.histogram(name, &[], histogram));
     }
     let name = "tributary_request_duration_seconds";
     text.family(name, "histogram", "Requests to Cassandra, each attempt, by operation and table.");
-    for (lane, histogram) in names.iter().zip(lanes) {
-        if [GROUPS, JOURNAL, EVENTS].contains(&lane.as_str()) {
+    for (operation, histogram) in names.iter().zip(histograms) {
+        if [GROUPS, JOURNAL, EVENTS].contains(&operation.as_str()) {
             continue;
         }
-        let (operation, table) = lane.split_once(' ').unwrap_or((lane, ""));
-        text.histogram(name, &[("operation", operation), ("table", table)], histogram);
+        let (kind, table) = operation.split_once(' ').unwrap_or((operation, ""));
+        text.histogram(name, &[("operation", kind), ("table", table)], histogram);
     }
 }
 
@@ -181,11 +185,11 @@ impl Text {
         };
     }
 
-    fn histogram(&mut self, name: &str, labels: &[(&str, &str)], lane: &Histogram<u64>) {
+    fn histogram(&mut self, name: &str, labels: &[(&str, &str)], histogram: &Histogram<u64>) {
         let mut counts = [0_u64; BOUNDS_US.len()];
         let mut sum_us = 0.0;
-        for value in lane.iter_recorded() {
-            let us = lane.median_equivalent(value.value_iterated_to());
+        for value in histogram.iter_recorded() {
+            let us = histogram.median_equivalent(value.value_iterated_to());
             sum_us += us as f64 * value.count_at_value() as f64;
             if let Some(bucket) = BOUNDS_US.iter().position(|bound| us <= *bound) {
                 counts[bucket] += value.count_at_value();
@@ -201,14 +205,14 @@ impl Text {
             below += count;
             ((*bound as f64 / 1e6).to_string(), below)
         });
-        let bounds: Vec<_> = bounds.chain([("+Inf".to_owned(), lane.len())]).collect();
+        let bounds: Vec<_> = bounds.chain([("+Inf".to_owned(), histogram.len())]).collect();
         for (bound, count) in bounds {
             let labels = with(&bound);
             let labels: Vec<_> = labels.iter().map(|(l, v)| (l.as_str(), v.as_str())).collect();
             self.sample(&bucket, &labels, count as f64);
         }
         self.sample(&format!("{name}_sum"), labels, sum_us / 1e6);
-        self.sample(&format!("{name}_count"), labels, lane.len() as f64);
+        self.sample(&format!("{name}_count"), labels, histogram.len() as f64);
     }
 }
 
@@ -218,9 +222,9 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::latency::{Lane, Recorder};
+    use crate::latency::{Operation, Recorder};
     use crate::live::ticker::figures_of;
-    use crate::live::{Board, Control};
+    use crate::live::{Control, Status};
 
     /// Samples by name and labels; panics at what is not of the format.
     fn parse(text: &str) -> BTreeMap<String, f64> {
@@ -251,21 +255,21 @@ mod tests {
     }
 
     fn of(recorder: &Recorder) -> BTreeMap<String, f64> {
-        let board = Board::default();
-        board.begin("apply", "a \"run\"\\\n");
+        let status = Status::default();
+        status.begin("apply", "a \"run\"\\\n");
         let (stop, _) = tokio::sync::watch::channel(false);
-        let figures = figures_of(&board, &Control::new(stop));
+        let figures = figures_of(&status, &Control::new(stop));
         parse(&text(&figures, recorder.names(), &recorder.histograms()))
     }
 
     #[test]
     fn buckets_are_cumulative_and_end_with_the_count() {
-        let lanes = ["read user_courses", JOURNAL, EVENTS, GROUPS];
-        let recorder = Recorder::new(lanes.map(str::to_owned).to_vec());
+        let operations = ["read user_courses", JOURNAL, EVENTS, GROUPS];
+        let recorder = Recorder::new(operations.map(str::to_owned).to_vec());
         for ms in [1_u64, 3, 30, 300, 3_000, 300_000] {
-            recorder.record(Lane(0), Duration::from_millis(ms));
+            recorder.record(Operation(0), Duration::from_millis(ms));
         }
-        recorder.record(Lane(3), Duration::from_millis(7));
+        recorder.record(Operation(3), Duration::from_millis(7));
         let samples = of(&recorder);
         let labels = "operation=\"read\",table=\"user_courses\"";
         let name = "tributary_request_duration_seconds";

@@ -1,6 +1,6 @@
 //! A run while it goes on: what its operators see of it, and what they may ask of it.
 //!
-//! The run posts to a [`Board`] and knows nothing of who looks. Once a second a [`Ticker`] reads the board
+//! The run posts to a [`Status`] and knows nothing of who looks. Once a second a [`Ticker`] reads the status
 //! and the counters and renders what is shown as one frame: a JSON text and a text for Prometheus. Whoever asks
 //! gets the latest frame, so that neither many who look nor slow ones cost the run anything: [`Server`] hands it to
 //! browsers and scrapers (`--listen`), [`Socket`] to `tributary control`. The way back is narrow: an [`Order`], carried
@@ -8,7 +8,6 @@
 //!
 //! Deliberately absent: a way to anything else of the run, waiting for a client, and a cache in the browser.
 
-mod board;
 mod control;
 mod figures;
 mod guard;
@@ -18,10 +17,10 @@ mod page;
 mod rate;
 mod server;
 mod socket;
+mod status;
 mod ticker;
 mod under_way;
 
-pub use board::{Board, Counters, Nodes, ScanCounters};
 pub use control::{Control, Order, Refused};
 pub use figures::{
     CassandraFigures, Ended, FailedGroup, Figures, GroupFigures, KafkaFigures, LatencyFigures,
@@ -32,6 +31,7 @@ pub use listen::{Listen, ListenError};
 pub use rate::Rate;
 pub use server::Server;
 pub use socket::{Answer, Socket, SocketError, ask};
+pub use status::{Counters, Nodes, ScanCounters, Status};
 pub use ticker::{Frame, Frames, Ticker};
 #[cfg(test)]
 pub(crate) use under_way::EXAMPLE;

@@ -118,14 +118,14 @@ function servers(f) {
   say('kafka-text', k.topic ? `· topic ${k.topic}${silent}` : '');
 }
 
-function latencies(lanes) {
-  const rows = lanes.map(lane => {
+function latencies(operations) {
+  const rows = operations.map(operation => {
     const row = element('tr');
     const kind = element('td');
     // A long name may be broken after a low line.
-    lane.lane.split(/(?<=_)/).forEach((part, at) => kind.append(...(at > 0 ? [element('wbr')] : []), part));
-    row.append(kind, element('td', count(lane.count)), element('td', duration(lane.p50_us)),
-      element('td', duration(lane.p99_us)), element('td', duration(lane.max_us)));
+    operation.lane.split(/(?<=_)/).forEach((part, at) => kind.append(...(at > 0 ? [element('wbr')] : []), part));
+    row.append(kind, element('td', count(operation.count)), element('td', duration(operation.p50_us)),
+      element('td', duration(operation.p99_us)), element('td', duration(operation.max_us)));
     return row;
   });
   if (rows.length === 0) {

@@ -30,8 +30,8 @@ mod tests {
         for id in
             ["in-flight", "under-groups", "under-windows", "rate", "under-oldest", "under-bytes"]
         {
-            let (shown, said) = (format!("id=\"{id}\""), format!("say('{id}', "));
-            assert!(page.contains(&shown) && page.contains(&said), "{id}");
+            let (shown, filled) = (format!("id=\"{id}\""), format!("say('{id}', "));
+            assert!(page.contains(&shown) && page.contains(&filled), "{id}");
         }
     }
 

@@ -152,7 +152,7 @@ async fn serve(listener: TcpListener, router: Router, closed: watch::Receiver<bo
 }
 
 async fn connection(stream: TcpStream, router: Router, mut closed: watch::Receiver<bool>) {
-    // Where the system does not know it, a client that hangs keeps its place until the run ends.
+    // Where the system does not know it, a client that hangs keeps its slot until the run ends.
     let _ = SockRef::from(&stream).set_tcp_user_timeout(Some(SEND_PATIENCE));
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(HEAD_PATIENCE);
@@ -266,7 +266,7 @@ async fn order(State(shared): State<Shared>, Path(order): Path<String>) -> (Stat
         .and_then(|order| shared.control.carry_out(order, "from the live page"));
     shared.frames.refresh();
     match done {
-        Ok(said) => (StatusCode::OK, said + "\n"),
+        Ok(message) => (StatusCode::OK, message + "\n"),
         Err(refused) => {
             let status = match refused {
                 Refused::Unknown(_) => StatusCode::NOT_FOUND,

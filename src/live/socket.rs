@@ -50,7 +50,7 @@ pub struct Answer {
     /// Whether the order was carried out.
     pub ok: bool,
     /// What to tell whoever asked.
-    pub said: String,
+    pub message: String,
     /// The address of the live page with its token, if there is one.
     pub address: Option<String>,
     /// The figures of the run.
@@ -80,7 +80,7 @@ pub enum SocketError {
 /// A socket that is served. It goes when this is dropped.
 #[derive(Debug)]
 pub struct Socket {
-    place: Place,
+    path: SocketPath,
     serving: JoinHandle<()>,
 }
 
@@ -96,16 +96,16 @@ impl Socket {
         control: &Control,
         address: Option<String>,
     ) -> io::Result<Self> {
-        let place = Place::new(run)?;
-        match fs::remove_file(&place.path) {
+        let path = SocketPath::new(run)?;
+        match fs::remove_file(&path.path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }
-        let listener = UnixListener::bind(&place.path)?;
-        fs::set_permissions(&place.path, Permissions::from_mode(0o600))?;
+        let listener = UnixListener::bind(&path.path)?;
+        fs::set_permissions(&path.path, Permissions::from_mode(0o600))?;
         let host = Host { frames: frames.clone(), control: control.clone(), address };
         let serving = tokio::spawn(serve(listener, host));
-        Ok(Self { place, serving })
+        Ok(Self { path, serving })
     }
 }
 
@@ -113,19 +113,19 @@ impl Drop for Socket {
     fn drop(&mut self) {
         self.serving.abort();
         // If it cannot be removed, it is stale, and the next process replaces it.
-        let _ = fs::remove_file(&self.place.path);
+        let _ = fs::remove_file(&self.path.path);
     }
 }
 
 /// Where the socket is, by a path that is short enough.
 #[derive(Debug)]
-struct Place {
+struct SocketPath {
     path: PathBuf,
     /// What a path by way of a file descriptor goes through.
     _folder: Option<File>,
 }
 
-impl Place {
+impl SocketPath {
     fn new(run: &Path) -> io::Result<Self> {
         let path = run.join(NAME);
         if path.as_os_str().len() <= LONGEST_PATH {
@@ -145,18 +145,18 @@ struct Host {
 }
 
 async fn serve(listener: UnixListener, host: Host) {
-    let places = Arc::new(Semaphore::new(CLIENTS));
+    let slots = Arc::new(Semaphore::new(CLIENTS));
     loop {
         let Ok((stream, _)) = listener.accept().await else {
             time::sleep(Duration::from_millis(200)).await;
             continue;
         };
-        let Ok(place) = Arc::clone(&places).try_acquire_owned() else { continue };
+        let Ok(slot) = Arc::clone(&slots).try_acquire_owned() else { continue };
         let host = host.clone();
         tokio::spawn(async move {
             // A client that says nothing, or is gone, is none of our concern.
             let _ = time::timeout(PATIENCE, host.answer(stream)).await;
-            drop(place);
+            drop(slot);
         });
     }
 }
@@ -173,12 +173,12 @@ impl Host {
                 .and_then(|order: Order| self.control.carry_out(order, "by the command control")),
         };
         self.frames.refresh();
-        let (ok, said) = match done {
-            Ok(said) => (true, said),
+        let (ok, message) = match done {
+            Ok(message) => (true, message),
             Err(refused) => (false, refused.to_string()),
         };
         let status = serde_json::from_str(&self.frames.latest().status)?;
-        let answer = Answer { ok, said, address: self.address.clone(), status };
+        let answer = Answer { ok, message, address: self.address.clone(), status };
         stream.write_all((serde_json::to_string(&answer)? + "\n").as_bytes()).await?;
         stream.shutdown().await
     }
@@ -190,8 +190,8 @@ impl Host {
 /// There is no such process, or it does not answer.
 pub fn ask(run: &Path, order: Option<Order>) -> Result<Answer, SocketError> {
     let broken = |cause| SocketError::Broken { run: run.to_path_buf(), cause };
-    let place = Place::new(run).map_err(broken)?;
-    let stream = ClientStream::connect(&place.path).map_err(|cause| match cause.kind() {
+    let path = SocketPath::new(run).map_err(broken)?;
+    let stream = ClientStream::connect(&path.path).map_err(|cause| match cause.kind() {
         io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
             SocketError::Nobody { run: run.to_path_buf() }
         }
@@ -218,7 +218,7 @@ mod tests {
     use tokio::sync::watch;
 
     use super::*;
-    use crate::live::{Board, Ticker};
+    use crate::live::{Status, Ticker};
     use crate::pace::Pace;
 
     /// A folder below the system's, removed at the end.
@@ -253,12 +253,12 @@ mod tests {
             let control = Control::new(stop);
             let pace = Pace::new(1);
             control.paces(&pace);
-            let ticker = Ticker::start(&Board::default(), &control);
+            let ticker = Ticker::start(&Status::default(), &control);
             let refused = asked(&folder.0, None).unwrap_err().to_string();
             assert!(refused.contains("no process"), "{refused}");
             // As a killed process leaves one.
             drop(
-                std::os::unix::net::UnixListener::bind(Place::new(&folder.0).unwrap().path)
+                std::os::unix::net::UnixListener::bind(SocketPath::new(&folder.0).unwrap().path)
                     .unwrap(),
             );
             assert!(matches!(asked(&folder.0, None), Err(SocketError::Nobody { .. })));
@@ -283,7 +283,7 @@ mod tests {
         let folder = Folder::new("hang");
         let (stop, _) = watch::channel(false);
         let control = Control::new(stop);
-        let ticker = Ticker::start(&Board::default(), &control);
+        let ticker = Ticker::start(&Status::default(), &control);
         let _socket = Socket::open(&folder.0, ticker.frames(), &control, None).unwrap();
         let path = folder.0.join(NAME);
         let hanging: Vec<_> =

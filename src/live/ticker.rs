@@ -1,4 +1,4 @@
-//! The ticker: once a second it makes a frame of what the board says.
+//! The ticker: once a second it makes a frame of what the status says.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,12 +12,12 @@ use tokio::time::{self, MissedTickBehavior};
 use crate::latency::Recorder;
 use crate::moment::Moment;
 
-use super::board::{Board, Counters};
 use super::control::Control;
 use super::figures::{
     CassandraFigures, Figures, GroupFigures, KafkaFigures, LatencyFigures, Phase, Reached,
     RequestFigures, VERSION,
 };
+use super::status::{Counters, Status};
 use super::under_way::UnderWay;
 use super::{Rate, metrics};
 
@@ -48,8 +48,8 @@ pub struct Frame {
 
 impl Frame {
     /// One frame, by itself: it has no rates and no latencies of a while.
-    pub fn of(board: &Board, control: &Control) -> Self {
-        Sight::new(board.clone(), control.clone()).frame(Instant::now())
+    pub fn of(status: &Status, control: &Control) -> Self {
+        Sampler::new(status.clone(), control.clone()).frame(Instant::now())
     }
 }
 
@@ -57,13 +57,13 @@ impl Frame {
 #[derive(Clone, Debug)]
 pub struct Frames {
     sender: Arc<watch::Sender<Frame>>,
-    sight: Arc<Mutex<Sight>>,
+    sampler: Arc<Mutex<Sampler>>,
 }
 
 impl Frames {
-    fn new(mut sight: Sight) -> Self {
-        let (sender, _) = watch::channel(sight.frame(Instant::now()));
-        Self { sender: Arc::new(sender), sight: Arc::new(Mutex::new(sight)) }
+    fn new(mut sampler: Sampler) -> Self {
+        let (sender, _) = watch::channel(sampler.frame(Instant::now()));
+        Self { sender: Arc::new(sender), sampler: Arc::new(Mutex::new(sampler)) }
     }
 
     /// The latest one, a second old at most.
@@ -80,17 +80,17 @@ impl Frames {
 
     /// Makes one now: whoever has changed something wants to see that it is so.
     pub fn refresh(&self) {
-        self.publish(Sight::frame);
+        self.publish(Sampler::frame);
     }
 
     fn tick(&self) {
-        self.publish(Sight::tick);
+        self.publish(Sampler::tick);
     }
 
-    fn publish(&self, frame: impl FnOnce(&mut Sight, Instant) -> Frame) {
+    fn publish(&self, frame: impl FnOnce(&mut Sampler, Instant) -> Frame) {
         // Held until it is out, so that no frame comes after a later one.
-        let mut sight = self.sight.lock().unwrap_or_else(PoisonError::into_inner);
-        self.sender.send_replace(frame(&mut sight, Instant::now()));
+        let mut sampler = self.sampler.lock().unwrap_or_else(PoisonError::into_inner);
+        self.sender.send_replace(frame(&mut sampler, Instant::now()));
     }
 }
 
@@ -104,8 +104,8 @@ pub struct Ticker {
 
 impl Ticker {
     /// Begins, in the background of the current runtime; the first frame is there at once.
-    pub fn start(board: &Board, control: &Control) -> Self {
-        let frames = Frames::new(Sight::new(board.clone(), control.clone()));
+    pub fn start(status: &Status, control: &Control) -> Self {
+        let frames = Frames::new(Sampler::new(status.clone(), control.clone()));
         let (over, mut ended) = watch::channel(false);
         let made = frames.clone();
         let ticking = tokio::spawn(async move {
@@ -130,7 +130,7 @@ impl Ticker {
         &self.frames
     }
 
-    /// Makes the last frame; the board has been told of the end.
+    /// Makes the last frame; the status has the end.
     pub async fn finish(self) -> Frame {
         self.over.send_replace(true);
         // Should it have panicked, the frame before is the last.
@@ -141,8 +141,8 @@ impl Ticker {
 
 /// What has to be remembered from one frame to the next.
 #[derive(Debug)]
-struct Sight {
-    board: Board,
+struct Sampler {
+    status: Status,
     control: Control,
     phase: Phase,
     groups: Rate,
@@ -150,13 +150,13 @@ struct Sight {
     recent: VecDeque<u64>,
     ended_before: u64,
     acknowledged: (u64, Option<Instant>),
-    latency: LatencySight,
+    latency: LatencySampler,
 }
 
-impl Sight {
-    fn new(board: Board, control: Control) -> Self {
+impl Sampler {
+    fn new(status: Status, control: Control) -> Self {
         Self {
-            board,
+            status,
             control,
             phase: Phase::default(),
             groups: Rate::default(),
@@ -164,14 +164,14 @@ impl Sight {
             recent: VecDeque::new(),
             ended_before: 0,
             acknowledged: (0, None),
-            latency: LatencySight::default(),
+            latency: LatencySampler::default(),
         }
     }
 
     /// The frame of one more second.
     fn tick(&mut self, now: Instant) -> Frame {
-        let board = self.board.clone();
-        let Counters { groups_total, done, failed, .. } = *board.said().counters();
+        let status = self.status.clone();
+        let Counters { groups_total, done, failed, .. } = *status.current().counters();
         let ended = done + failed;
         if groups_total > 0 {
             self.recent.push_back(ended.saturating_sub(self.ended_before));
@@ -185,8 +185,9 @@ impl Sight {
 
     fn frame(&mut self, now: Instant) -> Frame {
         let (figures, recorder) = self.figures(now);
-        let lanes = recorder.map(|recorder| (recorder.names().to_vec(), recorder.histograms()));
-        let (names, histograms) = lanes.unwrap_or_default();
+        let operations =
+            recorder.map(|recorder| (recorder.names().to_vec(), recorder.histograms()));
+        let (names, histograms) = operations.unwrap_or_default();
         let metrics = metrics::text(&figures, &names, &histograms);
         // Nothing in the figures can fail to be written as JSON.
         let json = |figures: &Figures| serde_json::to_string(figures).unwrap_or_default().into();
@@ -196,18 +197,18 @@ impl Sight {
     }
 
     fn figures(&mut self, now: Instant) -> (Figures, Option<Arc<Recorder>>) {
-        let board = self.board.clone();
-        let mut said = board.said();
-        let counters = said.counters().clone();
-        let recorder = said.recorder.clone();
-        if said.phase != self.phase {
+        let status = self.status.clone();
+        let mut current = status.current();
+        let counters = current.counters().clone();
+        let recorder = current.recorder.clone();
+        if current.phase != self.phase {
             // What was done in another way, or not yet, says nothing of how fast it goes now.
-            (self.phase, self.groups) = (said.phase, Rate::default());
+            (self.phase, self.groups) = (current.phase, Rate::default());
         }
         self.see(now, &counters);
         let per_second = self.groups.per_second().filter(|_| counters.groups_total > 0);
         let left = counters.groups_total.saturating_sub(counters.done + counters.failed);
-        let works = matches!(said.phase, Phase::Merging | Phase::Verifying | Phase::Undoing);
+        let works = matches!(current.phase, Phase::Merging | Phase::Verifying | Phase::Undoing);
         let is_merging = works && !counters.is_paused;
         let (latency, journal_commits) = match &recorder {
             Some(recorder) => self.latency.see(now, recorder),
@@ -215,16 +216,16 @@ impl Sight {
         };
         let figures = Figures {
             version: VERSION,
-            run: said.run.clone(),
-            command: said.command.clone(),
-            run_dir: said.run_dir.clone(),
-            started_at: said.started_at,
+            run: current.run.clone(),
+            command: current.command.clone(),
+            run_dir: current.run_dir.clone(),
+            started_at: current.started_at,
             at: Moment::now(),
-            elapsed_s: said.started.elapsed().as_secs_f64(),
-            phase: said.phase,
-            paused: counters.is_paused && said.ended.is_none(),
-            stopping: self.control.is_stopping() && said.ended.is_none(),
-            until: said.until,
+            elapsed_s: current.started.elapsed().as_secs_f64(),
+            phase: current.phase,
+            paused: counters.is_paused && current.ended.is_none(),
+            stopping: self.control.is_stopping() && current.ended.is_none(),
+            until: current.until,
             groups: GroupFigures {
                 total: counters.groups_total,
                 done: counters.done,
@@ -248,8 +249,8 @@ impl Sight {
             cassandra: self.cassandra(&counters),
             kafka: self.kafka(now, &counters),
             latency,
-            failures: said.failures.iter().cloned().collect(),
-            ended: said.ended.clone(),
+            failures: current.failures.iter().cloned().collect(),
+            ended: current.ended.clone(),
         };
         (figures, recorder)
     }
@@ -299,48 +300,49 @@ impl Sight {
     }
 }
 
-/// The figures of a board that nobody has looked at before.
+/// The figures of a status that nobody has looked at before.
 #[cfg(test)]
-pub(super) fn figures_of(board: &Board, control: &Control) -> Figures {
-    Sight::new(board.clone(), control.clone()).figures(Instant::now()).0
+pub(super) fn figures_of(status: &Status, control: &Control) -> Figures {
+    Sampler::new(status.clone(), control.clone()).figures(Instant::now()).0
 }
 
 /// The latencies of the last while: those of now without those of some seconds ago.
 #[derive(Debug, Default)]
-struct LatencySight {
+struct LatencySampler {
     earlier: VecDeque<(Instant, Vec<Histogram<u64>>)>,
 }
 
-impl LatencySight {
+impl LatencySampler {
     /// The latencies of the last while, and how often the journal has committed so far.
     fn see(&mut self, now: Instant, recorder: &Recorder) -> (Vec<LatencyFigures>, u64) {
         let totals = recorder.histograms();
         let mut recent = totals.clone();
         if let Some((_, earlier)) = self.earlier.front() {
-            for (lane, earlier) in recent.iter_mut().zip(earlier) {
-                // They were counted into the same lane before, so there is enough to take away.
-                let taken = lane.subtract(earlier);
+            for (operation, earlier) in recent.iter_mut().zip(earlier) {
+                // They were counted into the same operation before, so there is enough to take away.
+                let taken = operation.subtract(earlier);
                 debug_assert!(taken.is_ok(), "{taken:?}");
             }
         }
         let journal = recorder.names().iter().position(|name| name == metrics::JOURNAL);
-        let commits = journal.and_then(|lane| totals.get(lane)).map_or(0, Histogram::len);
+        let commits = journal.and_then(|operation| totals.get(operation)).map_or(0, Histogram::len);
         if self.earlier.back().is_none_or(|(then, _)| now - *then >= LATENCY_STEP) {
             self.earlier.push_back((now, totals));
         }
         while self.earlier.len() > 2 {
             self.earlier.pop_front();
         }
-        let lanes = recorder.names().iter().zip(&recent).filter(|(_, lane)| !lane.is_empty());
-        let lanes = lanes.map(|(name, lane)| LatencyFigures {
-            lane: name.clone(),
-            count: lane.len(),
-            p50_us: lane.value_at_quantile(0.5),
-            p90_us: lane.value_at_quantile(0.9),
-            p99_us: lane.value_at_quantile(0.99),
-            max_us: lane.max(),
+        let operations =
+            recorder.names().iter().zip(&recent).filter(|(_, operation)| !operation.is_empty());
+        let operations = operations.map(|(name, operation)| LatencyFigures {
+            operation: name.clone(),
+            count: operation.len(),
+            p50_us: operation.value_at_quantile(0.5),
+            p90_us: operation.value_at_quantile(0.9),
+            p99_us: operation.value_at_quantile(0.99),
+            max_us: operation.max(),
         });
-        (lanes.collect(), commits)
+        (operations.collect(), commits)
     }
 }
 

@@ -1,4 +1,4 @@
-//! The six figures of what is under way, which every place shows: the progress line, `/status`, `/metrics` and the page.
+//! The six figures of what is under way, which each of these shows: the progress line, `/status`, `/metrics` and the page.
 
 use serde::Serialize;
 

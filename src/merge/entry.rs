@@ -1,5 +1,5 @@
 //! One key of a table: what the accounts of a group held there (the before-images), and what the merge
-//! writes. It is all that is needed to merge the key, to merge it again, to verify it and to take it back.
+//! writes. It is all that is needed to merge the key, to merge it again, to verify it and to undo it.
 
 use bytes::Bytes;
 
@@ -13,7 +13,7 @@ pub struct Entry {
     pub table: TableIndex,
     /// The survivor's row before the merge, slim (the key and what policies and events look at).
     pub target: Option<Row>,
-    /// The sources' rows before the merge, full, in merge order, each with its source's place in the
+    /// The sources' rows before the merge, full, in merge order, each with its source's index in the
     /// group.
     pub sources: Vec<(usize, Row)>,
     /// What is written to the survivor's row.

@@ -74,7 +74,7 @@ impl Lead {
         let mut before: Option<Scope> = None;
         for (row, is_source) in sources.chain(entry.target.iter().map(|row| (row, false))) {
             let Some(scope) = self.locator.scope(&row.cells) else { continue };
-            // A key leads all of its rows to one place.
+            // A key leads all of its rows to one key.
             if before.as_ref() != Some(&scope) {
                 self.note(&scope, is_source, entry.is_written(), base);
                 before = Some(scope);

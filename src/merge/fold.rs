@@ -44,7 +44,7 @@ impl<'a> Fold<'a> {
         fold.finish()
     }
 
-    /// Adds the row of the next source that has one; `position` is its place in the group.
+    /// Adds the row of the next source that has one; `position` is its index in the group.
     pub fn add(&mut self, position: usize, source: Row) {
         self.tally.source_rows += 1;
         match self.entry.base() {

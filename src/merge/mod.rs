@@ -19,5 +19,5 @@ pub use entry::{Entry, Write};
 pub use findings::{Announced, Findings};
 pub use fold::Fold;
 pub use join::{Join, Matched, OutOfOrder};
-pub use slice::{Draft, PartitionDelete, Seal, Slice};
+pub use slice::{Completion, Draft, PartitionDelete, Slice};
 pub use swept::{Horizon, SweepSlice, Swept, SweptCell, Verdict};

@@ -16,15 +16,15 @@ pub struct Slice {
     /// The keys.
     pub entries: Vec<Entry>,
     /// What closes the group; its last slice has it.
-    pub seal: Option<Seal>,
+    pub completion: Option<Completion>,
 }
 
 /// What is done when all keys of a group are written.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Seal {
+pub struct Completion {
     /// The sources' partitions to delete.
     pub deletes: Vec<PartitionDelete>,
-    /// The enrolments to announce.
+    /// The rows to announce.
     pub events: Vec<Announced>,
 }
 

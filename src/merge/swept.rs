@@ -1,6 +1,6 @@
 //! What survived on a source (it was written after T, or is dated in the future), and where it goes.
 //!
-//! It is a later write to the row's new place. Where the survivor's row is a copy of ours, or there is none,
+//! It is a later write to the row's new key. Where the survivor's row is a copy of ours, or there is none,
 //! every surviving cell is written there with its own write time, unless a policy decides; where the survivor had a
 //! row of its own, only the policies do. Then the cells are deleted from the source, each just above its own write time, so that
 //! nothing else on the source is touched.
@@ -20,7 +20,7 @@ use crate::spec::{Dated, Spec, Survivorship, Table};
 pub struct Swept {
     /// The table.
     pub table: TableIndex,
-    /// The source's place in the group.
+    /// The source's index in the group.
     pub source: usize,
     /// The primary key of the source's row, in column order.
     pub key: Vec<Bytes>,
@@ -45,15 +45,15 @@ pub struct SweptCell {
     /// Its write time on the source.
     pub t: TimestampUs,
     /// The write time with which it is written to the survivor's row; `None` where that keeps what it has.
-    pub placed_at: Option<TimestampUs>,
+    pub moved_at: Option<TimestampUs>,
 }
 
-/// A slice of a sweep: rows of a group's sources, and the enrolments to announce.
+/// A slice of a sweep: rows of a group's sources, and the rows to announce.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SweepSlice {
     /// The rows.
     pub rows: Vec<Swept>,
-    /// The enrolments to announce; their ids follow from the slice's own time.
+    /// The rows to announce; their ids follow from the slice's own time.
     pub events: Vec<super::Announced>,
 }
 
@@ -109,7 +109,7 @@ impl Verdict {
         }
         for cell in &mut cells {
             let rule = table.survivorship.iter().find(|rule| rule.column == cell.column);
-            cell.placed_at = match (&target, rule) {
+            cell.moved_at = match (&target, rule) {
                 (Some(own), Some(rule)) => preferred_at(rule, cell, own),
                 (Some(_), None) if !is_copy => None,
                 _ => Some(cell.t),
@@ -126,7 +126,7 @@ fn cells(table: &Table, found: &TimedRow) -> Option<Vec<SweptCell>> {
     let mut cells = Vec::new();
     for (column, value) in found.row.cells.iter().enumerate().skip(table.key_len) {
         let Some(value) = value else { continue };
-        let cell = |element, value, t| SweptCell { column, element, value, t, placed_at: None };
+        let cell = |element, value, t| SweptCell { column, element, value, t, moved_at: None };
         let collection = table.columns[column].cql_type.collection();
         match (&found.times[column], collection) {
             (WriteTimes::None, _) => return None,
@@ -163,15 +163,15 @@ impl Swept {
     }
 
     /// Whether the survivor's row changes.
-    pub fn is_placed(&self) -> bool {
-        self.cells.iter().any(|cell| cell.placed_at.is_some())
+    pub fn is_moved(&self) -> bool {
+        self.cells.iter().any(|cell| cell.moved_at.is_some())
     }
 
     /// The survivor's row as it will be, as far as policies and events look at it.
     pub fn result(&self, table: &Table, survivor: &AccountId) -> Option<TimedRow> {
         let mut result = match &self.target {
             Some(target) => target.clone(),
-            None if !self.is_placed() => return None,
+            None if !self.is_moved() => return None,
             None => {
                 let mut cells: Vec<_> =
                     self.key_of(table, survivor).into_iter().map(Some).collect();
@@ -182,7 +182,7 @@ impl Swept {
         };
         for cell in self.cells.iter().filter(|cell| cell.element.is_none()) {
             let known = result.times[cell.column].latest();
-            if let Some(t) = cell.placed_at.filter(|t| Some(*t) > known) {
+            if let Some(t) = cell.moved_at.filter(|t| Some(*t) > known) {
                 result.row.cells[cell.column].clone_from(&cell.value);
                 result.times[cell.column] = WriteTimes::Cell(t);
             }
@@ -198,10 +198,10 @@ impl Swept {
     }
 
     /// The cells written to the survivor's row, each with its time.
-    fn placements(&self, table: &Table, survivor: &AccountId) -> Vec<Mutation> {
+    fn moves(&self, table: &Table, survivor: &AccountId) -> Vec<Mutation> {
         let key = self.key_of(table, survivor);
-        let placed = self.cells.iter().filter_map(|cell| Some((cell.placed_at?, cell)));
-        dated(table, placed, |t, column, cells| match column {
+        let moved = self.cells.iter().filter_map(|cell| Some((cell.moved_at?, cell)));
+        dated(table, moved, |t, column, cells| match column {
             Some(column) => (
                 t,
                 Change::AddElements {
@@ -301,13 +301,13 @@ impl SweepSlice {
     pub fn writes(&self, spec: &Spec, survivor: &AccountId) -> Vec<Vec<Batch>> {
         let sequence = |swept: &Swept| {
             let table = &spec.tables[swept.table];
-            let mut placed = swept.placements(table, survivor);
+            let mut moved = swept.moves(table, survivor);
             let mut removed = swept.removals(table);
             let batch = |mutations| Batch { table: swept.table, mutations };
             if !table.owns_partitions() {
-                placed.append(&mut removed);
+                moved.append(&mut removed);
             }
-            let batches = [placed, removed].into_iter().filter(|mutations| !mutations.is_empty());
+            let batches = [moved, removed].into_iter().filter(|mutations| !mutations.is_empty());
             batches.map(batch).collect::<Vec<_>>()
         };
         self.rows.iter().map(sequence).filter(|batches| !batches.is_empty()).collect()
@@ -317,7 +317,7 @@ impl SweepSlice {
     pub fn raises(&self, spec: &Spec, survivor: &AccountId) -> Vec<Vec<Batch>> {
         let batch = |swept: &Swept| Batch {
             table: swept.table,
-            mutations: swept.placements(&spec.tables[swept.table], survivor),
+            mutations: swept.moves(&spec.tables[swept.table], survivor),
         };
         self.rows.iter().map(|swept| vec![batch(swept)]).collect()
     }

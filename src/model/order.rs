@@ -92,7 +92,7 @@ fn decimal(a: &[u8], b: &[u8]) -> Ordering {
     let (a_digits, b_digits) = (a.magnitude().to_string(), b.magnitude().to_string());
     let a_point = a_digits.len() as i64 - i64::from(a_scale);
     let b_point = b_digits.len() as i64 - i64::from(b_scale);
-    // With the point at the same place, the digits compare as text once trailing zeros are gone.
+    // With the point at the same digit, the digits compare as text once trailing zeros are gone.
     let magnitude = a_point
         .cmp(&b_point)
         .then_with(|| a_digits.trim_end_matches('0').cmp(b_digits.trim_end_matches('0')));

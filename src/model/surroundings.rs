@@ -11,6 +11,8 @@ pub struct Surroundings {
     pub nodes_down: Vec<String>,
     /// What nodes keep for others; null where no node tells.
     pub hints: Option<Vec<PendingHints>>,
+    /// Limits that the servers set themselves, of those that a merge may meet: name and value.
+    pub guardrails: Vec<(String, String)>,
     /// The tables, in the order of the specification.
     pub tables: Vec<TableSurroundings>,
     /// What the cluster did not tell, and why.

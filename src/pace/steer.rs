@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use super::InFlight;
 use super::climb::{self, Climb};
-use super::felt::Felt;
+use super::read_latency::ReadLatency;
 
 /// Signs of overload that come within this time are taken for one: the requests that caused them were
 /// admitted under the same limit.
@@ -38,7 +38,7 @@ pub(super) struct Steer {
     overloads: u64,
     reacted: Option<Instant>,
     /// What reads take; without a bound nothing is known of it.
-    felt: Option<Felt>,
+    read_latency: Option<ReadLatency>,
 }
 
 /// What is wanted.
@@ -103,7 +103,7 @@ impl Steer {
             credit: 0,
             overloads: 0,
             reacted: None,
-            felt: max_latency.map(|bound| Felt::new(bound, now)),
+            read_latency: max_latency.map(|bound| ReadLatency::new(bound, now)),
         }
     }
 
@@ -118,19 +118,20 @@ impl Steer {
 
     /// What reads may take.
     pub(super) fn max_latency(&self) -> Option<Duration> {
-        self.felt.as_ref().map(Felt::bound)
+        self.read_latency.as_ref().map(ReadLatency::bound)
     }
 
     /// What reads take, if that is bounded, and known.
     pub(super) fn read(&self) -> Option<Duration> {
-        self.felt.as_ref().and_then(Felt::last)
+        self.read_latency.as_ref().and_then(ReadLatency::last)
     }
 
     /// Whether, and by how much, latency holds the run back.
     pub(super) fn held(&self) -> Option<Held> {
-        let felt = self.felt.as_ref().filter(|felt| felt.has_cut())?;
-        let read = felt.last().filter(|_| self.is_held())?;
-        Some(Held { read, is_least: self.ceiling == 1 && read > felt.bound() })
+        let read_latency =
+            self.read_latency.as_ref().filter(|read_latency| read_latency.has_cut())?;
+        let read = read_latency.last().filter(|_| self.is_held())?;
+        Some(Held { read, is_least: self.ceiling == 1 && read > read_latency.bound() })
     }
 
     fn is_held(&self) -> bool {
@@ -175,7 +176,8 @@ impl Steer {
     pub(super) fn answered(&mut self, asked: usize, now: Instant) {
         // What is answered right after a sign of overload was admitted before it.
         let is_calm = self.reacted.is_none_or(|then| now.duration_since(then) >= REACTION);
-        let is_silent = self.felt.as_ref().is_none_or(|felt| felt.is_silent(now));
+        let is_silent =
+            self.read_latency.as_ref().is_none_or(|read_latency| read_latency.is_silent(now));
         if is_silent && is_calm && self.ceiling < self.wanted.most() {
             self.credit += 1;
             if self.credit >= self.limit() {
@@ -197,14 +199,14 @@ impl Steer {
     }
 
     /// A read has taken so long, or has taken so long and goes on.
-    pub(super) fn felt(&mut self, took: Duration, now: Instant) {
+    pub(super) fn observe_read(&mut self, took: Duration, now: Instant) {
         let limit = self.limit();
-        let Some(felt) = &mut self.felt else { return };
-        let Some(read) = felt.add(took, now) else { return };
-        let part = read.as_secs_f64() / felt.bound().as_secs_f64();
+        let Some(read_latency) = &mut self.read_latency else { return };
+        let Some(read) = read_latency.add(took, now) else { return };
+        let part = read.as_secs_f64() / read_latency.bound().as_secs_f64();
         if part > 1.0 && limit > 1 {
             let fall = (1.0 / part).clamp(FALL.0, FALL.1);
-            felt.cut();
+            read_latency.cut();
             self.set_ceiling(((limit as f64 * fall) as usize).clamp(1, limit - 1), now);
         } else if let Some((_, more)) = RISES.iter().find(|(quick, _)| part <= *quick) {
             self.rise(*more, now);
@@ -224,8 +226,8 @@ impl Steer {
     fn set_ceiling(&mut self, ceiling: usize, now: Instant) {
         self.ceiling = ceiling;
         self.credit = 0;
-        if let Some(felt) = &mut self.felt {
-            felt.forget(now);
+        if let Some(read_latency) = &mut self.read_latency {
+            read_latency.forget(now);
         }
     }
 }

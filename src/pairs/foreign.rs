@@ -21,7 +21,7 @@ const SAVE_AS: &str =
 const UTF_16: &str =
     "iconv -f UTF-16 -t UTF-8 FILE > pairs.csv (where it is separated by tabs: --delimiter tab)";
 
-/// What something is by the bytes at a place.
+/// What something is by the bytes at a position.
 const BY_BYTES: [(usize, &[u8], Foreign); 29] = [
     (0, b"\x1f\x8b", is("compressed by gzip twice", "gunzip -c FILE | gunzip > pairs.csv")),
     (0, b"\x28\xb5\x2f\xfd", is("compressed by zstd", "zstd -dc FILE > pairs.csv")),
@@ -251,9 +251,9 @@ mod tests {
         ];
         for (bytes, what, way) in cases {
             let error = read(&bytes[..], &Format::default()).unwrap_err();
-            let said = error.to_string();
-            assert!(matches!(error, PairsError::Foreign { .. }), "{what}: {said}");
-            assert!(said.contains(what) && said.contains(way), "{what}: {said}");
+            let message = error.to_string();
+            assert!(matches!(error, PairsError::Foreign { .. }), "{what}: {message}");
+            assert!(message.contains(what) && message.contains(way), "{what}: {message}");
         }
     }
 
@@ -291,7 +291,7 @@ mod tests {
     #[test]
     fn a_long_first_line_says_what_it_is() {
         let json = [b"[".to_vec(), b"{\"from\":1},".repeat(6 << 20)].concat();
-        let said = read(&json[..], &Format::default()).unwrap_err().to_string();
-        assert!(said.contains("JSON"), "{said}");
+        let message = read(&json[..], &Format::default()).unwrap_err().to_string();
+        assert!(message.contains("JSON"), "{message}");
     }
 }

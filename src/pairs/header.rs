@@ -72,10 +72,10 @@ impl Layout {
     fn find(data: &[u8], format: &Format, eof: bool) -> Result<Option<(Self, usize)>, PairsError> {
         let Some(separator) = Separator::find(data, eof)? else { return Ok(None) };
         // What the list itself says comes first.
-        let said = separator.delimiter.filter(|said| *said != format.delimiter);
+        let declared = separator.delimiter.filter(|declared| *declared != format.delimiter);
         let own = Self::find_by(data, &separator, format.delimiter, format, eof);
-        let Some(said) = said else { return own };
-        match Self::find_by(data, &separator, said, format, eof) {
+        let Some(declared) = declared else { return own };
+        match Self::find_by(data, &separator, declared, format, eof) {
             Err(error) => own.map_err(|_| error),
             found => found,
         }
@@ -169,8 +169,8 @@ impl Layout {
             false => *other == name.to_lowercase(),
         };
         match self.names.iter().position(is) {
-            Some(place) if place == self.from => Some(Column::From),
-            Some(place) if place == self.to => Some(Column::To),
+            Some(index) if index == self.from => Some(Column::From),
+            Some(index) if index == self.to => Some(Column::To),
             Some(_) => Some(Column::Other),
             // What this tool lists itself may stand behind any list.
             None if name == OWN_NAMES[0] => Some(Column::From),

@@ -2,7 +2,7 @@
 //!
 //! The input is distrusted: `rules` is the one table of what is rejected, held back or doubted.
 //!
-//! The chapter in reading order: `source` opens the input (`gzip` unpacks it), `spool` keeps a copy of it, `blocks`
+//! The chapter in reading order: `source` opens the input (`gzip` unpacks it), `input_copy` keeps a copy of it, `blocks`
 //! cuts it, `record` finds the records, `header` the columns (`foreign` knows what has none), `parse` applies the
 //! checks that a line passes or fails on its own, by the `signs` of its ids, `accounts` numbers the ids, and `read` runs all of these at the same time. `reason`, `rejects` and
 //! `rejects_csv` tell what was not accepted, `findings` what was found by the rules. Which pairs go together is the
@@ -15,6 +15,7 @@ mod findings;
 mod foreign;
 mod gzip;
 mod header;
+mod input_copy;
 mod parse;
 mod read;
 mod reason;
@@ -25,7 +26,6 @@ mod rows;
 mod rules;
 mod signs;
 mod source;
-mod spool;
 
 use std::io;
 use std::path::PathBuf;
@@ -37,6 +37,7 @@ pub(crate) use accounts::NO_ACCOUNT;
 pub(crate) use bits::Bits;
 pub use findings::{Finding, Outcome};
 pub(crate) use findings::{Seen, Sightings, shown};
+pub use input_copy::{COPY_NAME, COPY_NAME_GZIP, CopiedInput, InputCopy, Tee, sha256};
 pub(crate) use read::Edge;
 pub use read::{PairList, read};
 pub use reason::{Flaw, Heading, Malformed, Reason, Side};
@@ -45,7 +46,6 @@ pub use rejects_csv::write_rejects;
 pub use rows::{ACCEPT, CSV, DELIMITER, FROM_COLUMN, TO_COLUMN, TRIM};
 pub use rules::{Accepted, Consequence, Entry, RULES, Rule, rejecting};
 pub use source::{Source, open, open_raw};
-pub use spool::{SPOOL_NAME, SPOOL_NAME_GZIP, Spool, Spooled, Tee, sha256};
 #[cfg(test)]
 pub(crate) use {read::read_in_blocks, rejects_csv::write_rejects_in_blocks};
 
@@ -228,7 +228,7 @@ pub enum PairsError {
 impl PairsError {
     /// Tells a failed copy from a failed read.
     pub(crate) fn from_read(error: io::Error) -> Self {
-        match error.downcast::<spool::CopyFailed>() {
+        match error.downcast::<input_copy::CopyFailed>() {
             Ok(failed) => Self::Copy { path: failed.path, cause: failed.cause },
             Err(cause) => Self::Read { cause },
         }

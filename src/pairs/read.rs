@@ -133,7 +133,7 @@ impl Intake {
             batch.par_iter().map(|block| parse(block, layout, false)).collect();
         for (block, parsed) in batch.iter().zip(&mut parsed) {
             if !self.carry.is_empty() {
-                // The block began within a record, so that it was parsed from the wrong place.
+                // The block began within a record, so that it was parsed from the wrong position.
                 self.carry.extend_from_slice(block);
                 *parsed = parse(&self.carry, &self.layout, false);
                 self.carry.drain(..parsed.decided);

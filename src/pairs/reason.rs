@@ -31,7 +31,7 @@ pub enum Malformed {
 pub enum Heading {
     /// The same as the header.
     Again,
-    /// The two columns the other way round, or in other places.
+    /// The two columns the other way round, or at other positions.
     Turned,
     /// It stands below one that is turned; the number finds that one in [`Rejects`](super::Rejects).
     Below(u32),

@@ -43,7 +43,7 @@ pub(super) enum Form {
     Broken(Malformed),
 }
 
-/// A record, by its place in the data.
+/// A record, by its position in the data.
 #[derive(Clone, Debug)]
 pub(super) struct Record {
     /// Its bytes, without the line end.

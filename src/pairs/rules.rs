@@ -318,8 +318,8 @@ mod tests {
 
     #[test]
     fn the_table_is_in_the_order_of_the_rules() {
-        for (place, entry) in RULES.iter().enumerate() {
-            assert_eq!(entry.rule as usize, place, "{}", entry.name);
+        for (index, entry) in RULES.iter().enumerate() {
+            assert_eq!(entry.rule as usize, index, "{}", entry.name);
             assert_eq!(
                 HOLDING & entry.rule.bit() != 0,
                 entry.consequence == Held,

@@ -4,13 +4,13 @@ use futures::{StreamExt, TryStreamExt, stream, try_join};
 
 use crate::failpoint;
 use crate::journal::{JournalError, Note, State};
-use crate::merge::{self, Entry, Fold, Seal, Slice, SweepSlice};
+use crate::merge::{self, Completion, Entry, Fold, Slice, SweepSlice};
 use crate::model::{AccountId, Group, Scope, TableIndex, TableTally, TimestampUs};
 use crate::storage::{Cursor, Page, Reader, Width, Writer};
 
-use super::fits::{Kind, SAMPLE_ROWS};
 use super::overtaken::{self, Acknowledged, Raised};
 use super::pages::{SMALL_GROUP_STREAMS, Weighed};
+use super::request_limits::{Kind, SAMPLE_ROWS};
 use super::work::Joined;
 use super::{GroupError, LargePermit, Window};
 
@@ -22,7 +22,7 @@ pub(super) struct Access<'a, S> {
     pub(super) window: &'a Window<S>,
     pub(super) group: &'a Group,
     pub(super) t: TimestampUs,
-    /// Whether the group can be put off because it is large: nothing of it is journaled yet.
+    /// Whether the group can be deferred because it is large: nothing of it is journaled yet.
     pub(super) can_wait: bool,
 }
 
@@ -51,19 +51,19 @@ impl<'a, S: Reader> Access<'a, S> {
     ) -> Result<(), GroupError> {
         let Joined { table: index, scope, join, pages } = joined;
         let (index, scope) = (*index, &*scope);
-        let sizes = &self.window.fits.sizes;
+        let sizes = &self.window.request_limits.sizes;
         let owns_partitions = self.window.spec.tables[index].owns_partitions();
         let first = pages.fetched == 0;
         let streams = join.open_streams();
         let is_large = !first || streams > SMALL_GROUP_STREAMS || large.is_some();
         if is_large && large.is_none() {
             if self.can_wait {
-                return Err(GroupError::PutOff);
+                return Err(GroupError::Deferred);
             }
             *large = Some(self.window.admit_large_group().await);
         }
         let rows = |width| match first {
-            // It was put off, or has many streams: what its rows weigh is seen first.
+            // It was deferred, or has many streams: what its rows weigh is seen first.
             true if is_large => sizes.first_page(index, width, streams).min(SAMPLE_ROWS),
             true => sizes.first_page(index, width, streams),
             false => sizes.further_page(index, width, streams),
@@ -83,10 +83,10 @@ impl<'a, S: Reader> Access<'a, S> {
                         Err(seen) => row_bytes = row_bytes.max(seen),
                     }
                 }
-                let lane = self.window.lanes.read(index, width);
+                let operation = self.window.operations.read(index, width);
                 let page = self
                     .window
-                    .page_of((Kind::Page(width), index), lane, (rows, row_bytes), |rows| {
+                    .page_of((Kind::Page(width), index), operation, (rows, row_bytes), |rows| {
                         let rows_of = (scope, account);
                         self.window.storage.page(index, rows_of, width, rows, after.clone())
                     })
@@ -141,25 +141,25 @@ impl<S: Writer> Access<'_, S> {
 
     /// What follows when every copy is acknowledged: the sources' partitions go (step 3, last of all writes), and what
     /// the application has overtaken meanwhile is computed anew.
-    pub(super) async fn complete(&self, seal: &Seal) -> Result<Raised, GroupError> {
+    pub(super) async fn complete(&self, completion: &Completion) -> Result<Raised, GroupError> {
         let Self { window, group, t, .. } = *self;
         let writes =
             Acknowledged { since: t, at: window.as_of.now().max(t), state: State::Intended };
         failpoint::hit("copied");
-        let deletes = async { Ok(window.delete_sources(group, seal, t).await?) };
+        let deletes = async { Ok(window.delete_sources(group, completion, t).await?) };
         let ((), overtaken) = try_join!(deletes, overtaken::find(window, group, t))?;
         overtaken::raise(window, group, overtaken, writes).await
     }
 
-    /// Step 7: one event per affected enrolment, after every write of the group is acknowledged.
+    /// Step 7: one event per affected row, after every write of the group is acknowledged.
     pub(super) async fn announce(
         &self,
-        seal: Seal,
+        completion: Completion,
         raised: Vec<(TimestampUs, SweepSlice)>,
     ) -> Result<(), GroupError> {
         let Some(event) = &self.window.spec.event else { return Ok(()) };
         let later = raised.iter().flat_map(|(t, slice)| slice.events.iter().map(|one| (*t, one)));
-        let mut announced: Vec<_> = seal.events.iter().map(|one| (self.t, one)).collect();
+        let mut announced: Vec<_> = completion.events.iter().map(|one| (self.t, one)).collect();
         for (t, one) in later {
             if announced.iter().all(|(_, known)| known.scope != one.scope) {
                 announced.push((t, one));

@@ -1,4 +1,4 @@
-//! The enrolments to announce when rows of a survivor change long after its merge was sealed: by a sweep, by a
+//! The rows to announce when rows of a survivor change long after its merge was completed: by a sweep, by a
 //! repair.
 
 use std::collections::BTreeSet;
@@ -10,7 +10,7 @@ use crate::model::{AccountId, Cell, ColumnIndex, Row, Scope, TableIndex, TimedRo
 use crate::storage::{Reader, StorageError, Width};
 
 use super::Window;
-use super::fits::Kind;
+use super::request_limits::Kind;
 
 /// Rows that are read at once to find a smallest value.
 const PAGE_ROWS: usize = 500;
@@ -27,7 +27,7 @@ impl<S: Reader> Window<S> {
         if Some(table) == shape.locator.through { shape.locator.scope(cells) } else { None }
     }
 
-    /// The enrolments of an account among these scopes of the announced table. `known` gives the account's row
+    /// The rows of an account among these scopes of the announced table. `known` gives the account's row
     /// in a scope where it is not what a read would see.
     ///
     /// # Errors
@@ -78,7 +78,7 @@ impl<S: Reader> Window<S> {
         let Some(table) = locator.through else { return Ok(None) };
         // No other table leads to that one: the check of the specification saw to it.
         let Some(through) = self.spec.tables[table].locator.constant() else { return Ok(None) };
-        let lane = self.lanes.read(table, Width::Slim);
+        let operation = self.operations.read(table, Width::Slim);
         let mut minimum: Cell = None;
         let mut next = None;
         loop {
@@ -86,8 +86,9 @@ impl<S: Reader> Window<S> {
                 let rows_of = (&through, account);
                 self.storage.page(table, rows_of, Width::Slim, rows, next.clone())
             };
-            let page =
-                self.page_of((Kind::Page(Width::Slim), table), lane, (PAGE_ROWS, 0), read).await?;
+            let page = self
+                .page_of((Kind::Page(Width::Slim), table), operation, (PAGE_ROWS, 0), read)
+                .await?;
             let leads = |row: &&Row| locator.scope(&row.cells).as_ref() == Some(scope);
             let rows = page.rows.iter().filter(leads);
             for value in rows.filter_map(|row| row.cells[column].as_ref()) {

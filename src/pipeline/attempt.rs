@@ -5,12 +5,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::latency::{Lane, Recorder};
+use crate::latency::{Operation, Recorder};
 use crate::pace::Pace;
 use crate::storage::{Fault, StorageError};
 
-use super::fits::Fits;
 use super::outage::Outage;
+use super::request_limits::RequestLimits;
 
 /// How long a request is tried as a whole.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -101,7 +101,7 @@ pub(super) struct Attempts {
     /// The bytes of the answer, as far as can be told.
     pub(super) bytes: usize,
     /// Where there has to be room for them.
-    pub(super) fits: Arc<Fits>,
+    pub(super) request_limits: Arc<RequestLimits>,
 }
 
 impl Attempts {
@@ -111,7 +111,7 @@ impl Attempts {
     /// The last attempt's, once it is permanent or the budget is spent.
     pub(super) async fn carry_out<T, F>(
         &self,
-        lane: Lane,
+        operation: Operation,
         mut request: impl FnMut() -> F,
     ) -> Result<T, StorageError>
     where
@@ -121,16 +121,16 @@ impl Attempts {
         let mut pause = self.retry.first_pause;
         let mut tries = 1_u32;
         loop {
-            let room = self.fits.room(self.bytes).await;
+            let room = self.request_limits.room(self.bytes).await;
             let permit = self.pace.admit().await;
             let began = Instant::now();
             // Thousands wait for their turn: they need no room for what the driver holds of a request until then.
             let result = Box::pin(request()).await;
-            self.recorder.record(lane, began.elapsed());
+            self.recorder.record(operation, began.elapsed());
             drop((permit, room));
             let error = match result {
                 Ok(value) => {
-                    self.outage.got_through(lane, began);
+                    self.outage.got_through(operation, began);
                     self.pace.answered(self.asked);
                     return Ok(value);
                 }
@@ -140,13 +140,13 @@ impl Attempts {
                 self.pace.overloaded();
             }
             let failed = *failed.get_or_insert_with(Instant::now);
-            match self.next(lane, error.kind, (first, failed, tries, pause)) {
+            match self.next(operation, error.kind, (first, failed, tries, pause)) {
                 Next::Again => {}
                 Next::Waits => {
                     if matches!(self.otherwise, Otherwise::Fails) {
-                        waiting.get_or_insert_with(|| self.outage.wait(lane));
+                        waiting.get_or_insert_with(|| self.outage.wait(operation));
                     }
-                    self.outage.tell(lane, first, &error);
+                    self.outage.tell(operation, first, &error);
                 }
                 Next::GivesUp => return Err(given_up(error, tries, first)),
                 Next::Stops => {
@@ -169,15 +169,15 @@ impl Attempts {
     /// after such a pause.
     fn next(
         &self,
-        lane: Lane,
+        operation: Operation,
         why: Fault,
         (first, failed, tries, pause): (Instant, Instant, u32, Duration),
     ) -> Next {
         let budget = self.retry.budget;
         let waited = first.elapsed() + pause;
-        let waits = |lane| match self.outage.quiet(lane, first) {
+        let waits = |operation| match self.outage.quiet(operation, first) {
             quiet if quiet + pause > budget => Next::Stops,
-            _ if self.outage.is_quiet_since(lane, first) => Next::Waits,
+            _ if self.outage.is_quiet_since(operation, first) => Next::Waits,
             _ => Next::Again,
         };
         match (why, self.otherwise) {
@@ -204,12 +204,12 @@ impl Attempts {
             // No write to the table gets through: there is no space left for them, perhaps.
             (Fault::Replica, Otherwise::Fails)
                 if !self.is_apart
-                    && self.outage.is_write(lane)
-                    && self.outage.is_quiet_since(Some(lane), failed) =>
+                    && self.outage.is_write(operation)
+                    && self.outage.is_quiet_since(Some(operation), failed) =>
             {
-                match waited > ALONE.min(budget) && self.outage.waiting(lane) < COMMON {
+                match waited > ALONE.min(budget) && self.outage.waiting(operation) < COMMON {
                     true => Next::GivesUp,
-                    false => waits(Some(lane)),
+                    false => waits(Some(operation)),
                 }
             }
             (Fault::Replica, Otherwise::Fails) => Next::GivesUp,

@@ -102,7 +102,7 @@ fn whole(parts: u64) -> u64 {
 
 impl<S> Context<S> {
     /// Counts the deletes of a slice that is about to be written, and warns of partitions that get very many.
-    pub(super) fn heed_deletes(&self, slice: &Slice) {
+    pub(super) fn track_deletes(&self, slice: &Slice) {
         for (table, partition, deletes) in self.deletes.count(&self.spec, slice, 1.0) {
             let table = &self.spec.tables[table];
             let TombstoneLimits { warn, fail } = self.deletes.limits;

@@ -1,4 +1,4 @@
-//! What a scan has found, compactly: there may be tens of millions of enrolments, so each is two numbers.
+//! What a scan has found, compactly: there may be tens of millions of clustered rows, so each is two numbers.
 
 use std::collections::BTreeSet;
 

@@ -1,7 +1,7 @@
 //! One group, from its first read to its last acknowledgement: the seven steps of a merge.
 //!
 //! What is read becomes a draft; a full draft becomes a slice: journaled, then written. The last slice
-//! is sealed: it also says which partitions are deleted and what is announced when all is written. A group that
+//! completes the merge: it also says which partitions are deleted and what is announced when all is written. A group that
 //! the journal knows already goes on where it stopped, with the same T and the same values.
 
 use thiserror::Error;
@@ -9,7 +9,7 @@ use thiserror::Error;
 use crate::events::EventError;
 use crate::failpoint;
 use crate::journal::{JournalError, Kind, SliceRecord, State};
-use crate::merge::{OutOfOrder, Seal};
+use crate::merge::{Completion, OutOfOrder};
 use crate::model::{Group, Tally};
 use crate::register::Step;
 use crate::storage::{Fault, StorageError, Writer};
@@ -40,8 +40,8 @@ pub enum GroupError {
     #[error("rows are merged, but an event could not be delivered: {0}")]
     Events(#[from] EventError),
     /// It is large, and there are enough of those under way. Nothing was done for it: it comes later.
-    #[error("it is put off until fewer large groups are under way")]
-    PutOff,
+    #[error("it is deferred until fewer large groups are under way")]
+    Deferred,
 }
 
 impl From<IntendError> for GroupError {
@@ -60,7 +60,7 @@ impl GroupError {
             Self::Storage(error) => error.kind == Fault::Fatal,
             Self::Events(error) => error.is_fatal(),
             Self::Journal(_) => true,
-            Self::OutOfOrder(_) | Self::Record(_) | Self::PutOff => false,
+            Self::OutOfOrder(_) | Self::Record(_) | Self::Deferred => false,
         }
     }
 
@@ -82,7 +82,7 @@ pub struct Merged {
     pub left: Vec<Leftover>,
 }
 
-/// Merges one group; `earlier` is where the journal says that it stands. A group that was put off before has a
+/// Merges one group; `earlier` is where the journal says that it stands. A group that was deferred before has a
 /// permit to be `large`.
 ///
 /// # Errors
@@ -105,11 +105,11 @@ pub async fn merge_group<S: Writer>(
         window.over(group);
         return Ok(merged);
     }
-    let (mut work, sealed) =
+    let (mut work, completion) =
         begin(Access { window, group, t: window.t, can_wait: large.is_none() }, earlier, large)
             .await?;
-    let seal = match sealed {
-        Some(seal) => seal,
+    let completion = match completion {
+        Some(completion) => completion,
         None => work.merge().await?,
     };
     let mut raised = match earlier {
@@ -118,13 +118,13 @@ pub async fn merge_group<S: Writer>(
     };
     if earlier != Some(State::Written) {
         raised.write(window, group).await?;
-        let again = work.access.complete(&seal).await?;
+        let again = work.access.complete(&completion).await?;
         raised.slices.extend(again.slices);
         raised.left = again.left;
         work.access.note(State::Written)?;
     }
     failpoint::hit("written");
-    work.access.announce(seal, raised.slices).await?;
+    work.access.announce(completion, raised.slices).await?;
     failpoint::hit("announced");
     work.access.note(State::Done)?;
     window.over(group);
@@ -137,7 +137,7 @@ struct Journaled;
 impl<S: Writer> Sink<S> for Journaled {
     async fn take(&mut self, window: &Window<S>, part: Part<'_>) -> Result<(), GroupError> {
         let Part { group, slice, intent, writes, .. } = part;
-        window.heed_deletes(&slice);
+        window.track_deletes(&slice);
         // The rows live on in the writes, which hold less than the before-images.
         drop(slice);
         window.intend(intent).await?;
@@ -148,12 +148,12 @@ impl<S: Writer> Sink<S> for Journaled {
 }
 
 /// Takes up a group. What the journal has of it is written again (an earlier session may have been
-/// stopped half way); its seal is returned if the journal has all of it.
+/// stopped half way); its completion is returned if the journal has all of it.
 async fn begin<'a, S: Writer>(
     access: Access<'a, S>,
     earlier: Option<State>,
     large: Option<LargePermit>,
-) -> Result<(Work<'a, S, Journaled>, Option<Seal>), GroupError> {
+) -> Result<(Work<'a, S, Journaled>, Option<Completion>), GroupError> {
     let Access { window, group, .. } = access;
     let mut work = Work::new(access, large, Journaled);
     let recorded = match earlier {
@@ -167,7 +167,7 @@ async fn begin<'a, S: Writer>(
     for record in &recorded {
         work.tally.add(&record.tally);
         // What earlier slices hold is only of use to the slices that are still to come.
-        if last.sealed && record.id != last.id {
+        if last.completes && record.id != last.id {
             continue;
         }
         let body = window.journal.body(record.id)?;
@@ -176,8 +176,8 @@ async fn begin<'a, S: Writer>(
             work.access.write_slice(&slice).await?;
         }
         slice.entries.iter().for_each(|entry| work.recall(entry));
-        if let Some(seal) = slice.seal {
-            return Ok((work, Some(seal)));
+        if let Some(completion) = slice.completion {
+            return Ok((work, Some(completion)));
         }
     }
     Ok((work, None))

@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use tokio::sync::watch;
 
-use crate::events::Outlet;
+use crate::events::EventSink;
 use crate::journal::JournalError;
 use crate::journal::memory::MemoryJournal;
 use crate::latency::Recorder;
@@ -78,7 +78,7 @@ pub struct Inspected {
     pub largest: Vec<LargeAccount>,
     /// Keys that two accounts hold, those of the first lines.
     pub conflicts: Vec<Conflict>,
-    /// What the scan did, where enrolments are found by one.
+    /// What the scan did, where clustered rows are found by one.
     pub scanned: Option<Scanned>,
     /// The time that it took.
     pub scanning: Duration,
@@ -134,7 +134,7 @@ pub struct Conflict {
 }
 
 impl<S: Reader> Context<S> {
-    /// A context that reads: it has no outlet, and its journal takes nothing.
+    /// A context that reads: it has no event sink, and its journal takes nothing.
     ///
     /// # Errors
     /// None, as that journal is in memory.
@@ -146,7 +146,7 @@ impl<S: Reader> Context<S> {
     ) -> Result<Self, JournalError> {
         let refusing = MemoryJournal::failing(|_| Some("an inspection writes nothing".to_owned()));
         let as_of = AsOf::new(0, Duration::ZERO);
-        Self::new(spec, storage, Outlet::Discard, Arc::new(refusing), recorder, pace, as_of)
+        Self::new(spec, storage, EventSink::Discard, Arc::new(refusing), recorder, pace, as_of)
     }
 }
 
@@ -295,8 +295,8 @@ impl Inspected {
     /// before version 5.0, Cassandra does not tell the write times of maps.
     async fn read_conflicts<S: Reader>(&mut self, context: &Context<S>) {
         let row = async |table, key: Vec<Bytes>| {
-            let lane = context.lanes.read(table, Width::Slim);
-            context.carry_out(lane, || context.storage.timed_row(table, &key)).await
+            let operation = context.operations.read(table, Width::Slim);
+            context.carry_out(operation, || context.storage.timed_row(table, &key)).await
         };
         for conflict in &mut self.conflicts {
             let account = context.spec.tables[conflict.table].account;
@@ -316,9 +316,9 @@ impl Inspected {
 
 /// Keeps those of the lowest lines.
 fn keep_first<T>(kept: &mut Vec<T>, item: T, most: usize, line: impl Fn(&T) -> u64) {
-    let place = kept.partition_point(|known| line(known) <= line(&item));
-    if place < most {
-        kept.insert(place, item);
+    let index = kept.partition_point(|known| line(known) <= line(&item));
+    if index < most {
+        kept.insert(index, item);
         kept.truncate(most);
     }
 }
@@ -329,9 +329,9 @@ fn keep_largest(kept: &mut Vec<LargeAccount>, account: LargeAccount) {
         return;
     }
     let order = |account: &LargeAccount| (Reverse(account.rows), account.line);
-    let place = kept.partition_point(|known| order(known) <= order(&account));
-    if place < NAMED {
-        kept.insert(place, account);
+    let index = kept.partition_point(|known| order(known) <= order(&account));
+    if index < NAMED {
+        kept.insert(index, account);
         kept.truncate(NAMED);
     }
 }
@@ -340,11 +340,11 @@ fn keep_largest(kept: &mut Vec<LargeAccount>, account: LargeAccount) {
 fn keep_conflict(kept: &mut Vec<Conflict>, conflict: Conflict) {
     let kind = |conflict: &Conflict| (conflict.table, conflict.written.is_empty());
     let order = |conflict: &Conflict| (kind(conflict), conflict.line);
-    let place = kept.partition_point(|known| order(known) <= order(&conflict));
+    let index = kept.partition_point(|known| order(known) <= order(&conflict));
     let first = kept.partition_point(|known| kind(known) < kind(&conflict));
-    if place - first < CONFLICTS {
+    if index - first < CONFLICTS {
         let own = kind(&conflict);
-        kept.insert(place, conflict);
+        kept.insert(index, conflict);
         let end = kept.partition_point(|known| kind(known) <= own);
         if end - first > CONFLICTS {
             kept.remove(end - 1);

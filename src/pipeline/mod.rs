@@ -2,7 +2,7 @@
 //!
 //! Each group is one async function ([`merge_group`](group::merge_group)) that reads like the steps of a merge, and so
 //! is each turn of the other walks. [`walk`] cuts the groups into windows, bounds them and stops them: it alone spawns.
-//! A [`window`] lets its groups go on step by step and sends what they ask for together, as large as [`fits`];
+//! A [`window`] lets its groups go on step by step and sends what they ask for together, as large as [`request_limits`];
 //! [`attempt`] retries, measures and slows down each request, and [`outage`] tells what they all meet. A failed group never stops the others. What an application
 //! writes meanwhile is looked for twice: in the survivor's computed cells behind each group ([`overtaken`]), and on the
 //! sources at the end ([`sweep`]).
@@ -14,14 +14,14 @@ mod attempt;
 mod deletes;
 mod discovered;
 mod drain;
-mod fits;
 mod group;
 mod inspect;
-mod lanes;
+mod operations;
 mod outage;
 mod overtaken;
 mod pages;
 mod probe;
+mod request_limits;
 mod run;
 mod scan;
 mod sweep;
@@ -43,7 +43,7 @@ pub use group::{GroupError, Merged, merge_group};
 pub use inspect::{
     Absent, Conflict, Figures, Inspected, LargeAccount, Selection, TableFigures, inspect,
 };
-pub use lanes::Lanes;
+pub use operations::Operations;
 pub use run::{Barred, Ended, ErrorLimit, Known, Limits, Progress, Reason, RunOutcome, run};
 pub use scan::{Discover, ScanProgress, Scanned, scan};
 pub use sweep::{Leftover, Swept, sweep};
@@ -51,9 +51,9 @@ pub use under_way::Load;
 pub use walk::{Walked, walk};
 pub use window::{IntendError, NextPage, Window};
 
-use crate::events::{EventError, Outlet};
+use crate::events::{EventError, EventSink};
 use crate::journal::{Codec, Intent, Journal, JournalError, Kind, State};
-use crate::latency::{Lane, Recorder};
+use crate::latency::{Operation, Recorder};
 use crate::model::{Event, Group, Scope, TableIndex, Tally, TimestampUs};
 use crate::pace::Pace;
 use crate::register::Register;
@@ -62,9 +62,9 @@ use crate::storage::StorageError;
 
 use attempt::{Attempts, Otherwise, Retries};
 use discovered::Discovered;
-use fits::Fits;
 use outage::Outage;
 use probe::Probed;
+use request_limits::RequestLimits;
 use under_way::Windows;
 
 /// How many groups that need more than a page per account run at once; each holds a few megabytes.
@@ -87,15 +87,15 @@ pub struct Context<S> {
     /// The database.
     pub storage: Arc<S>,
     /// Where events go.
-    pub outlet: Outlet,
+    pub event_sink: EventSink,
     /// Where what is about to be done is made durable first.
     pub journal: Arc<dyn Journal>,
     /// How its bodies are written.
     pub codec: Codec,
-    /// Where latencies go; it has the lanes of [`Lanes`].
+    /// Where latencies go; it has the operations of [`Operations`].
     pub recorder: Arc<Recorder>,
-    /// The lanes of `recorder`.
-    pub lanes: Lanes,
+    /// The operations of `recorder`.
+    pub operations: Operations,
     /// How many groups run at once.
     pub pace: Arc<Pace>,
     /// What groups are dated.
@@ -120,7 +120,7 @@ pub struct Context<S> {
     produced: AtomicU64,
     probed: Arc<Probed>,
     under_way: Arc<Windows>,
-    fits: Arc<Fits>,
+    request_limits: Arc<RequestLimits>,
     large_groups: Arc<Semaphore>,
 }
 
@@ -132,26 +132,26 @@ impl<S> Context<S> {
     pub fn new(
         spec: Arc<Spec>,
         storage: S,
-        outlet: Outlet,
+        event_sink: EventSink,
         journal: Arc<dyn Journal>,
         recorder: Arc<Recorder>,
         pace: Arc<Pace>,
         as_of: AsOf,
     ) -> Result<Self, JournalError> {
         Ok(Self {
-            outage: Arc::new(Outage::new(&Lanes::new(&spec))),
-            lanes: Lanes::new(&spec),
+            outage: Arc::new(Outage::new(&Operations::new(&spec))),
+            operations: Operations::new(&spec),
             codec: Codec::open(&spec, &*journal)?,
             recorder,
             under_way: Arc::default(),
             probed: Arc::new(Probed::new(&pace)),
-            fits: Arc::new(Fits::new(&spec)),
+            request_limits: Arc::new(RequestLimits::new(&spec)),
             large_groups: Arc::new(Semaphore::new(LARGE_GROUPS)),
             retries: Arc::default(),
             produced: AtomicU64::new(0),
             spec,
             storage: Arc::new(storage),
-            outlet,
+            event_sink,
             journal,
             pace,
             as_of,
@@ -166,19 +166,19 @@ impl<S> Context<S> {
         })
     }
 
-    /// Carries out a request: retried, measured, and heeded by the pace.
+    /// Carries out a request: retried, measured, and counted by the pace.
     ///
     /// # Errors
     /// The last attempt's, once it is permanent or the retry budget is spent.
     pub async fn carry_out<T, F>(
         &self,
-        lane: Lane,
+        operation: Operation,
         request: impl FnMut() -> F,
     ) -> Result<T, StorageError>
     where
         F: Future<Output = Result<T, StorageError>>,
     {
-        self.attempts(1).carry_out(lane, request).await
+        self.attempts(1).carry_out(operation, request).await
     }
 
     /// Attempts at a request of so much at once.
@@ -191,7 +191,7 @@ impl<S> Context<S> {
             otherwise: Otherwise::Fails,
             outage: Arc::clone(&self.outage),
             is_apart: false,
-            fits: Arc::clone(&self.fits),
+            request_limits: Arc::clone(&self.request_limits),
             bytes: 0,
             asked,
         }
@@ -212,7 +212,7 @@ impl<S> Context<S> {
             pairs: group.pairs.clone(),
             t,
             kind,
-            sealed: false,
+            completes: false,
             tally: Tally::new(self.spec.tables.len()),
             scopes: Vec::new(),
             body,
@@ -245,7 +245,7 @@ impl<S> Context<S> {
         self.retries.last()
     }
 
-    /// Events that were handed to the outlet, so far.
+    /// Events that were handed to the event sink, so far.
     pub fn produced(&self) -> u64 {
         self.produced.load(Ordering::Relaxed)
     }
@@ -256,7 +256,7 @@ impl<S> Context<S> {
     /// The first event that could not be delivered.
     pub async fn deliver(&self, events: Vec<Event>) -> Result<(), EventError> {
         self.produced.fetch_add(events.len() as u64, Ordering::Relaxed);
-        self.outlet.deliver(events).await.map(drop)
+        self.event_sink.deliver(events).await.map(drop)
     }
 
     /// Waits until one more group may hold more than the first page of each partition.

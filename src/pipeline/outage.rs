@@ -8,10 +8,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::latency::Lane;
+use crate::latency::Operation;
 use crate::storage::StorageError;
 
-use super::Lanes;
+use super::Operations;
 
 /// What gets through sooner than this was never out.
 const HICCUP: Duration = Duration::from_secs(3);
@@ -22,112 +22,112 @@ const REMINDER: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 pub(super) struct Outage {
     began: Instant,
-    lanes: Lanes,
-    /// When the latest of the requests was sent that got through, in microseconds since then: by lane, and of them all.
-    by_lane: Vec<AtomicU64>,
+    operations: Operations,
+    /// When the latest of the requests was sent that got through, in microseconds since then: by operation, and of them all.
+    by_operation: Vec<AtomicU64>,
     last: AtomicU64,
-    /// Requests that wait for others to get through, by lane.
+    /// Requests that wait for others to get through, by operation.
     waiting: Vec<AtomicUsize>,
-    is_told: AtomicBool,
-    told: Mutex<Option<Told>>,
+    is_reported: AtomicBool,
+    reported: Mutex<Option<Reported>>,
     /// How many there have been.
     waited: AtomicU64,
 }
 
 /// What has been said.
 #[derive(Clone, Copy, Debug)]
-struct Told {
+struct Reported {
     /// The requests that do not get through.
-    lane: Lane,
+    operation: Operation,
     since: Instant,
     last: Instant,
 }
 
 impl Outage {
-    /// Nothing has been asked yet in any of the lanes.
-    pub(super) fn new(lanes: &Lanes) -> Self {
+    /// Nothing has been asked yet in any of the operations.
+    pub(super) fn new(operations: &Operations) -> Self {
         Self {
             began: Instant::now(),
-            lanes: lanes.clone(),
-            by_lane: lanes.names().iter().map(|_| AtomicU64::new(0)).collect(),
+            operations: operations.clone(),
+            by_operation: operations.names().iter().map(|_| AtomicU64::new(0)).collect(),
             last: AtomicU64::new(0),
-            waiting: lanes.names().iter().map(|_| AtomicUsize::new(0)).collect(),
-            is_told: AtomicBool::new(false),
-            told: Mutex::default(),
+            waiting: operations.names().iter().map(|_| AtomicUsize::new(0)).collect(),
+            is_reported: AtomicBool::new(false),
+            reported: Mutex::default(),
             waited: AtomicU64::new(0),
         }
     }
 
     /// A request got through that was sent then. What was under way when another one failed says nothing of what came
     /// since.
-    pub(super) fn got_through(&self, lane: Lane, sent: Instant) {
+    pub(super) fn got_through(&self, operation: Operation, sent: Instant) {
         let sent = sent.saturating_duration_since(self.began).as_micros();
         let sent = u64::try_from(sent).unwrap_or(u64::MAX);
         self.last.fetch_max(sent, Ordering::Relaxed);
-        if let Some(of_lane) = self.by_lane.get(lane.0) {
-            of_lane.fetch_max(sent, Ordering::Relaxed);
+        if let Some(of_operation) = self.by_operation.get(operation.0) {
+            of_operation.fetch_max(sent, Ordering::Relaxed);
         }
-        if self.is_told.load(Ordering::Relaxed) {
-            self.is_over(lane);
+        if self.is_reported.load(Ordering::Relaxed) {
+            self.is_over(operation);
         }
     }
 
-    fn is_over(&self, lane: Lane) {
-        let mut told = self.told();
-        if let Some(out) = told.filter(|out| out.lane == lane) {
+    fn is_over(&self, operation: Operation) {
+        let mut reported = self.reported();
+        if let Some(out) = reported.filter(|out| out.operation == operation) {
             let took = out.since.elapsed().as_secs();
             tracing::warn!("requests get through again, after {took} s");
-            *told = None;
-            self.is_told.store(false, Ordering::Relaxed);
+            *reported = None;
+            self.is_reported.store(false, Ordering::Relaxed);
         }
     }
 
-    /// When the latest was sent that got through, in a lane or in any; the beginning, if nothing did.
-    fn last(&self, lane: Option<Lane>) -> Instant {
-        let of_lane = lane.and_then(|lane| self.by_lane.get(lane.0));
-        let last = of_lane.unwrap_or(&self.last).load(Ordering::Relaxed);
+    /// When the latest was sent that got through, of an operation or of any; the beginning, if nothing did.
+    fn last(&self, operation: Option<Operation>) -> Instant {
+        let of_operation = operation.and_then(|operation| self.by_operation.get(operation.0));
+        let last = of_operation.unwrap_or(&self.last).load(Ordering::Relaxed);
         self.began + Duration::from_micros(last)
     }
 
-    /// How long nothing has got through, in a lane or in any, as far as a request can tell that was first sent then.
-    pub(super) fn quiet(&self, lane: Option<Lane>, first: Instant) -> Duration {
-        self.last(lane).max(first).elapsed()
+    /// How long nothing has got through, of an operation or of any, as far as a request can tell that was first sent then.
+    pub(super) fn quiet(&self, operation: Option<Operation>, first: Instant) -> Duration {
+        self.last(operation).max(first).elapsed()
     }
 
-    /// Whether nothing has got through that was sent since then, in a lane or in any.
-    pub(super) fn is_quiet_since(&self, lane: Option<Lane>, first: Instant) -> bool {
-        self.last(lane) <= first
+    /// Whether nothing has got through that was sent since then, of an operation or of any.
+    pub(super) fn is_quiet_since(&self, operation: Option<Operation>, first: Instant) -> bool {
+        self.last(operation) <= first
     }
 
-    /// Whether requests of a lane write.
-    pub(super) fn is_write(&self, lane: Lane) -> bool {
-        self.lanes.is_write(lane)
+    /// Whether requests of an operation write.
+    pub(super) fn is_write(&self, operation: Operation) -> bool {
+        self.operations.is_write(operation)
     }
 
     /// A request waits for others to get through, until what is returned is dropped.
-    pub(super) fn wait(&self, lane: Lane) -> impl Drop {
+    pub(super) fn wait(&self, operation: Operation) -> impl Drop {
         self.waited.fetch_add(1, Ordering::Relaxed);
-        Waiting::begin(self.waiting.get(lane.0))
+        Waiting::begin(self.waiting.get(operation.0))
     }
 
-    /// How many of a lane wait so.
-    pub(super) fn waiting(&self, lane: Lane) -> usize {
-        self.waiting.get(lane.0).map_or(0, |waiting| waiting.load(Ordering::Relaxed))
+    /// How many of an operation wait so.
+    pub(super) fn waiting(&self, operation: Operation) -> usize {
+        self.waiting.get(operation.0).map_or(0, |waiting| waiting.load(Ordering::Relaxed))
     }
 
     /// Says that nothing gets through, if that has not been said yet, or not for long.
-    pub(super) fn tell(&self, lane: Lane, first: Instant, error: &StorageError) {
-        let quiet = self.quiet(Some(lane), first);
+    pub(super) fn tell(&self, operation: Operation, first: Instant, error: &StorageError) {
+        let quiet = self.quiet(Some(operation), first);
         if quiet < HICCUP {
             return;
         }
         let now = Instant::now();
-        let mut told = self.told();
-        match &mut *told {
+        let mut reported = self.reported();
+        match &mut *reported {
             None => {
                 tracing::warn!("nothing gets through, and is waited for: {}", error.class);
-                *told = Some(Told { lane, since: first, last: now });
-                self.is_told.store(true, Ordering::Relaxed);
+                *reported = Some(Reported { operation, since: first, last: now });
+                self.is_reported.store(true, Ordering::Relaxed);
             }
             Some(out) if out.last.elapsed() >= REMINDER => {
                 let took = out.since.elapsed().as_secs();
@@ -143,8 +143,8 @@ impl Outage {
         self.waited.load(Ordering::Relaxed)
     }
 
-    fn told(&self) -> MutexGuard<'_, Option<Told>> {
-        self.told.lock().unwrap_or_else(PoisonError::into_inner)
+    fn reported(&self) -> MutexGuard<'_, Option<Reported>> {
+        self.reported.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -152,9 +152,9 @@ impl Outage {
 struct Waiting<'a>(Option<&'a AtomicUsize>);
 
 impl<'a> Waiting<'a> {
-    fn begin(of_lane: Option<&'a AtomicUsize>) -> Self {
-        of_lane.iter().for_each(|waiting| _ = waiting.fetch_add(1, Ordering::Relaxed));
-        Self(of_lane)
+    fn begin(of_operation: Option<&'a AtomicUsize>) -> Self {
+        of_operation.iter().for_each(|waiting| _ = waiting.fetch_add(1, Ordering::Relaxed));
+        Self(of_operation)
     }
 }
 
@@ -169,14 +169,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_gets_through_in_one_lane_says_nothing_of_another() {
-        let outage = Outage::new(&Lanes::default());
-        let outage = Outage { by_lane: vec![AtomicU64::new(0), AtomicU64::new(0)], ..outage };
+    fn what_gets_through_of_one_operation_says_nothing_of_another() {
+        let outage = Outage::new(&Operations::default());
+        let outage = Outage { by_operation: vec![AtomicU64::new(0), AtomicU64::new(0)], ..outage };
         let at = |ms| outage.began + Duration::from_millis(ms);
-        let is_quiet = |lane: Option<usize>, ms| outage.is_quiet_since(lane.map(Lane), at(ms));
+        let is_quiet =
+            |operation: Option<usize>, ms| outage.is_quiet_since(operation.map(Operation), at(ms));
         assert!(is_quiet(None, 5) && is_quiet(Some(0), 5) && is_quiet(Some(1), 5));
-        outage.got_through(Lane(0), at(7));
-        outage.got_through(Lane(0), at(3));
+        outage.got_through(Operation(0), at(7));
+        outage.got_through(Operation(0), at(3));
         assert!(!is_quiet(None, 5) && !is_quiet(Some(0), 5) && is_quiet(Some(1), 5));
         assert!(is_quiet(None, 8) && is_quiet(Some(0), 8), "sent before, though answered later");
     }

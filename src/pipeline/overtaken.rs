@@ -12,8 +12,8 @@ use bytes::Bytes;
 use futures::future::try_join_all;
 
 use crate::failpoint;
+use crate::history::{Histories, History};
 use crate::journal::{Kind, State};
-use crate::ledger::{History, Ledger};
 use crate::merge::{SweepSlice, Swept, SweptCell};
 use crate::model::{Cell, Group, Scope, TableIndex, TimedRow, TimestampUs};
 use crate::spec::Table;
@@ -160,8 +160,8 @@ impl<S: Writer> Work<'_, S> {
         let spec = &window.spec;
         let mut slice = SweepSlice::default();
         let mut news = BTreeSet::new();
-        let mut ledger = Ledger::open(&*window.journal, &window.codec, spec, group.index)?;
-        while let Some(histories) = ledger.next_chunk()? {
+        let mut walk = Histories::open(&*window.journal, &window.codec, spec, group.index)?;
+        while let Some(histories) = walk.next_chunk()? {
             for history in histories {
                 let (table, shape) = (history.table, &spec.tables[history.table]);
                 let key = (table, history.key_of(shape, &group.survivor));
@@ -240,8 +240,8 @@ fn overtaken(
             None => rule.combine(now, offered),
             Some(_) => rule.combine(&best, offered).or(best),
         });
-        let placed_at = Some(found_t + 1);
-        Some(SweptCell { column, element: None, value: Some(best?), t: history.t, placed_at })
+        let moved_at = Some(found_t + 1);
+        Some(SweptCell { column, element: None, value: Some(best?), t: history.t, moved_at })
     });
     let cells: Vec<_> = cells.collect();
     let (key, source) = (table.key_of(first), *source);

@@ -4,13 +4,13 @@
 use std::future::Future;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::latency::Lane;
+use crate::latency::Operation;
 use crate::model::{Row, TableIndex};
 use crate::storage::{Fault, KeyPage, Page, StorageError, TimedPage, Width};
 
 use super::Context;
 use super::attempt::{Attempts, Otherwise};
-use super::fits::{Kind, Load, SAMPLE_ROWS, may_be_size};
+use super::request_limits::{Kind, Load, SAMPLE_ROWS, may_be_size};
 
 /// A row is taken for this large where none is seen.
 const UNSEEN_ROW_BYTES: usize = 1_024;
@@ -149,25 +149,25 @@ impl<S> Context<S> {
     pub(super) async fn page_of<T: Weighed, F>(
         &self,
         (kind, table): (Kind, TableIndex),
-        lane: Lane,
+        operation: Operation,
         (rows, row_bytes): (usize, usize),
         request: impl Fn(usize) -> F,
     ) -> Result<T, StorageError>
     where
         F: Future<Output = Result<T, StorageError>>,
     {
-        let fits = &self.fits;
-        let most = |rows: usize| rows.min(fits.rows_of_page(kind, table, row_bytes));
+        let request_limits = &self.request_limits;
+        let most = |rows: usize| rows.min(request_limits.rows_of_page(kind, table, row_bytes));
         let mut refused: Option<(Load, Fault)> = None;
         let mut trial = None;
         let mut rows = most(rows);
         let mut is_common = false;
         loop {
             if trial.is_none() && !is_common {
-                trial = fits.trial(Load { kind, table, count: rows, bytes: 0 }).await;
+                trial = request_limits.trial(Load { kind, table, count: rows, bytes: 0 }).await;
             }
             rows = most(rows);
-            if trial.is_some() && !fits.is_seen(kind, table) {
+            if trial.is_some() && !request_limits.is_seen(kind, table) {
                 rows = rows.min(SAMPLE_ROWS);
             }
             let load = Load { kind, table, count: rows, bytes: 0 };
@@ -177,10 +177,10 @@ impl<S> Context<S> {
                 (_, None) => Otherwise::IsLess { late_tries: 2 },
                 (_, Some(_)) => Otherwise::IsLess { late_tries: 1 },
             };
-            if rows <= 1 && fits.is_seen(kind, table) {
+            if rows <= 1 && request_limits.is_seen(kind, table) {
                 trial = None;
             }
-            let bytes = rows * fits.row(kind, table).max(kind.with_times(row_bytes));
+            let bytes = rows * request_limits.row(kind, table).max(kind.with_times(row_bytes));
             let attempts = Attempts { otherwise, bytes, ..self.attempts(1) };
             let send = || {
                 // Others may have met larger rows while it waited.
@@ -193,18 +193,18 @@ impl<S> Context<S> {
                     }
                 }
             };
-            match attempts.carry_out(lane, send).await {
+            match attempts.carry_out(operation, send).await {
                 Ok(None) => {}
                 Ok(Some(page)) => {
-                    fits.sizes.learn(table, kind, [page.weigh()].into_iter());
-                    fits.took(load);
+                    request_limits.sizes.learn(table, kind, [page.weigh()].into_iter());
+                    request_limits.took(load);
                     if let Some((load, why)) = refused {
-                        fits.too_large(load, why);
+                        request_limits.too_large(load, why);
                     }
                     return Ok(page);
                 }
                 // As many rows were taken before: it is something else.
-                Err(error) if error.kind == Fault::Permanent && fits.has_taken(load) => {
+                Err(error) if error.kind == Fault::Permanent && request_limits.has_taken(load) => {
                     return Err(error);
                 }
                 // Nothing is found out by it.

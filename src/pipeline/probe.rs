@@ -66,6 +66,6 @@ pub(super) async fn probe<S: Reader>(storage: Arc<S>, pace: Arc<Pace>, probed: A
             Ok(Ok(_)) => began.elapsed(),
             Ok(Err(_)) | Err(_) => patience.max(began.elapsed()),
         };
-        pace.felt(took);
+        pace.observe_read(took);
     }
 }

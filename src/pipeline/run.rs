@@ -54,7 +54,7 @@ pub struct Known {
 /// Groups that other runs stand in the way of.
 #[derive(Clone, Debug, Default)]
 pub struct Barred {
-    /// Those that are not merged, or not gone on with, and why.
+    /// Those that are not merged, or not resumed, and why.
     pub not_begun: HashMap<usize, String>,
     /// Those that are done, and whose accounts another run has worked on since: what their sources get late is not
     /// theirs to place. With that run.
@@ -87,15 +87,14 @@ impl Known {
         self.states.get(group).copied().flatten()
     }
 
-    /// How many groups were taken back, or are being taken back.
-    pub fn taken_back(&self) -> usize {
+    /// How many groups were undone, or are being undone.
+    pub fn undone(&self) -> usize {
         use State::{Disputed, Undoing, Undone};
-        let is_taken_back =
-            |state: &&Option<State>| matches!(state, Some(Undoing | Undone | Disputed));
-        self.states.iter().filter(is_taken_back).count()
+        let is_undone = |state: &&Option<State>| matches!(state, Some(Undoing | Undone | Disputed));
+        self.states.iter().filter(is_undone).count()
     }
 
-    /// Whether there is nothing left to be done for a group: it is done, or was taken back since.
+    /// Whether there is nothing left to be done for a group: it is done, or was undone since.
     pub fn is_over(&self, group: usize) -> bool {
         use State::{Disputed, Done, Undoing, Undone};
         matches!(self.state(group), Some(Done | Undoing | Undone | Disputed))
@@ -121,7 +120,7 @@ pub enum Ended {
     /// Too many groups failed.
     TooManyErrors,
     /// Something is wrong that every other group would meet as well.
-    Hopeless,
+    Fatal,
 }
 
 /// What a run did.
@@ -186,7 +185,7 @@ pub async fn run<S: Writer, E>(
         match end {
             Outcome::Done(merged) => outcome.add_done(pairs, merged, progress),
             Outcome::Left(why) => {
-                outcome.ended = Ended::Hopeless;
+                outcome.ended = Ended::Fatal;
                 if outcome.stopped_by.is_none() {
                     tracing::error!("no further group is begun: {why}");
                     outcome.stopped_by = Some(why);
@@ -197,7 +196,7 @@ pub async fn run<S: Writer, E>(
                 let group = plan.group(index);
                 note_failure(context, &group, &reason.reason);
                 if let Err(error) = on_failure(&group, &reason) {
-                    outcome.ended = Ended::Hopeless;
+                    outcome.ended = Ended::Fatal;
                     unwritten.get_or_insert(error);
                 }
             }
@@ -241,7 +240,7 @@ enum Outcome {
     Left(String),
 }
 
-/// One group, measured. `None` if it is put off.
+/// One group, measured. `None` if it is deferred.
 async fn run_group<S: Writer>(
     window: Arc<Window<S>>,
     group: Group,
@@ -256,10 +255,10 @@ async fn run_group<S: Writer>(
     let began = Instant::now();
     Some(match merge_group(&window, &group, earlier, large).await {
         Ok(merged) => {
-            window.recorder.record(window.lanes.group(), began.elapsed());
+            window.recorder.record(window.operations.group(), began.elapsed());
             Outcome::Done(merged)
         }
-        Err(GroupError::PutOff) => return None,
+        Err(GroupError::Deferred) => return None,
         Err(error) if error.is_fatal() => Outcome::Left(error.to_string()),
         Err(error) => Outcome::Failed(Reason { class: error.class(), reason: error.to_string() }),
     })

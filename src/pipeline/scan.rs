@@ -1,6 +1,6 @@
 //! The scan: in which scopes sources own rows of a table that has no index by account.
 //!
-//! A merge finds the enrolments of a source through its other rows ([`Discover::Content`]). Those that nothing
+//! A merge finds the clustered rows of a source through its other rows ([`Discover::Content`]). Those that nothing
 //! leads to are found by reading every key of the table ([`Discover::Scan`]): the ring in ranges, several at
 //! once, page by page, keys alone. What a range holds of the plan's sources is journaled with it, so that a
 //! run that was stopped scans only the rest. The sweep scans once more, for what was written since.
@@ -20,7 +20,7 @@ use crate::storage::{Reader, StorageError, ring};
 
 use super::discovered::Discovered;
 use super::drain::unless_stopped;
-use super::fits::Kind;
+use super::request_limits::Kind;
 use super::{Context, GroupError};
 
 /// Ranges in all, at least: so that little is lost when a run is stopped, and a small ring has enough of them.
@@ -34,7 +34,7 @@ const PAGE_ROWS: usize = 5_000;
 /// How the partitions of a table in which the account is a clustering column are found.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Discover {
-    /// Through the rows of another table: enrolments for which a source has no content are not seen.
+    /// Through the rows of another table: those to which no row of a source leads are not seen.
     #[default]
     Content,
     /// By reading every key of the table.
@@ -72,7 +72,7 @@ pub struct ScanProgress {
     /// Rows that were looked at, by this scan.
     pub rows: AtomicU64,
     /// Rows of sources, of all ranges that are over.
-    pub enrolments: AtomicU64,
+    pub clustered_rows: AtomicU64,
 }
 
 /// What a scan did.
@@ -87,7 +87,7 @@ pub struct Scanned {
     /// Rows that were looked at, in all ranges that are over.
     pub rows: u64,
     /// Rows of sources among them.
-    pub enrolments: u64,
+    pub clustered_rows: u64,
     /// Whether it was stopped before its end.
     pub interrupted: bool,
 }
@@ -114,10 +114,10 @@ pub async fn scan<S: Reader>(
         let own: Vec<&ScanRecord> = known.iter().filter(|scan| scan.table == shape.name).collect();
         let done: Vec<TokenRange> = own.iter().map(|scan| scan.range).collect();
         left.extend(ring::left_of(&whole, &done).into_iter().map(|range| (table, range)));
-        for ScanRecord { id, rows, enrolments, .. } in own {
+        for ScanRecord { id, rows, clustered_rows, .. } in own {
             let found = context.codec.decode_found(&context.journal.found(*id)?);
             let (table, found) = found.map_err(GroupError::Record)?;
-            haul.take(table, &Held { rows: *rows, enrolments: *enrolments, found });
+            haul.take(table, &Held { rows: *rows, clustered_rows: *clustered_rows, found });
             haul.scanned.ranges_before += 1;
         }
     }
@@ -183,8 +183,8 @@ async fn look_for<S: Reader>(
 /// The ring in ranges; none if there is nothing to scan.
 async fn ring_of<S: Reader>(context: &Context<S>) -> Result<Vec<TokenRange>, StorageError> {
     let Some((table, ..)) = context.spec.led().next() else { return Ok(Vec::new()) };
-    let lane = context.lanes.scan(table);
-    context.carry_out(lane, || context.storage.token_ranges(RANGES)).await
+    let operation = context.operations.scan(table);
+    context.carry_out(operation, || context.storage.token_ranges(RANGES)).await
 }
 
 /// What ranges hold, once they are over.
@@ -203,7 +203,7 @@ impl Haul {
             self.discovered.add(table, scope, groups);
         }
         self.scanned.rows += held.rows;
-        self.scanned.enrolments += held.enrolments;
+        self.scanned.clustered_rows += held.clustered_rows;
     }
 }
 
@@ -211,14 +211,14 @@ impl Haul {
 #[derive(Default)]
 struct Held {
     rows: u64,
-    enrolments: u64,
+    clustered_rows: u64,
     found: Vec<body::FoundIn>,
 }
 
 impl Held {
     /// A row of a source; the rows of a partition come one behind the other.
     fn add(&mut self, scope: &Scope, group: u32) {
-        self.enrolments += 1;
+        self.clustered_rows += 1;
         match self.found.last_mut() {
             Some((last, groups)) if last == scope => groups.push(group),
             _ => self.found.push((scope.detached(), vec![group])),
@@ -273,7 +273,7 @@ impl<S: Reader> Scanner<'_, S> {
                         haul.take(table, &held);
                         haul.scanned.ranges_now += 1;
                         progress.ranges.fetch_add(1, Ordering::Relaxed);
-                        progress.enrolments.fetch_add(held.enrolments, Ordering::Relaxed);
+                        progress.clustered_rows.fetch_add(held.clustered_rows, Ordering::Relaxed);
                     }
                     None => return Ok(()),
                 },
@@ -293,7 +293,7 @@ impl<S: Reader> Scanner<'_, S> {
                 table: self.context.spec.tables[table].name.clone(),
                 range,
                 rows: held.rows,
-                enrolments: held.enrolments,
+                clustered_rows: held.clustered_rows,
                 found: self.context.codec.encode_found(table, &held.found),
             };
             self.context.journal.keep_scan(scan).await?;
@@ -304,14 +304,15 @@ impl<S: Reader> Scanner<'_, S> {
 
     async fn pages(&self, table: TableIndex, range: TokenRange) -> Result<Held, StorageError> {
         let context = self.context;
-        let lane = context.lanes.scan(table);
+        let operation = context.operations.scan(table);
         let mut held = Held::default();
         let mut next = None;
         loop {
             // Not in a pause.
             context.pace.begin(0).await;
             let read = |rows| context.storage.scan(table, range, rows, next.clone());
-            let page = context.page_of((Kind::Keys, table), lane, (PAGE_ROWS, 0), read).await?;
+            let page =
+                context.page_of((Kind::Keys, table), operation, (PAGE_ROWS, 0), read).await?;
             held.rows += page.keys.len() as u64;
             context.scanning.rows.fetch_add(page.keys.len() as u64, Ordering::Relaxed);
             for (scope, account) in &page.keys {
@@ -342,7 +343,7 @@ impl ScanProgress {
     fn begin(&self, scanned: &Scanned) {
         self.ranges.store(scanned.ranges_before, Ordering::Relaxed);
         self.rows.store(0, Ordering::Relaxed);
-        self.enrolments.store(scanned.enrolments, Ordering::Relaxed);
+        self.clustered_rows.store(scanned.clustered_rows, Ordering::Relaxed);
         self.total.store(scanned.ranges, Ordering::Relaxed);
     }
 }

@@ -76,7 +76,7 @@ where
     in_windows(context, open, items, stop, work, on_end).await
 }
 
-/// Works on every item, a window of them at a time. What is large and was put off comes again, with the right to be
+/// Works on every item, a window of them at a time. What is large and was deferred comes again, with the right to be
 /// large, a few at a time.
 pub(super) async fn in_windows<S: Reader, T, R, F>(
     context: &Arc<Context<S>>,
@@ -92,7 +92,7 @@ where
     F: Future<Output = R> + Send + 'static,
 {
     let mut items = items.into_iter().peekable();
-    let mut put_off = VecDeque::new();
+    let mut deferred = VecDeque::new();
     let mut kept_down = None;
     let mut sizes = Sizes::default();
     let mut windows = JoinSet::new();
@@ -127,13 +127,13 @@ where
     loop {
         let going_on = walked == Walked::Finished;
         let has_next = going_on && items.peek().is_some();
-        // While small groups are left, few of those that were put off have their turn.
-        match has_next && !put_off.is_empty() {
+        // While small groups are left, few of those that were deferred have their turn.
+        match has_next && !deferred.is_empty() {
             true => kept_down = kept_down.or_else(|| context.keep_large_groups_down()),
             false => kept_down = None,
         }
-        let has_put_off = going_on && !put_off.is_empty();
-        if under_way == 0 && !has_next && !has_put_off {
+        let has_deferred = going_on && !deferred.is_empty();
+        if under_way == 0 && !has_next && !has_deferred {
             return walked;
         }
         let size = sizes.next(context.pace.rate(), context.pace.overloads());
@@ -145,7 +145,7 @@ where
                 under_way -= 1;
                 match on_end(item.clone(), end) {
                     Turn::Over => {}
-                    Turn::Later => put_off.push_back(item),
+                    Turn::Later => deferred.push_back(item),
                     Turn::Last => walked = Walked::BrokenOff,
                 }
             }
@@ -155,7 +155,7 @@ where
                 // Nobody cancels these tasks.
                 Err(Err(error)) => resume_unwind(Box::new(error)),
             },
-            _ = stop.wait_for(|stop| *stop), if has_next || has_put_off => {
+            _ = stop.wait_for(|stop| *stop), if has_next || has_deferred => {
                 walked = Walked::Interrupted;
             }
             () = &mut is_over => {
@@ -163,8 +163,8 @@ where
                 windows.shutdown().await;
                 return Walked::Interrupted;
             }
-            large = context.admit_large_group(), if has_put_off => {
-                under_way += start(put_off.pop_front().into_iter().collect(), Some(large), &mut windows);
+            large = context.admit_large_group(), if has_deferred => {
+                under_way += start(deferred.pop_front().into_iter().collect(), Some(large), &mut windows);
             }
             () = context.pace.begin(size), if has_next && has_room => {
                 under_way += start(items.by_ref().take(size).collect(), None, &mut windows);

@@ -10,9 +10,9 @@ use std::mem;
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
 
-use crate::events::Outlet;
+use crate::events::EventSink;
 use crate::journal::{Intent, Kind, State};
-use crate::merge::{Draft, Entry, Findings, Fold, Join, Matched, Seal, Slice};
+use crate::merge::{Completion, Draft, Entry, Findings, Fold, Join, Matched, Slice};
 use crate::model::{Batch, Group, Row, Scope, TableIndex, Tally};
 use crate::spec::Table;
 use crate::storage::Reader;
@@ -119,7 +119,7 @@ impl<'a, S: Reader, K: Sink<S>> Work<'a, S, K> {
     }
 
     /// Steps 1 to 6, but for the deletes that come last: everything is read, and the sink has all slices.
-    pub(super) async fn merge(&mut self) -> Result<Seal, GroupError> {
+    pub(super) async fn merge(&mut self) -> Result<Completion, GroupError> {
         let spec = &self.access.window.spec;
         for (index, table) in spec.in_order() {
             let scopes = match table.locator.constant() {
@@ -132,7 +132,7 @@ impl<'a, S: Reader, K: Sink<S>> Work<'a, S, K> {
                 self.merge_streams(index, scopes).await?;
             }
         }
-        self.seal().await
+        self.complete().await
     }
 
     /// Scopes in which an account may own any number of rows: the pages of the survivor and of all sources are joined,
@@ -242,50 +242,50 @@ impl<'a, S: Reader, K: Sink<S>> Work<'a, S, K> {
     }
 
     /// Hands over what is left, together with what closes the group.
-    async fn seal(&mut self) -> Result<Seal, GroupError> {
+    async fn complete(&mut self) -> Result<Completion, GroupError> {
         let Access { window, group, .. } = self.access;
         let spec = &window.spec;
-        let mut seal = Seal::default();
+        let mut completion = Completion::default();
         for (index, table) in spec.in_order().filter(|(_, table)| table.delete_source) {
             if !table.owns_partitions() {
                 continue;
             }
-            seal.deletes.extend(self.findings.partitions(index).cloned());
+            completion.deletes.extend(self.findings.partitions(index).cloned());
             let journaled = self.tally.tables[index].source_rows;
             let tally = &mut self.draft.tally.tables[index];
             tally.deleted = journaled + tally.source_rows;
         }
         if let Some(event) = &spec.event {
-            seal.events = self.findings.announced(spec, event.table);
+            completion.events = self.findings.announced(spec, event.table);
         }
         let tally = &mut self.draft.tally;
-        if !matches!(window.outlet, Outlet::Discard) {
-            tally.events = seal.events.len() as u64;
+        if !matches!(window.event_sink, EventSink::Discard) {
+            tally.events = completion.events.len() as u64;
         }
         tally.absent_sources = (group.pairs.len() - self.findings.sources_with_rows()) as u64;
         let tables = self.tally.tables.iter().chain(&tally.tables);
         let survivor_rows: u64 = tables.map(|table| table.target_rows).sum();
         tally.absent_survivors = u64::from(survivor_rows == 0);
-        self.flush(Some(seal.clone())).await?;
-        Ok(seal)
+        self.flush(Some(completion.clone())).await?;
+        Ok(completion)
     }
 
     /// Hands over what was read as a slice.
-    async fn flush(&mut self, seal: Option<Seal>) -> Result<(), GroupError> {
+    async fn flush(&mut self, completion: Option<Completion>) -> Result<(), GroupError> {
         let Access { window, group, t, .. } = self.access;
         let tables = window.spec.tables.len();
-        if self.draft.slice.entries.is_empty() && seal.is_none() {
+        if self.draft.slice.entries.is_empty() && completion.is_none() {
             return Ok(()); // what was counted goes with the next slice
         }
         let Draft { mut slice, mut tally, .. } = mem::replace(&mut self.draft, Draft::new(tables));
-        slice.seal = seal;
+        slice.completion = completion;
         let writes = slice.writes(&window.spec, &group.survivor, t);
-        let deletes = slice.seal.as_ref().map_or(0, |seal| seal.deletes.len());
+        let deletes = slice.completion.as_ref().map_or(0, |completion| completion.deletes.len());
         tally.batches = (writes.iter().map(Vec::len).sum::<usize>() + deletes) as u64;
         tally.slices = 1;
         self.tally.add(&tally);
-        let sealed = slice.seal.is_some();
-        let scopes = match sealed {
+        let completes = slice.completion.is_some();
+        let scopes = match completes {
             true => {
                 let led = window.spec.led();
                 let found = led.map(|(table, ..)| (table, self.findings.scopes(table)));
@@ -298,7 +298,7 @@ impl<'a, S: Reader, K: Sink<S>> Work<'a, S, K> {
             false => Vec::new(),
         };
         let intent = window.intent(group, (Kind::Merge, State::Intended), t, body);
-        let intent = Intent { sealed, tally, scopes, ..intent };
+        let intent = Intent { completes, tally, scopes, ..intent };
         self.access.can_wait = false;
         let part = Part { group, slice, intent, writes, findings: &self.findings };
         self.sink.take(window, part).await

@@ -115,8 +115,8 @@ mod tests {
         assert!(plan.stats().adds_up(), "{:?}", plan.stats());
         assert_eq!((plan.stats().duplicates, plan.stats().rejected["busy"]), (1, 1));
         let reject = plan.rejects().get(0).unwrap();
-        let told = plan.rejects().explain(reject, ["b", "c"], plan.accounts());
-        assert_eq!(told, "busy: run r has not ended with 'b'");
+        let text = plan.rejects().explain(reject, ["b", "c"], plan.accounts());
+        assert_eq!(text, "busy: run r has not ended with 'b'");
         let mut written = Vec::new();
         Refusal::write(&refusals, &mut written).unwrap();
         assert_eq!(Refusal::read(&written[..]), Ok(refusals.to_vec()));

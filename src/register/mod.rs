@@ -2,7 +2,7 @@
 //!
 //! A run directory knows one run. The register knows all of them: before anything of a group is written, it has a row
 //! for each of its accounts; before that, whoever works on a keyspace holds its [lease](Lease). So a run finds what an
-//! earlier one moved, is moving, or left half moved ([`History`]), whatever machine that ran on, and two runs are never
+//! earlier one moved, is moving, or left half moved ([`Lineage`]), whatever machine that ran on, and two runs are never
 //! at the same accounts at the same time.
 //!
 //! The order is what protects, not the lease by itself: the journal, then the rows ([`Register::begin`]), then the lease
@@ -11,7 +11,7 @@
 //!
 //! Nothing here talks to a database: [`cluster`](crate::cluster) keeps the register in Cassandra, [`memory`] in memory.
 
-mod history;
+mod lineage;
 pub mod memory;
 mod verdict;
 
@@ -23,7 +23,7 @@ use futures::future::BoxFuture;
 use crate::model::{Group, TimestampUs};
 use crate::storage::{Fault, StorageError};
 
-pub use history::{History, Standing, Stay};
+pub use lineage::{Lineage, Standing, Stay};
 pub use verdict::{Later, Verdict};
 
 /// What a run does to an account.
@@ -33,7 +33,7 @@ pub enum Step {
     Merge,
     /// What its sources got later is taken along, or what is missing is written again.
     After,
-    /// It is taken back.
+    /// It is undone.
     Undo,
 }
 
@@ -92,7 +92,7 @@ impl Entry {
 pub struct WindowEnd {
     /// Its time.
     pub t: TimestampUs,
-    /// The survivors of those of its groups that are not over: failed, or taken back but for some keys.
+    /// The survivors of those of its groups that are not over: failed, or undone but for some keys.
     pub open: BTreeSet<String>,
 }
 
@@ -105,7 +105,7 @@ pub struct Run {
     /// Its id.
     pub id: String,
     /// The machine, and its directory there.
-    pub place: String,
+    pub location: String,
     /// Who began it.
     pub user: String,
     /// The version of the program.
@@ -127,7 +127,7 @@ pub struct Run {
 impl Run {
     /// The machine, and the run directory there.
     pub fn host_and_dir(&self) -> (&str, &str) {
-        self.place.split_once(':').unwrap_or(("", &self.place))
+        self.location.split_once(':').unwrap_or(("", &self.location))
     }
 }
 
@@ -141,7 +141,7 @@ pub enum RunState {
     Done,
     /// Some are, and some are not.
     Partial,
-    /// All its groups are taken back.
+    /// All its groups are undone.
     Undone,
     /// Its machine, or its directory, is gone for good: nobody ends what it left open.
     Lost,

@@ -1,13 +1,13 @@
-//! What the history of accounts says of a group that is to be merged, and of one that is to be taken back.
+//! What the lineage of accounts says of a group that is to be merged, and of one that is to be undone.
 
 use crate::model::{Group, TimestampUs};
 
-use super::{History, Standing, Stay};
+use super::{Lineage, Standing, Stay};
 
 /// Why a pair is not merged.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// One of its accounts is half merged, or half taken back, by another run.
+    /// One of its accounts is half merged, or half undone, by another run.
     Busy {
         /// The account.
         account: String,
@@ -46,7 +46,7 @@ pub struct Later {
     pub run: String,
 }
 
-impl History {
+impl Lineage {
     /// What is to be said of the pairs of a group before it is begun: nothing of those that may be merged. `None` stands
     /// for all of them, else it is the position of a pair.
     pub fn verdicts(&self, group: &Group) -> Vec<(Option<usize>, Verdict)> {
@@ -66,10 +66,10 @@ impl History {
         let mut verdicts: Vec<_> = group.sources().enumerate().filter_map(of_pair).collect();
         if let Some(by) = by.filter(|_| root != survivor) {
             // The survivor itself is gone: what is not said to be busy or a circle goes nowhere from here.
-            let said: Vec<Option<usize>> = verdicts.iter().map(|(at, _)| *at).collect();
+            let judged: Vec<Option<usize>> = verdicts.iter().map(|(at, _)| *at).collect();
             let (into, run) = (root.to_owned(), by.to_owned());
             let gone = Verdict::MergedEarlier { into, run };
-            let rest = (0..group.pairs.len()).map(Some).filter(|at| !said.contains(at));
+            let rest = (0..group.pairs.len()).map(Some).filter(|at| !judged.contains(at));
             verdicts.extend(rest.map(|at| (at, gone.clone())));
         }
         verdicts
@@ -102,7 +102,7 @@ impl History {
         })
     }
 
-    /// The runs that did something to an account of a group after a time, and have not been taken back: the last one
+    /// The runs that did something to an account of a group after a time, and have not been undone: the last one
     /// first, which is the order in which they can be. A lost run is as if the application had done it.
     pub fn later(&self, group: &Group, t: TimestampUs) -> Vec<Later> {
         let mut later =
@@ -111,7 +111,7 @@ impl History {
         later
     }
 
-    /// The runs that did anything to an account of a group after a time, taken back since or not.
+    /// The runs that did anything to an account of a group after a time, undone since or not.
     pub fn named_since(&self, group: &Group, t: TimestampUs) -> Vec<Later> {
         self.since(group, t, |_| true)
     }
@@ -183,19 +183,19 @@ mod tests {
             self.step(run, of, Step::Merge, true)
         }
 
-        fn history(&self, of: &Group) -> History {
+        fn lineage(&self, of: &Group) -> Lineage {
             let run = Run { id: "asks".into(), ..Run::default() };
             let register = MemoryRegister::take(&self.shared, run, self.now + LEASE_US).unwrap();
             register.release();
             let accounts = of.accounts().map(ToString::to_string).collect::<Vec<_>>();
-            block_on(History::of(&register, accounts, &tables("t"), None)).unwrap()
+            block_on(Lineage::of(&register, accounts, &tables("t"), None)).unwrap()
         }
 
         /// What is said of a group: `code run into` of each pair that it is said of, `*` for all of them.
         #[track_caller]
         fn says(&self, of: &str, expected: &[&str]) -> &Self {
             let group = group(of);
-            let said = self.history(&group).verdicts(&group).into_iter().map(|(at, verdict)| {
+            let judged = self.lineage(&group).verdicts(&group).into_iter().map(|(at, verdict)| {
                 let at = at.map_or("*".to_owned(), |at| group.pairs[at].from.to_string());
                 let (run, into) = match &verdict {
                     Verdict::Busy { run, account, .. } => (run, &**account),
@@ -205,9 +205,9 @@ mod tests {
                 };
                 format!("{at} {} {run} {into}", code(&verdict)).trim_end().to_owned()
             });
-            let mut said: Vec<String> = said.collect();
-            said.sort();
-            assert_eq!(said, expected, "{of}");
+            let mut judged: Vec<String> = judged.collect();
+            judged.sort();
+            assert_eq!(judged, expected, "{of}");
             self
         }
 
@@ -215,7 +215,7 @@ mod tests {
         #[track_caller]
         fn first(&self, of: &str, expected: &[&str]) {
             let group = group(of);
-            let later = self.history(&group).later(&group, 1_000_000);
+            let later = self.lineage(&group).later(&group, 1_000_000);
             assert_eq!(later.iter().map(|later| &*later.run).collect::<Vec<_>>(), expected);
         }
     }
@@ -270,7 +270,7 @@ mod tests {
         past.step("r1", "a>b", Step::Undo, true).says("a>c", &[]).says("b>a", &[]);
     }
 
-    /// E17: that an account came back and went again is not forgotten when the second run is taken back.
+    /// E17: that an account came back and went again is not forgotten when the second run is undone.
     #[test]
     fn the_first_merge_stands_when_the_second_is_taken_back() {
         let mut past = Past::default();
@@ -286,9 +286,9 @@ mod tests {
         let accounts = ["a", "c", "x"].map(str::to_owned);
         let run = Run { id: "asks".into(), ..Run::default() };
         let register = MemoryRegister::take(&past.shared, run, past.now + LEASE_US).unwrap();
-        let history = block_on(History::of(&register, accounts, &tables("other"), None)).unwrap();
+        let lineage = block_on(Lineage::of(&register, accounts, &tables("other"), None)).unwrap();
         let codes: Vec<_> =
-            history.verdicts(&group).iter().map(|(at, verdict)| (*at, code(verdict))).collect();
+            lineage.verdicts(&group).iter().map(|(at, verdict)| (*at, code(verdict))).collect();
         assert_eq!(codes, [(Some(1), "ambiguous-earlier")]);
     }
 

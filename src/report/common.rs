@@ -11,7 +11,7 @@ use super::words::{
 use super::{
     Equation, EventFacts, ExamplePair, FailureReason, Interval, Listing, Timeline, TruncatedTable,
 };
-use crate::latency::{HISTOGRAM_STEP, LaneSummary};
+use crate::latency::{HISTOGRAM_STEP, LatencySummary};
 use crate::moment::Moment;
 
 /// When it was, and how the process ended.
@@ -27,7 +27,7 @@ pub(super) fn session(started: Moment, finished: Moment, exit_code: u8) -> Fact 
 /// A total and its parts, the first of them and those that are not nothing.
 pub(super) fn sum<'a>(total: Figure, parts: impl IntoIterator<Item = (Figure, &'a str)>) -> Text {
     let parts = parts.into_iter().enumerate();
-    let parts = parts.filter(|(place, (part, _))| *place == 0 || part.number != Number::Count(0));
+    let parts = parts.filter(|(index, (part, _))| *index == 0 || part.number != Number::Count(0));
     // Lines are broken at its plus signs only.
     let part = |(_, (part, what)): (_, (Figure, &str))| {
         Text::from(part).and(Piece::Own("\u{a0}").into()).and(what.replace(' ', "\u{a0}").into())
@@ -38,19 +38,19 @@ pub(super) fn sum<'a>(total: Figure, parts: impl IntoIterator<Item = (Figure, &'
 /// Tables that somebody has emptied: what a run finds missing there, it has not lost.
 pub(super) fn emptied(tables: &[TruncatedTable]) -> impl Iterator<Item = Fact> {
     tables.iter().map(|truncated| {
-    let said = say!(
+    let message = say!(
         "table {} was truncated at {} UTC, since the run began: what it held under either account is gone, which is no \
          loss of the merge; rows to which it would have led stay where they are",
         code(&truncated.table),
         figures::moment(truncated.at),
     );
-    Fact::new("WARNING", said).toned(Tone::Warning)
+    Fact::new("WARNING", message).toned(Tone::Warning)
     })
 }
 
 /// What must add up.
 pub(super) fn adds_up(equations: &[Equation]) -> Section {
-    let row = |(place, equation): (usize, &Equation)| {
+    let row = |(index, equation): (usize, &Equation)| {
         let holds = match equation.holds() {
             true => verdict(Tone::Good, "✓ yes"),
             false => verdict(Tone::Bad, "✗ NO"),
@@ -58,8 +58,8 @@ pub(super) fn adds_up(equations: &[Equation]) -> Section {
         [
             equation.what().into(),
             holds,
-            count(equation.total()).at(format!("/equations/{place}/total")).into(),
-            count(equation.sum()).at(format!("/equations/{place}/sum")).into(),
+            count(equation.total()).at(format!("/equations/{index}/total")).into(),
+            count(equation.sum()).at(format!("/equations/{index}/sum")).into(),
             equation.parts_text().into(),
         ]
     };
@@ -79,9 +79,9 @@ pub(super) fn contradictions(equations: &[Equation]) -> Option<Fact> {
              hand, and report it with these lines:"
         ),
     );
-    let said = |equation: &&Equation| say!("{}: {}", equation.what(), equation.text());
+    let sentence = |equation: &&Equation| say!("{}: {}", equation.what(), equation.text());
     (!wrong.is_empty())
-        .then(|| Fact { more: wrong.iter().map(said).collect(), ..fact.toned(Tone::Bad) })
+        .then(|| Fact { more: wrong.iter().map(sentence).collect(), ..fact.toned(Tone::Bad) })
 }
 
 /// What became of events, with why there may be none.
@@ -101,13 +101,13 @@ pub(super) fn tried_again(retries: u64, at: &str) -> Text {
 pub(super) fn absent(absent: Figure, most: u64, of: u64, who: &'static str) -> Fact {
     // From this share on, in percent.
     const MANY: u64 = 10;
-    let said = say!("{} of {} have no rows", absent, counted(of, who));
+    let sentence = say!("{} of {} have no rows", absent, counted(of, who));
     match most > 0 && most * 100 >= of * MANY {
         true => {
             let asked = say!(": are these ids typed right, and from this keyspace?");
-            Fact::new("Absent", said.and(asked)).toned(Tone::Warning)
+            Fact::new("Absent", sentence.and(asked)).toned(Tone::Warning)
         }
-        false => Fact::new("Absent", said),
+        false => Fact::new("Absent", sentence),
     }
 }
 
@@ -115,8 +115,8 @@ pub(super) fn absent(absent: Figure, most: u64, of: u64, who: &'static str) -> F
 pub(super) fn failures(failures: &[FailureReason], about: &'static str) -> Section {
     let mut reasons = Table::new(["Failed groups", "reason"]);
     let mut examples = Table::new(["Such as line", "from", "to"]).in_terminal(3);
-    for (place, failure) in failures.iter().enumerate() {
-        let groups = count(failure.groups).at(format!("/failures/{place}/groups"));
+    for (index, failure) in failures.iter().enumerate() {
+        let groups = count(failure.groups).at(format!("/failures/{index}/groups"));
         reasons.push([Text::from(groups), failure.reason.as_str().into()]);
         for ExamplePair { from, to, line: number } in &failure.examples {
             examples.push([line(*number).into(), code(from), code(to)]);
@@ -129,19 +129,19 @@ pub(super) fn failures(failures: &[FailureReason], about: &'static str) -> Secti
 /// shown where nothing else says it.
 pub(super) fn examples(listing: &Listing) -> Table {
     let mut order: Vec<usize> = (0..listing.columns.len()).collect();
-    order.sort_by_key(|place| listing.columns[*place] != "line");
-    let columns = order.iter().map(|place| listing.columns[*place].clone()).collect();
+    order.sort_by_key(|index| listing.columns[*index] != "line");
+    let columns = order.iter().map(|index| listing.columns[*index].clone()).collect();
     let caption = say!("Examples from {}", listing.file.as_str());
     let mut table = Table { caption, columns, ..Table::default() };
     for row in &listing.rows {
         let is_known = |name: &str| {
-            let place = listing.columns.iter().position(|column| column == name);
-            place.and_then(|place| row.get(place)).is_some_and(|field| !field.is_empty())
+            let index = listing.columns.iter().position(|column| column == name);
+            index.and_then(|index| row.get(index)).is_some_and(|field| !field.is_empty())
         };
         let is_pair = is_known("from") && is_known("to");
-        table.push(order.iter().map(|place| {
-            let field = row.get(*place).map_or("", String::as_str);
-            match listing.columns[*place].as_str() {
+        table.push(order.iter().map(|index| {
+            let field = row.get(*index).map_or("", String::as_str);
+            match listing.columns[*index].as_str() {
                 "line" => field.parse().map_or_else(|_| code(field), |n| line(n).into()),
                 "reason" => field.into(),
                 "original" if is_pair => Text::default(),
@@ -157,12 +157,12 @@ pub(super) fn over_time(timeline: &Timeline, done: &str) -> Option<Section> {
     // The rest of a second says nothing about a second.
     const SHORTEST_S: f64 = 0.5;
     let intervals = timeline.intervals();
-    let told: Vec<_> = intervals.iter().filter(|i| i.seconds() >= SHORTEST_S).collect();
-    if told.len() < 2 {
+    let shown: Vec<_> = intervals.iter().filter(|i| i.seconds() >= SHORTEST_S).collect();
+    if shown.len() < 2 {
         return None;
     }
     let series = |name: &str, value: fn(&Interval) -> f64| {
-        let points = told.iter().map(|i| ((i.from_s + i.to_s) / 2.0, value(i)));
+        let points = shown.iter().map(|i| ((i.from_s + i.to_s) / 2.0, value(i)));
         Series { name: name.to_owned(), points: points.collect() }
     };
     let plot = |title: &str, unit: &str, series: Vec<Series>| {
@@ -187,27 +187,34 @@ pub(super) fn over_time(timeline: &Timeline, done: &str) -> Option<Section> {
 }
 
 /// How long things took; `root` is where the JSON has its `latency`.
-pub(super) fn latency(root: &str, lanes: &[LaneSummary]) -> Option<Section> {
-    let seen: Vec<_> = lanes.iter().enumerate().filter(|(_, lane)| lane.count > 0).collect();
-    let rows = seen.iter().map(|(_, lane)| Latencies {
-        name: lane.lane.clone(),
-        counts: lane.histogram.iter().map(|(us, count)| (*us, *count)).collect(),
+pub(super) fn latency(root: &str, operations: &[LatencySummary]) -> Option<Section> {
+    let seen: Vec<_> =
+        operations.iter().enumerate().filter(|(_, operation)| operation.count > 0).collect();
+    let rows = seen.iter().map(|(_, operation)| Latencies {
+        name: operation.operation.clone(),
+        counts: operation.histogram.iter().map(|(us, count)| (*us, *count)).collect(),
         step: HISTOGRAM_STEP,
-        percentiles: Some([lane.p50_us, lane.p90_us, lane.p99_us, lane.p999_us]),
+        percentiles: Some([
+            operation.p50_us,
+            operation.p90_us,
+            operation.p99_us,
+            operation.p999_us,
+        ]),
     });
     let plot = LatencyPlot { title: "How long things took".to_owned(), rows: rows.collect() };
     let mut table = Table::new(["Latency", "count", "p50", "p90", "p99", "p99.9", "max"]);
-    for (place, lane) in &seen {
-        let at = |field: &str| format!("{root}/latency/{place}/{field}");
+    for (index, operation) in &seen {
+        let at = |field: &str| format!("{root}/latency/{index}/{field}");
         let times = [
-            ("p50_us", lane.p50_us),
-            ("p90_us", lane.p90_us),
-            ("p99_us", lane.p99_us),
-            ("p999_us", lane.p999_us),
-            ("max_us", lane.max_us),
+            ("p50_us", operation.p50_us),
+            ("p90_us", operation.p90_us),
+            ("p99_us", operation.p99_us),
+            ("p999_us", operation.p999_us),
+            ("max_us", operation.max_us),
         ];
         let times = times.map(|(field, us)| Text::from(time(us).at(at(field))));
-        let head = [Text::from(&lane.lane), count(lane.count).at(at("count")).into()];
+        let head =
+            [Text::from(&operation.operation), count(operation.count).at(at("count")).into()];
         table.push(head.into_iter().chain(times));
     }
     let about = "From the moment a request is sent, or queued behind another for the same partition, to its answer, in \

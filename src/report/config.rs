@@ -14,7 +14,7 @@ pub struct Configuration {
     pub version: u32,
     /// `config`.
     pub command: &'static str,
-    /// The run that would be gone on with; none if a new one would be begun.
+    /// The run that would be resumed; none if a new one would be begun.
     pub run: Option<PathBuf>,
     /// Whether the command would take these settings.
     pub usable: bool,

@@ -31,8 +31,9 @@ pub(super) fn facts(plan: &PlanStats) -> Vec<Fact> {
             say!("{} has them, each with its reason, and can be fed back in", files::REJECTS);
         let of_the_list = of_outcome(Outcome::Rejected).filter(|(_, one)| one.is_of_the_list());
         let more = of_the_list.map(|(_, finding)| {
-            let said = say!("{}: such a line {}; {}", finding.rule, finding.what, finding.advice);
-            said.and_if(finding.can_be_accepted, || {
+            let sentence =
+                say!("{}: such a line {}; {}", finding.rule, finding.what, finding.advice);
+            sentence.and_if(finding.can_be_accepted, || {
                 // To be copied: it stands on one line.
                 say!("; --accept\u{a0}{} merges such lines all the same", finding.rule)
             })
@@ -44,9 +45,9 @@ pub(super) fn facts(plan: &PlanStats) -> Vec<Fact> {
         facts.push(Fact::new("Accepted", accepted.and(say!(", because --accept says so"))));
     }
     facts.extend(of_outcome(Outcome::Doubted).map(|(at, finding)| {
-        let said =
+        let sentence =
             say!("{}: such a line {}; {}", named((at, finding)), finding.what, finding.advice);
-        Fact::new("Doubted", said).toned(Tone::Warning)
+        Fact::new("Doubted", sentence).toned(Tone::Warning)
     }));
     facts
 }
@@ -70,12 +71,13 @@ pub(super) fn sections(plan: &PlanStats, rejects: &Listing) -> [Section; 3] {
         }
         Section::new(title).about(about).with(table)
     };
-    let said = "rejects.csv has all of them, each with its reason; it can be fed straight back in.";
-    let rejected = section("Rejected lines", said, Outcome::Rejected);
-    let said = "They are merged, because --accept says so.";
-    let accepted = section("Accepted lines", said, Outcome::Accepted);
-    let said = "They are merged, and look as if something else were meant.";
-    let doubted = section("Warnings", said, Outcome::Doubted);
+    let sentence =
+        "rejects.csv has all of them, each with its reason; it can be fed straight back in.";
+    let rejected = section("Rejected lines", sentence, Outcome::Rejected);
+    let sentence = "They are merged, because --accept says so.";
+    let accepted = section("Accepted lines", sentence, Outcome::Accepted);
+    let sentence = "They are merged, and look as if something else were meant.";
+    let doubted = section("Warnings", sentence, Outcome::Doubted);
     [rejected.with(examples(rejects)), accepted, doubted]
 }
 

@@ -8,7 +8,7 @@ mod surroundings;
 use serde::Serialize;
 
 use crate::estimate::Estimate;
-use crate::latency::LaneSummary;
+use crate::latency::LatencySummary;
 use crate::model::Surroundings;
 
 pub(super) use answer::add;
@@ -19,7 +19,7 @@ pub(super) use deletes::deletes;
 pub struct Inspection {
     /// The keyspace that was read.
     pub keyspace: String,
-    /// How enrolments were found: `content` or `scan`.
+    /// How clustered rows were found: `content` or `scan`.
     pub discover: String,
     /// Which groups were read.
     pub coverage: Coverage,
@@ -52,7 +52,7 @@ pub struct Inspection {
     /// How fast the groups were read.
     pub speed: Speed,
     /// How long requests took.
-    pub latency: Vec<LaneSummary>,
+    pub latency: Vec<LatencySummary>,
     /// Groups that could not be read.
     pub unreadable: u64,
     /// Why not, and how many.
@@ -181,7 +181,8 @@ pub struct OnBothLists {
 #[derive(Clone, Debug, Serialize)]
 pub struct Missed {
     /// How many; null where they were not looked for.
-    pub enrolments: Option<Estimate>,
+    #[serde(rename = "enrolments")]
+    pub clustered_rows: Option<Estimate>,
     /// Rows that the scan read for it.
     pub scanned_rows: Option<u64>,
 }
@@ -206,8 +207,9 @@ pub struct Deletes {
     pub warn: u64,
     /// From so many on, a read fails.
     pub fail: u64,
-    /// Whether the server has told them; else they are Cassandra's defaults.
-    pub is_told: bool,
+    /// Whether the server has reported them; else they are Cassandra's defaults.
+    #[serde(rename = "is_told")]
+    pub is_reported: bool,
     /// Partitions with so many deletes or more, counted, or taken from the sample.
     pub over_warn: u64,
     /// Partitions in which a read fails, in the same way.

@@ -39,7 +39,7 @@ impl Listing {
     ) -> Result<Self, csv::Error> {
         let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(csv);
         let columns: Vec<_> = reader.headers()?.iter().map(str::to_owned).collect();
-        let place = columns.iter().position(|column| column == kind).unwrap_or(0);
+        let index = columns.iter().position(|column| column == kind).unwrap_or(0);
         let mut seen: HashMap<String, usize> = HashMap::new();
         let mut wanted = kinds.map(|kinds| kinds * OF_EACH_KIND);
         let mut rows = Vec::new();
@@ -48,7 +48,7 @@ impl Listing {
             if wanted == Some(0) || !reader.read_byte_record(&mut record)? {
                 break;
             }
-            let kind = record.get(place).unwrap_or_default();
+            let kind = record.get(index).unwrap_or_default();
             let kind = kind.split(|byte| *byte == b':').next().unwrap_or_default();
             let kind = String::from_utf8_lossy(kind);
             if kind.is_empty() {

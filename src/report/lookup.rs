@@ -171,13 +171,13 @@ impl Found {
             vec![Fact::new("Run", say!("{} in {}", self.run.to_string(), path(&self.run_dir)))];
         if let Some(pair) = &self.pair {
             let number = line(pair.line).at(format!("{at}/pair/line"));
-            let said = say!(
+            let sentence = say!(
                 "into {}: line {} pairs it with {}",
                 code(&self.survivor),
                 number,
                 code(&pair.to)
             );
-            facts.push(Fact::new("Merged", said));
+            facts.push(Fact::new("Merged", sentence));
             facts.push(Fact::new("Chain", self.chain()));
         }
         if !self.received.is_empty() {
@@ -203,8 +203,8 @@ impl Found {
 
     fn received(&self, at: &str) -> Text {
         let shown = self.received.iter().take(SHOWN).enumerate();
-        let shown = shown.map(|(place, pair)| {
-            let number = line(pair.line).at(format!("{at}/received/{place}/line"));
+        let shown = shown.map(|(index, pair)| {
+            let number = line(pair.line).at(format!("{at}/received/{index}/line"));
             say!("{} (line {})", code(&pair.from), number)
         });
         let more = self.received.len().saturating_sub(SHOWN);
@@ -241,8 +241,8 @@ impl Answer for Lookup {
         let word = say!("in {} of the {} looked into", found, runs);
         let outcome = Outcome { word, ..Outcome::default() };
         let mut report = Report { title: self.account.clone(), outcome, ..Report::default() };
-        for (place, found) in self.found.iter().enumerate() {
-            let facts = found.facts(&format!("/found/{place}"));
+        for (index, found) in self.found.iter().enumerate() {
+            let facts = found.facts(&format!("/found/{index}"));
             report.add(Section::new("Found").with_all(facts));
             if found.is_left() {
                 let to = say!("To do what is left of run {}", found.run.to_string());
@@ -258,7 +258,7 @@ mod tests {
     use super::*;
     use crate::report::tests::{documented, rendered};
 
-    fn told(lookup: &Lookup) -> String {
+    fn printed(lookup: &Lookup) -> String {
         rendered(lookup).text
     }
 
@@ -288,7 +288,7 @@ mod tests {
 
     #[test]
     fn every_part_in_a_chain_is_told() {
-        let text = told(&found("a", Some(State::Done)));
+        let text = printed(&found("a", Some(State::Done)));
         assert_eq!(
             text,
             "a: in 1 group of the 2 runs looked into\n\
@@ -299,13 +299,13 @@ mod tests {
              As of       2026-11-23T04:14:55.042Z\n\
              State       done (since 2026-11-23T04:14:56.000Z)\n"
         );
-        let text = told(&found("b", Some(State::Failed)));
+        let text = printed(&found("b", Some(State::Failed)));
         assert!(
             text.contains("Chain       b → c\nReceived    what belonged to a (line 2)\n"),
             "{text}"
         );
         assert!(text.contains(r"failed: no replica\nanswered (since "), "{text}");
-        let text = told(&found("c", None));
+        let text = printed(&found("c", None));
         assert!(text.contains(r"what belonged to b (line 3), x\u{1b}[2J (line 9)"), "{text}");
         assert!(!text.contains("Merged") && !text.contains("As of"), "{text}");
         assert!(text.contains("\nState       planned: nothing was done yet\n"), "{text}");
@@ -347,6 +347,6 @@ mod tests {
         let found = Found::new(&AccountId::new("n0"), run, Path::new("r"), &group);
         assert_eq!(found.chain.len(), 101);
         let lookup = Lookup { found: vec![found], ..Lookup::new("n0") };
-        assert!(told(&lookup).contains(" → n7 → (92 more) → n100\n"), "{}", told(&lookup));
+        assert!(printed(&lookup).contains(" → n7 → (92 more) → n100\n"), "{}", printed(&lookup));
     }
 }

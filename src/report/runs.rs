@@ -89,13 +89,13 @@ impl Answer for Runs {
         let mut table = Table::new(["run", "state", "groups", "began", "where"]);
         for run in &self.runs {
             let groups = run.groups.values().sum::<i64>().max(0).cast_unsigned();
-            let place = format!("{}:{}", run.host, run.run_dir.display());
+            let index = format!("{}:{}", run.host, run.run_dir.display());
             table.push([
                 code(&run.run),
                 run.state.into(),
                 count(groups).into(),
                 run.began.to_string().as_str().into(),
-                code(&place),
+                code(&index),
             ]);
         }
         report.add(Section::new("Runs").with(table));

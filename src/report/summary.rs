@@ -14,7 +14,7 @@ use serde_json::Value;
 pub use aftercare::Aftercare;
 
 use crate::advice::Advice;
-use crate::latency::LaneSummary;
+use crate::latency::LatencySummary;
 use crate::model::{Pair, TableTally, Tally};
 use crate::moment::Moment;
 use crate::plan::PlanStats;
@@ -57,7 +57,7 @@ pub struct Summary {
     pub plan: PlanStats,
     /// A few rejected lines for each reason; rejects.csv has all of them.
     pub reject_examples: Listing,
-    /// How enrolments can be found; a plan says it.
+    /// How clustered rows can be found; a plan says it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub discovery: Option<Discovery>,
     /// What a merge would do, if the cluster was looked at.
@@ -110,8 +110,8 @@ pub struct Applied {
     pub retries: u64,
     /// How fast it went.
     pub throughput: Throughput,
-    /// How long things took, in the order of the lanes.
-    pub latency: Vec<LaneSummary>,
+    /// How long things took, in the order of the operations.
+    pub latency: Vec<LatencySummary>,
     /// How it went over time, in this session.
     pub timeline: Timeline,
     /// The partitions that most groups of the run led to, of tables in which the account is a clustering column.
@@ -146,7 +146,7 @@ pub struct BusyPartition {
     pub groups_at_most: u64,
 }
 
-/// What the scan did: the look for enrolments before the first group. All but the time is of the run as a whole.
+/// What the scan did: the look for clustered rows before the first group. All but the time is of the run as a whole.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct ScanFacts {
     /// Token ranges in all.
@@ -158,7 +158,8 @@ pub struct ScanFacts {
     /// Rows that were looked at.
     pub rows: u64,
     /// Rows of sources among them.
-    pub enrolments: u64,
+    #[serde(rename = "enrolments")]
+    pub clustered_rows: u64,
     /// Whether it was stopped before its end.
     pub interrupted: bool,
     /// The time that it took in this session.
@@ -172,7 +173,7 @@ pub struct SweepFacts {
     pub sources: u64,
     /// Rows that were scanned for them; `None` where partitions were asked one by one.
     pub scanned: Option<u64>,
-    /// Rows that had survived on them and were taken to their new place.
+    /// Rows that had survived on them and were moved to the survivor's row.
     pub rows: u64,
     /// Events that were sent for them.
     pub events: u64,
@@ -204,7 +205,7 @@ pub struct Resumed {
     pub pairs_done_before: u64,
 }
 
-/// `planned = done + failed + not_started + limited + taken_back`.
+/// `planned = done + failed + not_started + limited + undone`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Fates {
     /// As many as the plan has.
@@ -217,8 +218,9 @@ pub struct Fates {
     pub not_started: u64,
     /// Left out by --limit.
     pub limited: u64,
-    /// Taken back by undo.
-    pub taken_back: u64,
+    /// Undone.
+    #[serde(rename = "taken_back")]
+    pub undone: u64,
 }
 
 /// The rows of one table.

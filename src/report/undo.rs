@@ -1,4 +1,4 @@
-//! What undo has taken back, and what it says of it.
+//! What was undone, and what is said of it.
 
 use std::path::PathBuf;
 
@@ -13,21 +13,21 @@ use super::document::{Fact, Kept, Outcome, Report, Section, Table, Tone};
 use super::words::{Text, code, count, counted, path, per_second, say, seconds};
 use super::{Answer, Equation, EventFacts, FailureReason, Listing, Timeline};
 use crate::advice::Advice;
-use crate::latency::LaneSummary;
+use crate::latency::LatencySummary;
 use crate::moment::Moment;
 use crate::run::{RunId, files};
 
 /// The version of the JSON. It changes when a field is renamed or changes its meaning.
 const VERSION: u32 = 2;
 
-/// What undo has taken back.
+/// What was undone.
 #[derive(Clone, Debug, Serialize)]
 pub struct Undoing {
     /// The version of this format.
     pub version: u32,
     /// The subcommand.
     pub command: &'static str,
-    /// The run that was taken back.
+    /// The run that was undone.
     pub run: RunId,
     /// Its directory.
     pub run_dir: PathBuf,
@@ -41,7 +41,7 @@ pub struct Undoing {
     pub exit_code: u8,
     /// Whether what was changed since was overridden.
     pub force: bool,
-    /// The file with the pairs to take back, if there was one.
+    /// The file with the pairs to undo, if there was one.
     pub pairs_file: Option<PathBuf>,
     /// Why it ended before all groups had their turn, if it did.
     pub stopped: Option<String>,
@@ -68,7 +68,7 @@ pub struct Undoing {
     /// How it went over time, in this session.
     pub timeline: Timeline,
     /// How long things took, in this session.
-    pub latency: Vec<LaneSummary>,
+    pub latency: Vec<LatencySummary>,
     /// The settings in effect, redacted.
     pub settings: Value,
 }
@@ -76,11 +76,11 @@ pub struct Undoing {
 /// `selected = undone + disputed + failed + not_started`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct UndoneGroups {
-    /// Groups that were to be taken back.
+    /// Groups that were to be undone.
     pub selected: u64,
-    /// Taken back.
+    /// Undone.
     pub undone: u64,
-    /// Taken back, but for rows that were changed since.
+    /// Undone, but for rows that were changed since.
     pub disputed: u64,
     /// Given up.
     pub failed: u64,
@@ -88,7 +88,7 @@ pub struct UndoneGroups {
     pub not_started: u64,
     /// Later runs come first; not among the selected.
     pub refused: u64,
-    /// Taken back before; not among the selected.
+    /// Undone before; not among the selected.
     pub undone_before: u64,
     /// They failed before anything was written; not among the selected.
     pub untouched: u64,
@@ -97,7 +97,7 @@ pub struct UndoneGroups {
 /// The pairs of groups that had their turn.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct UndonePairs {
-    /// Of groups that are taken back.
+    /// Of groups that are undone.
     pub undone: u64,
     /// Of groups that are disputed.
     pub disputed: u64,
@@ -124,7 +124,7 @@ impl Undoing {
     /// The format's version, for whoever fills it in.
     pub const VERSION: u32 = VERSION;
 
-    /// Whether every group that was to be taken back is accounted for.
+    /// Whether every group that was to be undone is accounted for.
     pub fn adds_up(&self) -> bool {
         self.equations().iter().all(Equation::holds)
     }
@@ -257,14 +257,14 @@ impl Undoing {
     fn rows(&self) -> Section {
         let head = ["Rows of", "given back", "copies removed", "set back", "left alone"];
         let mut table = Table::new(head);
-        for (place, rows) in self.tables.iter().enumerate() {
+        for (index, rows) in self.tables.iter().enumerate() {
             let numbers = [
                 ("given_back", rows.given_back),
                 ("removed", rows.removed),
                 ("set_back", rows.set_back),
                 ("left_alone", rows.left_alone),
             ];
-            let numbers = numbers.map(|(field, n)| count(n).at(format!("/tables/{place}/{field}")));
+            let numbers = numbers.map(|(field, n)| count(n).at(format!("/tables/{index}/{field}")));
             table.push([code(&rows.table)].into_iter().chain(numbers.map(Text::from)));
         }
         Section::new("Rows by table").with(table)

@@ -15,7 +15,7 @@ use super::words::{Text, code, count, counted, say, seconds};
 use super::{Answer, Equation, Listing, Timeline, TruncatedTable};
 use crate::advice::Advice;
 use crate::journal::State;
-use crate::latency::LaneSummary;
+use crate::latency::LatencySummary;
 use crate::moment::Moment;
 use crate::run::{RunId, files};
 use crate::verify::{TableCounts, Verdict};
@@ -65,7 +65,7 @@ pub struct Verification {
     /// How it went over time, in this session.
     pub timeline: Timeline,
     /// How long things took, in this session.
-    pub latency: Vec<LaneSummary>,
+    pub latency: Vec<LatencySummary>,
     /// The settings in effect, redacted.
     pub settings: Value,
 }
@@ -128,8 +128,8 @@ impl Verification {
 
     /// Groups that `resume` would take up.
     fn to_resume(&self) -> u64 {
-        let taken_back = [State::Undoing, State::Undone, State::Disputed].map(|s| s.to_string());
-        let left = self.groups.not_done.iter().filter(|(state, _)| !taken_back.contains(state));
+        let undone = [State::Undoing, State::Undone, State::Disputed].map(|s| s.to_string());
+        let left = self.groups.not_done.iter().filter(|(state, _)| !undone.contains(state));
         left.map(|(_, groups)| groups).sum()
     }
 }
@@ -238,9 +238,9 @@ impl Verification {
         let mut rows =
             Table::new(["Rows of", "compared", "differences", "changed since", "repaired"]);
         let mut found = Table::new(["Found in", "number", "what"]);
-        for (place, VerifiedTable { table, counts }) in self.tables.iter().enumerate() {
+        for (index, VerifiedTable { table, counts }) in self.tables.iter().enumerate() {
             let at =
-                |n: u64, field: &str| Text::from(count(n).at(format!("/tables/{place}/{field}")));
+                |n: u64, field: &str| Text::from(count(n).at(format!("/tables/{index}/{field}")));
             let changed = counts.of(Verdict::ChangedSince);
             rows.push([
                 code(table),
@@ -286,7 +286,7 @@ impl Verification {
         if late > 0 {
             let to = say!(
                 "{} of sources: written after the merge, or with nothing but a key, whose time cannot be read. To take \
-                 what can be taken to its new place",
+                 what can be moved to the survivor's row",
                 counted(late, "row")
             );
             report.advise(to, Advice::resume(&run()));

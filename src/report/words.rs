@@ -118,7 +118,7 @@ impl Text {
 }
 
 impl Figure {
-    /// Names its place in the JSON, as in `/groups/done`; of an estimate, that of the whole.
+    /// Names its path in the JSON, as in `/groups/done`; of an estimate, that of the whole.
     pub(super) fn at(mut self, pointer: impl Into<String>) -> Self {
         self.at = Some(pointer.into());
         self
@@ -136,7 +136,7 @@ impl Figure {
         self
     }
 
-    /// Its numbers, each with its place in the JSON: one, and the ends of its interval.
+    /// Its numbers, each with its path in the JSON: one, and the ends of its interval.
     pub(super) fn numbers(&self) -> Vec<(Number, Option<String>)> {
         let at = |field: &str| self.at.as_ref().map(|at| format!("{at}{field}"));
         match self.ends {
@@ -215,8 +215,8 @@ pub(super) fn path(path: &std::path::Path) -> Text {
 }
 
 /// Whether something is as it should be.
-pub(super) fn verdict(tone: Tone, said: &'static str) -> Text {
-    Piece::Verdict(tone, said).into()
+pub(super) fn verdict(tone: Tone, word: &'static str) -> Text {
+    Piece::Verdict(tone, word).into()
 }
 
 impl From<Piece> for Text {

@@ -1,6 +1,6 @@
-//! The run directory: everything that a run leaves behind, in one place that appears at once.
+//! The run directory: everything that a run leaves behind, in one folder that appears at once.
 //!
-//! The files of a run are prepared in a hidden directory beside its place
+//! The files of a run are prepared in a hidden directory beside it
 //! (`.<name>.partial-<pid>`), synced, and renamed into place. So a kill at any moment leaves
 //! either no run or a whole one, never a directory that has to be judged. Files that were opened
 //! before the rename stay valid after it; the log of a run is one of them. The directory holds
@@ -213,7 +213,7 @@ fn occupied(path: &Path) -> String {
     }
 }
 
-/// A run directory in its place. Nobody else works on the run for as long as this lives.
+/// A run directory that is complete. Nobody else works on the run for as long as this lives.
 #[derive(Debug)]
 pub struct RunDir {
     path: PathBuf,
@@ -264,7 +264,7 @@ fn create(path: &Path) -> io::Result<File> {
     OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)
 }
 
-/// Takes the lock of a run directory, whose place `run` is; it is in `directory` at the moment.
+/// Takes the lock of a run directory, whose path `run` is; it is in `directory` at the moment.
 fn lock(directory: &Path, run: &Path) -> Result<File, RunError> {
     let path = directory.join(files::LOCK);
     let cannot = |cause| RunError::Lock { path: run.join(files::LOCK), cause };

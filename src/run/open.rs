@@ -21,9 +21,9 @@ impl RunDir {
             return Err(RunError::OnlyPlanned { path: path.to_path_buf() });
         }
         // Absolute, so that the commands that are told work from anywhere.
-        let place = fs::canonicalize(path).map_err(|cause| unreadable(path, &cause))?;
-        let lock = lock(&place, path)?;
-        Ok((Self { path: place, _lock: lock }, record))
+        let absolute = fs::canonicalize(path).map_err(|cause| unreadable(path, &cause))?;
+        let lock = lock(&absolute, path)?;
+        Ok((Self { path: absolute, _lock: lock }, record))
     }
 
     /// What ran, without taking the run up: another process may be working on it.
@@ -48,7 +48,7 @@ impl RunDir {
         RunRecord::read(&text).map_err(|what| RunError::Unusable { path: file, what })
     }
 
-    /// Reads a whole file as text.
+    /// Reads a absolute file as text.
     pub fn read(&self, name: &str) -> Result<String, RunError> {
         let path = self.file(name);
         fs::read_to_string(&path).map_err(|cause| unreadable(&path, &cause))
@@ -95,7 +95,7 @@ fn create_or_keep(path: &Path) -> io::Result<File> {
     OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)
 }
 
-/// Where the last whole line ends.
+/// Where the last absolute line ends.
 fn end_of_lines(file: &mut File) -> io::Result<u64> {
     let length = file.metadata()?.len();
     let start = length.saturating_sub(LAST_LINE_BYTES);
@@ -155,13 +155,13 @@ mod tests {
         assert!(message(folder.path()).ends_with(" is not a run: it has no run.json"));
         assert!(message(&planned.join(files::RUN)).ends_with("it is not a directory"));
         let (_folder, damaged) = run("apply");
-        for (text, said) in [
+        for (text, expected) in [
             ("{", "run.json: it is not what this program writes (EOF"),
             ("{\"version\": 99}", "another version of tributary (format 99"),
             ("{\"version\": 2}", "missing field"),
         ] {
             fs::write(damaged.join(files::RUN), text).unwrap();
-            assert!(message(&damaged).contains(said), "{}", message(&damaged));
+            assert!(message(&damaged).contains(expected), "{}", message(&damaged));
         }
     }
 

@@ -1,4 +1,4 @@
-//! A run directory in the making: hidden, beside its place, gone if it is not committed.
+//! A run directory in the making: hidden, beside its path, gone if it is not committed.
 
 use std::ffi::OsStr;
 use std::fs::{self, DirBuilder, File};

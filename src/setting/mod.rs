@@ -13,7 +13,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 pub use layers::{Given, Layers, Origin, SettingsError};
-pub use row::{Command, Kind, Place, Recorded, Row};
+pub use row::{Command, Kind, Layer, Recorded, Row};
 
 /// A setting with values of a type.
 #[derive(Debug)]
@@ -76,7 +76,7 @@ impl<T> Setting<T> {
             short: None,
             default: "",
             example: "",
-            places: &[Place::Flag, Place::Environment, Place::File],
+            layers: &[Layer::Flag, Layer::Environment, Layer::File],
             heading: "",
             commands: &[],
             secret: false,
@@ -91,7 +91,7 @@ impl<T> Setting<T> {
     /// One that is not for the command line, where other users could see it, and is recorded nowhere.
     pub const fn secret(name: &'static str, parse: fn(&str) -> Result<T, String>) -> Self {
         let secret = Self::new(name, Kind::Secret, "", parse).leads_to_secret();
-        secret.only(&[Place::Environment, Place::File])
+        secret.only(&[Layer::Environment, Layer::File])
     }
 
     /// It names something that holds a secret.
@@ -125,14 +125,14 @@ impl<T> Setting<T> {
     }
 
     /// It can be given there alone.
-    pub const fn only(mut self, places: &'static [Place]) -> Self {
-        self.row.places = places;
+    pub const fn only(mut self, layers: &'static [Layer]) -> Self {
+        self.row.layers = layers;
         self
     }
 
     /// It holds for one call: it is a flag and nothing else.
     pub const fn of_a_call(self) -> Self {
-        self.only(&[Place::Flag])
+        self.only(&[Layer::Flag])
     }
 
     /// These commands take it, instead of those of its table.

@@ -62,7 +62,7 @@ pub enum Kind {
 /// Where a setting can be given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "they are the layers")]
-pub enum Place {
+pub enum Layer {
     Flag,
     Environment,
     File,
@@ -84,7 +84,7 @@ pub struct Row {
     /// A value that it could have, where the default is none.
     pub example: &'static str,
     /// Where it can be given.
-    pub places: &'static [Place],
+    pub layers: &'static [Layer],
     /// Where it stands in the help; empty for the common options.
     pub heading: &'static str,
     /// Which commands take it; `config` takes whatever can be in the configuration file.
@@ -112,13 +112,13 @@ pub struct Recorded {
 
 impl Row {
     /// Whether it can be given there.
-    pub fn is_in(&self, place: Place) -> bool {
-        self.places.contains(&place)
+    pub fn is_in(&self, layer: Layer) -> bool {
+        self.layers.contains(&layer)
     }
 
     /// Whether a command takes it.
     pub fn is_taken_by(&self, command: Command) -> bool {
-        self.commands.contains(&command) || command == Command::Config && self.is_in(Place::File)
+        self.commands.contains(&command) || command == Command::Config && self.is_in(Layer::File)
     }
 
     /// The long flag, or the short one where there is no long one.
@@ -140,10 +140,10 @@ impl Row {
             paragraph.lines().map(str::trim).collect::<Vec<_>>().join(" ").trim().to_owned()
         });
         let mut paragraphs: Vec<_> = paragraphs.collect();
-        let is_told = self.default.is_empty()
+        let shows_default = self.default.is_empty()
             || matches!(self.kind, Kind::Switch | Kind::Count)
             || self.help.contains("[default:");
-        if let (Some(summary), false) = (paragraphs.first_mut(), is_told) {
+        if let (Some(summary), false) = (paragraphs.first_mut(), shows_default) {
             *summary += &format!(" [default: {}]", self.default);
         }
         paragraphs

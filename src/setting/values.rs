@@ -119,8 +119,8 @@ mod tests {
 
     #[test]
     fn switches_are_said_in_many_words() {
-        let said = ["true", "Yes", "1", "off", "N"].map(|text| switch(text).unwrap());
-        assert_eq!(said, [true, true, true, false, false]);
+        let switches = ["true", "Yes", "1", "off", "N"].map(|text| switch(text).unwrap());
+        assert_eq!(switches, [true, true, true, false, false]);
         assert!(["", "maybe", "2"].iter().all(|text| switch(text).is_err()));
     }
 

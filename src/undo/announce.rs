@@ -1,23 +1,23 @@
-//! The events of a group that was taken back: enrolments that sources have again, and those of the survivor
+//! The events of a group that was undone: announced rows that sources have again, and those of the survivor
 //! in which something changed back.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use futures::{StreamExt, TryStreamExt, stream};
 
-use crate::events::Outlet;
+use crate::events::EventSink;
 use crate::merge;
 use crate::model::{AccountId, Event, Scope, TimestampUs};
 use crate::pipeline::{GroupError, Window};
 use crate::storage::{Reader, StorageError};
 
-/// Accounts whose enrolments are read at once.
+/// Accounts whose announced rows are read at once.
 const READS: usize = 16;
 
-/// The scopes of the announced table in which an account's enrolment, or what leads there, changed back.
+/// The scopes of the announced table in which an account's row, or what leads there, changed back.
 pub(super) type Changed = BTreeMap<AccountId, BTreeSet<Scope>>;
 
-/// Announces every enrolment that changed back and is there now. What the events quote is read anew: all
+/// Announces every row that changed back and is there now. What the events quote is read anew: all
 /// writes of the group are acknowledged, and what someone wrote since is as good.
 ///
 /// Returns the number of events.
@@ -27,7 +27,7 @@ pub(super) async fn announce<S: Reader>(
     t: TimestampUs,
 ) -> Result<u64, GroupError> {
     let Some(event) = &window.spec.event else { return Ok(0) };
-    if matches!(window.outlet, Outlet::Discard) {
+    if matches!(window.event_sink, EventSink::Discard) {
         return Ok(0);
     }
     let reads = changed.into_iter().map(|(account, scopes)| async move {

@@ -29,7 +29,7 @@ pub struct Conflict {
 
 /// What is told of the groups that are disputed.
 #[derive(Clone, Copy, Debug)]
-pub enum Told<'a> {
+pub enum Reported<'a> {
     /// A cell.
     Conflict(&'a Conflict),
     /// The group of the last cells is over; these are its pairs, in merge order.
@@ -39,11 +39,11 @@ pub enum Told<'a> {
 /// Tells every conflict of the groups that are disputed at present, by group. One slice is held at a time.
 ///
 /// # Errors
-/// The journal cannot be read, or `on_told` failed.
+/// The journal cannot be read, or `on_reported` failed.
 pub fn conflicts<E: From<JournalError>>(
     journal: &dyn Journal,
     codec: &Codec,
-    mut on_told: impl FnMut(Told<'_>) -> Result<(), E>,
+    mut on_reported: impl FnMut(Reported<'_>) -> Result<(), E>,
 ) -> Result<(), E> {
     let mut states = journal.states()?;
     states.retain(|(_, state)| *state == State::Disputed);
@@ -60,11 +60,11 @@ pub fn conflicts<E: From<JournalError>>(
             for left in &record.left_alone {
                 for cell in &left.conflicts {
                     let conflict = conflict(&group, left, cell).map_err(damaged)?;
-                    on_told(Told::Conflict(&conflict))?;
+                    on_reported(Reported::Conflict(&conflict))?;
                 }
             }
         }
-        on_told(Told::Over(&group.pairs))?;
+        on_reported(Reported::Over(&group.pairs))?;
     }
     Ok(())
 }

@@ -1,7 +1,7 @@
-//! One group, taken back: chunk by chunk, what stands there is compared with what the run left, what is
+//! One group, undone: chunk by chunk, what stands there is compared with what the run left, what is
 //! decided is journaled, and then it is written.
 //!
-//! The chunks are those of the [`Ledger`], so a group of any size is taken back in bounded memory. A walk over
+//! The chunks are those of the [`Histories`], so a group of any size is undone in bounded memory. A walk over
 //! all of them is a *pass*; every chunk of a pass is one slice in the journal, and all of them carry the
 //! pass's time. A pass that was stopped half way goes on with the same time and the same decisions. A
 //! further pass takes up only the keys that the one before left alone.
@@ -9,8 +9,8 @@
 use std::collections::BTreeMap;
 
 use crate::failpoint;
+use crate::history::{Histories, History};
 use crate::journal::{Kind, Note, SliceRecord, State};
-use crate::ledger::{History, Ledger};
 use crate::merge::cut;
 use crate::model::{AccountId, Batch, Change, Group, Mutation, TimestampUs};
 use crate::pipeline::{GroupError, Window};
@@ -59,7 +59,7 @@ fn passes(records: &[SliceRecord]) -> Vec<Pass> {
     passes
 }
 
-/// Takes a group back, whatever of its writes has happened: nothing of it is completed first, which the server may
+/// Undoes a group, whatever of its writes has happened: nothing of it is completed first, which the server may
 /// refuse. Every key is restored, and what may still arrive is older. `state` is where the journal says that it stands. What someone changed since is
 /// left alone, unless `force`.
 pub(super) async fn undo_group<S: Writer>(
@@ -70,8 +70,8 @@ pub(super) async fn undo_group<S: Writer>(
 ) -> Result<Turn, GroupError> {
     window.begin(group, Step::Undo).await?;
     let records = window.journal.slices(group.index)?;
-    let is_sealed = records.iter().any(|record| record.kind == Kind::Merge && record.sealed);
-    let work = Work { window, group, is_sealed, is_sweeping: state == State::Sweeping, force };
+    let is_complete = records.iter().any(|record| record.kind == Kind::Merge && record.completes);
+    let work = Work { window, group, is_complete, is_sweeping: state == State::Sweeping, force };
     let mut known = passes(&records);
     let mut done = None;
     if state == State::Undoing
@@ -120,7 +120,7 @@ struct Work<'a, S> {
     window: &'a Window<S>,
     group: &'a Group,
     /// Whether the group's merge is journaled completely, so that its sources' partitions were deleted.
-    is_sealed: bool,
+    is_complete: bool,
     /// Whether the group's last sweep may not have been written.
     is_sweeping: bool,
     force: bool,
@@ -131,13 +131,13 @@ impl<S: Writer> Work<'_, S> {
     /// what is not known to be acknowledged. `before` is the pass that came before.
     async fn pass(&self, pass: &Pass, before: Option<&Pass>) -> Result<Turn, GroupError> {
         let window = self.window;
-        let mut ledger =
-            Ledger::open(&*window.journal, &window.codec, &window.spec, self.group.index)?;
+        let mut walk =
+            Histories::open(&*window.journal, &window.codec, &window.spec, self.group.index)?;
         let mut turn =
             Turn { rows: vec![Rows::default(); window.spec.tables.len()], ..Turn::default() };
         let mut changed = Changed::new();
         let mut chunk = 0;
-        while let Some(histories) = ledger.next_chunk()? {
+        while let Some(histories) = walk.next_chunk()? {
             let keys: Vec<_> = histories.iter().map(|history| self.key(history)).collect();
             let before = before.and_then(|before| before.slices.get(chunk));
             let record = match pass.slices.get(chunk) {
@@ -158,7 +158,7 @@ impl<S: Writer> Work<'_, S> {
 
     fn key<'h>(&'h self, history: &'h History) -> Key<'h> {
         let table = &self.window.spec.tables[history.table];
-        let is_deleted = table.delete_source && (!table.owns_partitions() || self.is_sealed);
+        let is_deleted = table.delete_source && (!table.owns_partitions() || self.is_complete);
         Key::new(history, table, is_deleted, self.is_sweeping)
     }
 
@@ -195,7 +195,7 @@ impl<S: Writer> Work<'_, S> {
         Ok(record)
     }
 
-    /// Counts what is restored, and notes whose enrolments have to be announced.
+    /// Counts what is restored, and notes whose rows have to be announced.
     fn count(&self, record: &Record, keys: &[Key<'_>], turn: &mut Turn, changed: &mut Changed) {
         for (position, how) in record.restored() {
             let key = &keys[position];
@@ -225,7 +225,7 @@ impl<S: Writer> Work<'_, S> {
         if is_changed {
             note(survivor);
         }
-        // Content alone is no news of a source: its enrolment comes back as well, or stays away.
+        // Content alone is no news of a source: its announced row comes back as well, or stays away.
         if self.window.spec.event.as_ref().is_some_and(|event| event.table == key.history.table) {
             key.sources().for_each(|source| note(&self.group.pairs[source].from));
         }

@@ -1,12 +1,12 @@
-//! One key: what has to stand there for it to be taken back, and what stands there instead. Pure: no clock,
+//! One key: what has to stand there for it to be undone, and what stands there instead. Pure: no clock,
 //! no I/O.
 
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
+use crate::history::{Before, History, Left};
 use crate::journal::body::{CellAhead, Disputed, KeptCell};
-use crate::ledger::{Before, History, Left};
 use crate::model::{Cell, ColumnIndex, Row, TimedRow, TimestampUs};
 use crate::spec::{Table, Undone};
 
@@ -15,7 +15,7 @@ use crate::spec::{Table, Undone};
 pub(super) struct Found {
     /// The survivor's row.
     pub(super) survivor: Option<TimedRow>,
-    /// The rows of sources that own one, by their places in the group.
+    /// The rows of sources that own one, by their indexes in the group.
     pub(super) sources: Vec<(usize, TimedRow)>,
 }
 
@@ -64,7 +64,7 @@ impl<'a> Key<'a> {
         Self { history, table, left: history.left(table), left_before, before }
     }
 
-    /// The sources whose rows are given back, by their places in the group.
+    /// The sources whose rows are given back, by their indexes in the group.
     pub(super) fn sources(&self) -> impl Iterator<Item = usize> {
         self.before.iter().map(|(source, _)| *source)
     }
@@ -124,7 +124,7 @@ impl<'a> Key<'a> {
         }
     }
 
-    /// The copy is gone. Where a source has its row, it was never written, or taken back before; where none has, somebody
+    /// The copy is gone. Where a source has its row, it was never written, or undone before; where none has, somebody
     /// has deleted it, and giving it back to a source would undo that.
     fn missing_copy(&self, found: &Found) -> Vec<Disputed> {
         let stands = |(source, before): &(usize, Row)| {

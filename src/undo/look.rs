@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
 
-use crate::ledger::row_bytes;
+use crate::history::row_bytes;
 use crate::model::{AccountId, Group, Scope, TableIndex, TimedRow};
 use crate::pipeline::{NextPage, Window};
 use crate::storage::{Reader, StorageError};

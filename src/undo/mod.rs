@@ -1,4 +1,4 @@
-//! The third walk over a run: it is taken back. From the before-images in the journal, sources get their
+//! The third walk over a run: it is undone. From the before-images in the journal, sources get their
 //! rows again, overwritten cells their old values, and copies go away.
 //!
 //! Groups are taken newest first. What someone changed since the run is left alone, key by key, and told
@@ -25,7 +25,7 @@ use std::time::Instant;
 
 use tokio::sync::watch;
 
-pub use conflicts::{Conflict, Told, conflicts};
+pub use conflicts::{Conflict, Reported, conflicts};
 pub use select::{SelectError, Selected, select};
 
 use crate::journal::{GroupRecord, Journal, JournalError};
@@ -75,11 +75,11 @@ pub struct Undone {
     pub ended: Walked,
     /// What every other group would meet as well; those that met it are left, and not failed.
     pub stopped_by: Option<String>,
-    /// Groups that are taken back.
+    /// Groups that are undone.
     pub undone: u64,
     /// Their pairs.
     pub pairs_undone: u64,
-    /// Groups that are taken back but for keys that were left alone.
+    /// Groups that are undone but for keys that were left alone.
     pub disputed: u64,
     /// Their pairs.
     pub pairs_disputed: u64,
@@ -129,7 +129,7 @@ pub async fn undo<S: Writer>(
         |window, number| async move {
             let began = Instant::now();
             let (group, turn) = turn(&window, number, options.force).await;
-            window.recorder.record(window.lanes.group(), began.elapsed());
+            window.recorder.record(window.operations.group(), began.elapsed());
             (group, turn)
         },
         |(group, turn)| match turn {

@@ -18,7 +18,7 @@ use super::key::{How, Key};
 /// What is written for a key.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Restoration {
-    /// The rows of sources, by their places in the group; acknowledged before the survivor's row goes.
+    /// The rows of sources, by their indexes in the group; acknowledged before the survivor's row goes.
     pub(super) sources: Vec<(usize, Mutation)>,
     /// The survivor's row.
     pub(super) survivor: Vec<Mutation>,
@@ -160,7 +160,7 @@ impl Key<'_> {
     /// The latest time at which a sweep inserted the survivor's row, where there was none.
     fn inserted_at(&self) -> Option<TimestampUs> {
         let inserted = self.history.swept.iter().filter(|swept| swept.target.is_none());
-        inserted.flat_map(|swept| &swept.cells).filter_map(|cell| cell.placed_at).max()
+        inserted.flat_map(|swept| &swept.cells).filter_map(|cell| cell.moved_at).max()
     }
 }
 

@@ -1,4 +1,4 @@
-//! Which groups are taken back: all of a run that it began, or those of some pairs.
+//! Which groups are undone: all of a run that it began, or those of some pairs.
 
 use std::collections::HashMap;
 
@@ -10,18 +10,18 @@ use crate::model::{AccountId, Pair};
 /// Pairs that an error names.
 const NAMED: usize = 10;
 
-/// The groups to take back.
+/// The groups to undo.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Selected {
     /// By number, newest first.
     pub groups: Vec<usize>,
-    /// Groups that are taken back already.
+    /// Groups that are undone already.
     pub undone_before: u64,
     /// Groups that failed before anything was written.
     pub untouched: u64,
 }
 
-/// Why nothing is taken back.
+/// Why nothing is undone.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum SelectError {
@@ -56,7 +56,7 @@ fn named(pairs: &[Pair]) -> String {
 }
 
 /// Selects the groups that a run has begun, or those of them whose pairs are `wanted`. Groups that are only
-/// planned are not known to the journal, and there is nothing to take back.
+/// planned are not known to the journal, and there is nothing to undo.
 ///
 /// # Errors
 /// Pairs are wanted that are not the run's, or that are not all of their group.

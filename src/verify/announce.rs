@@ -1,11 +1,11 @@
-//! The events of repairs: one for each enrolment of the survivor in whose batch one of its rows was repaired.
+//! The events of repairs: one for each announced row of the survivor in whose scope one of its rows was repaired.
 //!
-//! Repairs are journaled in slices that are not sealed; once their events are acknowledged, a sealed slice
+//! Repairs are journaled in slices that complete nothing; once their events are acknowledged, a completing slice
 //! without rows says so. What an earlier verify repaired and did not get to announce is announced with
 //! the next repair, with the same ids.
 
 use crate::journal::Kind;
-use crate::merge::{self, Entry, Seal, Slice};
+use crate::merge::{self, Completion, Entry, Slice};
 use crate::model::TimestampUs;
 use crate::storage::Writer;
 
@@ -18,7 +18,8 @@ impl<S: Writer> Check<'_, S> {
         let journal = &self.window.journal;
         let mut repairs = journal.slices(self.group.index)?;
         repairs.retain(|slice| slice.kind == Kind::Repair);
-        let announced = repairs.iter().rposition(|slice| slice.sealed).map_or(0, |last| last + 1);
+        let announced =
+            repairs.iter().rposition(|slice| slice.completes).map_or(0, |last| last + 1);
         for repair in &repairs[announced..] {
             let slice = self.window.codec.decode(&journal.body(repair.id)?);
             self.note_changed(repair.t, &slice.map_err(VerifyError::Record)?.entries);
@@ -47,7 +48,10 @@ impl<S: Writer> Check<'_, S> {
         window.deliver(rendered).await?;
         self.intend(
             t,
-            Slice { entries: Vec::new(), seal: Some(Seal { deletes: Vec::new(), events }) },
+            Slice {
+                entries: Vec::new(),
+                completion: Some(Completion { deletes: Vec::new(), events }),
+            },
         )
         .await
     }

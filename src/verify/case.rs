@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use crate::ledger::History;
+use crate::history::History;
 use crate::model::{Group, Row, TableIndex, TimedRow, TimestampUs};
 use crate::spec::Spec;
 
@@ -19,7 +19,7 @@ pub(super) struct Case {
     pub(super) history: Option<History>,
     /// The survivor's row; not looked at where there is no history.
     pub(super) survivor: Option<TimedRow>,
-    /// Rows of sources, with their places in the group.
+    /// Rows of sources, with their indexes in the group.
     pub(super) sources: Vec<(usize, TimedRow)>,
     /// What is to be said of it.
     pub(super) findings: Vec<Finding>,

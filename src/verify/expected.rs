@@ -3,7 +3,7 @@
 
 use bytes::Bytes;
 
-use crate::ledger::{Before, History};
+use crate::history::{Before, History};
 use crate::merge::SweptCell;
 use crate::model::{AccountId, Cell, ColumnIndex, Row, TimestampUs};
 use crate::model::{Collection, Elements};
@@ -95,7 +95,7 @@ fn of_copy(
     rule: Option<&Survivorship>,
 ) -> Kept {
     let merged = history.entry.as_ref().and_then(|entry| entry.written(column)).cloned();
-    let swept = placed(history, column);
+    let swept = moved(history, column);
     if let Some(collection) = table.columns[column].cql_type.collection() {
         return match of_elements(collection, merged.as_ref(), history.t, swept) {
             Some(elements) if elements.is_empty() => Kept::Null(history.t),
@@ -155,14 +155,14 @@ fn of_own(history: &History, rule: &Survivorship) -> Kept {
     let best = merged
         .chain(swept)
         .fold(before, |best, offered| rule.combine(&best, offered).map_or(best, Some));
-    let t = placed(history, rule.column).map(|(_, t)| t).max();
+    let t = moved(history, rule.column).map(|(_, t)| t).max();
     Kept::AtLeast(rule.clone(), best, t.map_or(history.t, |t| t.max(history.t)))
 }
 
 /// What sweeps wrote to a column of the survivor's row, with its write times, in the order of the sweeps.
-fn placed(
+fn moved(
     history: &History,
     column: ColumnIndex,
 ) -> impl Iterator<Item = (&SweptCell, TimestampUs)> {
-    history.placed().filter(move |(_, cell)| cell.column == column).map(|(t, cell)| (cell, t))
+    history.moved().filter(move |(_, cell)| cell.column == column).map(|(t, cell)| (cell, t))
 }

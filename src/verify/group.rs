@@ -1,11 +1,11 @@
-//! One group: every key that its sources had is read and judged, table by table, as its ledger goes by.
+//! One group: every key that its sources had is read and judged, table by table, as its histories go by.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 use futures::{StreamExt, TryStreamExt, stream};
 
-use crate::ledger::{History, Ledger, row_bytes};
+use crate::history::{Histories, History, row_bytes};
 use crate::model::{AccountId, Cell, Group, Row, Scope, TableIndex, TimedRow, TimestampUs};
 use crate::pipeline::Window;
 use crate::spec::Spec;
@@ -92,10 +92,10 @@ impl<'a, S: Writer> Check<'a, S> {
     async fn walk(&mut self) -> Result<(), VerifyError> {
         let window = self.window;
         let spec = &window.spec;
-        let mut ledger = Ledger::open(&*window.journal, &window.codec, spec, self.group.index)?;
+        let mut walk = Histories::open(&*window.journal, &window.codec, spec, self.group.index)?;
         let mut unseen = self.scopes()?;
         let mut open: Option<Streams<'a, S>> = None;
-        while let Some(histories) = ledger.next_chunk()? {
+        while let Some(histories) = walk.next_chunk()? {
             for (table, scope, histories) in by_scope(spec, histories) {
                 let is_first = unseen.remove(&(table, scope.clone()));
                 let is_open =

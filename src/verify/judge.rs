@@ -62,7 +62,7 @@ impl fmt::Display for Verdict {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Finding {
     pub(super) verdict: Verdict,
-    /// The source whose row it is, by its place in the group; `None` is the survivor.
+    /// The source whose row it is, by its index in the group; `None` is the survivor.
     pub(super) source: Option<usize>,
     /// The column; `None` is the whole row.
     pub(super) column: Option<ColumnIndex>,
@@ -253,13 +253,13 @@ fn elements(
         .map(|element| of_element(Verdict::ValueMissing, element, Value::Nothing, None))
         .collect();
     for element in kept {
-        let place = found.iter().position(|(key, _)| *key == element.key);
-        let Some((place, value)) = place.map(|place| (place, &found[place].1)) else { continue };
+        let index = found.iter().position(|(key, _)| *key == element.key);
+        let Some((index, value)) = index.map(|index| (index, &found[index].1)) else { continue };
         if *value == element.value {
             continue;
         }
         let at = match times {
-            WriteTimes::Elements(times) => times.get(place).copied(),
+            WriteTimes::Elements(times) => times.get(index).copied(),
             times => times.latest(),
         };
         let is_later = at > Some(element.t);

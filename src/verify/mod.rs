@@ -168,7 +168,7 @@ pub async fn verify<S: Writer>(
             let began = Instant::now();
             let checked = group::check(&window, &shared, group, options.repair).await;
             if checked.is_ok() {
-                window.recorder.record(window.lanes.group(), began.elapsed());
+                window.recorder.record(window.operations.group(), began.elapsed());
             }
             (group, checked)
         }

@@ -15,7 +15,7 @@ use super::Counts;
 /// The name under which it is kept.
 const META: &str = "verify";
 
-/// The version of what is kept; what an older program kept is not gone on with.
+/// The version of what is kept; what an older program kept is not read.
 const VERSION: u32 = 1;
 
 /// How far it has come.

@@ -69,14 +69,14 @@ impl<S: Writer> Check<'_, S> {
             let batches = partitions.into_values().flat_map(merge::cut);
             let writes: Vec<Vec<Batch>> = batches.map(|batch| vec![batch]).collect();
             self.note_changed(t, &entries);
-            self.intend(t, Slice { entries, seal: None }).await?;
+            self.intend(t, Slice { entries, completion: None }).await?;
             self.window.write_all(writes).await?;
             failpoint::hit("repaired");
         }
-        let said: Vec<Vec<Finding>> = cases.iter().map(|case| case.findings.clone()).collect();
+        let before: Vec<Vec<Finding>> = cases.iter().map(|case| case.findings.clone()).collect();
         // In order, so that each case meets what was said of it.
         let mut cases = self.again(cases, Duration::ZERO).await?;
-        cases.iter_mut().zip(said).for_each(|(case, said)| case.mark_repaired(said));
+        cases.iter_mut().zip(before).for_each(|(case, before)| case.mark_repaired(before));
         Ok(cases)
     }
 
@@ -84,7 +84,7 @@ impl<S: Writer> Check<'_, S> {
     pub(super) async fn intend(&self, t: TimestampUs, slice: Slice) -> Result<(), VerifyError> {
         let body = self.window.codec.encode(&slice);
         let intent = Intent {
-            sealed: slice.seal.is_some(),
+            completes: slice.completion.is_some(),
             ..self.window.intent(self.group, (Kind::Repair, State::Done), t, body)
         };
         self.window.intend(intent).await?;

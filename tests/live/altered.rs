@@ -101,10 +101,10 @@ fn a_column_that_is_dropped_after_a_run_takes_nothing_else_with_it() {
     world.apply(&pairs, &run).run().exits(0);
     assert_eq!(bonuses(&world), expected_bonuses(|n| format!("to-{n}.")));
     world.cql("ALTER TABLE content_consumption DROP bonus");
-    let told = "table content_consumption has lost the column bonus";
-    command(&world, "verify", &run).run().exits(0).names(told);
-    world.resume(&run).run().exits(0).names(told);
-    command(&world, "undo", &run).run().exits(0).names(told);
+    let reported = "table content_consumption has lost the column bonus";
+    command(&world, "verify", &run).run().exits(0).names(reported);
+    world.resume(&run).run().exits(0).names(reported);
+    command(&world, "undo", &run).run().exits(0).names(reported);
     world.assert_tables(&before);
     let shown = Call::new(&["record", run.to_str().expect("UTF-8"), "from-3."]).run().exits(0);
     assert!(shown.stdout.contains("\"bonus\":3"), "{shown}");
@@ -178,12 +178,33 @@ fn a_row_that_is_refused_is_named_and_undo_ends_its_group() {
     let groups = stops::groups(&finished.json());
     assert_eq!((groups.done, groups.failed), (3, 1), "{finished}");
     let failures = std::fs::read_to_string(run.join("failures.csv")).expect("it is written");
-    for told in
+    for reported in
         ["content_consumption (row 'to-big', 'c500', 'b1', 'course'", "grade, of 70000 bytes"]
     {
-        assert!(failures.contains(told), "{failures}");
+        assert!(failures.contains(reported), "{failures}");
     }
     world.resume(&run).run().exits(3);
     command(&world, "undo", &run).run().exits(0);
     world.assert_tables(&before);
+}
+
+/// What is missing since is no loss of the merge, and no repair brings it back.
+#[test]
+fn a_table_that_is_truncated_is_told_and_not_refilled() {
+    let (world, lines, _) = stops::world("truncated", 20);
+    let (pairs, run) = (world.file("pairs.csv", to_csv(&lines)), world.run_dir());
+    let report = world.apply(&pairs, &run).run().exits(0).json();
+    assert_eq!(report["truncated"], Value::Array(Vec::new()));
+    world.cql("TRUNCATE content_consumption");
+    let after = world.dump();
+    assert!(after.content_consumption.is_empty());
+    let verified = command(&world, "verify", &run).run().exits(4).json();
+    assert_eq!(verified["truncated"][0]["table"], "content_consumption");
+    let advised = verified["advice"].to_string();
+    assert!(!advised.contains("--repair"), "{advised}");
+    let repair = command(&world, "verify", &run).flag("--repair").run().exits(1);
+    repair.names("table content_consumption was truncated at").names("Nothing was written");
+    let resumed = world.resume(&run).run().exits(0).json();
+    assert_eq!(resumed["truncated"], verified["truncated"]);
+    world.assert_tables(&after);
 }

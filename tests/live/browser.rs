@@ -183,13 +183,13 @@ impl Drop for Browser {
 
 /// The port that the driver has found for itself, as it says at its start.
 fn port(stdout: &mut impl BufRead) -> u16 {
-    let mut said = String::new();
+    let mut printed = String::new();
     for line in stdout.lines() {
         let line = line.expect("the driver writes text");
         if let Some((_, port)) = line.split_once("started successfully on port ") {
             return port.trim_end_matches('.').parse().expect("a port is a number");
         }
-        said += &line;
+        printed += &line;
     }
-    panic!("chromedriver did not start: {said}");
+    panic!("chromedriver did not start: {printed}");
 }

@@ -62,9 +62,9 @@ fn what_every_write_meets_is_waited_for_and_said_once() {
         let call = world.apply(&pairs, &run).with("--hosts", &proxy.hosts);
         let finished = call.with("--in-flight", "4").run().exits(0);
         assert_eq!(stops::groups(&finished.json()).failed, 0, "{finished}");
-        let said = |what: &str| finished.stderr.matches(what).count();
-        assert_eq!(said("nothing gets through, and is waited for"), 1, "{finished}");
-        assert_eq!(said("requests get through again"), 1, "{finished}");
+        let printed = |what: &str| finished.stderr.matches(what).count();
+        assert_eq!(printed("nothing gets through, and is waited for"), 1, "{finished}");
+        assert_eq!(printed("requests get through again"), 1, "{finished}");
         world.assert_is(&expected);
     }
 }

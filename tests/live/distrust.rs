@@ -206,9 +206,9 @@ fn what_is_odd_is_doubted_with_its_lines() {
     let mut csv = "from,to\na,b\nc,d\n".to_owned();
     (0..12).for_each(|n| csv += &format!("s{n},drain\n"));
     assert_eq!(desk.doubted(&csv), [("fan-in".to_owned(), 4, 12)]);
-    let said = desk.plan(csv.as_bytes()).run().exits(0).stdout;
-    assert!(said.contains("'drain' with 12 (line 4)"), "{said}");
-    assert!(said.contains("WARNING     12 fan-in (lines 4, …: 'drain')"), "{said}");
+    let printed = desk.plan(csv.as_bytes()).run().exits(0).stdout;
+    assert!(printed.contains("'drain' with 12 (line 4)"), "{printed}");
+    assert!(printed.contains("WARNING     12 fan-in (lines 4, …: 'drain')"), "{printed}");
     // Plain lists are plain.
     assert_eq!(desk.doubted("from,to\na,b\nx1,y2\n12,z\n"), []);
 }
@@ -217,14 +217,14 @@ fn what_is_odd_is_doubted_with_its_lines() {
 fn every_rule_is_told_and_let_through_by_its_name() {
     let desk = Desk::new();
     let csv = "from,to\nu1,NULL\nu2,9.9E+15\nfrom,to\nu\u{200b}3,u4\nu5,u6\n";
-    let said = desk.plan(csv.as_bytes()).run().exits(3).stdout;
+    let printed = desk.plan(csv.as_bytes()).run().exits(3).stdout;
     let rejected = "1 header (line 4), 1 invalid-id (line 5), 1 placeholder (line 2), 1\n";
-    assert!(said.contains(rejected) && said.contains("--accept placeholder"), "{said}");
+    assert!(printed.contains(rejected) && printed.contains("--accept placeholder"), "{printed}");
     let page = std::fs::read_to_string(desk.run().join("report.html")).expect("it is there");
     assert!(page.contains("--accept spreadsheet"), "{page}");
     let all = "header,invalid-id,placeholder,spreadsheet";
-    let said = desk.plan(csv.as_bytes()).with("--accept", all).run().exits(0).stdout;
-    assert!(said.contains("Accepted    1 header (line 4: 'from')"), "{said}");
+    let printed = desk.plan(csv.as_bytes()).with("--accept", all).run().exits(0).stdout;
+    assert!(printed.contains("Accepted    1 header (line 4: 'from')"), "{printed}");
     let page = std::fs::read_to_string(desk.run().join("report.html")).expect("it is there");
     assert!(page.contains("Accepted lines"), "{page}");
     let refused = desk.plan(csv.as_bytes()).with("--accept", "nulls").run().exits(2);

@@ -88,9 +88,9 @@ impl Frame {
 
     /// Puts one id in the place of another, wherever it stands.
     fn replace(&mut self, id: &[u8], by: &[u8]) {
-        let places: Vec<usize> =
+        let positions: Vec<usize> =
             (HEADER..=self.0.len() - id.len()).filter(|at| self.0[*at..].starts_with(id)).collect();
-        places.into_iter().for_each(|at| self.0[at..at + id.len()].copy_from_slice(by));
+        positions.into_iter().for_each(|at| self.0[at..at + id.len()].copy_from_slice(by));
     }
 
     /// The answer to `stream` that reports an error.

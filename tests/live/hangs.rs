@@ -1,4 +1,4 @@
-//! Commands that are interrupted while Cassandra or Kafka hangs: each ends, says how to go on, and can be gone on with.
+//! Commands that are interrupted while Cassandra or Kafka hangs: each ends, says how to go on, and can be resumed.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

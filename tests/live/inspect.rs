@@ -23,7 +23,7 @@ fn inspect(world: &World, pairs: &Path, run: &Path) -> Call {
 }
 
 /// What both reports say of the same things.
-fn said(tables: &Value, value: impl Fn(&Value) -> Value) -> Vec<(Value, Vec<Value>)> {
+fn shown(tables: &Value, value: impl Fn(&Value) -> Value) -> Vec<(Value, Vec<Value>)> {
     let tables = tables.as_array().expect("there are tables").iter();
     let counters = ["source_rows", "copied", "merged", "unchanged", "deleted"];
     tables
@@ -40,8 +40,8 @@ fn assert_foretold(inspected: &Value, applied: &Value) {
         assert_eq!(estimate["low"], estimate["high"], "{estimate}");
         estimate["value"].clone()
     };
-    let foretold = said(&inspection["tables"], exact);
-    assert_eq!(foretold, said(&applied["tables"], Value::clone));
+    let foretold = shown(&inspection["tables"], exact);
+    assert_eq!(foretold, shown(&applied["tables"], Value::clone));
     for (one, other) in [
         ("/absent_sources/accounts", "/absent_sources"),
         ("/absent_survivors/accounts", "/absent_survivors"),
@@ -113,10 +113,10 @@ fn what_is_foretold_of_every_awkward_case_is_what_happens() {
 /// Asserts that the journal takes about what was said.
 #[track_caller]
 fn assert_journal(inspection: &Value, run: &Path) {
-    let said = inspection["journal_bytes"]["value"].as_u64().expect("a number") as f64;
+    let shown = inspection["journal_bytes"]["value"].as_u64().expect("a number") as f64;
     let journal = std::fs::metadata(run.join("journal.sqlite")).expect("there is a journal");
     let takes = journal.len() as f64;
-    assert!((0.8..1.25).contains(&(said / takes)), "{said} foretold, and it takes {takes}");
+    assert!((0.8..1.25).contains(&(shown / takes)), "{shown} foretold, and it takes {takes}");
 }
 
 #[test]

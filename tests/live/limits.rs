@@ -79,7 +79,7 @@ fn what_takes_too_long_is_asked_for_in_parts() {
 
 /// The guardrails for `IN`, at 20 partitions and 25 rows; they are not for superusers.
 #[test]
-fn guardrails_for_lists_are_heeded() {
+fn guardrails_for_lists_are_kept() {
     let options = [
         "--cassandra-only",
         "--auth",

@@ -8,8 +8,8 @@ use crate::process::{Call, Finished};
 use crate::proxy::{Fate, Proxy};
 use crate::world::{World, to_csv};
 
-fn lookup(account: &str, place: &std::path::Path) -> Call {
-    Call::new(&["lookup", account, place.to_str().expect("the tests use UTF-8")])
+fn lookup(account: &str, path: &std::path::Path) -> Call {
+    Call::new(&["lookup", account, path.to_str().expect("the tests use UTF-8")])
 }
 
 /// The only group that was found.

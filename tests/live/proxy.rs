@@ -206,13 +206,13 @@ fn request(
         return requests.send(frame).is_ok();
     };
     let mut seen = lock(&shared.seen);
-    let place = seen.len();
-    let fate = (shared.judge)(&request, place);
+    let index = seen.len();
+    let fate = (shared.judge)(&request, index);
     let sent = shared.clock.fetch_add(1, Ordering::SeqCst);
     seen.push(Seen { request, fate, sent, answered: None });
     drop(seen);
 
-    lock(pending).insert(stream, Pending { prepare: None, request: Some((place, fate)) });
+    lock(pending).insert(stream, Pending { prepare: None, request: Some((index, fate)) });
     match fate {
         Fate::Pass | Fate::Misreport(_) | Fate::Lose => requests.send(frame).is_ok(),
         Fate::Refuse(UNPREPARED) => {
@@ -246,12 +246,12 @@ fn answer(
             dictionary.rename(&mut frame);
         }
     }
-    if let Some((place, fate)) = request {
+    if let Some((index, fate)) = request {
         if fate == Fate::Lose {
             return;
         }
         let now = shared.clock.fetch_add(1, Ordering::SeqCst);
-        lock(&shared.seen)[place].answered = Some(now);
+        lock(&shared.seen)[index].answered = Some(now);
         if let Fate::Misreport(code) = fate {
             frame = Frame::error(frame.stream(), code);
         }

@@ -278,11 +278,11 @@ fn assert_adds_up(report: &Value, groups: u64) {
     assert!(intervals.len() >= 3, "{intervals:?}");
     assert_eq!((sum("groups"), sum("retries")), (groups, report["retries"].as_u64().unwrap_or(9)));
     let mut requests = 0;
-    for lane in report["latency"].as_array().expect("there are latencies") {
-        let histogram = lane["histogram"].as_object().expect("there is a histogram");
+    for operation in report["latency"].as_array().expect("there are latencies") {
+        let histogram = operation["histogram"].as_object().expect("there is a histogram");
         let counts: u64 = histogram.values().filter_map(Value::as_u64).sum();
-        assert_eq!(counts, lane["count"], "{lane:#}");
-        let name = lane["lane"].as_str().expect("a name");
+        assert_eq!(counts, operation["count"], "{operation:#}");
+        let name = operation["lane"].as_str().expect("a name");
         if !["journal commit", "event delivery", "whole group"].contains(&name) {
             requests += counts;
         }

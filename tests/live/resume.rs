@@ -1,4 +1,4 @@
-//! Runs that are gone on with: what is refused, and what is left alone.
+//! Runs that are resumed: what is refused, and what is left alone.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -143,7 +143,7 @@ fn a_journal_that_is_no_journal_is_refused() {
 }
 
 #[test]
-fn a_table_that_has_got_a_column_is_gone_on_with() {
+fn a_table_that_has_got_a_column_is_resumed() {
     let begun = Begun::new("altered");
     begun.world.cql("ALTER TABLE user_courses ADD nickname text");
     begun.finishes(begun.resume());

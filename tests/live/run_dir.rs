@@ -74,19 +74,20 @@ fn the_latency_of_every_kind_of_request_is_reported() {
     let report = finished.json();
     let latency = report["latency"].as_array();
     let latency = latency.unwrap_or_else(|| panic!("no latency in {report:#}"));
-    let names: Vec<_> = latency.iter().filter_map(|lane| lane["lane"].as_str()).collect();
+    let names: Vec<_> = latency.iter().filter_map(|operation| operation["lane"].as_str()).collect();
     for part in ["content_consumption", "user_courses", "event", "group"] {
         assert!(names.iter().any(|name| name.contains(part)), "no {part} in {names:?}");
     }
-    for lane in latency {
-        let of =
-            |name: &str| lane[name].as_u64().unwrap_or_else(|| panic!("no {name} in {lane:#}"));
-        assert!(of("count") > 0, "{lane:#}");
+    for operation in latency {
+        let of = |name: &str| {
+            operation[name].as_u64().unwrap_or_else(|| panic!("no {name} in {operation:#}"))
+        };
+        assert!(of("count") > 0, "{operation:#}");
         let quantiles = ["p50_us", "p90_us", "p99_us", "p999_us", "max_us"].map(of);
-        assert!(quantiles.is_sorted(), "{lane:#}");
+        assert!(quantiles.is_sorted(), "{operation:#}");
     }
-    let whole = latency.iter().find(|lane| lane["lane"] == "whole group");
-    assert_eq!(whole.map(|lane| &lane["count"]), Some(&20.into()));
+    let whole = latency.iter().find(|operation| operation["lane"] == "whole group");
+    assert_eq!(whole.map(|operation| &operation["count"]), Some(&20.into()));
 }
 
 #[test]

@@ -142,7 +142,7 @@ fn what_was_merged_on_is_not_missed() {
     assert_rows(&world, &[("c", json!(120), Value::Null)], &["c"]);
 }
 
-/// A6: runs are taken back in the order in which they can be.
+/// A6: runs are undone in the order in which they can be.
 #[test]
 fn the_later_run_is_taken_back_first() {
     let world = world("runs_order");
@@ -211,7 +211,7 @@ fn a_late_row_of_an_account_that_went_on_is_listed() {
     assert!(listed.lines().any(|line| line.starts_with("a,b,2,")), "{listed}");
 }
 
-/// A9: when some pairs are taken back, the others can still be gone on with.
+/// A9: when some pairs are undone, the others can still be resumed.
 #[test]
 fn the_rest_of_a_run_goes_on_when_some_pairs_are_taken_back() {
     let world = world("runs_rest");

@@ -137,7 +137,7 @@ fn a_scan_moves_what_content_does_not_see() {
     scene.walk("verify").run().exits(0);
     scene.walk("undo").run().exits(0);
     scene.world.assert_tables(&scene.tables);
-    // What was taken back can be merged again; a new run that scans takes what one by content has left.
+    // What was undone can be merged again; a new run that scans takes what one by content has left.
     let again = other.world.run_dir();
     let call = other.world.apply(&other.pairs, &again).with("--discover", "scan");
     call.run().exits(0);
@@ -264,14 +264,14 @@ fn a_plan_says_what_each_way_misses_or_costs() {
     let path = pairs.to_str().expect("the tests use UTF-8");
     let plan = || Call::new(&["plan", path]).with("--run-dir", world.run_dir());
     let text = plan().run().exits(0).stdout;
-    for said in ["--discover content", "--discover scan", "user_courses", "every key"] {
-        assert!(text.contains(said), "no {said:?} in {text}");
+    for printed in ["--discover content", "--discover scan", "user_courses", "every key"] {
+        assert!(text.contains(printed), "no {printed:?} in {text}");
     }
     let report = plan().flag("--json").run().exits(0).json();
     let tables = json!([{"table": "user_courses", "through": "content_consumption.batchid"}]);
     assert_eq!(report["discovery"]["tables"], tables);
-    for said in ["content_misses", "scan_costs"] {
-        assert!(report["discovery"][said].as_str().is_some_and(|said| !said.is_empty()));
+    for printed in ["content_misses", "scan_costs"] {
+        assert!(report["discovery"][printed].as_str().is_some_and(|printed| !printed.is_empty()));
     }
     // A specification without such tables has nothing to discover.
     let spec = include_str!("../../src/spec/course-batch.toml");

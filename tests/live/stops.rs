@@ -88,7 +88,7 @@ fn assert_report_of_rows(report: &Value, expected: &Outcome) {
     }
 }
 
-/// What a run says of how to go on with it.
+/// What a run says of how to resume it.
 #[track_caller]
 fn assert_tells_how_to_go_on(report: &Value, run: &Path) {
     let again = report["again"].as_str().unwrap_or_default();
@@ -197,10 +197,10 @@ fn a_second_interrupt_stops_at_once() {
     let mut running = world.apply(&pairs, &run).with("--hosts", &proxy.hosts).start();
     wait_until("a group is in flight", || proxy.seen().iter().any(|seen| seen.fate != Fate::Pass));
     running.interrupt();
-    // Signals of the same kind merge while one is pending, so it is sent until it is heeded.
+    // Signals of the same kind merge while one is pending, so it is sent until it is obeyed.
     let deadline = Instant::now() + Duration::from_secs(60);
     while !running.has_ended() {
-        assert!(Instant::now() < deadline, "interrupts are not heeded");
+        assert!(Instant::now() < deadline, "interrupts are not obeyed");
         std::thread::sleep(Duration::from_millis(200));
         running.interrupt();
     }

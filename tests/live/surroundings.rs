@@ -22,6 +22,7 @@ fn what_hangs_on_the_tables_is_told_before_a_run() {
     let around = &inspection["surroundings"];
     assert_eq!((&around["nodes"], &around["nodes_down"]), (&json!(1), &json!([])));
     assert_eq!((&around["hints"], &around["untold"]), (&json!([]), &json!([])));
+    assert_eq!(around["guardrails"], json!([]));
     let content = &around["tables"][0];
     assert_eq!(content["table"], "content_consumption");
     assert_eq!((&content["indexes"], &content["views"]), (&json!(["by_grade"]), &json!([])));

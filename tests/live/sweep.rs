@@ -1,4 +1,4 @@
-//! The sweep: what the application writes to a source after T is a later write to the row's new place.
+//! The sweep: what the application writes to a source after T is a later write to the row's new key.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -23,7 +23,7 @@ struct Case {
     /// Whether the sweep announces a change.
     announced: bool,
     /// What the sweep reports of rows that it leaves.
-    told: &'static [&'static str],
+    reported: &'static [&'static str],
 }
 
 /// A pair of accounts in a world.
@@ -77,8 +77,14 @@ fn set(row: &mut Columns, name: &str, value: Value) {
     row.insert(name.into(), value);
 }
 
-const CASE: Case =
-    Case { name: "", enrolled: false, write: |_| {}, expect: |_| {}, announced: false, told: &[] };
+const CASE: Case = Case {
+    name: "",
+    enrolled: false,
+    write: |_| {},
+    expect: |_| {},
+    announced: false,
+    reported: &[],
+};
 
 const CASES: [Case; 14] = [
     Case {
@@ -141,7 +147,7 @@ const CASES: [Case; 14] = [
             pair.content("from", "copied", "score = 'far'", Some(now_us() + A_DAY_US));
         },
         expect: |rows| set(rows.content("from", "copied"), "score", json!("far")),
-        told: &["copied"],
+        reported: &["copied"],
         ..CASE
     },
     Case {
@@ -155,7 +161,7 @@ const CASES: [Case; 14] = [
             set(rows.content("to", "copied"), "result", json!("near"));
         },
         announced: true,
-        told: &["copied"],
+        reported: &["copied"],
         ..CASE
     },
     Case {
@@ -167,7 +173,7 @@ const CASES: [Case; 14] = [
             );
         },
         expect: |rows| _ = rows.content("from", "copied"),
-        told: &["copied"],
+        reported: &["copied"],
         ..CASE
     },
     Case {
@@ -279,11 +285,11 @@ impl Merged {
 }
 
 /// The rows that a sweep left, as it reports them: account, content and reason.
-fn told(run: &Path) -> BTreeSet<(String, String)> {
+fn reported(run: &Path) -> BTreeSet<(String, String)> {
     let mut reader = csv::Reader::from_path(run.join("sweep.csv")).expect("there is a sweep.csv");
     let header = reader.headers().expect("it has a header").clone();
     let records = reader.records().map(|record| record.expect("every record has all columns"));
-    let told = records.map(|record| {
+    let reported = records.map(|record| {
         let cell = |name: &str| {
             let at = header.iter().position(|column| column == name);
             record[at.unwrap_or_else(|| panic!("no {name} in {header:?}"))].to_owned()
@@ -291,7 +297,7 @@ fn told(run: &Path) -> BTreeSet<(String, String)> {
         assert!(!cell("reason").is_empty(), "{record:?}");
         (cell("from"), cell("key"))
     });
-    told.collect()
+    reported.collect()
 }
 
 #[test]
@@ -317,14 +323,15 @@ fn what_is_written_to_a_source_meanwhile_goes_where_its_row_went() {
     assert_eq!(ids, BTreeMap::new());
 
     // What cannot be judged is left, and reported row by row.
-    let left = CASES
-        .iter()
-        .flat_map(|case| case.told.iter().map(|content| (format!("{}-from", case.name), *content)));
-    let told = told(&merged.run);
-    assert_eq!(told.len(), left.clone().count(), "{told:?}");
+    let left = CASES.iter().flat_map(|case| {
+        case.reported.iter().map(|content| (format!("{}-from", case.name), *content))
+    });
+    let reported = reported(&merged.run);
+    assert_eq!(reported.len(), left.clone().count(), "{reported:?}");
     for (account, content) in left {
-        let is_told = told.iter().any(|(from, key)| *from == account && key.contains(content));
-        assert!(is_told, "{account} is not in {told:?}");
+        let is_reported =
+            reported.iter().any(|(from, key)| *from == account && key.contains(content));
+        assert!(is_reported, "{account} is not in {reported:?}");
     }
     assert_eq!(finished.json()["groups"]["done"], CASES.len());
 

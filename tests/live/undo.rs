@@ -1,4 +1,4 @@
-//! A run that is taken back: both tables are as they were, and what someone changed since is left alone.
+//! A run that is undone: both tables are as they were, and what someone changed since is left alone.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -58,7 +58,7 @@ impl Applied {
             .flag("--json")
     }
 
-    /// The enrolments that are announced when everything is taken back.
+    /// The enrolments that are announced when everything is undone.
     fn announced(&self) -> BTreeMap<(String, String), Value> {
         let (before, after) = (&self.before, &self.expected.tables);
         let mut announced = BTreeSet::new();
@@ -168,8 +168,8 @@ fn undo_gives_back_every_row_and_applying_again_ends_like_the_first_time() {
 fn undo_can_be_silent() {
     let applied = Applied::new("undo_silent", plain(5));
     let finished = applied.undo().without("--json").flag("--no-events").run().exits(0);
-    for said in ["5 = 5 taken back", "content_consumption", "none, as asked for"] {
-        assert!(finished.stdout.contains(said), "no {said:?}: {finished}");
+    for printed in ["5 = 5 taken back", "content_consumption", "none, as asked for"] {
+        assert!(finished.stdout.contains(printed), "no {printed:?}: {finished}");
     }
     assert!(finished.stdout.lines().all(|line| line.chars().count() <= 100), "{finished}");
     applied.world.assert_tables(&applied.before);
@@ -397,7 +397,7 @@ fn groups_that_fail_can_be_taken_back_later() {
     applied.assert_undone();
 }
 
-/// A run that was stopped half way is taken back as far as it came.
+/// A run that was stopped half way is undone as far as it came.
 #[test]
 fn a_run_that_was_never_completed_can_be_taken_back() {
     for (n, step) in ["intended:9", "batch:20", "copied:7", "written:5"].into_iter().enumerate() {

@@ -214,9 +214,9 @@ fn sources_that_are_written_to_again_are_left_to_the_sweep() {
     let finished = applied.verify().run().exits(0);
     assert_eq!(found(&finished.json(), "source_changed_since"), 2, "{finished}");
     let records = diff(&applied.run);
-    let said: BTreeSet<_> =
+    let printed: BTreeSet<_> =
         records.iter().map(|r| (r["account"].as_str(), r["found"].as_str())).collect();
-    assert_eq!(said, [("from-3", r#"{"status":2}"#), ("from-4", "only its key")].into());
+    assert_eq!(printed, [("from-3", r#"{"status":2}"#), ("from-4", "only its key")].into());
     let text = applied.verify().without("--json").run().exits(0).stdout;
     assert!(text.contains("tributary resume"), "{text}");
 

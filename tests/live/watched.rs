@@ -160,8 +160,8 @@ fn metrics_never_fall_and_end_as_the_report() {
         assert_eq!(Some(last[series]), value.as_f64(), "{series}");
         assert!(last[series] >= before[series], "{series}");
     }
-    for lane in report["latency"].as_array().expect("a report has latencies") {
-        let name = lane["lane"].as_str().expect("a lane has a name");
+    for operation in report["latency"].as_array().expect("a report has latencies") {
+        let name = operation["lane"].as_str().expect("it has a name");
         let series = match name {
             "whole group" => "tributary_group_duration_seconds_count".to_owned(),
             "journal commit" => "tributary_journal_commits_total".to_owned(),
@@ -173,7 +173,7 @@ fn metrics_never_fall_and_end_as_the_report() {
                 format!("tributary_request_duration_seconds_count{{{labels}}}")
             }
         };
-        assert_eq!(Some(last[&series]), lane["count"].as_f64(), "{series}");
+        assert_eq!(Some(last[&series]), operation["count"].as_f64(), "{series}");
     }
     assert_eq!(last["tributary_phase{phase=\"ended\"}"], 1.0);
 }
@@ -213,8 +213,8 @@ fn a_pause_holds_until_it_is_lifted() {
     watched.running.wait().exits(0).names("'pause' from the live page");
     world.assert_is(&expected);
     let log = std::fs::read_to_string(run.join("run.log")).expect("there is a log");
-    for said in ["listening on", "'pause' from", "'rate none' from", "'resume' from"] {
-        assert!(log.contains(said), "no {said} in {log}");
+    for printed in ["listening on", "'pause' from", "'rate none' from", "'resume' from"] {
+        assert!(log.contains(printed), "no {printed} in {log}");
     }
 }
 
@@ -249,14 +249,14 @@ fn only_its_own_page_with_the_token_gives_orders() {
         ("POST /control/halt", vec![host, with_token], 404),
         ("POST /control/rate/fast", vec![host, with_token], 400),
     ] {
-        let (status, said) = request(own, line, &headers);
-        assert_eq!(status, expected, "{line} {headers:?}: {said}");
+        let (status, printed) = request(own, line, &headers);
+        assert_eq!(status, expected, "{line} {headers:?}: {printed}");
     }
     let status = watched.status();
     assert_eq!((&status["paused"], &status["rate_limit"]), (&false.into(), &2.0.into()));
     let origin = format!("http://{own}");
-    let (status, said) = request(own, pause, &[host, with_token, ("Origin", &origin)]);
-    assert_eq!(status, 200, "{said}");
+    let (status, printed) = request(own, pause, &[host, with_token, ("Origin", &origin)]);
+    assert_eq!(status, 200, "{printed}");
     assert_eq!(status_of(&run)["paused"], true);
     assert_eq!(watched.order("stop").0, 200);
     assert!([200, 409].contains(&watched.order("stop").0), "twice is no harm");
@@ -288,8 +288,8 @@ fn a_run_is_controlled_from_another_terminal() {
     wait_until("groups are merged", || status(&run)["phase"] == "merging");
     control(&run, &["pause"]).exits(0);
     assert_eq!(status_of(&run)["paused"], true);
-    let told = control(&run, &["status"]).exits(0);
-    assert!(told.stdout.contains("paused"), "{told}");
+    let reported = control(&run, &["status"]).exits(0);
+    assert!(reported.stdout.contains("paused"), "{reported}");
     control(&run, &["resume"]).exits(0);
     control(&run, &["rate", "3.5"]).exits(0);
     wait_until("the rate is shown", || status_of(&run)["rate_limit"] == 3.5);

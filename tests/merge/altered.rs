@@ -9,8 +9,8 @@ use tributary::pipeline::{Context, Ended, ErrorLimit, GroupError, Known, sweep};
 use tributary::storage::memory::{MemoryStorage, Request};
 use tributary::undo;
 
+use super::coalesce::{never, run_all, world};
 use super::preset::spec;
-use super::together::{never, run_all, world};
 use super::undo::undo_all;
 use super::world::{CONTENT, ENROLMENTS, load};
 use super::{block_on, context_of};
@@ -86,7 +86,7 @@ proptest! {
         prop_assert_eq!(failed, Vec::<String>::new());
         prop_assert_eq!(outcome.failed, 0);
         if is_altered && left > 0 {
-            prop_assert_eq!(outcome.ended, Ended::Hopeless);
+            prop_assert_eq!(outcome.ended, Ended::Fatal);
             prop_assert!(outcome.stopped_by.unwrap().contains("got a column"));
         } else {
             prop_assert_eq!(outcome.ended, Ended::Finished);

@@ -10,19 +10,19 @@ use tributary::model::Tally;
 use tributary::pace::Pace;
 use tributary::pairs::{self, Format};
 use tributary::pipeline::{
-    self, Context, Discover, ErrorLimit, GroupError, Inspected, Lanes, Progress, Selection,
+    self, Context, Discover, ErrorLimit, GroupError, Inspected, Operations, Progress, Selection,
 };
 use tributary::plan::{self, Plan};
 use tributary::storage::memory::{FaultKind, MemoryStorage, Request};
 
+use super::coalesce::{never, run_all};
 use super::preset::spec;
 use super::sweep::plan_of;
-use super::together::{never, run_all};
 use super::world::{CONTENT, dump, load, world_and_group};
 use super::{T, World, block_on, context_of, run};
 
 pub fn reading(storage: MemoryStorage, discover: Discover) -> Arc<Context<MemoryStorage>> {
-    let recorder = Arc::new(Recorder::new(Lanes::new(&spec()).names().to_vec()));
+    let recorder = Arc::new(Recorder::new(Operations::new(&spec()).names().to_vec()));
     let mut context = Context::reading(spec(), storage, recorder, Pace::new(8)).unwrap();
     context.discover = discover;
     context.window = Some(8);
@@ -40,7 +40,7 @@ pub fn inspect(
 }
 
 /// What was said of all groups, as a merge counts it.
-fn said(inspected: &Inspected, groups: u64) -> Tally {
+fn tally_of(inspected: &Inspected, groups: u64) -> Tally {
     let figures = &inspected.figures;
     let exact = |moments: &tributary::estimate::Moments| {
         let total = moments.total(groups);
@@ -103,7 +103,7 @@ proptest! {
             block_on(pipeline::scan(&merging, &plan, &never())).unwrap();
         }
         let tally = run(&merging, &plan.group(0)).0.unwrap();
-        prop_assert_eq!(said(&inspected, 1), comparable(tally.clone()));
+        prop_assert_eq!(tally_of(&inspected, 1), comparable(tally.clone()));
 
         // What only a scan has found is what a merge without one leaves.
         let (mut by_content, mut by_scan) = (world.clone(), world);

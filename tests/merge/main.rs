@@ -4,17 +4,17 @@
 #![allow(unreachable_pub)]
 
 mod altered;
-mod fits;
+mod coalesce;
 mod inspect;
 mod model;
 mod outage;
 mod overtaken;
 mod preset;
 mod register;
+mod request_limits;
 mod scan;
 mod specification;
 mod sweep;
-mod together;
 mod undo;
 mod verify;
 mod weight;
@@ -26,19 +26,19 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use proptest::prelude::*;
-use tributary::events::Outlet;
+use tributary::events::EventSink;
 use tributary::journal::State;
 use tributary::journal::memory::MemoryJournal;
 use tributary::latency::Recorder;
 use tributary::merge::{Draft, Findings, Fold, Join};
 use tributary::model::{AccountId, Batch, Change, Event, Group, Mutation, Tally};
 use tributary::pace::Pace;
-use tributary::pipeline::{AsOf, Context, GroupError, Lanes, Retry, Window, merge_group};
+use tributary::pipeline::{AsOf, Context, GroupError, Operations, Retry, Window, merge_group};
 use tributary::storage::memory::{FaultKind, MemoryStorage, Request};
 
 use model::World;
 use preset::spec;
-use world::{CONTENT, dump, group, load, said, world_and_group};
+use world::{CONTENT, dump, events_of, group, load, world_and_group};
 
 /// The write time of the first merge.
 const T: i64 = 2_000_000_000_000_000;
@@ -60,11 +60,11 @@ fn context_of(
         replica_tries: 1,
     };
     let as_of = AsOf::new(t, Duration::ZERO);
-    let recorder = Arc::new(Recorder::new(Lanes::new(&spec()).names().to_vec()));
-    let outlet = Outlet::Memory(Mutex::default());
+    let recorder = Arc::new(Recorder::new(Operations::new(&spec()).names().to_vec()));
+    let event_sink = EventSink::Memory(Mutex::default());
     let pace = Pace::new(in_flight);
-    let mut context =
-        Context::new(spec(), storage, outlet, journal, recorder, pace, as_of).expect("in memory");
+    let mut context = Context::new(spec(), storage, event_sink, journal, recorder, pace, as_of)
+        .expect("in memory");
     context.retry = retry;
     context.window = Some(8);
     Arc::new(context)
@@ -76,7 +76,7 @@ pub fn block_on<T>(future: impl Future<Output = T>) -> T {
     runtime.block_on(future)
 }
 
-/// Merges a group, or goes on with it if the journal knows it.
+/// Merges a group, or resumes it if the journal knows it.
 fn run(
     context: &Arc<Context<MemoryStorage>>,
     group: &Group,
@@ -85,7 +85,7 @@ fn run(
     let result = block_on(async {
         let window = Window::writing(context);
         match window.alone(merge_group(&window, group, earlier, None)).await {
-            Err(GroupError::PutOff) => {
+            Err(GroupError::Deferred) => {
                 let large = context.admit_large_group().await;
                 let window = Window::writing(context);
                 window.alone(merge_group(&window, group, earlier, Some(large))).await
@@ -93,7 +93,7 @@ fn run(
             result => result,
         }
     });
-    let Outlet::Memory(events) = &context.outlet else { unreachable!() };
+    let EventSink::Memory(events) = &context.event_sink else { unreachable!() };
     (result.map(|merged| merged.tally), std::mem::take(&mut *events.lock().unwrap()))
 }
 
@@ -117,7 +117,7 @@ proptest! {
         let mut expected = world.clone();
         let expected_events = expected.merge(&to, &sources);
         prop_assert_eq!(dump(&spec(), &context.storage), expected);
-        prop_assert_eq!(said(&events), expected_events);
+        prop_assert_eq!(events_of(&events), expected_events);
         prop_assert_eq!(tally.events as usize, events.len());
         check_tally(&tally);
         let of = |user: &String| world.content.keys().filter(|key| key.0 == *user).count() as u64;
@@ -169,7 +169,7 @@ proptest! {
         let mut expected = world;
         let expected_events = expected.merge(&to, &sources);
         prop_assert_eq!(dump(&spec(), &context.storage), expected);
-        prop_assert_eq!(said(&events), expected_events);
+        prop_assert_eq!(events_of(&events), expected_events);
     }
 
     /// Refused at any request: the group fails, no row is lost, and merging again, without the journal,
@@ -187,7 +187,7 @@ proptest! {
         let mut expected = world.clone();
         let expected_events = expected.merge(&to, &sources);
         if result.is_ok() {
-            prop_assert_eq!(said(&events), expected_events);
+            prop_assert_eq!(events_of(&events), expected_events);
         } else {
             prop_assert!(events.is_empty(), "announced before every write was acknowledged");
             check_nothing_lost(&world, &dump(&spec(), &first.storage), &to, &sources);
@@ -248,7 +248,7 @@ proptest! {
         let mut expected = world.clone();
         let expected_events = expected.merge(&to, &sources);
         prop_assert_eq!(dump(&spec(), &context.storage), expected);
-        prop_assert_eq!(said(&events), expected_events);
+        prop_assert_eq!(events_of(&events), expected_events);
         let undisturbed = MemoryStorage::new(spec());
         load(&world, &spec(), &undisturbed);
         let mut undisturbed = context_of(8, undisturbed, Arc::default(), T);

@@ -7,8 +7,8 @@ use std::time::Duration;
 use tributary::pipeline::{Context, Ended, ErrorLimit};
 use tributary::storage::memory::{FaultKind, MemoryStorage, Request};
 
+use super::coalesce::{never, run_all, world};
 use super::preset::spec;
-use super::together::{never, run_all, world};
 use super::world::{CONTENT, dump, load};
 use super::{T, context_of};
 
@@ -76,7 +76,7 @@ fn a_cluster_that_is_gone_stops_the_run_once_and_fails_no_group() {
         });
         let (outcome, failed) = run_all(&context, &plan, never(), ErrorLimit::Groups(0));
         assert_eq!(failed, Vec::<String>::new());
-        assert_eq!((outcome.ended, outcome.failed), (Ended::Hopeless, 0));
+        assert_eq!((outcome.ended, outcome.failed), (Ended::Fatal, 0));
         let why = outcome.stopped_by.unwrap();
         assert!(why.contains("nothing has got through for"), "{why}");
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use proptest::prelude::*;
-use tributary::events::Outlet;
+use tributary::events::EventSink;
 use tributary::journal::Kind;
 use tributary::journal::memory::MemoryJournal;
 use tributary::model::{Change, now_us};
@@ -18,7 +18,7 @@ use super::context_of;
 use super::model::{Columns, World};
 use super::preset::spec;
 use super::undo::{Stops, undo_all};
-use super::world::{CONTENT, dump, group, load, said, to_row};
+use super::world::{CONTENT, dump, events_of, group, load, to_row};
 
 /// Contents, of which some are held by the source, some by the survivor, each with a status.
 type Held = BTreeMap<u8, (Option<i32>, Option<i32>)>;
@@ -167,10 +167,10 @@ proptest! {
             };
             prop_assert!(expected.contains(&found), "{content}: {found:?} is none of {expected:?}");
         }
-        let told = |row: &Leftover| held.keys().any(|content| {
+        let reported = |row: &Leftover| held.keys().any(|content| {
             held[content].0.is_none() && row.key[1] == format!("c{content}")
         });
-        prop_assert!(left.iter().all(told), "{left:?}");
+        prop_assert!(left.iter().all(reported), "{left:?}");
         prop_assert!(after.content.keys().all(|key| key.0 == "t"));
     }
 
@@ -213,7 +213,7 @@ proptest! {
             }
         }
         prop_assert!(after.content.keys().all(|key| key.0 == "t"));
-        let Outlet::Memory(events) = &context.outlet else { unreachable!() };
+        let EventSink::Memory(events) = &context.event_sink else { unreachable!() };
         let events = std::mem::take(&mut *events.lock().unwrap());
         let changed = (0..4).any(|content| {
             let (own, offered) = (status(&before, "t", content), status(&before, "s", content));
@@ -221,7 +221,7 @@ proptest! {
             is_alone && offered.is_some() && offered > own
         });
         if changed {
-            prop_assert!(!said(&events).is_empty());
+            prop_assert!(!events_of(&events).is_empty());
         }
     }
 }

@@ -22,7 +22,7 @@ pub fn schema() -> Schema {
             cql_type: CqlType::parse(cql_type),
             kind: match key.iter().position(|name| name == column) {
                 Some(0) => ColumnKind::PartitionKey(0),
-                Some(place) => ColumnKind::Clustering(place - 1, Direction::Ascending),
+                Some(position) => ColumnKind::Clustering(position - 1, Direction::Ascending),
                 None => ColumnKind::Regular,
             },
         });

@@ -6,11 +6,11 @@ use std::sync::{Arc, Mutex};
 use tributary::model::Group;
 use tributary::pipeline::{Context, Ended, ErrorLimit};
 use tributary::register::memory::{MemoryRegister, Shared};
-use tributary::register::{History, LEASE_US, Register, Run, Standing};
+use tributary::register::{LEASE_US, Lineage, Register, Run, Standing};
 use tributary::storage::memory::{FaultKind, MemoryStorage, Request};
 
+use super::coalesce::{never, run_all, world};
 use super::preset::spec;
-use super::together::{never, run_all, world};
 use super::world::{dump, load};
 use super::{T, block_on, context_of};
 
@@ -34,8 +34,8 @@ fn standings(shared: &Arc<Mutex<Shared>>, groups: impl Iterator<Item = Group>) -
     let accounts =
         groups.flat_map(|group| group.accounts().map(ToString::to_string).collect::<Vec<_>>());
     let accounts: Vec<String> = accounts.collect();
-    let history = block_on(History::of(&asks, accounts.clone(), &[].into(), None)).unwrap();
-    accounts.iter().flat_map(|account| history.stays(account)).map(|stay| stay.standing).collect()
+    let lineage = block_on(Lineage::of(&asks, accounts.clone(), &[].into(), None)).unwrap();
+    accounts.iter().flat_map(|account| lineage.stays(account)).map(|stay| stay.standing).collect()
 }
 
 /// However few requests may be under way at once: none of them waits for another that waits for its turn.
@@ -66,7 +66,7 @@ fn nothing_is_written_before_the_register_has_it() {
     asks.release();
     let storage = MemoryStorage::with_faults(spec(), move |request| {
         if let Request::Write { .. } = request {
-            let held = futures::executor::block_on(History::of(
+            let held = futures::executor::block_on(Lineage::of(
                 &asks,
                 survivors.clone(),
                 &[].into(),
@@ -97,7 +97,7 @@ fn whoever_has_lost_the_lease_stops_and_leaves_everything_as_it_is() {
     let other = take(&shared, "r2", 2 * LEASE_US);
     let context = with_register(8, storage, &stale);
     let (outcome, failed) = run_all(&context, &plan, never(), ErrorLimit::Groups(0));
-    assert_eq!((outcome.ended, outcome.done), (Ended::Hopeless, 0));
+    assert_eq!((outcome.ended, outcome.done), (Ended::Fatal, 0));
     assert_eq!(failed, Vec::<String>::new(), "it is no failure of a group");
     assert!(outcome.stopped_by.is_some_and(|why| why.contains("lost its lease")));
     assert_eq!(dump(&spec(), &context.storage), before);

@@ -17,7 +17,7 @@ use tributary::storage::{Reader, ring};
 use super::model::{Columns, World};
 use super::preset::spec;
 use super::sweep::{later, plan_of, sweep};
-use super::world::{ENROLMENTS, dump, load, said, to_row, world_and_group};
+use super::world::{ENROLMENTS, dump, events_of, load, to_row, world_and_group};
 use super::{block_on, context_of, run};
 
 fn scanning(storage: MemoryStorage, journal: &Arc<MemoryJournal>) -> Arc<Context<MemoryStorage>> {
@@ -95,7 +95,7 @@ proptest! {
         let mut expected = world;
         let expected_events = expected.merge_by_scan(&to, &sources);
         prop_assert_eq!(dump(&spec(), &storage), expected.clone());
-        prop_assert_eq!(said(&events), expected_events);
+        prop_assert_eq!(events_of(&events), expected_events);
         // The sweep finds nothing, for nothing is left.
         let (context, swept, left) = sweep(scanning(storage, &journal), &plan);
         prop_assert_eq!((swept.rows, left.len()), (0, 0));
@@ -191,7 +191,7 @@ fn each_group_is_given_its_own_enrolments() {
     load(&world, &spec(), &storage);
     let context = scanning(storage, &Arc::default());
     let scanned = scan(&context, &plan).unwrap();
-    assert_eq!((scanned.rows, scanned.enrolments), (world.enrolments.len() as u64, 150));
+    assert_eq!((scanned.rows, scanned.clustered_rows), (world.enrolments.len() as u64, 150));
     for group in plan.groups() {
         let (result, events) = run(&context, &group);
         let tally = result.unwrap();
@@ -260,7 +260,7 @@ fn enrolments_moved_before_a_stop_are_announced_after_it() {
     let slices = journal.slices(0).unwrap().len();
     assert!(slices >= 2, "b1 was not journaled by itself: {slices} slices");
     let expected = world.merge_by_scan("t", &["s".to_owned()]);
-    assert_eq!(said(&announced), expected);
+    assert_eq!(events_of(&announced), expected);
     assert_eq!(expected.len(), 2);
     assert_eq!(dump(&spec(), &storage), world);
 }

@@ -1,4 +1,4 @@
-//! What the application writes to a source after T is taken to its new place, and nothing of it is lost.
+//! What the application writes to a source after T is moved to the survivor's row, and nothing of it is lost.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use tributary::storage::memory::MemoryStorage;
 
 use super::model::{Columns, World};
 use super::preset::spec;
-use super::world::{CONTENT, ENROLMENTS, dump, load, said, to_row, world_and_group};
+use super::world::{CONTENT, ENROLMENTS, dump, events_of, load, to_row, world_and_group};
 use super::{block_on, context_of, run};
 
 /// A plan with one group: every source into the survivor.
@@ -87,9 +87,9 @@ proptest! {
             let mut full = columns.clone();
             full.extend(key.map(|(name, value)| (name.to_owned(), value.clone())));
             context.storage.put(CONTENT, to_row(&spec(), CONTENT, &full), t + 1 + n as i64);
-            let place = (to.clone(), c.clone(), b.clone(), k.clone());
-            let own = world.content.contains_key(&place);
-            let row = expected.content.entry(place).or_default();
+            let key = (to.clone(), c.clone(), b.clone(), k.clone());
+            let own = world.content.contains_key(&key);
+            let row = expected.content.entry(key).or_default();
             // A later value does not lower a status, whosever the row is.
             let kept = status(columns) <= status(row);
             let taken = columns.iter().filter(|(name, _)| match name.as_str() {
@@ -113,9 +113,9 @@ proptest! {
             full.insert("batchid".into(), batch.clone());
             full.insert("userid".into(), source.clone());
             context.storage.put(ENROLMENTS, to_row(&spec(), ENROLMENTS, &full), t + 50 + n as i64);
-            let place = (batch.clone(), to.clone());
-            let own = world.enrolments.contains_key(&place);
-            let row = expected.enrolments.entry(place).or_default();
+            let key = (batch.clone(), to.clone());
+            let own = world.enrolments.contains_key(&key);
+            let row = expected.enrolments.entry(key).or_default();
             if !own {
                 row.extend(columns.clone());
             }
@@ -157,8 +157,11 @@ fn a_swept_change_is_announced_once_more_with_an_id_of_its_own() {
     context.storage.put(CONTENT, to_row(&spec(), CONTENT, &columns), t + 1);
     let (context, swept, _) = sweep(context, &plan);
     assert_eq!((swept.rows, swept.events), (1, 1));
-    let tributary::events::Outlet::Memory(events) = &context.outlet else { unreachable!() };
+    let tributary::events::EventSink::Memory(events) = &context.event_sink else { unreachable!() };
     let events = events.lock().unwrap();
-    assert_eq!(said(&events), [(("t".to_owned(), "b1".to_owned()), Some("k1".to_owned()))].into());
+    assert_eq!(
+        events_of(&events),
+        [(("t".to_owned(), "b1".to_owned()), Some("k1".to_owned()))].into()
+    );
     assert_eq!(context.journal.slices(group.index).unwrap().len(), 2);
 }

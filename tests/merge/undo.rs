@@ -7,18 +7,18 @@ use std::sync::{Arc, Mutex};
 
 use proptest::prelude::*;
 use tokio::sync::watch;
-use tributary::events::Outlet;
+use tributary::events::EventSink;
 use tributary::journal::memory::MemoryJournal;
 use tributary::journal::{Codec, Journal, JournalError, Note, State};
 use tributary::model::{Change, Event, Pair};
 use tributary::pipeline::{Context, Known, Progress};
 use tributary::storage::memory::{FaultKind, MemoryStorage, Request};
-use tributary::undo::{self, Options, Told, Undone};
+use tributary::undo::{self, Options, Reported, Undone};
 
 use super::model::{Columns, Events, World};
 use super::preset::spec;
 use super::sweep;
-use super::world::{CONTENT, ENROLMENTS, dump, group, load, said, to_row, world_and_group};
+use super::world::{CONTENT, ENROLMENTS, dump, events_of, group, load, to_row, world_and_group};
 use super::{T, block_on, context_of, run};
 
 /// Undoes all groups that the journal has; what failed is told by its reason.
@@ -38,7 +38,7 @@ pub fn undo_all(
         |_, reason| failures.push(reason.reason.clone()),
     ));
     let context = context;
-    let Outlet::Memory(events) = &context.outlet else { unreachable!() };
+    let EventSink::Memory(events) = &context.event_sink else { unreachable!() };
     let events = std::mem::take(&mut *events.lock().unwrap());
     undone.1.unwrap();
     (context, undone.0, events, failures)
@@ -143,7 +143,7 @@ proptest! {
         let (context, undone, events, failures) = undo_all(context, false);
         prop_assert_eq!(failures, Vec::<String>::new());
         prop_assert_eq!(&dump(&spec(), &context.storage), &world);
-        prop_assert_eq!(said(&events), expected_events(&world, &after, &to, &sources));
+        prop_assert_eq!(events_of(&events), expected_events(&world, &after, &to, &sources));
         prop_assert_eq!((undone.undone, undone.disputed), (1, 0));
         for (rows, merged) in undone.rows.iter().zip(&merged.tables) {
             prop_assert_eq!(rows.given_back, merged.source_rows);
@@ -171,7 +171,7 @@ proptest! {
         merge_stop in prop::option::of((0..20_usize, any::<bool>())),
         stops in prop::collection::vec((0..20_usize, any::<bool>()), 0..4),
         slice_bytes in prop::sample::select(vec![1, 60, 1_000_000]),
-        is_told in any::<bool>(),
+        is_reported in any::<bool>(),
     ) {
         let stop = Stops::default();
         let storage = stop.storage();
@@ -182,7 +182,7 @@ proptest! {
         stop.set(merge_stop);
         let result = run(&context, &group(&to, &sources)).0;
         stop.set(None);
-        if result.is_err() && is_told && state(&*journal).is_some() {
+        if result.is_err() && is_reported && state(&*journal).is_some() {
             let note = Note { group: 0, state: State::Failed, reason: None, known_as: None };
             journal.note(note).unwrap();
         }
@@ -239,9 +239,9 @@ fn later() -> impl Strategy<Value = Later> {
 }
 
 /// A key without its account, as text.
-type Place = (usize, Vec<String>);
+type Key = (usize, Vec<String>);
 
-/// What undo is to leave behind, row by row and without any of its code: by place, the conflicts and the rows.
+/// What undo is to leave behind, row by row and without any of its code: by key, the conflicts and the rows.
 struct Judge<'a> {
     before: &'a World,
     merged: &'a World,
@@ -251,7 +251,7 @@ struct Judge<'a> {
 }
 
 impl Judge<'_> {
-    /// Whether the rows of a place are as the merge left them (or as they were before).
+    /// Whether the rows of a key are as the merge left them (or as they were before).
     fn is_disputed<'w>(
         &self,
         of: impl Fn(&'w World, &str) -> Option<&'w Columns>,
@@ -279,16 +279,16 @@ impl Judge<'_> {
         row
     }
 
-    /// What is expected after an undo, and the places that it leaves alone.
-    fn expected(&self, force: bool) -> (World, BTreeSet<Place>) {
+    /// What is expected after an undo, and the keys that it leaves alone.
+    fn expected(&self, force: bool) -> (World, BTreeSet<Key>) {
         let Self { before, merged, now, .. } = *self;
         let mut expected = now.clone();
         let mut disputed = BTreeSet::new();
         let worlds = [before, merged, now];
         let owned = before.content.keys().filter(|key| self.sources.contains(&key.0));
-        let places: BTreeSet<_> = owned.map(|(_, c, b, k)| (c, b, k)).collect();
-        let batches: BTreeSet<_> = places.iter().map(|place| place.1).collect();
-        for (c, b, k) in places {
+        let keys: BTreeSet<_> = owned.map(|(_, c, b, k)| (c, b, k)).collect();
+        let batches: BTreeSet<_> = keys.iter().map(|key| key.1).collect();
+        for (c, b, k) in keys {
             let key = |account: &str| (account.to_owned(), c.clone(), b.clone(), k.clone());
             let row = |world: &World, account: &str| world.content.get(&key(account)).cloned();
             if self.is_disputed(|w, account| w.content.get(&key(account)), worlds, Some("status")) {
@@ -338,28 +338,28 @@ impl Judge<'_> {
     }
 }
 
-/// The places that undo says it left alone.
-fn told(journal: &dyn Journal) -> (BTreeSet<Place>, Vec<Pair>) {
-    let mut places = BTreeSet::new();
+/// The keys that undo says it left alone.
+fn reported(journal: &dyn Journal) -> (BTreeSet<Key>, Vec<Pair>) {
+    let mut keys = BTreeSet::new();
     let mut pairs = Vec::new();
     let codec = Codec::open(&spec(), journal).unwrap();
-    undo::conflicts::<JournalError>(journal, &codec, |told| {
-        match told {
-            Told::Over(of_group) => pairs.extend_from_slice(of_group),
-            Told::Conflict(conflict) => {
+    undo::conflicts::<JournalError>(journal, &codec, |reported| {
+        match reported {
+            Reported::Over(of_group) => pairs.extend_from_slice(of_group),
+            Reported::Conflict(conflict) => {
                 let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
                 let mut key: Vec<_> = conflict.key.iter().map(|part| text(part)).collect();
                 let account = key.remove(if conflict.table == CONTENT { 0 } else { 1 });
                 assert_eq!(account, conflict.account.to_string());
                 assert!(conflict.found_written_at.is_none_or(|t| t > T));
                 assert_ne!(conflict.found, conflict.expected);
-                places.insert((conflict.table, key));
+                keys.insert((conflict.table, key));
             }
         }
         Ok(())
     })
     .unwrap();
-    (places, pairs)
+    (keys, pairs)
 }
 
 proptest! {
@@ -406,18 +406,18 @@ proptest! {
             t += 10;
         }
         prop_assert_eq!(&dump(&spec(), &context.storage), &expected);
-        let (places, pairs) = told(&*journal);
-        prop_assert_eq!(&places, &disputed);
+        let (keys, pairs) = reported(&*journal);
+        prop_assert_eq!(&keys, &disputed);
         let is_disputed = !disputed.is_empty();
         prop_assert_eq!(pairs.len(), if is_disputed { sources.len() } else { 0 });
         let ended = if is_disputed { State::Disputed } else { State::Undone };
         prop_assert_eq!(state(&*journal), Some(ended));
 
         // Sources live their own lives again, which is nothing to undo: only what was left alone is.
-        let place = world.content.keys().find(|key| sources.contains(&key.0));
-        if let Some((user, content, batch, course)) = place {
-            let place = (CONTENT, vec![content.clone(), batch.clone(), course.clone()]);
-            if !disputed.contains(&place) {
+        let key = world.content.keys().find(|key| sources.contains(&key.0));
+        if let Some((user, content, batch, course)) = key {
+            let key = (CONTENT, vec![content.clone(), batch.clone(), course.clone()]);
+            if !disputed.contains(&key) {
                 let columns: Columns = [
                     ("userid", user), ("contentid", content), ("batchid", batch),
                     ("courseid", course), ("result", &"new".to_owned()),
@@ -430,7 +430,7 @@ proptest! {
         (context, undone, ..) = undo_all(again(context, &journal, t + 10, slice_bytes), false);
         prop_assert_eq!(undone.disputed, u64::from(is_disputed));
         prop_assert_eq!(&dump(&spec(), &context.storage), &lived);
-        prop_assert_eq!(&told(&*journal).0, &disputed);
+        prop_assert_eq!(&reported(&*journal).0, &disputed);
 
         // Force restores what was left alone, and nothing else.
         let mut forced = judge.expected(true).0;
@@ -444,7 +444,7 @@ proptest! {
         prop_assert_eq!(undone.undone, u64::from(is_disputed));
         prop_assert_eq!(dump(&spec(), &context.storage), forced);
         prop_assert_eq!(state(&*journal), Some(State::Undone));
-        prop_assert_eq!(told(&*journal).0.len(), 0);
+        prop_assert_eq!(reported(&*journal).0.len(), 0);
     }
 }
 
@@ -499,7 +499,7 @@ fn check_swept(mut world: World, to: &str, sources: &[String], later: &Writes) {
     assert_eq!(merge(Arc::into_inner(undone).unwrap().into_storage().unwrap()), expected);
 }
 
-/// A sweep is stopped at a request, and taken back with what it had written by then.
+/// A sweep is stopped at a request, and undone with what it had written by then.
 fn check_stopped_sweep(
     mut world: World,
     (to, sources): (&str, &[String]),
@@ -559,7 +559,7 @@ fn a_copy_that_was_deleted_is_a_conflict() {
     assert_eq!((outcome.undone, outcome.disputed), (0, 1));
     let held: Vec<_> = dump(&spec(), &context.storage).content.into_keys().collect();
     assert_eq!(held, [["s", "c2", "b1", "k1"].map(str::to_owned).into()]);
-    assert_eq!(told(&*journal).0.len(), 1);
+    assert_eq!(reported(&*journal).0.len(), 1);
     // Who wants it back all the same has to say so.
     let (context, ..) = undo_all(again(context, &journal, T + 20, 60), true);
     assert_eq!(dump(&spec(), &context.storage), world);

@@ -12,12 +12,12 @@ use tributary::plan::{self, Plan};
 use tributary::storage::memory::MemoryStorage;
 use tributary::verify::Options;
 
+use super::coalesce::{never, run_all};
 use super::context_of;
 use super::inspect::{inspect, reading};
 use super::model::World;
 use super::preset::spec;
 use super::sweep::sweep;
-use super::together::{never, run_all};
 use super::undo::undo_all;
 use super::verify::{diff, verified};
 use super::world::{dump, load};

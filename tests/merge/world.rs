@@ -86,17 +86,17 @@ pub fn dump(spec: &Spec, storage: &MemoryStorage) -> World {
 }
 
 /// What the events say, with the check that no row is announced twice.
-pub fn said(events: &[Event]) -> Events {
-    let mut said = Events::new();
+pub fn events_of(events: &[Event]) -> Events {
+    let mut events_of = Events::new();
     for event in events {
         let value: serde_json::Value = serde_json::from_slice(&event.payload).expect("JSON");
         let text = |name: &str| value["edata"][name].as_str().map(str::to_owned);
         let (batch, user) = (text("batchId").unwrap(), text("userId").unwrap());
         assert_eq!(event.key, format!("{batch}_{user}"));
-        let before = said.insert((user, batch), text("courseId"));
+        let before = events_of.insert((user, batch), text("courseId"));
         assert_eq!(before, None, "announced twice: {}", event.key);
     }
-    said
+    events_of
 }
 
 pub fn group(survivor: &str, sources: &[String]) -> Group {

@@ -146,19 +146,19 @@ enum Target {
 /// Linked pairs stand in blocks of ten: chains in even blocks, fan-ins in odd ones.
 fn target(options: &Options, number: u64) -> Target {
     const BLOCK: u64 = 10;
-    let (block, place) = (number / BLOCK, number % BLOCK);
+    let (block, offset) = (number / BLOCK, number % BLOCK);
     // A sequence beyond those of the pairs.
     if !Random::new(options.seed, u64::MAX - block).chance(options.linked) {
         return Target::Own;
     }
-    let last = (number - place + BLOCK).min(options.pairs) - 1;
+    let last = (number - offset + BLOCK).min(options.pairs) - 1;
     let accounts = |pair: u64| {
         let mut random = Random::new(options.seed, pair);
         (random.uuid(), random.uuid())
     };
     match block % 2 {
         0 if number < last => Target::Other(accounts(number + 1).0),
-        1 if place > 0 => Target::Other(accounts(number - place).1),
+        1 if offset > 0 => Target::Other(accounts(number - offset).1),
         _ => Target::Own,
     }
 }

@@ -12,7 +12,7 @@ use clap::{Arg, ArgAction, CommandFactory, Parser, Subcommand, ValueHint};
 use clap_complete::Shell;
 
 use super::catalogue::{self, calls::PLAN};
-use crate::setting::{self, Described, Kind, Place};
+use crate::setting::{self, Described, Kind, Layer};
 
 /// Merges duplicate accounts in Apache Cassandra and announces each changed enrolment on Kafka.
 ///
@@ -122,7 +122,7 @@ pub(super) enum Command {
     Runs {
         /// What only you know of a run.
         #[command(subcommand)]
-        told: Option<OfRun>,
+        mark: Option<OfRun>,
     },
     /// Print what a run recorded for the group of an account, as JSON.
     ///
@@ -220,7 +220,7 @@ fn with_flags(command: clap::Command, words: &str) -> clap::Command {
     });
     let Some(own) = setting::Command::named(words) else { return command };
     let taken = catalogue::all().filter(|setting| setting.row().is_taken_by(own));
-    command.args(taken.filter(|setting| setting.row().is_in(Place::Flag)).map(flag))
+    command.args(taken.filter(|setting| setting.row().is_in(Layer::Flag)).map(flag))
 }
 
 fn flag(setting: &'static dyn Described) -> Arg {

@@ -9,7 +9,7 @@ pub(super) mod cluster;
 pub(super) mod output;
 pub(super) mod work;
 
-use crate::setting::{Described, Place, Row};
+use crate::setting::{Described, Layer, Row};
 use crate::{events, pairs};
 
 /// All of them.
@@ -37,7 +37,7 @@ pub(super) fn nearest(wrong: &str) -> Option<&'static str> {
     // From there on the two have more in common than not.
     const LIKE: f64 = 0.8;
     let wrong = wrong.to_lowercase().replace('-', "_");
-    let rows = all().map(Described::row).filter(|row| row.is_in(Place::File));
+    let rows = all().map(Described::row).filter(|row| row.is_in(Layer::File));
     let rated = rows.map(|row| (strsim::jaro_winkler(row.name, &wrong), row.name));
     let best = rated.max_by(|one, other| one.0.total_cmp(&other.0));
     best.filter(|(likeness, _)| *likeness >= LIKE).map(|(_, name)| name)

@@ -6,7 +6,7 @@ use crate::live::Listen;
 use crate::setting::Command::{
     Apply, Config, ControlStatus, Lookup, Plan, Resume, Runs, Undo, Verify,
 };
-use crate::setting::{Kind, Place, Setting, settings, values};
+use crate::setting::{Kind, Layer, Setting, settings, values};
 
 settings! {
     /// Where a run is kept, how it is watched and reported.
@@ -38,12 +38,12 @@ settings! {
 
     /// Say more on standard error and in run.log; twice: much more
     VERBOSE: u8 = Setting::new("verbose", Kind::Count, "", verbose)
-        .short('v').default("0").only(&[Place::Flag, Place::File]);
+        .short('v').default("0").only(&[Layer::Flag, Layer::File]);
 
     /// A file with settings (TOML)
     CONFIG: PathBuf = Setting::new("config", Kind::Path, "FILE", values::path)
         .example("tributary.toml")
-        .only(&[Place::Flag, Place::Environment])
+        .only(&[Layer::Flag, Layer::Environment])
         .taken_by(&[Plan, Apply, Resume, Verify, Undo, Runs, Config]);
 }
 

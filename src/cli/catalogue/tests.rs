@@ -63,7 +63,7 @@ fn secrets_are_not_for_the_command_line_and_are_not_recorded() {
         ["password", "password_file"]
     );
     for row in secrets {
-        assert!(!row.is_in(Place::Flag) && row.recorded.is_none(), "{}", row.name);
+        assert!(!row.is_in(Layer::Flag) && row.recorded.is_none(), "{}", row.name);
     }
 }
 
@@ -106,14 +106,14 @@ fn in_every_way(row: &Row, text: &str) -> Vec<Layers> {
     let is_bare = matches!(row.kind, Kind::Switch | Kind::Count);
     let (flag, variable, folder) = (row.flag(), row.variable(), tempfile::tempdir().unwrap());
     let mut ways = Vec::new();
-    if row.is_in(Place::Flag) {
+    if row.is_in(Layer::Flag) {
         let flags = [&flag, text];
         ways.push(given_to(words, if is_bare { &flags[..1] } else { &flags }, &[]));
     }
-    if row.is_in(Place::Environment) {
+    if row.is_in(Layer::Environment) {
         ways.push(given_to(words, &[], &[(&variable, text)]));
     }
-    if row.is_in(Place::File) {
+    if row.is_in(Layer::File) {
         let quote = if is_bare { "" } else { "'" };
         let file = folder.path().join("t.toml");
         fs::write(&file, format!("{} = {quote}{text}{quote}\n", row.name)).unwrap();
@@ -133,7 +133,7 @@ fn flag_variable_file_and_run_say_the_same() {
     for setting in all().filter(|setting| read_later(setting.row())) {
         let (row, text) = (setting.row(), sample(setting.row()));
         let ways = in_every_way(row, text);
-        assert_eq!(ways.len(), row.places.len(), "{}", row.name);
+        assert_eq!(ways.len(), row.layers.len(), "{}", row.name);
         let kept = setting.kept(&ways[0]).unwrap();
         for layers in &ways {
             let written = layers.written(row).unwrap_or_else(|| panic!("no {}", row.name));

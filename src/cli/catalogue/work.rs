@@ -97,7 +97,7 @@ settings! {
         });
 }
 
-/// A way in which enrolments are found, by its name.
+/// A way in which clustered rows are found, by its name.
 fn discover(text: &str) -> Result<Discover, String> {
     let names = Discover::NAMES.map(|(name, _)| name).join(" or ");
     text.parse().map_err(|()| format!("is not a way to discover enrolments: use {names}"))

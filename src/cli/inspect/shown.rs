@@ -48,7 +48,7 @@ impl Reading {
         };
         let mut latency = self.context.recorder.totals();
         let speed = self.speed(measured, &latency);
-        latency.retain(|lane| lane.count > 0);
+        latency.retain(|operation| operation.count > 0);
         Inspection {
             keyspace: settings.cluster.keyspace.clone(),
             discover: settings.discover.to_string(),
@@ -75,7 +75,8 @@ impl Reading {
                     .collect(),
             },
             missed: Missed {
-                enrolments: (settings.discover == Discover::Scan).then(|| total(&figures.missed)),
+                clustered_rows: (settings.discover == Discover::Scan)
+                    .then(|| total(&figures.missed)),
                 scanned_rows: inspected.scanned.map(|scanned| scanned.rows),
             },
             largest: inspected
@@ -189,19 +190,20 @@ impl Reading {
         Deletes {
             warn: limits.warn,
             fail: limits.fail,
-            is_told: self.is_told,
+            is_reported: self.is_reported,
             over_warn: reached(limits.warn),
             over_fail: reached(limits.fail),
             hottest: hottest.collect(),
         }
     }
 
-    fn speed(&self, measured: &Measured, latency: &[crate::latency::LaneSummary]) -> Speed {
-        let Context { lanes, spec, .. } = &*self.context;
-        let scans = spec.led().map(|(table, ..)| lanes.scan(table).0);
-        let others: BTreeSet<usize> = scans.chain([lanes.group().0]).collect();
-        let requests = latency.iter().enumerate().filter(|(lane, _)| !others.contains(lane));
-        let requests = requests.map(|(_, lane)| lane.count).sum();
+    fn speed(&self, measured: &Measured, latency: &[crate::latency::LatencySummary]) -> Speed {
+        let Context { operations, spec, .. } = &*self.context;
+        let scans = spec.led().map(|(table, ..)| operations.scan(table).0);
+        let others: BTreeSet<usize> = scans.chain([operations.group().0]).collect();
+        let requests =
+            latency.iter().enumerate().filter(|(operation, _)| !others.contains(operation));
+        let requests = requests.map(|(_, operation)| operation.count).sum();
         let seconds = measured.took.as_secs_f64();
         let per_second = |n: u64| if seconds > 0.0 { n as f64 / seconds } else { 0.0 };
         Speed {

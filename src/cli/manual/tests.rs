@@ -150,9 +150,9 @@ fn every_file_exists_and_every_file_is_told() {
             assert!(is_known, "{name}: {word}");
         }
     }
-    let told = quoted(Topic::find("journal").unwrap().text);
+    let text = quoted(Topic::find("journal").unwrap().text);
     for file in files::ALL {
-        assert!(told.iter().any(|word| word == file), "{file}");
+        assert!(text.iter().any(|word| word == file), "{file}");
     }
 }
 
@@ -208,7 +208,7 @@ fn topics_made_of_tables_have_every_row() {
     let settings = text("settings");
     for row in catalogue::all().map(Described::row) {
         let name =
-            if row.is_in(crate::setting::Place::Flag) { row.flag() } else { row.name.to_owned() };
+            if row.is_in(crate::setting::Layer::Flag) { row.flag() } else { row.name.to_owned() };
         assert!(settings.contains(&format!("`{name}")), "{name}");
     }
     let rules = text("input");
@@ -231,8 +231,8 @@ fn exit_codes_are_those_of_the_program() {
 
 #[test]
 fn what_there_is_not_is_told_with_the_nearest() {
-    let told = unknown(&["safty"]).to_string();
-    assert!(told.contains("the nearest is safety"), "{told}");
+    let text = unknown(&["safty"]).to_string();
+    assert!(text.contains("the nearest is safety"), "{text}");
     assert!(of_command(&["control", "pause"]).is_some() && of_command(&["paws"]).is_none());
 }
 

@@ -70,10 +70,10 @@ fn groups_by_state(
 pub(in crate::cli) fn begun(record: &RunRecord, run_dir: &Path, spec: (&Spec, String)) -> Run {
     let (spec, spec_sha256) = spec;
     let user = ["USER", "LOGNAME"].into_iter().find_map(|name| std::env::var(name).ok());
-    let place = std::path::absolute(run_dir).unwrap_or_else(|_| run_dir.to_owned());
+    let location = std::path::absolute(run_dir).unwrap_or_else(|_| run_dir.to_owned());
     Run {
         id: record.id.to_string(),
-        place: place.display().to_string(),
+        location: location.display().to_string(),
         user: user.unwrap_or_default(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         began: now_us(),

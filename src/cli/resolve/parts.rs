@@ -5,8 +5,8 @@ use std::path::Path;
 
 use crate::cli::catalogue;
 use crate::cli::catalogue::cluster::{
-    CONSISTENCY, HOSTS, KEYSPACE, LOCAL_DC, NO_REGISTER, PASSWORD, PASSWORD_FILE, REGISTER, TLS,
-    TLS_CA, TLS_CERT, TLS_KEY, TLS_NO_HOSTNAME_CHECK, USERNAME,
+    ADDRESS_MAP, CONSISTENCY, HOSTS, KEYSPACE, LOCAL_DC, NO_REGISTER, PASSWORD, PASSWORD_FILE,
+    REGISTER, TLS, TLS_CA, TLS_CERT, TLS_KEY, TLS_NO_HOSTNAME_CHECK, USERNAME,
 };
 use crate::cli::catalogue::output::{JSON, LOG_FORMAT, LogFormat, QUIET, VERBOSE};
 use crate::cli::catalogue::work::{
@@ -39,6 +39,7 @@ pub(in crate::cli) fn cluster(layers: &Layers) -> Result<ClusterSettings, Settin
         register: register(layers)?,
         tls: tls(layers)?,
         hosts: layers.get(&HOSTS)?,
+        address_map: layers.find(&ADDRESS_MAP)?.unwrap_or_default(),
         keyspace: layers.get(&KEYSPACE)?,
         local_dc: layers.find(&LOCAL_DC)?,
         username,

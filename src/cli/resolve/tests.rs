@@ -252,7 +252,7 @@ fn a_run_goes_on_with_its_own_settings_but_for_what_is_given_again() {
     let wrong = resolve(&flags, "discover = 'all'\n", &[]).unwrap_err().to_string();
     assert!(wrong.contains("'all' is not a way to discover enrolments"), "{wrong}");
 
-    // A run that was not swept when it was applied can be swept by going on with it.
+    // A run that was not swept when it was applied can be swept by resuming it.
     let flags = ["--keyspace", "k", "--topic", "t", "--no-sweep"];
     let begun = resolve(&flags, "", &[]).unwrap();
     let sweeps = |flags: &[&str]| go_on(&begun, flags, "", &[]).unwrap().merge.work.sweep;

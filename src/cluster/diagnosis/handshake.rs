@@ -143,8 +143,8 @@ const NOT_TLS: [&str; 5] = [
 /// What OpenSSL says, if it is not just that the connection is closed.
 fn openssl_error(error: &io::Error) -> Option<&OpensslError> {
     let errors = error.get_ref()?.downcast_ref::<ssl::Error>()?.ssl_error()?;
-    let said = errors.errors().first()?;
-    (said.reason() != Some("unexpected eof while reading")).then_some(said)
+    let first = errors.errors().first()?;
+    (first.reason() != Some("unexpected eof while reading")).then_some(first)
 }
 
 /// Why there is no encryption, as far as the connection tells.
@@ -215,7 +215,7 @@ mod tests {
     use tokio::net::TcpListener;
 
     use super::*;
-    use crate::cluster::{Consistency, tls};
+    use crate::cluster::{AddressMap, Consistency, tls};
 
     /// A certificate with its key, and who it says it is.
     struct Issued {
@@ -276,6 +276,7 @@ mod tests {
             let _ = Pin::new(&mut stream).accept().await;
         });
         let settings = ClusterSettings {
+            address_map: AddressMap::default(),
             register: None,
             hosts: vec![format!("{host}:9042")],
             keyspace: "k".into(),

@@ -44,9 +44,9 @@ pub(super) async fn conditional(
 /// How long a lease lasts, in microseconds. Debug builds ask `TRIBUTARY_LEASE`, in seconds, so that a test need not wait
 /// for it.
 pub(super) fn lasts() -> TimestampUs {
-    let said = || std::env::var("TRIBUTARY_LEASE").ok()?.parse::<TimestampUs>().ok();
-    let said = if cfg!(debug_assertions) { said() } else { None };
-    said.map_or(LEASE_US, |seconds| seconds * 1_000_000)
+    let given = || std::env::var("TRIBUTARY_LEASE").ok()?.parse::<TimestampUs>().ok();
+    let given = if cfg!(debug_assertions) { given() } else { None };
+    given.map_or(LEASE_US, |seconds| seconds * 1_000_000)
 }
 
 impl ClusterRegister {

@@ -144,8 +144,8 @@ impl ClusterRegister {
                 (&*self.reader.merged, bucket, &**account, &**run, *t, step.name(), &**survivor)
             })
             .collect();
-        let told = preparer.renew(preparer.session.batch(&batch, values).await).await;
-        told.map(drop).map_err(|error| self.reader.attempted("adding accounts to").failed(&error))
+        let result = preparer.renew(preparer.session.batch(&batch, values).await).await;
+        result.map(drop).map_err(|error| self.reader.attempted("adding accounts to").failed(&error))
     }
 }
 

@@ -62,7 +62,10 @@ impl Cluster {
     ///
     /// # Errors
     /// It is of a later version, or cannot be read.
-    pub async fn history(&self, keyspace: &str) -> Result<Option<RegisterReader>, ClusterError> {
+    pub async fn register_reader(
+        &self,
+        keyspace: &str,
+    ) -> Result<Option<RegisterReader>, ClusterError> {
         match self.has_register(keyspace).await? {
             true => RegisterReader::prepare(self, keyspace).await.map(Some),
             false => Ok(None),

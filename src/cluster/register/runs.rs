@@ -27,10 +27,10 @@ type Row = (
 );
 
 fn run(row: Row) -> Run {
-    let (id, place, user, version, began, ended, input, spec, tables, state, groups) = row;
+    let (id, location, user, version, began, ended, input, spec, tables, state, groups) = row;
     Run {
         id,
-        place: place.unwrap_or_default(),
+        location: location.unwrap_or_default(),
         user: user.unwrap_or_default(),
         version: version.unwrap_or_default(),
         began: began.unwrap_or_default(),
@@ -65,13 +65,13 @@ impl ClusterRegister {
     /// # Errors
     /// The register cannot be written.
     pub async fn add_run(&self, run: &Run) -> Result<(), StorageError> {
-        let Run { id, place, user, version, began, ended, hashes, tables, state, groups } = run;
+        let Run { id, location, user, version, began, ended, hashes, tables, state, groups } = run;
         let [input, spec] = hashes;
-        let place = format!("{}:{place}", self.host);
+        let location = format!("{}:{location}", self.host);
         let values = (
             &*self.reader.merged,
             id,
-            place,
+            location,
             user,
             version,
             *began,

@@ -243,7 +243,7 @@ impl PresentTable {
             Some((name, Ok(Some(at)))) if *at >= width => {
                 Err(format!("{}.{name} does not belong here", self.name))
             }
-            Some((_, place)) => place.clone(),
+            Some((_, position)) => position.clone(),
             None => Err(format!("table {} has no column {number}", self.name)),
         }
     }

@@ -6,12 +6,12 @@
 //!  "seal":{"deletes":[{"table":…,"source":0,"scope":{…}}],"events":[{"scope":{…},"quoted":{…}}]}}
 //! ```
 //!
-//! What is absent is left out. A source is its place in the group.
+//! What is absent is left out. A source is its index in the group.
 
 use bytes::Bytes;
 
 use crate::journal::Kind;
-use crate::merge::{Announced, Entry, Seal, Slice, SweepSlice, Swept, SweptCell, Write};
+use crate::merge::{Announced, Completion, Entry, Slice, SweepSlice, Swept, SweptCell, Write};
 use crate::model::{Cell, ColumnIndex, CqlType, Row, Scope, TableIndex, WriteTimes};
 
 use super::json::{self, Object};
@@ -83,9 +83,9 @@ impl Object {
     }
 }
 
-fn slice(out: &mut Object, layout: &Layout, Slice { entries, seal }: &Slice) {
+fn slice(out: &mut Object, layout: &Layout, Slice { entries, completion }: &Slice) {
     out.objects("entries", entries, |out, entry| write_entry(out, layout, entry));
-    if let Some(Seal { deletes, events }) = seal {
+    if let Some(Completion { deletes, events }) = completion {
         out.object("seal", |out| {
             out.objects("deletes", deletes, |out, delete| {
                 let table = named(out, layout, delete.table);
@@ -144,7 +144,7 @@ fn write_swept(out: &mut Object, layout: &Layout, swept: &Swept) {
     out.number("source", swept.source as i64);
     out.cells("key", table, swept.key.iter().enumerate());
     out.objects("cells", &swept.cells, |out, cell| {
-        let SweptCell { column, element, value, t, placed_at } = cell;
+        let SweptCell { column, element, value, t, moved_at } = cell;
         out.text("column", &table.columns[*column].0);
         match (element, value) {
             (None, Some(value)) => out.value("value", table, *column, value),
@@ -158,8 +158,8 @@ fn write_swept(out: &mut Object, layout: &Layout, swept: &Swept) {
             (None, None) => {}
         }
         out.number("t", *t);
-        if let Some(placed_at) = placed_at {
-            out.number("placed_at", *placed_at);
+        if let Some(moved_at) = moved_at {
+            out.number("placed_at", *moved_at);
         }
     });
     if let Some(target) = &swept.target {

@@ -1,9 +1,9 @@
 //! Bodies of sweeps.
 //!
 //! ```text
-//! rows:   table, source, key, cells: (column, [element], [value], t, [placed_at]),
+//! rows:   table, source, key, cells: (column, [element], [value], t, [moved_at]),
 //!         [target: row, times by column: 0: none, 1: t, 2: t of each element], [settled]
-//! events: as in a seal
+//! events: as in a completion
 //! ```
 
 use bytes::Bytes;
@@ -53,7 +53,7 @@ fn write_swept<'a>(out: &mut Out<'a>, swept: &'a Swept) {
         write_cell(out, &cell.element);
         write_cell(out, &cell.value);
         out.signed(cell.t);
-        out.option(cell.placed_at, Out::signed);
+        out.option(cell.moved_at, Out::signed);
     });
     out.option(swept.target.as_ref(), |out, target| {
         out.row(Width::Full.kind(swept.table), &target.row.cells);
@@ -80,8 +80,8 @@ fn read_swept(reader: &mut Reader<'_>, present: &Present) -> Read<Swept> {
     let cells = reader.list(|reader| {
         let column = table.column(reader.number()?)?;
         let (element, value) = (read_cell(reader)?, read_cell(reader)?);
-        let (t, placed_at) = (reader.signed()?, reader.option(Reader::signed)?);
-        Ok(column.map(|column| SweptCell { column, element, value, t, placed_at }))
+        let (t, moved_at) = (reader.signed()?, reader.option(Reader::signed)?);
+        Ok(column.map(|column| SweptCell { column, element, value, t, moved_at }))
     })?;
     let cells = cells.into_iter().flatten().collect();
     let target = reader.option(|reader| {

@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use crate::journal::fixtures::{altered, spec};
 use crate::journal::memory::MemoryJournal;
 use crate::merge::{
-    Announced, Entry, PartitionDelete, Seal, Slice, SweepSlice, Swept, SweptCell, Write,
+    Announced, Completion, Entry, PartitionDelete, Slice, SweepSlice, Swept, SweptCell, Write,
 };
 use crate::model::{Cell, ColumnIndex, CqlType, Row, Scope, TimedRow, WriteTimes};
 use crate::spec::schema::{ColumnKind, ColumnSchema, Schema};
@@ -102,10 +102,10 @@ fn slice(spec: &Spec) -> impl Strategy<Value = Slice> {
         let delete = move |(source, scope)| PartitionDelete { table, source, scope };
         (0..600_usize, scope(shape)).prop_map(delete).boxed()
     });
-    let seal = (prop::collection::vec(delete, 0..3), events(spec));
-    let seal = seal.prop_map(|(deletes, events)| Seal { deletes, events });
-    let slice = (prop::collection::vec(entry(spec), 0..4), prop::option::of(seal));
-    slice.prop_map(|(entries, seal)| Slice { entries, seal })
+    let completion = (prop::collection::vec(delete, 0..3), events(spec));
+    let completion = completion.prop_map(|(deletes, events)| Completion { deletes, events });
+    let slice = (prop::collection::vec(entry(spec), 0..4), prop::option::of(completion));
+    slice.prop_map(|(entries, completion)| Slice { entries, completion })
 }
 
 fn times(columns: usize) -> impl Strategy<Value = Vec<WriteTimes>> {
@@ -121,12 +121,12 @@ fn sweep(spec: &Spec) -> impl Strategy<Value = SweepSlice> {
     let swept = of_table(spec, |table, shape| {
         let columns = shape.columns.len();
         let cells = (0..columns, cell(), cell(), any::<i64>(), any::<Option<i64>>());
-        let cells = cells.prop_map(|(column, element, value, t, placed_at)| SweptCell {
+        let cells = cells.prop_map(|(column, element, value, t, moved_at)| SweptCell {
             column,
             element,
             value,
             t,
-            placed_at,
+            moved_at,
         });
         let target =
             (row(columns), times(columns)).prop_map(|(row, times)| TimedRow { row, times });
@@ -253,7 +253,7 @@ proptest! {
         for (body, read) in bodies.into_iter().zip(readers) {
             let whole = Bytes::from(body.clone());
             prop_assert!(read(&codec, &whole));
-            // Inside of a long value, one place is like the next.
+            // Inside of a long value, one byte is like the next.
             let step = 1 + whole.len() / 500;
             for cut in (0..whole.len()).step_by(step) {
                 prop_assert!(!read(&codec, &whole.slice(..cut)), "cut at {}", cut);
@@ -319,7 +319,7 @@ fn nothing_is_copied() {
         Row { cells: vec![Some(Bytes::from_static(b"value")); spec().tables[0].columns.len()] };
     let entries =
         vec![Entry { table: 0, target: None, sources: vec![(0, row)], write: Write::Nothing }];
-    let body = Bytes::from(codec.encode(&Slice { entries, seal: None }));
+    let body = Bytes::from(codec.encode(&Slice { entries, completion: None }));
     let slice = codec.decode(&body).unwrap();
     let value = slice.entries[0].sources[0].1.cells[3].as_ref().unwrap();
     assert!(body.as_ptr_range().contains(&value.as_ptr()));

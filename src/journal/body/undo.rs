@@ -1,4 +1,4 @@
-//! Bodies of undos: what was decided about the keys of one chunk of a group's ledger.
+//! Bodies of undos: what was decided about the keys of one chunk of a group's histories.
 //!
 //! ```text
 //! keys, [only: key…],
@@ -51,7 +51,7 @@ pub struct Apart {
 /// A cell of a source that stays as it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeptCell {
-    /// The source, by its place in the group.
+    /// The source, by its index in the group.
     pub source: usize,
     /// The column.
     pub column: ColumnIndex,
@@ -75,7 +75,7 @@ pub struct LeftAlone {
     pub key: usize,
     /// Its table.
     pub table: TableIndex,
-    /// The place in the group of the pair by which the key came to be merged.
+    /// The index in the group of the pair by which the key came to be merged.
     pub pair: usize,
     /// The primary key of the survivor's row, in column order.
     pub row: Vec<Bytes>,

@@ -63,7 +63,7 @@ pub(super) struct Packed {
     pub(super) pairs: String,
     pub(super) kind: Kind,
     pub(super) t: TimestampUs,
-    pub(super) sealed: bool,
+    pub(super) completes: bool,
     pub(super) tally: Option<String>,
     pub(super) scopes: Option<Vec<u8>>,
     /// Where its body is in its block.
@@ -81,7 +81,7 @@ impl Packed {
             pairs: pairs(&intent.pairs),
             kind: intent.kind,
             t: intent.t,
-            sealed: intent.sealed,
+            completes: intent.completes,
             tally: tally(&intent.tally),
             scopes: Some(intent.scopes).filter(|scopes| !scopes.is_empty()),
             start: 0,
@@ -97,16 +97,16 @@ pub(super) struct PackedScan {
     pub(super) table: String,
     pub(super) range: TokenRange,
     pub(super) rows: u64,
-    pub(super) enrolments: u64,
+    pub(super) clustered_rows: u64,
     pub(super) found: Vec<u8>,
     pub(super) found_bytes: usize,
 }
 
 impl PackedScan {
     pub(super) fn new(scan: Scan) -> Self {
-        let Scan { table, range, rows, enrolments, found } = scan;
+        let Scan { table, range, rows, clustered_rows, found } = scan;
         let found_bytes = found.len();
-        Self { table, range, rows, enrolments, found: compress(found, &[]), found_bytes }
+        Self { table, range, rows, clustered_rows, found: compress(found, &[]), found_bytes }
     }
 }
 
@@ -131,7 +131,7 @@ pub fn stored_bytes(mut intent: Intent) -> u64 {
     let tally = packed.tally.as_ref().map_or(0, String::len);
     let slice = body + tally + packed.scopes.as_ref().map_or(0, Vec::len) + SLICE_BYTES;
     let group = packed.survivor.text().len() + packed.pairs.len() + GROUP_BYTES;
-    (slice + if packed.sealed { group } else { 0 }) as u64
+    (slice + if packed.completes { group } else { 0 }) as u64
 }
 
 /// Pairs as JSON.

@@ -116,8 +116,8 @@ impl Reads {
         let found = self.read(|connection| {
             let sql = "SELECT block, start, bytes FROM slices WHERE id = ?1";
             let mut query = connection.prepare_cached(sql)?;
-            let place = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?));
-            query.query_row([slice], place).optional()
+            let location = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?));
+            query.query_row([slice], location).optional()
         });
         let (block, start, bytes): (i64, usize, usize) =
             found?.ok_or_else(|| self.damaged(format!("there is no slice {slice}")))?;
@@ -228,7 +228,7 @@ fn slice_record(row: &Row<'_>) -> rusqlite::Result<SliceRecord> {
         group: row.get(1)?,
         kind: row.get(2)?,
         t: row.get(3)?,
-        sealed: row.get(4)?,
+        completes: row.get(4)?,
         tally: json_of(row, 5, read_tally)?,
         scopes: row.get::<_, Option<Vec<u8>>>(6)?.unwrap_or_default().into(),
     })
@@ -240,7 +240,7 @@ fn scan_record(row: &Row<'_>) -> rusqlite::Result<ScanRecord> {
         table: row.get(1)?,
         range: TokenRange { after: row.get(2)?, to: row.get(3)? },
         rows: row.get(4)?,
-        enrolments: row.get(5)?,
+        clustered_rows: row.get(5)?,
     })
 }
 

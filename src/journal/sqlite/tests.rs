@@ -257,13 +257,13 @@ fn what_is_no_journal_is_told_apart() {
     let expected = format!("{} has no journal: it is not a run", folder.path().display());
     assert!(error.starts_with(&expected), "{error}");
 
-    for (version, said) in [
+    for (version, expected) in [
         (2, "has a schema of version 2, but this program reads version 3 only"),
         (4, "has a schema of version 4, but this program reads version 3 only"),
     ] {
         Connection::open(&path).unwrap().pragma_update(None, "user_version", version).unwrap();
         let error = refused(&path).to_string();
-        assert!(error.contains(said), "{error}");
+        assert!(error.contains(expected), "{error}");
     }
 
     for contents in [&b""[..], b"from,to\na,b\n", &[0x53; 8_192]] {
@@ -362,9 +362,9 @@ fn an_operator_sees_where_the_groups_stand() {
         rows.collect::<Result<_, _>>().unwrap()
     };
     let expect = |expected: &[(&str, i64)]| {
-        let said = states();
-        let said: Vec<_> = said.iter().map(|(state, groups)| (state.as_str(), *groups)).collect();
-        assert_eq!(said, expected);
+        let found = states();
+        let found: Vec<_> = found.iter().map(|(state, groups)| (state.as_str(), *groups)).collect();
+        assert_eq!(found, expected);
     };
     expect(&[]);
     journal.set_meta("groups", "10").unwrap();

@@ -248,7 +248,7 @@ fn intend(transaction: &Transaction<'_>, intent: &Packed, block: i64) -> rusqlit
         group,
         intent.kind.to_string(),
         intent.t,
-        intent.sealed,
+        intent.completes,
         intent.tally,
         intent.scopes,
         block,
@@ -267,7 +267,7 @@ fn keep_scan(transaction: &Transaction<'_>, scan: &PackedScan) -> rusqlite::Resu
         scan.range.after,
         scan.range.to,
         scan.rows,
-        scan.enrolments,
+        scan.clustered_rows,
         scan.found,
         number(scan.found_bytes),
     ])?;

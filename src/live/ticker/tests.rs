@@ -1,29 +1,29 @@
 use serde_json::Value;
 
 use super::*;
-use crate::latency::Lane;
+use crate::latency::Operation;
 use crate::live::{Ended, Nodes};
 
-fn json(sight: &mut Sight, at: Instant) -> Value {
-    serde_json::from_str(&sight.tick(at).status).unwrap()
+fn json(sampler: &mut Sampler, at: Instant) -> Value {
+    serde_json::from_str(&sampler.tick(at).status).unwrap()
 }
 
-fn sight(counters: impl Fn() -> Counters + Send + 'static) -> (Board, Arc<Recorder>, Sight) {
-    let board = Board::default();
+fn sampler(counters: impl Fn() -> Counters + Send + 'static) -> (Status, Arc<Recorder>, Sampler) {
+    let status = Status::default();
     let recorder = Arc::new(Recorder::new(vec!["read t".into(), metrics::JOURNAL.into()]));
-    board.begin("apply", "r");
-    board.enter(Phase::Merging);
-    board.watch(Arc::clone(&recorder), counters);
+    status.begin("apply", "r");
+    status.enter(Phase::Merging);
+    status.watch(Arc::clone(&recorder), counters);
     let (stop, _) = watch::channel(false);
-    let sight = Sight::new(board.clone(), Control::new(stop));
-    (board, recorder, sight)
+    let sampler = Sampler::new(status.clone(), Control::new(stop));
+    (status, recorder, sampler)
 }
 
 #[test]
 fn rate_and_time_left_follow_what_is_done() {
     let done = Arc::new(std::sync::atomic::AtomicU64::new(0));
     let counted = Arc::clone(&done);
-    let (_, _, mut sight) = sight(move || Counters {
+    let (_, _, mut sampler) = sampler(move || Counters {
         groups_total: 100,
         done: counted.load(std::sync::atomic::Ordering::Relaxed),
         ..Counters::default()
@@ -31,9 +31,9 @@ fn rate_and_time_left_follow_what_is_done() {
     let start = Instant::now();
     for second in 0..=4 {
         done.store(second * 10, std::sync::atomic::Ordering::Relaxed);
-        json(&mut sight, start + Duration::from_secs(second));
+        json(&mut sampler, start + Duration::from_secs(second));
     }
-    let shown = json(&mut sight, start + Duration::from_secs(5));
+    let shown = json(&mut sampler, start + Duration::from_secs(5));
     assert_eq!(shown["groups_per_s"], 8.0);
     assert_eq!(shown["seconds_left"], 60.0 / 8.0);
     assert_eq!(shown["groups_recent"], serde_json::json!([0, 10, 10, 10, 10, 0]));
@@ -46,16 +46,16 @@ fn every_place_shows_what_is_under_way() {
     let done = Arc::new(std::sync::atomic::AtomicU64::new(0));
     let counted = Arc::clone(&done);
     let under_way = UnderWay { groups_per_s: None, ..EXAMPLE };
-    let (_, _, mut sight) = sight(move || Counters {
+    let (_, _, mut sampler) = sampler(move || Counters {
         groups_total: 1_000,
         done: counted.load(std::sync::atomic::Ordering::Relaxed),
         under_way,
         ..Counters::default()
     });
     let start = Instant::now();
-    sight.tick(start);
+    sampler.tick(start);
     done.store(62, std::sync::atomic::Ordering::Relaxed);
-    let frame = sight.tick(start + Duration::from_secs(1));
+    let frame = sampler.tick(start + Duration::from_secs(1));
     for shown in [&frame.public, &frame.status] {
         let shown: Value = serde_json::from_str(shown).unwrap();
         assert_eq!(shown["under_way"], serde_json::to_value(EXAMPLE).unwrap());
@@ -70,26 +70,26 @@ fn every_place_shows_what_is_under_way() {
 
 #[test]
 fn latencies_are_those_of_the_last_while() {
-    let (_, recorder, mut sight) = sight(Counters::default);
+    let (_, recorder, mut sampler) = sampler(Counters::default);
     let start = Instant::now();
     let at = |second| start + Duration::from_secs(second);
-    recorder.record(Lane(0), Duration::from_millis(5));
-    recorder.record(Lane(1), Duration::from_millis(1));
-    assert_eq!(json(&mut sight, at(0))["latency"][0]["count"], 1);
-    recorder.record(Lane(0), Duration::from_millis(80));
-    let shown = json(&mut sight, at(6));
+    recorder.record(Operation(0), Duration::from_millis(5));
+    recorder.record(Operation(1), Duration::from_millis(1));
+    assert_eq!(json(&mut sampler, at(0))["latency"][0]["count"], 1);
+    recorder.record(Operation(0), Duration::from_millis(80));
+    let shown = json(&mut sampler, at(6));
     assert_eq!(shown["latency"][0]["count"], 1, "{shown}");
     assert_eq!(shown["latency"][0]["lane"], "read t");
     assert!(shown["latency"][0]["p50_us"].as_u64().unwrap() > 70_000, "{shown}");
     assert_eq!(shown["journal_commits"], 1);
-    json(&mut sight, at(12));
-    json(&mut sight, at(18));
-    assert_eq!(json(&mut sight, at(24))["latency"], serde_json::json!([]));
+    json(&mut sampler, at(12));
+    json(&mut sampler, at(18));
+    assert_eq!(json(&mut sampler, at(24))["latency"], serde_json::json!([]));
 }
 
 #[test]
 fn servers_that_are_late_are_told() {
-    let (_, _, mut sight) = sight(|| Counters {
+    let (_, _, mut sampler) = sampler(|| Counters {
         topic: Some("t".into()),
         produced: 3,
         acknowledged: 1,
@@ -97,12 +97,12 @@ fn servers_that_are_late_are_told() {
         ..Counters::default()
     });
     let start = Instant::now();
-    let shown = json(&mut sight, start);
+    let shown = json(&mut sampler, start);
     assert_eq!(
         (&shown["kafka"]["state"], &shown["cassandra"]["state"]),
         (&"ok".into(), &"waiting".into())
     );
-    let shown = json(&mut sight, start + Duration::from_secs(7));
+    let shown = json(&mut sampler, start + Duration::from_secs(7));
     assert_eq!(
         (&shown["kafka"]["state"], &shown["kafka"]["silent_s"]),
         (&"waiting".into(), &7.0.into())
@@ -111,15 +111,15 @@ fn servers_that_are_late_are_told() {
 
 #[tokio::test]
 async fn the_last_frame_has_the_end() {
-    let (board, _, _) = sight(|| Counters { done: 7, ..Counters::default() });
+    let (status, _, _) = sampler(|| Counters { done: 7, ..Counters::default() });
     let (stop, _) = watch::channel(false);
-    let ticker = Ticker::start(&board, &Control::new(stop));
+    let ticker = Ticker::start(&status, &Control::new(stop));
     assert!(!ticker.frames().latest().is_last);
-    board.enter(Phase::Sweeping);
+    status.enter(Phase::Sweeping);
     ticker.frames().refresh();
     assert!(ticker.frames().latest().status.contains("sweeping"));
-    board.freeze();
-    board.end(Ended { how: "finished".into(), exit_code: 0, again: None });
+    status.freeze();
+    status.end(Ended { how: "finished".into(), exit_code: 0, again: None });
     let last = ticker.finish().await;
     let shown: Value = serde_json::from_str(&last.status).unwrap();
     assert!(last.is_last);

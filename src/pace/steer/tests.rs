@@ -75,7 +75,7 @@ impl Cluster {
                 self.steer.sent();
             }
             if self.now >= self.read.0 {
-                self.steer.felt(self.read.1, self.now);
+                self.steer.observe_read(self.read.1, self.now);
                 reads += 1.0;
                 slow += f64::from(u8::from(self.read.1 > BOUND));
                 let noise = 0.9 + self.random.f64() * 0.2;
@@ -166,8 +166,8 @@ fn a_cluster_that_is_always_slower_leaves_one_request_at_a_time() {
         assert!(seen.limit < 1.01, "{way}: {seen:?}");
         let held = cluster.steer.held().expect("it is held back");
         assert!(held.is_least, "{held:?}");
-        let said = held.to_string();
-        assert_eq!(said, "held back by --max-latency: a read takes 35 ms");
+        let text = held.to_string();
+        assert_eq!(text, "held back by --max-latency: a read takes 35 ms");
         // And once it is quick, it does not stay there.
         cluster.idle_ms = 2.0;
         cluster.run(30);

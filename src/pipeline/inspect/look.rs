@@ -108,7 +108,7 @@ pub(super) async fn look_at<S: Reader>(
     };
     let mut work = Work::new(Access { window, group, t: 0, can_wait: false }, None, counted);
     work.merge().await?;
-    window.recorder.record(window.lanes.group(), began.elapsed());
+    window.recorder.record(window.operations.group(), began.elapsed());
     let Work { findings, mut tally, sink, .. } = work;
     tally.events = sink.events;
     let mut seen = Seen {
@@ -159,7 +159,7 @@ impl<S: Reader> Sink<S> for Counted<'_> {
         writes.iter().flatten().flat_map(|batch| &batch.mutations).for_each(|own| {
             self.written[own.table].add(&window.spec.tables[own.table], &own.change);
         });
-        for gone in slice.seal.iter().flat_map(|seal| &seal.deletes) {
+        for gone in slice.completion.iter().flat_map(|completion| &completion.deletes) {
             let key = gone.scope.values().iter().map(Bytes::len).sum::<usize>()
                 + self.group.pairs[gone.source].from.cell().len();
             self.written[gone.table].add_delete(key);
@@ -167,7 +167,7 @@ impl<S: Reader> Sink<S> for Counted<'_> {
         for entry in &slice.entries {
             self.see(window, entry, findings);
         }
-        self.events += slice.seal.map_or(0, |seal| seal.events.len() as u64);
+        self.events += slice.completion.map_or(0, |completion| completion.events.len() as u64);
         Ok(())
     }
 }

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::failpoint;
+use crate::history::Histories;
 use crate::journal::{Intent, Kind, Note, State};
-use crate::ledger::Ledger;
 use crate::merge::{self, Announced, Horizon, SweepSlice, Verdict};
 use crate::model::{AccountId, Group, Scope, TableIndex, Tally, TimedRow, TimestampUs};
 use crate::register::Step;
@@ -40,9 +40,9 @@ pub(super) async fn turn<S: Writer>(
     let mut sweeper = Sweeper { window, group, round, turn: Turn::default() };
     sweeper.turn.group = group.index;
     let records = window.journal.slices(group.index)?;
-    let sealed = records.iter().find(|record| record.kind == Kind::Merge && record.sealed);
-    let Some(sealed) = sealed else { return Ok(sweeper.turn) };
-    let after = records.iter().map(|record| record.t).max().unwrap_or(sealed.t);
+    let last = records.iter().find(|record| record.kind == Kind::Merge && record.completes);
+    let Some(last) = last else { return Ok(sweeper.turn) };
+    let after = records.iter().map(|record| record.t).max().unwrap_or(last.t);
     let mut scopes = BTreeSet::new();
     for record in &records {
         let led_to = window.codec.decode_scopes(&record.scopes);
@@ -102,12 +102,12 @@ async fn carry_out<S: Writer>(
 ) -> Result<Vec<Leftover>, GroupError> {
     window.write_all(slice.writes(&window.spec, &group.survivor)).await?;
     let writes = Acknowledged { since: t, at: window.as_of.now(), state: State::Sweeping };
-    let placed = slice.rows.iter().filter(|row| row.is_placed());
-    let placed = placed.map(|row| {
+    let moved = slice.rows.iter().filter(|row| row.is_moved());
+    let moved = moved.map(|row| {
         let shape = &window.spec.tables[row.table];
         (row.table, row.key_of(shape, &group.survivor))
     });
-    let computed = placed.filter(|(table, _)| !window.spec.tables[*table].survivorship.is_empty());
+    let computed = moved.filter(|(table, _)| !window.spec.tables[*table].survivorship.is_empty());
     let raised = overtaken::raise(window, group, computed.collect(), writes).await?;
     failpoint::hit("swept");
     if let Some(event) = &window.spec.event {
@@ -199,13 +199,13 @@ impl<S: Writer> Sweeper<'_, S> {
             let is_copy =
                 copies.contains(&shared) || targets.contains_key(&shared) && target.is_none();
             match Verdict::of((table, shape), source, &row, target, is_copy, horizon) {
-                Verdict::Take(swept, told) => {
+                Verdict::Take(swept, leftover) => {
                     targets.insert(shared, swept.result(shape, &group.survivor));
                     self.turn.expiring |=
                         swept.cells.iter().any(|cell| Some(cell.t) > swept.settled);
                     self.turn.again = true;
                     slice.rows.push(swept);
-                    if let Some(why) = told {
+                    if let Some(why) = leftover {
                         self.leave(table, source, key, why);
                     }
                 }
@@ -242,7 +242,7 @@ impl<S: Writer> Sweeper<'_, S> {
         window.intend(intent).await?;
         window.begin(group, Step::After).await?;
         failpoint::hit("sweep");
-        self.turn.told.extend(carry_out(window, group, &slice, t).await?);
+        self.turn.leftovers.extend(carry_out(window, group, &slice, t).await?);
         Ok(())
     }
 
@@ -270,9 +270,9 @@ impl<S: Writer> Sweeper<'_, S> {
             .collect();
         let mut copies = HashSet::new();
         let (journal, codec) = (&*self.window.journal, &self.window.codec);
-        let mut ledger = Ledger::open(journal, codec, spec, self.group.index)?;
-        while let Some(histories) = ledger.next_chunk()? {
-            for history in histories.into_iter().filter(crate::ledger::History::is_copy) {
+        let mut walk = Histories::open(journal, codec, spec, self.group.index)?;
+        while let Some(histories) = walk.next_chunk()? {
+            for history in histories.into_iter().filter(crate::history::History::is_copy) {
                 let table = &spec.tables[history.table];
                 let key = history.key_of(table, &self.group.survivor);
                 let shared = (history.table, table.shared_key(&key));
@@ -295,7 +295,7 @@ impl<S: Writer> Sweeper<'_, S> {
         self.window.timed_row(table, &key).await
     }
 
-    /// The enrolments to announce: those of the survivor in the partitions in which a row of it changes.
+    /// The rows to announce: those of the survivor in the partitions in which a row of it changes.
     async fn announced(
         &self,
         slice: &SweepSlice,
@@ -303,8 +303,8 @@ impl<S: Writer> Sweeper<'_, S> {
     ) -> Result<Vec<Announced>, StorageError> {
         let (window, survivor) = (self.window, &self.group.survivor);
         let Some(event) = &window.spec.event else { return Ok(Vec::new()) };
-        let placed = slice.rows.iter().filter(|swept| swept.is_placed());
-        let scopes = placed.filter_map(|swept| {
+        let moved = slice.rows.iter().filter(|swept| swept.is_moved());
+        let scopes = moved.filter_map(|swept| {
             let key: Vec<_> = swept.key.iter().cloned().map(Some).collect();
             window.led_to(swept.table, &key)
         });

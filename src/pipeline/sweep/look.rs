@@ -45,7 +45,7 @@ impl Look {
         };
         let records = context.journal.slices_between(Kind::Merge, window.start, window.end)?;
         let mut of_groups = HashMap::new();
-        for record in records.iter().filter(|record| record.sealed && is_done(record.group)) {
+        for record in records.iter().filter(|record| record.completes && is_done(record.group)) {
             let first = look.sources.len();
             let group = plan.group(record.group);
             look.sources.extend(group.sources().map(|source| (source.clone(), record.group)));

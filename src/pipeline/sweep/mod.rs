@@ -7,8 +7,8 @@
 //! is found are read with values ([`group`]). Rows to which something was written just now are left to
 //! the next round; what is still left after the last round is told row by row.
 //!
-//! Where enrolments are found by a scan, the tables are scanned once more instead of being asked partition by
-//! partition: so an enrolment is found even in a batch that no row leads to.
+//! Where clustered rows are found by a scan, the tables are scanned once more instead of being asked partition by
+//! partition: so a row is found even in a partition that no row leads to.
 
 mod group;
 mod look;
@@ -80,7 +80,7 @@ struct Turn {
     events: u64,
     left: Vec<Leftover>,
     /// What no later round comes across again.
-    told: Vec<Leftover>,
+    leftovers: Vec<Leftover>,
     /// Something may be found once more: it was too fresh, or has been taken just now.
     again: bool,
     /// A row's liveness has to end before the next look.
@@ -167,7 +167,7 @@ pub async fn sweep<S: Writer>(
                     swept.rows += turn.rows;
                     swept.events += turn.events;
                     expiring |= turn.expiring;
-                    let mut left = turn.told;
+                    let mut left = turn.leftovers;
                     if turn.again && !is_last {
                         again.push(turn.group);
                     } else {

@@ -10,13 +10,13 @@ use thiserror::Error;
 
 use crate::failpoint;
 use crate::journal::{Intent, JournalError};
-use crate::merge::{PartitionDelete, Seal};
+use crate::merge::{Completion, PartitionDelete};
 use crate::model::{AccountId, Batch, Group, Row, Scope, TableIndex, TimedRow, TimestampUs};
 use crate::storage::{Cursor, Reader, StorageError, TimedPage, Width, Writer};
 
 use super::super::attempt::Attempts;
-use super::super::fits::Kind;
 use super::super::pages::{TIMES_WEIGH, Weighed, is_large_row};
+use super::super::request_limits::Kind;
 use super::Window;
 use super::gather::Whole;
 
@@ -121,7 +121,7 @@ impl<S: Reader> Window<S> {
         next: &mut NextPage,
     ) -> Result<Vec<TimedRow>, StorageError> {
         self.probed.see(table, scope, account);
-        let sizes = &self.fits.sizes;
+        let sizes = &self.request_limits.sizes;
         let (rows, after, row_bytes) = match mem::replace(next, NextPage::None) {
             NextPage::First(mut row_bytes) => {
                 if self.spec.tables[table].owns_partitions() && !is_large_row(row_bytes) {
@@ -139,9 +139,10 @@ impl<S: Reader> Window<S> {
             NextPage::None => return Ok(Vec::new()),
         };
         let asked = ((rows / TIMES_WEIGH).max(2), row_bytes);
-        let lane = self.lanes.read(table, Width::Full);
+        let operation = self.operations.read(table, Width::Full);
         let read = |rows| self.storage.timed_page(table, (scope, account), rows, after.clone());
-        let page: TimedPage = self.page_of((Kind::TimedPage, table), lane, asked, read).await?;
+        let page: TimedPage =
+            self.page_of((Kind::TimedPage, table), operation, asked, read).await?;
         self.count(page.weigh().1);
         let row_bytes = row_bytes.max(page.row_bytes());
         *next = page.next.map_or(NextPage::None, |cursor| NextPage::After(cursor, row_bytes));
@@ -163,10 +164,10 @@ impl<S: Reader> Window<S> {
             let rows = self.timed_rows_of(table, &shape.scope_of_key(key), &[account]).await?;
             return Ok(rows.into_iter().next().map(|(_, row)| row));
         }
-        let lane = self.lanes.read(table, Width::Slim);
-        let bytes = self.fits.row(Kind::TimedPage, table);
+        let operation = self.operations.read(table, Width::Slim);
+        let bytes = self.request_limits.row(Kind::TimedPage, table);
         let attempts = Attempts { bytes, ..self.attempts(1) };
-        attempts.carry_out(lane, || self.storage.timed_row(table, key)).await
+        attempts.carry_out(operation, || self.storage.timed_row(table, key)).await
     }
 
     /// The rows that accounts own in a scope of a table in which each owns one, with write times, each with the
@@ -200,7 +201,7 @@ impl<S> Window<S> {
         failpoint::hit("intend");
         self.asked.intents.ask((), intent).await?;
         failpoint::hit("intended");
-        self.recorder.record(self.lanes.journal(), began.elapsed());
+        self.recorder.record(self.operations.journal(), began.elapsed());
         Ok(())
     }
 
@@ -235,17 +236,17 @@ impl<S: Writer> Window<S> {
         self.asked.writes.ask((batch.table, key), Arc::new(batch)).await
     }
 
-    /// Deletes the partitions of a group's sources that a seal names.
+    /// Deletes the partitions of a group's sources that a completion names.
     ///
     /// # Errors
     /// The first delete that failed for good; others may have been carried out.
     pub async fn delete_sources(
         &self,
         group: &Group,
-        seal: &Seal,
+        completion: &Completion,
         t: TimestampUs,
     ) -> Result<(), StorageError> {
-        let deletes = seal.deletes.iter().map(|delete| async move {
+        let deletes = completion.deletes.iter().map(|delete| async move {
             let PartitionDelete { table, source, scope } = delete;
             let account = group.pairs[*source].from.clone();
             self.asked.deletes.ask((*table, scope.clone(), t), account).await?;

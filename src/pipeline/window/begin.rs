@@ -78,7 +78,9 @@ impl<S: Send + Sync + 'static> Window<S> {
         }
         let open = open.into_iter().filter(|(_, is_over)| !is_over).map(|(survivor, _)| survivor);
         let ended = [WindowEnd { t: self.t, open: open.collect() }];
-        if let Err(error) = self.carry_out(self.lanes.register(), || register.end(&ended)).await {
+        if let Err(error) =
+            self.carry_out(self.operations.register(), || register.end(&ended)).await
+        {
             tracing::warn!("the register does not know yet that a window is over: {error}");
         }
     }
@@ -106,12 +108,12 @@ impl<S: Send + Sync + 'static> Window<S> {
         register: &dyn Register,
         entries: &[Entry],
     ) -> Result<(), StorageError> {
-        let lane = self.lanes.register();
-        self.carry_out(lane, || register.begin(self.t, entries)).await?;
+        let operation = self.operations.register();
+        self.carry_out(operation, || register.begin(self.t, entries)).await?;
         failpoint::hit("registered");
         // Cells of the application may be dated until now, and what is swept just above them.
         let floor = self.t.max(self.as_of.now()) + OWNED_US;
-        self.carry_out(lane, || register.hold(floor)).await
+        self.carry_out(operation, || register.hold(floor)).await
     }
 
     /// Looks at the lease once more, for all deletes that are sent together.
@@ -119,7 +121,7 @@ impl<S: Send + Sync + 'static> Window<S> {
         let register = Arc::clone(self.register.as_ref()?);
         let window = Arc::clone(self);
         let look =
-            async move { window.carry_out(window.lanes.register(), || register.look()).await };
+            async move { window.carry_out(window.operations.register(), || register.look()).await };
         Some(look.boxed().shared())
     }
 }

@@ -5,13 +5,13 @@
 //! all of that is answered, they go on again. So thousands of groups take a step at a time, with few, large requests,
 //! and what these have in common is known before the first of them is sent.
 //!
-//! [`ask`] is what groups may ask for, [`send`] how it is put into requests, [`together`] what becomes of one that fails.
+//! [`ask`] is what groups may ask for, [`send`] how it is put into requests, [`coalesce`] what becomes of one that fails.
 
 mod ask;
 mod begin;
+mod coalesce;
 mod gather;
 mod send;
-mod together;
 
 use std::future::{Future, poll_fn};
 use std::ops::Deref;
@@ -93,7 +93,7 @@ impl<S> Window<S> {
         self.read.fetch_add(bytes as u64, Ordering::Relaxed);
     }
 
-    /// Works on some groups until all have ended; `on_end` is told of each, by its place, what came of it, or that it
+    /// Works on some groups until all have ended; `on_end` is told of each, by its index, what came of it, or that it
     /// panicked.
     pub(super) async fn run<R>(
         self: &Arc<Self>,

@@ -12,10 +12,10 @@ use futures::future::BoxFuture;
 use crate::model::{AccountId, Batch, Row, Scope};
 use crate::storage::{Among, Node, Reader, StorageError, Width, Writer};
 
-use super::super::fits::Kind;
+use super::super::request_limits::Kind;
 use super::begin::Look;
+use super::coalesce::{Asked, Sort, To};
 use super::gather::{Waiting, Whole, by_node, cut};
-use super::together::{Asked, Sort, To};
 use super::{Requests, Window};
 
 /// Accounts that wait for what one request says of each.
@@ -45,7 +45,7 @@ impl<S> Part<S> {
         let weigh = |own: &Vec<R>| (own.len(), own.iter().map(|own| row(own).size_bytes()).sum());
         let weights: Vec<(usize, usize)> = answers.iter().map(weigh).collect();
         self.window.count(weights.iter().map(|(_, bytes)| bytes).sum());
-        self.window.fits.sizes.learn(table, kind, weights.into_iter());
+        self.window.request_limits.sizes.learn(table, kind, weights.into_iter());
         answers
     }
 
@@ -66,7 +66,11 @@ impl<S: Reader> Window<S> {
     /// All reads that wait.
     pub(super) fn reads(self: &Arc<Self>) -> Requests {
         let mut requests = Requests::new();
-        let sort = |kind, table, width| Sort { kind, table, lane: self.lanes.read(table, width) };
+        let sort = |kind, table, width| Sort {
+            kind,
+            table,
+            operation: self.operations.read(table, width),
+        };
         for ((table, width, scope), waiting) in self.asked.first_pages.take() {
             let send = move |part: Part<S>| async move {
                 let storage = &part.window.storage;
@@ -91,7 +95,7 @@ impl<S: Reader> Window<S> {
                 let owners: HashSet<AccountId> = owners.into_iter().collect();
                 Ok(part.accounts.iter().map(|account| owners.contains(account)).collect())
             };
-            let sort = Sort { kind: Kind::Owners, table, lane: self.lanes.look(table) };
+            let sort = Sort { kind: Kind::Owners, table, operation: self.operations.look(table) };
             requests.extend(self.by_account(sort, &scope, waiting, send));
         }
         for ((table, scope, t), waiting) in self.asked.written_since.take() {
@@ -100,7 +104,7 @@ impl<S: Reader> Window<S> {
                 let keys = part.window.storage.written_since(table, part.among(), t).await?;
                 Ok(by_owner(keys, &part.accounts, |key| key.get(column)))
             };
-            let sort = Sort { kind: Kind::Owners, table, lane: self.lanes.look(table) };
+            let sort = Sort { kind: Kind::Owners, table, operation: self.operations.look(table) };
             requests.extend(self.by_account(sort, &scope, waiting, send));
         }
         for ((table, scope), waiting) in self.asked.rows.take() {
@@ -155,11 +159,11 @@ impl<S: Reader> Window<S> {
         scope: &Scope,
         waiting: Accounts<A>,
     ) -> Vec<(Option<Node>, Accounts<A>)> {
-        let (wanted, most) = self.fits.accounts(kind, table);
+        let (wanted, most) = self.request_limits.accounts(kind, table);
         let mut parts = if self.spec.tables[table].owns_partitions() {
-            let placed = waiting.into_iter();
-            let placed = placed.map(|one| (self.storage.replicas(table, scope, &one.request), one));
-            by_node(placed, wanted, most)
+            let routed = waiting.into_iter();
+            let routed = routed.map(|one| (self.storage.replicas(table, scope, &one.request), one));
+            by_node(routed, wanted, most)
         } else {
             let parts = cut(waiting, [wanted], |_| [1]);
             parts.into_iter().map(|part| (None, part)).collect()
@@ -177,7 +181,7 @@ impl<S: Writer> Window<S> {
             let window = Arc::clone(self);
             let look = async move {
                 let see = || window.storage.see_unaltered();
-                let unaltered = window.carry_out(window.lanes.schema(), see).await;
+                let unaltered = window.carry_out(window.operations.schema(), see).await;
                 waiting.into_iter().for_each(|waiting| waiting.answer(unaltered.clone()));
             };
             requests.push(look.boxed());
@@ -194,9 +198,9 @@ impl<S: Writer> Window<S> {
         }
         requests.extend(self.begins());
         for ((table, _), waiting) in self.asked.writes.take() {
-            let sort = Sort { kind: Kind::Write, table, lane: self.lanes.write(table) };
+            let sort = Sort { kind: Kind::Write, table, operation: self.operations.write(table) };
             let weight = |one: &Waiting<Arc<Batch>, ()>| [one.request.count(), one.request.bytes()];
-            for part in cut(waiting, self.fits.batch(table), weight) {
+            for part in cut(waiting, self.request_limits.batch(table), weight) {
                 let window = Arc::clone(self);
                 let send = move |batches: Vec<Arc<Batch>>, _| {
                     let window = Arc::clone(&window);
@@ -222,7 +226,8 @@ impl<S: Writer> Window<S> {
                     Ok(vec![(); part.accounts.len()])
                 }
             };
-            let sort = Sort { kind: Kind::Deletes, table, lane: self.lanes.delete(table) };
+            let sort =
+                Sort { kind: Kind::Deletes, table, operation: self.operations.delete(table) };
             let deletes = self.by_account(sort, &scope, waiting, send);
             requests.extend(deletes.into_iter().map(|delete| behind(looked.clone(), delete)));
         }
@@ -244,7 +249,7 @@ fn behind(look: Option<Look>, delete: BoxFuture<'static, ()>) -> BoxFuture<'stat
 }
 
 /// Gives each account its rows, in the order in which they came. No account is in two groups, and a group asks for an
-/// account once, so each row has one place.
+/// account once, so each row has one owner.
 fn by_owner<R>(
     rows: Vec<R>,
     asked: &[AccountId],
@@ -253,11 +258,11 @@ fn by_owner<R>(
     if asked.len() == 1 {
         return vec![rows];
     }
-    let places = asked.iter().enumerate().map(|(at, account)| (account.cell(), at));
-    let places: HashMap<&Bytes, usize> = places.collect();
+    let positions = asked.iter().enumerate().map(|(at, account)| (account.cell(), at));
+    let positions: HashMap<&Bytes, usize> = positions.collect();
     let mut answers: Vec<Vec<R>> = asked.iter().map(|_| Vec::new()).collect();
     for row in rows {
-        if let Some(at) = owner(&row).and_then(|owner| places.get(owner)) {
+        if let Some(at) = owner(&row).and_then(|owner| positions.get(owner)) {
             answers[*at].push(row);
         }
     }

@@ -1,7 +1,7 @@
 //! A report as one page for a browser: nothing to load, light or dark, on a screen, a phone or paper.
 //!
 //! Whatever is told is escaped where it is written ([`Escaped`]); the page's policy lets a browser run the one script
-//! that is in it, and load nothing. Every number that is in the JSON as well names its place there (`data-figure`, a JSON
+//! that is in it, and load nothing. Every number that is in the JSON as well names its path there (`data-figure`, a JSON
 //! pointer): the tests hold the two against each other.
 
 use base64::Engine;
@@ -214,15 +214,15 @@ impl Render for Table {
                 table {
                     @if !self.caption.is_empty() { caption { (self.caption) } }
                     thead { tr {
-                        @for (place, column) in self.columns.iter().enumerate() {
-                            th class=[self.is_number(place).then_some("number")] scope="col" {
+                        @for (index, column) in self.columns.iter().enumerate() {
+                            th class=[self.is_number(index).then_some("number")] scope="col" {
                                 button type="button" { (Escaped(column)) }
                             }
                         }
                     } }
                     tbody {
                         @for row in &self.rows {
-                            tr { @for (place, cell) in row.iter().enumerate() { (Cell(cell, self.is_number(place))) } }
+                            tr { @for (index, cell) in row.iter().enumerate() { (Cell(cell, self.is_number(index))) } }
                         }
                     }
                 }
@@ -274,7 +274,7 @@ fn pieces(pieces: &[Piece]) -> Markup {
                 Piece::Own(words) => (Escaped(words)),
                 Piece::Words(words) => (Escaped(words)),
                 Piece::Code(text) | Piece::Path(text) => code { (Escaped(text)) },
-                Piece::Verdict(tone, said) => span class={ "verdict " (tone.class()) } { (said) },
+                Piece::Verdict(tone, word) => span class={ "verdict " (tone.class()) } { (word) },
                 Piece::Figure(figure) => (figure),
             }
         }

@@ -141,11 +141,11 @@ fn lines(row: &[Text]) -> Vec<Vec<String>> {
     if row.iter().all(is_exact) {
         return vec![row.iter().map(plain).collect()];
     }
-    let line = |name: &str, place: usize| {
-        let number = |cell: &Text| match (cell.figure(), place) {
+    let line = |name: &str, index: usize| {
+        let number = |cell: &Text| match (cell.figure(), index) {
             (Some(figure), _) => {
                 let numbers = figure.numbers();
-                numbers.get(place).or(numbers.first()).map(|(number, _)| number.shown())
+                numbers.get(index).or(numbers.first()).map(|(number, _)| number.shown())
             }
             (None, 0) => Some(plain(cell)),
             (None, _) => Some(name.to_owned()),

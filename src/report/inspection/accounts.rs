@@ -11,9 +11,9 @@ const LARGEST: usize = 3;
 
 pub(super) fn accounts(inspection: &Inspection) -> Section {
     let mut largest = Table::new(["Largest accounts", "line", "role", "rows"]).in_terminal(LARGEST);
-    for (place, account) in inspection.largest.iter().enumerate() {
+    for (index, account) in inspection.largest.iter().enumerate() {
         let role = if account.is_survivor { "survivor" } else { "source" };
-        let rows = count(account.rows).at(format!("/inspection/largest/{place}/rows"));
+        let rows = count(account.rows).at(format!("/inspection/largest/{index}/rows"));
         let name = code(&account.account);
         largest.push([name, line(account.line).into(), role.into(), rows.into()]);
     }
@@ -43,7 +43,7 @@ fn absent(absent: &AbsentAccounts, at: &str, who: &'static str) -> Fact {
 fn both_lists(inspection: &Inspection) -> Fact {
     let lists = &inspection.both_lists;
     let accounts = || counted(lists.accounts, "account").at("/inspection/both_lists/accounts");
-    let said = match lists.accounts {
+    let sentence = match lists.accounts {
         0 => say!("no account is a `from` on one line and a `to` on another"),
         1 => say!(
             "{} is a `from` on one line and a `to` on another, so that what goes into it goes on from there",
@@ -58,24 +58,24 @@ fn both_lists(inspection: &Inspection) -> Fact {
     let examples = lists.first.iter().map(|both| {
         say!("{}: {} and {}", code(&both.account), line(both.from_line), line(both.to_line))
     });
-    Fact { examples: examples.collect(), ..Fact::new("Both lists", said) }
+    Fact { examples: examples.collect(), ..Fact::new("Both lists", sentence) }
 }
 
 fn missed(inspection: &Inspection) -> Fact {
-    let Some(missed) = inspection.missed.enrolments else {
-        let said = say!(
+    let Some(missed) = inspection.missed.clustered_rows else {
+        let sentence = say!(
             "rows of sources to which no content leads are not counted, and --discover content leaves them: to count \
              them, inspect with --discover scan"
         );
-        return Fact::new("Discovery", said);
+        return Fact::new("Discovery", sentence);
     };
     let at = "/inspection/missed/enrolments";
-    let said = say!(
+    let sentence = say!(
         "rows of sources that only the scan finds, and --discover content misses: {}",
         estimate(missed, Number::Count).at(at)
     );
     let scanned = inspection.missed.scanned_rows.map(|rows| {
         say!(" ({} scanned)", counted(rows, "row").at("/inspection/missed/scanned_rows"))
     });
-    Fact::new("Discovery", said.and(scanned.unwrap_or_default()))
+    Fact::new("Discovery", sentence.and(scanned.unwrap_or_default()))
 }

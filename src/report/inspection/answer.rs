@@ -32,7 +32,7 @@ fn rows(inspection: &Inspection) -> Section {
     let at =
         |n: u64, noun, field: &str| counted(n, noun).at(format!("/inspection/coverage/{field}"));
     let (keyspace, read) = (code(&inspection.keyspace), at(*groups, "group", "groups"));
-    let said = match is_exact {
+    let sentence = match is_exact {
         true => say!(
             "{} with {} in keyspace {}, all of them: what follows is exact, as of now",
             read,
@@ -47,21 +47,21 @@ fn rows(inspection: &Inspection) -> Section {
             method,
         ),
     };
-    let mut section = Section::new("What a merge would do").with(Fact::new("Inspected", said));
+    let mut section = Section::new("What a merge would do").with(Fact::new("Inspected", sentence));
     if inspection.unreadable > 0 {
         let unreadable = counted(inspection.unreadable, "group").at("/inspection/unreadable");
-        let said = say!("{} could not be read and are left out", unreadable);
+        let sentence = say!("{} could not be read and are left out", unreadable);
         let reasons = inspection.unreadable_reasons.iter().enumerate();
-        let reasons = reasons.map(|(place, (reason, groups))| {
-            let at = format!("/inspection/unreadable_reasons/{place}/1");
+        let reasons = reasons.map(|(index, (reason, groups))| {
+            let at = format!("/inspection/unreadable_reasons/{index}/1");
             say!("{}: {}", count(*groups).at(at), reason)
         });
-        let fact = Fact { more: reasons.collect(), ..Fact::new("Unreadable", said) };
+        let fact = Fact { more: reasons.collect(), ..Fact::new("Unreadable", sentence) };
         section = section.with(fact.toned(Tone::Warning));
     }
     let head = ["Rows of", "sources", "to copy", "to merge", "unchanged", "to delete"];
     let mut table = Table::new(head);
-    for (place, facts) in inspection.tables.iter().enumerate() {
+    for (index, facts) in inspection.tables.iter().enumerate() {
         let InspectedTable { source_rows, copied, merged, unchanged, deleted, .. } = facts;
         let numbers = [
             ("source_rows", source_rows),
@@ -71,7 +71,7 @@ fn rows(inspection: &Inspection) -> Section {
             ("deleted", deleted),
         ];
         let numbers = numbers.map(|(field, total)| {
-            estimate(*total, Number::Count).at(format!("/inspection/tables/{place}/{field}")).into()
+            estimate(*total, Number::Count).at(format!("/inspection/tables/{index}/{field}")).into()
         });
         table.push([code(&facts.table)].into_iter().chain(numbers));
     }
@@ -80,14 +80,14 @@ fn rows(inspection: &Inspection) -> Section {
 
 fn conflicts(inspection: &Inspection) -> Vec<Block> {
     let mut blocks = Vec::new();
-    for (place, facts) in inspection.tables.iter().enumerate() {
+    for (index, facts) in inspection.tables.iter().enumerate() {
         let InspectedTable { table, source_rows, merged, unchanged, rule, .. } = facts;
         let held = merged.value + unchanged.value;
         if held == 0 {
             continue;
         }
-        let at = |field: &str| format!("/inspection/tables/{place}/{field}/value");
-        let said = say!(
+        let at = |field: &str| format!("/inspection/tables/{index}/{field}/value");
+        let sentence = say!(
             "{} of {} of {} have a key that is held already: {}",
             count(held),
             counted(source_rows.value, "row").at(at("source_rows")),
@@ -98,7 +98,7 @@ fn conflicts(inspection: &Inspection) -> Vec<Block> {
             let (change, same) = (count(merged.value), count(unchanged.value));
             say!(" ({} change, {} do not)", change.at(at("merged")), same.at(at("unchanged")))
         };
-        blocks.push(Fact::new("Conflicts", said.and_if(merged.value > 0, change)).into());
+        blocks.push(Fact::new("Conflicts", sentence.and_if(merged.value > 0, change)).into());
         // One of each kind is enough for a terminal.
         for is_merged in [true, false] {
             let own = inspection.conflicts.iter();
@@ -165,5 +165,6 @@ fn costs(inspection: &Inspection) -> Section {
         ("Duration", took),
         ("Speed", read),
     ];
-    Section::new("What it takes").with_all(facts.map(|(label, said)| Fact::new(label, said)))
+    Section::new("What it takes")
+        .with_all(facts.map(|(label, sentence)| Fact::new(label, sentence)))
 }

@@ -19,8 +19,8 @@ pub(in crate::report) fn deletes(
     if is_traced {
         table.columns.extend(["there already", "rows there"].map(str::to_owned));
     }
-    for (place, hot) in deletes.hottest.iter().enumerate() {
-        let at = format!("{root}/hottest/{place}");
+    for (index, hot) in deletes.hottest.iter().enumerate() {
+        let at = format!("{root}/hottest/{index}");
         let number = count(hot.deletes).about(is_exact).at(format!("{at}/deletes"));
         let mut row = vec![code(&hot.partition), code(&hot.table), number.into()];
         if is_traced {
@@ -46,10 +46,10 @@ fn met(there: Option<Met>, at: &str) -> [Text; 2] {
 }
 
 fn meaning(root: &str, deletes: &Deletes) -> Vec<Fact> {
-    let Deletes { warn, fail, is_told, over_warn, over_fail, hottest } = deletes;
+    let Deletes { warn, fail, is_reported, over_warn, over_fail, hottest } = deletes;
     let warn_at = || count(*warn).at(format!("{root}/warn"));
     let fail_at = || count(*fail).at(format!("{root}/fail"));
-    let origin = match is_told {
+    let origin = match is_reported {
         true => say!("this server's"),
         false => say!("Cassandra's defaults; this one does not tell its own"),
     };
@@ -60,7 +60,7 @@ fn meaning(root: &str, deletes: &Deletes) -> Vec<Fact> {
         origin
     );
     let mut facts = vec![Fact::new("Tombstones", limits)];
-    let mut add = |tone, said: Text| facts.push(Fact::new("Tombstones", said).toned(tone));
+    let mut add = |tone, sentence: Text| facts.push(Fact::new("Tombstones", sentence).toned(tone));
     if hottest.iter().any(|hot| hot.there.is_some_and(|there| there.tombstones.is_none())) {
         add(
             Tone::Bad,

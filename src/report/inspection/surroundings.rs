@@ -23,9 +23,9 @@ pub(super) fn surroundings(found: &Surroundings, tables: &[InspectedTable]) -> S
 
 fn table(found: &Surroundings, tables: &[InspectedTable]) -> Table {
     let mut table = Table::new(["Table", "on disk", "to write", "tombstones", "gc_grace"]);
-    for (place, (around, merged)) in found.tables.iter().zip(tables).enumerate() {
-        let at = |field: &str| format!("/inspection/surroundings/tables/{place}/{field}");
-        let of = |field: &str| format!("/inspection/tables/{place}/{field}");
+    for (index, (around, merged)) in found.tables.iter().zip(tables).enumerate() {
+        let at = |field: &str| format!("/inspection/surroundings/tables/{index}/{field}");
+        let of = |field: &str| format!("/inspection/tables/{index}/{field}");
         let on_disk = match around.disk_bytes {
             Some(on_disk) => bytes(on_disk).at(at("disk_bytes")).into(),
             None => say!("?"),
@@ -45,6 +45,7 @@ fn facts(found: &Surroundings) -> Vec<Fact> {
     let mut facts = vec![nodes(found)];
     facts.extend(hints(found));
     facts.extend(gc_grace(found));
+    facts.extend(guardrails(found));
     let kinds: [(_, fn(&TableSurroundings) -> &[String], _); 3] = [
         (
             "Indexes",
@@ -70,12 +71,12 @@ fn facts(found: &Surroundings) -> Vec<Fact> {
     }
     let kept: Vec<_> = found.tables.iter().filter(|table| table.cdc).map(named).collect();
     if !kept.is_empty() {
-        let said = say!(
+        let message = say!(
             "changes of {} are kept for a consumer (cdc): it sees a merge as deletes and inserts, and when it does not \
              free its space in time, the servers refuse all writes to the table until it has",
             Text::join(kept, ", "),
         );
-        facts.push(Fact::new("CDC", said).toned(Tone::Warning));
+        facts.push(Fact::new("CDC", message).toned(Tone::Warning));
     }
     let untold = found.untold.iter().map(|what| say!("not told: {}", what));
     facts.push(Fact { more: untold.collect(), ..Fact::new("Not known", say!("{}", BEYOND_CQL)) });
@@ -91,7 +92,7 @@ fn nodes(found: &Surroundings) -> Fact {
     if found.nodes_down.is_empty() {
         return Fact::new("Nodes", say!("{}, none of them down", all));
     }
-    let said = say!(
+    let message = say!(
         "{}, of which {} cannot be reached from here: {}. What is written meanwhile waits for a node that is down as \
          hints, for three hours by default; one that stays away for longer has to be repaired before gc_grace_seconds \
          are over, or it brings deleted rows back. Better wait until it is there",
@@ -99,7 +100,7 @@ fn nodes(found: &Surroundings) -> Fact {
         count(found.nodes_down.len() as u64),
         Text::join(found.nodes_down.iter().map(code), ", "),
     );
-    Fact::new("Nodes", said).toned(Tone::Bad)
+    Fact::new("Nodes", message).toned(Tone::Bad)
 }
 
 fn hints(found: &Surroundings) -> Option<Fact> {
@@ -107,16 +108,16 @@ fn hints(found: &Surroundings) -> Option<Fact> {
     if hints.is_empty() {
         return Some(Fact::new("Hints", say!("no node keeps any for another")));
     }
-    let waiting = hints.iter().enumerate().map(|(place, hints)| {
-        let at = format!("/inspection/surroundings/hints/{place}/files");
+    let waiting = hints.iter().enumerate().map(|(index, hints)| {
+        let at = format!("/inspection/surroundings/hints/{index}/files");
         say!("{} ({})", code(&hints.node), counted(hints.files, "file").at(at))
     });
-    let said = say!(
+    let message = say!(
         "writes of the application still wait for {}: wait until they are delivered, or merge at a consistency that asks \
          enough replicas (LOCAL_QUORUM does)",
         Text::join(waiting, ", "),
     );
-    Some(Fact::new("Hints", said).toned(Tone::Warning))
+    Some(Fact::new("Hints", message).toned(Tone::Warning))
 }
 
 fn gc_grace(found: &Surroundings) -> Option<Fact> {
@@ -125,12 +126,45 @@ fn gc_grace(found: &Surroundings) -> Option<Fact> {
     if short.is_empty() {
         return None;
     }
-    let said = say!(
+    let message = say!(
         "tombstones of {} are kept for less than an hour: a hint or a node that comes later brings back rows that the \
          merge has moved, so apply refuses it. Raise gc_grace_seconds, or accept it with --min-gc-grace",
         Text::join(short, ", "),
     );
-    Some(Fact::new("gc_grace", said).toned(Tone::Bad))
+    Some(Fact::new("gc_grace", message).toned(Tone::Bad))
+}
+
+fn guardrails(found: &Surroundings) -> Option<Fact> {
+    let all = found
+        .guardrails
+        .iter()
+        .map(|(name, value)| say!("{} = {}: {}", code(name), code(value), meaning(name)));
+    let all: Vec<_> = all.collect();
+    let message = say!("the servers refuse some requests; superusers are let through");
+    let fact = Fact { more: all, ..Fact::new("Guardrails", message) };
+    (!fact.more.is_empty()).then(|| fact.toned(Tone::Warning))
+}
+
+/// What a guardrail means for a merge.
+fn meaning(name: &str) -> &'static str {
+    match name {
+        "user_timestamps_enabled" => {
+            "every write of a merge has a time of its own, so apply is refused"
+        }
+        "minimum_timestamp_fail_threshold" | "maximum_timestamp_fail_threshold" => {
+            "a merge writes at times of its own, a resumed one at those it began with; apply asks before it begins"
+        }
+        "partition_keys_in_select_fail_threshold"
+        | "in_select_cartesian_product_fail_threshold"
+        | "page_size_fail_threshold" => "less is asked for at once, which takes longer",
+        "data_disk_usage_percentage_fail_threshold" => {
+            "from then on all writes are refused: look how full the disks are"
+        }
+        "read_consistency_levels_disallowed" | "write_consistency_levels_disallowed" => {
+            "--consistency has to be another"
+        }
+        _ => "a row beyond it cannot be moved: its group fails, and is named",
+    }
 }
 
 fn hanging(
@@ -148,6 +182,6 @@ fn hanging(
     if all.is_empty() {
         return None;
     }
-    let said = say!("{}: {}", Text::join(all, "; "), meaning);
-    Some(Fact::new(label, said).toned(Tone::Warning))
+    let message = say!("{}: {}", Text::join(all, "; "), meaning);
+    Some(Fact::new(label, message).toned(Tone::Warning))
 }

@@ -61,7 +61,7 @@ pub(super) struct Mark {
 }
 
 impl Decades {
-    /// An axis on which all values find their place, and that is no shorter than a decade.
+    /// An axis on which all values lie, and that is no shorter than a decade.
     pub(super) fn around(low_us: u64, high_us: u64) -> Self {
         let low = low_us.max(1) as f64;
         let high = (high_us as f64).max(low * 10.0);
@@ -78,9 +78,9 @@ impl Decades {
     }
 
     /// Where a value lies, from 0 to 1.
-    pub(super) fn place(&self, us: f64) -> f64 {
-        let place = (us.max(1e-3) / self.low).ln() / (self.high / self.low).ln();
-        place.clamp(0.0, 1.0)
+    pub(super) fn position(&self, us: f64) -> f64 {
+        let position = (us.max(1e-3) / self.low).ln() / (self.high / self.low).ln();
+        position.clamp(0.0, 1.0)
     }
 
     /// The 1, 2 and 5 of each decade; if there are many decades, only their beginnings are labelled.

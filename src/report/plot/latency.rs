@@ -25,7 +25,7 @@ const PERCENTILES: [(&str, f64, f64, bool); 4] = [
     ("p99.9", 0.999, 3.5, true),
 ];
 /// On a narrow screen these stay.
-const ALWAYS_TOLD: [&str; 2] = ["p50", "p99"];
+const ALWAYS_SHOWN: [&str; 2] = ["p50", "p99"];
 
 /// The latencies of one kind of work.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -46,10 +46,10 @@ impl Latencies {
     }
 
     /// One of [`PERCENTILES`].
-    fn percentile(&self, place: usize) -> u64 {
+    fn percentile(&self, index: usize) -> u64 {
         match &self.percentiles {
-            Some(known) => known[place],
-            None => self.quantile(PERCENTILES[place].1),
+            Some(known) => known[index],
+            None => self.quantile(PERCENTILES[index].1),
         }
     }
 
@@ -96,8 +96,8 @@ impl LatencyPlot {
                 canvas.text(x, bottom + 22.0, "dim middle", label);
             }
         }
-        for (place, row) in rows.iter().enumerate() {
-            draw_row(&mut canvas, &axis, row, TOP + ROW * place as f64);
+        for (index, row) in rows.iter().enumerate() {
+            draw_row(&mut canvas, &axis, row, TOP + ROW * index as f64);
         }
         if rows.is_empty() {
             let middle = (TOP + bottom) / 2.0;
@@ -108,13 +108,13 @@ impl LatencyPlot {
 }
 
 fn x(axis: &Decades, us: f64) -> f64 {
-    LEFT + (RIGHT - LEFT) * axis.place(us)
+    LEFT + (RIGHT - LEFT) * axis.position(us)
 }
 
 fn legend(canvas: &mut Canvas) {
     const STEP: f64 = 76.0;
-    for (place, (name, _, radius, hollow)) in PERCENTILES.into_iter().enumerate() {
-        let x = LEFT + STEP * place as f64;
+    for (index, (name, _, radius, hollow)) in PERCENTILES.into_iter().enumerate() {
+        let x = LEFT + STEP * index as f64;
         canvas.dot(0, (x, 51.5), radius, hollow);
         canvas.text(x + 12.0, 56.0, "dim", name);
     }
@@ -141,8 +141,8 @@ fn draw_row(canvas: &mut Canvas, axis: &Decades, row: &Latencies, top: f64) {
             canvas.path(0, &points[run[0]..=run[run.len() - 1]]);
         }
     }
-    for (place, (_, _, radius, hollow)) in PERCENTILES.into_iter().enumerate().rev() {
-        canvas.dot(0, (x(axis, row.percentile(place) as f64), base), radius, hollow);
+    for (index, (_, _, radius, hollow)) in PERCENTILES.into_iter().enumerate().rev() {
+        canvas.dot(0, (x(axis, row.percentile(index) as f64), base), radius, hollow);
     }
     let (x, y) = (Number(LEFT), Number(top + 20.0));
     let (name, times) = (Escaped(&row.name), count(row.total()));
@@ -150,17 +150,17 @@ fn draw_row(canvas: &mut Canvas, axis: &Decades, row: &Latencies, top: f64) {
         "<text x=\"{x}\" y=\"{y}\"><tspan class=\"name\">{name}</tspan>\
          <tspan class=\"dim wide\" dx=\"8\">{times}</tspan></text>"
     ));
-    let told: Vec<_> = (0..PERCENTILES.len()).map(|place| told(row, place)).collect();
-    let told = told.join(" ");
+    let label: Vec<_> = (0..PERCENTILES.len()).map(|index| label(row, index)).collect();
+    let label = label.join(" ");
     let x = Number(RIGHT);
-    canvas.draw(format_args!("<text class=\"dim end\" x=\"{x}\" y=\"{y}\">{told}</text>"));
+    canvas.draw(format_args!("<text class=\"dim end\" x=\"{x}\" y=\"{y}\">{label}</text>"));
 }
 
 /// A percentile in words.
-fn told(row: &Latencies, place: usize) -> String {
-    let name = PERCENTILES[place].0;
-    let class = if ALWAYS_TOLD.contains(&name) { "" } else { " class=\"wide\"" };
-    let value = latency(row.percentile(place));
+fn label(row: &Latencies, index: usize) -> String {
+    let name = PERCENTILES[index].0;
+    let class = if ALWAYS_SHOWN.contains(&name) { "" } else { " class=\"wide\"" };
+    let value = latency(row.percentile(index));
     // A space that is not taken together with others keeps the values apart, also where some are not shown.
     format!("<tspan{class}>\u{a0}{name} {}</tspan>", Escaped(value.trim()))
 }
@@ -172,13 +172,13 @@ fn shape(axis: &Decades, row: &Latencies) -> Vec<f64> {
     for (us, count) in &row.counts {
         // What is counted together lies anywhere between its bounds, so each column has the part of it that it
         // covers.
-        let column = |us: f64| axis.place(us) * (COLUMNS - 1) as f64 + 0.5;
+        let column = |us: f64| axis.position(us) * (COLUMNS - 1) as f64 + 0.5;
         let to = column(*us as f64);
         let from =
             if row.step > 1.0 { column(*us as f64 / row.step).min(to - 1e-6) } else { to - 1e-6 };
         let (first, last) = (from.max(0.0) as usize, (to as usize).min(COLUMNS - 1));
-        for (place, column) in columns.iter_mut().enumerate().take(last + 1).skip(first) {
-            let covered = to.min(place as f64 + 1.0) - from.max(place as f64);
+        for (index, column) in columns.iter_mut().enumerate().take(last + 1).skip(first) {
+            let covered = to.min(index as f64 + 1.0) - from.max(index as f64);
             *column += *count as f64 * covered.max(0.0) / (to - from);
         }
     }

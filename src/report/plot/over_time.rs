@@ -51,10 +51,10 @@ impl OverTime {
             canvas.line(class, (LEFT, y(mark)), (RIGHT, y(mark)));
             canvas.text(LEFT - 10.0, y(mark) + 5.0, "dim end", &number(mark));
         }
-        for (place, (at, label)) in moments(seconds).into_iter().enumerate() {
+        for (index, (at, label)) in moments(seconds).into_iter().enumerate() {
             canvas.line("base", (x(at), BOTTOM), (x(at), BOTTOM + 5.0));
             // On a narrow screen every second one has to do.
-            let class = if place % 2 == 0 { "dim middle" } else { "dim middle wide" };
+            let class = if index % 2 == 0 { "dim middle" } else { "dim middle wide" };
             canvas.text(x(at), BOTTOM + 25.0, class, &label);
         }
         for (colour, points) in series.iter().enumerate() {

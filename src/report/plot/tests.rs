@@ -16,8 +16,8 @@ fn assert_well_formed(svg: &str) {
         } else {
             let name = tag.split([' ', '/']).next().expect("a name");
             let attributes = tag[name.len()..].trim_end_matches('/');
-            for (place, part) in attributes.split('"').enumerate() {
-                match place % 2 {
+            for (index, part) in attributes.split('"').enumerate() {
+                match index % 2 {
                     0 => assert!(part.trim().is_empty() || part.ends_with('='), "{tag}"),
                     _ => assert_text(part),
                 }
@@ -115,8 +115,8 @@ fn a_point_on_a_line_is_where_it_should_be() {
 #[test]
 fn percentiles_are_told_and_marked() {
     let svg = latencies(&[(1_000, 900), (20_000, 90), (300_000, 9), (2_000_000, 1)]).svg();
-    for told in ["p50 1.00 ms", "p90 1.00 ms", "p99 20.0 ms", "p99.9 300 ms", ">1,000<"] {
-        assert!(svg.contains(told), "{told} in {svg}");
+    for text in ["p50 1.00 ms", "p90 1.00 ms", "p99 20.0 ms", "p99.9 300 ms", ">1,000<"] {
+        assert!(svg.contains(text), "{text} in {svg}");
     }
     for label in [">1 ms<", ">10 ms<", ">100 ms<", ">1 s<"] {
         assert!(svg.contains(label), "{label} in {svg}");
@@ -160,8 +160,8 @@ fn decades_hold_all_values_and_label_what_can_be_read() {
     assert_eq!((marks[0].us, marks[marks.len() - 1].us), (100.0, 2_000_000.0));
     let labels: Vec<_> = marks.iter().filter_map(|mark| mark.label.as_deref()).collect();
     assert_eq!(labels, ["100 µs", "1 ms", "10 ms", "100 ms", "1 s"]);
-    assert_eq!((axis.place(100.0), axis.place(2e6)), (0.0, 1.0));
-    assert_eq!((axis.place(0.0), axis.place(1e12)), (0.0, 1.0), "nothing is drawn outside");
+    assert_eq!((axis.position(100.0), axis.position(2e6)), (0.0, 1.0));
+    assert_eq!((axis.position(0.0), axis.position(1e12)), (0.0, 1.0), "nothing is drawn outside");
     let short = Decades::around(1_000, 1_100);
     let labels: Vec<_> = short.marks().into_iter().filter_map(|mark| mark.label).collect();
     assert_eq!(labels, ["1 ms", "2 ms", "5 ms", "10 ms"]);

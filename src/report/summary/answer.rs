@@ -76,8 +76,8 @@ impl Summary {
         ];
         match self.equations().first() {
             Some(lines) if lines.holds() => {
-                let said = sum(count(plan.lines).at("/plan/lines"), parts);
-                fact.with(say!("every line accounted for: {}", said))
+                let sentence = sum(count(plan.lines).at("/plan/lines"), parts);
+                fact.with(say!("every line accounted for: {}", sentence))
             }
             _ => fact,
         }
@@ -131,13 +131,13 @@ impl Summary {
             ),
         };
         let facts = [("Groups", groups), ("Chains", chains), ("Fan-in", fan_ins)];
-        report.facts.extend(facts.map(|(label, said)| Fact::new(label, said)));
+        report.facts.extend(facts.map(|(label, sentence)| Fact::new(label, sentence)));
         if !plan.largest.is_empty() {
             report.facts.push(Fact::new("Largest", findings::largest(plan)));
         }
         if self.inspection.is_none() {
-            let said = say!("not asked: --inspect asks what other runs did to these accounts");
-            report.facts.push(Fact::new("History", said));
+            let sentence = say!("not asked: --inspect asks what other runs did to these accounts");
+            report.facts.push(Fact::new("History", sentence));
         }
         match (&self.inspection, &self.discovery) {
             (Some(inspection), _) => inspection::add(inspection, report),

@@ -71,37 +71,38 @@ fn fates(root: &str, fates: &Fates) -> Text {
 fn resumed(applied: &Applied) -> Option<Fact> {
     let resumed = applied.resumed.as_ref()?;
     let before = counted(resumed.groups_done_before, "group").at("/resumed/groups_done_before");
-    let said = say!(
+    let sentence = say!(
         "{} done before, since {}; events, speed and latencies are those of this session",
         before,
         resumed.run_started_at.to_string(),
     );
-    Some(Fact::new("Resumed", said))
+    Some(Fact::new("Resumed", sentence))
 }
 
 fn scan(scanned: &ScanFacts) -> Fact {
-    let ScanFacts { ranges, ranges_before, ranges_now, rows, enrolments, .. } = *scanned;
+    let ScanFacts { ranges, ranges_before, ranges_now, rows, clustered_rows, .. } = *scanned;
     let at = |n: u64, noun, field: &str| counted(n, noun).at(format!("/scanned/{field}"));
-    let said = say!(
+    let sentence = say!(
         "{} of {} in {}: {} looked at, {} of sources found",
         count(ranges_before + ranges_now),
         at(ranges, "token range", "ranges"),
         seconds(scanned.seconds).at("/scanned/seconds"),
         at(rows, "row", "rows"),
-        at(enrolments, "enrolment", "enrolments"),
+        at(clustered_rows, "enrolment", "enrolments"),
     );
     let before = || say!("; {} scanned before", at(ranges_before, "range", "ranges_before"));
-    Fact::new("Scan", said.and_if(ranges_before > 0, before))
+    Fact::new("Scan", sentence.and_if(ranges_before > 0, before))
 }
 
 fn sweep(swept: &SweepFacts) -> Fact {
     let at = |n: u64, noun, field: &str| counted(n, noun).at(format!("/swept/{field}"));
     let took = seconds(swept.seconds).at("/swept/seconds");
-    let mut said = say!("{} looked at again in {}", at(swept.sources, "source", "sources"), took);
+    let mut sentence =
+        say!("{} looked at again in {}", at(swept.sources, "source", "sources"), took);
     if let Some(scanned) = swept.scanned {
-        said = said.and(say!(", {} scanned", at(scanned, "row", "scanned")));
+        sentence = sentence.and(say!(", {} scanned", at(scanned, "row", "scanned")));
     }
-    said = said.and(match (swept.rows, swept.left) {
+    sentence = sentence.and(match (swept.rows, swept.left) {
         (0, 0) => say!(": nothing was left on them"),
         (rows, left) => {
             let (rows, events) =
@@ -112,12 +113,12 @@ fn sweep(swept: &SweepFacts) -> Fact {
         }
     });
     let failed = || say!("; the sweep of {} failed", at(swept.failed, "group", "failed"));
-    Fact::new("Sweep", said.and_if(swept.failed > 0, failed))
+    Fact::new("Sweep", sentence.and_if(swept.failed > 0, failed))
 }
 
 fn speed(applied: &Applied) -> Fact {
     let (speed, retries) = (&applied.throughput, tried_again(applied.retries, "/retries"));
-    let said = say!(
+    let sentence = say!(
         "{} pairs/s, {} rows/s; {}",
         per_second(speed.pairs_per_s).at("/throughput/pairs_per_s"),
         per_second(speed.rows_per_s).at("/throughput/rows_per_s"),
@@ -128,12 +129,12 @@ fn speed(applied: &Applied) -> Fact {
         counted(applied.batches, "batch statement").at("/batches"),
         counted(applied.slices, "slice").at("/slices")
     );
-    Fact::new("Speed", said).with(written)
+    Fact::new("Speed", sentence).with(written)
 }
 
 fn rows(applied: &Applied) -> Section {
     let mut table = Table::new(["Rows of", "sources", "copied", "merged", "unchanged", "deleted"]);
-    for (place, TableFacts { table: name, rows }) in applied.tables.iter().enumerate() {
+    for (index, TableFacts { table: name, rows }) in applied.tables.iter().enumerate() {
         let numbers = [
             ("source_rows", rows.source_rows),
             ("copied", rows.copied),
@@ -141,7 +142,7 @@ fn rows(applied: &Applied) -> Section {
             ("unchanged", rows.unchanged),
             ("deleted", rows.deleted),
         ];
-        let numbers = numbers.map(|(field, n)| count(n).at(format!("/tables/{place}/{field}")));
+        let numbers = numbers.map(|(field, n)| count(n).at(format!("/tables/{index}/{field}")));
         table.push([code(name)].into_iter().chain(numbers.map(Text::from)));
     }
     Section::new("Rows by table").about("Of the groups that are done.").with(table)
@@ -149,9 +150,9 @@ fn rows(applied: &Applied) -> Section {
 
 fn hottest(applied: &Applied) -> Section {
     let mut led = Table::new(["Partition", "table", "groups"]).in_terminal(0);
-    for (place, hot) in applied.hottest.iter().enumerate() {
+    for (index, hot) in applied.hottest.iter().enumerate() {
         let BusyPartition { table, partition, groups, groups_at_most } = hot;
-        let at = |n: u64, field: &str| count(n).at(format!("/hottest/{place}/{field}"));
+        let at = |n: u64, field: &str| count(n).at(format!("/hottest/{index}/{field}"));
         let most = || say!(" to {}", at(*groups_at_most, "groups_at_most"));
         let groups_led = Text::from(at(*groups, "groups")).and_if(groups != groups_at_most, most);
         led.push([code(partition), code(table), groups_led]);

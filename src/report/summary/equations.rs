@@ -52,7 +52,7 @@ impl Fates {
             ("failed", "failed", self.failed),
             ("not_started", "not started", self.not_started),
             ("limited", "left out by --limit", self.limited),
-            ("taken_back", "taken back", self.taken_back),
+            ("taken_back", "taken back", self.undone),
         ]
     }
 

@@ -1,5 +1,7 @@
 //! Answers to be shown: few of their numbers are the same, so that each can be looked for.
 
+mod surroundings;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
@@ -8,8 +10,8 @@ use serde_json::json;
 
 use crate::advice::Advice;
 use crate::estimate::Estimate;
-use crate::latency::LaneSummary;
-use crate::model::{PendingHints, Surroundings, TableSurroundings, TableTally};
+use crate::latency::LatencySummary;
+use crate::model::TableTally;
 use crate::moment::Moment;
 use crate::pairs::{Consequence, RULES};
 use crate::plan::{self, Finding, PlanStats};
@@ -57,11 +59,21 @@ pub(super) fn rejected_by(rule: &str, lines: u64, first_lines: &[u64]) -> Findin
     }
 }
 
-pub(super) fn lane(lane: &str, count: u64, times: [u64; 5]) -> LaneSummary {
+pub(super) fn operation(operation: &str, count: u64, times: [u64; 5]) -> LatencySummary {
     let [p50_us, p90_us, p99_us, p999_us, max_us] = times;
-    let lane = lane.to_owned();
+    let operation = operation.to_owned();
     let histogram = times.map(|us| (us, count / 5)).into();
-    LaneSummary { lane, count, mean_us: 1.0, p50_us, p90_us, p99_us, p999_us, max_us, histogram }
+    LatencySummary {
+        operation,
+        count,
+        mean_us: 1.0,
+        p50_us,
+        p90_us,
+        p99_us,
+        p999_us,
+        max_us,
+        histogram,
+    }
 }
 
 pub(super) fn applied() -> Applied {
@@ -90,9 +102,9 @@ pub(super) fn applied() -> Applied {
         },
         retries: 1,
         latency: vec![
-            lane("read content_consumption", 40_000, [812, 1_234, 12_345, 99_000, 1_020_000]),
-            lane("never used", 0, [0; 5]),
-            lane("group", 18_000, [9_900, 65_000, 120_000, 3_000_000, 65_200_000]),
+            operation("read content_consumption", 40_000, [812, 1_234, 12_345, 99_000, 1_020_000]),
+            operation("never used", 0, [0; 5]),
+            operation("group", 18_000, [9_900, 65_000, 120_000, 3_000_000, 65_200_000]),
         ],
         failures: vec![FailureReason {
             reason: "write of user_courses: not enough replicas answered (1 of 2) after \
@@ -143,7 +155,7 @@ pub(super) fn eventful() -> Applied {
         ranges_before: 41,
         ranges_now: 230,
         rows: 7_654_321,
-        enrolments: 4_711,
+        clustered_rows: 4_711,
         interrupted: false,
         seconds: 12.34,
     });
@@ -187,7 +199,7 @@ pub(super) fn deletes() -> Deletes {
     Deletes {
         warn: 1_009,
         fail: 100_003,
-        is_told: true,
+        is_reported: true,
         over_warn: 2,
         over_fail: 1,
         hottest: vec![
@@ -245,7 +257,7 @@ pub(super) fn inspection(is_exact: bool) -> Inspection {
             method: "Drawn at random.".into(),
         },
         tables: vec![table("content_consumption", 70_351), table("user_courses", 41_780)],
-        surroundings: surroundings(),
+        surroundings: surroundings::surroundings(),
         conflicts: vec![conflict(331, true), conflict(332, true), conflict(333, false)],
         absent_sources: AbsentAccounts {
             accounts: total(4_021),
@@ -261,7 +273,7 @@ pub(super) fn inspection(is_exact: bool) -> Inspection {
             accounts: 233,
             first: vec![OnBothLists { account: "x".into(), from_line: 410, to_line: 411 }],
         },
-        missed: Missed { enrolments: Some(total(6_007)), scanned_rows: Some(450_017) },
+        missed: Missed { clustered_rows: Some(total(6_007)), scanned_rows: Some(450_017) },
         largest: vec![
             LargestAccount { account: "big".into(), line: 501, is_survivor: true, rows: 9_011 },
             LargestAccount { account: "next".into(), line: 502, is_survivor: false, rows: 9_001 },
@@ -278,35 +290,13 @@ pub(super) fn inspection(is_exact: bool) -> Inspection {
             requests: 9,
             retries: 59,
         },
-        latency: vec![lane(
+        latency: vec![operation(
             "source content_consumption",
             1_615,
             [12_600, 42_800, 83_100, 193_000, 217_000],
         )],
         unreadable: 23,
         unreadable_reasons: vec![("no replica answered".into(), 19), ("other".into(), 4)],
-    }
-}
-
-fn surroundings() -> Surroundings {
-    let table = |table: &str, disk_bytes, gc_grace_s| TableSurroundings {
-        table: table.into(),
-        gc_grace_s,
-        disk_bytes,
-        indexes: vec!["by_grade".into()],
-        views: vec!["by_batch".into()],
-        triggers: vec!["audit".into()],
-        cdc: true,
-    };
-    Surroundings {
-        nodes: 61,
-        nodes_down: vec!["10.0.0.7:9042".into()],
-        hints: Some(vec![PendingHints { node: "10.0.0.7".into(), files: 47 }]),
-        tables: vec![
-            table("content_consumption", Some(7_340_032), 864_000),
-            table("user_courses", None, 61),
-        ],
-        untold: vec!["the weather: it is not in system_views".into()],
     }
 }
 
@@ -350,7 +340,7 @@ pub(super) fn verification() -> Verification {
         retries: 11,
         examples: Listing::default(),
         timeline: Timeline::default(),
-        latency: vec![lane("look", 1_235, [1_400, 2_410, 3_420, 4_430, 5_440])],
+        latency: vec![operation("look", 1_235, [1_400, 2_410, 3_420, 4_430, 5_440])],
         settings: json!({}),
     }
 }

@@ -79,7 +79,7 @@ fn check(answer: &impl Answer, at_least: usize) -> Vec<String> {
         if in_terminal {
             assert!(has(&text, &shown), "no {shown} ({at:?}) in\n{text}");
         }
-        let told = match at {
+        let documented = match at {
             None => format!("<span data-value=\"{value}\">{shown}<"),
             Some(at) => {
                 // The JSON is read back less exactly than it is written.
@@ -89,7 +89,7 @@ fn check(answer: &impl Answer, at_least: usize) -> Vec<String> {
                 format!("<span data-value=\"{value}\" data-figure=\"{at}\">{shown}<")
             }
         };
-        assert!(html.contains(&told), "no {told} in\n{html}");
+        assert!(html.contains(&documented), "no {documented} in\n{html}");
     }
     let advice = json["advice"].as_array().unwrap();
     assert_eq!(advice.len(), report.next.len());
@@ -216,7 +216,7 @@ fn the_manual_names_the_fields_that_there_are_and_no_others() {
     let runs = rendered(&Runs::new("courses", None, Vec::new())).json;
     documented("undo", &undoing);
     documented("runs", &runs);
-    let told: BTreeSet<&str> = manual()
+    let documented: BTreeSet<&str> = manual()
         .filter(|line| !line.starts_with("```"))
         .flat_map(|line| line.split('`').skip(1).step_by(2))
         .collect();
@@ -224,7 +224,7 @@ fn the_manual_names_the_fields_that_there_are_and_no_others() {
     for json in [plan, run, verification, undoing, rendered(&lookup()).json, runs] {
         let json: Value = serde_json::from_str(&json).unwrap();
         for field in json.as_object().unwrap().keys() {
-            assert!(told.contains(&**field), "{field} is not in the manual");
+            assert!(documented.contains(&**field), "{field} is not in the manual");
         }
         names(&json, &mut known);
     }
@@ -233,6 +233,6 @@ fn the_manual_names_the_fields_that_there_are_and_no_others() {
         |word: &&str| word.starts_with(|c: char| c != '_') && word.chars().all(is_of_field);
     let is_known = |word: &str| known.contains(word) || NO_FIELDS.contains(&word);
     let unknown: Vec<_> =
-        told.into_iter().filter(is_field).filter(|word| !is_known(word)).collect();
+        documented.into_iter().filter(is_field).filter(|word| !is_known(word)).collect();
     assert!(unknown.is_empty(), "there are no such fields: {unknown:?}");
 }

@@ -69,13 +69,13 @@ Discovery   --discover content (the default): a row of user_courses stays under
 #[test]
 fn scans_and_sweeps_are_told_with_what_was_left() {
     let text = terminal(&summary("resume", plan(), Some(data::eventful())));
-    for said in [
+    for expected in [
         "Scan        271 of 272 token ranges in 12.3 s: 7,654,321 rows looked at, 4,711\n",
         "; 41 ranges scanned before\n",
         "Sweep       19,929 sources looked at again in 5 min 45 s, 7,654,322 rows\n",
         ": 37 later rows taken along, with 29 events, 13 rows left\n",
     ] {
-        assert!(text.contains(said), "no {said}: {text}");
+        assert!(text.contains(expected), "no {expected}: {text}");
     }
 }
 
@@ -202,7 +202,7 @@ Run directory: /data/runs/r1
 fn a_resume_speaks_of_the_run_as_a_whole() {
     let mut resumed = half_done();
     let whole = |planned| Fates { planned, done: planned, ..Fates::default() };
-    resumed.groups = Fates { done: 17_000, taken_back: 1_000, ..whole(18_000) };
+    resumed.groups = Fates { done: 17_000, undone: 1_000, ..whole(18_000) };
     resumed.pairs = whole(19_945);
     let began = Moment::from(SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_320_895));
     resumed.resumed = Some(Resumed {
@@ -210,10 +210,10 @@ fn a_resume_speaks_of_the_run_as_a_whole() {
         groups_done_before: 8_000,
         pairs_done_before: 8_930,
     });
-    let told = summary("resume", plan(), Some(resumed.clone()));
-    assert!(told.equations().iter().all(Equation::holds), "{:?}", told.equations());
+    let report = summary("resume", plan(), Some(resumed.clone()));
+    assert!(report.equations().iter().all(Equation::holds), "{:?}", report.equations());
     check(
-        &told,
+        &report,
         "\
 resume 20261123T041455Z-3f9a: finished, with rejected lines, in 3 min 12 s
 
@@ -252,8 +252,8 @@ fn a_canary_says_how_to_merge_the_rest() {
     limited.groups = Fates { not_started: 0, limited: 9_000, ..limited.groups };
     limited.again = Some(Advice::Resume { run: "runs/r1".into(), all: true, secrets: Vec::new() });
     let text = terminal(&summary("apply", plan(), Some(limited)));
-    let said = "\nTo merge the rest as well:\n  tributary resume runs/r1 --limit all\nTo check";
-    assert!(text.contains(said), "{text}");
+    let expected = "\nTo merge the rest as well:\n  tributary resume runs/r1 --limit all\nTo check";
+    assert!(text.contains(expected), "{text}");
 }
 
 #[test]

@@ -5,6 +5,7 @@
 //! be put back. Each has a default in terms of [`combine`](Policy::combine), which is right for a policy that picks one
 //! of the two values.
 
+mod first;
 mod keep_target;
 mod max;
 mod min;
@@ -16,7 +17,7 @@ use bytes::Bytes;
 use crate::model::{Cell, CqlType, TimestampUs};
 
 /// Every policy.
-static ALL: [&dyn Policy; 3] = [&keep_target::KeepTarget, &max::Max, &min::Min];
+static ALL: [&dyn Policy; 4] = [&keep_target::KeepTarget, &max::Max, &min::Min, &first::First];
 
 /// Which value a column keeps.
 pub trait Policy: fmt::Debug + Send + Sync {
@@ -108,7 +109,7 @@ pub fn parse(name: &str) -> Result<&'static dyn Policy, String> {
             None => String::new(),
         };
         match name {
-            "keep-source" | "first" | "sum" | "union" | "latest" => {
+            "keep-source" | "sum" | "union" | "latest" => {
                 format!("the policy \"{name}\" is not available in this version: use {names}")
             }
             _ => format!("\"{name}\" is not a policy: use {names}"),
@@ -151,7 +152,7 @@ mod tests {
             assert_eq!(parse(policy.name()).unwrap().name(), policy.name());
         }
         let error = parse("mix").unwrap_err();
-        assert_eq!(error, "\"mix\" is not a policy: use keep-target, max or min");
+        assert_eq!(error, "\"mix\" is not a policy: use keep-target, max, min or first");
         assert!(parse("sum").unwrap_err().contains("not available"));
     }
 

@@ -99,7 +99,7 @@ fn both() -> (Cell, WriteTimes) {
 }
 
 /// What is said, with the column and, of an element, its key.
-fn said(findings: &[Finding]) -> Vec<(Verdict, Option<ColumnIndex>, Option<&str>)> {
+fn verdicts(findings: &[Finding]) -> Vec<(Verdict, Option<ColumnIndex>, Option<&str>)> {
     let element = |finding: &'_ Finding| -> Option<String> {
         finding.element.as_ref().map(|key| String::from_utf8_lossy(key).into_owned())
     };
@@ -118,7 +118,7 @@ fn check(
     expected: &[(Verdict, Option<ColumnIndex>, Option<&str>)],
 ) {
     let findings = survivor(&table(), &copy(), Some(&row(found)));
-    assert_eq!(said(&findings), expected);
+    assert_eq!(verdicts(&findings), expected);
 }
 
 #[test]
@@ -134,14 +134,14 @@ fn what_the_run_left_is_no_finding() {
 
 #[test]
 fn a_missing_row_is_a_difference_whoever_deleted_it() {
-    let said = |expected: &Expected| survivor(&table(), expected, None);
-    let of_copy = said(&copy());
+    let verdicts = |expected: &Expected| survivor(&table(), expected, None);
+    let of_copy = verdicts(&copy());
     assert_eq!(of_copy.len(), 1);
     assert_eq!(of_copy[0].verdict, Verdict::RowMissing);
     let Value::Row(row) = &of_copy[0].expected else { panic!("the row is known") };
     assert_eq!(row.cells[2..], [Some(int(2)), Some(text("g")), Some(map(&[("p", 1), ("q", 2)]))]);
     let own = Expected { is_copy: false, columns: Vec::new(), ..copy() };
-    assert_eq!(said(&own)[0].expected, Value::OwnRow);
+    assert_eq!(verdicts(&own)[0].expected, Value::OwnRow);
 }
 
 #[test]
@@ -169,7 +169,7 @@ fn another_value_is_a_difference_unless_it_was_written_later() {
     let null = Expected { columns: vec![(GRADE, Kept::Null(T))], ..copy() };
     for (t, verdict) in [(T, Verdict::ValueDiffers), (T + 1, Verdict::ChangedSince)] {
         let findings = survivor(&table(), &null, Some(&row(found(t))));
-        assert_eq!(said(&findings), of_grade(verdict));
+        assert_eq!(verdicts(&findings), of_grade(verdict));
     }
 }
 
@@ -188,7 +188,7 @@ fn maps_are_compared_element_by_element() {
     let found = row(found(parts(&[("p", 7)], &[T + 10])));
     let findings = survivor(&table(), &expected, Some(&found));
     assert_eq!(
-        said(&findings),
+        verdicts(&findings),
         [
             (Verdict::ValueMissing, Some(PARTS), Some("q")),
             (Verdict::ChangedSince, Some(PARTS), Some("p"))
@@ -198,12 +198,12 @@ fn maps_are_compared_element_by_element() {
 
 #[test]
 fn a_source_owns_nothing_from_before_the_run() {
-    let said = |found: [(Cell, WriteTimes); 3]| {
+    let verdicts = |found: [(Cell, WriteTimes); 3]| {
         let findings = source(&table(), 0, T, &row(found));
         findings.into_iter().map(|f| (f.verdict, f.found_at, f.found)).collect::<Vec<_>>()
     };
-    assert_eq!(said([NULL, NULL, NULL]), [(Verdict::ChangedSince, None, Value::BareRow)]);
-    let findings = said([at(int(1), T), at(text("g"), T + 1), parts(&[("p", 1)], &[T + 2])]);
+    assert_eq!(verdicts([NULL, NULL, NULL]), [(Verdict::ChangedSince, None, Value::BareRow)]);
+    let findings = verdicts([at(int(1), T), at(text("g"), T + 1), parts(&[("p", 1)], &[T + 2])]);
     let verdicts: Vec<_> = findings.iter().map(|(verdict, at, _)| (*verdict, *at)).collect();
     assert_eq!(
         verdicts,

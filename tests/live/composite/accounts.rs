@@ -28,7 +28,7 @@ fn spelled_csv(kind: Kind, lines: &[Line]) -> String {
     text
 }
 
-/// Merges a world of such accounts, checks it and takes it back.
+/// Merges a world of such accounts, checks it and undoes it.
 fn whole(name: &str, kind: Kind, seed: u64, shapes: &'static [Shape], groups: u64) -> Scene {
     let mut data = Data::groups(kind, seed, shapes, groups);
     let scene = Scene::new(name, shapes, &data);
@@ -179,7 +179,7 @@ fn canonical_everywhere(name: &str, kind: Kind) {
     scene.walk("verify").flag("--repair").run().exits(0);
     scene.assert_tables(&expected.tables);
 
-    // Pairs to take back are named in any spelling; what is in the way is listed in one.
+    // Pairs to undo are named in any spelling; what is in the way is listed in one.
     let is_of = |source: &&String| {
         let source = kind.literal(source);
         scene.before[OWN].keys().any(|key| key[0] == source)

@@ -13,7 +13,7 @@ fn session(scene: &Scene) -> Call {
     if scene.run.exists() { scene.resume() } else { scene.apply() }
 }
 
-/// The last session, which nothing disturbs, has merged everything, and it can be checked and taken back.
+/// The last session, which nothing disturbs, has merged everything, and it can be checked and undone.
 fn assert_whole(scene: &Scene) {
     let expected = scene.expected();
     let finished = session(scene).run().exits(0);

@@ -1,4 +1,4 @@
-//! All kinds of keys at once: merged, checked, merged again and taken back.
+//! All kinds of keys at once: merged, checked, merged again and undone.
 
 use std::collections::BTreeMap;
 

@@ -118,7 +118,7 @@ fn an_undo_that_dies_at_each_step_gives_everything_back() {
     dies_in(&scenario, &["undo", &run], &UNDO).exits(0);
     scenario.world.assert_tables(&before);
 
-    // What was taken back can be merged again, with the same result.
+    // What was undone can be merged again, with the same result.
     scenario.run = scenario.world.run_dir();
     scenario.finish();
     scenario.world.assert_tables(&scenario.expected.tables);

@@ -19,7 +19,7 @@ use tributary::verify::Options;
 use super::super::model::{Columns, World};
 use super::super::preset::spec;
 use super::super::world::{CONTENT, ENROLMENTS, dump, group, load, to_row};
-use super::super::{context_of, run, together};
+use super::super::{coalesce, context_of, run};
 use super::{REPAIR, announced, diff, lines, verified, verified_until};
 
 const LOOK: Options = Options { repair: false, restart: false };
@@ -78,7 +78,7 @@ fn verdicts(folder: &TempDir) -> Vec<(String, String, String)> {
     verdicts
 }
 
-fn said(verdicts: &[(&str, &str, &str)]) -> Vec<(String, String, String)> {
+fn verdicts_of(verdicts: &[(&str, &str, &str)]) -> Vec<(String, String, String)> {
     let owned = |(a, b, c): &(&str, &str, &str)| ((*a).into(), (*b).into(), (*c).into());
     verdicts.iter().map(owned).collect()
 }
@@ -102,7 +102,7 @@ fn sources_are_emptied_again_of_what_was_copied_and_of_nothing_else() {
     let missing = ("row-missing", "t", "c2");
     assert_eq!(
         verdicts(&folder),
-        said(&[changed, missing, old("b1"), old("c1"), old("c2"), unknown])
+        verdicts_of(&[changed, missing, old("b1"), old("c1"), old("c2"), unknown])
     );
     assert_eq!(found.counts.differences(), 5);
     assert_eq!(found.counts.tables[CONTENT].source_changed_since, 1);
@@ -110,7 +110,7 @@ fn sources_are_emptied_again_of_what_was_copied_and_of_nothing_else() {
     let repaired = verified(&context, REPAIR, &diff(&folder));
     assert_eq!(repaired.counts.differences(), 1, "{:?}", verdicts(&folder));
     let left: Vec<_> = verdicts(&folder).into_iter().filter(|line| line.0 != "repaired").collect();
-    assert_eq!(left, said(&[changed, unknown]));
+    assert_eq!(left, verdicts_of(&[changed, unknown]));
     let mut expected = world;
     expected.merge("t", &["s".to_owned()]);
     let later = columns(&[("score", "9")]);
@@ -152,11 +152,11 @@ fn what_was_repaired_and_not_announced_is_announced_by_the_next() {
 fn many(
     faults: impl Fn(&Request<'_>) -> Option<FaultKind> + Send + Sync + 'static,
 ) -> (Arc<Context<MemoryStorage>>, BTreeSet<String>) {
-    let (world, plan) = together::world();
+    let (world, plan) = coalesce::world();
     let storage = MemoryStorage::with_faults(spec(), faults);
     load(&world, &spec(), &storage);
     let context = context_of(4, storage, Arc::default(), 1_000_000);
-    together::run_all(&context, &plan, together::never(), pipeline_errors());
+    coalesce::run_all(&context, &plan, coalesce::never(), pipeline_errors());
     let mut accounts = BTreeSet::new();
     for row in context.storage.dump(CONTENT) {
         let key: Vec<Bytes> = row.cells[..4].iter().flatten().cloned().collect();
@@ -214,7 +214,7 @@ fn a_verify_that_was_stopped_goes_on_and_one_that_was_killed_leaves_no_trace() {
 }
 
 #[test]
-fn only_the_same_verify_is_gone_on_with() {
+fn only_the_same_verify_is_resumed() {
     for other in [REPAIR, Options { restart: true, ..LOOK }] {
         let (stop, stopped) = watch::channel(false);
         let stop = Mutex::new(Some(stop));

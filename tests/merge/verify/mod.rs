@@ -9,14 +9,14 @@ use std::sync::Arc;
 
 use tempfile::TempDir;
 use tokio::sync::watch;
-use tributary::events::Outlet;
+use tributary::events::EventSink;
 use tributary::pipeline::{Context, Progress};
 use tributary::storage::memory::MemoryStorage;
 use tributary::verify::{Options, Verified, verify};
 
 use super::model::{Events, World};
 use super::preset::spec;
-use super::world::{group, load, said};
+use super::world::{events_of, group, load};
 use super::{block_on, context_of, run};
 
 /// A line of diff.csv: verdict, account, key and column.
@@ -65,6 +65,6 @@ fn merged(world: &World, to: &str, sources: &[String]) -> Arc<Context<MemoryStor
 }
 
 fn announced(context: &Context<MemoryStorage>) -> Events {
-    let Outlet::Memory(events) = &context.outlet else { unreachable!() };
-    said(&std::mem::take(&mut *events.lock().unwrap()))
+    let EventSink::Memory(events) = &context.event_sink else { unreachable!() };
+    events_of(&std::mem::take(&mut *events.lock().unwrap()))
 }

@@ -18,7 +18,7 @@ use super::{Line, REPAIR, announced, diff, lines, merged, verified};
 
 /// A row of the survivor at a key that a source had.
 #[derive(Clone, Debug)]
-struct Place {
+struct SurvivorRow {
     table: usize,
     key: Vec<Bytes>,
     shown: String,
@@ -30,7 +30,7 @@ struct Place {
 }
 
 /// Every key that a source had, as the merge has left it.
-fn places(world: &World, after: &World, to: &str, sources: &[String]) -> Vec<Place> {
+fn targets(world: &World, after: &World, to: &str, sources: &[String]) -> Vec<SurvivorRow> {
     let bytes = |text: &String| Bytes::copy_from_slice(text.as_bytes());
     let account = Bytes::copy_from_slice(to.as_bytes());
     let ours: Vec<_> = world.content.keys().filter(|key| sources.contains(&key.0)).collect();
@@ -40,7 +40,7 @@ fn places(world: &World, after: &World, to: &str, sources: &[String]) -> Vec<Pla
         let row = &after.content[&key];
         let shown =
             serde_json::json!({ "contentid": content, "batchid": batch, "courseid": course });
-        Place {
+        SurvivorRow {
             table: CONTENT,
             key: vec![account.clone(), bytes(content), bytes(batch), bytes(course)],
             shown: shown.to_string(),
@@ -56,7 +56,7 @@ fn places(world: &World, after: &World, to: &str, sources: &[String]) -> Vec<Pla
     });
     let enrolments = batches.map(|batch| {
         let key = (batch.clone(), to.to_owned());
-        Place {
+        SurvivorRow {
             table: ENROLMENTS,
             key: vec![bytes(batch), account.clone()],
             shown: serde_json::json!({ "batchid": batch }).to_string(),
@@ -70,7 +70,7 @@ fn places(world: &World, after: &World, to: &str, sources: &[String]) -> Vec<Pla
     content.chain(enrolments).collect()
 }
 
-/// What is planted at a place.
+/// What is planted at a row.
 #[derive(Clone, Copy, Debug)]
 enum Planted {
     DeletedRow,
@@ -98,19 +98,19 @@ fn planted() -> impl Strategy<Value = Planted> {
 /// Plants something, and gives the verdict and column that it calls for, if any.
 fn plant(
     storage: &MemoryStorage,
-    place: &Place,
+    target: &SurvivorRow,
     planted: Planted,
     t: i64,
 ) -> Option<(&'static str, &'static str)> {
-    let column = |name| spec().tables[place.table].position(name).unwrap();
+    let column = |name| spec().tables[target.table].position(name).unwrap();
     let now = now_us();
     let set = |name, value: Option<&[u8]>, t| {
         let set = vec![(column(name), value.map(Bytes::copy_from_slice))];
-        storage.apply(place.table, t, &Change::Update { key: place.key.clone(), set });
+        storage.apply(target.table, t, &Change::Update { key: target.key.clone(), set });
     };
-    match (planted, place.status, &place.grade) {
+    match (planted, target.status, &target.grade) {
         (Planted::DeletedRow, ..) => {
-            storage.apply(place.table, now, &Change::DeleteRow { key: place.key.clone() });
+            storage.apply(target.table, now, &Change::DeleteRow { key: target.key.clone() });
             Some(("row-missing", ""))
         }
         (Planted::LowerStatus, Some(status), _) => {
@@ -121,19 +121,19 @@ fn plant(
             set("status", None, now);
             Some(("value-missing", "status"))
         }
-        (Planted::HigherStatus, status, _) if place.table == CONTENT => {
+        (Planted::HigherStatus, status, _) if target.table == CONTENT => {
             set("status", Some(&(status.unwrap_or(0) + 1).to_be_bytes()), now);
             Some(("changed-since", "status"))
         }
         (Planted::DeletedGrade, _, Some(_)) => {
             set("grade", None, now);
-            place.is_copy.then_some(("value-missing", "grade"))
+            target.is_copy.then_some(("value-missing", "grade"))
         }
         (Planted::OtherGrade, ..) => {
             set("grade", Some(b"other"), now);
-            place.is_copy.then_some(("changed-since", "grade"))
+            target.is_copy.then_some(("changed-since", "grade"))
         }
-        (Planted::OtherGradeThen, _, Some(_)) if place.is_copy => {
+        (Planted::OtherGradeThen, _, Some(_)) if target.is_copy => {
             set("grade", Some("\u{10ffff}".as_bytes()), t);
             Some(("value-differs", "grade"))
         }
@@ -159,10 +159,10 @@ proptest! {
         prop_assert_eq!((clean.counts.differences(), lines(&diff(&folder))), (0, Vec::new()));
 
         let after = dump(&spec(), &context.storage);
-        let places = places(&world, &after, &to, &sources);
+        let targets = targets(&world, &after, &to, &sources);
         let rows: u64 = clean.counts.tables.iter().map(|table| table.rows).sum();
-        prop_assert_eq!(rows, places.len() as u64);
-        if places.is_empty() {
+        prop_assert_eq!(rows, targets.len() as u64);
+        if targets.is_empty() {
             return Ok(());
         }
         let t = context.journal.group(0).unwrap().unwrap().t.unwrap();
@@ -170,16 +170,16 @@ proptest! {
         let (mut missing_own, mut repaired_in) = (BTreeSet::new(), BTreeSet::new());
         let mut taken = BTreeSet::new();
         for (index, planted) in plants {
-            let place = index.get(&places);
-            if !taken.insert(&place.shown) {
+            let target = index.get(&targets);
+            if !taken.insert(&target.shown) {
                 continue;
             }
-            let Some((verdict, column)) = plant(&context.storage, place, planted, t) else { continue };
-            let line: Line = (verdict.into(), to.clone(), place.shown.clone(), column.into());
-            if verdict == "row-missing" && !place.is_copy {
+            let Some((verdict, column)) = plant(&context.storage, target, planted, t) else { continue };
+            let line: Line = (verdict.into(), to.clone(), target.shown.clone(), column.into());
+            if verdict == "row-missing" && !target.is_copy {
                 missing_own.insert(line.clone());
             } else if verdict != "changed-since" {
-                repaired_in.insert(place.batch.clone());
+                repaired_in.insert(target.batch.clone());
             }
             expected.insert(line);
         }
@@ -199,8 +199,8 @@ proptest! {
         let repaired = verified(&context, REPAIR, &diff(&folder));
         let unrepaired = missing_own.len();
         prop_assert_eq!(repaired.counts.differences(), unrepaired as u64);
-        let said: u64 = repaired.counts.tables.iter().map(|table| table.repaired).sum();
-        prop_assert_eq!(said as usize, differences - unrepaired);
+        let repaired_rows: u64 = repaired.counts.tables.iter().map(|table| table.repaired).sum();
+        prop_assert_eq!(repaired_rows as usize, differences - unrepaired);
         let remaining: BTreeSet<Line> = expected
             .iter()
             .filter(|line| line.0 == "changed-since" || missing_own.contains(*line))
@@ -223,7 +223,7 @@ proptest! {
         prop_assert_eq!(context.journal.slices(0).unwrap().len(), journaled);
     }
 
-    /// Nothing that a sweep has taken to its new place is a difference.
+    /// Nothing that a sweep has moved to the survivor's row is a difference.
     #[test]
     fn what_was_swept_is_as_it_should_be(
         (world, to, sources) in world_and_group(),

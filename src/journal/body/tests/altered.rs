@@ -27,7 +27,7 @@ fn slice(spec: &Spec, cells: &[(&str, &'static str)]) -> Slice {
     set.sort_by_key(|(column, _)| *column);
     let entry =
         Entry { table: 0, target: None, sources: vec![(0, row)], write: Write::Copy { set } };
-    Slice { entries: vec![entry], seal: None }
+    Slice { entries: vec![entry], completion: None }
 }
 
 /// Writes with one specification, reads with another.
@@ -98,13 +98,13 @@ fn events_need_a_specification_that_has_them() {
     let journal = MemoryJournal::default();
     let scope = Scope::from(Bytes::from_static(b"r"));
     let quoted = vec![Some(Bytes::from_static(b"t")), None];
-    let seal = Seal { deletes: Vec::new(), events: vec![Announced { scope, quoted }] };
-    let slice = Slice { entries: Vec::new(), seal: Some(seal) };
+    let completion = Completion { deletes: Vec::new(), events: vec![Announced { scope, quoted }] };
+    let slice = Slice { entries: Vec::new(), completion: Some(completion) };
     let body = Bytes::from(codec_of(&spec(), &journal).encode(&slice));
     let mut now = spec();
     now.event.as_mut().unwrap().columns.reverse();
     let read = codec_of(&now, &journal).decode(&body).unwrap();
-    assert_eq!(read.seal.unwrap().events[0].quoted, [None, Some(Bytes::from_static(b"t"))]);
+    assert_eq!(read.completion.unwrap().events[0].quoted, [None, Some(Bytes::from_static(b"t"))]);
     now.event.as_mut().unwrap().columns.pop();
     let error = codec_of(&now, &journal).decode(&body).unwrap_err();
     assert!(error.starts_with("events do not quote the column"), "{error}");

@@ -57,7 +57,7 @@ fn a_merge_is_shown_by_name() {
             sources: vec![(1, thing("from", full, &others))],
             write: Write::Update { set: vec![(3, Bytes::copy_from_slice(&[0, 0, 0, 9]))] },
         }],
-        seal: Some(Seal {
+        completion: Some(Completion {
             deletes: vec![
                 PartitionDelete { table: 0, source: 1, scope: Scope::default() },
                 PartitionDelete { table: 2, source: 0, scope: room.clone() },
@@ -90,12 +90,12 @@ fn a_sweep_is_shown_by_name() {
     let mut times = vec![WriteTimes::None; table.columns.len()];
     times[column("title")] = WriteTimes::Cell(-5);
     times[column("tags")] = WriteTimes::Elements(vec![1, 2]);
-    let cell = |name, element, value, placed_at| SweptCell {
+    let cell = |name, element, value, moved_at| SweptCell {
         column: column(name),
         element,
         value,
         t: 17,
-        placed_at,
+        moved_at,
     };
     let swept = Swept {
         table: 2,

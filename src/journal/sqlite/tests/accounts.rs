@@ -64,8 +64,8 @@ fn accounts_of_every_type_come_back_and_are_found_in_any_spelling() {
         block_on(journal.flush()).unwrap();
         drop(journal);
 
-        let (said, listed) = stored(&path);
-        assert_eq!(said, survivor);
+        let (kept, listed) = stored(&path);
+        assert_eq!(kept, survivor);
         let listed: Vec<(String, String, u64)> = serde_json::from_str(&listed).unwrap();
         assert_eq!(listed, [(usual.to_owned(), survivor.to_owned(), 2)]);
         let journal = SqliteJournal::open_read_only(&path).unwrap();

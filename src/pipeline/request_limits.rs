@@ -135,7 +135,7 @@ pub(super) type Trial<'a> = Turn<'a, ()>;
 
 /// What fits, learnt by one command.
 #[derive(Debug)]
-pub(super) struct Fits {
+pub(super) struct RequestLimits {
     pub(super) sizes: RowSizes,
     tables: Vec<OfTable>,
     room: Semaphore,
@@ -159,7 +159,7 @@ struct Limit {
 
 const UNKNOWN: Limit = Limit { taken: 0, most: usize::MAX, passes: None };
 
-impl Fits {
+impl RequestLimits {
     /// Nothing is known.
     pub(super) fn new(spec: &Spec) -> Self {
         let tables = spec.tables.iter().map(|table| OfTable {

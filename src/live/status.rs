@@ -1,4 +1,4 @@
-//! The board: what a run says of itself, for whoever looks.
+//! The status: what a run says of itself, for whoever looks.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -75,7 +75,8 @@ pub struct ScanCounters {
     /// Rows that were looked at.
     pub rows: u64,
     /// Rows of sources among them.
-    pub enrolments: u64,
+    #[serde(rename = "enrolments")]
+    pub clustered_rows: u64,
 }
 
 /// Where counters are read.
@@ -83,10 +84,10 @@ type Source = Box<dyn Fn() -> Counters + Send>;
 
 /// What a run says of itself. Clones share it.
 #[derive(Clone, Debug)]
-pub struct Board(Arc<Mutex<Said>>);
+pub struct Status(Arc<Mutex<Current>>);
 
 /// What was said so far.
-pub(super) struct Said {
+pub(super) struct Current {
     pub(super) command: String,
     pub(super) run: Option<String>,
     pub(super) run_dir: Option<PathBuf>,
@@ -101,15 +102,15 @@ pub(super) struct Said {
     counters: Counters,
 }
 
-impl fmt::Debug for Said {
+impl fmt::Debug for Current {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Said").field("run", &self.run).field("phase", &self.phase).finish()
     }
 }
 
-impl Default for Board {
+impl Default for Status {
     fn default() -> Self {
-        Self(Arc::new(Mutex::new(Said {
+        Self(Arc::new(Mutex::new(Current {
             command: String::new(),
             run: None,
             run_dir: None,
@@ -126,49 +127,49 @@ impl Default for Board {
     }
 }
 
-impl Board {
+impl Status {
     /// The run and the command that works on it.
     pub fn begin(&self, command: &str, run: &str) {
-        let mut said = self.said();
-        command.clone_into(&mut said.command);
-        said.run = Some(run.to_owned());
+        let mut current = self.current();
+        command.clone_into(&mut current.command);
+        current.run = Some(run.to_owned());
     }
 
     /// Where the run is kept.
     pub fn is_kept_in(&self, run_dir: &Path) {
-        self.said().run_dir = Some(run_dir.to_path_buf());
+        self.current().run_dir = Some(run_dir.to_path_buf());
     }
 
     /// No group begins after that.
     pub fn ends_at(&self, until: Moment) {
-        self.said().until = Some(until);
+        self.current().until = Some(until);
     }
 
     /// What the run does from now on.
     pub fn enter(&self, phase: Phase) {
-        self.said().phase = phase;
+        self.current().phase = phase;
     }
 
     /// Where the counters are read from now on, until [`freeze`](Self::freeze), and the latencies.
     pub fn watch(&self, recorder: Arc<Recorder>, source: impl Fn() -> Counters + Send + 'static) {
-        let mut said = self.said();
-        said.recorder = Some(recorder);
-        said.source = Some(Box::new(source));
+        let mut current = self.current();
+        current.recorder = Some(recorder);
+        current.source = Some(Box::new(source));
     }
 
     /// Keeps the counters as they are now; whatever they were read from is let go.
     pub fn freeze(&self) {
-        let mut said = self.said();
-        said.counters();
-        said.source = None;
+        let mut current = self.current();
+        current.counters();
+        current.source = None;
     }
 
     /// A group was given up.
     pub fn failed(&self, pairs: &[Pair], reason: &str) {
         let Some(first) = pairs.first() else { return };
-        let mut said = self.said();
-        said.failures.truncate(FAILURES - 1);
-        said.failures.push_front(FailedGroup {
+        let mut current = self.current();
+        current.failures.truncate(FAILURES - 1);
+        current.failures.push_front(FailedGroup {
             from: Some(short(&first.from.text())),
             to: Some(short(&first.into.text())),
             line: first.line,
@@ -180,22 +181,22 @@ impl Board {
 
     /// The command is over.
     pub fn end(&self, ended: Ended) {
-        let mut said = self.said();
-        said.phase = Phase::Ended;
-        said.ended = Some(ended);
+        let mut current = self.current();
+        current.phase = Phase::Ended;
+        current.ended = Some(ended);
     }
 
     /// Whether the command is over.
     pub fn has_ended(&self) -> bool {
-        self.said().ended.is_some()
+        self.current().ended.is_some()
     }
 
-    pub(super) fn said(&self) -> MutexGuard<'_, Said> {
+    pub(super) fn current(&self) -> MutexGuard<'_, Current> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Said {
+impl Current {
     /// The counters now, or as they were kept.
     pub(super) fn counters(&mut self) -> &Counters {
         if let Some(source) = &self.source {
@@ -220,31 +221,31 @@ mod tests {
 
     #[test]
     fn the_last_failures_are_kept_and_bounded() {
-        let board = Board::default();
+        let status = Status::default();
         for line in 1..=50 {
             let from = AccountId::new("<script>");
             let pair = Pair { from, into: AccountId::new("ü".repeat(900)), line };
-            board.failed(&[pair], "timed out");
+            status.failed(&[pair], "timed out");
         }
-        let said = board.said();
-        let lines: Vec<_> = said.failures.iter().map(|failed| failed.line).collect();
+        let current = status.current();
+        let lines: Vec<_> = current.failures.iter().map(|failed| failed.line).collect();
         assert_eq!(lines, (31..=50).rev().collect::<Vec<_>>());
-        let to = said.failures[0].to.as_ref().map(|to| to.chars().count());
+        let to = current.failures[0].to.as_ref().map(|to| to.chars().count());
         assert_eq!(to, Some(SHOWN + 1));
     }
 
     #[test]
     fn frozen_counters_stay_and_let_go() {
-        let board = Board::default();
+        let status = Status::default();
         let held = Arc::new(());
         let source = {
             let held = Arc::clone(&held);
             move || Counters { done: Arc::strong_count(&held) as u64, ..Counters::default() }
         };
-        board.watch(Arc::new(Recorder::new(Vec::new())), source);
-        assert_eq!(board.said().counters().done, 2);
-        board.freeze();
+        status.watch(Arc::new(Recorder::new(Vec::new())), source);
+        assert_eq!(status.current().counters().done, 2);
+        status.freeze();
         assert_eq!(Arc::strong_count(&held), 1, "nothing of the run is held any more");
-        assert_eq!(board.said().counters().done, 2);
+        assert_eq!(status.current().counters().done, 2);
     }
 }

@@ -14,19 +14,19 @@ use super::PairsError;
 use super::source::{Decoded, is_gzip, open_raw};
 
 /// The name of the copy in the run directory.
-pub const SPOOL_NAME: &str = "pairs.csv";
+pub const COPY_NAME: &str = "pairs.csv";
 /// The name of the copy of compressed input.
-pub const SPOOL_NAME_GZIP: &str = "pairs.csv.gz";
+pub const COPY_NAME_GZIP: &str = "pairs.csv.gz";
 
 /// Reads the text of the input while its raw bytes are copied.
-pub struct Spool {
+pub struct InputCopy {
     text: Decoded<Tee<Box<dyn Read + Send>, File>>,
     path: PathBuf,
 }
 
 /// A finished copy.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Spooled {
+pub struct CopiedInput {
     /// The copy.
     pub path: PathBuf,
     /// Its length.
@@ -35,11 +35,11 @@ pub struct Spooled {
     pub sha256: String,
 }
 
-impl Spool {
+impl InputCopy {
     /// Starts a copy of `input` (a file, standard input, …) in a directory.
     pub fn start(input: impl Read + Send + 'static, dir: &Path) -> Result<Self, PairsError> {
         let (is_gzip, raw) = is_gzip(input).map_err(PairsError::from_read)?;
-        let path = dir.join(if is_gzip { SPOOL_NAME_GZIP } else { SPOOL_NAME });
+        let path = dir.join(if is_gzip { COPY_NAME_GZIP } else { COPY_NAME });
         let file = OpenOptions::new()
             .write(true)
             .create_new(true)
@@ -53,7 +53,7 @@ impl Spool {
     }
 
     /// Copies what has not been read yet and makes the copy durable.
-    pub fn finish(mut self) -> Result<Spooled, PairsError> {
+    pub fn finish(mut self) -> Result<CopiedInput, PairsError> {
         // What was refused has ended the reading already.
         let refused = || PairsError::Read { cause: io::ErrorKind::InvalidData.into() };
         let tee = self.text.raw().ok_or_else(refused)?;
@@ -61,11 +61,11 @@ impl Spool {
         tee.writer
             .sync_all()
             .map_err(|cause| PairsError::Copy { path: self.path.clone(), cause })?;
-        Ok(Spooled { bytes: tee.bytes, sha256: tee.sha256(), path: self.path })
+        Ok(CopiedInput { bytes: tee.bytes, sha256: tee.sha256(), path: self.path })
     }
 }
 
-impl Read for Spool {
+impl Read for InputCopy {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         self.text.read(buffer)
     }
@@ -143,40 +143,40 @@ mod tests {
     use super::*;
 
     fn check(input: &[u8], name: &str, case: &str) {
-        let dir = env::temp_dir().join(format!("tributary-spool-{}-{case}", process::id()));
+        let dir = env::temp_dir().join(format!("tributary-copy-{}-{case}", process::id()));
         fs::create_dir_all(&dir).unwrap();
-        let mut spool = Spool::start(io::Cursor::new(input.to_owned()), &dir).unwrap();
-        let list = read(&mut spool, &Format::default()).unwrap();
+        let mut copy = InputCopy::start(io::Cursor::new(input.to_owned()), &dir).unwrap();
+        let list = read(&mut copy, &Format::default()).unwrap();
         assert_eq!(list.len(), 1);
-        let spooled = spool.finish().unwrap();
-        assert_eq!(spooled.path, dir.join(name));
-        assert_eq!(fs::read(&spooled.path).unwrap(), input);
-        assert_eq!(spooled.bytes, input.len() as u64);
+        let copied = copy.finish().unwrap();
+        assert_eq!(copied.path, dir.join(name));
+        assert_eq!(fs::read(&copied.path).unwrap(), input);
+        assert_eq!(copied.bytes, input.len() as u64);
         let expected = Sha256::digest(input).iter().map(|b| format!("{b:02x}")).collect::<String>();
-        assert_eq!(spooled.sha256, expected);
-        assert_eq!(sha256(&spooled.path).unwrap(), expected);
+        assert_eq!(copied.sha256, expected);
+        assert_eq!(sha256(&copied.path).unwrap(), expected);
         fs::remove_dir_all(&dir).unwrap();
     }
 
     #[test]
     fn copies_what_it_reads() {
-        check(b"from,to\na,b\n", SPOOL_NAME, "plain");
+        check(b"from,to\na,b\n", COPY_NAME, "plain");
         let mut packed = Vec::new();
         GzEncoder::new(&b"from,to\na,b\n"[..], Compression::fast())
             .read_to_end(&mut packed)
             .unwrap();
-        check(&packed, SPOOL_NAME_GZIP, "gzip");
+        check(&packed, COPY_NAME_GZIP, "gzip");
     }
 
     #[test]
     fn the_copy_is_complete_even_if_the_text_is_not_read() {
-        let dir = env::temp_dir().join(format!("tributary-spool-{}-rest", process::id()));
+        let dir = env::temp_dir().join(format!("tributary-copy-{}-rest", process::id()));
         fs::create_dir_all(&dir).unwrap();
         let input = b"from,to\n".repeat(100_000);
-        let mut spool = Spool::start(io::Cursor::new(input.clone()), &dir).unwrap();
-        spool.read_exact(&mut [0; 100]).unwrap();
-        let spooled = spool.finish().unwrap();
-        assert_eq!(fs::read(&spooled.path).unwrap(), input);
+        let mut copy = InputCopy::start(io::Cursor::new(input.clone()), &dir).unwrap();
+        copy.read_exact(&mut [0; 100]).unwrap();
+        let copied = copy.finish().unwrap();
+        assert_eq!(fs::read(&copied.path).unwrap(), input);
         fs::remove_dir_all(&dir).unwrap();
     }
 

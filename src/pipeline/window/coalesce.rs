@@ -1,5 +1,5 @@
 //! One request for several groups. One that fails is taken apart until the group that it concerns is alone, so that only
-//! that one fails; and what of it was too large for the server is known from then on ([`fits`](super::super::fits)).
+//! that one fails; and what of it was too large for the server is known from then on ([`request_limits`](super::super::fits)).
 
 use std::future::Future;
 use std::sync::Arc;
@@ -8,12 +8,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 
-use crate::latency::Lane;
+use crate::latency::Operation;
 use crate::model::{AccountId, Batch, Mutation, TableIndex};
 use crate::storage::{Fault, Node, StorageError};
 
 use super::super::attempt::{Attempts, Otherwise};
-use super::super::fits::{Kind, Load, Trial, may_be_size};
+use super::super::request_limits::{Kind, Load, Trial, may_be_size};
 use super::Window;
 use super::gather::Waiting;
 
@@ -74,7 +74,7 @@ impl Asked for Arc<Batch> {
 pub(super) struct Sort {
     pub(super) kind: Kind,
     pub(super) table: TableIndex,
-    pub(super) lane: Lane,
+    pub(super) operation: Operation,
 }
 
 /// How they are addressed: to a node, for so many rows of each account.
@@ -146,7 +146,7 @@ where
         F: Future<Output = Result<Vec<A>, StorageError>> + Send,
     {
         async move {
-            let fits = &self.window.fits;
+            let request_limits = &self.window.request_limits;
             let Sort { kind, table, .. } = self.sort;
             let load = self.load(part.iter().map(|waiting| &waiting.request));
             if part.len() == 1 {
@@ -159,25 +159,25 @@ where
                 return is_ok;
             }
             if trial.is_none() {
-                *trial = fits.trial(load).await;
+                *trial = request_limits.trial(load).await;
             }
             if trial.is_some() {
                 self.sample(part.iter().map(|waiting| &waiting.request), node).await;
             }
             // What is known by now may be less than when it was put together.
-            if !fits.allows(load) {
+            if !request_limits.allows(load) {
                 let half = part.split_off(part.len() / 2);
                 let first = self.several(part, node, trial, depth).await;
                 return self.several(half, node, trial, depth).await && first;
             }
-            let rows = fits.rows_of_each(kind, table);
+            let rows = request_limits.rows_of_each(kind, table);
             let (waited, late_tries) = (self.window.outage.waited(), depth.late_tries());
             let otherwise = Otherwise::IsLess { late_tries };
             let asked: Vec<R> = part.iter().map(|waiting| waiting.request.clone()).collect();
             match self.request(asked, To { node, rows }, otherwise).await {
                 Ok(None) => self.several(part, node, trial, depth).await,
                 Ok(Some(answers)) => {
-                    fits.took(load);
+                    request_limits.took(load);
                     let answered = part.into_iter().zip(answers);
                     answered.for_each(|(waiting, own)| waiting.answer(Ok(own)));
                     true
@@ -195,8 +195,8 @@ where
                     let is_ok = self.several(half, None, trial, depth).await && first;
                     // If fewer rows were asked of each meanwhile, that may have been it; or it was nobody's turn.
                     let is_size = may_be_size(error.kind) && waited == self.window.outage.waited();
-                    if is_ok && is_size && fits.rows_of_each(kind, table) >= rows {
-                        fits.too_large(load, error.kind);
+                    if is_ok && is_size && request_limits.rows_of_each(kind, table) >= rows {
+                        request_limits.too_large(load, error.kind);
                     }
                     is_ok
                 }
@@ -218,23 +218,23 @@ where
         F: Future<Output = Result<Vec<A>, StorageError>> + Send,
     {
         async move {
-            let fits = &self.window.fits;
+            let request_limits = &self.window.request_limits;
             let Sort { kind, table, .. } = self.sort;
             let load = self.load([&one].into_iter());
             let is_divisible = one.is_divisible();
-            if trial.is_none() && (is_divisible || !fits.is_seen(kind, table)) {
-                *trial = fits.trial(load).await;
+            if trial.is_none() && (is_divisible || !request_limits.is_seen(kind, table)) {
+                *trial = request_limits.trial(load).await;
             }
             if trial.is_some() {
                 self.sample([&one].into_iter(), node).await;
             }
-            if !fits.allows(load)
+            if !request_limits.allows(load)
                 && let Some([first, second]) = one.halves()
             {
                 self.one(first, node, trial, depth).await?;
                 return self.one(second, node, trial, depth).await;
             }
-            let mut most = fits.rows_of_each(kind, table);
+            let mut most = request_limits.rows_of_each(kind, table);
             let (mut refused, mut is_common) = (None, false);
             loop {
                 let (rows, can_be_less) = (most, is_divisible || most > 1);
@@ -248,11 +248,11 @@ where
                 };
                 let (asked, waited) = (vec![one.clone()], self.window.outage.waited());
                 match self.request(asked, To { node, rows }, otherwise).await {
-                    Ok(None) => most = most.min(fits.rows_of_each(kind, table)),
+                    Ok(None) => most = most.min(request_limits.rows_of_each(kind, table)),
                     Ok(Some(mut answers)) => {
-                        fits.took(load);
+                        request_limits.took(load);
                         if let Some((rows, why)) = refused {
-                            fits.too_many_rows(kind, table, rows, why);
+                            request_limits.too_many_rows(kind, table, rows, why);
                         }
                         return Ok(answers.pop());
                     }
@@ -267,7 +267,7 @@ where
                             self.one(first, node, trial, depth).await?;
                             let answer = self.one(second, node, trial, depth).await?;
                             if waited == self.window.outage.waited() {
-                                fits.too_large(load, error.kind);
+                                request_limits.too_large(load, error.kind);
                             }
                             return Ok(answer);
                         }
@@ -294,8 +294,8 @@ where
         Q: Fn(Vec<R>, To) -> F,
         F: Future<Output = Result<Vec<A>, StorageError>>,
     {
-        let Sort { kind, table, lane } = self.sort;
-        let expected = || asked.len() * to.rows * self.window.fits.row(kind, table);
+        let Sort { kind, table, operation } = self.sort;
+        let expected = || asked.len() * to.rows * self.window.request_limits.row(kind, table);
         let bytes = expected();
         let is_apart = self.has_part.load(Ordering::Relaxed);
         let attempts = Attempts { otherwise, bytes, is_apart, ..self.window.attempts(asked.len()) };
@@ -309,7 +309,7 @@ where
                 }
             }
         };
-        let answered = attempts.carry_out(lane, send).await;
+        let answered = attempts.carry_out(operation, send).await;
         self.has_part.fetch_or(matches!(answered, Ok(Some(_))), Ordering::Relaxed);
         answered
     }
@@ -324,12 +324,14 @@ where
         Q: Fn(Vec<R>, To) -> F,
         F: Future<Output = Result<Vec<A>, StorageError>>,
     {
-        let (fits, Sort { kind, table, .. }) = (&self.window.fits, self.sort);
-        let Some((accounts, rows)) = fits.sample(kind, table, asked.len()) else { return };
+        let (request_limits, Sort { kind, table, .. }) = (&self.window.request_limits, self.sort);
+        let Some((accounts, rows)) = request_limits.sample(kind, table, asked.len()) else {
+            return;
+        };
         let otherwise = Otherwise::IsLess { late_tries: 1 };
         let some: Vec<R> = asked.take(accounts).cloned().collect();
         if self.request(some, To { node, rows }, otherwise).await.is_err() {
-            fits.sizes.learn(table, kind, std::iter::empty());
+            request_limits.sizes.learn(table, kind, std::iter::empty());
         }
     }
 

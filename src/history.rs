@@ -59,7 +59,7 @@ pub enum Before<'a> {
 }
 
 /// A walk over the histories of one group.
-pub struct Ledger<'a> {
+pub struct Histories<'a> {
     journal: &'a dyn Journal,
     codec: &'a Codec,
     spec: &'a Spec,
@@ -74,8 +74,8 @@ pub struct Ledger<'a> {
 /// By table and the key without its account.
 type ByKey = HashMap<(TableIndex, Vec<Bytes>), Vec<Swept>>;
 
-impl<'a> Ledger<'a> {
-    /// Opens the ledger of a group; a group of which nothing was intended has an empty one.
+impl<'a> Histories<'a> {
+    /// Opens the histories of a group; a group of which nothing was intended has none.
     ///
     /// # Errors
     /// The journal cannot be read.
@@ -200,8 +200,8 @@ impl History {
 
     /// Whether the run has anything to say of a column.
     pub fn knows(&self, column: ColumnIndex) -> bool {
-        let mut placed = self.placed();
-        !self.gained.contains(&column) || placed.any(|(_, cell)| cell.column == column)
+        let mut moved = self.moved();
+        !self.gained.contains(&column) || moved.any(|(_, cell)| cell.column == column)
     }
 
     /// The scope of the key.
@@ -234,10 +234,10 @@ impl History {
                 Some(Left { column, value: entry.written(column)?.clone(), t: self.t })
             }));
         }
-        let mut placed: Vec<_> = self.placed().collect();
+        let mut moved: Vec<_> = self.moved().collect();
         // Of two sources' cells the later one stays, whichever was taken first.
-        placed.sort_by(|(a_t, a), (b_t, b)| (a_t, &a.value).cmp(&(b_t, &b.value)));
-        for (t, cell) in placed {
+        moved.sort_by(|(a_t, a), (b_t, b)| (a_t, &a.value).cmp(&(b_t, &b.value)));
+        for (t, cell) in moved {
             let known = left.iter().position(|left| left.column == cell.column);
             let before = known.map(|known| left[known].value.clone());
             let before = before.or_else(|| self.own_value(cell.column));
@@ -254,9 +254,9 @@ impl History {
     }
 
     /// The cells that were written to the survivor's row after the merge, with their write times.
-    pub fn placed(&self) -> impl Iterator<Item = (TimestampUs, &SweptCell)> {
+    pub fn moved(&self) -> impl Iterator<Item = (TimestampUs, &SweptCell)> {
         let cells = self.swept.iter().chain(&self.raised).flat_map(|swept| &swept.cells);
-        cells.filter_map(|cell| Some((cell.placed_at?, cell)))
+        cells.filter_map(|cell| Some((cell.moved_at?, cell)))
     }
 
     /// What the application wrote to a column of the survivor's row before it was computed anew, and when.
@@ -273,7 +273,7 @@ impl History {
         swept.and_then(|found| found.row.cells.get(column).cloned().flatten())
     }
 
-    /// Each source's full row before the run, by its place in the group: what the merge found, and what
+    /// Each source's full row before the run, by its index in the group: what the merge found, and what
     /// was written to it later and swept.
     pub fn sources_before(&self, table: &Table) -> Vec<(usize, Row)> {
         let mut sources = self.entry.as_ref().map_or_else(Vec::new, |entry| entry.sources.clone());
@@ -306,13 +306,13 @@ impl History {
     pub fn newest_t(&self) -> TimestampUs {
         let cells = self.swept.iter().flat_map(|swept| &swept.cells);
         let taken = cells.map(|cell| cell.t).max().unwrap_or(self.t);
-        let placed = self.placed().map(|(t, _)| t).max().unwrap_or(self.t);
-        taken.max(placed).max(self.t)
+        let moved = self.moved().map(|(t, _)| t).max().unwrap_or(self.t);
+        taken.max(moved).max(self.t)
     }
 
     /// Whether the run wrote the survivor's row of this key, in the merge or in a sweep.
     pub fn is_written(&self) -> bool {
-        self.is_merged() || self.swept.iter().any(Swept::is_placed)
+        self.is_merged() || self.swept.iter().any(Swept::is_moved)
     }
 
     /// Whether the merge wrote the survivor's row of this key.

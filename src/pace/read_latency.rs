@@ -12,7 +12,7 @@ const FEWEST: usize = 3;
 
 /// What reads take, and what they may.
 #[derive(Debug)]
-pub(super) struct Felt {
+pub(super) struct ReadLatency {
     bound: Duration,
     reads: VecDeque<(Instant, Duration)>,
     /// When what was known was forgotten.
@@ -24,7 +24,7 @@ pub(super) struct Felt {
     heard: Option<Instant>,
 }
 
-impl Felt {
+impl ReadLatency {
     pub(super) fn new(bound: Duration, now: Instant) -> Self {
         Self { bound, reads: VecDeque::new(), since: now, last: None, has_cut: false, heard: None }
     }
@@ -87,8 +87,8 @@ mod tests {
     fn one_long_read_in_a_hundred_says_nothing() {
         let began = Instant::now();
         let ms = Duration::from_millis;
-        let mut felt = Felt::new(ms(20), began);
-        let mut read = |at: u64, took: u64| felt.add(ms(took), began + ms(at));
+        let mut latency = ReadLatency::new(ms(20), began);
+        let mut read = |at: u64, took: u64| latency.add(ms(took), began + ms(at));
         for at in 0..49 {
             assert_eq!(read(at * 10, 5), None, "it is too early");
         }

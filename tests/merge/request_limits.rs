@@ -13,15 +13,15 @@ use tributary::plan::{self, Plan};
 use tributary::storage::memory::{FaultKind, MemoryStorage, Request};
 use tributary::verify::Options;
 
+use super::coalesce::{never, run_all};
 use super::inspect::{inspect, reading};
 use super::model::{Events, World};
 use super::preset::spec;
 use super::sweep::sweep;
-use super::together::{never, run_all};
 use super::undo::undo_all;
 use super::verify::{diff, verified};
 use super::world::{CONTENT, ENROLMENTS, dump, load, to_row};
-use super::{context_of, said};
+use super::{context_of, events_of};
 
 /// Pairs, all in one batch.
 const PAIRS: usize = 40;
@@ -170,7 +170,7 @@ fn all_walks(name: &str, limit: Option<Limit>) -> Outcome {
     let context = reading(storage, Discover::Scan);
     let inspected = inspect(&context, &plan, Selection::All, &never()).unwrap();
     assert_eq!(inspected.unreadable, 0, "{name}: {:?}", inspected.reasons);
-    let scanned = inspected.scanned.unwrap().enrolments;
+    let scanned = inspected.scanned.unwrap().clustered_rows;
     over("inspect");
 
     let journal = Arc::<MemoryJournal>::default();
@@ -183,8 +183,8 @@ fn all_walks(name: &str, limit: Option<Limit>) -> Outcome {
     let context = again(context);
     let (outcome, failed) = run_all(&context, &plan, never(), ErrorLimit::Groups(0));
     assert_eq!((outcome.failed, failed), (0, Vec::new()), "{name}");
-    let tributary::events::Outlet::Memory(events) = &context.outlet else { unreachable!() };
-    let events = said(&events.lock().unwrap());
+    let tributary::events::EventSink::Memory(events) = &context.event_sink else { unreachable!() };
+    let events = events_of(&events.lock().unwrap());
     let merged = (dump(&spec(), &context.storage), events);
     over("merge");
 

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use tokio::sync::watch;
-use tributary::events::Outlet;
+use tributary::events::EventSink;
 use tributary::model::{Batch, Change, Group};
 use tributary::pairs::{self, Format};
 use tributary::pipeline::{
@@ -15,7 +15,7 @@ use tributary::storage::memory::{FaultKind, MemoryStorage, Request};
 
 use super::model::{Events, World};
 use super::preset::spec;
-use super::world::{CONTENT, ENROLMENTS, dump, load, said};
+use super::world::{CONTENT, ENROLMENTS, dump, events_of, load};
 use super::{T, block_on, context, context_of};
 
 const GROUPS: usize = 60;
@@ -67,8 +67,8 @@ pub fn run_all(
 }
 
 fn announced(context: &Context<MemoryStorage>) -> Events {
-    let Outlet::Memory(events) = &context.outlet else { unreachable!() };
-    said(&events.lock().unwrap())
+    let EventSink::Memory(events) = &context.event_sink else { unreachable!() };
+    events_of(&events.lock().unwrap())
 }
 
 /// The world after the groups that `merged` says, and the events.

@@ -1,4 +1,4 @@
-//! What the register has of some accounts, put together by account and run.
+//! The lineage of accounts: what the register has of them, put together by account and run.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
@@ -15,9 +15,9 @@ const AT_ONCE: usize = 100_000;
 pub enum Standing {
     /// It is over.
     Done,
-    /// It is taken back as a whole.
+    /// It is undone as a whole.
     Undone,
-    /// It is under way, was stopped, failed, or is taken back but for some keys.
+    /// It is under way, was stopped, failed, or is undone but for some keys.
     Busy,
     /// As busy, by a run whose machine is gone.
     Lost,
@@ -40,7 +40,7 @@ pub struct Stay {
 
 /// What runs did to some accounts, and to those into which they went.
 #[derive(Clone, Debug, Default)]
-pub struct History {
+pub struct Lineage {
     /// By account; by time of merge.
     stays: HashMap<String, Vec<Stay>>,
 }
@@ -48,7 +48,7 @@ pub struct History {
 /// The windows of a run: those of which nothing more is known are open.
 type Windows = HashMap<TimestampUs, Option<WindowEnd>>;
 
-impl History {
+impl Lineage {
     /// Asks for what was done to some accounts, by any run but `own`, and follows them to where they went. `tables` are
     /// those that are merged now.
     ///
@@ -60,14 +60,14 @@ impl History {
         tables: &BTreeSet<String>,
         own: Option<&str>,
     ) -> Result<Self, StorageError> {
-        let mut history = Self::default();
+        let mut lineage = Self::default();
         let mut runs: HashMap<String, (Windows, Option<Run>)> = HashMap::new();
         let mut asked: HashSet<String> = HashSet::new();
         let mut accounts = accounts.into_iter();
         let mut next: Vec<String> = accounts.by_ref().take(AT_ONCE).collect();
         while !next.is_empty() {
             let entries = register.entries(&next).await?;
-            // Most accounts have no history; they are not held.
+            // Most accounts have no lineage; they are not held.
             asked.extend(entries.iter().map(|entry| entry.account.clone()));
             next.clear();
             let mut of: BTreeMap<(String, String), Vec<Entry>> = BTreeMap::new();
@@ -86,7 +86,7 @@ impl History {
                 };
                 let went = stay.into.iter().filter(|into| !asked.contains(*into));
                 next.extend(went.cloned());
-                history.stays.entry(account).or_default().push(stay);
+                lineage.stays.entry(account).or_default().push(stay);
             }
             next.sort_unstable();
             next.dedup();
@@ -95,8 +95,8 @@ impl History {
             let more = accounts.by_ref().filter(|account| !asked.contains(account));
             next.extend(more.take(AT_ONCE.saturating_sub(next.len())));
         }
-        history.stays.values_mut().for_each(|stays| stays.sort_by_key(|stay| stay.t));
-        Ok(history)
+        lineage.stays.values_mut().for_each(|stays| stays.sort_by_key(|stay| stay.t));
+        Ok(lineage)
     }
 
     /// What was done to an account, in the order in which it was merged.

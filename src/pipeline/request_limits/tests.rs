@@ -1,0 +1,62 @@
+use futures::FutureExt;
+
+use super::*;
+
+fn load(count: usize, bytes: usize) -> Load {
+    Load { kind: Kind::Write, table: 0, count, bytes }
+}
+
+fn request_limits() -> RequestLimits {
+    let table = OfTable {
+        owns_partitions: true,
+        limits: Mutex::new([UNKNOWN; SLOTS]),
+        trials: Default::default(),
+    };
+    let room = Semaphore::new(MOST_BYTES / ROOM_UNIT);
+    RequestLimits { sizes: RowSizes::new(1), tables: vec![table], room }
+}
+
+#[test]
+fn more_than_was_taken_is_tried_by_one_at_a_time() {
+    let request_limits = request_limits();
+    let first = request_limits.trial(load(100, 10)).now_or_never().unwrap();
+    assert!(first.is_some());
+    assert!(request_limits.trial(load(50, 10)).now_or_never().is_none(), "it waits");
+    assert!(
+        request_limits.trial(load(1, 10)).now_or_never().unwrap().is_none(),
+        "less is not possible"
+    );
+    request_limits.took(load(100, 10));
+    assert!(request_limits.trial(load(50, 10)).now_or_never().unwrap().is_none(), "it is known");
+    drop(first);
+    assert!(request_limits.trial(load(101, 10)).now_or_never().unwrap().is_some());
+}
+
+#[test]
+fn statements_are_told_from_bytes_by_what_was_taken() {
+    let request_limits = request_limits();
+    request_limits.took(load(25, 5_000));
+    request_limits.too_large(load(50, 10_000), Fault::Permanent);
+    assert_eq!(request_limits.batch(0), [25, BATCH_BYTES]);
+    request_limits.too_large(load(25, 60_000), Fault::Permanent);
+    assert_eq!(request_limits.batch(0), [25, 30_000]);
+    assert!(!request_limits.allows(load(26, 1)) && !request_limits.allows(load(1, 30_001)));
+}
+
+#[test]
+fn what_may_pass_is_tried_again_more_and_more_rarely() {
+    let request_limits = request_limits();
+    request_limits.took(load(4, 1));
+    request_limits.too_large(load(8, 1), Fault::TimedOut);
+    for round in 1..4 {
+        let allowed = request_limits.batch(0)[0];
+        let before = PATIENCE << (round - 1);
+        (1..before).for_each(|_| request_limits.took(load(allowed, 1)));
+        assert_eq!(request_limits.batch(0)[0], allowed);
+        request_limits.took(load(allowed, 1));
+        assert_eq!(request_limits.batch(0)[0], 2 * allowed);
+    }
+    request_limits.too_large(load(8, 1), Fault::Permanent);
+    (0..10 * PATIENCE).for_each(|_| request_limits.took(load(4, 1)));
+    assert_eq!(request_limits.batch(0)[0], 4, "what is refused stays refused");
+}
