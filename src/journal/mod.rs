@@ -299,7 +299,7 @@ pub enum JournalError {
     /// It cannot be written: nothing that it does not cover is written to the cluster.
     #[error(
         "the journal {path} cannot be written: {cause}. Nothing was changed that it does not cover; make \
-         room, then resume the run"
+         room or put it back, then resume the run"
     )]
     Write {
         /// The file.

@@ -3,6 +3,7 @@
 //! `model` says what a run must leave behind, `world` gives each test a keyspace, a topic and a
 //! folder of its own; the other modules are one topic each. Servers that are not running are started.
 
+mod addresses;
 mod altered;
 mod bad_runs;
 mod browser;

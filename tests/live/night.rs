@@ -144,6 +144,23 @@ fn an_older_copy_of_a_run_directory_is_not_gone_on_with() {
     world.assert_tables(&before);
 }
 
+/// What is not in a file that can be found again could never be taken back.
+#[test]
+fn a_run_whose_journal_is_taken_away_stops() {
+    let (world, lines, expected) = stops::world("night_away", 60);
+    let before = world.dump();
+    let (pairs, run) = (world.file("pairs.csv", to_csv(&lines)), world.run_dir());
+    let running = world.apply(&pairs, &run).with("--rate", "10").start();
+    wait_until("it has begun", || world.dump() != before);
+    let away = world.path("away");
+    std::fs::rename(&run, &away).expect("it can be moved");
+    running.wait().exits(1).names("somebody has removed or moved it");
+    assert_ne!(world.dump(), expected.tables);
+    std::fs::rename(&away, &run).expect("it can be moved back");
+    world.resume(&run).with("--rate", "none").run().exits(0);
+    world.assert_tables(&expected.tables);
+}
+
 #[test]
 fn a_run_directory_that_was_cut_off_is_not_gone_on_with() {
     let world = world("night_cut");
