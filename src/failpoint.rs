@@ -6,7 +6,7 @@
 
 /// Passes a named point.
 #[cfg(debug_assertions)]
-pub fn hit(name: &str) {
+pub(crate) fn hit(name: &str) {
     use std::sync::OnceLock;
     use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -45,4 +45,4 @@ impl Asked {
 /// Passes a named point; in a release build there is nothing to it.
 #[cfg(not(debug_assertions))]
 #[inline]
-pub fn hit(_name: &str) {}
+pub(crate) fn hit(_name: &str) {}

@@ -20,7 +20,7 @@ use crate::pipeline::Known;
 use crate::run::{RunRecord, files};
 
 /// Runs `apply`.
-pub async fn run(settings: &ApplySettings, console: &Console) -> Result<Exit, Failure> {
+pub(crate) async fn run(settings: &ApplySettings, console: &Console) -> Result<Exit, Failure> {
     let mut live = Live::start(settings.listen.as_ref(), &settings.output, console)?;
     let result = carry_out(settings, console, &mut live).await;
     live.close(&result, console).await;

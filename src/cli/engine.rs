@@ -1,4 +1,4 @@
-//! What groups run in: a cluster, a broker and a journal.
+//! What groups run in: a cluster, a sink of events and a journal.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use tokio::sync::watch;
 
 use super::{Console, Failure, MergeSettings, Progress, Snapshot, register};
 use crate::cluster::{ClusterRegister, Store};
-use crate::events::EventError;
+use crate::events::Scope;
 use crate::journal::Journal;
 use crate::live::{Counters, Nodes, Phase, ReadFigures, ScanCounters, UnderWay};
 use crate::model::Group;
@@ -28,7 +28,7 @@ pub(super) struct Engine {
     pub(super) journal: Arc<dyn Journal>,
     /// The register, where the command may write.
     pub(super) register: Option<Arc<ClusterRegister>>,
-    /// Events that the broker acknowledged.
+    /// Events that were acknowledged.
     pub(super) acknowledged: Arc<AtomicU64>,
     /// How many groups have ended.
     pub(super) progress: Arc<pipeline::Progress>,
@@ -132,9 +132,10 @@ impl Engine {
 
     /// Lets those who look at the run see what it counts, and those who may control it its pace, until the status is
     /// frozen.
-    pub(super) fn show(&self, groups_total: u64, topic: Option<String>, console: &Console) {
+    pub(super) fn show(&self, groups_total: u64, console: &Console) {
         let (context, acknowledged) = (Arc::clone(&self.context), Arc::clone(&self.acknowledged));
         let snapshot = self.snapshot(groups_total);
+        let destination = context.event_sink.destination();
         console.control.paces(&context.pace);
         console.status.watch(Arc::clone(&context.recorder), move || {
             let Snapshot { groups_total, done, failed, retries, is_paused, under_way, .. } =
@@ -164,7 +165,7 @@ impl Engine {
                 retries,
                 last_error: context.last_retry(),
                 nodes: Nodes { known: known as u64, connected: connected as u64 },
-                topic: topic.clone(),
+                destination: destination.clone(),
                 produced: context.produced(),
                 acknowledged: acknowledged.load(Ordering::Relaxed),
                 scan: (scan.ranges_total > 0).then_some(scan),
@@ -204,24 +205,25 @@ impl Engine {
     }
 
     /// What became of the events; of a session that was stopped, what is not acknowledged is left to the next.
-    pub(super) fn events(&self, topic: Option<String>, is_stopped: bool) -> EventFacts {
+    pub(super) fn events(&self, is_stopped: bool) -> EventFacts {
         let (produced, acknowledged) = (self.context.produced(), self.acknowledged());
         let left = if is_stopped { produced.saturating_sub(acknowledged) } else { 0 };
-        EventFacts { topic, produced, acknowledged, left }
+        let destination = self.context.event_sink.destination();
+        EventFacts { destination, produced, acknowledged, left }
     }
 
-    /// Events that the broker acknowledged.
+    /// Events that were acknowledged.
     pub(super) fn acknowledged(&self) -> u64 {
         self.acknowledged.load(Ordering::Relaxed)
     }
 
-    /// Closes the producer. Of a run that was stopped, events may be on their way that nobody waits for: those groups
+    /// Closes the sink. Of a run that was stopped, events may be on their way that nobody waits for: those groups
     /// are not done, and go on with `resume`.
     pub(super) async fn close(self, is_interrupted: bool) -> Result<(), Failure> {
         // All groups have ended, so nobody else holds the context.
         let Some(context) = Arc::into_inner(self.context) else { return Ok(()) };
         match context.event_sink.close().await {
-            Err(error @ EventError::Unacknowledged { .. }) if is_interrupted => {
+            Err(error) if is_interrupted && error.scope() == Scope::OnTheirWay => {
                 tracing::warn!("{error}; their groups are left to be gone on with");
                 Ok(())
             }

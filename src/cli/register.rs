@@ -32,7 +32,7 @@ const RENEWED: Duration = Duration::from_secs(20);
 
 /// The lease of a command, if it has one. Clones share it.
 #[derive(Clone, Debug, Default)]
-pub struct Lease(Arc<Mutex<Option<Held>>>);
+pub(crate) struct Lease(Arc<Mutex<Option<Held>>>);
 
 #[derive(Debug)]
 struct Held {

@@ -27,7 +27,7 @@ use crate::plan::{self, Plan, Refusal};
 use crate::run::{InputRecord, RunDir, RunRecord, copy_of_pairs, files};
 
 /// Runs `resume` on a run that has been taken up.
-pub async fn run(
+pub(crate) async fn run(
     run_dir: RunDir,
     record: RunRecord,
     settings: &ResumeSettings,

@@ -67,7 +67,7 @@ impl Session<'_> {
             quiet: self.output.quiet,
             stop: self.stop.clone(),
         };
-        engine.show(work.left() as u64, self.topic(), console);
+        engine.show(work.left() as u64, console);
         let scanned = scan::run(&engine, &work, console).await;
         let mut merged = match &scanned {
             Ok(Some(scanned)) if scanned.interrupted => Merged::nothing(Ended::Interrupted),
@@ -120,11 +120,6 @@ impl Session<'_> {
         kept?;
         metrics?;
         trouble.map_or(Ok(Exit::from_code(summary.exit_code)), Err)
-    }
-
-    /// Where the events go.
-    fn topic(&self) -> Option<String> {
-        self.settings.events.as_ref().map(|events| events.topic.clone())
     }
 
     /// Tells those who look at the run that it has ended, and keeps the last figures for Prometheus.
@@ -200,6 +195,7 @@ impl Session<'_> {
             groups,
             pairs,
             groups_done_now: outcome.done,
+            untold: engine.context.storage.untold(),
             retries: engine.context.retries(),
             latency: taken(engine.context.recorder.totals()),
             ..Applied::default()
@@ -208,7 +204,7 @@ impl Session<'_> {
         applied.set_tally(tally, tables);
         applied.deletes = engine.deletes();
         applied.aftercare = self.aftercare(engine, tally);
-        applied.events = engine.events(self.topic(), *self.stop.borrow());
+        applied.events = engine.events(*self.stop.borrow());
         let rows = outcome.tally.tables.iter().map(|table| table.source_rows).sum();
         applied.set_throughput(merged.took, outcome.pairs_merged, rows);
         let journaled = journaled.and_then(|now| self.add_reasons(engine, now, merged));

@@ -15,7 +15,7 @@ const LAST_RESORT: Duration = Duration::from_secs(29);
 
 /// Listens from now on, in the background of the current runtime. The value becomes `true` with the
 /// first signal, or when the run is stopped in another way.
-pub fn listen(console: &Console) -> io::Result<watch::Receiver<bool>> {
+pub(crate) fn listen(console: &Console) -> io::Result<watch::Receiver<bool>> {
     let mut signals = Signals::new()?;
     let stopped = console.stop.subscribe();
     if let Some(until) = &console.until {

@@ -24,7 +24,7 @@ const EIO: i32 = 5;
 
 /// Standard output and standard error of this process. Clones share the progress bar.
 #[derive(Clone, Debug)]
-pub struct Terminal {
+pub(crate) struct Terminal {
     bars: MultiProgress,
     /// Whether standard error gets JSON lines and nothing else.
     json: Arc<AtomicBool>,
@@ -32,7 +32,7 @@ pub struct Terminal {
 
 impl Terminal {
     /// The terminal of this process.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let target = match io::stderr().is_terminal() {
             true => ProgressDrawTarget::term_like_with_hz(Box::new(Drawn::default()), 5),
             false => ProgressDrawTarget::hidden(),
@@ -46,7 +46,7 @@ impl Terminal {
     }
 
     /// Whether standard error is shown to a person, on a terminal that can draw a bar.
-    pub fn shows_bars(&self) -> bool {
+    pub(crate) fn shows_bars(&self) -> bool {
         let dumb = env::var_os("TERM").is_some_and(|term| term == "dumb");
         io::stderr().is_terminal() && !dumb && !self.json.load(Ordering::Relaxed)
     }
@@ -65,7 +65,7 @@ impl Terminal {
     }
 
     /// Prints a report. A reader that went away (`| head`, or a terminal that was closed) is no error.
-    pub fn print(&self, report: &str) -> io::Result<()> {
+    pub(crate) fn print(&self, report: &str) -> io::Result<()> {
         let printed = self.bars.suspend(|| {
             let mut out = io::stdout().lock();
             out.write_all(report.as_bytes()).and_then(|()| out.flush())
@@ -78,12 +78,12 @@ impl Terminal {
     }
 
     /// Tells something on standard error that is no error, and is not logged.
-    pub fn tell(&self, what: &str) {
+    pub(crate) fn tell(&self, what: &str) {
         self.line("INFO", "", what);
     }
 
     /// Tells an error.
-    pub fn complain(&self, error: &str) {
+    pub(crate) fn complain(&self, error: &str) {
         self.line("ERROR", "tributary: ", error);
     }
 

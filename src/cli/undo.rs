@@ -46,7 +46,7 @@ pub(super) const WHOLE_UNDONE: &str = "taken_back_as_a_whole";
 const REASONS: usize = 10;
 
 /// Runs `undo` on a run that has been taken up.
-pub async fn run(
+pub(crate) async fn run(
     run_dir: RunDir,
     record: &RunRecord,
     settings: &UndoSettings,
@@ -123,8 +123,7 @@ async fn carry_out(
     // rough the end.
     let spec = Arc::clone(&engine.context.spec);
     let listed = list_conflicts(&engine, run_dir);
-    let topic = events.as_ref().map(|events| events.topic.clone());
-    let facts = engine.events(topic, undone.ended == Walked::Interrupted);
+    let facts = engine.events(undone.ended == Walked::Interrupted);
     let (retries, latency) = (engine.context.retries(), engine.context.recorder.totals());
     let total = identity::groups(&*engine.journal)?;
     let settled = engine.settle(total).await;
@@ -198,8 +197,7 @@ async fn walk(
 ) -> (Undone, Result<(), JournalError>) {
     let groups_total = selected.groups.len() as u64;
     console.status.enter(Phase::Undoing);
-    let topic = settings.events.as_ref().map(|events| events.topic.clone());
-    engine.show(groups_total, topic, console);
+    engine.show(groups_total, console);
     if !selected.groups.is_empty() {
         tokio::select! {
             () = tokio::time::sleep(engine.context.as_of.time_to_settle()) => {}

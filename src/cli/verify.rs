@@ -22,7 +22,7 @@ use crate::run::{RunDir, RunRecord, files};
 use crate::verify::{self, Options, Verified};
 
 /// Runs `verify` on a run that has been taken up.
-pub async fn run(
+pub(crate) async fn run(
     run_dir: RunDir,
     record: &RunRecord,
     settings: &VerifySettings,
@@ -85,7 +85,7 @@ async fn carry_out(
 
     let groups_total = done.len().saturating_sub(merged_on.len()) as u64;
     console.status.enter(Phase::Verifying);
-    engine.show(groups_total, events.as_ref().map(|events| events.topic.clone()), console);
+    engine.show(groups_total, console);
     let shown = Progress::start(console, output.quiet, engine.snapshot(groups_total));
     // Its latencies are of no run: they are told in the report and not kept.
     let log = LatencyLog::start(io::sink(), run_dir.file(files::LATENCY), &engine.context);
@@ -99,6 +99,7 @@ async fn carry_out(
 
     let exit = exit(&verified, total);
     let spec = Arc::clone(&engine.context.spec);
+    let untold = engine.context.storage.untold();
     let latency = engine.context.recorder.totals();
     let (acknowledged, retries) = (engine.acknowledged(), engine.context.retries());
     let settled = engine.settle(total).await;
@@ -132,6 +133,7 @@ async fn carry_out(
         tables: names.zip(counts).map(|(table, counts)| VerifiedTable { table, counts }).collect(),
         groups: groups(verified, total),
         events: acknowledged,
+        untold,
         retries,
         examples: facts::examples(&diff, "verdict", None),
         timeline,

@@ -132,7 +132,7 @@ impl Cluster {
     }
 
     /// The keyspace of the register; none where it is not to be asked.
-    pub fn register_keyspace(&self) -> Option<&str> {
+    pub(crate) fn register_keyspace(&self) -> Option<&str> {
         self.settings.register.as_deref()
     }
 
@@ -165,7 +165,7 @@ impl Cluster {
     /// # Errors
     /// A clock is more than 5 s away from ours: writes of the application and of the merge could not be
     /// told apart by their times.
-    pub async fn clocks(&self) -> Result<Clocks, ClusterError> {
+    pub(crate) async fn clocks(&self) -> Result<Clocks, ClusterError> {
         let mut clocks = Clocks { latest: now_us(), behind: Duration::ZERO };
         for node in self.session.get_cluster_state().get_nodes_info() {
             let before = now_us();

@@ -7,6 +7,8 @@
 //!
 //! Deliberately absent: retries. The driver's own are switched off, because the pipeline retries with
 //! lower concurrency and counts what it does.
+//!
+//! May use `model`, `secret`, `spec`, `storage` and `register`; may be used by `cli`.
 
 mod about;
 mod address_map;
@@ -21,6 +23,7 @@ mod owners;
 mod reads;
 mod register;
 mod replicas;
+mod rows;
 mod scan;
 mod schema;
 mod settings;
@@ -36,13 +39,14 @@ mod writes;
 use thiserror::Error;
 
 pub use address_map::AddressMap;
-pub use connect::{Clocks, Cluster};
-pub use diagnosis::{Layer, Tried};
-pub use register::{ClusterRegister, RegisterReader};
+pub(crate) use connect::Clocks;
+pub use connect::Cluster;
+pub(crate) use diagnosis::{Layer, Tried};
+pub(crate) use register::{ClusterRegister, RegisterReader};
 pub use settings::*;
-pub use store::{ReadStore, Store};
-pub use tls::TlsError;
-pub use tombstones::Met;
+pub(crate) use store::ReadStore;
+pub use store::Store;
+pub(crate) use tls::TlsError;
 
 use crate::register::Lease;
 use crate::storage::Fault;

@@ -38,11 +38,11 @@ pub struct ClusterSettings {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TlsSettings {
     /// The certificates of the CAs that may sign those of nodes; none for the ones that this machine trusts.
-    pub ca: Option<PathBuf>,
+    pub(crate) ca: Option<PathBuf>,
     /// Our own certificate, with those that lead to its CA, and its private key.
-    pub identity: Option<(PathBuf, PathBuf)>,
+    pub(crate) identity: Option<(PathBuf, PathBuf)>,
     /// Whether a node's certificate must be for its address or for a name among the contact points.
-    pub hostname_check: bool,
+    pub(crate) hostname_check: bool,
 }
 
 impl TlsSettings {
@@ -50,7 +50,7 @@ impl TlsSettings {
     ///
     /// # Errors
     /// A file cannot be read, or does not hold what it should.
-    pub fn check(&self) -> Result<(), TlsError> {
+    pub(crate) fn check(&self) -> Result<(), TlsError> {
         tls::client_config(self, &[]).map(drop)
     }
 }
@@ -80,7 +80,7 @@ pub enum Consistency {
 
 impl Consistency {
     /// Every level with its CQL name.
-    pub const NAMES: [(&'static str, Self); 8] = [
+    pub(crate) const NAMES: [(&'static str, Self); 8] = [
         ("ONE", Self::One),
         ("LOCAL_ONE", Self::LocalOne),
         ("TWO", Self::Two),

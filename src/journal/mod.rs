@@ -7,6 +7,8 @@
 //! time, or a repeated event with the same id, never a row.
 //!
 //! Deliberately absent: what bodies mean beyond their encoding ([`Codec`]), and any decision.
+//!
+//! May use `model`, `spec` and `merge`; may be used by `history`, `pipeline`, `verify`, `undo`, `report` and `cli`.
 
 pub mod body;
 #[cfg(test)]
@@ -26,7 +28,8 @@ use thiserror::Error;
 use crate::model::{AccountId, Pair, Tally, TimestampUs, TokenRange};
 
 pub use body::Codec;
-pub use sqlite::{SqliteJournal, stored_bytes};
+pub use sqlite::SqliteJournal;
+pub(crate) use sqlite::stored_bytes;
 
 /// Where a group stands. A group that the journal does not know is planned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -51,7 +54,7 @@ pub enum State {
 
 impl State {
     /// Every state with its name in the journal.
-    pub const NAMES: [(&'static str, Self); 8] = [
+    pub(crate) const NAMES: [(&'static str, Self); 8] = [
         ("intended", Self::Intended),
         ("written", Self::Written),
         ("done", Self::Done),
@@ -96,7 +99,7 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind with its name in the journal.
-    pub const NAMES: [(&'static str, Self); 5] = [
+    pub(crate) const NAMES: [(&'static str, Self); 5] = [
         ("merge", Self::Merge),
         ("sweep", Self::Sweep),
         ("raise", Self::Raise),
@@ -176,7 +179,7 @@ pub struct GroupRecord {
     /// Why, where it failed or is disputed.
     pub reason: Option<String>,
     /// When it entered that state, in milliseconds since the Unix epoch.
-    pub changed_at_ms: i64,
+    pub(crate) changed_at_ms: i64,
 }
 
 /// A slice as the journal knows it, its body aside.

@@ -7,6 +7,8 @@
 //! out by [`Control`] on the pace and on the switch that Ctrl-C uses too.
 //!
 //! Deliberately absent: a way to anything else of the run, waiting for a client, and a cache in the browser.
+//!
+//! May use `model`, `moment`, `secret`, `latency` and `pace`; may be used by `cli`.
 
 mod control;
 mod figures;
@@ -23,7 +25,7 @@ mod under_way;
 
 pub use control::{Control, Order, Refused};
 pub use figures::{
-    CassandraFigures, Ended, FailedGroup, Figures, GroupFigures, KafkaFigures, LatencyFigures,
+    CassandraFigures, Ended, EventFigures, FailedGroup, Figures, GroupFigures, LatencyFigures,
     Phase, Reached, ReadFigures, RequestFigures,
 };
 pub use guard::Token;
@@ -35,4 +37,4 @@ pub use status::{Counters, Nodes, ScanCounters, Status};
 pub use ticker::{Frame, Frames, Ticker};
 #[cfg(test)]
 pub(crate) use under_way::EXAMPLE;
-pub use under_way::{Figure, UnderWay};
+pub(crate) use under_way::UnderWay;

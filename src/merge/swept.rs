@@ -4,6 +4,10 @@
 //! every surviving cell is written there with its own write time, unless a policy decides; where the survivor had a
 //! row of its own, only the policies do. Then the cells are deleted from the source, each just above its own write time, so that
 //! nothing else on the source is touched.
+//!
+//! Before Cassandra 5.0 the elements of maps and sets have no times that could be read. What outlived the merge's delete
+//! was written after it, so such an element is moved just above that: there it cannot win over any later write of the
+//! survivor's. Only if it stands there then, it is taken from the source ([`Swept::hidden`]).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -29,8 +33,8 @@ pub struct Swept {
     /// The survivor's row before, with the write times of its cells; `None` if there was none.
     pub target: Option<TimedRow>,
     /// Cells up to this time are old enough for the whole row to be deleted as of it; `None` if all are
-    /// dated in the future.
-    pub settled: Option<TimestampUs>,
+    /// dated in the future, or something stays: then cells are deleted one by one.
+    pub(crate) settled: Option<TimestampUs>,
 }
 
 /// One cell, or one element of a map or set that is not frozen.
@@ -42,15 +46,15 @@ pub struct SweptCell {
     pub element: Option<Bytes>,
     /// The value; none for an element of a set.
     pub value: Option<Bytes>,
-    /// Its write time on the source.
+    /// Its write time on the source; where that is not known, one up to which whatever was written has been read.
     pub t: TimestampUs,
     /// The write time with which it is written to the survivor's row; `None` where that keeps what it has.
-    pub moved_at: Option<TimestampUs>,
+    pub(crate) moved_at: Option<TimestampUs>,
 }
 
 /// A slice of a sweep: rows of a group's sources, and the rows to announce.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct SweepSlice {
+pub(crate) struct SweepSlice {
     /// The rows.
     pub rows: Vec<Swept>,
     /// The rows to announce; their ids follow from the slice's own time.
@@ -62,16 +66,18 @@ const FAR_AHEAD_US: TimestampUs = 60 * 60 * 1_000_000;
 
 /// When a row is looked at: what is old enough, what is new, what lies ahead.
 #[derive(Clone, Copy, Debug)]
-pub struct Horizon {
+pub(crate) struct Horizon {
+    /// What was written up to this time has been deleted by the merge.
+    pub(crate) deleted: TimestampUs,
     /// Whatever was written up to this time has arrived.
-    pub settled: TimestampUs,
+    pub(crate) settled: TimestampUs,
     /// The time of the look.
     pub now: TimestampUs,
 }
 
 /// What is to be done about a row that survived.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub(crate) enum Verdict {
     /// It is taken; what cannot be taken of it is told.
     Take(Swept, Option<&'static str>),
     /// It is left, and told.
@@ -84,7 +90,7 @@ pub enum Verdict {
 
 impl Verdict {
     /// Decides about a row of a source. `is_copy` says whether the survivor's row is the run's own.
-    pub fn of(
+    pub(crate) fn of(
         (index, table): (TableIndex, &Table),
         source: usize,
         found: &TimedRow,
@@ -92,13 +98,16 @@ impl Verdict {
         is_copy: bool,
         horizon: Horizon,
     ) -> Self {
-        let Some(mut cells) = cells(table, found) else {
+        let Some(mut cells) = cells(table, found, horizon) else {
             return Self::Leave("a cell has no write time that could be read");
         };
         if cells.is_empty() {
             return Self::Bare;
         }
-        if cells.iter().any(|cell| (horizon.settled + 1..=horizon.now).contains(&cell.t)) {
+        let is_fresh = |cell: &SweptCell| (horizon.settled + 1..=horizon.now).contains(&cell.t);
+        let is_early = || horizon.settled <= horizon.deleted + FIRST_LATE + 1;
+        let is_undated = found.times.contains(&WriteTimes::Unknown);
+        if cells.iter().any(is_fresh) || is_undated && is_early() {
             return Self::Wait;
         }
         let all = cells.len();
@@ -112,6 +121,9 @@ impl Verdict {
             cell.moved_at = match (&target, rule) {
                 (Some(own), Some(rule)) => preferred_at(rule, cell, own),
                 (Some(_), None) if !is_copy => None,
+                _ if found.times[cell.column] == WriteTimes::Unknown => {
+                    Some(horizon.deleted + FIRST_LATE)
+                }
                 _ => Some(cell.t),
             };
         }
@@ -121,8 +133,11 @@ impl Verdict {
     }
 }
 
+/// When, after the merge's delete, something was written at the earliest.
+const FIRST_LATE: TimestampUs = 1;
+
 /// The cells of a row, one by one; `None` if a value has no time or cannot be taken apart.
-fn cells(table: &Table, found: &TimedRow) -> Option<Vec<SweptCell>> {
+fn cells(table: &Table, found: &TimedRow, horizon: Horizon) -> Option<Vec<SweptCell>> {
     let mut cells = Vec::new();
     for (column, value) in found.row.cells.iter().enumerate().skip(table.key_len) {
         let Some(value) = value else { continue };
@@ -138,6 +153,11 @@ fn cells(table: &Table, found: &TimedRow) -> Option<Vec<SweptCell>> {
                 let timed = elements.into_iter().zip(times);
                 cells.extend(timed.map(|((key, value), t)| cell(Some(key), value, *t)));
             }
+            (WriteTimes::Unknown, Some(collection)) => {
+                // Taken by a delete dated at the horizon: what is older has been read.
+                let (elements, t) = (collection.split(value)?, horizon.settled - 1);
+                cells.extend(elements.into_iter().map(|(key, value)| cell(Some(key), value, t)));
+            }
             (times, _) => cells.push(cell(None, Some(value.clone()), times.latest()?)),
         }
     }
@@ -149,6 +169,17 @@ fn cells(table: &Table, found: &TimedRow) -> Option<Vec<SweptCell>> {
 fn preferred_at(rule: &Survivorship, cell: &SweptCell, own: &TimedRow) -> Option<TimestampUs> {
     let known = Dated { value: &own.row.cells[cell.column], t: own.times[cell.column].latest() };
     rule.policy.late(&rule.cql_type, known, Dated { value: &cell.value, t: Some(cell.t) })
+}
+
+impl SweptCell {
+    /// Whether its time on the source is not known: only then it is written with an earlier one.
+    pub fn is_undated(&self) -> bool {
+        self.moved_at.is_some_and(|moved_at| moved_at < self.t)
+    }
+
+    fn holds(&self, element: &Bytes, value: Option<&Bytes>) -> bool {
+        self.element.as_ref() == Some(element) && self.value.as_ref() == value
+    }
 }
 
 impl Swept {
@@ -163,7 +194,7 @@ impl Swept {
     }
 
     /// Whether the survivor's row changes.
-    pub fn is_moved(&self) -> bool {
+    pub(crate) fn is_moved(&self) -> bool {
         self.cells.iter().any(|cell| cell.moved_at.is_some())
     }
 
@@ -188,6 +219,28 @@ impl Swept {
             }
         }
         Some(result)
+    }
+
+    /// The elements that do not stand where they were moved to, dated below any later write: both accounts
+    /// wrote them since, or the survivor's was deleted. `found` is the survivor's row afterwards.
+    pub fn hidden(&self, table: &Table, found: Option<&TimedRow>) -> Vec<&SweptCell> {
+        let stands = |cell: &SweptCell| {
+            let value = found.and_then(|found| found.row.cells[cell.column].as_ref());
+            let collection = table.columns[cell.column].cql_type.collection();
+            let elements = value.zip(collection).and_then(|(value, of)| of.split(value));
+            elements.is_some_and(|all| all.iter().any(|(k, v)| cell.holds(k, v.as_ref())))
+        };
+        self.cells.iter().filter(|cell| cell.is_undated() && !stands(cell)).collect()
+    }
+
+    /// The same, but for cells that stay on the source: it is no more the whole row that goes.
+    pub fn without(&self, stays: impl Fn(&SweptCell) -> bool) -> Self {
+        let mut rest = self.clone();
+        rest.cells.retain(|cell| !stays(cell));
+        if rest.cells.len() < self.cells.len() {
+            rest.settled = None;
+        }
+        rest
     }
 
     /// The primary key of the survivor's row.
@@ -227,11 +280,29 @@ impl Swept {
         .collect()
     }
 
+    /// What is written to the survivor's row.
+    fn move_batch(&self, spec: &Spec, survivor: &AccountId) -> Batch {
+        let mutations = self.moves(&spec.tables[self.table], survivor);
+        Batch { table: self.table, mutations }
+    }
+
+    /// Whether it has elements whose times on the source are not known.
+    pub fn is_undated(&self) -> bool {
+        self.cells.iter().any(SweptCell::is_undated)
+    }
+
+    /// What takes the cells from the source, once those of unknown times were seen where they were moved to.
+    pub fn removed(&self, spec: &Spec) -> Batch {
+        Batch { table: self.table, mutations: self.removals(&spec.tables[self.table]) }
+    }
+
     /// What takes the cells from the source, each just above its own time. What is settled goes with the row;
     /// what lies ahead goes cell by cell, so that nothing that is written until then is hidden.
     fn removals(&self, table: &Table) -> Vec<Mutation> {
         let ahead = self.cells.iter().filter(|cell| Some(cell.t) > self.settled);
-        let latest = ahead.clone().map(|cell| cell.t).max();
+        // Below a row's liveness that has expired, what stays of undated elements might not be seen.
+        let dated_ahead = ahead.clone().filter(|cell| !cell.is_undated());
+        let latest = dated_ahead.map(|cell| cell.t).max();
         let key = || self.key.clone();
         let by_cell =
             dated(table, ahead.map(|cell| (cell.t, cell)), |t, column, cells| match column {
@@ -282,7 +353,7 @@ fn elements(table: &Table, column: ColumnIndex, cells: &[&SweptCell]) -> Bytes {
 
 impl SweepSlice {
     /// The scopes that its rows lead to, or are in, by table: when those rows are gone, nothing else tells of them.
-    pub fn scopes(&self, spec: &Spec) -> Vec<(TableIndex, Vec<Scope>)> {
+    pub(crate) fn scopes(&self, spec: &Spec) -> Vec<(TableIndex, Vec<Scope>)> {
         let found = spec.led().map(|(index, table, through)| {
             let scopes = self.rows.iter().filter_map(|row| match row.table {
                 led_by if led_by == through => {
@@ -297,9 +368,12 @@ impl SweepSlice {
     }
 
     /// What is written, as sequences of batches: the batches of a sequence only in turn, because a cell
-    /// is deleted no earlier than its own copy is acknowledged.
-    pub fn writes(&self, spec: &Spec, survivor: &AccountId) -> Vec<Vec<Batch>> {
+    /// is deleted no earlier than its own copy is acknowledged. Of rows with undated elements only what is moved.
+    pub(crate) fn writes(&self, spec: &Spec, survivor: &AccountId) -> Vec<Vec<Batch>> {
         let sequence = |swept: &Swept| {
+            if swept.is_undated() {
+                return vec![swept.move_batch(spec, survivor)];
+            }
             let table = &spec.tables[swept.table];
             let mut moved = swept.moves(table, survivor);
             let mut removed = swept.removals(table);
@@ -314,11 +388,7 @@ impl SweepSlice {
     }
 
     /// What is written where computed values are raised: the sources' rows are not touched.
-    pub fn raises(&self, spec: &Spec, survivor: &AccountId) -> Vec<Vec<Batch>> {
-        let batch = |swept: &Swept| Batch {
-            table: swept.table,
-            mutations: swept.moves(&spec.tables[swept.table], survivor),
-        };
-        self.rows.iter().map(|swept| vec![batch(swept)]).collect()
+    pub(crate) fn raises(&self, spec: &Spec, survivor: &AccountId) -> Vec<Vec<Batch>> {
+        self.rows.iter().map(|swept| vec![swept.move_batch(spec, survivor)]).collect()
     }
 }

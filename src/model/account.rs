@@ -14,7 +14,7 @@ use uuid::Uuid;
 use super::cql::CqlType;
 
 /// The longest account id that is accepted, in bytes. Longer ids are rejected line by line.
-pub const MAX_ACCOUNT_ID_BYTES: usize = 1_024;
+pub(crate) const MAX_ACCOUNT_ID_BYTES: usize = 1_024;
 
 /// The type of the columns that hold accounts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -38,7 +38,7 @@ pub enum AccountType {
 
 impl AccountType {
     /// Every type with its name in CQL.
-    pub const NAMES: [(&'static str, Self); 7] = [
+    pub(crate) const NAMES: [(&'static str, Self); 7] = [
         ("text", Self::Text),
         ("ascii", Self::Ascii),
         ("uuid", Self::Uuid),
@@ -76,7 +76,7 @@ impl AccountType {
 
     /// The UUID that an id stands for; `None` if it is none, or accounts are no UUIDs. There are millions to be read,
     /// and this allocates nothing.
-    pub fn parse_uuid(self, id: &str) -> Option<[u8; 16]> {
+    pub(crate) fn parse_uuid(self, id: &str) -> Option<[u8; 16]> {
         let uuid = Uuid::try_parse(id).ok()?;
         let is_one = match self {
             Self::Uuid => true,
@@ -140,7 +140,7 @@ impl AccountId {
     }
 
     /// Takes an id from the value of a column of this type.
-    pub fn from_cell(of: AccountType, cell: Bytes) -> Self {
+    pub(crate) fn from_cell(of: AccountType, cell: Bytes) -> Self {
         Self { cell, of }
     }
 

@@ -89,7 +89,7 @@ struct Shard {
 
 impl Accounts {
     /// The id of an account.
-    pub fn id(&self, account: u32) -> AccountId {
+    pub(crate) fn id(&self, account: u32) -> AccountId {
         let shard = &self.shards[account as usize % SHARDS];
         let local = (account >> SHARD_BITS) as usize;
         let cell = match (shard.pointed_at(local), self.of) {
@@ -103,13 +103,9 @@ impl Accounts {
     }
 
     /// How many accounts there are.
-    pub fn len(&self) -> usize {
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> usize {
         self.shards.iter().map(|shard| shard.slots.len()).sum()
-    }
-
-    /// Whether there is none.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
     }
 
     /// A number above that of every account.

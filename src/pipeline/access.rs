@@ -1,4 +1,4 @@
-//! One group's way to the cluster, the journal and the broker: its requests, retried and measured.
+//! One group's way to the cluster, the journal and the sink of events: its requests, retried and measured.
 
 use futures::{StreamExt, TryStreamExt, stream, try_join};
 
@@ -17,7 +17,7 @@ use super::{GroupError, LargePermit, Window};
 /// Requests that one group has under way at once.
 pub(super) const GROUP_REQUESTS: usize = 16;
 
-/// One group's way to the cluster, the journal and the broker.
+/// One group's way to the cluster, the journal and the sink of events.
 pub(super) struct Access<'a, S> {
     pub(super) window: &'a Window<S>,
     pub(super) group: &'a Group,

@@ -31,7 +31,7 @@ impl AsOf {
     }
 
     /// With a node whose clock is so far behind this machine's.
-    pub fn behind(self, behind: Duration) -> Self {
+    pub(crate) fn behind(self, behind: Duration) -> Self {
         Self { behind, ..self }
     }
 
@@ -41,29 +41,29 @@ impl AsOf {
     }
 
     /// What this machine's clock says, were it never set since.
-    pub fn now(&self) -> TimestampUs {
+    pub(crate) fn now(&self) -> TimestampUs {
         let (us, read_at) = self.clock;
         us.saturating_add(in_us(read_at.elapsed()))
     }
 
     /// How long to wait before the first read, so that even it may be dated `start`.
-    pub fn time_to_settle(&self) -> Duration {
+    pub(crate) fn time_to_settle(&self) -> Duration {
         let us = self.start.saturating_sub(self.settled(self.now()));
         Duration::from_micros(u64::try_from(us).unwrap_or_default())
     }
 
     /// T for a group whose first read comes after this call.
-    pub fn stamp(&self) -> TimestampUs {
+    pub(crate) fn stamp(&self) -> TimestampUs {
         self.settled(self.now()).max(self.start)
     }
 
     /// How long writes may take to arrive.
-    pub fn settle(&self) -> Duration {
+    pub(crate) fn settle(&self) -> Duration {
         self.settle
     }
 
     /// Whatever is stamped up to this time has arrived by `now`.
-    pub fn settled(&self, now: TimestampUs) -> TimestampUs {
+    pub(crate) fn settled(&self, now: TimestampUs) -> TimestampUs {
         now.saturating_sub(in_us(self.settle)).saturating_sub(in_us(self.behind))
     }
 }

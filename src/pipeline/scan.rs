@@ -43,7 +43,8 @@ pub enum Discover {
 
 impl Discover {
     /// Every way with its name.
-    pub const NAMES: [(&'static str, Self); 2] = [("content", Self::Content), ("scan", Self::Scan)];
+    pub(crate) const NAMES: [(&'static str, Self); 2] =
+        [("content", Self::Content), ("scan", Self::Scan)];
 }
 
 impl fmt::Display for Discover {

@@ -9,9 +9,7 @@ use futures::future::{BoxFuture, ready};
 use crate::model::TimestampUs;
 use crate::storage::StorageError;
 
-use super::{
-    Archive, Entry, LEASE_US, Lease, Register, Run, RunState, RunWindows, WindowEnd, lost,
-};
+use super::{Archive, Entry, LEASE_US, Lease, Register, Run, RunWindows, WindowEnd, lost};
 
 /// What all runs see.
 #[derive(Debug, Default)]
@@ -63,14 +61,16 @@ impl MemoryRegister {
     }
 
     /// The highest time that any run may have written.
-    pub fn floor(&self) -> TimestampUs {
+    #[cfg(test)]
+    pub(crate) fn floor(&self) -> TimestampUs {
         lock(&self.shared).lease.as_ref().map_or(0, |lease| lease.floor)
     }
 
     /// Declares a run lost.
-    pub fn lose(shared: &Arc<Mutex<Shared>>, run: &str) {
+    #[cfg(test)]
+    pub(crate) fn lose(shared: &Arc<Mutex<Shared>>, run: &str) {
         if let Some(run) = lock(shared).runs.get_mut(run) {
-            run.state = RunState::Lost;
+            run.state = super::RunState::Lost;
         }
     }
 

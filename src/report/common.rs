@@ -12,6 +12,7 @@ use super::{
     Equation, EventFacts, ExamplePair, FailureReason, Interval, Listing, Timeline, TruncatedTable,
 };
 use crate::latency::{HISTOGRAM_STEP, LatencySummary};
+use crate::model::Destination;
 use crate::moment::Moment;
 
 /// When it was, and how the process ended.
@@ -86,10 +87,12 @@ pub(super) fn contradictions(equations: &[Equation]) -> Option<Fact> {
 
 /// What became of events, with why there may be none.
 pub(super) fn events(events: &EventFacts, none: Text) -> Fact {
-    let Some(topic) = &events.topic else { return Fact::new("Events", none) };
+    let Some(Destination { name, .. }) = &events.destination else {
+        return Fact::new("Events", none);
+    };
     let (produced, known) = (count(events.produced), count(events.acknowledged));
     let (produced, known) = (produced.at("/events/produced"), known.at("/events/acknowledged"));
-    Fact::new("Events", say!("{} produced to '{}', {} acknowledged", produced, code(topic), known))
+    Fact::new("Events", say!("{} produced to '{}', {} acknowledged", produced, code(name), known))
 }
 
 /// Requests that were tried again.

@@ -42,13 +42,13 @@ pub struct RawTable {
     /// The column that holds the account.
     pub account: String,
     /// How the rows of an account are found.
-    pub find: RawFind,
+    pub(crate) find: RawFind,
     /// What happens when both accounts hold the same key.
     #[serde(default)]
-    pub on_conflict: RawConflict,
+    pub(crate) on_conflict: RawConflict,
     /// Whether the source's rows are deleted once they are safe.
     #[serde(default = "yes")]
-    pub delete_source: bool,
+    pub(crate) delete_source: bool,
     /// The types that live columns must have; a column that is not named may have any.
     #[serde(default)]
     pub columns: BTreeMap<String, String>,
@@ -65,7 +65,7 @@ fn yes() -> bool {
     expecting = "find is either \"partition\", { partitions_from = \"table.column\" }, or { partition = { column = \
                  { value = … } or { from = \"table.column\" }, … } }"
 )]
-pub enum RawFind {
+pub(crate) enum RawFind {
     /// `"partition"`: the account is the whole partition key.
     Partition(PartitionWord),
     /// The partition key is one column, and not the account's: its values are those of `table.column` in the
@@ -87,7 +87,7 @@ pub enum RawFind {
     untagged,
     expecting = "a column of the partition key comes from { value = … } or { from = \"table.column\" }"
 )]
-pub enum RawPart {
+pub(crate) enum RawPart {
     /// A constant.
     Constant {
         /// Text, a whole number or true or false, as the column's type has it.
@@ -103,7 +103,7 @@ pub enum RawPart {
 /// The word `partition`.
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum PartitionWord {
+pub(crate) enum PartitionWord {
     /// The only value.
     Partition,
 }
@@ -111,7 +111,7 @@ pub enum PartitionWord {
 /// `table.column`.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
-pub struct ColumnPath {
+pub(crate) struct ColumnPath {
     /// The table.
     pub table: String,
     /// The column.
@@ -143,7 +143,7 @@ impl fmt::Display for ColumnPath {
     untagged,
     expecting = "on_conflict is either \"keep-target\" or a table of column = \"policy\""
 )]
-pub enum RawConflict {
+pub(crate) enum RawConflict {
     /// `"keep-target"`: the survivor's row is left untouched.
     Whole(String),
     /// A policy per column; columns that are not named are left untouched.
@@ -166,7 +166,7 @@ pub struct RawEvent {
     pub key: String,
     /// Columns of the surviving row that placeholders may name.
     #[serde(default)]
-    pub columns: BTreeMap<String, RawEventColumn>,
+    pub(crate) columns: BTreeMap<String, RawEventColumn>,
     /// The message value: JSON, written as TOML, with placeholders in its strings.
     pub value: toml::Table,
 }
@@ -174,10 +174,10 @@ pub struct RawEvent {
 /// A column that an event quotes.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct RawEventColumn {
+pub(crate) struct RawEventColumn {
     /// Where the surviving row holds null: the smallest value of this column among the survivor's rows
     /// of the table that leads to the partition.
-    pub else_min: Option<ColumnPath>,
+    pub(crate) else_min: Option<ColumnPath>,
 }
 
 impl RawSpec {
@@ -234,7 +234,7 @@ impl RawSpec {
     }
 
     /// The SHA-256 of the text, in hexadecimal: specifications with the same text merge alike.
-    pub fn sha256(&self) -> String {
+    pub(crate) fn sha256(&self) -> String {
         format!("{:x}", Sha256::digest(&self.text))
     }
 }

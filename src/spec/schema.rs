@@ -84,7 +84,7 @@ impl TableSchema {
     }
 
     /// The clustering columns with their directions, in order.
-    pub fn clustering_key(&self) -> Vec<(&ColumnSchema, Direction)> {
+    pub(crate) fn clustering_key(&self) -> Vec<(&ColumnSchema, Direction)> {
         let mut key: Vec<_> = self
             .columns
             .iter()

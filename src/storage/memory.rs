@@ -25,9 +25,10 @@ use super::{
     Among, Cursor, Fault, KeyPage, Node, Page, Reader, StorageError, TimedPage, TimedRow, Width,
     ring,
 };
-pub use added::Added;
-pub use answers::Answers;
-pub use faults::{FaultHook, FaultKind, Request};
+pub(crate) use added::Added;
+pub(crate) use answers::Answers;
+pub(crate) use faults::FaultHook;
+pub use faults::{FaultKind, Request};
 use partition::Partition;
 
 /// How often others have their turn before an answer comes.
@@ -87,7 +88,7 @@ impl MemoryStorage {
     }
 
     /// All live rows of a table with their write times, in key order.
-    pub fn dump_timed(&self, table: TableIndex) -> Vec<TimedRow> {
+    pub(crate) fn dump_timed(&self, table: TableIndex) -> Vec<TimedRow> {
         let shape = &self.spec.tables[table];
         let live = |partition: &Partition| partition.live(shape, shape.columns.len());
         self.tables()[table].values().flat_map(live).collect()

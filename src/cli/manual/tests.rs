@@ -32,7 +32,7 @@ const OTHERS: [&str; 2] = ["cargo build --release", "ssh -L 8088:localhost:8088 
 const FOREIGN_FLAGS: [&str; 3] = ["--full", "--release", "--open"];
 
 /// Files that are no part of a run directory.
-const FOREIGN_FILES: [&str; 3] = ["tributary.toml", "control.sock", "wrong.csv"];
+const FOREIGN_FILES: [&str; 4] = ["tributary.toml", "control.sock", "wrong.csv", "pairs.csv.gz"];
 
 /// The lines for a shell of a text, without what follows on a line.
 fn shell_lines(text: &str) -> Vec<String> {
@@ -100,7 +100,7 @@ fn every_command_line_can_be_run() {
 /// A block in no language would be taken for code of ours by the documentation, and be shown to nobody as what it is.
 #[test]
 fn every_block_of_code_says_what_it_is() {
-    const LANGUAGES: [&str; 5] = ["sh", "text", "toml", "json", "yaml"];
+    const LANGUAGES: [&str; 8] = ["sh", "console", "text", "toml", "json", "yaml", "sql", "promql"];
     for (name, text) in texts() {
         for block in help::blocks(text) {
             if let Block::Code(language, lines) = block {

@@ -20,7 +20,7 @@ pub struct Figures {
     /// Batches that are written.
     pub batches: Moments,
     /// What the journal takes, in bytes.
-    pub journal_bytes: Moments,
+    pub(crate) journal_bytes: Moments,
     /// Rows of sources to which no other row leads; 0 unless a scan has found them.
     pub missed: Moments,
 }

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use crate::failpoint;
 use crate::history::Histories;
 use crate::journal::{Intent, Kind, Note, State};
-use crate::merge::{self, Announced, Horizon, SweepSlice, Verdict};
+use crate::merge::{self, Announced, Horizon, SweepSlice, Swept, Verdict};
 use crate::model::{AccountId, Group, Scope, TableIndex, Tally, TimedRow, TimestampUs};
 use crate::register::Step;
 use crate::storage::{StorageError, Writer};
@@ -17,7 +17,7 @@ use crate::storage::{StorageError, Writer};
 use super::super::discovered::Discovered;
 use super::super::overtaken::{self, Acknowledged, Raised};
 use super::super::{GroupError, Merged, NextPage, Window};
-use super::{Leftover, ROUNDS, Turn};
+use super::{Leftover, ROUNDS, Turn, undated};
 
 /// A key without its account: what the rows of all accounts of a group share.
 type SharedKey = (TableIndex, Vec<Bytes>);
@@ -37,11 +37,12 @@ pub(super) async fn turn<S: Writer>(
     discovered: &Discovered,
     round: usize,
 ) -> Result<Turn, GroupError> {
-    let mut sweeper = Sweeper { window, group, round, turn: Turn::default() };
+    let mut sweeper = Sweeper { window, group, round, t: 0, turn: Turn::default() };
     sweeper.turn.group = group.index;
     let records = window.journal.slices(group.index)?;
     let last = records.iter().find(|record| record.kind == Kind::Merge && record.completes);
     let Some(last) = last else { return Ok(sweeper.turn) };
+    sweeper.t = last.t;
     let after = records.iter().map(|record| record.t).max().unwrap_or(last.t);
     let mut scopes = BTreeSet::new();
     for record in &records {
@@ -101,6 +102,7 @@ async fn carry_out<S: Writer>(
     t: TimestampUs,
 ) -> Result<Vec<Leftover>, GroupError> {
     window.write_all(slice.writes(&window.spec, &group.survivor)).await?;
+    let mut left = undated::take(window, group, slice).await?;
     let writes = Acknowledged { since: t, at: window.as_of.now(), state: State::Sweeping };
     let moved = slice.rows.iter().filter(|row| row.is_moved());
     let moved = moved.map(|row| {
@@ -117,13 +119,16 @@ async fn carry_out<S: Writer>(
     }
     let note = Note { group: group.index, state: State::Done, reason: None, known_as: None };
     window.journal.note(note)?;
-    Ok(raised.left)
+    left.extend(raised.left);
+    Ok(left)
 }
 
 struct Sweeper<'a, S> {
     window: &'a Window<S>,
     group: &'a Group,
     round: usize,
+    /// The merge's write time.
+    t: TimestampUs,
     turn: Turn,
 }
 
@@ -183,9 +188,9 @@ impl<S: Writer> Sweeper<'_, S> {
             return Ok(());
         }
         let (window, group) = (self.window, self.group);
-        let copies = self.copies(&found)?;
+        let (copies, offered) = self.recorded(&found)?;
         let now = window.as_of.now();
-        let horizon = Horizon { settled: window.as_of.settled(now), now };
+        let horizon = Horizon { deleted: self.t, settled: window.as_of.settled(now), now };
         let mut targets: HashMap<SharedKey, Option<TimedRow>> = HashMap::new();
         let mut slice = SweepSlice::default();
         for Found { table, source, row } in found {
@@ -200,6 +205,12 @@ impl<S: Writer> Sweeper<'_, S> {
                 copies.contains(&shared) || targets.contains_key(&shared) && target.is_none();
             match Verdict::of((table, shape), source, &row, target, is_copy, horizon) {
                 Verdict::Take(swept, leftover) => {
+                    let hidden = undated::hidden_before(shape, &swept, &offered);
+                    self.turn.leftovers.extend(undated::leftover(window, group, &swept, &hidden));
+                    let swept = swept.without(|cell| hidden.contains(cell));
+                    if swept.cells.is_empty() {
+                        continue;
+                    }
                     targets.insert(shared, swept.result(shape, &group.survivor));
                     self.turn.expiring |=
                         swept.cells.iter().any(|cell| Some(cell.t) > swept.settled);
@@ -258,8 +269,9 @@ impl<S: Writer> Sweeper<'_, S> {
         });
     }
 
-    /// The keys at which the survivor's row is a copy of the run's own.
-    fn copies(&self, found: &[Found]) -> Result<HashSet<SharedKey>, GroupError> {
+    /// What the journal says of the keys: those at which the survivor's row is a copy of the run's own, and what earlier
+    /// looks have moved without knowing its time.
+    fn recorded(&self, found: &[Found]) -> Result<(HashSet<SharedKey>, Vec<Swept>), GroupError> {
         let spec = &self.window.spec;
         let wanted: HashSet<SharedKey> = found
             .iter()
@@ -268,20 +280,24 @@ impl<S: Writer> Sweeper<'_, S> {
                 (found.table, table.shared_key(&table.key_of(&found.row.row)))
             })
             .collect();
-        let mut copies = HashSet::new();
+        let (mut copies, mut offered) = (HashSet::new(), Vec::new());
         let (journal, codec) = (&*self.window.journal, &self.window.codec);
         let mut walk = Histories::open(journal, codec, spec, self.group.index)?;
         while let Some(histories) = walk.next_chunk()? {
-            for history in histories.into_iter().filter(crate::history::History::is_copy) {
+            for mut history in histories {
                 let table = &spec.tables[history.table];
                 let key = history.key_of(table, &self.group.survivor);
                 let shared = (history.table, table.shared_key(&key));
-                if wanted.contains(&shared) {
+                if !wanted.contains(&shared) {
+                    continue;
+                }
+                if history.is_copy() {
                     copies.insert(shared);
                 }
+                offered.extend(history.swept.drain(..).filter(Swept::is_undated));
             }
         }
-        Ok(copies)
+        Ok((copies, offered))
     }
 
     /// The survivor's row of a source's key, with write times.

@@ -12,6 +12,7 @@
 
 mod group;
 mod look;
+mod undated;
 
 use std::ops::ControlFlow;
 use std::sync::Arc;

@@ -24,6 +24,7 @@ pub(super) fn add(summary: &Summary, applied: &Applied, report: &mut Report) {
     let none = say!("none, as asked for by --no-events or the specification");
     facts.push(events(&applied.events, none));
     facts.extend(applied.swept.as_ref().map(sweep));
+    facts.extend(applied.untold.as_ref().map(|what| Fact::new("Not told", what)));
     facts.push(speed(applied));
     facts.extend(emptied(&applied.truncated));
     let (sources, survivors) = (applied.absent_sources, applied.absent_survivors);

@@ -11,13 +11,18 @@ use serde_json::json;
 use crate::advice::Advice;
 use crate::estimate::Estimate;
 use crate::latency::LatencySummary;
-use crate::model::TableTally;
+use crate::model::{Destination, TableTally};
 use crate::moment::Moment;
 use crate::pairs::{Consequence, RULES};
 use crate::plan::{self, Finding, PlanStats};
+use crate::report::summary::TableFacts;
 use crate::report::*;
 use crate::run::{InputRecord, RunId, RunRecord};
 use crate::verify::TableCounts;
+
+fn topic(name: &str) -> Destination {
+    Destination { sink: "Kafka", kind: "topic", name: name.to_owned() }
+}
 
 pub(super) fn plan() -> PlanStats {
     let codes = ["ambiguous", "cycle", "invalid-id", "malformed", "self-pair"];
@@ -95,7 +100,7 @@ pub(super) fn applied() -> Applied {
         absent_sources: 2_345,
         absent_survivors: 7,
         events: EventFacts {
-            topic: Some("course.batch.job.request".into()),
+            destination: Some(topic("course.batch.job.request")),
             produced: 60_012,
             acknowledged: 60_000,
             left: 0,
@@ -337,6 +342,7 @@ pub(super) fn verification() -> Verification {
             VerifiedTable { table: "user_courses".into(), counts: TableCounts::default() },
         ],
         events: 3,
+        untold: Some("this server does not tell the times of user_courses.contentstatus".into()),
         retries: 11,
         examples: Listing::default(),
         timeline: Timeline::default(),
@@ -382,7 +388,7 @@ pub(super) fn undoing() -> Undoing {
         tables: vec![table("content_consumption", 0), table("user_courses", 70_000)],
         conflicts: 89,
         events: EventFacts {
-            topic: Some("jobs".into()),
+            destination: Some(topic("jobs")),
             produced: 912,
             acknowledged: 911,
             left: 1,

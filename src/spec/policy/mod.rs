@@ -20,7 +20,7 @@ use crate::model::{Cell, CqlType, TimestampUs};
 static ALL: [&dyn Policy; 4] = [&keep_target::KeepTarget, &max::Max, &min::Min, &first::First];
 
 /// Which value a column keeps.
-pub trait Policy: fmt::Debug + Send + Sync {
+pub(crate) trait Policy: fmt::Debug + Send + Sync {
     /// Its name in a specification.
     fn name(&self) -> &'static str;
 
@@ -67,7 +67,7 @@ pub trait Policy: fmt::Debug + Send + Sync {
 
 /// A value and when it was written; no time where there is no value.
 #[derive(Clone, Copy, Debug)]
-pub struct Dated<'a> {
+pub(crate) struct Dated<'a> {
     /// The value.
     pub value: &'a Cell,
     /// Its write time; the latest of its elements.
@@ -100,7 +100,7 @@ pub enum Standing {
 ///
 /// # Errors
 /// There is none; the message names those that are.
-pub fn parse(name: &str) -> Result<&'static dyn Policy, String> {
+pub(crate) fn parse(name: &str) -> Result<&'static dyn Policy, String> {
     let known = ALL.iter().find(|policy| policy.name() == name).copied();
     known.ok_or_else(|| {
         let names: Vec<&str> = ALL.iter().map(|policy| policy.name()).collect();

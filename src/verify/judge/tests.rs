@@ -199,7 +199,7 @@ fn maps_are_compared_element_by_element() {
 #[test]
 fn a_source_owns_nothing_from_before_the_run() {
     let verdicts = |found: [(Cell, WriteTimes); 3]| {
-        let findings = source(&table(), 0, T, &row(found));
+        let findings = source(&table(), (0, None), T, &row(found));
         findings.into_iter().map(|f| (f.verdict, f.found_at, f.found)).collect::<Vec<_>>()
     };
     assert_eq!(verdicts([NULL, NULL, NULL]), [(Verdict::ChangedSince, None, Value::BareRow)]);

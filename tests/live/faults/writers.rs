@@ -265,7 +265,12 @@ fn end<T>(task: JoinHandle<T>) -> T {
 
 #[test]
 fn no_acknowledged_write_is_lost_and_no_status_falls() {
-    let scenario = Scenario::new("writers", before());
+    nothing_is_lost(World::new("writers"));
+}
+
+/// Merges, in an empty world with both tables, while everything is written to, and sweeps.
+pub(crate) fn nothing_is_lost(world: World) {
+    let scenario = Scenario::on(world, before());
     let tables = scenario.world.dump();
     let app = Arc::new(runtime().block_on(Statements::new(&scenario.world)));
     let keyspace = scenario.world.keyspace.clone();
