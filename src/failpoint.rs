@@ -2,7 +2,7 @@
 //!
 //! Only debug builds look: `TRIBUTARY_FAILPOINT=name` aborts at the first visit of that point,
 //! `TRIBUTARY_FAILPOINT=name:n` at the n-th. Nothing is flushed and nothing is cleaned up, as in a power
-//! cut.
+//! cut. `TRIBUTARY_FAILPOINT=name:n:stop` holds the process there, as a machine that is suspended, until it is continued.
 
 /// Passes a named point.
 #[cfg(debug_assertions)]
@@ -10,16 +10,35 @@ pub(crate) fn hit(name: &str) {
     use std::sync::OnceLock;
     use std::sync::atomic::{AtomicU64, Ordering};
 
-    static ASKED: OnceLock<Option<(String, u64)>> = OnceLock::new();
+    static ASKED: OnceLock<Option<Asked>> = OnceLock::new();
     static VISITS: AtomicU64 = AtomicU64::new(0);
-    let asked = ASKED.get_or_init(|| {
-        let asked = std::env::var("TRIBUTARY_FAILPOINT").ok()?;
-        let (name, nth) = asked.split_once(':').unwrap_or((&asked, "1"));
-        Some((name.to_owned(), nth.parse().ok()?))
-    });
-    let Some((point, nth)) = asked else { return };
+    let asked = ASKED.get_or_init(|| Asked::parse(&std::env::var("TRIBUTARY_FAILPOINT").ok()?));
+    let Some(Asked { point, nth, is_stop }) = asked else { return };
     if point == name && VISITS.fetch_add(1, Ordering::SeqCst) + 1 == *nth {
-        std::process::abort();
+        if !is_stop {
+            std::process::abort();
+        }
+        // Whether it could be is seen by the test, which waits for it.
+        let held = std::process::id().to_string();
+        let _ = std::process::Command::new("kill").args(["-STOP", &held]).status();
+    }
+}
+
+/// What is to happen where.
+#[cfg(debug_assertions)]
+struct Asked {
+    point: String,
+    nth: u64,
+    is_stop: bool,
+}
+
+#[cfg(debug_assertions)]
+impl Asked {
+    fn parse(asked: &str) -> Option<Self> {
+        let mut parts = asked.split(':');
+        let point = parts.next()?.to_owned();
+        let nth = parts.next().unwrap_or("1").parse().ok()?;
+        Some(Self { point, nth, is_stop: parts.next() == Some("stop") })
     }
 }
 

@@ -146,7 +146,6 @@ fn check_needs(binary: &Path) {
         digits.parse::<u32>().unwrap()
     });
     let newest = versions.max().unwrap();
-    println!("the newest symbol is of glibc 2.{newest}");
     assert!(newest <= 17, "glibc 2.{newest}");
 }
 

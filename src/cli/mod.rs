@@ -3,7 +3,7 @@
 //! In reading order: `catalogue` has a row for each setting and flag, `args` the commands, with flags made of the rows;
 //! `given` is what flags, environment and configuration `file` say, `recorded` what a run keeps of its settings, and
 //! `resolve` checks them once into `settings`. [`plan`], [`apply`], [`resume`], [`verify`], [`undo`], [`lookup`] and
-//! [`record`] wire the stages of the commands; `engine` is what groups run in, `session` one session of a run from its
+//! [`record`] wire the stages of the commands; `ready` is what a command has connected to, `engine` what groups run in, `session` one session of a run from its
 //! first group to the report, `identity` what a journal belongs to. `console`, `terminal`, `log`, `progress`, `live`,
 //! `signals`, `until` and `again` are how a run meets its operator, `control` how it is asked from elsewhere; `config`
 //! and `manual` are the commands about the tool itself; [`exit`] is the one table of exit codes.
@@ -39,6 +39,7 @@ mod manual;
 mod moments;
 pub(crate) mod plan;
 mod progress;
+mod ready;
 pub(crate) mod record;
 mod recorded;
 mod register;

@@ -2,8 +2,9 @@
 //! goes on, and given back however it ends; groups that other runs stand in the way of are told apart before the first
 //! read, and at the end it is told how the groups of this run stand.
 
+mod standing;
+
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -13,13 +14,15 @@ use super::Failure;
 use crate::advice::Advice;
 use crate::cluster::{Cluster, ClusterRegister, RegisterReader};
 use crate::journal::{GroupRecord, Journal, State};
-use crate::model::{Group, Pair, now_us};
+use crate::model::{Group, Pair};
 use crate::pairs::Rule;
 use crate::pipeline::{Barred, Known};
 use crate::plan::{Plan, Refusal};
-use crate::register::{Archive, Later, Lineage, Register, Run, RunState, Verdict, WindowEnd};
-use crate::run::{RunId, RunRecord};
+use crate::register::{Archive, Later, Lineage, Register, Verdict};
+use crate::run::RunId;
 use crate::spec::Spec;
+
+pub(super) use standing::{begun, check_newest, settle};
 
 /// Groups that the register is asked about at once.
 const GROUPS: usize = 10_000;
@@ -304,68 +307,4 @@ pub(super) async fn undos_before(
         }
     }
     Ok(undos)
-}
-
-/// A run that is about to begin, as the register keeps it.
-pub(super) fn begun(record: &RunRecord, run_dir: &Path, spec: (&Spec, String)) -> Run {
-    let (spec, spec_sha256) = spec;
-    let user = ["USER", "LOGNAME"].into_iter().find_map(|name| std::env::var(name).ok());
-    let location = std::path::absolute(run_dir).unwrap_or_else(|_| run_dir.to_owned());
-    Run {
-        id: record.id.to_string(),
-        location: location.display().to_string(),
-        user: user.unwrap_or_default(),
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        began: now_us(),
-        ended: None,
-        hashes: [record.input.sha256.clone(), spec_sha256],
-        tables: tables(spec),
-        state: RunState::Running,
-        groups: BTreeMap::new(),
-    }
-}
-
-/// Tells the register how the groups of a run stand, at the end of a command: its windows are over, but for those that
-/// are not; and how the run stands as a whole.
-///
-/// # Errors
-/// The journal cannot be read, or the register not written.
-pub(super) async fn settle(
-    register: &ClusterRegister,
-    journal: &dyn Journal,
-    total: u64,
-) -> Result<(), Failure> {
-    journal.flush().await?;
-    let mut open = BTreeSet::new();
-    let mut groups: BTreeMap<String, i64> = BTreeMap::new();
-    let states = journal.states()?;
-    let planned = total.saturating_sub(states.len() as u64);
-    for (group, state) in states {
-        *groups.entry(state.to_string()).or_default() += 1;
-        if !matches!(state, State::Done | State::Undone)
-            && let Some(record) = journal.group(group)?
-        {
-            open.insert(record.survivor.text().into_owned());
-        }
-    }
-    if planned > 0 {
-        groups.insert("planned".to_owned(), i64::try_from(planned).unwrap_or(i64::MAX));
-    }
-    let windows = register.reader().windows(register.run()).await.map_err(Failure::failed)?;
-    let stale = windows.into_iter().filter_map(|(t, end)| {
-        let now = match &end {
-            None => open.clone(),
-            Some(end) => end.open.intersection(&open).cloned().collect(),
-        };
-        (end.is_none_or(|end| end.open != now)).then_some(WindowEnd { t, open: now })
-    });
-    let stale: Vec<WindowEnd> = stale.collect();
-    register.end(&stale).await.map_err(Failure::failed)?;
-    let are_all = |state: State| groups.keys().all(|known| *known == state.to_string());
-    let state = match () {
-        () if are_all(State::Done) => RunState::Done,
-        () if are_all(State::Undone) => RunState::Undone,
-        () => RunState::Partial,
-    };
-    register.set_state(register.run(), state, &groups).await.map_err(Failure::failed)
 }

@@ -201,6 +201,8 @@ pub(crate) struct WorkSettings {
     pub(crate) pace: PaceSettings,
     /// How far before its first read a group is merged as of.
     pub(crate) settle: Duration,
+    /// So long tombstones must be kept at least.
+    pub(crate) min_gc_grace: Duration,
     /// When to stop early.
     pub(crate) limits: Limits,
     /// Whether the sources are looked at again at the end.

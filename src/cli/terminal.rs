@@ -3,6 +3,8 @@
 //! Reports go to standard output; progress, logs and errors to standard error. A line that is written
 //! while a progress bar is shown takes the bar away for a moment, so that neither breaks the other.
 
+mod drawn;
+
 use std::env;
 use std::io::{self, IsTerminal, Write};
 use std::sync::Arc;
@@ -12,8 +14,13 @@ use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget};
 use serde_json::json;
 use tracing_subscriber::fmt::MakeWriter;
 
+use drawn::Drawn;
+
 use super::catalogue::output::LogFormat;
 use crate::moment::Moment;
+
+/// What writing to a terminal that is gone fails with.
+const EIO: i32 = 5;
 
 /// Standard output and standard error of this process. Clones share the progress bar.
 #[derive(Clone, Debug)]
@@ -26,8 +33,11 @@ pub(crate) struct Terminal {
 impl Terminal {
     /// The terminal of this process.
     pub(crate) fn new() -> Self {
-        let bars = MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(5));
-        Self { bars, json: Arc::default() }
+        let target = match io::stderr().is_terminal() {
+            true => ProgressDrawTarget::term_like_with_hz(Box::new(Drawn::default()), 5),
+            false => ProgressDrawTarget::hidden(),
+        };
+        Self { bars: MultiProgress::with_draw_target(target), json: Arc::default() }
     }
 
     /// How standard error is written from now on.
@@ -54,7 +64,7 @@ impl Terminal {
         shown.map_or(80, |(width, _)| usize::from(width.0).clamp(20, 100))
     }
 
-    /// Prints a report. A reader that went away (`| head`) is no error.
+    /// Prints a report. A reader that went away (`| head`, or a terminal that was closed) is no error.
     pub(crate) fn print(&self, report: &str) -> io::Result<()> {
         let printed = self.bars.suspend(|| {
             let mut out = io::stdout().lock();
@@ -62,6 +72,7 @@ impl Terminal {
         });
         match printed {
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+            Err(error) if error.raw_os_error() == Some(EIO) => Ok(()),
             printed => printed,
         }
     }

@@ -8,9 +8,10 @@ use std::sync::Arc;
 use anyhow::anyhow;
 use tokio::sync::watch;
 
-use super::engine::{Engine, Needs, Ready};
+use super::engine::Engine;
 use super::identity::{self, Identity, check_tables};
 use super::latency_log::LatencyLog;
+use super::ready::{Needs, Ready};
 use super::{Console, Exit, Failure, Progress, UndoSettings, again, facts, listen, live, register};
 use crate::journal::{Journal, JournalError, SqliteJournal};
 use crate::live::Phase;
@@ -88,8 +89,11 @@ async fn carry_out(
         discover: Discover::Content,
         run: &record.id,
         writes: true,
+        has_begun: true,
+        min_gc_grace: None,
     };
     let ready = Ready::start_unless(&mut stop, needs, console).await?;
+    register::check_newest(&ready.past, &record.id, &journal, identity::groups(&journal)?).await?;
     check_tables(&journal, ready.spec())?;
     let not_yet = match ready.past.archive() {
         None => BTreeMap::new(),

@@ -193,10 +193,11 @@ mod tests {
     use tokio::net::TcpListener;
 
     use super::*;
-    use crate::cluster::{Consistency, TlsSettings, tls};
+    use crate::cluster::{AddressMap, Consistency, TlsSettings, tls};
 
     fn settings(hosts: &[String]) -> ClusterSettings {
         ClusterSettings {
+            address_map: AddressMap::default(),
             register: None,
             hosts: hosts.to_vec(),
             keyspace: "k".into(),

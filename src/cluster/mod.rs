@@ -11,6 +11,7 @@
 //! May use `model`, `secret`, `spec`, `storage` and `register`; may be used by `cli`.
 
 mod about;
+mod address_map;
 mod altered;
 mod ask;
 mod capabilities;
@@ -28,13 +29,16 @@ mod schema;
 mod settings;
 mod statements;
 mod store;
+mod surroundings;
 mod tls;
 mod tombstones;
+mod truncated;
 mod values;
 mod writes;
 
 use thiserror::Error;
 
+pub use address_map::AddressMap;
 pub use connect::Cluster;
 pub(crate) use diagnosis::{Layer, Tried};
 pub(crate) use register::{ClusterRegister, RegisterReader};
@@ -60,8 +64,10 @@ pub enum ClusterError {
     #[error(
         "Cassandra answers at {hosts}, but there it is said that its nodes are reached at {}, and no connection to any of \
          these can be made from here. The nodes advertise these addresses: broadcast_rpc_address (without it, rpc_address) \
-         in their cassandra.yaml has to be one that clients can reach",
-        known_list(advertised)
+         in their cassandra.yaml has to be one that clients can reach; or say where each is reached from here: --address-map \
+         {}=HOST:PORT",
+        known_list(advertised),
+        advertised.first().map_or("ADDRESS:PORT", |first| first)
     )]
     Unadvertised {
         /// The contact points.
@@ -148,6 +154,21 @@ pub enum ClusterError {
         what: &'static str,
         /// What the server says.
         message: String,
+    },
+    /// A table drops its tombstones too early.
+    #[error(
+        "table {table} keeps its tombstones for {gc_grace_s} s (gc_grace_seconds), which is less than {least_s} s: a \
+         replica or a hint that is later brings rows back that were moved. Nothing was written. Raise it (ALTER TABLE \
+         {table} WITH gc_grace_seconds = 864000), or accept it: --min-gc-grace {}",
+        if *gc_grace_s == 0 { "none".to_owned() } else { format!("{gc_grace_s}s") }
+    )]
+    ShortGcGrace {
+        /// The table, with its keyspace.
+        table: String,
+        /// How long it keeps them.
+        gc_grace_s: u64,
+        /// How long it should.
+        least_s: u64,
     },
     /// The register is missing, and may not be created.
     #[error(

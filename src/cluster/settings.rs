@@ -7,13 +7,15 @@ use serde::Serialize;
 
 use crate::secret::Secret;
 
-use super::{TlsError, tls};
+use super::{AddressMap, TlsError, tls};
 
 /// What [`Cluster::connect`](super::Cluster::connect) needs.
 #[derive(Clone, Debug)]
 pub struct ClusterSettings {
     /// The contact points, `host:port`.
     pub hosts: Vec<String>,
+    /// Where nodes are reached that advertise another address.
+    pub address_map: AddressMap,
     /// The keyspace that holds the tables.
     pub keyspace: String,
     /// The keyspace of the register of runs; none where it is not asked.

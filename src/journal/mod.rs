@@ -248,7 +248,7 @@ pub enum JournalError {
     /// It cannot be written: nothing that it does not cover is written to the cluster.
     #[error(
         "the journal {path} cannot be written: {cause}. Nothing was changed that it does not cover; make \
-         room, then resume the run"
+         room or put it back, then resume the run"
     )]
     Write {
         /// The file.
@@ -284,7 +284,10 @@ pub enum JournalError {
         known: i64,
     },
     /// It holds something that this version does not understand.
-    #[error("the journal {path} holds something unreadable ({what}); it may be damaged")]
+    #[error(
+        "the journal {path} holds something unreadable ({what}); it may be damaged. Nothing was written: \
+             put back a whole copy of the run directory from after the last command"
+    )]
     Damaged {
         /// The file.
         path: String,

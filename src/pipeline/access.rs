@@ -5,7 +5,7 @@ use futures::{StreamExt, TryStreamExt, stream, try_join};
 use crate::failpoint;
 use crate::journal::{JournalError, Note, State};
 use crate::merge::{self, Completion, Entry, Fold, Slice, SweepSlice};
-use crate::model::{AccountId, Group, Scope, TableIndex, TableTally, TimestampUs, now_us};
+use crate::model::{AccountId, Group, Scope, TableIndex, TableTally, TimestampUs};
 use crate::storage::{Cursor, Page, Reader, Width, Writer};
 
 use super::overtaken::{self, Acknowledged, Raised};
@@ -143,7 +143,8 @@ impl<S: Writer> Access<'_, S> {
     /// the application has overtaken meanwhile is computed anew.
     pub(super) async fn complete(&self, completion: &Completion) -> Result<Raised, GroupError> {
         let Self { window, group, t, .. } = *self;
-        let writes = Acknowledged { since: t, at: now_us(), state: State::Intended };
+        let writes =
+            Acknowledged { since: t, at: window.as_of.now().max(t), state: State::Intended };
         failpoint::hit("copied");
         let deletes = async { Ok(window.delete_sources(group, completion, t).await?) };
         let ((), overtaken) = try_join!(deletes, overtaken::find(window, group, t))?;

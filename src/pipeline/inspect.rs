@@ -263,7 +263,7 @@ impl Inspected {
     fn add(&mut self, seen: Seen, is_drawn: bool) {
         self.groups += 1;
         self.pairs += seen.pairs;
-        self.figures.add(&seen.tally, seen.journal_bytes, seen.missed, is_drawn);
+        self.figures.add(&seen, is_drawn);
         for absent in seen.absent_sources {
             keep_first(&mut self.absent_sources, absent, NAMED, |absent| absent.line);
         }

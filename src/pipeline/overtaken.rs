@@ -15,7 +15,7 @@ use crate::failpoint;
 use crate::history::{Histories, History};
 use crate::journal::{Kind, State};
 use crate::merge::{SweepSlice, Swept, SweptCell};
-use crate::model::{Cell, Group, Scope, TableIndex, TimedRow, TimestampUs, now_us};
+use crate::model::{Cell, Group, Scope, TableIndex, TimedRow, TimestampUs};
 use crate::spec::{Survivorship, Table};
 use crate::storage::Writer;
 
@@ -149,7 +149,7 @@ pub(super) async fn raise<S: Writer>(
         let t = work.record(&slice, writes.state).await?;
         failpoint::hit("raise");
         window.write_all(slice.raises(&window.spec, &group.survivor)).await?;
-        writes.at = now_us();
+        writes.at = window.as_of.now();
         failpoint::hit("raised");
         raised.slices.push((t, slice));
     }

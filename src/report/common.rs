@@ -8,7 +8,9 @@ use super::plot::{Latencies, LatencyPlot, OverTime, Series};
 use super::words::{
     Figure, Piece, Text, code, count, counted, latency as time, line, path, say, verdict,
 };
-use super::{Equation, EventFacts, ExamplePair, FailureReason, Interval, Listing, Timeline};
+use super::{
+    Equation, EventFacts, ExamplePair, FailureReason, Interval, Listing, Timeline, TruncatedTable,
+};
 use crate::latency::{HISTOGRAM_STEP, LatencySummary};
 use crate::model::Destination;
 use crate::moment::Moment;
@@ -32,6 +34,19 @@ pub(super) fn sum<'a>(total: Figure, parts: impl IntoIterator<Item = (Figure, &'
         Text::from(part).and(Piece::Own("\u{a0}").into()).and(what.replace(' ', "\u{a0}").into())
     };
     say!("{} = {}", total, Text::join(parts.map(part), " +\u{a0}"))
+}
+
+/// Tables that somebody has emptied: what a run finds missing there, it has not lost.
+pub(super) fn emptied(tables: &[TruncatedTable]) -> impl Iterator<Item = Fact> {
+    tables.iter().map(|truncated| {
+    let message = say!(
+        "table {} was truncated at {} UTC, since the run began: what it held under either account is gone, which is no \
+         loss of the merge; rows to which it would have led stay where they are",
+        code(&truncated.table),
+        figures::moment(truncated.at),
+    );
+    Fact::new("WARNING", message).toned(Tone::Warning)
+    })
 }
 
 /// What must add up.

@@ -3,11 +3,13 @@
 mod accounts;
 mod answer;
 mod deletes;
+mod surroundings;
 
 use serde::Serialize;
 
 use crate::estimate::Estimate;
 use crate::latency::LatencySummary;
+use crate::model::Surroundings;
 
 pub(super) use answer::add;
 pub(super) use deletes::deletes;
@@ -23,6 +25,8 @@ pub(crate) struct Inspection {
     pub(crate) coverage: Coverage,
     /// Rows, per table of the specification.
     pub tables: Vec<InspectedTable>,
+    /// What stands around the tables.
+    pub surroundings: Surroundings,
     /// Keys that two accounts hold, a few of each kind.
     pub conflicts: Vec<ConflictExample>,
     /// Sources without any row.
@@ -87,6 +91,10 @@ pub(crate) struct InspectedTable {
     pub unchanged: Estimate,
     /// Those that are deleted.
     pub deleted: Estimate,
+    /// Bytes of keys and values that are written for a replica, deletes included.
+    pub written_bytes: Estimate,
+    /// Tombstones that are left: one for each row that is deleted, or for each partition where all of it goes.
+    pub tombstones: Estimate,
     /// What happens where both accounts hold a key, in words.
     pub rule: String,
 }

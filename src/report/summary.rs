@@ -1,5 +1,6 @@
 //! The summary of a command: what a person or a program wants to know when it is over.
 
+mod aftercare;
 mod answer;
 mod applied;
 mod equations;
@@ -9,6 +10,8 @@ use std::time::Duration;
 
 use serde::Serialize;
 use serde_json::Value;
+
+pub(crate) use aftercare::Aftercare;
 
 use crate::advice::Advice;
 use crate::latency::LatencySummary;
@@ -117,6 +120,19 @@ pub(crate) struct Applied {
     pub hottest: Vec<BusyPartition>,
     /// Why groups failed, the most frequent reason first.
     pub failures: Vec<FailureReason>,
+    /// Tables that were truncated since the run began.
+    pub truncated: Vec<TruncatedTable>,
+    /// What is to be done on the servers; null where nothing was deleted.
+    pub aftercare: Option<Aftercare>,
+}
+
+/// A table that somebody has emptied.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct TruncatedTable {
+    /// The table.
+    pub table: String,
+    /// When.
+    pub at: Moment,
 }
 
 /// A partition that many groups led to.

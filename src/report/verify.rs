@@ -7,11 +7,12 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::common::{
-    adds_up, contradictions, examples, latency, over_time, session, settings, sum, tried_again,
+    adds_up, contradictions, emptied, examples, latency, over_time, session, settings, sum,
+    tried_again,
 };
 use super::document::{Fact, Kept, Outcome, Report, Section, Table, Tone};
 use super::words::{Text, code, count, counted, say, seconds};
-use super::{Answer, Equation, Listing, Timeline};
+use super::{Answer, Equation, Listing, Timeline, TruncatedTable};
 use crate::advice::Advice;
 use crate::journal::State;
 use crate::latency::LatencySummary;
@@ -43,6 +44,8 @@ pub(crate) struct Verification {
     pub exit_code: u8,
     /// Whether differences were repaired.
     pub repair: bool,
+    /// Tables that were truncated since the run began.
+    pub truncated: Vec<TruncatedTable>,
     /// Why it ended before all groups had been compared, if it did.
     pub stopped: Option<String>,
     /// The command that goes on, if it was stopped.
@@ -141,6 +144,7 @@ impl Answer for Verification {
         report.outcome = self.outcome();
         report.facts.push(session(self.started_at, self.finished_at, self.exit_code));
         report.facts.extend(self.facts());
+        report.facts.extend(emptied(&self.truncated));
         report.facts.extend(contradictions(&report.equations));
         report.add(self.findings());
         report.add(self.examples());
@@ -282,7 +286,7 @@ impl Verification {
         let run = || self.run_dir.clone();
         if let Some(again) = &self.again {
             report.advise(say!("To go on where it was stopped"), again.clone());
-        } else if self.differences > 0 && !self.repair {
+        } else if self.differences > 0 && !self.repair && self.truncated.is_empty() {
             let to =
                 say!("To write again what is missing or worse ({} has each of them)", files::DIFF);
             report.advise(to, Advice::Verify { run: run(), repair: true });

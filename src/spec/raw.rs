@@ -11,6 +11,7 @@ use sha2::{Digest, Sha256};
 
 use super::SpecError;
 use super::policy::{self, Policy};
+use super::schema::Schema;
 use crate::model::{AccountType, CqlType};
 
 /// The specification that is used when none is named.
@@ -208,6 +209,22 @@ impl RawSpec {
             }
         }
         Ok(spec)
+    }
+
+    /// The same, for a run that has begun with it: a column that a table has lost since is named no more, for its values
+    /// are gone, and all the others can still be compared and given back.
+    pub fn without_lost_columns(&self, schema: &Schema) -> Self {
+        let mut spec = self.clone();
+        for table in &mut spec.tables {
+            let Some(live) = schema.tables.get(&table.name) else { continue };
+            let account = table.account.clone();
+            let stays = |name: &String| *name == account || live.column(name).is_some();
+            table.columns.retain(|name, _| stays(name));
+            if let RawConflict::Columns(columns) = &mut table.on_conflict {
+                columns.retain(|name, _| stays(name));
+            }
+        }
+        spec
     }
 
     /// The type of accounts, as far as the text alone says it: that of the first account column whose type is given,

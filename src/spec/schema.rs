@@ -24,6 +24,8 @@ pub struct TableSchema {
     pub columns: Vec<ColumnSchema>,
     /// `default_time_to_live` in seconds; 0 means that rows do not expire.
     pub default_time_to_live_s: i32,
+    /// `gc_grace_seconds`: how long tombstones are kept.
+    pub gc_grace_s: u64,
     /// Columns of which whoever reads sees a mask in the place of the value.
     pub masked: BTreeSet<String>,
 }

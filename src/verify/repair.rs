@@ -13,7 +13,7 @@ use crate::failpoint;
 use crate::journal::{Intent, Kind, State};
 use crate::merge::{self, Entry, Slice, Write};
 use crate::model::Collection;
-use crate::model::{Batch, Change, ColumnIndex, Mutation, TableIndex, TimestampUs, now_us};
+use crate::model::{Batch, Change, ColumnIndex, Mutation, TableIndex, TimestampUs};
 use crate::register::Step;
 use crate::spec::Table;
 use crate::storage::Writer;
@@ -37,7 +37,7 @@ struct Mend {
 impl<S: Writer> Check<'_, S> {
     /// Repairs what can be; each case is read and judged once more.
     pub(super) async fn mend(&mut self, mut cases: Vec<Case>) -> Result<Vec<Case>, VerifyError> {
-        let now = now_us().max(self.window.as_of.start());
+        let now = self.window.as_of.now().max(self.window.as_of.start());
         let mut survivors = Vec::new();
         for case in &mut cases {
             survivors.extend(self.of_survivor(case, now));

@@ -3,6 +3,7 @@
 //! `model` says what a run must leave behind, `world` gives each test a keyspace, a topic and a
 //! folder of its own; the other modules are one topic each. Servers that are not running are started.
 
+mod addresses;
 mod altered;
 mod bad_runs;
 mod browser;
@@ -22,6 +23,7 @@ mod live_page;
 mod lookup;
 mod merge;
 mod model;
+mod night;
 mod outage;
 mod pacing;
 mod pages;
@@ -38,6 +40,7 @@ mod security;
 mod services;
 mod settings;
 mod stops;
+mod surroundings;
 mod sweep;
 mod tables;
 mod times;

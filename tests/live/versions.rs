@@ -1,7 +1,7 @@
 //! Older versions of Cassandra: every command does there what it does on the newest, and says what the server cannot tell.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -190,7 +190,7 @@ fn late_elements_are_taken_or_listed(older: &Older) {
     undated_is_settled_by_a_repair(&world, &run);
 }
 
-fn undated_is_settled_by_a_repair(world: &World, run: &PathBuf) {
+fn undated_is_settled_by_a_repair(world: &World, run: &Path) {
     let count = |report: &Finished, kind: &str| {
         let tables = report.json()["tables"].as_array().cloned().expect("there are tables");
         tables.iter().filter_map(|table| table[kind].as_u64()).sum::<u64>()

@@ -10,7 +10,7 @@ use crate::failpoint;
 use crate::history::Histories;
 use crate::journal::{Intent, Kind, Note, State};
 use crate::merge::{self, Announced, Horizon, SweepSlice, Swept, Verdict};
-use crate::model::{AccountId, Group, Scope, TableIndex, Tally, TimedRow, TimestampUs, now_us};
+use crate::model::{AccountId, Group, Scope, TableIndex, Tally, TimedRow, TimestampUs};
 use crate::register::Step;
 use crate::storage::{StorageError, Writer};
 
@@ -104,7 +104,7 @@ async fn carry_out<S: Writer>(
 ) -> Result<(Vec<Leftover>, Vec<Leftover>), GroupError> {
     window.write_all(slice.writes(&window.spec, &group.survivor)).await?;
     let hidden = undated::take(window, group, slice).await?;
-    let writes = Acknowledged { since: t, at: now_us(), state: State::Sweeping };
+    let writes = Acknowledged { since: t, at: window.as_of.now(), state: State::Sweeping };
     let moved = slice.rows.iter().filter(|row| row.is_moved());
     let moved = moved.map(|row| {
         let shape = &window.spec.tables[row.table];
@@ -189,7 +189,7 @@ impl<S: Writer> Sweeper<'_, S> {
         }
         let (window, group) = (self.window, self.group);
         let (copies, offered) = self.recorded(&found)?;
-        let now = now_us();
+        let now = window.as_of.now();
         let horizon = Horizon { deleted: self.t, settled: window.as_of.settled(now), now };
         let mut targets: HashMap<SharedKey, Option<TimedRow>> = HashMap::new();
         let mut slice = SweepSlice::default();

@@ -8,7 +8,7 @@ use futures::FutureExt;
 use futures::future::{BoxFuture, Shared};
 
 use crate::failpoint;
-use crate::model::{Group, now_us};
+use crate::model::Group;
 use crate::register::{Entry, OWNED_US, Register, Step, WindowEnd};
 use crate::storage::StorageError;
 
@@ -112,7 +112,7 @@ impl<S: Send + Sync + 'static> Window<S> {
         self.carry_out(operation, || register.begin(self.t, entries)).await?;
         failpoint::hit("registered");
         // Cells of the application may be dated until now, and what is swept just above them.
-        let floor = self.t.max(now_us()) + OWNED_US;
+        let floor = self.t.max(self.as_of.now()) + OWNED_US;
         self.carry_out(operation, || register.hold(floor)).await
     }
 

@@ -1,5 +1,7 @@
 //! Answers to be shown: few of their numbers are the same, so that each can be looked for.
 
+mod surroundings;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
@@ -181,6 +183,13 @@ pub(super) fn eventful() -> Applied {
     applied.hottest = vec![hot("b1", 861), hot("b2", 431)];
     (applied.batches, applied.slices) = (80_928, 20_079);
     applied.deletes = deletes();
+    applied.truncated = vec![TruncatedTable { table: "user_courses".into(), at: Moment::now() }];
+    applied.aftercare = Some(Aftercare {
+        keyspace: "courses".into(),
+        tables: vec!["content_consumption".into(), "user_courses".into()],
+        gc_grace_s: 777_000,
+        repair_before: Moment::now(),
+    });
     applied
 }
 
@@ -218,6 +227,8 @@ pub(super) fn inspection(is_exact: bool) -> Inspection {
         merged: total(8_000),
         unchanged: total(231),
         deleted: total(rows + 1),
+        written_bytes: total(rows * 211),
+        tombstones: total(rows + 3),
         rule: "the survivor's row stays".into(),
     };
     let column = |column: &str| ConflictColumn {
@@ -251,6 +262,7 @@ pub(super) fn inspection(is_exact: bool) -> Inspection {
             method: "Drawn at random.".into(),
         },
         tables: vec![table("content_consumption", 70_351), table("user_courses", 41_780)],
+        surroundings: surroundings::surroundings(),
         conflicts: vec![conflict(331, true), conflict(332, true), conflict(333, false)],
         absent_sources: AbsentAccounts {
             accounts: total(4_021),
@@ -314,6 +326,7 @@ pub(super) fn verification() -> Verification {
         elapsed_s: 62.0,
         exit_code: 4,
         repair: false,
+        truncated: Vec::new(),
         stopped: None,
         again: None,
         groups: VerifiedGroups {

@@ -1,0 +1,48 @@
+//! What whoever runs the servers does after a run.
+
+use serde::Serialize;
+
+use crate::moment::Moment;
+use crate::report::document::{Fact, Section};
+use crate::report::figures;
+use crate::report::words::{Text, code, say, seconds};
+
+/// The tables in which a run has left tombstones.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct Aftercare {
+    /// Their keyspace.
+    pub keyspace: String,
+    /// Their names.
+    pub tables: Vec<String>,
+    /// How long the first of them keeps its tombstones, in seconds.
+    pub gc_grace_s: u64,
+    /// When the run's first tombstones may be dropped.
+    pub repair_before: Moment,
+}
+
+/// What to do, and until when.
+pub(super) fn section(care: &Aftercare) -> Section {
+    let words = ["nodetool repair", &care.keyspace].into_iter();
+    let repair: Vec<_> = words.chain(care.tables.iter().map(String::as_str)).collect();
+    let repair = say!(
+        "{} until {} UTC, on each node: then gc_grace_seconds ({}) end for the first deletes, and a replica that has \
+         missed one would bring its rows back",
+        code(repair.join(" ")),
+        figures::moment(care.repair_before),
+        seconds(care.gc_grace_s as f64).at("/aftercare/gc_grace_s"),
+    );
+    let compaction = say!(
+        "what was deleted takes its space until then, and goes with the compactions after it; reads of partitions with \
+         many deletes are slower so long. {} of such a table hurries it, for as much free space as the table takes",
+        code("nodetool compact"),
+    );
+    let snapshots: Text = say!(
+        "snapshots and backups from before the run still hold the rows under their old accounts, and so does the run \
+         directory, which undo needs: keep both until nobody will want it back, then delete them. A table that is \
+         restored from before the run has to be merged again"
+    );
+    Section::new("On the servers, afterwards")
+        .with(Fact::new("Repair", repair))
+        .with(Fact::new("Compaction", compaction))
+        .with(Fact::new("Snapshots", snapshots))
+}
