@@ -52,7 +52,7 @@
 //! | [`storage`] | the one seam: what a merge needs of a database, and a fake of it for tests |
 //! | [`register`] | what became of accounts over all runs, and who may work on a keyspace |
 //! | [`cluster`] | Cassandra behind that seam; the only user of the driver |
-//! | [`events`] | where events go; [`events::kafka`] is the only user of rdkafka |
+//! | [`events`] | where events go; `events::kafka` is the only user of rdkafka |
 //! | [`failpoint`] | points at which a test may kill the process |
 //! | [`journal`] | what a run is about to do, durable before it is done; the only user of SQLite |
 //! | [`history`] | what a run did to each key of a group, read back from the journal |

@@ -11,7 +11,7 @@ use super::register::Past;
 use super::settings::PaceSettings;
 use super::{Console, Exit, Failure, Lease, MergeSettings};
 use crate::cluster::{Cluster, ClusterSettings, ReadStore, Store};
-use crate::events::{EventSettings, EventSink, Producer};
+use crate::events::{EventSettings, EventSink};
 use crate::journal::{Journal, JournalError};
 use crate::latency::Recorder;
 use crate::pace::Pace;
@@ -111,7 +111,7 @@ impl Ready {
                     recorder.record(operation, took);
                     acknowledged.fetch_add(1, Ordering::Relaxed);
                 };
-                EventSink::Kafka(Producer::connect(events, on_delivered).await?)
+                EventSink::open(events, on_delivered).await?
             }
         };
         let past = Past::of(&cluster, (needs.run, needs.writes), lease).await?;

@@ -46,11 +46,11 @@ const MAX_SKEW: Duration = Duration::from_secs(5);
 
 /// What the clocks of all nodes say.
 #[derive(Clone, Copy, Debug)]
-pub struct Clocks {
+pub(crate) struct Clocks {
     /// The latest of all, ours included, in microseconds: the earliest moment that a merge may be dated.
-    pub latest: TimestampUs,
+    pub(crate) latest: TimestampUs,
     /// How far the slowest is behind ours.
-    pub behind: Duration,
+    pub(crate) behind: Duration,
 }
 
 /// A connected cluster whose keyspace exists.

@@ -39,7 +39,6 @@ mod writes;
 use thiserror::Error;
 
 pub use address_map::AddressMap;
-pub(crate) use connect::Clocks;
 pub use connect::Cluster;
 pub(crate) use diagnosis::{Layer, Tried};
 pub(crate) use register::{ClusterRegister, RegisterReader};

@@ -1,8 +1,6 @@
 //! How a cluster is reached.
 
-use std::fmt;
 use std::path::PathBuf;
-use std::str::FromStr;
 
 use scylla::statement::Consistency as Level;
 use serde::Serialize;
@@ -56,8 +54,20 @@ impl TlsSettings {
 }
 
 /// How many replicas acknowledge a read or write.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    Serialize,
+    strum::Display,
+    strum::EnumString,
+    strum::VariantNames,
+)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+#[strum(serialize_all = "SCREAMING_SNAKE_CASE", ascii_case_insensitive)]
 pub enum Consistency {
     /// One of any datacenter.
     One,
@@ -76,41 +86,6 @@ pub enum Consistency {
     EachQuorum,
     /// All.
     All,
-}
-
-impl Consistency {
-    /// Every level with its CQL name.
-    pub(crate) const NAMES: [(&'static str, Self); 8] = [
-        ("ONE", Self::One),
-        ("LOCAL_ONE", Self::LocalOne),
-        ("TWO", Self::Two),
-        ("THREE", Self::Three),
-        ("QUORUM", Self::Quorum),
-        ("LOCAL_QUORUM", Self::LocalQuorum),
-        ("EACH_QUORUM", Self::EachQuorum),
-        ("ALL", Self::All),
-    ];
-}
-
-impl fmt::Display for Consistency {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name = Self::NAMES.iter().find(|(_, level)| level == self).map_or("", |(name, _)| name);
-        f.write_str(name)
-    }
-}
-
-impl FromStr for Consistency {
-    type Err = String;
-
-    fn from_str(word: &str) -> Result<Self, String> {
-        let upper = word.to_ascii_uppercase().replace('-', "_");
-        Self::NAMES.iter().find(|(name, _)| *name == upper).map(|(_, level)| *level).ok_or_else(
-            || {
-                let names: Vec<_> = Self::NAMES.iter().map(|(name, _)| *name).collect();
-                format!("'{word}' is not a consistency level: use one of {}", names.join(", "))
-            },
-        )
-    }
 }
 
 impl From<Consistency> for Level {

@@ -12,7 +12,7 @@ pub struct EventError {
 
 /// What an error is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Scope {
+pub(crate) enum Scope {
     /// Settings: arguments and files alone can tell, nothing has been tried yet.
     Settings,
     /// One event, or a sink that cannot be reached at the start.
@@ -25,17 +25,17 @@ pub enum Scope {
 
 impl EventError {
     /// An error about this.
-    pub fn new(scope: Scope, message: impl ToString) -> Self {
+    pub(crate) fn new(scope: Scope, message: impl ToString) -> Self {
         Self { scope, message: message.to_string() }
     }
 
     /// What it is about.
-    pub fn scope(&self) -> Scope {
+    pub(crate) fn scope(&self) -> Scope {
         self.scope
     }
 
     /// Whether every later event fails as well, so that going on is pointless.
-    pub fn is_fatal(&self) -> bool {
+    pub(crate) fn is_fatal(&self) -> bool {
         self.scope == Scope::All
     }
 }

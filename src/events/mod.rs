@@ -7,16 +7,18 @@
 //! Each kind of sink has a module of its own, with all that is to be known of it: its settings, the check before the
 //! first group, delivery, and what is wrong in words that say what to do. Another kind is a module beside [`kafka`], a
 //! row of [`KINDS`], and a variant here; `settings` says which of them a run has.
+//!
+//! May use `model`, `secret` and `setting`; may be used by `pipeline`, `verify`, `undo` and `cli`.
 
 mod error;
-pub mod kafka;
+pub(crate) mod kafka;
 mod settings;
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-pub use error::{EventError, Scope};
-pub use settings::Silence;
+pub(crate) use error::{EventError, Scope};
+pub(crate) use settings::Silence;
 
 use crate::model::{Destination, Event};
 use crate::setting::{Described, Layers, SettingsError};
@@ -37,13 +39,13 @@ struct Kind {
 const KINDS: &[Kind] = &[kafka::KIND];
 
 /// The settings of all sinks, table by table.
-pub fn tables() -> impl Iterator<Item = &'static [&'static dyn Described]> {
+pub(crate) fn tables() -> impl Iterator<Item = &'static [&'static dyn Described]> {
     KINDS.iter().map(|kind| kind.settings).chain([settings::EVENTS])
 }
 
 /// Where the events of a run are to go, and how.
 #[derive(Clone, Debug)]
-pub enum EventSettings {
+pub(crate) enum EventSettings {
     /// To a topic.
     Kafka(KafkaSettings),
 }
@@ -67,7 +69,7 @@ impl EventSink {
     ///
     /// # Errors
     /// They cannot.
-    pub async fn open(
+    pub(crate) async fn open(
         settings: &EventSettings,
         on_delivered: impl Fn(Duration) + Send + Sync + 'static,
     ) -> Result<Self, EventError> {
@@ -82,7 +84,7 @@ impl EventSink {
     ///
     /// # Errors
     /// One of them was not.
-    pub async fn deliver(&self, events: Vec<Event>) -> Result<u64, EventError> {
+    pub(crate) async fn deliver(&self, events: Vec<Event>) -> Result<u64, EventError> {
         let count = events.len() as u64;
         match self {
             Self::Kafka(producer) => producer.send_all(&events).await?,
@@ -95,7 +97,7 @@ impl EventSink {
     }
 
     /// What is told of where events go; none if nowhere.
-    pub fn destination(&self) -> Option<Destination> {
+    pub(crate) fn destination(&self) -> Option<Destination> {
         match self {
             Self::Kafka(producer) => Some(producer.destination()),
             Self::Discard | Self::Memory(_) => None,
@@ -106,7 +108,7 @@ impl EventSink {
     ///
     /// # Errors
     /// Something is still on its way.
-    pub async fn close(self) -> Result<(), EventError> {
+    pub(crate) async fn close(self) -> Result<(), EventError> {
         match self {
             Self::Kafka(producer) => Ok(producer.close().await?),
             Self::Discard | Self::Memory(_) => Ok(()),

@@ -15,7 +15,7 @@ settings! {
 
 /// Whether --no-events may be said of a run that has events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Silence {
+pub(crate) enum Silence {
     /// What is undone or repaired need not be announced.
     Allowed,
     /// What a run announces, it announces to its end.
@@ -27,7 +27,7 @@ impl EventSettings {
     ///
     /// # Errors
     /// A setting is missing, or has no value that it may have, or is not what the run began with.
-    pub fn of(layers: &Layers, silence: Silence) -> Result<Option<Self>, SettingsError> {
+    pub(crate) fn of(layers: &Layers, silence: Silence) -> Result<Option<Self>, SettingsError> {
         choose(KINDS, layers, silence)?.map(|kind| (kind.of)(layers)).transpose()
     }
 }

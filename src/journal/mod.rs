@@ -19,7 +19,6 @@ mod sqlite;
 mod tests;
 
 use std::fmt;
-use std::str::FromStr;
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
@@ -32,7 +31,10 @@ pub use sqlite::SqliteJournal;
 pub(crate) use sqlite::stored_bytes;
 
 /// Where a group stands. A group that the journal does not know is planned.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Hash, strum::Display, strum::EnumString, strum::VariantArray,
+)]
+#[strum(serialize_all = "lowercase")]
 pub enum State {
     /// A slice is recorded; its writes may or may not have happened.
     Intended,
@@ -52,38 +54,9 @@ pub enum State {
     Disputed,
 }
 
-impl State {
-    /// Every state with its name in the journal.
-    pub(crate) const NAMES: [(&'static str, Self); 8] = [
-        ("intended", Self::Intended),
-        ("written", Self::Written),
-        ("done", Self::Done),
-        ("sweeping", Self::Sweeping),
-        ("failed", Self::Failed),
-        ("undoing", Self::Undoing),
-        ("undone", Self::Undone),
-        ("disputed", Self::Disputed),
-    ];
-}
-
-impl fmt::Display for State {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name = Self::NAMES.iter().find(|(_, state)| state == self).map_or("", |(name, _)| name);
-        f.write_str(name)
-    }
-}
-
-impl FromStr for State {
-    type Err = String;
-
-    fn from_str(name: &str) -> Result<Self, String> {
-        let found = Self::NAMES.iter().find(|(known, _)| *known == name).map(|(_, state)| *state);
-        found.ok_or_else(|| format!("'{name}' is not a state"))
-    }
-}
-
 /// What a slice is for; its body is read accordingly.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, strum::Display, strum::EnumString)]
+#[strum(serialize_all = "lowercase")]
 pub enum Kind {
     /// Part of the merge.
     Merge,
@@ -95,33 +68,6 @@ pub enum Kind {
     Repair,
     /// The merge undone.
     Undo,
-}
-
-impl Kind {
-    /// Every kind with its name in the journal.
-    pub(crate) const NAMES: [(&'static str, Self); 5] = [
-        ("merge", Self::Merge),
-        ("sweep", Self::Sweep),
-        ("raise", Self::Raise),
-        ("repair", Self::Repair),
-        ("undo", Self::Undo),
-    ];
-}
-
-impl fmt::Display for Kind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name = Self::NAMES.iter().find(|(_, kind)| kind == self).map_or("", |(name, _)| name);
-        f.write_str(name)
-    }
-}
-
-impl FromStr for Kind {
-    type Err = String;
-
-    fn from_str(name: &str) -> Result<Self, String> {
-        let found = Self::NAMES.iter().find(|(known, _)| *known == name).map(|(_, kind)| *kind);
-        found.ok_or_else(|| format!("'{name}' is not a kind of slice"))
-    }
 }
 
 /// What is about to be written for a group.

@@ -1,9 +1,8 @@
 //! What is shown of a run: the JSON of `/status`, of each server-sent event and of `tributary control RUN status`.
 
-use std::fmt;
 use std::path::PathBuf;
 
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 
 use crate::moment::Moment;
 
@@ -14,7 +13,11 @@ use super::under_way::UnderWay;
 pub(super) const VERSION: u32 = 2;
 
 /// What a run is doing.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, strum::Display, strum::VariantArray,
+)]
+#[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase")]
 pub(crate) enum Phase {
     /// Pairs are read and resolved, cluster and broker are looked at.
     #[default]
@@ -31,39 +34,6 @@ pub(crate) enum Phase {
     Undoing,
     /// It is over.
     Ended,
-}
-
-impl Phase {
-    /// All of them, in the order in which a run goes through them.
-    pub(crate) const ALL: [Self; 7] = [
-        Self::Planning,
-        Self::Scanning,
-        Self::Merging,
-        Self::Sweeping,
-        Self::Verifying,
-        Self::Undoing,
-        Self::Ended,
-    ];
-}
-
-impl fmt::Display for Phase {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Planning => "planning",
-            Self::Scanning => "scanning",
-            Self::Merging => "merging",
-            Self::Sweeping => "sweeping",
-            Self::Verifying => "verifying",
-            Self::Undoing => "undoing",
-            Self::Ended => "ended",
-        })
-    }
-}
-
-impl Serialize for Phase {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
 }
 
 /// Where a run stands; of this session, if it was resumed.
@@ -199,7 +169,7 @@ pub(crate) struct CassandraFigures {
 
 /// The events of this run, and what takes them.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub struct EventFigures {
+pub(crate) struct EventFigures {
     /// What takes them, as a name is written; null with --no-events.
     pub sink: Option<&'static str>,
     /// Where in it they go, such as `topic changes`; null with --no-events.

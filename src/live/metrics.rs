@@ -6,6 +6,7 @@
 use std::fmt::Write;
 
 use hdrhistogram::Histogram;
+use strum::VariantArray;
 
 use super::figures::{Figures, Phase, Reached};
 use super::under_way::Figure;
@@ -50,8 +51,8 @@ fn about(text: &mut Text, figures: &Figures) {
     let name = "tributary_start_time_seconds";
     text.single(name, "gauge", "When the command started, as a Unix time.", started);
     text.family("tributary_phase", "gauge", "1 for what the command is doing.");
-    for phase in Phase::ALL {
-        let (name, is_now) = (phase.to_string(), figures.phase == phase);
+    for phase in Phase::VARIANTS {
+        let (name, is_now) = (phase.to_string(), figures.phase == *phase);
         text.sample("tributary_phase", &[("phase", &name)], f64::from(u8::from(is_now)));
     }
     let paused = f64::from(u8::from(figures.paused));

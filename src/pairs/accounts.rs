@@ -8,9 +8,9 @@
 mod usual;
 
 use bytes::Bytes;
+use fixedbitset::FixedBitSet;
 use hashbrown::HashTable;
 
-use super::Bits;
 use crate::model::{AccountId, AccountType};
 use usual::{format_uuid, parse_uuid, parse_uuid_of_any_case};
 
@@ -116,14 +116,14 @@ impl Accounts {
 
 impl Accounts {
     /// The accounts whose id differs from another one's in case only, if there are any.
-    pub(crate) fn alike(&self) -> Option<Bits> {
+    pub(crate) fn alike(&self) -> Option<FixedBitSet> {
         if self.shards.iter().all(|shard| shard.alike.is_empty()) {
             return None;
         }
-        let mut alike = Bits::new(self.bound());
+        let mut alike = FixedBitSet::with_capacity(self.bound());
         for (index, shard) in self.shards.iter().enumerate() {
             for local in &shard.alike {
-                alike.insert(local << SHARD_BITS | index as u32);
+                alike.insert((local << SHARD_BITS) as usize | index);
             }
         }
         Some(alike)

@@ -17,7 +17,7 @@ use super::source::{Text, name, open_raw, peeked, text};
 const COPY_NAME: &str = "pairs.csv";
 
 /// Reads the text of the input while its raw bytes are copied.
-pub struct InputCopy {
+pub(crate) struct InputCopy {
     text: Box<dyn Text<Tee<Box<dyn Read + Send>, File>>>,
     path: PathBuf,
 }
@@ -35,7 +35,7 @@ pub(crate) struct CopiedInput {
 
 impl InputCopy {
     /// Starts a copy of `input` (a file, standard input, …) in a directory.
-    pub fn start(input: impl Read + Send + 'static, dir: &Path) -> Result<Self, PairsError> {
+    pub(crate) fn start(input: impl Read + Send + 'static, dir: &Path) -> Result<Self, PairsError> {
         let (start, raw) = peeked(input).map_err(PairsError::from_read)?;
         let path = dir.join(name(COPY_NAME, &start));
         let file = OpenOptions::new()
@@ -93,12 +93,7 @@ impl<R: Read, W: Write> Tee<R, W> {
 
     /// The SHA-256 of the bytes so far, in hexadecimal.
     pub(crate) fn sha256(&self) -> String {
-        use fmt::Write;
-        self.hash.clone().finalize().iter().fold(String::with_capacity(64), |mut text, byte| {
-            // Writing to a `String` cannot fail.
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
+        format!("{:x}", self.hash.clone().finalize())
     }
 }
 
@@ -150,7 +145,7 @@ mod tests {
         assert_eq!(copied.path, dir.join(name));
         assert_eq!(fs::read(&copied.path).unwrap(), input);
         assert_eq!(copied.bytes, input.len() as u64);
-        let expected = Sha256::digest(input).iter().map(|b| format!("{b:02x}")).collect::<String>();
+        let expected = format!("{:x}", Sha256::digest(input));
         assert_eq!(copied.sha256, expected);
         assert_eq!(sha256(&copied.path).unwrap(), expected);
         fs::remove_dir_all(&dir).unwrap();

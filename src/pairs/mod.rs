@@ -11,7 +11,6 @@
 //! May use `model` and `setting`; may be used by `plan`, `help` and `cli`.
 
 mod accounts;
-mod bits;
 mod blocks;
 mod findings;
 mod foreign;
@@ -36,11 +35,10 @@ use crate::model::AccountType;
 
 pub(crate) use accounts::Accounts;
 pub(crate) use accounts::NO_ACCOUNT;
-pub(crate) use bits::Bits;
 pub(crate) use findings::Finding;
 pub use findings::Outcome;
 pub(crate) use findings::{Seen, Sightings, shown};
-pub use input_copy::{CopiedInput, InputCopy, Tee, sha256};
+pub(crate) use input_copy::{CopiedInput, InputCopy, sha256};
 pub(crate) use read::Edge;
 pub(crate) use read::PairList;
 pub use read::read;

@@ -130,7 +130,7 @@ impl Plan {
                 number(&mut hash, pair.line);
             }
         }
-        hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+        format!("{:x}", hash.finalize())
     }
 
     /// Every account that takes part, survivors included, in no particular order.

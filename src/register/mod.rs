@@ -31,7 +31,10 @@ pub use verdict::Later;
 pub(crate) use verdict::Verdict;
 
 /// What a run does to an account.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, strum::EnumString, strum::IntoStaticStr,
+)]
+#[strum(serialize_all = "lowercase")]
 pub enum Step {
     /// It is merged.
     Merge,
@@ -42,18 +45,14 @@ pub enum Step {
 }
 
 impl Step {
-    /// Every step with its name in the register.
-    pub(crate) const NAMES: [(&'static str, Self); 3] =
-        [("merge", Self::Merge), ("after", Self::After), ("undo", Self::Undo)];
-
     /// The step of a name; one that is not known is no reason to think that nothing was done.
     pub(crate) fn of(name: &str) -> Self {
-        Self::NAMES.iter().find(|(known, _)| *known == name).map_or(Self::After, |(_, step)| *step)
+        name.parse().unwrap_or(Self::After)
     }
 
     /// Its name in the register.
     pub(crate) fn name(self) -> &'static str {
-        Self::NAMES.iter().find(|(_, step)| *step == self).map_or("", |(name, _)| name)
+        self.into()
     }
 }
 
@@ -136,7 +135,8 @@ impl Run {
 }
 
 /// How a run stands as a whole.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, strum::EnumString, strum::IntoStaticStr)]
+#[strum(serialize_all = "lowercase")]
 pub enum RunState {
     /// A command of it has begun, and no other has ended since.
     #[default]
@@ -154,24 +154,14 @@ pub enum RunState {
 }
 
 impl RunState {
-    /// Every state with its name in the register.
-    pub(crate) const NAMES: [(&'static str, Self); 6] = [
-        ("running", Self::Running),
-        ("done", Self::Done),
-        ("partial", Self::Partial),
-        ("undone", Self::Undone),
-        ("lost", Self::Lost),
-        ("closed", Self::Closed),
-    ];
-
     /// The state of a name; of one that is not known it is not known that it is over.
     pub(crate) fn of(name: &str) -> Self {
-        Self::NAMES.iter().find(|(known, _)| *known == name).map_or(Self::Partial, |(_, of)| *of)
+        name.parse().unwrap_or(Self::Partial)
     }
 
     /// Its name in the register.
     pub(crate) fn name(self) -> &'static str {
-        Self::NAMES.iter().find(|(_, state)| *state == self).map_or("", |(name, _)| name)
+        self.into()
     }
 
     /// Whether somebody has to end it.

@@ -47,8 +47,8 @@ pub(crate) use lookup::{Found, KnownGroup, Lookup, Unreadable};
 pub(crate) use runs::{ListedRun, Runs};
 pub use summary::Throughput;
 pub(crate) use summary::{
-    Aftercare, Applied, BusyPartition, EventFacts, ExamplePair, FailureReason, Fates, Resumed, ScanFacts,
-    Summary, SweepFacts, TruncatedTable,
+    Aftercare, Applied, BusyPartition, EventFacts, ExamplePair, FailureReason, Fates, Resumed,
+    ScanFacts, Summary, SweepFacts, TruncatedTable,
 };
 pub use timeline::Interval;
 pub(crate) use timeline::Timeline;

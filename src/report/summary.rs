@@ -11,7 +11,7 @@ use std::time::Duration;
 use serde::Serialize;
 use serde_json::Value;
 
-pub use aftercare::Aftercare;
+pub(crate) use aftercare::Aftercare;
 
 use crate::advice::Advice;
 use crate::latency::LatencySummary;
@@ -128,11 +128,11 @@ pub(crate) struct Applied {
 
 /// A table that somebody has emptied.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct TruncatedTable {
+pub(crate) struct TruncatedTable {
     /// The table.
-    pub table: String,
+    pub(crate) table: String,
     /// When.
-    pub at: Moment,
+    pub(crate) at: Moment,
 }
 
 /// A partition that many groups led to.

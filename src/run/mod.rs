@@ -51,9 +51,9 @@ pub(crate) mod files {
     pub(crate) const REPORT_PAGE: &str = "report.html";
     pub(crate) const LOG: &str = "run.log";
     /// Latencies per interval, as an HDR interval log.
-    pub const LATENCY: &str = "latency.hlog";
+    pub(crate) const LATENCY: &str = "latency.hlog";
     /// A copy of the input; if it did not come as plain text, with an ending that says how.
-    pub const PAIRS: &str = "pairs.csv";
+    pub(crate) const PAIRS: &str = "pairs.csv";
     /// A copy of the merge specification.
     pub(crate) const SPEC: &str = "spec.toml";
     pub(crate) const JOURNAL: &str = "journal.sqlite";

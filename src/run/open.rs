@@ -78,7 +78,7 @@ impl RunDir {
 }
 
 /// The copy of a run's input, as it came.
-pub fn copy_of_pairs(run: &Path) -> Result<PathBuf, RunError> {
+pub(crate) fn copy_of_pairs(run: &Path) -> Result<PathBuf, RunError> {
     let plain = run.join(files::PAIRS);
     let entries = fs::read_dir(run).into_iter().flatten().filter_map(Result::ok);
     let is_copy = |name: &str| {

@@ -1,6 +1,8 @@
 //! The check of a specification against the live schema: what is wrong is said once, by name, before
 //! anything is read.
 
+use strum::VariantNames;
+
 use super::event::EventSpec;
 use super::find;
 use super::raw::{RawSpec, RawTable};
@@ -199,12 +201,11 @@ fn one_type<'a>(
 
 fn account_type(column: &ColumnSchema) -> Result<AccountType, String> {
     AccountType::of(&column.cql_type).ok_or_else(|| {
-        let names: Vec<&str> = AccountType::NAMES.iter().map(|(name, _)| *name).collect();
         format!(
             "the account column {} is of type {}; accounts can be of type {}",
             column.name,
             column.cql_type,
-            names.join(", ")
+            AccountType::VARIANTS.join(", ")
         )
     })
 }

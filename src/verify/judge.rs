@@ -5,8 +5,6 @@
 //! run's own has changed since, and is nobody's fault. Where the server does not tell when a map's or set's elements were
 //! written, one that is not as the run left it is *undated*, until it is known to hide what the run wrote.
 
-use std::fmt;
-
 use bytes::Bytes;
 
 use crate::model::{Cell, ColumnIndex, Row, TimedRow, TimestampUs, WriteTimes};
@@ -16,7 +14,8 @@ use crate::spec::{Standing, Survivorship, Table};
 use super::expected::{Element, Expected, Kept};
 
 /// What is said of a row or a value.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, strum::Display)]
+#[strum(serialize_all = "kebab-case")]
 pub(crate) enum Verdict {
     /// The survivor's row is not there.
     RowMissing,
@@ -37,28 +36,9 @@ pub(crate) enum Verdict {
 }
 
 impl Verdict {
-    /// Every verdict with its name in reports.
-    pub(crate) const NAMES: [(&'static str, Self); 8] = [
-        ("row-missing", Self::RowMissing),
-        ("value-missing", Self::ValueMissing),
-        ("value-worse", Self::ValueWorse),
-        ("value-differs", Self::ValueDiffers),
-        ("source-not-emptied", Self::SourceNotEmptied),
-        ("undated", Self::Undated),
-        ("changed-since", Self::ChangedSince),
-        ("repaired", Self::Repaired),
-    ];
-
     /// Whether it means that the tables are not as the run left them.
     pub(crate) fn is_difference(self) -> bool {
         !matches!(self, Self::ChangedSince | Self::Repaired)
-    }
-}
-
-impl fmt::Display for Verdict {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name = Self::NAMES.iter().find(|(_, verdict)| verdict == self).map_or("", |(n, _)| n);
-        f.write_str(name)
     }
 }
 

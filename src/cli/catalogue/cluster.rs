@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use strum::VariantNames;
+
 use crate::cluster::{AddressMap, Consistency};
 use crate::secret::Secret;
 use crate::setting::Command::{Apply, Plan, Resume, Runs, Undo, Verify};
@@ -118,8 +120,10 @@ fn keyspace(text: &str) -> Result<String, String> {
 
 /// A consistency level by its CQL name.
 fn consistency(text: &str) -> Result<Consistency, String> {
-    let names = Consistency::NAMES.map(|(name, _)| name).join(", ");
-    text.parse().map_err(|_| format!("is not a consistency level: use one of {names}"))
+    let names = Consistency::VARIANTS.join(", ");
+    text.replace('-', "_")
+        .parse()
+        .map_err(|_| format!("is not a consistency level: use one of {names}"))
 }
 
 #[cfg(test)]

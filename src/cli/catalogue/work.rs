@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde_json::Value;
+use strum::VariantNames;
 
 use super::super::moments;
 use crate::pace::InFlight;
@@ -99,8 +100,8 @@ settings! {
 
 /// A way in which clustered rows are found, by its name.
 fn discover(text: &str) -> Result<Discover, String> {
-    let names = Discover::NAMES.map(|(name, _)| name).join(" or ");
-    text.parse().map_err(|()| format!("is not a way to discover enrolments: use {names}"))
+    let names = Discover::VARIANTS.join(" or ");
+    text.parse().map_err(|_| format!("is not a way to discover enrolments: use {names}"))
 }
 
 /// `1h`, `10m`, or `none`.

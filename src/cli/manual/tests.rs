@@ -26,10 +26,14 @@ const PLACEHOLDERS: [(&str, &str); 5] = [
 ];
 
 /// Lines for a shell that are no commands of ours.
-const OTHERS: [&str; 2] = ["cargo build --release", "ssh -L 8088:localhost:8088 dbhost"];
+const OTHERS: [&str; 3] = [
+    "cargo build --release",
+    "ssh -L 8088:localhost:8088 dbhost",
+    "tar -xzf tributary-0.1.0-linux-x86_64.tar.gz --strip-components=1 -C /usr/local",
+];
 
 /// Flags of other programs, and scripts.
-const FOREIGN_FLAGS: [&str; 3] = ["--full", "--release", "--open"];
+const FOREIGN_FLAGS: [&str; 4] = ["--full", "--release", "--open", "--strip-components"];
 
 /// Files that are no part of a run directory.
 const FOREIGN_FILES: [&str; 4] = ["tributary.toml", "control.sock", "wrong.csv", "pairs.csv.gz"];

@@ -7,7 +7,7 @@ use super::super::{EventError, Scope};
 /// What keeps events from a topic.
 #[derive(Clone, Debug, Error)]
 #[non_exhaustive]
-pub enum ProducerError {
+pub(crate) enum ProducerError {
     /// A property that librdkafka does not know, that has a value it does not take, or that would
     /// break a promise that the tool makes.
     #[error("Kafka property '{key}': {reason}")]

@@ -12,8 +12,8 @@ mod settings;
 mod topic;
 
 use error::ProducerError;
-pub use producer::Producer;
-pub use settings::KafkaSettings;
+pub(crate) use producer::Producer;
+pub(crate) use settings::KafkaSettings;
 
 use super::{EventSettings, Kind};
 

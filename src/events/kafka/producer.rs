@@ -51,7 +51,7 @@ impl Producer {
     ///
     /// `on_delivered` is called once per acknowledged event, on librdkafka's thread, with the time
     /// from the call of [`Producer::send_all`] to the acknowledgement; it must be quick.
-    pub async fn connect(
+    pub(crate) async fn connect(
         settings: &KafkaSettings,
         on_delivered: impl Fn(Duration) + Send + Sync + 'static,
     ) -> Result<Self, ProducerError> {
@@ -98,7 +98,7 @@ impl Producer {
     /// # Errors
     /// The first failure. An event that cannot be sent does not keep the others from being sent and
     /// waited for; only a producer that gave up ([`ProducerError::Fatal`]) ends the call at once.
-    pub async fn send_all(&self, events: &[Event]) -> Result<(), ProducerError> {
+    pub(crate) async fn send_all(&self, events: &[Event]) -> Result<(), ProducerError> {
         if events.is_empty() {
             return Ok(());
         }
@@ -129,7 +129,7 @@ impl Producer {
     }
 
     /// Where the events go.
-    pub fn destination(&self) -> Destination {
+    pub(crate) fn destination(&self) -> Destination {
         Destination { sink: "Kafka", kind: "topic", name: self.topic.clone() }
     }
 
@@ -141,7 +141,7 @@ impl Producer {
     /// Waits (for a while) for what is still on its way and closes the connections. Every
     /// [`Producer::send_all`] has waited for its own events already; only calls that were dropped can
     /// have left any.
-    pub async fn close(self) -> Result<(), ProducerError> {
+    pub(crate) async fn close(self) -> Result<(), ProducerError> {
         let inner = Arc::clone(&self.inner);
         let flushed = task::spawn_blocking(move || {
             let flushed = inner.flush(CLOSE_PATIENCE);

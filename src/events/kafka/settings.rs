@@ -14,14 +14,14 @@ use super::topic::TopicSettings;
 
 /// What [`Producer::connect`](super::Producer::connect) needs.
 #[derive(Clone)]
-pub struct KafkaSettings {
+pub(crate) struct KafkaSettings {
     /// `host:port,…`, as librdkafka takes it.
-    pub brokers: String,
+    pub(crate) brokers: String,
     /// The topic that gets the events.
-    pub topic: String,
+    pub(crate) topic: String,
     /// librdkafka properties that override the defaults, in the order in which they were given; the
     /// last one of a name wins.
-    pub properties: Vec<(String, String)>,
+    pub(crate) properties: Vec<(String, String)>,
 }
 
 /// Ours, overridable one by one.
@@ -45,7 +45,7 @@ const FIXED: [(&str, &str); 2] = [("enable.idempotence", "true"), ("acks", "all"
 
 impl KafkaSettings {
     /// Checks the properties as far as that is possible without a broker.
-    pub fn check(&self) -> Result<(), ProducerError> {
+    pub(crate) fn check(&self) -> Result<(), ProducerError> {
         for (key, value) in &self.properties {
             refuse(key, value).map_or(Ok(()), |reason| {
                 Err(ProducerError::Property { key: key.clone(), reason })
