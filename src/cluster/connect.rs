@@ -48,9 +48,9 @@ const MAX_SKEW: Duration = Duration::from_secs(5);
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Clocks {
     /// The latest of all, ours included, in microseconds: the earliest moment that a merge may be dated.
-    pub latest: TimestampUs,
+    pub(crate) latest: TimestampUs,
     /// How far the slowest is behind ours.
-    pub behind: Duration,
+    pub(crate) behind: Duration,
 }
 
 /// A connected cluster whose keyspace exists.

@@ -39,7 +39,7 @@ const MEBIBYTE: u64 = 1 << 20;
 
 impl Cluster {
     /// Asks for what stands around some tables.
-    pub async fn surroundings(&self, tables: &[&str]) -> Surroundings {
+    pub(crate) async fn surroundings(&self, tables: &[&str]) -> Surroundings {
         let state = self.session().get_cluster_state();
         let nodes = state.get_nodes_info();
         let (up, down): (Vec<_>, Vec<_>) = nodes.iter().partition(|node| node.is_connected());
@@ -72,7 +72,7 @@ impl Cluster {
     }
 
     /// How long the tombstones of a table are kept, in seconds.
-    pub fn gc_grace_s(&self, table: &str) -> u64 {
+    pub(crate) fn gc_grace_s(&self, table: &str) -> u64 {
         self.schema().tables.get(table).map_or(0, |table| table.gc_grace_s)
     }
 
@@ -80,7 +80,11 @@ impl Cluster {
     ///
     /// # Errors
     /// The first that does not.
-    pub fn check_gc_grace(&self, spec: &Spec, least: Option<Duration>) -> Result<(), ClusterError> {
+    pub(crate) fn check_gc_grace(
+        &self,
+        spec: &Spec,
+        least: Option<Duration>,
+    ) -> Result<(), ClusterError> {
         let Some(least) = least else { return Ok(()) };
         let mut tables = spec.tables.iter().map(|table| (table, self.gc_grace_s(&table.name)));
         match tables.find(|(_, kept)| *kept < least.as_secs()) {

@@ -13,7 +13,10 @@ use super::store::ReadStore;
 impl ReadStore {
     /// The tables of the specification that have been truncated after a moment, as far as nodes tell it: each with when
     /// that was, in microseconds.
-    pub async fn truncated_since(&self, since: TimestampUs) -> BTreeMap<String, TimestampUs> {
+    pub(crate) async fn truncated_since(
+        &self,
+        since: TimestampUs,
+    ) -> BTreeMap<String, TimestampUs> {
         let session = &*self.preparer.session;
         let mut truncated = BTreeMap::new();
         for node in session.get_cluster_state().get_nodes_info() {

@@ -130,9 +130,9 @@ pub(crate) struct Applied {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct TruncatedTable {
     /// The table.
-    pub table: String,
+    pub(crate) table: String,
     /// When.
-    pub at: Moment,
+    pub(crate) at: Moment,
 }
 
 /// A partition that many groups led to.

@@ -11,13 +11,13 @@ use crate::report::words::{Text, code, say, seconds};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct Aftercare {
     /// Their keyspace.
-    pub keyspace: String,
+    pub(crate) keyspace: String,
     /// Their names.
-    pub tables: Vec<String>,
+    pub(crate) tables: Vec<String>,
     /// How long the first of them keeps its tombstones, in seconds.
-    pub gc_grace_s: u64,
+    pub(crate) gc_grace_s: u64,
     /// When the run's first tombstones may be dropped.
-    pub repair_before: Moment,
+    pub(crate) repair_before: Moment,
 }
 
 /// What to do, and until when.
