@@ -82,7 +82,7 @@ fn said(tags: &str, notes: &str) -> Option<(String, String)> {
 /// A world in which both accounts have a row of the same key.
 fn world() -> Arc<Context<MemoryStorage>> {
     let storage = MemoryStorage::new(spec());
-    for (user, tags, notes) in [("to", "a b", "k=own"), ("from", "b c", "k=other l=new")] {
+    for (user, tags, notes) in [("new", "a b", "k=own"), ("old", "b c", "k=other l=new")] {
         let cells = vec![Some(bytes(user)), Some(bytes("x")), map(notes), set(tags)];
         storage.put(0, Row { cells }, 1_000);
     }
@@ -90,7 +90,7 @@ fn world() -> Arc<Context<MemoryStorage>> {
 }
 
 fn merged(context: &Arc<Context<MemoryStorage>>) -> Vec<Leftover> {
-    let group = plan_of("to", &["from".to_owned()]).group(0);
+    let group = plan_of("new", &["old".to_owned()]).group(0);
     let merged = block_on(async {
         let window = Window::writing(context);
         window.alone(merge_group(&window, &group, None, None)).await
@@ -102,12 +102,12 @@ fn merged(context: &Arc<Context<MemoryStorage>>) -> Vec<Leftover> {
 fn the_survivor_gets_the_elements_of_both_until_it_is_undone() {
     let context = world();
     assert!(merged(&context).is_empty());
-    assert_eq!(parts(&context, "to"), said("a b c", "k=own l=new"));
-    assert_eq!(parts(&context, "from"), None);
+    assert_eq!(parts(&context, "new"), said("a b c", "k=own l=new"));
+    assert_eq!(parts(&context, "old"), None);
     let (context, undone, _, failed) = undo_all(context, false);
     assert_eq!((undone.undone, failed), (1, Vec::new()));
-    assert_eq!(parts(&context, "to"), said("a b", "k=own"));
-    assert_eq!(parts(&context, "from"), said("b c", "k=other l=new"));
+    assert_eq!(parts(&context, "new"), said("a b", "k=own"));
+    assert_eq!(parts(&context, "old"), said("b c", "k=other l=new"));
 }
 
 #[test]
@@ -115,19 +115,19 @@ fn late_elements_join_the_others_and_the_survivors_entries_stay() {
     let context = world();
     merged(&context);
     let add = |column, elements: Cell| {
-        let change = Change::AddElements { key: key("from"), column, elements: elements.unwrap() };
+        let change = Change::AddElements { key: key("old"), column, elements: elements.unwrap() };
         context.storage.apply(0, now_us() - 1, &change);
     };
     add(TAGS, set("a d"));
     add(NOTES, map("k=late m=late"));
-    let plan = plan_of("to", &["from".to_owned()]);
+    let plan = plan_of("new", &["old".to_owned()]);
     let (context, swept, left) = sweep(context, &plan);
     assert_eq!((swept.rows, left.len()), (1, 0));
-    assert_eq!(parts(&context, "to"), said("a b c d", "k=own l=new m=late"));
-    assert_eq!(parts(&context, "from"), None);
+    assert_eq!(parts(&context, "new"), said("a b c d", "k=own l=new m=late"));
+    assert_eq!(parts(&context, "old"), None);
     let (context, ..) = undo_all(context, false);
-    assert_eq!(parts(&context, "to"), said("a b", "k=own"));
-    assert_eq!(parts(&context, "from"), said("a b c d", "k=late l=new m=late"));
+    assert_eq!(parts(&context, "new"), said("a b", "k=own"));
+    assert_eq!(parts(&context, "old"), said("a b c d", "k=late l=new m=late"));
 }
 
 #[test]
@@ -135,10 +135,10 @@ fn a_set_that_is_replaced_while_the_group_is_merged_is_reported() {
     let context = world();
     let set = vec![(TAGS, set("z"))];
     let later = now_us() + 60_000_000;
-    context.storage.apply(0, later, &Change::Update { key: key("to"), set });
+    context.storage.apply(0, later, &Change::Update { key: key("new"), set });
     let left = merged(&context);
-    assert_eq!(parts(&context, "to"), said("z", "k=own l=new"));
+    assert_eq!(parts(&context, "new"), said("z", "k=own l=new"));
     assert_eq!(left.len(), 1);
-    assert_eq!((left[0].account.text().as_ref(), &left[0].key), ("from", &key("to")));
+    assert_eq!((left[0].account.text().as_ref(), &left[0].key), ("old", &key("new")));
     assert!(left[0].why.starts_with("tags was replaced"), "{}", left[0].why);
 }
