@@ -37,7 +37,7 @@ pub(crate) fn elements_of_both(world: &World) {
         "CREATE TABLE KS.seats (room text, userid text, tags set<text>, PRIMARY KEY (room, userid))",
     );
     for (user, tags, notes) in
-        [("to", "'a', 'b'", "'k': 1"), ("from", "'b', 'c'", "'k': 2, 'l': 3")]
+        [("new", "'a', 'b'", "'k': 1"), ("old", "'b', 'c'", "'k': 2, 'l': 3")]
     {
         cql(&format!(
             "INSERT INTO KS.cards (userid, room, tags, notes) VALUES ('{user}', 'r', {{{tags}}}, {{{notes}}})"
@@ -56,22 +56,22 @@ pub(crate) fn elements_of_both(world: &World) {
     };
     let before = seen();
     let (spec, pairs) =
-        (world.file("union.toml", SPEC), world.file("pairs.csv", "from,to\nfrom,to\n"));
+        (world.file("union.toml", SPEC), world.file("pairs.csv", "from,to\nold,new\n"));
     let run = world.run_dir();
     let apply = world.apply(&pairs, &run).without("--brokers").without("--topic");
     apply.with("--spec", &spec).flag("--no-events").run().exits(0);
     let all = json!(["a", "b", "c"]);
     let notes = json!({"k": 1, "l": 3});
-    assert_eq!(seen(), [vec![json!("to"), all.clone(), notes], vec![json!("to"), all]]);
+    assert_eq!(seen(), [vec![json!("new"), all.clone(), notes], vec![json!("new"), all]]);
 
     let over = |command: &str| over(world, command, &run);
     over("verify").run().exits(0);
     // Later elements of the source join the others; the survivor's entries stay.
     cql("UPDATE KS.cards SET tags = tags + {'d'}, notes = notes + {'k': 9, 'm': 4} \
-         WHERE userid = 'from' AND room = 'r'");
+         WHERE userid = 'old' AND room = 'r'");
     over("resume").run().exits(0);
     let (late, notes) = (json!(["a", "b", "c", "d"]), json!({"k": 1, "l": 3, "m": 4}));
-    assert_eq!(seen()[0], [json!("to"), late, notes]);
+    assert_eq!(seen()[0], [json!("new"), late, notes]);
     assert_eq!(seen().len(), 2);
     over("verify").run().exits(0);
     over("undo").run().exits(0);
@@ -80,9 +80,10 @@ pub(crate) fn elements_of_both(world: &World) {
         let rows = |rows: &[Vec<Value>]| rows.iter().filter(|row| row[0] == user).count();
         (rows(&undone), rows(&before))
     };
-    assert_eq!((of("to"), of("from")), ((2, 2), (2, 2)));
-    let of_survivor =
-        |rows: &[Vec<Value>]| rows.iter().filter(|row| row[0] == "to").cloned().collect::<Vec<_>>();
+    assert_eq!((of("new"), of("old")), ((2, 2), (2, 2)));
+    let of_survivor = |rows: &[Vec<Value>]| {
+        rows.iter().filter(|row| row[0] == "new").cloned().collect::<Vec<_>>()
+    };
     assert_eq!(of_survivor(&undone), of_survivor(&before));
 }
 
