@@ -187,12 +187,7 @@ pub(super) fn eventful() -> Applied {
     (applied.batches, applied.slices) = (80_928, 20_079);
     applied.deletes = deletes();
     applied.truncated = vec![TruncatedTable { table: "user_courses".into(), at: Moment::now() }];
-    applied.aftercare = Some(Aftercare {
-        keyspace: "courses".into(),
-        tables: vec!["content_consumption".into(), "user_courses".into()],
-        gc_grace_s: 777_000,
-        repair_before: Moment::now(),
-    });
+    applied.aftercare = Some(surroundings::aftercare());
     applied
 }
 

@@ -1,6 +1,8 @@
 //! What stands around tables, with a figure of its own wherever there is one.
 
 use crate::model::{PendingHints, Surroundings, TableSurroundings};
+use crate::moment::Moment;
+use crate::report::Aftercare;
 
 pub(super) fn surroundings() -> Surroundings {
     let table = |table: &str, disk_bytes, gc_grace_s| TableSurroundings {
@@ -22,5 +24,14 @@ pub(super) fn surroundings() -> Surroundings {
             table("user_courses", None, 61),
         ],
         untold: vec!["the weather: it is not in system_views".into()],
+    }
+}
+
+pub(super) fn aftercare() -> Aftercare {
+    Aftercare {
+        keyspace: "courses".into(),
+        tables: vec!["content_consumption".into(), "user_courses".into()],
+        gc_grace_s: 777_000,
+        repair_before: Moment::now(),
     }
 }
