@@ -132,12 +132,14 @@ impl Call {
         if self.on_terminal {
             // What it is to run is one text; `sh` makes it of the arguments that follow.
             let mut command = Command::new("sh");
-            let quoted =
-                "for word; do all=\"$all '$word'\"; done; exec script -qefc \"$all\" /dev/null";
+            let quoted = "for word; do all=\"$all '$word'\"; done; exec env --default-signal=HUP script -qefc \"$all\" /dev/null";
             command.args(["-c", quoted, "sh", program]);
             return command;
         }
-        Command::new(program)
+        // Whoever runs the tests may have told them to outlive a terminal (nohup), which would be inherited.
+        let mut command = Command::new("env");
+        command.args(["--default-signal=HUP", program]);
+        command
     }
 
     pub(crate) fn run(self) -> Finished {
