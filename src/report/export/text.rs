@@ -92,7 +92,8 @@ fn next(report: &Report) -> String {
     if out.is_empty() { out } else { format!("\n{out}") }
 }
 
-/// A table as wide as it has to be. Where that is too wide, a last column of words is broken, else the first is cut.
+/// A table as wide as it has to be. Where that is too wide, a last column of words is broken, else the first is cut; what is
+/// then too much is cut from the widest.
 fn table(table: &Table, more: &str) -> String {
     let mut rows = vec![table.columns.clone()];
     rows.extend(table.rows.iter().take(table.in_terminal).flat_map(|row| lines(row)));
@@ -106,6 +107,14 @@ fn table(table: &Table, more: &str) -> String {
     let flexible = if is_number[last] { 0 } else { last };
     let over = whole.saturating_sub(COLUMNS);
     widths[flexible] = widths[flexible].min(widths[flexible].saturating_sub(over).max(NARROW));
+    while widths.iter().map(|width| width + GAP).sum::<usize>() > COLUMNS + GAP {
+        let words = (0..widths.len()).filter(|&column| !is_number[column]);
+        let Some(widest) = words.max_by_key(|&column| widths[column]) else { break };
+        if widths[widest] <= NARROW {
+            break;
+        }
+        widths[widest] -= 1;
+    }
     let mut out = match table.caption.is_empty() {
         true => String::new(),
         false => wrapped("", "", &plain(&table.caption)),
@@ -289,6 +298,10 @@ mod tests {
         for line in table(&numbers, "").lines() {
             assert_eq!(width(line), COLUMNS.min(48), "{line}");
         }
+        let cells = ["c".repeat(30), "s".repeat(40), "t".repeat(40), "a".repeat(9)];
+        let values = Table::new(["column", "survivor", "source", "afterwards"]);
+        let values = table(&values.with([cells.each_ref().map(Text::from)]), "");
+        assert!(values.lines().all(|line| width(line) <= COLUMNS), "{values}");
         let reasons = Table::new(["groups", "reason"]).in_terminal(1).with([
             [count(7).into(), Text::from("because ".repeat(12))],
             [count(8).into(), say!("-")],
