@@ -111,7 +111,10 @@ fn a_column_that_is_dropped_after_a_run_takes_nothing_else_with_it() {
 }
 
 /// One that the specification itself names, under the run: the run stops, and every command goes on without it.
+// Cassandra 5.0.9 may be unable to read a partition that was written in the moment of the drop ("is not a subset of" in its
+// log), which then fails whoever reads it.
 #[test]
+#[ignore = "a server's fault may spoil it: scripts/test --full"]
 fn a_column_that_is_dropped_under_a_run_stops_it_and_hinders_nothing_else() {
     let (world, lines, _) = stops::world("dropped_under", PAIRS);
     let proxy = Proxy::new(&world.addresses.hosts);

@@ -1,10 +1,8 @@
 //! Both tables in a real Cassandra: created, loaded from and dumped to the model's form.
 
 use std::collections::BTreeMap;
-use std::error::Error;
-use std::time::Duration;
 
-use futures::{TryStreamExt, stream};
+use futures::{StreamExt, TryStreamExt, stream};
 use scylla::client::session::Session;
 use scylla::statement::batch::{Batch, BatchType};
 use scylla::statement::prepared::PreparedStatement;
@@ -167,7 +165,7 @@ async fn load_rows(
         if done.is_ok() || attempts == 10 {
             return done;
         }
-        tokio::time::sleep(Duration::from_millis(300)).await;
+        tokio::time::sleep(std::time::Duration::from_millis(300)).await;
     }
 }
 
@@ -263,23 +261,13 @@ async fn dump_table(
 
 /// All rows of a query, null as `None`.
 pub(crate) async fn rows(session: &Session, query: &str) -> Vec<Vec<Option<Value>>> {
-    let mut patience = 20;
-    loop {
-        match read(session, query).await {
-            Ok(rows) => return rows,
-            // A server that has just changed a table may fail to read it.
-            Err(_) if patience > 0 => tokio::time::sleep(Duration::from_millis(500)).await,
-            Err(error) => panic!("{query}: {error}"),
-        }
-        patience -= 1;
-    }
-}
-
-async fn read(
-    session: &Session,
-    query: &str,
-) -> Result<Vec<Vec<Option<Value>>>, Box<dyn Error + Send + Sync>> {
-    let rows = session.query_iter(query, ()).await?.rows_stream::<Row>()?;
-    let values = |row: Row| row.columns.into_iter().map(|cell| cell.map(from_cql)).collect();
-    Ok(rows.map_ok(values).try_collect().await?)
+    let pager = session.query_iter(query, ()).await;
+    let rows = pager.unwrap_or_else(|error| panic!("{query}: {error}"));
+    let rows = rows.rows_stream::<Row>().expect("any row can be read as one");
+    rows.map(|row| {
+        let row = row.unwrap_or_else(|error| panic!("{query}: {error}"));
+        row.columns.into_iter().map(|cell| cell.map(from_cql)).collect()
+    })
+    .collect()
+    .await
 }
