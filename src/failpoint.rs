@@ -20,14 +20,12 @@ pub(crate) fn hit(name: &str) {
         }
         // Whether it could be is seen by the test, which waits for it.
         let held = std::process::id().to_string();
+        let mut seen = std::time::Instant::now();
         let _ = std::process::Command::new("kill").args(["-STOP", &held]).status();
         // Another thread may take the signal, a moment later: this one goes nowhere before it has been held.
-        loop {
-            let before = std::time::Instant::now();
+        while seen.elapsed() < std::time::Duration::from_secs(1) {
+            seen = std::time::Instant::now();
             std::thread::sleep(std::time::Duration::from_millis(10));
-            if before.elapsed() > std::time::Duration::from_millis(500) {
-                break;
-            }
         }
     }
 }
