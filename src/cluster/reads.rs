@@ -48,8 +48,7 @@ impl Reads {
         for table in &spec.tables {
             let apart = reads_apart(with, table);
             let columns = |count| {
-                let together = (0..count).filter(|column| !apart || is_simple(table, *column));
-                together.flat_map(|column| names(table, column..column + 1)).collect::<Vec<_>>()
+                names(table, (0..count).filter(|column| !apart || is_simple(table, *column)))
             };
             let text = |count| select(with, table, &columns(count).join(", "), &found(table));
             all.push(Self {
@@ -92,15 +91,12 @@ impl TimedReads {
             let elements = with.capabilities.has(Capability::CollectionTimes);
             let timed = table.key_len..table.columns.len();
             let timed = timed.filter(|column| elements || is_simple(table, *column));
-            let times: Vec<_> = timed
-                .flat_map(|column| names(table, column..column + 1))
-                .map(|name| format!("WRITETIME({name})"))
-                .collect();
             let columns = |apart: bool| {
                 let together = 0..table.columns.len();
                 let together = together.filter(|column| !apart || is_simple(table, *column));
-                let names = together.flat_map(|column| names(table, column..column + 1));
-                names.chain(times.iter().cloned()).collect::<Vec<_>>().join(", ")
+                let times = names(table, timed.clone()).into_iter();
+                let times = times.map(|name| format!("WRITETIME({name})"));
+                names(table, together).into_iter().chain(times).collect::<Vec<_>>().join(", ")
             };
             let key = equals(table, table.key_len);
             let full = select(with, table, &columns(apart), &found(table));
@@ -136,8 +132,7 @@ fn is_simple(table: &Table, column: ColumnIndex) -> bool {
 /// All maps and sets of the row of a primary key.
 fn collections_of(with: &Preparer, table: &Table) -> String {
     let apart = (0..table.columns.len()).filter(|column| !is_simple(table, *column));
-    let names: Vec<_> = apart.flat_map(|column| names(table, column..column + 1)).collect();
-    select(with, table, &names.join(", "), &equals(table, table.key_len))
+    select(with, table, &names(table, apart).join(", "), &equals(table, table.key_len))
 }
 
 /// The condition by which an account's rows are found, or those of several accounts that own one each: the scope first,
@@ -227,9 +222,7 @@ async fn prepare_keys(
     }
     let partition = names(table, 0..table.partition_len).join(", ");
     let range = format!("token({partition}) > ? AND token({partition}) <= ?");
-    let columns: Vec<_> = table.scope_columns().chain([table.account]).collect();
-    let columns: Vec<_> = columns.iter().map(|c| quoted(&table.columns[*c].name)).collect();
-    let columns = columns.join(", ");
+    let columns = names(table, table.scope_columns().chain([table.account])).join(", ");
     // Where a partition is one account's, its key says enough of all its rows.
     let columns = if table.owns_partitions() { format!("DISTINCT {columns}") } else { columns };
     with.prepare_for(&select(with, table, &columns, &range), Reach::Partitions).await.map(Some)

@@ -51,23 +51,14 @@ impl Cluster {
         found.hints = self.hints(&up, &mut found.untold).await;
         found.guardrails = self.guardrails(&mut found.untold).await;
         let sizes = self.sizes(&up, &mut found.untold).await;
-        let hanging = self.hanging(&mut found.untold).await;
-        let table = |name: &&str| {
-            let of = |kind: Kind| {
-                let own = hanging.iter().filter(|(table, of, _)| table == name && *of == kind);
-                own.map(|(.., what)| what.clone()).collect()
-            };
-            TableSurroundings {
-                table: (*name).to_owned(),
-                gc_grace_s: self.gc_grace_s(name),
-                disk_bytes: sizes.as_ref().map(|sizes| sizes.get(*name).copied().unwrap_or(0)),
-                indexes: of(Kind::Index),
-                views: of(Kind::View),
-                triggers: of(Kind::Trigger),
-                cdc: hanging.iter().any(|(table, of, _)| table == name && *of == Kind::Cdc),
-            }
+        let table = |name: &&str| TableSurroundings {
+            table: (*name).to_owned(),
+            gc_grace_s: self.gc_grace_s(name),
+            disk_bytes: sizes.as_ref().map(|sizes| sizes.get(*name).copied().unwrap_or(0)),
+            ..TableSurroundings::default()
         };
         found.tables = tables.iter().map(table).collect();
+        self.add_what_hangs(&mut found).await;
         found
     }
 
@@ -121,8 +112,7 @@ impl Cluster {
     ) -> Option<Vec<PendingHints>> {
         let ask = "SELECT address, files FROM system_views.pending_hints";
         let what = "hints that nodes keep for others";
-        let kept: Vec<(Option<IpAddr>, Option<i32>)> =
-            self.all(nodes, ask, (), what, untold).await?;
+        let kept: Vec<(Option<IpAddr>, Option<i32>)> = self.all(nodes, ask, what, untold).await?;
         let mut by_node = BTreeMap::<String, u64>::new();
         for (node, files) in kept {
             let node = node.map_or_else(|| "a node that is gone".to_owned(), |ip| ip.to_string());
@@ -140,8 +130,7 @@ impl Cluster {
     ) -> Option<BTreeMap<String, u64>> {
         let ask = "SELECT keyspace_name, table_name, mebibytes FROM system_views.disk_usage";
         let what = "the size of tables on disk";
-        let all: Vec<(String, String, Option<i64>)> =
-            self.all(nodes, ask, (), what, untold).await?;
+        let all: Vec<(String, String, Option<i64>)> = self.all(nodes, ask, what, untold).await?;
         let mut sizes = BTreeMap::new();
         for (_, table, mebibytes) in
             all.into_iter().filter(|(keyspace, ..)| *keyspace == self.settings.keyspace)
@@ -152,41 +141,48 @@ impl Cluster {
         Some(sizes)
     }
 
-    /// What hangs on the tables of the keyspace, each with its name.
-    async fn hanging(&self, untold: &mut Vec<String>) -> Vec<(String, Kind, String)> {
+    /// Adds what hangs on the tables.
+    async fn add_what_hangs(&self, found: &mut Surroundings) {
         let ask = Ask::any(self.session());
         let of = (&self.settings.keyspace,);
-        let mut all = Vec::new();
-        for (kind, what, columns, table) in [
-            (Kind::Index, "indexes", "table_name, index_name", "indexes"),
-            (Kind::View, "materialised views", "base_table_name, view_name", "views"),
-            (Kind::Trigger, "triggers", "table_name, trigger_name", "triggers"),
-        ] {
+        let Surroundings { tables, untold, .. } = found;
+        let kinds: [(_, _, _, Names); 3] = [
+            ("indexes", "table_name, index_name", "indexes", |table| &mut table.indexes),
+            ("materialised views", "base_table_name, view_name", "views", |table| &mut table.views),
+            ("triggers", "table_name, trigger_name", "triggers", |table| &mut table.triggers),
+        ];
+        for (what, columns, from, names) in kinds {
             let text =
-                format!("SELECT {columns} FROM system_schema.{table} WHERE keyspace_name = ?");
+                format!("SELECT {columns} FROM system_schema.{from} WHERE keyspace_name = ?");
             match ask.rows::<(String, String)>(&text, of).await {
-                Ok(rows) => all.extend(rows.into_iter().map(|(table, name)| (table, kind, name))),
+                Ok(rows) => {
+                    for (on, name) in rows {
+                        if let Some(table) = named(tables, &on) {
+                            names(table).push(name);
+                        }
+                    }
+                }
                 Err(error) => untold.push(format!("{what} of the tables: {error}")),
             }
         }
         let text = "SELECT table_name, cdc FROM system_schema.tables WHERE keyspace_name = ?";
         match ask.rows::<(String, Option<bool>)>(text, of).await {
-            Ok(rows) => all.extend(
-                rows.into_iter()
-                    .filter(|(_, cdc)| *cdc == Some(true))
-                    .map(|(table, _)| (table, Kind::Cdc, String::new())),
-            ),
+            Ok(rows) => {
+                for (on, cdc) in rows {
+                    if let Some(table) = named(tables, &on) {
+                        table.cdc = cdc == Some(true);
+                    }
+                }
+            }
             Err(error) => untold.push(format!("whether changes of the tables are kept: {error}")),
         }
-        all
     }
 
-    /// The rows of all nodes that answer; where none does, why.
+    /// The rows of all nodes; none, and why, if one of them does not tell: what is left would pass for all.
     async fn all<R>(
         &self,
         nodes: &[&Arc<Node>],
         text: &str,
-        values: impl scylla::serialize::row::SerializeRow + Copy,
         what: &str,
         untold: &mut Vec<String>,
     ) -> Option<Vec<R>>
@@ -196,7 +192,7 @@ impl Cluster {
         let mut all = Vec::new();
         let mut refused = None;
         for node in nodes {
-            match Ask::one(self.session(), node).rows::<R>(text, values).await {
+            match Ask::one(self.session(), node).rows::<R>(text, ()).await {
                 Ok(rows) => all.extend(rows),
                 Err(error) => refused = Some(format!("{what}: {error}")),
             }
@@ -211,11 +207,9 @@ impl Cluster {
     }
 }
 
-/// What may hang on a table.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    Index,
-    View,
-    Trigger,
-    Cdc,
+/// The names of one kind of what hangs on a table.
+type Names = fn(&mut TableSurroundings) -> &mut Vec<String>;
+
+fn named<'t>(tables: &'t mut [TableSurroundings], name: &str) -> Option<&'t mut TableSurroundings> {
+    tables.iter_mut().find(|table| table.table == name)
 }

@@ -222,25 +222,13 @@ impl<S: Writer> Work<'_, S> {
     }
 
     fn leave(&self, row: &Swept, why: &str) -> Leftover {
-        self.left(row.source, row.table, self.survivor_key(row), why)
+        Leftover::of(self.group, row.source, (row.table, self.survivor_key(row)), why)
     }
 
     fn leftover(&self, history: &History, key: Vec<Bytes>, why: &str) -> Leftover {
         let entry = history.entry.iter().flat_map(|entry| entry.sources.first());
         let source = entry.map(|(source, _)| *source).next().unwrap_or_default();
-        self.left(source, history.table, key, why)
-    }
-
-    fn left(&self, source: usize, table: TableIndex, key: Vec<Bytes>, why: &str) -> Leftover {
-        let pair = &self.group.pairs[source];
-        Leftover {
-            account: pair.from.clone(),
-            survivor: self.group.survivor.clone(),
-            line: pair.line,
-            table: Some(table),
-            key,
-            why: why.to_owned(),
-        }
+        Leftover::of(self.group, source, (history.table, key), why)
     }
 }
 

@@ -268,17 +268,8 @@ mod tests {
             "name = 'test'\n[[table]]\nname = 'enrolments'\naccount = 'user'\nfind = 'partition'\n\
              on_conflict = {on_conflict}\n"
         );
-        let column = |name: &str, kind, cql_type: &str| ColumnSchema {
-            name: name.into(),
-            kind,
-            cql_type: CqlType::parse(cql_type),
-        };
-        let columns = vec![
-            column("user", ColumnKind::PartitionKey(0), "text"),
-            column("course", ColumnKind::Clustering(0, Direction::Ascending), "text"),
-            column("status", ColumnKind::Regular, status),
-        ];
-        let table = TableSchema { columns, ..TableSchema::default() };
+        let columns = [("user", "text"), ("course", "text"), ("status", status)];
+        let table = TableSchema::keyed(2, &columns);
         let schema = Schema { keyspace: "k".into(), tables: [("enrolments".into(), table)].into() };
         RawSpec::parse(&text, "the test")?.check(&schema)
     }

@@ -64,6 +64,21 @@ pub enum Direction {
 }
 
 impl TableSchema {
+    /// A table of columns with these names and types: the first is the partition key, the others up to `key_len` are
+    /// clustering columns, smallest first. For whoever has no cluster to ask.
+    pub fn keyed(key_len: usize, columns: &[(&str, &str)]) -> Self {
+        let columns = columns.iter().enumerate().map(|(at, (name, cql_type))| ColumnSchema {
+            name: (*name).into(),
+            kind: match at {
+                0 => ColumnKind::PartitionKey(0),
+                _ if at < key_len => ColumnKind::Clustering(at - 1, Direction::Ascending),
+                _ => ColumnKind::Regular,
+            },
+            cql_type: CqlType::parse(cql_type),
+        });
+        Self { columns: columns.collect(), ..Self::default() }
+    }
+
     /// The column of this name.
     pub fn column(&self, name: &str) -> Option<&ColumnSchema> {
         self.columns.iter().find(|column| column.name == name)

@@ -155,10 +155,8 @@ fn undated(table: &Table, before: Option<&Row>, found: &TimedRow) -> Option<bool
     let columns = table.key_len..table.columns.len();
     let unknown = columns.filter(|column| found.times[*column] == WriteTimes::Unknown);
     let is_known = |column: ColumnIndex| {
-        let collection = table.columns[column].cql_type.collection();
-        let (Some(collection), Some(before)) = (collection, before) else { return false };
-        let known = split(collection, &before.cells[column]);
-        split(collection, &found.row.cells[column]).iter().any(|one| known.contains(one))
+        let both = before.and_then(|before| elements_of_both(table, column, before, found));
+        both.is_some_and(|(known, now)| now.iter().any(|one| known.contains(one)))
     };
     unknown.map(is_known).reduce(|a, b| a || b)
 }
@@ -170,20 +168,27 @@ pub(super) fn is_known(table: &Table, t: TimestampUs, before: &Row, found: &Time
     cells.into_iter().all(|(column, (cell, times))| match times {
         WriteTimes::None => cell.is_none(),
         WriteTimes::Cell(time) => *time > t || *cell == before.cells[column],
-        WriteTimes::Elements(_) | WriteTimes::Unknown => {
-            let Some(collection) = table.columns[column].cql_type.collection() else {
-                return false;
-            };
-            let (now, known) = (split(collection, cell), split(collection, &before.cells[column]));
-            match times {
-                WriteTimes::Elements(times) => {
-                    now.len() == times.len()
-                        && now.iter().zip(times).all(|(one, time)| *time > t || known.contains(one))
-                }
-                _ => now.iter().all(|one| known.contains(one)),
-            }
+        WriteTimes::Elements(times) => {
+            elements_of_both(table, column, before, found).is_some_and(|(known, now)| {
+                now.len() == times.len()
+                    && now.iter().zip(times).all(|(one, time)| *time > t || known.contains(one))
+            })
         }
+        WriteTimes::Unknown => elements_of_both(table, column, before, found)
+            .is_some_and(|(known, now)| now.iter().all(|one| known.contains(one))),
     })
+}
+
+/// The elements that the run found in a column, and those that are there now.
+fn elements_of_both(
+    table: &Table,
+    column: ColumnIndex,
+    before: &Row,
+    found: &TimedRow,
+) -> Option<(Elements, Elements)> {
+    let collection = table.columns[column].cql_type.collection()?;
+    let of = |row: &Row| split(collection, &row.cells[column]);
+    Some((of(before), of(&found.row)))
 }
 
 fn finding(

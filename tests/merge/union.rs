@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use tributary::journal::memory::MemoryJournal;
-use tributary::model::{Cell, Change, Collection, ColumnIndex, CqlType, Row, now_us};
+use tributary::model::{Cell, Change, Collection, ColumnIndex, Row, now_us};
 use tributary::pipeline::{Context, Leftover, Window, merge_group};
-use tributary::spec::schema::{ColumnKind, ColumnSchema, Direction, Schema, TableSchema};
+use tributary::spec::schema::{Schema, TableSchema};
 use tributary::spec::{RawSpec, Spec};
 use tributary::storage::memory::MemoryStorage;
 
@@ -21,18 +21,9 @@ const TAGS: ColumnIndex = 3;
 fn spec() -> Arc<Spec> {
     let text = "name = 'test'\n[[table]]\nname = 'parts'\naccount = 'user'\nfind = 'partition'\n\
                 on_conflict = { notes = 'union', tags = 'union' }";
-    let column = |name: &str, kind, cql_type: &str| ColumnSchema {
-        name: name.into(),
-        kind,
-        cql_type: CqlType::parse(cql_type),
-    };
-    let columns = vec![
-        column("user", ColumnKind::PartitionKey(0), "text"),
-        column("k", ColumnKind::Clustering(0, Direction::Ascending), "text"),
-        column("tags", ColumnKind::Regular, "set<text>"),
-        column("notes", ColumnKind::Regular, "map<text, text>"),
-    ];
-    let table = TableSchema { columns, ..TableSchema::default() };
+    let columns =
+        [("user", "text"), ("k", "text"), ("tags", "set<text>"), ("notes", "map<text, text>")];
+    let table = TableSchema::keyed(2, &columns);
     let schema = Schema { keyspace: "k".into(), tables: [("parts".into(), table)].into() };
     Arc::new(RawSpec::parse(text, "the test").unwrap().check(&schema).unwrap())
 }

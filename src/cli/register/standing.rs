@@ -8,7 +8,7 @@ use anyhow::anyhow;
 
 use super::{Failure, Past, tables};
 use crate::cluster::ClusterRegister;
-use crate::journal::{Journal, JournalError, State};
+use crate::journal::{Journal, State};
 use crate::model::now_us;
 use crate::register::{Archive, Register, Run, RunState, WindowEnd};
 use crate::run::{RunId, RunRecord};
@@ -32,7 +32,7 @@ pub(in crate::cli) async fn check_newest(
     let known = register.reader().known_run(own.as_str()).await.map_err(Failure::failed)?;
     // As it was when the last command ended; one that crashed has told nothing.
     let Some(run) = known.filter(|run| !run.groups.is_empty()) else { return Ok(()) };
-    let here = groups_by_state(journal, total)?;
+    let here = by_state(&journal.states()?, total);
     let of = |groups: &BTreeMap<String, i64>, state: &str| groups.get(state).copied().unwrap_or(0);
     let undone = State::Undone.to_string();
     let [began_here, began] = [&here, &run.groups]
@@ -50,11 +50,7 @@ pub(in crate::cli) async fn check_newest(
 }
 
 /// Groups by state, those that have none included.
-fn groups_by_state(
-    journal: &dyn Journal,
-    total: u64,
-) -> Result<BTreeMap<String, i64>, JournalError> {
-    let states = journal.states()?;
+fn by_state(states: &[(usize, State)], total: u64) -> BTreeMap<String, i64> {
     let planned = total.saturating_sub(states.len() as u64);
     let mut groups = BTreeMap::new();
     if planned > 0 {
@@ -63,7 +59,7 @@ fn groups_by_state(
     for (_, state) in states {
         *groups.entry(state.to_string()).or_default() += 1;
     }
-    Ok(groups)
+    groups
 }
 
 /// A run that is about to begin, as the register keeps it.
@@ -97,8 +93,9 @@ pub(in crate::cli) async fn settle(
 ) -> Result<(), Failure> {
     journal.flush().await?;
     let mut open = BTreeSet::new();
-    let groups = groups_by_state(journal, total)?;
-    for (group, state) in journal.states()? {
+    let states = journal.states()?;
+    let groups = by_state(&states, total);
+    for (group, state) in states {
         if !matches!(state, State::Done | State::Undone)
             && let Some(record) = journal.group(group)?
         {

@@ -2,27 +2,18 @@
 
 use super::super::swept::{Horizon, SweepSlice, Verdict};
 use super::*;
-use crate::model::{AccountId, Cell, Change, Collection, CqlType, Mutation, Row, WriteTimes};
+use crate::model::{AccountId, Cell, Change, Collection, Mutation, Row, WriteTimes};
 use crate::spec::RawSpec;
-use crate::spec::schema::{ColumnKind, ColumnSchema, Direction, Schema, TableSchema};
+use crate::spec::schema::{Schema, TableSchema};
 
 /// When the merge has deleted, up to when everything has arrived, and now.
 const HORIZON: Horizon = Horizon { deleted: 1_000, settled: 5_000, now: 7_000 };
 
 fn spec() -> Spec {
     let text = "name = 'test'\n[[table]]\nname = 'parts'\naccount = 'user'\nfind = 'partition'";
-    let column = |name: &str, kind, cql_type: &str| ColumnSchema {
-        name: name.into(),
-        kind,
-        cql_type: CqlType::parse(cql_type),
-    };
-    let columns = vec![
-        column("user", ColumnKind::PartitionKey(0), "text"),
-        column("k", ColumnKind::Clustering(0, Direction::Ascending), "text"),
-        column("grade", ColumnKind::Regular, "text"),
-        column("parts", ColumnKind::Regular, "map<text, text>"),
-    ];
-    let table = TableSchema { columns, ..TableSchema::default() };
+    let columns =
+        [("user", "text"), ("k", "text"), ("grade", "text"), ("parts", "map<text, text>")];
+    let table = TableSchema::keyed(2, &columns);
     let schema = Schema { keyspace: "k".into(), tables: [("parts".into(), table)].into() };
     RawSpec::parse(text, "the test").unwrap().check(&schema).unwrap()
 }

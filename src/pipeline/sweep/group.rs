@@ -262,15 +262,7 @@ impl<S: Writer> Sweeper<'_, S> {
     }
 
     fn leave(&mut self, table: TableIndex, source: usize, key: Vec<Bytes>, why: &str) {
-        let pair = &self.group.pairs[source];
-        self.turn.left.push(Leftover {
-            account: pair.from.clone(),
-            survivor: self.group.survivor.clone(),
-            line: pair.line,
-            table: Some(table),
-            key,
-            why: why.to_owned(),
-        });
+        self.turn.left.push(Leftover::of(self.group, source, (table, key), why));
     }
 
     /// What the journal says of the keys: those at which the survivor's row is a copy of the run's own, and what earlier

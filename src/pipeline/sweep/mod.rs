@@ -17,10 +17,11 @@ mod undated;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use tokio::sync::watch;
 
 use crate::journal::State;
-use crate::model::{AccountId, EXPIRY, TableIndex};
+use crate::model::{AccountId, EXPIRY, Group, TableIndex};
 use crate::plan::Plan;
 use crate::storage::Writer;
 
@@ -68,7 +69,7 @@ pub struct Leftover {
     /// The table; `None` if the whole sweep of the group failed.
     pub table: Option<TableIndex>,
     /// The key of the row, in column order.
-    pub key: Vec<bytes::Bytes>,
+    pub key: Vec<Bytes>,
     /// Why it was left.
     pub why: String,
 }
@@ -221,7 +222,25 @@ fn moved_on(run: &str) -> String {
 }
 
 impl Leftover {
-    fn of_group(group: &crate::model::Group, why: &str) -> Self {
+    /// A row that a source of a group led to.
+    pub(super) fn of(
+        group: &Group,
+        source: usize,
+        (table, key): (TableIndex, Vec<Bytes>),
+        why: impl Into<String>,
+    ) -> Self {
+        let pair = &group.pairs[source];
+        Self {
+            account: pair.from.clone(),
+            survivor: group.survivor.clone(),
+            line: pair.line,
+            table: Some(table),
+            key,
+            why: why.into(),
+        }
+    }
+
+    fn of_group(group: &Group, why: &str) -> Self {
         let pair = group.pairs.first();
         Self {
             account: pair.map_or_else(|| group.survivor.clone(), |pair| pair.from.clone()),

@@ -83,16 +83,11 @@ pub(super) fn leftover<S: Writer>(
         Some(format!("{}[{element}]", column.name))
     });
     let shown: Vec<String> = shown.collect();
-    let pair = &group.pairs[row.source];
-    (!shown.is_empty()).then(|| Leftover {
-        account: pair.from.clone(),
-        survivor: group.survivor.clone(),
-        line: pair.line,
-        table: Some(row.table),
-        key: row.key.clone(),
-        why: format!(
+    (!shown.is_empty()).then(|| {
+        let why = format!(
             "{} changed on both accounts since the merge, and this server does not tell where later",
             shown.join(", ")
-        ),
+        );
+        Leftover::of(group, row.source, (row.table, row.key.clone()), why)
     })
 }
