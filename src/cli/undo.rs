@@ -95,16 +95,15 @@ async fn carry_out(
     let ready = Ready::start_unless(&mut stop, needs, console).await?;
     register::check_newest(&ready.past, &record.id, &journal, identity::groups(&journal)?).await?;
     check_tables(&journal, ready.spec())?;
-    let not_yet = match ready.past.archive() {
-        None => BTreeMap::new(),
+    let (not_yet, first) = match ready.past.archive() {
+        None => (BTreeMap::new(), Vec::new()),
         Some(past) => {
             let groups = &selected.groups;
-            register::not_yet(past, &record.id, &journal, groups, ready.spec()).await?
+            let not_yet =
+                register::not_yet(past, &record.id, &journal, groups, ready.spec()).await?;
+            let first = register::undos_before(past, &not_yet).await?;
+            (not_yet, first)
         }
-    };
-    let first = match ready.past.archive() {
-        None => Vec::new(),
-        Some(past) => register::undos_before(past, &not_yet).await?,
     };
     if pairs.is_none() {
         // A run that is undone as a whole does not go on merging, whatever becomes of the rest.
