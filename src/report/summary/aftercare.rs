@@ -22,12 +22,13 @@ pub(crate) struct Aftercare {
 
 /// What to do, and until when.
 pub(super) fn section(care: &Aftercare) -> Section {
-    let words = ["nodetool repair", &care.keyspace].into_iter();
-    let repair: Vec<_> = words.chain(care.tables.iter().map(String::as_str)).collect();
+    // Words of their own, so that the terminal breaks the command between them and cuts none.
+    let words = ["nodetool", "repair", &care.keyspace].into_iter();
+    let repair = words.chain(care.tables.iter().map(String::as_str)).map(code);
     let repair = say!(
         "{} until {} UTC, on each node: then gc_grace_seconds ({}) end for the first deletes, and a replica that has \
          missed one would bring its rows back",
-        code(repair.join(" ")),
+        Text::join(repair, " "),
         figures::moment(care.repair_before),
         seconds(care.gc_grace_s as f64).at("/aftercare/gc_grace_s"),
     );
