@@ -94,7 +94,8 @@ pub enum ClusterError {
     },
     /// The keyspace does not exist.
     #[error(
-        "there is no keyspace {keyspace}; check --keyspace. The cluster has: {}",
+        "there is no keyspace {keyspace}{}; check --keyspace. The cluster has: {}",
+        in_another_case(keyspace, known),
         known_list(known)
     )]
     MissingKeyspace {
@@ -266,6 +267,30 @@ fn refused_login(message: &str) -> Option<String> {
     })
 }
 
+/// That there is one that differs in case only.
+fn in_another_case(name: &str, known: &[String]) -> String {
+    let other = known.iter().find(|known| known.eq_ignore_ascii_case(name));
+    other.map_or_else(String::new, |other| format!(" (case counts: there is {other})"))
+}
+
 fn known_list(names: &[String]) -> String {
     if names.is_empty() { "none".into() } else { names.join(", ") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_keyspace_in_another_case_is_named() {
+        let missing = |keyspace: &str| {
+            let (keyspace, known) = (keyspace.into(), vec!["courses".into()]);
+            ClusterError::MissingKeyspace { keyspace, known }.to_string()
+        };
+        assert!(
+            missing("Courses")
+                .starts_with("there is no keyspace Courses (case counts: there is courses);")
+        );
+        assert!(missing("classes").starts_with("there is no keyspace classes; check --keyspace."));
+    }
 }

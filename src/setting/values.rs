@@ -74,7 +74,7 @@ pub(crate) fn with_port(host: &str, default: u16) -> Result<String, String> {
             None => (host.to_owned(), None),
         },
     };
-    if name.is_empty() || name.contains(char::is_whitespace) || name.contains('/') {
+    if name.is_empty() || name.contains(char::is_whitespace) || name.contains(['/', '=']) {
         return wrong("that is no host name");
     }
     match port.map(str::parse::<u16>) {

@@ -148,7 +148,9 @@ mod tests {
         let map = address_map("10.0.0.1=db1:9142, [::1]:9043=10.9.0.2").unwrap();
         let rules: Vec<_> = map.rules().collect();
         assert_eq!(rules, ["10.0.0.1:9042=db1:9142", "[::1]:9043=10.9.0.2:9042"]);
-        for wrong in ["", "10.0.0.1", "db1=10.0.0.1", "10.0.0.1=", "10.0.0.1:x=db1"] {
+        for wrong in
+            ["", "10.0.0.1", "db1=10.0.0.1", "10.0.0.1=", "10.0.0.1:x=db1", "10.0.0.1=db1=db2"]
+        {
             address_map(wrong).unwrap_err();
         }
     }
