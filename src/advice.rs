@@ -12,7 +12,7 @@ use crate::secret::{REDACTED, is_secret};
 /// A command to run next. [`Display`] gives the command line, as it can be pasted into a shell; what only the operator
 /// knows stands there in capitals, and secrets as `***`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Advice {
+pub(crate) enum Advice {
     /// Look what merging these pairs would do.
     Inspect {
         /// The file.
@@ -64,13 +64,13 @@ pub enum Advice {
 
 /// The cluster that a plan has looked at.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Inspected {
+pub(crate) struct Inspected {
     /// Its contact points.
-    pub hosts: Vec<String>,
+    pub(crate) hosts: Vec<String>,
     /// The keyspace.
-    pub keyspace: String,
+    pub(crate) keyspace: String,
     /// Whether clustered rows were scanned for.
-    pub scan: bool,
+    pub(crate) scan: bool,
 }
 
 /// Flags that hold for one call: a time that may be over by then, and what would begin anew instead of going on.
@@ -78,12 +78,12 @@ const ONCE: [(&str, bool); 3] = [("--until", true), ("--for", true), ("--restart
 
 impl Advice {
     /// To resume a run within its limits, by what it has recorded alone.
-    pub fn resume(run: &Path) -> Self {
+    pub(crate) fn resume(run: &Path) -> Self {
         Self::Resume { run: run.to_path_buf(), all: false, secrets: Vec::new() }
     }
 
     /// The command line of a process, its name included, once more. Secrets have to be filled in.
-    pub fn again(arguments: impl IntoIterator<Item = String>) -> Self {
+    pub(crate) fn again(arguments: impl IntoIterator<Item = String>) -> Self {
         let mut kept = Vec::new();
         let mut arguments = arguments.into_iter().skip(1);
         while let Some(argument) = arguments.next() {

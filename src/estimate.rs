@@ -40,7 +40,7 @@ pub struct Moments {
 
 impl Estimate {
     /// A total that is known.
-    pub fn exact(value: u64) -> Self {
+    pub(crate) fn exact(value: u64) -> Self {
         Self { value, low: value, high: value }
     }
 
@@ -61,7 +61,7 @@ impl Moments {
     }
 
     /// Adds a part that was not drawn, but looked at in any case.
-    pub fn add_certain(&mut self, value: u64) {
+    pub(crate) fn add_certain(&mut self, value: u64) {
         self.certain_parts += 1;
         self.certain_sum += value;
     }

@@ -16,40 +16,37 @@ use crate::spec::{Spec, Table};
 
 /// One key of a table, and all that the run did to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct History {
-    /// The table.
-    pub table: TableIndex,
+pub(crate) struct History {
+    pub(crate) table: TableIndex,
     /// The primary key of the rows, in column order; the account in it is one of the group's.
     key: Vec<Bytes>,
     /// The merge's write time.
-    pub t: TimestampUs,
+    pub(crate) t: TimestampUs,
     /// What the merge found and wrote; `None` if only sweeps came across the key.
-    pub entry: Option<Entry>,
+    pub(crate) entry: Option<Entry>,
     /// What sweeps took from sources, oldest first.
-    pub swept: Vec<Swept>,
+    pub(crate) swept: Vec<Swept>,
     /// How many of those belong to the group's last sweep: while that is under way, they may not be written yet.
-    pub newest: usize,
+    pub(crate) newest: usize,
     /// What was computed anew because a write of the application had overtaken it, oldest first: the target is the
     /// survivor's row with that write.
-    pub raised: Vec<Swept>,
+    pub(crate) raised: Vec<Swept>,
     /// Columns that the table did not have when the run came to the key.
     gained: Vec<ColumnIndex>,
 }
 
 /// A cell that the run left in the survivor's row.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Left {
-    /// The column.
-    pub column: ColumnIndex,
-    /// Its value.
-    pub value: Bytes,
+pub(crate) struct Left {
+    pub(crate) column: ColumnIndex,
+    pub(crate) value: Bytes,
     /// The latest write time that the run gave to any part of it.
-    pub t: TimestampUs,
+    pub(crate) t: TimestampUs,
 }
 
 /// The survivor's row before the run.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Before<'a> {
+pub(crate) enum Before<'a> {
     /// There was none.
     Absent,
     /// It was there; these are the columns that policies and events look at, the key first.
@@ -59,7 +56,7 @@ pub enum Before<'a> {
 }
 
 /// A walk over the histories of one group.
-pub struct Histories<'a> {
+pub(crate) struct Histories<'a> {
     journal: &'a dyn Journal,
     codec: &'a Codec,
     spec: &'a Spec,
@@ -79,7 +76,7 @@ impl<'a> Histories<'a> {
     ///
     /// # Errors
     /// The journal cannot be read.
-    pub fn open(
+    pub(crate) fn open(
         journal: &'a dyn Journal,
         codec: &'a Codec,
         spec: &'a Spec,
@@ -120,7 +117,7 @@ impl<'a> Histories<'a> {
     ///
     /// # Errors
     /// The journal cannot be read.
-    pub fn next_chunk(&mut self) -> Result<Option<Vec<History>>, JournalError> {
+    pub(crate) fn next_chunk(&mut self) -> Result<Option<Vec<History>>, JournalError> {
         if let Some(record) = self.merges.pop_front() {
             let damaged = |what| damaged(record.group, what);
             let body = self.journal.body(record.id)?;
@@ -181,7 +178,7 @@ fn damaged(group: usize, what: String) -> JournalError {
 
 /// The bytes of the largest row that the run found at some keys: those of rows that are read back there are about as
 /// large.
-pub fn row_bytes<'a>(histories: impl IntoIterator<Item = &'a History>) -> usize {
+pub(crate) fn row_bytes<'a>(histories: impl IntoIterator<Item = &'a History>) -> usize {
     let rows = |history: &'a History| {
         let entries = history.entry.iter();
         entries
@@ -192,30 +189,30 @@ pub fn row_bytes<'a>(histories: impl IntoIterator<Item = &'a History>) -> usize 
 
 impl History {
     /// The primary key of the row that the run found first, in column order.
-    pub fn key(&self) -> Vec<Bytes> {
+    pub(crate) fn key(&self) -> Vec<Bytes> {
         self.key.clone()
     }
 
     /// The primary key of the row of `account`, in column order.
-    pub fn key_of(&self, table: &Table, account: &AccountId) -> Vec<Bytes> {
+    pub(crate) fn key_of(&self, table: &Table, account: &AccountId) -> Vec<Bytes> {
         let mut key = self.key.clone();
         key[table.account].clone_from(account.cell());
         key
     }
 
     /// Whether the run has anything to say of a column.
-    pub fn knows(&self, column: ColumnIndex) -> bool {
+    pub(crate) fn knows(&self, column: ColumnIndex) -> bool {
         let mut moved = self.moved();
         !self.gained.contains(&column) || moved.any(|(_, cell)| cell.column == column)
     }
 
     /// The scope of the key.
-    pub fn scope(&self, table: &Table) -> Scope {
+    pub(crate) fn scope(&self, table: &Table) -> Scope {
         table.scope_of_key(&self.key)
     }
 
     /// The survivor's row before the run.
-    pub fn survivor_before(&self) -> Before<'_> {
+    pub(crate) fn survivor_before(&self) -> Before<'_> {
         match (&self.entry, self.swept.first()) {
             (Some(entry), _) => entry.target.as_ref().map_or(Before::Absent, Before::Slim),
             (None, Some(swept)) => {
@@ -226,13 +223,13 @@ impl History {
     }
 
     /// Whether the survivor's row is the run's own: it had none before.
-    pub fn is_copy(&self) -> bool {
+    pub(crate) fn is_copy(&self) -> bool {
         self.survivor_before() == Before::Absent
     }
 
     /// The cells that the run left in the survivor's row: of a copy every column that is not null, of
     /// a row of the survivor's own those that were written. The key is not among them.
-    pub fn left(&self, table: &Table) -> Vec<Left> {
+    pub(crate) fn left(&self, table: &Table) -> Vec<Left> {
         let mut left: Vec<Left> = Vec::new();
         if let Some(entry) = &self.entry {
             left.extend((table.key_len..table.columns.len()).filter_map(|column| {
@@ -259,13 +256,13 @@ impl History {
     }
 
     /// The cells that were written to the survivor's row after the merge, with their write times.
-    pub fn moved(&self) -> impl Iterator<Item = (TimestampUs, &SweptCell)> {
+    pub(crate) fn moved(&self) -> impl Iterator<Item = (TimestampUs, &SweptCell)> {
         let cells = self.swept.iter().chain(&self.raised).flat_map(|swept| &swept.cells);
         cells.filter_map(|cell| Some((cell.moved_at?, cell)))
     }
 
     /// What the application wrote to a column of the survivor's row before it was computed anew, and when.
-    pub fn overtaken_by(&self, column: ColumnIndex) -> Option<(&Cell, Option<TimestampUs>)> {
+    pub(crate) fn overtaken_by(&self, column: ColumnIndex) -> Option<(&Cell, Option<TimestampUs>)> {
         let mut raised = self.raised.iter();
         let raised = raised.find(|row| row.cells.iter().any(|cell| cell.column == column))?;
         let found = raised.target.as_ref()?;
@@ -280,7 +277,7 @@ impl History {
 
     /// Each source's full row before the run, by its index in the group: what the merge found, and what
     /// was written to it later and swept.
-    pub fn sources_before(&self, table: &Table) -> Vec<(usize, Row)> {
+    pub(crate) fn sources_before(&self, table: &Table) -> Vec<(usize, Row)> {
         let mut sources = self.entry.as_ref().map_or_else(Vec::new, |entry| entry.sources.clone());
         for swept in &self.swept {
             let position = sources.iter().position(|(source, _)| *source == swept.source);
@@ -301,27 +298,19 @@ impl History {
     }
 
     /// The same, had the group's last sweep not come across the key.
-    pub fn before_newest(&self) -> Self {
+    pub(crate) fn before_newest(&self) -> Self {
         let mut before = self.clone();
         before.swept.truncate(self.swept.len() - self.newest);
         before
     }
 
-    /// The latest write time that the run, or what it took from a source, gave to anything at this key.
-    pub fn newest_t(&self) -> TimestampUs {
-        let cells = self.swept.iter().flat_map(|swept| &swept.cells);
-        let taken = cells.map(|cell| cell.t).max().unwrap_or(self.t);
-        let moved = self.moved().map(|(t, _)| t).max().unwrap_or(self.t);
-        taken.max(moved).max(self.t)
-    }
-
     /// Whether the run wrote the survivor's row of this key, in the merge or in a sweep.
-    pub fn is_written(&self) -> bool {
+    pub(crate) fn is_written(&self) -> bool {
         self.is_merged() || self.swept.iter().any(Swept::is_moved)
     }
 
     /// Whether the merge wrote the survivor's row of this key.
-    pub fn is_merged(&self) -> bool {
+    pub(crate) fn is_merged(&self) -> bool {
         self.entry.as_ref().is_some_and(|entry| entry.write != Write::Nothing)
     }
 }

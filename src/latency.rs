@@ -37,38 +37,37 @@ const MAX_STRIPES: usize = 8;
 
 /// A kind of work that is timed: the position of its name in the list given to [`Recorder::new`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Operation(pub usize);
+pub struct Operation(pub(crate) usize);
 
 /// One operation since the start of the run, ready to be shown. Times are in microseconds.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct LatencySummary {
     /// The name of the operation.
     #[serde(rename = "lane")]
-    pub operation: String,
+    pub(crate) operation: String,
     /// How many durations were recorded.
     pub count: u64,
-    /// The mean.
-    pub mean_us: f64,
+    pub(crate) mean_us: f64,
     /// Half of all were at most this long.
-    pub p50_us: u64,
+    pub(crate) p50_us: u64,
     /// 90 % were at most this long.
-    pub p90_us: u64,
+    pub(crate) p90_us: u64,
     /// 99 % were at most this long.
-    pub p99_us: u64,
+    pub(crate) p99_us: u64,
     /// 99.9 % were at most this long.
-    pub p999_us: u64,
+    pub(crate) p999_us: u64,
     /// The longest.
-    pub max_us: u64,
+    pub(crate) max_us: u64,
     /// How many were at most this long, and longer than the entry before: entries grow by [`HISTOGRAM_STEP`], and
     /// those without any are left out.
-    pub histogram: BTreeMap<u64, u64>,
+    pub(crate) histogram: BTreeMap<u64, u64>,
 }
 
 /// Twenty entries for each tenfold: as fine as can be seen in a plot.
 const PER_DECADE: f64 = 20.0;
 
 /// How many times longer an entry of [`LatencySummary::histogram`] is than the one before, if none is left out.
-pub const HISTOGRAM_STEP: f64 = 1.122_018_454_301_963_3;
+pub(crate) const HISTOGRAM_STEP: f64 = 1.122_018_454_301_963_3;
 
 /// Histograms of one set of operations, one per operation.
 type Histograms = Vec<Histogram<u64>>;
@@ -121,7 +120,7 @@ impl Recorder {
     }
 
     /// What was recorded since the last call, per operation; the next interval begins.
-    pub fn take_interval(&self) -> Vec<Histogram<u64>> {
+    pub(crate) fn take_interval(&self) -> Vec<Histogram<u64>> {
         let mut collected = lock(&self.collected);
         let mut interval = empty(self.names.len());
         for stripe in &self.stripes {
@@ -142,7 +141,7 @@ impl Recorder {
     }
 
     /// Everything since the start, per operation and in their order, the current interval included; in microseconds.
-    pub fn histograms(&self) -> Vec<Histogram<u64>> {
+    pub(crate) fn histograms(&self) -> Vec<Histogram<u64>> {
         // Held while the stripes are read, so that no interval is counted twice or missed.
         let collected = lock(&self.collected);
         let mut totals = collected.totals.clone();
@@ -210,7 +209,7 @@ const LEGEND: &[u8] = b"\"StartTimestamp\",\"Interval_Length\",\"Interval_Max\",
 
 /// Writes latency.hlog: an HDR interval log with one tag per operation, as HdrHistogram's own tools read
 /// it. Values are microseconds.
-pub struct IntervalLog<W> {
+pub(crate) struct IntervalLog<W> {
     out: W,
     tags: Vec<String>,
     serializer: V2DeflateSerializer,
@@ -220,7 +219,7 @@ pub struct IntervalLog<W> {
 
 impl<W: Write> IntervalLog<W> {
     /// Begins a log of the recorder's operations; its head is written at once.
-    pub fn begin(mut out: W, recorder: &Recorder, started: SystemTime) -> io::Result<Self> {
+    pub(crate) fn begin(mut out: W, recorder: &Recorder, started: SystemTime) -> io::Result<Self> {
         let mut serializer = V2DeflateSerializer::new();
         IntervalLogWriterBuilder::new()
             .add_comment("[tributary latencies in microseconds, one tag per kind of work]")
@@ -235,7 +234,11 @@ impl<W: Write> IntervalLog<W> {
 
     /// Appends one interval that ends `now`, as taken from [`Recorder::take_interval`], and flushes.
     /// Operations in which nothing happened are left out.
-    pub fn append(&mut self, interval: &[Histogram<u64>], now: SystemTime) -> io::Result<()> {
+    pub(crate) fn append(
+        &mut self,
+        interval: &[Histogram<u64>],
+        now: SystemTime,
+    ) -> io::Result<()> {
         let end = now.duration_since(self.started).unwrap_or_default().max(self.interval_start);
         let length = end - self.interval_start;
         let mut lines = Vec::new();

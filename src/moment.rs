@@ -12,31 +12,31 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// A point in time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Moment(SystemTime);
+pub(crate) struct Moment(SystemTime);
 
 impl Moment {
     /// The wall clock's time.
-    pub fn now() -> Self {
+    pub(crate) fn now() -> Self {
         Self(SystemTime::now())
     }
 
     /// From microseconds since the Unix epoch.
-    pub fn from_us(us: i64) -> Self {
+    pub(crate) fn from_us(us: i64) -> Self {
         Self(UNIX_EPOCH + Duration::from_micros(u64::try_from(us).unwrap_or_default()))
     }
 
     /// The moment as the standard library has it.
-    pub fn time(self) -> SystemTime {
+    pub(crate) fn time(self) -> SystemTime {
         self.0
     }
 
     /// How long after `earlier` this is; zero if the clock was set back in between.
-    pub fn since(self, earlier: Self) -> Duration {
+    pub(crate) fn since(self, earlier: Self) -> Duration {
         self.0.duration_since(earlier.0).unwrap_or_default()
     }
 
     /// Short and sortable, as in `20261123T041455Z`.
-    pub fn compact(self) -> String {
+    pub(crate) fn compact(self) -> String {
         DateTime::<Utc>::from(self.0).format("%Y%m%dT%H%M%SZ").to_string()
     }
 }
@@ -68,13 +68,13 @@ impl<'de> Deserialize<'de> for Moment {
 }
 
 /// Milliseconds since the Unix epoch as people read them; `None` beyond the calendar.
-pub fn utc_ms(ms: i64) -> Option<String> {
+pub(crate) fn utc_ms(ms: i64) -> Option<String> {
     let time = DateTime::from_timestamp_millis(ms)?;
     Some(time.to_rfc3339_opts(SecondsFormat::Millis, true))
 }
 
 /// Microseconds since the Unix epoch as people read them; `None` beyond the calendar.
-pub fn utc_us(us: i64) -> Option<String> {
+pub(crate) fn utc_us(us: i64) -> Option<String> {
     let time = DateTime::from_timestamp_micros(us)?;
     Some(time.to_rfc3339_opts(SecondsFormat::Micros, true))
 }

@@ -2,6 +2,8 @@
 //!
 //! [`steer`] moves the limit: the operator's number, or the one that is found by [climbing](climb), as far as the cluster
 //! shows no overload and, with a bound, [reads are quick enough](read_latency).
+//!
+//! May use nothing else of the crate; may be used by `live`, `pipeline` and `cli`.
 
 mod climb;
 mod read_latency;
@@ -145,13 +147,13 @@ impl Pace {
     }
 
     /// As [`new`](Self::new), and at most `rate` groups per second.
-    pub fn with_rate(in_flight: impl Into<InFlight>, rate: Option<f64>) -> Arc<Self> {
+    pub(crate) fn with_rate(in_flight: impl Into<InFlight>, rate: Option<f64>) -> Arc<Self> {
         Self::bounded(in_flight, rate, None)
     }
 
     /// As [`with_rate`](Self::with_rate), and only as many requests at once as leave [reads](Self::observe_read) quicker than
     /// `max_latency`.
-    pub fn bounded(
+    pub(crate) fn bounded(
         in_flight: impl Into<InFlight>,
         rate: Option<f64>,
         max_latency: Option<Duration>,
@@ -175,7 +177,7 @@ impl Pace {
 
     /// From now on no group begins, until [`resume`](Self::resume); those under way go on to their end. Gives whether
     /// that is a change.
-    pub fn pause(&self) -> bool {
+    pub(crate) fn pause(&self) -> bool {
         !std::mem::replace(&mut self.state().is_paused, true)
     }
 
@@ -187,12 +189,12 @@ impl Pace {
     }
 
     /// Whether it is paused.
-    pub fn is_paused(&self) -> bool {
+    pub(crate) fn is_paused(&self) -> bool {
         self.state().is_paused
     }
 
     /// From now on so many groups begin per second, at most; `None` for as many as the cluster can take.
-    pub fn set_rate(&self, rate: Option<f64>) {
+    pub(crate) fn set_rate(&self, rate: Option<f64>) {
         let mut state = self.state();
         // What was owed at the old rate is not waited for.
         state.next_start = None;
@@ -207,7 +209,7 @@ impl Pace {
     }
 
     /// Waits until so many more groups may begin: no pause, the rate allows it, and nobody waits for a request.
-    pub async fn begin(&self, groups: usize) {
+    pub(crate) async fn begin(&self, groups: usize) {
         loop {
             let spare = self.spare.notified();
             let early = {
@@ -251,7 +253,7 @@ impl Pace {
     }
 
     /// Reports a sign of overload: a time-out, a refusal, a node or a connection gone.
-    pub fn overloaded(&self) {
+    pub(crate) fn overloaded(&self) {
         let mut state = self.state();
         if state.steer.overloaded(Instant::now()) {
             state.follow(&self.free);
@@ -261,19 +263,19 @@ impl Pace {
     }
 
     /// How often it was overloaded so far.
-    pub fn overloads(&self) -> u64 {
+    pub(crate) fn overloads(&self) -> u64 {
         self.state().steer.overloads()
     }
 
     /// Reports an answer to so much that was asked for.
-    pub fn answered(&self, asked: usize) {
+    pub(crate) fn answered(&self, asked: usize) {
         let mut state = self.state();
         state.steer.answered(asked, Instant::now());
         state.follow(&self.free);
     }
 
     /// Reports how long a read has taken that was made to know it.
-    pub fn observe_read(&self, took: Duration) {
+    pub(crate) fn observe_read(&self, took: Duration) {
         let (now, mut state) = (Instant::now(), self.state());
         state.steer.observe_read(took, now);
         state.follow(&self.free);
@@ -285,12 +287,12 @@ impl Pace {
     }
 
     /// How long such reads may take; `None` where that is not bounded, and none are to be made.
-    pub fn max_latency(&self) -> Option<Duration> {
+    pub(crate) fn max_latency(&self) -> Option<Duration> {
         self.state().steer.max_latency()
     }
 
     /// How long such reads take: all but one in a hundred of the last two seconds take less.
-    pub fn read_takes(&self) -> Option<Duration> {
+    pub(crate) fn read_takes(&self) -> Option<Duration> {
         self.state().steer.read()
     }
 

@@ -22,7 +22,7 @@ pub struct Ranking<K> {
 /// A key and its sum.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ranked<K> {
-    /// The key.
+    /// What is ranked.
     pub key: K,
     /// The sum is no smaller.
     pub at_least: u64,
@@ -80,6 +80,7 @@ impl<K: Eq + Hash + Ord + Clone> Ranking<K> {
     }
 
     /// Whether every sum is exact.
+    #[cfg(test)]
     pub fn is_exact(&self) -> bool {
         self.lost == 0
     }

@@ -11,7 +11,7 @@ use crate::moment::{utc_ms, utc_us};
 use crate::spec::{Column, Table};
 
 /// The value of a column.
-pub fn cell(cql_type: &CqlType, value: &[u8]) -> String {
+pub(crate) fn cell(cql_type: &CqlType, value: &[u8]) -> String {
     match json(cql_type, value) {
         // Empty text is told apart from nothing.
         Value::String(text) if text.is_empty() => "\"\"".into(),
@@ -21,17 +21,17 @@ pub fn cell(cql_type: &CqlType, value: &[u8]) -> String {
 }
 
 /// The key of an entry of a map column, or an element of a set column.
-pub fn element(cql_type: &CqlType, key: &[u8]) -> String {
+pub(crate) fn element(cql_type: &CqlType, key: &[u8]) -> String {
     cell(cql_type.element().unwrap_or(&CqlType::Blob), key)
 }
 
 /// The value of an entry of a map column.
-pub fn value_in(cql_type: &CqlType, value: &[u8]) -> String {
+pub(crate) fn value_in(cql_type: &CqlType, value: &[u8]) -> String {
     cell(cql_type.entry_value().unwrap_or(&CqlType::Blob), value)
 }
 
 /// A scope: its only value as it is, several as a list.
-pub fn scope(table: &Table, scope: &Scope) -> String {
+pub(crate) fn scope(table: &Table, scope: &Scope) -> String {
     let columns = table.scope_columns().map(|column| &table.columns[column].cql_type);
     let values: Vec<String> =
         columns.zip(scope.values()).map(|(cql_type, value)| cell(cql_type, value)).collect();
@@ -39,20 +39,19 @@ pub fn scope(table: &Table, scope: &Scope) -> String {
 }
 
 /// The key of a row, without the account that it belongs to, as a JSON object.
-pub fn key(table: &Table, key: &[Bytes]) -> String {
+pub(crate) fn key(table: &Table, key: &[Bytes]) -> String {
     let columns = table.columns.iter().zip(key).enumerate();
     let named = columns.filter(|(column, _)| *column != table.account);
     object(named.map(|(_, (column, value))| (column, value)))
 }
 
 /// The columns of a row that are not null, without its key, as a JSON object.
-pub fn row(table: &Table, row: &Row) -> String {
+pub(crate) fn row(table: &Table, row: &Row) -> String {
     let columns = table.columns.iter().zip(&row.cells).skip(table.key_len);
     object(columns.filter_map(|(column, cell)| Some((column, cell.as_ref()?))))
 }
 
-/// A write time.
-pub fn write_time(t: i64) -> String {
+pub(crate) fn write_time(t: i64) -> String {
     utc_us(t).unwrap_or_else(|| t.to_string())
 }
 
@@ -62,7 +61,6 @@ fn object<'a>(columns: impl Iterator<Item = (&'a Column, &'a Bytes)>) -> String 
     Value::Object(members.collect()).to_string()
 }
 
-/// A value as JSON.
 fn json(cql_type: &CqlType, value: &[u8]) -> Value {
     decoded(cql_type, value).unwrap_or_else(|| Value::String(hex(value)))
 }

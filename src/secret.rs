@@ -10,7 +10,7 @@ use std::fmt;
 use serde::{Serialize, Serializer};
 
 /// What stands in the place of a secret.
-pub const REDACTED: &str = "***";
+pub(crate) const REDACTED: &str = "***";
 
 /// A password or the like: it can be used, but neither shown nor serialised.
 #[derive(Clone, PartialEq, Eq)]
@@ -18,12 +18,12 @@ pub struct Secret(String);
 
 impl Secret {
     /// Takes a secret.
-    pub fn new(secret: impl Into<String>) -> Self {
+    pub(crate) fn new(secret: impl Into<String>) -> Self {
         Self(secret.into())
     }
 
     /// The secret itself, for the one call that needs it.
-    pub fn expose(&self) -> &str {
+    pub(crate) fn expose(&self) -> &str {
         &self.0
     }
 }
@@ -41,14 +41,14 @@ impl Serialize for Secret {
 }
 
 /// Whether a property of this name may hold a secret. In doubt it does.
-pub fn is_secret(key: &str) -> bool {
+pub(crate) fn is_secret(key: &str) -> bool {
     const MARKS: [&str; 6] = ["password", "secret", "key", "token", "jaas", "oauthbearer.config"];
     let key = key.to_ascii_lowercase();
     MARKS.iter().any(|mark| key.contains(mark))
 }
 
 /// The value of a property as it may be shown.
-pub fn redacted<'a>(key: &str, value: &'a str) -> &'a str {
+pub(crate) fn redacted<'a>(key: &str, value: &'a str) -> &'a str {
     if is_secret(key) { REDACTED } else { value }
 }
 

@@ -104,7 +104,7 @@ const CONFINED: &[(&str, &[&str])] = &[
     ("scylla", &["cluster", "bin/dataset"]),
     ("openssl", &["cluster"]),
     ("tokio_openssl", &["cluster"]),
-    ("rdkafka", &["events", "bin/dataset"]),
+    ("rdkafka", &["events/kafka", "bin/dataset"]),
     ("rusqlite", &["journal"]),
     ("axum", &["live"]),
     ("hyper", &["live"]),
@@ -504,6 +504,55 @@ fn what_only_reads_names_nothing_that_could_write() {
         );
     }
     assert!(looked_at >= 7, "{looked_at}");
+}
+
+/// What the first file of each folder says of it, in one line.
+fn heads(sources: &BTreeMap<String, String>) -> BTreeMap<&str, String> {
+    let folders = sources
+        .keys()
+        .flat_map(|name| name.match_indices('/').map(|(end, _)| &name[..end]).collect::<Vec<_>>());
+    let folders: BTreeSet<&str> = folders.filter(|folder| *folder != "bin").collect();
+    let head = |folder: &str| {
+        let files =
+            [format!("{folder}/mod.rs"), format!("{folder}.rs"), format!("{folder}/main.rs")];
+        let text = files.iter().find_map(|file| sources.get(file)).map_or("", String::as_str);
+        let head = text.lines().map_while(|line| line.strip_prefix("//!"));
+        head.flat_map(str::split_whitespace).collect::<Vec<_>>().join(" ")
+    };
+    folders.into_iter().map(|folder| (folder, head(folder))).collect()
+}
+
+/// Modules as a sentence names them.
+fn in_words<'a>(modules: impl Iterator<Item = &'a str>) -> String {
+    let modules: Vec<String> = modules.map(|module| format!("`{module}`")).collect();
+    match modules.split_last() {
+        None => "nothing else of the crate".to_owned(),
+        Some((only, [])) => only.clone(),
+        Some((last, others)) => format!("{} and {last}", others.join(", ")),
+    }
+}
+
+#[test]
+fn the_first_file_of_each_folder_says_what_it_is_and_who_may_know_whom() {
+    let sources = sources();
+    let mut of_modules = 0;
+    for (folder, head) in heads(&sources) {
+        assert!(!head.is_empty(), "the first file of src/{folder} does not say what it is");
+        let Some((_, allowed)) = EDGES.iter().find(|(module, _)| *module == folder) else {
+            continue; // within a module, which alone knows it
+        };
+        of_modules += 1;
+        let modules = || EDGES.iter().map(|(module, _)| *module);
+        let used = in_words(modules().filter(|module| allowed.contains(module)));
+        let users = EDGES.iter().filter(|(_, uses)| uses.contains(&folder));
+        let users = in_words(users.map(|(user, _)| *user));
+        let sentence = format!("May use {used}; may be used by {users}.");
+        assert!(
+            head.contains(&sentence),
+            "the first file of src/{folder} does not say: {sentence}"
+        );
+    }
+    assert!(of_modules > 15, "{of_modules}");
 }
 
 #[test]

@@ -45,7 +45,7 @@ port_open() { timeout 3 bash -c "exec 3<>/dev/tcp/$1/$2" 2>/dev/null; } # ADDRES
 
 # Sends BYTES (as printf escapes) to SERVER and prints the first COUNT bytes of its answer in hex.
 ask() { # SERVER BYTES COUNT
-    if [[ $1 != kafka && ${setting[tls]} == yes ]]; then
+    if [[ $1 != kafka* && ${setting[tls]} == yes ]]; then
         head -c "$3" < <({ printf "$2" && sleep 3; } | timeout 5 openssl s_client -quiet -connect "$(place "$1")" \
             -CAfile "$dir/tls/ca.pem" -cert "$dir/tls/client.pem" -key "$dir/tls/client.key" 2>/dev/null) |
             od -An -v -tx1 | tr -d ' \n' || true
@@ -59,7 +59,7 @@ ask() { # SERVER BYTES COUNT
 # only after it has joined its cluster. Kafka: ApiVersions is answered without error.
 answers() { # SERVER
     case $1 in
-        kafka) [[ $(ask kafka '\0\0\0\x0a\0\x12\0\0\0\0\0\x2a\xff\xff' 10) == ????????0000002a0000 ]] ;;
+        kafka*) [[ $(ask "$1" '\0\0\0\x0a\0\x12\0\0\0\0\0\x2a\xff\xff' 10) == ????????0000002a0000 ]] ;;
         *) [[ $(ask "$1" '\x04\0\0\0\x05\0\0\0\0' 5) == 84??????06 ]] ;;
     esac
 }
@@ -68,15 +68,25 @@ answers() { # SERVER
 # With --auth, the first login exists a moment after Cassandra's port is open.
 healthy() { # SERVER
     answers "$1" || return 1
-    if [[ $1 == kafka ]]; then
-        [[ $(ask kafka '\0\0\0\x0e\0\x03\0\x01\0\0\0\x2b\xff\xff\0\0\0\0' 12) == ????????0000002b00000001 ]]
+    if [[ $1 == kafka* ]]; then
+        (($(brokers_known_to "$1") > 0))
     elif [[ ${setting[auth]} == yes && $1 == cassandra-1 && -d $dir/$1/logs && ! -f $dir/$1/has-login ]]; then
         grep -qsF "Created default superuser role" "$dir/$1/logs/server.log" && : >"$dir/$1/has-login"
     fi
 }
 
-# Does the node see all the others up and joined? By what it has said since it was started.
+brokers_known_to() { # SERVER
+    local answer
+    answer=$(ask "$1" '\0\0\0\x0e\0\x03\0\x01\0\0\0\x2b\xff\xff\0\0\0\0' 12)
+    if [[ $answer == ????????0000002b* ]]; then say $((16#${answer:16})); else say 0; fi
+}
+
+# Does a broker know all the others? Does a node see all the others up and joined, by what it has said since it was started?
 sees_all() { # SERVER
+    if [[ $1 == kafka* ]]; then
+        (($(brokers_known_to "$1") == setting[brokers]))
+        return
+    fi
     awk -v others=$((setting[nodes] - 1)) '
         function after(word, f) { for (f = 1; f < NF; f++) if ($f == word) return $(f + 1) }
         / InetAddress .* is now (UP|DOWN)/ { up[after("InetAddress")] = / UP/ }

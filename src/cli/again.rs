@@ -9,7 +9,7 @@ use crate::advice::Advice;
 /// The command that resumes the run of this process, from the moment at which there is one. Clones
 /// share it.
 #[derive(Clone, Debug, Default)]
-pub struct Again(Arc<OnceLock<Advice>>);
+pub(crate) struct Again(Arc<OnceLock<Advice>>);
 
 impl Again {
     /// There is a run now; what was set first stays.
@@ -18,7 +18,7 @@ impl Again {
     }
 
     /// The command, if there is a run to resume.
-    pub fn command(&self) -> Option<&Advice> {
+    pub(crate) fn command(&self) -> Option<&Advice> {
         self.0.get()
     }
 }

@@ -7,10 +7,10 @@
 use std::sync::Arc;
 
 use super::again;
-use super::engine::{Needs, Ready};
 use super::identity::Identity;
 use super::input::{self, Begun, Planned};
 use super::live::Live;
+use super::ready::{Needs, Ready};
 use super::recorded::with_accounts;
 use super::session::{Session, Traces};
 use super::{ApplySettings, Console, Exit, Failure, register};
@@ -20,7 +20,7 @@ use crate::pipeline::{Known, others};
 use crate::run::{RunRecord, files};
 
 /// Runs `apply`.
-pub async fn run(settings: &ApplySettings, console: &Console) -> Result<Exit, Failure> {
+pub(crate) async fn run(settings: &ApplySettings, console: &Console) -> Result<Exit, Failure> {
     let mut live = Live::start(settings.listen.as_ref(), &settings.output, console)?;
     let result = carry_out(settings, console, &mut live).await;
     live.close(&result, console).await;
@@ -44,7 +44,7 @@ async fn carry_out(
         bound.check_pairs(&planned.record, &planned.plan)?;
         tracing::info!("this is what was planned as {}", bound.id());
     }
-    let ready = Ready::start_unless(&mut stop, Needs::of(merge, &id), console).await?;
+    let ready = Ready::start_unless(&mut stop, Needs::of(merge, &id, false), console).await?;
     let accounts = ready.spec().accounts;
     if let Some(bound) = bound {
         bound.check_accounts(accounts)?;

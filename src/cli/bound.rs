@@ -19,7 +19,7 @@ use crate::spec::RawSpec;
 
 /// What a plan said.
 #[derive(Clone, Debug)]
-pub struct Bound {
+pub(crate) struct Bound {
     path: PathBuf,
     id: RunId,
     input: InputRecord,

@@ -14,23 +14,23 @@ use crate::report::Rendered;
 
 /// How a command meets its operator.
 #[derive(Clone, Debug)]
-pub struct Console {
+pub(crate) struct Console {
     /// Where reports, progress and errors are shown.
-    pub terminal: Terminal,
+    pub(crate) terminal: Terminal,
     /// run.log, to be attached when the run directory is prepared.
-    pub run_log: RunLog,
+    pub(crate) run_log: RunLog,
     /// The lease on the keyspace, while the command has it.
-    pub lease: Lease,
+    pub(crate) lease: Lease,
     /// The command that resumes the run, once there is one.
-    pub again: Again,
+    pub(crate) again: Again,
     /// What the run says of itself to those who look at it from elsewhere.
-    pub status: Status,
+    pub(crate) status: Status,
     /// What they may ask of it.
-    pub control: Control,
+    pub(crate) control: Control,
     /// Becomes `true` when the run is to stop.
-    pub stop: watch::Sender<bool>,
+    pub(crate) stop: watch::Sender<bool>,
     /// When that is, if it is said by the clock.
-    pub until: Option<Until>,
+    pub(crate) until: Option<Until>,
 }
 
 impl Console {

@@ -101,7 +101,8 @@ fn in_lines(answer: &Answer) -> String {
     if let Some(until) = shown["until"].as_str() {
         lines.push(format!("until:     {until}"));
     }
-    for (server, name) in [("Cassandra", "cassandra"), ("Kafka", "kafka")] {
+    let sink = shown["events"]["sink"].as_str().unwrap_or("Events");
+    for (server, name) in [("Cassandra", "cassandra"), (sink, "events")] {
         let shown = &shown[name];
         let error = shown["last_error"].as_str().filter(|_| shown["state"] == "waiting");
         let error = error.map_or_else(String::new, |error| format!(": {error}"));

@@ -1,4 +1,4 @@
-//! What groups run in: a cluster, a broker and a journal that are ready.
+//! What groups run in: a cluster, a sink of events and a journal.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -7,184 +7,35 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
-use super::register::Past;
-use super::settings::PaceSettings;
-use super::{Console, Exit, Failure, Lease, MergeSettings, Progress, Snapshot, register};
-use crate::cluster::{Cluster, ClusterRegister, ClusterSettings, Store};
-use crate::events::{EventError, EventSettings, EventSink, Producer};
-use crate::journal::{Journal, JournalError};
-use crate::latency::Recorder;
+use super::{Console, Failure, MergeSettings, Progress, Snapshot, register};
+use crate::cluster::{ClusterRegister, Store};
+use crate::events::Scope;
+use crate::journal::Journal;
 use crate::live::{Counters, Nodes, Phase, ReadFigures, ScanCounters, UnderWay};
 use crate::model::Group;
-use crate::pace::Pace;
-use crate::pipeline::{
-    self, AsOf, Context, Discover, Ended, Known, Load, Operations, Reason, RunOutcome,
-};
+use crate::pipeline::{self, Context, Ended, Known, Load, Reason, RunOutcome};
 use crate::plan::Plan;
 use crate::readable;
-use crate::register::Register;
 use crate::report::{Deletes, EventFacts, FailureReasons, HotPartition};
-use crate::run::{Failures, RunError, RunId};
-use crate::spec::{RawSpec, Spec};
-use crate::storage::TombstoneLimits;
+use crate::run::{Failures, RunError};
 
 /// Batches that the report names.
 const HOTTEST: usize = 10;
-
-/// What it takes to be ready.
-#[derive(Clone, Copy)]
-pub(super) struct Needs<'a> {
-    pub(super) cluster: &'a ClusterSettings,
-    pub(super) spec: &'a RawSpec,
-    pub(super) events: Option<&'a EventSettings>,
-    /// How many groups at once, and how fast.
-    pub(super) pace: PaceSettings,
-    /// How far before its first read a group is dated.
-    pub(super) settle: Duration,
-    /// Whether write times are read.
-    pub(super) write_times: bool,
-    /// How clustered rows are found.
-    pub(super) discover: Discover,
-    /// The run.
-    pub(super) run: &'a RunId,
-    /// Whether the lease on the keyspace is needed, because something is written.
-    pub(super) writes: bool,
-}
-
-impl<'a> Needs<'a> {
-    /// What a merge needs.
-    pub(super) fn of(settings: &'a MergeSettings, run: &'a RunId) -> Self {
-        let MergeSettings { cluster, events, spec, work, .. } = settings;
-        Self {
-            cluster,
-            spec,
-            events: events.as_ref(),
-            pace: work.pace,
-            settle: work.settle,
-            write_times: work.sweep,
-            discover: work.discover,
-            run,
-            writes: true,
-        }
-    }
-}
-
-/// A cluster and a broker that are ready.
-pub(super) struct Ready {
-    spec: Arc<Spec>,
-    store: Store,
-    event_sink: EventSink,
-    recorder: Arc<Recorder>,
-    pace: Arc<Pace>,
-    as_of: AsOf,
-    acknowledged: Arc<AtomicU64>,
-    discover: Discover,
-    /// None where the server does not tell them.
-    tombstones: Option<TombstoneLimits>,
-    /// What became of accounts over all runs.
-    pub(super) past: Past,
-}
-
-impl Ready {
-    /// Connects and checks; nothing is written.
-    async fn start(needs: Needs<'_>, lease: &Lease) -> Result<Self, Failure> {
-        let cluster = Cluster::connect(needs.cluster.clone()).await?;
-        let spec = Arc::new(needs.spec.check(cluster.schema()).map_err(Failure::failed)?);
-        let store = cluster.store(Arc::clone(&spec)).await?;
-        if needs.write_times {
-            // A cluster that cannot tell them is refused at the start, not when they are needed.
-            store.as_ref().prepare_timed().await?;
-        }
-        let operations = Operations::new(&spec);
-        let recorder = Arc::new(Recorder::new(operations.names().to_vec()));
-        let acknowledged = Arc::new(AtomicU64::new(0));
-        let event_sink = match needs.events {
-            None => EventSink::Discard,
-            Some(events) => {
-                let (recorder, operation) = (Arc::clone(&recorder), operations.events());
-                let acknowledged = Arc::clone(&acknowledged);
-                let on_delivered = move |took| {
-                    recorder.record(operation, took);
-                    acknowledged.fetch_add(1, Ordering::Relaxed);
-                };
-                EventSink::Kafka(Producer::connect(events, on_delivered).await?)
-            }
-        };
-        let past = Past::of(&cluster, (needs.run, needs.writes), lease).await?;
-        // No time at which another run wrote, whatever the clock of the machine was on which that ran.
-        let floor = past.held().map_or(0, |register| register.floor());
-        let as_of = AsOf::new(cluster.latest_clock().await?.max(floor), needs.settle);
-        let PaceSettings { in_flight, rate, max_latency } = needs.pace;
-        let pace = Pace::bounded(in_flight, rate, max_latency);
-        let discover = needs.discover;
-        let tombstones = cluster.tombstone_limits().await.ok();
-        let ready = Self {
-            spec,
-            store,
-            event_sink,
-            recorder,
-            pace,
-            as_of,
-            acknowledged,
-            discover,
-            tombstones,
-            past,
-        };
-        Ok(ready)
-    }
-
-    /// As [`start`](Self::start), unless the operator stops it.
-    pub(super) async fn start_unless(
-        stop: &mut watch::Receiver<bool>,
-        needs: Needs<'_>,
-        console: &Console,
-    ) -> Result<Self, Failure> {
-        tokio::select! {
-            ready = Self::start(needs, &console.lease) => ready,
-            _ = stop.wait_for(|stop| *stop) => {
-                let error = anyhow::anyhow!("interrupted before the first write; nothing was changed");
-                Err(Failure { exit: Exit::Interrupted, error })
-            }
-        }
-    }
-
-    /// The specification, checked against the cluster's schema.
-    pub(super) fn spec(&self) -> &Spec {
-        &self.spec
-    }
-
-    /// With a journal, groups can run.
-    pub(super) fn with(self, journal: Arc<dyn Journal>) -> Result<Engine, JournalError> {
-        let Self { spec, store, event_sink, recorder, pace, as_of, .. } = self;
-        let shared = Arc::clone(&journal);
-        let mut context = Context::new(spec, store, event_sink, shared, recorder, pace, as_of)?;
-        context.discover = self.discover;
-        let register = self.past.held().cloned();
-        context.register = register.clone().map(|held| held as Arc<dyn Register>);
-        context.deletes.limits = self.tombstones.unwrap_or_default();
-        Ok(Engine {
-            context: Arc::new(context),
-            journal,
-            register,
-            acknowledged: self.acknowledged,
-            reports_tombstones: self.tombstones.is_some(),
-            progress: Arc::default(),
-        })
-    }
-}
 
 /// The context that groups run in.
 pub(super) struct Engine {
     pub(super) context: Arc<Context<Store>>,
     pub(super) journal: Arc<dyn Journal>,
     /// The register, where the command may write.
-    register: Option<Arc<ClusterRegister>>,
-    /// Events that the broker acknowledged.
-    acknowledged: Arc<AtomicU64>,
+    pub(super) register: Option<Arc<ClusterRegister>>,
+    /// Events that were acknowledged.
+    pub(super) acknowledged: Arc<AtomicU64>,
     /// How many groups have ended.
     pub(super) progress: Arc<pipeline::Progress>,
     /// Whether the server has told how many tombstones a read may meet.
-    reports_tombstones: bool,
+    pub(super) reports_tombstones: bool,
+    /// How long each table keeps its tombstones, in seconds.
+    pub(super) gc_grace_s: Vec<u64>,
 }
 
 /// What is to be merged.
@@ -281,9 +132,10 @@ impl Engine {
 
     /// Lets those who look at the run see what it counts, and those who may control it its pace, until the status is
     /// frozen.
-    pub(super) fn show(&self, groups_total: u64, topic: Option<String>, console: &Console) {
+    pub(super) fn show(&self, groups_total: u64, console: &Console) {
         let (context, acknowledged) = (Arc::clone(&self.context), Arc::clone(&self.acknowledged));
         let snapshot = self.snapshot(groups_total);
+        let destination = context.event_sink.destination();
         console.control.paces(&context.pace);
         console.status.watch(Arc::clone(&context.recorder), move || {
             let Snapshot { groups_total, done, failed, retries, is_paused, under_way, .. } =
@@ -313,7 +165,7 @@ impl Engine {
                 retries,
                 last_error: context.last_retry(),
                 nodes: Nodes { known: known as u64, connected: connected as u64 },
-                topic: topic.clone(),
+                destination: destination.clone(),
                 produced: context.produced(),
                 acknowledged: acknowledged.load(Ordering::Relaxed),
                 scan: (scan.ranges_total > 0).then_some(scan),
@@ -353,24 +205,25 @@ impl Engine {
     }
 
     /// What became of the events; of a session that was stopped, what is not acknowledged is left to the next.
-    pub(super) fn events(&self, topic: Option<String>, is_stopped: bool) -> EventFacts {
+    pub(super) fn events(&self, is_stopped: bool) -> EventFacts {
         let (produced, acknowledged) = (self.context.produced(), self.acknowledged());
         let left = if is_stopped { produced.saturating_sub(acknowledged) } else { 0 };
-        EventFacts { topic, produced, acknowledged, left }
+        let destination = self.context.event_sink.destination();
+        EventFacts { destination, produced, acknowledged, left }
     }
 
-    /// Events that the broker acknowledged.
+    /// Events that were acknowledged.
     pub(super) fn acknowledged(&self) -> u64 {
         self.acknowledged.load(Ordering::Relaxed)
     }
 
-    /// Closes the producer. Of a run that was stopped, events may be on their way that nobody waits for: those groups
+    /// Closes the sink. Of a run that was stopped, events may be on their way that nobody waits for: those groups
     /// are not done, and go on with `resume`.
     pub(super) async fn close(self, is_interrupted: bool) -> Result<(), Failure> {
         // All groups have ended, so nobody else holds the context.
         let Some(context) = Arc::into_inner(self.context) else { return Ok(()) };
         match context.event_sink.close().await {
-            Err(error @ EventError::Unacknowledged { .. }) if is_interrupted => {
+            Err(error) if is_interrupted && error.scope() == Scope::OnTheirWay => {
                 tracing::warn!("{error}; their groups are left to be gone on with");
                 Ok(())
             }

@@ -5,7 +5,7 @@ use std::process::{self, ExitCode};
 use anyhow::Error;
 
 use crate::cluster::ClusterError;
-use crate::events::EventError;
+use crate::events::{EventError, Scope};
 use crate::journal::JournalError;
 use crate::pairs::PairsError;
 use crate::run::RunError;
@@ -14,7 +14,7 @@ use crate::setting::SettingsError;
 /// How a command ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
-pub enum Exit {
+pub(crate) enum Exit {
     /// All done.
     Done = 0,
     /// Failed: host, schema, broker, run directory, or stopped by --max-errors.
@@ -31,7 +31,7 @@ pub enum Exit {
 
 impl Exit {
     /// The exit code of the process.
-    pub fn code(self) -> u8 {
+    pub(crate) fn code(self) -> u8 {
         self as u8
     }
 
@@ -56,21 +56,21 @@ pub(super) fn at_once(exit: Exit) -> ! {
 
 /// Why a command did not get to its end.
 #[derive(Debug)]
-pub struct Failure {
+pub(crate) struct Failure {
     /// How the process ends.
-    pub exit: Exit,
+    pub(crate) exit: Exit,
     /// What to tell.
-    pub error: Error,
+    pub(crate) error: Error,
 }
 
 impl Failure {
     /// A failure of something that was tried.
-    pub fn failed(error: impl Into<Error>) -> Self {
+    pub(crate) fn failed(error: impl Into<Error>) -> Self {
         Self { exit: Exit::Failed, error: error.into() }
     }
 
     /// Something that arguments, files and input alone can tell.
-    pub fn unusable(error: impl Into<Error>) -> Self {
+    pub(crate) fn unusable(error: impl Into<Error>) -> Self {
         Self { exit: Exit::Unusable, error: error.into() }
     }
 }
@@ -111,7 +111,10 @@ impl From<ClusterError> for Failure {
 
 impl From<EventError> for Failure {
     fn from(error: EventError) -> Self {
-        if error.is_configuration() { Self::unusable(error) } else { Self::failed(error) }
+        match error.scope() {
+            Scope::Settings => Self::unusable(error),
+            Scope::One | Scope::All | Scope::OnTheirWay => Self::failed(error),
+        }
     }
 }
 
@@ -127,8 +130,7 @@ mod tests {
         let code = |failure: Failure| failure.exit.code();
         assert_eq!(code(PairsError::Missing { path: "x".into() }.into()), 2);
         assert_eq!(code(RunError::Exists { path: "x".into() }.into()), 1);
-        let broker = EventError::Fatal { cause: "x".into() };
-        assert_eq!(code(broker.into()), 1);
-        assert_eq!(code(EventError::Settings { reason: "x".into() }.into()), 2);
+        assert_eq!(code(EventError::new(Scope::All, "x").into()), 1);
+        assert_eq!(code(EventError::new(Scope::Settings, "x").into()), 2);
     }
 }

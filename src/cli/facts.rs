@@ -2,14 +2,17 @@
 
 use std::fs::File;
 use std::path::Path;
+use std::time::UNIX_EPOCH;
 
 use anyhow::anyhow;
 
 use super::Failure;
+use crate::cluster::ReadStore;
 use crate::journal::{Codec, Journal, Kind};
+use crate::moment::Moment;
 use crate::ranking::{Ranked, Ranking};
 use crate::readable;
-use crate::report::{BusyPartition, Listing};
+use crate::report::{BusyPartition, Listing, TruncatedTable};
 use crate::spec::Spec;
 
 /// Partitions that a report names.
@@ -18,6 +21,14 @@ const HOTTEST: usize = 20;
 const PARTITIONS: usize = 65_536;
 /// Groups whose partitions are read at once.
 const WINDOW: usize = 10_000;
+
+/// The tables that were truncated since a run began.
+pub(super) async fn truncated(store: &ReadStore, since: Moment) -> Vec<TruncatedTable> {
+    let since = since.time().duration_since(UNIX_EPOCH).unwrap_or_default().as_micros();
+    let tables = store.truncated_since(i64::try_from(since).unwrap_or(i64::MAX)).await;
+    let tables = tables.into_iter();
+    tables.map(|(table, at)| TruncatedTable { table, at: Moment::from_us(at) }).collect()
+}
 
 /// A few lines of each kind of a file of the run. They are a by-product: a report goes without them.
 pub(super) fn examples(path: &Path, kind: &str, kinds: Option<usize>) -> Listing {

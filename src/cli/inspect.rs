@@ -20,7 +20,7 @@ use super::{
 };
 use crate::cluster::{Cluster, ReadStore, RegisterReader};
 use crate::latency::Recorder;
-use crate::model::AccountType;
+use crate::model::{AccountType, Surroundings};
 use crate::pace::Pace;
 use crate::pipeline::{self, Context, HotPartition, Inspected, Operations, Selection};
 use crate::plan::Plan;
@@ -40,6 +40,8 @@ pub(super) struct Reading {
     context: Arc<Context<ReadStore>>,
     /// Whether the server has told its thresholds.
     is_reported: bool,
+    /// What stands around the tables.
+    surroundings: Surroundings,
     /// What other runs did; none where no run keeps that, or it is not to be asked.
     register_reader: Option<RegisterReader>,
 }
@@ -131,15 +133,17 @@ impl Reading {
         let recorder = Arc::new(Recorder::new(Operations::new(&spec).names().to_vec()));
         let PaceSettings { in_flight, rate, max_latency } = inspect.pace;
         let pace = Pace::bounded(in_flight, rate, max_latency);
-        let mut context = Context::reading(spec, store.clone(), recorder, pace)?;
+        let mut context = Context::reading(Arc::clone(&spec), store.clone(), recorder, pace)?;
         context.discover = inspect.discover;
         let limits = cluster.tombstone_limits().await;
         if let Err(why) = &limits {
             tracing::info!("the server does not tell its tombstone thresholds: {why}");
         }
         let is_reported = limits.is_ok();
+        let tables: Vec<_> = spec.tables.iter().map(|table| table.name.as_str()).collect();
+        let surroundings = cluster.surroundings(&tables).await;
         context.deletes.limits = limits.unwrap_or_default();
-        Ok(Self { store, context: Arc::new(context), is_reported, register_reader })
+        Ok(Self { store, context: Arc::new(context), is_reported, surroundings, register_reader })
     }
 
     fn progress(

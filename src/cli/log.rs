@@ -86,12 +86,12 @@ fn file_filter(output: &OutputSettings) -> Targets {
 }
 
 fn levels(ours: LevelFilter, others: LevelFilter) -> Targets {
-    Targets::new().with_default(others).with_target("tributary", ours).with_target("kafka", ours)
+    Targets::new().with_default(others).with_target("tributary", ours)
 }
 
 /// run.log, whose file is named later.
 #[derive(Clone, Debug, Default)]
-pub struct RunLog {
+pub(crate) struct RunLog {
     state: Arc<Mutex<State>>,
 }
 
@@ -109,7 +109,7 @@ impl Default for State {
 
 impl RunLog {
     /// Writes what has waited, and everything from now on, to this file.
-    pub fn attach(&self, mut file: File) -> io::Result<()> {
+    pub(crate) fn attach(&self, mut file: File) -> io::Result<()> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if let State::Waiting(lines) = &mut *state {
             file.write_all(&mem::take(lines))?;
@@ -189,11 +189,14 @@ mod tests {
         let shown = |filter: &Targets, target, level| filter.would_enable(target, &level);
         let plain = terminal_filter(&output(false, 0), false);
         assert!(shown(&plain, PROGRESS, Level::INFO));
-        assert!(shown(&plain, "kafka", Level::WARN));
+        assert!(shown(&plain, "tributary::events", Level::WARN));
         assert!(!shown(&plain, "tributary::pipeline", Level::INFO));
         assert!(!shown(&terminal_filter(&output(false, 2), true), PROGRESS, Level::INFO));
         let quiet = terminal_filter(&output(true, 0), false);
-        assert!(!shown(&quiet, PROGRESS, Level::INFO) && !shown(&quiet, "kafka", Level::WARN));
+        assert!(
+            !shown(&quiet, PROGRESS, Level::INFO)
+                && !shown(&quiet, "tributary::events", Level::WARN)
+        );
         assert!(shown(&file_filter(&output(true, 0)), "tributary::pipeline", Level::INFO));
     }
 }

@@ -3,16 +3,20 @@
 //! In reading order: `catalogue` has a row for each setting and flag, `args` the commands, with flags made of the rows;
 //! `given` is what flags, environment and configuration `file` say, `recorded` what a run keeps of its settings, and
 //! `resolve` checks them once into `settings`. [`plan`], [`apply`], [`resume`], [`verify`], [`undo`], [`lookup`] and
-//! [`record`] wire the stages of the commands; `engine` is what groups run in, `session` one session of a run from its
+//! [`record`] wire the stages of the commands; `ready` is what a command has connected to, `engine` what groups run in, `session` one session of a run from its
 //! first group to the report, `identity` what a journal belongs to. `console`, `terminal`, `log`, `progress`, `live`,
 //! `signals`, `until` and `again` are how a run meets its operator, `control` how it is asked from elsewhere; `config`
 //! and `manual` are the commands about the tool itself; [`exit`] is the one table of exit codes.
 //!
 //! Only here is printed, read from the environment, and decided how the process ends. No other module
 //! knows this one.
+//!
+//! May use `model`, `moment`, `estimate`, `ranking`, `secret`, `advice`, `setting`, `spec`, `readable`, `pairs`,
+//! `plan`, `storage`, `register`, `cluster`, `events`, `journal`, `latency`, `pace`, `live`, `pipeline`, `verify`,
+//! `undo`, `help`, `run` and `report`; may be used by `main`.
 
 mod again;
-pub mod apply;
+pub(crate) mod apply;
 mod args;
 mod bound;
 mod catalogue;
@@ -20,7 +24,7 @@ mod config;
 mod console;
 mod control;
 mod engine;
-pub mod exit;
+pub(crate) mod exit;
 mod facts;
 mod file;
 mod given;
@@ -30,16 +34,17 @@ mod inspect;
 mod latency_log;
 mod live;
 mod log;
-pub mod lookup;
+pub(crate) mod lookup;
 mod manual;
 mod moments;
-pub mod plan;
+pub(crate) mod plan;
 mod progress;
-pub mod record;
+mod ready;
+pub(crate) mod record;
 mod recorded;
 mod register;
 mod resolve;
-pub mod resume;
+pub(crate) mod resume;
 mod runs;
 mod scan;
 mod session;
@@ -47,9 +52,9 @@ mod settings;
 mod signals;
 mod sweep;
 mod terminal;
-pub mod undo;
+pub(crate) mod undo;
 mod until;
-pub mod verify;
+pub(crate) mod verify;
 
 use std::env;
 use std::process::ExitCode;
@@ -57,21 +62,19 @@ use std::process::ExitCode;
 use clap::{ArgMatches, FromArgMatches};
 use tokio::sync::watch;
 
-pub use again::Again;
-pub use bound::Bound;
-pub use catalogue::output::LogFormat;
-pub use console::Console;
-pub use exit::{Exit, Failure};
-pub use log::RunLog;
-pub use progress::{Progress, ScanSnapshot, Snapshot};
-pub use register::Lease;
-pub use settings::{
+pub(crate) use again::Again;
+pub(crate) use bound::Bound;
+pub(crate) use console::Console;
+pub(crate) use exit::{Exit, Failure};
+pub(crate) use progress::{Progress, ScanSnapshot, Snapshot};
+pub(crate) use register::Lease;
+pub(crate) use settings::{
     ApplySettings, InputSettings, InputSource, InspectSettings, MergeSettings, OutputSettings,
-    PaceSettings, PlanSettings, ResumeSettings, UndoSettings, VerifySettings, WorkSettings,
+    PlanSettings, ResumeSettings, UndoSettings, VerifySettings,
 };
-pub use signals::listen;
-pub use terminal::Terminal;
-pub use until::Until;
+pub(crate) use signals::listen;
+pub(crate) use terminal::Terminal;
+pub(crate) use until::Until;
 
 use args::{Ask, Cli, Command};
 use catalogue::{calls::PLAN, output::JSON};

@@ -10,7 +10,7 @@ use crate::run::{RunRecord, files};
 use crate::spec::{ColumnPath, RawSpec};
 
 /// Runs `plan`.
-pub async fn run(settings: &PlanSettings, console: &Console) -> Result<Exit, Failure> {
+pub(crate) async fn run(settings: &PlanSettings, console: &Console) -> Result<Exit, Failure> {
     let Begun { mut stop, started, id, pairs, prepared } =
         input::begin(&settings.input, settings.run_dir.as_deref(), console)?;
     let mut planned = input::plan(pairs, &settings.input, &prepared, &mut stop).await?;

@@ -25,42 +25,42 @@ const TEXT_COLUMNS: usize = 71;
 
 /// Where a run is at the moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Snapshot {
+pub(crate) struct Snapshot {
     /// Groups of this run.
-    pub groups_total: u64,
+    pub(crate) groups_total: u64,
     /// Groups that are done.
-    pub done: u64,
+    pub(crate) done: u64,
     /// Groups that were given up.
-    pub failed: u64,
+    pub(crate) failed: u64,
     /// What is under way; how fast it goes is seen by the tick.
-    pub under_way: UnderWay,
+    pub(crate) under_way: UnderWay,
     /// Requests that were tried again.
-    pub retries: u64,
+    pub(crate) retries: u64,
     /// No group begins until the operator lets them.
-    pub is_paused: bool,
+    pub(crate) is_paused: bool,
     /// It is slower than it could be, because reads take too long.
-    pub held: Option<Held>,
+    pub(crate) held: Option<Held>,
 }
 
 /// Where a scan is at the moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct ScanSnapshot {
+pub(crate) struct ScanSnapshot {
     /// Token ranges in all.
-    pub ranges_total: u64,
+    pub(crate) ranges_total: u64,
     /// Those that are over.
-    pub ranges: u64,
+    pub(crate) ranges: u64,
     /// Rows that were looked at.
-    pub rows: u64,
+    pub(crate) rows: u64,
     /// Rows of sources among them.
-    pub clustered_rows: u64,
+    pub(crate) clustered_rows: u64,
     /// Requests that were tried again.
-    pub retries: u64,
+    pub(crate) retries: u64,
     /// No page is asked for until the operator lets them.
-    pub is_paused: bool,
+    pub(crate) is_paused: bool,
 }
 
 /// What progress can be shown of: so many steps of so many.
-pub trait Stage: Send + 'static {
+pub(crate) trait Stage: Send + 'static {
     /// The steps in all.
     fn total(&self) -> u64;
 
@@ -76,7 +76,7 @@ pub trait Stage: Send + 'static {
 
 /// How fast it went over the last while; nothing before a second is over.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Rates {
+pub(crate) struct Rates {
     /// Steps per second.
     steps: Option<f64>,
     /// What is counted, per second.
@@ -85,7 +85,7 @@ pub struct Rates {
 
 /// Shows progress until it is finished or dropped.
 #[derive(Debug)]
-pub struct Progress {
+pub(crate) struct Progress {
     ticking: JoinHandle<()>,
     bar: Option<ProgressBar>,
 }
@@ -93,7 +93,7 @@ pub struct Progress {
 impl Progress {
     /// Begins to show progress, in the background of the current runtime: a bar if standard error is a
     /// terminal (unless `quiet`), and log lines in any case.
-    pub fn start<S: Stage>(
+    pub(crate) fn start<S: Stage>(
         console: &Console,
         quiet: bool,
         snapshot: impl Fn() -> S + Send + 'static,
@@ -134,7 +134,7 @@ impl Progress {
     }
 
     /// Stops and takes the bar away.
-    pub fn finish(self) {}
+    pub(crate) fn finish(self) {}
 }
 
 impl Drop for Progress {

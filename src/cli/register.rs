@@ -2,8 +2,9 @@
 //! goes on, and given back however it ends; groups that other runs stand in the way of are told apart before the first
 //! read, and at the end it is told how the groups of this run stand.
 
+mod standing;
+
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -12,21 +13,23 @@ use tokio::task::JoinHandle;
 use super::Failure;
 use crate::advice::Advice;
 use crate::cluster::{Cluster, ClusterRegister, RegisterReader};
-use crate::journal::{Journal, State};
-use crate::model::{Group, Pair, now_us};
+use crate::journal::Journal;
+use crate::model::{Group, Pair};
 use crate::pairs::Rule;
 use crate::pipeline::{Barred, Known, others};
 use crate::plan::{Plan, Refusal};
-use crate::register::{Archive, Later, Lineage, Register, Run, RunState, Verdict};
-use crate::run::{RunId, RunRecord};
+use crate::register::{Archive, Later, Lineage, Register, Verdict};
+use crate::run::RunId;
 use crate::spec::Spec;
+
+pub(super) use standing::{begun, check_newest, settle};
 
 /// How often the lease is renewed while no window does it.
 const RENEWED: Duration = Duration::from_secs(20);
 
 /// The lease of a command, if it has one. Clones share it.
 #[derive(Clone, Debug, Default)]
-pub struct Lease(Arc<Mutex<Option<Held>>>);
+pub(crate) struct Lease(Arc<Mutex<Option<Held>>>);
 
 #[derive(Debug)]
 struct Held {
@@ -274,54 +277,4 @@ pub(super) async fn undos_before(
         }
     }
     Ok(undos)
-}
-
-/// A run that is about to begin, as the register keeps it.
-pub(super) fn begun(record: &RunRecord, run_dir: &Path, spec: (&Spec, String)) -> Run {
-    let (spec, spec_sha256) = spec;
-    let user = ["USER", "LOGNAME"].into_iter().find_map(|name| std::env::var(name).ok());
-    let location = std::path::absolute(run_dir).unwrap_or_else(|_| run_dir.to_owned());
-    Run {
-        id: record.id.to_string(),
-        location: location.display().to_string(),
-        user: user.unwrap_or_default(),
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        began: now_us(),
-        ended: None,
-        hashes: [record.input.sha256.clone(), spec_sha256],
-        tables: tables(spec),
-        state: RunState::Running,
-        groups: BTreeMap::new(),
-    }
-}
-
-/// Tells the register how the groups of a run stand, at the end of a command: its windows are over, but for those that
-/// are not; and how the run stands as a whole.
-///
-/// # Errors
-/// The journal cannot be read, or the register not written.
-pub(super) async fn settle(
-    register: &ClusterRegister,
-    journal: &dyn Journal,
-    total: u64,
-) -> Result<(), Failure> {
-    journal.flush().await?;
-    let mut groups: BTreeMap<String, i64> = BTreeMap::new();
-    let states = journal.states()?;
-    let planned = total.saturating_sub(states.len() as u64);
-    for (_, state) in states {
-        *groups.entry(state.to_string()).or_default() += 1;
-    }
-    if planned > 0 {
-        groups.insert("planned".to_owned(), i64::try_from(planned).unwrap_or(i64::MAX));
-    }
-    let settled = others::settle(register, register.reader(), journal).await;
-    settled.map_err(Failure::failed)?;
-    let are_all = |state: State| groups.keys().all(|known| *known == state.to_string());
-    let state = match () {
-        () if are_all(State::Done) => RunState::Done,
-        () if are_all(State::Undone) => RunState::Undone,
-        () => RunState::Partial,
-    };
-    register.set_state(register.run(), state, &groups).await.map_err(Failure::failed)
 }

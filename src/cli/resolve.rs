@@ -47,7 +47,6 @@ pub(super) fn plan(pairs: &Path, layers: &Layers) -> Result<PlanSettings, Settin
     Ok(PlanSettings {
         input: InputSettings { source: source(pairs)?, format },
         spec,
-        spec_path,
         inspect,
         run_dir: layers.find(&RUN_DIR)?,
         recorded,
@@ -181,7 +180,6 @@ pub(super) fn verify(run: &Recorded, layers: &Layers) -> Result<VerifySettings, 
         until: Until::of(layers)?,
         listen: layers.find(&LISTEN)?,
         output: output(layers)?,
-        secret_flags: secret_flags(layers),
     })
 }
 
@@ -206,7 +204,6 @@ pub(super) fn undo(run: &Recorded, layers: &Layers) -> Result<UndoSettings, Sett
         until: Until::of(layers)?,
         listen: layers.find(&LISTEN)?,
         output: output(layers)?,
-        secret_flags: secret_flags(layers),
     })
 }
 

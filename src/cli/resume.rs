@@ -13,8 +13,8 @@ use anyhow::anyhow;
 use tokio::sync::watch;
 
 use super::again;
-use super::engine::{Needs, Ready};
 use super::identity::{Identity, check_tables};
+use super::ready::{Needs, Ready};
 use super::session::{Session, Traces};
 use super::undo::WHOLE_UNDONE;
 use super::{Console, Exit, Failure, ResumeSettings, listen, live, register};
@@ -27,7 +27,7 @@ use crate::plan::{self, Plan, Refusal};
 use crate::run::{InputRecord, RunDir, RunRecord, copy_of_pairs, files};
 
 /// Runs `resume` on a run that has been taken up.
-pub async fn run(
+pub(crate) async fn run(
     run_dir: RunDir,
     record: RunRecord,
     settings: &ResumeSettings,
@@ -58,7 +58,8 @@ async fn carry_out(
     if journal.meta(WHOLE_UNDONE)?.is_some() {
         check_not_undone(&known, run_dir.path())?;
     }
-    let ready = Ready::start_unless(&mut stop, Needs::of(merge, &record.id), console).await?;
+    let ready = Ready::start_unless(&mut stop, Needs::of(merge, &record.id, true), console).await?;
+    register::check_newest(&ready.past, &record.id, &journal, plan.len() as u64).await?;
     check_tables(&journal, ready.spec())?;
     others::keep_registered(&journal, ready.past.held().is_some())?;
     let known = match ready.past.archive() {

@@ -5,6 +5,7 @@
 //! those of this one.
 
 use std::fs::File;
+use std::time::Duration;
 
 use tokio::sync::watch;
 
@@ -21,7 +22,7 @@ use crate::model::Tally;
 use crate::moment::Moment;
 use crate::pipeline::{Discover, Ended, Known, RunOutcome};
 use crate::plan::Plan;
-use crate::report::{Applied, Fates, Rendered, Resumed, ScanFacts, Summary, SweepFacts};
+use crate::report::{Aftercare, Applied, Fates, Rendered, Resumed, ScanFacts, Summary, SweepFacts};
 use crate::run::{Failures, RunDir, RunError, RunRecord, files};
 
 /// How many reasons for failures the report tells.
@@ -66,7 +67,7 @@ impl Session<'_> {
             quiet: self.output.quiet,
             stop: self.stop.clone(),
         };
-        engine.show(work.left() as u64, self.topic(), console);
+        engine.show(work.left() as u64, console);
         let scanned = scan::run(&engine, &work, console).await;
         let mut merged = match &scanned {
             Ok(Some(scanned)) if scanned.interrupted => Merged::nothing(Ended::Interrupted),
@@ -84,6 +85,8 @@ impl Session<'_> {
         trouble.extend(add_looks(&mut applied, scanned, swept, &console.stopped_by()));
         applied.timeline = timeline;
         self.add_facts(&engine, &mut applied);
+        let since = self.resumed.unwrap_or(self.record.started_at);
+        applied.truncated = facts::truncated((*engine.context.storage).as_ref(), since).await;
         if self.resumed.is_some() {
             trouble.push(self.list_failures(&engine).err());
         }
@@ -117,11 +120,6 @@ impl Session<'_> {
         kept?;
         metrics?;
         trouble.map_or(Ok(Exit::from_code(summary.exit_code)), Err)
-    }
-
-    /// Where the events go.
-    fn topic(&self) -> Option<String> {
-        self.settings.events.as_ref().map(|events| events.topic.clone())
     }
 
     /// Tells those who look at the run that it has ended, and keeps the last figures for Prometheus.
@@ -197,6 +195,7 @@ impl Session<'_> {
             groups,
             pairs,
             groups_done_now: outcome.done,
+            untold: engine.context.storage.untold(),
             retries: engine.context.retries(),
             latency: taken(engine.context.recorder.totals()),
             ..Applied::default()
@@ -204,12 +203,27 @@ impl Session<'_> {
         let tables = engine.context.spec.tables.iter().map(|table| table.name.as_str());
         applied.set_tally(tally, tables);
         applied.deletes = engine.deletes();
-        applied.events = engine.events(self.topic(), *self.stop.borrow());
+        applied.aftercare = self.aftercare(engine, tally);
+        applied.events = engine.events(*self.stop.borrow());
         let rows = outcome.tally.tables.iter().map(|table| table.source_rows).sum();
         applied.set_throughput(merged.took, outcome.pairs_merged, rows);
         let journaled = journaled.and_then(|now| self.add_reasons(engine, now, merged));
         applied.failures = merged.reasons.top(REASONS);
         (applied, journaled)
+    }
+
+    /// What whoever runs the servers has to know of what was deleted.
+    fn aftercare(&self, engine: &Engine, tally: &Tally) -> Option<Aftercare> {
+        let tables = engine.context.spec.tables.iter().zip(&tally.tables).zip(&engine.gc_grace_s);
+        let deleted: Vec<_> = tables.filter(|((_, rows), _)| rows.deleted > 0).collect();
+        let gc_grace_s = deleted.iter().map(|(_, s)| **s).min()?;
+        let began = self.resumed.unwrap_or(self.record.started_at);
+        Some(Aftercare {
+            keyspace: self.settings.cluster.keyspace.clone(),
+            tables: deleted.iter().map(|((table, _), _)| table.name.clone()).collect(),
+            gc_grace_s,
+            repair_before: Moment::from(began.time() + Duration::from_secs(gc_grace_s)),
+        })
     }
 
     /// Adds what makes a report easier to understand; it does without.

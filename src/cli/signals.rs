@@ -1,5 +1,5 @@
 //! Ctrl-C and SIGTERM: the first asks the run to finish what is in flight, the second ends it at once. The clock may
-//! ask as the first does.
+//! ask as the first does, and so does a terminal that goes away (SIGHUP), unless it was ignored from the start (nohup).
 
 use std::io;
 use std::time::Duration;
@@ -15,9 +15,8 @@ const LAST_RESORT: Duration = Duration::from_secs(29);
 
 /// Listens from now on, in the background of the current runtime. The value becomes `true` with the
 /// first signal, or when the run is stopped in another way.
-pub fn listen(console: &Console) -> io::Result<watch::Receiver<bool>> {
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
+pub(crate) fn listen(console: &Console) -> io::Result<watch::Receiver<bool>> {
+    let mut signals = Signals::new()?;
     let stopped = console.stop.subscribe();
     if let Some(until) = &console.until {
         console.status.ends_at(until.moment());
@@ -32,11 +31,11 @@ pub fn listen(console: &Console) -> io::Result<watch::Receiver<bool>> {
         }
     });
     tokio::spawn(async move {
-        let name = either(&mut interrupt, &mut terminate).await;
+        let name = signals.first().await;
         tracing::warn!("{name}: finishing the groups in flight; once more to stop at once");
         // Nobody may be listening any more, at the very end; the second signal still counts.
         console.stop.send_replace(true);
-        let name = either(&mut interrupt, &mut terminate).await;
+        let name = signals.once_more().await;
         end_at_once(&console, &format!("{name} again"))
     });
     Ok(stopped)
@@ -54,9 +53,65 @@ fn end_at_once(console: &Console, why: &str) -> ! {
     exit::at_once(Exit::Interrupted)
 }
 
-async fn either(interrupt: &mut Signal, terminate: &mut Signal) -> &'static str {
-    tokio::select! {
-        _ = interrupt.recv() => "interrupted",
-        _ = terminate.recv() => "terminated",
+/// What a process is sent that is to end.
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+    hang_up: Option<Signal>,
+}
+
+impl Signals {
+    fn new() -> io::Result<Self> {
+        let hang_up = SignalKind::hangup();
+        let ignored = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+        let is_ignored = ignores(&ignored, hang_up.as_raw_value());
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+            hang_up: if is_ignored { None } else { Some(signal(hang_up)?) },
+        })
+    }
+
+    async fn first(&mut self) -> &'static str {
+        let Self { interrupt, terminate, hang_up } = self;
+        let hang_up = async {
+            match hang_up {
+                Some(hang_up) => hang_up.recv().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            _ = interrupt.recv() => "interrupted",
+            _ = terminate.recv() => "terminated",
+            _ = hang_up => "the terminal is gone",
+        }
+    }
+
+    /// What is meant by a person: a terminal that goes away may say so several times.
+    async fn once_more(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.interrupt.recv() => "interrupted",
+            _ = self.terminate.recv() => "terminated",
+        }
+    }
+}
+
+/// Whether a process ignores a signal, by what Linux says of it in `/proc/self/status`.
+fn ignores(status: &str, signal: i32) -> bool {
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or_default();
+    mask & 1 << (signal - 1) != 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_signal_that_is_ignored_stays_so() {
+        let status =
+            "SigBlk:\t0000000000000000\nSigIgn:\t0000000000001001\nSigCgt:\t0000000000000002\n";
+        assert!(ignores(status, 1) && ignores(status, 13));
+        assert!(!ignores(status, 2) && !ignores("", 1));
     }
 }

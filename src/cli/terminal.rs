@@ -3,6 +3,8 @@
 //! Reports go to standard output; progress, logs and errors to standard error. A line that is written
 //! while a progress bar is shown takes the bar away for a moment, so that neither breaks the other.
 
+mod drawn;
+
 use std::env;
 use std::io::{self, IsTerminal, Write};
 use std::sync::Arc;
@@ -12,12 +14,17 @@ use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget};
 use serde_json::json;
 use tracing_subscriber::fmt::MakeWriter;
 
+use drawn::Drawn;
+
 use super::catalogue::output::LogFormat;
 use crate::moment::Moment;
 
+/// What writing to a terminal that is gone fails with.
+const EIO: i32 = 5;
+
 /// Standard output and standard error of this process. Clones share the progress bar.
 #[derive(Clone, Debug)]
-pub struct Terminal {
+pub(crate) struct Terminal {
     bars: MultiProgress,
     /// Whether standard error gets JSON lines and nothing else.
     json: Arc<AtomicBool>,
@@ -25,9 +32,12 @@ pub struct Terminal {
 
 impl Terminal {
     /// The terminal of this process.
-    pub fn new() -> Self {
-        let bars = MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(5));
-        Self { bars, json: Arc::default() }
+    pub(crate) fn new() -> Self {
+        let target = match io::stderr().is_terminal() {
+            true => ProgressDrawTarget::term_like_with_hz(Box::new(Drawn::default()), 5),
+            false => ProgressDrawTarget::hidden(),
+        };
+        Self { bars: MultiProgress::with_draw_target(target), json: Arc::default() }
     }
 
     /// How standard error is written from now on.
@@ -36,7 +46,7 @@ impl Terminal {
     }
 
     /// Whether standard error is shown to a person, on a terminal that can draw a bar.
-    pub fn shows_bars(&self) -> bool {
+    pub(crate) fn shows_bars(&self) -> bool {
         let dumb = env::var_os("TERM").is_some_and(|term| term == "dumb");
         io::stderr().is_terminal() && !dumb && !self.json.load(Ordering::Relaxed)
     }
@@ -54,25 +64,26 @@ impl Terminal {
         shown.map_or(80, |(width, _)| usize::from(width.0).clamp(20, 100))
     }
 
-    /// Prints a report. A reader that went away (`| head`) is no error.
-    pub fn print(&self, report: &str) -> io::Result<()> {
+    /// Prints a report. A reader that went away (`| head`, or a terminal that was closed) is no error.
+    pub(crate) fn print(&self, report: &str) -> io::Result<()> {
         let printed = self.bars.suspend(|| {
             let mut out = io::stdout().lock();
             out.write_all(report.as_bytes()).and_then(|()| out.flush())
         });
         match printed {
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+            Err(error) if error.raw_os_error() == Some(EIO) => Ok(()),
             printed => printed,
         }
     }
 
     /// Tells something on standard error that is no error, and is not logged.
-    pub fn tell(&self, what: &str) {
+    pub(crate) fn tell(&self, what: &str) {
         self.line("INFO", "", what);
     }
 
     /// Tells an error.
-    pub fn complain(&self, error: &str) {
+    pub(crate) fn complain(&self, error: &str) {
         self.line("ERROR", "tributary: ", error);
     }
 

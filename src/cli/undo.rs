@@ -8,9 +8,10 @@ use std::sync::Arc;
 use anyhow::anyhow;
 use tokio::sync::watch;
 
-use super::engine::{Engine, Needs, Ready};
+use super::engine::Engine;
 use super::identity::{self, Identity, check_tables};
 use super::latency_log::LatencyLog;
+use super::ready::{Needs, Ready};
 use super::{Console, Exit, Failure, Progress, UndoSettings, again, facts, listen, live, register};
 use crate::journal::{Journal, JournalError, SqliteJournal};
 use crate::live::Phase;
@@ -45,7 +46,7 @@ pub(super) const WHOLE_UNDONE: &str = "taken_back_as_a_whole";
 const REASONS: usize = 10;
 
 /// Runs `undo` on a run that has been taken up.
-pub async fn run(
+pub(crate) async fn run(
     run_dir: RunDir,
     record: &RunRecord,
     settings: &UndoSettings,
@@ -88,23 +89,25 @@ async fn carry_out(
         discover: Discover::Content,
         run: &record.id,
         writes: true,
+        has_begun: true,
+        min_gc_grace: None,
     };
     let ready = Ready::start_unless(&mut stop, needs, console).await?;
+    register::check_newest(&ready.past, &record.id, &journal, identity::groups(&journal)?).await?;
     check_tables(&journal, ready.spec())?;
-    let not_yet = match ready.past.archive() {
-        None => BTreeMap::new(),
+    let (not_yet, first) = match ready.past.archive() {
+        None => (BTreeMap::new(), Vec::new()),
         Some(past) => {
             register::forget_unwritten(past, &record.id, &journal, ready.spec()).await?;
             let known: HashSet<usize> =
                 journal.states()?.into_iter().map(|(group, _)| group).collect();
             selected.groups.retain(|group| known.contains(group));
             let groups = &selected.groups;
-            register::not_yet(past, &record.id, &journal, groups, ready.spec()).await?
+            let not_yet =
+                register::not_yet(past, &record.id, &journal, groups, ready.spec()).await?;
+            let first = register::undos_before(past, &not_yet).await?;
+            (not_yet, first)
         }
-    };
-    let first = match ready.past.archive() {
-        None => Vec::new(),
-        Some(past) => register::undos_before(past, &not_yet).await?,
     };
     if pairs.is_none() {
         // A run that is undone as a whole does not go on merging, whatever becomes of the rest.
@@ -123,8 +126,7 @@ async fn carry_out(
     // rough the end.
     let spec = Arc::clone(&engine.context.spec);
     let listed = list_conflicts(&engine, run_dir);
-    let topic = events.as_ref().map(|events| events.topic.clone());
-    let facts = engine.events(topic, undone.ended == Walked::Interrupted);
+    let facts = engine.events(undone.ended == Walked::Interrupted);
     let (retries, latency) = (engine.context.retries(), engine.context.recorder.totals());
     let total = identity::groups(&*engine.journal)?;
     let settled = engine.settle(total).await;
@@ -198,8 +200,7 @@ async fn walk(
 ) -> (Undone, Result<(), JournalError>) {
     let groups_total = selected.groups.len() as u64;
     console.status.enter(Phase::Undoing);
-    let topic = settings.events.as_ref().map(|events| events.topic.clone());
-    engine.show(groups_total, topic, console);
+    engine.show(groups_total, console);
     if !selected.groups.is_empty() {
         tokio::select! {
             () = tokio::time::sleep(engine.context.as_of.time_to_settle()) => {}

@@ -21,7 +21,7 @@ const LOOK: Duration = Duration::from_secs(10);
 
 /// When a session ends. Clones share whether it has.
 #[derive(Clone, Debug)]
-pub struct Until {
+pub(crate) struct Until {
     /// As it was given, with its flag.
     given: String,
     at: SystemTime,

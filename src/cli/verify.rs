@@ -5,9 +5,11 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::engine::{Needs, Ready};
+use anyhow::anyhow;
+
 use super::identity::{self, Identity, check_tables};
 use super::latency_log::LatencyLog;
+use super::ready::{Needs, Ready};
 use super::{
     Console, Exit, Failure, Progress, VerifySettings, again, facts, listen, live, register,
 };
@@ -15,12 +17,12 @@ use crate::journal::{Journal, SqliteJournal, State};
 use crate::live::Phase;
 use crate::moment::Moment;
 use crate::pipeline::{Discover, Walked};
-use crate::report::{Rendered, Verification, VerifiedGroups, VerifiedTable};
+use crate::report::{Rendered, TruncatedTable, Verification, VerifiedGroups, VerifiedTable};
 use crate::run::{RunDir, RunRecord, files};
 use crate::verify::{self, Options, Verified};
 
 /// Runs `verify` on a run that has been taken up.
-pub async fn run(
+pub(crate) async fn run(
     run_dir: RunDir,
     record: &RunRecord,
     settings: &VerifySettings,
@@ -56,9 +58,19 @@ async fn carry_out(
         discover: Discover::Content,
         run: &record.id,
         writes: *repair,
+        has_begun: true,
+        min_gc_grace: None,
     };
     let ready = Ready::start_unless(&mut stop, needs, console).await?;
+    register::check_newest(&ready.past, &record.id, &journal, total).await?;
     check_tables(&journal, ready.spec())?;
+    let truncated = facts::truncated(ready.store(), record.started_at).await;
+    if let (Some(TruncatedTable { table, at }), true) = (truncated.first(), *repair) {
+        return Err(Failure::failed(anyhow!(
+            "table {table} was truncated at {at}, since the run began: a repair would write again what somebody meant to \
+             be gone. Nothing was written; without --repair the rest is compared"
+        )));
+    }
     let done = done(&journal)?;
     let merged_on: BTreeSet<usize> = match ready.past.archive() {
         None => BTreeSet::new(),
@@ -73,7 +85,7 @@ async fn carry_out(
 
     let groups_total = done.len().saturating_sub(merged_on.len()) as u64;
     console.status.enter(Phase::Verifying);
-    engine.show(groups_total, events.as_ref().map(|events| events.topic.clone()), console);
+    engine.show(groups_total, console);
     let shown = Progress::start(console, output.quiet, engine.snapshot(groups_total));
     // Its latencies are of no run: they are told in the report and not kept.
     let log = LatencyLog::start(io::sink(), run_dir.file(files::LATENCY), &engine.context);
@@ -87,6 +99,7 @@ async fn carry_out(
 
     let exit = exit(&verified, total);
     let spec = Arc::clone(&engine.context.spec);
+    let untold = engine.context.storage.untold();
     let latency = engine.context.recorder.totals();
     let (acknowledged, retries) = (engine.acknowledged(), engine.context.retries());
     let settled = engine.settle(total).await;
@@ -106,6 +119,7 @@ async fn carry_out(
         elapsed_s: finished_at.since(started_at).as_secs_f64(),
         exit_code: exit.code(),
         repair: *repair,
+        truncated,
         stopped: match verified.ended {
             Walked::Finished => None,
             Walked::Interrupted => Some(console.stopped_by()),
@@ -119,6 +133,7 @@ async fn carry_out(
         tables: names.zip(counts).map(|(table, counts)| VerifiedTable { table, counts }).collect(),
         groups: groups(verified, total),
         events: acknowledged,
+        untold,
         retries,
         examples: facts::examples(&diff, "verdict", None),
         timeline,

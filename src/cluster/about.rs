@@ -80,22 +80,12 @@ mod tests {
     use super::*;
     use crate::model::Row;
     use crate::spec::RawSpec;
-    use crate::spec::schema::{ColumnKind, ColumnSchema, Direction, Schema, TableSchema};
+    use crate::spec::schema::{Schema, TableSchema};
 
     #[test]
     fn a_single_change_is_named_with_its_largest_value() {
-        let column = |(name, kind): (&str, ColumnKind)| {
-            let cql_type = crate::model::CqlType::parse("text");
-            ColumnSchema { name: name.into(), kind, cql_type }
-        };
-        let columns = [
-            ("user", ColumnKind::PartitionKey(0)),
-            ("course", ColumnKind::Clustering(0, Direction::Ascending)),
-            ("grade", ColumnKind::Regular),
-            ("note", ColumnKind::Regular),
-        ];
-        let columns = columns.map(column).to_vec();
-        let table = TableSchema { columns, ..TableSchema::default() };
+        let columns = ["user", "course", "grade", "note"].map(|name| (name, "text"));
+        let table = TableSchema::keyed(2, &columns);
         let schema = Schema { keyspace: "k".into(), tables: [("t".into(), table)].into() };
         let text = "name = 'n'\n[[table]]\nname = 't'\naccount = 'user'\nfind = 'partition'\n\
                     on_conflict = 'keep-target'";

@@ -44,6 +44,15 @@ const SESSION_TIMEOUT: Duration = Duration::from_secs(20);
 /// The most that a node's clock may differ from ours.
 const MAX_SKEW: Duration = Duration::from_secs(5);
 
+/// What the clocks of all nodes say.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Clocks {
+    /// The latest of all, ours included, in microseconds: the earliest moment that a merge may be dated.
+    pub(crate) latest: TimestampUs,
+    /// How far the slowest is behind ours.
+    pub(crate) behind: Duration,
+}
+
 /// A connected cluster whose keyspace exists.
 pub struct Cluster {
     session: Arc<Session>,
@@ -79,6 +88,9 @@ impl Cluster {
             .keepalive_interval(KEEPALIVE_INTERVAL)
             .keepalive_timeout(KEEPALIVE_TIMEOUT)
             .keyspaces_to_fetch([&settings.keyspace]);
+        if !settings.address_map.0.is_empty() {
+            builder = builder.address_translator(Arc::new(settings.address_map.clone()));
+        }
         if let Some(username) = &settings.username {
             let password = settings.password.as_ref().map_or("", |secret| secret.expose());
             builder = builder.user(username, password);
@@ -120,7 +132,7 @@ impl Cluster {
     }
 
     /// The keyspace of the register; none where it is not to be asked.
-    pub fn register_keyspace(&self) -> Option<&str> {
+    pub(crate) fn register_keyspace(&self) -> Option<&str> {
         self.settings.register.as_deref()
     }
 
@@ -148,30 +160,32 @@ impl Cluster {
         Ok(Store { read: self.reader(spec).await?, writes })
     }
 
-    /// Asks every node for its clock and answers the latest of all clocks, ours included: the earliest
-    /// moment that a merge may be dated.
+    /// Asks every node for its clock.
     ///
     /// # Errors
     /// A clock is more than 5 s away from ours: writes of the application and of the merge could not be
     /// told apart by their times.
-    pub async fn latest_clock(&self) -> Result<TimestampUs, ClusterError> {
-        let mut latest = now_us();
+    pub(crate) async fn clocks(&self) -> Result<Clocks, ClusterError> {
+        let mut clocks = Clocks { latest: now_us(), behind: Duration::ZERO };
         for node in self.session.get_cluster_state().get_nodes_info() {
             let before = now_us();
             let Some(clock_ms) = self.ask_clock(node).await? else { continue };
             let after = now_us();
             // The answer has milliseconds and was given at some moment between the two.
             let (earliest, last) = (clock_ms * 1_000, clock_ms * 1_000 + 999);
-            let skew_us = (earliest - after).max(before - last).max(0);
+            let behind_us = (before - last).max(0);
+            let skew_us = behind_us.max(earliest - after);
             if skew_us > MAX_SKEW.as_micros() as i64 {
                 return Err(ClusterError::ClockSkew {
                     node: node.address.to_string(),
                     skew_s: skew_us as f64 / 1e6,
                 });
             }
-            latest = latest.max(last + 1);
+            clocks.latest = clocks.latest.max(last + 1);
+            clocks.behind = clocks.behind.max(Duration::from_micros(behind_us.unsigned_abs()));
         }
-        Ok(latest.max(now_us()))
+        clocks.latest = clocks.latest.max(now_us());
+        Ok(clocks)
     }
 
     /// The node's clock in milliseconds; `None` (and a warning) if the node does not answer.

@@ -33,7 +33,7 @@ const ERROR: u8 = 0;
 
 /// How far a connection comes; the later the layer, the more is well before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Layer {
+pub(crate) enum Layer {
     /// The host's name has no address.
     Name,
     /// No connection.
@@ -74,9 +74,9 @@ impl fmt::Display for Layer {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tried {
     /// The contact point.
-    pub host: String,
+    pub(crate) host: String,
     /// The layer that failed.
-    pub layer: Layer,
+    pub(crate) layer: Layer,
     /// How.
     pub why: String,
 }
@@ -193,10 +193,11 @@ mod tests {
     use tokio::net::TcpListener;
 
     use super::*;
-    use crate::cluster::{Consistency, TlsSettings, tls};
+    use crate::cluster::{AddressMap, Consistency, TlsSettings, tls};
 
     fn settings(hosts: &[String]) -> ClusterSettings {
         ClusterSettings {
+            address_map: AddressMap::default(),
             register: None,
             hosts: hosts.to_vec(),
             keyspace: "k".into(),

@@ -7,6 +7,10 @@ use crate::storage::{Fault, StorageError};
 /// A code of the protocol's version 5.
 const CDC_WRITE_FAILURE: i32 = 0x1600;
 
+/// How Cassandra names a table, a keyspace or a column that is gone (`Schema.validateTable`, `TableMetadata.getExistingColumn`).
+const GONE: [&str; 4] =
+    ["unconfigured table", "does not exist", "Undefined column name", "Unknown identifier"];
+
 /// The characters of a key that are shown.
 const SHOWN: usize = 64;
 
@@ -97,12 +101,7 @@ fn db_kind(error: &DbError, message: &str) -> Fault {
         // Space for changes that wait for a consumer is used up (CASSANDRA-12148); the driver has no name for it.
         DbError::Other(CDC_WRITE_FAILURE) => Fault::Transient,
         DbError::Unauthorized => Fault::Fatal,
-        // How Cassandra names a table or a keyspace that is gone (`Schema.validateTable`).
-        DbError::Invalid
-            if message.contains("unconfigured table") || message.contains("does not exist") =>
-        {
-            Fault::Fatal
-        }
+        DbError::Invalid if GONE.iter().any(|gone| message.contains(gone)) => Fault::Fatal,
         _ => Fault::Permanent,
     }
 }
@@ -132,6 +131,7 @@ mod tests {
         check(late, "", Fault::TimedOut);
         check(DbError::Invalid, "Key may not be empty", Fault::Permanent);
         check(DbError::Invalid, "unconfigured table user_courses", Fault::Fatal);
+        check(DbError::Invalid, "Undefined column name grade in table k.t", Fault::Fatal);
         check(DbError::Unauthorized, "no MODIFY permission", Fault::Fatal);
         let (received, required, numfailures, data_present) = (0, 1, 1, false);
         let failed =

@@ -7,8 +7,11 @@
 //!
 //! Deliberately absent: retries. The driver's own are switched off, because the pipeline retries with
 //! lower concurrency and counts what it does.
+//!
+//! May use `model`, `secret`, `spec`, `storage` and `register`; may be used by `cli`.
 
 mod about;
+mod address_map;
 mod altered;
 mod ask;
 mod capabilities;
@@ -20,25 +23,29 @@ mod owners;
 mod reads;
 mod register;
 mod replicas;
+mod rows;
 mod scan;
 mod schema;
 mod settings;
 mod statements;
 mod store;
+mod surroundings;
 mod tls;
 mod tombstones;
+mod truncated;
 mod values;
 mod writes;
 
 use thiserror::Error;
 
+pub use address_map::AddressMap;
 pub use connect::Cluster;
-pub use diagnosis::{Layer, Tried};
-pub use register::{ClusterRegister, RegisterReader};
+pub(crate) use diagnosis::{Layer, Tried};
+pub(crate) use register::{ClusterRegister, RegisterReader};
 pub use settings::*;
-pub use store::{ReadStore, Store};
-pub use tls::TlsError;
-pub use tombstones::Met;
+pub(crate) use store::ReadStore;
+pub use store::Store;
+pub(crate) use tls::TlsError;
 
 use crate::register::Lease;
 use crate::storage::Fault;
@@ -57,8 +64,10 @@ pub enum ClusterError {
     #[error(
         "Cassandra answers at {hosts}, but there it is said that its nodes are reached at {}, and no connection to any of \
          these can be made from here. The nodes advertise these addresses: broadcast_rpc_address (without it, rpc_address) \
-         in their cassandra.yaml has to be one that clients can reach",
-        known_list(advertised)
+         in their cassandra.yaml has to be one that clients can reach; or say where each is reached from here: --address-map \
+         {}=HOST:PORT",
+        known_list(advertised),
+        advertised.first().map_or("ADDRESS:PORT", |first| first)
     )]
     Unadvertised {
         /// The contact points.
@@ -85,7 +94,8 @@ pub enum ClusterError {
     },
     /// The keyspace does not exist.
     #[error(
-        "there is no keyspace {keyspace}; check --keyspace. The cluster has: {}",
+        "there is no keyspace {keyspace}{}; check --keyspace. The cluster has: {}",
+        in_another_case(keyspace, known),
         known_list(known)
     )]
     MissingKeyspace {
@@ -145,6 +155,21 @@ pub enum ClusterError {
         what: &'static str,
         /// What the server says.
         message: String,
+    },
+    /// A table drops its tombstones too early.
+    #[error(
+        "table {table} keeps its tombstones for {gc_grace_s} s (gc_grace_seconds), which is less than {least_s} s: a \
+         replica or a hint that is later brings rows back that were moved. Nothing was written. Raise it (ALTER TABLE \
+         {table} WITH gc_grace_seconds = 864000), or accept it: --min-gc-grace {}",
+        if *gc_grace_s == 0 { "none".to_owned() } else { format!("{gc_grace_s}s") }
+    )]
+    ShortGcGrace {
+        /// The table, with its keyspace.
+        table: String,
+        /// How long it keeps them.
+        gc_grace_s: u64,
+        /// How long it should.
+        least_s: u64,
     },
     /// The register is missing, and may not be created.
     #[error(
@@ -242,6 +267,30 @@ fn refused_login(message: &str) -> Option<String> {
     })
 }
 
+/// That there is one that differs in case only.
+fn in_another_case(name: &str, known: &[String]) -> String {
+    let other = known.iter().find(|known| known.eq_ignore_ascii_case(name));
+    other.map_or_else(String::new, |other| format!(" (case counts: there is {other})"))
+}
+
 fn known_list(names: &[String]) -> String {
     if names.is_empty() { "none".into() } else { names.join(", ") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_keyspace_in_another_case_is_named() {
+        let missing = |keyspace: &str| {
+            let (keyspace, known) = (keyspace.into(), vec!["courses".into()]);
+            ClusterError::MissingKeyspace { keyspace, known }.to_string()
+        };
+        assert!(
+            missing("Courses")
+                .starts_with("there is no keyspace Courses (case counts: there is courses);")
+        );
+        assert!(missing("classes").starts_with("there is no keyspace classes; check --keyspace."));
+    }
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use scylla::statement::prepared::PreparedStatement;
 
+use crate::model::ColumnIndex;
 use crate::spec::{Column, Spec, Table};
 use crate::storage::Width;
 
@@ -13,13 +14,15 @@ use super::statements::{Preparer, Reach, conditions, equals, names, quoted};
 
 /// The reads of one table that a merge needs.
 pub(super) struct Reads {
-    /// All columns of an account's rows in a scope, or of those of several accounts.
+    /// All columns of an account's rows in a scope, or of those of several accounts, but for `collections`.
     full: PreparedStatement,
     /// The key, and what policies and events look at.
     slim: PreparedStatement,
     /// The first rows of several accounts' partitions, of all columns and of the slim ones; absent where
     /// an account has no partition of its own.
     first: Option<[PreparedStatement; 2]>,
+    /// The maps and sets of a row by its primary key, where they cannot be read with the rest.
+    pub(super) collections: Option<PreparedStatement>,
     /// Which of some accounts own rows in a scope.
     pub(super) owners: PreparedStatement,
     /// When the cells of several accounts were written that a policy looks at, then the keys of their rows; absent
@@ -43,16 +46,19 @@ impl Reads {
     pub(super) async fn prepare(with: &Preparer, spec: &Spec) -> Result<Arc<[Self]>, ClusterError> {
         let mut all = Vec::with_capacity(spec.tables.len());
         for table in &spec.tables {
-            let columns = |count| names(table, 0..count).join(", ");
-            let found = found(table);
-            let full = select(with, table, &columns(table.columns.len()), &found);
-            if table.has_point_rows() && has_collections(table) {
-                with.require(Capability::InBesideCollections, &full).await?;
-            }
+            let apart = reads_apart(with, table);
+            let columns = |count| {
+                names(table, (0..count).filter(|column| !apart || is_simple(table, *column)))
+            };
+            let text = |count| select(with, table, &columns(count).join(", "), &found(table));
             all.push(Self {
-                full: with.prepare(&full).await?,
-                slim: with.prepare(&select(with, table, &columns(table.slim_len), &found)).await?,
+                full: with.prepare(&text(table.columns.len())).await?,
+                slim: with.prepare(&text(table.slim_len)).await?,
                 first: prepare_first(with, table).await?,
+                collections: match apart {
+                    true => Some(with.prepare(&collections_of(with, table)).await?),
+                    false => None,
+                },
                 owners: prepare_owners(with, table).await?,
                 written: prepare_written(with, table).await?,
                 keys: prepare_keys(with, table).await?,
@@ -81,15 +87,20 @@ impl TimedReads {
     pub(super) async fn prepare(with: &Preparer, spec: &Spec) -> Result<Vec<Self>, ClusterError> {
         let mut all = Vec::with_capacity(spec.tables.len());
         for table in &spec.tables {
-            let mut columns = names(table, 0..table.columns.len());
-            let times = names(table, table.key_len..table.columns.len());
-            columns.extend(times.iter().map(|name| format!("WRITETIME({name})")));
-            let columns = columns.join(", ");
+            let apart = reads_apart(with, table);
+            let elements = with.capabilities.has(Capability::CollectionTimes);
+            let timed = table.key_len..table.columns.len();
+            let timed = timed.filter(|column| elements || is_simple(table, *column));
+            let columns = |apart: bool| {
+                let together = 0..table.columns.len();
+                let together = together.filter(|column| !apart || is_simple(table, *column));
+                let times = names(table, timed.clone()).into_iter();
+                let times = times.map(|name| format!("WRITETIME({name})"));
+                names(table, together).into_iter().chain(times).collect::<Vec<_>>().join(", ")
+            };
             let key = equals(table, table.key_len);
-            let full = select(with, table, &columns, &found(table));
-            if has_collections(table) {
-                with.require(Capability::CollectionTimes, &full).await?;
-            }
+            let full = select(with, table, &columns(apart), &found(table));
+            let columns = columns(false);
             all.push(Self {
                 full: with.prepare(&full).await?,
                 first: match table.owns_partitions() {
@@ -106,8 +117,22 @@ impl TimedReads {
     }
 }
 
-fn has_collections(table: &Table) -> bool {
-    table.columns.iter().any(Column::is_multi_cell)
+/// Whether the maps and sets of rows that are found by `IN` are read apart from the rest.
+fn reads_apart(with: &Preparer, table: &Table) -> bool {
+    let has_collections = table.columns.iter().any(Column::is_multi_cell);
+    table.has_point_rows()
+        && has_collections
+        && !with.capabilities.has(Capability::InBesideCollections)
+}
+
+fn is_simple(table: &Table, column: ColumnIndex) -> bool {
+    !table.columns[column].is_multi_cell()
+}
+
+/// All maps and sets of the row of a primary key.
+fn collections_of(with: &Preparer, table: &Table) -> String {
+    let apart = (0..table.columns.len()).filter(|column| !is_simple(table, *column));
+    select(with, table, &names(table, apart).join(", "), &equals(table, table.key_len))
 }
 
 /// The condition by which an account's rows are found, or those of several accounts that own one each: the scope first,
@@ -171,12 +196,13 @@ async fn prepare_written(
     with: &Preparer,
     table: &Table,
 ) -> Result<Option<PreparedStatement>, ClusterError> {
-    if table.survivorship.is_empty() {
+    let looked_at = table.survivorship.iter().filter(|rule| !rule.joins_elements());
+    let mut columns: Vec<_> = looked_at
+        .map(|rule| format!("WRITETIME({})", quoted(&table.columns[rule.column].name)))
+        .collect();
+    if columns.is_empty() {
         return Ok(None);
     }
-    let looked_at = table.survivorship.iter().map(|rule| &table.columns[rule.column].name);
-    let mut columns: Vec<_> =
-        looked_at.map(|name| format!("WRITETIME({})", quoted(name))).collect();
     columns.extend(names(table, 0..table.key_len));
     let text = select(with, table, &columns.join(", "), &among_accounts(table));
     let reach = match table.owns_partitions() {
@@ -196,9 +222,7 @@ async fn prepare_keys(
     }
     let partition = names(table, 0..table.partition_len).join(", ");
     let range = format!("token({partition}) > ? AND token({partition}) <= ?");
-    let columns: Vec<_> = table.scope_columns().chain([table.account]).collect();
-    let columns: Vec<_> = columns.iter().map(|c| quoted(&table.columns[*c].name)).collect();
-    let columns = columns.join(", ");
+    let columns = names(table, table.scope_columns().chain([table.account])).join(", ");
     // Where a partition is one account's, its key says enough of all its rows.
     let columns = if table.owns_partitions() { format!("DISTINCT {columns}") } else { columns };
     with.prepare_for(&select(with, table, &columns, &range), Reach::Partitions).await.map(Some)

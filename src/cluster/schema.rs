@@ -35,11 +35,14 @@ pub(super) async fn read(
         return Err(ClusterError::NotCassandra { product });
     }
     let mut schema = Schema { keyspace: keyspace.into(), ..Schema::default() };
-    let tables = "SELECT table_name, id, default_time_to_live FROM system_schema.tables WHERE keyspace_name = ?";
-    let tables: Vec<(String, Uuid, Option<i32>)> = ask.rows(tables, (keyspace,)).await?;
-    for (name, id, ttl) in tables {
-        let (id, ttl) = (id.to_string(), ttl.unwrap_or_default());
-        let table = TableSchema { id, default_time_to_live_s: ttl, ..Default::default() };
+    let tables = "SELECT table_name, id, default_time_to_live, gc_grace_seconds FROM system_schema.tables \
+                  WHERE keyspace_name = ?";
+    let tables: Vec<(String, Uuid, Option<i32>, Option<i32>)> =
+        ask.rows(tables, (keyspace,)).await?;
+    for (name, id, ttl, gc_grace) in tables {
+        let (id, default_time_to_live_s) = (id.to_string(), ttl.unwrap_or_default());
+        let gc_grace_s = gc_grace.and_then(|s| s.try_into().ok()).unwrap_or_default();
+        let table = TableSchema { id, default_time_to_live_s, gc_grace_s, ..Default::default() };
         schema.tables.insert(name, table);
     }
     let columns = "SELECT table_name, column_name, kind, position, clustering_order, type \

@@ -1,21 +1,21 @@
 //! How a cluster is reached.
 
-use std::fmt;
 use std::path::PathBuf;
-use std::str::FromStr;
 
 use scylla::statement::Consistency as Level;
 use serde::Serialize;
 
 use crate::secret::Secret;
 
-use super::{TlsError, tls};
+use super::{AddressMap, TlsError, tls};
 
 /// What [`Cluster::connect`](super::Cluster::connect) needs.
 #[derive(Clone, Debug)]
 pub struct ClusterSettings {
     /// The contact points, `host:port`.
     pub hosts: Vec<String>,
+    /// Where nodes are reached that advertise another address.
+    pub address_map: AddressMap,
     /// The keyspace that holds the tables.
     pub keyspace: String,
     /// The keyspace of the register of runs; none where it is not asked.
@@ -36,11 +36,11 @@ pub struct ClusterSettings {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TlsSettings {
     /// The certificates of the CAs that may sign those of nodes; none for the ones that this machine trusts.
-    pub ca: Option<PathBuf>,
+    pub(crate) ca: Option<PathBuf>,
     /// Our own certificate, with those that lead to its CA, and its private key.
-    pub identity: Option<(PathBuf, PathBuf)>,
+    pub(crate) identity: Option<(PathBuf, PathBuf)>,
     /// Whether a node's certificate must be for its address or for a name among the contact points.
-    pub hostname_check: bool,
+    pub(crate) hostname_check: bool,
 }
 
 impl TlsSettings {
@@ -48,14 +48,26 @@ impl TlsSettings {
     ///
     /// # Errors
     /// A file cannot be read, or does not hold what it should.
-    pub fn check(&self) -> Result<(), TlsError> {
+    pub(crate) fn check(&self) -> Result<(), TlsError> {
         tls::client_config(self, &[]).map(drop)
     }
 }
 
 /// How many replicas acknowledge a read or write.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    Serialize,
+    strum::Display,
+    strum::EnumString,
+    strum::VariantNames,
+)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+#[strum(serialize_all = "SCREAMING_SNAKE_CASE", ascii_case_insensitive)]
 pub enum Consistency {
     /// One of any datacenter.
     One,
@@ -74,41 +86,6 @@ pub enum Consistency {
     EachQuorum,
     /// All.
     All,
-}
-
-impl Consistency {
-    /// Every level with its CQL name.
-    pub const NAMES: [(&'static str, Self); 8] = [
-        ("ONE", Self::One),
-        ("LOCAL_ONE", Self::LocalOne),
-        ("TWO", Self::Two),
-        ("THREE", Self::Three),
-        ("QUORUM", Self::Quorum),
-        ("LOCAL_QUORUM", Self::LocalQuorum),
-        ("EACH_QUORUM", Self::EachQuorum),
-        ("ALL", Self::All),
-    ];
-}
-
-impl fmt::Display for Consistency {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name = Self::NAMES.iter().find(|(_, level)| level == self).map_or("", |(name, _)| name);
-        f.write_str(name)
-    }
-}
-
-impl FromStr for Consistency {
-    type Err = String;
-
-    fn from_str(word: &str) -> Result<Self, String> {
-        let upper = word.to_ascii_uppercase().replace('-', "_");
-        Self::NAMES.iter().find(|(name, _)| *name == upper).map(|(_, level)| *level).ok_or_else(
-            || {
-                let names: Vec<_> = Self::NAMES.iter().map(|(name, _)| *name).collect();
-                format!("'{word}' is not a consistency level: use one of {}", names.join(", "))
-            },
-        )
-    }
 }
 
 impl From<Consistency> for Level {

@@ -147,8 +147,8 @@ impl Preparer {
 }
 
 /// The names of some columns.
-pub(super) fn names(table: &Table, range: std::ops::Range<usize>) -> Vec<String> {
-    table.columns[range].iter().map(|column| quoted(&column.name)).collect()
+pub(super) fn names(table: &Table, columns: impl IntoIterator<Item = ColumnIndex>) -> Vec<String> {
+    columns.into_iter().map(|column| quoted(&table.columns[column].name)).collect()
 }
 
 /// The condition on the first columns of a table.
@@ -161,8 +161,7 @@ pub(super) fn conditions(
     table: &Table,
     columns: impl IntoIterator<Item = ColumnIndex>,
 ) -> Vec<String> {
-    let names = columns.into_iter().map(|column| quoted(&table.columns[column].name));
-    names.map(|name| format!("{name} = ?")).collect()
+    names(table, columns).iter().map(|name| format!("{name} = ?")).collect()
 }
 
 /// A name as stored, whatever its case.

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use scylla::deserialize::row::ColumnIterator;
 use scylla::response::query_result::QueryResult;
 use scylla::response::{PagingState, PagingStateResponse};
 use scylla::statement::prepared::PreparedStatement;
@@ -21,7 +20,7 @@ use super::reads::{Reads, TimedReads};
 use super::statements::Preparer;
 use super::values::{self, Value, Values};
 use super::writes::Writes;
-use super::{ClusterError, about};
+use super::{ClusterError, about, rows};
 
 /// Reads the tables; it holds no statement that could write, and whatever asks for a writer does not take it:
 ///
@@ -34,8 +33,7 @@ pub struct ReadStore {
     pub(super) preparer: Preparer,
     pub(super) spec: Arc<Spec>,
     pub(super) reads: Arc<[Reads]>,
-    /// Prepared when they are first needed: a plain merge does without, and a server before Cassandra 5.0
-    /// does not know the write times of maps and sets.
+    /// Prepared when they are first needed: a plain merge does without.
     pub(super) timed: Arc<OnceCell<Vec<TimedReads>>>,
     pub(super) prepared: Arc<Prepared>,
 }
@@ -48,9 +46,14 @@ pub struct Store {
 }
 
 impl Store {
+    /// What this server cannot tell of the tables, in one sentence; `None` if it tells everything.
+    pub fn untold(&self) -> Option<String> {
+        self.read.untold()
+    }
+
     /// How many nodes there are (in the datacenter to work in, if one is named), and how many of them there is a
     /// connection to.
-    pub fn nodes(&self) -> (usize, usize) {
+    pub(crate) fn nodes(&self) -> (usize, usize) {
         let preparer = &self.read.preparer;
         let state = preparer.session.get_cluster_state();
         let is_ours = |node: &&Arc<scylla::cluster::Node>| {
@@ -65,13 +68,16 @@ impl Store {
 
 impl ReadStore {
     /// Prepares the reads with write times now, so that a server that refuses them says so before
-    /// anything is done.
+    /// anything is done, and what it cannot tell is said.
     ///
     /// # Errors
-    /// The server does not know them: before version 5.0, Cassandra has no `WRITETIME` of a map or set
-    /// that is not frozen.
+    /// The server does not take them.
     pub async fn prepare_timed(&self) -> Result<(), ClusterError> {
-        self.all_timed().await.map(drop)
+        self.all_timed().await?;
+        if let Some(untold) = self.untold() {
+            tracing::warn!("{untold}");
+        }
+        Ok(())
     }
 
     async fn all_timed(&self) -> Result<&[TimedReads], ClusterError> {
@@ -153,7 +159,7 @@ impl ReadStore {
         what: &impl Fn() -> Attempted<'a>,
     ) -> Result<Page, StorageError> {
         let (answer, next) = self.one_answer(statement, values, rows, after, what).await?;
-        Ok(Page { rows: rows_of_answer(answer, what)?, next })
+        Ok(Page { rows: rows::of_answer(answer, what)?, next })
     }
 
     /// As [`one_page`](Self::one_page), as it came.
@@ -181,7 +187,7 @@ impl ReadStore {
     }
 
     /// A whole answer at once.
-    async fn all<'a>(
+    pub(super) async fn all<'a>(
         &self,
         statement: &PreparedStatement,
         values: &Values<'_>,
@@ -190,29 +196,7 @@ impl ReadStore {
         let statement = self.preparer.current(statement);
         let result = self.preparer.session.execute_unpaged(&statement, values).await;
         let result = self.preparer.renew(result).await;
-        rows_of_answer(result.map_err(|error| what().failed(&error))?, what)
-    }
-
-    /// Tells cells from their write times, which follow them in the answer.
-    fn with_times<'a>(
-        &self,
-        table: TableIndex,
-        rows: Vec<Row>,
-        what: &impl Fn() -> Attempted<'a>,
-    ) -> Result<Vec<TimedRow>, StorageError> {
-        let shape = &self.spec.tables[table];
-        let with_times = |mut row: Row| {
-            let mut written = row.cells.split_off(shape.columns.len()).into_iter();
-            let times = shape.columns.iter().enumerate().map(|(at, column)| {
-                let cell = if at < shape.key_len { None } else { written.next().flatten() };
-                values::write_times(&cell, column.is_multi_cell()).ok_or_else(|| {
-                    let why = format!("the write time of {} cannot be read", column.name);
-                    what().error(&why, Fault::Permanent)
-                })
-            });
-            Ok(TimedRow { times: times.collect::<Result<_, _>>()?, row })
-        };
-        rows.into_iter().map(with_times).collect()
+        rows::of_answer(result.map_err(|error| what().failed(&error))?, what)
     }
 }
 
@@ -286,7 +270,9 @@ impl<S: AsRef<ReadStore> + Send + Sync + 'static> Reader for S {
         let what =
             || store.reading(table, about::of_accounts(&store.spec.tables[table], scope, accounts));
         let values = Values(values::of_accounts(scope, accounts));
-        store.all(store.reads[table].of_width(Width::Full), &values, &what).await
+        let reads = &store.reads[table];
+        let rows = store.all(reads.of_width(Width::Full), &values, &what).await?;
+        store.with_collections(table, rows, reads.collections.as_ref(), &what).await
     }
 
     async fn owners(
@@ -323,6 +309,8 @@ impl<S: AsRef<ReadStore> + Send + Sync + 'static> Reader for S {
             || store.reading(table, about::of_accounts(&store.spec.tables[table], scope, accounts));
         let values = Values(values::of_accounts(scope, accounts));
         let rows = store.all(&store.timed(table).await?.full, &values, &what).await?;
+        let collections = store.reads[table].collections.as_ref();
+        let rows = store.with_collections(table, rows, collections, &what).await?;
         store.with_times(table, rows, &what)
     }
 
@@ -362,24 +350,4 @@ impl<S: AsRef<ReadStore> + Send + Sync + 'static> Reader for S {
     ) -> Result<KeyPage, StorageError> {
         self.as_ref().keys(table, range, rows, after).await
     }
-}
-
-/// The rows of an answer; cells share the memory of the frame that they arrived in.
-fn rows_of_answer<'a>(
-    result: QueryResult,
-    what: &impl Fn() -> Attempted<'a>,
-) -> Result<Vec<Row>, StorageError> {
-    let rows = result.into_rows_result().map_err(|error| what().unreadable(&error))?;
-    let mut all = Vec::with_capacity(rows.rows_num());
-    for columns in rows.rows::<ColumnIterator<'_, '_>>().map_err(|e| what().unreadable(&e))? {
-        let columns = columns.map_err(|error| what().unreadable(&error))?;
-        // Results are collected without an idea of how many there are.
-        let mut cells = Vec::with_capacity(columns.columns_remaining());
-        for column in columns {
-            let column = column.map_err(|error| what().unreadable(&error))?;
-            cells.push(column.slice.map(|slice| slice.to_bytes()));
-        }
-        all.push(Row { cells });
-    }
-    Ok(all)
 }

@@ -26,11 +26,10 @@ const PAUSE: Duration = Duration::from_millis(50);
 
 /// What a traced read of a partition has met.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Met {
+pub(crate) struct Met {
     /// Rows that are there.
     pub rows: u64,
-    /// Tombstones.
-    pub tombstones: u64,
+    pub(crate) tombstones: u64,
     /// Whether the read came to the end of the partition.
     pub is_whole: bool,
 }
@@ -40,7 +39,7 @@ impl Cluster {
     ///
     /// # Errors
     /// Why it does not say: the user may not read `system_views`, or it is older than Cassandra 4.0.
-    pub async fn tombstone_limits(&self) -> Result<TombstoneLimits, String> {
+    pub(crate) async fn tombstone_limits(&self) -> Result<TombstoneLimits, String> {
         let ask = "SELECT name, value FROM system_views.settings WHERE name IN \
                    ('tombstone_warn_threshold', 'tombstone_failure_threshold')";
         let answer = self.session().query_unpaged(ask, ()).await;
@@ -69,7 +68,7 @@ impl ReadStore {
     /// # Errors
     /// It cannot be read ([`Fault::Replica`]: perhaps because it holds too many tombstones already), or there are no
     /// traces to be read.
-    pub async fn tombstones_in(
+    pub(crate) async fn tombstones_in(
         &self,
         table: TableIndex,
         partition: &[Bytes],

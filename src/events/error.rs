@@ -1,134 +1,41 @@
-//! What can go wrong between us and Kafka, in words that say what to do.
+//! What is to be done when events cannot be delivered; each kind of sink says in its own words why.
 
 use thiserror::Error;
 
-/// An error of this stage.
+/// Why events were not delivered, or cannot be. The message is complete in itself.
 #[derive(Clone, Debug, Error)]
-#[non_exhaustive]
-pub enum EventError {
-    /// A property that librdkafka does not know, that has a value it does not take, or that would
-    /// break a promise that the tool makes.
-    #[error("Kafka property '{key}': {reason}")]
-    Property {
-        /// The name of the property.
-        key: String,
-        /// What is wrong with it.
-        reason: String,
-    },
-    /// Properties that are fine one by one but not together.
-    #[error("Kafka settings: {reason}")]
-    Settings {
-        /// What librdkafka says.
-        reason: String,
-    },
-    /// No broker answered.
-    #[error(
-        "no Kafka broker answered at {brokers}: {cause}. Check --brokers (host:port,…), that the \
-         broker is up, and the security properties (-X security.protocol=…, -X sasl.…); or use \
-         --no-events"
-    )]
-    Unreachable {
-        /// The addresses that were tried.
-        brokers: String,
-        /// The last thing that librdkafka said about them.
-        cause: String,
-    },
-    /// The bootstrap address answers, the leader of a partition does not.
-    #[error(
-        "topic '{topic}' is led by broker {leader}, which does not answer: {cause}. This is the \
-         address that the broker advertises: check its advertised.listeners and that the address \
-         can be reached from here"
-    )]
-    LeaderUnreachable {
-        /// The topic.
-        topic: String,
-        /// The address that the broker advertises.
-        leader: String,
-        /// What was said about it.
-        cause: String,
-    },
-    /// The topic is missing and asking for it did not create it.
-    #[error(
-        "topic '{topic}' does not exist and the broker does not create topics: create it with \
-         kafka-topics.sh --bootstrap-server {brokers} --create --topic {topic}, or use --no-events"
-    )]
-    NoTopic {
-        /// The topic.
-        topic: String,
-        /// Where it was looked for.
-        brokers: String,
-    },
-    /// The topic exists but cannot take messages now.
-    #[error("topic '{topic}' cannot be written to: {cause}")]
-    TopicUnusable {
-        /// The topic.
-        topic: String,
-        /// Why not.
-        cause: String,
-    },
-    /// An event is larger than a message may be.
-    #[error(
-        "the event '{key}' of {bytes} bytes is larger than a message may be: raise max.message.bytes of the topic \
-         (and -X message.max.bytes=…, if you have set it)"
-    )]
-    TooLarge {
-        /// The key of the event.
-        key: String,
-        /// Its size.
-        bytes: usize,
-    },
-    /// The broker refused an event for good.
-    #[error("an event was not accepted by topic '{topic}': {cause}")]
-    Refused {
-        /// The topic.
-        topic: String,
-        /// Why.
-        cause: String,
-    },
-    /// Nothing has been acknowledged for so long that the events are left to another session.
-    #[error("Kafka at {brokers} has acknowledged nothing for {since_s} s: {cause}")]
-    Silent {
-        /// The brokers.
-        brokers: String,
-        /// How long.
-        since_s: u64,
-        /// Why, as far as that can be told.
-        cause: String,
-    },
-    /// The producer cannot go on: every event after this one fails too.
-    #[error("the Kafka producer had to give up: {cause}")]
-    Fatal {
-        /// Why.
-        cause: String,
-    },
-    /// Events were still on their way when the producer was closed.
-    #[error("{outstanding} events were not acknowledged by Kafka before it was closed")]
-    Unacknowledged {
-        /// How many.
-        outstanding: usize,
-    },
+#[error("{message}")]
+pub struct EventError {
+    scope: Scope,
+    message: String,
+}
+
+/// What an error is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Scope {
+    /// Settings: arguments and files alone can tell, nothing has been tried yet.
+    Settings,
+    /// One event, or a sink that cannot be reached at the start.
+    One,
+    /// Every event from now on: going on is pointless.
+    All,
+    /// Events that were still on their way when the sink was closed.
+    OnTheirWay,
 }
 
 impl EventError {
-    /// Whether arguments and files alone can tell, so that nothing has been tried yet.
-    pub fn is_configuration(&self) -> bool {
-        matches!(self, Self::Property { .. } | Self::Settings { .. })
+    /// An error about this.
+    pub(crate) fn new(scope: Scope, message: impl Into<String>) -> Self {
+        Self { scope, message: message.into() }
+    }
+
+    /// What it is about.
+    pub(crate) fn scope(&self) -> Scope {
+        self.scope
     }
 
     /// Whether every later event fails as well, so that going on is pointless.
-    pub fn is_fatal(&self) -> bool {
-        match self {
-            Self::Fatal { .. }
-            | Self::Silent { .. }
-            | Self::NoTopic { .. }
-            | Self::TopicUnusable { .. } => true,
-            Self::Property { .. }
-            | Self::Settings { .. }
-            | Self::Unreachable { .. }
-            | Self::LeaderUnreachable { .. }
-            | Self::TooLarge { .. }
-            | Self::Refused { .. }
-            | Self::Unacknowledged { .. } => false,
-        }
+    pub(crate) fn is_fatal(&self) -> bool {
+        self.scope == Scope::All
     }
 }

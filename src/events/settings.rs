@@ -1,248 +1,148 @@
-//! Where events go and how: our defaults, the operator's overrides, and the overrides that are
-//! refused because they would break a promise.
+//! Which sink the events of a run go to, as the settings say.
 
-use std::fmt;
-use std::fs;
+use super::{EventSettings, KINDS, Kind};
+use crate::setting::Command::{Apply, Resume, Undo, Verify};
+use crate::setting::{Described, Layers, Origin, Setting, SettingsError, settings};
 
-use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
-use rdkafka::error::KafkaError;
+settings! {
+    /// Whether anything is announced.
+    pub(super) EVENTS: "Events", &[Apply, Resume, Verify, Undo];
 
-use crate::secret::{is_secret, redacted};
-
-use super::EventError;
-use super::topic::TopicSettings;
-
-/// What [`Producer::connect`](super::Producer::connect) needs.
-#[derive(Clone)]
-pub struct EventSettings {
-    /// `host:port,…`, as librdkafka takes it.
-    pub brokers: String,
-    /// The topic that gets the events.
-    pub topic: String,
-    /// librdkafka properties that override the defaults, in the order in which they were given; the
-    /// last one of a name wins.
-    pub properties: Vec<(String, String)>,
+    /// Merge without announcing it
+    NO_EVENTS: bool = Setting::switch("no_events")
+        .recalled_from("events", |events| events.is_null().then(|| "true".to_owned()));
 }
 
-/// Ours, overridable one by one.
-const DEFAULTS: [(&str, &str); 9] = [
-    ("linger.ms", "20"),
-    ("compression.codec", "lz4"),
-    // The queue bounds memory; a task that finds it full waits.
-    ("queue.buffering.max.messages", "200000"),
-    ("queue.buffering.max.kbytes", "262144"),
-    // Infinite: a broker that goes down is waited for.
-    ("message.timeout.ms", "0"),
-    ("reconnect.backoff.max.ms", "2000"),
-    ("socket.keepalive.enable", "true"),
-    // The partitioner of the Java clients, so that our events of a key land where theirs do.
-    ("partitioner", "murmur2_random"),
-    ("client.id", "tributary"),
-];
-
-/// Set by us whatever happens.
-const FIXED: [(&str, &str); 2] = [("enable.idempotence", "true"), ("acks", "all")];
+/// Whether --no-events may be said of a run that has events.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Silence {
+    /// What is undone or repaired need not be announced.
+    Allowed,
+    /// What a run announces, it announces to its end.
+    Refused,
+}
 
 impl EventSettings {
-    /// Checks the properties as far as that is possible without a broker.
-    pub fn check(&self) -> Result<(), EventError> {
-        for (key, value) in &self.properties {
-            refuse(key, value)
-                .map_or(Ok(()), |reason| Err(EventError::Property { key: key.clone(), reason }))?;
-        }
-        for (key, value) in &self.properties {
-            check_file(key, value)?;
-        }
-        // One by one, because librdkafka is handed properties in no particular order and the first
-        // wrong one is to be named.
-        for (key, value) in &self.properties {
-            ClientConfig::new()
-                .set(key, value)
-                .create_native_config()
-                .map_err(|error| property_error(key, value, error))?;
-        }
-        Ok(())
-    }
-
-    /// The whole configuration of the producer, for a topic of such settings.
-    pub(super) fn client_config(&self, topic: &TopicSettings) -> ClientConfig {
-        let mut config = ClientConfig::new();
-        for (key, value) in DEFAULTS {
-            config.set(key, value);
-        }
-        for (key, value) in topic.properties() {
-            config.set(key, value);
-        }
-        for (key, value) in &self.properties {
-            // librdkafka knows some properties by two names; the override must not meet our default
-            // under the other one.
-            config.set(canonical(key), value);
-        }
-        for (key, value) in FIXED {
-            config.set(key, value);
-        }
-        config.set("bootstrap.servers", &self.brokers);
-        let debugging = self.properties.iter().any(|(key, _)| key == "debug");
-        config.set_log_level(if debugging {
-            RDKafkaLogLevel::Debug
-        } else {
-            RDKafkaLogLevel::Info
-        });
-        config
+    /// Where events go, as the settings say; `None` if nowhere.
+    ///
+    /// # Errors
+    /// A setting is missing, or has no value that it may have, or is not what the run began with.
+    pub(crate) fn of(layers: &Layers, silence: Silence) -> Result<Option<Self>, SettingsError> {
+        choose(KINDS, layers, silence)?.map(|kind| (kind.of)(layers)).transpose()
     }
 }
 
-impl fmt::Debug for EventSettings {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let shown: Vec<_> =
-            self.properties.iter().map(|(key, value)| (key, redacted(key, value))).collect();
-        f.debug_struct("EventSettings")
-            .field("brokers", &self.brokers)
-            .field("topic", &self.topic)
-            .field("properties", &shown)
-            .finish()
-    }
-}
-
-/// Why a property cannot be overridden, if so.
-fn refuse(key: &str, value: &str) -> Option<String> {
-    let reason = match canonical(key) {
-        "acks" if !matches!(value, "all" | "-1") => {
-            "must be 'all': a group is done only when its events are safe".to_owned()
-        }
-        "enable.idempotence" if value != "true" => {
-            "must be 'true': a retried delivery must not produce an event twice".to_owned()
-        }
-        "delivery.report.only.error" if value != "false" => {
-            "must be 'false': every acknowledgement is waited for".to_owned()
-        }
-        "bootstrap.servers" => "is set by --brokers".to_owned(),
-        "transactional.id" => "is not supported: events are not sent in transactions".to_owned(),
-        key if key.starts_with("test.") => "is for tests of librdkafka only".to_owned(),
-        _ => return None,
+/// The kind of sink: that of the run, else the one whose destination is given, else the first; `None` without events.
+fn choose<'k>(
+    kinds: &'k [Kind],
+    layers: &Layers,
+    silence: Silence,
+) -> Result<Option<&'k Kind>, SettingsError> {
+    let is_silent = layers.get(&NO_EVENTS)?;
+    let flag = |kind: &Kind| match layers.given(kind.destination.row()).map(|given| &given.origin) {
+        Some(Origin::Flag(flag)) => Some(flag.clone()),
+        _ => None,
     };
-    Some(reason)
-}
-
-/// A file that librdkafka is to read must be there: it would name neither the file nor what is wrong.
-fn check_file(key: &str, value: &str) -> Result<(), EventError> {
-    let names_file = key.starts_with("ssl.") && key.ends_with(".location");
-    // `probe` is a word of librdkafka's for the usual locations.
-    if !names_file || value.is_empty() || value == "probe" {
-        return Ok(());
+    if let Some(own) = layers.recorded(NO_EVENTS.row()) {
+        return match kinds.iter().find_map(flag) {
+            Some(flag) => Err(SettingsError::new(format!(
+                "{flag}: this run was begun without events ({}), and goes on without",
+                own.origin
+            ))),
+            None => Ok(None),
+        };
     }
-    fs::metadata(value).map(drop).map_err(|error| EventError::Property {
-        key: key.to_owned(),
-        reason: format!("cannot read '{value}': {error}"),
-    })
-}
-
-/// The one name that we use for a property that has two.
-fn canonical(key: &str) -> &str {
-    match key {
-        "request.required.acks" => "acks",
-        "metadata.broker.list" => "bootstrap.servers",
-        "delivery.timeout.ms" => "message.timeout.ms",
-        "queue.buffering.max.ms" => "linger.ms",
-        "compression.type" => "compression.codec",
-        key => key,
+    let recorded = |kind: &'k Kind| Some((kind, layers.recorded(kind.destination.row())?));
+    if let Some((kind, own)) = kinds.iter().find_map(recorded) {
+        let goes_on = |flag: &str| {
+            SettingsError::new(format!(
+                "{flag}: this run announces its changes to the {} '{}' ({}), and goes on to",
+                kind.destination.row().name.replace('_', " "),
+                own.text,
+                own.origin
+            ))
+        };
+        let others = kinds
+            .iter()
+            .filter(|other| other.destination.row().name != kind.destination.row().name);
+        return match others.filter_map(flag).next() {
+            _ if is_silent && silence == Silence::Refused => Err(goes_on("--no-events")),
+            _ if is_silent => Ok(None),
+            Some(flag) => Err(goes_on(&flag)),
+            None => Ok(Some(kind)),
+        };
     }
-}
-
-fn property_error(key: &str, value: &str, error: KafkaError) -> EventError {
-    let reason = match error {
-        // librdkafka repeats the value in its message.
-        KafkaError::ClientConfig(..) if is_secret(key) => "its value is not accepted".to_owned(),
-        KafkaError::ClientConfig(_, reason, ..) if reason.starts_with("No such") => {
-            "there is no such property (see librdkafka's CONFIGURATION.md)".to_owned()
-        }
-        KafkaError::ClientConfig(_, reason, ..) => reason,
-        _ => format!("'{}' is not accepted", redacted(key, value)),
-    };
-    EventError::Property { key: key.to_owned(), reason }
+    if is_silent {
+        return Ok(None);
+    }
+    let given = |kind: &'k Kind| Some((kind, layers.given(kind.destination.row())?));
+    match kinds.iter().filter_map(given).collect::<Vec<_>>()[..] {
+        [] => Ok(kinds.first()),
+        [(kind, _)] => Ok(Some(kind)),
+        [(_, one), (_, other), ..] => Err(SettingsError::new(format!(
+            "{} and {}: events have one destination; leave one of them out",
+            one.origin, other.origin
+        ))),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::setting::{Given, values};
 
-    fn with(properties: &[(&str, &str)]) -> EventSettings {
-        EventSettings {
-            brokers: "127.0.0.1:9092".into(),
-            topic: "changes".into(),
-            properties: properties
-                .iter()
-                .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
-                .collect(),
+    static SHELF: Setting<String> =
+        Setting::new("shelf", crate::setting::Kind::Text, "SHELF", values::any);
+
+    /// The kinds that there are, and another.
+    fn kinds() -> Vec<Kind> {
+        let other =
+            Kind { settings: &[], destination: &SHELF, of: |_| Err(SettingsError::new("none")) };
+        KINDS.iter().copied().chain([other]).collect()
+    }
+
+    fn given(key: &str, origin: Origin) -> Given {
+        Given { key: key.to_owned(), text: "x".to_owned(), origin }
+    }
+
+    fn flag(key: &str) -> Given {
+        given(key, Origin::Flag(format!("--{key}")))
+    }
+
+    fn of_run(key: &str) -> Given {
+        given(key, Origin::Run("run.json".into(), key.to_owned()))
+    }
+
+    /// The destination of what is chosen, or what is wrong.
+    fn chosen(all: impl IntoIterator<Item = Given>, silence: Silence) -> String {
+        match choose(&kinds(), &Layers::default().over(all), silence) {
+            Ok(kind) => kind.map_or("none", |kind| kind.destination.row().name).to_owned(),
+            Err(error) => error.to_string(),
         }
     }
 
-    fn message(properties: &[(&str, &str)]) -> String {
-        let error = with(properties).check().unwrap_err();
-        assert!(error.is_configuration());
-        error.to_string()
+    #[test]
+    fn whoever_gives_a_destination_chooses_the_sink() {
+        let refused = |all: Vec<Given>| chosen(all, Silence::Refused);
+        assert_eq!(refused(vec![]), "topic");
+        assert_eq!(refused(vec![flag("topic")]), "topic");
+        assert_eq!(refused(vec![flag("shelf")]), "shelf");
+        let both = refused(vec![flag("topic"), flag("shelf")]);
+        assert_eq!(both, "--topic and --shelf: events have one destination; leave one of them out");
     }
 
     #[test]
-    fn overrides_that_break_a_promise_are_refused() {
-        for (key, value) in [
-            ("acks", "1"),
-            ("request.required.acks", "0"),
-            ("enable.idempotence", "false"),
-            ("delivery.report.only.error", "true"),
-            ("bootstrap.servers", "elsewhere:9092"),
-            ("metadata.broker.list", "elsewhere:9092"),
-            ("transactional.id", "x"),
-            ("test.mock.num.brokers", "1"),
-        ] {
-            let message = message(&[("linger.ms", "7"), (key, value)]);
-            assert!(message.starts_with(&format!("Kafka property '{key}': ")), "{message}");
-        }
-        assert_eq!(
-            message(&[("acks", "1")]),
-            "Kafka property 'acks': must be 'all': a group is done only when its events are safe"
-        );
-    }
-
-    #[test]
-    fn an_unknown_property_or_value_is_named() {
-        assert_eq!(
-            message(&[("linger.sm", "5")]),
-            "Kafka property 'linger.sm': there is no such property (see librdkafka's \
-             CONFIGURATION.md)"
-        );
-        let wrong = message(&[("security.protocol", "tls")]);
-        assert!(wrong.contains("'security.protocol'") && wrong.contains("tls"), "{wrong}");
-        let file = message(&[("ssl.ca.location", "/nowhere/ca.pem")]);
-        assert!(
-            file.contains("'ssl.ca.location': cannot read '/nowhere/ca.pem': No such"),
-            "{file}"
-        );
-        with(&[("ssl.ca.location", "probe")]).check().unwrap();
-        let nul = message(&[("client.id", "a\0b")]);
-        assert!(nul.starts_with("Kafka property 'client.id': "), "{nul}");
-    }
-
-    #[test]
-    fn harmless_overrides_win_over_the_defaults_under_either_name() {
-        let settings = with(&[("acks", "-1"), ("compression.type", "zstd"), ("linger.ms", "50")]);
-        settings.check().unwrap();
-        let config = settings.client_config(&TopicSettings::default());
-        assert_eq!(config.get("compression.codec"), Some("zstd"));
-        assert_eq!(config.get("compression.type"), None);
-        assert_eq!(config.get("linger.ms"), Some("50"));
-        assert_eq!(config.get("acks"), Some("all"));
-        assert_eq!(config.get("message.timeout.ms"), Some("0"));
-        config.create_native_config().unwrap();
-    }
-
-    #[test]
-    fn secrets_are_not_shown() {
-        let settings = with(&[("sasl.password", "hunter2"), ("linger.ms", "9")]);
-        let shown = format!("{settings:?}");
-        assert!(!shown.contains("hunter2") && shown.contains("***"), "{shown}");
-        assert!(shown.contains("\"9\""), "{shown}");
-        let shown = message(&[("ssl.key.pem", "hunter2\0")]);
-        assert!(!shown.contains("hunter2"), "{shown}");
+    fn a_run_keeps_its_sink() {
+        let refused = |all: Vec<Given>| chosen(all, Silence::Refused);
+        assert_eq!(refused(vec![of_run("shelf")]), "shelf");
+        let goes_on =
+            "this run announces its changes to the shelf 'x' (shelf in run.json), and goes on to";
+        assert_eq!(refused(vec![flag("topic"), of_run("shelf")]), format!("--topic: {goes_on}"));
+        let silent = || Given { text: "true".into(), ..flag("no_events") };
+        assert_eq!(refused(vec![silent(), of_run("shelf")]), format!("--no-events: {goes_on}"));
+        assert_eq!(chosen([silent(), of_run("shelf")], Silence::Allowed), "none");
+        // What the environment or a file says of another sink is for other runs.
+        let of_file = given("topic", Origin::Environment("TRIBUTARY_TOPIC".into()));
+        assert_eq!(refused(vec![of_file, of_run("shelf")]), "shelf");
     }
 }

@@ -3,6 +3,8 @@
 //! Each topic is one file of Markdown. What the code knows in a table is made of that table: the [settings](settings())
 //! and the [rules of the input](rules()) stand below their topics. It is data in, text out: whoever shows it knows the
 //! width and the place.
+//!
+//! May use `setting` and `pairs`; may be used by `cli`.
 
 mod markdown;
 mod roff;
@@ -11,7 +13,7 @@ mod text;
 
 pub use markdown::{Block, blocks};
 pub use roff::page;
-pub use tables::{rules, settings, topics};
+pub(crate) use tables::{rules, settings, topics};
 pub use text::text;
 
 /// What stands above the list of topics.

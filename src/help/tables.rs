@@ -9,7 +9,7 @@ const COMMANDS: [&str; 9] =
     ["plan", "apply", "resume", "verify", "undo", "runs", "lookup", "control status", "config"];
 
 /// The topics with what they are about.
-pub fn topics() -> String {
+pub(crate) fn topics() -> String {
     let row = |topic: &Topic| format!("| `{}` | {} |\n", topic.name, topic.about);
     format!(
         "\n| topic | what it is about |\n|---|---|\n{}",
@@ -18,7 +18,7 @@ pub fn topics() -> String {
 }
 
 /// The settings of these rows, by their headings.
-pub fn settings<'r>(rows: impl Iterator<Item = &'r Row>) -> String {
+pub(crate) fn settings<'r>(rows: impl Iterator<Item = &'r Row>) -> String {
     let mut groups: Vec<(&str, String)> = Vec::new();
     for row in rows {
         let heading = if row.heading.is_empty() { "Of one command" } else { row.heading };
@@ -67,7 +67,7 @@ fn setting(row: &Row) -> String {
 }
 
 /// The rules by which lines are rejected, held back or doubted.
-pub fn rules() -> String {
+pub(crate) fn rules() -> String {
     let parts = [
         (Consequence::Rejected, "Rejected"),
         (Consequence::Held, "Held back, unless --accept names the rule"),

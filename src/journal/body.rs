@@ -31,9 +31,10 @@ use crate::merge::{Announced, Completion, Entry, PartitionDelete, Slice, Write};
 use crate::model::{Cell, ColumnIndex, Row, Scope, TableIndex};
 use crate::spec::Spec;
 
-pub use layout::{Layout, TableLayout};
-pub use scan::FoundIn;
-pub use undo::{Apart, CellAhead, Disputed, KeptCell, LeftAlone, UndoSlice};
+pub(crate) use layout::{Layout, TableLayout};
+pub(crate) use scan::FoundIn;
+pub use undo::Disputed;
+pub(crate) use undo::{Apart, CellAhead, KeptCell, LeftAlone, UndoSlice};
 
 use layout::{Present, PresentTable};
 use wire::{Out, Read, Reader};
@@ -83,7 +84,7 @@ impl Codec {
     ///
     /// # Errors
     /// The journal cannot be read.
-    pub fn as_written(journal: &dyn Journal) -> Result<Self, JournalError> {
+    pub(crate) fn as_written(journal: &dyn Journal) -> Result<Self, JournalError> {
         let known = Layout::all(journal)?;
         Ok(Self { own: 0, layouts: known.iter().map(|then| Present::new(then, then)).collect() })
     }
@@ -147,7 +148,7 @@ impl Codec {
     ///
     /// # Errors
     /// As with [`decode`](Self::decode).
-    pub fn gained_since(
+    pub(crate) fn gained_since(
         &self,
         body: &Bytes,
         table: TableIndex,
@@ -180,7 +181,7 @@ impl Codec {
     ///
     /// # Errors
     /// As with [`decode`](Self::decode).
-    pub fn decode_scopes(&self, scopes: &Bytes) -> Result<Vec<(TableIndex, Scope)>, String> {
+    pub(crate) fn decode_scopes(&self, scopes: &Bytes) -> Result<Vec<(TableIndex, Scope)>, String> {
         if scopes.is_empty() {
             return Ok(Vec::new());
         }

@@ -1,7 +1,7 @@
 //! A specification with columns of every kind, and intents.
 
-use crate::model::{AccountId, CqlType, Pair, Tally};
-use crate::spec::schema::{ColumnKind, ColumnSchema, Direction, Schema, TableSchema};
+use crate::model::{AccountId, Pair, Tally};
+use crate::spec::schema::{Schema, TableSchema};
 use crate::spec::{RawSpec, Spec};
 
 use super::{Intent, Kind, State};
@@ -83,17 +83,7 @@ pub(super) fn spec() -> Spec {
 pub(super) fn altered(alter: impl FnOnce(&mut Schema)) -> Spec {
     let mut schema = Schema { keyspace: "k".into(), ..Schema::default() };
     for (name, key, columns) in TABLES {
-        let columns = columns.iter().enumerate().map(|(at, (name, cql_type))| ColumnSchema {
-            name: (*name).into(),
-            cql_type: CqlType::parse(cql_type),
-            kind: match at {
-                0 => ColumnKind::PartitionKey(0),
-                at if at < key => ColumnKind::Clustering(at - 1, Direction::Ascending),
-                _ => ColumnKind::Regular,
-            },
-        });
-        let table = TableSchema { columns: columns.collect(), ..TableSchema::default() };
-        schema.tables.insert(name.into(), table);
+        schema.tables.insert(name.into(), TableSchema::keyed(key, columns));
     }
     alter(&mut schema);
     RawSpec::parse(SPEC, "a test").unwrap().check(&schema).unwrap()

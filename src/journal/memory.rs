@@ -48,7 +48,9 @@ impl fmt::Debug for MemoryJournal {
 
 impl MemoryJournal {
     /// An empty journal that fails at the intent for which the hook gives a cause.
-    pub fn failing(fails: impl Fn(&Intent) -> Option<String> + Send + Sync + 'static) -> Self {
+    pub(crate) fn failing(
+        fails: impl Fn(&Intent) -> Option<String> + Send + Sync + 'static,
+    ) -> Self {
         Self { kept: Mutex::default(), fails: Box::new(fails) }
     }
 

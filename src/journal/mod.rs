@@ -7,6 +7,8 @@
 //! time, or a repeated event with the same id, never a row.
 //!
 //! Deliberately absent: what bodies mean beyond their encoding ([`Codec`]), and any decision.
+//!
+//! May use `model`, `spec` and `merge`; may be used by `history`, `pipeline`, `verify`, `undo`, `report` and `cli`.
 
 pub mod body;
 #[cfg(test)]
@@ -17,7 +19,6 @@ mod sqlite;
 mod tests;
 
 use std::fmt;
-use std::str::FromStr;
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
@@ -26,10 +27,14 @@ use thiserror::Error;
 use crate::model::{AccountId, Pair, Tally, TimestampUs, TokenRange};
 
 pub use body::Codec;
-pub use sqlite::{SqliteJournal, stored_bytes};
+pub use sqlite::SqliteJournal;
+pub(crate) use sqlite::stored_bytes;
 
 /// Where a group stands. A group that the journal does not know is planned.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Hash, strum::Display, strum::EnumString, strum::VariantArray,
+)]
+#[strum(serialize_all = "lowercase")]
 pub enum State {
     /// A slice is recorded; its writes may or may not have happened.
     Intended,
@@ -49,38 +54,9 @@ pub enum State {
     Disputed,
 }
 
-impl State {
-    /// Every state with its name in the journal.
-    pub const NAMES: [(&'static str, Self); 8] = [
-        ("intended", Self::Intended),
-        ("written", Self::Written),
-        ("done", Self::Done),
-        ("sweeping", Self::Sweeping),
-        ("failed", Self::Failed),
-        ("undoing", Self::Undoing),
-        ("undone", Self::Undone),
-        ("disputed", Self::Disputed),
-    ];
-}
-
-impl fmt::Display for State {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name = Self::NAMES.iter().find(|(_, state)| state == self).map_or("", |(name, _)| name);
-        f.write_str(name)
-    }
-}
-
-impl FromStr for State {
-    type Err = String;
-
-    fn from_str(name: &str) -> Result<Self, String> {
-        let found = Self::NAMES.iter().find(|(known, _)| *known == name).map(|(_, state)| *state);
-        found.ok_or_else(|| format!("'{name}' is not a state"))
-    }
-}
-
 /// What a slice is for; its body is read accordingly.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, strum::Display, strum::EnumString)]
+#[strum(serialize_all = "lowercase")]
 pub enum Kind {
     /// Part of the merge.
     Merge,
@@ -92,33 +68,6 @@ pub enum Kind {
     Repair,
     /// The merge undone.
     Undo,
-}
-
-impl Kind {
-    /// Every kind with its name in the journal.
-    pub const NAMES: [(&'static str, Self); 5] = [
-        ("merge", Self::Merge),
-        ("sweep", Self::Sweep),
-        ("raise", Self::Raise),
-        ("repair", Self::Repair),
-        ("undo", Self::Undo),
-    ];
-}
-
-impl fmt::Display for Kind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name = Self::NAMES.iter().find(|(_, kind)| kind == self).map_or("", |(name, _)| name);
-        f.write_str(name)
-    }
-}
-
-impl FromStr for Kind {
-    type Err = String;
-
-    fn from_str(name: &str) -> Result<Self, String> {
-        let found = Self::NAMES.iter().find(|(known, _)| *known == name).map(|(_, kind)| *kind);
-        found.ok_or_else(|| format!("'{name}' is not a kind of slice"))
-    }
 }
 
 /// What is about to be written for a group.
@@ -176,7 +125,7 @@ pub struct GroupRecord {
     /// Why, where it failed or is disputed.
     pub reason: Option<String>,
     /// When it entered that state, in milliseconds since the Unix epoch.
-    pub changed_at_ms: i64,
+    pub(crate) changed_at_ms: i64,
 }
 
 /// A slice as the journal knows it, its body aside.
@@ -306,7 +255,7 @@ pub enum JournalError {
     /// It cannot be written: nothing that it does not cover is written to the cluster.
     #[error(
         "the journal {path} cannot be written: {cause}. Nothing was changed that it does not cover; make \
-         room, then resume the run"
+         room or put it back, then resume the run"
     )]
     Write {
         /// The file.
@@ -342,7 +291,10 @@ pub enum JournalError {
         known: i64,
     },
     /// It holds something that this version does not understand.
-    #[error("the journal {path} holds something unreadable ({what}); it may be damaged")]
+    #[error(
+        "the journal {path} holds something unreadable ({what}); it may be damaged. Nothing was written: \
+             put back a whole copy of the run directory from after the last command"
+    )]
     Damaged {
         /// The file.
         path: String,

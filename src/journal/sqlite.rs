@@ -27,7 +27,7 @@ use super::{
     GroupRecord, Intent, Journal, JournalError, Kind, Note, Scan, ScanRecord, SliceRecord, State,
 };
 
-pub use packed::stored_bytes;
+pub(crate) use packed::stored_bytes;
 use packed::{Block, PackedScan};
 use reads::Reads;
 use writer::{Answer, Request, Writer};
@@ -78,7 +78,7 @@ impl SqliteJournal {
     ///
     /// # Errors
     /// There is none, it is of another version, it is damaged, or it cannot be read.
-    pub fn open_read_only(path: &Path) -> Result<Self, JournalError> {
+    pub(crate) fn open_read_only(path: &Path) -> Result<Self, JournalError> {
         let reads = Reads::new(path, schema::looking(path)?)?;
         Ok(Self { path: path.to_owned(), reads, writer: None })
     }
@@ -93,7 +93,7 @@ impl SqliteJournal {
     ///
     /// # Errors
     /// The journal cannot be read.
-    pub fn groups_of(&self, account: &AccountId) -> Result<Vec<GroupRecord>, JournalError> {
+    pub(crate) fn groups_of(&self, account: &AccountId) -> Result<Vec<GroupRecord>, JournalError> {
         self.reads.groups_of(account)
     }
 

@@ -1,6 +1,7 @@
 //! What every journal does, tried on each.
 
 use futures::executor::block_on;
+use strum::VariantArray;
 
 use crate::model::{AccountType, Tally, TokenRange};
 
@@ -37,7 +38,7 @@ fn contents(journal: &dyn Journal) -> Contents {
     };
     let slices: Vec<_> = (0..10).map(|group| journal.slices(group).unwrap()).collect();
     let ids = slices.iter().flatten().map(|slice| slice.id);
-    let states = State::NAMES.map(|(_, state)| state);
+    let states = State::VARIANTS;
     Contents {
         states: journal.states().unwrap(),
         groups: (0..10).map(|group| journal.group(group).unwrap().map(timeless)).collect(),
@@ -45,7 +46,7 @@ fn contents(journal: &dyn Journal) -> Contents {
         slices,
         merges: journal.slices_between(Kind::Merge, 2, usize::MAX).unwrap(),
         sweeps: journal.slices_between(Kind::Sweep, 0, 7).unwrap(),
-        all: journal.tally(&states).unwrap(),
+        all: journal.tally(states).unwrap(),
         done: journal.tally(&[State::Done, State::Undone]).unwrap(),
         scans: journal.scans().unwrap(),
         found: (1..3).map(|id| text(&journal.found(id).unwrap())).collect(),

@@ -14,7 +14,7 @@ const SLOWEST: f64 = 0.001;
 
 /// Something that is asked of a run.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Order {
+pub(crate) enum Order {
     /// No group begins any more; those in flight go on to their end.
     Pause,
     /// Groups begin again.
@@ -27,7 +27,7 @@ pub enum Order {
 
 /// Why an order is not carried out.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-pub enum Refused {
+pub(crate) enum Refused {
     /// It is none.
     #[error("'{0}' is none of pause, resume, rate N, rate none, stop")]
     Unknown(String),
@@ -71,24 +71,24 @@ impl fmt::Display for Order {
 
 /// Carries out orders. Clones share what they act on.
 #[derive(Clone, Debug)]
-pub struct Control {
+pub(crate) struct Control {
     pace: Arc<OnceLock<Arc<Pace>>>,
     stop: watch::Sender<bool>,
 }
 
 impl Control {
     /// With the switch that stops the run; there is no pace before [`paces`](Self::paces).
-    pub fn new(stop: watch::Sender<bool>) -> Self {
+    pub(crate) fn new(stop: watch::Sender<bool>) -> Self {
         Self { pace: Arc::default(), stop }
     }
 
     /// What groups are admitted by from now on; what was said first stays.
-    pub fn paces(&self, pace: &Arc<Pace>) {
+    pub(crate) fn paces(&self, pace: &Arc<Pace>) {
         self.pace.get_or_init(|| Arc::clone(pace));
     }
 
     /// Whether the run was asked to stop, by whatever way.
-    pub fn is_stopping(&self) -> bool {
+    pub(crate) fn is_stopping(&self) -> bool {
         *self.stop.borrow()
     }
 
@@ -96,7 +96,7 @@ impl Control {
     ///
     /// # Errors
     /// It cannot be carried out now; nothing has changed.
-    pub fn carry_out(&self, order: Order, by: &str) -> Result<String, Refused> {
+    pub(crate) fn carry_out(&self, order: Order, by: &str) -> Result<String, Refused> {
         let pace = || match self.pace.get() {
             Some(pace) if !self.is_stopping() => Ok(pace),
             _ => Err(Refused::NotNow),

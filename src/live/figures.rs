@@ -1,9 +1,8 @@
 //! What is shown of a run: the JSON of `/status`, of each server-sent event and of `tributary control RUN status`.
 
-use std::fmt;
 use std::path::PathBuf;
 
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 
 use crate::moment::Moment;
 
@@ -14,8 +13,12 @@ use super::under_way::UnderWay;
 pub(super) const VERSION: u32 = 2;
 
 /// What a run is doing.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Phase {
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, strum::Display, strum::VariantArray,
+)]
+#[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase")]
+pub(crate) enum Phase {
     /// Pairs are read and resolved, cluster and broker are looked at.
     #[default]
     Planning,
@@ -33,96 +36,62 @@ pub enum Phase {
     Ended,
 }
 
-impl Phase {
-    /// All of them, in the order in which a run goes through them.
-    pub const ALL: [Self; 7] = [
-        Self::Planning,
-        Self::Scanning,
-        Self::Merging,
-        Self::Sweeping,
-        Self::Verifying,
-        Self::Undoing,
-        Self::Ended,
-    ];
-}
-
-impl fmt::Display for Phase {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Planning => "planning",
-            Self::Scanning => "scanning",
-            Self::Merging => "merging",
-            Self::Sweeping => "sweeping",
-            Self::Verifying => "verifying",
-            Self::Undoing => "undoing",
-            Self::Ended => "ended",
-        })
-    }
-}
-
-impl Serialize for Phase {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
 /// Where a run stands; of this session, if it was resumed.
 #[derive(Clone, Debug, Serialize)]
-pub struct Figures {
+pub(crate) struct Figures {
     /// The version of this format.
-    pub version: u32,
+    pub(crate) version: u32,
     /// The run's id; none before it has one.
-    pub run: Option<String>,
+    pub(crate) run: Option<String>,
     /// The subcommand.
-    pub command: String,
+    pub(crate) command: String,
     /// The run directory, once there is one.
-    pub run_dir: Option<PathBuf>,
+    pub(crate) run_dir: Option<PathBuf>,
     /// When the command started.
-    pub started_at: Moment,
+    pub(crate) started_at: Moment,
     /// When these figures were taken.
-    pub at: Moment,
+    pub(crate) at: Moment,
     /// The time between the two.
-    pub elapsed_s: f64,
+    pub(crate) elapsed_s: f64,
     /// What it is doing.
-    pub phase: Phase,
+    pub(crate) phase: Phase,
     /// Whether no group begins until the operator lets them.
-    pub paused: bool,
+    pub(crate) paused: bool,
     /// It was asked to stop and finishes what is in flight.
-    pub stopping: bool,
+    pub(crate) stopping: bool,
     /// When it stops by the clock (--until, --for); null if it does not.
-    pub until: Option<Moment>,
-    /// The groups.
-    pub groups: GroupFigures,
+    pub(crate) until: Option<Moment>,
+    pub(crate) groups: GroupFigures,
     /// The requests to the cluster.
-    pub requests: RequestFigures,
+    pub(crate) requests: RequestFigures,
     /// What is under way: the six figures that every place shows.
-    pub under_way: UnderWay,
+    pub(crate) under_way: UnderWay,
     /// What a reader beside the run feels; null without --max-latency.
-    pub reads: Option<ReadFigures>,
+    pub(crate) reads: Option<ReadFigures>,
     /// Groups per second, over the last 10 s.
-    pub groups_per_s: Option<f64>,
+    pub(crate) groups_per_s: Option<f64>,
     /// Groups that ended in each of the last seconds, the newest last.
-    pub groups_recent: Vec<u64>,
+    pub(crate) groups_recent: Vec<u64>,
     /// How long the groups that are left take at this rate.
-    pub seconds_left: Option<f64>,
+    pub(crate) seconds_left: Option<f64>,
     /// Groups that may begin per second; null where there is no such limit.
-    pub rate_limit: Option<f64>,
+    pub(crate) rate_limit: Option<f64>,
     /// Requests that were tried again.
-    pub retries: u64,
+    pub(crate) retries: u64,
     /// What was made durable in the journal before it was written.
-    pub journal_commits: u64,
+    pub(crate) journal_commits: u64,
     /// The scan; null where there is none.
     pub scan: Option<ScanCounters>,
     /// Cassandra.
     pub cassandra: CassandraFigures,
-    /// Kafka.
-    pub kafka: KafkaFigures,
+    /// The events.
+    pub events: EventFigures,
     /// How long things took over the last 5 to 10 s, per kind of request; those of which there was none are left out.
-    pub latency: Vec<LatencyFigures>,
+    pub(crate) latency: Vec<LatencyFigures>,
     /// The groups that failed last, the newest first; all of them are in failures.csv.
-    pub failures: Vec<FailedGroup>,
+    pub(crate) failures: Vec<FailedGroup>,
     /// How it ended; null until then.
-    pub ended: Option<Ended>,
+    pub(crate) ended: Option<Ended>,
 }
 
 impl Figures {
@@ -139,39 +108,39 @@ impl Figures {
 
 /// The groups of a session.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct GroupFigures {
+pub(crate) struct GroupFigures {
     /// Those that this session is to work on.
-    pub total: u64,
+    pub(crate) total: u64,
     /// Those that ended well.
-    pub done: u64,
+    pub(crate) done: u64,
     /// Those that were given up.
-    pub failed: u64,
+    pub(crate) failed: u64,
 }
 
 /// The requests to the cluster, at the moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct RequestFigures {
+pub(crate) struct RequestFigures {
     /// Those that are under way.
-    pub in_flight: u64,
+    pub(crate) in_flight: u64,
     /// How many may be.
-    pub limit: u64,
+    pub(crate) limit: u64,
 }
 
 /// What a reader beside the run feels, by small reads that are made to know it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct ReadFigures {
+pub(crate) struct ReadFigures {
     /// How long a read may take (--max-latency).
-    pub max_us: u64,
+    pub(crate) max_us: u64,
     /// What all but one in a hundred of the last two seconds take at most; null before there are some.
-    pub p99_us: Option<u64>,
+    pub(crate) p99_us: Option<u64>,
     /// Whether fewer requests are under way because of that.
-    pub held_back: bool,
+    pub(crate) held_back: bool,
 }
 
 /// How well a server is reached.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Reached {
+pub(crate) enum Reached {
     /// It has not been connected to yet.
     #[default]
     Unknown,
@@ -185,76 +154,78 @@ pub enum Reached {
 
 /// Cassandra as this run sees it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct CassandraFigures {
+pub(crate) struct CassandraFigures {
     /// How well it is reached: waiting while requests are tried again, or a node has no connection.
-    pub state: Reached,
+    pub(crate) state: Reached,
     /// The nodes that the cluster has.
-    pub nodes: u64,
+    pub(crate) nodes: u64,
     /// Those to which there is a connection.
-    pub nodes_connected: u64,
+    pub(crate) nodes_connected: u64,
     /// Requests that were tried again in the last 10 s.
-    pub retries_recent: u64,
+    pub(crate) retries_recent: u64,
     /// Why a request was tried again last; null for those without the token.
-    pub last_error: Option<String>,
+    pub(crate) last_error: Option<String>,
 }
 
-/// Kafka as this run sees it.
+/// The events of this run, and what takes them.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub struct KafkaFigures {
+pub(crate) struct EventFigures {
+    /// What takes them, as a name is written; null with --no-events.
+    pub sink: Option<&'static str>,
+    /// Where in it they go, such as `topic changes`; null with --no-events.
+    pub to: Option<String>,
     /// How well it is reached: waiting while events are out and none has been acknowledged for 5 s.
     pub state: Reached,
-    /// The topic; null with --no-events.
-    pub topic: Option<String>,
-    /// Events that were handed to the producer.
+    /// Events that were handed over.
     pub produced: u64,
-    /// Events that the broker acknowledged.
+    /// Events that were acknowledged.
     pub acknowledged: u64,
     /// The time since the last acknowledgement, while events are out.
-    pub silent_s: Option<f64>,
+    pub(crate) silent_s: Option<f64>,
 }
 
 /// How long one kind of request took over the last while. Times are in microseconds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct LatencyFigures {
+pub(crate) struct LatencyFigures {
     /// The kind.
     #[serde(rename = "lane")]
-    pub operation: String,
+    pub(crate) operation: String,
     /// How many there were.
-    pub count: u64,
+    pub(crate) count: u64,
     /// Half of all took at most this long.
-    pub p50_us: u64,
+    pub(crate) p50_us: u64,
     /// 90 % took at most this long.
-    pub p90_us: u64,
+    pub(crate) p90_us: u64,
     /// 99 % took at most this long.
-    pub p99_us: u64,
+    pub(crate) p99_us: u64,
     /// The longest.
-    pub max_us: u64,
+    pub(crate) max_us: u64,
 }
 
 /// A group that was given up. What may name an account is null for those without the token.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct FailedGroup {
+pub(crate) struct FailedGroup {
     /// The account that was to be emptied, of its first pair.
-    pub from: Option<String>,
+    pub(crate) from: Option<String>,
     /// The target of that pair.
-    pub to: Option<String>,
+    pub(crate) to: Option<String>,
     /// The line of that pair in the input.
-    pub line: u64,
+    pub(crate) line: u64,
     /// How many pairs the group has.
-    pub pairs: usize,
+    pub(crate) pairs: usize,
     /// Why it was given up.
-    pub reason: Option<String>,
+    pub(crate) reason: Option<String>,
     /// When.
-    pub at: Moment,
+    pub(crate) at: Moment,
 }
 
 /// How a command ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Ended {
+pub(crate) struct Ended {
     /// In words.
-    pub how: String,
+    pub(crate) how: String,
     /// The exit code of the process.
-    pub exit_code: u8,
+    pub(crate) exit_code: u8,
     /// The command that resumes the run, if anything is left to be done.
-    pub again: Option<String>,
+    pub(crate) again: Option<String>,
 }

@@ -16,7 +16,7 @@ const TOKEN_BYTES: usize = 16;
 
 /// What gives orders by HTTP their right. It is made anew for each session of a run.
 #[derive(Clone)]
-pub struct Token(Secret);
+pub(crate) struct Token(Secret);
 
 impl fmt::Debug for Token {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -29,17 +29,17 @@ impl Token {
     ///
     /// # Errors
     /// The system has no random numbers.
-    pub fn random() -> Result<Self, getrandom::Error> {
+    pub(crate) fn random() -> Result<Self, getrandom::Error> {
         Ok(Self(Secret::new(random_hex()?)))
     }
 
     /// As text, for the address that is told to the operator.
-    pub fn expose(&self) -> &str {
+    pub(crate) fn expose(&self) -> &str {
         self.0.expose()
     }
 
     /// Whether a header `Authorization: Bearer …` holds it; takes the same time for every wrong one of its length.
-    pub fn is_in(&self, authorization: &str) -> bool {
+    pub(crate) fn is_in(&self, authorization: &str) -> bool {
         let given = authorization.strip_prefix("Bearer ").unwrap_or_default();
         given.as_bytes().ct_eq(self.0.expose().as_bytes()).into()
     }

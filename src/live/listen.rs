@@ -9,7 +9,7 @@ use thiserror::Error;
 
 /// Where to listen: a port, and a host unless that is this machine alone.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Listen {
+pub(crate) struct Listen {
     host: Option<String>,
     port: u16,
 }
@@ -17,7 +17,7 @@ pub struct Listen {
 /// Why nothing can be served.
 #[derive(Debug, Error)]
 #[non_exhaustive]
-pub enum ListenError {
+pub(crate) enum ListenError {
     /// The address cannot be had.
     #[error("--listen: cannot listen on {listen}: {cause}; name another port (0 finds a free one)")]
     Bind {

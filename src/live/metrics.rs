@@ -6,6 +6,7 @@
 use std::fmt::Write;
 
 use hdrhistogram::Histogram;
+use strum::VariantArray;
 
 use super::figures::{Figures, Phase, Reached};
 use super::under_way::Figure;
@@ -15,7 +16,7 @@ pub(super) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8"
 
 /// The operation of what is made durable in the journal.
 pub(super) const JOURNAL: &str = "journal commit";
-/// The operation of an event on its way to the broker.
+/// The operation of an event on its way.
 const EVENTS: &str = "event delivery";
 /// The operation of a group from its first read to its last acknowledgement.
 const GROUPS: &str = "whole group";
@@ -50,8 +51,8 @@ fn about(text: &mut Text, figures: &Figures) {
     let name = "tributary_start_time_seconds";
     text.single(name, "gauge", "When the command started, as a Unix time.", started);
     text.family("tributary_phase", "gauge", "1 for what the command is doing.");
-    for phase in Phase::ALL {
-        let (name, is_now) = (phase.to_string(), figures.phase == phase);
+    for phase in Phase::VARIANTS {
+        let (name, is_now) = (phase.to_string(), figures.phase == *phase);
         text.sample("tributary_phase", &[("phase", &name)], f64::from(u8::from(is_now)));
     }
     let paused = f64::from(u8::from(figures.paused));
@@ -106,11 +107,11 @@ fn groups(text: &mut Text, figures: &Figures) {
 }
 
 fn servers(text: &mut Text, figures: &Figures) {
-    let kafka = &figures.kafka;
-    let help = "Events that were handed to the producer.";
-    text.single("tributary_events_produced_total", "counter", help, kafka.produced as f64);
-    let help = "Events that the broker acknowledged.";
-    text.single("tributary_events_acknowledged_total", "counter", help, kafka.acknowledged as f64);
+    let events = &figures.events;
+    let help = "Events that were handed over to be delivered.";
+    text.single("tributary_events_produced_total", "counter", help, events.produced as f64);
+    let help = "Events that were acknowledged.";
+    text.single("tributary_events_acknowledged_total", "counter", help, events.acknowledged as f64);
     let cassandra = &figures.cassandra;
     let name = "tributary_cassandra_nodes";
     text.family(name, "gauge", "Nodes of the cluster, by whether there is a connection.");
@@ -119,7 +120,8 @@ fn servers(text: &mut Text, figures: &Figures) {
     text.sample(name, &[("connected", "false")], cassandra.nodes as f64 - connected);
     let name = "tributary_server_ok";
     text.family(name, "gauge", "1 while a server answers, 0 while it is waited for.");
-    for (server, state) in [("cassandra", cassandra.state), ("kafka", kafka.state)] {
+    let sink = events.sink.unwrap_or_default().to_lowercase();
+    for (server, state) in [("cassandra", cassandra.state), (&*sink, events.state)] {
         if matches!(state, Reached::Ok | Reached::Waiting) {
             text.sample(name, &[("server", server)], f64::from(u8::from(state == Reached::Ok)));
         }

@@ -7,6 +7,8 @@
 //! out by [`Control`] on the pace and on the switch that Ctrl-C uses too.
 //!
 //! Deliberately absent: a way to anything else of the run, waiting for a client, and a cache in the browser.
+//!
+//! May use `model`, `moment`, `secret`, `latency` and `pace`; may be used by `cli`.
 
 mod control;
 mod figures;
@@ -21,18 +23,14 @@ mod status;
 mod ticker;
 mod under_way;
 
-pub use control::{Control, Order, Refused};
-pub use figures::{
-    CassandraFigures, Ended, FailedGroup, Figures, GroupFigures, KafkaFigures, LatencyFigures,
-    Phase, Reached, ReadFigures, RequestFigures,
-};
-pub use guard::Token;
-pub use listen::{Listen, ListenError};
-pub use rate::Rate;
-pub use server::Server;
-pub use socket::{Answer, Socket, SocketError, ask};
-pub use status::{Counters, Nodes, ScanCounters, Status};
-pub use ticker::{Frame, Frames, Ticker};
+pub(crate) use control::{Control, Order};
+pub(crate) use figures::{Ended, Phase, ReadFigures};
+pub(crate) use listen::Listen;
+pub(crate) use rate::Rate;
+pub(crate) use server::Server;
+pub(crate) use socket::{Answer, Socket, ask};
+pub(crate) use status::{Counters, Nodes, ScanCounters, Status};
+pub(crate) use ticker::{Frame, Ticker};
 #[cfg(test)]
 pub(crate) use under_way::EXAMPLE;
-pub use under_way::{Figure, UnderWay};
+pub(crate) use under_way::UnderWay;

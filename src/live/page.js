@@ -82,9 +82,9 @@ function show(f) {
   say('held', f.reads && f.reads.held_back ? `· held back by --max-latency: a read takes ${duration(f.reads.p99_us)}` : '');
   say('retries', count(f.retries));
   say('retries-recent', f.cassandra.retries_recent > 0 ? `${count(f.cassandra.retries_recent)} in the last 10 s` : '');
-  say('events', count(f.kafka.acknowledged));
-  const out = f.kafka.produced - f.kafka.acknowledged;
-  say('events-out', f.kafka.state === 'off' ? 'none are sent' : out > 0 ? `${count(out)} on their way` : 'acknowledged');
+  say('events', count(f.events.acknowledged));
+  const out = f.events.produced - f.events.acknowledged;
+  say('events-out', f.events.state === 'off' ? 'none are sent' : out > 0 ? `${count(out)} on their way` : 'acknowledged');
   say('commits', count(f.journal_commits));
   say('elapsed', clock(Math.floor(f.elapsed_s)));
   servers(f);
@@ -105,8 +105,9 @@ function spark(recent) {
 
 const words = { unknown: 'not connected yet', ok: 'ok', waiting: 'waiting', off: 'not used' };
 function servers(f) {
-  const { cassandra: c, kafka: k } = f;
-  for (const [id, server] of [['cassandra', c], ['kafka', k]]) {
+  const { cassandra: c, events: e } = f;
+  say('sink', e.sink ?? 'Events');
+  for (const [id, server] of [['cassandra', c], ['sink-dot', e]]) {
     at(id).className = `dot ${server.state}`;
     say(id, words[server.state]);
   }
@@ -114,8 +115,8 @@ function servers(f) {
   const error = details.cassandra.last_error;
   const trouble = c.retries_recent > 0 ? `; ${count(c.retries_recent)} requests tried again in 10 s${error ? `, last: ${error}` : ''}` : '';
   say('cassandra-text', nodes + trouble);
-  const silent = k.state === 'waiting' ? `; nothing acknowledged for ${Math.floor(k.silent_s)} s` : '';
-  say('kafka-text', k.topic ? `· topic ${k.topic}${silent}` : '');
+  const silent = e.state === 'waiting' ? `; nothing acknowledged for ${Math.floor(e.silent_s)} s` : '';
+  say('sink-text', e.to ? `· ${e.to}${silent}` : '');
 }
 
 function latencies(operations) {

@@ -8,13 +8,13 @@ const WINDOW: Duration = Duration::from_secs(10);
 
 /// Something counted, per second, over the last while.
 #[derive(Debug, Default)]
-pub struct Rate {
+pub(crate) struct Rate {
     seen: VecDeque<(Instant, u64)>,
 }
 
 impl Rate {
     /// Takes note of how many there were at a moment.
-    pub fn see(&mut self, now: Instant, counted: u64) {
+    pub(crate) fn see(&mut self, now: Instant, counted: u64) {
         self.seen.push_back((now, counted));
         while self.seen.len() > 2 && now.duration_since(self.seen[1].0) >= WINDOW {
             self.seen.pop_front();
@@ -22,7 +22,7 @@ impl Rate {
     }
 
     /// How many more there are now than at the beginning of the last while.
-    pub fn gained(&self) -> u64 {
+    pub(crate) fn gained(&self) -> u64 {
         match (self.seen.front(), self.seen.back()) {
             (Some(first), Some(last)) => last.1.saturating_sub(first.1),
             _ => 0,
@@ -30,7 +30,7 @@ impl Rate {
     }
 
     /// Nothing before a second is over.
-    pub fn per_second(&self) -> Option<f64> {
+    pub(crate) fn per_second(&self) -> Option<f64> {
         let (first, last) = (self.seen.front()?, self.seen.back()?);
         let seconds = last.0.duration_since(first.0).as_secs_f64();
         (seconds >= 1.0).then(|| self.gained() as f64 / seconds)

@@ -52,7 +52,7 @@ const RECONNECT: Duration = Duration::from_secs(1);
 
 /// A server at an address of its own.
 #[derive(Debug)]
-pub struct Server {
+pub(crate) struct Server {
     address: SocketAddr,
     names: Arc<[String]>,
     token: Token,
@@ -74,7 +74,11 @@ impl Server {
     ///
     /// # Errors
     /// The address cannot be had.
-    pub fn start(listen: &Listen, frames: &Frames, control: &Control) -> Result<Self, ListenError> {
+    pub(crate) fn start(
+        listen: &Listen,
+        frames: &Frames,
+        control: &Control,
+    ) -> Result<Self, ListenError> {
         let token = Token::random().map_err(|error| ListenError::Random(error.to_string()))?;
         let failed = |cause| ListenError::Bind { listen: listen.clone(), cause };
         let listener = TcpListener::from_std(listen.bind()?).map_err(failed)?;
@@ -92,7 +96,7 @@ impl Server {
     }
 
     /// The address of the page, as it may be logged.
-    pub fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         let port = self.address.port();
         match (self.address.ip(), self.names.first()) {
             (ip, Some(name)) if ip.is_unspecified() && name.parse::<IpAddr>().is_err() => {
@@ -105,17 +109,17 @@ impl Server {
 
     /// The address with the token, for the operator's eyes only. The token stands in the fragment, which browsers do
     /// not send.
-    pub fn url_with_token(&self) -> String {
+    pub(crate) fn url_with_token(&self) -> String {
         format!("{}#token={}", self.url(), self.token.expose())
     }
 
     /// Whether only this machine can reach it.
-    pub fn is_local(&self) -> bool {
+    pub(crate) fn is_local(&self) -> bool {
         self.address.ip().is_loopback()
     }
 
     /// Lets clients take the last frame, for a moment, and closes.
-    pub async fn close(self) {
+    pub(crate) async fn close(self) {
         time::sleep(LINGER).await;
         self.close.send_replace(true);
         let aborting = self.serving.abort_handle();

@@ -46,21 +46,21 @@ const STATUS: &str = "status";
 
 /// What a process answers.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Answer {
+pub(crate) struct Answer {
     /// Whether the order was carried out.
-    pub ok: bool,
+    pub(crate) ok: bool,
     /// What to tell whoever asked.
-    pub message: String,
+    pub(crate) message: String,
     /// The address of the live page with its token, if there is one.
-    pub address: Option<String>,
+    pub(crate) address: Option<String>,
     /// The figures of the run.
-    pub status: Value,
+    pub(crate) status: Value,
 }
 
 /// Why a run cannot be asked.
 #[derive(Debug, Error)]
 #[non_exhaustive]
-pub enum SocketError {
+pub(crate) enum SocketError {
     /// Nobody listens.
     #[error("no process that can be asked works on the run {}", run.display())]
     Nobody {
@@ -79,7 +79,7 @@ pub enum SocketError {
 
 /// A socket that is served. It goes when this is dropped.
 #[derive(Debug)]
-pub struct Socket {
+pub(crate) struct Socket {
     path: SocketPath,
     serving: JoinHandle<()>,
 }
@@ -90,7 +90,7 @@ impl Socket {
     ///
     /// # Errors
     /// The folder cannot hold a socket.
-    pub fn open(
+    pub(crate) fn open(
         run: &Path,
         frames: &Frames,
         control: &Control,
@@ -188,7 +188,7 @@ impl Host {
 ///
 /// # Errors
 /// There is no such process, or it does not answer.
-pub fn ask(run: &Path, order: Option<Order>) -> Result<Answer, SocketError> {
+pub(crate) fn ask(run: &Path, order: Option<Order>) -> Result<Answer, SocketError> {
     let broken = |cause| SocketError::Broken { run: run.to_path_buf(), cause };
     let path = SocketPath::new(run).map_err(broken)?;
     let stream = ClientStream::connect(&path.path).map_err(|cause| match cause.kind() {

@@ -9,7 +9,7 @@ use std::time::Instant;
 use serde::Serialize;
 
 use crate::latency::Recorder;
-use crate::model::Pair;
+use crate::model::{Destination, Pair};
 use crate::moment::Moment;
 
 use super::figures::{Ended, FailedGroup, Phase, ReadFigures};
@@ -23,60 +23,60 @@ const SHOWN: usize = 300;
 
 /// What a run counts, at one moment.
 #[derive(Clone, Debug, Default)]
-pub struct Counters {
+pub(crate) struct Counters {
     /// Groups of this session.
-    pub groups_total: u64,
+    pub(crate) groups_total: u64,
     /// Groups that ended well.
-    pub done: u64,
+    pub(crate) done: u64,
     /// Groups that were given up.
-    pub failed: u64,
+    pub(crate) failed: u64,
     /// What is under way; how fast it goes is for whoever looks.
-    pub under_way: UnderWay,
+    pub(crate) under_way: UnderWay,
     /// How many requests may be.
-    pub in_flight_limit: u64,
+    pub(crate) in_flight_limit: u64,
     /// What a reader beside the run feels, if that is bounded.
-    pub reads: Option<ReadFigures>,
+    pub(crate) reads: Option<ReadFigures>,
     /// Groups that may begin per second.
-    pub rate_limit: Option<f64>,
+    pub(crate) rate_limit: Option<f64>,
     /// Whether none begins.
-    pub is_paused: bool,
+    pub(crate) is_paused: bool,
     /// Requests that were tried again.
-    pub retries: u64,
+    pub(crate) retries: u64,
     /// Why one was tried again last.
-    pub last_error: Option<String>,
+    pub(crate) last_error: Option<String>,
     /// The nodes of the cluster.
     pub nodes: Nodes,
-    /// The topic that gets the events, if there is one.
-    pub topic: Option<String>,
-    /// Events that were handed to the producer.
+    /// Where events go, if they go anywhere.
+    pub destination: Option<Destination>,
+    /// Events that were handed over.
     pub produced: u64,
-    /// Events that the broker acknowledged.
+    /// Events that were acknowledged.
     pub acknowledged: u64,
     /// The scan, once one has begun.
-    pub scan: Option<ScanCounters>,
+    pub(crate) scan: Option<ScanCounters>,
 }
 
 /// The nodes of a cluster.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Nodes {
+pub(crate) struct Nodes {
     /// Those that it has.
-    pub known: u64,
+    pub(crate) known: u64,
     /// Those to which there is a connection.
-    pub connected: u64,
+    pub(crate) connected: u64,
 }
 
 /// How far a scan is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct ScanCounters {
+pub(crate) struct ScanCounters {
     /// Token ranges in all.
-    pub ranges_total: u64,
+    pub(crate) ranges_total: u64,
     /// Those that are over.
-    pub ranges: u64,
+    pub(crate) ranges: u64,
     /// Rows that were looked at.
-    pub rows: u64,
+    pub(crate) rows: u64,
     /// Rows of sources among them.
     #[serde(rename = "enrolments")]
-    pub clustered_rows: u64,
+    pub(crate) clustered_rows: u64,
 }
 
 /// Where counters are read.
@@ -84,7 +84,7 @@ type Source = Box<dyn Fn() -> Counters + Send>;
 
 /// What a run says of itself. Clones share it.
 #[derive(Clone, Debug)]
-pub struct Status(Arc<Mutex<Current>>);
+pub(crate) struct Status(Arc<Mutex<Current>>);
 
 /// What was said so far.
 pub(super) struct Current {
@@ -129,43 +129,47 @@ impl Default for Status {
 
 impl Status {
     /// The run and the command that works on it.
-    pub fn begin(&self, command: &str, run: &str) {
+    pub(crate) fn begin(&self, command: &str, run: &str) {
         let mut current = self.current();
         command.clone_into(&mut current.command);
         current.run = Some(run.to_owned());
     }
 
     /// Where the run is kept.
-    pub fn is_kept_in(&self, run_dir: &Path) {
+    pub(crate) fn is_kept_in(&self, run_dir: &Path) {
         self.current().run_dir = Some(run_dir.to_path_buf());
     }
 
     /// No group begins after that.
-    pub fn ends_at(&self, until: Moment) {
+    pub(crate) fn ends_at(&self, until: Moment) {
         self.current().until = Some(until);
     }
 
     /// What the run does from now on.
-    pub fn enter(&self, phase: Phase) {
+    pub(crate) fn enter(&self, phase: Phase) {
         self.current().phase = phase;
     }
 
     /// Where the counters are read from now on, until [`freeze`](Self::freeze), and the latencies.
-    pub fn watch(&self, recorder: Arc<Recorder>, source: impl Fn() -> Counters + Send + 'static) {
+    pub(crate) fn watch(
+        &self,
+        recorder: Arc<Recorder>,
+        source: impl Fn() -> Counters + Send + 'static,
+    ) {
         let mut current = self.current();
         current.recorder = Some(recorder);
         current.source = Some(Box::new(source));
     }
 
     /// Keeps the counters as they are now; whatever they were read from is let go.
-    pub fn freeze(&self) {
+    pub(crate) fn freeze(&self) {
         let mut current = self.current();
         current.counters();
         current.source = None;
     }
 
     /// A group was given up.
-    pub fn failed(&self, pairs: &[Pair], reason: &str) {
+    pub(crate) fn failed(&self, pairs: &[Pair], reason: &str) {
         let Some(first) = pairs.first() else { return };
         let mut current = self.current();
         current.failures.truncate(FAILURES - 1);
@@ -180,14 +184,14 @@ impl Status {
     }
 
     /// The command is over.
-    pub fn end(&self, ended: Ended) {
+    pub(crate) fn end(&self, ended: Ended) {
         let mut current = self.current();
         current.phase = Phase::Ended;
         current.ended = Some(ended);
     }
 
     /// Whether the command is over.
-    pub fn has_ended(&self) -> bool {
+    pub(crate) fn has_ended(&self) -> bool {
         self.current().ended.is_some()
     }
 

@@ -14,7 +14,7 @@ use crate::moment::Moment;
 
 use super::control::Control;
 use super::figures::{
-    CassandraFigures, Figures, GroupFigures, KafkaFigures, LatencyFigures, Phase, Reached,
+    CassandraFigures, EventFigures, Figures, GroupFigures, LatencyFigures, Phase, Reached,
     RequestFigures, VERSION,
 };
 use super::status::{Counters, Status};
@@ -35,27 +35,27 @@ const SILENCE: Duration = Duration::from_secs(5);
 
 /// What is shown of a run at one moment, rendered.
 #[derive(Clone, Debug)]
-pub struct Frame {
+pub(crate) struct Frame {
     /// The [`Figures`] as JSON, in one line, without what may name an account.
-    pub public: Arc<str>,
+    pub(crate) public: Arc<str>,
     /// The same with all that there is, for the operator.
-    pub status: Arc<str>,
+    pub(crate) status: Arc<str>,
     /// The figures for Prometheus.
-    pub metrics: Arc<str>,
+    pub(crate) metrics: Arc<str>,
     /// Whether it is the last one.
-    pub is_last: bool,
+    pub(crate) is_last: bool,
 }
 
 impl Frame {
     /// One frame, by itself: it has no rates and no latencies of a while.
-    pub fn of(status: &Status, control: &Control) -> Self {
+    pub(crate) fn of(status: &Status, control: &Control) -> Self {
         Sampler::new(status.clone(), control.clone()).frame(Instant::now())
     }
 }
 
 /// The frames of a run, the latest of which is always there. Clones share them.
 #[derive(Clone, Debug)]
-pub struct Frames {
+pub(crate) struct Frames {
     sender: Arc<watch::Sender<Frame>>,
     sampler: Arc<Mutex<Sampler>>,
 }
@@ -67,19 +67,19 @@ impl Frames {
     }
 
     /// The latest one, a second old at most.
-    pub fn latest(&self) -> Frame {
+    pub(crate) fn latest(&self) -> Frame {
         self.sender.borrow().clone()
     }
 
     /// Whoever subscribes gets the latest one at once, and then each that comes while it looks.
-    pub fn subscribe(&self) -> watch::Receiver<Frame> {
+    pub(crate) fn subscribe(&self) -> watch::Receiver<Frame> {
         let mut frames = self.sender.subscribe();
         frames.mark_changed();
         frames
     }
 
     /// Makes one now: whoever has changed something wants to see that it is so.
-    pub fn refresh(&self) {
+    pub(crate) fn refresh(&self) {
         self.publish(Sampler::frame);
     }
 
@@ -96,7 +96,7 @@ impl Frames {
 
 /// Makes frames, until it is told that the run has ended.
 #[derive(Debug)]
-pub struct Ticker {
+pub(crate) struct Ticker {
     frames: Frames,
     ticking: JoinHandle<()>,
     over: watch::Sender<bool>,
@@ -104,7 +104,7 @@ pub struct Ticker {
 
 impl Ticker {
     /// Begins, in the background of the current runtime; the first frame is there at once.
-    pub fn start(status: &Status, control: &Control) -> Self {
+    pub(crate) fn start(status: &Status, control: &Control) -> Self {
         let frames = Frames::new(Sampler::new(status.clone(), control.clone()));
         let (over, mut ended) = watch::channel(false);
         let made = frames.clone();
@@ -126,12 +126,12 @@ impl Ticker {
     }
 
     /// Where the frames come.
-    pub fn frames(&self) -> &Frames {
+    pub(crate) fn frames(&self) -> &Frames {
         &self.frames
     }
 
     /// Makes the last frame; the status has the end.
-    pub async fn finish(self) -> Frame {
+    pub(crate) async fn finish(self) -> Frame {
         self.over.send_replace(true);
         // Should it have panicked, the frame before is the last.
         let _ = self.ticking.await;
@@ -247,7 +247,7 @@ impl Sampler {
             journal_commits,
             scan: counters.scan,
             cassandra: self.cassandra(&counters),
-            kafka: self.kafka(now, &counters),
+            events: self.events(now, &counters),
             latency,
             failures: current.failures.iter().cloned().collect(),
             ended: current.ended.clone(),
@@ -282,17 +282,18 @@ impl Sampler {
         CassandraFigures { state, nodes, nodes_connected, retries_recent, last_error }
     }
 
-    fn kafka(&self, now: Instant, counters: &Counters) -> KafkaFigures {
+    fn events(&self, now: Instant, counters: &Counters) -> EventFigures {
         let silent = self.acknowledged.1.map(|since| now.saturating_duration_since(since));
-        let state = match &counters.topic {
+        let state = match &counters.destination {
             None if counters.nodes.known == 0 => Reached::Unknown,
             None => Reached::Off,
             Some(_) if silent.is_some_and(|silent| silent >= SILENCE) => Reached::Waiting,
             Some(_) => Reached::Ok,
         };
-        KafkaFigures {
+        EventFigures {
+            sink: counters.destination.as_ref().map(|to| to.sink),
+            to: counters.destination.as_ref().map(|to| format!("{} {}", to.kind, to.name)),
             state,
-            topic: counters.topic.clone(),
             produced: counters.produced,
             acknowledged: counters.acknowledged,
             silent_s: silent.map(|silent| silent.as_secs_f64()),

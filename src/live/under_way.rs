@@ -4,37 +4,38 @@ use serde::Serialize;
 
 /// What is under way at the moment, and how fast it goes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
-pub struct UnderWay {
+pub(crate) struct UnderWay {
     /// Requests to the cluster that are under way.
-    pub requests: u64,
+    pub(crate) requests: u64,
     /// Groups that have begun and are not acknowledged.
-    pub groups: u64,
+    pub(crate) groups: u64,
     /// Windows of such groups.
-    pub windows: u64,
+    pub(crate) windows: u64,
     /// Groups that end per second, over the last 10 s; nothing before a second is over.
-    pub groups_per_s: Option<f64>,
+    pub(crate) groups_per_s: Option<f64>,
     /// Seconds since the window of the oldest such group began to read; nothing where there is none.
-    pub oldest_s: Option<f64>,
+    pub(crate) oldest_s: Option<f64>,
     /// Bytes of rows and writes that such groups hold, at most.
-    pub bytes: u64,
+    pub(crate) bytes: u64,
 }
 
 /// One of the six.
 #[derive(Clone, Copy, Debug)]
-pub struct Figure {
+pub(crate) struct Figure {
     /// Its name in `/status`.
-    pub name: &'static str,
+    #[cfg_attr(not(test), expect(dead_code, reason = "a test compares it with the JSON"))]
+    pub(crate) name: &'static str,
     /// Its name in `/metrics`.
-    pub metric: &'static str,
+    pub(crate) metric: &'static str,
     /// What it is, in one sentence.
-    pub help: &'static str,
+    pub(crate) help: &'static str,
     /// Its value; nothing where there is none.
-    pub value: Option<f64>,
+    pub(crate) value: Option<f64>,
 }
 
 impl UnderWay {
     /// All six, in the order in which they are shown.
-    pub fn all(&self) -> [Figure; 6] {
+    pub(crate) fn all(&self) -> [Figure; 6] {
         let figure = |name, metric, help, value| Figure { name, metric, help, value };
         let count = |n: u64| Some(n as f64);
         [
@@ -78,7 +79,7 @@ impl UnderWay {
     }
 
     /// Five of them in a few words; the rate stands before. Nothing where nothing is under way.
-    pub fn short(&self) -> String {
+    pub(crate) fn short(&self) -> String {
         let Self { requests, groups, windows, oldest_s, bytes, .. } = *self;
         if requests == 0 && groups == 0 {
             return String::new();

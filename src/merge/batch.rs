@@ -10,7 +10,7 @@ use crate::model::{Batch, Mutation};
 pub const BATCH_BYTES: usize = 64 * 1024;
 
 /// Cuts mutations of one partition into batches, in order.
-pub fn cut(mutations: impl IntoIterator<Item = Mutation>) -> Vec<Batch> {
+pub(crate) fn cut(mutations: impl IntoIterator<Item = Mutation>) -> Vec<Batch> {
     cut_units(mutations.into_iter().map(|mutation| vec![mutation]))
 }
 

@@ -39,12 +39,12 @@ pub enum Write {
 
 impl Entry {
     /// The row that stays: the survivor's own, or the first source's.
-    pub fn base(&self) -> Option<&Row> {
+    pub(crate) fn base(&self) -> Option<&Row> {
         self.target.as_ref().or_else(|| self.sources.first().map(|(_, row)| row))
     }
 
     /// Whether the survivor's row changes.
-    pub fn is_written(&self) -> bool {
+    pub(crate) fn is_written(&self) -> bool {
         self.write != Write::Nothing
     }
 

@@ -169,7 +169,7 @@ impl Findings {
     }
 
     /// Whether rows of sources lead to a scope of a table.
-    pub fn is_led_to(&self, table: TableIndex, scope: &Scope) -> bool {
+    pub(crate) fn is_led_to(&self, table: TableIndex, scope: &Scope) -> bool {
         let mut leads = self.leads.iter().filter(|lead| lead.table == table);
         leads.any(|lead| lead.scopes.get(scope).is_some_and(|found| found.led))
     }
@@ -186,7 +186,7 @@ impl Findings {
     }
 
     /// How many sources own any row.
-    pub fn sources_with_rows(&self) -> usize {
+    pub(crate) fn sources_with_rows(&self) -> usize {
         self.owns.iter().filter(|owns| **owns).count()
     }
 

@@ -129,7 +129,7 @@ impl<'a> Join<'a> {
     }
 
     /// How many streams are still open.
-    pub fn open_streams(&self) -> usize {
+    pub(crate) fn open_streams(&self) -> usize {
         self.streams.iter().filter(|stream| stream.open).count()
     }
 

@@ -1,6 +1,6 @@
 //! Whether what a merge or a sweep has written at a key stands, and whether its sources still have what it read there.
 
-use crate::model::{ColumnIndex, Row, TimedRow, TimestampUs, WriteTimes};
+use crate::model::{Cell, ColumnIndex, Row, TimedRow, TimestampUs, WriteTimes};
 use crate::spec::{Survivorship, Table};
 
 use super::entry::{Entry, Write};
@@ -23,14 +23,36 @@ impl Entry {
         let mut are_all_later = true;
         for (column, value) in written {
             let (cell, times) = (&found.row.cells[column], &found.times[column]);
-            if is_dated(times, t)
-                && (matches!(times, WriteTimes::Elements(_)) || cell.as_ref() == Some(value))
-            {
+            let stands = match times {
+                WriteTimes::None => false,
+                WriteTimes::Cell(written) => *written == t && cell.as_ref() == Some(value),
+                WriteTimes::Elements(written) => written.contains(&t),
+                // Nobody tells when; what is there as a whole has been written.
+                WriteTimes::Unknown => cell.as_ref() == Some(value),
+            };
+            if stands {
                 return true;
             }
             are_all_later &= cell.is_some() && times.latest() > Some(t);
         }
         are_all_later
+    }
+
+    /// The cells of a source that are dated up to `t` and are not what was read there before.
+    pub(crate) fn arrived(
+        table: &Table,
+        t: TimestampUs,
+        before: &Row,
+        found: &TimedRow,
+    ) -> Vec<(ColumnIndex, Cell)> {
+        let columns = table.key_len..table.columns.len();
+        let arrived = columns.filter(|column| match &found.times[*column] {
+            WriteTimes::Cell(written) => {
+                *written <= t && found.row.cells[*column] != before.cells[*column]
+            }
+            _ => false,
+        });
+        arrived.map(|column| (column, found.row.cells[column].clone())).collect()
     }
 
     /// Whether a source still has anything of the row that was read there before `t`.
@@ -39,9 +61,12 @@ impl Entry {
             .filter(|column| before.cells[*column].is_some())
             .peekable();
         let holds = |column: ColumnIndex| {
-            let is_old = earliest(&found.times[column]).is_some_and(|written| written <= t);
-            let is_whole = matches!(found.times[column], WriteTimes::Cell(_));
-            is_old && (!is_whole || found.row.cells[column] == before.cells[column])
+            let is_same = found.row.cells[column] == before.cells[column];
+            match &found.times[column] {
+                WriteTimes::Cell(written) => *written <= t && is_same,
+                WriteTimes::Unknown => is_same,
+                times => earliest(times).is_some_and(|written| written <= t),
+            }
         };
         values.peek().is_none() || values.any(holds)
     }
@@ -51,8 +76,9 @@ impl Swept {
     /// Whether what was placed in the survivor's row stands there, or a later write does; where nothing was, whether the
     /// row stands that the cells gave way to.
     pub fn stands(&self, table: &Table, found: Option<&TimedRow>) -> bool {
-        let Some(found) = found else { return false };
-        let mut moved = self.cells.iter().filter_map(|cell| Some((cell.moved_at?, cell)));
+        let dated = self.cells.iter().filter(|cell| !cell.is_undated());
+        let mut moved = dated.filter_map(|cell| Some((cell.moved_at?, cell))).peekable();
+        let Some(found) = found else { return self.is_undated() && moved.peek().is_none() };
         moved.all(|(t, cell)| cell.stands(table, t, found))
     }
 }
@@ -75,17 +101,9 @@ impl SweptCell {
     }
 }
 
-fn is_dated(times: &WriteTimes, t: TimestampUs) -> bool {
-    match times {
-        WriteTimes::None => false,
-        WriteTimes::Cell(written) => *written == t,
-        WriteTimes::Elements(written) => written.contains(&t),
-    }
-}
-
 fn earliest(times: &WriteTimes) -> Option<TimestampUs> {
     match times {
-        WriteTimes::None => None,
+        WriteTimes::None | WriteTimes::Unknown => None,
         WriteTimes::Cell(written) => Some(*written),
         WriteTimes::Elements(written) => written.iter().min().copied(),
     }
@@ -97,7 +115,10 @@ pub fn up_to(table: &Table, t: TimestampUs, found: &TimedRow) -> Option<Row> {
     let (mut is_any, mut is_bare) = (false, true);
     for column in table.key_len..row.cells.len() {
         is_bare &= row.cells[column].is_none();
-        if earliest(&found.times[column]).is_none_or(|written| written > t) {
+        let is_unknown = found.times[column] == WriteTimes::Unknown;
+        let is_late = earliest(&found.times[column]).is_none_or(|written| written > t);
+        // What nobody can date may be as early; written again, it is the same.
+        if is_late && !is_unknown {
             row.cells[column] = None;
         }
         is_any |= row.cells[column].is_some();

@@ -4,14 +4,17 @@
 //! every surviving cell is written there with its own write time, unless a policy decides; where the survivor had a
 //! row of its own, only the policies do. Then the cells are deleted from the source, each just above its own write time, so that
 //! nothing else on the source is touched.
+//!
+//! Before Cassandra 5.0 the elements of maps and sets have no times that could be read. What outlived the merge's delete
+//! was written after it, so such an element is moved just above that: there it cannot win over any later write of the
+//! survivor's. Only if it stands there then, it is taken from the source ([`Swept::hidden`]).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use bytes::Bytes;
 
 use crate::model::{
-    AccountId, Batch, Cell, Change, Collection, ColumnIndex, Mutation, Row, Scope, TableIndex,
-    TimedRow, TimestampUs, WriteTimes,
+    AccountId, Cell, ColumnIndex, Row, Scope, TableIndex, TimedRow, TimestampUs, WriteTimes,
 };
 use crate::spec::{Dated, Spec, Survivorship, Table};
 
@@ -30,7 +33,7 @@ pub struct Swept {
     pub target: Option<TimedRow>,
     /// Cells up to this time are old enough for the whole row to be deleted as of it; `None` if all are
     /// dated in the future.
-    pub settled: Option<TimestampUs>,
+    pub(crate) settled: Option<TimestampUs>,
 }
 
 /// One cell, or one element of a map or set that is not frozen.
@@ -42,15 +45,15 @@ pub struct SweptCell {
     pub element: Option<Bytes>,
     /// The value; none for an element of a set.
     pub value: Option<Bytes>,
-    /// Its write time on the source.
+    /// Its write time on the source; where that is not known, one up to which whatever was written has been read.
     pub t: TimestampUs,
     /// The write time with which it is written to the survivor's row; `None` where that keeps what it has.
-    pub moved_at: Option<TimestampUs>,
+    pub(crate) moved_at: Option<TimestampUs>,
 }
 
 /// A slice of a sweep: rows of a group's sources, and the rows to announce.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct SweepSlice {
+pub(crate) struct SweepSlice {
     /// The rows.
     pub rows: Vec<Swept>,
     /// The rows to announce; their ids follow from the slice's own time.
@@ -62,16 +65,18 @@ const FAR_AHEAD_US: TimestampUs = 60 * 60 * 1_000_000;
 
 /// When a row is looked at: what is old enough, what is new, what lies ahead.
 #[derive(Clone, Copy, Debug)]
-pub struct Horizon {
+pub(crate) struct Horizon {
+    /// What was written up to this time has been deleted, by the merge or an earlier look.
+    pub(crate) deleted: TimestampUs,
     /// Whatever was written up to this time has arrived.
-    pub settled: TimestampUs,
+    pub(crate) settled: TimestampUs,
     /// The time of the look.
     pub now: TimestampUs,
 }
 
 /// What is to be done about a row that survived.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub(crate) enum Verdict {
     /// It is taken; what cannot be taken of it is told.
     Take(Swept, Option<&'static str>),
     /// It is left, and told.
@@ -84,7 +89,7 @@ pub enum Verdict {
 
 impl Verdict {
     /// Decides about a row of a source. `is_copy` says whether the survivor's row is the run's own.
-    pub fn of(
+    pub(crate) fn of(
         (index, table): (TableIndex, &Table),
         source: usize,
         found: &TimedRow,
@@ -92,13 +97,16 @@ impl Verdict {
         is_copy: bool,
         horizon: Horizon,
     ) -> Self {
-        let Some(mut cells) = cells(table, found) else {
+        let Some(mut cells) = cells(table, found, horizon) else {
             return Self::Leave("a cell has no write time that could be read");
         };
         if cells.is_empty() {
             return Self::Bare;
         }
-        if cells.iter().any(|cell| (horizon.settled + 1..=horizon.now).contains(&cell.t)) {
+        let is_fresh = |cell: &SweptCell| (horizon.settled + 1..=horizon.now).contains(&cell.t);
+        let is_early = || horizon.settled <= horizon.deleted + FIRST_LATE + 1;
+        let is_undated = found.times.contains(&WriteTimes::Unknown);
+        if cells.iter().any(is_fresh) || is_undated && is_early() {
             return Self::Wait;
         }
         let all = cells.len();
@@ -109,10 +117,16 @@ impl Verdict {
         }
         for cell in &mut cells {
             let rule = table.survivorship.iter().find(|rule| rule.column == cell.column);
+            let at = match found.times[cell.column] {
+                WriteTimes::Unknown => horizon.deleted + FIRST_LATE,
+                _ => cell.t,
+            };
             cell.moved_at = match (&target, rule) {
-                (Some(own), Some(rule)) => preferred_at(rule, cell, own),
+                (Some(own), Some(rule)) if cell.element.is_none() => preferred_at(rule, cell, own),
+                // Of the elements of both those stay that the survivor has.
+                (Some(own), Some(_)) if !is_copy => (!cell.has_key_in(table, own)).then_some(at),
                 (Some(_), None) if !is_copy => None,
-                _ => Some(cell.t),
+                _ => Some(at),
             };
         }
         let settled = cells.iter().map(|cell| cell.t).filter(|t| *t <= horizon.settled).max();
@@ -121,8 +135,11 @@ impl Verdict {
     }
 }
 
+/// When, after the merge's delete, something was written at the earliest.
+const FIRST_LATE: TimestampUs = 1;
+
 /// The cells of a row, one by one; `None` if a value has no time or cannot be taken apart.
-fn cells(table: &Table, found: &TimedRow) -> Option<Vec<SweptCell>> {
+fn cells(table: &Table, found: &TimedRow, horizon: Horizon) -> Option<Vec<SweptCell>> {
     let mut cells = Vec::new();
     for (column, value) in found.row.cells.iter().enumerate().skip(table.key_len) {
         let Some(value) = value else { continue };
@@ -137,6 +154,11 @@ fn cells(table: &Table, found: &TimedRow) -> Option<Vec<SweptCell>> {
                 }
                 let timed = elements.into_iter().zip(times);
                 cells.extend(timed.map(|((key, value), t)| cell(Some(key), value, *t)));
+            }
+            (WriteTimes::Unknown, Some(collection)) => {
+                // Taken by a delete dated at the horizon: what is older has been read.
+                let (elements, t) = (collection.split(value)?, horizon.settled - 1);
+                cells.extend(elements.into_iter().map(|(key, value)| cell(Some(key), value, t)));
             }
             (times, _) => cells.push(cell(None, Some(value.clone()), times.latest()?)),
         }
@@ -163,7 +185,7 @@ impl Swept {
     }
 
     /// Whether the survivor's row changes.
-    pub fn is_moved(&self) -> bool {
+    pub(crate) fn is_moved(&self) -> bool {
         self.cells.iter().any(|cell| cell.moved_at.is_some())
     }
 
@@ -196,136 +218,11 @@ impl Swept {
         key[table.account].clone_from(survivor.cell());
         key
     }
-
-    /// The cells written to the survivor's row, each with its time.
-    fn moves(&self, table: &Table, survivor: &AccountId) -> Vec<Mutation> {
-        let moved = self.cells.iter().filter_map(|cell| Some((cell.moved_at?, cell)));
-        self.write(table, &self.key_of(table, survivor), self.target.is_none(), moved)
-    }
-
-    /// The newest of its cells, on either account.
-    fn newest(&self) -> TimestampUs {
-        let times = self.cells.iter().map(|cell| cell.moved_at.unwrap_or(cell.t).max(cell.t));
-        times.max().unwrap_or_default()
-    }
-
-    /// The cells once more, above what takes them from the source.
-    fn pins(&self, table: &Table) -> Vec<Mutation> {
-        let t = self.newest() + 2;
-        self.write(table, &self.key, false, self.cells.iter().map(|cell| (t, cell)))
-    }
-
-    /// What takes back from the survivor whatever was written there. It is above the pinned cells, too, so that the next
-    /// sweep finds the row as this one has.
-    fn voids(&self, table: &Table, survivor: &AccountId) -> Vec<Mutation> {
-        let (t, key) = (self.newest() + 3, self.key_of(table, survivor));
-        let dated = |change| Mutation { table: self.table, t, change };
-        let moved = self.cells.iter().filter(|cell| cell.moved_at.is_some());
-        match &self.target {
-            None if self.is_moved() => vec![dated(Change::DeleteRow { key })],
-            None => Vec::new(),
-            Some(own) => {
-                let (elements, cells): (Vec<_>, Vec<_>) =
-                    moved.partition(|cell| cell.element.is_some());
-                let before = |cell: &&SweptCell| (cell.column, own.row.cells[cell.column].clone());
-                let set: Vec<_> = cells.iter().map(before).collect();
-                let removed = elements.iter().map(|cell| {
-                    let keys = Collection::keys(cell.element.iter());
-                    let (key, column) = (key.clone(), cell.column);
-                    dated(Change::RemoveElements { key, column, keys })
-                });
-                let set =
-                    (!set.is_empty()).then(|| dated(Change::Update { key: key.clone(), set }));
-                set.into_iter().chain(removed).collect()
-            }
-        }
-    }
-
-    fn write<'a>(
-        &'a self,
-        table: &Table,
-        key: &[Bytes],
-        is_new: bool,
-        cells: impl Iterator<Item = (TimestampUs, &'a SweptCell)>,
-    ) -> Vec<Mutation> {
-        dated(table, cells, |t, column, cells| match column {
-            Some(column) => {
-                let elements = elements(table, column, cells);
-                (t, Change::AddElements { key: key.to_vec(), column, elements })
-            }
-            None if !is_new => {
-                let set = cells.iter().map(|cell| (cell.column, cell.value.clone())).collect();
-                (t, Change::Update { key: key.to_vec(), set })
-            }
-            None => {
-                let mut row: Vec<_> = key.iter().cloned().map(Some).collect();
-                row.resize(table.columns.len(), None);
-                for cell in cells {
-                    row[cell.column].clone_from(&cell.value);
-                }
-                (t, Change::Insert { row: Row { cells: row } })
-            }
-        })
-        .map(|(t, change)| Mutation { table: self.table, t, change })
-        .collect()
-    }
-
-    /// What takes the cells from the source, each just above its own time. What is settled goes with the row;
-    /// what lies ahead goes cell by cell, so that nothing that is written until then is hidden.
-    fn removals(&self, table: &Table) -> Vec<Mutation> {
-        let ahead = self.cells.iter().filter(|cell| Some(cell.t) > self.settled);
-        let latest = ahead.clone().map(|cell| cell.t).max();
-        let key = || self.key.clone();
-        let by_cell =
-            dated(table, ahead.map(|cell| (cell.t, cell)), |t, column, cells| match column {
-                Some(column) => {
-                    let keys: Vec<_> =
-                        cells.iter().filter_map(|cell| cell.element.as_ref()).collect();
-                    let keys = Collection::keys(keys.into_iter());
-                    (t + 1, Change::RemoveElements { key: key(), column, keys })
-                }
-                None => {
-                    let set = cells.iter().map(|cell| (cell.column, None)).collect();
-                    (t + 1, Change::Update { key: key(), set })
-                }
-            });
-        let row = self.settled.map(|t| (t + 1, Change::DeleteRow { key: key() }));
-        let liveness = latest.map(|t| (t + 1, Change::ExpireRow { key: key() }));
-        let all = row.into_iter().chain(by_cell).chain(liveness);
-        all.map(|(t, change)| Mutation { table: self.table, t, change }).collect()
-    }
-}
-
-/// Cells of one time, and elements of one time and column, in one change each.
-fn dated<'a>(
-    table: &Table,
-    cells: impl Iterator<Item = (TimestampUs, &'a SweptCell)>,
-    change: impl Fn(TimestampUs, Option<ColumnIndex>, &[&SweptCell]) -> (TimestampUs, Change),
-) -> impl Iterator<Item = (TimestampUs, Change)> {
-    let mut by_time: BTreeMap<(TimestampUs, Option<ColumnIndex>), Vec<&SweptCell>> =
-        BTreeMap::new();
-    for (t, cell) in cells {
-        debug_assert!(cell.column >= table.key_len);
-        let of_elements = cell.element.as_ref().map(|_| cell.column);
-        by_time.entry((t, of_elements)).or_default().push(cell);
-    }
-    let changes: Vec<_> =
-        by_time.into_iter().map(|((t, column), cells)| change(t, column, &cells)).collect();
-    changes.into_iter()
-}
-
-fn elements(table: &Table, column: ColumnIndex, cells: &[&SweptCell]) -> Bytes {
-    let collection = table.columns[column].cql_type.collection().unwrap_or(Collection::Set);
-    let elements: Vec<_> = cells
-        .iter()
-        .filter_map(|cell| Some((cell.element.as_ref()?, cell.value.as_ref())))
-        .collect();
-    collection.join(elements.into_iter())
 }
 
 impl SweepSlice {
     /// The scopes that its rows lead to, or are in, by table: when those rows are gone, nothing else tells of them.
-    pub fn scopes(&self, spec: &Spec) -> Vec<(TableIndex, Vec<Scope>)> {
+    pub(crate) fn scopes(&self, spec: &Spec) -> Vec<(TableIndex, Vec<Scope>)> {
         let found = spec.led().map(|(index, table, through)| {
             let scopes = self.rows.iter().filter_map(|row| match row.table {
                 led_by if led_by == through => {
@@ -338,41 +235,4 @@ impl SweepSlice {
         });
         found.collect()
     }
-
-    /// What is written to the survivor's rows. Nothing is taken from a source before that stands.
-    pub fn moves(&self, spec: &Spec, survivor: &AccountId) -> Vec<Vec<Batch>> {
-        let moved = |swept: &Swept| swept.moves(&spec.tables[swept.table], survivor);
-        let rows = self.rows.iter().map(|swept| (swept.table, moved(swept)));
-        in_batches(rows)
-    }
-
-    /// What takes the rows at these positions from their sources.
-    pub fn removals(&self, spec: &Spec, takes: impl Fn(usize) -> bool) -> Vec<Vec<Batch>> {
-        let taken = self.rows.iter().enumerate().filter(|(row, _)| takes(*row));
-        let removed = |swept: &Swept| swept.removals(&spec.tables[swept.table]);
-        in_batches(taken.map(|(_, swept)| (swept.table, removed(swept))))
-    }
-
-    /// What keeps these rows on their sources, whatever an earlier attempt at taking them has sent.
-    pub fn pins(&self, spec: &Spec, rows: &BTreeSet<usize>) -> Vec<Vec<Batch>> {
-        let pinned = |row: &Swept| row.pins(&spec.tables[row.table]);
-        in_batches(rows.iter().map(|at| (self.rows[*at].table, pinned(&self.rows[*at]))))
-    }
-
-    /// What takes back whatever of these rows was written to the survivor, or arrives there later.
-    pub fn voids(
-        &self,
-        spec: &Spec,
-        survivor: &AccountId,
-        rows: &BTreeSet<usize>,
-    ) -> Vec<Vec<Batch>> {
-        let void = |row: &Swept| row.voids(&spec.tables[row.table], survivor);
-        in_batches(rows.iter().map(|at| (self.rows[*at].table, void(&self.rows[*at]))))
-    }
-}
-
-/// One batch for each row of which anything is written.
-fn in_batches(rows: impl Iterator<Item = (TableIndex, Vec<Mutation>)>) -> Vec<Vec<Batch>> {
-    let written = rows.filter(|(_, mutations)| !mutations.is_empty());
-    written.map(|(table, mutations)| vec![Batch { table, mutations }]).collect()
 }

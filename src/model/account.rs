@@ -14,10 +14,25 @@ use uuid::Uuid;
 use super::cql::CqlType;
 
 /// The longest account id that is accepted, in bytes. Longer ids are rejected line by line.
-pub const MAX_ACCOUNT_ID_BYTES: usize = 1_024;
+pub(crate) const MAX_ACCOUNT_ID_BYTES: usize = 1_024;
 
 /// The type of the columns that hold accounts.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    Hash,
+    PartialOrd,
+    Ord,
+    strum::Display,
+    strum::EnumString,
+    strum::VariantArray,
+    strum::VariantNames,
+)]
+#[strum(serialize_all = "lowercase", parse_err_fn = unknown_type, parse_err_ty = String)]
 pub enum AccountType {
     /// UTF-8 text.
     #[default]
@@ -37,17 +52,6 @@ pub enum AccountType {
 }
 
 impl AccountType {
-    /// Every type with its name in CQL.
-    pub const NAMES: [(&'static str, Self); 7] = [
-        ("text", Self::Text),
-        ("ascii", Self::Ascii),
-        ("uuid", Self::Uuid),
-        ("timeuuid", Self::TimeUuid),
-        ("int", Self::Int),
-        ("bigint", Self::BigInt),
-        ("varint", Self::Varint),
-    ];
-
     /// The type of a column that can hold accounts; `None` for one that cannot.
     pub fn of(cql_type: &CqlType) -> Option<Self> {
         Some(match cql_type {
@@ -76,7 +80,7 @@ impl AccountType {
 
     /// The UUID that an id stands for; `None` if it is none, or accounts are no UUIDs. There are millions to be read,
     /// and this allocates nothing.
-    pub fn parse_uuid(self, id: &str) -> Option<[u8; 16]> {
+    pub(crate) fn parse_uuid(self, id: &str) -> Option<[u8; 16]> {
         let uuid = Uuid::try_parse(id).ok()?;
         let is_one = match self {
             Self::Uuid => true,
@@ -107,20 +111,8 @@ fn digits(id: &str) -> Option<&str> {
     (!digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())).then_some(id)
 }
 
-impl fmt::Display for AccountType {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name = Self::NAMES.iter().find(|(_, of)| of == self).map_or("", |(name, _)| name);
-        f.write_str(name)
-    }
-}
-
-impl FromStr for AccountType {
-    type Err = String;
-
-    fn from_str(name: &str) -> Result<Self, String> {
-        let found = Self::NAMES.iter().find(|(known, _)| *known == name).map(|(_, of)| *of);
-        found.ok_or_else(|| format!("'{name}' is not a type of accounts"))
-    }
+fn unknown_type(name: &str) -> String {
+    format!("'{name}' is not a type of accounts")
 }
 
 /// The id of an account: a value of the type of the columns that hold accounts.
@@ -140,7 +132,7 @@ impl AccountId {
     }
 
     /// Takes an id from the value of a column of this type.
-    pub fn from_cell(of: AccountType, cell: Bytes) -> Self {
+    pub(crate) fn from_cell(of: AccountType, cell: Bytes) -> Self {
         Self { cell, of }
     }
 
@@ -211,6 +203,8 @@ impl Group {
 
 #[cfg(test)]
 mod tests {
+    use strum::VariantArray;
+
     use super::*;
 
     /// Other ways to write the id that is written as the first.
@@ -261,10 +255,10 @@ mod tests {
 
     #[test]
     fn names_are_those_of_cql() {
-        for (name, of) in AccountType::NAMES {
-            assert_eq!(name.parse(), Ok(of));
-            assert_eq!(AccountType::of(&CqlType::parse(name)), Some(of));
-            assert_eq!(of.to_string(), name);
+        for of in AccountType::VARIANTS {
+            let name = of.to_string();
+            assert_eq!(name.parse(), Ok(*of));
+            assert_eq!(AccountType::of(&CqlType::parse(&name)), Some(*of));
         }
         assert_eq!(AccountType::of(&CqlType::parse("blob")), None);
     }

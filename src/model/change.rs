@@ -72,21 +72,7 @@ impl Mutation {
     pub fn size_bytes(&self) -> usize {
         // Statement id, value lengths and the timestamp of each statement on the wire.
         const OVERHEAD: usize = 48;
-        OVERHEAD
-            + match &self.change {
-                Change::Insert { row } => row.size_bytes(),
-                Change::Update { key, set } => {
-                    let values = set.iter().filter_map(|(_, value)| value.as_ref());
-                    key.iter().chain(values).map(Bytes::len).sum()
-                }
-                Change::AddElements { key, elements: value, .. }
-                | Change::RemoveElements { key, keys: value, .. } => {
-                    key.iter().map(Bytes::len).sum::<usize>() + value.len()
-                }
-                Change::ExpireRow { key }
-                | Change::DeleteRow { key }
-                | Change::DeletePartition { key } => key.iter().map(Bytes::len).sum(),
-            }
+        OVERHEAD + self.change.size_bytes()
     }
 }
 
@@ -108,6 +94,24 @@ impl Batch {
 }
 
 impl Change {
+    /// The bytes of its keys and values.
+    pub fn size_bytes(&self) -> usize {
+        match self {
+            Self::Insert { row } => row.size_bytes(),
+            Self::Update { key, set } => {
+                let values = set.iter().filter_map(|(_, value)| value.as_ref());
+                key.iter().chain(values).map(Bytes::len).sum()
+            }
+            Self::AddElements { key, elements: value, .. }
+            | Self::RemoveElements { key, keys: value, .. } => {
+                key.iter().map(Bytes::len).sum::<usize>() + value.len()
+            }
+            Self::ExpireRow { key } | Self::DeleteRow { key } | Self::DeletePartition { key } => {
+                key.iter().map(Bytes::len).sum()
+            }
+        }
+    }
+
     /// The partition that is changed: its key of so many columns.
     pub fn partition_key(&self, columns: usize) -> Option<Vec<Bytes>> {
         match self {

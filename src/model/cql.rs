@@ -127,7 +127,7 @@ impl CqlType {
     }
 
     /// The type of a map's values.
-    pub fn entry_value(&self) -> Option<&Self> {
+    pub(crate) fn entry_value(&self) -> Option<&Self> {
         match self {
             Self::Map(_, value) => Some(value),
             _ => None,
@@ -135,12 +135,12 @@ impl CqlType {
     }
 
     /// Whether it is text, whose values are UTF-8.
-    pub fn is_text(&self) -> bool {
+    pub(crate) fn is_text(&self) -> bool {
         matches!(self, Self::Text | Self::Ascii)
     }
 
     /// The order of a clustering column of this type; `None` for types that are not supported as keys.
-    pub fn key_order(&self) -> Option<Order> {
+    pub(crate) fn key_order(&self) -> Option<Order> {
         Some(match self {
             Self::Ascii | Self::Text | Self::Blob | Self::Boolean | Self::Date | Self::Inet => {
                 Order::Bytes
@@ -173,7 +173,7 @@ impl CqlType {
 
     /// The order by which policies pick a value; `None` for types that have no order that a person would
     /// mean (random uuids, addresses, durations, collections).
-    pub fn value_order(&self) -> Option<Order> {
+    pub(crate) fn value_order(&self) -> Option<Order> {
         match self {
             Self::Uuid | Self::Inet => None,
             other => other.key_order(),
@@ -213,7 +213,7 @@ fn is_plain(name: &str) -> bool {
 }
 
 /// Bytes in hexadecimal, as CQL writes a blob.
-pub fn hex(value: &[u8]) -> String {
+pub(crate) fn hex(value: &[u8]) -> String {
     let digits: String = value.iter().map(|byte| format!("{byte:02x}")).collect();
     format!("0x{digits}")
 }

@@ -23,12 +23,12 @@ impl Scope {
     }
 
     /// The same, copied out of the page that it was read in, which would otherwise live as long.
-    pub fn detached(&self) -> Self {
+    pub(crate) fn detached(&self) -> Self {
         Self(self.0.iter().map(|value| Bytes::copy_from_slice(value)).collect())
     }
 
     /// One value for all: the only one as it is; of several, each behind its length.
-    pub fn joined(&self) -> Bytes {
+    pub(crate) fn joined(&self) -> Bytes {
         match self.0.as_slice() {
             [only] => only.clone(),
             values => {

@@ -6,7 +6,12 @@
 //!
 //! In reading order: `cql` is what a column's type says, the only place that takes the text of a type apart, with
 //! `order` (how the server orders values) and `elements` (maps and sets, taken apart); `account` has ids by type,
-//! pairs and groups; `row` is what is read, `change` what is written, `tally` what was done.
+//! pairs and groups; `row` is what is read, `change` what is written, `tally` what was done; `surroundings` is what a
+//! cluster tells of the tables beside their rows.
+//!
+//! May use nothing else of the crate; may be used by `spec`, `readable`, `pairs`, `plan`, `merge`, `storage`,
+//! `register`, `cluster`, `events`, `journal`, `history`, `live`, `pipeline`, `verify`, `undo`, `run`, `report` and
+//! `cli`.
 
 mod account;
 mod change;
@@ -15,13 +20,16 @@ mod elements;
 mod key;
 mod order;
 mod row;
+mod surroundings;
 mod tally;
 
 pub use account::*;
 pub use change::*;
-pub use cql::{CqlType, hex};
+pub use cql::CqlType;
+pub(crate) use cql::hex;
 pub use elements::{Collection, Elements};
 pub use key::Scope;
-pub use order::Order;
+pub(crate) use order::Order;
 pub use row::*;
+pub use surroundings::*;
 pub use tally::*;

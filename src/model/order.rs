@@ -12,7 +12,7 @@ use num_bigint::{BigInt, Sign};
 
 /// An order on the values of one CQL type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Order {
+pub(crate) enum Order {
     /// Unsigned bytes, first difference wins: text, ascii, blob, boolean, date, inet.
     Bytes,
     /// Two's complement, big-endian, of a fixed width: tinyint to bigint, timestamp, time.
@@ -33,7 +33,7 @@ pub enum Order {
 
 impl Order {
     /// Compares two values of the type.
-    pub fn compare(self, a: &[u8], b: &[u8]) -> Ordering {
+    pub(crate) fn compare(self, a: &[u8], b: &[u8]) -> Ordering {
         if a.is_empty() || b.is_empty() {
             return b.is_empty().cmp(&a.is_empty());
         }

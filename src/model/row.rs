@@ -45,7 +45,7 @@ pub struct TokenRange {
 
 /// How long a row's own liveness may take to end after an insert that expires in one second: Cassandra counts
 /// in whole seconds.
-pub const EXPIRY: Duration = Duration::from_millis(2_500);
+pub(crate) const EXPIRY: Duration = Duration::from_millis(2_500);
 
 /// This machine's clock, in the unit of write times.
 pub fn now_us() -> TimestampUs {
@@ -62,13 +62,16 @@ pub enum WriteTimes {
     Cell(TimestampUs),
     /// A map or set that is not frozen: one time per element, in the order of the elements.
     Elements(Vec<TimestampUs>),
+    /// A map or set that is not frozen, on a server that does not tell when its elements were written (before Cassandra
+    /// 5.0).
+    Unknown,
 }
 
 impl WriteTimes {
-    /// The latest of them.
-    pub fn latest(&self) -> Option<TimestampUs> {
+    /// The latest of them, as far as they are known.
+    pub(crate) fn latest(&self) -> Option<TimestampUs> {
         match self {
-            Self::None => None,
+            Self::None | Self::Unknown => None,
             Self::Cell(time) => Some(*time),
             Self::Elements(times) => times.iter().copied().max(),
         }

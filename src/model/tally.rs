@@ -1,14 +1,31 @@
 //! What was done: events, counts and outcomes.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
-/// One message for Kafka, ready to send.
+/// One message for whoever follows changes, ready to send.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event {
     /// The message key: the id of the object that changed.
     pub key: String,
     /// The message value: JSON.
     pub payload: Vec<u8>,
+}
+
+/// Where events go, for those who are told. It is written as one field, the kind with the name: `"topic": "changes"`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Destination {
+    /// What takes them, as a name is written: `Kafka`.
+    pub sink: &'static str,
+    /// What it has several of: a topic.
+    pub kind: &'static str,
+    /// Which of those.
+    pub name: String,
+}
+
+impl Serialize for Destination {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map([(self.kind, &self.name)])
+    }
 }
 
 /// What was done to one table, in rows; journals hold the counts in this order. `source_rows = copied + merged + unchanged`.
@@ -32,7 +49,7 @@ pub struct TableTally {
 
 impl TableTally {
     /// Adds another tally of the same table.
-    pub fn add(&mut self, other: &TableTally) {
+    pub(crate) fn add(&mut self, other: &TableTally) {
         self.source_rows += other.source_rows;
         self.target_rows += other.target_rows;
         self.copied += other.copied;
@@ -52,7 +69,7 @@ pub struct Tally {
     pub absent_sources: u64,
     /// Survivors of which no row was found before the merge: often a mistyped id.
     pub absent_survivors: u64,
-    /// Events that the broker acknowledged.
+    /// Events that were acknowledged.
     pub events: u64,
     /// Batches written (each one round trip).
     pub batches: u64,

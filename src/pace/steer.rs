@@ -66,7 +66,7 @@ pub struct Held {
     /// What a read takes: all but one in a hundred take less.
     pub read: Duration,
     /// Whether there is nothing left to take back: one request at a time.
-    pub is_least: bool,
+    pub(crate) is_least: bool,
 }
 
 impl Period {
@@ -107,7 +107,6 @@ impl Steer {
         }
     }
 
-    /// The limit.
     pub(super) fn limit(&self) -> usize {
         self.wanted.limit().min(self.ceiling)
     }

@@ -8,9 +8,9 @@
 mod usual;
 
 use bytes::Bytes;
+use fixedbitset::FixedBitSet;
 use hashbrown::HashTable;
 
-use super::Bits;
 use crate::model::{AccountId, AccountType};
 use usual::{format_uuid, parse_uuid, parse_uuid_of_any_case};
 
@@ -89,7 +89,7 @@ struct Shard {
 
 impl Accounts {
     /// The id of an account.
-    pub fn id(&self, account: u32) -> AccountId {
+    pub(crate) fn id(&self, account: u32) -> AccountId {
         let shard = &self.shards[account as usize % SHARDS];
         let local = (account >> SHARD_BITS) as usize;
         let cell = match (shard.pointed_at(local), self.of) {
@@ -103,13 +103,9 @@ impl Accounts {
     }
 
     /// How many accounts there are.
-    pub fn len(&self) -> usize {
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> usize {
         self.shards.iter().map(|shard| shard.slots.len()).sum()
-    }
-
-    /// Whether there is none.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
     }
 
     /// A number above that of every account.
@@ -120,14 +116,14 @@ impl Accounts {
 
 impl Accounts {
     /// The accounts whose id differs from another one's in case only, if there are any.
-    pub(crate) fn alike(&self) -> Option<Bits> {
+    pub(crate) fn alike(&self) -> Option<FixedBitSet> {
         if self.shards.iter().all(|shard| shard.alike.is_empty()) {
             return None;
         }
-        let mut alike = Bits::new(self.bound());
+        let mut alike = FixedBitSet::with_capacity(self.bound());
         for (index, shard) in self.shards.iter().enumerate() {
             for local in &shard.alike {
-                alike.insert(local << SHARD_BITS | index as u32);
+                alike.insert((local << SHARD_BITS) as usize | index);
             }
         }
         Some(alike)

@@ -6,13 +6,13 @@ use super::rules::{Accepted, Consequence, Entry, RULES, Rule};
 use super::signs::{Shape, Signs, escaped};
 
 /// How many lines a finding names.
-const FIRST_LINES: usize = 5;
+const FIRST_LINES: usize = 3;
 /// How much of an id a finding shows.
 const SHOWN_CHARS: usize = 64;
 
 /// What a rule has found.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Finding {
+pub(crate) struct Finding {
     /// The rule's name.
     pub rule: &'static str,
     /// What became of the lines.
@@ -20,15 +20,15 @@ pub struct Finding {
     /// How many lines.
     pub lines: u64,
     /// The first of them.
-    pub first_lines: Vec<u64>,
+    pub(crate) first_lines: Vec<u64>,
     /// What was found there, such as an id; what nobody sees is written by its number.
     pub names: Vec<String>,
     /// What such a line looks like, as in "a line that …".
     pub what: &'static str,
     /// What to do about it.
-    pub advice: &'static str,
+    pub(crate) advice: &'static str,
     /// Whether `--accept` with the rule's name lets such lines through.
-    pub can_be_accepted: bool,
+    pub(crate) can_be_accepted: bool,
 }
 
 /// What became of the lines of a finding.
@@ -55,12 +55,12 @@ impl Finding {
     }
 
     /// Whether it tells of the list rather than of the accounts that are paired.
-    pub fn is_of_the_list(&self) -> bool {
+    pub(crate) fn is_of_the_list(&self) -> bool {
         RULES.iter().any(|entry| entry.name == self.rule && entry.rule < Rule::SelfPair)
     }
 
     /// The first lines, as in `lines 2, 3, …`.
-    pub fn lines_text(&self) -> String {
+    pub(crate) fn lines_text(&self) -> String {
         let mut all: Vec<_> = self.first_lines.iter().map(u64::to_string).collect();
         if self.lines > self.first_lines.len() as u64 {
             all.push("…".to_owned());
@@ -69,7 +69,7 @@ impl Finding {
     }
 
     /// What is named, behind something that leads to it; nothing without a name.
-    pub fn names_text(&self, lead: &str) -> String {
+    pub(crate) fn names_text(&self, lead: &str) -> String {
         let all: Vec<_> = self.names.iter().map(|name| format!("'{name}'")).collect();
         if all.is_empty() { String::new() } else { format!("{lead}{}", all.join(", ")) }
     }

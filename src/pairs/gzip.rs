@@ -1,8 +1,10 @@
 //! Compressed input: gzip members, one after the other, and what may stand behind them.
 
-use std::io::{self, BufRead, ErrorKind, Read};
+use std::io::{self, BufRead, BufReader, ErrorKind, Read};
 
 use flate2::bufread::GzDecoder;
+
+use super::source::Text;
 
 /// The first bytes of a gzip member.
 pub(super) const MAGIC: [u8; 2] = [0x1f, 0x8b];
@@ -29,14 +31,17 @@ impl<R: BufRead> Members<R> {
     pub(super) fn new(raw: R) -> Self {
         Self { at: At::Member(Box::new(GzDecoder::new(raw))) }
     }
+}
 
-    /// The reader of the raw bytes, unless what stands behind a member was refused.
-    pub(super) fn raw(&mut self) -> Option<&mut R> {
-        match &mut self.at {
-            At::Member(decoder) => Some(decoder.get_mut()),
-            At::End(raw) => Some(raw),
-            At::Between => None,
-        }
+impl<R: Read + Send> Text<R> for Members<BufReader<R>> {
+    fn raw(&mut self) -> Option<&mut R> {
+        let raw = match &mut self.at {
+            At::Member(decoder) => decoder.get_mut(),
+            At::End(raw) => raw,
+            // What stands behind a member was refused.
+            At::Between => return None,
+        };
+        Some(raw.get_mut())
     }
 }
 

@@ -11,35 +11,33 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 use super::PairsError;
-use super::source::{Decoded, is_gzip, open_raw};
+use super::source::{Text, name, open_raw, peeked, text};
 
-/// The name of the copy in the run directory.
-pub const COPY_NAME: &str = "pairs.csv";
-/// The name of the copy of compressed input.
-pub const COPY_NAME_GZIP: &str = "pairs.csv.gz";
+/// The name of the copy in the run directory; of input that does not come as plain text an ending follows.
+const COPY_NAME: &str = "pairs.csv";
 
 /// Reads the text of the input while its raw bytes are copied.
-pub struct InputCopy {
-    text: Decoded<Tee<Box<dyn Read + Send>, File>>,
+pub(crate) struct InputCopy {
+    text: Box<dyn Text<Tee<Box<dyn Read + Send>, File>>>,
     path: PathBuf,
 }
 
 /// A finished copy.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CopiedInput {
+pub(crate) struct CopiedInput {
     /// The copy.
     pub path: PathBuf,
     /// Its length.
     pub bytes: u64,
     /// The SHA-256 of its bytes, in hexadecimal.
-    pub sha256: String,
+    pub(crate) sha256: String,
 }
 
 impl InputCopy {
     /// Starts a copy of `input` (a file, standard input, …) in a directory.
-    pub fn start(input: impl Read + Send + 'static, dir: &Path) -> Result<Self, PairsError> {
-        let (is_gzip, raw) = is_gzip(input).map_err(PairsError::from_read)?;
-        let path = dir.join(if is_gzip { COPY_NAME_GZIP } else { COPY_NAME });
+    pub(crate) fn start(input: impl Read + Send + 'static, dir: &Path) -> Result<Self, PairsError> {
+        let (start, raw) = peeked(input).map_err(PairsError::from_read)?;
+        let path = dir.join(name(COPY_NAME, &start));
         let file = OpenOptions::new()
             .write(true)
             .create_new(true)
@@ -49,11 +47,11 @@ impl InputCopy {
             .map_err(|cause| PairsError::Copy { path: path.clone(), cause })?;
         let raw: Box<dyn Read + Send> = Box::new(raw);
         let tee = Tee::new(raw, file, path.clone());
-        Ok(Self { text: Decoded::new(is_gzip, tee), path })
+        Ok(Self { text: text(&start, tee), path })
     }
 
     /// Copies what has not been read yet and makes the copy durable.
-    pub fn finish(mut self) -> Result<CopiedInput, PairsError> {
+    pub(crate) fn finish(mut self) -> Result<CopiedInput, PairsError> {
         // What was refused has ended the reading already.
         let refused = || PairsError::Read { cause: io::ErrorKind::InvalidData.into() };
         let tee = self.text.raw().ok_or_else(refused)?;
@@ -72,14 +70,14 @@ impl Read for InputCopy {
 }
 
 /// The SHA-256 of a file's bytes, in hexadecimal.
-pub fn sha256(path: &Path) -> Result<String, PairsError> {
+pub(crate) fn sha256(path: &Path) -> Result<String, PairsError> {
     let mut tee = Tee::new(open_raw(path)?, io::sink(), path.to_path_buf());
     io::copy(&mut tee, &mut io::sink()).map_err(PairsError::from_read)?;
     Ok(tee.sha256())
 }
 
 /// Passes bytes on while it copies and hashes them.
-pub struct Tee<R, W> {
+pub(crate) struct Tee<R, W> {
     reader: R,
     writer: W,
     path: PathBuf,
@@ -89,18 +87,13 @@ pub struct Tee<R, W> {
 
 impl<R: Read, W: Write> Tee<R, W> {
     /// Copies what is read from `reader` to `writer`, which errors call `path`.
-    pub fn new(reader: R, writer: W, path: PathBuf) -> Self {
+    pub(crate) fn new(reader: R, writer: W, path: PathBuf) -> Self {
         Self { reader, writer, path, hash: Sha256::new(), bytes: 0 }
     }
 
     /// The SHA-256 of the bytes so far, in hexadecimal.
-    pub fn sha256(&self) -> String {
-        use fmt::Write;
-        self.hash.clone().finalize().iter().fold(String::with_capacity(64), |mut text, byte| {
-            // Writing to a `String` cannot fail.
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
+    pub(crate) fn sha256(&self) -> String {
+        format!("{:x}", self.hash.clone().finalize())
     }
 }
 
@@ -152,7 +145,7 @@ mod tests {
         assert_eq!(copied.path, dir.join(name));
         assert_eq!(fs::read(&copied.path).unwrap(), input);
         assert_eq!(copied.bytes, input.len() as u64);
-        let expected = Sha256::digest(input).iter().map(|b| format!("{b:02x}")).collect::<String>();
+        let expected = format!("{:x}", Sha256::digest(input));
         assert_eq!(copied.sha256, expected);
         assert_eq!(sha256(&copied.path).unwrap(), expected);
         fs::remove_dir_all(&dir).unwrap();
@@ -165,7 +158,7 @@ mod tests {
         GzEncoder::new(&b"from,to\na,b\n"[..], Compression::fast())
             .read_to_end(&mut packed)
             .unwrap();
-        check(&packed, COPY_NAME_GZIP, "gzip");
+        check(&packed, "pairs.csv.gz", "gzip");
     }
 
     #[test]

@@ -7,9 +7,10 @@
 //! checks that a line passes or fails on its own, by the `signs` of its ids, `accounts` numbers the ids, and `read` runs all of these at the same time. `reason`, `rejects` and
 //! `rejects_csv` tell what was not accepted, `findings` what was found by the rules. Which pairs go together is the
 //! next chapter: [`plan`](crate::plan). `rows` has the settings of the input.
+//!
+//! May use `model` and `setting`; may be used by `plan`, `help` and `cli`.
 
 mod accounts;
-mod bits;
 mod blocks;
 mod findings;
 mod foreign;
@@ -32,20 +33,23 @@ use std::path::PathBuf;
 
 use crate::model::AccountType;
 
-pub use accounts::Accounts;
+pub(crate) use accounts::Accounts;
 pub(crate) use accounts::NO_ACCOUNT;
-pub(crate) use bits::Bits;
-pub use findings::{Finding, Outcome};
+pub(crate) use findings::Finding;
+pub use findings::Outcome;
 pub(crate) use findings::{Seen, Sightings, shown};
-pub use input_copy::{COPY_NAME, COPY_NAME_GZIP, CopiedInput, InputCopy, Tee, sha256};
+pub(crate) use input_copy::{CopiedInput, InputCopy, sha256};
 pub(crate) use read::Edge;
-pub use read::{PairList, read};
-pub use reason::{Flaw, Heading, Malformed, Reason, Side};
-pub use rejects::{Reject, Rejects};
-pub use rejects_csv::write_rejects;
-pub use rows::{ACCEPT, CSV, DELIMITER, FROM_COLUMN, TO_COLUMN, TRIM};
-pub use rules::{Accepted, Consequence, Entry, RULES, Rule, rejecting};
-pub use source::{Source, open, open_raw};
+pub(crate) use read::PairList;
+pub use read::read;
+pub use reason::{Malformed, Reason};
+pub(crate) use rejects::Rejects;
+pub(crate) use rejects_csv::write_rejects;
+pub(crate) use rows::CSV;
+pub use rules::Entry;
+pub(crate) use rules::{Accepted, Consequence, RULES, Rule, rejecting};
+pub use source::open;
+pub(crate) use source::open_raw;
 #[cfg(test)]
 pub(crate) use {read::read_in_blocks, rejects_csv::write_rejects_in_blocks};
 
@@ -53,11 +57,11 @@ pub(crate) use {read::read_in_blocks, rejects_csv::write_rejects_in_blocks};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Format {
     /// The name of the column with the account that is emptied.
-    pub from_column: String,
+    pub(crate) from_column: String,
     /// The name of the column with the account that receives.
-    pub to_column: String,
+    pub(crate) to_column: String,
     /// What separates the columns: one ASCII character, not a quote and not a line break.
-    pub delimiter: u8,
+    pub(crate) delimiter: u8,
     /// Remove white space around ids, instead of rejecting the line.
     pub trim: bool,
     /// Lines that are let through, although they are not what they seem.

@@ -13,7 +13,7 @@ use super::signs::Signs;
 use crate::model::{AccountType, MAX_ACCOUNT_ID_BYTES};
 
 /// What the checks that a line passes or fails on its own say about a record.
-pub(super) enum Verdict<'a> {
+pub(crate) enum Verdict<'a> {
     /// Nothing stands there.
     Blank,
     /// A pair of different accounts.

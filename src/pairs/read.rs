@@ -50,22 +50,18 @@ impl fmt::Debug for PairList {
 
 impl PairList {
     /// How many pairs there are, repeated ones included.
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.edges.len()
     }
 
-    /// Whether there is no pair.
-    pub fn is_empty(&self) -> bool {
-        self.edges.is_empty()
-    }
-
     /// The lines that were rejected so far.
-    pub fn rejects(&self) -> &Rejects {
+    pub(crate) fn rejects(&self) -> &Rejects {
         &self.rejects
     }
 
     /// The accounts of the pairs.
-    pub fn accounts(&self) -> &Accounts {
+    #[cfg(test)]
+    pub(crate) fn accounts(&self) -> &Accounts {
         &self.accounts
     }
 }

@@ -11,7 +11,7 @@ const MAX_NAMED: usize = 3;
 
 /// A rejected line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Reject {
+pub(crate) struct Reject {
     /// The physical line on which the record starts, from 1.
     pub line: u64,
     /// Why it is rejected.
@@ -56,22 +56,22 @@ pub struct Rejects {
 
 impl Rejects {
     /// The rejected lines in ascending order.
-    pub fn iter(&self) -> impl ExactSizeIterator<Item = Reject> + '_ {
+    pub(crate) fn iter(&self) -> impl ExactSizeIterator<Item = Reject> + '_ {
         self.list.iter().copied()
     }
 
     /// The reject at a position in that order.
-    pub fn get(&self, position: usize) -> Option<Reject> {
+    pub(crate) fn get(&self, position: usize) -> Option<Reject> {
         self.list.get(position).copied()
     }
 
     /// How many lines are rejected.
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.list.len()
     }
 
     /// Whether no line is rejected.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.list.is_empty()
     }
 
@@ -114,7 +114,7 @@ impl Rejects {
     }
 
     /// The code and, after a colon, the reason in words; `ids` are those of the line, as far as they can be told.
-    pub fn explain(&self, reject: Reject, ids: [&str; 2], accounts: &Accounts) -> String {
+    pub(crate) fn explain(&self, reject: Reject, ids: [&str; 2], accounts: &Accounts) -> String {
         let [from, _] = ids;
         let of = |side: Side| shortened(ids[side as usize]);
         let words = match reject.reason {

@@ -21,7 +21,7 @@ const MAX_SHOWN_ID_BYTES: usize = 2 * MAX_ACCOUNT_ID_BYTES;
 /// Writes the rejected lines as CSV with the columns `from,to,line,reason,original`, which can be
 /// read back as input. It reads `source`, the input that `rejects` came from, once more and up to
 /// the last rejected line only.
-pub fn write_rejects(
+pub(crate) fn write_rejects(
     source: &dyn Source,
     format: &Format,
     rejects: &Rejects,

@@ -7,7 +7,7 @@ use crate::setting::{Kind, Layers, Setting, SettingsError, plain, settings, text
 
 settings! {
     /// How pairs stand in a CSV.
-    pub CSV: "Input", &[Plan, Apply, Undo];
+    pub(crate) CSV: "Input", &[Plan, Apply, Undo];
 
     /// The column with the account that is emptied
     FROM_COLUMN: String = Setting::new("from_column", Kind::Text, "NAME", column)

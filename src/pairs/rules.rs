@@ -5,7 +5,6 @@ use super::rules::Consequence::{Doubted, Held, Rejected};
 
 /// A rule. What comes first in this order is said of a line that several rules concern.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[expect(missing_docs, reason = "the table below says what each is")]
 pub enum Rule {
     Malformed,
     Header,
@@ -31,7 +30,7 @@ pub enum Rule {
 
 /// What follows from a rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Consequence {
+pub(crate) enum Consequence {
     /// The line cannot be merged.
     Rejected,
     /// The line is not merged, unless `--accept` names the rule.
@@ -48,15 +47,15 @@ pub struct Entry {
     /// Its name: the reason code, what `--accept` takes.
     pub name: &'static str,
     /// What follows from it.
-    pub consequence: Consequence,
+    pub(crate) consequence: Consequence,
     /// What a line looks like that it concerns, as in "a line that …".
     pub what: &'static str,
     /// What to do about it.
-    pub advice: &'static str,
+    pub(crate) advice: &'static str,
 }
 
 /// All rules, in their order.
-pub const RULES: [Entry; Rule::COUNT] = [
+pub(crate) const RULES: [Entry; Rule::COUNT] = [
     entry(
         Rule::Malformed,
         "malformed",
@@ -214,20 +213,19 @@ const fn entry(
 
 impl Rule {
     /// How many rules there are.
-    pub const COUNT: usize = Self::FanIn as usize + 1;
+    pub(crate) const COUNT: usize = Self::FanIn as usize + 1;
 
     /// What is to be known about it.
-    pub fn entry(self) -> &'static Entry {
+    pub(crate) fn entry(self) -> &'static Entry {
         &RULES[self as usize]
     }
 
     /// The rule of a name.
-    pub fn of(name: &str) -> Option<Self> {
+    pub(crate) fn of(name: &str) -> Option<Self> {
         RULES.iter().find(|entry| entry.name == name).map(|entry| entry.rule)
     }
 
-    /// Its name.
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         self.entry().name
     }
 
@@ -237,7 +235,7 @@ impl Rule {
 }
 
 /// The rules that reject lines, in the order in which they are checked.
-pub fn rejecting() -> impl Iterator<Item = &'static Entry> {
+pub(crate) fn rejecting() -> impl Iterator<Item = &'static Entry> {
     RULES.iter().filter(|entry| entry.consequence != Doubted)
 }
 
@@ -247,12 +245,13 @@ pub struct Accepted(u32);
 
 impl Accepted {
     /// All that can be accepted: how versions read that knew none of these rules.
-    pub fn all() -> Self {
+    #[cfg(test)]
+    pub(crate) fn all() -> Self {
         held().fold(Self::default(), |all, entry| all.with(entry.rule))
     }
 
     /// These, and one more.
-    pub fn with(self, rule: Rule) -> Self {
+    pub(crate) fn with(self, rule: Rule) -> Self {
         Self(self.0 | rule.bit())
     }
 
@@ -260,7 +259,7 @@ impl Accepted {
     ///
     /// # Errors
     /// A name is none, or of a rule whose lines cannot be merged; said so that it can follow the value.
-    pub fn parse(all: &str) -> Result<Self, String> {
+    pub(crate) fn parse(all: &str) -> Result<Self, String> {
         let mut names = all.split(',').map(str::trim).filter(|name| !name.is_empty());
         let add = |accepted: Self, name: &str| match held().find(|entry| entry.name == name) {
             Some(entry) => Ok(accepted.with(entry.rule)),
@@ -283,12 +282,12 @@ impl Accepted {
     }
 
     /// The names, in the order of the rules.
-    pub fn names(self) -> impl Iterator<Item = &'static str> {
+    pub(crate) fn names(self) -> impl Iterator<Item = &'static str> {
         held().filter(move |entry| self.has(entry.rule)).map(|entry| entry.name)
     }
 
     /// Whether lines are let through that this rule holds back.
-    pub fn has(self, rule: Rule) -> bool {
+    pub(crate) fn has(self, rule: Rule) -> bool {
         self.0 & rule.bit() != 0
     }
 

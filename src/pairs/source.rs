@@ -5,10 +5,10 @@ use std::io::{self, BufReader, Cursor, ErrorKind, Read};
 use std::path::Path;
 
 use super::PairsError;
-use super::gzip::{MAGIC, Members};
+use super::gzip::{self, Members};
 
 /// Input that can be read from the start more than once.
-pub trait Source {
+pub(crate) trait Source {
     /// Starts to read from the first byte of the text.
     fn open(&self) -> Result<Box<dyn Read + Send>, PairsError>;
 }
@@ -31,14 +31,14 @@ impl Source for &Path {
     }
 }
 
-/// Opens a file for [`read`](super::read); gzip is recognised by its first bytes.
+/// Opens a file for [`read`](super::read), in whatever [form](Form) it comes.
 pub fn open(path: &Path) -> Result<Box<dyn Read + Send>, PairsError> {
-    let (is_gzip, raw) = is_gzip(open_raw(path)?).map_err(PairsError::from_read)?;
-    Ok(Box::new(Decoded::new(is_gzip, raw)))
+    let (start, raw) = peeked(open_raw(path)?).map_err(PairsError::from_read)?;
+    Ok(text(&start, raw))
 }
 
 /// Opens a file as it is.
-pub fn open_raw(path: &Path) -> Result<File, PairsError> {
+pub(crate) fn open_raw(path: &Path) -> Result<File, PairsError> {
     let refused = |cause: io::Error| match cause.kind() {
         ErrorKind::NotFound => PairsError::Missing { path: path.to_owned() },
         _ => PairsError::Open { path: path.to_owned(), cause },
@@ -50,48 +50,76 @@ pub fn open_raw(path: &Path) -> Result<File, PairsError> {
     Ok(file)
 }
 
+/// A form in which a list may come, beside plain text. A further one is a row of [`Form::ALL`], and a reader that makes
+/// text of it: a CSV, in which the lines have the numbers that they have in the input.
+struct Form<R> {
+    /// How it begins.
+    begins: &'static [u8],
+    /// How a file of it ends its name.
+    ending: &'static str,
+    /// Its text.
+    text: fn(BufReader<R>) -> Box<dyn Text<R>>,
+}
+
+impl<R: Read + Send + 'static> Form<R> {
+    /// All of them.
+    const ALL: &'static [Self] =
+        &[Self { begins: &gzip::MAGIC, ending: "gz", text: |raw| Box::new(Members::new(raw)) }];
+
+    /// The form of what begins like this; none of plain text.
+    fn of(start: &[u8]) -> Option<&'static Self> {
+        Self::ALL.iter().find(|form| start.starts_with(form.begins))
+    }
+}
+
+/// The text of an input.
+pub(super) trait Text<R>: Read + Send {
+    /// The reader of the raw bytes, unless they were refused.
+    fn raw(&mut self) -> Option<&mut R>;
+}
+
+/// What is text as it is.
+struct Plain<R>(R);
+
+impl<R: Read> Read for Plain<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.0.read(buffer)
+    }
+}
+
+impl<R: Read + Send> Text<R> for Plain<R> {
+    fn raw(&mut self) -> Option<&mut R> {
+        Some(&mut self.0)
+    }
+}
+
+/// The bytes of a buffer that is filled at once.
+const BUFFER_BYTES: usize = 256 << 10;
+
+/// Enough to know every form by.
+const START_BYTES: u64 = 16;
+
 /// A reader whose first bytes have been looked at.
 pub(super) type Peeked<R> = io::Chain<Cursor<Vec<u8>>, R>;
 
-/// Whether the input is compressed; with the input, still complete.
-pub(super) fn is_gzip<R: Read>(mut reader: R) -> io::Result<(bool, Peeked<R>)> {
-    let mut start = Vec::with_capacity(MAGIC.len());
-    reader.by_ref().take(MAGIC.len() as u64).read_to_end(&mut start)?;
-    Ok((start == MAGIC, Cursor::new(start).chain(reader)))
+/// How an input begins; with the input, still complete.
+pub(super) fn peeked<R: Read>(mut reader: R) -> io::Result<(Vec<u8>, Peeked<R>)> {
+    let mut start = Vec::new();
+    reader.by_ref().take(START_BYTES).read_to_end(&mut start)?;
+    Ok((start.clone(), Cursor::new(start).chain(reader)))
 }
 
-/// Text that may be compressed.
-pub(super) enum Decoded<R: Read> {
-    /// As it is.
-    Plain(R),
-    /// One or more gzip members.
-    Gzip(Members<BufReader<R>>),
+/// What a file is called that begins like this: as one of plain text, with the ending of its form.
+pub(super) fn name(plain: &str, start: &[u8]) -> String {
+    let ending = Form::<io::Empty>::of(start).map(|form| form.ending);
+    ending.map_or(plain.to_owned(), |ending| format!("{plain}.{ending}"))
 }
 
-impl<R: Read> Decoded<R> {
-    pub(super) fn new(is_gzip: bool, raw: R) -> Self {
-        if is_gzip {
-            Self::Gzip(Members::new(BufReader::with_capacity(256 << 10, raw)))
-        } else {
-            Self::Plain(raw)
-        }
-    }
-
-    /// The reader of the raw bytes, unless they were refused.
-    pub(super) fn raw(&mut self) -> Option<&mut R> {
-        match self {
-            Self::Plain(raw) => Some(raw),
-            Self::Gzip(members) => members.raw().map(BufReader::get_mut),
-        }
-    }
-}
-
-impl<R: Read> Read for Decoded<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        match self {
-            Self::Plain(raw) => raw.read(buffer),
-            Self::Gzip(members) => members.read(buffer),
-        }
+/// The text of what begins like this.
+pub(super) fn text<R: Read + Send + 'static>(start: &[u8], raw: R) -> Box<dyn Text<R>> {
+    match Form::of(start) {
+        Some(form) => (form.text)(BufReader::with_capacity(BUFFER_BYTES, raw)),
+        None => Box::new(Plain(raw)),
     }
 }
 
@@ -114,10 +142,10 @@ mod tests {
     }
 
     fn decoded(bytes: Vec<u8>) -> io::Result<String> {
-        let (is_gzip, raw) = is_gzip(Cursor::new(bytes))?;
-        let mut text = String::new();
-        Decoded::new(is_gzip, raw).read_to_string(&mut text)?;
-        Ok(text)
+        let (start, raw) = peeked(Cursor::new(bytes))?;
+        let mut read = String::new();
+        text(&start, raw).read_to_string(&mut read)?;
+        Ok(read)
     }
 
     #[test]
@@ -164,8 +192,8 @@ mod tests {
     fn a_cut_gzip_file_is_an_error() {
         let mut bytes = gzip(b"from,to\na,b\n");
         bytes.truncate(bytes.len() - 6);
-        let (is_gzip, raw) = is_gzip(Cursor::new(bytes)).unwrap();
-        let error = read(Decoded::new(is_gzip, raw), &Format::default()).err().unwrap();
+        let (start, raw) = peeked(Cursor::new(bytes)).unwrap();
+        let error = read(text(&start, raw), &Format::default()).err().unwrap();
         assert!(matches!(error, PairsError::Read { .. }), "{error}");
         assert!(error.to_string().ends_with("The file is cut short: copy it once more"), "{error}");
     }

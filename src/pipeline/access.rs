@@ -1,4 +1,4 @@
-//! One group's way to the cluster, the journal and the broker: its requests, retried and measured.
+//! One group's way to the cluster, the journal and the sink of events: its requests, retried and measured.
 
 use futures::{StreamExt, TryStreamExt, stream, try_join};
 
@@ -17,7 +17,7 @@ use super::{GroupError, LargePermit, Window};
 /// Requests that one group has under way at once.
 pub(super) const GROUP_REQUESTS: usize = 16;
 
-/// One group's way to the cluster, the journal and the broker.
+/// One group's way to the cluster, the journal and the sink of events.
 pub(super) struct Access<'a, S> {
     pub(super) window: &'a Window<S>,
     pub(super) group: &'a Group,
@@ -138,7 +138,8 @@ impl<S: Writer> Access<'_, S> {
     /// the application has overtaken meanwhile is computed anew.
     pub(super) async fn complete(&self, completion: &Completion) -> Result<Raised, GroupError> {
         let Self { window, group, t, .. } = *self;
-        let writes = Acknowledged { since: t, at: window.as_of.now(), state: State::Intended };
+        let writes =
+            Acknowledged { since: t, at: window.as_of.now().max(t), state: State::Intended };
         failpoint::hit("copied");
         let deletes = async { Ok(window.delete_sources(group, completion, t).await?) };
         let ((), overtaken) = try_join!(deletes, overtaken::find(window, group, t))?;

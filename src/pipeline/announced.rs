@@ -18,7 +18,7 @@ const PAGE_ROWS: usize = 500;
 impl<S: Reader> Window<S> {
     /// The scope of the announced table that a row belongs or leads to, if there is one; `cells` are the row's,
     /// its key at least.
-    pub fn led_to(&self, table: TableIndex, cells: &[Cell]) -> Option<Scope> {
+    pub(crate) fn led_to(&self, table: TableIndex, cells: &[Cell]) -> Option<Scope> {
         let announced = self.spec.event.as_ref()?.table;
         let shape = &self.spec.tables[announced];
         if table == announced {

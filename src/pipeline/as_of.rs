@@ -4,8 +4,12 @@
 //! wins over it, cell by cell, and writing it again changes nothing. T lies `settle` before the group's first
 //! read, so that whatever was stamped before T has arrived by the time we read; and never before the
 //! start of the run, which is at or after every node's clock.
+//!
+//! This machine's clock is read once and carried on by one that nobody sets: were it put forward under a run, T would lie
+//! in the future, and what the application writes until then would be deleted unread. By how much it is ahead of a node
+//! from the start, T lies earlier: the node may still stamp so.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::model::{TimestampUs, now_us};
 
@@ -14,23 +18,34 @@ use crate::model::{TimestampUs, now_us};
 pub struct AsOf {
     start: TimestampUs,
     settle: Duration,
-    clock: fn() -> TimestampUs,
+    clock: Clock,
+    /// How far the slowest clock of a node is behind it.
+    behind: Duration,
+}
+
+/// What tells the time.
+#[derive(Clone, Copy, Debug)]
+enum Clock {
+    /// What this machine's clock said, and when.
+    Read(TimestampUs, Instant),
+    Other(fn() -> TimestampUs),
 }
 
 impl AsOf {
     /// Stamps no earlier than `start`, and `settle` before the moment of asking.
     pub fn new(start: TimestampUs, settle: Duration) -> Self {
-        Self { start, settle, clock: now_us }
+        let clock = Clock::Read(now_us(), Instant::now());
+        Self { start, settle, clock, behind: Duration::ZERO }
     }
 
     /// The same, by another clock than this machine's.
     pub fn by(self, clock: fn() -> TimestampUs) -> Self {
-        Self { clock, ..self }
+        Self { clock: Clock::Other(clock), ..self }
     }
 
-    /// The time, in microseconds.
-    pub fn now(&self) -> TimestampUs {
-        (self.clock)()
+    /// With a node whose clock is so far behind this machine's.
+    pub(crate) fn behind(self, behind: Duration) -> Self {
+        Self { behind, ..self }
     }
 
     /// The earliest T, in microseconds.
@@ -38,30 +53,38 @@ impl AsOf {
         self.start
     }
 
+    /// What this machine's clock says, were it never set since.
+    pub(crate) fn now(&self) -> TimestampUs {
+        match self.clock {
+            Clock::Read(us, read_at) => us.saturating_add(in_us(read_at.elapsed())),
+            Clock::Other(now) => now(),
+        }
+    }
+
     /// How long to wait before the first read, so that even it may be dated `start`.
-    pub fn time_to_settle(&self) -> Duration {
-        let us = self.start.saturating_add(self.settle_us()).saturating_sub(self.now());
+    pub(crate) fn time_to_settle(&self) -> Duration {
+        let us = self.start.saturating_sub(self.settled(self.now()));
         Duration::from_micros(u64::try_from(us).unwrap_or_default())
     }
 
     /// T for a group whose first read comes after this call.
-    pub fn stamp(&self) -> TimestampUs {
+    pub(crate) fn stamp(&self) -> TimestampUs {
         self.settled(self.now()).max(self.start)
     }
 
     /// How long writes may take to arrive.
-    pub fn settle(&self) -> Duration {
+    pub(crate) fn settle(&self) -> Duration {
         self.settle
     }
 
     /// Whatever is stamped up to this time has arrived by `now`.
-    pub fn settled(&self, now: TimestampUs) -> TimestampUs {
-        now.saturating_sub(self.settle_us())
+    pub(crate) fn settled(&self, now: TimestampUs) -> TimestampUs {
+        now.saturating_sub(in_us(self.settle)).saturating_sub(in_us(self.behind))
     }
+}
 
-    fn settle_us(&self) -> TimestampUs {
-        i64::try_from(self.settle.as_micros()).unwrap_or(i64::MAX)
-    }
+fn in_us(long: Duration) -> TimestampUs {
+    i64::try_from(long.as_micros()).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]
@@ -84,5 +107,12 @@ mod tests {
         let t = as_of.stamp();
         assert!(t <= now_us() - 2_000_000);
         assert!(t >= as_of.start());
+    }
+
+    #[test]
+    fn a_group_is_dated_by_the_slowest_clock() {
+        let (settle, behind) = (Duration::from_secs(2), Duration::from_secs(4));
+        let as_of = AsOf::new(now_us() - 60_000_000, settle).behind(behind);
+        assert!(as_of.stamp() <= now_us() - 6_000_000);
     }
 }

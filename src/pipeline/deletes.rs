@@ -23,7 +23,7 @@ const NAMED: usize = 10;
 #[derive(Debug)]
 pub struct Deletes {
     /// What a read of a partition may meet.
-    pub limits: TombstoneLimits,
+    pub(crate) limits: TombstoneLimits,
     counted: Mutex<Counted>,
 }
 
@@ -34,7 +34,7 @@ struct Counted {
 }
 
 /// A partition and the deletes in it.
-pub type HotPartition = Ranked<(TableIndex, Scope)>;
+pub(crate) type HotPartition = Ranked<(TableIndex, Scope)>;
 
 impl Default for Deletes {
     fn default() -> Self {

@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use tokio::time;
 
 /// How long what is under way may take to end. A request that gets no answer is given up after twelve seconds; what is
-/// left of half a minute is for the journal, the broker and the report.
+/// left of half a minute is for the journal, the events and the report.
 const DRAIN: Duration = Duration::from_secs(20);
 
 /// Ends when a walk that was asked to stop has had its time.

@@ -101,10 +101,12 @@ impl<S: Writer> Finish<'_, S> {
         }
         for key in &given_up {
             if found.get(&key.at).is_none_or(|found| found.sources.is_empty()) {
-                reported.push(Leftover::of_key(self.group, key.history, key.sources[0], DELETED));
+                let row = (key.history.table, key.history.key());
+                reported.push(Leftover::of(self.group, key.sources[0], row, DELETED));
             }
         }
         self.give_up(&given_up, &found).await?;
+        self.keep_arrived(&done, &found).await?;
         let deletes = done.iter().flat_map(|key| {
             let of_row = |change| (key.history.table, key.history.t, change);
             key.entry.deletes(self.table(key)).map(of_row)
@@ -147,6 +149,32 @@ impl<S: Writer> Finish<'_, S> {
         let table = self.table(key);
         let before = key.entry.sources.iter().find(|(own, _)| *own == source);
         before.is_some_and(|(_, before)| Entry::is_held(table, key.history.t, before, row))
+    }
+
+    /// What has come to a source since it was read, though it is dated before T, would be deleted unread: it is written
+    /// again just above that, and so it is late.
+    async fn keep_arrived(
+        &self,
+        keys: &[&Key<'_>],
+        found: &HashMap<usize, Found>,
+    ) -> Result<(), StorageError> {
+        let mut pins = Vec::new();
+        for key in keys {
+            let (table, t) = (key.history.table, key.history.t);
+            let rows = found.get(&key.at).into_iter().flat_map(|found| &found.sources);
+            for (source, row) in rows {
+                let before = key.entry.sources.iter().find(|(own, _)| own == source);
+                let arrived = before.map(|(_, before)| {
+                    Entry::arrived(self.table(key), t, before, row)
+                });
+                let set = arrived.filter(|set| !set.is_empty());
+                pins.extend(set.map(|set| {
+                    let key = self.table(key).key_of(&row.row);
+                    (table, t + PIN_US, Change::Update { key, set })
+                }));
+            }
+        }
+        self.write(pins).await
     }
 
     /// Sources keep what they have, and the survivor gets nothing of it, whatever is still under way.

@@ -66,7 +66,7 @@ impl GroupError {
     }
 
     /// What failed, without what differs from group to group.
-    pub fn class(&self) -> String {
+    pub(crate) fn class(&self) -> String {
         match self {
             Self::Storage(error) => error.class.clone(),
             other => other.to_string(),

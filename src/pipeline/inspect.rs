@@ -27,7 +27,7 @@ use crate::plan::Plan;
 use crate::spec::Spec;
 use crate::storage::{Reader, Width};
 
-pub use figures::{Figures, TableFigures};
+pub use figures::Figures;
 
 use super::drain::unless_stopped;
 use super::scan::{Scanned, search};
@@ -105,7 +105,7 @@ pub struct LargeAccount {
     /// The first line that names it so.
     pub line: u64,
     /// Whether it survives.
-    pub is_survivor: bool,
+    pub(crate) is_survivor: bool,
     /// Its rows: of a source all that were found, of a survivor those that they are compared with.
     pub rows: u64,
 }
@@ -130,7 +130,7 @@ pub struct Conflict {
     /// What the merge writes to the survivor's row, by column; nothing where that stays as it is.
     pub written: Vec<(ColumnIndex, Bytes)>,
     /// Both rows in full with their write times, the survivor's first, where the server could tell them.
-    pub timed: Option<(TimedRow, TimedRow)>,
+    pub(crate) timed: Option<(TimedRow, TimedRow)>,
 }
 
 impl<S: Reader> Context<S> {
@@ -263,7 +263,7 @@ impl Inspected {
     fn add(&mut self, seen: Seen, is_drawn: bool) {
         self.groups += 1;
         self.pairs += seen.pairs;
-        self.figures.add(&seen.tally, seen.journal_bytes, seen.missed, is_drawn);
+        self.figures.add(&seen, is_drawn);
         for absent in seen.absent_sources {
             keep_first(&mut self.absent_sources, absent, NAMED, |absent| absent.line);
         }

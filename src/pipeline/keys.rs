@@ -13,7 +13,7 @@ use super::{NextPage, Window};
 
 /// A key that is looked at.
 #[derive(Clone, Copy, Debug)]
-pub struct Sought<'a> {
+pub(crate) struct Sought<'a> {
     /// Its position in its chunk.
     pub at: usize,
     /// What the run did to it.
@@ -24,7 +24,7 @@ pub struct Sought<'a> {
 
 /// What stands at a key now.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Found {
+pub(crate) struct Found {
     /// The survivor's row.
     pub survivor: Option<TimedRow>,
     /// The rows of sources that own one, by their places in the group.
@@ -42,7 +42,7 @@ const THRIFT: usize = 64;
 ///
 /// # Errors
 /// A read failed for good.
-pub async fn look<S: Reader>(
+pub(crate) async fn look<S: Reader>(
     window: &Window<S>,
     group: &Group,
     keys: &[Sought<'_>],

@@ -6,6 +6,9 @@
 //! [`attempt`] retries, measures and slows down each request, and [`outage`] tells what they all meet. A failed group never stops the others. What an application
 //! writes meanwhile is looked for twice: in the survivor's computed cells behind each group ([`overtaken`]), and on the
 //! sources at the end ([`sweep`]).
+//!
+//! May use `model`, `failpoint`, `estimate`, `ranking`, `spec`, `readable`, `plan`, `merge`, `storage`, `register`,
+//! `events`, `journal`, `history`, `latency` and `pace`; may be used by `verify`, `undo` and `cli`.
 
 mod access;
 mod announced;
@@ -17,7 +20,7 @@ mod drain;
 mod finish;
 mod group;
 mod inspect;
-pub mod keys;
+pub(crate) mod keys;
 mod operations;
 pub mod others;
 mod outage;
@@ -41,18 +44,20 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 pub use as_of::AsOf;
 pub use attempt::Retry;
-pub use deletes::{Deletes, HotPartition};
+pub(crate) use deletes::{Deletes, HotPartition};
 pub use group::{GroupError, Merged, merge_group};
-pub use inspect::{
-    Absent, Conflict, Figures, Inspected, LargeAccount, Selection, TableFigures, inspect,
-};
+pub(crate) use inspect::Absent;
+pub use inspect::{Conflict, Figures, Inspected, Selection, inspect};
 pub use operations::Operations;
-pub use run::{Barred, Ended, ErrorLimit, Known, Limits, Progress, Reason, RunOutcome, run};
-pub use scan::{Discover, ScanProgress, Scanned, scan};
+pub(crate) use run::Barred;
+pub use run::{Ended, ErrorLimit, Known, Limits, Progress, Reason, RunOutcome, run};
+pub(crate) use scan::ScanProgress;
+pub use scan::{Discover, Scanned, scan};
 pub use sweep::{Leftover, Swept, sweep};
 pub use under_way::Load;
 pub use walk::{Walked, walk};
-pub use window::{IntendError, NextPage, Window};
+pub use window::Window;
+pub(crate) use window::{IntendError, NextPage};
 
 use crate::events::{EventError, EventSink};
 use crate::journal::{Codec, Intent, Journal, JournalError, Kind, State};
@@ -77,7 +82,7 @@ const LARGE_GROUPS: usize = 8;
 const LARGE_BESIDE_SMALL: usize = 2;
 
 /// Lets one group hold more than the first page of each partition.
-pub type LargePermit = OwnedSemaphorePermit;
+pub(crate) type LargePermit = OwnedSemaphorePermit;
 
 /// Large enough for most groups to be one slice, small enough to be held by every group in flight.
 const SLICE_BYTES: usize = 512 * 1024;
@@ -98,7 +103,7 @@ pub struct Context<S> {
     /// Where latencies go; it has the operations of [`Operations`].
     pub recorder: Arc<Recorder>,
     /// The operations of `recorder`.
-    pub operations: Operations,
+    pub(crate) operations: Operations,
     /// How many groups run at once.
     pub pace: Arc<Pace>,
     /// What groups are dated.
@@ -173,7 +178,7 @@ impl<S> Context<S> {
     ///
     /// # Errors
     /// The last attempt's, once it is permanent or the retry budget is spent.
-    pub async fn carry_out<T, F>(
+    pub(crate) async fn carry_out<T, F>(
         &self,
         operation: Operation,
         request: impl FnMut() -> F,
@@ -244,12 +249,12 @@ impl<S> Context<S> {
     }
 
     /// Why a request was tried again last, if one was.
-    pub fn last_retry(&self) -> Option<String> {
+    pub(crate) fn last_retry(&self) -> Option<String> {
         self.retries.last()
     }
 
     /// Events that were handed to the event sink, so far.
-    pub fn produced(&self) -> u64 {
+    pub(crate) fn produced(&self) -> u64 {
         self.produced.load(Ordering::Relaxed)
     }
 
@@ -257,7 +262,7 @@ impl<S> Context<S> {
     ///
     /// # Errors
     /// The first event that could not be delivered.
-    pub async fn deliver(&self, events: Vec<Event>) -> Result<(), EventError> {
+    pub(crate) async fn deliver(&self, events: Vec<Event>) -> Result<(), EventError> {
         self.produced.fetch_add(events.len() as u64, Ordering::Relaxed);
         self.event_sink.deliver(events).await.map(drop)
     }

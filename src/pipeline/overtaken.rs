@@ -16,7 +16,7 @@ use crate::history::{Histories, History};
 use crate::journal::{Kind, State};
 use crate::merge::{SweepSlice, Swept, SweptCell};
 use crate::model::{Cell, Group, Scope, TableIndex, TimedRow, TimestampUs};
-use crate::spec::Table;
+use crate::spec::{Survivorship, Table};
 use crate::storage::Writer;
 
 use super::sweep::Leftover;
@@ -96,7 +96,20 @@ pub(super) async fn find<S: Writer>(
             Ok::<_, GroupError>(keys.into_iter().map(move |key| (table, key)))
         }));
     }
-    Ok(try_join_all(looks).await?.into_iter().flatten().collect())
+    let mut keys: BTreeSet<Key> = try_join_all(looks).await?.into_iter().flatten().collect();
+    let joins = |table: &Table| table.survivorship.iter().any(Survivorship::joins_elements);
+    if spec.tables.iter().any(joins) {
+        let (journal, codec) = (&*window.journal, &window.codec);
+        let mut walk = Histories::open(journal, codec, spec, group.index)?;
+        while let Some(histories) = walk.next_chunk()? {
+            let joined = histories.iter().filter(|history| joins(&spec.tables[history.table]));
+            keys.extend(joined.map(|history| {
+                let table = &spec.tables[history.table];
+                (history.table, history.key_of(table, &group.survivor))
+            }));
+        }
+    }
+    Ok(keys)
 }
 
 /// The scopes that the group's rows led to in a table.
@@ -169,6 +182,10 @@ impl<S: Writer> Work<'_, S> {
                     continue;
                 }
                 let Some(found) = window.timed_row(table, &key.1).await? else { continue };
+                if let Some(why) = replaced(shape, &history, &found) {
+                    left.push(self.leftover(&history, key.1, &why));
+                    continue;
+                }
                 let Some(row) = overtaken(shape, &history, found, writes) else { continue };
                 if !is_known(shape, &history, &row, writes.since) {
                     let why = "it was deleted and begun anew while the group was merged: its computed cells \
@@ -205,16 +222,33 @@ impl<S: Writer> Work<'_, S> {
     }
 
     fn leave(&self, row: &Swept, why: &str) -> Leftover {
-        let pair = &self.group.pairs[row.source];
-        Leftover {
-            account: pair.from.clone(),
-            survivor: self.group.survivor.clone(),
-            line: pair.line,
-            table: Some(row.table),
-            key: self.survivor_key(row),
-            why: why.to_owned(),
-        }
+        Leftover::of(self.group, row.source, (row.table, self.survivor_key(row)), why)
     }
+
+    fn leftover(&self, history: &History, key: Vec<Bytes>, why: &str) -> Leftover {
+        let entry = history.entry.iter().flat_map(|entry| entry.sources.first());
+        let source = entry.map(|(source, _)| *source).next().unwrap_or_default();
+        Leftover::of(self.group, source, (history.table, key), why)
+    }
+}
+
+/// Why a row is reported in which elements that the group added are not there: somebody has replaced all elements since T.
+fn replaced(table: &Table, history: &History, found: &TimedRow) -> Option<String> {
+    let entry = history.entry.as_ref()?;
+    let read = entry.target.as_ref()?;
+    let is_replaced = |rule: &&Survivorship| {
+        let elements = |cell: Option<&Bytes>| rule.cql_type.collection()?.split(cell?);
+        let own = elements(read.cells[rule.column].as_ref()).unwrap_or_default();
+        let there = elements(found.row.cells[rule.column].as_ref()).unwrap_or_default();
+        let mut left = elements(entry.written(rule.column)).unwrap_or_default();
+        left.retain(|(key, _)| !own.iter().any(|(known, _)| known == key));
+        left.iter().any(|(key, _)| !there.iter().any(|(known, _)| known == key))
+    };
+    let rules = table.survivorship.iter().filter(|rule| rule.joins_elements());
+    let column = &table.columns[rules.into_iter().find(is_replaced)?.column].name;
+    Some(format!(
+        "{column} was replaced or reduced while the group was merged: what was added to it from a source is not there"
+    ))
 }
 
 /// The cells of the survivor's row that hide what the policies make of them and of what the sources held.
@@ -227,7 +261,8 @@ fn overtaken(
     let sources = history.sources_before(table);
     let (source, first) = sources.first()?;
     let left = history.left(table);
-    let cells = table.survivorship.iter().filter_map(|rule| {
+    let rules = table.survivorship.iter().filter(|rule| !rule.joins_elements());
+    let cells = rules.filter_map(|rule| {
         let column = rule.column;
         let found_t = found.times[column].latest()?;
         let ours = left.iter().find(|left| left.column == column).map(|left| left.t);

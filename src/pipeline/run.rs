@@ -55,10 +55,10 @@ pub struct Known {
 #[derive(Clone, Debug, Default)]
 pub struct Barred {
     /// Those that are not merged, or not resumed, and why.
-    pub not_begun: HashMap<usize, String>,
+    pub(crate) not_begun: HashMap<usize, String>,
     /// Those that are done, and whose accounts another run has worked on since: what their sources get late is not
     /// theirs to place. With that run.
-    pub moved_on: HashMap<usize, String>,
+    pub(crate) moved_on: HashMap<usize, String>,
 }
 
 impl Known {
@@ -78,7 +78,7 @@ impl Known {
     }
 
     /// The groups that other runs stand in the way of.
-    pub fn barred(&self) -> &Barred {
+    pub(crate) fn barred(&self) -> &Barred {
         &self.barred
     }
 
@@ -136,8 +136,7 @@ pub struct RunOutcome {
     pub pairs_merged: u64,
     /// Groups that were given up.
     pub failed: u64,
-    /// Their pairs.
-    pub pairs_failed: u64,
+    pub(crate) pairs_failed: u64,
     /// What was done in the groups that ended well.
     pub tally: Tally,
     /// Rows that they left otherwise than the policies say.
@@ -150,7 +149,7 @@ pub struct Reason {
     /// In full.
     pub reason: String,
     /// Without what differs from group to group, for counting.
-    pub class: String,
+    pub(crate) class: String,
 }
 
 /// Runs the groups of a plan that an earlier session has not finished. `on_failure` is told of each group that was given up, with the reason.

@@ -5,8 +5,6 @@
 //! once, page by page, keys alone. What a range holds of the plan's sources is journaled with it, so that a
 //! run that was stopped scans only the rest. The sweep scans once more, for what was written since.
 
-use std::fmt;
-use std::str::FromStr;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use futures::{StreamExt, TryStreamExt, stream};
@@ -32,34 +30,24 @@ const RANGES_AT_ONCE: usize = 16;
 const PAGE_ROWS: usize = 5_000;
 
 /// How the partitions of a table in which the account is a clustering column are found.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    strum::Display,
+    strum::EnumString,
+    strum::VariantNames,
+)]
+#[strum(serialize_all = "lowercase")]
 pub enum Discover {
     /// Through the rows of another table: those to which no row of a source leads are not seen.
     #[default]
     Content,
     /// By reading every key of the table.
     Scan,
-}
-
-impl Discover {
-    /// Every way with its name.
-    pub const NAMES: [(&'static str, Self); 2] = [("content", Self::Content), ("scan", Self::Scan)];
-}
-
-impl fmt::Display for Discover {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name = Self::NAMES.iter().find(|(_, way)| way == self).map_or("", |(name, _)| name);
-        f.write_str(name)
-    }
-}
-
-impl FromStr for Discover {
-    type Err = ();
-
-    fn from_str(name: &str) -> Result<Self, ()> {
-        let found = Self::NAMES.iter().find(|(known, _)| *known == name);
-        found.map(|(_, way)| *way).ok_or(())
-    }
 }
 
 /// Counters that can be watched while a scan goes on.

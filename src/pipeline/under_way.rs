@@ -39,7 +39,7 @@ pub struct Load {
     /// Groups that have begun and are not acknowledged.
     pub groups: u64,
     /// How long ago the window of the oldest of these began to read.
-    pub oldest: Option<Duration>,
+    pub(crate) oldest: Option<Duration>,
     /// Bytes of rows and writes that they hold, at most.
     pub bytes: u64,
 }

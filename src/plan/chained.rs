@@ -8,7 +8,7 @@ use crate::model::AccountId;
 
 /// The accounts on both lists.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Chained {
+pub(crate) struct Chained {
     /// How many there are.
     pub accounts: u64,
     /// Those of the first lines.
@@ -17,18 +17,18 @@ pub struct Chained {
 
 /// An account on both lists.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct OnBothLists {
+pub(crate) struct OnBothLists {
     /// The account.
     pub account: AccountId,
     /// The line that has it as `from`.
-    pub from_line: u64,
+    pub(crate) from_line: u64,
     /// The first line that has it as `to`.
-    pub to_line: u64,
+    pub(crate) to_line: u64,
 }
 
 impl Plan {
     /// The accounts on both lists; at most so many of them by name.
-    pub fn chained(&self, most: usize) -> Chained {
+    pub(crate) fn chained(&self, most: usize) -> Chained {
         let mut accounts = 0;
         let mut first: Vec<(u64, u64, u32)> = Vec::new();
         for bounds in self.starts.windows(2) {

@@ -32,7 +32,8 @@ pub(super) fn letter_case(accounts: &Accounts, edges: &[Edge], lines: &[u64]) ->
     let alike = accounts.alike()?;
     let mut found = Sightings::default();
     for (edge, line) in edges.iter().zip(lines) {
-        let account = [edge.from, edge.to].into_iter().find(|account| alike.contains(*account));
+        let account =
+            [edge.from, edge.to].into_iter().find(|account| alike.contains(*account as usize));
         if let Some(account) = account {
             found.add(*line, || shown(&accounts.id(account).text()));
         }

@@ -1,7 +1,8 @@
 //! Accepted pairs → groups in order, and the sources of each group in merge order.
 
+use fixedbitset::FixedBitSet;
+
 use super::PlanStats;
-use crate::pairs::Bits;
 use crate::pairs::{Edge, NO_ACCOUNT};
 
 /// No pair: it marks the end of a list.
@@ -23,7 +24,7 @@ impl Forest {
     pub(super) fn new(edges: &[Edge], next: &[u32]) -> Self {
         let shape = Shape::new(edges, next.len());
         let children = Children::new(edges, &shape, next.len());
-        let mut done = Bits::new(edges.len());
+        let mut done = FixedBitSet::with_capacity(edges.len());
         let mut forest = Self {
             order: Vec::with_capacity(edges.len()),
             starts: Vec::new(),
@@ -37,7 +38,7 @@ impl Forest {
                 forest.order.push(index);
                 continue;
             }
-            if done.contains(index) {
+            if done.contains(index as usize) {
                 continue;
             }
             let mut root = edge.to;
@@ -63,7 +64,7 @@ impl Forest {
         edges: &[Edge],
         children: &Children,
         root: u32,
-        done: &mut Bits,
+        done: &mut FixedBitSet,
         stack: &mut Vec<Step>,
     ) {
         let start = self.order.len();
@@ -74,7 +75,7 @@ impl Forest {
             if pair == NO_PAIR {
                 continue;
             }
-            done.insert(pair);
+            done.insert(pair as usize);
             self.order.push(pair);
             deepest = deepest.max(depth);
             self.stats.fan_ins += u64::from(nth == 2);
@@ -102,22 +103,22 @@ struct Step {
 /// What can be told about an account with a few bits, so that the many plain pairs are recognised
 /// without a look into the large tables.
 struct Shape {
-    is_source: Bits,
-    is_target: Bits,
-    is_shared_target: Bits,
+    is_source: FixedBitSet,
+    is_target: FixedBitSet,
+    is_shared_target: FixedBitSet,
 }
 
 impl Shape {
     fn new(edges: &[Edge], bound: usize) -> Self {
         let mut shape = Self {
-            is_source: Bits::new(bound),
-            is_target: Bits::new(bound),
-            is_shared_target: Bits::new(bound),
+            is_source: FixedBitSet::with_capacity(bound),
+            is_target: FixedBitSet::with_capacity(bound),
+            is_shared_target: FixedBitSet::with_capacity(bound),
         };
         for edge in edges {
-            shape.is_source.insert(edge.from);
-            if !shape.is_target.insert(edge.to) {
-                shape.is_shared_target.insert(edge.to);
+            shape.is_source.insert(edge.from as usize);
+            if shape.is_target.put(edge.to as usize) {
+                shape.is_shared_target.insert(edge.to as usize);
             }
         }
         shape
@@ -125,9 +126,9 @@ impl Shape {
 
     /// Whether the pair is a group by itself.
     fn is_plain(&self, edge: Edge) -> bool {
-        !self.is_target.contains(edge.from)
-            && !self.is_source.contains(edge.to)
-            && !self.is_shared_target.contains(edge.to)
+        !self.is_target.contains(edge.from as usize)
+            && !self.is_source.contains(edge.to as usize)
+            && !self.is_shared_target.contains(edge.to as usize)
     }
 }
 

@@ -7,6 +7,8 @@
 //! The chapter in reading order: `resolve` rejects what contradicts itself, `groups` puts the rest in
 //! order, `refused` leaves out what other runs stand in the way of, `findings` tells what is odd about them, `stats` holds
 //! what was found in numbers; `sources` finds the group of an account.
+//!
+//! May use `model` and `pairs`; may be used by `pipeline`, `report` and `cli`.
 
 mod chained;
 mod findings;
@@ -20,12 +22,12 @@ mod stats;
 
 use std::fmt;
 
-pub use crate::pairs::{Finding, Outcome};
-pub use chained::{Chained, OnBothLists};
-pub use refused::Refusal;
+pub(crate) use crate::pairs::Finding;
+pub use crate::pairs::Outcome;
+pub(crate) use refused::Refusal;
 pub use resolve::resolve;
-pub use sources::Sources;
-pub use stats::{LargeGroup, PlanStats};
+pub(crate) use sources::Sources;
+pub(crate) use stats::{LargeGroup, PlanStats};
 
 use sha2::{Digest, Sha256};
 
@@ -100,7 +102,7 @@ impl Plan {
     ///
     /// # Panics
     /// If there are not as many groups.
-    pub fn sources_of(&self, index: usize) -> usize {
+    pub(crate) fn sources_of(&self, index: usize) -> usize {
         (self.starts[index + 1] - self.starts[index]) as usize
     }
 
@@ -111,7 +113,7 @@ impl Plan {
 
     /// The SHA-256 of all groups, in hexadecimal: two plans have the same one only if they merge the same accounts, in
     /// the same groups and order, as said on the same lines.
-    pub fn sha256(&self) -> String {
+    pub(crate) fn sha256(&self) -> String {
         let mut hash = Sha256::new();
         let number = |hash: &mut Sha256, number: u64| hash.update(number.to_le_bytes());
         let text = |hash: &mut Sha256, text: &AccountId| {
@@ -128,7 +130,7 @@ impl Plan {
                 number(&mut hash, pair.line);
             }
         }
-        hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+        format!("{:x}", hash.finalize())
     }
 
     /// Every account that takes part, survivors included, in no particular order.

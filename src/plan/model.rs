@@ -12,7 +12,7 @@ use ids::{number, text, usual, uuid};
 
 use super::{Plan, PlanStats, resolve};
 use crate::model::AccountType;
-use crate::pairs::{Format, read_in_blocks, write_rejects_in_blocks};
+use crate::pairs::{Format, Outcome, read_in_blocks, write_rejects_in_blocks};
 
 /// One record of an input, as it is meant.
 #[derive(Clone, Debug)]
@@ -210,7 +210,7 @@ fn account(of: AccountType, id: &str) -> Result<String, &'static str> {
 
 fn rejected_by_findings(stats: &PlanStats) -> BTreeMap<&'static str, u64> {
     let mut rejected: BTreeMap<_, _> = stats.rejected.keys().map(|rule| (*rule, 0)).collect();
-    for finding in stats.by_outcome()[0].iter() {
+    for finding in stats.findings.iter().filter(|found| found.outcome == Outcome::Rejected) {
         rejected.insert(finding.rule, finding.lines);
     }
     rejected

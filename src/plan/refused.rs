@@ -8,13 +8,13 @@ use crate::pairs::{Accepted, Outcome, PairList, Reason, Rule, Seen};
 
 /// A pair that is not merged.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refusal {
+pub(crate) struct Refusal {
     /// The line of the pair.
     pub line: u64,
     /// The rule by which it is rejected.
     pub rule: Rule,
     /// The reason in words.
-    pub words: String,
+    pub(crate) words: String,
 }
 
 impl Refusal {
@@ -22,7 +22,7 @@ impl Refusal {
     ///
     /// # Errors
     /// They cannot be written.
-    pub fn write(refusals: &[Self], out: impl Write) -> csv::Result<()> {
+    pub(crate) fn write(refusals: &[Self], out: impl Write) -> csv::Result<()> {
         let mut out = csv::Writer::from_writer(out);
         out.write_record(["line", "rule", "words"])?;
         for Self { line, rule, words } in refusals {
@@ -35,7 +35,7 @@ impl Refusal {
     ///
     /// # Errors
     /// It cannot be read, or is something else.
-    pub fn read(from: impl Read) -> Result<Vec<Self>, String> {
+    pub(crate) fn read(from: impl Read) -> Result<Vec<Self>, String> {
         let mut refusals = Vec::new();
         for record in csv::Reader::from_reader(from).records() {
             let record = record.map_err(|error| error.to_string())?;
@@ -52,7 +52,7 @@ impl Refusal {
 
 impl Plan {
     /// The plan of the same input without some of its pairs. What is repeated of them stays a duplicate.
-    pub fn without(self, refusals: &[Refusal]) -> Self {
+    pub(crate) fn without(self, refusals: &[Refusal]) -> Self {
         if refusals.is_empty() {
             return self;
         }

@@ -2,10 +2,12 @@
 
 use std::collections::HashMap;
 
+use fixedbitset::FixedBitSet;
+
 use super::findings::{self, FanIn};
 use super::groups::Forest;
 use super::{Plan, PlanStats};
-use crate::pairs::{Bits, Edge, NO_ACCOUNT, PairList, Reason, Rejects};
+use crate::pairs::{Edge, NO_ACCOUNT, PairList, Reason, Rejects};
 
 /// Resolves pairs into groups. Every line of the input ends up in a group, among the rejects, or
 /// counted as a duplicate or blank.
@@ -33,7 +35,7 @@ pub fn resolve(list: PairList) -> Plan {
     drop((ambiguous, cyclic));
     keep(&mut edges, &mut lines, |index, edge, _| {
         let accepted = targets.next[edge.from as usize] != NO_ACCOUNT;
-        let repeated = accepted && targets.repeated.contains(index as u32);
+        let repeated = accepted && targets.repeated.contains(index);
         duplicates += u64::from(repeated);
         accepted && !repeated
     });
@@ -85,24 +87,24 @@ struct Targets {
     /// The direct target of each account; [`NO_ACCOUNT`] where there is none or it was rejected.
     next: Vec<u32>,
     /// The accounts with different targets.
-    ambiguous: Bits,
+    ambiguous: FixedBitSet,
     /// The pairs that an earlier line says already.
-    repeated: Bits,
+    repeated: FixedBitSet,
 }
 
 impl Targets {
     fn new(edges: &[Edge], bound: usize) -> Self {
         let mut next = vec![NO_ACCOUNT; bound];
-        let mut ambiguous = Bits::new(bound);
-        let mut repeated = Bits::new(edges.len());
+        let mut ambiguous = FixedBitSet::with_capacity(bound);
+        let mut repeated = FixedBitSet::with_capacity(edges.len());
         for (index, edge) in edges.iter().enumerate() {
             let target = &mut next[edge.from as usize];
             if *target == NO_ACCOUNT {
                 *target = edge.to;
             } else if *target == edge.to {
-                repeated.insert(index as u32);
+                repeated.insert(index);
             } else {
-                ambiguous.insert(edge.from);
+                ambiguous.insert(edge.from as usize);
             }
         }
         Self { next, ambiguous, repeated }
@@ -111,13 +113,13 @@ impl Targets {
     /// Takes the targets of ambiguous accounts away; returns those accounts with the reason.
     fn reject_ambiguous(&mut self, edges: &[Edge], rejects: &mut Rejects) -> HashMap<u32, Reason> {
         let mut reasons = HashMap::new();
-        if self.ambiguous.is_empty() {
+        if self.ambiguous.is_clear() {
             return reasons;
         }
         let mut named: Vec<(u32, u32, u32)> = edges
             .iter()
             .enumerate()
-            .filter(|(_, edge)| self.ambiguous.contains(edge.from))
+            .filter(|(_, edge)| self.ambiguous.contains(edge.from as usize))
             .map(|(index, edge)| (edge.from, edge.to, index as u32))
             .collect();
         // Each target once, at its first line; then each account's targets by line.
@@ -135,22 +137,22 @@ impl Targets {
     /// Takes the targets of accounts on cycles away; returns those accounts with the reason.
     fn reject_cycles(&mut self, edges: &[Edge], rejects: &mut Rejects) -> HashMap<u32, Reason> {
         let mut reasons = HashMap::new();
-        let mut is_target = Bits::new(self.next.len());
+        let mut is_target = FixedBitSet::with_capacity(self.next.len());
         for edge in edges {
-            is_target.insert(edge.to);
+            is_target.insert(edge.to as usize);
         }
-        let mut done = Bits::new(self.next.len());
-        let mut on_path = Bits::new(self.next.len());
+        let mut done = FixedBitSet::with_capacity(self.next.len());
+        let mut on_path = FixedBitSet::with_capacity(self.next.len());
         let mut path = Vec::new();
         for edge in edges {
             // What nobody points to is on no cycle; most pairs end here.
-            if !is_target.contains(edge.from) || done.contains(edge.from) {
+            if !is_target.contains(edge.from as usize) || done.contains(edge.from as usize) {
                 continue;
             }
             let mut account = edge.from;
             while self.next[account as usize] != NO_ACCOUNT
-                && !done.contains(account)
-                && on_path.insert(account)
+                && !done.contains(account as usize)
+                && !on_path.put(account as usize)
             {
                 path.push(account);
                 account = self.next[account as usize];
@@ -167,8 +169,8 @@ impl Targets {
                 }
             }
             for account in path.drain(..) {
-                done.insert(account);
-                on_path.remove(account);
+                done.insert(account as usize);
+                on_path.remove(account as usize);
             }
         }
         reasons

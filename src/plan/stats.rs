@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::pairs::{Finding, Outcome};
+use crate::pairs::Finding;
 
 /// The counters of a plan: `lines = blank + rejected + duplicates + pairs`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -16,7 +16,7 @@ pub struct PlanStats {
     /// Rejected lines by the rule that rejects them. Every such rule is present, with 0 where it rejected nothing.
     pub rejected: BTreeMap<&'static str, u64>,
     /// What the rules have found: rejected, accepted and doubted lines.
-    pub findings: Vec<Finding>,
+    pub(crate) findings: Vec<Finding>,
     /// Repeated lines of accepted pairs.
     pub duplicates: u64,
     /// Accepted pairs: each is one source of one group.
@@ -28,20 +28,20 @@ pub struct PlanStats {
     /// Groups in which at least one source reaches the survivor over another source.
     pub chains: u64,
     /// The most pairs between a source and its survivor (1 where there is no chain, 0 without pairs).
-    pub longest_chain: u64,
+    pub(crate) longest_chain: u64,
     /// Accounts that at least two sources name as their direct target.
     pub fan_ins: u64,
     /// The most sources that name one account as their direct target (0 without pairs).
-    pub largest_fan_in: u64,
+    pub(crate) largest_fan_in: u64,
     /// The most sources in one group.
-    pub largest_group: u64,
+    pub(crate) largest_group: u64,
     /// The groups with the most sources, the largest first; none of a single source.
-    pub largest: Vec<LargeGroup>,
+    pub(crate) largest: Vec<LargeGroup>,
 }
 
 /// A group with many sources.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct LargeGroup {
+pub(crate) struct LargeGroup {
     /// The account that survives; what nobody sees in it is written by its number.
     pub survivor: String,
     /// How many sources it gets.
@@ -52,19 +52,13 @@ pub struct LargeGroup {
 
 impl PlanStats {
     /// All rejected lines.
-    pub fn rejected_lines(&self) -> u64 {
+    pub(crate) fn rejected_lines(&self) -> u64 {
         self.rejected.values().sum()
     }
 
-    /// What the rules have found: what is rejected, accepted, doubted.
-    pub fn by_outcome(&self) -> [Vec<&Finding>; 3] {
-        [Outcome::Rejected, Outcome::Accepted, Outcome::Doubted].map(|outcome| {
-            self.findings.iter().filter(|finding| finding.outcome == outcome).collect()
-        })
-    }
-
     /// Whether every line of the input is accounted for (law 6).
-    pub fn adds_up(&self) -> bool {
+    #[cfg(test)]
+    pub(crate) fn adds_up(&self) -> bool {
         self.lines == self.blank + self.rejected_lines() + self.duplicates + self.pairs
     }
 }

@@ -35,7 +35,7 @@ pub struct Stay {
     /// How that stands.
     pub standing: Standing,
     /// Whether any table of that run is merged now, too.
-    pub overlaps: bool,
+    pub(crate) overlaps: bool,
 }
 
 /// What runs did to some accounts, and to those into which they went.
@@ -111,7 +111,7 @@ impl Lineage {
 
     /// Where an account is now: the last merge of it that stands says where it went, and so on from there. With the run
     /// that took it there first.
-    pub fn root<'h>(&'h self, account: &'h str) -> (&'h str, Option<&'h str>) {
+    pub(crate) fn root<'h>(&'h self, account: &'h str) -> (&'h str, Option<&'h str>) {
         let (mut at, mut by) = (account, None);
         let mut seen = HashSet::new();
         while seen.insert(at) {

@@ -9,9 +9,7 @@ use futures::future::{BoxFuture, ready};
 use crate::model::TimestampUs;
 use crate::storage::StorageError;
 
-use super::{
-    Archive, Entry, LEASE_US, Lease, Register, Run, RunState, RunWindows, WindowEnd, lost,
-};
+use super::{Archive, Entry, LEASE_US, Lease, Register, Run, RunWindows, WindowEnd, lost};
 
 /// What all runs see.
 #[derive(Debug, Default)]
@@ -68,9 +66,10 @@ impl MemoryRegister {
     }
 
     /// Declares a run lost.
-    pub fn lose(shared: &Arc<Mutex<Shared>>, run: &str) {
+    #[cfg(test)]
+    pub(crate) fn lose(shared: &Arc<Mutex<Shared>>, run: &str) {
         if let Some(run) = lock(shared).runs.get_mut(run) {
-            run.state = RunState::Lost;
+            run.state = super::RunState::Lost;
         }
     }
 

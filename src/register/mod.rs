@@ -10,6 +10,8 @@
 //! writes, or had its rows before that, and whoever came next has found these accounts busy.
 //!
 //! Nothing here talks to a database: [`cluster`](crate::cluster) keeps the register in Cassandra, [`memory`] in memory.
+//!
+//! May use `model` and `storage`; may be used by `cluster`, `pipeline`, `verify`, `undo` and `cli`.
 
 mod lineage;
 pub mod memory;
@@ -23,11 +25,16 @@ use futures::future::BoxFuture;
 use crate::model::{Group, TimestampUs};
 use crate::storage::{Fault, StorageError};
 
-pub use lineage::{Lineage, Standing, Stay};
-pub use verdict::{Later, Verdict};
+pub(crate) use lineage::Stay;
+pub use lineage::{Lineage, Standing};
+pub use verdict::Later;
+pub(crate) use verdict::Verdict;
 
 /// What a run does to an account.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, strum::EnumString, strum::IntoStaticStr,
+)]
+#[strum(serialize_all = "lowercase")]
 pub enum Step {
     /// It is merged.
     Merge,
@@ -38,18 +45,14 @@ pub enum Step {
 }
 
 impl Step {
-    /// Every step with its name in the register.
-    pub const NAMES: [(&'static str, Self); 3] =
-        [("merge", Self::Merge), ("after", Self::After), ("undo", Self::Undo)];
-
     /// The step of a name; one that is not known is no reason to think that nothing was done.
-    pub fn of(name: &str) -> Self {
-        Self::NAMES.iter().find(|(known, _)| *known == name).map_or(Self::After, |(_, step)| *step)
+    pub(crate) fn of(name: &str) -> Self {
+        name.parse().unwrap_or(Self::After)
     }
 
     /// Its name in the register.
-    pub fn name(self) -> &'static str {
-        Self::NAMES.iter().find(|(_, step)| *step == self).map_or("", |(name, _)| name)
+    pub(crate) fn name(self) -> &'static str {
+        self.into()
     }
 }
 
@@ -63,7 +66,7 @@ pub struct Entry {
     /// The time of its window, in microseconds: no two windows of a run have the same one.
     pub t: TimestampUs,
     /// What is done.
-    pub step: Step,
+    pub(crate) step: Step,
     /// The account into which its group is merged: itself, where it survives.
     pub survivor: String,
 }
@@ -97,7 +100,7 @@ pub struct WindowEnd {
 }
 
 /// The windows of a run by their times, with what is known of the end of each.
-pub type RunWindows = Vec<(TimestampUs, Option<WindowEnd>)>;
+pub(crate) type RunWindows = Vec<(TimestampUs, Option<WindowEnd>)>;
 
 /// How a run stands as a whole.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -126,13 +129,14 @@ pub struct Run {
 
 impl Run {
     /// The machine, and the run directory there.
-    pub fn host_and_dir(&self) -> (&str, &str) {
+    pub(crate) fn host_and_dir(&self) -> (&str, &str) {
         self.location.split_once(':').unwrap_or(("", &self.location))
     }
 }
 
 /// How a run stands as a whole.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, strum::EnumString, strum::IntoStaticStr)]
+#[strum(serialize_all = "lowercase")]
 pub enum RunState {
     /// A command of it has begun, and no other has ended since.
     #[default]
@@ -150,28 +154,18 @@ pub enum RunState {
 }
 
 impl RunState {
-    /// Every state with its name in the register.
-    pub const NAMES: [(&'static str, Self); 6] = [
-        ("running", Self::Running),
-        ("done", Self::Done),
-        ("partial", Self::Partial),
-        ("undone", Self::Undone),
-        ("lost", Self::Lost),
-        ("closed", Self::Closed),
-    ];
-
     /// The state of a name; of one that is not known it is not known that it is over.
-    pub fn of(name: &str) -> Self {
-        Self::NAMES.iter().find(|(known, _)| *known == name).map_or(Self::Partial, |(_, of)| *of)
+    pub(crate) fn of(name: &str) -> Self {
+        name.parse().unwrap_or(Self::Partial)
     }
 
     /// Its name in the register.
-    pub fn name(self) -> &'static str {
-        Self::NAMES.iter().find(|(_, state)| *state == self).map_or("", |(name, _)| name)
+    pub(crate) fn name(self) -> &'static str {
+        self.into()
     }
 
     /// Whether somebody has to end it.
-    pub fn is_unfinished(self) -> bool {
+    pub(crate) fn is_unfinished(self) -> bool {
         matches!(self, Self::Running | Self::Partial)
     }
 }
@@ -182,29 +176,29 @@ pub struct Lease {
     /// The run.
     pub run: String,
     /// The machine.
-    pub host: String,
+    pub(crate) host: String,
     /// It rises each time the lease is taken.
-    pub epoch: i64,
+    pub(crate) epoch: i64,
     /// The highest time that any run may have written, in microseconds.
-    pub floor: TimestampUs,
+    pub(crate) floor: TimestampUs,
     /// When it ends unless it is renewed, in microseconds.
-    pub until: TimestampUs,
+    pub(crate) until: TimestampUs,
 }
 
 /// How long a lease lasts without being renewed, in microseconds: longer than clocks may differ.
 pub const LEASE_US: TimestampUs = 60_000_000;
 
 /// The times that belong to a group from its T on, in microseconds: no other run writes at any of them.
-pub const OWNED_US: TimestampUs = 10_000;
+pub(crate) const OWNED_US: TimestampUs = 10_000;
 
 impl Lease {
     /// Whether it keeps others out at a moment.
-    pub fn is_live(&self, now: TimestampUs) -> bool {
+    pub(crate) fn is_live(&self, now: TimestampUs) -> bool {
         self.until > now
     }
 
     /// How long it does so unless it is renewed, in seconds, rounded up.
-    pub fn seconds_left(&self, now: TimestampUs) -> u64 {
+    pub(crate) fn seconds_left(&self, now: TimestampUs) -> u64 {
         (self.until - now).max(0).cast_unsigned() / 1_000_000 + 1
     }
 }
@@ -228,7 +222,7 @@ impl fmt::Display for Lease {
 
 /// The register of one keyspace, as one run sees it that holds the lease.
 pub trait Register: fmt::Debug + Send + Sync {
-    /// The run.
+    /// The id of the run.
     fn run(&self) -> &str;
 
     /// Makes it durable that the run works on accounts, in a window of this time.

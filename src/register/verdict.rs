@@ -112,7 +112,7 @@ impl Lineage {
     }
 
     /// The runs that did anything to an account of a group after a time, undone since or not.
-    pub fn named_since(&self, group: &Group, t: TimestampUs) -> Vec<Later> {
+    pub(crate) fn named_since(&self, group: &Group, t: TimestampUs) -> Vec<Later> {
         self.since(group, t, |_| true)
     }
 

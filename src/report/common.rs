@@ -8,8 +8,11 @@ use super::plot::{Latencies, LatencyPlot, OverTime, Series};
 use super::words::{
     Figure, Piece, Text, code, count, counted, latency as time, line, path, say, verdict,
 };
-use super::{Equation, EventFacts, ExamplePair, FailureReason, Interval, Listing, Timeline};
+use super::{
+    Equation, EventFacts, ExamplePair, FailureReason, Interval, Listing, Timeline, TruncatedTable,
+};
 use crate::latency::{HISTOGRAM_STEP, LatencySummary};
+use crate::model::Destination;
 use crate::moment::Moment;
 
 /// When it was, and how the process ended.
@@ -31,6 +34,19 @@ pub(super) fn sum<'a>(total: Figure, parts: impl IntoIterator<Item = (Figure, &'
         Text::from(part).and(Piece::Own("\u{a0}").into()).and(what.replace(' ', "\u{a0}").into())
     };
     say!("{} = {}", total, Text::join(parts.map(part), " +\u{a0}"))
+}
+
+/// Tables that somebody has emptied: what a run finds missing there, it has not lost.
+pub(super) fn emptied(tables: &[TruncatedTable]) -> impl Iterator<Item = Fact> {
+    tables.iter().map(|truncated| {
+    let message = say!(
+        "table {} was truncated at {} UTC, since the run began: what it held under either account is gone, which is no \
+         loss of the merge; rows to which it would have led stay where they are",
+        code(&truncated.table),
+        figures::moment(truncated.at),
+    );
+    Fact::new("WARNING", message).toned(Tone::Warning)
+    })
 }
 
 /// What must add up.
@@ -71,10 +87,12 @@ pub(super) fn contradictions(equations: &[Equation]) -> Option<Fact> {
 
 /// What became of events, with why there may be none.
 pub(super) fn events(events: &EventFacts, none: Text) -> Fact {
-    let Some(topic) = &events.topic else { return Fact::new("Events", none) };
+    let Some(Destination { name, .. }) = &events.destination else {
+        return Fact::new("Events", none);
+    };
     let (produced, known) = (count(events.produced), count(events.acknowledged));
     let (produced, known) = (produced.at("/events/produced"), known.at("/events/acknowledged"));
-    Fact::new("Events", say!("{} produced to '{}', {} acknowledged", produced, code(topic), known))
+    Fact::new("Events", say!("{} produced to '{}', {} acknowledged", produced, code(name), known))
 }
 
 /// Requests that were tried again.

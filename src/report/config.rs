@@ -9,7 +9,7 @@ use super::export::{pad_end, printable, width};
 
 /// The settings in effect. Secrets have been redacted.
 #[derive(Clone, Debug, Serialize)]
-pub struct Configuration {
+pub(crate) struct Configuration {
     /// The version of this format.
     pub version: u32,
     /// `config`.
@@ -17,33 +17,33 @@ pub struct Configuration {
     /// The run that would be resumed; none if a new one would be begun.
     pub run: Option<PathBuf>,
     /// Whether the command would take these settings.
-    pub usable: bool,
+    pub(crate) usable: bool,
     /// Why not.
-    pub problem: Option<String>,
+    pub(crate) problem: Option<String>,
     /// Every setting, in the order of the help.
     pub settings: Vec<SettingFacts>,
 }
 
 impl Configuration {
     /// The version that is written.
-    pub const VERSION: u32 = 1;
+    pub(crate) const VERSION: u32 = 1;
 }
 
 /// One setting.
 #[derive(Clone, Debug, Serialize)]
-pub struct SettingFacts {
+pub(crate) struct SettingFacts {
     /// Its name, as in the configuration file.
     pub name: String,
     /// Its value, as it could be given; none if it is not set.
     pub value: Option<String>,
     /// Where the value comes from.
-    pub origin: SettingOrigin,
+    pub(crate) origin: SettingOrigin,
 }
 
 /// Where a value comes from.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "layer", rename_all = "lowercase")]
-pub enum SettingOrigin {
+pub(crate) enum SettingOrigin {
     /// The command line.
     Flag {
         /// The flag.
@@ -71,8 +71,7 @@ pub enum SettingOrigin {
 }
 
 impl SettingFacts {
-    /// A setting.
-    pub fn new(name: &str, value: Option<String>, origin: SettingOrigin) -> Self {
+    pub(crate) fn new(name: &str, value: Option<String>, origin: SettingOrigin) -> Self {
         Self { name: name.to_owned(), value, origin }
     }
 }
@@ -89,12 +88,12 @@ impl fmt::Display for SettingOrigin {
 }
 
 /// The settings as JSON, with a line feed at its end.
-pub fn config_json(configuration: &Configuration) -> serde_json::Result<String> {
+pub(crate) fn config_json(configuration: &Configuration) -> serde_json::Result<String> {
     serde_json::to_string_pretty(configuration).map(|json| json + "\n")
 }
 
 /// The settings as a table: name, origin, value. The value stands last because it may be long.
-pub fn config_text(configuration: &Configuration) -> String {
+pub(crate) fn config_text(configuration: &Configuration) -> String {
     let rows: Vec<_> = configuration
         .settings
         .iter()

@@ -5,18 +5,18 @@ use serde::Serialize;
 /// The ways in which rows of tables without an index by account can be found: what one of them does not see, and
 /// what the other costs.
 #[derive(Clone, Debug, Serialize)]
-pub struct Discovery {
+pub(crate) struct Discovery {
     /// The tables, each with what leads to its partitions.
     pub tables: Vec<LedTo>,
     /// What `--discover content` does not see.
-    pub content_misses: String,
+    pub(crate) content_misses: String,
     /// What `--discover scan` costs.
-    pub scan_costs: String,
+    pub(crate) scan_costs: String,
 }
 
 /// A table whose partitions are found through another.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct LedTo {
+pub(crate) struct LedTo {
     /// The table.
     pub table: String,
     /// What leads there, as `table.column`.
@@ -25,7 +25,7 @@ pub struct LedTo {
 
 impl Discovery {
     /// Of a specification's tables; `None` if all are found by account.
-    pub fn of(tables: Vec<LedTo>) -> Option<Self> {
+    pub(crate) fn of(tables: Vec<LedTo>) -> Option<Self> {
         let names: Vec<_> = tables.iter().map(|led| led.table.as_str()).collect();
         let through: Vec<_> = tables.iter().map(|led| led.through.as_str()).collect();
         let (names, through) = (names.join(" and "), through.join(" and "));

@@ -15,28 +15,28 @@ use crate::advice::Advice;
 
 /// What a command has to say when it is over.
 #[derive(Clone, Debug, Default)]
-pub struct Report {
+pub(crate) struct Report {
     /// What it is about, as in `apply 20261123T041455Z-3f9a`.
     pub title: String,
     /// How it ended.
     pub outcome: Outcome,
     /// What matters most.
-    pub facts: Vec<Fact>,
+    pub(crate) facts: Vec<Fact>,
     /// All the rest.
-    pub sections: Vec<Section>,
+    pub(crate) sections: Vec<Section>,
     /// What to do next.
     pub next: Vec<Next>,
     /// What must add up.
-    pub equations: Vec<Equation>,
+    pub(crate) equations: Vec<Equation>,
     /// Where it is kept, if it is.
     pub kept: Option<Kept>,
 }
 
 /// How a command ended.
 #[derive(Clone, Debug, Default)]
-pub struct Outcome {
+pub(crate) struct Outcome {
     /// How good that is.
-    pub tone: Tone,
+    pub(crate) tone: Tone,
     /// In a word or a few.
     pub word: Text,
     /// How long it took, as in `in 12.3 s`.
@@ -45,7 +45,7 @@ pub struct Outcome {
 
 /// How good something is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Tone {
+pub(crate) enum Tone {
     /// As it should be.
     #[default]
     Good,
@@ -57,31 +57,31 @@ pub enum Tone {
 
 /// Something to know, with a label.
 #[derive(Clone, Debug, Default)]
-pub struct Fact {
+pub(crate) struct Fact {
     /// What it is about, in one word or two.
-    pub label: &'static str,
+    pub(crate) label: &'static str,
     /// What is to be known. A page shows a number at the beginning large.
     pub text: Text,
     /// What else is.
     pub more: Vec<Text>,
     /// A few of those that it is about; the first of them are enough for a terminal.
-    pub examples: Vec<Text>,
+    pub(crate) examples: Vec<Text>,
     /// Whether it is as it should be.
-    pub tone: Tone,
+    pub(crate) tone: Tone,
 }
 
 /// What to do next.
 #[derive(Clone, Debug)]
-pub struct Next {
+pub(crate) struct Next {
     /// What for, as in `To go on`.
     pub to: Text,
     /// The command.
-    pub advice: Advice,
+    pub(crate) advice: Advice,
 }
 
 /// Where a report is kept.
 #[derive(Clone, Debug)]
-pub struct Kept {
+pub(crate) struct Kept {
     /// The run directory.
     pub run_dir: PathBuf,
     /// The page in it.
@@ -92,18 +92,18 @@ pub struct Kept {
 
 /// A part of a report.
 #[derive(Clone, Debug, Default)]
-pub struct Section {
+pub(crate) struct Section {
     /// Its title on a page; there is only one section of that title.
     pub title: &'static str,
     /// How it is to be read; a page says it.
-    pub about: &'static str,
+    pub(crate) about: &'static str,
     /// What there is to look at.
-    pub blocks: Vec<Block>,
+    pub(crate) blocks: Vec<Block>,
 }
 
 /// Something to look at.
 #[derive(Clone, Debug)]
-pub enum Block {
+pub(crate) enum Block {
     /// Something to know.
     Fact(Fact),
     /// A table.
@@ -118,54 +118,54 @@ pub enum Block {
 
 /// A table. Columns of numbers stand at the right by themselves; where the last one is words, they are broken.
 #[derive(Clone, Debug, Default)]
-pub struct Table {
+pub(crate) struct Table {
     /// What it shows; may be empty.
-    pub caption: Text,
+    pub(crate) caption: Text,
     /// The heads of its columns.
     pub columns: Vec<String>,
     /// As many cells in each row as there are columns.
     pub rows: Vec<Vec<Text>>,
     /// So many rows are enough for a terminal.
-    pub in_terminal: usize,
+    pub(crate) in_terminal: usize,
 }
 
 impl Report {
     /// Nothing is said yet of a command over a run.
-    pub fn new(command: &str, run: &impl std::fmt::Display, kept: Kept) -> Self {
+    pub(crate) fn new(command: &str, run: &impl std::fmt::Display, kept: Kept) -> Self {
         Self { title: format!("{command} {run}"), kept: Some(kept), ..Self::default() }
     }
 
     /// Advises a command.
-    pub fn advise(&mut self, to: Text, advice: Advice) {
+    pub(crate) fn advise(&mut self, to: Text, advice: Advice) {
         self.next.push(Next { to, advice });
     }
 
     /// Adds a section, unless there is nothing in it.
-    pub fn add(&mut self, section: impl Into<Option<Section>>) {
+    pub(crate) fn add(&mut self, section: impl Into<Option<Section>>) {
         self.sections.extend(section.into().filter(|section| !section.blocks.is_empty()));
     }
 }
 
 impl Kept {
     /// In these files of a run directory.
-    pub fn new(run_dir: &Path, page: &'static str, json: &'static str) -> Self {
+    pub(crate) fn new(run_dir: &Path, page: &'static str, json: &'static str) -> Self {
         Self { run_dir: run_dir.to_path_buf(), page, json }
     }
 }
 
 impl Fact {
     /// Something to know.
-    pub fn new(label: &'static str, text: impl Into<Text>) -> Self {
+    pub(crate) fn new(label: &'static str, text: impl Into<Text>) -> Self {
         Self { label, text: text.into(), ..Self::default() }
     }
 
     /// How good that is.
-    pub fn toned(self, tone: Tone) -> Self {
+    pub(crate) fn toned(self, tone: Tone) -> Self {
         Self { tone, ..self }
     }
 
     /// With something else to know.
-    pub fn with(mut self, more: Text) -> Self {
+    pub(crate) fn with(mut self, more: Text) -> Self {
         self.more.push(more);
         self
     }
@@ -173,17 +173,17 @@ impl Fact {
 
 impl Section {
     /// A section with nothing in it yet.
-    pub fn new(title: &'static str) -> Self {
+    pub(crate) fn new(title: &'static str) -> Self {
         Self { title, ..Self::default() }
     }
 
     /// With how it is to be read.
-    pub fn about(self, about: &'static str) -> Self {
+    pub(crate) fn about(self, about: &'static str) -> Self {
         Self { about, ..self }
     }
 
     /// With something to look at; a table without rows is nothing.
-    pub fn with(mut self, block: impl Into<Block>) -> Self {
+    pub(crate) fn with(mut self, block: impl Into<Block>) -> Self {
         let block = block.into();
         if !matches!(&block, Block::Table(table) if table.rows.is_empty()) {
             self.blocks.push(block);
@@ -192,25 +192,25 @@ impl Section {
     }
 
     /// With all of these.
-    pub fn with_all(self, blocks: impl IntoIterator<Item = impl Into<Block>>) -> Self {
+    pub(crate) fn with_all(self, blocks: impl IntoIterator<Item = impl Into<Block>>) -> Self {
         blocks.into_iter().fold(self, Self::with)
     }
 }
 
 impl Table {
     /// A table without rows yet, all of which are for a terminal.
-    pub fn new<const N: usize>(columns: [&str; N]) -> Self {
+    pub(crate) fn new<const N: usize>(columns: [&str; N]) -> Self {
         let columns = columns.map(str::to_owned).to_vec();
         Self { columns, in_terminal: usize::MAX, ..Self::default() }
     }
 
     /// With what it shows.
-    pub fn caption(self, caption: impl Into<Text>) -> Self {
+    pub(crate) fn caption(self, caption: impl Into<Text>) -> Self {
         Self { caption: caption.into(), ..self }
     }
 
     /// With so many rows in a terminal.
-    pub fn in_terminal(self, in_terminal: usize) -> Self {
+    pub(crate) fn in_terminal(self, in_terminal: usize) -> Self {
         Self { in_terminal, ..self }
     }
 
@@ -221,12 +221,15 @@ impl Table {
     }
 
     /// Adds a row.
-    pub fn push<T: Into<Text>>(&mut self, row: impl IntoIterator<Item = T>) {
+    pub(crate) fn push<T: Into<Text>>(&mut self, row: impl IntoIterator<Item = T>) {
         self.rows.push(row.into_iter().map(Into::into).collect());
     }
 
     /// With these rows.
-    pub fn with<const N: usize>(mut self, rows: impl IntoIterator<Item = [Text; N]>) -> Self {
+    pub(crate) fn with<const N: usize>(
+        mut self,
+        rows: impl IntoIterator<Item = [Text; N]>,
+    ) -> Self {
         rows.into_iter().for_each(|row| self.push(row));
         self
     }

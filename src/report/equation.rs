@@ -8,7 +8,7 @@ use super::summary::EventFacts;
 
 /// A total and the parts that it must be the sum of.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Equation {
+pub(crate) struct Equation {
     what: String,
     total: u64,
     parts: Vec<(String, u64)>,
@@ -21,32 +21,27 @@ impl Equation {
     }
 
     /// What is added up.
-    pub fn what(&self) -> &str {
+    pub(crate) fn what(&self) -> &str {
         &self.what
     }
 
     /// The total, as it was counted.
-    pub fn total(&self) -> u64 {
+    pub(crate) fn total(&self) -> u64 {
         self.total
     }
 
-    /// The parts with their names, as they were counted.
-    pub fn parts(&self) -> &[(String, u64)] {
-        &self.parts
-    }
-
     /// The sum of the parts.
-    pub fn sum(&self) -> u64 {
+    pub(crate) fn sum(&self) -> u64 {
         self.parts.iter().map(|(_, n)| n).sum()
     }
 
     /// Whether the parts make up the total.
-    pub fn holds(&self) -> bool {
+    pub(crate) fn holds(&self) -> bool {
         self.total == self.sum()
     }
 
     /// The equation with its values, as in `20,000 = 3 blank + 19,997 pairs`.
-    pub fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         let sign = if self.holds() { "=" } else { "≠" };
         format!("{} {sign} {}", count(self.total), self.parts_text())
     }

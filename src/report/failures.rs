@@ -17,13 +17,13 @@ const OTHER: &str = "other reasons (see failures.csv)";
 
 /// Counts failed groups by reason. Reasons that differ in their numbers only are one.
 #[derive(Clone, Debug, Default)]
-pub struct FailureReasons {
+pub(crate) struct FailureReasons {
     by_kind: HashMap<String, FailureReason>,
 }
 
 impl FailureReasons {
     /// Counts a group of these pairs that failed.
-    pub fn add(&mut self, pairs: &[Pair], reason: &str) {
+    pub(crate) fn add(&mut self, pairs: &[Pair], reason: &str) {
         let Some(pair) = pairs.first() else { return };
         let kind = without_numbers(reason);
         let known = self.by_kind.contains_key(&kind) || self.by_kind.len() < MOST_REASONS;
@@ -40,7 +40,7 @@ impl FailureReasons {
     }
 
     /// The `most` frequent reasons, the most frequent first; each with the numbers of its first group.
-    pub fn top(&self, most: usize) -> Vec<FailureReason> {
+    pub(crate) fn top(&self, most: usize) -> Vec<FailureReason> {
         let mut reasons: Vec<_> = self.by_kind.values().cloned().collect();
         reasons.sort_by(|a, b| b.groups.cmp(&a.groups).then_with(|| a.reason.cmp(&b.reason)));
         reasons.truncate(most);

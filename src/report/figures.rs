@@ -70,14 +70,15 @@ fn percent(part: f64) -> String {
     }
 }
 
-/// `812 ms`, `12.3 s`, `3 min 12 s`, `2 h 03 min`.
+/// `812 ms`, `12.3 s`, `3 min 12 s`, `2 h 03 min`, `10 d 00 h`.
 fn duration(seconds: f64) -> String {
     let duration = Duration::try_from_secs_f64(seconds).unwrap_or_default();
     match duration.as_secs() {
         0 => format!("{} ms", duration.as_millis()),
         1..60 => format!("{:.1} s", duration.as_millis() as f64 / 1_000.0),
         whole @ 60..3_600 => format!("{} min {:02} s", whole / 60, whole % 60),
-        whole => format!("{} h {:02} min", count(whole / 3_600), whole % 3_600 / 60),
+        whole @ 3_600..172_800 => format!("{} h {:02} min", whole / 3_600, whole % 3_600 / 60),
+        whole => format!("{} d {:02} h", count(whole / 86_400), whole % 86_400 / 3_600),
     }
 }
 
@@ -138,8 +139,9 @@ mod tests {
         assert_eq!(rates, ["0.0", "9.9", "10", "23,457"]);
         let parts = all([0.0, 1e-9, 0.25, 0.1234, 0.999_999, 1.0], Number::Part);
         assert_eq!(parts, ["0%", "0.1%", "25%", "12.3%", "99.9%", "100%"]);
-        let durations = all([0.012, 1.5, 59.9, 192.0, 7_380.0, f64::NAN], Number::Seconds);
-        assert_eq!(durations, ["12 ms", "1.5 s", "59.9 s", "3 min 12 s", "2 h 03 min", "0 ms"]);
+        let durations = all([0.012, 1.5, 59.9, 192.0, 7_380.0, 864e3, f64::NAN], Number::Seconds);
+        let shown = ["12 ms", "1.5 s", "59.9 s", "3 min 12 s", "2 h 03 min", "10 d 00 h", "0 ms"];
+        assert_eq!(durations, shown);
         let sizes = all([1, 999, 1_400, 999_999, 12_345_678_901], Number::Bytes);
         assert_eq!(sizes, ["1 byte", "999 bytes", "1.4 kB", "1.0 MB", "12.3 GB"]);
         let times = [0, 999, 1_234, 9_996, 99_949, 999_499, 999_500, 65_200_000, 1_234_400_000];

@@ -25,7 +25,11 @@ pub(super) fn facts(plan: &PlanStats) -> Vec<Fact> {
     };
     let together = |outcome| Text::join(of_outcome(outcome).map(named), ", ");
     let mut facts = Vec::new();
-    let rejected = together(Outcome::Rejected);
+    let rejected = match of_outcome(Outcome::Rejected).count() {
+        0 | 1 => together(Outcome::Rejected),
+        // A page shows the first number large: that of all of them.
+        _ => say!("{} lines: {}", count(plan.rejected_lines()), together(Outcome::Rejected)),
+    };
     if !rejected.is_empty() {
         let file =
             say!("{} has them, each with its reason, and can be fed back in", files::REJECTS);

@@ -3,26 +3,30 @@
 mod accounts;
 mod answer;
 mod deletes;
+mod surroundings;
 
 use serde::Serialize;
 
 use crate::estimate::Estimate;
 use crate::latency::LatencySummary;
+use crate::model::Surroundings;
 
 pub(super) use answer::add;
 pub(super) use deletes::deletes;
 
 /// What `plan --inspect` has found. An [`Estimate`] whose ends are equal is exact.
 #[derive(Clone, Debug, Serialize)]
-pub struct Inspection {
+pub(crate) struct Inspection {
     /// The keyspace that was read.
     pub keyspace: String,
     /// How clustered rows were found: `content` or `scan`.
     pub discover: String,
     /// Which groups were read.
-    pub coverage: Coverage,
+    pub(crate) coverage: Coverage,
     /// Rows, per table of the specification.
     pub tables: Vec<InspectedTable>,
+    /// What stands around the tables.
+    pub surroundings: Surroundings,
     /// Keys that two accounts hold, a few of each kind.
     pub conflicts: Vec<ConflictExample>,
     /// Sources without any row.
@@ -30,7 +34,7 @@ pub struct Inspection {
     /// Survivors without any row.
     pub absent_survivors: AbsentAccounts,
     /// Accounts that are a `from` on one line and a `to` on another; of all pairs, whatever was sampled.
-    pub both_lists: BothLists,
+    pub(crate) both_lists: BothLists,
     /// Rows of sources to which no content leads.
     pub missed: Missed,
     /// The accounts with the most rows, of those that were read.
@@ -42,39 +46,39 @@ pub struct Inspection {
     /// Batches that a merge writes.
     pub batches: Estimate,
     /// What the journal of a merge takes, in bytes, to within a tenth or so.
-    pub journal_bytes: Estimate,
+    pub(crate) journal_bytes: Estimate,
     /// How long a merge takes; null where too little was read to say.
     pub duration: Option<DurationEstimate>,
     /// How fast the groups were read.
-    pub speed: Speed,
+    pub(crate) speed: Speed,
     /// How long requests took.
     pub latency: Vec<LatencySummary>,
     /// Groups that could not be read.
     pub unreadable: u64,
     /// Why not, and how many.
-    pub unreadable_reasons: Vec<(String, u64)>,
+    pub(crate) unreadable_reasons: Vec<(String, u64)>,
 }
 
 /// Which groups were read.
 #[derive(Clone, Debug, Serialize)]
-pub struct Coverage {
+pub(crate) struct Coverage {
     /// Whether all were, so that every figure is exact.
     pub is_exact: bool,
     /// Groups that were read.
     pub groups: u64,
     /// Groups of the plan.
-    pub of_groups: u64,
+    pub(crate) of_groups: u64,
     /// Pairs of the groups that were read.
     pub pairs: u64,
     /// What draws the same sample again; null where nothing was drawn.
     pub seed: Option<u64>,
     /// How figures were found, in words.
-    pub method: String,
+    pub(crate) method: String,
 }
 
 /// The rows of one table. `source_rows = copied + merged + unchanged`, of the values.
 #[derive(Clone, Debug, Serialize)]
-pub struct InspectedTable {
+pub(crate) struct InspectedTable {
     /// The table.
     pub table: String,
     /// Rows of sources.
@@ -87,13 +91,17 @@ pub struct InspectedTable {
     pub unchanged: Estimate,
     /// Those that are deleted.
     pub deleted: Estimate,
+    /// Bytes of keys and values that are written for a replica, deletes included.
+    pub written_bytes: Estimate,
+    /// Tombstones that are left: one for each row that is deleted, or for each partition where all of it goes.
+    pub tombstones: Estimate,
     /// What happens where both accounts hold a key, in words.
     pub rule: String,
 }
 
 /// A key that a survivor and a source both hold.
 #[derive(Clone, Debug, Serialize)]
-pub struct ConflictExample {
+pub(crate) struct ConflictExample {
     /// The table.
     pub table: String,
     /// The line of the pair.
@@ -105,33 +113,33 @@ pub struct ConflictExample {
     /// The rest of the key, as JSON.
     pub key: String,
     /// Whether the survivor's row changes.
-    pub is_merged: bool,
+    pub(crate) is_merged: bool,
     /// The columns in which they differ.
     pub columns: Vec<ConflictColumn>,
     /// Whether all columns were compared, and not only those that a rule looks at.
-    pub is_complete: bool,
+    pub(crate) is_complete: bool,
 }
 
 /// A column in which two rows differ. Null is no value.
 #[derive(Clone, Debug, Serialize)]
-pub struct ConflictColumn {
+pub(crate) struct ConflictColumn {
     /// Its name.
     pub column: String,
     /// What the survivor has.
     pub survivor: Option<String>,
     /// When it was written, if the server tells.
-    pub survivor_written_at: Option<String>,
+    pub(crate) survivor_written_at: Option<String>,
     /// What the source has.
     pub source: Option<String>,
     /// When it was written, if the server tells.
-    pub source_written_at: Option<String>,
+    pub(crate) source_written_at: Option<String>,
     /// What the survivor has afterwards.
     pub result: Option<String>,
 }
 
 /// Accounts without any row.
 #[derive(Clone, Debug, Serialize)]
-pub struct AbsentAccounts {
+pub(crate) struct AbsentAccounts {
     /// How many.
     pub accounts: Estimate,
     /// Of so many.
@@ -142,7 +150,7 @@ pub struct AbsentAccounts {
 
 /// An account and a line that names it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct NamedAccount {
+pub(crate) struct NamedAccount {
     /// The account.
     pub account: String,
     /// The line.
@@ -151,7 +159,7 @@ pub struct NamedAccount {
 
 /// Accounts on both lists.
 #[derive(Clone, Debug, Serialize)]
-pub struct BothLists {
+pub(crate) struct BothLists {
     /// How many.
     pub accounts: u64,
     /// Those of the first lines.
@@ -160,59 +168,59 @@ pub struct BothLists {
 
 /// An account on both lists.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct OnBothLists {
+pub(crate) struct OnBothLists {
     /// The account.
     pub account: String,
     /// The line that has it as `from`.
-    pub from_line: u64,
+    pub(crate) from_line: u64,
     /// The first line that has it as `to`.
-    pub to_line: u64,
+    pub(crate) to_line: u64,
 }
 
 /// Rows of sources to which no content leads, which `--discover content` leaves where they are.
 #[derive(Clone, Debug, Serialize)]
-pub struct Missed {
+pub(crate) struct Missed {
     /// How many; null where they were not looked for.
     #[serde(rename = "enrolments")]
     pub clustered_rows: Option<Estimate>,
     /// Rows that the scan read for it.
-    pub scanned_rows: Option<u64>,
+    pub(crate) scanned_rows: Option<u64>,
 }
 
 /// An account with many rows.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct LargestAccount {
+pub(crate) struct LargestAccount {
     /// The account.
     pub account: String,
     /// The first line that names it so.
     pub line: u64,
     /// Whether it survives.
-    pub is_survivor: bool,
+    pub(crate) is_survivor: bool,
     /// Its rows, as far as a merge reads them.
     pub rows: u64,
 }
 
 /// Deletes by partition of tables that sources share, and the server's thresholds.
 #[derive(Clone, Debug, Default, Serialize)]
-pub struct Deletes {
+pub(crate) struct Deletes {
     /// From so many tombstones on, the server warns of a read.
-    pub warn: u64,
+    pub(crate) warn: u64,
     /// From so many on, a read fails.
-    pub fail: u64,
+    pub(crate) fail: u64,
     /// Whether the server has reported them; else they are Cassandra's defaults.
     #[serde(rename = "is_told")]
     pub is_reported: bool,
     /// Partitions with so many deletes or more, counted, or taken from the sample.
-    pub over_warn: u64,
+    pub(crate) over_warn: u64,
     /// Partitions in which a read fails, in the same way.
-    pub over_fail: u64,
+    pub(crate) over_fail: u64,
     /// The partitions with the most.
     pub hottest: Vec<HotPartition>,
 }
 
 /// A partition with many deletes.
 #[derive(Clone, Debug, Serialize)]
-pub struct HotPartition {
+pub(crate) struct HotPartition {
     /// The table.
     pub table: String,
     /// The partition key.
@@ -225,33 +233,33 @@ pub struct HotPartition {
 
 /// What a traced read of a partition has met.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub struct Met {
+pub(crate) struct Met {
     /// Rows that are there.
     pub rows: u64,
     /// Tombstones; null if the read failed, as it does when there are too many.
-    pub tombstones: Option<u64>,
+    pub(crate) tombstones: Option<u64>,
     /// Whether all of the partition was read.
     pub is_whole: bool,
 }
 
 /// How long a merge takes.
 #[derive(Clone, Copy, Debug, Serialize)]
-pub struct DurationEstimate {
+pub(crate) struct DurationEstimate {
     /// From so many seconds.
-    pub low_s: f64,
+    pub(crate) low_s: f64,
     /// To so many.
-    pub high_s: f64,
+    pub(crate) high_s: f64,
 }
 
 /// How fast groups were read.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
-pub struct Speed {
+pub(crate) struct Speed {
     /// The time in which they were read.
     pub seconds: f64,
     /// Groups per second.
-    pub groups_per_s: f64,
+    pub(crate) groups_per_s: f64,
     /// Requests per second.
-    pub requests_per_s: f64,
+    pub(crate) requests_per_s: f64,
     /// Requests in all.
     pub requests: u64,
     /// Requests that were tried again.
@@ -260,7 +268,7 @@ pub struct Speed {
 
 impl HotPartition {
     /// Tombstones that a read of all of it meets afterwards, as far as is known.
-    pub fn tombstones(&self) -> u64 {
+    pub(crate) fn tombstones(&self) -> u64 {
         let there = self.there.and_then(|there| there.tombstones);
         self.deletes + there.unwrap_or_default()
     }

@@ -16,7 +16,7 @@ const LONGEST_FIELD: usize = 200;
 
 /// A few lines of a CSV file.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Listing {
+pub(crate) struct Listing {
     /// The file in the run directory that has all of them.
     pub file: String,
     /// Its columns.
@@ -31,7 +31,7 @@ impl Listing {
     ///
     /// # Errors
     /// The file cannot be read.
-    pub fn read(
+    pub(crate) fn read(
         file: &str,
         csv: impl Read,
         kind: &str,
@@ -68,11 +68,6 @@ impl Listing {
             rows.push(record.iter().map(|field| cut(&String::from_utf8_lossy(field))).collect());
         }
         Ok(Self { file: file.to_owned(), columns, rows })
-    }
-
-    /// Whether there is nothing to show.
-    pub fn is_empty(&self) -> bool {
-        self.rows.is_empty()
     }
 }
 

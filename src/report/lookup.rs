@@ -22,7 +22,7 @@ const SHOWN: usize = 8;
 
 /// What the runs know of an account.
 #[derive(Clone, Debug, Serialize)]
-pub struct Lookup {
+pub(crate) struct Lookup {
     /// The version of this format.
     pub version: u32,
     /// The account as the last run that has it writes it; as it was asked for if none has it.
@@ -37,7 +37,7 @@ pub struct Lookup {
 
 /// A group that the account is in.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Found {
+pub(crate) struct Found {
     /// The run.
     pub run: RunId,
     /// Its directory.
@@ -55,7 +55,7 @@ pub struct Found {
     /// The pairs that name the account as their target.
     pub received: Vec<ExamplePair>,
     /// The write time of the merge, in microseconds since the Unix epoch; none before it began.
-    pub t_us: Option<TimestampUs>,
+    pub(crate) t_us: Option<TimestampUs>,
     /// The same as a moment.
     pub as_of: Option<Moment>,
     /// `planned`, or where the group stands in the journal.
@@ -63,13 +63,13 @@ pub struct Found {
     /// Why, where it failed or is disputed.
     pub reason: Option<String>,
     /// When it came into that state.
-    pub changed_at: Option<Moment>,
+    pub(crate) changed_at: Option<Moment>,
 }
 
 /// The part that an account plays in its group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Role {
+pub(crate) enum Role {
     /// It is merged away.
     Source,
     /// It is merged away, and others are merged into it.
@@ -80,7 +80,7 @@ pub enum Role {
 
 /// A run that could not be read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Unreadable {
+pub(crate) struct Unreadable {
     /// Its directory.
     pub run_dir: PathBuf,
     /// Why.
@@ -89,7 +89,7 @@ pub struct Unreadable {
 
 /// A group as its run knows it.
 #[derive(Clone, Debug)]
-pub struct KnownGroup<'a> {
+pub(crate) struct KnownGroup<'a> {
     /// The group's number in the plan.
     pub group: usize,
     /// The surviving account.
@@ -103,25 +103,25 @@ pub struct KnownGroup<'a> {
     /// Why.
     pub reason: Option<&'a str>,
     /// When it came into that state, in milliseconds since the Unix epoch.
-    pub changed_at_ms: Option<i64>,
+    pub(crate) changed_at_ms: Option<i64>,
 }
 
 impl KnownGroup<'_> {
     /// Whether the account is in the group.
-    pub fn holds(&self, account: &AccountId) -> bool {
+    pub(crate) fn holds(&self, account: &AccountId) -> bool {
         self.survivor == account || self.pairs.iter().any(|pair| pair.from == *account)
     }
 }
 
 impl Lookup {
     /// Nothing found yet.
-    pub fn new(account: &str) -> Self {
+    pub(crate) fn new(account: &str) -> Self {
         let account = account.to_owned();
         Self { version: VERSION, account, runs: 0, found: Vec::new(), unreadable: Vec::new() }
     }
 
     /// Adds a group that the account is in.
-    pub fn add(&mut self, found: Found) {
+    pub(crate) fn add(&mut self, found: Found) {
         if let Some(account) = found.chain.first() {
             self.account.clone_from(account);
         }
@@ -131,7 +131,12 @@ impl Lookup {
 
 impl Found {
     /// What a group says of an account in it.
-    pub fn new(account: &AccountId, run: RunId, run_dir: &Path, group: &KnownGroup<'_>) -> Self {
+    pub(crate) fn new(
+        account: &AccountId,
+        run: RunId,
+        run_dir: &Path,
+        group: &KnownGroup<'_>,
+    ) -> Self {
         let targets: HashMap<&AccountId, &Pair> =
             group.pairs.iter().map(|pair| (&pair.from, pair)).collect();
         let mut chain = vec![account];

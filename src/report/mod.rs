@@ -7,6 +7,9 @@
 //! group that was lost would be seen: the report says of itself whether it adds up.
 //!
 //! Deliberately absent: printing, files, and any judgement about exit codes (they are handed in).
+//!
+//! May use `model`, `moment`, `estimate`, `advice`, `plan`, `journal`, `latency`, `verify` and `run`; may be used by
+//! `cli`.
 
 mod common;
 mod config;
@@ -29,42 +32,44 @@ mod undo;
 mod verify;
 mod words;
 
-pub use config::{Configuration, SettingFacts, SettingOrigin, config_json, config_text};
-pub use discovery::{Discovery, LedTo};
-pub use document::Tone;
-pub use equation::Equation;
-pub use failures::FailureReasons;
-pub use inspection::{
+pub(crate) use config::{Configuration, SettingFacts, SettingOrigin, config_json, config_text};
+pub(crate) use discovery::{Discovery, LedTo};
+pub(crate) use document::Tone;
+pub(crate) use equation::Equation;
+pub(crate) use failures::FailureReasons;
+pub(crate) use inspection::{
     AbsentAccounts, BothLists, ConflictColumn, ConflictExample, Coverage, Deletes,
     DurationEstimate, HotPartition, InspectedTable, Inspection, LargestAccount, Met, Missed,
     NamedAccount, OnBothLists, Speed,
 };
-pub use listing::Listing;
-pub use lookup::{Found, KnownGroup, Lookup, Role, Unreadable};
-pub use runs::{ListedRun, Runs};
-pub use summary::{
-    Applied, BusyPartition, EventFacts, ExamplePair, FailureReason, Fates, Resumed, ScanFacts,
-    Summary, SweepFacts, TableFacts, Throughput,
+pub(crate) use listing::Listing;
+pub(crate) use lookup::{Found, KnownGroup, Lookup, Unreadable};
+pub(crate) use runs::{ListedRun, Runs};
+pub use summary::Throughput;
+pub(crate) use summary::{
+    Aftercare, Applied, BusyPartition, EventFacts, ExamplePair, FailureReason, Fates, Resumed,
+    ScanFacts, Summary, SweepFacts, TruncatedTable,
 };
-pub use timeline::{Interval, Timeline};
-pub use undo::{Undoing, UndoneGroups, UndonePairs, UndoneTable};
-pub use verify::{Verification, VerifiedGroups, VerifiedTable};
+pub use timeline::Interval;
+pub(crate) use timeline::Timeline;
+pub(crate) use undo::{Undoing, UndoneGroups, UndonePairs, UndoneTable};
+pub(crate) use verify::{Verification, VerifiedGroups, VerifiedTable};
 
 /// What a command has found out, and what it says of it.
-pub trait Answer: serde::Serialize {
+pub(crate) trait Answer: serde::Serialize {
     /// What it says; the answer itself, serialised, is what programs read.
     fn report(&self) -> document::Report;
 }
 
 /// An answer in every format.
 #[derive(Clone, Debug)]
-pub struct Rendered {
+pub(crate) struct Rendered {
     /// For a terminal of 80 columns: what matters first, what to do next last.
     pub text: String,
     /// For programs, with a line feed at its end.
     pub json: String,
     /// For a browser: a page that stands alone.
-    pub html: String,
+    pub(crate) html: String,
 }
 
 impl Rendered {
@@ -72,7 +77,7 @@ impl Rendered {
     ///
     /// # Errors
     /// It holds what JSON has no way to write.
-    pub fn of(answer: &impl Answer) -> serde_json::Result<Self> {
+    pub(crate) fn of(answer: &impl Answer) -> serde_json::Result<Self> {
         let report = answer.report();
         let json = export::json(answer, &report)?;
         Ok(Self { text: export::text(&report), json, html: export::html(&report) })

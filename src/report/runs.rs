@@ -15,29 +15,29 @@ const VERSION: u32 = 1;
 
 /// The runs of a keyspace.
 #[derive(Clone, Debug, Serialize)]
-pub struct Runs {
+pub(crate) struct Runs {
     /// The version of this format.
     pub version: u32,
     /// The keyspace that they merge.
     pub keyspace: String,
     /// The run that works on it at the moment, with its machine.
-    pub at_work: Option<String>,
+    pub(crate) at_work: Option<String>,
     /// All of them, the first that began first.
     pub runs: Vec<ListedRun>,
 }
 
 /// A run of the list.
 #[derive(Clone, Debug, Serialize)]
-pub struct ListedRun {
+pub(crate) struct ListedRun {
     /// Its id.
     pub run: String,
     /// running, done, partial, undone, lost or closed.
     pub state: &'static str,
     /// Whether somebody has to end it.
     #[serde(skip)]
-    pub is_unfinished: bool,
+    pub(crate) is_unfinished: bool,
     /// The machine on which it was begun.
-    pub host: String,
+    pub(crate) host: String,
     /// Its directory there.
     pub run_dir: PathBuf,
     /// Who began it.
@@ -49,9 +49,9 @@ pub struct ListedRun {
     /// When a command of it ended last.
     pub ended: Option<Moment>,
     /// The SHA-256 of its pairs.
-    pub input_sha256: String,
+    pub(crate) input_sha256: String,
     /// The SHA-256 of its specification.
-    pub spec_sha256: String,
+    pub(crate) spec_sha256: String,
     /// The tables that it merges.
     pub tables: Vec<String>,
     /// Its groups, by state.
@@ -60,7 +60,7 @@ pub struct ListedRun {
 
 impl Runs {
     /// The runs of a keyspace.
-    pub fn new(keyspace: &str, at_work: Option<String>, runs: Vec<ListedRun>) -> Self {
+    pub(crate) fn new(keyspace: &str, at_work: Option<String>, runs: Vec<ListedRun>) -> Self {
         Self { version: VERSION, keyspace: keyspace.to_owned(), at_work, runs }
     }
 }

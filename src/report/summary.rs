@@ -1,5 +1,6 @@
 //! The summary of a command: what a person or a program wants to know when it is over.
 
+mod aftercare;
 mod answer;
 mod applied;
 mod equations;
@@ -10,9 +11,11 @@ use std::time::Duration;
 use serde::Serialize;
 use serde_json::Value;
 
+pub(crate) use aftercare::Aftercare;
+
 use crate::advice::Advice;
 use crate::latency::LatencySummary;
-use crate::model::{Pair, TableTally, Tally};
+use crate::model::{Destination, Pair, TableTally, Tally};
 use crate::moment::Moment;
 use crate::plan::PlanStats;
 use crate::run::{InputRecord, RunId, RunRecord};
@@ -31,7 +34,7 @@ const FAILED: u8 = 1;
 
 /// What happened, in numbers that add up.
 #[derive(Clone, Debug, Serialize)]
-pub struct Summary {
+pub(crate) struct Summary {
     /// The version of this format.
     pub version: u32,
     /// The subcommand.
@@ -41,11 +44,11 @@ pub struct Summary {
     /// The run directory.
     pub run_dir: PathBuf,
     /// When it started.
-    pub started_at: Moment,
+    pub(crate) started_at: Moment,
     /// When it was over.
-    pub finished_at: Moment,
+    pub(crate) finished_at: Moment,
     /// The time between the two.
-    pub elapsed_s: f64,
+    pub(crate) elapsed_s: f64,
     /// The exit code of the process.
     pub exit_code: u8,
     /// The pairs.
@@ -53,16 +56,16 @@ pub struct Summary {
     /// What the planner found.
     pub plan: PlanStats,
     /// A few rejected lines for each reason; rejects.csv has all of them.
-    pub reject_examples: Listing,
+    pub(crate) reject_examples: Listing,
     /// How clustered rows can be found; a plan says it.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub discovery: Option<Discovery>,
+    pub(crate) discovery: Option<Discovery>,
     /// What a merge would do, if the cluster was looked at.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub inspection: Option<Inspection>,
+    pub(crate) inspection: Option<Inspection>,
     /// What was applied; a plan has none of it.
     #[serde(flatten)]
-    pub applied: Option<Applied>,
+    pub(crate) applied: Option<Applied>,
     /// The settings in effect, redacted.
     pub settings: Value,
 }
@@ -70,19 +73,19 @@ pub struct Summary {
 /// What `apply` did, and `resume` after it: groups, pairs and rows are those of the run as a whole; events,
 /// retries, speed and latencies those of this session.
 #[derive(Clone, Debug, Default, Serialize)]
-pub struct Applied {
+pub(crate) struct Applied {
     /// Why the run ended before all groups had been started (Ctrl-C, --max-errors), if it did.
     pub stopped: Option<String>,
     /// The command that does what is left to be done, if anything is.
     pub again: Option<Advice>,
     /// What was there before, if this session went on with a run.
-    pub resumed: Option<Resumed>,
+    pub(crate) resumed: Option<Resumed>,
     /// Groups by what became of them.
     pub groups: Fates,
     /// Pairs by what became of their group.
     pub pairs: Fates,
     /// Groups that were done in this session.
-    pub groups_done_now: u64,
+    pub(crate) groups_done_now: u64,
     /// Rows per table, of the groups that are done.
     pub tables: Vec<TableFacts>,
     /// Sources without any row, of the groups that are done.
@@ -102,7 +105,9 @@ pub struct Applied {
     /// What the sweep did; `None` if there was none (--no-sweep, or the run was stopped before it).
     pub swept: Option<SweepFacts>,
     /// A few of the rows that it left; sweep.csv has all of them.
-    pub sweep_examples: Listing,
+    pub(crate) sweep_examples: Listing,
+    /// What this server cannot tell, if anything.
+    pub(crate) untold: Option<String>,
     /// Requests that were tried again.
     pub retries: u64,
     /// How fast it went.
@@ -110,16 +115,29 @@ pub struct Applied {
     /// How long things took, in the order of the operations.
     pub latency: Vec<LatencySummary>,
     /// How it went over time, in this session.
-    pub timeline: Timeline,
+    pub(crate) timeline: Timeline,
     /// The partitions that most groups of the run led to, of tables in which the account is a clustering column.
     pub hottest: Vec<BusyPartition>,
     /// Why groups failed, the most frequent reason first.
     pub failures: Vec<FailureReason>,
+    /// Tables that were truncated since the run began.
+    pub truncated: Vec<TruncatedTable>,
+    /// What is to be done on the servers; null where nothing was deleted.
+    pub aftercare: Option<Aftercare>,
+}
+
+/// A table that somebody has emptied.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct TruncatedTable {
+    /// The table.
+    pub(crate) table: String,
+    /// When.
+    pub(crate) at: Moment,
 }
 
 /// A partition that many groups led to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct BusyPartition {
+pub(crate) struct BusyPartition {
     /// The table.
     pub table: String,
     /// The partition's key.
@@ -127,12 +145,12 @@ pub struct BusyPartition {
     /// At least so many groups.
     pub groups: u64,
     /// At most so many: the same, unless there were too many partitions to count them all.
-    pub groups_at_most: u64,
+    pub(crate) groups_at_most: u64,
 }
 
 /// What the scan did: the look for clustered rows before the first group. All but the time is of the run as a whole.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
-pub struct ScanFacts {
+pub(crate) struct ScanFacts {
     /// Token ranges in all.
     pub ranges: u64,
     /// Those that were scanned by earlier sessions.
@@ -152,7 +170,7 @@ pub struct ScanFacts {
 
 /// What the sweep did: the look at every source again, at the end.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
-pub struct SweepFacts {
+pub(crate) struct SweepFacts {
     /// Sources that were looked at.
     pub sources: u64,
     /// Rows that were scanned for them; `None` where partitions were asked one by one.
@@ -173,25 +191,24 @@ pub struct SweepFacts {
 
 impl SweepFacts {
     /// Whether something was left to be looked at.
-    pub fn is_partial(&self) -> bool {
+    pub(crate) fn is_partial(&self) -> bool {
         self.left > 0 || self.failed > 0
     }
 }
 
 /// What an earlier session, or several, had done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub struct Resumed {
+pub(crate) struct Resumed {
     /// When the run began.
-    pub run_started_at: Moment,
+    pub(crate) run_started_at: Moment,
     /// Groups that were done before this session.
-    pub groups_done_before: u64,
-    /// Their pairs.
-    pub pairs_done_before: u64,
+    pub(crate) groups_done_before: u64,
+    pub(crate) pairs_done_before: u64,
 }
 
 /// `planned = done + failed + not_started + limited + undone`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Fates {
+pub(crate) struct Fates {
     /// As many as the plan has.
     pub planned: u64,
     /// Everything was written and acknowledged.
@@ -199,9 +216,9 @@ pub struct Fates {
     /// Given up.
     pub failed: u64,
     /// Not done yet, because the run was stopped.
-    pub not_started: u64,
+    pub(crate) not_started: u64,
     /// Left out by --limit.
-    pub limited: u64,
+    pub(crate) limited: u64,
     /// Undone.
     #[serde(rename = "taken_back")]
     pub undone: u64,
@@ -209,7 +226,7 @@ pub struct Fates {
 
 /// The rows of one table.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct TableFacts {
+pub(crate) struct TableFacts {
     /// The table's name.
     pub table: String,
     /// Its rows.
@@ -219,12 +236,13 @@ pub struct TableFacts {
 
 /// The events of a run.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct EventFacts {
+pub(crate) struct EventFacts {
     /// Where they went; none with --no-events.
-    pub topic: Option<String>,
-    /// Events that were handed to the producer.
+    #[serde(flatten)]
+    pub destination: Option<Destination>,
+    /// Events that were handed over.
     pub produced: u64,
-    /// Events that the broker acknowledged.
+    /// Events that were acknowledged.
     pub acknowledged: u64,
     /// Events that nobody waited for to the end, because the session was stopped: their groups are not done, and
     /// announce them again.
@@ -237,25 +255,25 @@ pub struct Throughput {
     /// The time in which groups were merged.
     pub merging_s: f64,
     /// Pairs of groups that were done in it, per second.
-    pub pairs_per_s: f64,
+    pub(crate) pairs_per_s: f64,
     /// Rows of their sources, per second.
-    pub rows_per_s: f64,
+    pub(crate) rows_per_s: f64,
 }
 
 /// A reason for which groups failed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct FailureReason {
+pub(crate) struct FailureReason {
     /// The reason.
     pub reason: String,
     /// How many groups failed for it.
     pub groups: u64,
     /// A pair of each of a few of them.
-    pub examples: Vec<ExamplePair>,
+    pub(crate) examples: Vec<ExamplePair>,
 }
 
 /// A pair of a group that failed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct ExamplePair {
+pub(crate) struct ExamplePair {
     /// The account that was to be emptied.
     pub from: String,
     /// Its target.
@@ -272,7 +290,7 @@ impl From<&Pair> for ExamplePair {
 
 impl Summary {
     /// Sums up a command that is over.
-    pub fn new(
+    pub(crate) fn new(
         run: &RunRecord,
         run_dir: &Path,
         finished_at: Moment,
@@ -307,7 +325,11 @@ impl Summary {
 
 impl Applied {
     /// Takes over the tally of all groups that are done, with the names of the tables.
-    pub fn set_tally<'a>(&mut self, tally: &Tally, tables: impl IntoIterator<Item = &'a str>) {
+    pub(crate) fn set_tally<'a>(
+        &mut self,
+        tally: &Tally,
+        tables: impl IntoIterator<Item = &'a str>,
+    ) {
         self.tables = tables
             .into_iter()
             .zip(&tally.tables)
@@ -320,7 +342,7 @@ impl Applied {
     }
 
     /// Sets the throughput: so many pairs of groups that were done, and rows of their sources.
-    pub fn set_throughput(&mut self, merging: Duration, pairs: u64, rows: u64) {
+    pub(crate) fn set_throughput(&mut self, merging: Duration, pairs: u64, rows: u64) {
         let seconds = merging.as_secs_f64();
         let per_second = |n: u64| if seconds > 0.0 { n as f64 / seconds } else { 0.0 };
         self.throughput = Throughput {

@@ -8,7 +8,7 @@ const MOST: usize = 120;
 /// Consecutive intervals of a session.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[serde(transparent)]
-pub struct Timeline {
+pub(crate) struct Timeline {
     intervals: Vec<Interval>,
     /// How many of the intervals that are told make up one that is kept.
     #[serde(skip)]
@@ -22,9 +22,9 @@ pub struct Timeline {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct Interval {
     /// Its beginning, in seconds since that of the session.
-    pub from_s: f64,
+    pub(crate) from_s: f64,
     /// Its end.
-    pub to_s: f64,
+    pub(crate) to_s: f64,
     /// Groups that were done.
     pub groups: u64,
     /// Requests to the cluster that were answered.
@@ -37,7 +37,7 @@ pub struct Interval {
 
 impl Timeline {
     /// Adds what was done since the last interval.
-    pub fn push(&mut self, interval: Interval) {
+    pub(crate) fn push(&mut self, interval: Interval) {
         match self.intervals.last_mut() {
             Some(last) if self.in_last < self.together => {
                 *last = last.and(&interval);
@@ -59,7 +59,7 @@ impl Timeline {
     }
 
     /// The intervals, in order of time.
-    pub fn intervals(&self) -> &[Interval] {
+    pub(crate) fn intervals(&self) -> &[Interval] {
         &self.intervals
     }
 }

@@ -22,7 +22,7 @@ const VERSION: u32 = 2;
 
 /// What was undone.
 #[derive(Clone, Debug, Serialize)]
-pub struct Undoing {
+pub(crate) struct Undoing {
     /// The version of this format.
     pub version: u32,
     /// The subcommand.
@@ -32,17 +32,17 @@ pub struct Undoing {
     /// Its directory.
     pub run_dir: PathBuf,
     /// When this session started.
-    pub started_at: Moment,
+    pub(crate) started_at: Moment,
     /// When it was over.
-    pub finished_at: Moment,
+    pub(crate) finished_at: Moment,
     /// The time between the two.
-    pub elapsed_s: f64,
+    pub(crate) elapsed_s: f64,
     /// The exit code of the process.
     pub exit_code: u8,
     /// Whether what was changed since was overridden.
     pub force: bool,
     /// The file with the pairs to undo, if there was one.
-    pub pairs_file: Option<PathBuf>,
+    pub(crate) pairs_file: Option<PathBuf>,
     /// Why it ended before all groups had their turn, if it did.
     pub stopped: Option<String>,
     /// The command that does what is left to be done, if anything is.
@@ -64,9 +64,9 @@ pub struct Undoing {
     /// Why groups failed, the most frequent reason first.
     pub failures: Vec<FailureReason>,
     /// A few lines of conflicts.csv of each table.
-    pub examples: Listing,
+    pub(crate) examples: Listing,
     /// How it went over time, in this session.
-    pub timeline: Timeline,
+    pub(crate) timeline: Timeline,
     /// How long things took, in this session.
     pub latency: Vec<LatencySummary>,
     /// The settings in effect, redacted.
@@ -75,7 +75,7 @@ pub struct Undoing {
 
 /// `selected = undone + disputed + failed + not_started`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct UndoneGroups {
+pub(crate) struct UndoneGroups {
     /// Groups that were to be undone.
     pub selected: u64,
     /// Undone.
@@ -85,18 +85,18 @@ pub struct UndoneGroups {
     /// Given up.
     pub failed: u64,
     /// They had no turn, because it was stopped.
-    pub not_started: u64,
+    pub(crate) not_started: u64,
     /// Later runs come first; not among the selected.
     pub refused: u64,
     /// Undone before; not among the selected.
-    pub undone_before: u64,
+    pub(crate) undone_before: u64,
     /// They failed before anything was written; not among the selected.
     pub untouched: u64,
 }
 
 /// The pairs of groups that had their turn.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct UndonePairs {
+pub(crate) struct UndonePairs {
     /// Of groups that are undone.
     pub undone: u64,
     /// Of groups that are disputed.
@@ -107,7 +107,7 @@ pub struct UndonePairs {
 
 /// What was done in one table.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct UndoneTable {
+pub(crate) struct UndoneTable {
     /// Its name.
     pub table: String,
     /// Rows that sources have again.
@@ -117,20 +117,20 @@ pub struct UndoneTable {
     /// Rows of survivors that hold their old values again.
     pub set_back: u64,
     /// Keys that were changed since and left alone.
-    pub left_alone: u64,
+    pub(crate) left_alone: u64,
 }
 
 impl Undoing {
     /// The format's version, for whoever fills it in.
-    pub const VERSION: u32 = VERSION;
+    pub(crate) const VERSION: u32 = VERSION;
 
     /// Whether every group that was to be undone is accounted for.
-    pub fn adds_up(&self) -> bool {
+    pub(crate) fn adds_up(&self) -> bool {
         self.equations().iter().all(Equation::holds)
     }
 
     /// What must add up.
-    pub fn equations(&self) -> Vec<Equation> {
+    pub(crate) fn equations(&self) -> Vec<Equation> {
         let UndoneGroups { selected, undone, disputed, failed, not_started, .. } = self.groups;
         let parts = [
             ("taken back", undone),
@@ -140,7 +140,7 @@ impl Undoing {
         ];
         let mut equations = vec![Equation::new("groups to be taken back", selected, &parts)];
         // A group that failed may have produced events that nobody waited for to the end.
-        if failed == 0 && self.events.topic.is_some() {
+        if failed == 0 && self.events.destination.is_some() {
             equations.push(self.events.equation());
         }
         equations

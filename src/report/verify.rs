@@ -7,11 +7,12 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::common::{
-    adds_up, contradictions, examples, latency, over_time, session, settings, sum, tried_again,
+    adds_up, contradictions, emptied, examples, latency, over_time, session, settings, sum,
+    tried_again,
 };
 use super::document::{Fact, Kept, Outcome, Report, Section, Table, Tone};
 use super::words::{Text, code, count, counted, say, seconds};
-use super::{Answer, Equation, Listing, Timeline};
+use super::{Answer, Equation, Listing, Timeline, TruncatedTable};
 use crate::advice::Advice;
 use crate::journal::State;
 use crate::latency::LatencySummary;
@@ -24,7 +25,7 @@ const VERSION: u32 = 1;
 
 /// What verify has found.
 #[derive(Clone, Debug, Serialize)]
-pub struct Verification {
+pub(crate) struct Verification {
     /// The version of this format.
     pub version: u32,
     /// The subcommand.
@@ -34,15 +35,17 @@ pub struct Verification {
     /// Its directory.
     pub run_dir: PathBuf,
     /// When this session started.
-    pub started_at: Moment,
+    pub(crate) started_at: Moment,
     /// When it was over.
-    pub finished_at: Moment,
+    pub(crate) finished_at: Moment,
     /// The time between the two.
-    pub elapsed_s: f64,
+    pub(crate) elapsed_s: f64,
     /// The exit code of the process.
     pub exit_code: u8,
     /// Whether differences were repaired.
     pub repair: bool,
+    /// Tables that were truncated since the run began.
+    pub truncated: Vec<TruncatedTable>,
     /// Why it ended before all groups had been compared, if it did.
     pub stopped: Option<String>,
     /// The command that goes on, if it was stopped.
@@ -53,14 +56,16 @@ pub struct Verification {
     pub differences: u64,
     /// What was found, by table.
     pub tables: Vec<VerifiedTable>,
-    /// Events that repairs produced and the broker acknowledged, in this session.
+    /// Events that repairs produced and were acknowledged, in this session.
     pub events: u64,
+    /// What this server cannot tell, if anything.
+    pub untold: Option<String>,
     /// Requests that were tried again, in this session.
     pub retries: u64,
     /// A few lines of diff.csv of each verdict.
-    pub examples: Listing,
+    pub(crate) examples: Listing,
     /// How it went over time, in this session.
-    pub timeline: Timeline,
+    pub(crate) timeline: Timeline,
     /// How long things took, in this session.
     pub latency: Vec<LatencySummary>,
     /// The settings in effect, redacted.
@@ -69,13 +74,13 @@ pub struct Verification {
 
 /// `total = compared + failed + left + the others`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct VerifiedGroups {
+pub(crate) struct VerifiedGroups {
     /// Groups of the run's plan.
     pub total: u64,
     /// Groups that were compared.
     pub compared: u64,
     /// Those of them that a verification before had compared.
-    pub compared_before: u64,
+    pub(crate) compared_before: u64,
     /// Groups that could not be compared.
     pub failed: u64,
     /// Why the first of them could not.
@@ -83,12 +88,12 @@ pub struct VerifiedGroups {
     /// Groups that had no turn, because it was stopped.
     pub left: u64,
     /// Groups that are not done, by state; there is nothing to compare.
-    pub not_done: BTreeMap<String, u64>,
+    pub(crate) not_done: BTreeMap<String, u64>,
 }
 
 /// What was found in one table.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct VerifiedTable {
+pub(crate) struct VerifiedTable {
     /// Its name.
     pub table: String,
     /// What was counted.
@@ -98,15 +103,15 @@ pub struct VerifiedTable {
 
 impl Verification {
     /// The format's version, for whoever fills it in.
-    pub const VERSION: u32 = VERSION;
+    pub(crate) const VERSION: u32 = VERSION;
 
     /// Whether every group of the run is accounted for.
-    pub fn adds_up(&self) -> bool {
+    pub(crate) fn adds_up(&self) -> bool {
         self.equations().iter().all(Equation::holds)
     }
 
     /// What must add up.
-    pub fn equations(&self) -> Vec<Equation> {
+    pub(crate) fn equations(&self) -> Vec<Equation> {
         let VerifiedGroups { total, compared, failed, left, not_done, .. } = &self.groups;
         let mut parts = vec![("compared", *compared)];
         let others = [("not readable", *failed), ("still to compare", *left)];
@@ -139,6 +144,7 @@ impl Answer for Verification {
         report.outcome = self.outcome();
         report.facts.push(session(self.started_at, self.finished_at, self.exit_code));
         report.facts.extend(self.facts());
+        report.facts.extend(emptied(&self.truncated));
         report.facts.extend(contradictions(&report.equations));
         report.add(self.findings());
         report.add(self.examples());
@@ -195,12 +201,13 @@ impl Verification {
             speed =
                 speed.with(say!("what is missing was written again, and announced by {}", events));
         }
-        stopped.chain([groups]).chain(failed).chain([speed]).collect()
+        let untold = self.untold.iter().map(|what| Fact::new("Not told", what));
+        stopped.chain([groups]).chain(failed).chain(untold).chain([speed]).collect()
     }
 
     fn findings(&self) -> Section {
         type Kind = (&'static str, Verdict, &'static str, fn(&TableCounts) -> u64);
-        let kinds: [Kind; 8] = [
+        let kinds: [Kind; 9] = [
             ("row_missing", Verdict::RowMissing, "rows that are not there", |n| n.row_missing),
             ("value_missing", Verdict::ValueMissing, "values that are not there", |n| {
                 n.value_missing
@@ -216,6 +223,12 @@ impl Verification {
                 Verdict::SourceNotEmptied,
                 "rows of sources that are still there",
                 |n| n.source_not_emptied,
+            ),
+            (
+                "undated",
+                Verdict::Undated,
+                "values that the run did not leave, and this server does not tell whether they are newer",
+                |n| n.undated,
             ),
             (
                 "changed_since",
@@ -273,7 +286,7 @@ impl Verification {
         let run = || self.run_dir.clone();
         if let Some(again) = &self.again {
             report.advise(say!("To go on where it was stopped"), again.clone());
-        } else if self.differences > 0 && !self.repair {
+        } else if self.differences > 0 && !self.repair && self.truncated.is_empty() {
             let to =
                 say!("To write again what is missing or worse ({} has each of them)", files::DIFF);
             report.advise(to, Advice::Verify { run: run(), repair: true });

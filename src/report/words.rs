@@ -7,7 +7,7 @@ use super::figures::Number;
 
 /// A sentence or a part of one.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Text(pub(super) Vec<Piece>);
+pub(crate) struct Text(pub(super) Vec<Piece>);
 
 /// A piece of a text.
 #[derive(Clone, Debug, PartialEq)]
@@ -28,8 +28,7 @@ pub(super) enum Piece {
 
 /// A number, and where the JSON has it.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Figure {
-    /// The number.
+pub(crate) struct Figure {
     pub(super) number: Number,
     /// The ends of its interval, where it is not exact.
     pub(super) ends: Option<[Number; 2]>,
@@ -193,7 +192,6 @@ pub(super) fn seconds(s: f64) -> Figure {
     figure(Number::Seconds(s))
 }
 
-/// A rate.
 pub(super) fn per_second(rate: f64) -> Figure {
     figure(Number::PerSecond(rate))
 }
@@ -209,7 +207,6 @@ pub(super) fn code(text: impl Into<String>) -> Text {
     Piece::Code(text.into()).into()
 }
 
-/// A path.
 pub(super) fn path(path: &std::path::Path) -> Text {
     Piece::Path(path.to_string_lossy().into_owned()).into()
 }

@@ -11,7 +11,7 @@ use super::RunError;
 /// Appends to failures.csv (`from,to,line,reason`) as groups fail: one row per pair of the group, its
 /// accounts in their usual spelling, so that the same groups come out when the file is fed back in.
 #[derive(Debug)]
-pub struct Failures {
+pub(crate) struct Failures {
     out: csv::Writer<File>,
     path: PathBuf,
 }
@@ -26,7 +26,7 @@ impl Failures {
     }
 
     /// Appends the pairs of one group and flushes, so that a kill loses nothing that was told.
-    pub fn append(&mut self, pairs: &[Pair], reason: &str) -> Result<(), RunError> {
+    pub(crate) fn append(&mut self, pairs: &[Pair], reason: &str) -> Result<(), RunError> {
         let reason = reason.split_whitespace().collect::<Vec<_>>().join(" ");
         let appended = pairs.iter().try_for_each(|pair| {
             let line = pair.line.to_string();

@@ -11,23 +11,24 @@ use crate::moment::Moment;
 /// that start in the same second differ. As in `20261123T041455Z-3f9a`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct RunId(String);
+pub(crate) struct RunId(String);
 
 impl RunId {
     /// A new id for a run that starts now.
-    pub fn new(start: Moment) -> Self {
+    pub(crate) fn new(start: Moment) -> Self {
         // The standard library's hash keys are random; nothing here needs to be unpredictable.
         let random = RandomState::new().hash_one(()) as u16;
         Self(format!("{}-{random:04x}", start.compact()))
     }
 
     /// Takes an id that was given earlier, from its text.
-    pub fn from_text(id: impl Into<String>) -> Self {
+    #[cfg(test)]
+    pub(crate) fn from_text(id: impl Into<String>) -> Self {
         Self(id.into())
     }
 
     /// The id as text.
-    pub fn as_str(&self) -> &str {
+    pub(crate) fn as_str(&self) -> &str {
         &self.0
     }
 

@@ -11,6 +11,8 @@
 //!
 //! Deliberately absent: what is in the files. Each is written by whoever knows its content; here are
 //! only the ones that say what ran ([`RunRecord`]) and what failed ([`Failures`]).
+//!
+//! May use `model`, `moment` and `advice`; may be used by `report` and `cli`.
 
 mod failures;
 mod id;
@@ -27,64 +29,60 @@ use thiserror::Error;
 
 use crate::advice::Advice;
 
-pub use failures::Failures;
-pub use id::RunId;
-pub use open::copy_of_pairs;
-pub use prepared::Prepared;
-pub use record::{InputRecord, RunRecord};
+pub(crate) use failures::Failures;
+pub(crate) use id::RunId;
+pub(crate) use open::copy_of_pairs;
+pub(crate) use prepared::Prepared;
+pub(crate) use record::{InputRecord, RunRecord};
 
 /// The files of a run directory.
-pub mod files {
+pub(crate) mod files {
     /// What ran, with which settings, on which input.
-    pub const RUN: &str = "run.json";
+    pub(crate) const RUN: &str = "run.json";
     /// The lines of the input that were rejected.
-    pub const REJECTS: &str = "rejects.csv";
+    pub(crate) const REJECTS: &str = "rejects.csv";
     /// Those of them that other runs stood in the way of, for making the same plan again.
-    pub const REFUSED: &str = "refused.csv";
+    pub(crate) const REFUSED: &str = "refused.csv";
     /// The pairs whose groups failed.
-    pub const FAILURES: &str = "failures.csv";
+    pub(crate) const FAILURES: &str = "failures.csv";
     /// The summary of the run.
-    pub const REPORT: &str = "report.json";
+    pub(crate) const REPORT: &str = "report.json";
     /// The same as a page for a browser.
-    pub const REPORT_PAGE: &str = "report.html";
-    /// The log.
-    pub const LOG: &str = "run.log";
+    pub(crate) const REPORT_PAGE: &str = "report.html";
+    pub(crate) const LOG: &str = "run.log";
     /// Latencies per interval, as an HDR interval log.
-    pub const LATENCY: &str = "latency.hlog";
-    /// A copy of the input.
-    pub const PAIRS: &str = "pairs.csv";
-    /// A copy of the input that came compressed.
-    pub const PAIRS_GZIP: &str = "pairs.csv.gz";
+    pub(crate) const LATENCY: &str = "latency.hlog";
+    /// A copy of the input; if it did not come as plain text, with an ending that says how.
+    pub(crate) const PAIRS: &str = "pairs.csv";
     /// A copy of the merge specification.
-    pub const SPEC: &str = "spec.toml";
-    /// The journal.
-    pub const JOURNAL: &str = "journal.sqlite";
+    pub(crate) const SPEC: &str = "spec.toml";
+    pub(crate) const JOURNAL: &str = "journal.sqlite";
     /// What of the journal SQLite has not moved into it yet.
-    pub const JOURNAL_WAL: &str = "journal.sqlite-wal";
+    pub(crate) const JOURNAL_WAL: &str = "journal.sqlite-wal";
     /// SQLite's index of that.
-    pub const JOURNAL_SHM: &str = "journal.sqlite-shm";
+    pub(crate) const JOURNAL_SHM: &str = "journal.sqlite-shm";
     /// Locked while a process works on the run; empty.
-    pub const LOCK: &str = "lock";
+    pub(crate) const LOCK: &str = "lock";
     /// What the sweep found and left alone.
-    pub const SWEEP: &str = "sweep.csv";
+    pub(crate) const SWEEP: &str = "sweep.csv";
     /// What verify found.
-    pub const DIFF: &str = "diff.csv";
+    pub(crate) const DIFF: &str = "diff.csv";
     /// The summary of the last verify.
-    pub const VERIFY: &str = "verify.json";
+    pub(crate) const VERIFY: &str = "verify.json";
     /// The same as a page for a browser.
-    pub const VERIFY_PAGE: &str = "verify.html";
+    pub(crate) const VERIFY_PAGE: &str = "verify.html";
     /// What undo left alone.
-    pub const CONFLICTS: &str = "conflicts.csv";
+    pub(crate) const CONFLICTS: &str = "conflicts.csv";
     /// The summary of the last undo.
-    pub const UNDO: &str = "undo.json";
+    pub(crate) const UNDO: &str = "undo.json";
     /// The same as a page for a browser.
-    pub const UNDO_PAGE: &str = "undo.html";
+    pub(crate) const UNDO_PAGE: &str = "undo.html";
 
     /// What was counted, for Prometheus.
-    pub const METRICS: &str = "metrics.prom";
+    pub(crate) const METRICS: &str = "metrics.prom";
 
     /// All of them.
-    pub(crate) const ALL: [&str; 23] = [
+    pub(crate) const ALL: [&str; 22] = [
         RUN,
         REJECTS,
         REFUSED,
@@ -94,7 +92,6 @@ pub mod files {
         LOG,
         LATENCY,
         PAIRS,
-        PAIRS_GZIP,
         SPEC,
         JOURNAL,
         JOURNAL_WAL,
@@ -112,12 +109,12 @@ pub mod files {
 }
 
 /// The directory under which runs are kept unless one is named exactly.
-pub const RUNS: &str = "runs";
+pub(crate) const RUNS: &str = "runs";
 
 /// An error of a run directory. Each message is complete in itself, its cause included.
 #[derive(Debug, Error)]
 #[non_exhaustive]
-pub enum RunError {
+pub(crate) enum RunError {
     /// There is something in the directory already.
     #[error("{}", occupied(path))]
     Exists {
@@ -215,7 +212,7 @@ fn occupied(path: &Path) -> String {
 
 /// A run directory that is complete. Nobody else works on the run for as long as this lives.
 #[derive(Debug)]
-pub struct RunDir {
+pub(crate) struct RunDir {
     path: PathBuf,
     /// Locked; the lock is given back when the file is closed.
     _lock: File,
@@ -224,23 +221,23 @@ pub struct RunDir {
 impl RunDir {
     /// Begins a run directory at `dir`, or at `runs/<id>`. The path must be missing or an empty
     /// directory; nothing appears there before [`Prepared::commit`].
-    pub fn prepare(dir: Option<&Path>, id: &RunId) -> Result<Prepared, RunError> {
+    pub(crate) fn prepare(dir: Option<&Path>, id: &RunId) -> Result<Prepared, RunError> {
         let default = || Path::new(RUNS).join(id.as_str());
         Prepared::beside(&dir.map_or_else(default, Path::to_path_buf))
     }
 
     /// Where it is.
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
     /// The path of one of its files.
-    pub fn file(&self, name: &str) -> PathBuf {
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
         self.path.join(name)
     }
 
     /// Writes a whole file, which replaces the one before in one step.
-    pub fn replace(&self, name: &str, content: &[u8]) -> Result<(), RunError> {
+    pub(crate) fn replace(&self, name: &str, content: &[u8]) -> Result<(), RunError> {
         let (path, beside) = (self.file(name), self.beside(name));
         let written = create(&beside)
             .and_then(|mut file| file.write_all(content).and_then(|()| file.sync_all()))

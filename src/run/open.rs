@@ -15,7 +15,7 @@ impl RunDir {
     /// # Errors
     /// There is no such run, it was only planned, this version does not understand it, or another
     /// process has it.
-    pub fn open(path: &Path) -> Result<(Self, RunRecord), RunError> {
+    pub(crate) fn open(path: &Path) -> Result<(Self, RunRecord), RunError> {
         let record = Self::record(path)?;
         if record.is_plan() {
             return Err(RunError::OnlyPlanned { path: path.to_path_buf() });
@@ -27,7 +27,7 @@ impl RunDir {
     }
 
     /// What ran, without taking the run up: another process may be working on it.
-    pub fn record(path: &Path) -> Result<RunRecord, RunError> {
+    pub(crate) fn record(path: &Path) -> Result<RunRecord, RunError> {
         let not_a_run = |what| RunError::NotARun { path: path.to_path_buf(), what };
         match fs::metadata(path) {
             Err(error) if error.kind() == ErrorKind::NotFound => {
@@ -48,14 +48,15 @@ impl RunDir {
         RunRecord::read(&text).map_err(|what| RunError::Unusable { path: file, what })
     }
 
-    /// Reads a absolute file as text.
-    pub fn read(&self, name: &str) -> Result<String, RunError> {
+    /// Reads a whole file as text.
+    #[cfg(test)]
+    pub(crate) fn read(&self, name: &str) -> Result<String, RunError> {
         let path = self.file(name);
         fs::read_to_string(&path).map_err(|cause| unreadable(&path, &cause))
     }
 
     /// Begins failures.csv anew; until then the one before is there.
-    pub fn failures(&self) -> Result<Failures, RunError> {
+    pub(crate) fn failures(&self) -> Result<Failures, RunError> {
         let (path, beside) = (self.file(files::FAILURES), self.beside(files::FAILURES));
         let failed = |cause| RunError::Write { path: path.clone(), cause };
         let failures = Failures::begin(create(&beside).map_err(failed)?, path.clone())?;
@@ -64,7 +65,7 @@ impl RunDir {
     }
 
     /// Opens a file of lines to write on at its end. A last line that was cut off is taken away.
-    pub fn append(&self, name: &str) -> Result<File, RunError> {
+    pub(crate) fn append(&self, name: &str) -> Result<File, RunError> {
         let path = self.file(name);
         let opened = create_or_keep(&path).and_then(|mut file| {
             let end = end_of_lines(&mut file)?;
@@ -76,12 +77,17 @@ impl RunDir {
     }
 }
 
-/// The copy of a run's input, plain or compressed, as it came.
-pub fn copy_of_pairs(run: &Path) -> Result<PathBuf, RunError> {
-    let copies = [files::PAIRS, files::PAIRS_GZIP].map(|name| run.join(name));
-    let found = copies.iter().find(|copy| copy.exists());
-    found.cloned().ok_or_else(|| RunError::Unusable {
-        path: copies[0].clone(),
+/// The copy of a run's input, as it came.
+pub(crate) fn copy_of_pairs(run: &Path) -> Result<PathBuf, RunError> {
+    let plain = run.join(files::PAIRS);
+    let entries = fs::read_dir(run).into_iter().flatten().filter_map(Result::ok);
+    let is_copy = |name: &str| {
+        let ending = name.strip_prefix(files::PAIRS);
+        ending.is_some_and(|ending| ending.is_empty() || ending.starts_with('.'))
+    };
+    let mut copies = entries.filter(|file| file.file_name().to_str().is_some_and(is_copy));
+    copies.next().map(|copy| copy.path()).ok_or_else(|| RunError::Unusable {
+        path: plain,
         what: "the run's copy of the pairs is gone".to_owned(),
     })
 }
@@ -95,7 +101,7 @@ fn create_or_keep(path: &Path) -> io::Result<File> {
     OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)
 }
 
-/// Where the last absolute line ends.
+/// Where the last whole line ends.
 fn end_of_lines(file: &mut File) -> io::Result<u64> {
     let length = file.metadata()?.len();
     let start = length.saturating_sub(LAST_LINE_BYTES);
@@ -181,7 +187,7 @@ mod tests {
             fs::write(run.file(files::FAILURES), "from,to,line,reason\na,b,2,x\n").unwrap();
         }
         assert!(copy_of_pairs(&path).unwrap_err().to_string().contains("pairs.csv"));
-        fs::write(run.file(files::PAIRS_GZIP), "").unwrap();
-        assert_eq!(copy_of_pairs(run.path()).unwrap(), run.file(files::PAIRS_GZIP));
+        fs::write(run.file("pairs.csv.gz"), "").unwrap();
+        assert_eq!(copy_of_pairs(run.path()).unwrap(), run.file("pairs.csv.gz"));
     }
 }

@@ -18,7 +18,7 @@ const LEFTOVER_AGE: Duration = Duration::from_secs(60 * 60);
 
 /// A run directory that is being prepared. Dropped without [`Prepared::commit`] it leaves no trace.
 #[derive(Debug)]
-pub struct Prepared {
+pub(crate) struct Prepared {
     /// Where the files are now.
     staging: PathBuf,
     /// Where they will be.
@@ -55,27 +55,27 @@ impl Prepared {
     }
 
     /// Where the run directory will be.
-    pub fn target(&self) -> &Path {
+    pub(crate) fn target(&self) -> &Path {
         &self.target
     }
 
     /// The path of one of its files for now; after the commit ask [`RunDir::file`].
-    pub fn file(&self, name: &str) -> PathBuf {
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
         self.staging.join(name)
     }
 
     /// Makes one of its files. The handle stays valid after the commit.
-    pub fn create(&self, name: &str) -> Result<File, RunError> {
+    pub(crate) fn create(&self, name: &str) -> Result<File, RunError> {
         create(&self.file(name)).map_err(|cause| self.not_written(name, cause))
     }
 
     /// Makes one of its files with this content.
-    pub fn write(&self, name: &str, content: &[u8]) -> Result<(), RunError> {
+    pub(crate) fn write(&self, name: &str, content: &[u8]) -> Result<(), RunError> {
         self.create(name)?.write_all(content).map_err(|cause| self.not_written(name, cause))
     }
 
     /// Makes one of its files with this value as JSON.
-    pub fn write_json(&self, name: &str, value: &impl Serialize) -> Result<(), RunError> {
+    pub(crate) fn write_json(&self, name: &str, value: &impl Serialize) -> Result<(), RunError> {
         let mut json = serde_json::to_vec_pretty(value)
             .map_err(|error| self.not_written(name, error.into()))?;
         json.push(b'\n');
@@ -83,12 +83,12 @@ impl Prepared {
     }
 
     /// Begins failures.csv.
-    pub fn failures(&self) -> Result<Failures, RunError> {
+    pub(crate) fn failures(&self) -> Result<Failures, RunError> {
         Failures::begin(self.create(files::FAILURES)?, self.target.join(files::FAILURES))
     }
 
     /// Makes everything durable and moves it into place.
-    pub fn commit(mut self) -> Result<RunDir, RunError> {
+    pub(crate) fn commit(mut self) -> Result<RunDir, RunError> {
         let path = self.target.clone();
         // Before anybody can see the run; a lock goes with the file, not with its name.
         let lock = lock(&self.staging, &path)?;

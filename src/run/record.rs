@@ -17,39 +17,39 @@ const PLAN: &str = "plan";
 
 /// The input of a run, so that it can be recognised later.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct InputRecord {
+pub(crate) struct InputRecord {
     /// The path as it was given; `-` is standard input.
-    pub path: String,
+    pub(crate) path: String,
     /// The same, absolute; none for standard input.
-    pub file: Option<String>,
+    pub(crate) file: Option<String>,
     /// The SHA-256 of its bytes (compressed, if they came so), in hexadecimal.
-    pub sha256: String,
+    pub(crate) sha256: String,
     /// Its size.
-    pub bytes: u64,
+    pub(crate) bytes: u64,
 }
 
 /// What is known about a run before it does anything.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct RunRecord {
+pub(crate) struct RunRecord {
     /// The version of this format.
-    pub version: u32,
+    pub(crate) version: u32,
     /// The run's id.
-    pub id: RunId,
+    pub(crate) id: RunId,
     /// The subcommand.
-    pub command: String,
+    pub(crate) command: String,
     /// When it started.
-    pub started_at: Moment,
+    pub(crate) started_at: Moment,
     /// Programs and libraries by name.
-    pub versions: BTreeMap<String, String>,
+    pub(crate) versions: BTreeMap<String, String>,
     /// The pairs.
-    pub input: InputRecord,
+    pub(crate) input: InputRecord,
     /// The settings in effect; whatever is secret in them has been redacted.
-    pub settings: Value,
+    pub(crate) settings: Value,
 }
 
 impl RunRecord {
     /// A record of a run that starts now. `settings` must be redacted already.
-    pub fn new(
+    pub(crate) fn new(
         id: RunId,
         command: &str,
         started_at: Moment,
@@ -63,7 +63,7 @@ impl RunRecord {
     }
 
     /// Whether the run only planned.
-    pub fn is_plan(&self) -> bool {
+    pub(crate) fn is_plan(&self) -> bool {
         self.command == PLAN
     }
 

@@ -19,15 +19,14 @@ pub struct SettingsError(String);
 impl SettingsError {
     /// An error of this text.
     #[expect(clippy::needless_pass_by_value, reason = "so that errors can be mapped with it")]
-    pub fn new(message: impl ToString) -> Self {
+    pub(crate) fn new(message: impl ToString) -> Self {
         Self(message.to_string())
     }
 }
 
 /// Where a value came from.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "they are named after the layers")]
-pub enum Origin {
+pub(crate) enum Origin {
     Flag(String),
     Environment(String),
     /// The configuration file, the key in it, and its line.
@@ -48,13 +47,13 @@ impl fmt::Display for Origin {
 
 /// A setting as it was written somewhere.
 #[derive(Clone)]
-pub struct Given {
+pub(crate) struct Given {
     /// Its name; of a property the name of its table, a dot, and its own.
-    pub key: String,
+    pub(crate) key: String,
     /// Its value.
-    pub text: String,
+    pub(crate) text: String,
     /// Where that is written.
-    pub origin: Origin,
+    pub(crate) origin: Origin,
 }
 
 /// Any of them may be a secret.
@@ -66,12 +65,12 @@ impl fmt::Debug for Given {
 
 impl Given {
     /// The name of a property in its table.
-    pub fn property(&self) -> &str {
+    pub(crate) fn property(&self) -> &str {
         self.key.split_once('.').map_or(&self.key, |(_, name)| name)
     }
 
     /// A property and its value as it may be shown.
-    pub fn shown(&self) -> (&str, &str) {
+    pub(crate) fn shown(&self) -> (&str, &str) {
         (self.property(), redacted(self.property(), &self.text))
     }
 }
@@ -83,34 +82,34 @@ pub struct Layers(Vec<Given>);
 impl Layers {
     /// Lays what is there over a further layer.
     #[must_use]
-    pub fn over(mut self, further: impl IntoIterator<Item = Given>) -> Self {
+    pub(crate) fn over(mut self, further: impl IntoIterator<Item = Given>) -> Self {
         self.0.extend(further);
         self
     }
 
     /// All that is given, the strongest first.
-    pub fn all(&self) -> &[Given] {
+    pub(crate) fn all(&self) -> &[Given] {
         &self.0
     }
 
     /// A setting as it is in effect; nothing if no layer has it.
-    pub fn written(&self, row: &Row) -> Option<&Given> {
+    pub(crate) fn written(&self, row: &Row) -> Option<&Given> {
         self.0.iter().find(|given| given.key == row.name)
     }
 
     /// What is given to this command, whatever a run recorded.
-    pub fn given(&self, row: &Row) -> Option<&Given> {
+    pub(crate) fn given(&self, row: &Row) -> Option<&Given> {
         self.written(row).filter(|given| !matches!(given.origin, Origin::Run(..)))
     }
 
     /// What a run recorded.
-    pub fn recorded(&self, row: &Row) -> Option<&Given> {
+    pub(crate) fn recorded(&self, row: &Row) -> Option<&Given> {
         let mut of_run = self.0.iter().filter(|given| matches!(given.origin, Origin::Run(..)));
         of_run.find(|given| given.key == row.name)
     }
 
     /// The properties of a table, in the order of their names.
-    pub fn table(&self, row: &Row) -> Vec<&Given> {
+    pub(crate) fn table(&self, row: &Row) -> Vec<&Given> {
         let is_of = |key: &str| key.strip_prefix(row.name).is_some_and(|key| key.starts_with('.'));
         let found = self.0.iter().rev().filter(|given| is_of(&given.key));
         let strongest: BTreeMap<_, _> = found.map(|given| (&given.key, given)).collect();
@@ -121,7 +120,7 @@ impl Layers {
     ///
     /// # Errors
     /// What is written is no value, or not that of the run which is pinned to it.
-    pub fn find<T>(&self, setting: &Setting<T>) -> Result<Option<T>, SettingsError> {
+    pub(crate) fn find<T>(&self, setting: &Setting<T>) -> Result<Option<T>, SettingsError> {
         let row = setting.row();
         let Some(given) = self.written(row) else {
             return match row.default {
@@ -146,7 +145,7 @@ impl Layers {
     ///
     /// # Errors
     /// As of [`find`](Self::find), or it has none.
-    pub fn get<T>(&self, setting: &Setting<T>) -> Result<T, SettingsError> {
+    pub(crate) fn get<T>(&self, setting: &Setting<T>) -> Result<T, SettingsError> {
         self.find(setting)?.ok_or_else(|| {
             let row = setting.row();
             SettingsError::new(format!(

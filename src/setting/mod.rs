@@ -4,20 +4,22 @@
 //! records of it, and its line in `config`. Whoever needs settings describes them: those of the event sink are in
 //! [`events`](crate::events), those of the input in [`pairs`](crate::pairs); `cli` has the others and puts all
 //! together. To add one, write its row, and ask the [`Layers`] for its value where it is needed.
+//!
+//! May use `secret`; may be used by `pairs`, `events`, `help` and `cli`.
 
 mod layers;
 mod row;
-pub mod values;
+pub(crate) mod values;
 
 use serde::Serialize;
 use serde_json::Value;
 
-pub use layers::{Given, Layers, Origin, SettingsError};
-pub use row::{Command, Kind, Layer, Recorded, Row};
+pub(crate) use layers::{Given, Layers, Origin, SettingsError};
+pub(crate) use row::{Command, Kind, Layer, Recorded, Row};
 
 /// A setting with values of a type.
 #[derive(Debug)]
-pub struct Setting<T> {
+pub(crate) struct Setting<T> {
     row: Row,
     /// A value from its text, or what is wrong in words that continue "'abc' …".
     parse: fn(&str) -> Result<T, String>,
@@ -26,7 +28,7 @@ pub struct Setting<T> {
 }
 
 /// A setting, whatever its type.
-pub trait Described: Sync {
+pub(crate) trait Described: Sync {
     /// All but its type.
     fn row(&self) -> &Row;
 
@@ -63,7 +65,7 @@ impl<T> Described for Setting<T> {
 
 impl<T> Setting<T> {
     /// A setting of this name and kind.
-    pub const fn new(
+    pub(crate) const fn new(
         name: &'static str,
         kind: Kind,
         value_name: &'static str,
@@ -89,72 +91,72 @@ impl<T> Setting<T> {
     }
 
     /// One that is not for the command line, where other users could see it, and is recorded nowhere.
-    pub const fn secret(name: &'static str, parse: fn(&str) -> Result<T, String>) -> Self {
+    pub(crate) const fn secret(name: &'static str, parse: fn(&str) -> Result<T, String>) -> Self {
         let secret = Self::new(name, Kind::Secret, "", parse).leads_to_secret();
         secret.only(&[Layer::Environment, Layer::File])
     }
 
     /// It names something that holds a secret.
-    pub const fn leads_to_secret(mut self) -> Self {
+    pub(crate) const fn leads_to_secret(mut self) -> Self {
         self.row.secret = true;
         self
     }
 
     /// It has a short flag, too.
-    pub const fn short(mut self, short: char) -> Self {
+    pub(crate) const fn short(mut self, short: char) -> Self {
         self.row.short = Some(short);
         self
     }
 
     /// What it is where nothing is said.
-    pub const fn default(mut self, text: &'static str) -> Self {
+    pub(crate) const fn default(mut self, text: &'static str) -> Self {
         self.row.default = text;
         self
     }
 
     /// A value that it could have.
-    pub const fn example(mut self, text: &'static str) -> Self {
+    pub(crate) const fn example(mut self, text: &'static str) -> Self {
         self.row.example = text;
         self
     }
 
     /// It must be given, and is told to be this where it is not.
-    pub const fn required(mut self, what: &'static str) -> Self {
+    pub(crate) const fn required(mut self, what: &'static str) -> Self {
         self.row.missing = what;
         self
     }
 
     /// It can be given there alone.
-    pub const fn only(mut self, layers: &'static [Layer]) -> Self {
+    pub(crate) const fn only(mut self, layers: &'static [Layer]) -> Self {
         self.row.layers = layers;
         self
     }
 
     /// It holds for one call: it is a flag and nothing else.
-    pub const fn of_a_call(self) -> Self {
+    pub(crate) const fn of_a_call(self) -> Self {
         self.only(&[Layer::Flag])
     }
 
     /// These commands take it, instead of those of its table.
-    pub const fn taken_by(mut self, commands: &'static [Command]) -> Self {
+    pub(crate) const fn taken_by(mut self, commands: &'static [Command]) -> Self {
         self.row.commands = commands;
         self
     }
 
     /// It stands there in the help, instead of where its table does.
-    pub const fn under(mut self, heading: &'static str) -> Self {
+    pub(crate) const fn under(mut self, heading: &'static str) -> Self {
         self.row.heading = heading;
         self
     }
 
     /// A run records it under its name.
-    pub const fn recorded(self, keep: fn(&T) -> Value) -> Self {
+    pub(crate) const fn recorded(self, keep: fn(&T) -> Value) -> Self {
         let name = self.row.name;
         self.recorded_at(name, keep, recall)
     }
 
     /// A run records it elsewhere, or in another form than it is given in.
-    pub const fn recorded_at(
+    pub(crate) const fn recorded_at(
         mut self,
         at: &'static str,
         keep: fn(&T) -> Value,
@@ -165,7 +167,7 @@ impl<T> Setting<T> {
     }
 
     /// What a run records of others tells it.
-    pub const fn recalled_from(
+    pub(crate) const fn recalled_from(
         mut self,
         at: &'static str,
         recall: fn(&Value) -> Option<String>,
@@ -175,13 +177,13 @@ impl<T> Setting<T> {
     }
 
     /// A run cannot change it once it has begun: it may be given again, but not differ.
-    pub const fn pinned(mut self) -> Self {
+    pub(crate) const fn pinned(mut self) -> Self {
         self.row.pinned = true;
         self
     }
 
     /// What its table says of it, as far as it does not do so itself.
-    pub const fn of_table(
+    pub(crate) const fn of_table(
         mut self,
         heading: &'static str,
         commands: &'static [Command],
@@ -200,14 +202,14 @@ impl<T> Setting<T> {
 
 impl Setting<bool> {
     /// A setting that is on or off.
-    pub const fn switch(name: &'static str) -> Self {
+    pub(crate) const fn switch(name: &'static str) -> Self {
         Self::new(name, Kind::Switch, "", values::switch).default("false")
     }
 }
 
 impl Setting<()> {
     /// Properties of something else, which are recorded but for their secrets.
-    pub const fn table(
+    pub(crate) const fn table(
         name: &'static str,
         short: char,
         value_name: &'static str,
@@ -219,17 +221,17 @@ impl Setting<()> {
 }
 
 /// A value that run.json keeps as text.
-pub fn text(value: &impl ToString) -> Value {
+pub(crate) fn text(value: &impl ToString) -> Value {
     value.to_string().into()
 }
 
 /// A value that run.json keeps as it is.
-pub fn plain(value: &impl Serialize) -> Value {
+pub(crate) fn plain(value: &impl Serialize) -> Value {
     serde_json::to_value(value).unwrap_or_default()
 }
 
 /// The text of what run.json keeps as it could be given.
-pub fn recall(kept: &Value) -> Option<String> {
+pub(crate) fn recall(kept: &Value) -> Option<String> {
     match kept {
         Value::String(text) => Some(text.clone()),
         Value::Bool(on) => Some(on.to_string()),

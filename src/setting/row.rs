@@ -4,8 +4,7 @@ use serde_json::Value;
 
 /// A command that takes settings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "each is the command of its name")]
-pub enum Command {
+pub(crate) enum Command {
     Plan,
     Apply,
     Resume,
@@ -19,7 +18,7 @@ pub enum Command {
 
 impl Command {
     /// The command of these words after the name of the program.
-    pub fn named(words: &str) -> Option<Self> {
+    pub(crate) fn named(words: &str) -> Option<Self> {
         match words {
             "plan" => Some(Self::Plan),
             "apply" => Some(Self::Apply),
@@ -38,7 +37,7 @@ impl Command {
 /// How a setting may be written in the configuration file and on the command line; in the file, all but switches,
 /// secrets and tables also as text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub(crate) enum Kind {
     /// Text.
     Text,
     /// A number or a word.
@@ -61,8 +60,7 @@ pub enum Kind {
 
 /// Where a setting can be given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "they are the layers")]
-pub enum Layer {
+pub(crate) enum Layer {
     Flag,
     Environment,
     File,
@@ -70,31 +68,31 @@ pub enum Layer {
 
 /// What there is to know of a setting but the type of its values.
 #[derive(Clone, Copy, Debug)]
-pub struct Row {
+pub(crate) struct Row {
     /// The key in the configuration file; flag and variable are made of it.
-    pub name: &'static str,
+    pub(crate) name: &'static str,
     /// How it may be written.
-    pub kind: Kind,
+    pub(crate) kind: Kind,
     /// What stands for the value in the help.
-    pub value_name: &'static str,
+    pub(crate) value_name: &'static str,
     /// The short flag.
-    pub short: Option<char>,
+    pub(crate) short: Option<char>,
     /// The text of its value where nothing is said; empty if it is nothing then.
-    pub default: &'static str,
+    pub(crate) default: &'static str,
     /// A value that it could have, where the default is none.
-    pub example: &'static str,
+    pub(crate) example: &'static str,
     /// Where it can be given.
-    pub layers: &'static [Layer],
+    pub(crate) layers: &'static [Layer],
     /// Where it stands in the help; empty for the common options.
-    pub heading: &'static str,
+    pub(crate) heading: &'static str,
     /// Which commands take it; `config` takes whatever can be in the configuration file.
-    pub commands: &'static [Command],
+    pub(crate) commands: &'static [Command],
     /// Whether it is a secret, or names a file that holds one.
-    pub secret: bool,
+    pub(crate) secret: bool,
     /// What is recorded of it.
-    pub recorded: Option<Recorded>,
+    pub(crate) recorded: Option<Recorded>,
     /// Whether a run that goes on must keep to what it recorded.
-    pub pinned: bool,
+    pub(crate) pinned: bool,
     /// What it is, for those who must give it and have not.
     pub(super) missing: &'static str,
     /// What it is for, as it stands above the row: a summary, and paragraphs behind empty lines.
@@ -103,26 +101,26 @@ pub struct Row {
 
 /// Where and how the settings in a run.json hold one.
 #[derive(Clone, Copy, Debug)]
-pub struct Recorded {
+pub(crate) struct Recorded {
     /// A JSON pointer without its leading `/`.
-    pub at: &'static str,
+    pub(crate) at: &'static str,
     /// The text of what is there, as it could be given; nothing if it says nothing.
-    pub recall: fn(&Value) -> Option<String>,
+    pub(crate) recall: fn(&Value) -> Option<String>,
 }
 
 impl Row {
     /// Whether it can be given there.
-    pub fn is_in(&self, layer: Layer) -> bool {
+    pub(crate) fn is_in(&self, layer: Layer) -> bool {
         self.layers.contains(&layer)
     }
 
     /// Whether a command takes it.
-    pub fn is_taken_by(&self, command: Command) -> bool {
+    pub(crate) fn is_taken_by(&self, command: Command) -> bool {
         self.commands.contains(&command) || command == Command::Config && self.is_in(Layer::File)
     }
 
     /// The long flag, or the short one where there is no long one.
-    pub fn flag(&self) -> String {
+    pub(crate) fn flag(&self) -> String {
         match (self.kind, self.short) {
             (Kind::Table | Kind::Count, Some(short)) => format!("-{short}"),
             _ => format!("--{}", self.name.replace('_', "-")),
@@ -130,12 +128,12 @@ impl Row {
     }
 
     /// The environment variable.
-    pub fn variable(&self) -> String {
+    pub(crate) fn variable(&self) -> String {
         format!("TRIBUTARY_{}", self.name.to_uppercase())
     }
 
     /// The paragraphs of its help, the summary first and with the default.
-    pub fn help(&self) -> Vec<String> {
+    pub(crate) fn help(&self) -> Vec<String> {
         let paragraphs = self.help.split("\n\n").map(|paragraph| {
             paragraph.lines().map(str::trim).collect::<Vec<_>>().join(" ").trim().to_owned()
         });

@@ -9,7 +9,7 @@ use std::time::Duration;
 ///
 /// # Errors
 /// None.
-pub fn any(text: &str) -> Result<String, String> {
+pub(crate) fn any(text: &str) -> Result<String, String> {
     Ok(text.to_owned())
 }
 
@@ -17,7 +17,7 @@ pub fn any(text: &str) -> Result<String, String> {
 ///
 /// # Errors
 /// It is neither.
-pub fn switch(text: &str) -> Result<bool, String> {
+pub(crate) fn switch(text: &str) -> Result<bool, String> {
     match text.to_lowercase().as_str() {
         "true" | "yes" | "on" | "t" | "y" | "1" => Ok(true),
         "false" | "no" | "off" | "f" | "n" | "0" => Ok(false),
@@ -29,7 +29,7 @@ pub fn switch(text: &str) -> Result<bool, String> {
 ///
 /// # Errors
 /// None.
-pub fn path(text: &str) -> Result<PathBuf, String> {
+pub(crate) fn path(text: &str) -> Result<PathBuf, String> {
     Ok(text.into())
 }
 
@@ -37,7 +37,7 @@ pub fn path(text: &str) -> Result<PathBuf, String> {
 ///
 /// # Errors
 /// It is empty.
-pub fn file(text: &str) -> Result<PathBuf, String> {
+pub(crate) fn file(text: &str) -> Result<PathBuf, String> {
     match text {
         "" => Err("is not a file".to_owned()),
         text => path::absolute(text).map_err(|error| format!("is not a path: {error}")),
@@ -48,7 +48,7 @@ pub fn file(text: &str) -> Result<PathBuf, String> {
 ///
 /// # Errors
 /// There is none.
-pub fn hosts(text: &str) -> Result<Vec<&str>, String> {
+pub(crate) fn hosts(text: &str) -> Result<Vec<&str>, String> {
     let items: Vec<_> = text.split(',').map(str::trim).filter(|item| !item.is_empty()).collect();
     if items.is_empty() { Err("names no host: use host:port,…".to_owned()) } else { Ok(items) }
 }
@@ -57,7 +57,7 @@ pub fn hosts(text: &str) -> Result<Vec<&str>, String> {
 ///
 /// # Errors
 /// It is no host, or no port.
-pub fn with_port(host: &str, default: u16) -> Result<String, String> {
+pub(crate) fn with_port(host: &str, default: u16) -> Result<String, String> {
     let wrong = |why: &str| Err(format!("is not host:port,… ({host}: {why})"));
     let (name, port) = match host.strip_prefix('[').map(|rest| rest.split_once(']')) {
         Some(None) => return wrong("the closing bracket is missing"),
@@ -74,7 +74,7 @@ pub fn with_port(host: &str, default: u16) -> Result<String, String> {
             None => (host.to_owned(), None),
         },
     };
-    if name.is_empty() || name.contains(char::is_whitespace) || name.contains('/') {
+    if name.is_empty() || name.contains(char::is_whitespace) || name.contains(['/', '=']) {
         return wrong("that is no host name");
     }
     match port.map(str::parse::<u16>) {
@@ -88,7 +88,7 @@ pub fn with_port(host: &str, default: u16) -> Result<String, String> {
 ///
 /// # Errors
 /// It is none of these.
-pub fn duration(text: &str) -> Result<Duration, String> {
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     let wrong = || "is not a duration: use 2s, 500ms, 1m or a number of seconds".to_owned();
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
     let number: f64 = digits.trim().parse().map_err(|_| wrong())?;
@@ -105,7 +105,7 @@ pub fn duration(text: &str) -> Result<Duration, String> {
 ///
 /// # Errors
 /// It is none, or not within them.
-pub fn count(text: &str, min: usize, max: usize) -> Result<usize, String> {
+pub(crate) fn count(text: &str, min: usize, max: usize) -> Result<usize, String> {
     match text.replace('_', "").parse() {
         Ok(n) if (min..=max).contains(&n) => Ok(n),
         _ if max == usize::MAX => Err(format!("is not a whole number from {min} on")),

@@ -9,7 +9,7 @@ pub type Columns = Vec<(String, String)>;
 
 /// What was done to a table.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Alteration {
+pub(crate) enum Alteration {
     /// It was dropped, or renamed with its keyspace.
     Dropped,
     /// Another table has its name.
@@ -24,7 +24,7 @@ pub enum Alteration {
 
 impl Alteration {
     /// What became of columns.
-    pub fn of_columns(then: &Columns, now: &Columns) -> Vec<Self> {
+    pub(crate) fn of_columns(then: &Columns, now: &Columns) -> Vec<Self> {
         let lost = then.iter().filter(|column| !now.contains(column));
         let gained = now.iter().filter(|column| !then.contains(column));
         let lost = lost.map(|(name, _)| Self::Lost(name.clone()));
@@ -42,7 +42,7 @@ impl Alteration {
     }
 
     /// What became of some tables of a schema, each with its name.
-    pub fn of_tables<'a>(
+    pub(crate) fn of_tables<'a>(
         then: &Schema,
         now: &Schema,
         tables: impl IntoIterator<Item = &'a str>,

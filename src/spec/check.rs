@@ -1,6 +1,8 @@
 //! The check of a specification against the live schema: what is wrong is said once, by name, before
 //! anything is read.
 
+use strum::VariantNames;
+
 use super::event::EventSpec;
 use super::find;
 use super::raw::{RawSpec, RawTable};
@@ -199,12 +201,11 @@ fn one_type<'a>(
 
 fn account_type(column: &ColumnSchema) -> Result<AccountType, String> {
     AccountType::of(&column.cql_type).ok_or_else(|| {
-        let names: Vec<&str> = AccountType::NAMES.iter().map(|(name, _)| *name).collect();
         format!(
             "the account column {} is of type {}; accounts can be of type {}",
             column.name,
             column.cql_type,
-            names.join(", ")
+            AccountType::VARIANTS.join(", ")
         )
     })
 }
@@ -267,17 +268,8 @@ mod tests {
             "name = 'test'\n[[table]]\nname = 'enrolments'\naccount = 'user'\nfind = 'partition'\n\
              on_conflict = {on_conflict}\n"
         );
-        let column = |name: &str, kind, cql_type: &str| ColumnSchema {
-            name: name.into(),
-            kind,
-            cql_type: CqlType::parse(cql_type),
-        };
-        let columns = vec![
-            column("user", ColumnKind::PartitionKey(0), "text"),
-            column("course", ColumnKind::Clustering(0, Direction::Ascending), "text"),
-            column("status", ColumnKind::Regular, status),
-        ];
-        let table = TableSchema { columns, ..TableSchema::default() };
+        let columns = [("user", "text"), ("course", "text"), ("status", status)];
+        let table = TableSchema::keyed(2, &columns);
         let schema = Schema { keyspace: "k".into(), tables: [("enrolments".into(), table)].into() };
         RawSpec::parse(&text, "the test")?.check(&schema)
     }

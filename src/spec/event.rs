@@ -21,7 +21,7 @@ pub struct EventSpec {
     /// The columns of its scope.
     pub scope: Vec<Column>,
     /// Columns that placeholders may name.
-    pub columns: Vec<EventColumn>,
+    pub(crate) columns: Vec<EventColumn>,
     /// The message key.
     key: Template,
     /// The message value.
@@ -30,7 +30,7 @@ pub struct EventSpec {
 
 /// A column that an event quotes.
 #[derive(Clone, Debug)]
-pub struct EventColumn {
+pub(crate) struct EventColumn {
     /// The name that placeholders use.
     pub name: String,
     /// Its position in the announced table.
@@ -38,12 +38,12 @@ pub struct EventColumn {
     /// Its type.
     pub cql_type: CqlType,
     /// Where the row holds null: the smallest value of this column of the table that leads there.
-    pub else_min: Option<ColumnIndex>,
+    pub(crate) else_min: Option<ColumnIndex>,
 }
 
 /// The values of the placeholders of one event, a handful; the last one of a name counts, an absent one is JSON
 /// null.
-pub type Bindings<'a> = Vec<(&'a str, Value)>;
+pub(crate) type Bindings<'a> = Vec<(&'a str, Value)>;
 
 const NULL: Value = Value::Null;
 
@@ -53,12 +53,12 @@ fn bound<'a>(bindings: &'a Bindings<'_>, name: &str) -> &'a Value {
 
 impl EventSpec {
     /// The message key.
-    pub fn key(&self, bindings: &Bindings<'_>) -> String {
+    pub(crate) fn key(&self, bindings: &Bindings<'_>) -> String {
         self.key.text(bindings)
     }
 
     /// The message value.
-    pub fn value(&self, bindings: &Bindings<'_>) -> Vec<u8> {
+    pub(crate) fn value(&self, bindings: &Bindings<'_>) -> Vec<u8> {
         let mut json = String::with_capacity(VALUE_BYTES);
         self.value.render(bindings, &mut json);
         json.into_bytes()

@@ -8,7 +8,7 @@ use crate::model::TableIndex;
 
 impl RawFind {
     /// The columns of other tables that lead here.
-    pub fn columns(&self) -> impl Iterator<Item = &ColumnPath> {
+    pub(crate) fn columns(&self) -> impl Iterator<Item = &ColumnPath> {
         let (one, parts) = match self {
             Self::Partition(_) => (None, None),
             Self::Clustering { partitions_from } => (Some(partitions_from), None),

@@ -6,6 +6,9 @@
 //! data, not by code; columns that the specification does not name are copied whole.
 //!
 //! Deliberately absent: any access to a cluster, and any decoding of values beyond their [`Order`].
+//!
+//! May use `model`; may be used by `readable`, `merge`, `storage`, `cluster`, `journal`, `history`, `pipeline`,
+//! `verify`, `undo` and `cli`.
 
 mod alteration;
 mod check;
@@ -21,10 +24,16 @@ use std::cmp::Ordering;
 use bytes::Bytes;
 use thiserror::Error;
 
-pub use alteration::{Alteration, Columns};
-pub use event::{Bindings, EventColumn, EventSpec, quoted};
-pub use policy::{Dated, Policy, Standing, Undone, parse as policy};
-pub use raw::{ColumnPath, RawSpec};
+pub(crate) use alteration::Alteration;
+pub use alteration::Columns;
+pub use event::quoted;
+pub(crate) use event::{Bindings, EventSpec};
+#[cfg(test)]
+pub(crate) use policy::parse as policy;
+pub(crate) use policy::{Dated, Policy};
+pub use policy::{Standing, Undone};
+pub(crate) use raw::ColumnPath;
+pub use raw::RawSpec;
 
 use crate::model::{
     AccountId, AccountType, Cell, ColumnIndex, CqlType, Order, Row, Scope, TableIndex,
@@ -56,7 +65,7 @@ pub struct Table {
     /// the rest.
     pub columns: Vec<Column>,
     /// How many of them are the partition key.
-    pub partition_len: usize,
+    pub(crate) partition_len: usize,
     /// How many of them are the primary key.
     pub key_len: usize,
     /// How many of them are read of a survivor's row: the key and what a policy, another table or an event looks at.
@@ -70,7 +79,7 @@ pub struct Table {
     /// The policies; columns without one keep the survivor's value.
     pub survivorship: Vec<Survivorship>,
     /// Whether the source's rows are deleted once they are safe.
-    pub delete_source: bool,
+    pub(crate) delete_source: bool,
 }
 
 /// A column.
@@ -106,9 +115,9 @@ pub enum Part {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct KeyColumn {
     /// The order of its type.
-    pub order: Order,
+    pub(crate) order: Order,
     /// Whether the table is clustered in the opposite direction.
-    pub descending: bool,
+    pub(crate) descending: bool,
 }
 
 /// Which of two values of a column survives.
@@ -119,7 +128,7 @@ pub struct Survivorship {
     /// Its type.
     pub cql_type: CqlType,
     /// The rule.
-    pub policy: &'static dyn Policy,
+    pub(crate) policy: &'static dyn Policy,
 }
 
 impl PartialEq for Survivorship {
@@ -133,12 +142,12 @@ impl Eq for Survivorship {}
 impl Spec {
     /// The tables in the order in which they are merged: each behind the one that leads to it, else as they are
     /// written.
-    pub fn in_order(&self) -> impl Iterator<Item = (TableIndex, &Table)> {
+    pub(crate) fn in_order(&self) -> impl Iterator<Item = (TableIndex, &Table)> {
         self.order.iter().map(|index| (*index, &self.tables[*index]))
     }
 
     /// Tables to which rows of another one lead, with that one.
-    pub fn led(&self) -> impl Iterator<Item = (TableIndex, &Table, TableIndex)> {
+    pub(crate) fn led(&self) -> impl Iterator<Item = (TableIndex, &Table, TableIndex)> {
         self.in_order().filter_map(|(index, table)| Some((index, table, table.locator.through?)))
     }
 }
@@ -164,12 +173,12 @@ impl Locator {
     }
 
     /// The only scope of a table to which no other one leads.
-    pub fn constant(&self) -> Option<Scope> {
+    pub(crate) fn constant(&self) -> Option<Scope> {
         if self.through.is_some() { None } else { self.scope(&[]) }
     }
 
     /// Whether a scope has the constants that are merged.
-    pub fn admits(&self, scope: &Scope) -> bool {
+    pub(crate) fn admits(&self, scope: &Scope) -> bool {
         let mut parts = self.parts.iter().zip(scope.values());
         parts.all(|(part, value)| match part {
             Part::Constant(constant) => constant == value,
@@ -187,28 +196,28 @@ impl Table {
 
     /// Whether accounts share partitions, and own at most one row in each: so that rows are read for several accounts
     /// at once.
-    pub fn has_point_rows(&self) -> bool {
+    pub(crate) fn has_point_rows(&self) -> bool {
         !self.owns_partitions() && self.key_len == self.partition_len + 1
     }
 
     /// Whether an account owns at most one row for each scope.
-    pub fn has_one_row_per_scope(&self) -> bool {
+    pub(crate) fn has_one_row_per_scope(&self) -> bool {
         let partition = self.partition_len - usize::from(self.owns_partitions());
         self.key_len == partition + 1
     }
 
     /// The columns of a scope: the partition key without the account.
-    pub fn scope_columns(&self) -> impl Iterator<Item = ColumnIndex> {
+    pub(crate) fn scope_columns(&self) -> impl Iterator<Item = ColumnIndex> {
         (0..self.partition_len).filter(|column| *column != self.account)
     }
 
     /// The scope of a row, or of a key.
-    pub fn scope_of(&self, cells: &[Cell]) -> Scope {
+    pub(crate) fn scope_of(&self, cells: &[Cell]) -> Scope {
         Scope::new(self.scope_columns().filter_map(|column| cells.get(column)?.clone()))
     }
 
     /// The scope of a key in column order.
-    pub fn scope_of_key(&self, key: &[Bytes]) -> Scope {
+    pub(crate) fn scope_of_key(&self, key: &[Bytes]) -> Scope {
         Scope::new(self.scope_columns().filter_map(|column| key.get(column).cloned()))
     }
 
@@ -222,7 +231,7 @@ impl Table {
     }
 
     /// A primary key without the account: what the rows of all accounts of a group at one key share.
-    pub fn shared_key(&self, key: &[Bytes]) -> Vec<Bytes> {
+    pub(crate) fn shared_key(&self, key: &[Bytes]) -> Vec<Bytes> {
         let mut shared = key.to_vec();
         shared.remove(self.account);
         shared
@@ -245,7 +254,7 @@ impl Table {
     }
 
     /// Compares two rows of a partition by clustering key, in the table's clustering order.
-    pub fn compare_in_partition(&self, a: &Row, b: &Row) -> Ordering {
+    pub(crate) fn compare_in_partition(&self, a: &Row, b: &Row) -> Ordering {
         self.compare_columns(a, b, |_| true)
     }
 
@@ -268,6 +277,12 @@ fn bytes(cell: &Cell) -> &[u8] {
 }
 
 impl Survivorship {
+    /// Whether it is about the elements of a map or set, which are written one by one: no write hides what was combined,
+    /// unless it replaces all of them.
+    pub fn joins_elements(&self) -> bool {
+        self.cql_type.collection().is_some()
+    }
+
     /// What is written over `kept` when a source offers another value; `None` if it stays.
     pub fn combine(&self, kept: &Cell, offered: &Cell) -> Option<Bytes> {
         self.policy.combine(&self.cql_type, kept, offered)

@@ -11,6 +11,7 @@ use sha2::{Digest, Sha256};
 
 use super::SpecError;
 use super::policy::{self, Policy};
+use super::schema::Schema;
 use crate::model::{AccountType, CqlType};
 
 /// The specification that is used when none is named.
@@ -41,13 +42,13 @@ pub struct RawTable {
     /// The column that holds the account.
     pub account: String,
     /// How the rows of an account are found.
-    pub find: RawFind,
+    pub(crate) find: RawFind,
     /// What happens when both accounts hold the same key.
     #[serde(default)]
-    pub on_conflict: RawConflict,
+    pub(crate) on_conflict: RawConflict,
     /// Whether the source's rows are deleted once they are safe.
     #[serde(default = "yes")]
-    pub delete_source: bool,
+    pub(crate) delete_source: bool,
     /// The types that live columns must have; a column that is not named may have any.
     #[serde(default)]
     pub columns: BTreeMap<String, String>,
@@ -64,7 +65,7 @@ fn yes() -> bool {
     expecting = "find is either \"partition\", { partitions_from = \"table.column\" }, or { partition = { column = \
                  { value = … } or { from = \"table.column\" }, … } }"
 )]
-pub enum RawFind {
+pub(crate) enum RawFind {
     /// `"partition"`: the account is the whole partition key.
     Partition(PartitionWord),
     /// The partition key is one column, and not the account's: its values are those of `table.column` in the
@@ -86,7 +87,7 @@ pub enum RawFind {
     untagged,
     expecting = "a column of the partition key comes from { value = … } or { from = \"table.column\" }"
 )]
-pub enum RawPart {
+pub(crate) enum RawPart {
     /// A constant.
     Constant {
         /// Text, a whole number or true or false, as the column's type has it.
@@ -102,7 +103,7 @@ pub enum RawPart {
 /// The word `partition`.
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum PartitionWord {
+pub(crate) enum PartitionWord {
     /// The only value.
     Partition,
 }
@@ -110,7 +111,7 @@ pub enum PartitionWord {
 /// `table.column`.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
-pub struct ColumnPath {
+pub(crate) struct ColumnPath {
     /// The table.
     pub table: String,
     /// The column.
@@ -142,7 +143,7 @@ impl fmt::Display for ColumnPath {
     untagged,
     expecting = "on_conflict is either \"keep-target\" or a table of column = \"policy\""
 )]
-pub enum RawConflict {
+pub(crate) enum RawConflict {
     /// `"keep-target"`: the survivor's row is left untouched.
     Whole(String),
     /// A policy per column; columns that are not named are left untouched.
@@ -165,7 +166,7 @@ pub struct RawEvent {
     pub key: String,
     /// Columns of the surviving row that placeholders may name.
     #[serde(default)]
-    pub columns: BTreeMap<String, RawEventColumn>,
+    pub(crate) columns: BTreeMap<String, RawEventColumn>,
     /// The message value: JSON, written as TOML, with placeholders in its strings.
     pub value: toml::Table,
 }
@@ -173,10 +174,10 @@ pub struct RawEvent {
 /// A column that an event quotes.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct RawEventColumn {
+pub(crate) struct RawEventColumn {
     /// Where the surviving row holds null: the smallest value of this column among the survivor's rows
     /// of the table that leads to the partition.
-    pub else_min: Option<ColumnPath>,
+    pub(crate) else_min: Option<ColumnPath>,
 }
 
 impl RawSpec {
@@ -210,6 +211,22 @@ impl RawSpec {
         Ok(spec)
     }
 
+    /// The same, for a run that has begun with it: a column that a table has lost since is named no more, for its values
+    /// are gone, and all the others can still be compared and given back.
+    pub fn without_lost_columns(&self, schema: &Schema) -> Self {
+        let mut spec = self.clone();
+        for table in &mut spec.tables {
+            let Some(live) = schema.tables.get(&table.name) else { continue };
+            let account = table.account.clone();
+            let stays = |name: &String| *name == account || live.column(name).is_some();
+            table.columns.retain(|name, _| stays(name));
+            if let RawConflict::Columns(columns) = &mut table.on_conflict {
+                columns.retain(|name, _| stays(name));
+            }
+        }
+        spec
+    }
+
     /// The type of accounts, as far as the text alone says it: that of the first account column whose type is given,
     /// else text.
     pub fn accounts(&self) -> AccountType {
@@ -217,7 +234,7 @@ impl RawSpec {
     }
 
     /// The SHA-256 of the text, in hexadecimal: specifications with the same text merge alike.
-    pub fn sha256(&self) -> String {
+    pub(crate) fn sha256(&self) -> String {
         format!("{:x}", Sha256::digest(&self.text))
     }
 }

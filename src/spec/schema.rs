@@ -24,6 +24,8 @@ pub struct TableSchema {
     pub columns: Vec<ColumnSchema>,
     /// `default_time_to_live` in seconds; 0 means that rows do not expire.
     pub default_time_to_live_s: i32,
+    /// `gc_grace_seconds`: how long tombstones are kept.
+    pub gc_grace_s: u64,
     /// Columns of which whoever reads sees a mask in the place of the value.
     pub masked: BTreeSet<String>,
 }
@@ -62,6 +64,21 @@ pub enum Direction {
 }
 
 impl TableSchema {
+    /// A table of columns with these names and types: the first is the partition key, the others up to `key_len` are
+    /// clustering columns, smallest first. For whoever has no cluster to ask.
+    pub fn keyed(key_len: usize, columns: &[(&str, &str)]) -> Self {
+        let columns = columns.iter().enumerate().map(|(at, (name, cql_type))| ColumnSchema {
+            name: (*name).into(),
+            kind: match at {
+                0 => ColumnKind::PartitionKey(0),
+                _ if at < key_len => ColumnKind::Clustering(at - 1, Direction::Ascending),
+                _ => ColumnKind::Regular,
+            },
+            cql_type: CqlType::parse(cql_type),
+        });
+        Self { columns: columns.collect(), ..Self::default() }
+    }
+
     /// The column of this name.
     pub fn column(&self, name: &str) -> Option<&ColumnSchema> {
         self.columns.iter().find(|column| column.name == name)
@@ -82,7 +99,7 @@ impl TableSchema {
     }
 
     /// The clustering columns with their directions, in order.
-    pub fn clustering_key(&self) -> Vec<(&ColumnSchema, Direction)> {
+    pub(crate) fn clustering_key(&self) -> Vec<(&ColumnSchema, Direction)> {
         let mut key: Vec<_> = self
             .columns
             .iter()

@@ -25,9 +25,10 @@ use super::{
     Among, Cursor, Fault, KeyPage, Node, Page, Reader, StorageError, TimedPage, TimedRow, Width,
     ring,
 };
-pub use added::Added;
-pub use answers::Answers;
-pub use faults::{FaultHook, FaultKind, Request};
+pub(crate) use added::Added;
+pub(crate) use answers::Answers;
+pub(crate) use faults::FaultHook;
+pub use faults::{FaultKind, Request};
 use partition::Partition;
 
 /// How often others have their turn before an answer comes.
@@ -331,8 +332,8 @@ impl Reader for MemoryStorage {
         let shape = &self.spec.tables[table];
         let mut rows = self.rows_in(table, scope, accounts)?;
         rows.retain(|timed| {
-            let mut looked_at = shape.survivorship.iter().map(|rule| &timed.times[rule.column]);
-            looked_at.any(|times| times.latest() > Some(t))
+            let mut looked_at = shape.survivorship.iter().filter(|rule| !rule.joins_elements());
+            looked_at.any(|rule| timed.times[rule.column].latest() > Some(t))
         });
         Ok(rows.iter().map(|timed| shape.key_of(&timed.row)).collect())
     }

@@ -7,6 +7,8 @@
 //! The contract is that of Cassandra: rows of a partition come in clustering order, a write with a
 //! lower write time than what is there has no effect (cell by cell), a delete wins over a write of the
 //! same time, and a batch of one partition is atomic.
+//!
+//! May use `model` and `spec`; may be used by `register`, `cluster`, `pipeline`, `verify`, `undo` and `cli`.
 
 pub mod memory;
 pub mod ring;
@@ -17,8 +19,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use thiserror::Error;
 
+pub use crate::model::TimedRow;
+pub(crate) use crate::model::WriteTimes;
 use crate::model::{AccountId, Batch, Row, Scope, TableIndex, TimestampUs, TokenRange};
-pub use crate::model::{TimedRow, WriteTimes};
 
 /// How much of a row is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -31,15 +34,15 @@ pub enum Width {
 
 /// Where the next page of a partition starts.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Cursor(pub Arc<[u8]>);
+pub struct Cursor(pub(crate) Arc<[u8]>);
 
 /// How many tombstones a read may meet: from `warn` on the server logs it, from `fail` on it fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TombstoneLimits {
+pub(crate) struct TombstoneLimits {
     /// `tombstone_warn_threshold`.
-    pub warn: u64,
+    pub(crate) warn: u64,
     /// `tombstone_failure_threshold`.
-    pub fail: u64,
+    pub(crate) fail: u64,
 }
 
 impl Default for TombstoneLimits {
@@ -78,7 +81,7 @@ pub struct KeyPage {
 
 /// A node of the cluster, by its host id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Node(pub u128);
+pub struct Node(pub(crate) u128);
 
 /// Accounts of one scope that one request concerns.
 #[derive(Clone, Copy, Debug)]

@@ -7,7 +7,7 @@ const RING: TokenRange = TokenRange { after: i64::MIN, to: i64::MAX };
 
 /// Cuts the ring at its nodes' tokens, so that each range has one set of replicas, and into as many more ranges of
 /// like size as it takes to have `at_least` so many. No range goes around the end of the ring.
-pub fn cut(tokens: impl IntoIterator<Item = i64>, at_least: usize) -> Vec<TokenRange> {
+pub(crate) fn cut(tokens: impl IntoIterator<Item = i64>, at_least: usize) -> Vec<TokenRange> {
     let mut ends: Vec<i64> = tokens.into_iter().filter(|token| *token > RING.after).collect();
     ends.push(RING.to);
     ends.sort_unstable();

@@ -24,7 +24,7 @@ pub(super) struct How {
 
 /// What is to be done about a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(crate) enum Verdict {
     Restore(How),
     LeaveAlone(Vec<Disputed>),
 }

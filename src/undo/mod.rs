@@ -7,6 +7,9 @@
 //!
 //! In reading order: `select` says which groups, `key` is the decision about one key, `restore` is what is written, `write` how, `record` is how it is journaled, `group` does it, `announce` tells the world, and `conflicts` reads
 //! back what was left alone.
+//!
+//! May use `model`, `failpoint`, `spec`, `merge`, `storage`, `register`, `events`, `journal`, `history` and `pipeline`;
+//! may be used by `cli`.
 
 mod announce;
 mod conflicts;
@@ -25,7 +28,8 @@ use std::time::Instant;
 use tokio::sync::watch;
 
 pub use conflicts::{Conflict, Reported, conflicts};
-pub use select::{SelectError, Selected, select};
+pub use select::select;
+pub(crate) use select::{SelectError, Selected};
 
 use crate::journal::{GroupRecord, Journal, JournalError};
 use crate::model::{AccountId, Group};
@@ -54,7 +58,7 @@ pub struct Rows {
     /// Rows of the survivors' own that hold their old values again.
     pub set_back: u64,
     /// Keys that someone changed since, and that were left alone.
-    pub left_alone: u64,
+    pub(crate) left_alone: u64,
 }
 
 impl Rows {
@@ -76,23 +80,20 @@ pub struct Undone {
     pub stopped_by: Option<String>,
     /// Groups that are undone.
     pub undone: u64,
-    /// Their pairs.
-    pub pairs_undone: u64,
+    pub(crate) pairs_undone: u64,
     /// Groups that are undone but for keys that were left alone.
     pub disputed: u64,
-    /// Their pairs.
-    pub pairs_disputed: u64,
+    pub(crate) pairs_disputed: u64,
     /// Groups that failed; they stand where they stood, or half way.
     pub failed: u64,
-    /// Their pairs.
-    pub pairs_failed: u64,
+    pub(crate) pairs_failed: u64,
     /// By table.
     pub rows: Vec<Rows>,
     /// Events that were sent.
     pub events: u64,
     /// A row that is gone may still be seen, with its key alone, until [`EXPIRY`](crate::model::EXPIRY) has
     /// passed.
-    pub is_expiring: bool,
+    pub(crate) is_expiring: bool,
 }
 
 /// Takes groups back, in the order in which they are given. `on_failure` is told of each that failed. Where very many

@@ -16,7 +16,7 @@ pub struct Selected {
     /// By number, newest first.
     pub groups: Vec<usize>,
     /// Groups that are undone already.
-    pub undone_before: u64,
+    pub(crate) undone_before: u64,
     /// Groups that failed before anything was written.
     pub untouched: u64,
 }

@@ -44,7 +44,9 @@ impl<S: Writer> Writes<'_, S> {
         self.give_back(self.by_partition(given)).await?;
         failpoint::hit("given-back");
         let hidden = self.hidden(&restored, keys).await?;
-        taken.retain(|(at, _)| !hidden.contains(at));
+        // With the register no other run deletes there: whoever did meant the row, wherever it stands.
+        let stays = self.window.register.is_none();
+        taken.retain(|(at, _)| !stays || !hidden.contains(at));
         let mut taken: Vec<Mutation> =
             taken.into_iter().flat_map(|(_, survivor)| survivor).collect();
         taken.extend(self.gone(record, keys));
@@ -99,10 +101,13 @@ impl<S: Writer> Writes<'_, S> {
         let hidden: HashSet<usize> = hidden.map(|(at, _)| *at).collect();
         for at in &hidden {
             let key = &keys[*at];
+            let what = match self.window.register {
+                None => format!("stays with {}", self.group.survivor),
+                Some(_) => "stays deleted".to_owned(),
+            };
             tracing::warn!(
-                "a row of {} stays with {}: on its source it was deleted later than this undo began",
+                "a row of {} {what}: on its source it was deleted later than this undo began",
                 key.table.name,
-                self.group.survivor,
             );
         }
         Ok(hidden)

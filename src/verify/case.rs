@@ -1,5 +1,7 @@
 //! One key of a table as a case: what the run says of it, what is there, and what is to be said of that.
 
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
 
 use crate::history::History;
@@ -23,6 +25,8 @@ pub(super) struct Case {
     pub(super) sources: Vec<(usize, TimedRow)>,
     /// What is to be said of it.
     pub(super) findings: Vec<Finding>,
+    /// Whose undated values have been written again, or deleted, at the run's own times: what is there now is later.
+    pub(super) rewritten: BTreeSet<Option<usize>>,
 }
 
 impl Case {
@@ -31,7 +35,8 @@ impl Case {
         let table = history.table;
         let key = history.key_of(&spec.tables[table], &group.survivor);
         let (survivor, sources, findings) = (None, Vec::new(), Vec::new());
-        Self { table, key, history: Some(history), survivor, sources, findings }
+        let history = Some(history);
+        Self { table, key, history, survivor, sources, findings, rewritten: BTreeSet::new() }
     }
 
     /// A row of a source at a key of which the run says nothing.
@@ -45,7 +50,8 @@ impl Case {
         let mut key = shape.key_of(&source.1.row);
         key[shape.account].clone_from(group.survivor.cell());
         let (history, survivor, findings) = (None, None, Vec::new());
-        Self { table, key, history, survivor, sources: vec![source], findings }
+        let sources = vec![source];
+        Self { table, key, history, survivor, sources, findings, rewritten: BTreeSet::new() }
     }
 
     /// The key of a source's row.
@@ -69,7 +75,13 @@ impl Case {
             None => Vec::new(),
         };
         for (source, row) in self.sources.iter().filter(|_| table.delete_source) {
-            self.findings.extend(judge::source(table, *source, t, row));
+            let before = self.before(*source);
+            self.findings.extend(judge::source(table, (*source, before), t, row));
+        }
+        let undated =
+            self.findings.iter_mut().filter(|finding| finding.verdict == Verdict::Undated);
+        for finding in undated.filter(|finding| self.rewritten.contains(&finding.source)) {
+            finding.verdict = Verdict::ChangedSince;
         }
     }
 
@@ -105,7 +117,7 @@ impl Case {
                 && !self.findings.iter().any(|now| {
                     (now.source, now.column, &now.element)
                         == (finding.source, finding.column, &finding.element)
-                        && now.verdict.is_difference()
+                        && (now.verdict.is_difference() || finding.verdict == Verdict::Undated)
                 })
         };
         let is_repaired =

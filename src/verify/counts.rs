@@ -21,17 +21,20 @@ pub struct TableCounts {
     /// Survivors' rows that were compared: those whose key a source had.
     pub rows: u64,
     /// Rows of survivors that are not there.
-    pub row_missing: u64,
+    pub(crate) row_missing: u64,
     /// Values that are not there.
-    pub value_missing: u64,
+    pub(crate) value_missing: u64,
     /// Values that the policies rank below what the run left.
-    pub value_worse: u64,
+    pub(crate) value_worse: u64,
     /// Other values, not written later than the run's.
-    pub value_differs: u64,
+    pub(crate) value_differs: u64,
     /// Rows of sources that the run had deleted.
-    pub source_not_emptied: u64,
+    pub(crate) source_not_emptied: u64,
+    /// Values that are not as the run left them, and of which the server does not tell when they were written.
+    #[serde(default)]
+    pub(crate) undated: u64,
     /// Values of survivors' rows that were written later.
-    pub changed_since: u64,
+    pub(crate) changed_since: u64,
     /// Rows of sources that were written later, or whose time cannot be read.
     pub source_changed_since: u64,
     /// Differences that were written again, and are gone.
@@ -46,16 +49,18 @@ impl TableCounts {
             + self.value_worse
             + self.value_differs
             + self.source_not_emptied
+            + self.undated
     }
 
     /// How often a verdict was given.
-    pub fn of(&self, verdict: Verdict) -> u64 {
+    pub(crate) fn of(&self, verdict: Verdict) -> u64 {
         match verdict {
             Verdict::RowMissing => self.row_missing,
             Verdict::ValueMissing => self.value_missing,
             Verdict::ValueWorse => self.value_worse,
             Verdict::ValueDiffers => self.value_differs,
             Verdict::SourceNotEmptied => self.source_not_emptied,
+            Verdict::Undated => self.undated,
             Verdict::ChangedSince => self.changed_since + self.source_changed_since,
             Verdict::Repaired => self.repaired,
         }
@@ -68,6 +73,7 @@ impl TableCounts {
             Verdict::ValueWorse => &mut self.value_worse,
             Verdict::ValueDiffers => &mut self.value_differs,
             Verdict::SourceNotEmptied => &mut self.source_not_emptied,
+            Verdict::Undated => &mut self.undated,
             Verdict::ChangedSince if of_source => &mut self.source_changed_since,
             Verdict::ChangedSince => &mut self.changed_since,
             Verdict::Repaired => &mut self.repaired,
@@ -77,7 +83,7 @@ impl TableCounts {
 
 impl Counts {
     /// Nothing yet, for a specification with `tables` tables.
-    pub fn new(tables: usize) -> Self {
+    pub(crate) fn new(tables: usize) -> Self {
         Self { groups: 0, tables: vec![TableCounts::default(); tables] }
     }
 
@@ -101,6 +107,7 @@ impl Counts {
             sum.value_worse += part.value_worse;
             sum.value_differs += part.value_differs;
             sum.source_not_emptied += part.source_not_emptied;
+            sum.undated += part.undated;
             sum.changed_since += part.changed_since;
             sum.source_changed_since += part.source_changed_since;
             sum.repaired += part.repaired;

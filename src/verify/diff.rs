@@ -44,7 +44,7 @@ pub struct DiffError {
     /// The file.
     pub path: PathBuf,
     /// Why not.
-    pub cause: io::Error,
+    pub(crate) cause: io::Error,
 }
 
 impl Diff {

@@ -51,6 +51,7 @@ impl Expected {
             let rule = table.survivorship.iter().find(|rule| rule.column == column);
             let kept = match (is_copy, rule) {
                 (true, rule) => of_copy(table, history, column, rule),
+                (false, Some(rule)) if rule.joins_elements() => added(history, rule)?,
                 (false, Some(rule)) => of_own(history, rule),
                 (false, None) => return None,
             };
@@ -157,6 +158,20 @@ fn of_own(history: &History, rule: &Survivorship) -> Kept {
         .fold(before, |best, offered| rule.combine(&best, offered).map_or(best, Some));
     let t = moved(history, rule.column).map(|(_, t)| t).max();
     Kept::AtLeast(rule.clone(), best, t.map_or(history.t, |t| t.max(history.t)))
+}
+
+/// The elements that the run added to those of the survivor's own row.
+fn added(history: &History, rule: &Survivorship) -> Option<Kept> {
+    let collection = rule.cql_type.collection()?;
+    let own = match history.survivor_before() {
+        Before::Absent => None,
+        Before::Slim(row) | Before::Full(row) => row.cells.get(rule.column)?.as_ref(),
+    };
+    let own = own.and_then(|own| collection.split(own)).unwrap_or_default();
+    let merged = history.entry.as_ref().and_then(|entry| entry.written(rule.column));
+    let mut added = of_elements(collection, merged, history.t, moved(history, rule.column))?;
+    added.retain(|element| !own.iter().any(|(key, _)| *key == element.key));
+    (!added.is_empty()).then_some(Kept::Elements(collection, added))
 }
 
 /// What sweeps wrote to a column of the survivor's row, with its write times, in the order of the sweeps.

@@ -2,9 +2,8 @@
 //!
 //! A missing row is a difference, for a delete has no time that could be read; so is a value that the policies
 //! rank below what the run left, whenever it was written. Any other value that was written later than the
-//! run's own has changed since, and is nobody's fault.
-
-use std::fmt;
+//! run's own has changed since, and is nobody's fault. Where the server does not tell when a map's or set's elements were
+//! written, one that is not as the run left it is *undated*, until it is known to hide what the run wrote.
 
 use bytes::Bytes;
 
@@ -15,8 +14,9 @@ use crate::spec::{Standing, Survivorship, Table};
 use super::expected::{Element, Expected, Kept};
 
 /// What is said of a row or a value.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Verdict {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, strum::Display)]
+#[strum(serialize_all = "kebab-case")]
+pub(crate) enum Verdict {
     /// The survivor's row is not there.
     RowMissing,
     /// A value that the run left is not there.
@@ -27,6 +27,8 @@ pub enum Verdict {
     ValueDiffers,
     /// A source still owns what the run deleted.
     SourceNotEmptied,
+    /// It is not as the run left it, and the server does not tell whether it was written later.
+    Undated,
     /// It was written later than by the run: no difference.
     ChangedSince,
     /// It was a difference, and has been written again.
@@ -34,27 +36,9 @@ pub enum Verdict {
 }
 
 impl Verdict {
-    /// Every verdict with its name in reports.
-    pub const NAMES: [(&'static str, Self); 7] = [
-        ("row-missing", Self::RowMissing),
-        ("value-missing", Self::ValueMissing),
-        ("value-worse", Self::ValueWorse),
-        ("value-differs", Self::ValueDiffers),
-        ("source-not-emptied", Self::SourceNotEmptied),
-        ("changed-since", Self::ChangedSince),
-        ("repaired", Self::Repaired),
-    ];
-
     /// Whether it means that the tables are not as the run left them.
-    pub fn is_difference(self) -> bool {
+    pub(crate) fn is_difference(self) -> bool {
         !matches!(self, Self::ChangedSince | Self::Repaired)
-    }
-}
-
-impl fmt::Display for Verdict {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name = Self::NAMES.iter().find(|(_, verdict)| verdict == self).map_or("", |(n, _)| n);
-        f.write_str(name)
     }
 }
 
@@ -72,6 +56,8 @@ pub(super) struct Finding {
     pub(super) found: Value,
     /// When what was found was written.
     pub(super) found_at: Option<TimestampUs>,
+    /// When the run wrote what is expected, where that is all that is known.
+    pub(super) left_at: Option<TimestampUs>,
 }
 
 /// What is expected or found.
@@ -125,10 +111,10 @@ pub(super) fn survivor(
     findings
 }
 
-/// Judges a row of a source, of which the run deleted what was written up to `t`.
+/// Judges a row of a source, of which the run deleted what was written up to `t`; `before` is what it found.
 pub(super) fn source(
     table: &Table,
-    source: usize,
+    (source, before): (usize, Option<&Row>),
     t: TimestampUs,
     found: &TimedRow,
 ) -> Vec<Finding> {
@@ -145,13 +131,34 @@ pub(super) fn source(
         return vec![of(Verdict::ChangedSince, Value::BareRow, None)];
     }
     let verdicts = [(Verdict::SourceNotEmptied, true), (Verdict::ChangedSince, false)];
-    verdicts
+    let mut findings: Vec<Finding> = verdicts
         .into_iter()
         .filter_map(|(verdict, is_old)| {
             let at = latest(is_old)?;
             Some(of(verdict, Value::Row(part(found, t, is_old)), Some(at)))
         })
-        .collect()
+        .collect();
+    let is_found = |verdict| findings.iter().any(|finding| finding.verdict == verdict);
+    let unknown = undated(table, before, found);
+    // What the run deleted may be there still; what it did not find was written later.
+    let verdict = match unknown {
+        Some(true) if !is_found(Verdict::SourceNotEmptied) => Some(Verdict::Undated),
+        Some(false) if findings.is_empty() => Some(Verdict::ChangedSince),
+        _ => None,
+    };
+    findings.extend(verdict.map(|verdict| of(verdict, Value::Row(found.row.clone()), None)));
+    findings
+}
+
+/// Whether any of the elements that have no time is as the run found it; `None` if there is no such element.
+fn undated(table: &Table, before: Option<&Row>, found: &TimedRow) -> Option<bool> {
+    let columns = table.key_len..table.columns.len();
+    let unknown = columns.filter(|column| found.times[*column] == WriteTimes::Unknown);
+    let is_known = |column: ColumnIndex| {
+        let both = before.and_then(|before| elements_of_both(table, column, before, found));
+        both.is_some_and(|(known, now)| now.iter().any(|one| known.contains(one)))
+    };
+    unknown.map(is_known).reduce(|a, b| a || b)
 }
 
 /// Whether everything that a source's row holds from before `t` is what the run found there and copied: only
@@ -162,14 +169,26 @@ pub(super) fn is_known(table: &Table, t: TimestampUs, before: &Row, found: &Time
         WriteTimes::None => cell.is_none(),
         WriteTimes::Cell(time) => *time > t || *cell == before.cells[column],
         WriteTimes::Elements(times) => {
-            let Some(collection) = table.columns[column].cql_type.collection() else {
-                return false;
-            };
-            let (now, known) = (split(collection, cell), split(collection, &before.cells[column]));
-            now.len() == times.len()
-                && now.iter().zip(times).all(|(one, time)| *time > t || known.contains(one))
+            elements_of_both(table, column, before, found).is_some_and(|(known, now)| {
+                now.len() == times.len()
+                    && now.iter().zip(times).all(|(one, time)| *time > t || known.contains(one))
+            })
         }
+        WriteTimes::Unknown => elements_of_both(table, column, before, found)
+            .is_some_and(|(known, now)| now.iter().all(|one| known.contains(one))),
     })
+}
+
+/// The elements that the run found in a column, and those that are there now.
+fn elements_of_both(
+    table: &Table,
+    column: ColumnIndex,
+    before: &Row,
+    found: &TimedRow,
+) -> Option<(Elements, Elements)> {
+    let collection = table.columns[column].cql_type.collection()?;
+    let of = |row: &Row| split(collection, &row.cells[column]);
+    Some((of(before), of(&found.row)))
 }
 
 fn finding(
@@ -178,7 +197,8 @@ fn finding(
     (expected, found): (Value, Value),
     found_at: Option<TimestampUs>,
 ) -> Finding {
-    Finding { verdict, source: None, column, element: None, expected, found, found_at }
+    let (source, element, left_at) = (None, None, None);
+    Finding { verdict, source, column, element, expected, found, found_at, left_at }
 }
 
 /// A column without a policy.
@@ -237,6 +257,22 @@ fn elements(
     if found.is_empty() {
         return vec![whole(Verdict::ValueMissing)];
     }
+    let of_element = |verdict, element: &Element, value, at| Finding {
+        element: Some(element.key.clone()),
+        ..finding(verdict, Some(column), (Value::Element(element.value.clone()), value), at)
+    };
+    if *times == WriteTimes::Unknown {
+        let undated = kept.iter().filter_map(|element| {
+            let found = found.iter().find(|(key, _)| *key == element.key).map(|(_, value)| value);
+            if found == Some(&element.value) {
+                return None;
+            }
+            let value = found.map_or(Value::Nothing, |value| Value::Element(value.clone()));
+            let finding = of_element(Verdict::Undated, element, value, None);
+            Some(Finding { left_at: Some(element.t), ..finding })
+        });
+        return undated.collect();
+    }
     let latest = times.latest();
     let is_missing = |element: &&Element| !found.iter().any(|(key, _)| *key == element.key);
     let missing: Vec<&Element> = kept.iter().filter(is_missing).collect();
@@ -244,10 +280,6 @@ fn elements(
         // Whoever replaces a whole map leaves no trace of what was in it.
         return vec![whole(Verdict::ChangedSince)];
     }
-    let of_element = |verdict, element: &Element, value, at| Finding {
-        element: Some(element.key.clone()),
-        ..finding(verdict, Some(column), (Value::Element(element.value.clone()), value), at)
-    };
     let mut findings: Vec<Finding> = missing
         .into_iter()
         .map(|element| of_element(Verdict::ValueMissing, element, Value::Nothing, None))
@@ -275,7 +307,7 @@ fn split(collection: Collection, cell: &Cell) -> Elements {
 
 fn all_times(times: &WriteTimes) -> &[TimestampUs] {
     match times {
-        WriteTimes::None => &[],
+        WriteTimes::None | WriteTimes::Unknown => &[],
         WriteTimes::Cell(time) => std::slice::from_ref(time),
         WriteTimes::Elements(times) => times,
     }
@@ -286,7 +318,8 @@ fn part(found: &TimedRow, t: TimestampUs, is_old: bool) -> Row {
     let cells = found.row.cells.iter().zip(&found.times);
     let part = cells.map(|(cell, times)| {
         let belongs = all_times(times).iter().any(|time| (*time <= t) == is_old);
-        cell.clone().filter(|_| belongs || *times == WriteTimes::None)
+        let is_untimed = matches!(times, WriteTimes::None | WriteTimes::Unknown);
+        cell.clone().filter(|_| belongs || is_untimed)
     });
     Row { cells: part.collect() }
 }

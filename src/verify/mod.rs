@@ -6,6 +6,9 @@
 //! or worse is journaled, written again and looked at once more.
 //!
 //! Deliberately absent: printing, exit codes, and any write without [`Options::repair`].
+//!
+//! May use `model`, `failpoint`, `spec`, `readable`, `merge`, `storage`, `register`, `events`, `journal`, `history` and
+//! `pipeline`; may be used by `report` and `cli`.
 
 mod announce;
 mod case;
@@ -35,9 +38,9 @@ use crate::journal::{Journal, JournalError, State};
 use crate::pipeline::{self, Context, IntendError, Walked, Window, walk};
 use crate::storage::{Fault, StorageError, Writer};
 
-pub use counts::{Counts, TableCounts};
-pub use diff::DiffError;
-pub use judge::Verdict;
+pub(crate) use counts::{Counts, TableCounts};
+pub(crate) use diff::DiffError;
+pub(crate) use judge::Verdict;
 
 use diff::Diff;
 use lines::Shared;
@@ -111,7 +114,7 @@ impl From<IntendError> for VerifyError {
 
 impl VerifyError {
     /// Whether every other group would fail as well.
-    pub fn is_fatal(&self) -> bool {
+    pub(crate) fn is_fatal(&self) -> bool {
         match self {
             Self::Storage(error) => error.kind == Fault::Fatal,
             Self::Events(error) => error.is_fatal(),
@@ -122,7 +125,7 @@ impl VerifyError {
 }
 
 /// What groups are called whose accounts a later run has merged on.
-pub const MERGED_ON: &str = "merged-on";
+pub(crate) const MERGED_ON: &str = "merged-on";
 
 /// Compares every group that is done, but for those that a later run has `merged_on`: what this one left there is that
 /// one's by now. `diff` is where diff.csv is kept, `progress` can be watched meanwhile.

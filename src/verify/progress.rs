@@ -76,7 +76,6 @@ impl Progress {
         group >= self.next || self.open.contains(&group)
     }
 
-    /// A group begins.
     pub(super) fn begin(&mut self, group: usize) {
         self.next = self.next.max(group + 1);
         self.open.insert(group);

@@ -36,11 +36,23 @@ struct Mend {
 
 impl<S: Writer> Check<'_, S> {
     /// Repairs what can be; each case is read and judged once more.
-    pub(super) async fn mend(&mut self, cases: Vec<Case>) -> Result<Vec<Case>, VerifyError> {
+    pub(super) async fn mend(&mut self, mut cases: Vec<Case>) -> Result<Vec<Case>, VerifyError> {
         let now = self.window.as_of.now().max(self.window.as_of.start());
-        let survivors = cases.iter().filter_map(|case| self.of_survivor(case, now)).collect();
-        let cases = self.write_again(cases, survivors).await?;
-        let sources = cases.iter().flat_map(|case| self.of_sources(case)).collect();
+        let mut survivors = Vec::new();
+        for case in &mut cases {
+            survivors.extend(self.of_survivor(case, now));
+            let undated = self.undated(case);
+            case.rewritten.extend(undated.first().map(|_| None));
+            survivors.extend(undated);
+        }
+        let mut cases = self.write_again(cases, survivors).await?;
+        let mut sources = Vec::new();
+        for case in &mut cases {
+            let mends: Vec<Mend> = self.of_sources(case).collect();
+            let deleted = mends.iter().flat_map(|mend| &mend.entry.sources);
+            case.rewritten.extend(deleted.map(|(source, _)| Some(*source)));
+            sources.extend(mends);
+        }
         self.write_again(cases, sources).await
     }
 
@@ -137,6 +149,32 @@ impl<S: Writer> Check<'_, S> {
         Some(Mend { t, partition: case.key[..table.partition_len].to_vec(), entry, changes })
     }
 
+    /// What is undated, at the times of the run: that cannot win over anything that was written later.
+    fn undated(&self, case: &Case) -> Vec<Mend> {
+        let table = &self.window.spec.tables[case.table];
+        let Some(found) = &case.survivor else { return Vec::new() };
+        let mut target = found.row.clone();
+        target.cells.truncate(table.slim_len);
+        let undated = case.findings.iter().filter(|finding| finding.verdict == Verdict::Undated);
+        let mends = undated.filter_map(|finding| {
+            let (column, t) = (finding.column?, finding.left_at?);
+            let collection = table.columns[column].cql_type.collection()?;
+            let Value::Element(value) = &finding.expected else { return None };
+            let key = finding.element.clone()?;
+            let elements = joined(collection, &[Element { key, value: value.clone(), t }]);
+            let write = Write::Update { set: vec![(column, elements.clone())] };
+            let (target, sources) = (Some(target.clone()), Vec::new());
+            let key = case.key.clone();
+            Some(Mend {
+                t,
+                partition: case.key[..table.partition_len].to_vec(),
+                entry: Entry { table: case.table, target, sources, write },
+                changes: vec![Change::AddElements { key, column, elements }],
+            })
+        });
+        mends.collect()
+    }
+
     /// The sources' rows that are to be deleted again.
     fn of_sources<'c>(&self, case: &'c Case) -> impl Iterator<Item = Mend> + use<'c, S> {
         let (t, spec) = (self.t, std::sync::Arc::clone(&self.window.spec));
@@ -144,7 +182,8 @@ impl<S: Writer> Check<'_, S> {
         case.sources.iter().filter_map(move |(source, row)| {
             let table = &spec.tables[case.table];
             let is_old = case.findings.iter().any(|finding| {
-                finding.source == Some(*source) && finding.verdict == Verdict::SourceNotEmptied
+                let is_left = [Verdict::SourceNotEmptied, Verdict::Undated];
+                finding.source == Some(*source) && is_left.contains(&finding.verdict)
             });
             let is_known = case.before(*source).is_some_and(|b| judge::is_known(table, t, b, row));
             if !(safe && is_old && is_known) {
@@ -177,7 +216,9 @@ struct Values {
 fn values(table: &Table, findings: &[Finding], now: TimestampUs) -> Values {
     let mut values = Values { set: Vec::new(), elements: Vec::new(), t: now };
     let mut single: Vec<(ColumnIndex, Collection, Vec<Element>)> = Vec::new();
-    let differences = findings.iter().filter(|finding| finding.verdict.is_difference());
+    let differences = findings
+        .iter()
+        .filter(|finding| finding.verdict.is_difference() && finding.verdict != Verdict::Undated);
     for finding in differences.filter(|finding| finding.source.is_none()) {
         let Some(column) = finding.column else { continue };
         let collection = table.columns[column].cql_type.collection();

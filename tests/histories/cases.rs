@@ -321,3 +321,16 @@ fn a5_a_repair_leaves_what_was_merged_on() {
     };
     always(true, steps, KILLS);
 }
+
+#[test]
+fn tmp() {
+    let setting = Setting { is_registered: false, slice_bytes: 1 };
+    let steps = [
+        Does(Writes("a", (0, "k1"), Some(false))),
+        Applies(&[("a", "b")], Ends),
+        Does(Writes("a", (0, "k1"), Some(false))),
+        Applies(&[("b", "c")], Refused(5, Done)),
+    ];
+    let wrong = super::history::play(setting, &steps);
+    assert!(wrong.is_empty(), "{wrong:?}");
+}

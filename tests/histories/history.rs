@@ -255,7 +255,8 @@ impl Played {
         let may_double = !listed.is_empty() || !self.runs.is_registered();
         // A computed value that the application has overtaken in a row begun anew is left as that wrote it, and listed.
         let is_anew = listed.iter().any(|why| why.contains("begun anew"));
-        let excuses = Excuses { may_double, is_anew };
+        let may_be_hidden = !self.runs.is_registered() && !self.undone_since.is_empty();
+        let excuses = Excuses { may_double, is_anew, may_be_hidden };
         let mut wrong = application.oracle.judge(&seen, self.persons(), excuses);
         for (number, run) in self.runs.runs.iter().enumerate() {
             let states = self.runs.states(number);

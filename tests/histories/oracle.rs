@@ -38,6 +38,8 @@ pub struct Excuses {
     pub may_double: bool,
     /// A computed value may be what the application wrote.
     pub is_anew: bool,
+    /// A late value may lose to an earlier one that another run's undo has given back since.
+    pub may_be_hidden: bool,
 }
 
 #[derive(Default)]
@@ -215,7 +217,8 @@ impl Oracle {
                     "{value:?} of {by} at {place:?} stands at the stranger {stranger}"
                 ));
             }
-            let is_excused = excuses.is_anew && matches!(value, Value::Status(_));
+            let is_excused = excuses.is_anew && matches!(value, Value::Status(_))
+                || excuses.may_be_hidden && written.is_late;
             if at.is_empty() && !is_excused && !self.may_be_missing(written, seen, &person) {
                 wrong.push(format!("{value:?} of {by} (row {row}) at {place:?} is lost"));
             }
@@ -255,10 +258,11 @@ impl Oracle {
             match &missing.value {
                 Value::Status(status) => row.status.is_some_and(|own| own >= *status),
                 Value::Note(_) => {
-                    let is_anew = |(source, at): &(&str, TimestampUs)| {
-                        *source == missing.by && *at > missing.at && missing.is_late
-                    };
-                    if self.merged.iter().any(is_anew) {
+                    // A further run of a source takes what it has for any source's row, and what the survivor has for
+                    // that account's own.
+                    let of_source = self.merged.iter().filter(|(source, _)| *source == missing.by);
+                    let is_anew = of_source.clone().any(|(_, at)| *at > missing.at);
+                    if missing.is_late && (is_anew || of_source.count() > 1) {
                         return true;
                     }
                     let of = |value: Value| self.written.iter().find(|w| w.value == value);

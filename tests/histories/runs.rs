@@ -40,7 +40,6 @@ pub enum Command {
 /// A run, with its directory.
 pub struct Merge {
     pub id: String,
-    pub pairs: Vec<(&'static str, &'static str)>,
     pub plan: Arc<Plan>,
     pub journal: Arc<MemoryJournal>,
     /// Whether undo was begun with it.
@@ -113,7 +112,6 @@ impl Runs {
         let number = self.runs.len();
         self.runs.push(Merge {
             id: format!("r{}", number + 1),
-            pairs: pairs.to_vec(),
             plan: Arc::new(plan::resolve(list)),
             journal: Arc::default(),
             is_taken_back: false,
@@ -184,13 +182,6 @@ impl Runs {
     /// Whether a process of a run stands still.
     pub fn is_standing(&self, run: usize) -> bool {
         self.runs[run].standing.is_some()
-    }
-
-    /// Declares a run lost.
-    pub fn lose(&self, run: usize) {
-        if let Some(shared) = &self.register {
-            MemoryRegister::lose(shared, &self.runs[run].id);
-        }
     }
 
     fn desk(&self, run: usize, process: &Arc<Process>) -> Option<Desk> {

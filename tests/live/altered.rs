@@ -110,6 +110,36 @@ fn a_column_that_is_dropped_after_a_run_takes_nothing_else_with_it() {
     assert!(shown.stdout.contains("\"bonus\":3"), "{shown}");
 }
 
+/// One that the specification itself names, under the run: the run stops, and every command goes on without it.
+// Cassandra 5.0.9 may be unable to read a partition that was written in the moment of the drop ("is not a subset of" in its
+// log), which then fails whoever reads it.
+#[test]
+#[ignore = "a server's fault may spoil it: scripts/test --full"]
+fn a_column_that_is_dropped_under_a_run_stops_it_and_hinders_nothing_else() {
+    let (world, lines, _) = stops::world("dropped_under", PAIRS);
+    let proxy = Proxy::new(&world.addresses.hosts);
+    let (pairs, run) = (world.file("pairs.csv", to_csv(&lines)), world.run_dir());
+    let call = world.apply(&pairs, &run).with("--hosts", &proxy.hosts).with("--rate", "20");
+    let running = call.start();
+    wait_until("a few groups are done", || proxy.count() > 20);
+    world.cql("ALTER TABLE content_consumption DROP grade");
+    let finished = running.wait().exits(1);
+    let report = finished.json();
+    let groups = stops::groups(&report);
+    assert!(groups.done > 0 && groups.left > 0 && groups.failed == 0, "{finished}");
+    assert!(report["stopped"].as_str().is_some_and(|why| why.contains("grade")), "{report}");
+    let told = "table content_consumption has lost the column grade";
+    world.resume(&run).run().exits(0).names(told);
+    let of = |account: &str| {
+        let query = format!("SELECT contentid FROM content_consumption WHERE userid = '{account}'");
+        world.rows(&query).len()
+    };
+    assert!((0..PAIRS).all(|n| of(&format!("from-{n}.")) == 0 && of(&format!("to-{n}.")) > 0));
+    command(&world, "verify", &run).run().exits(0).names(told);
+    command(&world, "undo", &run).run().exits(0).names(told);
+    assert!((0..PAIRS).all(|n| of(&format!("from-{n}.")) > 0));
+}
+
 #[test]
 fn a_table_that_is_created_anew_is_another_table() {
     let (world, lines, _) = stops::world("recreated", 3);
@@ -159,4 +189,25 @@ fn a_row_that_is_refused_is_named_and_undo_ends_its_group() {
     world.resume(&run).run().exits(3);
     command(&world, "undo", &run).run().exits(0);
     world.assert_tables(&before);
+}
+
+/// What is missing since is no loss of the merge, and no repair brings it back.
+#[test]
+fn a_table_that_is_truncated_is_told_and_not_refilled() {
+    let (world, lines, _) = stops::world("truncated", 20);
+    let (pairs, run) = (world.file("pairs.csv", to_csv(&lines)), world.run_dir());
+    let report = world.apply(&pairs, &run).run().exits(0).json();
+    assert_eq!(report["truncated"], Value::Array(Vec::new()));
+    world.cql("TRUNCATE content_consumption");
+    let after = world.dump();
+    assert!(after.content_consumption.is_empty());
+    let verified = command(&world, "verify", &run).run().exits(4).json();
+    assert_eq!(verified["truncated"][0]["table"], "content_consumption");
+    let advised = verified["advice"].to_string();
+    assert!(!advised.contains("--repair"), "{advised}");
+    let repair = command(&world, "verify", &run).flag("--repair").run().exits(1);
+    repair.names("table content_consumption was truncated at").names("Nothing was written");
+    let resumed = world.resume(&run).run().exits(0).json();
+    assert_eq!(resumed["truncated"], verified["truncated"]);
+    world.assert_tables(&after);
 }

@@ -98,7 +98,12 @@ fn partitions(consumer: &BaseConsumer, topic: &str) -> Vec<(i32, i64, i64)> {
 
 /// Creates a topic of one partition with such a setting.
 pub(crate) fn create_topic(brokers: &str, topic: &str, setting: (&str, &str)) {
-    let new = NewTopic::new(topic, 1, TopicReplication::Fixed(1)).set(setting.0, setting.1);
+    create_replicated(brokers, topic, 1, setting);
+}
+
+/// As [`create_topic`], with so many replicas.
+pub(crate) fn create_replicated(brokers: &str, topic: &str, replicas: i32, setting: (&str, &str)) {
+    let new = NewTopic::new(topic, 1, TopicReplication::Fixed(replicas)).set(setting.0, setting.1);
     let made = runtime().block_on(admin(brokers).create_topics([&new], &AdminOptions::new()));
     made.expect("the broker answers")[0].as_ref().expect("the topic can be made");
 }

@@ -3,6 +3,7 @@
 //! `model` says what a run must leave behind, `world` gives each test a keyspace, a topic and a
 //! folder of its own; the other modules are one topic each. Servers that are not running are started.
 
+mod addresses;
 mod altered;
 mod bad_runs;
 mod browser;
@@ -22,8 +23,10 @@ mod live_page;
 mod lookup;
 mod merge;
 mod model;
+mod night;
 mod outage;
 mod pacing;
+mod pages;
 mod plan;
 mod process;
 mod proxy;
@@ -37,12 +40,15 @@ mod security;
 mod services;
 mod settings;
 mod stops;
+mod surroundings;
 mod sweep;
 mod tables;
 mod times;
 mod topics;
 mod undo;
+mod union;
 mod verify;
+mod versions;
 mod watched;
 mod wire;
 mod world;

@@ -6,6 +6,7 @@ use crate::data::{self, Data};
 use crate::model;
 use crate::proxy::{Fate, Proxy};
 use crate::services::{Instance, shared};
+use crate::stops::wait_until;
 use crate::world::{World, connect, to_csv};
 
 /// Every event arrives once, though the broker hangs in the midst of the run for so long, and then is
@@ -60,4 +61,43 @@ fn a_broker_that_hangs_and_is_killed_is_waited_for() {
 #[ignore = "long: scripts/test --full"]
 fn a_broker_that_hangs_for_half_a_minute_is_waited_for() {
     outage("outage_30", Duration::from_secs(30));
+}
+
+/// B10: of two brokers one is killed, and the topic wants both.
+#[test]
+#[ignore = "long: scripts/test --full"]
+fn too_few_replicas_are_named_and_waited_for() {
+    let kafka = Instance::start("replicas", &["--kafka-only", "--brokers", "2"]);
+    let mut addresses = shared().clone();
+    addresses.brokers.clone_from(&kafka.addresses.brokers);
+    let session = connect(&addresses.hosts, None);
+    let world = World::on("replicas", addresses, session).with_tables();
+    let wanted = ("min.insync.replicas", "2");
+    crate::kafka::create_replicated(&world.addresses.brokers, &world.topic, 2, wanted);
+    let mut data = Data::new(19);
+    for n in 0..200 {
+        let from = format!("from-{n}");
+        data.study(&from, "c", &format!("b{}", n % 5));
+        data.pair(&from, &format!("to-{n}"));
+    }
+    world.load(&data.tables);
+    let before = world.dump();
+    let expected = model::apply(&data.lines, &data::without_empty_maps(data.tables));
+    let (pairs, run) = (world.file("pairs.csv", to_csv(&data.lines)), world.run_dir());
+    let running = world.apply(&pairs, &run).with("--rate", "10").start();
+    wait_until("it has begun", || world.dump() != before);
+    kafka.kill("kafka-2");
+    let log = || std::fs::read_to_string(run.join("run.log")).unwrap_or_default();
+    wait_until("the reason is said", || log().contains("not enough replicas"));
+    running.interrupt();
+    let asked = std::time::Instant::now();
+    running.wait().exits(130).names("tributary resume");
+    assert!(asked.elapsed() < Duration::from_secs(30), "{:?}", asked.elapsed());
+    kafka.again();
+    world.resume(&run).with("--rate", "none").run().exits(0);
+    world.assert_tables(&expected.tables);
+    // An event may have been taken by the broker that was killed before it could say so; none is missing.
+    let told: std::collections::BTreeSet<_> =
+        world.messages().into_iter().map(|(object, _)| object).collect();
+    assert_eq!(told, expected.events.keys().cloned().collect());
 }

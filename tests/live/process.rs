@@ -23,6 +23,8 @@ pub(crate) struct Call {
     stdin: Vec<u8>,
     environment: Vec<(String, String)>,
     folder: Option<PathBuf>,
+    open_files: Option<u32>,
+    on_terminal: bool,
 }
 
 impl Call {
@@ -34,6 +36,8 @@ impl Call {
             stdin: Vec::new(),
             environment: Vec::new(),
             folder: None,
+            open_files: None,
+            on_terminal: false,
         }
     }
 
@@ -73,13 +77,25 @@ impl Call {
         self
     }
 
+    /// Lets it have so many files and connections at once.
+    pub(crate) fn open_files(mut self, most: u32) -> Self {
+        self.open_files = Some(most);
+        self
+    }
+
+    /// Gives it a terminal, which is gone when the call is killed.
+    pub(crate) fn on_terminal(mut self) -> Self {
+        self.on_terminal = true;
+        self
+    }
+
     pub(crate) fn stdin(mut self, bytes: impl Into<Vec<u8>>) -> Self {
         self.stdin = bytes.into();
         self
     }
 
     pub(crate) fn start(self) -> Running {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_tributary"));
+        let mut command = self.command();
         for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("TRIBUTARY_")) {
             command.env_remove(name);
         }
@@ -103,6 +119,27 @@ impl Call {
         let stdout = collect(child.stdout.take().expect("it is piped"));
         let stderr = collect(child.stderr.take().expect("it is piped"));
         Running { line, child, stdout, stderr, deadline: DEADLINE, peak_kib: 0 }
+    }
+
+    /// The tool, or what starts it.
+    fn command(&self) -> Command {
+        let program = env!("CARGO_BIN_EXE_tributary");
+        if let Some(most) = self.open_files {
+            let mut command = Command::new("sh");
+            command.args(["-c", &format!("ulimit -n {most}; exec \"$0\" \"$@\""), program]);
+            return command;
+        }
+        if self.on_terminal {
+            // What it is to run is one text; `sh` makes it of the arguments that follow.
+            let mut command = Command::new("sh");
+            let quoted = "for word; do all=\"$all '$word'\"; done; exec env --default-signal=HUP script -qefc \"$all\" /dev/null";
+            command.args(["-c", quoted, "sh", program]);
+            return command;
+        }
+        // Whoever runs the tests may have told them to outlive a terminal (nohup), which would be inherited.
+        let mut command = Command::new("env");
+        command.args(["--default-signal=HUP", program]);
+        command
     }
 
     pub(crate) fn run(self) -> Finished {
@@ -135,6 +172,17 @@ impl Running {
 
     pub(crate) fn terminate(&self) {
         signal(&self.child.id().to_string(), "TERM");
+    }
+
+    /// Sends it a signal by its short name.
+    pub(crate) fn signal(&self, name: &str) {
+        signal(&self.child.id().to_string(), name);
+    }
+
+    /// Whether it is held by SIGSTOP.
+    pub(crate) fn is_held(&self) -> bool {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()));
+        status.is_ok_and(|status| status.contains("State:\tT"))
     }
 
     /// Ends it the hard way, as `kill -9` does.

@@ -12,7 +12,7 @@ use crate::world::World;
 const KEY: &str = "contentid = 'do1' AND batchid = 'b1' AND courseid = 'c1'";
 
 /// A world in which `a` has one content and one enrolment.
-fn world(name: &str) -> World {
+pub(crate) fn world(name: &str) -> World {
     let world = World::new(name);
     world.cql(
         "INSERT INTO content_consumption (userid, contentid, batchid, courseid, status, progress, viewcount, \
@@ -24,7 +24,7 @@ fn world(name: &str) -> World {
     world
 }
 
-fn pairs(world: &World, pairs: &str) -> PathBuf {
+pub(crate) fn pairs(world: &World, pairs: &str) -> PathBuf {
     let lines = pairs.split(' ').map(|pair| format!("{pair}\n"));
     let name = format!("{}.csv", pairs.replace([',', ' '], "-"));
     world.file(&name, format!("from,to\n{}", lines.collect::<String>()))
@@ -37,7 +37,7 @@ fn apply(world: &World, list: &str) -> (PathBuf, Finished) {
     (run, finished)
 }
 
-fn over(world: &World, command: &str, run: &Path) -> Call {
+pub(crate) fn over(world: &World, command: &str, run: &Path) -> Call {
     Call::new(&[command, run.to_str().expect("the tests use UTF-8")])
         .with("--hosts", &world.addresses.hosts)
         .flag("--json")
@@ -45,7 +45,7 @@ fn over(world: &World, command: &str, run: &Path) -> Call {
 
 /// Who has a content row, with its progress and score, and who is enrolled.
 #[track_caller]
-fn assert_rows(world: &World, content: &[(&str, Value, Value)], enrolled: &[&str]) {
+pub(crate) fn assert_rows(world: &World, content: &[(&str, Value, Value)], enrolled: &[&str]) {
     let mut seen: Vec<_> = world
         .rows("SELECT userid, progress, score FROM content_consumption")
         .into_iter()
@@ -64,7 +64,7 @@ fn assert_rows(world: &World, content: &[(&str, Value, Value)], enrolled: &[&str
 
 /// The one rejected line of a run, as `code`, with what its reason names.
 #[track_caller]
-fn assert_rejected(run: &Path, codes: &[&str], named: &str) {
+pub(crate) fn assert_rejected(run: &Path, codes: &[&str], named: &str) {
     let rejected = rejects(run);
     let seen: Vec<&str> = rejected.values().map(|reject| &*reject.code).collect();
     assert_eq!(seen, codes);
@@ -72,7 +72,7 @@ fn assert_rejected(run: &Path, codes: &[&str], named: &str) {
     assert!(text.contains(named), "{named} is not named:\n{text}");
 }
 
-fn id(run: &Path) -> String {
+pub(crate) fn id(run: &Path) -> String {
     let record = crate::process::read_json(&run.join("run.json"));
     record["id"].as_str().expect("a run has an id").to_owned()
 }

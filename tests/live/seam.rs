@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures::{StreamExt, stream};
-use tributary::cluster::{Cluster, ClusterSettings, Consistency, Store};
+use tributary::cluster::{AddressMap, Cluster, ClusterSettings, Consistency, Store};
 use tributary::model::{
     AccountId, Batch, Change, ColumnIndex, CqlType, Mutation, Row, Scope, TableIndex, TimestampUs,
 };
@@ -37,6 +37,7 @@ fn world(name: &str) -> World {
 
 async fn store(world: &World) -> (Store, Arc<Spec>) {
     let settings = ClusterSettings {
+        address_map: AddressMap::default(),
         register: None,
         hosts: vec![world.addresses.hosts.clone()],
         keyspace: world.keyspace.clone(),

@@ -1,7 +1,7 @@
 //! The servers that the tests run against, started and stopped by `scripts/services`.
 
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::sync::OnceLock;
 
 use crate::world::Addresses;
@@ -20,6 +20,8 @@ pub(crate) struct Instance {
     name: String,
     options: Vec<&'static str>,
     pub(crate) addresses: Addresses,
+    /// It ran before, and goes on.
+    is_kept: bool,
 }
 
 impl Instance {
@@ -27,10 +29,21 @@ impl Instance {
         // `scripts/test` names the run, so that it can clean up after an interrupted one.
         let run = std::env::var("TRIBUTARY_TEST_RUN").unwrap_or(std::process::id().to_string());
         let name = format!("test-{run}-{topic}");
-        let mut instance =
-            Self { name, options: options.to_vec(), addresses: Addresses::default() };
+        Self::of_name(name, options)
+    }
+
+    /// A Cassandra of an older version; one that runs already is used and left running.
+    pub(crate) fn older(version: &'static str) -> Self {
+        let options = ["--version", version, "--cassandra-only"];
+        Self::of_name(format!("cassandra-{version}"), &options)
+    }
+
+    fn of_name(name: String, options: &[&'static str]) -> Self {
+        let (options, addresses) = (options.to_vec(), Addresses::default());
+        let mut instance = Self { name, options, addresses, is_kept: false };
+        instance.is_kept = run(&instance.arguments("status")).status.success();
         instance.again();
-        instance.addresses = addresses(&instance.services("env"));
+        instance.addresses = self::addresses(&instance.services("env"));
         instance
     }
 
@@ -66,15 +79,21 @@ impl Instance {
     }
 
     fn services(&self, command: &str) -> String {
+        services(&self.arguments(command))
+    }
+
+    fn arguments<'a>(&'a self, command: &'a str) -> Vec<&'a str> {
         let mut arguments = vec![command, "--instance", &self.name];
         arguments.extend(&self.options);
-        services(&arguments)
+        arguments
     }
 }
 
 impl Drop for Instance {
     fn drop(&mut self) {
-        services(&["stop", "--instance", &self.name, "--fresh"]);
+        if !self.is_kept {
+            services(&["stop", "--instance", &self.name, "--fresh"]);
+        }
     }
 }
 
@@ -95,7 +114,7 @@ pub(crate) fn signal(pid: &str, name: &str) {
     assert!(status.expect("kill can be run").success(), "kill -{name} {pid} failed");
 }
 
-fn services(arguments: &[&str]) -> String {
+fn run(arguments: &[&str]) -> Output {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/services");
     let mut command = Command::new(&script);
     command.args(arguments).stdin(Stdio::null());
@@ -107,9 +126,13 @@ fn services(arguments: &[&str]) -> String {
             }
         }
     }
-    let output = command.output().unwrap_or_else(|error| {
+    command.output().unwrap_or_else(|error| {
         panic!("the tests need a real Cassandra and Kafka: {}: {error}", script.display())
-    });
+    })
+}
+
+fn services(arguments: &[&str]) -> String {
+    let output = run(arguments);
     let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(
         output.status.success(),

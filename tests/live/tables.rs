@@ -208,7 +208,9 @@ fn from_cql(value: CqlValue) -> Value {
         CqlValue::BigInt(number) => number.into(),
         CqlValue::Boolean(boolean) => boolean.into(),
         CqlValue::Timestamp(time) => time.0.into(),
-        CqlValue::List(values) => values.into_iter().map(from_cql).collect::<Vec<_>>().into(),
+        CqlValue::List(values) | CqlValue::Set(values) => {
+            values.into_iter().map(from_cql).collect::<Vec<_>>().into()
+        }
         CqlValue::Map(entries) => {
             let entries = entries.into_iter().map(|(key, value)| match key {
                 CqlValue::Text(key) => (key, from_cql(value)),

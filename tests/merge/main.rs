@@ -16,6 +16,7 @@ mod scan;
 mod specification;
 mod sweep;
 mod undo;
+mod union;
 mod verify;
 mod weight;
 mod world;
@@ -34,6 +35,7 @@ use tributary::merge::{Draft, Findings, Fold, Join};
 use tributary::model::{AccountId, Batch, Change, Event, Group, Mutation, Tally};
 use tributary::pace::Pace;
 use tributary::pipeline::{AsOf, Context, GroupError, Operations, Retry, Window, merge_group};
+use tributary::spec::Spec;
 use tributary::storage::memory::{FaultKind, MemoryStorage, Request};
 
 use model::World;
@@ -53,6 +55,16 @@ fn context_of(
     journal: Arc<MemoryJournal>,
     t: i64,
 ) -> Arc<Context<MemoryStorage>> {
+    context_with(spec(), in_flight, storage, journal, t)
+}
+
+fn context_with(
+    spec: Arc<Spec>,
+    in_flight: usize,
+    storage: MemoryStorage,
+    journal: Arc<MemoryJournal>,
+    t: i64,
+) -> Arc<Context<MemoryStorage>> {
     let retry = Retry {
         budget: Duration::from_secs(60),
         first_pause: Duration::ZERO,
@@ -60,11 +72,11 @@ fn context_of(
         replica_tries: 1,
     };
     let as_of = AsOf::new(t, Duration::ZERO);
-    let recorder = Arc::new(Recorder::new(Operations::new(&spec()).names().to_vec()));
+    let recorder = Arc::new(Recorder::new(Operations::new(&spec).names().to_vec()));
     let event_sink = EventSink::Memory(Mutex::default());
     let pace = Pace::new(in_flight);
-    let mut context = Context::new(spec(), storage, event_sink, journal, recorder, pace, as_of)
-        .expect("in memory");
+    let mut context =
+        Context::new(spec, storage, event_sink, journal, recorder, pace, as_of).expect("in memory");
     context.retry = retry;
     context.window = Some(8);
     Arc::new(context)

@@ -2,7 +2,9 @@
 
 use std::path::PathBuf;
 
-use crate::cluster::Consistency;
+use strum::VariantNames;
+
+use crate::cluster::{AddressMap, Consistency};
 use crate::secret::Secret;
 use crate::setting::Command::{Apply, Plan, Resume, Runs, Undo, Verify};
 use crate::setting::{Kind, Layer, Setting, plain, recall, settings, text, values};
@@ -14,6 +16,13 @@ settings! {
     /// Contact points, as host:port,…
     HOSTS: Vec<String> = Setting::new("hosts", Kind::List, "HOSTS", hosts)
         .default("127.0.0.1:9042").example("db1:9042,db2:9042").recorded(plain);
+
+    /// Where nodes are reached that advertise an address which is not reachable from here: FROM=TO,…
+    ///
+    /// FROM is the address that a node advertises (broadcast_rpc_address), TO a name or an address with its port. It may
+    /// be given several times. The contact points are taken as they are.
+    ADDRESS_MAP: AddressMap = Setting::new("address_map", Kind::List, "FROM=TO", address_map)
+        .example("10.0.0.1:9042=db1.example:9142").recorded(|map| map.rules().collect());
 
     /// The keyspace that holds the tables
     KEYSPACE: String = Setting::new("keyspace", Kind::Text, "NAME", keyspace)
@@ -86,6 +95,20 @@ fn hosts(text: &str) -> Result<Vec<String>, String> {
     values::hosts(text)?.into_iter().map(|host| values::with_port(host, CQL_PORT)).collect()
 }
 
+/// `10.0.0.1=db1:9142,…`; ports may be left out.
+fn address_map(text: &str) -> Result<AddressMap, String> {
+    let rule = |rule: &str| {
+        let wrong = || format!("is not FROM=TO,… ({rule})");
+        let (from, to) = rule.split_once('=').ok_or_else(wrong)?;
+        let from = values::with_port(from.trim(), CQL_PORT)?;
+        let from = from.parse().map_err(|_| {
+            format!("is not FROM=TO,… ({from} is no address: nodes advertise addresses, not names)")
+        })?;
+        Ok((from, values::with_port(to.trim(), CQL_PORT)?))
+    };
+    values::hosts(text)?.into_iter().map(rule).collect::<Result<_, String>>().map(AddressMap)
+}
+
 /// A keyspace: letters, digits and underscores.
 fn keyspace(text: &str) -> Result<String, String> {
     if !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') {
@@ -97,8 +120,10 @@ fn keyspace(text: &str) -> Result<String, String> {
 
 /// A consistency level by its CQL name.
 fn consistency(text: &str) -> Result<Consistency, String> {
-    let names = Consistency::NAMES.map(|(name, _)| name).join(", ");
-    text.parse().map_err(|_| format!("is not a consistency level: use one of {names}"))
+    let names = Consistency::VARIANTS.join(", ");
+    text.replace('-', "_")
+        .parse()
+        .map_err(|_| format!("is not a consistency level: use one of {names}"))
 }
 
 #[cfg(test)]
@@ -115,6 +140,18 @@ mod tests {
             ["", " , ", "db1:", "db1:0", "db1:99999", "::1", "[::1", "[::1]9", "a b:1", "h/x"]
         {
             hosts(wrong).unwrap_err();
+        }
+    }
+
+    #[test]
+    fn addresses_are_mapped_to_names_and_addresses() {
+        let map = address_map("10.0.0.1=db1:9142, [::1]:9043=10.9.0.2").unwrap();
+        let rules: Vec<_> = map.rules().collect();
+        assert_eq!(rules, ["10.0.0.1:9042=db1:9142", "[::1]:9043=10.9.0.2:9042"]);
+        for wrong in
+            ["", "10.0.0.1", "db1=10.0.0.1", "10.0.0.1=", "10.0.0.1:x=db1", "10.0.0.1=db1=db2"]
+        {
+            address_map(wrong).unwrap_err();
         }
     }
 

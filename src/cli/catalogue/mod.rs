@@ -14,17 +14,9 @@ use crate::{events, pairs};
 
 /// All of them.
 pub(super) fn all() -> impl Iterator<Item = &'static dyn Described> {
-    let tables = [
-        calls::CALLS,
-        pairs::CSV,
-        cluster::CASSANDRA,
-        events::KAFKA,
-        work::MERGING,
-        work::PACE,
-        calls::TIMES,
-        output::OUTPUT,
-    ];
-    tables.into_iter().flatten().copied()
+    let before = [calls::CALLS, pairs::CSV, cluster::CASSANDRA];
+    let after = [work::MERGING, work::PACE, calls::TIMES, output::OUTPUT];
+    before.into_iter().chain(events::tables()).chain(after).flatten().copied()
 }
 
 /// The row of a name.

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use serde_json::Value;
+use strum::VariantNames;
 
+use super::super::moments;
 use crate::pace::InFlight;
 use crate::pipeline::{Discover, ErrorLimit};
 use crate::setting::Command::{Apply, Plan, Resume, Undo, Verify};
@@ -35,6 +37,19 @@ settings! {
         "settle_ms",
         |long| plain(&u64::try_from(long.as_millis()).unwrap_or(u64::MAX)),
         |ms| Some(format!("{}ms", ms.as_u64()?)),
+    );
+
+    /// Refuse tables that keep their tombstones (gc_grace_seconds) for less than this; `none` refuses none
+    ///
+    /// A replica that missed a delete, and a hint that arrives late, bring rows back once the tombstone is gone.
+    MIN_GC_GRACE: Duration = Setting::new("min_gc_grace", Kind::Number, "DURATION", min_gc_grace)
+        .default("1h").example("10m").recorded_at(
+        "min_gc_grace_s",
+        |long| plain(&long.as_secs()),
+        |s| match s.as_u64()? {
+            0 => Some("none".to_owned()),
+            s => Some(format!("{s}s")),
+        },
     );
 
     /// Only the first N groups of the plan; `all` lifts a limit that was set elsewhere
@@ -85,8 +100,16 @@ settings! {
 
 /// A way in which clustered rows are found, by its name.
 fn discover(text: &str) -> Result<Discover, String> {
-    let names = Discover::NAMES.map(|(name, _)| name).join(" or ");
-    text.parse().map_err(|()| format!("is not a way to discover enrolments: use {names}"))
+    let names = Discover::VARIANTS.join(" or ");
+    text.parse().map_err(|_| format!("is not a way to discover enrolments: use {names}"))
+}
+
+/// `1h`, `10m`, or `none`.
+fn min_gc_grace(text: &str) -> Result<Duration, String> {
+    match text {
+        "none" => Ok(Duration::ZERO),
+        _ => moments::duration(text).map_err(|wrong| format!("{wrong}, or none")),
+    }
 }
 
 /// The longest time to settle.

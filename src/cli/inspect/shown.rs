@@ -54,6 +54,7 @@ impl Reading {
             discover: settings.discover.to_string(),
             coverage: coverage(measured, whole, selection),
             tables: self.tables(figures, whole),
+            surroundings: self.surroundings.clone(),
             conflicts: inspected.conflicts.iter().map(|conflict| self.conflict(conflict)).collect(),
             absent_sources: absent(
                 &figures.absent_sources,
@@ -110,6 +111,8 @@ impl Reading {
                 merged: rows.merged.total(whole),
                 unchanged: rows.unchanged.total(whole),
                 deleted: rows.deleted.total(whole),
+                written_bytes: rows.written_bytes.total(whole),
+                tombstones: rows.tombstones.total(whole),
                 rule: rule(table),
             })
             .collect()

@@ -26,13 +26,17 @@ const PLACEHOLDERS: [(&str, &str); 5] = [
 ];
 
 /// Lines for a shell that are no commands of ours.
-const OTHERS: [&str; 2] = ["cargo build --release", "ssh -L 8088:localhost:8088 dbhost"];
+const OTHERS: [&str; 3] = [
+    "cargo build --release",
+    "ssh -L 8088:localhost:8088 dbhost",
+    "tar -xzf tributary-0.1.0-linux-x86_64.tar.gz --strip-components=1 -C /usr/local",
+];
 
 /// Flags of other programs, and scripts.
-const FOREIGN_FLAGS: [&str; 3] = ["--full", "--release", "--open"];
+const FOREIGN_FLAGS: [&str; 4] = ["--full", "--release", "--open", "--strip-components"];
 
 /// Files that are no part of a run directory.
-const FOREIGN_FILES: [&str; 3] = ["tributary.toml", "control.sock", "wrong.csv"];
+const FOREIGN_FILES: [&str; 4] = ["tributary.toml", "control.sock", "wrong.csv", "pairs.csv.gz"];
 
 /// The lines for a shell of a text, without what follows on a line.
 fn shell_lines(text: &str) -> Vec<String> {
@@ -100,7 +104,7 @@ fn every_command_line_can_be_run() {
 /// A block in no language would be taken for code of ours by the documentation, and be shown to nobody as what it is.
 #[test]
 fn every_block_of_code_says_what_it_is() {
-    const LANGUAGES: [&str; 5] = ["sh", "text", "toml", "json", "yaml"];
+    const LANGUAGES: [&str; 8] = ["sh", "console", "text", "toml", "json", "yaml", "sql", "promql"];
     for (name, text) in texts() {
         for block in help::blocks(text) {
             if let Block::Code(language, lines) = block {

@@ -5,12 +5,12 @@ use std::path::Path;
 
 use crate::cli::catalogue;
 use crate::cli::catalogue::cluster::{
-    CONSISTENCY, HOSTS, KEYSPACE, LOCAL_DC, NO_REGISTER, PASSWORD, PASSWORD_FILE, REGISTER, TLS,
-    TLS_CA, TLS_CERT, TLS_KEY, TLS_NO_HOSTNAME_CHECK, USERNAME,
+    ADDRESS_MAP, CONSISTENCY, HOSTS, KEYSPACE, LOCAL_DC, NO_REGISTER, PASSWORD, PASSWORD_FILE,
+    REGISTER, TLS, TLS_CA, TLS_CERT, TLS_KEY, TLS_NO_HOSTNAME_CHECK, USERNAME,
 };
 use crate::cli::catalogue::output::{JSON, LOG_FORMAT, LogFormat, QUIET, VERBOSE};
 use crate::cli::catalogue::work::{
-    DISCOVER, IN_FLIGHT, LIMIT, MAX_ERRORS, MAX_LATENCY, NO_SWEEP, RATE, SETTLE, SPEC,
+    DISCOVER, IN_FLIGHT, LIMIT, MAX_ERRORS, MAX_LATENCY, MIN_GC_GRACE, NO_SWEEP, RATE, SETTLE, SPEC,
 };
 use crate::cli::recorded::Recorded;
 use crate::cli::settings::{InputSource, OutputSettings, PaceSettings, WorkSettings};
@@ -39,6 +39,7 @@ pub(in crate::cli) fn cluster(layers: &Layers) -> Result<ClusterSettings, Settin
         register: register(layers)?,
         tls: tls(layers)?,
         hosts: layers.get(&HOSTS)?,
+        address_map: layers.find(&ADDRESS_MAP)?.unwrap_or_default(),
         keyspace: layers.get(&KEYSPACE)?,
         local_dc: layers.find(&LOCAL_DC)?,
         username,
@@ -166,6 +167,7 @@ pub(super) fn work(layers: &Layers) -> Result<WorkSettings, SettingsError> {
         discover: layers.get(&DISCOVER)?,
         pace: pace(layers)?,
         settle: layers.get(&SETTLE)?,
+        min_gc_grace: layers.get(&MIN_GC_GRACE)?,
         limits: Limits { groups: layers.get(&LIMIT)?, errors: layers.get(&MAX_ERRORS)? },
         sweep: !layers.get(&NO_SWEEP)?,
     })

@@ -10,10 +10,16 @@ use crate::cli::args::command;
 use crate::cli::given;
 use crate::cli::settings::PaceSettings;
 use crate::cluster::Consistency;
+use crate::events::kafka::KafkaSettings;
 use crate::moment::Moment;
 use crate::pace::InFlight;
 use crate::pipeline::{Discover, ErrorLimit};
 use crate::run::{InputRecord, RunDir, RunId, RunRecord, files};
+
+fn producer(events: &Option<EventSettings>) -> &KafkaSettings {
+    let Some(EventSettings::Kafka(settings)) = events else { panic!("no events") };
+    settings
+}
 
 /// A configuration file of its own.
 fn config_file(text: &str) -> PathBuf {
@@ -117,7 +123,7 @@ fn defaults_are_enough_but_for_keyspace_and_topic() {
     let settings = resolve(&["--keyspace", "k", "--topic", "t"], "", &[]).unwrap();
     assert_eq!(settings.merge.cluster.hosts, ["127.0.0.1:9042"]);
     assert_eq!(settings.merge.cluster.consistency, Consistency::LocalQuorum);
-    assert_eq!(settings.merge.events.as_ref().unwrap().brokers, "127.0.0.1:9092");
+    assert_eq!(producer(&settings.merge.events).brokers, "127.0.0.1:9092");
     assert_eq!(settings.merge.work.pace, pace(InFlight::Auto, None));
     assert_eq!(settings.merge.work.settle.as_secs(), 2);
     assert_eq!(settings.merge.work.limits.groups, usize::MAX);
@@ -183,7 +189,7 @@ fn kafka_properties_are_laid_over_each_other() {
     let environment =
         [("TRIBUTARY_KAFKA_LINGER_MS", "2"), ("TRIBUTARY_KAFKA_SASL_PASSWORD", "hunter2")];
     let settings = resolve(&["-X", "linger.ms=3"], file, &environment).unwrap();
-    let events = settings.merge.events.as_ref().unwrap();
+    let events = producer(&settings.merge.events);
     let last = |key: &str| {
         let found = events.properties.iter().rev().find(|(name, _)| name == key);
         found.map(|(_, value)| value.as_str())
@@ -316,7 +322,7 @@ fn secrets_are_given_again() {
     let settings =
         go_on(&begun, &[], "", &[password, ("TRIBUTARY_KAFKA_SASL_PASSWORD", "y")]).unwrap();
     let owned = |key: &str, value: &str| (key.to_owned(), value.to_owned());
-    let properties = &settings.merge.events.as_ref().unwrap().properties;
+    let properties = &producer(&settings.merge.events).properties;
     assert_eq!(properties, &[owned("linger.ms", "3"), owned("sasl.password", "y")]);
     let none = resolve(&["--keyspace", "k", "--topic", "t", "-X", "linger.ms=3"], "", &[]).unwrap();
     assert!(none.secret_flags.is_empty(), "{:?}", none.secret_flags);
@@ -335,7 +341,7 @@ fn verify_goes_by_the_run() {
     assert!(settings.events.is_none(), "the run had none");
     let begun = resolve(&["--keyspace", "k", "--topic", "t"], "", &[]).unwrap();
     assert!(verified(&begun, &[]).unwrap().events.is_none(), "nothing is announced");
-    assert_eq!(verified(&begun, &["--repair"]).unwrap().events.unwrap().topic, "t");
+    assert_eq!(producer(&verified(&begun, &["--repair"]).unwrap().events).topic, "t");
     let other = verified(&begun, &["--keyspace", "other"]).unwrap_err().to_string();
     assert!(other.contains("'other'") && other.contains("'k' only"), "{other}");
 }
@@ -345,7 +351,7 @@ fn undo_goes_by_the_run_but_need_not_announce() {
     let flags = ["--keyspace", "k", "--topic", "t", "--from-column", "old"];
     let begun = resolve(&flags, "", &[]).unwrap();
     let settings = undone(&begun, &[], "rate = 9\n").unwrap();
-    assert_eq!(settings.events.unwrap().topic, "t");
+    assert_eq!(producer(&settings.events).topic, "t");
     assert_eq!((settings.pace.rate, settings.force), (Some(9.0), false));
     assert!(settings.pairs.is_none());
     let flags = ["--no-events", "--pairs", "p.csv", "--to-column", "new", "--force"];

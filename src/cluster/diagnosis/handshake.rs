@@ -215,7 +215,7 @@ mod tests {
     use tokio::net::TcpListener;
 
     use super::*;
-    use crate::cluster::{Consistency, tls};
+    use crate::cluster::{AddressMap, Consistency, tls};
 
     /// A certificate with its key, and who it says it is.
     struct Issued {
@@ -276,6 +276,7 @@ mod tests {
             let _ = Pin::new(&mut stream).accept().await;
         });
         let settings = ClusterSettings {
+            address_map: AddressMap::default(),
             register: None,
             hosts: vec![format!("{host}:9042")],
             keyspace: "k".into(),

@@ -54,7 +54,7 @@ impl ClusterRegister {
     ///
     /// # Errors
     /// Another run has it, or the register cannot be written.
-    pub async fn take(&self) -> Result<(), ClusterError> {
+    pub(crate) async fn take(&self) -> Result<(), ClusterError> {
         let failed = |message: String| ClusterError::Query {
             what: format!("taking the lease on keyspace {}", self.reader.merged),
             message,
@@ -107,7 +107,7 @@ impl ClusterRegister {
     }
 
     /// The highest time that any run may have written, in microseconds.
-    pub fn floor(&self) -> TimestampUs {
+    pub(crate) fn floor(&self) -> TimestampUs {
         self.floor.load(Ordering::SeqCst)
     }
 
@@ -115,7 +115,7 @@ impl ClusterRegister {
     ///
     /// # Errors
     /// The register cannot be written; the lease then ends by itself.
-    pub async fn release(&self) -> Result<(), StorageError> {
+    pub(crate) async fn release(&self) -> Result<(), StorageError> {
         if self.epoch.load(Ordering::SeqCst) > 0 { self.renew(0, 0).await } else { Ok(()) }
     }
 

@@ -31,7 +31,7 @@ use crate::storage::StorageError;
 use super::statements::{Preparer, quoted};
 use super::{Cluster, ClusterError};
 
-pub use reader::RegisterReader;
+pub(crate) use reader::RegisterReader;
 use reader::bucket;
 
 /// Rows of one batch, at most: all are of one partition.
@@ -117,7 +117,7 @@ impl Statements {
 
 impl ClusterRegister {
     /// What can be asked of it.
-    pub fn reader(&self) -> &RegisterReader {
+    pub(crate) fn reader(&self) -> &RegisterReader {
         &self.reader
     }
 

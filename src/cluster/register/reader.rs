@@ -37,7 +37,7 @@ pub(super) const ENTRY: &str = "account, run, t, step, survivor";
 type EntryRow = (String, String, i64, String, String);
 
 /// The register of one keyspace, as it is read.
-pub struct RegisterReader {
+pub(crate) struct RegisterReader {
     pub(super) preparer: Preparer,
     /// The keyspace that is merged.
     pub(super) merged: String,
@@ -62,7 +62,7 @@ impl Cluster {
     ///
     /// # Errors
     /// It is of a later version, or cannot be read.
-    pub async fn register_reader(
+    pub(crate) async fn register_reader(
         &self,
         keyspace: &str,
     ) -> Result<Option<RegisterReader>, ClusterError> {
@@ -141,7 +141,7 @@ impl RegisterReader {
     ///
     /// # Errors
     /// The register cannot be read.
-    pub async fn lease(&self) -> Result<Option<Lease>, StorageError> {
+    pub(crate) async fn lease(&self) -> Result<Option<Lease>, StorageError> {
         type Row = (Option<String>, Option<String>, Option<i64>, Option<i64>, Option<i64>);
         let rows: Vec<Row> =
             self.ask("reading the lease of", &self.lease, (&*self.merged,)).await?;

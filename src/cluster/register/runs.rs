@@ -47,7 +47,7 @@ impl RegisterReader {
     ///
     /// # Errors
     /// The register cannot be read.
-    pub async fn runs(&self) -> Result<Vec<Run>, StorageError> {
+    pub(crate) async fn runs(&self) -> Result<Vec<Run>, StorageError> {
         let rows: Vec<Row> = self.ask("reading the runs of", &self.runs, (&*self.merged,)).await?;
         Ok(rows.into_iter().map(run).collect())
     }
@@ -64,7 +64,7 @@ impl ClusterRegister {
     ///
     /// # Errors
     /// The register cannot be written.
-    pub async fn add_run(&self, run: &Run) -> Result<(), StorageError> {
+    pub(crate) async fn add_run(&self, run: &Run) -> Result<(), StorageError> {
         let Run { id, location, user, version, began, ended, hashes, tables, state, groups } = run;
         let [input, spec] = hashes;
         let location = format!("{}:{location}", self.host);
@@ -89,7 +89,7 @@ impl ClusterRegister {
     ///
     /// # Errors
     /// The register cannot be written.
-    pub async fn set_state(
+    pub(crate) async fn set_state(
         &self,
         run: &str,
         state: RunState,

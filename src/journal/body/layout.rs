@@ -11,16 +11,15 @@ use crate::spec::{Columns, Spec};
 
 /// The tables of a specification, and what bodies need to know of them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Layout {
+pub(crate) struct Layout {
     /// By number.
     pub tables: Vec<TableLayout>,
     /// What events quote, if there are any.
     pub(super) event: Option<EventLayout>,
 }
 
-/// A table.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct TableLayout {
+pub(crate) struct TableLayout {
     /// Its name.
     pub name: String,
     /// What the cluster called this very table, if that was known.
@@ -45,7 +44,7 @@ pub(super) struct EventLayout {
 
 impl Layout {
     /// The order of a specification.
-    pub fn of(spec: &Spec) -> Self {
+    pub(crate) fn of(spec: &Spec) -> Self {
         let tables = spec.tables.iter().map(|table| TableLayout {
             name: table.name.clone(),
             id: Some(table.id.clone()).filter(|id| !id.is_empty()),
@@ -67,7 +66,7 @@ impl Layout {
     ///
     /// # Errors
     /// The journal cannot be read.
-    pub fn all(journal: &dyn Journal) -> Result<Vec<Self>, JournalError> {
+    pub(crate) fn all(journal: &dyn Journal) -> Result<Vec<Self>, JournalError> {
         let mut layouts: Vec<Self> = Vec::new();
         loop {
             let name = name(layouts.len());

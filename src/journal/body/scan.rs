@@ -7,11 +7,11 @@ use crate::model::{Scope, TableIndex};
 use super::{Codec, read_scope, write_scope};
 
 /// A scope, and the groups of whose sources it holds a row.
-pub type FoundIn = (Scope, Vec<u32>);
+pub(crate) type FoundIn = (Scope, Vec<u32>);
 
 impl Codec {
     /// What was found in a range of a table.
-    pub fn encode_found(&self, table: TableIndex, found: &[FoundIn]) -> Vec<u8> {
+    pub(crate) fn encode_found(&self, table: TableIndex, found: &[FoundIn]) -> Vec<u8> {
         let mut out = self.begin(64);
         out.number(table);
         out.list(found, |out, (scope, groups)| {
@@ -25,7 +25,7 @@ impl Codec {
     ///
     /// # Errors
     /// As with [`decode`](Self::decode).
-    pub fn decode_found(&self, found: &Bytes) -> Result<(TableIndex, Vec<FoundIn>), String> {
+    pub(crate) fn decode_found(&self, found: &Bytes) -> Result<(TableIndex, Vec<FoundIn>), String> {
         self.read(found, |reader, present| {
             let table = present.table(reader.number()?)?;
             let found = reader.list(|reader| {

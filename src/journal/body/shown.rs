@@ -24,7 +24,7 @@ impl Codec {
     ///
     /// # Errors
     /// As with [`decode`](Self::decode).
-    pub fn show(&self, kind: Kind, body: &Bytes) -> Result<Vec<u8>, String> {
+    pub(crate) fn show(&self, kind: Kind, body: &Bytes) -> Result<Vec<u8>, String> {
         let layout = &self.present(&mut Reader::new(body))?.now;
         let mut out = Object::default();
         match kind {
@@ -39,7 +39,7 @@ impl Codec {
     ///
     /// # Errors
     /// As with [`decode`](Self::decode).
-    pub fn show_scopes(&self, scopes: &Bytes) -> Result<Vec<u8>, String> {
+    pub(crate) fn show_scopes(&self, scopes: &Bytes) -> Result<Vec<u8>, String> {
         let found = self.decode_scopes(scopes)?;
         let mut out = Vec::new();
         json::list(&mut out, found, |out, (table, scope)| {
@@ -168,7 +168,7 @@ fn write_swept(out: &mut Object, layout: &Layout, swept: &Swept) {
             out.object("times", |out| {
                 for ((name, _), times) in table.columns.iter().zip(&target.times) {
                     match times {
-                        WriteTimes::None => {}
+                        WriteTimes::None | WriteTimes::Unknown => {}
                         WriteTimes::Cell(t) => out.number(name, *t),
                         WriteTimes::Elements(times) => {
                             json::list(out.name(name), times, |out, t| json::number(out, *t));

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! rows:   table, source, key, cells: (column, [element], [value], t, [moved_at]),
-//!         [target: row, times by column: 0: none, 1: t, 2: t of each element], [settled]
+//!         [target: row, times by column: 0: none, 1: t, 2: t of each element, 3: not known], [settled]
 //! events: as in a completion
 //! ```
 
@@ -22,10 +22,11 @@ use super::{
 const NONE: usize = 0;
 const CELL: usize = 1;
 const ELEMENTS: usize = 2;
+const UNKNOWN: usize = 3;
 
 impl Codec {
     /// The body of a sweep's slice.
-    pub fn encode_sweep(&self, slice: &SweepSlice) -> Vec<u8> {
+    pub(crate) fn encode_sweep(&self, slice: &SweepSlice) -> Vec<u8> {
         let mut out = self.begin(256);
         out.list(&slice.rows, write_swept);
         write_events(&mut out, &slice.events);
@@ -36,7 +37,7 @@ impl Codec {
     ///
     /// # Errors
     /// As with [`decode`](Self::decode).
-    pub fn decode_sweep(&self, body: &Bytes) -> Result<SweepSlice, String> {
+    pub(crate) fn decode_sweep(&self, body: &Bytes) -> Result<SweepSlice, String> {
         self.read(body, |reader, present| {
             let rows = reader.list(|reader| read_swept(reader, present))?;
             Ok(SweepSlice { rows, events: read_events(reader, present)? })
@@ -59,6 +60,7 @@ fn write_swept<'a>(out: &mut Out<'a>, swept: &'a Swept) {
         out.row(Width::Full.kind(swept.table), &target.row.cells);
         out.list(&target.times, |out, times| match times {
             WriteTimes::None => out.number(NONE),
+            WriteTimes::Unknown => out.number(UNKNOWN),
             WriteTimes::Cell(t) => {
                 out.number(CELL);
                 out.signed(*t);
@@ -96,6 +98,7 @@ fn read_times(reader: &mut Reader<'_>, table: &PresentTable) -> Read<Vec<WriteTi
     let known = reader.list(|reader| match reader.number()? {
         NONE => Ok(WriteTimes::None),
         CELL => reader.signed().map(WriteTimes::Cell),
+        UNKNOWN => Ok(WriteTimes::Unknown),
         ELEMENTS => reader.list(Reader::signed).map(WriteTimes::Elements),
         other => Err(format!("{other} is no kind of write times")),
     })?;

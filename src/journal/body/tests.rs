@@ -1,3 +1,5 @@
+//! What a body says is read back as it was written.
+
 #[cfg(test)]
 mod altered;
 #[cfg(test)]
@@ -111,6 +113,7 @@ fn slice(spec: &Spec) -> impl Strategy<Value = Slice> {
 fn times(columns: usize) -> impl Strategy<Value = Vec<WriteTimes>> {
     let times = prop_oneof![
         Just(WriteTimes::None),
+        Just(WriteTimes::Unknown),
         any::<i64>().prop_map(WriteTimes::Cell),
         prop::collection::vec(any::<i64>(), 0..3).prop_map(WriteTimes::Elements),
     ];

@@ -22,20 +22,20 @@ use super::{Codec, read_cell, read_key, write_cell, write_values};
 
 /// What was decided about the keys of one chunk.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct UndoSlice {
+pub(crate) struct UndoSlice {
     /// How many keys the chunk has.
     pub keys: usize,
     /// The keys that had their turn; `None` if all had.
-    pub only: Option<BTreeSet<usize>>,
+    pub(crate) only: Option<BTreeSet<usize>>,
     /// The keys that are restored in another way than most.
-    pub apart: Vec<Apart>,
+    pub(crate) apart: Vec<Apart>,
     /// The keys that someone changed since.
-    pub left_alone: Vec<LeftAlone>,
+    pub(crate) left_alone: Vec<LeftAlone>,
 }
 
 /// A key that is restored in another way than most.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Apart {
+pub(crate) struct Apart {
     /// Its position in the chunk.
     pub key: usize,
     /// Its table.
@@ -43,14 +43,14 @@ pub struct Apart {
     /// Cells of the survivor's to be overwritten that are dated at or after the undo's own time.
     pub ahead: Vec<CellAhead>,
     /// The survivor's row stays as it is.
-    pub keeps_survivor: bool,
+    pub(crate) keeps_survivor: bool,
     /// Cells of sources that somebody has written since.
     pub kept: Vec<KeptCell>,
 }
 
 /// A cell of a source that stays as it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct KeptCell {
+pub(crate) struct KeptCell {
     /// The source, by its index in the group.
     pub source: usize,
     /// The column.
@@ -61,7 +61,7 @@ pub struct KeptCell {
 
 /// A cell that is dated at or after the undo's own time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct CellAhead {
+pub(crate) struct CellAhead {
     /// The column.
     pub column: ColumnIndex,
     /// Its write time.
@@ -70,7 +70,7 @@ pub struct CellAhead {
 
 /// A key that was left alone.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LeftAlone {
+pub(crate) struct LeftAlone {
     /// Its position in the chunk.
     pub key: usize,
     /// Its table.
@@ -98,7 +98,7 @@ pub struct Disputed {
 
 impl Codec {
     /// The body of an undo's slice.
-    pub fn encode_undo(&self, slice: &UndoSlice) -> Vec<u8> {
+    pub(crate) fn encode_undo(&self, slice: &UndoSlice) -> Vec<u8> {
         let mut out = self.begin(64);
         out.number(slice.keys);
         out.option(slice.only.as_ref(), |out, only| out.list(only, |out, key| out.number(*key)));
@@ -135,7 +135,7 @@ impl Codec {
     ///
     /// # Errors
     /// As with [`decode`](Self::decode).
-    pub fn decode_undo(&self, body: &Bytes) -> Result<UndoSlice, String> {
+    pub(crate) fn decode_undo(&self, body: &Bytes) -> Result<UndoSlice, String> {
         self.read(body, |reader, present| {
             let keys = reader.number()?;
             let only = reader.option(|reader| reader.list(Reader::number))?;

@@ -123,7 +123,7 @@ thread_local! {
 
 /// About what an intent takes in the file, in bytes; the group itself is counted with its last slice. Its body is
 /// taken for one that comes behind that of the last one in a block.
-pub fn stored_bytes(mut intent: Intent) -> u64 {
+pub(crate) fn stored_bytes(mut intent: Intent) -> u64 {
     let body = mem::take(&mut intent.body);
     let before = BEFORE.replace(body.clone());
     let body = compress(body, &before).len();

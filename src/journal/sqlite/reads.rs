@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
@@ -260,12 +261,17 @@ fn unfit(column: usize, error: serde_json::Error) -> rusqlite::Error {
 
 impl FromSql for State {
     fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
-        value.as_str()?.parse().map_err(|what: String| FromSqlError::Other(what.into()))
+        named(value, "a state")
     }
 }
 
 impl FromSql for Kind {
     fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
-        value.as_str()?.parse().map_err(|what: String| FromSqlError::Other(what.into()))
+        named(value, "a kind of slice")
     }
+}
+
+fn named<T: FromStr>(value: ValueRef<'_>, what: &str) -> FromSqlResult<T> {
+    let name = value.as_str()?;
+    name.parse().map_err(|_| FromSqlError::Other(format!("'{name}' is not {what}").into()))
 }

@@ -1,3 +1,5 @@
+//! The journal in a file: what it keeps, and what it says of one that it cannot read.
+
 #[cfg(test)]
 mod accounts;
 

@@ -3,6 +3,8 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, mpsc};
@@ -48,6 +50,8 @@ pub(super) struct Writer {
 #[derive(Debug)]
 struct Shared {
     path: PathBuf,
+    /// The device and the number of the file that was opened.
+    file: Option<(u64, u64)>,
     /// The first failure. It stays: nobody knows what a later sync would still cover.
     failure: OnceLock<JournalError>,
     commits: AtomicU64,
@@ -57,8 +61,9 @@ impl Writer {
     /// Starts the thread.
     pub(super) fn start(path: &Path, connection: Connection) -> Result<Self, JournalError> {
         let path = path.to_owned();
-        let shared =
-            Arc::new(Shared { path, failure: OnceLock::new(), commits: AtomicU64::new(0) });
+        let file = identity(&path);
+        let (failure, commits) = (OnceLock::new(), AtomicU64::new(0));
+        let shared = Arc::new(Shared { path, file, failure, commits });
         let (requests, queue) = mpsc::channel();
         let for_thread = Arc::clone(&shared);
         let thread = thread::Builder::new()
@@ -174,8 +179,7 @@ impl Work {
         let failure = self.shared.failure.get().cloned();
         let written = match failure {
             Some(failure) => Err(failure),
-            None => self.write(&waiting).map_err(|error| {
-                let failure = unwritable(&self.shared.path, error);
+            None => self.write_to_disk(&waiting).map_err(|failure| {
                 tracing::error!("{failure}");
                 self.shared.failure.get_or_init(|| failure).clone()
             }),
@@ -190,6 +194,19 @@ impl Work {
                 // They are held apart.
                 Request::Note(..) => {}
             }
+        }
+    }
+
+    /// Writes what waits. A file that has no name any more takes it as well, and is gone when the process ends.
+    fn write_to_disk(&mut self, waiting: &[Request]) -> Written {
+        let path = &self.shared.path.clone();
+        self.write(waiting).map_err(|error| unwritable(path, error))?;
+        match self.shared.file.is_some() && self.shared.file == identity(path) {
+            true => Ok(()),
+            false => Err(unwritable(
+                path,
+                "somebody has removed or moved it, or put another in its place",
+            )),
         }
     }
 
@@ -225,6 +242,12 @@ impl Work {
         self.shared.commits.fetch_add(1, Ordering::Relaxed);
         Ok(())
     }
+}
+
+/// The device and the number of the file of this name.
+fn identity(path: &Path) -> Option<(u64, u64)> {
+    let file = fs::metadata(path).ok()?;
+    Some((file.dev(), file.ino()))
 }
 
 fn keep(transaction: &Transaction<'_>, block: &Block) -> rusqlite::Result<()> {

@@ -3,6 +3,7 @@ use serde_json::Value;
 use super::*;
 use crate::latency::Operation;
 use crate::live::{Ended, Nodes};
+use crate::model::Destination;
 
 fn json(sampler: &mut Sampler, at: Instant) -> Value {
     serde_json::from_str(&sampler.tick(at).status).unwrap()
@@ -90,7 +91,7 @@ fn latencies_are_those_of_the_last_while() {
 #[test]
 fn servers_that_are_late_are_told() {
     let (_, _, mut sampler) = sampler(|| Counters {
-        topic: Some("t".into()),
+        destination: Some(Destination { sink: "S", kind: "topic", name: "t".into() }),
         produced: 3,
         acknowledged: 1,
         nodes: Nodes { known: 3, connected: 2 },
@@ -99,12 +100,12 @@ fn servers_that_are_late_are_told() {
     let start = Instant::now();
     let shown = json(&mut sampler, start);
     assert_eq!(
-        (&shown["kafka"]["state"], &shown["cassandra"]["state"]),
+        (&shown["events"]["state"], &shown["cassandra"]["state"]),
         (&"ok".into(), &"waiting".into())
     );
     let shown = json(&mut sampler, start + Duration::from_secs(7));
     assert_eq!(
-        (&shown["kafka"]["state"], &shown["kafka"]["silent_s"]),
+        (&shown["events"]["state"], &shown["events"]["silent_s"]),
         (&"waiting".into(), &7.0.into())
     );
 }

@@ -88,7 +88,8 @@ fn both(ids: &[String]) -> (Vec<String>, Vec<String>) {
         all.insert(list.accounts.id(edge.from).to_string(), edge.from);
         all.insert(list.accounts.id(edge.to).to_string(), edge.to);
     }
-    let is_found = |account: &u32| found.as_ref().is_some_and(|found| found.contains(*account));
+    let is_found =
+        |account: &u32| found.as_ref().is_some_and(|found| found.contains(*account as usize));
     let found = all.iter().filter(|(_, account)| is_found(account));
     let found = found.map(|(id, _)| id.clone()).collect();
     let same = |id: &String| all.keys().filter(|o| o.to_lowercase() == id.to_lowercase()).count();

@@ -1,7 +1,10 @@
 //! The numbers of an inspection, group by group, so that a sample says something of the whole.
 
 use crate::estimate::Moments;
-use crate::model::{TableTally, Tally};
+use crate::model::{Change, TableTally};
+use crate::spec::Table;
+
+use super::look::Seen;
 
 /// What a merge of the inspected groups does.
 #[derive(Clone, Debug, Default)]
@@ -17,7 +20,7 @@ pub struct Figures {
     /// Batches that are written.
     pub batches: Moments,
     /// What the journal takes, in bytes.
-    pub journal_bytes: Moments,
+    pub(crate) journal_bytes: Moments,
     /// Rows of sources to which no other row leads; 0 unless a scan has found them.
     pub missed: Moments,
 }
@@ -35,6 +38,44 @@ pub struct TableFigures {
     pub unchanged: Moments,
     /// Those that are deleted.
     pub deleted: Moments,
+    /// Bytes that are written.
+    pub written_bytes: Moments,
+    /// Tombstones that are left.
+    pub tombstones: Moments,
+}
+
+/// What is written to one table for one group.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Written {
+    pub(super) bytes: u64,
+    pub(super) tombstones: u64,
+}
+
+impl Written {
+    /// Adds a change. What sets a map or set that is not frozen deletes first what it held.
+    pub(super) fn add(&mut self, table: &Table, change: &Change) {
+        self.bytes += change.size_bytes() as u64;
+        let is_set = |column: usize| table.columns[column].is_multi_cell();
+        self.tombstones += match change {
+            Change::Insert { row } => {
+                let cells = row.cells.iter().enumerate().skip(table.key_len);
+                cells.filter(|(column, cell)| cell.is_some() && is_set(*column)).count() as u64
+            }
+            Change::Update { set, .. } => {
+                set.iter().filter(|(column, _)| is_set(*column)).count() as u64
+            }
+            Change::DeleteRow { .. } | Change::DeletePartition { .. } => 1,
+            Change::AddElements { .. }
+            | Change::RemoveElements { .. }
+            | Change::ExpireRow { .. } => 0,
+        };
+    }
+
+    /// Adds the delete of a partition by a key of so many bytes.
+    pub(super) fn add_delete(&mut self, key_bytes: usize) {
+        self.bytes += key_bytes as u64;
+        self.tombstones += 1;
+    }
 }
 
 impl Figures {
@@ -43,12 +84,14 @@ impl Figures {
     }
 
     /// Adds a group, which was drawn, or which was read in any case.
-    pub(super) fn add(&mut self, tally: &Tally, journal_bytes: u64, missed: u64, is_drawn: bool) {
+    pub(super) fn add(&mut self, seen: &Seen, is_drawn: bool) {
+        let Seen { tally, written, journal_bytes, missed, .. } = seen;
         let add = |moments: &mut Moments, value| match is_drawn {
             true => moments.add(value),
             false => moments.add_certain(value),
         };
-        for (figures, rows) in self.tables.iter_mut().zip(&tally.tables) {
+        let tables = self.tables.iter_mut().zip(&tally.tables).zip(written);
+        for ((figures, rows), written) in tables {
             let TableTally { source_rows, target_rows: _, copied, merged, unchanged, deleted } =
                 *rows;
             add(&mut figures.source_rows, source_rows);
@@ -56,12 +99,14 @@ impl Figures {
             add(&mut figures.merged, merged);
             add(&mut figures.unchanged, unchanged);
             add(&mut figures.deleted, deleted);
+            add(&mut figures.written_bytes, written.bytes);
+            add(&mut figures.tombstones, written.tombstones);
         }
         add(&mut self.absent_sources, tally.absent_sources);
         add(&mut self.absent_survivors, tally.absent_survivors);
         add(&mut self.events, tally.events);
         add(&mut self.batches, tally.batches);
-        add(&mut self.journal_bytes, journal_bytes);
-        add(&mut self.missed, missed);
+        add(&mut self.journal_bytes, *journal_bytes);
+        add(&mut self.missed, *missed);
     }
 }

@@ -12,6 +12,7 @@ use crate::storage::Reader;
 use super::super::access::Access;
 use super::super::work::{Part, Sink, Work};
 use super::super::{GroupError, Window};
+use super::figures::Written;
 use super::{
     Absent, CONFLICTS, Conflict, LargeAccount, NAMED, keep_conflict, keep_first, keep_largest,
 };
@@ -21,6 +22,8 @@ pub(super) struct Seen {
     pub(super) group: usize,
     pub(super) pairs: u64,
     pub(super) tally: Tally,
+    /// By table.
+    pub(super) written: Vec<Written>,
     pub(super) journal_bytes: u64,
     pub(super) missed: u64,
     pub(super) absent_sources: Vec<Absent>,
@@ -76,6 +79,8 @@ struct Counted<'a> {
     weight: f64,
     /// By source.
     rows: Vec<u64>,
+    /// By table.
+    written: Vec<Written>,
     events: u64,
     journal_bytes: u64,
     missed: u64,
@@ -95,6 +100,7 @@ pub(super) async fn look_at<S: Reader>(
         scales,
         weight,
         rows: vec![0; group.pairs.len()],
+        written: vec![Written::default(); window.spec.tables.len()],
         events: 0,
         journal_bytes: 0,
         missed: 0,
@@ -108,6 +114,7 @@ pub(super) async fn look_at<S: Reader>(
     let mut seen = Seen {
         group: group.index,
         pairs: group.pairs.len() as u64,
+        written: sink.written,
         journal_bytes: sink.journal_bytes,
         missed: sink.missed,
         absent_sources: Vec::new(),
@@ -146,9 +153,17 @@ impl<S: Reader> Sink<S> for Counted<'_> {
     }
 
     async fn take(&mut self, window: &Window<S>, part: Part<'_>) -> Result<(), GroupError> {
-        let Part { group: _, slice, intent, writes: _, findings } = part;
+        let Part { group: _, slice, intent, writes, findings } = part;
         window.deletes.count(&window.spec, &slice, self.weight);
         self.journal_bytes += self.scales.bytes(intent, slice.entries.len() as u64);
+        writes.iter().flatten().flat_map(|batch| &batch.mutations).for_each(|own| {
+            self.written[own.table].add(&window.spec.tables[own.table], &own.change);
+        });
+        for gone in slice.completion.iter().flat_map(|completion| &completion.deletes) {
+            let key = gone.scope.values().iter().map(Bytes::len).sum::<usize>()
+                + self.group.pairs[gone.source].from.cell().len();
+            self.written[gone.table].add_delete(key);
+        }
         for entry in &slice.entries {
             self.see(window, entry, findings);
         }

@@ -5,23 +5,20 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use futures::{StreamExt, TryStreamExt, stream};
 
 use crate::failpoint;
 use crate::history::Histories;
-use crate::journal::{Intent, Kind, Note, State};
-use crate::merge::{self, Announced, Horizon, SweepSlice, Verdict};
+use crate::journal::{Intent, Kind, State};
+use crate::merge::{Announced, Horizon, SweepSlice, Swept, Verdict};
 use crate::model::{AccountId, Group, Scope, TableIndex, Tally, TimedRow, TimestampUs};
 use crate::register::Step;
 use crate::storage::{StorageError, Writer};
 
 use super::super::discovered::Discovered;
-use super::super::overtaken::{self, Acknowledged, Raised};
+use super::super::overtaken::Raised;
 use super::super::{GroupError, Merged, NextPage, Window};
-use super::{Leftover, ROUNDS, Turn};
-
-/// Reads that one group has under way at once.
-const READS: usize = 16;
+use super::place::place;
+use super::{Leftover, ROUNDS, Turn, undated};
 
 /// A key without its account: what the rows of all accounts of a group share.
 type SharedKey = (TableIndex, Vec<Bytes>);
@@ -41,11 +38,12 @@ pub(super) async fn turn<S: Writer>(
     discovered: &Discovered,
     round: usize,
 ) -> Result<Turn, GroupError> {
-    let mut sweeper = Sweeper { window, group, round, turn: Turn::default() };
+    let mut sweeper = Sweeper { window, group, round, t: 0, turn: Turn::default() };
     sweeper.turn.group = group.index;
     let records = window.journal.slices(group.index)?;
     let last = records.iter().find(|record| record.kind == Kind::Merge && record.completes);
     let Some(last) = last else { return Ok(sweeper.turn) };
+    sweeper.t = last.t;
     let after = records.iter().map(|record| record.t).max().unwrap_or(last.t);
     let mut scopes = BTreeSet::new();
     for record in &records {
@@ -92,82 +90,17 @@ pub(in super::super) async fn replay<S: Writer>(
     let slice = window.codec.decode_sweep(&window.journal.body(stopped.id)?);
     let slice = slice.map_err(GroupError::Record)?;
     Raised::recorded(window, group)?.write(window, group).await?;
-    let left = carry_out(window, group, &slice, (stopped.t, true)).await?;
-    Ok(Some(Merged { tally, left }))
-}
-
-/// Writes what a slice of a sweep says, announces it, and notes it; gives the rows that were left, and those of the
-/// survivor that are otherwise than the policies say.
-///
-/// Time has passed since the cells were written, so they are read back before they are taken from the source: what a
-/// later delete hides was not moved. With the register it is known that no other run deletes there, so somebody has
-/// deleted the row that the cells belong to, and they go with it; without, they stay, and the placing is taken back: part
-/// of a row under the survivor would be its own for the next look. `is_again` says whether an earlier attempt may have
-/// sent what takes them.
-async fn carry_out<S: Writer>(
-    window: &Window<S>,
-    group: &Group,
-    slice: &SweepSlice,
-    (t, is_again): (TimestampUs, bool),
-) -> Result<Vec<Leftover>, GroupError> {
-    window.write_all(slice.moves(&window.spec, &group.survivor)).await?;
-    let writes = Acknowledged { since: t, at: window.as_of.now(), state: State::Sweeping };
-    let moved = slice.rows.iter().filter(|row| row.is_moved());
-    let moved = moved.map(|row| {
-        let shape = &window.spec.tables[row.table];
-        (row.table, row.key_of(shape, &group.survivor))
-    });
-    let computed = moved.filter(|(table, _)| !window.spec.tables[*table].survivorship.is_empty());
-    let mut left = overtaken::raise(window, group, computed.collect(), writes).await?.left;
-    let hidden = hidden(window, group, slice).await?;
-    let goes = window.register.is_some();
-    if !goes {
-        if is_again {
-            window.write_all(slice.pins(&window.spec, &hidden)).await?;
-        }
-        window.write_all(slice.voids(&window.spec, &group.survivor, &hidden)).await?;
-    }
-    let takes = |row: usize| goes || !hidden.contains(&row);
-    window.write_all(slice.removals(&window.spec, takes)).await?;
-    let why = if goes { GONE } else { HIDDEN };
-    left.extend(hidden.iter().map(|row| Leftover::of_row(group, &slice.rows[*row], why)));
-    failpoint::hit("swept");
-    if let Some(event) = &window.spec.event {
-        let announced = slice.events.iter();
-        let events = announced.map(|one| merge::event(event, &group.survivor, one, t)).collect();
-        window.deliver(events).await?;
-    }
-    let note = Note { group: group.index, state: State::Done, reason: None, known_as: None };
-    window.journal.note(note)?;
-    Ok(left)
-}
-
-/// Why a late row is not taken to its new place.
-const HIDDEN: &str = "its new place was deleted later than it was written, by somebody or by another run: it is left where \
-                      it is";
-const GONE: &str =
-    "the row that it belongs to was deleted later than it was written: it is gone with that";
-
-/// The rows of a slice that do not stand where they were moved.
-async fn hidden<S: Writer>(
-    window: &Window<S>,
-    group: &Group,
-    slice: &SweepSlice,
-) -> Result<BTreeSet<usize>, StorageError> {
-    let reads = slice.rows.iter().enumerate().map(|(at, row)| async move {
-        let table = &window.spec.tables[row.table];
-        let found = window.timed_row(row.table, &row.key_of(table, &group.survivor)).await?;
-        Ok((!row.stands(table, found.as_ref())).then_some(at))
-    });
-    let reads: Vec<_> = reads.collect();
-    let hidden: Vec<Option<usize>> = stream::iter(reads).buffered(READS).try_collect().await?;
-    Ok(hidden.into_iter().flatten().collect())
+    // What is hidden is still there for the next look.
+    let placed = place(window, group, &slice, (stopped.t, true)).await?;
+    Ok(Some(Merged { tally, left: placed.left }))
 }
 
 struct Sweeper<'a, S> {
     window: &'a Window<S>,
     group: &'a Group,
     round: usize,
+    /// The merge's write time.
+    t: TimestampUs,
     turn: Turn,
 }
 
@@ -227,9 +160,9 @@ impl<S: Writer> Sweeper<'_, S> {
             return Ok(());
         }
         let (window, group) = (self.window, self.group);
-        let copies = self.copies(&found)?;
+        let (copies, offered) = self.recorded(&found)?;
         let now = window.as_of.now();
-        let horizon = Horizon { settled: window.as_of.settled(now), now };
+        let horizon = Horizon { deleted: self.t, settled: window.as_of.settled(now), now };
         let mut targets: HashMap<SharedKey, Option<TimedRow>> = HashMap::new();
         let mut slice = SweepSlice::default();
         for Found { table, source, row } in found {
@@ -242,8 +175,16 @@ impl<S: Writer> Sweeper<'_, S> {
             };
             let is_copy =
                 copies.contains(&shared) || targets.contains_key(&shared) && target.is_none();
+            let deleted = undated::deleted(&offered, table, &key).unwrap_or_default();
+            let horizon = Horizon { deleted: deleted.max(self.t), ..horizon };
             match Verdict::of((table, shape), source, &row, target, is_copy, horizon) {
-                Verdict::Take(swept, leftover) => {
+                Verdict::Take(mut swept, leftover) => {
+                    let hidden = undated::hidden_before(shape, &mut swept, &offered);
+                    if hidden.len() == swept.cells.len() {
+                        let leftover = undated::leftover(window, group, &swept, &hidden);
+                        self.turn.left.extend(leftover);
+                        continue;
+                    }
                     targets.insert(shared, swept.result(shape, &group.survivor));
                     self.turn.expiring |=
                         swept.cells.iter().any(|cell| Some(cell.t) > swept.settled);
@@ -286,24 +227,19 @@ impl<S: Writer> Sweeper<'_, S> {
         window.intend(intent).await?;
         window.begin(group, Step::After).await?;
         failpoint::hit("sweep");
-        self.turn.leftovers.extend(carry_out(window, group, &slice, (t, false)).await?);
+        let placed = place(window, group, &slice, (t, false)).await?;
+        self.turn.leftovers.extend(placed.left);
+        self.turn.left.extend(placed.stays);
         Ok(())
     }
 
     fn leave(&mut self, table: TableIndex, source: usize, key: Vec<Bytes>, why: &str) {
-        let pair = &self.group.pairs[source];
-        self.turn.left.push(Leftover {
-            account: pair.from.clone(),
-            survivor: self.group.survivor.clone(),
-            line: pair.line,
-            table: Some(table),
-            key,
-            why: why.to_owned(),
-        });
+        self.turn.left.push(Leftover::of(self.group, source, (table, key), why));
     }
 
-    /// The keys at which the survivor's row is a copy of the run's own.
-    fn copies(&self, found: &[Found]) -> Result<HashSet<SharedKey>, GroupError> {
+    /// What the journal says of the keys: those at which the survivor's row is a copy of the run's own, and what earlier
+    /// looks have moved without knowing its time.
+    fn recorded(&self, found: &[Found]) -> Result<(HashSet<SharedKey>, Vec<Swept>), GroupError> {
         let spec = &self.window.spec;
         let wanted: HashSet<SharedKey> = found
             .iter()
@@ -312,20 +248,24 @@ impl<S: Writer> Sweeper<'_, S> {
                 (found.table, table.shared_key(&table.key_of(&found.row.row)))
             })
             .collect();
-        let mut copies = HashSet::new();
+        let (mut copies, mut offered) = (HashSet::new(), Vec::new());
         let (journal, codec) = (&*self.window.journal, &self.window.codec);
         let mut walk = Histories::open(journal, codec, spec, self.group.index)?;
         while let Some(histories) = walk.next_chunk()? {
-            for history in histories.into_iter().filter(crate::history::History::is_copy) {
+            for mut history in histories {
                 let table = &spec.tables[history.table];
                 let key = history.key_of(table, &self.group.survivor);
                 let shared = (history.table, table.shared_key(&key));
-                if wanted.contains(&shared) {
+                if !wanted.contains(&shared) {
+                    continue;
+                }
+                if history.is_copy() {
                     copies.insert(shared);
                 }
+                offered.extend(history.swept.drain(..).filter(Swept::is_undated));
             }
         }
-        Ok(copies)
+        Ok((copies, offered))
     }
 
     /// The survivor's row of a source's key, with write times.

@@ -12,14 +12,17 @@
 
 mod group;
 mod look;
+mod place;
+mod undated;
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use tokio::sync::watch;
 
 use crate::journal::State;
-use crate::model::{AccountId, EXPIRY, TableIndex};
+use crate::model::{AccountId, EXPIRY, Group, TableIndex};
 use crate::plan::Plan;
 use crate::storage::Writer;
 
@@ -67,7 +70,7 @@ pub struct Leftover {
     /// The table; `None` if the whole sweep of the group failed.
     pub table: Option<TableIndex>,
     /// The key of the row, in column order.
-    pub key: Vec<bytes::Bytes>,
+    pub key: Vec<Bytes>,
     /// Why it was left.
     pub why: String,
 }
@@ -220,37 +223,25 @@ fn moved_on(run: &str) -> String {
 }
 
 impl Leftover {
-    /// The survivor's row of a key that a source had.
-    pub(super) fn of_key(
-        group: &crate::model::Group,
-        history: &crate::history::History,
+    /// A row that a source of a group led to.
+    pub(super) fn of(
+        group: &Group,
         source: usize,
-        why: &str,
+        (table, key): (TableIndex, Vec<Bytes>),
+        why: impl Into<String>,
     ) -> Self {
         let pair = &group.pairs[source];
         Self {
             account: pair.from.clone(),
             survivor: group.survivor.clone(),
             line: pair.line,
-            table: Some(history.table),
-            key: history.key(),
-            why: why.to_owned(),
+            table: Some(table),
+            key,
+            why: why.into(),
         }
     }
 
-    fn of_row(group: &crate::model::Group, row: &crate::merge::Swept, why: &str) -> Self {
-        let pair = &group.pairs[row.source];
-        Self {
-            account: pair.from.clone(),
-            survivor: group.survivor.clone(),
-            line: pair.line,
-            table: Some(row.table),
-            key: row.key.clone(),
-            why: why.to_owned(),
-        }
-    }
-
-    fn of_group(group: &crate::model::Group, why: &str) -> Self {
+    fn of_group(group: &Group, why: &str) -> Self {
         let pair = group.pairs.first();
         Self {
             account: pair.map_or_else(|| group.survivor.clone(), |pair| pair.from.clone()),

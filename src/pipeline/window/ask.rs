@@ -240,7 +240,7 @@ impl<S: Writer> Window<S> {
     ///
     /// # Errors
     /// The first delete that failed for good; others may have been carried out.
-    pub async fn delete_sources(
+    pub(crate) async fn delete_sources(
         &self,
         group: &Group,
         completion: &Completion,

@@ -45,7 +45,7 @@ impl<S: Send + Sync + 'static> Window<S> {
     ///
     /// # Errors
     /// The register cannot be written, or the lease is lost: nothing of the group may be written then.
-    pub async fn begin(&self, group: &Group, step: Step) -> Result<(), StorageError> {
+    pub(crate) async fn begin(&self, group: &Group, step: Step) -> Result<(), StorageError> {
         let Some(register) = &self.register else { return Ok(()) };
         if self.begun.lock().contains_key(&group.index) {
             return Ok(());

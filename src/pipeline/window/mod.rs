@@ -31,7 +31,7 @@ use crate::storage::{Reader, Writer};
 
 use super::Context;
 
-pub use ask::{IntendError, NextPage};
+pub(crate) use ask::{IntendError, NextPage};
 use begin::Begun;
 use gather::Asked;
 
@@ -122,7 +122,7 @@ impl<S> Window<S> {
                         Poll::Ready(None) => {
                             let next = (self.send)(self);
                             if next.is_empty() {
-                                // They wait for something of their own, such as the broker.
+                                // They wait for something of their own, such as their events.
                                 return Poll::Pending;
                             }
                             requests.extend(next);

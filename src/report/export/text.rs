@@ -6,7 +6,8 @@ use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 use super::shown;
 use crate::report::Tone;
 use crate::report::document::{Block, Fact, Report, Table};
-use crate::report::words::{Piece, Text};
+use crate::report::figures::Number;
+use crate::report::words::{Figure, Piece, Text};
 
 /// What everything is made to fit in.
 const COLUMNS: usize = 80;
@@ -68,10 +69,10 @@ fn head(report: &Report) -> String {
 fn labelled(fact: &Fact, more: &str) -> String {
     let label = if fact.tone == Tone::Good { fact.label } else { "WARNING" };
     let indent = " ".repeat(LABEL);
-    let mut out = wrapped(&pad_end(label, LABEL), &indent, &plain(&fact.text));
+    let mut out = wrapped(&pad_end(label, LABEL), &indent, &breakable(&fact.text));
     let examples = fact.examples.iter().take(EXAMPLES);
     for text in fact.more.iter().chain(examples) {
-        out += &wrapped(&indent, &indent, &plain(text));
+        out += &wrapped(&indent, &indent, &breakable(text));
     }
     if fact.examples.len() > EXAMPLES {
         out += &format!("{indent}… ({more} names more)\n");
@@ -83,7 +84,7 @@ fn next(report: &Report) -> String {
     let mut out = String::new();
     for next in &report.next {
         // Commands are not wrapped, so that they can be copied.
-        out += &format!("{}  {}\n", wrapped("", "", &(plain(&next.to) + ":")), next.advice);
+        out += &format!("{}  {}\n", wrapped("", "", &(breakable(&next.to) + ":")), next.advice);
     }
     if let Some(kept) = &report.kept {
         out += &format!("{} shows this and more in a browser.\n", kept.page);
@@ -92,7 +93,8 @@ fn next(report: &Report) -> String {
     if out.is_empty() { out } else { format!("\n{out}") }
 }
 
-/// A table as wide as it has to be. Where that is too wide, a last column of words is broken, else the first is cut.
+/// A table as wide as it has to be. Where that is too wide, a last column of words is broken, else the first is cut; what is
+/// then too much is cut from the widest.
 fn table(table: &Table, more: &str) -> String {
     let mut rows = vec![table.columns.clone()];
     rows.extend(table.rows.iter().take(table.in_terminal).flat_map(|row| lines(row)));
@@ -106,9 +108,17 @@ fn table(table: &Table, more: &str) -> String {
     let flexible = if is_number[last] { 0 } else { last };
     let over = whole.saturating_sub(COLUMNS);
     widths[flexible] = widths[flexible].min(widths[flexible].saturating_sub(over).max(NARROW));
+    while widths.iter().map(|width| width + GAP).sum::<usize>() > COLUMNS + GAP {
+        let words = (0..widths.len()).filter(|&column| !is_number[column]);
+        let Some(widest) = words.max_by_key(|&column| widths[column]) else { break };
+        if widths[widest] <= NARROW {
+            break;
+        }
+        widths[widest] -= 1;
+    }
     let mut out = match table.caption.is_empty() {
         true => String::new(),
-        false => wrapped("", "", &plain(&table.caption)),
+        false => wrapped("", "", &breakable(&table.caption)),
     };
     for row in &rows {
         let mut line = String::new();
@@ -157,14 +167,27 @@ fn lines(row: &[Text]) -> Vec<Vec<String>> {
 
 /// A text without anything but its words.
 pub(in crate::report) fn plain(text: &Text) -> String {
-    let shown = text.0.iter().map(|piece| match piece {
+    spelled(text, shown)
+}
+
+/// As [`plain`], to be broken into lines: not between a number and its unit.
+fn breakable(text: &Text) -> String {
+    spelled(text, |figure| match figure.number {
+        // What is counted may stand on the next line.
+        Number::Count(_) => shown(figure),
+        _ => shown(figure).replace(' ', "\u{a0}"),
+    })
+}
+
+fn spelled(text: &Text, figure_as: impl Fn(&Figure) -> String) -> String {
+    let pieces = text.0.iter().map(|piece| match piece {
         Piece::Own(words) | Piece::Verdict(_, words) => (*words).to_owned(),
         Piece::Words(text) => words(text),
         Piece::Code(text) => cut_end(&printable(text), LONGEST_WORD),
         Piece::Path(path) => cut_start(&printable(path), LONGEST_PATH),
-        Piece::Figure(figure) => shown(figure),
+        Piece::Figure(figure) => figure_as(figure),
     });
-    shown.collect()
+    pieces.collect()
 }
 
 /// Words of others: none is so long that it leaves no room for what is said about it.
@@ -289,6 +312,10 @@ mod tests {
         for line in table(&numbers, "").lines() {
             assert_eq!(width(line), COLUMNS.min(48), "{line}");
         }
+        let cells = ["c".repeat(30), "s".repeat(40), "t".repeat(40), "a".repeat(9)];
+        let values = Table::new(["column", "survivor", "source", "afterwards"]);
+        let values = table(&values.with([cells.each_ref().map(Text::from)]), "");
+        assert!(values.lines().all(|line| width(line) <= COLUMNS), "{values}");
         let reasons = Table::new(["groups", "reason"]).in_terminal(1).with([
             [count(7).into(), Text::from("because ".repeat(12))],
             [count(8).into(), say!("-")],

@@ -2,6 +2,7 @@
 
 use super::accounts::accounts;
 use super::deletes::deletes;
+use super::surroundings::surroundings;
 use super::{ConflictColumn, ConflictExample, Coverage, InspectedTable, Inspection};
 use crate::report::common::{latency, tried_again};
 use crate::report::document::{Block, Fact, Report, Section, Table, Tone};
@@ -21,6 +22,7 @@ pub(in crate::report) fn add(inspection: &Inspection, report: &mut Report) {
     let (found, is_exact) = (&inspection.deletes, inspection.coverage.is_exact);
     let found = deletes("/inspection/deletes", found, is_exact, HOTTEST);
     report.add(Section::new("Hottest partitions").with_all(found));
+    report.add(surroundings(&inspection.surroundings, &inspection.tables));
     report.add(costs(inspection));
     report.add(latency("/inspection", &inspection.latency));
 }

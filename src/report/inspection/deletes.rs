@@ -76,7 +76,7 @@ fn meaning(root: &str, deletes: &Deletes) -> Vec<Fact> {
             say!(
                 "{} over {}: the application cannot read such a batch in whole until its tombstones are dropped, \
                  gc_grace_seconds later (10 days by default) and by a compaction. Before the merge: lower \
-                 gc_grace_seconds of the table, or raise tombstone_failure_threshold on the servers; or merge the pairs \
+                 gc_grace_seconds of the table (to no less than it takes to repair it), or raise tombstone_failure_threshold on the servers; or merge the pairs \
                  in several runs, with a compaction between them",
                 batches(counted(*over_fail, "batch").at(format!("{root}/over_fail")), *over_fail),
                 fail_at(),

@@ -1,9 +1,9 @@
 //! What `apply` and `resume` say of what they did.
 
-use super::{Applied, BusyPartition, Fates, ScanFacts, Summary, SweepFacts, TableFacts};
+use super::{Applied, BusyPartition, Fates, ScanFacts, Summary, SweepFacts, TableFacts, aftercare};
 use crate::advice::Advice;
 use crate::report::common::{
-    absent, events, examples, failures, latency, over_time, sum, tried_again,
+    absent, emptied, events, examples, failures, latency, over_time, sum, tried_again,
 };
 use crate::report::document::{Fact, Report, Section, Table};
 use crate::report::inspection::deletes;
@@ -24,7 +24,9 @@ pub(super) fn add(summary: &Summary, applied: &Applied, report: &mut Report) {
     let none = say!("none, as asked for by --no-events or the specification");
     facts.push(events(&applied.events, none));
     facts.extend(applied.swept.as_ref().map(sweep));
+    facts.extend(applied.untold.as_ref().map(|what| Fact::new("Not told", what)));
     facts.push(speed(applied));
+    facts.extend(emptied(&applied.truncated));
     let (sources, survivors) = (applied.absent_sources, applied.absent_survivors);
     let found = [
         (sources, "/absent_sources", applied.pairs.done, "source"),
@@ -42,6 +44,7 @@ pub(super) fn add(summary: &Summary, applied: &Applied, report: &mut Report) {
         "failures.csv has all pairs of these groups; resume tries them again. Until then their accounts are busy for other runs.",
     ));
     report.add(Section::new("Rows that were left").with(examples(&applied.sweep_examples)));
+    report.add(applied.aftercare.as_ref().map(aftercare::section));
 
     let run = || summary.run_dir.clone();
     match &applied.again {

@@ -6,7 +6,7 @@ use crate::report::Equation;
 
 impl Summary {
     /// What must add up.
-    pub fn equations(&self) -> Vec<Equation> {
+    pub(crate) fn equations(&self) -> Vec<Equation> {
         let applied = self.applied.iter().flat_map(|applied| applied.equations(&self.plan));
         [lines(&self.plan)].into_iter().chain(applied).collect()
     }
@@ -29,7 +29,7 @@ impl Applied {
             ));
         }
         // A group that failed may have produced events that nobody waited for to the end.
-        if self.groups.failed == 0 && self.events.topic.is_some() {
+        if self.groups.failed == 0 && self.events.destination.is_some() {
             equations.push(self.events.equation());
         }
         equations

@@ -1,5 +1,8 @@
 //! Answers to be shown: few of their numbers are the same, so that each can be looked for.
 
+mod surroundings;
+mod walks;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
@@ -9,13 +12,20 @@ use serde_json::json;
 use crate::advice::Advice;
 use crate::estimate::Estimate;
 use crate::latency::LatencySummary;
-use crate::model::TableTally;
+use crate::model::{Destination, TableTally};
 use crate::moment::Moment;
 use crate::pairs::{Consequence, RULES};
 use crate::plan::{self, Finding, PlanStats};
+use crate::report::summary::TableFacts;
 use crate::report::*;
 use crate::run::{InputRecord, RunId, RunRecord};
 use crate::verify::TableCounts;
+
+pub(super) use walks::{undoing, verification};
+
+fn topic(name: &str) -> Destination {
+    Destination { sink: "Kafka", kind: "topic", name: name.to_owned() }
+}
 
 pub(super) fn plan() -> PlanStats {
     let codes = ["ambiguous", "cycle", "invalid-id", "malformed", "self-pair"];
@@ -93,7 +103,7 @@ pub(super) fn applied() -> Applied {
         absent_sources: 2_345,
         absent_survivors: 7,
         events: EventFacts {
-            topic: Some("course.batch.job.request".into()),
+            destination: Some(topic("course.batch.job.request")),
             produced: 60_012,
             acknowledged: 60_000,
             left: 0,
@@ -176,6 +186,8 @@ pub(super) fn eventful() -> Applied {
     applied.hottest = vec![hot("b1", 861), hot("b2", 431)];
     (applied.batches, applied.slices) = (80_928, 20_079);
     applied.deletes = deletes();
+    applied.truncated = vec![TruncatedTable { table: "user_courses".into(), at: Moment::now() }];
+    applied.aftercare = Some(surroundings::aftercare());
     applied
 }
 
@@ -213,6 +225,8 @@ pub(super) fn inspection(is_exact: bool) -> Inspection {
         merged: total(8_000),
         unchanged: total(231),
         deleted: total(rows + 1),
+        written_bytes: total(rows * 211),
+        tombstones: total(rows + 3),
         rule: "the survivor's row stays".into(),
     };
     let column = |column: &str| ConflictColumn {
@@ -246,6 +260,7 @@ pub(super) fn inspection(is_exact: bool) -> Inspection {
             method: "Drawn at random.".into(),
         },
         tables: vec![table("content_consumption", 70_351), table("user_courses", 41_780)],
+        surroundings: surroundings::surroundings(),
         conflicts: vec![conflict(331, true), conflict(332, true), conflict(333, false)],
         absent_sources: AbsentAccounts {
             accounts: total(4_021),
@@ -285,100 +300,5 @@ pub(super) fn inspection(is_exact: bool) -> Inspection {
         )],
         unreadable: 23,
         unreadable_reasons: vec![("no replica answered".into(), 19), ("other".into(), 4)],
-    }
-}
-
-pub(super) fn verification() -> Verification {
-    let counts = TableCounts {
-        rows: 1_234_567,
-        row_missing: 60,
-        value_worse: 43,
-        source_changed_since: 2,
-        changed_since: 31,
-        repaired: 7,
-        ..TableCounts::default()
-    };
-    let started_at = Moment::from(SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_407_295));
-    Verification {
-        version: Verification::VERSION,
-        command: "verify",
-        run: RunId::from_text("20261123T041455Z-3f9a"),
-        run_dir: "/data/my runs/r1".into(),
-        started_at,
-        finished_at: Moment::from(started_at.time() + Duration::from_secs(62)),
-        elapsed_s: 62.0,
-        exit_code: 4,
-        repair: false,
-        stopped: None,
-        again: None,
-        groups: VerifiedGroups {
-            total: 18_550,
-            compared: 18_000,
-            failed: 50,
-            not_done: [("failed".to_owned(), 100), ("planned".to_owned(), 400)].into(),
-            ..VerifiedGroups::default()
-        },
-        differences: 103,
-        tables: vec![
-            VerifiedTable { table: "content_consumption".into(), counts },
-            VerifiedTable { table: "user_courses".into(), counts: TableCounts::default() },
-        ],
-        events: 3,
-        retries: 11,
-        examples: Listing::default(),
-        timeline: Timeline::default(),
-        latency: vec![operation("look", 1_235, [1_400, 2_410, 3_420, 4_430, 5_440])],
-        settings: json!({}),
-    }
-}
-
-pub(super) fn undoing() -> Undoing {
-    let started_at = Moment::now();
-    let table = |table: &str, n: u64| UndoneTable {
-        table: table.into(),
-        given_back: n + 3_001,
-        removed: n + 2_002,
-        set_back: n + 1_003,
-        left_alone: n + 4,
-    };
-    Undoing {
-        version: Undoing::VERSION,
-        command: "undo",
-        run: RunId::from_text("20261123T041455Z-3f9a"),
-        run_dir: "/data/runs/r1".into(),
-        started_at,
-        finished_at: started_at,
-        elapsed_s: 61.0,
-        exit_code: 1,
-        force: false,
-        pairs_file: Some("wrong.csv".into()),
-        stopped: None,
-        again: Some(Advice::again(["", "undo", "r1"].map(str::to_owned))),
-        first: vec![Advice::Undo { run: "/data/runs/r2".into() }],
-        groups: UndoneGroups {
-            selected: 5_100,
-            undone: 5_000,
-            disputed: 77,
-            failed: 23,
-            not_started: 0,
-            refused: 211,
-            undone_before: 191,
-            untouched: 193,
-        },
-        pairs: UndonePairs { undone: 5_201, disputed: 79, failed: 27 },
-        tables: vec![table("content_consumption", 0), table("user_courses", 70_000)],
-        conflicts: 89,
-        events: EventFacts {
-            topic: Some("jobs".into()),
-            produced: 912,
-            acknowledged: 911,
-            left: 1,
-        },
-        retries: 97,
-        failures: applied().failures,
-        examples: Listing::default(),
-        timeline: Timeline::default(),
-        latency: Vec::new(),
-        settings: json!({}),
     }
 }

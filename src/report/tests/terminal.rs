@@ -32,7 +32,8 @@ Session     2026-11-23 04:14:55 to 04:18:07 UTC, exit code 3
 Input       pairs.csv, 1.4 MB
             every line accounted for: 20,000 = 19,945 pairs + 3 blank
             + 12 rejected + 40 duplicates
-Rejected    8 ambiguous (lines 3, 9, 12, 40, 41, …), 4 cycle (lines 5, 6, 7, 8)
+Rejected    12 lines: 8 ambiguous (lines 3, 9, 12, 40, 41, …), 4 cycle (lines 5,
+            6, 7, 8)
             rejects.csv has them, each with its reason, and can be fed back in
 Groups      18,000 with 37,945 accounts, the largest with 512 sources
 Chains      12, the longest with 4 pairs
@@ -110,7 +111,8 @@ Session     2026-11-23 04:14:55 to 04:18:07 UTC, exit code 3
 Input       pairs.csv, 1.4 MB
             every line accounted for: 20,000 = 19,945 pairs + 3 blank
             + 12 rejected + 40 duplicates
-Rejected    8 ambiguous (lines 3, 9, 12, 40, 41, …), 4 cycle (lines 5, 6, 7, 8)
+Rejected    12 lines: 8 ambiguous (lines 3, 9, 12, 40, 41, …), 4 cycle (lines 5,
+            6, 7, 8)
             rejects.csv has them, each with its reason, and can be fed back in
 Groups      18,000 = 17,990 done + 10 failed
 Pairs       19,945 = 19,930 done + 15 failed
@@ -177,7 +179,8 @@ Session     2026-11-23 04:14:55 to 04:18:07 UTC, exit code 3
 Input       pairs.csv, 1.4 MB
             every line accounted for: 20,000 = 19,945 pairs + 3 blank
             + 12 rejected + 40 duplicates
-Rejected    8 ambiguous (lines 3, 9, 12, 40, 41, …), 4 cycle (lines 5, 6, 7, 8)
+Rejected    12 lines: 8 ambiguous (lines 3, 9, 12, 40, 41, …), 4 cycle (lines 5,
+            6, 7, 8)
             rejects.csv has them, each with its reason, and can be fed back in
 Stopped     interrupted by the operator
 Groups      18,000 = 9,000 done + 9,000 not started
@@ -221,7 +224,8 @@ Session     2026-11-23 04:14:55 to 04:18:07 UTC, exit code 3
 Input       pairs.csv, 1.4 MB
             every line accounted for: 20,000 = 19,945 pairs + 3 blank
             + 12 rejected + 40 duplicates
-Rejected    8 ambiguous (lines 3, 9, 12, 40, 41, …), 4 cycle (lines 5, 6, 7, 8)
+Rejected    12 lines: 8 ambiguous (lines 3, 9, 12, 40, 41, …), 4 cycle (lines 5,
+            6, 7, 8)
             rejects.csv has them, each with its reason, and can be fed back in
 Groups      18,000 = 17,000 done + 1,000 taken back
 Pairs       19,945 = 19,945 done

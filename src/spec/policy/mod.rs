@@ -9,6 +9,7 @@ mod first;
 mod keep_target;
 mod max;
 mod min;
+mod union;
 
 use std::fmt;
 
@@ -17,10 +18,11 @@ use bytes::Bytes;
 use crate::model::{Cell, CqlType, TimestampUs};
 
 /// Every policy.
-static ALL: [&dyn Policy; 4] = [&keep_target::KeepTarget, &max::Max, &min::Min, &first::First];
+static ALL: [&dyn Policy; 5] =
+    [&keep_target::KeepTarget, &max::Max, &min::Min, &first::First, &union::Union];
 
 /// Which value a column keeps.
-pub trait Policy: fmt::Debug + Send + Sync {
+pub(crate) trait Policy: fmt::Debug + Send + Sync {
     /// Its name in a specification.
     fn name(&self) -> &'static str;
 
@@ -67,7 +69,7 @@ pub trait Policy: fmt::Debug + Send + Sync {
 
 /// A value and when it was written; no time where there is no value.
 #[derive(Clone, Copy, Debug)]
-pub struct Dated<'a> {
+pub(crate) struct Dated<'a> {
     /// The value.
     pub value: &'a Cell,
     /// Its write time; the latest of its elements.
@@ -100,7 +102,7 @@ pub enum Standing {
 ///
 /// # Errors
 /// There is none; the message names those that are.
-pub fn parse(name: &str) -> Result<&'static dyn Policy, String> {
+pub(crate) fn parse(name: &str) -> Result<&'static dyn Policy, String> {
     let known = ALL.iter().find(|policy| policy.name() == name).copied();
     known.ok_or_else(|| {
         let names: Vec<&str> = ALL.iter().map(|policy| policy.name()).collect();
@@ -109,7 +111,7 @@ pub fn parse(name: &str) -> Result<&'static dyn Policy, String> {
             None => String::new(),
         };
         match name {
-            "keep-source" | "sum" | "union" | "latest" => {
+            "keep-source" | "sum" | "latest" => {
                 format!("the policy \"{name}\" is not available in this version: use {names}")
             }
             _ => format!("\"{name}\" is not a policy: use {names}"),
@@ -152,7 +154,7 @@ mod tests {
             assert_eq!(parse(policy.name()).unwrap().name(), policy.name());
         }
         let error = parse("mix").unwrap_err();
-        assert_eq!(error, "\"mix\" is not a policy: use keep-target, max, min or first");
+        assert_eq!(error, "\"mix\" is not a policy: use keep-target, max, min, first or union");
         assert!(parse("sum").unwrap_err().contains("not available"));
     }
 

@@ -38,7 +38,7 @@ pub enum Request<'a> {
 }
 
 /// Decides whether a request fails. A failed write may still have been applied, as in real life.
-pub type FaultHook = dyn Fn(&Request<'_>) -> Option<FaultKind> + Send + Sync;
+pub(crate) type FaultHook = dyn Fn(&Request<'_>) -> Option<FaultKind> + Send + Sync;
 
 /// How a request fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -92,6 +92,11 @@ fn parts(entries: &[(&'static str, i32)], times: &[TimestampUs]) -> (Cell, Write
     (Some(map(entries)), WriteTimes::Elements(times.to_vec()))
 }
 
+/// On a server that does not tell when they were written.
+fn untimed(entries: &[(&'static str, i32)]) -> (Cell, WriteTimes) {
+    (Some(map(entries)), WriteTimes::Unknown)
+}
+
 const NULL: (Cell, WriteTimes) = (None, WriteTimes::None);
 
 fn both() -> (Cell, WriteTimes) {
@@ -199,7 +204,7 @@ fn maps_are_compared_element_by_element() {
 #[test]
 fn a_source_owns_nothing_from_before_the_run() {
     let verdicts = |found: [(Cell, WriteTimes); 3]| {
-        let findings = source(&table(), 0, T, &row(found));
+        let findings = source(&table(), (0, None), T, &row(found));
         findings.into_iter().map(|f| (f.verdict, f.found_at, f.found)).collect::<Vec<_>>()
     };
     assert_eq!(verdicts([NULL, NULL, NULL]), [(Verdict::ChangedSince, None, Value::BareRow)]);
@@ -221,4 +226,31 @@ fn only_what_the_run_copied_may_be_deleted_again() {
     assert!(known([at(int(1), T), at(text("new"), T + 1), parts(&[("n", 1)], &[T + 1])]));
     assert!(!known([at(int(1), T), at(text("other"), T), NULL]));
     assert!(!known([at(int(1), T), NULL, parts(&[("p", 1), ("n", 2)], &[1, T])]));
+}
+
+#[test]
+fn elements_without_times_are_undated_unless_they_are_as_they_were_left() {
+    let found =
+        |entries: &[(&'static str, i32)]| [at(int(2), T), at(text("g"), T), untimed(entries)];
+    let undated = [(Verdict::Undated, Some(PARTS), Some("q"))];
+    check(found(&[("p", 1), ("q", 2), ("r", 3)]), &[]);
+    check(found(&[("p", 1), ("q", 9)]), &undated);
+    check(found(&[("p", 1)]), &undated);
+    let findings = survivor(&table(), &copy(), Some(&row(found(&[("p", 1)]))));
+    assert_eq!(findings[0].left_at, Some(T), "a repair is written at this time");
+}
+
+#[test]
+fn of_elements_without_times_a_source_may_still_hold_what_the_run_found() {
+    let before = row([NULL, NULL, parts(&[("p", 1)], &[1])]).row;
+    let verdicts = |cell, entries: &[(&'static str, i32)]| {
+        let found = row([cell, NULL, untimed(entries)]);
+        let findings = source(&table(), (0, Some(&before)), T, &found);
+        findings.iter().map(|finding| finding.verdict).collect::<Vec<_>>()
+    };
+    assert_eq!(verdicts(NULL, &[("p", 1)]), [Verdict::Undated]);
+    assert_eq!(verdicts(NULL, &[("p", 2)]), [Verdict::ChangedSince], "that is another value");
+    assert_eq!(verdicts(at(int(1), T), &[("p", 1)]), [Verdict::SourceNotEmptied]);
+    let known = |entries| is_known(&table(), T, &before, &row([NULL, NULL, untimed(entries)]));
+    assert!(known(&[("p", 1)]) && !known(&[("p", 1), ("n", 1)]));
 }

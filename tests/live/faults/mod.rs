@@ -10,7 +10,7 @@ mod nodes;
 mod points;
 mod size;
 mod wire;
-mod writers;
+pub(crate) mod writers;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};

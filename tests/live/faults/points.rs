@@ -156,7 +156,7 @@ fn every_step_that_the_code_names_is_tried() {
             let path = entry.expect("src/ can be listed").path();
             if path.is_dir() {
                 folders.push(path);
-            } else {
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
                 let text = std::fs::read_to_string(&path).expect("a source is text");
                 let hits = text.split("failpoint::hit(\"").skip(1);
                 named.extend(hits.filter_map(|rest| Some(rest.split_once('"')?.0.to_owned())));

@@ -17,8 +17,6 @@ use crate::model::{Columns, Tables};
 use crate::proxy::{Fate, Proxy};
 use crate::world::runtime;
 
-const PAIRS: usize = 40;
-
 /// What the application says, prepared once.
 struct Statements {
     session: Arc<Session>,
@@ -147,9 +145,9 @@ async fn watch(app: Arc<Statements>, keyspace: String, content: &'static str) ->
 
 /// Pair `n` before: a content that only the source has, two that both have; an enrolment that the source
 /// has, and one that both have.
-fn before() -> Data {
+fn before(pairs: usize) -> Data {
     let mut data = Data::new(1);
-    for n in 0..PAIRS {
+    for n in 0..pairs {
         let (from, to, batch) = (format!("from-{n}."), format!("to-{n}."), format!("b{}", n % 7));
         let row = |user: &str, status: i64| {
             columns([("grade", user.into()), ("result", user.into()), ("status", status.into())])
@@ -178,6 +176,7 @@ fn before() -> Data {
 
 /// The writers of all pairs; each ends with what it was told is written.
 struct Writers {
+    pairs: usize,
     /// By account and content.
     study: BTreeMap<(String, &'static str), JoinHandle<Columns>>,
     /// By account.
@@ -186,10 +185,14 @@ struct Writers {
 }
 
 impl Writers {
-    fn start(app: &Arc<Statements>) -> Self {
-        let mut writers =
-            Self { study: BTreeMap::new(), progress: BTreeMap::new(), begin: BTreeMap::new() };
-        for n in 0..PAIRS {
+    fn start(app: &Arc<Statements>, pairs: usize) -> Self {
+        let mut writers = Self {
+            pairs,
+            study: BTreeMap::new(),
+            progress: BTreeMap::new(),
+            begin: BTreeMap::new(),
+        };
+        for n in 0..pairs {
             let (from, to, batch) =
                 (format!("from-{n}."), format!("to-{n}."), format!("b{}", n % 7));
             let rows = [(&from, "copied"), (&from, "kept"), (&from, "own"), (&to, "own")];
@@ -212,7 +215,7 @@ impl Writers {
     /// Both tables as they must be when all writers have ended and everything was swept.
     fn outcome(mut self, before: &Tables) -> Tables {
         let mut after = Tables::default();
-        for n in 0..PAIRS {
+        for n in 0..self.pairs {
             let (from, to, batch) =
                 (format!("from-{n}."), format!("to-{n}."), format!("b{}", n % 7));
             let mut content = |user: &str, content: &'static str| {
@@ -265,18 +268,24 @@ fn end<T>(task: JoinHandle<T>) -> T {
 
 #[test]
 fn no_acknowledged_write_is_lost_and_no_status_falls() {
-    let scenario = Scenario::new("writers", before());
+    // Requests are held back so that much is written between a group's first read and its last write.
+    nothing_is_lost(World::new("writers"), 40, Duration::from_millis(15));
+}
+
+/// Merges so many pairs, in an empty world with both tables, while everything is written to, and sweeps; each request of
+/// the run is held back.
+pub(crate) fn nothing_is_lost(world: World, pairs: usize, held_back: Duration) {
+    let scenario = Scenario::on(world, before(pairs));
     let tables = scenario.world.dump();
     let app = Arc::new(runtime().block_on(Statements::new(&scenario.world)));
     let keyspace = scenario.world.keyspace.clone();
     let watchers = ["copied", "kept"]
         .map(|content| runtime().spawn(watch(Arc::clone(&app), keyspace.clone(), content)));
-    let writers = Writers::start(&app);
+    let writers = Writers::start(&app, pairs);
 
     // Time enough for a write to arrive that was stamped before the merge.
     let call = scenario.session().with("--settle", "2s").with("--in-flight", "4");
-    // Requests are held back so that much is written between a group's first read and its last write.
-    let delay = |_: &_, _| Fate::Delay(Duration::from_millis(15));
+    let delay = move |_: &_, _| Fate::Delay(held_back);
     let proxy = Proxy::with(&scenario.world.addresses.hosts, delay);
     let merged = call.with("--hosts", &proxy.hosts).run();
     assert!(merged.has_exited(0) || merged.has_exited(3), "{merged}"); // rows may still be written to

@@ -7,7 +7,7 @@ use rdkafka::client::DefaultClientContext;
 use rdkafka::producer::{Producer as _, ThreadedProducer};
 use tokio::task;
 
-use super::EventSettings;
+use super::KafkaSettings;
 use super::context::Context;
 use super::probe::described;
 
@@ -29,12 +29,11 @@ pub(super) struct TopicSettings {
 
 impl TopicSettings {
     /// Asks the broker. Whoever may not ask has to go by the defaults, so that is no error.
-    pub(super) async fn ask(settings: &EventSettings) -> Self {
+    pub(super) async fn ask(settings: &KafkaSettings) -> Self {
         match Self::asked(settings).await {
             Ok(asked) => asked,
             Err(why) => {
                 tracing::info!(
-                    target: "kafka",
                     "the broker does not tell the settings of topic '{}' ({why}): batches are of librdkafka's size \
                      (-X batch.size=…)",
                     settings.topic
@@ -44,7 +43,7 @@ impl TopicSettings {
         }
     }
 
-    async fn asked(settings: &EventSettings) -> Result<Self, String> {
+    async fn asked(settings: &KafkaSettings) -> Result<Self, String> {
         let own = settings.clone();
         // A new configuration asks whether librdkafka's lines would be logged, and on the thread that asks tracing then
         // loses the next line; so it is not this one.

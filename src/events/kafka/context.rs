@@ -1,8 +1,8 @@
 //! What librdkafka tells us from its own thread: deliveries, errors and log lines.
 //!
 //! Deliveries settle the [`Ticket`] of the call that sent them. Errors are remembered, because a
-//! client that retries for ever reports its troubles nowhere else. Log lines go to `tracing` under the target
-//! `kafka`, throttled: a broker that is down makes librdkafka say so many times a second.
+//! client that retries for ever reports its troubles nowhere else. Log lines go to `tracing`,
+//! throttled: a broker that is down makes librdkafka say so many times a second.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -26,7 +26,6 @@ const LOG_PAUSE: Duration = Duration::from_secs(60);
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Undelivered {
     pub(super) error: KafkaError,
-    /// Its key.
     pub(super) key: String,
     /// The size of what it says.
     pub(super) bytes: usize,
@@ -157,7 +156,7 @@ impl Context {
     fn acknowledged(&self, took: Duration) {
         if self.is_reported.swap(false, Ordering::Relaxed) {
             let since = self.silence().as_secs();
-            tracing::warn!(target: "kafka", "Kafka acknowledges events again, after {since} s");
+            tracing::warn!("Kafka acknowledges events again, after {since} s");
         }
         let now_ms = self.born.elapsed().as_millis() as u64;
         let before_ms = self.acknowledged_at_ms.swap(now_ms, Ordering::Relaxed);
@@ -177,20 +176,20 @@ impl ClientContext for Context {
         use RDKafkaLogLevel::{Alert, Critical, Debug, Emerg, Error, Info, Notice, Warning};
         let quiet = self.connecting.load(Ordering::Relaxed);
         match level {
-            Debug => tracing::debug!(target: "kafka", "{subject}: {message}"),
+            Debug => tracing::debug!("{subject}: {message}"),
             _ if quiet || !self.may_log(subject) => {
-                tracing::debug!(target: "kafka", "{subject}: {message}");
+                tracing::debug!("{subject}: {message}");
             }
             Emerg | Alert | Critical | Error | Warning => {
-                tracing::warn!(target: "kafka", "{subject}: {message}");
+                tracing::warn!("{subject}: {message}");
             }
-            Notice | Info => tracing::info!(target: "kafka", "{subject}: {message}"),
+            Notice | Info => tracing::info!("{subject}: {message}"),
         }
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
         let code = error.rdkafka_error_code();
-        tracing::debug!(target: "kafka", ?code, "{reason}");
+        tracing::debug!(?code, "{reason}");
         let mut trouble = lock(&self.trouble);
         match code {
             Some(RDKafkaErrorCode::AllBrokersDown) => trouble.all_brokers_down = true,

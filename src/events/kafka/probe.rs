@@ -13,7 +13,7 @@ use rdkafka::producer::{Producer as _, ThreadedProducer};
 use rdkafka::types::{RDKafkaErrorCode, RDKafkaRespErr};
 
 use super::context::Context;
-use super::{EventError, EventSettings};
+use super::{KafkaSettings, ProducerError};
 
 /// How long is waited for a broker, and then again for the topic.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -30,8 +30,8 @@ const PAUSE: Duration = Duration::from_millis(200);
 /// Asks until everything is there, or says what is not.
 pub(super) fn probe(
     producer: &ThreadedProducer<Context>,
-    settings: &EventSettings,
-) -> Result<(), EventError> {
+    settings: &KafkaSettings,
+) -> Result<(), ProducerError> {
     let leaders = wait_for_topic(producer, settings)?;
     for (leader, partition) in leaders {
         wait_for_leader(producer, settings, leader, partition)?;
@@ -53,8 +53,8 @@ enum TopicState {
 /// Waits for a broker, then for the topic; returns its leaders and a partition of each.
 fn wait_for_topic(
     producer: &ThreadedProducer<Context>,
-    settings: &EventSettings,
-) -> Result<BTreeMap<String, i32>, EventError> {
+    settings: &KafkaSettings,
+) -> Result<BTreeMap<String, i32>, ProducerError> {
     let begun = Instant::now();
     let mut answered = None;
     loop {
@@ -67,7 +67,7 @@ fn wait_for_topic(
                 }
             }
             Err(LookError::Topic(cause)) => {
-                return Err(EventError::TopicUnusable { topic: settings.topic.clone(), cause });
+                return Err(ProducerError::TopicUnusable { topic: settings.topic.clone(), cause });
             }
             Err(LookError::Broker(error)) => {
                 let context = producer.client().context();
@@ -75,7 +75,7 @@ fn wait_for_topic(
                 let waited = answered.unwrap_or(begun).elapsed();
                 let down = trouble.all_brokers_down && waited >= PATIENCE_WHEN_DOWN;
                 if trouble.permanent || down || waited >= PATIENCE {
-                    return Err(EventError::Unreachable {
+                    return Err(ProducerError::Unreachable {
                         brokers: settings.brokers.clone(),
                         cause: trouble.fatal.or(trouble.cause).unwrap_or_else(|| described(&error)),
                     });
@@ -130,12 +130,12 @@ fn leaders(topic: &MetadataTopic, addresses: &BTreeMap<i32, String>) -> TopicSta
     if leaders.is_empty() { TopicState::Missing } else { TopicState::Ready(leaders) }
 }
 
-fn unready(state: TopicState, settings: &EventSettings) -> EventError {
+fn unready(state: TopicState, settings: &KafkaSettings) -> ProducerError {
     let topic = settings.topic.clone();
     match state {
-        TopicState::NotReady(cause) => EventError::TopicUnusable { topic, cause },
+        TopicState::NotReady(cause) => ProducerError::TopicUnusable { topic, cause },
         TopicState::Missing | TopicState::Ready(_) => {
-            EventError::NoTopic { topic, brokers: settings.brokers.clone() }
+            ProducerError::NoTopic { topic, brokers: settings.brokers.clone() }
         }
     }
 }
@@ -143,10 +143,10 @@ fn unready(state: TopicState, settings: &EventSettings) -> EventError {
 /// The bootstrap address may answer while the address that the broker advertises does not.
 fn wait_for_leader(
     producer: &ThreadedProducer<Context>,
-    settings: &EventSettings,
+    settings: &KafkaSettings,
     leader: String,
     partition: i32,
-) -> Result<(), EventError> {
+) -> Result<(), ProducerError> {
     let begun = Instant::now();
     loop {
         let error = match producer.client().fetch_watermarks(&settings.topic, partition, QUESTION) {
@@ -158,11 +158,11 @@ fn wait_for_leader(
             Some(
                 RDKafkaErrorCode::TopicAuthorizationFailed
                 | RDKafkaErrorCode::ClusterAuthorizationFailed,
-            ) => return Err(EventError::TopicUnusable { topic, cause: described(&error) }),
+            ) => return Err(ProducerError::TopicUnusable { topic, cause: described(&error) }),
             _ if begun.elapsed() >= PATIENCE => {
                 let trouble = producer.client().context().trouble();
                 let cause = trouble.cause.unwrap_or_else(|| described(&error));
-                return Err(EventError::LeaderUnreachable { topic, leader, cause });
+                return Err(ProducerError::LeaderUnreachable { topic, leader, cause });
             }
             _ => thread::sleep(PAUSE),
         }

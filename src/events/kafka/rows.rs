@@ -1,6 +1,6 @@
 //! What can be set of Kafka: the rows of its settings, and what they make.
 
-use super::EventSettings;
+use super::KafkaSettings;
 use crate::secret::{REDACTED, is_secret};
 use crate::setting::Command::{Apply, Resume, Undo, Verify};
 use crate::setting::{
@@ -9,7 +9,7 @@ use crate::setting::{
 
 settings! {
     /// Where events go.
-    pub KAFKA: "Kafka", &[Apply, Resume, Verify, Undo];
+    pub(super) KAFKA: "Kafka", &[Apply, Resume, Verify, Undo];
 
     /// Brokers to begin with, as host:port,…
     BROKERS: String = Setting::new("brokers", Kind::List, "BROKERS", brokers)
@@ -24,10 +24,6 @@ settings! {
         .recorded_at("events/topic", text, recall)
         .pinned();
 
-    /// Merge without announcing it
-    NO_EVENTS: bool = Setting::switch("no_events")
-        .recalled_from("events", |events| events.is_null().then(|| "true".to_owned()));
-
     /// A property for librdkafka (repeatable)
     ///
     /// Also by environment, as TRIBUTARY_KAFKA_SASL_PASSWORD for `sasl.password`, or in the table
@@ -37,49 +33,19 @@ settings! {
         Setting::table("kafka", 'X', "KEY=VALUE", "events/properties").example("linger.ms=5");
 }
 
-/// Whether --no-events may be said of a run that has events.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Silence {
-    /// What is undone or repaired need not be announced.
-    Allowed,
-    /// What a run announces, it announces to its end.
-    Refused,
-}
-
-impl EventSettings {
-    /// Where events go, as the settings say; `None` if nowhere.
+impl KafkaSettings {
+    /// What the settings say of it.
     ///
     /// # Errors
-    /// A setting is missing, or has no value that it may have, or is not what the run began with.
-    pub fn of(layers: &Layers, silence: Silence) -> Result<Option<Self>, SettingsError> {
-        let [silent, topic] = [NO_EVENTS.row(), TOPIC.row()];
-        let is_silent = layers.get(&NO_EVENTS)?;
-        if let Some(own) = layers.recorded(silent) {
-            return match layers.given(topic).map(|topic| &topic.origin) {
-                Some(Origin::Flag(flag)) => Err(SettingsError::new(format!(
-                    "{flag}: this run was begun without events ({}), and goes on without",
-                    own.origin
-                ))),
-                _ => Ok(None),
-            };
-        }
-        match layers.recorded(topic) {
-            Some(own) if is_silent && silence == Silence::Refused => {
-                return Err(SettingsError::new(format!(
-                    "--no-events: this run announces its changes to the topic '{}' ({}), and goes on to",
-                    own.text, own.origin
-                )));
-            }
-            _ if is_silent => return Ok(None),
-            _ => {}
-        }
+    /// A setting is missing, or has no value that it may have.
+    pub(super) fn of(layers: &Layers) -> Result<Self, SettingsError> {
         let settings = Self {
             brokers: layers.get(&BROKERS)?,
             topic: layers.get(&TOPIC)?,
             properties: properties(layers)?,
         };
         settings.check().map_err(SettingsError::new)?;
-        Ok(Some(settings))
+        Ok(settings)
     }
 }
 

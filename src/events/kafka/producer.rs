@@ -17,12 +17,12 @@ use rdkafka::types::RDKafkaErrorCode;
 use tokio::task;
 use tokio::time;
 
-use crate::model::Event;
+use crate::model::{Destination, Event};
 
 use super::context::{Context, OnDelivered, Ticket, Undelivered};
 use super::probe::{described, probe};
 use super::topic::TopicSettings;
-use super::{EventError, EventSettings};
+use super::{KafkaSettings, ProducerError};
 
 /// After this long without an acknowledgement a waiting call says so.
 const STALL: Duration = Duration::from_secs(5);
@@ -51,10 +51,10 @@ impl Producer {
     ///
     /// `on_delivered` is called once per acknowledged event, on librdkafka's thread, with the time
     /// from the call of [`Producer::send_all`] to the acknowledgement; it must be quick.
-    pub async fn connect(
-        settings: &EventSettings,
+    pub(crate) async fn connect(
+        settings: &KafkaSettings,
         on_delivered: impl Fn(Duration) + Send + Sync + 'static,
-    ) -> Result<Self, EventError> {
+    ) -> Result<Self, ProducerError> {
         settings.check()?;
         let on_delivered: OnDelivered = Arc::new(on_delivered);
         let (topic, brokers) = (settings.topic.clone(), settings.brokers.clone());
@@ -71,11 +71,11 @@ impl Producer {
     /// Makes the client, and perhaps looks whether the topic can be written to. Making, asking and (after an error) closing
     /// all block for a while.
     async fn make(
-        settings: &EventSettings,
+        settings: &KafkaSettings,
         of_topic: &TopicSettings,
         on_delivered: OnDelivered,
         is_new: bool,
-    ) -> Result<ThreadedProducer<Context>, EventError> {
+    ) -> Result<ThreadedProducer<Context>, ProducerError> {
         let (settings, of_topic) = (settings.clone(), of_topic.clone());
         let made = task::spawn_blocking(move || {
             let config = settings.client_config(&of_topic);
@@ -88,7 +88,7 @@ impl Producer {
             Ok(inner)
         });
         made.await.unwrap_or_else(|panic| {
-            Err(EventError::Fatal { cause: format!("connecting was broken off: {panic}") })
+            Err(ProducerError::Fatal { cause: format!("connecting was broken off: {panic}") })
         })
     }
 
@@ -97,8 +97,8 @@ impl Producer {
     ///
     /// # Errors
     /// The first failure. An event that cannot be sent does not keep the others from being sent and
-    /// waited for; only a producer that gave up ([`EventError::Fatal`]) ends the call at once.
-    pub async fn send_all(&self, events: &[Event]) -> Result<(), EventError> {
+    /// waited for; only a producer that gave up ([`ProducerError::Fatal`]) ends the call at once.
+    pub(crate) async fn send_all(&self, events: &[Event]) -> Result<(), ProducerError> {
         if events.is_empty() {
             return Ok(());
         }
@@ -107,7 +107,7 @@ impl Producer {
         for event in events {
             match self.enqueue(event, &ticket).await {
                 Ok(()) => {}
-                Err(fatal @ EventError::Fatal { .. }) => return Err(fatal),
+                Err(fatal @ ProducerError::Fatal { .. }) => return Err(fatal),
                 Err(refused) => {
                     ticket.forget_one();
                     first.get_or_insert(refused);
@@ -123,33 +123,38 @@ impl Producer {
         match (first, settled) {
             (None, settled) => settled,
             // It is about every event to come, the other one about a single event.
-            (Some(_), Err(fatal @ EventError::Fatal { .. })) => Err(fatal),
+            (Some(_), Err(fatal @ ProducerError::Fatal { .. })) => Err(fatal),
             (Some(first), _) => Err(first),
         }
     }
 
+    /// Where the events go.
+    pub(crate) fn destination(&self) -> Destination {
+        Destination { sink: "Kafka", kind: "topic", name: self.topic.clone() }
+    }
+
     /// Events that were sent and are not acknowledged yet.
-    pub fn outstanding(&self) -> usize {
+    pub(crate) fn outstanding(&self) -> usize {
         usize::try_from(self.inner.in_flight_count()).unwrap_or(0)
     }
 
     /// Waits (for a while) for what is still on its way and closes the connections. Every
     /// [`Producer::send_all`] has waited for its own events already; only calls that were dropped can
     /// have left any.
-    pub async fn close(self) -> Result<(), EventError> {
+    pub(crate) async fn close(self) -> Result<(), ProducerError> {
         let inner = Arc::clone(&self.inner);
         let flushed = task::spawn_blocking(move || {
             let flushed = inner.flush(CLOSE_PATIENCE);
             let outstanding = usize::try_from(inner.in_flight_count()).unwrap_or(0);
             drop(self);
             drop(inner);
-            flushed.map_err(|_| EventError::Unacknowledged { outstanding })
+            flushed.map_err(|_| ProducerError::Unacknowledged { outstanding })
         });
         flushed.await.unwrap_or(Ok(()))
     }
 
     /// Hands one event to librdkafka, waiting for room in its queue.
-    async fn enqueue(&self, event: &Event, ticket: &Arc<Ticket>) -> Result<(), EventError> {
+    async fn enqueue(&self, event: &Event, ticket: &Arc<Ticket>) -> Result<(), ProducerError> {
         let room = &self.inner.client().context().room;
         let mut record = BaseRecord::with_opaque_to(&self.topic, Arc::clone(ticket))
             .key(event.key.as_str())
@@ -170,7 +175,7 @@ impl Producer {
                 }
                 Some(RDKafkaErrorCode::MessageSizeTooLarge) => {
                     let bytes = event.payload.len();
-                    return Err(EventError::TooLarge { key: event.key.clone(), bytes });
+                    return Err(ProducerError::TooLarge { key: event.key.clone(), bytes });
                 }
                 _ => return Err(self.delivery_error(&error)),
             }
@@ -178,7 +183,7 @@ impl Producer {
     }
 
     /// Says, now and then, that Kafka is waited for; fails if waiting is pointless.
-    async fn while_waiting(&self, ticket: &Ticket) -> Result<(), EventError> {
+    async fn while_waiting(&self, ticket: &Ticket) -> Result<(), ProducerError> {
         let context = self.inner.client().context();
         if let Some(fatal) = self.fatal() {
             return Err(fatal);
@@ -191,13 +196,14 @@ impl Producer {
         let cause = self.cause().await;
         if is_over {
             let (brokers, since_s) = (self.brokers.clone(), since.as_secs());
-            return Err(EventError::Silent { brokers, since_s, cause });
+            return Err(ProducerError::Silent { brokers, since_s, cause });
         }
         context.is_reported.store(true, Ordering::Relaxed);
         tracing::warn!(
-            target: "kafka",
             "waiting for Kafka ({cause}) since {} s: {} events outstanding (brokers {})",
-            since.as_secs(), self.outstanding(), self.brokers
+            since.as_secs(),
+            self.outstanding(),
+            self.brokers
         );
         Ok(())
     }
@@ -213,21 +219,21 @@ impl Producer {
         asked.ok().flatten().unwrap_or_else(|| "no answer".to_owned())
     }
 
-    fn undelivered(&self, Undelivered { error, key, bytes }: Undelivered) -> EventError {
+    fn undelivered(&self, Undelivered { error, key, bytes }: Undelivered) -> ProducerError {
         match error.rdkafka_error_code() {
             Some(
                 RDKafkaErrorCode::MessageSizeTooLarge | RDKafkaErrorCode::MessageBatchTooLarge,
-            ) => EventError::TooLarge { key, bytes },
+            ) => ProducerError::TooLarge { key, bytes },
             _ => self.delivery_error(&error),
         }
     }
 
-    fn fatal(&self) -> Option<EventError> {
+    fn fatal(&self) -> Option<ProducerError> {
         let (_, cause) = self.inner.client().fatal_error()?;
-        Some(EventError::Fatal { cause })
+        Some(ProducerError::Fatal { cause })
     }
 
-    fn delivery_error(&self, error: &KafkaError) -> EventError {
+    fn delivery_error(&self, error: &KafkaError) -> ProducerError {
         let cause = match error.rdkafka_error_code() {
             Some(RDKafkaErrorCode::MessageTimedOut) => {
                 "not acknowledged within message.timeout.ms".to_owned()
@@ -247,11 +253,11 @@ impl Producer {
                 | RDKafkaErrorCode::ClusterAuthorizationFailed,
             ) => {
                 let (topic, cause) = (self.topic.clone(), described(error));
-                return EventError::TopicUnusable { topic, cause };
+                return ProducerError::TopicUnusable { topic, cause };
             }
             _ => described(error),
         };
-        EventError::Refused { topic: self.topic.clone(), cause }
+        ProducerError::Refused { topic: self.topic.clone(), cause }
     }
 }
 
@@ -266,12 +272,12 @@ impl fmt::Debug for Producer {
 }
 
 /// librdkafka checks at creation which properties do not go together, and reads the files they name.
-fn creation_error(error: KafkaError) -> EventError {
+fn creation_error(error: KafkaError) -> ProducerError {
     let reason = match error {
         KafkaError::ClientCreation(reason) => reason,
         error => described(&error),
     };
-    EventError::Settings { reason }
+    ProducerError::Settings { reason }
 }
 
 #[cfg(test)]

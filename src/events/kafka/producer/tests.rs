@@ -5,10 +5,11 @@ use std::sync::atomic::AtomicUsize;
 use rdkafka::mocking::MockCluster;
 use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 
+use super::super::super::Scope;
 use super::*;
 
-fn settings(brokers: impl Into<String>) -> EventSettings {
-    EventSettings { brokers: brokers.into(), topic: "changes".into(), properties: Vec::new() }
+fn settings(brokers: impl Into<String>) -> KafkaSettings {
+    KafkaSettings { brokers: brokers.into(), topic: "changes".into(), properties: Vec::new() }
 }
 
 fn events(n: usize) -> Vec<Event> {
@@ -68,7 +69,7 @@ async fn an_event_that_is_too_large_fails_alone() {
     let producer = Producer::connect(&settings(cluster.bootstrap_servers()), |_| {}).await.unwrap();
     let large = Event { key: "k".into(), payload: vec![b'x'; 2_000_000] };
     let error = producer.send_all(&[large]).await.unwrap_err();
-    assert!(matches!(error, EventError::TooLarge { bytes: 2_000_000, .. }), "{error}");
+    assert!(matches!(error, ProducerError::TooLarge { bytes: 2_000_000, .. }), "{error}");
     producer.send_all(&events(1)).await.unwrap();
 }
 
@@ -87,7 +88,7 @@ async fn the_events_around_one_that_is_too_large_are_sent_and_waited_for() {
         some[position].payload = vec![b'x'; bytes];
     }
     let error = producer.send_all(&some).await.unwrap_err();
-    assert!(matches!(error, EventError::TooLarge { bytes: 2_000_000, .. }), "{error}");
+    assert!(matches!(error, ProducerError::TooLarge { bytes: 2_000_000, .. }), "{error}");
     assert_eq!(delivered.load(Ordering::Relaxed), 18);
 }
 
@@ -97,7 +98,7 @@ async fn nothing_listening_is_said_with_the_address() {
     let message = error.to_string();
     assert!(message.starts_with("no Kafka broker answered at 127.0.0.1:9: "), "{message}");
     assert!(message.contains("Connection refused"), "{message}");
-    assert!(!error.is_configuration());
+    assert!(error.scope() != Scope::Settings);
 }
 
 #[tokio::test]
@@ -115,7 +116,7 @@ async fn properties_that_do_not_go_together_are_a_configuration_error() {
     let mut settings = settings("127.0.0.1:9");
     settings.properties.push(("max.in.flight".into(), "100".into()));
     let error = Producer::connect(&settings, |_| {}).await.unwrap_err();
-    assert!(error.is_configuration(), "{error}");
+    assert_eq!(error.scope(), Scope::Settings, "{error}");
     assert!(error.to_string().contains("max.in.flight"), "{error}");
 }
 
@@ -130,8 +131,8 @@ async fn an_event_that_the_broker_finds_too_large_fails_by_its_key() {
     let refused = [RDKafkaRespErr::RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE];
     cluster.request_errors(RDKafkaApiKey::Produce, &refused);
     let error = producer.send_all(&events(1)).await.unwrap_err();
-    assert!(matches!(&error, EventError::TooLarge { key, bytes: 2 } if key == "k0"), "{error}");
-    assert!(!error.is_fatal());
+    assert!(matches!(&error, ProducerError::TooLarge { key, bytes: 2 } if key == "k0"), "{error}");
+    assert_eq!(error.scope(), Scope::One);
     producer.send_all(&events(1)).await.unwrap();
 }
 
@@ -142,7 +143,10 @@ async fn a_right_that_is_lost_is_everybody_s() {
     let refused = [RDKafkaRespErr::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED];
     cluster.request_errors(RDKafkaApiKey::Produce, &refused);
     let error = producer.send_all(&events(1)).await.unwrap_err();
-    assert!(matches!(error, EventError::TopicUnusable { .. }) && error.is_fatal(), "{error}");
+    assert!(
+        matches!(error, ProducerError::TopicUnusable { .. }) && error.scope() == Scope::All,
+        "{error}"
+    );
 }
 
 #[tokio::test]
@@ -152,5 +156,8 @@ async fn a_broker_that_takes_nothing_for_long_is_left() {
     producer.patience = Duration::from_millis(1);
     cluster.broker_down(1).unwrap();
     let error = producer.send_all(&events(1)).await.unwrap_err();
-    assert!(matches!(error, EventError::Silent { .. }) && error.is_fatal(), "{error}");
+    assert!(
+        matches!(error, ProducerError::Silent { .. }) && error.scope() == Scope::All,
+        "{error}"
+    );
 }

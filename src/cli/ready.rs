@@ -1,0 +1,186 @@
+//! A cluster and a broker that are ready for what a command does: connected, checked, and nothing written yet.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use super::engine::Engine;
+use super::register::Past;
+use super::settings::PaceSettings;
+use super::{Console, Exit, Failure, Lease, MergeSettings};
+use crate::cluster::{Cluster, ClusterSettings, ReadStore, Store};
+use crate::events::{EventSettings, EventSink};
+use crate::journal::{Journal, JournalError};
+use crate::latency::Recorder;
+use crate::pace::Pace;
+use crate::pipeline::{AsOf, Context, Discover, Operations};
+use crate::register::Register;
+use crate::run::RunId;
+use crate::spec::{RawSpec, Spec};
+use crate::storage::TombstoneLimits;
+
+/// What it takes to be ready.
+#[derive(Clone, Copy)]
+pub(super) struct Needs<'a> {
+    pub(super) cluster: &'a ClusterSettings,
+    pub(super) spec: &'a RawSpec,
+    pub(super) events: Option<&'a EventSettings>,
+    /// How many groups at once, and how fast.
+    pub(super) pace: PaceSettings,
+    /// How far before its first read a group is dated.
+    pub(super) settle: Duration,
+    /// Whether write times are read.
+    pub(super) write_times: bool,
+    /// How clustered rows are found.
+    pub(super) discover: Discover,
+    /// The run.
+    pub(super) run: &'a RunId,
+    /// Whether the lease on the keyspace is needed, because something is written.
+    pub(super) writes: bool,
+    /// Whether the run has begun before: what its tables have lost since is no reason to refuse it.
+    pub(super) has_begun: bool,
+    /// So long tombstones must be kept at least; none where something that was begun is ended.
+    pub(super) min_gc_grace: Option<Duration>,
+}
+
+impl<'a> Needs<'a> {
+    /// What a merge needs.
+    pub(super) fn of(settings: &'a MergeSettings, run: &'a RunId, has_begun: bool) -> Self {
+        let MergeSettings { cluster, events, spec, work, .. } = settings;
+        Self {
+            cluster,
+            spec,
+            events: events.as_ref(),
+            pace: work.pace,
+            settle: work.settle,
+            write_times: work.sweep,
+            discover: work.discover,
+            run,
+            writes: true,
+            has_begun,
+            min_gc_grace: Some(work.min_gc_grace),
+        }
+    }
+}
+
+/// A cluster and a broker that are ready.
+pub(super) struct Ready {
+    spec: Arc<Spec>,
+    store: Store,
+    event_sink: EventSink,
+    recorder: Arc<Recorder>,
+    pace: Arc<Pace>,
+    as_of: AsOf,
+    acknowledged: Arc<AtomicU64>,
+    discover: Discover,
+    /// None where the server does not tell them.
+    tombstones: Option<TombstoneLimits>,
+    /// How long each table keeps its tombstones, in seconds.
+    gc_grace_s: Vec<u64>,
+    /// What became of accounts over all runs.
+    pub(super) past: Past,
+}
+
+impl Ready {
+    /// Connects and checks; nothing is written.
+    async fn start(needs: Needs<'_>, lease: &Lease) -> Result<Self, Failure> {
+        let cluster = Cluster::connect(needs.cluster.clone()).await?;
+        let spec = match needs.has_begun {
+            true => needs.spec.without_lost_columns(cluster.schema()).check(cluster.schema()),
+            false => needs.spec.check(cluster.schema()),
+        };
+        let spec = Arc::new(spec.map_err(Failure::failed)?);
+        let gc_grace_s = spec.tables.iter().map(|table| cluster.gc_grace_s(&table.name)).collect();
+        cluster.check_gc_grace(&spec, needs.min_gc_grace)?;
+        let store = cluster.store(Arc::clone(&spec)).await?;
+        if needs.write_times {
+            // A cluster that cannot tell them is refused at the start, not when they are needed.
+            store.as_ref().prepare_timed().await?;
+        }
+        let operations = Operations::new(&spec);
+        let recorder = Arc::new(Recorder::new(operations.names().to_vec()));
+        let acknowledged = Arc::new(AtomicU64::new(0));
+        let event_sink = match needs.events {
+            None => EventSink::Discard,
+            Some(events) => {
+                let (recorder, operation) = (Arc::clone(&recorder), operations.events());
+                let acknowledged = Arc::clone(&acknowledged);
+                let on_delivered = move |took| {
+                    recorder.record(operation, took);
+                    acknowledged.fetch_add(1, Ordering::Relaxed);
+                };
+                EventSink::open(events, on_delivered).await?
+            }
+        };
+        let past = Past::of(&cluster, (needs.run, needs.writes), lease).await?;
+        // No time at which another run wrote, whatever the clock of the machine was on which that ran.
+        let floor = past.held().map_or(0, |register| register.floor());
+        let clocks = cluster.clocks().await?;
+        let as_of = AsOf::new(clocks.latest.max(floor), needs.settle).behind(clocks.behind);
+        let PaceSettings { in_flight, rate, max_latency } = needs.pace;
+        let pace = Pace::bounded(in_flight, rate, max_latency);
+        let discover = needs.discover;
+        let tombstones = cluster.tombstone_limits().await.ok();
+        let ready = Self {
+            spec,
+            store,
+            event_sink,
+            recorder,
+            pace,
+            as_of,
+            acknowledged,
+            discover,
+            tombstones,
+            gc_grace_s,
+            past,
+        };
+        Ok(ready)
+    }
+
+    /// As [`start`](Self::start), unless the operator stops it.
+    pub(super) async fn start_unless(
+        stop: &mut watch::Receiver<bool>,
+        needs: Needs<'_>,
+        console: &Console,
+    ) -> Result<Self, Failure> {
+        tokio::select! {
+            ready = Self::start(needs, &console.lease) => ready,
+            _ = stop.wait_for(|stop| *stop) => {
+                let error = anyhow::anyhow!("interrupted before the first write; nothing was changed");
+                Err(Failure { exit: Exit::Interrupted, error })
+            }
+        }
+    }
+
+    /// The specification, checked against the cluster's schema.
+    pub(super) fn spec(&self) -> &Spec {
+        &self.spec
+    }
+
+    /// What can be read.
+    pub(super) fn store(&self) -> &ReadStore {
+        self.store.as_ref()
+    }
+
+    /// With a journal, groups can run.
+    pub(super) fn with(self, journal: Arc<dyn Journal>) -> Result<Engine, JournalError> {
+        let Self { spec, store, event_sink, recorder, pace, as_of, .. } = self;
+        let shared = Arc::clone(&journal);
+        let mut context = Context::new(spec, store, event_sink, shared, recorder, pace, as_of)?;
+        context.discover = self.discover;
+        let register = self.past.held().cloned();
+        context.register = register.clone().map(|held| held as Arc<dyn Register>);
+        context.deletes.limits = self.tombstones.unwrap_or_default();
+        Ok(Engine {
+            context: Arc::new(context),
+            journal,
+            register,
+            acknowledged: self.acknowledged,
+            reports_tombstones: self.tombstones.is_some(),
+            gc_grace_s: self.gc_grace_s,
+            progress: Arc::default(),
+        })
+    }
+}

@@ -1,0 +1,250 @@
+//! Where events go and how: our defaults, the operator's overrides, and the overrides that are
+//! refused because they would break a promise.
+
+use std::fmt;
+use std::fs;
+
+use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
+use rdkafka::error::KafkaError;
+
+use crate::secret::{is_secret, redacted};
+
+use super::ProducerError;
+use super::topic::TopicSettings;
+
+/// What [`Producer::connect`](super::Producer::connect) needs.
+#[derive(Clone)]
+pub(crate) struct KafkaSettings {
+    /// `host:port,…`, as librdkafka takes it.
+    pub(crate) brokers: String,
+    /// The topic that gets the events.
+    pub(crate) topic: String,
+    /// librdkafka properties that override the defaults, in the order in which they were given; the
+    /// last one of a name wins.
+    pub(crate) properties: Vec<(String, String)>,
+}
+
+/// Ours, overridable one by one.
+const DEFAULTS: [(&str, &str); 9] = [
+    ("linger.ms", "20"),
+    ("compression.codec", "lz4"),
+    // The queue bounds memory; a task that finds it full waits.
+    ("queue.buffering.max.messages", "200000"),
+    ("queue.buffering.max.kbytes", "262144"),
+    // Infinite: a broker that goes down is waited for.
+    ("message.timeout.ms", "0"),
+    ("reconnect.backoff.max.ms", "2000"),
+    ("socket.keepalive.enable", "true"),
+    // The partitioner of the Java clients, so that our events of a key land where theirs do.
+    ("partitioner", "murmur2_random"),
+    ("client.id", "tributary"),
+];
+
+/// Set by us whatever happens.
+const FIXED: [(&str, &str); 2] = [("enable.idempotence", "true"), ("acks", "all")];
+
+impl KafkaSettings {
+    /// Checks the properties as far as that is possible without a broker.
+    pub(crate) fn check(&self) -> Result<(), ProducerError> {
+        for (key, value) in &self.properties {
+            refuse(key, value).map_or(Ok(()), |reason| {
+                Err(ProducerError::Property { key: key.clone(), reason })
+            })?;
+        }
+        for (key, value) in &self.properties {
+            check_file(key, value)?;
+        }
+        // One by one, because librdkafka is handed properties in no particular order and the first
+        // wrong one is to be named.
+        for (key, value) in &self.properties {
+            ClientConfig::new()
+                .set(key, value)
+                .create_native_config()
+                .map_err(|error| property_error(key, value, error))?;
+        }
+        Ok(())
+    }
+
+    /// The whole configuration of the producer, for a topic of such settings.
+    pub(super) fn client_config(&self, topic: &TopicSettings) -> ClientConfig {
+        let mut config = ClientConfig::new();
+        for (key, value) in DEFAULTS {
+            config.set(key, value);
+        }
+        for (key, value) in topic.properties() {
+            config.set(key, value);
+        }
+        for (key, value) in &self.properties {
+            // librdkafka knows some properties by two names; the override must not meet our default
+            // under the other one.
+            config.set(canonical(key), value);
+        }
+        for (key, value) in FIXED {
+            config.set(key, value);
+        }
+        config.set("bootstrap.servers", &self.brokers);
+        let debugging = self.properties.iter().any(|(key, _)| key == "debug");
+        config.set_log_level(if debugging {
+            RDKafkaLogLevel::Debug
+        } else {
+            RDKafkaLogLevel::Info
+        });
+        config
+    }
+}
+
+impl fmt::Debug for KafkaSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shown: Vec<_> =
+            self.properties.iter().map(|(key, value)| (key, redacted(key, value))).collect();
+        f.debug_struct("KafkaSettings")
+            .field("brokers", &self.brokers)
+            .field("topic", &self.topic)
+            .field("properties", &shown)
+            .finish()
+    }
+}
+
+/// Why a property cannot be overridden, if so.
+fn refuse(key: &str, value: &str) -> Option<String> {
+    let reason = match canonical(key) {
+        "acks" if !matches!(value, "all" | "-1") => {
+            "must be 'all': a group is done only when its events are safe".to_owned()
+        }
+        "enable.idempotence" if value != "true" => {
+            "must be 'true': a retried delivery must not produce an event twice".to_owned()
+        }
+        "delivery.report.only.error" if value != "false" => {
+            "must be 'false': every acknowledgement is waited for".to_owned()
+        }
+        "bootstrap.servers" => "is set by --brokers".to_owned(),
+        "transactional.id" => "is not supported: events are not sent in transactions".to_owned(),
+        key if key.starts_with("test.") => "is for tests of librdkafka only".to_owned(),
+        _ => return None,
+    };
+    Some(reason)
+}
+
+/// A file that librdkafka is to read must be there: it would name neither the file nor what is wrong.
+fn check_file(key: &str, value: &str) -> Result<(), ProducerError> {
+    let names_file = key.starts_with("ssl.") && key.ends_with(".location");
+    // `probe` is a word of librdkafka's for the usual locations.
+    if !names_file || value.is_empty() || value == "probe" {
+        return Ok(());
+    }
+    fs::metadata(value).map(drop).map_err(|error| ProducerError::Property {
+        key: key.to_owned(),
+        reason: format!("cannot read '{value}': {error}"),
+    })
+}
+
+/// The one name that we use for a property that has two.
+fn canonical(key: &str) -> &str {
+    match key {
+        "request.required.acks" => "acks",
+        "metadata.broker.list" => "bootstrap.servers",
+        "delivery.timeout.ms" => "message.timeout.ms",
+        "queue.buffering.max.ms" => "linger.ms",
+        "compression.type" => "compression.codec",
+        key => key,
+    }
+}
+
+fn property_error(key: &str, value: &str, error: KafkaError) -> ProducerError {
+    let reason = match error {
+        // librdkafka repeats the value in its message.
+        KafkaError::ClientConfig(..) if is_secret(key) => "its value is not accepted".to_owned(),
+        KafkaError::ClientConfig(_, reason, ..) if reason.starts_with("No such") => {
+            "there is no such property (see librdkafka's CONFIGURATION.md)".to_owned()
+        }
+        KafkaError::ClientConfig(_, reason, ..) => reason,
+        _ => format!("'{}' is not accepted", redacted(key, value)),
+    };
+    ProducerError::Property { key: key.to_owned(), reason }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::Scope;
+    use super::*;
+
+    fn with(properties: &[(&str, &str)]) -> KafkaSettings {
+        KafkaSettings {
+            brokers: "127.0.0.1:9092".into(),
+            topic: "changes".into(),
+            properties: properties
+                .iter()
+                .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+                .collect(),
+        }
+    }
+
+    fn message(properties: &[(&str, &str)]) -> String {
+        let error = with(properties).check().unwrap_err();
+        assert_eq!(error.scope(), Scope::Settings);
+        error.to_string()
+    }
+
+    #[test]
+    fn overrides_that_break_a_promise_are_refused() {
+        for (key, value) in [
+            ("acks", "1"),
+            ("request.required.acks", "0"),
+            ("enable.idempotence", "false"),
+            ("delivery.report.only.error", "true"),
+            ("bootstrap.servers", "elsewhere:9092"),
+            ("metadata.broker.list", "elsewhere:9092"),
+            ("transactional.id", "x"),
+            ("test.mock.num.brokers", "1"),
+        ] {
+            let message = message(&[("linger.ms", "7"), (key, value)]);
+            assert!(message.starts_with(&format!("Kafka property '{key}': ")), "{message}");
+        }
+        assert_eq!(
+            message(&[("acks", "1")]),
+            "Kafka property 'acks': must be 'all': a group is done only when its events are safe"
+        );
+    }
+
+    #[test]
+    fn an_unknown_property_or_value_is_named() {
+        assert_eq!(
+            message(&[("linger.sm", "5")]),
+            "Kafka property 'linger.sm': there is no such property (see librdkafka's \
+             CONFIGURATION.md)"
+        );
+        let wrong = message(&[("security.protocol", "tls")]);
+        assert!(wrong.contains("'security.protocol'") && wrong.contains("tls"), "{wrong}");
+        let file = message(&[("ssl.ca.location", "/nowhere/ca.pem")]);
+        assert!(
+            file.contains("'ssl.ca.location': cannot read '/nowhere/ca.pem': No such"),
+            "{file}"
+        );
+        with(&[("ssl.ca.location", "probe")]).check().unwrap();
+        let nul = message(&[("client.id", "a\0b")]);
+        assert!(nul.starts_with("Kafka property 'client.id': "), "{nul}");
+    }
+
+    #[test]
+    fn harmless_overrides_win_over_the_defaults_under_either_name() {
+        let settings = with(&[("acks", "-1"), ("compression.type", "zstd"), ("linger.ms", "50")]);
+        settings.check().unwrap();
+        let config = settings.client_config(&TopicSettings::default());
+        assert_eq!(config.get("compression.codec"), Some("zstd"));
+        assert_eq!(config.get("compression.type"), None);
+        assert_eq!(config.get("linger.ms"), Some("50"));
+        assert_eq!(config.get("acks"), Some("all"));
+        assert_eq!(config.get("message.timeout.ms"), Some("0"));
+        config.create_native_config().unwrap();
+    }
+
+    #[test]
+    fn secrets_are_not_shown() {
+        let settings = with(&[("sasl.password", "hunter2"), ("linger.ms", "9")]);
+        let shown = format!("{settings:?}");
+        assert!(!shown.contains("hunter2") && shown.contains("***"), "{shown}");
+        assert!(shown.contains("\"9\""), "{shown}");
+        let shown = message(&[("ssl.key.pem", "hunter2\0")]);
+        assert!(!shown.contains("hunter2"), "{shown}");
+    }
+}

@@ -1,0 +1,185 @@
+//! What nights are like: machines that are suspended, terminals that are closed, directories that are copied and cut off.
+//! Each is a clear sentence, nothing is lost, and the run goes on where it can.
+
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::{Value, json};
+
+use crate::process::{Call, Finished, Running};
+use crate::runs::{assert_rejected, assert_rows, id, over, pairs};
+use crate::stops::{self, wait_until};
+use crate::world::{World, to_csv};
+
+/// A world in which `b` has a content of its own, beside what `a` has.
+fn world(name: &str) -> World {
+    let world = crate::runs::world(name);
+    world.cql(
+        "INSERT INTO content_consumption (userid, contentid, batchid, courseid, progress) VALUES ('b', 'do2', 'b1', 'c1', \
+         7)",
+    );
+    world
+}
+
+/// A run of `a,b` that is held at a place for longer than its lease lasts, and what took its lease meanwhile.
+fn suspended(world: &World, place: &str, then: &str) -> (Running, std::path::PathBuf, Finished) {
+    let r1 = world.run_dir();
+    let call = world.apply(&pairs(world, "a,b"), &r1).environment("TRIBUTARY_LEASE", "2");
+    let held = call.environment("TRIBUTARY_FAILPOINT", &format!("{place}:1:stop")).start();
+    wait_until("it is held", || held.is_held());
+    let mut taken = None;
+    wait_until("its lease has ended", || {
+        let run = world.run_dir();
+        let finished = world.apply(&pairs(world, then), &run).run();
+        let is_taken = !finished.has_exited(1);
+        taken = is_taken.then_some((run, finished));
+        is_taken
+    });
+    let (r2, finished) = taken.expect("it has been taken");
+    (held, r2, finished)
+}
+
+/// E8: it has read, and not yet told the register.
+#[test]
+fn what_was_suspended_before_its_first_write_writes_nothing() {
+    let world = world("night_before");
+    let (held, r2, second) = suspended(&world, "intended", "b,c");
+    second.exits(0);
+    held.signal("CONT");
+    held.wait().exits(1).names(&id(&r2)).names("lease");
+    let own = ("a", json!(100), Value::Null);
+    assert_rows(&world, &[own, ("c", json!(7), Value::Null)], &["a"]);
+}
+
+/// E25: it has looked at its lease, and not yet written.
+#[test]
+fn what_was_suspended_behind_its_look_deletes_nothing() {
+    let world = world("night_behind");
+    let (held, r2, second) = suspended(&world, "begun", "b,c x,y");
+    second.exits(3);
+    assert_rejected(&r2, &["busy"], "has not ended with 'b'");
+    held.signal("CONT");
+    held.wait().exits(1).names(&id(&r2)).names("lease");
+    let of_a = "SELECT progress FROM content_consumption WHERE userid = 'a'";
+    assert_eq!(world.rows(of_a), [[Some(json!(100))]]);
+    let r1 = r2.with_file_name("run-0");
+    over(&world, "resume", &r1).run().exits(0);
+    let all = [("b", json!(100), Value::Null), ("b", json!(7), Value::Null)];
+    assert_rows(&world, &all, &["b"]);
+}
+
+#[test]
+fn a_terminal_that_goes_away_stops_the_run_as_an_interrupt_does() {
+    let (world, lines, expected) = stops::world("night_terminal", 60);
+    let before = world.dump();
+    let (pairs, run) = (world.file("pairs.csv", to_csv(&lines)), world.run_dir());
+    let running = world.apply(&pairs, &run).with("--rate", "10").start();
+    wait_until("it has begun", || world.dump() != before);
+    // A shell and the kernel may both say it.
+    running.signal("HUP");
+    running.signal("HUP");
+    let finished = running.wait().exits(130).names("the terminal is gone");
+    let again = format!("tributary resume {}", run.display());
+    assert_eq!(finished.json()["again"], again);
+    assert!(run.join("report.json").exists());
+    world.resume(&run).with("--rate", "none").run().exits(0);
+    world.assert_is(&expected);
+}
+
+#[test]
+fn a_terminal_that_cannot_be_written_any_more_is_no_reason_to_fail() {
+    let (world, lines, expected) = stops::world("night_pty", 60);
+    let before = world.dump();
+    let (pairs, run) = (world.file("pairs.csv", to_csv(&lines)), world.run_dir());
+    let mut running = world.apply(&pairs, &run).with("--rate", "10").on_terminal().start();
+    wait_until("it has begun", || world.dump() != before);
+    running.kill();
+    wait_until("it has reported", || run.join("report.json").exists());
+    let report = crate::process::read_json(&run.join("report.json"));
+    assert_eq!(report["exit_code"], 130, "{report}");
+    running.wait().was_killed();
+    wait_until("it has ended", || !world.resume(&run).run().has_exited(1));
+    world.assert_is(&expected);
+}
+
+#[test]
+fn few_open_files_and_no_home_are_enough() {
+    let (world, lines, expected) = stops::world("night_files", 60);
+    let (pairs, run) = (world.file("pairs.csv", to_csv(&lines)), world.run_dir());
+    let call = world.apply(&pairs, &run).environment("HOME", "/proc/nobody");
+    call.open_files(64).run().exits(0);
+    world.assert_is(&expected);
+    let refused = world.apply(&pairs, &world.run_dir()).open_files(10).run();
+    refused.exits(1).names("too many open files");
+}
+
+fn copy(from: &Path, to: &Path) {
+    let done = Command::new("cp").arg("-r").args([from, to]).status();
+    assert!(done.is_ok_and(|status| status.success()));
+}
+
+#[test]
+fn an_older_copy_of_a_run_directory_is_not_gone_on_with() {
+    let (world, lines, expected) = stops::world("night_copy", 40);
+    let before = world.dump();
+    let (pairs, run) = (world.file("pairs.csv", to_csv(&lines)), world.run_dir());
+    world.apply(&pairs, &run).with("--limit", "5").run().exits(0);
+    let older = world.path("older");
+    copy(&run, &older);
+    world.resume(&run).with("--limit", "all").run().exits(0);
+    world.assert_tables(&expected.tables);
+    let refused = |command: &str| {
+        let refused = over(&world, command, &older).run().exits(1);
+        refused.names("is an older copy").names(&run.display().to_string());
+    };
+    refused("resume");
+    refused("undo");
+    world.assert_tables(&expected.tables);
+    // A copy that is as new is as good: nothing says which of the two is meant.
+    let newer = world.path("newer");
+    copy(&run, &newer);
+    over(&world, "undo", &newer).run().exits(0);
+    world.assert_tables(&before);
+    over(&world, "resume", &run).run().exits(1).names("is an older copy");
+    world.assert_tables(&before);
+}
+
+/// What is not in a file that can be found again could never be taken back.
+#[test]
+fn a_run_whose_journal_is_taken_away_stops() {
+    let (world, lines, expected) = stops::world("night_away", 60);
+    let before = world.dump();
+    let (pairs, run) = (world.file("pairs.csv", to_csv(&lines)), world.run_dir());
+    let running = world.apply(&pairs, &run).with("--rate", "10").start();
+    wait_until("it has begun", || world.dump() != before);
+    let away = world.path("away");
+    std::fs::rename(&run, &away).expect("it can be moved");
+    running.wait().exits(1).names("somebody has removed or moved it");
+    assert_ne!(world.dump(), expected.tables);
+    std::fs::rename(&away, &run).expect("it can be moved back");
+    world.resume(&run).with("--rate", "none").run().exits(0);
+    world.assert_tables(&expected.tables);
+}
+
+#[test]
+fn a_run_directory_that_was_cut_off_is_not_gone_on_with() {
+    let world = world("night_cut");
+    let run = world.run_dir();
+    world.apply(&pairs(&world, "a,b"), &run).run().exits(0);
+    let after = world.dump();
+    for (name, length, says) in [
+        ("journal.sqlite", 0, "holds something unreadable"),
+        ("journal.sqlite", 20_000, "holds something unreadable"),
+        ("pairs.csv", 3, "has been changed since the run began"),
+        ("run.json", 30, "it is not what this program writes"),
+    ] {
+        let cut = world.path("cut");
+        copy(&run, &cut);
+        let file = std::fs::File::options().write(true).open(cut.join(name));
+        file.expect("it is there").set_len(length).expect("it can be cut off");
+        let call: Call = over(&world, "resume", &cut);
+        call.run().exits(1).names(name).names(says);
+        std::fs::remove_dir_all(cut).expect("it is there");
+    }
+    world.assert_tables(&after);
+}
