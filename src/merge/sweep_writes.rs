@@ -107,10 +107,10 @@ impl Swept {
             self.cells.iter().any(|cell| cell.column == column && cell.moved_at.is_some())
         };
         let columns = table.key_len..table.columns.len();
-        let mut told = columns
+        let mut unmoved = columns
             .filter(|column| own.row.cells[*column].is_some() && !is_moved(*column))
             .peekable();
-        told.peek().is_none() || told.any(|column| found.row.cells[column].is_some())
+        unmoved.peek().is_none() || unmoved.any(|column| found.row.cells[column].is_some())
     }
 
     fn write<'a>(

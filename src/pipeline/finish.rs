@@ -164,9 +164,8 @@ impl<S: Writer> Finish<'_, S> {
             let rows = found.get(&key.at).into_iter().flat_map(|found| &found.sources);
             for (source, row) in rows {
                 let before = key.entry.sources.iter().find(|(own, _)| own == source);
-                let arrived = before.map(|(_, before)| {
-                    Entry::arrived(self.table(key), t, before, row)
-                });
+                let arrived =
+                    before.map(|(_, before)| Entry::arrived(self.table(key), t, before, row));
                 let set = arrived.filter(|set| !set.is_empty());
                 pins.extend(set.map(|set| {
                     let key = self.table(key).key_of(&row.row);

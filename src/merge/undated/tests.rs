@@ -3,8 +3,8 @@
 use super::super::swept::{Horizon, SweepSlice, Verdict};
 use super::*;
 use crate::model::{AccountId, Cell, Change, Collection, Mutation, Row, WriteTimes};
-use crate::spec::{RawSpec, Spec};
 use crate::spec::schema::{Schema, TableSchema};
+use crate::spec::{RawSpec, Spec};
 
 /// When the merge has deleted, up to when everything has arrived, and now.
 const HORIZON: Horizon = Horizon { deleted: 1_000, settled: 5_000, now: 7_000 };

@@ -17,7 +17,7 @@ use crate::storage::{StorageError, Writer};
 use super::super::discovered::Discovered;
 use super::super::overtaken::Raised;
 use super::super::{GroupError, Merged, NextPage, Window};
-use super::place::place;
+use super::relocate::relocate;
 use super::{Leftover, ROUNDS, Turn, undated};
 
 /// A key without its account: what the rows of all accounts of a group share.
@@ -91,8 +91,8 @@ pub(in super::super) async fn replay<S: Writer>(
     let slice = slice.map_err(GroupError::Record)?;
     Raised::recorded(window, group)?.write(window, group).await?;
     // What is hidden is still there for the next look.
-    let placed = place(window, group, &slice, (stopped.t, true)).await?;
-    Ok(Some(Merged { tally, left: placed.left }))
+    let relocated = relocate(window, group, &slice, (stopped.t, true)).await?;
+    Ok(Some(Merged { tally, left: relocated.left }))
 }
 
 struct Sweeper<'a, S> {
@@ -227,9 +227,9 @@ impl<S: Writer> Sweeper<'_, S> {
         window.intend(intent).await?;
         window.begin(group, Step::After).await?;
         failpoint::hit("sweep");
-        let placed = place(window, group, &slice, (t, false)).await?;
-        self.turn.leftovers.extend(placed.left);
-        self.turn.left.extend(placed.stays);
+        let relocated = relocate(window, group, &slice, (t, false)).await?;
+        self.turn.leftovers.extend(relocated.left);
+        self.turn.left.extend(relocated.stays);
         Ok(())
     }
 

@@ -12,7 +12,7 @@
 
 mod group;
 mod look;
-mod place;
+mod relocate;
 mod undated;
 
 use std::ops::ControlFlow;

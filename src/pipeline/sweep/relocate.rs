@@ -3,15 +3,18 @@
 //!
 //! Time has passed since the cells were written, or passes while they are written: what a later delete hides was not moved.
 //! With the register it is known that no other run deletes there, so somebody has deleted the row that the cells belong
-//! to, and they go with it. Without, they stay, and the placing is taken back: part of a row under the survivor would
+//! to, and they go with it. Without, they stay, and the relocation is taken back: part of a row under the survivor would
 //! be its own for the next look. Elements whose times the server does not tell stay one by one.
 
+use std::collections::{BTreeSet, HashMap};
+
+use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
 
 use crate::failpoint;
 use crate::journal::{Note, State};
 use crate::merge::{self, SweepSlice, Swept, SweptCell, in_batches};
-use crate::model::{Group, TimedRow, TimestampUs};
+use crate::model::{Group, TableIndex, TimedRow, TimestampUs};
 use crate::storage::{StorageError, Writer};
 
 use super::super::overtaken::{self, Acknowledged};
@@ -30,7 +33,7 @@ const GONE: &str =
 
 /// What is to be told of a slice that was carried out.
 #[derive(Default)]
-pub(super) struct Placed {
+pub(super) struct Relocated {
     /// Rows that no later look finds so again: those of the survivor that are otherwise than the policies say, and those
     /// that are gone.
     pub(super) left: Vec<Leftover>,
@@ -40,12 +43,12 @@ pub(super) struct Placed {
 
 /// Writes what a slice says, announces it, and notes it. `is_again` says whether an earlier attempt may have sent what
 /// takes the rows from their sources.
-pub(super) async fn place<S: Writer>(
+pub(super) async fn relocate<S: Writer>(
     window: &Window<S>,
     group: &Group,
     slice: &SweepSlice,
     (t, is_again): (TimestampUs, bool),
-) -> Result<Placed, GroupError> {
+) -> Result<Relocated, GroupError> {
     window.write_all(slice.moves(&window.spec, &group.survivor)).await?;
     let writes = Acknowledged { since: t, at: window.as_of.now(), state: State::Sweeping };
     let moved = slice.rows.iter().filter(|row| row.is_moved());
@@ -56,8 +59,8 @@ pub(super) async fn place<S: Writer>(
     let computed = moved.filter(|(table, _)| !window.spec.tables[*table].survivorship.is_empty());
     let raised = overtaken::raise(window, group, computed.collect(), writes).await?;
     failpoint::hit("placed");
-    let mut placed = Placed { left: raised.left, stays: Vec::new() };
-    take(window, group, slice, is_again, &mut placed).await?;
+    let mut relocated = Relocated { left: raised.left, stays: Vec::new() };
+    take(window, group, slice, is_again, &mut relocated).await?;
     failpoint::hit("swept");
     if let Some(event) = &window.spec.event {
         let announced = slice.events.iter();
@@ -66,7 +69,7 @@ pub(super) async fn place<S: Writer>(
     }
     let note = Note { group: group.index, state: State::Done, reason: None, known_as: None };
     window.journal.note(note)?;
-    Ok(placed)
+    Ok(relocated)
 }
 
 /// Takes from their sources what stands at the survivor's now.
@@ -75,26 +78,29 @@ async fn take<S: Writer>(
     group: &Group,
     slice: &SweepSlice,
     is_again: bool,
-    placed: &mut Placed,
+    relocated: &mut Relocated,
 ) -> Result<(), GroupError> {
     let goes = window.register.is_some();
     let (mut pins, mut voids, mut removals) = (Vec::new(), Vec::new(), Vec::new());
-    for (row, found) in slice.rows.iter().zip(read_back(window, group, slice).await?) {
+    let key_of =
+        |row: &Swept| (row.table, row.key_of(&window.spec.tables[row.table], &group.survivor));
+    let found = read_back(window, slice.rows.iter().map(key_of).collect()).await?;
+    for row in &slice.rows {
         let table = &window.spec.tables[row.table];
-        let found = found.as_ref();
+        let found = found.get(&key_of(row));
         let hidden: Vec<SweptCell> = row.hidden(table, found).into_iter().cloned().collect();
         let of_row = |why| Leftover::of(group, row.source, (row.table, row.key.clone()), why);
         let stands = row.stands(table, found);
         if stands || goes {
             removals.push((row.table, row.removals(table, &hidden)));
-            placed.stays.extend(undated::leftover(window, group, row, &hidden));
-            placed.left.extend((!stands).then(|| of_row(GONE)));
+            relocated.stays.extend(undated::leftover(window, group, row, &hidden));
+            relocated.left.extend((!stands).then(|| of_row(GONE)));
         } else {
             if is_again {
                 pins.push((row.table, row.pins(table)));
             }
             voids.push((row.table, row.voids(table, &group.survivor, found)));
-            placed.stays.push(of_row(HIDDEN));
+            relocated.stays.push(of_row(HIDDEN));
         }
     }
     for writes in [pins, voids, removals] {
@@ -103,17 +109,19 @@ async fn take<S: Writer>(
     Ok(())
 }
 
-/// The survivor's rows of a slice, as they stand now.
+/// A table, and the primary key of a row.
+type RowKey = (TableIndex, Vec<Bytes>);
+
+/// The survivor's rows of a slice, as they stand now; each is read once, however many sources had one.
 async fn read_back<S: Writer>(
     window: &Window<S>,
-    group: &Group,
-    slice: &SweepSlice,
-) -> Result<Vec<Option<TimedRow>>, StorageError> {
-    let read = |row: &Swept| {
-        let key = row.key_of(&window.spec.tables[row.table], &group.survivor);
-        let table = row.table;
-        async move { window.timed_row(table, &key).await }
+    keys: BTreeSet<RowKey>,
+) -> Result<HashMap<RowKey, TimedRow>, StorageError> {
+    let read = |(table, key): RowKey| async move {
+        let found = window.timed_row(table, &key).await?;
+        Ok(found.map(|found| ((table, key), found)))
     };
-    let reads: Vec<_> = slice.rows.iter().map(read).collect();
-    stream::iter(reads).buffered(READS).try_collect().await
+    let reads: Vec<_> = keys.into_iter().map(read).collect();
+    let found: Vec<Option<_>> = stream::iter(reads).buffered(READS).try_collect().await?;
+    Ok(found.into_iter().flatten().collect())
 }
