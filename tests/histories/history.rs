@@ -180,19 +180,26 @@ impl Played {
         let is_alone = !self.runs.is_registered() && matches!(fate, Fate::Stopped(_));
         let fate = if is_alone { Fate::Ends } else { fate };
         self.runs.carry_out(run, command, fate, meanwhile).await;
-        if std::env::var_os("TRIBUTARY_TRACE").is_some() {
-            let (merge, states) = (&self.runs.runs[run], self.runs.states(run));
-            let listed = merge.listed.lock().unwrap();
-            println!("{} {command:?} {fate:?}: {states:?} {listed:?}", merge.id);
-            for table in [PROGRESS, SEATS] {
-                for timed in self.runs.cluster.dump_timed(table) {
-                    println!("    {timed:?}");
-                }
-            }
-        }
+        self.trace(run, command, fate);
         match self.runs.is_standing(run) {
             true => self.stands_since.push((run, since)),
             false => self.came_back(since),
+        }
+    }
+
+    /// With `TRIBUTARY_TRACE`, how everything stands after a command.
+    #[expect(clippy::print_stdout, reason = "for whoever looks for the cause of a failure")]
+    fn trace(&self, run: usize, command: Command, fate: Fate) {
+        if std::env::var_os("TRIBUTARY_TRACE").is_none() {
+            return;
+        }
+        let (merge, states) = (&self.runs.runs[run], self.runs.states(run));
+        let listed = merge.listed.lock().unwrap();
+        println!("{} {command:?} {fate:?}: {states:?} {listed:?}", merge.id);
+        for table in [PROGRESS, SEATS] {
+            for timed in self.runs.cluster.dump_timed(table) {
+                println!("    {timed:?}");
+            }
         }
     }
 

@@ -119,9 +119,8 @@ impl Process {
 
     /// A request that writes nothing.
     async fn read(&self) -> Result<(), StorageError> {
-        match self.ask().await {
-            Some((_, true)) => self.die().await,
-            Some((_, false)) | None => {}
+        if let Some((_, true)) = self.ask().await {
+            self.die().await;
         }
         // Whoever stands still after a write is sent, and before the lease is looked at for it, cannot be kept from it.
         if matches!(self.fate, Fate::Stopped(at) if at < self.requests.load(Ordering::Relaxed))
