@@ -94,7 +94,7 @@ fn a_group_that_dies_between_its_slices_goes_on() {
     let mut data = crowd(46, 0);
     wide(&mut data, 2..6);
     let scenario = Scenario::new("slices", data);
-    for at in ["intend:2", "intended:2", "batch:30", "intend:1", "intended:1", "copied:1"] {
+    for at in ["intend:2", "intended:2", "intend:1", "intended:1", "batch:10", "copied:1"] {
         let call = scenario.session().with("--in-flight", "1");
         call.environment("TRIBUTARY_FAILPOINT", at).run().was_killed();
     }
