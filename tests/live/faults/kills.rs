@@ -29,9 +29,7 @@ fn killed(name: &str, seed: u64, kills: u64) {
         }
         running.kill();
         let ended = running.wait();
-        // Who was killed with the lease and without a run yet keeps others out until that ends.
-        let is_kept_out = ended.has_exited(1) && ended.stderr.contains("its lease ends by itself");
-        if !ended.has_exited(0) && !is_kept_out {
+        if !ended.has_exited(0) && !ended.was_kept_out() {
             ended.was_killed();
             killed += 1;
         }
