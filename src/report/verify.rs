@@ -193,6 +193,7 @@ impl Verification {
                 .with(say!("{} of them by the verification before, which was stopped", before));
         }
         let stopped = self.stopped.iter().map(|why| Fact::new("Stopped", why));
+        let unseen = self.not_compared();
         let failed = reason.iter().map(|why| Fact::new("Failed", why));
         let retries = tried_again(self.retries, "/retries");
         let mut speed = Fact::new("Requests", retries);
@@ -202,7 +203,26 @@ impl Verification {
                 speed.with(say!("what is missing was written again, and announced by {}", events));
         }
         let untold = self.untold.iter().map(|what| Fact::new("Not told", what));
-        stopped.chain([groups]).chain(failed).chain(untold).chain([speed]).collect()
+        stopped.chain(unseen).chain([groups]).chain(failed).chain(untold).chain([speed]).collect()
+    }
+
+    /// Groups of which nothing was compared, and where their rows are.
+    fn not_compared(&self) -> Option<Fact> {
+        let lines = self.groups.not_done.iter().filter_map(|(state, groups)| {
+            let location = match state.parse().ok()? {
+                State::Failed => "on the sources, or half under the survivor (failures.csv)",
+                State::Intended | State::Written => "half merged: on sources and survivor",
+                State::Sweeping => "under the survivor, but for late ones that are on their way",
+                State::Undoing => "half given back: on sources and survivor",
+                State::Disputed => "with their sources again, but for those in conflicts.csv",
+                State::Done | State::Undone => return None,
+            };
+            let groups = counted(*groups, "group").at(format!("/groups/not_done/{state}"));
+            Some(say!("{} {}: rows are {}", groups, state, location))
+        });
+        let mut lines = lines.collect::<Vec<_>>().into_iter();
+        let fact = Fact::new("Left out", lines.next()?);
+        Some(lines.fold(fact, Fact::with))
     }
 
     fn findings(&self) -> Section {

@@ -260,6 +260,11 @@ impl Finished {
         self
     }
 
+    /// Whether another run's lease kept it out: one that was killed with the lease and before there was a run.
+    pub(crate) fn was_kept_out(&self) -> bool {
+        self.has_exited(1) && self.stderr.contains("its lease ends by itself")
+    }
+
     /// Whether it ended by itself with this exit code.
     pub(crate) fn has_exited(&self, code: i32) -> bool {
         self.code == Some(code)

@@ -15,9 +15,10 @@ fn killed(name: &str, seed: u64, kills: u64) {
     let (mut killed, mut sessions, mut before_there_was_a_run) = (0, 0, 0);
     while killed < kills {
         sessions += 1;
-        assert!(sessions <= 3 * kills, "the run ends before it can be killed {kills} times");
+        assert!(sessions <= 6 * kills, "the run ends before it can be killed {kills} times");
         before_there_was_a_run += u64::from(!scenario.run.exists());
         let call = scenario.session().with("--hosts", &proxy.hosts).with("--in-flight", "4");
+        let call = call.environment("TRIBUTARY_LEASE", "1");
         let mut running = call.start();
         if sessions <= 4 || random.chance(25) {
             // It may be starting still; the first ones may not even leave a run.
@@ -28,7 +29,7 @@ fn killed(name: &str, seed: u64, kills: u64) {
         }
         running.kill();
         let ended = running.wait();
-        if !ended.has_exited(0) {
+        if !ended.has_exited(0) && !ended.was_kept_out() {
             ended.was_killed();
             killed += 1;
         }
