@@ -49,7 +49,7 @@ impl<S: Writer> Writes<'_, S> {
         taken.retain(|(at, _)| !stays || !hidden.contains(at));
         let mut taken: Vec<Mutation> =
             taken.into_iter().flat_map(|(_, survivor)| survivor).collect();
-        taken.extend(self.gone(record, keys));
+        taken.extend(self.gone(record, keys).await?);
         let is_expiring =
             taken.iter().any(|mutation| matches!(mutation.change, Change::ExpireRow { .. }));
         self.window.write_all(self.by_partition(taken)).await?;
@@ -57,17 +57,25 @@ impl<S: Writer> Writes<'_, S> {
     }
 
     /// Copies that somebody has deleted, and that are left alone: whatever arrives of them later is deleted, too.
-    fn gone<'k>(
-        &'k self,
-        record: &'k Record,
-        keys: &'k [Key<'_>],
-    ) -> impl Iterator<Item = Mutation> + 'k {
-        let left = record.0.left_alone.iter().filter_map(|left| {
-            let key = keys.get(left.key)?;
-            let is_gone = left.conflicts.iter().all(|cell| cell.found.is_none());
-            (is_gone && key.history.is_copy()).then_some((left.table, left.row.clone()))
+    async fn gone(&self, record: &Record, keys: &[Key<'_>]) -> Result<Vec<Mutation>, StorageError> {
+        let candidates = record.0.left_alone.iter().filter(|left| {
+            let has_nothing = left.conflicts.iter().all(|cell| cell.found.is_none());
+            has_nothing && keys.get(left.key).is_some_and(|key| key.history.is_copy())
         });
-        left.map(|(table, key)| Mutation { table, t: self.t, change: Change::DeleteRow { key } })
+        let candidates: Vec<_> = candidates.collect();
+        let sought = candidates.iter().map(|left| {
+            let history = keys[left.key].history;
+            Sought { at: left.key, history, sources: &[] }
+        });
+        // A row of which single cells were deleted is another thing.
+        let found = keys::look(self.window, self.group, &sought.collect::<Vec<_>>()).await?;
+        let is_gone = |key: usize| found.get(&key).is_none_or(|found| found.survivor.is_none());
+        let gone = candidates.into_iter().filter(|left| is_gone(left.key)).map(|left| Mutation {
+            table: left.table,
+            t: self.t,
+            change: Change::DeleteRow { key: left.row.clone() },
+        });
+        Ok(gone.collect())
     }
 
     fn by_partition(&self, mutations: Vec<Mutation>) -> Vec<Vec<Batch>> {
