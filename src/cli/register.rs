@@ -202,7 +202,9 @@ pub(super) async fn forget_unwritten(
     let forgotten = others::forget_unwritten(register, own.as_str(), journal, &tables).await;
     let groups = forgotten.map_err(Failure::failed)?;
     if groups > 0 {
-        tracing::info!("{groups} groups were intended and never written: they count as not begun");
+        tracing::info!(
+            "{groups} groups were intended and never written: they count as not begun, or as not swept again"
+        );
     }
     Ok(())
 }

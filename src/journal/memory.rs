@@ -12,6 +12,7 @@ use crate::model::{Tally, now_us};
 
 use super::{
     GroupRecord, Intent, Journal, JournalError, Kind, Note, Scan, ScanRecord, SliceRecord, State,
+    Unwritten,
 };
 
 /// Decides whether an intent fails, and why; the journal fails for good with it.
@@ -157,15 +158,22 @@ impl Journal for MemoryJournal {
         Ok(())
     }
 
-    fn forget(&self, groups: Vec<usize>) -> BoxFuture<'_, Result<(), JournalError>> {
+    fn forget(&self, intents: Vec<Unwritten>) -> BoxFuture<'_, Result<(), JournalError>> {
         Box::pin(async move {
             let mut kept = self.writable()?;
-            kept.groups.retain(|group, _| !groups.contains(group));
-            // An id is a position, so they stay where they are.
-            for (slice, _) in &mut kept.slices {
-                if groups.contains(&slice.group) {
-                    slice.group = usize::MAX;
+            for Unwritten { group, sweep } in intents {
+                match sweep {
+                    None => drop(kept.groups.remove(&group)),
+                    Some(_) => {
+                        let record = kept.groups.get_mut(&group);
+                        record.into_iter().for_each(|record| record.enter(State::Done, None));
+                    }
                 }
+                // An id is a position, so they stay where they are.
+                let slices = kept.slices.iter_mut().map(|(slice, _)| slice);
+                slices
+                    .filter(|slice| slice.group == group && sweep.is_none_or(|id| slice.id == id))
+                    .for_each(|slice| slice.group = usize::MAX);
             }
             Ok(())
         })
@@ -270,7 +278,7 @@ impl Journal for NoJournal {
         Ok(())
     }
 
-    fn forget(&self, _groups: Vec<usize>) -> BoxFuture<'_, Result<(), JournalError>> {
+    fn forget(&self, _intents: Vec<Unwritten>) -> BoxFuture<'_, Result<(), JournalError>> {
         Box::pin(ready(Ok(())))
     }
 

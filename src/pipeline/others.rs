@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::journal::{GroupRecord, Journal, JournalError, Kind, State};
-use crate::model::Group;
+use crate::journal::{GroupRecord, Journal, JournalError, Kind, State, Unwritten};
+use crate::model::{Group, TimestampUs};
 use crate::plan::Plan;
 use crate::register::{
     Archive, Entry, Later, Lineage, Register, RunState, Step, Verdict, WindowEnd,
@@ -76,9 +76,9 @@ pub fn keep_registered(journal: &dyn Journal, is_registered: bool) -> Result<(),
     }
 }
 
-/// Forgets the groups of a run whose intents were never written: the register has no row of them, or another run has begun
-/// something on their accounts since, which it would not have done had it found such a row. So the lease was lost before
-/// the first write. They count as never begun. Returns how many there are.
+/// Forgets the intents of a run that were never written: the register has no row of them, or another run has begun
+/// something on their accounts since, which it would not have done had it found such a row. So the process died, or lost
+/// the lease, before the first write. Their groups count as never begun, or as not swept again. Returns how many there are.
 ///
 /// # Errors
 /// The journal or the register cannot be read, or the journal not written.
@@ -96,35 +96,53 @@ pub async fn forget_unwritten(
     }
     let mut open = Vec::new();
     for (group, state) in journal.states()? {
-        let is_open = matches!(state, State::Intended | State::Failed);
-        if is_open && journal.slices(group)?.iter().all(|slice| slice.kind == Kind::Merge) {
-            open.extend(journal.group(group)?.and_then(|record| Some((record.t?, record))));
-        }
+        let intent = intended(journal, group, state)?;
+        let record = if intent.is_some() { journal.group(group)? } else { None };
+        open.extend(intent.zip(record).map(|((t, intent), record)| {
+            let GroupRecord { group: index, survivor, pairs, .. } = record;
+            (t, intent, Group { index, survivor, pairs })
+        }));
     }
     let mut unwritten = Vec::new();
     for some in open.chunks(GROUPS) {
-        let groups = some.iter().map(|(t, GroupRecord { group: index, survivor, pairs, .. })| {
-            let (index, survivor, pairs) = (*index, survivor.clone(), pairs.clone());
-            (*t, Group { index, survivor, pairs })
-        });
-        let groups: Vec<(i64, Group)> = groups.collect();
-        let accounts = groups.iter().flat_map(|(_, group)| group.accounts());
+        let accounts = some.iter().flat_map(|(.., group)| group.accounts());
         let accounts: Vec<String> = accounts.map(|account| account.text().into_owned()).collect();
         let mut ours = register.entries(&accounts).await?;
         ours.retain(|entry| entry.run == own && entry.step == Step::Merge);
         let lineage = Lineage::of(register, accounts, tables, Some(own)).await?;
-        let is_unwritten = |(t, group): &&(i64, Group)| {
+        let is_unwritten = |(t, intent, group): &&(TimestampUs, Unwritten, Group)| {
             let survivor = group.survivor.text();
             let is_ours = |entry: &Entry| entry.account == survivor && entry.t >= *t;
-            !ours.iter().any(is_ours) || !lineage.named_since(group, *t).is_empty()
+            let is_missing = intent.sweep.is_none() && !ours.iter().any(is_ours);
+            is_missing || !lineage.named_since(group, *t).is_empty()
         };
-        unwritten.extend(groups.iter().filter(is_unwritten).map(|(_, group)| group.index));
+        unwritten.extend(some.iter().filter(is_unwritten).map(|(_, intent, _)| *intent));
     }
     let count = unwritten.len();
     if count > 0 {
         journal.forget(unwritten).await?;
     }
     Ok(count)
+}
+
+/// The intent of a group that may not have been written, and its time.
+fn intended(
+    journal: &dyn Journal,
+    group: usize,
+    state: State,
+) -> Result<Option<(TimestampUs, Unwritten)>, JournalError> {
+    if !matches!(state, State::Intended | State::Sweeping | State::Failed) {
+        return Ok(None);
+    }
+    let slices = journal.slices(group)?;
+    let of_merge = slices.iter().rfind(|slice| slice.kind == Kind::Merge);
+    let sweep = match slices.last() {
+        // A process that stood still may have intended it after the other run came.
+        Some(last) if last.kind == Kind::Sweep => Some(last.id),
+        _ if slices.iter().all(|slice| slice.kind == Kind::Merge) => None,
+        _ => return Ok(None),
+    };
+    Ok(of_merge.map(|slice| (slice.t, Unwritten { group, sweep })))
 }
 
 /// Why the register or the journal could not be asked.

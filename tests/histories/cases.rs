@@ -348,3 +348,32 @@ fn what_was_given_back_and_deleted_stands_nowhere() {
     };
     always(true, steps, KILLS);
 }
+
+/// The sweep of a run that was killed before its first write hinders nobody.
+#[test]
+fn a_sweep_that_was_never_written_has_an_end() {
+    let steps = |fate| {
+        vec![
+            Does(Writes("a", KEY, None)),
+            Applies(&[("c", "a")], Ends),
+            Does(Writes("c", KEY, None)),
+            Goes(0, Resume, fate, None),
+            Applies(&[("b", "a")], Ends),
+        ]
+    };
+    always(true, steps, KILLS);
+}
+
+/// A process that stands still between its merge and its sweep, and intends what it may not write.
+#[test]
+fn a_sweep_behind_a_lost_lease_has_an_end() {
+    let steps = |fate| {
+        vec![
+            Does(Writes("a", KEY, None)),
+            Applies(&[("c", "b")], fate),
+            Applies(&[("b", "a")], Ends),
+            Does(Writes("c", (KEY.0, "k2"), None)),
+        ]
+    };
+    always(true, steps, STOPS);
+}

@@ -7,6 +7,7 @@ use futures::future::{BoxFuture, FutureExt};
 use tributary::journal::memory::MemoryJournal;
 use tributary::journal::{
     GroupRecord, Intent, Journal, JournalError, Kind, Note, Scan, ScanRecord, SliceRecord, State,
+    Unwritten,
 };
 use tributary::model::Tally;
 
@@ -35,8 +36,8 @@ impl Journal for Notebook {
         Ok(())
     }
 
-    fn forget(&self, groups: Vec<usize>) -> BoxFuture<'_, Result<(), JournalError>> {
-        self.durable.forget(groups)
+    fn forget(&self, intents: Vec<Unwritten>) -> BoxFuture<'_, Result<(), JournalError>> {
+        self.durable.forget(intents)
     }
 
     fn flush(&self) -> BoxFuture<'_, Result<(), JournalError>> {

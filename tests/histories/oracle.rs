@@ -38,8 +38,8 @@ pub struct Excuses {
     pub may_double: bool,
     /// A computed value may be what the application wrote.
     pub is_anew: bool,
-    /// A late value may lose to an earlier one that another run's undo has given back since.
-    pub may_be_hidden: bool,
+    /// A row that was deleted while an undo gave it back may stay with the survivor.
+    pub may_stay: bool,
 }
 
 #[derive(Default)]
@@ -80,7 +80,8 @@ impl Oracle {
         let seen = seen.get(&at).and_then(|row| {
             let of =
                 |value: Value| self.written.iter().find(|w| w.value == value && w.place == place);
-            values(row).find_map(of).map(|written| written.row)
+            // A status may be another row's, which the policy has preferred; a note is its own.
+            values(row).filter_map(of).last().map(|written| written.row)
         });
         let known = seen.or_else(|| self.rows.get(&at).copied());
         let row = known.unwrap_or(self.next_row);
@@ -120,7 +121,10 @@ impl Oracle {
         }
         self.went([before, after], at);
         let by = account.to_owned();
-        let is_late = old.is_none();
+        // What is written to a late row is as late.
+        let old: Vec<Value> = old.into_iter().flat_map(values).collect();
+        let mut known = self.written.iter().filter(|w| w.place == place);
+        let is_late = old.is_empty() || known.any(|w| w.is_late && old.contains(&w.value));
         self.written.extend(values(new).map(|value| Written {
             place,
             value,
@@ -210,15 +214,14 @@ impl Oracle {
             if at.len() > 1 && !excuses.may_double {
                 wrong.push(format!("{value:?} of {by} at {place:?} stands at {at:?}"));
             }
-            if excuses.may_double {
+            if excuses.may_double || excuses.may_stay {
                 // Whose copy it is cannot be said then.
             } else if let Some(stranger) = at.iter().find(|account| person(account) != person(by)) {
                 wrong.push(format!(
                     "{value:?} of {by} at {place:?} stands at the stranger {stranger}"
                 ));
             }
-            let is_excused = excuses.is_anew && matches!(value, Value::Status(_))
-                || excuses.may_be_hidden && written.is_late;
+            let is_excused = excuses.is_anew && matches!(value, Value::Status(_));
             if at.is_empty() && !is_excused && !self.may_be_missing(written, seen, &person) {
                 wrong.push(format!("{value:?} of {by} (row {row}) at {place:?} is lost"));
             }

@@ -12,7 +12,7 @@ use std::thread::{self, JoinHandle};
 
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 
-use crate::journal::{JournalError, Kind, Note};
+use crate::journal::{JournalError, Kind, Note, State, Unwritten};
 
 use super::packed::{self, Block, Packed, PackedScan};
 use super::schema::unwritable;
@@ -30,7 +30,7 @@ pub(super) type Answer = Box<dyn FnOnce(Written) + Send>;
 /// What the thread is asked for.
 pub(super) enum Request {
     Intend(Vec<Block>, Answer),
-    Forget(Vec<usize>, Answer),
+    Forget(Vec<Unwritten>, Answer),
     /// With the time of the note.
     Note(Box<Note>, i64),
     Scan(Box<PackedScan>, Answer),
@@ -156,9 +156,9 @@ impl Work {
                 }
                 self.waiting.push(Request::Intend(blocks, answer));
             }
-            Request::Forget(groups, answer) => {
-                groups.iter().for_each(|group| drop(self.notes.remove(group)));
-                self.waiting.push(Request::Forget(groups, answer));
+            Request::Forget(intents, answer) => {
+                intents.iter().for_each(|intent| drop(self.notes.remove(&intent.group)));
+                self.waiting.push(Request::Forget(intents, answer));
             }
             request => self.waiting.push(request),
         }
@@ -224,8 +224,8 @@ impl Work {
                 Request::Intend(blocks, _) => {
                     blocks.iter().try_for_each(|block| keep(&transaction, block))?;
                 }
-                Request::Forget(groups, _) => {
-                    groups.iter().try_for_each(|group| forget(&transaction, *group))?;
+                Request::Forget(intents, _) => {
+                    intents.iter().try_for_each(|intent| forget(&transaction, *intent))?;
                 }
                 Request::Scan(scan, _) => keep_scan(&transaction, scan)?,
                 Request::Meta(key, value, _) => {
@@ -291,12 +291,18 @@ fn intend(transaction: &Transaction<'_>, intent: &Packed, block: i64) -> rusqlit
 }
 
 /// Bodies are parts of blocks that others share, and stay there.
-fn forget(transaction: &Transaction<'_>, group: usize) -> rusqlite::Result<()> {
-    for sql in
-        ["DELETE FROM slices WHERE group_number = ?1", "DELETE FROM groups WHERE number = ?1"]
-    {
-        transaction.prepare_cached(sql)?.execute([number(group)])?;
-    }
+fn forget(transaction: &Transaction<'_>, intent: Unwritten) -> rusqlite::Result<()> {
+    let group = number(intent.group);
+    let Some(slice) = intent.sweep else {
+        transaction
+            .prepare_cached("DELETE FROM slices WHERE group_number = ?1")?
+            .execute([group])?;
+        transaction.prepare_cached("DELETE FROM groups WHERE number = ?1")?.execute([group])?;
+        return Ok(());
+    };
+    transaction.prepare_cached("DELETE FROM slices WHERE id = ?1")?.execute([slice])?;
+    let sql = "UPDATE groups SET state = ?2, reason = NULL WHERE number = ?1";
+    transaction.prepare_cached(sql)?.execute(params![group, State::Done.to_string()])?;
     Ok(())
 }
 

@@ -50,7 +50,10 @@ pub(super) async fn relocate<S: Writer>(
     (t, is_again): (TimestampUs, bool),
 ) -> Result<Relocated, GroupError> {
     window.write_all(slice.moves(&window.spec, &group.survivor)).await?;
-    let writes = Acknowledged { since: t, at: window.as_of.now(), state: State::Sweeping };
+    // Whatever the application writes to the survivor after the late cells may hide them, also before this was intended.
+    let late = slice.rows.iter().flat_map(|row| &row.cells).map(|cell| cell.t);
+    let since = late.min().map_or(t, |earliest| earliest.min(t));
+    let writes = Acknowledged { since, at: window.as_of.now(), state: State::Sweeping };
     let moved = slice.rows.iter().filter(|row| row.is_moved());
     let moved = moved.map(|row| {
         let shape = &window.spec.tables[row.table];
