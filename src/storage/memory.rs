@@ -88,7 +88,7 @@ impl MemoryStorage {
     }
 
     /// All live rows of a table with their write times, in key order.
-    pub(crate) fn dump_timed(&self, table: TableIndex) -> Vec<TimedRow> {
+    pub fn dump_timed(&self, table: TableIndex) -> Vec<TimedRow> {
         let shape = &self.spec.tables[table];
         let live = |partition: &Partition| partition.live(shape, shape.columns.len());
         self.tables()[table].values().flat_map(live).collect()

@@ -221,7 +221,7 @@ pub struct StorageError {
     /// What failed and why, in one line, with the account or key that it was about.
     pub message: String,
     /// The same without what differs from account to account, for counting.
-    pub(crate) class: String,
+    pub class: String,
     /// Whether trying again may help.
     pub kind: Fault,
 }

@@ -12,6 +12,7 @@
 
 mod group;
 mod look;
+mod relocate;
 mod undated;
 
 use std::ops::ControlFlow;
