@@ -10,7 +10,7 @@ use futures::future::{BoxFuture, Shared};
 use crate::failpoint;
 use crate::model::Group;
 use crate::register::{Entry, OWNED_US, Register, Step, WindowEnd};
-use crate::storage::StorageError;
+use crate::storage::{Fault, StorageError};
 
 use super::{Requests, Window};
 
@@ -109,11 +109,12 @@ impl<S: Send + Sync + 'static> Window<S> {
         entries: &[Entry],
     ) -> Result<(), StorageError> {
         let operation = self.operations.register();
-        self.carry_out(operation, || register.begin(self.t, entries)).await?;
+        let begun = self.carry_out(operation, || register.begin(self.t, entries)).await;
+        begun.map_err(for_all)?;
         failpoint::hit("registered");
         // Cells of the application may be dated until now, and what is swept just above them.
         let floor = self.t.max(self.as_of.now()) + OWNED_US;
-        self.carry_out(operation, || register.hold(floor)).await
+        self.carry_out(operation, || register.hold(floor)).await.map_err(for_all)
     }
 
     /// Looks at the lease once more, for all deletes that are sent together.
@@ -123,5 +124,13 @@ impl<S: Send + Sync + 'static> Window<S> {
         let look =
             async move { window.carry_out(window.operations.register(), || register.look()).await };
         Some(look.boxed().shared())
+    }
+}
+
+/// What the register refuses of one window it refuses of all.
+fn for_all(error: StorageError) -> StorageError {
+    match error.kind {
+        Fault::Permanent => StorageError { kind: Fault::Fatal, ..error },
+        _ => error,
     }
 }
