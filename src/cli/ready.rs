@@ -94,6 +94,7 @@ impl Ready {
         let spec = Arc::new(spec.map_err(Failure::failed)?);
         let gc_grace_s = spec.tables.iter().map(|table| cluster.gc_grace_s(&table.name)).collect();
         cluster.check_gc_grace(&spec, needs.min_gc_grace)?;
+        cluster.check_rights(&spec, needs.writes).await?;
         let store = cluster.store(Arc::clone(&spec)).await?;
         if needs.write_times {
             // A cluster that cannot tell them is refused at the start, not when they are needed.

@@ -23,6 +23,7 @@ mod owners;
 mod reads;
 mod register;
 mod replicas;
+mod rights;
 mod rows;
 mod scan;
 mod schema;
@@ -36,12 +37,15 @@ mod truncated;
 mod values;
 mod writes;
 
+use std::collections::BTreeSet;
+
 use thiserror::Error;
 
 pub use address_map::AddressMap;
 pub use connect::Cluster;
 pub(crate) use diagnosis::{Layer, Tried};
 pub(crate) use register::{ClusterRegister, RegisterReader};
+pub use rights::Lacking;
 pub use settings::*;
 pub(crate) use store::ReadStore;
 pub use store::Store;
@@ -155,6 +159,12 @@ pub enum ClusterError {
         what: &'static str,
         /// What the server says.
         message: String,
+    },
+    /// The user lacks privileges.
+    #[error("{}", rights::sentence(lacking))]
+    NotPermitted {
+        /// All of them.
+        lacking: BTreeSet<Lacking>,
     },
     /// A table drops its tombstones too early.
     #[error(

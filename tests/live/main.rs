@@ -32,6 +32,7 @@ mod process;
 mod proxy;
 mod reports;
 mod resume;
+mod roles;
 mod run_dir;
 mod runs;
 mod scan;

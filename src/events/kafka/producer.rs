@@ -22,7 +22,7 @@ use crate::model::{Destination, Event};
 use super::context::{Context, OnDelivered, Ticket, Undelivered};
 use super::probe::{described, probe};
 use super::topic::TopicSettings;
-use super::{KafkaSettings, ProducerError};
+use super::{KafkaSettings, ProducerError, rights};
 
 /// After this long without an acknowledgement a waiting call says so.
 const STALL: Duration = Duration::from_secs(5);
@@ -62,6 +62,7 @@ impl Producer {
         let mut inner = Self::make(settings, &unknown, Arc::clone(&on_delivered), true).await?;
         // Only a topic that is there has settings.
         let of_topic = TopicSettings::ask(settings).await;
+        rights::check(settings, &of_topic).await?;
         if !of_topic.properties().is_empty() {
             inner = Self::make(settings, &of_topic, on_delivered, false).await?;
         }

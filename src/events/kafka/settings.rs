@@ -65,6 +65,12 @@ impl KafkaSettings {
         Ok(())
     }
 
+    /// Who logs in, if that is by a name.
+    pub(super) fn user(&self) -> Option<String> {
+        let named = self.properties.iter().rev().find(|(key, _)| key == "sasl.username");
+        named.map(|(_, name)| name.clone())
+    }
+
     /// The whole configuration of the producer, for a topic of such settings.
     pub(super) fn client_config(&self, topic: &TopicSettings) -> ClientConfig {
         let mut config = ClientConfig::new();
