@@ -140,6 +140,31 @@ fn a_column_that_is_dropped_under_a_run_stops_it_and_hinders_nothing_else() {
     assert!((0..PAIRS).all(|n| of(&format!("from-{n}.")) > 0));
 }
 
+/// What no merge could write keeps nobody from comparing, and whoever writes is told what to do about it.
+#[test]
+fn what_cannot_be_merged_and_comes_after_a_run_hinders_no_comparison() {
+    let (world, lines, _) = stops::world("not_merged", 20);
+    let before = world.dump();
+    let (pairs, run) = (world.file("pairs.csv", to_csv(&lines)), world.run_dir());
+    world.apply(&pairs, &run).run().exits(0);
+    world.cql("ALTER TABLE content_consumption ADD tags list<text>");
+    world.cql("ALTER TABLE user_courses WITH default_time_to_live = 600");
+    let merged = world.dump();
+    for (column, undone) in [("tags", "DROP tags"), ("time", "WITH default_time_to_live = 0")] {
+        command(&world, "verify", &run).run().exits(0);
+        for name in ["resume", "undo"] {
+            let refused = command(&world, name, &run).run().exits(1);
+            refused.names(column).names("verify still compares it").names("Nothing was written");
+        }
+        world.assert_tables(&merged);
+        let table = if column == "tags" { "content_consumption" } else { "user_courses" };
+        world.cql(&format!("ALTER TABLE {table} {undone}"));
+    }
+    world.resume(&run).run().exits(0);
+    command(&world, "undo", &run).run().exits(0);
+    world.assert_tables(&before);
+}
+
 #[test]
 fn a_table_that_is_created_anew_is_another_table() {
     let (world, lines, _) = stops::world("recreated", 3);
