@@ -31,6 +31,7 @@ mod plan;
 mod process;
 mod proxy;
 mod reports;
+mod restored;
 mod resume;
 mod roles;
 mod run_dir;
