@@ -14,6 +14,9 @@ const NOWHERE: &str = "does not exist";
 /// How it names a row that no replica can ever take (`MutationExceededMaxSizeException`), before 5.0 as an error of its own.
 const OVERSIZED: &str = "oversized mutation";
 
+/// How it fails at a statement on a table that has just been dropped (`Schema.getColumnFamilyStoreInstance`).
+const UNKNOWN: &str = "Unknown CF ";
+
 /// The characters of a key that are shown.
 const SHOWN: usize = 64;
 
@@ -98,6 +101,7 @@ fn db_kind(error: &DbError, message: &str) -> Fault {
         | DbError::RateLimitReached { .. } => Fault::Transient,
         DbError::ReadTimeout { .. } | DbError::WriteTimeout { .. } => Fault::Late,
         DbError::ServerError if message.contains(OVERSIZED) => Fault::Permanent,
+        DbError::ServerError if message.contains(UNKNOWN) => Fault::Fatal,
         DbError::ReadFailure { .. } | DbError::WriteFailure { .. } | DbError::ServerError => {
             Fault::Replica
         }
@@ -144,6 +148,8 @@ mod tests {
         let oversized = "Rejected an oversized mutation (20/16) for keyspace: k. Top keys are: t.it does not exist (20)";
         check(DbError::Invalid, oversized, Fault::Permanent);
         check(DbError::ServerError, "Encountered an oversized mutation (20/16)", Fault::Permanent);
+        let dropped = "java.lang.IllegalArgumentException: Unknown CF d4010620-ebde-11f1";
+        check(DbError::ServerError, dropped, Fault::Fatal);
         check(DbError::ServerError, "java.lang.NullPointerException", Fault::Replica);
         check(DbError::Invalid, "Undefined column name grade in table k.t", Fault::Fatal);
         check(DbError::Unauthorized, "no MODIFY permission", Fault::Fatal);

@@ -250,6 +250,8 @@ pub enum ClusterError {
 
 /// The most contact points that a message lists.
 const LISTED: usize = 4;
+/// The most names.
+const KNOWN: usize = 20;
 
 fn tried_list(tried: &[Tried]) -> String {
     let mut list: Vec<_> = tried.iter().take(LISTED).map(ToString::to_string).collect();
@@ -284,7 +286,11 @@ fn in_another_case(name: &str, known: &[String]) -> String {
 }
 
 fn known_list(names: &[String]) -> String {
-    if names.is_empty() { "none".into() } else { names.join(", ") }
+    match names {
+        [] => "none".into(),
+        few if few.len() <= KNOWN => few.join(", "),
+        many => format!("{} and {} more", many[..KNOWN].join(", "), many.len() - KNOWN),
+    }
 }
 
 #[cfg(test)]
