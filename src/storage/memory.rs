@@ -139,6 +139,7 @@ impl MemoryStorage {
             Some(FaultKind::AnswerLost) => (true, error(Fault::Transient, "the answer was lost")),
             Some(FaultKind::Refused) => (false, error(Fault::Permanent, "the request was refused")),
             Some(FaultKind::TimedOut) => (false, error(Fault::TimedOut, "the request timed out")),
+            Some(FaultKind::Late) => (false, error(Fault::Late, "replicas did not answer in time")),
             Some(FaultKind::Failed) => (false, error(Fault::Replica, "a replica failed")),
             Some(FaultKind::AnswerLostForGood) => (true, error(Fault::Permanent, "stopped")),
         }

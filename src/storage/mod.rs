@@ -234,6 +234,8 @@ pub enum Fault {
     Transient,
     /// No answer in time: the same, and perhaps the request asks for too much.
     TimedOut,
+    /// The server answers that its replicas have not, in time: the same, but whoever coordinates is there.
+    Late,
     /// A replica failed at this request: it may be restarting, or the request may be more than it can do
     /// (too many tombstones to read). A few more tries tell, at no lower pace.
     Replica,

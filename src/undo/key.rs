@@ -220,7 +220,7 @@ impl<'a> Key<'a> {
     fn kept(&self, source: usize, column: ColumnIndex, found: &TimedRow) -> Option<KeptCell> {
         let (_, before) = self.before.iter().find(|(known, _)| *known == source)?;
         let (cell, before) = (&found.row.cells[column], &before.cells[column]);
-        if cell.is_none() || cell == before {
+        if cell.is_none() || self.same(column, cell, before) {
             return None;
         }
         let elements = match (self.elements(column, cell), self.elements(column, before)) {
@@ -235,7 +235,10 @@ impl<'a> Key<'a> {
 
     /// Whether two cells hold the same, in whatever order the elements of a map or set come.
     fn same(&self, column: ColumnIndex, a: &Cell, b: &Cell) -> bool {
-        a == b || self.elements(column, a).is_some_and(|a| Some(a) == self.elements(column, b))
+        let is_same = |a: &Bytes, b: &Bytes| self.table.columns[column].cql_type.is_same(a, b);
+        a == b
+            || matches!((a, b), (Some(a), Some(b)) if is_same(a, b))
+            || self.elements(column, a).is_some_and(|a| Some(a) == self.elements(column, b))
     }
 
     /// The elements of a map or set that is not frozen; null is an empty one.

@@ -11,7 +11,7 @@ use futures::future::{BoxFuture, Shared};
 use crate::failpoint;
 use crate::model::Group;
 use crate::register::{Entry, LEASE_US, OWNED_US, Register, Step, WindowEnd};
-use crate::storage::StorageError;
+use crate::storage::{Fault, StorageError};
 
 use super::{Requests, Window};
 
@@ -114,12 +114,13 @@ impl<S: Send + Sync + 'static> Window<S> {
         entries: &[Entry],
     ) -> Result<(), StorageError> {
         let operation = self.operations.register();
-        self.carry_out(operation, || register.begin(self.t, entries)).await?;
+        let begun = self.carry_out(operation, || register.begin(self.t, entries)).await;
+        begun.map_err(for_all)?;
         failpoint::hit("registered");
         // Cells of the application may be dated until now, and what is swept just above them.
         let now = self.as_of.now();
         let floor = self.t.max(now) + OWNED_US;
-        self.carry_out(operation, || register.hold(floor)).await?;
+        self.carry_out(operation, || register.hold(floor)).await.map_err(for_all)?;
         self.begun.seen_at.fetch_max(now, Ordering::Relaxed);
         Ok(())
     }
@@ -148,5 +149,13 @@ impl<S: Send + Sync + 'static> Window<S> {
             Ok(())
         };
         Some(look.boxed().shared())
+    }
+}
+
+/// What the register refuses of one window it refuses of all.
+fn for_all(error: StorageError) -> StorageError {
+    match error.kind {
+        Fault::Permanent => StorageError { kind: Fault::Fatal, ..error },
+        _ => error,
     }
 }
