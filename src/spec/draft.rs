@@ -114,6 +114,28 @@ impl<'a> Candidate<'a> {
         self.reasons.is_empty()
     }
 
+    /// Whether its rows are found, and can lead to others.
+    fn is_found(&self) -> bool {
+        self.is_merged() && self.find.is_some()
+    }
+
+    /// The other tables that could lead here as well.
+    fn alternatives<'c>(&self, all: &'c [Candidate<'_>]) -> Vec<&'c str> {
+        let Some(first) = self.find.as_ref().and_then(|find| find.columns().next()) else {
+            return Vec::new();
+        };
+        let others = all.iter().filter(|other| other.is_found() && other.name != first.table);
+        let others = others.filter(|other| other.name != self.name && !other.is_behind(self, all));
+        others.filter(|other| self.through(other).is_some()).map(|other| other.name).collect()
+    }
+
+    /// Whether another table leads here in the end.
+    fn is_behind(&self, other: &Candidate<'_>, all: &[Candidate<'_>]) -> bool {
+        let through = self.find.as_ref().and_then(|find| find.columns().next());
+        let through = through.and_then(|path| all.iter().find(|one| one.name == path.table));
+        through.is_some_and(|one| one.name == other.name || one.is_behind(other, all))
+    }
+
     /// The columns of its partition key but the account's.
     fn scope(&self) -> impl Iterator<Item = &'a ColumnSchema> {
         self.live.partition_key().into_iter().filter(|column| column.name != self.account.name)
@@ -174,15 +196,18 @@ fn one_type(all: &mut [Candidate<'_>]) {
     }
 }
 
-/// Finds what leads to each table: one that is found already, with columns of the same names and types.
+/// Finds what leads to each table: one that is found already, with columns of the same names and types; best one that is
+/// found by the account itself, by columns that are never null.
 fn find(all: &mut [Candidate<'_>]) {
     loop {
         let next = all.iter().enumerate().find_map(|(index, candidate)| {
             let is_open = candidate.is_merged() && candidate.find.is_none();
-            let known = all.iter().filter(|other| other.is_merged() && other.find.is_some());
-            let ways = known.filter_map(|other| candidate.through(other));
-            let best = ways.min_by_key(|(nullable, _)| *nullable);
-            best.filter(|_| is_open).map(|(_, find)| (index, find))
+            let known = all.iter().filter(|other| is_open && other.is_found());
+            let ways = known.filter_map(|other| {
+                let (nullable, find) = candidate.through(other)?;
+                Some(((!matches!(other.find, Some(RawFind::Partition)), nullable), find))
+            });
+            Some((index, ways.min_by_key(|(rank, _)| *rank)?.1))
         });
         let Some((index, find)) = next else { break };
         all[index].find = Some(find);
@@ -201,7 +226,7 @@ fn hint(candidate: &Candidate<'_>, all: &[Candidate<'_>]) -> String {
     let scope: Vec<_> = candidate.scope().collect();
     let names: Vec<&str> = scope.iter().map(|column| column.name.as_str()).collect();
     let types: BTreeSet<String> = scope.iter().map(|column| column.cql_type.to_string()).collect();
-    let known = all.iter().filter(|other| other.is_merged() && other.find.is_some());
+    let known = all.iter().filter(|other| other.is_found());
     let alike = known.flat_map(|other| {
         let fits = |column: &&ColumnSchema| {
             types.contains(&column.cql_type.to_string()) && column.name != other.account.name

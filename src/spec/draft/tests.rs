@@ -77,6 +77,19 @@ fn what_leads_best_is_a_column_of_a_key() {
     assert_eq!((locator.through, &locator.parts[..]), (Some(1), &[Part::Column(1)][..]));
 }
 
+/// What else could lead there is for whoever knows the rows; nothing that is led to leads back.
+#[test]
+fn what_else_could_lead_there_is_named() {
+    let (text, spec) =
+        drafted(&["a(x;userid|y)", "led(x|userid)", "own(userid|x)", "third(y|userid|x)"]);
+    let through = |table: usize| spec.tables[table].locator.through;
+    assert_eq!([0, 1, 2, 3].map(through), [Some(2), Some(2), None, Some(0)]);
+    let named: Vec<_> = text.lines().filter(|line| line.contains("could lead")).collect();
+    assert_eq!(named.len(), 2, "{text}");
+    assert!(named[0].contains("as well: led."), "{text}");
+    assert!(named[1].contains("as well: a, third."), "{text}");
+}
+
 #[test]
 fn what_cannot_be_merged_stands_there_with_the_reason() {
     let (text, spec) = drafted(&[

@@ -33,6 +33,13 @@ pub(super) fn draft(schema: &Schema, accounts: &[String], all: &[Candidate<'_>])
         if candidate.is_merged() {
             let fitting = tables.iter().find(|table| table.name == candidate.name);
             let mut notes = notes(&candidate.raw(), fitting);
+            let others = candidate.alternatives(all);
+            if !others.is_empty() {
+                notes.push(format!(
+                    "Rows of these could lead to it as well: {}. Name the one that has a row wherever this table has.",
+                    others.join(", ")
+                ));
+            }
             notes.extend(candidate.others.iter().map(|other| {
                 format!(
                     "{} is copied as it is: it is no part of the key, whatever account it names.",
