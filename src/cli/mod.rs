@@ -5,8 +5,9 @@
 //! `resolve` checks them once into `settings`. [`plan`], [`apply`], [`resume`], [`verify`], [`undo`], [`lookup`] and
 //! [`record`] wire the stages of the commands; `ready` is what a command has connected to, `engine` what groups run in, `session` one session of a run from its
 //! first group to the report, `identity` what a journal belongs to. `console`, `terminal`, `log`, `progress`, `live`,
-//! `signals`, `until` and `again` are how a run meets its operator, `control` how it is asked from elsewhere; `spec` is the commands
-//! about specifications, `config` and `manual` those about the tool itself; [`exit`] is the one table of exit codes.
+//! `signals`, `until` and `again` are how a run meets its operator, `control` how it is asked from elsewhere; `spec` is
+//! the commands about specifications, `config` and `manual` those about the tool itself; [`exit`] is the one table of
+//! exit codes.
 //!
 //! Only here is printed, read from the environment, and decided how the process ends. No other module
 //! knows this one.
