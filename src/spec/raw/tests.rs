@@ -1,15 +1,17 @@
 //! What the text alone tells: all of it, with its lines.
 
 use super::*;
+use crate::spec::schema::TableSchema;
 
 /// What is wrong with a text, without what errors call it.
 fn faults(text: &str) -> Vec<String> {
-    let (_, faults) = RawSpec::read(text, "a.toml");
+    listed(&RawSpec::read(text, "a.toml").1)
+}
+
+fn listed(faults: &Faults) -> Vec<String> {
     let text = faults.to_string();
-    if faults.is_empty() {
-        return Vec::new();
-    }
     match text.strip_prefix("a.toml, ") {
+        _ if faults.is_empty() => Vec::new(),
         Some(one) => vec![one.to_owned()],
         None => text.lines().skip(1).map(|line| line.trim_start().to_owned()).collect(),
     }
@@ -18,7 +20,11 @@ fn faults(text: &str) -> Vec<String> {
 /// The faults begin so, in this order.
 #[track_caller]
 fn check(text: &str, expected: &[&str]) {
-    let found = faults(text);
+    check_listed(&faults(text), expected);
+}
+
+#[track_caller]
+fn check_listed(found: &[String], expected: &[&str]) {
     assert_eq!(found.len(), expected.len(), "{found:#?}");
     for (found, expected) in found.iter().zip(expected) {
         assert!(found.contains(expected), "{found}\ndoes not say\n{expected}");
@@ -86,6 +92,32 @@ grade = { else = "own.grade" }
             "line 29: [event]: '${account': a placeholder is not closed by '}'",
             "line 30: [event] has no entry \"when\"",
             "line 33: [event]: columns: grade has no entry \"else\"; its entries are else_min",
+        ],
+    );
+}
+
+/// Of a table that is not understood as a whole, the rest is looked at; what both tell is one fault.
+#[test]
+fn what_the_schema_tells_stands_beside_what_the_text_tells() {
+    let text = "name = 's'\n[[table]]\nname = 'own'\nfind = 'index'\non_conflict = { tags = 'max', gone = 'max', kept = \
+                'biggest' }\n[table.columns]\ntags = 'set<text>'\nn = 'int'\n[[table]]\nname = 'lost'\naccount = \
+                'user'\nfind = 'partition'\n";
+    let own = [("user", "text"), ("tags", "set<text>"), ("n", "text"), ("c", "counter")];
+    let tables = [("own".to_owned(), TableSchema::keyed(1, &own))].into();
+    let schema = Schema { keyspace: "k".into(), tables };
+    let (spec, mut faults) = RawSpec::read(text, "a.toml");
+    assert!(spec.hold_against(&schema, &mut faults).is_none());
+    check_listed(
+        &listed(&faults),
+        &[
+            "line 2: table own has no account",
+            "line 3: table own: column c is a counter",
+            "line 4: table own: find is the text \"index\"",
+            "line 5: table own: column kept: \"biggest\" is not a policy",
+            "line 5: table own: the policy \"max\" does not fit column tags of type set<text>",
+            "line 5: table own has no column gone",
+            "line 8: table own: column n is of type text, but the merge specification expects int",
+            "line 10: keyspace k has no table lost",
         ],
     );
 }
