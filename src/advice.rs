@@ -56,6 +56,13 @@ pub(crate) enum Advice {
         /// Its arguments, without secrets and without what holds for one call.
         Vec<String>,
     ),
+    /// Hold a specification that was drafted against the schema that it is drafted from.
+    CheckSpec {
+        /// The contact points of the cluster.
+        hosts: Vec<String>,
+        /// The keyspace.
+        keyspace: String,
+    },
     /// List all settings.
     Config,
     /// List the topics of the manual.
@@ -132,6 +139,10 @@ impl Advice {
             }
             Self::Undo { run } => of_run("undo", run, &[]),
             Self::Again(arguments) => arguments.clone(),
+            Self::CheckSpec { hosts, keyspace } => {
+                let cluster = ["--hosts", &hosts.join(","), "--keyspace", keyspace];
+                [with(&["spec", "check", "FILE"]), with(&cluster)].concat()
+            }
             Self::Config => with(&["config"]),
             Self::Manual => with(&["help"]),
         }
@@ -224,6 +235,8 @@ mod tests {
         check(&Advice::Verify { run: "r".into(), repair: false }, "verify r");
         check(&Advice::Verify { run: "r".into(), repair: true }, "verify r --repair");
         check(&Advice::Undo { run: "r".into() }, "undo r");
+        let (hosts, keyspace) = (vec!["a:1".to_owned()], "k".to_owned());
+        check(&Advice::CheckSpec { hosts, keyspace }, "spec check FILE --hosts a:1 --keyspace k");
         check(&Advice::Config, "config");
     }
 

@@ -376,6 +376,7 @@ const COMMANDS: &[&str] = &[
     "completions",
     "man",
     "runs",
+    "spec",
     "help",
 ];
 

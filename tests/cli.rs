@@ -196,6 +196,7 @@ fn every_command_has_short_and_long_help_and_examples() {
         "undo",
         "lookup",
         "runs",
+        "spec",
         "record",
         "config",
         "completions",
@@ -398,4 +399,57 @@ fn help_shows_topics_and_commands() {
         assert!(text(&help(word).output().unwrap().stdout).starts_with(shown), "{word}");
     }
     assert!(fails(&mut help("safty"), 2).contains("the nearest is safety"));
+}
+
+/// The faults of a file are said all at once, by whoever reads it.
+#[test]
+fn all_that_is_wrong_with_a_specification_is_said_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let spec = "name = 's'\n\n[[table]]\nname = 't'\nfind = 'index'\non_conflict = { status = 'biggest' }\n\n[[table]]\n\
+                name = 'u'\naccount = 'user'\nfind = { partitions_from = 'v.x' }\ncoulmns = {}\n";
+    fs::write(folder.path().join("s.toml"), spec).unwrap();
+    fs::write(folder.path().join("pairs.csv"), "from,to\na,b\n").unwrap();
+    let message = fails(&mut tributary(folder.path(), &["spec", "check", "s.toml"]), 2);
+    let mut lines = message.lines();
+    assert_eq!(lines.next(), Some("tributary: 5 things are wrong with s.toml:"), "{message}");
+    let numbers: Vec<_> = lines.map(|line| line.split(':').next().unwrap().trim()).collect();
+    assert_eq!(numbers, ["line 3", "line 5", "line 6", "line 11", "line 12"], "{message}");
+    for what in ["no account", "\"index\"", "\"biggest\"", "v.x", "\"coulmns\""] {
+        assert!(message.contains(what), "{what}: {message}");
+    }
+    for others in [
+        &["plan", "pairs.csv", "--spec", "s.toml"][..],
+        &["apply", "pairs.csv", "--spec", "s.toml", "--keyspace", "k", "--topic", "t"],
+        &["spec", "show", "--spec", "s.toml"],
+    ] {
+        assert_eq!(fails(&mut tributary(folder.path(), others), 2), message, "{others:?}");
+    }
+    let message = fails(&mut tributary(folder.path(), &["spec", "check", "none.toml"]), 2);
+    assert!(message.contains("cannot read 'none.toml': No such file"), "{message}");
+    // A cluster that is not there hides nothing of it.
+    let hosts = ["spec", "check", "s.toml", "--hosts", "127.0.0.1:1", "--keyspace", "k"];
+    let message = fails(&mut tributary(folder.path(), &hosts), 1);
+    assert!(message.contains("5 things") && message.contains("layer TCP"), "{message}");
+    let message = fails(&mut tributary(folder.path(), &hosts[..5]), 2);
+    assert!(message.contains("--keyspace is missing"), "{message}");
+    let message = fails(&mut tributary(folder.path(), &["spec", "init", "--keyspace", "k"]), 2);
+    assert!(message.contains("--account is missing: the columns that hold accounts"), "{message}");
+}
+
+#[test]
+fn a_specification_is_shown_with_comments_and_stays_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let shown = says(&mut tributary(folder.path(), &["spec", "show"]));
+    assert!(
+        shown.contains("# Found by content: in the partitions that content_consumption.batchid"),
+        "{shown}"
+    );
+    fs::write(folder.path().join("s.toml"), &shown).unwrap();
+    let checked = says(&mut tributary(folder.path(), &["spec", "check", "s.toml"]));
+    assert!(
+        checked.starts_with("s.toml: nothing is wrong with it, as far as the text alone tells"),
+        "{checked}"
+    );
+    let arguments = ["spec", "show", "--spec", "s.toml"];
+    assert!(says(&mut tributary(folder.path(), &arguments)).len() > shown.len());
 }

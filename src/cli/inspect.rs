@@ -42,6 +42,8 @@ pub(super) struct Reading {
     is_reported: bool,
     /// What stands around the tables.
     surroundings: Surroundings,
+    /// Tables that are not merged, with columns that are named like those of accounts.
+    left_out: Vec<(String, Vec<String>)>,
     /// What other runs did; none where no run keeps that, or it is not to be asked.
     register_reader: Option<RegisterReader>,
 }
@@ -143,8 +145,10 @@ impl Reading {
         let is_reported = limits.is_ok();
         let tables: Vec<_> = spec.tables.iter().map(|table| table.name.as_str()).collect();
         let surroundings = cluster.surroundings(&tables).await;
+        let left_out = spec.left_out(cluster.schema());
         context.deletes.limits = limits.unwrap_or_default();
-        Ok(Self { store, context: Arc::new(context), is_reported, surroundings, register_reader })
+        let context = Arc::new(context);
+        Ok(Self { store, context, is_reported, surroundings, left_out, register_reader })
     }
 
     fn progress(

@@ -5,8 +5,9 @@
 //! `resolve` checks them once into `settings`. [`plan`], [`apply`], [`resume`], [`verify`], [`undo`], [`lookup`] and
 //! [`record`] wire the stages of the commands; `ready` is what a command has connected to, `engine` what groups run in, `session` one session of a run from its
 //! first group to the report, `identity` what a journal belongs to. `console`, `terminal`, `log`, `progress`, `live`,
-//! `signals`, `until` and `again` are how a run meets its operator, `control` how it is asked from elsewhere; `config`
-//! and `manual` are the commands about the tool itself; [`exit`] is the one table of exit codes.
+//! `signals`, `until` and `again` are how a run meets its operator, `control` how it is asked from elsewhere; `spec` is
+//! the commands about specifications, `config` and `manual` those about the tool itself; [`exit`] is the one table of
+//! exit codes.
 //!
 //! Only here is printed, read from the environment, and decided how the process ends. No other module
 //! knows this one.
@@ -50,6 +51,7 @@ mod scan;
 mod session;
 mod settings;
 mod signals;
+mod spec;
 mod sweep;
 mod terminal;
 pub(crate) mod undo;
@@ -76,8 +78,9 @@ pub(crate) use signals::listen;
 pub(crate) use terminal::Terminal;
 pub(crate) use until::Until;
 
-use args::{Ask, Cli, Command};
-use catalogue::{calls::PLAN, output::JSON};
+use args::{Ask, Cli, Command, OfSpec};
+use catalogue::calls::{ACCOUNT, PLAN};
+use catalogue::output::JSON;
 use recorded::Recorded;
 
 use crate::live::{Control, Status};
@@ -189,6 +192,23 @@ fn dispatch(matches: &ArgMatches, terminal: &Terminal, again: &Again) -> Result<
             match mark {
                 None => in_runtime(runs::list(&settings, json, terminal)),
                 Some(mark) => in_runtime(runs::mark(&settings, &mark, terminal)),
+            }
+        }
+        Command::Spec { what } => {
+            let layers = layers()?;
+            match what {
+                OfSpec::Show => {
+                    let (raw, cluster) =
+                        (resolve::spec(&layers)?.0, resolve::named_cluster(&layers)?);
+                    in_runtime(spec::show(&raw, cluster, terminal))
+                }
+                OfSpec::Check { file } => {
+                    in_runtime(spec::check(&file, resolve::named_cluster(&layers)?, terminal))
+                }
+                OfSpec::Init => {
+                    let (cluster, accounts) = (resolve::cluster(&layers)?, layers.get(&ACCOUNT)?);
+                    in_runtime(spec::init(cluster, &accounts, terminal))
+                }
             }
         }
         Command::Record { run, account } => record::run(&run, &account, terminal),

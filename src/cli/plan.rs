@@ -7,7 +7,7 @@ use super::{Console, Exit, Failure, PlanSettings, facts};
 use crate::moment::Moment;
 use crate::report::{Discovery, LedTo, Rendered, Summary};
 use crate::run::{RunRecord, files};
-use crate::spec::{ColumnPath, RawSpec};
+use crate::spec::RawSpec;
 
 /// Runs `plan`.
 pub(crate) async fn run(settings: &PlanSettings, console: &Console) -> Result<Exit, Failure> {
@@ -58,8 +58,7 @@ pub(crate) async fn run(settings: &PlanSettings, console: &Console) -> Result<Ex
 
 /// What a plan that asks no cluster takes for granted.
 fn assumptions(spec: &RawSpec) -> Option<&'static str> {
-    let says_the_type = spec.tables.iter().any(|table| table.columns.contains_key(&table.account));
-    (!says_the_type).then_some(
+    (!spec.gives_account_type()).then_some(
         "ids count as text, because the merge specification does not say the type of its accounts: [table.columns] can, \
          and --inspect asks the cluster",
     )
@@ -67,10 +66,9 @@ fn assumptions(spec: &RawSpec) -> Option<&'static str> {
 
 /// How the rows of the specification's tables can be found.
 fn discovery(spec: &RawSpec) -> Option<Discovery> {
-    let tables = spec.tables.iter().filter_map(|table| {
-        let columns: Vec<String> = table.find.columns().map(ColumnPath::to_string).collect();
-        let through = Some(columns.join(", ")).filter(|columns| !columns.is_empty())?;
-        Some(LedTo { table: table.name.clone(), through })
+    let tables = spec.led().map(|(table, columns)| {
+        let columns: Vec<String> = columns.into_iter().map(ToString::to_string).collect();
+        LedTo { table: table.to_owned(), through: columns.join(", ") }
     });
     Discovery::of(tables.collect())
 }

@@ -19,7 +19,7 @@ use crate::pipeline::{AsOf, Context, Discover, Operations};
 use crate::register::Register;
 use crate::run::RunId;
 use crate::spec::schema::Schema;
-use crate::spec::{RawSpec, Spec, SpecError};
+use crate::spec::{RawSpec, Spec};
 use crate::storage::TombstoneLimits;
 
 /// What it takes to be ready.
@@ -50,21 +50,21 @@ impl<'a> Needs<'a> {
     /// The specification, checked against the cluster's schema. What came to a table since the run began keeps nobody from
     /// comparing what it left.
     fn checked(&self, schema: &Schema) -> Result<Spec, Failure> {
-        let checked = match (self.has_begun, self.writes) {
-            (false, _) => self.spec.check(schema),
-            (true, true) => self.spec.without_lost_columns(schema).check(schema),
-            (true, false) => {
-                let schema = schema.to_compare();
-                self.spec.without_lost_columns(&schema).check(&schema)
-            }
-        };
-        checked.map_err(|error| match error {
-            SpecError::NotReplayable { .. } if self.has_begun => Failure::failed(anyhow::anyhow!(
-                "{error}. It was merged before that came: verify still compares it, and whatever writes goes on once that is \
-                 taken back (ALTER TABLE … DROP the column, or WITH default_time_to_live = 0). Nothing was written"
-            )),
-            error => Failure::failed(error),
-        })
+        if !self.has_begun {
+            return self.spec.check(schema).map_err(Failure::failed);
+        }
+        let held = |schema: &Schema| self.spec.without_lost_columns(schema).check(schema);
+        let compared = held(&schema.to_compare());
+        match (compared, self.writes) {
+            (Ok(_), true) => held(schema).map_err(|faults| {
+                Failure::failed(anyhow::anyhow!(
+                    "{faults}. It was merged before that came: verify still compares it, and whatever writes goes on once \
+                     that is taken back (ALTER TABLE … DROP the column, or WITH default_time_to_live = 0). Nothing was \
+                     written"
+                ))
+            }),
+            (compared, _) => compared.map_err(Failure::failed),
+        }
     }
 
     /// What a merge needs.

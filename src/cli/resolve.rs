@@ -24,9 +24,9 @@ use crate::model::AccountType;
 use crate::pairs::{CSV, Format};
 use crate::setting::{Command, Described, Layers, Origin, SettingsError};
 use crate::spec::RawSpec;
-use parts::{pace, recorded_spec, secret_flags, source, spec, work};
+use parts::{pace, recorded_spec, secret_flags, source, work};
 
-pub(super) use parts::{cluster, log_format, output};
+pub(super) use parts::{cluster, log_format, named_cluster, output, spec};
 
 /// The settings of `plan`.
 pub(super) fn plan(pairs: &Path, layers: &Layers) -> Result<PlanSettings, SettingsError> {

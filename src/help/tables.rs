@@ -5,8 +5,20 @@ use crate::pairs::{Consequence, RULES};
 use crate::setting::{Command, Layer, Row};
 
 /// The commands that take settings, as they are typed.
-const COMMANDS: [&str; 9] =
-    ["plan", "apply", "resume", "verify", "undo", "runs", "lookup", "control status", "config"];
+const COMMANDS: [&str; 12] = [
+    "plan",
+    "apply",
+    "resume",
+    "verify",
+    "undo",
+    "runs",
+    "spec show",
+    "spec check",
+    "spec init",
+    "lookup",
+    "control status",
+    "config",
+];
 
 /// The topics with what they are about.
 pub(crate) fn topics() -> String {

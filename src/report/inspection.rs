@@ -27,6 +27,8 @@ pub(crate) struct Inspection {
     pub tables: Vec<InspectedTable>,
     /// What stands around the tables.
     pub surroundings: Surroundings,
+    /// Tables that the specification leaves out, though a column of theirs is named like an account's.
+    pub(crate) left_out: Vec<LeftOut>,
     /// Keys that two accounts hold, a few of each kind.
     pub conflicts: Vec<ConflictExample>,
     /// Sources without any row.
@@ -57,6 +59,15 @@ pub(crate) struct Inspection {
     pub unreadable: u64,
     /// Why not, and how many.
     pub(crate) unreadable_reasons: Vec<(String, u64)>,
+}
+
+/// A table that is not merged, though it seems to name accounts.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct LeftOut {
+    /// The table.
+    pub table: String,
+    /// Its columns that are named like those of accounts.
+    pub columns: Vec<String>,
 }
 
 /// Which groups were read.

@@ -39,8 +39,8 @@ pub(crate) use equation::Equation;
 pub(crate) use failures::FailureReasons;
 pub(crate) use inspection::{
     AbsentAccounts, BothLists, ConflictColumn, ConflictExample, Coverage, Deletes,
-    DurationEstimate, HotPartition, InspectedTable, Inspection, LargestAccount, Met, Missed,
-    NamedAccount, OnBothLists, Speed,
+    DurationEstimate, HotPartition, InspectedTable, Inspection, LargestAccount, LeftOut, Met,
+    Missed, NamedAccount, OnBothLists, Speed,
 };
 pub(crate) use listing::Listing;
 pub(crate) use lookup::{Found, KnownGroup, Lookup, Unreadable};

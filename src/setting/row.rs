@@ -13,6 +13,9 @@ pub(crate) enum Command {
     Lookup,
     ControlStatus,
     Runs,
+    SpecShow,
+    SpecCheck,
+    SpecInit,
     Config,
 }
 
@@ -28,6 +31,9 @@ impl Command {
             "lookup" => Some(Self::Lookup),
             "control status" => Some(Self::ControlStatus),
             "runs" | "runs lost" | "runs close" => Some(Self::Runs),
+            "spec show" => Some(Self::SpecShow),
+            "spec check" => Some(Self::SpecCheck),
+            "spec init" => Some(Self::SpecInit),
             "config" => Some(Self::Config),
             _ => None,
         }

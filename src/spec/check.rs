@@ -1,96 +1,85 @@
-//! The check of a specification against the live schema: what is wrong is said once, by name, before
+//! The check of a specification against the live schema: all that is wrong is said at once, by line and name, before
 //! anything is read.
 
-use strum::VariantNames;
-
 use super::event::EventSpec;
+use super::fault::{At, Faults, list};
 use super::find;
+use super::fits::{self, OneType};
 use super::raw::{RawSpec, RawTable};
 use super::schema::{ColumnKind, ColumnSchema, Direction, Schema, TableSchema};
-use super::{Column, KeyColumn, Locator, Spec, SpecError, Survivorship, Table};
+use super::{Column, KeyColumn, Locator, Policy, Spec, Survivorship, Table};
 use crate::model::{AccountType, CqlType};
 
 impl RawSpec {
     /// Checks the specification against the live schema.
     ///
     /// # Errors
-    /// The first thing that is wrong: a missing table or column, a policy that does not fit a type, a
-    /// table or column that cannot be replayed safely, or a shape that this version does not merge.
-    pub fn check(&self, schema: &Schema) -> Result<Spec, SpecError> {
-        let mut tables = Vec::with_capacity(self.tables.len());
-        let mut accounts = None;
-        for raw in &self.tables {
-            let (table, of) = self.check_table(raw, schema)?;
-            accounts = Some(match accounts {
-                None => (of, &raw.name),
-                Some(known) => one_type(known, (of, &raw.name))?,
-            });
-            tables.push(table);
-        }
-        let order = find::resolve(&self.tables, &mut tables)?;
-        let event = match &self.event {
-            Some(raw) => Some(EventSpec::check(raw, &tables)?),
-            None => None,
-        };
-        let accounts = accounts.map_or_else(AccountType::default, |(of, _)| of);
-        Ok(Spec { name: self.name.clone(), tables, order, accounts, event })
+    /// All that is wrong: missing tables and columns, policies that do not fit a type, tables and columns that cannot be
+    /// replayed safely, shapes that this version does not merge.
+    pub fn check(&self, schema: &Schema) -> Result<Spec, Faults> {
+        let mut faults = Faults::none(&self.origin);
+        let spec = self.hold_against(schema, &mut faults);
+        faults.or(spec)?.ok_or_else(|| Faults::none(&self.origin))
     }
 
-    fn check_table(
+    /// The same, adding to what the text alone has told already; gives the specification if all of it fits.
+    pub(crate) fn hold_against(&self, schema: &Schema, faults: &mut Faults) -> Option<Spec> {
+        let mut accounts = OneType::default();
+        let mut tables = Vec::with_capacity(self.tables.len());
+        for raw in &self.tables {
+            let fitting = self.fit(raw, schema, faults);
+            let (table, of) = fitting.map_or((None, None), |(table, of)| (table, of));
+            if let Some((account, of)) = raw.account.as_ref().zip(of)
+                && let Err(problem) = accounts.add(of, &raw.name)
+            {
+                let line = raw.account_column().map_or(account.line, |(_, of)| of.line);
+                faults.add(line, raw.problem(problem));
+            }
+            tables.push(table);
+        }
+        find::resolve(&self.tables, &mut tables, faults);
+        let event = self.event.as_ref().map(|raw| EventSpec::check(raw, &tables, faults));
+        Some(Spec {
+            name: self.name.clone(),
+            tables: tables.into_iter().collect::<Option<_>>()?,
+            order: find::order(&self.tables).ok()?,
+            accounts: accounts.get(),
+            event: event.map_or(Some(None), |event| event.map(Some))?,
+        })
+    }
+
+    /// A table, if it fits, and the type of its accounts, if it has them.
+    fn fit(
         &self,
         raw: &RawTable,
         schema: &Schema,
-    ) -> Result<(Table, AccountType), SpecError> {
-        let problem = |problem: String| SpecError::Table { table: raw.name.clone(), problem };
-        let live = schema.tables.get(&raw.name).ok_or_else(|| SpecError::MissingTable {
-            table: raw.name.clone(),
-            keyspace: schema.keyspace.clone(),
-            known: schema.tables.keys().cloned().collect(),
-        })?;
-        let account = column(live, raw, &raw.account)?;
-        for (name, expected) in &raw.columns {
-            let found = column(live, raw, name)?;
-            if CqlType::parse(expected) != found.cql_type {
-                return Err(problem(format!(
-                    "column {name} is of type {}, but the merge specification expects {expected}; a \
-                     specification of your own (--spec) can say otherwise",
-                    found.cql_type
-                )));
-            }
-        }
-        if let Some(column) = live.masked.first() {
-            return Err(problem(format!(
-                "column {column} is masked, and this user would copy the mask in the place of the value; let it see the \
-                 values (GRANT UNMASK ON TABLE {}.{} TO its role), or use a role that does",
-                schema.keyspace, raw.name
-            )));
-        }
-        let not = |problem| SpecError::NotReplayable { table: raw.name.clone(), problem };
-        live.replayable().map_err(not)?;
-        let of = account_type(account).map_err(problem)?;
-        let locator = find::check(raw, live).map_err(problem)?;
-        let clustering = clustering(live).map_err(problem)?;
-        let mut survivorship = Vec::new();
-        for (name, policy) in raw.policies() {
-            let found = column(live, raw, name)?;
-            if !policy.looks() {
-                continue;
-            }
-            if found.kind != ColumnKind::Regular {
-                return Err(problem(format!(
-                    "column {name} is part of the primary key, which a policy cannot change"
-                )));
-            }
-            if let Some(wanted) = policy.wants(&found.cql_type) {
-                return Err(problem(format!(
-                    "the policy \"{}\" does not fit column {name} of type {}: it needs {wanted}",
-                    policy.name(),
-                    found.cql_type
-                )));
-            }
-            survivorship.push((found, policy));
-        }
-        Ok((self.assemble(raw, live, (locator, clustering, survivorship)), of))
+        faults: &mut Faults,
+    ) -> Option<(Option<Table>, Option<AccountType>)> {
+        let Some(live) = schema.tables.get(&*raw.name) else {
+            let message = format!(
+                "keyspace {} has no table {}, which the merge specification names; it has: {}",
+                schema.keyspace,
+                raw.name,
+                list(schema.tables.keys().map(String::as_str))
+            );
+            faults.add(raw.name.line, message);
+            return None;
+        };
+        let mut own = Own { raw, live, faults };
+        own.columns();
+        own.whole(&schema.keyspace);
+        let account =
+            raw.account.as_ref().filter(|account| own.column(account, account.line).is_some());
+        let of = account.and_then(|account| own.account_type(account));
+        let found = account.zip(raw.find.as_ref());
+        let locator = found.and_then(|found| find::check(raw, found, live, own.faults));
+        let clustering = own.clustering();
+        let survivorship = own.policies();
+        let parts = account.zip(locator).zip(clustering);
+        let table = parts.map(|((account, locator), clustering)| {
+            self.assemble(raw, live, (account.as_str(), locator, clustering, survivorship))
+        });
+        Some((table, of))
     }
 
     /// Lays the columns out in specification order: key, policy columns, those that lead elsewhere, event columns, the
@@ -99,7 +88,7 @@ impl RawSpec {
         &self,
         raw: &RawTable,
         live: &TableSchema,
-        (locator, clustering, survivorship): (Locator, Vec<KeyColumn>, Policies<'_>),
+        (account, locator, clustering, survivorship): (&str, Locator, Vec<KeyColumn>, Policies<'_>),
     ) -> Table {
         let mut columns: Vec<&ColumnSchema> = live.partition_key();
         let partition_len = columns.len();
@@ -121,12 +110,12 @@ impl RawSpec {
                 columns.push(column);
             }
         }
-        let account = columns.iter().position(|column| column.name == raw.account);
+        let account = columns.iter().position(|column| column.name == account);
         let columns = columns
             .into_iter()
             .map(|column| Column { name: column.name.clone(), cql_type: column.cql_type.clone() });
         Table {
-            name: raw.name.clone(),
+            name: (*raw.name).clone(),
             id: live.id.clone(),
             columns: columns.collect(),
             partition_len,
@@ -142,96 +131,138 @@ impl RawSpec {
 
     /// The columns of this table by which it leads to others.
     fn lead_columns<'a>(&'a self, table: &'a str) -> impl Iterator<Item = &'a str> {
-        let paths = self.tables.iter().flat_map(|other| other.find.columns());
+        let found = self.tables.iter().filter_map(|other| other.find.as_ref());
+        let paths = found.flat_map(|find| find.columns());
         paths.filter(move |path| path.table == table).map(|path| path.column.as_str())
     }
 
     /// The columns of this table that the event needs when it looks at a survivor's rows.
     fn event_columns<'a>(&'a self, table: &'a str) -> impl Iterator<Item = &'a str> {
-        self.event.iter().flat_map(move |event| {
-            event.columns.iter().filter_map(move |(name, column)| match &column.else_min {
-                Some(path) if path.table == table => Some(path.column.as_str()),
-                _ if event.table == table => Some(name.as_str()),
-                _ => None,
-            })
-        })
+        self.event.iter().flat_map(move |event| event.columns_of(table))
     }
 }
 
 /// Columns with their policies.
-type Policies<'a> = Vec<(&'a ColumnSchema, &'static dyn super::Policy)>;
+type Policies<'a> = Vec<(&'a ColumnSchema, &'static dyn Policy)>;
 
-fn column<'a>(
+/// A table of the specification beside that of the schema.
+struct Own<'a> {
+    raw: &'a RawTable,
     live: &'a TableSchema,
-    raw: &RawTable,
-    name: &str,
-) -> Result<&'a ColumnSchema, SpecError> {
-    live.column(name).ok_or_else(|| SpecError::MissingColumn {
-        table: raw.name.clone(),
-        column: name.into(),
-        known: live.columns.iter().map(|column| column.name.clone()).collect(),
-    })
+    faults: &'a mut Faults,
 }
 
-/// An account is one value in all tables, of the stricter of two types that hold the same bytes.
-fn one_type<'a>(
-    (known, first): (AccountType, &'a String),
-    (of, name): (AccountType, &'a String),
-) -> Result<(AccountType, &'a String), SpecError> {
-    use AccountType::{Ascii, Text, TimeUuid, Uuid};
-    match (known, of) {
-        (Text | Ascii, Ascii) | (Uuid | TimeUuid, TimeUuid) => Ok((of, name)),
-        (Ascii, Text) | (TimeUuid, Uuid) => Ok((known, first)),
-        _ if known == of => Ok((known, first)),
-        _ => Err(SpecError::Table {
-            table: name.clone(),
-            problem: format!(
-                "its account column is of type {of}, but that of {first} is of type {known}; an account has to \
-                 be one value in all tables of a specification"
-            ),
-        }),
+impl<'a> Own<'a> {
+    fn wrong(&mut self, line: usize, problem: &str) {
+        self.faults.add(line, self.raw.problem(problem));
+    }
+
+    /// The column of a name, which this line names.
+    fn column(&mut self, name: &str, line: usize) -> Option<&'a ColumnSchema> {
+        let found = self.live.column(name);
+        if found.is_none() {
+            let message = format!(
+                "table {} has no column {name}, which the merge specification names; it has: {}",
+                self.raw.name,
+                list(self.live.columns.iter().map(|column| column.name.as_str()))
+            );
+            self.faults.add(line, message);
+        }
+        found
+    }
+
+    /// Columns whose types are given have those.
+    fn columns(&mut self) {
+        for (name, expected) in &self.raw.columns {
+            let Some(found) = self.column(name, expected.line) else { continue };
+            if **expected != found.cql_type {
+                let problem = format!(
+                    "column {name} is of type {}, but the merge specification expects {expected}; a specification of \
+                     your own (--spec) can say otherwise",
+                    found.cql_type
+                );
+                self.wrong(expected.line, &problem);
+            }
+        }
+    }
+
+    /// Refuses what concerns the table as a whole, and what writing the same value twice would not leave the same.
+    fn whole(&mut self, keyspace: &str) {
+        for column in &self.live.masked {
+            let problem = format!(
+                "column {column} is masked, and this user would copy the mask in the place of the value; let it see the \
+                 values (GRANT UNMASK ON TABLE {keyspace}.{} TO its role), or use a role that does",
+                self.raw.name
+            );
+            self.wrong(self.raw.name.line, &problem);
+        }
+        for why in self.live.not_replayable() {
+            self.wrong(self.raw.name.line, &format!("{why}; such a table is not merged"));
+        }
+    }
+
+    fn account_type(&mut self, account: &At<String>) -> Option<AccountType> {
+        let of = fits::account_type(account, &self.live.column(account)?.cql_type);
+        let line = self.raw.account_column().map_or(account.line, |(_, of)| of.line);
+        of.map_err(|problem| self.wrong(line, &problem)).ok()
+    }
+
+    /// The orders of the clustering columns, which rows of several accounts are joined by.
+    fn clustering(&mut self) -> Option<Vec<KeyColumn>> {
+        let key = self.live.clustering_key().into_iter();
+        let orders = key.map(|(column, direction)| {
+            let Some(order) = column.cql_type.key_order() else {
+                let problem = format!(
+                    "the clustering column {} is of type {}, whose order is not supported; such a table is not merged",
+                    column.name, column.cql_type
+                );
+                self.wrong(self.raw.name.line, &problem);
+                return None;
+            };
+            Some(KeyColumn { order, descending: direction == Direction::Descending })
+        });
+        let orders: Vec<Option<KeyColumn>> = orders.collect();
+        orders.into_iter().collect()
+    }
+
+    /// The columns whose values are looked at, each with its policy.
+    fn policies(&mut self) -> Policies<'a> {
+        let mut policies = Vec::new();
+        for (name, policy) in &self.raw.policies {
+            let Some(found) = self.column(name, policy.line) else { continue };
+            if !policy.looks() {
+                continue;
+            }
+            let problem = match found.kind {
+                ColumnKind::Regular | ColumnKind::Static => {
+                    fits::misfit(**policy, name, &found.cql_type)
+                }
+                ColumnKind::PartitionKey(_) | ColumnKind::Clustering(..) => {
+                    Some(fits::in_key(name))
+                }
+            };
+            match problem {
+                Some(problem) => self.wrong(policy.line, &problem),
+                None => policies.push((found, **policy)),
+            }
+        }
+        policies
     }
 }
 
-fn account_type(column: &ColumnSchema) -> Result<AccountType, String> {
-    AccountType::of(&column.cql_type).ok_or_else(|| {
-        format!(
-            "the account column {} is of type {}; accounts can be of type {}",
-            column.name,
-            column.cql_type,
-            AccountType::VARIANTS.join(", ")
-        )
-    })
-}
-
-/// The orders of the clustering columns, which rows of several accounts are joined by.
-fn clustering(live: &TableSchema) -> Result<Vec<KeyColumn>, String> {
-    let key = live.clustering_key().into_iter();
-    key.map(|(column, direction)| {
-        let order = column.cql_type.key_order().ok_or_else(|| {
-            format!(
-                "the clustering column {} is of type {}, whose order is not supported",
-                column.name, column.cql_type
-            )
-        })?;
-        Ok(KeyColumn { order, descending: direction == Direction::Descending })
-    })
-    .collect()
-}
-
 impl TableSchema {
-    /// Refuses what writing the same value twice would not leave the same.
-    fn replayable(&self) -> Result<(), String> {
-        if self.default_time_to_live_s != 0 {
-            return Err(format!(
-                "default_time_to_live is {} s: copies would get a new lease of life or never expire",
-                self.default_time_to_live_s
-            ));
-        }
+    /// Why what is written to it could not be written again, or would not stay.
+    fn not_replayable(&self) -> Vec<String> {
+        let ttl_s = self.default_time_to_live_s;
+        let expiring = (ttl_s != 0).then(|| {
+            format!(
+                "default_time_to_live is {ttl_s} s: copies would get a new lease of life or never expire"
+            )
+        });
         let not = |column: &ColumnSchema| {
             Some(format!("column {} {}", column.name, column.not_replayable()?))
         };
-        self.columns.iter().find_map(not).map_or(Ok(()), Err)
+        expiring.into_iter().chain(self.columns.iter().filter_map(not)).collect()
     }
 }
 
@@ -276,12 +307,12 @@ impl ColumnSchema {
 mod tests {
     use super::*;
 
-    fn check(on_conflict: &str) -> Result<Spec, SpecError> {
+    fn check(on_conflict: &str) -> Result<Spec, Faults> {
         check_with(on_conflict, "int")
     }
 
     /// With a status of this type.
-    fn check_with(on_conflict: &str, status: &str) -> Result<Spec, SpecError> {
+    fn check_with(on_conflict: &str, status: &str) -> Result<Spec, Faults> {
         let text = format!(
             "name = 'test'\n[[table]]\nname = 'enrolments'\naccount = 'user'\nfind = 'partition'\n\
              on_conflict = {on_conflict}\n"
@@ -297,7 +328,10 @@ mod tests {
         for policy in ["keep-target", "max"] {
             assert!(check(&format!("{{ status = '{policy}' }}")).is_ok());
             let error = check(&format!("{{ statsu = '{policy}' }}")).unwrap_err().to_string();
-            assert!(error.starts_with("table enrolments has no column statsu"), "{error}");
+            assert!(
+                error.starts_with("the test, line 6: table enrolments has no column statsu"),
+                "{error}"
+            );
         }
     }
 

@@ -1,7 +1,9 @@
 //! The event of a specification: JSON with placeholders, parsed once, rendered for each changed row.
 
 mod check;
+mod read;
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use bytes::Bytes;
@@ -9,7 +11,30 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::Column;
+use super::fault::At;
+use super::raw::ColumnPath;
 use crate::model::{ColumnIndex, CqlType, TableIndex};
+
+/// The event that a changed row produces, as written.
+#[derive(Clone, Debug)]
+pub struct RawEvent {
+    /// The table whose rows are announced.
+    table: At<String>,
+    /// The message key: text with placeholders.
+    key: At<Template>,
+    /// Columns of the surviving row that placeholders may name.
+    columns: BTreeMap<String, At<RawEventColumn>>,
+    /// The message value: JSON, written as TOML, with placeholders in its strings.
+    value: Node,
+}
+
+/// A column that an event quotes.
+#[derive(Clone, Debug, Default)]
+struct RawEventColumn {
+    /// Where the surviving row holds null: the smallest value of this column among the survivor's rows
+    /// of the table that leads to the partition.
+    else_min: Option<At<ColumnPath>>,
+}
 
 /// Which event a changed row produces.
 #[derive(Clone, Debug)]
@@ -28,7 +53,7 @@ pub struct EventSpec {
     value: Node,
 }
 
-/// A column that an event quotes.
+/// A column that an event quotes, as it was found.
 #[derive(Clone, Debug)]
 pub(crate) struct EventColumn {
     /// The name that placeholders use.
@@ -112,7 +137,7 @@ enum Part {
 }
 
 impl Template {
-    fn parse(text: &str, known: impl Fn(&str) -> bool) -> Result<Self, String> {
+    fn parse(text: &str) -> Result<Self, String> {
         let mut parts = Vec::new();
         let mut rest = text;
         while let Some(start) = rest.find("${") {
@@ -120,9 +145,6 @@ impl Template {
             let (name, after) = tail[2..]
                 .split_once('}')
                 .ok_or_else(|| format!("'{text}': a placeholder is not closed by '}}'"))?;
-            if !known(name) {
-                return Err(format!("'{text}': there is no placeholder ${{{name}}}"));
-            }
             if !before.is_empty() {
                 parts.push(Part::Text(before.into()));
             }
@@ -133,6 +155,14 @@ impl Template {
             parts.push(Part::Text(rest.into()));
         }
         Ok(Self(parts))
+    }
+
+    /// The placeholders in it.
+    fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().filter_map(|part| match part {
+            Part::Text(_) => None,
+            Part::Placeholder(name) => Some(name.as_str()),
+        })
     }
 
     fn text(&self, bindings: &Bindings<'_>) -> String {
@@ -169,31 +199,23 @@ fn render(value: &Value, json: &mut String) {
 enum Node {
     /// What stands between placeholders, as JSON.
     Literal(String),
-    Template(Template),
+    Template(At<Template>),
     Array(Vec<Node>),
     /// The names as JSON.
     Object(Vec<(String, Node)>),
 }
 
 impl Node {
-    fn parse(value: Value, known: impl Fn(&str) -> bool + Copy) -> Result<Self, String> {
-        Ok(match value {
-            Value::String(text) if text.contains("${") => {
-                Self::Template(Template::parse(&text, known)?)
+    /// All texts with placeholders.
+    fn templates(&self) -> Vec<&At<Template>> {
+        match self {
+            Self::Literal(_) => Vec::new(),
+            Self::Template(template) => vec![template],
+            Self::Array(items) => items.iter().flat_map(Self::templates).collect(),
+            Self::Object(fields) => {
+                fields.iter().flat_map(|(_, field)| field.templates()).collect()
             }
-            Value::Array(items) => Self::Array(
-                items.into_iter().map(|item| Self::parse(item, known)).collect::<Result<_, _>>()?,
-            ),
-            Value::Object(fields) => Self::Object(
-                fields
-                    .into_iter()
-                    .map(|(name, field)| {
-                        Ok((Value::String(name).to_string(), Self::parse(field, known)?))
-                    })
-                    .collect::<Result<_, String>>()?,
-            ),
-            literal => Self::Literal(literal.to_string()),
-        })
+        }
     }
 
     fn render(&self, bindings: &Bindings<'_>, json: &mut String) {

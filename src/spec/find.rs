@@ -1,183 +1,215 @@
 //! How the rows of an account are found: the check of `find` against the key of a table, and of what leads from one
 //! table to another.
 
+use std::collections::BTreeMap;
+
+use super::fault::{At, Faults, list};
 use super::raw::{ColumnPath, RawFind, RawPart, RawTable};
 use super::schema::{ColumnKind, TableSchema};
-use super::{Locator, Part, SpecError, Table, constant};
+use super::{Locator, Part, Table, constant};
 use crate::model::TableIndex;
 
 impl RawFind {
     /// The columns of other tables that lead here.
-    pub(crate) fn columns(&self) -> impl Iterator<Item = &ColumnPath> {
+    pub(super) fn columns(&self) -> impl Iterator<Item = &At<ColumnPath>> {
         let (one, parts) = match self {
-            Self::Partition(_) => (None, None),
+            Self::Partition => (None, None),
             Self::Clustering { partitions_from } => (Some(partitions_from), None),
             Self::Parts { partition } => (None, Some(partition.values())),
         };
-        one.into_iter().chain(parts.into_iter().flatten().filter_map(RawPart::from))
+        one.into_iter().chain(parts.into_iter().flatten().filter_map(|part| part.from()))
     }
 
     /// The column of another table that a column of the partition key has its values from, if it has.
-    fn from(&self, column: &str) -> Option<&ColumnPath> {
+    fn from(&self, column: &str) -> Option<&At<ColumnPath>> {
         match self {
-            Self::Partition(_) => None,
+            Self::Partition => None,
             Self::Clustering { partitions_from } => Some(partitions_from),
             Self::Parts { partition } => partition.get(column)?.from(),
         }
     }
 
     /// What the file calls the entry that names such columns.
-    fn word(&self) -> &'static str {
+    pub(super) fn word(&self) -> &'static str {
         if matches!(self, Self::Clustering { .. }) { "partitions_from" } else { "find" }
     }
 }
 
 impl RawPart {
-    fn from(&self) -> Option<&ColumnPath> {
+    fn from(&self) -> Option<&At<ColumnPath>> {
         match self {
-            Self::Column { from } => Some(from),
-            Self::Constant { .. } => None,
+            Self::Column(from) => Some(from),
+            Self::Constant(_) => None,
         }
     }
 }
 
 /// Checks that the table's key has the shape that `find` says. The columns of other tables are still to be
 /// [resolved](resolve).
-pub(super) fn check(raw: &RawTable, live: &TableSchema) -> Result<Locator, String> {
+pub(super) fn check(
+    raw: &RawTable,
+    (account, find): (&At<String>, &At<RawFind>),
+    live: &TableSchema,
+    faults: &mut Faults,
+) -> Option<Locator> {
     let partition = live.partition_key();
     let names: Vec<&str> = partition.iter().map(|column| column.name.as_str()).collect();
     let clustering: Vec<String> =
         live.clustering_key().iter().map(|(column, _)| column.name.clone()).collect();
-    let is_clustered = clustering.contains(&raw.account);
-    if !is_clustered && !names.contains(&raw.account.as_str()) {
-        let kind = live.column(&raw.account).map(|column| column.kind);
+    let is_clustered = clustering.contains(account);
+    if !is_clustered && !names.contains(&account.as_str()) {
+        let kind = live.column(account).map(|column| column.kind);
         let kind = if kind == Some(ColumnKind::Static) { "static" } else { "regular" };
-        return Err(format!(
-            "the account column {} is a {kind} column; rows are merged where the account is part of the primary \
-             key",
-            raw.account
-        ));
+        let problem = format!(
+            "the account column {account} is a {kind} column; rows are merged where the account is part of the primary \
+             key"
+        );
+        faults.add(account.line, raw.problem(problem));
+        return None;
     }
-    let scope = || partition.iter().filter(|column| column.name != raw.account);
-    let mut locator = Locator::default();
-    match &raw.find {
-        RawFind::Partition(_) if names == [raw.account.as_str()] => {}
-        RawFind::Partition(_) => {
-            return Err(format!(
-                "find = \"partition\" needs {} to be the whole partition key, but that is ({}); say where the \
-                 others come from: find = {{ partition = {{ … }} }}",
-                raw.account,
-                names.join(", ")
-            ));
-        }
+    let is_whole = is_clustered && names.len() == 1;
+    let problem = match &**find {
+        RawFind::Partition if names == [account.as_str()] => return Some(Locator::default()),
+        RawFind::Partition => format!(
+            "find = \"partition\" needs {account} to be the whole partition key, but that is ({}); say where the \
+             others come from: find = {{ partition = {{ … }} }}",
+            names.join(", ")
+        ),
         // What leads here is put in when all tables are known.
-        RawFind::Clustering { .. } if names.len() == 1 && is_clustered => {
-            locator.parts.push(Part::Column(0));
+        RawFind::Clustering { .. } if is_whole => {
+            return Some(Locator { parts: vec![Part::Column(0)], through: None, is_whole });
         }
-        RawFind::Clustering { .. } => {
-            return Err(format!(
-                "partitions_from needs the partition key to be one column, and {} a clustering column, but the \
-                 primary key is (({}), {})",
-                raw.account,
-                names.join(", "),
-                clustering.join(", ")
-            ));
-        }
+        RawFind::Clustering { .. } => format!(
+            "partitions_from needs the partition key to be one column, and {account} a clustering column, but the \
+             primary key is (({}), {}); say where each column of it comes from: find = {{ partition = {{ … }} }}",
+            names.join(", "),
+            clustering.join(", ")
+        ),
         RawFind::Parts { partition: parts } => {
-            let known: Vec<&str> = scope().map(|column| column.name.as_str()).collect();
-            if let Some(other) = parts.keys().find(|name| !known.contains(&name.as_str())) {
-                return Err(format!(
-                    "find names {other}, but the partition key beside the account is ({})",
-                    known.join(", ")
-                ));
-            }
-            for column in scope() {
-                let part = parts.get(&column.name).ok_or_else(|| {
-                    format!(
-                        "find does not say where {} of the partition key comes from",
-                        column.name
-                    )
-                })?;
-                locator.parts.push(match part {
-                    RawPart::Constant { value } => {
-                        let value = constant::of(&column.cql_type, value);
-                        Part::Constant(value.map_err(|why| format!("{}: {why}", column.name))?)
-                    }
-                    RawPart::Column { .. } => Part::Column(0),
-                });
-            }
+            let parts = of_parts(raw, (account.as_str(), parts, find.line), live, faults)?;
+            return Some(Locator { parts, through: None, is_whole });
         }
-    }
-    locator.is_whole = is_clustered && names.len() == 1;
-    Ok(locator)
+    };
+    faults.add(find.line, raw.problem(problem));
+    None
 }
 
-/// Puts in what leads from one table to another; gives the order in which the tables are merged.
-pub(super) fn resolve(
-    raw: &[RawTable],
-    tables: &mut [Table],
-) -> Result<Vec<TableIndex>, SpecError> {
-    for (position, of) in raw.iter().enumerate() {
-        let locator = led(of, &tables[position], tables)
-            .map_err(|problem| SpecError::Table { table: of.name.clone(), problem })?;
-        tables[position].locator = locator;
+/// Where each column of the partition key but the account's comes from.
+fn of_parts(
+    raw: &RawTable,
+    (account, parts, line): (&str, &BTreeMap<String, At<RawPart>>, usize),
+    live: &TableSchema,
+    faults: &mut Faults,
+) -> Option<Vec<Part>> {
+    let partition = live.partition_key();
+    let scope: Vec<_> = partition.into_iter().filter(|column| column.name != account).collect();
+    let names: Vec<&str> = scope.iter().map(|column| column.name.as_str()).collect();
+    for (name, part) in parts.iter().filter(|(name, _)| !names.contains(&name.as_str())) {
+        let problem = format!(
+            "find names {name}, but the partition key beside the account is ({})",
+            names.join(", ")
+        );
+        faults.add(part.line, raw.problem(problem));
     }
-    // A table comes behind the one that leads to it, so those that no other leads to come first.
+    let found: Vec<Option<Part>> = scope
+        .iter()
+        .map(|column| {
+            let Some(part) = parts.get(&column.name) else {
+                let problem = format!(
+                    "find does not say where {} of the partition key comes from: from {{ value = … }} or {{ from = \
+                     \"table.column\" }}",
+                    column.name
+                );
+                faults.add(line, raw.problem(problem));
+                return None;
+            };
+            let RawPart::Constant(value) = &**part else { return Some(Part::Column(0)) };
+            match constant::of(&column.cql_type, value) {
+                Ok(value) => Some(Part::Constant(value)),
+                Err(why) => {
+                    faults.add(part.line, raw.problem(format!("{}: {why}", column.name)));
+                    None
+                }
+            }
+        })
+        .collect();
+    // Each is looked at, though one may be wrong.
+    found.into_iter().collect()
+}
+
+/// The order in which tables are merged: each behind the one that leads to it, so those that no other leads to come
+/// first.
+///
+/// # Errors
+/// A table that only itself leads to, in the end.
+pub(super) fn order(tables: &[RawTable]) -> Result<Vec<TableIndex>, TableIndex> {
+    let through = |table: &RawTable| {
+        let path = table.find.as_ref()?.columns().next()?;
+        tables.iter().position(|other| *other.name == path.table)
+    };
+    let through: Vec<Option<TableIndex>> = tables.iter().map(through).collect();
     let mut order: Vec<TableIndex> = Vec::new();
     while order.len() < tables.len() {
         let is_next = |index: &TableIndex| {
-            !order.contains(index)
-                && tables[*index].locator.through.is_none_or(|through| order.contains(&through))
+            !order.contains(index) && through[*index].is_none_or(|through| order.contains(&through))
         };
         let next: Vec<TableIndex> = (0..tables.len()).filter(is_next).collect();
         if next.is_empty() {
-            let left = (0..tables.len()).find(|index| !order.contains(index)).unwrap_or_default();
-            return Err(SpecError::Table {
-                table: raw[left].name.clone(),
-                problem: "what leads to it begins with itself: no row of it could be found".into(),
-            });
+            return Err((0..tables.len()).find(|index| !order.contains(index)).unwrap_or_default());
         }
         order.extend(next);
     }
     Ok(order)
 }
 
+/// Puts in what leads from one table to another, where both are known.
+pub(super) fn resolve(raw: &[RawTable], tables: &mut [Option<Table>], faults: &mut Faults) {
+    for (position, of) in raw.iter().enumerate() {
+        let Some((find, table)) = of.find.as_ref().zip(tables[position].as_ref()) else { continue };
+        let locator = led((of, find), table, (raw, tables), faults);
+        if let Some(table) = &mut tables[position] {
+            table.locator = locator;
+        }
+    }
+}
+
 /// The locator of a table with the columns that lead to it.
-fn led(raw: &RawTable, table: &Table, tables: &[Table]) -> Result<Locator, String> {
+fn led(
+    (raw, find): (&RawTable, &RawFind),
+    table: &Table,
+    (raws, tables): (&[RawTable], &[Option<Table>]),
+    faults: &mut Faults,
+) -> Locator {
     let mut locator = table.locator.clone();
-    let (word, mut paths) = (raw.find.word(), Vec::new());
     for (part, column) in locator.parts.iter_mut().zip(table.scope_columns()) {
         let own = &table.columns[column];
-        let Some(path) = raw.find.from(&own.name) else { continue };
-        let found = tables.iter().enumerate().find(|(_, other)| other.name == path.table);
-        let (index, through) = found.ok_or_else(|| {
-            format!("{word} names {path}, but there is no [[table]] of that name")
-        })?;
-        let at = through
-            .position(&path.column)
-            .ok_or_else(|| format!("{word} names {path}, but there is no such column"))?;
+        let Some(path) = find.from(&own.name) else { continue };
+        // Where there is none, the text or the schema has a fault that is known.
+        let Some(index) = raws.iter().position(|other| *other.name == path.table) else { continue };
+        let Some(through) = &tables[index] else { continue };
+        let Some(at) = through.position(&path.column) else {
+            let columns = through.columns.iter().map(|column| column.name.as_str());
+            let problem = format!(
+                "{} names {path}, but there is no such column; {} has: {}",
+                find.word(),
+                path.table,
+                list(columns)
+            );
+            faults.add(path.line, raw.problem(problem));
+            continue;
+        };
         let theirs = &through.columns[at];
         if own.cql_type != theirs.cql_type {
-            return Err(format!(
+            let problem = format!(
                 "{} is of type {}, but {path}, which leads to it, is of type {}",
                 own.name, own.cql_type, theirs.cql_type
-            ));
-        }
-        if at == through.account {
-            return Err(format!("{word} names {path}, which is the account itself"));
+            );
+            faults.add(path.line, raw.problem(problem));
         }
         *part = Part::Column(at);
-        paths.push((index, path));
+        locator.through = Some(index);
     }
-    if let [(first, one), ..] = paths.as_slice() {
-        if let Some((_, other)) = paths.iter().find(|(index, _)| index != first) {
-            return Err(format!(
-                "find names {one} and {other}: what leads to a partition has to stand in rows of one table"
-            ));
-        }
-        locator.through = Some(*first);
-    }
-    Ok(locator)
+    locator
 }
 
 #[cfg(test)]

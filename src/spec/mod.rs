@@ -2,7 +2,8 @@
 //!
 //! Three steps, each a type: [`RawSpec`] is the TOML as written (the preset `course-batch` is such a
 //! file), [`Schema`](schema::Schema) is what the cluster says it has, and [`Spec`] is the
-//! specification checked against it, which everything downstream works from. Tables are described by
+//! specification checked against it, which everything downstream works from. What is wrong is collected as [`Faults`],
+//! all of it with its lines, by what the text alone can tell and by what the schema tells. Tables are described by
 //! data, not by code; columns that the specification does not name are copied whole.
 //!
 //! Deliberately absent: any access to a cluster, and any decoding of values beyond their [`Order`].
@@ -13,21 +14,27 @@
 mod alteration;
 mod check;
 mod constant;
+mod draft;
 mod event;
+mod fault;
+mod fields;
 mod find;
+mod fits;
+mod names;
 mod policy;
 mod raw;
 pub mod schema;
+mod show;
 
 use std::cmp::Ordering;
 
-use bytes::Bytes;
-use thiserror::Error;
-
 pub(crate) use alteration::Alteration;
 pub use alteration::Columns;
+use bytes::Bytes;
+pub(crate) use draft::draft;
 pub use event::quoted;
 pub(crate) use event::{Bindings, EventSpec};
+pub use fault::{At, Faults};
 #[cfg(test)]
 pub(crate) use policy::parse as policy;
 pub(crate) use policy::{Dated, Policy};
@@ -242,6 +249,12 @@ impl Table {
         row.cells[..self.key_len].iter().flatten().cloned().collect()
     }
 
+    /// What becomes of two rows with one key, in words that continue a sentence.
+    pub(crate) fn rule(&self) -> String {
+        let name = |rule: &Survivorship| self.columns[rule.column].name.as_str();
+        policy::rule(self.survivorship.iter().map(|rule| (name(rule), rule.policy)))
+    }
+
     /// The position of a column.
     pub fn position(&self, name: &str) -> Option<ColumnIndex> {
         self.columns.iter().position(|column| column.name == name)
@@ -287,78 +300,4 @@ impl Survivorship {
     pub fn combine(&self, kept: &Cell, offered: &Cell) -> Option<Bytes> {
         self.policy.combine(&self.cql_type, kept, offered)
     }
-}
-
-/// What is wrong with a specification.
-#[derive(Debug, Error)]
-#[non_exhaustive]
-pub enum SpecError {
-    /// It is not a specification.
-    #[error("the merge specification {origin} cannot be read: {message}")]
-    Syntax {
-        /// Which file.
-        origin: String,
-        /// What the parser says.
-        message: String,
-    },
-    /// A table does not fit.
-    #[error("table {table}: {problem}")]
-    Table {
-        /// The table.
-        table: String,
-        /// What is wrong.
-        problem: String,
-    },
-    /// What is written to a table could not be written again, or would not stay.
-    #[error("table {table}: {problem}; such a table is not merged")]
-    NotReplayable {
-        /// The table.
-        table: String,
-        /// Why.
-        problem: String,
-    },
-    /// The event does not fit.
-    #[error("[event]: {problem}")]
-    Event {
-        /// What is wrong.
-        problem: String,
-    },
-    /// A table is not there.
-    #[error(
-        "keyspace {keyspace} has no table {table}, which the merge specification names; it has: {}",
-        list(known)
-    )]
-    MissingTable {
-        /// The table.
-        table: String,
-        /// The keyspace.
-        keyspace: String,
-        /// The tables that are there.
-        known: Vec<String>,
-    },
-    /// A column is not there.
-    #[error(
-        "table {table} has no column {column}, which the merge specification names; it has: {}",
-        list(known)
-    )]
-    MissingColumn {
-        /// The table.
-        table: String,
-        /// The column.
-        column: String,
-        /// The columns that are there.
-        known: Vec<String>,
-    },
-}
-
-fn list(names: &[String]) -> String {
-    const SHOWN: usize = 20;
-    if names.is_empty() {
-        return "nothing".into();
-    }
-    let mut text = names.iter().take(SHOWN).map(String::as_str).collect::<Vec<_>>().join(", ");
-    if names.len() > SHOWN {
-        text.push_str(&format!(" and {} more", names.len() - SHOWN));
-    }
-    text
 }

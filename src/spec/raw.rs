@@ -3,14 +3,17 @@
 //! Whether the tables and columns exist, and whether the policies fit their types, is for
 //! [`check`](super::check) to say, which has the live schema.
 
+mod alone;
+mod read;
+
 use std::collections::BTreeMap;
 use std::fmt;
 
-use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
-use super::SpecError;
-use super::policy::{self, Policy};
+use super::event::RawEvent;
+use super::fault::{At, Faults};
+use super::policy::Policy;
 use super::schema::Schema;
 use crate::model::{AccountType, CqlType};
 
@@ -18,99 +21,68 @@ use crate::model::{AccountType, CqlType};
 const COURSE_BATCH: &str = include_str!("course-batch.toml");
 
 /// A merge specification as written.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug)]
 pub struct RawSpec {
     /// The name that reports call it by.
     pub name: String,
-    /// The tables, in the order in which they are merged.
-    #[serde(rename = "table", default)]
+    /// The tables, in the order in which they are written.
     pub tables: Vec<RawTable>,
     /// The event that a changed row produces, if any.
     pub event: Option<RawEvent>,
     /// The text itself, so that a run can keep what it went by.
-    #[serde(skip)]
     pub text: String,
+    /// What errors call it: a file.
+    pub(super) origin: String,
 }
 
-/// One table.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+/// One table. Where an entry could not be understood, that is a fault of the text, and there is nothing here.
+#[derive(Clone, Debug)]
 pub struct RawTable {
     /// The table's name.
-    pub name: String,
+    pub name: At<String>,
+    /// The line of its heading.
+    pub(super) line: usize,
     /// The column that holds the account.
-    pub account: String,
+    pub(super) account: Option<At<String>>,
     /// How the rows of an account are found.
-    pub(crate) find: RawFind,
-    /// What happens when both accounts hold the same key.
-    #[serde(default)]
-    pub(crate) on_conflict: RawConflict,
+    pub(super) find: Option<At<RawFind>>,
+    /// The columns that get another value than the survivor's where both accounts hold the same key.
+    pub(super) policies: BTreeMap<String, At<&'static dyn Policy>>,
     /// Whether the source's rows are deleted once they are safe.
-    #[serde(default = "yes")]
-    pub(crate) delete_source: bool,
+    pub(super) delete_source: bool,
     /// The types that live columns must have; a column that is not named may have any.
-    #[serde(default)]
-    pub columns: BTreeMap<String, String>,
-}
-
-fn yes() -> bool {
-    true
+    pub columns: BTreeMap<String, At<CqlType>>,
 }
 
 /// How the rows of an account are found: where the values of the partition key beside the account come from.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(
-    untagged,
-    expecting = "find is either \"partition\", { partitions_from = \"table.column\" }, or { partition = { column = \
-                 { value = … } or { from = \"table.column\" }, … } }"
-)]
-pub(crate) enum RawFind {
+#[derive(Clone, Debug)]
+pub(super) enum RawFind {
     /// `"partition"`: the account is the whole partition key.
-    Partition(PartitionWord),
+    Partition,
     /// The partition key is one column, and not the account's: its values are those of `table.column` in the
     /// sources' rows.
     Clustering {
         /// `table.column`.
-        partitions_from: ColumnPath,
+        partitions_from: At<ColumnPath>,
     },
     /// Each column of the partition key but the account's, by name.
     Parts {
         /// Where their values come from.
-        partition: BTreeMap<String, RawPart>,
+        partition: BTreeMap<String, At<RawPart>>,
     },
 }
 
 /// Where the value of a column of the partition key comes from.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(
-    untagged,
-    expecting = "a column of the partition key comes from { value = … } or { from = \"table.column\" }"
-)]
-pub(crate) enum RawPart {
-    /// A constant.
-    Constant {
-        /// Text, a whole number or true or false, as the column's type has it.
-        value: toml::Value,
-    },
+#[derive(Clone, Debug)]
+pub(super) enum RawPart {
+    /// A constant: text, a whole number or true or false, as the column's type has it.
+    Constant(toml::Value),
     /// The values that a column holds in the sources' rows.
-    Column {
-        /// `table.column`.
-        from: ColumnPath,
-    },
-}
-
-/// The word `partition`.
-#[derive(Clone, Copy, Debug, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub(crate) enum PartitionWord {
-    /// The only value.
-    Partition,
+    Column(At<ColumnPath>),
 }
 
 /// `table.column`.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "String")]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ColumnPath {
     /// The table.
     pub table: String,
@@ -118,10 +90,10 @@ pub(crate) struct ColumnPath {
     pub column: String,
 }
 
-impl TryFrom<String> for ColumnPath {
+impl TryFrom<&str> for ColumnPath {
     type Error = String;
 
-    fn try_from(path: String) -> Result<Self, String> {
+    fn try_from(path: &str) -> Result<Self, String> {
         match path.split_once('.') {
             Some((table, column)) if !table.is_empty() && !column.is_empty() => {
                 Ok(Self { table: table.into(), column: column.into() })
@@ -137,78 +109,30 @@ impl fmt::Display for ColumnPath {
     }
 }
 
-/// What happens when both accounts hold the same key.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(
-    untagged,
-    expecting = "on_conflict is either \"keep-target\" or a table of column = \"policy\""
-)]
-pub(crate) enum RawConflict {
-    /// `"keep-target"`: the survivor's row is left untouched.
-    Whole(String),
-    /// A policy per column; columns that are not named are left untouched.
-    Columns(BTreeMap<String, String>),
-}
-
-impl Default for RawConflict {
-    fn default() -> Self {
-        Self::Columns(BTreeMap::new())
-    }
-}
-
-/// The event that a changed row produces.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct RawEvent {
-    /// The table whose rows are announced.
-    pub table: String,
-    /// The message key: text with placeholders.
-    pub key: String,
-    /// Columns of the surviving row that placeholders may name.
-    #[serde(default)]
-    pub(crate) columns: BTreeMap<String, RawEventColumn>,
-    /// The message value: JSON, written as TOML, with placeholders in its strings.
-    pub value: toml::Table,
-}
-
-/// A column that an event quotes.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct RawEventColumn {
-    /// Where the surviving row holds null: the smallest value of this column among the survivor's rows
-    /// of the table that leads to the partition.
-    pub(crate) else_min: Option<ColumnPath>,
-}
-
 impl RawSpec {
+    /// A specification of these tables that nobody has written.
+    pub(super) fn of(tables: Vec<RawTable>) -> Self {
+        let (name, text, origin) = (String::new(), String::new(), String::new());
+        Self { name, tables, event: None, text, origin }
+    }
+
     /// The built-in specification `course-batch`.
-    pub fn course_batch() -> Result<Self, SpecError> {
+    pub fn course_batch() -> Result<Self, Faults> {
         Self::parse(COURSE_BATCH, "the built-in course-batch")
     }
 
     /// Reads a specification; `origin` names it in errors.
-    pub fn parse(text: &str, origin: &str) -> Result<Self, SpecError> {
-        let spec: Self = toml::from_str(text).map_err(|error| SpecError::Syntax {
-            origin: origin.into(),
-            message: error.to_string().trim_end().into(),
-        })?;
-        let spec = Self { text: text.to_owned(), ..spec };
-        if spec.tables.is_empty() {
-            return Err(SpecError::Syntax {
-                origin: origin.into(),
-                message: "it names no [[table]], so there is nothing to merge".into(),
-            });
-        }
-        for (position, table) in spec.tables.iter().enumerate() {
-            table.check_policies()?;
-            if spec.tables[..position].iter().any(|earlier| earlier.name == table.name) {
-                return Err(SpecError::Table {
-                    table: table.name.clone(),
-                    problem: "it is named twice".into(),
-                });
-            }
-        }
-        Ok(spec)
+    ///
+    /// # Errors
+    /// All that is wrong with it, as far as the text alone can tell.
+    pub fn parse(text: &str, origin: &str) -> Result<Self, Faults> {
+        let (spec, faults) = Self::read(text, origin);
+        faults.or(spec)
+    }
+
+    /// The same, with what could be understood of a text that has faults.
+    pub(crate) fn read(text: &str, origin: &str) -> (Self, Faults) {
+        read::read(text, origin)
     }
 
     /// The same, for a run that has begun with it: a column that a table has lost since is named no more, for its values
@@ -216,13 +140,12 @@ impl RawSpec {
     pub fn without_lost_columns(&self, schema: &Schema) -> Self {
         let mut spec = self.clone();
         for table in &mut spec.tables {
-            let Some(live) = schema.tables.get(&table.name) else { continue };
-            let account = table.account.clone();
-            let stays = |name: &String| *name == account || live.column(name).is_some();
+            let Some(live) = schema.tables.get(&*table.name) else { continue };
+            let account = table.account.as_ref().map(|account| (**account).clone());
+            let stays =
+                |name: &String| account.as_ref() == Some(name) || live.column(name).is_some();
             table.columns.retain(|name, _| stays(name));
-            if let RawConflict::Columns(columns) = &mut table.on_conflict {
-                columns.retain(|name, _| stays(name));
-            }
+            table.policies.retain(|name, _| stays(name));
         }
         spec
     }
@@ -233,6 +156,20 @@ impl RawSpec {
         self.tables.iter().find_map(RawTable::account_type).unwrap_or_default()
     }
 
+    /// Whether the text alone says the type of an account column.
+    pub(crate) fn gives_account_type(&self) -> bool {
+        self.tables.iter().any(|table| table.account_column().is_some())
+    }
+
+    /// The tables to which rows of others lead, each with the columns by which they do.
+    pub(crate) fn led(&self) -> impl Iterator<Item = (&str, Vec<&ColumnPath>)> {
+        self.tables.iter().filter_map(|table| {
+            let columns = table.find.as_ref()?.columns().map(|path| &**path);
+            let columns: Vec<&ColumnPath> = columns.collect();
+            (!columns.is_empty()).then(|| (table.name.as_str(), columns))
+        })
+    }
+
     /// The SHA-256 of the text, in hexadecimal: specifications with the same text merge alike.
     pub(crate) fn sha256(&self) -> String {
         format!("{:x}", Sha256::digest(&self.text))
@@ -240,39 +177,22 @@ impl RawSpec {
 }
 
 impl RawTable {
-    /// The columns that `on_conflict` names, each with its policy.
-    pub(super) fn policies(&self) -> impl Iterator<Item = (&str, &'static dyn Policy)> {
-        let columns = match &self.on_conflict {
-            RawConflict::Whole(_) => None,
-            RawConflict::Columns(columns) => Some(columns),
-        };
-        // Words that are no policies were refused when the text was read.
-        let columns = columns.into_iter().flatten();
-        columns.filter_map(|(column, word)| Some((column.as_str(), policy::parse(word).ok()?)))
-    }
-
     /// The type that the specification says the account's column has, if it says so.
-    pub(super) fn account_type(&self) -> Option<AccountType> {
-        AccountType::of(&CqlType::parse(self.columns.get(&self.account)?))
+    fn account_type(&self) -> Option<AccountType> {
+        AccountType::of(self.account_column()?.1)
     }
 
-    fn check_policies(&self) -> Result<(), SpecError> {
-        let problem = match &self.on_conflict {
-            RawConflict::Whole(policy) if policy == "keep-target" => return Ok(()),
-            RawConflict::Whole(policy) => format!(
-                "on_conflict = \"{policy}\" is not known: use \"keep-target\", or a policy per column \
-                 such as {{ status = \"max\" }}"
-            ),
-            RawConflict::Columns(columns) => {
-                let wrong = columns.iter().find_map(|(column, policy)| {
-                    policy::parse(policy).err().map(|why| format!("column {column}: {why}"))
-                });
-                match wrong {
-                    Some(problem) => problem,
-                    None => return Ok(()),
-                }
-            }
-        };
-        Err(SpecError::Table { table: self.name.clone(), problem })
+    /// The account's column and the type that the specification says it has, if it says so.
+    pub(super) fn account_column(&self) -> Option<(&At<String>, &At<CqlType>)> {
+        let account = self.account.as_ref()?;
+        Some((account, self.columns.get(&**account)?))
+    }
+
+    /// Something that is wrong with the table, as messages have it.
+    pub(super) fn problem(&self, problem: impl fmt::Display) -> String {
+        format!("table {}: {problem}", self.name)
     }
 }
+
+#[cfg(test)]
+mod tests;

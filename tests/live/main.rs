@@ -41,6 +41,7 @@ mod seam;
 mod security;
 mod services;
 mod settings;
+mod spec;
 mod stops;
 mod surroundings;
 mod sweep;

@@ -3,7 +3,6 @@
 
 use std::sync::Arc;
 
-use tributary::model::CqlType;
 use tributary::spec::schema::{ColumnKind, ColumnSchema, Direction, Schema, TableSchema};
 use tributary::spec::{RawSpec, Spec};
 
@@ -16,10 +15,10 @@ pub fn schema() -> Schema {
     ];
     let mut schema = Schema { keyspace: "k".into(), ..Schema::default() };
     for (table, (name, key)) in raw.tables.iter().zip(keys) {
-        assert_eq!(table.name, name);
+        assert_eq!(*table.name, name);
         let columns = table.columns.iter().map(|(column, cql_type)| ColumnSchema {
             name: column.clone(),
-            cql_type: CqlType::parse(cql_type),
+            cql_type: (**cql_type).clone(),
             kind: match key.iter().position(|name| name == column) {
                 Some(0) => ColumnKind::PartitionKey(0),
                 Some(position) => ColumnKind::Clustering(position - 1, Direction::Ascending),

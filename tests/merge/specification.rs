@@ -158,7 +158,7 @@ fn keys_have_to_have_a_known_shape() {
     check_refused(
         r#"find = { partitions_from = "content_consumption.batchid" }"#,
         r#"find = "partition""#,
-        &["user_courses", "whole partition key", "batchid"],
+        &["[event]", "user_courses is found by partition"],
     );
     check_refused(
         r#"partitions_from = "content_consumption.batchid""#,

@@ -23,6 +23,20 @@ EXAMPLES
   The machine that had the run is gone:
     tributary runs lost 20261123T041455Z-3f9a --hosts db1:9042 --keyspace courses";
 
+pub(super) const SPEC_EXAMPLES: &str = "\
+EXAMPLES
+  How does the built-in specification find the rows, and what does it do with them?
+    tributary spec show
+
+  Draft one of your own tables, and see what is still wrong with it:
+    tributary spec init --hosts db1:9042 --keyspace school --account userid > school.toml
+    tributary spec check school.toml --hosts db1:9042 --keyspace school
+
+EXIT CODES
+  0    nothing is wrong
+  1    it does not fit the live schema, or there is no cluster
+  2    something is wrong with the text alone";
+
 pub(super) const PLAN_EXAMPLES: &str = "\
 EXAMPLES
   Look at a file before anything is changed (no cluster is needed):

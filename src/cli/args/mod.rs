@@ -124,6 +124,16 @@ pub(super) enum Command {
         #[command(subcommand)]
         mark: Option<OfRun>,
     },
+    /// Show, check or draft a merge specification.
+    ///
+    /// What a merge does with the tables is said by a specification: the built-in one, or a file of your own. Nothing
+    /// is read of a cluster but its schema.
+    #[command(after_long_help = examples::SPEC_EXAMPLES)]
+    Spec {
+        /// What is done with it.
+        #[command(subcommand)]
+        what: OfSpec,
+    },
     /// Print what a run recorded for the group of an account, as JSON.
     ///
     /// Rows as they were before, what was written over them, deletes and events, slice by slice, as the
@@ -188,6 +198,27 @@ pub(super) enum Ask {
     Stop,
     /// Say how far it is
     Status,
+}
+
+/// What is done with a specification.
+#[derive(Clone, Debug, Subcommand)]
+pub(super) enum OfSpec {
+    /// Print it with comments: how the rows of each table are found, what that costs, and what becomes of two rows
+    ///
+    /// With --hosts and --keyspace it has to fit the live schema, and the comments say more.
+    Show,
+    /// Say all that is wrong with a file, each with its line and what to do
+    ///
+    /// With --hosts and --keyspace it is held against the live schema as well.
+    Check {
+        /// The specification
+        #[arg(id = "FILE", value_hint = ValueHint::FilePath)]
+        file: PathBuf,
+    },
+    /// Draft one from a live schema: every table with a column that is named like an account's
+    ///
+    /// Tables that cannot be merged as they are stand in it as comments, with the reason.
+    Init,
 }
 
 /// What only people know of a run.

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use crate::advice::Advice;
 use crate::cli::moments;
-use crate::setting::Command::{Apply, Plan, Resume, Undo, Verify};
+use crate::setting::Command::{Apply, Plan, Resume, SpecInit, Undo, Verify};
 use crate::setting::{Kind, Setting, settings, values};
 
 settings! {
@@ -39,6 +39,10 @@ settings! {
     PAIRS: PathBuf = Setting::new("pairs", Kind::Path, "FILE", values::path)
         .example("wrong.csv").of_a_call().taken_by(&[Undo]);
 
+    /// The columns that hold accounts, by name, where _ and case do not count: NAME,…
+    ACCOUNT: Vec<String> = Setting::new("account", Kind::List, "NAMES", names)
+        .example("userid").of_a_call().required("the columns that hold accounts").taken_by(&[SpecInit]);
+
     /// Take back also what has been changed under survivors since the run, and lose those changes
     FORCE: bool = Setting::switch("force").of_a_call().taken_by(&[Undo]);
 }
@@ -59,6 +63,13 @@ settings! {
 
 /// The fewest groups that a sample may have: fewer say next to nothing.
 const SMALLEST_SAMPLE: usize = 10;
+
+/// `userid,user_id`
+fn names(text: &str) -> Result<Vec<String>, String> {
+    let names = text.split(',').map(str::trim).filter(|name| !name.is_empty());
+    let names: Vec<String> = names.map(str::to_owned).collect();
+    if names.is_empty() { Err("names no column: use NAME,…".to_owned()) } else { Ok(names) }
+}
 
 /// `all`, or `sample=N`: so many groups. The flag may stand alone, so that whatever follows is taken for its value:
 /// what is none is told with what was probably meant.

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use crate::live::Listen;
 use crate::setting::Command::{
-    Apply, Config, ControlStatus, Lookup, Plan, Resume, Runs, Undo, Verify,
+    Apply, Config, ControlStatus, Lookup, Plan, Resume, Runs, SpecCheck, SpecInit, SpecShow, Undo,
+    Verify,
 };
 use crate::setting::{Kind, Layer, Setting, settings, values};
 
@@ -44,7 +45,7 @@ settings! {
     CONFIG: PathBuf = Setting::new("config", Kind::Path, "FILE", values::path)
         .example("tributary.toml")
         .only(&[Layer::Flag, Layer::Environment])
-        .taken_by(&[Plan, Apply, Resume, Verify, Undo, Runs, Config]);
+        .taken_by(&[Plan, Apply, Resume, Verify, Undo, Runs, SpecShow, SpecCheck, SpecInit, Config]);
 }
 
 /// How log lines are written.

@@ -11,11 +11,12 @@ use crate::cli::{given, recorded};
 use crate::moment::Moment;
 use crate::run::{InputRecord, RunId, RunRecord};
 use crate::setting::Command::{
-    Apply, Config, ControlStatus, Lookup, Plan, Resume, Runs, Undo, Verify,
+    Apply, Config, ControlStatus, Lookup, Plan, Resume, Runs, SpecCheck, SpecInit, SpecShow, Undo,
+    Verify,
 };
 use crate::setting::{Command, Kind, Layers};
 
-const COMMANDS: [(Command, &[&str]); 9] = [
+const COMMANDS: [(Command, &[&str]); 12] = [
     (Plan, &["plan", "p.csv"]),
     (Apply, &["apply", "p.csv"]),
     (Resume, &["resume", "run"]),
@@ -24,6 +25,9 @@ const COMMANDS: [(Command, &[&str]); 9] = [
     (Lookup, &["lookup", "a"]),
     (ControlStatus, &["control", "run", "status"]),
     (Runs, &["runs"]),
+    (SpecShow, &["spec", "show"]),
+    (SpecCheck, &["spec", "check", "s.toml"]),
+    (SpecInit, &["spec", "init"]),
     (Config, &["config"]),
 ];
 

@@ -8,7 +8,7 @@ use strum::VariantNames;
 use super::super::moments;
 use crate::pace::InFlight;
 use crate::pipeline::{Discover, ErrorLimit};
-use crate::setting::Command::{Apply, Plan, Resume, Undo, Verify};
+use crate::setting::Command::{Apply, Plan, Resume, SpecShow, Undo, Verify};
 use crate::setting::{Kind, Setting, plain, settings, text, values};
 
 settings! {
@@ -17,7 +17,7 @@ settings! {
 
     /// A merge specification [default: the built-in course-batch]
     SPEC: String = Setting::new("spec", Kind::Text, "FILE", values::any)
-        .example("spec.toml").taken_by(&[Plan, Apply, Resume]);
+        .example("spec.toml").taken_by(&[Plan, Apply, Resume, SpecShow]);
 
     /// How enrolments are found: content or scan
     ///

@@ -11,7 +11,7 @@ use crate::plan::Plan;
 use crate::readable;
 use crate::report::{
     AbsentAccounts, BothLists, ConflictColumn, ConflictExample, Coverage, Deletes,
-    DurationEstimate, HotPartition, InspectedTable, Inspection, LargestAccount, Missed,
+    DurationEstimate, HotPartition, InspectedTable, Inspection, LargestAccount, LeftOut, Missed,
     NamedAccount, OnBothLists, Speed,
 };
 use crate::spec::Table;
@@ -55,6 +55,7 @@ impl Reading {
             coverage: coverage(measured, whole, selection),
             tables: self.tables(figures, whole),
             surroundings: self.surroundings.clone(),
+            left_out: self.left_out.iter().map(left_out).collect(),
             conflicts: inspected.conflicts.iter().map(|conflict| self.conflict(conflict)).collect(),
             absent_sources: absent(
                 &figures.absent_sources,
@@ -113,7 +114,7 @@ impl Reading {
                 deleted: rows.deleted.total(whole),
                 written_bytes: rows.written_bytes.total(whole),
                 tombstones: rows.tombstones.total(whole),
-                rule: rule(table),
+                rule: table.rule(),
             })
             .collect()
     }
@@ -258,23 +259,14 @@ fn coverage(measured: &Measured, whole: u64, selection: Selection) -> Coverage {
     }
 }
 
+fn left_out((table, columns): &(String, Vec<String>)) -> LeftOut {
+    LeftOut { table: table.clone(), columns: columns.clone() }
+}
+
 fn named(absent: &Absent) -> NamedAccount {
     NamedAccount { account: absent.account.to_string(), line: absent.line }
 }
 
 fn is_complete(table: &Table, row: &Row) -> bool {
     row.cells.len() == table.columns.len()
-}
-
-/// What happens where both accounts hold a key.
-fn rule(table: &Table) -> String {
-    if table.survivorship.is_empty() {
-        return "the survivor's row stays as it is, and the source's is dropped".to_owned();
-    }
-    let rules: Vec<_> = table
-        .survivorship
-        .iter()
-        .map(|rule| rule.policy.outcome(&table.columns[rule.column].name))
-        .collect();
-    format!("the survivor's row stays and gets {}", rules.join(" and "))
 }

@@ -48,6 +48,14 @@ pub(in crate::cli) fn cluster(layers: &Layers) -> Result<ClusterSettings, Settin
     })
 }
 
+/// The cluster, where one is named: by its hosts, or by a keyspace.
+pub(in crate::cli) fn named_cluster(
+    layers: &Layers,
+) -> Result<Option<ClusterSettings>, SettingsError> {
+    let is_named = layers.given(HOSTS.row()).is_some() || layers.given(KEYSPACE.row()).is_some();
+    is_named.then(|| cluster(layers)).transpose()
+}
+
 /// The keyspace of the register, if it is to be kept.
 fn register(layers: &Layers) -> Result<Option<String>, SettingsError> {
     if layers.get(&NO_REGISTER)? {
@@ -125,7 +133,7 @@ pub(super) fn source(pairs: &Path) -> Result<InputSource, SettingsError> {
 }
 
 /// The specification and where it was read.
-pub(super) fn spec(layers: &Layers) -> Result<(RawSpec, Option<String>), SettingsError> {
+pub(in crate::cli) fn spec(layers: &Layers) -> Result<(RawSpec, Option<String>), SettingsError> {
     match spec_text(layers)? {
         None => Ok((RawSpec::course_batch().map_err(SettingsError::new)?, None)),
         Some((text, Given { text: path, .. })) => {

@@ -22,7 +22,7 @@ pub(in crate::report) fn add(inspection: &Inspection, report: &mut Report) {
     let (found, is_exact) = (&inspection.deletes, inspection.coverage.is_exact);
     let found = deletes("/inspection/deletes", found, is_exact, HOTTEST);
     report.add(Section::new("Hottest partitions").with_all(found));
-    report.add(surroundings(&inspection.surroundings, &inspection.tables));
+    report.add(surroundings(inspection));
     report.add(costs(inspection));
     report.add(latency("/inspection", &inspection.latency));
 }

@@ -1,6 +1,6 @@
 //! What stands around the tables, and what it means for a merge.
 
-use super::InspectedTable;
+use super::{InspectedTable, Inspection, LeftOut};
 use crate::model::{Surroundings, TableSurroundings};
 use crate::report::document::{Fact, Section, Table, Tone};
 use crate::report::figures::Number;
@@ -13,12 +13,30 @@ const SHORT_GC_GRACE_S: u64 = 3_600;
 const BEYOND_CQL: &str = "no client is told of free disk space, compactions that wait, running repairs or snapshots: ask \
                           nodetool (status, compactionstats, tpstats, listsnapshots) and df on each node";
 
-/// Says it; `tables` is what a merge does to each of the tables.
-pub(super) fn surroundings(found: &Surroundings, tables: &[InspectedTable]) -> Section {
+/// Says it.
+pub(super) fn surroundings(inspection: &Inspection) -> Section {
+    let found = &inspection.surroundings;
     Section::new("Around the tables")
         .about("As of now, and as far as the cluster tells it to a client.")
-        .with(table(found, tables))
+        .with(table(found, &inspection.tables))
+        .with_all(left_out(&inspection.left_out))
         .with_all(facts(found))
+}
+
+/// Tables that may name accounts, and go on naming the sources.
+fn left_out(tables: &[LeftOut]) -> Option<Fact> {
+    if tables.is_empty() {
+        return None;
+    }
+    let of = |LeftOut { table, columns }: &LeftOut| {
+        say!("{} ({})", code(table), Text::join(columns.iter().map(code), ", "))
+    };
+    let message = say!(
+        "columns of other tables are named like those of the accounts: {}. The specification does not name these tables, \
+         so their rows go on naming the sources. See what they hold, and add those that should be merged",
+        Text::join(tables.iter().map(of), ", "),
+    );
+    Some(Fact::new("Left out", message).toned(Tone::Warning))
 }
 
 fn table(found: &Surroundings, tables: &[InspectedTable]) -> Table {

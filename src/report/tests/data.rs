@@ -261,6 +261,7 @@ pub(super) fn inspection(is_exact: bool) -> Inspection {
         },
         tables: vec![table("content_consumption", 70_351), table("user_courses", 41_780)],
         surroundings: surroundings::surroundings(),
+        left_out: vec![LeftOut { table: "badges".into(), columns: vec!["user_id".into()] }],
         conflicts: vec![conflict(331, true), conflict(332, true), conflict(333, false)],
         absent_sources: AbsentAccounts {
             accounts: total(4_021),

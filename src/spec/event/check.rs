@@ -1,103 +1,182 @@
 //! The check of an event: what it quotes has to exist, and to be found.
 
-use super::{EventColumn, EventSpec, Node, Template, is_quotable};
-use crate::spec::raw::RawEvent;
-use crate::spec::{Part, SpecError, Table};
+use super::{EventColumn, EventSpec, RawEvent, RawEventColumn, is_quotable};
+use crate::spec::fault::{At, Faults, list};
+use crate::spec::raw::RawTable;
+use crate::spec::{Part, Table};
 
-impl EventSpec {
-    /// Checks the event against the tables that it is about.
-    pub(in crate::spec) fn check(raw: &RawEvent, tables: &[Table]) -> Result<Self, SpecError> {
-        let problem = |problem: String| SpecError::Event { problem };
-        let (index, table) =
-            tables
-                .iter()
-                .enumerate()
-                .find(|(_, table)| table.name == raw.table)
-                .ok_or_else(|| problem(format!("there is no [[table]] named {}", raw.table)))?;
-        let Some(through) = table.locator.through else {
-            return Err(problem(format!(
+/// What placeholders may name beside columns.
+const GENERAL: [&str; 3] = ["account", "ets", "uuid"];
+
+fn problem(problem: &str) -> String {
+    format!("[event]: {problem}")
+}
+
+impl RawEvent {
+    /// What the text alone can tell.
+    pub(in crate::spec) fn check_alone(&self, tables: &[RawTable], faults: &mut Faults) {
+        let Some(table) = tables.iter().find(|table| *table.name == *self.table) else {
+            let names = list(tables.iter().map(|table| table.name.as_str()));
+            let message = format!("there is no [[table]] named {}; there are: {names}", self.table);
+            return faults.add(self.table.line, problem(&message));
+        };
+        let Some(find) = &table.find else { return };
+        let Some(leading) = find.columns().next().map(|path| &path.table) else {
+            let message = format!(
                 "{} is found by partition; events are made for tables with partitions_from",
-                raw.table
-            )));
+                self.table
+            );
+            return faults.add(self.table.line, problem(&message));
         };
-        if !table.has_one_row_per_scope() {
-            return Err(problem(format!(
-                "an account may own several rows of {} in one partition; events are made for tables in which it owns \
-                 one",
-                raw.table
-            )));
+        for path in self.columns.values().filter_map(|column| column.else_min.as_ref()) {
+            if path.table != *leading {
+                let message = format!("else_min names {path}; it has to be a column of {leading}");
+                faults.add(path.line, problem(&message));
+            }
         }
-        let leading = &tables[through];
-        let is_key =
-            |part: &Part| matches!(part, Part::Column(column) if *column >= leading.key_len);
-        if table.locator.parts.iter().any(is_key) {
-            return Err(problem(format!(
-                "{} is led to by a column of {} that is not part of its key; events are made where a key leads",
-                raw.table, leading.name
-            )));
-        }
-        let mut columns = Vec::new();
-        for (name, column) in &raw.columns {
-            let own = table
-                .position(name)
-                .ok_or_else(|| problem(format!("{} has no column {name}", table.name)))?;
-            quotable(table, own).map_err(problem)?;
-            let else_min = match &column.else_min {
-                None => None,
-                Some(path) if path.table == leading.name => {
-                    let position = leading
-                        .position(&path.column)
-                        .ok_or_else(|| problem(format!("else_min: there is no column {path}")))?;
-                    if !leading.columns[position].cql_type.is_text() {
-                        return Err(problem(format!(
-                            "else_min names {path} of type {}; it has to be text",
-                            leading.columns[position].cql_type
-                        )));
-                    }
-                    if leading.locator.through.is_some() {
-                        return Err(problem(format!(
-                            "else_min names {path}, but rows of {} are found through another table",
-                            leading.name
-                        )));
-                    }
-                    Some(position)
-                }
-                Some(path) => {
-                    return Err(problem(format!(
-                        "else_min names {path}; it has to be a column of {}",
-                        leading.name
-                    )));
-                }
-            };
-            let cql_type = table.columns[own].cql_type.clone();
-            columns.push(EventColumn { name: name.clone(), column: own, cql_type, else_min });
-        }
-        let mut scope = Vec::new();
-        for column in table.scope_columns() {
-            quotable(table, column).map_err(problem)?;
-            scope.push(table.columns[column].clone());
-        }
-        let known = |name: &str| {
-            ["account", "ets", "uuid"].contains(&name)
-                || scope.iter().any(|column| column.name == name)
-                || raw.columns.contains_key(name)
-        };
-        let key = Template::parse(&raw.key, known).map_err(problem)?;
-        let value = serde_json::to_value(&raw.value).map_err(|error| problem(error.to_string()))?;
-        let value = Node::parse(value, known).map_err(problem)?;
-        let account = table.columns[table.account].cql_type.clone();
-        Ok(Self { table: index, account, scope, columns, key, value })
+    }
+
+    /// The columns of a table that are needed to look at a survivor's rows.
+    pub(in crate::spec) fn columns_of<'a>(
+        &'a self,
+        table: &'a str,
+    ) -> impl Iterator<Item = &'a str> {
+        self.columns.iter().filter_map(move |(name, column)| match &column.else_min {
+            Some(path) if path.table == table => Some(path.column.as_str()),
+            _ if *self.table == table => Some(name.as_str()),
+            _ => None,
+        })
     }
 }
 
-/// What an event quotes has to be text, or something that JSON can say.
-fn quotable(table: &Table, position: usize) -> Result<(), String> {
-    let column = &table.columns[position];
-    if is_quotable(&column.cql_type) {
-        return Ok(());
+impl EventSpec {
+    /// Checks the event against the tables that it is about, as far as these fit themselves.
+    pub(in crate::spec) fn check(
+        raw: &RawEvent,
+        tables: &[Option<Table>],
+        faults: &mut Faults,
+    ) -> Option<Self> {
+        let is_own =
+            |table: &Option<Table>| table.as_ref().is_some_and(|own| own.name == *raw.table);
+        let index = tables.iter().position(is_own)?;
+        let table = tables[index].as_ref()?;
+        let leading = tables[table.locator.through?].as_ref()?;
+        let mut own = Own { raw, table, leading, faults };
+        own.shape();
+        let columns = raw.columns.iter().map(|(name, column)| own.column(name, column));
+        // Each is looked at, though one may be wrong.
+        let columns: Vec<_> = columns.collect();
+        let scope: Vec<_> = table.scope_columns().collect();
+        for column in &scope {
+            own.quotable(*column, raw.table.line);
+        }
+        let scope: Vec<_> = scope.into_iter().map(|column| table.columns[column].clone()).collect();
+        let names = scope.iter().map(|column| column.name.as_str());
+        own.placeholders(&GENERAL.into_iter().chain(names).collect::<Vec<_>>());
+        Some(Self {
+            table: index,
+            account: table.columns[table.account].cql_type.clone(),
+            scope,
+            columns: columns.into_iter().collect::<Option<_>>()?,
+            key: (*raw.key).clone(),
+            value: raw.value.clone(),
+        })
     }
-    Err(format!(
-        "{}.{} is of type {}; an event quotes text, whole numbers, booleans and uuids",
-        table.name, column.name, column.cql_type
-    ))
+}
+
+/// An event beside its table and the one that leads there.
+struct Own<'a> {
+    raw: &'a RawEvent,
+    table: &'a Table,
+    leading: &'a Table,
+    faults: &'a mut Faults,
+}
+
+impl Own<'_> {
+    fn wrong(&mut self, line: usize, message: &str) {
+        self.faults.add(line, problem(message));
+    }
+
+    /// Each event is about one row, which a key leads to.
+    fn shape(&mut self) {
+        let line = self.raw.table.line;
+        if !self.table.has_one_row_per_scope() {
+            let message = format!(
+                "an account may own several rows of {} in one partition; events are made for tables in which it owns \
+                 one",
+                self.raw.table
+            );
+            self.wrong(line, &message);
+        }
+        let key_len = self.leading.key_len;
+        let is_key = |part: &Part| matches!(part, Part::Column(column) if *column >= key_len);
+        if self.table.locator.parts.iter().any(is_key) {
+            let message = format!(
+                "{} is led to by a column of {} that is not part of its key; events are made where a key leads",
+                self.raw.table, self.leading.name
+            );
+            self.wrong(line, &message);
+        }
+    }
+
+    fn column(&mut self, name: &str, column: &At<RawEventColumn>) -> Option<EventColumn> {
+        let Some(own) = self.table.position(name) else {
+            let columns = list(self.table.columns.iter().map(|column| column.name.as_str()));
+            let message = format!("{} has no column {name}; it has: {columns}", self.table.name);
+            self.wrong(column.line, &message);
+            return None;
+        };
+        self.quotable(own, column.line);
+        let else_min = match &column.else_min {
+            Some(path) if path.table == self.leading.name => {
+                let Some(at) = self.leading.position(&path.column) else {
+                    self.wrong(path.line, &format!("else_min: there is no column {path}"));
+                    return None;
+                };
+                let of = &self.leading.columns[at].cql_type;
+                if !of.is_text() {
+                    let message = format!("else_min names {path} of type {of}; it has to be text");
+                    self.wrong(path.line, &message);
+                }
+                if self.leading.locator.through.is_some() {
+                    let message = format!(
+                        "else_min names {path}, but rows of {} are found through another table",
+                        self.leading.name
+                    );
+                    self.wrong(path.line, &message);
+                }
+                Some(at)
+            }
+            _ => None,
+        };
+        let cql_type = self.table.columns[own].cql_type.clone();
+        Some(EventColumn { name: name.to_owned(), column: own, cql_type, else_min })
+    }
+
+    /// What an event quotes has to be text, or something that JSON can say.
+    fn quotable(&mut self, position: usize, line: usize) {
+        let column = &self.table.columns[position];
+        if !is_quotable(&column.cql_type) {
+            let message = format!(
+                "{}.{} is of type {}; an event quotes text, whole numbers, booleans and uuids",
+                self.table.name, column.name, column.cql_type
+            );
+            self.wrong(line, &message);
+        }
+    }
+
+    /// Every placeholder is one of these, or a column that the event names.
+    fn placeholders(&mut self, known: &[&str]) {
+        let columns = self.raw.columns.keys().map(String::as_str);
+        let known: Vec<&str> = known.iter().copied().chain(columns).collect();
+        for template in [&self.raw.key].into_iter().chain(self.raw.value.templates()) {
+            for name in template.names().filter(|name| !known.contains(name)) {
+                let message = format!(
+                    "there is no placeholder ${{{name}}}; there are: {}",
+                    list(known.iter().copied())
+                );
+                self.wrong(template.line, &message);
+            }
+        }
+    }
 }

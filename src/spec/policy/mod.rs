@@ -119,6 +119,21 @@ pub(crate) fn parse(name: &str) -> Result<&'static dyn Policy, String> {
     })
 }
 
+/// The policies that a column of this type can have.
+pub(super) fn fitting(of: &CqlType) -> impl Iterator<Item = &'static dyn Policy> {
+    ALL.iter().copied().filter(|policy| policy.wants(of).is_none())
+}
+
+/// What becomes of two rows with one key, in words that continue a sentence.
+pub(crate) fn rule<'a>(columns: impl Iterator<Item = (&'a str, &'static dyn Policy)>) -> String {
+    let looked_at = columns.filter(|(_, policy)| policy.looks());
+    let outcomes: Vec<_> = looked_at.map(|(column, policy)| policy.outcome(column)).collect();
+    match outcomes.is_empty() {
+        true => "the survivor's row stays as it is, and the source's is dropped".to_owned(),
+        false => format!("the survivor's row stays and gets {}", outcomes.join(" and ")),
+    }
+}
+
 /// What the policies that go by an order want.
 const ORDERED: &str = "a type with an order, such as int, text or timestamp";
 

@@ -41,6 +41,7 @@ const UNUSUAL: &[(&str, &str, Ends)] = &[
     (README, "tributary apply", With(3)),
     (README, "--until", AtWork),
     (README, "tributary resume", With(3)),
+    ("specification", "tributary spec check wrong.toml", With(2)),
     ("live", "tributary apply", AtWork),
     ("live", "ssh", Elsewhere("another machine")),
     (

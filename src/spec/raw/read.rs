@@ -1,0 +1,216 @@
+//! TOML → a specification as written: each entry is what it may be, or a fault.
+
+use std::collections::BTreeMap;
+
+use toml::de::{DeTable, DeValue};
+
+use super::{RawFind, RawPart, RawSpec, RawTable, alone};
+use crate::model::CqlType;
+use crate::spec::event::RawEvent;
+use crate::spec::fault::{At, Faults};
+use crate::spec::fields::{Fields, Source, Value, kind};
+use crate::spec::policy::{self, Policy};
+
+const FIND: &str = "find is either \"partition\", { partitions_from = \"table.column\" }, or { partition = { column = \
+                    { value = … } or { from = \"table.column\" }, … } }";
+const PART: &str =
+    "a column of the partition key comes from { value = … } or { from = \"table.column\" }";
+const ON_CONFLICT: &str = "on_conflict is either \"keep-target\" or a table of column = \"policy\"";
+
+/// Reads a text. Of what is no TOML nothing is read.
+pub(super) fn read(text: &str, origin: &str) -> (RawSpec, Faults) {
+    let mut source = Source::new(text, origin);
+    let (document, errors) = DeTable::parse_recoverable(text);
+    for error in errors {
+        let line = source.line(&error.span().unwrap_or_default());
+        // Some messages have a second line.
+        let message = error.message().trim_end().replace('\n', "; ");
+        source.faults.add(line, format!("this is not TOML: {message}"));
+    }
+    let mut spec = RawSpec {
+        name: String::new(),
+        tables: Vec::new(),
+        event: None,
+        text: text.to_owned(),
+        origin: origin.to_owned(),
+    };
+    if source.faults.is_empty() {
+        let document = document.get_ref();
+        let known = ["name", "table", "event"];
+        let fields = Fields::new(&mut source, ("the specification", 1), document, &known);
+        let name = fields.text(&mut source, "name", "name = \"courses\"");
+        spec.name = name.map_or_else(String::new, |name| (*name).clone());
+        spec.tables = tables(&mut source, &fields);
+        spec.event = fields.find("event").and_then(|event| RawEvent::read(&mut source, event));
+        alone::check(&spec, &mut source.faults);
+    }
+    (spec, source.faults)
+}
+
+fn tables(source: &mut Source<'_>, fields: &Fields<'_, '_>) -> Vec<RawTable> {
+    let Some(written) = fields.find("table") else { return Vec::new() };
+    let DeValue::Array(tables) = written.get_ref() else {
+        let message = format!(
+            "table is {}: each table has a heading of its own, [[table]]",
+            kind(written.get_ref())
+        );
+        source.wrong(written, message);
+        return Vec::new();
+    };
+    tables.iter().filter_map(|written| table(source, written)).collect()
+}
+
+fn table(source: &mut Source<'_>, written: &Value<'_>) -> Option<RawTable> {
+    let entries = source.table("[[table]]", written)?;
+    let line = source.line(&written.span());
+    let named = entries.iter().find(|(key, _)| key.get_ref() == "name");
+    let what = match named.and_then(|(_, name)| name.get_ref().as_str()) {
+        Some(name) => format!("table {name}"),
+        None => "[[table]]".to_owned(),
+    };
+    let known = ["name", "account", "find", "on_conflict", "delete_source", "columns"];
+    let fields = Fields::new(source, (&what, line), entries, &known);
+    let name = fields.text(source, "name", "name = \"user_courses\"");
+    let account = fields.text(source, "account", "account = \"userid\"");
+    let found = fields.get(source, "find", "find = \"partition\"");
+    let find = found.and_then(|found| find(source, &what, found));
+    let on_conflict = fields.find("on_conflict");
+    let policies = on_conflict.map(|written| policies(source, &what, written));
+    let delete_source = fields.find("delete_source");
+    let delete_source =
+        delete_source.and_then(|is| source.switch(&fields.within("delete_source"), is));
+    let columns = fields.find("columns");
+    let columns = columns.map(|written| columns_of(source, &fields.within("columns"), written));
+    Some(RawTable {
+        name: name?,
+        line,
+        account,
+        find,
+        policies: policies.unwrap_or_default(),
+        delete_source: delete_source.unwrap_or(true),
+        columns: columns.unwrap_or_default(),
+    })
+}
+
+fn find(source: &mut Source<'_>, what: &str, written: &Value<'_>) -> Option<At<RawFind>> {
+    let line = source.line(&written.span());
+    let entries = match written.get_ref() {
+        DeValue::String(word) if word == "partition" => {
+            return Some(At::new(RawFind::Partition, line));
+        }
+        DeValue::Table(entries) => entries,
+        other => {
+            source.wrong(written, format!("{what}: find is {}, but {FIND}", kind(other)));
+            return None;
+        }
+    };
+    let only =
+        |name: &str| entries.iter().find(|(key, _)| key.get_ref() == name && entries.len() == 1);
+    if let Some((_, from)) = only("partitions_from") {
+        let partitions_from = source.path(&format!("{what}: partitions_from"), from)?;
+        return Some(At::new(RawFind::Clustering { partitions_from }, line));
+    }
+    let Some((_, parts)) = only("partition") else {
+        let keys: Vec<&str> = entries.keys().map(|key| key.get_ref().as_ref()).collect();
+        source.wrong(
+            written,
+            format!("{what}: find has the entries ({}), but {FIND}", keys.join(", ")),
+        );
+        return None;
+    };
+    let parts = source.table(&format!("{what}: find.partition"), parts)?;
+    let partition = parts.iter().map(|(column, written)| {
+        let part = part(source, &format!("{what}: {}", column.get_ref()), written)?;
+        Some((column.get_ref().to_string(), part))
+    });
+    // Each is looked at, though one may be wrong.
+    let partition: Vec<_> = partition.collect();
+    let partition = partition.into_iter().collect::<Option<BTreeMap<_, _>>>()?;
+    Some(At::new(RawFind::Parts { partition }, line))
+}
+
+fn part(source: &mut Source<'_>, what: &str, written: &Value<'_>) -> Option<At<RawPart>> {
+    let line = source.line(&written.span());
+    let entries = written.get_ref().as_table().filter(|entries| entries.len() == 1);
+    let entry = entries.and_then(|entries| entries.iter().next());
+    let constant = |value: &DeValue<'_>| match value {
+        DeValue::String(text) => Some(toml::Value::String(text.to_string())),
+        DeValue::Integer(number) => {
+            i64::from_str_radix(number.as_str(), number.radix()).ok().map(toml::Value::Integer)
+        }
+        DeValue::Boolean(is) => Some(toml::Value::Boolean(*is)),
+        _ => None,
+    };
+    match entry {
+        Some((key, value)) if key.get_ref() == "value" => {
+            let Some(constant) = constant(value.get_ref()) else {
+                let message = format!(
+                    "{what}: value is {}: a constant is text, a whole number of 64 bits, true or false",
+                    kind(value.get_ref())
+                );
+                source.wrong(value, message);
+                return None;
+            };
+            Some(At::new(RawPart::Constant(constant), line))
+        }
+        Some((key, from)) if key.get_ref() == "from" => {
+            Some(At::new(RawPart::Column(source.path(&format!("{what}: from"), from)?), line))
+        }
+        _ => {
+            source.wrong(written, format!("{what} is {}, but {PART}", kind(written.get_ref())));
+            None
+        }
+    }
+}
+
+fn policies(
+    source: &mut Source<'_>,
+    what: &str,
+    written: &Value<'_>,
+) -> BTreeMap<String, At<&'static dyn Policy>> {
+    let entries = match written.get_ref() {
+        DeValue::String(word) if word == "keep-target" => return BTreeMap::new(),
+        DeValue::Table(entries) => entries,
+        DeValue::String(word) => {
+            let message = format!(
+                "{what}: on_conflict = {word:?} is not known: use \"keep-target\", or a policy per column such as \
+                 {{ status = \"max\" }}"
+            );
+            source.wrong(written, message);
+            return BTreeMap::new();
+        }
+        other => {
+            source.wrong(
+                written,
+                format!("{what}: on_conflict is {}, but {ON_CONFLICT}", kind(other)),
+            );
+            return BTreeMap::new();
+        }
+    };
+    let policies = entries.iter().filter_map(|(column, written)| {
+        let column = column.get_ref();
+        let word = source.text(&format!("{what}: on_conflict of {column}"), written)?;
+        match policy::parse(&word) {
+            Ok(policy) => Some((column.to_string(), word.map(|_| policy))),
+            Err(why) => {
+                source.wrong(written, format!("{what}: column {column}: {why}"));
+                None
+            }
+        }
+    });
+    policies.collect()
+}
+
+fn columns_of(
+    source: &mut Source<'_>,
+    what: &str,
+    written: &Value<'_>,
+) -> BTreeMap<String, At<CqlType>> {
+    let Some(entries) = source.table(what, written) else { return BTreeMap::new() };
+    let columns = entries.iter().filter_map(|(column, written)| {
+        let column = column.get_ref();
+        let of = source.text(&format!("{what}: {column}"), written)?;
+        Some((column.to_string(), of.map(|of| CqlType::parse(&of))))
+    });
+    columns.collect()
+}
