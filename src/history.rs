@@ -188,6 +188,11 @@ pub(crate) fn row_bytes<'a>(histories: impl IntoIterator<Item = &'a History>) ->
 }
 
 impl History {
+    /// The primary key of the row that the run found first, in column order.
+    pub(crate) fn key(&self) -> Vec<Bytes> {
+        self.key.clone()
+    }
+
     /// The primary key of the row of `account`, in column order.
     pub(crate) fn key_of(&self, table: &Table, account: &AccountId) -> Vec<Bytes> {
         let mut key = self.key.clone();

@@ -16,7 +16,7 @@ use super::session::{Session, Traces};
 use super::{ApplySettings, Console, Exit, Failure, register};
 use crate::advice::Advice;
 use crate::journal::SqliteJournal;
-use crate::pipeline::Known;
+use crate::pipeline::{Known, others};
 use crate::run::{RunRecord, files};
 
 /// Runs `apply`.
@@ -78,6 +78,7 @@ async fn carry_out(
     }
 
     let journal = SqliteJournal::open(&run_dir.file(files::JOURNAL))?;
+    others::keep_registered(&journal, ready.past.held().is_some())?;
     let known = Known::default();
     let session = Session {
         run_dir,

@@ -18,7 +18,8 @@ use crate::pace::Pace;
 use crate::pipeline::{AsOf, Context, Discover, Operations};
 use crate::register::Register;
 use crate::run::RunId;
-use crate::spec::{RawSpec, Spec};
+use crate::spec::schema::Schema;
+use crate::spec::{RawSpec, Spec, SpecError};
 use crate::storage::TombstoneLimits;
 
 /// What it takes to be ready.
@@ -46,6 +47,26 @@ pub(super) struct Needs<'a> {
 }
 
 impl<'a> Needs<'a> {
+    /// The specification, checked against the cluster's schema. What came to a table since the run began keeps nobody from
+    /// comparing what it left.
+    fn checked(&self, schema: &Schema) -> Result<Spec, Failure> {
+        let checked = match (self.has_begun, self.writes) {
+            (false, _) => self.spec.check(schema),
+            (true, true) => self.spec.without_lost_columns(schema).check(schema),
+            (true, false) => {
+                let schema = schema.to_compare();
+                self.spec.without_lost_columns(&schema).check(&schema)
+            }
+        };
+        checked.map_err(|error| match error {
+            SpecError::NotReplayable { .. } if self.has_begun => Failure::failed(anyhow::anyhow!(
+                "{error}. It was merged before that came: verify still compares it, and whatever writes goes on once that is \
+                 taken back (ALTER TABLE … DROP the column, or WITH default_time_to_live = 0). Nothing was written"
+            )),
+            error => Failure::failed(error),
+        })
+    }
+
     /// What a merge needs.
     pub(super) fn of(settings: &'a MergeSettings, run: &'a RunId, has_begun: bool) -> Self {
         let MergeSettings { cluster, events, spec, work, .. } = settings;
@@ -87,13 +108,10 @@ impl Ready {
     /// Connects and checks; nothing is written.
     async fn start(needs: Needs<'_>, lease: &Lease) -> Result<Self, Failure> {
         let cluster = Cluster::connect(needs.cluster.clone()).await?;
-        let spec = match needs.has_begun {
-            true => needs.spec.without_lost_columns(cluster.schema()).check(cluster.schema()),
-            false => needs.spec.check(cluster.schema()),
-        };
-        let spec = Arc::new(spec.map_err(Failure::failed)?);
+        let spec = Arc::new(needs.checked(cluster.schema())?);
         let gc_grace_s = spec.tables.iter().map(|table| cluster.gc_grace_s(&table.name)).collect();
         cluster.check_gc_grace(&spec, needs.min_gc_grace)?;
+        cluster.check_rights(&spec, needs.writes).await?;
         let store = cluster.store(Arc::clone(&spec)).await?;
         if needs.write_times {
             // A cluster that cannot tell them is refused at the start, not when they are needed.

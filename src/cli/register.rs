@@ -13,19 +13,16 @@ use tokio::task::JoinHandle;
 use super::Failure;
 use crate::advice::Advice;
 use crate::cluster::{Cluster, ClusterRegister, RegisterReader};
-use crate::journal::{GroupRecord, Journal, State};
+use crate::journal::Journal;
 use crate::model::{AccountId, AccountType, Group, Pair};
 use crate::pairs::{Followed, Rule};
-use crate::pipeline::{Barred, Known};
+use crate::pipeline::{Barred, Known, others};
 use crate::plan::{Plan, Refusal};
 use crate::register::{Archive, Later, Lineage, Register, Verdict};
 use crate::run::RunId;
 use crate::spec::Spec;
 
 pub(super) use standing::{begun, check_newest, settle};
-
-/// Groups that the register is asked about at once.
-const GROUPS: usize = 10_000;
 
 /// How often the lease is renewed while no window does it.
 const RENEWED: Duration = Duration::from_secs(20);
@@ -199,35 +196,29 @@ pub(super) fn barred(
     known: &Known,
     journal: &dyn Journal,
 ) -> Result<Barred, Failure> {
-    let mut barred = Barred::default();
-    if lineage.is_empty() {
-        return Ok(barred);
+    let say = |verdict: &Verdict| format!("{}: {}", rule(verdict).name(), sentence(verdict));
+    Ok(others::barred(lineage, plan, known, journal, say)?)
+}
+
+/// Forgets the groups of a run whose intents were never written.
+///
+/// # Errors
+/// The journal or the register cannot be read, or the journal not written.
+pub(super) async fn forget_unwritten(
+    register: &dyn Archive,
+    own: &RunId,
+    journal: &dyn Journal,
+    spec: &Spec,
+) -> Result<(), Failure> {
+    let tables = tables(spec);
+    let forgotten = others::forget_unwritten(register, own.as_str(), journal, &tables).await;
+    let groups = forgotten.map_err(Failure::failed)?;
+    if groups > 0 {
+        tracing::info!(
+            "{groups} groups were intended and never written: they count as not begun, or as not swept again"
+        );
     }
-    for group in plan.groups() {
-        match known.state(group.index) {
-            None => {
-                if let Some((_, verdict)) = lineage.verdicts(&group).into_iter().next() {
-                    let why = format!("{}: {}", rule(&verdict).name(), sentence(&verdict));
-                    barred.not_begun.insert(group.index, why);
-                }
-            }
-            Some(State::Undone) => {}
-            Some(state) => {
-                let t = journal.group(group.index)?.and_then(|record| record.t);
-                let later = lineage.named_since(&group, t.unwrap_or_default());
-                let Some(last) = later.last() else { continue };
-                let why = format!(
-                    "run {} has worked on accounts of this group since: end or undo that one first",
-                    last.run
-                );
-                match state {
-                    State::Done => barred.moved_on.insert(group.index, last.run.clone()),
-                    _ => barred.not_begun.insert(group.index, why),
-                };
-            }
-        }
-    }
-    Ok(barred)
+    Ok(())
 }
 
 /// The rule by which a pair is not merged.
@@ -274,28 +265,9 @@ pub(super) async fn not_yet(
     groups: &[usize],
     spec: &Spec,
 ) -> Result<BTreeMap<usize, Vec<Later>>, Failure> {
-    let mut not_yet = BTreeMap::new();
-    for some in groups.chunks(GROUPS) {
-        let mut known = Vec::with_capacity(some.len());
-        for index in some {
-            if let Some(GroupRecord { group: index, survivor, pairs, t, .. }) =
-                journal.group(*index)?
-            {
-                known.push((Group { index, survivor, pairs }, t.unwrap_or_default()));
-            }
-        }
-        let accounts = known.iter().flat_map(|(group, _)| group.accounts());
-        let accounts = accounts.map(|account| account.text().into_owned());
-        let lineage = Lineage::of(register, accounts, &tables(spec), Some(own.as_str())).await;
-        let lineage = lineage.map_err(Failure::failed)?;
-        for (group, t) in &known {
-            let later = lineage.later(group, *t);
-            if !later.is_empty() {
-                not_yet.insert(group.index, later);
-            }
-        }
-    }
-    Ok(not_yet)
+    let tables = tables(spec);
+    let not_yet = others::not_yet(register, own.as_str(), journal, groups, &tables);
+    not_yet.await.map_err(Failure::failed)
 }
 
 /// What undoes the runs that come before some groups of this one, in the order in which that can be done.

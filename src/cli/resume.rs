@@ -21,7 +21,7 @@ use crate::advice::Advice;
 use crate::journal::{Journal, SqliteJournal};
 use crate::moment::Moment;
 use crate::pairs;
-use crate::pipeline::Known;
+use crate::pipeline::{Known, others};
 use crate::plan::Plan;
 use crate::run::{InputRecord, RunDir, RunRecord, copy_of_pairs, files};
 
@@ -60,9 +60,12 @@ async fn carry_out(
     let ready = Ready::start_unless(&mut stop, Needs::of(merge, &record.id, true), console).await?;
     register::check_newest(&ready.past, &record.id, &journal, plan.len() as u64).await?;
     check_tables(&journal, ready.spec())?;
+    others::keep_registered(&journal, ready.past.held().is_some())?;
     let known = match ready.past.archive() {
         None => known,
         Some(past) => {
+            register::forget_unwritten(past, &record.id, &journal, ready.spec()).await?;
+            let known = Known::new(journal.states()?);
             let own = Some(record.id.as_str());
             let lineage = register::lineage(past, &plan, ready.spec(), own).await?;
             let barred = register::barred(&lineage, &plan, &known, &journal)?;

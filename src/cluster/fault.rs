@@ -7,9 +7,15 @@ use crate::storage::{Fault, StorageError};
 /// A code of the protocol's version 5.
 const CDC_WRITE_FAILURE: i32 = 0x1600;
 
-/// How Cassandra names a table, a keyspace or a column that is gone (`Schema.validateTable`, `TableMetadata.getExistingColumn`).
-const GONE: [&str; 4] =
-    ["unconfigured table", "does not exist", "Undefined column name", "Unknown identifier"];
+/// How Cassandra begins to say that a table or a column is gone (`Schema.validateTable`, `TableMetadata.getExistingColumn`).
+const GONE: [&str; 3] = ["unconfigured table", "Undefined column name", "Unknown identifier"];
+/// How it ends to say so of a keyspace. In the midst of a message it may be part of a key, which concerns one group.
+const NOWHERE: &str = "does not exist";
+/// How it names a row that no replica can ever take (`MutationExceededMaxSizeException`), before 5.0 as an error of its own.
+const OVERSIZED: &str = "oversized mutation";
+
+/// How it fails at a statement on a table that has just been dropped (`Schema.getColumnFamilyStoreInstance`).
+const UNKNOWN: &str = "Unknown CF ";
 
 /// The characters of a key that are shown.
 const SHOWN: usize = 64;
@@ -93,7 +99,9 @@ fn db_kind(error: &DbError, message: &str) -> Fault {
         | DbError::Overloaded
         | DbError::IsBootstrapping
         | DbError::RateLimitReached { .. } => Fault::Transient,
-        DbError::ReadTimeout { .. } | DbError::WriteTimeout { .. } => Fault::TimedOut,
+        DbError::ReadTimeout { .. } | DbError::WriteTimeout { .. } => Fault::Late,
+        DbError::ServerError if message.contains(OVERSIZED) => Fault::Permanent,
+        DbError::ServerError if message.contains(UNKNOWN) => Fault::Fatal,
         DbError::ReadFailure { .. } | DbError::WriteFailure { .. } | DbError::ServerError => {
             Fault::Replica
         }
@@ -101,9 +109,14 @@ fn db_kind(error: &DbError, message: &str) -> Fault {
         // Space for changes that wait for a consumer is used up (CASSANDRA-12148); the driver has no name for it.
         DbError::Other(CDC_WRITE_FAILURE) => Fault::Transient,
         DbError::Unauthorized => Fault::Fatal,
-        DbError::Invalid if GONE.iter().any(|gone| message.contains(gone)) => Fault::Fatal,
+        DbError::Invalid if is_gone(message) => Fault::Fatal,
         _ => Fault::Permanent,
     }
+}
+
+/// Whether a table, a keyspace or a column is not there.
+fn is_gone(message: &str) -> bool {
+    GONE.iter().any(|gone| message.starts_with(gone)) || message.ends_with(NOWHERE)
 }
 
 pub(super) fn one_line(text: &str) -> String {
@@ -128,9 +141,16 @@ mod tests {
         check(DbError::Overloaded, "", Fault::Transient);
         let (received, required, data_present) = (1, 2, true);
         let late = DbError::ReadTimeout { consistency, received, required, data_present };
-        check(late, "", Fault::TimedOut);
+        check(late, "", Fault::Late);
         check(DbError::Invalid, "Key may not be empty", Fault::Permanent);
         check(DbError::Invalid, "unconfigured table user_courses", Fault::Fatal);
+        check(DbError::Invalid, "Keyspace 'k' does not exist", Fault::Fatal);
+        let oversized = "Rejected an oversized mutation (20/16) for keyspace: k. Top keys are: t.it does not exist (20)";
+        check(DbError::Invalid, oversized, Fault::Permanent);
+        check(DbError::ServerError, "Encountered an oversized mutation (20/16)", Fault::Permanent);
+        let dropped = "java.lang.IllegalArgumentException: Unknown CF d4010620-ebde-11f1";
+        check(DbError::ServerError, dropped, Fault::Fatal);
+        check(DbError::ServerError, "java.lang.NullPointerException", Fault::Replica);
         check(DbError::Invalid, "Undefined column name grade in table k.t", Fault::Fatal);
         check(DbError::Unauthorized, "no MODIFY permission", Fault::Fatal);
         let (received, required, numfailures, data_present) = (0, 1, 1, false);

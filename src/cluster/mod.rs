@@ -23,6 +23,7 @@ mod owners;
 mod reads;
 mod register;
 mod replicas;
+mod rights;
 mod rows;
 mod scan;
 mod schema;
@@ -36,12 +37,15 @@ mod truncated;
 mod values;
 mod writes;
 
+use std::collections::BTreeSet;
+
 use thiserror::Error;
 
 pub use address_map::AddressMap;
 pub use connect::Cluster;
 pub(crate) use diagnosis::{Layer, Tried};
 pub(crate) use register::{ClusterRegister, RegisterReader};
+pub use rights::Lacking;
 pub use settings::*;
 pub(crate) use store::ReadStore;
 pub use store::Store;
@@ -156,6 +160,12 @@ pub enum ClusterError {
         /// What the server says.
         message: String,
     },
+    /// The user lacks privileges.
+    #[error("{}", rights::sentence(lacking))]
+    NotPermitted {
+        /// All of them.
+        lacking: BTreeSet<Lacking>,
+    },
     /// A table drops its tombstones too early.
     #[error(
         "table {table} keeps its tombstones for {gc_grace_s} s (gc_grace_seconds), which is less than {least_s} s: a \
@@ -240,6 +250,8 @@ pub enum ClusterError {
 
 /// The most contact points that a message lists.
 const LISTED: usize = 4;
+/// The most names.
+const KNOWN: usize = 20;
 
 fn tried_list(tried: &[Tried]) -> String {
     let mut list: Vec<_> = tried.iter().take(LISTED).map(ToString::to_string).collect();
@@ -274,7 +286,11 @@ fn in_another_case(name: &str, known: &[String]) -> String {
 }
 
 fn known_list(names: &[String]) -> String {
-    if names.is_empty() { "none".into() } else { names.join(", ") }
+    match names {
+        [] => "none".into(),
+        few if few.len() <= KNOWN => few.join(", "),
+        many => format!("{} and {} more", many[..KNOWN].join(", "), many.len() - KNOWN),
+    }
 }
 
 #[cfg(test)]

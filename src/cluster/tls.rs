@@ -10,7 +10,9 @@ use std::io;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
+use openssl::asn1::Asn1Time;
 use openssl::error::ErrorStack;
+use openssl::pkcs12::Pkcs12;
 use openssl::pkey::{PKey, Private};
 use openssl::ssl::{SslConnector, SslConnectorBuilder, SslMethod, SslVerifyMode, SslVersion};
 use openssl::stack::Stack;
@@ -23,6 +25,9 @@ use super::TlsSettings;
 
 /// What OpenSSL calls `X509_V_ERR_IP_ADDRESS_MISMATCH`: all is well but the address.
 pub(super) const OTHER_ADDRESS: i32 = 64;
+
+/// What a key store begins with as Java made them before version 9; later ones are PKCS #12.
+const JAVA_KEY_STORE: [u8; 4] = [0xfe, 0xed, 0xfe, 0xed];
 
 /// OpenSSL's variables of the environment that say where the CAs of this machine are.
 const CA_FILE: &str = "SSL_CERT_FILE";
@@ -91,12 +96,18 @@ pub(super) fn client_config(
     config.set_cert_store(trusted.build());
     let judge = Judge::new(settings, hosts);
     config.set_verify_callback(SslVerifyMode::PEER, move |good, chain| judge.accepts(good, chain));
-    if let Some((cert, key)) = &settings.identity {
-        let (certificates, key) = (certificates("client certificate", cert)?, private_key(key)?);
-        identify(&mut config, certificates, &key).map_err(|errors| TlsError::Unusable {
-            what: "client certificate",
-            path: cert.clone(),
-            why: reason(&errors),
+    if let Some((cert, key_path)) = &settings.identity {
+        let certificates = certificates("client certificate", cert)?;
+        let key = private_key(key_path)?;
+        let own = certificates.first().cloned();
+        identify(&mut config, certificates, &key).map_err(|errors| {
+            let is_other =
+                own.is_some_and(|own| !own.public_key().is_ok_and(|of| of.public_eq(&key)));
+            let why = match is_other {
+                true => format!("the private key {} does not belong to it", key_path.display()),
+                false => reason(&errors),
+            };
+            TlsError::Unusable { what: "client certificate", path: cert.clone(), why }
         })?;
     }
     Ok(config)
@@ -115,6 +126,18 @@ fn identify(
     certificates.try_for_each(|issuer| config.add_extra_chain_cert(issuer))?;
     config.set_private_key(key)?;
     config.check_private_key()
+}
+
+/// Our own certificate as a message names it: where it is, and whether it has expired.
+pub(super) fn own_certificate(path: &Path) -> String {
+    let certificates = certificates("client certificate", path).unwrap_or_default();
+    let (own, now) = (certificates.first(), Asn1Time::days_from_now(0));
+    match own.zip(now.ok()).filter(|(own, now)| own.not_after() < now) {
+        Some((own, _)) => {
+            format!("{}, which has expired: it was valid until {}", path.display(), own.not_after())
+        }
+        None => path.display().to_string(),
+    }
 }
 
 fn add_roots(store: &mut X509StoreBuilderRef, settings: &TlsSettings) -> Result<(), TlsError> {
@@ -167,9 +190,13 @@ fn read(what: &'static str, path: &Path) -> Result<Vec<u8>, TlsError> {
 
 fn certificates(what: &'static str, path: &Path) -> Result<Vec<X509>, TlsError> {
     let unusable = |why: String| TlsError::Unusable { what, path: path.to_owned(), why };
-    match X509::stack_from_pem(&read(what, path)?) {
+    let bytes = read(what, path)?;
+    match X509::stack_from_pem(&bytes) {
         Ok(certificates) if certificates.is_empty() => {
-            Err(unusable("it holds no certificate in PEM (-----BEGIN CERTIFICATE-----)".to_owned()))
+            let none = "it holds no certificate in PEM (-----BEGIN CERTIFICATE-----)";
+            Err(unusable(
+                foreign(&bytes, path, "-nokeys -out certificates.pem").unwrap_or(none.into()),
+            ))
         }
         Ok(certificates) => Ok(certificates),
         Err(errors) => Err(unusable(broken(&errors))),
@@ -182,15 +209,39 @@ fn private_key(path: &Path) -> Result<PKey<Private>, TlsError> {
     PKey::private_key_from_pem_callback(&pem, |_| Ok(0)).map_err(|errors| {
         let text = String::from_utf8_lossy(&pem);
         let none = !text.contains("PRIVATE KEY-----") || text.contains("ENCRYPTED");
-        let why = if none {
-            "it holds no private key in PEM, or an encrypted one (openssl pkey takes the \
-             passphrase off)"
-                .to_owned()
-        } else {
-            broken(&errors)
+        let why = match foreign(&pem, path, "-nocerts -nodes -out key.pem") {
+            Some(foreign) => foreign,
+            None if none => {
+                "it holds no private key in PEM, or an encrypted one (openssl pkey takes the \
+                             passphrase off)"
+                    .to_owned()
+            }
+            None => broken(&errors),
         };
         TlsError::Unusable { what: "private key", path: path.to_owned(), why }
     })
+}
+
+/// What a file is that is no PEM, and what makes PEM of it; of a store, what these options of openssl take.
+fn foreign(bytes: &[u8], path: &Path, wanted: &str) -> Option<String> {
+    let file = path.display();
+    if bytes.starts_with(&JAVA_KEY_STORE) {
+        return Some(format!(
+            "it is a key store of Java, not PEM: keytool -importkeystore -srckeystore {file} -destkeystore store.p12 \
+             -deststoretype PKCS12, then openssl pkcs12 -in store.p12 {wanted}"
+        ));
+    }
+    if Pkcs12::from_der(bytes).is_ok() {
+        return Some(format!(
+            "it is a store in PKCS #12, not PEM: openssl pkcs12 -in {file} {wanted}"
+        ));
+    }
+    let kind = match (X509::from_der(bytes), PKey::private_key_from_der(bytes)) {
+        (Ok(_), _) => "x509",
+        (_, Ok(_)) => "pkey",
+        _ => return None,
+    };
+    Some(format!("it is in DER, not PEM: openssl {kind} -inform DER -in {file} -out {kind}.pem"))
 }
 
 /// What is wrong with a file that looks like PEM, in words that do not repeat what stands in it.
@@ -281,11 +332,13 @@ mod tests {
         fs::write(path("broken"), "-----BEGIN CERTIFICATE-----\nhunter2\n").unwrap();
         let secret = "-----BEGIN CERTIFICATE-----\naHVudGVyMg==\n-----END CERTIFICATE-----\n";
         fs::write(path("other"), secret).unwrap();
+        fs::write(path("store.jks"), [&JAVA_KEY_STORE[..], b"hunter2"].concat()).unwrap();
         for (file, expected) in [
             ("missing", "cannot read the file of CAs /"),
             ("empty", "holds no certificate"),
             ("broken", "it is not PEM"),
             ("other", "is not usable: "),
+            ("store.jks", "it is a key store of Java, not PEM: keytool"),
         ] {
             let error = client_config(&tls(file), &[]).map(drop).unwrap_err().to_string();
             assert!(error.contains(expected) && error.contains(file), "{error}");

@@ -12,6 +12,7 @@ use crate::model::{Tally, now_us};
 
 use super::{
     GroupRecord, Intent, Journal, JournalError, Kind, Note, Scan, ScanRecord, SliceRecord, State,
+    Unwritten,
 };
 
 /// Decides whether an intent fails, and why; the journal fails for good with it.
@@ -157,6 +158,27 @@ impl Journal for MemoryJournal {
         Ok(())
     }
 
+    fn forget(&self, intents: Vec<Unwritten>) -> BoxFuture<'_, Result<(), JournalError>> {
+        Box::pin(async move {
+            let mut kept = self.writable()?;
+            for Unwritten { group, sweep } in intents {
+                match sweep {
+                    None => drop(kept.groups.remove(&group)),
+                    Some(_) => {
+                        let record = kept.groups.get_mut(&group);
+                        record.into_iter().for_each(|record| record.enter(State::Done, None));
+                    }
+                }
+                // An id is a position, so they stay where they are.
+                let slices = kept.slices.iter_mut().map(|(slice, _)| slice);
+                slices
+                    .filter(|slice| slice.group == group && sweep.is_none_or(|id| slice.id == id))
+                    .for_each(|slice| slice.group = usize::MAX);
+            }
+            Ok(())
+        })
+    }
+
     fn flush(&self) -> BoxFuture<'_, Result<(), JournalError>> {
         Box::pin(ready(self.writable().map(drop)))
     }
@@ -254,6 +276,10 @@ impl Journal for NoJournal {
 
     fn note(&self, _note: Note) -> Result<(), JournalError> {
         Ok(())
+    }
+
+    fn forget(&self, _intents: Vec<Unwritten>) -> BoxFuture<'_, Result<(), JournalError>> {
+        Box::pin(ready(Ok(())))
     }
 
     fn flush(&self) -> BoxFuture<'_, Result<(), JournalError>> {

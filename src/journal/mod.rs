@@ -147,6 +147,15 @@ pub struct SliceRecord {
     pub scopes: Bytes,
 }
 
+/// What was intended for a group and never written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unwritten {
+    /// The group.
+    pub group: usize,
+    /// The one slice, of the sweep of a group that was done before; all slices if there is none.
+    pub sweep: Option<i64>,
+}
+
 /// A token range of a table that has been scanned, and what was found in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Scan {
@@ -191,6 +200,14 @@ pub trait Journal: Send + Sync + fmt::Debug + 'static {
     /// # Errors
     /// The journal has failed before: nothing can be noted any more.
     fn note(&self, note: Note) -> Result<(), JournalError>;
+
+    /// Forgets intents of which nothing was ever written: a group as if it were only planned, or its last sweep as if it had
+    /// not begun.
+    /// Durable when this returns.
+    ///
+    /// # Errors
+    /// As with [`intend`](Self::intend); they may or may not be forgotten.
+    fn forget(&self, intents: Vec<Unwritten>) -> BoxFuture<'_, Result<(), JournalError>>;
 
     /// Makes everything that was noted durable.
     fn flush(&self) -> BoxFuture<'_, Result<(), JournalError>>;

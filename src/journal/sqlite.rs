@@ -25,6 +25,7 @@ use crate::model::{AccountId, AccountType, Tally, now_us};
 
 use super::{
     GroupRecord, Intent, Journal, JournalError, Kind, Note, Scan, ScanRecord, SliceRecord, State,
+    Unwritten,
 };
 
 pub(crate) use packed::stored_bytes;
@@ -128,6 +129,10 @@ impl Journal for SqliteJournal {
 
     fn note(&self, note: Note) -> Result<(), JournalError> {
         self.writer()?.ask(Request::Note(Box::new(note), now_ms()))
+    }
+
+    fn forget(&self, intents: Vec<Unwritten>) -> BoxFuture<'_, Result<(), JournalError>> {
+        self.ask(|answer| Request::Forget(intents, answer)).boxed()
     }
 
     fn flush(&self) -> BoxFuture<'_, Result<(), JournalError>> {

@@ -13,6 +13,8 @@ mod findings;
 mod fold;
 mod join;
 mod slice;
+mod standing;
+mod sweep_writes;
 mod swept;
 mod undated;
 
@@ -25,5 +27,7 @@ pub use fold::Fold;
 pub use join::Join;
 pub(crate) use join::{Matched, OutOfOrder};
 pub use slice::{Completion, Draft, PartitionDelete, Slice};
+pub use standing::up_to;
+pub(crate) use sweep_writes::in_batches;
 pub use swept::Swept;
 pub(crate) use swept::{Horizon, SweepSlice, SweptCell, Verdict};

@@ -9,13 +9,12 @@
 //! was written after it, so such an element is moved just above that: there it cannot win over any later write of the
 //! survivor's. Only if it stands there then, it is taken from the source ([`Swept::hidden`]).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use bytes::Bytes;
 
 use crate::model::{
-    AccountId, Batch, Cell, Change, Collection, ColumnIndex, Mutation, Row, Scope, TableIndex,
-    TimedRow, TimestampUs, WriteTimes,
+    AccountId, Cell, ColumnIndex, Row, Scope, TableIndex, TimedRow, TimestampUs, WriteTimes,
 };
 use crate::spec::{Dated, Spec, Survivorship, Table};
 
@@ -219,105 +218,6 @@ impl Swept {
         key[table.account].clone_from(survivor.cell());
         key
     }
-
-    /// The cells written to the survivor's row, each with its time.
-    fn moves(&self, table: &Table, survivor: &AccountId) -> Vec<Mutation> {
-        let key = self.key_of(table, survivor);
-        let moved = self.cells.iter().filter_map(|cell| Some((cell.moved_at?, cell)));
-        dated(table, moved, |t, column, cells| match column {
-            Some(column) => (
-                t,
-                Change::AddElements {
-                    key: key.clone(),
-                    column,
-                    elements: elements(table, column, cells),
-                },
-            ),
-            None if self.target.is_some() => {
-                let set = cells.iter().map(|cell| (cell.column, cell.value.clone())).collect();
-                (t, Change::Update { key: key.clone(), set })
-            }
-            None => {
-                let mut row: Vec<_> = key.iter().cloned().map(Some).collect();
-                row.resize(table.columns.len(), None);
-                for cell in cells {
-                    row[cell.column].clone_from(&cell.value);
-                }
-                (t, Change::Insert { row: Row { cells: row } })
-            }
-        })
-        .map(|(t, change)| Mutation { table: self.table, t, change })
-        .collect()
-    }
-
-    /// What is written to the survivor's row.
-    fn move_batch(&self, spec: &Spec, survivor: &AccountId) -> Batch {
-        let mutations = self.moves(&spec.tables[self.table], survivor);
-        Batch { table: self.table, mutations }
-    }
-
-    /// What takes the cells from the source, each just above its own time. What is settled goes with the row;
-    /// what lies ahead goes cell by cell, so that nothing that is written until then is hidden.
-    pub(super) fn removals(&self, table: &Table) -> Vec<Mutation> {
-        let ahead = self.cells.iter().filter(|cell| Some(cell.t) > self.settled);
-        let latest = ahead.clone().map(|cell| cell.t).max();
-        let mutation = |t: TimestampUs, change| Mutation { table: self.table, t: t + 1, change };
-        let key = || self.key.clone();
-        let row = self.settled.map(|t| mutation(t, Change::DeleteRow { key: key() }));
-        let liveness = latest.map(|t| mutation(t, Change::ExpireRow { key: key() }));
-        row.into_iter().chain(self.by_cell(table, ahead)).chain(liveness).collect()
-    }
-
-    pub(super) fn by_cell<'a>(
-        &self,
-        table: &Table,
-        cells: impl Iterator<Item = &'a SweptCell>,
-    ) -> Vec<Mutation> {
-        let key = || self.key.clone();
-        let removed = dated(table, cells.map(|cell| (cell.t, cell)), |t, column, cells| {
-            let change = match column {
-                Some(column) => {
-                    let keys: Vec<_> =
-                        cells.iter().filter_map(|cell| cell.element.as_ref()).collect();
-                    let keys = Collection::keys(keys.into_iter());
-                    Change::RemoveElements { key: key(), column, keys }
-                }
-                None => {
-                    let set = cells.iter().map(|cell| (cell.column, None)).collect();
-                    Change::Update { key: key(), set }
-                }
-            };
-            (t + 1, change)
-        });
-        removed.map(|(t, change)| Mutation { table: self.table, t, change }).collect()
-    }
-}
-
-/// Cells of one time, and elements of one time and column, in one change each.
-fn dated<'a>(
-    table: &Table,
-    cells: impl Iterator<Item = (TimestampUs, &'a SweptCell)>,
-    change: impl Fn(TimestampUs, Option<ColumnIndex>, &[&SweptCell]) -> (TimestampUs, Change),
-) -> impl Iterator<Item = (TimestampUs, Change)> {
-    let mut by_time: BTreeMap<(TimestampUs, Option<ColumnIndex>), Vec<&SweptCell>> =
-        BTreeMap::new();
-    for (t, cell) in cells {
-        debug_assert!(cell.column >= table.key_len);
-        let of_elements = cell.element.as_ref().map(|_| cell.column);
-        by_time.entry((t, of_elements)).or_default().push(cell);
-    }
-    let changes: Vec<_> =
-        by_time.into_iter().map(|((t, column), cells)| change(t, column, &cells)).collect();
-    changes.into_iter()
-}
-
-fn elements(table: &Table, column: ColumnIndex, cells: &[&SweptCell]) -> Bytes {
-    let collection = table.columns[column].cql_type.collection().unwrap_or(Collection::Set);
-    let elements: Vec<_> = cells
-        .iter()
-        .filter_map(|cell| Some((cell.element.as_ref()?, cell.value.as_ref())))
-        .collect();
-    collection.join(elements.into_iter())
 }
 
 impl SweepSlice {
@@ -334,30 +234,5 @@ impl SweepSlice {
             (index, scopes.collect::<BTreeSet<Scope>>().into_iter().collect())
         });
         found.collect()
-    }
-
-    /// What is written, as sequences of batches: the batches of a sequence only in turn, because a cell
-    /// is deleted no earlier than its own copy is acknowledged. Of rows with undated elements only what is moved.
-    pub(crate) fn writes(&self, spec: &Spec, survivor: &AccountId) -> Vec<Vec<Batch>> {
-        let sequence = |swept: &Swept| {
-            if swept.is_undated() {
-                return vec![swept.move_batch(spec, survivor)];
-            }
-            let table = &spec.tables[swept.table];
-            let mut moved = swept.moves(table, survivor);
-            let mut removed = swept.removals(table);
-            let batch = |mutations| Batch { table: swept.table, mutations };
-            if !table.owns_partitions() {
-                moved.append(&mut removed);
-            }
-            let batches = [moved, removed].into_iter().filter(|mutations| !mutations.is_empty());
-            batches.map(batch).collect::<Vec<_>>()
-        };
-        self.rows.iter().map(sequence).filter(|batches| !batches.is_empty()).collect()
-    }
-
-    /// What is written where computed values are raised: the sources' rows are not touched.
-    pub(crate) fn raises(&self, spec: &Spec, survivor: &AccountId) -> Vec<Vec<Batch>> {
-        self.rows.iter().map(|swept| vec![swept.move_batch(spec, survivor)]).collect()
     }
 }

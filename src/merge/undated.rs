@@ -3,8 +3,8 @@
 
 use bytes::Bytes;
 
-use crate::model::{Batch, Elements, TimedRow};
-use crate::spec::{Spec, Table};
+use crate::model::{Elements, TimedRow};
+use crate::spec::Table;
 
 use super::swept::{Swept, SweptCell};
 
@@ -18,6 +18,17 @@ impl SweptCell {
     pub(super) fn has_key_in(&self, table: &Table, row: &TimedRow) -> bool {
         let elements = self.elements_in(table, row).unwrap_or_default();
         elements.iter().any(|(key, _)| self.element.as_ref() == Some(key))
+    }
+
+    /// The value that a row has in its place.
+    pub(super) fn value_in(&self, table: &Table, row: &TimedRow) -> Option<Option<Bytes>> {
+        match &self.element {
+            None => row.row.cells[self.column].clone().map(Some),
+            Some(key) => {
+                let mut elements = self.elements_in(table, row)?.into_iter();
+                elements.find(|(known, _)| known == key).map(|(_, value)| value)
+            }
+        }
     }
 
     fn elements_in(&self, table: &Table, row: &TimedRow) -> Option<Elements> {
@@ -44,17 +55,6 @@ impl Swept {
     /// Whether it has elements whose times on the source are not known.
     pub(crate) fn is_undated(&self) -> bool {
         self.cells.iter().any(SweptCell::is_undated)
-    }
-
-    /// What takes the cells from the source, once those of unknown times were seen where they were moved to; what was not
-    /// seen there stays. Then the row's own liveness is left to it: below one that has expired, it might not be seen.
-    pub(crate) fn removals_but(&self, spec: &Spec, stays: &[SweptCell]) -> Batch {
-        let table = &spec.tables[self.table];
-        let mutations = match stays {
-            [] => self.removals(table),
-            _ => self.by_cell(table, self.cells.iter().filter(|cell| !stays.contains(cell))),
-        };
-        Batch { table: self.table, mutations }
     }
 }
 

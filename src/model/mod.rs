@@ -5,7 +5,7 @@
 //! code, on the command line and in the report.
 //!
 //! In reading order: `cql` is what a column's type says, the only place that takes the text of a type apart, with
-//! `order` (how the server orders values) and `elements` (maps and sets, taken apart); `account` has ids by type,
+//! `order` (how the server orders values), `same` (which of them mean the same) and `elements` (maps and sets, taken apart); `account` has ids by type,
 //! pairs and groups; `row` is what is read, `change` what is written, `tally` what was done; `surroundings` is what a
 //! cluster tells of the tables beside their rows.
 //!
@@ -20,6 +20,7 @@ mod elements;
 mod key;
 mod order;
 mod row;
+mod same;
 mod surroundings;
 mod tally;
 

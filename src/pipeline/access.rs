@@ -4,7 +4,7 @@ use futures::{StreamExt, TryStreamExt, stream, try_join};
 
 use crate::failpoint;
 use crate::journal::{JournalError, Note, State};
-use crate::merge::{self, Completion, Entry, Fold, Slice, SweepSlice};
+use crate::merge::{self, Completion, Entry, Fold, SweepSlice};
 use crate::model::{AccountId, Group, Scope, TableIndex, TableTally, TimestampUs};
 use crate::storage::{Cursor, Page, Reader, Width, Writer};
 
@@ -132,11 +132,6 @@ impl<S: Writer> Access<'_, S> {
     pub(super) fn note(&self, state: State) -> Result<(), JournalError> {
         let group = self.group.index;
         self.window.journal.note(Note { group, state, reason: None, known_as: None })
-    }
-
-    pub(super) async fn write_slice(&self, slice: &Slice) -> Result<(), GroupError> {
-        let writes = slice.writes(&self.window.spec, &self.group.survivor, self.t);
-        Ok(self.window.write_all(writes).await?)
     }
 
     /// What follows when every copy is acknowledged: the sources' partitions go (step 3, last of all writes), and what

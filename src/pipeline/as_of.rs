@@ -18,16 +18,29 @@ use crate::model::{TimestampUs, now_us};
 pub struct AsOf {
     start: TimestampUs,
     settle: Duration,
-    /// What this machine's clock said, and when.
-    clock: (TimestampUs, Instant),
+    clock: Clock,
     /// How far the slowest clock of a node is behind it.
     behind: Duration,
+}
+
+/// What tells the time.
+#[derive(Clone, Copy, Debug)]
+enum Clock {
+    /// What this machine's clock said, and when.
+    Read(TimestampUs, Instant),
+    Other(fn() -> TimestampUs),
 }
 
 impl AsOf {
     /// Stamps no earlier than `start`, and `settle` before the moment of asking.
     pub fn new(start: TimestampUs, settle: Duration) -> Self {
-        Self { start, settle, clock: (now_us(), Instant::now()), behind: Duration::ZERO }
+        let clock = Clock::Read(now_us(), Instant::now());
+        Self { start, settle, clock, behind: Duration::ZERO }
+    }
+
+    /// The same, by another clock than this machine's.
+    pub fn by(self, clock: fn() -> TimestampUs) -> Self {
+        Self { clock: Clock::Other(clock), ..self }
     }
 
     /// With a node whose clock is so far behind this machine's.
@@ -42,8 +55,10 @@ impl AsOf {
 
     /// What this machine's clock says, were it never set since.
     pub(crate) fn now(&self) -> TimestampUs {
-        let (us, read_at) = self.clock;
-        us.saturating_add(in_us(read_at.elapsed()))
+        match self.clock {
+            Clock::Read(us, read_at) => us.saturating_add(in_us(read_at.elapsed())),
+            Clock::Other(now) => now(),
+        }
     }
 
     /// How long to wait before the first read, so that even it may be dated `start`.

@@ -136,7 +136,7 @@ impl Attempts {
                 }
                 Err(error) => error,
             };
-            if matches!(error.kind, Fault::Transient | Fault::TimedOut) {
+            if matches!(error.kind, Fault::Transient | Fault::TimedOut | Fault::Late) {
                 self.pace.overloaded();
             }
             let failed = *failed.get_or_insert_with(Instant::now);
@@ -189,16 +189,22 @@ impl Attempts {
                 Next::GivesUp
             }
             (Fault::Transient, _) => waits(None),
-            (Fault::TimedOut, Otherwise::IsLess { late_tries }) if tries >= late_tries => {
+            (Fault::TimedOut | Fault::Late, Otherwise::IsLess { late_tries })
+                if tries >= late_tries =>
+            {
                 Next::GivesUp
             }
             // Others are answered: it is this request that takes too long.
-            (Fault::TimedOut, _)
+            (Fault::TimedOut | Fault::Late, _)
                 if waited > budget && self.outage.quiet(None, first) < waited / 2 =>
             {
                 Next::GivesUp
             }
-            (Fault::TimedOut, _) => waits(None),
+            // There are no others, but a server that says so: the run goes on without what this one is for.
+            (Fault::Late, _) if waited > budget && self.outage.is_met_alone(COMMON) => {
+                Next::GivesUp
+            }
+            (Fault::TimedOut | Fault::Late, _) => waits(None),
             (Fault::Replica, Otherwise::IsLess { .. }) => Next::GivesUp,
             (Fault::Replica, Otherwise::Fails) if tries < self.retry.replica_tries => Next::Again,
             // No write to the table gets through: there is no space left for them, perhaps.
@@ -207,7 +213,7 @@ impl Attempts {
                     && self.outage.is_write(operation)
                     && self.outage.is_quiet_since(Some(operation), failed) =>
             {
-                match waited > ALONE.min(budget) && self.outage.waiting(operation) < COMMON {
+                match waited > ALONE.min(budget) && self.outage.waiting(Some(operation)) < COMMON {
                     true => Next::GivesUp,
                     false => waits(Some(operation)),
                 }

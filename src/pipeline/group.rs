@@ -15,6 +15,7 @@ use crate::register::Step;
 use crate::storage::{Fault, StorageError, Writer};
 
 use super::access::Access;
+use super::finish::finish;
 use super::overtaken::Raised;
 use super::sweep::Leftover;
 use super::work::{Part, Sink, Work};
@@ -106,11 +107,14 @@ pub async fn merge_group<S: Writer>(
         return Ok(merged);
     }
     let (mut work, completion) =
-        begin(Access { window, group, t: window.t, can_wait: large.is_none() }, earlier, large)
-            .await?;
+        begin(Access { window, group, t: window.t, can_wait: large.is_none() }, earlier, large)?;
     let completion = match completion {
         Some(completion) => completion,
         None => work.merge().await?,
+    };
+    let reported = match earlier {
+        Some(State::Intended | State::Failed) => finish(window, group).await?,
+        _ => Vec::new(),
     };
     let mut raised = match earlier {
         Some(_) => Raised::recorded(window, group)?,
@@ -128,11 +132,15 @@ pub async fn merge_group<S: Writer>(
     failpoint::hit("announced");
     work.access.note(State::Done)?;
     window.over(group);
+    raised.left.extend(reported);
     Ok(Merged { tally: work.tally, left: raised.left })
 }
 
 /// Journals slices, then writes them.
-struct Journaled;
+struct Journaled {
+    /// Those of a group that was begun long ago are written when all of them are journaled: see [`finish`].
+    are_written: bool,
+}
 
 impl<S: Writer> Sink<S> for Journaled {
     async fn take(&mut self, window: &Window<S>, part: Part<'_>) -> Result<(), GroupError> {
@@ -142,20 +150,21 @@ impl<S: Writer> Sink<S> for Journaled {
         drop(slice);
         window.intend(intent).await?;
         window.begin(group, Step::Merge).await?;
-        window.write_all(writes).await?;
+        if self.are_written {
+            window.write_all(writes).await?;
+        }
         Ok(())
     }
 }
 
-/// Takes up a group. What the journal has of it is written again (an earlier session may have been
-/// stopped half way); its completion is returned if the journal has all of it.
-async fn begin<'a, S: Writer>(
+/// Takes up a group. What the journal has of it is recalled, and its T; its completion is returned if the journal has all of it.
+fn begin<'a, S: Writer>(
     access: Access<'a, S>,
     earlier: Option<State>,
     large: Option<LargePermit>,
 ) -> Result<(Work<'a, S, Journaled>, Option<Completion>), GroupError> {
     let Access { window, group, .. } = access;
-    let mut work = Work::new(access, large, Journaled);
+    let mut work = Work::new(access, large, Journaled { are_written: true });
     let recorded = match earlier {
         None => Vec::new(),
         Some(_) => window.journal.slices(group.index)?,
@@ -164,6 +173,7 @@ async fn begin<'a, S: Writer>(
         recorded.into_iter().filter(|slice| slice.kind == Kind::Merge).collect();
     let Some(last) = recorded.last() else { return Ok((work, None)) };
     (work.access.t, work.access.can_wait) = (last.t, false);
+    work.sink.are_written = false;
     for record in &recorded {
         work.tally.add(&record.tally);
         // What earlier slices hold is only of use to the slices that are still to come.
@@ -172,9 +182,6 @@ async fn begin<'a, S: Writer>(
         }
         let body = window.journal.body(record.id)?;
         let slice = window.codec.decode(&body).map_err(GroupError::Record)?;
-        if record.id == last.id && earlier != Some(State::Written) {
-            work.access.write_slice(&slice).await?;
-        }
         slice.entries.iter().for_each(|entry| work.recall(entry));
         if let Some(completion) = slice.completion {
             return Ok((work, Some(completion)));

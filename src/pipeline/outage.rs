@@ -30,6 +30,8 @@ pub(super) struct Outage {
     waiting: Vec<AtomicUsize>,
     is_reported: AtomicBool,
     reported: Mutex<Option<Reported>>,
+    /// When a request was given up last that was late by itself, in microseconds since then; 0 if none was.
+    alone: AtomicU64,
     /// How many there have been.
     waited: AtomicU64,
 }
@@ -54,6 +56,7 @@ impl Outage {
             waiting: operations.names().iter().map(|_| AtomicUsize::new(0)).collect(),
             is_reported: AtomicBool::new(false),
             reported: Mutex::default(),
+            alone: AtomicU64::new(0),
             waited: AtomicU64::new(0),
         }
     }
@@ -61,8 +64,7 @@ impl Outage {
     /// A request got through that was sent then. What was under way when another one failed says nothing of what came
     /// since.
     pub(super) fn got_through(&self, operation: Operation, sent: Instant) {
-        let sent = sent.saturating_duration_since(self.began).as_micros();
-        let sent = u64::try_from(sent).unwrap_or(u64::MAX);
+        let sent = self.since_began(sent);
         self.last.fetch_max(sent, Ordering::Relaxed);
         if let Some(of_operation) = self.by_operation.get(operation.0) {
             of_operation.fetch_max(sent, Ordering::Relaxed);
@@ -70,6 +72,11 @@ impl Outage {
         if self.is_reported.load(Ordering::Relaxed) {
             self.is_over(operation);
         }
+    }
+
+    fn since_began(&self, moment: Instant) -> u64 {
+        let since = moment.saturating_duration_since(self.began).as_micros();
+        u64::try_from(since).unwrap_or(u64::MAX)
     }
 
     fn is_over(&self, operation: Operation) {
@@ -110,9 +117,22 @@ impl Outage {
         Waiting::begin(self.waiting.get(operation.0))
     }
 
-    /// How many of an operation wait so.
-    pub(super) fn waiting(&self, operation: Operation) -> usize {
-        self.waiting.get(operation.0).map_or(0, |waiting| waiting.load(Ordering::Relaxed))
+    /// How many wait so, of an operation or of any.
+    pub(super) fn waiting(&self, operation: Option<Operation>) -> usize {
+        let of = |waiting: &AtomicUsize| waiting.load(Ordering::Relaxed);
+        match operation {
+            Some(operation) => self.waiting.get(operation.0).map_or(0, of),
+            None => self.waiting.iter().map(of).sum(),
+        }
+    }
+
+    /// Whether what a late request meets may be its own, although nothing else gets through: fewer than these wait, and it
+    /// is the first since anything got through. The next one has it in common with this one.
+    pub(super) fn is_met_alone(&self, common: usize) -> bool {
+        let is_alone = self.waiting(None) < common;
+        let last = self.last.load(Ordering::Relaxed);
+        is_alone
+            && self.alone.swap(self.since_began(Instant::now()).max(1), Ordering::Relaxed) <= last
     }
 
     /// Says that nothing gets through, if that has not been said yet, or not for long.

@@ -71,7 +71,7 @@ impl Raised {
         group: &Group,
     ) -> Result<(), GroupError> {
         for (_, slice) in &self.slices {
-            window.write_all(slice.raises(&window.spec, &group.survivor)).await?;
+            window.write_all(slice.moves(&window.spec, &group.survivor)).await?;
             failpoint::hit("raised");
         }
         Ok(())
@@ -148,7 +148,7 @@ pub(super) async fn raise<S: Writer>(
         }
         let t = work.record(&slice, writes.state).await?;
         failpoint::hit("raise");
-        window.write_all(slice.raises(&window.spec, &group.survivor)).await?;
+        window.write_all(slice.moves(&window.spec, &group.survivor)).await?;
         writes.at = window.as_of.now();
         failpoint::hit("raised");
         raised.slices.push((t, slice));

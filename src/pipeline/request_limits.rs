@@ -334,7 +334,7 @@ impl Limit {
 
 /// Whether a failure may be for the size of a request.
 pub(super) fn may_be_size(why: Fault) -> bool {
-    matches!(why, Fault::Permanent | Fault::TimedOut | Fault::Replica)
+    matches!(why, Fault::Permanent | Fault::TimedOut | Fault::Late | Fault::Replica)
 }
 
 #[cfg(test)]

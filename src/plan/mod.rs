@@ -134,7 +134,7 @@ impl Plan {
     }
 
     /// Every account that takes part, survivors included, in no particular order.
-    pub(crate) fn participants(&self) -> impl Iterator<Item = AccountId> + '_ {
+    pub fn participants(&self) -> impl Iterator<Item = AccountId> + '_ {
         let survivors = self.starts[..self.len()].iter().map(|&start| {
             let first = self.order[start as usize];
             self.edges[first as usize].to

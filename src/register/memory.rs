@@ -61,8 +61,7 @@ impl MemoryRegister {
     }
 
     /// The highest time that any run may have written.
-    #[cfg(test)]
-    pub(crate) fn floor(&self) -> TimestampUs {
+    pub fn floor(&self) -> TimestampUs {
         lock(&self.shared).lease.as_ref().map_or(0, |lease| lease.floor)
     }
 

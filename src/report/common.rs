@@ -41,7 +41,9 @@ pub(super) fn emptied(tables: &[TruncatedTable]) -> impl Iterator<Item = Fact> {
     tables.iter().map(|truncated| {
     let message = say!(
         "table {} was truncated at {} UTC, since the run began: what it held under either account is gone, which is no \
-         loss of the merge; rows to which it would have led stay where they are",
+         loss of the merge; rows to which it would have led stay where they are. If it was restored from a snapshot of \
+         before the run, rows are back under their old accounts: resume merges them once more, undo takes back what was \
+         not restored",
         code(&truncated.table),
         figures::moment(truncated.at),
     );

@@ -312,7 +312,14 @@ impl Verification {
             report.advise(to, Advice::Verify { run: run(), repair: true });
         }
         let late = self.sum(|counts| counts.source_changed_since);
-        if late > 0 {
+        let back = self.sum(|counts| counts.source_not_emptied);
+        if back > 0 && !self.truncated.is_empty() {
+            let to = say!(
+                "{} of sources stand again where a table was truncated: restored, perhaps. To merge them once more",
+                counted(back, "row")
+            );
+            report.advise(to, Advice::resume(&run()));
+        } else if late > 0 {
             let to = say!(
                 "{} of sources: written after the merge, or with nothing but a key, whose time cannot be read. To take \
                  what can be moved to the survivor's row",

@@ -20,6 +20,8 @@ pub(crate) enum Alteration {
     Lost(String),
     /// Whoever reads a column sees a mask now.
     Masked(String),
+    /// What is written to it expires after so many seconds now.
+    Expiring(i32),
 }
 
 impl Alteration {
@@ -38,7 +40,10 @@ impl Alteration {
         }
         let masked = now.masked.difference(&then.masked);
         let masked = masked.map(|column| Self::Masked(column.clone()));
-        Self::of_columns(&columns(then), &columns(now)).into_iter().chain(masked).collect()
+        let ttl_s = now.default_time_to_live_s;
+        let expiring = (ttl_s != then.default_time_to_live_s).then_some(Self::Expiring(ttl_s));
+        let columns = Self::of_columns(&columns(then), &columns(now)).into_iter();
+        columns.chain(masked).chain(expiring).collect()
     }
 
     /// What became of some tables of a schema, each with its name.
@@ -64,6 +69,7 @@ impl fmt::Display for Alteration {
             Self::Gained(column) => write!(f, "has got the column {column}"),
             Self::Lost(column) => write!(f, "has lost the column {column}"),
             Self::Masked(column) => write!(f, "has had its column {column} masked"),
+            Self::Expiring(s) => write!(f, "has got a default_time_to_live of {s} s"),
         }
     }
 }
@@ -105,6 +111,8 @@ mod tests {
         assert_eq!(same_id("id:text a:int n:int s:text"), "has got the column a");
         let masked = TableSchema { masked: ["s".to_owned()].into(), ..then.clone() };
         assert_eq!(says(Some(masked)), "has had its column s masked");
+        let expiring = TableSchema { default_time_to_live_s: 60, ..then.clone() };
+        assert_eq!(says(Some(expiring)), "has got a default_time_to_live of 60 s");
         assert_eq!(
             says(Some(table("2", "id:text n:int s:text"))),
             "has been dropped and created anew"

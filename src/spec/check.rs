@@ -58,13 +58,6 @@ impl RawSpec {
                 )));
             }
         }
-        if live.default_time_to_live_s != 0 {
-            return Err(problem(format!(
-                "default_time_to_live is {} s: copies would get a new lease of life or never expire, so \
-                 such a table is not merged",
-                live.default_time_to_live_s
-            )));
-        }
         if let Some(column) = live.masked.first() {
             return Err(problem(format!(
                 "column {column} is masked, and this user would copy the mask in the place of the value; let it see the \
@@ -72,7 +65,8 @@ impl RawSpec {
                 schema.keyspace, raw.name
             )));
         }
-        replayable(live).map_err(problem)?;
+        let not = |problem| SpecError::NotReplayable { table: raw.name.clone(), problem };
+        live.replayable().map_err(not)?;
         let of = account_type(account).map_err(problem)?;
         let locator = find::check(raw, live).map_err(problem)?;
         let clustering = clustering(live).map_err(problem)?;
@@ -225,33 +219,57 @@ fn clustering(live: &TableSchema) -> Result<Vec<KeyColumn>, String> {
     .collect()
 }
 
-/// Refuses what writing the same value twice would not leave the same.
-fn replayable(live: &TableSchema) -> Result<(), String> {
-    for column in &live.columns {
-        let why = if column.kind == ColumnKind::Static {
-            "is static: it belongs to the whole partition, not to an account's row"
-        } else {
-            match &column.cql_type {
-                CqlType::Counter => {
-                    "is a counter: adding to it twice cannot be told from adding once"
-                }
-                CqlType::List(_) => {
-                    "is a non-frozen list: the server gives its elements new places at each write, so that \
-                     a retried write could double them"
-                }
-                CqlType::Udt(_) => {
-                    "is of a user-defined type that is not frozen: its fields have write times of their \
-                     own, which are not told apart here"
-                }
-                CqlType::Class(_) => {
-                    "is of a type that is known by its class alone: what its values mean is not known here"
-                }
-                _ => continue,
-            }
+impl TableSchema {
+    /// Refuses what writing the same value twice would not leave the same.
+    fn replayable(&self) -> Result<(), String> {
+        if self.default_time_to_live_s != 0 {
+            return Err(format!(
+                "default_time_to_live is {} s: copies would get a new lease of life or never expire",
+                self.default_time_to_live_s
+            ));
+        }
+        let not = |column: &ColumnSchema| {
+            Some(format!("column {} {}", column.name, column.not_replayable()?))
         };
-        return Err(format!("column {} {why}; such a table is not merged", column.name));
+        self.columns.iter().find_map(not).map_or(Ok(()), Err)
     }
-    Ok(())
+}
+
+impl Schema {
+    /// The same without what [`RawSpec::check`] refuses because it cannot be written again: for whoever only compares what
+    /// is known to a run that was begun before that came.
+    pub(crate) fn to_compare(&self) -> Self {
+        let mut schema = self.clone();
+        for table in schema.tables.values_mut() {
+            table.default_time_to_live_s = 0;
+            table.columns.retain(|column| column.not_replayable().is_none());
+        }
+        schema
+    }
+}
+
+impl ColumnSchema {
+    /// Why its values cannot be written again, if so.
+    fn not_replayable(&self) -> Option<&'static str> {
+        if self.kind == ColumnKind::Static {
+            return Some("is static: it belongs to the whole partition, not to an account's row");
+        }
+        Some(match &self.cql_type {
+            CqlType::Counter => "is a counter: adding to it twice cannot be told from adding once",
+            CqlType::List(_) => {
+                "is a non-frozen list: the server gives its elements new places at each write, so that a retried write \
+                 could double them"
+            }
+            CqlType::Udt(_) => {
+                "is of a user-defined type that is not frozen: its fields have write times of their own, which are not \
+                 told apart here"
+            }
+            CqlType::Class(_) => {
+                "is of a type that is known by its class alone: what its values mean is not known here"
+            }
+            _ => return None,
+        })
+    }
 }
 
 #[cfg(test)]

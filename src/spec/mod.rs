@@ -309,6 +309,14 @@ pub enum SpecError {
         /// What is wrong.
         problem: String,
     },
+    /// What is written to a table could not be written again, or would not stay.
+    #[error("table {table}: {problem}; such a table is not merged")]
+    NotReplayable {
+        /// The table.
+        table: String,
+        /// Why.
+        problem: String,
+    },
     /// The event does not fit.
     #[error("[event]: {problem}")]
     Event {

@@ -88,7 +88,7 @@ impl MemoryStorage {
     }
 
     /// All live rows of a table with their write times, in key order.
-    pub(crate) fn dump_timed(&self, table: TableIndex) -> Vec<TimedRow> {
+    pub fn dump_timed(&self, table: TableIndex) -> Vec<TimedRow> {
         let shape = &self.spec.tables[table];
         let live = |partition: &Partition| partition.live(shape, shape.columns.len());
         self.tables()[table].values().flat_map(live).collect()
@@ -139,6 +139,7 @@ impl MemoryStorage {
             Some(FaultKind::AnswerLost) => (true, error(Fault::Transient, "the answer was lost")),
             Some(FaultKind::Refused) => (false, error(Fault::Permanent, "the request was refused")),
             Some(FaultKind::TimedOut) => (false, error(Fault::TimedOut, "the request timed out")),
+            Some(FaultKind::Late) => (false, error(Fault::Late, "replicas did not answer in time")),
             Some(FaultKind::Failed) => (false, error(Fault::Replica, "a replica failed")),
             Some(FaultKind::AnswerLostForGood) => (true, error(Fault::Permanent, "stopped")),
         }

@@ -221,7 +221,7 @@ pub struct StorageError {
     /// What failed and why, in one line, with the account or key that it was about.
     pub message: String,
     /// The same without what differs from account to account, for counting.
-    pub(crate) class: String,
+    pub class: String,
     /// Whether trying again may help.
     pub kind: Fault,
 }
@@ -234,6 +234,8 @@ pub enum Fault {
     Transient,
     /// No answer in time: the same, and perhaps the request asks for too much.
     TimedOut,
+    /// The server answers that its replicas have not, in time: the same, but whoever coordinates is there.
+    Late,
     /// A replica failed at this request: it may be restarting, or the request may be more than it can do
     /// (too many tombstones to read). A few more tries tell, at no lower pace.
     Replica,

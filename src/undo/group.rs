@@ -6,23 +6,20 @@
 //! pass's time. A pass that was stopped half way goes on with the same time and the same decisions. A
 //! further pass takes up only the keys that the one before left alone.
 
-use std::collections::BTreeMap;
-
 use crate::failpoint;
 use crate::history::{Histories, History};
 use crate::journal::{Kind, Note, SliceRecord, State};
-use crate::merge::cut;
-use crate::model::{AccountId, Batch, Change, Group, Mutation, TimestampUs};
+use crate::model::{AccountId, Group, TimestampUs};
+use crate::pipeline::keys::{self, Sought};
 use crate::pipeline::{GroupError, Window};
 use crate::register::Step;
-use crate::storage::{Fault, StorageError, Writer};
+use crate::storage::Writer;
 
 use super::Rows;
 use super::announce::{Changed, announce};
 use super::key::Key;
-use super::look::look;
 use super::record::Record;
-use super::restore::Restoration;
+use super::write::Writes;
 
 /// What came of a group's turn.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -148,7 +145,8 @@ impl<S: Writer> Work<'_, S> {
             self.count(&record, &keys, &mut turn, &mut changed);
             // Every slice but the last was acknowledged before the next one was recorded.
             if chunk >= pass.slices.len() {
-                turn.is_expiring |= self.write(&record, &keys, pass.t).await?;
+                let writes = Writes { window, group: self.group, t: pass.t };
+                turn.is_expiring |= writes.carry_out(&record, &keys).await?;
             }
         }
         failpoint::hit("restored");
@@ -183,7 +181,14 @@ impl<S: Writer> Work<'_, S> {
         let mut record = Record::new(keys.len(), only);
         let taken: Vec<(usize, &Key<'_>)> =
             keys.iter().enumerate().filter(|(position, _)| record.takes(*position)).collect();
-        let mut found = look(window, group, &taken).await?;
+        let sources: Vec<Vec<usize>> =
+            taken.iter().map(|(_, key)| key.sources().collect()).collect();
+        let sought = taken.iter().zip(&sources).map(|((at, key), sources)| Sought {
+            at: *at,
+            history: key.history,
+            sources,
+        });
+        let mut found = keys::look(window, group, &sought.collect::<Vec<_>>()).await?;
         for (position, key) in taken {
             let found = found.remove(&position).unwrap_or_default();
             let verdict = key.judge(&found, t, self.force);
@@ -229,77 +234,5 @@ impl<S: Writer> Work<'_, S> {
         if self.window.spec.event.as_ref().is_some_and(|event| event.table == key.history.table) {
             key.sources().for_each(|source| note(&self.group.pairs[source].from));
         }
-    }
-
-    /// Sources get their rows first; only when that is acknowledged, the survivor's copies go. Where both
-    /// stand in one partition, they go in one batch. Returns whether the liveness of a row is still to end.
-    async fn write(
-        &self,
-        record: &Record,
-        keys: &[Key<'_>],
-        t: TimestampUs,
-    ) -> Result<bool, GroupError> {
-        let mut is_expiring = false;
-        let mut given: BTreeMap<_, Vec<Mutation>> = BTreeMap::new();
-        let mut taken: BTreeMap<_, Vec<Mutation>> = BTreeMap::new();
-        let mut sequences: Vec<Vec<Batch>> = Vec::new();
-        for (position, how) in record.restored() {
-            let key = &keys[position];
-            let Restoration { sources, survivor } = key.restore(&self.group.survivor, &how, t);
-            let expires = |mutation: &Mutation| matches!(mutation.change, Change::ExpireRow { .. });
-            is_expiring |= survivor.iter().any(expires);
-            if key.table.owns_partitions() {
-                let scope = (key.history.table, key.history.scope(key.table));
-                for (source, mutation) in sources {
-                    given.entry((scope.clone(), source)).or_default().push(mutation);
-                }
-                taken.entry(scope).or_default().extend(survivor);
-            } else {
-                let sources = sources.into_iter().map(|(_, mutation)| mutation);
-                sequences.push(cut(sources.chain(survivor)));
-            }
-        }
-        let apart = |mutations: Vec<Mutation>| cut(mutations).into_iter().map(|batch| vec![batch]);
-        sequences.extend(given.into_values().flat_map(apart));
-        sequences.retain(|batches| !batches.is_empty());
-        self.give_back(sequences).await?;
-        failpoint::hit("given-back");
-        let taken: Vec<_> = taken.into_values().flat_map(apart).collect();
-        self.window.write_all(taken).await?;
-        Ok(is_expiring)
-    }
-
-    /// Writes what gives sources their rows. The server may refuse one that it took once, for an index has come since; then
-    /// it has refused the copy as well, so the source's row was never deleted.
-    async fn give_back(&self, sequences: Vec<Vec<Batch>>) -> Result<(), GroupError> {
-        match self.window.write_all(sequences.clone()).await {
-            Err(error) if error.kind == Fault::Permanent => {}
-            written => return Ok(written?),
-        }
-        for Batch { table, mutations } in sequences.into_iter().flatten() {
-            for mutation in mutations {
-                let alone = Batch { table, mutations: vec![mutation.clone()] };
-                match self.window.write_all(vec![vec![alone]]).await {
-                    Err(error)
-                        if error.kind == Fault::Permanent && self.stands(&mutation).await? =>
-                    {
-                        tracing::warn!("a row stays as it stands on its source: {error}");
-                    }
-                    written => written?,
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Whether a row that is to be given back is there already, as a whole.
-    async fn stands(&self, mutation: &Mutation) -> Result<bool, StorageError> {
-        let Change::Insert { row } = &mutation.change else { return Ok(false) };
-        let table = &self.window.spec.tables[mutation.table];
-        let found = self.window.timed_row(mutation.table, &table.key_of(row)).await?;
-        Ok(found.is_some_and(|found| {
-            let mut cells = row.cells.iter().zip(&found.row.cells);
-            cells.all(|(cell, found)| cell.is_none() || cell == found)
-        }))
     }
 }

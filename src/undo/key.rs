@@ -8,16 +8,8 @@ use bytes::Bytes;
 use crate::history::{Before, History, Left};
 use crate::journal::body::{CellAhead, Disputed, KeptCell};
 use crate::model::{Cell, ColumnIndex, Row, TimedRow, TimestampUs};
+use crate::pipeline::keys::Found;
 use crate::spec::{Table, Undone};
-
-/// What stands at a key now.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Found {
-    /// The survivor's row.
-    pub(super) survivor: Option<TimedRow>,
-    /// The rows of sources that own one, by their indexes in the group.
-    pub(super) sources: Vec<(usize, TimedRow)>,
-}
 
 /// How a key is restored.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -84,10 +76,16 @@ impl<'a> Key<'a> {
     /// Compares what stands there with what the run left. With `force`, what someone changed since is
     /// overridden.
     pub(super) fn judge(&self, found: &Found, undo_t: TimestampUs, force: bool) -> Verdict {
-        let conflicts = match &found.survivor {
+        let mut conflicts = match &found.survivor {
             None if self.history.is_copy() => self.missing_copy(found),
             survivor => self.survivor_conflicts(survivor.as_ref()),
         };
+        if found.survivor.is_some() {
+            let is_known = |column| conflicts.iter().any(|cell| cell.column == column);
+            let swept_over: Vec<_> =
+                self.swept_over().into_iter().filter(|cell| !is_known(cell.column)).collect();
+            conflicts.extend(swept_over);
+        }
         if !force && !conflicts.is_empty() {
             return Verdict::LeaveAlone(conflicts);
         }
@@ -154,6 +152,31 @@ impl<'a> Key<'a> {
         conflicts
     }
 
+    /// Cells that somebody had written before a sweep placed a later one over them: they are not what the run had left
+    /// there, and would be lost.
+    fn swept_over(&self) -> Vec<Disputed> {
+        let mut conflicts = Vec::new();
+        for (at, swept) in self.history.swept.iter().enumerate() {
+            let Some(target) = &swept.target else { continue };
+            let mut earlier = self.history.clone();
+            earlier.swept.truncate(at);
+            let left = earlier.left(self.table);
+            let moved = swept.cells.iter();
+            let moved = moved.filter(|cell| cell.moved_at.is_some() && cell.element.is_none());
+            conflicts.extend(moved.filter_map(|cell| {
+                let column = cell.column;
+                let found = &target.row.cells[column];
+                let expected = value_of(&left, column).or_else(|| self.survivor_before(column));
+                if found.is_none() || self.same(column, found, &expected) {
+                    return None;
+                }
+                let found_written_at = target.times[column].latest();
+                Some(Disputed { column, expected, found: found.clone(), found_written_at })
+            }));
+        }
+        conflicts
+    }
+
     fn survivor_conflicts(&self, found: Option<&TimedRow>) -> Vec<Disputed> {
         let is_copy = self.history.is_copy();
         let columns = self.table.key_len..self.table.columns.len();
@@ -197,7 +220,7 @@ impl<'a> Key<'a> {
     fn kept(&self, source: usize, column: ColumnIndex, found: &TimedRow) -> Option<KeptCell> {
         let (_, before) = self.before.iter().find(|(known, _)| *known == source)?;
         let (cell, before) = (&found.row.cells[column], &before.cells[column]);
-        if cell.is_none() || cell == before {
+        if cell.is_none() || self.same(column, cell, before) {
             return None;
         }
         let elements = match (self.elements(column, cell), self.elements(column, before)) {
@@ -212,7 +235,10 @@ impl<'a> Key<'a> {
 
     /// Whether two cells hold the same, in whatever order the elements of a map or set come.
     fn same(&self, column: ColumnIndex, a: &Cell, b: &Cell) -> bool {
-        a == b || self.elements(column, a).is_some_and(|a| Some(a) == self.elements(column, b))
+        let is_same = |a: &Bytes, b: &Bytes| self.table.columns[column].cql_type.is_same(a, b);
+        a == b
+            || matches!((a, b), (Some(a), Some(b)) if is_same(a, b))
+            || self.elements(column, a).is_some_and(|a| Some(a) == self.elements(column, b))
     }
 
     /// The elements of a map or set that is not frozen; null is an empty one.

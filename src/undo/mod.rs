@@ -5,8 +5,7 @@
 //! ([`conflicts()`]); the rest of its group is restored all the same. What is decided is journaled before it is
 //! written, so an undo that was stopped goes on with the same values and times.
 //!
-//! In reading order: `select` says which groups, `key` is the decision about one key, `look` reads what it
-//! needs, `restore` is what is written, `record` is how it is journaled, `group` does it, `announce` tells the world, and `conflicts` reads
+//! In reading order: `select` says which groups, `key` is the decision about one key, `restore` is what is written, `write` how, `record` is how it is journaled, `group` does it, `announce` tells the world, and `conflicts` reads
 //! back what was left alone.
 //!
 //! May use `model`, `failpoint`, `spec`, `merge`, `storage`, `register`, `events`, `journal`, `history` and `pipeline`;
@@ -16,10 +15,10 @@ mod announce;
 mod conflicts;
 mod group;
 mod key;
-mod look;
 mod record;
 mod restore;
 mod select;
+mod write;
 
 use std::ops::ControlFlow;
 use std::sync::Arc;

@@ -31,7 +31,7 @@ impl How {
     }
 
     /// What stays of a source's cell.
-    fn kept(&self, source: usize, column: ColumnIndex) -> Option<&KeptCell> {
+    pub(super) fn kept(&self, source: usize, column: ColumnIndex) -> Option<&KeptCell> {
         self.kept.iter().find(|kept| kept.source == source && kept.column == column)
     }
 }

@@ -7,7 +7,7 @@
 
 use bytes::Bytes;
 
-use crate::model::{Cell, ColumnIndex, Row, TimedRow, TimestampUs, WriteTimes};
+use crate::model::{Cell, ColumnIndex, CqlType, Row, TimedRow, TimestampUs, WriteTimes};
 use crate::model::{Collection, Elements};
 use crate::spec::{Standing, Survivorship, Table};
 
@@ -97,11 +97,10 @@ pub(super) fn survivor(
     let mut findings = Vec::new();
     for (column, kept) in &expected.columns {
         let (cell, times) = (&found.row.cells[*column], &found.times[*column]);
+        let of = (*column, &table.columns[*column].cql_type);
         match kept {
-            Kept::Null(t) => findings.extend(value(*column, None, *t, cell, times)),
-            Kept::Value(kept, t) => {
-                findings.extend(value(*column, Some(kept), *t, cell, times));
-            }
+            Kept::Null(t) => findings.extend(value(of, None, *t, cell, times)),
+            Kept::Value(kept, t) => findings.extend(value(of, Some(kept), *t, cell, times)),
             Kept::AtLeast(rule, kept, t) => findings.extend(ranked(rule, kept, *t, cell, times)),
             Kept::Elements(collection, kept) => {
                 findings.extend(elements(*column, *collection, kept, cell, times));
@@ -203,13 +202,14 @@ fn finding(
 
 /// A column without a policy.
 fn value(
-    column: ColumnIndex,
+    (column, cql_type): (ColumnIndex, &CqlType),
     kept: Option<&Bytes>,
     t: TimestampUs,
     cell: &Cell,
     times: &WriteTimes,
 ) -> Option<Finding> {
-    if cell.as_ref() == kept {
+    let is_same = |(cell, kept): (&Bytes, &Bytes)| cql_type.is_same(cell, kept);
+    if cell.as_ref() == kept || cell.as_ref().zip(kept).is_some_and(is_same) {
         return None;
     }
     let at = times.latest();

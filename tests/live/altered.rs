@@ -140,6 +140,31 @@ fn a_column_that_is_dropped_under_a_run_stops_it_and_hinders_nothing_else() {
     assert!((0..PAIRS).all(|n| of(&format!("from-{n}.")) > 0));
 }
 
+/// What no merge could write keeps nobody from comparing, and whoever writes is told what to do about it.
+#[test]
+fn what_cannot_be_merged_and_comes_after_a_run_hinders_no_comparison() {
+    let (world, lines, _) = stops::world("not_merged", 20);
+    let before = world.dump();
+    let (pairs, run) = (world.file("pairs.csv", to_csv(&lines)), world.run_dir());
+    world.apply(&pairs, &run).run().exits(0);
+    world.cql("ALTER TABLE content_consumption ADD tags list<text>");
+    world.cql("ALTER TABLE user_courses WITH default_time_to_live = 600");
+    let merged = world.dump();
+    for (column, undone) in [("tags", "DROP tags"), ("time", "WITH default_time_to_live = 0")] {
+        command(&world, "verify", &run).run().exits(0);
+        for name in ["resume", "undo"] {
+            let refused = command(&world, name, &run).run().exits(1);
+            refused.names(column).names("verify still compares it").names("Nothing was written");
+        }
+        world.assert_tables(&merged);
+        let table = if column == "tags" { "content_consumption" } else { "user_courses" };
+        world.cql(&format!("ALTER TABLE {table} {undone}"));
+    }
+    world.resume(&run).run().exits(0);
+    command(&world, "undo", &run).run().exits(0);
+    world.assert_tables(&before);
+}
+
 #[test]
 fn a_table_that_is_created_anew_is_another_table() {
     let (world, lines, _) = stops::world("recreated", 3);
@@ -210,4 +235,91 @@ fn a_table_that_is_truncated_is_told_and_not_refilled() {
     let resumed = world.resume(&run).run().exits(0).json();
     assert_eq!(resumed["truncated"], verified["truncated"]);
     world.assert_tables(&after);
+}
+
+const ADDRESSES: &str = r#"
+name = "addresses"
+
+[[table]]
+name = "addresses"
+account = "userid"
+find = "partition"
+on_conflict = "keep-target"
+"#;
+
+/// Without what is null: a field that a value lacks is shown as one.
+fn without_nulls(value: Value) -> Value {
+    match value {
+        Value::Object(fields) => {
+            let fields = fields.into_iter().filter(|(_, value)| !value.is_null());
+            fields.map(|(name, value)| (name, without_nulls(value))).collect()
+        }
+        other => other,
+    }
+}
+
+/// In the midst of a run, and before all that follows it. A value without the field is one in which it is null.
+#[test]
+fn a_type_that_gets_a_field_and_a_table_that_gets_an_index_hinder_nothing() {
+    let world = World::empty("fields");
+    let cql = |statement: String| world.cql(&statement.replace("KS", &world.keyspace));
+    cql("CREATE TYPE KS.address (street text, town text)".into());
+    cql("CREATE TABLE KS.addresses (userid text, kind text, at frozen<address>, others map<text, frozen<address>>, \
+         PRIMARY KEY (userid, kind))"
+        .into());
+    let set = |user: &str, n: usize, field: &str| {
+        cql(format!(
+            "UPDATE KS.addresses SET at = {{street: 's{n}', town: 't'{field}}}, others = {{'x': {{street: 'o{n}'}}}} \
+             WHERE userid = '{user}' AND kind = 'home'"
+        ));
+    };
+    let mut pairs = "from,to\n".to_owned();
+    for n in 0..PAIRS {
+        set(&format!("from-{n}."), n, "");
+        pairs += &format!("from-{n}.,to-{n}.\n");
+    }
+    let rows = || {
+        let rows = world.rows("SELECT userid, toJson(at), toJson(others) FROM addresses");
+        let json = |cell: &Option<Value>| {
+            let text = cell.as_ref().and_then(Value::as_str).expect("it is text");
+            without_nulls(serde_json::from_str(text).expect("it is JSON")).to_string()
+        };
+        let row = |row: Vec<Option<Value>>| {
+            let user = row[0].as_ref().and_then(Value::as_str).expect("a key").to_owned();
+            (user, json(&row[1]), json(&row[2]))
+        };
+        let mut rows: Vec<_> = rows.into_iter().map(row).collect();
+        rows.sort();
+        rows
+    };
+    let before = rows();
+    let proxy = Proxy::new(&world.addresses.hosts);
+    let (spec, pairs) = (world.file("addresses.toml", ADDRESSES), world.file("pairs.csv", pairs));
+    let run = world.run_dir();
+    let apply = world.apply(&pairs, &run).without("--brokers").without("--topic");
+    let apply = apply.with("--spec", &spec).flag("--no-events");
+    let running = apply.with("--hosts", &proxy.hosts).with("--rate", "20").start();
+    wait_until("a few groups are done", || rows().iter().any(|row| row.0.starts_with("to-")));
+    cql("ALTER TYPE KS.address ADD zip int".into());
+    cql(format!("CREATE INDEX kind_of_{} ON KS.addresses (kind)", std::process::id()));
+    assert!(rows().iter().any(|row| row.0.starts_with("from-")), "the run was over before");
+    running.wait().exits(0);
+    let mut merged = before.clone();
+    merged.iter_mut().for_each(|row| row.0 = row.0.replace("from-", "to-"));
+    merged.sort();
+    assert_eq!(rows(), merged);
+
+    // The application writes the same again, with the new field as a null; and something else.
+    (0..PAIRS).filter(|n| n % 2 == 0).for_each(|n| set(&format!("to-{n}."), n, ""));
+    let verified = command(&world, "verify", &run).run().exits(0).json();
+    assert_eq!(verified["differences"], 0);
+    world.resume(&run).run().exits(0);
+    set("to-4.", 4, ", zip: 7");
+    command(&world, "verify", &run).run().exits(0);
+    let undone = command(&world, "undo", &run).run().exits(4);
+    let conflicts = std::fs::read_to_string(run.join("conflicts.csv")).expect("it is written");
+    let cells = conflicts.lines().skip(1).filter(|line| line.contains(",at,")).collect::<Vec<_>>();
+    assert!(cells.len() == 1 && cells[0].contains("to-4."), "{conflicts}\n{undone}");
+    command(&world, "undo", &run).flag("--force").run().exits(0);
+    assert_eq!(rows(), before);
 }

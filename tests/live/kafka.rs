@@ -1,11 +1,14 @@
 //! Reads a topic to its end.
 
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::error::RDKafkaErrorCode;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::producer::{FutureProducer, FutureRecord};
 use rdkafka::{ClientConfig, Message as _, Offset, TopicPartitionList};
 use serde_json::Value;
 
@@ -111,4 +114,38 @@ pub(crate) fn create_replicated(brokers: &str, topic: &str, replicas: i32, setti
 fn admin(brokers: &str) -> AdminClient<DefaultClientContext> {
     let admin = ClientConfig::new().set("bootstrap.servers", brokers).create();
     admin.expect("the settings are valid")
+}
+
+/// Nobody may write to a topic any more. When it returns, the broker knows it.
+pub(crate) fn deny_writes(brokers: &str, topic: &str) {
+    let text = |text: &str| [&(text.len() as i16).to_be_bytes()[..], text.as_bytes()].concat();
+    // CreateAcls, version 1: a topic, by its literal name, and somebody's right to one operation or to all.
+    let of = |right: [u8; 2]| {
+        [&[2][..], &text(topic), &[3], &text("User:*"), &text("*"), &right].concat()
+    };
+    let (allow_all, deny_writes) = (of([2, 3]), of([4, 2]));
+    let request = [&[0, 30, 0, 1, 0, 0, 0, 7][..], &text("tests"), &[0, 0, 0, 2]].concat();
+    let body = [request, allow_all, deny_writes].concat();
+    let mut broker = TcpStream::connect(brokers).expect("it is up");
+    broker.write_all(&(body.len() as i32).to_be_bytes()).expect("it can be asked");
+    broker.write_all(&body).expect("it can be asked");
+    // A length, the number of the request, how long it was held back, two results: an error and an empty message each.
+    let mut answer = [0; 24];
+    broker.read_exact(&mut answer).expect("it answers");
+    assert_eq!([&answer[16..18], &answer[20..22]].concat(), [0; 4], "it refuses: {answer:?}");
+    let producer: FutureProducer = ClientConfig::new()
+        .set("bootstrap.servers", brokers)
+        .create()
+        .expect("the producer's settings are valid");
+    let deadline = Instant::now() + DEADLINE;
+    loop {
+        assert!(Instant::now() < deadline, "the broker takes messages all the same");
+        let record = FutureRecord::to(topic).key("k").payload("{}");
+        let sent = runtime().block_on(producer.send(record, DEADLINE));
+        if sent.is_err_and(|(error, _)| {
+            error == KafkaError::MessageProduction(RDKafkaErrorCode::TopicAuthorizationFailed)
+        }) {
+            return;
+        }
+    }
 }

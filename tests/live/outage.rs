@@ -91,7 +91,8 @@ fn too_few_replicas_are_named_and_waited_for() {
     wait_until("the reason is said", || log().contains("not enough replicas"));
     running.interrupt();
     let asked = std::time::Instant::now();
-    running.wait().exits(130).names("tributary resume");
+    let again = running.wait().exits(130).json()["again"].to_string();
+    assert!(again.contains("tributary resume"), "{again}");
     assert!(asked.elapsed() < Duration::from_secs(30), "{:?}", asked.elapsed());
     kafka.again();
     world.resume(&run).with("--rate", "none").run().exits(0);

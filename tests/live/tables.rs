@@ -100,7 +100,8 @@ impl Table {
     }
 }
 
-pub(crate) async fn load(session: &Session, keyspace: &str, tables: &Tables) {
+/// Writes rows now, or as of a moment in microseconds.
+pub(crate) async fn load(session: &Session, keyspace: &str, tables: &Tables, at: Option<i64>) {
     let courses = tables.user_courses.iter().map(|((batch, user), columns)| {
         let key = vec![batch.clone(), user.clone()];
         (batch.as_str(), (key, columns))
@@ -109,8 +110,8 @@ pub(crate) async fn load(session: &Session, keyspace: &str, tables: &Tables) {
         let key = vec![user.clone(), content.clone(), batch.clone(), course.clone()];
         (user.as_str(), (key, row))
     });
-    load_table(session, keyspace, &TABLES[0], courses).await;
-    load_table(session, keyspace, &TABLES[1], content).await;
+    load_table(session, keyspace, (&TABLES[0], at), courses).await;
+    load_table(session, keyspace, (&TABLES[1], at), content).await;
 }
 
 type Cells = Vec<MaybeUnset<CqlValue>>;
@@ -119,14 +120,15 @@ type Cells = Vec<MaybeUnset<CqlValue>>;
 async fn load_table<'a>(
     session: &Session,
     keyspace: &str,
-    table: &Table,
+    (table, at): (&Table, Option<i64>),
     rows: impl Iterator<Item = (&'a str, (Vec<String>, &'a Columns))>,
 ) {
     const BATCH_BYTES: usize = 16_000;
     let marks = vec!["?"; table.columns.len()].join(", ");
     let insert =
         format!("INSERT INTO {keyspace}.{} ({}) VALUES ({marks})", table.name, table.names());
-    let insert = session.prepare(insert).await.expect("the rows of the test fit the table");
+    let mut insert = session.prepare(insert).await.expect("the rows of the test fit the table");
+    insert.set_timestamp(at);
 
     let mut batches: Vec<Vec<Cells>> = Vec::new();
     let mut open = ("", usize::MAX);
@@ -154,6 +156,7 @@ async fn load_rows(
     rows: Vec<Cells>,
 ) -> Result<(), scylla::errors::ExecutionError> {
     let mut batch = Batch::new(BatchType::Unlogged);
+    batch.set_timestamp(insert.get_timestamp());
     rows.iter().for_each(|_| batch.append_statement(insert.clone()));
     let mut attempts = 0;
     loop {

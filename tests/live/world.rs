@@ -153,7 +153,12 @@ impl World {
     }
 
     pub(crate) fn load(&self, tables: &Tables) {
-        runtime().block_on(tables::load(&self.session, &self.keyspace, tables));
+        runtime().block_on(tables::load(&self.session, &self.keyspace, tables, None));
+    }
+
+    /// Rows that were written at a moment, in microseconds.
+    pub(crate) fn load_at(&self, tables: &Tables, at: i64) {
+        runtime().block_on(tables::load(&self.session, &self.keyspace, tables, Some(at)));
     }
 
     pub(crate) fn dump(&self) -> Tables {

@@ -1,5 +1,6 @@
 //! What every group meets is waited for, or stops the run; what one group meets fails that group.
 
+use std::slice;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -59,6 +60,37 @@ fn a_write_that_no_replica_takes_while_others_get_through_fails_alone() {
         assert!(failed.len() == 1 && failed[0].starts_with(&format!("{bad}: ")), "{failed:?}");
         assert_eq!((outcome.ended, outcome.done), (Ended::Finished, plan.len() as u64 - 1));
     }
+}
+
+/// Also where nothing else is left to be asked for, so that nothing else gets through either.
+#[test]
+fn a_read_that_is_late_for_ever_fails_its_own_group_and_not_the_run() {
+    let (_, plan) = world();
+    for bad in ["s0", "s59"] {
+        let context = context_with(Duration::from_millis(300), move |request| {
+            let asked = match request {
+                Request::Page(CONTENT, account, _) => slice::from_ref(*account),
+                Request::FirstRows(CONTENT, accounts, _) => accounts,
+                _ => return None,
+            };
+            asked.iter().any(|account| account.text() == bad).then_some(FaultKind::Late)
+        });
+        let (outcome, failed) = run_all(&context, &plan, never(), ErrorLimit::Groups(9));
+        let survivor = bad.replace('s', "t");
+        assert!(failed.len() == 1 && failed[0].starts_with(&format!("{survivor}: ")), "{failed:?}");
+        assert_eq!((outcome.ended, outcome.stopped_by), (Ended::Finished, None));
+        assert_eq!(outcome.done, plan.len() as u64 - 1);
+    }
+}
+
+/// The server answers, but none of its replicas does.
+#[test]
+fn replicas_that_are_late_for_everybody_stop_the_run() {
+    let (_, plan) = world();
+    let context = context_with(Duration::from_millis(300), |_| Some(FaultKind::Late));
+    let (outcome, failed) = run_all(&context, &plan, never(), ErrorLimit::Groups(9));
+    assert!(failed.len() <= 1, "only the first may be alone: {failed:?}");
+    assert_eq!(outcome.ended, Ended::Fatal);
 }
 
 #[test]

@@ -2,16 +2,18 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use proptest::prelude::*;
 use tokio::sync::watch;
 use tributary::journal::memory::MemoryJournal;
 use tributary::model::Group;
 use tributary::pairs::{self, Format};
-use tributary::pipeline::{self, Context, Known, Leftover, Swept};
+use tributary::pipeline::{self, Context, ErrorLimit, Known, Leftover, Swept};
 use tributary::plan::{self, Plan};
-use tributary::storage::memory::MemoryStorage;
+use tributary::storage::memory::{FaultKind, MemoryStorage, Request};
 
+use super::coalesce;
 use super::model::{Columns, World};
 use super::preset::spec;
 use super::world::{CONTENT, ENROLMENTS, dump, events_of, load, to_row, world_and_group};
@@ -49,6 +51,44 @@ pub fn sweep(
     }))
     .unwrap();
     (context, swept, left)
+}
+
+/// What one source's partition cannot tell is told of its group, and the others are swept.
+#[test]
+fn a_source_that_cannot_be_looked_at_hinders_no_other_group() {
+    let (world, plan) = coalesce::world();
+    for fault in [FaultKind::Refused, FaultKind::Failed] {
+        let is_sweeping = Arc::new(AtomicBool::new(false));
+        let is_faulty = Arc::clone(&is_sweeping);
+        let storage = MemoryStorage::with_faults(spec(), move |request| {
+            let Request::Owners(CONTENT, _, accounts) = request else { return None };
+            let is_hit = accounts.iter().any(|account| account.text() == "s7");
+            (is_hit && is_faulty.load(Ordering::Relaxed)).then_some(fault)
+        });
+        load(&world, &spec(), &storage);
+        let context = context_of(8, storage, Arc::default(), 1_000_000);
+        let (outcome, _) =
+            coalesce::run_all(&context, &plan, coalesce::never(), ErrorLimit::Groups(0));
+        assert_eq!(outcome.done, plan.len() as u64);
+        let dated = |group| context.journal.group(group).unwrap().unwrap().t;
+        let later = (0..plan.len()).filter_map(dated).max().unwrap() + 1;
+        for source in ["s7", "s8"] {
+            let names = ["userid", "contentid", "batchid", "courseid", "status"];
+            let columns = names.map(str::to_owned).into_iter();
+            let columns =
+                columns.zip([source, "late", "b0", "k", "2"].map(str::to_owned)).collect();
+            context.storage.put(CONTENT, to_row(&spec(), CONTENT, &columns), later);
+        }
+        is_sweeping.store(true, Ordering::Relaxed);
+        let (context, swept, left) = sweep(context, &plan);
+        assert_eq!((swept.rows, swept.failed), (1, 1));
+        assert_eq!(left.len(), 1);
+        assert_eq!((&*left[0].account.text(), &*left[0].survivor.text()), ("s7", "t7"));
+        assert!(left[0].why.starts_with("the sweep of the group failed: "), "{}", left[0].why);
+        let rows = dump(&spec(), &context.storage).content;
+        let stands = |account: &str| rows.keys().any(|key| key.0 == account && key.1 == "late");
+        assert!(stands("s7") && !stands("s8") && stands("t8"));
+    }
 }
 
 /// A later row of a source: status and grade, at least one of them.

@@ -109,8 +109,11 @@ fn address_map(text: &str) -> Result<AddressMap, String> {
     values::hosts(text)?.into_iter().map(rule).collect::<Result<_, String>>().map(AddressMap)
 }
 
-/// A keyspace: letters, digits and underscores.
+/// A keyspace: letters, digits and underscores, and not one of the server's own.
 fn keyspace(text: &str) -> Result<String, String> {
+    if text == "system" || text.starts_with("system_") {
+        return Err("is a keyspace of the server's own".to_owned());
+    }
     if !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') {
         Ok(text.to_owned())
     } else {
@@ -158,6 +161,7 @@ mod tests {
     #[test]
     fn names_are_checked() {
         keyspace("k-1").unwrap_err();
+        assert_eq!(keyspace("system_auth").unwrap_err(), "is a keyspace of the server's own");
         assert_eq!(consistency("quorum").unwrap(), Consistency::Quorum);
         assert!(consistency("most").unwrap_err().contains("LOCAL_QUORUM"));
     }

@@ -1,7 +1,7 @@
 //! How a run stands, as it tells the register at its beginning and at the end of each command, and as the register knows it
 //! when a command begins.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::anyhow;
@@ -10,7 +10,8 @@ use super::{Failure, Past, tables};
 use crate::cluster::ClusterRegister;
 use crate::journal::{Journal, State};
 use crate::model::now_us;
-use crate::register::{Archive, Register, Run, RunState, WindowEnd};
+use crate::pipeline::others;
+use crate::register::{Archive, Register, Run, RunState};
 use crate::run::{RunId, RunRecord};
 use crate::spec::Spec;
 
@@ -92,26 +93,9 @@ pub(in crate::cli) async fn settle(
     total: u64,
 ) -> Result<(), Failure> {
     journal.flush().await?;
-    let mut open = BTreeSet::new();
-    let states = journal.states()?;
-    let groups = by_state(&states, total);
-    for (group, state) in states {
-        if !matches!(state, State::Done | State::Undone)
-            && let Some(record) = journal.group(group)?
-        {
-            open.insert(record.survivor.text().into_owned());
-        }
-    }
-    let windows = register.reader().windows(register.run()).await.map_err(Failure::failed)?;
-    let stale = windows.into_iter().filter_map(|(t, end)| {
-        let now = match &end {
-            None => open.clone(),
-            Some(end) => end.open.intersection(&open).cloned().collect(),
-        };
-        (end.is_none_or(|end| end.open != now)).then_some(WindowEnd { t, open: now })
-    });
-    let stale: Vec<WindowEnd> = stale.collect();
-    register.end(&stale).await.map_err(Failure::failed)?;
+    let groups = by_state(&journal.states()?, total);
+    let settled = others::settle(register, register.reader(), journal).await;
+    settled.map_err(Failure::failed)?;
     let are_all = |state: State| groups.keys().all(|known| *known == state.to_string());
     let state = match () {
         () if are_all(State::Done) => RunState::Done,

@@ -72,7 +72,10 @@ impl ClusterRegister {
                 Ok(Ok(false)) if tries < TRIES => {}
                 Err(error)
                     if tries < TRIES
-                        && matches!(error.kind, Fault::Transient | Fault::TimedOut) => {}
+                        && matches!(
+                            error.kind,
+                            Fault::Transient | Fault::TimedOut | Fault::Late
+                        ) => {}
                 Ok(Ok(false)) => return Err(failed("others take it all the time".to_owned())),
                 Err(error) => return Err(failed(error.message)),
             }

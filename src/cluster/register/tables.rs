@@ -2,10 +2,12 @@
 
 use std::collections::HashMap;
 
+use futures::future::join_all;
 use scylla::errors::{DbError, ExecutionError, RequestAttemptError};
 
 use super::super::ask::Ask;
 use super::super::fault::one_line;
+use super::super::rights::{Wanted, permitted};
 use super::super::statements::quoted;
 use super::super::{Cluster, ClusterError};
 
@@ -15,26 +17,30 @@ const VERSION: i32 = 1;
 /// Partitions over which the accounts of a keyspace are spread. A window's rows are so many batches.
 pub(super) const BUCKETS: u32 = 64;
 
-/// The tables, as they stand behind `CREATE TABLE IF NOT EXISTS keyspace.`.
-const TABLES: [(&str, &str); 5] = [
-    ("version", "(name text PRIMARY KEY, version int)"),
+/// The tables: name, partition key, and what stands behind `CREATE TABLE IF NOT EXISTS` and the name.
+const TABLES: [(&str, &[&str], &str); 5] = [
+    ("version", &["name"], "(name text PRIMARY KEY, version int)"),
     (
         "lease",
+        &["keyspace_name"],
         "(keyspace_name text PRIMARY KEY, run text, host text, epoch bigint, floor bigint, until bigint)",
     ),
     (
         "runs",
+        &["keyspace_name"],
         "(keyspace_name text, run text, place text, user_name text, version text, began bigint, ended bigint, \
          input_sha256 text, spec_sha256 text, tables set<text>, state text, groups map<text, bigint>, \
          PRIMARY KEY (keyspace_name, run))",
     ),
     (
         "windows",
+        &["keyspace_name", "run"],
         "(keyspace_name text, run text, t bigint, ended boolean, open set<text>, \
          PRIMARY KEY ((keyspace_name, run), t))",
     ),
     (
         "accounts",
+        &["keyspace_name", "bucket"],
         "(keyspace_name text, bucket int, account text, run text, t bigint, step text, survivor text, \
          PRIMARY KEY ((keyspace_name, bucket), account, run, t))",
     ),
@@ -72,13 +78,31 @@ impl Cluster {
                 message: one_line(&error.to_string()),
             })?;
         }
+        self.check_register_rights(keyspace, Wanted::Write).await?;
         self.check_version(keyspace).await
+    }
+
+    /// Sees that the user may read its tables, and write them if that is wanted.
+    async fn check_register_rights(
+        &self,
+        keyspace: &str,
+        wanted: Wanted,
+    ) -> Result<(), ClusterError> {
+        let (with, name) = (self.preparer(), quoted(keyspace));
+        let looks = TABLES.iter().map(|(table, key, _)| {
+            let (with, table) = (&with, format!("{name}.{table}"));
+            let key: Vec<String> = key.iter().map(|column| (*column).to_owned()).collect();
+            async move { with.lacking(&table, &key, wanted).await }
+        });
+        let lacking = join_all(looks).await.into_iter().flatten();
+        permitted(lacking.map(|lacking| lacking.on_keyspace(keyspace)))
     }
 
     /// Whether there is a register, of a version that is known.
     pub(super) async fn has_register(&self, keyspace: &str) -> Result<bool, ClusterError> {
         let is_there = self.are_there(keyspace).await?;
         if is_there {
+            self.check_register_rights(keyspace, Wanted::Read).await?;
             self.known_version(keyspace).await?;
         }
         Ok(is_there)
@@ -91,7 +115,7 @@ impl Cluster {
                 (keyspace,),
             )
             .await?;
-        Ok(TABLES.iter().all(|(table, _)| known.iter().any(|(name,)| name == table)))
+        Ok(TABLES.iter().all(|(table, ..)| known.iter().any(|(name,)| name == table)))
     }
 
     async fn create(
@@ -160,7 +184,7 @@ fn statements(keyspace: &str, replication: &HashMap<String, String>) -> Vec<Stri
     );
     let tables = TABLES
         .iter()
-        .map(|(table, columns)| format!("CREATE TABLE IF NOT EXISTS {name}.{table} {columns}"));
+        .map(|(table, _, columns)| format!("CREATE TABLE IF NOT EXISTS {name}.{table} {columns}"));
     [keyspace].into_iter().chain(tables).collect()
 }
 

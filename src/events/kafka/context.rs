@@ -89,7 +89,7 @@ pub(super) struct Context {
     born: Instant,
     /// Milliseconds from `born` to the latest acknowledgement.
     acknowledged_at_ms: AtomicU64,
-    logged: Mutex<HashMap<String, Instant>>,
+    done: Mutex<HashMap<String, Instant>>,
     /// It was said that Kafka is waited for.
     pub(super) is_reported: AtomicBool,
 }
@@ -116,7 +116,7 @@ impl Context {
             trouble: Mutex::default(),
             born: Instant::now(),
             acknowledged_at_ms: AtomicU64::new(0),
-            logged: Mutex::default(),
+            done: Mutex::default(),
             is_reported: AtomicBool::new(false),
         }
     }
@@ -138,16 +138,21 @@ impl Context {
 
     /// Whether something may be logged on this subject now.
     pub(super) fn may_log(&self, subject: &str) -> bool {
-        let mut logged = lock(&self.logged);
+        self.is_due(subject, LOG_PAUSE)
+    }
+
+    /// Whether something on this subject was done last so long ago, or never; if so, it counts as done now.
+    pub(super) fn is_due(&self, subject: &str, pause: Duration) -> bool {
+        let mut done = lock(&self.done);
         let now = Instant::now();
-        match logged.get_mut(subject) {
-            Some(last) if now.duration_since(*last) < LOG_PAUSE => false,
+        match done.get_mut(subject) {
+            Some(last) if now.duration_since(*last) < pause => false,
             Some(last) => {
                 *last = now;
                 true
             }
             None => {
-                logged.insert(subject.to_owned(), now);
+                done.insert(subject.to_owned(), now);
                 true
             }
         }

@@ -68,6 +68,22 @@ pub(crate) enum ProducerError {
         /// Why not.
         cause: String,
     },
+    /// The user may not write to it.
+    #[error(
+        "topic '{topic}' may not be written to{}. Nothing was written. Whoever \
+         administers Kafka can run: kafka-acls.sh --bootstrap-server {brokers} --add --allow-principal User:{} --operation \
+         Write --operation Describe --topic {topic}",
+        user.as_ref().map(|user| format!(" by {user}")).unwrap_or_default(),
+        user.as_deref().unwrap_or("NAME")
+    )]
+    NotPermitted {
+        /// The topic.
+        topic: String,
+        /// Who was asked.
+        brokers: String,
+        /// Who asks, if anybody is named.
+        user: Option<String>,
+    },
     /// An event is larger than a message may be.
     #[error(
         "the event '{key}' of {bytes} bytes is larger than a message may be: raise max.message.bytes of the topic \
@@ -115,12 +131,16 @@ impl ProducerError {
     /// What it is about.
     pub(super) fn scope(&self) -> Scope {
         use ProducerError::{
-            Fatal, LeaderUnreachable, NoTopic, Property, Refused, Settings, Silent, TooLarge,
-            TopicUnusable, Unacknowledged, Unreachable,
+            Fatal, LeaderUnreachable, NoTopic, NotPermitted, Property, Refused, Settings, Silent,
+            TooLarge, TopicUnusable, Unacknowledged, Unreachable,
         };
         match self {
             Property { .. } | Settings { .. } => Scope::Settings,
-            Fatal { .. } | Silent { .. } | NoTopic { .. } | TopicUnusable { .. } => Scope::All,
+            Fatal { .. }
+            | Silent { .. }
+            | NoTopic { .. }
+            | NotPermitted { .. }
+            | TopicUnusable { .. } => Scope::All,
             Unacknowledged { .. } => Scope::OnTheirWay,
             Unreachable { .. } | LeaderUnreachable { .. } | TooLarge { .. } | Refused { .. } => {
                 Scope::One

@@ -7,6 +7,7 @@ mod context;
 mod error;
 mod probe;
 mod producer;
+mod rights;
 mod rows;
 mod settings;
 mod topic;

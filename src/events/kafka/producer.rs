@@ -22,7 +22,7 @@ use crate::model::{Destination, Event};
 use super::context::{Context, OnDelivered, Ticket, Undelivered};
 use super::probe::{described, probe};
 use super::topic::TopicSettings;
-use super::{KafkaSettings, ProducerError};
+use super::{KafkaSettings, ProducerError, rights};
 
 /// After this long without an acknowledgement a waiting call says so.
 const STALL: Duration = Duration::from_secs(5);
@@ -62,6 +62,7 @@ impl Producer {
         let mut inner = Self::make(settings, &unknown, Arc::clone(&on_delivered), true).await?;
         // Only a topic that is there has settings.
         let of_topic = TopicSettings::ask(settings).await;
+        rights::check(settings, &of_topic).await?;
         if !of_topic.properties().is_empty() {
             inner = Self::make(settings, &of_topic, on_delivered, false).await?;
         }
@@ -190,13 +191,17 @@ impl Producer {
         }
         let since = ticket.waited().min(context.silence());
         let is_over = since >= self.patience;
-        if since < STALL || !is_over && !context.may_log("waiting") {
+        // One of all that wait looks.
+        if since < STALL || !is_over && !context.is_due("look", STALL) {
             return Ok(());
         }
-        let cause = self.cause().await;
+        let (about, cause) = self.cause().await;
         if is_over {
             let (brokers, since_s) = (self.brokers.clone(), since.as_secs());
             return Err(ProducerError::Silent { brokers, since_s, cause });
+        }
+        if !context.may_log(about) {
+            return Ok(());
         }
         context.is_reported.store(true, Ordering::Relaxed);
         tracing::warn!(
@@ -208,15 +213,17 @@ impl Producer {
         Ok(())
     }
 
-    /// Why nothing is acknowledged. A broker that refuses what it may take later says so to librdkafka alone.
-    async fn cause(&self) -> String {
-        if let Some(cause) = self.inner.client().context().trouble().cause {
-            return cause;
-        }
+    /// Why nothing is acknowledged, and what that is about. A broker that refuses what it may take later says so to
+    /// librdkafka alone; and where one is gone, it is the others that refuse.
+    async fn cause(&self) -> (&'static str, String) {
         let (inner, topic) = (Arc::clone(&self.inner), self.topic.clone());
         let of_topic = self.of_topic.clone();
         let asked = task::spawn_blocking(move || of_topic.lacks_replicas(&inner, &topic)).await;
-        asked.ok().flatten().unwrap_or_else(|| "no answer".to_owned())
+        if let Ok(Some(lacking)) = asked {
+            return ("replicas", lacking);
+        }
+        let known = self.inner.client().context().trouble().cause;
+        ("waiting", known.unwrap_or_else(|| "no answer".to_owned()))
     }
 
     fn undelivered(&self, Undelivered { error, key, bytes }: Undelivered) -> ProducerError {

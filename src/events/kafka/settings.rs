@@ -40,6 +40,10 @@ const DEFAULTS: [(&str, &str); 9] = [
     ("client.id", "tributary"),
 ];
 
+/// The properties that name files in PEM (or folders of such), and what these hold.
+const PEM: [&str; 3] = ["ssl.ca.location", "ssl.certificate.location", "ssl.key.location"];
+const BEGIN: &[u8] = b"-----BEGIN ";
+
 /// Set by us whatever happens.
 const FIXED: [(&str, &str); 2] = [("enable.idempotence", "true"), ("acks", "all")];
 
@@ -63,6 +67,12 @@ impl KafkaSettings {
                 .map_err(|error| property_error(key, value, error))?;
         }
         Ok(())
+    }
+
+    /// Who logs in, if that is by a name.
+    pub(super) fn user(&self) -> Option<String> {
+        let named = self.properties.iter().rev().find(|(key, _)| key == "sasl.username");
+        named.map(|(_, name)| name.clone())
     }
 
     /// The whole configuration of the producer, for a topic of such settings.
@@ -132,10 +142,16 @@ fn check_file(key: &str, value: &str) -> Result<(), ProducerError> {
     if !names_file || value.is_empty() || value == "probe" {
         return Ok(());
     }
-    fs::metadata(value).map(drop).map_err(|error| ProducerError::Property {
-        key: key.to_owned(),
-        reason: format!("cannot read '{value}': {error}"),
-    })
+    let wrong = |reason| ProducerError::Property { key: key.to_owned(), reason };
+    let unreadable = |error| wrong(format!("cannot read '{value}': {error}"));
+    if !PEM.contains(&key) || fs::metadata(value).map_err(unreadable)?.is_dir() {
+        return Ok(());
+    }
+    let text = fs::read(value).map_err(unreadable)?;
+    match text.windows(BEGIN.len()).any(|part| part == BEGIN) {
+        true => Ok(()),
+        false => Err(wrong(format!("'{value}' is no PEM: it has no line -----BEGIN …-----"))),
+    }
 }
 
 /// The one name that we use for a property that has two.
@@ -221,6 +237,12 @@ mod tests {
             "{file}"
         );
         with(&[("ssl.ca.location", "probe")]).check().unwrap();
+        let store = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
+        let foreign = message(&[("ssl.ca.location", store)]);
+        assert!(
+            foreign.ends_with("Cargo.toml' is no PEM: it has no line -----BEGIN …-----"),
+            "{foreign}"
+        );
         let nul = message(&[("client.id", "a\0b")]);
         assert!(nul.starts_with("Kafka property 'client.id': "), "{nul}");
     }

@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
-use rdkafka::admin::{AdminClient, AdminOptions, ResourceSpecifier};
+use rdkafka::admin::{AdminClient, AdminOptions, ConfigResource, ResourceSpecifier};
 use rdkafka::client::DefaultClientContext;
+use rdkafka::error::KafkaError;
 use rdkafka::producer::{Producer as _, ThreadedProducer};
+use rdkafka::types::RDKafkaErrorCode;
 use tokio::task;
 
 use super::KafkaSettings;
@@ -25,40 +27,35 @@ pub(super) struct TopicSettings {
     pub(super) most_bytes: Option<usize>,
     /// `min.insync.replicas`.
     pub(super) least_in_sync: Option<usize>,
+    /// Whether the brokers decide who may do what.
+    pub(super) is_guarded: bool,
 }
 
 impl TopicSettings {
     /// Asks the broker. Whoever may not ask has to go by the defaults, so that is no error.
     pub(super) async fn ask(settings: &KafkaSettings) -> Self {
-        match Self::asked(settings).await {
-            Ok(asked) => asked,
-            Err(why) => {
-                tracing::info!(
-                    "the broker does not tell the settings of topic '{}' ({why}): batches are of librdkafka's size \
-                     (-X batch.size=…)",
-                    settings.topic
-                );
-                Self::default()
-            }
+        let asked = match admin(settings).await {
+            Ok(admin) => Self::asked(&admin, settings).await,
+            Err(error) => (Self::default(), Err(error)),
+        };
+        if let (_, Err(error)) = &asked {
+            tracing::info!(
+                "the broker does not tell the settings of topic '{}' ({}): batches are of librdkafka's size \
+                 (-X batch.size=…)",
+                settings.topic,
+                described(error)
+            );
         }
+        asked.0
     }
 
-    async fn asked(settings: &KafkaSettings) -> Result<Self, String> {
-        let own = settings.clone();
-        // A new configuration asks whether librdkafka's lines would be logged, and on the thread that asks tracing then
-        // loses the next line; so it is not this one.
-        let made = task::spawn_blocking(move || own.client_config(&Self::default()).create());
-        let made = made.await.map_err(|panic| panic.to_string())?;
-        let admin: AdminClient<DefaultClientContext> = made.map_err(|error| described(&error))?;
-        let options = AdminOptions::new().request_timeout(Some(QUESTION));
-        let topic = [ResourceSpecifier::Topic(&settings.topic)];
-        let answer = admin.describe_configs(&topic, &options).await;
-        let answer = answer.map_err(|error| described(&error))?.into_iter().next();
-        let answer = answer.ok_or("it answers nothing")?.map_err(|code| code.to_string())?;
-        let number = |name| answer.get(name)?.value.as_ref()?.parse().ok();
+    async fn asked(admin: &Admin, settings: &KafkaSettings) -> (Self, Result<(), KafkaError>) {
+        let topic = describe(admin, ResourceSpecifier::Topic(&settings.topic)).await;
+        let number = |name| topic.as_ref().ok()?.get(name)?.value.as_ref()?.parse().ok();
         let (most_bytes, least_in_sync) =
             (number("max.message.bytes"), number("min.insync.replicas"));
-        Ok(Self { most_bytes, least_in_sync })
+        let is_guarded = is_refused(&topic) || is_guarded(admin, &settings.topic).await;
+        (Self { most_bytes, least_in_sync, is_guarded }, topic.map(drop))
     }
 
     /// What of librdkafka's settings has to follow. A batch is never larger than the topic takes, unless by a single
@@ -96,6 +93,45 @@ impl TopicSettings {
     }
 }
 
+type Admin = AdminClient<DefaultClientContext>;
+
+async fn admin(settings: &KafkaSettings) -> Result<Admin, KafkaError> {
+    let own = settings.clone();
+    // A new configuration asks whether librdkafka's lines would be logged, and on the thread that asks tracing then
+    // loses the next line; so it is not this one.
+    let made = move || own.client_config(&TopicSettings::default()).create();
+    task::spawn_blocking(made).await.unwrap_or(Err(KafkaError::Canceled))
+}
+
+async fn describe(
+    admin: &Admin,
+    resource: ResourceSpecifier<'_>,
+) -> Result<ConfigResource, KafkaError> {
+    let options = AdminOptions::new().request_timeout(Some(QUESTION));
+    let answer = admin.describe_configs(&[resource], &options).await?.into_iter().next();
+    answer.ok_or(KafkaError::NoMessageReceived)?.map_err(KafkaError::AdminOp)
+}
+
+fn is_refused<T>(answer: &Result<T, KafkaError>) -> bool {
+    use RDKafkaErrorCode::{ClusterAuthorizationFailed, TopicAuthorizationFailed};
+    matches!(
+        answer,
+        Err(KafkaError::AdminOp(ClusterAuthorizationFailed | TopicAuthorizationFailed))
+    )
+}
+
+/// Whether the brokers decide who may do what: one says so by its settings, or by not telling them.
+async fn is_guarded(admin: &Admin, topic: &str) -> bool {
+    let Ok(metadata) = admin.inner().fetch_metadata(Some(topic), QUESTION) else { return false };
+    let broker = ResourceSpecifier::Broker(metadata.orig_broker_id());
+    let answer = describe(admin, broker).await;
+    let decides = |broker: &ConfigResource| {
+        let by = broker.get("authorizer.class.name").and_then(|by| by.value.as_deref());
+        by.is_some_and(|by| !by.is_empty())
+    };
+    is_refused(&answer) || answer.as_ref().is_ok_and(decides)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -103,7 +139,7 @@ mod tests {
     #[test]
     fn batches_are_smaller_than_what_the_topic_takes() {
         let of = |most_bytes| {
-            let settings = TopicSettings { most_bytes, least_in_sync: None };
+            let settings = TopicSettings { most_bytes, ..TopicSettings::default() };
             settings.properties().into_iter().map(|(_, value)| value).collect::<Vec<_>>()
         };
         assert_eq!(of(None), [""; 0]);

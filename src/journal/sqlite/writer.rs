@@ -12,7 +12,7 @@ use std::thread::{self, JoinHandle};
 
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 
-use crate::journal::{JournalError, Kind, Note};
+use crate::journal::{JournalError, Kind, Note, State, Unwritten};
 
 use super::packed::{self, Block, Packed, PackedScan};
 use super::schema::unwritable;
@@ -30,6 +30,7 @@ pub(super) type Answer = Box<dyn FnOnce(Written) + Send>;
 /// What the thread is asked for.
 pub(super) enum Request {
     Intend(Vec<Block>, Answer),
+    Forget(Vec<Unwritten>, Answer),
     /// With the time of the note.
     Note(Box<Note>, i64),
     Scan(Box<PackedScan>, Answer),
@@ -155,6 +156,10 @@ impl Work {
                 }
                 self.waiting.push(Request::Intend(blocks, answer));
             }
+            Request::Forget(intents, answer) => {
+                intents.iter().for_each(|intent| drop(self.notes.remove(&intent.group)));
+                self.waiting.push(Request::Forget(intents, answer));
+            }
             request => self.waiting.push(request),
         }
         true
@@ -182,6 +187,7 @@ impl Work {
         for request in waiting {
             match request {
                 Request::Intend(_, answer)
+                | Request::Forget(_, answer)
                 | Request::Scan(_, answer)
                 | Request::Meta(_, _, answer)
                 | Request::Flush(answer) => answer(written.clone()),
@@ -217,6 +223,9 @@ impl Work {
             match request {
                 Request::Intend(blocks, _) => {
                     blocks.iter().try_for_each(|block| keep(&transaction, block))?;
+                }
+                Request::Forget(intents, _) => {
+                    intents.iter().try_for_each(|intent| forget(&transaction, *intent))?;
                 }
                 Request::Scan(scan, _) => keep_scan(&transaction, scan)?,
                 Request::Meta(key, value, _) => {
@@ -281,6 +290,22 @@ fn intend(transaction: &Transaction<'_>, intent: &Packed, block: i64) -> rusqlit
     Ok(())
 }
 
+/// Bodies are parts of blocks that others share, and stay there.
+fn forget(transaction: &Transaction<'_>, intent: Unwritten) -> rusqlite::Result<()> {
+    let group = number(intent.group);
+    let Some(slice) = intent.sweep else {
+        transaction
+            .prepare_cached("DELETE FROM slices WHERE group_number = ?1")?
+            .execute([group])?;
+        transaction.prepare_cached("DELETE FROM groups WHERE number = ?1")?.execute([group])?;
+        return Ok(());
+    };
+    transaction.prepare_cached("DELETE FROM slices WHERE id = ?1")?.execute([slice])?;
+    let sql = "UPDATE groups SET state = ?2, reason = NULL WHERE number = ?1";
+    transaction.prepare_cached(sql)?.execute(params![group, State::Done.to_string()])?;
+    Ok(())
+}
+
 fn keep_scan(transaction: &Transaction<'_>, scan: &PackedScan) -> rusqlite::Result<()> {
     let sql = "INSERT INTO scans
                    (table_name, after_token, to_token, rows, enrolments, found, found_bytes)
@@ -329,6 +354,7 @@ impl fmt::Debug for Request {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Intend(..) => "Intend",
+            Self::Forget(..) => "Forget",
             Self::Note(..) => "Note",
             Self::Scan(..) => "Scan",
             Self::Meta(..) => "Meta",

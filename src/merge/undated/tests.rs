@@ -3,8 +3,8 @@
 use super::super::swept::{Horizon, SweepSlice, Verdict};
 use super::*;
 use crate::model::{AccountId, Cell, Change, Collection, Mutation, Row, WriteTimes};
-use crate::spec::RawSpec;
 use crate::spec::schema::{Schema, TableSchema};
+use crate::spec::{RawSpec, Spec};
 
 /// When the merge has deleted, up to when everything has arrived, and now.
 const HORIZON: Horizon = Horizon { deleted: 1_000, settled: 5_000, now: 7_000 };
@@ -67,7 +67,7 @@ fn an_element_is_moved_just_above_the_delete_and_taken_once_it_stands() {
     let spec = spec();
     let swept = swept(&spec, &[("a", "2"), ("b", "3")]);
     let slice = SweepSlice { rows: vec![swept.clone()], events: Vec::new() };
-    let writes = slice.writes(&spec, &AccountId::new("to"));
+    let writes = slice.moves(&spec, &AccountId::new("to"));
     let moved: Vec<_> = writes.iter().flatten().flat_map(|batch| &batch.mutations).collect();
     let times: Vec<_> = moved.iter().map(|mutation| mutation.t).collect();
     assert_eq!(times, [1_001, 2_000], "the elements cannot win over any later write");
@@ -76,8 +76,8 @@ fn an_element_is_moved_just_above_the_delete_and_taken_once_it_stands() {
 
     let found = row(&spec, "to", &[("a", "2"), ("b", "3"), ("c", "4")]);
     assert!(swept.hidden(&spec.tables[0], Some(&found)).is_empty());
-    let removed = swept.removals_but(&spec, &[]);
-    assert_eq!(deletes(&removed.mutations), [("row", 5_000)], "what arrives later outlives it");
+    let removed = swept.removals(&spec.tables[0], &[]);
+    assert_eq!(deletes(&removed), [("row", 5_000)], "what arrives later outlives it");
 }
 
 #[test]
@@ -91,7 +91,7 @@ fn what_is_hidden_at_the_survivor_stays_and_with_it_the_row() {
         let hidden: Vec<_> = swept.hidden(table, found.as_ref()).into_iter().cloned().collect();
         let keys: Vec<_> = hidden.iter().map(|cell| cell.element.clone()).collect();
         assert_eq!(keys, [text("a")]);
-        let removed = swept.removals_but(&spec, &hidden).mutations;
+        let removed = swept.removals(table, &hidden);
         assert_eq!(deletes(&removed), [("cells", 2_001), ("elements", 5_000)]);
     }
     assert_eq!(swept.hidden(table, None).len(), 2, "somebody has deleted the survivor's row");

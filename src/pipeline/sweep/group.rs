@@ -8,15 +8,16 @@ use bytes::Bytes;
 
 use crate::failpoint;
 use crate::history::Histories;
-use crate::journal::{Intent, Kind, Note, State};
-use crate::merge::{self, Announced, Horizon, SweepSlice, Swept, Verdict};
+use crate::journal::{Intent, Kind, State};
+use crate::merge::{Announced, Horizon, SweepSlice, Swept, Verdict};
 use crate::model::{AccountId, Group, Scope, TableIndex, Tally, TimedRow, TimestampUs};
 use crate::register::Step;
 use crate::storage::{StorageError, Writer};
 
 use super::super::discovered::Discovered;
-use super::super::overtaken::{self, Acknowledged, Raised};
+use super::super::overtaken::Raised;
 use super::super::{GroupError, Merged, NextPage, Window};
+use super::relocate::relocate;
 use super::{Leftover, ROUNDS, Turn, undated};
 
 /// A key without its account: what the rows of all accounts of a group share.
@@ -90,37 +91,8 @@ pub(in super::super) async fn replay<S: Writer>(
     let slice = slice.map_err(GroupError::Record)?;
     Raised::recorded(window, group)?.write(window, group).await?;
     // What is hidden is still there for the next look.
-    let (left, _) = carry_out(window, group, &slice, stopped.t).await?;
-    Ok(Some(Merged { tally, left }))
-}
-
-/// Writes what a slice of a sweep says, announces it, and notes it; gives the rows of the survivor that were left
-/// otherwise than the policies say, and those of sources of which something stays, hidden at the survivor's.
-async fn carry_out<S: Writer>(
-    window: &Window<S>,
-    group: &Group,
-    slice: &SweepSlice,
-    t: TimestampUs,
-) -> Result<(Vec<Leftover>, Vec<Leftover>), GroupError> {
-    window.write_all(slice.writes(&window.spec, &group.survivor)).await?;
-    let hidden = undated::take(window, group, slice).await?;
-    let writes = Acknowledged { since: t, at: window.as_of.now(), state: State::Sweeping };
-    let moved = slice.rows.iter().filter(|row| row.is_moved());
-    let moved = moved.map(|row| {
-        let shape = &window.spec.tables[row.table];
-        (row.table, row.key_of(shape, &group.survivor))
-    });
-    let computed = moved.filter(|(table, _)| !window.spec.tables[*table].survivorship.is_empty());
-    let raised = overtaken::raise(window, group, computed.collect(), writes).await?;
-    failpoint::hit("swept");
-    if let Some(event) = &window.spec.event {
-        let announced = slice.events.iter();
-        let events = announced.map(|one| merge::event(event, &group.survivor, one, t)).collect();
-        window.deliver(events).await?;
-    }
-    let note = Note { group: group.index, state: State::Done, reason: None, known_as: None };
-    window.journal.note(note)?;
-    Ok((raised.left, hidden))
+    let relocated = relocate(window, group, &slice, (stopped.t, true)).await?;
+    Ok(Some(Merged { tally, left: relocated.left }))
 }
 
 struct Sweeper<'a, S> {
@@ -255,9 +227,9 @@ impl<S: Writer> Sweeper<'_, S> {
         window.intend(intent).await?;
         window.begin(group, Step::After).await?;
         failpoint::hit("sweep");
-        let (leftovers, hidden) = carry_out(window, group, &slice, t).await?;
-        self.turn.leftovers.extend(leftovers);
-        self.turn.left.extend(hidden);
+        let relocated = relocate(window, group, &slice, (t, false)).await?;
+        self.turn.leftovers.extend(relocated.left);
+        self.turn.left.extend(relocated.stays);
         Ok(())
     }
 

@@ -1,15 +1,15 @@
 //! The look: which sources of a window of groups own anything again. No values are read.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Range;
 use std::sync::Arc;
 
-use futures::future::try_join_all;
+use futures::future::join_all;
 
 use crate::journal::{Kind, SliceRecord};
 use crate::model::{AccountId, Scope, TableIndex};
 use crate::plan::Plan;
-use crate::storage::{Reader, StorageError};
+use crate::storage::{Fault, Reader, StorageError};
 
 use super::super::{Context, Discover, GroupError, Window};
 
@@ -86,22 +86,43 @@ impl Look {
         self.sources.len() as u64
     }
 
-    /// The groups of which a source owns something.
+    /// Looks. What one source meets is its group's alone.
+    ///
+    /// # Errors
+    /// What every source would meet.
     pub(super) async fn find<S: Reader>(
         &self,
         context: &Arc<Context<S>>,
-    ) -> Result<BTreeSet<usize>, StorageError> {
-        let by_account: HashMap<&AccountId, usize> =
-            self.sources.iter().map(|(account, group)| (account, *group)).collect();
+    ) -> Result<Found, StorageError> {
         let all: Vec<usize> = (0..self.sources.len()).collect();
         let own = self.tables.iter().map(|(table, scope)| (*table, scope, &all));
         let led = self.scopes.iter().map(|((table, scope), sources)| (*table, scope, sources));
         let window = &Window::reading(context);
-        let looks = own.chain(led).map(|(table, scope, sources)| async move {
-            let accounts = sources.iter().map(|source| self.sources[*source].0.clone());
-            window.owners(table, scope, &accounts.collect::<Vec<_>>()).await
+        let looks = own.chain(led).flat_map(|(table, scope, sources)| {
+            sources.iter().map(move |source| async move {
+                let (account, group) = &self.sources[*source];
+                (*group, window.owns(table, scope, account).await)
+            })
         });
-        let owners = window.alone(try_join_all(looks)).await?;
-        Ok(owners.iter().flatten().filter_map(|owner| by_account.get(owner)).copied().collect())
+        let mut found = Found::default();
+        for (group, owns) in window.alone(join_all(looks)).await {
+            match owns {
+                Ok(false) => {}
+                Ok(true) => drop(found.owning.insert(group)),
+                Err(error) if error.kind == Fault::Fatal => return Err(error),
+                Err(error) => drop(found.failed.entry(group).or_insert(error)),
+            }
+        }
+        found.owning.retain(|group| !found.failed.contains_key(group));
+        Ok(found)
     }
+}
+
+/// What a look has found.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    /// The groups of which a source owns something.
+    pub(super) owning: BTreeSet<usize>,
+    /// Those of which that is not known, and why.
+    pub(super) failed: BTreeMap<usize, StorageError>,
 }

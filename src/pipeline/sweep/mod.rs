@@ -12,8 +12,10 @@
 
 mod group;
 mod look;
+mod relocate;
 mod undated;
 
+use std::fmt;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
@@ -128,11 +130,14 @@ pub async fn sweep<S: Writer>(
         }
         let look = look::Look::at(context, plan, from..to, is_done)?;
         swept.sources += look.sources();
-        let Some(owning) = unless_stopped(stop, look.find(context)).await else {
+        let Some(looked) = unless_stopped(stop, look.find(context)).await else {
             swept.interrupted = true;
             return Ok(swept);
         };
-        found.extend(owning?);
+        let look::Found { owning, failed } = looked?;
+        swept.failed += failed.len() as u64;
+        failed.iter().for_each(|(group, why)| on_left(&Leftover::failed(&plan.group(*group), why)));
+        found.extend(owning);
     }
     found.sort_unstable();
     found.dedup();
@@ -185,8 +190,7 @@ pub async fn sweep<S: Writer>(
                 }
                 Err(failed) => {
                     swept.failed += 1;
-                    let why = format!("the sweep of the group failed: {failed}");
-                    on_left(&Leftover::of_group(&group, &why));
+                    on_left(&Leftover::failed(&group, &failed));
                     ControlFlow::Continue(())
                 }
             },
@@ -238,6 +242,10 @@ impl Leftover {
             key,
             why: why.into(),
         }
+    }
+
+    fn failed(group: &Group, why: &dyn fmt::Display) -> Self {
+        Self::of_group(group, &format!("the sweep of the group failed: {why}"))
     }
 
     fn of_group(group: &Group, why: &str) -> Self {

@@ -2,42 +2,15 @@
 //! looked at there, and only then taken from the source. What does not stand there stays, and is told.
 
 use bytes::Bytes;
-use futures::future::try_join_all;
 
-use crate::merge::{SweepSlice, Swept, SweptCell};
+use crate::merge::{Swept, SweptCell};
 use crate::model::{Group, TableIndex, TimestampUs};
 use crate::readable;
 use crate::spec::Table;
-use crate::storage::{StorageError, Writer};
+use crate::storage::Writer;
 
-use super::super::{GroupError, Window};
+use super::super::Window;
 use super::Leftover;
-
-/// Takes from sources what a slice has moved, where it stands now; gives the rest.
-pub(super) async fn take<S: Writer>(
-    window: &Window<S>,
-    group: &Group,
-    slice: &SweepSlice,
-) -> Result<Vec<Leftover>, GroupError> {
-    let undated = slice.rows.iter().filter(|row| row.is_undated());
-    let looks = undated.map(|row| async move {
-        let table = &window.spec.tables[row.table];
-        let key = row.key_of(table, &group.survivor);
-        let found = window.timed_row(row.table, &key).await?;
-        let hidden: Vec<_> = row.hidden(table, found.as_ref()).into_iter().cloned().collect();
-        Ok::<_, StorageError>((row, hidden))
-    });
-    let (mut removals, mut left) = (Vec::new(), Vec::new());
-    for (row, hidden) in try_join_all(looks).await? {
-        let removed = row.removals_but(&window.spec, &hidden);
-        if !removed.mutations.is_empty() {
-            removals.push(vec![removed]);
-        }
-        left.extend(leftover(window, group, row, &hidden));
-    }
-    window.write_all(removals).await?;
-    Ok(left)
-}
 
 /// Up to when whatever was written to a row of a source has been deleted by earlier looks, or stays because it is hidden.
 pub(super) fn deleted(offered: &[Swept], table: TableIndex, key: &[Bytes]) -> Option<TimestampUs> {

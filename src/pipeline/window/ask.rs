@@ -86,12 +86,23 @@ impl<S: Reader> Window<S> {
         scope: &Scope,
         accounts: &[AccountId],
     ) -> Result<Vec<AccountId>, StorageError> {
-        accounts.iter().take(1).for_each(|account| self.probed.see(table, scope, account));
-        let ask =
-            |account: &AccountId| self.asked.owners.ask((table, scope.clone()), account.clone());
-        let own = try_join_all(accounts.iter().map(ask)).await?;
-        let owners = accounts.iter().zip(own).filter(|(_, owns)| *owns);
+        let own = try_join_all(accounts.iter().map(|account| self.owns(table, scope, account)));
+        let owners = accounts.iter().zip(own.await?).filter(|(_, owns)| *owns);
         Ok(owners.map(|(account, _)| account.clone()).collect())
+    }
+
+    /// Whether an account owns rows in a scope.
+    ///
+    /// # Errors
+    /// The read failed for good.
+    pub(in super::super) async fn owns(
+        &self,
+        table: TableIndex,
+        scope: &Scope,
+        account: &AccountId,
+    ) -> Result<bool, StorageError> {
+        self.probed.see(table, scope, account);
+        self.asked.owners.ask((table, scope.clone()), account.clone()).await
     }
 
     /// The keys of an account's rows in a scope in which a cell that a policy looks at was written after `t`.

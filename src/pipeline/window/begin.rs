@@ -2,6 +2,7 @@
 //! end which of them are over.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures::FutureExt;
@@ -9,14 +10,18 @@ use futures::future::{BoxFuture, Shared};
 
 use crate::failpoint;
 use crate::model::Group;
-use crate::register::{Entry, OWNED_US, Register, Step, WindowEnd};
-use crate::storage::StorageError;
+use crate::register::{Entry, LEASE_US, OWNED_US, Register, Step, WindowEnd};
+use crate::storage::{Fault, StorageError};
 
 use super::{Requests, Window};
 
 /// The groups of a window of which the register knows.
 #[derive(Debug, Default)]
-pub(super) struct Begun(Mutex<HashMap<usize, Standing>>);
+pub(super) struct Begun {
+    groups: Mutex<HashMap<usize, Standing>>,
+    /// When the lease was last seen to be held.
+    seen_at: AtomicI64,
+}
 
 /// How one of them stands.
 #[derive(Debug)]
@@ -27,7 +32,7 @@ struct Standing {
 
 impl Begun {
     fn lock(&self) -> MutexGuard<'_, HashMap<usize, Standing>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.groups.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -109,19 +114,48 @@ impl<S: Send + Sync + 'static> Window<S> {
         entries: &[Entry],
     ) -> Result<(), StorageError> {
         let operation = self.operations.register();
-        self.carry_out(operation, || register.begin(self.t, entries)).await?;
+        let begun = self.carry_out(operation, || register.begin(self.t, entries)).await;
+        begun.map_err(for_all)?;
         failpoint::hit("registered");
         // Cells of the application may be dated until now, and what is swept just above them.
-        let floor = self.t.max(self.as_of.now()) + OWNED_US;
-        self.carry_out(operation, || register.hold(floor)).await
+        let now = self.as_of.now();
+        let floor = self.t.max(now) + OWNED_US;
+        self.carry_out(operation, || register.hold(floor)).await.map_err(for_all)?;
+        self.begun.seen_at.fetch_max(now, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Whoever stood still looks at the lease before anything is written: it may have ended since it was seen last. It is no
+    /// request that waits for its turn, for whoever asks has one.
+    pub(super) async fn see_lease(&self) -> Result<(), StorageError> {
+        let Some(register) = &self.register else { return Ok(()) };
+        let now = self.as_of.now();
+        if now - self.begun.seen_at.load(Ordering::Relaxed) < LEASE_US / 2 {
+            return Ok(());
+        }
+        register.look().await?;
+        self.begun.seen_at.fetch_max(now, Ordering::Relaxed);
+        Ok(())
     }
 
     /// Looks at the lease once more, for all deletes that are sent together.
     pub(super) fn look(self: &Arc<Self>) -> Option<Look> {
         let register = Arc::clone(self.register.as_ref()?);
         let window = Arc::clone(self);
-        let look =
-            async move { window.carry_out(window.operations.register(), || register.look()).await };
+        let look = async move {
+            let now = window.as_of.now();
+            window.carry_out(window.operations.register(), || register.look()).await?;
+            window.begun.seen_at.fetch_max(now, Ordering::Relaxed);
+            Ok(())
+        };
         Some(look.boxed().shared())
+    }
+}
+
+/// What the register refuses of one window it refuses of all.
+fn for_all(error: StorageError) -> StorageError {
+    match error.kind {
+        Fault::Permanent => StorageError { kind: Fault::Fatal, ..error },
+        _ => error,
     }
 }

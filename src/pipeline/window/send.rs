@@ -205,6 +205,7 @@ impl<S: Writer> Window<S> {
                 let send = move |batches: Vec<Arc<Batch>>, _| {
                     let window = Arc::clone(&window);
                     async move {
+                        window.see_lease().await?;
                         window.storage.write(&batches).await?;
                         Ok(vec![(); batches.len()])
                     }

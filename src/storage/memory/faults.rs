@@ -51,6 +51,8 @@ pub enum FaultKind {
     Refused,
     /// It was not answered in time, and not carried out.
     TimedOut,
+    /// Its replicas did not answer in time, and it was not carried out.
+    Late,
     /// A replica failed at it.
     Failed,
     /// It was carried out, but whoever asked was stopped before the answer.

@@ -68,7 +68,7 @@ fn accounts_of_many_rows_die_between_their_slices_and_go_on() {
         let call = if scene.run.exists() { scene.resume() } else { scene.apply() };
         call.environment("TRIBUTARY_FAILPOINT", at).run().was_killed();
     };
-    for at in ["intend:2", "intended:1", "batch:20", "intend:1", "intended:1", "copied:1"] {
+    for at in ["intend:2", "intended:1", "intend:1", "intended:1", "batch:5", "copied:1"] {
         dies(at);
     }
     let finished = scene.resume().run().exits(0);

@@ -4,15 +4,20 @@ use std::path::Path;
 
 use super::*;
 
-/// The steps of a merge, from its first to its last.
-const MERGE: [&str; 8] =
-    ["intend", "intended", "registered", "begun", "batch", "copied", "written", "announced"];
+/// The steps of a merge until its copies stand.
+const COPY: [&str; 6] = ["intend", "intended", "registered", "begun", "batch", "copied"];
+
+/// The step of a merge that an earlier session has begun.
+const FINISH: [&str; 1] = ["finished"];
+
+/// The last steps of a merge.
+const END: [&str; 2] = ["written", "announced"];
 
 /// The steps of the second look at computed cells (`crate::times` has its deaths).
 const RAISE: [&str; 2] = ["raise", "raised"];
 
 /// The steps of a sweep.
-const SWEEP: [&str; 2] = ["sweep", "swept"];
+const SWEEP: [&str; 3] = ["sweep", "placed", "swept"];
 
 /// The steps of a scan (`crate::scan` has its deaths).
 const SCAN: [&str; 1] = ["scanned"];
@@ -46,7 +51,8 @@ fn dies(name: &str, seed: u64, rounds: u64) {
         ));
     }
     let mut random = Random::new(seed);
-    for (steps, most) in [(&MERGE[..], 6), (&SWEEP[..], 2)] {
+    let deaths = [(&COPY[..], 6), (&FINISH[..], 1), (&END[..], 6), (&SWEEP[..], 2)];
+    for (steps, most) in deaths {
         for step in (0..rounds).flat_map(|_| steps) {
             let at = format!("{step}:{}", 1 + random.below(most));
             let call = scenario.session().with("--in-flight", "4");
@@ -58,7 +64,7 @@ fn dies(name: &str, seed: u64, rounds: u64) {
     let repeated = scenario.assert_whole(&last, &swept);
     println!(
         "{} deaths, {repeated} events sent again",
-        rounds as usize * (MERGE.len() + SWEEP.len())
+        rounds as usize * deaths.iter().map(|(steps, _)| steps.len()).sum::<usize>()
     );
     let times = "SELECT WRITETIME(grade) FROM content_consumption WHERE contentid = 'c' \
                  AND batchid = 'late' AND courseid = 'k' ALLOW FILTERING";
@@ -88,7 +94,7 @@ fn a_group_that_dies_between_its_slices_goes_on() {
     let mut data = crowd(46, 0);
     wide(&mut data, 2..6);
     let scenario = Scenario::new("slices", data);
-    for at in ["intend:2", "intended:2", "batch:30", "intend:1", "intended:1", "copied:1"] {
+    for at in ["intend:2", "intended:2", "intend:1", "intended:1", "batch:10", "copied:1"] {
         let call = scenario.session().with("--in-flight", "1");
         call.environment("TRIBUTARY_FAILPOINT", at).run().was_killed();
     }
@@ -163,7 +169,7 @@ fn every_step_that_the_code_names_is_tried() {
             }
         }
     }
-    let tried = MERGE.into_iter().chain(RAISE).chain(SWEEP).chain(SCAN).chain(REPAIR).chain(UNDO);
-    let tried = tried.map(str::to_owned).collect();
+    let all: [&[&str]; 8] = [&COPY, &FINISH, &END, &RAISE, &SWEEP, &SCAN, &REPAIR, &UNDO];
+    let tried = all.concat().into_iter().map(str::to_owned).collect();
     assert_eq!(named, tried);
 }

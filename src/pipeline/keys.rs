@@ -1,16 +1,35 @@
-//! What stands at the keys of a chunk now, read with write times.
+//! What stands at some keys now, read with write times: those of a chunk of a group's ledger.
 
 use std::collections::{BTreeMap, HashMap};
 
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
 
-use crate::history::row_bytes;
+use crate::history::{History, row_bytes};
 use crate::model::{AccountId, Group, Scope, TableIndex, TimedRow};
-use crate::pipeline::{NextPage, Window};
 use crate::storage::{Reader, StorageError};
 
-use super::key::{Found, Key};
+use super::{NextPage, Window};
+
+/// A key that is looked at.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sought<'a> {
+    /// Its position in its chunk.
+    pub at: usize,
+    /// What the run did to it.
+    pub history: &'a History,
+    /// The sources whose rows are read, by their places in the group.
+    pub sources: &'a [usize],
+}
+
+/// What stands at a key now.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Found {
+    /// The survivor's row.
+    pub survivor: Option<TimedRow>,
+    /// The rows of sources that own one, by their places in the group.
+    pub sources: Vec<(usize, TimedRow)>,
+}
 
 /// Reads that one group has under way at once.
 const READS: usize = 16;
@@ -19,20 +38,20 @@ const READS: usize = 16;
 /// the account owns is read in vain.
 const THRIFT: usize = 64;
 
-/// Keys with their positions in their chunk.
-type Keys<'a, 'k> = [(usize, &'a Key<'k>)];
-
-/// Reads what stands at the keys of a chunk, by position.
-pub(super) async fn look<S: Reader>(
+/// Reads what stands at some keys, by position.
+///
+/// # Errors
+/// A read failed for good.
+pub(crate) async fn look<S: Reader>(
     window: &Window<S>,
     group: &Group,
-    keys: &Keys<'_, '_>,
+    keys: &[Sought<'_>],
 ) -> Result<HashMap<usize, Found>, StorageError> {
     let look = Look { window, group };
     let mut found: HashMap<usize, Found> = HashMap::new();
     for (table, shape) in window.spec.tables.iter().enumerate() {
-        let of_table = keys.iter().copied().filter(|(_, key)| key.history.table == table);
-        let of_table: Vec<_> = of_table.collect();
+        let of_table = keys.iter().copied().filter(|key| key.history.table == table);
+        let of_table: Vec<Sought<'_>> = of_table.collect();
         if of_table.is_empty() {
             continue;
         }
@@ -40,9 +59,9 @@ pub(super) async fn look<S: Reader>(
             look.points(table, &of_table, &mut found).await?;
             continue;
         }
-        let mut by_scope: BTreeMap<Scope, Vec<(usize, &Key<'_>)>> = BTreeMap::new();
+        let mut by_scope: BTreeMap<Scope, Vec<Sought<'_>>> = BTreeMap::new();
         for key in of_table {
-            by_scope.entry(key.1.history.scope(shape)).or_default().push(key);
+            by_scope.entry(key.history.scope(shape)).or_default().push(key);
         }
         for (scope, of_scope) in by_scope {
             look.scope((table, &scope), &of_scope, &mut found).await?;
@@ -66,16 +85,16 @@ impl<S: Reader> Look<'_, S> {
     async fn scope(
         &self,
         of: (TableIndex, &Scope),
-        keys: &Keys<'_, '_>,
+        keys: &[Sought<'_>],
         found: &mut HashMap<usize, Found>,
     ) -> Result<(), StorageError> {
         for (position, row) in self.rows(of, &self.group.survivor, keys).await? {
             found.entry(position).or_default().survivor = Some(row);
         }
-        let mut by_source: BTreeMap<usize, Vec<(usize, &Key<'_>)>> = BTreeMap::new();
+        let mut by_source: BTreeMap<usize, Vec<Sought<'_>>> = BTreeMap::new();
         for key in keys {
-            for source in key.1.sources() {
-                by_source.entry(source).or_default().push(*key);
+            for source in key.sources {
+                by_source.entry(*source).or_default().push(*key);
             }
         }
         let accounts: Vec<_> =
@@ -97,12 +116,11 @@ impl<S: Reader> Look<'_, S> {
         &self,
         (table, scope): (TableIndex, &Scope),
         account: &AccountId,
-        keys: &Keys<'_, '_>,
+        keys: &[Sought<'_>],
     ) -> Result<Vec<(usize, TimedRow)>, StorageError> {
         let shape = &self.window.spec.tables[table];
-        let row_bytes = row_bytes(keys.iter().map(|(_, key)| key.history));
-        let keys =
-            keys.iter().map(|(position, key)| (*position, key.history.key_of(shape, account)));
+        let row_bytes = row_bytes(keys.iter().map(|key| key.history));
+        let keys = keys.iter().map(|key| (key.at, key.history.key_of(shape, account)));
         let keys: Vec<(usize, Vec<Bytes>)> = keys.collect();
         if keys.len() > 1 {
             let streams = (THRIFT / keys.len()).max(1);
@@ -129,11 +147,11 @@ impl<S: Reader> Look<'_, S> {
     async fn points(
         &self,
         table: TableIndex,
-        keys: &Keys<'_, '_>,
+        keys: &[Sought<'_>],
         found: &mut HashMap<usize, Found>,
     ) -> Result<(), StorageError> {
-        let reads = keys.iter().map(|(position, key)| async move {
-            Ok::<_, StorageError>((*position, self.point(table, key).await?))
+        let reads = keys.iter().map(|key| async move {
+            Ok::<_, StorageError>((key.at, self.point(table, key).await?))
         });
         let reads: Vec<_> = reads.collect();
         let mut read = stream::iter(reads).buffer_unordered(READS);
@@ -143,9 +161,9 @@ impl<S: Reader> Look<'_, S> {
         Ok(())
     }
 
-    async fn point(&self, table: TableIndex, key: &Key<'_>) -> Result<Found, StorageError> {
-        let scope = key.history.scope(key.table);
-        let sources: Vec<usize> = key.sources().collect();
+    async fn point(&self, table: TableIndex, key: &Sought<'_>) -> Result<Found, StorageError> {
+        let scope = key.history.scope(&self.window.spec.tables[table]);
+        let sources = key.sources;
         let mut accounts = vec![self.group.survivor.clone()];
         accounts.extend(sources.iter().map(|source| self.account(*source).clone()));
         let mut found = Found::default();

@@ -1,0 +1,127 @@
+//! Whether what a merge or a sweep has written at a key stands, and whether its sources still have what it read there.
+
+use crate::model::{Cell, ColumnIndex, Row, TimedRow, TimestampUs, WriteTimes};
+use crate::spec::{Survivorship, Table};
+
+use super::entry::{Entry, Write};
+use super::swept::{Swept, SweptCell};
+
+impl Entry {
+    /// Whether what was written at `t` stands in the survivor's row: a value of it with its time, or in the place of each
+    /// something later. Where nothing is written, the row stands that the sources' gave way to.
+    pub fn stands(&self, table: &Table, t: TimestampUs, found: Option<&TimedRow>) -> bool {
+        let Some(found) = found else { return false };
+        if self.write == Write::Nothing {
+            return true;
+        }
+        let columns = table.key_len..table.columns.len();
+        let mut written =
+            columns.filter_map(|column| Some((column, self.written(column)?))).peekable();
+        if written.peek().is_none() {
+            return true;
+        }
+        let mut are_all_later = true;
+        for (column, value) in written {
+            let (cell, times) = (&found.row.cells[column], &found.times[column]);
+            let stands = match times {
+                WriteTimes::None => false,
+                WriteTimes::Cell(written) => *written == t && cell.as_ref() == Some(value),
+                WriteTimes::Elements(written) => written.contains(&t),
+                // Nobody tells when; what is there as a whole has been written.
+                WriteTimes::Unknown => cell.as_ref() == Some(value),
+            };
+            if stands {
+                return true;
+            }
+            are_all_later &= cell.is_some() && times.latest() > Some(t);
+        }
+        are_all_later
+    }
+
+    /// The cells of a source that are dated up to `t` and are not what was read there before.
+    pub(crate) fn arrived(
+        table: &Table,
+        t: TimestampUs,
+        before: &Row,
+        found: &TimedRow,
+    ) -> Vec<(ColumnIndex, Cell)> {
+        let columns = table.key_len..table.columns.len();
+        let arrived = columns.filter(|column| match &found.times[*column] {
+            WriteTimes::Cell(written) => {
+                *written <= t && found.row.cells[*column] != before.cells[*column]
+            }
+            _ => false,
+        });
+        arrived.map(|column| (column, found.row.cells[column].clone())).collect()
+    }
+
+    /// Whether a source still has anything of the row that was read there before `t`.
+    pub fn is_held(table: &Table, t: TimestampUs, before: &Row, found: &TimedRow) -> bool {
+        let mut values = (table.key_len..table.columns.len())
+            .filter(|column| before.cells[*column].is_some())
+            .peekable();
+        let holds = |column: ColumnIndex| {
+            let is_same = found.row.cells[column] == before.cells[column];
+            match &found.times[column] {
+                WriteTimes::Cell(written) => *written <= t && is_same,
+                WriteTimes::Unknown => is_same,
+                times => earliest(times).is_some_and(|written| written <= t),
+            }
+        };
+        values.peek().is_none() || values.any(holds)
+    }
+}
+
+impl Swept {
+    /// Whether what was placed in the survivor's row stands there, or a later write does; where nothing was, whether the
+    /// row stands that the cells gave way to.
+    pub fn stands(&self, table: &Table, found: Option<&TimedRow>) -> bool {
+        let dated = self.cells.iter().filter(|cell| !cell.is_undated());
+        let mut moved = dated.filter_map(|cell| Some((cell.moved_at?, cell))).peekable();
+        let Some(found) = found else { return self.is_undated() && moved.peek().is_none() };
+        moved.all(|(t, cell)| cell.stands(table, t, found))
+    }
+}
+
+impl SweptCell {
+    /// Whether it stands in a row to which it was written at `t`, or something written later does.
+    fn stands(&self, table: &Table, t: TimestampUs, found: &TimedRow) -> bool {
+        let (cell, times) = (&found.row.cells[self.column], &found.times[self.column]);
+        let Some(element) = &self.element else {
+            let rule = table.survivorship.iter().find(|rule| rule.column == self.column);
+            let is_preferred = |rule: &Survivorship| rule.combine(cell, &self.value).is_none();
+            let is_kept = *cell == self.value || rule.is_some_and(is_preferred);
+            // Of two sources' cells of one time the greater stands.
+            return cell.is_some() && (is_kept || times.latest() >= Some(t));
+        };
+        // Of an element that is there, the later write is.
+        let collection = table.columns[self.column].cql_type.collection();
+        let held = collection.zip(cell.as_ref()).and_then(|(of, value)| of.split(value));
+        held.is_some_and(|held| held.iter().any(|(known, _)| known == element))
+    }
+}
+
+fn earliest(times: &WriteTimes) -> Option<TimestampUs> {
+    match times {
+        WriteTimes::None | WriteTimes::Unknown => None,
+        WriteTimes::Cell(written) => Some(*written),
+        WriteTimes::Elements(written) => written.iter().min().copied(),
+    }
+}
+
+/// What of a row was written up to `t`, its key included; `None` if all of it is later.
+pub fn up_to(table: &Table, t: TimestampUs, found: &TimedRow) -> Option<Row> {
+    let mut row = found.row.clone();
+    let (mut is_any, mut is_bare) = (false, true);
+    for column in table.key_len..row.cells.len() {
+        is_bare &= row.cells[column].is_none();
+        let is_unknown = found.times[column] == WriteTimes::Unknown;
+        let is_late = earliest(&found.times[column]).is_none_or(|written| written > t);
+        // What nobody can date may be as early; written again, it is the same.
+        if is_late && !is_unknown {
+            row.cells[column] = None;
+        }
+        is_any |= row.cells[column].is_some();
+    }
+    (is_any || is_bare).then_some(row)
+}

@@ -1,0 +1,233 @@
+//! A group that an earlier session has begun and not ended: what it intended is finished at its T, or given up, key by
+//! key, before anything else is decided about its accounts.
+//!
+//! Time has passed since, so nothing is taken for granted. Where the copy stands, the source's row may go. Where it does
+//! not and the source's row is there, it is written at T and read back: what a later delete hides is no copy. A key that
+//! cannot be finished so is *given up*: what was intended for the survivor is voided just above T, whether or not it has
+//! arrived yet, and what its sources have is written again just above that. So it is a late row, which the sweep places,
+//! or leaves and tells. What its sources do not have any more was deleted there, and stays deleted.
+
+use std::collections::{BTreeMap, HashMap};
+
+use bytes::Bytes;
+
+use crate::failpoint;
+use crate::history::{Before, Histories, History};
+use crate::merge::{self, Entry, Write};
+use crate::model::{Batch, Change, Group, Mutation, TableIndex, TimedRow, TimestampUs};
+use crate::spec::Table;
+use crate::storage::{StorageError, Writer};
+
+use super::keys::{self, Found, Sought};
+use super::sweep::Leftover;
+use super::{GroupError, Window};
+
+/// What is voided under the survivor is dated so much after T, and what stays with a source so much.
+const VOID_US: TimestampUs = 9_998;
+const PIN_US: TimestampUs = 9_999;
+
+/// Why a row is not merged.
+const DELETED: &str = "it was deleted while the run stood still, and stays so";
+
+/// Finishes what the journal has of a group, but for the deletes of whole partitions, which come last; gives what is to be
+/// reported.
+pub(super) async fn finish<S: Writer>(
+    window: &Window<S>,
+    group: &Group,
+) -> Result<Vec<Leftover>, GroupError> {
+    let finish = Finish { window, group };
+    let mut reported = Vec::new();
+    let mut chunks = Histories::open(&*window.journal, &window.codec, &window.spec, group.index)?;
+    while let Some(histories) = chunks.next_chunk()? {
+        let keys = histories.iter().enumerate().filter_map(|(at, history)| {
+            let entry = history.entry.as_ref()?;
+            let sources = entry.sources.iter().map(|(source, _)| *source).collect();
+            Some(Key { at, history, entry, sources })
+        });
+        finish.chunk(&keys.collect::<Vec<_>>(), &mut reported).await?;
+    }
+    Ok(reported)
+}
+
+/// A key that the merge came across.
+struct Key<'a> {
+    at: usize,
+    history: &'a History,
+    entry: &'a Entry,
+    sources: Vec<usize>,
+}
+
+struct Finish<'a, S> {
+    window: &'a Window<S>,
+    group: &'a Group,
+}
+
+/// Changes of one partition.
+type Changes = BTreeMap<(TableIndex, Vec<Bytes>), Vec<Mutation>>;
+
+impl<S: Writer> Finish<'_, S> {
+    async fn chunk(
+        &self,
+        keys: &[Key<'_>],
+        reported: &mut Vec<Leftover>,
+    ) -> Result<(), GroupError> {
+        let mut found = self.look(&keys.iter().collect::<Vec<_>>()).await?;
+        let (mut done, mut unwritten, mut given_up) = (Vec::new(), Vec::new(), Vec::new());
+        for key in keys {
+            let found = found.entry(key.at).or_default();
+            if self.stands(key, found) {
+                done.push(key);
+            } else if self.can_be_written(key, found) {
+                unwritten.push(key);
+            } else {
+                given_up.push(key);
+            }
+        }
+        self.write(
+            unwritten
+                .iter()
+                .filter_map(|key| {
+                    let change = key.entry.change(self.table(key), &self.group.survivor)?;
+                    Some((key.history.table, key.history.t, change))
+                })
+                .collect(),
+        )
+        .await?;
+        failpoint::hit("finished");
+        let again = self.look(&unwritten).await?;
+        for key in unwritten {
+            let stands = again.get(&key.at).is_some_and(|found| self.stands(key, found));
+            if stands { done.push(key) } else { given_up.push(key) }
+        }
+        for key in &given_up {
+            if found.get(&key.at).is_none_or(|found| found.sources.is_empty()) {
+                let row = (key.history.table, key.history.key());
+                reported.push(Leftover::of(self.group, key.sources[0], row, DELETED));
+            }
+        }
+        self.give_up(&given_up, &found).await?;
+        self.keep_arrived(&done, &found).await?;
+        let deletes = done.iter().flat_map(|key| {
+            let of_row = |change| (key.history.table, key.history.t, change);
+            key.entry.deletes(self.table(key)).map(of_row)
+        });
+        Ok(self.write(deletes.collect()).await?)
+    }
+
+    fn table(&self, key: &Key<'_>) -> &Table {
+        &self.window.spec.tables[key.history.table]
+    }
+
+    async fn look(&self, keys: &[&Key<'_>]) -> Result<HashMap<usize, Found>, StorageError> {
+        let sought = keys.iter().map(|key| Sought {
+            at: key.at,
+            history: key.history,
+            sources: &key.sources,
+        });
+        keys::look(self.window, self.group, &sought.collect::<Vec<_>>()).await
+    }
+
+    fn stands(&self, key: &Key<'_>, found: &Found) -> bool {
+        key.entry.stands(self.table(key), key.history.t, found.survivor.as_ref())
+    }
+
+    /// Whether it may be written as it was intended: all of it is there that it was made of.
+    fn can_be_written(&self, key: &Key<'_>, found: &Found) -> bool {
+        let has_base = match key.entry.write {
+            Write::Nothing => false,
+            Write::Copy { .. } => true,
+            Write::Update { .. } => found.survivor.is_some(),
+        };
+        let is_there = |source: &usize| {
+            let row = found.sources.iter().find(|(own, _)| own == source);
+            row.is_some_and(|(source, row)| self.holds(key, *source, row))
+        };
+        has_base && key.sources.iter().all(is_there)
+    }
+
+    fn holds(&self, key: &Key<'_>, source: usize, row: &TimedRow) -> bool {
+        let table = self.table(key);
+        let before = key.entry.sources.iter().find(|(own, _)| *own == source);
+        before.is_some_and(|(_, before)| Entry::is_held(table, key.history.t, before, row))
+    }
+
+    /// What has come to a source since it was read, though it is dated before T, would be deleted unread: it is written
+    /// again just above that, and so it is late.
+    async fn keep_arrived(
+        &self,
+        keys: &[&Key<'_>],
+        found: &HashMap<usize, Found>,
+    ) -> Result<(), StorageError> {
+        let mut pins = Vec::new();
+        for key in keys {
+            let (table, t) = (key.history.table, key.history.t);
+            let rows = found.get(&key.at).into_iter().flat_map(|found| &found.sources);
+            for (source, row) in rows {
+                let before = key.entry.sources.iter().find(|(own, _)| own == source);
+                let arrived =
+                    before.map(|(_, before)| Entry::arrived(self.table(key), t, before, row));
+                let set = arrived.filter(|set| !set.is_empty());
+                pins.extend(set.map(|set| {
+                    let key = self.table(key).key_of(&row.row);
+                    (table, t + PIN_US, Change::Update { key, set })
+                }));
+            }
+        }
+        self.write(pins).await
+    }
+
+    /// Sources keep what they have, and the survivor gets nothing of it, whatever is still under way.
+    async fn give_up(
+        &self,
+        keys: &[&Key<'_>],
+        found: &HashMap<usize, Found>,
+    ) -> Result<(), StorageError> {
+        let (mut pins, mut voids) = (Vec::new(), Vec::new());
+        for key in keys {
+            let (table, t) = (key.history.table, key.history.t);
+            for (_, row) in found.get(&key.at).iter().flat_map(|found| &found.sources) {
+                let old = merge::up_to(self.table(key), t, row);
+                pins.extend(old.map(|row| (table, t + PIN_US, Change::Insert { row })));
+            }
+            voids.extend(self.void(key).map(|change| (table, t + VOID_US, change)));
+        }
+        self.write(pins).await?;
+        self.write(voids).await
+    }
+
+    /// The inverse of what was intended for the survivor's row.
+    fn void(&self, key: &Key<'_>) -> Option<Change> {
+        let survivor = key.history.key_of(self.table(key), &self.group.survivor);
+        match (&key.entry.write, key.history.survivor_before()) {
+            (Write::Nothing, _) => None,
+            (Write::Copy { .. }, _) => Some(Change::DeleteRow { key: survivor }),
+            (Write::Update { set }, before) => {
+                let before = |column: usize| match before {
+                    Before::Absent => None,
+                    Before::Slim(row) | Before::Full(row) => {
+                        row.cells.get(column).cloned().flatten()
+                    }
+                };
+                let set = set.iter().map(|(column, _)| (*column, before(*column))).collect();
+                Some(Change::Update { key: survivor, set })
+            }
+        }
+    }
+
+    /// Writes changes, those of a partition together.
+    async fn write(
+        &self,
+        changes: Vec<(TableIndex, TimestampUs, Change)>,
+    ) -> Result<(), StorageError> {
+        let mut by_partition = Changes::new();
+        for (table, t, change) in changes {
+            let columns = self.window.spec.tables[table].partition_len;
+            let partition = change.partition_key(columns).unwrap_or_default();
+            let mutation = Mutation { table, t, change };
+            by_partition.entry((table, partition)).or_default().push(mutation);
+        }
+        let batches = by_partition.into_values().flat_map(merge::cut);
+        let sequences: Vec<Vec<Batch>> = batches.map(|batch| vec![batch]).collect();
+        self.window.write_all(sequences).await
+    }
+}

@@ -1,0 +1,130 @@
+//! A slice of a sweep, carried out: what survived goes to its new place, is looked at there, and only then it is taken
+//! from its sources.
+//!
+//! Time has passed since the cells were written, or passes while they are written: what a later delete hides was not moved.
+//! With the register it is known that no other run deletes there, so somebody has deleted the row that the cells belong
+//! to, and they go with it. Without, they stay, and the relocation is taken back: part of a row under the survivor would
+//! be its own for the next look. Elements whose times the server does not tell stay one by one.
+
+use std::collections::{BTreeSet, HashMap};
+
+use bytes::Bytes;
+use futures::{StreamExt, TryStreamExt, stream};
+
+use crate::failpoint;
+use crate::journal::{Note, State};
+use crate::merge::{self, SweepSlice, Swept, SweptCell, in_batches};
+use crate::model::{Group, TableIndex, TimedRow, TimestampUs};
+use crate::storage::{StorageError, Writer};
+
+use super::super::overtaken::{self, Acknowledged};
+use super::super::{GroupError, Window};
+use super::{Leftover, undated};
+
+/// Reads that one group has under way at once.
+const READS: usize = 16;
+
+/// Why a late row is not taken to its new place.
+const HIDDEN: &str = "its new place was deleted later than it was written, by somebody or by another run: it is left where \
+                      it is";
+/// Why it is nowhere any more.
+const GONE: &str =
+    "the row that it belongs to was deleted later than it was written: it is gone with that";
+
+/// What is to be told of a slice that was carried out.
+#[derive(Default)]
+pub(super) struct Relocated {
+    /// Rows that no later look finds so again: those of the survivor that are otherwise than the policies say, and those
+    /// that are gone.
+    pub(super) left: Vec<Leftover>,
+    /// Rows of sources of which something stays, for it is hidden at the survivor's.
+    pub(super) stays: Vec<Leftover>,
+}
+
+/// Writes what a slice says, announces it, and notes it. `is_again` says whether an earlier attempt may have sent what
+/// takes the rows from their sources.
+pub(super) async fn relocate<S: Writer>(
+    window: &Window<S>,
+    group: &Group,
+    slice: &SweepSlice,
+    (t, is_again): (TimestampUs, bool),
+) -> Result<Relocated, GroupError> {
+    window.write_all(slice.moves(&window.spec, &group.survivor)).await?;
+    // Whatever the application writes to the survivor after the late cells may hide them, also before this was intended.
+    let late = slice.rows.iter().flat_map(|row| &row.cells).map(|cell| cell.t);
+    let since = late.min().map_or(t, |earliest| earliest.min(t));
+    let writes = Acknowledged { since, at: window.as_of.now(), state: State::Sweeping };
+    let moved = slice.rows.iter().filter(|row| row.is_moved());
+    let moved = moved.map(|row| {
+        let shape = &window.spec.tables[row.table];
+        (row.table, row.key_of(shape, &group.survivor))
+    });
+    let computed = moved.filter(|(table, _)| !window.spec.tables[*table].survivorship.is_empty());
+    let raised = overtaken::raise(window, group, computed.collect(), writes).await?;
+    failpoint::hit("placed");
+    let mut relocated = Relocated { left: raised.left, stays: Vec::new() };
+    take(window, group, slice, is_again, &mut relocated).await?;
+    failpoint::hit("swept");
+    if let Some(event) = &window.spec.event {
+        let announced = slice.events.iter();
+        let events = announced.map(|one| merge::event(event, &group.survivor, one, t)).collect();
+        window.deliver(events).await?;
+    }
+    let note = Note { group: group.index, state: State::Done, reason: None, known_as: None };
+    window.journal.note(note)?;
+    Ok(relocated)
+}
+
+/// Takes from their sources what stands at the survivor's now.
+async fn take<S: Writer>(
+    window: &Window<S>,
+    group: &Group,
+    slice: &SweepSlice,
+    is_again: bool,
+    relocated: &mut Relocated,
+) -> Result<(), GroupError> {
+    let goes = window.register.is_some();
+    let (mut pins, mut voids, mut removals) = (Vec::new(), Vec::new(), Vec::new());
+    let key_of =
+        |row: &Swept| (row.table, row.key_of(&window.spec.tables[row.table], &group.survivor));
+    let found = read_back(window, slice.rows.iter().map(key_of).collect()).await?;
+    for row in &slice.rows {
+        let table = &window.spec.tables[row.table];
+        let found = found.get(&key_of(row));
+        let hidden: Vec<SweptCell> = row.hidden(table, found).into_iter().cloned().collect();
+        let of_row = |why| Leftover::of(group, row.source, (row.table, row.key.clone()), why);
+        let stands = row.stands(table, found);
+        if stands || goes {
+            removals.push((row.table, row.removals(table, &hidden)));
+            relocated.stays.extend(undated::leftover(window, group, row, &hidden));
+            relocated.left.extend((!stands).then(|| of_row(GONE)));
+        } else {
+            if is_again {
+                pins.push((row.table, row.pins(table)));
+            }
+            voids.push((row.table, row.voids(table, &group.survivor, found)));
+            relocated.stays.push(of_row(HIDDEN));
+        }
+    }
+    for writes in [pins, voids, removals] {
+        window.write_all(in_batches(writes.into_iter())).await?;
+    }
+    Ok(())
+}
+
+/// A table, and the primary key of a row.
+type RowKey = (TableIndex, Vec<Bytes>);
+
+/// The survivor's rows of a slice, as they stand now; each is read once, however many sources had one.
+async fn read_back<S: Writer>(
+    window: &Window<S>,
+    keys: BTreeSet<RowKey>,
+) -> Result<HashMap<RowKey, TimedRow>, StorageError> {
+    let read = |(table, key): RowKey| async move {
+        let found = window.timed_row(table, &key).await?;
+        Ok(found.map(|found| ((table, key), found)))
+    };
+    let reads: Vec<_> = keys.into_iter().map(read).collect();
+    let found: Vec<Option<_>> = stream::iter(reads).buffered(READS).try_collect().await?;
+    Ok(found.into_iter().flatten().collect())
+}

@@ -1,0 +1,175 @@
+//! What restores the keys of a chunk is written in two steps: sources get their rows, and only where these are seen to
+//! stand, the survivor's go. Time may have passed since it was decided, and a row that a later delete hides has not been
+//! given back.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use bytes::Bytes;
+
+use crate::failpoint;
+use crate::merge::cut;
+use crate::model::{Batch, Change, Group, Mutation, TableIndex, TimedRow, TimestampUs};
+use crate::pipeline::keys::{self, Found, Sought};
+use crate::pipeline::{GroupError, Window};
+use crate::storage::{Fault, StorageError, Writer};
+
+use super::key::{How, Key};
+use super::record::Record;
+use super::restore::Restoration;
+
+/// The writes of one chunk.
+pub(super) struct Writes<'a, S> {
+    pub(super) window: &'a Window<S>,
+    pub(super) group: &'a Group,
+    /// When they are dated.
+    pub(super) t: TimestampUs,
+}
+
+impl<S: Writer> Writes<'_, S> {
+    /// Restores what is to be restored. Returns whether the liveness of a row is still to end.
+    pub(super) async fn carry_out(
+        &self,
+        record: &Record,
+        keys: &[Key<'_>],
+    ) -> Result<bool, GroupError> {
+        let restored: Vec<(usize, How)> = record.restored().collect();
+        let mut given = Vec::new();
+        let mut taken: Vec<(usize, Vec<Mutation>)> = Vec::new();
+        for (at, how) in &restored {
+            let Restoration { sources, survivor } =
+                keys[*at].restore(&self.group.survivor, how, self.t);
+            given.extend(sources.into_iter().map(|(_, mutation)| mutation));
+            taken.push((*at, survivor));
+        }
+        self.give_back(self.by_partition(given)).await?;
+        failpoint::hit("given-back");
+        let hidden = self.hidden(&restored, keys).await?;
+        // With the register no other run deletes there: whoever did meant the row, wherever it stands.
+        let stays = self.window.register.is_none();
+        taken.retain(|(at, _)| !stays || !hidden.contains(at));
+        let mut taken: Vec<Mutation> =
+            taken.into_iter().flat_map(|(_, survivor)| survivor).collect();
+        taken.extend(self.gone(record, keys).await?);
+        let is_expiring =
+            taken.iter().any(|mutation| matches!(mutation.change, Change::ExpireRow { .. }));
+        self.window.write_all(self.by_partition(taken)).await?;
+        Ok(is_expiring)
+    }
+
+    /// Copies that somebody has deleted, and that are left alone: whatever arrives of them later is deleted, too.
+    async fn gone(&self, record: &Record, keys: &[Key<'_>]) -> Result<Vec<Mutation>, StorageError> {
+        let candidates = record.0.left_alone.iter().filter(|left| {
+            let has_nothing = left.conflicts.iter().all(|cell| cell.found.is_none());
+            has_nothing && keys.get(left.key).is_some_and(|key| key.history.is_copy())
+        });
+        let candidates: Vec<_> = candidates.collect();
+        let sought = candidates.iter().map(|left| {
+            let history = keys[left.key].history;
+            Sought { at: left.key, history, sources: &[] }
+        });
+        // A row of which single cells were deleted is another thing.
+        let found = keys::look(self.window, self.group, &sought.collect::<Vec<_>>()).await?;
+        let is_gone = |key: usize| found.get(&key).is_none_or(|found| found.survivor.is_none());
+        let gone = candidates.into_iter().filter(|left| is_gone(left.key)).map(|left| Mutation {
+            table: left.table,
+            t: self.t,
+            change: Change::DeleteRow { key: left.row.clone() },
+        });
+        Ok(gone.collect())
+    }
+
+    fn by_partition(&self, mutations: Vec<Mutation>) -> Vec<Vec<Batch>> {
+        let mut partitions: BTreeMap<(TableIndex, Vec<Bytes>), Vec<Mutation>> = BTreeMap::new();
+        for mutation in mutations {
+            let columns = self.window.spec.tables[mutation.table].partition_len;
+            let key = mutation.change.partition_key(columns).unwrap_or_default();
+            partitions.entry((mutation.table, key)).or_default().push(mutation);
+        }
+        let batches = partitions.into_values().flat_map(cut);
+        batches.map(|batch| vec![batch]).collect()
+    }
+
+    /// The keys of which a source's row does not stand that was given back: the survivor keeps those.
+    async fn hidden(
+        &self,
+        restored: &[(usize, How)],
+        keys: &[Key<'_>],
+    ) -> Result<HashSet<usize>, StorageError> {
+        let of_sources = restored.iter().filter(|(at, _)| !keys[*at].before.is_empty());
+        let sources: Vec<(usize, Vec<usize>)> =
+            of_sources.map(|(at, _)| (*at, keys[*at].sources().collect())).collect();
+        let sought = sources.iter().map(|(at, sources)| {
+            let history = keys[*at].history;
+            Sought { at: *at, history, sources }
+        });
+        let found = keys::look(self.window, self.group, &sought.collect::<Vec<_>>()).await?;
+        let stands = |(at, how): &&(usize, How)| self.stands(&keys[*at], how, found.get(at));
+        let of_sources = restored.iter().filter(|(at, _)| !keys[*at].before.is_empty());
+        let hidden = of_sources.filter(|restored| !stands(restored));
+        let hidden: HashSet<usize> = hidden.map(|(at, _)| *at).collect();
+        for at in &hidden {
+            let key = &keys[*at];
+            let what = match self.window.register {
+                None => format!("stays with {}", self.group.survivor),
+                Some(_) => "stays deleted".to_owned(),
+            };
+            tracing::warn!(
+                "a row of {} {what}: on its source it was deleted later than this undo began",
+                key.table.name,
+            );
+        }
+        Ok(hidden)
+    }
+
+    /// Whether all rows stand that were given back.
+    fn stands(&self, key: &Key<'_>, how: &How, found: Option<&Found>) -> bool {
+        let rows: HashMap<usize, &TimedRow> =
+            found.into_iter().flat_map(|found| &found.sources).map(|(s, row)| (*s, row)).collect();
+        key.before.iter().all(|(source, before)| {
+            let is_kept = |column| how.kept(*source, column).is_some();
+            let columns = (key.table.key_len..before.cells.len())
+                .filter(|column| before.cells[*column].is_some());
+            rows.get(source).is_some_and(|found| {
+                columns.into_iter().all(|column| {
+                    let (cell, times) = (&found.row.cells[column], &found.times[column]);
+                    let is_later = times.latest() >= Some(self.t) || is_kept(column);
+                    cell.is_some() && (*cell == before.cells[column] || is_later)
+                })
+            })
+        })
+    }
+
+    /// Writes what gives sources their rows. The server may refuse one that it took once, for an index has come since; then
+    /// it has refused the copy as well, so the source's row was never deleted.
+    async fn give_back(&self, sequences: Vec<Vec<Batch>>) -> Result<(), GroupError> {
+        match self.window.write_all(sequences.clone()).await {
+            Err(error) if error.kind == Fault::Permanent => {}
+            written => return Ok(written?),
+        }
+        for Batch { table, mutations } in sequences.into_iter().flatten() {
+            for mutation in mutations {
+                let alone = Batch { table, mutations: vec![mutation.clone()] };
+                match self.window.write_all(vec![vec![alone]]).await {
+                    Err(error)
+                        if error.kind == Fault::Permanent && self.is_there(&mutation).await? =>
+                    {
+                        tracing::warn!("a row stays as it stands on its source: {error}");
+                    }
+                    written => written?,
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a row that is to be given back is there already, as a whole.
+    async fn is_there(&self, mutation: &Mutation) -> Result<bool, StorageError> {
+        let Change::Insert { row } = &mutation.change else { return Ok(false) };
+        let table = &self.window.spec.tables[mutation.table];
+        let found = self.window.timed_row(mutation.table, &table.key_of(row)).await?;
+        Ok(found.is_some_and(|found| {
+            let mut cells = row.cells.iter().zip(&found.row.cells);
+            cells.all(|(cell, found)| cell.is_none() || cell == found)
+        }))
+    }
+}

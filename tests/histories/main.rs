@@ -1,0 +1,44 @@
+//! Histories of runs over the same accounts: applied, killed at any request, stopped and gone on with, written late,
+//! resumed, swept and taken back, while an application writes and deletes. They drive the pipeline itself over a store
+//! that keeps Cassandra's cells, tombstones and write times; what must stand is said by an [`oracle`] that knows nothing of
+//! how it works.
+//!
+//! `TRIBUTARY_HISTORIES` says how many are drawn.
+
+#![allow(unreachable_pub)]
+
+mod cases;
+mod history;
+mod notebook;
+mod oracle;
+mod process;
+mod runs;
+mod tables;
+
+use proptest::test_runner::{Config, TestCaseError, TestError, TestRunner};
+
+/// How many histories are drawn unless it is said otherwise.
+const DRAWN: u32 = 300;
+
+#[test]
+fn every_history_ends_well() {
+    let drawn = std::env::var("TRIBUTARY_HISTORIES").ok().and_then(|drawn| drawn.parse().ok());
+    let config =
+        Config { cases: drawn.unwrap_or(DRAWN), failure_persistence: None, ..Config::default() };
+    let mut runner = TestRunner::new(config);
+    let played = runner.run(&history::history(), |(setting, steps)| {
+        let wrong = history::play(setting, &steps);
+        match wrong.is_empty() {
+            true => Ok(()),
+            false => Err(TestCaseError::fail(wrong.join("\n"))),
+        }
+    });
+    match played {
+        Ok(()) => {}
+        Err(TestError::Fail(why, (setting, steps))) => {
+            let steps: Vec<String> = steps.iter().map(|step| format!("{step:?}")).collect();
+            panic!("{setting:?}\n{}\n{why}", steps.join("\n"));
+        }
+        Err(aborted) => panic!("{aborted}"),
+    }
+}

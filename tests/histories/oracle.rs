@@ -1,0 +1,278 @@
+//! What must stand, said of values alone: each value that the application wrote is told apart from all others, and is
+//! followed. What it wrote last to a row must stand somewhere, once, unless the application itself has taken it away or
+//! a policy prefers another; and what it has taken away stands nowhere. How the tool works is not known here.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use tributary::model::TimestampUs;
+
+use super::tables::{Place, Seen, Values};
+
+/// A value that the application wrote.
+#[derive(Clone, Debug)]
+struct Written {
+    place: Place,
+    value: Value,
+    /// The row that it belongs to, wherever that is taken.
+    row: usize,
+    at: TimestampUs,
+    by: String,
+    /// Its account did not hold the row any more.
+    is_late: bool,
+    /// When the application wrote over it.
+    is_replaced: bool,
+    /// When the application took its last copy away.
+    gone: Option<TimestampUs>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Value {
+    Status(i32),
+    Note(String),
+}
+
+/// What was listed excuses some of it.
+#[derive(Clone, Copy, Debug)]
+pub struct Excuses {
+    /// A value may stand twice.
+    pub may_double: bool,
+    /// A computed value may be what the application wrote.
+    pub is_anew: bool,
+    /// A row that was deleted while an undo gave it back may stay with the survivor.
+    pub may_stay: bool,
+}
+
+#[derive(Default)]
+pub struct Oracle {
+    written: Vec<Written>,
+    /// The row that the application means by an account's place.
+    rows: BTreeMap<(String, Place), usize>,
+    /// When rows were deleted, by their numbers.
+    deleted: BTreeMap<usize, TimestampUs>,
+    /// Every delete, whether anything was there or not.
+    deletes: Vec<(String, Place, TimestampUs)>,
+    /// Sources of runs, with the times at which these began.
+    merged: Vec<(&'static str, TimestampUs)>,
+    next_row: usize,
+}
+
+type Standing = BTreeMap<(Place, Value), BTreeSet<String>>;
+
+fn values(values: &Values) -> impl Iterator<Item = Value> {
+    let note = values.note.clone().map(Value::Note);
+    values.status.map(Value::Status).into_iter().chain(note)
+}
+
+fn standing(seen: &Seen) -> Standing {
+    let mut standing = Standing::new();
+    for ((account, place), row) in seen {
+        for value in values(row) {
+            standing.entry((*place, value)).or_default().insert(account.clone());
+        }
+    }
+    standing
+}
+
+impl Oracle {
+    /// The row that a write of an account to a place belongs to, and whether it begins one.
+    pub fn row_of(&mut self, seen: &Seen, account: &str, place: Place) -> (usize, bool) {
+        let at = (account.to_owned(), place);
+        let seen = seen.get(&at).and_then(|row| {
+            let of =
+                |value: Value| self.written.iter().find(|w| w.value == value && w.place == place);
+            // A status may be another row's, which the policy has preferred; a note is its own.
+            values(row).filter_map(of).last().map(|written| written.row)
+        });
+        let known = seen.or_else(|| self.rows.get(&at).copied());
+        let row = known.unwrap_or(self.next_row);
+        self.next_row += usize::from(known.is_none());
+        self.rows.insert(at, row);
+        (row, known.is_none())
+    }
+
+    /// A run of these sources begins. Where one of them has come back to life, what it holds is any source's row for it.
+    pub fn merges(&mut self, sources: impl Iterator<Item = &'static str>, at: TimestampUs) {
+        self.merged.extend(sources.map(|source| (source, at)));
+    }
+
+    /// The application wrote to a row.
+    pub fn wrote(
+        &mut self,
+        (account, place): (&str, Place),
+        row: usize,
+        new: &Values,
+        [before, after]: [&Seen; 2],
+        at: TimestampUs,
+    ) {
+        let cell = (account.to_owned(), place);
+        let old = before.get(&cell);
+        let is_over = |value: &Value| match value {
+            Value::Status(_) => new.status.is_some(),
+            Value::Note(_) => new.note.is_some(),
+        };
+        let replaced: Vec<Value> = old.into_iter().flat_map(values).filter(is_over).collect();
+        for written in self.written.iter_mut().filter(|written| written.place == place) {
+            written.is_replaced |= replaced.contains(&written.value);
+        }
+        if old.is_some() {
+            self.gave_way(place, before, |value| {
+                matches!(value, Value::Status(_)) && is_over(value)
+            });
+        }
+        self.went([before, after], at);
+        let by = account.to_owned();
+        // What is written to a late row is as late.
+        let old: Vec<Value> = old.into_iter().flat_map(values).collect();
+        let mut known = self.written.iter().filter(|w| w.place == place);
+        let is_late = old.is_empty() || known.any(|w| w.is_late && old.contains(&w.value));
+        self.written.extend(values(new).map(|value| Written {
+            place,
+            value,
+            row,
+            at,
+            by: by.clone(),
+            is_late,
+            is_replaced: false,
+            gone: None,
+        }));
+    }
+
+    /// The application deleted a row.
+    pub fn deleted(
+        &mut self,
+        (account, place): (&str, Place),
+        [before, after]: [&Seen; 2],
+        at: TimestampUs,
+    ) {
+        let cell = (account.to_owned(), place);
+        if before.contains_key(&cell) {
+            self.gave_way(place, before, |_| true);
+        }
+        for value in before.get(&cell).into_iter().flat_map(values) {
+            let known = self.written.iter().find(|w| w.value == value && w.place == place);
+            self.deleted.extend(known.map(|written| (written.row, at)));
+        }
+        self.rows.remove(&cell);
+        self.deletes.push((account.to_owned(), place, at));
+        self.went([before, after], at);
+    }
+
+    /// What a policy has dropped for a row is gone with that when the application deletes it or writes over it.
+    fn gave_way(&mut self, place: Place, before: &Seen, of: impl Fn(&Value) -> bool) {
+        let standing = standing(before);
+        let here = self.written.iter_mut().filter(|written| written.place == place);
+        for written in here.filter(|written| of(&written.value)) {
+            let stands = standing.contains_key(&(place, written.value.clone()));
+            written.is_replaced |= !stands && written.gone.is_none();
+        }
+    }
+
+    /// What stands nowhere any more, by the application's doing.
+    fn went(&mut self, [before, after]: [&Seen; 2], at: TimestampUs) {
+        let [before, after] = [standing(before), standing(after)];
+        for written in &mut self.written {
+            let value = (written.place, written.value.clone());
+            if before.contains_key(&value) && !after.contains_key(&value) {
+                written.gone = Some(at);
+            }
+        }
+    }
+
+    /// What the application took away since a moment stands again, rightly: a merge that was under way is as of a time
+    /// before that, and a delete on a source is not taken along.
+    pub fn came_back(&mut self, seen: &Seen, since: TimestampUs) {
+        let standing = standing(seen);
+        for written in &mut self.written {
+            let stands = standing.contains_key(&(written.place, written.value.clone()));
+            if stands && written.gone.is_some_and(|gone| gone >= since) {
+                written.gone = None;
+            }
+        }
+    }
+
+    /// What is wrong in the end; `person` says who an account belongs to by now.
+    pub fn judge(
+        &self,
+        seen: &Seen,
+        person: impl Fn(&str) -> usize,
+        excuses: Excuses,
+    ) -> Vec<String> {
+        let standing = standing(seen);
+        let mut wrong = Vec::new();
+        for written in &self.written {
+            let Written { place, value, row, by, .. } = written;
+            let at: Vec<&String> =
+                standing.get(&(*place, value.clone())).into_iter().flatten().collect();
+            if written.gone.is_some() {
+                if !at.is_empty() && matches!(value, Value::Note(_)) {
+                    wrong.push(format!(
+                        "{value:?} of {by} at {place:?} was deleted, and stands at {at:?}"
+                    ));
+                }
+                continue;
+            }
+            if at.len() > 1 && !excuses.may_double {
+                wrong.push(format!("{value:?} of {by} at {place:?} stands at {at:?}"));
+            }
+            if excuses.may_double || excuses.may_stay {
+                // Whose copy it is cannot be said then.
+            } else if let Some(stranger) = at.iter().find(|account| person(account) != person(by)) {
+                wrong.push(format!(
+                    "{value:?} of {by} at {place:?} stands at the stranger {stranger}"
+                ));
+            }
+            let is_excused = excuses.is_anew && matches!(value, Value::Status(_));
+            if at.is_empty() && !is_excused && !self.may_be_missing(written, seen, &person) {
+                wrong.push(format!("{value:?} of {by} (row {row}) at {place:?} is lost"));
+            }
+        }
+        wrong
+    }
+
+    fn may_be_missing(
+        &self,
+        missing: &Written,
+        seen: &Seen,
+        person: impl Fn(&str) -> usize,
+    ) -> bool {
+        let is_same_column = |value: &Value| {
+            matches!(value, Value::Status(_)) == matches!(missing.value, Value::Status(_))
+        };
+        let is_later = |other: &Written| {
+            other.row == missing.row && is_same_column(&other.value) && other.at > missing.at
+        };
+        if missing.is_replaced || self.written.iter().any(is_later) {
+            return true;
+        }
+        if self.deleted.get(&missing.row).is_some_and(|at| *at > missing.at) {
+            return true;
+        }
+        let is_deleted = |(account, place, at): &(String, Place, TimestampUs)| {
+            *place == missing.place && *at > missing.at && person(account) == person(&missing.by)
+        };
+        if self.deletes.iter().any(is_deleted) {
+            return true;
+        }
+        // The policies prefer a row of the same person.
+        seen.iter().any(|((account, place), row)| {
+            if person(account) != person(&missing.by) || *place != missing.place {
+                return false;
+            }
+            match &missing.value {
+                Value::Status(status) => row.status.is_some_and(|own| own >= *status),
+                Value::Note(_) => {
+                    // A further run of a source takes what it has for any source's row, and what the survivor has for
+                    // that account's own.
+                    let of_source = self.merged.iter().filter(|(source, _)| *source == missing.by);
+                    let is_anew = of_source.clone().any(|(_, at)| *at > missing.at);
+                    if missing.is_late && (is_anew || of_source.count() > 1) {
+                        return true;
+                    }
+                    let of = |value: Value| self.written.iter().find(|w| w.value == value);
+                    let rows = values(row).filter_map(of).map(|written| written.row);
+                    rows.into_iter().any(|row| row != missing.row)
+                }
+            }
+        })
+    }
+}

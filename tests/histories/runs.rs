@@ -1,0 +1,360 @@
+//! Runs as the commands make them: apply, resume (with its sweep), undo, repair.
+
+use std::collections::BTreeSet;
+use std::future::Future;
+use std::pin::pin;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tributary::events::EventSink;
+use tributary::journal::memory::MemoryJournal;
+use tributary::journal::{Journal, State};
+use tributary::latency::Recorder;
+use tributary::pace::Pace;
+use tributary::pairs::{self, Format};
+use tributary::pipeline::{
+    self, AsOf, Context, ErrorLimit, Known, Limits, Operations, Progress, Retry, others,
+};
+use tributary::plan::{self, Plan};
+use tributary::register::memory::{MemoryRegister, Shared};
+use tributary::register::{LEASE_US, Lineage, Run};
+use tributary::storage::memory::MemoryStorage;
+use tributary::undo::{self, Options};
+use tributary::verify;
+
+use super::notebook::Notebook;
+use super::process::{Client, Fate, Late, Process, Registrar};
+use super::tables::{self, now, spec};
+
+/// What a command does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Command {
+    Apply,
+    Resume,
+    Undo,
+    Repair,
+}
+
+/// A run, with its directory.
+pub struct Merge {
+    pub id: String,
+    pub plan: Arc<Plan>,
+    pub journal: Arc<MemoryJournal>,
+    /// Whether undo was begun with it.
+    pub is_taken_back: bool,
+    /// How many commands of it there were.
+    pub commands: usize,
+    /// What it said that it left, in any command.
+    pub listed: Arc<Mutex<Vec<String>>>,
+    standing: Option<Standing>,
+}
+
+/// A process that stands still.
+struct Standing {
+    process: Arc<Process>,
+    task: JoinHandle<()>,
+}
+
+impl Merge {
+    /// Whether nothing of a group was ever intended.
+    pub fn has_no_intent(&self, group: usize) -> bool {
+        self.journal.group(group).unwrap().is_none_or(|record| record.t.is_none())
+    }
+}
+
+/// All runs, and what they share.
+pub struct Runs {
+    pub cluster: Arc<MemoryStorage>,
+    pub late: Late,
+    register: Option<Arc<Mutex<Shared>>>,
+    pub runs: Vec<Merge>,
+    slice_bytes: usize,
+}
+
+/// What a command works in.
+struct Desk {
+    context: Arc<Context<Client>>,
+    register: Option<(Registrar, MemoryRegister)>,
+    plan: Arc<Plan>,
+    id: String,
+    is_taken_back: bool,
+    listed: Arc<Mutex<Vec<String>>>,
+}
+
+fn tables() -> BTreeSet<String> {
+    spec().tables.iter().map(|table| table.name.clone()).collect()
+}
+
+fn never() -> watch::Receiver<bool> {
+    let (stop, stopped) = watch::channel(false);
+    std::mem::forget(stop);
+    stopped
+}
+
+impl Runs {
+    pub fn new(is_registered: bool, slice_bytes: usize) -> Self {
+        Self {
+            cluster: Arc::new(MemoryStorage::new(spec())),
+            late: Late::default(),
+            register: is_registered.then(Arc::default),
+            runs: Vec::new(),
+            slice_bytes,
+        }
+    }
+
+    /// A run of some pairs; nothing is done yet.
+    pub fn plan(&mut self, pairs: &[(&'static str, &'static str)]) -> usize {
+        let lines = pairs.iter().map(|(from, to)| format!("{from},{to}\n"));
+        let csv = format!("from,to\n{}", lines.collect::<String>());
+        let list = pairs::read(csv.as_bytes(), &Format::default()).unwrap();
+        let number = self.runs.len();
+        self.runs.push(Merge {
+            id: format!("r{}", number + 1),
+            plan: Arc::new(plan::resolve(list)),
+            journal: Arc::default(),
+            is_taken_back: false,
+            commands: 0,
+            listed: Arc::default(),
+            standing: None,
+        });
+        number
+    }
+
+    /// Carries out a command, as far as its fate lets it; `meanwhile` happens at one of its requests.
+    pub async fn carry_out(
+        &mut self,
+        run: usize,
+        command: Command,
+        fate: Fate,
+        meanwhile: Option<(usize, Box<dyn FnOnce() + Send>)>,
+    ) {
+        if self.runs[run].standing.is_some() {
+            return; // a run directory belongs to one process at a time
+        }
+        tables::pass(1_000_000);
+        let commands = self.runs[run].commands + 1;
+        let process = Process::new((run, commands), fate, &self.late);
+        *process.meanwhile.lock().unwrap() = meanwhile;
+        let Some(desk) = self.desk(run, &process) else { return };
+        self.runs[run].commands = commands;
+        if command == Command::Undo {
+            self.runs[run].is_taken_back = true;
+        }
+        let task = tokio::task::spawn_local(desk.work(command));
+        self.follow(run, process, task).await;
+    }
+
+    /// Until the process ends, dies, or stands still.
+    async fn follow(&mut self, run: usize, process: Arc<Process>, mut task: JoinHandle<()>) {
+        let stands = process.stands.notified();
+        tokio::select! {
+            biased;
+            ended = &mut task => {
+                ended.unwrap();
+                return;
+            }
+            () = stands => {}
+        }
+        // Its lease ends by itself.
+        tables::pass(2 * LEASE_US);
+        if process.is_dead() {
+            task.abort();
+            drop(task.await);
+        } else {
+            self.runs[run].standing = Some(Standing { process, task });
+        }
+    }
+
+    /// Lets a process go on that stands still.
+    pub async fn go_on(&mut self, run: usize) {
+        let Some(Standing { process, task }) = self.runs[run].standing.take() else { return };
+        process.goes_on.notify_one();
+        self.follow(run, process, task).await;
+    }
+
+    /// Whether runs know each other.
+    pub fn is_registered(&self) -> bool {
+        self.register.is_some()
+    }
+
+    /// Whether a process of a run stands still.
+    pub fn is_standing(&self, run: usize) -> bool {
+        self.runs[run].standing.is_some()
+    }
+
+    fn desk(&self, run: usize, process: &Arc<Process>) -> Option<Desk> {
+        let merge = &self.runs[run];
+        let register = match &self.register {
+            None => None,
+            Some(shared) => {
+                let run = Run { id: merge.id.clone(), tables: tables(), ..Run::default() };
+                let register = MemoryRegister::take(shared, run, now()).ok()?;
+                let (own, process) = (register.clone(), Arc::clone(process));
+                Some((Registrar { register, process }, own))
+            }
+        };
+        let floor = register.as_ref().map_or(0, |(_, register)| register.floor());
+        let as_of = AsOf::new(floor, Duration::ZERO).by(now);
+        let client = Client { cluster: Arc::clone(&self.cluster), process: Arc::clone(process) };
+        let recorder = Arc::new(Recorder::new(Operations::new(&spec()).names().to_vec()));
+        let journal = Arc::new(Notebook::new(&merge.journal));
+        let mut context = Context::new(
+            spec(),
+            client,
+            EventSink::Discard,
+            journal,
+            recorder,
+            Pace::new(8),
+            as_of,
+        )
+        .expect("in memory");
+        context.retry = Retry {
+            budget: Duration::from_secs(60),
+            first_pause: Duration::ZERO,
+            longest_pause: Duration::ZERO,
+            replica_tries: 1,
+        };
+        context.slice_bytes = self.slice_bytes;
+        context.register = register.as_ref().map(|(registrar, _)| Arc::new(registrar.clone()) as _);
+        Some(Desk {
+            context: Arc::new(context),
+            register,
+            plan: Arc::clone(&merge.plan),
+            id: merge.id.clone(),
+            is_taken_back: merge.is_taken_back,
+            listed: Arc::clone(&merge.listed),
+        })
+    }
+
+    /// Where the groups of a run stand.
+    pub fn states(&self, run: usize) -> Vec<Option<State>> {
+        let states = Known::new(self.runs[run].journal.states().unwrap());
+        (0..self.runs[run].plan.len()).map(|group| states.state(group)).collect()
+    }
+}
+
+impl Desk {
+    async fn work(self, command: Command) {
+        match command {
+            Command::Apply | Command::Resume => self.merge(command == Command::Apply).await,
+            Command::Undo => self.undo().await,
+            Command::Repair => self.repair().await,
+        }
+        self.context.journal.flush().await.unwrap();
+        let Some((registrar, register)) = &self.register else { return };
+        drop(others::settle(registrar, register, &*self.context.journal).await);
+        register.release();
+    }
+
+    fn list(&self, what: String) {
+        self.listed.lock().unwrap().push(what);
+    }
+
+    async fn history(&self, register: &MemoryRegister) -> Lineage {
+        let accounts = self.plan.participants().map(|account| account.to_string());
+        let accounts = accounts.collect::<Vec<_>>();
+        Lineage::of(register, accounts, &tables(), Some(&self.id)).await.unwrap()
+    }
+
+    async fn merge(&self, is_new: bool) {
+        let journal = &self.context.journal;
+        others::keep_registered(&**journal, self.register.is_some()).unwrap();
+        self.forget_unwritten().await;
+        let mut known = Known::new(journal.states().unwrap());
+        if self.is_taken_back && known.undone() > 0 {
+            return; // refused
+        }
+        if let Some((_, register)) = &self.register {
+            let history = self.history(register).await;
+            if is_new && self.plan.groups().any(|group| !history.verdicts(&group).is_empty()) {
+                return; // rejected
+            }
+            let barred =
+                others::barred(&history, &self.plan, &known, &**journal, |v| format!("{v:?}"));
+            known = known.with(barred.unwrap());
+        }
+        let limits = Limits { groups: usize::MAX, errors: ErrorLimit::Groups(u64::MAX) };
+        let progress = Progress::default();
+        let run = pipeline::run(
+            &self.context,
+            &self.plan,
+            &known,
+            limits,
+            &progress,
+            never(),
+            |group, reason| {
+                self.list(format!("{} failed: {}", group.survivor, reason.reason));
+                Ok::<(), ()>(())
+            },
+        );
+        let (outcome, written) = run.await;
+        written.unwrap();
+        outcome.left.iter().for_each(|left| self.list(left.why.clone()));
+        if outcome.ended == pipeline::Ended::Finished {
+            let on_left = |left: &pipeline::Leftover| self.list(left.why.clone());
+            let swept = pipeline::sweep(&self.context, &self.plan, &known, &never(), on_left).await;
+            drop(swept);
+        }
+    }
+
+    async fn forget_unwritten(&self) {
+        if let Some((_, register)) = &self.register {
+            let (journal, tables) = (&*self.context.journal, tables());
+            others::forget_unwritten(register, &self.id, journal, &tables).await.unwrap();
+        }
+    }
+
+    async fn undo(&self) {
+        self.forget_unwritten().await;
+        let journal = &self.context.journal;
+        let mut selected = undo::select(&**journal, None).unwrap();
+        if let Some((_, register)) = &self.register {
+            let groups = &selected.groups;
+            let tables = tables();
+            let later = others::not_yet(register, &self.id, &**journal, groups, &tables);
+            let later = later.await.unwrap();
+            selected.groups.retain(|group| !later.contains_key(group));
+        }
+        let (undone, flushed) = undo::undo(
+            &self.context,
+            &selected.groups,
+            Options::default(),
+            never(),
+            &Progress::default(),
+            |group, reason| self.list(format!("{} failed: {}", group.survivor, reason.reason)),
+        )
+        .await;
+        flushed.unwrap();
+        if undone.disputed > 0 {
+            self.list("disputed".to_owned());
+        }
+    }
+
+    async fn repair(&self) {
+        let folder = tempfile::tempdir().unwrap();
+        let options = verify::Options { repair: true, restart: true };
+        let journal = &self.context.journal;
+        let mut merged_on = BTreeSet::new();
+        if let Some((_, register)) = &self.register {
+            let groups: Vec<usize> = (0..self.plan.len()).collect();
+            let tables = tables();
+            let later = others::not_yet(register, &self.id, &**journal, &groups, &tables);
+            merged_on.extend(later.await.unwrap().into_keys());
+        }
+        let diff = folder.path().join("diff.csv");
+        let progress = Progress::default();
+        let verified =
+            verify::verify(&self.context, options, &merged_on, &diff, &progress, never());
+        drop(verified.await);
+    }
+}
+
+/// Runs what is asynchronous to its end, on this thread alone.
+pub fn block_on<T>(future: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    let local = tokio::task::LocalSet::new();
+    let future = pin!(future);
+    local.block_on(&runtime, future)
+}

@@ -1,0 +1,125 @@
+//! The tables of the histories, one found by partition and one by clustering, and what a person sees in them.
+
+use std::cell::Cell;
+use std::collections::BTreeMap;
+use std::sync::{Arc, LazyLock};
+
+use bytes::Bytes;
+use tributary::model::{CqlType, Row, TableIndex, TimestampUs};
+use tributary::spec::schema::{ColumnKind, ColumnSchema, Direction, Schema, TableSchema};
+use tributary::spec::{RawSpec, Spec};
+use tributary::storage::memory::MemoryStorage;
+
+pub const PROGRESS: TableIndex = 0;
+pub const SEATS: TableIndex = 1;
+
+const SPEC: &str = r#"
+name = "histories"
+
+[[table]]
+name = "progress"
+account = "userid"
+find = "partition"
+on_conflict = { status = "max" }
+
+[[table]]
+name = "seats"
+account = "userid"
+find = { partition = { room = { value = "r" } } }
+"#;
+
+thread_local! {
+    static NOW: Cell<TimestampUs> = const { Cell::new(0) };
+}
+
+/// The time in a history: it passes when something happens.
+pub fn now() -> TimestampUs {
+    NOW.get()
+}
+
+/// Time passes.
+pub fn pass(us: TimestampUs) {
+    NOW.set(NOW.get() + us);
+}
+
+/// A history begins.
+pub fn begin() {
+    NOW.set(1_000_000_000_000_000);
+}
+
+fn schema() -> Schema {
+    let column = |name: &str, cql_type: &str, kind| ColumnSchema {
+        name: name.into(),
+        cql_type: CqlType::parse(cql_type),
+        kind,
+    };
+    let key = ColumnKind::PartitionKey(0);
+    let clustering = ColumnKind::Clustering(0, Direction::Ascending);
+    let note = || column("note", "text", ColumnKind::Regular);
+    let progress = vec![
+        column("userid", "text", key),
+        column("k", "text", clustering),
+        column("status", "int", ColumnKind::Regular),
+        note(),
+    ];
+    let seats = vec![column("room", "text", key), column("userid", "text", clustering), note()];
+    let mut schema = Schema { keyspace: "k".into(), ..Schema::default() };
+    for (name, columns) in [("progress", progress), ("seats", seats)] {
+        schema.tables.insert(name.into(), TableSchema { columns, ..TableSchema::default() });
+    }
+    schema
+}
+
+pub fn spec() -> Arc<Spec> {
+    static CHECKED: LazyLock<Arc<Spec>> = LazyLock::new(|| {
+        let raw = RawSpec::parse(SPEC, "histories.toml").expect("it parses");
+        Arc::new(raw.check(&schema()).expect("it fits"))
+    });
+    Arc::clone(&CHECKED)
+}
+
+/// A key of a table, without its account.
+pub type Place = (TableIndex, &'static str);
+
+/// What a row holds: a status, where its table has one, and a note.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Values {
+    pub status: Option<i32>,
+    pub note: Option<String>,
+}
+
+/// All rows that a read sees, by account and place.
+pub type Seen = BTreeMap<(String, Place), Values>;
+
+pub fn key_of((table, key): Place, account: &str) -> Vec<Bytes> {
+    let text = |text: &str| Bytes::copy_from_slice(text.as_bytes());
+    if table == PROGRESS { vec![text(account), text(key)] } else { vec![text("r"), text(account)] }
+}
+
+pub fn row((table, key): Place, account: &str, values: &Values) -> Row {
+    let mut cells: Vec<_> = key_of((table, key), account).into_iter().map(Some).collect();
+    if table == PROGRESS {
+        cells.push(values.status.map(|status| Bytes::copy_from_slice(&status.to_be_bytes())));
+    }
+    cells.push(values.note.as_ref().map(|note| Bytes::copy_from_slice(note.as_bytes())));
+    Row { cells }
+}
+
+/// Everything that a read sees now.
+pub fn seen(storage: &MemoryStorage) -> Seen {
+    let text = |bytes: &Bytes| String::from_utf8(bytes.to_vec()).unwrap();
+    let mut seen = Seen::new();
+    for row in storage.dump(PROGRESS) {
+        let [user, key, status, note] = &row.cells[..] else { unreachable!() };
+        let key = if &text(key.as_ref().unwrap()) == "k1" { "k1" } else { "k2" };
+        let status = status.as_ref().map(|s| i32::from_be_bytes(s[..].try_into().unwrap()));
+        let values = Values { status, note: note.as_ref().map(text) };
+        seen.insert((text(user.as_ref().unwrap()), (PROGRESS, key)), values);
+    }
+    for row in storage.dump(SEATS) {
+        let [_, user, note] = &row.cells[..] else { unreachable!() };
+        let values = Values { status: None, note: note.as_ref().map(text) };
+        seen.insert((text(user.as_ref().unwrap()), (SEATS, "r")), values);
+    }
+    seen
+}
