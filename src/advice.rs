@@ -78,6 +78,8 @@ pub(crate) struct Inspected {
     pub(crate) keyspace: String,
     /// Whether clustered rows were scanned for.
     pub(crate) scan: bool,
+    /// Whether targets were followed to where they are now.
+    pub(crate) follow: bool,
 }
 
 /// Flags that hold for one call: a time that may be over by then, and what would begin anew instead of going on.
@@ -123,12 +125,14 @@ impl Advice {
             Self::ApplyPlan { plan, inspected: None } => {
                 [with(&["apply", "--plan"]), vec![path(plan)], with(&TO_FILL_IN)].concat()
             }
-            Self::ApplyPlan { plan, inspected: Some(Inspected { hosts, keyspace, scan }) } => {
+            Self::ApplyPlan { plan, inspected: Some(inspected) } => {
+                let Inspected { hosts, keyspace, scan, follow } = inspected;
                 let hosts = hosts.join(",");
                 let cluster = ["--hosts", &hosts, "--keyspace", keyspace];
                 let scan: &[&str] = if *scan { &["--discover", "scan"] } else { &[] };
-                let plan = [with(&["apply", "--plan"]), vec![path(plan)]].concat();
-                [plan, with(&cluster), with(scan), with(&["--topic", "TOPIC"])].concat()
+                let follow: &[&str] = if *follow { &["--follow"] } else { &[] };
+                let plan = [with(&["apply", "--plan"]), vec![path(plan)], with(&cluster)].concat();
+                [plan, with(scan), with(follow), with(&["--topic", "TOPIC"])].concat()
             }
             Self::Resume { run, all, secrets } => {
                 let limit: &[&str] = if *all { &["--limit", "all"] } else { &[] };
@@ -221,10 +225,10 @@ mod tests {
         let plan = Advice::ApplyPlan { plan: run(), inspected: None };
         check(&plan, &format!("apply --plan 'my runs/r1' {rest}"));
         let (hosts, keyspace) = (vec!["a:1".to_owned(), "b:2".to_owned()], "it's".to_owned());
-        let inspected = Some(Inspected { hosts, keyspace, scan: true });
+        let inspected = Some(Inspected { hosts, keyspace, scan: true, follow: true });
         check(
             &Advice::ApplyPlan { plan: "r1".into(), inspected },
-            r"apply --plan r1 --hosts a:1,b:2 --keyspace 'it'\''s' --discover scan --topic TOPIC",
+            r"apply --plan r1 --hosts a:1,b:2 --keyspace 'it'\''s' --discover scan --follow --topic TOPIC",
         );
         check(&Advice::resume(&run()), "resume 'my runs/r1'");
         let secrets = ["-X", "sasl.password=***"].map(str::to_owned).to_vec();

@@ -34,7 +34,8 @@ async fn carry_out(
 ) -> Result<Exit, Failure> {
     let ApplySettings { input, plan: bound, merge, run_dir, output, secret_flags, .. } = settings;
     if let Some(bound) = bound {
-        bound.check_settings(&merge.spec, &merge.cluster.keyspace, merge.work.discover)?;
+        let follow = settings.follow;
+        bound.check_settings(&merge.spec, &merge.cluster.keyspace, merge.work.discover, follow)?;
     }
     let Begun { mut stop, started, id, pairs, prepared } =
         input::begin(input, run_dir.as_deref(), console)?;
@@ -50,7 +51,8 @@ async fn carry_out(
         bound.check_accounts(accounts)?;
     }
     let planned = planned.with_accounts(accounts, input, &prepared, &mut stop).await?;
-    let planned = planned.judged(ready.past.archive(), ready.spec(), &prepared).await?;
+    let history = (ready.past.archive(), ready.spec(), settings.follow);
+    let planned = planned.judged(history, input, &prepared, &mut stop).await?;
     let Planned { plan, record, format, .. } = planned;
     let recorded = with_accounts(settings.recorded.clone(), format.accounts);
     let record = RunRecord::new(id, "apply", started, record, recorded);

@@ -46,6 +46,8 @@ struct Planned {
 struct Inspected {
     keyspace: String,
     discover: String,
+    #[serde(default)]
+    follow: bool,
 }
 
 impl Bound {
@@ -100,6 +102,7 @@ impl Bound {
         spec: &RawSpec,
         keyspace: &str,
         discover: Discover,
+        follow: bool,
     ) -> Result<(), Failure> {
         let own = spec.sha256();
         if own != self.plan.spec_sha256 {
@@ -117,6 +120,10 @@ impl Bound {
         let own = discover.to_string();
         if own != inspected.discover {
             return Err(self.differs("--discover", &inspected.discover, &own));
+        }
+        if follow != inspected.follow {
+            let shown = |follow: bool| follow.to_string();
+            return Err(self.differs("--follow", &shown(inspected.follow), &shown(follow)));
         }
         Ok(())
     }

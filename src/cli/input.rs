@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use super::{Console, Exit, Failure, InputSettings, InputSource, listen, register};
 use crate::model::AccountType;
 use crate::moment::Moment;
-use crate::pairs::{self, CopiedInput, Format, InputCopy, PairList, PairsError};
+use crate::pairs::{self, CopiedInput, Followed, Format, InputCopy, PairList, PairsError};
 use crate::plan::{self, Plan, Refusal};
 use crate::register::Archive;
 use crate::run::{InputRecord, Prepared, RunDir, RunId, files};
@@ -107,42 +107,69 @@ impl Planned {
             return Ok(self);
         }
         tracing::info!("accounts are of type {accounts}: the pairs are read again");
-        let Self { plan, record, format, copy } = self;
-        // It makes room for the next.
-        drop(plan);
-        let format = Format { accounts, ..format };
-        let rejects = prepared.create(files::REJECTS)?;
-        let (path, by) = (copy.clone(), format.clone());
-        let resolving = move || {
-            let list = pairs::read(pairs::open(&path)?, &by)?;
-            resolve(list, &by, &path, rejects)
-        };
-        let plan = unless_stopped(resolving, settings, stop).await?;
-        Ok(Self { plan, record, format, copy })
+        let format = Format { accounts, ..self.format.clone() };
+        Self { format, ..self }.read_again(Vec::new(), settings, prepared, stop).await
     }
-}
 
-impl Planned {
     /// The same without the pairs that other runs stand in the way of; they are written down, as rejects and for making
-    /// this plan again.
+    /// this plan again. With `follow`, pairs go to where their targets are now before that.
     ///
     /// # Errors
-    /// The register cannot be read, or they cannot be written.
+    /// As of [`plan`], or the register cannot be read.
     pub(super) async fn judged(
         self,
-        register: Option<&dyn Archive>,
-        spec: &Spec,
+        (register, spec, follow): (Option<&dyn Archive>, &Spec, bool),
+        settings: &InputSettings,
         prepared: &Prepared,
+        stop: &mut watch::Receiver<bool>,
     ) -> Result<Self, Failure> {
         let Some(register) = register else { return Ok(self) };
-        let Self { plan, record, format, copy } = self;
-        let (plan, refusals) = register::judged(register, plan, spec).await?;
+        let (lineage, moved) = if follow {
+            let lineage = register::lineage_of_input(register, &self.plan, spec).await?;
+            let moved = register::moved(&lineage, self.format.accounts);
+            (lineage, moved)
+        } else {
+            (register::lineage(register, &self.plan, spec, None).await?, Vec::new())
+        };
+        let planned = match moved.is_empty() {
+            true => self,
+            false => self.read_again(moved, settings, prepared, stop).await?,
+        };
+        let Self { plan, record, format, copy } = planned;
+        let (plan, refusals) = register::judged(&lineage, plan);
         if !refusals.is_empty() {
             let out = BufWriter::new(prepared.create(files::REJECTS)?);
             pairs::write_rejects(&copy.as_path(), &format, plan.rejects(), plan.accounts(), out)?;
             let refused = prepared.create(files::REFUSED)?;
             Refusal::write(&refusals, BufWriter::new(refused)).map_err(Failure::failed)?;
         }
+        Ok(Self { plan, record, format, copy })
+    }
+
+    /// The same pairs, read once more; what is paired with one of these targets goes to where that is now. Those that
+    /// were followed are written down, for making this plan again.
+    async fn read_again(
+        self,
+        moved: Vec<Followed>,
+        settings: &InputSettings,
+        prepared: &Prepared,
+        stop: &mut watch::Receiver<bool>,
+    ) -> Result<Self, Failure> {
+        let Self { plan, record, format, copy } = self;
+        // It makes room for the next.
+        drop(plan);
+        let rejects = prepared.create(files::REJECTS)?;
+        let followed = (!moved.is_empty()).then(|| prepared.create(files::FOLLOWED)).transpose()?;
+        let (path, by) = (copy.clone(), format.clone());
+        let resolving = move || {
+            let list = pairs::read_followed(pairs::open(&path)?, &by, &moved)?;
+            drop(moved);
+            if let Some(followed) = followed {
+                Followed::write(&list.followed, BufWriter::new(followed))?;
+            }
+            resolve(list, &by, &path, rejects)
+        };
+        let plan = unless_stopped(resolving, settings, stop).await?;
         Ok(Self { plan, record, format, copy })
     }
 }

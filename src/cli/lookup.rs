@@ -7,7 +7,7 @@ use anyhow::{Context, anyhow};
 
 use super::identity;
 use super::recorded::format_of;
-use super::resume::replan;
+use super::replan::replan;
 use super::{Exit, Failure, Terminal};
 use crate::journal::{Journal, SqliteJournal};
 use crate::model::{AccountId, Group};

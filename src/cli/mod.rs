@@ -4,7 +4,7 @@
 //! `given` is what flags, environment and configuration `file` say, `recorded` what a run keeps of its settings, and
 //! `resolve` checks them once into `settings`. [`plan`], [`apply`], [`resume`], [`verify`], [`undo`], [`lookup`] and
 //! [`record`] wire the stages of the commands; `ready` is what a command has connected to, `engine` what groups run in, `session` one session of a run from its
-//! first group to the report, `identity` what a journal belongs to. `console`, `terminal`, `log`, `progress`, `live`,
+//! first group to the report, `identity` what a journal belongs to, `replan` makes the plan of a run again. `console`, `terminal`, `log`, `progress`, `live`,
 //! `signals`, `until` and `again` are how a run meets its operator, `control` how it is asked from elsewhere; `spec` is
 //! the commands about specifications, `config` and `manual` those about the tool itself; [`exit`] is the one table of
 //! exit codes.
@@ -44,6 +44,7 @@ mod ready;
 pub(crate) mod record;
 mod recorded;
 mod register;
+mod replan;
 mod resolve;
 pub(crate) mod resume;
 mod runs;

@@ -29,7 +29,8 @@ pub(crate) async fn run(settings: &PlanSettings, console: &Console) -> Result<Ex
                 planned.with_accounts(accounts, &settings.input, &prepared, &mut stop).await?;
             // A run that is bound to this plan asks the register by itself: what is planned is what the pairs say.
             groups_sha256 = planned.plan.sha256();
-            planned = planned.judged(reading.archive(), reading.spec(), &prepared).await?;
+            let history = (reading.archive(), reading.spec(), own.follow);
+            planned = planned.judged(history, &settings.input, &prepared, &mut stop).await?;
             Some(inspect::run(&reading, (settings, own), &planned.plan, console, &mut stop).await?)
         }
     };

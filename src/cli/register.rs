@@ -14,8 +14,8 @@ use super::Failure;
 use crate::advice::Advice;
 use crate::cluster::{Cluster, ClusterRegister, RegisterReader};
 use crate::journal::Journal;
-use crate::model::{Group, Pair};
-use crate::pairs::Rule;
+use crate::model::{AccountId, AccountType, Group, Pair};
+use crate::pairs::{Followed, Rule};
 use crate::pipeline::{Barred, Known, others};
 use crate::plan::{Plan, Refusal};
 use crate::register::{Archive, Later, Lineage, Register, Verdict};
@@ -130,21 +130,33 @@ pub(super) async fn lineage(
     Lineage::of(register, accounts, &tables(spec), own).await.map_err(Failure::failed)
 }
 
-/// A plan without the pairs that earlier runs stand in the way of, and these.
-///
-/// # Errors
-/// The register cannot be read.
-pub(super) async fn judged(
+/// As [`lineage`], of all accounts of the input: also of those whose pairs are rejected, which may be accepted once they
+/// go to where their targets are now.
+pub(super) async fn lineage_of_input(
     register: &dyn Archive,
-    mut plan: Plan,
+    plan: &Plan,
     spec: &Spec,
-) -> Result<(Plan, Vec<Refusal>), Failure> {
-    let lineage = lineage(register, &plan, spec, None).await?;
+) -> Result<Lineage, Failure> {
+    let accounts = plan.accounts().all().map(|account| account.text().into_owned());
+    Lineage::of(register, accounts, &tables(spec), None).await.map_err(Failure::failed)
+}
+
+/// The accounts that are others by now, in the order of their ids.
+pub(super) fn moved(lineage: &Lineage, of: AccountType) -> Vec<Followed> {
+    let id = |account| AccountId::parse(of, account);
+    let one = |account| Some(Followed { account: id(account)?, now: id(lineage.moved(account)?)? });
+    let mut moved: Vec<Followed> = lineage.accounts().filter_map(one).collect();
+    moved.sort_unstable_by(|one, other| one.account.cmp(&other.account));
+    moved
+}
+
+/// A plan without the pairs that earlier runs stand in the way of, and these.
+pub(super) fn judged(lineage: &Lineage, mut plan: Plan) -> (Plan, Vec<Refusal>) {
     let mut refusals = Vec::new();
     // What is left of a group without a pair may be another group, or two.
     while !lineage.is_empty() {
         let groups = plan.groups().filter(|group| lineage.names(group));
-        let found: Vec<Refusal> = groups.flat_map(|group| of_group(&lineage, &group)).collect();
+        let found: Vec<Refusal> = groups.flat_map(|group| of_group(lineage, &group)).collect();
         if found.is_empty() {
             break;
         }
@@ -152,7 +164,7 @@ pub(super) async fn judged(
         refusals.extend(found);
     }
     refusals.sort_by_key(|refusal| refusal.line);
-    Ok((plan, refusals))
+    (plan, refusals)
 }
 
 fn of_group(lineage: &Lineage, group: &Group) -> Vec<Refusal> {

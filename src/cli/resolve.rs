@@ -12,13 +12,14 @@ use super::bound::Bound;
 use super::catalogue::calls::{FORCE, INSPECT, PAIRS, REPAIR, RESTART, USE_COPY};
 use super::catalogue::cluster::CASSANDRA;
 use super::catalogue::output::{LISTEN, RUN_DIR};
-use super::catalogue::work::{DISCOVER, PACE, SETTLE};
+use super::catalogue::work::{DISCOVER, FOLLOW, PACE, SETTLE};
 use super::recorded::{Recorded, record, record_of, with_accounts, with_only, with_spec};
 use super::settings::{
     ApplySettings, InputSettings, InputSource, InspectSettings, MergeSettings, PlanSettings,
     ResumeSettings, UndoSettings, VerifySettings,
 };
 use super::until::Until;
+use crate::cluster::ClusterSettings;
 use crate::events::{EventSettings, Silence};
 use crate::model::AccountType;
 use crate::pairs::{CSV, Format};
@@ -59,8 +60,10 @@ fn inspect(layers: &Layers) -> Result<Option<InspectSettings>, SettingsError> {
     let Some(sample) = layers.find(&INSPECT)? else {
         return refuse_connection(layers).map(|()| None);
     };
+    let cluster = cluster(layers)?;
     Ok(Some(InspectSettings {
-        cluster: cluster(layers)?,
+        follow: follow(&cluster, layers)?,
+        cluster,
         sample,
         discover: layers.get(&DISCOVER)?,
         pace: pace(layers)?,
@@ -69,8 +72,19 @@ fn inspect(layers: &Layers) -> Result<Option<InspectSettings>, SettingsError> {
 
 /// The settings that concern an inspection alone.
 fn of_inspection() -> impl Iterator<Item = &'static dyn Described> {
-    let discover: &'static dyn Described = &DISCOVER;
-    CASSANDRA.iter().copied().chain([discover]).chain(PACE.iter().copied())
+    let of_merging: [&'static dyn Described; 2] = [&DISCOVER, &FOLLOW];
+    CASSANDRA.iter().copied().chain(of_merging).chain(PACE.iter().copied())
+}
+
+/// Whether targets are followed, by the register.
+fn follow(cluster: &ClusterSettings, layers: &Layers) -> Result<bool, SettingsError> {
+    match layers.get(&FOLLOW)? {
+        true if cluster.register.is_none() => Err(SettingsError::new(
+            "--follow asks the register where targets are now, and --no-register leaves nothing to be asked: leave out \
+             one of them",
+        )),
+        follow => Ok(follow),
+    }
 }
 
 /// Without --inspect no connection is opened, so that a flag of one was given by mistake. What comes from the
@@ -107,6 +121,7 @@ pub(super) fn apply(
     Ok(ApplySettings {
         input: InputSettings { source, format },
         plan,
+        follow: follow(&merge.cluster, layers)?,
         recorded: recorded(Command::Apply, &merge, layers)?,
         merge,
         run_dir: layers.find(&RUN_DIR)?,
@@ -121,7 +136,9 @@ pub(super) fn apply(
 pub(super) fn resume(run: &Recorded, layers: &Layers) -> Result<ResumeSettings, SettingsError> {
     let merge = merge(recorded_spec(run, layers)?, run.spec_path.clone(), layers)?;
     let mut recorded = recorded(Command::Resume, &merge, layers)?;
-    let of_run = record_of(&Layers::default().over(run.given.clone()), CSV.iter().copied())?;
+    // Groups are built: what they were built by stays as it was.
+    let built_by = CSV.iter().copied().chain([&FOLLOW as &'static dyn Described]);
+    let of_run = record_of(&Layers::default().over(run.given.clone()), built_by)?;
     for (name, value) in of_run.as_object().into_iter().flatten() {
         recorded[name] = value.clone();
     }

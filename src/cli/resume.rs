@@ -4,8 +4,6 @@
 //! before anything is done: the copy of the pairs, the pairs themselves, the specification, the keyspace, the
 //! journal and the tables; what differs is refused by name.
 
-use std::fs::File;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -15,6 +13,7 @@ use tokio::sync::watch;
 use super::again;
 use super::identity::{Identity, check_tables};
 use super::ready::{Needs, Ready};
+use super::replan::replan;
 use super::session::{Session, Traces};
 use super::undo::WHOLE_UNDONE;
 use super::{Console, Exit, Failure, ResumeSettings, listen, live, register};
@@ -23,7 +22,7 @@ use crate::journal::{Journal, SqliteJournal};
 use crate::moment::Moment;
 use crate::pairs;
 use crate::pipeline::{Known, others};
-use crate::plan::{self, Plan, Refusal};
+use crate::plan::Plan;
 use crate::run::{InputRecord, RunDir, RunRecord, copy_of_pairs, files};
 
 /// Runs `resume` on a run that has been taken up.
@@ -134,26 +133,6 @@ async fn planned(
             let error = anyhow!("interrupted while reading the pairs; nothing was changed");
             Err(Failure { exit: Exit::Interrupted, error })
         }
-    }
-}
-
-/// The plan of a run, made from its copy of the pairs and from what was refused when it began.
-pub(super) fn replan(run: &Path, copy: &Path, format: &pairs::Format) -> Result<Plan, Failure> {
-    let list = pairs::open(copy).and_then(|text| pairs::read(text, format));
-    let list =
-        list.map_err(|error| Failure::failed(anyhow!(error).context(copy.display().to_string())))?;
-    let plan = plan::resolve(list);
-    let refused = run.join(files::REFUSED);
-    match File::open(&refused) {
-        Ok(file) => match Refusal::read(file) {
-            Ok(refusals) => Ok(plan.without(&refusals)),
-            Err(wrong) => {
-                let path = refused.display();
-                Err(Failure::failed(anyhow!("{path} is damaged: {wrong}; put the original back")))
-            }
-        },
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(plan),
-        Err(error) => Err(Failure::failed(anyhow!("cannot read {}: {error}", refused.display()))),
     }
 }
 

@@ -42,6 +42,8 @@ pub(crate) struct InspectSettings {
     pub(crate) sample: Option<usize>,
     /// How clustered rows are found.
     pub(crate) discover: Discover,
+    /// Whether targets are followed to where they are now.
+    pub(crate) follow: bool,
     /// How fast.
     pub(crate) pace: PaceSettings,
 }
@@ -53,6 +55,8 @@ pub(crate) struct ApplySettings {
     pub(crate) input: InputSettings,
     /// The plan that it is bound to.
     pub(crate) plan: Option<Bound>,
+    /// Whether targets are followed to where they are now.
+    pub(crate) follow: bool,
     /// How they are merged.
     pub(crate) merge: MergeSettings,
     /// The run directory; `runs/<run id>` if none is named.

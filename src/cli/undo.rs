@@ -12,12 +12,13 @@ use super::engine::Engine;
 use super::identity::{self, Identity, check_tables};
 use super::latency_log::LatencyLog;
 use super::ready::{Needs, Ready};
+use super::replan::followed;
 use super::{Console, Exit, Failure, Progress, UndoSettings, again, facts, listen, live, register};
 use crate::journal::{Journal, JournalError, SqliteJournal};
 use crate::live::Phase;
 use crate::model::{Cell, EXPIRY, Group, Pair};
 use crate::moment::Moment;
-use crate::pairs::{self, Format};
+use crate::pairs::{self, Followed, Format};
 use crate::pipeline::{Discover, Reason, Walked};
 use crate::readable;
 use crate::report::{FailureReasons, Rendered, Undoing, UndoneGroups, UndonePairs, UndoneTable};
@@ -73,7 +74,10 @@ async fn carry_out(
     Identity::without_plan(record, &cluster.keyspace, spec).check(&journal)?;
     let wanted = match pairs {
         None => None,
-        Some((path, format)) => Some(wanted(path, format)?),
+        Some((path, format)) => {
+            // Its targets are those that the run went by.
+            Some(wanted(path, format, &followed(run_dir.path(), format)?)?)
+        }
     };
     let mut selected = undo::select(&journal, wanted.as_deref()).map_err(|error| match error {
         SelectError::Journal(error) => Failure::from(error),
@@ -231,8 +235,8 @@ async fn walk(
 }
 
 /// The pairs whose groups are to be undone.
-fn wanted(path: &Path, format: &Format) -> Result<Vec<Pair>, Failure> {
-    let list = pairs::open(path).and_then(|text| pairs::read(text, format));
+fn wanted(path: &Path, format: &Format, followed: &[Followed]) -> Result<Vec<Pair>, Failure> {
+    let list = pairs::open(path).and_then(|text| pairs::read_followed(text, format, followed));
     let list = list.map_err(|error| named(Failure::from(error), path))?;
     if let Some(reject) = list.rejects().get(0) {
         let (line, all) = (reject.line, list.rejects().len());
@@ -364,7 +368,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("pairs.csv");
         std::fs::write(&path, "from,to\n007,8\n-0,07\n").unwrap();
-        let of = |accounts| wanted(&path, &Format { accounts, ..Format::default() });
+        let of = |accounts| wanted(&path, &Format { accounts, ..Format::default() }, &[]);
         let id = |id| AccountId::parse(AccountType::Int, id).unwrap();
         let pair = |from, into, line| Pair { from: id(from), into: id(into), line };
         assert_eq!(of(AccountType::Int).unwrap(), [pair("7", "8", 2), pair("0", "7", 3)]);

@@ -102,6 +102,14 @@ impl Accounts {
         AccountId::from_cell(self.of, cell)
     }
 
+    /// All of them, in no particular order.
+    pub(crate) fn all(&self) -> impl Iterator<Item = AccountId> + '_ {
+        let of_shard = |(index, shard): (usize, &Shard)| {
+            (0..shard.slots.len()).map(move |local| (local << SHARD_BITS | index) as u32)
+        };
+        self.shards.iter().enumerate().flat_map(of_shard).map(|account| self.id(account))
+    }
+
     /// How many accounts there are.
     #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
@@ -138,12 +146,18 @@ pub(crate) struct Wanted<'a> {
     pub(crate) hash: u64,
 }
 
+impl<'a> Wanted<'a> {
+    fn new(of: AccountType, cell: &'a [u8]) -> Self {
+        let uuid = packed(of, cell);
+        let hash = uuid.map_or_else(|| hash_cell(of, cell), hash_uuid);
+        Self { cell, uuid, hash }
+    }
+}
+
 impl Accounts {
     /// Looks for the account that a cell names.
     pub(crate) fn wanted<'a>(&self, cell: &'a [u8]) -> Wanted<'a> {
-        let uuid = packed(self.of, cell);
-        let hash = uuid.map_or_else(|| hash_cell(self.of, cell), hash_uuid);
-        Wanted { cell, uuid, hash }
+        Wanted::new(self.of, cell)
     }
 
     /// The hash of an account.
@@ -249,6 +263,13 @@ impl Interner {
             None => self.insert(id, hash, bytes)?,
         };
         Some(local << SHARD_BITS | self.index as u32)
+    }
+
+    /// The number of an account among all shards; `None` if there are too many.
+    pub(super) fn number_of(interners: &mut [Self], id: &AccountId) -> Option<u32> {
+        let Wanted { cell, uuid, hash } = Wanted::new(interners.first()?.of, id.cell());
+        let id = uuid.map_or(Id::Bytes { start: 0, len: cell.len() as u32 }, Id::Uuid);
+        interners.get_mut(shard_of(hash))?.number(id, hash, cell)
     }
 
     fn insert(&mut self, id: Id, hash: u64, bytes: &[u8]) -> Option<u32> {

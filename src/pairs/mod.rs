@@ -4,7 +4,8 @@
 //!
 //! The chapter in reading order: `source` opens the input (`gzip` unpacks it), `input_copy` keeps a copy of it, `blocks`
 //! cuts it, `record` finds the records, `header` the columns (`foreign` knows what has none), `parse` applies the
-//! checks that a line passes or fails on its own, by the `signs` of its ids, `accounts` numbers the ids, and `read` runs all of these at the same time. `reason`, `rejects` and
+//! checks that a line passes or fails on its own, by the `signs` of its ids, `accounts` numbers the ids, `followed` says which of them are
+//! others by now, and `read` runs all of these at the same time. `reason`, `rejects` and
 //! `rejects_csv` tell what was not accepted, `findings` what was found by the rules. Which pairs go together is the
 //! next chapter: [`plan`](crate::plan). `rows` has the settings of the input.
 //!
@@ -13,6 +14,7 @@
 mod accounts;
 mod blocks;
 mod findings;
+mod followed;
 mod foreign;
 mod gzip;
 mod header;
@@ -38,10 +40,12 @@ pub(crate) use accounts::NO_ACCOUNT;
 pub(crate) use findings::Finding;
 pub use findings::Outcome;
 pub(crate) use findings::{Seen, Sightings, shown};
+pub(crate) use followed::Followed;
 pub(crate) use input_copy::{CopiedInput, InputCopy, sha256};
 pub(crate) use read::Edge;
 pub(crate) use read::PairList;
 pub use read::read;
+pub(crate) use read::read_followed;
 pub use reason::{Malformed, Reason};
 pub(crate) use rejects::Rejects;
 pub(crate) use rejects_csv::write_rejects;

@@ -9,6 +9,7 @@ use rayon::prelude::*;
 
 use super::accounts::{Accounts, Interner, SHARDS};
 use super::blocks::{BLOCK_BYTES, Blocks};
+use super::followed::{Followed, Now};
 use super::header::Layout;
 use super::parse::{Parsed, parse};
 use super::reason::Reason;
@@ -38,6 +39,8 @@ pub struct PairList {
     pub(crate) accepted: Accepted,
     pub(crate) records: u64,
     pub(crate) blank: u64,
+    /// The targets of pairs that go elsewhere by now, in the order in which pairs named them.
+    pub(crate) followed: Vec<Followed>,
 }
 
 impl fmt::Debug for PairList {
@@ -68,20 +71,40 @@ impl PairList {
 
 /// Reads all pairs. The reader yields text: see [`open`](super::open) for compressed input.
 pub fn read(reader: impl Read + Send, format: &Format) -> Result<PairList, PairsError> {
-    // Enough blocks to keep every core busy, few enough to bound what is in flight.
-    let blocks_at_once = (2 * rayon::current_num_threads()).clamp(4, 16);
-    read_in_blocks(reader, format, BLOCK_BYTES, blocks_at_once)
+    read_followed(reader, format, &[])
 }
 
+/// Reads all pairs; what is paired with one of these targets goes to where that is now.
+pub(crate) fn read_followed(
+    reader: impl Read + Send,
+    format: &Format,
+    followed: &[Followed],
+) -> Result<PairList, PairsError> {
+    // Enough blocks to keep every core busy, few enough to bound what is in flight.
+    let blocks_at_once = (2 * rayon::current_num_threads()).clamp(4, 16);
+    read_all(reader, format, followed, (BLOCK_BYTES, blocks_at_once))
+}
+
+#[cfg(test)]
 pub(crate) fn read_in_blocks(
     reader: impl Read + Send,
     format: &Format,
     block_bytes: usize,
     blocks_at_once: usize,
 ) -> Result<PairList, PairsError> {
+    read_all(reader, format, &[], (block_bytes, blocks_at_once))
+}
+
+fn read_all(
+    reader: impl Read + Send,
+    format: &Format,
+    followed: &[Followed],
+    (block_bytes, blocks_at_once): (usize, usize),
+) -> Result<PairList, PairsError> {
     let mut blocks = Blocks::new(reader, block_bytes);
     let (layout, first) = Layout::read(&mut blocks, format)?;
     let mut intake = Intake::new(layout);
+    intake.now = Now::number(&mut intake.interners, followed)?;
     let mut batch = Vec::new();
     if !first.is_empty() {
         batch.push(first);
@@ -100,6 +123,8 @@ pub(crate) fn read_in_blocks(
 struct Intake {
     layout: Layout,
     interners: Vec<Interner>,
+    /// Where targets are now.
+    now: Now,
     list: PairList,
     /// The physical lines before the next block.
     physical_lines: u64,
@@ -116,6 +141,7 @@ impl Intake {
         Self {
             physical_lines: layout.lines,
             interners: Interner::all(layout.accounts),
+            now: Now::default(),
             layout,
             list,
             carry: Vec::new(),
@@ -146,8 +172,10 @@ impl Intake {
             self.take(&[parsed])?;
         }
         self.list.rejects.sort();
-        self.list.accounts = Interner::finish(self.interners);
-        Ok(self.list)
+        let Self { mut list, interners, now, .. } = self;
+        list.accounts = Interner::finish(interners);
+        list.followed = now.follow(&mut list.edges, &list.accounts);
+        Ok(list)
     }
 
     /// Numbers the accounts of parsed blocks and adds their pairs, in order.

@@ -133,7 +133,7 @@ pub(crate) const RULES: [Entry; Rule::COUNT] = [
         "merged-earlier",
         Rejected,
         "has a target that an earlier run has merged into another account",
-        "merge into where it is now, or take that run back first",
+        "merge into where it is now, which --follow does, or take that run back first",
     ),
     entry(
         Rule::AmbiguousEarlier,

@@ -27,7 +27,7 @@ pub use crate::pairs::Outcome;
 pub(crate) use refused::Refusal;
 pub use resolve::resolve;
 pub(crate) use sources::Sources;
-pub(crate) use stats::{LargeGroup, PlanStats};
+pub(crate) use stats::{FollowedTarget, FollowedTargets, LargeGroup, PlanStats};
 
 use sha2::{Digest, Sha256};
 

@@ -67,9 +67,20 @@ impl Plan {
         resolve::keep(&mut edges, &mut lines, |_, _, line| !refused.contains(&line));
         let (records, blank) = (stats.lines, stats.blank);
         let (seen, accepted) = (Seen::default(), Accepted::default());
-        let list = PairList { accounts, edges, lines, rejects, seen, accepted, records, blank };
+        let list = PairList {
+            accounts,
+            edges,
+            lines,
+            rejects,
+            seen,
+            accepted,
+            records,
+            blank,
+            followed: Vec::new(),
+        };
         let mut plan = plan_of(list);
         plan.stats.duplicates += stats.duplicates;
+        plan.stats.followed = stats.followed;
         // What was seen in single lines is not seen again.
         let of_all = [Rule::LetterCase, Rule::FanIn].map(Rule::name);
         let of_lines = stats.findings.into_iter().filter(|finding| {

@@ -6,14 +6,15 @@ use fixedbitset::FixedBitSet;
 
 use super::findings::{self, FanIn};
 use super::groups::Forest;
+use super::stats::FollowedTargets;
 use super::{Plan, PlanStats};
 use crate::pairs::{Edge, NO_ACCOUNT, PairList, Reason, Rejects};
 
 /// Resolves pairs into groups. Every line of the input ends up in a group, among the rejects, or
 /// counted as a duplicate or blank.
 pub fn resolve(list: PairList) -> Plan {
-    let PairList { accounts, mut edges, mut lines, mut rejects, seen, accepted, records, blank } =
-        list;
+    let PairList { accounts, mut edges, mut lines, mut rejects, .. } = list;
+    let PairList { seen, accepted, records, blank, followed, .. } = list;
     let mut findings = seen.findings(accepted);
     findings.extend(findings::letter_case(&accounts, &edges, &lines));
     let mut targets = Targets::new(&edges, accounts.bound());
@@ -52,6 +53,7 @@ pub fn resolve(list: PairList) -> Plan {
     let stats = PlanStats {
         lines: records,
         blank,
+        followed: FollowedTargets::new(&followed),
         rejected: rejected.0,
         findings,
         largest,

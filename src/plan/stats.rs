@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::pairs::Finding;
+use crate::pairs::{Finding, Followed, shown};
+
+/// How many targets that were followed are named.
+const NAMED: usize = 5;
 
 /// The counters of a plan: `lines = blank + rejected + duplicates + pairs`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -19,6 +22,8 @@ pub struct PlanStats {
     pub(crate) findings: Vec<Finding>,
     /// Repeated lines of accepted pairs.
     pub duplicates: u64,
+    /// Targets that other runs have merged, and that were followed to where they are now.
+    pub(crate) followed: FollowedTargets,
     /// Accepted pairs: each is one source of one group.
     pub pairs: u64,
     /// Groups.
@@ -48,6 +53,34 @@ pub(crate) struct LargeGroup {
     pub sources: u64,
     /// The first line of any of its pairs.
     pub line: u64,
+}
+
+/// Targets of pairs that other runs have merged: their pairs go to where they are now.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub(crate) struct FollowedTargets {
+    /// How many there are.
+    pub targets: u64,
+    /// The first of them.
+    pub(crate) first: Vec<FollowedTarget>,
+}
+
+/// A target, and the account that it is now; what nobody sees in them is written by its number.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct FollowedTarget {
+    /// As the input names it.
+    pub account: String,
+    /// The account that it is now.
+    pub now: String,
+}
+
+impl FollowedTargets {
+    pub(super) fn new(followed: &[Followed]) -> Self {
+        let named = followed.iter().take(NAMED).map(|Followed { account, now }| {
+            let [account, now] = [account, now].map(|id| shown(&id.text()));
+            FollowedTarget { account, now }
+        });
+        Self { targets: followed.len() as u64, first: named.collect() }
+    }
 }
 
 impl PlanStats {

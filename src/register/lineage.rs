@@ -104,6 +104,11 @@ impl Lineage {
         self.stays.get(account).map_or(&[], Vec::as_slice)
     }
 
+    /// The accounts of which something is known, in no particular order.
+    pub(crate) fn accounts(&self) -> impl Iterator<Item = &str> {
+        self.stays.keys().map(String::as_str)
+    }
+
     /// Whether nothing is known of any account.
     pub fn is_empty(&self) -> bool {
         self.stays.is_empty()

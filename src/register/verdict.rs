@@ -55,17 +55,20 @@ impl Lineage {
             return vec![(None, busy)];
         }
         let (root, by) = self.root(survivor);
+        let mut is_circle = false;
         let of_pair = |(at, source): (usize, &crate::model::AccountId)| {
             let source = source.text();
             let verdict = self.busy(&source).or_else(|| self.elsewhere(&source, root, by))?;
+            is_circle |= matches!(verdict, Verdict::Cycle { .. });
             // Where it went is merged with this group, too.
             let is_within = matches!(&verdict, Verdict::AmbiguousEarlier { into, .. }
                 if group.sources().any(|source| source.text() == **into));
             (!is_within).then_some((Some(at), verdict))
         };
         let mut verdicts: Vec<_> = group.sources().enumerate().filter_map(of_pair).collect();
-        if let Some(by) = by.filter(|_| root != survivor) {
-            // The survivor itself is gone: what is not said to be busy or a circle goes nowhere from here.
+        // Without the pair of a circle the others may be other groups, of which something else is to be said.
+        if let Some(by) = by.filter(|_| root != survivor && !is_circle) {
+            // The survivor itself is gone: what is not said to be busy goes nowhere from here.
             let judged: Vec<Option<usize>> = verdicts.iter().map(|(at, _)| *at).collect();
             let (into, run) = (root.to_owned(), by.to_owned());
             let gone = Verdict::MergedEarlier { into, run };
@@ -73,6 +76,12 @@ impl Lineage {
             verdicts.extend(rest.map(|at| (at, gone.clone())));
         }
         verdicts
+    }
+
+    /// Where an account is now that was merged; nothing while a run is busy with it, which is said first.
+    pub(crate) fn moved<'h>(&'h self, account: &'h str) -> Option<&'h str> {
+        let (root, by) = self.root(account);
+        by.filter(|_| root != account && self.busy(account).is_none()).map(|_| root)
     }
 
     /// Whether anything is known of an account of a group.
@@ -211,6 +220,14 @@ mod tests {
             self
         }
 
+        /// Where a target is followed to.
+        #[track_caller]
+        fn moves(&self, account: &str, expected: Option<&str>) -> &Self {
+            let lineage = self.lineage(&group(&format!("x>{account}")));
+            assert_eq!(lineage.moved(account), expected, "{account}");
+            self
+        }
+
         /// The runs that come before an undo of a group that was merged first of all.
         #[track_caller]
         fn first(&self, of: &str, expected: &[&str]) {
@@ -253,7 +270,9 @@ mod tests {
             .says("c>b", &["c cycle r2"])
             .says("x>a", &["x merged-earlier r1 c"])
             .first("a>b", &["r2"]);
-        past.step("r2", "b>c", Step::Undo, true);
+        // What is merged the other way round is another matter than the pairs beside it.
+        past.says("c,x>a", &["c cycle r1"]).moves("a", Some("c")).moves("c", None);
+        past.step("r2", "b>c", Step::Undo, true).moves("a", Some("b"));
         past.says("a>b", &[]).says("x>a", &["x merged-earlier r1 b"]).first("a>b", &[]);
     }
 
@@ -265,6 +284,7 @@ mod tests {
         // Its next session ends it.
         past.merged("r1", "a>b").says("b,x>c", &[]);
         past.step("r1", "a>b", Step::Undo, false).says("b,x>c", &["b busy r1 b"]);
+        past.moves("a", None);
         MemoryRegister::lose(&past.shared, "r1");
         past.says("b,x>c", &["b lost-run r1 b"]);
         past.step("r1", "a>b", Step::Undo, true).says("a>c", &[]).says("b>a", &[]);

@@ -43,6 +43,8 @@ pub(crate) mod files {
     pub(crate) const REJECTS: &str = "rejects.csv";
     /// Those of them that other runs stood in the way of, for making the same plan again.
     pub(crate) const REFUSED: &str = "refused.csv";
+    /// The targets that other runs have merged, for making the same plan again.
+    pub(crate) const FOLLOWED: &str = "followed.csv";
     /// The pairs whose groups failed.
     pub(crate) const FAILURES: &str = "failures.csv";
     /// The summary of the run.
@@ -82,10 +84,11 @@ pub(crate) mod files {
     pub(crate) const METRICS: &str = "metrics.prom";
 
     /// All of them.
-    pub(crate) const ALL: [&str; 22] = [
+    pub(crate) const ALL: [&str; 23] = [
         RUN,
         REJECTS,
         REFUSED,
+        FOLLOWED,
         FAILURES,
         REPORT,
         REPORT_PAGE,

@@ -180,6 +180,66 @@ fn what_was_merged_is_no_target() {
     apply(&world, "a,c").1.exits(0);
 }
 
+/// A7 with --follow: what is paired with an account that was merged goes to where that is now, over several runs; the
+/// plan and the run say so, and the run is resumed, verified and undone as the one that it was.
+#[test]
+fn targets_are_followed_to_where_they_are_now() {
+    let world = world("runs_follow");
+    let insert = |user: &str, content: &str, progress: u32| {
+        world.cql(&format!(
+            "INSERT INTO content_consumption (userid, contentid, batchid, courseid, status, progress) \
+             VALUES ('{user}', '{content}', 'b1', 'c1', 2, {progress})"
+        ));
+    };
+    insert("x", "do2", 7);
+    insert("y", "do3", 8);
+    insert("q", "do4", 9);
+    let (r1, first) = apply(&world, "a,b");
+    first.exits(0);
+    apply(&world, "b,c").1.exits(0);
+    let names_it = |finished: &Finished| {
+        let followed = finished.json()["plan"]["followed"].clone();
+        let first = json!([{"account": "a", "now": "c"}, {"account": "b", "now": "c"}]);
+        assert_eq!(followed, json!({"targets": 2, "first": first}), "{finished}");
+    };
+
+    // y is paired with two targets that are one by now; c,a is a circle over two runs, and stays alone with that.
+    let list = pairs(&world, "x,a y,b y,c c,a q,s");
+    let planned = world.run_dir();
+    let plan = |flag: &str| {
+        Call::new(&["plan", list.to_str().expect("the tests use UTF-8"), "--inspect"])
+            .with("--hosts", &world.addresses.hosts)
+            .with("--keyspace", &world.keyspace)
+            .flag(flag)
+    };
+    names_it(&plan("--follow").with("--run-dir", &planned).flag("--json").run().exits(3));
+    let text = plan("--follow").with("--run-dir", world.run_dir()).run().exits(3).stdout;
+    let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(text.contains("'a' is 'c' now, 'b' is 'c' now") && text.contains("--follow"), "{text}");
+    let refused = world.apply(&list, &world.run_dir()).with("--plan", &planned).run();
+    refused.exits(2).names("its --follow is true, that of this run is false");
+
+    let r3 = world.run_dir();
+    let begun = world.apply(&list, &r3).flag("--follow").with("--plan", &planned);
+    let begun = begun.with("--limit", "1").run();
+    names_it(&begun);
+    assert_eq!(begun.json()["plan"]["duplicates"], 1, "{begun}");
+    assert_rejected(&r3, &["cycle"], &id(&r1));
+    // Groups are built: what a target is from now on is nothing to this run.
+    apply(&world, "s,t").1.exits(0);
+    let resumed = over(&world, "resume", &r3).with("--limit", "all").run().exits(3);
+    names_it(&resumed);
+    assert_eq!(resumed.json()["groups"]["done"], 1, "{resumed}");
+    over(&world, "verify", &r3).run();
+    let of = |user: &'static str, progress: u32| (user, json!(progress), Value::Null);
+    assert_rows(&world, &[of("c", 100), of("c", 7), of("c", 8), of("q", 9)], &["c"]);
+
+    // Pairs are named as the list has them.
+    let wrong = pairs(&world, "x,a y,b");
+    over(&world, "undo", &r3).with("--pairs", &wrong).run().exits(0);
+    assert_rows(&world, &[of("c", 100), of("q", 9), of("x", 7), of("y", 8)], &["c"]);
+}
+
 /// A8: of two processes one works at a time.
 #[test]
 fn two_runs_at_once_are_refused() {

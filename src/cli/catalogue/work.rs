@@ -28,6 +28,12 @@ settings! {
     DISCOVER: Discover = Setting::new("discover", Kind::Text, "WAY", discover)
         .default("content").example("scan").taken_by(&[Plan, Apply, Resume]).recorded(text).pinned();
 
+    /// Merge into where a target is now, if an earlier run has merged it into another account
+    ///
+    /// Otherwise such a pair is rejected as merged-earlier. The register of runs says where the target is now, before
+    /// groups are built.
+    FOLLOW: bool = Setting::switch("follow").taken_by(&[Plan, Apply]).recorded(plain);
+
     /// How far before its first read a group is merged as of: 2s, 500ms, 1m
     ///
     /// Writes of the application that are stamped before that instant must have arrived by the time

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::{env, fs, process};
 
+mod followed;
 use super::*;
 use crate::cli::args::command;
 use crate::cli::given;

@@ -4,9 +4,10 @@ use std::path::PathBuf;
 
 use super::{FAILED, Summary, applied};
 use crate::advice::{Advice, Inspected};
+use crate::plan::{FollowedTarget, FollowedTargets};
 use crate::report::common::{adds_up, contradictions, input, session, settings, sum};
 use crate::report::document::{Block, Fact, Kept, Outcome, Report, Section, Tone};
-use crate::report::words::{Text, bytes, count, counted, say, seconds};
+use crate::report::words::{Text, bytes, code, count, counted, say, seconds};
 use crate::report::{Answer, findings, inspection};
 use crate::run::files;
 
@@ -19,6 +20,7 @@ impl Answer for Summary {
         report.facts.push(session(self.started_at, self.finished_at, self.exit_code));
         report.facts.push(self.lines());
         report.facts.extend(findings::facts(&self.plan));
+        report.facts.extend(self.followed());
         report.add(self.funnel());
         match &self.applied {
             None => self.planned(&mut report),
@@ -81,6 +83,25 @@ impl Summary {
             }
             _ => fact,
         }
+    }
+
+    /// The targets that are others by now.
+    fn followed(&self) -> Option<Fact> {
+        let FollowedTargets { targets, first } = &self.plan.followed;
+        let named = first.iter().map(|FollowedTarget { account, now }| {
+            say!("'{}' is '{}' now", code(account), code(now))
+        });
+        let more = targets.saturating_sub(first.len() as u64);
+        let sentence = say!(
+            "{} that earlier runs have merged: {}",
+            counted(*targets, "target").at("/plan/followed/targets"),
+            Text::join(named, ", ")
+        );
+        let sentence = sentence.and_if(more > 0, || say!(", and {} more", count(more)));
+        (*targets > 0).then(|| {
+            let file = say!("their pairs go to where they are now; {} has them", files::FOLLOWED);
+            Fact::new("Followed", sentence).with(file)
+        })
     }
 
     /// From the lines of the input to what is done.
@@ -164,6 +185,7 @@ impl Summary {
             hosts: hosts.filter_map(|host| host.as_str().map(str::to_owned)).collect(),
             keyspace: inspection.keyspace.clone(),
             scan: inspection.discover == "scan",
+            follow: self.settings["inspected"]["follow"] == true,
         });
         let plan = self.run_dir.clone();
         (say!("To merge this, and nothing else"), Advice::ApplyPlan { plan, inspected })

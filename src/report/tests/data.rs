@@ -15,7 +15,7 @@ use crate::latency::LatencySummary;
 use crate::model::{Destination, TableTally};
 use crate::moment::Moment;
 use crate::pairs::{Consequence, RULES};
-use crate::plan::{self, Finding, PlanStats};
+use crate::plan::{self, Finding, FollowedTarget, FollowedTargets, PlanStats};
 use crate::report::summary::TableFacts;
 use crate::report::*;
 use crate::run::{InputRecord, RunId, RunRecord};
@@ -41,6 +41,7 @@ pub(super) fn plan() -> PlanStats {
             rejected_by("cycle", 4, &[5, 6, 7, 8]),
         ],
         duplicates: 40,
+        followed: FollowedTargets::default(),
         pairs: 19_945,
         groups: 18_000,
         accounts: 37_945,
@@ -51,6 +52,13 @@ pub(super) fn plan() -> PlanStats {
         largest_group: 512,
         largest: Vec::new(),
     }
+}
+
+/// Targets of earlier runs.
+pub(super) fn followed() -> FollowedTargets {
+    let one =
+        |account: &str, now: &str| FollowedTarget { account: account.into(), now: now.into() };
+    FollowedTargets { targets: 1_702, first: vec![one("a", "b"), one("x\u{1b}", "b")] }
 }
 
 pub(super) fn rejected_by(rule: &str, lines: u64, first_lines: &[u64]) -> Finding {

@@ -121,6 +121,7 @@ fn an_inspection_is_the_same_everywhere() {
     for is_exact in [true, false] {
         let mut plan = data::summary("plan", data::plan(), None);
         plan.inspection = Some(data::inspection(is_exact));
+        plan.plan.followed = data::followed();
         let advised = check(&plan, 90);
         let expected = "tributary apply --plan /data/runs/r1 --hosts db1:9042 --keyspace courses --discover scan \
                         --topic TOPIC";
@@ -207,6 +208,7 @@ fn the_manual_names_the_fields_that_there_are_and_no_others() {
     let mut plan = data::summary("plan", data::plan(), None);
     plan.discovery = Discovery::of(vec![LedTo { table: "t".into(), through: "u.c".into() }]);
     plan.inspection = Some(data::inspection(false));
+    plan.plan.followed = data::followed();
     let mut run = data::eventful();
     run.timeline.push(Interval::default());
     let run = data::summary("resume", data::plan(), Some(run));

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use super::data::{applied, plan, summary};
+use super::data::{applied, followed, plan, summary};
 use super::*;
 use crate::advice::Advice;
 use crate::moment::Moment;
@@ -46,6 +46,19 @@ report.html shows this and more in a browser.
 Run directory: /data/runs/r1
 ",
     );
+}
+
+#[test]
+fn targets_that_were_followed_are_named() {
+    let mut plan = summary("plan", plan(), None);
+    plan.plan.followed = followed();
+    let expected = "
+Followed    1,702 targets that earlier runs have merged: 'a' is 'b' now,
+            'x\\u{1b}' is 'b' now, and 1,700 more
+            their pairs go to where they are now; followed.csv has them
+Groups ";
+    let text = terminal(&plan);
+    assert!(text.contains(expected), "{text}");
 }
 
 #[test]

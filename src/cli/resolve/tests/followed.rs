@@ -1,0 +1,24 @@
+//! Whether targets are followed to where they are now.
+
+use super::*;
+
+/// Only planning follows, and only by the register.
+#[test]
+fn targets_are_followed_by_plan_and_apply() {
+    let common = ["--keyspace", "k", "--no-events", "--follow"];
+    let begun = resolve(&common, "", &[]).unwrap();
+    assert!(begun.follow && recorded(&begun)["follow"] == true);
+    assert_eq!(go_on(&begun, &[], "", &[]).unwrap().recorded["follow"], true);
+    let none = resolve(&[&common[..], &["--no-register"]].concat(), "", &[]).unwrap_err();
+    assert!(none.to_string().starts_with("--follow asks the register"), "{none}");
+
+    let planned = |flags: &[&str]| {
+        let layers = layers(&["plan", "pairs.csv"], flags, "keyspace = 'k'\n", &[]).unwrap();
+        plan(Path::new("pairs.csv"), &layers)
+    };
+    let settings = planned(&["--follow", "--inspect"]).unwrap();
+    assert!(settings.inspect.unwrap().follow);
+    assert_eq!(settings.recorded["inspected"]["follow"], true);
+    let alone = planned(&["--follow"]).unwrap_err().to_string();
+    assert!(alone.starts_with("--follow: a plan opens no connection unless"), "{alone}");
+}
