@@ -166,8 +166,12 @@ impl<'a> Key<'a> {
             conflicts.extend(moved.filter_map(|cell| {
                 let column = cell.column;
                 let found = &target.row.cells[column];
-                let expected = value_of(&left, column).or_else(|| self.survivor_before(column));
-                if found.is_none() || self.same(column, found, &expected) {
+                let before = self.survivor_before(column);
+                let expected = value_of(&left, column).or_else(|| before.clone());
+                // As before the run, from a snapshot perhaps, it comes back.
+                let is_known =
+                    self.same(column, found, &expected) || self.same(column, found, &before);
+                if found.is_none() || is_known {
                     return None;
                 }
                 let found_written_at = target.times[column].latest();

@@ -298,7 +298,7 @@ fn a_type_that_gets_a_field_and_a_table_that_gets_an_index_hinder_nothing() {
     let run = world.run_dir();
     let apply = world.apply(&pairs, &run).without("--brokers").without("--topic");
     let apply = apply.with("--spec", &spec).flag("--no-events");
-    let running = apply.with("--hosts", &proxy.hosts).with("--rate", "20").start();
+    let running = apply.with("--hosts", &proxy.hosts).with("--rate", "8").start();
     wait_until("a few groups are done", || rows().iter().any(|row| row.0.starts_with("to-")));
     cql("ALTER TYPE KS.address ADD zip int".into());
     cql(format!("CREATE INDEX kind_of_{} ON KS.addresses (kind)", std::process::id()));
