@@ -6,12 +6,12 @@ use strum::VariantNames;
 
 use crate::cluster::{AddressMap, Consistency};
 use crate::secret::Secret;
-use crate::setting::Command::{Apply, Plan, Resume, Runs, Undo, Verify};
+use crate::setting::Command::{Apply, Lookup, Plan, Resume, Runs, Undo, Verify};
 use crate::setting::{Kind, Layer, Setting, plain, recall, settings, text, values};
 
 settings! {
     /// How a cluster is reached.
-    pub(in crate::cli) CASSANDRA: "Cassandra", &[Plan, Apply, Resume, Verify, Undo, Runs];
+    pub(in crate::cli) CASSANDRA: "Cassandra", &[Plan, Apply, Resume, Verify, Undo, Lookup, Runs];
 
     /// Contact points, as host:port,…
     HOSTS: Vec<String> = Setting::new("hosts", Kind::List, "HOSTS", hosts)

@@ -44,7 +44,7 @@ settings! {
     CONFIG: PathBuf = Setting::new("config", Kind::Path, "FILE", values::path)
         .example("tributary.toml")
         .only(&[Layer::Flag, Layer::Environment])
-        .taken_by(&[Plan, Apply, Resume, Verify, Undo, Runs, Config]);
+        .taken_by(&[Plan, Apply, Resume, Verify, Undo, Lookup, Runs, Config]);
 }
 
 /// How log lines are written.
