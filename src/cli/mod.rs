@@ -2,7 +2,7 @@
 //!
 //! In reading order: `catalogue` has a row for each setting and flag, `args` the commands, with flags made of the rows;
 //! `given` is what flags, environment and configuration `file` say, `recorded` what a run keeps of its settings, and
-//! `resolve` checks them once into `settings`. [`plan`], [`apply`], [`resume`], [`verify`], [`undo`], [`lookup`] and
+//! `resolve` checks them once into `settings`. [`plan`], [`apply`], [`resume`], [`verify`], [`undo`], [`lookup`] (`trace`, where it asks the register) and
 //! [`record`] wire the stages of the commands; `ready` is what a command has connected to, `engine` what groups run in, `session` one session of a run from its
 //! first group to the report, `identity` what a journal belongs to, `replan` makes the plan of a run again. `console`, `terminal`, `log`, `progress`, `live`,
 //! `signals`, `until` and `again` are how a run meets its operator, `control` how it is asked from elsewhere; `spec` is
@@ -55,6 +55,7 @@ mod signals;
 mod spec;
 mod sweep;
 mod terminal;
+mod trace;
 pub(crate) mod undo;
 mod until;
 pub(crate) mod verify;
@@ -185,7 +186,12 @@ fn dispatch(matches: &ArgMatches, terminal: &Terminal, again: &Again) -> Result<
         }
         Command::Control { run, ask } => control::run(&run, &ask, terminal),
         Command::Lookup { account, path } => {
-            lookup::run(&account, path.as_deref(), layers()?.get(&JSON)?, terminal)
+            let layers = layers()?;
+            let json = layers.get(&JSON)?;
+            match resolve::lookup(path.as_deref(), &layers)? {
+                Some(cluster) => in_runtime(trace::run(&account, &cluster, json, terminal)),
+                None => lookup::run(&account, path.as_deref(), json, terminal),
+            }
         }
         Command::Runs { mark } => {
             let layers = layers()?;

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::bound::Bound;
 use super::catalogue::calls::{FORCE, INSPECT, PAIRS, REPAIR, RESTART, USE_COPY};
-use super::catalogue::cluster::CASSANDRA;
+use super::catalogue::cluster::{CASSANDRA, HOSTS, NO_REGISTER};
 use super::catalogue::output::{LISTEN, RUN_DIR};
 use super::catalogue::work::{DISCOVER, FOLLOW, PACE, SETTLE};
 use super::recorded::{Recorded, record, record_of, with_accounts, with_only, with_spec};
@@ -232,6 +232,23 @@ fn events(
     match spec.event {
         None => Ok(None),
         Some(_) => EventSettings::of(layers, silence),
+    }
+}
+
+/// How the register is asked by `lookup`; it looks into run directories where one is named, or no host is.
+pub(super) fn lookup(
+    path: Option<&Path>,
+    layers: &Layers,
+) -> Result<Option<ClusterSettings>, SettingsError> {
+    match layers.given(HOSTS.row()) {
+        Some(given) if path.is_some() && matches!(given.origin, Origin::Flag(_)) => {
+            Err(SettingsError::new(format!(
+                "{} asks the register, and PATH names run directories: give one of them",
+                given.origin
+            )))
+        }
+        Some(_) if path.is_none() && !layers.get(&NO_REGISTER)? => cluster(layers).map(Some),
+        _ => Ok(None),
     }
 }
 

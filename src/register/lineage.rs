@@ -120,16 +120,29 @@ impl Lineage {
         let (mut at, mut by) = (account, None);
         let mut seen = HashSet::new();
         while seen.insert(at) {
-            let mut stays = self.stays(at).iter().rev();
-            let went = stays.find(|stay| stay.into.is_some() && stay.standing == Standing::Done);
-            let Some((stay, into)) = went.and_then(|stay| Some((stay, stay.into.as_deref()?)))
-            else {
-                break;
-            };
-            by = by.or(Some(&*stay.run));
+            let Some((into, run)) = self.step(at) else { break };
+            by = by.or(Some(run));
             at = into;
         }
         (at, by)
+    }
+
+    /// The accounts that an account became, itself first, up to the one that it is now.
+    pub(crate) fn path<'h>(&'h self, account: &'h str) -> Vec<&'h str> {
+        let mut path = vec![account];
+        while let Some((into, _)) = path.last().and_then(|last| self.step(last))
+            && !path.contains(&into)
+        {
+            path.push(into);
+        }
+        path
+    }
+
+    /// The account that an account became by the last merge of it that stands, and the run of that.
+    fn step(&self, account: &str) -> Option<(&str, &str)> {
+        let stands = |stay: &&Stay| stay.into.is_some() && stay.standing == Standing::Done;
+        let stay = self.stays(account).iter().rev().find(stands)?;
+        Some((stay.into.as_deref()?, &stay.run))
     }
 }
 

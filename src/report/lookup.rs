@@ -27,6 +27,8 @@ pub(crate) struct Lookup {
     pub version: u32,
     /// The account as the last run that has it writes it; as it was asked for if none has it.
     pub account: String,
+    /// What was asked: run directories.
+    pub by: &'static str,
     /// How many runs were looked into.
     pub runs: u64,
     /// The groups that it is in, by run.
@@ -117,7 +119,8 @@ impl Lookup {
     /// Nothing found yet.
     pub(crate) fn new(account: &str) -> Self {
         let account = account.to_owned();
-        Self { version: VERSION, account, runs: 0, found: Vec::new(), unreadable: Vec::new() }
+        let (found, unreadable) = (Vec::new(), Vec::new());
+        Self { version: VERSION, account, by: "run directories", runs: 0, found, unreadable }
     }
 
     /// Adds a group that the account is in.
@@ -243,7 +246,7 @@ impl Answer for Lookup {
     fn report(&self) -> Report {
         let runs = counted(self.runs, "run").at("/runs");
         let found = counted(self.found.len() as u64, "group");
-        let word = say!("in {} of the {} looked into", found, runs);
+        let word = say!("in {} of the {} looked into (by run directories)", found, runs);
         let outcome = Outcome { word, ..Outcome::default() };
         let mut report = Report { title: self.account.clone(), outcome, ..Report::default() };
         for (index, found) in self.found.iter().enumerate() {
@@ -296,7 +299,7 @@ mod tests {
         let text = printed(&found("a", Some(State::Done)));
         assert_eq!(
             text,
-            "a: in 1 group of the 2 runs looked into\n\
+            "a: in 1 group of the 2 runs looked into (by run directories)\n\
              \n\
              Run         20261123T041455Z-3f9a in runs/r1\n\
              Merged      into c: line 2 pairs it with b\n\

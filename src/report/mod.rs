@@ -28,6 +28,7 @@ pub mod plot;
 mod runs;
 mod summary;
 mod timeline;
+mod traced;
 mod undo;
 mod verify;
 mod words;
@@ -52,6 +53,7 @@ pub(crate) use summary::{
 };
 pub use timeline::Interval;
 pub(crate) use timeline::Timeline;
+pub(crate) use traced::{Traced, TracedStay};
 pub(crate) use undo::{Undoing, UndoneGroups, UndonePairs, UndoneTable};
 pub(crate) use verify::{Verification, VerifiedGroups, VerifiedTable};
 

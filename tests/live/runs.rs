@@ -240,6 +240,52 @@ fn targets_are_followed_to_where_they_are_now() {
     assert_rows(&world, &[of("c", 100), of("q", 9), of("x", 7), of("y", 8)], &["c"]);
 }
 
+/// By the register alone: no run directory is left. Without hosts, by run directories.
+#[test]
+fn an_account_is_followed_through_all_runs_by_the_register() {
+    let world = world("runs_lookup");
+    let (r1, first) = apply(&world, "a,b");
+    first.exits(0);
+    let (r2, second) = apply(&world, "b,c");
+    second.exits(0);
+    let ids = [&r1, &r2].map(|run| id(run));
+    let kept = world.path("kept");
+    std::fs::rename(&r1, &kept).expect("it is ours");
+    let lookup = |account: &str| {
+        let call = Call::new(&["lookup", account]).with("--hosts", &world.addresses.hosts);
+        call.with("--keyspace", &world.keyspace)
+    };
+    let text = lookup("a").run().exits(0).stdout;
+    let now = format!("a: c now (by the register, of keyspace {})", world.keyspace);
+    assert_eq!(text.lines().next(), Some(&*now), "{text}");
+    let json = lookup("a").flag("--json").run().exits(0).json();
+    assert_eq!((&json["by"], &json["now"]), (&json!("register"), &json!("c")));
+    let stays = json["stays"].as_array().expect("a list").iter();
+    let went: Vec<_> = stays.map(|stay| [&stay["account"], &stay["run"], &stay["into"]]).collect();
+    let step = |account: &str, run: &str, into: Option<&str>| {
+        [json!(account), json!(run), into.map_or(Value::Null, |into| json!(into))]
+    };
+    // b got a's rows, went on, and c is where both are.
+    let expected = [
+        step("a", &ids[0], Some("b")),
+        step("b", &ids[0], None),
+        step("b", &ids[1], Some("c")),
+        step("c", &ids[1], None),
+    ];
+    assert_eq!(went, expected.each_ref().map(|step| step.each_ref()), "{json:#}");
+    over(&world, "undo", &r2).run().exits(0);
+    let json = lookup("a").flag("--json").run().exits(0).json();
+    assert_eq!(json["now"], "b", "{json:#}");
+    let nobody = lookup("nobody").run().exits(1);
+    nobody.names("'nobody' is in no run of keyspace").names("by the register");
+
+    let path = kept.to_str().expect("the tests use UTF-8");
+    let found = Call::new(&["lookup", "a", path]).flag("--json").run().exits(0).json();
+    assert_eq!((&found["by"], &found["runs"]), (&json!("run directories"), &json!(1)));
+    let both = Call::new(&["lookup", "a", path]).with("--hosts", &world.addresses.hosts).run();
+    both.exits(2).names("give one of them");
+}
+
 /// A8: of two processes one works at a time.
 #[test]
 fn two_runs_at_once_are_refused() {

@@ -132,6 +132,9 @@ EXAMPLES
     tributary lookup 4aa7c1de-… runs/20261123T041455Z-3f9a
     tributary lookup 4aa7c1de-… /archive/runs
 
+  Who is it now, by the register of all runs?
+    tributary lookup 4aa7c1de-… --config tributary.toml
+
   The survivor, for a script:
     tributary lookup 4aa7c1de-… --json | jq -r '.found[].survivor'
 

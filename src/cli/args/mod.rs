@@ -103,8 +103,9 @@ pub(super) enum Command {
     },
     /// Say where an account went, in which run.
     ///
-    /// Looks into the journals of runs, and for groups that were not begun yet into their pairs.
-    /// Changes nothing, needs no cluster, and may be asked while a run goes on.
+    /// With hosts, asks the register that runs keep in the database, wherever they ran, and says who the account is now.
+    /// Without, or with PATH, looks into the journals of runs, and for groups that were not begun yet into their pairs.
+    /// Changes nothing, and may be asked while a run goes on.
     #[command(after_long_help = examples::LOOKUP_EXAMPLES)]
     Lookup {
         /// The account

@@ -45,7 +45,7 @@ settings! {
     CONFIG: PathBuf = Setting::new("config", Kind::Path, "FILE", values::path)
         .example("tributary.toml")
         .only(&[Layer::Flag, Layer::Environment])
-        .taken_by(&[Plan, Apply, Resume, Verify, Undo, Runs, SpecShow, SpecCheck, SpecInit, Config]);
+        .taken_by(&[Plan, Apply, Resume, Verify, Undo, Lookup, Runs, SpecShow, SpecCheck, SpecInit, Config]);
 }
 
 /// How log lines are written.

@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::super::document::{Block, Fact, Report, Table};
 use super::super::escaped::Escaped;
 use super::super::words::{Figure, Text};
+use super::traced::traced;
 use super::*;
 use crate::model::{AccountId, Pair};
 use crate::run::RunId;
@@ -163,6 +164,7 @@ fn an_undo_is_the_same_everywhere() {
 #[test]
 fn a_lookup_is_the_same_everywhere() {
     assert_eq!(check(&lookup(), 4), ["tributary resume runs/r1"]);
+    assert_eq!(check(&traced("busy"), 0), ["tributary resume /data/r2"]);
 }
 
 fn lookup() -> Lookup {
@@ -216,6 +218,7 @@ fn the_manual_names_the_fields_that_there_are_and_no_others() {
     let [verification, undoing] =
         [rendered(&data::verification()).json, rendered(&data::undoing()).json];
     let runs = rendered(&Runs::new("courses", None, Vec::new())).json;
+    let traced = rendered(&traced("done")).json;
     documented("undo", &undoing);
     documented("runs", &runs);
     let documented: BTreeSet<&str> = manual()
@@ -223,7 +226,7 @@ fn the_manual_names_the_fields_that_there_are_and_no_others() {
         .flat_map(|line| line.split('`').skip(1).step_by(2))
         .collect();
     let mut known = BTreeSet::new();
-    for json in [plan, run, verification, undoing, rendered(&lookup()).json, runs] {
+    for json in [plan, run, verification, undoing, rendered(&lookup()).json, traced, runs] {
         let json: Value = serde_json::from_str(&json).unwrap();
         for field in json.as_object().unwrap().keys() {
             assert!(documented.contains(&**field), "{field} is not in the manual");

@@ -4,6 +4,7 @@ mod data;
 mod everywhere;
 mod page;
 mod terminal;
+mod traced;
 mod verify;
 
 use serde_json::Value;

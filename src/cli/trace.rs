@@ -1,0 +1,113 @@
+//! `lookup` with a cluster: where did this account go, over all runs, by the register alone.
+
+use std::collections::{BTreeSet, HashMap};
+use std::path::PathBuf;
+
+use anyhow::{Context, anyhow};
+use strum::VariantArray;
+
+use super::{Exit, Failure, Terminal};
+use crate::cluster::{Cluster, ClusterSettings, RegisterReader};
+use crate::model::AccountType;
+use crate::moment::Moment;
+use crate::register::{Archive, Lineage, Run, Standing, Stay};
+use crate::report::{Rendered, Traced, TracedStay};
+
+/// Runs `lookup` by the register.
+pub(super) async fn run(
+    account: &str,
+    settings: &ClusterSettings,
+    json: bool,
+    terminal: &Terminal,
+) -> Result<Exit, Failure> {
+    if account.is_empty() {
+        return Err(Failure::unusable(anyhow!("ACCOUNT: '' is not an account")));
+    }
+    let keyspace = &settings.keyspace;
+    let unknown = || {
+        let account = account.escape_debug();
+        Failure::failed(anyhow!(
+            "'{account}' is in no run of keyspace {keyspace}, by the register; without --hosts, run directories are \
+             looked into"
+        ))
+    };
+    let cluster = Cluster::connect(settings.clone()).await?;
+    let reader = match &settings.register {
+        Some(name) => cluster.register_reader(name).await?,
+        None => None,
+    };
+    let reader = reader.ok_or_else(unknown)?;
+    let spellings = spellings(account);
+    // Whether tables overlap does not matter to who an account is.
+    let lineage = Lineage::of(&reader, spellings.clone(), &BTreeSet::new(), None).await;
+    let lineage = lineage.map_err(Failure::failed)?;
+    let known = spellings.iter().find(|account| !lineage.stays(account).is_empty());
+    let account = known.ok_or_else(unknown)?;
+    let (mut stays, mut runs) = (Vec::new(), HashMap::new());
+    let path = lineage.path(account);
+    for at in &path {
+        for stay in lineage.stays(at) {
+            stays.push(traced(at, stay, known_run(&reader, &stay.run, &mut runs).await?));
+        }
+    }
+    let now = path.last().copied().unwrap_or(account);
+    let traced = Traced::new(account, now, keyspace, stays);
+    let report = Rendered::of(&traced).map_err(Failure::failed)?;
+    let printed = terminal.print(if json { &report.json } else { &report.text });
+    printed.context("cannot write to standard output").map_err(Failure::failed)?;
+    Ok(Exit::Done)
+}
+
+/// An id as it was given, and as accounts of each type that it could be of are written out.
+fn spellings(account: &str) -> Vec<String> {
+    let mut spellings = vec![account.to_owned()];
+    for of in AccountType::VARIANTS {
+        let usual = of.parse(account).map(|cell| of.text(&cell).into_owned());
+        spellings.extend(usual.filter(|usual| !spellings.contains(usual)));
+    }
+    spellings
+}
+
+async fn known_run<'r>(
+    reader: &RegisterReader,
+    run: &str,
+    runs: &'r mut HashMap<String, Option<Run>>,
+) -> Result<Option<&'r Run>, Failure> {
+    if !runs.contains_key(run) {
+        let known = reader.known_run(run).await.map_err(Failure::failed)?;
+        runs.insert(run.to_owned(), known);
+    }
+    Ok(runs.get(run).and_then(Option::as_ref))
+}
+
+fn traced(account: &str, stay: &Stay, run: Option<&Run>) -> TracedStay {
+    let (host, dir) = run.map_or(("", ""), Run::host_and_dir);
+    TracedStay {
+        account: account.to_owned(),
+        run: stay.run.clone(),
+        host: host.to_owned(),
+        run_dir: PathBuf::from(dir),
+        into: stay.into.clone(),
+        t_us: stay.t,
+        as_of: Moment::from_us(stay.t),
+        standing: match stay.standing {
+            Standing::Done => "done",
+            Standing::Undone => "undone",
+            Standing::Busy => "busy",
+            Standing::Lost => "lost",
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_is_looked_for_in_every_spelling_that_it_may_have() {
+        assert_eq!(spellings("ann"), ["ann"]);
+        assert_eq!(spellings("007"), ["007", "7"]);
+        let upper = "4AA7F1C0-0000-4000-8000-00000000ABCD";
+        assert_eq!(spellings(upper), [upper.to_owned(), upper.to_lowercase()]);
+    }
+}
