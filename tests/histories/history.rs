@@ -262,7 +262,9 @@ impl Played {
         let listed: Vec<String> =
             self.runs.runs.iter().flat_map(|run| run.listed.lock().unwrap().clone()).collect();
         let application = self.application.lock().unwrap();
-        let may_double = !listed.is_empty();
+        // Of runs that do not know of each other two may have copied the same row.
+        let are_strangers = !self.runs.is_registered() && self.runs.runs.len() > 1;
+        let may_double = !listed.is_empty() || are_strangers;
         // A computed value that the application has overtaken in a row begun anew is left as that wrote it, and listed.
         is_anew |= listed.iter().any(|why| why.contains("begun anew"));
         // Nobody knows then who has deleted it.
