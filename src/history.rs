@@ -55,6 +55,16 @@ pub(crate) enum Before<'a> {
     Full(&'a Row),
 }
 
+impl<'a> Before<'a> {
+    /// What it held in a column, as far as that is known.
+    pub(crate) fn cell(&self, column: ColumnIndex) -> Option<&'a Bytes> {
+        match self {
+            Self::Absent => None,
+            Self::Slim(row) | Self::Full(row) => row.cells.get(column)?.as_ref(),
+        }
+    }
+}
+
 /// A walk over the histories of one group.
 pub(crate) struct Histories<'a> {
     journal: &'a dyn Journal,

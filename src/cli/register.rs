@@ -200,7 +200,7 @@ pub(super) fn barred(
     Ok(others::barred(lineage, plan, known, journal, say)?)
 }
 
-/// Forgets the groups of a run whose intents were never written.
+/// Forgets the intents of a run that were never written; says whether there were any.
 ///
 /// # Errors
 /// The journal or the register cannot be read, or the journal not written.
@@ -209,7 +209,7 @@ pub(super) async fn forget_unwritten(
     own: &RunId,
     journal: &dyn Journal,
     spec: &Spec,
-) -> Result<(), Failure> {
+) -> Result<bool, Failure> {
     let tables = tables(spec);
     let forgotten = others::forget_unwritten(register, own.as_str(), journal, &tables).await;
     let groups = forgotten.map_err(Failure::failed)?;
@@ -218,7 +218,7 @@ pub(super) async fn forget_unwritten(
             "{groups} groups were intended and never written: they count as not begun, or as not swept again"
         );
     }
-    Ok(())
+    Ok(groups > 0)
 }
 
 /// The rule by which a pair is not merged.

@@ -64,10 +64,10 @@ async fn carry_out(
     let known = match ready.past.archive() {
         None => known,
         Some(past) => {
-            register::forget_unwritten(past, &record.id, &journal, ready.spec()).await?;
-            let known = Known::new(journal.states()?);
-            let own = Some(record.id.as_str());
-            let lineage = register::lineage(past, &plan, ready.spec(), own).await?;
+            let own = &record.id;
+            let is_less = register::forget_unwritten(past, own, &journal, ready.spec()).await?;
+            let known = if is_less { Known::new(journal.states()?) } else { known };
+            let lineage = register::lineage(past, &plan, ready.spec(), Some(own.as_str())).await?;
             let barred = register::barred(&lineage, &plan, &known, &journal)?;
             known.with(barred)
         }

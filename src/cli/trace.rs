@@ -1,16 +1,16 @@
 //! `lookup` with a cluster: where did this account go, over all runs, by the register alone.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use anyhow::{Context, anyhow};
 use strum::VariantArray;
 
 use super::{Exit, Failure, Terminal};
-use crate::cluster::{Cluster, ClusterSettings, RegisterReader};
+use crate::cluster::{Cluster, ClusterSettings};
 use crate::model::AccountType;
 use crate::moment::Moment;
-use crate::register::{Archive, Lineage, Run, Standing, Stay};
+use crate::register::{Lineage, Run, Standing, Stay};
 use crate::report::{Rendered, Traced, TracedStay};
 
 /// Runs `lookup` by the register.
@@ -43,13 +43,11 @@ pub(super) async fn run(
     let lineage = lineage.map_err(Failure::failed)?;
     let known = spellings.iter().find(|account| !lineage.stays(account).is_empty());
     let account = known.ok_or_else(unknown)?;
-    let (mut stays, mut runs) = (Vec::new(), HashMap::new());
     let path = lineage.path(account);
-    for at in &path {
-        for stay in lineage.stays(at) {
-            stays.push(traced(at, stay, known_run(&reader, &stay.run, &mut runs).await?));
-        }
-    }
+    let stays = path.iter().flat_map(|at| {
+        lineage.stays(at).iter().map(|stay| traced(at, stay, lineage.run(&stay.run)))
+    });
+    let stays = stays.collect();
     let now = path.last().copied().unwrap_or(account);
     let traced = Traced::new(account, now, keyspace, stays);
     let report = Rendered::of(&traced).map_err(Failure::failed)?;
@@ -66,18 +64,6 @@ fn spellings(account: &str) -> Vec<String> {
         spellings.extend(usual.filter(|usual| !spellings.contains(usual)));
     }
     spellings
-}
-
-async fn known_run<'r>(
-    reader: &RegisterReader,
-    run: &str,
-    runs: &'r mut HashMap<String, Option<Run>>,
-) -> Result<Option<&'r Run>, Failure> {
-    if !runs.contains_key(run) {
-        let known = reader.known_run(run).await.map_err(Failure::failed)?;
-        runs.insert(run.to_owned(), known);
-    }
-    Ok(runs.get(run).and_then(Option::as_ref))
 }
 
 fn traced(account: &str, stay: &Stay, run: Option<&Run>) -> TracedStay {

@@ -102,10 +102,11 @@ async fn carry_out(
     let (not_yet, first) = match ready.past.archive() {
         None => (BTreeMap::new(), Vec::new()),
         Some(past) => {
-            register::forget_unwritten(past, &record.id, &journal, ready.spec()).await?;
-            let known: HashSet<usize> =
-                journal.states()?.into_iter().map(|(group, _)| group).collect();
-            selected.groups.retain(|group| known.contains(group));
+            if register::forget_unwritten(past, &record.id, &journal, ready.spec()).await? {
+                let states = journal.states()?;
+                let known: HashSet<usize> = states.into_iter().map(|(group, _)| group).collect();
+                selected.groups.retain(|group| known.contains(group));
+            }
             let groups = &selected.groups;
             let not_yet =
                 register::not_yet(past, &record.id, &journal, groups, ready.spec()).await?;

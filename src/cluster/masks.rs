@@ -5,11 +5,11 @@ use std::collections::BTreeSet;
 
 use scylla::value::{CqlValue, Row};
 
+use crate::model::quoted;
 use crate::spec::schema::Schema;
 
 use super::ClusterError;
 use super::ask::Ask;
-use super::statements::quoted;
 
 /// The table of `system_schema` that has the masks.
 pub(super) const TABLE: &str = "column_masks";

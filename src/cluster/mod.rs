@@ -52,6 +52,7 @@ pub use store::Store;
 pub(crate) use tls::TlsError;
 
 use crate::register::Lease;
+use crate::spec;
 use crate::storage::Fault;
 
 /// Why a cluster cannot be used.
@@ -250,8 +251,6 @@ pub enum ClusterError {
 
 /// The most contact points that a message lists.
 const LISTED: usize = 4;
-/// The most names.
-const KNOWN: usize = 20;
 
 fn tried_list(tried: &[Tried]) -> String {
     let mut list: Vec<_> = tried.iter().take(LISTED).map(ToString::to_string).collect();
@@ -286,11 +285,7 @@ fn in_another_case(name: &str, known: &[String]) -> String {
 }
 
 fn known_list(names: &[String]) -> String {
-    match names {
-        [] => "none".into(),
-        few if few.len() <= KNOWN => few.join(", "),
-        many => format!("{} and {} more", many[..KNOWN].join(", "), many.len() - KNOWN),
-    }
+    if names.is_empty() { "none".into() } else { spec::list(names.iter().map(String::as_str)) }
 }
 
 #[cfg(test)]

@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use scylla::statement::prepared::PreparedStatement;
 
-use crate::model::ColumnIndex;
+use crate::model::{ColumnIndex, quoted};
 use crate::spec::{Column, Spec, Table};
 use crate::storage::Width;
 
 use super::ClusterError;
 use super::capabilities::Capability;
-use super::statements::{Preparer, Reach, conditions, equals, names, quoted};
+use super::statements::{Preparer, Reach, conditions, equals, names};
 
 /// The reads of one table that a merge needs.
 pub(super) struct Reads {

@@ -11,9 +11,10 @@ use std::fmt;
 use futures::future::join_all;
 use scylla::errors::{DbError, ExecutionError, RequestAttemptError};
 
+use crate::model::{is_plain, quoted};
 use crate::spec::Spec;
 
-use super::statements::{Preparer, names, quoted};
+use super::statements::{Preparer, names};
 use super::values::{Value, Values};
 use super::{Cluster, ClusterError};
 
@@ -84,9 +85,7 @@ impl fmt::Display for Lacking {
 
 /// A name as somebody writes it in CQL.
 fn written(name: &str) -> String {
-    let is_plain = name.starts_with(|first: char| first.is_ascii_lowercase())
-        && name.bytes().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'_');
-    if is_plain { name.to_owned() } else { quoted(name) }
+    if is_plain(name) { name.to_owned() } else { quoted(name) }
 }
 
 /// All that is missing, in one sentence.

@@ -10,7 +10,7 @@ use scylla::errors::{ExecutionError, RequestAttemptError};
 use scylla::policies::load_balancing::LoadBalancingPolicy;
 use scylla::statement::prepared::PreparedStatement;
 
-use crate::model::ColumnIndex;
+use crate::model::{ColumnIndex, quoted};
 use crate::spec::Table;
 
 use super::capabilities::{Capabilities, Capability};
@@ -162,9 +162,4 @@ pub(super) fn conditions(
     columns: impl IntoIterator<Item = ColumnIndex>,
 ) -> Vec<String> {
     names(table, columns).iter().map(|name| format!("{name} = ?")).collect()
-}
-
-/// A name as stored, whatever its case.
-pub(super) fn quoted(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
 }

@@ -7,12 +7,12 @@ use scylla::client::session::Session;
 use scylla::response::{PagingState, PagingStateResponse};
 use scylla::statement::Consistency;
 
-use crate::model::TableIndex;
+use crate::model::{TableIndex, quoted};
 use crate::storage::{Fault, StorageError, TombstoneLimits};
 
 use super::about::shown_key;
 use super::fault::one_line;
-use super::statements::{equals, quoted};
+use super::statements::equals;
 use super::values::{Value, Values};
 use super::{Cluster, ReadStore};
 

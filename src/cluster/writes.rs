@@ -6,13 +6,13 @@ use std::sync::Arc;
 use scylla::statement::batch::{Batch as CqlBatch, BatchStatement, BatchType};
 use scylla::statement::prepared::PreparedStatement;
 
-use crate::model::{Batch, Cell, Change, ColumnIndex, Mutation, TableIndex, TimestampUs};
+use crate::model::{Batch, Cell, Change, ColumnIndex, Mutation, TableIndex, TimestampUs, quoted};
 use crate::spec::{Spec, Table};
 use crate::storage::{Among, Fault, StorageError, Writer};
 
 use super::fault::Attempted;
 use super::reads::among_accounts;
-use super::statements::{Preparer, Reach, equals, names, quoted};
+use super::statements::{Preparer, Reach, equals, names};
 use super::store::Store;
 use super::values::{self, Value, Values};
 use super::{ClusterError, about};

@@ -24,7 +24,7 @@ use bytes::Bytes;
 use futures::future::BoxFuture;
 use thiserror::Error;
 
-use crate::model::{AccountId, Pair, Tally, TimestampUs, TokenRange};
+use crate::model::{AccountId, Group, Pair, Tally, TimestampUs, TokenRange};
 
 pub use body::Codec;
 pub use sqlite::SqliteJournal;
@@ -126,6 +126,13 @@ pub struct GroupRecord {
     pub reason: Option<String>,
     /// When it entered that state, in milliseconds since the Unix epoch.
     pub(crate) changed_at_ms: i64,
+}
+
+impl GroupRecord {
+    /// The group itself.
+    pub(crate) fn into_group(self) -> Group {
+        Group { index: self.group, survivor: self.survivor, pairs: self.pairs }
+    }
 }
 
 /// A slice as the journal knows it, its body aside.

@@ -1,6 +1,11 @@
 //! Mutations of one partition become batches, cut by bytes.
 
-use crate::model::{Batch, Mutation};
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+
+use crate::model::{Batch, Mutation, TableIndex};
+use crate::spec::Spec;
 
 /// The bytes of values that a batch holds at most, unless one mutation (or an inseparable few) is larger
 /// by itself. A single-partition batch has no limit of its own in Cassandra
@@ -9,9 +14,19 @@ use crate::model::{Batch, Mutation};
 /// at least 48 bytes, so the protocol's limit of 65,535 statements is never reached.
 pub const BATCH_BYTES: usize = 64 * 1024;
 
-/// Cuts mutations of one partition into batches, in order.
-pub(crate) fn cut(mutations: impl IntoIterator<Item = Mutation>) -> Vec<Batch> {
-    cut_units(mutations.into_iter().map(|mutation| vec![mutation]))
+/// Puts mutations into batches, those of a partition together; each batch is a sequence of its own.
+pub(crate) fn by_partition(
+    spec: &Spec,
+    mutations: impl IntoIterator<Item = Mutation>,
+) -> Vec<Vec<Batch>> {
+    let mut partitions: BTreeMap<(TableIndex, Vec<Bytes>), Vec<Vec<Mutation>>> = BTreeMap::new();
+    for mutation in mutations {
+        let columns = spec.tables[mutation.table].partition_len;
+        let key = mutation.change.partition_key(columns).unwrap_or_default();
+        partitions.entry((mutation.table, key)).or_default().push(vec![mutation]);
+    }
+    let batches = partitions.into_values().flat_map(cut_units);
+    batches.map(|batch| vec![batch]).collect()
 }
 
 /// Cuts units of mutations of one partition into batches, in order. Those of a unit stay together: a row must not be

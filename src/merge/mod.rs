@@ -20,7 +20,7 @@ mod undated;
 
 pub use announce::event;
 pub use batch::BATCH_BYTES;
-pub(crate) use batch::cut;
+pub(crate) use batch::by_partition;
 pub use entry::{Entry, Write};
 pub use findings::{Announced, Findings};
 pub use fold::Fold;

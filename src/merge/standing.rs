@@ -87,17 +87,15 @@ impl SweptCell {
     /// Whether it stands in a row to which it was written at `t`, or something written later does.
     fn stands(&self, table: &Table, t: TimestampUs, found: &TimedRow) -> bool {
         let (cell, times) = (&found.row.cells[self.column], &found.times[self.column]);
-        let Some(element) = &self.element else {
+        if self.element.is_none() {
             let rule = table.survivorship.iter().find(|rule| rule.column == self.column);
             let is_preferred = |rule: &Survivorship| rule.combine(cell, &self.value).is_none();
             let is_kept = *cell == self.value || rule.is_some_and(is_preferred);
             // Of two sources' cells of one time the greater stands.
             return cell.is_some() && (is_kept || times.latest() >= Some(t));
-        };
+        }
         // Of an element that is there, the later write is.
-        let collection = table.columns[self.column].cql_type.collection();
-        let held = collection.zip(cell.as_ref()).and_then(|(of, value)| of.split(value));
-        held.is_some_and(|held| held.iter().any(|(known, _)| known == element))
+        self.has_key_in(table, found)
     }
 }
 

@@ -7,6 +7,7 @@
 use std::fmt;
 
 use super::elements::Collection;
+use super::name::{is_plain, quoted};
 use super::order::Order;
 
 /// The type of a column.
@@ -194,8 +195,8 @@ impl fmt::Display for CqlType {
             }
             Self::Vector(of, length) => write!(f, "vector<{of}, {length}>"),
             Self::Frozen(of) => write!(f, "frozen<{of}>"),
-            Self::Udt(name) if is_plain(name) => f.write_str(name),
-            Self::Udt(name) => write!(f, "\"{}\"", name.replace('"', "\"\"")),
+            Self::Udt(name) if is_plain(name) && native(name).is_none() => f.write_str(name),
+            Self::Udt(name) => f.write_str(&quoted(name)),
             Self::Class(text) => f.write_str(text),
             native => {
                 let name = NATIVE.iter().find(|(_, of)| of == native).map_or("", |(name, _)| name);
@@ -205,11 +206,9 @@ impl fmt::Display for CqlType {
     }
 }
 
-/// A name that needs no quotes.
-fn is_plain(name: &str) -> bool {
-    name.starts_with(|first: char| first.is_ascii_lowercase())
-        && name.bytes().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'_')
-        && !NATIVE.iter().any(|(native, _)| *native == name)
+/// The native type of a name.
+fn native(name: &str) -> Option<&'static CqlType> {
+    NATIVE.iter().find(|(known, _)| *known == name).map(|(_, of)| of)
 }
 
 /// Bytes in hexadecimal, as CQL writes a blob.
@@ -234,8 +233,8 @@ impl Parser<'_> {
         self.rest = rest;
         let name = name.to_ascii_lowercase();
         if !self.takes('<') {
-            let native = NATIVE.iter().find(|(known, _)| *known == name).map(|(_, of)| of.clone());
-            return native.or_else(|| (!name.is_empty()).then_some(CqlType::Udt(name)));
+            let known = native(&name).cloned();
+            return known.or_else(|| (!name.is_empty()).then_some(CqlType::Udt(name)));
         }
         let parsed = match name.as_str() {
             "list" => CqlType::List(self.boxed()?),

@@ -7,14 +7,12 @@
 //! arrived yet, and what its sources have is written again just above that. So it is a late row, which the sweep places,
 //! or leaves and tells. What its sources do not have any more was deleted there, and stays deleted.
 
-use std::collections::{BTreeMap, HashMap};
-
-use bytes::Bytes;
+use std::collections::HashMap;
 
 use crate::failpoint;
-use crate::history::{Before, Histories, History};
+use crate::history::{Histories, History};
 use crate::merge::{self, Entry, Write};
-use crate::model::{Batch, Change, Group, Mutation, TableIndex, TimedRow, TimestampUs};
+use crate::model::{Change, Group, Mutation, Row, TableIndex, TimestampUs};
 use crate::spec::Table;
 use crate::storage::{StorageError, Writer};
 
@@ -41,8 +39,7 @@ pub(super) async fn finish<S: Writer>(
     while let Some(histories) = chunks.next_chunk()? {
         let keys = histories.iter().enumerate().filter_map(|(at, history)| {
             let entry = history.entry.as_ref()?;
-            let sources = entry.sources.iter().map(|(source, _)| *source).collect();
-            Some(Key { at, history, entry, sources })
+            Some(Key { at, history, entry })
         });
         finish.chunk(&keys.collect::<Vec<_>>(), &mut reported).await?;
     }
@@ -54,16 +51,12 @@ struct Key<'a> {
     at: usize,
     history: &'a History,
     entry: &'a Entry,
-    sources: Vec<usize>,
 }
 
 struct Finish<'a, S> {
     window: &'a Window<S>,
     group: &'a Group,
 }
-
-/// Changes of one partition.
-type Changes = BTreeMap<(TableIndex, Vec<Bytes>), Vec<Mutation>>;
 
 impl<S: Writer> Finish<'_, S> {
     async fn chunk(
@@ -102,7 +95,7 @@ impl<S: Writer> Finish<'_, S> {
         for key in &given_up {
             if found.get(&key.at).is_none_or(|found| found.sources.is_empty()) {
                 let row = (key.history.table, key.history.key());
-                reported.push(Leftover::of(self.group, key.sources[0], row, DELETED));
+                reported.push(Leftover::of(self.group, key.entry.sources[0].0, row, DELETED));
             }
         }
         self.give_up(&given_up, &found).await?;
@@ -122,7 +115,7 @@ impl<S: Writer> Finish<'_, S> {
         let sought = keys.iter().map(|key| Sought {
             at: key.at,
             history: key.history,
-            sources: &key.sources,
+            sources: key.entry.sources.iter().map(|(source, _)| *source).collect(),
         });
         keys::look(self.window, self.group, &sought.collect::<Vec<_>>()).await
     }
@@ -138,17 +131,11 @@ impl<S: Writer> Finish<'_, S> {
             Write::Copy { .. } => true,
             Write::Update { .. } => found.survivor.is_some(),
         };
-        let is_there = |source: &usize| {
+        let is_there = |(source, before): &(usize, Row)| {
             let row = found.sources.iter().find(|(own, _)| own == source);
-            row.is_some_and(|(source, row)| self.holds(key, *source, row))
+            row.is_some_and(|(_, row)| Entry::is_held(self.table(key), key.history.t, before, row))
         };
-        has_base && key.sources.iter().all(is_there)
-    }
-
-    fn holds(&self, key: &Key<'_>, source: usize, row: &TimedRow) -> bool {
-        let table = self.table(key);
-        let before = key.entry.sources.iter().find(|(own, _)| *own == source);
-        before.is_some_and(|(_, before)| Entry::is_held(table, key.history.t, before, row))
+        has_base && key.entry.sources.iter().all(is_there)
     }
 
     /// What has come to a source since it was read, though it is dated before T, would be deleted unread: it is written
@@ -198,18 +185,13 @@ impl<S: Writer> Finish<'_, S> {
     /// The inverse of what was intended for the survivor's row.
     fn void(&self, key: &Key<'_>) -> Option<Change> {
         let survivor = key.history.key_of(self.table(key), &self.group.survivor);
-        match (&key.entry.write, key.history.survivor_before()) {
-            (Write::Nothing, _) => None,
-            (Write::Copy { .. }, _) => Some(Change::DeleteRow { key: survivor }),
-            (Write::Update { set }, before) => {
-                let before = |column: usize| match before {
-                    Before::Absent => None,
-                    Before::Slim(row) | Before::Full(row) => {
-                        row.cells.get(column).cloned().flatten()
-                    }
-                };
-                let set = set.iter().map(|(column, _)| (*column, before(*column))).collect();
-                Some(Change::Update { key: survivor, set })
+        match &key.entry.write {
+            Write::Nothing => None,
+            Write::Copy { .. } => Some(Change::DeleteRow { key: survivor }),
+            Write::Update { set } => {
+                let before = key.history.survivor_before();
+                let set = set.iter().map(|(column, _)| (*column, before.cell(*column).cloned()));
+                Some(Change::Update { key: survivor, set: set.collect() })
             }
         }
     }
@@ -219,15 +201,8 @@ impl<S: Writer> Finish<'_, S> {
         &self,
         changes: Vec<(TableIndex, TimestampUs, Change)>,
     ) -> Result<(), StorageError> {
-        let mut by_partition = Changes::new();
-        for (table, t, change) in changes {
-            let columns = self.window.spec.tables[table].partition_len;
-            let partition = change.partition_key(columns).unwrap_or_default();
-            let mutation = Mutation { table, t, change };
-            by_partition.entry((table, partition)).or_default().push(mutation);
-        }
-        let batches = by_partition.into_values().flat_map(merge::cut);
-        let sequences: Vec<Vec<Batch>> = batches.map(|batch| vec![batch]).collect();
-        self.window.write_all(sequences).await
+        let changes = changes.into_iter();
+        let mutations = changes.map(|(table, t, change)| Mutation { table, t, change });
+        self.window.write_all(merge::by_partition(&self.window.spec, mutations)).await
     }
 }

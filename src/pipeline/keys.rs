@@ -12,14 +12,14 @@ use crate::storage::{Reader, StorageError};
 use super::{NextPage, Window};
 
 /// A key that is looked at.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Sought<'a> {
     /// Its position in its chunk.
     pub at: usize,
     /// What the run did to it.
     pub history: &'a History,
     /// The sources whose rows are read, by their places in the group.
-    pub sources: &'a [usize],
+    pub sources: Vec<usize>,
 }
 
 /// What stands at a key now.
@@ -50,8 +50,8 @@ pub(crate) async fn look<S: Reader>(
     let look = Look { window, group };
     let mut found: HashMap<usize, Found> = HashMap::new();
     for (table, shape) in window.spec.tables.iter().enumerate() {
-        let of_table = keys.iter().copied().filter(|key| key.history.table == table);
-        let of_table: Vec<Sought<'_>> = of_table.collect();
+        let of_table = keys.iter().filter(|key| key.history.table == table);
+        let of_table: Vec<&Sought<'_>> = of_table.collect();
         if of_table.is_empty() {
             continue;
         }
@@ -59,7 +59,7 @@ pub(crate) async fn look<S: Reader>(
             look.points(table, &of_table, &mut found).await?;
             continue;
         }
-        let mut by_scope: BTreeMap<Scope, Vec<Sought<'_>>> = BTreeMap::new();
+        let mut by_scope: BTreeMap<Scope, Vec<&Sought<'_>>> = BTreeMap::new();
         for key in of_table {
             by_scope.entry(key.history.scope(shape)).or_default().push(key);
         }
@@ -85,16 +85,16 @@ impl<S: Reader> Look<'_, S> {
     async fn scope(
         &self,
         of: (TableIndex, &Scope),
-        keys: &[Sought<'_>],
+        keys: &[&Sought<'_>],
         found: &mut HashMap<usize, Found>,
     ) -> Result<(), StorageError> {
         for (position, row) in self.rows(of, &self.group.survivor, keys).await? {
             found.entry(position).or_default().survivor = Some(row);
         }
-        let mut by_source: BTreeMap<usize, Vec<Sought<'_>>> = BTreeMap::new();
+        let mut by_source: BTreeMap<usize, Vec<&Sought<'_>>> = BTreeMap::new();
         for key in keys {
-            for source in key.sources {
-                by_source.entry(*source).or_default().push(*key);
+            for source in &key.sources {
+                by_source.entry(*source).or_default().push(key);
             }
         }
         let accounts: Vec<_> =
@@ -116,7 +116,7 @@ impl<S: Reader> Look<'_, S> {
         &self,
         (table, scope): (TableIndex, &Scope),
         account: &AccountId,
-        keys: &[Sought<'_>],
+        keys: &[&Sought<'_>],
     ) -> Result<Vec<(usize, TimedRow)>, StorageError> {
         let shape = &self.window.spec.tables[table];
         let row_bytes = row_bytes(keys.iter().map(|key| key.history));
@@ -147,7 +147,7 @@ impl<S: Reader> Look<'_, S> {
     async fn points(
         &self,
         table: TableIndex,
-        keys: &[Sought<'_>],
+        keys: &[&Sought<'_>],
         found: &mut HashMap<usize, Found>,
     ) -> Result<(), StorageError> {
         let reads = keys.iter().map(|key| async move {
@@ -163,7 +163,7 @@ impl<S: Reader> Look<'_, S> {
 
     async fn point(&self, table: TableIndex, key: &Sought<'_>) -> Result<Found, StorageError> {
         let scope = key.history.scope(&self.window.spec.tables[table]);
-        let sources = key.sources;
+        let sources = &key.sources;
         let mut accounts = vec![self.group.survivor.clone()];
         accounts.extend(sources.iter().map(|source| self.account(*source).clone()));
         let mut found = Found::default();

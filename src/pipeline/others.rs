@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::journal::{GroupRecord, Journal, JournalError, Kind, State, Unwritten};
+use crate::journal::{Journal, JournalError, Kind, State, Unwritten};
 use crate::model::{Group, TimestampUs};
 use crate::plan::Plan;
 use crate::register::{
@@ -98,10 +98,9 @@ pub async fn forget_unwritten(
     for (group, state) in journal.states()? {
         let intent = intended(journal, group, state)?;
         let record = if intent.is_some() { journal.group(group)? } else { None };
-        open.extend(intent.zip(record).map(|((t, intent), record)| {
-            let GroupRecord { group: index, survivor, pairs, .. } = record;
-            (t, intent, Group { index, survivor, pairs })
-        }));
+        open.extend(
+            intent.zip(record).map(|((t, intent), record)| (t, intent, record.into_group())),
+        );
     }
     let mut unwritten = Vec::new();
     for some in open.chunks(GROUPS) {
@@ -172,10 +171,9 @@ pub async fn not_yet(
     for some in groups.chunks(GROUPS) {
         let mut known = Vec::with_capacity(some.len());
         for index in some {
-            if let Some(GroupRecord { group: index, survivor, pairs, t, .. }) =
-                journal.group(*index)?
-            {
-                known.push((Group { index, survivor, pairs }, t.unwrap_or_default()));
+            if let Some(record) = journal.group(*index)? {
+                let t = record.t.unwrap_or_default();
+                known.push((record.into_group(), t));
             }
         }
         let accounts = known.iter().flat_map(|(group, _)| group.accounts());

@@ -43,6 +43,8 @@ pub struct Stay {
 pub struct Lineage {
     /// By account; by time of merge.
     stays: HashMap<String, Vec<Stay>>,
+    /// The runs that the register knows of those.
+    runs: HashMap<String, Run>,
 }
 
 /// The windows of a run: those of which nothing more is known are open.
@@ -96,12 +98,18 @@ impl Lineage {
             next.extend(more.take(AT_ONCE.saturating_sub(next.len())));
         }
         lineage.stays.values_mut().for_each(|stays| stays.sort_by_key(|stay| stay.t));
+        lineage.runs = runs.into_iter().filter_map(|(id, (_, run))| Some((id, run?))).collect();
         Ok(lineage)
     }
 
     /// What was done to an account, in the order in which it was merged.
     pub fn stays(&self, account: &str) -> &[Stay] {
         self.stays.get(account).map_or(&[], Vec::as_slice)
+    }
+
+    /// A run that has done something to one of the accounts, if the register knows it.
+    pub(crate) fn run(&self, id: &str) -> Option<&Run> {
+        self.runs.get(id)
     }
 
     /// The accounts of which something is known, in no particular order.

@@ -102,7 +102,7 @@ impl fmt::Display for Faults {
 impl Error for Faults {}
 
 /// Names as a sentence lists them, the first twenty.
-pub(super) fn list<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
+pub(crate) fn list<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
     const SHOWN: usize = 20;
     let names: Vec<&str> = names.into_iter().collect();
     match names.len() {

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use toml::Spanned;
-use toml::de::{DeTable, DeValue};
+use toml::de::{DeInteger, DeTable, DeValue};
 
 use super::fault::{At, Faults};
 use super::raw::ColumnPath;
@@ -82,6 +82,11 @@ impl<'t> Source<'t> {
             }
         }
     }
+}
+
+/// A whole number of 64 bits, if it is that.
+pub(super) fn whole(number: &DeInteger<'_>) -> Option<i64> {
+    i64::from_str_radix(number.as_str(), number.radix()).ok()
 }
 
 /// What a value is, as messages name it.

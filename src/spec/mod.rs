@@ -34,6 +34,7 @@ use bytes::Bytes;
 pub(crate) use draft::draft;
 pub use event::quoted;
 pub(crate) use event::{Bindings, EventSpec};
+pub(crate) use fault::list;
 pub use fault::{At, Faults};
 #[cfg(test)]
 pub(crate) use policy::parse as policy;

@@ -10,7 +10,7 @@ use crate::failpoint;
 use crate::history::{Histories, History};
 use crate::journal::{Kind, Note, SliceRecord, State};
 use crate::model::{AccountId, Group, TimestampUs};
-use crate::pipeline::keys::{self, Sought};
+use crate::pipeline::keys;
 use crate::pipeline::{GroupError, Window};
 use crate::register::Step;
 use crate::storage::Writer;
@@ -181,14 +181,8 @@ impl<S: Writer> Work<'_, S> {
         let mut record = Record::new(keys.len(), only);
         let taken: Vec<(usize, &Key<'_>)> =
             keys.iter().enumerate().filter(|(position, _)| record.takes(*position)).collect();
-        let sources: Vec<Vec<usize>> =
-            taken.iter().map(|(_, key)| key.sources().collect()).collect();
-        let sought = taken.iter().zip(&sources).map(|((at, key), sources)| Sought {
-            at: *at,
-            history: key.history,
-            sources,
-        });
-        let mut found = keys::look(window, group, &sought.collect::<Vec<_>>()).await?;
+        let sought: Vec<_> = taken.iter().map(|(at, key)| key.sought(*at)).collect();
+        let mut found = keys::look(window, group, &sought).await?;
         for (position, key) in taken {
             let found = found.remove(&position).unwrap_or_default();
             let verdict = key.judge(&found, t, self.force);

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
-use crate::history::{Before, History, Left};
+use crate::history::{History, Left};
 use crate::journal::body::{CellAhead, Disputed, KeptCell};
 use crate::model::{Cell, ColumnIndex, Row, TimedRow, TimestampUs};
-use crate::pipeline::keys::Found;
+use crate::pipeline::keys::{Found, Sought};
 use crate::spec::{Table, Undone};
 
 /// How a key is restored.
@@ -106,6 +106,11 @@ impl<'a> Key<'a> {
         Verdict::Restore(How { ahead, keeps_survivor, kept })
     }
 
+    /// What is read of it, at this position in its chunk.
+    pub(super) fn sought(&self, at: usize) -> Sought<'a> {
+        Sought { at, history: self.history, sources: self.sources().collect() }
+    }
+
     /// Whether a column of the survivor's row goes back.
     fn is_restored(&self, column: ColumnIndex) -> bool {
         self.history.is_copy() || value_of(&self.left, column).is_some()
@@ -116,10 +121,7 @@ impl<'a> Key<'a> {
         if let Some((written, _)) = self.history.overtaken_by(column) {
             return written.clone();
         }
-        match self.history.survivor_before() {
-            Before::Absent => None,
-            Before::Slim(row) | Before::Full(row) => row.cells.get(column).cloned().flatten(),
-        }
+        self.history.survivor_before().cell(column).cloned()
     }
 
     /// The copy is gone. Where a source has its row, it was never written, or undone before; where none has, somebody

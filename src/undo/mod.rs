@@ -169,8 +169,9 @@ async fn turn<S: Writer>(
     force: bool,
 ) -> (Group, Result<Turn, GroupError>) {
     match known(&*window.journal, number) {
-        Ok(GroupRecord { group: index, survivor, pairs, state, .. }) => {
-            let group = Group { index, survivor, pairs };
+        Ok(record) => {
+            let state = record.state;
+            let group = record.into_group();
             let turn = group::undo_group(window, &group, state, force).await;
             (group, turn)
         }

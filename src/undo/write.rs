@@ -2,13 +2,11 @@
 //! stand, the survivor's go. Time may have passed since it was decided, and a row that a later delete hides has not been
 //! given back.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
-
-use bytes::Bytes;
+use std::collections::{HashMap, HashSet};
 
 use crate::failpoint;
-use crate::merge::cut;
-use crate::model::{Batch, Change, Group, Mutation, TableIndex, TimedRow, TimestampUs};
+use crate::merge::by_partition;
+use crate::model::{Batch, Change, Group, Mutation, TimedRow, TimestampUs};
 use crate::pipeline::keys::{self, Found, Sought};
 use crate::pipeline::{GroupError, Window};
 use crate::storage::{Fault, StorageError, Writer};
@@ -41,7 +39,7 @@ impl<S: Writer> Writes<'_, S> {
             given.extend(sources.into_iter().map(|(_, mutation)| mutation));
             taken.push((*at, survivor));
         }
-        self.give_back(self.by_partition(given)).await?;
+        self.give_back(by_partition(&self.window.spec, given)).await?;
         failpoint::hit("given-back");
         let hidden = self.hidden(&restored, keys).await?;
         // With the register no other run deletes there: whoever did meant the row, wherever it stands.
@@ -52,7 +50,7 @@ impl<S: Writer> Writes<'_, S> {
         taken.extend(self.gone(record, keys).await?);
         let is_expiring =
             taken.iter().any(|mutation| matches!(mutation.change, Change::ExpireRow { .. }));
-        self.window.write_all(self.by_partition(taken)).await?;
+        self.window.write_all(by_partition(&self.window.spec, taken)).await?;
         Ok(is_expiring)
     }
 
@@ -63,10 +61,9 @@ impl<S: Writer> Writes<'_, S> {
             has_nothing && keys.get(left.key).is_some_and(|key| key.history.is_copy())
         });
         let candidates: Vec<_> = candidates.collect();
-        let sought = candidates.iter().map(|left| {
-            let history = keys[left.key].history;
-            Sought { at: left.key, history, sources: &[] }
-        });
+        let sought = candidates
+            .iter()
+            .map(|left| Sought { sources: Vec::new(), ..keys[left.key].sought(left.key) });
         // A row of which single cells were deleted is another thing.
         let found = keys::look(self.window, self.group, &sought.collect::<Vec<_>>()).await?;
         let is_gone = |key: usize| found.get(&key).is_none_or(|found| found.survivor.is_none());
@@ -78,17 +75,6 @@ impl<S: Writer> Writes<'_, S> {
         Ok(gone.collect())
     }
 
-    fn by_partition(&self, mutations: Vec<Mutation>) -> Vec<Vec<Batch>> {
-        let mut partitions: BTreeMap<(TableIndex, Vec<Bytes>), Vec<Mutation>> = BTreeMap::new();
-        for mutation in mutations {
-            let columns = self.window.spec.tables[mutation.table].partition_len;
-            let key = mutation.change.partition_key(columns).unwrap_or_default();
-            partitions.entry((mutation.table, key)).or_default().push(mutation);
-        }
-        let batches = partitions.into_values().flat_map(cut);
-        batches.map(|batch| vec![batch]).collect()
-    }
-
     /// The keys of which a source's row does not stand that was given back: the survivor keeps those.
     async fn hidden(
         &self,
@@ -96,16 +82,11 @@ impl<S: Writer> Writes<'_, S> {
         keys: &[Key<'_>],
     ) -> Result<HashSet<usize>, StorageError> {
         let of_sources = restored.iter().filter(|(at, _)| !keys[*at].before.is_empty());
-        let sources: Vec<(usize, Vec<usize>)> =
-            of_sources.map(|(at, _)| (*at, keys[*at].sources().collect())).collect();
-        let sought = sources.iter().map(|(at, sources)| {
-            let history = keys[*at].history;
-            Sought { at: *at, history, sources }
-        });
-        let found = keys::look(self.window, self.group, &sought.collect::<Vec<_>>()).await?;
-        let stands = |(at, how): &&(usize, How)| self.stands(&keys[*at], how, found.get(at));
-        let of_sources = restored.iter().filter(|(at, _)| !keys[*at].before.is_empty());
-        let hidden = of_sources.filter(|restored| !stands(restored));
+        let of_sources: Vec<&(usize, How)> = of_sources.collect();
+        let sought: Vec<_> = of_sources.iter().map(|(at, _)| keys[*at].sought(*at)).collect();
+        let found = keys::look(self.window, self.group, &sought).await?;
+        let stands = |(at, how): &&&(usize, How)| self.stands(&keys[*at], how, found.get(at));
+        let hidden = of_sources.iter().filter(|restored| !stands(restored));
         let hidden: HashSet<usize> = hidden.map(|(at, _)| *at).collect();
         for at in &hidden {
             let key = &keys[*at];

@@ -3,7 +3,7 @@
 
 use bytes::Bytes;
 
-use crate::history::{Before, History};
+use crate::history::History;
 use crate::merge::SweptCell;
 use crate::model::{AccountId, Cell, ColumnIndex, Row, TimestampUs};
 use crate::model::{Collection, Elements};
@@ -145,10 +145,7 @@ fn of_elements<'a>(
 
 /// A policy column of a row of the survivor's own: the best of all that the run came across.
 fn of_own(history: &History, rule: &Survivorship) -> Kept {
-    let before = match history.survivor_before() {
-        Before::Absent => None,
-        Before::Slim(row) | Before::Full(row) => row.cells.get(rule.column).cloned().flatten(),
-    };
+    let before = history.survivor_before().cell(rule.column).cloned();
     let merged = history.entry.iter().flat_map(|entry| &entry.sources);
     let merged = merged.filter_map(|(_, row)| row.cells.get(rule.column));
     let swept = history.swept.iter().flat_map(|swept| &swept.cells);
@@ -163,10 +160,7 @@ fn of_own(history: &History, rule: &Survivorship) -> Kept {
 /// The elements that the run added to those of the survivor's own row.
 fn added(history: &History, rule: &Survivorship) -> Option<Kept> {
     let collection = rule.cql_type.collection()?;
-    let own = match history.survivor_before() {
-        Before::Absent => None,
-        Before::Slim(row) | Before::Full(row) => row.cells.get(rule.column)?.as_ref(),
-    };
+    let own = history.survivor_before().cell(rule.column);
     let own = own.and_then(|own| collection.split(own)).unwrap_or_default();
     let merged = history.entry.as_ref().and_then(|entry| entry.written(rule.column));
     let mut added = of_elements(collection, merged, history.t, moved(history, rule.column))?;

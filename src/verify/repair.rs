@@ -4,7 +4,7 @@
 //! later than by the run is touched; a source's row is deleted again, as of the merge's own time, only if
 //! all that is left of it is what the run copied, and only once the survivor's row is all right.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -13,7 +13,7 @@ use crate::failpoint;
 use crate::journal::{Intent, Kind, State};
 use crate::merge::{self, Entry, Slice, Write};
 use crate::model::Collection;
-use crate::model::{Batch, Change, ColumnIndex, Mutation, TableIndex, TimestampUs};
+use crate::model::{Change, ColumnIndex, Mutation, TimestampUs};
 use crate::register::Step;
 use crate::spec::Table;
 use crate::storage::Writer;
@@ -27,8 +27,6 @@ use super::judge::{self, Finding, Value, Verdict};
 /// One row to be written again.
 struct Mend {
     t: TimestampUs,
-    /// The key of its partition.
-    partition: Vec<Bytes>,
     /// For the journal: what is there, and what is written.
     entry: Entry,
     changes: Vec<Change>,
@@ -70,16 +68,13 @@ impl<S: Writer> Check<'_, S> {
             by_time.entry(mend.t).or_default().push(mend);
         }
         for (t, mends) in by_time {
-            let mut entries = Vec::new();
-            let mut partitions: HashMap<(TableIndex, Vec<Bytes>), Vec<Mutation>> = HashMap::new();
-            for Mend { partition, entry, changes, .. } in mends {
+            let (mut entries, mut mutations) = (Vec::new(), Vec::new());
+            for Mend { entry, changes, .. } in mends {
                 let table = entry.table;
-                let dated = changes.into_iter().map(|change| Mutation { table, t, change });
-                partitions.entry((table, partition)).or_default().extend(dated);
+                mutations.extend(changes.into_iter().map(|change| Mutation { table, t, change }));
                 entries.push(entry);
             }
-            let batches = partitions.into_values().flat_map(merge::cut);
-            let writes: Vec<Vec<Batch>> = batches.map(|batch| vec![batch]).collect();
+            let writes = merge::by_partition(&self.window.spec, mutations);
             self.note_changed(t, &entries);
             self.intend(t, Slice { entries, completion: None }).await?;
             self.window.write_all(writes).await?;
@@ -119,12 +114,7 @@ impl<S: Writer> Check<'_, S> {
             let write = Write::Copy { set: Vec::new() };
             let entry =
                 Entry { table: case.table, target: None, sources: vec![(source, copied)], write };
-            return Some(Mend {
-                t: now,
-                partition: case.key[..table.partition_len].to_vec(),
-                entry,
-                changes: vec![Change::Insert { row }],
-            });
+            return Some(Mend { t: now, entry, changes: vec![Change::Insert { row }] });
         };
         let Values { set, elements, t } = values(table, &case.findings, now);
         if set.is_empty() && elements.is_empty() {
@@ -146,7 +136,7 @@ impl<S: Writer> Check<'_, S> {
         target.cells.truncate(table.slim_len);
         let write = Write::Update { set: all };
         let entry = Entry { table: case.table, target: Some(target), sources: Vec::new(), write };
-        Some(Mend { t, partition: case.key[..table.partition_len].to_vec(), entry, changes })
+        Some(Mend { t, entry, changes })
     }
 
     /// What is undated, at the times of the run: that cannot win over anything that was written later.
@@ -167,7 +157,6 @@ impl<S: Writer> Check<'_, S> {
             let key = case.key.clone();
             Some(Mend {
                 t,
-                partition: case.key[..table.partition_len].to_vec(),
                 entry: Entry { table: case.table, target, sources, write },
                 changes: vec![Change::AddElements { key, column, elements }],
             })
@@ -196,8 +185,7 @@ impl<S: Writer> Check<'_, S> {
                 sources: vec![(*source, row.row.clone())],
                 write: Write::Nothing,
             };
-            let partition = key[..table.partition_len].to_vec();
-            Some(Mend { t, partition, entry, changes: vec![Change::DeleteRow { key }] })
+            Some(Mend { t, entry, changes: vec![Change::DeleteRow { key }] })
         })
     }
 }

@@ -24,11 +24,11 @@ use scylla::serialize::row::SerializeRow;
 use scylla::statement::batch::{Batch as CqlBatch, BatchStatement, BatchType};
 use scylla::statement::prepared::PreparedStatement;
 
-use crate::model::TimestampUs;
+use crate::model::{TimestampUs, quoted};
 use crate::register::{Entry, Register, WindowEnd};
 use crate::storage::StorageError;
 
-use super::statements::{Preparer, quoted};
+use super::statements::Preparer;
 use super::{Cluster, ClusterError};
 
 pub(crate) use reader::RegisterReader;

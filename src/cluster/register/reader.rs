@@ -12,11 +12,12 @@ use scylla::response::{PagingState, PagingStateResponse};
 use scylla::serialize::row::SerializeRow;
 use scylla::statement::prepared::PreparedStatement;
 
+use crate::model::quoted;
 use crate::register::{Archive, Entry, Lease, Run, RunWindows, Step, WindowEnd};
 use crate::storage::{Fault, StorageError};
 
 use super::super::fault::Attempted;
-use super::super::statements::{Preparer, quoted};
+use super::super::statements::Preparer;
 use super::super::{Cluster, ClusterError};
 use super::tables::BUCKETS;
 use super::{AT_ONCE, lease, runs};

@@ -5,10 +5,11 @@ use std::collections::HashMap;
 use futures::future::join_all;
 use scylla::errors::{DbError, ExecutionError, RequestAttemptError};
 
+use crate::model::quoted;
+
 use super::super::ask::Ask;
 use super::super::fault::one_line;
 use super::super::rights::{Wanted, permitted};
-use super::super::statements::quoted;
 use super::super::{Cluster, ClusterError};
 
 /// The number of this layout of the tables. One with a higher number may mean what this version does not know.

@@ -7,7 +7,7 @@ use toml::de::DeValue;
 
 use super::{Node, RawEvent, RawEventColumn, Template};
 use crate::spec::fault::At;
-use crate::spec::fields::{Fields, Source, Value};
+use crate::spec::fields::{Fields, Source, Value, whole};
 
 const WHAT: &str = "[event]";
 
@@ -71,9 +71,9 @@ fn node(source: &mut Source<'_>, written: &Value<'_>) -> Node {
             template.map_or_else(|| literal(Json::Null), |own| Node::Template(At::new(own, line)))
         }
         DeValue::String(text) => literal(text.to_string().into()),
-        DeValue::Integer(number) => match i64::from_str_radix(number.as_str(), number.radix()) {
-            Ok(number) => literal(number.into()),
-            Err(_) => {
+        DeValue::Integer(number) => match whole(number) {
+            Some(number) => literal(number.into()),
+            None => {
                 let message = format!("{WHAT}: {number} is no whole number of 64 bits");
                 source.wrong(written, message);
                 literal(Json::Null)

@@ -8,7 +8,7 @@ use super::{RawFind, RawPart, RawSpec, RawTable, alone};
 use crate::model::CqlType;
 use crate::spec::event::RawEvent;
 use crate::spec::fault::{At, Faults};
-use crate::spec::fields::{Fields, Source, Value, kind};
+use crate::spec::fields::{Fields, Source, Value, kind, whole};
 use crate::spec::policy::{self, Policy};
 
 const FIND: &str = "find is either \"partition\", { partitions_from = \"table.column\" }, or { partition = { column = \
@@ -27,13 +27,8 @@ pub(super) fn read(text: &str, origin: &str) -> (RawSpec, Faults) {
         let message = error.message().trim_end().replace('\n', "; ");
         source.faults.add(line, format!("this is not TOML: {message}"));
     }
-    let mut spec = RawSpec {
-        name: String::new(),
-        tables: Vec::new(),
-        event: None,
-        text: text.to_owned(),
-        origin: origin.to_owned(),
-    };
+    let (own, origin) = (text.to_owned(), origin.to_owned());
+    let mut spec = RawSpec { text: own, origin, ..RawSpec::of(Vec::new()) };
     if source.faults.is_empty() {
         let document = document.get_ref();
         let known = ["name", "table", "event"];
@@ -135,9 +130,7 @@ fn part(source: &mut Source<'_>, what: &str, written: &Value<'_>) -> Option<At<R
     let entry = entries.and_then(|entries| entries.iter().next());
     let constant = |value: &DeValue<'_>| match value {
         DeValue::String(text) => Some(toml::Value::String(text.to_string())),
-        DeValue::Integer(number) => {
-            i64::from_str_radix(number.as_str(), number.radix()).ok().map(toml::Value::Integer)
-        }
+        DeValue::Integer(number) => whole(number).map(toml::Value::Integer),
         DeValue::Boolean(is) => Some(toml::Value::Boolean(*is)),
         _ => None,
     };

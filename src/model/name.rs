@@ -1,0 +1,12 @@
+//! Names in CQL: of keyspaces, tables, columns, types and roles.
+
+/// Whether a name can be written without quotes.
+pub(crate) fn is_plain(name: &str) -> bool {
+    name.starts_with(|first: char| first.is_ascii_lowercase())
+        && name.bytes().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'_')
+}
+
+/// A name as stored, whatever its case.
+pub(crate) fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
