@@ -64,7 +64,7 @@ impl<S: Writer> Finish<'_, S> {
         keys: &[Key<'_>],
         reported: &mut Vec<Leftover>,
     ) -> Result<(), GroupError> {
-        let mut found = self.look(&keys.iter().collect::<Vec<_>>()).await?;
+        let mut found = self.look(&keys.iter().collect::<Vec<_>>(), true).await?;
         let (mut done, mut unwritten, mut given_up) = (Vec::new(), Vec::new(), Vec::new());
         for key in keys {
             let found = found.entry(key.at).or_default();
@@ -87,7 +87,7 @@ impl<S: Writer> Finish<'_, S> {
         )
         .await?;
         failpoint::hit("finished");
-        let again = self.look(&unwritten).await?;
+        let again = self.look(&unwritten, false).await?;
         for key in unwritten {
             let stands = again.get(&key.at).is_some_and(|found| self.stands(key, found));
             if stands { done.push(key) } else { given_up.push(key) }
@@ -111,11 +111,16 @@ impl<S: Writer> Finish<'_, S> {
         &self.window.spec.tables[key.history.table]
     }
 
-    async fn look(&self, keys: &[&Key<'_>]) -> Result<HashMap<usize, Found>, StorageError> {
-        let sought = keys.iter().map(|key| Sought {
-            at: key.at,
-            history: key.history,
-            sources: key.entry.sources.iter().map(|(source, _)| *source).collect(),
+    /// What stands at some keys; `with_sources` says whether their sources' rows are read as well.
+    async fn look(
+        &self,
+        keys: &[&Key<'_>],
+        with_sources: bool,
+    ) -> Result<HashMap<usize, Found>, StorageError> {
+        let sought = keys.iter().map(|key| {
+            let sources = key.entry.sources.iter().filter(|_| with_sources);
+            let sources = sources.map(|(source, _)| *source).collect();
+            Sought { at: key.at, history: key.history, with_survivor: true, sources }
         });
         keys::look(self.window, self.group, &sought.collect::<Vec<_>>()).await
     }

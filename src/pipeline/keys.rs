@@ -18,6 +18,8 @@ pub(crate) struct Sought<'a> {
     pub at: usize,
     /// What the run did to it.
     pub history: &'a History,
+    /// Whether the survivor's row is read.
+    pub with_survivor: bool,
     /// The sources whose rows are read, by their places in the group.
     pub sources: Vec<usize>,
 }
@@ -88,7 +90,9 @@ impl<S: Reader> Look<'_, S> {
         keys: &[&Sought<'_>],
         found: &mut HashMap<usize, Found>,
     ) -> Result<(), StorageError> {
-        for (position, row) in self.rows(of, &self.group.survivor, keys).await? {
+        let own = keys.iter().copied().filter(|key| key.with_survivor);
+        let own: Vec<&Sought<'_>> = own.collect();
+        for (position, row) in self.rows(of, &self.group.survivor, &own).await? {
             found.entry(position).or_default().survivor = Some(row);
         }
         let mut by_source: BTreeMap<usize, Vec<&Sought<'_>>> = BTreeMap::new();
@@ -163,12 +167,13 @@ impl<S: Reader> Look<'_, S> {
 
     async fn point(&self, table: TableIndex, key: &Sought<'_>) -> Result<Found, StorageError> {
         let scope = key.history.scope(&self.window.spec.tables[table]);
-        let sources = &key.sources;
-        let mut accounts = vec![self.group.survivor.clone()];
-        accounts.extend(sources.iter().map(|source| self.account(*source).clone()));
+        // The survivor stands behind the sources.
+        let sources = key.sources.iter().map(|source| self.account(*source));
+        let survivor = key.with_survivor.then_some(&self.group.survivor);
+        let accounts: Vec<AccountId> = sources.chain(survivor).cloned().collect();
         let mut found = Found::default();
         for (owner, row) in self.window.timed_rows_of(table, &scope, &accounts).await? {
-            match owner.checked_sub(1).and_then(|owner| sources.get(owner)) {
+            match key.sources.get(owner) {
                 Some(source) => found.sources.push((*source, row)),
                 None => found.survivor = Some(row),
             }

@@ -108,7 +108,8 @@ impl<'a> Key<'a> {
 
     /// What is read of it, at this position in its chunk.
     pub(super) fn sought(&self, at: usize) -> Sought<'a> {
-        Sought { at, history: self.history, sources: self.sources().collect() }
+        let sources = self.sources().collect();
+        Sought { at, history: self.history, with_survivor: true, sources }
     }
 
     /// Whether a column of the survivor's row goes back.

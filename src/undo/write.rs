@@ -83,7 +83,10 @@ impl<S: Writer> Writes<'_, S> {
     ) -> Result<HashSet<usize>, StorageError> {
         let of_sources = restored.iter().filter(|(at, _)| !keys[*at].before.is_empty());
         let of_sources: Vec<&(usize, How)> = of_sources.collect();
-        let sought: Vec<_> = of_sources.iter().map(|(at, _)| keys[*at].sought(*at)).collect();
+        let sought = of_sources
+            .iter()
+            .map(|(at, _)| Sought { with_survivor: false, ..keys[*at].sought(*at) });
+        let sought: Vec<_> = sought.collect();
         let found = keys::look(self.window, self.group, &sought).await?;
         let stands = |(at, how): &&&(usize, How)| self.stands(&keys[*at], how, found.get(at));
         let hidden = of_sources.iter().filter(|restored| !stands(restored));
