@@ -121,7 +121,7 @@ pub(super) async fn check_writes(with: &Preparer, table: &Table) -> Result<(), C
     let values = Values([oldest].into_iter().chain(nulls).collect());
     take(with.session.execute_unpaged(&delete, &values).await.map(drop), OWN_TIMES)?;
     let mut batch = CqlBatch::new(BatchType::Unlogged);
-    batch.set_consistency(with.consistency.into());
+    batch.set_consistency(with.levels.writes.into());
     batch.statements = vec![BatchStatement::from(delete); 2];
     let batched = with.session.batch(&batch, vec![values.clone(), values]).await.map(drop);
     take(batched, "unlogged batches")

@@ -1,6 +1,5 @@
 //! The session: how the cluster is reached, in which datacenter, and what its nodes' clocks say.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -28,7 +27,7 @@ use super::reads::Reads;
 use super::statements::Preparer;
 use super::store::{ReadStore, Store};
 use super::writes::Writes;
-use super::{ClusterError, ClusterSettings, refused_login, schema, tls};
+use super::{ClusterError, ClusterSettings, datacenters, refused_login, schema, tls};
 
 /// How long one attempt may take before it is given up and tried again: a little more than Cassandra's
 /// own time-outs (5 s for a read, 2 s for a write by default), which say more.
@@ -120,7 +119,8 @@ impl Cluster {
             }
         };
         check_reach(&session, &settings)?;
-        check_datacenter(&session, &settings)?;
+        datacenters::check(&session, &settings)?;
+        datacenters::tell(&session, &settings);
         let ask = Ask::any(&session);
         let schema = schema::read(&ask, &settings.keyspace, settings.username.as_deref()).await?;
         let capabilities = Arc::new(Capabilities::ask(&session).await?);
@@ -215,12 +215,19 @@ impl Cluster {
         }
     }
 
+    /// For the tables of the register, which lie where the merged keyspace does.
+    pub(super) fn register_preparer(&self) -> Preparer {
+        let preparer = self.preparer();
+        let has_several = datacenters::of_keyspace(&self.session, &self.settings).len() > 1;
+        Preparer { levels: preparer.levels.of_register(has_several), ..preparer }
+    }
+
     pub(super) fn preparer(&self) -> Preparer {
         Preparer {
             session: Arc::clone(&self.session),
             policy: Arc::clone(&self.policy),
             keyspace: self.settings.keyspace.clone(),
-            consistency: self.settings.consistency,
+            levels: datacenters::levels(&self.session, &self.settings),
             local_dc: self.settings.local_dc.clone(),
             user: self.settings.username.clone(),
             renewed: Arc::default(),
@@ -239,19 +246,4 @@ fn check_reach(session: &Session, settings: &ClusterSettings) -> Result<(), Clus
     let hosts = settings.hosts.join(", ");
     let advertised = nodes.iter().map(|node| node.address.to_string()).collect();
     Err(ClusterError::Unadvertised { hosts, advertised })
-}
-
-/// LOCAL_QUORUM means the datacenter of whichever node coordinates; with several, one has to be named.
-fn check_datacenter(session: &Session, settings: &ClusterSettings) -> Result<(), ClusterError> {
-    let state = session.get_cluster_state();
-    let known: BTreeSet<String> =
-        state.get_nodes_info().iter().filter_map(|node| node.datacenter.clone()).collect();
-    let known: Vec<String> = known.into_iter().collect();
-    match &settings.local_dc {
-        Some(named) if !known.contains(named) => {
-            Err(ClusterError::UnknownDatacenter { named: named.clone(), known })
-        }
-        None if known.len() > 1 => Err(ClusterError::SeveralDatacenters { known }),
-        _ => Ok(()),
-    }
 }

@@ -202,6 +202,7 @@ mod tests {
             hosts: hosts.to_vec(),
             keyspace: "k".into(),
             local_dc: None,
+            single_writer_dc: false,
             tls: None,
             username: None,
             password: None,

@@ -16,6 +16,7 @@ mod altered;
 mod ask;
 mod capabilities;
 mod connect;
+mod datacenters;
 mod diagnosis;
 mod fault;
 mod masks;

@@ -22,13 +22,15 @@ pub struct ClusterSettings {
     pub register: Option<String>,
     /// The datacenter whose nodes are asked; needed where there are several.
     pub local_dc: Option<String>,
+    /// Whether applications write to the keyspace in that datacenter alone.
+    pub single_writer_dc: bool,
     /// How connections are encrypted; none if they are not.
     pub tls: Option<TlsSettings>,
     /// The user to log in as.
     pub username: Option<String>,
     /// That user's password.
     pub password: Option<Secret>,
-    /// The consistency level of every read and write of a run.
+    /// The consistency level of every write of a run, and of every read where no datacenter may know more than another.
     pub consistency: Consistency,
 }
 

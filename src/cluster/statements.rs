@@ -13,16 +13,18 @@ use scylla::statement::prepared::PreparedStatement;
 use crate::model::{ColumnIndex, quoted};
 use crate::spec::Table;
 
+use super::ClusterError;
 use super::capabilities::{Capabilities, Capability};
+use super::datacenters::Levels;
 use super::fault::{one_line, preparation_kind};
-use super::{ClusterError, Consistency};
 
 /// Prepares statements on the tables of one keyspace, all with the same options.
 #[derive(Clone)]
 pub(super) struct Preparer {
     pub(super) session: Arc<Session>,
     pub(super) keyspace: String,
-    pub(super) consistency: Consistency,
+    /// At which consistency levels its statements are carried out.
+    pub(super) levels: Levels,
     /// The datacenter to work in, if one is named.
     pub(super) local_dc: Option<String>,
     /// Who is logged in, if anybody.
@@ -100,7 +102,11 @@ impl Preparer {
     }
 
     fn make_ready(&self, statement: &mut PreparedStatement) {
-        statement.set_consistency(self.consistency.into());
+        let level = match statement.get_statement().starts_with("SELECT") {
+            true => self.levels.reads,
+            false => self.levels.writes,
+        };
+        statement.set_consistency(level.into());
         // Every write carries its own timestamp, so sending it twice is harmless.
         statement.set_is_idempotent(true);
         // The columns are named, so the metadata of an answer is known from the preparation.

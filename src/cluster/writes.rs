@@ -182,7 +182,7 @@ impl Writer for Store {
             values.push(bound.1);
         }
         let preparer = &self.read.preparer;
-        let Preparer { session, consistency, .. } = preparer;
+        let Preparer { session, levels, .. } = preparer;
         let result = match (statements.as_slice(), values.as_slice()) {
             ([statement], [values]) => {
                 session.execute_unpaged(&preparer.current(statement), values).await
@@ -190,7 +190,7 @@ impl Writer for Store {
             _ => {
                 // A batch takes its consistency from itself, not from the statements in it.
                 let mut cql = CqlBatch::new(BatchType::Unlogged);
-                cql.set_consistency((*consistency).into());
+                cql.set_consistency(levels.writes.into());
                 cql.set_is_idempotent(true);
                 cql.statements = statements
                     .into_iter()

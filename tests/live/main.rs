@@ -10,6 +10,7 @@ mod browser;
 mod composite;
 mod conditions;
 mod data;
+mod datacenters;
 mod distrust;
 mod faults;
 mod frames;

@@ -46,6 +46,7 @@ async fn store(world: &World) -> (Store, Arc<Spec>) {
         username: None,
         password: None,
         consistency: Consistency::LocalQuorum,
+        single_writer_dc: false,
     };
     let cluster = Cluster::connect(settings).await.expect("the cluster is there");
     let raw = RawSpec::course_batch().expect("the preset parses");

@@ -72,15 +72,15 @@ impl World {
 
     /// An empty world on servers of the test's own.
     pub(crate) fn on(name: &str, addresses: Addresses, session: Arc<Session>) -> Self {
-        Self::replicated(name, addresses, session, 1)
+        Self::replicated(name, addresses, session, "'datacenter1': 1")
     }
 
-    /// An empty world of which each row is on so many nodes.
+    /// An empty world of which each row is on so many nodes of each datacenter.
     pub(crate) fn replicated(
         name: &str,
         addresses: Addresses,
         session: Arc<Session>,
-        replicas: u8,
+        replicas: &str,
     ) -> Self {
         let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).expect("it is after 1970");
         let unique = format!("test_{name}_{:x}", since_epoch.as_nanos());
@@ -95,7 +95,7 @@ impl World {
         };
         world.schema(&format!(
             "CREATE KEYSPACE {unique} WITH replication = \
-             {{'class': 'NetworkTopologyStrategy', 'datacenter1': {replicas}}}"
+             {{'class': 'NetworkTopologyStrategy', {replicas}}}"
         ));
         world
     }

@@ -44,6 +44,12 @@ settings! {
     /// The datacenter to work in, where there are several
     LOCAL_DC: String = Setting::new("local_dc", Kind::Text, "NAME", values::any).example("dc1").recorded(plain);
 
+    /// Applications write to the merged keyspace in the datacenter of --local-dc alone
+    ///
+    /// Otherwise a keyspace in several datacenters is read at EACH_QUORUM: what was acknowledged in another, and is still
+    /// on its way here, would else be deleted unseen.
+    SINGLE_WRITER_DC: bool = Setting::switch("single_writer_dc").recorded(plain);
+
     /// Encrypt the connections; so does any of the next three
     TLS: bool = Setting::switch("tls")
         .recalled_from("tls", |tls| (!tls.is_null()).then(|| "true".to_owned()));
@@ -85,7 +91,8 @@ settings! {
 
     /// The consistency level of every read and write
     ///
-    /// Below a majority, rows that were acknowledged elsewhere may be overlooked and then lost.
+    /// Below a majority, rows that were acknowledged elsewhere may be overlooked and then lost. A keyspace in several
+    /// datacenters is read at EACH_QUORUM (see --single-writer-dc).
     CONSISTENCY: Consistency = Setting::new("consistency", Kind::Text, "LEVEL", consistency)
         .default("LOCAL_QUORUM").example("QUORUM").recorded(text);
 }

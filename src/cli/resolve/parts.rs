@@ -6,7 +6,7 @@ use std::path::Path;
 use crate::cli::catalogue;
 use crate::cli::catalogue::cluster::{
     ADDRESS_MAP, CONSISTENCY, HOSTS, KEYSPACE, LOCAL_DC, NO_REGISTER, PASSWORD, PASSWORD_FILE,
-    REGISTER, TLS, TLS_CA, TLS_CERT, TLS_KEY, TLS_NO_HOSTNAME_CHECK, USERNAME,
+    REGISTER, SINGLE_WRITER_DC, TLS, TLS_CA, TLS_CERT, TLS_KEY, TLS_NO_HOSTNAME_CHECK, USERNAME,
 };
 use crate::cli::catalogue::output::{JSON, LOG_FORMAT, LogFormat, QUIET, VERBOSE};
 use crate::cli::catalogue::work::{
@@ -42,6 +42,7 @@ pub(in crate::cli) fn cluster(layers: &Layers) -> Result<ClusterSettings, Settin
         address_map: layers.find(&ADDRESS_MAP)?.unwrap_or_default(),
         keyspace: layers.get(&KEYSPACE)?,
         local_dc: layers.find(&LOCAL_DC)?,
+        single_writer_dc: layers.get(&SINGLE_WRITER_DC)?,
         username,
         password,
         consistency: layers.get(&CONSISTENCY)?,

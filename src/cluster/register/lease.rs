@@ -32,7 +32,7 @@ pub(super) async fn conditional(
 ) -> Result<PreparedStatement, ClusterError> {
     let mut statement = with.prepare(text).await?;
     statement.set_serial_consistency(Some(SerialConsistency::Serial));
-    if with.consistency == Consistency::EachQuorum {
+    if with.levels.writes == Consistency::EachQuorum {
         // Conditions cannot be written at that level.
         statement.set_consistency(Level::Quorum);
     }

@@ -132,7 +132,7 @@ impl ClusterRegister {
 
     async fn add_entries(&self, bucket: i32, entries: Vec<&Entry>) -> Result<(), StorageError> {
         let mut batch = CqlBatch::new(BatchType::Unlogged);
-        batch.set_consistency(self.reader.preparer.consistency.into());
+        batch.set_consistency(self.reader.preparer.levels.writes.into());
         batch.set_is_idempotent(true);
         let preparer = &self.reader.preparer;
         let statement = preparer.current(&self.statements.entry).into_owned();

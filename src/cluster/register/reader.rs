@@ -76,7 +76,7 @@ impl Cluster {
 
 impl RegisterReader {
     pub(super) async fn prepare(cluster: &Cluster, keyspace: &str) -> Result<Self, ClusterError> {
-        let (with, name) = (cluster.preparer(), quoted(keyspace));
+        let (with, name) = (cluster.register_preparer(), quoted(keyspace));
         let select = |columns: &str, table: &str, and: &str| {
             format!("SELECT {columns} FROM {name}.{table} WHERE keyspace_name = ?{and}")
         };

@@ -89,7 +89,7 @@ impl Cluster {
         keyspace: &str,
         wanted: Wanted,
     ) -> Result<(), ClusterError> {
-        let (with, name) = (self.preparer(), quoted(keyspace));
+        let (with, name) = (self.register_preparer(), quoted(keyspace));
         let looks = TABLES.iter().map(|(table, key, _)| {
             let (with, table) = (&with, format!("{name}.{table}"));
             let key: Vec<String> = key.iter().map(|column| (*column).to_owned()).collect();

@@ -22,7 +22,8 @@ fn goes_on(running: &mut Running, run: &Path, groups: u64) {
 fn a_node_may_hang_and_another_may_die() {
     let nodes = Instance::start("nodes", &["--nodes", "3"]);
     let session = connect(&nodes.addresses.hosts, None);
-    let world = World::replicated("nodes", nodes.addresses.clone(), session, 3).with_tables();
+    let world = World::replicated("nodes", nodes.addresses.clone(), session, "'datacenter1': 3")
+        .with_tables();
     let scenario = Scenario::on(world, crowd(71, 4_000));
 
     let call = scenario.session().with("--in-flight", "4");

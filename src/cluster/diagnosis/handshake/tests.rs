@@ -88,6 +88,7 @@ async fn shake(node: &Issued, tls: &TlsSettings, host: &str) -> Result<(), Strin
         hosts: vec![format!("{host}:9042")],
         keyspace: "k".into(),
         local_dc: None,
+        single_writer_dc: false,
         tls: Some(tls.clone()),
         username: None,
         password: None,

@@ -1,0 +1,110 @@
+//! Which datacenters hold the merged keyspace, and at which consistency levels it is read and written then.
+
+use std::collections::BTreeSet;
+
+use scylla::client::session::Session;
+use scylla::cluster::metadata::Strategy;
+
+use super::{ClusterError, ClusterSettings, Consistency};
+
+/// The consistency levels of a run's statements.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Levels {
+    pub(super) reads: Consistency,
+    pub(super) writes: Consistency,
+}
+
+impl Levels {
+    /// Where applications write in several datacenters, a majority of one may not know yet what was acknowledged in
+    /// another, and a delete would cover it unseen: a majority of each is asked. (Cassandra reads at EACH_QUORUM since
+    /// 3.0: CASSANDRA-9602.)
+    fn of_tables(asked: Consistency, has_several: bool) -> Self {
+        let reads = match asked {
+            Consistency::All => asked,
+            _ if has_several => Consistency::EachQuorum,
+            _ => asked,
+        };
+        Self { reads, writes: asked }
+    }
+
+    /// Who works elsewhere reads the register there.
+    pub(super) fn of_register(self, has_several: bool) -> Self {
+        match has_several {
+            true => Self { writes: Consistency::EachQuorum, ..self },
+            false => self,
+        }
+    }
+}
+
+/// The levels at which the tables of the merged keyspace are read and written.
+pub(super) fn levels(session: &Session, settings: &ClusterSettings) -> Levels {
+    let has_several = !settings.single_writer_dc && of_keyspace(session, settings).len() > 1;
+    Levels::of_tables(settings.consistency, has_several)
+}
+
+/// The datacenters that hold replicas of the merged keyspace, as far as its replication names them.
+pub(super) fn of_keyspace(session: &Session, settings: &ClusterSettings) -> Vec<String> {
+    let state = session.get_cluster_state();
+    let Some(keyspace) = state.get_keyspace(&settings.keyspace) else { return Vec::new() };
+    let Strategy::NetworkTopologyStrategy { datacenter_repfactors } = &keyspace.strategy else {
+        return Vec::new();
+    };
+    let held = datacenter_repfactors.iter().filter(|(_, replicas)| **replicas > 0);
+    held.map(|(name, _)| name.clone()).collect::<BTreeSet<_>>().into_iter().collect()
+}
+
+/// LOCAL_QUORUM means the datacenter of whichever node coordinates; with several, one has to be named.
+pub(super) fn check(session: &Session, settings: &ClusterSettings) -> Result<(), ClusterError> {
+    let state = session.get_cluster_state();
+    let known: BTreeSet<String> =
+        state.get_nodes_info().iter().filter_map(|node| node.datacenter.clone()).collect();
+    let known: Vec<String> = known.into_iter().collect();
+    match &settings.local_dc {
+        Some(named) if !known.contains(named) => {
+            Err(ClusterError::UnknownDatacenter { named: named.clone(), known })
+        }
+        None if known.len() > 1 => Err(ClusterError::SeveralDatacenters { known }),
+        _ => Ok(()),
+    }
+}
+
+/// Says once how a keyspace of several datacenters is read.
+pub(super) fn tell(session: &Session, settings: &ClusterSettings) {
+    let held = of_keyspace(session, settings);
+    if held.len() < 2 {
+        return;
+    }
+    let (keyspace, all) = (&settings.keyspace, held.join(", "));
+    let Levels { reads, .. } = levels(session, settings);
+    if settings.single_writer_dc {
+        let here = settings.local_dc.as_deref().unwrap_or_default();
+        tracing::warn!(
+            "{keyspace} is in the datacenters {all} and read at {reads}: what applications write in another than {here} \
+             may be deleted unseen (--single-writer-dc says that they do not)"
+        );
+    } else {
+        tracing::info!(
+            "{keyspace} is in the datacenters {all}: it is read at {reads}, so that nothing is overlooked which was \
+             acknowledged in another"
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn several_datacenters_are_read_at_a_majority_of_each() {
+        for asked in [Consistency::LocalQuorum, Consistency::Quorum, Consistency::One] {
+            let levels = Levels::of_tables(asked, true);
+            assert_eq!(levels, Levels { reads: Consistency::EachQuorum, writes: asked });
+            assert_eq!(levels.of_register(true).writes, Consistency::EachQuorum);
+            let levels = Levels::of_tables(asked, false);
+            assert_eq!(levels, Levels { reads: asked, writes: asked });
+            assert_eq!(levels.of_register(false), levels);
+        }
+        let all = Levels { reads: Consistency::All, writes: Consistency::All };
+        assert_eq!(Levels::of_tables(Consistency::All, true), all);
+    }
+}
