@@ -2,8 +2,10 @@
 //! time in UTC, collections as JSON. What is of another type, or is not what its type says, is shown in
 //! hexadecimal.
 
+use std::net::IpAddr;
+
 use bytes::Bytes;
-use num_bigint::BigInt;
+use num_bigint::{BigInt, Sign};
 use serde_json::{Map, Value};
 
 use crate::model::{CqlType, Row, Scope, hex};
@@ -88,9 +90,79 @@ fn decoded(cql_type: &CqlType, value: &[u8]) -> Option<Value> {
         CqlType::Double => f64::from_be_bytes(value.try_into().ok()?).into(),
         CqlType::Boolean => Value::Bool(*value.first()? != 0),
         CqlType::Timestamp => utc_ms(i64::from_be_bytes(value.try_into().ok()?))?.into(),
+        CqlType::Date => date(value)?.into(),
+        CqlType::Time => time(value)?.into(),
+        CqlType::Inet => address(value)?.into(),
+        CqlType::Decimal => decimal(value)?.into(),
+        CqlType::Duration => duration(value)?.into(),
         CqlType::Uuid | CqlType::TimeUuid => uuid::Uuid::from_slice(value).ok()?.to_string().into(),
         _ => return None,
     })
+}
+
+/// Days, counted from 2^31 days before the epoch (native protocol v4, section 6.5).
+fn date(value: &[u8]) -> Option<String> {
+    let days = i64::from(u32::from_be_bytes(value.try_into().ok()?)) - (1 << 31);
+    let midnight = utc_ms(days.checked_mul(86_400_000)?)?;
+    Some(midnight.split_once('T')?.0.to_owned())
+}
+
+/// Nanoseconds since midnight.
+fn time(value: &[u8]) -> Option<String> {
+    let nanos = u64::from_be_bytes(value.try_into().ok()?);
+    let (seconds, nanos) = (nanos / 1_000_000_000, nanos % 1_000_000_000);
+    let (hours, minutes) = (seconds / 3_600, seconds / 60 % 60);
+    (hours < 24).then(|| format!("{hours:02}:{minutes:02}:{:02}.{nanos:09}", seconds % 60))
+}
+
+fn address(value: &[u8]) -> Option<String> {
+    match value.len() {
+        4 => Some(IpAddr::from(<[u8; 4]>::try_from(value).ok()?).to_string()),
+        _ => Some(IpAddr::from(<[u8; 16]>::try_from(value).ok()?).to_string()),
+    }
+}
+
+/// A scale, and a number without it; very large scales are written as powers of ten.
+fn decimal(value: &[u8]) -> Option<String> {
+    const LONGEST: i32 = 40;
+    let (scale, unscaled) = value.split_first_chunk::<4>()?;
+    let (scale, unscaled) = (i32::from_be_bytes(*scale), BigInt::from_signed_bytes_be(unscaled));
+    if !(0..=LONGEST).contains(&scale) {
+        return Some(match scale {
+            0 => unscaled.to_string(),
+            _ => format!("{unscaled}E{}", -i64::from(scale)),
+        });
+    }
+    let places = usize::try_from(scale).ok()?;
+    let sign = if unscaled.sign() == Sign::Minus { "-" } else { "" };
+    let digits = format!("{:0>width$}", unscaled.magnitude().to_string(), width = places + 1);
+    let (whole, rest) = digits.split_at(digits.len() - places);
+    Some(if rest.is_empty() { format!("{sign}{whole}") } else { format!("{sign}{whole}.{rest}") })
+}
+
+/// Months, days and nanoseconds, as CQL writes them.
+fn duration(mut value: &[u8]) -> Option<String> {
+    let [months, days, nanos] = [(); 3].map(|()| vint(&mut value));
+    let (months, days, nanos) = (months?, days?, nanos?);
+    let sign = if months < 0 || days < 0 || nanos < 0 { "-" } else { "" };
+    let parts = [(months, "mo"), (days, "d"), (nanos, "ns")].into_iter();
+    let parts = parts.filter(|(count, _)| *count != 0);
+    let parts: String =
+        parts.map(|(count, unit)| format!("{}{unit}", count.unsigned_abs())).collect();
+    let parts = if parts.is_empty() { "0s".to_owned() } else { parts };
+    value.is_empty().then(|| sign.to_owned() + &parts)
+}
+
+/// A number of variable length: its first byte begins with as many ones as there are further bytes; the sign is its last
+/// bit (native protocol v5, section 3).
+fn vint(value: &mut &[u8]) -> Option<i64> {
+    let (first, rest) = value.split_first()?;
+    let further = first.leading_ones() as usize;
+    let (bytes, rest) = rest.split_at_checked(further)?;
+    *value = rest;
+    let own = if further >= 7 { 0 } else { u64::from(first & (0xff >> (further + 1))) };
+    let number = bytes.iter().fold(own, |number, byte| number << 8 | u64::from(*byte));
+    Some((number >> 1) as i64 ^ -((number & 1) as i64))
 }
 
 /// The parts of a collection: a count of elements of `each` parts, then each part with its length.
@@ -125,6 +197,15 @@ mod tests {
         check("boolean", &[1], "true");
         check("timestamp", &1_795_407_295_042_i64.to_be_bytes(), "2026-11-23T04:14:55.042Z");
         check("double", &1.5_f64.to_be_bytes(), "1.5");
+        check("date", &0x8000_4fea_u32.to_be_bytes(), "2026-01-05");
+        check("time", &45_296_000_000_007_u64.to_be_bytes(), "12:34:56.000000007");
+        check("inet", &[192, 0, 2, 7], "192.0.2.7");
+        check("decimal", &[0, 0, 0, 2, 3, 0xb6], "9.50");
+        check("decimal", &[0, 0, 0, 2, 0xfb], "-0.05");
+        check("decimal", &[0, 0, 0, 0, 7], "7");
+        check("decimal", &[0xff, 0xff, 0xff, 0xfe, 7], "7E2");
+        check("duration", &[2, 4, 6], "1mo2d3ns");
+        check("duration", &[0, 0, 0x87, 0xcf], "-1000ns");
         let map = [
             &[0, 0, 0, 2][..],
             b"\0\0\0\x01a\0\0\0\x04\0\0\0\x05",
