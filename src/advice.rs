@@ -20,15 +20,17 @@ pub(crate) enum Advice {
     },
     /// Merge these pairs, as a new run.
     Apply {
-        /// The file; none if it cannot be named (standard input).
-        pairs: Option<PathBuf>,
+        /// The file.
+        pairs: PathBuf,
+        /// How: flags with their values.
+        with: Vec<String>,
     },
     /// Merge what was planned, and nothing else.
     ApplyPlan {
         /// The run directory of the plan.
         plan: PathBuf,
-        /// What was inspected, if something was.
-        inspected: Option<Inspected>,
+        /// What the plan does not know: flags with their values.
+        with: Vec<String>,
     },
     /// Go on with a run, within the limits that it has.
     Resume {
@@ -69,19 +71,6 @@ pub(crate) enum Advice {
     Manual,
 }
 
-/// The cluster that a plan has looked at.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Inspected {
-    /// Its contact points.
-    pub(crate) hosts: Vec<String>,
-    /// The keyspace.
-    pub(crate) keyspace: String,
-    /// Whether clustered rows were scanned for.
-    pub(crate) scan: bool,
-    /// Whether targets were followed to where they are now.
-    pub(crate) follow: bool,
-}
-
 /// Flags that hold for one call: a time that may be over by then, and what would begin anew instead of going on.
 const ONCE: [(&str, bool); 3] = [("--until", true), ("--for", true), ("--restart", false)];
 
@@ -115,24 +104,11 @@ impl Advice {
         let of_run = |command: &str, run: &Path, flags: &[&str]| {
             [with(&[command]), vec![path(run)], with(flags)].concat()
         };
-        const TO_FILL_IN: [&str; 4] = ["--keyspace", "KEYSPACE", "--topic", "TOPIC"];
         match self {
             Self::Inspect { pairs } => of_run("plan", pairs, &["--inspect"]),
-            Self::Apply { pairs } => {
-                let pairs = pairs.as_deref().unwrap_or(Path::new("PAIRS"));
-                of_run("apply", pairs, &TO_FILL_IN)
-            }
-            Self::ApplyPlan { plan, inspected: None } => {
-                [with(&["apply", "--plan"]), vec![path(plan)], with(&TO_FILL_IN)].concat()
-            }
-            Self::ApplyPlan { plan, inspected: Some(inspected) } => {
-                let Inspected { hosts, keyspace, scan, follow } = inspected;
-                let hosts = hosts.join(",");
-                let cluster = ["--hosts", &hosts, "--keyspace", keyspace];
-                let scan: &[&str] = if *scan { &["--discover", "scan"] } else { &[] };
-                let follow: &[&str] = if *follow { &["--follow"] } else { &[] };
-                let plan = [with(&["apply", "--plan"]), vec![path(plan)], with(&cluster)].concat();
-                [plan, with(scan), with(follow), with(&["--topic", "TOPIC"])].concat()
+            Self::Apply { pairs, with: how } => [of_run("apply", pairs, &[]), how.clone()].concat(),
+            Self::ApplyPlan { plan, with: how } => {
+                [with(&["apply", "--plan"]), vec![path(plan)], how.clone()].concat()
             }
             Self::Resume { run, all, secrets } => {
                 let limit: &[&str] = if *all { &["--limit", "all"] } else { &[] };
@@ -219,17 +195,14 @@ mod tests {
     fn every_advice_is_a_command_that_can_be_pasted() {
         let run = || PathBuf::from("my runs/r1");
         check(&Advice::Inspect { pairs: "p.csv".into() }, "plan p.csv --inspect");
-        let rest = "--keyspace KEYSPACE --topic TOPIC";
-        check(&Advice::Apply { pairs: None }, &format!("apply PAIRS {rest}"));
-        check(&Advice::Apply { pairs: Some("-".into()) }, &format!("apply ./- {rest}"));
-        let plan = Advice::ApplyPlan { plan: run(), inspected: None };
-        check(&plan, &format!("apply --plan 'my runs/r1' {rest}"));
-        let (hosts, keyspace) = (vec!["a:1".to_owned(), "b:2".to_owned()], "it's".to_owned());
-        let inspected = Some(Inspected { hosts, keyspace, scan: true, follow: true });
-        check(
-            &Advice::ApplyPlan { plan: "r1".into(), inspected },
-            r"apply --plan r1 --hosts a:1,b:2 --keyspace 'it'\''s' --discover scan --follow --topic TOPIC",
-        );
+        let with = || ["--spec", "my runs/r1/spec.toml"].map(str::to_owned).to_vec();
+        let apply = Advice::Apply { pairs: "-".into(), with: with() };
+        check(&apply, "apply ./- --spec 'my runs/r1/spec.toml'");
+        let plan = Advice::ApplyPlan {
+            plan: run(),
+            with: ["--topic", "TOPIC"].map(str::to_owned).to_vec(),
+        };
+        check(&plan, "apply --plan 'my runs/r1' --topic TOPIC");
         check(&Advice::resume(&run()), "resume 'my runs/r1'");
         let secrets = ["-X", "sasl.password=***"].map(str::to_owned).to_vec();
         check(

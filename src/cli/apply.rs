@@ -34,8 +34,7 @@ async fn carry_out(
 ) -> Result<Exit, Failure> {
     let ApplySettings { input, plan: bound, merge, run_dir, output, secret_flags, .. } = settings;
     if let Some(bound) = bound {
-        let follow = settings.follow;
-        bound.check_settings(&merge.spec, &merge.cluster.keyspace, merge.work.discover, follow)?;
+        bound.check_settings(&merge.spec, settings.follow)?;
     }
     let Begun { mut stop, started, id, pairs, prepared } =
         input::begin(input, run_dir.as_deref(), console)?;

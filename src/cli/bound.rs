@@ -6,15 +6,16 @@ use std::path::{Path, PathBuf};
 use anyhow::anyhow;
 use serde::Deserialize;
 
+use super::catalogue::cluster::CASSANDRA;
+use super::catalogue::work::{DISCOVER, FOLLOW};
 use super::exit::Failure;
-use super::recorded::{format_of, of_pairs};
+use super::recorded::{format_of, of_pairs, recalled, spec_of};
 use crate::advice::Advice;
 use crate::model::AccountType;
 use crate::pairs::Format;
-use crate::pipeline::Discover;
 use crate::plan::Plan;
 use crate::run::{InputRecord, RunDir, RunError, RunId, copy_of_pairs, files};
-use crate::setting::Given;
+use crate::setting::{Described, Given};
 use crate::spec::RawSpec;
 
 /// What a plan said.
@@ -24,8 +25,10 @@ pub(crate) struct Bound {
     id: RunId,
     input: InputRecord,
     format: Format,
-    /// Its settings of the pairs.
+    /// Its settings of the pairs and, if it was inspected, of the cluster.
     given: Vec<Given>,
+    /// The specification, and where it was read; that is none for the built-in one.
+    spec: (RawSpec, Option<String>),
     copy: PathBuf,
     plan: Planned,
 }
@@ -33,9 +36,6 @@ pub(crate) struct Bound {
 /// What its run.json says of the groups.
 #[derive(Clone, Debug, Deserialize)]
 struct Planned {
-    /// The name of the merge specification.
-    spec: String,
-    spec_sha256: String,
     /// Of all groups, in order.
     groups_sha256: String,
     /// None without --inspect.
@@ -44,10 +44,14 @@ struct Planned {
 
 #[derive(Clone, Debug, Deserialize)]
 struct Inspected {
-    keyspace: String,
-    discover: String,
     #[serde(default)]
     follow: bool,
+}
+
+/// The settings of a cluster that is inspected, by which a run that is bound to it goes.
+pub(super) fn of_cluster() -> impl Iterator<Item = &'static dyn Described> {
+    let of_merging: [&'static dyn Described; 2] = [&DISCOVER, &FOLLOW];
+    CASSANDRA.iter().copied().chain(of_merging)
 }
 
 impl Bound {
@@ -65,7 +69,11 @@ impl Bound {
                 Advice::resume(path)
             )));
         }
-        let (format, given) = (format_of(path, &record)?, of_pairs(path, &record));
+        let (format, mut given) = (format_of(path, &record)?, of_pairs(path, &record));
+        let spec = spec_of(path, &record)?;
+        if let Some(inspected) = record.settings.get("inspected").filter(|own| !own.is_null()) {
+            given.extend(recalled(path, inspected, of_cluster()));
+        }
         let plan = serde_json::from_value(record.settings).map_err(|_| RunError::Unusable {
             path: path.join(files::RUN),
             what: "it does not say which groups were planned (an earlier version of tributary wrote it, \
@@ -73,7 +81,7 @@ impl Bound {
                 .to_owned(),
         })?;
         let (copy, path) = (copy_of_pairs(path)?, path.to_path_buf());
-        Ok(Self { path, id: record.id, input: record.input, format, given, copy, plan })
+        Ok(Self { path, id: record.id, input: record.input, format, given, spec, copy, plan })
     }
 
     /// The plan's id.
@@ -86,7 +94,12 @@ impl Bound {
         &self.format
     }
 
-    /// The same, setting by setting.
+    /// Its specification, and where that was read; none for the built-in one.
+    pub(super) fn spec(&self) -> (RawSpec, Option<String>) {
+        self.spec.clone()
+    }
+
+    /// What it says of the pairs and of the cluster, setting by setting.
     pub(super) fn given(&self) -> &[Given] {
         &self.given
     }
@@ -96,36 +109,24 @@ impl Bound {
         &self.copy
     }
 
-    /// Refuses other settings.
-    pub(super) fn check_settings(
-        &self,
-        spec: &RawSpec,
-        keyspace: &str,
-        discover: Discover,
-        follow: bool,
-    ) -> Result<(), Failure> {
-        let own = spec.sha256();
-        if own != self.plan.spec_sha256 {
-            let names = (&self.plan.spec, &spec.name);
+    /// Refuses other rules for which row goes where. What a run is pinned to is checked with its other settings.
+    pub(super) fn check_settings(&self, spec: &RawSpec, follow: bool) -> Result<(), Failure> {
+        let (planned, own) = (&self.spec.0, spec.sha256());
+        if own != planned.sha256() {
             return Err(self.differs(
                 "merge specification",
-                &format!("'{}' (SHA-256 {})", names.0, self.plan.spec_sha256),
-                &format!("'{}' (SHA-256 {own})", names.1),
+                &format!("'{}' (SHA-256 {})", planned.name, planned.sha256()),
+                &format!("'{}' (SHA-256 {own})", spec.name),
             ));
         }
-        let Some(inspected) = &self.plan.inspected else { return Ok(()) };
-        if keyspace != inspected.keyspace {
-            return Err(self.differs("keyspace", &inspected.keyspace, keyspace));
+        let inspected = self.plan.inspected.as_ref();
+        match inspected.filter(|inspected| inspected.follow != follow) {
+            None => Ok(()),
+            Some(inspected) => {
+                let shown = |follow: bool| follow.to_string();
+                Err(self.differs("--follow", &shown(inspected.follow), &shown(follow)))
+            }
         }
-        let own = discover.to_string();
-        if own != inspected.discover {
-            return Err(self.differs("--discover", &inspected.discover, &own));
-        }
-        if follow != inspected.follow {
-            let shown = |follow: bool| follow.to_string();
-            return Err(self.differs("--follow", &shown(inspected.follow), &shown(follow)));
-        }
-        Ok(())
     }
 
     /// Refuses other pairs.
@@ -177,9 +178,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join(files::PAIRS), "from,to\n").unwrap();
         let load = |account_type: Option<&str>| {
+            let spec = RawSpec::course_batch().unwrap();
+            std::fs::write(folder.path().join(files::SPEC), &spec.text).unwrap();
             let mut settings = serde_json::json!({
                 "from_column": "from", "to_column": "to", "delimiter": ",", "trim": false,
-                "spec": "s", "spec_path": null, "spec_sha256": "ab", "groups_sha256": "cd",
+                "spec": spec.name, "spec_path": null, "spec_sha256": spec.sha256(), "groups_sha256": "cd",
                 "inspected": null,
             });
             if let Some(name) = account_type {

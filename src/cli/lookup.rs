@@ -62,7 +62,7 @@ fn runs(root: &Path) -> Result<Vec<PathBuf>, Failure> {
     if root.join(files::RUN).exists() {
         let record = RunDir::record(root)?;
         if record.is_plan() {
-            return Err(RunError::OnlyPlanned { path: root.to_path_buf() }.into());
+            return Err(record.only_planned(root).into());
         }
         return Ok(vec![root.to_path_buf()]);
     }

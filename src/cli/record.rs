@@ -9,13 +9,13 @@ use super::{Exit, Failure, Terminal};
 use crate::journal::body::json::{self, Object};
 use crate::journal::{Codec, GroupRecord, Journal, JournalError, SliceRecord, SqliteJournal};
 use crate::model::{AccountId, Group, Pair};
-use crate::run::{RunDir, RunError, files};
+use crate::run::{RunDir, files};
 
 /// Runs `record`.
 pub(super) fn run(run: &Path, id: &str, terminal: &Terminal) -> Result<Exit, Failure> {
     let record = RunDir::record(run).map_err(Failure::unusable)?;
     if record.is_plan() {
-        return Err(Failure::unusable(RunError::OnlyPlanned { path: run.to_path_buf() }));
+        return Err(Failure::unusable(record.only_planned(run)));
     }
     let journal = SqliteJournal::open_read_only(&run.join(files::JOURNAL));
     let journal = journal.map_err(|error| match error {

@@ -8,10 +8,11 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use super::catalogue;
+use super::catalogue::{self, work::SPEC};
 use crate::model::AccountType;
 use crate::pairs::{self, Format};
 use crate::run::{RunError, RunRecord, files};
+use crate::secret::REDACTED;
 use crate::setting::{Command, Described, Given, Kind, Layers, Origin, SettingsError, recall};
 use crate::spec::RawSpec;
 
@@ -74,10 +75,10 @@ pub(super) fn with_accounts(mut record: Value, accounts: AccountType) -> Value {
     record
 }
 
-/// What the settings in the run.json of `run` say of these rows, as it could be given.
+/// What settings in the run.json of `run` say of these rows, as it could be given.
 pub(super) fn recalled(
     run: &Path,
-    record: &RunRecord,
+    recorded_settings: &Value,
     settings: impl Iterator<Item = &'static dyn Described>,
 ) -> Vec<Given> {
     let mut found = Vec::new();
@@ -88,7 +89,7 @@ pub(super) fn recalled(
     for row in settings.map(Described::row) {
         let Some(recorded) = row.recorded else { continue };
         let name = recorded.at.rsplit('/').next().unwrap_or_default();
-        let Some(kept) = record.settings.pointer(&format!("/{}", recorded.at)) else {
+        let Some(kept) = recorded_settings.pointer(&format!("/{}", recorded.at)) else {
             // A run of an earlier version, which had no choice yet.
             if row.pinned && !row.default.is_empty() {
                 add(row.name.to_owned(), name, row.default.to_owned());
@@ -109,7 +110,7 @@ pub(super) fn recalled(
 
 /// What a run says of how its pairs are written.
 pub(super) fn of_pairs(run: &Path, record: &RunRecord) -> Vec<Given> {
-    recalled(run, record, pairs::CSV.iter().copied())
+    recalled(run, &record.settings, pairs::CSV.iter().copied())
 }
 
 /// How the pairs of a run are written.
@@ -144,27 +145,83 @@ impl Recorded {
     /// # Errors
     /// run.json or spec.toml is not what the run wrote.
     pub(super) fn load(run: &Path, record: &RunRecord) -> Result<Self, RunError> {
-        let wrong = |path: &PathBuf, what: String| RunError::Unusable { path: path.clone(), what };
-        let setting = |name: &str| record.settings[name].as_str();
-        let Some(sha256) = setting("spec_sha256") else {
-            let what = "its settings are not understood (no spec_sha256)".to_owned();
-            return Err(wrong(&run.join(files::RUN), what));
-        };
-        let spec_path = run.join(files::SPEC);
-        let text =
-            fs::read_to_string(&spec_path).map_err(|error| wrong(&spec_path, error.to_string()))?;
-        let spec = RawSpec::parse(&text, &spec_path.display().to_string())
-            .map_err(|error| wrong(&spec_path, error.to_string()))?;
-        if spec.sha256() != sha256 {
-            let what = "it is not the specification that the run began with (its SHA-256 differs from \
-                        the one in run.json); put the original back";
-            return Err(wrong(&spec_path, what.to_owned()));
-        }
+        let (spec, spec_path) = spec_of(run, record)?;
         Ok(Self {
-            given: recalled(run, record, catalogue::all()),
+            given: recalled(run, &record.settings, catalogue::all()),
             format: format_of(run, record)?,
             spec,
-            spec_path: setting("spec_path").map(str::to_owned),
+            spec_path,
         })
     }
+}
+
+/// The specification that a run or plan keeps, and where it was read; `None` for the built-in one.
+///
+/// # Errors
+/// run.json or spec.toml is not what was written.
+pub(super) fn spec_of(
+    run: &Path,
+    record: &RunRecord,
+) -> Result<(RawSpec, Option<String>), RunError> {
+    let wrong = |path: &PathBuf, what: String| RunError::Unusable { path: path.clone(), what };
+    let setting = |name: &str| record.settings[name].as_str();
+    let Some(sha256) = setting("spec_sha256") else {
+        let what = "its settings are not understood (no spec_sha256)".to_owned();
+        return Err(wrong(&run.join(files::RUN), what));
+    };
+    let spec_path = run.join(files::SPEC);
+    let text =
+        fs::read_to_string(&spec_path).map_err(|error| wrong(&spec_path, error.to_string()))?;
+    let spec = RawSpec::parse(&text, &spec_path.display().to_string())
+        .map_err(|error| wrong(&spec_path, error.to_string()))?;
+    if spec.sha256() != sha256 {
+        let what = "it is not the specification that the run began with (its SHA-256 differs from \
+                    the one in run.json); put the original back";
+        return Err(wrong(&spec_path, what.to_owned()));
+    }
+    Ok((spec, setting("spec_path").map(str::to_owned)))
+}
+
+/// What a run recorded, as flags of a command that do the same again; what is so anyway is left out, and so are secrets.
+///
+/// # Errors
+/// run.json or spec.toml is not what the run wrote.
+pub(super) fn settings_of(
+    run: &Path,
+    record: &RunRecord,
+    command: Command,
+) -> Result<Vec<String>, RunError> {
+    let Recorded { given, spec_path, .. } = Recorded::load(run, record)?;
+    let taken = catalogue::all().filter(|setting| setting.row().is_taken_by(command));
+    let mut flags = as_flags(&given, taken);
+    if spec_path.is_some() {
+        flags.extend([SPEC.row().flag(), run.join(files::SPEC).display().to_string()]);
+    }
+    Ok(flags)
+}
+
+fn as_flags(
+    given: &[Given],
+    settings: impl Iterator<Item = &'static dyn Described>,
+) -> Vec<String> {
+    let mut flags = Vec::new();
+    for row in settings.map(Described::row) {
+        if row.kind == Kind::Table {
+            let prefix = format!("{}.", row.name);
+            for given in given.iter().filter(|given| given.text != REDACTED) {
+                if let Some(name) = given.key.strip_prefix(&prefix) {
+                    flags.extend([row.flag(), format!("{name}={}", given.text)]);
+                }
+            }
+            continue;
+        }
+        let Some(given) = given.iter().find(|given| given.key == row.name) else { continue };
+        match row.kind {
+            Kind::Switch if given.text == "true" => flags.push(row.flag()),
+            Kind::Switch => {}
+            _ if given.text == row.default => {}
+            _ => flags.extend([row.flag(), given.text.clone()]),
+        }
+    }
+    flags
 }

@@ -8,11 +8,11 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use super::bound::Bound;
+use super::bound::{Bound, of_cluster};
 use super::catalogue::calls::{FORCE, INSPECT, PAIRS, REPAIR, RESTART, USE_COPY};
-use super::catalogue::cluster::{CASSANDRA, HOSTS, NO_REGISTER};
-use super::catalogue::output::{LISTEN, RUN_DIR};
-use super::catalogue::work::{DISCOVER, FOLLOW, PACE, SETTLE};
+use super::catalogue::cluster::{HOSTS, KEYSPACE, NO_REGISTER};
+use super::catalogue::output::{CONFIG, LISTEN, RUN_DIR};
+use super::catalogue::work::{DISCOVER, FOLLOW, PACE, SETTLE, SPEC};
 use super::recorded::{Recorded, record, record_of, with_accounts, with_only, with_spec};
 use super::settings::{
     ApplySettings, InputSettings, InputSource, InspectSettings, MergeSettings, PlanSettings,
@@ -23,7 +23,8 @@ use crate::cluster::ClusterSettings;
 use crate::events::{EventSettings, Silence};
 use crate::model::AccountType;
 use crate::pairs::{CSV, Format};
-use crate::setting::{Command, Described, Layers, Origin, SettingsError};
+use crate::run::LACKS;
+use crate::setting::{Command, Described, Given, Layers, Origin, SettingsError};
 use crate::spec::RawSpec;
 use parts::{pace, recorded_spec, secret_flags, source, work};
 
@@ -36,6 +37,7 @@ pub(super) fn plan(pairs: &Path, layers: &Layers) -> Result<PlanSettings, Settin
     let inspect = inspect(layers)?;
     let mut recorded =
         with_spec(record_of(layers, CSV.iter().copied())?, &spec, spec_path.as_deref());
+    recorded[LACKS] = lacks(&spec, layers).into();
     recorded["inspected"] = match &inspect {
         None => Value::Null,
         Some(InspectSettings { cluster, sample, .. }) => {
@@ -72,8 +74,24 @@ fn inspect(layers: &Layers) -> Result<Option<InspectSettings>, SettingsError> {
 
 /// The settings that concern an inspection alone.
 fn of_inspection() -> impl Iterator<Item = &'static dyn Described> {
-    let of_merging: [&'static dyn Described; 2] = [&DISCOVER, &FOLLOW];
-    CASSANDRA.iter().copied().chain(of_merging).chain(PACE.iter().copied())
+    of_cluster().chain(PACE.iter().copied())
+}
+
+/// What merging a plan takes that it does not know: flags with their values, in capitals where only the operator knows
+/// them.
+fn lacks(spec: &RawSpec, layers: &Layers) -> Vec<String> {
+    let mut flags = Vec::new();
+    if let Some(Given { text, origin: Origin::Flag(flag), .. }) = layers.written(CONFIG.row()) {
+        flags.extend([flag.clone(), text.clone()]);
+    }
+    let keyspace = KEYSPACE.row();
+    if layers.written(keyspace).is_none() {
+        flags.extend([keyspace.flag(), keyspace.value_name.to_owned()]);
+    }
+    if spec.event.is_some() {
+        flags.extend(EventSettings::lacks(layers));
+    }
+    flags
 }
 
 /// Whether targets are followed, by the register.
@@ -107,7 +125,10 @@ pub(super) fn apply(
     plan: Option<Bound>,
     layers: &Layers,
 ) -> Result<ApplySettings, SettingsError> {
-    let (spec, spec_path) = spec(layers)?;
+    let (spec, spec_path) = match &plan {
+        Some(plan) if layers.written(SPEC.row()).is_none() => plan.spec(),
+        _ => spec(layers)?,
+    };
     let accounts = plan.as_ref().map_or(spec.accounts(), |plan| plan.format().accounts);
     let format = Format::of(layers, accounts)?;
     let source = match (pairs, &plan) {

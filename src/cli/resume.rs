@@ -13,6 +13,7 @@ use tokio::sync::watch;
 use super::again;
 use super::identity::{Identity, check_tables};
 use super::ready::{Needs, Ready};
+use super::recorded::settings_of;
 use super::replan::replan;
 use super::session::{Session, Traces};
 use super::undo::WHOLE_UNDONE;
@@ -24,6 +25,7 @@ use crate::pairs;
 use crate::pipeline::{Known, others};
 use crate::plan::Plan;
 use crate::run::{InputRecord, RunDir, RunRecord, copy_of_pairs, files};
+use crate::setting::Command;
 
 /// Runs `resume` on a run that has been taken up.
 pub(crate) async fn run(
@@ -55,7 +57,7 @@ async fn carry_out(
     Identity::new(&record, merge, &plan).check(&journal)?;
     let known = Known::new(journal.states()?);
     if journal.meta(WHOLE_UNDONE)?.is_some() {
-        check_not_undone(&known, run_dir.path())?;
+        check_not_undone(&known, run_dir.path(), &record)?;
     }
     let ready = Ready::start_unless(&mut stop, Needs::of(merge, &record.id, true), console).await?;
     register::check_newest(&ready.past, &record.id, &journal, plan.len() as u64).await?;
@@ -97,13 +99,14 @@ async fn carry_out(
 }
 
 /// Refuses a run that undo has begun with: to go on merging is not what anybody wants then.
-fn check_not_undone(known: &Known, run: &Path) -> Result<(), Failure> {
+fn check_not_undone(known: &Known, run: &Path, record: &RunRecord) -> Result<(), Failure> {
     let groups = known.undone();
     if groups == 0 {
         return Ok(());
     }
     let undo = Advice::Undo { run: run.to_path_buf() };
-    let apply = Advice::Apply { pairs: Some(copy_of_pairs(run)?) };
+    let with = settings_of(run, record, Command::Apply)?;
+    let apply = Advice::Apply { pairs: copy_of_pairs(run)?, with };
     Err(Failure::failed(anyhow!(
         "{groups} of the run's groups were taken back by undo, so it does not go on. To take back the \
          others too: {undo}. To merge its pairs again, as a new run: {apply}"

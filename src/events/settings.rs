@@ -30,6 +30,22 @@ impl EventSettings {
     pub(crate) fn of(layers: &Layers, silence: Silence) -> Result<Option<Self>, SettingsError> {
         choose(KINDS, layers, silence)?.map(|kind| (kind.of)(layers)).transpose()
     }
+
+    /// What has to be given yet, for events to go somewhere: flags with stand-ins for their values.
+    pub(crate) fn lacks(layers: &Layers) -> Vec<String> {
+        lacking(KINDS, layers)
+    }
+}
+
+/// The flag and a stand-in for the value of what has to be given besides; nothing if nothing has.
+fn lacking(kinds: &[Kind], layers: &Layers) -> Vec<String> {
+    let is_given = |kind: &Kind| layers.written(kind.destination.row()).is_some();
+    let is_silent = layers.written(NO_EVENTS.row()).is_some_and(|given| given.text == "true");
+    if is_silent || kinds.iter().any(is_given) {
+        return Vec::new();
+    }
+    let first = kinds.first().map(|kind| kind.destination.row());
+    first.into_iter().flat_map(|row| [row.flag(), row.value_name.to_owned()]).collect()
 }
 
 /// The kind of sink: that of the run, else the one whose destination is given, else the first; `None` without events.

@@ -33,7 +33,7 @@ pub(crate) use failures::Failures;
 pub(crate) use id::RunId;
 pub(crate) use open::copy_of_pairs;
 pub(crate) use prepared::Prepared;
-pub(crate) use record::{InputRecord, RunRecord};
+pub(crate) use record::{InputRecord, LACKS, RunRecord, plan_lacks};
 
 /// The files of a run directory.
 pub(crate) mod files {
@@ -166,11 +166,13 @@ pub(crate) enum RunError {
     #[error(
         "{} was only planned, so there is nothing to go on with; to merge what it planned: {}",
         path.display(),
-        Advice::ApplyPlan { plan: path.clone(), inspected: None }
+        Advice::ApplyPlan { plan: path.clone(), with: lacks.clone() }
     )]
     OnlyPlanned {
         /// The directory.
         path: PathBuf,
+        /// What merging it needs besides.
+        lacks: Vec<String>,
     },
     /// A file of the run cannot be used.
     #[error("cannot use {}: {what}", path.display())]

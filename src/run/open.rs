@@ -18,7 +18,7 @@ impl RunDir {
     pub(crate) fn open(path: &Path) -> Result<(Self, RunRecord), RunError> {
         let record = Self::record(path)?;
         if record.is_plan() {
-            return Err(RunError::OnlyPlanned { path: path.to_path_buf() });
+            return Err(record.only_planned(path));
         }
         // Absolute, so that the commands that are told work from anywhere.
         let absolute = fs::canonicalize(path).map_err(|cause| unreadable(path, &cause))?;

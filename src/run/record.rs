@@ -1,13 +1,14 @@
 //! run.json: what ran, on what, with which settings.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::moment::Moment;
 
-use super::RunId;
+use super::{RunError, RunId};
 
 /// The version of this format.
 const VERSION: u32 = 2;
@@ -62,6 +63,11 @@ impl RunRecord {
         Self { version: VERSION, id, command, started_at, versions, input, settings }
     }
 
+    /// What says that the run only planned.
+    pub(crate) fn only_planned(&self, path: &Path) -> RunError {
+        RunError::OnlyPlanned { path: path.to_path_buf(), lacks: plan_lacks(&self.settings) }
+    }
+
     /// Whether the run only planned.
     pub(crate) fn is_plan(&self) -> bool {
         self.command == PLAN
@@ -79,4 +85,13 @@ impl RunRecord {
             _ => serde_json::from_value(value).map_err(wrong),
         }
     }
+}
+
+/// Where the settings of a plan say what else it takes to merge it.
+pub(crate) const LACKS: &str = "lacks";
+
+/// What else it takes to merge a plan with these settings: flags with their values.
+pub(crate) fn plan_lacks(settings: &Value) -> Vec<String> {
+    let lacks = settings[LACKS].as_array().into_iter().flatten();
+    lacks.filter_map(|word| word.as_str().map(str::to_owned)).collect()
 }

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
-use super::{Described, Row, Setting};
+use super::{Described, Layer, Row, Setting};
 use crate::secret::redacted;
 
 /// What is wrong with the settings, in one line.
@@ -148,13 +148,19 @@ impl Layers {
     pub(crate) fn get<T>(&self, setting: &Setting<T>) -> Result<T, SettingsError> {
         self.find(setting)?.ok_or_else(|| {
             let row = setting.row();
-            SettingsError::new(format!(
-                "{} is missing: {}; also as {} or {} in the configuration file",
-                row.flag(),
-                row.missing,
-                row.variable(),
-                row.name
-            ))
+            let also = match (row.is_in(Layer::Environment), row.is_in(Layer::File)) {
+                (true, true) => {
+                    format!(
+                        "; also as {} or {} in the configuration file",
+                        row.variable(),
+                        row.name
+                    )
+                }
+                (true, false) => format!("; also as {}", row.variable()),
+                (false, true) => format!("; also as {} in the configuration file", row.name),
+                (false, false) => String::new(),
+            };
+            SettingsError::new(format!("{} is missing: {}{also}", row.flag(), row.missing))
         })
     }
 }

@@ -7,10 +7,11 @@ use serde_json::{Value, json};
 
 use crate::data::{self, Data, columns};
 use crate::model;
+use crate::pages::shell::Job;
 use crate::process::{Call, read_json};
 use crate::proxy::{Fate, Proxy};
 use crate::stops::wait_until;
-use crate::world::{World, to_csv};
+use crate::world::{World, runtime, to_csv};
 
 /// `plan --inspect` of everything.
 fn inspect(world: &World, pairs: &Path, run: &Path) -> Call {
@@ -183,14 +184,10 @@ fn what_content_does_not_lead_to_is_counted_by_a_scan() {
     let inspected = call.run().exits(0).json();
     let missed = &inspected["inspection"]["missed"];
     assert_eq!(missed["enrolments"], json!({"value": 10, "low": 10, "high": 10}));
-    let found = world.apply(&csv, &world.run_dir()).with("--plan", &plan);
-    let other = found.run().exits(2);
-    assert!(
-        other.stderr.contains("its --discover is scan, that of this run is content"),
-        "{other}"
-    );
-    let run = world.run_dir();
-    let call = world.apply(&csv, &run).with("--plan", &plan).with("--discover", "scan");
+    let bound = || world.apply(&csv, &world.run_dir()).with("--plan", &plan);
+    let other = bound().with("--discover", "content").run().exits(2);
+    other.names("--discover is 'content', but this run goes on with 'scan' only");
+    let call = bound();
     assert_foretold(&inspected, &call.run().exits(0).json());
 }
 
@@ -244,7 +241,7 @@ fn a_run_that_is_bound_to_a_plan_refuses_everything_else() {
         .with("--keyspace", "elsewhere")
         .run()
         .exits(2)
-        .names("that of this run is elsewhere");
+        .names("--keyspace is 'elsewhere', but this run goes on with");
     // The same file, read in another way.
     let call = bound(&csv).with("--from-column", "to").with("--to-column", "from");
     call.run().exits(2).names("its resolution is");
@@ -318,4 +315,54 @@ fn an_inspection_for_people_fits_a_terminal() {
             assert!(text.contains(word) || word == "Absent", "no {word}: {text}");
         }
     }
+}
+
+/// Law 13: it merges by the rules, and with the register, that were planned with, wherever these came from.
+#[test]
+fn what_a_plan_advises_merges_what_was_planned() {
+    let world = World::new("advised");
+    let mut data = Data::new(41);
+    for n in 0..5 {
+        data.study(&format!("from-{n}"), "c", "b");
+        data.pair(&format!("from-{n}"), &format!("to-{n}"));
+    }
+    world.load(&data.tables);
+    let expected = model::apply(&data.lines, &data::without_empty_maps(data.tables));
+    let csv = String::from_utf8(to_csv(&data.lines)).expect("the tests use UTF-8");
+    let csv = world.file("pairs.csv", csv.replacen("from,to", "old,new", 1));
+    let spec = include_str!("../../src/spec/course-batch.toml");
+    let spec = world.file("rules.toml", spec.replacen("\"course-batch\"", "\"our rules\"", 1));
+    let register = format!("{}_register", world.keyspace);
+    let (by_flags, by_file) = (world.run_dir(), world.run_dir());
+    let planned = |call: Call| {
+        let json = call.with("--spec", &spec).with("--from-column", "old").run().exits(0).json();
+        json["advice"][0]["command"].as_str().expect("it is text").to_owned()
+    };
+    let call = inspect(&world, &csv, &by_flags).with("--register", &register);
+    let advised = planned(call.with("--to-column", "new"));
+    let own = by_flags.to_str().expect("the tests use UTF-8");
+    assert_eq!(advised, format!("tributary apply --plan {own} --topic TOPIC"));
+    // A file that says more is named again; without --inspect, the keyspace may stand there.
+    let config = format!(
+        "keyspace = '{}'\ntopic = '{}'\nto_column = 'new'\nregister = '{register}'\n",
+        world.keyspace, world.topic
+    );
+    let config = world.file("tributary.toml", config);
+    let plan = Call::new(&["plan", csv.to_str().expect("the tests use UTF-8"), "--json"]);
+    let again = planned(plan.with("--config", &config).with("--run-dir", &by_file));
+    let (file, own) = (config.display(), by_file.display());
+    assert_eq!(again, format!("tributary apply --plan {own} --config {file}"));
+
+    let environment = [("TRIBUTARY_BROKERS", world.addresses.brokers.as_str())];
+    let line = advised.replace("TOPIC", &world.topic);
+    let folder = world.path("");
+    Job::start(&folder, &line, &environment).ends_with(0);
+    world.assert_is(&expected);
+    let registered = |run: &str| {
+        let query = format!("SELECT run FROM {register}.runs");
+        let rows = runtime().block_on(crate::tables::rows(world.session(), &query));
+        assert!(rows.len() == 1, "{run}: {rows:?}");
+    };
+    registered(&line);
+    world.cql(&format!("DROP KEYSPACE {register}"));
 }

@@ -149,7 +149,7 @@ fn flag_variable_file_and_run_say_the_same() {
         let input = InputRecord { path: "-".into(), file: None, sha256: "ab".into(), bytes: 1 };
         let id = RunId::from_text("r");
         let record = RunRecord::new(id, "apply", Moment::now(), input, settings);
-        let given = recorded::recalled(Path::new("run"), &record, [setting].into_iter());
+        let given = recorded::recalled(Path::new("run"), &record.settings, [setting].into_iter());
         // What each session is told anew is recorded and not given back.
         if kept.is_some() && row.name != "no_sweep" {
             recalled += 1;

@@ -1,15 +1,13 @@
 //! What `plan`, `apply` and `resume` say.
 
-use std::path::PathBuf;
-
 use super::{FAILED, Summary, applied};
-use crate::advice::{Advice, Inspected};
+use crate::advice::Advice;
 use crate::plan::{FollowedTarget, FollowedTargets};
 use crate::report::common::{adds_up, contradictions, input, session, settings, sum};
 use crate::report::document::{Block, Fact, Kept, Outcome, Report, Section, Tone};
 use crate::report::words::{Text, bytes, code, count, counted, say, seconds};
 use crate::report::{Answer, findings, inspection};
-use crate::run::files;
+use crate::run::{files, plan_lacks};
 
 impl Answer for Summary {
     fn report(&self) -> Report {
@@ -176,18 +174,8 @@ impl Summary {
 
     /// What merges what was planned.
     fn to_merge(&self) -> (Text, Advice) {
-        let Some(inspection) = &self.inspection else {
-            let pairs = Some(self.input.path.as_str()).filter(|path| *path != "-");
-            return (say!("To merge this"), Advice::Apply { pairs: pairs.map(PathBuf::from) });
-        };
-        let hosts = self.settings["inspected"]["hosts"].as_array().into_iter().flatten();
-        let inspected = Some(Inspected {
-            hosts: hosts.filter_map(|host| host.as_str().map(str::to_owned)).collect(),
-            keyspace: inspection.keyspace.clone(),
-            scan: inspection.discover == "scan",
-            follow: self.settings["inspected"]["follow"] == true,
-        });
+        let with = plan_lacks(&self.settings);
         let plan = self.run_dir.clone();
-        (say!("To merge this, and nothing else"), Advice::ApplyPlan { plan, inspected })
+        (say!("To merge this, and nothing else"), Advice::ApplyPlan { plan, with })
     }
 }

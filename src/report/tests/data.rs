@@ -150,7 +150,7 @@ pub(super) fn summary(command: &str, plan: PlanStats, applied: Option<Applied>) 
             sha256: "ab".into(),
             bytes: 1_412_345,
         },
-        settings: json!({"keyspace": "courses", "events": {"topic": "jobs"}, "inspected": {"hosts": ["db1:9042"]}}),
+        settings: json!({"keyspace": "courses", "events": {"topic": "jobs"}, "lacks": ["--topic", "TOPIC"]}),
     };
     let finished = Moment::from(started.time() + Duration::from_millis(192_400));
     Summary::new(&run, Path::new("/data/runs/r1"), finished, plan, applied, 3)

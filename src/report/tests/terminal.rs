@@ -40,8 +40,8 @@ Chains      12, the longest with 4 pairs
 Fan-in      1 account is named by several sources, at most by 500
 History     not asked: --inspect asks what other runs did to these accounts
 
-To merge this:
-  tributary apply pairs.csv --keyspace KEYSPACE --topic TOPIC
+To merge this, and nothing else:
+  tributary apply --plan /data/runs/r1 --topic TOPIC
 report.html shows this and more in a browser.
 Run directory: /data/runs/r1
 ",
@@ -307,7 +307,8 @@ fn the_next_command_can_be_pasted() {
     planned.input.path = "my pairs $(1).csv".into();
     planned.run_dir = "/data/\u{1b}[2J".into();
     let text = terminal(&planned);
-    assert!(text.contains("\n  tributary apply 'my pairs $(1).csv' --keyspace"), "{text}");
+    let command = r"tributary apply --plan $'/data/\x1b[2J' --topic TOPIC";
+    assert!(text.contains(&format!("\n  {command}\n")), "{text}");
     assert!(text.contains("\nInput       my pairs $(1).csv, 1.4 MB\n"), "{text}");
     assert!(text.ends_with("\nRun directory: /data/\\u{1b}[2J\n"), "{text}");
 }

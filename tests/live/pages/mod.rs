@@ -5,7 +5,7 @@
 //! [`UNUSUAL`]. A block that nothing here can carry out fails the test, and so does a row that no page has any more.
 
 mod labels;
-mod shell;
+pub(crate) mod shell;
 mod walk;
 
 use chrono::{Local, TimeDelta};

@@ -11,7 +11,7 @@ use crate::services::signal;
 const DEADLINE: Duration = Duration::from_secs(120);
 
 /// A line that runs. It is ended when this is dropped.
-pub(super) struct Job {
+pub(crate) struct Job {
     line: String,
     child: Child,
     output: PathBuf,
@@ -19,7 +19,7 @@ pub(super) struct Job {
 
 impl Job {
     /// Starts it in a folder, with our programs in the path and nothing set but `environment`.
-    pub(super) fn start(folder: &Path, line: &str, environment: &[(&str, &str)]) -> Self {
+    pub(crate) fn start(folder: &Path, line: &str, environment: &[(&str, &str)]) -> Self {
         let binaries =
             Path::new(env!("CARGO_BIN_EXE_tributary")).parent().expect("it is in a folder");
         let path = std::env::var("PATH").expect("there is a path");
@@ -39,18 +39,18 @@ impl Job {
     }
 
     /// What it has said so far, on both of its outputs.
-    pub(super) fn said(&self) -> String {
+    pub(crate) fn said(&self) -> String {
         fs::read_to_string(&self.output).expect("its output is a file of UTF-8")
     }
 
     /// As Ctrl-C.
-    pub(super) fn interrupt(&self) {
+    pub(crate) fn interrupt(&self) {
         signal(&self.child.id().to_string(), "INT");
     }
 
     /// Waits for its end, which must have this exit code; gives what it has said.
     #[track_caller]
-    pub(super) fn ends_with(self, code: i32) -> String {
+    pub(crate) fn ends_with(self, code: i32) -> String {
         let line = self.line.clone();
         let (ended, said) = self.ends();
         assert_eq!(ended, Some(code), "{line}\n{said}");
@@ -59,7 +59,7 @@ impl Job {
 
     /// Waits for its end; gives the exit code, and what it has said.
     #[track_caller]
-    pub(super) fn ends(mut self) -> (Option<i32>, String) {
+    pub(crate) fn ends(mut self) -> (Option<i32>, String) {
         let deadline = Instant::now() + DEADLINE;
         let status = loop {
             match self.child.try_wait().expect("our own child can be waited for") {
