@@ -23,6 +23,7 @@ use crate::moment::Moment;
 use crate::pairs;
 use crate::pipeline::{Known, others};
 use crate::plan::Plan;
+use crate::register::RunState;
 use crate::run::{InputRecord, RunDir, RunRecord, copy_of_pairs, files};
 
 /// Runs `resume` on a run that has been taken up.
@@ -58,7 +59,8 @@ async fn carry_out(
         check_not_undone(&known, run_dir.path())?;
     }
     let ready = Ready::start_unless(&mut stop, Needs::of(merge, &record.id, true), console).await?;
-    register::check_newest(&ready.past, &record.id, &journal, plan.len() as u64).await?;
+    let (run, spec) = ((&record, run_dir.path()), (ready.spec(), merge.spec.sha256()));
+    register::enter(&ready.past, run, spec, &journal, plan.len() as u64).await?;
     check_tables(&journal, ready.spec())?;
     others::keep_registered(&journal, ready.past.held().is_some())?;
     let known = match ready.past.archive() {
@@ -69,9 +71,11 @@ async fn carry_out(
             let known = if is_less { Known::new(journal.states()?) } else { known };
             let lineage = register::lineage(past, &plan, ready.spec(), Some(own.as_str())).await?;
             let barred = register::barred(&lineage, &plan, &known, &journal)?;
+            others::note_rejected(&barred, &plan, &journal)?;
             known.with(barred)
         }
     };
+    register::begin(&ready.past, RunState::Running).await?;
     // What is refused above would be refused again.
     console.again.set(again::same());
 
@@ -102,7 +106,10 @@ fn check_not_undone(known: &Known, run: &Path) -> Result<(), Failure> {
     if groups == 0 {
         return Ok(());
     }
-    let undo = Advice::Undo { run: run.to_path_buf() };
+    let undo = match known.is_disputed() {
+        true => Advice::Undo { run: run.to_path_buf(), keep_changed: true },
+        false => Advice::undo(run),
+    };
     let apply = Advice::Apply { pairs: Some(copy_of_pairs(run)?) };
     Err(Failure::failed(anyhow!(
         "{groups} of the run's groups were taken back by undo, so it does not go on. To take back the \

@@ -67,12 +67,12 @@ fn spellings(account: &str) -> Vec<String> {
 }
 
 fn traced(account: &str, stay: &Stay, run: Option<&Run>) -> TracedStay {
-    let (host, dir) = run.map_or(("", ""), Run::host_and_dir);
+    let at = run.map(Run::host_and_dir);
     TracedStay {
         account: account.to_owned(),
         run: stay.run.clone(),
-        host: host.to_owned(),
-        run_dir: PathBuf::from(dir),
+        host: at.map(|(host, _)| host.to_owned()),
+        run_dir: at.map(|(_, dir)| PathBuf::from(dir)),
         into: stay.into.clone(),
         t_us: stay.t,
         as_of: Moment::from_us(stay.t),

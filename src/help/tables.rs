@@ -5,13 +5,14 @@ use crate::pairs::{Consequence, RULES};
 use crate::setting::{Command, Layer, Row};
 
 /// The commands that take settings, as they are typed.
-const COMMANDS: [&str; 12] = [
+const COMMANDS: [&str; 13] = [
     "plan",
     "apply",
     "resume",
     "verify",
     "undo",
     "runs",
+    "runs prune",
     "spec show",
     "spec check",
     "spec init",

@@ -46,6 +46,8 @@ pub enum State {
     Sweeping,
     /// Given up, with a reason; what was recorded for it stands.
     Failed,
+    /// Never begun, with a reason: other runs have moved its accounts elsewhere since it was planned.
+    Rejected,
     /// It is being undone; rows may or may not be restored.
     Undoing,
     /// Undone, events included.

@@ -22,9 +22,11 @@ mod failures;
 mod figures;
 mod findings;
 mod inspection;
+mod leased;
 mod listing;
 mod lookup;
 pub mod plot;
+mod pruned;
 mod runs;
 mod summary;
 mod timeline;
@@ -43,13 +45,15 @@ pub(crate) use inspection::{
     DurationEstimate, HotPartition, InspectedTable, Inspection, LargestAccount, LeftOut, Met,
     Missed, NamedAccount, OnBothLists, Speed,
 };
+pub(crate) use leased::{AtWork, Leased};
 pub(crate) use listing::Listing;
 pub(crate) use lookup::{Found, KnownGroup, Lookup, Unreadable};
+pub(crate) use pruned::PrunedRuns;
 pub(crate) use runs::{ListedRun, Runs};
 pub use summary::Throughput;
 pub(crate) use summary::{
-    Aftercare, Applied, BusyPartition, EventFacts, ExamplePair, FailureReason, Fates, Resumed,
-    ScanFacts, Summary, SweepFacts, TruncatedTable,
+    Aftercare, Applied, BusyPartition, BusyRun, EventFacts, ExamplePair, FailureReason, Fates,
+    Resumed, ScanFacts, Summary, SweepFacts, TruncatedTable,
 };
 pub use timeline::Interval;
 pub(crate) use timeline::Timeline;

@@ -78,6 +78,7 @@ pub fn select(journal: &dyn Journal, wanted: Option<&[Pair]>) -> Result<Selected
         }
         match state {
             State::Undone => selected.undone_before += 1,
+            State::Rejected => selected.untouched += 1,
             State::Failed if record.is_none_or(|record| record.t.is_none()) => {
                 selected.untouched += 1;
             }

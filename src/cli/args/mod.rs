@@ -121,9 +121,9 @@ pub(super) enum Command {
     /// Reads the register that runs keep in the database, wherever they ran.
     #[command(after_long_help = examples::RUNS_EXAMPLES)]
     Runs {
-        /// What only you know of a run.
+        /// What becomes of them.
         #[command(subcommand)]
-        mark: Option<OfRun>,
+        what: Option<OfRun>,
     },
     /// Show, check or draft a merge specification.
     ///
@@ -222,7 +222,7 @@ pub(super) enum OfSpec {
     Init,
 }
 
-/// What only people know of a run.
+/// What only people know of a run, or want of all of them.
 #[derive(Clone, Debug, Subcommand)]
 pub(super) enum OfRun {
     /// Its machine, or its directory, is gone for good: nobody can go on with it or take it back
@@ -237,6 +237,12 @@ pub(super) enum OfRun {
         #[arg(id = "RUN")]
         run: String,
     },
+    /// Forget runs that ended long ago; who became whom stays
+    ///
+    /// What is planned, looked up and undone goes on as before. A pruned run itself can still be verified, but neither
+    /// resumed, repaired nor undone. Runs that have not ended stay, lost ones too, and so does whatever would have to be
+    /// undone before a run that stays.
+    Prune,
 }
 
 /// The whole command line.

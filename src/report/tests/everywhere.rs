@@ -11,6 +11,7 @@ use super::super::words::{Figure, Text};
 use super::traced::traced;
 use super::*;
 use crate::model::{AccountId, Pair};
+use crate::moment::Moment;
 use crate::run::RunId;
 
 /// Examples that a terminal names.
@@ -221,12 +222,20 @@ fn the_manual_names_the_fields_that_there_are_and_no_others() {
     let traced = rendered(&traced("done")).json;
     documented("undo", &undoing);
     documented("runs", &runs);
+    let kept = vec![("r2".to_owned(), "r1".to_owned())];
+    let pruned = PrunedRuns::new("courses", Moment::from_us(0), Vec::new(), kept);
+    let pruned = rendered(&pruned).json;
+    documented("runs prune", &pruned);
+    let at_work = AtWork { run: "r1".into(), host: "h1".into(), lease_s: 3 };
+    let leased = rendered(&Leased::new("courses", at_work, 1)).json;
     let documented: BTreeSet<&str> = manual()
         .filter(|line| !line.starts_with("```"))
         .flat_map(|line| line.split('`').skip(1).step_by(2))
         .collect();
     let mut known = BTreeSet::new();
-    for json in [plan, run, verification, undoing, rendered(&lookup()).json, traced, runs] {
+    for json in
+        [plan, run, verification, undoing, rendered(&lookup()).json, traced, runs, pruned, leased]
+    {
         let json: Value = serde_json::from_str(&json).unwrap();
         for field in json.as_object().unwrap().keys() {
             assert!(documented.contains(&**field), "{field} is not in the manual");
