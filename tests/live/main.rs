@@ -4,6 +4,7 @@
 //! folder of its own; the other modules are one topic each. Servers that are not running are started.
 
 mod addresses;
+mod advised;
 mod altered;
 mod bad_runs;
 mod browser;
