@@ -28,6 +28,7 @@ mod engine;
 pub(crate) mod exit;
 mod facts;
 mod file;
+mod forget;
 mod given;
 mod identity;
 mod input;
@@ -206,6 +207,11 @@ fn dispatch(matches: &ArgMatches, terminal: &Terminal, again: &Again) -> Result<
                 Some(cluster) => in_runtime(trace::run(&account, &cluster, json, terminal)),
                 None => lookup::run(&account, path.as_deref(), json, terminal),
             }
+        }
+        Command::Forget { account, runs } => {
+            let layers = layers()?;
+            let (settings, json) = (resolve::cluster(&layers)?, layers.get(&JSON)?);
+            in_runtime(forget::run(&account, &runs, &settings, json, terminal))
         }
         Command::Runs { what } => {
             let layers = layers()?;

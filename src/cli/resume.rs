@@ -11,6 +11,7 @@ use anyhow::anyhow;
 use tokio::sync::watch;
 
 use super::again;
+use super::forget::ERASED;
 use super::identity::{Identity, check_tables};
 use super::ready::{Needs, Ready};
 use super::replan::replan;
@@ -51,8 +52,14 @@ async fn carry_out(
     console.run_log.attach(run_dir.append(files::LOG)?).map_err(Failure::failed)?;
     tracing::info!("going on with run {} in {}", record.id, run_dir.path().display());
 
-    let plan = planned(&run_dir, &record.input, format, *use_copy, &mut stop).await?;
     let journal = SqliteJournal::open(&run_dir.file(files::JOURNAL))?;
+    if journal.meta(ERASED)?.is_some() {
+        return Err(Failure::failed(anyhow!(
+            "an account of this run was forgotten, and with it what its groups are made of: it is not resumed any more. \
+             verify compares the others, and undo takes them back"
+        )));
+    }
+    let plan = planned(&run_dir, &record.input, format, *use_copy, &mut stop).await?;
     Identity::new(&record, merge, &plan).check(&journal)?;
     let known = Known::new(journal.states()?);
     if journal.meta(WHOLE_UNDONE)?.is_some() {

@@ -260,7 +260,9 @@ impl Session<'_> {
         for group in 0..self.plan.len() {
             let fate: fn(&mut Fates) -> &mut u64 = match known.state(group) {
                 Some(State::Done) => |fates| &mut fates.done,
-                Some(State::Undoing | State::Undone | State::Disputed) => |fates| &mut fates.undone,
+                Some(State::Undoing | State::Undone | State::Disputed | State::Erased) => {
+                    |fates| &mut fates.undone
+                }
                 _ if busy.contains_key(&group) => |fates| &mut fates.busy,
                 Some(State::Failed) => |fates| &mut fates.failed,
                 Some(State::Rejected) => |fates| &mut fates.rejected,

@@ -57,7 +57,7 @@ pub(super) async fn run(
 }
 
 /// An id as it was given, and as accounts of each type that it could be of are written out.
-fn spellings(account: &str) -> Vec<String> {
+pub(super) fn spellings(account: &str) -> Vec<String> {
     let mut spellings = vec![account.to_owned()];
     for of in AccountType::VARIANTS {
         let usual = of.parse(account).map(|cell| of.text(&cell).into_owned());

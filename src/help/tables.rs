@@ -5,7 +5,7 @@ use crate::pairs::{Consequence, RULES};
 use crate::setting::{Command, Layer, Row};
 
 /// The commands that take settings, as they are typed.
-const COMMANDS: [&str; 13] = [
+const COMMANDS: [&str; 14] = [
     "plan",
     "apply",
     "resume",
@@ -17,6 +17,7 @@ const COMMANDS: [&str; 13] = [
     "spec check",
     "spec init",
     "lookup",
+    "forget",
     "control status",
     "config",
 ];

@@ -54,6 +54,8 @@ pub enum State {
     Undone,
     /// Undone but for rows that someone had changed since.
     Disputed,
+    /// Over, and erased: an account of it was to be forgotten.
+    Erased,
 }
 
 /// What a slice is for; its body is read accordingly.

@@ -37,7 +37,7 @@ pub fn barred(
             Some(_) => journal.group(group.index)?.and_then(|record| record.t),
         };
         match (state, t) {
-            (Some(State::Undone), _) => {}
+            (Some(State::Undone | State::Erased), _) => {}
             // Nothing of it was ever intended.
             (None, _) | (_, None) => {
                 let mut verdicts: Vec<Verdict> =
@@ -239,7 +239,7 @@ pub async fn settle<R: Register + ?Sized>(
 ) -> Result<(), AskError> {
     let mut open = BTreeSet::new();
     for (group, state) in journal.states()? {
-        if !matches!(state, State::Done | State::Undone | State::Rejected)
+        if !matches!(state, State::Done | State::Undone | State::Rejected | State::Erased)
             && let Some(record) = journal.group(group)?
         {
             open.insert(record.survivor.text().into_owned());

@@ -130,8 +130,8 @@ impl Known {
 
     /// Whether there is nothing left to be done for a group: it is done, or was undone since.
     pub fn is_over(&self, group: usize) -> bool {
-        use State::{Disputed, Done, Undoing, Undone};
-        matches!(self.state(group), Some(Done | Undoing | Undone | Disputed))
+        use State::{Disputed, Done, Erased, Undoing, Undone};
+        matches!(self.state(group), Some(Done | Undoing | Undone | Disputed | Erased))
     }
 
     /// Whether a group is to be merged, or resumed.

@@ -238,6 +238,7 @@ impl Found {
             Ok(State::Rejected) => say!("rejected: {}", reason()),
             Ok(State::Undoing) => say!("being taken back"),
             Ok(State::Undone) => say!("taken back"),
+            Ok(State::Erased) => say!("erased"),
             Ok(State::Disputed) => say!("taken back, with conflicts: {}", reason()),
         }
     }

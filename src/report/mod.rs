@@ -21,6 +21,7 @@ mod export;
 mod failures;
 mod figures;
 mod findings;
+mod forgotten;
 mod inspection;
 mod leased;
 mod listing;
@@ -40,6 +41,7 @@ pub(crate) use discovery::{Discovery, LedTo};
 pub(crate) use document::Tone;
 pub(crate) use equation::Equation;
 pub(crate) use failures::FailureReasons;
+pub(crate) use forgotten::{ErasedRun, Forgotten, StillNamed};
 pub(crate) use inspection::{
     AbsentAccounts, BothLists, ConflictColumn, ConflictExample, Coverage, Deletes,
     DurationEstimate, HotPartition, InspectedTable, Inspection, LargestAccount, LeftOut, Met,

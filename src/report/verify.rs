@@ -130,7 +130,7 @@ impl Verification {
 
     /// Groups that `resume` would take up.
     fn to_resume(&self) -> u64 {
-        let over = [State::Undoing, State::Undone, State::Disputed, State::Rejected];
+        let over = [State::Undoing, State::Undone, State::Disputed, State::Rejected, State::Erased];
         let over = over.map(|state| state.to_string());
         let left = self.groups.not_done.iter().filter(|(state, _)| !over.contains(state));
         left.map(|(_, groups)| groups).sum()
@@ -217,7 +217,7 @@ impl Verification {
                 State::Sweeping => "under the survivor, but for late ones that are on their way",
                 State::Undoing => "half given back: on sources and survivor",
                 State::Disputed => "with their sources again, but for those in conflicts.csv",
-                State::Done | State::Undone => return None,
+                State::Done | State::Undone | State::Erased => return None,
             };
             let groups = counted(*groups, "group").at(format!("/groups/not_done/{state}"));
             Some(say!("{} {}: rows are {}", groups, state, location))

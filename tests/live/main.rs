@@ -14,6 +14,7 @@ mod conditions;
 mod data;
 mod distrust;
 mod faults;
+mod forget;
 mod frames;
 mod guardrails;
 mod hangs;

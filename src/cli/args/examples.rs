@@ -26,6 +26,14 @@ EXAMPLES
   Nobody takes back what was merged three months ago:
     tributary runs prune --older-than 90d --hosts db1:9042 --keyspace courses";
 
+pub(super) const FORGET_EXAMPLES: &str = "\
+EXAMPLES
+  Which runs worked on it?
+    tributary lookup 4aa7c1de-… --config tributary.toml
+
+  Erase it in the register, and in the directories of these runs:
+    tributary forget 4aa7c1de-… runs/20261123T041455Z-3f9a --config tributary.toml";
+
 pub(super) const SPEC_EXAMPLES: &str = "\
 EXAMPLES
   How does the built-in specification find the rows, and what does it do with them?

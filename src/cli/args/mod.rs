@@ -116,6 +116,21 @@ pub(super) enum Command {
         #[arg(id = "PATH")]
         path: Option<PathBuf>,
     },
+    /// Erase what is kept of an account: in the register, and in the directories of runs.
+    ///
+    /// For where the law asks for it. In each directory that is named, the account's groups are erased from the journal,
+    /// lines that name it from all other files, and reports that do as a whole; so these groups cannot be undone any
+    /// more. Refused while a run is busy with the account. The merged tables are not touched.
+    #[command(after_long_help = examples::FORGET_EXAMPLES)]
+    Forget {
+        /// The account
+        #[arg(id = "ACCOUNT")]
+        account: String,
+
+        /// Run directories that may name it
+        #[arg(id = "RUN")]
+        runs: Vec<PathBuf>,
+    },
     /// List the runs of a keyspace, and say how to end those that are not over.
     ///
     /// Reads the register that runs keep in the database, wherever they ran.

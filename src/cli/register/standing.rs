@@ -102,8 +102,10 @@ fn check_newest(run: &Run, journal: &dyn Journal, total: u64) -> Result<(), Fail
     let undone = State::Undone.to_string();
     let [began_here, began] = [&here, &run.groups]
         .map(|groups| i64::try_from(total).unwrap_or(i64::MAX) - of(groups, PLANNED));
+    // What is erased was over.
+    let erased = of(&here, &State::Erased.to_string());
     let [undone_here, undone] = [&here, &run.groups].map(|groups| of(groups, &undone));
-    if began_here >= began && undone_here >= undone {
+    if began_here >= began && undone_here + erased >= undone {
         return Ok(());
     }
     let (host, dir) = run.host_and_dir();
@@ -114,13 +116,16 @@ fn check_newest(run: &Run, journal: &dyn Journal, total: u64) -> Result<(), Fail
     )))
 }
 
-/// How a run stands as a whole.
-fn state_of(
+/// How a run stands as a whole, by its journal.
+///
+/// # Errors
+/// The journal cannot be read.
+pub(in crate::cli) fn state_of(
     journal: &dyn Journal,
     states: &[(usize, State)],
     total: u64,
 ) -> Result<RunState, Failure> {
-    use State::{Disputed, Done, Failed, Rejected, Undone};
+    use State::{Disputed, Done, Erased, Failed, Rejected, Undone};
     let are_all = |of: &[State]| states.iter().all(|(_, state)| of.contains(state));
     let has_any = |of: State| states.iter().any(|(_, state)| *state == of);
     if journal.meta(WHOLE_UNDONE)?.is_some() {
@@ -128,7 +133,7 @@ fn state_of(
         let mut is_left = false;
         for (group, state) in states {
             is_left |= match state {
-                Undone | Rejected | Disputed => false,
+                Undone | Rejected | Disputed | Erased => false,
                 Failed => journal.group(*group)?.is_some_and(|record| record.t.is_some()),
                 _ => true,
             };
@@ -141,7 +146,7 @@ fn state_of(
     }
     let is_begun = states.len() as u64 >= total;
     Ok(match () {
-        () if !is_begun || !are_all(&[Done, Undone, Rejected]) => RunState::Partial,
+        () if !is_begun || !are_all(&[Done, Undone, Rejected, Erased]) => RunState::Partial,
         () if has_any(Undone) && !has_any(Done) => RunState::Undone,
         () => RunState::Done,
     })

@@ -8,7 +8,7 @@ use scylla::response::PagingState;
 use scylla::statement::prepared::PreparedStatement;
 
 use crate::model::quoted;
-use crate::register::{Prunable, Run};
+use crate::register::{Entry, Prunable, Run};
 use crate::storage::StorageError;
 
 use super::super::ClusterError;
@@ -49,21 +49,43 @@ impl ClusterRegister {
 }
 
 impl Eraser<'_> {
-    /// Erases what is known of accounts of some runs in one bucket.
-    async fn bucket(&self, bucket: i32, runs: &BTreeSet<String>) -> Result<(), StorageError> {
-        let reader = &self.register.reader;
-        let mut after = PagingState::start();
-        loop {
-            let (entries, next) = reader.bucket_page(bucket, after).await?;
-            let of_runs = entries.iter().filter(|entry| runs.contains(&entry.run));
-            let keys: BTreeSet<(&str, &str)> =
-                of_runs.map(|entry| (&*entry.account, &*entry.run)).collect();
-            // The lease, before anything goes: whoever stood still finds it lost.
-            self.register.look_at_lease().await?;
-            self.of_accounts(keys).await?;
-            let Some(next) = next else { return Ok(()) };
-            after = next;
+    /// Erases what names an account in one of its spellings: as itself, or as what others became. Returns how many rows
+    /// went, and the runs whose they were.
+    ///
+    /// # Errors
+    /// The register cannot be read or written, or the lease is lost.
+    pub(crate) async fn erase_account(
+        &self,
+        spellings: &[String],
+    ) -> Result<(u64, BTreeSet<String>), StorageError> {
+        let is_named = |id: &String| spellings.contains(id);
+        self.erase(|entry| is_named(&entry.account) || is_named(&entry.survivor)).await
+    }
+
+    /// Erases what some runs did to accounts.
+    async fn erase(
+        &self,
+        is_one: impl Fn(&Entry) -> bool,
+    ) -> Result<(u64, BTreeSet<String>), StorageError> {
+        let (mut rows, mut runs) = (0, BTreeSet::new());
+        for bucket in 0..BUCKETS.cast_signed() {
+            let mut after = PagingState::start();
+            loop {
+                let (mut entries, next) = self.register.reader.bucket_page(bucket, after).await?;
+                entries.retain(&is_one);
+                if !entries.is_empty() {
+                    // Whoever stood still finds the lease lost before anything goes.
+                    self.register.look_at_lease().await?;
+                }
+                let keys = entries.iter().map(|entry| (&*entry.account, &*entry.run)).collect();
+                self.of_accounts(keys).await?;
+                rows += entries.len() as u64;
+                runs.extend(entries.into_iter().map(|entry| entry.run));
+                let Some(next) = next else { break };
+                after = next;
+            }
         }
+        Ok((rows, runs))
     }
 
     /// Erases what some runs did to some accounts.
@@ -98,13 +120,7 @@ impl Prunable for Eraser<'_> {
         &'a self,
         runs: &'a BTreeSet<String>,
     ) -> BoxFuture<'a, Result<(), StorageError>> {
-        async move {
-            for bucket in 0..BUCKETS.cast_signed() {
-                self.bucket(bucket, runs).await?;
-            }
-            Ok(())
-        }
-        .boxed()
+        async move { self.erase(|entry| runs.contains(&entry.run)).await.map(drop) }.boxed()
     }
 
     fn erase_run<'a>(&'a self, run: &'a str) -> BoxFuture<'a, Result<(), StorageError>> {
