@@ -68,7 +68,7 @@ impl TracedStay {
     fn facts(&self) -> [Fact; 4] {
         let run = match (&self.host, &self.run_dir) {
             (Some(host), Some(dir)) => {
-                say!("{} in {}", code(&self.run), code(&format!("{host}:{}", dir.display())))
+                say!("{} in {}", code(&self.run), code(format!("{host}:{}", dir.display())))
             }
             _ => say!("{}, which was pruned", code(&self.run)),
         };

@@ -36,7 +36,7 @@ pub(in crate::cli) async fn enter(
     let own = record.id.as_str();
     let Some(run) = register.reader().known_run(own).await.map_err(Failure::failed)? else {
         if others::was_registered(journal)? {
-            return Err(forgotten(own, Advice::Apply { pairs: Some(copy_of_pairs(run_dir)?) }));
+            return Err(forgotten(own, &Advice::Apply { pairs: Some(copy_of_pairs(run_dir)?) }));
         }
         let began = record.started_at.us();
         let run = Run { began, ..begun(record, run_dir, spec) };
@@ -82,7 +82,7 @@ pub(in crate::cli) fn is_half_undone(run: &Run) -> bool {
 }
 
 /// Of a run that the register does not know any more.
-fn forgotten(run: &str, apply: Advice) -> Failure {
+fn forgotten(run: &str, apply: &Advice) -> Failure {
     Failure::failed(anyhow!(
         "the register has forgotten run {run} (it was pruned, or is not the register that the run began with), so nobody \
          can tell which later runs come first, and it is neither resumed, repaired nor undone. Nothing was written. verify \

@@ -85,7 +85,7 @@ fn fates(root: &str, fates: &Fates) -> Text {
 fn busy((index, busy): (usize, &BusyRun)) -> Fact {
     let BusyRun { run, groups, host, run_dir } = busy;
     let location = match (host, run_dir) {
-        (Some(host), Some(dir)) => say!(" in {}", code(&format!("{host}:{}", dir.display()))),
+        (Some(host), Some(dir)) => say!(" in {}", code(format!("{host}:{}", dir.display()))),
         _ => Text::default(),
     };
     let groups = counted(*groups, "group").at(format!("/busy/{index}/groups"));
