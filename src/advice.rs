@@ -52,6 +52,8 @@ pub(crate) enum Advice {
     Undo {
         /// The run directory.
         run: PathBuf,
+        /// Only the groups that an undo has begun with, and leave what was changed in them where it is.
+        keep_changed: bool,
     },
     /// What this process was told to do, once more.
     Again(
@@ -78,6 +80,11 @@ impl Advice {
     /// To resume a run within its limits, by what it has recorded alone.
     pub(crate) fn resume(run: &Path) -> Self {
         Self::Resume { run: run.to_path_buf(), all: false, secrets: Vec::new() }
+    }
+
+    /// To take a whole run back.
+    pub(crate) fn undo(run: &Path) -> Self {
+        Self::Undo { run: run.to_path_buf(), keep_changed: false }
     }
 
     /// The command line of a process, its name included, once more. Secrets have to be filled in.
@@ -117,7 +124,9 @@ impl Advice {
             Self::Verify { run, repair } => {
                 of_run("verify", run, if *repair { &["--repair"] } else { &[] })
             }
-            Self::Undo { run } => of_run("undo", run, &[]),
+            Self::Undo { run, keep_changed } => {
+                of_run("undo", run, if *keep_changed { &["--keep-changed"] } else { &[] })
+            }
             Self::Again(arguments) => arguments.clone(),
             Self::CheckSpec { hosts, keyspace } => {
                 let cluster = ["--hosts", &hosts.join(","), "--keyspace", keyspace];
@@ -211,7 +220,8 @@ mod tests {
         );
         check(&Advice::Verify { run: "r".into(), repair: false }, "verify r");
         check(&Advice::Verify { run: "r".into(), repair: true }, "verify r --repair");
-        check(&Advice::Undo { run: "r".into() }, "undo r");
+        check(&Advice::undo(Path::new("r")), "undo r");
+        check(&Advice::Undo { run: "r".into(), keep_changed: true }, "undo r --keep-changed");
         let (hosts, keyspace) = (vec!["a:1".to_owned()], "k".to_owned());
         check(&Advice::CheckSpec { hosts, keyspace }, "spec check FILE --hosts a:1 --keyspace k");
         check(&Advice::Config, "config");

@@ -25,6 +25,12 @@ impl Moment {
         Self(UNIX_EPOCH + Duration::from_micros(u64::try_from(us).unwrap_or_default()))
     }
 
+    /// In microseconds since the Unix epoch.
+    pub(crate) fn us(self) -> i64 {
+        let since = self.0.duration_since(UNIX_EPOCH).unwrap_or_default();
+        i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
+    }
+
     /// The moment as the standard library has it.
     pub(crate) fn time(self) -> SystemTime {
         self.0
@@ -92,6 +98,7 @@ mod tests {
         let json = serde_json::to_string(&moment).unwrap();
         assert_eq!(json, "\"2026-11-23T04:14:55.042Z\"");
         assert_eq!(serde_json::from_str::<Moment>(&json).unwrap(), moment);
+        assert_eq!(Moment::from_us(moment.us()), moment);
         serde_json::from_str::<Moment>("\"yesterday\"").unwrap_err();
         assert_eq!(Moment::from(SystemTime::UNIX_EPOCH).since(moment), Duration::ZERO);
     }

@@ -370,6 +370,7 @@ const COMMANDS: &[&str] = &[
     "verify",
     "undo",
     "lookup",
+    "forget",
     "record",
     "control",
     "config",

@@ -195,6 +195,7 @@ fn every_command_has_short_and_long_help_and_examples() {
         "verify",
         "undo",
         "lookup",
+        "forget",
         "runs",
         "spec",
         "record",

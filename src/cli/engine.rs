@@ -63,7 +63,7 @@ impl Work<'_> {
     /// How many groups are left to be done.
     pub(super) fn left(&self) -> usize {
         let total = self.plan.len().min(self.settings.work.limits.groups);
-        (0..total).filter(|group| !self.known.is_over(*group)).count()
+        (0..total).filter(|group| self.known.is_left(*group)).count()
     }
 }
 

@@ -28,6 +28,7 @@ mod engine;
 pub(crate) mod exit;
 mod facts;
 mod file;
+mod forget;
 mod given;
 mod identity;
 mod input;
@@ -40,6 +41,7 @@ mod manual;
 mod moments;
 pub(crate) mod plan;
 mod progress;
+mod prune;
 mod ready;
 pub(crate) mod record;
 mod recorded;
@@ -80,12 +82,13 @@ pub(crate) use signals::listen;
 pub(crate) use terminal::Terminal;
 pub(crate) use until::Until;
 
-use args::{Ask, Cli, Command, OfSpec};
-use catalogue::calls::{ACCOUNT, PLAN};
+use args::{Ask, Cli, Command, OfRun, OfSpec};
+use catalogue::calls::{ACCOUNT, OLDER_THAN, PLAN};
 use catalogue::output::JSON;
 use recorded::Recorded;
 
 use crate::live::{Control, Status};
+use crate::register::RunState;
 use crate::run::{RunDir, RunRecord};
 use crate::setting::SettingsError;
 
@@ -148,7 +151,7 @@ fn dispatch(matches: &ArgMatches, terminal: &Terminal, again: &Again) -> Result<
         Command::Plan { pairs } => {
             let settings = resolve::plan(&pairs, &layers()?)?;
             let console = console(&settings.output, None)?;
-            carry_out(plan::run(&settings, &console), &console)
+            carry_out(plan::run(&settings, &console), settings.output.json, &console)
         }
         Command::Apply { pairs } => {
             let layers = layers()?;
@@ -157,7 +160,7 @@ fn dispatch(matches: &ArgMatches, terminal: &Terminal, again: &Again) -> Result<
             let settings = resolve::apply(pairs.as_deref(), plan, &layers)?;
             let console = console(&settings.output, settings.until.as_ref())?;
             settings.merge.warnings().iter().for_each(|warning| tracing::warn!("{warning}"));
-            carry_out(apply::run(&settings, &console), &console)
+            carry_out(apply::run(&settings, &console), settings.output.json, &console)
         }
         Command::Resume { run } => {
             let (run_dir, record) = RunDir::open(&run)?;
@@ -165,21 +168,33 @@ fn dispatch(matches: &ArgMatches, terminal: &Terminal, again: &Again) -> Result<
             let settings = resolve::resume(&recorded, &layers)?;
             let console = console(&settings.output, settings.until.as_ref())?;
             settings.merge.warnings().iter().for_each(|warning| tracing::warn!("{warning}"));
-            carry_out(resume::run(run_dir, record, &settings, &console), &console)
+            carry_out(
+                resume::run(run_dir, record, &settings, &console),
+                settings.output.json,
+                &console,
+            )
         }
         Command::Verify { run } => {
             let (run_dir, record) = RunDir::open(&run)?;
             let (recorded, layers) = over(&run_dir, &record)?;
             let settings = resolve::verify(&recorded, &layers)?;
             let console = console(&settings.output, settings.until.as_ref())?;
-            carry_out(verify::run(run_dir, &record, &settings, &console), &console)
+            carry_out(
+                verify::run(run_dir, &record, &settings, &console),
+                settings.output.json,
+                &console,
+            )
         }
         Command::Undo { run } => {
             let (run_dir, record) = RunDir::open(&run)?;
             let (recorded, layers) = over(&run_dir, &record)?;
             let settings = resolve::undo(&recorded, &layers)?;
             let console = console(&settings.output, settings.until.as_ref())?;
-            carry_out(undo::run(run_dir, &record, &settings, &console), &console)
+            carry_out(
+                undo::run(run_dir, &record, &settings, &console),
+                settings.output.json,
+                &console,
+            )
         }
         Command::Control { run, ask: Ask::Status } => {
             control::status(&run, layers()?.get(&JSON)?, terminal)
@@ -193,12 +208,26 @@ fn dispatch(matches: &ArgMatches, terminal: &Terminal, again: &Again) -> Result<
                 None => lookup::run(&account, path.as_deref(), json, terminal),
             }
         }
-        Command::Runs { mark } => {
+        Command::Forget { account, runs } => {
             let layers = layers()?;
             let (settings, json) = (resolve::cluster(&layers)?, layers.get(&JSON)?);
-            match mark {
+            in_runtime(forget::run(&account, &runs, &settings, json, terminal))
+        }
+        Command::Runs { what } => {
+            let layers = layers()?;
+            let (settings, json) = (resolve::cluster(&layers)?, layers.get(&JSON)?);
+            match what {
                 None => in_runtime(runs::list(&settings, json, terminal)),
-                Some(mark) => in_runtime(runs::mark(&settings, &mark, terminal)),
+                Some(OfRun::Lost { run }) => {
+                    in_runtime(runs::mark(&settings, &run, RunState::Lost, terminal))
+                }
+                Some(OfRun::Close { run }) => {
+                    in_runtime(runs::mark(&settings, &run, RunState::Closed, terminal))
+                }
+                Some(OfRun::Prune) => {
+                    let older_than = layers.get(&OLDER_THAN)?;
+                    in_runtime(prune::run(&settings, older_than, json, terminal))
+                }
             }
         }
         Command::Spec { what } => {
@@ -229,12 +258,18 @@ fn dispatch(matches: &ArgMatches, terminal: &Terminal, again: &Again) -> Result<
 /// Runs a command to its end, and gives back the lease that it may have taken.
 fn carry_out(
     command: impl Future<Output = Result<Exit, Failure>>,
+    json: bool,
     console: &Console,
 ) -> Result<Exit, Failure> {
-    in_runtime(async {
+    let result = in_runtime(async {
         let result = command.await;
         console.lease.release().await;
         result
+    });
+    result.inspect_err(|failure| {
+        if json {
+            register::report_lease(failure, &console.terminal);
+        }
     })
 }
 

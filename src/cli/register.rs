@@ -2,6 +2,7 @@
 //! goes on, and given back however it ends; groups that other runs stand in the way of are told apart before the first
 //! read, and at the end it is told how the groups of this run stand.
 
+mod busy;
 mod standing;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -10,19 +11,21 @@ use std::time::Duration;
 
 use tokio::task::JoinHandle;
 
-use super::Failure;
+use super::{Failure, Terminal};
 use crate::advice::Advice;
-use crate::cluster::{Cluster, ClusterRegister, RegisterReader};
+use crate::cluster::{Cluster, ClusterError, ClusterRegister, RegisterReader};
 use crate::journal::Journal;
 use crate::model::{AccountId, AccountType, Group, Pair};
 use crate::pairs::{Followed, Rule};
 use crate::pipeline::{Barred, Known, others};
 use crate::plan::{Plan, Refusal};
 use crate::register::{Archive, Later, Lineage, Register, Verdict};
+use crate::report::{AtWork, Leased, Rendered};
 use crate::run::RunId;
 use crate::spec::Spec;
 
-pub(super) use standing::{begun, check_newest, settle};
+pub(super) use busy::busy;
+pub(super) use standing::{begin, begun, end_of, enter, is_half_undone, settle, state_of};
 
 /// How often the lease is renewed while no window does it.
 const RENEWED: Duration = Duration::from_secs(20);
@@ -38,7 +41,7 @@ struct Held {
 }
 
 impl Lease {
-    /// Takes the lease on the keyspace for a run.
+    /// Takes the lease on the keyspace for a run, or for what stands for one.
     ///
     /// # Errors
     /// Another run has it, or there is no register and it may not be created.
@@ -46,9 +49,9 @@ impl Lease {
         &self,
         cluster: &Cluster,
         keyspace: &str,
-        run: &RunId,
+        run: &str,
     ) -> Result<Arc<ClusterRegister>, Failure> {
-        let register = Arc::new(cluster.register(keyspace, run.as_str()).await?);
+        let register = Arc::new(cluster.register(keyspace, run).await?);
         register.take().await?;
         let renewed = Arc::clone(&register);
         let renewing = tokio::spawn(async move {
@@ -76,6 +79,21 @@ impl Lease {
     }
 }
 
+/// Prints as JSON that a command was kept out by the lease of another run, if that is why it has failed.
+pub(super) fn report_lease(failure: &Failure, terminal: &Terminal) {
+    let Some(ClusterError::Leased { keyspace, lease, seconds }) = failure.error.downcast_ref()
+    else {
+        return;
+    };
+    let (run, host) = (lease.run.clone(), lease.host.clone());
+    let busy = AtWork { run, host, lease_s: *seconds };
+    let leased = Leased::new(keyspace, busy, failure.exit.code());
+    // Who cannot read it is told on standard error all the same.
+    if let Ok(report) = Rendered::of(&leased) {
+        let _ = terminal.print(&report.json);
+    }
+}
+
 /// The register, as far as a command may use it.
 pub(super) enum Past {
     /// With --no-register, or where no run has made one that could be read.
@@ -98,7 +116,7 @@ impl Past {
     ) -> Result<Self, Failure> {
         let Some(keyspace) = cluster.register_keyspace() else { return Ok(Self::Unknown) };
         if writes {
-            return lease.take(cluster, keyspace, run).await.map(Self::Held);
+            return lease.take(cluster, keyspace, run.as_str()).await.map(Self::Held);
         }
         let reader = cluster.register_reader(keyspace).await?;
         Ok(reader.map_or(Self::Unknown, |reader| Self::Read(Box::new(reader))))
@@ -287,7 +305,8 @@ pub(super) async fn undos_before(
         if named.insert(run) {
             let known = register.known_run(run).await.map_err(Failure::failed)?;
             let run_dir = known.as_ref().map_or(&**run, |known| known.host_and_dir().1);
-            undos.push(Advice::Undo { run: run_dir.into() });
+            let keep_changed = known.as_ref().is_some_and(is_half_undone);
+            undos.push(Advice::Undo { run: run_dir.into(), keep_changed });
         }
     }
     Ok(undos)

@@ -9,7 +9,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use super::bound::{Bound, of_cluster};
-use super::catalogue::calls::{FORCE, INSPECT, PAIRS, REPAIR, RESTART, USE_COPY};
+use super::catalogue::calls::{FORCE, INSPECT, KEEP_CHANGED, PAIRS, REPAIR, RESTART, USE_COPY};
 use super::catalogue::cluster::{HOSTS, KEYSPACE, NO_REGISTER};
 use super::catalogue::output::{CONFIG, LISTEN, RUN_DIR};
 use super::catalogue::work::{DISCOVER, FOLLOW, PACE, SETTLE, SPEC};
@@ -225,6 +225,12 @@ pub(super) fn verify(run: &Recorded, layers: &Layers) -> Result<VerifySettings, 
 pub(super) fn undo(run: &Recorded, layers: &Layers) -> Result<UndoSettings, SettingsError> {
     let (spec, cluster) = (recorded_spec(run, layers)?, cluster(layers)?);
     let events = events(&spec, Silence::Allowed, layers)?;
+    let (force, keep_changed) = (layers.get(&FORCE)?, layers.get(&KEEP_CHANGED)?);
+    if force && keep_changed {
+        return Err(SettingsError::new(
+            "--keep-changed leaves what was changed since, and --force takes it back: leave out one of them",
+        ));
+    }
     let pairs = match layers.find(&PAIRS)? {
         None => None,
         // The file may be written in another way than the run's input, but its accounts are the run's.
@@ -236,7 +242,8 @@ pub(super) fn undo(run: &Recorded, layers: &Layers) -> Result<UndoSettings, Sett
         events,
         spec,
         pairs,
-        force: layers.get(&FORCE)?,
+        force,
+        keep_changed,
         settle: layers.get(&SETTLE)?,
         pace: pace(layers)?,
         until: Until::of(layers)?,

@@ -11,6 +11,7 @@ use anyhow::anyhow;
 use tokio::sync::watch;
 
 use super::again;
+use super::forget::ERASED;
 use super::identity::{Identity, check_tables};
 use super::ready::{Needs, Ready};
 use super::recorded::settings_of;
@@ -24,6 +25,7 @@ use crate::moment::Moment;
 use crate::pairs;
 use crate::pipeline::{Known, others};
 use crate::plan::Plan;
+use crate::register::RunState;
 use crate::run::{InputRecord, RunDir, RunRecord, copy_of_pairs, files};
 use crate::setting::Command;
 
@@ -52,15 +54,22 @@ async fn carry_out(
     console.run_log.attach(run_dir.append(files::LOG)?).map_err(Failure::failed)?;
     tracing::info!("going on with run {} in {}", record.id, run_dir.path().display());
 
-    let plan = planned(&run_dir, &record.input, format, *use_copy, &mut stop).await?;
     let journal = SqliteJournal::open(&run_dir.file(files::JOURNAL))?;
+    if journal.meta(ERASED)?.is_some() {
+        return Err(Failure::failed(anyhow!(
+            "an account of this run was forgotten, and with it what its groups are made of: it is not resumed any more. \
+             verify compares the others, and undo takes them back"
+        )));
+    }
+    let plan = planned(&run_dir, &record.input, format, *use_copy, &mut stop).await?;
     Identity::new(&record, merge, &plan).check(&journal)?;
     let known = Known::new(journal.states()?);
     if journal.meta(WHOLE_UNDONE)?.is_some() {
         check_not_undone(&known, run_dir.path(), &record)?;
     }
     let ready = Ready::start_unless(&mut stop, Needs::of(merge, &record.id, true), console).await?;
-    register::check_newest(&ready.past, &record.id, &journal, plan.len() as u64).await?;
+    let (run, spec) = ((&record, run_dir.path()), (ready.spec(), merge.spec.sha256()));
+    register::enter(&ready.past, run, spec, &journal, plan.len() as u64).await?;
     check_tables(&journal, ready.spec())?;
     others::keep_registered(&journal, ready.past.held().is_some())?;
     let known = match ready.past.archive() {
@@ -71,9 +80,11 @@ async fn carry_out(
             let known = if is_less { Known::new(journal.states()?) } else { known };
             let lineage = register::lineage(past, &plan, ready.spec(), Some(own.as_str())).await?;
             let barred = register::barred(&lineage, &plan, &known, &journal)?;
+            others::note_rejected(&barred, &plan, &journal)?;
             known.with(barred)
         }
     };
+    register::begin(&ready.past, RunState::Running).await?;
     // What is refused above would be refused again.
     console.again.set(again::same());
 
@@ -104,7 +115,10 @@ fn check_not_undone(known: &Known, run: &Path, record: &RunRecord) -> Result<(),
     if groups == 0 {
         return Ok(());
     }
-    let undo = Advice::Undo { run: run.to_path_buf() };
+    let undo = match known.is_disputed() {
+        true => Advice::Undo { run: run.to_path_buf(), keep_changed: true },
+        false => Advice::undo(run),
+    };
     let with = settings_of(run, record, Command::Apply)?;
     let apply = Advice::Apply { pairs: copy_of_pairs(run)?, with };
     Err(Failure::failed(anyhow!(

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, anyhow};
 
-use super::args::OfRun;
+use super::register::end_of;
 use super::{Exit, Failure, Terminal};
 use crate::cluster::{Cluster, ClusterSettings};
 use crate::model::now_us;
@@ -39,21 +39,16 @@ pub(super) async fn list(
 /// Tells the register what became of a run that nobody can ask any more.
 pub(super) async fn mark(
     settings: &ClusterSettings,
-    mark: &OfRun,
+    run: &str,
+    state: RunState,
     terminal: &Terminal,
 ) -> Result<Exit, Failure> {
-    let (run, state, follows) = match mark {
-        OfRun::Lost { run } => (
-            run,
-            RunState::Lost,
+    let follows = match state {
+        RunState::Lost => {
             "accounts that it left half merged are rejected as lost-run; what it finished stands, and what its sources \
-             get late is nobody's to sweep",
-        ),
-        OfRun::Close { run } => (
-            run,
-            RunState::Closed,
-            "nothing that it did counts any more: its accounts are as if it had never been",
-        ),
+             get late is nobody's to sweep"
+        }
+        _ => "nothing that it did counts any more: its accounts are as if it had never been",
     };
     let cluster = Cluster::connect(settings.clone()).await?;
     let register = cluster.register(register(settings)?, run).await?;
@@ -64,7 +59,7 @@ pub(super) async fn mark(
         )));
     };
     let lease = register.reader().lease().await.map_err(Failure::failed)?;
-    if let Some(lease) = lease.filter(|lease| lease.run == *run && lease.is_live(now_us())) {
+    if let Some(lease) = lease.filter(|lease| lease.run == run && lease.is_live(now_us())) {
         let seconds = lease.seconds_left(now_us());
         return Err(Failure::failed(anyhow!(
             "{lease} is at work: stop it there. If its process is gone, its lease ends in {seconds} s"
@@ -76,12 +71,13 @@ pub(super) async fn mark(
     Ok(Exit::Done)
 }
 
-fn register(settings: &ClusterSettings) -> Result<&str, Failure> {
+pub(super) fn register(settings: &ClusterSettings) -> Result<&str, Failure> {
     let none = || Failure::unusable(anyhow!("--no-register leaves nothing to be asked"));
     settings.register.as_deref().ok_or_else(none)
 }
 
 fn listed(run: Run) -> ListedRun {
+    let end = end_of(&run);
     let (host, run_dir) = run.host_and_dir();
     let (host, run_dir) = (host.to_owned(), PathBuf::from(run_dir));
     let [input_sha256, spec_sha256] = run.hashes;
@@ -89,7 +85,7 @@ fn listed(run: Run) -> ListedRun {
         host,
         run_dir,
         run: run.id,
-        is_unfinished: run.state.is_unfinished(),
+        end,
         state: run.state.name(),
         user: run.user,
         tributary: run.version,

@@ -12,7 +12,8 @@ use tokio::sync::watch;
 use super::engine::{Engine, Merged, Work};
 use super::latency_log::LatencyLog;
 use super::{
-    Console, Exit, Failure, MergeSettings, OutputSettings, again, facts, live, scan, sweep,
+    Console, Exit, Failure, MergeSettings, OutputSettings, again, facts, live, register, scan,
+    sweep,
 };
 use crate::advice::Advice;
 use crate::journal::{JournalError, State};
@@ -209,6 +210,7 @@ impl Session<'_> {
         applied.set_throughput(merged.took, outcome.pairs_merged, rows);
         let journaled = journaled.and_then(|now| self.add_reasons(engine, now, merged));
         applied.failures = merged.reasons.top(REASONS);
+        applied.busy = register::busy(&self.known, engine.register.as_deref()).await;
         (applied, journaled)
     }
 
@@ -252,13 +254,18 @@ impl Session<'_> {
     /// What became of the groups, and of their pairs.
     fn fates(&self, known: &Known) -> (Fates, Fates) {
         let stats = self.plan.stats();
+        let busy = &self.known.barred().busy;
         let mut groups = Fates { planned: stats.groups, ..Fates::default() };
         let mut pairs = Fates { planned: stats.pairs, ..Fates::default() };
         for group in 0..self.plan.len() {
             let fate: fn(&mut Fates) -> &mut u64 = match known.state(group) {
                 Some(State::Done) => |fates| &mut fates.done,
+                Some(State::Undoing | State::Undone | State::Disputed | State::Erased) => {
+                    |fates| &mut fates.undone
+                }
+                _ if busy.contains_key(&group) => |fates| &mut fates.busy,
                 Some(State::Failed) => |fates| &mut fates.failed,
-                Some(State::Undoing | State::Undone | State::Disputed) => |fates| &mut fates.undone,
+                Some(State::Rejected) => |fates| &mut fates.rejected,
                 _ if group >= self.settings.work.limits.groups => |fates| &mut fates.limited,
                 None | Some(State::Intended | State::Written | State::Sweeping) => {
                     |fates| &mut fates.not_started
@@ -294,6 +301,9 @@ impl Session<'_> {
                 failures.append(&record.pairs, &record.reason.unwrap_or_default())?;
             }
         }
+        for (group, why) in self.known.barred().groups() {
+            failures.append(&self.plan.group(group).pairs, why)?;
+        }
         Ok(())
     }
 
@@ -306,7 +316,7 @@ impl Session<'_> {
             }
             Ended::TooManyErrors | Ended::Fatal => Exit::Failed,
             Ended::Finished
-                if applied.groups.failed > 0 || self.plan.stats().rejected_lines() > 0 =>
+                if applied.groups.are_kept_out() || self.plan.stats().rejected_lines() > 0 =>
             {
                 Exit::Partial
             }
@@ -367,10 +377,11 @@ fn taken(operations: Vec<LatencySummary>) -> Vec<LatencySummary> {
 /// What became of groups and pairs, by the counters of this session.
 fn counted(before: (Fates, Fates), outcome: &RunOutcome) -> (Fates, Fates) {
     let count = |before: Fates, done: u64, failed: u64| {
-        let Fates { planned, limited, undone, .. } = before;
+        let Fates { planned, limited, undone, busy, rejected, .. } = before;
         let done = before.done + done;
-        let not_started = planned.saturating_sub(done + failed + limited + undone);
-        Fates { planned, done, failed, not_started, limited, undone }
+        let others = limited + undone + busy + rejected;
+        let not_started = planned.saturating_sub(done + failed + others);
+        Fates { planned, done, failed, not_started, limited, undone, busy, rejected }
     };
     (
         count(before.0, outcome.done, outcome.failed),

@@ -130,6 +130,8 @@ pub(crate) struct UndoSettings {
     pub(crate) pairs: Option<(PathBuf, Format)>,
     /// Take back also what has been changed since.
     pub(crate) force: bool,
+    /// End what an undo has begun, and leave what was changed.
+    pub(crate) keep_changed: bool,
     /// How far before its first look a group is dated, as in the run.
     pub(crate) settle: Duration,
     /// How fast.

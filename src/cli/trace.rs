@@ -57,7 +57,7 @@ pub(super) async fn run(
 }
 
 /// An id as it was given, and as accounts of each type that it could be of are written out.
-fn spellings(account: &str) -> Vec<String> {
+pub(super) fn spellings(account: &str) -> Vec<String> {
     let mut spellings = vec![account.to_owned()];
     for of in AccountType::VARIANTS {
         let usual = of.parse(account).map(|cell| of.text(&cell).into_owned());
@@ -67,12 +67,12 @@ fn spellings(account: &str) -> Vec<String> {
 }
 
 fn traced(account: &str, stay: &Stay, run: Option<&Run>) -> TracedStay {
-    let (host, dir) = run.map_or(("", ""), Run::host_and_dir);
+    let at = run.map(Run::host_and_dir);
     TracedStay {
         account: account.to_owned(),
         run: stay.run.clone(),
-        host: host.to_owned(),
-        run_dir: PathBuf::from(dir),
+        host: at.map(|(host, _)| host.to_owned()),
+        run_dir: at.map(|(_, dir)| PathBuf::from(dir)),
         into: stay.into.clone(),
         t_us: stay.t,
         as_of: Moment::from_us(stay.t),

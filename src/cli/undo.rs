@@ -1,7 +1,8 @@
 //! `undo`: undo a run, or the groups of some of its pairs.
 
+mod conflicts;
+
 use std::collections::{BTreeMap, HashSet};
-use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -14,31 +15,17 @@ use super::latency_log::LatencyLog;
 use super::ready::{Needs, Ready};
 use super::replan::followed;
 use super::{Console, Exit, Failure, Progress, UndoSettings, again, facts, listen, live, register};
-use crate::journal::{Journal, JournalError, SqliteJournal};
+use crate::journal::{Journal, JournalError, Note, SqliteJournal, State};
 use crate::live::Phase;
-use crate::model::{Cell, EXPIRY, Group, Pair};
+use crate::model::{EXPIRY, Group, Pair};
 use crate::moment::Moment;
 use crate::pairs::{self, Followed, Format};
 use crate::pipeline::{Discover, Reason, Walked};
-use crate::readable;
+use crate::register::RunState;
 use crate::report::{FailureReasons, Rendered, Undoing, UndoneGroups, UndonePairs, UndoneTable};
-use crate::run::{RunDir, RunError, RunRecord, files};
+use crate::run::{RunDir, RunRecord, files};
 use crate::spec::{Spec, Table};
-use crate::undo::{self, Conflict, Options, Reported, Rows, SelectError, Selected, Undone};
-
-/// conflicts.csv: the columns of diff.csv, but for its verdicts.
-const HEADER: [&str; 10] = [
-    "table",
-    "account",
-    "key",
-    "column",
-    "expected",
-    "found",
-    "found_written_at",
-    "from",
-    "to",
-    "line",
-];
+use crate::undo::{self, Options, Rows, SelectError, Selected, Undone};
 
 /// That a run has been begun to be undone as a whole, as its journal says it.
 pub(super) const WHOLE_UNDONE: &str = "taken_back_as_a_whole";
@@ -97,7 +84,8 @@ async fn carry_out(
         min_gc_grace: None,
     };
     let ready = Ready::start_unless(&mut stop, needs, console).await?;
-    register::check_newest(&ready.past, &record.id, &journal, identity::groups(&journal)?).await?;
+    let (run, checked) = ((record, run_dir.path()), (ready.spec(), spec.sha256()));
+    register::enter(&ready.past, run, checked, &journal, identity::groups(&journal)?).await?;
     check_tables(&journal, ready.spec())?;
     let (not_yet, first) = match ready.past.archive() {
         None => (BTreeMap::new(), Vec::new()),
@@ -114,23 +102,37 @@ async fn carry_out(
             (not_yet, first)
         }
     };
-    if pairs.is_none() {
+    selected.groups.retain(|group| !not_yet.contains_key(group));
+    if settings.keep_changed {
+        let begun = groups_in(&journal, &[State::Undoing, State::Disputed])?;
+        selected.groups.retain(|group| begun.contains(group));
+    }
+    let is_of_whole = pairs.is_none() && !settings.keep_changed;
+    if is_of_whole && (not_yet.is_empty() || !selected.groups.is_empty()) {
         // A run that is undone as a whole does not go on merging, whatever becomes of the rest.
         journal.set_meta(WHOLE_UNDONE, "yes")?;
     }
-    selected.groups.retain(|group| !not_yet.contains_key(group));
+    if !selected.groups.is_empty() {
+        let state = if is_of_whole { RunState::Undoing } else { RunState::UndoingSome };
+        register::begin(&ready.past, state).await?;
+    }
     let engine = ready.with(Arc::new(journal))?;
     console.again.set(again::same());
 
     let latency = run_dir.append(files::LATENCY)?;
     let log = LatencyLog::start(latency, run_dir.file(files::LATENCY), &engine.context);
     let mut reasons = FailureReasons::default();
-    let (undone, flushed) = walk(&engine, &selected, settings, console, stop, &mut reasons).await;
+    let (mut undone, flushed) =
+        walk(&engine, &selected, settings, console, stop, &mut reasons).await;
     let timeline = log.finish().await;
     // From here on trouble is kept until the report is out: what was done has to be known, however
     // rough the end.
     let spec = Arc::clone(&engine.context.spec);
-    let listed = list_conflicts(&engine, run_dir);
+    let listed = conflicts::list(&engine, run_dir);
+    let kept_changed = match settings.keep_changed {
+        true => keep_changed(&engine, &selected, &mut undone),
+        false => Ok(0),
+    };
     let facts = engine.events(undone.ended == Walked::Interrupted);
     let (retries, latency) = (engine.context.retries(), engine.context.recorder.totals());
     let total = identity::groups(&*engine.journal)?;
@@ -138,15 +140,18 @@ async fn carry_out(
     console.status.freeze();
     let closed = engine.close(undone.ended == Walked::Interrupted).await;
     let conflicts = *listed.as_ref().unwrap_or(&0);
-    let trouble = [flushed.err().map(Failure::from), listed.err(), settled.err(), closed.err()];
-    let trouble = trouble.into_iter().flatten().next();
+    let is_kept = *kept_changed.as_ref().unwrap_or(&0);
+    let trouble = [flushed.err().map(Failure::from), listed.err(), kept_changed.err()];
+    let trouble = trouble.into_iter().chain([settled.err(), closed.err()]);
+    let trouble = trouble.flatten().next();
     let exit = match exit(&undone) {
         _ if trouble.is_some() => Exit::Failed,
         Exit::Done if !not_yet.is_empty() => Exit::Differences,
         exit => exit,
     };
 
-    let groups = UndoneGroups { refused: not_yet.len() as u64, ..groups(&selected, &undone) };
+    let groups =
+        UndoneGroups { refused: not_yet.len() as u64, ..groups(&selected, &undone, is_kept) };
     let is_left = groups.not_started + groups.failed > 0;
     let finished_at = Moment::now();
     let undoing = Undoing {
@@ -159,6 +164,7 @@ async fn carry_out(
         elapsed_s: finished_at.since(started_at).as_secs_f64(),
         exit_code: exit.code(),
         force: settings.force,
+        keep_changed: settings.keep_changed,
         pairs_file: pairs.as_ref().map(|(path, _)| path.clone()),
         stopped: match undone.ended {
             Walked::Finished => None,
@@ -192,6 +198,28 @@ async fn carry_out(
     console.report(&report, settings.output.json)?;
     kept?;
     trouble.map_or(Ok(exit), Err)
+}
+
+/// The groups of a journal that stand in one of these states.
+fn groups_in(journal: &dyn Journal, states: &[State]) -> Result<HashSet<usize>, JournalError> {
+    let all = journal.states()?.into_iter();
+    Ok(all.filter(|(_, state)| states.contains(state)).map(|(group, _)| group).collect())
+}
+
+/// Ends the selected groups in which something was left alone: that belongs to whoever changed it. Returns how many they
+/// are.
+fn keep_changed(engine: &Engine, selected: &Selected, undone: &mut Undone) -> Result<u64, Failure> {
+    let disputed = groups_in(&*engine.journal, &[State::Disputed])?;
+    for group in selected.groups.iter().filter(|group| disputed.contains(group)) {
+        engine.journal.note(Note {
+            group: *group,
+            state: State::Undone,
+            reason: Some("what was changed since stays where it is".to_owned()),
+            known_as: None,
+        })?;
+    }
+    undone.pairs_undone += std::mem::take(&mut undone.pairs_disputed);
+    Ok(std::mem::take(&mut undone.disputed))
 }
 
 /// Takes the selected groups back, with progress.
@@ -269,13 +297,14 @@ fn exit(undone: &Undone) -> Exit {
     }
 }
 
-fn groups(selected: &Selected, undone: &Undone) -> UndoneGroups {
+fn groups(selected: &Selected, undone: &Undone, kept_changed: u64) -> UndoneGroups {
     let all = selected.groups.len() as u64;
-    let had_turn = undone.undone + undone.disputed + undone.failed;
+    let had_turn = undone.undone + undone.disputed + undone.failed + kept_changed;
     UndoneGroups {
         selected: all,
         undone: undone.undone,
         disputed: undone.disputed,
+        kept_changed,
         failed: undone.failed,
         not_started: match undone.ended {
             // Then every group has had its turn, or the report says that it does not add up.
@@ -298,65 +327,6 @@ fn tables(spec: &Spec, undone: &Undone) -> Vec<UndoneTable> {
         left_alone: rows.left_alone,
     };
     tables.map(table).collect()
-}
-
-/// Writes conflicts.csv anew: the cells of all groups that are disputed now, and for each of their pairs
-/// that no cell names a line with nothing but the pair, because groups are undone whole. So the file can
-/// be fed in with --pairs. Returns the number of cells.
-fn list_conflicts(engine: &Engine, run_dir: &RunDir) -> Result<u64, Failure> {
-    let (journal, codec, spec) = (&*engine.journal, &engine.context.codec, &engine.context.spec);
-    run_dir.replace(files::CONFLICTS, b"")?;
-    let mut out = csv::Writer::from_writer(run_dir.append(files::CONFLICTS)?);
-    let mut cells = 0;
-    let mut named = HashSet::new();
-    let of_file = |cause: io::Error| {
-        Failure::from(RunError::Write { path: run_dir.file(files::CONFLICTS), cause })
-    };
-    let mut write =
-        |record: &[String]| out.write_record(record).map_err(|error| of_file(error.into()));
-    write(&HEADER.map(str::to_owned))?;
-    undo::conflicts::<Failure>(journal, codec, |reported| match reported {
-        Reported::Conflict(conflict) => {
-            cells += 1;
-            named.insert(conflict.pair.line);
-            write(&line(spec, conflict))
-        }
-        Reported::Over(pairs) => {
-            let mut unnamed = pairs.iter().filter(|pair| !named.contains(&pair.line));
-            unnamed.try_for_each(|pair| write(&of_pair([const { String::new() }; 7], pair)))?;
-            named.clear();
-            Ok(())
-        }
-    })?;
-    out.flush().map_err(of_file)?;
-    Ok(cells)
-}
-
-fn line(spec: &Spec, conflict: &Conflict) -> [String; 10] {
-    let table = &spec.tables[conflict.table];
-    let column = &table.columns[conflict.column];
-    let shown = |cell: &Cell| match cell {
-        Some(value) => readable::cell(&column.cql_type, value),
-        None => String::new(),
-    };
-    let written_at = conflict.found_written_at.map(readable::write_time);
-    let cells = [
-        table.name.clone(),
-        conflict.account.to_string(),
-        readable::key(table, &conflict.key),
-        column.name.clone(),
-        shown(&conflict.expected),
-        shown(&conflict.found),
-        written_at.unwrap_or_default(),
-    ];
-    of_pair(cells, &conflict.pair)
-}
-
-fn of_pair(cells: [String; 7], pair: &Pair) -> [String; 10] {
-    let [table, account, key, column, expected, found, written_at] = cells;
-    let (from, to) = (pair.from.to_string(), pair.into.to_string());
-    let line = pair.line.to_string();
-    [table, account, key, column, expected, found, written_at, from, to, line]
 }
 
 #[cfg(test)]

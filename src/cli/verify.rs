@@ -17,6 +17,7 @@ use crate::journal::{Journal, SqliteJournal, State};
 use crate::live::Phase;
 use crate::moment::Moment;
 use crate::pipeline::{Discover, Walked};
+use crate::register::RunState;
 use crate::report::{Rendered, TruncatedTable, Verification, VerifiedGroups, VerifiedTable};
 use crate::run::{RunDir, RunRecord, files};
 use crate::verify::{self, Options, Verified};
@@ -62,7 +63,8 @@ async fn carry_out(
         min_gc_grace: None,
     };
     let ready = Ready::start_unless(&mut stop, needs, console).await?;
-    register::check_newest(&ready.past, &record.id, &journal, total).await?;
+    let (run, checked) = ((record, run_dir.path()), (ready.spec(), spec.sha256()));
+    register::enter(&ready.past, run, checked, &journal, total).await?;
     check_tables(&journal, ready.spec())?;
     let truncated = facts::truncated(ready.store(), record.started_at).await;
     if let (Some(TruncatedTable { table, at }), true) = (truncated.first(), *repair) {
@@ -79,6 +81,10 @@ async fn carry_out(
             later.await?.into_keys().collect()
         }
     };
+    if !done.is_empty() {
+        // A repair that dies leaves its accounts busy until the run is resumed.
+        register::begin(&ready.past, RunState::Running).await?;
+    }
     let engine = ready.with(Arc::new(journal))?;
     let command = again::same();
     console.again.set(command.clone());

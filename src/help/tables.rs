@@ -5,17 +5,19 @@ use crate::pairs::{Consequence, RULES};
 use crate::setting::{Command, Layer, Row};
 
 /// The commands that take settings, as they are typed.
-const COMMANDS: [&str; 12] = [
+const COMMANDS: [&str; 14] = [
     "plan",
     "apply",
     "resume",
     "verify",
     "undo",
     "runs",
+    "runs prune",
     "spec show",
     "spec check",
     "spec init",
     "lookup",
+    "forget",
     "control status",
     "config",
 ];

@@ -46,12 +46,16 @@ pub enum State {
     Sweeping,
     /// Given up, with a reason; what was recorded for it stands.
     Failed,
+    /// Never begun, with a reason: other runs have moved its accounts elsewhere since it was planned.
+    Rejected,
     /// It is being undone; rows may or may not be restored.
     Undoing,
     /// Undone, events included.
     Undone,
     /// Undone but for rows that someone had changed since.
     Disputed,
+    /// Over, and erased: an account of it was to be forgotten.
+    Erased,
 }
 
 /// What a slice is for; its body is read accordingly.

@@ -5,6 +5,7 @@
 //! The first failure stays: everything that is asked for later fails with it, even if there is room again,
 //! because nobody knows what a failed sync has lost.
 
+mod erase;
 mod packed;
 mod reads;
 mod schema;
@@ -82,6 +83,14 @@ impl SqliteJournal {
     pub(crate) fn open_read_only(path: &Path) -> Result<Self, JournalError> {
         let reads = Reads::new(path, schema::looking(path)?)?;
         Ok(Self { path: path.to_owned(), reads, writer: None })
+    }
+
+    /// Erases groups of a journal for good, with all that it has of their accounts; nobody may be working on it.
+    ///
+    /// # Errors
+    /// It cannot be read or written, or is damaged.
+    pub(crate) fn erase(path: &Path, groups: &[usize]) -> Result<(), JournalError> {
+        erase::erase(path, groups)
     }
 
     /// The type of its accounts.

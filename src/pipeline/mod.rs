@@ -49,7 +49,7 @@ pub use group::{GroupError, Merged, merge_group};
 pub(crate) use inspect::Absent;
 pub use inspect::{Conflict, Figures, Inspected, Selection, inspect};
 pub use operations::Operations;
-pub(crate) use run::Barred;
+pub(crate) use run::{Barred, Busy};
 pub use run::{Ended, ErrorLimit, Known, Limits, Progress, Reason, RunOutcome, run};
 pub(crate) use scan::ScanProgress;
 pub use scan::{Discover, Scanned, scan};

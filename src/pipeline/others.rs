@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::journal::{Journal, JournalError, Kind, State, Unwritten};
+use crate::journal::{Journal, JournalError, Kind, Note, State, Unwritten};
 use crate::model::{Group, TimestampUs};
 use crate::plan::Plan;
 use crate::register::{
@@ -10,7 +10,7 @@ use crate::register::{
 };
 use crate::storage::StorageError;
 
-use super::{Barred, Known};
+use super::{Barred, Busy, Known};
 
 /// Groups that the register is asked about at once.
 const GROUPS: usize = 10_000;
@@ -37,11 +37,20 @@ pub fn barred(
             Some(_) => journal.group(group.index)?.and_then(|record| record.t),
         };
         match (state, t) {
-            (Some(State::Undone), _) => {}
+            (Some(State::Undone | State::Erased), _) => {}
             // Nothing of it was ever intended.
             (None, _) | (_, None) => {
-                if let Some((_, verdict)) = lineage.verdicts(&group).into_iter().next() {
-                    barred.not_begun.insert(group.index, say(&verdict));
+                let mut verdicts: Vec<Verdict> =
+                    lineage.verdicts(&group).into_iter().map(|(_, verdict)| verdict).collect();
+                // What somebody is busy with comes first.
+                verdicts.sort_by_key(|verdict| !matches!(verdict, Verdict::Busy { .. }));
+                let Some(verdict) = verdicts.first() else { continue };
+                let why = say(verdict);
+                match verdict {
+                    Verdict::Busy { run, is_lost: false, .. } => {
+                        barred.busy.insert(group.index, Busy { run: run.clone(), why });
+                    }
+                    _ => drop(barred.rejected.insert(group.index, why)),
                 }
             }
             (Some(state), Some(t)) => {
@@ -51,14 +60,35 @@ pub fn barred(
                     "run {} has worked on accounts of this group since: end or undo that one first",
                     last.run
                 );
+                let run = last.run.clone();
                 match state {
-                    State::Done => barred.moved_on.insert(group.index, last.run.clone()),
-                    _ => barred.not_begun.insert(group.index, why),
-                };
+                    State::Done => drop(barred.moved_on.insert(group.index, run)),
+                    _ => drop(barred.busy.insert(group.index, Busy { run, why })),
+                }
             }
         }
     }
     Ok(barred)
+}
+
+/// Notes the groups of a run that are not begun any more, because their accounts went elsewhere.
+///
+/// # Errors
+/// The journal cannot be written.
+pub(crate) fn note_rejected(
+    barred: &Barred,
+    plan: &Plan,
+    journal: &dyn Journal,
+) -> Result<(), JournalError> {
+    barred.rejected.iter().try_for_each(|(index, why)| {
+        let Group { survivor, pairs, .. } = plan.group(*index);
+        journal.note(Note {
+            group: *index,
+            state: State::Rejected,
+            reason: Some(why.clone()),
+            known_as: Some((survivor, pairs)),
+        })
+    })
 }
 
 /// Whether the register has known every write of a run from its first one on, as its journal says it.
@@ -74,6 +104,14 @@ pub fn keep_registered(journal: &dyn Journal, is_registered: bool) -> Result<(),
         (Some("yes"), false) => journal.set_meta(REGISTERED, "no"),
         _ => Ok(()),
     }
+}
+
+/// Whether a run was begun with the register.
+///
+/// # Errors
+/// The journal cannot be read.
+pub fn was_registered(journal: &dyn Journal) -> Result<bool, JournalError> {
+    Ok(journal.meta(REGISTERED)?.is_some())
 }
 
 /// Forgets the intents of a run that were never written: the register has no row of them, or another run has begun
@@ -201,7 +239,7 @@ pub async fn settle<R: Register + ?Sized>(
 ) -> Result<(), AskError> {
     let mut open = BTreeSet::new();
     for (group, state) in journal.states()? {
-        if !matches!(state, State::Done | State::Undone)
+        if !matches!(state, State::Done | State::Undone | State::Rejected | State::Erased)
             && let Some(record) = journal.group(group)?
         {
             open.insert(record.survivor.text().into_owned());

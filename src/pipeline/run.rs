@@ -54,11 +54,37 @@ pub struct Known {
 /// Groups that other runs stand in the way of.
 #[derive(Clone, Debug, Default)]
 pub struct Barred {
-    /// Those that are not merged, or not resumed, and why.
-    pub(crate) not_begun: HashMap<usize, String>,
+    /// Those that wait for a run, and why: it has not ended with their accounts, or has to be undone first.
+    pub(crate) busy: HashMap<usize, Busy>,
+    /// Those that were never begun and are not any more, and why: their accounts went elsewhere.
+    pub(crate) rejected: HashMap<usize, String>,
     /// Those that are done, and whose accounts another run has worked on since: what their sources get late is not
     /// theirs to place. With that run.
     pub(crate) moved_on: HashMap<usize, String>,
+}
+
+/// What a group waits for.
+#[derive(Clone, Debug)]
+pub(crate) struct Busy {
+    /// The run that has to be ended, or undone, first.
+    pub(crate) run: String,
+    /// Why.
+    pub(crate) why: String,
+}
+
+impl Barred {
+    /// The groups that are neither merged nor resumed, and why; the first of the plan first.
+    pub fn groups(&self) -> impl Iterator<Item = (usize, &str)> {
+        let busy = self.busy.iter().map(|(group, busy)| (*group, &*busy.why));
+        let rejected = self.rejected.iter().map(|(group, why)| (*group, &**why));
+        let mut groups: Vec<(usize, &str)> = busy.chain(rejected).collect();
+        groups.sort_unstable();
+        groups.into_iter()
+    }
+
+    fn keeps_out(&self, group: usize) -> bool {
+        self.busy.contains_key(&group) || self.rejected.contains_key(&group)
+    }
 }
 
 impl Known {
@@ -94,10 +120,28 @@ impl Known {
         self.states.iter().filter(is_undone).count()
     }
 
+    /// Whether all groups that are not undone are so but for keys that somebody had changed.
+    pub(crate) fn is_disputed(&self) -> bool {
+        use State::{Disputed, Rejected, Undone};
+        let mut states = self.states.iter().flatten();
+        let is_undone = |state: &State| matches!(state, Disputed | Rejected | Undone);
+        self.states.contains(&Some(Disputed)) && states.all(is_undone)
+    }
+
     /// Whether there is nothing left to be done for a group: it is done, or was undone since.
     pub fn is_over(&self, group: usize) -> bool {
-        use State::{Disputed, Done, Undoing, Undone};
-        matches!(self.state(group), Some(Done | Undoing | Undone | Disputed))
+        use State::{Disputed, Done, Erased, Undoing, Undone};
+        matches!(self.state(group), Some(Done | Undoing | Undone | Disputed | Erased))
+    }
+
+    /// Whether a group is to be merged, or resumed.
+    pub(crate) fn is_left(&self, group: usize) -> bool {
+        !self.is_over(group) && !self.barred.keeps_out(group)
+    }
+
+    /// Where a group stands of which something may have been written.
+    fn begun(&self, group: usize) -> Option<State> {
+        self.state(group).filter(|state| *state != State::Rejected)
     }
 }
 
@@ -171,10 +215,9 @@ pub async fn run<S: Writer, E>(
         ..RunOutcome::nothing(Ended::Finished)
     };
     let mut unwritten = None;
-    let left = (0..total).filter(|group| !known.is_over(*group));
+    let left = (0..total).filter(|group| known.is_left(*group));
     let work = |window, index: usize, large| {
-        let barred = known.barred.not_begun.get(&index).cloned();
-        run_group(window, plan.group(index), known.state(index), large, barred)
+        run_group(window, plan.group(index), known.begun(index), large)
     };
     let on_end = |index: usize, end: thread::Result<Option<Outcome>>| {
         let Some(end) = end.unwrap_or_else(|panic| Some(panicked(&*panic))) else {
@@ -245,12 +288,7 @@ async fn run_group<S: Writer>(
     group: Group,
     earlier: Option<State>,
     large: Option<LargePermit>,
-    barred: Option<String>,
 ) -> Option<Outcome> {
-    if let Some(reason) = barred {
-        let class = reason.split(':').next().unwrap_or_default().to_owned();
-        return Some(Outcome::Failed(Reason { reason, class }));
-    }
     let began = Instant::now();
     Some(match merge_group(&window, &group, earlier, large).await {
         Ok(merged) => {

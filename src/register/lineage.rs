@@ -154,6 +154,14 @@ impl Lineage {
     }
 }
 
+/// How what a run did to an account stands, once it is over.
+fn over(last: Step) -> Standing {
+    match last {
+        Step::Undo => Standing::Undone,
+        Step::Merge | Step::After => Standing::Done,
+    }
+}
+
 /// What one run did to an account, from its entries by time.
 fn stay(
     account: &str,
@@ -166,10 +174,9 @@ fn stay(
     let state = run.map(|run| run.state);
     let standing = match windows.get(&last.t) {
         _ if state == Some(RunState::Closed) => Standing::Undone,
-        Some(Some(end)) if !end.open.contains(&last.survivor) => match last.step {
-            Step::Undo => Standing::Undone,
-            Step::Merge | Step::After => Standing::Done,
-        },
+        Some(Some(end)) if !end.open.contains(&last.survivor) => over(last.step),
+        // Only runs that had ended are pruned.
+        None if run.is_none() => over(last.step),
         _ if state == Some(RunState::Lost) => Standing::Lost,
         _ => Standing::Busy,
     };

@@ -1,6 +1,6 @@
 //! A register in memory, for tests: what the one in Cassandra promises, without a cluster.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures::FutureExt;
@@ -9,7 +9,9 @@ use futures::future::{BoxFuture, ready};
 use crate::model::TimestampUs;
 use crate::storage::StorageError;
 
-use super::{Archive, Entry, LEASE_US, Lease, Register, Run, RunWindows, WindowEnd, lost};
+use super::{
+    Archive, Entry, LEASE_US, Lease, Prunable, Register, Run, RunWindows, WindowEnd, lost,
+};
 
 /// What all runs see.
 #[derive(Debug, Default)]
@@ -71,6 +73,12 @@ impl MemoryRegister {
         if let Some(run) = lock(shared).runs.get_mut(run) {
             run.state = super::RunState::Lost;
         }
+    }
+
+    /// Notes what is known of a run now.
+    #[cfg(test)]
+    pub(crate) fn know(&self, run: Run) {
+        lock(&self.shared).runs.insert(run.id.clone(), run);
     }
 
     fn of<T: Send + 'static>(
@@ -151,5 +159,39 @@ impl Archive for MemoryRegister {
 
     fn known_run<'a>(&'a self, run: &'a str) -> BoxFuture<'a, Result<Option<Run>, StorageError>> {
         self.of(|shared| Ok(shared.runs.get(run).cloned()))
+    }
+}
+
+impl Prunable for MemoryRegister {
+    fn known_runs(&self) -> BoxFuture<'_, Result<Vec<Run>, StorageError>> {
+        self.of(|shared| Ok(shared.runs.values().cloned().collect()))
+    }
+
+    fn windowed_runs(&self) -> BoxFuture<'_, Result<BTreeSet<String>, StorageError>> {
+        self.of(|shared| Ok(shared.windows.keys().map(|(run, _)| run.clone()).collect()))
+    }
+
+    fn erase_entries<'a>(
+        &'a self,
+        runs: &'a BTreeSet<String>,
+    ) -> BoxFuture<'a, Result<(), StorageError>> {
+        self.of(|shared| {
+            shared.entries.retain(|entry| !runs.contains(&entry.run));
+            Ok(())
+        })
+    }
+
+    fn erase_run<'a>(&'a self, run: &'a str) -> BoxFuture<'a, Result<(), StorageError>> {
+        self.of(|shared| {
+            shared.runs.remove(run);
+            Ok(())
+        })
+    }
+
+    fn erase_windows<'a>(&'a self, run: &'a str) -> BoxFuture<'a, Result<(), StorageError>> {
+        self.of(|shared| {
+            shared.windows.retain(|(known, _), _| known != run);
+            Ok(())
+        })
     }
 }

@@ -15,6 +15,7 @@
 
 mod lineage;
 pub mod memory;
+mod prune;
 mod verdict;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -27,6 +28,7 @@ use crate::storage::{Fault, StorageError};
 
 pub(crate) use lineage::Stay;
 pub use lineage::{Lineage, Standing};
+pub(crate) use prune::{Prunable, Pruned, prune};
 pub use verdict::Later;
 pub(crate) use verdict::Verdict;
 
@@ -56,7 +58,7 @@ impl Step {
     }
 }
 
-/// That a run works on an account. It is never changed and never taken away.
+/// That a run works on an account. It is never changed, and goes only when nothing of what the run did there counts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
     /// The account, as it is written out.
@@ -138,13 +140,18 @@ impl Run {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, strum::EnumString, strum::IntoStaticStr)]
 #[strum(serialize_all = "lowercase")]
 pub enum RunState {
-    /// A command of it has begun, and no other has ended since.
+    /// A command that merges has begun, and no other has ended since.
     #[default]
     Running,
-    /// All its groups are done.
+    /// All its groups are done, undone since, or rejected.
     Done,
     /// Some are, and some are not.
     Partial,
+    /// It is being undone as a whole, or was to be, and is not yet.
+    Undoing,
+    /// Some of its pairs are being undone.
+    #[strum(serialize = "undoing-some")]
+    UndoingSome,
     /// All its groups are undone.
     Undone,
     /// Its machine, or its directory, is gone for good: nobody ends what it left open.
@@ -162,11 +169,6 @@ impl RunState {
     /// Its name in the register.
     pub(crate) fn name(self) -> &'static str {
         self.into()
-    }
-
-    /// Whether somebody has to end it.
-    pub(crate) fn is_unfinished(self) -> bool {
-        matches!(self, Self::Running | Self::Partial)
     }
 }
 

@@ -235,8 +235,10 @@ impl Found {
             Ok(State::Done) => say!("done"),
             Ok(State::Sweeping) => say!("done, but for what was written to its sources meanwhile"),
             Ok(State::Failed) => say!("failed: {}", reason()),
+            Ok(State::Rejected) => say!("rejected: {}", reason()),
             Ok(State::Undoing) => say!("being taken back"),
             Ok(State::Undone) => say!("taken back"),
+            Ok(State::Erased) => say!("erased"),
             Ok(State::Disputed) => say!("taken back, with conflicts: {}", reason()),
         }
     }

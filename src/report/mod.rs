@@ -21,10 +21,13 @@ mod export;
 mod failures;
 mod figures;
 mod findings;
+mod forgotten;
 mod inspection;
+mod leased;
 mod listing;
 mod lookup;
 pub mod plot;
+mod pruned;
 mod runs;
 mod summary;
 mod timeline;
@@ -38,18 +41,21 @@ pub(crate) use discovery::{Discovery, LedTo};
 pub(crate) use document::Tone;
 pub(crate) use equation::Equation;
 pub(crate) use failures::FailureReasons;
+pub(crate) use forgotten::{ErasedRun, Forgotten, StillNamed};
 pub(crate) use inspection::{
     AbsentAccounts, BothLists, ConflictColumn, ConflictExample, Coverage, Deletes,
     DurationEstimate, HotPartition, InspectedTable, Inspection, LargestAccount, LeftOut, Met,
     Missed, NamedAccount, OnBothLists, Speed,
 };
+pub(crate) use leased::{AtWork, Leased};
 pub(crate) use listing::Listing;
 pub(crate) use lookup::{Found, KnownGroup, Lookup, Unreadable};
+pub(crate) use pruned::PrunedRuns;
 pub(crate) use runs::{ListedRun, Runs};
 pub use summary::Throughput;
 pub(crate) use summary::{
-    Aftercare, Applied, BusyPartition, EventFacts, ExamplePair, FailureReason, Fates, Resumed,
-    ScanFacts, Summary, SweepFacts, TruncatedTable,
+    Aftercare, Applied, BusyPartition, BusyRun, EventFacts, ExamplePair, FailureReason, Fates,
+    Resumed, ScanFacts, Summary, SweepFacts, TruncatedTable,
 };
 pub use timeline::Interval;
 pub(crate) use timeline::Timeline;

@@ -31,11 +31,11 @@ pub(crate) struct Runs {
 pub(crate) struct ListedRun {
     /// Its id.
     pub run: String,
-    /// running, done, partial, undone, lost or closed.
+    /// running, done, partial, undoing, undoing-some, undone, lost or closed.
     pub state: &'static str,
-    /// Whether somebody has to end it.
+    /// What ends it, if it is not over.
     #[serde(skip)]
-    pub(crate) is_unfinished: bool,
+    pub(crate) end: Option<Advice>,
     /// The machine on which it was begun.
     pub(crate) host: String,
     /// Its directory there.
@@ -66,9 +66,10 @@ impl Runs {
 }
 
 impl ListedRun {
-    /// Whether it is to be ended by a command; a run that is at work does that by itself.
-    fn is_to_be_ended(&self, at_work: Option<&str>) -> bool {
-        self.is_unfinished && !at_work.is_some_and(|at_work| at_work.starts_with(&self.run))
+    /// What ends it; a run that is at work does that by itself.
+    fn end(&self, at_work: Option<&str>) -> Option<&Advice> {
+        let is_at_work = at_work.is_some_and(|at_work| at_work.starts_with(&self.run));
+        self.end.as_ref().filter(|_| !is_at_work)
     }
 }
 
@@ -100,9 +101,9 @@ impl Answer for Runs {
         }
         report.add(Section::new("Runs").with(table));
         let at_work = self.at_work.as_deref();
-        for run in self.runs.iter().filter(|run| run.is_to_be_ended(at_work)) {
+        for (run, end) in self.runs.iter().filter_map(|run| Some((run, run.end(at_work)?))) {
             let to = say!("To end {}, on {}", code(&run.run), code(&run.host));
-            report.advise(to, Advice::resume(&run.run_dir));
+            report.advise(to, end.clone());
         }
         report
     }

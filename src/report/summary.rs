@@ -120,6 +120,8 @@ pub(crate) struct Applied {
     pub hottest: Vec<BusyPartition>,
     /// Why groups failed, the most frequent reason first.
     pub failures: Vec<FailureReason>,
+    /// The runs that groups wait for.
+    pub busy: Vec<BusyRun>,
     /// Tables that were truncated since the run began.
     pub truncated: Vec<TruncatedTable>,
     /// What is to be done on the servers; null where nothing was deleted.
@@ -206,7 +208,7 @@ pub(crate) struct Resumed {
     pub(crate) pairs_done_before: u64,
 }
 
-/// `planned = done + failed + not_started + limited + undone`.
+/// `planned` is the sum of the others.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub(crate) struct Fates {
     /// As many as the plan has.
@@ -222,6 +224,23 @@ pub(crate) struct Fates {
     /// Undone.
     #[serde(rename = "taken_back")]
     pub undone: u64,
+    /// Left as they are until another run has ended with their accounts.
+    pub(crate) busy: u64,
+    /// Not begun any more, because other runs have moved their accounts since the plan.
+    pub(crate) rejected: u64,
+}
+
+/// A run that groups wait for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct BusyRun {
+    /// Its id.
+    pub run: String,
+    /// So many groups.
+    pub groups: u64,
+    /// The machine on which it was begun, if the register knows that.
+    pub(crate) host: Option<String>,
+    /// Its directory there.
+    pub run_dir: Option<PathBuf>,
 }
 
 /// The rows of one table.

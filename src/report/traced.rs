@@ -38,10 +38,10 @@ pub(crate) struct TracedStay {
     pub account: String,
     /// The run.
     pub run: String,
-    /// The machine on which it was begun.
-    pub(crate) host: String,
+    /// The machine on which it was begun; none where the run was pruned.
+    pub(crate) host: Option<String>,
     /// Its directory there.
-    pub run_dir: PathBuf,
+    pub run_dir: Option<PathBuf>,
     /// The account into which it was merged; none where others were merged into it.
     pub into: Option<String>,
     /// The write time of the merge, in microseconds since the Unix epoch.
@@ -66,7 +66,12 @@ impl TracedStay {
     }
 
     fn facts(&self) -> [Fact; 4] {
-        let at = format!("{}:{}", self.host, self.run_dir.display());
+        let run = match (&self.host, &self.run_dir) {
+            (Some(host), Some(dir)) => {
+                say!("{} in {}", code(&self.run), code(format!("{host}:{}", dir.display())))
+            }
+            _ => say!("{}, which was pruned", code(&self.run)),
+        };
         let merged = match &self.into {
             Some(into) => say!("{} into {}", code(&self.account), code(into)),
             None => say!("others into {}", code(&self.account)),
@@ -78,7 +83,7 @@ impl TracedStay {
             _ => say!("not ended: what is whose is open until it is"),
         };
         [
-            Fact::new("Run", say!("{} in {}", code(&self.run), code(&at))),
+            Fact::new("Run", run),
             Fact::new("Merged", merged),
             Fact::new("As of", self.as_of.to_string()),
             Fact::new("State", state),
@@ -101,8 +106,10 @@ impl Answer for Traced {
             report.add(Section::new("Found").with_all(stay.facts()));
         }
         for stay in self.stays.iter().filter(|stay| stay.is_busy()) {
-            let to = say!("To end {}, on {}", code(&stay.run), code(&stay.host));
-            report.advise(to, Advice::resume(&stay.run_dir));
+            if let (Some(host), Some(run_dir)) = (&stay.host, &stay.run_dir) {
+                let to = say!("To end {}, on {}", code(&stay.run), code(host));
+                report.advise(to, Advice::resume(run_dir));
+            }
         }
         report
     }

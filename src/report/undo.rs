@@ -41,6 +41,8 @@ pub(crate) struct Undoing {
     pub exit_code: u8,
     /// Whether what was changed since was overridden.
     pub force: bool,
+    /// Whether what was begun was ended, and what was changed since left where it is.
+    pub(crate) keep_changed: bool,
     /// The file with the pairs to undo, if there was one.
     pub(crate) pairs_file: Option<PathBuf>,
     /// Why it ended before all groups had their turn, if it did.
@@ -73,7 +75,7 @@ pub(crate) struct Undoing {
     pub settings: Value,
 }
 
-/// `selected = undone + disputed + failed + not_started`.
+/// `selected = undone + disputed + kept_changed + failed + not_started`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub(crate) struct UndoneGroups {
     /// Groups that were to be undone.
@@ -82,6 +84,8 @@ pub(crate) struct UndoneGroups {
     pub undone: u64,
     /// Undone, but for rows that were changed since.
     pub disputed: u64,
+    /// The same, and ended with that: what was changed stays where it is.
+    pub(crate) kept_changed: u64,
     /// Given up.
     pub failed: u64,
     /// They had no turn, because it was stopped.
@@ -131,10 +135,12 @@ impl Undoing {
 
     /// What must add up.
     pub(crate) fn equations(&self) -> Vec<Equation> {
-        let UndoneGroups { selected, undone, disputed, failed, not_started, .. } = self.groups;
+        let UndoneGroups { selected, undone, disputed, kept_changed, failed, not_started, .. } =
+            self.groups;
         let parts = [
             ("taken back", undone),
             ("with conflicts", disputed),
+            ("with changes kept", kept_changed),
             ("failed", failed),
             ("not started", not_started),
         ];
@@ -194,6 +200,7 @@ impl Undoing {
             selected,
             undone,
             disputed,
+            kept_changed,
             failed,
             not_started,
             refused,
@@ -204,6 +211,7 @@ impl Undoing {
         let parts = [
             (at(undone, "undone"), "taken back"),
             (at(disputed, "disputed"), "with conflicts"),
+            (at(kept_changed, "kept_changed"), "with changes kept"),
             (at(failed, "failed"), "failed"),
             (at(not_started, "not_started"), "not started"),
         ];
@@ -234,6 +242,12 @@ impl Undoing {
         let whole = count(pairs.undone + pairs.disputed + pairs.failed);
         let since = match (self.force, self.conflicts) {
             (true, _) => say!("taken back as well, because of --force"),
+            _ if self.groups.kept_changed > 0 => {
+                say!(
+                    "left where they are, as asked for by --keep-changed; {} has them",
+                    files::CONFLICTS
+                )
+            }
             (false, 0) => say!("none since the run"),
             (false, cells) => say!(
                 "left alone, and listed in {}: {}. Their rows belong to whoever changed them; --force would take them \
@@ -280,6 +294,10 @@ impl Undoing {
         }
         if let Some(again) = &self.again {
             report.advise(say!("To do what is left"), again.clone());
+        } else if self.groups.disputed > 0 {
+            let to = say!("To end it, and leave what was changed where it is");
+            let run = self.run_dir.clone();
+            report.advise(to, Advice::Undo { run, keep_changed: true });
         }
     }
 }

@@ -130,8 +130,9 @@ impl Verification {
 
     /// Groups that `resume` would take up.
     fn to_resume(&self) -> u64 {
-        let undone = [State::Undoing, State::Undone, State::Disputed].map(|s| s.to_string());
-        let left = self.groups.not_done.iter().filter(|(state, _)| !undone.contains(state));
+        let over = [State::Undoing, State::Undone, State::Disputed, State::Rejected, State::Erased];
+        let over = over.map(|state| state.to_string());
+        let left = self.groups.not_done.iter().filter(|(state, _)| !over.contains(state));
         left.map(|(_, groups)| groups).sum()
     }
 }
@@ -212,10 +213,11 @@ impl Verification {
             let location = match state.parse().ok()? {
                 State::Failed => "on the sources, or half under the survivor (failures.csv)",
                 State::Intended | State::Written => "half merged: on sources and survivor",
+                State::Rejected => "where other runs have moved them (failures.csv)",
                 State::Sweeping => "under the survivor, but for late ones that are on their way",
                 State::Undoing => "half given back: on sources and survivor",
                 State::Disputed => "with their sources again, but for those in conflicts.csv",
-                State::Done | State::Undone => return None,
+                State::Done | State::Undone | State::Erased => return None,
             };
             let groups = counted(*groups, "group").at(format!("/groups/not_done/{state}"));
             Some(say!("{} {}: rows are {}", groups, state, location))
@@ -329,6 +331,6 @@ impl Verification {
         } else if self.to_resume() > 0 {
             report.advise(say!("To do what is not done"), Advice::resume(&run()));
         }
-        report.advise(say!("To take the run back"), Advice::Undo { run: run() });
+        report.advise(say!("To take the run back"), Advice::undo(&run()));
     }
 }

@@ -14,6 +14,7 @@
 //!
 //! May use `model`, `moment` and `advice`; may be used by `report` and `cli`.
 
+mod erase;
 mod failures;
 mod id;
 mod open;

@@ -66,6 +66,10 @@ pub fn select(journal: &dyn Journal, wanted: Option<&[Pair]>) -> Result<Selected
     let mut states = journal.states()?;
     states.sort_unstable_by_key(|(group, _)| std::cmp::Reverse(*group));
     for (group, state) in states {
+        if state == State::Erased {
+            selected.untouched += 1;
+            continue;
+        }
         // The record says what the states do not: the pairs, and whether anything was intended.
         let record = match wanted.is_some() || state == State::Failed {
             true => journal.group(group)?,
@@ -78,6 +82,7 @@ pub fn select(journal: &dyn Journal, wanted: Option<&[Pair]>) -> Result<Selected
         }
         match state {
             State::Undone => selected.undone_before += 1,
+            State::Rejected => selected.untouched += 1,
             State::Failed if record.is_none_or(|record| record.t.is_none()) => {
                 selected.untouched += 1;
             }

@@ -273,7 +273,9 @@ impl Desk {
             }
             let barred =
                 others::barred(&history, &self.plan, &known, &**journal, |v| format!("{v:?}"));
-            known = known.with(barred.unwrap());
+            let barred = barred.unwrap();
+            barred.groups().for_each(|(_, why)| self.list(why.to_owned()));
+            known = known.with(barred);
         }
         let limits = Limits { groups: usize::MAX, errors: ErrorLimit::Groups(u64::MAX) };
         let progress = Progress::default();

@@ -4,15 +4,18 @@
 //! folder of its own; the other modules are one topic each. Servers that are not running are started.
 
 mod addresses;
+mod advised;
 mod altered;
 mod bad_runs;
 mod browser;
+mod busy;
 mod composite;
 mod conditions;
 mod data;
 mod datacenters;
 mod distrust;
 mod faults;
+mod forget;
 mod frames;
 mod guardrails;
 mod hangs;
@@ -31,6 +34,7 @@ mod pages;
 mod plan;
 mod process;
 mod proxy;
+mod pruned;
 mod reports;
 mod restored;
 mod resume;

@@ -25,6 +25,7 @@ pub(crate) struct Call {
     folder: Option<PathBuf>,
     open_files: Option<u32>,
     on_terminal: bool,
+    typed: Option<String>,
 }
 
 impl Call {
@@ -38,7 +39,13 @@ impl Call {
             folder: None,
             open_files: None,
             on_terminal: false,
+            typed: None,
         }
+    }
+
+    /// A line as an operator pastes it into a shell.
+    pub(crate) fn typed(line: &str) -> Self {
+        Self { typed: Some(line.to_owned()), ..Self::new(&[]) }
     }
 
     /// Sets an option, in place of what it was set to before.
@@ -124,6 +131,12 @@ impl Call {
     /// The tool, or what starts it.
     fn command(&self) -> Command {
         let program = env!("CARGO_BIN_EXE_tributary");
+        if let Some(line) = &self.typed {
+            let folder = Path::new(program).parent().expect("it is in a folder").display();
+            let mut command = Command::new("bash");
+            command.args(["-c", &format!("PATH={folder}:$PATH; {line}")]);
+            return command;
+        }
         if let Some(most) = self.open_files {
             let mut command = Command::new("sh");
             command.args(["-c", &format!("ulimit -n {most}; exec \"$0\" \"$@\""), program]);

@@ -21,7 +21,18 @@ EXAMPLES
     tributary runs --hosts db1:9042 --keyspace courses
 
   The machine that had the run is gone:
-    tributary runs lost 20261123T041455Z-3f9a --hosts db1:9042 --keyspace courses";
+    tributary runs lost 20261123T041455Z-3f9a --hosts db1:9042 --keyspace courses
+
+  Nobody takes back what was merged three months ago:
+    tributary runs prune --older-than 90d --hosts db1:9042 --keyspace courses";
+
+pub(super) const FORGET_EXAMPLES: &str = "\
+EXAMPLES
+  Which runs worked on it?
+    tributary lookup 4aa7c1de-… --config tributary.toml
+
+  Erase it in the register, and in the directories of these runs:
+    tributary forget 4aa7c1de-… runs/20261123T041455Z-3f9a --config tributary.toml";
 
 pub(super) const SPEC_EXAMPLES: &str = "\
 EXAMPLES
@@ -165,6 +176,9 @@ EXAMPLES
 
   Only the groups of some pairs (a file with the header and the lines of those pairs):
     tributary undo runs/20261123T041455Z-3f9a --pairs wrong.csv
+
+  What was changed since stays where it is, and with that the undo is over:
+    tributary undo runs/20261123T041455Z-3f9a --keep-changed
 
   Also where somebody has changed a row since, which is lost then:
     tributary undo runs/20261123T041455Z-3f9a --force

@@ -116,14 +116,29 @@ pub(super) enum Command {
         #[arg(id = "PATH")]
         path: Option<PathBuf>,
     },
+    /// Erase what is kept of an account: in the register, and in the directories of runs.
+    ///
+    /// For where the law asks for it. In each directory that is named, the account's groups are erased from the journal,
+    /// lines that name it from all other files, and reports that do as a whole; so these groups cannot be undone any
+    /// more. Refused while a run is busy with the account. The merged tables are not touched.
+    #[command(after_long_help = examples::FORGET_EXAMPLES)]
+    Forget {
+        /// The account
+        #[arg(id = "ACCOUNT")]
+        account: String,
+
+        /// Run directories that may name it
+        #[arg(id = "RUN")]
+        runs: Vec<PathBuf>,
+    },
     /// List the runs of a keyspace, and say how to end those that are not over.
     ///
     /// Reads the register that runs keep in the database, wherever they ran.
     #[command(after_long_help = examples::RUNS_EXAMPLES)]
     Runs {
-        /// What only you know of a run.
+        /// What becomes of them.
         #[command(subcommand)]
-        mark: Option<OfRun>,
+        what: Option<OfRun>,
     },
     /// Show, check or draft a merge specification.
     ///
@@ -222,7 +237,7 @@ pub(super) enum OfSpec {
     Init,
 }
 
-/// What only people know of a run.
+/// What only people know of a run, or want of all of them.
 #[derive(Clone, Debug, Subcommand)]
 pub(super) enum OfRun {
     /// Its machine, or its directory, is gone for good: nobody can go on with it or take it back
@@ -237,6 +252,12 @@ pub(super) enum OfRun {
         #[arg(id = "RUN")]
         run: String,
     },
+    /// Forget runs that ended long ago; who became whom stays
+    ///
+    /// What is planned, looked up and undone goes on as before. A pruned run itself can still be verified, but neither
+    /// resumed, repaired nor undone. Runs that have not ended stay, lost ones too, and so does whatever would have to be
+    /// undone before a run that stays.
+    Prune,
 }
 
 /// The whole command line.

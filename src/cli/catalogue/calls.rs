@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use crate::advice::Advice;
 use crate::cli::moments;
-use crate::setting::Command::{Apply, Plan, Resume, SpecInit, Undo, Verify};
+use crate::setting::Command::{Apply, Plan, Resume, RunsPrune, SpecInit, Undo, Verify};
 use crate::setting::{Kind, Setting, settings, values};
 
 settings! {
@@ -42,6 +42,16 @@ settings! {
     /// The columns that hold accounts, by name, where _ and case do not count: NAME,…
     ACCOUNT: Vec<String> = Setting::new("account", Kind::List, "NAMES", names)
         .example("userid").of_a_call().required("the columns that hold accounts").taken_by(&[SpecInit]);
+
+    /// So long ago the last command of a run must have ended: 90d, 12h
+    OLDER_THAN: Duration = Setting::new("older_than", Kind::Text, "DURATION", moments::duration)
+        .example("90d").of_a_call().required("how long ago a run must have ended, as in 90d").taken_by(&[RunsPrune]);
+
+    /// Take up only the groups that an undo has begun with, and end them: what was changed in them since stays there
+    ///
+    /// What was changed is listed in conflicts.csv, and belongs to whoever changed it; its accounts are free for other
+    /// runs then.
+    KEEP_CHANGED: bool = Setting::switch("keep_changed").of_a_call().taken_by(&[Undo]);
 
     /// Take back also what has been changed under survivors since the run, and lose those changes
     FORCE: bool = Setting::switch("force").of_a_call().taken_by(&[Undo]);

@@ -7,14 +7,15 @@ use strum::VariantNames;
 use crate::cluster::{AddressMap, Consistency};
 use crate::secret::Secret;
 use crate::setting::Command::{
-    Apply, Lookup, Plan, Resume, Runs, SpecCheck, SpecInit, SpecShow, Undo, Verify,
+    Apply, Forget, Lookup, Plan, Resume, Runs, RunsPrune, SpecCheck, SpecInit, SpecShow, Undo,
+    Verify,
 };
 use crate::setting::{Kind, Layer, Setting, plain, recall, settings, text, values};
 
 settings! {
     /// How a cluster is reached.
     pub(in crate::cli) CASSANDRA: "Cassandra",
-        &[Plan, Apply, Resume, Verify, Undo, Lookup, Runs, SpecShow, SpecCheck, SpecInit];
+        &[Plan, Apply, Resume, Verify, Undo, Lookup, Forget, Runs, RunsPrune, SpecShow, SpecCheck, SpecInit];
 
     /// Contact points, as host:port,…
     HOSTS: Vec<String> = Setting::new("hosts", Kind::List, "HOSTS", hosts)

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use crate::live::Listen;
 use crate::setting::Command::{
-    Apply, Config, ControlStatus, Lookup, Plan, Resume, Runs, SpecCheck, SpecInit, SpecShow, Undo,
-    Verify,
+    Apply, Config, ControlStatus, Forget, Lookup, Plan, Resume, Runs, RunsPrune, SpecCheck,
+    SpecInit, SpecShow, Undo, Verify,
 };
 use crate::setting::{Kind, Layer, Setting, settings, values};
 
@@ -26,7 +26,7 @@ settings! {
 
     /// Print the report as JSON
     JSON: bool = Setting::switch("json")
-        .taken_by(&[Plan, Apply, Resume, Verify, Undo, Lookup, ControlStatus, Runs]);
+        .taken_by(&[Plan, Apply, Resume, Verify, Undo, Lookup, Forget, ControlStatus, Runs, RunsPrune]);
 
     /// No progress, and nothing but errors on standard error
     QUIET: bool = Setting::switch("quiet").short('q');
@@ -45,7 +45,7 @@ settings! {
     CONFIG: PathBuf = Setting::new("config", Kind::Path, "FILE", values::path)
         .example("tributary.toml")
         .only(&[Layer::Flag, Layer::Environment])
-        .taken_by(&[Plan, Apply, Resume, Verify, Undo, Lookup, Runs, SpecShow, SpecCheck, SpecInit, Config]);
+        .taken_by(&[Plan, Apply, Resume, Verify, Undo, Lookup, Forget, Runs, RunsPrune, SpecShow, SpecCheck, SpecInit, Config]);
 }
 
 /// How log lines are written.

@@ -11,20 +11,22 @@ use crate::cli::{given, recorded};
 use crate::moment::Moment;
 use crate::run::{InputRecord, RunId, RunRecord};
 use crate::setting::Command::{
-    Apply, Config, ControlStatus, Lookup, Plan, Resume, Runs, SpecCheck, SpecInit, SpecShow, Undo,
-    Verify,
+    Apply, Config, ControlStatus, Forget, Lookup, Plan, Resume, Runs, RunsPrune, SpecCheck,
+    SpecInit, SpecShow, Undo, Verify,
 };
 use crate::setting::{Command, Kind, Layers};
 
-const COMMANDS: [(Command, &[&str]); 12] = [
+const COMMANDS: [(Command, &[&str]); 14] = [
     (Plan, &["plan", "p.csv"]),
     (Apply, &["apply", "p.csv"]),
     (Resume, &["resume", "run"]),
     (Verify, &["verify", "run"]),
     (Undo, &["undo", "run"]),
     (Lookup, &["lookup", "a"]),
+    (Forget, &["forget", "a"]),
     (ControlStatus, &["control", "run", "status"]),
     (Runs, &["runs"]),
+    (RunsPrune, &["runs", "prune"]),
     (SpecShow, &["spec", "show"]),
     (SpecCheck, &["spec", "check", "s.toml"]),
     (SpecInit, &["spec", "init"]),

@@ -6,40 +6,110 @@ use std::path::Path;
 
 use anyhow::anyhow;
 
+use super::super::recorded::settings_of;
+use super::super::undo::WHOLE_UNDONE;
 use super::{Failure, Past, tables};
+use crate::advice::Advice;
 use crate::cluster::ClusterRegister;
 use crate::journal::{Journal, State};
 use crate::model::now_us;
 use crate::pipeline::others;
 use crate::register::{Archive, Register, Run, RunState};
-use crate::run::{RunId, RunRecord};
+use crate::run::{RunRecord, copy_of_pairs};
+use crate::setting::Command;
 use crate::spec::Spec;
 
 /// What the register calls groups that have no state yet.
 const PLANNED: &str = "planned";
 
-/// Sees that a run directory is not an older copy of one that has gone further: what it does not know, its commands
-/// would take for not done.
+/// Sees that the register knows the run that a command goes on with, by its directory and specification; one that was
+/// begun without it is added.
 ///
 /// # Errors
-/// It is one, or the journal or the register cannot be read.
-pub(in crate::cli) async fn check_newest(
+/// It was pruned; its directory is an older copy; the journal or the register cannot be read, or not written.
+pub(in crate::cli) async fn enter(
     past: &Past,
-    own: &RunId,
+    (record, run_dir): (&RunRecord, &Path),
+    spec: (&Spec, String),
     journal: &dyn Journal,
     total: u64,
 ) -> Result<(), Failure> {
     let Past::Held(register) = past else { return Ok(()) };
-    let known = register.reader().known_run(own.as_str()).await.map_err(Failure::failed)?;
+    let own = record.id.as_str();
+    let Some(run) = register.reader().known_run(own).await.map_err(Failure::failed)? else {
+        if others::was_registered(journal)? {
+            let with = settings_of(run_dir, record, Command::Apply)?;
+            let apply = Advice::Apply { pairs: copy_of_pairs(run_dir)?, with };
+            return Err(forgotten(own, &apply));
+        }
+        let began = record.started_at.us();
+        let run = Run { began, ..begun(record, run_dir, spec) };
+        return register.add_run(&run).await.map_err(Failure::failed);
+    };
+    check_newest(&run, journal, total)
+}
+
+/// Notes what a command that begins now does with its run: if it dies, that is what has to be ended.
+///
+/// # Errors
+/// The register cannot be written.
+pub(in crate::cli) async fn begin(past: &Past, state: RunState) -> Result<(), Failure> {
+    let Past::Held(register) = past else { return Ok(()) };
+    register.begin_state(register.run(), state).await.map_err(Failure::failed)
+}
+
+/// What ends a run that is not over, by what the register knows of it.
+pub(in crate::cli) fn end_of(run: &Run) -> Option<Advice> {
+    let run_dir = Path::new(run.host_and_dir().1);
+    match run.state {
+        RunState::Undoing => Some(Advice::undo(run_dir)),
+        RunState::Partial | RunState::UndoingSome if is_half_undone(run) => {
+            Some(Advice::Undo { run: run_dir.to_path_buf(), keep_changed: true })
+        }
+        RunState::Running => Some(Advice::resume(run_dir)),
+        RunState::Partial => {
+            let (run, all) = (run_dir.to_path_buf(), run.groups.contains_key(PLANNED));
+            Some(Advice::Resume { run, all, secrets: Vec::new() })
+        }
+        RunState::UndoingSome
+        | RunState::Done
+        | RunState::Undone
+        | RunState::Lost
+        | RunState::Closed => None,
+    }
+}
+
+/// Whether an undo has begun with groups of a run that it has not ended.
+pub(in crate::cli) fn is_half_undone(run: &Run) -> bool {
+    let of = [State::Undoing, State::Disputed].map(|state| state.to_string());
+    run.state == RunState::UndoingSome || of.iter().any(|state| run.groups.contains_key(state))
+}
+
+/// Of a run that the register does not know any more.
+fn forgotten(run: &str, apply: &Advice) -> Failure {
+    Failure::failed(anyhow!(
+        "the register has forgotten run {run} (it was pruned, or is not the register that the run began with), so nobody \
+         can tell which later runs come first, and it is neither resumed, repaired nor undone. Nothing was written. verify \
+         without --repair still compares it; what its sources got since is merged by its pairs as a new run: {apply}"
+    ))
+}
+
+/// Sees that a run directory is not an older copy of one that has gone further: what it does not know, its commands
+/// would take for not done.
+fn check_newest(run: &Run, journal: &dyn Journal, total: u64) -> Result<(), Failure> {
     // As it was when the last command ended; one that crashed has told nothing.
-    let Some(run) = known.filter(|run| !run.groups.is_empty()) else { return Ok(()) };
+    if run.groups.is_empty() {
+        return Ok(());
+    }
     let here = by_state(&journal.states()?, total);
     let of = |groups: &BTreeMap<String, i64>, state: &str| groups.get(state).copied().unwrap_or(0);
     let undone = State::Undone.to_string();
     let [began_here, began] = [&here, &run.groups]
         .map(|groups| i64::try_from(total).unwrap_or(i64::MAX) - of(groups, PLANNED));
+    // What is erased was over.
+    let erased = of(&here, &State::Erased.to_string());
     let [undone_here, undone] = [&here, &run.groups].map(|groups| of(groups, &undone));
-    if began_here >= began && undone_here >= undone {
+    if began_here >= began && undone_here + erased >= undone {
         return Ok(());
     }
     let (host, dir) = run.host_and_dir();
@@ -48,6 +118,42 @@ pub(in crate::cli) async fn check_newest(
          back, this one knows of {began_here} and {undone_here}. Nothing was written. Go on in the directory that was \
          used last (the run began in {dir} on {host})"
     )))
+}
+
+/// How a run stands as a whole, by its journal.
+///
+/// # Errors
+/// The journal cannot be read.
+pub(in crate::cli) fn state_of(
+    journal: &dyn Journal,
+    states: &[(usize, State)],
+    total: u64,
+) -> Result<RunState, Failure> {
+    use State::{Disputed, Done, Erased, Failed, Rejected, Undone};
+    let are_all = |of: &[State]| states.iter().all(|(_, state)| of.contains(state));
+    let has_any = |of: State| states.iter().any(|(_, state)| *state == of);
+    if journal.meta(WHOLE_UNDONE)?.is_some() {
+        // What was not begun by then is not begun any more.
+        let mut is_left = false;
+        for (group, state) in states {
+            is_left |= match state {
+                Undone | Rejected | Disputed | Erased => false,
+                Failed => journal.group(*group)?.is_some_and(|record| record.t.is_some()),
+                _ => true,
+            };
+        }
+        return Ok(match is_left {
+            true => RunState::Undoing,
+            false if has_any(Disputed) => RunState::Partial,
+            false => RunState::Undone,
+        });
+    }
+    let is_begun = states.len() as u64 >= total;
+    Ok(match () {
+        () if !is_begun || !are_all(&[Done, Undone, Rejected, Erased]) => RunState::Partial,
+        () if has_any(Undone) && !has_any(Done) => RunState::Undone,
+        () => RunState::Done,
+    })
 }
 
 /// Groups by state, those that have none included.
@@ -93,14 +199,10 @@ pub(in crate::cli) async fn settle(
     total: u64,
 ) -> Result<(), Failure> {
     journal.flush().await?;
-    let groups = by_state(&journal.states()?, total);
+    let states = journal.states()?;
+    let groups = by_state(&states, total);
     let settled = others::settle(register, register.reader(), journal).await;
     settled.map_err(Failure::failed)?;
-    let are_all = |state: State| groups.keys().all(|known| *known == state.to_string());
-    let state = match () {
-        () if are_all(State::Done) => RunState::Done,
-        () if are_all(State::Undone) => RunState::Undone,
-        () => RunState::Partial,
-    };
+    let state = state_of(journal, &states, total)?;
     register.set_state(register.run(), state, &groups).await.map_err(Failure::failed)
 }

@@ -5,10 +5,11 @@
 //! | `lease` | merged keyspace | who works on it, until when, and the highest time that was written |
 //! | `runs` | merged keyspace | each run: who, where, which tables, how it stands |
 //! | `windows` | merged keyspace, run | each window of a run, whether it is over and which of its groups are not |
-//! | `accounts` | merged keyspace, bucket | each account that a run works on; rows are only ever added |
+//! | `accounts` | merged keyspace, bucket | each account that a run works on |
 //!
 //! An account's bucket is the CRC-32 (as in gzip) of the account, as it is written out, modulo 64.
 
+mod erase;
 mod lease;
 mod reader;
 mod runs;
@@ -64,6 +65,7 @@ struct Statements {
     window: PreparedStatement,
     window_end: PreparedStatement,
     add_run: PreparedStatement,
+    begin_state: PreparedStatement,
     set_state: PreparedStatement,
     take_first: PreparedStatement,
     take: PreparedStatement,
@@ -106,6 +108,7 @@ impl Statements {
             window: with.prepare(&insert("windows", "run, t")).await?,
             window_end: with.prepare(&insert("windows", "run, t, ended, open")).await?,
             add_run: with.prepare(&insert("runs", runs::COLUMNS)).await?,
+            begin_state: with.prepare(&insert("runs", "run, state")).await?,
             set_state: with.prepare(&insert("runs", "run, state, ended, groups")).await?,
             take_first: lease::conditional(with, &first).await?,
             take: lease::conditional(with, &update("run = ?, host = ?, epoch = ?, until = ?"))

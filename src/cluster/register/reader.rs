@@ -40,6 +40,8 @@ type EntryRow = (String, String, i64, String, String);
 /// The register of one keyspace, as it is read.
 pub(crate) struct RegisterReader {
     pub(super) preparer: Preparer,
+    /// The keyspace of the register.
+    pub(super) keyspace: String,
     /// The keyspace that is merged.
     pub(super) merged: String,
     entries_of: PreparedStatement,
@@ -92,6 +94,7 @@ impl RegisterReader {
             run: with.prepare(&select(runs::COLUMNS, "runs", " AND run = ?")).await?,
             runs: with.prepare(&select(runs::COLUMNS, "runs", "")).await?,
             lease: lease::serial(&with, &lease).await?,
+            keyspace: keyspace.to_owned(),
             merged: cluster.settings.keyspace.clone(),
             preparer: with,
         })
@@ -198,7 +201,7 @@ impl RegisterReader {
         Ok(found)
     }
 
-    async fn bucket_page(
+    pub(super) async fn bucket_page(
         &self,
         bucket: i32,
         after: PagingState,

@@ -85,7 +85,16 @@ impl ClusterRegister {
         self.tell("adding a run to", &self.statements.add_run, values).await
     }
 
-    /// Notes how a run stands, now.
+    /// Notes what a command that begins now does with a run.
+    ///
+    /// # Errors
+    /// The register cannot be written.
+    pub(crate) async fn begin_state(&self, run: &str, state: RunState) -> Result<(), StorageError> {
+        let values = (&*self.reader.merged, run, state.name());
+        self.tell("noting the state of a run in", &self.statements.begin_state, values).await
+    }
+
+    /// Notes how a run stands, now that a command has ended.
     ///
     /// # Errors
     /// The register cannot be written.

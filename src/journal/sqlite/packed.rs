@@ -189,7 +189,7 @@ thread_local! {
 }
 
 /// A body in zlib's format, or as it is if that is no shorter. What is `known` already need not be said again.
-fn compress(body: Vec<u8>, known: &[u8]) -> Vec<u8> {
+pub(super) fn compress(body: Vec<u8>, known: &[u8]) -> Vec<u8> {
     COMPRESS.with_borrow_mut(|compress| {
         compress.reset();
         if !known.is_empty() && compress.set_dictionary(known).is_err() {

@@ -39,6 +39,7 @@ impl Summary {
         let took = seconds(self.elapsed_s).at("/elapsed_s");
         let stopped = self.applied.as_ref().is_some_and(|applied| applied.stopped.is_some());
         let failed = self.applied.as_ref().is_some_and(|applied| applied.groups.failed > 0);
+        let is_busy = self.applied.as_ref().is_some_and(|applied| applied.groups.busy > 0);
         let left = self.applied.as_ref().and_then(|applied| applied.swept);
         let left = left.is_some_and(|swept| swept.is_partial());
         let is_plan = self.applied.is_none();
@@ -50,6 +51,9 @@ impl Summary {
             0 => (Tone::Good, say!("finished")),
             FAILED => (Tone::Bad, say!("failed")),
             _ if failed => (Tone::Warning, say!("finished, with failures")),
+            _ if is_busy => {
+                (Tone::Warning, say!("finished, but for what other runs are busy with"))
+            }
             _ if left => (Tone::Warning, say!("finished, with something left")),
             _ if self.plan.rejected_lines() > 0 && is_plan => {
                 (Tone::Warning, say!("planned, with rejected lines"))

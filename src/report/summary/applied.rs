@@ -1,6 +1,8 @@
 //! What `apply` and `resume` say of what they did.
 
-use super::{Applied, BusyPartition, Fates, ScanFacts, Summary, SweepFacts, TableFacts, aftercare};
+use super::{
+    Applied, BusyPartition, BusyRun, Fates, ScanFacts, Summary, SweepFacts, TableFacts, aftercare,
+};
 use crate::advice::Advice;
 use crate::report::common::{
     absent, emptied, events, examples, failures, latency, over_time, sum, tried_again,
@@ -19,6 +21,8 @@ pub(super) fn add(summary: &Summary, applied: &Applied, report: &mut Report) {
     facts.extend(applied.stopped.as_ref().map(|why| Fact::new("Stopped", why)));
     facts.push(Fact::new("Groups", fates("groups", &applied.groups)));
     facts.push(Fact::new("Pairs", fates("pairs", &applied.pairs)));
+    facts.extend(applied.busy.iter().enumerate().map(busy));
+    facts.extend(rejected(applied));
     facts.extend(resumed(applied));
     facts.extend(applied.scanned.as_ref().map(scan));
     let none = say!("none, as asked for by --no-events or the specification");
@@ -57,16 +61,51 @@ pub(super) fn add(summary: &Summary, applied: &Applied, report: &mut Report) {
         None => {}
     }
     report.advise(say!("To check it"), Advice::Verify { run: run(), repair: false });
-    if applied.again.is_none() {
-        report.advise(say!("To look once more for later rows"), Advice::resume(&run()));
+    for BusyRun { run, run_dir, .. } in &applied.busy {
+        if let Some(run_dir) = run_dir {
+            report.advise(say!("To end run {}", code(run)), Advice::resume(run_dir));
+        }
     }
-    report.advise(say!("To take it back"), Advice::Undo { run: run() });
+    if applied.again.is_none() {
+        let to = match applied.groups.busy {
+            0 => say!("To look once more for later rows"),
+            _ => say!("To merge what waits, once that has ended"),
+        };
+        report.advise(to, Advice::resume(&run()));
+    }
+    report.advise(say!("To take it back"), Advice::undo(&run()));
 }
 
 fn fates(root: &str, fates: &Fates) -> Text {
     let at = |n: u64, field: &str| count(n).at(format!("/{root}/{field}"));
     let parts = fates.parts().map(|(field, what, n)| (at(n, field), what));
     sum(at(fates.planned, "planned"), parts)
+}
+
+fn busy((index, busy): (usize, &BusyRun)) -> Fact {
+    let BusyRun { run, groups, host, run_dir } = busy;
+    let location = match (host, run_dir) {
+        (Some(host), Some(dir)) => say!(" in {}", code(format!("{host}:{}", dir.display()))),
+        _ => Text::default(),
+    };
+    let groups = counted(*groups, "group").at(format!("/busy/{index}/groups"));
+    let sentence = say!(
+        "{} left as they are: run {}{} has not ended with their accounts, or has to be undone first",
+        groups,
+        code(run),
+        location
+    );
+    Fact::new("Busy", sentence).with(say!("{} has their pairs", files::FAILURES))
+}
+
+fn rejected(applied: &Applied) -> Option<Fact> {
+    let groups = counted(applied.groups.rejected, "group");
+    let sentence = say!(
+        "{} rejected: other runs have moved their accounts ({} has their pairs, and why)",
+        groups,
+        files::FAILURES
+    );
+    (applied.groups.rejected > 0).then(|| Fact::new("Since plan", sentence))
 }
 
 fn resumed(applied: &Applied) -> Option<Fact> {

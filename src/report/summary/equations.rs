@@ -46,14 +46,21 @@ impl Applied {
 
 impl Fates {
     /// What became of them: the field, the words for it, and how many.
-    pub(super) fn parts(&self) -> [(&'static str, &'static str, u64); 5] {
+    pub(super) fn parts(&self) -> [(&'static str, &'static str, u64); 7] {
         [
             ("done", "done", self.done),
             ("failed", "failed", self.failed),
             ("not_started", "not started", self.not_started),
             ("limited", "left out by --limit", self.limited),
             ("taken_back", "taken back", self.undone),
+            ("busy", "busy in other runs", self.busy),
+            ("rejected", "rejected since the plan", self.rejected),
         ]
+    }
+
+    /// Whether something of them was not merged that was to be.
+    pub(crate) fn are_kept_out(&self) -> bool {
+        self.failed + self.busy + self.rejected > 0
     }
 
     fn equation(&self, what: &str) -> Equation {

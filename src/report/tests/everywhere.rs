@@ -1,7 +1,7 @@
 //! Every figure and every advice of an answer is in the terminal, in the JSON and on the page.
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
@@ -11,6 +11,7 @@ use super::super::words::{Figure, Text};
 use super::traced::traced;
 use super::*;
 use crate::model::{AccountId, Pair};
+use crate::moment::Moment;
 use crate::run::RunId;
 
 /// Examples that a terminal names.
@@ -196,9 +197,9 @@ fn names(json: &Value, into: &mut BTreeSet<String>) {
 
 /// Words that are set as code in the manual of reports, and are no fields: commands and names of settings; those of
 /// `config` have a test of their own.
-const NO_FIELDS: [&str; 13] = [
-    "plan", "apply", "resume", "verify", "undo", "lookup", "runs", "config", "usable", "problem",
-    "name", "origin", "layer",
+const NO_FIELDS: [&str; 14] = [
+    "plan", "apply", "resume", "verify", "undo", "lookup", "forget", "runs", "config", "usable",
+    "problem", "name", "origin", "layer",
 ];
 
 #[test]
@@ -217,12 +218,36 @@ fn the_manual_names_the_fields_that_there_are_and_no_others() {
     let traced = rendered(&traced("done")).json;
     documented("undo", &undoing);
     documented("runs", &runs);
+    let kept = vec![("r2".to_owned(), "r1".to_owned())];
+    let pruned = PrunedRuns::new("courses", Moment::from_us(0), Vec::new(), kept);
+    let pruned = rendered(&pruned).json;
+    documented("runs prune", &pruned);
+    let (of, run_dir) = ("r1".to_owned(), PathBuf::from("r1"));
+    let erased = ErasedRun { run: of, run_dir, groups: 1, lines: 2, reports: Vec::new() };
+    let still = StillNamed { run: "r2".into(), host: None, run_dir: None };
+    let forgotten =
+        Forgotten { erased_in: vec![erased], still_in: vec![still], ..Forgotten::new("courses") };
+    let forgotten = rendered(&forgotten).json;
+    documented("forget", &forgotten);
+    let at_work = AtWork { run: "r1".into(), host: "h1".into(), lease_s: 3 };
+    let leased = rendered(&Leased::new("courses", at_work, 1)).json;
     let documented: BTreeSet<&str> = manual()
         .filter(|line| !line.starts_with("```"))
         .flat_map(|line| line.split('`').skip(1).step_by(2))
         .collect();
     let mut known = BTreeSet::new();
-    for json in [plan, run, verification, undoing, rendered(&lookup()).json, traced, runs] {
+    for json in [
+        plan,
+        run,
+        verification,
+        undoing,
+        rendered(&lookup()).json,
+        traced,
+        runs,
+        pruned,
+        leased,
+        forgotten,
+    ] {
         let json: Value = serde_json::from_str(&json).unwrap();
         for field in json.as_object().unwrap().keys() {
             assert!(documented.contains(&**field), "{field} is not in the manual");

@@ -10,8 +10,8 @@ pub(super) fn traced(last: &'static str) -> Traced {
     let stay = |account: &str, run: &str, into: Option<&str>, standing| TracedStay {
         account: account.to_owned(),
         run: run.to_owned(),
-        host: "h1".to_owned(),
-        run_dir: PathBuf::from("/data").join(run),
+        host: Some("h1".to_owned()),
+        run_dir: Some(PathBuf::from("/data").join(run)),
         into: into.map(str::to_owned),
         t_us: 1_795_407_295_042_007,
         as_of: Moment::from_us(1_795_407_295_042_007),
