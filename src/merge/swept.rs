@@ -60,6 +60,10 @@ pub(crate) struct SweepSlice {
     pub events: Vec<super::Announced>,
 }
 
+/// Why a row with a list is left: the elements cannot be placed one by one at their own times, nor the list as a whole.
+const LIST: &str = "elements of a list were written to it after the merge, and how they go together with those of the \
+                    survivor nobody can tell: add them there by hand, and delete the row";
+
 /// How far ahead a cell may be dated and still be taken for a later write.
 const FAR_AHEAD_US: TimestampUs = 60 * 60 * 1_000_000;
 
@@ -97,6 +101,9 @@ impl Verdict {
         is_copy: bool,
         horizon: Horizon,
     ) -> Self {
+        if table.lists_of(&found.row).next().is_some() {
+            return Self::Leave(LIST);
+        }
         let Some(mut cells) = cells(table, found, horizon) else {
             return Self::Leave("a cell has no write time that could be read");
         };

@@ -19,6 +19,7 @@ mod inputs;
 mod inspect;
 mod kafka;
 mod limits;
+mod lists;
 mod live_page;
 mod lookup;
 mod merge;

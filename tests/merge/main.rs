@@ -6,6 +6,7 @@
 mod altered;
 mod coalesce;
 mod inspect;
+mod lists;
 mod model;
 mod outage;
 mod overtaken;
@@ -394,6 +395,7 @@ fn deletes_come_after_their_copies() {
             let word = |change: &Change| match change {
                 Change::Insert { .. } => "insert",
                 Change::Update { .. } => "update",
+                Change::SetList { .. } => "list",
                 Change::AddElements { .. }
                 | Change::RemoveElements { .. }
                 | Change::ExpireRow { .. } => "of a sweep only",
