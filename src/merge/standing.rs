@@ -97,8 +97,14 @@ impl SweptCell {
             // Of two sources' cells of one time the greater stands.
             return cell.is_some() && (is_kept || times.latest() >= Some(t));
         }
-        // Of an element that is there, the later write is.
-        self.has_key_in(table, found)
+        let mut rules = table.survivorship.iter();
+        let rule = rules.find(|rule| rule.column == self.column && rule.of_entries().is_some());
+        let Some((policy, of)) = rule.and_then(Survivorship::of_entries) else {
+            // Of an element that is there, the later write is.
+            return self.has_key_in(table, found);
+        };
+        let (value, written) = self.found_in(table, found);
+        value.is_some() && (written >= Some(t) || policy.combine(of, &value, &self.value).is_none())
     }
 }
 

@@ -1,6 +1,8 @@
 //! The check of a specification against the live schema: all that is wrong is said at once, by line and name, before
 //! anything is read.
 
+use std::sync::Arc;
+
 use super::event::EventSpec;
 use super::fault::{At, Faults, list};
 use super::find;
@@ -143,7 +145,7 @@ impl RawSpec {
 }
 
 /// Columns with their policies.
-type Policies<'a> = Vec<(&'a ColumnSchema, &'static dyn Policy)>;
+type Policies<'a> = Vec<(&'a ColumnSchema, Arc<dyn Policy>)>;
 
 /// A table of the specification beside that of the schema.
 struct Own<'a> {
@@ -235,7 +237,7 @@ impl<'a> Own<'a> {
             }
             let problem = match found.kind {
                 ColumnKind::Regular | ColumnKind::Static => {
-                    fits::misfit(**policy, name, &found.cql_type)
+                    fits::misfit(&***policy, name, &found.cql_type)
                 }
                 ColumnKind::PartitionKey(_) | ColumnKind::Clustering(..) => {
                     Some(fits::in_key(name))
@@ -243,7 +245,7 @@ impl<'a> Own<'a> {
             };
             match problem {
                 Some(problem) => self.wrong(policy.line, &problem),
-                None => policies.push((found, **policy)),
+                None => policies.push((found, Arc::clone(policy))),
             }
         }
         policies

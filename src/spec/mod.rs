@@ -27,6 +27,7 @@ pub mod schema;
 mod show;
 
 use std::cmp::Ordering;
+use std::sync::Arc;
 
 pub(crate) use alteration::Alteration;
 pub use alteration::Columns;
@@ -137,7 +138,7 @@ pub struct Survivorship {
     /// Its type.
     pub cql_type: CqlType,
     /// The rule.
-    pub(crate) policy: &'static dyn Policy,
+    pub(crate) policy: Arc<dyn Policy>,
 }
 
 impl PartialEq for Survivorship {
@@ -253,7 +254,7 @@ impl Table {
     /// What becomes of two rows with one key, in words that continue a sentence.
     pub(crate) fn rule(&self) -> String {
         let name = |rule: &Survivorship| self.columns[rule.column].name.as_str();
-        policy::rule(self.survivorship.iter().map(|rule| (name(rule), rule.policy)))
+        policy::rule(self.survivorship.iter().map(|rule| (name(rule), &*rule.policy)))
     }
 
     /// The columns that are lists and not frozen.
@@ -316,6 +317,11 @@ impl Survivorship {
     /// unless it replaces all of them.
     pub fn joins_elements(&self) -> bool {
         self.cql_type.collection().is_some()
+    }
+
+    /// The policy and the type of a map's entries, where it is about those one by one.
+    pub(crate) fn of_entries(&self) -> Option<(&dyn Policy, &CqlType)> {
+        self.policy.of_entries().zip(self.cql_type.entry_value())
     }
 
     /// What is written over `kept` when a source offers another value; `None` if it stays.

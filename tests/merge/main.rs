@@ -5,6 +5,7 @@
 
 mod altered;
 mod coalesce;
+mod each;
 mod inspect;
 mod lists;
 mod model;

@@ -102,6 +102,16 @@ fn policies_have_to_fit() {
     let policy = r#"{ status = "max" }"#;
     check_refused(policy, r#"{ status = "sum" }"#, &["status", "sum", "not available"]);
     check_refused(policy, r#"{ status = "biggest" }"#, &["status", "biggest", "keep-target"]);
+    check_refused(policy, r#"{ status = { each = "max" } }"#, &["each max", "status", "a map"]);
+    check_refused(policy, r#"{ grade = { each = "union" } }"#, &["union", "entry of a map"]);
+    let dates = r#"{ grade = { policy = "max", format = "yyyy" } }"#;
+    check_refused(policy, dates, &["grade", "yyyy", "no pattern of a date"]);
+    let dates = r#"{ status = { policy = "max", format = "%Y-%m-%d" } }"#;
+    check_refused(policy, dates, &["status", "int", "text"]);
+    let formatted = r#"{ grade = { policy = "first", format = "%Y" } }"#;
+    check_refused(policy, formatted, &["first", "takes no format"]);
+    check_refused(policy, r#"{ grade = { max = "%Y" } }"#, &["grade", "each, policy, format"]);
+    check_refused(policy, r#"{ grade = 3 }"#, &["grade", "3", "each ="]);
     check_refused(policy, r#"{ contentid = "max" }"#, &["contentid", "primary key"]);
     check_refused(policy, r#"{ nothing = "max" }"#, &["content_consumption", "nothing"]);
     check_refused(policy, r#""keep-source""#, &["keep-source", "keep-target"]);

@@ -10,7 +10,7 @@ use crate::model::{Cell, CqlType};
 pub(super) struct First;
 
 impl Policy for First {
-    fn name(&self) -> &'static str {
+    fn name(&self) -> &str {
         "first"
     }
 
