@@ -11,6 +11,7 @@ mod composite;
 mod conditions;
 mod data;
 mod distrust;
+mod each;
 mod faults;
 mod frames;
 mod guardrails;
