@@ -51,7 +51,9 @@ fn each_entry_and_each_date_goes_by_itself() {
     let row = |best: Value| Some(vec![json!("new"), best, json!("2020-01-02 03:00:00:000+0000")]);
     assert_eq!(seen(), (row(json!({"a": 3, "b": 5, "c": 0})), None));
     // Later entries of the source, of which one is higher.
-    cql("UPDATE KS.progress SET best = best + {'a': 1, 'b': 7} WHERE userid = 'old' AND course = 'k'");
+    cql(
+        "UPDATE KS.progress SET best = best + {'a': 1, 'b': 7} WHERE userid = 'old' AND course = 'k'",
+    );
     let over = |command: &str| over(&world, command, &run);
     over("resume").run().exits(0);
     assert_eq!(seen(), (row(json!({"a": 3, "b": 7, "c": 0})), None));

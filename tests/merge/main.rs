@@ -7,6 +7,7 @@ mod altered;
 mod coalesce;
 mod each;
 mod inspect;
+mod left;
 mod lists;
 mod model;
 mod outage;
