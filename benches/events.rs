@@ -24,7 +24,8 @@ fn encode(criterion: &mut Criterion) {
                 let announced = completion.flat_map(|completion| &completion.events);
                 announced.map(|announced| (&intent.survivor, announced, intent.t))
             });
-            let events = announced.map(|(to, announced, t)| merge::event(spec, to, announced, t));
+            let events =
+                announced.map(|(to, announced, t)| merge::event(spec, (to, None), announced, t));
             events.map(|event| event.payload.len()).sum::<usize>()
         });
     });

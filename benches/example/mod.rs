@@ -58,8 +58,11 @@ impl Example {
             });
         }
         let scope = |n| Scope::from(Bytes::from(batch(n)));
-        let announced =
-            |n| Announced { scope: scope(n), quoted: vec![Some(Bytes::from(course(n)))] };
+        let announced = |n| Announced {
+            left: None,
+            scope: scope(n),
+            quoted: vec![Some(Bytes::from(course(n)))],
+        };
         slice.completion = Some(Completion {
             deletes: vec![PartitionDelete { table: 0, source: 0, scope: Scope::default() }],
             events: vec![announced(0), announced(1)],

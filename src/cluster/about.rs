@@ -39,7 +39,8 @@ pub(super) fn of_change(table: &Table, change: &Change) -> String {
             let values = values.filter_map(|(column, cell)| Some((*column, cell.as_ref()?.len())));
             (key.iter().collect(), values.collect())
         }
-        Change::AddElements { key, column, elements: values }
+        Change::SetList { key, column, value: values, .. }
+        | Change::AddElements { key, column, elements: values }
         | Change::RemoveElements { key, column, keys: values } => {
             (key.iter().collect(), vec![(*column, values.len())])
         }

@@ -10,7 +10,7 @@ use scylla::response::query_result::QueryResult;
 use scylla::statement::prepared::PreparedStatement;
 
 use crate::model::{Cell, Row, TableIndex};
-use crate::spec::Table;
+use crate::spec::{Column, Table};
 use crate::storage::{Fault, StorageError, TimedRow, WriteTimes};
 
 use super::capabilities::Capability;
@@ -27,7 +27,8 @@ impl ReadStore {
             return None;
         }
         let columns = self.spec.tables.iter().flat_map(|table| {
-            let collections = table.columns.iter().filter(|column| column.is_multi_cell());
+            let of_elements = |column: &&Column| column.cql_type.collection().is_some();
+            let collections = table.columns.iter().filter(of_elements);
             collections.map(|column| format!("{}.{}", table.name, column.name))
         });
         let columns: Vec<String> = columns.collect();

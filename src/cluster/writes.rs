@@ -20,6 +20,8 @@ use super::{ClusterError, about};
 /// The writes of one table.
 pub(super) struct Writes {
     insert: PreparedStatement,
+    /// What an insert leaves out.
+    lists: Vec<ColumnIndex>,
     /// Sets columns that policies look at, which is what a merge does; absent where there is none.
     update: Option<Update>,
     /// Sets any columns; absent where all of them are part of the key.
@@ -56,7 +58,8 @@ impl Writes {
         let policy_columns = table.survivorship.iter().map(|rule| rule.column).collect();
         let regular = table.key_len..table.columns.len();
         let mut elements = BTreeMap::new();
-        for column in regular.clone().filter(|column| table.columns[*column].is_multi_cell()) {
+        let has_elements = |column: &usize| table.columns[*column].cql_type.collection().is_some();
+        for column in regular.clone().filter(has_elements) {
             let name = quoted(&table.columns[column].name);
             let set = |sign| update(with, table, &format!("{name} = {name} {sign} ?"));
             let add = with.prepare(&set('+')).await?;
@@ -75,6 +78,7 @@ impl Writes {
         };
         Ok(Self {
             insert: with.prepare(&insert(with, table)).await?,
+            lists: table.lists().collect(),
             update: Update::prepare(with, table, policy_columns).await?,
             update_any: Update::prepare(with, table, regular.collect()).await?,
             elements,
@@ -92,13 +96,25 @@ impl Writes {
         let t = Value::BigInt(mutation.t);
         let (statement, values) = match &mutation.change {
             Change::Insert { row } => {
-                let values = row.cells.iter().map(Value::or_unset);
+                let value = |(column, cell)| match self.lists.contains(&column) {
+                    true => Value::Unset,
+                    false => Value::or_unset(cell),
+                };
+                let values = row.cells.iter().enumerate().map(value);
                 (&self.insert, values.chain([t]).collect())
             }
             Change::Update { key, set } => {
                 let update = self.update.iter().find(|update| update.writes_values_of(set));
                 let update = update.or(self.update_any.as_ref())?;
                 (&update.statement, with_key([t].into_iter().chain(update.values(set)), key))
+            }
+            Change::SetList { key, column, value, .. } => {
+                let update = self.update_any.as_ref()?;
+                let values = update.columns.iter().map(|of| match of == column {
+                    true => Value::raw(value),
+                    false => Value::Unset,
+                });
+                (&update.statement, with_key([t].into_iter().chain(values), key))
             }
             Change::AddElements { key, column, elements } => {
                 let values = [t, Value::raw(elements)];

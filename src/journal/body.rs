@@ -6,7 +6,7 @@
 //!
 //! ```text
 //! entries: table, flags (1: target, 2: copy, 4: update), [target's row], sources: (number, row), [set: (column, value)]
-//! [completion: deletes: (table, source, scope), events: (scope, quoted: [value]…)]
+//! [completion: deletes: (table, source, scope), events: (scope, [source that it left], quoted: [value]…)]
 //! ```
 //!
 //! with [`wire`]'s numbers, values and rows. `tributary record` shows them as JSON ([`shown`]), which no program reads
@@ -294,21 +294,25 @@ fn write_scope(out: &mut Out<'_>, scope: &Scope) {
 }
 
 fn read_scope(reader: &mut Reader<'_>, table: &PresentTable) -> Read<Scope> {
-    let values = table.scope.clone()?;
-    match reader.list(Reader::value)? {
-        read if read.len() == values => Ok(Scope::new(read)),
-        read => {
-            let read = read.len();
+    scope_of(reader.list(Reader::value)?, table)
+}
+
+fn scope_of(read: Vec<Bytes>, table: &PresentTable) -> Read<Scope> {
+    match (read.len(), table.scope.clone()?) {
+        (read_values, values) if read_values == values => Ok(Scope::new(read)),
+        (read, values) => {
             Err(format!("a scope of {} has {read} values, and not {values}", table.name))
         }
     }
 }
 
-/// The rows that a slice announces.
+/// The rows that a slice announces. Behind the scope of one that left a source stands that, as a further value.
 fn write_events(out: &mut Out<'_>, events: &[Announced]) {
-    out.list(events, |out, announced| {
-        write_scope(out, &announced.scope);
-        out.list(&announced.quoted, |out, cell| write_cell(out, cell));
+    out.list(events, |out, Announced { left, scope, quoted }| {
+        let left = left.map(|source| Bytes::copy_from_slice(&(source as u64).to_be_bytes()));
+        let values: Vec<Bytes> = scope.values().iter().cloned().chain(left).collect();
+        write_values(out, &values);
+        out.list(quoted, |out, cell| write_cell(out, cell));
     });
 }
 
@@ -318,7 +322,11 @@ fn read_events(reader: &mut Reader<'_>, present: &Present) -> Read<Vec<Announced
             .event
             .as_ref()
             .ok_or("it holds events that the merge specification does not have")?;
-        let scope = read_scope(reader, present.table(event.table)?)?;
+        let table = present.table(event.table)?;
+        let (mut values, width) = (reader.list(Reader::value)?, table.scope.clone()?);
+        let left = if values.len() > width { values.pop() } else { None };
+        let left = left.map(|source| read_source(&source)).transpose()?;
+        let scope = scope_of(values, table)?;
         let mut quoted = vec![None; event.width];
         for (number, cell) in reader.list(read_cell)?.into_iter().enumerate() {
             let Some(value) = cell else { continue };
@@ -326,8 +334,14 @@ fn read_events(reader: &mut Reader<'_>, present: &Present) -> Read<Vec<Announced
             let at = at.ok_or_else(|| format!("events do not quote {number} columns"))??;
             quoted[at] = Some(value);
         }
-        Ok(Announced { scope, quoted })
+        Ok(Announced { left, scope, quoted })
     })
+}
+
+fn read_source(value: &Bytes) -> Read<usize> {
+    let source = value[..].try_into().ok().map(u64::from_be_bytes);
+    let source = source.and_then(|source| usize::try_from(source).ok());
+    source.ok_or_else(|| format!("a source's number has {} bytes", value.len()))
 }
 
 fn write_cell(out: &mut Out<'_>, cell: &Cell) {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
-use crate::model::{Batch, Mutation, TableIndex};
+use crate::model::{Batch, Change, Mutation, TableIndex};
 use crate::spec::Spec;
 
 /// The bytes of values that a batch holds at most, unless one mutation (or an inseparable few) is larger
@@ -14,7 +14,8 @@ use crate::spec::Spec;
 /// at least 48 bytes, so the protocol's limit of 65,535 statements is never reached.
 pub const BATCH_BYTES: usize = 64 * 1024;
 
-/// Puts mutations into batches, those of a partition together; each batch is a sequence of its own.
+/// Puts mutations into batches, those of a partition together; each batch is a sequence of its own. A list stays with the
+/// mutation that it follows, which is that of the rest of its row.
 pub(crate) fn by_partition(
     spec: &Spec,
     mutations: impl IntoIterator<Item = Mutation>,
@@ -23,7 +24,11 @@ pub(crate) fn by_partition(
     for mutation in mutations {
         let columns = spec.tables[mutation.table].partition_len;
         let key = mutation.change.partition_key(columns).unwrap_or_default();
-        partitions.entry((mutation.table, key)).or_default().push(vec![mutation]);
+        let units = partitions.entry((mutation.table, key)).or_default();
+        match (&mutation.change, units.last_mut()) {
+            (Change::SetList { .. }, Some(unit)) => unit.push(mutation),
+            _ => units.push(vec![mutation]),
+        }
     }
     let batches = partitions.into_values().flat_map(cut_units);
     batches.map(|batch| vec![batch]).collect()
@@ -54,8 +59,7 @@ pub(super) fn cut_units(units: impl IntoIterator<Item = Vec<Mutation>>) -> Vec<B
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Change, Row};
-    use bytes::Bytes;
+    use crate::model::Row;
 
     fn insert(bytes: usize) -> Mutation {
         let row = Row { cells: vec![Some(Bytes::from(vec![0; bytes]))] };

@@ -69,7 +69,18 @@ impl Entry {
         changed.or_else(|| copied?.1.cells.get(column)?.as_ref())
     }
 
-    /// The change of the survivor's row, if there is one.
+    /// The changes of the survivor's row, if there are any: the first one, and the lists of a copy, which belong to it.
+    pub(crate) fn changes(&self, table: &Table, survivor: &AccountId) -> Vec<Change> {
+        let mut changes: Vec<Change> = self.change(table, survivor).into_iter().collect();
+        if let (Write::Copy { .. }, Some((_, row))) = (&self.write, self.sources.first())
+            && table.lists_of(row).next().is_some()
+        {
+            changes.extend(table.set_lists(&self.key_of(table, survivor), row));
+        }
+        changes
+    }
+
+    /// The change of the survivor's row, if there is one, but for lists.
     pub fn change(&self, table: &Table, survivor: &AccountId) -> Option<Change> {
         match &self.write {
             Write::Nothing => None,

@@ -8,7 +8,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use bytes::Bytes;
 
-use crate::model::{Cell, ColumnIndex, Row, Scope, TableIndex};
+use crate::model::{AccountId, Cell, ColumnIndex, Group, Row, Scope, TableIndex};
 use crate::spec::{Locator, Spec, Table};
 
 use super::entry::Entry;
@@ -37,6 +37,8 @@ struct Lead {
     minima: Vec<ColumnIndex>,
     /// Columns of the table that the event quotes.
     quoted: Vec<ColumnIndex>,
+    /// Whether rows that leave sources are announced.
+    announces_left: bool,
     scopes: HashMap<Scope, Found>,
 }
 
@@ -50,15 +52,42 @@ struct Found {
     minima: Vec<Cell>,
     /// The columns that the event quotes of the survivor's row, once that is known to exist.
     quoted: Option<Vec<Cell>>,
+    /// The same of the rows that leave sources, by source, where that is announced.
+    left: Vec<(usize, Vec<Cell>)>,
 }
 
 /// A row of the announced table that is to be announced.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Announced {
+    /// The source that the row has left, by its number in the group; `None` if it is one that the survivor holds.
+    pub left: Option<usize>,
     /// The scope of the row.
     pub scope: Scope,
     /// The columns that the event quotes, nulls already replaced where the specification says so.
     pub quoted: Vec<Cell>,
+}
+
+impl Found {
+    /// What an event quotes, with the smallest values in the place of nulls where the specification says so.
+    fn filled(&self, spec: &Spec, quoted: &[Cell]) -> Vec<Cell> {
+        let mut minima = self.minima.iter();
+        let columns = spec.event.iter().flat_map(|event| &event.columns);
+        let cells = quoted.iter().zip(columns).map(|(cell, column)| {
+            let minimum = column.else_min.and_then(|_| minima.next());
+            cell.clone().or_else(|| minimum.cloned().flatten())
+        });
+        cells.collect()
+    }
+}
+
+impl Announced {
+    /// The account whose row it is or was, and where that row went, if it left.
+    pub(crate) fn account<'a>(&self, group: &'a Group) -> (&'a AccountId, Option<&'a AccountId>) {
+        match self.left.and_then(|source| group.pairs.get(source)) {
+            Some(pair) => (&pair.from, Some(&group.survivor)),
+            None => (&group.survivor, None),
+        }
+    }
 }
 
 /// Copied out of its page, which would otherwise live as long as this.
@@ -105,6 +134,12 @@ impl Lead {
         found.changed |= entry.is_written();
         let quoted = self.quoted.iter().map(|column| entry.result(*column).map(own));
         found.quoted = Some(quoted.collect());
+        if self.announces_left {
+            found.left.extend(entry.sources.iter().map(|(source, row)| {
+                let quoted = self.quoted.iter().map(|column| row.cells[*column].as_ref().map(own));
+                (*source, quoted.collect())
+            }));
+        }
     }
 }
 
@@ -120,6 +155,8 @@ impl Findings {
                 locator: shape.locator.clone(),
                 minima: columns.iter().filter_map(|column| column.else_min).collect(),
                 quoted: columns.iter().map(|column| column.column).collect(),
+                announces_left: shape.delete_source
+                    && spec.event.iter().any(|event| event.table == table && event.left),
                 scopes: HashMap::new(),
             }
         });
@@ -204,30 +241,25 @@ impl Findings {
         scopes
     }
 
-    /// The rows of `table` to announce: the survivor holds them, and something changed there. In a
-    /// fixed order.
+    /// The rows of `table` to announce: the survivor holds them, and something changed there; or they left a source, and
+    /// that is announced. In a fixed order.
     pub fn announced(&self, spec: &Spec, table: TableIndex) -> Vec<Announced> {
         let mut announced: Vec<Announced> = self
             .leads
             .iter()
             .filter(|lead| lead.table == table)
             .flat_map(|lead| &lead.scopes)
-            .filter(|(_, found)| found.changed)
-            .filter_map(|(scope, found)| {
-                let mut quoted = found.quoted.clone()?;
-                let mut minima = found.minima.iter();
-                for (cell, column) in
-                    quoted.iter_mut().zip(spec.event.iter().flat_map(|e| &e.columns))
-                {
-                    let minimum = column.else_min.and_then(|_| minima.next());
-                    if cell.is_none() {
-                        *cell = minimum.cloned().flatten();
-                    }
-                }
-                Some(Announced { scope: scope.clone(), quoted })
+            .flat_map(|(scope, found)| {
+                let held = found.quoted.iter().filter(|_| found.changed);
+                let held = held.map(|quoted| (None, quoted));
+                let left = found.left.iter().map(|(source, quoted)| (Some(*source), quoted));
+                held.chain(left).map(|(left, quoted)| {
+                    let (scope, quoted) = (scope.clone(), found.filled(spec, quoted));
+                    Announced { left, scope, quoted }
+                })
             })
             .collect();
-        announced.sort_unstable_by(|a, b| a.scope.cmp(&b.scope));
+        announced.sort_unstable_by(|a, b| (&a.scope, a.left).cmp(&(&b.scope, b.left)));
         announced
     }
 }

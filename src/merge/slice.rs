@@ -57,7 +57,7 @@ impl Slice {
             }
             let dated = |change| Mutation { table: entry.table, t, change };
             let mut unit: Vec<Mutation> =
-                entry.change(table, survivor).map(dated).into_iter().collect();
+                entry.changes(table, survivor).into_iter().map(dated).collect();
             let mut deletes = entry.deletes(table).map(dated);
             if matches!(entry.write, super::Write::Copy { .. }) {
                 // The copied row is the first source's, so its delete follows the copy at once.

@@ -1,6 +1,6 @@
 //! Whether what a merge or a sweep has written at a key stands, and whether its sources still have what it read there.
 
-use crate::model::{Cell, ColumnIndex, Row, TimedRow, TimestampUs, WriteTimes};
+use crate::model::{Cell, ColumnIndex, Row, TimedRow, TimestampUs, WriteTimes, list};
 use crate::spec::{Survivorship, Table};
 
 use super::entry::{Entry, Write};
@@ -15,10 +15,13 @@ impl Entry {
             return true;
         }
         let columns = table.key_len..table.columns.len();
+        // Lists are written first, so that they say nothing of the rest.
+        let columns = columns.filter(|column| !table.columns[*column].cql_type.is_list());
         let mut written =
             columns.filter_map(|column| Some((column, self.written(column)?))).peekable();
         if written.peek().is_none() {
-            return true;
+            let mut lists = table.lists().filter(|list| self.written(*list).is_some());
+            return lists.all(|list| found.row.cells[list].as_ref() == self.written(list));
         }
         let mut are_all_later = true;
         for (column, value) in written {
@@ -94,8 +97,14 @@ impl SweptCell {
             // Of two sources' cells of one time the greater stands.
             return cell.is_some() && (is_kept || times.latest() >= Some(t));
         }
-        // Of an element that is there, the later write is.
-        self.has_key_in(table, found)
+        let mut rules = table.survivorship.iter();
+        let rule = rules.find(|rule| rule.column == self.column && rule.of_entries().is_some());
+        let Some((policy, of)) = rule.and_then(Survivorship::of_entries) else {
+            // Of an element that is there, the later write is.
+            return self.has_key_in(table, found);
+        };
+        let (value, written) = self.found_in(table, found);
+        value.is_some() && (written >= Some(t) || policy.combine(of, &value, &self.value).is_none())
     }
 }
 
@@ -118,6 +127,9 @@ pub fn up_to(table: &Table, t: TimestampUs, found: &TimedRow) -> Option<Row> {
         // What nobody can date may be as early; written again, it is the same.
         if is_late && !is_unknown {
             row.cells[column] = None;
+        } else if table.columns[column].cql_type.is_list() {
+            let value = row.cells[column].take();
+            row.cells[column] = value.and_then(|all| list::up_to(&all, &found.times[column], t));
         }
         is_any |= row.cells[column].is_some();
     }

@@ -14,9 +14,10 @@ use std::collections::BTreeSet;
 use bytes::Bytes;
 
 use crate::model::{
-    AccountId, Cell, ColumnIndex, Row, Scope, TableIndex, TimedRow, TimestampUs, WriteTimes,
+    AccountId, Cell, ColumnIndex, CqlType, Row, Scope, TableIndex, TimedRow, TimestampUs,
+    WriteTimes,
 };
-use crate::spec::{Dated, Spec, Survivorship, Table};
+use crate::spec::{Dated, Policy, Spec, Survivorship, Table};
 
 /// One row of a source that outlived the merge's delete, and what becomes of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,6 +61,10 @@ pub(crate) struct SweepSlice {
     pub events: Vec<super::Announced>,
 }
 
+/// Why a row with a list is left: the elements cannot be placed one by one at their own times, nor the list as a whole.
+const LIST: &str = "elements of a list were written to it after the merge, and how they go together with those of the \
+                    survivor nobody can tell: add them there by hand, and delete the row";
+
 /// How far ahead a cell may be dated and still be taken for a later write.
 const FAR_AHEAD_US: TimestampUs = 60 * 60 * 1_000_000;
 
@@ -97,6 +102,9 @@ impl Verdict {
         is_copy: bool,
         horizon: Horizon,
     ) -> Self {
+        if table.lists_of(&found.row).next().is_some() {
+            return Self::Leave(LIST);
+        }
         let Some(mut cells) = cells(table, found, horizon) else {
             return Self::Leave("a cell has no write time that could be read");
         };
@@ -123,6 +131,14 @@ impl Verdict {
             };
             cell.moved_at = match (&target, rule) {
                 (Some(own), Some(rule)) if cell.element.is_none() => preferred_at(rule, cell, own),
+                (Some(own), Some(rule)) if rule.of_entries().is_some() => {
+                    let (value, t) = cell.found_in(table, own);
+                    let late = Dated { value: &cell.value, t: Some(at) };
+                    let late_at = |(policy, of): (&dyn Policy, &CqlType)| {
+                        policy.late(of, Dated { value: &value, t }, late)
+                    };
+                    rule.of_entries().and_then(late_at)
+                }
                 // Of the elements of both those stay that the survivor has.
                 (Some(own), Some(_)) if !is_copy => (!cell.has_key_in(table, own)).then_some(at),
                 (Some(_), None) if !is_copy => None,
@@ -202,6 +218,13 @@ impl Swept {
                 TimedRow { row: Row { cells }, times }
             }
         };
+        for cell in self.cells.iter().filter(|cell| cell.element.is_some()) {
+            let mut rules = table.survivorship.iter();
+            // Only what goes by its value is held against what another source has moved there.
+            if rules.any(|rule| rule.column == cell.column && rule.of_entries().is_some()) {
+                cell.lay_over(table, &mut result);
+            }
+        }
         for cell in self.cells.iter().filter(|cell| cell.element.is_none()) {
             let known = result.times[cell.column].latest();
             if let Some(t) = cell.moved_at.filter(|t| Some(*t) > known) {

@@ -3,7 +3,7 @@
 
 use bytes::Bytes;
 
-use crate::model::{Elements, TimedRow};
+use crate::model::{Cell, Elements, TimedRow, TimestampUs, WriteTimes};
 use crate::spec::Table;
 
 use super::swept::{Swept, SweptCell};
@@ -29,6 +29,49 @@ impl SweptCell {
                 elements.find(|(known, _)| known == key).map(|(_, value)| value)
             }
         }
+    }
+
+    /// The entry of its key that a row has, and its write time, as far as they are known.
+    pub(super) fn found_in(&self, table: &Table, row: &TimedRow) -> (Cell, Option<TimestampUs>) {
+        let elements = self.elements_in(table, row).unwrap_or_default();
+        let at = elements.iter().position(|(key, _)| self.element.as_ref() == Some(key));
+        let Some(at) = at else { return (None, None) };
+        let t = match &row.times[self.column] {
+            WriteTimes::Elements(times) => times.get(at).copied(),
+            _ => None,
+        };
+        (elements[at].1.clone(), t)
+    }
+
+    /// Lays it over the entry of its key in a row, if it goes there and is later.
+    pub(super) fn lay_over(&self, table: &Table, row: &mut TimedRow) {
+        let column = &table.columns[self.column].cql_type;
+        let (Some(moved_at), Some(key), Some(collection)) =
+            (self.moved_at, &self.element, column.collection())
+        else {
+            return;
+        };
+        let mut elements = self.elements_in(table, row).unwrap_or_default();
+        let mut times = match &row.times[self.column] {
+            WriteTimes::Elements(times) => times.clone(),
+            WriteTimes::Unknown => return,
+            _ => Vec::new(),
+        };
+        match elements.iter().position(|(known, _)| known == key) {
+            Some(at) if times.get(at).is_none_or(|known| *known < moved_at) => {
+                elements[at].1.clone_from(&self.value);
+                times.resize(elements.len(), moved_at);
+                times[at] = moved_at;
+            }
+            Some(_) => return,
+            None => {
+                elements.push((key.clone(), self.value.clone()));
+                times.push(moved_at);
+            }
+        }
+        let all = elements.iter().map(|(key, value)| (key, value.as_ref()));
+        row.row.cells[self.column] = Some(collection.join(all));
+        row.times[self.column] = WriteTimes::Elements(times);
     }
 
     fn elements_in(&self, table: &Table, row: &TimedRow) -> Option<Elements> {

@@ -2,10 +2,11 @@
 
 use bytes::Bytes;
 
+use super::list::Tries;
 use super::row::{Cell, ColumnIndex, Row, TableIndex, TimestampUs};
 
 /// One change to one partition. It always carries the write time T of its group, so that applying
-/// it again changes nothing.
+/// it again changes nothing (lists aside).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mutation {
     /// The table it changes.
@@ -19,7 +20,8 @@ pub struct Mutation {
 /// What a [`Mutation`] does.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
-    /// Writes a whole row. Null cells are left unset, so that no tombstone is written.
+    /// Writes a whole row, but for its lists that are not frozen ([`SetList`](Self::SetList)). Null cells are left
+    /// unset, so that no tombstone is written.
     Insert {
         /// The full row, its account column already set to the survivor.
         row: Row,
@@ -48,6 +50,18 @@ pub enum Change {
         column: ColumnIndex,
         /// The keys of the map's entries, or the set's elements, as a set.
         keys: Bytes,
+    },
+    /// Writes a list that is not frozen, whole. Each attempt is dated so many microseconds above the mutation's time as
+    /// there have been: see [`list`](super::list).
+    SetList {
+        /// The primary key of the row, in column order.
+        key: Vec<Bytes>,
+        /// The column.
+        column: ColumnIndex,
+        /// What it is to hold.
+        value: Bytes,
+        /// The attempts of this process.
+        tries: Tries,
     },
     /// Lets a row's own liveness (that it was inserted, whatever its cells are) end within [`EXPIRY`], and
     /// leaves every cell as it is. Written as an insert of the key alone that expires.
@@ -103,6 +117,7 @@ impl Change {
                 key.iter().chain(values).map(Bytes::len).sum()
             }
             Self::AddElements { key, elements: value, .. }
+            | Self::SetList { key, value, .. }
             | Self::RemoveElements { key, keys: value, .. } => {
                 key.iter().map(Bytes::len).sum::<usize>() + value.len()
             }
@@ -118,6 +133,7 @@ impl Change {
             Self::Insert { row } => row.cells.get(..columns)?.iter().cloned().collect(),
             Self::Update { key, .. }
             | Self::AddElements { key, .. }
+            | Self::SetList { key, .. }
             | Self::RemoveElements { key, .. }
             | Self::ExpireRow { key }
             | Self::DeleteRow { key }

@@ -5,7 +5,7 @@
 //! code, on the command line and in the report.
 //!
 //! In reading order: `cql` is what a column's type says, the only place that takes the text of a type apart, with
-//! `order` (how the server orders values), `same` (which of them mean the same) and `elements` (maps and sets, taken apart) and `name` (how names are written); `account` has ids by type,
+//! `order` (how the server orders values), `same` (which of them mean the same), `elements` (maps and sets, taken apart), `list` (lists, written whole) and `name` (how names are written); `account` has ids by type,
 //! pairs and groups; `row` is what is read, `change` what is written, `tally` what was done; `surroundings` is what a
 //! cluster tells of the tables beside their rows.
 //!
@@ -18,6 +18,7 @@ mod change;
 mod cql;
 mod elements;
 mod key;
+pub(crate) mod list;
 mod name;
 mod order;
 mod row;
@@ -31,6 +32,7 @@ pub use cql::CqlType;
 pub(crate) use cql::hex;
 pub use elements::{Collection, Elements};
 pub use key::Scope;
+pub use list::Tries;
 pub(crate) use name::{is_plain, quoted};
 pub(crate) use order::Order;
 pub use row::*;

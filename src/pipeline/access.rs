@@ -156,12 +156,15 @@ impl<S: Writer> Access<'_, S> {
         let later = raised.iter().flat_map(|(t, slice)| slice.events.iter().map(|one| (*t, one)));
         let mut announced: Vec<_> = completion.events.iter().map(|one| (self.t, one)).collect();
         for (t, one) in later {
-            if announced.iter().all(|(_, known)| known.scope != one.scope) {
+            if announced
+                .iter()
+                .all(|(_, known)| (&known.scope, known.left) != (&one.scope, one.left))
+            {
                 announced.push((t, one));
             }
         }
         let announced = announced.into_iter();
-        let events = announced.map(|(t, one)| merge::event(event, &self.group.survivor, one, t));
+        let events = announced.map(|(t, one)| merge::event(event, one.account(self.group), one, t));
         Ok(self.window.deliver(events.collect()).await?)
     }
 }

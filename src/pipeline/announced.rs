@@ -61,7 +61,7 @@ impl<S: Reader> Window<S> {
                     (None, Some(minimum)) => self.minimum(account, &scope, minimum).await?,
                 });
             }
-            announced.push(Announced { scope, quoted });
+            announced.push(Announced { left: None, scope, quoted });
         }
         Ok(announced)
     }

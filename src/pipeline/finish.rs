@@ -23,6 +23,8 @@ use super::{GroupError, Window};
 /// What is voided under the survivor is dated so much after T, and what stays with a source so much.
 const VOID_US: TimestampUs = 9_998;
 const PIN_US: TimestampUs = 9_999;
+/// What is dated above this are lists that stay with a source; above T itself are those of copies.
+const PIN_LISTS_US: TimestampUs = 5_000;
 
 /// Why a row is not merged.
 const DELETED: &str = "it was deleted while the run stood still, and stays so";
@@ -79,9 +81,9 @@ impl<S: Writer> Finish<'_, S> {
         self.write(
             unwritten
                 .iter()
-                .filter_map(|key| {
-                    let change = key.entry.change(self.table(key), &self.group.survivor)?;
-                    Some((key.history.table, key.history.t, change))
+                .flat_map(|key| {
+                    let changes = self.missing(key, &found);
+                    changes.into_iter().map(|change| (key.history.table, key.history.t, change))
                 })
                 .collect(),
         )
@@ -129,8 +131,31 @@ impl<S: Writer> Finish<'_, S> {
         key.entry.stands(self.table(key), key.history.t, found.survivor.as_ref())
     }
 
-    /// Whether it may be written as it was intended: all of it is there that it was made of.
+    /// What is to be written for it: of its lists those that are not there.
+    fn missing(&self, key: &Key<'_>, found: &HashMap<usize, Found>) -> Vec<Change> {
+        let row = found.get(&key.at).and_then(|found| found.survivor.as_ref());
+        let mut changes = key.entry.changes(self.table(key), &self.group.survivor);
+        changes.retain(|change| match change {
+            Change::SetList { column, .. } => {
+                row.is_none_or(|row| row.row.cells[*column].is_none())
+            }
+            _ => true,
+        });
+        changes
+    }
+
+    /// Whether it may be written as it was intended: all of it is there that it was made of, and no list holds anything
+    /// else. What was taken away from that would else come back.
     fn can_be_written(&self, key: &Key<'_>, found: &Found) -> bool {
+        let row = found.survivor.as_ref();
+        let changes = key.entry.changes(self.table(key), &self.group.survivor);
+        let is_open = |change: &Change| match change {
+            Change::SetList { column, value, .. } => {
+                let cell = row.and_then(|row| row.row.cells[*column].as_ref());
+                cell.is_none_or(|cell| cell == value)
+            }
+            _ => true,
+        };
         let has_base = match key.entry.write {
             Write::Nothing => false,
             Write::Copy { .. } => true,
@@ -140,7 +165,7 @@ impl<S: Writer> Finish<'_, S> {
             let row = found.sources.iter().find(|(own, _)| own == source);
             row.is_some_and(|(_, row)| Entry::is_held(self.table(key), key.history.t, before, row))
         };
-        has_base && key.entry.sources.iter().all(is_there)
+        has_base && changes.iter().all(is_open) && key.entry.sources.iter().all(is_there)
     }
 
     /// What has come to a source since it was read, though it is dated before T, would be deleted unread: it is written
@@ -178,8 +203,11 @@ impl<S: Writer> Finish<'_, S> {
         for key in keys {
             let (table, t) = (key.history.table, key.history.t);
             for (_, row) in found.get(&key.at).iter().flat_map(|found| &found.sources) {
-                let old = merge::up_to(self.table(key), t, row);
-                pins.extend(old.map(|row| (table, t + PIN_US, Change::Insert { row })));
+                let shape = self.table(key);
+                let Some(row) = merge::up_to(shape, t, row) else { continue };
+                let lists: Vec<_> = shape.set_lists(&shape.key_of(&row), &row).collect();
+                pins.push((table, t + PIN_US, Change::Insert { row }));
+                pins.extend(lists.into_iter().map(|list| (table, t + PIN_LISTS_US, list)));
             }
             voids.extend(self.void(key).map(|change| (table, t + VOID_US, change)));
         }

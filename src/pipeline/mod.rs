@@ -74,6 +74,7 @@ use outage::Outage;
 use probe::Probed;
 use request_limits::RequestLimits;
 use under_way::Windows;
+use window::ListAttempts;
 
 /// How many groups that need more than a page per account run at once; each holds a few megabytes.
 const LARGE_GROUPS: usize = 8;
@@ -130,6 +131,7 @@ pub struct Context<S> {
     under_way: Arc<Windows>,
     request_limits: Arc<RequestLimits>,
     large_groups: Arc<Semaphore>,
+    list_attempts: ListAttempts,
 }
 
 impl<S> Context<S> {
@@ -171,6 +173,7 @@ impl<S> Context<S> {
             deletes: Deletes::default(),
             scanning: ScanProgress::default(),
             discovered: OnceLock::new(),
+            list_attempts: ListAttempts::default(),
         })
     }
 

@@ -241,13 +241,20 @@ fn replaced(table: &Table, history: &History, found: &TimedRow) -> Option<String
         let own = elements(read.cells[rule.column].as_ref()).unwrap_or_default();
         let there = elements(found.row.cells[rule.column].as_ref()).unwrap_or_default();
         let mut left = elements(entry.written(rule.column)).unwrap_or_default();
-        left.retain(|(key, _)| !own.iter().any(|(known, _)| known == key));
-        left.iter().any(|(key, _)| !there.iter().any(|(known, _)| known == key))
+        left.retain(|entry| !own.contains(entry));
+        left.iter().any(|(key, value)| {
+            let found = there.iter().find(|(known, _)| known == key).map(|(_, found)| found);
+            let is_worse = |found: &Cell| {
+                let by_entry = rule.of_entries();
+                by_entry.is_some_and(|(policy, of)| policy.combine(of, found, value).is_some())
+            };
+            found.is_none_or(is_worse)
+        })
     };
     let rules = table.survivorship.iter().filter(|rule| rule.joins_elements());
     let column = &table.columns[rules.into_iter().find(is_replaced)?.column].name;
     Some(format!(
-        "{column} was replaced or reduced while the group was merged: what was added to it from a source is not there"
+        "{column} was replaced or reduced while the group was merged: what it got from a source is not there"
     ))
 }
 

@@ -1,6 +1,8 @@
 //! The check of a specification against the live schema: all that is wrong is said at once, by line and name, before
 //! anything is read.
 
+use std::sync::Arc;
+
 use super::event::EventSpec;
 use super::fault::{At, Faults, list};
 use super::find;
@@ -143,7 +145,7 @@ impl RawSpec {
 }
 
 /// Columns with their policies.
-type Policies<'a> = Vec<(&'a ColumnSchema, &'static dyn Policy)>;
+type Policies<'a> = Vec<(&'a ColumnSchema, Arc<dyn Policy>)>;
 
 /// A table of the specification beside that of the schema.
 struct Own<'a> {
@@ -235,7 +237,7 @@ impl<'a> Own<'a> {
             }
             let problem = match found.kind {
                 ColumnKind::Regular | ColumnKind::Static => {
-                    fits::misfit(**policy, name, &found.cql_type)
+                    fits::misfit(&***policy, name, &found.cql_type)
                 }
                 ColumnKind::PartitionKey(_) | ColumnKind::Clustering(..) => {
                     Some(fits::in_key(name))
@@ -243,7 +245,7 @@ impl<'a> Own<'a> {
             };
             match problem {
                 Some(problem) => self.wrong(policy.line, &problem),
-                None => policies.push((found, **policy)),
+                None => policies.push((found, Arc::clone(policy))),
             }
         }
         policies
@@ -287,10 +289,6 @@ impl ColumnSchema {
         }
         Some(match &self.cql_type {
             CqlType::Counter => "is a counter: adding to it twice cannot be told from adding once",
-            CqlType::List(_) => {
-                "is a non-frozen list: the server gives its elements new places at each write, so that a retried write \
-                 could double them"
-            }
             CqlType::Udt(_) => {
                 "is of a user-defined type that is not frozen: its fields have write times of their own, which are not \
                  told apart here"
@@ -348,7 +346,6 @@ mod tests {
         for cql_type in [
             "address",
             "\"Address\"",
-            "list<int>",
             "counter",
             "'org.apache.cassandra.db.marshal.DynamicCompositeType'",
         ] {
@@ -361,6 +358,7 @@ mod tests {
             "frozen<list<int>>",
             "map<text, frozen<address>>",
             "set<uuid>",
+            "list<frozen<map<text, text>>>",
             "frozen<tuple<int, text>>",
             "vector<float, 3>",
         ] {
@@ -369,12 +367,12 @@ mod tests {
     }
 
     #[test]
-    fn maps_and_sets_have_many_cells_unless_they_are_frozen() {
+    fn collections_have_many_cells_unless_they_are_frozen() {
         let cells = |cql_type: &str| {
             let spec = check_with("'keep-target'", cql_type).unwrap();
             spec.tables[0].columns[2].is_multi_cell()
         };
-        assert!(cells("map<text, int>") && cells("set<frozen<list<int>>>"));
-        assert!(!cells("frozen<map<text, int>>") && !cells("text") && !cells("vector<float, 3>"));
+        assert!(cells("map<text, int>") && cells("set<frozen<list<int>>>") && cells("list<int>"));
+        assert!(!cells("frozen<list<int>>") && !cells("text") && !cells("vector<float, 3>"));
     }
 }

@@ -20,6 +20,8 @@ use crate::model::{ColumnIndex, CqlType, TableIndex};
 pub struct RawEvent {
     /// The table whose rows are announced.
     table: At<String>,
+    /// Whether rows are announced, too, that left a source.
+    left: bool,
     /// The message key: text with placeholders.
     key: At<Template>,
     /// Columns of the surviving row that placeholders may name.
@@ -41,6 +43,8 @@ struct RawEventColumn {
 pub struct EventSpec {
     /// The table whose rows are announced.
     pub table: TableIndex,
+    /// Whether rows are announced, too, that left a source.
+    pub(crate) left: bool,
     /// The type of its account column.
     pub account: CqlType,
     /// The columns of its scope.

@@ -27,6 +27,7 @@ pub mod schema;
 mod show;
 
 use std::cmp::Ordering;
+use std::sync::Arc;
 
 pub(crate) use alteration::Alteration;
 pub use alteration::Columns;
@@ -44,7 +45,8 @@ pub(crate) use raw::ColumnPath;
 pub use raw::RawSpec;
 
 use crate::model::{
-    AccountId, AccountType, Cell, ColumnIndex, CqlType, Order, Row, Scope, TableIndex,
+    AccountId, AccountType, Cell, Change, ColumnIndex, CqlType, Order, Row, Scope, TableIndex,
+    Tries,
 };
 
 /// A specification, checked against the live schema.
@@ -136,7 +138,7 @@ pub struct Survivorship {
     /// Its type.
     pub cql_type: CqlType,
     /// The rule.
-    pub(crate) policy: &'static dyn Policy,
+    pub(crate) policy: Arc<dyn Policy>,
 }
 
 impl PartialEq for Survivorship {
@@ -161,10 +163,9 @@ impl Spec {
 }
 
 impl Column {
-    /// Whether it is a map or set that is not frozen: its elements are written one by one, each with a
-    /// write time of its own.
+    /// Whether it is a map, set or list that is not frozen: its elements have write times of their own.
     pub fn is_multi_cell(&self) -> bool {
-        self.cql_type.collection().is_some()
+        self.cql_type.collection().is_some() || self.cql_type.is_list()
     }
 }
 
@@ -253,7 +254,28 @@ impl Table {
     /// What becomes of two rows with one key, in words that continue a sentence.
     pub(crate) fn rule(&self) -> String {
         let name = |rule: &Survivorship| self.columns[rule.column].name.as_str();
-        policy::rule(self.survivorship.iter().map(|rule| (name(rule), rule.policy)))
+        policy::rule(self.survivorship.iter().map(|rule| (name(rule), &*rule.policy)))
+    }
+
+    /// The columns that are lists and not frozen.
+    pub(crate) fn lists(&self) -> impl Iterator<Item = ColumnIndex> {
+        let columns = self.columns.iter().enumerate();
+        columns.filter(|(_, column)| column.cql_type.is_list()).map(|(index, _)| index)
+    }
+
+    /// The lists of a row that are not frozen: what an insert leaves out.
+    pub(crate) fn lists_of(&self, row: &Row) -> impl Iterator<Item = (ColumnIndex, Bytes)> {
+        self.lists().filter_map(|column| Some((column, row.cells.get(column)?.clone()?)))
+    }
+
+    /// What writes the lists of a row, to the row of this key.
+    pub(crate) fn set_lists(&self, key: &[Bytes], row: &Row) -> impl Iterator<Item = Change> {
+        self.lists_of(row).map(|(column, value)| Change::SetList {
+            key: key.to_vec(),
+            column,
+            value,
+            tries: Tries::default(),
+        })
     }
 
     /// The position of a column.
@@ -295,6 +317,11 @@ impl Survivorship {
     /// unless it replaces all of them.
     pub fn joins_elements(&self) -> bool {
         self.cql_type.collection().is_some()
+    }
+
+    /// The policy and the type of a map's entries, where it is about those one by one.
+    pub(crate) fn of_entries(&self) -> Option<(&dyn Policy, &CqlType)> {
+        self.policy.of_entries().zip(self.cql_type.entry_value())
     }
 
     /// What is written over `kept` when a source offers another value; `None` if it stays.

@@ -8,6 +8,7 @@ mod read;
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
@@ -47,7 +48,7 @@ pub struct RawTable {
     /// How the rows of an account are found.
     pub(super) find: Option<At<RawFind>>,
     /// The columns that get another value than the survivor's where both accounts hold the same key.
-    pub(super) policies: BTreeMap<String, At<&'static dyn Policy>>,
+    pub(super) policies: BTreeMap<String, At<Arc<dyn Policy>>>,
     /// Whether the source's rows are deleted once they are safe.
     pub(super) delete_source: bool,
     /// The types that live columns must have; a column that is not named may have any.

@@ -53,7 +53,7 @@ pub(super) fn notes(raw: &RawTable, table: Option<&Table>) -> Vec<String> {
     if let Some(find) = &raw.find {
         notes.extend([way(find), cost(find, table)]);
     }
-    let policies = raw.policies.iter().map(|(column, policy)| (column.as_str(), **policy));
+    let policies = raw.policies.iter().map(|(column, policy)| (column.as_str(), &***policy));
     notes.push(format!("Where both accounts hold a key, {}.", policy::rule(policies)));
     if !raw.delete_source {
         notes.push("The sources keep their rows.".to_owned());

@@ -18,7 +18,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 
-use crate::model::{AccountId, Change, Row, Scope, TableIndex, TimestampUs, TokenRange};
+use crate::model::{AccountId, Row, Scope, TableIndex, TimestampUs, TokenRange};
 use crate::spec::{Spec, Table};
 
 use super::{
@@ -60,21 +60,6 @@ impl MemoryStorage {
         let tables = Mutex::new(vec![Partitions::new(); spec.tables.len()]);
         let (faults, answers) = (Box::new(faults), Answers::default());
         Self { spec, tables, faults, added: Mutex::default(), answers }
-    }
-
-    /// Writes a full row with a write time, as an application would.
-    pub fn put(&self, table: TableIndex, row: Row, t: TimestampUs) {
-        self.apply(table, t, &Change::Insert { row });
-    }
-
-    /// Makes any change with a write time, as an application would: a change without a partition key
-    /// makes none.
-    pub fn apply(&self, table: TableIndex, t: TimestampUs, change: &Change) {
-        let shape = &self.spec.tables[table];
-        if let Some(key) = change.partition_key(shape.partition_len) {
-            self.added().apply(table, t, change);
-            self.tables()[table].entry(key).or_default().apply(shape, t, change);
-        }
     }
 
     /// The columns that the specification does not know.

@@ -32,7 +32,7 @@ pub(super) async fn announce<S: Reader>(
     }
     let reads = changed.into_iter().map(|(account, scopes)| async move {
         let announced = window.announced(&account, scopes, |_| None).await?;
-        let events = announced.iter().map(|one| merge::event(event, &account, one, t));
+        let events = announced.iter().map(|one| merge::event(event, (&account, None), one, t));
         Ok::<Vec<Event>, StorageError>(events.collect())
     });
     let reads: Vec<_> = reads.collect();

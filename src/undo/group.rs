@@ -12,7 +12,7 @@ use crate::journal::{Kind, Note, SliceRecord, State};
 use crate::model::{AccountId, Group, TimestampUs};
 use crate::pipeline::keys;
 use crate::pipeline::{GroupError, Window};
-use crate::register::Step;
+use crate::register::{OWNED_US, Step};
 use crate::storage::Writer;
 
 use super::Rows;
@@ -80,7 +80,7 @@ pub(super) async fn undo_group<S: Writer>(
     // What a stopped pass had left alone is overridden by a pass of its own.
     if done.as_ref().is_none_or(|done| force && done.left_alone() > 0) {
         let newest = records.iter().map(|record| record.t).max().unwrap_or_default();
-        let t = window.as_of.stamp().max(newest.saturating_add(2));
+        let t = window.as_of.stamp().max(newest.saturating_add(OWNED_US));
         let mut turn = work.pass(&Pass { t, slices: Vec::new() }, known.last()).await?;
         if let Some(earlier) = done {
             turn.follow(&earlier);

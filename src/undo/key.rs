@@ -227,7 +227,9 @@ impl<'a> Key<'a> {
     fn kept(&self, source: usize, column: ColumnIndex, found: &TimedRow) -> Option<KeptCell> {
         let (_, before) = self.before.iter().find(|(known, _)| *known == source)?;
         let (cell, before) = (&found.row.cells[column], &before.cells[column]);
-        if cell.is_none() || self.same(column, cell, before) {
+        // Lists are given back beside what is in them.
+        let is_list = self.table.columns[column].cql_type.is_list();
+        if is_list || cell.is_none() || self.same(column, cell, before) {
             return None;
         }
         let elements = match (self.elements(column, cell), self.elements(column, before)) {

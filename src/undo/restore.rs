@@ -11,7 +11,10 @@ use bytes::Bytes;
 
 use crate::journal::body::KeptCell;
 use crate::merge::Swept;
-use crate::model::{AccountId, Cell, Change, ColumnIndex, Mutation, Row, TimestampUs};
+use crate::model::{
+    AccountId, Cell, Change, ColumnIndex, Mutation, Row, TimedRow, TimestampUs, Tries, list,
+};
+use crate::pipeline::keys::Found;
 
 use super::key::{How, Key};
 
@@ -37,17 +40,21 @@ impl How {
 }
 
 impl Key<'_> {
-    /// What restores the key; `undo_t` is the undo's time. Writing it again changes nothing.
+    /// What restores the key; `undo_t` is the undo's time. Writing it again changes nothing. What is `found` in lists
+    /// stays beside what is given back.
     pub(super) fn restore(
         &self,
         survivor: &AccountId,
         how: &How,
+        found: Option<&Found>,
         undo_t: TimestampUs,
     ) -> Restoration {
         let dated = |(t, change)| Mutation { table: self.history.table, t, change };
         let mut sources = Vec::new();
         for (source, row) in &self.before {
-            let changes = self.source_changes(*source, row, how, undo_t);
+            let own = found.into_iter().flat_map(|found| &found.sources);
+            let own = own.into_iter().find(|(own, _)| own == source).map(|(_, row)| row);
+            let changes = self.source_changes((*source, row, own), how, undo_t);
             sources.extend(changes.into_iter().map(|change| (*source, dated(change))));
         }
         let survivor = self.survivor_changes(survivor, how, undo_t);
@@ -56,8 +63,7 @@ impl Key<'_> {
 
     fn source_changes(
         &self,
-        source: usize,
-        row: &Row,
+        (source, row, found): (usize, &Row, Option<&TimedRow>),
         how: &How,
         undo_t: TimestampUs,
     ) -> Vec<(TimestampUs, Change)> {
@@ -65,7 +71,9 @@ impl Key<'_> {
         let key = self.table.key_of(row);
         let mut settled = row.clone();
         let mut later: BTreeMap<TimestampUs, Vec<(ColumnIndex, Cell)>> = BTreeMap::new();
-        for column in self.table.key_len..row.cells.len() {
+        let columns = self.table.key_len..row.cells.len();
+        let is_list = |column: &ColumnIndex| self.table.columns[*column].cql_type.is_list();
+        for column in columns.filter(|column| !is_list(column)) {
             let t = self.source_t(source, column, how, undo_t);
             if let Some(kept) = how.kept(source, column) {
                 let rest = self.without(settled.cells[column].take(), kept);
@@ -76,6 +84,14 @@ impl Key<'_> {
             }
         }
         changes.push((undo_t + 1, Change::Insert { row: settled }));
+        for (column, before) in self.table.lists_of(row) {
+            let now = found.and_then(|row| row.row.cells[column].as_ref());
+            if !now.is_some_and(|now| list::has_all(now, &before)) {
+                let (value, tries) = (list::united(&before, now), Tries::default());
+                changes
+                    .push((undo_t + 1, Change::SetList { key: key.clone(), column, value, tries }));
+            }
+        }
         // The sweep has ended the row's own liveness just above the latest cell that it took.
         let latest = self.swept_of(source).flat_map(|swept| &swept.cells).map(|cell| cell.t).max();
         if let Some(t) = latest.map(|t| t + 2).filter(|t| *t > undo_t + 1) {

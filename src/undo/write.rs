@@ -6,7 +6,7 @@ use std::collections::{HashMap, HashSet};
 
 use crate::failpoint;
 use crate::merge::by_partition;
-use crate::model::{Batch, Change, Group, Mutation, TimedRow, TimestampUs};
+use crate::model::{Batch, Change, Group, Mutation, TimedRow, TimestampUs, list};
 use crate::pipeline::keys::{self, Found, Sought};
 use crate::pipeline::{GroupError, Window};
 use crate::storage::{Fault, StorageError, Writer};
@@ -33,9 +33,10 @@ impl<S: Writer> Writes<'_, S> {
         let restored: Vec<(usize, How)> = record.restored().collect();
         let mut given = Vec::new();
         let mut taken: Vec<(usize, Vec<Mutation>)> = Vec::new();
+        let found = self.lists_of(&restored, keys).await?;
         for (at, how) in &restored {
             let Restoration { sources, survivor } =
-                keys[*at].restore(&self.group.survivor, how, self.t);
+                keys[*at].restore(&self.group.survivor, how, found.get(at), self.t);
             given.extend(sources.into_iter().map(|(_, mutation)| mutation));
             taken.push((*at, survivor));
         }
@@ -52,6 +53,20 @@ impl<S: Writer> Writes<'_, S> {
             taken.iter().any(|mutation| matches!(mutation.change, Change::ExpireRow { .. }));
         self.window.write_all(by_partition(&self.window.spec, taken)).await?;
         Ok(is_expiring)
+    }
+
+    /// What stands at the keys whose sources had lists: those are written as a whole.
+    async fn lists_of(
+        &self,
+        restored: &[(usize, How)],
+        keys: &[Key<'_>],
+    ) -> Result<HashMap<usize, Found>, StorageError> {
+        let has_lists = |key: &Key<'_>| {
+            key.before.iter().any(|(_, row)| key.table.lists_of(row).next().is_some())
+        };
+        let sought = restored.iter().filter(|(at, _)| has_lists(&keys[*at]));
+        let sought: Vec<_> = sought.map(|(at, _)| keys[*at].sought(*at)).collect();
+        keys::look(self.window, self.group, &sought).await
     }
 
     /// Copies that somebody has deleted, and that are left alone: whatever arrives of them later is deleted, too.
@@ -117,7 +132,12 @@ impl<S: Writer> Writes<'_, S> {
                 columns.into_iter().all(|column| {
                     let (cell, times) = (&found.row.cells[column], &found.times[column]);
                     let is_later = times.latest() >= Some(self.t) || is_kept(column);
-                    cell.is_some() && (*cell == before.cells[column] || is_later)
+                    let is_in = |(cell, before)| list::has_all(cell, before);
+                    let is_same = match key.table.columns[column].cql_type.is_list() {
+                        true => cell.as_ref().zip(before.cells[column].as_ref()).is_some_and(is_in),
+                        false => *cell == before.cells[column],
+                    };
+                    cell.is_some() && (is_same || is_later)
                 })
             })
         })

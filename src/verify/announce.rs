@@ -44,7 +44,8 @@ impl<S: Writer> Check<'_, S> {
         let (Some(t), Some(event)) = (self.changed_t, &window.spec.event) else { return Ok(()) };
         let changed = std::mem::take(&mut self.changed);
         let events = window.announced(survivor, changed, |_| None).await?;
-        let rendered = events.iter().map(|one| merge::event(event, survivor, one, t)).collect();
+        let rendered =
+            events.iter().map(|one| merge::event(event, (survivor, None), one, t)).collect();
         window.deliver(rendered).await?;
         self.intend(
             t,

@@ -164,7 +164,10 @@ fn added(history: &History, rule: &Survivorship) -> Option<Kept> {
     let own = own.and_then(|own| collection.split(own)).unwrap_or_default();
     let merged = history.entry.as_ref().and_then(|entry| entry.written(rule.column));
     let mut added = of_elements(collection, merged, history.t, moved(history, rule.column))?;
-    added.retain(|element| !own.iter().any(|(key, _)| *key == element.key));
+    let is_own = |element: &Element| {
+        own.iter().any(|(key, value)| *key == element.key && *value == element.value)
+    };
+    added.retain(|element| !is_own(element));
     (!added.is_empty()).then_some(Kept::Elements(collection, added))
 }
 

@@ -216,6 +216,7 @@ fn value(
     let verdict = match cell {
         None => Verdict::ValueMissing,
         Some(_) if at > Some(t) => Verdict::ChangedSince,
+        Some(_) if *times == WriteTimes::Unknown => Verdict::Undated,
         Some(_) => Verdict::ValueDiffers,
     };
     let values = (Value::from(kept.cloned()), Value::from(cell.clone()));

@@ -13,7 +13,7 @@ use crate::failpoint;
 use crate::journal::{Intent, Kind, State};
 use crate::merge::{self, Entry, Slice, Write};
 use crate::model::Collection;
-use crate::model::{Change, ColumnIndex, Mutation, TimestampUs};
+use crate::model::{Change, ColumnIndex, Mutation, TimestampUs, Tries};
 use crate::register::Step;
 use crate::spec::Table;
 use crate::storage::Writer;
@@ -114,7 +114,9 @@ impl<S: Writer> Check<'_, S> {
             let write = Write::Copy { set: Vec::new() };
             let entry =
                 Entry { table: case.table, target: None, sources: vec![(source, copied)], write };
-            return Some(Mend { t: now, entry, changes: vec![Change::Insert { row }] });
+            let lists: Vec<_> = table.set_lists(&case.key, &row).collect();
+            let changes = [Change::Insert { row }].into_iter().chain(lists).collect();
+            return Some(Mend { t: now, entry, changes });
         };
         let Values { set, elements, t } = values(table, &case.findings, now);
         if set.is_empty() && elements.is_empty() {
@@ -123,6 +125,14 @@ impl<S: Writer> Check<'_, S> {
         let key = || case.key.clone();
         let all = set.iter().chain(&elements).cloned().collect();
         let mut changes = Vec::new();
+        let (lists, set): (Vec<_>, Vec<_>) =
+            set.into_iter().partition(|(column, _)| table.columns[*column].cql_type.is_list());
+        changes.extend(lists.into_iter().map(|(column, value)| Change::SetList {
+            key: key(),
+            column,
+            value,
+            tries: Tries::default(),
+        }));
         if !set.is_empty() {
             let set = set.into_iter().map(|(column, value)| (column, Some(value))).collect();
             changes.push(Change::Update { key: key(), set });

@@ -147,7 +147,7 @@ fn what_cannot_be_merged_and_comes_after_a_run_hinders_no_comparison() {
     let before = world.dump();
     let (pairs, run) = (world.file("pairs.csv", to_csv(&lines)), world.run_dir());
     world.apply(&pairs, &run).run().exits(0);
-    world.cql("ALTER TABLE content_consumption ADD tags list<text>");
+    world.cql("ALTER TABLE content_consumption ADD tags text static");
     world.cql("ALTER TABLE user_courses WITH default_time_to_live = 600");
     let merged = world.dump();
     for (column, undone) in [("tags", "DROP tags"), ("time", "WITH default_time_to_live = 0")] {

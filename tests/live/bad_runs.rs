@@ -167,7 +167,7 @@ fn a_schema_that_does_not_fit() {
     let no_column = content.replace(" status int,", "");
     let other_key = courses.replace("(batchid, userid)", "(userid, batchid)");
     let other_key = other_key.replace("userid ASC", "batchid ASC");
-    let cases: [(&str, &[&str], &[&str]); 7] = [
+    let cases: [(&str, &[&str], &[&str]); 6] = [
         ("table", &[courses], &["content_consumption"]),
         ("column", &[courses, &no_column], &["content_consumption", "status"]),
         ("type", &[courses, &other_type], &["content_consumption", "status", "text", "int"]),
@@ -176,11 +176,6 @@ fn a_schema_that_does_not_fit() {
             "ttl",
             &[courses, content, "ALTER TABLE user_courses WITH default_time_to_live = 3600"],
             &["user_courses", "default_time_to_live"],
-        ),
-        (
-            "list",
-            &[courses, content, "ALTER TABLE user_courses ADD notes list<text>"],
-            &["user_courses", "notes", "list"],
         ),
         (
             "static",

@@ -23,13 +23,23 @@ const CONTENT: TableIndex = 0;
 const ENROLMENTS: TableIndex = 1;
 
 /// The columns that scripts write to, so that writes meet: one with a policy, and one of each kind.
-const WRITTEN: [&str; 8] =
-    ["status", "active", "grade", "datetime", "contentstatus", "tags", "frozen", "Per Day"];
+const WRITTEN: [&str; 9] = [
+    "status",
+    "active",
+    "grade",
+    "datetime",
+    "contentstatus",
+    "tags",
+    "frozen",
+    "Per Day",
+    "marks",
+];
 
 /// A world with every kind of column in it.
 fn world(name: &str) -> World {
     let world = World::new(name);
     world.cql("ALTER TABLE user_courses ADD tags set<int>");
+    world.cql("ALTER TABLE user_courses ADD marks list<int>");
     world.cql("ALTER TABLE user_courses ADD frozen frozen<map<text, int>>");
     world.cql("ALTER TABLE content_consumption ADD \"Per Day\" map<int, text>");
     world
@@ -104,7 +114,8 @@ impl<'a> Script<'a> {
         let key = self.key(table, account);
         let written = |column: &ColumnIndex| WRITTEN.contains(&&*shape.columns[*column].name);
         let regular: Vec<_> = (shape.key_len..shape.columns.len()).filter(written).collect();
-        let multi = |column: &ColumnIndex| shape.columns[*column].is_multi_cell();
+        // Elements of lists are not written one by one.
+        let multi = |column: &ColumnIndex| shape.columns[*column].cql_type.collection().is_some();
         let multi_cell: Vec<ColumnIndex> = regular.iter().copied().filter(multi).collect();
         match self.random.below(100) {
             0..25 => {
@@ -168,6 +179,7 @@ impl<'a> Script<'a> {
             }
             CqlType::Map(key, value) => self.collection(key, Some(value)),
             CqlType::Set(of) => self.collection(of, None),
+            CqlType::List(of) => self.collection(of, None),
             CqlType::Frozen(of) => self.value(of),
             other => panic!("no value of type {other}"),
         }

@@ -12,7 +12,7 @@ const TABLES: [&str; 7] = [
     "attempts (course text, user_id text, day date, score int, PRIMARY KEY ((course, user_id), day))",
     "by_kind (kind text, user_id text, day date, PRIMARY KEY ((kind, user_id), day))",
     "visits (user_id text, page text, hits counter, PRIMARY KEY (user_id, page))",
-    "notes (user_id text, n int, texts list<text>, PRIMARY KEY (user_id, n))",
+    "notes (user_id text, n int, shared text static, PRIMARY KEY (user_id, n))",
     "rooms (id text PRIMARY KEY, \"userId\" text)",
 ];
 
@@ -53,7 +53,7 @@ fn a_draft_can_be_checked_shown_and_merged_by() {
     let flat = draft.replace("\n# ", " ");
     for reason in [
         "Not merged: table by_kind: nothing that is found has rows which name kind",
-        "Not merged: table notes: column texts is a non-frozen list",
+        "Not merged: table notes: column shared is static",
         "Not merged: table rooms: the account column userId is a regular column",
         "Not merged: table visits: column hits is a counter",
     ] {
@@ -138,7 +138,7 @@ fn all_that_does_not_fit_a_live_schema_is_named_at_once() {
         "line 8: table learner: column course is of type text, but the merge specification expects int",
         "line 12: table members: partitions_from names learner.class, but there is no such column; learner has: ",
         "line 14: keyspace",
-        "line 18: table notes: column texts is a non-frozen list",
+        "line 18: table notes: column shared is static",
     ];
     // As far as the text alone tells, it is a specification.
     Call::new(&["spec", "check", file]).run().exits(0);

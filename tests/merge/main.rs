@@ -5,7 +5,10 @@
 
 mod altered;
 mod coalesce;
+mod each;
 mod inspect;
+mod left;
+mod lists;
 mod model;
 mod outage;
 mod overtaken;
@@ -394,6 +397,7 @@ fn deletes_come_after_their_copies() {
             let word = |change: &Change| match change {
                 Change::Insert { .. } => "insert",
                 Change::Update { .. } => "update",
+                Change::SetList { .. } => "list",
                 Change::AddElements { .. }
                 | Change::RemoveElements { .. }
                 | Change::ExpireRow { .. } => "of a sweep only",

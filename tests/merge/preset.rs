@@ -3,10 +3,17 @@
 
 use std::sync::Arc;
 
+use tributary::model::CqlType;
 use tributary::spec::schema::{ColumnKind, ColumnSchema, Direction, Schema, TableSchema};
 use tributary::spec::{RawSpec, Spec};
 
-/// The schema that the preset describes.
+/// Lists that are not frozen: the published `user_courses` has the first.
+pub const LISTS: [(&str, &str, &str); 2] = [
+    ("user_courses", "certificates", "list<frozen<map<text, text>>>"),
+    ("content_consumption", "notes", "list<text>"),
+];
+
+/// The schema that the preset describes, and further columns.
 pub fn schema() -> Schema {
     let raw = RawSpec::course_batch().expect("the preset parses");
     let keys: [(&str, &[&str]); 2] = [
@@ -25,7 +32,14 @@ pub fn schema() -> Schema {
                 None => ColumnKind::Regular,
             },
         });
-        let table = TableSchema { columns: columns.collect(), ..TableSchema::default() };
+        let lists = LISTS.iter().filter(|(table, ..)| *table == name);
+        let lists = lists.map(|(_, column, cql_type)| ColumnSchema {
+            name: (*column).into(),
+            cql_type: CqlType::parse(cql_type),
+            kind: ColumnKind::Regular,
+        });
+        let columns = columns.chain(lists).collect();
+        let table = TableSchema { columns, ..TableSchema::default() };
         schema.tables.insert(name.into(), table);
     }
     schema

@@ -139,7 +139,7 @@ proptest! {
         Arc::get_mut(&mut context).unwrap().slice_bytes = slice_bytes;
         let merged = run(&context, &group(&to, &sources)).0.unwrap();
         let after = dump(&spec(), &context.storage);
-        let context = again(context, &journal, T + 10, slice_bytes);
+        let context = again(context, &journal, T + 20_000, slice_bytes);
         let (context, undone, events, failures) = undo_all(context, false);
         prop_assert_eq!(failures, Vec::<String>::new());
         prop_assert_eq!(&dump(&spec(), &context.storage), &world);
@@ -152,13 +152,13 @@ proptest! {
         prop_assert_eq!(state(&*journal), Some(State::Undone));
 
         // It has had its turn: nothing is left to be undone.
-        let (context, undone, events, _) = undo_all(again(context, &journal, T + 20, 60), false);
+        let (context, undone, events, _) = undo_all(again(context, &journal, T + 40_000, 60), false);
         prop_assert_eq!((undone.undone, events.len()), (0, 0));
         prop_assert_eq!(&dump(&spec(), &context.storage), &world);
 
         // Merged anew, it ends like the first time.
         let anew = Arc::default();
-        let context = again(context, &anew, T + 30, slice_bytes);
+        let context = again(context, &anew, T + 60_000, slice_bytes);
         prop_assert_eq!(run(&context, &group(&to, &sources)).0.unwrap(), merged);
         prop_assert_eq!(dump(&spec(), &context.storage), after);
     }
@@ -191,7 +191,7 @@ proptest! {
         let last = stops.len();
         for (session, at) in stops.into_iter().map(Some).chain([None]).enumerate() {
             stop.set(at);
-            let t = T + 10 * (session as i64 + 1);
+            let t = T + 20_000 * (session as i64 + 1);
             let events;
             let undone;
             let failures;

@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use proptest::prelude::*;
-use tributary::model::{AccountId, CqlType, Event, Group, Pair, Row};
+use tributary::model::{AccountId, Collection, CqlType, Event, Group, Pair, Row};
 use tributary::spec::Spec;
 use tributary::storage::memory::MemoryStorage;
 
 use super::model::{Columns, Events, World};
+use super::preset::LISTS;
 
 pub const CONTENT: usize = 0;
 pub const ENROLMENTS: usize = 1;
@@ -19,6 +20,11 @@ pub const BEFORE: i64 = 1_000;
 fn encode(cql_type: &CqlType, value: &str) -> Bytes {
     match cql_type {
         CqlType::Int => Bytes::copy_from_slice(&value.parse::<i32>().unwrap().to_be_bytes()),
+        // Nobody looks at what elements mean.
+        CqlType::List(_) => {
+            let elements = value.split(' ').map(|one| Bytes::copy_from_slice(one.as_bytes()));
+            Collection::keys(elements.collect::<Vec<_>>().iter())
+        }
         _ => Bytes::copy_from_slice(value.as_bytes()),
     }
 }
@@ -26,6 +32,11 @@ fn encode(cql_type: &CqlType, value: &str) -> Bytes {
 fn decode(cql_type: &CqlType, value: &[u8]) -> String {
     match cql_type {
         CqlType::Int => i32::from_be_bytes(value.try_into().unwrap()).to_string(),
+        CqlType::List(_) => {
+            let all = Collection::Set.split(&Bytes::copy_from_slice(value)).unwrap();
+            let all = all.iter().map(|(one, _)| std::str::from_utf8(one).unwrap());
+            all.collect::<Vec<_>>().join(" ")
+        }
         _ => String::from_utf8(value.to_vec()).unwrap(),
     }
 }
@@ -116,12 +127,15 @@ pub fn group(survivor: &str, sources: &[String]) -> Group {
 fn columns(table: &'static str) -> impl Strategy<Value = Columns> {
     let text = prop::option::of("[a-z\u{e9}\u{1f600}\"\n]{0,3}");
     let int = || prop::option::of(-1..4_i32);
-    (int(), int(), text, prop::option::of(prop::sample::select(vec!["k1", "k2"]))).prop_map(
-        move |(status, progress, grade, course)| {
+    let list = prop::option::weighted(0.3, "[a-c]( [a-c]){0,2}");
+    (int(), int(), text, prop::option::of(prop::sample::select(vec!["k1", "k2"])), list).prop_map(
+        move |(status, progress, grade, course, list)| {
             let mut columns = Columns::new();
             columns.extend(status.map(|v| ("status".into(), v.to_string())));
             columns.extend(progress.map(|v| ("progress".into(), v.to_string())));
             columns.extend(grade.map(|v| ("grade".into(), v)));
+            let name = LISTS.iter().find(|list| list.0 == table).map(|list| list.1.to_owned());
+            columns.extend(name.zip(list));
             if table == "user_courses" {
                 columns.extend(course.map(|v| ("courseid".into(), v.to_owned())));
             }

@@ -128,6 +128,9 @@ fn write_events(out: &mut Object, layout: &Layout, events: &[Announced]) {
     let events = layout.event.iter().flat_map(|event| events.iter().map(move |one| (event, one)));
     out.objects("events", events, |out, (event, announced)| {
         let table = &layout.tables[event.table];
+        if let Some(source) = announced.left {
+            out.number("left", source as i64);
+        }
         out.scope(table, &announced.scope);
         let quoted = event.columns.iter().copied().zip(&announced.quoted);
         out.cells("quoted", table, quoted.filter_map(|(at, cell)| Some((at, cell.as_ref()?))));

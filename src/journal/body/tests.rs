@@ -94,8 +94,8 @@ fn entry(spec: &Spec) -> impl Strategy<Value = Entry> {
 fn events(spec: &Spec) -> impl Strategy<Value = Vec<Announced>> + use<> {
     let event = spec.event.as_ref().unwrap();
     let quoted = prop::collection::vec(cell(), event.columns.len());
-    let announced = (scope(&spec.tables[event.table]), quoted);
-    let announced = announced.prop_map(|(scope, quoted)| Announced { scope, quoted });
+    let announced = (prop::option::of(0..600_usize), scope(&spec.tables[event.table]), quoted);
+    let announced = announced.prop_map(|(left, scope, quoted)| Announced { left, scope, quoted });
     prop::collection::vec(announced, 0..3)
 }
 

@@ -52,19 +52,21 @@ pub(super) struct Written {
 }
 
 impl Written {
-    /// Adds a change. What sets a map or set that is not frozen deletes first what it held.
+    /// Adds a change. What sets a map, set or list that is not frozen deletes first what it held.
     pub(super) fn add(&mut self, table: &Table, change: &Change) {
         self.bytes += change.size_bytes() as u64;
         let is_set = |column: usize| table.columns[column].is_multi_cell();
+        let has_elements = |column: usize| table.columns[column].cql_type.collection().is_some();
         self.tombstones += match change {
             Change::Insert { row } => {
                 let cells = row.cells.iter().enumerate().skip(table.key_len);
-                cells.filter(|(column, cell)| cell.is_some() && is_set(*column)).count() as u64
+                cells.filter(|(column, cell)| cell.is_some() && has_elements(*column)).count()
+                    as u64
             }
             Change::Update { set, .. } => {
                 set.iter().filter(|(column, _)| is_set(*column)).count() as u64
             }
-            Change::DeleteRow { .. } | Change::DeletePartition { .. } => 1,
+            Change::SetList { .. } | Change::DeleteRow { .. } | Change::DeletePartition { .. } => 1,
             Change::AddElements { .. }
             | Change::RemoveElements { .. }
             | Change::ExpireRow { .. } => 0,

@@ -294,6 +294,14 @@ impl<S: Writer> Sweeper<'_, S> {
         });
         // The survivor's only row of a scope.
         let known = |scope: &Scope| targets.get(&(event.table, scope.values().to_vec())).cloned();
-        window.announced(survivor, scopes.collect(), known).await
+        let mut announced = window.announced(survivor, scopes.collect(), known).await?;
+        let shape = &window.spec.tables[event.table];
+        let left = slice.rows.iter().filter(|swept| event.left && swept.table == event.table);
+        announced.extend(left.map(|swept| {
+            let (scope, cells) = (shape.scope_of_key(&swept.key), swept.cells(shape));
+            let quoted = event.columns.iter().map(|column| cells[column.column].clone());
+            Announced { left: Some(swept.source), scope, quoted: quoted.collect() }
+        }));
+        Ok(announced)
     }
 }

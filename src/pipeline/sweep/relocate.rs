@@ -67,7 +67,7 @@ pub(super) async fn relocate<S: Writer>(
     failpoint::hit("swept");
     if let Some(event) = &window.spec.event {
         let announced = slice.events.iter();
-        let events = announced.map(|one| merge::event(event, &group.survivor, one, t)).collect();
+        let events = announced.map(|one| merge::event(event, one.account(group), one, t)).collect();
         window.deliver(events).await?;
     }
     let note = Note { group: group.index, state: State::Done, reason: None, known_as: None };

@@ -11,6 +11,7 @@ mod ask;
 mod begin;
 mod coalesce;
 mod gather;
+mod lists;
 mod send;
 
 use std::future::{Future, poll_fn};
@@ -34,6 +35,7 @@ use super::Context;
 pub(crate) use ask::{IntendError, NextPage};
 use begin::Begun;
 use gather::Asked;
+pub(super) use lists::ListAttempts;
 
 /// Groups that are worked on as one.
 #[derive(Debug)]

@@ -206,6 +206,7 @@ impl<S: Writer> Window<S> {
                     let window = Arc::clone(&window);
                     async move {
                         window.see_lease().await?;
+                        let batches = window.as_attempts(batches)?;
                         window.storage.write(&batches).await?;
                         Ok(vec![(); batches.len()])
                     }

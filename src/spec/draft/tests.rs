@@ -95,7 +95,7 @@ fn what_cannot_be_merged_stands_there_with_the_reason() {
     let (text, spec) = drafted(&[
         "own(userid|courseid)",
         "counts(userid|courseid|n:counter)",
-        "lists(userid|courseid|l:list<int>;m:list<int>)",
+        "fields(userid|courseid|l:address;m:address)",
         "follows(userid|user_id)",
         "mentions(id||userid)",
         "numbered(userid:int|x)",
@@ -106,8 +106,8 @@ fn what_cannot_be_merged_stands_there_with_the_reason() {
     let flat = text.replace("\n# ", " ");
     for reason in [
         "Not merged: table counts: column n is a counter",
-        "Not merged: table lists: column l is a non-frozen list",
-        "Not merged: table lists: column m is a non-frozen list",
+        "Not merged: table fields: column l is of a user-defined type",
+        "Not merged: table fields: column m is of a user-defined type",
         "Not merged: table follows: its key names accounts in userid and user_id",
         "Not merged: table mentions: the account column userid is a regular column",
         "Not merged: table numbered: its account column is of type int, but that of own is of type text",

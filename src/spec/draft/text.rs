@@ -100,12 +100,15 @@ fn table(candidate: &Candidate<'_>) -> String {
 /// The policy of a column: nothing of a set or map is lost, and any other value stays with the row that it is of. The
 /// others that it could have stand behind it.
 fn rule(column: &ColumnSchema) -> String {
-    let fitting = policy::fitting(&column.cql_type).map(policy::Policy::name);
+    let fitting = policy::fitting(&column.cql_type);
     let careful = match column.cql_type.collection() {
         Some(_) => "union",
         None => "keep-target",
     };
-    let others: Vec<_> = fitting.filter(|name| *name != careful).map(quoted).collect();
+    let others: Vec<_> = fitting
+        .filter(|policy| policy.name() != careful)
+        .map(|policy| quoted(policy.name()))
+        .collect();
     let others = match others.is_empty() {
         true => String::new(),
         false => format!(": or {}", others.join(", ")),

@@ -6,7 +6,7 @@ use crate::spec::raw::RawTable;
 use crate::spec::{Part, Table};
 
 /// What placeholders may name beside columns.
-const GENERAL: [&str; 3] = ["account", "ets", "uuid"];
+const GENERAL: [&str; 4] = ["account", "merged_into", "ets", "uuid"];
 
 fn problem(problem: &str) -> String {
     format!("[event]: {problem}")
@@ -74,6 +74,7 @@ impl EventSpec {
         let names = scope.iter().map(|column| column.name.as_str());
         own.placeholders(&GENERAL.into_iter().chain(names).collect::<Vec<_>>());
         Some(Self {
+            left: raw.left,
             table: index,
             account: table.columns[table.account].cql_type.clone(),
             scope,

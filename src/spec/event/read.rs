@@ -16,9 +16,11 @@ impl RawEvent {
     pub(in crate::spec) fn read(source: &mut Source<'_>, written: &Value<'_>) -> Option<Self> {
         let entries = source.table(WHAT, written)?;
         let line = source.line(&written.span());
-        let known = ["table", "key", "columns", "value"];
+        let known = ["table", "left", "key", "columns", "value"];
         let fields = Fields::new(source, (WHAT, line), entries, &known);
         let table = fields.text(source, "table", "table = \"user_courses\"");
+        let left = fields.find("left");
+        let left = left.and_then(|is| source.switch(&fields.within("left"), is));
         let key = fields.get(source, "key", "key = \"${account}\"");
         let key = key.and_then(|key| {
             let text = source.text(&fields.within("key"), key)?;
@@ -29,6 +31,7 @@ impl RawEvent {
         let value = value.filter(|value| source.table(&fields.within("value"), value).is_some());
         Some(Self {
             table: table?,
+            left: left.unwrap_or_default(),
             key: key.unwrap_or_else(|| At::new(Template(Vec::new()), line)),
             columns: columns.unwrap_or_default(),
             value: value.map_or(Node::Object(Vec::new()), |value| node(source, value)),

@@ -10,7 +10,7 @@ use crate::model::{Cell, CqlType};
 pub(super) struct First;
 
 impl Policy for First {
-    fn name(&self) -> &'static str {
+    fn name(&self) -> &str {
         "first"
     }
 
@@ -19,7 +19,7 @@ impl Policy for First {
     }
 
     fn wants(&self, of: &CqlType) -> Option<&'static str> {
-        of.collection().is_some().then_some("a type that is written as one value")
+        (of.collection().is_some() || of.is_list()).then_some("a type that is written as one value")
     }
 
     fn combine(&self, _: &CqlType, kept: &Cell, offered: &Cell) -> Option<Bytes> {

@@ -10,7 +10,7 @@ use crate::model::{Cell, CqlType};
 pub(super) struct KeepTarget;
 
 impl Policy for KeepTarget {
-    fn name(&self) -> &'static str {
+    fn name(&self) -> &str {
         "keep-target"
     }
 

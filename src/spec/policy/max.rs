@@ -10,7 +10,7 @@ use crate::model::{Cell, CqlType};
 pub(super) struct Max;
 
 impl Policy for Max {
-    fn name(&self) -> &'static str {
+    fn name(&self) -> &str {
         "max"
     }
 

@@ -10,7 +10,7 @@ use crate::model::{Cell, CqlType};
 pub(super) struct Min;
 
 impl Policy for Min {
-    fn name(&self) -> &'static str {
+    fn name(&self) -> &str {
         "min"
     }
 

@@ -5,6 +5,8 @@
 //! be put back. Each has a default in terms of [`combine`](Policy::combine), which is right for a policy that picks one
 //! of the two values.
 
+mod dates;
+mod each;
 mod first;
 mod keep_target;
 mod max;
@@ -12,19 +14,25 @@ mod min;
 mod union;
 
 use std::fmt;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
 use crate::model::{Cell, CqlType, TimestampUs};
 
-/// Every policy.
-static ALL: [&dyn Policy; 5] =
-    [&keep_target::KeepTarget, &max::Max, &min::Min, &first::First, &union::Union];
+/// Every policy that a name alone says.
+static ALL: [fn() -> Arc<dyn Policy>; 5] = [
+    || Arc::new(keep_target::KeepTarget),
+    || Arc::new(max::Max),
+    || Arc::new(min::Min),
+    || Arc::new(first::First),
+    || Arc::new(union::Union),
+];
 
 /// Which value a column keeps.
 pub(crate) trait Policy: fmt::Debug + Send + Sync {
-    /// Its name in a specification.
-    fn name(&self) -> &'static str;
+    /// Its name, by which it can be told from others: in a specification, where it needs no more.
+    fn name(&self) -> &str;
 
     /// What the survivor's row gets in a column, as in "the higher status".
     fn outcome(&self, column: &str) -> String;
@@ -32,6 +40,11 @@ pub(crate) trait Policy: fmt::Debug + Send + Sync {
     /// Whether it has to know the survivor's value. Without, that one stays unseen.
     fn looks(&self) -> bool {
         true
+    }
+
+    /// The policy of a map's entries, where it is about those one by one.
+    fn of_entries(&self) -> Option<&dyn Policy> {
+        None
     }
 
     /// What a column's type has to be for it; `None` if this one will do.
@@ -102,10 +115,10 @@ pub enum Standing {
 ///
 /// # Errors
 /// There is none; the message names those that are.
-pub(crate) fn parse(name: &str) -> Result<&'static dyn Policy, String> {
-    let known = ALL.iter().find(|policy| policy.name() == name).copied();
+pub(crate) fn parse(name: &str) -> Result<Arc<dyn Policy>, String> {
+    let known = ALL.iter().map(|policy| policy()).find(|policy| policy.name() == name);
     known.ok_or_else(|| {
-        let names: Vec<&str> = ALL.iter().map(|policy| policy.name()).collect();
+        let names: Vec<String> = ALL.iter().map(|policy| policy().name().to_owned()).collect();
         let names = match names.split_last() {
             Some((last, others)) => format!("{} or {last}", others.join(", ")),
             None => String::new(),
@@ -119,13 +132,40 @@ pub(crate) fn parse(name: &str) -> Result<&'static dyn Policy, String> {
     })
 }
 
-/// The policies that a column of this type can have.
-pub(super) fn fitting(of: &CqlType) -> impl Iterator<Item = &'static dyn Policy> {
-    ALL.iter().copied().filter(|policy| policy.wants(of).is_none())
+/// The policy of a name, of dates that are text of this format.
+///
+/// # Errors
+/// No policy of this name goes by a format, or the format is none.
+pub(crate) fn of_dates(name: &str, format: &str) -> Result<Arc<dyn Policy>, String> {
+    let extreme = match name {
+        "max" => dates::Extreme::Later,
+        "min" => dates::Extreme::Earlier,
+        _ => return Err(format!("the policy \"{name}\" takes no format: only max and min do")),
+    };
+    Ok(Arc::new(dates::Dates::new(extreme, format)?))
+}
+
+/// A policy for each entry of a map.
+///
+/// # Errors
+/// That policy is about whole columns.
+pub(crate) fn each(of_entries: Arc<dyn Policy>) -> Result<Arc<dyn Policy>, String> {
+    match of_entries.name() {
+        "keep-target" | "union" => Err(format!(
+            "{} is no policy for each entry of a map: use max, min or first",
+            of_entries.name()
+        )),
+        _ => Ok(Arc::new(each::Each::new(of_entries))),
+    }
+}
+
+/// The policies that a column of this type can have, of those that a name alone says.
+pub(super) fn fitting(of: &CqlType) -> impl Iterator<Item = Arc<dyn Policy>> {
+    ALL.iter().map(|policy| policy()).filter(|policy| policy.wants(of).is_none())
 }
 
 /// What becomes of two rows with one key, in words that continue a sentence.
-pub(crate) fn rule<'a>(columns: impl Iterator<Item = (&'a str, &'static dyn Policy)>) -> String {
+pub(crate) fn rule<'a>(columns: impl Iterator<Item = (&'a str, &'a dyn Policy)>) -> String {
     let looked_at = columns.filter(|(_, policy)| policy.looks());
     let outcomes: Vec<_> = looked_at.map(|(column, policy)| policy.outcome(column)).collect();
     match outcomes.is_empty() {
@@ -165,7 +205,7 @@ mod tests {
 
     #[test]
     fn every_policy_has_a_name_of_its_own() {
-        for policy in ALL {
+        for policy in ALL.map(|policy| policy()) {
             assert_eq!(parse(policy.name()).unwrap().name(), policy.name());
         }
         let error = parse("mix").unwrap_err();

@@ -10,7 +10,7 @@ use crate::model::{Cell, CqlType, Elements};
 pub(super) struct Union;
 
 impl Policy for Union {
-    fn name(&self) -> &'static str {
+    fn name(&self) -> &str {
         "union"
     }
 

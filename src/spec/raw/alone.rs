@@ -46,7 +46,7 @@ fn columns(table: &RawTable, faults: &mut Faults) {
         let problem = if is_account {
             Some(fits::in_key(column))
         } else {
-            table.columns.get(column).and_then(|of| fits::misfit(**policy, column, of))
+            table.columns.get(column).and_then(|of| fits::misfit(&***policy, column, of))
         };
         if let Some(problem) = problem {
             faults.add(policy.line, table.problem(problem));

@@ -1,6 +1,7 @@
 //! TOML → a specification as written: each entry is what it may be, or a fault.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use toml::de::{DeTable, DeValue};
 
@@ -16,6 +17,8 @@ const FIND: &str = "find is either \"partition\", { partitions_from = \"table.co
 const PART: &str =
     "a column of the partition key comes from { value = … } or { from = \"table.column\" }";
 const ON_CONFLICT: &str = "on_conflict is either \"keep-target\" or a table of column = \"policy\"";
+const POLICY: &str = "the name of a policy, { each = \"policy\" } for the entries of a map, or \
+                      { policy = \"max\", format = \"%Y-%m-%d\" } for dates that are text";
 
 /// Reads a text. Of what is no TOML nothing is read.
 pub(super) fn read(text: &str, origin: &str) -> (RawSpec, Faults) {
@@ -160,7 +163,7 @@ fn policies(
     source: &mut Source<'_>,
     what: &str,
     written: &Value<'_>,
-) -> BTreeMap<String, At<&'static dyn Policy>> {
+) -> BTreeMap<String, At<Arc<dyn Policy>>> {
     let entries = match written.get_ref() {
         DeValue::String(word) if word == "keep-target" => return BTreeMap::new(),
         DeValue::Table(entries) => entries,
@@ -182,16 +185,48 @@ fn policies(
     };
     let policies = entries.iter().filter_map(|(column, written)| {
         let column = column.get_ref();
-        let word = source.text(&format!("{what}: on_conflict of {column}"), written)?;
-        match policy::parse(&word) {
-            Ok(policy) => Some((column.to_string(), word.map(|_| policy))),
-            Err(why) => {
-                source.wrong(written, format!("{what}: column {column}: {why}"));
-                None
-            }
-        }
+        let policy = policy(source, &format!("{what}: column {column}"), written)?;
+        Some((column.to_string(), At::new(policy, source.line(&written.span()))))
     });
     policies.collect()
+}
+
+/// A policy by its name, or `{ each = name }`, or `{ policy = name }`, these two perhaps with a format.
+fn policy(source: &mut Source<'_>, what: &str, written: &Value<'_>) -> Option<Arc<dyn Policy>> {
+    let parsed = match written.get_ref() {
+        DeValue::Table(entries) => {
+            let line = source.line(&written.span());
+            let fields = Fields::new(source, (what, line), entries, &["each", "policy", "format"]);
+            let format = match fields.find("format") {
+                Some(format) => Some(source.text(&fields.within("format"), format)?),
+                None => None,
+            };
+            let (each, policy) = (fields.find("each"), fields.find("policy"));
+            let (is_each, name) = match (each, policy) {
+                (Some(name), None) => (true, name),
+                (None, Some(name)) => (false, name),
+                _ => {
+                    source.wrong(written, format!("{what} has to be {POLICY}"));
+                    return None;
+                }
+            };
+            let name = source.text(what, name)?;
+            let policy = match format {
+                Some(format) => policy::of_dates(&name, &format),
+                None => policy::parse(&name),
+            };
+            if is_each { policy.and_then(policy::each) } else { policy }
+        }
+        DeValue::String(name) => policy::parse(name),
+        other => Err(format!("it is {}, but has to be {POLICY}", kind(other))),
+    };
+    match parsed {
+        Ok(policy) => Some(policy),
+        Err(why) => {
+            source.wrong(written, format!("{what}: {why}"));
+            None
+        }
+    }
 }
 
 fn columns_of(

@@ -75,7 +75,7 @@ grade = { else = "own.grade" }
             "line 1: the specification has no entry \"nmae\"; its entries are name, table, event",
             "line 1: the specification has no name: it needs one",
             "line 6: table own: find is the text \"index\", but find is either \"partition\"",
-            "line 7: table own: on_conflict of grade is 3, not text in quotes",
+            "line 7: table own: column grade: it is 3, but has to be the name of a policy, { each",
             "line 7: table own: column tags: \"biggest\" is not a policy: use keep-target, max",
             "line 7: table own: the policy \"max\" does not fit column status of type map<text, int>",
             "line 7: table own: column user is part of the primary key",

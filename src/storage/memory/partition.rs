@@ -42,6 +42,11 @@ enum Stored {
         cleared_at: Option<TimestampUs>,
         elements: BTreeMap<Bytes, Version>,
     },
+    /// A list that is not frozen: every write of an element gets a position of its own, behind the others.
+    List {
+        cleared_at: Option<TimestampUs>,
+        elements: Vec<(TimestampUs, Bytes)>,
+    },
 }
 
 /// What was last written. Fields are in the order in which they decide which of two writes wins: the
@@ -62,7 +67,7 @@ impl Partition {
                 stored.marker = stored.marker.max(Some(Marker { t, has_expired: false }));
                 // Nulls of an insert are left unset.
                 for (cell, value) in stored.cells.iter_mut().zip(values) {
-                    if value.is_some() {
+                    if value.is_some() && !matches!(cell, Stored::List { .. }) {
                         cell.set(value.as_ref(), t);
                     }
                 }
@@ -72,6 +77,9 @@ impl Partition {
                 for (column, value) in set {
                     stored.cells[column - table.key_len].set(value.as_ref(), t);
                 }
+            }
+            Change::SetList { key, column, value, .. } => {
+                self.row(table, key).cells[column - table.key_len].set(Some(value), t);
             }
             Change::AddElements { key, column, elements } => {
                 self.row(table, key).cells[column - table.key_len].add(elements, t);
@@ -141,6 +149,9 @@ impl StoredRow {
 impl Stored {
     fn of(column: &Column) -> Self {
         match column.cql_type.collection() {
+            None if column.cql_type.is_list() => {
+                Self::List { cleared_at: None, elements: Vec::new() }
+            }
             None => Self::Single(None),
             Some(collection) => Self::Elements {
                 collection,
@@ -159,7 +170,7 @@ impl Stored {
                 let new = Version { t, is_deleted, value: value.cloned().unwrap_or_default() };
                 *known = known.take().max(Some(new));
             }
-            Self::Elements { cleared_at, .. } => {
+            Self::Elements { cleared_at, .. } | Self::List { cleared_at, .. } => {
                 // What was there is cleared just before, for the new elements have this very time.
                 *cleared_at = (*cleared_at).max(Some(t.saturating_sub(1)));
                 if let Some(value) = value {
@@ -170,10 +181,17 @@ impl Stored {
     }
 
     fn add(&mut self, added: &Bytes, t: TimestampUs) {
-        if let Self::Elements { collection, elements, .. } = self {
-            for (key, value) in collection.split(added).unwrap_or_default() {
-                let value = value.unwrap_or_default();
-                write(elements, key, Version { t, is_deleted: false, value });
+        match self {
+            Self::Single(_) => {}
+            Self::Elements { collection, elements, .. } => {
+                for (key, value) in collection.split(added).unwrap_or_default() {
+                    let value = value.unwrap_or_default();
+                    write(elements, key, Version { t, is_deleted: false, value });
+                }
+            }
+            Self::List { elements, .. } => {
+                let added = Collection::Set.split(added).unwrap_or_default();
+                elements.extend(added.into_iter().map(|(element, _)| (t, element)));
             }
         }
     }
@@ -206,6 +224,13 @@ impl Stored {
                 // A map or set without elements is null.
                 (!times.is_empty())
                     .then(|| (collection.join(elements), WriteTimes::Elements(times)))
+            }
+            Self::List { cleared_at, elements } => {
+                let deleted_at = deleted_at.max(*cleared_at);
+                let live = elements.iter().filter(|(t, _)| Some(*t) > deleted_at);
+                let (times, live): (Vec<_>, Vec<_>) = live.map(|(t, one)| (*t, one)).unzip();
+                (!times.is_empty())
+                    .then(|| (Collection::keys(live.into_iter()), WriteTimes::Elements(times)))
             }
         }
     }

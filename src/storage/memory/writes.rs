@@ -2,10 +2,30 @@
 
 use std::sync::Arc;
 
-use crate::model::{Batch, Change, TableIndex, TimestampUs};
+use crate::model::{Batch, Change, Row, TableIndex, TimestampUs};
 use crate::storage::{Among, StorageError, Writer};
 
 use super::{MemoryStorage, Request};
+
+impl MemoryStorage {
+    /// Writes a full row with a write time, as an application would.
+    pub fn put(&self, table: TableIndex, row: Row, t: TimestampUs) {
+        let shape = &self.spec.tables[table];
+        let lists: Vec<Change> = shape.set_lists(&shape.key_of(&row), &row).collect();
+        self.apply(table, t, &Change::Insert { row });
+        lists.iter().for_each(|list| self.apply(table, t, list));
+    }
+
+    /// Makes any change with a write time, as an application would: a change without a partition key
+    /// makes none.
+    pub fn apply(&self, table: TableIndex, t: TimestampUs, change: &Change) {
+        let shape = &self.spec.tables[table];
+        if let Some(key) = change.partition_key(shape.partition_len) {
+            self.added().apply(table, t, change);
+            self.tables()[table].entry(key).or_default().apply(shape, t, change);
+        }
+    }
+}
 
 impl Writer for MemoryStorage {
     async fn write(&self, batches: &[Arc<Batch>]) -> Result<(), StorageError> {

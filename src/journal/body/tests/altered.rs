@@ -98,7 +98,8 @@ fn events_need_a_specification_that_has_them() {
     let journal = MemoryJournal::default();
     let scope = Scope::from(Bytes::from_static(b"r"));
     let quoted = vec![Some(Bytes::from_static(b"t")), None];
-    let completion = Completion { deletes: Vec::new(), events: vec![Announced { scope, quoted }] };
+    let completion =
+        Completion { deletes: Vec::new(), events: vec![Announced { left: None, scope, quoted }] };
     let slice = Slice { entries: Vec::new(), completion: Some(completion) };
     let body = Bytes::from(codec_of(&spec(), &journal).encode(&slice));
     let mut now = spec();

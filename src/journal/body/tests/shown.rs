@@ -62,7 +62,7 @@ fn a_merge_is_shown_by_name() {
                 PartitionDelete { table: 0, source: 1, scope: Scope::default() },
                 PartitionDelete { table: 2, source: 0, scope: room.clone() },
             ],
-            events: vec![Announced { scope: room, quoted: vec![None, text("n")] }],
+            events: vec![Announced { left: None, scope: room, quoted: vec![None, text("n")] }],
         }),
     };
     let expected = concat!(

@@ -204,3 +204,31 @@ fn rows_and_elements_are_in_the_order_of_their_types() {
     let courses: Vec<_> = rows.iter().map(|timed| timed.row.cells[1].clone()).collect();
     assert_eq!(courses, [Some(text("b")), Some(text("a"))]);
 }
+
+#[test]
+fn a_list_that_is_written_twice_at_one_time_is_doubled_and_a_later_write_covers_both() {
+    let mut table = table();
+    table.columns[TAGS].cql_type = CqlType::parse("list<int>");
+    let mut partition = Partition::default();
+    let mut apply = |t, change: &Change| partition.apply(&table, t, change);
+    apply(10, &insert("a", Some("on")));
+    apply(20, &update(TAGS, Some(tags(&[1, 2]))));
+    apply(20, &update(TAGS, Some(tags(&[1, 2]))));
+    let list = |partition: &Partition| partition.live(&table, 5)[0].row.cells[TAGS].clone();
+    assert_eq!(list(&partition), Some(tags(&[1, 2, 1, 2])));
+    partition.apply(&table, 21, &update(TAGS, Some(tags(&[1, 2]))));
+    partition.apply(&table, 20, &update(TAGS, Some(tags(&[1, 2]))));
+    assert_eq!(list(&partition), Some(tags(&[1, 2])), "an earlier one that arrives late as well");
+    partition.apply(
+        &table,
+        30,
+        &Change::AddElements { key: key("a"), column: TAGS, elements: tags(&[2]) },
+    );
+    assert_eq!(list(&partition), Some(tags(&[1, 2, 2])));
+    partition.apply(&table, 40, &update(TAGS, None));
+    assert_eq!(list(&partition), None);
+    let mut cells: Vec<Cell> = key("b").into_iter().map(Some).collect();
+    cells.extend([None, None, Some(tags(&[1]))]);
+    partition.apply(&table, 50, &Change::Insert { row: Row { cells } });
+    assert_eq!(partition.live(&table, 5)[1].row.cells[TAGS], None, "an insert leaves lists out");
+}
