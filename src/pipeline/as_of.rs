@@ -44,7 +44,7 @@ impl AsOf {
     }
 
     /// With a node whose clock is so far behind this machine's.
-    pub(crate) fn behind(self, behind: Duration) -> Self {
+    pub fn behind(self, behind: Duration) -> Self {
         Self { behind, ..self }
     }
 

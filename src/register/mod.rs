@@ -27,8 +27,7 @@ use crate::storage::{Fault, StorageError};
 
 pub(crate) use lineage::Stay;
 pub use lineage::{Lineage, Standing};
-pub use verdict::Later;
-pub(crate) use verdict::Verdict;
+pub use verdict::{Later, Verdict};
 
 /// What a run does to an account.
 #[derive(
