@@ -60,6 +60,10 @@ pub(crate) struct SweepSlice {
     pub events: Vec<super::Announced>,
 }
 
+/// Why a row is left that is too old.
+const FORGOTTEN: &str = "it is older than the table keeps tombstones (gc_grace_seconds), and whether somebody has deleted the \
+                         survivor's row cannot be told any more";
+
 /// How far ahead a cell may be dated and still be taken for a later write.
 const FAR_AHEAD_US: TimestampUs = 60 * 60 * 1_000_000;
 
@@ -72,6 +76,8 @@ pub(crate) struct Horizon {
     pub(crate) settled: TimestampUs,
     /// The time of the look.
     pub now: TimestampUs,
+    /// The tombstones of what was written up to this time may be gone.
+    pub(crate) forgotten: TimestampUs,
 }
 
 /// What is to be done about a row that survived.
@@ -108,6 +114,10 @@ impl Verdict {
         let is_undated = found.times.contains(&WriteTimes::Unknown);
         if cells.iter().any(is_fresh) || is_undated && is_early() {
             return Self::Wait;
+        }
+        let is_forgotten = |cell: &SweptCell| cell.t <= horizon.forgotten;
+        if target.is_none() && cells.iter().any(is_forgotten) {
+            return Self::Leave(FORGOTTEN);
         }
         let all = cells.len();
         cells.retain(|cell| cell.t <= horizon.now + FAR_AHEAD_US);

@@ -6,6 +6,9 @@
 //! cannot be finished so is *given up*: what was intended for the survivor is voided just above T, whether or not it has
 //! arrived yet, and what its sources have is written again just above that. So it is a late row, which the sweep places,
 //! or leaves and tells. What its sources do not have any more was deleted there, and stays deleted.
+//!
+//! So is what was intended so long ago that tombstones may be gone since: whether its copy was never written, or was
+//! deleted, cannot be told any more. Nothing of it can be under way, either.
 
 use std::collections::HashMap;
 
@@ -124,6 +127,10 @@ impl<S: Writer> Finish<'_, S> {
         key.entry.stands(self.table(key), key.history.t, found.survivor.as_ref())
     }
 
+    fn is_forgotten(&self, key: &Key<'_>) -> bool {
+        key.history.t <= self.window.as_of.forgotten()
+    }
+
     /// Whether it may be written as it was intended: all of it is there that it was made of.
     fn can_be_written(&self, key: &Key<'_>, found: &Found) -> bool {
         let has_base = match key.entry.write {
@@ -135,7 +142,7 @@ impl<S: Writer> Finish<'_, S> {
             let row = found.sources.iter().find(|(own, _)| own == source);
             row.is_some_and(|(_, row)| Entry::is_held(self.table(key), key.history.t, before, row))
         };
-        has_base && key.entry.sources.iter().all(is_there)
+        !self.is_forgotten(key) && has_base && key.entry.sources.iter().all(is_there)
     }
 
     /// What has come to a source since it was read, though it is dated before T, would be deleted unread: it is written
@@ -176,7 +183,8 @@ impl<S: Writer> Finish<'_, S> {
                 let old = merge::up_to(self.table(key), t, row);
                 pins.extend(old.map(|row| (table, t + PIN_US, Change::Insert { row })));
             }
-            voids.extend(self.void(key).map(|change| (table, t + VOID_US, change)));
+            let void = if self.is_forgotten(key) { None } else { self.void(key) };
+            voids.extend(void.map(|change| (table, t + VOID_US, change)));
         }
         self.write(pins).await?;
         self.write(voids).await

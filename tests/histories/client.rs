@@ -37,6 +37,13 @@ impl Client {
     async fn write(&self, mut mutations: Vec<Mutation>) -> Result<(), StorageError> {
         self.as_before(&mut mutations);
         let asked = self.process.ask().await;
+        // What deletes cannot be kept back any more once it was looked at.
+        let deletes = |mutation: &Mutation| {
+            matches!(mutation.change, Change::DeleteRow { .. } | Change::DeletePartition { .. })
+        };
+        if !mutations.iter().any(deletes) {
+            self.process.stand().await;
+        }
         let apply = || mutations.iter().for_each(|m| self.cluster.apply(m.table, m.t, &m.change));
         let Some((landing, is_last)) = asked else {
             apply();

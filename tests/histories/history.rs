@@ -1,7 +1,7 @@
 //! A history: what the application and the operators do, one after the other and at the same time, over three accounts; and
 //! how it ends.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
 use proptest::prelude::*;
@@ -13,7 +13,9 @@ use super::oracle::{Excuses, Oracle};
 use super::process::{Fate, Landing};
 use super::rules::Rule;
 use super::runs::{Command, Runs, Share, block_on};
-use super::tables::{self, ACCOUNTS, PROGRESS, Place, SEATS, Seen, Values, key_of, now, row, seen};
+use super::tables::{
+    self, ACCOUNTS, KEPT_US, PROGRESS, Place, SEATS, Seen, Values, key_of, now, row, seen,
+};
 
 pub const PLACES: [Place; 3] = [(PROGRESS, "k1"), (PROGRESS, "k2"), (SEATS, "r")];
 
@@ -43,13 +45,15 @@ pub enum Step {
     Goes(usize, Command, Fate, During),
     /// A run is declared lost.
     Loses(usize),
+    /// So long nothing happens that tombstones are forgotten, and what has not arrived by then never does.
+    Rests,
     /// Whoever stands still goes on.
     GoesOn,
     /// What is late arrives.
     Arrives,
 }
 
-use Step::{Applies, Arrives, Does, Goes, GoesOn, Loses};
+use Step::{Applies, Arrives, Does, Goes, GoesOn, Loses, Rests};
 
 /// How a history is played.
 #[derive(Clone, Copy, Debug)]
@@ -143,6 +147,10 @@ pub struct Played {
     stands_since: Vec<(usize, i64)>,
     /// When the first undo of a run began.
     undone_since: BTreeMap<usize, i64>,
+    /// When each run began.
+    begun: Vec<i64>,
+    /// The runs that were undone before they were done.
+    undone_early: BTreeSet<usize>,
 }
 
 impl Played {
@@ -155,7 +163,14 @@ impl Played {
         let (oracle, writes, stood) = (Oracle::default(), 0, Vec::new());
         let application = Application { cluster, oracle, writes, stood };
         let application = Arc::new(Mutex::new(application));
-        Self { runs, application, stands_since: Vec::new(), undone_since: BTreeMap::new() }
+        Self {
+            runs,
+            application,
+            stands_since: Vec::new(),
+            undone_since: BTreeMap::new(),
+            begun: Vec::new(),
+            undone_early: BTreeSet::new(),
+        }
     }
 
     pub async fn step(&mut self, step: &Step) {
@@ -163,6 +178,7 @@ impl Played {
             Does(act) => self.application.lock().unwrap().act(*act),
             Applies(pairs, share, fate, during) => {
                 let run = self.runs.plan(pairs);
+                self.begun.push(now());
                 let sources = pairs.iter().map(|(from, _)| *from);
                 self.application.lock().unwrap().oracle.merges(sources, now());
                 self.command(run, Command::Apply(*share), *fate, *during).await;
@@ -176,10 +192,15 @@ impl Played {
             GoesOn => {
                 for (run, since) in std::mem::take(&mut self.stands_since) {
                     self.runs.go_on(run).await;
-                    self.came_back(since);
+                    self.came_back(run, since);
                 }
             }
             Arrives => self.arrive(),
+            Rests => {
+                tables::pass(2 * KEPT_US);
+                self.runs.late.lock().unwrap().clear();
+                self.runs.cluster.compact();
+            }
         }
     }
 
@@ -194,9 +215,13 @@ impl Played {
         (application.stood.last().cloned().unwrap_or_default(), application.stood.len())
     }
 
-    fn came_back(&self, since: i64) {
+    fn came_back(&self, run: usize, since: i64) {
         let seen = seen(&self.runs.cluster);
-        self.application.lock().unwrap().oracle.came_back(&seen, since);
+        let oracle = &mut self.application.lock().unwrap().oracle;
+        oracle.came_back(&seen, since);
+        if self.undone_early.contains(&run) {
+            oracle.was_given_back(&seen, self.begun[run]);
+        }
     }
 
     async fn command(&mut self, run: usize, command: Command, fate: Fate, during: During) {
@@ -208,6 +233,12 @@ impl Played {
         let since = now();
         if self.runs.is_standing(run) || self.is_out_of_order(run, command) {
             return;
+        }
+        let is_open = |state: &Option<State>| {
+            !matches!(state, None | Some(State::Done | State::Undone | State::Disputed))
+        };
+        if matches!(command, Command::Undo(_)) && self.runs.states(run).iter().any(is_open) {
+            self.undone_early.insert(run);
         }
         // An undo is as of the moment at which it was decided.
         let since = match command {
@@ -221,7 +252,7 @@ impl Played {
         self.trace(run, command, fate);
         match self.runs.is_standing(run) {
             true => self.stands_since.push((run, since)),
-            false => self.came_back(since),
+            false => self.came_back(run, since),
         }
     }
 
@@ -261,7 +292,7 @@ impl Played {
             let (run, command) = sent.by;
             self.runs.cluster.apply(sent.mutation.table, sent.mutation.t, &sent.mutation.change);
             if self.runs.runs[run].commands == command {
-                self.came_back(0);
+                self.came_back(run, 0);
             }
         }
     }
@@ -437,6 +468,7 @@ fn next() -> impl Strategy<Value = Vec<Step>> {
         2 => Just(vec![GoesOn]),
         2 => Just(vec![Arrives]),
         1 => (0..4_usize).prop_map(|run| vec![Loses(run)]),
+        1 => Just(vec![Rests]),
         1 => (applied(stopped()), 0..2_usize, applied(fate())).prop_map(lost),
         1 => (applied(stopped()), applied(Just(Fate::Ends)))
             .prop_map(|(stopped, next)| vec![stopped, next, GoesOn]),

@@ -133,18 +133,22 @@ impl Process {
         }
     }
 
-    /// A request that writes nothing.
-    pub async fn read(&self) -> Result<(), StorageError> {
-        if let Some((_, true)) = self.ask().await {
-            self.die().await;
-        }
-        // Whoever stands still after a write is sent, and before the lease is looked at for it, cannot be kept from it.
+    /// Stands still, if that is its fate at this request.
+    pub async fn stand(&self) {
         if matches!(self.fate, Fate::Stopped(at) if at < self.requests.load(Ordering::Relaxed))
             && !self.has_stood.swap(true, Ordering::Relaxed)
         {
             self.stands.notify_one();
             self.goes_on.notified().await;
         }
+    }
+
+    /// A request that writes nothing.
+    pub async fn read(&self) -> Result<(), StorageError> {
+        if let Some((_, true)) = self.ask().await {
+            self.die().await;
+        }
+        self.stand().await;
         Ok(())
     }
 }

@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 use std::future::Future;
 use std::pin::pin;
-use std::sync::{Arc, Mutex};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -31,7 +32,7 @@ use super::notebook::Notebook;
 use super::process::{Fate, Late, Process};
 use super::registrar::Registrar;
 use super::rules::Rule;
-use super::tables::{self, AHEAD_US, now, spec};
+use super::tables::{self, AHEAD_US, KEPT_US, now, spec};
 
 /// What a command does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,6 +57,8 @@ pub struct Merge {
     pub journal: Arc<MemoryJournal>,
     /// Of what undo was begun.
     pub taken_back: Option<Share>,
+    /// Whether its last undo was refused, for a later run has to be undone before.
+    is_refused: Arc<AtomicBool>,
     /// Whether it was declared lost.
     pub is_lost: bool,
     /// How many commands of it there were.
@@ -99,6 +102,7 @@ struct Desk {
     journal: Arc<MemoryJournal>,
     process: Arc<Process>,
     listed: Arc<Mutex<Vec<String>>>,
+    is_refused: Arc<AtomicBool>,
 }
 
 fn tables() -> BTreeSet<String> {
@@ -134,6 +138,7 @@ impl Runs {
             plan: Arc::new(plan::resolve(list)),
             journal: Arc::default(),
             taken_back: None,
+            is_refused: Arc::default(),
             is_lost: false,
             commands: 0,
             listed: Arc::default(),
@@ -165,6 +170,14 @@ impl Runs {
         }
         let task = tokio::task::spawn_local(desk.work(command));
         self.follow(run, process, task).await;
+        // Nothing of it is undone, and it goes on as if nobody had asked for that.
+        let is_begun = |state: &Option<State>| {
+            matches!(state, Some(State::Undoing | State::Undone | State::Disputed))
+        };
+        let is_refused = self.runs[run].is_refused.swap(false, Ordering::Relaxed);
+        if is_refused && !self.states(run).iter().any(is_begun) {
+            self.runs[run].taken_back = None;
+        }
     }
 
     /// Until the process ends, dies, or stands still.
@@ -228,7 +241,8 @@ impl Runs {
             }
         };
         let floor = register.as_ref().map_or(0, |(_, register)| register.floor());
-        let as_of = AsOf::new(floor, Duration::ZERO);
+        let kept = Duration::from_micros(KEPT_US as u64);
+        let as_of = AsOf::new(floor, Duration::ZERO).kept_for(kept);
         let as_of = match self.setting.is_ahead {
             true => as_of.by(tables::ahead).behind(Duration::from_micros(AHEAD_US as u64)),
             false => as_of.by(now),
@@ -240,7 +254,10 @@ impl Runs {
             is_resumed: merge.commands > 0,
             written: Mutex::default(),
         };
-        let recorder = Arc::new(Recorder::new(Operations::new(&spec()).names().to_vec()));
+        // What it costs to make one is more than all else.
+        static RECORDER: LazyLock<Arc<Recorder>> =
+            LazyLock::new(|| Arc::new(Recorder::new(Operations::new(&spec()).names().to_vec())));
+        let recorder = Arc::clone(&RECORDER);
         let journal = Arc::new(Notebook::new(&merge.journal, process));
         let mut context = Context::new(
             spec(),
@@ -269,6 +286,7 @@ impl Runs {
             journal: Arc::clone(&merge.journal),
             process: Arc::clone(process),
             listed: Arc::clone(&merge.listed),
+            is_refused: Arc::clone(&merge.is_refused),
         })
     }
 
@@ -374,6 +392,7 @@ impl Desk {
             let later = others::not_yet(register, &self.id, &**journal, groups, &tables);
             let later = later.await.unwrap();
             selected.groups.retain(|group| !later.contains_key(group));
+            self.is_refused.store(!later.is_empty(), Ordering::Relaxed);
         }
         let (undone, flushed) = undo::undo(
             &self.context,

@@ -42,6 +42,9 @@ pub fn now() -> TimestampUs {
 /// How far a clock may be ahead.
 pub const AHEAD_US: TimestampUs = 4_000_000;
 
+/// How long tombstones are kept.
+pub const KEPT_US: TimestampUs = 3_600_000_000;
+
 /// The time by a clock that is ahead.
 pub fn ahead() -> TimestampUs {
     now() + AHEAD_US

@@ -44,3 +44,22 @@ fn e33_a_clock_that_is_ahead_takes_nothing_unread() {
         }
     }
 }
+
+/// Whether a copy was deleted cannot be told when tombstones are gone: nothing is written as of a time that old.
+#[test]
+fn e16_what_was_deleted_long_ago_does_not_come_back() {
+    for (place, command) in [(KEY, Resume), (SEAT, Resume), (KEY, Undo(All)), (SEAT, Undo(All))] {
+        for at in 0..REQUESTS {
+            let steps = then([
+                applies(&[("a", "b")], Killed(at, Done)),
+                Does(Deletes("b", place)),
+                Step::Rests,
+                Goes(0, command, Ends, None),
+            ]);
+            let end = ends(Setting::new(true, 1), &steps);
+            let copy = ("b".to_owned(), place);
+            let is_back = end.stood.contains_key(&copy) && end.seen.contains_key(&copy);
+            assert!(!is_back, "at {at}: {:?}", end.seen);
+        }
+    }
+}
