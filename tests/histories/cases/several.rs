@@ -122,6 +122,8 @@ fn e35_two_runs_that_are_between_each_other_are_undone() {
             applies(&[("b", "d")], Ends),
             Goes(0, Resume, Ends, None),
             Goes(0, Undo(All), fate, None),
+            // What is refused is asked for again when that is done which it names.
+            Goes(0, Undo(All), Ends, None),
             Goes(1, Undo(All), Ends, None),
             Goes(0, Undo(All), Ends, None),
         ]
