@@ -12,12 +12,15 @@ use tributary::storage::StorageError;
 use super::process::Process;
 use super::rules::Rule;
 
+/// A window that has begun, with its entries.
+type Begun = (TimestampUs, Vec<Entry>);
+
 #[derive(Clone)]
 pub struct Registrar {
     pub register: MemoryRegister,
     pub process: Arc<Process>,
     /// What it hears only when the copies are written, by [`Rule::RegisteredLate`].
-    pub kept_back: Arc<Mutex<Vec<(TimestampUs, Vec<Entry>)>>>,
+    pub kept_back: Arc<Mutex<Vec<Begun>>>,
 }
 
 impl std::fmt::Debug for Registrar {
