@@ -109,7 +109,8 @@ impl Ready {
     async fn start(needs: Needs<'_>, lease: &Lease) -> Result<Self, Failure> {
         let cluster = Cluster::connect(needs.cluster.clone()).await?;
         let spec = Arc::new(needs.checked(cluster.schema())?);
-        let gc_grace_s = spec.tables.iter().map(|table| cluster.gc_grace_s(&table.name)).collect();
+        let gc_grace_s: Vec<u64> =
+            spec.tables.iter().map(|table| cluster.gc_grace_s(&table.name)).collect();
         cluster.check_gc_grace(&spec, needs.min_gc_grace)?;
         cluster.check_rights(&spec, needs.writes).await?;
         let store = cluster.store(Arc::clone(&spec)).await?;
@@ -136,7 +137,9 @@ impl Ready {
         // No time at which another run wrote, whatever the clock of the machine was on which that ran.
         let floor = past.held().map_or(0, |register| register.floor());
         let clocks = cluster.clocks().await?;
+        let kept = Duration::from_secs(gc_grace_s.iter().copied().min().unwrap_or(u64::MAX));
         let as_of = AsOf::new(clocks.latest.max(floor), needs.settle).behind(clocks.behind);
+        let as_of = as_of.kept_for(kept);
         let PaceSettings { in_flight, rate, max_latency } = needs.pace;
         let pace = Pace::bounded(in_flight, rate, max_latency);
         let discover = needs.discover;

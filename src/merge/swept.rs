@@ -64,6 +64,9 @@ pub(crate) struct SweepSlice {
 /// Why a row with a list is left: the elements cannot be placed one by one at their own times, nor the list as a whole.
 const LIST: &str = "elements of a list were written to it after the merge, and how they go together with those of the \
                     survivor nobody can tell: add them there by hand, and delete the row";
+/// Why a row is left that is too old.
+const FORGOTTEN: &str = "it is older than the table keeps tombstones (gc_grace_seconds), and whether somebody has deleted the \
+                         survivor's row cannot be told any more";
 
 /// How far ahead a cell may be dated and still be taken for a later write.
 const FAR_AHEAD_US: TimestampUs = 60 * 60 * 1_000_000;
@@ -77,6 +80,8 @@ pub(crate) struct Horizon {
     pub(crate) settled: TimestampUs,
     /// The time of the look.
     pub now: TimestampUs,
+    /// The tombstones of what was written up to this time may be gone.
+    pub(crate) forgotten: TimestampUs,
 }
 
 /// What is to be done about a row that survived.
@@ -116,6 +121,10 @@ impl Verdict {
         let is_undated = found.times.contains(&WriteTimes::Unknown);
         if cells.iter().any(is_fresh) || is_undated && is_early() {
             return Self::Wait;
+        }
+        let is_forgotten = |cell: &SweptCell| cell.t <= horizon.forgotten;
+        if target.is_none() && cells.iter().any(is_forgotten) {
+            return Self::Leave(FORGOTTEN);
         }
         let all = cells.len();
         cells.retain(|cell| cell.t <= horizon.now + FAR_AHEAD_US);

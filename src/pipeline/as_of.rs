@@ -21,6 +21,8 @@ pub struct AsOf {
     clock: Clock,
     /// How far the slowest clock of a node is behind it.
     behind: Duration,
+    /// How long tombstones are kept, where that is known.
+    kept: Option<Duration>,
 }
 
 /// What tells the time.
@@ -35,7 +37,7 @@ impl AsOf {
     /// Stamps no earlier than `start`, and `settle` before the moment of asking.
     pub fn new(start: TimestampUs, settle: Duration) -> Self {
         let clock = Clock::Read(now_us(), Instant::now());
-        Self { start, settle, clock, behind: Duration::ZERO }
+        Self { start, settle, clock, behind: Duration::ZERO, kept: None }
     }
 
     /// The same, by another clock than this machine's.
@@ -44,8 +46,19 @@ impl AsOf {
     }
 
     /// With a node whose clock is so far behind this machine's.
-    pub(crate) fn behind(self, behind: Duration) -> Self {
+    pub fn behind(self, behind: Duration) -> Self {
         Self { behind, ..self }
+    }
+
+    /// With tables that keep their tombstones for so long at least.
+    pub fn kept_for(self, tombstones: Duration) -> Self {
+        Self { kept: Some(tombstones), ..self }
+    }
+
+    /// The time up to which nothing is written any more: a tombstone that is later than such a time may be gone by now, so
+    /// what it has deleted would be there again.
+    pub(crate) fn forgotten(&self) -> TimestampUs {
+        self.kept.map_or(TimestampUs::MIN, |kept| self.now().saturating_sub(in_us(kept)))
     }
 
     /// The earliest T, in microseconds.

@@ -6,6 +6,9 @@
 //! cannot be finished so is *given up*: what was intended for the survivor is voided just above T, whether or not it has
 //! arrived yet, and what its sources have is written again just above that. So it is a late row, which the sweep places,
 //! or leaves and tells. What its sources do not have any more was deleted there, and stays deleted.
+//!
+//! So is what was intended so long ago that tombstones may be gone since: whether its copy was never written, or was
+//! deleted, cannot be told any more. Nothing of it can be under way, either.
 
 use std::collections::HashMap;
 
@@ -131,6 +134,10 @@ impl<S: Writer> Finish<'_, S> {
         key.entry.stands(self.table(key), key.history.t, found.survivor.as_ref())
     }
 
+    fn is_forgotten(&self, key: &Key<'_>) -> bool {
+        key.history.t <= self.window.as_of.forgotten()
+    }
+
     /// What is to be written for it: of its lists those that are not there.
     fn missing(&self, key: &Key<'_>, found: &HashMap<usize, Found>) -> Vec<Change> {
         let row = found.get(&key.at).and_then(|found| found.survivor.as_ref());
@@ -165,7 +172,10 @@ impl<S: Writer> Finish<'_, S> {
             let row = found.sources.iter().find(|(own, _)| own == source);
             row.is_some_and(|(_, row)| Entry::is_held(self.table(key), key.history.t, before, row))
         };
-        has_base && changes.iter().all(is_open) && key.entry.sources.iter().all(is_there)
+        !self.is_forgotten(key)
+            && has_base
+            && changes.iter().all(is_open)
+            && key.entry.sources.iter().all(is_there)
     }
 
     /// What has come to a source since it was read, though it is dated before T, would be deleted unread: it is written
@@ -209,7 +219,8 @@ impl<S: Writer> Finish<'_, S> {
                 pins.push((table, t + PIN_US, Change::Insert { row }));
                 pins.extend(lists.into_iter().map(|list| (table, t + PIN_LISTS_US, list)));
             }
-            voids.extend(self.void(key).map(|change| (table, t + VOID_US, change)));
+            let void = if self.is_forgotten(key) { None } else { self.void(key) };
+            voids.extend(void.map(|change| (table, t + VOID_US, change)));
         }
         self.write(pins).await?;
         self.write(voids).await

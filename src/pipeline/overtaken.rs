@@ -70,7 +70,9 @@ impl Raised {
         window: &Window<S>,
         group: &Group,
     ) -> Result<(), GroupError> {
-        for (_, slice) in &self.slices {
+        // Whether a row was deleted that long ago cannot be told any more.
+        let forgotten = window.as_of.forgotten();
+        for (_, slice) in self.slices.iter().filter(|(t, _)| *t > forgotten) {
             window.write_all(slice.moves(&window.spec, &group.survivor)).await?;
             failpoint::hit("raised");
         }

@@ -180,7 +180,8 @@ fn stay(
         _ if state == Some(RunState::Lost) => Standing::Lost,
         _ => Standing::Busy,
     };
-    let merged = entries.iter().find(|entry| entry.step == Step::Merge).unwrap_or(first);
+    // What it intended before and never wrote, for another run had come first, it has merged anew.
+    let merged = entries.iter().rfind(|entry| entry.step == Step::Merge).unwrap_or(first);
     Some(Stay {
         run: merged.run.clone(),
         t: merged.t,

@@ -68,8 +68,7 @@ impl MemoryRegister {
     }
 
     /// Declares a run lost.
-    #[cfg(test)]
-    pub(crate) fn lose(shared: &Arc<Mutex<Shared>>, run: &str) {
+    pub fn lose(shared: &Arc<Mutex<Shared>>, run: &str) {
         if let Some(run) = lock(shared).runs.get_mut(run) {
             run.state = super::RunState::Lost;
         }

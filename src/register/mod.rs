@@ -29,8 +29,7 @@ use crate::storage::{Fault, StorageError};
 pub(crate) use lineage::Stay;
 pub use lineage::{Lineage, Standing};
 pub(crate) use prune::{Prunable, Pruned, prune};
-pub use verdict::Later;
-pub(crate) use verdict::Verdict;
+pub use verdict::{Later, Verdict};
 
 /// What a run does to an account.
 #[derive(

@@ -68,11 +68,15 @@ pub(super) async fn undo_group<S: Writer>(
     window.begin(group, Step::Undo).await?;
     let records = window.journal.slices(group.index)?;
     let is_complete = records.iter().any(|record| record.kind == Kind::Merge && record.completes);
-    let work = Work { window, group, is_complete, is_sweeping: state == State::Sweeping, force };
+    let is_sweeping = state == State::Sweeping;
+    let undone_at = records.iter().find(|record| record.kind == Kind::Undo).map(|record| record.t);
+    let work = Work { window, group, is_complete, is_sweeping, undone_at, force };
     let mut known = passes(&records);
     let mut done = None;
     if state == State::Undoing
         && let Some(stopped) = known.pop()
+        // What was decided so long ago that tombstones may be gone since is decided anew.
+        && stopped.t > window.as_of.forgotten()
     {
         done = Some(work.pass(&stopped, known.last()).await?);
         known = passes(&window.journal.slices(group.index)?);
@@ -120,6 +124,8 @@ struct Work<'a, S> {
     is_complete: bool,
     /// Whether the group's last sweep may not have been written.
     is_sweeping: bool,
+    /// When its first undo began.
+    undone_at: Option<TimestampUs>,
     force: bool,
 }
 
@@ -157,7 +163,7 @@ impl<S: Writer> Work<'_, S> {
     fn key<'h>(&'h self, history: &'h History) -> Key<'h> {
         let table = &self.window.spec.tables[history.table];
         let is_deleted = table.delete_source && (!table.owns_partitions() || self.is_complete);
-        Key::new(history, table, is_deleted, self.is_sweeping)
+        Key::new(history, table, is_deleted, self.is_sweeping, self.undone_at)
     }
 
     fn recorded(&self, slice: i64, keys: usize) -> Result<Record, GroupError> {

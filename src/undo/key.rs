@@ -39,6 +39,8 @@ pub(super) struct Key<'a> {
     left_before: Option<Vec<Left>>,
     /// The sources' rows before the run; empty where the run has deleted none of them.
     pub(super) before: Vec<(usize, Row)>,
+    /// When the first undo of the group began; what it gave back is dated so, or later.
+    undone_at: Option<TimestampUs>,
 }
 
 impl<'a> Key<'a> {
@@ -49,11 +51,12 @@ impl<'a> Key<'a> {
         table: &'a Table,
         is_deleted: bool,
         is_sweeping: bool,
+        undone_at: Option<TimestampUs>,
     ) -> Self {
         let before = if is_deleted { history.sources_before(table) } else { Vec::new() };
         let left_before =
             (is_sweeping && history.newest > 0).then(|| history.before_newest().left(table));
-        Self { history, table, left: history.left(table), left_before, before }
+        Self { history, table, left: history.left(table), left_before, before, undone_at }
     }
 
     /// The sources whose rows are given back, by their indexes in the group.
@@ -131,9 +134,14 @@ impl<'a> Key<'a> {
         let stands = |(source, before): &(usize, Row)| {
             let row = found.sources.iter().find(|(own, _)| own == source);
             row.is_some_and(|(_, row)| {
-                let cells = row.row.cells.iter().zip(&before.cells).skip(self.table.key_len);
-                let mut values = cells.filter(|(_, before)| before.is_some()).peekable();
-                values.peek().is_none() || values.any(|(cell, before)| cell == before)
+                let columns = self.table.key_len..self.table.columns.len();
+                let mut columns =
+                    columns.filter(|column| before.cells[*column].is_some()).peekable();
+                let is_held = |column: ColumnIndex| {
+                    let is_same = row.row.cells[column] == before.cells[column];
+                    is_same && self.is_of_run(*source, column, row)
+                };
+                columns.peek().is_none() || columns.any(is_held)
             })
         };
         if self.before.is_empty() || self.before.iter().any(stands) {
@@ -153,6 +161,17 @@ impl<'a> Key<'a> {
             conflicts.extend(key.map(|key| gone((0, key))));
         }
         conflicts
+    }
+
+    /// Whether what is found in a column of a source can be what the run read there, or an undo gave back: what somebody
+    /// has written between these is another row, though it may hold the same.
+    fn is_of_run(&self, source: usize, column: ColumnIndex, found: &TimedRow) -> bool {
+        let Some(t) = found.times[column].latest() else { return true };
+        let swept = self.history.swept.iter().filter(|swept| swept.source == source);
+        let mut cells = swept.flat_map(|swept| &swept.cells);
+        t <= self.history.t
+            || self.undone_at.is_some_and(|undone_at| t >= undone_at)
+            || cells.any(|cell| cell.column == column && cell.t == t)
     }
 
     /// Cells that somebody had written before a sweep placed a later one over them: they are not what the run had left

@@ -8,10 +8,13 @@
 #![allow(unreachable_pub)]
 
 mod cases;
+mod client;
 mod history;
 mod notebook;
 mod oracle;
 mod process;
+mod registrar;
+mod rules;
 mod runs;
 mod tables;
 
@@ -27,7 +30,7 @@ fn every_history_ends_well() {
         Config { cases: drawn.unwrap_or(DRAWN), failure_persistence: None, ..Config::default() };
     let mut runner = TestRunner::new(config);
     let played = runner.run(&history::history(), |(setting, steps)| {
-        let wrong = history::play(setting, &steps);
+        let wrong = history::play(setting, &steps, None);
         match wrong.is_empty() {
             true => Ok(()),
             false => Err(TestCaseError::fail(wrong.join("\n"))),

@@ -1,5 +1,6 @@
 //! A journal that loses what was noted and not made durable when its process dies.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
@@ -9,18 +10,65 @@ use tributary::journal::{
     GroupRecord, Intent, Journal, JournalError, Kind, Note, Scan, ScanRecord, SliceRecord, State,
     Unwritten,
 };
-use tributary::model::Tally;
+use tributary::model::{Tally, TimestampUs};
+
+use super::process::Process;
+use super::rules::Rule;
+use super::tables::now;
 
 /// The journal as one process writes it.
 #[derive(Debug)]
 pub struct Notebook {
     durable: Arc<MemoryJournal>,
     noted: Mutex<Vec<Note>>,
+    process: Arc<Process>,
+    began: TimestampUs,
+}
+
+/// Intents that a process takes with it when it dies, by [`Rule::NotDurable`]: by group, and of a sweep its slice.
+#[derive(Debug, Default)]
+pub struct Unsynced(Mutex<BTreeMap<usize, Option<i64>>>);
+
+impl Unsynced {
+    fn add(&self, intents: &[(usize, Kind)], journal: &MemoryJournal) {
+        let mut unsynced = self.0.lock().unwrap();
+        for (group, kind) in intents {
+            let slices = journal.slices(*group).unwrap();
+            match (kind, &slices[..]) {
+                (Kind::Merge, [_]) => drop(unsynced.insert(*group, None)),
+                (Kind::Sweep, [.., last]) => drop(unsynced.insert(*group, Some(last.id))),
+                _ => {}
+            }
+        }
+    }
+
+    /// The process has died.
+    pub async fn forget(&self, journal: &MemoryJournal) {
+        let unsynced = std::mem::take(&mut *self.0.lock().unwrap()).into_iter();
+        let unwritten = unsynced.map(|(group, sweep)| Unwritten { group, sweep }).collect();
+        journal.forget(unwritten).await.unwrap();
+    }
 }
 
 impl Notebook {
-    pub fn new(durable: &Arc<MemoryJournal>) -> Self {
-        Self { durable: Arc::clone(durable), noted: Mutex::default() }
+    pub fn new(durable: &Arc<MemoryJournal>, process: &Arc<Process>) -> Self {
+        let (durable, process) = (Arc::clone(durable), Arc::clone(process));
+        Self { durable, noted: Mutex::default(), process, began: now() }
+    }
+
+    /// What an earlier process has begun to merge is dated anew, by [`Rule::FreshT`].
+    fn dated(&self, mut slices: Vec<SliceRecord>) -> Vec<SliceRecord> {
+        let is_open = |slice: &SliceRecord| {
+            let record = self.durable.group(slice.group).unwrap();
+            record.is_some_and(|record| matches!(record.state, State::Intended | State::Failed))
+        };
+        if self.process.keeps(Rule::FreshT) {
+            let merged = slices.iter_mut().filter(|slice| slice.kind == Kind::Merge);
+            for slice in merged.filter(|slice| slice.t < self.began && is_open(slice)) {
+                slice.t = self.began;
+            }
+        }
+        slices
     }
 }
 
@@ -28,7 +76,13 @@ impl Journal for Notebook {
     fn intend(&self, intents: Vec<Intent>) -> BoxFuture<'_, Result<(), JournalError>> {
         let is_followed = |note: &Note| intents.iter().any(|intent| intent.group == note.group);
         self.noted.lock().unwrap().retain(|note| !is_followed(note));
-        self.durable.intend(intents)
+        let all: Vec<_> = intents.iter().map(|intent| (intent.group, intent.kind)).collect();
+        async move {
+            self.durable.intend(intents).await?;
+            self.process.unsynced.add(&all, &self.durable);
+            Ok(())
+        }
+        .boxed()
     }
 
     fn note(&self, note: Note) -> Result<(), JournalError> {
@@ -42,6 +96,7 @@ impl Journal for Notebook {
 
     fn flush(&self) -> BoxFuture<'_, Result<(), JournalError>> {
         async move {
+            *self.process.unsynced.0.lock().unwrap() = BTreeMap::new();
             let noted = std::mem::take(&mut *self.noted.lock().unwrap());
             noted.into_iter().try_for_each(|note| self.durable.note(note))
         }
@@ -57,7 +112,7 @@ impl Journal for Notebook {
     }
 
     fn slices(&self, group: usize) -> Result<Vec<SliceRecord>, JournalError> {
-        self.durable.slices(group)
+        Ok(self.dated(self.durable.slices(group)?))
     }
 
     fn body(&self, slice: i64) -> Result<Bytes, JournalError> {
@@ -70,7 +125,7 @@ impl Journal for Notebook {
         from: usize,
         to: usize,
     ) -> Result<Vec<SliceRecord>, JournalError> {
-        self.durable.slices_between(kind, from, to)
+        Ok(self.dated(self.durable.slices_between(kind, from, to)?))
     }
 
     fn tally(&self, states: &[State]) -> Result<Tally, JournalError> {

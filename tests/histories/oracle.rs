@@ -23,6 +23,8 @@ struct Written {
     is_replaced: bool,
     /// When the application took its last copy away.
     gone: Option<TimestampUs>,
+    /// Another account had a row in the same place then.
+    has_rival: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -134,6 +136,7 @@ impl Oracle {
             is_late,
             is_replaced: false,
             gone: None,
+            has_rival: false,
         }));
     }
 
@@ -155,6 +158,10 @@ impl Oracle {
         self.rows.remove(&cell);
         self.deletes.push((account.to_owned(), place, at));
         self.went([before, after], at);
+        let has_rival = before.keys().any(|(other, its)| *its == place && other != account);
+        for written in self.written.iter_mut().filter(|written| written.gone == Some(at)) {
+            written.has_rival = has_rival;
+        }
     }
 
     /// What a policy has dropped for a row is gone with that when the application deletes it or writes over it.
@@ -183,6 +190,18 @@ impl Oracle {
     pub fn came_back(&mut self, seen: &Seen, since: TimestampUs) {
         let standing = standing(seen);
         for written in &mut self.written {
+            let stands = standing.contains_key(&(written.place, written.value.clone()));
+            if stands && written.gone.is_some_and(|gone| gone >= since) {
+                written.gone = None;
+            }
+        }
+    }
+
+    /// A merge that was interrupted is undone. Of a row that gave way to another it cannot be told who deleted it, the run or
+    /// the application: it is given back.
+    pub fn was_given_back(&mut self, seen: &Seen, since: TimestampUs) {
+        let standing = standing(seen);
+        for written in self.written.iter_mut().filter(|written| written.has_rival) {
             let stands = standing.contains_key(&(written.place, written.value.clone()));
             if stands && written.gone.is_some_and(|gone| gone >= since) {
                 written.gone = None;

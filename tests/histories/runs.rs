@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 use std::future::Future;
 use std::pin::pin;
-use std::sync::{Arc, Mutex};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -12,6 +13,7 @@ use tributary::events::EventSink;
 use tributary::journal::memory::MemoryJournal;
 use tributary::journal::{Journal, State};
 use tributary::latency::Recorder;
+use tributary::model::Group;
 use tributary::pace::Pace;
 use tributary::pairs::{self, Format};
 use tributary::pipeline::{
@@ -19,22 +21,33 @@ use tributary::pipeline::{
 };
 use tributary::plan::{self, Plan};
 use tributary::register::memory::{MemoryRegister, Shared};
-use tributary::register::{LEASE_US, Lineage, Run};
+use tributary::register::{LEASE_US, Lineage, Run, Verdict};
 use tributary::storage::memory::MemoryStorage;
 use tributary::undo::{self, Options};
 use tributary::verify;
 
+use super::client::Client;
+use super::history::Setting;
 use super::notebook::Notebook;
-use super::process::{Client, Fate, Late, Process, Registrar};
-use super::tables::{self, now, spec};
+use super::process::{Fate, Late, Process};
+use super::registrar::Registrar;
+use super::rules::Rule;
+use super::tables::{self, AHEAD_US, KEPT_US, now, spec};
 
 /// What a command does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Command {
-    Apply,
+    Apply(Share),
     Resume,
-    Undo,
+    Undo(Share),
     Repair,
+}
+
+/// Of which groups of a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Share {
+    First,
+    All,
 }
 
 /// A run, with its directory.
@@ -42,8 +55,12 @@ pub struct Merge {
     pub id: String,
     pub plan: Arc<Plan>,
     pub journal: Arc<MemoryJournal>,
-    /// Whether undo was begun with it.
-    pub is_taken_back: bool,
+    /// Of what undo was begun.
+    pub taken_back: Option<Share>,
+    /// Whether its last undo was refused, for a later run has to be undone before.
+    is_refused: Arc<AtomicBool>,
+    /// Whether it was declared lost.
+    pub is_lost: bool,
     /// How many commands of it there were.
     pub commands: usize,
     /// What it said that it left, in any command.
@@ -70,7 +87,8 @@ pub struct Runs {
     pub late: Late,
     register: Option<Arc<Mutex<Shared>>>,
     pub runs: Vec<Merge>,
-    slice_bytes: usize,
+    setting: Setting,
+    rule: Option<Rule>,
 }
 
 /// What a command works in.
@@ -79,8 +97,12 @@ struct Desk {
     register: Option<(Registrar, MemoryRegister)>,
     plan: Arc<Plan>,
     id: String,
-    is_taken_back: bool,
+    taken_back: Option<Share>,
+    /// The journal itself, whatever a process is made to see of it.
+    journal: Arc<MemoryJournal>,
+    process: Arc<Process>,
     listed: Arc<Mutex<Vec<String>>>,
+    is_refused: Arc<AtomicBool>,
 }
 
 fn tables() -> BTreeSet<String> {
@@ -94,13 +116,14 @@ fn never() -> watch::Receiver<bool> {
 }
 
 impl Runs {
-    pub fn new(is_registered: bool, slice_bytes: usize) -> Self {
+    pub fn new(setting: Setting, rule: Option<Rule>) -> Self {
         Self {
             cluster: Arc::new(MemoryStorage::new(spec())),
             late: Late::default(),
-            register: is_registered.then(Arc::default),
+            register: setting.is_registered.then(Arc::default),
             runs: Vec::new(),
-            slice_bytes,
+            setting,
+            rule,
         }
     }
 
@@ -114,7 +137,9 @@ impl Runs {
             id: format!("r{}", number + 1),
             plan: Arc::new(plan::resolve(list)),
             journal: Arc::default(),
-            is_taken_back: false,
+            taken_back: None,
+            is_refused: Arc::default(),
+            is_lost: false,
             commands: 0,
             listed: Arc::default(),
             standing: None,
@@ -135,15 +160,24 @@ impl Runs {
         }
         tables::pass(1_000_000);
         let commands = self.runs[run].commands + 1;
-        let process = Process::new((run, commands), fate, &self.late);
+        let process = Process::new((run, commands), fate, &self.late, self.rule);
         *process.meanwhile.lock().unwrap() = meanwhile;
         let Some(desk) = self.desk(run, &process) else { return };
         self.runs[run].commands = commands;
-        if command == Command::Undo {
-            self.runs[run].is_taken_back = true;
+        if let Command::Undo(share) = command {
+            let taken_back = &mut self.runs[run].taken_back;
+            *taken_back = (*taken_back).max(Some(share));
         }
         let task = tokio::task::spawn_local(desk.work(command));
         self.follow(run, process, task).await;
+        // Nothing of it is undone, and it goes on as if nobody had asked for that.
+        let is_begun = |state: &Option<State>| {
+            matches!(state, Some(State::Undoing | State::Undone | State::Disputed))
+        };
+        let is_refused = self.runs[run].is_refused.swap(false, Ordering::Relaxed);
+        if is_refused && !self.states(run).iter().any(is_begun) {
+            self.runs[run].taken_back = None;
+        }
     }
 
     /// Until the process ends, dies, or stands still.
@@ -162,6 +196,9 @@ impl Runs {
         if process.is_dead() {
             task.abort();
             drop(task.await);
+            if process.keeps(Rule::NotDurable) {
+                process.unsynced.forget(&self.runs[run].journal).await;
+            }
         } else {
             self.runs[run].standing = Some(Standing { process, task });
         }
@@ -172,6 +209,14 @@ impl Runs {
         let Some(Standing { process, task }) = self.runs[run].standing.take() else { return };
         process.goes_on.notify_one();
         self.follow(run, process, task).await;
+    }
+
+    /// Declares a run lost, unless it is at work.
+    pub fn lose(&mut self, run: usize) {
+        if let Some(register) = &self.register {
+            self.runs[run].is_lost = true;
+            MemoryRegister::lose(register, &self.runs[run].id);
+        }
     }
 
     /// Whether runs know each other.
@@ -192,14 +237,28 @@ impl Runs {
                 let run = Run { id: merge.id.clone(), tables: tables(), ..Run::default() };
                 let register = MemoryRegister::take(shared, run, now()).ok()?;
                 let (own, process) = (register.clone(), Arc::clone(process));
-                Some((Registrar { register, process }, own))
+                Some((Registrar { register, process, kept_back: Arc::default() }, own))
             }
         };
         let floor = register.as_ref().map_or(0, |(_, register)| register.floor());
-        let as_of = AsOf::new(floor, Duration::ZERO).by(now);
-        let client = Client { cluster: Arc::clone(&self.cluster), process: Arc::clone(process) };
-        let recorder = Arc::new(Recorder::new(Operations::new(&spec()).names().to_vec()));
-        let journal = Arc::new(Notebook::new(&merge.journal));
+        let kept = Duration::from_micros(KEPT_US as u64);
+        let as_of = AsOf::new(floor, Duration::ZERO).kept_for(kept);
+        let as_of = match self.setting.is_ahead {
+            true => as_of.by(tables::ahead).behind(Duration::from_micros(AHEAD_US as u64)),
+            false => as_of.by(now),
+        };
+        let client = Client {
+            cluster: Arc::clone(&self.cluster),
+            process: Arc::clone(process),
+            journal: Arc::clone(&merge.journal),
+            is_resumed: merge.commands > 0,
+            written: Mutex::default(),
+        };
+        // What it costs to make one is more than all else.
+        static RECORDER: LazyLock<Arc<Recorder>> =
+            LazyLock::new(|| Arc::new(Recorder::new(Operations::new(&spec()).names().to_vec())));
+        let recorder = Arc::clone(&RECORDER);
+        let journal = Arc::new(Notebook::new(&merge.journal, process));
         let mut context = Context::new(
             spec(),
             client,
@@ -216,15 +275,18 @@ impl Runs {
             longest_pause: Duration::ZERO,
             replica_tries: 1,
         };
-        context.slice_bytes = self.slice_bytes;
+        context.slice_bytes = self.setting.slice_bytes;
         context.register = register.as_ref().map(|(registrar, _)| Arc::new(registrar.clone()) as _);
         Some(Desk {
             context: Arc::new(context),
             register,
             plan: Arc::clone(&merge.plan),
             id: merge.id.clone(),
-            is_taken_back: merge.is_taken_back,
+            taken_back: merge.taken_back,
+            journal: Arc::clone(&merge.journal),
+            process: Arc::clone(process),
             listed: Arc::clone(&merge.listed),
+            is_refused: Arc::clone(&merge.is_refused),
         })
     }
 
@@ -238,8 +300,9 @@ impl Runs {
 impl Desk {
     async fn work(self, command: Command) {
         match command {
-            Command::Apply | Command::Resume => self.merge(command == Command::Apply).await,
-            Command::Undo => self.undo().await,
+            Command::Apply(share) => self.merge(Some(share)).await,
+            Command::Resume => self.merge(None).await,
+            Command::Undo(share) => self.undo(share).await,
             Command::Repair => self.repair().await,
         }
         self.context.journal.flush().await.unwrap();
@@ -258,26 +321,34 @@ impl Desk {
         Lineage::of(register, accounts, &tables(), Some(&self.id)).await.unwrap()
     }
 
-    async fn merge(&self, is_new: bool) {
-        let journal = &self.context.journal;
+    /// A new run, or one that is gone on with.
+    async fn merge(&self, begins: Option<Share>) {
+        let journal = &self.journal;
         others::keep_registered(&**journal, self.register.is_some()).unwrap();
         self.forget_unwritten().await;
         let mut known = Known::new(journal.states().unwrap());
-        if self.is_taken_back && known.undone() > 0 {
+        if self.taken_back == Some(Share::All) && known.undone() > 0 {
             return; // refused
         }
-        if let Some((_, register)) = &self.register {
+        if let Some((_, register)) = &self.register
+            && !self.process.keeps(Rule::Unasked)
+        {
             let history = self.history(register).await;
-            if is_new && self.plan.groups().any(|group| !history.verdicts(&group).is_empty()) {
+            let bars = |verdict: &Verdict| !matches!(verdict, Verdict::Busy { is_lost: true, .. });
+            let is_barred = |group: Group| history.verdicts(&group).iter().any(|(_, v)| bars(v));
+            if begins.is_some() && self.plan.groups().any(is_barred) {
                 return; // rejected
             }
-            let barred =
-                others::barred(&history, &self.plan, &known, &**journal, |v| format!("{v:?}"));
-            let barred = barred.unwrap();
-            barred.groups().for_each(|(_, why)| self.list(why.to_owned()));
-            known = known.with(barred);
+            if begins.is_none() {
+                let say = |verdict: &Verdict| format!("{verdict:?}");
+                let barred = others::barred(&history, &self.plan, &known, &**journal, say);
+                let barred = barred.unwrap();
+                barred.groups().for_each(|(_, why)| self.list(why.to_owned()));
+                known = known.with(barred);
+            }
         }
-        let limits = Limits { groups: usize::MAX, errors: ErrorLimit::Groups(u64::MAX) };
+        let groups = if begins == Some(Share::First) { 1 } else { usize::MAX };
+        let limits = Limits { groups, errors: ErrorLimit::Groups(u64::MAX) };
         let progress = Progress::default();
         let run = pipeline::run(
             &self.context,
@@ -302,22 +373,28 @@ impl Desk {
     }
 
     async fn forget_unwritten(&self) {
-        if let Some((_, register)) = &self.register {
-            let (journal, tables) = (&*self.context.journal, tables());
+        if let Some((_, register)) = &self.register
+            && !self.process.keeps(Rule::UnwrittenIsFinished)
+        {
+            let (journal, tables) = (&*self.journal, tables());
             others::forget_unwritten(register, &self.id, journal, &tables).await.unwrap();
         }
     }
 
-    async fn undo(&self) {
+    async fn undo(&self, share: Share) {
         self.forget_unwritten().await;
-        let journal = &self.context.journal;
+        let journal = &self.journal;
         let mut selected = undo::select(&**journal, None).unwrap();
-        if let Some((_, register)) = &self.register {
+        selected.groups.retain(|group| share == Share::All || *group == 0);
+        if let Some((_, register)) = &self.register
+            && !self.process.keeps(Rule::UndoneInAnyOrder)
+        {
             let groups = &selected.groups;
             let tables = tables();
             let later = others::not_yet(register, &self.id, &**journal, groups, &tables);
             let later = later.await.unwrap();
             selected.groups.retain(|group| !later.contains_key(group));
+            self.is_refused.store(!later.is_empty(), Ordering::Relaxed);
         }
         let (undone, flushed) = undo::undo(
             &self.context,

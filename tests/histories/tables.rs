@@ -13,6 +13,8 @@ use tributary::storage::memory::MemoryStorage;
 pub const PROGRESS: TableIndex = 0;
 pub const SEATS: TableIndex = 1;
 
+pub const ACCOUNTS: [&str; 4] = ["a", "b", "c", "d"];
+
 const SPEC: &str = r#"
 name = "histories"
 
@@ -37,6 +39,17 @@ pub fn now() -> TimestampUs {
     NOW.get()
 }
 
+/// How far a clock may be ahead.
+pub const AHEAD_US: TimestampUs = 4_000_000;
+
+/// How long tombstones are kept.
+pub const KEPT_US: TimestampUs = 3_600_000_000;
+
+/// The time by a clock that is ahead.
+pub fn ahead() -> TimestampUs {
+    now() + AHEAD_US
+}
+
 /// Time passes.
 pub fn pass(us: TimestampUs) {
     NOW.set(NOW.get() + us);
@@ -56,13 +69,17 @@ fn schema() -> Schema {
     let key = ColumnKind::PartitionKey(0);
     let clustering = ColumnKind::Clustering(0, Direction::Ascending);
     let note = || column("note", "text", ColumnKind::Regular);
+    // It is written with the row, and never again.
+    let begun = || column("begun", "text", ColumnKind::Regular);
     let progress = vec![
         column("userid", "text", key),
         column("k", "text", clustering),
         column("status", "int", ColumnKind::Regular),
         note(),
+        begun(),
     ];
-    let seats = vec![column("room", "text", key), column("userid", "text", clustering), note()];
+    let account = column("userid", "text", clustering);
+    let seats = vec![column("room", "text", key), account, note(), begun()];
     let mut schema = Schema { keyspace: "k".into(), ..Schema::default() };
     for (name, columns) in [("progress", progress), ("seats", seats)] {
         schema.tables.insert(name.into(), TableSchema { columns, ..TableSchema::default() });
@@ -96,28 +113,47 @@ pub fn key_of((table, key): Place, account: &str) -> Vec<Bytes> {
     if table == PROGRESS { vec![text(account), text(key)] } else { vec![text("r"), text(account)] }
 }
 
-pub fn row((table, key): Place, account: &str, values: &Values) -> Row {
+/// What is written of a row; all of it, where it is new.
+pub fn row((table, key): Place, account: &str, values: &Values, is_new: bool) -> Row {
     let mut cells: Vec<_> = key_of((table, key), account).into_iter().map(Some).collect();
     if table == PROGRESS {
         cells.push(values.status.map(|status| Bytes::copy_from_slice(&status.to_be_bytes())));
     }
     cells.push(values.note.as_ref().map(|note| Bytes::copy_from_slice(note.as_bytes())));
+    cells.push(is_new.then(|| Bytes::from_static(b"begun")));
     Row { cells }
 }
 
-/// Everything that a read sees now.
+/// Gives each account so many rows that nobody asks about, before all others.
+pub fn fill(storage: &MemoryStorage, rows: usize) {
+    for account in ACCOUNTS {
+        for number in 0..rows {
+            let text = |text: &str| Some(Bytes::copy_from_slice(text.as_bytes()));
+            let cells =
+                vec![text(account), text(&format!("f{number:04}")), None, None, text("begun")];
+            storage.put(PROGRESS, Row { cells }, now());
+        }
+    }
+    pass(1_000);
+}
+
+/// Everything that a read sees now, but for [such](fill) rows.
 pub fn seen(storage: &MemoryStorage) -> Seen {
     let text = |bytes: &Bytes| String::from_utf8(bytes.to_vec()).unwrap();
     let mut seen = Seen::new();
     for row in storage.dump(PROGRESS) {
-        let [user, key, status, note] = &row.cells[..] else { unreachable!() };
-        let key = if &text(key.as_ref().unwrap()) == "k1" { "k1" } else { "k2" };
+        let [user, key, status, note, _] = &row.cells[..] else { unreachable!() };
+        let key = match &*text(key.as_ref().unwrap()) {
+            "k1" => "k1",
+            "k2" => "k2",
+            _ => continue,
+        };
         let status = status.as_ref().map(|s| i32::from_be_bytes(s[..].try_into().unwrap()));
         let values = Values { status, note: note.as_ref().map(text) };
         seen.insert((text(user.as_ref().unwrap()), (PROGRESS, key)), values);
     }
     for row in storage.dump(SEATS) {
-        let [_, user, note] = &row.cells[..] else { unreachable!() };
+        let [_, user, note, _] = &row.cells[..] else { unreachable!() };
         let values = Values { status: None, note: note.as_ref().map(text) };
         seen.insert((text(user.as_ref().unwrap()), (SEATS, "r")), values);
     }

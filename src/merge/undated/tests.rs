@@ -7,7 +7,7 @@ use crate::spec::schema::{Schema, TableSchema};
 use crate::spec::{RawSpec, Spec};
 
 /// When the merge has deleted, up to when everything has arrived, and now.
-const HORIZON: Horizon = Horizon { deleted: 1_000, settled: 5_000, now: 7_000 };
+const HORIZON: Horizon = Horizon { deleted: 1_000, settled: 5_000, now: 7_000, forgotten: 0 };
 
 fn spec() -> Spec {
     let text = "name = 'test'\n[[table]]\nname = 'parts'\naccount = 'user'\nfind = 'partition'";

@@ -162,7 +162,8 @@ impl<S: Writer> Sweeper<'_, S> {
         let (window, group) = (self.window, self.group);
         let (copies, offered) = self.recorded(&found)?;
         let now = window.as_of.now();
-        let horizon = Horizon { deleted: self.t, settled: window.as_of.settled(now), now };
+        let (settled, forgotten) = (window.as_of.settled(now), window.as_of.forgotten());
+        let horizon = Horizon { deleted: self.t, settled, now, forgotten };
         let mut targets: HashMap<SharedKey, Option<TimedRow>> = HashMap::new();
         let mut slice = SweepSlice::default();
         for Found { table, source, row } in found {

@@ -99,6 +99,18 @@ impl Partition {
         }
     }
 
+    /// Forgets what was deleted, and that it was.
+    pub(super) fn compact(&mut self) {
+        let of_all = self.deleted_at.take();
+        for row in self.rows.values_mut() {
+            let deleted_at = row.deleted_at.take().max(of_all);
+            let is_kept = |marker: &Marker| !marker.has_expired && Some(marker.t) > deleted_at;
+            row.marker = row.marker.filter(is_kept);
+            row.cells.iter_mut().for_each(|cell| cell.compact(deleted_at));
+        }
+        self.rows.retain(|_, row| row.marker.is_some() || row.cells.iter().any(Stored::is_kept));
+    }
+
     fn row(&mut self, table: &Table, key: &[Bytes]) -> &mut StoredRow {
         self.rows.entry(key.to_vec()).or_insert_with(|| {
             let cells = table.columns[table.key_len..].iter().map(Stored::of).collect();
@@ -177,6 +189,31 @@ impl Stored {
                     self.add(value, t);
                 }
             }
+        }
+    }
+
+    fn compact(&mut self, deleted_at: Option<TimestampUs>) {
+        let is_kept =
+            |version: &Version, deleted_at| !version.is_deleted && Some(version.t) > deleted_at;
+        match self {
+            Self::Single(version) => *version = version.take().filter(|v| is_kept(v, deleted_at)),
+            Self::Elements { cleared_at, elements, .. } => {
+                let deleted_at = deleted_at.max(cleared_at.take());
+                elements.retain(|_, version| is_kept(version, deleted_at));
+            }
+            Self::List { cleared_at, elements } => {
+                let deleted_at = deleted_at.max(cleared_at.take());
+                elements.retain(|(t, _)| Some(*t) > deleted_at);
+            }
+        }
+    }
+
+    /// Whether anything is left of it.
+    fn is_kept(&self) -> bool {
+        match self {
+            Self::Single(version) => version.is_some(),
+            Self::Elements { elements, .. } => !elements.is_empty(),
+            Self::List { elements, .. } => !elements.is_empty(),
         }
     }
 

@@ -1,10 +1,12 @@
-//! Writes to the database in memory.
+//! Writes to the database in memory, and what becomes of tombstones.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::model::{Batch, Change, Row, TableIndex, TimestampUs};
 use crate::storage::{Among, StorageError, Writer};
 
+use super::partition::Partition;
 use super::{MemoryStorage, Request};
 
 impl MemoryStorage {
@@ -24,6 +26,12 @@ impl MemoryStorage {
             self.added().apply(table, t, change);
             self.tables()[table].entry(key).or_default().apply(shape, t, change);
         }
+    }
+
+    /// Forgets all tombstones with what they have deleted, as a compaction does that comes after `gc_grace_seconds`.
+    pub fn compact(&self) {
+        let partitions = &mut *self.tables();
+        partitions.iter_mut().flat_map(BTreeMap::values_mut).for_each(Partition::compact);
     }
 }
 

@@ -1,48 +1,93 @@
 //! Short histories that were found by reasoning, each of one kind.
 
-use super::history::{Act, Played, Setting, Step};
+mod clocks;
+mod overtaken;
+mod several;
+
+use super::history::{Act, Pairs, Played, Setting, Step};
 use super::process::{Fate, Landing};
-use super::runs::{Command, block_on};
+use super::runs::{Command, Share, block_on};
 use super::tables::{PROGRESS, Place, SEATS, Seen};
 use Act::{Deletes, Writes};
 use Command::{Repair, Resume, Undo};
 use Fate::{Ends, Killed, Refused, Stopped};
 use Landing::{Done, Late, Lost};
+use Share::All;
 use Step::{Applies, Arrives, Does, Goes, GoesOn};
 
 const KEY: Place = (PROGRESS, "k1");
 const SEAT: Place = (SEATS, "r");
 
-/// At most so many requests lie before the end of any command here.
+/// At most so many requests lie before the end of any command here; of one that reads in pages, more.
 const REQUESTS: usize = 24;
+const REQUESTS_IN_PAGES: usize = 48;
+
+/// How a history was played.
+struct End {
+    /// What stood before the last act of the application.
+    stood: Seen,
+    /// How often it acted.
+    acts: usize,
+    /// What stands in the end.
+    seen: Seen,
+}
+
+impl End {
+    fn status(seen: &Seen, account: &str) -> Option<i32> {
+        seen.get(&(account.to_owned(), KEY))?.status
+    }
+
+    /// The note of an account's row.
+    fn note(&self, account: &str, place: Place) -> Option<&str> {
+        self.seen.get(&(account.to_owned(), place))?.note.as_deref()
+    }
+}
+
+/// Plays a history to its end. Nothing may be wrong.
+#[track_caller]
+fn ends(setting: Setting, steps: &[Step]) -> End {
+    let (wrong, end) = block_on(async {
+        let mut played = Played::new(setting, None);
+        for step in steps {
+            played.step(step).await;
+        }
+        let wrong = played.end().await;
+        let (stood, acts) = played.stood();
+        (wrong, End { stood, acts, seen: played.seen() })
+    });
+    assert_eq!(wrong, Vec::<String>::new(), "{setting:?} {steps:?}");
+    end
+}
 
 /// Plays a history in which a command is interrupted, at each of its requests in turn, as `fates` say; gives what stood in
-/// the end of each. Nothing may be wrong.
+/// the end of each.
 #[track_caller]
 fn always(
     is_registered: bool,
     steps: impl Fn(Fate) -> Vec<Step>,
     fates: &[fn(usize) -> Fate],
 ) -> Vec<Seen> {
-    let mut ends = Vec::new();
+    let mut seen = Vec::new();
     for at in 0..REQUESTS {
         for (number, fate) in fates.iter().enumerate() {
             // A group in many slices, or in one.
             let slice_bytes = if (at + number) % 2 == 0 { 1 } else { 1_000_000 };
-            let (fate, setting) = (fate(at), Setting { is_registered, slice_bytes });
-            let steps = steps(fate);
-            let (wrong, seen) = block_on(async {
-                let mut played = Played::new(setting);
-                for step in &steps {
-                    played.step(step).await;
-                }
-                (played.end().await, played.seen())
-            });
-            assert_eq!(wrong, Vec::<String>::new(), "{fate:?} {setting:?} {steps:?}");
-            ends.push(seen);
+            seen.push(ends(Setting::new(is_registered, slice_bytes), &steps(fate(at))).seen);
         }
     }
-    ends
+    seen
+}
+
+/// Plays a history in which the application does something at each request of a command in turn.
+#[track_caller]
+fn at_each(setting: Setting, steps: impl Fn(usize) -> Vec<Step>) -> Vec<End> {
+    let requests = if setting.rows_before > 0 { REQUESTS_IN_PAGES } else { REQUESTS };
+    (0..requests).map(|at| ends(setting, &steps(at))).collect()
+}
+
+/// A run of some pairs, all of them.
+fn applies(pairs: Pairs, fate: Fate) -> Step {
+    Applies(pairs, All, fate, None)
 }
 
 const KILLS: &[fn(usize) -> Fate] =
@@ -66,7 +111,7 @@ fn then(rest: impl IntoIterator<Item = Step>) -> Vec<Step> {
 fn e1_what_is_written_while_a_group_stands_half_merged_is_kept() {
     let steps = |fate| {
         then([
-            Applies(&[("a", "b")], fate),
+            applies(&[("a", "b")], fate),
             Does(Writes("a", KEY, None)),
             Goes(0, Resume, Ends, None),
         ])
@@ -79,12 +124,12 @@ fn e1_what_is_written_while_a_group_stands_half_merged_is_kept() {
 /// A row that the application deleted while the run stood still does not stand again, whatever arrives when.
 #[test]
 fn e4_a_deleted_row_does_not_come_back() {
-    for command in [Resume, Undo] {
+    for command in [Resume, Undo(All)] {
         for arrives in [true, false] {
             for place in [KEY, SEAT] {
                 let steps = |fate| {
                     let arrival = if arrives { Some(Arrives) } else { None };
-                    then([Applies(&[("a", "b")], fate), Does(Deletes("a", place))])
+                    then([applies(&[("a", "b")], fate), Does(Deletes("a", place))])
                         .into_iter()
                         .chain(arrival)
                         .chain([Goes(0, command, Ends, None), Arrives])
@@ -102,12 +147,12 @@ fn e4_a_deleted_row_does_not_come_back() {
 fn e6_runs_are_undone_in_order_whatever_came_late() {
     let steps = |fate| {
         then([
-            Applies(&[("a", "b")], Ends),
+            applies(&[("a", "b")], Ends),
             Does(Writes("a", KEY, None)),
-            Applies(&[("b", "c")], fate),
-            Goes(0, Undo, Ends, None),
-            Goes(1, Undo, Ends, None),
-            Goes(0, Undo, Ends, None),
+            applies(&[("b", "c")], fate),
+            Goes(0, Undo(All), Ends, None),
+            Goes(1, Undo(All), Ends, None),
+            Goes(0, Undo(All), Ends, None),
         ])
     };
     always(true, steps, KILLS);
@@ -120,9 +165,9 @@ fn e7_what_another_run_gave_way_to_stays() {
     let steps = |fate| {
         then([
             Does(Writes("c", KEY, Some(false))),
-            Applies(&[("a", "b")], Ends),
-            Applies(&[("c", "b")], fate),
-            Goes(0, Undo, Ends, None),
+            applies(&[("a", "b")], Ends),
+            applies(&[("c", "b")], fate),
+            Goes(0, Undo(All), Ends, None),
         ])
     };
     always(true, steps, KILLS);
@@ -131,7 +176,7 @@ fn e7_what_another_run_gave_way_to_stays() {
 /// Whoever stood still for longer than its lease writes nothing any more.
 #[test]
 fn e8_whoever_stood_still_finds_its_lease_gone() {
-    let steps = |fate| then([Applies(&[("a", "b")], fate), Applies(&[("b", "c")], Ends), GoesOn]);
+    let steps = |fate| then([applies(&[("a", "b")], fate), applies(&[("b", "c")], Ends), GoesOn]);
     always(true, steps, STOPS);
 }
 
@@ -140,7 +185,7 @@ fn e8_whoever_stood_still_finds_its_lease_gone() {
 fn e9_a_copy_that_was_moved_on_is_no_reason_to_delete() {
     let steps = |fate| {
         let resume = Goes(0, Resume, Ends, None);
-        then([Applies(&[("a", "b")], fate), Applies(&[("b", "c")], Ends), resume, Arrives])
+        then([applies(&[("a", "b")], fate), applies(&[("b", "c")], Ends), resume, Arrives])
     };
     always(false, steps, KILLS);
     always(true, steps, KILLS);
@@ -150,10 +195,10 @@ fn e9_a_copy_that_was_moved_on_is_no_reason_to_delete() {
 fn e10_what_an_undo_gives_back_is_seen_to_stand() {
     let steps = |fate| {
         then([
-            Applies(&[("a", "b")], Ends),
-            Goes(0, Undo, fate, None),
-            Applies(&[("a", "c")], Ends),
-            Goes(0, Undo, Ends, None),
+            applies(&[("a", "b")], Ends),
+            Goes(0, Undo(All), fate, None),
+            applies(&[("a", "c")], Ends),
+            Goes(0, Undo(All), Ends, None),
         ])
     };
     always(false, steps, KILLS);
@@ -167,7 +212,7 @@ fn e11_a_late_write_goes_with_the_row_that_was_deleted() {
         let steps = |fate| {
             let late = Does(Writes("a", place, None));
             then([
-                Applies(&[("a", "b")], Ends),
+                applies(&[("a", "b")], Ends),
                 late,
                 Does(Deletes("b", place)),
                 Goes(0, Resume, fate, None),
@@ -184,12 +229,12 @@ fn e11_a_late_write_goes_with_the_row_that_was_deleted() {
 fn e17_an_undone_run_leaves_the_earlier_one_standing() {
     let steps = |fate| {
         then([
-            Applies(&[("a", "b")], Ends),
+            applies(&[("a", "b")], Ends),
             Does(Writes("a", KEY, None)),
-            Applies(&[("a", "b")], Ends),
-            Goes(1, Undo, fate, None),
-            Goes(1, Undo, Ends, None),
-            Applies(&[("a", "c")], Ends),
+            applies(&[("a", "b")], Ends),
+            Goes(1, Undo(All), fate, None),
+            Goes(1, Undo(All), Ends, None),
+            applies(&[("a", "c")], Ends),
         ])
     };
     always(true, steps, KILLS);
@@ -200,9 +245,9 @@ fn e17_an_undone_run_leaves_the_earlier_one_standing() {
 fn e18_an_undo_leaves_what_was_written_since() {
     let steps = |fate| {
         then([
-            Applies(&[("a", "b")], fate),
+            applies(&[("a", "b")], fate),
             Does(Writes("a", KEY, None)),
-            Goes(0, Undo, Ends, None),
+            Goes(0, Undo(All), Ends, None),
         ])
     };
     for seen in always(true, steps, KILLS) {
@@ -218,8 +263,8 @@ fn e19_and_e30_of_two_rows_that_gave_way_to_each_other_one_stands() {
         then([
             Does(Writes("b", KEY, None)),
             Does(Writes("b", SEAT, None)),
-            Applies(&[("a", "b")], fate),
-            Applies(&[("b", "a")], Ends),
+            applies(&[("a", "b")], fate),
+            applies(&[("b", "a")], Ends),
             GoesOn,
             Goes(0, Resume, Ends, None),
         ])
@@ -238,7 +283,7 @@ fn e19_and_e30_of_two_rows_that_gave_way_to_each_other_one_stands() {
 fn e20_a_failed_group_does_not_take_its_copy_for_the_survivor_s() {
     let steps = |fate| {
         then([
-            Applies(&[("a", "b")], fate),
+            applies(&[("a", "b")], fate),
             Does(Writes("a", KEY, None)),
             Goes(0, Resume, Ends, None),
         ])
@@ -254,8 +299,8 @@ fn e20_a_failed_group_does_not_take_its_copy_for_the_survivor_s() {
 fn e21_an_undo_that_was_interrupted_is_completed() {
     let steps = |fate| {
         then([
-            Applies(&[("a", "b")], Refused(8, Lost)),
-            Goes(0, Undo, fate, None),
+            applies(&[("a", "b")], Refused(8, Lost)),
+            Goes(0, Undo(All), fate, None),
             Goes(0, Resume, Ends, None),
             Arrives,
         ])
@@ -268,10 +313,10 @@ fn e21_an_undo_that_was_interrupted_is_completed() {
 fn e22_and_e23_what_came_late_is_not_judged_by_what_another_run_gave_back() {
     let steps = |fate| {
         then([
-            Applies(&[("a", "b")], Ends),
+            applies(&[("a", "b")], Ends),
             Does(Writes("a", KEY, None)),
-            Applies(&[("b", "c")], fate),
-            Goes(1, Undo, Ends, None),
+            applies(&[("b", "c")], fate),
+            Goes(1, Undo(All), Ends, None),
             Goes(0, Resume, Ends, None),
         ])
     };
@@ -281,13 +326,13 @@ fn e22_and_e23_what_came_late_is_not_judged_by_what_another_run_gave_back() {
 /// A run that is declared lost while it stands still, and whose accounts another then moves.
 #[test]
 fn e31_an_intent_that_the_register_never_had_is_none() {
-    for last in [Undo, Resume] {
+    for last in [Undo(All), Resume] {
         let steps = |fate| {
             then([
-                Applies(&[("a", "b")], fate),
-                Applies(&[("a", "c")], Killed(9, Done)),
+                applies(&[("a", "b")], fate),
+                applies(&[("a", "c")], Killed(9, Done)),
                 Goes(0, last, Ends, None),
-                Goes(1, Undo, Ends, None),
+                Goes(1, Undo(All), Ends, None),
             ])
         };
         always(true, steps, KILLS);
@@ -299,8 +344,8 @@ fn e31_an_intent_that_the_register_never_had_is_none() {
 fn e36_a_copy_has_an_owner() {
     let steps = |fate| {
         then([
-            Applies(&[("a", "b")], fate),
-            Applies(&[("c", "b")], Ends),
+            applies(&[("a", "b")], fate),
+            applies(&[("c", "b")], Ends),
             GoesOn,
             Goes(0, Resume, Ends, None),
         ])
@@ -313,8 +358,8 @@ fn e36_a_copy_has_an_owner() {
 fn a5_a_repair_leaves_what_was_merged_on() {
     let steps = |fate| {
         then([
-            Applies(&[("a", "b")], Ends),
-            Applies(&[("b", "c")], Ends),
+            applies(&[("a", "b")], Ends),
+            applies(&[("b", "c")], Ends),
             Does(Writes("c", KEY, Some(false))),
             Goes(0, Repair, fate, None),
         ])
@@ -325,14 +370,14 @@ fn a5_a_repair_leaves_what_was_merged_on() {
 /// Without a register: a late row that an earlier run places on an account that a later run has begun to merge.
 #[test]
 fn what_arrives_at_a_half_merged_group_is_kept() {
-    let setting = Setting { is_registered: false, slice_bytes: 1 };
+    let setting = Setting::new(false, 1);
     let steps = [
         Does(Writes("a", KEY, Some(false))),
-        Applies(&[("a", "b")], Ends),
+        applies(&[("a", "b")], Ends),
         Does(Writes("a", KEY, Some(false))),
-        Applies(&[("b", "c")], Refused(5, Done)),
+        applies(&[("b", "c")], Refused(5, Done)),
     ];
-    assert_eq!(super::history::play(setting, &steps), Vec::<String>::new());
+    assert_eq!(super::history::play(setting, &steps, None), Vec::<String>::new());
 }
 
 /// A row that an undo has given back is deleted there before the undo is gone on with.
@@ -341,8 +386,8 @@ fn what_was_given_back_and_deleted_stands_nowhere() {
     let steps = |fate| {
         vec![
             Does(Writes("a", SEAT, None)),
-            Applies(&[("a", "c")], Ends),
-            Goes(0, Undo, fate, None),
+            applies(&[("a", "c")], Ends),
+            Goes(0, Undo(All), fate, None),
             Does(Deletes("a", SEAT)),
         ]
     };
@@ -355,10 +400,10 @@ fn a_sweep_that_was_never_written_has_an_end() {
     let steps = |fate| {
         vec![
             Does(Writes("a", KEY, None)),
-            Applies(&[("c", "a")], Ends),
+            applies(&[("c", "a")], Ends),
             Does(Writes("c", KEY, None)),
             Goes(0, Resume, fate, None),
-            Applies(&[("b", "a")], Ends),
+            applies(&[("b", "a")], Ends),
         ]
     };
     always(true, steps, KILLS);
@@ -370,8 +415,8 @@ fn a_sweep_behind_a_lost_lease_has_an_end() {
     let steps = |fate| {
         vec![
             Does(Writes("a", KEY, None)),
-            Applies(&[("c", "b")], fate),
-            Applies(&[("b", "a")], Ends),
+            applies(&[("c", "b")], fate),
+            applies(&[("b", "a")], Ends),
             Does(Writes("c", (KEY.0, "k2"), None)),
         ]
     };

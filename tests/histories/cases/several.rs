@@ -1,0 +1,137 @@
+//! Runs of several groups, and several runs over one account.
+
+use super::*;
+use Share::First;
+use Step::Loses;
+
+const OTHER: Place = (PROGRESS, "k2");
+
+fn row(account: &str, place: Place) -> (String, Place) {
+    (account.to_owned(), place)
+}
+
+/// The groups that a run has not begun are asked about again: an account may have gone elsewhere since.
+#[test]
+fn e5_and_e32_nothing_is_merged_into_an_account_that_is_gone() {
+    let ways: [(Pairs, [&str; 2]); 3] = [
+        (&[("a", "b"), ("c", "d")], ["c", "d"]),
+        (&[("c", "b"), ("a", "d")], ["a", "d"]),
+        (&[("c", "d"), ("a", "b")], ["c", "d"]),
+    ];
+    for (pairs, [source, gone]) in ways {
+        let steps = |fate| {
+            vec![
+                Does(Writes(source, OTHER, None)),
+                Does(Writes(gone, KEY, None)),
+                Applies(pairs, First, Ends, None),
+                applies(&[("d", "b")], fate),
+                Goes(0, Resume, Ends, None),
+            ]
+        };
+        for seen in always(true, steps, KILLS) {
+            if seen.contains_key(&row("b", KEY)) {
+                assert!(!seen.contains_key(&row(gone, OTHER)), "{pairs:?}: {seen:?}");
+            }
+        }
+    }
+}
+
+/// Groups of several times are resumed together: no delete has the time of another group.
+#[test]
+fn e14_a_delete_takes_nothing_later_than_its_own_group() {
+    let steps = |fate| {
+        vec![
+            Does(Writes("a", KEY, None)),
+            Does(Writes("c", KEY, None)),
+            Applies(&[("a", "b"), ("c", "d")], First, fate, None),
+            Does(Writes("a", KEY, None)),
+            Goes(0, Resume, Ends, None),
+        ]
+    };
+    for is_registered in [true, false] {
+        for seen in always(is_registered, steps, KILLS) {
+            let late = Some("n3".to_owned());
+            assert!(seen.values().any(|values| values.note == late), "{seen:?}");
+        }
+    }
+}
+
+/// A later value of the survivor's, which another run has moved on, is not written over by what came before it.
+#[test]
+fn e24_what_was_written_last_stands_wherever_it_is() {
+    let steps = |fate| {
+        then([
+            applies(&[("a", "b")], Ends),
+            Does(Writes("a", KEY, None)),
+            Does(Writes("b", KEY, None)),
+            applies(&[("b", "c")], fate),
+            Goes(0, Resume, Ends, None),
+        ])
+    };
+    for fates in [KILLS, REFUSALS] {
+        for seen in always(true, steps, fates) {
+            let survivor = seen.get(&row("c", KEY)).or_else(|| seen.get(&row("b", KEY)));
+            assert_eq!(survivor.unwrap().note.as_deref(), Some("n4"), "{seen:?}");
+        }
+    }
+}
+
+/// A run that goes on after it was declared lost, and after another has taken its accounts, deletes nothing.
+#[test]
+fn e25_the_lease_is_looked_at_before_the_deletes() {
+    let steps =
+        |fate| then([applies(&[("a", "b")], fate), Loses(0), applies(&[("b", "c")], Ends), GoesOn]);
+    for seen in always(true, steps, STOPS) {
+        for place in [KEY, SEAT] {
+            assert!(seen.keys().any(|(_, at)| *at == place), "{seen:?}");
+        }
+    }
+}
+
+/// A late row that gave way to another run's copy is not on nobody when that run is undone.
+#[test]
+fn e29_a_late_row_does_not_give_way_to_a_copy_that_may_go() {
+    let steps = |fate| {
+        vec![
+            Does(Writes("a", OTHER, None)),
+            Does(Writes("c", KEY, None)),
+            applies(&[("a", "b")], Ends),
+            applies(&[("c", "b")], Ends),
+            Does(Writes("a", KEY, None)),
+            Goes(0, Resume, fate, None),
+            Goes(1, Undo(All), Ends, None),
+        ]
+    };
+    for seen in always(true, steps, KILLS) {
+        let late = Some("n3".to_owned());
+        assert!(seen.values().any(|values| values.note == late), "{seen:?}");
+        assert!(seen.contains_key(&row("c", KEY)), "{seen:?}");
+    }
+}
+
+/// Two runs, one of which has its second part after the other: one order of undo ends.
+#[test]
+fn e35_two_runs_that_are_between_each_other_are_undone() {
+    let steps = |fate| {
+        vec![
+            Does(Writes("a", KEY, None)),
+            Does(Writes("b", OTHER, None)),
+            Does(Writes("c", KEY, None)),
+            Does(Writes("d", OTHER, None)),
+            Applies(&[("a", "b"), ("c", "d")], First, Ends, None),
+            applies(&[("b", "d")], Ends),
+            Goes(0, Resume, Ends, None),
+            Goes(0, Undo(All), fate, None),
+            // What is refused is asked for again when that is done which it names.
+            Goes(0, Undo(All), Ends, None),
+            Goes(1, Undo(All), Ends, None),
+            Goes(0, Undo(All), Ends, None),
+        ]
+    };
+    for fates in [KILLS, REFUSALS] {
+        for seen in always(true, steps, fates) {
+            let own = [row("a", KEY), row("b", OTHER), row("c", KEY), row("d", OTHER)];
+            assert_eq!(seen.into_keys().collect::<Vec<_>>(), own);
+        }
+    }
+}
