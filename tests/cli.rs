@@ -442,7 +442,7 @@ fn a_specification_is_shown_with_comments_and_stays_one() {
     let folder = tempfile::tempdir().unwrap();
     let shown = says(&mut tributary(folder.path(), &["spec", "show"]));
     assert!(
-        shown.contains("# Found by content: in the partitions that content_consumption.batchid"),
+        shown.contains("# Found by other rows: in the partitions that content_consumption.batchid"),
         "{shown}"
     );
     fs::write(folder.path().join("s.toml"), &shown).unwrap();

@@ -1,8 +1,8 @@
-//! How a time of day, a moment and a length of time are written.
+//! How a time of day and a moment are written.
 //!
 //! Each function takes text and returns the value, or what is wrong in words that continue "'abc' …".
 
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use chrono::{DateTime, Days, Local, NaiveDateTime, NaiveTime, TimeDelta, TimeZone};
 
@@ -46,48 +46,11 @@ fn on_the_clock<Z: TimeZone>(shown: NaiveDateTime, now: &DateTime<Z>) -> Option<
     [at.clone().earliest(), at.latest()].into_iter().flatten().find(|at| at > now)
 }
 
-/// `4h`, `90s`, `1h30m`: numbers with units, one after the other.
-pub(super) fn duration(text: &str) -> Result<Duration, String> {
-    let wrong = || {
-        "is not a duration: use numbers with the units d, h, m and s, as in 4h or 1h30m".to_owned()
-    };
-    let mut seconds = 0_u64;
-    let mut rest = text;
-    while !rest.is_empty() {
-        let digits = rest.find(|c: char| !c.is_ascii_digit()).ok_or_else(wrong)?;
-        let number: u64 = rest[..digits].parse().map_err(|_| wrong())?;
-        let unit = match rest.as_bytes()[digits] {
-            b'd' => 86_400,
-            b'h' => 3_600,
-            b'm' => 60,
-            b's' => 1,
-            _ => return Err(wrong()),
-        };
-        let more = number.checked_mul(unit).and_then(|more| seconds.checked_add(more));
-        seconds = more.ok_or(TOO_LONG)?;
-        rest = &rest[digits + 1..];
-    }
-    if seconds == 0 { Err(wrong()) } else { Ok(Duration::from_secs(seconds)) }
-}
-
 #[cfg(test)]
 mod tests {
     use chrono::FixedOffset;
 
     use super::*;
-
-    #[test]
-    fn durations_add_up() {
-        for (text, seconds) in
-            [("4h", 14_400), ("90s", 90), ("1h30m", 5_400), ("1d2h3m4s", 93_784), ("0h2s", 2)]
-        {
-            assert_eq!(duration(text), Ok(Duration::from_secs(seconds)), "{text}");
-        }
-        for text in ["", "4", "h", "0s", "-1s", "1.5h", "4 h", "1h30", "4w", "4hé", "é"] {
-            assert!(duration(text).unwrap_err().contains("1h30m"), "{text}");
-        }
-        assert_eq!(duration("999999999999999999d").unwrap_err(), TOO_LONG);
-    }
 
     #[test]
     fn a_time_of_day_is_the_next_one_and_a_moment_is_to_come() {

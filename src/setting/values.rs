@@ -84,21 +84,51 @@ pub(crate) fn with_port(host: &str, default: u16) -> Result<String, String> {
     }
 }
 
-/// `2s`, `500ms`, `1m` or seconds.
+/// The units of durations, in seconds; the longer of two that begin alike first.
+const UNITS: [(&str, f64); 6] =
+    [("ms", 0.001), ("min", 60.0), ("s", 1.0), ("m", 60.0), ("h", 3_600.0), ("d", 86_400.0)];
+
+/// `500ms`, `2s`, `1h30m`: numbers with units, one after the other; or a number of seconds.
 ///
 /// # Errors
-/// It is none of these.
+/// It is none of these, or too long.
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {
-    let wrong = || "is not a duration: use 2s, 500ms, 1m or a number of seconds".to_owned();
-    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-    let number: f64 = digits.trim().parse().map_err(|_| wrong())?;
-    let seconds = match &text[digits.len()..] {
-        "ms" => number / 1_000.0,
-        "" | "s" => number,
-        "m" | "min" => number * 60.0,
-        _ => return Err(wrong()),
+    let wrong = || {
+        "is not a duration: use numbers with the units d, h, m, s and ms, as in 500ms or 1h30m, or a number of seconds"
+            .to_owned()
     };
-    Duration::try_from_secs_f64(seconds).map_err(|_| wrong())
+    let (mut seconds, mut rest) = (0.0, text);
+    while !rest.is_empty() {
+        let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(rest.len());
+        let number: f64 = rest[..digits].parse().map_err(|_| wrong())?;
+        let unit = &rest[digits..];
+        let known = UNITS.iter().find(|(name, _)| unit.starts_with(name));
+        let (name, of_unit) = match known {
+            Some(known) => *known,
+            None if digits == text.len() => ("", 1.0),
+            None => return Err(wrong()),
+        };
+        seconds += number * of_unit;
+        rest = &unit[name.len()..];
+    }
+    if text.is_empty() {
+        return Err(wrong());
+    }
+    Duration::try_from_secs_f64(seconds).map_err(|_| "is too long".to_owned())
+}
+
+/// A [`duration`] that is not nothing, with its unit: of hours or days, a mere number would be taken for something else.
+///
+/// # Errors
+/// As of it, or it is nothing, or has no unit.
+pub(crate) fn time_span(text: &str) -> Result<Duration, String> {
+    match duration(text)? {
+        Duration::ZERO => Err("is no time at all".to_owned()),
+        _ if !text.ends_with(|c: char| c.is_ascii_alphabetic()) => {
+            Err("has no unit: one of d, h, m, s and ms".to_owned())
+        }
+        span => Ok(span),
+    }
 }
 
 /// A whole number within bounds.
@@ -122,6 +152,32 @@ mod tests {
         let switches = ["true", "Yes", "1", "off", "N"].map(|text| switch(text).unwrap());
         assert_eq!(switches, [true, true, true, false, false]);
         assert!(["", "maybe", "2"].iter().all(|text| switch(text).is_err()));
+    }
+
+    #[test]
+    fn durations_add_up() {
+        let all = [
+            ("500ms", 500),
+            ("2", 2_000),
+            ("0.5s", 500),
+            ("1min", 60_000),
+            ("4h", 14_400_000),
+            ("1d2h3m4s", 93_784_000),
+            ("0h2s", 2_000),
+            ("1m5ms", 60_005),
+        ];
+        for (text, ms) in all {
+            assert_eq!(duration(text), Ok(Duration::from_millis(ms)), "{text}");
+        }
+        for text in ["", "h", "-1s", "4 h", "1h30", "4w", "4hé", "é", ".", "1..2s", "NaN", "inf"]
+        {
+            assert!(duration(text).unwrap_err().contains("1h30m"), "{text}");
+        }
+        assert_eq!(duration("9999999999999999999999d").unwrap_err(), "is too long");
+        assert_eq!(duration("0s"), Ok(Duration::ZERO));
+        assert_eq!(time_span("0s").unwrap_err(), "is no time at all");
+        assert_eq!(time_span("4").unwrap_err(), "has no unit: one of d, h, m, s and ms");
+        assert_eq!(time_span("90d"), Ok(Duration::from_secs(90 * 86_400)));
     }
 
     #[test]

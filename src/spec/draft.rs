@@ -6,10 +6,12 @@
 mod text;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use super::fault::{At, Faults};
 use super::fits::OneType;
 use super::names;
+use super::policy::{self, Policy};
 use super::raw::{ColumnPath, RawFind, RawPart, RawSpec, RawTable};
 use super::schema::{ColumnKind, ColumnSchema, Schema, TableSchema};
 use crate::model::AccountType;
@@ -104,10 +106,21 @@ impl<'a> Candidate<'a> {
             line: 0,
             account: Some(at(&self.account.name)),
             find: self.find.clone().map(|find| At::new(find, 0)),
-            policies: BTreeMap::new(),
+            policies: self.policies().collect(),
             delete_source: true,
             columns: BTreeMap::new(),
         }
+    }
+
+    /// The columns that get another value than the survivor's.
+    fn policies(&self) -> impl Iterator<Item = (String, At<Arc<dyn Policy>>)> {
+        let regular = self.live.columns.iter().filter(|column| column.kind == ColumnKind::Regular);
+        let other =
+            regular.filter(|column| column.name != self.account.name).filter_map(|column| {
+                let policy = policy::careful(&column.cql_type)?;
+                Some((column.name.clone(), At::new(policy, 0)))
+            });
+        other
     }
 
     fn is_merged(&self) -> bool {

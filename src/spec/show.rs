@@ -7,7 +7,7 @@ use super::raw::{RawFind, RawPart, RawSpec, RawTable};
 use super::{Spec, Table, policy};
 
 /// Comments are broken behind so many characters.
-const WIDTH: usize = 100;
+const WIDTH: usize = 79;
 
 impl RawSpec {
     /// The text with comments, which is a specification as well; `fitting` is what it comes to in a live schema, if one
@@ -20,9 +20,15 @@ impl RawSpec {
         }
         let lines = self.text.lines().enumerate().map(|(number, line)| {
             let above = above.get(&(number + 1)).map_or("", String::as_str);
-            format!("{above}{line}\n")
+            (above, format!("{line}\n"))
         });
-        lines.collect()
+        lines.fold(String::new(), |mut text, (above, line)| {
+            // What was drafted or shown before says so already.
+            if !text.ends_with(above) {
+                text += above;
+            }
+            text + &line
+        })
     }
 }
 
@@ -100,7 +106,7 @@ fn way(find: &RawFind) -> String {
     match columns.is_empty() {
         true => format!("Found by the account itself{constants}."),
         false => format!(
-            "Found by content{constants}: in the partitions that {} of the sources' rows leads to.",
+            "Found by other rows{constants}: in the partitions that {} of the sources' rows leads to.",
             columns.join(" and ")
         ),
     }
@@ -142,7 +148,7 @@ mod tests {
         let led = shown.split("{ status = 'max' }\n").nth(1).unwrap();
         let led = led.replace("\n#", "");
         for sentence in [
-            "# Found by content: in the partitions that own.course of the sources' rows leads to.",
+            "# Found by other rows: in the partitions that own.course of the sources' rows leads to.",
             "Rows to which nothing leads are seen by a scan alone (--discover scan)",
             "the survivor's row stays as it is, and the source's is dropped. The sources keep their rows.\n[[table]]",
         ] {

@@ -44,7 +44,7 @@ settings! {
         .example("userid").of_a_call().required("the columns that hold accounts").taken_by(&[SpecInit]);
 
     /// So long ago the last command of a run must have ended: 90d, 12h
-    OLDER_THAN: Duration = Setting::new("older_than", Kind::Text, "DURATION", moments::duration)
+    OLDER_THAN: Duration = Setting::new("older_than", Kind::Text, "DURATION", values::time_span)
         .example("90d").of_a_call().required("how long ago a run must have ended, as in 90d").taken_by(&[RunsPrune]);
 
     /// Take up only the groups that an undo has begun with, and end them: what was changed in them since stays there
@@ -68,7 +68,7 @@ settings! {
     UNTIL: SystemTime = Setting::new("until", Kind::Text, "TIME", moments::next).example("06:00").of_a_call();
 
     /// Begin no group after this long, counted from the start of the command: 4h, 90s, 1h30m
-    FOR: Duration = Setting::new("for", Kind::Text, "DURATION", moments::duration).example("4h").of_a_call();
+    FOR: Duration = Setting::new("for", Kind::Text, "DURATION", values::time_span).example("4h").of_a_call();
 }
 
 /// The fewest groups that a sample may have: fewer say next to nothing.

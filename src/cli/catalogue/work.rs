@@ -5,7 +5,6 @@ use std::time::Duration;
 use serde_json::Value;
 use strum::VariantNames;
 
-use super::super::moments;
 use crate::pace::InFlight;
 use crate::pipeline::{Discover, ErrorLimit};
 use crate::setting::Command::{Apply, Plan, Resume, SpecShow, Undo, Verify};
@@ -114,7 +113,7 @@ fn discover(text: &str) -> Result<Discover, String> {
 fn min_gc_grace(text: &str) -> Result<Duration, String> {
     match text {
         "none" => Ok(Duration::ZERO),
-        _ => moments::duration(text).map_err(|wrong| format!("{wrong}, or none")),
+        _ => values::time_span(text).map_err(|wrong| format!("{wrong}, or none")),
     }
 }
 

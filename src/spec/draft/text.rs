@@ -101,10 +101,8 @@ fn table(candidate: &Candidate<'_>) -> String {
 /// others that it could have stand behind it.
 fn rule(column: &ColumnSchema) -> String {
     let fitting = policy::fitting(&column.cql_type);
-    let careful = match column.cql_type.collection() {
-        Some(_) => "union",
-        None => "keep-target",
-    };
+    let careful = policy::careful(&column.cql_type);
+    let careful = careful.as_ref().map_or("keep-target", |policy| policy.name());
     let others: Vec<_> = fitting
         .filter(|policy| policy.name() != careful)
         .map(|policy| quoted(policy.name()))

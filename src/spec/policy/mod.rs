@@ -164,6 +164,12 @@ pub(super) fn fitting(of: &CqlType) -> impl Iterator<Item = Arc<dyn Policy>> {
     ALL.iter().map(|policy| policy()).filter(|policy| policy.wants(of).is_none())
 }
 
+/// The policy by which no element of a value of this type is lost; none where the value stays with the row that it is of.
+pub(super) fn careful(of: &CqlType) -> Option<Arc<dyn Policy>> {
+    of.collection()?;
+    fitting(of).find(|policy| policy.name() == "union")
+}
+
 /// What becomes of two rows with one key, in words that continue a sentence.
 pub(crate) fn rule<'a>(columns: impl Iterator<Item = (&'a str, &'a dyn Policy)>) -> String {
     let looked_at = columns.filter(|(_, policy)| policy.looks());
