@@ -133,10 +133,10 @@ fn decimal(value: &[u8]) -> Option<String> {
             _ => format!("{unscaled}E{}", -i64::from(scale)),
         });
     }
-    let places = usize::try_from(scale).ok()?;
+    let decimals = usize::try_from(scale).ok()?;
     let sign = if unscaled.sign() == Sign::Minus { "-" } else { "" };
-    let digits = format!("{:0>width$}", unscaled.magnitude().to_string(), width = places + 1);
-    let (whole, rest) = digits.split_at(digits.len() - places);
+    let digits = format!("{:0>width$}", unscaled.magnitude().to_string(), width = decimals + 1);
+    let (whole, rest) = digits.split_at(digits.len() - decimals);
     Some(if rest.is_empty() { format!("{sign}{whole}") } else { format!("{sign}{whole}.{rest}") })
 }
 

@@ -1,26 +1,10 @@
 //! What the manual takes from the tables of the code, as Markdown.
 
+use strum::IntoEnumIterator;
+
 use super::{TOPICS, Topic};
 use crate::pairs::{Consequence, RULES};
 use crate::setting::{Command, Layer, Row};
-
-/// The commands that take settings, as they are typed.
-const COMMANDS: [&str; 14] = [
-    "plan",
-    "apply",
-    "resume",
-    "verify",
-    "undo",
-    "runs",
-    "runs prune",
-    "spec show",
-    "spec check",
-    "spec init",
-    "lookup",
-    "forget",
-    "control status",
-    "config",
-];
 
 /// The topics with what they are about.
 pub(crate) fn topics() -> String {
@@ -52,13 +36,8 @@ fn setting(row: &Row) -> String {
         false => format!("`{}`", row.name),
     };
     let mut notes = Vec::new();
-    let taking: Vec<_> = COMMANDS
-        .iter()
-        .filter(|words| {
-            Command::named(words).is_some_and(|command| row.commands.contains(&command))
-        })
-        .copied()
-        .collect();
+    let taking = Command::iter().filter(|command| row.commands.contains(command));
+    let taking: Vec<_> = taking.map(|command| command.to_string()).collect();
     notes.push(taking.join(", "));
     let layers = [
         (Layer::Flag, "flag".to_owned()),

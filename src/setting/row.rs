@@ -2,46 +2,30 @@
 
 use serde_json::Value;
 
-/// A command that takes settings.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// A command that takes settings; its text is what is typed after the name of the program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, strum::Display, strum::EnumIter, strum::EnumString)]
+#[strum(serialize_all = "lowercase")]
 pub(crate) enum Command {
     Plan,
     Apply,
     Resume,
     Verify,
     Undo,
+    #[strum(to_string = "runs", serialize = "runs lost", serialize = "runs close")]
+    Runs,
+    #[strum(to_string = "runs prune")]
+    RunsPrune,
+    #[strum(to_string = "spec show")]
+    SpecShow,
+    #[strum(to_string = "spec check")]
+    SpecCheck,
+    #[strum(to_string = "spec init")]
+    SpecInit,
     Lookup,
     Forget,
+    #[strum(to_string = "control status")]
     ControlStatus,
-    Runs,
-    RunsPrune,
-    SpecShow,
-    SpecCheck,
-    SpecInit,
     Config,
-}
-
-impl Command {
-    /// The command of these words after the name of the program.
-    pub(crate) fn named(words: &str) -> Option<Self> {
-        match words {
-            "plan" => Some(Self::Plan),
-            "apply" => Some(Self::Apply),
-            "resume" => Some(Self::Resume),
-            "verify" => Some(Self::Verify),
-            "undo" => Some(Self::Undo),
-            "lookup" => Some(Self::Lookup),
-            "forget" => Some(Self::Forget),
-            "control status" => Some(Self::ControlStatus),
-            "runs" | "runs lost" | "runs close" => Some(Self::Runs),
-            "runs prune" => Some(Self::RunsPrune),
-            "spec show" => Some(Self::SpecShow),
-            "spec check" => Some(Self::SpecCheck),
-            "spec init" => Some(Self::SpecInit),
-            "config" => Some(Self::Config),
-            _ => None,
-        }
-    }
 }
 
 /// How a setting may be written in the configuration file and on the command line; in the file, all but switches,

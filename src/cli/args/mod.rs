@@ -271,7 +271,7 @@ fn with_flags(command: clap::Command, words: &str) -> clap::Command {
         let words = format!("{words} {}", below.get_name());
         with_flags(below, words.trim())
     });
-    let Some(own) = setting::Command::named(words) else { return command };
+    let Ok(own) = words.parse::<setting::Command>() else { return command };
     let taken = catalogue::all().filter(|setting| setting.row().is_taken_by(own));
     command.args(taken.filter(|setting| setting.row().is_in(Layer::Flag)).map(flag))
 }
