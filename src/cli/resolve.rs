@@ -86,7 +86,7 @@ fn lacks(spec: &RawSpec, layers: &Layers) -> Vec<String> {
     }
     let keyspace = KEYSPACE.row();
     if layers.written(keyspace).is_none() {
-        flags.extend([keyspace.flag(), keyspace.value_name.to_owned()]);
+        flags.extend([keyspace.flag(), keyspace.name.to_uppercase()]);
     }
     if spec.event.is_some() {
         flags.extend(EventSettings::lacks(layers));

@@ -45,7 +45,7 @@ fn lacking(kinds: &[Kind], layers: &Layers) -> Vec<String> {
         return Vec::new();
     }
     let first = kinds.first().map(|kind| kind.destination.row());
-    first.into_iter().flat_map(|row| [row.flag(), row.value_name.to_owned()]).collect()
+    first.into_iter().flat_map(|row| [row.flag(), row.name.to_uppercase()]).collect()
 }
 
 /// The kind of sink: that of the run, else the one whose destination is given, else the first; `None` without events.
