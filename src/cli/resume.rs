@@ -14,6 +14,7 @@ use super::again;
 use super::forget::ERASED;
 use super::identity::{Identity, check_tables};
 use super::ready::{Needs, Ready};
+use super::register::Entering;
 use super::replan::replan;
 use super::session::{Session, Traces};
 use super::undo::WHOLE_UNDONE;
@@ -66,7 +67,8 @@ async fn carry_out(
         check_not_undone(&known, run_dir.path())?;
     }
     let ready = Ready::start_unless(&mut stop, Needs::of(merge, &record.id, true), console).await?;
-    let (run, spec) = ((&record, run_dir.path()), (ready.spec(), merge.spec.sha256()));
+    let (run, spec) =
+        ((&record, run_dir.path(), Entering::Merges), (ready.spec(), merge.spec.sha256()));
     register::enter(&ready.past, run, spec, &journal, plan.len() as u64).await?;
     check_tables(&journal, ready.spec())?;
     others::keep_registered(&journal, ready.past.held().is_some())?;
