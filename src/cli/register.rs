@@ -26,7 +26,7 @@ use crate::spec::Spec;
 
 pub(super) use busy::busy;
 pub(super) use standing::{
-    Entering, begin, begun, end_of, enter, is_half_undone, settle, state_of,
+    Entering, WHOLE_UNDONE, begin, begun, end_of, enter, is_half_undone, settle, state_of,
 };
 
 /// How often the lease is renewed while no window does it.

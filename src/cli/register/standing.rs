@@ -6,7 +6,6 @@ use std::path::Path;
 
 use anyhow::anyhow;
 
-use super::super::undo::WHOLE_UNDONE;
 use super::{Failure, Past, tables};
 use crate::advice::Advice;
 use crate::cluster::ClusterRegister;
@@ -16,6 +15,9 @@ use crate::pipeline::others;
 use crate::register::{Archive, Register, Run, RunState};
 use crate::run::{RunRecord, copy_of_pairs};
 use crate::spec::Spec;
+
+/// That a run has been begun to be undone as a whole, as its journal says it.
+pub(in crate::cli) const WHOLE_UNDONE: &str = "taken_back_as_a_whole";
 
 /// What the register calls groups that have no state yet.
 const PLANNED: &str = "planned";
