@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, anyhow};
 
 use super::identity;
-use super::register::{report_lease, state_of};
+use super::register::{end_of, report_lease, state_of};
 use super::trace::spellings;
 use super::{Exit, Failure, Lease, Terminal};
 use crate::advice::Advice;
@@ -116,7 +116,7 @@ async fn erase_in(
     let lineage = lineage.map_err(Failure::failed)?;
     let mut stays = spellings.iter().flat_map(|account| lineage.stays(account));
     if let Some(busy) = stays.find(|stay| stay.standing == Standing::Busy) {
-        let end = lineage.run(&busy.run).map(|run| Advice::resume(Path::new(run.host_and_dir().1)));
+        let end = lineage.run(&busy.run).and_then(end_of);
         let end = end.map(|end| format!(": {end}")).unwrap_or_default();
         return Err(Failure::failed(anyhow!(
             "run {} has not ended with the account, and needs what is to be erased. Nothing was erased; end that first{end}",

@@ -9,9 +9,10 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 
 use super::catalogue::{self, work::SPEC};
+use crate::advice::Advice;
 use crate::model::AccountType;
 use crate::pairs::{self, Format};
-use crate::run::{RunError, RunRecord, files};
+use crate::run::{RunError, RunRecord, copy_of_pairs, files};
 use crate::secret::REDACTED;
 use crate::setting::{Command, Described, Given, Kind, Layers, Origin, SettingsError, recall};
 use crate::spec::RawSpec;
@@ -182,24 +183,22 @@ pub(super) fn spec_of(
     Ok((spec, setting("spec_path").map(str::to_owned)))
 }
 
-/// What a run recorded, as flags of a command that do the same again; what is so anyway is left out, and so are secrets.
+/// To merge the pairs of a run once more, as a new run by the same settings. What is so anyway is left out, and so are
+/// secrets.
 ///
 /// # Errors
-/// run.json or spec.toml is not what the run wrote.
-pub(super) fn settings_of(
-    run: &Path,
-    record: &RunRecord,
-    command: Command,
-) -> Result<Vec<String>, RunError> {
+/// A file of the run is not what it wrote.
+pub(super) fn anew(run: &Path, record: &RunRecord) -> Result<Advice, RunError> {
     let Recorded { given, spec_path, .. } = Recorded::load(run, record)?;
-    let taken = catalogue::all().filter(|setting| setting.row().is_taken_by(command));
-    let mut flags = as_flags(&given, taken);
+    let taken = catalogue::all().filter(|setting| setting.row().is_taken_by(Command::Apply));
+    let mut with = as_flags(&given, taken);
     if spec_path.is_some() {
-        flags.extend([SPEC.row().flag(), run.join(files::SPEC).display().to_string()]);
+        with.extend([SPEC.row().flag(), run.join(files::SPEC).display().to_string()]);
     }
-    Ok(flags)
+    Ok(Advice::Apply { pairs: copy_of_pairs(run)?, with })
 }
 
+/// As flags of a command.
 fn as_flags(
     given: &[Given],
     settings: impl Iterator<Item = &'static dyn Described>,

@@ -25,7 +25,9 @@ use crate::run::RunId;
 use crate::spec::Spec;
 
 pub(super) use busy::busy;
-pub(super) use standing::{begin, begun, end_of, enter, is_half_undone, settle, state_of};
+pub(super) use standing::{
+    Entering, WHOLE_UNDONE, begin, begun, end_of, enter, is_half_undone, settle, state_of,
+};
 
 /// How often the lease is renewed while no window does it.
 const RENEWED: Duration = Duration::from_secs(20);

@@ -14,10 +14,10 @@ use super::again;
 use super::forget::ERASED;
 use super::identity::{Identity, check_tables};
 use super::ready::{Needs, Ready};
-use super::recorded::settings_of;
+use super::recorded::anew;
+use super::register::{Entering, WHOLE_UNDONE};
 use super::replan::replan;
 use super::session::{Session, Traces};
-use super::undo::WHOLE_UNDONE;
 use super::{Console, Exit, Failure, ResumeSettings, listen, live, register};
 use crate::advice::Advice;
 use crate::journal::{Journal, SqliteJournal};
@@ -27,7 +27,6 @@ use crate::pipeline::{Known, others};
 use crate::plan::Plan;
 use crate::register::RunState;
 use crate::run::{InputRecord, RunDir, RunRecord, copy_of_pairs, files};
-use crate::setting::Command;
 
 /// Runs `resume` on a run that has been taken up.
 pub(crate) async fn run(
@@ -68,7 +67,8 @@ async fn carry_out(
         check_not_undone(&known, run_dir.path(), &record)?;
     }
     let ready = Ready::start_unless(&mut stop, Needs::of(merge, &record.id, true), console).await?;
-    let (run, spec) = ((&record, run_dir.path()), (ready.spec(), merge.spec.sha256()));
+    let (run, spec) =
+        ((&record, run_dir.path(), Entering::Merges), (ready.spec(), merge.spec.sha256()));
     register::enter(&ready.past, run, spec, &journal, plan.len() as u64).await?;
     check_tables(&journal, ready.spec())?;
     others::keep_registered(&journal, ready.past.held().is_some())?;
@@ -119,8 +119,7 @@ fn check_not_undone(known: &Known, run: &Path, record: &RunRecord) -> Result<(),
         true => Advice::Undo { run: run.to_path_buf(), keep_changed: true },
         false => Advice::undo(run),
     };
-    let with = settings_of(run, record, Command::Apply)?;
-    let apply = Advice::Apply { pairs: copy_of_pairs(run)?, with };
+    let apply = anew(run, record)?;
     Err(Failure::failed(anyhow!(
         "{groups} of the run's groups were taken back by undo, so it does not go on. To take back the \
          others too: {undo}. To merge its pairs again, as a new run: {apply}"

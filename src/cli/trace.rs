@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use anyhow::{Context, anyhow};
 use strum::VariantArray;
 
+use super::register::end_of;
 use super::{Exit, Failure, Terminal};
 use crate::cluster::{Cluster, ClusterSettings};
 use crate::model::AccountType;
@@ -73,6 +74,7 @@ fn traced(account: &str, stay: &Stay, run: Option<&Run>) -> TracedStay {
         run: stay.run.clone(),
         host: at.map(|(host, _)| host.to_owned()),
         run_dir: at.map(|(_, dir)| PathBuf::from(dir)),
+        end: run.and_then(end_of),
         into: stay.into.clone(),
         t_us: stay.t,
         as_of: Moment::from_us(stay.t),

@@ -13,6 +13,7 @@ use super::engine::Engine;
 use super::identity::{self, Identity, check_tables};
 use super::latency_log::LatencyLog;
 use super::ready::{Needs, Ready};
+use super::register::{Entering, WHOLE_UNDONE};
 use super::replan::followed;
 use super::{Console, Exit, Failure, Progress, UndoSettings, again, facts, listen, live, register};
 use crate::journal::{Journal, JournalError, Note, SqliteJournal, State};
@@ -26,9 +27,6 @@ use crate::report::{FailureReasons, Rendered, Undoing, UndoneGroups, UndonePairs
 use crate::run::{RunDir, RunRecord, files};
 use crate::spec::{Spec, Table};
 use crate::undo::{self, Options, Rows, SelectError, Selected, Undone};
-
-/// That a run has been begun to be undone as a whole, as its journal says it.
-pub(super) const WHOLE_UNDONE: &str = "taken_back_as_a_whole";
 
 /// How many reasons for failures the report tells.
 const REASONS: usize = 10;
@@ -84,7 +82,8 @@ async fn carry_out(
         min_gc_grace: None,
     };
     let ready = Ready::start_unless(&mut stop, needs, console).await?;
-    let (run, checked) = ((record, run_dir.path()), (ready.spec(), spec.sha256()));
+    let (run, checked) =
+        ((record, run_dir.path(), Entering::Undoes), (ready.spec(), spec.sha256()));
     register::enter(&ready.past, run, checked, &journal, identity::groups(&journal)?).await?;
     check_tables(&journal, ready.spec())?;
     let (not_yet, first) = match ready.past.archive() {

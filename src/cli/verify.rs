@@ -10,6 +10,7 @@ use anyhow::anyhow;
 use super::identity::{self, Identity, check_tables};
 use super::latency_log::LatencyLog;
 use super::ready::{Needs, Ready};
+use super::register::Entering;
 use super::{
     Console, Exit, Failure, Progress, VerifySettings, again, facts, listen, live, register,
 };
@@ -63,7 +64,8 @@ async fn carry_out(
         min_gc_grace: None,
     };
     let ready = Ready::start_unless(&mut stop, needs, console).await?;
-    let (run, checked) = ((record, run_dir.path()), (ready.spec(), spec.sha256()));
+    let (run, checked) =
+        ((record, run_dir.path(), Entering::Merges), (ready.spec(), spec.sha256()));
     register::enter(&ready.past, run, checked, &journal, total).await?;
     check_tables(&journal, ready.spec())?;
     let truncated = facts::truncated(ready.store(), record.started_at).await;

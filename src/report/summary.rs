@@ -241,6 +241,9 @@ pub(crate) struct BusyRun {
     pub(crate) host: Option<String>,
     /// Its directory there.
     pub run_dir: Option<PathBuf>,
+    /// What ends it, if it is not over.
+    #[serde(skip)]
+    pub(crate) end: Option<Advice>,
 }
 
 /// The rows of one table.

@@ -50,6 +50,9 @@ pub(crate) struct TracedStay {
     pub as_of: Moment,
     /// `done`, `undone`, `busy` or `lost`.
     pub standing: &'static str,
+    /// What ends the run, if it is not over.
+    #[serde(skip)]
+    pub(crate) end: Option<Advice>,
 }
 
 impl Traced {
@@ -106,9 +109,9 @@ impl Answer for Traced {
             report.add(Section::new("Found").with_all(stay.facts()));
         }
         for stay in self.stays.iter().filter(|stay| stay.is_busy()) {
-            if let (Some(host), Some(run_dir)) = (&stay.host, &stay.run_dir) {
+            if let (Some(host), Some(end)) = (&stay.host, &stay.end) {
                 let to = say!("To end {}, on {}", code(&stay.run), code(host));
-                report.advise(to, Advice::resume(run_dir));
+                report.advise(to, end.clone());
             }
         }
         report

@@ -359,6 +359,33 @@ fn every_command_that_is_advised_waits_for_another_run() {
     }
 }
 
+/// A run that was declared lost and turns up again is undone, and nothing else: its accounts are not its own any more.
+#[test]
+fn a_lost_run_is_undone_and_nothing_else() {
+    let world = World::new("advised_lost");
+    let stage = Stage { world: &world, name: "lost".to_owned(), refusing: None };
+    stage.set("a", "progress", "100");
+    let met = killed(&stage);
+    let lost = Call::new(&["runs", "lost", &id(&met.run)]);
+    let lost = lost.with("--hosts", &world.addresses.hosts).with("--keyspace", &world.keyspace);
+    lost.run().exits(0);
+    assert_eq!(stage.listed(&met.run), Vec::<String>::new());
+    let (other, call) = stage.apply("b,z");
+    call.run().exits(3);
+    crate::runs::assert_rejected(&other, &["lost-run"], &id(&met.run));
+    for command in ["resume", "verify"] {
+        let call = over(&world, command, &met.run);
+        let call = if command == "verify" { call.flag("--repair") } else { call };
+        let refused = call.run().exits(1).names("was declared lost");
+        let undo = after(&refused.stderr, "half merged: ");
+        assert_eq!(undo, format!("tributary undo {}", met.run.display()));
+    }
+    assert_eq!(stage.state(&met.run), "lost");
+    stage.follow(&met, &format!("tributary undo {}", met.run.display()));
+    assert_eq!(stage.rows()[0][1], json!("lost-a"));
+    assert_eq!(stage.state(&met.run), "undone");
+}
+
 /// Advice of other kinds than those that are pasted above; none of them writes.
 #[test]
 fn what_is_advised_beside_runs_can_be_pasted() {

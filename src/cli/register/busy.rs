@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use super::standing::end_of;
 use crate::cluster::ClusterRegister;
 use crate::pipeline::{Busy, Known};
 use crate::register::{Archive, Run};
@@ -30,6 +31,7 @@ pub(in crate::cli) async fn busy(
             groups,
             host: at.map(|(host, _)| host.to_owned()),
             run_dir: at.map(|(_, dir)| PathBuf::from(dir)),
+            end: known.as_ref().and_then(end_of),
         });
     }
     busy

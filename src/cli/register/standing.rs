@@ -6,8 +6,7 @@ use std::path::Path;
 
 use anyhow::anyhow;
 
-use super::super::recorded::settings_of;
-use super::super::undo::WHOLE_UNDONE;
+use super::super::recorded::anew;
 use super::{Failure, Past, tables};
 use crate::advice::Advice;
 use crate::cluster::ClusterRegister;
@@ -15,21 +14,33 @@ use crate::journal::{Journal, State};
 use crate::model::now_us;
 use crate::pipeline::others;
 use crate::register::{Archive, Register, Run, RunState};
-use crate::run::{RunRecord, copy_of_pairs};
-use crate::setting::Command;
+use crate::run::RunRecord;
 use crate::spec::Spec;
+
+/// That a run has been begun to be undone as a whole, as its journal says it.
+pub(in crate::cli) const WHOLE_UNDONE: &str = "taken_back_as_a_whole";
 
 /// What the register calls groups that have no state yet.
 const PLANNED: &str = "planned";
+
+/// What a command does that enters a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::cli) enum Entering {
+    /// It merges, or writes what was merged again.
+    Merges,
+    /// It undoes.
+    Undoes,
+}
 
 /// Sees that the register knows the run that a command goes on with, by its directory and specification; one that was
 /// begun without it is added.
 ///
 /// # Errors
-/// It was pruned; its directory is an older copy; the journal or the register cannot be read, or not written.
+/// It was pruned, closed, or lost and is not undone; its directory is an older copy; the journal or the register cannot
+/// be read, or not written.
 pub(in crate::cli) async fn enter(
     past: &Past,
-    (record, run_dir): (&RunRecord, &Path),
+    (record, run_dir, entering): (&RunRecord, &Path, Entering),
     spec: (&Spec, String),
     journal: &dyn Journal,
     total: u64,
@@ -38,24 +49,43 @@ pub(in crate::cli) async fn enter(
     let own = record.id.as_str();
     let Some(run) = register.reader().known_run(own).await.map_err(Failure::failed)? else {
         if others::was_registered(journal)? {
-            let with = settings_of(run_dir, record, Command::Apply)?;
-            let apply = Advice::Apply { pairs: copy_of_pairs(run_dir)?, with };
-            return Err(forgotten(own, &apply));
+            return Err(forgotten(own, &anew(run_dir, record)?));
         }
         let began = record.started_at.us();
         let run = Run { began, ..begun(record, run_dir, spec) };
         return register.add_run(&run).await.map_err(Failure::failed);
     };
-    check_newest(&run, journal, total)
+    match run.state {
+        RunState::Lost if entering == Entering::Merges => Err(Failure::failed(anyhow!(
+            "run {own} was declared lost, and others may have gone on with its accounts since, so it is undone and nothing \
+             else. Nothing was written. To give back what it left half merged: {}",
+            Advice::undo(run_dir)
+        ))),
+        RunState::Closed => Err(Failure::failed(anyhow!(
+            "run {own} was closed: nothing that it did is there any more. Nothing was written. Its pairs are merged as a \
+             new run: {}",
+            anew(run_dir, record)?
+        ))),
+        _ => check_newest(&run, journal, total),
+    }
 }
 
-/// Notes what a command that begins now does with its run: if it dies, that is what has to be ended.
+/// Notes what a command that begins now does with its run: if it dies, that is what has to be ended. A lost run stays one:
+/// what it left half merged may have been written at any time.
 ///
 /// # Errors
-/// The register cannot be written.
+/// The register cannot be read or written.
 pub(in crate::cli) async fn begin(past: &Past, state: RunState) -> Result<(), Failure> {
     let Past::Held(register) = past else { return Ok(()) };
+    if is_lost(register).await? {
+        return Ok(());
+    }
     register.begin_state(register.run(), state).await.map_err(Failure::failed)
+}
+
+async fn is_lost(register: &ClusterRegister) -> Result<bool, Failure> {
+    let known = register.reader().known_run(register.run()).await.map_err(Failure::failed)?;
+    Ok(known.is_some_and(|run| run.state == RunState::Lost))
 }
 
 /// What ends a run that is not over, by what the register knows of it.
@@ -203,6 +233,10 @@ pub(in crate::cli) async fn settle(
     let groups = by_state(&states, total);
     let settled = others::settle(register, register.reader(), journal).await;
     settled.map_err(Failure::failed)?;
-    let state = state_of(journal, &states, total)?;
+    let state = match state_of(journal, &states, total)? {
+        RunState::Undone => RunState::Undone,
+        _ if is_lost(register).await? => RunState::Lost,
+        state => state,
+    };
     register.set_state(register.run(), state, &groups).await.map_err(Failure::failed)
 }

@@ -61,9 +61,9 @@ pub(super) fn add(summary: &Summary, applied: &Applied, report: &mut Report) {
         None => {}
     }
     report.advise(say!("To check it"), Advice::Verify { run: run(), repair: false });
-    for BusyRun { run, run_dir, .. } in &applied.busy {
-        if let Some(run_dir) = run_dir {
-            report.advise(say!("To end run {}", code(run)), Advice::resume(run_dir));
+    for BusyRun { run, end, .. } in &applied.busy {
+        if let Some(end) = end {
+            report.advise(say!("To end run {}", code(run)), end.clone());
         }
     }
     if applied.again.is_none() {
@@ -83,7 +83,7 @@ fn fates(root: &str, fates: &Fates) -> Text {
 }
 
 fn busy((index, busy): (usize, &BusyRun)) -> Fact {
-    let BusyRun { run, groups, host, run_dir } = busy;
+    let BusyRun { run, groups, host, run_dir, .. } = busy;
     let location = match (host, run_dir) {
         (Some(host), Some(dir)) => say!(" in {}", code(format!("{host}:{}", dir.display()))),
         _ => Text::default(),

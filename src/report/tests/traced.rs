@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use super::*;
+use crate::advice::Advice;
 use crate::moment::Moment;
 
 /// An account that went on, and was taken back once.
@@ -16,6 +17,7 @@ pub(super) fn traced(last: &'static str) -> Traced {
         t_us: 1_795_407_295_042_007,
         as_of: Moment::from_us(1_795_407_295_042_007),
         standing,
+        end: Some(Advice::resume(&PathBuf::from("/data").join(run))),
     };
     let stays = vec![stay("a", "r1", Some("b"), "done"), stay("b", "r2", Some("c"), last)];
     Traced::new("a", if last == "done" { "c" } else { "b" }, "courses", stays)
