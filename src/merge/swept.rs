@@ -65,6 +65,10 @@ pub(crate) struct SweepSlice {
 const LIST: &str = "elements of a list were written to it after the merge, and how they go together with those of the \
                     survivor nobody can tell: add them there by hand, and delete the row";
 
+/// Why a row is left whose columns cannot be taken one by one.
+const RANKED: &str = "it was written to after the merge, and of two rows the higher one survives whole: add what is new to \
+                      the survivor's by hand, and delete it";
+
 /// How far ahead a cell may be dated and still be taken for a later write.
 const FAR_AHEAD_US: TimestampUs = 60 * 60 * 1_000_000;
 
@@ -104,6 +108,9 @@ impl Verdict {
     ) -> Self {
         if table.lists_of(&found.row).next().is_some() {
             return Self::Leave(LIST);
+        }
+        if table.ranking.is_any() && target.is_some() {
+            return Self::Leave(RANKED);
         }
         let Some(mut cells) = cells(table, found, horizon) else {
             return Self::Leave("a cell has no write time that could be read");

@@ -105,6 +105,7 @@ impl<'a> Candidate<'a> {
             account: Some(at(&self.account.name)),
             find: self.find.clone().map(|find| At::new(find, 0)),
             policies: BTreeMap::new(),
+            ranking: Vec::new(),
             delete_source: true,
             columns: BTreeMap::new(),
         }

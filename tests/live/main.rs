@@ -16,6 +16,7 @@ mod faults;
 mod frames;
 mod guardrails;
 mod hangs;
+mod higher;
 mod inputs;
 mod inspect;
 mod kafka;
