@@ -39,7 +39,8 @@ pub(crate) struct History {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Left {
     pub(crate) column: ColumnIndex,
-    pub(crate) value: Bytes,
+    /// Null where a value was deleted.
+    pub(crate) value: Cell,
     /// The latest write time that the run gave to any part of it.
     pub(crate) t: TimestampUs,
 }
@@ -242,18 +243,26 @@ impl History {
     pub(crate) fn left(&self, table: &Table) -> Vec<Left> {
         let mut left: Vec<Left> = Vec::new();
         if let Some(entry) = &self.entry {
-            left.extend((table.key_len..table.columns.len()).filter_map(|column| {
-                Some(Left { column, value: entry.written(column)?.clone(), t: self.t })
-            }));
+            let columns = table.key_len..table.columns.len();
+            let written = entry.replaced(table).unwrap_or_else(|| {
+                columns.filter_map(|at| Some((at, Some(entry.written(at)?.clone())))).collect()
+            });
+            let t = self.t;
+            left.extend(written.into_iter().map(|(column, value)| Left { column, value, t }));
         }
         let mut moved: Vec<_> = self.moved().collect();
         // Of two sources' cells the later one stays, whichever was taken first.
         moved.sort_by(|(a_t, a), (b_t, b)| (a_t, &a.value).cmp(&(b_t, &b.value)));
         for (t, cell) in moved {
             let known = left.iter().position(|left| left.column == cell.column);
-            let before = known.map(|known| left[known].value.clone());
-            let before = before.or_else(|| self.own_value(cell.column));
-            let Some(value) = overlaid(table, before, cell) else { continue };
+            let before = match known {
+                Some(known) => left[known].value.clone(),
+                None => self.own_value(cell.column),
+            };
+            let value = overlaid(table, before, cell);
+            if value.is_none() {
+                continue;
+            }
             match known {
                 Some(known) => {
                     let known = &mut left[known];

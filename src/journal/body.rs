@@ -5,7 +5,9 @@
 //! In a merge's (and a repair's) body are
 //!
 //! ```text
-//! entries: table, flags (1: target, 2: copy, 4: update), [target's row], sources: (number, row), [set: (column, value)]
+//! entries: table, flags (1: target, 2: copy, 4: update, 8: replace), [target's row], sources: (number, row),
+//!          [set: (column, value)],
+//!          [the number of the row that replaces the other]
 //! [completion: deletes: (table, source, scope), events: (scope, [source that it left], quoted: [value]…)]
 //! ```
 //!
@@ -43,6 +45,7 @@ use wire::{Out, Read, Reader};
 const TARGET: usize = 1;
 const COPY: usize = 2;
 const UPDATE: usize = 4;
+const REPLACE: usize = 8;
 
 /// Writes bodies, and reads them: those of the layout that it writes, and of all that the journal had before.
 #[derive(Debug)]
@@ -203,6 +206,7 @@ fn write_entry<'a>(out: &mut Out<'a>, entry: &'a Entry) {
         Write::Nothing => (0, None),
         Write::Copy { set } => (COPY, Some(set)),
         Write::Update { set } => (UPDATE, Some(set)),
+        Write::Replace { .. } => (REPLACE, None),
     };
     out.number(entry.table);
     out.number(write + if entry.target.is_some() { TARGET } else { 0 });
@@ -218,6 +222,9 @@ fn write_entry<'a>(out: &mut Out<'a>, entry: &'a Entry) {
             out.number(*column);
             out.value(value);
         });
+    }
+    if let Write::Replace { with } = entry.write {
+        out.number(with);
     }
 }
 
@@ -235,6 +242,10 @@ fn read_entry(reader: &mut Reader<'_>, present: &Present) -> Read<Entry> {
         0 => Write::Nothing,
         COPY => Write::Copy { set: read_set(reader, table)? },
         UPDATE => Write::Update { set: read_set(reader, table)? },
+        REPLACE => match reader.number()? {
+            with if with < sources.len() => Write::Replace { with },
+            with => return Err(format!("an entry of {} has no row {with}", table.name)),
+        },
         _ => return Err(format!("an entry of {} has the flags {flags}", table.name)),
     };
     Ok(Entry { table: table.index, target, sources, write })

@@ -3,7 +3,7 @@
 
 use bytes::Bytes;
 
-use crate::model::{AccountId, Change, ColumnIndex, Row, TableIndex};
+use crate::model::{AccountId, Cell, Change, ColumnIndex, Row, TableIndex};
 use crate::spec::Table;
 
 /// One key of a table. Rows are held once: a copy refers to the source's row.
@@ -29,6 +29,12 @@ pub enum Write {
     Copy {
         /// Those values, by column.
         set: Vec<(ColumnIndex, Bytes)>,
+    },
+    /// The whole row of a source, under the survivor, in the place of its own or of an earlier source's: columns that
+    /// it lacks are deleted.
+    Replace {
+        /// The position of that row among the entry's.
+        with: usize,
     },
     /// Values of sources in the survivor's own row.
     Update {
@@ -62,11 +68,28 @@ impl Entry {
     pub fn written(&self, column: ColumnIndex) -> Option<&Bytes> {
         let (set, copied) = match &self.write {
             Write::Nothing => return None,
+            Write::Replace { .. } => return self.replacing()?.cells.get(column)?.as_ref(),
             Write::Copy { set } => (set, self.sources.first()),
             Write::Update { set } => (set, None),
         };
         let changed = set.iter().find(|(changed, _)| *changed == column).map(|(_, value)| value);
         changed.or_else(|| copied?.1.cells.get(column)?.as_ref())
+    }
+
+    /// The row that takes the place of the survivor's, or of an earlier source's.
+    fn replacing(&self) -> Option<&Row> {
+        match &self.write {
+            Write::Replace { with } => self.sources.get(*with).map(|(_, row)| row),
+            _ => None,
+        }
+    }
+
+    /// What becomes of the columns of the survivor's own row where another one takes its place: those that differ.
+    pub(crate) fn replaced(&self, table: &Table) -> Option<Vec<(ColumnIndex, Cell)>> {
+        let (own, row) = (self.target.as_ref()?, self.replacing()?);
+        let columns = table.key_len..table.columns.len();
+        let differs = |column: &ColumnIndex| own.cells.get(*column) != row.cells.get(*column);
+        Some(columns.filter(differs).map(|column| (column, row.cells[column].clone())).collect())
     }
 
     /// The changes of the survivor's row, if there are any: the first one, and the lists of a copy, which belong to it.
@@ -84,6 +107,14 @@ impl Entry {
     pub fn change(&self, table: &Table, survivor: &AccountId) -> Option<Change> {
         match &self.write {
             Write::Nothing => None,
+            Write::Replace { .. } => Some(match self.replaced(table) {
+                Some(set) => Change::Update { key: self.key_of(table, survivor), set },
+                None => {
+                    let mut row = self.replacing()?.clone();
+                    row.cells[table.account] = Some(survivor.cell().clone());
+                    Change::Insert { row }
+                }
+            }),
             Write::Copy { set } => {
                 let mut row = self.sources.first()?.1.clone();
                 row.cells[table.account] = Some(survivor.cell().clone());
@@ -118,6 +149,9 @@ impl Entry {
     /// read with.
     pub fn result(&self, column: ColumnIndex) -> Option<&Bytes> {
         let stays = || self.base()?.cells.get(column)?.as_ref();
-        self.written(column).or_else(stays)
+        match self.replacing() {
+            Some(_) => self.written(column),
+            None => self.written(column).or_else(stays),
+        }
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! The first row stays (the survivor's own, or the copy of the first source that has the key); the policies
 //! then look at each further row, column by column. The final values are known before anything is
-//! written, so a cell is written at most once per T.
+//! written, so a cell is written at most once per T. Where whole rows rank, the highest of them takes the place of the first.
 
 use bytes::Bytes;
 
@@ -19,6 +19,8 @@ pub struct Fold<'a> {
     entry: Entry,
     /// The policy columns that changed since the row that stays, by position in `table.survivorship`.
     better: Vec<Cell>,
+    /// The position of the source's row that ranks highest, where rows rank and it is not the one that stays.
+    higher: Option<usize>,
     tally: TableTally,
 }
 
@@ -32,7 +34,7 @@ impl<'a> Fold<'a> {
             row
         });
         let entry = Entry { table: index, target, sources: Vec::new(), write: Write::Nothing };
-        Self { table, entry, better: Vec::new(), tally }
+        Self { table, entry, better: Vec::new(), higher: None, tally }
     }
 
     /// Folds all rows of a key at once.
@@ -49,6 +51,15 @@ impl<'a> Fold<'a> {
         self.tally.source_rows += 1;
         match self.entry.base() {
             None => self.tally.copied += 1,
+            Some(base) if self.table.ranking.is_any() => {
+                let now = self.higher.map_or(base, |at| &self.entry.sources[at].1);
+                if self.table.ranking.compare(&source, now).is_gt() {
+                    self.tally.merged += 1;
+                    self.higher = Some(self.entry.sources.len());
+                } else {
+                    self.tally.unchanged += 1;
+                }
+            }
             Some(base) => {
                 let better = improvements(self.table, base, &self.better, &source);
                 if better.is_empty() {
@@ -67,13 +78,14 @@ impl<'a> Fold<'a> {
 
     /// The key with what has to be written, and the count of its rows.
     pub fn finish(self) -> (Entry, TableTally) {
-        let Self { table, mut entry, better, tally } = self;
+        let Self { table, mut entry, better, higher, tally } = self;
         let changed = table.survivorship.iter().zip(better);
         let set: Vec<(ColumnIndex, Bytes)> =
             changed.filter_map(|(rule, value)| Some((rule.column, value?))).collect();
-        entry.write = match (&entry.target, entry.sources.is_empty()) {
-            (None, false) => Write::Copy { set },
-            (Some(_), _) if !set.is_empty() => Write::Update { set },
+        entry.write = match (higher, &entry.target, entry.sources.is_empty()) {
+            (Some(with), ..) => Write::Replace { with },
+            (None, None, false) => Write::Copy { set },
+            (None, Some(_), _) if !set.is_empty() => Write::Update { set },
             _ => Write::Nothing,
         };
         (entry, tally)

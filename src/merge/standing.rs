@@ -14,6 +14,13 @@ impl Entry {
         if self.write == Write::Nothing {
             return true;
         }
+        if let Some(replaced) = self.replaced(table) {
+            return replaced.iter().all(|(column, value)| {
+                let (cell, times) = (&found.row.cells[*column], &found.times[*column]);
+                let is_later = times.latest() > Some(t);
+                is_later || cell == value && (value.is_none() || is_dated(times, t))
+            });
+        }
         let columns = table.key_len..table.columns.len();
         // Lists are written first, so that they say nothing of the rest.
         let columns = columns.filter(|column| !table.columns[*column].cql_type.is_list());
@@ -105,6 +112,16 @@ impl SweptCell {
         };
         let (value, written) = self.found_in(table, found);
         value.is_some() && (written >= Some(t) || policy.combine(of, &value, &self.value).is_none())
+    }
+}
+
+/// Whether a value was written at `t`, as far as is known.
+fn is_dated(times: &WriteTimes, t: TimestampUs) -> bool {
+    match times {
+        WriteTimes::None => false,
+        WriteTimes::Cell(written) => *written == t,
+        WriteTimes::Elements(written) => written.contains(&t),
+        WriteTimes::Unknown => true,
     }
 }
 

@@ -68,6 +68,10 @@ const LIST: &str = "elements of a list were written to it after the merge, and h
 const FORGOTTEN: &str = "it is older than the table keeps tombstones (gc_grace_seconds), and whether somebody has deleted the \
                          survivor's row cannot be told any more";
 
+/// Why a row is left whose columns cannot be taken one by one.
+const RANKED: &str = "it was written to after the merge, and of two rows the higher one survives whole: add what is new to \
+                      the survivor's by hand, and delete it";
+
 /// How far ahead a cell may be dated and still be taken for a later write.
 const FAR_AHEAD_US: TimestampUs = 60 * 60 * 1_000_000;
 
@@ -109,6 +113,9 @@ impl Verdict {
     ) -> Self {
         if table.lists_of(&found.row).next().is_some() {
             return Self::Leave(LIST);
+        }
+        if table.ranking.is_any() && target.is_some() {
+            return Self::Leave(RANKED);
         }
         let Some(mut cells) = cells(table, found, horizon) else {
             return Self::Leave("a cell has no write time that could be read");

@@ -166,7 +166,8 @@ impl<S: Writer> Finish<'_, S> {
         let has_base = match key.entry.write {
             Write::Nothing => false,
             Write::Copy { .. } => true,
-            Write::Update { .. } => found.survivor.is_some(),
+            Write::Replace { .. } if key.entry.target.is_none() => true,
+            Write::Replace { .. } | Write::Update { .. } => found.survivor.is_some(),
         };
         let is_there = |(source, before): &(usize, Row)| {
             let row = found.sources.iter().find(|(own, _)| own == source);
@@ -231,10 +232,11 @@ impl<S: Writer> Finish<'_, S> {
         let survivor = key.history.key_of(self.table(key), &self.group.survivor);
         match &key.entry.write {
             Write::Nothing => None,
-            Write::Copy { .. } => Some(Change::DeleteRow { key: survivor }),
-            Write::Update { set } => {
+            _ if key.entry.target.is_none() => Some(Change::DeleteRow { key: survivor }),
+            _ => {
                 let before = key.history.survivor_before();
-                let set = set.iter().map(|(column, _)| (*column, before.cell(*column).cloned()));
+                let left = key.history.left(self.table(key)).into_iter().map(|left| left.column);
+                let set = left.map(|column| (column, before.cell(column).cloned()));
                 Some(Change::Update { key: survivor, set: set.collect() })
             }
         }

@@ -15,7 +15,7 @@ use crate::failpoint;
 use crate::history::{Histories, History};
 use crate::journal::{Kind, State};
 use crate::merge::{SweepSlice, Swept, SweptCell};
-use crate::model::{Cell, Group, Scope, TableIndex, TimedRow, TimestampUs};
+use crate::model::{Cell, Group, Scope, TableIndex, TimedRow, TimestampUs, WriteTimes};
 use crate::spec::{Survivorship, Table};
 use crate::storage::Writer;
 
@@ -99,12 +99,21 @@ pub(super) async fn find<S: Writer>(
         }));
     }
     let mut keys: BTreeSet<Key> = try_join_all(looks).await?.into_iter().flatten().collect();
-    let joins = |table: &Table| table.survivorship.iter().any(Survivorship::joins_elements);
+    let joins = |table: &Table| {
+        table.ranking.is_any() || table.survivorship.iter().any(Survivorship::joins_elements)
+    };
     if spec.tables.iter().any(joins) {
         let (journal, codec) = (&*window.journal, &window.codec);
         let mut walk = Histories::open(journal, codec, spec, group.index)?;
         while let Some(histories) = walk.next_chunk()? {
-            let joined = histories.iter().filter(|history| joins(&spec.tables[history.table]));
+            let is_whole = |history: &History, table: &Table| {
+                let replaced = history.entry.as_ref().and_then(|entry| entry.replaced(table));
+                table.ranking.is_any() && replaced.is_none()
+            };
+            let joined = histories.iter().filter(|history| {
+                let table = &spec.tables[history.table];
+                joins(table) && !is_whole(history, table)
+            });
             keys.extend(joined.map(|history| {
                 let table = &spec.tables[history.table];
                 (history.table, history.key_of(table, &group.survivor))
@@ -184,6 +193,10 @@ impl<S: Writer> Work<'_, S> {
                     continue;
                 }
                 let Some(found) = window.timed_row(table, &key.1).await? else { continue };
+                if let Some(why) = mixed(shape, &history, &found) {
+                    left.push(self.leftover(&history, key.1, why));
+                    continue;
+                }
                 if let Some(why) = replaced(shape, &history, &found) {
                     left.push(self.leftover(&history, key.1, &why));
                     continue;
@@ -232,6 +245,16 @@ impl<S: Writer> Work<'_, S> {
         let source = entry.map(|(source, _)| *source).next().unwrap_or_default();
         Leftover::of(self.group, source, (history.table, key), why)
     }
+}
+
+/// Why a row is reported that took the place of another one while that was written to: its columns are those of two rows.
+fn mixed(table: &Table, history: &History, found: &TimedRow) -> Option<&'static str> {
+    history.entry.as_ref()?.replaced(table)?;
+    let is_since = |t: TimestampUs| t > history.t;
+    let mut times = found.times.iter().filter_map(WriteTimes::latest);
+    times.any(is_since).then_some(
+        "it was written to while a row that ranks higher took its place: its columns are those of both",
+    )
 }
 
 /// Why a row is reported in which elements that the group added are not there: somebody has replaced all elements since T.

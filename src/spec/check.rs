@@ -7,10 +7,11 @@ use super::event::EventSpec;
 use super::fault::{At, Faults, list};
 use super::find;
 use super::fits::{self, OneType};
+use super::policy;
 use super::raw::{RawSpec, RawTable};
 use super::schema::{ColumnKind, ColumnSchema, Direction, Schema, TableSchema};
-use super::{Column, KeyColumn, Locator, Policy, Spec, Survivorship, Table};
-use crate::model::{AccountType, CqlType};
+use super::{Column, KeyColumn, Locator, Policy, Ranking, Spec, Survivorship, Table};
+use crate::model::AccountType;
 
 impl RawSpec {
     /// Checks the specification against the live schema.
@@ -77,6 +78,7 @@ impl RawSpec {
         let locator = found.and_then(|found| find::check(raw, found, live, own.faults));
         let clustering = own.clustering();
         let survivorship = own.policies();
+        own.ranking();
         let parts = account.zip(locator).zip(clustering);
         let table = parts.map(|((account, locator), clustering)| {
             self.assemble(raw, live, (account.as_str(), locator, clustering, survivorship))
@@ -106,12 +108,19 @@ impl RawSpec {
             let column = live.column(name).filter(|column| !columns.contains(column));
             columns.extend(column);
         }
-        let slim_len = columns.len();
+        let looked_at = columns.len();
         for column in &live.columns {
             if !columns.contains(&column) {
                 columns.push(column);
             }
         }
+        // Whoever may go as a whole is read as a whole.
+        let slim_len = if raw.ranking.is_empty() { looked_at } else { columns.len() };
+        let ranking = raw.ranking.iter().filter_map(|name| {
+            let at = columns.iter().position(|column| column.name == **name)?;
+            Some((at, columns[at].cql_type.value_order()?))
+        });
+        let ranking = Ranking::by(ranking.collect());
         let account = columns.iter().position(|column| column.name == account);
         let columns = columns
             .into_iter()
@@ -127,6 +136,7 @@ impl RawSpec {
             locator,
             clustering,
             survivorship,
+            ranking,
             delete_source: raw.delete_source,
         }
     }
@@ -227,6 +237,37 @@ impl<'a> Own<'a> {
         orders.into_iter().collect()
     }
 
+    /// The columns by which rows rank have an order. Lists are written by statements of their own, which cannot yet be put
+    /// back where one row takes the place of another.
+    fn ranking(&mut self) {
+        for name in &self.raw.ranking {
+            let Some(found) = self.column(name, name.line) else { continue };
+            let problem = match found.kind {
+                ColumnKind::PartitionKey(_) | ColumnKind::Clustering(..) => {
+                    Some(format!("by names {}, which is part of the primary key", **name))
+                }
+                _ if found.cql_type.value_order().is_none() => Some(format!(
+                    "by names {}, which is of type {}: it needs {}",
+                    **name,
+                    found.cql_type,
+                    policy::ORDERED
+                )),
+                _ => None,
+            };
+            if let Some(problem) = problem {
+                self.wrong(name.line, &problem);
+            }
+        }
+        let list = self.live.columns.iter().find(|column| column.cql_type.is_list());
+        if let (Some(first), Some(list)) = (self.raw.ranking.first(), list) {
+            let problem = format!(
+                "keep = \"higher\" is not available beside a list that is not frozen ({}): use policies of columns",
+                list.name
+            );
+            self.wrong(first.line, &problem);
+        }
+    }
+
     /// The columns whose values are looked at, each with its policy.
     fn policies(&mut self) -> Policies<'a> {
         let mut policies = Vec::new();
@@ -249,55 +290,6 @@ impl<'a> Own<'a> {
             }
         }
         policies
-    }
-}
-
-impl TableSchema {
-    /// Why what is written to it could not be written again, or would not stay.
-    fn not_replayable(&self) -> Vec<String> {
-        let ttl_s = self.default_time_to_live_s;
-        let expiring = (ttl_s != 0).then(|| {
-            format!(
-                "default_time_to_live is {ttl_s} s: copies would get a new lease of life or never expire"
-            )
-        });
-        let not = |column: &ColumnSchema| {
-            Some(format!("column {} {}", column.name, column.not_replayable()?))
-        };
-        expiring.into_iter().chain(self.columns.iter().filter_map(not)).collect()
-    }
-}
-
-impl Schema {
-    /// The same without what [`RawSpec::check`] refuses because it cannot be written again: for whoever only compares what
-    /// is known to a run that was begun before that came.
-    pub(crate) fn to_compare(&self) -> Self {
-        let mut schema = self.clone();
-        for table in schema.tables.values_mut() {
-            table.default_time_to_live_s = 0;
-            table.columns.retain(|column| column.not_replayable().is_none());
-        }
-        schema
-    }
-}
-
-impl ColumnSchema {
-    /// Why its values cannot be written again, if so.
-    fn not_replayable(&self) -> Option<&'static str> {
-        if self.kind == ColumnKind::Static {
-            return Some("is static: it belongs to the whole partition, not to an account's row");
-        }
-        Some(match &self.cql_type {
-            CqlType::Counter => "is a counter: adding to it twice cannot be told from adding once",
-            CqlType::Udt(_) => {
-                "is of a user-defined type that is not frozen: its fields have write times of their own, which are not \
-                 told apart here"
-            }
-            CqlType::Class(_) => {
-                "is of a type that is known by its class alone: what its values mean is not known here"
-            }
-            _ => return None,
-        })
     }
 }
 

@@ -107,6 +107,7 @@ impl<'a> Candidate<'a> {
             account: Some(at(&self.account.name)),
             find: self.find.clone().map(|find| At::new(find, 0)),
             policies: self.policies().collect(),
+            ranking: Vec::new(),
             delete_source: true,
             columns: BTreeMap::new(),
         }

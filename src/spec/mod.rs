@@ -22,7 +22,9 @@ mod find;
 mod fits;
 mod names;
 mod policy;
+mod ranking;
 mod raw;
+mod replayable;
 pub mod schema;
 mod show;
 
@@ -41,6 +43,7 @@ pub use fault::{At, Faults};
 pub(crate) use policy::parse as policy;
 pub(crate) use policy::{Dated, Policy};
 pub use policy::{Standing, Undone};
+pub use ranking::Ranking;
 pub(crate) use raw::ColumnPath;
 pub use raw::RawSpec;
 
@@ -88,6 +91,8 @@ pub struct Table {
     pub clustering: Vec<KeyColumn>,
     /// The policies; columns without one keep the survivor's value.
     pub survivorship: Vec<Survivorship>,
+    /// By what whole rows rank, where the higher one survives.
+    pub(crate) ranking: Ranking,
     /// Whether the source's rows are deleted once they are safe.
     pub(crate) delete_source: bool,
 }
@@ -253,6 +258,10 @@ impl Table {
 
     /// What becomes of two rows with one key, in words that continue a sentence.
     pub(crate) fn rule(&self) -> String {
+        if self.ranking.is_any() {
+            let columns = self.ranking.columns().map(|column| self.columns[column].name.as_str());
+            return policy::row_rule(columns);
+        }
         let name = |rule: &Survivorship| self.columns[rule.column].name.as_str();
         policy::rule(self.survivorship.iter().map(|rule| (name(rule), &*rule.policy)))
     }

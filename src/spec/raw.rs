@@ -49,6 +49,8 @@ pub struct RawTable {
     pub(super) find: Option<At<RawFind>>,
     /// The columns that get another value than the survivor's where both accounts hold the same key.
     pub(super) policies: BTreeMap<String, At<Arc<dyn Policy>>>,
+    /// The columns by which the higher row survives, where that is the rule for whole rows.
+    pub(super) ranking: Vec<At<String>>,
     /// Whether the source's rows are deleted once they are safe.
     pub(super) delete_source: bool,
     /// The types that live columns must have; a column that is not named may have any.
@@ -147,6 +149,7 @@ impl RawSpec {
                 |name: &String| account.as_ref() == Some(name) || live.column(name).is_some();
             table.columns.retain(|name, _| stays(name));
             table.policies.retain(|name, _| stays(name));
+            table.ranking.retain(|name| stays(name));
         }
         spec
     }

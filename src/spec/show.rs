@@ -60,7 +60,11 @@ pub(super) fn notes(raw: &RawTable, table: Option<&Table>) -> Vec<String> {
         notes.extend([way(find), cost(find, table)]);
     }
     let policies = raw.policies.iter().map(|(column, policy)| (column.as_str(), &***policy));
-    notes.push(format!("Where both accounts hold a key, {}.", policy::rule(policies)));
+    let rule = match raw.ranking.is_empty() {
+        true => policy::rule(policies),
+        false => policy::row_rule(raw.ranking.iter().map(|column| column.as_str())),
+    };
+    notes.push(format!("Where both accounts hold a key, {rule}."));
     if !raw.delete_source {
         notes.push("The sources keep their rows.".to_owned());
     }

@@ -117,7 +117,7 @@ impl<'a> Key<'a> {
 
     /// Whether a column of the survivor's row goes back.
     fn is_restored(&self, column: ColumnIndex) -> bool {
-        self.history.is_copy() || value_of(&self.left, column).is_some()
+        self.history.is_copy() || self.left.iter().any(|left| left.column == column)
     }
 
     /// What the survivor's own row held in a column before the run.
@@ -154,7 +154,7 @@ impl<'a> Key<'a> {
             found_written_at: None,
         };
         let key = self.before.first().and_then(|(_, row)| row.cells.first()?.as_ref());
-        let values = self.left.iter().map(|left| (left.column, &left.value));
+        let values = self.left.iter().filter_map(|left| Some((left.column, left.value.as_ref()?)));
         let mut conflicts: Vec<_> = values.map(gone).collect();
         if conflicts.is_empty() {
             // A row of nothing but its key.
@@ -280,5 +280,5 @@ impl<'a> Key<'a> {
 }
 
 fn value_of(left: &[Left], column: ColumnIndex) -> Cell {
-    left.iter().find(|left| left.column == column).map(|left| left.value.clone())
+    left.iter().find(|left| left.column == column).and_then(|left| left.value.clone())
 }

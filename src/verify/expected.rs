@@ -47,12 +47,15 @@ impl Expected {
         let is_copy = history.is_copy();
         let columns = table.key_len..table.columns.len();
         let known = columns.filter(|column| history.knows(*column));
+        let replaced = history.entry.as_ref().and_then(|entry| entry.replaced(table));
+        let is_replaced = |column| replaced.iter().flatten().any(|(own, _)| *own == column);
         let kept = known.filter_map(|column| {
             let rule = table.survivorship.iter().find(|rule| rule.column == column);
             let kept = match (is_copy, rule) {
                 (true, rule) => of_copy(table, history, column, rule),
                 (false, Some(rule)) if rule.joins_elements() => added(history, rule)?,
                 (false, Some(rule)) => of_own(history, rule),
+                (false, None) if is_replaced(column) => of_copy(table, history, column, None),
                 (false, None) => return None,
             };
             Some((column, kept))

@@ -20,6 +20,7 @@ mod forget;
 mod frames;
 mod guardrails;
 mod hangs;
+mod higher;
 mod inputs;
 mod inspect;
 mod kafka;

@@ -6,6 +6,7 @@
 mod altered;
 mod coalesce;
 mod each;
+mod higher;
 mod inspect;
 mod left;
 mod lists;

@@ -112,6 +112,17 @@ fn policies_have_to_fit() {
     check_refused(policy, formatted, &["first", "takes no format"]);
     check_refused(policy, r#"{ grade = { max = "%Y" } }"#, &["grade", "each, policy, format"]);
     check_refused(policy, r#"{ grade = 3 }"#, &["grade", "3", "each ="]);
+    let higher = |by: &str| format!("{{ keep = \"higher\", by = [{by}] }}");
+    check_refused(policy, &higher("\"contentid\""), &["contentid", "primary key"]);
+    check_refused(policy, &higher("\"nothing\""), &["content_consumption", "nothing"]);
+    check_refused(policy, &higher(""), &["by names the columns", "keep = \"higher\""]);
+    check_refused(policy, &higher("\"status\""), &["not available beside a list", "notes"]);
+    check_refused(policy, r#"{ keep = "lower", by = ["status"] }"#, &["lower", "use \"higher\""]);
+    check_refused(
+        "on_conflict = \"keep-target\"",
+        "on_conflict = { keep = \"higher\", by = [\"contentstatus\"] }",
+        &["contentstatus", "map<text, int>", "order"],
+    );
     check_refused(policy, r#"{ contentid = "max" }"#, &["contentid", "primary key"]);
     check_refused(policy, r#"{ nothing = "max" }"#, &["content_consumption", "nothing"]);
     check_refused(policy, r#""keep-source""#, &["keep-source", "keep-target"]);

@@ -117,8 +117,12 @@ fn write_entry(out: &mut Object, layout: &Layout, entry: &Entry) {
         Write::Nothing => ("nothing", None),
         Write::Copy { set } => ("copy", Some(set)),
         Write::Update { set } => ("update", Some(set)),
+        Write::Replace { .. } => ("replace", None),
     };
     out.text("write", word);
+    if let Write::Replace { with } = entry.write {
+        out.number("with", with as i64);
+    }
     if let Some(set) = set {
         out.cells("set", table, set.iter().map(|(column, value)| (*column, value)));
     }

@@ -84,9 +84,15 @@ fn entry(spec: &Spec) -> impl Strategy<Value = Entry> {
             Just(Write::Nothing),
             set(table).prop_map(|set| Write::Copy { set }),
             set(table).prop_map(|set| Write::Update { set }),
+            (0..3_usize).prop_map(|with| Write::Replace { with }),
         ];
         let parts = (target, sources, write);
-        let entry = move |(target, sources, write)| Entry { table: index, target, sources, write };
+        let entry = move |(target, sources, mut write): (_, Vec<_>, _)| {
+            if matches!(write, Write::Replace { with } if with >= sources.len()) {
+                write = Write::Nothing;
+            }
+            Entry { table: index, target, sources, write }
+        };
         parts.prop_map(entry).boxed()
     })
 }
@@ -298,7 +304,8 @@ fn what_is_wrong_is_named() {
         (&[0, 0, 0, 0], "1 bytes too many"),
         (&[0, 0, 2], "2 stands for yes or no at byte 2"),
         (&[0, 1, 9, 0], "there is no table 9"),
-        (&[0, 1, 0, 8, 0, 0], "an entry of things has the flags 8"),
+        (&[0, 1, 0, 16, 0, 0], "an entry of things has the flags 16"),
+        (&[0, 1, 0, 8, 0, 0], "an entry of things has no row 0"),
         (&[0, 1, 0, 4, 0, 1, 99, 0], "table things has no column 99"),
         (&[0, 1, 0, 1, 2, 2], "column 1 repeats nothing"),
         (&[0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f], "there is no number"),

@@ -188,9 +188,13 @@ impl Counted<'_> {
             return;
         };
         let pair = &self.group.pairs[*source];
-        let written = match &entry.write {
-            Write::Update { set } => set.as_slice(),
-            Write::Nothing | Write::Copy { .. } => &[],
+        let written: Vec<_> = match &entry.write {
+            Write::Update { set } => set.clone(),
+            Write::Replace { .. } => {
+                let replaced = entry.replaced(table).unwrap_or_default();
+                replaced.into_iter().filter_map(|(column, value)| Some((column, value?))).collect()
+            }
+            Write::Nothing | Write::Copy { .. } => Vec::new(),
         };
         let is_known = |known: &&Conflict| {
             let kind = (known.table, known.written.is_empty());
@@ -207,7 +211,7 @@ impl Counted<'_> {
             key: entry.key_of(table, &self.group.survivor),
             target: target.clone(),
             row: row.clone(),
-            written: written.to_vec(),
+            written,
             timed: None,
         };
         keep_conflict(&mut self.conflicts, conflict.detached());

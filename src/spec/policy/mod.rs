@@ -180,8 +180,14 @@ pub(crate) fn rule<'a>(columns: impl Iterator<Item = (&'a str, &'a dyn Policy)>)
     }
 }
 
+/// The same where the row that ranks higher by these columns survives.
+pub(crate) fn row_rule<'a>(columns: impl Iterator<Item = &'a str>) -> String {
+    let columns: Vec<&str> = columns.collect();
+    format!("the row that ranks higher by {} survives whole", columns.join(", then "))
+}
+
 /// What the policies that go by an order want.
-const ORDERED: &str = "a type with an order, such as int, text or timestamp";
+pub(super) const ORDERED: &str = "a type with an order, such as int, text or timestamp";
 
 #[cfg(test)]
 mod tests {

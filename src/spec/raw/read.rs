@@ -17,6 +17,7 @@ const FIND: &str = "find is either \"partition\", { partitions_from = \"table.co
 const PART: &str =
     "a column of the partition key comes from { value = … } or { from = \"table.column\" }";
 const ON_CONFLICT: &str = "on_conflict is either \"keep-target\" or a table of column = \"policy\"";
+const HIGHER: &str = "{ keep = \"higher\", by = [\"status\"] }";
 const POLICY: &str = "the name of a policy, { each = \"policy\" } for the entries of a map, or \
                       { policy = \"max\", format = \"%Y-%m-%d\" } for dates that are text";
 
@@ -73,7 +74,9 @@ fn table(source: &mut Source<'_>, written: &Value<'_>) -> Option<RawTable> {
     let found = fields.get(source, "find", "find = \"partition\"");
     let find = found.and_then(|found| find(source, &what, found));
     let on_conflict = fields.find("on_conflict");
-    let policies = on_conflict.map(|written| policies(source, &what, written));
+    let by = on_conflict.and_then(|written| ranking(source, &what, written));
+    let policies = on_conflict.filter(|_| by.is_none());
+    let policies = policies.map(|written| policies_of(source, &what, written));
     let delete_source = fields.find("delete_source");
     let delete_source =
         delete_source.and_then(|is| source.switch(&fields.within("delete_source"), is));
@@ -85,6 +88,7 @@ fn table(source: &mut Source<'_>, written: &Value<'_>) -> Option<RawTable> {
         account,
         find,
         policies: policies.unwrap_or_default(),
+        ranking: by.unwrap_or_default(),
         delete_source: delete_source.unwrap_or(true),
         columns: columns.unwrap_or_default(),
     })
@@ -159,7 +163,30 @@ fn part(source: &mut Source<'_>, what: &str, written: &Value<'_>) -> Option<At<R
     }
 }
 
-fn policies(
+/// The columns of `{ keep = "higher", by = […] }`; `None` if it is not that rule.
+fn ranking(source: &mut Source<'_>, what: &str, written: &Value<'_>) -> Option<Vec<At<String>>> {
+    let entries = written.get_ref().as_table()?;
+    let names: Vec<&str> = entries.keys().map(|key| key.get_ref().as_ref()).collect();
+    let by = entries.iter().find(|(key, _)| key.get_ref() == "by").map(|(_, by)| by);
+    let DeValue::Array(columns) = by?.get_ref() else { return None };
+    let line = source.line(&written.span());
+    let fields = Fields::new(source, (what, line), entries, &["keep", "by"]);
+    let keep = fields.text(source, "keep", "keep = \"higher\"");
+    if let Some(keep) = keep.filter(|keep| **keep != "higher") {
+        let message = format!("{what}: keep = {:?} is not known: use \"higher\"", *keep);
+        source.faults.add(keep.line, message);
+    }
+    if columns.is_empty() || names.len() > 2 {
+        source.wrong(
+            written,
+            format!("{what}: by names the columns by which rows rank, as in {HIGHER}"),
+        );
+    }
+    let of = format!("{what}: by");
+    Some(columns.iter().filter_map(|column| source.text(&of, column)).collect())
+}
+
+fn policies_of(
     source: &mut Source<'_>,
     what: &str,
     written: &Value<'_>,

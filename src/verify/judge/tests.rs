@@ -32,6 +32,7 @@ fn table() -> Table {
         locator: Locator::default(),
         clustering: Vec::new(),
         survivorship: vec![rule()],
+        ranking: crate::spec::Ranking::default(),
         delete_source: true,
     }
 }
