@@ -1,7 +1,7 @@
 //! A history: what the application and the operators do, one after the other and at the same time, over three accounts; and
 //! how it ends.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use proptest::prelude::*;
@@ -149,8 +149,6 @@ pub struct Played {
     undone_since: BTreeMap<usize, i64>,
     /// When each run began.
     begun: Vec<i64>,
-    /// The runs that were undone before they were done.
-    undone_early: BTreeSet<usize>,
 }
 
 impl Played {
@@ -169,7 +167,6 @@ impl Played {
             stands_since: Vec::new(),
             undone_since: BTreeMap::new(),
             begun: Vec::new(),
-            undone_early: BTreeSet::new(),
         }
     }
 
@@ -219,7 +216,7 @@ impl Played {
         let seen = seen(&self.runs.cluster);
         let oracle = &mut self.application.lock().unwrap().oracle;
         oracle.came_back(&seen, since);
-        if self.undone_early.contains(&run) {
+        if self.undone_since.contains_key(&run) {
             oracle.was_given_back(&seen, self.begun[run]);
         }
     }
@@ -234,15 +231,11 @@ impl Played {
         if self.runs.is_standing(run) || self.is_out_of_order(run, command) {
             return;
         }
-        let is_open = |state: &Option<State>| {
-            !matches!(state, None | Some(State::Done | State::Undone | State::Disputed))
-        };
-        if matches!(command, Command::Undo(_)) && self.runs.states(run).iter().any(is_open) {
-            self.undone_early.insert(run);
-        }
         // An undo is as of the moment at which it was decided.
         let since = match command {
             Command::Undo(_) => *self.undone_since.entry(run).or_insert(since),
+            // It writes again what is missing, by whatever that was deleted: a delete has no time that could be read.
+            Command::Repair => 0,
             _ => since,
         };
         // Two that do not know of each other are kept apart by nobody.
@@ -461,6 +454,7 @@ fn goes(
         6 => Just(Command::Resume),
         3 => undo(Share::All),
         1 => undo(Share::First),
+        1 => Just(Command::Repair),
     ];
     (run, command, fate, during())
         .prop_map(|(run, command, fate, during)| Goes(run, command, fate, during))
@@ -501,7 +495,7 @@ fn chain() -> impl Strategy<Value = Vec<Step>> {
             }
         ),
         // One is over, and gone on with after what an application did, at once or after the other.
-        2 => (pairs(), acts(), any::<bool>(), second(), goes(Just(0), fate())).prop_map(
+        3 => (pairs(), acts(), any::<bool>(), second(), goes(0..2_usize, fate())).prop_map(
             |([first, then], acts, is_then, ends, goes)| {
                 let first = Applies(first, Share::All, Fate::Ends, None);
                 let then = if is_then { Some(Applies(then, Share::All, ends, None)) } else { None };
@@ -514,11 +508,14 @@ fn chain() -> impl Strategy<Value = Vec<Step>> {
                 let first = Applies(pairs, share, fate, None);
                 [first].into_iter().chain(acts).chain([goes]).collect()
             }),
-        // What is under way arrives at the end.
-        2 => (pairs(), 0..24_usize, acts(), goes(Just(0), ends())).prop_map(
-            |([first, _], at, acts, goes)| {
+        // A copy is under way when its source is deleted, and arrives at the end.
+        3 => (pairs(), 5..15_usize, place(), acts(), goes(Just(0), ends())).prop_map(
+            |([first, _], at, place, acts, goes)| {
+                let source = first[0].0;
                 let first = Applies(first, Share::All, Fate::Killed(at, Landing::Late), None);
-                [first].into_iter().chain(acts).chain([goes, Arrives]).collect()
+                let written = Does(Act::Writes(source, place, None));
+                let steps = [written, first, Does(Act::Deletes(source, place))];
+                steps.into_iter().chain(acts).chain([goes, Arrives]).collect()
             }
         ),
     ]
@@ -572,6 +569,8 @@ pub fn history() -> impl Strategy<Value = (Setting, Vec<Step>)> {
                     before = Some(pairs);
                     steps.push(step);
                 }
+                // A repair that does not know what became of a copy writes it again.
+                Goes(_, Command::Repair, ..) if !setting.is_registered => {}
                 Goes(run, command, fate, during) => {
                     steps.push(Goes(of(run), command, fate, during));
                 }
