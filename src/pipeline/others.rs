@@ -151,7 +151,7 @@ pub async fn forget_unwritten(
             let survivor = group.survivor.text();
             let is_ours = |entry: &Entry| entry.account == survivor && entry.t >= *t;
             let is_missing = intent.sweep.is_none() && !ours.iter().any(is_ours);
-            is_missing || !lineage.named_since(group, *t).is_empty()
+            is_missing || lineage.is_begun_since(group, *t)
         };
         unwritten.extend(some.iter().filter(is_unwritten).map(|(_, intent, _)| *intent));
     }

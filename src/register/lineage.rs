@@ -30,6 +30,8 @@ pub struct Stay {
     pub run: String,
     /// The time of its merge, in microseconds.
     pub t: TimestampUs,
+    /// When anything was last begun with it, in microseconds: the merge, a sweep, an undo.
+    pub(crate) last: TimestampUs,
     /// The account into which it was merged; none where it survived.
     pub into: Option<String>,
     /// How that stands.
@@ -185,6 +187,7 @@ fn stay(
     Some(Stay {
         run: merged.run.clone(),
         t: merged.t,
+        last: last.t,
         into: (merged.survivor != account).then(|| merged.survivor.clone()),
         standing,
         overlaps: run.is_none_or(|run| run.tables.is_empty() || !run.tables.is_disjoint(tables)),

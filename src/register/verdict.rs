@@ -125,6 +125,13 @@ impl Lineage {
         self.since(group, t, |_| true)
     }
 
+    /// Whether a run began anything with an account of a group after a time, its undo included.
+    pub(crate) fn is_begun_since(&self, group: &Group, t: TimestampUs) -> bool {
+        let mut accounts = group.accounts().map(|account| account.text());
+        accounts
+            .any(|account| self.stays(&account).iter().any(|stay| stay.last > t && stay.overlaps))
+    }
+
     fn since(
         &self,
         group: &Group,

@@ -1,7 +1,7 @@
 //! A history: what the application and the operators do, one after the other and at the same time, over three accounts; and
 //! how it ends.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use proptest::prelude::*;
@@ -149,8 +149,6 @@ pub struct Played {
     undone_since: BTreeMap<usize, i64>,
     /// When each run began.
     begun: Vec<i64>,
-    /// The runs that were undone before they were done.
-    undone_early: BTreeSet<usize>,
 }
 
 impl Played {
@@ -169,7 +167,6 @@ impl Played {
             stands_since: Vec::new(),
             undone_since: BTreeMap::new(),
             begun: Vec::new(),
-            undone_early: BTreeSet::new(),
         }
     }
 
@@ -219,7 +216,7 @@ impl Played {
         let seen = seen(&self.runs.cluster);
         let oracle = &mut self.application.lock().unwrap().oracle;
         oracle.came_back(&seen, since);
-        if self.undone_early.contains(&run) {
+        if self.undone_since.contains_key(&run) {
             oracle.was_given_back(&seen, self.begun[run]);
         }
     }
@@ -234,15 +231,11 @@ impl Played {
         if self.runs.is_standing(run) || self.is_out_of_order(run, command) {
             return;
         }
-        let is_open = |state: &Option<State>| {
-            !matches!(state, None | Some(State::Done | State::Undone | State::Disputed))
-        };
-        if matches!(command, Command::Undo(_)) && self.runs.states(run).iter().any(is_open) {
-            self.undone_early.insert(run);
-        }
         // An undo is as of the moment at which it was decided.
         let since = match command {
             Command::Undo(_) => *self.undone_since.entry(run).or_insert(since),
+            // It writes again what is missing, by whatever that was deleted: a delete has no time that could be read.
+            Command::Repair => 0,
             _ => since,
         };
         // Two that do not know of each other are kept apart by nobody.
@@ -436,9 +429,6 @@ fn applied(fate: impl Strategy<Value = Fate>) -> impl Strategy<Value = Step> {
         &[("d", "b")],
         &[("a", "c"), ("b", "c")],
     ];
-    const TWO: [Pairs; 3] =
-        [&[("a", "b"), ("c", "d")], &[("b", "a"), ("d", "c")], &[("a", "d"), ("c", "b")]];
-    let share = || prop::sample::select(vec![Share::All, Share::First]);
     let runs = prop_oneof![
         4 => prop::sample::select(ONE.to_vec()).prop_map(|pairs| (pairs, Share::All)),
         1 => (prop::sample::select(TWO.to_vec()), share()),
@@ -446,33 +436,110 @@ fn applied(fate: impl Strategy<Value = Fate>) -> impl Strategy<Value = Step> {
     (runs, fate, during()).prop_map(|((p, share), f, d)| Applies(p, share, f, d))
 }
 
-/// A command on a run, the newest ones more often.
-fn goes() -> impl Strategy<Value = Step> {
+/// Runs of two groups.
+const TWO: [Pairs; 3] =
+    [&[("a", "b"), ("c", "d")], &[("b", "a"), ("d", "c")], &[("a", "d"), ("c", "b")]];
+
+fn share() -> impl Strategy<Value = Share> {
+    prop::sample::select(vec![Share::All, Share::First])
+}
+
+/// A command on a run.
+fn goes(
+    run: impl Strategy<Value = usize>,
+    fate: impl Strategy<Value = Fate>,
+) -> impl Strategy<Value = Step> {
     let undo = |share| Just(Command::Undo(share));
     let command = prop_oneof![
         6 => Just(Command::Resume),
         3 => undo(Share::All),
         1 => undo(Share::First),
+        1 => Just(Command::Repair),
     ];
-    (0..4_usize, command, fate(), during())
+    (run, command, fate, during())
         .prop_map(|(run, command, fate, during)| Goes(run, command, fate, during))
 }
 
-/// What happens next: a step, or a few that make sense together.
+/// A few steps that make sense together: two runs, the second of which merges on what the first has merged, or is merging;
+/// and what an application does in between. Runs are counted from the newest.
+fn chain() -> impl Strategy<Value = Vec<Step>> {
+    const CHAINS: [[Pairs; 2]; 7] = [
+        [&[("a", "b")], &[("b", "c")]],
+        [&[("a", "c")], &[("c", "b")]],
+        [&[("b", "a")], &[("a", "c")]],
+        [&[("b", "c")], &[("c", "a")]],
+        [&[("a", "b")], &[("b", "a")]],
+        [&[("a", "b")], &[("a", "c")]],
+        [&[("a", "b")], &[("c", "b")]],
+    ];
+    let acts = || prop::collection::vec(act().prop_map(Does), 0..3);
+    let second = || prop_oneof![2 => Just(Fate::Ends), 1 => fate()];
+    let ends = || Just(Fate::Ends);
+    let pairs = || prop::sample::select(CHAINS.to_vec());
+    prop_oneof![
+        // One stands still, is declared lost perhaps, and goes on behind the other.
+        3 => (pairs(), stopped(), any::<bool>(), acts(), second()).prop_map(
+            |([first, then], stops, is_lost, acts, ends)| {
+                let first = Applies(first, Share::All, stops, None);
+                let lost = if is_lost { Some(Loses(0)) } else { None };
+                let then = [Applies(then, Share::All, ends, None), GoesOn];
+                [first].into_iter().chain(lost).chain(acts).chain(then).collect()
+            }
+        ),
+        // One is interrupted, and gone on with after the other.
+        3 => (pairs(), fate(), acts(), second(), goes(Just(1), ends())).prop_map(
+            |([first, then], stops, acts, ends, goes)| {
+                let first = Applies(first, Share::All, stops, None);
+                let then = [Applies(then, Share::All, ends, None), goes];
+                [first].into_iter().chain(acts).chain(then).collect()
+            }
+        ),
+        // One is over, and gone on with after what an application did, at once or after the other.
+        3 => (pairs(), acts(), any::<bool>(), second(), goes(0..2_usize, fate())).prop_map(
+            |([first, then], acts, is_then, ends, goes)| {
+                let first = Applies(first, Share::All, Fate::Ends, None);
+                let then = if is_then { Some(Applies(then, Share::All, ends, None)) } else { None };
+                [first].into_iter().chain(acts).chain(then).chain([goes]).collect()
+            }
+        ),
+        // A run of two groups, the first of which is interrupted.
+        2 => (prop::sample::select(TWO.to_vec()), share(), fate(), acts(), goes(Just(0), fate()))
+            .prop_map(|(pairs, share, fate, acts, goes)| {
+                let first = Applies(pairs, share, fate, None);
+                [first].into_iter().chain(acts).chain([goes]).collect()
+            }),
+        // A copy is under way when its source is deleted, and arrives at the end.
+        3 => (pairs(), 5..15_usize, place(), acts(), goes(Just(0), ends())).prop_map(
+            |([first, _], at, place, acts, goes)| {
+                let source = first[0].0;
+                let first = Applies(first, Share::All, Fate::Killed(at, Landing::Late), None);
+                let written = Does(Act::Writes(source, place, None));
+                let steps = [written, first, Does(Act::Deletes(source, place))];
+                steps.into_iter().chain(acts).chain([goes, Arrives]).collect()
+            }
+        ),
+    ]
+}
+
+/// What happens next: a step, or a few.
 fn next() -> impl Strategy<Value = Vec<Step>> {
-    let lost = |(stopped, run, next)| vec![stopped, Loses(run), next, GoesOn];
     prop_oneof![
         12 => act().prop_map(|act| vec![Does(act)]),
-        8 => applied(fate()).prop_map(|step| vec![step]),
-        8 => goes().prop_map(|step| vec![step]),
+        6 => applied(fate()).prop_map(|step| vec![step]),
+        8 => goes(0..4_usize, fate()).prop_map(|step| vec![step]),
         2 => Just(vec![GoesOn]),
         2 => Just(vec![Arrives]),
         1 => (0..4_usize).prop_map(|run| vec![Loses(run)]),
         1 => Just(vec![Rests]),
-        1 => (applied(stopped()), 0..2_usize, applied(fate())).prop_map(lost),
-        1 => (applied(stopped()), applied(Just(Fate::Ends)))
-            .prop_map(|(stopped, next)| vec![stopped, next, GoesOn]),
+        4 => chain(),
     ]
+}
+
+/// Whether what one run has merged is all that another merges, into an account that the first does not know.
+fn is_merged_on(first: Pairs, then: Pairs) -> bool {
+    let [(source, into)] = then else { return false };
+    let is_apart = |(from, to): &(&str, &str)| to == source && from != into;
+    first.iter().all(is_apart)
 }
 
 /// A history, and how it is played.
@@ -485,14 +552,32 @@ pub fn history() -> impl Strategy<Value = (Setting, Vec<Step>)> {
         let first = all.into_iter().map(|(a, place, s)| Does(Act::Writes(a, place, s)));
         first.collect::<Vec<_>>()
     });
-    (setting, first, prop::collection::vec(next(), 1..9)).prop_map(|(setting, mut steps, rest)| {
-        steps.extend(rest.into_iter().flatten());
-        // Without a register no other run touches these accounts, or nobody vouches for what becomes of it.
-        let mut runs = 0;
-        steps.retain(|step| {
-            runs += usize::from(matches!(step, Applies(..)));
-            setting.is_registered || runs < 2 || !matches!(step, Applies(..))
-        });
+    (setting, first, prop::collection::vec(next(), 1..8)).prop_map(|(setting, first, rest)| {
+        let (mut runs, mut before, mut steps) = (0, None, first);
+        for step in rest.into_iter().flatten() {
+            // From the newest run to the oldest.
+            let of = |run: usize| (runs.max(1) - 1) - run % runs.max(1);
+            match step {
+                // Of runs that do not know of each other nobody vouches for more than for one that merges on what the first
+                // has merged.
+                Applies(pairs, ..)
+                    if !setting.is_registered
+                        && (runs > 1
+                            || before.is_some_and(|before| !is_merged_on(before, pairs))) => {}
+                Applies(pairs, ..) => {
+                    runs += 1;
+                    before = Some(pairs);
+                    steps.push(step);
+                }
+                // A repair that does not know what became of a copy writes it again.
+                Goes(_, Command::Repair, ..) if !setting.is_registered => {}
+                Goes(run, command, fate, during) => {
+                    steps.push(Goes(of(run), command, fate, during));
+                }
+                Loses(run) => steps.push(Loses(of(run))),
+                step => steps.push(step),
+            }
+        }
         (setting, steps)
     })
 }

@@ -121,7 +121,7 @@ impl Oracle {
                 matches!(value, Value::Status(_)) && is_over(value)
             });
         }
-        self.went([before, after], at);
+        self.went([before, after], (account, place), at);
         let by = account.to_owned();
         // What is written to a late row is as late.
         let old: Vec<Value> = old.into_iter().flat_map(values).collect();
@@ -157,11 +157,7 @@ impl Oracle {
         }
         self.rows.remove(&cell);
         self.deletes.push((account.to_owned(), place, at));
-        self.went([before, after], at);
-        let has_rival = before.keys().any(|(other, its)| *its == place && other != account);
-        for written in self.written.iter_mut().filter(|written| written.gone == Some(at)) {
-            written.has_rival = has_rival;
-        }
+        self.went([before, after], (account, place), at);
     }
 
     /// What a policy has dropped for a row is gone with that when the application deletes it or writes over it.
@@ -175,12 +171,18 @@ impl Oracle {
     }
 
     /// What stands nowhere any more, by the application's doing.
-    fn went(&mut self, [before, after]: [&Seen; 2], at: TimestampUs) {
+    fn went(
+        &mut self,
+        [before, after]: [&Seen; 2],
+        (account, place): (&str, Place),
+        at: TimestampUs,
+    ) {
+        let has_rival = before.keys().any(|(other, its)| *its == place && other != account);
         let [before, after] = [standing(before), standing(after)];
         for written in &mut self.written {
             let value = (written.place, written.value.clone());
             if before.contains_key(&value) && !after.contains_key(&value) {
-                written.gone = Some(at);
+                (written.gone, written.has_rival) = (Some(at), has_rival);
             }
         }
     }
@@ -188,6 +190,15 @@ impl Oracle {
     /// What the application took away since a moment stands again, rightly: a merge that was under way is as of a time
     /// before that, and a delete on a source is not taken along.
     pub fn came_back(&mut self, seen: &Seen, since: TimestampUs) {
+        // What its account writes to a place that it does not hold any more belongs to the row that it held.
+        for (at, row) in seen {
+            let of = |value: Value| {
+                self.written.iter().find(|w| w.value == value && w.place == at.1).map(|w| w.row)
+            };
+            if let Some(row) = row.note.clone().map(Value::Note).and_then(of) {
+                self.rows.insert(at.clone(), row);
+            }
+        }
         let standing = standing(seen);
         for written in &mut self.written {
             let stands = standing.contains_key(&(written.place, written.value.clone()));
@@ -197,8 +208,8 @@ impl Oracle {
         }
     }
 
-    /// A merge that was interrupted is undone. Of a row that gave way to another it cannot be told who deleted it, the run or
-    /// the application: it is given back.
+    /// A merge is undone. Of a row that gave way to another while it was interrupted, it cannot be told who deleted it, the
+    /// run or the application: it is given back.
     pub fn was_given_back(&mut self, seen: &Seen, since: TimestampUs) {
         let standing = standing(seen);
         for written in self.written.iter_mut().filter(|written| written.has_rival) {

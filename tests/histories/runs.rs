@@ -159,7 +159,8 @@ impl Runs {
             return; // a run directory belongs to one process at a time
         }
         tables::pass(1_000_000);
-        let commands = self.runs[run].commands + 1;
+        // A repair does not look at what is not done.
+        let commands = self.runs[run].commands + usize::from(command != Command::Repair);
         let process = Process::new((run, commands), fate, &self.late, self.rule);
         *process.meanwhile.lock().unwrap() = meanwhile;
         let Some(desk) = self.desk(run, &process) else { return };

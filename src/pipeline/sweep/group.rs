@@ -7,7 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::failpoint;
-use crate::history::Histories;
+use crate::history::{Histories, Left};
 use crate::journal::{Intent, Kind, State};
 use crate::merge::{Announced, Horizon, SweepSlice, Swept, Verdict};
 use crate::model::{AccountId, Group, Scope, TableIndex, Tally, TimedRow, TimestampUs};
@@ -22,6 +22,13 @@ use super::{Leftover, ROUNDS, Turn, undated};
 
 /// A key without its account: what the rows of all accounts of a group share.
 type SharedKey = (TableIndex, Vec<Bytes>);
+
+/// The keys at which the survivor's row is a copy of the run's own, with what it has left there.
+type Copies = HashMap<SharedKey, Vec<Left>>;
+
+/// Why a late row is left beside what may have been given back.
+const GIVEN_BACK: &str = "what the run left at its new place has been written there once more, later than it, by the \
+                          application or by the undo of a run that did not know of this one: it is left where it is";
 
 /// A row found on a source.
 struct Found {
@@ -174,8 +181,14 @@ impl<S: Writer> Sweeper<'_, S> {
                 Some(target) => target.clone(),
                 None => self.survivor_row(table, &key).await?,
             };
+            if let (None, Some(own), Some(left)) = (&window.register, &target, copies.get(&shared))
+                && is_given_back(&row, own, left)
+            {
+                self.leave(table, source, key, GIVEN_BACK);
+                continue;
+            }
             let is_copy =
-                copies.contains(&shared) || targets.contains_key(&shared) && target.is_none();
+                copies.contains_key(&shared) || targets.contains_key(&shared) && target.is_none();
             let deleted = undated::deleted(&offered, table, &key).unwrap_or_default();
             let horizon = Horizon { deleted: deleted.max(self.t), ..horizon };
             match Verdict::of((table, shape), source, &row, target, is_copy, horizon) {
@@ -240,7 +253,7 @@ impl<S: Writer> Sweeper<'_, S> {
 
     /// What the journal says of the keys: those at which the survivor's row is a copy of the run's own, and what earlier
     /// looks have moved without knowing its time.
-    fn recorded(&self, found: &[Found]) -> Result<(HashSet<SharedKey>, Vec<Swept>), GroupError> {
+    fn recorded(&self, found: &[Found]) -> Result<(Copies, Vec<Swept>), GroupError> {
         let spec = &self.window.spec;
         let wanted: HashSet<SharedKey> = found
             .iter()
@@ -249,7 +262,7 @@ impl<S: Writer> Sweeper<'_, S> {
                 (found.table, table.shared_key(&table.key_of(&found.row.row)))
             })
             .collect();
-        let (mut copies, mut offered) = (HashSet::new(), Vec::new());
+        let (mut copies, mut offered) = (Copies::new(), Vec::new());
         let (journal, codec) = (&*self.window.journal, &self.window.codec);
         let mut walk = Histories::open(journal, codec, spec, self.group.index)?;
         while let Some(histories) = walk.next_chunk()? {
@@ -261,7 +274,7 @@ impl<S: Writer> Sweeper<'_, S> {
                     continue;
                 }
                 if history.is_copy() {
-                    copies.insert(shared);
+                    copies.insert(shared, history.left(table));
                 }
                 offered.extend(history.swept.drain(..).filter(Swept::is_undated));
             }
@@ -305,4 +318,14 @@ impl<S: Writer> Sweeper<'_, S> {
         }));
         Ok(announced)
     }
+}
+
+/// Whether the survivor's row holds what the run left there, dated later than that, and than what is late. Another run may
+/// have taken it away and given it back; whether the application wrote it instead cannot be told without the register.
+fn is_given_back(late: &TimedRow, own: &TimedRow, left: &[Left]) -> bool {
+    left.iter().any(|left| {
+        let [ours, late] = [own, late].map(|row| row.times[left.column].latest());
+        let is_later = late.is_some() && ours > late && ours > Some(left.t);
+        is_later && own.row.cells[left.column].as_ref() == Some(&left.value)
+    })
 }

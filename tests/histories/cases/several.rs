@@ -135,3 +135,34 @@ fn e35_two_runs_that_are_between_each_other_are_undone() {
         }
     }
 }
+
+/// What a run that stood still has intended was never written when an earlier run has been undone before that.
+#[test]
+fn an_intent_behind_an_undo_is_none() {
+    let steps = |fate| {
+        vec![
+            Does(Writes("c", KEY, None)),
+            Does(Writes("a", KEY, None)),
+            applies(&[("a", "b")], Ends),
+            applies(&[("c", "b")], fate),
+            Goes(0, Undo(All), Ends, None),
+            GoesOn,
+        ]
+    };
+    always(true, steps, STOPS);
+}
+
+/// Where an account went is dated by what was written, not by what was intended before another run came.
+#[test]
+fn a_run_that_began_anew_is_the_later_one() {
+    let steps = |fate| {
+        vec![
+            Does(Writes("a", KEY, None)),
+            applies(&[("a", "c")], fate),
+            applies(&[("b", "a")], Ends),
+            GoesOn,
+            Does(Writes("b", KEY, Some(false))),
+        ]
+    };
+    always(true, steps, STOPS);
+}
