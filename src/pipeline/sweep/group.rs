@@ -326,6 +326,6 @@ fn is_given_back(late: &TimedRow, own: &TimedRow, left: &[Left]) -> bool {
     left.iter().any(|left| {
         let [ours, late] = [own, late].map(|row| row.times[left.column].latest());
         let is_later = late.is_some() && ours > late && ours > Some(left.t);
-        is_later && own.row.cells[left.column].as_ref() == Some(&left.value)
+        is_later && left.value.is_some() && own.row.cells[left.column] == left.value
     })
 }
