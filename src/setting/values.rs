@@ -101,7 +101,7 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     while !rest.is_empty() {
         let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(rest.len());
         let number: f64 = rest[..digits].parse().map_err(|_| wrong())?;
-        let unit = &rest[digits..];
+        let unit = rest[digits..].trim_start();
         let known = UNITS.iter().find(|(name, _)| unit.starts_with(name));
         let (name, of_unit) = match known {
             Some(known) => *known,
@@ -164,13 +164,13 @@ mod tests {
             ("4h", 14_400_000),
             ("1d2h3m4s", 93_784_000),
             ("0h2s", 2_000),
+            ("1.5 s", 1_500),
             ("1m5ms", 60_005),
         ];
         for (text, ms) in all {
             assert_eq!(duration(text), Ok(Duration::from_millis(ms)), "{text}");
         }
-        for text in ["", "h", "-1s", "4 h", "1h30", "4w", "4hé", "é", ".", "1..2s", "NaN", "inf"]
-        {
+        for text in ["", "h", "-1s", "1h30", "4w", "4hé", "é", ".", "1..2s", "NaN", "inf"] {
             assert!(duration(text).unwrap_err().contains("1h30m"), "{text}");
         }
         assert_eq!(duration("9999999999999999999999d").unwrap_err(), "is too long");

@@ -146,7 +146,7 @@ mod tests {
         let raw = RawSpec::parse(TEXT, "a test").unwrap();
         let shown = raw.shown(None);
         let expected = "name = 's'\n\n# Mine.\n# Found by the account itself.\n# Cost: one read for each account.\n\
-                        # Where both accounts hold a key, the survivor's row stays and gets the higher status.\n\
+                        # Where both accounts hold a key, the survivor's row stays and gets the higher\n# status.\n\
                         [[table]]\nname = 'own'\n";
         assert!(shown.starts_with(expected), "{shown}");
         let led = shown.split("{ status = 'max' }\n").nth(1).unwrap();

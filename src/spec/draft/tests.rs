@@ -57,6 +57,8 @@ fn tables_are_found_by_the_account_and_through_each_other() {
         |table: usize| spec.tables[table].locator.through.map(|at| spec.tables[at].name.as_str());
     assert_eq!([0, 1, 2, 3].map(through), [Some("own"), Some("own"), Some("own"), None]);
     assert_eq!(spec.tables[3].survivorship.len(), 1, "the elements of both are kept");
+    let unbroken = text.replace("\n# ", " ").replace(" The primary", "\n# The primary");
+    let unbroken = unbroken.replace(" Found", "\n# Found");
     for line in [
         "status = \"keep-target\" # int: or \"max\", \"min\", \"first\"",
         "tags = \"union\" # set<text>: or \"keep-target\"",
@@ -64,7 +66,7 @@ fn tables_are_found_by_the_account_and_through_each_other() {
         "# Found by the account itself.",
         "find = { partitions_from = \"own.courseid\" }",
     ] {
-        assert!(text.lines().any(|own| own == line), "{line}\nis not in\n{text}");
+        assert!(unbroken.lines().any(|own| own.starts_with(line)), "{line}\nis not in\n{text}");
     }
 }
 
