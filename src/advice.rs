@@ -64,7 +64,6 @@ pub(crate) enum Advice {
     CheckSpec {
         /// The contact points of the cluster.
         hosts: Vec<String>,
-        /// The keyspace.
         keyspace: String,
     },
     /// List all settings.

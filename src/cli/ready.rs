@@ -36,7 +36,6 @@ pub(super) struct Needs<'a> {
     pub(super) write_times: bool,
     /// How clustered rows are found.
     pub(super) discover: Discover,
-    /// The run.
     pub(super) run: &'a RunId,
     /// Whether the lease on the keyspace is needed, because something is written.
     pub(super) writes: bool,

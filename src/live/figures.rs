@@ -82,9 +82,7 @@ pub(crate) struct Figures {
     pub(crate) journal_commits: u64,
     /// The scan; null where there is none.
     pub scan: Option<ScanCounters>,
-    /// Cassandra.
     pub cassandra: CassandraFigures,
-    /// The events.
     pub events: EventFigures,
     /// How long things took over the last 5 to 10 s, per kind of request; those of which there was none are left out.
     pub(crate) latency: Vec<LatencyFigures>,

@@ -40,7 +40,6 @@ pub struct Swept {
 /// One cell, or one element of a map or set that is not frozen.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SweptCell {
-    /// The column.
     pub column: ColumnIndex,
     /// Of a map or set that is not frozen: the entry's key, or the element.
     pub element: Option<Bytes>,
@@ -55,7 +54,6 @@ pub struct SweptCell {
 /// A slice of a sweep: rows of a group's sources, and the rows to announce.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct SweepSlice {
-    /// The rows.
     pub rows: Vec<Swept>,
     /// The rows to announce; their ids follow from the slice's own time.
     pub events: Vec<super::Announced>,

@@ -57,7 +57,6 @@ struct Form<R> {
     begins: &'static [u8],
     /// How a file of it ends its name.
     ending: &'static str,
-    /// Its text.
     text: fn(BufReader<R>) -> Box<dyn Text<R>>,
 }
 

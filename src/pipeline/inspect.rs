@@ -93,14 +93,12 @@ pub struct Inspected {
 pub struct Absent {
     /// The first line that names it so.
     pub line: u64,
-    /// The account.
     pub account: AccountId,
 }
 
 /// An account with many rows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LargeAccount {
-    /// The account.
     pub account: AccountId,
     /// The first line that names it so.
     pub line: u64,

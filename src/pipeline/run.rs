@@ -68,7 +68,6 @@ pub struct Barred {
 pub(crate) struct Busy {
     /// The run that has to be ended, or undone, first.
     pub(crate) run: String,
-    /// Why.
     pub(crate) why: String,
 }
 

@@ -18,7 +18,6 @@ pub(crate) struct Chained {
 /// An account on both lists.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct OnBothLists {
-    /// The account.
     pub account: AccountId,
     /// The line that has it as `from`.
     pub(crate) from_line: u64,

@@ -26,7 +26,6 @@ pub struct PlanStats {
     pub(crate) followed: FollowedTargets,
     /// Accepted pairs: each is one source of one group.
     pub pairs: u64,
-    /// Groups.
     pub groups: u64,
     /// Different accounts in the groups, survivors included.
     pub accounts: u64,

@@ -26,7 +26,6 @@ pub enum Standing {
 /// What one run did to one account.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stay {
-    /// The run.
     pub run: String,
     /// The time of its merge, in microseconds.
     pub t: TimestampUs,

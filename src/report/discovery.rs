@@ -17,7 +17,6 @@ pub(crate) struct Discovery {
 /// A table whose partitions are found through another.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct LedTo {
-    /// The table.
     pub table: String,
     /// What leads there, as `table.column`.
     pub through: String,

@@ -16,7 +16,6 @@ const VERSION: u32 = 1;
 pub(crate) struct Forgotten {
     /// The version of this format.
     pub version: u32,
-    /// The keyspace.
     pub keyspace: String,
     /// Rows of the register that named the account; none where it was not asked.
     pub(crate) register_rows: Option<u64>,
@@ -29,7 +28,6 @@ pub(crate) struct Forgotten {
 /// What was erased in a run directory.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct ErasedRun {
-    /// The run.
     pub run: String,
     /// Its directory.
     pub run_dir: PathBuf,
@@ -44,7 +42,6 @@ pub(crate) struct ErasedRun {
 /// A run that still names an account.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct StillNamed {
-    /// The run.
     pub run: String,
     /// The machine on which it was begun; none where the register did not know that any more.
     pub(crate) host: Option<String>,

@@ -64,7 +64,6 @@ pub(crate) struct Inspection {
 /// A table that is not merged, though it seems to name accounts.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct LeftOut {
-    /// The table.
     pub table: String,
     /// Its columns that are named like those of accounts.
     pub columns: Vec<String>,
@@ -90,7 +89,6 @@ pub(crate) struct Coverage {
 /// The rows of one table. `source_rows = copied + merged + unchanged`, of the values.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct InspectedTable {
-    /// The table.
     pub table: String,
     /// Rows of sources.
     pub source_rows: Estimate,
@@ -113,13 +111,10 @@ pub(crate) struct InspectedTable {
 /// A key that a survivor and a source both hold.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct ConflictExample {
-    /// The table.
     pub table: String,
     /// The line of the pair.
     pub line: u64,
-    /// The survivor.
     pub survivor: String,
-    /// The source.
     pub source: String,
     /// The rest of the key, as JSON.
     pub key: String,
@@ -162,9 +157,7 @@ pub(crate) struct AbsentAccounts {
 /// An account and a line that names it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct NamedAccount {
-    /// The account.
     pub account: String,
-    /// The line.
     pub line: u64,
 }
 
@@ -180,7 +173,6 @@ pub(crate) struct BothLists {
 /// An account on both lists.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct OnBothLists {
-    /// The account.
     pub account: String,
     /// The line that has it as `from`.
     pub(crate) from_line: u64,
@@ -201,7 +193,6 @@ pub(crate) struct Missed {
 /// An account with many rows.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct LargestAccount {
-    /// The account.
     pub account: String,
     /// The first line that names it so.
     pub line: u64,
@@ -232,7 +223,6 @@ pub(crate) struct Deletes {
 /// A partition with many deletes.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct HotPartition {
-    /// The table.
     pub table: String,
     /// The partition key.
     pub partition: String,

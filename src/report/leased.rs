@@ -14,7 +14,6 @@ const VERSION: u32 = 1;
 pub(crate) struct Leased {
     /// The version of this format.
     pub version: u32,
-    /// The keyspace.
     pub keyspace: String,
     /// Who is at work.
     pub busy: AtWork,
@@ -25,7 +24,6 @@ pub(crate) struct Leased {
 /// Who works on a keyspace.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct AtWork {
-    /// The run.
     pub run: String,
     /// The machine.
     pub host: String,

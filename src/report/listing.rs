@@ -19,7 +19,6 @@ const LONGEST_FIELD: usize = 200;
 pub(crate) struct Listing {
     /// The file in the run directory that has all of them.
     pub file: String,
-    /// Its columns.
     pub columns: Vec<String>,
     /// The first lines of each kind, in the order of the file. Long fields are cut.
     pub rows: Vec<Vec<String>>,

@@ -40,7 +40,6 @@ pub(crate) struct Lookup {
 /// A group that the account is in.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub(crate) struct Found {
-    /// The run.
     pub run: RunId,
     /// Its directory.
     pub run_dir: PathBuf,
@@ -85,7 +84,6 @@ pub(crate) enum Role {
 pub(crate) struct Unreadable {
     /// Its directory.
     pub run_dir: PathBuf,
-    /// Why.
     pub why: String,
 }
 
@@ -96,7 +94,6 @@ pub(crate) struct KnownGroup<'a> {
     pub group: usize,
     /// The surviving account.
     pub survivor: &'a AccountId,
-    /// Its pairs.
     pub pairs: &'a [Pair],
     /// The merge's write time, if it has begun.
     pub t: Option<TimestampUs>,

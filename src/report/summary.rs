@@ -98,7 +98,6 @@ pub(crate) struct Applied {
     pub batches: u64,
     /// Slices merged, of the groups that are done.
     pub slices: u64,
-    /// Events.
     pub events: EventFacts,
     /// What the scan did; `None` without --discover scan, or if nothing was left to be merged.
     pub scanned: Option<ScanFacts>,
@@ -131,7 +130,6 @@ pub(crate) struct Applied {
 /// A table that somebody has emptied.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct TruncatedTable {
-    /// The table.
     pub(crate) table: String,
     /// When.
     pub(crate) at: Moment,
@@ -140,7 +138,6 @@ pub(crate) struct TruncatedTable {
 /// A partition that many groups led to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct BusyPartition {
-    /// The table.
     pub table: String,
     /// The partition's key.
     pub partition: String,
@@ -285,7 +282,6 @@ pub struct Throughput {
 /// A reason for which groups failed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct FailureReason {
-    /// The reason.
     pub reason: String,
     /// How many groups failed for it.
     pub groups: u64,

@@ -36,7 +36,6 @@ pub(crate) struct Traced {
 pub(crate) struct TracedStay {
     /// The account: the one that was asked for, or one that it became.
     pub account: String,
-    /// The run.
     pub run: String,
     /// The machine on which it was begun; none where the run was pruned.
     pub(crate) host: Option<String>,

@@ -49,7 +49,6 @@ pub(crate) struct Undoing {
     pub stopped: Option<String>,
     /// The command that does what is left to be done, if anything is.
     pub again: Option<Advice>,
-    /// The groups.
     pub groups: UndoneGroups,
     /// What takes the later runs back that come before the groups that were refused, in this order.
     pub first: Vec<Advice>,
@@ -59,7 +58,6 @@ pub(crate) struct Undoing {
     pub tables: Vec<UndoneTable>,
     /// Cells that are listed in conflicts.csv: those of all groups of the run that are disputed now.
     pub conflicts: u64,
-    /// Events.
     pub events: EventFacts,
     /// Requests that were tried again.
     pub retries: u64,
@@ -80,7 +78,6 @@ pub(crate) struct Undoing {
 pub(crate) struct UndoneGroups {
     /// Groups that were to be undone.
     pub selected: u64,
-    /// Undone.
     pub undone: u64,
     /// Undone, but for rows that were changed since.
     pub disputed: u64,

@@ -128,7 +128,6 @@ pub(crate) enum RunError {
     /// The path cannot become a run directory whatever is tried.
     #[error("{} cannot be the run directory: it is {what}; name another --run-dir", path.display())]
     Unsuitable {
-        /// The path.
         path: PathBuf,
         /// What it is.
         what: &'static str,
@@ -151,14 +150,10 @@ pub(crate) enum RunError {
     },
     /// There is no such directory.
     #[error("there is no run directory {}", path.display())]
-    Missing {
-        /// The path.
-        path: PathBuf,
-    },
+    Missing { path: PathBuf },
     /// It is not a run.
     #[error("{} is not a run: {what}", path.display())]
     NotARun {
-        /// The path.
         path: PathBuf,
         /// What speaks against it.
         what: &'static str,

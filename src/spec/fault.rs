@@ -8,7 +8,6 @@ use std::ops::Deref;
 #[derive(Clone, Debug)]
 pub struct At<T> {
     value: T,
-    /// The line.
     pub(super) line: usize,
 }
 

@@ -87,9 +87,7 @@ pub(super) enum RawPart {
 /// `table.column`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ColumnPath {
-    /// The table.
     pub table: String,
-    /// The column.
     pub column: String,
 }
 

@@ -42,7 +42,6 @@ pub(crate) enum ProducerError {
          can be reached from here"
     )]
     LeaderUnreachable {
-        /// The topic.
         topic: String,
         /// The address that the broker advertises.
         leader: String,
@@ -55,7 +54,6 @@ pub(crate) enum ProducerError {
          kafka-topics.sh --bootstrap-server {brokers} --create --topic {topic}, or use --no-events"
     )]
     NoTopic {
-        /// The topic.
         topic: String,
         /// Where it was looked for.
         brokers: String,
@@ -63,7 +61,6 @@ pub(crate) enum ProducerError {
     /// The topic exists but cannot take messages now.
     #[error("topic '{topic}' cannot be written to: {cause}")]
     TopicUnusable {
-        /// The topic.
         topic: String,
         /// Why not.
         cause: String,
@@ -77,7 +74,6 @@ pub(crate) enum ProducerError {
         user.as_deref().unwrap_or("NAME")
     )]
     NotPermitted {
-        /// The topic.
         topic: String,
         /// Who was asked.
         brokers: String,
@@ -98,7 +94,6 @@ pub(crate) enum ProducerError {
     /// The broker refused an event for good.
     #[error("an event was not accepted by topic '{topic}': {cause}")]
     Refused {
-        /// The topic.
         topic: String,
         /// Why.
         cause: String,
@@ -106,7 +101,6 @@ pub(crate) enum ProducerError {
     /// Nothing has been acknowledged for so long that the events are left to another session.
     #[error("Kafka at {brokers} has acknowledged nothing for {since_s} s: {cause}")]
     Silent {
-        /// The brokers.
         brokers: String,
         /// How long.
         since_s: u64,

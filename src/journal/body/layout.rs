@@ -20,7 +20,6 @@ pub(crate) struct Layout {
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct TableLayout {
-    /// Its name.
     pub name: String,
     /// What the cluster called this very table, if that was known.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -38,7 +38,6 @@ pub(crate) struct UndoSlice {
 pub(crate) struct Apart {
     /// Its position in the chunk.
     pub key: usize,
-    /// Its table.
     pub table: TableIndex,
     /// Cells of the survivor's to be overwritten that are dated at or after the undo's own time.
     pub ahead: Vec<CellAhead>,
@@ -53,7 +52,6 @@ pub(crate) struct Apart {
 pub(crate) struct KeptCell {
     /// The source, by its index in the group.
     pub source: usize,
-    /// The column.
     pub column: ColumnIndex,
     /// Of a map or set that is not frozen: the elements that stay; all others are given back.
     pub elements: Vec<Bytes>,
@@ -62,7 +60,6 @@ pub(crate) struct KeptCell {
 /// A cell that is dated at or after the undo's own time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct CellAhead {
-    /// The column.
     pub column: ColumnIndex,
     /// Its write time.
     pub t: TimestampUs,
@@ -73,7 +70,6 @@ pub(crate) struct CellAhead {
 pub(crate) struct LeftAlone {
     /// Its position in the chunk.
     pub key: usize,
-    /// Its table.
     pub table: TableIndex,
     /// The index in the group of the pair by which the key came to be merged.
     pub pair: usize,

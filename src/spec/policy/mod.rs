@@ -83,7 +83,6 @@ pub(crate) trait Policy: fmt::Debug + Send + Sync {
 /// A value and when it was written; no time where there is no value.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Dated<'a> {
-    /// The value.
     pub value: &'a Cell,
     /// Its write time; the latest of its elements.
     pub t: Option<TimestampUs>,
