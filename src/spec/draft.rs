@@ -116,12 +116,10 @@ impl<'a> Candidate<'a> {
     /// The columns that get another value than the survivor's.
     fn policies(&self) -> impl Iterator<Item = (String, At<Arc<dyn Policy>>)> {
         let regular = self.live.columns.iter().filter(|column| column.kind == ColumnKind::Regular);
-        let other =
-            regular.filter(|column| column.name != self.account.name).filter_map(|column| {
-                let policy = policy::careful(&column.cql_type)?;
-                Some((column.name.clone(), At::new(policy, 0)))
-            });
-        other
+        regular.filter(|column| column.name != self.account.name).filter_map(|column| {
+            let policy = policy::careful(&column.cql_type)?;
+            Some((column.name.clone(), At::new(policy, 0)))
+        })
     }
 
     fn is_merged(&self) -> bool {
