@@ -7,11 +7,12 @@ use std::panic::AssertUnwindSafe;
 
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
+use strum::VariantArray;
 
 use super::history;
 
 /// A rule of before.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, strum::VariantArray)]
 pub enum Rule {
     /// The lease is taken, and never looked at again.
     NoLease,
@@ -47,31 +48,6 @@ pub enum Rule {
     LateByValue,
 }
 
-use Rule::{
-    ComputedOnce, DeletedAsOfNow, FreshT, JoinedDeletes, LateByValue, NoLease, NoPins, NoReadBack,
-    NoSecondLook, NoVoids, NotDurable, OneBatch, RegisteredLate, Unasked, UndoneInAnyOrder,
-    UnwrittenIsFinished,
-};
-
-pub const RULES: [Rule; 16] = [
-    NoLease,
-    NoSecondLook,
-    RegisteredLate,
-    Unasked,
-    UndoneInAnyOrder,
-    UnwrittenIsFinished,
-    NotDurable,
-    FreshT,
-    DeletedAsOfNow,
-    JoinedDeletes,
-    OneBatch,
-    NoReadBack,
-    NoPins,
-    NoVoids,
-    ComputedOnce,
-    LateByValue,
-];
-
 /// How many histories are enough to find a rule of before.
 const ENOUGH: usize = 5_000;
 /// And how many show one in one of the seeds at least.
@@ -94,7 +70,7 @@ fn found_after(rule: Option<Rule>, seed: u8, histories: usize) -> Option<usize> 
 }
 
 /// Those that few histories show.
-const SOON: [Rule; 4] = [NoLease, RegisteredLate, Unasked, FreshT];
+const SOON: [Rule; 4] = [Rule::NoLease, Rule::RegisteredLate, Rule::Unasked, Rule::FreshT];
 
 #[test]
 fn some_are_found_soon() {
@@ -113,7 +89,7 @@ fn each_is_found_in_nine_of_ten_seeds() {
     let enough = std::env::var("TRIBUTARY_HISTORIES").ok().and_then(|enough| enough.parse().ok());
     let enough = enough.unwrap_or(ENOUGH);
     let mut missed = Vec::new();
-    for rule in RULES.into_iter().map(Some).chain([None]) {
+    for rule in Rule::VARIANTS.iter().copied().map(Some).chain([None]) {
         let name = rule.map_or("None".to_owned(), |rule| format!("{rule:?}"));
         if only.as_ref().is_some_and(|only| *only != name) {
             continue;

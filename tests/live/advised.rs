@@ -12,7 +12,7 @@ use crate::busy::once_free;
 use crate::frames::INVALID;
 use crate::process::{Call, Finished};
 use crate::proxy::{Fate, Proxy};
-use crate::runs::{id, over};
+use crate::runs::id;
 use crate::world::World;
 
 /// One state, with accounts of its own: in a keyspace there is room for many.
@@ -202,7 +202,7 @@ fn killed(stage: &Stage<'_>) -> Met {
 fn late(stage: &Stage<'_>) -> Met {
     let run = stage.merged();
     stage.set("a", "score", "'9'");
-    let verified = over(stage.world, "verify", &run).run();
+    let verified = stage.world.over("verify", &run).run();
     Met { score: Some("9"), ..met(run, &verified) }
 }
 
@@ -210,7 +210,7 @@ fn missing(stage: &Stage<'_>) -> Met {
     let run = stage.merged();
     stage.set("b", "status", "1");
     stage.set("b", "score", "'9'");
-    let verified = over(stage.world, "verify", &run).run().exits(4);
+    let verified = stage.world.over("verify", &run).run().exits(4);
     // Whoever takes it back leaves what was changed, and gives a its value.
     Met { score: Some("9"), ..met(run, &verified) }
 }
@@ -218,7 +218,7 @@ fn missing(stage: &Stage<'_>) -> Met {
 fn disputed(stage: &Stage<'_>) -> Met {
     let run = stage.merged();
     stage.set("b", "progress", "120");
-    let undone = over(stage.world, "undo", &run).run().exits(4);
+    let undone = stage.world.over("undo", &run).run().exits(4);
     let met = Met { progress: 120, ..met(run, &undone) };
     assert_eq!(met.commands, stage.listed(&met.run));
     met
@@ -226,7 +226,7 @@ fn disputed(stage: &Stage<'_>) -> Met {
 
 fn half_undone(stage: &Stage<'_>) -> Met {
     let run = stage.merged();
-    dies(stage, over(stage.world, "undo", &run), "given-back");
+    dies(stage, stage.world.over("undo", &run), "given-back");
     Met { commands: stage.listed(&run), run, progress: 100, score: None }
 }
 
@@ -234,7 +234,7 @@ fn some_half_undone(stage: &Stage<'_>) -> Met {
     let (run, call) = stage.apply("x,y a,b");
     call.run().exits(0);
     let some = stage.pairs("x,y");
-    dies(stage, over(stage.world, "undo", &run).with("--pairs", some), "undone");
+    dies(stage, stage.world.over("undo", &run).with("--pairs", some), "undone");
     Met { commands: stage.listed(&run), run, progress: 100, score: None }
 }
 
@@ -242,7 +242,7 @@ fn refused(stage: &Stage<'_>) -> Met {
     let run = stage.merged();
     let (_, second) = stage.apply("b,c");
     second.run().exits(0);
-    met(run.clone(), &over(stage.world, "undo", &run).run().exits(4))
+    met(run.clone(), &stage.world.over("undo", &run).run().exits(4))
 }
 
 type Build = fn(&mut Stage<'_>) -> Met;
@@ -374,7 +374,7 @@ fn a_lost_run_is_undone_and_nothing_else() {
     call.run().exits(3);
     crate::runs::assert_rejected(&other, &["lost-run"], &id(&met.run));
     for command in ["resume", "verify"] {
-        let call = over(&world, command, &met.run);
+        let call = world.over(command, &met.run);
         let call = if command == "verify" { call.flag("--repair") } else { call };
         let refused = call.run().exits(1).names("was declared lost");
         let undo = after(&refused.stderr, "half merged: ");

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::process::{Call, Finished};
-use crate::runs::{assert_rows, id, over, pairs, world};
+use crate::runs::{assert_rows, begins, id, pairs, world};
 
 /// Once the lease of a process that was killed has ended.
 pub(crate) fn once_free(call: impl Fn() -> Call) -> Finished {
@@ -21,9 +21,7 @@ pub(crate) fn once_free(call: impl Fn() -> Call) -> Finished {
 #[test]
 fn who_is_kept_out_by_a_lease_is_told_by_whom() {
     let world = world("busy_lease");
-    let r1 = world.run_dir();
-    let slow = world.apply(&pairs(&world, "a,b"), &r1).with("--settle", "3s").start();
-    crate::stops::wait_until("the first run is there", || r1.join("run.json").exists());
+    let (r1, slow) = begins(&world, "a,b");
     let kept_out = world.apply(&pairs(&world, "b,c"), &world.run_dir()).run().exits(1);
     let json = kept_out.json();
     assert_eq!((&json["busy"]["run"], &json["exit_code"]), (&json!(id(&r1)), &json!(1)));
@@ -51,7 +49,7 @@ fn groups_that_other_runs_stand_in_the_way_of_have_not_failed() {
     let call = world.apply(&pairs(&world, "q,s"), &r3).environment("TRIBUTARY_LEASE", "1");
     call.environment("TRIBUTARY_FAILPOINT", "copied").run().was_killed();
 
-    let rest = || over(&world, "resume", &r1).with("--limit", "all");
+    let rest = || world.over("resume", &r1).with("--limit", "all");
     let groups = |finished: &Finished| {
         let json = finished.json();
         assert_eq!(json["adds_up"], true, "{finished}");
@@ -69,7 +67,7 @@ fn groups_that_other_runs_stand_in_the_way_of_have_not_failed() {
     assert!(failures.contains("x,y,3,\"merged-earlier: "), "{failures}");
     assert!(failures.contains("p,q,4,busy: "), "{failures}");
 
-    over(&world, "resume", &r3).run().exits(0);
+    world.over("resume", &r3).run().exits(0);
     // q went on now, and with that r1 has an end.
     let over_now = rest().run().exits(3);
     assert_eq!(groups(&over_now), [Some(1), Some(0), Some(2)], "{over_now}");
@@ -82,6 +80,6 @@ fn groups_that_other_runs_stand_in_the_way_of_have_not_failed() {
     let content = [("b", json!(100), Value::Null), ("s", json!(7), Value::Null)];
     assert_rows(&world, &content, &["b"]);
     // When that is taken back, the accounts are here again.
-    over(&world, "undo", &r3).run().exits(0);
+    world.over("undo", &r3).run().exits(0);
     assert_eq!(groups(&rest().run().exits(3)), [Some(2), Some(0), Some(1)]);
 }

@@ -1,10 +1,7 @@
 //! Entries of maps by a policy of their own, and dates that are text.
 
-use std::path::Path;
-
 use serde_json::{Value, json};
 
-use crate::process::Call;
 use crate::world::World;
 
 const SPEC: &str = r#"
@@ -54,7 +51,7 @@ fn each_entry_and_each_date_goes_by_itself() {
     cql(
         "UPDATE KS.progress SET best = best + {'a': 1, 'b': 7} WHERE userid = 'old' AND course = 'k'",
     );
-    let over = |command: &str| over(&world, command, &run);
+    let over = |command: &str| world.over(command, &run);
     over("resume").run().exits(0);
     assert_eq!(seen(), (row(json!({"a": 3, "b": 7, "c": 0})), None));
     over("verify").run().exits(0);
@@ -62,10 +59,4 @@ fn each_entry_and_each_date_goes_by_itself() {
     let (survivor, source) = seen();
     assert_eq!(survivor, before.0);
     assert_eq!(source.expect("it is back")[1], json!({"a": 1, "b": 7, "c": 0}));
-}
-
-fn over(world: &World, command: &str, run: &Path) -> Call {
-    Call::new(&[command, run.to_str().expect("the tests use UTF-8")])
-        .with("--hosts", &world.addresses.hosts)
-        .flag("--json")
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use crate::process::Call;
-use crate::runs::{assert_rows, id, over, pairs, world};
+use crate::runs::{assert_rows, id, pairs, world};
 use crate::world::World;
 
 fn forget(world: &World, account: &str, runs: &[&Path]) -> Call {
@@ -44,7 +44,7 @@ fn an_account_is_erased_and_what_was_merged_beside_it_stays() {
     world.apply(&list, &r1).run().exits(0);
     let r2 = world.run_dir();
     world.apply(&pairs(&world, "x,z"), &r2).run().exits(0);
-    over(&world, "verify", &r1).run();
+    world.over("verify", &r1).run();
     assert!(!naming(&r1, gone).is_empty());
 
     // A run that is not over needs it.
@@ -54,7 +54,7 @@ fn an_account_is_erased_and_what_was_merged_beside_it_stays() {
     let refused = crate::busy::once_free(|| forget(&world, "z", &[]));
     refused.exits(1).names("has not ended with the account").names(&id(&open));
     forget(&world, "z", &[&open]).run().exits(1).names("is not over");
-    over(&world, "resume", &open).run().exits(0);
+    world.over("resume", &open).run().exits(0);
 
     let erased = forget(&world, gone, &[&r1]).run().exits(0).json();
     assert_eq!(erased["register_rows"], 1, "{erased:#}");
@@ -72,10 +72,10 @@ fn an_account_is_erased_and_what_was_merged_beside_it_stays() {
     assert_eq!(survivor["still_in"][0]["run"], id(&r2), "{survivor:#}");
     assert_eq!(survivor["still_in"][0]["run_dir"], json!(r2), "{survivor:#}");
 
-    let verified = over(&world, "verify", &r1).run().exits(3).json();
+    let verified = world.over("verify", &r1).run().exits(3).json();
     assert_eq!((&verified["groups"]["compared"], &verified["differences"]), (&json!(1), &json!(0)));
-    over(&world, "resume", &r1).run().exits(1).names("was forgotten");
-    over(&world, "undo", &r1).run().exits(0);
+    world.over("resume", &r1).run().exits(1).names("was forgotten");
+    world.over("undo", &r1).run().exits(0);
     let row = |user: &'static str, progress: u32, score: Value| (user, json!(progress), score);
     let a = row("a", 100, Value::Null);
     let (last, other) = (json!(format!("secret-of-{gone}")), json!(format!("secret-of-{kept}")));

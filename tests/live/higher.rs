@@ -2,7 +2,6 @@
 
 use serde_json::Value;
 
-use crate::process::Call;
 use crate::world::World;
 
 const PRESET: &str = include_str!("../../src/spec/course-batch.toml");
@@ -48,12 +47,7 @@ fn a_finished_enrolment_survives_one_that_was_begun() {
     apply.environment("TRIBUTARY_FAILPOINT", "batch:1").run().was_killed();
     world.resume(&run).run().exits(0);
     assert_eq!(seen(), expected);
-    let over = |command: &str| {
-        Call::new(&[command, run.to_str().expect("the tests use UTF-8")])
-            .with("--hosts", &world.addresses.hosts)
-            .with("--brokers", &world.addresses.brokers)
-            .flag("--json")
-    };
+    let over = |command: &str| world.over(command, &run);
     over("verify").run().exits(0);
     over("undo").run().exits(0);
     assert_eq!(seen(), before);

@@ -2,7 +2,6 @@
 
 use serde_json::Value;
 
-use crate::process::Call;
 use crate::world::World;
 
 /// The certificates of enrolments, by account and batch.
@@ -51,12 +50,7 @@ fn certificates_move_with_their_enrolments_and_none_doubles() {
     world.resume(&run).environment("TRIBUTARY_FAILPOINT", "finished:1").run().was_killed();
     world.resume(&run).run().exits(0);
     assert_eq!(certificates(&world), expected);
-    let over = |command: &str| {
-        Call::new(&[command, run.to_str().expect("the tests use UTF-8")])
-            .with("--hosts", &world.addresses.hosts)
-            .with("--brokers", &world.addresses.brokers)
-            .flag("--json")
-    };
+    let over = |command: &str| world.over(command, &run);
     over("verify").run().exits(0);
     over("undo").environment("TRIBUTARY_FAILPOINT", "given-back:1").run().was_killed();
     over("undo").run().exits(0);

@@ -7,7 +7,7 @@ use std::process::Command;
 use serde_json::{Value, json};
 
 use crate::process::{Call, Finished, Running};
-use crate::runs::{assert_rejected, assert_rows, id, over, pairs};
+use crate::runs::{assert_rejected, assert_rows, id, pairs};
 use crate::stops::{self, wait_until};
 use crate::world::{World, to_csv};
 
@@ -63,7 +63,7 @@ fn what_was_suspended_behind_its_look_deletes_nothing() {
     let of_a = "SELECT progress FROM content_consumption WHERE userid = 'a'";
     assert_eq!(world.rows(of_a), [[Some(json!(100))]]);
     let r1 = r2.with_file_name("run-0");
-    over(&world, "resume", &r1).run().exits(0);
+    world.over("resume", &r1).run().exits(0);
     let all = [("b", json!(100), Value::Null), ("b", json!(7), Value::Null)];
     assert_rows(&world, &all, &["b"]);
 }
@@ -129,7 +129,7 @@ fn an_older_copy_of_a_run_directory_is_not_gone_on_with() {
     world.resume(&run).with("--limit", "all").run().exits(0);
     world.assert_tables(&expected.tables);
     let refused = |command: &str| {
-        let refused = over(&world, command, &older).run().exits(1);
+        let refused = world.over(command, &older).run().exits(1);
         refused.names("is an older copy").names(&run.display().to_string());
     };
     refused("resume");
@@ -138,9 +138,9 @@ fn an_older_copy_of_a_run_directory_is_not_gone_on_with() {
     // A copy that is as new is as good: nothing says which of the two is meant.
     let newer = world.path("newer");
     copy(&run, &newer);
-    over(&world, "undo", &newer).run().exits(0);
+    world.over("undo", &newer).run().exits(0);
     world.assert_tables(&before);
-    over(&world, "resume", &run).run().exits(1).names("is an older copy");
+    world.over("resume", &run).run().exits(1).names("is an older copy");
     world.assert_tables(&before);
 }
 
@@ -177,7 +177,7 @@ fn a_run_directory_that_was_cut_off_is_not_gone_on_with() {
         copy(&run, &cut);
         let file = std::fs::File::options().write(true).open(cut.join(name));
         file.expect("it is there").set_len(length).expect("it can be cut off");
-        let call: Call = over(&world, "resume", &cut);
+        let call: Call = world.over("resume", &cut);
         call.run().exits(1).names(name).names(says);
         std::fs::remove_dir_all(cut).expect("it is there");
     }

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::process::{Call, Finished};
-use crate::runs::{assert_rejected, assert_rows, id, over, pairs, world};
+use crate::runs::{assert_rejected, assert_rows, begins, id, pairs, world};
 use crate::world::World;
 
 fn runs(world: &World, words: &[&str]) -> Call {
@@ -60,7 +60,7 @@ fn who_became_whom_stays_when_old_runs_are_pruned() {
     let r1 = apply("a,b", 0);
     let r2 = apply("b,c", 0);
     let undone = apply("x,y", 0);
-    over(&world, "undo", &undone).run().exits(0);
+    world.over("undo", &undone).run().exits(0);
     let closed = apply("p,q", 0);
     runs(&world, &["close", &id(&closed)]).without("--json").run().exits(0);
     let lost = apply("l,m", 0);
@@ -97,14 +97,14 @@ fn who_became_whom_stays_when_old_runs_are_pruned() {
     let forgotten = |finished: Finished| {
         finished.exits(1).names("has forgotten run").names("tributary apply");
     };
-    forgotten(over(&world, "resume", &r1).run());
-    forgotten(over(&world, "undo", &r2).run());
-    forgotten(over(&world, "verify", &r1).flag("--repair").run());
-    over(&world, "verify", &r1).run().exits(0);
+    forgotten(world.over("resume", &r1).run());
+    forgotten(world.over("undo", &r2).run());
+    forgotten(world.over("verify", &r1).flag("--repair").run());
+    world.over("verify", &r1).run().exits(0);
     // Planning goes by who became whom, and what was undone or closed stands in nobody's way.
     let rejected = apply("d,a b,x c,e y,x q,p", 3);
     assert_rejected(&rejected, &["cycle", "ambiguous-earlier", "ambiguous-earlier"], &ids[0]);
-    over(&world, "undo", &recent).run().exits(0);
+    world.over("undo", &recent).run().exits(0);
     assert_rows(&world, &[("c", json!(100), Value::Null)], &["c"]);
     assert_eq!(prune(&world).run().exits(0).json()["pruned"], json!([]));
 }
@@ -128,14 +128,12 @@ fn what_is_not_over_is_not_pruned() {
     let text = prune(&world).without("--json").run().exits(0).stdout;
     assert!(text.contains(&first) && text.contains(&second), "{text}");
 
-    let r3 = world.run_dir();
-    let slow = world.apply(&pairs(&world, "p,q"), &r3).with("--settle", "3s").start();
-    crate::stops::wait_until("the run is there", || r3.join("run.json").exists());
+    let (r3, slow) = begins(&world, "p,q");
     prune(&world).run().exits(1).names("is being worked on by run").names(&id(&r3));
     slow.wait().exits(0);
     runs(&world, &["prune"]).run().exits(2).names("--older-than is missing");
     // In its order everything can still be undone.
-    over(&world, "undo", &r2).run().exits(0);
-    over(&world, "undo", &r1).run().exits(0);
+    world.over("undo", &r2).run().exits(0);
+    world.over("undo", &r1).run().exits(0);
     assert_rows(&world, &[("a", json!(100), Value::Null)], &["a"]);
 }

@@ -1,21 +1,13 @@
 //! A table that is restored from a snapshot of before a run: its rows are back at their old places, and what the run left
 //! there is gone.
 
-use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::data::{self, Data};
 use crate::model::{self, Outcome, Tables};
-use crate::process::Call;
 use crate::world::{World, to_csv};
 
 const PAIRS: usize = 20;
-
-fn over(world: &World, command: &str, run: &Path) -> Call {
-    Call::new(&[command, run.to_str().expect("the tests use UTF-8")])
-        .with("--hosts", &world.addresses.hosts)
-        .flag("--json")
-}
 
 /// A run of which one table is restored; with the rows of before it, and what the run made of them.
 fn restored(name: &str) -> (World, std::path::PathBuf, Tables, Outcome) {
@@ -48,7 +40,7 @@ fn restored(name: &str) -> (World, std::path::PathBuf, Tables, Outcome) {
 #[test]
 fn resume_merges_what_a_restore_brought_back() {
     let (world, run, before, expected) = restored("restored");
-    let verified = over(&world, "verify", &run).run().exits(4).json();
+    let verified = world.over("verify", &run).run().exits(4).json();
     assert_eq!(verified["truncated"][0]["table"], "content_consumption");
     let advice = verified["advice"].to_string();
     assert!(
@@ -56,19 +48,19 @@ fn resume_merges_what_a_restore_brought_back() {
         "{advice}"
     );
     assert!(!advice.contains("--repair"), "{advice}");
-    let repair = over(&world, "verify", &run).flag("--repair").run().exits(1);
+    let repair = world.over("verify", &run).flag("--repair").run().exits(1);
     repair.names("was truncated at").names("Nothing was written");
     let resumed = world.resume(&run).run().exits(0).json();
     assert_eq!(resumed["swept"]["rows"], 2 * PAIRS);
     world.assert_tables(&expected.tables);
-    over(&world, "verify", &run).run().exits(0);
-    over(&world, "undo", &run).run().exits(0);
+    world.over("verify", &run).run().exits(0);
+    world.over("undo", &run).run().exits(0);
     world.assert_tables(&before);
 }
 
 #[test]
 fn undo_takes_back_what_was_not_restored() {
     let (world, run, before, _) = restored("restored_undone");
-    over(&world, "undo", &run).run().exits(0);
+    world.over("undo", &run).run().exits(0);
     world.assert_tables(&before);
 }

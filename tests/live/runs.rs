@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use crate::process::{Call, Finished, rejects};
+use crate::process::{Call, Finished, Running, rejects};
 use crate::world::World;
 
 const KEY: &str = "contentid = 'do1' AND batchid = 'b1' AND courseid = 'c1'";
@@ -37,10 +37,12 @@ fn apply(world: &World, list: &str) -> (PathBuf, Finished) {
     (run, finished)
 }
 
-pub(crate) fn over(world: &World, command: &str, run: &Path) -> Call {
-    Call::new(&[command, run.to_str().expect("the tests use UTF-8")])
-        .with("--hosts", &world.addresses.hosts)
-        .flag("--json")
+/// Begins to apply pairs, and takes its time; gives the run directory, which is there, with the process.
+pub(crate) fn begins(world: &World, list: &str) -> (PathBuf, Running) {
+    let run = world.run_dir();
+    let slow = world.apply(&pairs(world, list), &run).with("--settle", "3s").start();
+    crate::stops::wait_until("the run is there", || run.join("run.json").exists());
+    (run, slow)
 }
 
 /// Who has a content row, with its progress and score, and who is enrolled.
@@ -86,10 +88,10 @@ fn what_was_merged_is_not_merged_back() {
     let (r2, back) = apply(&world, "b,a");
     back.exits(3);
     assert_rejected(&r2, &["cycle"], &id(&r1));
-    over(&world, "resume", &r1).run().exits(0);
+    world.over("resume", &r1).run().exits(0);
     assert_rows(&world, &[("b", json!(100), Value::Null)], &["b"]);
     // Its plan is made again without the pair.
-    over(&world, "resume", &r2).run().exits(3);
+    world.over("resume", &r2).run().exits(3);
     assert_rows(&world, &[("b", json!(100), Value::Null)], &["b"]);
 }
 
@@ -103,7 +105,7 @@ fn accounts_of_a_run_that_was_stopped_are_busy() {
     // Its lease has not ended yet, and nobody has it any more.
     let (_, leased) = apply(&world, "b,c");
     leased.exits(1).names("is being worked on by run").names(&id(&r1));
-    over(&world, "verify", &r1).run();
+    world.over("verify", &r1).run();
     let took = std::time::Instant::now();
     let (r2, busy) = loop {
         let (r2, busy) = apply(&world, "b,c d,e");
@@ -115,7 +117,7 @@ fn accounts_of_a_run_that_was_stopped_are_busy() {
     };
     busy.exits(3);
     assert_rejected(&r2, &["busy"], &id(&r1));
-    over(&world, "resume", &r1).run().exits(0);
+    world.over("resume", &r1).run().exits(0);
     assert_rows(&world, &[("b", json!(100), Value::Null)], &["b"]);
     // What is rejected is fed in again.
     let r3 = world.run_dir();
@@ -133,12 +135,12 @@ fn what_was_merged_on_is_not_missed() {
     world.cql(&format!(
         "UPDATE content_consumption SET progress = 120 WHERE userid = 'c' AND {KEY}"
     ));
-    for call in [over(&world, "verify", &r1), over(&world, "verify", &r1).flag("--repair")] {
+    for call in [world.over("verify", &r1), world.over("verify", &r1).flag("--repair")] {
         let verified = call.run().exits(0).json();
         assert_eq!(verified["differences"], 0, "{verified}");
         assert_eq!(verified["groups"]["not_done"]["merged-on"], 1, "{verified}");
     }
-    over(&world, "resume", &r1).run().exits(0);
+    world.over("resume", &r1).run().exits(0);
     assert_rows(&world, &[("c", json!(120), Value::Null)], &["c"]);
 }
 
@@ -151,16 +153,16 @@ fn the_later_run_is_taken_back_first() {
     let (r2, second) = apply(&world, "b,c");
     second.exits(0);
     for force in [false, true] {
-        let call = over(&world, "undo", &r1);
+        let call = world.over("undo", &r1);
         let call = if force { call.flag("--force") } else { call };
         let refused = call.run().exits(4).json();
         assert_eq!(refused["groups"]["refused"], 1, "{refused}");
         assert_eq!(refused["first"], json!([format!("tributary undo {}", r2.display())]));
         assert_rows(&world, &[("c", json!(100), Value::Null)], &["c"]);
     }
-    over(&world, "undo", &r2).run().exits(0);
+    world.over("undo", &r2).run().exits(0);
     assert_rows(&world, &[("b", json!(100), Value::Null)], &["b"]);
-    over(&world, "undo", &r1).run().exits(0);
+    world.over("undo", &r1).run().exits(0);
     assert_rows(&world, &[("a", json!(100), Value::Null)], &["a"]);
     // Both are gone from the history of these accounts.
     apply(&world, "b,a").1.exits(0);
@@ -229,16 +231,16 @@ fn targets_are_followed_to_where_they_are_now() {
     assert_rejected(&r3, &["cycle"], &id(&r1));
     // Groups are built: what a target is from now on is nothing to this run.
     apply(&world, "s,t").1.exits(0);
-    let resumed = over(&world, "resume", &r3).with("--limit", "all").run().exits(3);
+    let resumed = world.over("resume", &r3).with("--limit", "all").run().exits(3);
     names_it(&resumed);
     assert_eq!(resumed.json()["groups"]["done"], 1, "{resumed}");
-    over(&world, "verify", &r3).run();
+    world.over("verify", &r3).run();
     let of = |user: &'static str, progress: u32| (user, json!(progress), Value::Null);
     assert_rows(&world, &[of("c", 100), of("c", 7), of("c", 8), of("q", 9)], &["c"]);
 
     // Pairs are named as the list has them.
     let wrong = pairs(&world, "x,a y,b");
-    over(&world, "undo", &r3).with("--pairs", &wrong).run().exits(0);
+    world.over("undo", &r3).with("--pairs", &wrong).run().exits(0);
     assert_rows(&world, &[of("c", 100), of("q", 9), of("x", 7), of("y", 8)], &["c"]);
 }
 
@@ -275,7 +277,7 @@ fn an_account_is_followed_through_all_runs_by_the_register() {
         step("c", &ids[1], None),
     ];
     assert_eq!(went, expected.each_ref().map(|step| step.each_ref()), "{json:#}");
-    over(&world, "undo", &r2).run().exits(0);
+    world.over("undo", &r2).run().exits(0);
     let json = lookup("a").flag("--json").run().exits(0).json();
     assert_eq!(json["now"], "b", "{json:#}");
     let nobody = lookup("nobody").run().exits(1);
@@ -292,9 +294,7 @@ fn an_account_is_followed_through_all_runs_by_the_register() {
 #[test]
 fn two_runs_at_once_are_refused() {
     let world = world("runs_lease");
-    let r1 = world.run_dir();
-    let slow = world.apply(&pairs(&world, "a,b"), &r1).with("--settle", "3s").start();
-    crate::stops::wait_until("the first run is there", || r1.join("run.json").exists());
+    let (r1, slow) = begins(&world, "a,b");
     let (_, refused) = apply(&world, "b,a");
     refused.exits(1).names(&id(&r1)).names("two runs at once");
     slow.wait().exits(0);
@@ -312,7 +312,7 @@ fn a_late_row_of_an_account_that_went_on_is_listed() {
     first.exits(0);
     world.cql(&format!("UPDATE content_consumption SET score = '9' WHERE userid = 'a' AND {KEY}"));
     apply(&world, "b,c").1.exits(0);
-    over(&world, "resume", &r1).run().exits(3);
+    world.over("resume", &r1).run().exits(3);
     let late = ("a", Value::Null, json!("9"));
     assert_rows(&world, &[late, ("c", json!(100), Value::Null)], &["c"]);
     let listed = std::fs::read_to_string(r1.join("sweep.csv")).expect("it is there");
@@ -330,8 +330,8 @@ fn the_rest_of_a_run_goes_on_when_some_pairs_are_taken_back() {
     let (r1, first) = apply(&world, "a,b x,y");
     first.exits(0);
     let some = pairs(&world, "a,b");
-    over(&world, "undo", &r1).with("--pairs", &some).run().exits(0);
+    world.over("undo", &r1).with("--pairs", &some).run().exits(0);
     world.cql(&format!("UPDATE content_consumption SET score = '9' WHERE userid = 'x' AND {KEY}"));
-    over(&world, "resume", &r1).run().exits(0);
+    world.over("resume", &r1).run().exits(0);
     assert_rows(&world, &[("a", json!(100), Value::Null), ("y", json!(7), json!("9"))], &["a"]);
 }

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::process::{Call, Finished};
-use crate::runs::{over, pairs, world};
+use crate::runs::{pairs, world};
 use crate::world::World;
 
 fn inspect(world: &World) -> Value {
@@ -66,9 +66,9 @@ fn tables_that_drop_their_tombstones_early_are_refused_unless_accepted() {
     assert!(from.as_str() < until.as_str(), "{from} {until}");
     // What was begun can be ended, whatever the table is by now.
     gc_grace(0);
-    refused(over(&world, "resume", &run).run()).names("--min-gc-grace none");
-    over(&world, "resume", &run).with("--min-gc-grace", "none").run().exits(0);
-    over(&world, "verify", &run).run().exits(0);
-    over(&world, "undo", &run).run().exits(0);
+    refused(world.over("resume", &run).run()).names("--min-gc-grace none");
+    world.over("resume", &run).with("--min-gc-grace", "none").run().exits(0);
+    world.over("verify", &run).run().exits(0);
+    world.over("undo", &run).run().exits(0);
     world.assert_tables(&before);
 }

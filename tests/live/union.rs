@@ -1,10 +1,7 @@
 //! Sets and maps of which the survivor gets the elements of both accounts.
 
-use std::path::Path;
-
 use serde_json::{Value, json};
 
-use crate::process::Call;
 use crate::world::World;
 
 const SPEC: &str = r#"
@@ -64,7 +61,7 @@ pub(crate) fn elements_of_both(world: &World) {
     let notes = json!({"k": 1, "l": 3});
     assert_eq!(seen(), [vec![json!("new"), all.clone(), notes], vec![json!("new"), all]]);
 
-    let over = |command: &str| over(world, command, &run);
+    let over = |command: &str| world.over(command, &run);
     over("verify").run().exits(0);
     // Later elements of the source join the others; the survivor's entries stay.
     cql("UPDATE KS.cards SET tags = tags + {'d'}, notes = notes + {'k': 9, 'm': 4} \
@@ -85,10 +82,4 @@ pub(crate) fn elements_of_both(world: &World) {
         rows.iter().filter(|row| row[0] == "new").cloned().collect::<Vec<_>>()
     };
     assert_eq!(of_survivor(&undone), of_survivor(&before));
-}
-
-fn over(world: &World, command: &str, run: &Path) -> Call {
-    Call::new(&[command, run.to_str().expect("the tests use UTF-8")])
-        .with("--hosts", &world.addresses.hosts)
-        .flag("--json")
 }

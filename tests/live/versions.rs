@@ -39,12 +39,6 @@ impl Older {
     }
 }
 
-fn over(world: &World, command: &str, run: &Path) -> Call {
-    Call::new(&[command, run.to_str().expect("the tests use UTF-8")])
-        .with("--hosts", &world.addresses.hosts)
-        .flag("--json")
-}
-
 /// The lines of a CSV file of the run by a column.
 fn lines(run: &Path, file: &str, by: &str) -> BTreeMap<String, BTreeMap<String, String>> {
     let mut reader = csv::Reader::from_path(run.join(file)).expect("there is such a file");
@@ -111,7 +105,7 @@ fn merged_resumed_verified_and_taken_back(older: &Older) {
     let untold = merged.json()["untold"].clone();
     assert_eq!(untold.is_null(), older.tells_elements, "{untold}");
 
-    let verified = over(&world, "verify", &run).run().exits(0);
+    let verified = world.over("verify", &run).run().exits(0);
     assert_eq!(verified.json()["differences"], 0, "{verified}");
     let group = &expected.plan.groups[0];
     let lookup = Call::new(&["lookup", &group.sources[0], run.to_str().expect("UTF-8")]);
@@ -122,8 +116,8 @@ fn merged_resumed_verified_and_taken_back(older: &Older) {
     let id = run.file_name().and_then(|name| name.to_str()).expect("a run has a name");
     assert!(runs.to_string().contains(&world.keyspace) || runs.to_string().contains(id), "{runs}");
 
-    over(&world, "undo", &run).environment("TRIBUTARY_FAILPOINT", "batch:5").run().was_killed();
-    over(&world, "undo", &run).run().exits(0);
+    world.over("undo", &run).environment("TRIBUTARY_FAILPOINT", "batch:5").run().was_killed();
+    world.over("undo", &run).run().exits(0);
     world.assert_tables(&before);
 }
 
@@ -157,7 +151,7 @@ fn late_elements_are_taken_or_listed(older: &Older) {
     set("changed-to", "contentstatus['old'] = 6");
     set("again-from", "contentstatus['new'] = 1");
 
-    let swept = over(&world, "resume", &run).run();
+    let swept = world.over("resume", &run).run();
     let maps = |account: &str| {
         let tables = world.dump();
         let row = tables.user_courses.get(&("b".to_owned(), account.to_owned()));
@@ -182,7 +176,7 @@ fn late_elements_are_taken_or_listed(older: &Older) {
     assert_eq!(left.keys().collect::<Vec<_>>(), ["both-from", "gone-from"], "{left:?}");
     assert!(left["both-from"]["reason"].starts_with("contentstatus[old] changed"), "{left:?}");
     // Whoever looks again tells it again, and nothing else happens.
-    let again = over(&world, "resume", &run).run().exits(3);
+    let again = world.over("resume", &run).run().exits(3);
     let rows = |report: &Finished| report.json()["swept"]["rows"].as_u64();
     assert!(rows(&swept) >= Some(4) && rows(&again) == Some(0), "{again}");
     assert_eq!(lines(&run, "sweep.csv", "from").len(), 2);
@@ -197,19 +191,19 @@ fn undated_is_settled_by_a_repair(world: &World, run: &Path) {
         tables.iter().filter_map(|table| table[kind].as_u64()).sum::<u64>()
     };
     let before = world.dump();
-    let verified = over(world, "verify", run).run().exits(4);
+    let verified = world.over("verify", run).run().exits(4);
     assert_eq!(count(&verified, "undated"), 3, "{verified}");
     let said = lines(run, "diff.csv", "account");
     assert_eq!(said["changed-to"]["verdict"], "undated", "{said:?}");
     assert_eq!(said["changed-to"]["column"], "contentstatus[old]");
     // What is written at the times of the run can win over nothing that is later.
-    let repaired = over(world, "verify", run).flag("--repair").run().exits(0);
+    let repaired = world.over("verify", run).flag("--repair").run().exits(0);
     assert_eq!((count(&repaired, "undated"), count(&repaired, "repaired")), (0, 0), "{repaired}");
     assert_eq!(count(&repaired, "changed_since"), 3, "{repaired}");
     world.assert_tables(&before);
 
     // What changed since is a conflict, told by its value; the others go back.
-    let conflicts = over(world, "undo", run).run().exits(4);
+    let conflicts = world.over("undo", run).run().exits(4);
     assert!(conflicts.json()["conflicts"].as_u64() > Some(0), "{conflicts}");
     let row = world.dump().user_courses[&("b".to_owned(), "taken-from".to_owned())].clone();
     assert_eq!(row["contentstatus"], json!({"old": 3, "kept": 1, "new": 2}), "as it was");

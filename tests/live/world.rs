@@ -196,7 +196,12 @@ impl World {
 
     /// `resume`: the settings are those of the run, but for the hosts (tests take a proxy away).
     pub(crate) fn resume(&self, run: &Path) -> Call {
-        Call::new(&["resume", run.to_str().expect("the tests use UTF-8")])
+        self.over("resume", run)
+    }
+
+    /// A command over a run, by its settings.
+    pub(crate) fn over(&self, command: &str, run: &Path) -> Call {
+        Call::new(&[command, run.to_str().expect("the tests use UTF-8")])
             .with("--hosts", &self.addresses.hosts)
             .flag("--json")
     }
