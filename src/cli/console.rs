@@ -1,6 +1,5 @@
 //! How a command meets its operator.
 
-use anyhow::Context;
 use tokio::sync::watch;
 
 use super::again::Again;
@@ -44,8 +43,6 @@ impl Console {
 
     /// Prints a report, for people or for machines.
     pub(super) fn report(&self, report: &Rendered, json: bool) -> Result<(), Failure> {
-        let text = if json { &report.json } else { &report.text };
-        let printed = self.terminal.print(text).context("cannot write to standard output");
-        printed.map_err(Failure::failed)
+        self.terminal.report(report, json)
     }
 }

@@ -3,10 +3,11 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, anyhow};
+use anyhow::anyhow;
 
 use super::identity;
-use super::register::{end_of, report_lease, state_of};
+use super::lookup::check_account;
+use super::register::{end_of, state_of, whereabouts};
 use super::trace::spellings;
 use super::{Exit, Failure, Lease, Terminal};
 use crate::advice::Advice;
@@ -14,7 +15,7 @@ use crate::cluster::{Cluster, ClusterRegister, ClusterSettings};
 use crate::journal::{Journal, SqliteJournal};
 use crate::model::AccountId;
 use crate::moment::Moment;
-use crate::register::{Archive, Lineage, Run, RunState, Standing};
+use crate::register::{Archive, Lineage, RunState, Standing};
 use crate::report::{ErasedRun, Forgotten, Rendered, StillNamed};
 use crate::run::{RunDir, RunId, files};
 
@@ -37,9 +38,7 @@ pub(super) async fn run(
     json: bool,
     terminal: &Terminal,
 ) -> Result<Exit, Failure> {
-    if account.is_empty() {
-        return Err(Failure::unusable(anyhow!("ACCOUNT: '' is not an account")));
-    }
+    check_account(account)?;
     let spellings = spellings(account);
     let opened = runs.iter().map(|run| open(run, settings, &spellings));
     let opened = opened.collect::<Result<Vec<_>, _>>()?;
@@ -47,11 +46,7 @@ pub(super) async fn run(
     if let Some(name) = &settings.register {
         let cluster = Cluster::connect(settings.clone()).await?;
         let (lease, own) = (Lease::default(), format!("forget-{}", RunId::new(Moment::now())));
-        let register = lease.take(&cluster, name, &own).await.inspect_err(|failure| {
-            if json {
-                report_lease(failure, terminal);
-            }
-        })?;
+        let register = lease.take(&cluster, name, &own).await?;
         let erased = erase_in(&register, &spellings, &opened, &mut forgotten).await;
         lease.release().await;
         erased?;
@@ -71,8 +66,7 @@ pub(super) async fn run(
         });
     }
     let report = Rendered::of(&forgotten).map_err(Failure::failed)?;
-    let printed = terminal.print(if json { &report.json } else { &report.text });
-    printed.context("cannot write to standard output").map_err(Failure::failed)?;
+    terminal.report(&report, json)?;
     Ok(Exit::Done)
 }
 
@@ -128,12 +122,8 @@ async fn erase_in(
     forgotten.register_rows = Some(rows);
     for run in runs.iter().filter(|run| !opened.iter().any(|opened| opened.run == **run)) {
         let known = reader.known_run(run).await.map_err(Failure::failed)?;
-        let at = known.as_ref().map(Run::host_and_dir);
-        forgotten.still_in.push(StillNamed {
-            run: run.clone(),
-            host: at.map(|(host, _)| host.to_owned()),
-            run_dir: at.map(|(_, dir)| PathBuf::from(dir)),
-        });
+        let (host, run_dir) = whereabouts(known.as_ref());
+        forgotten.still_in.push(StillNamed { run: run.clone(), host, run_dir });
     }
     Ok(())
 }

@@ -21,9 +21,7 @@ pub(super) fn run(
     json: bool,
     terminal: &Terminal,
 ) -> Result<Exit, Failure> {
-    if account.is_empty() {
-        return Err(Failure::unusable(anyhow!("ACCOUNT: '' is not an account")));
-    }
+    check_account(account)?;
     let root = path.unwrap_or(Path::new(RUNS));
     let mut lookup = Lookup::new(account);
     for path in runs(root)? {
@@ -54,6 +52,14 @@ pub(super) fn run(
         )));
     }
     Ok(if lookup.unreadable.is_empty() { Exit::Done } else { Exit::Failed })
+}
+
+/// Refuses what nobody can be called.
+pub(super) fn check_account(account: &str) -> Result<(), Failure> {
+    match account {
+        "" => Err(Failure::unusable(anyhow!("ACCOUNT: '' is not an account"))),
+        _ => Ok(()),
+    }
 }
 
 /// The runs below a path, oldest first: the one that it is, or those in it. Runs that only planned say

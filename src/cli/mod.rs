@@ -211,7 +211,7 @@ fn dispatch(matches: &ArgMatches, terminal: &Terminal, again: &Again) -> Result<
         Command::Forget { account, runs } => {
             let layers = layers()?;
             let (settings, json) = (resolve::cluster(&layers)?, layers.get(&JSON)?);
-            in_runtime(forget::run(&account, &runs, &settings, json, terminal))
+            with_lease(forget::run(&account, &runs, &settings, json, terminal), json, terminal)
         }
         Command::Runs { what } => {
             let layers = layers()?;
@@ -226,7 +226,7 @@ fn dispatch(matches: &ArgMatches, terminal: &Terminal, again: &Again) -> Result<
                 }
                 Some(OfRun::Prune) => {
                     let older_than = layers.get(&OLDER_THAN)?;
-                    in_runtime(prune::run(&settings, older_than, json, terminal))
+                    with_lease(prune::run(&settings, older_than, json, terminal), json, terminal)
                 }
             }
         }
@@ -261,14 +261,23 @@ fn carry_out(
     json: bool,
     console: &Console,
 ) -> Result<Exit, Failure> {
-    let result = in_runtime(async {
+    let command = async {
         let result = command.await;
         console.lease.release().await;
         result
-    });
-    result.inspect_err(|failure| {
+    };
+    with_lease(command, json, &console.terminal)
+}
+
+/// Runs a command that takes the lease; machines are told if that keeps it out.
+fn with_lease(
+    command: impl Future<Output = Result<Exit, Failure>>,
+    json: bool,
+    terminal: &Terminal,
+) -> Result<Exit, Failure> {
+    in_runtime(command).inspect_err(|failure| {
         if json {
-            register::report_lease(failure, &console.terminal);
+            register::report_lease(failure, terminal);
         }
     })
 }

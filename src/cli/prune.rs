@@ -2,9 +2,8 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, anyhow};
+use anyhow::anyhow;
 
-use super::register::report_lease;
 use super::runs::register;
 use super::{Exit, Failure, Lease, Terminal};
 use crate::cluster::{Cluster, ClusterSettings};
@@ -25,11 +24,7 @@ pub(super) async fn run(
     let name = register(settings)?;
     let lease = Lease::default();
     let own = format!("prune-{}", RunId::new(Moment::now()));
-    let register = lease.take(&cluster, name, &own).await.inspect_err(|failure| {
-        if json {
-            report_lease(failure, terminal);
-        }
-    })?;
+    let register = lease.take(&cluster, name, &own).await?;
     let long = TimestampUs::try_from(older_than.as_micros()).unwrap_or(TimestampUs::MAX);
     let before = now_us().saturating_sub(long);
     let pruned = match register.eraser().await {
@@ -42,7 +37,6 @@ pub(super) async fn run(
     let register::Pruned { gone, kept } = pruned?;
     let report = PrunedRuns::new(&settings.keyspace, Moment::from_us(before), gone, kept);
     let report = Rendered::of(&report).map_err(Failure::failed)?;
-    let printed = terminal.print(if json { &report.json } else { &report.text });
-    printed.context("cannot write to standard output").map_err(Failure::failed)?;
+    terminal.report(&report, json)?;
     Ok(Exit::Done)
 }

@@ -27,6 +27,7 @@ use crate::spec::Spec;
 pub(super) use busy::busy;
 pub(super) use standing::{
     Entering, WHOLE_UNDONE, begin, begun, end_of, enter, is_half_undone, settle, state_of,
+    whereabouts,
 };
 
 /// How often the lease is renewed while no window does it.

@@ -31,8 +31,7 @@ pub(super) async fn list(
     let runs = reader.runs().await.map_err(Failure::failed)?;
     let runs = Runs::new(&settings.keyspace, at_work, runs.into_iter().map(listed).collect());
     let report = Rendered::of(&runs).map_err(Failure::failed)?;
-    let printed = terminal.print(if json { &report.json } else { &report.text });
-    printed.context("cannot write to standard output").map_err(Failure::failed)?;
+    terminal.report(&report, json)?;
     Ok(Exit::Done)
 }
 

@@ -10,6 +10,7 @@ use std::io::{self, IsTerminal, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use anyhow::Context;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget};
 use serde_json::json;
 use tracing_subscriber::fmt::MakeWriter;
@@ -17,7 +18,9 @@ use tracing_subscriber::fmt::MakeWriter;
 use drawn::Drawn;
 
 use super::catalogue::output::LogFormat;
+use super::exit::Failure;
 use crate::moment::Moment;
+use crate::report::Rendered;
 
 /// What writing to a terminal that is gone fails with.
 const EIO: i32 = 5;
@@ -64,7 +67,13 @@ impl Terminal {
         shown.map_or(80, |(width, _)| usize::from(width.0).clamp(20, 100))
     }
 
-    /// Prints a report. A reader that went away (`| head`, or a terminal that was closed) is no error.
+    /// Prints a report, for people or for machines.
+    pub(super) fn report(&self, report: &Rendered, json: bool) -> Result<(), Failure> {
+        let printed = self.print(if json { &report.json } else { &report.text });
+        printed.context("cannot write to standard output").map_err(Failure::failed)
+    }
+
+    /// Prints a text. A reader that went away (`| head`, or a terminal that was closed) is no error.
     pub(crate) fn print(&self, report: &str) -> io::Result<()> {
         let printed = self.bars.suspend(|| {
             let mut out = io::stdout().lock();

@@ -1,12 +1,12 @@
 //! `lookup` with a cluster: where did this account go, over all runs, by the register alone.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
 
-use anyhow::{Context, anyhow};
+use anyhow::anyhow;
 use strum::VariantArray;
 
-use super::register::end_of;
+use super::lookup::check_account;
+use super::register::{end_of, whereabouts};
 use super::{Exit, Failure, Terminal};
 use crate::cluster::{Cluster, ClusterSettings};
 use crate::model::AccountType;
@@ -21,9 +21,7 @@ pub(super) async fn run(
     json: bool,
     terminal: &Terminal,
 ) -> Result<Exit, Failure> {
-    if account.is_empty() {
-        return Err(Failure::unusable(anyhow!("ACCOUNT: '' is not an account")));
-    }
+    check_account(account)?;
     let keyspace = &settings.keyspace;
     let unknown = || {
         let account = account.escape_debug();
@@ -52,8 +50,7 @@ pub(super) async fn run(
     let now = path.last().copied().unwrap_or(account);
     let traced = Traced::new(account, now, keyspace, stays);
     let report = Rendered::of(&traced).map_err(Failure::failed)?;
-    let printed = terminal.print(if json { &report.json } else { &report.text });
-    printed.context("cannot write to standard output").map_err(Failure::failed)?;
+    terminal.report(&report, json)?;
     Ok(Exit::Done)
 }
 
@@ -68,12 +65,12 @@ pub(super) fn spellings(account: &str) -> Vec<String> {
 }
 
 fn traced(account: &str, stay: &Stay, run: Option<&Run>) -> TracedStay {
-    let at = run.map(Run::host_and_dir);
+    let (host, run_dir) = whereabouts(run);
     TracedStay {
         account: account.to_owned(),
         run: stay.run.clone(),
-        host: at.map(|(host, _)| host.to_owned()),
-        run_dir: at.map(|(_, dir)| PathBuf::from(dir)),
+        host,
+        run_dir,
         end: run.and_then(end_of),
         into: stay.into.clone(),
         t_us: stay.t,

@@ -21,13 +21,14 @@ use crate::spec::schema::Schema;
 use super::altered::Prepared;
 use super::ask::Ask;
 use super::capabilities::{Capabilities, check_writes};
+use super::datacenters::{self, Levels};
 use super::diagnosis::diagnose;
 use super::fault::one_line;
 use super::reads::Reads;
 use super::statements::Preparer;
 use super::store::{ReadStore, Store};
 use super::writes::Writes;
-use super::{ClusterError, ClusterSettings, datacenters, refused_login, schema, tls};
+use super::{ClusterError, ClusterSettings, refused_login, schema, tls};
 
 /// How long one attempt may take before it is given up and tried again: a little more than Cassandra's
 /// own time-outs (5 s for a read, 2 s for a write by default), which say more.
@@ -57,6 +58,8 @@ pub struct Cluster {
     session: Arc<Session>,
     policy: Arc<dyn LoadBalancingPolicy>,
     pub(super) settings: ClusterSettings,
+    /// Those that hold the keyspace, as far as its replication names them.
+    datacenters: Vec<String>,
     schema: Schema,
     capabilities: Arc<Capabilities>,
 }
@@ -120,11 +123,13 @@ impl Cluster {
         };
         check_reach(&session, &settings)?;
         datacenters::check(&session, &settings)?;
-        datacenters::tell(&session, &settings);
+        let datacenters = datacenters::of_keyspace(&session, &settings);
+        datacenters::tell(&settings, &datacenters);
         let ask = Ask::any(&session);
         let schema = schema::read(&ask, &settings.keyspace, settings.username.as_deref()).await?;
         let capabilities = Arc::new(Capabilities::ask(&session).await?);
-        Ok(Self { session: Arc::new(session), policy, settings, schema, capabilities })
+        let session = Arc::new(session);
+        Ok(Self { session, policy, settings, datacenters, schema, capabilities })
     }
 
     pub(super) fn session(&self) -> &Session {
@@ -218,8 +223,7 @@ impl Cluster {
     /// For the tables of the register, which lie where the merged keyspace does.
     pub(super) fn register_preparer(&self) -> Preparer {
         let preparer = self.preparer();
-        let has_several = datacenters::of_keyspace(&self.session, &self.settings).len() > 1;
-        Preparer { levels: preparer.levels.of_register(has_several), ..preparer }
+        Preparer { levels: preparer.levels.of_register(&self.datacenters), ..preparer }
     }
 
     pub(super) fn preparer(&self) -> Preparer {
@@ -227,7 +231,7 @@ impl Cluster {
             session: Arc::clone(&self.session),
             policy: Arc::clone(&self.policy),
             keyspace: self.settings.keyspace.clone(),
-            levels: datacenters::levels(&self.session, &self.settings),
+            levels: Levels::of_tables(&self.settings, &self.datacenters),
             local_dc: self.settings.local_dc.clone(),
             user: self.settings.username.clone(),
             renewed: Arc::default(),

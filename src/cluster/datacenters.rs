@@ -18,28 +18,24 @@ impl Levels {
     /// Where applications write in several datacenters, a majority of one may not know yet what was acknowledged in
     /// another, and a delete would cover it unseen: a majority of each is asked. (Cassandra reads at EACH_QUORUM since
     /// 3.0: CASSANDRA-9602.)
-    fn of_tables(asked: Consistency, has_several: bool) -> Self {
+    pub(super) fn of_tables(settings: &ClusterSettings, held: &[String]) -> Self {
+        let asked = settings.consistency;
+        let may_lag = held.len() > 1 && !settings.single_writer_dc;
         let reads = match asked {
             Consistency::All => asked,
-            _ if has_several => Consistency::EachQuorum,
+            _ if may_lag => Consistency::EachQuorum,
             _ => asked,
         };
         Self { reads, writes: asked }
     }
 
     /// Who works elsewhere reads the register there.
-    pub(super) fn of_register(self, has_several: bool) -> Self {
-        match has_several {
+    pub(super) fn of_register(self, held: &[String]) -> Self {
+        match held.len() > 1 {
             true => Self { writes: Consistency::EachQuorum, ..self },
             false => self,
         }
     }
-}
-
-/// The levels at which the tables of the merged keyspace are read and written.
-pub(super) fn levels(session: &Session, settings: &ClusterSettings) -> Levels {
-    let has_several = !settings.single_writer_dc && of_keyspace(session, settings).len() > 1;
-    Levels::of_tables(settings.consistency, has_several)
 }
 
 /// The datacenters that hold replicas of the merged keyspace, as far as its replication names them.
@@ -69,13 +65,12 @@ pub(super) fn check(session: &Session, settings: &ClusterSettings) -> Result<(),
 }
 
 /// Says once how a keyspace of several datacenters is read.
-pub(super) fn tell(session: &Session, settings: &ClusterSettings) {
-    let held = of_keyspace(session, settings);
+pub(super) fn tell(settings: &ClusterSettings, held: &[String]) {
     if held.len() < 2 {
         return;
     }
     let (keyspace, all) = (&settings.keyspace, held.join(", "));
-    let Levels { reads, .. } = levels(session, settings);
+    let Levels { reads, .. } = Levels::of_tables(settings, held);
     if settings.single_writer_dc {
         let here = settings.local_dc.as_deref().unwrap_or_default();
         tracing::warn!(
@@ -93,18 +88,38 @@ pub(super) fn tell(session: &Session, settings: &ClusterSettings) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cluster::AddressMap;
+
+    fn settings(consistency: Consistency) -> ClusterSettings {
+        ClusterSettings {
+            hosts: Vec::new(),
+            address_map: AddressMap::default(),
+            keyspace: "k".into(),
+            register: None,
+            local_dc: None,
+            single_writer_dc: false,
+            tls: None,
+            username: None,
+            password: None,
+            consistency,
+        }
+    }
 
     #[test]
     fn several_datacenters_are_read_at_a_majority_of_each() {
+        let (one, two) = (["a".to_owned()], ["a", "b"].map(str::to_owned));
         for asked in [Consistency::LocalQuorum, Consistency::Quorum, Consistency::One] {
-            let levels = Levels::of_tables(asked, true);
+            let levels = Levels::of_tables(&settings(asked), &two);
             assert_eq!(levels, Levels { reads: Consistency::EachQuorum, writes: asked });
-            assert_eq!(levels.of_register(true).writes, Consistency::EachQuorum);
-            let levels = Levels::of_tables(asked, false);
-            assert_eq!(levels, Levels { reads: asked, writes: asked });
-            assert_eq!(levels.of_register(false), levels);
+            assert_eq!(levels.of_register(&two).writes, Consistency::EachQuorum);
+            let local = Levels { reads: asked, writes: asked };
+            let levels = Levels::of_tables(&settings(asked), &one);
+            assert_eq!((levels, levels.of_register(&one)), (local, local));
+            let alone = ClusterSettings { single_writer_dc: true, ..settings(asked) };
+            let levels = Levels::of_tables(&alone, &two);
+            assert_eq!((levels, levels.of_register(&two).writes), (local, Consistency::EachQuorum));
         }
         let all = Levels { reads: Consistency::All, writes: Consistency::All };
-        assert_eq!(Levels::of_tables(Consistency::All, true), all);
+        assert_eq!(Levels::of_tables(&settings(Consistency::All), &two), all);
     }
 }

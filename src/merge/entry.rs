@@ -92,15 +92,22 @@ impl Entry {
         Some(columns.filter(differs).map(|column| (column, row.cells[column].clone())).collect())
     }
 
+    /// The lists of a copy, which are written beside the rest of it.
+    pub(crate) fn lists(&self, table: &Table) -> impl Iterator<Item = (ColumnIndex, Bytes)> {
+        let copied = self.sources.first().filter(|_| matches!(self.write, Write::Copy { .. }));
+        copied.into_iter().flat_map(|(_, row)| table.lists_of(row))
+    }
+
     /// The changes of the survivor's row, if there are any: the first one, and the lists of a copy, which belong to it.
-    pub(crate) fn changes(&self, table: &Table, survivor: &AccountId) -> Vec<Change> {
-        let mut changes: Vec<Change> = self.change(table, survivor).into_iter().collect();
-        if let (Write::Copy { .. }, Some((_, row))) = (&self.write, self.sources.first())
-            && table.lists_of(row).next().is_some()
-        {
-            changes.extend(table.set_lists(&self.key_of(table, survivor), row));
-        }
-        changes
+    pub(crate) fn changes(
+        &self,
+        table: &Table,
+        survivor: &AccountId,
+    ) -> impl Iterator<Item = Change> {
+        let lists = self
+            .lists(table)
+            .map(|(column, value)| Change::set_list(self.key_of(table, survivor), column, value));
+        self.change(table, survivor).into_iter().chain(lists)
     }
 
     /// The change of the survivor's row, if there is one, but for lists.

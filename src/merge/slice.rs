@@ -56,8 +56,7 @@ impl Slice {
                 of_scope = Some((entry.table, scope));
             }
             let dated = |change| Mutation { table: entry.table, t, change };
-            let mut unit: Vec<Mutation> =
-                entry.changes(table, survivor).into_iter().map(dated).collect();
+            let mut unit: Vec<Mutation> = entry.changes(table, survivor).map(dated).collect();
             let mut deletes = entry.deletes(table).map(dated);
             if matches!(entry.write, super::Write::Copy { .. }) {
                 // The copied row is the first source's, so its delete follows the copy at once.

@@ -104,9 +104,7 @@ impl SweptCell {
             // Of two sources' cells of one time the greater stands.
             return cell.is_some() && (is_kept || times.latest() >= Some(t));
         }
-        let mut rules = table.survivorship.iter();
-        let rule = rules.find(|rule| rule.column == self.column && rule.of_entries().is_some());
-        let Some((policy, of)) = rule.and_then(Survivorship::of_entries) else {
+        let Some((policy, of)) = table.of_entries(self.column) else {
             // Of an element that is there, the later write is.
             return self.has_key_in(table, found);
         };

@@ -14,10 +14,9 @@ use std::collections::BTreeSet;
 use bytes::Bytes;
 
 use crate::model::{
-    AccountId, Cell, ColumnIndex, CqlType, Row, Scope, TableIndex, TimedRow, TimestampUs,
-    WriteTimes,
+    AccountId, Cell, ColumnIndex, Row, Scope, TableIndex, TimedRow, TimestampUs, WriteTimes,
 };
-use crate::spec::{Dated, Policy, Spec, Survivorship, Table};
+use crate::spec::{Dated, Spec, Survivorship, Table};
 
 /// One row of a source that outlived the merge's delete, and what becomes of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -143,19 +142,21 @@ impl Verdict {
                 WriteTimes::Unknown => horizon.deleted + FIRST_LATE,
                 _ => cell.t,
             };
-            cell.moved_at = match (&target, rule) {
-                (Some(own), Some(rule)) if cell.element.is_none() => preferred_at(rule, cell, own),
-                (Some(own), Some(rule)) if rule.of_entries().is_some() => {
+            let by_entry = rule.and_then(Survivorship::of_entries);
+            cell.moved_at = match (&target, rule, by_entry) {
+                (Some(own), Some(rule), _) if cell.element.is_none() => {
+                    preferred_at(rule, cell, own)
+                }
+                (Some(own), _, Some((policy, of))) => {
                     let (value, t) = cell.found_in(table, own);
                     let late = Dated { value: &cell.value, t: Some(at) };
-                    let late_at = |(policy, of): (&dyn Policy, &CqlType)| {
-                        policy.late(of, Dated { value: &value, t }, late)
-                    };
-                    rule.of_entries().and_then(late_at)
+                    policy.late(of, Dated { value: &value, t }, late)
                 }
                 // Of the elements of both those stay that the survivor has.
-                (Some(own), Some(_)) if !is_copy => (!cell.has_key_in(table, own)).then_some(at),
-                (Some(_), None) if !is_copy => None,
+                (Some(own), Some(_), None) if !is_copy => {
+                    (!cell.has_key_in(table, own)).then_some(at)
+                }
+                (Some(_), None, _) if !is_copy => None,
                 _ => Some(at),
             };
         }
@@ -233,9 +234,8 @@ impl Swept {
             }
         };
         for cell in self.cells.iter().filter(|cell| cell.element.is_some()) {
-            let mut rules = table.survivorship.iter();
             // Only what goes by its value is held against what another source has moved there.
-            if rules.any(|rule| rule.column == cell.column && rule.of_entries().is_some()) {
+            if table.of_entries(cell.column).is_some() {
                 cell.lay_over(table, &mut result);
             }
         }

@@ -108,6 +108,11 @@ impl Batch {
 }
 
 impl Change {
+    /// Writes a list whole; it has not been tried yet.
+    pub(crate) fn set_list(key: Vec<Bytes>, column: ColumnIndex, value: Bytes) -> Self {
+        Self::SetList { key, column, value, tries: Tries::default() }
+    }
+
     /// The bytes of its keys and values.
     pub fn size_bytes(&self) -> usize {
         match self {

@@ -12,10 +12,12 @@
 
 use std::collections::HashMap;
 
+use bytes::Bytes;
+
 use crate::failpoint;
 use crate::history::{Histories, History};
 use crate::merge::{self, Entry, Write};
-use crate::model::{Change, Group, Mutation, Row, TableIndex, TimestampUs};
+use crate::model::{Change, ColumnIndex, Group, Mutation, Row, TableIndex, TimestampUs};
 use crate::spec::Table;
 use crate::storage::{StorageError, Writer};
 
@@ -141,27 +143,23 @@ impl<S: Writer> Finish<'_, S> {
     /// What is to be written for it: of its lists those that are not there.
     fn missing(&self, key: &Key<'_>, found: &HashMap<usize, Found>) -> Vec<Change> {
         let row = found.get(&key.at).and_then(|found| found.survivor.as_ref());
-        let mut changes = key.entry.changes(self.table(key), &self.group.survivor);
-        changes.retain(|change| match change {
+        let changes = key.entry.changes(self.table(key), &self.group.survivor);
+        let is_missing = |change: &Change| match change {
             Change::SetList { column, .. } => {
                 row.is_none_or(|row| row.row.cells[*column].is_none())
             }
             _ => true,
-        });
-        changes
+        };
+        changes.filter(is_missing).collect()
     }
 
     /// Whether it may be written as it was intended: all of it is there that it was made of, and no list holds anything
     /// else. What was taken away from that would else come back.
     fn can_be_written(&self, key: &Key<'_>, found: &Found) -> bool {
         let row = found.survivor.as_ref();
-        let changes = key.entry.changes(self.table(key), &self.group.survivor);
-        let is_open = |change: &Change| match change {
-            Change::SetList { column, value, .. } => {
-                let cell = row.and_then(|row| row.row.cells[*column].as_ref());
-                cell.is_none_or(|cell| cell == value)
-            }
-            _ => true,
+        let is_open = |(column, value): (ColumnIndex, Bytes)| {
+            let cell = row.and_then(|row| row.row.cells[column].as_ref());
+            cell.is_none_or(|cell| *cell == value)
         };
         let has_base = match key.entry.write {
             Write::Nothing => false,
@@ -175,7 +173,7 @@ impl<S: Writer> Finish<'_, S> {
         };
         !self.is_forgotten(key)
             && has_base
-            && changes.iter().all(is_open)
+            && key.entry.lists(self.table(key)).all(is_open)
             && key.entry.sources.iter().all(is_there)
     }
 

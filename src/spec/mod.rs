@@ -49,7 +49,6 @@ pub use raw::RawSpec;
 
 use crate::model::{
     AccountId, AccountType, Cell, Change, ColumnIndex, CqlType, Order, Row, Scope, TableIndex,
-    Tries,
 };
 
 /// A specification, checked against the live schema.
@@ -266,6 +265,11 @@ impl Table {
         policy::rule(self.survivorship.iter().map(|rule| (name(rule), &*rule.policy)))
     }
 
+    /// The policy of a map's entries one by one, and their type, where a column has such a one.
+    pub(crate) fn of_entries(&self, column: ColumnIndex) -> Option<(&dyn Policy, &CqlType)> {
+        self.survivorship.iter().find(|rule| rule.column == column)?.of_entries()
+    }
+
     /// The columns that are lists and not frozen.
     pub(crate) fn lists(&self) -> impl Iterator<Item = ColumnIndex> {
         let columns = self.columns.iter().enumerate();
@@ -279,12 +283,7 @@ impl Table {
 
     /// What writes the lists of a row, to the row of this key.
     pub(crate) fn set_lists(&self, key: &[Bytes], row: &Row) -> impl Iterator<Item = Change> {
-        self.lists_of(row).map(|(column, value)| Change::SetList {
-            key: key.to_vec(),
-            column,
-            value,
-            tries: Tries::default(),
-        })
+        self.lists_of(row).map(|(column, value)| Change::set_list(key.to_vec(), column, value))
     }
 
     /// The position of a column.

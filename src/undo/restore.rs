@@ -12,7 +12,7 @@ use bytes::Bytes;
 use crate::journal::body::KeptCell;
 use crate::merge::Swept;
 use crate::model::{
-    AccountId, Cell, Change, ColumnIndex, Mutation, Row, TimedRow, TimestampUs, Tries, list,
+    AccountId, Cell, Change, ColumnIndex, Mutation, Row, TimedRow, TimestampUs, list,
 };
 use crate::pipeline::keys::Found;
 
@@ -87,9 +87,8 @@ impl Key<'_> {
         for (column, before) in self.table.lists_of(row) {
             let now = found.and_then(|row| row.row.cells[column].as_ref());
             if !now.is_some_and(|now| list::has_all(now, &before)) {
-                let (value, tries) = (list::united(&before, now), Tries::default());
-                changes
-                    .push((undo_t + 1, Change::SetList { key: key.clone(), column, value, tries }));
+                let value = list::united(&before, now);
+                changes.push((undo_t + 1, Change::set_list(key.clone(), column, value)));
             }
         }
         // The sweep has ended the row's own liveness just above the latest cell that it took.

@@ -15,8 +15,8 @@ use crate::spec::{Spec, Table};
 
 use super::judge::{Finding, Value};
 
-const HEADER: [&str; 11] = [
-    "verdict",
+/// The columns of a line that is about a cell, behind its verdict.
+pub(crate) const CELL_COLUMNS: [&str; 10] = [
     "table",
     "account",
     "key",
@@ -51,7 +51,7 @@ impl Diff {
     /// Begins the file anew.
     pub(super) fn begin(path: &Path) -> Result<Self, DiffError> {
         let mut header = Vec::new();
-        record(&mut header, HEADER);
+        record(&mut header, ["verdict"].into_iter().chain(CELL_COLUMNS));
         let file =
             OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path);
         let file = file.map_err(|cause| DiffError { path: path.to_owned(), cause })?;

@@ -39,7 +39,7 @@ use crate::pipeline::{self, Context, IntendError, Walked, Window, walk};
 use crate::storage::{Fault, StorageError, Writer};
 
 pub(crate) use counts::{Counts, TableCounts};
-pub(crate) use diff::DiffError;
+pub(crate) use diff::{CELL_COLUMNS, DiffError};
 pub(crate) use judge::Verdict;
 
 use diff::Diff;

@@ -13,7 +13,7 @@ use crate::failpoint;
 use crate::journal::{Intent, Kind, State};
 use crate::merge::{self, Entry, Slice, Write};
 use crate::model::Collection;
-use crate::model::{Change, ColumnIndex, Mutation, TimestampUs, Tries};
+use crate::model::{Change, ColumnIndex, Mutation, TimestampUs};
 use crate::register::Step;
 use crate::spec::Table;
 use crate::storage::Writer;
@@ -127,12 +127,8 @@ impl<S: Writer> Check<'_, S> {
         let mut changes = Vec::new();
         let (lists, set): (Vec<_>, Vec<_>) =
             set.into_iter().partition(|(column, _)| table.columns[*column].cql_type.is_list());
-        changes.extend(lists.into_iter().map(|(column, value)| Change::SetList {
-            key: key(),
-            column,
-            value,
-            tries: Tries::default(),
-        }));
+        let set_list = |(column, value)| Change::set_list(key(), column, value);
+        changes.extend(lists.into_iter().map(set_list));
         if !set.is_empty() {
             let set = set.into_iter().map(|(column, value)| (column, Some(value))).collect();
             changes.push(Change::Update { key: key(), set });

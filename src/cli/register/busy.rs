@@ -1,12 +1,11 @@
 //! The runs that groups of another run wait for.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 
-use super::standing::end_of;
+use super::standing::{end_of, whereabouts};
 use crate::cluster::ClusterRegister;
 use crate::pipeline::{Busy, Known};
-use crate::register::{Archive, Run};
+use crate::register::Archive;
 use crate::report::BusyRun;
 
 /// The runs that groups wait for, each with how many, and where it is as far as the register knows that.
@@ -25,12 +24,12 @@ pub(in crate::cli) async fn busy(
             Some(register) => register.reader().known_run(run).await.ok().flatten(),
             None => None,
         };
-        let at = known.as_ref().map(Run::host_and_dir);
+        let (host, run_dir) = whereabouts(known.as_ref());
         busy.push(BusyRun {
             run: run.to_owned(),
             groups,
-            host: at.map(|(host, _)| host.to_owned()),
-            run_dir: at.map(|(_, dir)| PathBuf::from(dir)),
+            host,
+            run_dir,
             end: known.as_ref().and_then(end_of),
         });
     }

@@ -2,7 +2,7 @@
 //! when a command begins.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::anyhow;
 
@@ -86,6 +86,12 @@ pub(in crate::cli) async fn begin(past: &Past, state: RunState) -> Result<(), Fa
 async fn is_lost(register: &ClusterRegister) -> Result<bool, Failure> {
     let known = register.reader().known_run(register.run()).await.map_err(Failure::failed)?;
     Ok(known.is_some_and(|run| run.state == RunState::Lost))
+}
+
+/// The machine on which a run was begun, and its directory there, as far as the register knows the run.
+pub(in crate::cli) fn whereabouts(run: Option<&Run>) -> (Option<String>, Option<PathBuf>) {
+    let at = run.map(Run::host_and_dir);
+    at.map(|(host, dir)| (host.to_owned(), PathBuf::from(dir))).unzip()
 }
 
 /// What ends a run that is not over, by what the register knows of it.

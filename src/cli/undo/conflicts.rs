@@ -10,20 +10,7 @@ use crate::readable;
 use crate::run::{RunDir, RunError, files};
 use crate::spec::Spec;
 use crate::undo::{self, Conflict, Reported};
-
-/// The columns of diff.csv, but for its verdicts.
-const HEADER: [&str; 10] = [
-    "table",
-    "account",
-    "key",
-    "column",
-    "expected",
-    "found",
-    "found_written_at",
-    "from",
-    "to",
-    "line",
-];
+use crate::verify::CELL_COLUMNS;
 
 /// Writes conflicts.csv anew: the cells of all groups that are disputed now, and for each of their pairs
 /// that no cell names a line with nothing but the pair, because groups are undone whole. So the file can
@@ -39,7 +26,7 @@ pub(super) fn list(engine: &Engine, run_dir: &RunDir) -> Result<u64, Failure> {
     };
     let mut write =
         |record: &[String]| out.write_record(record).map_err(|error| of_file(error.into()));
-    write(&HEADER.map(str::to_owned))?;
+    write(&CELL_COLUMNS.map(str::to_owned))?;
     undo::conflicts::<Failure>(journal, codec, |reported| match reported {
         Reported::Conflict(conflict) => {
             cells += 1;

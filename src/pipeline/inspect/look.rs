@@ -1,5 +1,6 @@
 //! One group, read as a merge reads it; its slices are counted and dropped.
 
+use std::borrow::Cow;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
@@ -188,13 +189,13 @@ impl Counted<'_> {
             return;
         };
         let pair = &self.group.pairs[*source];
-        let written: Vec<_> = match &entry.write {
-            Write::Update { set } => set.clone(),
+        let written: Cow<'_, [_]> = match &entry.write {
+            Write::Update { set } => set.into(),
             Write::Replace { .. } => {
-                let replaced = entry.replaced(table).unwrap_or_default();
-                replaced.into_iter().filter_map(|(column, value)| Some((column, value?))).collect()
+                let replaced = entry.replaced(table).into_iter().flatten();
+                replaced.filter_map(|(column, value)| Some((column, value?))).collect()
             }
-            Write::Nothing | Write::Copy { .. } => Vec::new(),
+            Write::Nothing | Write::Copy { .. } => Cow::default(),
         };
         let is_known = |known: &&Conflict| {
             let kind = (known.table, known.written.is_empty());
@@ -211,7 +212,7 @@ impl Counted<'_> {
             key: entry.key_of(table, &self.group.survivor),
             target: target.clone(),
             row: row.clone(),
-            written,
+            written: written.into_owned(),
             timed: None,
         };
         keep_conflict(&mut self.conflicts, conflict.detached());
