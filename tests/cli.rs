@@ -454,3 +454,19 @@ fn a_specification_is_shown_with_comments_and_stays_one() {
     let arguments = ["spec", "show", "--spec", "s.toml"];
     assert_eq!(says(&mut tributary(folder.path(), &arguments)), shown, "it says so already");
 }
+
+/// The command may be pasted in another folder than the one in which it was planned.
+#[test]
+fn what_a_plan_advises_names_its_configuration_wherever_it_is_pasted() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("pairs.csv"), "from,to\na,b\n").unwrap();
+    fs::write(folder.path().join("own.toml"), "keyspace = 'k'\ntopic = 't'\n").unwrap();
+    let arguments = ["plan", "pairs.csv", "--config", "own.toml", "--run-dir", "run", "--json"];
+    let report: Value =
+        serde_json::from_str(&says(&mut tributary(folder.path(), &arguments))).unwrap();
+    let (run, file) = (folder.path().join("run"), folder.path().join("own.toml"));
+    let expected = format!("tributary apply --plan {} --config {}", run.display(), file.display());
+    assert_eq!(report["advice"][0]["command"], expected);
+    let refused = fails(&mut tributary(&run, &["resume", "."]), 1);
+    assert!(refused.contains(&format!("--config {}", file.display())), "{refused}");
+}

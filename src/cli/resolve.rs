@@ -4,7 +4,7 @@
 
 mod parts;
 
-use std::path::Path;
+use std::path::{self, Path};
 
 use serde_json::Value;
 
@@ -82,7 +82,9 @@ fn of_inspection() -> impl Iterator<Item = &'static dyn Described> {
 fn lacks(spec: &RawSpec, layers: &Layers) -> Vec<String> {
     let mut flags = Vec::new();
     if let Some(Given { text, origin: Origin::Flag(flag), .. }) = layers.written(CONFIG.row()) {
-        flags.extend([flag.clone(), text.clone()]);
+        // It is read where the command is pasted, which may be elsewhere.
+        let file = path::absolute(text).unwrap_or_else(|_| text.into());
+        flags.extend([flag.clone(), file.display().to_string()]);
     }
     let keyspace = KEYSPACE.row();
     if layers.written(keyspace).is_none() {
