@@ -14,7 +14,6 @@ use tokio::sync::watch;
 
 use super::engine::under_way;
 use super::progress::{Rates, Stage};
-use super::settings::PaceSettings;
 use super::{
     Console, Exit, Failure, InspectSettings, PlanSettings, Progress, ScanSnapshot, Snapshot,
 };
@@ -134,10 +133,9 @@ impl Reading {
             None => None,
         };
         let recorder = Arc::new(Recorder::new(Operations::new(&spec).names().to_vec()));
-        let PaceSettings { in_flight, rate, max_latency } = inspect.pace;
-        let pace = Pace::bounded(in_flight, rate, max_latency);
+        let pace = Pace::of(inspect.work.pace);
         let mut context = Context::reading(Arc::clone(&spec), store.clone(), recorder, pace)?;
-        context.discover = inspect.discover;
+        context.work = inspect.work;
         let limits = cluster.tombstone_limits().await;
         if let Err(why) = &limits {
             tracing::info!("the server does not tell its tombstone thresholds: {why}");

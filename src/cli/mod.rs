@@ -75,8 +75,8 @@ pub(crate) use exit::{Exit, Failure};
 pub(crate) use progress::{Progress, ScanSnapshot, Snapshot};
 pub(crate) use register::Lease;
 pub(crate) use settings::{
-    ApplySettings, InputSettings, InputSource, InspectSettings, MergeSettings, OutputSettings,
-    PlanSettings, ResumeSettings, UndoSettings, VerifySettings,
+    ApplySettings, InputSettings, InputSource, InspectSettings, OutputSettings, PlanSettings,
+    ResumeSettings, RunSettings, UndoSettings, VerifySettings,
 };
 pub(crate) use signals::listen;
 pub(crate) use terminal::Terminal;
@@ -87,6 +87,7 @@ use catalogue::calls::{ACCOUNT, OLDER_THAN, PLAN};
 use catalogue::output::JSON;
 use recorded::Recorded;
 
+use crate::cluster::ClusterSettings;
 use crate::live::{Control, Status};
 use crate::register::RunState;
 use crate::run::{RunDir, RunRecord};
@@ -158,19 +159,19 @@ fn dispatch(matches: &ArgMatches, terminal: &Terminal, again: &Again) -> Result<
             let plan = layers.find(&PLAN)?.as_deref().map(Bound::load).transpose()?;
             let layers = layers.over(plan.iter().flat_map(|plan| plan.given().to_vec()));
             let settings = resolve::apply(pairs.as_deref(), plan, &layers)?;
-            let console = console(&settings.output, settings.until.as_ref())?;
-            settings.merge.warnings().iter().for_each(|warning| tracing::warn!("{warning}"));
-            carry_out(apply::run(&settings, &console), settings.output.json, &console)
+            let console = console(&settings.run.output, settings.run.until.as_ref())?;
+            settings.run.cluster.warnings().iter().for_each(|warning| tracing::warn!("{warning}"));
+            carry_out(apply::run(&settings, &console), settings.run.output.json, &console)
         }
         Command::Resume { run } => {
             let (run_dir, record) = RunDir::open(&run)?;
             let (recorded, layers) = over(&run_dir, &record)?;
             let settings = resolve::resume(&recorded, &layers)?;
-            let console = console(&settings.output, settings.until.as_ref())?;
-            settings.merge.warnings().iter().for_each(|warning| tracing::warn!("{warning}"));
+            let console = console(&settings.run.output, settings.run.until.as_ref())?;
+            settings.run.cluster.warnings().iter().for_each(|warning| tracing::warn!("{warning}"));
             carry_out(
                 resume::run(run_dir, record, &settings, &console),
-                settings.output.json,
+                settings.run.output.json,
                 &console,
             )
         }
@@ -178,10 +179,10 @@ fn dispatch(matches: &ArgMatches, terminal: &Terminal, again: &Again) -> Result<
             let (run_dir, record) = RunDir::open(&run)?;
             let (recorded, layers) = over(&run_dir, &record)?;
             let settings = resolve::verify(&recorded, &layers)?;
-            let console = console(&settings.output, settings.until.as_ref())?;
+            let console = console(&settings.run.output, settings.run.until.as_ref())?;
             carry_out(
                 verify::run(run_dir, &record, &settings, &console),
-                settings.output.json,
+                settings.run.output.json,
                 &console,
             )
         }
@@ -189,10 +190,10 @@ fn dispatch(matches: &ArgMatches, terminal: &Terminal, again: &Again) -> Result<
             let (run_dir, record) = RunDir::open(&run)?;
             let (recorded, layers) = over(&run_dir, &record)?;
             let settings = resolve::undo(&recorded, &layers)?;
-            let console = console(&settings.output, settings.until.as_ref())?;
+            let console = console(&settings.run.output, settings.run.until.as_ref())?;
             carry_out(
                 undo::run(run_dir, &record, &settings, &console),
-                settings.output.json,
+                settings.run.output.json,
                 &console,
             )
         }
@@ -210,12 +211,12 @@ fn dispatch(matches: &ArgMatches, terminal: &Terminal, again: &Again) -> Result<
         }
         Command::Forget { account, runs } => {
             let layers = layers()?;
-            let (settings, json) = (resolve::cluster(&layers)?, layers.get(&JSON)?);
+            let (settings, json) = (ClusterSettings::of(&layers)?, layers.get(&JSON)?);
             with_lease(forget::run(&account, &runs, &settings, json, terminal), json, terminal)
         }
         Command::Runs { what } => {
             let layers = layers()?;
-            let (settings, json) = (resolve::cluster(&layers)?, layers.get(&JSON)?);
+            let (settings, json) = (ClusterSettings::of(&layers)?, layers.get(&JSON)?);
             match what {
                 None => in_runtime(runs::list(&settings, json, terminal)),
                 Some(OfRun::Lost { run }) => {
@@ -242,7 +243,8 @@ fn dispatch(matches: &ArgMatches, terminal: &Terminal, again: &Again) -> Result<
                     in_runtime(spec::check(&file, resolve::named_cluster(&layers)?, terminal))
                 }
                 OfSpec::Init => {
-                    let (cluster, accounts) = (resolve::cluster(&layers)?, layers.get(&ACCOUNT)?);
+                    let (cluster, accounts) =
+                        (ClusterSettings::of(&layers)?, layers.get(&ACCOUNT)?);
                     in_runtime(spec::init(cluster, &accounts, terminal))
                 }
             }

@@ -17,7 +17,7 @@ pub(super) async fn run(
     work: &Work<'_>,
     console: &Console,
 ) -> Result<Option<ScanFacts>, Failure> {
-    if engine.context.discover != Discover::Scan || work.left() == 0 {
+    if engine.context.work.discover != Discover::Scan || work.left() == 0 {
         return Ok(None);
     }
     let began = Instant::now();

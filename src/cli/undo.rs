@@ -12,16 +12,19 @@ use tokio::sync::watch;
 use super::engine::Engine;
 use super::identity::{self, Identity, check_tables};
 use super::latency_log::LatencyLog;
-use super::ready::{Needs, Ready};
+use super::ready::{Needs, Ready, Task};
 use super::register::{Entering, WHOLE_UNDONE};
 use super::replan::followed;
-use super::{Console, Exit, Failure, Progress, UndoSettings, again, facts, listen, live, register};
+use super::{
+    Console, Exit, Failure, Progress, RunSettings, UndoSettings, again, facts, listen, live,
+    register,
+};
 use crate::journal::{Journal, JournalError, Note, SqliteJournal, State};
 use crate::live::Phase;
 use crate::model::{EXPIRY, Group, Pair};
 use crate::moment::Moment;
 use crate::pairs::{self, Followed, Format};
-use crate::pipeline::{Discover, Reason, Walked};
+use crate::pipeline::{Reason, Walked};
 use crate::register::RunState;
 use crate::report::{FailureReasons, Rendered, Undoing, UndoneGroups, UndonePairs, UndoneTable};
 use crate::run::{RunDir, RunRecord, files};
@@ -40,7 +43,7 @@ pub(crate) async fn run(
 ) -> Result<Exit, Failure> {
     let work = carry_out(&run_dir, record, settings, console);
     let run = ("undo", run_dir.path(), record);
-    live::over_run(run, settings.listen.as_ref(), &settings.output, console, work).await
+    live::over_run(run, &settings.run, console, work).await
 }
 
 async fn carry_out(
@@ -49,7 +52,7 @@ async fn carry_out(
     settings: &UndoSettings,
     console: &Console,
 ) -> Result<Exit, Failure> {
-    let UndoSettings { cluster, events, spec, pairs, pace, settle, .. } = settings;
+    let UndoSettings { run: RunSettings { cluster, spec, .. }, pairs, .. } = settings;
     let started_at = Moment::now();
     let mut stop = listen(console).map_err(Failure::failed)?;
     console.run_log.attach(run_dir.append(files::LOG)?).map_err(Failure::failed)?;
@@ -68,19 +71,7 @@ async fn carry_out(
         SelectError::Journal(error) => Failure::from(error),
         wrong => Failure::unusable(wrong),
     })?;
-    let needs = Needs {
-        cluster,
-        spec,
-        events: events.as_ref(),
-        pace: *pace,
-        settle: *settle,
-        write_times: true,
-        discover: Discover::Content,
-        run: &record.id,
-        writes: true,
-        has_begun: true,
-        min_gc_grace: None,
-    };
+    let needs = Needs { task: Task::Undo, run: &record.id, settings: &settings.run };
     let ready = Ready::start_unless(&mut stop, needs, console).await?;
     let (run, checked) =
         ((record, run_dir.path(), Entering::Undoes), (ready.spec(), spec.sha256()));
@@ -189,12 +180,12 @@ async fn carry_out(
         examples: facts::examples(&run_dir.file(files::CONFLICTS), "table", None),
         timeline,
         latency,
-        settings: settings.recorded.clone(),
+        settings: settings.run.recorded.clone(),
     };
     let report = Rendered::of(&undoing).map_err(Failure::failed)?;
     let kept = run_dir.replace(files::UNDO, report.json.as_bytes());
     let kept = kept.and_then(|()| run_dir.replace(files::UNDO_PAGE, report.html.as_bytes()));
-    console.report(&report, settings.output.json)?;
+    console.report(&report, settings.run.output.json)?;
     kept?;
     trouble.map_or(Ok(exit), Err)
 }
@@ -239,7 +230,7 @@ async fn walk(
             _ = stop.wait_for(|stop| *stop) => {}
         }
     }
-    let quiet = settings.output.quiet;
+    let quiet = settings.run.output.quiet;
     let shown = Progress::start(console, quiet, engine.snapshot(groups_total));
     let options = Options { force: settings.force };
     let on_failure = |group: &Group, Reason { reason, class }: &Reason| {
