@@ -22,7 +22,7 @@ use crate::cluster::{ClusterSettings, HOSTS, KEYSPACE, NO_REGISTER};
 use crate::events::{EventSettings, Silence};
 use crate::model::AccountType;
 use crate::pace::PACE;
-use crate::pairs::{CSV, Format};
+use crate::pairs::{self, Format};
 use crate::pipeline::WorkSettings;
 use crate::run::LACKS;
 use crate::setting::{Command, Described, Given, Layers, Origin, SettingsError};
@@ -37,7 +37,7 @@ pub(super) fn plan(pairs: &Path, layers: &Layers) -> Result<PlanSettings, Settin
     let format = Format::of(layers, spec.accounts())?;
     let inspect = inspect(layers)?;
     let mut recorded =
-        with_spec(record_of(layers, CSV.iter().copied())?, &spec, spec_path.as_deref());
+        with_spec(record_of(layers, pairs::settings())?, &spec, spec_path.as_deref());
     recorded[LACKS] = lacks(&spec, layers).into();
     recorded["inspected"] = match &inspect {
         None => Value::Null,
@@ -156,7 +156,7 @@ pub(super) fn resume(begun: &Recorded, layers: &Layers) -> Result<ResumeSettings
     let mut run = of_run(Command::Resume, recorded_spec(begun, layers)?, layers)?;
     let mut recorded = with_spec(run.recorded, &run.spec, begun.spec_path.as_deref());
     // Groups are built: what they were built by stays as it was.
-    let built_by = CSV.iter().copied().chain([&FOLLOW as &'static dyn Described]);
+    let built_by = pairs::settings().chain([&FOLLOW as &'static dyn Described]);
     let of_begun = record_of(&Layers::default().over(begun.given.clone()), built_by)?;
     for (name, value) in of_begun.as_object().into_iter().flatten() {
         recorded[name] = value.clone();

@@ -13,9 +13,9 @@ use crate::{cluster, events, pace, pairs, pipeline};
 
 /// All of them.
 pub(super) fn all() -> impl Iterator<Item = &'static dyn Described> {
-    let before = [calls::CALLS, pairs::CSV, cluster::CASSANDRA];
+    let before = [calls::CALLS].into_iter().chain(pairs::tables()).chain([cluster::CASSANDRA]);
     let after = [work::MERGING, pipeline::WORK, pace::PACE, calls::TIMES, output::OUTPUT];
-    before.into_iter().chain(events::tables()).chain(after).flatten().copied()
+    before.chain(events::tables()).chain(after).flatten().copied()
 }
 
 /// The row of a name.

@@ -249,7 +249,7 @@ fn a_run_goes_on_with_its_own_settings_but_for_what_is_given_again() {
     assert_eq!(settings.run.work.limits.groups, usize::MAX);
     assert_eq!(settings.run.work.limits.errors, ErrorLimit::Percent(5.0));
     // The format is that of the copy, whatever the file says of other pairs.
-    assert_eq!(go_on(&begun, &[], "delimiter = ';'\n", &[]).unwrap().format.delimiter, b'\t');
+    assert_eq!(go_on(&begun, &[], "delimiter = ';'\n", &[]).unwrap().format.csv.delimiter, b'\t');
 
     // What was found was found in one way.
     let flags = ["--keyspace", "k", "--topic", "t"];
