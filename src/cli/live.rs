@@ -106,7 +106,8 @@ pub(super) fn ended(exit: Exit, stopped: Option<&str>, again: Option<&Advice>) -
     Ended { how, exit_code: exit.code(), again: again.map(Advice::to_string) }
 }
 
-fn word(exit: Exit) -> &'static str {
+/// How a command ended, by its exit code.
+pub(super) fn word(exit: Exit) -> &'static str {
     match exit {
         Exit::Done => "finished",
         Exit::Partial => "finished, but not everything was merged",
