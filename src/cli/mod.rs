@@ -91,7 +91,7 @@ use crate::cluster::ClusterSettings;
 use crate::live::{Control, Status};
 use crate::register::RunState;
 use crate::run::{RunDir, RunRecord};
-use crate::setting::SettingsError;
+use crate::setting::{Layers, SettingsError};
 
 /// Runs the command line of this process.
 pub fn run() -> ExitCode {
@@ -214,46 +214,45 @@ fn dispatch(matches: &ArgMatches, terminal: &Terminal, again: &Again) -> Result<
             let (settings, json) = (ClusterSettings::of(&layers)?, layers.get(&JSON)?);
             with_lease(forget::run(&account, &runs, &settings, json, terminal), json, terminal)
         }
-        Command::Runs { what } => {
-            let layers = layers()?;
-            let (settings, json) = (ClusterSettings::of(&layers)?, layers.get(&JSON)?);
-            match what {
-                None => in_runtime(runs::list(&settings, json, terminal)),
-                Some(OfRun::Lost { run }) => {
-                    in_runtime(runs::mark(&settings, &run, RunState::Lost, terminal))
-                }
-                Some(OfRun::Close { run }) => {
-                    in_runtime(runs::mark(&settings, &run, RunState::Closed, terminal))
-                }
-                Some(OfRun::Prune) => {
-                    let older_than = layers.get(&OLDER_THAN)?;
-                    with_lease(prune::run(&settings, older_than, json, terminal), json, terminal)
-                }
-            }
-        }
-        Command::Spec { what } => {
-            let layers = layers()?;
-            match what {
-                OfSpec::Show => {
-                    let (raw, cluster) =
-                        (resolve::spec(&layers)?.0, resolve::named_cluster(&layers)?);
-                    in_runtime(spec::show(&raw, cluster, terminal))
-                }
-                OfSpec::Check { file } => {
-                    in_runtime(spec::check(&file, resolve::named_cluster(&layers)?, terminal))
-                }
-                OfSpec::Init => {
-                    let (cluster, accounts) =
-                        (ClusterSettings::of(&layers)?, layers.get(&ACCOUNT)?);
-                    in_runtime(spec::init(cluster, &accounts, terminal))
-                }
-            }
-        }
+        Command::Runs { what } => over_runs(what, &layers()?, terminal),
+        Command::Spec { what } => over_spec(what, &layers()?, terminal),
         Command::Record { run, account } => record::run(&run, &account, terminal),
         Command::Config { run } => config::run(run, layers()?, terminal),
         Command::Completions { shell } => manual::completions(shell, terminal),
         Command::Help { words } => manual::help(&words, terminal),
         Command::Man { dir } => manual::pages(dir.as_deref(), terminal),
+    }
+}
+
+/// Lists the runs of a keyspace, or tells the register what became of some.
+fn over_runs(what: Option<OfRun>, layers: &Layers, terminal: &Terminal) -> Result<Exit, Failure> {
+    let (settings, json) = (ClusterSettings::of(layers)?, layers.get(&JSON)?);
+    let mark = |run: &str, state| in_runtime(runs::mark(&settings, run, state, terminal));
+    match what {
+        None => in_runtime(runs::list(&settings, json, terminal)),
+        Some(OfRun::Lost { run }) => mark(&run, RunState::Lost),
+        Some(OfRun::Close { run }) => mark(&run, RunState::Closed),
+        Some(OfRun::Prune) => {
+            let older_than = layers.get(&OLDER_THAN)?;
+            with_lease(prune::run(&settings, older_than, json, terminal), json, terminal)
+        }
+    }
+}
+
+/// Shows, checks or drafts a specification.
+fn over_spec(what: OfSpec, layers: &Layers, terminal: &Terminal) -> Result<Exit, Failure> {
+    match what {
+        OfSpec::Show => {
+            let (raw, cluster) = (resolve::spec(layers)?.0, resolve::named_cluster(layers)?);
+            in_runtime(spec::show(&raw, cluster, terminal))
+        }
+        OfSpec::Check { file } => {
+            in_runtime(spec::check(&file, resolve::named_cluster(layers)?, terminal))
+        }
+        OfSpec::Init => {
+            let (cluster, accounts) = (ClusterSettings::of(layers)?, layers.get(&ACCOUNT)?);
+            in_runtime(spec::init(cluster, &accounts, terminal))
+        }
     }
 }
 

@@ -66,13 +66,7 @@ async fn carry_out(
         )));
     }
     let done = done(&journal)?;
-    let merged_on: BTreeSet<usize> = match ready.past.archive() {
-        None => BTreeSet::new(),
-        Some(past) => {
-            let later = register::not_yet(past, &record.id, &journal, &done, ready.spec());
-            later.await?.into_keys().collect()
-        }
-    };
+    let merged_on = later_merged(&ready, record, &journal, &done).await?;
     if !done.is_empty() {
         // A repair that dies leaves its accounts busy until the run is resumed.
         register::begin(&ready.past, RunState::Running).await?;
@@ -118,14 +112,7 @@ async fn carry_out(
         exit_code: exit.code(),
         repair: *repair,
         truncated,
-        stopped: match verified.ended {
-            Walked::Finished => None,
-            Walked::Interrupted => Some(console.stopped_by()),
-            Walked::BrokenOff => Some(match &verified.stopped_by {
-                Some(why) => format!("because every further group would meet this: {why}"),
-                None => "because too many groups could not be read".to_owned(),
-            }),
-        },
+        stopped: stopped(&verified, console),
         again: (!is_over).then_some(command),
         differences: verified.counts.differences(),
         tables: names.zip(counts).map(|(table, counts)| VerifiedTable { table, counts }).collect(),
@@ -146,6 +133,30 @@ async fn carry_out(
     closed?;
     settled?;
     Ok(exit)
+}
+
+/// The groups of these that a later run has merged on.
+async fn later_merged(
+    ready: &Ready,
+    record: &RunRecord,
+    journal: &SqliteJournal,
+    done: &[usize],
+) -> Result<BTreeSet<usize>, Failure> {
+    let Some(past) = ready.past.archive() else { return Ok(BTreeSet::new()) };
+    let later = register::not_yet(past, &record.id, journal, done, ready.spec());
+    Ok(later.await?.into_keys().collect())
+}
+
+/// Why it ended before its end, if it did.
+fn stopped(verified: &Verified, console: &Console) -> Option<String> {
+    match verified.ended {
+        Walked::Finished => None,
+        Walked::Interrupted => Some(console.stopped_by()),
+        Walked::BrokenOff => Some(match &verified.stopped_by {
+            Some(why) => format!("because every further group would meet this: {why}"),
+            None => "because too many groups could not be read".to_owned(),
+        }),
+    }
 }
 
 /// The groups that are done.
