@@ -19,7 +19,7 @@ use crate::readable;
 use crate::report::{Deletes, EventFacts, FailureReasons, HotPartition};
 use crate::run::{Failures, RunError};
 
-/// Batches that the report names.
+/// Partitions that the report names.
 const HOTTEST: usize = 10;
 
 /// The context that groups run in.

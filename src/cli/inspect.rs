@@ -28,7 +28,7 @@ use crate::report::{Inspection, Met};
 use crate::spec::Spec;
 use crate::storage::Fault;
 
-/// Batches that are named in the report.
+/// Partitions that are named in the report.
 const HOTTEST: usize = 10;
 /// Of those, the ones that are read for what is there already.
 const TRACED: usize = 5;
@@ -182,7 +182,7 @@ impl Reading {
         })
     }
 
-    /// The batches with the most deletes, and what is in the hottest of them already.
+    /// The partitions with the most deletes, and what is in the hottest of them already.
     async fn trace(&self, stop: &mut watch::Receiver<bool>) -> Vec<(HotPartition, Option<Met>)> {
         let mut hottest = Vec::new();
         let mut is_traced = true;
@@ -207,7 +207,9 @@ impl Reading {
                     Some(Met { rows: 0, tombstones: None, is_whole: false })
                 }
                 Err(error) => {
-                    tracing::info!("what is in the hottest batches already is not known: {error}");
+                    tracing::info!(
+                        "what is in the hottest partitions already is not known: {error}"
+                    );
                     is_traced = false;
                     None
                 }

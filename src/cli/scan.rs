@@ -21,7 +21,7 @@ pub(super) async fn run(
         return Ok(None);
     }
     let began = Instant::now();
-    tracing::info!("looking for enrolments of sources by a scan");
+    tracing::info!("looking for rows of the sources by a scan");
     console.status.enter(Phase::Scanning);
     let shown = progress(engine, work.quiet, console);
     let scanned = pipeline::scan(&engine.context, work.plan, &work.stop).await;

@@ -16,12 +16,12 @@ settings! {
     /// How groups are merged, and how far.
     pub(crate) WORK: "Merging", &[Apply, Resume];
 
-    /// How enrolments are found: content or scan
+    /// How rows are found in whose keys the account does not come first: content or scan
     ///
-    /// `content` looks in the batches that the content rows of the sources name; an enrolment in a batch for
-    /// which a source has no content row is not seen. `scan` reads every key of the table once before the first
-    /// group is merged, and once more at the end, and sees them all. A run keeps to what it began with. With --inspect,
-    /// `scan` also says how many enrolments `content` would miss.
+    /// `content` looks in the partitions that the sources' rows in other tables lead to; a row in a partition to which
+    /// none leads is not seen. `scan` reads every key of the table once before the first group is merged, and once more
+    /// at the end, and sees them all. A run keeps to what it began with. With --inspect, `scan` also says how many rows
+    /// `content` would miss.
     DISCOVER: Discover = Setting::new("discover", Kind::Text, "WAY", discover)
         .default("content").example("scan").taken_by(&[Plan, Apply, Resume]).recorded(text).pinned();
 
@@ -144,7 +144,7 @@ impl Default for WorkSettings {
 /// A way in which clustered rows are found, by its name.
 fn discover(text: &str) -> Result<Discover, String> {
     let names = Discover::VARIANTS.join(" or ");
-    text.parse().map_err(|_| format!("is not a way to discover enrolments: use {names}"))
+    text.parse().map_err(|_| format!("is not a way to find rows: use {names}"))
 }
 
 /// `1h`, `10m`, or `none`.

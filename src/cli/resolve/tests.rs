@@ -257,7 +257,7 @@ fn a_run_goes_on_with_its_own_settings_but_for_what_is_given_again() {
     let scanning = resolve(&flags, "discover = 'scan'\n", &[]).unwrap();
     assert_eq!(go_on(&scanning, &[], "", &[]).unwrap().run.work.discover, Discover::Scan);
     let wrong = resolve(&flags, "discover = 'all'\n", &[]).unwrap_err().to_string();
-    assert!(wrong.contains("'all' is not a way to discover enrolments"), "{wrong}");
+    assert!(wrong.contains("'all' is not a way to find rows"), "{wrong}");
 
     // A run that was not swept when it was applied can be swept by resuming it.
     let flags = ["--keyspace", "k", "--topic", "t", "--no-sweep"];
