@@ -1,5 +1,5 @@
-//! `tributary` merges duplicate accounts in Apache Cassandra, millions at a time, and announces each
-//! changed enrolment on Kafka.
+//! `tributary` merges duplicate accounts in Apache Cassandra, millions at a time, and announces on
+//! Kafka what changed.
 //!
 //! # Bird's eye view
 //!
@@ -35,7 +35,9 @@
 //! # Code map, in reading order
 //!
 //! Each module knows only those above it (`tests/architecture.rs` holds the exact table of edges, and the first file of
-//! each repeats its row). A folder within a module may use what the module may, and is known to it alone.
+//! each repeats its row). A folder within a module may use what the module may, and is known to it alone; but how slices
+//! are written (`journal::body`) is known also to `cli` and `undo`, which write and show them, and the keys of a group
+//! (`pipeline::keys`) to `undo`.
 //!
 //! | module | what it is |
 //! |---|---|
@@ -43,10 +45,11 @@
 //! | [`moment`], [`secret`] | a point in time as people read it; text that must not be shown |
 //! | [`advice`] | what an operator may do next; the only place that knows how a command to run is written |
 //! | [`setting`] | what there is to know of a setting, in one row; the layers that its value is taken from |
+//! | [`wrap`] | words in lines |
 //! | [`estimate`], [`ranking`] | a total from a sample, with its confidence; the largest sums, in bounded memory |
 //! | [`spec`] | the merge specification: TOML → checked tables, keys and policies; the preset |
 //! | [`readable`] | raw values as people read them, in reports and CSV files |
-//! | [`pairs`] | CSV (plain, gzip, standard input) → numbered accounts, with line numbers and rejects |
+//! | [`pairs`] | a list (CSV; plain, gzip, standard input) → numbered accounts, with line numbers and rejects |
 //! | [`plan`] | pairs → disjoint groups, statistics. Plain data, no I/O |
 //! | [`merge`] | the core: rows → mutations and events. No async, no clock, no I/O |
 //! | [`storage`] | the one seam: what a merge needs of a database, and a fake of it for tests |
@@ -128,3 +131,4 @@ pub mod spec;
 pub mod storage;
 pub mod undo;
 pub mod verify;
+mod wrap;

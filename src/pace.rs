@@ -3,10 +3,11 @@
 //! [`steer`] moves the limit: the operator's number, or the one that is found by [climbing](climb), as far as the cluster
 //! shows no overload and, with a bound, [reads are quick enough](read_latency).
 //!
-//! May use nothing else of the crate; may be used by `live`, `pipeline` and `cli`.
+//! May use `setting`; may be used by `live`, `pipeline` and `cli`.
 
 mod climb;
 mod read_latency;
+mod settings;
 mod steer;
 
 use std::fmt;
@@ -16,6 +17,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{Notify, Semaphore};
 
+pub(crate) use settings::{PACE, PaceSettings};
 pub use steer::Held;
 use steer::Steer;
 
@@ -148,17 +150,13 @@ impl Pace {
 
     /// As [`new`](Self::new), and at most `rate` groups per second.
     pub(crate) fn with_rate(in_flight: impl Into<InFlight>, rate: Option<f64>) -> Arc<Self> {
-        Self::bounded(in_flight, rate, None)
+        Self::of(PaceSettings { in_flight: in_flight.into(), rate, max_latency: None })
     }
 
-    /// As [`with_rate`](Self::with_rate), and only as many requests at once as leave [reads](Self::observe_read) quicker than
-    /// `max_latency`.
-    pub(crate) fn bounded(
-        in_flight: impl Into<InFlight>,
-        rate: Option<f64>,
-        max_latency: Option<Duration>,
-    ) -> Arc<Self> {
-        let steer = Steer::new(in_flight.into(), max_latency, Instant::now());
+    /// As the settings say: only as many requests at once as leave [reads](Self::observe_read) quicker than their bound.
+    pub(crate) fn of(settings: PaceSettings) -> Arc<Self> {
+        let PaceSettings { in_flight, rate, max_latency } = settings;
+        let steer = Steer::new(in_flight, max_latency, Instant::now());
         let limit = steer.limit();
         let state = State {
             limit,

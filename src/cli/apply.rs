@@ -10,7 +10,7 @@ use super::again;
 use super::identity::Identity;
 use super::input::{self, Begun, Planned};
 use super::live::Live;
-use super::ready::{Needs, Ready};
+use super::ready::{Needs, Ready, Task};
 use super::recorded::with_accounts;
 use super::session::{Session, Traces};
 use super::{ApplySettings, Console, Exit, Failure, register};
@@ -21,7 +21,7 @@ use crate::run::{RunRecord, files};
 
 /// Runs `apply`.
 pub(crate) async fn run(settings: &ApplySettings, console: &Console) -> Result<Exit, Failure> {
-    let mut live = Live::start(settings.listen.as_ref(), &settings.output, console)?;
+    let mut live = Live::start(&settings.run, console)?;
     let result = carry_out(settings, console, &mut live).await;
     live.close(&result, console).await;
     result
@@ -32,9 +32,9 @@ async fn carry_out(
     console: &Console,
     live: &mut Live,
 ) -> Result<Exit, Failure> {
-    let ApplySettings { input, plan: bound, merge, run_dir, output, secret_flags, .. } = settings;
+    let ApplySettings { run: settings, input, plan: bound, follow, run_dir } = settings;
     if let Some(bound) = bound {
-        bound.check_settings(&merge.spec, settings.follow)?;
+        bound.check_settings(&settings.spec, *follow)?;
     }
     let Begun { mut stop, started, id, pairs, prepared } =
         input::begin(input, run_dir.as_deref(), console)?;
@@ -44,21 +44,22 @@ async fn carry_out(
         bound.check_pairs(&planned.record, &planned.plan)?;
         tracing::info!("this is what was planned as {}", bound.id());
     }
-    let ready = Ready::start_unless(&mut stop, Needs::of(merge, &id, false), console).await?;
+    let needs = Needs { task: Task::Begin, run: &id, settings };
+    let ready = Ready::start_unless(&mut stop, needs, console).await?;
     let accounts = ready.spec().accounts;
     if let Some(bound) = bound {
         bound.check_accounts(accounts)?;
     }
     let planned = planned.with_accounts(accounts, input, &prepared, &mut stop).await?;
-    let history = (ready.past.archive(), ready.spec(), settings.follow);
+    let history = (ready.past.archive(), ready.spec(), *follow);
     let planned = planned.judged(history, input, &prepared, &mut stop).await?;
     let Planned { plan, record, format, .. } = planned;
     let recorded = with_accounts(settings.recorded.clone(), format.accounts);
     let record = RunRecord::new(id, "apply", started, record, recorded);
-    let identity = Identity::new(&record, merge, &plan);
+    let identity = Identity::new(&record, settings, &plan);
 
     prepared.write_json(files::RUN, &record)?;
-    prepared.write(files::SPEC, merge.spec.text.as_bytes())?;
+    prepared.write(files::SPEC, settings.spec.text.as_bytes())?;
     SqliteJournal::create(&prepared.file(files::JOURNAL), accounts)?;
     // Closed again at once, because SQLite refuses a database that was moved while it was open.
     identity.keep(&SqliteJournal::open(&prepared.file(files::JOURNAL))?, ready.spec())?;
@@ -67,11 +68,11 @@ async fn carry_out(
     let run_dir = prepared.commit()?;
     tracing::info!("run {} in {}", record.id, run_dir.path().display());
     let run = again::short(run_dir.path());
-    console.again.set(Advice::Resume { run, all: false, secrets: secret_flags.clone() });
+    console.again.set(Advice::Resume { run, all: false, secrets: settings.secret_flags.clone() });
     live.is_reached_in(run_dir.path(), console);
 
     if let Some(register) = ready.past.held() {
-        let spec = (ready.spec(), merge.spec.sha256());
+        let spec = (ready.spec(), settings.spec.sha256());
         let begun = register::begun(&record, run_dir.path(), spec);
         register.add_run(&begun).await.map_err(Failure::failed)?;
     }
@@ -79,16 +80,6 @@ async fn carry_out(
     let journal = SqliteJournal::open(&run_dir.file(files::JOURNAL))?;
     others::keep_registered(&journal, ready.past.held().is_some())?;
     let known = Known::default();
-    let session = Session {
-        run_dir,
-        record,
-        resumed: None,
-        plan,
-        known,
-        settings: merge,
-        output,
-        secret_flags,
-        stop,
-    };
+    let session = Session { run_dir, record, resumed: None, plan, known, settings, stop };
     session.run(ready.with(Arc::new(journal))?, traces, console).await
 }

@@ -6,13 +6,14 @@ use std::path::{Path, PathBuf};
 use anyhow::anyhow;
 use serde::Deserialize;
 
-use super::catalogue::cluster::CASSANDRA;
-use super::catalogue::work::{DISCOVER, FOLLOW};
+use super::catalogue::work::FOLLOW;
 use super::exit::Failure;
 use super::recorded::{format_of, of_pairs, recalled, spec_of};
 use crate::advice::Advice;
+use crate::cluster::CASSANDRA;
 use crate::model::AccountType;
 use crate::pairs::Format;
+use crate::pipeline::DISCOVER;
 use crate::plan::Plan;
 use crate::run::{InputRecord, RunDir, RunError, RunId, copy_of_pairs, files};
 use crate::setting::{Described, Given};

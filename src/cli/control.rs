@@ -1,5 +1,6 @@
 //! `control`: ask the process that works on a run.
 
+use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
@@ -7,12 +8,14 @@ use anyhow::{Context, anyhow};
 use serde_json::Value;
 
 use super::args::Ask;
+use super::live::word;
 use super::progress::clock;
 use super::terminal::Terminal;
 use super::{Exit, Failure};
-use crate::live::{self, Answer, Order};
+use crate::advice::Advice;
+use crate::live::{self, Answer, Order, SocketError};
 use crate::pace::Held;
-use crate::run::RunDir;
+use crate::run::{RunDir, files};
 
 /// Runs `control` of anything but the status.
 pub(super) fn run(run: &Path, ask: &Ask, terminal: &Terminal) -> Result<Exit, Failure> {
@@ -41,8 +44,41 @@ pub(super) fn status(run: &Path, json: bool, terminal: &Terminal) -> Result<Exit
 fn asked(run: &Path, order: Option<Order>) -> Result<Answer, Failure> {
     // A path that is no run is told as such.
     RunDir::record(run)?;
-    let answer = live::ask(run, order).map_err(Failure::failed)?;
+    let answer = live::ask(run, order).map_err(|error| match ended(run, &error) {
+        Some(how) => Failure::failed(anyhow!("{error}: {how}")),
+        None => Failure::failed(error),
+    })?;
     if answer.ok { Ok(answer) } else { Err(Failure::failed(anyhow!(answer.message))) }
+}
+
+/// How the last command over a run ended, where no process works on it, and what can be done next.
+fn ended(run: &Path, error: &SocketError) -> Option<String> {
+    let SocketError::Nobody { was_killed, .. } = error else { return None };
+    if *was_killed {
+        let again = Advice::Resume { run: run.to_path_buf(), all: false, secrets: Vec::new() };
+        return Some(format!(
+            "the last one was killed, or its machine went down. A run that was being merged goes on with:\n  {again}"
+        ));
+    }
+    let report = |name| serde_json::from_slice::<Value>(&fs::read(run.join(name)).ok()?).ok();
+    let reports = [
+        (files::REPORT, files::REPORT_PAGE),
+        (files::VERIFY, files::VERIFY_PAGE),
+        (files::UNDO, files::UNDO_PAGE),
+    ];
+    let reports = reports.into_iter().filter_map(|(name, page)| Some((report(name)?, page)));
+    let at = |report: &Value| report["finished_at"].as_str().map(str::to_owned);
+    let (last, page) = reports.max_by_key(|(report, _)| at(report))?;
+    let text = |name: &str| last[name].as_str();
+    let how = text("stopped").unwrap_or_else(|| {
+        let code = last["exit_code"].as_u64().and_then(|code| u8::try_from(code).ok());
+        word(code.map_or(Exit::Failed, Exit::from_code))
+    });
+    let next = match text("again") {
+        Some(again) => format!("To go on:\n  {again}"),
+        None => format!("{} says what it did", run.join(page).display()),
+    };
+    Some(format!("{} ended at {}, {how}. {next}", text("command")?, text("finished_at")?))
 }
 
 fn print(text: &str, terminal: &Terminal) -> Result<Exit, Failure> {

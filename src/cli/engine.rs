@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
-use super::{Console, Failure, MergeSettings, Progress, Snapshot, register};
+use super::{Console, Failure, Progress, RunSettings, Snapshot, register};
 use crate::cluster::{ClusterRegister, Store};
 use crate::events::Scope;
 use crate::journal::Journal;
@@ -19,7 +19,7 @@ use crate::readable;
 use crate::report::{Deletes, EventFacts, FailureReasons, HotPartition};
 use crate::run::{Failures, RunError};
 
-/// Batches that the report names.
+/// Partitions that the report names.
 const HOTTEST: usize = 10;
 
 /// The context that groups run in.
@@ -42,7 +42,7 @@ pub(super) struct Engine {
 pub(super) struct Work<'a> {
     pub(super) plan: &'a Plan,
     pub(super) known: &'a Known,
-    pub(super) settings: &'a MergeSettings,
+    pub(super) settings: &'a RunSettings,
     pub(super) quiet: bool,
     pub(super) stop: watch::Receiver<bool>,
 }

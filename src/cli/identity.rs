@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use anyhow::anyhow;
 
-use super::{Failure, MergeSettings};
+use super::{Failure, RunSettings};
 use crate::journal::body::{Layout, TableLayout};
 use crate::journal::{Codec, Journal};
 use crate::model::AccountType;
@@ -36,7 +36,7 @@ pub(super) struct Identity {
 }
 
 impl Identity {
-    pub(super) fn new(record: &RunRecord, settings: &MergeSettings, plan: &Plan) -> Self {
+    pub(super) fn new(record: &RunRecord, settings: &RunSettings, plan: &Plan) -> Self {
         let keyspace = &settings.cluster.keyspace;
         Self { groups: Some(plan.len()), ..Self::without_plan(record, keyspace, &settings.spec) }
     }

@@ -14,7 +14,6 @@ use tokio::sync::watch;
 
 use super::engine::under_way;
 use super::progress::{Rates, Stage};
-use super::settings::PaceSettings;
 use super::{
     Console, Exit, Failure, InspectSettings, PlanSettings, Progress, ScanSnapshot, Snapshot,
 };
@@ -29,7 +28,7 @@ use crate::report::{Inspection, Met};
 use crate::spec::Spec;
 use crate::storage::Fault;
 
-/// Batches that are named in the report.
+/// Partitions that are named in the report.
 const HOTTEST: usize = 10;
 /// Of those, the ones that are read for what is there already.
 const TRACED: usize = 5;
@@ -134,10 +133,9 @@ impl Reading {
             None => None,
         };
         let recorder = Arc::new(Recorder::new(Operations::new(&spec).names().to_vec()));
-        let PaceSettings { in_flight, rate, max_latency } = inspect.pace;
-        let pace = Pace::bounded(in_flight, rate, max_latency);
+        let pace = Pace::of(inspect.work.pace);
         let mut context = Context::reading(Arc::clone(&spec), store.clone(), recorder, pace)?;
-        context.discover = inspect.discover;
+        context.work = inspect.work;
         let limits = cluster.tombstone_limits().await;
         if let Err(why) = &limits {
             tracing::info!("the server does not tell its tombstone thresholds: {why}");
@@ -184,7 +182,7 @@ impl Reading {
         })
     }
 
-    /// The batches with the most deletes, and what is in the hottest of them already.
+    /// The partitions with the most deletes, and what is in the hottest of them already.
     async fn trace(&self, stop: &mut watch::Receiver<bool>) -> Vec<(HotPartition, Option<Met>)> {
         let mut hottest = Vec::new();
         let mut is_traced = true;
@@ -209,7 +207,9 @@ impl Reading {
                     Some(Met { rows: 0, tombstones: None, is_whole: false })
                 }
                 Err(error) => {
-                    tracing::info!("what is in the hottest batches already is not known: {error}");
+                    tracing::info!(
+                        "what is in the hottest partitions already is not known: {error}"
+                    );
                     is_traced = false;
                     None
                 }

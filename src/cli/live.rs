@@ -4,9 +4,9 @@ use std::future::Future;
 use std::path::Path;
 
 use super::exit::Exit;
-use super::{Console, Failure, OutputSettings};
+use super::{Console, Failure, RunSettings};
 use crate::advice::Advice;
-use crate::live::{Ended, Listen, Server, Socket, Ticker};
+use crate::live::{Ended, Server, Socket, Ticker};
 use crate::run::RunRecord;
 
 /// The live view of a command that goes on.
@@ -22,13 +22,12 @@ impl Live {
     /// # Errors
     /// The address cannot be had.
     pub(super) fn start(
-        listen: Option<&Listen>,
-        output: &OutputSettings,
+        RunSettings { listen, output, .. }: &RunSettings,
         console: &Console,
     ) -> Result<Self, Failure> {
         let ticker = Ticker::start(&console.status, &console.control);
         let start = |listen| Server::start(listen, ticker.frames(), &console.control);
-        let server = listen.map(start).transpose().map_err(Failure::failed)?;
+        let server = listen.as_ref().map(start).transpose().map_err(Failure::failed)?;
         if let Some(server) = &server {
             tracing::info!("listening on {}", server.url());
             if !server.is_local() {
@@ -89,12 +88,11 @@ impl Live {
 /// The address to listen at cannot be had, or what stopped the command.
 pub(super) async fn over_run(
     (command, run_dir, record): (&str, &Path, &RunRecord),
-    listen: Option<&Listen>,
-    output: &OutputSettings,
+    settings: &RunSettings,
     console: &Console,
     work: impl Future<Output = Result<Exit, Failure>>,
 ) -> Result<Exit, Failure> {
-    let mut live = Live::start(listen, output, console)?;
+    let mut live = Live::start(settings, console)?;
     console.status.begin(command, record.id.as_str());
     live.is_reached_in(run_dir, console);
     let result = work.await;
@@ -108,7 +106,8 @@ pub(super) fn ended(exit: Exit, stopped: Option<&str>, again: Option<&Advice>) -
     Ended { how, exit_code: exit.code(), again: again.map(Advice::to_string) }
 }
 
-fn word(exit: Exit) -> &'static str {
+/// How a command ended, by its exit code.
+pub(super) fn word(exit: Exit) -> &'static str {
     match exit {
         Exit::Done => "finished",
         Exit::Partial => "finished, but not everything was merged",

@@ -75,8 +75,8 @@ pub(crate) use exit::{Exit, Failure};
 pub(crate) use progress::{Progress, ScanSnapshot, Snapshot};
 pub(crate) use register::Lease;
 pub(crate) use settings::{
-    ApplySettings, InputSettings, InputSource, InspectSettings, MergeSettings, OutputSettings,
-    PlanSettings, ResumeSettings, UndoSettings, VerifySettings,
+    ApplySettings, InputSettings, InputSource, InspectSettings, OutputSettings, PlanSettings,
+    ResumeSettings, RunSettings, UndoSettings, VerifySettings,
 };
 pub(crate) use signals::listen;
 pub(crate) use terminal::Terminal;
@@ -87,10 +87,11 @@ use catalogue::calls::{ACCOUNT, OLDER_THAN, PLAN};
 use catalogue::output::JSON;
 use recorded::Recorded;
 
+use crate::cluster::ClusterSettings;
 use crate::live::{Control, Status};
 use crate::register::RunState;
 use crate::run::{RunDir, RunRecord};
-use crate::setting::SettingsError;
+use crate::setting::{Layers, SettingsError};
 
 /// Runs the command line of this process.
 pub fn run() -> ExitCode {
@@ -158,19 +159,19 @@ fn dispatch(matches: &ArgMatches, terminal: &Terminal, again: &Again) -> Result<
             let plan = layers.find(&PLAN)?.as_deref().map(Bound::load).transpose()?;
             let layers = layers.over(plan.iter().flat_map(|plan| plan.given().to_vec()));
             let settings = resolve::apply(pairs.as_deref(), plan, &layers)?;
-            let console = console(&settings.output, settings.until.as_ref())?;
-            settings.merge.warnings().iter().for_each(|warning| tracing::warn!("{warning}"));
-            carry_out(apply::run(&settings, &console), settings.output.json, &console)
+            let console = console(&settings.run.output, settings.run.until.as_ref())?;
+            settings.run.cluster.warnings().iter().for_each(|warning| tracing::warn!("{warning}"));
+            carry_out(apply::run(&settings, &console), settings.run.output.json, &console)
         }
         Command::Resume { run } => {
             let (run_dir, record) = RunDir::open(&run)?;
             let (recorded, layers) = over(&run_dir, &record)?;
             let settings = resolve::resume(&recorded, &layers)?;
-            let console = console(&settings.output, settings.until.as_ref())?;
-            settings.merge.warnings().iter().for_each(|warning| tracing::warn!("{warning}"));
+            let console = console(&settings.run.output, settings.run.until.as_ref())?;
+            settings.run.cluster.warnings().iter().for_each(|warning| tracing::warn!("{warning}"));
             carry_out(
                 resume::run(run_dir, record, &settings, &console),
-                settings.output.json,
+                settings.run.output.json,
                 &console,
             )
         }
@@ -178,10 +179,10 @@ fn dispatch(matches: &ArgMatches, terminal: &Terminal, again: &Again) -> Result<
             let (run_dir, record) = RunDir::open(&run)?;
             let (recorded, layers) = over(&run_dir, &record)?;
             let settings = resolve::verify(&recorded, &layers)?;
-            let console = console(&settings.output, settings.until.as_ref())?;
+            let console = console(&settings.run.output, settings.run.until.as_ref())?;
             carry_out(
                 verify::run(run_dir, &record, &settings, &console),
-                settings.output.json,
+                settings.run.output.json,
                 &console,
             )
         }
@@ -189,10 +190,10 @@ fn dispatch(matches: &ArgMatches, terminal: &Terminal, again: &Again) -> Result<
             let (run_dir, record) = RunDir::open(&run)?;
             let (recorded, layers) = over(&run_dir, &record)?;
             let settings = resolve::undo(&recorded, &layers)?;
-            let console = console(&settings.output, settings.until.as_ref())?;
+            let console = console(&settings.run.output, settings.run.until.as_ref())?;
             carry_out(
                 undo::run(run_dir, &record, &settings, &console),
-                settings.output.json,
+                settings.run.output.json,
                 &console,
             )
         }
@@ -210,48 +211,48 @@ fn dispatch(matches: &ArgMatches, terminal: &Terminal, again: &Again) -> Result<
         }
         Command::Forget { account, runs } => {
             let layers = layers()?;
-            let (settings, json) = (resolve::cluster(&layers)?, layers.get(&JSON)?);
+            let (settings, json) = (ClusterSettings::of(&layers)?, layers.get(&JSON)?);
             with_lease(forget::run(&account, &runs, &settings, json, terminal), json, terminal)
         }
-        Command::Runs { what } => {
-            let layers = layers()?;
-            let (settings, json) = (resolve::cluster(&layers)?, layers.get(&JSON)?);
-            match what {
-                None => in_runtime(runs::list(&settings, json, terminal)),
-                Some(OfRun::Lost { run }) => {
-                    in_runtime(runs::mark(&settings, &run, RunState::Lost, terminal))
-                }
-                Some(OfRun::Close { run }) => {
-                    in_runtime(runs::mark(&settings, &run, RunState::Closed, terminal))
-                }
-                Some(OfRun::Prune) => {
-                    let older_than = layers.get(&OLDER_THAN)?;
-                    with_lease(prune::run(&settings, older_than, json, terminal), json, terminal)
-                }
-            }
-        }
-        Command::Spec { what } => {
-            let layers = layers()?;
-            match what {
-                OfSpec::Show => {
-                    let (raw, cluster) =
-                        (resolve::spec(&layers)?.0, resolve::named_cluster(&layers)?);
-                    in_runtime(spec::show(&raw, cluster, terminal))
-                }
-                OfSpec::Check { file } => {
-                    in_runtime(spec::check(&file, resolve::named_cluster(&layers)?, terminal))
-                }
-                OfSpec::Init => {
-                    let (cluster, accounts) = (resolve::cluster(&layers)?, layers.get(&ACCOUNT)?);
-                    in_runtime(spec::init(cluster, &accounts, terminal))
-                }
-            }
-        }
+        Command::Runs { what } => over_runs(what, &layers()?, terminal),
+        Command::Spec { what } => over_spec(what, &layers()?, terminal),
         Command::Record { run, account } => record::run(&run, &account, terminal),
         Command::Config { run } => config::run(run, layers()?, terminal),
         Command::Completions { shell } => manual::completions(shell, terminal),
         Command::Help { words } => manual::help(&words, terminal),
         Command::Man { dir } => manual::pages(dir.as_deref(), terminal),
+    }
+}
+
+/// Lists the runs of a keyspace, or tells the register what became of some.
+fn over_runs(what: Option<OfRun>, layers: &Layers, terminal: &Terminal) -> Result<Exit, Failure> {
+    let (settings, json) = (ClusterSettings::of(layers)?, layers.get(&JSON)?);
+    let mark = |run: &str, state| in_runtime(runs::mark(&settings, run, state, terminal));
+    match what {
+        None => in_runtime(runs::list(&settings, json, terminal)),
+        Some(OfRun::Lost { run }) => mark(&run, RunState::Lost),
+        Some(OfRun::Close { run }) => mark(&run, RunState::Closed),
+        Some(OfRun::Prune) => {
+            let older_than = layers.get(&OLDER_THAN)?;
+            with_lease(prune::run(&settings, older_than, json, terminal), json, terminal)
+        }
+    }
+}
+
+/// Shows, checks or drafts a specification.
+fn over_spec(what: OfSpec, layers: &Layers, terminal: &Terminal) -> Result<Exit, Failure> {
+    match what {
+        OfSpec::Show => {
+            let (raw, cluster) = (resolve::spec(layers)?.0, resolve::named_cluster(layers)?);
+            in_runtime(spec::show(&raw, cluster, terminal))
+        }
+        OfSpec::Check { file } => {
+            in_runtime(spec::check(&file, resolve::named_cluster(layers)?, terminal))
+        }
+        OfSpec::Init => {
+            let (cluster, accounts) = (ClusterSettings::of(layers)?, layers.get(&ACCOUNT)?);
+            in_runtime(spec::init(cluster, &accounts, terminal))
+        }
     }
 }
 

@@ -254,18 +254,18 @@ mod tests {
         let at = |rate| Rates { steps: Some(rate), counted: Some(rate) };
         assert_eq!(
             snapshot.text(Rates::default()),
-            "12300/18000 groups, 16req/512gr/2win, 1.2s old, 3.4MB"
+            "12300/18000 groups, 512 under way, 16 requests, 3.4 MB, oldest 1.2 s, 2 windows"
         );
-        // All six in 80 columns, the bar among them.
+        // What matters in 80 columns, the bar among them.
         snapshot.done = 12_345;
-        let six = "12345/18000 groups, 62/s, 1:32 left, 16req/512gr/2win, 1.2s old, 3.4MB";
-        assert_eq!(fitting(&snapshot.text(at(62.0))), six);
+        let fits = "12345/18000 groups, 62/s, 1:32 left, 512 under way, 16 requests, 3.4 MB";
+        assert_eq!(fitting(&snapshot.text(at(62.0))), fits);
         snapshot.done = 12_300;
         snapshot.failed = 45;
         snapshot.retries = 7;
         assert_eq!(
             snapshot.text(at(62.0)),
-            "12345/18000 groups, 62/s, 1:32 left, 45 failed, 7 retried, 16req/512gr/2win, 1.2s old, 3.4MB"
+            "12345/18000 groups, 62/s, 1:32 left, 45 failed, 7 retried, 512 under way, 16 requests, 3.4 MB, oldest 1.2 s, 2 windows"
         );
         assert_eq!(
             fitting(&snapshot.text(at(62.0))),
@@ -275,7 +275,7 @@ mod tests {
         snapshot.is_paused = true;
         assert_eq!(
             snapshot.text(at(62.0)),
-            "12345/18000 groups, paused, 45 failed, 7 retried, 16req/512gr/2win, 1.2s old, 3.4MB"
+            "12345/18000 groups, paused, 45 failed, 7 retried, 512 under way, 16 requests, 3.4 MB, oldest 1.2 s, 2 windows"
         );
         let scan = ScanSnapshot {
             ranges_total: 256,
@@ -294,10 +294,13 @@ mod tests {
         slow.held = Some(Held { read, is_least: true });
         let reason =
             "12/9000 groups, 2/s, 1:14:54 left, held back by --max-latency: a read takes 35 ms";
-        assert_eq!(slow.text(at(2.0)), format!("{reason}, 16req/512gr/2win, 1.2s old, 3.4MB"));
+        assert_eq!(
+            slow.text(at(2.0)),
+            format!("{reason}, 512 under way, 16 requests, 3.4 MB, oldest 1.2 s, 2 windows")
+        );
         slow.held = Some(Held { read, is_least: false });
         assert!(slow.text(at(2.0)).ends_with(
-            "16req/512gr/2win, 1.2s old, 3.4MB, held back by --max-latency: a read takes 35 ms"
+            "512 under way, 16 requests, 3.4 MB, oldest 1.2 s, 2 windows, held back by --max-latency: a read takes 35 ms"
         ));
         assert_eq!([7, 754, 3_723].map(clock), ["0:07", "12:34", "1:02:03"]);
     }

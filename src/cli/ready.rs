@@ -8,53 +8,68 @@ use tokio::sync::watch;
 
 use super::engine::Engine;
 use super::register::Past;
-use super::settings::PaceSettings;
-use super::{Console, Exit, Failure, Lease, MergeSettings};
-use crate::cluster::{Cluster, ClusterSettings, ReadStore, Store};
-use crate::events::{EventSettings, EventSink};
+use super::{Console, Exit, Failure, Lease, RunSettings};
+use crate::cluster::{Cluster, ReadStore, Store};
+use crate::events::EventSink;
 use crate::journal::{Journal, JournalError};
 use crate::latency::Recorder;
 use crate::pace::Pace;
-use crate::pipeline::{AsOf, Context, Discover, Operations};
+use crate::pipeline::{AsOf, Context, Operations, WorkSettings};
 use crate::register::Register;
 use crate::run::RunId;
+use crate::spec::Spec;
 use crate::spec::schema::Schema;
-use crate::spec::{RawSpec, Spec};
 use crate::storage::TombstoneLimits;
+
+/// What a command does with a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Task {
+    Begin,
+    GoOn,
+    Compare,
+    Repair,
+    Undo,
+}
+
+impl Task {
+    /// Whether something is written, so that the lease on the keyspace is needed.
+    fn writes(self) -> bool {
+        self != Self::Compare
+    }
+
+    /// Whether the run has begun before: what its tables have lost since is no reason to refuse it.
+    fn has_begun(self) -> bool {
+        self != Self::Begin
+    }
+}
 
 /// What it takes to be ready.
 #[derive(Clone, Copy)]
 pub(super) struct Needs<'a> {
-    pub(super) cluster: &'a ClusterSettings,
-    pub(super) spec: &'a RawSpec,
-    pub(super) events: Option<&'a EventSettings>,
-    /// How many groups at once, and how fast.
-    pub(super) pace: PaceSettings,
-    /// How far before its first read a group is dated.
-    pub(super) settle: Duration,
-    /// Whether write times are read.
-    pub(super) write_times: bool,
-    /// How clustered rows are found.
-    pub(super) discover: Discover,
+    pub(super) task: Task,
     pub(super) run: &'a RunId,
-    /// Whether the lease on the keyspace is needed, because something is written.
-    pub(super) writes: bool,
-    /// Whether the run has begun before: what its tables have lost since is no reason to refuse it.
-    pub(super) has_begun: bool,
-    /// So long tombstones must be kept at least; none where something that was begun is ended.
-    pub(super) min_gc_grace: Option<Duration>,
+    pub(super) settings: &'a RunSettings,
 }
 
-impl<'a> Needs<'a> {
+impl Needs<'_> {
+    /// Whether write times are read: a merge looks at them in its sweep only.
+    fn write_times(&self) -> bool {
+        match self.task {
+            Task::Begin | Task::GoOn => self.settings.work.sweep,
+            Task::Compare | Task::Repair | Task::Undo => true,
+        }
+    }
+
     /// The specification, checked against the cluster's schema. What came to a table since the run began keeps nobody from
     /// comparing what it left.
     fn checked(&self, schema: &Schema) -> Result<Spec, Failure> {
-        if !self.has_begun {
-            return self.spec.check(schema).map_err(Failure::failed);
+        let spec = &self.settings.spec;
+        if !self.task.has_begun() {
+            return spec.check(schema).map_err(Failure::failed);
         }
-        let held = |schema: &Schema| self.spec.without_lost_columns(schema).check(schema);
+        let held = |schema: &Schema| spec.without_lost_columns(schema).check(schema);
         let compared = held(&schema.to_compare());
-        match (compared, self.writes) {
+        match (compared, self.task.writes()) {
             (Ok(_), true) => held(schema).map_err(|faults| {
                 Failure::failed(anyhow::anyhow!(
                     "{faults}. It was merged before that came: verify still compares it, and whatever writes goes on once \
@@ -63,24 +78,6 @@ impl<'a> Needs<'a> {
                 ))
             }),
             (compared, _) => compared.map_err(Failure::failed),
-        }
-    }
-
-    /// What a merge needs.
-    pub(super) fn of(settings: &'a MergeSettings, run: &'a RunId, has_begun: bool) -> Self {
-        let MergeSettings { cluster, events, spec, work, .. } = settings;
-        Self {
-            cluster,
-            spec,
-            events: events.as_ref(),
-            pace: work.pace,
-            settle: work.settle,
-            write_times: work.sweep,
-            discover: work.discover,
-            run,
-            writes: true,
-            has_begun,
-            min_gc_grace: Some(work.min_gc_grace),
         }
     }
 }
@@ -94,7 +91,7 @@ pub(super) struct Ready {
     pace: Arc<Pace>,
     as_of: AsOf,
     acknowledged: Arc<AtomicU64>,
-    discover: Discover,
+    work: WorkSettings,
     /// None where the server does not tell them.
     tombstones: Option<TombstoneLimits>,
     /// How long each table keeps its tombstones, in seconds.
@@ -106,21 +103,23 @@ pub(super) struct Ready {
 impl Ready {
     /// Connects and checks; nothing is written.
     async fn start(needs: Needs<'_>, lease: &Lease) -> Result<Self, Failure> {
-        let cluster = Cluster::connect(needs.cluster.clone()).await?;
+        let RunSettings { work, events, .. } = needs.settings;
+        let writes = needs.task.writes();
+        let cluster = Cluster::connect(needs.settings.cluster.clone()).await?;
         let spec = Arc::new(needs.checked(cluster.schema())?);
         let gc_grace_s: Vec<u64> =
             spec.tables.iter().map(|table| cluster.gc_grace_s(&table.name)).collect();
-        cluster.check_gc_grace(&spec, needs.min_gc_grace)?;
-        cluster.check_rights(&spec, needs.writes).await?;
+        cluster.check_gc_grace(&spec, work.min_gc_grace)?;
+        cluster.check_rights(&spec, writes).await?;
         let store = cluster.store(Arc::clone(&spec)).await?;
-        if needs.write_times {
+        if needs.write_times() {
             // A cluster that cannot tell them is refused at the start, not when they are needed.
             store.as_ref().prepare_timed().await?;
         }
         let operations = Operations::new(&spec);
         let recorder = Arc::new(Recorder::new(operations.names().to_vec()));
         let acknowledged = Arc::new(AtomicU64::new(0));
-        let event_sink = match needs.events {
+        let event_sink = match events {
             None => EventSink::Discard,
             Some(events) => {
                 let (recorder, operation) = (Arc::clone(&recorder), operations.events());
@@ -132,16 +131,14 @@ impl Ready {
                 EventSink::open(events, on_delivered).await?
             }
         };
-        let past = Past::of(&cluster, (needs.run, needs.writes), lease).await?;
+        let past = Past::of(&cluster, (needs.run, writes), lease).await?;
         // No time at which another run wrote, whatever the clock of the machine was on which that ran.
         let floor = past.held().map_or(0, |register| register.floor());
         let clocks = cluster.clocks().await?;
         let kept = Duration::from_secs(gc_grace_s.iter().copied().min().unwrap_or(u64::MAX));
-        let as_of = AsOf::new(clocks.latest.max(floor), needs.settle).behind(clocks.behind);
+        let as_of = AsOf::new(clocks.latest.max(floor), work.settle).behind(clocks.behind);
         let as_of = as_of.kept_for(kept);
-        let PaceSettings { in_flight, rate, max_latency } = needs.pace;
-        let pace = Pace::bounded(in_flight, rate, max_latency);
-        let discover = needs.discover;
+        let pace = Pace::of(work.pace);
         let tombstones = cluster.tombstone_limits().await.ok();
         let ready = Self {
             spec,
@@ -151,7 +148,7 @@ impl Ready {
             pace,
             as_of,
             acknowledged,
-            discover,
+            work: *work,
             tombstones,
             gc_grace_s,
             past,
@@ -189,7 +186,7 @@ impl Ready {
         let Self { spec, store, event_sink, recorder, pace, as_of, .. } = self;
         let shared = Arc::clone(&journal);
         let mut context = Context::new(spec, store, event_sink, shared, recorder, pace, as_of)?;
-        context.discover = self.discover;
+        context.work = self.work;
         let register = self.past.held().cloned();
         context.register = register.clone().map(|held| held as Arc<dyn Register>);
         context.deletes.limits = self.tombstones.unwrap_or_default();

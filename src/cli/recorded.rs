@@ -111,7 +111,7 @@ pub(super) fn recalled(
 
 /// What a run says of how its pairs are written.
 pub(super) fn of_pairs(run: &Path, record: &RunRecord) -> Vec<Given> {
-    recalled(run, &record.settings, pairs::CSV.iter().copied())
+    recalled(run, &record.settings, pairs::settings())
 }
 
 /// How the pairs of a run are written.

@@ -10,25 +10,26 @@ use serde_json::Value;
 
 use super::bound::{Bound, of_cluster};
 use super::catalogue::calls::{FORCE, INSPECT, KEEP_CHANGED, PAIRS, REPAIR, RESTART, USE_COPY};
-use super::catalogue::cluster::{HOSTS, KEYSPACE, NO_REGISTER};
 use super::catalogue::output::{CONFIG, LISTEN, RUN_DIR};
-use super::catalogue::work::{DISCOVER, FOLLOW, PACE, SETTLE, SPEC};
+use super::catalogue::work::{FOLLOW, SPEC};
 use super::recorded::{Recorded, record, record_of, with_accounts, with_only, with_spec};
 use super::settings::{
-    ApplySettings, InputSettings, InputSource, InspectSettings, MergeSettings, PlanSettings,
-    ResumeSettings, UndoSettings, VerifySettings,
+    ApplySettings, InputSettings, InputSource, InspectSettings, PlanSettings, ResumeSettings,
+    RunSettings, UndoSettings, VerifySettings,
 };
 use super::until::Until;
-use crate::cluster::ClusterSettings;
+use crate::cluster::{ClusterSettings, HOSTS, KEYSPACE, NO_REGISTER};
 use crate::events::{EventSettings, Silence};
 use crate::model::AccountType;
-use crate::pairs::{CSV, Format};
+use crate::pace::PACE;
+use crate::pairs::{self, Format};
+use crate::pipeline::WorkSettings;
 use crate::run::LACKS;
 use crate::setting::{Command, Described, Given, Layers, Origin, SettingsError};
 use crate::spec::RawSpec;
-use parts::{pace, recorded_spec, secret_flags, source, work};
+use parts::{recorded_spec, secret_flags, source};
 
-pub(super) use parts::{cluster, log_format, named_cluster, output, spec};
+pub(super) use parts::{log_format, named_cluster, output, spec};
 
 /// The settings of `plan`.
 pub(super) fn plan(pairs: &Path, layers: &Layers) -> Result<PlanSettings, SettingsError> {
@@ -36,7 +37,7 @@ pub(super) fn plan(pairs: &Path, layers: &Layers) -> Result<PlanSettings, Settin
     let format = Format::of(layers, spec.accounts())?;
     let inspect = inspect(layers)?;
     let mut recorded =
-        with_spec(record_of(layers, CSV.iter().copied())?, &spec, spec_path.as_deref());
+        with_spec(record_of(layers, pairs::settings())?, &spec, spec_path.as_deref());
     recorded[LACKS] = lacks(&spec, layers).into();
     recorded["inspected"] = match &inspect {
         None => Value::Null,
@@ -62,13 +63,12 @@ fn inspect(layers: &Layers) -> Result<Option<InspectSettings>, SettingsError> {
     let Some(sample) = layers.find(&INSPECT)? else {
         return refuse_connection(layers).map(|()| None);
     };
-    let cluster = cluster(layers)?;
+    let cluster = ClusterSettings::of(layers)?;
     Ok(Some(InspectSettings {
         follow: follow(&cluster, layers)?,
         cluster,
         sample,
-        discover: layers.get(&DISCOVER)?,
-        pace: pace(layers)?,
+        work: WorkSettings::of_inspection(layers)?,
     }))
 }
 
@@ -140,93 +140,43 @@ pub(super) fn apply(
             return Err(SettingsError::new("PAIRS is missing: the file with the pairs"));
         }
     };
-    let merge = merge(spec, spec_path, layers)?;
+    let mut run = of_run(Command::Apply, spec, layers)?;
+    run.recorded = with_spec(run.recorded, &run.spec, spec_path.as_deref());
     Ok(ApplySettings {
         input: InputSettings { source, format },
         plan,
-        follow: follow(&merge.cluster, layers)?,
-        recorded: recorded(Command::Apply, &merge, layers)?,
-        merge,
+        follow: follow(&run.cluster, layers)?,
         run_dir: layers.find(&RUN_DIR)?,
-        until: Until::of(layers)?,
-        listen: layers.find(&LISTEN)?,
-        output: output(layers)?,
-        secret_flags: secret_flags(layers),
+        run,
     })
 }
 
 /// The settings of `resume`; the layers lie over those of the run.
-pub(super) fn resume(run: &Recorded, layers: &Layers) -> Result<ResumeSettings, SettingsError> {
-    let merge = merge(recorded_spec(run, layers)?, run.spec_path.clone(), layers)?;
-    let mut recorded = recorded(Command::Resume, &merge, layers)?;
+pub(super) fn resume(begun: &Recorded, layers: &Layers) -> Result<ResumeSettings, SettingsError> {
+    let mut run = of_run(Command::Resume, recorded_spec(begun, layers)?, layers)?;
+    let mut recorded = with_spec(run.recorded, &run.spec, begun.spec_path.as_deref());
     // Groups are built: what they were built by stays as it was.
-    let built_by = CSV.iter().copied().chain([&FOLLOW as &'static dyn Described]);
-    let of_run = record_of(&Layers::default().over(run.given.clone()), built_by)?;
-    for (name, value) in of_run.as_object().into_iter().flatten() {
+    let built_by = pairs::settings().chain([&FOLLOW as &'static dyn Described]);
+    let of_begun = record_of(&Layers::default().over(begun.given.clone()), built_by)?;
+    for (name, value) in of_begun.as_object().into_iter().flatten() {
         recorded[name] = value.clone();
     }
-    Ok(ResumeSettings {
-        format: run.format.clone(),
-        recorded: with_accounts(recorded, run.format.accounts),
-        merge,
-        use_copy: layers.get(&USE_COPY)?,
-        until: Until::of(layers)?,
-        listen: layers.find(&LISTEN)?,
-        output: output(layers)?,
-        secret_flags: secret_flags(layers),
-    })
-}
-
-fn merge(
-    spec: RawSpec,
-    spec_path: Option<String>,
-    layers: &Layers,
-) -> Result<MergeSettings, SettingsError> {
-    Ok(MergeSettings {
-        cluster: cluster(layers)?,
-        events: events(&spec, Silence::Refused, layers)?,
-        spec,
-        spec_path,
-        work: work(layers)?,
-    })
-}
-
-/// What run.json keeps of a merge.
-fn recorded(
-    command: Command,
-    MergeSettings { cluster, events, spec, spec_path, .. }: &MergeSettings,
-    layers: &Layers,
-) -> Result<Value, SettingsError> {
-    let record = record(command, cluster.tls.is_some(), events.is_some(), layers)?;
-    Ok(with_spec(record, spec, spec_path.as_deref()))
+    run.recorded = with_accounts(recorded, begun.format.accounts);
+    Ok(ResumeSettings { run, format: begun.format.clone(), use_copy: layers.get(&USE_COPY)? })
 }
 
 /// The settings of `verify`; the layers lie over those of the run.
-pub(super) fn verify(run: &Recorded, layers: &Layers) -> Result<VerifySettings, SettingsError> {
-    let (spec, cluster) = (recorded_spec(run, layers)?, cluster(layers)?);
-    let repair = layers.get(&REPAIR)?;
-    let events = match repair {
-        true => events(&spec, Silence::Allowed, layers)?,
-        false => None,
-    };
+pub(super) fn verify(begun: &Recorded, layers: &Layers) -> Result<VerifySettings, SettingsError> {
     Ok(VerifySettings {
-        recorded: record(Command::Verify, cluster.tls.is_some(), events.is_some(), layers)?,
-        cluster,
-        events,
-        spec,
-        repair,
+        run: of_run(Command::Verify, recorded_spec(begun, layers)?, layers)?,
+        repair: layers.get(&REPAIR)?,
         restart: layers.get(&RESTART)?,
-        pace: pace(layers)?,
-        until: Until::of(layers)?,
-        listen: layers.find(&LISTEN)?,
-        output: output(layers)?,
     })
 }
 
 /// The settings of `undo`; the layers lie over those of the run.
-pub(super) fn undo(run: &Recorded, layers: &Layers) -> Result<UndoSettings, SettingsError> {
-    let (spec, cluster) = (recorded_spec(run, layers)?, cluster(layers)?);
-    let events = events(&spec, Silence::Allowed, layers)?;
+pub(super) fn undo(begun: &Recorded, layers: &Layers) -> Result<UndoSettings, SettingsError> {
+    let run = of_run(Command::Undo, recorded_spec(begun, layers)?, layers)?;
     let (force, keep_changed) = (layers.get(&FORCE)?, layers.get(&KEEP_CHANGED)?);
     if force && keep_changed {
         return Err(SettingsError::new(
@@ -236,21 +186,32 @@ pub(super) fn undo(run: &Recorded, layers: &Layers) -> Result<UndoSettings, Sett
     let pairs = match layers.find(&PAIRS)? {
         None => None,
         // The file may be written in another way than the run's input, but its accounts are the run's.
-        Some(path) => Some((path, Format::of(layers, run.format.accounts)?)),
+        Some(path) => Some((path, Format::of(layers, begun.format.accounts)?)),
     };
-    Ok(UndoSettings {
-        recorded: record(Command::Undo, cluster.tls.is_some(), events.is_some(), layers)?,
+    Ok(UndoSettings { run, pairs, force, keep_changed })
+}
+
+/// What every command over a run works with.
+fn of_run(command: Command, spec: RawSpec, layers: &Layers) -> Result<RunSettings, SettingsError> {
+    let cluster = ClusterSettings::of(layers)?;
+    let (events, work) = match command {
+        Command::Verify if !layers.get(&REPAIR)? => (None, WorkSettings::of_verification(layers)?),
+        Command::Verify => {
+            (events(&spec, Silence::Allowed, layers)?, WorkSettings::of_verification(layers)?)
+        }
+        Command::Undo => (events(&spec, Silence::Allowed, layers)?, WorkSettings::of_undo(layers)?),
+        _ => (events(&spec, Silence::Refused, layers)?, WorkSettings::of(layers)?),
+    };
+    Ok(RunSettings {
+        recorded: record(command, cluster.tls.is_some(), events.is_some(), layers)?,
         cluster,
         events,
         spec,
-        pairs,
-        force,
-        keep_changed,
-        settle: layers.get(&SETTLE)?,
-        pace: pace(layers)?,
+        work,
         until: Until::of(layers)?,
         listen: layers.find(&LISTEN)?,
         output: output(layers)?,
+        secret_flags: secret_flags(layers),
     })
 }
 
@@ -277,7 +238,9 @@ pub(super) fn lookup(
                 given.origin
             )))
         }
-        Some(_) if path.is_none() && !layers.get(&NO_REGISTER)? => cluster(layers).map(Some),
+        Some(_) if path.is_none() && !layers.get(&NO_REGISTER)? => {
+            ClusterSettings::of(layers).map(Some)
+        }
         _ => Ok(None),
     }
 }
@@ -285,14 +248,12 @@ pub(super) fn lookup(
 /// Checks the settings that `config` shows as `apply` or, of a run, `resume` would.
 pub(super) fn config(run: Option<&Recorded>, layers: &Layers) -> Result<(), SettingsError> {
     Format::of(layers, AccountType::default())?;
-    let (spec, spec_path) = match run {
-        Some(run) => (recorded_spec(run, layers)?, run.spec_path.clone()),
-        None => spec(layers)?,
+    let (command, spec) = match run {
+        Some(run) => (Command::Resume, recorded_spec(run, layers)?),
+        None => (Command::Apply, spec(layers)?.0),
     };
     layers.find(&RUN_DIR)?;
-    layers.find(&LISTEN)?;
-    merge(spec, spec_path, layers)?;
-    output(layers).map(drop)
+    of_run(command, spec, layers).map(drop)
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use super::again;
 use super::forget::ERASED;
 use super::identity::{Identity, check_tables};
-use super::ready::{Needs, Ready};
+use super::ready::{Needs, Ready, Task};
 use super::recorded::anew;
 use super::register::{Entering, WHOLE_UNDONE};
 use super::replan::replan;
@@ -38,7 +38,7 @@ pub(crate) async fn run(
     let (path, begun) = (run_dir.path().to_owned(), record.clone());
     let work = carry_out(run_dir, record, settings, console);
     let run = ("resume", path.as_path(), &begun);
-    live::over_run(run, settings.listen.as_ref(), &settings.output, console, work).await
+    live::over_run(run, &settings.run, console, work).await
 }
 
 async fn carry_out(
@@ -47,7 +47,7 @@ async fn carry_out(
     settings: &ResumeSettings,
     console: &Console,
 ) -> Result<Exit, Failure> {
-    let ResumeSettings { format, merge, use_copy, output, secret_flags, .. } = settings;
+    let ResumeSettings { run: settings, format, use_copy } = settings;
     let started = Moment::now();
     let mut stop = listen(console).map_err(Failure::failed)?;
     console.run_log.attach(run_dir.append(files::LOG)?).map_err(Failure::failed)?;
@@ -61,14 +61,15 @@ async fn carry_out(
         )));
     }
     let plan = planned(&run_dir, &record.input, format, *use_copy, &mut stop).await?;
-    Identity::new(&record, merge, &plan).check(&journal)?;
+    Identity::new(&record, settings, &plan).check(&journal)?;
     let known = Known::new(journal.states()?);
     if journal.meta(WHOLE_UNDONE)?.is_some() {
         check_not_undone(&known, run_dir.path(), &record)?;
     }
-    let ready = Ready::start_unless(&mut stop, Needs::of(merge, &record.id, true), console).await?;
+    let needs = Needs { task: Task::GoOn, run: &record.id, settings };
+    let ready = Ready::start_unless(&mut stop, needs, console).await?;
     let (run, spec) =
-        ((&record, run_dir.path(), Entering::Merges), (ready.spec(), merge.spec.sha256()));
+        ((&record, run_dir.path(), Entering::Merges), (ready.spec(), settings.spec.sha256()));
     register::enter(&ready.past, run, spec, &journal, plan.len() as u64).await?;
     check_tables(&journal, ready.spec())?;
     others::keep_registered(&journal, ready.past.held().is_some())?;
@@ -101,9 +102,7 @@ async fn carry_out(
         resumed,
         plan,
         known,
-        settings: merge,
-        output,
-        secret_flags,
+        settings,
         stop,
     };
     session.run(ready.with(Arc::new(journal))?, traces, console).await

@@ -17,11 +17,11 @@ pub(super) async fn run(
     work: &Work<'_>,
     console: &Console,
 ) -> Result<Option<ScanFacts>, Failure> {
-    if engine.context.discover != Discover::Scan || work.left() == 0 {
+    if engine.context.work.discover != Discover::Scan || work.left() == 0 {
         return Ok(None);
     }
     let began = Instant::now();
-    tracing::info!("looking for enrolments of sources by a scan");
+    tracing::info!("looking for rows of the sources by a scan");
     console.status.enter(Phase::Scanning);
     let shown = progress(engine, work.quiet, console);
     let scanned = pipeline::scan(&engine.context, work.plan, &work.stop).await;

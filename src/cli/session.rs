@@ -11,10 +11,7 @@ use tokio::sync::watch;
 
 use super::engine::{Engine, Merged, Work};
 use super::latency_log::LatencyLog;
-use super::{
-    Console, Exit, Failure, MergeSettings, OutputSettings, again, facts, live, register, scan,
-    sweep,
-};
+use super::{Console, Exit, Failure, RunSettings, again, facts, live, register, scan, sweep};
 use crate::advice::Advice;
 use crate::journal::{JournalError, State};
 use crate::latency::LatencySummary;
@@ -39,9 +36,7 @@ pub(super) struct Session<'a> {
     pub(super) plan: Plan,
     /// Where the groups stand at the start.
     pub(super) known: Known,
-    pub(super) settings: &'a MergeSettings,
-    pub(super) output: &'a OutputSettings,
-    pub(super) secret_flags: &'a [String],
+    pub(super) settings: &'a RunSettings,
     pub(super) stop: watch::Receiver<bool>,
 }
 
@@ -65,7 +60,7 @@ impl Session<'_> {
             plan: &self.plan,
             known: &self.known,
             settings: self.settings,
-            quiet: self.output.quiet,
+            quiet: self.settings.output.quiet,
             stop: self.stop.clone(),
         };
         engine.show(work.left() as u64, console);
@@ -117,7 +112,7 @@ impl Session<'_> {
         let page = report.html.as_bytes();
         let kept = kept.and_then(|()| self.run_dir.replace(files::REPORT_PAGE, page));
         let metrics = self.end(&summary, console);
-        console.report(&report, self.output.json)?;
+        console.report(&report, self.settings.output.json)?;
         kept?;
         metrics?;
         trouble.map_or(Ok(Exit::from_code(summary.exit_code)), Err)
@@ -153,8 +148,8 @@ impl Session<'_> {
         }
         console.status.enter(Phase::Sweeping);
         // Its scan may take as long as the first.
-        let scans = engine.context.discover == Discover::Scan;
-        let shown = scans.then(|| scan::progress(engine, self.output.quiet, console));
+        let scans = engine.context.work.discover == Discover::Scan;
+        let shown = scans.then(|| scan::progress(engine, self.settings.output.quiet, console));
         let (plan, known) = (&self.plan, &self.known);
         let swept =
             sweep::run(engine, (plan, known), &self.run_dir, &merged.left, &self.stop).await;
@@ -329,7 +324,8 @@ impl Session<'_> {
         if applied.stopped.is_some() || applied.groups.failed > 0 {
             return console.again.command().cloned();
         }
-        let (run, secrets) = (again::short(self.run_dir.path()), self.secret_flags.to_vec());
+        let (run, secrets) =
+            (again::short(self.run_dir.path()), self.settings.secret_flags.to_vec());
         (applied.groups.limited > 0).then_some(Advice::Resume { run, all: true, secrets })
     }
 }

@@ -2,8 +2,8 @@
 
 mod conflicts;
 
-use std::collections::{BTreeMap, HashSet};
-use std::path::Path;
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::anyhow;
@@ -12,16 +12,20 @@ use tokio::sync::watch;
 use super::engine::Engine;
 use super::identity::{self, Identity, check_tables};
 use super::latency_log::LatencyLog;
-use super::ready::{Needs, Ready};
+use super::ready::{Needs, Ready, Task};
 use super::register::{Entering, WHOLE_UNDONE};
 use super::replan::followed;
-use super::{Console, Exit, Failure, Progress, UndoSettings, again, facts, listen, live, register};
+use super::{
+    Console, Exit, Failure, Progress, RunSettings, UndoSettings, again, facts, listen, live,
+    register,
+};
+use crate::advice::Advice;
 use crate::journal::{Journal, JournalError, Note, SqliteJournal, State};
 use crate::live::Phase;
 use crate::model::{EXPIRY, Group, Pair};
 use crate::moment::Moment;
 use crate::pairs::{self, Followed, Format};
-use crate::pipeline::{Discover, Reason, Walked};
+use crate::pipeline::{Reason, Walked};
 use crate::register::RunState;
 use crate::report::{FailureReasons, Rendered, Undoing, UndoneGroups, UndonePairs, UndoneTable};
 use crate::run::{RunDir, RunRecord, files};
@@ -40,7 +44,7 @@ pub(crate) async fn run(
 ) -> Result<Exit, Failure> {
     let work = carry_out(&run_dir, record, settings, console);
     let run = ("undo", run_dir.path(), record);
-    live::over_run(run, settings.listen.as_ref(), &settings.output, console, work).await
+    live::over_run(run, &settings.run, console, work).await
 }
 
 async fn carry_out(
@@ -49,7 +53,7 @@ async fn carry_out(
     settings: &UndoSettings,
     console: &Console,
 ) -> Result<Exit, Failure> {
-    let UndoSettings { cluster, events, spec, pairs, pace, settle, .. } = settings;
+    let UndoSettings { run: RunSettings { cluster, spec, .. }, pairs, .. } = settings;
     let started_at = Moment::now();
     let mut stop = listen(console).map_err(Failure::failed)?;
     console.run_log.attach(run_dir.append(files::LOG)?).map_err(Failure::failed)?;
@@ -57,57 +61,20 @@ async fn carry_out(
 
     let journal = SqliteJournal::open(&run_dir.file(files::JOURNAL))?;
     Identity::without_plan(record, &cluster.keyspace, spec).check(&journal)?;
-    let wanted = match pairs {
-        None => None,
-        Some((path, format)) => {
-            // Its targets are those that the run went by.
-            Some(wanted(path, format, &followed(run_dir.path(), format)?)?)
-        }
-    };
-    let mut selected = undo::select(&journal, wanted.as_deref()).map_err(|error| match error {
-        SelectError::Journal(error) => Failure::from(error),
-        wrong => Failure::unusable(wrong),
-    })?;
-    let needs = Needs {
-        cluster,
-        spec,
-        events: events.as_ref(),
-        pace: *pace,
-        settle: *settle,
-        write_times: true,
-        discover: Discover::Content,
-        run: &record.id,
-        writes: true,
-        has_begun: true,
-        min_gc_grace: None,
-    };
+    let mut selected = selected(run_dir, &journal, pairs.as_ref())?;
+    let needs = Needs { task: Task::Undo, run: &record.id, settings: &settings.run };
     let ready = Ready::start_unless(&mut stop, needs, console).await?;
     let (run, checked) =
         ((record, run_dir.path(), Entering::Undoes), (ready.spec(), spec.sha256()));
     register::enter(&ready.past, run, checked, &journal, identity::groups(&journal)?).await?;
     check_tables(&journal, ready.spec())?;
-    let (not_yet, first) = match ready.past.archive() {
-        None => (BTreeMap::new(), Vec::new()),
-        Some(past) => {
-            if register::forget_unwritten(past, &record.id, &journal, ready.spec()).await? {
-                let states = journal.states()?;
-                let known: HashSet<usize> = states.into_iter().map(|(group, _)| group).collect();
-                selected.groups.retain(|group| known.contains(group));
-            }
-            let groups = &selected.groups;
-            let not_yet =
-                register::not_yet(past, &record.id, &journal, groups, ready.spec()).await?;
-            let first = register::undos_before(past, &not_yet).await?;
-            (not_yet, first)
-        }
-    };
-    selected.groups.retain(|group| !not_yet.contains_key(group));
+    let (refused, first) = leave_to_others(&mut selected, &ready, record, &journal).await?;
     if settings.keep_changed {
         let begun = groups_in(&journal, &[State::Undoing, State::Disputed])?;
         selected.groups.retain(|group| begun.contains(group));
     }
     let is_of_whole = pairs.is_none() && !settings.keep_changed;
-    if is_of_whole && (not_yet.is_empty() || !selected.groups.is_empty()) {
+    if is_of_whole && (refused == 0 || !selected.groups.is_empty()) {
         // A run that is undone as a whole does not go on merging, whatever becomes of the rest.
         journal.set_meta(WHOLE_UNDONE, "yes")?;
     }
@@ -145,12 +112,11 @@ async fn carry_out(
     let trouble = trouble.flatten().next();
     let exit = match exit(&undone) {
         _ if trouble.is_some() => Exit::Failed,
-        Exit::Done if !not_yet.is_empty() => Exit::Differences,
+        Exit::Done if refused > 0 => Exit::Differences,
         exit => exit,
     };
 
-    let groups =
-        UndoneGroups { refused: not_yet.len() as u64, ..groups(&selected, &undone, is_kept) };
+    let groups = UndoneGroups { refused, ..groups(&selected, &undone, is_kept) };
     let is_left = groups.not_started + groups.failed > 0;
     let finished_at = Moment::now();
     let undoing = Undoing {
@@ -165,14 +131,7 @@ async fn carry_out(
         force: settings.force,
         keep_changed: settings.keep_changed,
         pairs_file: pairs.as_ref().map(|(path, _)| path.clone()),
-        stopped: match undone.ended {
-            Walked::Finished => None,
-            Walked::Interrupted => Some(console.stopped_by()),
-            Walked::BrokenOff => Some(match &undone.stopped_by {
-                Some(why) => format!("every further group would meet this: {why}"),
-                None => "too many groups failed".to_owned(),
-            }),
-        },
+        stopped: stopped(&undone, console),
         again: if is_left { console.again.command().cloned() } else { None },
         groups,
         first,
@@ -189,14 +148,65 @@ async fn carry_out(
         examples: facts::examples(&run_dir.file(files::CONFLICTS), "table", None),
         timeline,
         latency,
-        settings: settings.recorded.clone(),
+        settings: settings.run.recorded.clone(),
     };
     let report = Rendered::of(&undoing).map_err(Failure::failed)?;
     let kept = run_dir.replace(files::UNDO, report.json.as_bytes());
     let kept = kept.and_then(|()| run_dir.replace(files::UNDO_PAGE, report.html.as_bytes()));
-    console.report(&report, settings.output.json)?;
+    console.report(&report, settings.run.output.json)?;
     kept?;
     trouble.map_or(Ok(exit), Err)
+}
+
+/// What is to be undone: the groups of these pairs, or all.
+fn selected(
+    run_dir: &RunDir,
+    journal: &dyn Journal,
+    pairs: Option<&(PathBuf, Format)>,
+) -> Result<Selected, Failure> {
+    let wanted = match pairs {
+        None => None,
+        Some((path, format)) => {
+            // Its targets are those that the run went by.
+            Some(wanted(path, format, &followed(run_dir.path(), format)?)?)
+        }
+    };
+    undo::select(journal, wanted.as_deref()).map_err(|error| match error {
+        SelectError::Journal(error) => Failure::from(error),
+        wrong => Failure::unusable(wrong),
+    })
+}
+
+/// Takes out what later runs have to undo first. Returns how many groups that are, and what is to be undone before them.
+async fn leave_to_others(
+    selected: &mut Selected,
+    ready: &Ready,
+    record: &RunRecord,
+    journal: &SqliteJournal,
+) -> Result<(u64, Vec<Advice>), Failure> {
+    let Some(past) = ready.past.archive() else { return Ok((0, Vec::new())) };
+    let (own, spec) = (&record.id, ready.spec());
+    if register::forget_unwritten(past, own, journal, spec).await? {
+        let states = journal.states()?;
+        let known: HashSet<usize> = states.into_iter().map(|(group, _)| group).collect();
+        selected.groups.retain(|group| known.contains(group));
+    }
+    let not_yet = register::not_yet(past, own, journal, &selected.groups, spec).await?;
+    let first = register::undos_before(past, &not_yet).await?;
+    selected.groups.retain(|group| !not_yet.contains_key(group));
+    Ok((not_yet.len() as u64, first))
+}
+
+/// Why it ended before its end, if it did.
+fn stopped(undone: &Undone, console: &Console) -> Option<String> {
+    match undone.ended {
+        Walked::Finished => None,
+        Walked::Interrupted => Some(console.stopped_by()),
+        Walked::BrokenOff => Some(match &undone.stopped_by {
+            Some(why) => format!("every further group would meet this: {why}"),
+            None => "too many groups failed".to_owned(),
+        }),
+    }
 }
 
 /// The groups of a journal that stand in one of these states.
@@ -239,7 +249,7 @@ async fn walk(
             _ = stop.wait_for(|stop| *stop) => {}
         }
     }
-    let quiet = settings.output.quiet;
+    let quiet = settings.run.output.quiet;
     let shown = Progress::start(console, quiet, engine.snapshot(groups_total));
     let options = Options { force: settings.force };
     let on_failure = |group: &Group, Reason { reason, class }: &Reason| {

@@ -3,21 +3,21 @@
 use std::collections::BTreeSet;
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::anyhow;
 
 use super::identity::{self, Identity, check_tables};
 use super::latency_log::LatencyLog;
-use super::ready::{Needs, Ready};
+use super::ready::{Needs, Ready, Task};
 use super::register::Entering;
 use super::{
-    Console, Exit, Failure, Progress, VerifySettings, again, facts, listen, live, register,
+    Console, Exit, Failure, Progress, RunSettings, VerifySettings, again, facts, listen, live,
+    register,
 };
 use crate::journal::{Journal, SqliteJournal, State};
 use crate::live::Phase;
 use crate::moment::Moment;
-use crate::pipeline::{Discover, Walked};
+use crate::pipeline::Walked;
 use crate::register::RunState;
 use crate::report::{Rendered, TruncatedTable, Verification, VerifiedGroups, VerifiedTable};
 use crate::run::{RunDir, RunRecord, files};
@@ -32,7 +32,7 @@ pub(crate) async fn run(
 ) -> Result<Exit, Failure> {
     let work = carry_out(&run_dir, record, settings, console);
     let run = ("verify", run_dir.path(), record);
-    live::over_run(run, settings.listen.as_ref(), &settings.output, console, work).await
+    live::over_run(run, &settings.run, console, work).await
 }
 
 async fn carry_out(
@@ -41,7 +41,8 @@ async fn carry_out(
     settings: &VerifySettings,
     console: &Console,
 ) -> Result<Exit, Failure> {
-    let VerifySettings { cluster, events, spec, repair, restart, pace, output, .. } = settings;
+    let VerifySettings { run: settings, repair, restart } = settings;
+    let RunSettings { cluster, spec, output, .. } = settings;
     let started_at = Moment::now();
     let mut stop = listen(console).map_err(Failure::failed)?;
     console.run_log.attach(run_dir.append(files::LOG)?).map_err(Failure::failed)?;
@@ -50,19 +51,8 @@ async fn carry_out(
     let journal = SqliteJournal::open(&run_dir.file(files::JOURNAL))?;
     Identity::without_plan(record, &cluster.keyspace, spec).check(&journal)?;
     let total = identity::groups(&journal)?;
-    let needs = Needs {
-        cluster,
-        spec,
-        events: events.as_ref(),
-        pace: *pace,
-        settle: Duration::ZERO,
-        write_times: true,
-        discover: Discover::Content,
-        run: &record.id,
-        writes: *repair,
-        has_begun: true,
-        min_gc_grace: None,
-    };
+    let task = if *repair { Task::Repair } else { Task::Compare };
+    let needs = Needs { task, run: &record.id, settings };
     let ready = Ready::start_unless(&mut stop, needs, console).await?;
     let (run, checked) =
         ((record, run_dir.path(), Entering::Merges), (ready.spec(), spec.sha256()));
@@ -76,13 +66,7 @@ async fn carry_out(
         )));
     }
     let done = done(&journal)?;
-    let merged_on: BTreeSet<usize> = match ready.past.archive() {
-        None => BTreeSet::new(),
-        Some(past) => {
-            let later = register::not_yet(past, &record.id, &journal, &done, ready.spec());
-            later.await?.into_keys().collect()
-        }
-    };
+    let merged_on = later_merged(&ready, record, &journal, &done).await?;
     if !done.is_empty() {
         // A repair that dies leaves its accounts busy until the run is resumed.
         register::begin(&ready.past, RunState::Running).await?;
@@ -128,14 +112,7 @@ async fn carry_out(
         exit_code: exit.code(),
         repair: *repair,
         truncated,
-        stopped: match verified.ended {
-            Walked::Finished => None,
-            Walked::Interrupted => Some(console.stopped_by()),
-            Walked::BrokenOff => Some(match &verified.stopped_by {
-                Some(why) => format!("because every further group would meet this: {why}"),
-                None => "because too many groups could not be read".to_owned(),
-            }),
-        },
+        stopped: stopped(&verified, console),
         again: (!is_over).then_some(command),
         differences: verified.counts.differences(),
         tables: names.zip(counts).map(|(table, counts)| VerifiedTable { table, counts }).collect(),
@@ -156,6 +133,30 @@ async fn carry_out(
     closed?;
     settled?;
     Ok(exit)
+}
+
+/// The groups of these that a later run has merged on.
+async fn later_merged(
+    ready: &Ready,
+    record: &RunRecord,
+    journal: &SqliteJournal,
+    done: &[usize],
+) -> Result<BTreeSet<usize>, Failure> {
+    let Some(past) = ready.past.archive() else { return Ok(BTreeSet::new()) };
+    let later = register::not_yet(past, &record.id, journal, done, ready.spec());
+    Ok(later.await?.into_keys().collect())
+}
+
+/// Why it ended before its end, if it did.
+fn stopped(verified: &Verified, console: &Console) -> Option<String> {
+    match verified.ended {
+        Walked::Finished => None,
+        Walked::Interrupted => Some(console.stopped_by()),
+        Walked::BrokenOff => Some(match &verified.stopped_by {
+            Some(why) => format!("because every further group would meet this: {why}"),
+            None => "because too many groups could not be read".to_owned(),
+        }),
+    }
 }
 
 /// The groups that are done.

@@ -88,21 +88,9 @@ pub(super) fn tell(settings: &ClusterSettings, held: &[String]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cluster::AddressMap;
 
     fn settings(consistency: Consistency) -> ClusterSettings {
-        ClusterSettings {
-            hosts: Vec::new(),
-            address_map: AddressMap::default(),
-            keyspace: "k".into(),
-            register: None,
-            local_dc: None,
-            single_writer_dc: false,
-            tls: None,
-            username: None,
-            password: None,
-            consistency,
-        }
+        ClusterSettings { keyspace: "k".into(), consistency, ..ClusterSettings::default() }
     }
 
     #[test]

@@ -193,20 +193,13 @@ mod tests {
     use tokio::net::TcpListener;
 
     use super::*;
-    use crate::cluster::{AddressMap, Consistency, TlsSettings, tls};
+    use crate::cluster::{TlsSettings, tls};
 
     fn settings(hosts: &[String]) -> ClusterSettings {
         ClusterSettings {
-            address_map: AddressMap::default(),
-            register: None,
             hosts: hosts.to_vec(),
             keyspace: "k".into(),
-            local_dc: None,
-            single_writer_dc: false,
-            tls: None,
-            username: None,
-            password: None,
-            consistency: Consistency::LocalQuorum,
+            ..ClusterSettings::default()
         }
     }
 

@@ -8,7 +8,7 @@
 //! Deliberately absent: retries. The driver's own are switched off, because the pipeline retries with
 //! lower concurrency and counts what it does.
 //!
-//! May use `model`, `secret`, `spec`, `storage` and `register`; may be used by `cli`.
+//! May use `model`, `secret`, `setting`, `spec`, `storage` and `register`; may be used by `cli`.
 
 mod about;
 mod address_map;
@@ -16,6 +16,7 @@ mod altered;
 mod ask;
 mod capabilities;
 mod connect;
+mod consistency;
 mod datacenters;
 mod diagnosis;
 mod fault;
@@ -44,10 +45,12 @@ use thiserror::Error;
 
 pub use address_map::AddressMap;
 pub use connect::Cluster;
+pub use consistency::Consistency;
 pub(crate) use diagnosis::{Layer, Tried};
 pub(crate) use register::{ClusterRegister, RegisterReader};
 pub use rights::Lacking;
-pub use settings::*;
+pub(crate) use settings::{CASSANDRA, HOSTS, KEYSPACE, NO_REGISTER};
+pub use settings::{ClusterSettings, TlsSettings};
 pub(crate) use store::ReadStore;
 pub use store::Store;
 pub(crate) use tls::TlsError;

@@ -71,12 +71,7 @@ impl Cluster {
     ///
     /// # Errors
     /// The first that does not.
-    pub(crate) fn check_gc_grace(
-        &self,
-        spec: &Spec,
-        least: Option<Duration>,
-    ) -> Result<(), ClusterError> {
-        let Some(least) = least else { return Ok(()) };
+    pub(crate) fn check_gc_grace(&self, spec: &Spec, least: Duration) -> Result<(), ClusterError> {
         let mut tables = spec.tables.iter().map(|table| (table, self.gc_grace_s(&table.name)));
         match tables.find(|(_, kept)| *kept < least.as_secs()) {
             None => Ok(()),

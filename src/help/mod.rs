@@ -4,7 +4,7 @@
 //! and the [rules of the input](rules()) stand below their topics. It is data in, text out: whoever shows it knows the
 //! width and the place.
 //!
-//! May use `setting` and `pairs`; may be used by `cli`.
+//! May use `wrap`, `setting` and `pairs`; may be used by `cli`.
 
 mod markdown;
 mod roff;

@@ -3,6 +3,7 @@
 use unicode_width::UnicodeWidthStr;
 
 use super::markdown::{Block, pieces};
+use crate::wrap::filled;
 
 /// What stands before everything but headings.
 const INDENT: usize = 2;
@@ -88,16 +89,7 @@ pub(super) fn table(rows: &[Vec<String>], width: usize) -> Vec<String> {
 
 /// A text in lines of a width; a word that is longer is broken.
 fn wrapped(text: &str, width: usize) -> Vec<String> {
-    let (mut lines, mut line) = (Vec::new(), String::new());
-    for word in text.split_whitespace().flat_map(|word| broken(word, width)) {
-        if !line.is_empty() && line.width() + 1 + word.width() > width {
-            lines.push(std::mem::take(&mut line));
-        }
-        line += if line.is_empty() { "" } else { " " };
-        line += word;
-    }
-    lines.push(line);
-    lines
+    filled(text.split_whitespace().flat_map(|word| broken(word, width)), width, width)
 }
 
 /// A word in parts of at most a width.

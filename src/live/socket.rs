@@ -66,6 +66,8 @@ pub(crate) enum SocketError {
     Nobody {
         /// The run directory.
         run: PathBuf,
+        /// A process has left its socket there: it was killed, or its machine went down.
+        was_killed: bool,
     },
     /// Something goes wrong in between.
     #[error("cannot ask the process that works on the run {}: {cause}", run.display())]
@@ -192,8 +194,9 @@ pub(crate) fn ask(run: &Path, order: Option<Order>) -> Result<Answer, SocketErro
     let broken = |cause| SocketError::Broken { run: run.to_path_buf(), cause };
     let path = SocketPath::new(run).map_err(broken)?;
     let stream = ClientStream::connect(&path.path).map_err(|cause| match cause.kind() {
-        io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
-            SocketError::Nobody { run: run.to_path_buf() }
+        kind @ (io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => {
+            let was_killed = kind == io::ErrorKind::ConnectionRefused;
+            SocketError::Nobody { run: run.to_path_buf(), was_killed }
         }
         _ => broken(cause),
     })?;

@@ -78,24 +78,27 @@ impl UnderWay {
         ]
     }
 
-    /// Five of them in a few words; the rate stands before. Nothing where nothing is under way.
+    /// Five of them in a few words, the most important first; the rate stands before. Nothing where nothing is under way.
     pub(crate) fn short(&self) -> String {
         let Self { requests, groups, windows, oldest_s, bytes, .. } = *self;
         if requests == 0 && groups == 0 {
             return String::new();
         }
-        let oldest = oldest_s.map_or_else(String::new, |oldest| format!(", {oldest:.1}s old"));
-        format!(", {requests}req/{groups}gr/{windows}win{oldest}, {}", size(bytes))
+        let oldest = oldest_s.map_or_else(String::new, |oldest| format!(", oldest {oldest:.1} s"));
+        format!(
+            ", {groups} under way, {requests} requests, {}{oldest}, {windows} windows",
+            size(bytes)
+        )
     }
 }
 
-/// `999B`, `12.3kB`, `4.5MB`.
+/// `999 B`, `12.3 kB`, `4.5 MB`.
 fn size(bytes: u64) -> String {
     match bytes {
-        0..1_000 => format!("{bytes}B"),
-        1_000..1_000_000 => format!("{:.1}kB", bytes as f64 / 1e3),
-        1_000_000..1_000_000_000 => format!("{:.1}MB", bytes as f64 / 1e6),
-        _ => format!("{:.1}GB", bytes as f64 / 1e9),
+        0..1_000 => format!("{bytes} B"),
+        1_000..1_000_000 => format!("{:.1} kB", bytes as f64 / 1e3),
+        1_000_000..1_000_000_000 => format!("{:.1} MB", bytes as f64 / 1e6),
+        _ => format!("{:.1} GB", bytes as f64 / 1e9),
     }
 }
 
@@ -120,8 +123,11 @@ mod tests {
         for Figure { name, value, .. } in EXAMPLE.all() {
             assert_eq!(json[name].as_f64(), value, "{name}");
         }
-        assert_eq!(EXAMPLE.short(), ", 16req/512gr/2win, 1.2s old, 3.4MB");
+        assert_eq!(
+            EXAMPLE.short(),
+            ", 512 under way, 16 requests, 3.4 MB, oldest 1.2 s, 2 windows"
+        );
         assert_eq!(UnderWay::default().short(), "");
-        assert_eq!([7, 12_345, 7_100_000_000].map(size), ["7B", "12.3kB", "7.1GB"]);
+        assert_eq!([7, 12_345, 7_100_000_000].map(size), ["7 B", "12.3 kB", "7.1 GB"]);
     }
 }

@@ -1,13 +1,13 @@
-//! CSV → pairs with their lines, and the lines that are not pairs.
+//! A list → pairs with their lines, and the lines that are not pairs.
 //!
 //! The input is distrusted: `rules` is the one table of what is rejected, held back or doubted.
 //!
 //! The chapter in reading order: `source` opens the input (`gzip` unpacks it), `input_copy` keeps a copy of it, `blocks`
-//! cuts it, `record` finds the records, `header` the columns (`foreign` knows what has none), `parse` applies the
+//! cuts it, `format` finds the records by one of its formats (`foreign` knows what is of none), `parse` applies the
 //! checks that a line passes or fails on its own, by the `signs` of its ids, `accounts` numbers the ids, `followed` says which of them are
 //! others by now, and `read` runs all of these at the same time. `reason`, `rejects` and
 //! `rejects_csv` tell what was not accepted, `findings` what was found by the rules. Which pairs go together is the
-//! next chapter: [`plan`](crate::plan). `rows` has the settings of the input.
+//! next chapter: [`plan`](crate::plan).
 //!
 //! May use `model` and `setting`; may be used by `plan`, `help` and `cli`.
 
@@ -16,16 +16,14 @@ mod blocks;
 mod findings;
 mod followed;
 mod foreign;
+mod format;
 mod gzip;
-mod header;
 mod input_copy;
 mod parse;
 mod read;
 mod reason;
-mod record;
 mod rejects;
 mod rejects_csv;
-mod rows;
 mod rules;
 mod signs;
 mod source;
@@ -33,72 +31,28 @@ mod source;
 use std::io;
 use std::path::PathBuf;
 
-use crate::model::AccountType;
-
 pub(crate) use accounts::Accounts;
 pub(crate) use accounts::NO_ACCOUNT;
 pub(crate) use findings::Finding;
 pub use findings::Outcome;
 pub(crate) use findings::{Seen, Sightings, shown};
 pub(crate) use followed::Followed;
+pub use format::{Format, Malformed};
+pub(crate) use format::{settings, tables};
 pub(crate) use input_copy::{CopiedInput, InputCopy, sha256};
 pub(crate) use read::Edge;
 pub(crate) use read::PairList;
 pub use read::read;
 pub(crate) use read::read_followed;
-pub use reason::{Malformed, Reason};
+pub use reason::Reason;
 pub(crate) use rejects::Rejects;
 pub(crate) use rejects_csv::write_rejects;
-pub(crate) use rows::CSV;
 pub use rules::Entry;
 pub(crate) use rules::{Accepted, Consequence, RULES, Rule, rejecting};
 pub use source::open;
 pub(crate) use source::open_raw;
 #[cfg(test)]
 pub(crate) use {read::read_in_blocks, rejects_csv::write_rejects_in_blocks};
-
-/// How the pairs stand in the CSV.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Format {
-    /// The name of the column with the account that is emptied.
-    pub(crate) from_column: String,
-    /// The name of the column with the account that receives.
-    pub(crate) to_column: String,
-    /// What separates the columns: one ASCII character, not a quote and not a line break.
-    pub(crate) delimiter: u8,
-    /// Remove white space around ids, instead of rejecting the line.
-    pub trim: bool,
-    /// Lines that are let through, although they are not what they seem.
-    pub accept: Accepted,
-    /// What ids are read as. It is no matter of the CSV, but without it nobody knows which ids are one account.
-    pub accounts: AccountType,
-}
-
-impl Default for Format {
-    fn default() -> Self {
-        Self {
-            from_column: "from".into(),
-            to_column: "to".into(),
-            delimiter: b',',
-            trim: false,
-            accept: Accepted::default(),
-            accounts: AccountType::Text,
-        }
-    }
-}
-
-impl Format {
-    /// Refuses settings under which no input could be read.
-    pub fn check(&self) -> Result<(), PairsError> {
-        if !self.delimiter.is_ascii() || matches!(self.delimiter, 0 | b'"' | b'\r' | b'\n') {
-            return Err(PairsError::Delimiter);
-        }
-        if self.from_column.trim() == self.to_column.trim() {
-            return Err(PairsError::SameColumn { name: self.from_column.trim().to_owned() });
-        }
-        Ok(())
-    }
-}
 
 /// Why the pairs could not be read. Each message is complete in itself, its cause included.
 #[derive(Debug, thiserror::Error)]

@@ -5,9 +5,8 @@ use std::borrow::Cow;
 
 use super::accounts::{Id, SHARDS, Value, hash_cell, hash_uuid, shard_of};
 use super::findings::Seen;
-use super::header::Layout;
-use super::reason::{Flaw, Heading, Malformed, Reason, Side};
-use super::record::{Form, Record, Scanner};
+use super::format::{Content, Layout};
+use super::reason::{Flaw, Heading, Reason, Side};
 use super::rules::Rule;
 use super::signs::Signs;
 use crate::model::{AccountType, MAX_ACCOUNT_ID_BYTES};
@@ -42,25 +41,14 @@ impl Named<'_> {
     }
 }
 
-/// Checks the record that the scanner returned last.
-pub(super) fn judge<'a>(scanner: &Scanner<'a>, record: &Record, layout: &Layout) -> Verdict<'a> {
-    match record.form {
-        Form::Blank => return Verdict::Blank,
-        Form::Broken(why) => {
-            return Verdict::Reject(Reason::Malformed(why), Cow::default(), Cow::default());
+/// Checks what stands in a record.
+pub(super) fn judge<'a>(content: Content<'a>, layout: &Layout) -> Verdict<'a> {
+    let [from, to] = match content {
+        Content::Blank => return Verdict::Blank,
+        Content::Malformed(why, [from, to]) => {
+            return Verdict::Reject(Reason::Malformed(why), from, to);
         }
-        Form::Plain | Form::Quoted => {}
-    }
-    let (from, to) = match scanner.fields(record, [layout.from, layout.to]) {
-        [Some(from), Some(to)] => (from, to),
-        [from, to] => {
-            let why = match scanner.is_zeros(record) {
-                true => Malformed::Zeros,
-                false => Malformed::MissingColumn,
-            };
-            let reason = Reason::Malformed(why);
-            return Verdict::Reject(reason, from.unwrap_or_default(), to.unwrap_or_default());
-        }
+        Content::Ids(ids) => ids,
     };
     let (from, to) = if layout.trim { (trimmed(from), trimmed(to)) } else { (from, to) };
     let (one, other) = (known(layout, Side::From, &from), known(layout, Side::To, &to));
@@ -70,7 +58,7 @@ pub(super) fn judge<'a>(scanner: &Scanner<'a>, record: &Record, layout: &Layout)
     };
     let heading = match is_uuid(&one) || is_uuid(&other) {
         true => None,
-        false => layout.heading(&from, &to),
+        false => layout.form.heading([&from, &to]),
     };
     let is_let_through = layout.accept.has(Rule::Header);
     if let Some(heading) = heading.filter(|_| !is_let_through) {
@@ -172,10 +160,10 @@ pub(super) fn parse(data: &[u8], layout: &Layout, eof: bool) -> Parsed {
     parsed.ids.reserve(2 * expected);
     parsed.hashes.reserve(2 * expected);
     parsed.lines.reserve(expected);
-    let mut scanner = Scanner::new(data, layout.delimiter, eof);
-    while let Some(record) = scanner.next() {
+    let mut records = layout.form.records(data, eof);
+    while let Some(record) = records.next() {
         parsed.records += 1;
-        match judge(&scanner, &record, layout) {
+        match judge(record.content, layout) {
             Verdict::Blank => parsed.blank += 1,
             Verdict::Reject(reason, _, _) => {
                 if let Reason::Header(heading) = reason {
@@ -192,8 +180,8 @@ pub(super) fn parse(data: &[u8], layout: &Layout, eof: bool) -> Parsed {
             }
         }
     }
-    parsed.physical_lines = scanner.lines();
-    parsed.decided = scanner.position();
+    parsed.physical_lines = records.lines();
+    parsed.decided = records.position();
     parsed.sort_by_shard();
     parsed
 }

@@ -10,7 +10,7 @@ use rayon::prelude::*;
 use super::accounts::{Accounts, Interner, SHARDS};
 use super::blocks::{BLOCK_BYTES, Blocks};
 use super::followed::{Followed, Now};
-use super::header::Layout;
+use super::format::Layout;
 use super::parse::{Parsed, parse};
 use super::reason::Reason;
 use super::rejects::Rejects;

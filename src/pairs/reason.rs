@@ -2,29 +2,9 @@
 
 use std::fmt;
 
+use super::format::Malformed;
 use super::rules::Rule;
 use crate::model::{AccountType, MAX_ACCOUNT_ID_BYTES};
-
-/// Why a line is not a record with two ids.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Malformed {
-    /// It ends before the columns that are needed.
-    MissingColumn,
-    /// A quote within a field that does not begin with one.
-    BareQuote,
-    /// Text between a closing quote and the next delimiter.
-    TextAfterQuote,
-    /// A quoted field that is not closed, neither on its line nor properly on a later one.
-    UnclosedQuote,
-    /// A quoted field that is not closed within a mebibyte.
-    QuotedTooLong,
-    /// Bytes that are not UTF-8.
-    InvalidUtf8,
-    /// A carriage return outside quotes that does not end the line.
-    BareReturn,
-    /// Nothing but zeros.
-    Zeros,
-}
 
 /// What a line with names of columns says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,21 +78,6 @@ impl Reason {
             Self::Cycle(_) => Rule::Cycle,
             Self::Earlier(rule, _) => rule,
         }
-    }
-}
-
-impl fmt::Display for Malformed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::MissingColumn => "the line has too few columns",
-            Self::BareQuote => "a quote inside a field that is not quoted",
-            Self::TextAfterQuote => "text after a closing quote",
-            Self::UnclosedQuote => "a quoted field that is not closed",
-            Self::QuotedTooLong => "a quoted field that is not closed within 1 MiB",
-            Self::InvalidUtf8 => "bytes that are not UTF-8",
-            Self::BareReturn => "a carriage return inside a line",
-            Self::Zeros => "nothing but zeros, as padding or a damaged file has them",
-        })
     }
 }
 

@@ -4,10 +4,10 @@ use std::io::{Read, Write};
 
 use super::accounts::Accounts;
 use super::blocks::{BLOCK_BYTES, Blocks};
-use super::header::{Layout, OWN_NAMES};
+use super::format::csv::OWN_NAMES;
+use super::format::{Layout, Record};
 use super::parse::{Verdict, judge};
 use super::reason::{Heading, Reason};
-use super::record::{Record, Scanner};
 use super::rejects::{Reject, Rejects};
 use super::source::Source;
 use super::{Format, PairsError};
@@ -84,31 +84,31 @@ impl<W: Write> Walk<'_, W> {
 
     /// Passes over the records of `data` and writes the rejected ones; returns what it has passed.
     fn pass(&mut self, data: &[u8], layout: &Layout, eof: bool) -> Result<usize, PairsError> {
-        let mut scanner = Scanner::new(data, layout.delimiter, eof);
+        let mut records = layout.form.records(data, eof);
         while let Some(reject) = self.rejects.get(self.next) {
-            let Some(record) = scanner.next() else { break };
+            let Some(record) = records.next() else { break };
             let line = self.line + record.line;
             if line > reject.line {
                 return Err(PairsError::Changed { line: reject.line });
             }
             if line == reject.line {
-                self.write(&scanner, data, &record, reject, layout)?;
+                self.write(data, record, reject, layout)?;
                 self.next += 1;
             }
         }
-        self.line += scanner.lines();
-        Ok(scanner.position())
+        self.line += records.lines();
+        Ok(records.position())
     }
 
     fn write(
         &mut self,
-        scanner: &Scanner<'_>,
         data: &[u8],
-        record: &Record,
+        record: Record<'_>,
         reject: Reject,
         layout: &Layout,
     ) -> Result<(), PairsError> {
-        let (from, to) = match judge(scanner, record, layout) {
+        let original = String::from_utf8_lossy(&data[record.range]);
+        let (from, to) = match judge(record.content, layout) {
             Verdict::Blank => return Err(PairsError::Changed { line: reject.line }),
             Verdict::Pair(from, to) => (from.id, to.id),
             Verdict::Reject(_, from, to) => (from, to),
@@ -121,7 +121,6 @@ impl<W: Write> Walk<'_, W> {
             Reason::Header(Heading::Turned) => (own_to.into(), own_from.into()),
             _ => (from, to),
         };
-        let original = String::from_utf8_lossy(&data[record.range.clone()]);
         self.writer.write_record([
             cut(&from, MAX_SHOWN_ID_BYTES),
             cut(&to, MAX_SHOWN_ID_BYTES),

@@ -1,4 +1,4 @@
-//! Where the input comes from: a file, plain or compressed, or anything that can be opened again.
+//! Where the input comes from: a file, plain or packed, or anything that can be opened again.
 
 use std::fs::File;
 use std::io::{self, BufReader, Cursor, ErrorKind, Read};
@@ -31,7 +31,7 @@ impl Source for &Path {
     }
 }
 
-/// Opens a file for [`read`](super::read), in whatever [form](Form) it comes.
+/// Opens a file for [`read`](super::read), however it is [packed](Packing).
 pub fn open(path: &Path) -> Result<Box<dyn Read + Send>, PairsError> {
     let (start, raw) = peeked(open_raw(path)?).map_err(PairsError::from_read)?;
     Ok(text(&start, raw))
@@ -50,9 +50,9 @@ pub(crate) fn open_raw(path: &Path) -> Result<File, PairsError> {
     Ok(file)
 }
 
-/// A form in which a list may come, beside plain text. A further one is a row of [`Form::ALL`], and a reader that makes
-/// text of it: a CSV, in which the lines have the numbers that they have in the input.
-struct Form<R> {
+/// A way in which a list may be packed. A further one is a row of [`Packing::ALL`], and a reader that makes text of it, in
+/// which the lines have the numbers that they have in the input.
+struct Packing<R> {
     /// How it begins.
     begins: &'static [u8],
     /// How a file of it ends its name.
@@ -60,14 +60,14 @@ struct Form<R> {
     text: fn(BufReader<R>) -> Box<dyn Text<R>>,
 }
 
-impl<R: Read + Send + 'static> Form<R> {
+impl<R: Read + Send + 'static> Packing<R> {
     /// All of them.
     const ALL: &'static [Self] =
         &[Self { begins: &gzip::MAGIC, ending: "gz", text: |raw| Box::new(Members::new(raw)) }];
 
-    /// The form of what begins like this; none of plain text.
+    /// The packing of what begins like this; none of plain text.
     fn of(start: &[u8]) -> Option<&'static Self> {
-        Self::ALL.iter().find(|form| start.starts_with(form.begins))
+        Self::ALL.iter().find(|packing| start.starts_with(packing.begins))
     }
 }
 
@@ -95,7 +95,7 @@ impl<R: Read + Send> Text<R> for Plain<R> {
 /// The bytes of a buffer that is filled at once.
 const BUFFER_BYTES: usize = 256 << 10;
 
-/// Enough to know every form by.
+/// Enough to know every packing by.
 const START_BYTES: u64 = 16;
 
 /// A reader whose first bytes have been looked at.
@@ -108,16 +108,16 @@ pub(super) fn peeked<R: Read>(mut reader: R) -> io::Result<(Vec<u8>, Peeked<R>)>
     Ok((start.clone(), Cursor::new(start).chain(reader)))
 }
 
-/// What a file is called that begins like this: as one of plain text, with the ending of its form.
+/// What a file is called that begins like this: as one of plain text, with the ending of its packing.
 pub(super) fn name(plain: &str, start: &[u8]) -> String {
-    let ending = Form::<io::Empty>::of(start).map(|form| form.ending);
+    let ending = Packing::<io::Empty>::of(start).map(|packing| packing.ending);
     ending.map_or(plain.to_owned(), |ending| format!("{plain}.{ending}"))
 }
 
 /// The text of what begins like this.
 pub(super) fn text<R: Read + Send + 'static>(start: &[u8], raw: R) -> Box<dyn Text<R>> {
-    match Form::of(start) {
-        Some(form) => (form.text)(BufReader::with_capacity(BUFFER_BYTES, raw)),
+    match Packing::of(start) {
+        Some(packing) => (packing.text)(BufReader::with_capacity(BUFFER_BYTES, raw)),
         None => Box::new(Plain(raw)),
     }
 }

@@ -197,7 +197,7 @@ pub async fn inspect<S: Reader>(
     let Selected { groups: selected, certain, weight } = selection.of(plan);
     let is_drawn = |group: usize| certain.binary_search(&group).is_err();
     let mut inspected = Inspected::nothing(context.spec.tables.len());
-    if context.discover == Discover::Scan && !selected.is_empty() {
+    if context.work.discover == Discover::Scan && !selected.is_empty() {
         let is_wanted = |group: usize| selected.binary_search(&group).is_ok();
         let began = Instant::now();
         let scanned = search(context, plan, &is_wanted, stop).await?;

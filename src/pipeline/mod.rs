@@ -7,8 +7,8 @@
 //! writes meanwhile is looked for twice: in the survivor's computed cells behind each group ([`overtaken`]), and on the
 //! sources at the end ([`sweep`]).
 //!
-//! May use `model`, `failpoint`, `estimate`, `ranking`, `spec`, `readable`, `plan`, `merge`, `storage`, `register`,
-//! `events`, `journal`, `history`, `latency` and `pace`; may be used by `verify`, `undo` and `cli`.
+//! May use `model`, `failpoint`, `estimate`, `ranking`, `setting`, `spec`, `readable`, `plan`, `merge`, `storage`,
+//! `register`, `events`, `journal`, `history`, `latency` and `pace`; may be used by `verify`, `undo` and `cli`.
 
 mod access;
 mod announced;
@@ -30,6 +30,7 @@ mod probe;
 mod request_limits;
 mod run;
 mod scan;
+mod settings;
 mod sweep;
 mod under_way;
 mod walk;
@@ -53,6 +54,8 @@ pub(crate) use run::{Barred, Busy};
 pub use run::{Ended, ErrorLimit, Known, Limits, Progress, Reason, RunOutcome, run};
 pub(crate) use scan::ScanProgress;
 pub use scan::{Discover, Scanned, scan};
+pub use settings::WorkSettings;
+pub(crate) use settings::{DISCOVER, WORK};
 pub use sweep::{Leftover, Swept, sweep};
 pub use under_way::Load;
 pub use walk::{Walked, walk};
@@ -113,8 +116,8 @@ pub struct Context<S> {
     pub retry: Retry,
     /// A slice is journaled and written when its rows hold this many bytes.
     pub slice_bytes: usize,
-    /// How the partitions of tables found by clustering are found.
-    pub discover: Discover,
+    /// How groups are worked on.
+    pub work: WorkSettings,
     /// What became of accounts over all runs; none where nobody asks it.
     pub register: Option<Arc<dyn Register>>,
     /// At most so many groups per window, where that is not left to what they take.
@@ -167,7 +170,7 @@ impl<S> Context<S> {
             as_of,
             retry: Retry::default(),
             slice_bytes: SLICE_BYTES,
-            discover: Discover::default(),
+            work: WorkSettings::default(),
             register: None,
             window: window_of_tests(),
             deletes: Deletes::default(),

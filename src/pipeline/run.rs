@@ -26,6 +26,13 @@ pub struct Limits {
     pub errors: ErrorLimit,
 }
 
+/// None.
+impl Default for Limits {
+    fn default() -> Self {
+        Self { groups: usize::MAX, errors: ErrorLimit::Percent(100.0) }
+    }
+}
+
 /// How many groups may fail.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum ErrorLimit {

@@ -1,6 +1,7 @@
 //! What several answers say.
 
 use serde_json::Value;
+use std::cmp::Reverse;
 
 use super::document::{Block, Fact, Section, Table, Tone};
 use super::figures::{self, Number};
@@ -191,10 +192,15 @@ pub(super) fn over_time(timeline: &Timeline, done: &str) -> Option<Section> {
     Some(Section::new("Over time").with_all(blocks))
 }
 
+/// So many kinds of requests are named in a terminal.
+const SLOWEST: usize = 4;
+
 /// How long things took; `root` is where the JSON has its `latency`.
 pub(super) fn latency(root: &str, operations: &[LatencySummary]) -> Option<Section> {
-    let seen: Vec<_> =
+    let mut seen: Vec<_> =
         operations.iter().enumerate().filter(|(_, operation)| operation.count > 0).collect();
+    // What took the most time stands first.
+    seen.sort_by_key(|(_, operation)| Reverse(operation.count.saturating_mul(operation.p50_us)));
     let rows = seen.iter().map(|(_, operation)| Latencies {
         name: operation.operation.clone(),
         counts: operation.histogram.iter().map(|(us, count)| (*us, *count)).collect(),
@@ -207,7 +213,8 @@ pub(super) fn latency(root: &str, operations: &[LatencySummary]) -> Option<Secti
         ]),
     });
     let plot = LatencyPlot { title: "How long things took".to_owned(), rows: rows.collect() };
-    let mut table = Table::new(["Latency", "count", "p50", "p90", "p99", "p99.9", "max"]);
+    let mut table =
+        Table::new(["Latency", "count", "p50", "p90", "p99", "p99.9", "max"]).in_terminal(SLOWEST);
     for (index, operation) in &seen {
         let at = |field: &str| format!("{root}/latency/{index}/{field}");
         let times = [

@@ -8,7 +8,7 @@
 //!
 //! Deliberately absent: printing, files, and any judgement about exit codes (they are handed in).
 //!
-//! May use `model`, `moment`, `estimate`, `advice`, `plan`, `journal`, `latency`, `verify` and `run`; may be used by
+//! May use `model`, `moment`, `estimate`, `wrap`, `advice`, `plan`, `journal`, `latency`, `verify` and `run`; may be used by
 //! `cli`.
 
 mod common;

@@ -1,11 +1,12 @@
 //! A setting: everything that is to be known of it, in one row of one table.
 //!
 //! From the row follow its flag, its help, the environment variable, the key of the configuration file, what a run
-//! records of it, and its line in `config`. Whoever needs settings describes them: those of the event sink are in
-//! [`events`](crate::events), those of the input in [`pairs`](crate::pairs); `cli` has the others and puts all
-//! together. To add one, write its row, and ask the [`Layers`] for its value where it is needed.
+//! records of it, and its line in `config`. Whoever needs settings describes them: those of a cluster are in
+//! [`cluster`](crate::cluster), those of the event sink in [`events`](crate::events), and so on; `cli` has the others and
+//! puts all together. To add one, write its row, and ask the [`Layers`] for its value where the settings of that module are
+//! made, which are handed on whole.
 //!
-//! May use `secret`; may be used by `pairs`, `events`, `help` and `cli`.
+//! May use `secret`; may be used by `pairs`, `cluster`, `events`, `pace`, `pipeline`, `help` and `cli`.
 
 mod layers;
 mod row;

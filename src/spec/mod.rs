@@ -8,7 +8,7 @@
 //!
 //! Deliberately absent: any access to a cluster, and any decoding of values beyond their [`Order`].
 //!
-//! May use `model`; may be used by `readable`, `merge`, `storage`, `cluster`, `journal`, `history`, `pipeline`,
+//! May use `model` and `wrap`; may be used by `readable`, `merge`, `storage`, `cluster`, `journal`, `history`, `pipeline`,
 //! `verify`, `undo` and `cli`.
 
 mod alteration;

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use super::raw::{RawFind, RawPart, RawSpec, RawTable};
 use super::{Spec, Table, policy};
+use crate::wrap::filled;
 
 /// Comments are broken behind so many characters.
 const WIDTH: usize = 79;
@@ -34,20 +35,11 @@ impl RawSpec {
 
 /// Sentences as comments, each on lines of its own.
 pub(super) fn comments(sentences: &[String]) -> String {
-    let mut text = String::new();
-    for sentence in sentences {
-        let mut line = "#".to_owned();
-        for word in sentence.split_whitespace() {
-            if line.len() > 1 && line.chars().count() + word.chars().count() >= WIDTH {
-                text += &(line + "\n");
-                line = "#".to_owned();
-            }
-            line.push(' ');
-            line += word;
-        }
-        text += &(line + "\n");
-    }
-    text
+    const MARK: &str = "# ";
+    let room = WIDTH - MARK.len();
+    let lines =
+        sentences.iter().flat_map(|sentence| filled(sentence.split_whitespace(), room, room));
+    lines.map(|line| format!("{}\n", format!("{MARK}{line}").trim_end())).collect()
 }
 
 /// What there is to know of a table; more of it where the live one is known.

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures::{StreamExt, stream};
-use tributary::cluster::{AddressMap, Cluster, ClusterSettings, Consistency, Store};
+use tributary::cluster::{Cluster, ClusterSettings, Store};
 use tributary::model::{
     AccountId, Batch, Change, ColumnIndex, CqlType, Mutation, Row, Scope, TableIndex, TimestampUs,
 };
@@ -47,16 +47,9 @@ fn world(name: &str) -> World {
 
 async fn store(world: &World) -> (Store, Arc<Spec>) {
     let settings = ClusterSettings {
-        address_map: AddressMap::default(),
-        register: None,
         hosts: vec![world.addresses.hosts.clone()],
         keyspace: world.keyspace.clone(),
-        local_dc: None,
-        tls: None,
-        username: None,
-        password: None,
-        consistency: Consistency::LocalQuorum,
-        single_writer_dc: false,
+        ..ClusterSettings::default()
     };
     let cluster = Cluster::connect(settings).await.expect("the cluster is there");
     let raw = RawSpec::course_batch().expect("the preset parses");

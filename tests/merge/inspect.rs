@@ -24,7 +24,7 @@ use super::{T, World, block_on, context_of, run};
 pub fn reading(storage: MemoryStorage, discover: Discover) -> Arc<Context<MemoryStorage>> {
     let recorder = Arc::new(Recorder::new(Operations::new(&spec()).names().to_vec()));
     let mut context = Context::reading(spec(), storage, recorder, Pace::new(8)).unwrap();
-    context.discover = discover;
+    context.work.discover = discover;
     context.window = Some(8);
     Arc::new(context)
 }
@@ -98,7 +98,7 @@ proptest! {
         let storage = Arc::into_inner(context).unwrap().into_storage().unwrap();
         let journal = Arc::default();
         let mut merging = context_of(8, storage, Arc::clone(&journal), T);
-        Arc::get_mut(&mut merging).unwrap().discover = discover;
+        Arc::get_mut(&mut merging).unwrap().work.discover = discover;
         if scans {
             block_on(pipeline::scan(&merging, &plan, &never())).unwrap();
         }

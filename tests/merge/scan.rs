@@ -23,7 +23,7 @@ use super::{block_on, context_of, run};
 fn scanning(storage: MemoryStorage, journal: &Arc<MemoryJournal>) -> Arc<Context<MemoryStorage>> {
     // Long ago, so that groups are dated by the clock.
     let mut context = context_of(8, storage, Arc::clone(journal), 1_000_000);
-    Arc::get_mut(&mut context).unwrap().discover = Discover::Scan;
+    Arc::get_mut(&mut context).unwrap().work.discover = Discover::Scan;
     context
 }
 

@@ -80,7 +80,7 @@ EXAMPLES
     tributary apply pairs.csv --config tributary.toml --listen 8088
     tributary control runs/20261123T041455Z-3f9a pause
 
-  Also enrolments for which a source has no content; reads every key of user_courses:
+  Also rows to which no other row of a source leads; reads every key of their table:
     tributary apply pairs.csv --config tributary.toml --discover scan
 
   With a login and an encrypted Kafka (secrets are not for the command line):

@@ -14,7 +14,7 @@ use clap_complete::Shell;
 use super::catalogue::{self, calls::PLAN};
 use crate::setting::{self, Described, Kind, Layer};
 
-/// Merges duplicate accounts in Apache Cassandra and announces each changed enrolment on Kafka.
+/// Merges duplicate accounts in Apache Cassandra and announces on Kafka what changed.
 ///
 /// The input is a CSV of pairs: everything that belongs to the account `from` moves under the account
 /// `to`, nothing is lost, and `from` is empty afterwards.
@@ -80,7 +80,7 @@ pub(super) enum Command {
     /// Take a run back, or the groups of some of its pairs.
     ///
     /// From the before-images in the journal, sources get their rows again, overwritten values are put
-    /// back, and copies go away; each enrolment that came back is announced. What was changed since the
+    /// back, and copies go away; what came back is announced. What was changed since the
     /// run is left alone, unless told otherwise.
     #[command(after_long_help = examples::UNDO_EXAMPLES)]
     Undo {

@@ -1,22 +1,21 @@
 //! The catalogue: the rows of all settings and flags, in the order of the help.
 //!
-//! `calls` has the flags that hold for one call, `cluster`, `work` and `output` what concerns the cluster, how groups
-//! are merged, and how is reported. The rows of the input are in [`pairs`], those of the events in [`events`]. A new
-//! setting is a row of one of these tables, and its use.
+//! `calls` has the flags that hold for one call, `work` what is merged, `output` how is reported. All others stand with
+//! what they are for: those of the input in [`pairs`], of the cluster in [`cluster`], of the events in [`events`], of how
+//! groups are worked on in [`pipeline`] and [`pace`]. A new setting is a row of one of these tables, and its use.
 
 pub(super) mod calls;
-pub(super) mod cluster;
 pub(super) mod output;
 pub(super) mod work;
 
 use crate::setting::{Described, Layer, Row};
-use crate::{events, pairs};
+use crate::{cluster, events, pace, pairs, pipeline};
 
 /// All of them.
 pub(super) fn all() -> impl Iterator<Item = &'static dyn Described> {
-    let before = [calls::CALLS, pairs::CSV, cluster::CASSANDRA];
-    let after = [work::MERGING, work::PACE, calls::TIMES, output::OUTPUT];
-    before.into_iter().chain(events::tables()).chain(after).flatten().copied()
+    let before = [calls::CALLS].into_iter().chain(pairs::tables()).chain([cluster::CASSANDRA]);
+    let after = [work::MERGING, pipeline::WORK, pace::PACE, calls::TIMES, output::OUTPUT];
+    before.chain(events::tables()).chain(after).flatten().copied()
 }
 
 /// The row of a name.

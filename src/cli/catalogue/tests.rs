@@ -64,13 +64,11 @@ fn every_row_says_what_it_is_for() {
 #[test]
 fn secrets_are_not_for_the_command_line_and_are_not_recorded() {
     let secrets: Vec<_> = rows().filter(|row| row.secret).collect();
-    assert_eq!(
-        secrets.iter().map(|row| row.name).collect::<Vec<_>>(),
-        ["password", "password_file"]
-    );
-    for row in secrets {
+    for row in &secrets {
         assert!(!row.is_in(Layer::Flag) && row.recorded.is_none(), "{}", row.name);
     }
+    let has = |name| secrets.iter().any(|row| row.name == name);
+    assert!(has("password") && has("password_file"));
 }
 
 #[test]

@@ -51,7 +51,7 @@ impl Reading {
         latency.retain(|operation| operation.count > 0);
         Inspection {
             keyspace: settings.cluster.keyspace.clone(),
-            discover: settings.discover.to_string(),
+            discover: settings.work.discover.to_string(),
             coverage: coverage(measured, whole, selection),
             tables: self.tables(figures, whole),
             surroundings: self.surroundings.clone(),
@@ -76,7 +76,7 @@ impl Reading {
                     .collect(),
             },
             missed: Missed {
-                clustered_rows: (settings.discover == Discover::Scan)
+                clustered_rows: (settings.work.discover == Discover::Scan)
                     .then(|| total(&figures.missed)),
                 scanned_rows: inspected.scanned.map(|scanned| scanned.rows),
             },

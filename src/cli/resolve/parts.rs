@@ -4,124 +4,21 @@ use std::fs;
 use std::path::Path;
 
 use crate::cli::catalogue;
-use crate::cli::catalogue::cluster::{
-    ADDRESS_MAP, CONSISTENCY, HOSTS, KEYSPACE, LOCAL_DC, NO_REGISTER, PASSWORD, PASSWORD_FILE,
-    REGISTER, SINGLE_WRITER_DC, TLS, TLS_CA, TLS_CERT, TLS_KEY, TLS_NO_HOSTNAME_CHECK, USERNAME,
-};
 use crate::cli::catalogue::output::{JSON, LOG_FORMAT, LogFormat, QUIET, VERBOSE};
-use crate::cli::catalogue::work::{
-    DISCOVER, IN_FLIGHT, LIMIT, MAX_ERRORS, MAX_LATENCY, MIN_GC_GRACE, NO_SWEEP, RATE, SETTLE, SPEC,
-};
+use crate::cli::catalogue::work::SPEC;
 use crate::cli::recorded::Recorded;
-use crate::cli::settings::{InputSource, OutputSettings, PaceSettings, WorkSettings};
-use crate::cluster::{ClusterSettings, TlsSettings};
-use crate::pipeline::Limits;
-use crate::secret::{REDACTED, Secret, is_secret};
+use crate::cli::settings::{InputSource, OutputSettings};
+use crate::cluster::{ClusterSettings, HOSTS, KEYSPACE};
+use crate::secret::{REDACTED, is_secret};
 use crate::setting::{Described, Given, Layers, Origin, SettingsError};
 use crate::spec::RawSpec;
-
-/// How the cluster is reached.
-pub(in crate::cli) fn cluster(layers: &Layers) -> Result<ClusterSettings, SettingsError> {
-    let (username, password) = (layers.find(&USERNAME)?, password(layers)?);
-    match (&username, &password) {
-        (Some(user), None) => {
-            return Err(SettingsError::new(format!(
-                "the password of '{user}' is missing: set TRIBUTARY_PASSWORD, or password or \
-                 password_file in the configuration file"
-            )));
-        }
-        (None, Some(_)) => {
-            return Err(SettingsError::new("there is a password but no --username"));
-        }
-        _ => {}
-    }
-    Ok(ClusterSettings {
-        register: register(layers)?,
-        tls: tls(layers)?,
-        hosts: layers.get(&HOSTS)?,
-        address_map: layers.find(&ADDRESS_MAP)?.unwrap_or_default(),
-        keyspace: layers.get(&KEYSPACE)?,
-        local_dc: layers.find(&LOCAL_DC)?,
-        single_writer_dc: layers.get(&SINGLE_WRITER_DC)?,
-        username,
-        password,
-        consistency: layers.get(&CONSISTENCY)?,
-    })
-}
 
 /// The cluster, where one is named: by its hosts, or by a keyspace.
 pub(in crate::cli) fn named_cluster(
     layers: &Layers,
 ) -> Result<Option<ClusterSettings>, SettingsError> {
     let is_named = layers.given(HOSTS.row()).is_some() || layers.given(KEYSPACE.row()).is_some();
-    is_named.then(|| cluster(layers)).transpose()
-}
-
-/// The keyspace of the register, if it is to be kept.
-fn register(layers: &Layers) -> Result<Option<String>, SettingsError> {
-    if layers.get(&NO_REGISTER)? {
-        return Ok(None);
-    }
-    let register: String = layers.get(&REGISTER)?;
-    match register == layers.get(&KEYSPACE)? {
-        false => Ok(Some(register)),
-        true => Err(SettingsError::new(format!(
-            "--register: '{register}' is the keyspace that is merged, whose tables may have the names of the register's; \
-             name another one"
-        ))),
-    }
-}
-
-/// The password, or what is in the file that is named instead.
-fn password(layers: &Layers) -> Result<Option<Secret>, SettingsError> {
-    let in_file = |given: &Given| match &given.origin {
-        Origin::File(path, ..) => Some(path.display().to_string()),
-        _ => None,
-    };
-    let wrong = |file: &str, why: String| SettingsError::new(format!("{file}: {why}"));
-    let given = layers.written(PASSWORD.row()).map(in_file);
-    match (given, layers.written(PASSWORD_FILE.row()).and_then(in_file)) {
-        (Some(Some(file)), Some(_)) => {
-            Err(wrong(&file, "give either password or password_file, not both".to_owned()))
-        }
-        (None, Some(file)) => {
-            let Some(path) = layers.find(&PASSWORD_FILE)? else { return Ok(None) };
-            let password = fs::read_to_string(&path).map_err(|error| {
-                wrong(&file, format!("cannot read the password_file {}: {error}", path.display()))
-            })?;
-            Ok(Some(Secret::new(password.trim_end_matches(['\r', '\n']))))
-        }
-        _ => layers.find(&PASSWORD),
-    }
-}
-
-/// How connections are encrypted. Naming a file of TLS asks for TLS, unless it is switched off by name.
-fn tls(layers: &Layers) -> Result<Option<TlsSettings>, SettingsError> {
-    let (ca, unchecked) = (layers.find(&TLS_CA)?, layers.get(&TLS_NO_HOSTNAME_CHECK)?);
-    let (cert, key) = (layers.find(&TLS_CERT)?, layers.find(&TLS_KEY)?);
-    let names_files = ca.is_some() || cert.is_some() || key.is_some();
-    let is_named = layers.given(TLS.row()).is_some();
-    if !(layers.get(&TLS)? || names_files && !is_named) {
-        return match unchecked {
-            true => {
-                Err(SettingsError::new("--tls-no-hostname-check says how to do TLS: add --tls"))
-            }
-            false => Ok(None),
-        };
-    }
-    let identity = match (cert, key) {
-        (Some(cert), Some(key)) => Some((cert, key)),
-        (None, None) => None,
-        (Some(_), None) => {
-            return Err(SettingsError::new("there is a --tls-cert but no --tls-key"));
-        }
-        (None, Some(_)) => {
-            return Err(SettingsError::new("there is a --tls-key but no --tls-cert"));
-        }
-    };
-    let tls = TlsSettings { ca, identity, hostname_check: !unchecked };
-    tls.check().map_err(SettingsError::new)?;
-    Ok(Some(tls))
+    is_named.then(|| ClusterSettings::of(layers)).transpose()
 }
 
 /// Where pairs come from.
@@ -168,27 +65,6 @@ pub(super) fn recorded_spec(run: &Recorded, layers: &Layers) -> Result<RawSpec, 
         }
         _ => Ok(own.clone()),
     }
-}
-
-/// How groups are merged.
-pub(super) fn work(layers: &Layers) -> Result<WorkSettings, SettingsError> {
-    Ok(WorkSettings {
-        discover: layers.get(&DISCOVER)?,
-        pace: pace(layers)?,
-        settle: layers.get(&SETTLE)?,
-        min_gc_grace: layers.get(&MIN_GC_GRACE)?,
-        limits: Limits { groups: layers.get(&LIMIT)?, errors: layers.get(&MAX_ERRORS)? },
-        sweep: !layers.get(&NO_SWEEP)?,
-    })
-}
-
-/// How fast groups are worked on.
-pub(super) fn pace(layers: &Layers) -> Result<PaceSettings, SettingsError> {
-    Ok(PaceSettings {
-        in_flight: layers.get(&IN_FLIGHT)?,
-        rate: layers.get(&RATE)?,
-        max_latency: layers.get(&MAX_LATENCY)?,
-    })
 }
 
 /// How is reported.

@@ -9,11 +9,10 @@ mod followed;
 use super::*;
 use crate::cli::args::command;
 use crate::cli::given;
-use crate::cli::settings::PaceSettings;
 use crate::cluster::Consistency;
 use crate::events::kafka::KafkaSettings;
 use crate::moment::Moment;
-use crate::pace::InFlight;
+use crate::pace::{InFlight, PaceSettings};
 use crate::pipeline::{Discover, ErrorLimit};
 use crate::run::{InputRecord, RunDir, RunId, RunRecord, files};
 
@@ -61,7 +60,7 @@ fn resolve(
 
 /// The settings as run.json holds them.
 fn recorded(settings: &ApplySettings) -> Value {
-    with_accounts(settings.recorded.clone(), settings.input.format.accounts)
+    with_accounts(settings.run.recorded.clone(), settings.input.format.accounts)
 }
 
 /// What was recorded of a run that was begun with these settings.
@@ -69,7 +68,7 @@ fn run_of(begun: &ApplySettings) -> Recorded {
     let folder = tempfile::tempdir().unwrap();
     let id = RunId::new(Moment::now());
     let prepared = RunDir::prepare(Some(&folder.path().join("run")), &id).unwrap();
-    prepared.write(files::SPEC, begun.merge.spec.text.as_bytes()).unwrap();
+    prepared.write(files::SPEC, begun.run.spec.text.as_bytes()).unwrap();
     let run_dir = prepared.commit().unwrap();
     let input = InputRecord { path: "-".into(), file: None, sha256: "ab".into(), bytes: 1 };
     let record = RunRecord::new(id, "apply", Moment::now(), input, recorded(begun));
@@ -122,27 +121,27 @@ fn pace(in_flight: InFlight, rate: Option<f64>) -> PaceSettings {
 #[test]
 fn defaults_are_enough_but_for_keyspace_and_topic() {
     let settings = resolve(&["--keyspace", "k", "--topic", "t"], "", &[]).unwrap();
-    assert_eq!(settings.merge.cluster.hosts, ["127.0.0.1:9042"]);
-    assert_eq!(settings.merge.cluster.consistency, Consistency::LocalQuorum);
-    assert_eq!(producer(&settings.merge.events).brokers, "127.0.0.1:9092");
-    assert_eq!(settings.merge.work.pace, pace(InFlight::Auto, None));
-    assert_eq!(settings.merge.work.settle.as_secs(), 2);
-    assert_eq!(settings.merge.work.limits.groups, usize::MAX);
-    assert_eq!(settings.merge.work.limits.errors, ErrorLimit::Groups(1_000));
-    assert_eq!(settings.merge.spec.name, "course-batch");
-    assert_eq!(settings.merge.warnings(), [] as [&str; 0]);
+    assert_eq!(settings.run.cluster.hosts, ["127.0.0.1:9042"]);
+    assert_eq!(settings.run.cluster.consistency, Consistency::LocalQuorum);
+    assert_eq!(producer(&settings.run.events).brokers, "127.0.0.1:9092");
+    assert_eq!(settings.run.work.pace, pace(InFlight::Auto, None));
+    assert_eq!(settings.run.work.settle.as_secs(), 2);
+    let limits = settings.run.work.limits;
+    assert_eq!((limits.groups, limits.errors), (usize::MAX, ErrorLimit::Groups(1_000)));
+    assert_eq!(settings.run.spec.name, "course-batch");
+    assert_eq!(settings.run.cluster.warnings(), [] as [&str; 0]);
 
     assert!(message(&["--topic", "t"], "").starts_with("--keyspace is missing: "));
     assert!(message(&["--keyspace", "k"], "").contains("--no-events"));
     let silent = resolve(&["--keyspace", "k", "--no-events"], "", &[]).unwrap();
-    assert!(silent.merge.events.is_none());
+    assert!(silent.run.events.is_none());
 }
 
 #[test]
 fn tls_is_asked_for_by_any_of_its_files_and_can_be_switched_off() {
     let tls = |flags: &[&str], file: &str| {
         let required = ["--keyspace", "k", "--no-events"];
-        resolve(&[&required, flags].concat(), file, &[]).map(|settings| settings.merge.cluster.tls)
+        resolve(&[&required, flags].concat(), file, &[]).map(|settings| settings.run.cluster.tls)
     };
     assert_eq!(tls(&[], "").unwrap(), None);
     let wrong = |flags: &[&str], file: &str| tls(flags, file).unwrap_err().to_string();
@@ -161,10 +160,10 @@ fn tls_is_asked_for_by_any_of_its_files_and_can_be_switched_off() {
 fn flags_win_over_the_file() {
     let file = "keyspace = 'f'\ntopic = 'f'\nin_flight = 7\nhosts = ['f']\nno_events = true\n";
     let settings = resolve(&["--keyspace", "g", "--in-flight", "9"], file, &[]).unwrap();
-    assert_eq!(settings.merge.cluster.keyspace, "g");
-    assert_eq!(settings.merge.work.pace.in_flight, InFlight::Fixed(9));
-    assert_eq!(settings.merge.cluster.hosts, ["f:9042"]);
-    assert!(settings.merge.events.is_none());
+    assert_eq!(settings.run.cluster.keyspace, "g");
+    assert_eq!(settings.run.work.pace.in_flight, InFlight::Fixed(9));
+    assert_eq!(settings.run.cluster.hosts, ["f:9042"]);
+    assert!(settings.run.events.is_none());
 }
 
 #[test]
@@ -190,7 +189,7 @@ fn kafka_properties_are_laid_over_each_other() {
     let environment =
         [("TRIBUTARY_KAFKA_LINGER_MS", "2"), ("TRIBUTARY_KAFKA_SASL_PASSWORD", "hunter2")];
     let settings = resolve(&["-X", "linger.ms=3"], file, &environment).unwrap();
-    let events = producer(&settings.merge.events);
+    let events = producer(&settings.run.events);
     let last = |key: &str| {
         let found = events.properties.iter().rev().find(|(name, _)| name == key);
         found.map(|(_, value)| value.as_str())
@@ -209,7 +208,7 @@ fn passwords_come_from_environment_or_file_and_are_not_shown() {
         let settings = resolve(&[], file, environment).unwrap();
         let shown = format!("{settings:?} {}", recorded(&settings));
         assert!(!shown.contains("from-"), "{shown}");
-        settings.merge.cluster.password.unwrap().expose().to_owned()
+        settings.run.cluster.password.unwrap().expose().to_owned()
     };
     assert_eq!(exposed(&[]), "from-file");
     assert_eq!(exposed(&[("TRIBUTARY_PASSWORD", "from-env")]), "from-env");
@@ -227,7 +226,8 @@ fn passwords_come_from_environment_or_file_and_are_not_shown() {
 fn weak_consistency_is_warned_about() {
     let flags = ["--keyspace", "k", "--no-events", "--consistency", "one"];
     let settings = resolve(&flags, "", &[]).unwrap();
-    assert!(settings.merge.warnings()[0].contains("ONE"), "{:?}", settings.merge.warnings());
+    let warnings = settings.run.cluster.warnings();
+    assert!(warnings[0].contains("ONE"), "{warnings:?}");
 }
 
 #[test]
@@ -237,33 +237,33 @@ fn a_run_goes_on_with_its_own_settings_but_for_what_is_given_again() {
     let begun = resolve(&[&flags[..], &more[..]].concat(), "", &[]).unwrap();
     let settings = go_on(&begun, &[], "", &[]).unwrap();
     assert_eq!(settings.format, begun.input.format);
-    assert_eq!(settings.recorded, recorded(&begun));
+    assert_eq!(settings.run.recorded, recorded(&begun));
 
     // What may change, changes: flags before the environment's, those before the file's.
     let file = "hosts = 'c'\nin_flight = 7\nlimit = 3\n";
     let flags = ["--limit", "all", "--consistency", "all", "--keyspace", "k"];
     let settings = go_on(&begun, &flags, file, &[]).unwrap();
-    assert_eq!(settings.merge.cluster.hosts, ["c:9042"]);
-    assert_eq!(settings.merge.cluster.consistency, Consistency::All);
-    assert_eq!(settings.merge.work.pace.in_flight, InFlight::Fixed(7));
-    assert_eq!(settings.merge.work.limits.groups, usize::MAX);
-    assert_eq!(settings.merge.work.limits.errors, ErrorLimit::Percent(5.0));
+    assert_eq!(settings.run.cluster.hosts, ["c:9042"]);
+    assert_eq!(settings.run.cluster.consistency, Consistency::All);
+    assert_eq!(settings.run.work.pace.in_flight, InFlight::Fixed(7));
+    assert_eq!(settings.run.work.limits.groups, usize::MAX);
+    assert_eq!(settings.run.work.limits.errors, ErrorLimit::Percent(5.0));
     // The format is that of the copy, whatever the file says of other pairs.
-    assert_eq!(go_on(&begun, &[], "delimiter = ';'\n", &[]).unwrap().format.delimiter, b'\t');
+    assert_eq!(go_on(&begun, &[], "delimiter = ';'\n", &[]).unwrap().format.csv.delimiter, b'\t');
 
     // What was found was found in one way.
     let flags = ["--keyspace", "k", "--topic", "t"];
-    assert_eq!(begun.merge.work.discover, Discover::Content);
+    assert_eq!(begun.run.work.discover, Discover::Content);
     let scanning = resolve(&flags, "discover = 'scan'\n", &[]).unwrap();
-    assert_eq!(go_on(&scanning, &[], "", &[]).unwrap().merge.work.discover, Discover::Scan);
+    assert_eq!(go_on(&scanning, &[], "", &[]).unwrap().run.work.discover, Discover::Scan);
     let wrong = resolve(&flags, "discover = 'all'\n", &[]).unwrap_err().to_string();
-    assert!(wrong.contains("'all' is not a way to discover enrolments"), "{wrong}");
+    assert!(wrong.contains("'all' is not a way to find rows"), "{wrong}");
 
     // A run that was not swept when it was applied can be swept by resuming it.
     let flags = ["--keyspace", "k", "--topic", "t", "--no-sweep"];
     let begun = resolve(&flags, "", &[]).unwrap();
-    let sweeps = |flags: &[&str]| go_on(&begun, flags, "", &[]).unwrap().merge.work.sweep;
-    assert!(!begun.merge.work.sweep && sweeps(&[]) && !sweeps(&["--no-sweep"]));
+    let sweeps = |flags: &[&str]| go_on(&begun, flags, "", &[]).unwrap().run.work.sweep;
+    assert!(!begun.run.work.sweep && sweeps(&[]) && !sweeps(&["--no-sweep"]));
 }
 
 #[test]
@@ -288,19 +288,19 @@ fn a_run_does_not_become_another_one() {
     assert!(scan.contains("'scan', but this run goes on with 'content' only"), "{scan}");
     // A run of an earlier version does not say it, and knew that way alone.
     let mut earlier = resolve(&["--keyspace", "k", "--topic", "t"], "", &[]).unwrap();
-    earlier.recorded.as_object_mut().unwrap().remove("discover").unwrap();
+    earlier.run.recorded.as_object_mut().unwrap().remove("discover").unwrap();
     let scan = go_on(&earlier, &["--discover", "scan"], "", &[]).unwrap_err().to_string();
     assert!(scan.contains("'content' only (discover in "), "{scan}");
-    let spec = config_file(&begun.merge.spec.text.replace("\"max\"", "\"min\""));
+    let spec = config_file(&begun.run.spec.text.replace("\"max\"", "\"min\""));
     let path = spec.to_str().unwrap();
     let other = refused(&["--spec", path], "");
     assert!(other.contains(path) && other.contains("'course-batch', built in"), "{other}");
-    fs::write(&spec, &begun.merge.spec.text).unwrap();
+    fs::write(&spec, &begun.run.spec.text).unwrap();
     go_on(&begun, &["--spec", path, "--topic", "t"], "keyspace = 'k'\n", &[]).unwrap();
     fs::remove_file(&spec).unwrap();
 
     let begun = resolve(&["--keyspace", "k", "--no-events"], "topic = 't'\n", &[]).unwrap();
-    assert!(go_on(&begun, &[], "topic = 't'\n", &[]).unwrap().merge.events.is_none());
+    assert!(go_on(&begun, &[], "topic = 't'\n", &[]).unwrap().run.events.is_none());
     let loud = go_on(&begun, &["--topic", "t"], "", &[]).unwrap_err().to_string();
     assert!(loud.starts_with("--topic: this run was begun without events (events in "), "{loud}");
 }
@@ -309,8 +309,8 @@ fn a_run_does_not_become_another_one() {
 fn secrets_are_given_again() {
     let flags = ["--keyspace", "k", "--topic", "t", "-X", "sasl.password=x", "-X", "linger.ms=3"];
     let begun = resolve(&flags, "username = 'u'\npassword = 'p'\n", &[]).unwrap();
-    assert_eq!(begun.secret_flags[..1], ["--config"]);
-    assert_eq!(begun.secret_flags[2..], ["-X", "sasl.password=***"]);
+    assert_eq!(begun.run.secret_flags[..1], ["--config"]);
+    assert_eq!(begun.run.secret_flags[2..], ["-X", "sasl.password=***"]);
     let password = ("TRIBUTARY_PASSWORD", "p");
     let missing =
         |environment: &[(&str, &str)]| go_on(&begun, &[], "", environment).unwrap_err().to_string();
@@ -323,26 +323,26 @@ fn secrets_are_given_again() {
     let settings =
         go_on(&begun, &[], "", &[password, ("TRIBUTARY_KAFKA_SASL_PASSWORD", "y")]).unwrap();
     let owned = |key: &str, value: &str| (key.to_owned(), value.to_owned());
-    let properties = &producer(&settings.merge.events).properties;
+    let properties = &producer(&settings.run.events).properties;
     assert_eq!(properties, &[owned("linger.ms", "3"), owned("sasl.password", "y")]);
     let none = resolve(&["--keyspace", "k", "--topic", "t", "-X", "linger.ms=3"], "", &[]).unwrap();
-    assert!(none.secret_flags.is_empty(), "{:?}", none.secret_flags);
+    assert!(none.run.secret_flags.is_empty(), "{:?}", none.run.secret_flags);
 }
 
 #[test]
 fn verify_goes_by_the_run() {
     let begun = resolve(&["--keyspace", "k", "--no-events", "--in-flight", "7"], "", &[]).unwrap();
     let settings = verified(&begun, &[]).unwrap();
-    assert_eq!((settings.cluster.keyspace.as_str(), settings.repair), ("k", false));
-    assert_eq!(settings.pace, pace(InFlight::Fixed(7), None));
+    assert_eq!((settings.run.cluster.keyspace.as_str(), settings.repair), ("k", false));
+    assert_eq!(settings.run.work.pace, pace(InFlight::Fixed(7), None));
     let flags = ["--rate", "0.5", "--repair", "--restart", "--in-flight", "3"];
     let settings = verified(&begun, &flags).unwrap();
     assert!(settings.repair && settings.restart);
-    assert_eq!(settings.pace, pace(InFlight::Fixed(3), Some(0.5)));
-    assert!(settings.events.is_none(), "the run had none");
+    assert_eq!(settings.run.work.pace, pace(InFlight::Fixed(3), Some(0.5)));
+    assert!(settings.run.events.is_none(), "the run had none");
     let begun = resolve(&["--keyspace", "k", "--topic", "t"], "", &[]).unwrap();
-    assert!(verified(&begun, &[]).unwrap().events.is_none(), "nothing is announced");
-    assert_eq!(producer(&verified(&begun, &["--repair"]).unwrap().events).topic, "t");
+    assert!(verified(&begun, &[]).unwrap().run.events.is_none(), "nothing is announced");
+    assert_eq!(producer(&verified(&begun, &["--repair"]).unwrap().run.events).topic, "t");
     let other = verified(&begun, &["--keyspace", "other"]).unwrap_err().to_string();
     assert!(other.contains("'other'") && other.contains("'k' only"), "{other}");
 }
@@ -352,12 +352,12 @@ fn undo_goes_by_the_run_but_need_not_announce() {
     let flags = ["--keyspace", "k", "--topic", "t", "--from-column", "old"];
     let begun = resolve(&flags, "", &[]).unwrap();
     let settings = undone(&begun, &[], "rate = 9\n").unwrap();
-    assert_eq!(producer(&settings.events).topic, "t");
-    assert_eq!((settings.pace.rate, settings.force), (Some(9.0), false));
+    assert_eq!(producer(&settings.run.events).topic, "t");
+    assert_eq!((settings.run.work.pace.rate, settings.force), (Some(9.0), false));
     assert!(settings.pairs.is_none());
     let flags = ["--no-events", "--pairs", "p.csv", "--to-column", "new", "--force"];
     let settings = undone(&begun, &flags, "").unwrap();
-    assert!(settings.events.is_none() && settings.force);
+    assert!(settings.run.events.is_none() && settings.force);
     let (path, format) = settings.pairs.unwrap();
     assert_eq!(path, PathBuf::from("p.csv"));
     assert_eq!((format.from_column.as_str(), format.to_column.as_str()), ("old", "new"));
@@ -376,7 +376,7 @@ fn the_address_to_listen_at_comes_from_every_layer() {
     let base = "keyspace = \"k\"\nno_events = true\n";
     let listen = |flags: &[&str], config: &str, environment: &[(&str, &str)]| {
         let settings = resolve(flags, &format!("{base}{config}"), environment);
-        settings.map(|settings| settings.listen.map(|listen| listen.to_string()))
+        settings.map(|settings| settings.run.listen.map(|listen| listen.to_string()))
     };
     assert_eq!(listen(&[], "", &[]).unwrap(), None);
     assert_eq!(listen(&[], "listen = 8088", &[]).unwrap().unwrap(), "127.0.0.1:8088");
@@ -390,7 +390,7 @@ fn the_address_to_listen_at_comes_from_every_layer() {
 fn the_register_is_beside_what_is_merged() {
     let register = |flags: &[&str]| {
         let flags = [&["--keyspace", "k", "--no-events"], flags].concat();
-        resolve(&flags, "", &[]).map(|settings| settings.merge.cluster.register)
+        resolve(&flags, "", &[]).map(|settings| settings.run.cluster.register)
     };
     assert_eq!(register(&[]).unwrap().as_deref(), Some("tributary"));
     assert_eq!(register(&["--register", "r"]).unwrap().as_deref(), Some("r"));

@@ -8,7 +8,6 @@ mod error;
 mod probe;
 mod producer;
 mod rights;
-mod rows;
 mod settings;
 mod topic;
 
@@ -20,7 +19,7 @@ use super::{EventSettings, Kind};
 
 /// This kind of sink.
 pub(super) const KIND: Kind = Kind {
-    settings: rows::KAFKA,
-    destination: &rows::TOPIC,
+    settings: settings::KAFKA,
+    destination: &settings::TOPIC,
     of: |layers| Ok(EventSettings::Kafka(KafkaSettings::of(layers)?)),
 };

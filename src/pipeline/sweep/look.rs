@@ -40,7 +40,7 @@ impl Look {
                 .filter_map(|(at, table)| Some((at, table.locator.constant()?)))
                 .collect(),
             sources: Vec::new(),
-            is_scanned: context.discover == Discover::Scan,
+            is_scanned: context.work.discover == Discover::Scan,
             scopes: HashMap::new(),
         };
         let records = context.journal.slices_between(Kind::Merge, window.start, window.end)?;

@@ -108,7 +108,7 @@ pub async fn sweep<S: Writer>(
     let mut swept = Swept::default();
     let mut found = Vec::new();
     let mut discovered = Discovered::default();
-    if context.discover == Discover::Scan && (0..plan.len()).any(is_done) {
+    if context.work.discover == Discover::Scan && (0..plan.len()).any(is_done) {
         let (seen, scanned) = survey(context, plan, &is_done, stop).await?;
         if scanned.interrupted {
             swept.interrupted = true;

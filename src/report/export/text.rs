@@ -8,6 +8,7 @@ use crate::report::Tone;
 use crate::report::document::{Block, Fact, Report, Table};
 use crate::report::figures::Number;
 use crate::report::words::{Figure, Piece, Text};
+use crate::wrap::filled;
 
 /// What everything is made to fit in.
 const COLUMNS: usize = 80;
@@ -207,25 +208,14 @@ pub(in crate::report) fn printable(text: &str) -> String {
 /// Text after what stands in front of its first line and of the lines below. A word that does not
 /// fit on a line is cut.
 fn wrapped(first: &str, indent: &str, text: &str) -> String {
-    let mut lines = String::new();
-    let mut line = first.to_owned();
-    let mut begun = false;
-    for word in text.split(' ') {
-        let word =
-            &cut_end(word, COLUMNS.saturating_sub(width(indent).max(width(first))).max(NARROW));
-        if begun && width(&line) + 1 + width(word) > COLUMNS {
-            lines.push_str(line.trim_end());
-            lines.push('\n');
-            line = indent.to_owned();
-            begun = false;
-        }
-        if begun {
-            line.push(' ');
-        }
-        line.push_str(word);
-        begun = true;
-    }
-    (lines + line.trim_end() + "\n").replace('\u{a0}', " ")
+    let [room_first, room] = [first, indent].map(|before| COLUMNS.saturating_sub(width(before)));
+    let words = text.split(' ').map(|word| cut_end(word, room_first.min(room).max(NARROW)));
+    let lines = filled(words, room_first, room).into_iter().enumerate();
+    let lines = lines.map(|(at, line)| {
+        let line = format!("{}{line}", if at == 0 { first } else { indent });
+        format!("{}\n", line.trim_end())
+    });
+    lines.collect::<String>().replace('\u{a0}', " ")
 }
 
 /// At most `wide` columns; what is cut is at the end.

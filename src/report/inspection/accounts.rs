@@ -64,7 +64,7 @@ fn both_lists(inspection: &Inspection) -> Fact {
 fn missed(inspection: &Inspection) -> Fact {
     let Some(missed) = inspection.missed.clustered_rows else {
         let sentence = say!(
-            "rows of sources to which no content leads are not counted, and --discover content leaves them: to count \
+            "rows of sources to which no other row leads are not counted, and --discover content leaves them: to count \
              them, inspect with --discover scan"
         );
         return Fact::new("Discovery", sentence);

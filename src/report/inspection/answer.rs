@@ -142,7 +142,7 @@ fn costs(inspection: &Inspection) -> Section {
     let batches = number(inspection.batches, Number::Count, "batches");
     let took = match &inspection.duration {
         Some(estimate) => say!(
-            "{} to {}: reads at the pace of this inspection, and {} batches, each taken to cost from next to nothing \
+            "{} to {}: reads at the pace of this inspection, and {} batch statements, each taken to cost from next to nothing \
              to one and a half reads",
             seconds(estimate.low_s).at("/inspection/duration/low_s"),
             seconds(estimate.high_s).at("/inspection/duration/high_s"),

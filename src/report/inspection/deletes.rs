@@ -65,7 +65,7 @@ fn meaning(root: &str, deletes: &Deletes) -> Vec<Fact> {
         add(
             Tone::Bad,
             say!(
-                "a batch cannot be read in whole even now: compact it before anything is deleted there"
+                "a partition cannot be read in whole even now: compact it before anything is deleted there"
             ),
         );
     }
@@ -74,11 +74,14 @@ fn meaning(root: &str, deletes: &Deletes) -> Vec<Fact> {
         add(
             Tone::Bad,
             say!(
-                "{} over {}: the application cannot read such a batch in whole until its tombstones are dropped, \
+                "{} over {}: the application cannot read such a partition in whole until its tombstones are dropped, \
                  gc_grace_seconds later (10 days by default) and by a compaction. Before the merge: lower \
                  gc_grace_seconds of the table (to no less than it takes to repair it), or raise tombstone_failure_threshold on the servers; or merge the pairs \
                  in several runs, with a compaction between them",
-                batches(counted(*over_fail, "batch").at(format!("{root}/over_fail")), *over_fail),
+                partitions(
+                    counted(*over_fail, "partition").at(format!("{root}/over_fail")),
+                    *over_fail
+                ),
                 fail_at(),
             ),
         );
@@ -86,9 +89,12 @@ fn meaning(root: &str, deletes: &Deletes) -> Vec<Fact> {
         add(
             Tone::Good,
             say!(
-                "{} over {}: reads of a whole batch become slower and are logged as a warning by the server, until a \
+                "{} over {}: reads of a whole partition become slower and are logged as a warning by the server, until a \
                  compaction after gc_grace_seconds; single rows are read as before",
-                batches(counted(*over_warn, "batch").at(format!("{root}/over_warn")), *over_warn),
+                partitions(
+                    counted(*over_warn, "partition").at(format!("{root}/over_warn")),
+                    *over_warn
+                ),
                 warn_at(),
             ),
         );
@@ -96,9 +102,9 @@ fn meaning(root: &str, deletes: &Deletes) -> Vec<Fact> {
     facts
 }
 
-fn batches(figure: Figure, n: u64) -> Text {
+fn partitions(figure: Figure, n: u64) -> Text {
     match n {
-        0 => say!("With what is there already, some batches are"),
+        0 => say!("With what is there already, some partitions are"),
         1 => say!("{} is", figure),
         _ => say!("{} are", figure),
     }

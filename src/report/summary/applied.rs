@@ -128,7 +128,7 @@ fn scan(scanned: &ScanFacts) -> Fact {
         at(ranges, "token range", "ranges"),
         seconds(scanned.seconds).at("/scanned/seconds"),
         at(rows, "row", "rows"),
-        at(clustered_rows, "enrolment", "enrolments"),
+        at(clustered_rows, "row", "enrolments"),
     );
     let before = || say!("; {} scanned before", at(ranges_before, "range", "ranges_before"));
     Fact::new("Scan", sentence.and_if(ranges_before > 0, before))

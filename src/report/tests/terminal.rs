@@ -141,8 +141,8 @@ content_consumption  1,234,567  1,234,537      20         10  1,234,567
 user_courses            61,000     60,970      20         10     61,000
 
 Latency                    count      p50      p90      p99    p99.9     max
-read content_consumption  40,000   812 µs  1.23 ms  12.3 ms  99.0 ms  1.02 s
 group                     18,000  9.90 ms  65.0 ms   120 ms   3.00 s  65.2 s
+read content_consumption  40,000   812 µs  1.23 ms  12.3 ms  99.0 ms  1.02 s
 
 Failed groups  reason
            10  write of user_courses: not enough replicas answered (1 of 2)

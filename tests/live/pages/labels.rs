@@ -77,7 +77,7 @@ fn with_common_unit(word: &str) -> String {
 
 #[test]
 fn figures_may_differ_and_labels_may_not() {
-    let output = "2026-11-29T05:22:42.556Z  INFO 12/120 groups, 5/s, 3req/2win, 1.1s old, 740.4kB\n\
+    let output = "2026-11-29T05:22:42.556Z  INFO 12/120 groups, 5/s, 9 under way, 3 requests, 740.4 kB, oldest 1.1 s\n\
                   apply 20261129T052234Z-d166: finished in 896 ms\nInput       a.csv, 1.5 MB: 3 =\n   2 + 1\n\
                   live page: http://127.0.0.1:8088/#token=ab12\n";
     let shown = |lines: &[&str]| {
@@ -85,7 +85,7 @@ fn figures_may_differ_and_labels_may_not() {
         std::panic::catch_unwind(move || assert_shown(lines.lines(), &output)).is_ok()
     };
     assert!(shown(&[
-        "2026-01-01T00:00:01Z  INFO 1234/20077 groups, 1,105/s, 16req/2win, 300ms old"
+        "2026-01-01T00:00:01Z  INFO 1234/20077 groups, 1,105/s, 512 under way, 16 requests"
     ]));
     assert!(shown(&["finished in 20.8 s", "Input  a.csv, 12 kB: 4 = 2 + 2"]));
     assert!(shown(&["live page: http://127.0.0.1:1/#token=9f0c…"]));

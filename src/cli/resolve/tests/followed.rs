@@ -8,7 +8,7 @@ fn targets_are_followed_by_plan_and_apply() {
     let common = ["--keyspace", "k", "--no-events", "--follow"];
     let begun = resolve(&common, "", &[]).unwrap();
     assert!(begun.follow && recorded(&begun)["follow"] == true);
-    assert_eq!(go_on(&begun, &[], "", &[]).unwrap().recorded["follow"], true);
+    assert_eq!(go_on(&begun, &[], "", &[]).unwrap().run.recorded["follow"], true);
     let none = resolve(&[&common[..], &["--no-register"]].concat(), "", &[]).unwrap_err();
     assert!(none.to_string().starts_with("--follow asks the register"), "{none}");
 

@@ -13,7 +13,7 @@ use openssl::x509::{X509Builder, X509Name, X509NameBuilder};
 use tokio::net::TcpListener;
 
 use super::*;
-use crate::cluster::{AddressMap, Consistency, tls};
+use crate::cluster::tls;
 
 /// A certificate with its key, and who it says it is.
 struct Issued {
@@ -83,16 +83,10 @@ async fn shake(node: &Issued, tls: &TlsSettings, host: &str) -> Result<(), Strin
         let _ = Pin::new(&mut stream).accept().await;
     });
     let settings = ClusterSettings {
-        address_map: AddressMap::default(),
-        register: None,
         hosts: vec![format!("{host}:9042")],
         keyspace: "k".into(),
-        local_dc: None,
-        single_writer_dc: false,
         tls: Some(tls.clone()),
-        username: None,
-        password: None,
-        consistency: Consistency::LocalQuorum,
+        ..ClusterSettings::default()
     };
     let config = tls::client_config(tls, &settings.hosts).unwrap().build();
     let stream = TcpStream::connect(address).await.unwrap();

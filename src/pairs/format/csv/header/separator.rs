@@ -3,7 +3,7 @@
 use memchr::memchr;
 
 use crate::pairs::PairsError;
-use crate::pairs::record::BOM;
+use crate::pairs::format::csv::BOM;
 use crate::pairs::signs::escaped;
 
 /// What stands before the header.

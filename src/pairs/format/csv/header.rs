@@ -2,78 +2,40 @@
 
 mod separator;
 
-use std::io::Read;
-
-use super::blocks::Blocks;
-use super::foreign::{Foreign, foreign};
-use super::reason::Heading;
 use super::record::{Form, Scanner};
-use super::rules::Accepted;
-use super::signs::{escaped, is_invisible};
-use super::{Format, PairsError};
 use crate::model::AccountType;
+use crate::pairs::format::Head;
+use crate::pairs::reason::Heading;
+use crate::pairs::signs::{escaped, is_invisible};
+use crate::pairs::{Format, PairsError};
 use separator::Separator;
 
-/// Where the ids stand in each record.
+/// What a header says.
 #[derive(Clone, Debug)]
-pub(super) struct Layout {
+pub(super) struct Header {
     /// The position of the `from` column.
     pub(super) from: usize,
     /// The position of the `to` column.
     pub(super) to: usize,
     /// What separates fields.
     pub(super) delimiter: u8,
-    /// White space around ids is removed.
-    pub(super) trim: bool,
-    /// Lines that are let through.
-    pub(super) accept: Accepted,
-    /// What ids are read as.
-    pub(super) accounts: AccountType,
-    /// The physical lines of the header, blank lines before it included.
-    pub(super) lines: u64,
-    /// Blank lines before the header.
-    pub(super) blank: u64,
     /// The names of all columns, as they are compared.
     names: Vec<String>,
     /// The length of the longest of them, or of this tool's own.
     longest: usize,
 }
 
-impl Layout {
-    /// Reads the header and returns it with what has been read beyond it.
-    pub(super) fn read<R: Read>(
-        blocks: &mut Blocks<R>,
+impl Header {
+    /// The header, as soon as the data holds all of it.
+    pub(super) fn find(
+        data: &[u8],
         format: &Format,
-    ) -> Result<(Self, Vec<u8>), PairsError> {
-        format.check()?;
-        let mut data = Vec::new();
-        loop {
-            let block = blocks.next()?;
-            let eof = block.is_none();
-            data.extend(block.unwrap_or_default());
-            let found = Self::find(&data, format, eof).map_err(|error| match foreign(&data) {
-                Some(Foreign { what, way }) => PairsError::Foreign { what, way },
-                None => error,
-            })?;
-            if let Some((layout, end)) = found {
-                data.drain(..end);
-                return Ok((layout, data));
-            }
-            if eof {
-                return Err(PairsError::Empty {
-                    from: format.from_column.clone(),
-                    to: format.to_column.clone(),
-                });
-            }
-        }
-    }
-
-    /// The layout and the end of the header, as soon as the data holds a whole header.
-    fn find(data: &[u8], format: &Format, eof: bool) -> Result<Option<(Self, usize)>, PairsError> {
+        eof: bool,
+    ) -> Result<Option<(Self, Head)>, PairsError> {
         let Some(separator) = Separator::find(data, eof)? else { return Ok(None) };
         // What the list itself says comes first.
-        let declared = separator.delimiter.filter(|declared| *declared != format.delimiter);
-        let own = Self::find_by(data, &separator, format.delimiter, format, eof);
+        let declared = separator.delimiter.filter(|declared| *declared != format.csv.delimiter);
+        let own = Self::find_by(data, &separator, format.csv.delimiter, format, eof);
         let Some(declared) = declared else { return own };
         match Self::find_by(data, &separator, declared, format, eof) {
             Err(error) => own.map_err(|_| error),
@@ -87,7 +49,7 @@ impl Layout {
         delimiter: u8,
         format: &Format,
         eof: bool,
-    ) -> Result<Option<(Self, usize)>, PairsError> {
+    ) -> Result<Option<(Self, Head)>, PairsError> {
         let data = &data[before.end..];
         let mut scanner = Scanner::new(data, delimiter, eof);
         let mut blank = before.blank;
@@ -122,24 +84,20 @@ impl Layout {
         };
         let names: Vec<String> = names.iter().map(|name| name.to_lowercase()).collect();
         let own = OWN_NAMES.iter().map(|name| name.len());
-        let layout = Self {
+        let header = Self {
             longest: names.iter().map(String::len).chain(own).max().unwrap_or_default(),
             from: columns.0,
             to: columns.1,
             delimiter,
-            trim: format.trim,
-            accept: format.accept,
-            accounts: format.accounts,
-            lines: before.lines + scanner.lines(),
-            blank,
             names,
         };
-        Ok(Some((layout, before.end + scanner.position())))
+        let (end, lines) = (before.end + scanner.position(), before.lines + scanner.lines());
+        Ok(Some((header, Head { end, lines, blank })))
     }
 
     /// Whether these two fields are the header's, not ids.
     #[inline]
-    pub(super) fn heading(&self, from: &str, to: &str) -> Option<Heading> {
+    pub(super) fn heading_of(&self, from: &str, to: &str) -> Option<Heading> {
         // Most ids are longer than the names, and there are millions.
         let name = bare(from);
         match name.len() > self.longest && name.is_ascii() {
@@ -201,10 +159,10 @@ fn bare(name: &str) -> &str {
 }
 
 /// The headers of rejects.csv and failures.csv.
-pub(crate) const OWN_HEADERS: [&str; 2] = ["from,to,line,reason,original", "from,to,line,reason"];
+const OWN_HEADERS: [&str; 2] = ["from,to,line,reason,original", "from,to,line,reason"];
 
 /// What the two columns of those are called.
-pub(super) const OWN_NAMES: [&str; 2] = ["from", "to"];
+pub(in crate::pairs) const OWN_NAMES: [&str; 2] = ["from", "to"];
 
 fn is_own(header: &[u8]) -> bool {
     OWN_HEADERS.iter().any(|own| own.as_bytes() == header.trim_ascii_end())

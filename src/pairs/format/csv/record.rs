@@ -11,14 +11,14 @@ use std::str;
 
 use memchr::{memchr, memchr_iter, memchr3};
 
-use super::reason::Malformed;
+use super::Malformed;
 
 /// How far a quoted field may reach from the start of its record. It bounds what is read again after
 /// a quote that nobody closes.
 pub(super) const MAX_QUOTED_BYTES: usize = 1 << 20;
 
 /// The byte order mark.
-pub(super) const BOM: &[u8] = b"\xef\xbb\xbf";
+pub(in crate::pairs) const BOM: &[u8] = b"\xef\xbb\xbf";
 
 /// One field of a record that contains quotes.
 #[derive(Clone, Debug)]

@@ -1,14 +1,26 @@
 //! Which headers are understood, and what is said of the others.
 
 use super::*;
+use crate::pairs::blocks::Blocks;
+use crate::pairs::format::beginning;
+use crate::pairs::format::csv::CsvFormat;
+
+/// A header, what stands before the records, and what has been read.
+fn read(
+    text: &[u8],
+    format: &Format,
+    block_bytes: usize,
+) -> Result<(Header, Head, Vec<u8>), PairsError> {
+    let find = |data: &[u8], eof| Header::find(data, format, eof);
+    let ((header, head), data) = beginning(&mut Blocks::new(text, block_bytes), format, find)?;
+    Ok((header, head, data))
+}
 
 fn layout(text: &[u8], format: &Format) -> Result<(usize, usize, Vec<u8>), PairsError> {
-    let whole = Layout::read(&mut Blocks::new(text, 1 << 10), format);
-    let tiny = Layout::read(&mut Blocks::new(text, 3), format);
-    match (whole, tiny) {
-        (Ok((a, rest)), Ok((b, _))) => {
-            assert_eq!((a.from, a.to, a.lines), (b.from, b.to, b.lines));
-            Ok((a.from, a.to, rest))
+    match (read(text, format, 1 << 10), read(text, format, 3)) {
+        (Ok((a, head, data)), Ok((b, same, _))) => {
+            assert_eq!((a.from, a.to, head), (b.from, b.to, same));
+            Ok((a.from, a.to, data[head.end..].to_vec()))
         }
         (Err(a), Err(b)) => {
             assert_eq!(a.to_string(), b.to_string());
@@ -34,7 +46,7 @@ fn finds_the_columns_wherever_they_are() {
     let custom = Format {
         from_column: "alt".into(),
         to_column: "neu".into(),
-        delimiter: b';',
+        csv: CsvFormat { delimiter: b';' },
         ..Format::default()
     };
     accepts(b"neu;a,b;alt\n", &custom, (2, 0));
@@ -45,13 +57,13 @@ fn lists_of_our_own_are_known_whatever_the_columns_are_called() {
     let format = Format {
         from_column: "alt".into(),
         to_column: "neu".into(),
-        delimiter: b';',
+        csv: CsvFormat { delimiter: b';' },
         ..Format::default()
     };
     for header in OWN_HEADERS {
         let text = format!("{header}\r\na,b,2,why\n");
-        let layout = Layout::read(&mut Blocks::new(text.as_bytes(), 1 << 10), &format).unwrap().0;
-        assert_eq!((layout.from, layout.to, layout.delimiter), (0, 1, b','));
+        let (header, ..) = read(text.as_bytes(), &format, 1 << 10).unwrap();
+        assert_eq!((header.from, header.to, header.delimiter), (0, 1, b','));
     }
     let other = layout(b"from,to,line\n", &format).unwrap_err().to_string();
     assert!(other.contains("alt"), "{other}");
@@ -104,9 +116,11 @@ fn names_are_found_in_other_letters_unless_that_is_ambiguous() {
 fn a_first_line_may_say_what_separates_the_columns() {
     let format = Format::default();
     let read = |text: &[u8]| {
-        let layouts = [1 << 10, 3].map(|size| Layout::read(&mut Blocks::new(text, size), &format));
-        let [whole, tiny] = layouts.map(|layout| {
-            layout.map(|(l, _)| (l.delimiter, l.from, l.lines, l.blank)).map_err(|e| e.to_string())
+        let [whole, tiny] = [1 << 10, 3].map(|size| {
+            let found = read(text, &format, size);
+            let shown =
+                |(h, head, _): (Header, Head, _)| (h.delimiter, h.from, head.lines, head.blank);
+            found.map(shown).map_err(|error| error.to_string())
         });
         assert_eq!(whole, tiny);
         whole
@@ -130,7 +144,7 @@ fn a_header_is_known_where_it_stands_again() {
     let text = "Konto,Ziel,Grund\n";
     let format =
         Format { from_column: "konto".into(), to_column: "Ziel".into(), ..Format::default() };
-    let layout = Layout::read(&mut Blocks::new(text.as_bytes(), 1 << 10), &format).unwrap().0;
+    let (header, ..) = read(text.as_bytes(), &format, 1 << 10).unwrap();
     for (from, to, heading) in [
         ("Konto", "Ziel", Some(Heading::Again)),
         (" KONTO ", "\u{feff}ziel", Some(Heading::Again)),
@@ -145,6 +159,6 @@ fn a_header_is_known_where_it_stands_again() {
         ("ziel1", "konto1", None),
         ("FROM", "TO", None),
     ] {
-        assert_eq!(layout.heading(from, to), heading, "{from} {to}");
+        assert_eq!(header.heading_of(from, to), heading, "{from} {to}");
     }
 }

@@ -1,0 +1,297 @@
+//! How pairs are written: the formats in which a list may come, and what all of them have in common.
+//!
+//! A format is a list of records in lines, so that a rejected one can be shown and a forgotten one taken out. Another is a
+//! file below this one, with its own settings and checks, and a row of [`FORMATS`]; what a list begins with says which it
+//! is. What is no text, such as a compressed list, is made text before, where it is opened.
+
+pub(super) mod csv;
+
+use std::borrow::Cow;
+use std::fmt;
+use std::io::Read;
+use std::ops::Range;
+
+use super::blocks::Blocks;
+use super::foreign::{Foreign, foreign};
+use super::reason::Heading;
+use super::{Accepted, PairsError};
+use crate::model::AccountType;
+use crate::setting::Command::{Apply, Plan, Undo};
+use crate::setting::{
+    Described, Kind as Written, Layers, Setting, SettingsError, plain, settings, text,
+};
+
+/// A format.
+pub(super) struct Kind {
+    /// The settings that are its own.
+    settings: &'static [&'static dyn Described],
+    /// Whether a list that begins like this is one of it.
+    begins: fn(&[u8]) -> bool,
+    open: Open,
+}
+
+/// All formats; the last takes whatever no other knows.
+const FORMATS: &[Kind] = &[csv::KIND];
+
+/// Looks for what stands before the first record, and says how those behind it are read; nothing yet, if more of the list
+/// is needed to know.
+type Open = fn(&[u8], &Format, bool) -> Result<Option<(Box<dyn Form>, Head)>, PairsError>;
+
+/// What stands before the first record of a list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Head {
+    /// Where the records begin.
+    pub(super) end: usize,
+    /// The physical lines before them.
+    pub(super) lines: u64,
+    /// The blank ones among these.
+    pub(super) blank: u64,
+}
+
+/// How records of a list are read.
+pub(super) trait Form: Send + Sync {
+    /// Walks over the records of a piece of it that begins at the start of one. Without `eof` it ends with a line feed.
+    fn records<'a>(&self, data: &'a [u8], eof: bool) -> Box<dyn Records<'a> + 'a>;
+
+    /// Whether the ids of a record are those of a header that stands among the records.
+    fn heading(&self, ids: [&str; 2]) -> Option<Heading>;
+}
+
+/// A walk over records.
+pub(super) trait Records<'a> {
+    /// The next record; `None` at the end of the data, or where a record may go on beyond it.
+    fn next(&mut self) -> Option<Record<'a>>;
+
+    /// The start of the next record. After the last one: how much of the data has been decided.
+    fn position(&self) -> usize;
+
+    /// The physical lines before that.
+    fn lines(&self) -> u64;
+}
+
+/// A record.
+pub(super) struct Record<'a> {
+    /// The physical line it starts on, from 0 for the first line of the data.
+    pub(super) line: u64,
+    /// Its bytes, without the line end.
+    pub(super) range: Range<usize>,
+    pub(super) content: Content<'a>,
+}
+
+/// What stands in a record.
+pub(super) enum Content<'a> {
+    Blank,
+    /// The two ids: `from`, then `to`.
+    Ids([Cow<'a, str>; 2]),
+    /// It is none; with the ids as far as they can be told.
+    Malformed(Malformed, [Cow<'a, str>; 2]),
+}
+
+/// Why a line is not a record with two ids.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Malformed {
+    /// It ends before the columns that are needed.
+    MissingColumn,
+    /// A quote within a field that does not begin with one.
+    BareQuote,
+    /// Text between a closing quote and the next delimiter.
+    TextAfterQuote,
+    /// A quoted field that is not closed, neither on its line nor properly on a later one.
+    UnclosedQuote,
+    /// A quoted field that is not closed within a mebibyte.
+    QuotedTooLong,
+    /// Bytes that are not UTF-8.
+    InvalidUtf8,
+    /// A carriage return outside quotes that does not end the line.
+    BareReturn,
+    /// Nothing but zeros.
+    Zeros,
+}
+
+impl fmt::Display for Malformed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::MissingColumn => "the line has too few columns",
+            Self::BareQuote => "a quote inside a field that is not quoted",
+            Self::TextAfterQuote => "text after a closing quote",
+            Self::UnclosedQuote => "a quoted field that is not closed",
+            Self::QuotedTooLong => "a quoted field that is not closed within 1 MiB",
+            Self::InvalidUtf8 => "bytes that are not UTF-8",
+            Self::BareReturn => "a carriage return inside a line",
+            Self::Zeros => "nothing but zeros, as padding or a damaged file has them",
+        })
+    }
+}
+
+/// How a list is read, once its beginning is known.
+pub(super) struct Layout {
+    pub(super) form: Box<dyn Form>,
+    /// White space around ids is removed.
+    pub(super) trim: bool,
+    /// Lines that are let through.
+    pub(super) accept: Accepted,
+    /// What ids are read as.
+    pub(super) accounts: AccountType,
+    /// The physical lines before the first record.
+    pub(super) lines: u64,
+    /// The blank ones among these.
+    pub(super) blank: u64,
+}
+
+impl Layout {
+    /// Reads the beginning of a list and returns it with what has been read beyond it.
+    pub(super) fn read<R: Read>(
+        blocks: &mut Blocks<R>,
+        format: &Format,
+    ) -> Result<(Self, Vec<u8>), PairsError> {
+        format.check()?;
+        let open = |data: &[u8], eof| {
+            let kind = FORMATS.iter().find(|kind| (kind.begins)(data));
+            kind.map_or(Ok(None), |kind| (kind.open)(data, format, eof))
+        };
+        let ((form, Head { end, lines, blank }), mut data) = beginning(blocks, format, open)?;
+        data.drain(..end);
+        let Format { trim, accept, accounts, .. } = *format;
+        Ok((Self { form, trim, accept, accounts, lines, blank }, data))
+    }
+}
+
+/// Finds something in the beginning of a list, of which as much is read as that takes.
+fn beginning<R: Read, T>(
+    blocks: &mut Blocks<R>,
+    format: &Format,
+    find: impl Fn(&[u8], bool) -> Result<Option<T>, PairsError>,
+) -> Result<(T, Vec<u8>), PairsError> {
+    let mut data = Vec::new();
+    loop {
+        let block = blocks.next()?;
+        let eof = block.is_none();
+        data.extend(block.unwrap_or_default());
+        let found = find(&data, eof).map_err(|error| match foreign(&data) {
+            Some(Foreign { what, way }) => PairsError::Foreign { what, way },
+            None => error,
+        })?;
+        if let Some(found) = found {
+            return Ok((found, data));
+        }
+        if eof {
+            return Err(PairsError::Empty {
+                from: format.from_column.clone(),
+                to: format.to_column.clone(),
+            });
+        }
+    }
+}
+
+settings! {
+    /// How pairs are written, in any format.
+    INPUT: "Input", &[Plan, Apply, Undo];
+
+    /// The column with the account that is emptied
+    FROM_COLUMN: String = Setting::new("from_column", Written::Text, "NAME", column)
+        .default("from").example("old").recorded(text);
+
+    /// The column with the account that receives everything
+    TO_COLUMN: String = Setting::new("to_column", Written::Text, "NAME", column)
+        .default("to").example("new").recorded(text);
+
+    /// Strip white space around ids, instead of rejecting such lines
+    TRIM: bool = Setting::switch("trim").recorded(plain);
+
+    /// Merge lines that a rule holds back: header, invalid-id, placeholder, spreadsheet; several by commas
+    ///
+    /// Their ids are taken as they stand. The report says which rule holds what back, and how many lines it let
+    /// through. An id that is empty, too long, surrounded by white space or no value of the accounts' type is never
+    /// let through.
+    ACCEPT: Accepted = Setting::new("accept", Written::List, "RULE", Accepted::parse)
+        .example("placeholder").recorded(|accepted| accepted.names().collect());
+}
+
+/// The settings of the input, table by table.
+pub(crate) fn tables() -> impl Iterator<Item = &'static [&'static dyn Described]> {
+    [INPUT].into_iter().chain(FORMATS.iter().map(|kind| kind.settings))
+}
+
+/// All of them.
+pub(crate) fn settings() -> impl Iterator<Item = &'static dyn Described> {
+    tables().flatten().copied()
+}
+
+/// How pairs are written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Format {
+    /// The name of the column with the account that is emptied.
+    pub(crate) from_column: String,
+    /// The name of the column with the account that receives.
+    pub(crate) to_column: String,
+    /// Remove white space around ids, instead of rejecting the line.
+    pub trim: bool,
+    /// Lines that are let through, although they are not what they seem.
+    pub accept: Accepted,
+    /// What ids are read as. It is no matter of the list, but without it nobody knows which ids are one account.
+    pub accounts: AccountType,
+    /// What a CSV has besides.
+    pub(crate) csv: csv::CsvFormat,
+}
+
+impl Default for Format {
+    fn default() -> Self {
+        Self {
+            from_column: "from".into(),
+            to_column: "to".into(),
+            trim: false,
+            accept: Accepted::default(),
+            accounts: AccountType::Text,
+            csv: csv::CsvFormat::default(),
+        }
+    }
+}
+
+impl Format {
+    /// How pairs of such accounts are written, as the settings say.
+    ///
+    /// # Errors
+    /// A setting has no value that it may have, or no input could be read by them.
+    pub fn of(layers: &Layers, accounts: AccountType) -> Result<Self, SettingsError> {
+        let format = Self {
+            from_column: layers.get(&FROM_COLUMN)?,
+            to_column: layers.get(&TO_COLUMN)?,
+            trim: layers.get(&TRIM)?,
+            accept: layers.find(&ACCEPT)?.unwrap_or_default(),
+            accounts,
+            csv: csv::CsvFormat::of(layers)?,
+        };
+        format.check().map_err(SettingsError::new)?;
+        Ok(format)
+    }
+
+    /// Refuses settings under which no input could be read.
+    fn check(&self) -> Result<(), PairsError> {
+        if self.from_column.trim() == self.to_column.trim() {
+            return Err(PairsError::SameColumn { name: self.from_column.trim().to_owned() });
+        }
+        Ok(())
+    }
+}
+
+fn column(text: &str) -> Result<String, String> {
+    if text.trim().is_empty() { Err("is not a column".to_owned()) } else { Ok(text.to_owned()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_nothing_is_said_the_format_is_the_default() {
+        let format = Format::of(&Layers::default(), AccountType::default()).unwrap();
+        assert_eq!(format, Format::default());
+    }
+
+    #[test]
+    fn every_list_is_of_a_format() {
+        for start in [&b""[..], b"from,to\n", b"{\"from\":1}", b"\0\xff"] {
+            assert!(FORMATS.iter().any(|kind| (kind.begins)(start)));
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! CSV: a header that names the columns, and a record per pair.
+//!
+//! `header` finds the columns, `record` the records.
+
+mod header;
+mod record;
+
+pub(in crate::pairs) use header::OWN_NAMES;
+pub(in crate::pairs) use record::BOM;
+
+use super::{Content, Form, Kind, Malformed, Record, Records};
+use crate::pairs::PairsError;
+use crate::pairs::reason::Heading;
+use crate::setting::Command::{Apply, Plan, Undo};
+use crate::setting::{Kind as Written, Layers, Setting, SettingsError, settings, text};
+use header::Header;
+use record::Scanner;
+
+/// This format.
+pub(super) const KIND: Kind = Kind {
+    settings: CSV,
+    begins: |_| true,
+    open: |data, format, eof| {
+        format.csv.check()?;
+        let found = Header::find(data, format, eof)?;
+        Ok(found.map(|(header, head)| (Box::new(header) as Box<dyn Form>, head)))
+    },
+};
+
+settings! {
+    /// How pairs stand in a CSV.
+    CSV: "Input", &[Plan, Apply, Undo];
+
+    /// What separates the columns: one character, or `tab`
+    DELIMITER: u8 = Setting::new("delimiter", Written::Text, "CHAR", delimiter)
+        .default(",")
+        .example(";")
+        .recorded(|byte| text(&char::from(*byte)));
+}
+
+/// How pairs stand in a CSV.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct CsvFormat {
+    /// What separates the columns: one ASCII character, not a quote and not a line break.
+    pub(crate) delimiter: u8,
+}
+
+impl Default for CsvFormat {
+    fn default() -> Self {
+        Self { delimiter: b',' }
+    }
+}
+
+impl CsvFormat {
+    /// What the settings say of it.
+    ///
+    /// # Errors
+    /// A setting has no value that it may have.
+    pub(super) fn of(layers: &Layers) -> Result<Self, SettingsError> {
+        Ok(Self { delimiter: layers.get(&DELIMITER)? })
+    }
+
+    /// Refuses what no CSV could be read by.
+    fn check(&self) -> Result<(), PairsError> {
+        match self.delimiter.is_ascii() && !matches!(self.delimiter, 0 | b'"' | b'\r' | b'\n') {
+            true => Ok(()),
+            false => Err(PairsError::Delimiter),
+        }
+    }
+}
+
+impl Form for Header {
+    fn records<'a>(&self, data: &'a [u8], eof: bool) -> Box<dyn Records<'a> + 'a> {
+        let scanner = Scanner::new(data, self.delimiter, eof);
+        Box::new(Rows { scanner, columns: [self.from, self.to] })
+    }
+
+    fn heading(&self, [from, to]: [&str; 2]) -> Option<Heading> {
+        self.heading_of(from, to)
+    }
+}
+
+/// The records of a piece of a CSV.
+struct Rows<'a> {
+    scanner: Scanner<'a>,
+    /// Where the two ids stand.
+    columns: [usize; 2],
+}
+
+impl<'a> Records<'a> for Rows<'a> {
+    fn next(&mut self) -> Option<Record<'a>> {
+        let row = self.scanner.next()?;
+        let content = match row.form {
+            record::Form::Blank => Content::Blank,
+            record::Form::Broken(why) => Content::Malformed(why, Default::default()),
+            record::Form::Plain | record::Form::Quoted => {
+                match self.scanner.fields(&row, self.columns) {
+                    [Some(from), Some(to)] => Content::Ids([from, to]),
+                    ids => {
+                        let why = match self.scanner.is_zeros(&row) {
+                            true => Malformed::Zeros,
+                            false => Malformed::MissingColumn,
+                        };
+                        Content::Malformed(why, ids.map(Option::unwrap_or_default))
+                    }
+                }
+            }
+        };
+        Some(Record { line: row.line, range: row.range, content })
+    }
+
+    fn position(&self) -> usize {
+        self.scanner.position()
+    }
+
+    fn lines(&self) -> u64 {
+        self.scanner.lines()
+    }
+}
+
+/// One character that separates columns.
+fn delimiter(text: &str) -> Result<u8, String> {
+    match text {
+        "tab" | "\\t" => Ok(b'\t'),
+        _ => match text.as_bytes() {
+            [byte] if byte.is_ascii_punctuation() && *byte != b'"' => Ok(*byte),
+            [byte @ (b'\t' | b' ')] => Ok(*byte),
+            _ => Err("is not a delimiter: use one character such as , ; | or the word tab".into()),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn delimiters_can_be_named() {
+        assert_eq!(
+            [",", ";", "tab", "\\t", "\t", "|"].map(|t| delimiter(t).unwrap()),
+            *b",;\t\t\t|"
+        );
+        for wrong in ["", "\"", ";;", "a", "\n", "é"] {
+            delimiter(wrong).unwrap_err();
+        }
+    }
+}
