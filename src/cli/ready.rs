@@ -17,6 +17,7 @@ use crate::latency::Recorder;
 use crate::pace::Pace;
 use crate::pipeline::{AsOf, Context, Discover, Operations};
 use crate::register::Register;
+use crate::report;
 use crate::run::RunId;
 use crate::spec::schema::Schema;
 use crate::spec::{RawSpec, Spec};
@@ -51,6 +52,16 @@ impl<'a> Needs<'a> {
     fn checked(&self, schema: &Schema) -> Result<Spec, Failure> {
         if !self.has_begun {
             return self.spec.check(schema).map_err(Failure::failed);
+        }
+        let is_gone = |name: &String| !schema.tables.contains_key(name);
+        if let Some(name) =
+            self.spec.tables.iter().map(|table| &*table.name).find(|name| is_gone(name))
+        {
+            return Err(Failure::failed(anyhow::anyhow!(
+                "table {}.{name} is gone since the run began, so nothing is compared or written. What the run has moved stays \
+                 where it is, and its accounts wait for it: runs close ends it (topic safety of the manual)",
+                schema.keyspace,
+            )));
         }
         let held = |schema: &Schema| self.spec.without_lost_columns(schema).check(schema);
         let compared = held(&schema.to_compare());
@@ -112,6 +123,12 @@ impl Ready {
             spec.tables.iter().map(|table| cluster.gc_grace_s(&table.name)).collect();
         cluster.check_gc_grace(&spec, needs.min_gc_grace)?;
         cluster.check_rights(&spec, needs.writes).await?;
+        if needs.writes {
+            let volatile = cluster.not_durable().await?;
+            if !volatile.is_empty() {
+                tracing::warn!("{}", report::volatile(&volatile));
+            }
+        }
         let store = cluster.store(Arc::clone(&spec)).await?;
         if needs.write_times {
             // A cluster that cannot tell them is refused at the start, not when they are needed.

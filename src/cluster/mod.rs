@@ -19,6 +19,7 @@ mod connect;
 mod datacenters;
 mod diagnosis;
 mod fault;
+mod granted;
 mod masks;
 mod owners;
 mod reads;

@@ -33,7 +33,7 @@ pub(crate) use cql::hex;
 pub use elements::{Collection, Elements};
 pub use key::Scope;
 pub use list::Tries;
-pub(crate) use name::{is_plain, quoted};
+pub(crate) use name::{quoted, written};
 pub(crate) use order::Order;
 pub use row::*;
 pub use surroundings::*;
