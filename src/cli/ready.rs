@@ -154,7 +154,7 @@ impl Ready {
         let floor = past.held().map_or(0, |register| register.floor());
         let clocks = cluster.clocks().await?;
         let kept = Duration::from_secs(gc_grace_s.iter().copied().min().unwrap_or(u64::MAX));
-        let as_of = AsOf::new(clocks.latest.max(floor), needs.settle).behind(clocks.behind);
+        let as_of = AsOf::new(clocks.latest.max(floor), needs.settle).beside(clocks);
         let as_of = as_of.kept_for(kept);
         let PaceSettings { in_flight, rate, max_latency } = needs.pace;
         let pace = Pace::bounded(in_flight, rate, max_latency);

@@ -15,6 +15,7 @@ mod address_map;
 mod altered;
 mod ask;
 mod capabilities;
+mod clocks;
 mod connect;
 mod datacenters;
 mod diagnosis;

@@ -15,6 +15,7 @@
 
 mod account;
 mod change;
+mod clock;
 mod cql;
 mod elements;
 mod key;
@@ -28,6 +29,8 @@ mod tally;
 
 pub use account::*;
 pub use change::*;
+pub(crate) use clock::since_boot;
+pub use clock::{Clocks, now_us};
 pub use cql::CqlType;
 pub(crate) use cql::hex;
 pub use elements::{Collection, Elements};
