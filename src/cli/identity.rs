@@ -116,8 +116,8 @@ pub(super) fn check_tables(journal: &dyn Journal, spec: &Spec) -> Result<(), Fai
         if let Some(what) = now_of(&then.name).and_then(|now| is_another(then, now)) {
             return Err(Failure::failed(anyhow!(
                 "table {} {what} since the run began. What the run left is not there, and what it journaled would not \
-                 belong there, so nothing is compared or written; to merge the same pairs in the new table, apply the \
-                 run's copy of them as a new run",
+                 belong there, so nothing is compared or written; to merge the same pairs in the new table, end \
+                 this run by runs close (topic safety of the manual), and apply its copy of them as a new one",
                 then.name
             )));
         }

@@ -16,6 +16,7 @@ use crate::latency::Recorder;
 use crate::pace::Pace;
 use crate::pipeline::{AsOf, Context, Operations, WorkSettings};
 use crate::register::Register;
+use crate::report;
 use crate::run::RunId;
 use crate::spec::Spec;
 use crate::spec::schema::Schema;
@@ -67,6 +68,15 @@ impl Needs<'_> {
         if !self.task.has_begun() {
             return spec.check(schema).map_err(Failure::failed);
         }
+        let is_gone = |name: &String| !schema.tables.contains_key(name);
+        if let Some(name) = spec.tables.iter().map(|table| &*table.name).find(|name| is_gone(name))
+        {
+            return Err(Failure::failed(anyhow::anyhow!(
+                "table {}.{name} is gone since the run began, so nothing is compared or written. What the run has moved stays \
+                 where it is, and its accounts wait for it: runs close ends it (topic safety of the manual)",
+                schema.keyspace,
+            )));
+        }
         let held = |schema: &Schema| spec.without_lost_columns(schema).check(schema);
         let compared = held(&schema.to_compare());
         match (compared, self.task.writes()) {
@@ -111,6 +121,12 @@ impl Ready {
             spec.tables.iter().map(|table| cluster.gc_grace_s(&table.name)).collect();
         cluster.check_gc_grace(&spec, work.min_gc_grace)?;
         cluster.check_rights(&spec, writes).await?;
+        if writes {
+            let volatile = cluster.not_durable().await?;
+            if !volatile.is_empty() {
+                tracing::warn!("{}", report::volatile(&volatile));
+            }
+        }
         let store = cluster.store(Arc::clone(&spec)).await?;
         if needs.write_times() {
             // A cluster that cannot tell them is refused at the start, not when they are needed.
@@ -136,7 +152,7 @@ impl Ready {
         let floor = past.held().map_or(0, |register| register.floor());
         let clocks = cluster.clocks().await?;
         let kept = Duration::from_secs(gc_grace_s.iter().copied().min().unwrap_or(u64::MAX));
-        let as_of = AsOf::new(clocks.latest.max(floor), work.settle).behind(clocks.behind);
+        let as_of = AsOf::new(clocks.latest.max(floor), work.settle).beside(clocks);
         let as_of = as_of.kept_for(kept);
         let pace = Pace::of(work.pace);
         let tombstones = cluster.tombstone_limits().await.ok();

@@ -23,6 +23,7 @@ use crate::register::{Archive, Later, Lineage, Register, Verdict};
 use crate::report::{AtWork, Leased, Rendered};
 use crate::run::RunId;
 use crate::spec::Spec;
+use crate::storage::Fault;
 
 pub(super) use busy::busy;
 pub(super) use standing::{
@@ -76,8 +77,13 @@ impl Lease {
         let held = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(Held { register, renewing }) = held else { return };
         renewing.abort();
-        if let Err(error) = register.release().await {
-            tracing::warn!("the lease was not given back, and ends by itself in a minute: {error}");
+        match register.release().await {
+            Ok(()) => {}
+            // Another run has it, or there is none any more: that has been said.
+            Err(error) if error.kind == Fault::Fatal => tracing::debug!("{error}"),
+            Err(error) => tracing::warn!(
+                "the lease was not given back, and ends by itself in a minute: {error}"
+            ),
         }
     }
 }

@@ -6,13 +6,14 @@
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 use chrono::{DateTime, Local, TimeDelta};
 use tokio::sync::watch;
 
 use super::catalogue::calls::{FOR, UNTIL};
 use super::moments::TOO_LONG;
+use crate::model::since_boot;
 use crate::moment::Moment;
 use crate::setting::{Described, Layers, SettingsError};
 
@@ -25,8 +26,8 @@ pub(crate) struct Until {
     /// As it was given, with its flag.
     given: String,
     at: SystemTime,
-    /// When the time that was given as a duration is over, however the wall clock is set.
-    after: Option<Instant>,
+    /// When the time that was given as a duration is over, since the machine was started, however the wall clock is set.
+    after: Option<Duration>,
     has_come: Arc<AtomicBool>,
 }
 
@@ -40,7 +41,7 @@ impl Until {
             }
             (Some(at), None) => (UNTIL.row(), Some(at), None),
             (None, Some(long)) => {
-                let after = Instant::now().checked_add(long);
+                let after = since_boot().checked_add(long);
                 (FOR.row(), SystemTime::now().checked_add(long).filter(|_| after.is_some()), after)
             }
         };
@@ -59,7 +60,7 @@ impl Until {
     pub(super) async fn stop(self, stop: watch::Sender<bool>) {
         loop {
             let left = match self.after {
-                Some(after) => after.saturating_duration_since(Instant::now()),
+                Some(after) => after.saturating_sub(since_boot()),
                 None => self.at.duration_since(SystemTime::now()).unwrap_or_default(),
             };
             if left.is_zero() {
@@ -108,12 +109,12 @@ mod tests {
         let (stop, stopped) = watch::channel(false);
         let mut until = Until::of(&layers).unwrap().unwrap();
         assert_eq!(until.to_string(), "--for 1h");
-        until.after = Some(Instant::now());
+        until.after = Some(since_boot());
         until.clone().stop(stop.clone()).await;
         assert!(*stopped.borrow() && until.has_come());
         // Whatever stopped it before is why it ends.
         let mut other = Until::of(&layers).unwrap().unwrap();
-        other.after = Some(Instant::now());
+        other.after = Some(since_boot());
         other.clone().stop(stop).await;
         assert!(!other.has_come());
     }

@@ -12,11 +12,13 @@ use scylla::client::session::Session;
 use scylla::cluster::Node;
 use uuid::Uuid;
 
+use crate::model::TimestampUs;
 use crate::spec::schema::Schema;
 use crate::spec::{Alteration, Spec};
 use crate::storage::{Fault, StorageError};
 
 use super::ask::Ask;
+use super::clocks::{CLOCK, moments};
 use super::statements::Preparer;
 use super::{ClusterError, schema};
 
@@ -32,7 +34,8 @@ impl Prepared {
         Self { schema: schema.clone(), same: Mutex::default() }
     }
 
-    /// Sees that no table of the specification has been altered.
+    /// Sees that no table of the specification has been altered; returns what the clock of the node says that was asked, as
+    /// the earliest and the latest moment that it may mean.
     ///
     /// # Errors
     /// What was altered, or why that cannot be told.
@@ -40,14 +43,15 @@ impl Prepared {
         &self,
         with: &Preparer,
         spec: &Spec,
-    ) -> Result<(), StorageError> {
+    ) -> Result<[TimestampUs; 2], StorageError> {
         let session = &*with.session;
         let mut connected = connected(session);
         fastrand::shuffle(&mut connected);
         let Some(asked) = connected.first() else {
             return Err(unknown("no node is connected"));
         };
-        for (version, node) in versions(session, asked).await.map_err(|error| unasked(&error))? {
+        let (clock, versions) = versions(session, asked).await.map_err(|error| unasked(&error))?;
+        for (version, node) in versions {
             if self.same().contains(&version) {
                 continue;
             }
@@ -65,7 +69,7 @@ impl Prepared {
             }
             self.same().insert(version);
         }
-        Ok(())
+        Ok(clock)
     }
 
     fn same(&self) -> std::sync::MutexGuard<'_, BTreeSet<Uuid>> {
@@ -78,15 +82,25 @@ fn connected(session: &Session) -> Vec<Arc<Node>> {
     state.get_nodes_info().iter().filter(|node| node.is_connected()).cloned().collect()
 }
 
-/// The versions of the schema that nodes have, each with one of them.
-async fn versions(session: &Session, asked: &Arc<Node>) -> Result<Vec<(Uuid, Uuid)>, ClusterError> {
+/// Versions of the schema, each with a node that has it.
+type Versions = Vec<(Uuid, Uuid)>;
+
+/// What the clock of a node says, and the versions that it knows of.
+async fn versions(
+    session: &Session,
+    asked: &Arc<Node>,
+) -> Result<([TimestampUs; 2], Versions), ClusterError> {
     let ask = Ask::one(session, asked);
-    let own = "SELECT schema_version, host_id FROM system.local WHERE key = 'local'";
     let peers = "SELECT schema_version, host_id FROM system.peers";
     // A node that is just coming has no version yet.
-    let mut versions: Vec<(Option<Uuid>, Option<Uuid>)> = ask.rows(own, ()).await?;
-    versions.extend(ask.rows::<(Option<Uuid>, Option<Uuid>)>(peers, ()).await?);
-    Ok(versions.into_iter().filter_map(|(version, node)| version.zip(node)).collect())
+    let mut versions: Vec<(Option<Uuid>, Option<Uuid>)> = ask.rows(peers, ()).await?;
+    // Last, so that the clock is read behind everything else.
+    let own =
+        format!("SELECT {CLOCK}, schema_version, host_id FROM system.local WHERE key = 'local'");
+    let own: Vec<(i64, Option<Uuid>, Option<Uuid>)> = ask.rows(&own, ()).await?;
+    versions.extend(own.iter().map(|(_, version, node)| (*version, *node)));
+    let clock = own.first().map_or([TimestampUs::MIN, TimestampUs::MAX], |(ms, ..)| moments(*ms));
+    Ok((clock, versions.into_iter().filter_map(|(version, node)| version.zip(node)).collect()))
 }
 
 fn altered(table: &str, what: &Alteration) -> StorageError {

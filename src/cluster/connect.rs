@@ -1,4 +1,4 @@
-//! The session: how the cluster is reached, in which datacenter, and what its nodes' clocks say.
+//! The session: how the cluster is reached, and in which datacenter.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,14 +7,10 @@ use openssl::ssl::{SslConnector, SslConnectorBuilder};
 use scylla::client::execution_profile::ExecutionProfile;
 use scylla::client::session::Session;
 use scylla::client::session_builder::SessionBuilder;
-use scylla::cluster::Node;
-use scylla::policies::load_balancing::{
-    DefaultPolicy, LoadBalancingPolicy, NodeIdentifier, SingleTargetLoadBalancingPolicy,
-};
+use scylla::policies::load_balancing::{DefaultPolicy, LoadBalancingPolicy};
 use scylla::policies::retry::FallthroughRetryPolicy;
-use scylla::statement::unprepared::Statement;
 
-use crate::model::{TimestampUs, now_us};
+use crate::model::Clocks;
 use crate::spec::Spec;
 use crate::spec::schema::Schema;
 
@@ -28,7 +24,7 @@ use super::reads::Reads;
 use super::statements::Preparer;
 use super::store::{ReadStore, Store};
 use super::writes::Writes;
-use super::{ClusterError, ClusterSettings, refused_login, schema, tls};
+use super::{ClusterError, ClusterSettings, clocks, refused_login, schema, tls};
 
 /// How long one attempt may take before it is given up and tried again: a little more than Cassandra's
 /// own time-outs (5 s for a read, 2 s for a write by default), which say more.
@@ -41,17 +37,6 @@ const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long all of it may take, over all contact points.
 const SESSION_TIMEOUT: Duration = Duration::from_secs(20);
-/// The most that a node's clock may differ from ours.
-const MAX_SKEW: Duration = Duration::from_secs(5);
-
-/// What the clocks of all nodes say.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Clocks {
-    /// The latest of all, ours included, in microseconds: the earliest moment that a merge may be dated.
-    pub(crate) latest: TimestampUs,
-    /// How far the slowest is behind ours.
-    pub(crate) behind: Duration,
-}
 
 /// A connected cluster whose keyspace exists.
 pub struct Cluster {
@@ -168,56 +153,9 @@ impl Cluster {
     /// Asks every node for its clock.
     ///
     /// # Errors
-    /// A clock is more than 5 s away from ours: writes of the application and of the merge could not be
-    /// told apart by their times.
+    /// A clock is too far away from ours.
     pub(crate) async fn clocks(&self) -> Result<Clocks, ClusterError> {
-        let mut clocks = Clocks { latest: now_us(), behind: Duration::ZERO };
-        for node in self.session.get_cluster_state().get_nodes_info() {
-            let before = now_us();
-            let Some(clock_ms) = self.ask_clock(node).await? else { continue };
-            let after = now_us();
-            // The answer has milliseconds and was given at some moment between the two.
-            let (earliest, last) = (clock_ms * 1_000, clock_ms * 1_000 + 999);
-            let behind_us = (before - last).max(0);
-            let skew_us = behind_us.max(earliest - after);
-            if skew_us > MAX_SKEW.as_micros() as i64 {
-                return Err(ClusterError::ClockSkew {
-                    node: node.address.to_string(),
-                    skew_s: skew_us as f64 / 1e6,
-                });
-            }
-            clocks.latest = clocks.latest.max(last + 1);
-            clocks.behind = clocks.behind.max(Duration::from_micros(behind_us.unsigned_abs()));
-        }
-        clocks.latest = clocks.latest.max(now_us());
-        Ok(clocks)
-    }
-
-    /// The node's clock in milliseconds; `None` (and a warning) if the node does not answer.
-    async fn ask_clock(&self, node: &Arc<Node>) -> Result<Option<i64>, ClusterError> {
-        let mut ask = Statement::new("SELECT toUnixTimestamp(now()) FROM system.local");
-        let target = NodeIdentifier::Node(Arc::clone(node));
-        ask.set_load_balancing_policy(Some(SingleTargetLoadBalancingPolicy::new(target, None)));
-        match self.session.query_unpaged(ask, ()).await {
-            Ok(answer) => {
-                let unreadable = |message: String| ClusterError::Query {
-                    what: format!("asking node {} for its clock", node.address),
-                    message,
-                };
-                let rows = answer.into_rows_result().map_err(|e| unreadable(e.to_string()))?;
-                let (clock,) =
-                    rows.single_row::<(i64,)>().map_err(|e| unreadable(e.to_string()))?;
-                Ok(Some(clock))
-            }
-            Err(error) => {
-                tracing::warn!(
-                    "node {} does not tell its clock, so it is not compared: {}",
-                    node.address,
-                    one_line(&error.to_string())
-                );
-                Ok(None)
-            }
-        }
+        clocks::ask_all(&self.session).await
     }
 
     /// For the tables of the register, which lie where the merged keyspace does.

@@ -16,6 +16,7 @@ const OVERSIZED: &str = "oversized mutation";
 
 /// How it fails at a statement on a table that has just been dropped (`Schema.getColumnFamilyStoreInstance`).
 const UNKNOWN: &str = "Unknown CF ";
+const DROPPED: &str = "the table is gone: it was dropped while this command ran";
 
 /// The characters of a key that are shown.
 const SHOWN: usize = 64;
@@ -30,7 +31,10 @@ pub(super) struct Attempted<'a> {
 impl Attempted<'_> {
     /// The request failed.
     pub(super) fn failed(&self, error: &ExecutionError) -> StorageError {
-        self.error(&one_line(&error.to_string()), kind(error))
+        match is_dropped(error) {
+            true => self.error(DROPPED, Fault::Fatal),
+            false => self.error(&one_line(&error.to_string()), kind(error)),
+        }
     }
 
     /// The answer cannot be read: it would be unreadable again.
@@ -101,7 +105,6 @@ fn db_kind(error: &DbError, message: &str) -> Fault {
         | DbError::RateLimitReached { .. } => Fault::Transient,
         DbError::ReadTimeout { .. } | DbError::WriteTimeout { .. } => Fault::Late,
         DbError::ServerError if message.contains(OVERSIZED) => Fault::Permanent,
-        DbError::ServerError if message.contains(UNKNOWN) => Fault::Fatal,
         DbError::ReadFailure { .. } | DbError::WriteFailure { .. } | DbError::ServerError => {
             Fault::Replica
         }
@@ -111,6 +114,19 @@ fn db_kind(error: &DbError, message: &str) -> Fault {
         DbError::Unauthorized => Fault::Fatal,
         DbError::Invalid if is_gone(message) => Fault::Fatal,
         _ => Fault::Permanent,
+    }
+}
+
+/// Whether a table is not there; at the moment in which it is dropped, servers call that an error of their own.
+fn is_dropped(error: &ExecutionError) -> bool {
+    let ExecutionError::LastAttemptError(RequestAttemptError::DbError(kind, message)) = error
+    else {
+        return false;
+    };
+    match kind {
+        DbError::ServerError => message.contains(UNKNOWN),
+        DbError::Invalid => message.starts_with(GONE[0]),
+        _ => false,
     }
 }
 
@@ -148,8 +164,6 @@ mod tests {
         let oversized = "Rejected an oversized mutation (20/16) for keyspace: k. Top keys are: t.it does not exist (20)";
         check(DbError::Invalid, oversized, Fault::Permanent);
         check(DbError::ServerError, "Encountered an oversized mutation (20/16)", Fault::Permanent);
-        let dropped = "java.lang.IllegalArgumentException: Unknown CF d4010620-ebde-11f1";
-        check(DbError::ServerError, dropped, Fault::Fatal);
         check(DbError::ServerError, "java.lang.NullPointerException", Fault::Replica);
         check(DbError::Invalid, "Undefined column name grade in table k.t", Fault::Fatal);
         check(DbError::Unauthorized, "no MODIFY permission", Fault::Fatal);
@@ -157,6 +171,21 @@ mod tests {
         let failed =
             DbError::ReadFailure { consistency, received, required, numfailures, data_present };
         check(failed, "", Fault::Replica);
+    }
+
+    #[test]
+    fn a_table_that_was_dropped_is_no_error_of_the_server() {
+        let unknown = "java.lang.IllegalArgumentException: Unknown CF d4010620-ebde-11f1";
+        for (kind, message) in
+            [(DbError::ServerError, unknown), (DbError::Invalid, "unconfigured table t")]
+        {
+            let error = RequestAttemptError::DbError(kind, message.into());
+            let (what, table, about) = ("reading", "t", "account a".to_owned());
+            let failed =
+                Attempted { what, table, about }.failed(&ExecutionError::LastAttemptError(error));
+            let expected = format!("reading t (account a): {DROPPED}");
+            assert_eq!((failed.message, failed.kind), (expected, Fault::Fatal));
+        }
     }
 
     #[test]

@@ -1,9 +1,12 @@
 //! What the user may do, found out before the first write.
 //!
-//! It is asked by requests that no server can carry out, because their keys are null. Whether somebody may make a request
+//! A command that writes asks by requests that no server can carry out, because their keys are null. Whether somebody may make a request
 //! is decided before its values are looked at (`QueryProcessor.processStatement`), so a privilege that is missing is told
-//! from a null key, and nothing is ever written. A list of permissions would not do: it leaves out what a superuser may,
-//! and what a table's views need.
+//! from a null key, and nothing is ever written. A list of permissions would not do for it: a server may not give one, or
+//! decide otherwise.
+//!
+//! A command that must be unable to write has no such request, so it asks what the user is [granted](Granted): that is what
+//! `plan --inspect` tells of `apply`.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -11,9 +14,11 @@ use std::fmt;
 use futures::future::join_all;
 use scylla::errors::{DbError, ExecutionError, RequestAttemptError};
 
-use crate::model::{is_plain, quoted};
+use crate::model::written;
 use crate::spec::Spec;
 
+use super::ask::Ask;
+use super::granted::Granted;
 use super::statements::{Preparer, names};
 use super::values::{Value, Values};
 use super::{Cluster, ClusterError};
@@ -61,7 +66,7 @@ impl Lacking {
     }
 
     /// The statement by which it is given.
-    fn grant(&self) -> String {
+    pub(super) fn grant(&self) -> String {
         let Self { role, permission, resource } = self;
         let plain = resource.trim_start_matches('<').trim_end_matches('>');
         let on = match plain.split_once(' ') {
@@ -81,11 +86,6 @@ impl fmt::Display for Lacking {
         let on = self.resource.trim_start_matches('<').trim_end_matches('>');
         write!(f, "{} on {on}", self.permission)
     }
-}
-
-/// A name as somebody writes it in CQL.
-fn written(name: &str) -> String {
-    if is_plain(name) { name.to_owned() } else { quoted(name) }
 }
 
 /// All that is missing, in one sentence.
@@ -119,6 +119,48 @@ impl Cluster {
             async move { with.lacking(&full, &key, wanted).await }
         });
         permitted(join_all(looks).await.into_iter().flatten())
+    }
+}
+
+impl Cluster {
+    /// What the user lacks of what `apply` needs on some tables, the views of some, and the register.
+    ///
+    /// # Errors
+    /// Why that is not known.
+    pub(super) async fn lacking_to_apply(
+        &self,
+        tables: &[String],
+        views: &[String],
+    ) -> Result<BTreeSet<Lacking>, String> {
+        let ask = Ask::any(self.session());
+        let granted = Granted::of(&ask, self.settings.username.as_deref()).await;
+        if let Granted::Unknown(why) = granted {
+            return Err(why);
+        }
+        let keyspace = &*self.settings.keyspace;
+        let lacks = |permission: &str, resource: String| Lacking {
+            role: self.settings.username.clone().unwrap_or_default(),
+            permission: permission.to_owned(),
+            resource,
+        };
+        let mut needed = Vec::new();
+        needed.extend(tables.iter().map(|table| ("SELECT", table)));
+        // Whoever writes to a table writes to its views as well.
+        needed.extend(tables.iter().chain(views).map(|table| ("MODIFY", table)));
+        needed.retain(|(permission, table)| !granted.covers(permission, keyspace, table));
+        let mut lacking: BTreeSet<Lacking> = needed
+            .into_iter()
+            .map(|(permission, table)| lacks(permission, format!("<table {keyspace}.{table}>")))
+            .collect();
+        if let Some(register) = self.register_keyspace() {
+            let on_register = match self.register_state(register).await {
+                Ok(state) => state.needs(&granted, register),
+                Err(error) => return Err(error.to_string()),
+            };
+            let on_register = on_register.into_iter();
+            lacking.extend(on_register.map(|(permission, resource)| lacks(permission, resource)));
+        }
+        Ok(lacking)
     }
 }
 

@@ -8,7 +8,7 @@ use scylla::response::{PagingState, PagingStateResponse};
 use scylla::statement::prepared::PreparedStatement;
 use tokio::sync::OnceCell;
 
-use crate::model::{AccountId, Row, Scope, TableIndex, TimestampUs, TokenRange};
+use crate::model::{AccountId, Clocks, Row, Scope, TableIndex, TimestampUs, TokenRange};
 use crate::spec::Spec;
 use crate::storage::{
     Among, Cursor, Fault, KeyPage, Node, Page, Reader, StorageError, TimedPage, TimedRow, Width,
@@ -20,7 +20,7 @@ use super::reads::{Reads, TimedReads};
 use super::statements::Preparer;
 use super::values::{self, Value, Values};
 use super::writes::Writes;
-use super::{ClusterError, about, rows};
+use super::{ClusterError, about, clocks, rows};
 
 /// Reads the tables; it holds no statement that could write, and whatever asks for a writer does not take it:
 ///
@@ -251,9 +251,20 @@ impl<S: AsRef<ReadStore> + Send + Sync + 'static> Reader for S {
         store.with_times(table, rows, &what)
     }
 
-    async fn see_unaltered(&self) -> Result<(), StorageError> {
+    async fn see_unaltered(&self) -> Result<[TimestampUs; 2], StorageError> {
         let store = self.as_ref();
         store.prepared.see_unaltered(&store.preparer, &store.spec).await
+    }
+
+    async fn clocks(&self) -> Result<Clocks, StorageError> {
+        let asked = clocks::ask_all(&self.as_ref().preparer.session).await;
+        // Somebody, or a daemon, sets the clock that is wrong.
+        let failed = |error: ClusterError| StorageError {
+            message: error.to_string(),
+            class: error.to_string(),
+            kind: Fault::Transient,
+        };
+        asked.map_err(failed)
     }
 
     fn replicas(&self, table: TableIndex, scope: &Scope, account: &AccountId) -> Vec<Node> {

@@ -9,11 +9,11 @@ use std::time::Duration;
 use scylla::cluster::Node;
 use scylla::deserialize::row::DeserializeRow;
 
-use crate::model::{PendingHints, Surroundings, TableSurroundings};
+use crate::model::{LackingRight, PendingHints, Surroundings, TableSurroundings};
 use crate::spec::Spec;
 
 use super::ask::Ask;
-use super::{Cluster, ClusterError};
+use super::{Cluster, ClusterError, Lacking};
 
 /// Guardrails that a merge may meet.
 const GUARDRAILS: [&str; 13] = [
@@ -59,7 +59,38 @@ impl Cluster {
         };
         found.tables = tables.iter().map(table).collect();
         self.add_what_hangs(&mut found).await;
+        match self.not_durable().await {
+            Ok(keyspaces) => found.not_durable = keyspaces,
+            Err(error) => found.untold.push(format!("whether writes are durable: {error}")),
+        }
+        let views: Vec<String> =
+            found.tables.iter().flat_map(|table| table.views.iter().cloned()).collect();
+        let tables: Vec<String> = found.tables.iter().map(|table| table.table.clone()).collect();
+        match self.lacking_to_apply(&tables, &views).await {
+            Ok(lacking) => {
+                let shown =
+                    |one: &Lacking| LackingRight { what: one.to_string(), grant: one.grant() };
+                found.lacking = Some(lacking.iter().map(shown).collect());
+            }
+            Err(why) => {
+                found.untold.push(format!("whether this user may do what apply does: {why}"));
+            }
+        }
         found
+    }
+
+    /// The keyspaces, of the merged one and the register's, whose writes nodes keep in memory alone until they are flushed.
+    ///
+    /// # Errors
+    /// The schema cannot be read.
+    pub(crate) async fn not_durable(&self) -> Result<Vec<String>, ClusterError> {
+        let text = "SELECT keyspace_name, durable_writes FROM system_schema.keyspaces";
+        let all: Vec<(String, Option<bool>)> = Ask::any(self.session()).rows(text, ()).await?;
+        let is_ours =
+            |name: &str| name == self.settings.keyspace || self.register_keyspace() == Some(name);
+        let own =
+            all.into_iter().filter(|(name, durable)| *durable == Some(false) && is_ours(name));
+        Ok(own.map(|(name, _)| name).collect())
     }
 
     /// How long the tombstones of a table are kept, in seconds.

@@ -15,6 +15,7 @@
 
 mod account;
 mod change;
+mod clock;
 mod cql;
 mod elements;
 mod key;
@@ -28,12 +29,14 @@ mod tally;
 
 pub use account::*;
 pub use change::*;
+pub(crate) use clock::since_boot;
+pub use clock::{Clocks, now_us};
 pub use cql::CqlType;
 pub(crate) use cql::hex;
 pub use elements::{Collection, Elements};
 pub use key::Scope;
 pub use list::Tries;
-pub(crate) use name::{is_plain, quoted};
+pub(crate) use name::{quoted, written};
 pub(crate) use order::Order;
 pub use row::*;
 pub use surroundings::*;

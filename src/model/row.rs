@@ -1,6 +1,6 @@
 //! Rows of a table as they travel, and when their cells were written.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -46,12 +46,6 @@ pub struct TokenRange {
 /// How long a row's own liveness may take to end after an insert that expires in one second: Cassandra counts
 /// in whole seconds.
 pub(crate) const EXPIRY: Duration = Duration::from_millis(2_500);
-
-/// This machine's clock, in the unit of write times.
-pub fn now_us() -> TimestampUs {
-    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    TimestampUs::try_from(since_epoch.as_micros()).unwrap_or(TimestampUs::MAX)
-}
 
 /// When a cell was written (`WRITETIME`).
 #[derive(Clone, Debug, PartialEq, Eq)]

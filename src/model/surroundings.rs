@@ -13,10 +13,23 @@ pub struct Surroundings {
     pub hints: Option<Vec<PendingHints>>,
     /// Limits that the servers set themselves, of those that a merge may meet: name and value.
     pub guardrails: Vec<(String, String)>,
+    /// What the user lacks of what `apply` needs in the cluster; null where that is not known.
+    pub lacking: Option<Vec<LackingRight>>,
+    /// The keyspaces, the register's included, of which nodes keep no commit log (`durable_writes = false`).
+    pub not_durable: Vec<String>,
     /// The tables, in the order of the specification.
     pub tables: Vec<TableSurroundings>,
     /// What the cluster did not tell, and why.
     pub untold: Vec<String>,
+}
+
+/// A permission that is missing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct LackingRight {
+    /// Permission and resource, as in `MODIFY on table courses.user_courses`.
+    pub what: String,
+    /// The statement by which it is given.
+    pub grant: String,
 }
 
 /// Writes that wait for a node which could not take them.

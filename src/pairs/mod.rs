@@ -79,7 +79,7 @@ pub enum PairsError {
         cause: io::Error,
     },
     /// Reading failed, or compressed data is damaged or cut short.
-    #[error("cannot read the pairs: {cause}{}", cut_short(cause))]
+    #[error("cannot read the pairs: {cause}{}", damage(cause))]
     Read {
         /// The cause.
         cause: io::Error,
@@ -201,10 +201,11 @@ fn in_brackets(hint: &Option<String>) -> String {
     hint.as_ref().map_or_else(String::new, |hint| format!(" ({hint})"))
 }
 
-/// What to do about a compressed file that ends too early.
-fn cut_short(cause: &io::Error) -> &'static str {
+/// What to do about a compressed file that ends too early, or is not what was compressed.
+fn damage(cause: &io::Error) -> &'static str {
     match cause.kind() {
         io::ErrorKind::UnexpectedEof => ". The file is cut short: copy it once more",
+        io::ErrorKind::InvalidInput => ". The file is damaged: copy it once more",
         _ => "",
     }
 }

@@ -86,6 +86,16 @@ fn trimmed(id: Cow<'_, str>) -> Cow<'_, str> {
     }
 }
 
+/// Whether white space is around an id. Most begin and end with a byte that is none, and begins no character that is.
+fn is_padded(id: &str) -> bool {
+    let is_visible = |byte: u8| byte.is_ascii_graphic();
+    match id.as_bytes() {
+        [one] if is_visible(*one) => false,
+        [first, .., last] if is_visible(*first) && is_visible(*last) => false,
+        _ => id.trim().len() != id.len(),
+    }
+}
+
 /// The value of an id that passes the checks, and what is to be seen in it.
 fn known(layout: &Layout, side: Side, id: &str) -> Result<(Value, Signs), Reason> {
     let of = layout.accounts;
@@ -93,7 +103,7 @@ fn known(layout: &Layout, side: Side, id: &str) -> Result<(Value, Signs), Reason
         Some(Flaw::Empty)
     } else if id.len() > MAX_ACCOUNT_ID_BYTES {
         Some(Flaw::TooLong)
-    } else if id.trim().len() != id.len() {
+    } else if is_padded(id) {
         Some(Flaw::WhiteSpace)
     } else {
         None

@@ -48,6 +48,8 @@ impl Shape {
 
 /// Digits that a spreadsheet keeps.
 const KEPT_DIGITS: usize = 15;
+/// The bytes of a date as one writes it.
+const LONGEST_DATE: usize = 11;
 
 impl Signs {
     /// Of an id that is a UUID in its usual form.
@@ -69,6 +71,15 @@ impl Signs {
     /// Of any other id, of a type or not.
     pub(super) fn of_text(of: AccountType, id: &str) -> Self {
         let classes = id.bytes().fold(0, |classes, byte| classes | CLASSES[usize::from(byte)]);
+        if is_plain(id.as_bytes(), classes) {
+            return Self::default().with_shape(shape(id, classes));
+        }
+        Self::of_odd(of, id, classes)
+    }
+
+    /// Of an id that may be anything.
+    #[cold]
+    fn of_odd(of: AccountType, id: &str, classes: u8) -> Self {
         let mut signs = Self::default();
         if classes & (CONTROL | WIDE) != 0 {
             signs = signs.with_characters(id);
@@ -160,6 +171,8 @@ const AT: u8 = 4;
 const MARK: u8 = 8;
 const WIDE: u8 = 16;
 const CONTROL: u8 = 32;
+/// A letter that is no hexadecimal digit, beside [`LETTER`].
+const BEYOND_HEX: u8 = 64;
 
 const CLASSES: [u8; 256] = classes();
 
@@ -169,7 +182,8 @@ const fn classes() -> [u8; 256] {
     while byte < 256 {
         classes[byte] = match byte as u8 {
             b'0'..=b'9' => DIGIT,
-            b'a'..=b'z' | b'A'..=b'Z' => LETTER,
+            b'a'..=b'f' | b'A'..=b'F' => LETTER,
+            b'g'..=b'z' | b'G'..=b'Z' => LETTER | BEYOND_HEX,
             b'@' => AT,
             0..=31 | 127 => CONTROL,
             128.. => WIDE,
@@ -202,12 +216,31 @@ pub(crate) fn escaped(text: &str) -> String {
     shown
 }
 
+/// Whether nothing can be said of an id but its shape: it has a digit, so that it is no word; and either nothing but
+/// letters beside it, or no sign where numbers, dates and quotes of whatever has rewritten it would have one.
+fn is_plain(id: &[u8], classes: u8) -> bool {
+    let is_alphanumeric = |byte: u8| CLASSES[usize::from(byte)] & (DIGIT | LETTER) != 0;
+    match *id {
+        _ if classes & DIGIT == 0 || classes == DIGIT || classes & (WIDE | CONTROL) != 0 => false,
+        _ if classes & (MARK | AT) == 0 => true,
+        [b'a'..=b'z' | b'A'..=b'Z', .., last] => {
+            is_alphanumeric(last) && id.len() > LONGEST_DATE && !may_be_uuid(id.len())
+        }
+        _ => false,
+    }
+}
+
+/// Whether a UUID with hyphens may be so long.
+fn may_be_uuid(len: usize) -> bool {
+    matches!(len, 36 | 38 | 45)
+}
+
 fn shape(id: &str, classes: u8) -> Shape {
     if classes == DIGIT {
         Shape::Number
     } else if classes & AT != 0 {
         Shape::Mail
-    } else if id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+    } else if id.len() == 32 && classes & !(DIGIT | LETTER) == 0 {
         Shape::Hex
     } else {
         Shape::Other
@@ -216,8 +249,10 @@ fn shape(id: &str, classes: u8) -> Shape {
 
 /// A UUID with hyphens that is not written in the usual way.
 fn respelt_uuid(id: &str, classes: u8) -> Option<Uuid> {
-    let is_long = matches!(id.len(), 36 | 38 | 45);
-    if !is_long || classes & (DIGIT | LETTER) == 0 || classes & !(DIGIT | LETTER | MARK) != 0 {
+    if !may_be_uuid(id.len())
+        || classes & (DIGIT | LETTER) == 0
+        || classes & !(DIGIT | LETTER | BEYOND_HEX | MARK) != 0
+    {
         return None;
     }
     let inner = match id.as_bytes() {
@@ -263,7 +298,6 @@ fn scientific(id: &str) -> Option<(Option<&str>, &str)> {
 
 /// A number as programs rewrite it, where it may as well be an id that somebody has.
 fn is_reformatted(id: &str) -> bool {
-    const LONGEST_DATE: usize = 11;
     let begins_as_number = id.starts_with(|c: char| c.is_ascii_digit() || c == '-');
     if !begins_as_number {
         return id.len() <= LONGEST_DATE && is_date(id);

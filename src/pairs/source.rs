@@ -195,6 +195,12 @@ mod tests {
         let error = read(text(&start, raw), &Format::default()).err().unwrap();
         assert!(matches!(error, PairsError::Read { .. }), "{error}");
         assert!(error.to_string().ends_with("The file is cut short: copy it once more"), "{error}");
+        let mut bytes = gzip(b"from,to\na,b\n");
+        let checksum = bytes.len() - 8;
+        bytes[checksum] ^= 1;
+        let (start, raw) = peeked(Cursor::new(bytes)).unwrap();
+        let error = read(text(&start, raw), &Format::default()).err().unwrap();
+        assert!(error.to_string().ends_with("The file is damaged: copy it once more"), "{error}");
     }
 
     #[test]

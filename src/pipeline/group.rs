@@ -43,6 +43,9 @@ pub enum GroupError {
     /// It is large, and there are enough of those under way. Nothing was done for it: it comes later.
     #[error("it is deferred until fewer large groups are under way")]
     Deferred,
+    /// The clock was set since it was dated, before anything of it was journaled: it is read and dated again.
+    #[error("the clock was set since it was read: it is read and dated again")]
+    Outdated,
 }
 
 impl From<IntendError> for GroupError {
@@ -61,7 +64,7 @@ impl GroupError {
             Self::Storage(error) => error.kind == Fault::Fatal,
             Self::Events(error) => error.is_fatal(),
             Self::Journal(_) => true,
-            Self::OutOfOrder(_) | Self::Record(_) | Self::Deferred => false,
+            Self::OutOfOrder(_) | Self::Record(_) | Self::Deferred | Self::Outdated => false,
         }
     }
 
@@ -138,6 +141,8 @@ pub async fn merge_group<S: Writer>(
 
 /// Journals slices, then writes them.
 struct Journaled {
+    /// Whether nothing of the group is journaled: its T may still change.
+    is_new: bool,
     /// Those of a group that was begun long ago are written when all of them are journaled: see [`finish`].
     are_written: bool,
 }
@@ -148,7 +153,11 @@ impl<S: Writer> Sink<S> for Journaled {
         window.track_deletes(&slice);
         // The rows live on in the writes, which hold less than the before-images.
         drop(slice);
-        window.intend(intent).await?;
+        if !std::mem::take(&mut self.is_new) {
+            window.intend(intent).await?;
+        } else if !window.intend_first(intent).await? {
+            return Err(GroupError::Outdated);
+        }
         window.begin(group, Step::Merge).await?;
         if self.are_written {
             window.write_all(writes).await?;
@@ -164,7 +173,7 @@ fn begin<'a, S: Writer>(
     large: Option<LargePermit>,
 ) -> Result<(Work<'a, S, Journaled>, Option<Completion>), GroupError> {
     let Access { window, group, .. } = access;
-    let mut work = Work::new(access, large, Journaled { are_written: true });
+    let mut work = Work::new(access, large, Journaled { is_new: true, are_written: true });
     let recorded = match earlier {
         None => Vec::new(),
         Some(_) => window.journal.slices(group.index)?,
@@ -173,7 +182,7 @@ fn begin<'a, S: Writer>(
         recorded.into_iter().filter(|slice| slice.kind == Kind::Merge).collect();
     let Some(last) = recorded.last() else { return Ok((work, None)) };
     (work.access.t, work.access.can_wait) = (last.t, false);
-    work.sink.are_written = false;
+    work.sink = Journaled { is_new: false, are_written: false };
     for record in &recorded {
         work.tally.add(&record.tally);
         // What earlier slices hold is only of use to the slices that are still to come.

@@ -225,9 +225,10 @@ pub async fn run<S: Writer, E>(
     let work = |window, index: usize, large| {
         run_group(window, plan.group(index), known.begun(index), large)
     };
-    let on_end = |index: usize, end: thread::Result<Option<Outcome>>| {
-        let Some(end) = end.unwrap_or_else(|panic| Some(panicked(&*panic))) else {
-            return Turn::Later;
+    let on_end = |index: usize, end: thread::Result<Result<Outcome, Turn>>| {
+        let end = match end.unwrap_or_else(|panic| Ok(panicked(&*panic))) {
+            Ok(end) => end,
+            Err(turn) => return turn,
         };
         let pairs = plan.sources_of(index) as u64;
         match end {
@@ -288,20 +289,21 @@ enum Outcome {
     Left(String),
 }
 
-/// One group, measured. `None` if it is deferred.
+/// One group, measured; or when it comes again.
 async fn run_group<S: Writer>(
     window: Arc<Window<S>>,
     group: Group,
     earlier: Option<State>,
     large: Option<LargePermit>,
-) -> Option<Outcome> {
+) -> Result<Outcome, Turn> {
     let began = Instant::now();
-    Some(match merge_group(&window, &group, earlier, large).await {
+    Ok(match merge_group(&window, &group, earlier, large).await {
         Ok(merged) => {
             window.recorder.record(window.operations.group(), began.elapsed());
             Outcome::Done(merged)
         }
-        Err(GroupError::Deferred) => return None,
+        Err(GroupError::Deferred) => return Err(Turn::Later),
+        Err(GroupError::Outdated) => return Err(Turn::Again),
         Err(error) if error.is_fatal() => Outcome::Left(error.to_string()),
         Err(error) => Outcome::Failed(Reason { class: error.class(), reason: error.to_string() }),
     })

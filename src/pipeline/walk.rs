@@ -51,6 +51,8 @@ pub(super) enum Turn {
     Over,
     /// It is large: it comes again, in a window of its own.
     Later,
+    /// It comes again in the next window.
+    Again,
     /// No other item is begun.
     Last,
 }
@@ -94,7 +96,7 @@ where
     F: Future<Output = R> + Send + 'static,
 {
     let mut items = items.into_iter().peekable();
-    let mut deferred = VecDeque::new();
+    let (mut again, mut deferred) = (Vec::new(), VecDeque::new());
     let mut kept_down = None;
     let mut sizes = Sizes::default();
     let mut windows: JoinSet<(Instant, usize, bool)> = JoinSet::new();
@@ -129,7 +131,7 @@ where
     };
     loop {
         let going_on = walked == Walked::Finished;
-        let has_next = going_on && items.peek().is_some();
+        let has_next = going_on && (!again.is_empty() || items.peek().is_some());
         // While small groups are left, few of those that were deferred have their turn.
         match has_next && !deferred.is_empty() {
             true => kept_down = kept_down.or_else(|| context.keep_large_groups_down()),
@@ -149,6 +151,7 @@ where
                 match on_end(item.clone(), end) {
                     Turn::Over => {}
                     Turn::Later => deferred.push_back(item),
+                    Turn::Again => again.push(item),
                     Turn::Last => walked = Walked::BrokenOff,
                 }
             }
@@ -174,7 +177,9 @@ where
             }
             () = context.pace.begin(size), if has_next && has_room => {
                 overlap += 1;
-                under_way += start(items.by_ref().take(size).collect(), None, &mut windows);
+                let rest = again.split_off(size.min(again.len()));
+                let first = std::mem::replace(&mut again, rest).into_iter();
+                under_way += start(first.chain(items.by_ref()).take(size).collect(), None, &mut windows);
             }
         }
     }

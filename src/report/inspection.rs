@@ -13,6 +13,7 @@ use crate::model::Surroundings;
 
 pub(super) use answer::add;
 pub(super) use deletes::deletes;
+pub(crate) use surroundings::volatile;
 
 /// What `plan --inspect` has found. An [`Estimate`] whose ends are equal is exact.
 #[derive(Clone, Debug, Serialize)]

@@ -45,7 +45,7 @@ pub(crate) use forgotten::{ErasedRun, Forgotten, StillNamed};
 pub(crate) use inspection::{
     AbsentAccounts, BothLists, ConflictColumn, ConflictExample, Coverage, Deletes,
     DurationEstimate, HotPartition, InspectedTable, Inspection, LargestAccount, LeftOut, Met,
-    Missed, NamedAccount, OnBothLists, Speed,
+    Missed, NamedAccount, OnBothLists, Speed, volatile,
 };
 pub(crate) use leased::{AtWork, Leased};
 pub(crate) use listing::Listing;

@@ -64,7 +64,7 @@ impl Alteration {
 impl fmt::Display for Alteration {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Dropped => f.write_str("is not there any more"),
+            Self::Dropped => f.write_str("has been dropped"),
             Self::Recreated => f.write_str("has been dropped and created anew"),
             Self::Gained(column) => write!(f, "has got the column {column}"),
             Self::Lost(column) => write!(f, "has lost the column {column}"),
@@ -117,6 +117,6 @@ mod tests {
             says(Some(table("2", "id:text n:int s:text"))),
             "has been dropped and created anew"
         );
-        assert_eq!(says(None), "is not there any more");
+        assert_eq!(says(None), "has been dropped");
     }
 }

@@ -3,7 +3,7 @@
 //! requests of concurrent groups interleave.
 //!
 //! That it does as Cassandra does is tested against a real one (`tests/live/seam.rs`). Deliberately
-//! absent: a clock (what expires has expired), and keys or elements that are different bytes but equal to their type
+//! absent: time (what expires has expired), and keys or elements that are different bytes but equal to their type
 //! (1.0 and 1.00).
 
 mod added;
@@ -15,10 +15,11 @@ mod writes;
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hasher};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::model::{AccountId, Row, Scope, TableIndex, TimestampUs, TokenRange};
+use crate::model::{AccountId, Clocks, Row, Scope, TableIndex, TimestampUs, TokenRange, now_us};
 use crate::spec::{Spec, Table};
 
 use super::{
@@ -42,7 +43,12 @@ pub struct MemoryStorage {
     added: Mutex<Added>,
     /// What answers weigh.
     pub answers: Answers,
+    /// What the nodes' clocks say, where a test tells it.
+    pub clock: Option<fn() -> TimestampUs>,
 }
+
+/// What a clock says of which nothing is known.
+const ANY_TIME: [TimestampUs; 2] = [TimestampUs::MIN, TimestampUs::MAX];
 
 type Partitions = BTreeMap<Vec<Bytes>, Partition>;
 
@@ -59,7 +65,7 @@ impl MemoryStorage {
     ) -> Self {
         let tables = Mutex::new(vec![Partitions::new(); spec.tables.len()]);
         let (faults, answers) = (Box::new(faults), Answers::default());
-        Self { spec, tables, faults, added: Mutex::default(), answers }
+        Self { spec, tables, faults, added: Mutex::default(), answers, clock: None }
     }
 
     /// The columns that the specification does not know.
@@ -240,12 +246,18 @@ impl Reader for MemoryStorage {
         Ok(first)
     }
 
-    async fn see_unaltered(&self) -> Result<(), StorageError> {
+    async fn see_unaltered(&self) -> Result<[TimestampUs; 2], StorageError> {
         self.ask(Request::Unaltered).await?;
-        match self.added().is_any() {
-            true => error(Fault::Fatal, "a table has got a column"),
-            false => Ok(()),
+        if self.added().is_any() {
+            error(Fault::Fatal, "a table has got a column")?;
         }
+        Ok(self.clock.map_or(ANY_TIME, |clock| [clock(); 2]))
+    }
+
+    async fn clocks(&self) -> Result<Clocks, StorageError> {
+        self.ask(Request::Clocks).await?;
+        let ours = self.clock.map_or_else(now_us, |clock| clock());
+        Ok(Clocks { ours, latest: ours, behind: Duration::ZERO })
     }
 
     /// Two nodes, each with half of the accounts, so that some are read together and others are not.

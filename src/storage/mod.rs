@@ -21,7 +21,7 @@ use thiserror::Error;
 
 pub use crate::model::TimedRow;
 pub(crate) use crate::model::WriteTimes;
-use crate::model::{AccountId, Batch, Row, Scope, TableIndex, TimestampUs, TokenRange};
+use crate::model::{AccountId, Batch, Clocks, Row, Scope, TableIndex, TimestampUs, TokenRange};
 
 /// How much of a row is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -177,8 +177,12 @@ pub trait Reader: Send + Sync + 'static {
     ) -> impl Future<Output = Result<Option<TimedRow>, StorageError>> + Send;
 
     /// Sees that the tables are still what they were when whoever reads them was made ready: the same ones, with the same
-    /// columns, and none of these masked. The error is [`Fault::Fatal`] if they are not.
-    fn see_unaltered(&self) -> impl Future<Output = Result<(), StorageError>> + Send;
+    /// columns, and none of these masked. The error is [`Fault::Fatal`] if they are not. Returns what the clock of the node
+    /// says that was asked: the earliest and the latest moment that it may mean.
+    fn see_unaltered(&self) -> impl Future<Output = Result<[TimestampUs; 2], StorageError>> + Send;
+
+    /// Compares the clocks of all nodes with this machine's. An error that may pass says that one is too far away.
+    fn clocks(&self) -> impl Future<Output = Result<Clocks, StorageError>> + Send;
 
     /// The whole ring in ranges, `at_least` so many, each of which has one set of replicas ([`ring::cut`]).
     fn token_ranges(

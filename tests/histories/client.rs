@@ -5,7 +5,8 @@ use std::sync::{Arc, Mutex};
 use bytes::Bytes;
 use tributary::journal::memory::MemoryJournal;
 use tributary::model::{
-    AccountId, Batch, Change, Mutation, Row, Scope, TableIndex, TimestampUs, TokenRange, WriteTimes,
+    AccountId, Batch, Change, Clocks, Mutation, Row, Scope, TableIndex, TimestampUs, TokenRange,
+    WriteTimes,
 };
 use tributary::storage::memory::MemoryStorage;
 use tributary::storage::{
@@ -170,8 +171,14 @@ impl Reader for Client {
         Ok(found.into_iter().find(|timed| spec().tables[table].key_of(&timed.row) == *key))
     }
 
-    async fn see_unaltered(&self) -> Result<(), StorageError> {
-        self.process.read().await
+    async fn see_unaltered(&self) -> Result<[TimestampUs; 2], StorageError> {
+        self.process.read().await?;
+        self.cluster.see_unaltered().await
+    }
+
+    async fn clocks(&self) -> Result<Clocks, StorageError> {
+        self.process.read().await?;
+        self.cluster.clocks().await
     }
 
     async fn token_ranges(&self, at_least: usize) -> Result<Vec<TokenRange>, StorageError> {

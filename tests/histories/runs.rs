@@ -13,7 +13,7 @@ use tributary::events::EventSink;
 use tributary::journal::memory::MemoryJournal;
 use tributary::journal::{Journal, State};
 use tributary::latency::Recorder;
-use tributary::model::Group;
+use tributary::model::{Clocks, Group};
 use tributary::pace::Pace;
 use tributary::pairs::{self, Format};
 use tributary::pipeline::{
@@ -245,7 +245,10 @@ impl Runs {
         let kept = Duration::from_micros(KEPT_US as u64);
         let as_of = AsOf::new(floor, Duration::ZERO).kept_for(kept);
         let as_of = match self.setting.is_ahead {
-            true => as_of.by(tables::ahead).behind(Duration::from_micros(AHEAD_US as u64)),
+            true => {
+                let (ours, behind) = (tables::ahead(), Duration::from_micros(AHEAD_US as u64));
+                as_of.by(tables::ahead).beside(Clocks { ours, latest: ours, behind })
+            }
             false => as_of.by(now),
         };
         let client = Client {

@@ -140,6 +140,30 @@ fn a_column_that_is_dropped_under_a_run_stops_it_and_hinders_nothing_else() {
     assert!((0..PAIRS).all(|n| of(&format!("from-{n}.")) > 0));
 }
 
+/// What was moved stays where it is, and the accounts of the run are free once it is closed.
+#[test]
+fn a_table_that_is_dropped_under_a_run_is_named_and_the_run_can_be_closed() {
+    let (world, lines, _) = stops::world("dropped_table", PAIRS);
+    let proxy = Proxy::new(&world.addresses.hosts);
+    let (pairs, run) = (world.file("pairs.csv", to_csv(&lines)), world.run_dir());
+    let call = world.apply(&pairs, &run).with("--hosts", &proxy.hosts).with("--rate", "20");
+    let running = call.start();
+    wait_until("a few groups are done", || proxy.count() > 20);
+    world.cql("DROP TABLE user_courses");
+    let finished = running.wait().exits(1);
+    let report = finished.json();
+    let stopped = report["stopped"].as_str().expect("it is stopped");
+    assert!(stopped.contains("user_courses") && stopped.contains("dropped"), "{finished}");
+    assert_eq!(stops::groups(&report).failed, 0, "{finished}");
+    for name in ["resume", "verify", "undo"] {
+        let refused = command(&world, name, &run).run().exits(1);
+        refused.names("user_courses is gone since the run began").names("runs close");
+    }
+    let id = report["run"].as_str().expect("it has an id");
+    let close = Call::new(&["runs", "close", id]).with("--hosts", &world.addresses.hosts);
+    close.with("--keyspace", &world.keyspace).run().exits(0);
+}
+
 /// What no merge could write keeps nobody from comparing, and whoever writes is told what to do about it.
 #[test]
 fn what_cannot_be_merged_and_comes_after_a_run_hinders_no_comparison() {

@@ -4,6 +4,8 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
+use serde_json::{Value, json};
+
 use crate::data::{self, Data};
 use crate::model;
 use crate::process::Call;
@@ -69,6 +71,44 @@ fn a_topic_that_may_not_be_written_to_is_found_before_the_first_group() {
     world.assert_is(&model::apply(&data.lines, &data::without_empty_maps(data.tables)));
 }
 
+/// What a plan says that its user lacks.
+fn planned(world: &World, pairs: &Path, user: Option<&str>) -> Value {
+    let call = Call::new(&["plan", pairs.to_str().expect("UTF-8")]).flag("--inspect");
+    let call = call.with("--hosts", &world.addresses.hosts).with("--keyspace", &world.keyspace);
+    let call = call.with("--run-dir", world.run_dir()).flag("--json");
+    let call = match user {
+        Some(user) => by(user, call),
+        None => call.with("--username", "cassandra").environment("TRIBUTARY_PASSWORD", "cassandra"),
+    };
+    call.run().exits(0).json()["inspection"]["surroundings"]["lacking"].clone()
+}
+
+/// What `apply` will be refused for is said by a plan, which has no statement that could write.
+fn a_plan_says_what_apply_would_be_refused_for(world: &World, pairs: &Path) {
+    let keyspace = &world.keyspace;
+    let lacks = |user: &str| {
+        let lacking = planned(world, pairs, Some(user));
+        let all = lacking.as_array().expect("it is known").iter();
+        all.map(|one| one["what"].as_str().expect("text").to_owned()).collect::<Vec<_>>()
+    };
+    let of_table = |table: &str| format!("MODIFY on table {keyspace}.{table}");
+    let tables = ["content_consumption", "user_courses"].map(of_table);
+    let register = "MODIFY on keyspace tributary".to_owned();
+    assert_eq!(lacks("looker"), [register, tables[0].clone(), tables[1].clone()]);
+    assert_eq!(lacks("half"), tables[..1]);
+    assert!(lacks("merger").is_empty());
+    // A role's role counts, and a superuser needs no grant.
+    create(world, "heir");
+    world.cql("GRANT merger TO heir");
+    assert!(lacks("heir").is_empty());
+    assert_eq!(planned(world, pairs, None), json!([]));
+    let lacking = planned(world, pairs, Some("half"));
+    assert_eq!(
+        lacking[0]["grant"],
+        format!("GRANT MODIFY ON TABLE {keyspace}.content_consumption TO half")
+    );
+}
+
 /// The role `merger` may do everything, and has made the register before.
 fn privileges_that_are_missing_are_named_with_what_gives_them(world: &World) {
     world.admit("merger");
@@ -89,6 +129,7 @@ fn privileges_that_are_missing_are_named_with_what_gives_them(world: &World) {
     world.load(&data.tables);
     let before = world.dump();
     let pairs = world.file("pairs.csv", to_csv(&data.lines));
+    a_plan_says_what_apply_would_be_refused_for(world, &pairs);
     let refused = |user: &str, call: Call, lacking: &[String]| {
         let mut finished = by(user, call).run().exits(1);
         for one in lacking {

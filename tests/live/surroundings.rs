@@ -23,6 +23,7 @@ fn what_hangs_on_the_tables_is_told_before_a_run() {
     assert_eq!((&around["nodes"], &around["nodes_down"]), (&json!(1), &json!([])));
     assert_eq!((&around["hints"], &around["untold"]), (&json!([]), &json!([])));
     assert_eq!(around["guardrails"], json!([]));
+    assert_eq!((&around["lacking"], &around["not_durable"]), (&json!([]), &json!([])));
     let content = &around["tables"][0];
     assert_eq!(content["table"], "content_consumption");
     assert_eq!((&content["indexes"], &content["views"]), (&json!(["by_grade"]), &json!([])));
@@ -38,6 +39,18 @@ fn what_hangs_on_the_tables_is_told_before_a_run() {
         );
         assert!(table["written_bytes"]["value"].as_u64() > Some(10), "{table}");
     }
+}
+
+/// What a node forgets when it is killed cannot be told from what somebody deleted.
+#[test]
+fn a_keyspace_without_a_commit_log_is_warned_of() {
+    let world = world("around_log");
+    let apply = || world.apply(&pairs(&world, "a,b"), &world.run_dir()).run().exits(0);
+    let is_warned = |finished: Finished| finished.stderr.contains("durable_writes = true");
+    assert!(!is_warned(apply()));
+    world.schema(&format!("ALTER KEYSPACE {} WITH durable_writes = false", world.keyspace));
+    assert_eq!(inspect(&world)["surroundings"]["not_durable"], json!([world.keyspace]));
+    assert!(is_warned(apply()));
 }
 
 /// A replica or a hint that is late would bring rows back.

@@ -133,7 +133,7 @@ impl World {
         }
     }
 
-    fn schema(&self, statement: &str) {
+    pub(crate) fn schema(&self, statement: &str) {
         let done = self.change_schema(statement);
         done.unwrap_or_else(|error| panic!("{statement}: {error}"));
     }

@@ -4,6 +4,7 @@
 #![allow(unreachable_pub)]
 
 mod altered;
+mod asleep;
 mod coalesce;
 mod each;
 mod higher;

@@ -65,6 +65,7 @@ fn size(request: &Request<'_>) -> (&'static str, usize, usize) {
         Request::TimedRow(table, _) => ("row", *table, 1),
         Request::Ring => ("ring", 0, 1),
         Request::Unaltered => ("unaltered", 0, 1),
+        Request::Clocks => ("clocks", 0, 1),
     }
 }
 

@@ -9,6 +9,7 @@ use crate::model::quoted;
 
 use super::super::ask::Ask;
 use super::super::fault::one_line;
+use super::super::granted::Granted;
 use super::super::rights::{Wanted, permitted};
 use super::super::{Cluster, ClusterError};
 
@@ -63,14 +64,9 @@ impl Cluster {
                 .await?;
             let replication = replication.into_iter().next().map(|(of,)| of).unwrap_or_default();
             let statements = statements(keyspace, &replication);
-            let known: Vec<(String,)> = Ask::any(session)
-                .rows(
-                    "SELECT keyspace_name FROM system_schema.keyspaces WHERE keyspace_name = ?",
-                    (keyspace,),
-                )
-                .await?;
             // Where a DBA has made the keyspace, the right to make another one is not needed.
-            for statement in statements.iter().skip(usize::from(!known.is_empty())) {
+            let is_made = self.is_keyspace(keyspace).await?;
+            for statement in statements.iter().skip(usize::from(is_made)) {
                 self.create(keyspace, statement, &statements).await?;
             }
             // Other nodes refuse to prepare what they have not heard of yet.
@@ -107,6 +103,30 @@ impl Cluster {
             self.known_version(keyspace).await?;
         }
         Ok(is_there)
+    }
+
+    /// How much of it there is.
+    pub(in super::super) async fn register_state(
+        &self,
+        keyspace: &str,
+    ) -> Result<RegisterState, ClusterError> {
+        Ok(if self.are_there(keyspace).await? {
+            RegisterState::Made
+        } else if self.is_keyspace(keyspace).await? {
+            RegisterState::Empty
+        } else {
+            RegisterState::Missing
+        })
+    }
+
+    async fn is_keyspace(&self, keyspace: &str) -> Result<bool, ClusterError> {
+        let known: Vec<(String,)> = Ask::any(self.session())
+            .rows(
+                "SELECT keyspace_name FROM system_schema.keyspaces WHERE keyspace_name = ?",
+                (keyspace,),
+            )
+            .await?;
+        Ok(!known.is_empty())
     }
 
     async fn are_there(&self, keyspace: &str) -> Result<bool, ClusterError> {
@@ -172,6 +192,46 @@ impl Cluster {
     }
 }
 
+/// How much of a register there is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in super::super) enum RegisterState {
+    /// All of it.
+    Made,
+    /// Its keyspace, but not all of its tables.
+    Empty,
+    /// Nothing.
+    Missing,
+}
+
+impl RegisterState {
+    /// What a user lacks to work with it, who may do whatever he likes with what he creates: permissions, each with its
+    /// resource.
+    pub(in super::super) fn needs(
+        self,
+        granted: &Granted,
+        keyspace: &str,
+    ) -> Vec<(&'static str, String)> {
+        let covers = |permission: &str| {
+            let tables = TABLES.iter();
+            granted.reaches(permission, keyspace)
+                || tables.clone().all(|(table, ..)| granted.covers(permission, keyspace, table))
+        };
+        let on = format!("<keyspace {keyspace}>");
+        match self {
+            Self::Made => ["SELECT", "MODIFY"]
+                .into_iter()
+                .filter(|permission| !covers(permission))
+                .map(|permission| (permission, on.clone()))
+                .collect(),
+            Self::Empty if !granted.reaches("CREATE", keyspace) => vec![("CREATE", on)],
+            Self::Missing if !granted.is_everywhere("CREATE") => {
+                vec![("CREATE", "<all keyspaces>".to_owned())]
+            }
+            Self::Empty | Self::Missing => Vec::new(),
+        }
+    }
+}
+
 /// What creates the keyspace and its tables.
 fn statements(keyspace: &str, replication: &HashMap<String, String>) -> Vec<String> {
     let mut options: Vec<String> =
@@ -192,6 +252,27 @@ fn statements(keyspace: &str, replication: &HashMap<String, String>) -> Vec<Stri
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_register_needs_what_is_still_to_be_made() {
+        let granted = |all: &[(&str, &str)]| {
+            let own = all.iter().map(|(one, on)| ((*one).to_owned(), (*on).to_owned()));
+            Granted::Only(own.collect())
+        };
+        let (on, everywhere) = ("<keyspace r>".to_owned(), "<all keyspaces>".to_owned());
+        let none = granted(&[]);
+        let (made, empty, missing) =
+            (RegisterState::Made, RegisterState::Empty, RegisterState::Missing);
+        assert_eq!(made.needs(&none, "r"), [("SELECT", on.clone()), ("MODIFY", on.clone())]);
+        assert_eq!(empty.needs(&none, "r"), [("CREATE", on.clone())]);
+        assert_eq!(missing.needs(&none, "r"), [("CREATE", everywhere)]);
+        let some = granted(&[("CREATE", "<keyspace r>"), ("SELECT", "<all tables in r>")]);
+        assert_eq!(made.needs(&some, "r"), [("MODIFY", on)]);
+        assert!(empty.needs(&some, "r").is_empty());
+        for state in [made, empty, missing] {
+            assert!(state.needs(&Granted::All, "r").is_empty());
+        }
+    }
 
     #[test]
     fn the_statements_are_what_a_dba_would_run() {

@@ -208,6 +208,23 @@ impl<S> Window<S> {
     /// Why it is not; nothing that it covers may be written then.
     pub async fn intend(&self, intent: Intent) -> Result<(), IntendError> {
         self.may_intend().await?;
+        self.commit(intent).await
+    }
+
+    /// The same of the first intent of a group that is merged; `false`, and it is not journaled, if the group has to be read
+    /// and dated again.
+    ///
+    /// # Errors
+    /// As of [`intend`](Self::intend).
+    pub(in super::super) async fn intend_first(&self, intent: Intent) -> Result<bool, IntendError> {
+        self.may_intend().await?;
+        if self.is_outdated() {
+            return Ok(false);
+        }
+        self.commit(intent).await.map(|()| true)
+    }
+
+    async fn commit(&self, intent: Intent) -> Result<(), IntendError> {
         let began = Instant::now();
         failpoint::hit("intend");
         self.asked.intents.ask((), intent).await?;
@@ -217,8 +234,8 @@ impl<S> Window<S> {
     }
 
     /// What has to hold behind a group's last read, and before an intent makes it certain that what follows from it is
-    /// written, by this command or another: the tables are what they were when it was read. What is added to them later is
-    /// dated later than anything that the intent deletes.
+    /// written, by this command or another: the tables are what they were when it was read, and the clock tells the nodes'
+    /// time. What is added to them later is dated later than anything that the intent deletes.
     async fn may_intend(&self) -> Result<(), StorageError> {
         self.asked.unaltered.ask((), ()).await
     }

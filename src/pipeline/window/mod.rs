@@ -43,6 +43,8 @@ pub struct Window<S> {
     context: Arc<Context<S>>,
     /// The write time of its merges.
     pub(super) t: TimestampUs,
+    /// How often the clock was set before that.
+    times_set: u64,
     asked: Asked,
     /// What the register knows of its groups.
     begun: Begun,
@@ -85,9 +87,14 @@ impl<S: Writer> Window<S> {
 
 impl<S> Window<S> {
     fn new(context: &Arc<Context<S>>, send: Send<S>) -> Arc<Self> {
-        let t = context.as_of.stamp();
+        let (times_set, t) = (context.as_of.times_set(), context.as_of.stamp());
         let (context, asked, read) = (Arc::clone(context), Asked::default(), Arc::default());
-        Arc::new(Self { context, t, asked, begun: Begun::default(), send, read })
+        Arc::new(Self { context, t, times_set, asked, begun: Begun::default(), send, read })
+    }
+
+    /// Whether the clock was set since it was dated: what is not yet begun at its T is not begun any more.
+    fn is_outdated(&self) -> bool {
+        self.as_of.times_set() != self.times_set
     }
 
     /// Counts rows that were read, in bytes.

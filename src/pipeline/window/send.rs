@@ -16,7 +16,7 @@ use super::super::request_limits::Kind;
 use super::begin::Look;
 use super::coalesce::{Asked, Sort, To};
 use super::gather::{Waiting, Whole, by_node, cut};
-use super::{Requests, Window};
+use super::{Context, Requests, Window};
 
 /// Accounts that wait for what one request says of each.
 type Accounts<A> = Vec<Waiting<AccountId, A>>;
@@ -174,14 +174,32 @@ impl<S: Reader> Window<S> {
 }
 
 impl<S: Writer> Window<S> {
+    /// Sees that the tables are what they were, and that the clock tells the nodes' time.
+    async fn look_around(&self) -> Result<(), StorageError> {
+        let Context { storage, as_of, operations, .. } = &**self;
+        let see = || async {
+            let asked = as_of.now();
+            Ok((asked, storage.see_unaltered().await?))
+        };
+        let (asked, clock) = self.carry_out(operations.schema(), see).await?;
+        if as_of.agrees(asked, clock) || self.is_outdated() {
+            return Ok(());
+        }
+        let clocks = self.carry_out(operations.schema(), || storage.clocks()).await?;
+        tracing::warn!(
+            "this machine's clock had stood still, or one was set: groups that are not begun are read and dated again"
+        );
+        as_of.set(clocks);
+        Ok(())
+    }
+
     /// All intents and writes that wait, and what is asked before them. No group waits for two of these at once.
     pub(super) fn writes(self: &Arc<Self>) -> Requests {
         let mut requests = Requests::new();
         for ((), waiting) in self.asked.unaltered.take() {
             let window = Arc::clone(self);
             let look = async move {
-                let see = || window.storage.see_unaltered();
-                let unaltered = window.carry_out(window.operations.schema(), see).await;
+                let unaltered = window.look_around().await;
                 waiting.into_iter().for_each(|waiting| waiting.answer(unaltered.clone()));
             };
             requests.push(look.boxed());

@@ -1,7 +1,7 @@
 //! What stands around the tables, and what it means for a merge.
 
 use super::{InspectedTable, Inspection, LeftOut};
-use crate::model::{Surroundings, TableSurroundings};
+use crate::model::{Surroundings, TableSurroundings, written};
 use crate::report::document::{Fact, Section, Table, Tone};
 use crate::report::figures::Number;
 use crate::report::words::{Text, bytes, code, count, counted, estimate, say, seconds};
@@ -65,6 +65,8 @@ type Names = fn(&TableSurroundings) -> &[String];
 fn facts(found: &Surroundings) -> Vec<Fact> {
     let mut facts = vec![nodes(found)];
     facts.extend(hints(found));
+    facts.extend(rights(found));
+    facts.extend(not_durable(found));
     facts.extend(gc_grace(found));
     facts.extend(guardrails(found));
     let kinds: [(_, Names, _); 3] = [
@@ -139,6 +141,41 @@ fn hints(found: &Surroundings) -> Option<Fact> {
         Text::join(waiting, ", "),
     );
     Some(Fact::new("Hints", message).toned(Tone::Warning))
+}
+
+/// What the user lacks; where it is not known, that is said with all else that is not.
+fn rights(found: &Surroundings) -> Option<Fact> {
+    let lacking = found.lacking.as_ref()?;
+    if lacking.is_empty() {
+        let message = "this user may do what apply does in the cluster; of the topic, apply asks before its first group";
+        return Some(Fact::new("Rights", say!("{}", message)));
+    }
+    // Whole, for it is to be pasted.
+    let message = say!(
+        "this user lacks {}, so apply is refused before its first write. Whoever administers the roles can run:",
+        Text::join(lacking.iter().map(|one| say!("{}", &one.what)), ", "),
+    );
+    let more = lacking.iter().map(|one| say!("{};", &one.grant)).collect();
+    Some(Fact { more, ..Fact::new("Rights", message) }.toned(Tone::Bad))
+}
+
+fn not_durable(found: &Surroundings) -> Option<Fact> {
+    if found.not_durable.is_empty() {
+        return None;
+    }
+    Some(Fact::new("Durability", say!("{}", volatile(&found.not_durable))).toned(Tone::Bad))
+}
+
+/// What it means that nodes keep no commit log of some keyspaces.
+pub(crate) fn volatile(keyspaces: &[String]) -> String {
+    let alter =
+        |name: &String| format!("ALTER KEYSPACE {} WITH durable_writes = true", written(name));
+    format!(
+        "nodes keep no commit log of keyspace {} (durable_writes = false): one that is killed forgets what it acknowledged \
+         and had not flushed, and a row that was moved may then be on neither account. Before a merge: {}",
+        keyspaces.join(", "),
+        keyspaces.iter().map(alter).collect::<Vec<_>>().join("; "),
+    )
 }
 
 fn gc_grace(found: &Surroundings) -> Option<Fact> {

@@ -27,6 +27,8 @@ pub enum Request<'a> {
     TimedRow(TableIndex, &'a [Bytes]),
     /// Whether a table has been altered.
     Unaltered,
+    /// What the clocks of all nodes say.
+    Clocks,
     /// The tokens of the nodes.
     Ring,
     /// A page of the keys in a token range, of so many.

@@ -1,6 +1,6 @@
 //! What stands around tables, with a figure of its own wherever there is one.
 
-use crate::model::{PendingHints, Surroundings, TableSurroundings};
+use crate::model::{LackingRight, PendingHints, Surroundings, TableSurroundings};
 use crate::moment::Moment;
 use crate::report::Aftercare;
 
@@ -19,6 +19,11 @@ pub(super) fn surroundings() -> Surroundings {
         nodes_down: vec!["10.0.0.7:9042".into()],
         hints: Some(vec![PendingHints { node: "10.0.0.7".into(), files: 47 }]),
         guardrails: vec![("page_size_fail_threshold".into(), "one".into())],
+        lacking: Some(vec![LackingRight {
+            what: "MODIFY on table courses.user_courses".into(),
+            grant: "GRANT MODIFY ON TABLE courses.user_courses TO merger".into(),
+        }]),
+        not_durable: vec!["courses".into()],
         tables: vec![
             table("content_consumption", Some(7_340_032), 864_000),
             table("user_courses", None, 61),
