@@ -91,6 +91,15 @@ impl Swept {
         let Some(found) = found else { return self.is_undated() && moved.peek().is_none() };
         moved.all(|(t, cell)| cell.stands(table, t, found))
     }
+
+    /// Whether the source's row has none of the cells any more that were found there, though nothing was known to be moved;
+    /// `found` is that row now. Cells whose times nobody tells may always be there.
+    pub(crate) fn is_gone(&self, found: Option<&TimedRow>) -> bool {
+        let is_there = |cell: &SweptCell| {
+            found.is_some_and(|found| found.times[cell.column].latest() >= Some(cell.t))
+        };
+        !self.cells.is_empty() && !self.is_undated() && !self.cells.iter().any(is_there)
+    }
 }
 
 impl SweptCell {

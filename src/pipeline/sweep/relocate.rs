@@ -49,6 +49,15 @@ pub(super) async fn relocate<S: Writer>(
     slice: &SweepSlice,
     (t, is_again): (TimestampUs, bool),
 ) -> Result<Relocated, GroupError> {
+    let mut relocated = Relocated::default();
+    let left;
+    let slice = match is_again && window.register.is_some() {
+        true => {
+            left = void_gone(window, group, slice, &mut relocated).await?;
+            &left
+        }
+        false => slice,
+    };
     window.write_all(slice.moves(&window.spec, &group.survivor)).await?;
     // Whatever the application writes to the survivor after the late cells may hide them, also before this was intended.
     let late = slice.rows.iter().flat_map(|row| &row.cells).map(|cell| cell.t);
@@ -62,7 +71,7 @@ pub(super) async fn relocate<S: Writer>(
     let computed = moved.filter(|(table, _)| !window.spec.tables[*table].survivorship.is_empty());
     let raised = overtaken::raise(window, group, computed.collect(), writes).await?;
     failpoint::hit("placed");
-    let mut relocated = Relocated { left: raised.left, stays: Vec::new() };
+    relocated.left.extend(raised.left);
     take(window, group, slice, is_again, &mut relocated).await?;
     failpoint::hit("swept");
     if let Some(event) = &window.spec.event {
@@ -73,6 +82,35 @@ pub(super) async fn relocate<S: Writer>(
     let note = Note { group: group.index, state: State::Done, reason: None, known_as: None };
     window.journal.note(note)?;
     Ok(relocated)
+}
+
+/// What is left of a slice that was intended earlier, without the rows that are neither where they were nor where they were
+/// to go: somebody has deleted them meanwhile, for whoever had taken them from their source had seen the copy stand. What was
+/// sent of them may still arrive, so it is voided.
+async fn void_gone<S: Writer>(
+    window: &Window<S>,
+    group: &Group,
+    slice: &SweepSlice,
+    relocated: &mut Relocated,
+) -> Result<SweepSlice, GroupError> {
+    let key_of =
+        |row: &Swept| (row.table, row.key_of(&window.spec.tables[row.table], &group.survivor));
+    let of_sources = slice.rows.iter().map(|row| (row.table, row.key.clone()));
+    let found =
+        read_back(window, slice.rows.iter().map(key_of).chain(of_sources).collect()).await?;
+    let (gone, rows): (Vec<_>, Vec<_>) = slice.rows.iter().cloned().partition(|row| {
+        let table = &window.spec.tables[row.table];
+        row.is_gone(found.get(&(row.table, row.key.clone())))
+            && !row.stands(table, found.get(&key_of(row)))
+    });
+    let voids = gone.iter().map(|row| {
+        let table = &window.spec.tables[row.table];
+        (row.table, row.voids(table, &group.survivor, found.get(&key_of(row))))
+    });
+    window.write_all(in_batches(voids)).await?;
+    let of_row = |row: &Swept| Leftover::of(group, row.source, (row.table, row.key.clone()), GONE);
+    relocated.left.extend(gone.iter().map(of_row));
+    Ok(SweepSlice { rows, events: slice.events.clone() })
 }
 
 /// Takes from their sources what stands at the survivor's now.

@@ -384,6 +384,22 @@ fn a_repair_hides_nothing_that_was_written_since() {
     assert!(!ends.is_empty() && ends.iter().all(|end| end.note("a", SEAT) == Some("n2")));
 }
 
+/// A late row that was deleted while its sweep stood still does not come back under the survivor.
+#[test]
+fn a_row_that_was_deleted_under_a_sweep_stays_so() {
+    let steps = |fate| {
+        vec![
+            Does(Writes("a", SEAT, None)),
+            applies(&[("a", "b")], Ends),
+            Does(Writes("a", KEY, None)),
+            Goes(0, Resume, fate, None),
+            Does(Deletes("a", KEY)),
+        ]
+    };
+    always(true, steps, STOPS);
+    always(true, steps, KILLS);
+}
+
 /// Nothing is begun on an account whose merge is being undone, also where a lost run has named it before.
 #[test]
 fn a_lost_run_hides_none_that_is_at_work() {
