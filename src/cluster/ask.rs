@@ -10,7 +10,7 @@ use scylla::serialize::row::SerializeRow;
 use scylla::statement::unprepared::Statement;
 
 use super::ClusterError;
-use super::fault::one_line;
+use super::fault::{is_about_level, one_line};
 
 /// Who is asked.
 #[derive(Clone)]
@@ -38,9 +38,12 @@ impl<'a> Ask<'a> {
     where
         R: for<'frame, 'metadata> DeserializeRow<'frame, 'metadata>,
     {
-        let failed = |error: &dyn std::error::Error| ClusterError::Query {
-            what: "reading the schema".into(),
-            message: one_line(&error.to_string()),
+        let failed = |error: &dyn std::error::Error| {
+            let mut message = one_line(&error.to_string());
+            if is_about_level(&message) {
+                message += ". Name another level: --consistency";
+            }
+            ClusterError::Query { what: "reading the schema".into(), message }
         };
         let mut asked = Statement::new(text);
         asked.set_load_balancing_policy(self.node.as_ref().map(|node| {

@@ -13,7 +13,7 @@ use crate::spec::Table;
 use crate::storage::Fault;
 
 use super::ClusterError;
-use super::fault::one_line;
+use super::fault::{is_about_level, one_line};
 use super::statements::{Preparer, equals};
 use super::values::{Value, Values};
 
@@ -97,6 +97,9 @@ pub(super) fn other_product(
 /// What a merge writes has a time of its own.
 const OWN_TIMES: &str = "writes with a time of their own (USING TIMESTAMP)";
 
+/// They are written at one consistency level, too.
+const OWN_LEVEL: &str = "writes at the consistency level of this run (--consistency)";
+
 /// Finds out whether the server takes what every merge writes: a delete with a time of its own, and an unlogged batch of
 /// such. Some guardrails are checked when a statement is prepared, some when it is carried out; so it is, with null keys:
 /// it is refused for those where nothing else is wrong with it, and nothing is ever written.
@@ -138,6 +141,7 @@ fn take(result: Result<(), ExecutionError>, what: &'static str) -> Result<(), Cl
     if !is_refused || says_null(message) {
         return Ok(());
     }
+    let what = if is_about_level(message) { OWN_LEVEL } else { what };
     Err(ClusterError::Forbidden { what, message: one_line(message) })
 }
 
@@ -148,6 +152,24 @@ fn says_null(message: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_level_that_is_not_allowed_is_told_from_times_that_are_not() {
+        let forbidden = |message: &str| {
+            let error = RequestAttemptError::DbError(DbError::Invalid, message.into());
+            match take(Err(ExecutionError::LastAttemptError(error)), OWN_TIMES) {
+                Err(ClusterError::Forbidden { what, .. }) => what,
+                other => panic!("{other:?}"),
+            }
+        };
+        let level =
+            "Guardrail write_consistency_levels violated: Provided values [QUORUM] are not allowed";
+        assert_eq!(forbidden(level), OWN_LEVEL);
+        assert_eq!(
+            forbidden("User provided timestamps (USING TIMESTAMP) is not allowed"),
+            OWN_TIMES
+        );
+    }
 
     #[test]
     fn servers_that_are_not_cassandra_have_a_name() {

@@ -112,7 +112,7 @@ fn db_kind(error: &DbError, message: &str) -> Fault {
         // Space for changes that wait for a consumer is used up (CASSANDRA-12148); the driver has no name for it.
         DbError::Other(CDC_WRITE_FAILURE) => Fault::Transient,
         DbError::Unauthorized => Fault::Fatal,
-        DbError::Invalid if is_gone(message) => Fault::Fatal,
+        DbError::Invalid if is_gone(message) || is_about_level(message) => Fault::Fatal,
         _ => Fault::Permanent,
     }
 }
@@ -128,6 +128,11 @@ fn is_dropped(error: &ExecutionError) -> bool {
         DbError::Invalid => message.starts_with(GONE[0]),
         _ => false,
     }
+}
+
+/// Whether a guardrail forbids the consistency level, at which every request is made.
+pub(super) fn is_about_level(message: &str) -> bool {
+    message.contains("consistency_levels violated")
 }
 
 /// Whether a table, a keyspace or a column is not there.
@@ -161,6 +166,8 @@ mod tests {
         check(DbError::Invalid, "Key may not be empty", Fault::Permanent);
         check(DbError::Invalid, "unconfigured table user_courses", Fault::Fatal);
         check(DbError::Invalid, "Keyspace 'k' does not exist", Fault::Fatal);
+        check(DbError::Invalid, "Guardrail read_consistency_levels violated: …", Fault::Fatal);
+        check(DbError::Invalid, "Guardrail column_value_size violated: …", Fault::Permanent);
         let oversized = "Rejected an oversized mutation (20/16) for keyspace: k. Top keys are: t.it does not exist (20)";
         check(DbError::Invalid, oversized, Fault::Permanent);
         check(DbError::ServerError, "Encountered an oversized mutation (20/16)", Fault::Permanent);
