@@ -18,16 +18,18 @@ use crate::storage::Reader;
 use super::probe::probe;
 use super::{Context, LargePermit, Window, drain};
 
-/// What a window should take of the time of the whole walk.
-const WINDOW: Duration = Duration::from_secs(1);
+/// What a window should take of the time of the whole walk: the more groups it has, the more of them meet in one request.
+const WINDOW: Duration = Duration::from_millis(2_500);
+/// Only so many groups are under way at once as end in this time, so that none takes longer from its first read to its last
+/// acknowledgement: while one window waits for its slowest request, the next keeps the cluster busy.
+const UNDER_WAY: Duration = Duration::from_secs(3);
+/// Windows that are under way at once, at most.
+const OVERLAP: usize = 4;
 /// Groups of a window, at least and at most.
 const FEWEST: usize = 64;
 const MOST: usize = 5_000;
 /// Groups of the first windows, and of those after an overload: nothing is known of what they take.
 const FIRST: usize = 256;
-/// So many windows have their groups under way at once: while one waits for its slowest request, the others keep the
-/// cluster busy.
-const OVERLAP: usize = 2;
 /// Windows that say how fast groups end.
 const REMEMBERED: usize = 6;
 
@@ -95,7 +97,7 @@ where
     let mut deferred = VecDeque::new();
     let mut kept_down = None;
     let mut sizes = Sizes::default();
-    let mut windows = JoinSet::new();
+    let mut windows: JoinSet<(Instant, usize, bool)> = JoinSet::new();
     // It ends with the walk.
     let mut beside = JoinSet::new();
     if context.pace.max_latency().is_some() {
@@ -103,12 +105,13 @@ where
         beside.spawn(probe(Arc::clone(storage), Arc::clone(pace), Arc::clone(probed)));
     }
     let (ends, mut ended) = mpsc::unbounded_channel();
-    let mut under_way = 0;
+    let (mut under_way, mut overlap) = (0, 0);
     let mut walked = Walked::Finished;
     let mut is_over = pin!(drain::is_over(stop.clone()));
     let start = |items: Vec<T>, large: Option<LargePermit>, windows: &mut JoinSet<_>| {
         let window = open(context);
         let (began, groups, mut large) = (Instant::now(), items.len(), large);
+        let is_large = large.is_some();
         let works = items.iter().map(|item| work(Arc::clone(&window), item.clone(), large.take()));
         let works: Vec<F> = works.collect();
         let ends = ends.clone();
@@ -120,7 +123,7 @@ where
             };
             window.run(works, on_end).await;
             window.end().await;
-            (began, groups)
+            (began, groups, is_large)
         });
         groups
     };
@@ -138,7 +141,7 @@ where
         }
         let size = sizes.next(context.pace.rate(), context.pace.overloads());
         let size = size.min(context.window.unwrap_or(MOST));
-        let has_room = under_way < OVERLAP * size;
+        let has_room = overlap < OVERLAP && (under_way == 0 || under_way + size <= sizes.most());
         tokio::select! {
             biased;
             Some((item, end)) = ended.recv(), if under_way > 0 => {
@@ -150,7 +153,10 @@ where
                 }
             }
             Some(window) = windows.join_next() => match window.map_err(|error| error.try_into_panic()) {
-                Ok((began, groups)) => sizes.ended(began, groups),
+                Ok((began, groups, is_large)) => {
+                    overlap -= usize::from(!is_large);
+                    sizes.ended(began, groups);
+                }
                 Err(Ok(panic)) => resume_unwind(panic),
                 // Nobody cancels these tasks.
                 Err(Err(error)) => resume_unwind(Box::new(error)),
@@ -167,6 +173,7 @@ where
                 under_way += start(deferred.pop_front().into_iter().collect(), Some(large), &mut windows);
             }
             () = context.pace.begin(size), if has_next && has_room => {
+                overlap += 1;
                 under_way += start(items.by_ref().take(size).collect(), None, &mut windows);
             }
         }
@@ -195,17 +202,21 @@ impl Sizes {
         if overloads != std::mem::replace(&mut self.overloads, overloads) {
             self.ended.clear();
         }
-        let size = self.per_second().map_or(FIRST, |per_second| {
-            ((per_second * WINDOW.as_secs_f64()) as usize).clamp(FEWEST, MOST)
-        });
+        let size = self.ending_in(WINDOW).map_or(FIRST, |groups| groups.clamp(FEWEST, MOST));
         // A tenth of a second, so that no second has more than it should.
         rate.map_or(size, |rate| size.min((rate / 10.0) as usize).max(1))
     }
 
-    /// Groups per second since the first of the windows that are remembered began.
-    fn per_second(&self) -> Option<f64> {
+    /// How many groups may be under way at once.
+    fn most(&self) -> usize {
+        self.ending_in(UNDER_WAY).unwrap_or(OVERLAP * FIRST)
+    }
+
+    /// How many groups end in some time, as far as the windows tell that are remembered.
+    fn ending_in(&self, time: Duration) -> Option<usize> {
         let began = self.ended.iter().map(|(began, _)| *began).min()?;
         let groups: usize = self.ended.iter().map(|(_, groups)| groups).sum();
-        Some(groups as f64 / began.elapsed().as_secs_f64().max(0.001))
+        let per_second = groups as f64 / began.elapsed().as_secs_f64().max(0.001);
+        Some((per_second * time.as_secs_f64()) as usize)
     }
 }

@@ -1,8 +1,8 @@
 //! What the lineage of accounts says of a group that is to be merged, and of one that is to be undone.
 
-use crate::model::{Group, TimestampUs};
+use crate::model::{AccountId, Group, TimestampUs};
 
-use super::{Lineage, Standing, Stay};
+use super::{Lineage, Standing};
 
 /// Why a pair is not merged.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,12 +51,22 @@ impl Lineage {
     /// for all of them, else it is the position of a pair.
     pub fn verdicts(&self, group: &Group) -> Vec<(Option<usize>, Verdict)> {
         let survivor = &*group.survivor.text();
-        if let Some(busy) = self.busy(survivor) {
-            return vec![(None, busy)];
+        if let Some(own) = self.busy(survivor) {
+            let of = |source: &AccountId| self.busy(&source.text());
+            // What another run is busy with comes before what a lost one left.
+            let pairs: Vec<_> = group.sources().map(of).collect();
+            let is_at_work = |busy: &Verdict| matches!(busy, Verdict::Busy { is_lost: false, .. });
+            if is_at_work(&own) || !pairs.iter().flatten().any(is_at_work) {
+                return vec![(None, own)];
+            }
+            let of_pair = |(at, of)| {
+                (Some(at), Option::filter(of, is_at_work).unwrap_or_else(|| own.clone()))
+            };
+            return pairs.into_iter().enumerate().map(of_pair).collect();
         }
         let (root, by) = self.root(survivor);
         let mut is_circle = false;
-        let of_pair = |(at, source): (usize, &crate::model::AccountId)| {
+        let of_pair = |(at, source): (usize, &AccountId)| {
             let source = source.text();
             let verdict = self.busy(&source).or_else(|| self.elsewhere(&source, root, by))?;
             is_circle |= matches!(verdict, Verdict::Cycle { .. });
@@ -100,10 +110,12 @@ impl Lineage {
     }
 
     fn busy(&self, account: &str) -> Option<Verdict> {
-        let is_busy = |stay: &&Stay| {
-            stay.overlaps && matches!(stay.standing, Standing::Busy | Standing::Lost)
+        let stands = |standing: Standing| {
+            let mut stays = self.stays(account).iter();
+            stays.find(|stay| stay.overlaps && stay.standing == standing)
         };
-        let stay = self.stays(account).iter().find(is_busy)?;
+        // What a lost run left may be accepted, what another is busy with may not.
+        let stay = stands(Standing::Busy).or_else(|| stands(Standing::Lost))?;
         Some(Verdict::Busy {
             account: account.to_owned(),
             run: stay.run.clone(),
@@ -295,6 +307,17 @@ mod tests {
         MemoryRegister::lose(&past.shared, "r1");
         past.says("b,x>c", &["b lost-run r1 b"]);
         past.step("r1", "a>b", Step::Undo, true).says("a>c", &[]).says("b>a", &[]);
+    }
+
+    #[test]
+    fn a_run_at_work_comes_before_one_that_is_lost() {
+        let mut past = Past::default();
+        past.step("r1", "a>b", Step::Merge, false);
+        MemoryRegister::lose(&past.shared, "r1");
+        past.step("r2", "a>c", Step::Merge, false).step("r3", "x>y", Step::Merge, false);
+        past.says("a>z", &["a busy r2 a"]);
+        past.says("x,y>b", &["x busy r3 x", "y busy r3 y"]).says("w>b", &["* lost-run r1 b"]);
+        past.says("w,x>b", &["w lost-run r1 b", "x busy r3 x"]);
     }
 
     /// E17: that an account came back and went again is not forgotten when the second run is undone.

@@ -255,7 +255,7 @@ impl Verification {
             (
                 "changed_since",
                 Verdict::ChangedSince,
-                "values written later, which is no difference",
+                "values written or deleted later, which is no difference",
                 |n| n.changed_since,
             ),
             (
@@ -296,7 +296,8 @@ impl Verification {
         let section = Section::new("Differences").about(about).with(examples(&self.examples));
         let left = say!(
             "what is left cannot be repaired from the journal: rows that were the survivor's own (it has only what the \
-             policies look at), values where the run left none, and rows of sources that are not what the run copied"
+             policies look at), values where the run left none, rows of sources that are not what the run copied, and \
+             all that is so old that its tombstones may be gone"
         );
         match self.differences > 0 && self.repair {
             true => section.with(Fact::new("Not repaired", left)),

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use bytes::Bytes;
 
 use crate::history::History;
-use crate::model::{Group, Row, TableIndex, TimedRow, TimestampUs};
+use crate::model::{ColumnIndex, Group, Row, TableIndex, TimedRow, TimestampUs};
 use crate::spec::Spec;
 
 use super::expected::Expected;
@@ -25,8 +25,10 @@ pub(super) struct Case {
     pub(super) sources: Vec<(usize, TimedRow)>,
     /// What is to be said of it.
     pub(super) findings: Vec<Finding>,
-    /// Whose undated values have been written again, or deleted, at the run's own times: what is there now is later.
-    pub(super) rewritten: BTreeSet<Option<usize>>,
+    /// Whose rows or columns have been written again, or deleted, at the run's own times: what is there now is later.
+    pub(super) rewritten: BTreeSet<(Option<usize>, Option<ColumnIndex>)>,
+    /// Whether something hides what was written again to the survivor's row.
+    is_hidden: bool,
 }
 
 impl Case {
@@ -36,7 +38,16 @@ impl Case {
         let key = history.key_of(&spec.tables[table], &group.survivor);
         let (survivor, sources, findings) = (None, Vec::new(), Vec::new());
         let history = Some(history);
-        Self { table, key, history, survivor, sources, findings, rewritten: BTreeSet::new() }
+        Self {
+            table,
+            key,
+            history,
+            survivor,
+            sources,
+            findings,
+            rewritten: BTreeSet::new(),
+            is_hidden: false,
+        }
     }
 
     /// A row of a source at a key of which the run says nothing.
@@ -51,7 +62,16 @@ impl Case {
         key[shape.account].clone_from(group.survivor.cell());
         let (history, survivor, findings) = (None, None, Vec::new());
         let sources = vec![source];
-        Self { table, key, history, survivor, sources, findings, rewritten: BTreeSet::new() }
+        Self {
+            table,
+            key,
+            history,
+            survivor,
+            sources,
+            findings,
+            rewritten: BTreeSet::new(),
+            is_hidden: false,
+        }
     }
 
     /// The key of a source's row.
@@ -78,10 +98,32 @@ impl Case {
             let before = self.before(*source);
             self.findings.extend(judge::source(table, (*source, before), t, row));
         }
-        let undated =
-            self.findings.iter_mut().filter(|finding| finding.verdict == Verdict::Undated);
-        for finding in undated.filter(|finding| self.rewritten.contains(&finding.source)) {
+        let differences =
+            self.findings.iter_mut().filter(|finding| finding.verdict.is_difference());
+        let is_rewritten = |finding: &&mut Finding| {
+            (finding.source.is_none() || finding.verdict == Verdict::Undated)
+                && self.rewritten.contains(&(finding.source, finding.column))
+        };
+        for finding in differences.filter(is_rewritten) {
+            self.is_hidden |= finding.source.is_none();
             finding.verdict = Verdict::ChangedSince;
+        }
+    }
+
+    /// Leaves what somebody wrote to the survivor's row later than the run: nothing of the run's own time wins over it.
+    pub(super) fn leave_later(&mut self, expected: &Expected) {
+        let left_at = |column: ColumnIndex| {
+            let kept = expected.columns.iter().find(|(own, _)| *own == column);
+            kept.and_then(|(_, kept)| kept.parts().into_iter().map(|(t, _)| t).max())
+        };
+        let of_survivor = self.findings.iter_mut().filter(|finding| finding.source.is_none());
+        for finding in of_survivor.filter(|finding| finding.verdict.is_difference()) {
+            let Some(column) = finding.column else { continue };
+            if finding.found_at.is_some() && finding.found_at > left_at(column) {
+                self.rewritten.insert((None, Some(column)));
+                self.is_hidden = true;
+                finding.verdict = Verdict::ChangedSince;
+            }
         }
     }
 
@@ -93,7 +135,9 @@ impl Case {
     /// Whether the survivor's row is all right, as far as it may be deleted from sources.
     pub(super) fn is_safe(&self) -> bool {
         let of_survivor = self.findings.iter().filter(|finding| finding.source.is_none());
-        self.history.is_some() && !of_survivor.into_iter().any(|f| f.verdict.is_difference())
+        self.history.is_some()
+            && !self.is_hidden
+            && !of_survivor.into_iter().any(|f| f.verdict.is_difference())
     }
 
     /// The first source that had the key.
@@ -117,7 +161,6 @@ impl Case {
                 && !self.findings.iter().any(|now| {
                     (now.source, now.column, &now.element)
                         == (finding.source, finding.column, &finding.element)
-                        && (now.verdict.is_difference() || finding.verdict == Verdict::Undated)
                 })
         };
         let is_repaired =

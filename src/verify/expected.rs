@@ -74,7 +74,32 @@ impl Expected {
     }
 }
 
+/// One thing that the run wrote.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Part {
+    /// The value of a column.
+    Cell(Bytes),
+    /// An element, with the value of a map's.
+    Element(Bytes, Cell),
+}
+
 impl Kept {
+    /// What the run wrote, with the time of each.
+    pub(super) fn parts(&self) -> Vec<(TimestampUs, Part)> {
+        match self {
+            Self::Null(_) | Self::AtLeast(_, None, _) => Vec::new(),
+            Self::Value(value, t) | Self::AtLeast(_, Some(value), t) => {
+                vec![(*t, Part::Cell(value.clone()))]
+            }
+            Self::Elements(_, elements) => {
+                let part = |Element { key, value, t }: &Element| {
+                    (*t, Part::Element(key.clone(), value.clone()))
+                };
+                elements.iter().map(part).collect()
+            }
+        }
+    }
+
     /// The value as a whole.
     pub(super) fn value(&self) -> Cell {
         match self {

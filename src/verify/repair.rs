@@ -1,8 +1,9 @@
 //! What is missing or worse, written again: journaled first, then written, then looked at once more.
 //!
-//! A repair is dated now, or just above what it has to win over if that is dated later. Nothing that was written
-//! later than by the run is touched; a source's row is deleted again, as of the merge's own time, only if
-//! all that is left of it is what the run copied, and only once the survivor's row is all right.
+//! A repair is dated as what it repairs was: it wins over nothing that somebody else wrote or deleted since, and what stays
+//! hidden by that is reported and left as it is. So long after the run that tombstones may be gone nothing is written, for it
+//! cannot be told any more whether somebody deleted it. A source's row is deleted again only if all that is left of it is
+//! what the run copied, and only where the survivor's row stands as the run left it.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -12,17 +13,16 @@ use bytes::Bytes;
 use crate::failpoint;
 use crate::journal::{Intent, Kind, State};
 use crate::merge::{self, Entry, Slice, Write};
-use crate::model::Collection;
-use crate::model::{Change, ColumnIndex, Mutation, TimestampUs};
+use crate::model::{Cell, Change, ColumnIndex, Mutation, Row, TimestampUs};
 use crate::register::Step;
 use crate::spec::Table;
 use crate::storage::Writer;
 
 use super::VerifyError;
 use super::case::Case;
-use super::expected::{Element, joined};
+use super::expected::{Expected, Kept, Part};
 use super::group::Check;
-use super::judge::{self, Finding, Value, Verdict};
+use super::judge::{self, Finding, Verdict};
 
 /// One row to be written again.
 struct Mend {
@@ -32,23 +32,22 @@ struct Mend {
     changes: Vec<Change>,
 }
 
+/// A value that the run wrote, with its write time.
+type Lost = (TimestampUs, ColumnIndex, Part);
+
 impl<S: Writer> Check<'_, S> {
     /// Repairs what can be; each case is read and judged once more.
     pub(super) async fn mend(&mut self, mut cases: Vec<Case>) -> Result<Vec<Case>, VerifyError> {
-        let now = self.window.as_of.now().max(self.window.as_of.start());
         let mut survivors = Vec::new();
         for case in &mut cases {
-            survivors.extend(self.of_survivor(case, now));
-            let undated = self.undated(case);
-            case.rewritten.extend(undated.first().map(|_| None));
-            survivors.extend(undated);
+            survivors.extend(self.of_survivor(case));
         }
         let mut cases = self.write_again(cases, survivors).await?;
         let mut sources = Vec::new();
         for case in &mut cases {
             let mends: Vec<Mend> = self.of_sources(case).collect();
             let deleted = mends.iter().flat_map(|mend| &mend.entry.sources);
-            case.rewritten.extend(deleted.map(|(source, _)| Some(*source)));
+            case.rewritten.extend(deleted.map(|(source, _)| (Some(*source), None)));
             sources.extend(mends);
         }
         self.write_again(cases, sources).await
@@ -98,37 +97,67 @@ impl<S: Writer> Check<'_, S> {
         Ok(self.window.begin(self.group, Step::After).await?)
     }
 
-    /// What is to be written to the survivor's row.
-    fn of_survivor(&self, case: &Case, now: TimestampUs) -> Option<Mend> {
+    /// What is to be written to the survivor's row, each part at the time that the run gave it.
+    fn of_survivor(&self, case: &mut Case) -> Vec<Mend> {
         let spec = &self.window.spec;
         let table = &spec.tables[case.table];
-        let expected = case.expected(spec, self.group)?;
-        let source = case.first_source();
-        let Some(found) = &case.survivor else {
-            if !expected.is_copy {
-                return None;
+        let Some(expected) = case.expected(spec, self.group) else { return Vec::new() };
+        let is_missing = case.survivor.is_none();
+        if is_missing && !expected.is_copy {
+            return Vec::new();
+        }
+        case.leave_later(&expected);
+        let mut by_time: BTreeMap<TimestampUs, Vec<(ColumnIndex, Part)>> = BTreeMap::new();
+        let forgotten = self.window.as_of.forgotten();
+        for (t, column, part) in lost(&expected, case).into_iter().filter(|(t, ..)| *t > forgotten)
+        {
+            case.rewritten.insert((None, Some(column)));
+            by_time.entry(t).or_default().push((column, part));
+        }
+        let merged = case.history.as_ref().filter(|history| history.entry.is_some());
+        let began = merged.map(|history| history.t).or_else(|| by_time.keys().next().copied());
+        if is_missing && let Some(began) = began.filter(|began| *began > forgotten) {
+            case.rewritten.insert((None, None));
+            by_time.entry(began).or_default();
+        }
+        let mends = by_time.into_iter().map(|(t, parts)| {
+            let begins = is_missing && Some(t) == began;
+            self.mend_of(case, t, whole(table, parts), begins)
+        });
+        mends.collect()
+    }
+
+    /// What is written at one time; it may begin the row anew.
+    fn mend_of(
+        &self,
+        case: &Case,
+        t: TimestampUs,
+        Values { set, elements }: Values,
+        begins: bool,
+    ) -> Mend {
+        let table = &self.window.spec.tables[case.table];
+        let key = || case.key.clone();
+        let mut bare: Vec<Cell> = key().into_iter().map(Some).collect();
+        bare.resize(table.columns.len(), None);
+        if begins {
+            let mut row = Row { cells: bare };
+            for (column, value) in set.into_iter().chain(elements) {
+                row.cells[column] = Some(value);
             }
-            let row = expected.row(table);
+            let source = case.first_source();
             let mut copied = row.clone();
             copied.cells[table.account] = Some(self.group.pairs[source].from.cell().clone());
-            let write = Write::Copy { set: Vec::new() };
-            let entry =
-                Entry { table: case.table, target: None, sources: vec![(source, copied)], write };
+            let (sources, write) = (vec![(source, copied)], Write::Copy { set: Vec::new() });
+            let entry = Entry { table: case.table, target: None, sources, write };
             let lists: Vec<_> = table.set_lists(&case.key, &row).collect();
             let changes = [Change::Insert { row }].into_iter().chain(lists).collect();
-            return Some(Mend { t: now, entry, changes });
-        };
-        let Values { set, elements, t } = values(table, &case.findings, now);
-        if set.is_empty() && elements.is_empty() {
-            return None;
+            return Mend { t, entry, changes };
         }
-        let key = || case.key.clone();
         let all = set.iter().chain(&elements).cloned().collect();
-        let mut changes = Vec::new();
         let (lists, set): (Vec<_>, Vec<_>) =
             set.into_iter().partition(|(column, _)| table.columns[*column].cql_type.is_list());
         let set_list = |(column, value)| Change::set_list(key(), column, value);
-        changes.extend(lists.into_iter().map(set_list));
+        let mut changes: Vec<Change> = lists.into_iter().map(set_list).collect();
         if !set.is_empty() {
             let set = set.into_iter().map(|(column, value)| (column, Some(value))).collect();
             changes.push(Change::Update { key: key(), set });
@@ -138,42 +167,17 @@ impl<S: Writer> Check<'_, S> {
             column,
             elements,
         }));
-        let mut target = found.row.clone();
+        let mut target = case.survivor.as_ref().map_or(Row { cells: bare }, |row| row.row.clone());
         target.cells.truncate(table.slim_len);
         let write = Write::Update { set: all };
         let entry = Entry { table: case.table, target: Some(target), sources: Vec::new(), write };
-        Some(Mend { t, entry, changes })
-    }
-
-    /// What is undated, at the times of the run: that cannot win over anything that was written later.
-    fn undated(&self, case: &Case) -> Vec<Mend> {
-        let table = &self.window.spec.tables[case.table];
-        let Some(found) = &case.survivor else { return Vec::new() };
-        let mut target = found.row.clone();
-        target.cells.truncate(table.slim_len);
-        let undated = case.findings.iter().filter(|finding| finding.verdict == Verdict::Undated);
-        let mends = undated.filter_map(|finding| {
-            let (column, t) = (finding.column?, finding.left_at?);
-            let collection = table.columns[column].cql_type.collection()?;
-            let Value::Element(value) = &finding.expected else { return None };
-            let key = finding.element.clone()?;
-            let elements = joined(collection, &[Element { key, value: value.clone(), t }]);
-            let write = Write::Update { set: vec![(column, elements.clone())] };
-            let (target, sources) = (Some(target.clone()), Vec::new());
-            let key = case.key.clone();
-            Some(Mend {
-                t,
-                entry: Entry { table: case.table, target, sources, write },
-                changes: vec![Change::AddElements { key, column, elements }],
-            })
-        });
-        mends.collect()
+        Mend { t, entry, changes }
     }
 
     /// The sources' rows that are to be deleted again.
     fn of_sources<'c>(&self, case: &'c Case) -> impl Iterator<Item = Mend> + use<'c, S> {
         let (t, spec) = (self.t, std::sync::Arc::clone(&self.window.spec));
-        let safe = case.is_safe();
+        let safe = case.is_safe() && t > self.window.as_of.forgotten();
         case.sources.iter().filter_map(move |(source, row)| {
             let table = &spec.tables[case.table];
             let is_old = case.findings.iter().any(|finding| {
@@ -196,44 +200,52 @@ impl<S: Writer> Check<'_, S> {
     }
 }
 
-/// Values to be written again.
+/// What is written to a row at one time.
 struct Values {
     /// Of columns that are written as a whole.
     set: Vec<(ColumnIndex, Bytes)>,
     /// Of maps and sets that are not frozen: what is added.
     elements: Vec<(ColumnIndex, Bytes)>,
-    /// When they are dated.
-    t: TimestampUs,
 }
 
-/// The values that are missing, worse or different in the survivor's row.
-fn values(table: &Table, findings: &[Finding], now: TimestampUs) -> Values {
-    let mut values = Values { set: Vec::new(), elements: Vec::new(), t: now };
-    let mut single: Vec<(ColumnIndex, Collection, Vec<Element>)> = Vec::new();
-    let differences = findings
-        .iter()
-        .filter(|finding| finding.verdict.is_difference() && finding.verdict != Verdict::Undated);
-    for finding in differences.filter(|finding| finding.source.is_none()) {
-        let Some(column) = finding.column else { continue };
-        let collection = table.columns[column].cql_type.collection();
-        match (&finding.expected, &finding.element, collection) {
-            (Value::Cell(value), None, Some(_)) => values.elements.push((column, value.clone())),
-            (Value::Cell(value), None, None) => values.set.push((column, value.clone())),
-            (Value::Element(value), Some(key), Some(collection)) => {
-                let element = Element { key: key.clone(), value: value.clone(), t: now };
-                match single.iter_mut().find(|(known, ..)| *known == column) {
-                    Some((.., elements)) => elements.push(element),
-                    None => single.push((column, collection, vec![element])),
-                }
-            }
-            // Something is there where the run left nothing; it is not ours to delete.
-            _ => continue,
-        }
-        values.t = finding.found_at.map_or(values.t, |at| values.t.max(at + 1));
+/// What the run wrote of a row and is not there: all of it, or the values that are missing, worse or different.
+fn lost(expected: &Expected, case: &Case) -> Vec<Lost> {
+    let parts_of = |(column, kept): &(ColumnIndex, Kept)| {
+        let column = *column;
+        kept.parts().into_iter().map(move |(t, part)| (t, column, part))
+    };
+    if case.survivor.is_none() {
+        return expected.columns.iter().flat_map(parts_of).collect();
     }
-    let joined = single
-        .into_iter()
-        .map(|(column, collection, elements)| (column, joined(collection, &elements)));
-    values.elements.extend(joined);
+    let differences = case.findings.iter().filter(|finding| finding.verdict.is_difference());
+    let of_finding = differences.filter(|finding| finding.source.is_none()).flat_map(|finding| {
+        let kept = expected.columns.iter().filter(|(column, _)| Some(*column) == finding.column);
+        let parts = kept.flat_map(parts_of).filter(|(_, _, part)| match (part, &finding.element) {
+            (Part::Element(key, _), Some(sought)) => key == sought,
+            _ => true,
+        });
+        // Of two values of one time the server takes the one that is larger.
+        parts.map(|(t, column, part)| {
+            (finding.found_at.map_or(t, |at| t.max(at.saturating_add(1))), column, part)
+        })
+    });
+    of_finding.collect()
+}
+
+/// The elements of each map or set as one value.
+fn whole(table: &Table, parts: Vec<(ColumnIndex, Part)>) -> Values {
+    let mut values = Values { set: Vec::new(), elements: Vec::new() };
+    let mut single: BTreeMap<ColumnIndex, Vec<(Bytes, Cell)>> = BTreeMap::new();
+    for (column, part) in parts {
+        match part {
+            Part::Cell(value) => values.set.push((column, value)),
+            Part::Element(key, value) => single.entry(column).or_default().push((key, value)),
+        }
+    }
+    values.elements.extend(single.into_iter().filter_map(|(column, elements)| {
+        let collection = table.columns[column].cql_type.collection()?;
+        let elements = elements.iter().map(|(key, value)| (key, value.as_ref()));
+        Some((column, collection.join(elements)))
+    }));
     values
 }

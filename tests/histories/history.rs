@@ -218,6 +218,11 @@ impl Played {
         oracle.came_back(&seen, since);
         if self.undone_since.contains_key(&run) {
             oracle.was_given_back(&seen, self.begun[run]);
+            for (group, state) in self.runs.runs[run].plan.groups().zip(self.runs.states(run)) {
+                if state == Some(State::Undone) {
+                    oracle.has_no_copies(&seen, &group.survivor.to_string());
+                }
+            }
         }
     }
 
@@ -234,8 +239,6 @@ impl Played {
         // An undo is as of the moment at which it was decided.
         let since = match command {
             Command::Undo(_) => *self.undone_since.entry(run).or_insert(since),
-            // It writes again what is missing, by whatever that was deleted: a delete has no time that could be read.
-            Command::Repair => 0,
             _ => since,
         };
         // Two that do not know of each other are kept apart by nobody.
@@ -265,17 +268,27 @@ impl Played {
         }
     }
 
-    /// Runs that do not know of each other are undone in the right order by their operators, or rows are lost.
+    /// Runs that do not know of each other are undone in the right order by their operators, and an earlier one is not gone
+    /// on with while a later one stands half merged, or rows are lost.
     fn is_out_of_order(&self, run: usize, command: Command) -> bool {
+        if self.runs.is_registered() {
+            return false;
+        }
+        let is_half = |run: usize| {
+            let states = self.runs.states(run);
+            states.contains(&Some(State::Intended))
+        };
         let has_begun = |run: usize| {
             let states = self.runs.states(run);
             states.iter().any(|state| !matches!(state, None | Some(State::Undone)))
         };
-        if self.undone_since.contains_key(&run) {
-            return false; // it was begun before them
-        }
         let mut later = run + 1..self.runs.runs.len();
-        matches!(command, Command::Undo(_)) && !self.runs.is_registered() && later.any(has_begun)
+        match command {
+            // Else it was begun before them.
+            Command::Undo(_) => !self.undone_since.contains_key(&run) && later.any(has_begun),
+            Command::Resume => later.any(is_half),
+            _ => false,
+        }
     }
 
     /// What was sent long ago arrives. Before its run looks again, what it brings stands rightly.
@@ -569,8 +582,6 @@ pub fn history() -> impl Strategy<Value = (Setting, Vec<Step>)> {
                     before = Some(pairs);
                     steps.push(step);
                 }
-                // A repair that does not know what became of a copy writes it again.
-                Goes(_, Command::Repair, ..) if !setting.is_registered => {}
                 Goes(run, command, fate, during) => {
                     steps.push(Goes(of(run), command, fate, during));
                 }

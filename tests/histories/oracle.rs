@@ -220,6 +220,18 @@ impl Oracle {
         }
     }
 
+    /// A merge into this account is undone: what it held only as a copy is not its row any more.
+    pub fn has_no_copies(&mut self, seen: &Seen, survivor: &str) {
+        let standing = standing(seen);
+        let stands_elsewhere = |row: usize| {
+            self.written.iter().any(|written| {
+                written.row == row && standing.contains_key(&(written.place, written.value.clone()))
+            })
+        };
+        self.rows
+            .retain(|at, row| at.0 != survivor || seen.contains_key(at) || !stands_elsewhere(*row));
+    }
+
     /// What is wrong in the end; `person` says who an account belongs to by now.
     pub fn judge(
         &self,

@@ -119,9 +119,19 @@ impl Frame {
             OVERLOADED | INVALID | UNPREPARED => {}
             other => panic!("no error {other:#x} here"),
         }
+        Self::answer(stream, ERROR, &body)
+    }
+
+    /// The answer to `stream` that a write was done.
+    pub(crate) fn done(stream: i16) -> Self {
+        const VOID: i32 = 1;
+        Self::answer(stream, RESULT, &VOID.to_be_bytes())
+    }
+
+    fn answer(stream: i16, opcode: u8, body: &[u8]) -> Self {
         let mut frame = vec![0x84, 0];
         frame.extend(stream.to_be_bytes());
-        frame.push(ERROR);
+        frame.push(opcode);
         frame.extend((body.len() as u32).to_be_bytes());
         frame.extend(body);
         Self(frame)
@@ -167,6 +177,11 @@ impl Statement {
 
     pub(crate) fn is(&self, word: &str) -> bool {
         self.query.trim_start().get(..word.len()).is_some_and(|w| w.eq_ignore_ascii_case(word))
+    }
+
+    /// Whether it writes to a partition whose key is this text.
+    pub(crate) fn writes_to(&self, key: &str) -> bool {
+        !self.is("SELECT") && self.partition == [Some(key.as_bytes().to_vec())]
     }
 
     pub(crate) fn binds(&self, text: &str) -> bool {

@@ -28,6 +28,8 @@ pub(crate) enum Fate {
     Lose,
     /// The connection is cut before the server sees it.
     Cut,
+    /// It never reaches the server; the client is told that it was done: a write that is acknowledged, and lost.
+    Swallow,
 }
 
 /// A request on a test's tables that has been seen.
@@ -220,6 +222,7 @@ fn request(
         }
         Fate::Refuse(code) => answers.send(Frame::error(stream, code)).is_ok(),
         Fate::Cut => false,
+        Fate::Swallow => answers.send(Frame::done(stream)).is_ok(),
         Fate::Delay(delay) => {
             let requests = requests.clone();
             tokio::spawn(async move {

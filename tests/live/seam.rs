@@ -71,10 +71,10 @@ struct Script<'a> {
 }
 
 impl<'a> Script<'a> {
-    /// A script of this number, on accounts of their own each time that it is played.
-    fn new(spec: &'a Spec, number: u64, time: usize) -> Self {
-        let accounts = ["a", "b"].map(|name| AccountId::new(format!("{name}{number}-{time}")));
-        let batch = bytes(&format!("batch{number}-{time}"));
+    /// A script of this number, on accounts of its own.
+    fn new(spec: &'a Spec, number: u64) -> Self {
+        let accounts = ["a", "b"].map(|name| AccountId::new(format!("{name}{number}")));
+        let batch = bytes(&format!("batch{number}"));
         Self { spec, random: Random::new(number), accounts: accounts.into(), batch }
     }
 
@@ -193,8 +193,14 @@ impl<'a> Script<'a> {
     }
 }
 
-/// Everything that can be read of a script's rows, by the request that read it.
-async fn seen<R: Reader>(store: &R, script: &Script<'_>) -> BTreeMap<String, String> {
+/// Everything that can be read of a script's rows, by the request that read it. Where rows have expired, a row of which
+/// nothing is left that was asked for may be in Cassandra's answer or not: it skips other cells that are older than a
+/// row's liveness, but only those that lie in one file or memtable with it.
+async fn seen<R: Reader>(
+    store: &R,
+    script: &Script<'_>,
+    have_expired: bool,
+) -> BTreeMap<String, String> {
     let mut seen = BTreeMap::new();
     let mut note = |request: String, answer: &dyn Debug| {
         seen.insert(request, format!("{answer:?}"));
@@ -213,6 +219,10 @@ async fn seen<R: Reader>(store: &R, script: &Script<'_>) -> BTreeMap<String, Str
                 if after.is_none() {
                     break;
                 }
+            }
+            if have_expired && width == Width::Slim {
+                let key_len = script.spec.tables[CONTENT].key_len;
+                rows.retain(|row| row.cells[key_len..].iter().any(Option::is_some));
             }
             note(format!("page {account} {width:?}"), &rows);
         }
@@ -261,8 +271,8 @@ fn the_fake_is_like_cassandra() {
     let world = world("seam");
     let (store, spec) = runtime().block_on(store(&world));
     let fake = MemoryStorage::new(Arc::clone(&spec));
-    let play = async |number, time| {
-        let mut script = Script::new(&spec, number, time);
+    let play = async |number| {
+        let mut script = Script::new(&spec, number);
         let (mut done, mut expires) = (Vec::new(), false);
         for _ in 0..BATCHES {
             let batch = script.batch();
@@ -273,13 +283,13 @@ fn the_fake_is_like_cassandra() {
                 .unwrap_or_else(|error| panic!("{batch:?}: {error}"));
             expires |= batch.mutations.iter().any(|m| matches!(m.change, Change::ExpireRow { .. }));
             done.push(batch);
-            let fakes = seen(&fake, &script).await;
+            let fakes = seen(&fake, &script, expires).await;
             // What expires does so in Cassandra within two seconds, in the fake at once.
             let deadline = Instant::now() + Duration::from_secs(if expires { 10 } else { 0 });
-            let mut expected = seen(&store, &script).await;
+            let mut expected = seen(&store, &script, expires).await;
             while expected != fakes && Instant::now() < deadline {
                 tokio::time::sleep(Duration::from_millis(100)).await;
-                expected = seen(&store, &script).await;
+                expected = seen(&store, &script, expires).await;
             }
             if expected != fakes {
                 let changes = done.iter().flat_map(|batch| &batch.mutations);
@@ -291,19 +301,11 @@ fn the_fake_is_like_cassandra() {
                 });
                 let differ = differ.collect::<Vec<_>>().join("\n");
                 let changes = changes.join("\n");
-                return Err(format!("after script {number}:\n{changes}\nthese differ:\n{differ}"));
+                panic!("after script {number}:\n{changes}\nthese differ:\n{differ}");
             }
         }
-        Ok(())
     };
-    let run = async |number| {
-        // Where it writes tables to disk between two changes of a row, Cassandra passes over other cells of a row whose own
-        // liveness has expired. It does so seldom, and what differs otherwise differs again.
-        if play(number, 1).await.is_err() {
-            play(number, 2).await.unwrap_or_else(|differs| panic!("{differs}"));
-        }
-    };
-    runtime().block_on(stream::iter(0..SCRIPTS).for_each_concurrent(16, run));
+    runtime().block_on(stream::iter(0..SCRIPTS).for_each_concurrent(16, play));
     let rows = fake.dump(CONTENT).len() + fake.dump(ENROLMENTS).len();
     assert!(rows > SCRIPTS as usize, "only {rows} rows are left to compare");
     let (fakes, keys) = runtime().block_on(async { (keys(&fake).await, keys(&store).await) });

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::data::{self, Data, columns};
 use crate::frames::INVALID;
 use crate::kafka;
-use crate::model::{self, Columns, Line, Outcome};
+use crate::model::{self, Line, Outcome};
 use crate::process::{Call, read_json};
 use crate::proxy::{Fate, Proxy};
 use crate::stops::wait_until;
@@ -91,6 +91,17 @@ impl Applied {
         format!("batchid = 'b{}' AND userid = 'to-{n}'", n % 7)
     }
 
+    /// Merges, and loses what it writes to the survivors' content, though it is acknowledged.
+    fn losing(name: &str, pairs: usize) -> Self {
+        let applied = Self::loaded(name, pairs);
+        let proxy = Proxy::with(&applied.world.addresses.hosts, |request, _| {
+            let is_lost = |n| request.statements.iter().any(|s| s.writes_to(&format!("to-{n}")));
+            if (0..100).any(is_lost) { Fate::Swallow } else { Fate::Pass }
+        });
+        applied.apply().with("--hosts", &proxy.hosts).run().exits(0);
+        applied
+    }
+
     /// A hundred differences: rows deleted, statuses lowered.
     fn plant(&self) -> BTreeSet<(String, String, String, String)> {
         let mut planted = BTreeSet::new();
@@ -132,7 +143,7 @@ fn of(record: &Record) -> (String, String, String, String) {
 }
 
 #[test]
-fn a_hundred_differences_are_found_and_repaired() {
+fn a_hundred_differences_are_found_and_what_somebody_did_stays() {
     let applied = Applied::new("verify", 80);
     let clean = applied.verify().run().exits(0).json();
     assert_eq!((&clean["differences"], &clean["groups"]["compared"]), (&json!(0), &json!(80)));
@@ -158,25 +169,38 @@ fn a_hundred_differences_are_found_and_repaired() {
     let text = applied.verify().without("--json").run().exits(4).stdout;
     assert!(text.contains("100 DIFFERENCES") && text.contains("--repair"), "{text}");
 
+    // All of it was done since the run, by whoever deletes rows and lowers statuses.
+    let before = applied.world.dump();
     let repaired = applied.verify().flag("--repair").run().exits(0).json();
-    assert_eq!(found(&repaired, "repaired"), 100, "{repaired:#}");
-    assert_eq!((&repaired["differences"], &repaired["events"]), (&json!(0), &json!(70)));
-    let mut expected = applied.expected.tables.clone();
-    for n in 70..80 {
-        let (to, batch) = (format!("to-{n}"), format!("b{}", n % 7));
-        let key = (to.clone(), "own".to_owned(), batch.clone(), "k".to_owned());
-        set(&mut expected.content_consumption, &key, "grade", json!("B"));
-        let map = json!({ "do_1": 1, "do_2": 2, "do_3": 3 });
-        set(&mut expected.user_courses, &(batch.clone(), to.clone()), "contentstatus", map);
-        set(&mut expected.user_courses, &(batch, to), "progress", json!(9));
-    }
-    applied.world.assert_tables(&expected);
-    let after = applied.verify().run().exits(0).json();
-    assert_eq!((&after["differences"], found(&after, "repaired")), (&json!(0), 0));
+    assert_eq!((&repaired["differences"], found(&repaired, "repaired")), (&json!(0), 0));
+    assert_eq!(found(&repaired, "changed_since"), 120, "{repaired:#}");
+    applied.world.assert_tables(&before);
 }
 
-fn set<K: Ord>(rows: &mut BTreeMap<K, Columns>, key: &K, column: &str, value: Value) {
-    rows.get_mut(key).expect("it is there").insert(column.to_owned(), value);
+#[test]
+fn what_was_lost_is_repaired_as_of_then() {
+    let applied = Applied::losing("verify_lost", 20);
+    // A learner goes on with one of them meanwhile, and deletes another.
+    let (on, away) = (applied.content(3, "both"), applied.content(4, "own"));
+    applied.world.cql(&format!("UPDATE content_consumption SET status = 1 WHERE {on}"));
+    applied.world.cql(&format!("DELETE FROM content_consumption WHERE {away}"));
+    let finished = applied.verify().run().exits(4);
+    assert_eq!(finished.json()["differences"], 40, "{finished}");
+
+    let repaired = applied.verify().flag("--repair").run().exits(0).json();
+    assert_eq!((&repaired["differences"], found(&repaired, "repaired")), (&json!(0), 38));
+    assert_eq!((found(&repaired, "changed_since"), &repaired["events"]), (2, &json!(20)));
+    let mut expected = applied.expected.tables.clone();
+    let content = &mut expected.content_consumption;
+    let key = |n: usize, content: &str| {
+        (format!("to-{n}"), content.to_owned(), format!("b{}", n % 7), "k".to_owned())
+    };
+    let both = content.get_mut(&key(3, "both")).expect("it is there");
+    both.insert("status".to_owned(), json!(1));
+    content.remove(&key(4, "own")).expect("it is there");
+    applied.world.assert_tables(&expected);
+    // What nobody has touched is taken back whole.
+    applied.world.over("undo", &applied.run).run().exits(4);
 }
 
 /// Values are decoded, ids and keys can be used as they are.
@@ -301,9 +325,7 @@ fn groups_that_cannot_be_read_fail_and_have_another_turn() {
 /// A repair that is killed after its writes announces with the next.
 #[test]
 fn a_killed_repair_is_finished_by_the_next() {
-    let applied = Applied::new("verify_repair_killed", 3);
-    let key = applied.content(1, "own");
-    applied.world.cql(&format!("DELETE FROM content_consumption WHERE {key}"));
+    let applied = Applied::losing("verify_repair_killed", 1);
     let messages = || kafka::consume(&applied.world.addresses.brokers, &applied.world.topic).len();
     let before = messages();
     let repair = || applied.verify().flag("--repair");

@@ -194,6 +194,8 @@ fn a_list_that_is_gone_is_found_and_repaired_once() {
     let key = ["b1", "new"].map(|part| bytes::Bytes::copy_from_slice(part.as_bytes())).to_vec();
     let gone = Change::Update { key, set: vec![(column, None)] };
     context.storage.apply(ENROLMENTS, now_us(), &gone);
+    // Nobody has deleted it: it was lost.
+    context.storage.compact();
     let found = verified(&context, Options { repair: false, restart: true }, &diff(&folder));
     assert_eq!(found.counts.differences(), 1);
     verified(&context, Options { repair: true, restart: true }, &diff(&folder));

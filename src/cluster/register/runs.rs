@@ -43,13 +43,15 @@ fn run(row: Row) -> Run {
 }
 
 impl RegisterReader {
-    /// All runs of the keyspace, in the order of their ids, which is that of their beginning.
+    /// All runs of the keyspace, in the order in which they began (ids say it to the second only).
     ///
     /// # Errors
     /// The register cannot be read.
     pub(crate) async fn runs(&self) -> Result<Vec<Run>, StorageError> {
         let rows: Vec<Row> = self.ask("reading the runs of", &self.runs, (&*self.merged,)).await?;
-        Ok(rows.into_iter().map(run).collect())
+        let mut runs: Vec<Run> = rows.into_iter().map(run).collect();
+        runs.sort_by(|one, other| (one.began, &one.id).cmp(&(other.began, &other.id)));
+        Ok(runs)
     }
 
     pub(super) async fn run_of(&self, id: &str) -> Result<Option<Run>, StorageError> {

@@ -13,7 +13,7 @@ use Command::{Repair, Resume, Undo};
 use Fate::{Ends, Killed, Refused, Stopped};
 use Landing::{Done, Late, Lost};
 use Share::All;
-use Step::{Applies, Arrives, Does, Goes, GoesOn};
+use Step::{Applies, Arrives, Does, Goes, GoesOn, Loses};
 
 const KEY: Place = (PROGRESS, "k1");
 const SEAT: Place = (SEATS, "r");
@@ -363,6 +363,41 @@ fn a5_a_repair_leaves_what_was_merged_on() {
             Does(Writes("c", KEY, Some(false))),
             Goes(0, Repair, fate, None),
         ])
+    };
+    always(true, steps, KILLS);
+}
+
+/// A row that was deleted since, and another that came to its source while a repair was looking.
+#[test]
+fn a_repair_hides_nothing_that_was_written_since() {
+    let steps = |at| {
+        vec![
+            Does(Writes("b", SEAT, None)),
+            applies(&[("b", "a")], Ends),
+            Does(Deletes("a", SEAT)),
+            Goes(0, Repair, Ends, Some((at, Writes("b", SEAT, None)))),
+        ]
+    };
+    let mut ends = at_each(Setting::new(true, 1), steps);
+    // A repair that is over before that happens writes nothing either.
+    ends.retain(|end| end.acts == 3);
+    assert!(!ends.is_empty() && ends.iter().all(|end| end.note("a", SEAT) == Some("n2")));
+}
+
+/// Nothing is begun on an account whose merge is being undone, also where a lost run has named it before.
+#[test]
+fn a_lost_run_hides_none_that_is_at_work() {
+    let steps = |fate| {
+        vec![
+            Does(Writes("b", KEY, None)),
+            applies(&[("b", "a")], Stopped(0)),
+            Loses(0),
+            Does(Writes("a", KEY, None)),
+            applies(&[("a", "c")], Ends),
+            GoesOn,
+            Goes(1, Undo(All), fate, None),
+            applies(&[("b", "a")], Ends),
+        ]
     };
     always(true, steps, KILLS);
 }
