@@ -300,7 +300,7 @@ fn a_run_is_controlled_from_another_terminal() {
     running.kill();
     running.wait().was_killed();
     assert!(run.join("control.sock").exists());
-    nobody(control(&run, &["pause"]));
+    nobody(control(&run, &["pause"])).names("was killed").names("tributary resume");
     let running = world.resume(&run).start();
     assert_eq!(status(&run)["command"], "resume");
     wait_until("groups are merged", || status(&run)["phase"] == "merging");
@@ -310,7 +310,8 @@ fn a_run_is_controlled_from_another_terminal() {
     let left = groups(&finished.json());
     assert!(left.left > 0 && left.failed == 0, "{finished}");
     assert!(!run.join("control.sock").exists());
-    nobody(control(&run, &["status"]));
+    let ended = nobody(control(&run, &["status"]));
+    ended.names("resume ended at").names(", interrupted. To go on:");
     assert_eq!(read_json(&run.join("run.json"))["settings"]["rate"], 2.0);
 
     // Verifications and undos can be held as well.

@@ -27,8 +27,8 @@ user_courses                 0            0              0         0
 Found in             number  what
 content_consumption      60  rows that are not there (row-missing)
 content_consumption      43  values worse than the run left them (value-worse)
-content_consumption      31  values written later, which is no difference
-                             (changed-since)
+content_consumption      31  values written or deleted later, which is no
+                             difference (changed-since)
 content_consumption       2  rows of sources written later, which is no
                              difference (changed-since)
 content_consumption       7  differences that were repaired (repaired)
