@@ -182,8 +182,15 @@ fn merge(
     spec_path: Option<String>,
     layers: &Layers,
 ) -> Result<MergeSettings, SettingsError> {
+    let cluster = cluster(layers)?;
+    if let (None, Some(column)) = (&cluster.register, spec.sum()) {
+        return Err(SettingsError::new(format!(
+            "--no-register: {column} is added up, and what another run has counted already only the register tells: leave \
+             it out, or use another policy"
+        )));
+    }
     Ok(MergeSettings {
-        cluster: cluster(layers)?,
+        cluster,
         events: events(&spec, Silence::Refused, layers)?,
         spec,
         spec_path,

@@ -276,6 +276,11 @@ impl Table {
         self.survivorship.iter().find(|rule| rule.column == column)?.of_entries()
     }
 
+    /// The columns in which values of several accounts are added up.
+    pub(crate) fn sums(&self) -> impl Iterator<Item = ColumnIndex> {
+        self.survivorship.iter().filter(|rule| rule.policy.adds()).map(|rule| rule.column)
+    }
+
     /// The columns that are lists and not frozen.
     pub(crate) fn lists(&self) -> impl Iterator<Item = ColumnIndex> {
         let columns = self.columns.iter().enumerate();
