@@ -300,7 +300,7 @@ impl Played {
 
     /// Everything is ended as it is advised; what is wrong then.
     pub async fn end(&mut self) -> Vec<String> {
-        let (mut is_anew, mut is_counted_on, mut may_count_twice) = (false, false, false);
+        let (mut is_anew, mut is_counted_on, mut has_stayed) = (false, false, false);
         // It stays with a source, until another run takes it for what that has.
         let stays = |why: &String| why.contains("something that is added up");
         // The rest of a total is with the application then, and both numbers are in the list.
@@ -315,7 +315,7 @@ impl Played {
                     let listed = std::mem::take(&mut *run.listed.lock().unwrap());
                     is_anew |= listed.iter().any(|why| why.contains("begun anew"));
                     is_counted_on |= listed.iter().any(counted_on);
-                    may_count_twice |= listed.iter().any(stays);
+                    has_stayed |= listed.iter().any(stays);
                 }
             }
             let all = 0..self.runs.runs.len();
@@ -343,10 +343,10 @@ impl Played {
         // A computed value that the application has overtaken in a row begun anew is left as that wrote it, and listed.
         is_anew |= listed.iter().any(|why| why.contains("begun anew"));
         is_counted_on |= listed.iter().any(counted_on);
-        may_count_twice |= listed.iter().any(stays);
+        has_stayed |= listed.iter().any(stays);
         // Nobody knows then who has deleted it.
         let may_stay = !self.runs.is_registered() && !self.undone_since.is_empty();
-        let excuses = Excuses { may_double, is_anew, is_counted_on, may_count_twice, may_stay };
+        let excuses = Excuses { may_double, is_anew, is_counted_on, has_stayed, may_stay };
         let mut wrong = application.oracle.judge(&seen, self.persons(), excuses);
         for (number, run) in self.runs.runs.iter().enumerate() {
             let states = self.runs.states(number);

@@ -45,8 +45,9 @@ pub struct Excuses {
     pub is_anew: bool,
     /// A count may be what the application wrote.
     pub is_counted_on: bool,
-    /// A count may stand twice: a number that was listed was merged once more by another run.
-    pub may_count_twice: bool,
+    /// A late row with a number has stayed with its source: what it was written over stands under the survivor, and another
+    /// run may take that number for one that was never merged.
+    pub has_stayed: bool,
     /// A row that was deleted while an undo gave it back may stay with the survivor.
     pub may_stay: bool,
 }
@@ -249,7 +250,8 @@ impl Oracle {
             let at: Vec<&String> =
                 standing.get(&(*place, value.clone())).into_iter().flatten().collect();
             if written.gone.is_some() {
-                if !at.is_empty() && matches!(value, Value::Note(_)) {
+                let is_excused = excuses.has_stayed || !matches!(value, Value::Note(_));
+                if !at.is_empty() && !is_excused {
                     wrong.push(format!(
                         "{value:?} of {by} at {place:?} was deleted, and stands at {at:?}"
                     ));
@@ -257,7 +259,7 @@ impl Oracle {
                 continue;
             }
             let may_double = match value {
-                Value::Count(_) => excuses.may_double || excuses.may_count_twice,
+                Value::Count(_) => excuses.may_double || excuses.has_stayed,
                 _ => excuses.may_double,
             };
             if at.len() > 1 && !may_double {
