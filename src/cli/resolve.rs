@@ -191,6 +191,17 @@ pub(super) fn undo(begun: &Recorded, layers: &Layers) -> Result<UndoSettings, Se
     Ok(UndoSettings { run, pairs, force, keep_changed })
 }
 
+/// What is added up is counted once only where it is known what other runs have counted.
+fn may_add_up(spec: &RawSpec, cluster: &ClusterSettings) -> Result<(), SettingsError> {
+    match (&cluster.register, spec.sum()) {
+        (None, Some(column)) => Err(SettingsError::new(format!(
+            "--no-register: {column} is added up, and what another run has counted already only the register tells: leave \
+             it out, or use another policy"
+        ))),
+        _ => Ok(()),
+    }
+}
+
 /// What every command over a run works with.
 fn of_run(command: Command, spec: RawSpec, layers: &Layers) -> Result<RunSettings, SettingsError> {
     let cluster = ClusterSettings::of(layers)?;
@@ -200,7 +211,10 @@ fn of_run(command: Command, spec: RawSpec, layers: &Layers) -> Result<RunSetting
             (events(&spec, Silence::Allowed, layers)?, WorkSettings::of_verification(layers)?)
         }
         Command::Undo => (events(&spec, Silence::Allowed, layers)?, WorkSettings::of_undo(layers)?),
-        _ => (events(&spec, Silence::Refused, layers)?, WorkSettings::of(layers)?),
+        _ => {
+            may_add_up(&spec, &cluster)?;
+            (events(&spec, Silence::Refused, layers)?, WorkSettings::of(layers)?)
+        }
     };
     Ok(RunSettings {
         recorded: record(command, cluster.tls.is_some(), events.is_some(), layers)?,

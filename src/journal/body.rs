@@ -317,7 +317,8 @@ fn scope_of(read: Vec<Bytes>, table: &PresentTable) -> Read<Scope> {
     }
 }
 
-/// The rows that a slice announces. Behind the scope of one that left a source stands that, as a further value.
+/// The rows that a slice announces, by their keys but the account. Behind that of one that left a source stands the source,
+/// as a further value.
 fn write_events(out: &mut Out<'_>, events: &[Announced]) {
     out.list(events, |out, Announced { left, scope, quoted }| {
         let left = left.map(|source| Bytes::copy_from_slice(&(source as u64).to_be_bytes()));
@@ -334,10 +335,16 @@ fn read_events(reader: &mut Reader<'_>, present: &Present) -> Read<Vec<Announced
             .as_ref()
             .ok_or("it holds events that the merge specification does not have")?;
         let table = present.table(event.table)?;
-        let (mut values, width) = (reader.list(Reader::value)?, table.scope.clone()?);
+        // A key is never altered; where the account stands in it may be told otherwise.
+        let (mut values, width) = (reader.list(Reader::value)?, table.key.0.saturating_sub(1));
+        table.scope.clone()?;
         let left = if values.len() > width { values.pop() } else { None };
         let left = left.map(|source| read_source(&source)).transpose()?;
-        let scope = scope_of(values, table)?;
+        if values.len() != width {
+            let (read, name) = (values.len(), &table.name);
+            return Err(format!("an event of {name} has {read} values, and not {width}"));
+        }
+        let scope = Scope::new(values);
         let mut quoted = vec![None; event.width];
         for (number, cell) in reader.list(read_cell)?.into_iter().enumerate() {
             let Some(value) = cell else { continue };

@@ -25,13 +25,13 @@ pub struct Findings {
     partitions: BTreeSet<PartitionDelete>,
 }
 
-/// What leads to one table.
+/// What leads to one table; or what is announced of a table that is found by the account, row by row.
 #[derive(Debug)]
 struct Lead {
     /// The table that is led to.
     table: TableIndex,
     /// The table that leads there, and how.
-    through: TableIndex,
+    through: Option<TableIndex>,
     locator: Locator,
     /// Columns of the leading table whose smallest value an event may need.
     minima: Vec<ColumnIndex>,
@@ -146,12 +146,16 @@ impl Lead {
 impl Findings {
     /// Nothing found yet, for a group of `sources` sources.
     pub fn new(spec: &Spec, sources: usize) -> Self {
-        let leads = spec.led().map(|(table, shape, through)| {
+        let is_announced = |table| spec.event.as_ref().is_some_and(|event| event.table == table);
+        let tables = spec.in_order();
+        let tables =
+            tables.filter(|(table, shape)| shape.locator.through.is_some() || is_announced(*table));
+        let leads = tables.map(|(table, shape)| {
             let event = spec.event.iter().filter(|event| event.table == table);
             let columns: Vec<_> = event.flat_map(|event| &event.columns).collect();
             Lead {
                 table,
-                through,
+                through: shape.locator.through,
                 locator: shape.locator.clone(),
                 minima: columns.iter().filter_map(|column| column.else_min).collect(),
                 quoted: columns.iter().map(|column| column.column).collect(),
@@ -170,18 +174,19 @@ impl Findings {
         for (source, _) in &entry.sources {
             self.owns[*source] = true;
         }
-        let is_led = self.leads.iter().any(|lead| lead.table == entry.table);
+        let lead = self.leads.iter_mut().find(|lead| lead.table == entry.table);
         let has_partitions = table.owns_partitions() && !entry.sources.is_empty();
-        if is_led || has_partitions {
-            let scope = table.scope_of(&base.cells);
-            if has_partitions {
-                self.note_partitions(entry, &scope);
+        if let Some(lead) = lead {
+            let scope = table.shared_scope(&base.cells);
+            if lead.through.is_none() {
+                lead.scopes.entry(scope.detached()).or_default();
             }
-            if let Some(lead) = self.leads.iter_mut().find(|lead| lead.table == entry.table) {
-                lead.arrive(&scope, entry);
-            }
+            lead.arrive(&scope, entry);
         }
-        for lead in self.leads.iter_mut().filter(|lead| lead.through == entry.table) {
+        if has_partitions {
+            self.note_partitions(entry, &table.scope_of(&base.cells));
+        }
+        for lead in self.leads.iter_mut().filter(|lead| lead.through == Some(entry.table)) {
             lead.follow(entry, base);
         }
     }
@@ -241,16 +246,18 @@ impl Findings {
         scopes
     }
 
-    /// The rows of `table` to announce: the survivor holds them, and something changed there; or they left a source, and
-    /// that is announced. In a fixed order.
+    /// The rows of `table` to announce: the survivor holds them, and something changed there, or all of its are announced;
+    /// or they left a source, and that is announced. In a fixed order.
     pub fn announced(&self, spec: &Spec, table: TableIndex) -> Vec<Announced> {
+        let is_any =
+            spec.event.as_ref().is_some_and(|event| event.every) && self.sources_with_rows() > 0;
         let mut announced: Vec<Announced> = self
             .leads
             .iter()
             .filter(|lead| lead.table == table)
             .flat_map(|lead| &lead.scopes)
             .flat_map(|(scope, found)| {
-                let held = found.quoted.iter().filter(|_| found.changed);
+                let held = found.quoted.iter().filter(|_| found.changed || is_any);
                 let held = held.map(|quoted| (None, quoted));
                 let left = found.left.iter().map(|(source, quoted)| (Some(*source), quoted));
                 held.chain(left).map(|(left, quoted)| {

@@ -43,7 +43,9 @@ impl Entry {
             if stands {
                 return true;
             }
-            are_all_later &= cell.is_some() && times.latest() > Some(t);
+            // What somebody counted later says nothing of what was written before.
+            let is_sum = table.sums().any(|sum| sum == column);
+            are_all_later &= cell.is_some() && times.latest() > Some(t) && !is_sum;
         }
         are_all_later
     }
@@ -102,10 +104,30 @@ impl Swept {
     }
 }
 
+impl Swept {
+    /// Whether something that is added up was placed in the survivor's row, and holds another number there: whether that
+    /// was counted on from what was placed cannot be told.
+    pub(crate) fn is_counted_on(&self, table: &Table, found: Option<&TimedRow>) -> bool {
+        let Some(found) = found else { return false };
+        let moved = |column| {
+            let mut cells = self.cells.iter().filter(move |cell| cell.column == column);
+            cells.find_map(|cell| Some((cell, cell.moved_at?)))
+        };
+        table.sums().any(|column| {
+            moved(column).is_some_and(|(cell, t)| {
+                found.row.cells[column].is_some() && !cell.stands(table, t, found)
+            })
+        })
+    }
+}
+
 impl SweptCell {
     /// Whether it stands in a row to which it was written at `t`, or something written later does.
     fn stands(&self, table: &Table, t: TimestampUs, found: &TimedRow) -> bool {
         let (cell, times) = (&found.row.cells[self.column], &found.times[self.column]);
+        if table.sums().any(|column| column == self.column) {
+            return *cell == self.value && is_dated(times, t);
+        }
         if self.element.is_none() {
             let rule = table.survivorship.iter().find(|rule| rule.column == self.column);
             let is_preferred = |rule: &Survivorship| rule.combine(cell, &self.value).is_none();

@@ -69,6 +69,10 @@ const FORGOTTEN: &str = "it is older than the table keeps tombstones (gc_grace_s
 const RANKED: &str = "it was written to after the merge, and of two rows the higher one survives whole: add what is new to \
                       the survivor's by hand, and delete it";
 
+/// Why a row is left in which something is added up.
+const SUMMED: &str = "something that is added up was written to it after the merge, and whether that counts on from what was \
+                      merged cannot be told: add what is new to the survivor's by hand, and delete it";
+
 /// How far ahead a cell may be dated and still be taken for a later write.
 const FAR_AHEAD_US: TimestampUs = 60 * 60 * 1_000_000;
 
@@ -113,6 +117,9 @@ impl Verdict {
         }
         if table.ranking.is_any() && target.is_some() {
             return Self::Leave(RANKED);
+        }
+        if target.is_some() && table.sums().any(|column| found.row.cells[column].is_some()) {
+            return Self::Leave(SUMMED);
         }
         let Some(mut cells) = cells(table, found, horizon) else {
             return Self::Leave("a cell has no write time that could be read");

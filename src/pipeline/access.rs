@@ -138,8 +138,12 @@ impl<S: Writer> Access<'_, S> {
     /// the application has overtaken meanwhile is computed anew.
     pub(super) async fn complete(&self, completion: &Completion) -> Result<Raised, GroupError> {
         let Self { window, group, t, .. } = *self;
-        let writes =
-            Acknowledged { since: t, at: window.as_of.now().max(t), state: State::Intended };
+        let writes = Acknowledged {
+            since: t,
+            at: window.as_of.now().max(t),
+            state: State::Intended,
+            is_fresh: t == window.t,
+        };
         failpoint::hit("copied");
         let deletes = async { Ok(window.delete_sources(group, completion, t).await?) };
         let ((), overtaken) = try_join!(deletes, overtaken::find(window, group, t))?;

@@ -16,18 +16,18 @@ use super::request_limits::Kind;
 const PAGE_ROWS: usize = 500;
 
 impl<S: Reader> Window<S> {
-    /// The scope of the announced table that a row belongs or leads to, if there is one; `cells` are the row's,
-    /// its key at least.
+    /// The row of the announced table that a row is or leads to, by its key but the account, if there is one; `cells` are
+    /// the row's, its key at least.
     pub(crate) fn led_to(&self, table: TableIndex, cells: &[Cell]) -> Option<Scope> {
         let announced = self.spec.event.as_ref()?.table;
         let shape = &self.spec.tables[announced];
         if table == announced {
-            return Some(shape.scope_of(cells));
+            return Some(shape.shared_scope(cells));
         }
         if Some(table) == shape.locator.through { shape.locator.scope(cells) } else { None }
     }
 
-    /// The rows of an account among these scopes of the announced table. `known` gives the account's row
+    /// The rows of an account among these of the announced table, by their keys but the account. `known` gives the account's row
     /// in a scope where it is not what a read would see.
     ///
     /// # Errors
@@ -45,10 +45,8 @@ impl<S: Reader> Window<S> {
             let row = match known(&scope) {
                 Some(row) => row,
                 None => {
-                    let mut key = shape.partition_key(&scope, account);
-                    if !shape.owns_partitions() {
-                        key.push(account.cell().clone());
-                    }
+                    let mut key = scope.values().to_vec();
+                    key.insert(shape.account, account.cell().clone());
                     self.timed_row(event.table, &key).await?
                 }
             };

@@ -6,6 +6,8 @@
 //! what is there and what the sources held, and written just above itself. What is written after the acknowledgement
 //! is the application's own decision.
 
+mod totals;
+
 use std::collections::BTreeSet;
 
 use bytes::Bytes;
@@ -37,6 +39,8 @@ pub(super) struct Acknowledged {
     pub(super) at: TimestampUs,
     /// The state that the group is in.
     pub(super) state: State,
+    /// Whether they are of a merge that this session has read itself, just before.
+    pub(super) is_fresh: bool,
 }
 
 /// What came of looking.
@@ -201,6 +205,12 @@ impl<S: Writer> Work<'_, S> {
                     left.push(self.leftover(&history, key.1, &why));
                     continue;
                 }
+                for why in totals::differing(shape, &history, &found, writes) {
+                    let leftover = self.leftover(&history, key.1.clone(), &why);
+                    if !left.contains(&leftover) {
+                        left.push(leftover);
+                    }
+                }
                 let Some(row) = overtaken(shape, &history, found, writes) else { continue };
                 if !is_known(shape, &history, &row, writes.since) {
                     let why = "it was deleted and begun anew while the group was merged: its computed cells \
@@ -296,6 +306,9 @@ fn overtaken(
     let rules = table.survivorship.iter().filter(|rule| !rule.joins_elements());
     let cells = rules.filter_map(|rule| {
         let column = rule.column;
+        if rule.policy.adds() {
+            return totals::hidden(table, history, &found, column, writes);
+        }
         let found_t = found.times[column].latest()?;
         let ours = left.iter().find(|left| left.column == column).map(|left| left.t);
         if found_t <= writes.since.max(ours.unwrap_or_default()) || found_t > writes.at {

@@ -22,6 +22,8 @@ pub struct RawEvent {
     table: At<String>,
     /// Whether rows are announced, too, that left a source.
     left: bool,
+    /// Whether all rows of a survivor are announced, also those in which nothing changed.
+    every: Option<At<bool>>,
     /// The message key: text with placeholders.
     key: At<Template>,
     /// Columns of the surviving row that placeholders may name.
@@ -45,9 +47,11 @@ pub struct EventSpec {
     pub table: TableIndex,
     /// Whether rows are announced, too, that left a source.
     pub(crate) left: bool,
+    /// Whether all rows of a survivor are announced, also those in which nothing changed.
+    pub(crate) every: bool,
     /// The type of its account column.
     pub account: CqlType,
-    /// The columns of its scope.
+    /// The columns of its key but the account: those of its scope, unless an account owns several rows there.
     pub scope: Vec<Column>,
     /// Columns that placeholders may name.
     pub(crate) columns: Vec<EventColumn>,

@@ -234,6 +234,12 @@ impl Table {
         Scope::new(self.scope_columns().filter_map(|column| key.get(column).cloned()))
     }
 
+    /// A row's key but its account, as a scope: of a table in which an account owns one row in each, that is its scope.
+    pub(crate) fn shared_scope(&self, cells: &[Cell]) -> Scope {
+        let shared = (0..self.key_len).filter(|column| *column != self.account);
+        Scope::new(shared.filter_map(|column| cells.get(column)?.clone()))
+    }
+
     /// The partition key of an account's rows in a scope, in column order.
     pub fn partition_key(&self, scope: &Scope, account: &AccountId) -> Vec<Bytes> {
         let mut key = scope.values().to_vec();
@@ -268,6 +274,11 @@ impl Table {
     /// The policy of a map's entries one by one, and their type, where a column has such a one.
     pub(crate) fn of_entries(&self, column: ColumnIndex) -> Option<(&dyn Policy, &CqlType)> {
         self.survivorship.iter().find(|rule| rule.column == column)?.of_entries()
+    }
+
+    /// The columns in which values of several accounts are added up.
+    pub(crate) fn sums(&self) -> impl Iterator<Item = ColumnIndex> {
+        self.survivorship.iter().filter(|rule| rule.policy.adds()).map(|rule| rule.column)
     }
 
     /// The columns that are lists and not frozen.

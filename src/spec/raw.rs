@@ -21,6 +21,10 @@ use crate::model::{AccountType, CqlType};
 /// The specification that is used when none is named.
 const COURSE_BATCH: &str = include_str!("course-batch.toml");
 
+/// The built-in specifications by their names.
+static PRESETS: [(&str, &str); 2] =
+    [("course-batch", COURSE_BATCH), ("sunbird-lern", include_str!("sunbird-lern.toml"))];
+
 /// A merge specification as written.
 #[derive(Clone, Debug)]
 pub struct RawSpec {
@@ -120,6 +124,21 @@ impl RawSpec {
     /// The built-in specification `course-batch`.
     pub fn course_batch() -> Result<Self, Faults> {
         Self::parse(COURSE_BATCH, "the built-in course-batch")
+    }
+
+    /// A column in which values of several accounts are added up, as `table.column`.
+    pub(crate) fn sum(&self) -> Option<String> {
+        let tables = self.tables.iter();
+        let mut sums = tables.flat_map(|table| {
+            let sums = table.policies.iter().filter(|(_, policy)| policy.adds());
+            sums.map(|(column, _)| format!("{}.{column}", *table.name))
+        });
+        sums.next()
+    }
+
+    /// The text of the built-in specification of this name, if there is one.
+    pub fn preset(name: &str) -> Option<&'static str> {
+        PRESETS.iter().find(|(known, _)| *known == name).map(|(_, text)| *text)
     }
 
     /// Reads a specification; `origin` names it in errors.

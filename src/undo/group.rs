@@ -29,6 +29,8 @@ pub(super) struct Turn {
     pub(super) events: u64,
     /// The liveness of a row is still to end.
     pub(super) is_expiring: bool,
+    /// Numbers that are added up, and that somebody wrote while they were put back.
+    pub(super) counted_meanwhile: u64,
 }
 
 impl Turn {
@@ -114,6 +116,7 @@ impl Turn {
         }
         self.events += earlier.events;
         self.is_expiring |= earlier.is_expiring;
+        self.counted_meanwhile += earlier.counted_meanwhile;
     }
 }
 
@@ -152,7 +155,9 @@ impl<S: Writer> Work<'_, S> {
             // Every slice but the last was acknowledged before the next one was recorded.
             if chunk >= pass.slices.len() {
                 let writes = Writes { window, group: self.group, t: pass.t };
-                turn.is_expiring |= writes.carry_out(&record, &keys).await?;
+                let written = writes.carry_out(&record, &keys).await?;
+                turn.is_expiring |= written.is_expiring;
+                turn.counted_meanwhile += written.counted_meanwhile;
             }
         }
         failpoint::hit("restored");

@@ -89,6 +89,7 @@ impl<'a> Key<'a> {
                 self.swept_over().into_iter().filter(|cell| !is_known(cell.column)).collect();
             conflicts.extend(swept_over);
         }
+        conflicts.extend(self.counted_anew(found));
         if !force && !conflicts.is_empty() {
             return Verdict::LeaveAlone(conflicts);
         }
@@ -166,12 +167,63 @@ impl<'a> Key<'a> {
     /// Whether what is found in a column of a source can be what the run read there, or an undo gave back: what somebody
     /// has written between these is another row, though it may hold the same.
     fn is_of_run(&self, source: usize, column: ColumnIndex, found: &TimedRow) -> bool {
+        let is_given_back = |undone_at| found.times[column].latest() >= Some(undone_at);
+        self.is_read(source, column, found) || self.undone_at.is_some_and(is_given_back)
+    }
+
+    /// Whether what is found in a column of a source is what the run read there.
+    fn is_read(&self, source: usize, column: ColumnIndex, found: &TimedRow) -> bool {
         let Some(t) = found.times[column].latest() else { return true };
         let swept = self.history.swept.iter().filter(|swept| swept.source == source);
         let mut cells = swept.flat_map(|swept| &swept.cells);
-        t <= self.history.t
-            || self.undone_at.is_some_and(|undone_at| t >= undone_at)
-            || cells.any(|cell| cell.column == column && cell.t == t)
+        t <= self.history.t || cells.any(|cell| cell.column == column && cell.t == t)
+    }
+
+    /// What sources have counted since in columns that are added up. Whether that counts on from what they had cannot be
+    /// told: with that given back it may be counted twice, without it may be lost.
+    fn counted_anew(&self, found: &Found) -> Vec<Disputed> {
+        let sources = found.sources.iter().flat_map(|(source, row)| {
+            let before = self.before.iter().find(|(own, _)| own == source);
+            let counted = self.table.sums().filter(move |column| {
+                let before = before.and_then(|(_, before)| before.cells[*column].as_ref());
+                let cell = row.row.cells[*column].as_ref();
+                // What an undo has given back is what was there before.
+                before.is_some()
+                    && cell.is_some()
+                    && cell != before
+                    && !self.is_read(*source, *column, row)
+            });
+            counted.map(move |column| Disputed {
+                column,
+                expected: value_of(&self.left, column),
+                found: row.row.cells[column].clone(),
+                found_written_at: row.times[column].latest(),
+            })
+        });
+        sources.collect()
+    }
+
+    /// The numbers that are added up and are not as they were put back, by source, or of the survivor.
+    pub(super) fn counted_meanwhile(
+        &self,
+        how: &How,
+        found: &Found,
+    ) -> Vec<(Option<usize>, ColumnIndex)> {
+        let mut counted = Vec::new();
+        for column in self.table.sums() {
+            let survivor = found.survivor.as_ref().filter(|_| self.is_restored(column));
+            let own = survivor.and_then(|row| row.row.cells[column].as_ref());
+            let differs = own.is_some() && own != self.survivor_before(column).as_ref();
+            counted.extend((differs && !how.keeps_survivor).then_some((None, column)));
+            for (source, row) in &found.sources {
+                let before = self.before.iter().find(|(known, _)| known == source);
+                let before = before.and_then(|(_, before)| before.cells[column].as_ref());
+                let is_other = before.is_some() && row.row.cells[column].as_ref() != before;
+                let is_known = how.kept(*source, column).is_some();
+                counted.extend((is_other && !is_known).then_some((Some(*source), column)));
+            }
+        }
+        counted
     }
 
     /// Cells that somebody had written before a sweep placed a later one over them: they are not what the run had left

@@ -94,6 +94,8 @@ pub struct Undone {
     /// A row that is gone may still be seen, with its key alone, until [`EXPIRY`](crate::model::EXPIRY) has
     /// passed.
     pub(crate) is_expiring: bool,
+    /// Numbers that are added up, and that somebody wrote while they were put back: they are left as they are, and reported.
+    pub counted_meanwhile: u64,
 }
 
 /// Takes groups back, in the order in which they are given. `on_failure` is told of each that failed. Where very many
@@ -120,6 +122,7 @@ pub async fn undo<S: Writer>(
         rows: vec![Rows::default(); context.spec.tables.len()],
         events: 0,
         is_expiring: false,
+        counted_meanwhile: 0,
     };
     let ended = pipeline::walk(
         context,
@@ -203,5 +206,6 @@ impl Undone {
         }
         self.events += turn.events;
         self.is_expiring |= turn.is_expiring;
+        self.counted_meanwhile += turn.counted_meanwhile;
     }
 }

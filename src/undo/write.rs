@@ -15,6 +15,14 @@ use super::key::{How, Key};
 use super::record::Record;
 use super::restore::Restoration;
 
+/// What came of them.
+pub(super) struct Written {
+    /// The liveness of a row is still to end.
+    pub(super) is_expiring: bool,
+    /// Numbers that are added up, and that somebody wrote meanwhile.
+    pub(super) counted_meanwhile: u64,
+}
+
 /// The writes of one chunk.
 pub(super) struct Writes<'a, S> {
     pub(super) window: &'a Window<S>,
@@ -24,12 +32,12 @@ pub(super) struct Writes<'a, S> {
 }
 
 impl<S: Writer> Writes<'_, S> {
-    /// Restores what is to be restored. Returns whether the liveness of a row is still to end.
+    /// Restores what is to be restored.
     pub(super) async fn carry_out(
         &self,
         record: &Record,
         keys: &[Key<'_>],
-    ) -> Result<bool, GroupError> {
+    ) -> Result<Written, GroupError> {
         let restored: Vec<(usize, How)> = record.restored().collect();
         let mut given = Vec::new();
         let mut taken: Vec<(usize, Vec<Mutation>)> = Vec::new();
@@ -52,7 +60,40 @@ impl<S: Writer> Writes<'_, S> {
         let is_expiring =
             taken.iter().any(|mutation| matches!(mutation.change, Change::ExpireRow { .. }));
         self.window.write_all(by_partition(&self.window.spec, taken)).await?;
-        Ok(is_expiring)
+        let counted_meanwhile = self.counted_meanwhile(&restored, keys).await?;
+        Ok(Written { is_expiring, counted_meanwhile })
+    }
+
+    /// Reports the rows in which somebody has written a number that is added up while it was put back; gives how many there
+    /// are. Whether that counts on from the total or from what was put back nobody can tell.
+    async fn counted_meanwhile(
+        &self,
+        restored: &[(usize, How)],
+        keys: &[Key<'_>],
+    ) -> Result<u64, StorageError> {
+        let with_sums = restored.iter().filter(|(at, _)| keys[*at].table.sums().next().is_some());
+        let with_sums: Vec<_> = with_sums.collect();
+        let sought: Vec<_> = with_sums.iter().map(|(at, _)| keys[*at].sought(*at)).collect();
+        let found = keys::look(self.window, self.group, &sought).await?;
+        let mut counted = 0;
+        for (at, how) in with_sums {
+            let Some(found) = found.get(at) else { continue };
+            for (source, column) in keys[*at].counted_meanwhile(how, found) {
+                let account = match source {
+                    None => &self.group.survivor,
+                    Some(source) => &self.group.pairs[source].from,
+                };
+                let table = keys[*at].table;
+                tracing::warn!(
+                    "{} of a row of {account} in {} was written while it was put back: it is left as it is, and what the run had \
+                     counted there may be in it",
+                    table.columns[column].name,
+                    table.name,
+                );
+                counted += 1;
+            }
+        }
+        Ok(counted)
     }
 
     /// What stands at the keys whose sources had lists: those are written as a whole.

@@ -52,7 +52,11 @@ impl Expected {
         let kept = known.filter_map(|column| {
             let rule = table.survivorship.iter().find(|rule| rule.column == column);
             let kept = match (is_copy, rule) {
-                (true, rule) => of_copy(table, history, column, rule),
+                (true, rule) => {
+                    let rule = rule.filter(|rule| !rule.policy.adds());
+                    of_copy(table, history, column, rule)
+                }
+                (false, Some(rule)) if rule.policy.adds() => total(table, history, rule)?,
                 (false, Some(rule)) if rule.joins_elements() => added(history, rule)?,
                 (false, Some(rule)) => of_own(history, rule),
                 (false, None) if is_replaced(column) => of_copy(table, history, column, None),
@@ -183,6 +187,12 @@ fn of_own(history: &History, rule: &Survivorship) -> Kept {
         .fold(before, |best, offered| rule.combine(&best, offered).map_or(best, Some));
     let t = moved(history, rule.column).map(|(_, t)| t).max();
     Kept::AtLeast(rule.clone(), best, t.map_or(history.t, |t| t.max(history.t)))
+}
+
+/// What the run made of a number of the survivor's own row that is added up; `None` if it left that alone.
+fn total(table: &Table, history: &History, rule: &Survivorship) -> Option<Kept> {
+    let left = history.left(table).into_iter().find(|left| left.column == rule.column)?;
+    Some(Kept::Value(left.value?, left.t))
 }
 
 /// The elements that the run added to those of the survivor's own row.

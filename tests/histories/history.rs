@@ -64,12 +64,14 @@ pub struct Setting {
     pub rows_before: usize,
     /// Whether the clock of the machine is ahead of those of the nodes.
     pub is_ahead: bool,
+    /// Whether the application counts what it writes.
+    pub is_counted: bool,
 }
 
 impl Setting {
     /// The usual one.
     pub const fn new(is_registered: bool, slice_bytes: usize) -> Self {
-        Self { is_registered, slice_bytes, rows_before: 0, is_ahead: false }
+        Self { is_registered, slice_bytes, rows_before: 0, is_ahead: false, is_counted: false }
     }
 }
 
@@ -80,6 +82,8 @@ struct Application {
     writes: i32,
     /// What stood before each of its acts.
     stood: Vec<Seen>,
+    /// Whether it counts what it writes.
+    counts: bool,
 }
 
 impl Application {
@@ -104,9 +108,12 @@ impl Application {
         let writes = self.writes;
         let status = status.filter(|_| place.0 == PROGRESS);
         let status = status.map(|is_higher| if is_higher { writes } else { -writes });
-        let values = Values { status, note: Some(format!("n{writes}")) };
+        let once = (self.counts && place.0 == PROGRESS).then(|| tables::once(writes));
+        let values = Values { status, views: once, note: Some(format!("n{writes}")) };
         let (number, is_new) = self.oracle.row_of(&before, account, place);
-        let full = row(place, account, &values, is_new);
+        let so_far = before.get(&(account.to_owned(), place)).and_then(|row| row.views);
+        let total = once.map(|once| once + so_far.unwrap_or_default());
+        let full = row(place, account, &Values { views: total, ..values.clone() }, is_new);
         let key = key_of(place, account);
         let change = match is_new {
             true => Change::Insert { row: full },
@@ -159,7 +166,8 @@ impl Played {
         let cluster = Arc::clone(&runs.cluster);
         tables::fill(&cluster, setting.rows_before);
         let (oracle, writes, stood) = (Oracle::default(), 0, Vec::new());
-        let application = Application { cluster, oracle, writes, stood };
+        let counts = setting.is_counted;
+        let application = Application { cluster, oracle, writes, stood, counts };
         let application = Arc::new(Mutex::new(application));
         Self {
             runs,
@@ -305,7 +313,11 @@ impl Played {
 
     /// Everything is ended as it is advised; what is wrong then.
     pub async fn end(&mut self) -> Vec<String> {
-        let mut is_anew = false;
+        let (mut is_anew, mut is_counted_on, mut has_stayed) = (false, false, false);
+        // It stays with a source, until another run takes it for what that has.
+        let stays = |why: &String| why.contains("something that is added up");
+        // The rest of a total is with the application then, and both numbers are in the list.
+        let counted_on = |why: &String| why.contains("the sum of all accounts");
         for round in 0..4 {
             self.step(&GoesOn).await;
             if round == 1 {
@@ -315,6 +327,8 @@ impl Played {
                 for run in &self.runs.runs {
                     let listed = std::mem::take(&mut *run.listed.lock().unwrap());
                     is_anew |= listed.iter().any(|why| why.contains("begun anew"));
+                    is_counted_on |= listed.iter().any(counted_on);
+                    has_stayed |= listed.iter().any(stays);
                 }
             }
             let all = 0..self.runs.runs.len();
@@ -341,9 +355,11 @@ impl Played {
         let may_double = !listed.is_empty() || are_strangers || is_any_lost;
         // A computed value that the application has overtaken in a row begun anew is left as that wrote it, and listed.
         is_anew |= listed.iter().any(|why| why.contains("begun anew"));
+        is_counted_on |= listed.iter().any(counted_on);
+        has_stayed |= listed.iter().any(stays);
         // Nobody knows then who has deleted it.
         let may_stay = !self.runs.is_registered() && !self.undone_since.is_empty();
-        let excuses = Excuses { may_double, is_anew, may_stay };
+        let excuses = Excuses { may_double, is_anew, is_counted_on, has_stayed, may_stay };
         let mut wrong = application.oracle.judge(&seen, self.persons(), excuses);
         for (number, run) in self.runs.runs.iter().enumerate() {
             let states = self.runs.states(number);

@@ -25,6 +25,16 @@ const DRAWN: u32 = 300;
 
 #[test]
 fn every_history_ends_well() {
+    all_end_well(|setting| setting);
+}
+
+/// What is added up counts once, or is listed. Runs have to know each other for that.
+#[test]
+fn every_history_ends_well_in_which_is_counted() {
+    all_end_well(|setting| history::Setting { is_counted: true, is_registered: true, ..setting });
+}
+
+fn all_end_well(as_played: fn(history::Setting) -> history::Setting) {
     let drawn = std::env::var("TRIBUTARY_HISTORIES").ok().and_then(|drawn| drawn.parse().ok());
     let config =
         Config { cases: drawn.unwrap_or(DRAWN), failure_persistence: None, ..Config::default() };
@@ -34,7 +44,7 @@ fn every_history_ends_well() {
         None => TestRunner::new_with_rng(config, TestRng::deterministic_rng(RngAlgorithm::ChaCha)),
     };
     let played = runner.run(&history::history(), |(setting, steps)| {
-        let wrong = history::play(setting, &steps, None);
+        let wrong = history::play(as_played(setting), &steps, None);
         match wrong.is_empty() {
             true => Ok(()),
             false => Err(TestCaseError::fail(wrong.join("\n"))),

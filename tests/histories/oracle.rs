@@ -3,10 +3,11 @@
 //! a policy prefers another; and what it has taken away stands nowhere. How the tool works is not known here.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::mem;
 
 use tributary::model::TimestampUs;
 
-use super::tables::{Place, Seen, Values};
+use super::tables::{Place, Seen, Values, times};
 
 /// A value that the application wrote.
 #[derive(Clone, Debug)]
@@ -30,6 +31,8 @@ struct Written {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Value {
     Status(i32),
+    /// That the n-th write was counted.
+    Count(i32),
     Note(String),
 }
 
@@ -40,6 +43,11 @@ pub struct Excuses {
     pub may_double: bool,
     /// A computed value may be what the application wrote.
     pub is_anew: bool,
+    /// A count may be what the application wrote.
+    pub is_counted_on: bool,
+    /// A late row with a number has stayed with its source: what it was written over stands under the survivor, and another
+    /// run may take that number for one that was never merged.
+    pub has_stayed: bool,
     /// A row that was deleted while an undo gave it back may stay with the survivor.
     pub may_stay: bool,
 }
@@ -62,7 +70,8 @@ type Standing = BTreeMap<(Place, Value), BTreeSet<String>>;
 
 fn values(values: &Values) -> impl Iterator<Item = Value> {
     let note = values.note.clone().map(Value::Note);
-    values.status.map(Value::Status).into_iter().chain(note)
+    let counts = times(values.views.unwrap_or_default()).map(|(write, _)| Value::Count(write));
+    values.status.map(Value::Status).into_iter().chain(counts).chain(note)
 }
 
 fn standing(seen: &Seen) -> Standing {
@@ -70,6 +79,11 @@ fn standing(seen: &Seen) -> Standing {
     for ((account, place), row) in seen {
         for value in values(row) {
             standing.entry((*place, value)).or_default().insert(account.clone());
+        }
+        let twice = times(row.views.unwrap_or_default()).filter(|(_, times)| *times > 1);
+        for (write, times) in twice {
+            let at = standing.entry((*place, Value::Count(write))).or_default();
+            at.insert(format!("{account}, {times} times"));
         }
     }
     standing
@@ -82,7 +96,7 @@ impl Oracle {
         let seen = seen.get(&at).and_then(|row| {
             let of =
                 |value: Value| self.written.iter().find(|w| w.value == value && w.place == place);
-            // A status may be another row's, which the policy has preferred; a note is its own.
+            // A status may be another row's, which the policy has preferred, and so may a count; a note is its own.
             values(row).filter_map(of).last().map(|written| written.row)
         });
         let known = seen.or_else(|| self.rows.get(&at).copied());
@@ -110,6 +124,8 @@ impl Oracle {
         let old = before.get(&cell);
         let is_over = |value: &Value| match value {
             Value::Status(_) => new.status.is_some(),
+            // It counts on.
+            Value::Count(_) => false,
             Value::Note(_) => new.note.is_some(),
         };
         let replaced: Vec<Value> = old.into_iter().flat_map(values).filter(is_over).collect();
@@ -246,24 +262,33 @@ impl Oracle {
             let at: Vec<&String> =
                 standing.get(&(*place, value.clone())).into_iter().flatten().collect();
             if written.gone.is_some() {
-                if !at.is_empty() && matches!(value, Value::Note(_)) {
+                let is_excused = excuses.has_stayed || !matches!(value, Value::Note(_));
+                if !at.is_empty() && !is_excused {
                     wrong.push(format!(
                         "{value:?} of {by} at {place:?} was deleted, and stands at {at:?}"
                     ));
                 }
                 continue;
             }
-            if at.len() > 1 && !excuses.may_double {
+            let may_double = match value {
+                Value::Count(_) => excuses.may_double || excuses.has_stayed,
+                _ => excuses.may_double,
+            };
+            if at.len() > 1 && !may_double {
                 wrong.push(format!("{value:?} of {by} at {place:?} stands at {at:?}"));
             }
-            if excuses.may_double || excuses.may_stay {
+            if may_double || excuses.may_stay {
                 // Whose copy it is cannot be said then.
             } else if let Some(stranger) = at.iter().find(|account| person(account) != person(by)) {
                 wrong.push(format!(
                     "{value:?} of {by} at {place:?} stands at the stranger {stranger}"
                 ));
             }
-            let is_excused = excuses.is_anew && matches!(value, Value::Status(_));
+            let is_excused = match value {
+                Value::Status(_) => excuses.is_anew,
+                Value::Count(_) => excuses.is_counted_on,
+                Value::Note(_) => false,
+            };
             if at.is_empty() && !is_excused && !self.may_be_missing(written, seen, &person) {
                 wrong.push(format!("{value:?} of {by} (row {row}) at {place:?} is lost"));
             }
@@ -278,7 +303,8 @@ impl Oracle {
         person: impl Fn(&str) -> usize,
     ) -> bool {
         let is_same_column = |value: &Value| {
-            matches!(value, Value::Status(_)) == matches!(missing.value, Value::Status(_))
+            !matches!(value, Value::Count(_))
+                && mem::discriminant(value) == mem::discriminant(&missing.value)
         };
         let is_later = |other: &Written| {
             other.row == missing.row && is_same_column(&other.value) && other.at > missing.at
@@ -302,6 +328,7 @@ impl Oracle {
             }
             match &missing.value {
                 Value::Status(status) => row.status.is_some_and(|own| own >= *status),
+                Value::Count(_) => false,
                 Value::Note(_) => {
                     // A further run of a source takes what it has for any source's row, and what the survivor has for
                     // that account's own.

@@ -413,6 +413,11 @@ impl Desk {
         if undone.disputed > 0 {
             self.list("disputed".to_owned());
         }
+        if undone.counted_meanwhile > 0 {
+            self.list(
+                "counted while it was undone, on from the sum of all accounts perhaps".to_owned(),
+            );
+        }
     }
 
     async fn repair(&self) {

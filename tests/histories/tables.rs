@@ -22,7 +22,7 @@ name = "histories"
 name = "progress"
 account = "userid"
 find = "partition"
-on_conflict = { status = "max" }
+on_conflict = { status = "max", views = "sum" }
 
 [[table]]
 name = "seats"
@@ -75,6 +75,7 @@ fn schema() -> Schema {
         column("userid", "text", key),
         column("k", "text", clustering),
         column("status", "int", ColumnKind::Regular),
+        column("views", "varint", ColumnKind::Regular),
         note(),
         begun(),
     ];
@@ -98,15 +99,32 @@ pub fn spec() -> Arc<Spec> {
 /// A key of a table, without its account.
 pub type Place = (TableIndex, &'static str);
 
-/// What a row holds: a status, where its table has one, and a note.
+/// What a row holds: a status and a count, where its table has them, and a note.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Values {
     pub status: Option<i32>,
+    /// What was counted, a digit for each time ([`once`]).
+    pub views: Option<u128>,
     pub note: Option<String>,
 }
 
 /// All rows that a read sees, by account and place.
 pub type Seen = BTreeMap<(String, Place), Values>;
+
+/// The number to which a place is counted up by the n-th write: in the total of several of these, each can be told.
+pub fn once(write: i32) -> u128 {
+    1 << (3 * write)
+}
+
+/// How often each write is counted in a total.
+pub fn times(views: u128) -> impl Iterator<Item = (i32, u128)> {
+    let digits = (0..42).map(move |write| (write, views >> (3 * write) & 7));
+    digits.filter(|(_, times)| *times > 0)
+}
+
+fn number(bytes: &Bytes) -> u128 {
+    bytes.iter().fold(0, |number, byte| number << 8 | u128::from(*byte))
+}
 
 pub fn key_of((table, key): Place, account: &str) -> Vec<Bytes> {
     let text = |text: &str| Bytes::copy_from_slice(text.as_bytes());
@@ -118,6 +136,8 @@ pub fn row((table, key): Place, account: &str, values: &Values, is_new: bool) ->
     let mut cells: Vec<_> = key_of((table, key), account).into_iter().map(Some).collect();
     if table == PROGRESS {
         cells.push(values.status.map(|status| Bytes::copy_from_slice(&status.to_be_bytes())));
+        // It is positive: a byte of zeros before it keeps its sign.
+        cells.push(values.views.map(|views| [&[0], &views.to_be_bytes()[..]].concat().into()));
     }
     cells.push(values.note.as_ref().map(|note| Bytes::copy_from_slice(note.as_bytes())));
     cells.push(is_new.then(|| Bytes::from_static(b"begun")));
@@ -129,8 +149,14 @@ pub fn fill(storage: &MemoryStorage, rows: usize) {
     for account in ACCOUNTS {
         for number in 0..rows {
             let text = |text: &str| Some(Bytes::copy_from_slice(text.as_bytes()));
-            let cells =
-                vec![text(account), text(&format!("f{number:04}")), None, None, text("begun")];
+            let cells = vec![
+                text(account),
+                text(&format!("f{number:04}")),
+                None,
+                None,
+                None,
+                text("begun"),
+            ];
             storage.put(PROGRESS, Row { cells }, now());
         }
     }
@@ -142,19 +168,20 @@ pub fn seen(storage: &MemoryStorage) -> Seen {
     let text = |bytes: &Bytes| String::from_utf8(bytes.to_vec()).unwrap();
     let mut seen = Seen::new();
     for row in storage.dump(PROGRESS) {
-        let [user, key, status, note, _] = &row.cells[..] else { unreachable!() };
+        let [user, key, status, views, note, _] = &row.cells[..] else { unreachable!() };
         let key = match &*text(key.as_ref().unwrap()) {
             "k1" => "k1",
             "k2" => "k2",
             _ => continue,
         };
         let status = status.as_ref().map(|s| i32::from_be_bytes(s[..].try_into().unwrap()));
-        let values = Values { status, note: note.as_ref().map(text) };
+        let views = views.as_ref().map(number);
+        let values = Values { status, views, note: note.as_ref().map(text) };
         seen.insert((text(user.as_ref().unwrap()), (PROGRESS, key)), values);
     }
     for row in storage.dump(SEATS) {
         let [_, user, note, _] = &row.cells[..] else { unreachable!() };
-        let values = Values { status: None, note: note.as_ref().map(text) };
+        let values = Values { note: note.as_ref().map(text), ..Values::default() };
         seen.insert((text(user.as_ref().unwrap()), (SEATS, "r")), values);
     }
     seen

@@ -51,6 +51,7 @@ mod services;
 mod settings;
 mod spec;
 mod stops;
+mod sunbird;
 mod surroundings;
 mod sweep;
 mod tables;

@@ -210,6 +210,7 @@ fn from_cql(value: CqlValue) -> Value {
         CqlValue::Int(number) => number.into(),
         CqlValue::BigInt(number) => number.into(),
         CqlValue::Boolean(boolean) => boolean.into(),
+        CqlValue::Double(number) => number.into(),
         CqlValue::Timestamp(time) => time.0.into(),
         CqlValue::List(values) | CqlValue::Set(values) => {
             values.into_iter().map(from_cql).collect::<Vec<_>>().into()

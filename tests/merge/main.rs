@@ -19,6 +19,8 @@ mod register;
 mod request_limits;
 mod scan;
 mod specification;
+mod sum;
+mod sunbird;
 mod sweep;
 mod undo;
 mod union;

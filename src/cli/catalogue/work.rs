@@ -7,7 +7,7 @@ settings! {
     /// What is merged.
     pub(in crate::cli) MERGING: "Merging", &[Apply, Resume];
 
-    /// A merge specification [default: the built-in course-batch]
+    /// A merge specification: course-batch or sunbird-lern, which are built in, or a file [default: course-batch]
     SPEC: String = Setting::new("spec", Kind::Text, "FILE", values::any)
         .example("spec.toml").taken_by(&[Plan, Apply, Resume, SpecShow]);
 

@@ -36,15 +36,18 @@ pub(in crate::cli) fn spec(layers: &Layers) -> Result<(RawSpec, Option<String>),
         None => Ok((RawSpec::course_batch().map_err(SettingsError::new)?, None)),
         Some((text, Given { text: path, .. })) => {
             let spec = RawSpec::parse(&text, path).map_err(SettingsError::new)?;
-            Ok((spec, Some(path.clone())))
+            Ok((spec, RawSpec::preset(path).is_none().then(|| path.clone())))
         }
     }
 }
 
-/// The text of the specification that is named, if one is.
+/// The text of the specification that is named, if one is: a built-in one by its name, else a file.
 fn spec_text(layers: &Layers) -> Result<Option<(String, &Given)>, SettingsError> {
     let Some(given) = layers.written(SPEC.row()) else { return Ok(None) };
     let (path, origin) = (&given.text, &given.origin);
+    if let Some(text) = RawSpec::preset(path) {
+        return Ok(Some((text.to_owned(), given)));
+    }
     let text = fs::read_to_string(path)
         .map_err(|error| SettingsError::new(format!("{origin}: cannot read '{path}': {error}")))?;
     Ok(Some((text, given)))

@@ -41,6 +41,14 @@ pub(super) struct EventLayout {
     pub(super) columns: Vec<ColumnIndex>,
 }
 
+impl TableLayout {
+    /// The columns by which a row is announced: its key but the account, which is the first column that no scope has.
+    pub(super) fn announced(&self) -> impl Iterator<Item = ColumnIndex> {
+        let account = (0..self.key).find(|column| !self.scope.contains(column));
+        (0..self.key).filter(move |column| Some(*column) != account)
+    }
+}
+
 impl Layout {
     /// The order of a specification.
     pub(crate) fn of(spec: &Spec) -> Self {

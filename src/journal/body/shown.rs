@@ -135,7 +135,7 @@ fn write_events(out: &mut Object, layout: &Layout, events: &[Announced]) {
         if let Some(source) = announced.left {
             out.number("left", source as i64);
         }
-        out.scope(table, &announced.scope);
+        out.cells("scope", table, table.announced().zip(announced.scope.values()));
         let quoted = event.columns.iter().copied().zip(&announced.quoted);
         out.cells("quoted", table, quoted.filter_map(|(at, cell)| Some((at, cell.as_ref()?))));
     });

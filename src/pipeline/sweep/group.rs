@@ -312,7 +312,8 @@ impl<S: Writer> Sweeper<'_, S> {
         let shape = &window.spec.tables[event.table];
         let left = slice.rows.iter().filter(|swept| event.left && swept.table == event.table);
         announced.extend(left.map(|swept| {
-            let (scope, cells) = (shape.scope_of_key(&swept.key), swept.cells(shape));
+            let cells = swept.cells(shape);
+            let scope = shape.shared_scope(&cells);
             let quoted = event.columns.iter().map(|column| cells[column.column].clone());
             Announced { left: Some(swept.source), scope, quoted: quoted.collect() }
         }));

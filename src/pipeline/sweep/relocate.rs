@@ -27,6 +27,9 @@ const READS: usize = 16;
 /// Why a late row is not taken to its new place.
 const HIDDEN: &str = "its new place was deleted later than it was written, by somebody or by another run: it is left where \
                       it is";
+/// Why it is not taken from its source.
+const COUNTED_ON: &str = "what was placed under the survivor is something that is added up, and was written over at once: whether that \
+                          counts on from it cannot be told; it is left where it is";
 /// Why it is nowhere any more.
 const GONE: &str =
     "the row that it belongs to was deleted later than it was written: it is gone with that";
@@ -62,7 +65,8 @@ pub(super) async fn relocate<S: Writer>(
     // Whatever the application writes to the survivor after the late cells may hide them, also before this was intended.
     let late = slice.rows.iter().flat_map(|row| &row.cells).map(|cell| cell.t);
     let since = late.min().map_or(t, |earliest| earliest.min(t));
-    let writes = Acknowledged { since, at: window.as_of.now(), state: State::Sweeping };
+    let (at, state) = (window.as_of.now(), State::Sweeping);
+    let writes = Acknowledged { since, at, state, is_fresh: false };
     let moved = slice.rows.iter().filter(|row| row.is_moved());
     let moved = moved.map(|row| {
         let shape = &window.spec.tables[row.table];
@@ -131,6 +135,10 @@ async fn take<S: Writer>(
         let found = found.get(&key_of(row));
         let hidden: Vec<SweptCell> = row.hidden(table, found).into_iter().cloned().collect();
         let of_row = |why| Leftover::of(group, row.source, (row.table, row.key.clone()), why);
+        if row.is_counted_on(table, found) {
+            relocated.stays.push(of_row(COUNTED_ON));
+            continue;
+        }
         let stands = row.stands(table, found);
         if stands || goes {
             removals.push((row.table, row.removals(table, &hidden)));

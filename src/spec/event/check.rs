@@ -21,18 +21,29 @@ impl RawEvent {
             return faults.add(self.table.line, problem(&message));
         };
         let Some(find) = &table.find else { return };
-        let Some(leading) = find.columns().next().map(|path| &path.table) else {
+        let leading = find.columns().next().map(|path| &path.table);
+        for path in self.columns.values().filter_map(|column| column.else_min.as_ref()) {
+            let message = match leading {
+                Some(leading) if path.table == *leading => continue,
+                Some(leading) => {
+                    format!("else_min names {path}; it has to be a column of {leading}")
+                }
+                None => format!(
+                    "else_min names {path}, but no other table leads to {}: leave it out",
+                    self.table
+                ),
+            };
+            faults.add(path.line, problem(&message));
+        }
+        if let (Some(leading), Some(every)) =
+            (leading, self.every.as_ref().filter(|every| ***every))
+        {
             let message = format!(
-                "{} is found by partition; events are made for tables with partitions_from",
+                "every = true is for tables that are found by the account; of {} only those rows are seen to which rows of \
+                 {leading} lead: leave it out",
                 self.table
             );
-            return faults.add(self.table.line, problem(&message));
-        };
-        for path in self.columns.values().filter_map(|column| column.else_min.as_ref()) {
-            if path.table != *leading {
-                let message = format!("else_min names {path}; it has to be a column of {leading}");
-                faults.add(path.line, problem(&message));
-            }
+            faults.add(every.line, problem(&message));
         }
     }
 
@@ -60,13 +71,18 @@ impl EventSpec {
             |table: &Option<Table>| table.as_ref().is_some_and(|own| own.name == *raw.table);
         let index = tables.iter().position(is_own)?;
         let table = tables[index].as_ref()?;
-        let leading = tables[table.locator.through?].as_ref()?;
+        let leading = match table.locator.through {
+            Some(through) => Some(tables[through].as_ref()?),
+            None => None,
+        };
         let mut own = Own { raw, table, leading, faults };
-        own.shape();
+        if let Some(leading) = leading {
+            own.shape(leading);
+        }
         let columns = raw.columns.iter().map(|(name, column)| own.column(name, column));
         // Each is looked at, though one may be wrong.
         let columns: Vec<_> = columns.collect();
-        let scope: Vec<_> = table.scope_columns().collect();
+        let scope: Vec<_> = (0..table.key_len).filter(|column| *column != table.account).collect();
         for column in &scope {
             own.quotable(*column, raw.table.line);
         }
@@ -75,6 +91,7 @@ impl EventSpec {
         own.placeholders(&GENERAL.into_iter().chain(names).collect::<Vec<_>>());
         Some(Self {
             left: raw.left,
+            every: raw.every.as_ref().is_some_and(|every| **every),
             table: index,
             account: table.columns[table.account].cql_type.clone(),
             scope,
@@ -85,11 +102,11 @@ impl EventSpec {
     }
 }
 
-/// An event beside its table and the one that leads there.
+/// An event beside its table and the one that leads there, if one does.
 struct Own<'a> {
     raw: &'a RawEvent,
     table: &'a Table,
-    leading: &'a Table,
+    leading: Option<&'a Table>,
     faults: &'a mut Faults,
 }
 
@@ -99,7 +116,7 @@ impl Own<'_> {
     }
 
     /// Each event is about one row, which a key leads to.
-    fn shape(&mut self) {
+    fn shape(&mut self, leading: &Table) {
         let line = self.raw.table.line;
         if !self.table.has_one_row_per_scope() {
             let message = format!(
@@ -109,12 +126,12 @@ impl Own<'_> {
             );
             self.wrong(line, &message);
         }
-        let key_len = self.leading.key_len;
+        let key_len = leading.key_len;
         let is_key = |part: &Part| matches!(part, Part::Column(column) if *column >= key_len);
         if self.table.locator.parts.iter().any(is_key) {
             let message = format!(
                 "{} is led to by a column of {} that is not part of its key; events are made where a key leads",
-                self.raw.table, self.leading.name
+                self.raw.table, leading.name
             );
             self.wrong(line, &message);
         }
@@ -128,21 +145,21 @@ impl Own<'_> {
             return None;
         };
         self.quotable(own, column.line);
-        let else_min = match &column.else_min {
-            Some(path) if path.table == self.leading.name => {
-                let Some(at) = self.leading.position(&path.column) else {
+        let else_min = match column.else_min.as_ref().zip(self.leading) {
+            Some((path, leading)) if path.table == leading.name => {
+                let Some(at) = leading.position(&path.column) else {
                     self.wrong(path.line, &format!("else_min: there is no column {path}"));
                     return None;
                 };
-                let of = &self.leading.columns[at].cql_type;
+                let of = &leading.columns[at].cql_type;
                 if !of.is_text() {
                     let message = format!("else_min names {path} of type {of}; it has to be text");
                     self.wrong(path.line, &message);
                 }
-                if self.leading.locator.through.is_some() {
+                if leading.locator.through.is_some() {
                     let message = format!(
                         "else_min names {path}, but rows of {} are found through another table",
-                        self.leading.name
+                        leading.name
                     );
                     self.wrong(path.line, &message);
                 }

@@ -16,11 +16,15 @@ impl RawEvent {
     pub(in crate::spec) fn read(source: &mut Source<'_>, written: &Value<'_>) -> Option<Self> {
         let entries = source.table(WHAT, written)?;
         let line = source.line(&written.span());
-        let known = ["table", "left", "key", "columns", "value"];
+        let known = ["table", "left", "every", "key", "columns", "value"];
         let fields = Fields::new(source, (WHAT, line), entries, &known);
         let table = fields.text(source, "table", "table = \"user_courses\"");
         let left = fields.find("left");
         let left = left.and_then(|is| source.switch(&fields.within("left"), is));
+        let every = fields.find("every").and_then(|is| {
+            let line = source.line(&is.span());
+            Some(At::new(source.switch(&fields.within("every"), is)?, line))
+        });
         let key = fields.get(source, "key", "key = \"${account}\"");
         let key = key.and_then(|key| {
             let text = source.text(&fields.within("key"), key)?;
@@ -32,6 +36,7 @@ impl RawEvent {
         Some(Self {
             table: table?,
             left: left.unwrap_or_default(),
+            every,
             key: key.unwrap_or_else(|| At::new(Template(Vec::new()), line)),
             columns: columns.unwrap_or_default(),
             value: value.map_or(Node::Object(Vec::new()), |value| node(source, value)),

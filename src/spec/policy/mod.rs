@@ -11,6 +11,7 @@ mod first;
 mod keep_target;
 mod max;
 mod min;
+mod sum;
 mod union;
 
 use std::fmt;
@@ -21,11 +22,12 @@ use bytes::Bytes;
 use crate::model::{Cell, CqlType, TimestampUs};
 
 /// Every policy that a name alone says.
-static ALL: [fn() -> Arc<dyn Policy>; 5] = [
+static ALL: [fn() -> Arc<dyn Policy>; 6] = [
     || Arc::new(keep_target::KeepTarget),
     || Arc::new(max::Max),
     || Arc::new(min::Min),
     || Arc::new(first::First),
+    || Arc::new(sum::Sum),
     || Arc::new(union::Union),
 ];
 
@@ -40,6 +42,12 @@ pub(crate) trait Policy: fmt::Debug + Send + Sync {
     /// Whether it has to know the survivor's value. Without, that one stays unseen.
     fn looks(&self) -> bool {
         true
+    }
+
+    /// Whether a value that is offered twice counts twice. Such a value is offered once, and what came of it is compared
+    /// exactly.
+    fn adds(&self) -> bool {
+        false
     }
 
     /// The policy of a map's entries, where it is about those one by one.
@@ -123,7 +131,7 @@ pub(crate) fn parse(name: &str) -> Result<Arc<dyn Policy>, String> {
             None => String::new(),
         };
         match name {
-            "keep-source" | "sum" | "latest" => {
+            "keep-source" | "latest" => {
                 format!("the policy \"{name}\" is not available in this version: use {names}")
             }
             _ => format!("\"{name}\" is not a policy: use {names}"),
@@ -150,7 +158,7 @@ pub(crate) fn of_dates(name: &str, format: &str) -> Result<Arc<dyn Policy>, Stri
 /// That policy is about whole columns.
 pub(crate) fn each(of_entries: Arc<dyn Policy>) -> Result<Arc<dyn Policy>, String> {
     match of_entries.name() {
-        "keep-target" | "union" => Err(format!(
+        "keep-target" | "sum" | "union" => Err(format!(
             "{} is no policy for each entry of a map: use max, min or first",
             of_entries.name()
         )),
@@ -220,8 +228,11 @@ mod tests {
             assert_eq!(parse(policy.name()).unwrap().name(), policy.name());
         }
         let error = parse("mix").unwrap_err();
-        assert_eq!(error, "\"mix\" is not a policy: use keep-target, max, min, first or union");
-        assert!(parse("sum").unwrap_err().contains("not available"));
+        assert_eq!(
+            error,
+            "\"mix\" is not a policy: use keep-target, max, min, first, sum or union"
+        );
+        assert!(parse("latest").unwrap_err().contains("not available"));
     }
 
     #[test]

@@ -19,6 +19,7 @@ pub(super) fn check(spec: &RawSpec, faults: &mut Faults) {
             faults.add(table.line, table.problem(problem));
         }
         columns(table, faults);
+        sums(table, faults);
         if let Some((account, of)) = table.account_column() {
             let of_accounts = fits::account_type(account, of);
             if let Err(problem) = of_accounts.and_then(|of| accounts.add(of, &table.name)) {
@@ -49,6 +50,19 @@ fn columns(table: &RawTable, faults: &mut Faults) {
             table.columns.get(column).and_then(|of| fits::misfit(&***policy, column, of))
         };
         if let Some(problem) = problem {
+            faults.add(policy.line, table.problem(problem));
+        }
+    }
+}
+
+/// What is left on a source would be added up once more by whoever merges it again.
+fn sums(table: &RawTable, faults: &mut Faults) {
+    for (column, policy) in table.policies.iter().filter(|(_, policy)| policy.adds()) {
+        if !table.delete_source {
+            let problem = format!(
+                "column {column} is added up, but with delete_source = false the source keeps its own, which a further run \
+                 would add again: leave delete_source out, or use another policy"
+            );
             faults.add(policy.line, table.problem(problem));
         }
     }

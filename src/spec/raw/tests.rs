@@ -167,7 +167,15 @@ fn what_an_event_quotes_is_told() {
         )
     };
     check(&event("table = 'u'\nkey = '${x}'"), &[]);
-    check(&event("table = 't'\nkey = '${x}'"), &["line 11: [event]: t is found by partition"]);
+    check(&event("table = 't'\nevery = true\nkey = '${x}'"), &[]);
+    check(
+        &event("table = 't'\nkey = '${x}'\ncolumns.c.else_min = 'u.c'"),
+        &["line 13: [event]: else_min names u.c, but no other table leads to t"],
+    );
+    check(
+        &event("table = 'u'\nevery = true\nkey = '${x}'"),
+        &["line 12: [event]: every = true is for tables that are found by the account"],
+    );
     check(
         &event("table = 'u'\nkey = '${x}'\ncolumns.c.else_min = 'u.c'"),
         &["line 13: [event]: else_min names u.c; it has to be a column of t"],

@@ -3,6 +3,7 @@
 mod clocks;
 mod overtaken;
 mod several;
+mod totals;
 
 use super::history::{Act, Pairs, Played, Setting, Step};
 use super::process::{Fate, Landing};
