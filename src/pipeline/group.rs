@@ -4,14 +4,18 @@
 //! completes the merge: it also says which partitions are deleted and what is announced when all is written. A group that
 //! the journal knows already goes on where it stopped, with the same T and the same values.
 
+use std::collections::BTreeSet;
+
+use futures::future::try_join_all;
 use thiserror::Error;
 
 use crate::events::EventError;
 use crate::failpoint;
 use crate::journal::{JournalError, Kind, SliceRecord, State};
-use crate::merge::{Completion, OutOfOrder};
-use crate::model::{Group, Tally};
+use crate::merge::{Completion, OutOfOrder, Slice};
+use crate::model::{Group, Scope, TableIndex, Tally};
 use crate::register::Step;
+use crate::spec::Spec;
 use crate::storage::{Fault, StorageError, Writer};
 
 use super::access::Access;
@@ -151,11 +155,13 @@ impl<S: Writer> Sink<S> for Journaled {
     async fn take(&mut self, window: &Window<S>, part: Part<'_>) -> Result<(), GroupError> {
         let Part { group, slice, intent, writes, .. } = part;
         window.track_deletes(&slice);
+        let is_new = std::mem::take(&mut self.is_new);
+        let counted = if is_new { counted(&window.spec, &slice) } else { BTreeSet::new() };
         // The rows live on in the writes, which hold less than the before-images.
         drop(slice);
-        if !std::mem::take(&mut self.is_new) {
+        if !is_new {
             window.intend(intent).await?;
-        } else if !window.intend_first(intent).await? {
+        } else if is_newer(window, group, counted).await? || !window.intend_first(intent).await? {
             return Err(GroupError::Outdated);
         }
         window.begin(group, Step::Merge).await?;
@@ -164,6 +170,35 @@ impl<S: Writer> Sink<S> for Journaled {
         }
         Ok(())
     }
+}
+
+/// The scopes of a slice in which something is added up.
+fn counted(spec: &Spec, slice: &Slice) -> BTreeSet<(TableIndex, Scope)> {
+    let entries = slice.entries.iter();
+    let adds_up = entries.filter(|entry| spec.tables[entry.table].sums().next().is_some());
+    let scopes = adds_up.filter_map(|entry| {
+        let scope = spec.tables[entry.table].scope_of(&entry.base()?.cells);
+        Some((entry.table, scope.detached()))
+    });
+    scopes.collect()
+}
+
+/// Whether a number that was added up may have been written since T. It would outlive the delete as of T, and count once more
+/// in another run: so the group is read again, dated later, when what was written by then has arrived.
+async fn is_newer<S: Writer>(
+    window: &Window<S>,
+    group: &Group,
+    counted: BTreeSet<(TableIndex, Scope)>,
+) -> Result<bool, GroupError> {
+    let looks = counted.iter().flat_map(|(table, scope)| {
+        let accounts = group.accounts();
+        accounts.map(move |account| window.written_since(*table, scope, account, window.t))
+    });
+    let is_newer = try_join_all(looks).await?.iter().any(|keys| !keys.is_empty());
+    if is_newer {
+        tokio::time::sleep(window.as_of.settle()).await;
+    }
+    Ok(is_newer)
 }
 
 /// Takes up a group. What the journal has of it is recalled, and its T; its completion is returned if the journal has all of it.

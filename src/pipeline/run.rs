@@ -202,6 +202,11 @@ pub struct Reason {
     pub(crate) class: String,
 }
 
+/// So often a group is read again because what it had read was written, or the clock was set, meanwhile.
+const MOST_READ_AGAIN: u32 = 8;
+const UNSTEADY: &str = "numbers that are added up are written to again and again while they are read: nothing of the group was \
+                        written";
+
 /// Runs the groups of a plan that an earlier session has not finished. `on_failure` is told of each group that was given up, with the reason.
 ///
 /// Beside what was done, it returns the first error of `on_failure`: a failure that cannot be written
@@ -221,6 +226,7 @@ pub async fn run<S: Writer, E>(
         ..RunOutcome::nothing(Ended::Finished)
     };
     let mut unwritten = None;
+    let mut outdated: HashMap<usize, u32> = HashMap::new();
     let left = (0..total).filter(|group| known.is_left(*group));
     let work = |window, index: usize, large| {
         run_group(window, plan.group(index), known.begun(index), large)
@@ -228,6 +234,14 @@ pub async fn run<S: Writer, E>(
     let on_end = |index: usize, end: thread::Result<Result<Outcome, Turn>>| {
         let end = match end.unwrap_or_else(|panic| Ok(panicked(&*panic))) {
             Ok(end) => end,
+            Err(Turn::Again) => {
+                let times = outdated.entry(index).or_default();
+                *times += 1;
+                if *times <= MOST_READ_AGAIN {
+                    return Turn::Again;
+                }
+                Outcome::Failed(Reason { class: UNSTEADY.to_owned(), reason: UNSTEADY.to_owned() })
+            }
             Err(turn) => return turn,
         };
         let pairs = plan.sources_of(index) as u64;

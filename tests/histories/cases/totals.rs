@@ -26,6 +26,7 @@ fn with_each(fates: &[fn(usize) -> Fate], steps: impl Fn(Fate) -> Vec<Step>) -> 
     at.map(|(at, fate)| ends(counted([1, 1_000_000][at % 2]), &steps(fate)).seen).collect()
 }
 
+const FIRST: usize = 4;
 const BOTH: [(i32, u128); 2] = [(1, 1), (2, 1)];
 
 #[test]
@@ -121,4 +122,22 @@ fn an_undo_gives_no_number_back_under_a_later_one() {
     let end = ends(counted(1), &steps);
     assert_eq!(total(&end.seen, "a"), [(3, 1)]);
     assert_eq!(total(&end.seen, "b"), BOTH);
+}
+
+/// A number that is written between T and its read, here at one of the first requests, outlives the delete as of T, and would count once more in a further run.
+#[test]
+fn what_is_written_while_it_is_read_is_not_counted_by_two_runs() {
+    for at in 0..FIRST {
+        let steps = |fate| {
+            vec![
+                Does(Writes("a", KEY, None)),
+                Applies(&[("a", "b")], All, fate, Some((at, Writes("a", KEY, None)))),
+                applies(&[("a", "b")], Ends),
+            ]
+        };
+        for seen in with_each(KILLS, steps) {
+            let all: Vec<_> = total(&seen, "a").into_iter().chain(total(&seen, "b")).collect();
+            assert!(all.iter().all(|(_, times)| *times == 1), "{seen:?}");
+        }
+    }
 }
