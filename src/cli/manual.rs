@@ -47,7 +47,7 @@ fn contents() -> Vec<Block> {
 fn blocks(topic: &Topic) -> Vec<Block> {
     let more = match topic.name {
         "settings" => help::settings(catalogue::all().map(Described::row)),
-        "input" => help::rules(),
+        "input" => help::input(),
         _ => String::new(),
     };
     help::blocks(&format!("{}{more}", topic.text))

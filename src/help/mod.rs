@@ -1,7 +1,7 @@
 //! The manual, topic by topic: what `tributary help TOPIC` shows, man pages say, and these pages have.
 //!
 //! Each topic is one file of Markdown. What the code knows in a table is made of that table: the [settings](settings())
-//! and the [rules of the input](rules()) stand below their topics. It is data in, text out: whoever shows it knows the
+//! and the [formats and rules of the input](input()) stand below their topics. It is data in, text out: whoever shows it knows the
 //! width and the place.
 //!
 //! May use `wrap`, `setting` and `pairs`; may be used by `cli`.
@@ -13,7 +13,7 @@ mod text;
 
 pub use markdown::{Block, blocks};
 pub use roff::page;
-pub(crate) use tables::{rules, settings, topics};
+pub(crate) use tables::{input, settings, topics};
 pub use text::text;
 
 /// What stands above the list of topics.
@@ -46,7 +46,7 @@ macro_rules! topics {
 
 topics! {
     concepts, "concepts", "concepts.md", "pairs, groups, and what happens to the rows";
-    input, "input", "input.md", "the CSV of pairs, and what is rejected, held back or doubted";
+    input, "input", "input.md", "the list of pairs, and what is rejected, held back or doubted";
     specification, "specification", "specification.md", "which tables are merged, and by which rules";
     safety, "safety", "safety.md", "stopping, failing servers, other runs, verify and undo";
     journal, "journal", "journal.md", "the run directory and its files, and the journal";

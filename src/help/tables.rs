@@ -3,7 +3,7 @@
 use strum::IntoEnumIterator;
 
 use super::{TOPICS, Topic};
-use crate::pairs::{Consequence, RULES};
+use crate::pairs::{self, Consequence, RULES};
 use crate::setting::{Command, Layer, Row};
 
 /// The topics with what they are about.
@@ -59,8 +59,9 @@ fn setting(row: &Row) -> String {
     format!("- {name}: {summary}{more} ({})\n", notes.join("; "))
 }
 
-/// The rules by which lines are rejected, held back or doubted.
-pub(crate) fn rules() -> String {
+/// The formats of lists, and the rules by which lines are rejected, held back or doubted.
+pub(crate) fn input() -> String {
+    let formats: String = pairs::formats().map(|about| format!("- {about}.\n")).collect();
     let parts = [
         (Consequence::Rejected, "Rejected"),
         (Consequence::Held, "Held back, unless --accept names the rule"),
@@ -78,5 +79,5 @@ pub(crate) fn rules() -> String {
             .collect();
         format!("\n## {heading}\n\n{items}")
     };
-    parts.into_iter().map(part).collect()
+    format!("\n## Formats\n\n{formats}{}", parts.into_iter().map(part).collect::<String>())
 }

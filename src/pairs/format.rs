@@ -23,6 +23,8 @@ use crate::setting::{
 
 /// A format.
 pub(super) struct Kind {
+    /// What it is, for the manual.
+    about: &'static str,
     /// The settings that are its own.
     settings: &'static [&'static dyn Described],
     /// Whether a list that begins like this is one of it.
@@ -32,6 +34,11 @@ pub(super) struct Kind {
 
 /// All formats; the last takes whatever no other knows.
 const FORMATS: &[Kind] = &[csv::KIND];
+
+/// What each format is, for the manual.
+pub(crate) fn formats() -> impl Iterator<Item = &'static str> {
+    FORMATS.iter().map(|kind| kind.about)
+}
 
 /// Looks for what stands before the first record, and says how those behind it are read; nothing yet, if more of the list
 /// is needed to know.

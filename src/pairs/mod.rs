@@ -38,7 +38,7 @@ pub use findings::Outcome;
 pub(crate) use findings::{Seen, Sightings, shown};
 pub(crate) use followed::Followed;
 pub use format::{Format, Malformed};
-pub(crate) use format::{settings, tables};
+pub(crate) use format::{formats, settings, tables};
 pub(crate) use input_copy::{CopiedInput, InputCopy, sha256};
 pub(crate) use read::Edge;
 pub(crate) use read::PairList;

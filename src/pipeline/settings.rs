@@ -1,6 +1,6 @@
 //! How groups are merged, and how far: the rows of its settings, and what they make.
 //!
-//! A new one is a row, a field and a line of [`WorkSettings::of`], and its use: all of it is in the
+//! A new one is a row, a field and a line of [`WorkSettings::of`] and of the others that take it, and its use: all of it is in the
 //! [`Context`](super::Context) that groups run in.
 
 use std::time::Duration;
@@ -115,7 +115,9 @@ impl WorkSettings {
     /// # Errors
     /// As of [`of`](Self::of).
     pub(crate) fn of_verification(layers: &Layers) -> Result<Self, SettingsError> {
-        Ok(Self { pace: PaceSettings::of(layers)?, ..Self::default() })
+        let Self { discover, settle, min_gc_grace, limits, sweep, .. } = Self::default();
+        let pace = PaceSettings::of(layers)?;
+        Ok(Self { discover, pace, settle, min_gc_grace, limits, sweep })
     }
 
     /// What `undo` is told: it dates what it writes, as a merge does.
@@ -123,7 +125,10 @@ impl WorkSettings {
     /// # Errors
     /// As of [`of`](Self::of).
     pub(crate) fn of_undo(layers: &Layers) -> Result<Self, SettingsError> {
-        Ok(Self { settle: layers.get(&SETTLE)?, ..Self::of_verification(layers)? })
+        let Self { discover, pace, min_gc_grace, limits, sweep, .. } =
+            Self::of_verification(layers)?;
+        let settle = layers.get(&SETTLE)?;
+        Ok(Self { discover, pace, settle, min_gc_grace, limits, sweep })
     }
 }
 

@@ -16,7 +16,7 @@ use crate::setting::{self, Described, Kind, Layer};
 
 /// Merges duplicate accounts in Apache Cassandra and announces on Kafka what changed.
 ///
-/// The input is a CSV of pairs: everything that belongs to the account `from` moves under the account
+/// The input is a list of pairs: everything that belongs to the account `from` moves under the account
 /// `to`, nothing is lost, and `from` is empty afterwards.
 #[derive(Debug, Parser)]
 #[command(
@@ -41,7 +41,7 @@ pub(super) enum Command {
     /// reads the cluster, and cannot write to it.
     #[command(after_long_help = examples::PLAN_EXAMPLES)]
     Plan {
-        /// The pairs: a CSV with a header, plain or gzip; `-` is standard input
+        /// The pairs: a list as of topic input, such as a CSV with a header, plain or gzip; `-` is standard input
         #[arg(id = "PAIRS", help_heading = "Input")]
         pairs: PathBuf,
     },
@@ -52,7 +52,7 @@ pub(super) enum Command {
     /// written. Whatever stops it, `resume` goes on.
     #[command(after_long_help = examples::APPLY_EXAMPLES)]
     Apply {
-        /// The pairs: a CSV with a header, plain or gzip; `-` is standard input
+        /// The pairs: a list as of topic input, such as a CSV with a header, plain or gzip; `-` is standard input
         #[arg(id = "PAIRS", help_heading = "Input", required_unless_present = PLAN.row().name)]
         pairs: Option<PathBuf>,
     },

@@ -35,7 +35,7 @@ settings! {
     /// Begin with the first group again, instead of going on where a verification was stopped
     RESTART: bool = Setting::switch("restart").of_a_call().taken_by(&[Verify]);
 
-    /// Take back only the groups that these pairs are in: a CSV, written as the run's pairs are
+    /// Take back only the groups that these pairs are in: a list, written as the run's pairs are
     PAIRS: PathBuf = Setting::new("pairs", Kind::Path, "FILE", values::path)
         .example("wrong.csv").of_a_call().taken_by(&[Undo]);
 

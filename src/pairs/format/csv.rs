@@ -18,6 +18,8 @@ use record::Scanner;
 
 /// This format.
 pub(super) const KIND: Kind = Kind {
+    about: "CSV: a line per pair behind a header that names the columns (`--from-column`, `--to-column`, `--delimiter`). \
+            More columns, CRLF and a first line `sep=;` are fine",
     settings: CSV,
     begins: |_| true,
     open: |data, format, eof| {
@@ -39,7 +41,7 @@ settings! {
 }
 
 /// How pairs stand in a CSV.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct CsvFormat {
     /// What separates the columns: one ASCII character, not a quote and not a line break.
     pub(crate) delimiter: u8,
@@ -60,6 +62,12 @@ impl CsvFormat {
         Ok(Self { delimiter: layers.get(&DELIMITER)? })
     }
 
+    /// The same, with columns that are separated by something else.
+    pub(in crate::pairs) fn separated_by(mut self, delimiter: u8) -> Self {
+        self.delimiter = delimiter;
+        self
+    }
+
     /// Refuses what no CSV could be read by.
     fn check(&self) -> Result<(), PairsError> {
         match self.delimiter.is_ascii() && !matches!(self.delimiter, 0 | b'"' | b'\r' | b'\n') {
@@ -71,7 +79,7 @@ impl CsvFormat {
 
 impl Form for Header {
     fn records<'a>(&self, data: &'a [u8], eof: bool) -> Box<dyn Records<'a> + 'a> {
-        let scanner = Scanner::new(data, self.delimiter, eof);
+        let scanner = Scanner::new(data, self.csv, eof);
         Box::new(Rows { scanner, columns: [self.from, self.to] })
     }
 

@@ -203,7 +203,7 @@ fn other_columns_and_delimiters() {
     let format = Format {
         from_column: "alt".into(),
         to_column: "neu".into(),
-        csv: crate::pairs::format::csv::CsvFormat { delimiter: b'\t' },
+        csv: crate::pairs::format::csv::CsvFormat::default().separated_by(b'\t'),
         ..Format::default()
     };
     check(

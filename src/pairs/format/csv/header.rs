@@ -2,6 +2,7 @@
 
 mod separator;
 
+use super::CsvFormat;
 use super::record::{Form, Scanner};
 use crate::model::AccountType;
 use crate::pairs::format::Head;
@@ -17,8 +18,8 @@ pub(super) struct Header {
     pub(super) from: usize,
     /// The position of the `to` column.
     pub(super) to: usize,
-    /// What separates fields.
-    pub(super) delimiter: u8,
+    /// How its records are read.
+    pub(super) csv: CsvFormat,
     /// The names of all columns, as they are compared.
     names: Vec<String>,
     /// The length of the longest of them, or of this tool's own.
@@ -35,8 +36,9 @@ impl Header {
         let Some(separator) = Separator::find(data, eof)? else { return Ok(None) };
         // What the list itself says comes first.
         let declared = separator.delimiter.filter(|declared| *declared != format.csv.delimiter);
-        let own = Self::find_by(data, &separator, format.csv.delimiter, format, eof);
+        let own = Self::find_by(data, &separator, format.csv, format, eof);
         let Some(declared) = declared else { return own };
+        let declared = format.csv.separated_by(declared);
         match Self::find_by(data, &separator, declared, format, eof) {
             Err(error) => own.map_err(|_| error),
             found => found,
@@ -46,12 +48,13 @@ impl Header {
     fn find_by(
         data: &[u8],
         before: &Separator,
-        delimiter: u8,
+        csv: CsvFormat,
         format: &Format,
         eof: bool,
     ) -> Result<Option<(Self, Head)>, PairsError> {
         let data = &data[before.end..];
-        let mut scanner = Scanner::new(data, delimiter, eof);
+        let delimiter = csv.delimiter;
+        let mut scanner = Scanner::new(data, csv, eof);
         let mut blank = before.blank;
         let record = loop {
             match scanner.next() {
@@ -88,7 +91,7 @@ impl Header {
             longest: names.iter().map(String::len).chain(own).max().unwrap_or_default(),
             from: columns.0,
             to: columns.1,
-            delimiter,
+            csv: csv.separated_by(delimiter),
             names,
         };
         let (end, lines) = (before.end + scanner.position(), before.lines + scanner.lines());

@@ -11,7 +11,7 @@ use std::str;
 
 use memchr::{memchr, memchr_iter, memchr3};
 
-use super::Malformed;
+use super::{CsvFormat, Malformed};
 
 /// How far a quoted field may reach from the start of its record. It bounds what is read again after
 /// a quote that nobody closes.
@@ -57,7 +57,7 @@ pub(super) struct Record {
 /// Walks over the records of a piece of input that begins at the start of a record.
 pub(super) struct Scanner<'a> {
     data: &'a [u8],
-    delimiter: u8,
+    csv: CsvFormat,
     /// Nothing follows the data.
     eof: bool,
     has_quotes: bool,
@@ -71,10 +71,10 @@ pub(super) struct Scanner<'a> {
 
 impl<'a> Scanner<'a> {
     /// Starts at the first byte. Without `eof` the data must end with a line feed.
-    pub(super) fn new(data: &'a [u8], delimiter: u8, eof: bool) -> Self {
+    pub(super) fn new(data: &'a [u8], csv: CsvFormat, eof: bool) -> Self {
         Self {
             data,
-            delimiter,
+            csv,
             eof,
             has_quotes: memchr(b'"', data).is_some(),
             has_bare_returns: memchr_iter(b'\r', data).any(|at| data.get(at + 1) != Some(&b'\n')),
@@ -154,7 +154,7 @@ impl<'a> Scanner<'a> {
         match record.form {
             Form::Quoted => self.spans.iter().filter_map(|span| self.text(span)).collect(),
             _ => {
-                let fields = self.data[record.range.clone()].split(|&b| b == self.delimiter);
+                let fields = self.data[record.range.clone()].split(|&b| b == self.csv.delimiter);
                 fields.map(String::from_utf8_lossy).collect()
             }
         }
@@ -182,7 +182,8 @@ impl<'a> Scanner<'a> {
         let mut found = [const { None }; N];
         let mut start = 0;
         for column in 0..=last {
-            let end = memchr(self.delimiter, &line[start..]).map_or(line.len(), |at| start + at);
+            let end =
+                memchr(self.csv.delimiter, &line[start..]).map_or(line.len(), |at| start + at);
             for (slot, wanted) in found.iter_mut().zip(columns) {
                 if wanted == column {
                     *slot = str::from_utf8(&line[start..end]).ok().map(Cow::Borrowed);
@@ -206,7 +207,7 @@ impl<'a> Scanner<'a> {
     }
 
     fn is_blank(&self, line: &[u8]) -> bool {
-        line.iter().all(|&byte| matches!(byte, b' ' | b'\t' | b'\r') && byte != self.delimiter)
+        line.iter().all(|&byte| matches!(byte, b' ' | b'\t' | b'\r') && byte != self.csv.delimiter)
     }
 
     /// Splits the record at the current position into spans.
@@ -226,19 +227,19 @@ impl<'a> Scanner<'a> {
         };
         loop {
             if data.get(at) != Some(&b'"') {
-                let stop = memchr3(self.delimiter, b'\n', b'"', &data[at..])
+                let stop = memchr3(self.csv.delimiter, b'\n', b'"', &data[at..])
                     .map_or(data.len(), |offset| at + offset);
                 if data.get(stop) == Some(&b'"') {
                     return broken(Malformed::BareQuote, stop);
                 }
                 let end = match data.get(stop) {
-                    Some(byte) if *byte == self.delimiter => stop,
+                    Some(byte) if *byte == self.csv.delimiter => stop,
                     _ => at + without_cr(&data[at..stop]).len(),
                 };
                 if self.has_bare_returns && memchr(b'\r', &data[at..end]).is_some() {
                     return broken(Malformed::BareReturn, end);
                 }
-                if data.get(stop) == Some(&self.delimiter) {
+                if data.get(stop) == Some(&self.csv.delimiter) {
                     self.spans.push(Span { range: at..stop, quoted: false, marked: false });
                     at = stop + 1;
                     continue;
@@ -254,7 +255,7 @@ impl<'a> Scanner<'a> {
             marked = false;
             at = close + 1;
             match (data.get(at), data.get(at + 1)) {
-                (Some(byte), _) if *byte == self.delimiter => at += 1,
+                (Some(byte), _) if *byte == self.csv.delimiter => at += 1,
                 (None, _) => return Quoted::Complete { end: at, next: at },
                 (Some(b'\n'), _) => return Quoted::Complete { end: at, next: at + 1 },
                 (Some(b'\r'), None | Some(b'\n')) => {

@@ -3,7 +3,6 @@
 use super::*;
 use crate::pairs::blocks::Blocks;
 use crate::pairs::format::beginning;
-use crate::pairs::format::csv::CsvFormat;
 
 /// A header, what stands before the records, and what has been read.
 fn read(
@@ -46,7 +45,7 @@ fn finds_the_columns_wherever_they_are() {
     let custom = Format {
         from_column: "alt".into(),
         to_column: "neu".into(),
-        csv: CsvFormat { delimiter: b';' },
+        csv: CsvFormat::default().separated_by(b';'),
         ..Format::default()
     };
     accepts(b"neu;a,b;alt\n", &custom, (2, 0));
@@ -57,13 +56,13 @@ fn lists_of_our_own_are_known_whatever_the_columns_are_called() {
     let format = Format {
         from_column: "alt".into(),
         to_column: "neu".into(),
-        csv: CsvFormat { delimiter: b';' },
+        csv: CsvFormat::default().separated_by(b';'),
         ..Format::default()
     };
     for header in OWN_HEADERS {
         let text = format!("{header}\r\na,b,2,why\n");
         let (header, ..) = read(text.as_bytes(), &format, 1 << 10).unwrap();
-        assert_eq!((header.from, header.to, header.delimiter), (0, 1, b','));
+        assert_eq!((header.from, header.to, header.csv.delimiter), (0, 1, b','));
     }
     let other = layout(b"from,to,line\n", &format).unwrap_err().to_string();
     assert!(other.contains("alt"), "{other}");
@@ -119,7 +118,7 @@ fn a_first_line_may_say_what_separates_the_columns() {
         let [whole, tiny] = [1 << 10, 3].map(|size| {
             let found = read(text, &format, size);
             let shown =
-                |(h, head, _): (Header, Head, _)| (h.delimiter, h.from, head.lines, head.blank);
+                |(h, head, _): (Header, Head, _)| (h.csv.delimiter, h.from, head.lines, head.blank);
             found.map(shown).map_err(|error| error.to_string())
         });
         assert_eq!(whole, tiny);

@@ -1,7 +1,7 @@
 use super::*;
 
 fn scan(data: &[u8]) -> Vec<(u64, Form, Vec<String>)> {
-    let mut scanner = Scanner::new(data, b',', true);
+    let mut scanner = Scanner::new(data, CsvFormat::default(), true);
     let mut found = Vec::new();
     while let Some(record) = scanner.next() {
         let fields = match record.form {
@@ -111,13 +111,13 @@ fn a_quoted_field_is_bounded() {
     assert_eq!((found[1].0, found[1].1), (1, Form::Plain));
     assert_eq!(found[2].1, Form::Broken(Malformed::UnclosedQuote));
     // The same without what follows: the bound, not the end of the data, decides.
-    let mut scanner = Scanner::new(&data[..MAX_QUOTED_BYTES + 2], b',', false);
+    let mut scanner = Scanner::new(&data[..MAX_QUOTED_BYTES + 2], CsvFormat::default(), false);
     assert_eq!(scanner.next().unwrap().form, Form::Broken(Malformed::QuotedTooLong));
 }
 
 #[test]
 fn an_open_quote_waits_for_more_data() {
-    let mut scanner = Scanner::new(b"a,b\n\"open\n", b',', false);
+    let mut scanner = Scanner::new(b"a,b\n\"open\n", CsvFormat::default(), false);
     assert!(scanner.next().is_some());
     assert!(scanner.next().is_none());
     assert_eq!((scanner.position(), scanner.lines()), (4, 1));
