@@ -241,7 +241,10 @@ impl Played {
             (at, Box::new(act) as Box<dyn FnOnce() + Send>)
         });
         let since = now();
-        if self.runs.is_standing(run) || self.is_out_of_order(run, command) {
+        // A run that was declared lost is undone and nothing else.
+        let is_undone = matches!(command, Command::Undo(_));
+        let is_refused = self.runs.runs[run].is_lost && !is_undone;
+        if is_refused || self.runs.is_standing(run) || self.is_out_of_order(run, command) {
             return;
         }
         // An undo is as of the moment at which it was decided.
@@ -333,7 +336,10 @@ impl Played {
             }
             let all = 0..self.runs.runs.len();
             for run in all.clone().rev() {
-                if let Some(share) = self.runs.runs[run].taken_back {
+                let has_begun = self.runs.states(run).iter().any(Option::is_some);
+                let is_lost = self.runs.runs[run].is_lost && has_begun;
+                let taken_back = self.runs.runs[run].taken_back;
+                if let Some(share) = if is_lost { Some(Share::All) } else { taken_back } {
                     self.command(run, Command::Undo(share), Fate::Ends, None).await;
                 }
             }

@@ -54,12 +54,17 @@ pub(super) async fn relocate<S: Writer>(
 ) -> Result<Relocated, GroupError> {
     let mut relocated = Relocated::default();
     let left;
-    let slice = match is_again && window.register.is_some() {
-        true => {
+    let slice = match is_again {
+        // What was not moved by then is late still, for the next look.
+        true if t <= window.as_of.forgotten() => {
+            left = SweepSlice { rows: Vec::new(), events: slice.events.clone() };
+            &left
+        }
+        true if window.register.is_some() => {
             left = void_gone(window, group, slice, &mut relocated).await?;
             &left
         }
-        false => slice,
+        _ => slice,
     };
     window.write_all(slice.moves(&window.spec, &group.survivor)).await?;
     // Whatever the application writes to the survivor after the late cells may hide them, also before this was intended.

@@ -48,7 +48,8 @@ fn e33_a_clock_that_is_ahead_takes_nothing_unread() {
 /// Whether a copy was deleted cannot be told when tombstones are gone: nothing is written as of a time that old.
 #[test]
 fn e16_what_was_deleted_long_ago_does_not_come_back() {
-    for (place, command) in [(KEY, Resume), (SEAT, Resume), (KEY, Undo(All)), (SEAT, Undo(All))] {
+    let commands = [Resume, Undo(All), Repair].into_iter();
+    for (place, command) in commands.flat_map(|command| [(KEY, command), (SEAT, command)]) {
         for at in 0..REQUESTS {
             let steps = then([
                 applies(&[("a", "b")], Killed(at, Done)),
@@ -62,4 +63,20 @@ fn e16_what_was_deleted_long_ago_does_not_come_back() {
             assert!(!is_back, "at {at}: {:?}", end.seen);
         }
     }
+}
+
+/// A sweep that was stopped so long ago that tombstones are gone is not gone on with: what it has not taken is late still.
+#[test]
+fn a_sweep_of_long_ago_is_begun_anew() {
+    let steps = |fate| {
+        vec![
+            Does(Writes("a", KEY, None)),
+            applies(&[("a", "b")], Ends),
+            Does(Writes("a", KEY, None)),
+            applies(&[("b", "c")], Ends),
+            Goes(0, Resume, fate, None),
+            Step::Rests,
+        ]
+    };
+    always(false, steps, KILLS);
 }
