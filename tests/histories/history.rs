@@ -513,7 +513,7 @@ fn chain() -> impl Strategy<Value = Vec<Step>> {
     let pairs = || prop::sample::select(CHAINS.to_vec());
     prop_oneof![
         // One stands still, is declared lost perhaps, and goes on behind the other.
-        3 => (pairs(), stopped(), any::<bool>(), acts(), second()).prop_map(
+        5 => (pairs(), stopped(), any::<bool>(), acts(), second()).prop_map(
             |([first, then], stops, is_lost, acts, ends)| {
                 let first = Applies(first, Share::All, stops, None);
                 let lost = if is_lost { Some(Loses(0)) } else { None };
@@ -537,6 +537,13 @@ fn chain() -> impl Strategy<Value = Vec<Step>> {
                 [first].into_iter().chain(acts).chain(then).chain([goes]).collect()
             }
         ),
+        // One is undone, out of its order.
+        2 => (pairs(), acts(), acts(), ends()).prop_map(|([first, then], before, acts, ends)| {
+            let applies = |pairs| Applies(pairs, Share::All, ends, None);
+            let undone = Goes(1, Command::Undo(Share::All), ends, None);
+            let begins = [applies(first)].into_iter().chain(before);
+            begins.chain([applies(then)]).chain(acts).chain([undone]).collect()
+        }),
         // A run of two groups, the first of which is interrupted.
         2 => (prop::sample::select(TWO.to_vec()), share(), fate(), acts(), goes(Just(0), fate()))
             .prop_map(|(pairs, share, fate, acts, goes)| {

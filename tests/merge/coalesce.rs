@@ -234,8 +234,7 @@ fn a_stop_finishes_what_is_in_flight() {
     let (stop, stopped) = watch::channel(false);
     let pages = AtomicUsize::new(0);
     let storage = MemoryStorage::with_faults(spec(), move |request| {
-        if matches!(request, Request::FirstRows(..)) && pages.fetch_add(1, Ordering::Relaxed) == 20
-        {
+        if matches!(request, Request::FirstRows(..)) && pages.fetch_add(1, Ordering::Relaxed) == 6 {
             stop.send_replace(true);
         }
         None

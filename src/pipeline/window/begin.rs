@@ -128,14 +128,26 @@ impl<S: Send + Sync + 'static> Window<S> {
     /// Whoever stood still looks at the lease before anything is written: it may have ended since it was seen last. It is no
     /// request that waits for its turn, for whoever asks has one.
     pub(super) async fn see_lease(&self) -> Result<(), StorageError> {
-        let Some(register) = &self.register else { return Ok(()) };
-        let now = self.as_of.now();
-        if now - self.begun.seen_at.load(Ordering::Relaxed) < LEASE_US / 2 {
-            return Ok(());
-        }
+        let Some((register, now)) = self.unseen_lease() else { return Ok(()) };
         register.look().await?;
         self.begun.seen_at.fetch_max(now, Ordering::Relaxed);
         Ok(())
+    }
+
+    /// The same before anything is intended: whoever stood still and is dated after that would else intend what others are
+    /// at work on, and nothing that comes later would tell.
+    pub(super) async fn see_lease_first(&self) -> Result<(), StorageError> {
+        let Some((register, now)) = self.unseen_lease() else { return Ok(()) };
+        self.carry_out(self.operations.register(), || register.look()).await?;
+        self.begun.seen_at.fetch_max(now, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// The register, and the time, if the lease has not been seen for long.
+    fn unseen_lease(&self) -> Option<(&Arc<dyn Register>, i64)> {
+        let (register, now) = (self.register.as_ref()?, self.as_of.now());
+        let is_seen = now - self.begun.seen_at.load(Ordering::Relaxed) < LEASE_US / 2;
+        (!is_seen).then_some((register, now))
     }
 
     /// Looks at the lease once more, for all deletes that are sent together.

@@ -199,7 +199,10 @@ impl<S: Writer> Window<S> {
         for ((), waiting) in self.asked.unaltered.take() {
             let window = Arc::clone(self);
             let look = async move {
-                let unaltered = window.look_around().await;
+                let mut unaltered = window.look_around().await;
+                if unaltered.is_ok() {
+                    unaltered = window.see_lease_first().await;
+                }
                 waiting.into_iter().for_each(|waiting| waiting.answer(unaltered.clone()));
             };
             requests.push(look.boxed());

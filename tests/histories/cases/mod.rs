@@ -474,3 +474,18 @@ fn a_sweep_behind_a_lost_lease_has_an_end() {
     };
     always(true, steps, STOPS);
 }
+
+/// Whoever stood still and is dated after another run's undo intends nothing: that is not over yet.
+#[test]
+fn whoever_stood_still_intends_nothing_beside_an_undo() {
+    let steps = |fate| {
+        vec![
+            Does(Writes("c", KEY, Some(false))),
+            Does(Writes("a", KEY, None)),
+            applies(&[("a", "c"), ("b", "c")], Stopped(0)),
+            applies(&[("c", "a")], Ends),
+            Goes(1, Undo(All), fate, None),
+        ]
+    };
+    always(true, steps, KILLS);
+}
