@@ -47,8 +47,11 @@ pub enum GroupError {
     /// It is large, and there are enough of those under way. Nothing was done for it: it comes later.
     #[error("it is deferred until fewer large groups are under way")]
     Deferred,
-    /// The clock was set since it was dated, before anything of it was journaled: it is read and dated again.
-    #[error("the clock was set since it was read: it is read and dated again")]
+    /// Before anything of it was journaled the clock was set, or a number that is added up was written, since it was dated:
+    /// it is read and dated again.
+    #[error(
+        "the clock was set, or a number written, since it was dated: it is read and dated again"
+    )]
     Outdated,
 }
 

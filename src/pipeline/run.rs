@@ -202,10 +202,10 @@ pub struct Reason {
     pub(crate) class: String,
 }
 
-/// So often a group is read again because what it had read was written, or the clock was set, meanwhile.
+/// So often a group is read and dated again at most.
 const MOST_READ_AGAIN: u32 = 8;
-const UNSTEADY: &str = "numbers that are added up are written to again and again while they are read: nothing of the group was \
-                        written";
+const UNSTEADY: &str = "numbers that are added up are written to, or the clock is set, again and again while the group is read: \
+                        nothing of it was written";
 
 /// Runs the groups of a plan that an earlier session has not finished. `on_failure` is told of each group that was given up, with the reason.
 ///

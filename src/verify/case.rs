@@ -36,18 +36,7 @@ impl Case {
     pub(super) fn new(spec: &Spec, group: &Group, history: History) -> Self {
         let table = history.table;
         let key = history.key_of(&spec.tables[table], &group.survivor);
-        let (survivor, sources, findings) = (None, Vec::new(), Vec::new());
-        let history = Some(history);
-        Self {
-            table,
-            key,
-            history,
-            survivor,
-            sources,
-            findings,
-            rewritten: BTreeSet::new(),
-            is_hidden: false,
-        }
+        Self { history: Some(history), ..Self::at(table, key) }
     }
 
     /// A row of a source at a key of which the run says nothing.
@@ -60,15 +49,18 @@ impl Case {
         let shape = &spec.tables[table];
         let mut key = shape.key_of(&source.1.row);
         key[shape.account].clone_from(group.survivor.cell());
-        let (history, survivor, findings) = (None, None, Vec::new());
-        let sources = vec![source];
+        Self { sources: vec![source], ..Self::at(table, key) }
+    }
+
+    /// A key of which nothing is known yet.
+    fn at(table: TableIndex, key: Vec<Bytes>) -> Self {
         Self {
             table,
             key,
-            history,
-            survivor,
-            sources,
-            findings,
+            history: None,
+            survivor: None,
+            sources: Vec::new(),
+            findings: Vec::new(),
             rewritten: BTreeSet::new(),
             is_hidden: false,
         }

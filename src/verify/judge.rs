@@ -56,8 +56,6 @@ pub(super) struct Finding {
     pub(super) found: Value,
     /// When what was found was written.
     pub(super) found_at: Option<TimestampUs>,
-    /// When the run wrote what is expected, where that is all that is known.
-    pub(super) left_at: Option<TimestampUs>,
 }
 
 /// What is expected or found.
@@ -196,8 +194,8 @@ fn finding(
     (expected, found): (Value, Value),
     found_at: Option<TimestampUs>,
 ) -> Finding {
-    let (source, element, left_at) = (None, None, None);
-    Finding { verdict, source, column, element, expected, found, found_at, left_at }
+    let (source, element) = (None, None);
+    Finding { verdict, source, column, element, expected, found, found_at }
 }
 
 /// A column without a policy.
@@ -269,8 +267,7 @@ fn elements(
                 return None;
             }
             let value = found.map_or(Value::Nothing, |value| Value::Element(value.clone()));
-            let finding = of_element(Verdict::Undated, element, value, None);
-            Some(Finding { left_at: Some(element.t), ..finding })
+            Some(of_element(Verdict::Undated, element, value, None))
         });
         return undated.collect();
     }

@@ -6,6 +6,7 @@
 //! to, and they go with it. Without, they stay, and the relocation is taken back: part of a row under the survivor would
 //! be its own for the next look. Elements whose times the server does not tell stay one by one.
 
+use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
 
 use bytes::Bytes;
@@ -53,18 +54,15 @@ pub(super) async fn relocate<S: Writer>(
     (t, is_again): (TimestampUs, bool),
 ) -> Result<Relocated, GroupError> {
     let mut relocated = Relocated::default();
-    let left;
-    let slice = match is_again {
+    let slice = &match is_again {
         // What was not moved by then is late still, for the next look.
         true if t <= window.as_of.forgotten() => {
-            left = SweepSlice { rows: Vec::new(), events: slice.events.clone() };
-            &left
+            Cow::Owned(SweepSlice { rows: Vec::new(), events: slice.events.clone() })
         }
         true if window.register.is_some() => {
-            left = void_gone(window, group, slice, &mut relocated).await?;
-            &left
+            Cow::Owned(void_gone(window, group, slice, &mut relocated).await?)
         }
-        _ => slice,
+        _ => Cow::Borrowed(slice),
     };
     window.write_all(slice.moves(&window.spec, &group.survivor)).await?;
     // Whatever the application writes to the survivor after the late cells may hide them, also before this was intended.
@@ -73,10 +71,7 @@ pub(super) async fn relocate<S: Writer>(
     let (at, state) = (window.as_of.now(), State::Sweeping);
     let writes = Acknowledged { since, at, state, is_fresh: false };
     let moved = slice.rows.iter().filter(|row| row.is_moved());
-    let moved = moved.map(|row| {
-        let shape = &window.spec.tables[row.table];
-        (row.table, row.key_of(shape, &group.survivor))
-    });
+    let moved = moved.map(|row| survivor_key(window, group, row));
     let computed = moved.filter(|(table, _)| !window.spec.tables[*table].survivorship.is_empty());
     let raised = overtaken::raise(window, group, computed.collect(), writes).await?;
     failpoint::hit("placed");
@@ -102,8 +97,7 @@ async fn void_gone<S: Writer>(
     slice: &SweepSlice,
     relocated: &mut Relocated,
 ) -> Result<SweepSlice, GroupError> {
-    let key_of =
-        |row: &Swept| (row.table, row.key_of(&window.spec.tables[row.table], &group.survivor));
+    let key_of = |row: &Swept| survivor_key(window, group, row);
     let of_sources = slice.rows.iter().map(|row| (row.table, row.key.clone()));
     let found =
         read_back(window, slice.rows.iter().map(key_of).chain(of_sources).collect()).await?;
@@ -132,8 +126,7 @@ async fn take<S: Writer>(
 ) -> Result<(), GroupError> {
     let goes = window.register.is_some();
     let (mut pins, mut voids, mut removals) = (Vec::new(), Vec::new(), Vec::new());
-    let key_of =
-        |row: &Swept| (row.table, row.key_of(&window.spec.tables[row.table], &group.survivor));
+    let key_of = |row: &Swept| survivor_key(window, group, row);
     let found = read_back(window, slice.rows.iter().map(key_of).collect()).await?;
     for row in &slice.rows {
         let table = &window.spec.tables[row.table];
@@ -166,7 +159,12 @@ async fn take<S: Writer>(
 /// A table, and the primary key of a row.
 type RowKey = (TableIndex, Vec<Bytes>);
 
-/// The survivor's rows of a slice, as they stand now; each is read once, however many sources had one.
+/// Of the survivor's row that a late row goes to.
+fn survivor_key<S>(window: &Window<S>, group: &Group, row: &Swept) -> RowKey {
+    (row.table, row.key_of(&window.spec.tables[row.table], &group.survivor))
+}
+
+/// Rows of a slice, as they stand now; each is read once, however many sources had one.
 async fn read_back<S: Writer>(
     window: &Window<S>,
     keys: BTreeSet<RowKey>,

@@ -9,7 +9,7 @@ use futures::FutureExt;
 use futures::future::{BoxFuture, Shared};
 
 use crate::failpoint;
-use crate::model::Group;
+use crate::model::{Group, TimestampUs};
 use crate::register::{Entry, LEASE_US, OWNED_US, Register, Step, WindowEnd};
 use crate::storage::{Fault, StorageError};
 
@@ -31,6 +31,11 @@ struct Standing {
 }
 
 impl Begun {
+    /// Notes that the lease was held at a time.
+    fn saw(&self, at: TimestampUs) {
+        self.seen_at.fetch_max(at, Ordering::Relaxed);
+    }
+
     fn lock(&self) -> MutexGuard<'_, HashMap<usize, Standing>> {
         self.groups.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -121,7 +126,7 @@ impl<S: Send + Sync + 'static> Window<S> {
         let now = self.as_of.now();
         let floor = self.t.max(now) + OWNED_US;
         self.carry_out(operation, || register.hold(floor)).await.map_err(for_all)?;
-        self.begun.seen_at.fetch_max(now, Ordering::Relaxed);
+        self.begun.saw(now);
         Ok(())
     }
 
@@ -130,7 +135,7 @@ impl<S: Send + Sync + 'static> Window<S> {
     pub(super) async fn see_lease(&self) -> Result<(), StorageError> {
         let Some((register, now)) = self.unseen_lease() else { return Ok(()) };
         register.look().await?;
-        self.begun.seen_at.fetch_max(now, Ordering::Relaxed);
+        self.begun.saw(now);
         Ok(())
     }
 
@@ -139,12 +144,12 @@ impl<S: Send + Sync + 'static> Window<S> {
     pub(super) async fn see_lease_first(&self) -> Result<(), StorageError> {
         let Some((register, now)) = self.unseen_lease() else { return Ok(()) };
         self.carry_out(self.operations.register(), || register.look()).await?;
-        self.begun.seen_at.fetch_max(now, Ordering::Relaxed);
+        self.begun.saw(now);
         Ok(())
     }
 
     /// The register, and the time, if the lease has not been seen for long.
-    fn unseen_lease(&self) -> Option<(&Arc<dyn Register>, i64)> {
+    fn unseen_lease(&self) -> Option<(&Arc<dyn Register>, TimestampUs)> {
         let (register, now) = (self.register.as_ref()?, self.as_of.now());
         let is_seen = now - self.begun.seen_at.load(Ordering::Relaxed) < LEASE_US / 2;
         (!is_seen).then_some((register, now))
@@ -157,7 +162,7 @@ impl<S: Send + Sync + 'static> Window<S> {
         let look = async move {
             let now = window.as_of.now();
             window.carry_out(window.operations.register(), || register.look()).await?;
-            window.begun.seen_at.fetch_max(now, Ordering::Relaxed);
+            window.begun.saw(now);
             Ok(())
         };
         Some(look.boxed().shared())
