@@ -94,7 +94,7 @@ impl Swept {
         moved.all(|(t, cell)| cell.stands(table, t, found))
     }
 
-    /// Whether the source's row has none of the cells any more that were found there, though nothing was known to be moved;
+    /// Whether the source's row has none of the cells any more that were found there;
     /// `found` is that row now. Cells whose times nobody tells may always be there.
     pub(crate) fn is_gone(&self, found: Option<&TimedRow>) -> bool {
         let is_there = |cell: &SweptCell| {
@@ -102,9 +102,7 @@ impl Swept {
         };
         !self.cells.is_empty() && !self.is_undated() && !self.cells.iter().any(is_there)
     }
-}
 
-impl Swept {
     /// Whether something that is added up was placed in the survivor's row, and holds another number there: whether that
     /// was counted on from what was placed cannot be told.
     pub(crate) fn is_counted_on(&self, table: &Table, found: Option<&TimedRow>) -> bool {

@@ -141,6 +141,11 @@ impl RawSpec {
         PRESETS.iter().find(|(known, _)| *known == name).map(|(_, text)| *text)
     }
 
+    /// The names of the specifications that are built in.
+    pub(crate) fn presets() -> impl Iterator<Item = &'static str> {
+        PRESETS.iter().map(|(name, _)| *name)
+    }
+
     /// Reads a specification; `origin` names it in errors.
     ///
     /// # Errors

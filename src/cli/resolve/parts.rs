@@ -48,8 +48,13 @@ fn spec_text(layers: &Layers) -> Result<Option<(String, &Given)>, SettingsError>
     if let Some(text) = RawSpec::preset(path) {
         return Ok(Some((text.to_owned(), given)));
     }
-    let text = fs::read_to_string(path)
-        .map_err(|error| SettingsError::new(format!("{origin}: cannot read '{path}': {error}")))?;
+    let text = fs::read_to_string(path).map_err(|error| {
+        let built_in: Vec<&str> = RawSpec::presets().collect();
+        SettingsError::new(format!(
+            "{origin}: cannot read '{path}': {error}. It is a file, or one that is built in: {}",
+            built_in.join(", ")
+        ))
+    })?;
     Ok(Some((text, given)))
 }
 

@@ -176,9 +176,9 @@ fn wrong_values_are_shown_with_where_they_came_from() {
     let in_file = message(&[], &format!("{required}settle = 'soon'"));
     assert!(in_file.starts_with("settle in ") && in_file.contains(".toml:3: 'soon' is not a dur"));
     assert!(message(&["--delimiter", "ab"], required).starts_with("--delimiter: 'ab' is not"));
-    assert!(
-        message(&["--spec", "/nowhere"], required).starts_with("--spec: cannot read '/nowhere'")
-    );
+    let spec = |named| message(&["--spec", named], required);
+    assert!(spec("/nowhere").starts_with("--spec: cannot read '/nowhere'"));
+    assert!(spec("sunbird").ends_with("course-batch, sunbird-lern"));
     assert!(message(&["-X", "linger.ms"], required).contains("is not key=value"));
     assert!(message(&["-X", "acks=1"], required).contains("'acks': must be 'all'"));
 }

@@ -8,7 +8,7 @@ use crate::model::AccountType;
 use crate::pairs::format::Head;
 use crate::pairs::reason::Heading;
 use crate::pairs::signs::{escaped, is_invisible};
-use crate::pairs::{Format, PairsError};
+use crate::pairs::{Format, Malformed, PairsError};
 use separator::Separator;
 
 /// What a header says.
@@ -70,7 +70,10 @@ impl Header {
         if let Form::Broken(why) = record.form {
             return Err(match std::str::from_utf8(text) {
                 Ok(text) => {
-                    PairsError::Header { why, hint: other_delimiter(text, format, delimiter) }
+                    let padded = || "white space behind a quote is such text: remove it".to_owned();
+                    let is_padded = why == Malformed::TextAfterQuote;
+                    let hint = other_delimiter(text, format, delimiter);
+                    PairsError::Header { why, hint: hint.or_else(|| is_padded.then(padded)) }
                 }
                 Err(_) => PairsError::NotText,
             });

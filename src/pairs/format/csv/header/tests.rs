@@ -91,6 +91,10 @@ fn says_what_is_wrong_with_a_header() {
     refuses(b"from;to\n", "with --delimiter ';' both columns are there");
     refuses(b"\"From\"\t\"To\"\n", "with --delimiter tab both columns are there");
     refuses(b" from | to \n------+----\n", "with --delimiter '|' both columns are there");
+    refuses(
+        b"\"from\" ,to\n",
+        "text after a closing quote (white space behind a quote is such text",
+    );
     refuses(b"u1,17\nu2,18\n", "is the header missing? Put the line 'from,to' before them");
     refuses(b"a,to\n", "--from-column");
     refuses(b"from,to,from\n", "twice");
