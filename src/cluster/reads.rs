@@ -28,6 +28,8 @@ pub(super) struct Reads {
     /// When the cells of several accounts were written that a policy looks at, then the keys of their rows; absent
     /// where none looks.
     pub(super) written: Option<PreparedStatement>,
+    /// Whether `owners` and `written` are about one account each.
+    pub(super) looks_singly: bool,
     /// The scopes and accounts of all rows of a token range, where another table leads to this one.
     pub(super) keys: Option<PreparedStatement>,
 }
@@ -61,6 +63,7 @@ impl Reads {
                 },
                 owners: prepare_owners(with, table).await?,
                 written: prepare_written(with, table).await?,
+                looks_singly: looks_singly(with, table),
                 keys: prepare_keys(with, table).await?,
             });
         }
@@ -125,6 +128,16 @@ fn reads_apart(with: &Preparer, table: &Table) -> bool {
         && !with.capabilities.has(Capability::InBesideCollections)
 }
 
+/// Whether several accounts cannot be looked at at once.
+fn looks_singly(with: &Preparer, table: &Table) -> bool {
+    !filtering(table).is_empty() && !with.capabilities.has(Capability::InBehindOthers)
+}
+
+/// The condition by which accounts are looked at.
+fn looked_at(with: &Preparer, table: &Table) -> String {
+    in_scope(table, if looks_singly(with, table) { "= ?" } else { "IN ?" })
+}
+
 fn is_simple(table: &Table, column: ColumnIndex) -> bool {
     !table.columns[column].is_multi_cell()
 }
@@ -185,7 +198,7 @@ async fn prepare_first(
 async fn prepare_owners(with: &Preparer, table: &Table) -> Result<PreparedStatement, ClusterError> {
     let account = quoted(&table.columns[table.account].name);
     if !table.owns_partitions() {
-        return with.prepare(&select(with, table, &account, &among_accounts(table))).await;
+        return with.prepare(&select(with, table, &account, &looked_at(with, table))).await;
     }
     // One row says enough of a partition: a million others need not be counted.
     let condition = format!("{} PER PARTITION LIMIT 1", among_accounts(table));
@@ -196,15 +209,15 @@ async fn prepare_written(
     with: &Preparer,
     table: &Table,
 ) -> Result<Option<PreparedStatement>, ClusterError> {
-    let looked_at = table.survivorship.iter().filter(|rule| !rule.joins_elements());
-    let mut columns: Vec<_> = looked_at
+    let rules = table.survivorship.iter().filter(|rule| !rule.joins_elements());
+    let mut columns: Vec<_> = rules
         .map(|rule| format!("WRITETIME({})", quoted(&table.columns[rule.column].name)))
         .collect();
     if columns.is_empty() {
         return Ok(None);
     }
     columns.extend(names(table, 0..table.key_len));
-    let text = select(with, table, &columns.join(", "), &among_accounts(table));
+    let text = select(with, table, &columns.join(", "), &looked_at(with, table));
     let reach = match table.owns_partitions() {
         true => Reach::Partitions,
         false => Reach::OnePartition,
