@@ -11,7 +11,7 @@ use tokio::sync::watch;
 
 use super::engine::{Engine, Merged, Work};
 use super::latency_log::LatencyLog;
-use super::{Console, Exit, Failure, RunSettings, again, facts, live, register, scan, sweep};
+use super::{Console, Exit, Failure, RunSettings, again, facts, live, register, runs, scan, sweep};
 use crate::advice::Advice;
 use crate::journal::{JournalError, State};
 use crate::latency::LatencySummary;
@@ -82,6 +82,7 @@ impl Session<'_> {
         applied.timeline = timeline;
         self.add_facts(&engine, &mut applied);
         let since = self.resumed.unwrap_or(self.record.started_at);
+        let gone = (*engine.context.storage).as_ref().gone().await;
         applied.truncated = facts::truncated((*engine.context.storage).as_ref(), since).await;
         if self.resumed.is_some() {
             trouble.push(self.list_failures(&engine).err());
@@ -99,7 +100,11 @@ impl Session<'_> {
             }
             None => self.exit(merged.outcome.ended, &applied),
         };
-        applied.again = self.again(&applied, console);
+        applied.again = match gone.is_empty() {
+            true => self.again(&applied, console),
+            false => runs::close(&self.settings.cluster, self.record.id.as_str()),
+        };
+        applied.gone = gone;
         let stats = self.plan.stats().clone();
         let path = self.run_dir.path();
         let kinds = stats.rejected.values().filter(|lines| **lines > 0).count();
@@ -200,7 +205,8 @@ impl Session<'_> {
         applied.set_tally(tally, tables);
         applied.deletes = engine.deletes();
         applied.aftercare = self.aftercare(engine, tally);
-        applied.events = engine.events(*self.stop.borrow());
+        let is_stopped = *self.stop.borrow() || outcome.ended != Ended::Finished;
+        applied.events = engine.events(is_stopped);
         let rows = outcome.tally.tables.iter().map(|table| table.source_rows).sum();
         applied.set_throughput(merged.took, outcome.pairs_merged, rows);
         let journaled = journaled.and_then(|now| self.add_reasons(engine, now, merged));

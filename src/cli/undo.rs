@@ -99,7 +99,7 @@ async fn carry_out(
         true => keep_changed(&engine, &selected, &mut undone),
         false => Ok(0),
     };
-    let facts = engine.events(undone.ended == Walked::Interrupted);
+    let facts = engine.events(undone.ended != Walked::Finished);
     let (retries, latency) = (engine.context.retries(), engine.context.recorder.totals());
     let total = identity::groups(&*engine.journal)?;
     let settled = engine.settle(total).await;

@@ -80,6 +80,11 @@ impl ReadStore {
         Ok(())
     }
 
+    /// The tables of the specification that were dropped while this command ran.
+    pub(crate) async fn gone(&self) -> Vec<String> {
+        self.prepared.gone(&self.preparer, &self.spec).await
+    }
+
     async fn all_timed(&self) -> Result<&[TimedReads], ClusterError> {
         let prepared =
             self.timed.get_or_try_init(|| TimedReads::prepare(&self.preparer, &self.spec));

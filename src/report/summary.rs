@@ -121,6 +121,8 @@ pub(crate) struct Applied {
     pub failures: Vec<FailureReason>,
     /// The runs that groups wait for.
     pub busy: Vec<BusyRun>,
+    /// Tables that were dropped, or made anew, under this session.
+    pub gone: Vec<String>,
     /// Tables that were truncated since the run began.
     pub truncated: Vec<TruncatedTable>,
     /// What is to be done on the servers; null where nothing was deleted.
