@@ -43,7 +43,6 @@ pub(crate) struct Summary {
     pub run: RunId,
     /// The run directory.
     pub run_dir: PathBuf,
-    /// When it started.
     pub(crate) started_at: Moment,
     /// When it was over.
     pub(crate) finished_at: Moment,
@@ -133,7 +132,6 @@ pub(crate) struct Applied {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct TruncatedTable {
     pub(crate) table: String,
-    /// When.
     pub(crate) at: Moment,
 }
 
@@ -220,7 +218,6 @@ pub(crate) struct Fates {
     pub(crate) not_started: u64,
     /// Left out by --limit.
     pub(crate) limited: u64,
-    /// Undone.
     #[serde(rename = "taken_back")]
     pub undone: u64,
     /// Left as they are until another run has ended with their accounts.
@@ -234,7 +231,6 @@ pub(crate) struct Fates {
 pub(crate) struct BusyRun {
     /// Its id.
     pub run: String,
-    /// So many groups.
     pub groups: u64,
     /// The machine on which it was begun, if the register knows that.
     pub(crate) host: Option<String>,
@@ -250,7 +246,6 @@ pub(crate) struct BusyRun {
 pub(crate) struct TableFacts {
     /// The table's name.
     pub table: String,
-    /// Its rows.
     #[serde(flatten)]
     pub rows: TableTally,
 }
@@ -263,7 +258,6 @@ pub(crate) struct EventFacts {
     pub destination: Option<Destination>,
     /// Events that were handed over.
     pub produced: u64,
-    /// Events that were acknowledged.
     pub acknowledged: u64,
     /// Events that nobody waited for to the end, because the session was stopped: their groups are not done, and
     /// announce them again.

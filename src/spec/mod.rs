@@ -54,7 +54,6 @@ use crate::model::{
 /// A specification, checked against the live schema.
 #[derive(Clone, Debug)]
 pub struct Spec {
-    /// Its name.
     pub name: String,
     /// The tables, in the order in which they are written.
     pub tables: Vec<Table>,
@@ -69,7 +68,6 @@ pub struct Spec {
 /// A table to merge.
 #[derive(Clone, Debug)]
 pub struct Table {
-    /// Its name.
     pub name: String,
     /// What the cluster calls this very table; empty if that is not known.
     pub id: String,
@@ -96,12 +94,10 @@ pub struct Table {
     pub(crate) delete_source: bool,
 }
 
-/// A column.
+/// What rows hold at one [`ColumnIndex`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Column {
-    /// Its name.
     pub name: String,
-    /// Its CQL type.
     pub cql_type: CqlType,
 }
 
@@ -137,9 +133,7 @@ pub struct KeyColumn {
 /// Which of two values of a column survives.
 #[derive(Clone, Debug)]
 pub struct Survivorship {
-    /// The column.
     pub column: ColumnIndex,
-    /// Its type.
     pub cql_type: CqlType,
     /// The rule.
     pub(crate) policy: Arc<dyn Policy>,
@@ -297,7 +291,7 @@ impl Table {
         self.lists_of(row).map(|(column, value)| Change::set_list(key.to_vec(), column, value))
     }
 
-    /// The position of a column.
+    /// Where rows hold the value of the column that is called so, case-sensitively.
     pub fn position(&self, name: &str) -> Option<ColumnIndex> {
         self.columns.iter().position(|column| column.name == name)
     }
