@@ -186,7 +186,6 @@ impl Pace {
         was_paused
     }
 
-    /// Whether it is paused.
     pub(crate) fn is_paused(&self) -> bool {
         self.state().is_paused
     }

@@ -22,7 +22,6 @@ pub struct Ranking<K> {
 /// A key and its sum.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ranked<K> {
-    /// What is ranked.
     pub key: K,
     /// The sum is no smaller.
     pub at_least: u64,

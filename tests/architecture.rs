@@ -155,6 +155,7 @@ fn breaches(sources: &BTreeMap<String, String>) -> Vec<String> {
         breaches.extend(forbidden_calls(name, &tokens));
         breaches.extend(commands_to_run(name, product_part(text)));
         breaches.extend(explained(name, &tokens));
+        breaches.extend(comments(name, product_part(text)));
     }
     breaches
 }
@@ -468,6 +469,68 @@ fn commands_to_run(name: &str, text: &str) -> Vec<String> {
         literal.split("tributary").skip(1).any(|rest| rest.starts_with(' ') && is_command(rest))
     });
     found.map(|literal| format!("{name}: {literal} is a command to run, and no Advice")).collect()
+}
+
+/// Words of a comment that say nothing by themselves.
+const EMPTY: &[&str] = &[
+    "a", "all", "an", "and", "are", "as", "at", "be", "by", "each", "for", "from", "had", "has",
+    "have", "how", "in", "is", "it", "its", "many", "of", "on", "one", "or", "so", "some", "that",
+    "the", "there", "this", "to", "was", "were", "what", "when", "where", "whether", "which",
+    "whose", "with",
+];
+
+/// Comments of one line that repeat what the name below them says, and public functions and types that have none.
+fn comments(name: &str, text: &str) -> Vec<String> {
+    // What stands there is the help of the command line.
+    if is_within(name, "cli/args") || name.starts_with("bin/") {
+        return Vec::new();
+    }
+    let (mut found, mut comment, mut owner) = (Vec::new(), Vec::new(), "");
+    let mut attribute = 0_isize;
+    for line in text.lines() {
+        let code = line.trim_start();
+        if let Some(said) = code.strip_prefix("///") {
+            comment.push(said);
+            continue;
+        }
+        let brackets = |c: char| code.matches(c).count() as isize;
+        if attribute > 0 || code.starts_with("#[") {
+            attribute += brackets('[') - brackets(']');
+            continue;
+        }
+        let item = code.split_once(['{', '=']).map_or(code, |(item, _)| item);
+        if line == code
+            && ["struct ", "enum ", "trait ", "impl"].iter().any(|word| code.contains(word))
+        {
+            owner = item;
+        }
+        let public = code.strip_prefix("pub ").unwrap_or_default();
+        if comment.is_empty() && ITEMS.iter().any(|word| public.starts_with(word)) {
+            found.push(format!("{name}: nothing says what this is: {code}"));
+        }
+        if let [said] = comment[..] {
+            let known = [words_of(item), words_of(owner)].concat();
+            let is_known = |word: &String| known.iter().any(|known| stem(known) == stem(word));
+            let words = words_of(said);
+            let mut words = words.iter().filter(|word| !EMPTY.contains(&word.as_str()));
+            if !said.contains("[`") && words.all(is_known) {
+                found.push(format!("{name}: the comment says what the name says:{said}"));
+            }
+        }
+        comment.clear();
+    }
+    found
+}
+
+/// How a function or a type begins.
+const ITEMS: &[&str] =
+    &["fn ", "async fn ", "const fn ", "struct ", "enum ", "trait ", "type ", "const "];
+
+/// A word without its ending.
+fn stem(word: &str) -> &str {
+    let endings = ["ing", "ies", "es", "ed", "s", "e"];
+    let stems = endings.iter().filter_map(|ending| word.strip_suffix(ending));
+    stems.filter(|stem| stem.len() >= 3).min_by_key(|stem| stem.len()).unwrap_or(word)
 }
 
 #[test]
@@ -806,6 +869,27 @@ fn drivers_calls_prints_and_long_files_are_found() {
         assert_eq!(breach("advice.rs", text), "");
     }
     assert_eq!(breach("cli/undo.rs", "\"tributary resumed\" // tributary resume RUN"), "");
+}
+
+#[test]
+fn comments_that_repeat_a_name_are_found() {
+    for text in [
+        "/// The topic of a name.\npub fn find_topic(name: &str) {}",
+        "struct Run {\n    /// When it started.\n    #[serde(\n        skip\n    )]\n    started_at: u64,\n}",
+        "/// The runs.\nenum Run {}",
+    ] {
+        assert!(breach("run/mod.rs", text).contains("what the name says"), "{text}");
+    }
+    assert!(breach("run/mod.rs", "#[must_use]\npub fn f() {}").contains("nothing says"));
+    for text in [
+        "/// In bytes.\nsize: u64",
+        "fn f() {}",
+        "/// As [`Run`].\nrun: Run",
+        "/// One.\n/// Two.\none: u8",
+    ] {
+        assert_eq!(breach("run/mod.rs", text), "");
+    }
+    assert_eq!(breach("cli/args/mod.rs", "/// The account\naccount: String"), "");
 }
 
 #[test]

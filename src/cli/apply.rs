@@ -19,7 +19,6 @@ use crate::journal::SqliteJournal;
 use crate::pipeline::{Known, others};
 use crate::run::{RunRecord, files};
 
-/// Runs `apply`.
 pub(crate) async fn run(settings: &ApplySettings, console: &Console) -> Result<Exit, Failure> {
     let mut live = Live::start(&settings.run, console)?;
     let result = carry_out(settings, console, &mut live).await;

@@ -15,7 +15,6 @@ use crate::setting::SettingsError;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum Exit {
-    /// All done.
     Done = 0,
     /// Failed: host, schema, broker, run directory, or stopped by --max-errors.
     Failed = 1,

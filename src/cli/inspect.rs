@@ -48,7 +48,6 @@ pub(super) struct Reading {
     register_reader: Option<RegisterReader>,
 }
 
-/// What was measured.
 struct Measured {
     inspected: Inspected,
     hottest: Vec<(HotPartition, Option<Met>)>,

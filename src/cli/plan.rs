@@ -9,7 +9,6 @@ use crate::report::{Discovery, LedTo, Rendered, Summary};
 use crate::run::{RunRecord, files};
 use crate::spec::RawSpec;
 
-/// Runs `plan`.
 pub(crate) async fn run(settings: &PlanSettings, console: &Console) -> Result<Exit, Failure> {
     let Begun { mut stop, started, id, pairs, prepared } =
         input::begin(&settings.input, settings.run_dir.as_deref(), console)?;

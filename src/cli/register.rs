@@ -107,7 +107,6 @@ pub(super) fn report_lease(failure: &Failure, terminal: &Terminal) {
 pub(super) enum Past {
     /// With --no-register, or where no run has made one that could be read.
     Unknown,
-    /// To be read.
     Read(Box<RegisterReader>),
     /// To be written, too: the lease is held.
     Held(Arc<ClusterRegister>),

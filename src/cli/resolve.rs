@@ -31,7 +31,6 @@ use parts::{recorded_spec, secret_flags, source};
 
 pub(super) use parts::{log_format, named_cluster, output, spec};
 
-/// The settings of `plan`.
 pub(super) fn plan(pairs: &Path, layers: &Layers) -> Result<PlanSettings, SettingsError> {
     let (spec, spec_path) = spec(layers)?;
     let format = Format::of(layers, spec.accounts())?;

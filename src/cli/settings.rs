@@ -74,7 +74,6 @@ pub(crate) struct ApplySettings {
     pub(crate) run: RunSettings,
     /// The pairs.
     pub(crate) input: InputSettings,
-    /// The plan that it is bound to.
     pub(crate) plan: Option<Bound>,
     /// Whether targets are followed to where they are now.
     pub(crate) follow: bool,

@@ -51,7 +51,6 @@ impl Until {
         Ok(Some(Self { given, at, after, has_come: Arc::default() }))
     }
 
-    /// When it is.
     pub(super) fn moment(&self) -> Moment {
         self.at.into()
     }

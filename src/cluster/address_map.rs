@@ -15,7 +15,7 @@ use tokio::net::lookup_host;
 pub struct AddressMap(pub Vec<(SocketAddr, String)>);
 
 impl AddressMap {
-    /// Each as `FROM=TO`.
+    /// As they were written: `ADVERTISED=HOST:PORT`.
     pub fn rules(&self) -> impl Iterator<Item = String> {
         self.0.iter().map(|(from, to)| format!("{from}={to}"))
     }

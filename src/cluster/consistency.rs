@@ -34,7 +34,6 @@ pub enum Consistency {
     LocalQuorum,
     /// A majority of each datacenter.
     EachQuorum,
-    /// All.
     All,
 }
 

@@ -77,7 +77,6 @@ pub struct Tried {
     pub(crate) host: String,
     /// The layer that failed.
     pub(crate) layer: Layer,
-    /// How.
     pub why: String,
 }
 

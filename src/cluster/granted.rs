@@ -49,7 +49,6 @@ impl Granted {
             || above.into_iter().any(|resource| self.has(permission, resource))
     }
 
-    /// Whether a permission reaches all of a keyspace.
     pub(super) fn reaches(&self, permission: &str, keyspace: &str) -> bool {
         self.is_everywhere(permission) || self.has(permission, format!("<keyspace {keyspace}>"))
     }

@@ -110,7 +110,6 @@ pub enum ClusterError {
         known_list(known)
     )]
     MissingKeyspace {
-        /// The keyspace.
         keyspace: String,
         /// Those that exist, system keyspaces aside.
         known: Vec<String>,
@@ -121,7 +120,6 @@ pub enum ClusterError {
         known_list(known)
     )]
     UnknownDatacenter {
-        /// The name.
         named: String,
         /// Those that exist.
         known: Vec<String>,
@@ -142,7 +140,6 @@ pub enum ClusterError {
          because writes are ordered by their times. Set the clocks (NTP) and start again"
     )]
     ClockSkew {
-        /// The node.
         node: String,
         /// The difference in seconds.
         skew_s: f64,
@@ -152,10 +149,7 @@ pub enum ClusterError {
         "the server is {product}, not Apache Cassandra: its rules for write times, tombstones and batches are its own, \
          so nothing is merged there"
     )]
-    NotCassandra {
-        /// What it is.
-        product: &'static str,
-    },
+    NotCassandra { product: &'static str },
     /// The server forbids what every merge needs.
     #[error(
         "the server does not allow {what}, which every merge needs: {message}. Nothing was written; ask who runs the \
@@ -208,7 +202,6 @@ pub enum ClusterError {
         "the register in keyspace {keyspace} is of version {version}, which a later tributary has written: use that one"
     )]
     NewerRegister {
-        /// The keyspace.
         keyspace: String,
         /// The number of its layout.
         version: i32,
@@ -219,7 +212,6 @@ pub enum ClusterError {
          if its process is gone, its lease ends by itself in {seconds} s"
     )]
     Leased {
-        /// The keyspace.
         keyspace: String,
         /// Who works on it.
         lease: Lease,

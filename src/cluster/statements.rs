@@ -152,7 +152,6 @@ impl Preparer {
     }
 }
 
-/// The names of some columns.
 pub(super) fn names(table: &Table, columns: impl IntoIterator<Item = ColumnIndex>) -> Vec<String> {
     columns.into_iter().map(|column| quoted(&table.columns[column].name)).collect()
 }
@@ -162,7 +161,6 @@ pub(super) fn equals(table: &Table, columns: usize) -> String {
     conditions(table, 0..columns).join(" AND ")
 }
 
-/// One condition for each of some columns.
 pub(super) fn conditions(
     table: &Table,
     columns: impl IntoIterator<Item = ColumnIndex>,

@@ -42,7 +42,6 @@ pub enum TlsError {
     Unreadable {
         /// What it should hold.
         what: &'static str,
-        /// Where it is.
         path: PathBuf,
         /// What the system says.
         cause: io::Error,
@@ -52,7 +51,6 @@ pub enum TlsError {
     Unusable {
         /// What it should hold.
         what: &'static str,
-        /// Where it is.
         path: PathBuf,
         /// What is wrong.
         why: String,

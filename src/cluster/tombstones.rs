@@ -27,7 +27,6 @@ const PAUSE: Duration = Duration::from_millis(50);
 /// What a traced read of a partition has met.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Met {
-    /// Rows that are there.
     pub rows: u64,
     pub(crate) tombstones: u64,
     /// Whether the read came to the end of the partition.

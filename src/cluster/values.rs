@@ -15,7 +15,6 @@ use crate::storage::WriteTimes;
 pub(super) enum Value<'a> {
     /// A value in its CQL encoding.
     Raw(Cow<'a, [u8]>),
-    /// An `int`.
     Int(i32),
     /// A `bigint`.
     BigInt(i64),

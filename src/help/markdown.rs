@@ -5,7 +5,6 @@
 pub enum Block {
     /// A heading, with its level from 1 on.
     Heading(usize, String),
-    /// A paragraph.
     Paragraph(String),
     /// A point of a list, with what stands before it.
     Item(String, String),
@@ -25,7 +24,7 @@ pub(super) enum Style {
 
 const FENCE: &str = "```";
 
-/// The blocks of a text.
+/// Reads a topic of the manual: the Markdown that the manual uses, no more.
 pub fn blocks(text: &str) -> Vec<Block> {
     let mut blocks = Vec::new();
     let mut lines = text.lines();

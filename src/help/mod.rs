@@ -60,7 +60,7 @@ topics! {
 }
 
 impl Topic {
-    /// The topic of a name.
+    /// The one that `tributary help NAME` shows.
     pub fn find(name: &str) -> Option<&'static Self> {
         TOPICS.iter().find(|topic| topic.name == name)
     }

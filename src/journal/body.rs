@@ -61,7 +61,6 @@ pub struct Codec {
 enum Width {
     /// Those of a survivor's row.
     Slim,
-    /// All.
     Full,
 }
 

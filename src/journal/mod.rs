@@ -90,7 +90,6 @@ pub struct Intent {
     pub pairs: Vec<Pair>,
     /// The group's write time for a merge; the time of the sweep, repair or undo else.
     pub t: TimestampUs,
-    /// What it is for.
     pub kind: Kind,
     /// Whether it is the last one of its merge: with it, the group's merge is recorded completely.
     pub completes: bool,
@@ -147,9 +146,7 @@ impl GroupRecord {
 pub struct SliceRecord {
     /// Its id in the journal.
     pub id: i64,
-    /// The group.
     pub group: usize,
-    /// What it is for.
     pub kind: Kind,
     /// Its time, as in [`Intent::t`].
     pub t: TimestampUs,
@@ -164,7 +161,6 @@ pub struct SliceRecord {
 /// What was intended for a group and never written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Unwritten {
-    /// The group.
     pub group: usize,
     /// The one slice, of the sweep of a group that was done before; all slices if there is none.
     pub sweep: Option<i64>,
@@ -175,7 +171,6 @@ pub struct Unwritten {
 pub struct Scan {
     /// The table's name.
     pub table: String,
-    /// The range.
     pub range: TokenRange,
     /// Rows that were looked at.
     pub rows: u64,
@@ -322,7 +317,6 @@ pub enum JournalError {
     Damaged {
         /// The file.
         path: String,
-        /// What.
         what: String,
     },
 }

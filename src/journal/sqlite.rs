@@ -93,7 +93,7 @@ impl SqliteJournal {
         erase::erase(path, groups)
     }
 
-    /// The type of its accounts.
+    /// Of which type its accounts were when the run began.
     pub fn accounts(&self) -> AccountType {
         self.reads.accounts()
     }

@@ -176,7 +176,6 @@ pub(crate) struct EventFigures {
     pub state: Reached,
     /// Events that were handed over.
     pub produced: u64,
-    /// Events that were acknowledged.
     pub acknowledged: u64,
     /// The time since the last acknowledgement, while events are out.
     pub(crate) silent_s: Option<f64>,
@@ -188,7 +187,6 @@ pub(crate) struct LatencyFigures {
     /// The kind.
     #[serde(rename = "lane")]
     pub(crate) operation: String,
-    /// How many there were.
     pub(crate) count: u64,
     /// Half of all took at most this long.
     pub(crate) p50_us: u64,
@@ -209,11 +207,9 @@ pub(crate) struct FailedGroup {
     pub(crate) to: Option<String>,
     /// The line of that pair in the input.
     pub(crate) line: u64,
-    /// How many pairs the group has.
     pub(crate) pairs: usize,
     /// Why it was given up.
     pub(crate) reason: Option<String>,
-    /// When.
     pub(crate) at: Moment,
 }
 

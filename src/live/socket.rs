@@ -74,7 +74,6 @@ pub(crate) enum SocketError {
     Broken {
         /// The run directory.
         run: PathBuf,
-        /// What.
         cause: io::Error,
     },
 }

@@ -135,7 +135,6 @@ impl Status {
         current.run = Some(run.to_owned());
     }
 
-    /// Where the run is kept.
     pub(crate) fn is_kept_in(&self, run_dir: &Path) {
         self.current().run_dir = Some(run_dir.to_path_buf());
     }

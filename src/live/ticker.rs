@@ -42,7 +42,6 @@ pub(crate) struct Frame {
     pub(crate) status: Arc<str>,
     /// The figures for Prometheus.
     pub(crate) metrics: Arc<str>,
-    /// Whether it is the last one.
     pub(crate) is_last: bool,
 }
 

@@ -9,7 +9,6 @@ use crate::spec::Table;
 /// One key of a table. Rows are held once: a copy refers to the source's row.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
-    /// The table.
     pub table: TableIndex,
     /// The survivor's row before the merge, slim (the key and what policies and events look at).
     pub target: Option<Row>,

@@ -30,7 +30,6 @@ pub struct Findings {
 struct Lead {
     /// The table that is led to.
     table: TableIndex,
-    /// The table that leads there, and how.
     through: Option<TableIndex>,
     locator: Locator,
     /// Columns of the leading table whose smallest value an event may need.

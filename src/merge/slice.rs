@@ -31,7 +31,6 @@ pub struct Completion {
 /// A partition of a source that is to be deleted.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct PartitionDelete {
-    /// The table.
     pub table: TableIndex,
     /// The source's number in the group.
     pub source: usize,

@@ -21,7 +21,6 @@ use crate::spec::{Dated, Spec, Survivorship, Table};
 /// One row of a source that outlived the merge's delete, and what becomes of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Swept {
-    /// The table.
     pub table: TableIndex,
     /// The source's index in the group.
     pub source: usize,

@@ -37,7 +37,6 @@ pub enum Change {
     AddElements {
         /// The primary key of the row, in column order.
         key: Vec<Bytes>,
-        /// The column.
         column: ColumnIndex,
         /// The elements, as a value of the column's type.
         elements: Bytes,
@@ -46,7 +45,6 @@ pub enum Change {
     RemoveElements {
         /// The primary key of the row, in column order.
         key: Vec<Bytes>,
-        /// The column.
         column: ColumnIndex,
         /// The keys of the map's entries, or the set's elements, as a set.
         keys: Bytes,
@@ -56,7 +54,6 @@ pub enum Change {
     SetList {
         /// The primary key of the row, in column order.
         key: Vec<Bytes>,
-        /// The column.
         column: ColumnIndex,
         /// What it is to hold.
         value: Bytes,
@@ -69,7 +66,6 @@ pub enum Change {
         /// The primary key of the row, in column order.
         key: Vec<Bytes>,
     },
-    /// Deletes one row.
     DeleteRow {
         /// The primary key of the row, in column order.
         key: Vec<Bytes>,
@@ -94,7 +90,6 @@ impl Mutation {
 /// batch is one mutation to Cassandra, atomic and isolated.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Batch {
-    /// The table.
     pub table: TableIndex,
     /// The mutations, all of the same partition.
     pub mutations: Vec<Mutation>,
@@ -132,7 +127,7 @@ impl Change {
         }
     }
 
-    /// The partition that is changed: its key of so many columns.
+    /// The values of the first `columns` columns of the key; none if a row lacks one.
     pub fn partition_key(&self, columns: usize) -> Option<Vec<Bytes>> {
         match self {
             Self::Insert { row } => row.cells.get(..columns)?.iter().cloned().collect(),

@@ -13,53 +13,35 @@ use super::order::Order;
 /// The type of a column.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum CqlType {
-    /// `ascii`
     Ascii,
     /// `bigint`
     BigInt,
-    /// `blob`
     Blob,
-    /// `boolean`
     Boolean,
-    /// `counter`
     Counter,
-    /// `date`
     Date,
-    /// `decimal`
     Decimal,
-    /// `double`
     Double,
-    /// `duration`
     Duration,
     /// `empty`: of a column that holds nothing, in tables with compact storage.
     Empty,
-    /// `float`
     Float,
-    /// `inet`
     Inet,
-    /// `int`
     Int,
     /// `smallint`
     SmallInt,
     /// `text`, or `varchar`
     Text,
-    /// `time`
     Time,
-    /// `timestamp`
     Timestamp,
     /// `timeuuid`
     TimeUuid,
     /// `tinyint`
     TinyInt,
-    /// `uuid`
     Uuid,
-    /// `varint`
     Varint,
-    /// `list<…>`
     List(Box<Self>),
-    /// `set<…>`
     Set(Box<Self>),
-    /// `map<…, …>`
     Map(Box<Self>, Box<Self>),
     /// `tuple<…>`, which is always frozen.
     Tuple(Vec<Self>),
@@ -206,7 +188,6 @@ impl fmt::Display for CqlType {
     }
 }
 
-/// The native type of a name.
 fn native(name: &str) -> Option<&'static CqlType> {
     NATIVE.iter().find(|(known, _)| *known == name).map(|(_, of)| of)
 }

@@ -44,7 +44,6 @@ pub struct PendingHints {
 /// What stands around one table.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct TableSurroundings {
-    /// The table.
     pub table: String,
     /// How long its tombstones are kept, in seconds: so long may a node go without a repair.
     pub gc_grace_s: u64,
@@ -54,7 +53,6 @@ pub struct TableSurroundings {
     pub indexes: Vec<String>,
     /// The materialised views of it.
     pub views: Vec<String>,
-    /// Its triggers.
     pub triggers: Vec<String>,
     /// Whether its changes are kept for a consumer.
     pub cdc: bool,

@@ -41,7 +41,6 @@ pub(super) struct Steer {
     read_latency: Option<ReadLatency>,
 }
 
-/// What is wanted.
 #[derive(Debug)]
 enum Wanted {
     Fixed(usize),

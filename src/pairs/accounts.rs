@@ -28,16 +28,17 @@ const MAX_SHARD_LEN: usize = (u32::MAX >> SHARD_BITS) as usize;
 /// An id as a block holds it.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Id {
-    /// A UUID.
     Uuid([u8; 16]),
     /// Any other value, by where it stands in the bytes of its block.
-    Bytes { start: u32, len: u32 },
+    Bytes {
+        start: u32,
+        len: u32,
+    },
 }
 
 /// The value of an id, on its way into a block.
 #[derive(Clone, Debug)]
 pub(super) enum Value {
-    /// A UUID.
     Uuid([u8; 16]),
     /// The text of the id itself.
     Text,
@@ -88,7 +89,6 @@ struct Shard {
 }
 
 impl Accounts {
-    /// The id of an account.
     pub(crate) fn id(&self, account: u32) -> AccountId {
         let shard = &self.shards[account as usize % SHARDS];
         let local = (account >> SHARD_BITS) as usize;
@@ -110,7 +110,6 @@ impl Accounts {
         self.shards.iter().enumerate().flat_map(of_shard).map(|account| self.id(account))
     }
 
-    /// How many accounts there are.
     #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         self.shards.iter().map(|shard| shard.slots.len()).sum()
@@ -160,7 +159,6 @@ impl Accounts {
         Wanted::new(self.of, cell)
     }
 
-    /// The hash of an account.
     pub(crate) fn hash(&self, account: u32) -> u64 {
         self.shards[account as usize % SHARDS].hash(self.of, (account >> SHARD_BITS) as usize)
     }

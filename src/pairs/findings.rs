@@ -17,7 +17,6 @@ pub(crate) struct Finding {
     pub rule: &'static str,
     /// What became of the lines.
     pub outcome: Outcome,
-    /// How many lines.
     pub lines: u64,
     /// The first of them.
     pub(crate) first_lines: Vec<u64>,

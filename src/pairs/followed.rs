@@ -13,7 +13,6 @@ use crate::model::{AccountId, AccountType};
 pub(crate) struct Followed {
     /// The target as the input names it.
     pub account: AccountId,
-    /// The account that it is now.
     pub now: AccountId,
 }
 

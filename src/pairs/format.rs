@@ -76,7 +76,6 @@ pub(super) trait Records<'a> {
     fn lines(&self) -> u64;
 }
 
-/// A record.
 pub(super) struct Record<'a> {
     /// The physical line it starts on, from 0 for the first line of the data.
     pub(super) line: u64,

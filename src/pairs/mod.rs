@@ -60,36 +60,21 @@ pub(crate) use {read::read_in_blocks, rejects_csv::write_rejects_in_blocks};
 pub enum PairsError {
     /// There is nothing at the path.
     #[error("there is no file {}", path.display())]
-    Missing {
-        /// The path.
-        path: PathBuf,
-    },
+    Missing { path: PathBuf },
     /// The path is a directory.
     #[error("{} is a directory, not a CSV file", path.display())]
-    Directory {
-        /// The path.
-        path: PathBuf,
-    },
+    Directory { path: PathBuf },
     /// The file cannot be opened.
     #[error("cannot open {}: {cause}", path.display())]
-    Open {
-        /// The path.
-        path: PathBuf,
-        /// The cause.
-        cause: io::Error,
-    },
+    Open { path: PathBuf, cause: io::Error },
     /// Reading failed, or compressed data is damaged or cut short.
     #[error("cannot read the pairs: {cause}{}", damage(cause))]
-    Read {
-        /// The cause.
-        cause: io::Error,
-    },
+    Read { cause: io::Error },
     /// The copy of the input cannot be written.
     #[error("cannot write {}: {cause}", path.display())]
     Copy {
         /// The copy.
         path: PathBuf,
-        /// The cause.
         cause: io::Error,
     },
     /// The input holds nothing.
@@ -105,7 +90,6 @@ pub enum PairsError {
     /// The input is something else than a CSV.
     #[error("the input is no CSV: it is {what}. To make one of it: {way}")]
     Foreign {
-        /// What it is.
         what: &'static str,
         /// How to get a CSV out of it.
         way: &'static str,
@@ -121,7 +105,6 @@ pub enum PairsError {
         /// What to do about it, if that is known.
         hint: Option<String>,
     },
-    /// A column is missing.
     #[error(
         "the header of the input has no column '{name}'; with the delimiter {delimiter:?} its columns \
          are {found} ({hint})"
@@ -141,10 +124,7 @@ pub enum PairsError {
         "the first line of the input ('{line}') names no separator that can be used: take the line out, and see \
          --delimiter"
     )]
-    Separator {
-        /// The line.
-        line: String,
-    },
+    Separator { line: String },
     /// A column is there more than once.
     #[error(
         "the header of the input has the column '{name}' twice (see --from-column and --to-column)"
@@ -164,10 +144,7 @@ pub enum PairsError {
     Delimiter,
     /// A line is so long that the input is not a list of pairs.
     #[error("line {line} of the input is longer than 64 MiB; this is not a list of pairs")]
-    LineTooLong {
-        /// The line.
-        line: u64,
-    },
+    LineTooLong { line: u64 },
     /// More pairs or accounts than can be numbered.
     #[error("the input holds more than about 4 billion pairs or accounts; split it")]
     TooMany,
@@ -175,16 +152,10 @@ pub enum PairsError {
     #[error(
         "the input has changed since it was read: line {line} is not the line that was rejected"
     )]
-    Changed {
-        /// The line.
-        line: u64,
-    },
+    Changed { line: u64 },
     /// The report of rejects cannot be written.
     #[error("cannot write the report of rejected lines: {cause}")]
-    Report {
-        /// The cause.
-        cause: csv::Error,
-    },
+    Report { cause: csv::Error },
 }
 
 impl PairsError {

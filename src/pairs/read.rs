@@ -30,7 +30,6 @@ pub struct PairList {
     pub(crate) accounts: Accounts,
     /// The pairs in the order of their lines.
     pub(crate) edges: Vec<Edge>,
-    /// The line of each pair.
     pub(crate) lines: Vec<u64>,
     pub(crate) rejects: Rejects,
     /// What was seen in the ids of the pairs.
@@ -62,7 +61,6 @@ impl PairList {
         &self.rejects
     }
 
-    /// The accounts of the pairs.
     #[cfg(test)]
     pub(crate) fn accounts(&self) -> &Accounts {
         &self.accounts

@@ -65,7 +65,7 @@ pub enum Reason {
 }
 
 impl Reason {
-    /// The rule.
+    /// What reports, `--accept` and rejects.csv call it.
     pub fn rule(self) -> Rule {
         match self {
             Self::Malformed(_) => Rule::Malformed,

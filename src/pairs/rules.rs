@@ -42,7 +42,6 @@ pub(crate) enum Consequence {
 /// What is to be known about a rule.
 #[derive(Clone, Copy, Debug)]
 pub struct Entry {
-    /// The rule.
     pub rule: Rule,
     /// Its name: the reason code, what `--accept` takes.
     pub name: &'static str,
@@ -212,7 +211,6 @@ const fn entry(
 }
 
 impl Rule {
-    /// How many rules there are.
     pub(crate) const COUNT: usize = Self::FanIn as usize + 1;
 
     /// What is to be known about it.
@@ -220,7 +218,6 @@ impl Rule {
         &RULES[self as usize]
     }
 
-    /// The rule of a name.
     pub(crate) fn of(name: &str) -> Option<Self> {
         RULES.iter().find(|entry| entry.name == name).map(|entry| entry.rule)
     }

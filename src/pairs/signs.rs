@@ -153,7 +153,6 @@ impl Signs {
         self.0 & rule.bit() != 0
     }
 
-    /// Whether it is of this shape.
     pub(super) fn is(self, shape: Shape) -> bool {
         self.0 & shape.bit() != 0
     }

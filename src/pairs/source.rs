@@ -37,7 +37,6 @@ pub fn open(path: &Path) -> Result<Box<dyn Read + Send>, PairsError> {
     Ok(text(&start, raw))
 }
 
-/// Opens a file as it is.
 pub(crate) fn open_raw(path: &Path) -> Result<File, PairsError> {
     let refused = |cause: io::Error| match cause.kind() {
         ErrorKind::NotFound => PairsError::Missing { path: path.to_owned() },
@@ -53,7 +52,6 @@ pub(crate) fn open_raw(path: &Path) -> Result<File, PairsError> {
 /// A way in which a list may be packed. A further one is a row of [`Packing::ALL`], and a reader that makes text of it, in
 /// which the lines have the numbers that they have in the input.
 struct Packing<R> {
-    /// How it begins.
     begins: &'static [u8],
     /// How a file of it ends its name.
     ending: &'static str,
@@ -77,7 +75,6 @@ pub(super) trait Text<R>: Read + Send {
     fn raw(&mut self) -> Option<&mut R>;
 }
 
-/// What is text as it is.
 struct Plain<R>(R);
 
 impl<R: Read> Read for Plain<R> {

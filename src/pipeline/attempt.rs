@@ -27,7 +27,6 @@ pub struct Retry {
     pub budget: Duration,
     /// The first pause; it doubles each time, and each pause is shortened at random by up to a half.
     pub first_pause: Duration,
-    /// The longest pause.
     pub longest_pause: Duration,
     /// How often a request is tried at which a replica fails, although others get through.
     pub replica_tries: u32,
@@ -70,7 +69,6 @@ impl Retries {
 /// What becomes of a request that fails.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Otherwise {
-    /// That was it.
     Fails,
     /// It is asked for in parts: soon, if it may have been too much.
     IsLess {

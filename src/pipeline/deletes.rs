@@ -73,7 +73,7 @@ impl Deletes {
         reached
     }
 
-    /// The partitions with the most deletes, at most so many.
+    /// Those that a read may have to skip most of: `most` at most, the first is the worst.
     pub fn hottest(&self, most: usize) -> Vec<HotPartition> {
         let top = self.counted().ranking.top(most).into_iter();
         top.map(|Ranked { key, at_least, at_most }| Ranked {
@@ -95,7 +95,6 @@ impl Deletes {
     }
 }
 
-/// Deletes from parts of one.
 fn whole(parts: u64) -> u64 {
     (parts as f64 / PARTS).round() as u64
 }

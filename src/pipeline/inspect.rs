@@ -52,7 +52,6 @@ pub enum Selection {
     /// So many: those with very many sources, for half of the number at most, and the rest drawn at random with this
     /// seed.
     Sample {
-        /// How many.
         groups: usize,
         /// The seed: the same one draws the same groups.
         seed: u64,
@@ -113,11 +112,8 @@ pub struct LargeAccount {
 pub struct Conflict {
     /// The line of the source's pair.
     pub line: u64,
-    /// The table.
     pub table: TableIndex,
-    /// The survivor.
     pub survivor: AccountId,
-    /// The source.
     pub source: AccountId,
     /// The primary key of the survivor's row, in column order.
     pub key: Vec<Bytes>,

@@ -66,12 +66,12 @@ impl Operations {
         Self { names, tables }
     }
 
-    /// The names, by operation.
+    /// What reports and histograms call each, at its own index.
     pub fn names(&self) -> &[String] {
         &self.names
     }
 
-    /// Reads of a table.
+    /// Whole rows are counted apart from those that only have what is compared.
     pub fn read(&self, table: TableIndex, width: Width) -> Operation {
         Operation(match width {
             Width::Full => self.tables[table].read,
@@ -79,7 +79,7 @@ impl Operations {
         })
     }
 
-    /// Writes to a table.
+    /// Batches of one partition, whoever their groups are.
     pub fn write(&self, table: TableIndex) -> Operation {
         Operation(self.tables[table].write)
     }
@@ -99,7 +99,7 @@ impl Operations {
         Operation(self.tables[table].look)
     }
 
-    /// Scans of a table.
+    /// Pages of a token range.
     pub fn scan(&self, table: TableIndex) -> Operation {
         Operation(self.tables[table].scan)
     }

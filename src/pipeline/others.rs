@@ -185,10 +185,8 @@ fn intended(
 /// Why the register or the journal could not be asked.
 #[derive(Debug, thiserror::Error)]
 pub enum AskError {
-    /// The register.
     #[error(transparent)]
     Register(#[from] StorageError),
-    /// The journal.
     #[error(transparent)]
     Journal(#[from] JournalError),
 }

@@ -37,7 +37,6 @@ impl Default for Limits {
 /// How many groups may fail.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum ErrorLimit {
-    /// So many.
     Groups(u64),
     /// This share of the groups to be run, in percent.
     Percent(f64),

@@ -66,7 +66,6 @@ pub struct ScanProgress {
 /// What a scan did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Scanned {
-    /// Ranges in all.
     pub ranges: u64,
     /// Those that were scanned by earlier sessions.
     pub ranges_before: u64,

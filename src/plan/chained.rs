@@ -9,7 +9,6 @@ use crate::model::AccountId;
 /// The accounts on both lists.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Chained {
-    /// How many there are.
     pub accounts: u64,
     /// Those of the first lines.
     pub first: Vec<OnBothLists>,
@@ -19,7 +18,6 @@ pub(crate) struct Chained {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct OnBothLists {
     pub account: AccountId,
-    /// The line that has it as `from`.
     pub(crate) from_line: u64,
     /// The first line that has it as `to`.
     pub(crate) to_line: u64,

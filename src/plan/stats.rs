@@ -57,7 +57,6 @@ pub(crate) struct LargeGroup {
 /// Targets of pairs that other runs have merged: their pairs go to where they are now.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub(crate) struct FollowedTargets {
-    /// How many there are.
     pub targets: u64,
     /// The first of them.
     pub(crate) first: Vec<FollowedTarget>,
@@ -83,7 +82,6 @@ impl FollowedTargets {
 }
 
 impl PlanStats {
-    /// All rejected lines.
     pub(crate) fn rejected_lines(&self) -> u64 {
         self.rejected.values().sum()
     }

@@ -33,7 +33,6 @@ pub struct Stay {
     pub(crate) last: TimestampUs,
     /// The account into which it was merged; none where it survived.
     pub into: Option<String>,
-    /// How that stands.
     pub standing: Standing,
     /// Whether any table of that run is merged now, too.
     pub(crate) overlaps: bool,

@@ -37,7 +37,6 @@ pub use verdict::{Later, Verdict};
 )]
 #[strum(serialize_all = "lowercase")]
 pub enum Step {
-    /// It is merged.
     Merge,
     /// What its sources got later is taken along, or what is missing is written again.
     After,
@@ -62,7 +61,6 @@ impl Step {
 pub struct Entry {
     /// The account, as it is written out.
     pub account: String,
-    /// The run.
     pub run: String,
     /// The time of its window, in microseconds: no two windows of a run have the same one.
     pub t: TimestampUs,
@@ -106,7 +104,6 @@ pub(crate) type RunWindows = Vec<(TimestampUs, Option<WindowEnd>)>;
 /// How a run stands as a whole.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Run {
-    /// Its id.
     pub id: String,
     /// The machine, and its directory there.
     pub location: String,
@@ -174,7 +171,6 @@ impl RunState {
 /// Who works on a keyspace.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lease {
-    /// The run.
     pub run: String,
     /// The machine.
     pub(crate) host: String,

@@ -15,7 +15,6 @@ use super::{Run, RunState};
 
 /// What rows can be taken from, by whoever holds the lease.
 pub(crate) trait Prunable: Sync {
-    /// All runs that are known.
     fn known_runs(&self) -> BoxFuture<'_, Result<Vec<Run>, StorageError>>;
 
     /// The ids of all runs that have windows, known or not.

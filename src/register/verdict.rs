@@ -9,30 +9,23 @@ use super::{Lineage, Standing};
 pub enum Verdict {
     /// One of its accounts is half merged, or half undone, by another run.
     Busy {
-        /// The account.
         account: String,
-        /// The run.
         run: String,
         /// Whether that run's machine is gone.
         is_lost: bool,
     },
     /// Its target was merged into its source.
-    Cycle {
-        /// By this run.
-        run: String,
-    },
+    Cycle { run: String },
     /// Its target was merged into another account.
     MergedEarlier {
         /// Where it is now.
         into: String,
-        /// By this run.
         run: String,
     },
     /// Its source was merged into another account.
     AmbiguousEarlier {
         /// Where it is now.
         into: String,
-        /// By this run.
         run: String,
     },
 }
@@ -42,7 +35,6 @@ pub enum Verdict {
 pub struct Later {
     /// When, in microseconds.
     pub t: TimestampUs,
-    /// The run.
     pub run: String,
 }
 

@@ -29,7 +29,6 @@ impl Configuration {
     pub(crate) const VERSION: u32 = 1;
 }
 
-/// One setting.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct SettingFacts {
     /// Its name, as in the configuration file.
@@ -49,7 +48,6 @@ pub(crate) enum SettingOrigin {
         /// The flag.
         name: String,
     },
-    /// The environment.
     Environment {
         /// The variable.
         name: String,

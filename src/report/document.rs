@@ -84,7 +84,6 @@ pub(crate) struct Next {
 pub(crate) struct Kept {
     /// The run directory.
     pub run_dir: PathBuf,
-    /// The page in it.
     pub page: &'static str,
     /// The same figures for programs.
     pub json: &'static str,
@@ -106,7 +105,6 @@ pub(crate) struct Section {
 pub(crate) enum Block {
     /// Something to know.
     Fact(Fact),
-    /// A table.
     Table(Table),
     /// Bars below each other, as long as the part of the first that they are; a page draws them.
     Bars(Vec<(Text, Figure, f64)>),
@@ -214,7 +212,6 @@ impl Table {
         Self { in_terminal, ..self }
     }
 
-    /// Whether a column has numbers.
     pub(super) fn is_number(&self, column: usize) -> bool {
         let mut cells = self.rows.iter().filter_map(|row| row.get(column));
         cells.any(|cell| cell.figure().is_some())

@@ -4,20 +4,17 @@ use std::time::Duration;
 
 use crate::moment::Moment;
 
-/// A number and what it is a number of.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Number {
     /// Things.
     Count(u64),
     /// The line of a file: a name, so it has no separators.
     Line(u64),
-    /// Bytes.
     Bytes(u64),
     /// A latency in microseconds.
     Micros(u64),
     /// A duration in seconds.
     Seconds(f64),
-    /// So many per second.
     PerSecond(f64),
     /// A part of a whole.
     Part(f64),

@@ -91,7 +91,6 @@ pub(crate) struct Coverage {
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct InspectedTable {
     pub table: String,
-    /// Rows of sources.
     pub source_rows: Estimate,
     /// Those that are copied.
     pub copied: Estimate,
@@ -132,11 +131,9 @@ pub(crate) struct ConflictExample {
 pub(crate) struct ConflictColumn {
     /// Its name.
     pub column: String,
-    /// What the survivor has.
     pub survivor: Option<String>,
     /// When it was written, if the server tells.
     pub(crate) survivor_written_at: Option<String>,
-    /// What the source has.
     pub source: Option<String>,
     /// When it was written, if the server tells.
     pub(crate) source_written_at: Option<String>,
@@ -147,9 +144,7 @@ pub(crate) struct ConflictColumn {
 /// Accounts without any row.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct AbsentAccounts {
-    /// How many.
     pub accounts: Estimate,
-    /// Of so many.
     pub of: u64,
     /// Those of the first lines.
     pub first: Vec<NamedAccount>,
@@ -162,10 +157,8 @@ pub(crate) struct NamedAccount {
     pub line: u64,
 }
 
-/// Accounts on both lists.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct BothLists {
-    /// How many.
     pub accounts: u64,
     /// Those of the first lines.
     pub first: Vec<OnBothLists>,
@@ -175,7 +168,6 @@ pub(crate) struct BothLists {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct OnBothLists {
     pub account: String,
-    /// The line that has it as `from`.
     pub(crate) from_line: u64,
     /// The first line that has it as `to`.
     pub(crate) to_line: u64,
@@ -221,7 +213,6 @@ pub(crate) struct Deletes {
     pub hottest: Vec<HotPartition>,
 }
 
-/// A partition with many deletes.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct HotPartition {
     pub table: String,
@@ -236,7 +227,6 @@ pub(crate) struct HotPartition {
 /// What a traced read of a partition has met.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct Met {
-    /// Rows that are there.
     pub rows: u64,
     /// Tombstones; null if the read failed, as it does when there are too many.
     pub(crate) tombstones: Option<u64>,
@@ -249,7 +239,6 @@ pub(crate) struct Met {
 pub(crate) struct DurationEstimate {
     /// From so many seconds.
     pub(crate) low_s: f64,
-    /// To so many.
     pub(crate) high_s: f64,
 }
 
@@ -262,7 +251,6 @@ pub(crate) struct Speed {
     pub(crate) groups_per_s: f64,
     /// Requests per second.
     pub(crate) requests_per_s: f64,
-    /// Requests in all.
     pub requests: u64,
     /// Requests that were tried again.
     pub retries: u64,

@@ -106,7 +106,6 @@ pub(crate) struct KnownGroup<'a> {
 }
 
 impl KnownGroup<'_> {
-    /// Whether the account is in the group.
     pub(crate) fn holds(&self, account: &AccountId) -> bool {
         self.survivor == account || self.pairs.iter().any(|pair| pair.from == *account)
     }

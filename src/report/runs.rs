@@ -26,7 +26,6 @@ pub(crate) struct Runs {
     pub runs: Vec<ListedRun>,
 }
 
-/// A run of the list.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct ListedRun {
     /// Its id.
@@ -44,7 +43,6 @@ pub(crate) struct ListedRun {
     pub user: String,
     /// The version of the program.
     pub tributary: String,
-    /// When it began.
     pub began: Moment,
     /// When a command of it ended last.
     pub ended: Option<Moment>,
@@ -59,7 +57,6 @@ pub(crate) struct ListedRun {
 }
 
 impl Runs {
-    /// The runs of a keyspace.
     pub(crate) fn new(keyspace: &str, at_work: Option<String>, runs: Vec<ListedRun>) -> Self {
         Self { version: VERSION, keyspace: keyspace.to_owned(), at_work, runs }
     }

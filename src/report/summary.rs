@@ -45,7 +45,6 @@ pub(crate) struct Summary {
     pub run: RunId,
     /// The run directory.
     pub run_dir: PathBuf,
-    /// When it started.
     pub(crate) started_at: Moment,
     /// When it was over.
     pub(crate) finished_at: Moment,
@@ -135,7 +134,6 @@ pub(crate) struct Applied {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct TruncatedTable {
     pub(crate) table: String,
-    /// When.
     pub(crate) at: Moment,
 }
 
@@ -222,7 +220,6 @@ pub(crate) struct Fates {
     pub(crate) not_started: u64,
     /// Left out by --limit.
     pub(crate) limited: u64,
-    /// Undone.
     #[serde(rename = "taken_back")]
     pub undone: u64,
     /// Left as they are until another run has ended with their accounts.
@@ -236,7 +233,6 @@ pub(crate) struct Fates {
 pub(crate) struct BusyRun {
     /// Its id.
     pub run: String,
-    /// So many groups.
     pub groups: u64,
     /// The machine on which it was begun, if the register knows that.
     pub(crate) host: Option<String>,
@@ -252,7 +248,6 @@ pub(crate) struct BusyRun {
 pub(crate) struct TableFacts {
     /// The table's name.
     pub table: String,
-    /// Its rows.
     #[serde(flatten)]
     pub rows: TableTally,
 }
@@ -265,7 +260,6 @@ pub(crate) struct EventFacts {
     pub destination: Option<Destination>,
     /// Events that were handed over.
     pub produced: u64,
-    /// Events that were acknowledged.
     pub acknowledged: u64,
     /// Events that nobody waited for to the end, because the session was stopped: their groups are not done, and
     /// announce them again.

@@ -76,7 +76,6 @@ pub(crate) struct Undoing {
 /// `selected = undone + disputed + kept_changed + failed + not_started`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub(crate) struct UndoneGroups {
-    /// Groups that were to be undone.
     pub selected: u64,
     pub undone: u64,
     /// Undone, but for rows that were changed since.

@@ -77,7 +77,6 @@ pub(crate) struct Verification {
 pub(crate) struct VerifiedGroups {
     /// Groups of the run's plan.
     pub total: u64,
-    /// Groups that were compared.
     pub compared: u64,
     /// Those of them that a verification before had compared.
     pub(crate) compared_before: u64,
@@ -96,7 +95,6 @@ pub(crate) struct VerifiedGroups {
 pub(crate) struct VerifiedTable {
     /// Its name.
     pub table: String,
-    /// What was counted.
     #[serde(flatten)]
     pub counts: TableCounts,
 }

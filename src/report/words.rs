@@ -61,7 +61,6 @@ pub(super) const fn holes(template: &str) -> usize {
 }
 
 impl Text {
-    /// A template with its values.
     pub(super) fn fill(template: &'static str, values: impl IntoIterator<Item = Self>) -> Self {
         let mut values = values.into_iter();
         let mut text = Self::default();
@@ -123,7 +122,6 @@ impl Figure {
         self
     }
 
-    /// At least so many.
     pub(super) fn at_least(mut self) -> Self {
         self.around[1] = "+";
         self

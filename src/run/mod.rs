@@ -127,11 +127,7 @@ pub(crate) enum RunError {
     },
     /// The path cannot become a run directory whatever is tried.
     #[error("{} cannot be the run directory: it is {what}; name another --run-dir", path.display())]
-    Unsuitable {
-        path: PathBuf,
-        /// What it is.
-        what: &'static str,
-    },
+    Unsuitable { path: PathBuf, what: &'static str },
     /// The directory cannot be made.
     #[error("cannot create the run directory {}: {cause}; name another --run-dir", path.display())]
     Create {
@@ -151,14 +147,12 @@ pub(crate) enum RunError {
     /// There is no such directory.
     #[error("there is no run directory {}", path.display())]
     Missing { path: PathBuf },
-    /// It is not a run.
     #[error("{} is not a run: {what}", path.display())]
     NotARun {
         path: PathBuf,
         /// What speaks against it.
         what: &'static str,
     },
-    /// A run that only planned.
     #[error(
         "{} was only planned, so there is nothing to go on with; to merge what it planned: {}",
         path.display(),
@@ -227,12 +221,10 @@ impl RunDir {
         Prepared::beside(&dir.map_or_else(default, Path::to_path_buf))
     }
 
-    /// Where it is.
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
-    /// The path of one of its files.
     pub(crate) fn file(&self, name: &str) -> PathBuf {
         self.path.join(name)
     }

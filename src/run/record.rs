@@ -38,7 +38,6 @@ pub(crate) struct RunRecord {
     pub(crate) id: RunId,
     /// The subcommand.
     pub(crate) command: String,
-    /// When it started.
     pub(crate) started_at: Moment,
     /// Programs and libraries by name.
     pub(crate) versions: BTreeMap<String, String>,

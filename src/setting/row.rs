@@ -32,7 +32,6 @@ pub(crate) enum Command {
 /// secrets and tables also as text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// Text.
     Text,
     /// A number or a word.
     Number,
@@ -83,7 +82,6 @@ pub(crate) struct Row {
     pub(crate) commands: &'static [Command],
     /// Whether it is a secret, or names a file that holds one.
     pub(crate) secret: bool,
-    /// What is recorded of it.
     pub(crate) recorded: Option<Recorded>,
     /// Whether a run that goes on must keep to what it recorded.
     pub(crate) pinned: bool,

@@ -185,7 +185,6 @@ impl<'a> Own<'a> {
         self.faults.add(line, self.raw.problem(problem));
     }
 
-    /// The column of a name, which this line names.
     fn column(&mut self, name: &str, line: usize) -> Option<&'a ColumnSchema> {
         let found = self.live.column(name);
         if found.is_none() {

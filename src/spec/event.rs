@@ -68,7 +68,6 @@ pub(crate) struct EventColumn {
     pub name: String,
     /// Its position in the announced table.
     pub column: ColumnIndex,
-    /// Its type.
     pub cql_type: CqlType,
     /// Where the row holds null: the smallest value of this column of the table that leads there.
     pub(crate) else_min: Option<ColumnIndex>,

@@ -12,7 +12,6 @@ pub struct At<T> {
 }
 
 impl<T> At<T> {
-    /// A value of this line.
     pub(super) fn new(value: T, line: usize) -> Self {
         Self { value, line }
     }

@@ -27,7 +27,6 @@ impl<'t> Source<'t> {
         self.text.get(..span.start).unwrap_or(self.text).matches('\n').count() + 1
     }
 
-    /// What is wrong with a value.
     pub(super) fn wrong(&mut self, value: &Value<'_>, message: String) {
         self.faults.add(self.line(&value.span()), message);
     }

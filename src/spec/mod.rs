@@ -55,7 +55,6 @@ use crate::model::{
 /// A specification, checked against the live schema.
 #[derive(Clone, Debug)]
 pub struct Spec {
-    /// Its name.
     pub name: String,
     /// The tables, in the order in which they are written.
     pub tables: Vec<Table>,
@@ -70,7 +69,6 @@ pub struct Spec {
 /// A table to merge.
 #[derive(Clone, Debug)]
 pub struct Table {
-    /// Its name.
     pub name: String,
     /// What the cluster calls this very table; empty if that is not known.
     pub id: String,
@@ -101,12 +99,10 @@ pub struct Table {
     pub(crate) moves_with: Option<ColumnIndex>,
 }
 
-/// A column.
+/// What rows hold at one [`ColumnIndex`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Column {
-    /// Its name.
     pub name: String,
-    /// Its CQL type.
     pub cql_type: CqlType,
 }
 
@@ -142,9 +138,7 @@ pub struct KeyColumn {
 /// Which of two values of a column survives.
 #[derive(Clone, Debug)]
 pub struct Survivorship {
-    /// The column.
     pub column: ColumnIndex,
-    /// Its type.
     pub cql_type: CqlType,
     /// The rule.
     pub(crate) policy: Arc<dyn Policy>,
@@ -304,7 +298,7 @@ impl Table {
         self.lists_of(row).map(|(column, value)| Change::set_list(key.to_vec(), column, value))
     }
 
-    /// The position of a column.
+    /// Where rows hold the value of the column that is called so, case-sensitively.
     pub fn position(&self, name: &str) -> Option<ColumnIndex> {
         self.columns.iter().position(|column| column.name == name)
     }

@@ -22,7 +22,6 @@ impl Ranking {
         !self.0.is_empty()
     }
 
-    /// The columns.
     pub(crate) fn columns(&self) -> impl Iterator<Item = ColumnIndex> {
         self.0.iter().map(|(column, _)| *column)
     }

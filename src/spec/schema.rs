@@ -8,19 +8,17 @@ use crate::model::CqlType;
 /// The tables of one keyspace.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Schema {
-    /// The keyspace.
     pub keyspace: String,
     /// Its tables by name.
     pub tables: BTreeMap<String, TableSchema>,
 }
 
-/// One table.
+/// As `system_schema` describes it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TableSchema {
     /// What the cluster calls this very table: one that is created anew under the same name has another id. Empty if that
     /// is not known.
     pub id: String,
-    /// All columns.
     pub columns: Vec<ColumnSchema>,
     /// `default_time_to_live` in seconds; 0 means that rows do not expire.
     pub default_time_to_live_s: i32,
@@ -30,14 +28,13 @@ pub struct TableSchema {
     pub masked: BTreeSet<String>,
 }
 
-/// One column.
+/// As `system_schema.columns` describes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ColumnSchema {
     /// Its name, as stored (case-sensitive).
     pub name: String,
     /// Its part in the table.
     pub kind: ColumnKind,
-    /// Its CQL type.
     pub cql_type: CqlType,
 }
 
@@ -79,7 +76,7 @@ impl TableSchema {
         Self { columns: columns.collect(), ..Self::default() }
     }
 
-    /// The column of this name.
+    /// Case-sensitively.
     pub fn column(&self, name: &str) -> Option<&ColumnSchema> {
         self.columns.iter().find(|column| column.name == name)
     }

@@ -55,7 +55,6 @@ impl Default for TombstoneLimits {
 /// One page of a partition, in clustering order.
 #[derive(Clone, Debug, Default)]
 pub struct Page {
-    /// The rows.
     pub rows: Vec<Row>,
     /// Where the next page starts; `None` at the end.
     pub next: Option<Cursor>,
@@ -64,7 +63,6 @@ pub struct Page {
 /// One page of a partition with write times, in clustering order.
 #[derive(Clone, Debug, Default)]
 pub struct TimedPage {
-    /// The rows.
     pub rows: Vec<TimedRow>,
     /// Where the next page starts; `None` at the end.
     pub next: Option<Cursor>,
@@ -98,9 +96,7 @@ pub struct Node(pub(crate) u128);
 /// Accounts of one scope that one request concerns.
 #[derive(Clone, Copy, Debug)]
 pub struct Among<'a> {
-    /// The scope.
     pub scope: &'a Scope,
-    /// The accounts.
     pub accounts: &'a [AccountId],
     /// Who is asked first; without, a node that holds the first account.
     pub node: Option<Node>,

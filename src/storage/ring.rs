@@ -50,12 +50,11 @@ pub fn left_of(ranges: &[TokenRange], done: &[TokenRange]) -> Vec<TokenRange> {
 }
 
 impl TokenRange {
-    /// Whether a token is in it.
+    /// Its first bound is outside, its last inside.
     pub fn contains(&self, token: i64) -> bool {
         self.after < token && token <= self.to
     }
 
-    /// How many tokens are in it.
     fn width(&self) -> u128 {
         (i128::from(self.to) - i128::from(self.after)).unsigned_abs()
     }

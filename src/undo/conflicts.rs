@@ -9,17 +9,14 @@ use crate::model::{AccountId, Cell, ColumnIndex, Pair, TableIndex, TimestampUs};
 /// A cell that someone changed since the run; its key was left alone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Conflict {
-    /// The table.
     pub table: TableIndex,
     /// Whose row it is: the survivor.
     pub account: AccountId,
     /// The primary key of the row, in column order.
     pub key: Vec<Bytes>,
-    /// The column.
     pub column: ColumnIndex,
     /// What the run left there.
     pub expected: Cell,
-    /// What is there.
     pub found: Cell,
     /// The latest write time of that.
     pub found_written_at: Option<TimestampUs>,

@@ -74,7 +74,6 @@ impl Rows {
 /// What an undo did.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Undone {
-    /// How the walk ended.
     pub ended: Walked,
     /// What every other group would meet as well; those that met it are left, and not failed.
     pub stopped_by: Option<String>,

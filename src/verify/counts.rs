@@ -6,7 +6,7 @@ use crate::model::TableIndex;
 
 use super::Verdict;
 
-/// What was counted.
+/// What a verification found, so far.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counts {
     /// Groups that were compared.

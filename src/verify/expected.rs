@@ -25,7 +25,6 @@ pub(super) struct Expected {
 pub(super) enum Kept {
     /// Nothing.
     Null(TimestampUs),
-    /// This value.
     Value(Bytes, TimestampUs),
     /// This value, or one that the policy prefers to it.
     AtLeast(Survivorship, Cell, TimestampUs),

@@ -61,9 +61,7 @@ pub(super) struct Finding {
 /// What is expected or found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Value {
-    /// Nothing.
     Nothing,
-    /// A row.
     Row(Row),
     /// A row of the survivor's own, of which the run knows only what the policies look at.
     OwnRow,

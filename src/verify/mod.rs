@@ -64,7 +64,6 @@ pub struct Options {
 /// What came of it.
 #[derive(Debug)]
 pub struct Verified {
-    /// How the walk ended.
     pub ended: Walked,
     /// The groups of the journal, by state. Those that are done are compared, the others are not.
     pub states: BTreeMap<String, u64>,
@@ -72,7 +71,6 @@ pub struct Verified {
     pub done: u64,
     /// Groups that an earlier verify had compared; what it counted is part of `counts`.
     pub before: u64,
-    /// What was counted.
     pub counts: Counts,
     /// Groups that could not be compared.
     pub failed: u64,

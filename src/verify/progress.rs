@@ -32,7 +32,6 @@ pub(super) struct Progress {
     open: BTreeSet<usize>,
     /// The length of diff.csv.
     pub(super) diff_bytes: u64,
-    /// What was counted.
     pub(super) counts: Counts,
     /// Whether every group had its turn.
     finished: bool,

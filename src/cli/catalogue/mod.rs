@@ -18,7 +18,6 @@ pub(super) fn all() -> impl Iterator<Item = &'static dyn Described> {
     before.chain(events::tables()).chain(after).flatten().copied()
 }
 
-/// The row of a name.
 pub(super) fn find(name: &str) -> Option<&'static Row> {
     all().map(Described::row).find(|row| row.name == name)
 }

@@ -4,7 +4,6 @@ use crate::setting::Command::{Apply, Plan, Resume, SpecShow};
 use crate::setting::{Kind, Setting, plain, settings, values};
 
 settings! {
-    /// What is merged.
     pub(in crate::cli) MERGING: "Merging", &[Apply, Resume];
 
     /// A merge specification: course-batch or sunbird-lern, which are built in, or a file [default: course-batch]

@@ -28,7 +28,6 @@ const PLANNED: &str = "planned";
 pub(in crate::cli) enum Entering {
     /// It merges, or writes what was merged again.
     Merges,
-    /// It undoes.
     Undoes,
 }
 

@@ -40,7 +40,6 @@ type EntryRow = (String, String, i64, String, String);
 /// The register of one keyspace, as it is read.
 pub(crate) struct RegisterReader {
     pub(super) preparer: Preparer,
-    /// The keyspace of the register.
     pub(super) keyspace: String,
     /// The keyspace that is merged.
     pub(super) merged: String,

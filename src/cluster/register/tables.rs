@@ -195,7 +195,6 @@ impl Cluster {
 /// How much of a register there is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in super::super) enum RegisterState {
-    /// All of it.
     Made,
     /// Its keyspace, but not all of its tables.
     Empty,

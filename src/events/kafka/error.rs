@@ -115,10 +115,7 @@ pub(crate) enum ProducerError {
     },
     /// Events were still on their way when the producer was closed.
     #[error("{outstanding} events were not acknowledged by Kafka before it was closed")]
-    Unacknowledged {
-        /// How many.
-        outstanding: usize,
-    },
+    Unacknowledged { outstanding: usize },
 }
 
 impl ProducerError {

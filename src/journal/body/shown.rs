@@ -99,7 +99,6 @@ fn slice(out: &mut Object, layout: &Layout, Slice { entries, completion }: &Slic
     }
 }
 
-/// Names a table in an object.
 fn named<'a>(out: &mut Object, layout: &'a Layout, table: TableIndex) -> &'a TableLayout {
     let table = &layout.tables[table];
     out.text("table", &table.name);

@@ -82,11 +82,9 @@ pub(crate) struct LeftAlone {
 /// A cell of the survivor's that is not as the run left it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Disputed {
-    /// The column.
     pub column: ColumnIndex,
     /// What the run left there.
     pub expected: Cell,
-    /// What is there.
     pub found: Cell,
     /// The latest write time of that.
     pub found_written_at: Option<TimestampUs>,

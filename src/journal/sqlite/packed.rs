@@ -149,7 +149,6 @@ pub(super) fn pairs(pairs: &[Pair]) -> String {
     String::from_utf8_lossy(&out).into_owned()
 }
 
-/// Pairs from JSON.
 pub(super) fn read_pairs(of: AccountType, text: &str) -> Result<Vec<Pair>, serde_json::Error> {
     let pairs: Vec<(String, String, u64)> = serde_json::from_str(text)?;
     let account = |id: &str| read_account(of, id);
@@ -159,7 +158,6 @@ pub(super) fn read_pairs(of: AccountType, text: &str) -> Result<Vec<Pair>, serde
     pairs.collect()
 }
 
-/// An account from its id.
 pub(super) fn read_account(of: AccountType, id: &str) -> Result<AccountId, serde_json::Error> {
     let no_account = || serde_json::Error::custom(format!("the account '{id}' is no {of}"));
     AccountId::parse(of, id).ok_or_else(no_account)
@@ -178,7 +176,6 @@ fn tally(tally: &Tally) -> Option<String> {
     (*tally != Tally::default()).then(|| serde_json::to_string(&fields).unwrap_or_default())
 }
 
-/// A tally from JSON.
 pub(super) fn read_tally(text: Option<&str>) -> Result<Tally, serde_json::Error> {
     text.map_or_else(|| Ok(Tally::default()), serde_json::from_str)
 }

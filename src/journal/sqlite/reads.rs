@@ -47,7 +47,6 @@ impl Reads {
         Ok(Self { accounts, ..reads })
     }
 
-    /// The type of its accounts.
     pub(super) fn accounts(&self) -> AccountType {
         self.accounts
     }

@@ -15,7 +15,6 @@ pub struct Figures {
     pub absent_sources: Moments,
     /// Survivors without any row.
     pub absent_survivors: Moments,
-    /// Events.
     pub events: Moments,
     /// Batches that are written.
     pub batches: Moments,
@@ -28,7 +27,6 @@ pub struct Figures {
 /// The rows of one table, as in [`TableTally`].
 #[derive(Clone, Copy, Debug, Default)]
 pub struct TableFigures {
-    /// Rows of sources.
     pub source_rows: Moments,
     /// Those that are copied.
     pub copied: Moments,
@@ -38,7 +36,6 @@ pub struct TableFigures {
     pub unchanged: Moments,
     /// Those that are deleted.
     pub deleted: Moments,
-    /// Bytes that are written.
     pub written_bytes: Moments,
     /// Tombstones that are left.
     pub tombstones: Moments,

@@ -118,7 +118,6 @@ impl Look {
     }
 }
 
-/// What a look has found.
 #[derive(Debug, Default)]
 pub(super) struct Found {
     /// The groups of which a source owns something.

@@ -27,7 +27,6 @@ const LONGEST_PATH: usize = 54;
 /// So many examples are named.
 const EXAMPLES: usize = 3;
 
-/// A report as text.
 pub(in crate::report) fn text(report: &Report) -> String {
     let mut out = head(report);
     let more = report.kept.as_ref().map_or("", |kept| kept.json);

@@ -65,7 +65,7 @@ impl Latencies {
     }
 }
 
-/// A plot of latencies.
+/// Boxes on a logarithmic axis, one above the other.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct LatencyPlot {
     /// What it shows.
@@ -75,7 +75,7 @@ pub struct LatencyPlot {
 }
 
 impl LatencyPlot {
-    /// The plot as SVG.
+    /// Draws it for a page in either colour scheme.
     pub fn svg(&self) -> String {
         let rows: Vec<_> = self.rows.iter().filter(|row| row.total() > 0).collect();
         let of_all = |latencies: fn(&Latencies) -> Option<&(u64, u64)>| {

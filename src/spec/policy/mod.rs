@@ -103,7 +103,6 @@ pub struct Undone<'a> {
     pub before: &'a Cell,
     /// What the merge left there.
     pub left: &'a Cell,
-    /// What is there.
     pub found: &'a Cell,
 }
 

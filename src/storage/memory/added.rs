@@ -20,7 +20,7 @@ impl Added {
         self.is_any = true;
     }
 
-    /// Whether there is one.
+    /// Whether the application began to write it.
     pub fn is_any(&self) -> bool {
         self.is_any
     }

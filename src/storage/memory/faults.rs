@@ -11,7 +11,6 @@ pub enum Request<'a> {
     Page(TableIndex, &'a AccountId, usize),
     /// The first rows of several accounts' partitions, so many of each.
     FirstRows(TableIndex, &'a [AccountId], usize),
-    /// Rows of accounts in a scope.
     RowsOf(TableIndex, &'a Scope, &'a [AccountId]),
     /// Which accounts own rows in a scope.
     Owners(TableIndex, &'a Scope, &'a [AccountId]),
@@ -33,7 +32,6 @@ pub enum Request<'a> {
     Ring,
     /// A page of the keys in a token range, of so many.
     Scan(TableIndex, TokenRange, usize),
-    /// A batch.
     Write(&'a Batch),
     /// The deletes of several accounts' partitions.
     DeletePartitions(TableIndex, &'a [AccountId]),
