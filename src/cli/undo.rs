@@ -329,7 +329,7 @@ fn groups(selected: &Selected, undone: &Undone, kept_changed: u64) -> UndoneGrou
 fn tables(spec: &Spec, undone: &Undone) -> Vec<UndoneTable> {
     let tables = spec.tables.iter().zip(&undone.rows);
     let table = |(table, rows): (&Table, &Rows)| UndoneTable {
-        table: table.name.clone(),
+        table: table.label().into_owned(),
         given_back: rows.given_back,
         removed: rows.removed,
         set_back: rows.set_back,

@@ -30,8 +30,11 @@ pub(super) struct Reads {
     pub(super) written: Option<PreparedStatement>,
     /// Whether `owners` and `written` are about one account each.
     pub(super) looks_singly: bool,
-    /// The scopes and accounts of all rows of a token range, where another table leads to this one.
+    /// The scopes and accounts of all rows of a token range, where another table leads to this one; of mentions the
+    /// keys of their rows and the accounts.
     pub(super) keys: Option<PreparedStatement>,
+    /// Of mentions: the account of a row by its primary key, when that was written, and for how long.
+    pub(super) mention: Option<PreparedStatement>,
 }
 
 /// The reads of one table with write times.
@@ -65,6 +68,10 @@ impl Reads {
                 written: prepare_written(with, table).await?,
                 looks_singly: looks_singly(with, table),
                 keys: prepare_keys(with, table).await?,
+                mention: match table.is_mention() {
+                    true => Some(with.prepare(&mention(with, table)).await?),
+                    false => None,
+                },
             });
         }
         Ok(all.into())
@@ -153,13 +160,17 @@ fn collections_of(with: &Preparer, table: &Table) -> String {
 fn found(table: &Table) -> String {
     match table.has_point_rows() {
         true => among_accounts(table),
+        false if table.is_mention() => equals(table, table.key_len),
         false => in_scope(table, "= ?"),
     }
 }
 
-/// The condition on a scope and several accounts.
+/// The condition on a scope and several accounts; rows of mentions are nobody's, and found by their keys.
 pub(super) fn among_accounts(table: &Table) -> String {
-    in_scope(table, "IN ?")
+    match table.is_mention() {
+        true => equals(table, table.key_len),
+        false => in_scope(table, "IN ?"),
+    }
 }
 
 /// The condition for the first rows of each account's partition.
@@ -230,15 +241,26 @@ async fn prepare_keys(
     with: &Preparer,
     table: &Table,
 ) -> Result<Option<PreparedStatement>, ClusterError> {
-    if table.locator.through.is_none() {
+    if table.locator.through.is_none() && !table.is_mention() {
         return Ok(None);
     }
     let partition = names(table, 0..table.partition_len).join(", ");
     let range = format!("token({partition}) > ? AND token({partition}) <= ?");
-    let columns = names(table, table.scope_columns().chain([table.account])).join(", ");
+    let columns = match table.is_mention() {
+        true => names(table, 0..=table.account),
+        false => names(table, table.scope_columns().chain([table.account])),
+    };
+    let columns = columns.join(", ");
     // Where a partition is one account's, its key says enough of all its rows.
     let columns = if table.owns_partitions() { format!("DISTINCT {columns}") } else { columns };
     with.prepare_for(&select(with, table, &columns, &range), Reach::Partitions).await.map(Some)
+}
+
+/// What there is to know of one mention.
+fn mention(with: &Preparer, table: &Table) -> String {
+    let name = quoted(&table.columns[table.account].name);
+    let columns = format!("{name}, WRITETIME({name}), TTL({name})");
+    select(with, table, &columns, &equals(table, table.key_len))
 }
 
 fn select(with: &Preparer, table: &Table, columns: &str, condition: &str) -> String {

@@ -86,9 +86,14 @@ pub(super) fn survivor(
     found: Option<&TimedRow>,
 ) -> Vec<Finding> {
     let Some(found) = found else {
+        // Somebody has deleted it: a run deletes no row that mentions an account.
+        let verdict = match table.is_mention() {
+            true => Verdict::ChangedSince,
+            false => Verdict::RowMissing,
+        };
         let known = expected.is_copy.then(|| Value::Row(expected.row(table)));
         let expected = known.unwrap_or(Value::OwnRow);
-        return vec![finding(Verdict::RowMissing, None, (expected, Value::Nothing), None)];
+        return vec![finding(verdict, None, (expected, Value::Nothing), None)];
     };
     let mut findings = Vec::new();
     for (column, kept) in &expected.columns {

@@ -1,7 +1,8 @@
 //! What `apply` and `resume` say of what they did.
 
 use super::{
-    Applied, BusyPartition, BusyRun, Fates, ScanFacts, Summary, SweepFacts, TableFacts, aftercare,
+    Applied, BusyPartition, BusyRun, Fates, MentionFacts, ScanFacts, Summary, SweepFacts,
+    TableFacts, aftercare,
 };
 use crate::advice::Advice;
 use crate::report::common::{
@@ -28,6 +29,7 @@ pub(super) fn add(summary: &Summary, applied: &Applied, report: &mut Report) {
     let none = say!("none, as asked for by --no-events or the specification");
     facts.push(events(&applied.events, none));
     facts.extend(applied.swept.as_ref().map(sweep));
+    facts.extend(applied.mentions.as_ref().map(MentionFacts::fact));
     facts.extend(applied.untold.as_ref().map(|what| Fact::new("Not told", what)));
     facts.push(speed(applied));
     facts.extend(gone(&applied.gone));
