@@ -40,12 +40,7 @@ pub(crate) struct Seen {
     /// The moments, counted in moments of all requests, at which it was sent and was answered.
     pub(crate) sent: usize,
     pub(crate) answered: Option<usize>,
-    /// How large request and answer are.
-    pub(crate) bytes: usize,
 }
-
-/// A value larger than this is not kept: nobody looks at it.
-const MOST_KEPT: usize = 256 * 1024;
 
 type Judge = Box<dyn Fn(&Request, usize) -> Fate + Send + Sync>;
 
@@ -204,10 +199,7 @@ fn request(
         return answers.send(Frame::unprepared(stream, &id)).is_ok();
     }
     let prepare = frame.to_prepare();
-    let mut request = lock(&shared.dictionary).read(&frame);
-    let values = request.iter_mut().flat_map(|request| &mut request.statements);
-    let values = values.flat_map(|statement| &mut statement.values).flatten();
-    values.filter(|value| value.len() > MOST_KEPT).for_each(|value| *value = Vec::new());
+    let request = lock(&shared.dictionary).read(&frame);
     if request.iter().flat_map(|request| &request.statements).any(|s| s.query == UNKNOWN) {
         lock(&shared.complaints).push("a statement that was never prepared".to_owned());
     }
@@ -219,7 +211,7 @@ fn request(
     let index = seen.len();
     let fate = (shared.judge)(&request, index);
     let sent = shared.clock.fetch_add(1, Ordering::SeqCst);
-    seen.push(Seen { request, fate, sent, answered: None, bytes: frame.0.len() });
+    seen.push(Seen { request, fate, sent, answered: None });
     drop(seen);
 
     lock(pending).insert(stream, Pending { prepare: None, request: Some((index, fate)) });
@@ -262,9 +254,7 @@ fn answer(
             return;
         }
         let now = shared.clock.fetch_add(1, Ordering::SeqCst);
-        let seen = &mut lock(&shared.seen)[index];
-        seen.answered = Some(now);
-        seen.bytes += frame.0.len();
+        lock(&shared.seen)[index].answered = Some(now);
         if let Fate::Misreport(code) = fate {
             frame = Frame::error(frame.stream(), code);
         }

@@ -84,7 +84,6 @@ pub(crate) enum ProducerError {
     )]
     TooSmall {
         topic: String,
-        /// Where it is.
         brokers: String,
         /// The largest message.
         most: usize,

@@ -5,7 +5,6 @@
 #![expect(clippy::print_stdout, reason = "the figures of the long runs are to be read")]
 
 mod disk;
-mod heap;
 mod kills;
 mod nodes;
 mod points;
