@@ -137,12 +137,16 @@ fn reads_apart(with: &Preparer, table: &Table) -> bool {
 
 /// Whether several accounts cannot be looked at at once.
 fn looks_singly(with: &Preparer, table: &Table) -> bool {
-    !filtering(table).is_empty() && !with.capabilities.has(Capability::InBehindOthers)
+    let is_filtered = !filtering(table).is_empty() && !table.is_mention();
+    is_filtered && !with.capabilities.has(Capability::InBehindOthers)
 }
 
 /// The condition by which accounts are looked at.
 fn looked_at(with: &Preparer, table: &Table) -> String {
-    in_scope(table, if looks_singly(with, table) { "= ?" } else { "IN ?" })
+    match looks_singly(with, table) {
+        true => in_scope(table, "= ?"),
+        false => among_accounts(table),
+    }
 }
 
 fn is_simple(table: &Table, column: ColumnIndex) -> bool {
