@@ -97,6 +97,9 @@ impl EventSpec {
     }
 }
 
+/// The types of which values can be quoted, in words.
+const QUOTABLE: &str = "text, ascii, tinyint, smallint, int, bigint, boolean, uuid or timeuuid";
+
 /// Whether values of a type can be quoted.
 fn is_quotable(cql_type: &CqlType) -> bool {
     matches!(
