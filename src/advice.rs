@@ -55,6 +55,16 @@ pub(crate) enum Advice {
         /// Only the groups that an undo has begun with, and leave what was changed in them where it is.
         keep_changed: bool,
     },
+    /// End a run of which nothing counts any more, where its directory cannot.
+    Close {
+        /// Its id.
+        run: String,
+        /// The contact points of the cluster.
+        hosts: Vec<String>,
+        keyspace: String,
+        /// The keyspace of the register.
+        register: String,
+    },
     /// What this process was told to do, once more.
     Again(
         /// Its arguments, without secrets and without what holds for one call.
@@ -125,6 +135,11 @@ impl Advice {
             }
             Self::Undo { run, keep_changed } => {
                 of_run("undo", run, if *keep_changed { &["--keep-changed"] } else { &[] })
+            }
+            Self::Close { run, hosts, keyspace, register } => {
+                let cluster = ["--hosts", &hosts.join(","), "--keyspace", keyspace];
+                let register = ["--register", register];
+                [with(&["runs", "close", run]), with(&cluster), with(&register)].concat()
             }
             Self::Again(arguments) => arguments.clone(),
             Self::CheckSpec { hosts, keyspace } => {
@@ -223,6 +238,9 @@ mod tests {
         check(&Advice::Undo { run: "r".into(), keep_changed: true }, "undo r --keep-changed");
         let (hosts, keyspace) = (vec!["a:1".to_owned()], "k".to_owned());
         check(&Advice::CheckSpec { hosts, keyspace }, "spec check FILE --hosts a:1 --keyspace k");
+        let (hosts, keyspace) = (vec!["a:1".to_owned(), "b:1".to_owned()], "k".to_owned());
+        let close = Advice::Close { run: "2026".into(), hosts, keyspace, register: "r".into() };
+        check(&close, "runs close 2026 --hosts a:1,b:1 --keyspace k --register r");
         check(&Advice::Config, "config");
     }
 

@@ -1,5 +1,5 @@
-//! What a run did to each key of a group, read back from its journal: the merge, and whatever sweeps did
-//! later. Verify and undo walk over it.
+//! What a run did to each key of a group, read back from its journal: the merge, the rows that mentioned its sources, and
+//! whatever sweeps did later. Verify and undo walk over it.
 //!
 //! Slices are read one at a time, so that a group of any size is walked in bounded memory; what sweeps
 //! took, which is little, is held.
@@ -20,7 +20,7 @@ pub(crate) struct History {
     pub(crate) table: TableIndex,
     /// The primary key of the rows, in column order; the account in it is one of the group's.
     key: Vec<Bytes>,
-    /// The merge's write time.
+    /// The merge's write time; of a mention its own.
     pub(crate) t: TimestampUs,
     /// What the merge found and wrote; `None` if only sweeps came across the key.
     pub(crate) entry: Option<Entry>,
@@ -98,7 +98,7 @@ impl<'a> Histories<'a> {
         let mut newest = HashMap::new();
         for record in journal.slices(group)? {
             let by_key = match record.kind {
-                Kind::Merge => {
+                Kind::Merge | Kind::Mention => {
                     merges.push_back(record);
                     continue;
                 }
@@ -138,7 +138,7 @@ impl<'a> Histories<'a> {
             let gained = gained.collect::<Result<Vec<_>, _>>().map_err(damaged)?;
             let histories = slice.entries.into_iter().map(|entry| {
                 let gained = gained[entry.table].clone();
-                History { gained, ..self.of_entry(entry) }
+                History { gained, t: record.t, ..self.of_entry(entry) }
             });
             return Ok(Some(histories.collect()));
         }
@@ -207,7 +207,7 @@ impl History {
     /// The primary key of the row of `account`, in column order.
     pub(crate) fn key_of(&self, table: &Table, account: &AccountId) -> Vec<Bytes> {
         let mut key = self.key.clone();
-        key[table.account].clone_from(account.cell());
+        table.set_account(&mut key, account);
         key
     }
 

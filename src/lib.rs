@@ -32,6 +32,9 @@
 //! other rows of the sources name; with `--discover scan` also those in which a scan of the table's keys
 //! ([`pipeline::scan`]) has found a source, before the first group.
 //!
+//! A row may also mention an account beside its key. Where it moves it is mapped as it is copied; all others name the
+//! survivor at the very end ([`pipeline::mentions`]).
+//!
 //! # Code map, in reading order
 //!
 //! Each module knows only those above it (`tests/architecture.rs` holds the exact table of edges, and the first file of

@@ -11,6 +11,7 @@ mod figures;
 mod foreground;
 mod hlog;
 mod measure;
+mod merged;
 mod planner;
 // The rows of the data sets, bound and read with the driver's types as an ordinary program does.
 #[allow(dead_code)]
@@ -22,6 +23,7 @@ mod replay;
 #[path = "../../src/bin/dataset/rows.rs"]
 mod rows;
 mod table;
+mod walks;
 mod windows;
 mod wire;
 
@@ -47,6 +49,8 @@ enum Command {
     ByRow(by_row::Options),
     /// Merge the pairs window by window, and do nothing else.
     Windows(windows::Options),
+    /// Inspect, verify and undo such a merge, and do nothing else.
+    Walks(walks::Options),
     /// Run a command that finds Cassandra by TRIBUTARY_HOSTS, and write down its requests.
     Record(record::Options),
     /// Send the requests of a recording again.
@@ -70,6 +74,7 @@ fn main() -> anyhow::Result<()> {
         None => Ok(writeln!(io::stdout(), "the live comparison is run by scripts/bench")?),
         Some(Command::ByRow(options)) => runtime.block_on(by_row::run(&options)),
         Some(Command::Windows(options)) => runtime.block_on(windows::run(&options)),
+        Some(Command::Walks(options)) => runtime.block_on(walks::run(&options)),
         Some(Command::Record(options)) => runtime.block_on(record::run(options)),
         Some(Command::Replay(options)) => runtime.block_on(replay::run(&options)),
         Some(Command::Foreground(options)) => foreground::run(&runtime, &options),

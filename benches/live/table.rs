@@ -39,6 +39,9 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
         ("memory", memory),
         ("planner", planner),
         ("foreground", foreground),
+        ("walks", walks),
+        ("rate", rate),
+        ("nodes", nodes),
     ] {
         let dir = options.dir.join(scenario);
         if dir.is_dir() {
@@ -128,6 +131,123 @@ const WAYS: [(&str, &str); 5] = [
     ("ceiling", "its requests again"),
 ];
 
+/// Groups, seconds of the work itself, and requests, as the timeline of a report has them.
+fn of_timeline(report: &Value) -> Option<(f64, f64, f64)> {
+    let intervals = report["timeline"].as_array()?;
+    let sum = |name: &str| intervals.iter().filter_map(|of| of[name].as_f64()).sum::<f64>();
+    let busy = || intervals.iter().filter(|of| of["requests"].as_u64().unwrap_or(0) > 0);
+    let seconds = busy().next_back()?["to_s"].as_f64()? - busy().next()?["from_s"].as_f64()?;
+    Some((sum("groups"), seconds, sum("requests")))
+}
+
+fn rounds(dir: &Path) -> impl Iterator<Item = PathBuf> {
+    (1..).map(move |n| dir.join(format!("round-{n}"))).take_while(|dir| dir.is_dir())
+}
+
+/// The other walks over groups, each against the bare one and against row by row.
+fn walks(dir: &Path, ways: &Ways) -> anyhow::Result<String> {
+    let by_row = each(ways, "by-row", |m| m.pairs as f64 / m.work_s)?;
+    let mut text = head(&[
+        "groups/s",
+        "tributary",
+        "bare",
+        "tributary / row by row",
+        "tributary / bare",
+        "round trips per group",
+        "bare",
+        "CPU of Cassandra per group, ms",
+        "bare",
+        "CPU of the client per group, ms",
+        "bare",
+    ]);
+    for walk in ["inspect", "verify", "undo"] {
+        let reports =
+            rounds(dir).map(|round| read_json(&round.join(format!("{walk}.report.json"))));
+        let mut walked = Vec::new();
+        for report in reports {
+            let report = report?;
+            let speed = &report["inspection"]["speed"];
+            let inspected = || {
+                let groups = report["inspection"]["coverage"]["groups"].as_f64()?;
+                Some((groups, speed["seconds"].as_f64()?, speed["requests"].as_f64()?))
+            };
+            walked.push(inspected().or_else(|| of_timeline(&report)).context("no timeline")?);
+        }
+        let rates: Vec<f64> = walked.iter().map(|(groups, seconds, _)| groups / seconds).collect();
+        let bare = format!("bare-{walk}");
+        let of_bare = |figure: fn(&Measured) -> f64| each(ways, &bare, figure);
+        let per_group = |figure: fn(&Measured) -> f64| -> anyhow::Result<f64> {
+            let figures = each(ways, walk, figure)?;
+            Ok(median(
+                figures.iter().zip(&walked).map(|(of, (groups, ..))| of * 1e3 / groups).collect(),
+            ))
+        };
+        let bare_rates = of_bare(|m| m.pairs as f64 / m.work_s)?;
+        let trips = walked.iter().map(|(groups, _, requests)| requests / groups).collect();
+        let cells = [
+            shown(ratio(&rates, &by_row)),
+            shown(ratio(&rates, &bare_rates)),
+            shown(median(trips)),
+            shown(median(of_bare(|m| m.requests.unwrap_or(0) as f64 / m.pairs as f64)?)),
+            shown(per_group(|m| m.cassandra_cpu_s)?),
+            shown(median(of_bare(|m| m.cassandra_cpu_s * 1e3 / m.pairs as f64)?)),
+            shown(per_group(|m| m.cpu_s)?),
+            shown(median(of_bare(|m| m.cpu_s * 1e3 / m.pairs as f64)?)),
+        ];
+        text += &row(
+            &[[walk.to_owned(), spread(rates), spread(bare_rates)].as_slice(), &cells].concat()
+        );
+    }
+    Ok(text + "\nRow by row is its merge. An undo begins and ends with the whole command.\n")
+}
+
+/// Whether so many groups begin per second as were asked for.
+fn rate(dir: &Path, ways: &Ways) -> anyhow::Result<String> {
+    let mut text =
+        head(&["--rate", "groups/s, first start to last end, of it", "most in a second, of it"]);
+    for way in ways.keys() {
+        let Some(wanted) = way.strip_prefix("rate-").and_then(|rate| rate.parse::<f64>().ok())
+        else {
+            continue;
+        };
+        let (mut reached, mut most) = (Vec::new(), Vec::new());
+        for round in rounds(dir) {
+            let report = read_json(&round.join(format!("{way}.report.json")))?;
+            let done = report["pairs"]["done"].as_f64().context("no pairs")?;
+            let seconds = report["throughput"]["merging_s"].as_f64().context("no seconds")?;
+            reached.push(done / seconds / wanted);
+            let timeline = report["timeline"].as_array().context("no timeline")?;
+            let per_second = timeline.iter().filter_map(|of| {
+                let seconds = of["to_s"].as_f64()? - of["from_s"].as_f64()?;
+                (seconds > 0.5).then_some(of["groups"].as_f64()? / seconds / wanted)
+            });
+            most.push(per_second.fold(0.0, f64::max));
+        }
+        text += &row(&[shown(wanted), spread(reached), spread(most)]);
+    }
+    Ok(text)
+}
+
+/// Three nodes.
+fn nodes(_: &Path, ways: &Ways) -> anyhow::Result<String> {
+    let mut text = head(&[
+        "pairs/s, three nodes",
+        "row by row",
+        "tributary",
+        "bare windows",
+        "tributary / row by row",
+        "bare / row by row",
+    ]);
+    for copies in ["rf3", "rf1"] {
+        let of = |way: &str| each(ways, &format!("{copies}-{way}"), |m| m.pairs as f64 / m.work_s);
+        let (by_row, tributary, bare) = (of("by-row")?, of("tributary")?, of("windows")?);
+        let ratios = [ratio(&tributary, &by_row), ratio(&bare, &by_row)].map(shown);
+        let cells = [copies.to_uppercase(), spread(by_row), spread(tributary), spread(bare)];
+        text += &row(&[cells.as_slice(), &ratios].concat());
+    }
+    Ok(text)
+}
+
 fn main(dir: &Path, ways: &Ways) -> anyhow::Result<String> {
     let recording = read_json(&dir.join("recording.json"))?;
     let of_recording = |name: &str| recording[name].as_f64().unwrap_or(f64::NAN);
@@ -203,9 +323,8 @@ const LARGE: f64 = 1.0 - 0.99 * 0.99;
 /// All groups are in one histogram. The large ones are the slowest by far, so the 99th percentile of the small ones
 /// is that quantile of all which leaves the large ones out at the upper end.
 fn skew(dir: &Path, _: &Ways) -> anyhow::Result<String> {
-    let rounds = || (1..).map(|n| dir.join(format!("round-{n}"))).take_while(|dir| dir.is_dir());
     let p99 = |way: &str, quantile: f64| -> anyhow::Result<Vec<f64>> {
-        let logs = rounds().map(|round| round.join(format!("{way}.latency.hlog")));
+        let logs = rounds(dir).map(|round| round.join(format!("{way}.latency.hlog")));
         logs.map(|log| {
             let totals = hlog::totals(&hlog::read(&log)?)?;
             let groups = totals.get(hlog::GROUP).context("no groups")?;

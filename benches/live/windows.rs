@@ -8,6 +8,7 @@
 //! source once more.
 
 use std::collections::{BTreeMap, HashMap};
+use std::future::Future;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -28,24 +29,38 @@ use tokio::sync::Semaphore;
 
 use super::connection::{Connection, pairs, prepare};
 use super::measure::{Measured, Servers, Used};
+use super::merged::{Merged, OfBatch, OfPair};
 use super::rows::{ContentConsumption, TableRow, UserCourse};
 
-/// What to merge, and in what portions.
+/// What to merge.
 #[derive(Args)]
 pub(crate) struct Options {
     #[command(flatten)]
-    connection: Connection,
+    pub(super) portions: Portions,
+    /// Look at every source once more.
+    #[arg(long)]
+    sweep: bool,
+    /// Where the figures go.
+    #[arg(long)]
+    out: PathBuf,
+}
+
+/// Where, and in what portions.
+#[derive(Args)]
+pub(crate) struct Portions {
     #[command(flatten)]
-    servers: Servers,
+    pub(super) connection: Connection,
+    #[command(flatten)]
+    pub(super) servers: Servers,
     /// The pairs, of which no account is in two.
     #[arg(long)]
-    pairs: PathBuf,
+    pub(super) pairs: PathBuf,
     /// Pairs of a window.
     #[arg(long, default_value_t = 5_000)]
-    window: usize,
+    pub(super) window: usize,
     /// Windows under way at once.
     #[arg(long, default_value_t = 2)]
-    windows: usize,
+    pub(super) windows: usize,
     /// Accounts whose partitions one request asks for, or deletes.
     #[arg(long, default_value_t = 32)]
     accounts: usize,
@@ -55,43 +70,37 @@ pub(crate) struct Options {
     /// Requests at once.
     #[arg(long, default_value_t = 64)]
     requests: usize,
-    /// Look at every source once more.
-    #[arg(long)]
-    sweep: bool,
-    /// Where the figures go.
-    #[arg(long)]
-    out: PathBuf,
 }
 
 /// One value as it travels.
-type Cell = Option<Bytes>;
-type Row = Vec<Cell>;
+pub(super) type Cell = Option<Bytes>;
+pub(super) type Row = Vec<Cell>;
+/// Statements with their values.
+pub(super) type Writes<'p> = Vec<(&'p PreparedStatement, Row)>;
+type Pair = (String, String);
 /// The survivor's statuses by the rest of the key.
 type Statuses<'r> = HashMap<&'r [Cell], &'r Cell>;
 /// The position of the status in a row of contents, and of the account in one of each table.
-const STATUS: usize = 4;
-const OF_CONTENT: usize = 0;
-const OF_ENROLMENT: usize = 1;
+pub(super) const STATUS: usize = 4;
+pub(super) const OF_CONTENT: usize = 0;
+pub(super) const OF_ENROLMENT: usize = 1;
 /// The primary key of the contents.
-const CONTENT_KEY: usize = 4;
+pub(super) const CONTENT_KEY: usize = 4;
 /// The bytes of values that a batch holds at most.
 const BATCH_BYTES: usize = 64 * 1_024;
 
 pub(crate) async fn run(options: &Options) -> anyhow::Result<()> {
-    let pairs = pairs(&options.pairs)?;
-    let before = Used::so_far(&options.servers)?;
+    let portions = &options.portions;
+    let pairs = pairs(&portions.pairs)?;
+    let before = Used::so_far(&portions.servers)?;
     let began = Instant::now();
-    let session = options.connection.open().await?;
-    let program = Program::prepare(session, options).await?;
+    let program = Program::prepare(portions).await?;
     let merging = Instant::now();
-    let windows = pairs.chunks(options.window).map(|window| program.window(window));
-    let windows: Vec<_> = windows.collect();
-    let () = stream::iter(windows).buffer_unordered(options.windows).try_collect().await?;
+    at_once(portions, pairs.chunks(portions.window).map(|window| program.merge(window))).await?;
     let merging_s = merging.elapsed().as_secs_f64();
     if options.sweep {
-        let looks = pairs.chunks(options.window).map(|window| program.sweep(window));
-        let looks: Vec<_> = looks.collect();
-        let () = stream::iter(looks).buffer_unordered(options.windows).try_collect().await?;
+        at_once(portions, pairs.chunks(portions.window).map(|window| program.sweep(window)))
+            .await?;
     }
     Measured {
         pairs: pairs.len() as u64,
@@ -104,24 +113,37 @@ pub(crate) async fn run(options: &Options) -> anyhow::Result<()> {
     .write(&options.out)
 }
 
-struct Program<'a> {
-    options: &'a Options,
+/// Carries out what windows need, some of them at once; gives what came of each, in their order.
+pub(super) async fn at_once<R>(
+    portions: &Portions,
+    windows: impl Iterator<Item = impl Future<Output = anyhow::Result<R>>>,
+) -> anyhow::Result<Vec<R>> {
+    let windows: Vec<_> = windows.collect();
+    stream::iter(windows).buffered(portions.windows).try_collect().await
+}
+
+pub(super) struct Program<'a> {
+    options: &'a Portions,
     session: Arc<Session>,
     at_once: Semaphore,
-    sent: AtomicU64,
+    pub(super) sent: AtomicU64,
     contents: PreparedStatement,
     statuses: PreparedStatement,
-    insert_content: PreparedStatement,
-    update_content: PreparedStatement,
+    pub(super) insert_content: PreparedStatement,
+    pub(super) update_content: PreparedStatement,
     delete_contents: PreparedStatement,
+    pub(super) delete_content: PreparedStatement,
     courses: PreparedStatement,
-    insert_course: PreparedStatement,
-    delete_course: PreparedStatement,
+    pub(super) insert_course: PreparedStatement,
+    pub(super) delete_course: PreparedStatement,
     owners: PreparedStatement,
+    /// All cells of some accounts with write times, in both tables.
+    pub(super) timed: [PreparedStatement; 2],
 }
 
 impl<'a> Program<'a> {
-    async fn prepare(session: Arc<Session>, options: &'a Options) -> anyhow::Result<Self> {
+    pub(super) async fn prepare(options: &'a Portions) -> anyhow::Result<Self> {
+        let session = options.connection.open().await?;
         let keyspace = &options.connection.keyspace;
         let contents = format!("{keyspace}.content_consumption");
         let courses = format!("{keyspace}.user_courses");
@@ -129,27 +151,34 @@ impl<'a> Program<'a> {
         let content_columns = status_first(&all(ContentConsumption::COLUMNS));
         let course_columns = all(UserCourse::COLUMNS);
         let key = "userid, contentid, batchid, courseid";
+        let of_key = "userid = ? AND contentid = ? AND batchid = ? AND courseid = ?";
         let marks = ["?"; 16].join(", ");
+        let with_times = |columns: &str, key: usize| {
+            let times = columns.split(", ").skip(key).map(|name| format!("WRITETIME({name})"));
+            format!("{columns}, {}", times.collect::<Vec<_>>().join(", "))
+        };
         let prepare = async |text: String| prepare(&session, &text).await;
+        let select = |columns: &str, table: &str, of: &str| {
+            format!("SELECT {columns} FROM {table} WHERE {of}")
+        };
+        let in_batch = "batchid = ? AND userid IN ?";
+        let timed = [
+            prepare(select(&with_times(&content_columns, CONTENT_KEY), &contents, "userid IN ?"))
+                .await?,
+            prepare(select(&with_times(&course_columns, 2), &courses, in_batch)).await?,
+        ];
         Ok(Self {
-            contents: prepare(format!("SELECT {content_columns} FROM {contents} WHERE userid IN ?"))
-                .await?,
-            statuses: prepare(format!("SELECT {key}, status FROM {contents} WHERE userid IN ?"))
-                .await?,
+            contents: prepare(select(&content_columns, &contents, "userid IN ?")).await?,
+            statuses: prepare(select(&format!("{key}, status"), &contents, "userid IN ?")).await?,
             insert_content: prepare(format!(
                 "INSERT INTO {contents} ({content_columns}) VALUES ({marks})"
             ))
             .await?,
-            update_content: prepare(format!(
-                "UPDATE {contents} SET status = ? WHERE userid = ? AND contentid = ? AND batchid = ? \
-                 AND courseid = ?"
-            ))
-            .await?,
+            update_content: prepare(format!("UPDATE {contents} SET status = ? WHERE {of_key}"))
+                .await?,
             delete_contents: prepare(format!("DELETE FROM {contents} WHERE userid IN ?")).await?,
-            courses: prepare(format!(
-                "SELECT {course_columns} FROM {courses} WHERE batchid = ? AND userid IN ?"
-            ))
-            .await?,
+            delete_content: prepare(format!("DELETE FROM {contents} WHERE {of_key}")).await?,
+            courses: prepare(select(&course_columns, &courses, in_batch)).await?,
             insert_course: prepare(format!(
                 "INSERT INTO {courses} ({course_columns}) VALUES ({marks})"
             ))
@@ -158,10 +187,9 @@ impl<'a> Program<'a> {
                 "DELETE FROM {courses} WHERE batchid = ? AND userid = ?"
             ))
             .await?,
-            owners: prepare(format!(
-                "SELECT userid FROM {contents} WHERE userid IN ? PER PARTITION LIMIT 1"
-            ))
-            .await?,
+            owners: prepare(select("userid", &contents, "userid IN ? PER PARTITION LIMIT 1"))
+                .await?,
+            timed,
             at_once: Semaphore::new(options.requests),
             sent: AtomicU64::new(0),
             options,
@@ -170,7 +198,34 @@ impl<'a> Program<'a> {
     }
 
     /// One window from its first read to its last delete.
-    async fn window(&self, pairs: &[(String, String)]) -> anyhow::Result<()> {
+    pub(super) async fn merge(&self, pairs: &[Pair]) -> anyhow::Result<Merged> {
+        let (contents, batches) = self.contents_of(pairs).await?;
+        // Enrolments do not wait for the contents, nor these for them.
+        let writes = contents.iter().map(|of_pair| self.write(of_pair.writes(self)));
+        let enrolments = self.chunks(&batches).map(|(batch, pairs)| self.enrol(batch, pairs));
+        let (_, enrolments) = futures::try_join!(try_join_all(writes), try_join_all(enrolments))?;
+        let deletes = pairs.chunks(self.options.accounts).map(|chunk| async move {
+            let from = list(chunk.iter().map(|(from, _)| from.as_bytes()));
+            self.read(&self.delete_contents, vec![Some(from)]).await
+        });
+        try_join_all(deletes).await?;
+        Ok(Merged { contents, enrolments })
+    }
+
+    /// The reads of a merge, and what it would do; gives how many rows that are.
+    pub(super) async fn inspect(&self, pairs: &[Pair]) -> anyhow::Result<usize> {
+        let (contents, batches) = self.contents_of(pairs).await?;
+        let writes: usize = contents.iter().map(|of_pair| of_pair.writes(self).len()).sum();
+        let enrolments = self.chunks(&batches).map(|(batch, pairs)| self.enrolments(batch, pairs));
+        let enrolments = try_join_all(enrolments).await?;
+        Ok(writes + enrolments.iter().map(|of_batch| of_batch.rows.len()).sum::<usize>())
+    }
+
+    /// The contents of some pairs, and the pairs by the batches that they lead to.
+    async fn contents_of<'p>(
+        &self,
+        pairs: &'p [Pair],
+    ) -> anyhow::Result<(Vec<OfPair>, BTreeMap<Bytes, Vec<&'p Pair>>)> {
         let read = pairs.chunks(self.options.accounts).map(|chunk| async move {
             let from = list(chunk.iter().map(|(from, _)| from.as_bytes()));
             let to = list(chunk.iter().map(|(_, to)| to.as_bytes()));
@@ -180,92 +235,108 @@ impl<'a> Program<'a> {
             )?;
             anyhow::Ok((chunk, sources, survivors))
         });
-        let mut batches: BTreeMap<Bytes, Vec<&(String, String)>> = BTreeMap::new();
-        let mut writes = Vec::new();
+        let mut batches: BTreeMap<Bytes, Vec<&Pair>> = BTreeMap::new();
+        let mut contents = Vec::new();
         for (chunk, sources, survivors) in try_join_all(read).await? {
-            let mut of_account: HashMap<&[u8], (Vec<&Row>, Statuses<'_>)> = HashMap::new();
-            for row in &sources {
-                of_account.entry(account(row, OF_CONTENT)).or_default().0.push(row);
+            let mut of_source: HashMap<Bytes, Vec<Row>> = HashMap::new();
+            for row in sources {
+                of_source.entry(row[OF_CONTENT].clone().unwrap_or_default()).or_default().push(row);
             }
+            let mut of_survivor: HashMap<&[u8], Statuses<'_>> = HashMap::new();
             for row in &survivors {
-                let known = &mut of_account.entry(account(row, OF_CONTENT)).or_default().1;
+                let known = of_survivor.entry(account(row, OF_CONTENT)).or_default();
                 known.insert(&row[1..CONTENT_KEY], &row[STATUS]);
             }
-            let nothing = (Vec::new(), HashMap::new());
             for pair in chunk {
-                let (from, to) = (pair.0.as_bytes(), Bytes::copy_from_slice(pair.1.as_bytes()));
-                let rows = &of_account.get(from).unwrap_or(&nothing).0;
-                let known = &of_account.get(&to[..]).unwrap_or(&nothing).1;
+                let to = Bytes::copy_from_slice(pair.1.as_bytes());
+                let rows = of_source.remove(pair.0.as_bytes()).unwrap_or_default();
+                let known = of_survivor.get(&to[..]);
+                let known =
+                    |row: &Row| known?.get(&row[1..CONTENT_KEY]).map(|cell| (*cell).clone());
+                let known = rows.iter().map(known).collect();
                 let mut of_pair: Vec<&Bytes> = rows.iter().filter_map(|r| r[2].as_ref()).collect();
                 of_pair.sort_unstable();
                 of_pair.dedup();
                 for batch in of_pair {
                     batches.entry(batch.clone()).or_default().push(pair);
                 }
-                writes.push(self.write(self.folded(rows, known, &to)));
+                contents.push(OfPair { to, rows, known });
             }
         }
-        // Enrolments do not wait for the contents, nor these for them.
-        let enrolments = batches.iter().flat_map(|(batch, pairs)| {
-            pairs.chunks(self.options.enrolments).map(move |chunk| self.enrol(batch, chunk))
-        });
-        futures::try_join!(try_join_all(writes), try_join_all(enrolments))?;
-        let deletes = pairs.chunks(self.options.accounts).map(|chunk| async move {
-            let from = list(chunk.iter().map(|(from, _)| from.as_bytes()));
-            self.read(&self.delete_contents, vec![Some(from)]).await.map(drop)
-        });
-        try_join_all(deletes).await.map(drop)
+        Ok((contents, batches))
     }
 
-    /// What becomes of a source's contents: copied, or the higher status written over the survivor's.
-    fn folded(
+    fn chunks<'b, 'p>(
         &self,
-        rows: &[&Row],
-        known: &Statuses<'_>,
-        to: &Bytes,
-    ) -> Vec<(&PreparedStatement, Row)> {
-        let mut writes = Vec::new();
-        for row in rows {
-            match known.get(&row[1..CONTENT_KEY]) {
-                None => {
-                    let mut copy = (*row).clone();
-                    copy[OF_CONTENT] = Some(to.clone());
-                    writes.push((&self.insert_content, copy));
-                }
-                // No status is negative, so that their bytes compare as they do.
-                Some(status) if row[STATUS] > **status => {
-                    let mut values = vec![row[STATUS].clone(), Some(to.clone())];
-                    values.extend_from_slice(&row[1..CONTENT_KEY]);
-                    writes.push((&self.update_content, values));
-                }
-                Some(_) => {}
-            }
-        }
-        writes
+        batches: &'b BTreeMap<Bytes, Vec<&'p Pair>>,
+    ) -> impl Iterator<Item = (&'b Bytes, &'b [&'p Pair])> {
+        let at_most = self.options.enrolments;
+        batches
+            .iter()
+            .flat_map(move |(batch, pairs)| pairs.chunks(at_most).map(move |p| (batch, p)))
     }
 
-    /// The enrolments of some pairs in one partition.
-    async fn enrol(&self, batch: &Bytes, pairs: &[&(String, String)]) -> anyhow::Result<()> {
+    /// The enrolments of some pairs' sources in one partition, and which of them are copied.
+    async fn enrolments(&self, batch: &Bytes, pairs: &[&Pair]) -> anyhow::Result<OfBatch> {
         let accounts = pairs.iter().flat_map(|(from, to)| [from.as_bytes(), to.as_bytes()]);
         let values = vec![Some(batch.clone()), Some(list(accounts))];
         let rows = self.read(&self.courses, values).await?;
         let of_account: HashMap<&[u8], &Row> =
             rows.iter().map(|row| (account(row, OF_ENROLMENT), row)).collect();
+        let rows = pairs.iter().filter_map(|(from, to)| {
+            let row = of_account.get(from.as_bytes())?;
+            let is_copied = !of_account.contains_key(to.as_bytes());
+            Some(((*row).clone(), is_copied.then(|| Bytes::copy_from_slice(to.as_bytes()))))
+        });
+        Ok(OfBatch { batch: batch.clone(), rows: rows.collect() })
+    }
+
+    async fn enrol(&self, batch: &Bytes, pairs: &[&Pair]) -> anyhow::Result<OfBatch> {
+        let enrolments = self.enrolments(batch, pairs).await?;
         let mut writes = Vec::new();
-        for (from, to) in pairs {
-            let Some(row) = of_account.get(from.as_bytes()) else { continue };
-            if !of_account.contains_key(to.as_bytes()) {
-                let mut copy = (*row).clone();
-                copy[OF_ENROLMENT] = Some(Bytes::copy_from_slice(to.as_bytes()));
+        for (row, copied_to) in &enrolments.rows {
+            if let Some(to) = copied_to {
+                let mut copy = row.clone();
+                copy[OF_ENROLMENT] = Some(to.clone());
                 writes.push((&self.insert_course, copy));
             }
             writes.push((&self.delete_course, vec![row[0].clone(), row[OF_ENROLMENT].clone()]));
         }
-        self.write(writes).await
+        self.write(writes).await?;
+        Ok(enrolments)
+    }
+
+    /// The rows of some accounts' contents.
+    pub(super) async fn contents_in<'s>(
+        &self,
+        statement: &PreparedStatement,
+        accounts: impl Iterator<Item = &'s [u8]>,
+    ) -> anyhow::Result<usize> {
+        let accounts: Vec<_> = accounts.collect();
+        let read = accounts
+            .chunks(self.options.accounts)
+            .map(|chunk| self.read(statement, vec![Some(list(chunk.iter().copied()))]));
+        Ok(try_join_all(read).await?.iter().map(Vec::len).sum())
+    }
+
+    /// The same of enrolments in one partition.
+    pub(super) async fn enrolments_in<'s>(
+        &self,
+        statement: &PreparedStatement,
+        batch: &Bytes,
+        accounts: impl Iterator<Item = &'s [u8]>,
+    ) -> anyhow::Result<usize> {
+        let values = vec![Some(batch.clone()), Some(list(accounts))];
+        Ok(self.read(statement, values).await?.len())
+    }
+
+    /// All cells of some accounts.
+    pub(super) fn plain(&self) -> [&PreparedStatement; 2] {
+        [&self.contents, &self.courses]
     }
 
     /// Sees that no source owns anything.
-    async fn sweep(&self, pairs: &[(String, String)]) -> anyhow::Result<()> {
+    async fn sweep(&self, pairs: &[Pair]) -> anyhow::Result<()> {
         let looks = pairs.chunks(self.options.accounts).map(|chunk| async move {
             let from = list(chunk.iter().map(|(from, _)| from.as_bytes()));
             let owners = self.read(&self.owners, vec![Some(from)]).await?;
@@ -292,7 +363,7 @@ impl<'a> Program<'a> {
     }
 
     /// Writes to one partition, in batches cut by bytes.
-    async fn write(&self, writes: Vec<(&PreparedStatement, Row)>) -> anyhow::Result<()> {
+    pub(super) async fn write(&self, writes: Writes<'_>) -> anyhow::Result<()> {
         let mut writes = writes.into_iter().peekable();
         while writes.peek().is_some() {
             let (mut batch, mut values) = (Batch::new(BatchType::Unlogged), Vec::new());
@@ -323,7 +394,7 @@ fn status_first(columns: &str) -> String {
     names.join(", ")
 }
 
-fn account(row: &Row, column: usize) -> &[u8] {
+pub(super) fn account(row: &Row, column: usize) -> &[u8] {
     row[column].as_deref().unwrap_or_default()
 }
 

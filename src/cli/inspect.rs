@@ -5,6 +5,7 @@
 
 mod shown;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -140,7 +141,13 @@ impl Reading {
             tracing::info!("the server does not tell its tombstone thresholds: {why}");
         }
         let is_reported = limits.is_ok();
-        let tables: Vec<_> = spec.tables.iter().map(|table| table.name.as_str()).collect();
+        // Those whose rows are merged come first: they are shown beside what is written to them.
+        let (merged, mention): (Vec<_>, Vec<_>) =
+            spec.tables.iter().partition(|table| !table.is_mention());
+        let mut tables: Vec<_> =
+            merged.iter().chain(&mention).map(|table| table.name.as_str()).collect();
+        let mut seen = BTreeSet::new();
+        tables.retain(|name| seen.insert(*name));
         let surroundings = cluster.surroundings(&tables).await;
         let left_out = spec.left_out(cluster.schema());
         context.deletes.limits = limits.unwrap_or_default();

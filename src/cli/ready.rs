@@ -8,7 +8,7 @@ use tokio::sync::watch;
 
 use super::engine::Engine;
 use super::register::Past;
-use super::{Console, Exit, Failure, Lease, RunSettings};
+use super::{Console, Exit, Failure, Lease, RunSettings, runs};
 use crate::cluster::{Cluster, ReadStore, Store};
 use crate::events::EventSink;
 use crate::journal::{Journal, JournalError};
@@ -18,8 +18,8 @@ use crate::pipeline::{AsOf, Context, Operations, WorkSettings};
 use crate::register::Register;
 use crate::report;
 use crate::run::RunId;
-use crate::spec::Spec;
 use crate::spec::schema::Schema;
+use crate::spec::{EventSpec, Spec};
 use crate::storage::TombstoneLimits;
 
 /// What a command does with a run.
@@ -71,9 +71,16 @@ impl Needs<'_> {
         let is_gone = |name: &String| !schema.tables.contains_key(name);
         if let Some(name) = spec.tables.iter().map(|table| &*table.name).find(|name| is_gone(name))
         {
+            let close = runs::close(&self.settings.cluster, self.run.as_str());
+            let end = close.map_or_else(String::new, |close| {
+                format!(
+                    ", and its accounts wait for it. If the table comes back as it was (with its id, from the snapshot that \
+                     DROP may have made), this command goes on; else this ends the run: {close}"
+                )
+            });
             return Err(Failure::failed(anyhow::anyhow!(
                 "table {}.{name} is gone since the run began, so nothing is compared or written. What the run has moved stays \
-                 where it is, and its accounts wait for it: runs close ends it (topic safety of the manual)",
+                 where it is{end}",
                 schema.keyspace,
             )));
         }
@@ -144,7 +151,8 @@ impl Ready {
                     recorder.record(operation, took);
                     acknowledged.fetch_add(1, Ordering::Relaxed);
                 };
-                EventSink::open(events, on_delivered).await?
+                let least_bytes = spec.event.as_ref().map_or(0, EventSpec::least_bytes);
+                EventSink::open(events, least_bytes, on_delivered).await?
             }
         };
         let past = Past::of(&cluster, (needs.run, writes), lease).await?;

@@ -6,6 +6,7 @@ use anyhow::{Context, anyhow};
 
 use super::register::end_of;
 use super::{Exit, Failure, Terminal};
+use crate::advice::Advice;
 use crate::cluster::{Cluster, ClusterSettings};
 use crate::model::now_us;
 use crate::moment::Moment;
@@ -29,7 +30,15 @@ pub(super) async fn list(
     let at_work = lease.filter(|lease| lease.is_live(now_us()));
     let at_work = at_work.map(|lease| format!("{} on {}", lease.run, lease.host));
     let runs = reader.runs().await.map_err(Failure::failed)?;
-    let runs = Runs::new(&settings.keyspace, at_work, runs.into_iter().map(listed).collect());
+    let is_there = |table: &String| cluster.schema().tables.contains_key(table);
+    let listed = runs.into_iter().map(|run| {
+        let end = end_of(&run).and_then(|end| match run.tables.iter().all(is_there) {
+            true => Some(end),
+            false => close(settings, &run.id),
+        });
+        listed(run, end)
+    });
+    let runs = Runs::new(&settings.keyspace, at_work, listed.collect());
     let report = Rendered::of(&runs).map_err(Failure::failed)?;
     terminal.report(&report, json)?;
     Ok(Exit::Done)
@@ -70,13 +79,22 @@ pub(super) async fn mark(
     Ok(Exit::Done)
 }
 
+/// The command that ends a run when nothing else can, because tables of it are gone; `None` where no register knows it.
+pub(super) fn close(settings: &ClusterSettings, run: &str) -> Option<Advice> {
+    Some(Advice::Close {
+        run: run.to_owned(),
+        hosts: settings.hosts.clone(),
+        keyspace: settings.keyspace.clone(),
+        register: settings.register.clone()?,
+    })
+}
+
 pub(super) fn register(settings: &ClusterSettings) -> Result<&str, Failure> {
     let none = || Failure::unusable(anyhow!("--no-register leaves nothing to be asked"));
     settings.register.as_deref().ok_or_else(none)
 }
 
-fn listed(run: Run) -> ListedRun {
-    let end = end_of(&run);
+fn listed(run: Run, end: Option<Advice>) -> ListedRun {
     let (host, run_dir) = run.host_and_dir();
     let (host, run_dir) = (host.to_owned(), PathBuf::from(run_dir));
     let [input_sha256, spec_sha256] = run.hashes;

@@ -11,7 +11,7 @@ use tokio::sync::watch;
 
 use super::engine::{Engine, Merged, Work};
 use super::latency_log::LatencyLog;
-use super::{Console, Exit, Failure, RunSettings, again, facts, live, register, scan, sweep};
+use super::{Console, Exit, Failure, RunSettings, again, facts, live, register, runs, scan, sweep};
 use crate::advice::Advice;
 use crate::journal::{JournalError, State};
 use crate::latency::LatencySummary;
@@ -20,7 +20,7 @@ use crate::model::Tally;
 use crate::moment::Moment;
 use crate::pipeline::{Discover, Ended, Known, RunOutcome};
 use crate::plan::Plan;
-use crate::report::{Aftercare, Applied, Fates, Rendered, Resumed, ScanFacts, Summary, SweepFacts};
+use crate::report::{Aftercare, Applied, Fates, Rendered, Resumed, ScanFacts, Summary};
 use crate::run::{Failures, RunDir, RunError, RunRecord, files};
 
 /// How many reasons for failures the report tells.
@@ -82,6 +82,7 @@ impl Session<'_> {
         applied.timeline = timeline;
         self.add_facts(&engine, &mut applied);
         let since = self.resumed.unwrap_or(self.record.started_at);
+        let gone = (*engine.context.storage).as_ref().gone().await;
         applied.truncated = facts::truncated((*engine.context.storage).as_ref(), since).await;
         if self.resumed.is_some() {
             trouble.push(self.list_failures(&engine).err());
@@ -94,12 +95,13 @@ impl Session<'_> {
         let trouble = trouble.into_iter().flatten().next();
         let exit = match trouble {
             Some(_) => Exit::Failed,
-            None if applied.swept.as_ref().is_some_and(|swept| swept.interrupted) => {
-                Exit::Interrupted
-            }
             None => self.exit(merged.outcome.ended, &applied),
         };
-        applied.again = self.again(&applied, console);
+        applied.again = match gone.is_empty() {
+            true => self.again(&applied, console),
+            false => runs::close(&self.settings.cluster, self.record.id.as_str()),
+        };
+        applied.gone = gone;
         let stats = self.plan.stats().clone();
         let path = self.run_dir.path();
         let kinds = stats.rejected.values().filter(|lines| **lines > 0).count();
@@ -128,33 +130,30 @@ impl Session<'_> {
         self.run_dir.replace(files::METRICS, last.metrics.as_bytes())
     }
 
-    /// Sweeps, once every group had its turn.
+    /// Sweeps, and looks for mentions, once every group had its turn.
     async fn sweep(
         &self,
         engine: &Engine,
         merged: &RunOutcome,
         console: &Console,
-    ) -> Result<Option<SweepFacts>, Failure> {
-        if merged.ended != Ended::Finished || !self.settings.work.sweep {
-            for row in &merged.left {
-                tracing::warn!(
-                    "line {}: a row of {} was left: {}",
-                    row.line,
-                    row.survivor,
-                    row.why
-                );
-            }
-            return Ok(None);
+    ) -> Result<sweep::Ended, Failure> {
+        let ends = sweep::Ends {
+            sweeps: self.settings.work.sweep,
+            mentions: engine.context.spec.mentions().next().is_some(),
+        };
+        if merged.ended != Ended::Finished || !(ends.sweeps || ends.mentions) {
+            sweep::tell(&merged.left);
+            return Ok((None, None));
         }
         console.status.enter(Phase::Sweeping);
-        // Its scan may take as long as the first.
-        let scans = engine.context.work.discover == Discover::Scan;
+        // A scan may take as long as the first.
+        let scans = ends.mentions || engine.context.work.discover == Discover::Scan;
         let shown = scans.then(|| scan::progress(engine, self.settings.output.quiet, console));
         let (plan, known) = (&self.plan, &self.known);
-        let swept =
-            sweep::run(engine, (plan, known), &self.run_dir, &merged.left, &self.stop).await;
+        let files = (&self.run_dir, &*merged.left);
+        let ended = sweep::run(engine, ends, (plan, known), files, &self.stop).await;
         drop(shown);
-        swept.map(Some)
+        ended
     }
 
     /// What the report says.
@@ -196,11 +195,13 @@ impl Session<'_> {
             latency: taken(engine.context.recorder.totals()),
             ..Applied::default()
         };
-        let tables = engine.context.spec.tables.iter().map(|table| table.name.as_str());
+        let tables = engine.context.spec.tables.iter();
+        let tables = tables.map(|table| (!table.is_mention()).then_some(table.name.as_str()));
         applied.set_tally(tally, tables);
         applied.deletes = engine.deletes();
         applied.aftercare = self.aftercare(engine, tally);
-        applied.events = engine.events(*self.stop.borrow());
+        let is_stopped = *self.stop.borrow() || outcome.ended != Ended::Finished;
+        applied.events = engine.events(is_stopped);
         let rows = outcome.tally.tables.iter().map(|table| table.source_rows).sum();
         applied.set_throughput(merged.took, outcome.pairs_merged, rows);
         let journaled = journaled.and_then(|now| self.add_reasons(engine, now, merged));
@@ -232,7 +233,7 @@ impl Session<'_> {
                 tracing::warn!("the hottest partitions are not known: {}", failure.error);
             }
         }
-        if applied.swept.is_some_and(|swept| swept.is_partial()) {
+        if applied.has_left() {
             let path = self.run_dir.file(files::SWEEP);
             applied.sweep_examples = facts::examples(&path, "reason", None);
         }
@@ -306,9 +307,7 @@ impl Session<'_> {
         match ended {
             Ended::Interrupted => Exit::Interrupted,
             Ended::Finished if applied.stopped.is_some() => Exit::Interrupted,
-            Ended::Finished if applied.swept.as_ref().is_some_and(SweepFacts::is_partial) => {
-                Exit::Partial
-            }
+            Ended::Finished if applied.has_left() => Exit::Partial,
             Ended::TooManyErrors | Ended::Fatal => Exit::Failed,
             Ended::Finished
                 if applied.groups.are_kept_out() || self.plan.stats().rejected_lines() > 0 =>
@@ -334,18 +333,21 @@ impl Session<'_> {
 fn add_looks(
     applied: &mut Applied,
     scanned: Result<Option<ScanFacts>, Failure>,
-    swept: Result<Option<SweepFacts>, Failure>,
+    ended: Result<sweep::Ended, Failure>,
     by: &str,
 ) -> [Option<Failure>; 2] {
     let mut stopped = |why: &str| applied.stopped = Some(why.to_owned());
-    match (&scanned, &swept) {
+    match (&scanned, &ended) {
         (Err(_), _) => stopped("stopped, because the scan failed"),
         (Ok(Some(scanned)), _) if scanned.interrupted => {
             stopped(&format!("{by} during the scan; this session began no group"));
         }
         (_, Err(_)) => stopped("stopped during the sweep; all groups had their turn"),
-        (_, Ok(Some(swept))) if swept.interrupted => {
+        (_, Ok((Some(swept), _))) if swept.interrupted => {
             stopped(&format!("{by} during the sweep; all groups had their turn"));
+        }
+        (_, Ok((_, Some(mentions)))) if mentions.interrupted => {
+            stopped(&format!("{by} during the scan for mentions; all groups had their turn"));
         }
         _ => {}
     }
@@ -354,8 +356,8 @@ fn add_looks(
         Ok(facts) => applied.scanned = facts,
         Err(failure) => failed[0] = Some(failure),
     }
-    match swept {
-        Ok(facts) => applied.swept = facts,
+    match ended {
+        Ok((swept, mentions)) => (applied.swept, applied.mentions) = (swept, mentions),
         Err(failure) => failed[1] = Some(failure),
     }
     failed

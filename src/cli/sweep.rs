@@ -1,4 +1,4 @@
-//! The sweep at the end of a session, and sweep.csv: the rows that it left on their sources.
+//! The end of a session: the sweep, and rows that mention sources; and sweep.csv: the rows that were left.
 
 use std::fs::File;
 use std::io;
@@ -8,36 +8,105 @@ use tokio::sync::watch;
 
 use super::Failure;
 use super::engine::Engine;
-use crate::pipeline::{self, Known, Leftover};
+use crate::pipeline::{self, Known, Leftover, Mentioned};
 use crate::plan::Plan;
 use crate::readable;
-use crate::report::SweepFacts;
+use crate::report::{MentionFacts, SweepFacts};
 use crate::run::{RunDir, RunError, files};
-use crate::spec::Spec;
+use crate::spec::{Spec, Table};
 
-/// Sweeps the groups that are done and writes sweep.csv anew; `merged` are rows that the merges left.
+/// What is done once every group had its turn.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Ends {
+    /// Whether sources are swept.
+    pub(super) sweeps: bool,
+    /// Whether rows are changed that mention sources.
+    pub(super) mentions: bool,
+}
+
+/// What came of it.
+pub(super) type Ended = (Option<SweepFacts>, Option<MentionFacts>);
+
+/// Sweeps the groups that are done, then has the rows that mention their sources name the survivors, and writes sweep.csv
+/// anew; `merged` are rows that the merges left.
 pub(super) async fn run(
     engine: &Engine,
+    ends: Ends,
     (plan, known): (&Plan, &Known),
-    run_dir: &RunDir,
-    merged: &[Leftover],
+    (run_dir, merged): (&RunDir, &[Leftover]),
+    stop: &watch::Receiver<bool>,
+) -> Result<Ended, Failure> {
+    let mut list = Leftovers::begin(run_dir)?;
+    merged.iter().for_each(|row| list.append(&engine.context.spec, row));
+    let ended = both(engine, ends, (plan, known), &mut list, stop).await;
+    list.finish()?;
+    let (mut swept, mentions) = ended?;
+    match &mut swept {
+        Some(swept) => swept.left += merged.len() as u64,
+        None => tell(merged),
+    }
+    Ok((swept, mentions))
+}
+
+/// Tells of rows that merges left where nothing else lists them.
+pub(super) fn tell(merged: &[Leftover]) {
+    for row in merged {
+        tracing::warn!("line {}: a row of {} was left: {}", row.line, row.survivor, row.why);
+    }
+}
+
+async fn both(
+    engine: &Engine,
+    ends: Ends,
+    of: (&Plan, &Known),
+    list: &mut Leftovers<'_>,
+    stop: &watch::Receiver<bool>,
+) -> Result<Ended, Failure> {
+    let swept = if ends.sweeps { Some(sweep(engine, of, list, stop).await?) } else { None };
+    let is_stopped = swept.is_some_and(|swept| swept.interrupted);
+    let mentions = match ends.mentions && !is_stopped {
+        true => Some(mentions(engine, of, list, stop).await?),
+        false => None,
+    };
+    Ok((swept, mentions))
+}
+
+async fn mentions(
+    engine: &Engine,
+    (plan, known): (&Plan, &Known),
+    list: &mut Leftovers<'_>,
+    stop: &watch::Receiver<bool>,
+) -> Result<MentionFacts, Failure> {
+    let began = Instant::now();
+    tracing::info!("looking for rows that mention sources");
+    let spec = &engine.context.spec;
+    let mentioned =
+        pipeline::mentions(&engine.context, plan, known, stop, |row| list.append(spec, row)).await;
+    let mentioned = mentioned.map_err(Failure::failed)?;
+    let Mentioned { scanned, rows, left, failed, interrupted } = mentioned;
+    let seconds = began.elapsed().as_secs_f64();
+    tracing::info!(scanned, rows, left, "mentions took {seconds:.1} s");
+    Ok(MentionFacts { scanned, rows, left, failed, interrupted, seconds })
+}
+
+async fn sweep(
+    engine: &Engine,
+    (plan, known): (&Plan, &Known),
+    list: &mut Leftovers<'_>,
     stop: &watch::Receiver<bool>,
 ) -> Result<SweepFacts, Failure> {
     let began = Instant::now();
     tracing::info!("looking at every source again");
-    let mut list = Leftovers::begin(run_dir)?;
     let spec = &engine.context.spec;
-    merged.iter().for_each(|row| list.append(spec, row));
     let swept =
         pipeline::sweep(&engine.context, plan, known, stop, |row| list.append(spec, row)).await;
-    list.finish()?;
     let swept = swept.map_err(Failure::failed)?;
     let facts = SweepFacts {
         sources: swept.sources,
         scanned: swept.scanned,
         rows: swept.rows,
         events: swept.events,
-        left: swept.left + merged.len() as u64,
+        left: swept.left,
         failed: swept.failed,
         interrupted: swept.interrupted,
         seconds: began.elapsed().as_secs_f64(),
@@ -68,7 +137,7 @@ impl<'a> Leftovers<'a> {
             &*row.account.text(),
             &*row.survivor.text(),
             &row.line.to_string(),
-            table.map_or("", |table| &table.name),
+            &*table.map_or_else(Default::default, Table::label),
             &key,
             &row.why,
         ];

@@ -102,7 +102,7 @@ async fn carry_out(
     };
     let listed = conflicts::list(&engine, run_dir);
     let merged = groups_in(&*engine.journal, &[State::Done]).map(|groups| groups.len() as u64);
-    let facts = engine.events(undone.ended == Walked::Interrupted);
+    let facts = engine.events(undone.ended != Walked::Finished);
     let (retries, latency) = (engine.context.retries(), engine.context.recorder.totals());
     let total = identity::groups(&*engine.journal)?;
     let settled = engine.settle(total).await;
@@ -351,7 +351,7 @@ fn groups(selected: &Selected, undone: &Undone, kept_changed: u64) -> UndoneGrou
 fn tables(spec: &Spec, undone: &Undone) -> Vec<UndoneTable> {
     let tables = spec.tables.iter().zip(&undone.rows);
     let table = |(table, rows): (&Table, &Rows)| UndoneTable {
-        table: table.name.clone(),
+        table: table.label().into_owned(),
         given_back: rows.given_back,
         removed: rows.removed,
         set_back: rows.set_back,

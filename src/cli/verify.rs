@@ -99,7 +99,7 @@ async fn carry_out(
     let closed = engine.close(verified.ended == Walked::Interrupted).await;
     let finished_at = Moment::now();
     let is_over = verified.ended == Walked::Finished && verified.failed == 0;
-    let names = spec.tables.iter().map(|table| table.name.clone());
+    let names = spec.tables.iter().map(|table| table.label().into_owned());
     let counts = verified.counts.tables.iter().copied();
     let verification = Verification {
         version: Verification::VERSION,

@@ -72,6 +72,24 @@ impl Prepared {
         Ok(clock)
     }
 
+    /// The tables of the specification that are not there any more, or are other ones by now, as far as a node tells it.
+    pub(super) async fn gone(&self, with: &Preparer, spec: &Spec) -> Vec<String> {
+        let session = &*with.session;
+        let connected = connected(session);
+        let Some(node) = connected.first() else { return Vec::new() };
+        let ask = Ask::one(session, node);
+        let now = match schema::read(&ask, &with.keyspace, with.user.as_deref()).await {
+            Ok(now) => now,
+            Err(ClusterError::MissingKeyspace { .. }) => Schema::default(),
+            Err(_) => return Vec::new(),
+        };
+        let tables = spec.tables.iter().map(|table| table.name.as_str());
+        let is_gone =
+            |what: &Alteration| matches!(what, Alteration::Dropped | Alteration::Recreated);
+        let all = Alteration::of_tables(&self.schema, &now, tables).into_iter();
+        all.filter(|(_, what)| is_gone(what)).map(|(table, _)| table.to_owned()).collect()
+    }
+
     fn same(&self) -> std::sync::MutexGuard<'_, BTreeSet<Uuid>> {
         self.same.lock().unwrap_or_else(PoisonError::into_inner)
     }

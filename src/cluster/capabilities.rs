@@ -1,5 +1,5 @@
-//! What a server can do that not every Cassandra can, asked once when a command connects: by preparing what would need it,
-//! never by a version number. What is missing is refused where it is needed, in the words of the server about the
+//! What a server can do that not every Cassandra can, asked once when a command connects: by preparing what would need it
+//! (where a server refuses it only then, by carrying it out), never by a version number. What is missing is refused where it is needed, in the words of the server about the
 //! statement that needs it ([`Preparer::require`](super::statements::Preparer::require)).
 //!
 //! A server that is not Cassandra has other rules where its answers look alike, so it is refused by its name. So is one
@@ -24,17 +24,25 @@ pub(super) enum Capability {
     CollectionTimes,
     /// `IN` on a clustering column where a collection is selected.
     InBesideCollections,
+    /// `IN` on a clustering column behind another one that is not asked for.
+    InBehindOthers,
     /// `PER PARTITION LIMIT`.
     PartitionLimit,
 }
 
 impl Capability {
     /// Every capability with a statement that needs it and nothing else, on a table that every Cassandra has.
-    const PROBES: [(Self, &'static str); 3] = [
+    const PROBES: [(Self, &'static str); 4] = [
         (Self::CollectionTimes, "SELECT WRITETIME(tokens) FROM system.local WHERE key = 'local'"),
         (
             Self::InBesideCollections,
             "SELECT permissions FROM system_auth.role_permissions WHERE role = ? AND resource IN ?",
+        ),
+        (
+            Self::InBehindOthers,
+            // Of one value, the server makes an equation.
+            "SELECT column_name FROM system_schema.columns WHERE keyspace_name = 'system' \
+             AND column_name IN ('key', 'tokens') ALLOW FILTERING",
         ),
         (Self::PartitionLimit, "SELECT key FROM system.local PER PARTITION LIMIT 1"),
     ];
@@ -54,13 +62,12 @@ impl Capabilities {
     pub(super) async fn ask(session: &Session) -> Result<Self, ClusterError> {
         let mut missing = Vec::new();
         for (capability, probe) in Capability::PROBES {
-            match session.prepare(probe).await {
-                Ok(_) => {}
-                Err(error) if is_refusal(&error) => missing.push(capability),
-                Err(error) => {
+            match ask(session, probe).await {
+                Ok(true) => {}
+                Ok(false) => missing.push(capability),
+                Err(message) => {
                     let what = "asking what the server can do".to_owned();
-                    let message = one_line(&error.to_string());
-                    return Err(ClusterError::Query { what, message });
+                    return Err(ClusterError::Query { what, message: one_line(&message) });
                 }
             }
         }
@@ -73,13 +80,29 @@ impl Capabilities {
     }
 }
 
-/// Whether a server does not take a statement at all.
-fn is_refusal(error: &PrepareError) -> bool {
-    let PrepareError::AllAttemptsFailed { first_attempt } = error else { return false };
-    let refused = |kind: &DbError| {
-        matches!(kind, DbError::SyntaxError | DbError::Invalid | DbError::Unauthorized)
+/// Whether a server takes a statement: all of them are prepared, and those are carried out that need no values.
+async fn ask(session: &Session, probe: &str) -> Result<bool, String> {
+    let refused = |attempt: &RequestAttemptError| {
+        let refusals = |kind: &DbError| {
+            matches!(kind, DbError::SyntaxError | DbError::Invalid | DbError::Unauthorized)
+        };
+        matches!(attempt, RequestAttemptError::DbError(kind, _) if refusals(kind))
     };
-    matches!(first_attempt, RequestAttemptError::DbError(kind, _) if refused(kind))
+    let prepared = match session.prepare(probe).await {
+        Ok(prepared) => prepared,
+        Err(PrepareError::AllAttemptsFailed { first_attempt }) if refused(&first_attempt) => {
+            return Ok(false);
+        }
+        Err(error) => return Err(error.to_string()),
+    };
+    if prepared.get_variable_col_specs().len() > 0 {
+        return Ok(true);
+    }
+    match session.execute_unpaged(&prepared, ()).await {
+        Ok(_) => Ok(true),
+        Err(ExecutionError::LastAttemptError(attempt)) if refused(&attempt) => Ok(false),
+        Err(error) => Err(error.to_string()),
+    }
 }
 
 /// The name of a server that is not Cassandra, as its system tables give it away.

@@ -63,7 +63,7 @@ impl ReadStore {
         Ok(keys)
     }
 
-    /// Reads an answer about several accounts to its end; `see` is given the columns of each row.
+    /// Reads the answers about several accounts to their ends; `see` is given the columns of each row.
     async fn look(
         &self,
         table: TableIndex,
@@ -72,16 +72,35 @@ impl ReadStore {
         page_rows: usize,
         mut see: impl FnMut(&mut dyn Iterator<Item = Option<Bytes>>) + Send,
     ) -> Result<(), StorageError> {
-        let what = || self.about(table, among);
-        let values = Values(values::of_accounts(among.scope, among.accounts));
         let statement = match self.spec.tables[table].owns_partitions() {
             true => &self.at(table, among, statement),
             false => statement,
         };
+        if !self.reads[table].looks_singly {
+            let values = Values(values::of_accounts(among.scope, among.accounts));
+            return self.read_out(table, among, (statement, &values), page_rows, &mut see).await;
+        }
+        for account in among.accounts {
+            let values = Values(values::of_account(among.scope, account));
+            let of_one = Among { accounts: std::slice::from_ref(account), ..among };
+            self.read_out(table, of_one, (statement, &values), page_rows, &mut see).await?;
+        }
+        Ok(())
+    }
+
+    async fn read_out(
+        &self,
+        table: TableIndex,
+        among: Among<'_>,
+        (statement, values): (&PreparedStatement, &Values<'_>),
+        page_rows: usize,
+        see: &mut (impl FnMut(&mut dyn Iterator<Item = Option<Bytes>>) + Send),
+    ) -> Result<(), StorageError> {
+        let what = || self.about(table, among);
         let mut after = None;
         loop {
             let (answer, next) =
-                self.one_answer(statement, &values, page_rows, after, &what).await?;
+                self.one_answer(statement, values, page_rows, after, &what).await?;
             let rows = answer.into_rows_result().map_err(|error| what().unreadable(&error))?;
             let rows = rows.rows::<ColumnIterator<'_, '_>>();
             for columns in rows.map_err(|error| what().unreadable(&error))? {

@@ -28,8 +28,13 @@ pub(super) struct Reads {
     /// When the cells of several accounts were written that a policy looks at, then the keys of their rows; absent
     /// where none looks.
     pub(super) written: Option<PreparedStatement>,
-    /// The scopes and accounts of all rows of a token range, where another table leads to this one.
+    /// Whether `owners` and `written` are about one account each.
+    pub(super) looks_singly: bool,
+    /// The scopes and accounts of all rows of a token range, where another table leads to this one; of mentions the
+    /// keys of their rows and the accounts.
     pub(super) keys: Option<PreparedStatement>,
+    /// Of mentions: the account of a row by its primary key, when that was written, and for how long.
+    pub(super) mention: Option<PreparedStatement>,
 }
 
 /// The reads of one table with write times.
@@ -61,7 +66,12 @@ impl Reads {
                 },
                 owners: prepare_owners(with, table).await?,
                 written: prepare_written(with, table).await?,
+                looks_singly: looks_singly(with, table),
                 keys: prepare_keys(with, table).await?,
+                mention: match table.is_mention() {
+                    true => Some(with.prepare(&mention(with, table)).await?),
+                    false => None,
+                },
             });
         }
         Ok(all.into())
@@ -125,6 +135,16 @@ fn reads_apart(with: &Preparer, table: &Table) -> bool {
         && !with.capabilities.has(Capability::InBesideCollections)
 }
 
+/// Whether several accounts cannot be looked at at once.
+fn looks_singly(with: &Preparer, table: &Table) -> bool {
+    !filtering(table).is_empty() && !with.capabilities.has(Capability::InBehindOthers)
+}
+
+/// The condition by which accounts are looked at.
+fn looked_at(with: &Preparer, table: &Table) -> String {
+    in_scope(table, if looks_singly(with, table) { "= ?" } else { "IN ?" })
+}
+
 fn is_simple(table: &Table, column: ColumnIndex) -> bool {
     !table.columns[column].is_multi_cell()
 }
@@ -140,13 +160,17 @@ fn collections_of(with: &Preparer, table: &Table) -> String {
 fn found(table: &Table) -> String {
     match table.has_point_rows() {
         true => among_accounts(table),
+        false if table.is_mention() => equals(table, table.key_len),
         false => in_scope(table, "= ?"),
     }
 }
 
-/// The condition on a scope and several accounts.
+/// The condition on a scope and several accounts; rows of mentions are nobody's, and found by their keys.
 pub(super) fn among_accounts(table: &Table) -> String {
-    in_scope(table, "IN ?")
+    match table.is_mention() {
+        true => equals(table, table.key_len),
+        false => in_scope(table, "IN ?"),
+    }
 }
 
 /// The condition for the first rows of each account's partition.
@@ -185,7 +209,7 @@ async fn prepare_first(
 async fn prepare_owners(with: &Preparer, table: &Table) -> Result<PreparedStatement, ClusterError> {
     let account = quoted(&table.columns[table.account].name);
     if !table.owns_partitions() {
-        return with.prepare(&select(with, table, &account, &among_accounts(table))).await;
+        return with.prepare(&select(with, table, &account, &looked_at(with, table))).await;
     }
     // One row says enough of a partition: a million others need not be counted.
     let condition = format!("{} PER PARTITION LIMIT 1", among_accounts(table));
@@ -196,15 +220,15 @@ async fn prepare_written(
     with: &Preparer,
     table: &Table,
 ) -> Result<Option<PreparedStatement>, ClusterError> {
-    let looked_at = table.survivorship.iter().filter(|rule| !rule.joins_elements());
-    let mut columns: Vec<_> = looked_at
+    let rules = table.survivorship.iter().filter(|rule| !rule.joins_elements());
+    let mut columns: Vec<_> = rules
         .map(|rule| format!("WRITETIME({})", quoted(&table.columns[rule.column].name)))
         .collect();
     if columns.is_empty() {
         return Ok(None);
     }
     columns.extend(names(table, 0..table.key_len));
-    let text = select(with, table, &columns.join(", "), &among_accounts(table));
+    let text = select(with, table, &columns.join(", "), &looked_at(with, table));
     let reach = match table.owns_partitions() {
         true => Reach::Partitions,
         false => Reach::OnePartition,
@@ -217,15 +241,26 @@ async fn prepare_keys(
     with: &Preparer,
     table: &Table,
 ) -> Result<Option<PreparedStatement>, ClusterError> {
-    if table.locator.through.is_none() {
+    if table.locator.through.is_none() && !table.is_mention() {
         return Ok(None);
     }
     let partition = names(table, 0..table.partition_len).join(", ");
     let range = format!("token({partition}) > ? AND token({partition}) <= ?");
-    let columns = names(table, table.scope_columns().chain([table.account])).join(", ");
+    let columns = match table.is_mention() {
+        true => names(table, 0..=table.account),
+        false => names(table, table.scope_columns().chain([table.account])),
+    };
+    let columns = columns.join(", ");
     // Where a partition is one account's, its key says enough of all its rows.
     let columns = if table.owns_partitions() { format!("DISTINCT {columns}") } else { columns };
     with.prepare_for(&select(with, table, &columns, &range), Reach::Partitions).await.map(Some)
+}
+
+/// What there is to know of one mention.
+fn mention(with: &Preparer, table: &Table) -> String {
+    let name = quoted(&table.columns[table.account].name);
+    let columns = format!("{name}, WRITETIME({name}), TTL({name})");
+    select(with, table, &columns, &equals(table, table.key_len))
 }
 
 fn select(with: &Preparer, table: &Table, columns: &str, condition: &str) -> String {

@@ -1,10 +1,12 @@
 //! Scans: the ring in ranges, and the keys of a range page by page, each asked of a replica of that range.
 
+use bytes::Bytes;
 use scylla::routing::Token;
 
 use crate::model::{Scope, TableIndex, TokenRange};
-use crate::storage::{Cursor, Fault, KeyPage, StorageError, ring};
+use crate::storage::{Cursor, Fault, KeyPage, Mention, StorageError, ring};
 
+use super::about::shown_key;
 use super::fault::one_line;
 use super::store::ReadStore;
 use super::values::{Value, Values};
@@ -62,5 +64,26 @@ impl ReadStore {
             Some((Scope::new(cells), account))
         });
         Ok(KeyPage { keys: keys.collect(), next: page.next })
+    }
+
+    /// The account that the row of a primary key mentions, if it does.
+    pub(super) async fn mention_of(
+        &self,
+        table: TableIndex,
+        key: &[Bytes],
+    ) -> Result<Option<Mention>, StorageError> {
+        let shape = &self.spec.tables[table];
+        let what =
+            || self.attempted("reading", table, format!("row {}", shown_key(shape, 0.., key)));
+        let Some(statement) = &self.reads[table].mention else {
+            return Err(what().error("its rows are found by the account", Fault::Fatal));
+        };
+        let values = Values(key.iter().map(Value::raw).collect());
+        let Some(row) = self.all(statement, &values, &what).await?.pop() else { return Ok(None) };
+        let [account, written, ttl] = row.cells.try_into().unwrap_or_default();
+        let (Some(account), Some(written)) = (account, written) else { return Ok(None) };
+        let t = written[..].try_into().map(i64::from_be_bytes);
+        let t = t.map_err(|_| what().error("its write time cannot be read", Fault::Permanent))?;
+        Ok(Some(Mention { account, t, expires: ttl.is_some() }))
     }
 }

@@ -11,7 +11,8 @@ use tokio::sync::OnceCell;
 use crate::model::{AccountId, Clocks, Row, Scope, TableIndex, TimestampUs, TokenRange};
 use crate::spec::Spec;
 use crate::storage::{
-    Among, Cursor, Fault, KeyPage, Node, Page, Reader, StorageError, TimedPage, TimedRow, Width,
+    Among, Cursor, Fault, KeyPage, Mention, Node, Page, Reader, StorageError, TimedPage, TimedRow,
+    Width,
 };
 
 use super::altered::Prepared;
@@ -78,6 +79,11 @@ impl ReadStore {
             tracing::warn!("{untold}");
         }
         Ok(())
+    }
+
+    /// The tables of the specification that were dropped while this command ran.
+    pub(crate) async fn gone(&self) -> Vec<String> {
+        self.prepared.gone(&self.preparer, &self.spec).await
     }
 
     async fn all_timed(&self) -> Result<&[TimedReads], ClusterError> {
@@ -346,6 +352,14 @@ impl<S: AsRef<ReadStore> + Send + Sync + 'static> Reader for S {
         let values = Values(key.iter().map(Value::raw).collect());
         let rows = store.all(&store.timed(table).await?.row, &values, &what).await?;
         Ok(store.with_times(table, rows, &what)?.pop())
+    }
+
+    async fn mention(
+        &self,
+        table: TableIndex,
+        key: &[Bytes],
+    ) -> Result<Option<Mention>, StorageError> {
+        self.as_ref().mention_of(table, key).await
     }
 
     async fn token_ranges(&self, at_least: usize) -> Result<Vec<TokenRange>, StorageError> {

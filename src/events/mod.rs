@@ -62,7 +62,7 @@ pub enum EventSink {
 }
 
 impl EventSink {
-    /// Makes sure that events can be delivered there; none is sent.
+    /// Makes sure that events can be delivered there, the smallest of which has so many bytes; none is sent.
     ///
     /// `on_delivered` is called once per acknowledged event, perhaps on a thread of the sink's own, with the time from
     /// the call of [`deliver`](Self::deliver) to the acknowledgement; it must be quick.
@@ -71,11 +71,14 @@ impl EventSink {
     /// They cannot.
     pub(crate) async fn open(
         settings: &EventSettings,
+        least_bytes: usize,
         on_delivered: impl Fn(Duration) + Send + Sync + 'static,
     ) -> Result<Self, EventError> {
         match settings {
             EventSettings::Kafka(settings) => {
-                Ok(Self::Kafka(Producer::connect(settings, on_delivered).await?))
+                let producer = Producer::connect(settings, on_delivered).await?;
+                producer.check_size(least_bytes)?;
+                Ok(Self::Kafka(producer))
             }
         }
     }

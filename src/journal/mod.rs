@@ -42,7 +42,8 @@ pub enum State {
     Written,
     /// All writes and all events are acknowledged.
     Done,
-    /// Done, but what survived on its sources is being moved to the survivor's row; rows may or may not be there.
+    /// Done, but what survived on its sources is being moved to the survivor's row, or rows that mention them are being
+    /// changed; that may or may not have happened.
     Sweeping,
     /// Given up, with a reason; what was recorded for it stands.
     Failed,
@@ -66,6 +67,8 @@ pub enum Kind {
     Merge,
     /// What survived on the sources, moved to the survivor's row.
     Sweep,
+    /// Rows that mentioned sources, and name the survivor.
+    Mention,
     /// Computed values that a write of the application had overtaken, written again.
     Raise,
     /// What verify found missing or worse, written again.

@@ -43,6 +43,27 @@ pub enum Write {
 }
 
 impl Entry {
+    /// A row of anybody's that mentions a source, and names the survivor from now on. `found` is the row as it is, slim.
+    pub(crate) fn mention(
+        table: TableIndex,
+        shape: &Table,
+        found: Row,
+        survivor: &AccountId,
+    ) -> Self {
+        let set = vec![(shape.account, survivor.cell().clone())];
+        Self { table, target: Some(found), sources: Vec::new(), write: Write::Update { set } }
+    }
+
+    /// Has a copied row mention whom the accounts that it names are by the whole plan; `now` says that of a source.
+    pub(crate) fn map_mentions(&mut self, table: &Table, now: impl Fn(&Bytes) -> Option<Bytes>) {
+        for column in &table.mentions {
+            let mapped = self.written(*column).and_then(&now);
+            let (Some(mapped), Write::Copy { set }) = (mapped, &mut self.write) else { continue };
+            set.retain(|(known, _)| known != column);
+            set.push((*column, mapped));
+        }
+    }
+
     /// The row that stays: the survivor's own, or the first source's.
     pub(crate) fn base(&self) -> Option<&Row> {
         self.target.as_ref().or_else(|| self.sources.first().map(|(_, row)| row))
@@ -56,9 +77,7 @@ impl Entry {
     /// The primary key of the row of `account`, in column order.
     pub fn key_of(&self, table: &Table, account: &AccountId) -> Vec<Bytes> {
         let mut key = self.base().map(|row| table.key_of(row)).unwrap_or_default();
-        if let Some(own) = key.get_mut(table.account) {
-            own.clone_from(account.cell());
-        }
+        table.set_account(&mut key, account);
         key
     }
 

@@ -258,7 +258,7 @@ impl Swept {
     /// The primary key of the survivor's row.
     pub fn key_of(&self, table: &Table, survivor: &AccountId) -> Vec<Bytes> {
         let mut key = self.key.clone();
-        key[table.account].clone_from(survivor.cell());
+        table.set_account(&mut key, survivor);
         key
     }
 }

@@ -6,12 +6,22 @@
 
 use std::borrow::Cow;
 
+use bytes::Bytes;
+
+use super::Cell;
 use super::cql::CqlType;
 
 impl CqlType {
     /// Whether two values of this type mean the same.
     pub(crate) fn is_same(&self, a: &[u8], b: &[u8]) -> bool {
         a == b || self.has_fields() && self.bare(a) == self.bare(b)
+    }
+
+    /// Whether two entries of this map, of one key, mean the same.
+    pub(crate) fn is_same_entry(&self, a: &Cell, b: &Cell) -> bool {
+        let is_same =
+            |(a, b): (&Bytes, &Bytes)| self.entry_value().is_some_and(|of| of.is_same(a, b));
+        a == b || a.as_ref().zip(b.as_ref()).is_some_and(is_same)
     }
 
     /// Whether values of this type have fields that may be missing.
@@ -119,6 +129,10 @@ mod tests {
         let map = CqlType::parse("map<text, frozen<address>>");
         let of = |address: &[u8]| collection(1, &[Some(b"home"), Some(address)]);
         assert!(map.is_same(&of(&before), &of(&since)) && !map.is_same(&of(&before), &of(&other)));
+        let entry = |value: &[u8]| Some(Bytes::copy_from_slice(value));
+        assert!(map.is_same_entry(&entry(&before), &entry(&since)));
+        assert!(!map.is_same_entry(&entry(&before), &entry(&other)));
+        assert!(map.is_same_entry(&None, &None) && !map.is_same_entry(&entry(&before), &None));
         let set = CqlType::parse("frozen<set<frozen<tuple<int, frozen<address>>>>>");
         let of = |address: &[u8]| collection(1, &[Some(&value(&[Some(b"0001"), Some(address)]))]);
         assert!(set.is_same(&of(&before), &of(&since)) && !set.is_same(&of(&before), &of(&other)));

@@ -102,6 +102,19 @@ impl Accounts {
         AccountId::from_cell(self.of, cell)
     }
 
+    /// Puts down what tells an account from all others of its type: the bytes in which it is held, behind how many they
+    /// are; a length that none has stands before a UUID, because a text of 16 bytes is another account.
+    pub(crate) fn describe(&self, account: u32, out: &mut Vec<u8>) {
+        let shard = &self.shards[account as usize % SHARDS];
+        let local = (account >> SHARD_BITS) as usize;
+        let (len, bytes) = match shard.pointed_at(local) {
+            Some(bytes) => (bytes.len() as u32, bytes),
+            None => (u32::MAX, &shard.slots[local][..]),
+        };
+        out.extend(len.to_le_bytes());
+        out.extend(bytes);
+    }
+
     /// All of them, in no particular order.
     pub(crate) fn all(&self) -> impl Iterator<Item = AccountId> + '_ {
         let of_shard = |(index, shard): (usize, &Shard)| {

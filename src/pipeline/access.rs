@@ -122,7 +122,8 @@ impl<'a, S: Reader> Access<'a, S> {
         for (source, row) in rows.enumerate() {
             row.into_iter().for_each(|row| fold.add(source, row));
         }
-        let (entry, mut tally) = fold.finish();
+        let (mut entry, mut tally) = fold.finish();
+        entry.map_mentions(table, |account| self.window.survivor_of(account));
         tally.deleted = if table.delete_source { tally.source_rows } else { 0 };
         Ok((entry, tally))
     }

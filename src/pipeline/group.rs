@@ -23,7 +23,7 @@ use super::finish::finish;
 use super::overtaken::Raised;
 use super::sweep::Leftover;
 use super::work::{Part, Sink, Work};
-use super::{IntendError, LargePermit, Window, sweep};
+use super::{IntendError, LargePermit, Window, mentions, sweep};
 
 /// Why a group was given up.
 #[derive(Debug, Error)]
@@ -110,11 +110,15 @@ pub async fn merge_group<S: Writer>(
         // What it wrote in an earlier session may be written again.
         window.begin(group, Step::Merge).await?;
     }
-    if matches!(earlier, Some(State::Sweeping | State::Failed))
-        && let Some(merged) = sweep::replay(window, group).await?
-    {
-        window.over(group);
-        return Ok(merged);
+    if matches!(earlier, Some(State::Sweeping | State::Failed)) {
+        let replayed = match mentions::replay(window, group).await? {
+            None => sweep::replay(window, group).await?,
+            replayed => replayed,
+        };
+        if let Some(merged) = replayed {
+            window.over(group);
+            return Ok(merged);
+        }
     }
     let (mut work, completion) =
         begin(Access { window, group, t: window.t, can_wait: large.is_none() }, earlier, large)?;

@@ -126,7 +126,7 @@ impl<S: Reader> Look<'_, S> {
         let row_bytes = row_bytes(keys.iter().map(|key| key.history));
         let keys = keys.iter().map(|key| (key.at, key.history.key_of(shape, account)));
         let keys: Vec<(usize, Vec<Bytes>)> = keys.collect();
-        if keys.len() > 1 {
+        if keys.len() > 1 && !shape.is_mention() {
             let streams = (THRIFT / keys.len()).max(1);
             let mut next = NextPage::First(row_bytes);
             let rows_of = (scope, account);

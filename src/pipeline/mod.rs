@@ -5,7 +5,7 @@
 //! A [`window`] lets its groups go on step by step and sends what they ask for together, as large as [`request_limits`];
 //! [`attempt`] retries, measures and slows down each request, and [`outage`] tells what they all meet. A failed group never stops the others. What an application
 //! writes meanwhile is looked for twice: in the survivor's computed cells behind each group ([`overtaken`]), and on the
-//! sources at the end ([`sweep`]).
+//! sources at the end ([`sweep`]). Rows of others that name sources come last ([`mentions`]).
 //!
 //! May use `model`, `failpoint`, `estimate`, `ranking`, `setting`, `spec`, `readable`, `plan`, `merge`, `storage`,
 //! `register`, `events`, `journal`, `history`, `latency` and `pace`; may be used by `verify`, `undo` and `cli`.
@@ -21,6 +21,7 @@ mod finish;
 mod group;
 mod inspect;
 pub(crate) mod keys;
+mod mentions;
 mod operations;
 pub mod others;
 mod outage;
@@ -49,6 +50,7 @@ pub(crate) use deletes::{Deletes, HotPartition};
 pub use group::{GroupError, Merged, merge_group};
 pub(crate) use inspect::Absent;
 pub use inspect::{Conflict, Figures, Inspected, Selection, inspect};
+pub use mentions::{Mentioned, mentions};
 pub use operations::Operations;
 pub(crate) use run::{Barred, Busy};
 pub use run::{Ended, ErrorLimit, Known, Limits, Progress, Reason, RunOutcome, run};
@@ -73,6 +75,7 @@ use crate::storage::StorageError;
 
 use attempt::{Attempts, Otherwise, Retries};
 use discovered::Discovered;
+use mentions::Survivors;
 use outage::Outage;
 use probe::Probed;
 use request_limits::RequestLimits;
@@ -127,6 +130,7 @@ pub struct Context<S> {
     /// How far a scan is.
     pub scanning: ScanProgress,
     discovered: OnceLock<Discovered>,
+    survivors: OnceLock<Survivors>,
     retries: Arc<Retries>,
     outage: Arc<Outage>,
     produced: AtomicU64,
@@ -176,6 +180,7 @@ impl<S> Context<S> {
             deletes: Deletes::default(),
             scanning: ScanProgress::default(),
             discovered: OnceLock::new(),
+            survivors: OnceLock::new(),
             list_attempts: ListAttempts::default(),
         })
     }

@@ -34,25 +34,26 @@ impl Operations {
         let tables = spec
             .tables
             .iter()
-            .map(|table| match table.owns_partitions() {
+            .map(|table| (table, table.label()))
+            .map(|(table, label)| match table.owns_partitions() {
                 true => {
-                    let read = operation(format!("source {}", table.name));
-                    let read_survivor = operation(format!("target {}", table.name));
-                    let write = operation(format!("write {}", table.name));
-                    let delete = operation(format!("delete {}", table.name));
-                    let look = operation(format!("look {}", table.name));
+                    let read = operation(format!("source {label}"));
+                    let read_survivor = operation(format!("target {label}"));
+                    let write = operation(format!("write {label}"));
+                    let delete = operation(format!("delete {label}"));
+                    let look = operation(format!("look {label}"));
                     let scan = match table.locator.through {
-                        Some(_) => operation(format!("scan {}", table.name)),
+                        Some(_) => operation(format!("scan {label}")),
                         None => look,
                     };
                     TableOperations { read, read_survivor, write, delete, look, scan }
                 }
                 false => {
-                    let scan = operation(format!("scan {}", table.name));
-                    let read = operation(format!("read {}", table.name));
+                    let scan = operation(format!("scan {label}"));
+                    let read = operation(format!("read {label}"));
                     // Copies and deletes of one partition share a batch.
-                    let write = operation(format!("write {}", table.name));
-                    let look = operation(format!("look {}", table.name));
+                    let write = operation(format!("write {label}"));
+                    let look = operation(format!("look {label}"));
                     TableOperations { read, read_survivor: read, write, delete: write, look, scan }
                 }
             })

@@ -175,7 +175,7 @@ fn intended(
     let of_merge = slices.iter().rfind(|slice| slice.kind == Kind::Merge);
     let sweep = match slices.last() {
         // A process that stood still may have intended it after the other run came.
-        Some(last) if last.kind == Kind::Sweep => Some(last.id),
+        Some(last) if matches!(last.kind, Kind::Sweep | Kind::Mention) => Some(last.id),
         _ if slices.iter().all(|slice| slice.kind == Kind::Merge) => None,
         _ => return Ok(None),
     };

@@ -14,6 +14,7 @@ use crate::model::{Group, Tally};
 use crate::plan::Plan;
 use crate::storage::Writer;
 
+use super::mentions::Survivors;
 use super::walk::{Turn, Walked, in_windows};
 use super::{Context, GroupError, LargePermit, Leftover, Merged, Window, merge_group};
 
@@ -224,6 +225,7 @@ pub async fn run<S: Writer, E>(
     mut on_failure: impl FnMut(&Group, &Reason) -> Result<(), E>,
 ) -> (RunOutcome, Result<(), E>) {
     let total = plan.len().min(limits.groups);
+    context.survivors.get_or_init(|| Survivors::of(&context.spec, plan, known));
     let mut outcome = RunOutcome {
         tally: Tally::new(context.spec.tables.len()),
         ..RunOutcome::nothing(Ended::Finished)

@@ -90,7 +90,8 @@ pub async fn scan<S: Reader>(
     stop: &watch::Receiver<bool>,
 ) -> Result<Scanned, GroupError> {
     let spec = &context.spec;
-    let Some(whole) = unless_stopped(stop, ring_of(context)).await else {
+    let first = spec.led().next().map(|(table, ..)| table);
+    let Some(whole) = unless_stopped(stop, ring_of(context, first)).await else {
         return Ok(Scanned { interrupted: true, ..Scanned::default() });
     };
     let whole = whole?;
@@ -98,7 +99,8 @@ pub async fn scan<S: Reader>(
     let mut haul = Haul::new(spec.tables.len());
     let mut left = Vec::new();
     for (table, shape, ..) in spec.led() {
-        let own: Vec<&ScanRecord> = known.iter().filter(|scan| scan.table == shape.name).collect();
+        let own: Vec<&ScanRecord> =
+            known.iter().filter(|scan| scan.table == shape.label()).collect();
         let done: Vec<TokenRange> = own.iter().map(|scan| scan.range).collect();
         left.extend(ring::left_of(&whole, &done).into_iter().map(|range| (table, range)));
         for ScanRecord { id, rows, clustered_rows, .. } in own {
@@ -147,7 +149,7 @@ pub(super) async fn survey<S: Reader>(
 }
 
 /// Scans tables for rows of sources of those groups that are wanted.
-async fn look_for<S: Reader>(
+pub(super) async fn look_for<S: Reader>(
     context: &Context<S>,
     plan: &Plan,
     tables: Vec<TableIndex>,
@@ -155,7 +157,7 @@ async fn look_for<S: Reader>(
     stop: &watch::Receiver<bool>,
 ) -> Result<(Discovered, Scanned), GroupError> {
     let mut haul = Haul::new(context.spec.tables.len());
-    let Some(whole) = unless_stopped(stop, ring_of(context)).await else {
+    let Some(whole) = unless_stopped(stop, ring_of(context, tables.first().copied())).await else {
         haul.scanned.interrupted = true;
         return Ok((haul.discovered.finish(), haul.scanned));
     };
@@ -167,9 +169,12 @@ async fn look_for<S: Reader>(
     Ok((haul.discovered.finish(), haul.scanned))
 }
 
-/// The ring in ranges; none if there is nothing to scan.
-async fn ring_of<S: Reader>(context: &Context<S>) -> Result<Vec<TokenRange>, StorageError> {
-    let Some((table, ..)) = context.spec.led().next() else { return Ok(Vec::new()) };
+/// The ring in ranges; none if there is no table to scan.
+async fn ring_of<S: Reader>(
+    context: &Context<S>,
+    first: Option<TableIndex>,
+) -> Result<Vec<TokenRange>, StorageError> {
+    let Some(table) = first else { return Ok(Vec::new()) };
     let operation = context.operations.scan(table);
     context.carry_out(operation, || context.storage.token_ranges(RANGES)).await
 }
@@ -277,7 +282,7 @@ impl<S: Reader> Scanner<'_, S> {
         let held = self.pages(table, range).await?;
         if self.keeps {
             let scan = Scan {
-                table: self.context.spec.tables[table].name.clone(),
+                table: self.context.spec.tables[table].label().into_owned(),
                 range,
                 rows: held.rows,
                 clustered_rows: held.clustered_rows,

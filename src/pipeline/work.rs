@@ -204,7 +204,8 @@ impl<'a, S: Reader, K: Sink<S>> Work<'a, S, K> {
             // Only where the survivor's rows lead is news.
             matched.sources.clear();
         }
-        let (entry, mut tally) = Fold::all(index, table, matched);
+        let (mut entry, mut tally) = Fold::all(index, table, matched);
+        entry.map_mentions(table, |account| self.access.window.survivor_of(account));
         if table.delete_source && !table.owns_partitions() {
             // What is deleted row by row is counted so; whole partitions are counted at the end.
             tally.deleted = tally.source_rows;

@@ -77,9 +77,7 @@ impl Plan {
     /// # Panics
     /// If there are not as many groups.
     pub fn group(&self, index: usize) -> Group {
-        let members = &self.order[self.starts[index] as usize..self.starts[index + 1] as usize];
-        // The first source in pre-order is a child of the root.
-        let root = self.edges[members[0] as usize].to;
+        let (root, members) = self.members(index);
         let survivor = self.accounts.id(root);
         let mut pairs: Vec<Pair> = Vec::with_capacity(members.len());
         let mut last = root;
@@ -98,6 +96,13 @@ impl Plan {
         Group { index, survivor, pairs }
     }
 
+    /// The survivor of a group, and the pairs of its sources in order.
+    fn members(&self, index: usize) -> (u32, &[u32]) {
+        let members = &self.order[self.starts[index] as usize..self.starts[index + 1] as usize];
+        // The first source in pre-order is a child of the root.
+        (self.edges[members[0] as usize].to, members)
+    }
+
     /// How many sources a group has, without making it.
     ///
     /// # Panics
@@ -114,22 +119,28 @@ impl Plan {
     /// The SHA-256 of all groups, in hexadecimal: two plans have the same one only if they merge the same accounts, in
     /// the same groups and order, as said on the same lines.
     pub(crate) fn sha256(&self) -> String {
+        const PIECE: usize = 16 * 1_024;
         let mut hash = Sha256::new();
-        let number = |hash: &mut Sha256, number: u64| hash.update(number.to_le_bytes());
-        let text = |hash: &mut Sha256, text: &AccountId| {
-            // The length keeps ("ab", "c") and ("a", "bc") apart.
-            number(hash, text.cell().len() as u64);
-            hash.update(text.cell());
-        };
-        for group in self.groups() {
-            text(&mut hash, &group.survivor);
-            number(&mut hash, group.pairs.len() as u64);
-            for pair in &group.pairs {
-                text(&mut hash, &pair.from);
-                text(&mut hash, &pair.into);
-                number(&mut hash, pair.line);
+        let mut piece: Vec<u8> = Vec::with_capacity(2 * PIECE);
+        for index in 0..self.len() {
+            let (root, members) = self.members(index);
+            self.accounts.describe(root, &mut piece);
+            piece.extend((members.len() as u64).to_le_bytes());
+            for &member in members {
+                let edge = self.edges[member as usize];
+                self.accounts.describe(edge.from, &mut piece);
+                piece.push(u8::from(edge.to == root));
+                if edge.to != root {
+                    self.accounts.describe(edge.to, &mut piece);
+                }
+                piece.extend(self.lines[member as usize].to_le_bytes());
+                if piece.len() >= PIECE {
+                    hash.update(&piece);
+                    piece.clear();
+                }
             }
         }
+        hash.update(&piece);
         format!("{:x}", hash.finalize())
     }
 

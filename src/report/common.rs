@@ -52,6 +52,18 @@ pub(super) fn emptied(tables: &[TruncatedTable]) -> impl Iterator<Item = Fact> {
     })
 }
 
+/// The tables that were dropped: nothing can be done to the run while they are.
+pub(super) fn gone(tables: &[String]) -> impl Iterator<Item = Fact> {
+    tables.iter().map(|table| {
+        let message = say!(
+            "table {} was dropped under this run: no resume, verify or undo is possible while it is. If it comes back as it \
+             was (with its id, from the snapshot that DROP may have made), resume goes on",
+            code(table),
+        );
+        Fact::new("WARNING", message).toned(Tone::Warning)
+    })
+}
+
 /// What must add up.
 pub(super) fn adds_up(equations: &[Equation]) -> Section {
     let row = |(index, equation): (usize, &Equation)| {

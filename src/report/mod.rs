@@ -55,7 +55,7 @@ pub(crate) use runs::{ListedRun, Runs};
 pub use summary::Throughput;
 pub(crate) use summary::{
     Aftercare, Applied, BusyPartition, BusyRun, EventFacts, ExamplePair, FailureReason, Fates,
-    Resumed, ScanFacts, Summary, SweepFacts, TruncatedTable,
+    MentionFacts, Resumed, ScanFacts, Summary, SweepFacts, TruncatedTable,
 };
 pub use timeline::Interval;
 pub(crate) use timeline::Timeline;

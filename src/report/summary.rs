@@ -4,6 +4,7 @@ mod aftercare;
 mod answer;
 mod applied;
 mod equations;
+mod mentions;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -12,6 +13,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 pub(crate) use aftercare::Aftercare;
+pub(crate) use mentions::MentionFacts;
 
 use crate::advice::Advice;
 use crate::latency::LatencySummary;
@@ -102,7 +104,9 @@ pub(crate) struct Applied {
     pub scanned: Option<ScanFacts>,
     /// What the sweep did; `None` if there was none (--no-sweep, or the run was stopped before it).
     pub swept: Option<SweepFacts>,
-    /// A few of the rows that it left; sweep.csv has all of them.
+    /// What was done to rows that mention sources; `None` if the specification names none, or the run was stopped before.
+    pub mentions: Option<MentionFacts>,
+    /// A few of the rows that were left; sweep.csv has all of them.
     pub(crate) sweep_examples: Listing,
     /// What this server cannot tell, if anything.
     pub(crate) untold: Option<String>,
@@ -120,6 +124,8 @@ pub(crate) struct Applied {
     pub failures: Vec<FailureReason>,
     /// The runs that groups wait for.
     pub busy: Vec<BusyRun>,
+    /// Tables that were dropped, or made anew, under this session.
+    pub gone: Vec<String>,
     /// Tables that were truncated since the run began.
     pub truncated: Vec<TruncatedTable>,
     /// What is to be done on the servers; null where nothing was deleted.
@@ -336,21 +342,28 @@ impl Summary {
 }
 
 impl Applied {
-    /// Takes over the tally of all groups that are done, with the names of the tables.
+    /// Takes over the tally of all groups that are done, with the names of the tables, but for those without rows of
+    /// accounts.
     pub(crate) fn set_tally<'a>(
         &mut self,
         tally: &Tally,
-        tables: impl IntoIterator<Item = &'a str>,
+        tables: impl IntoIterator<Item = Option<&'a str>>,
     ) {
-        self.tables = tables
-            .into_iter()
-            .zip(&tally.tables)
-            .map(|(table, rows)| TableFacts { table: table.to_owned(), rows: *rows })
-            .collect();
+        let tables = tables.into_iter().zip(&tally.tables);
+        let facts = |(table, rows): (Option<&str>, &TableTally)| {
+            Some(TableFacts { table: table?.to_owned(), rows: *rows })
+        };
+        self.tables = tables.filter_map(facts).collect();
         self.absent_sources = tally.absent_sources;
         self.absent_survivors = tally.absent_survivors;
         self.batches = tally.batches;
         self.slices = tally.slices;
+    }
+
+    /// Whether rows were left, on sources or naming them.
+    pub(crate) fn has_left(&self) -> bool {
+        let mentions = self.mentions.as_ref().is_some_and(MentionFacts::is_partial);
+        mentions || self.swept.as_ref().is_some_and(SweepFacts::is_partial)
     }
 
     /// Sets the throughput: so many pairs of groups that were done, and rows of their sources.

@@ -7,6 +7,7 @@ use super::event::EventSpec;
 use super::fault::{At, Faults, list};
 use super::find;
 use super::fits::{self, OneType};
+use super::mentions;
 use super::policy;
 use super::raw::{RawSpec, RawTable};
 use super::schema::{ColumnKind, ColumnSchema, Direction, Schema, TableSchema};
@@ -29,6 +30,7 @@ impl RawSpec {
     pub(crate) fn hold_against(&self, schema: &Schema, faults: &mut Faults) -> Option<Spec> {
         let mut accounts = OneType::default();
         let mut tables = Vec::with_capacity(self.tables.len());
+        let mut further = Vec::new();
         for raw in &self.tables {
             let fitting = self.fit(raw, schema, faults);
             let (table, of) = fitting.map_or((None, None), |(table, of)| (table, of));
@@ -38,14 +40,21 @@ impl RawSpec {
                 let line = raw.account_column().map_or(account.line, |(_, of)| of.line);
                 faults.add(line, raw.problem(problem));
             }
-            tables.push(table);
+            let mut mentions =
+                mentions::of(raw, schema, table.as_ref(), &mut accounts, faults).into_iter();
+            // Of a table that only mentions, the first stands where it is written.
+            tables.push(if raw.only_mentions() { mentions.next() } else { Some(table) }.flatten());
+            further.extend(mentions);
         }
         find::resolve(&self.tables, &mut tables, faults);
         let event = self.event.as_ref().map(|raw| EventSpec::check(raw, &tables, faults));
+        let tables = tables.into_iter().chain(further).collect::<Option<Vec<Table>>>()?;
+        let mut order = find::order(&self.tables).ok()?;
+        order.retain(|index| !tables[*index].is_mention());
         Some(Spec {
             name: self.name.clone(),
-            tables: tables.into_iter().collect::<Option<_>>()?,
-            order: find::order(&self.tables).ok()?,
+            tables,
+            order,
             accounts: accounts.get(),
             event: event.map_or(Some(None), |event| event.map(Some))?,
         })
@@ -71,6 +80,9 @@ impl RawSpec {
         let mut own = Own { raw, live, faults };
         own.columns();
         own.whole(&schema.keyspace);
+        if raw.only_mentions() {
+            return Some((None, None));
+        }
         let account =
             raw.account.as_ref().filter(|account| own.column(account, account.line).is_some());
         let of = account.and_then(|account| own.account_type(account));
@@ -121,7 +133,9 @@ impl RawSpec {
             Some((at, columns[at].cql_type.value_order()?))
         });
         let ranking = Ranking::by(ranking.collect());
-        let account = columns.iter().position(|column| column.name == account);
+        let position = |name: &str| columns.iter().position(|column| column.name == name);
+        let account = position(account);
+        let mentions = raw.mentions.iter().filter_map(|name| position(name)).collect();
         let columns = columns
             .into_iter()
             .map(|column| Column { name: column.name.clone(), cql_type: column.cql_type.clone() });
@@ -138,6 +152,8 @@ impl RawSpec {
             survivorship,
             ranking,
             delete_source: raw.delete_source,
+            mentions,
+            moves_with: None,
         }
     }
 

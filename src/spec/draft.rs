@@ -109,6 +109,7 @@ impl<'a> Candidate<'a> {
             policies: self.policies().collect(),
             ranking: Vec::new(),
             delete_source: true,
+            mentions: Vec::new(),
             columns: BTreeMap::new(),
         }
     }

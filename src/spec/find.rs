@@ -60,9 +60,15 @@ pub(super) fn check(
     if !is_clustered && !names.contains(&account.as_str()) {
         let kind = live.column(account).map(|column| column.kind);
         let kind = if kind == Some(ColumnKind::Static) { "static" } else { "regular" };
+        let mentions = match kind {
+            "regular" => {
+                format!("; where rows only name it, write mentions = [{:?}] instead", **account)
+            }
+            _ => String::new(),
+        };
         let problem = format!(
             "the account column {account} is a {kind} column; rows are merged where the account is part of the primary \
-             key"
+             key{mentions}"
         );
         faults.add(account.line, raw.problem(problem));
         return None;

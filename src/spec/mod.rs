@@ -20,6 +20,7 @@ mod fault;
 mod fields;
 mod find;
 mod fits;
+mod mentions;
 mod names;
 mod policy;
 mod ranking;
@@ -80,7 +81,7 @@ pub struct Table {
     pub key_len: usize,
     /// How many of them are read of a survivor's row: the key and what a policy, another table or an event looks at.
     pub slim_len: usize,
-    /// The column that holds the account, a part of the primary key.
+    /// The column that holds the account: a part of the primary key, but of [mentions](Self::is_mention).
     pub account: ColumnIndex,
     /// How the rows of an account are found.
     pub locator: Locator,
@@ -92,6 +93,10 @@ pub struct Table {
     pub(crate) ranking: Ranking,
     /// Whether the source's rows are deleted once they are safe.
     pub(crate) delete_source: bool,
+    /// The columns that mention accounts: mapped where a row is copied.
+    pub(crate) mentions: Vec<ColumnIndex>,
+    /// Of [mentions](Self::is_mention): where in the key the account stands with which a row moves, if it moves.
+    pub(crate) moves_with: Option<ColumnIndex>,
 }
 
 /// What rows hold at one [`ColumnIndex`].
@@ -204,7 +209,7 @@ impl Table {
     /// Whether accounts share partitions, and own at most one row in each: so that rows are read for several accounts
     /// at once.
     pub(crate) fn has_point_rows(&self) -> bool {
-        !self.owns_partitions() && self.key_len == self.partition_len + 1
+        !self.owns_partitions() && !self.is_mention() && self.key_len == self.partition_len + 1
     }
 
     /// Whether an account owns at most one row for each scope.
@@ -246,7 +251,9 @@ impl Table {
     /// A primary key without the account: what the rows of all accounts of a group at one key share.
     pub(crate) fn shared_key(&self, key: &[Bytes]) -> Vec<Bytes> {
         let mut shared = key.to_vec();
-        shared.remove(self.account);
+        if !self.is_mention() {
+            shared.remove(self.account);
+        }
         shared
     }
 

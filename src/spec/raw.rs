@@ -57,6 +57,8 @@ pub struct RawTable {
     pub(super) ranking: Vec<At<String>>,
     /// Whether the source's rows are deleted once they are safe.
     pub(super) delete_source: bool,
+    /// The columns beside the key that hold accounts: where a row of anybody's *mentions* one.
+    pub(super) mentions: Vec<At<String>>,
     /// The types that live columns must have; a column that is not named may have any.
     pub columns: BTreeMap<String, At<CqlType>>,
 }
@@ -169,6 +171,7 @@ impl RawSpec {
             let account = table.account.as_ref().map(|account| (**account).clone());
             let stays =
                 |name: &String| account.as_ref() == Some(name) || live.column(name).is_some();
+            table.mentions.retain(|name| stays(name));
             table.columns.retain(|name, _| stays(name));
             table.policies.retain(|name, _| stays(name));
             table.ranking.retain(|name| stays(name));
@@ -184,7 +187,7 @@ impl RawSpec {
 
     /// Whether the text alone says the type of an account column.
     pub(crate) fn gives_account_type(&self) -> bool {
-        self.tables.iter().any(|table| table.account_column().is_some())
+        self.tables.iter().any(|table| table.account_type().is_some())
     }
 
     /// The tables to which rows of others lead, each with the columns by which they do.
@@ -203,9 +206,16 @@ impl RawSpec {
 }
 
 impl RawTable {
-    /// The type that the specification says the account's column has, if it says so.
+    /// The type that the specification says the account's column has, or one that mentions accounts, if it says so.
     fn account_type(&self) -> Option<AccountType> {
-        AccountType::of(self.account_column()?.1)
+        let mentions = self.mentions.iter().filter_map(|name| self.columns.get(&**name));
+        let of = self.account_column().map(|(_, of)| of).into_iter().chain(mentions).next()?;
+        AccountType::of(of)
+    }
+
+    /// Whether its rows are nobody's, and only mention accounts.
+    pub(super) fn only_mentions(&self) -> bool {
+        self.account.is_none() && !self.mentions.is_empty()
     }
 
     /// The account's column and the type that the specification says it has, if it says so.

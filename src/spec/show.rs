@@ -51,6 +51,16 @@ pub(super) fn notes(raw: &RawTable, table: Option<&Table>) -> Vec<String> {
     if let Some(find) = &raw.find {
         notes.extend([way(find), cost(find, table)]);
     }
+    notes.extend(raw.mentions.iter().map(|column| {
+        format!(
+            "Rows that name a source in {} name the survivor afterwards. Cost: a scan that reads the key and this column of \
+             every row of the table, once behind the last group.",
+            **column
+        )
+    }));
+    if raw.only_mentions() {
+        return notes;
+    }
     let policies = raw.policies.iter().map(|(column, policy)| (column.as_str(), &***policy));
     let rule = match raw.ranking.is_empty() {
         true => policy::rule(policies),

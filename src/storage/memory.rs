@@ -9,11 +9,11 @@
 mod added;
 mod answers;
 mod faults;
+mod keys;
 mod partition;
 mod writes;
 
 use std::collections::BTreeMap;
-use std::hash::{DefaultHasher, Hasher};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -23,8 +23,8 @@ use crate::model::{AccountId, Clocks, Row, Scope, TableIndex, TimestampUs, Token
 use crate::spec::{Spec, Table};
 
 use super::{
-    Among, Cursor, Fault, KeyPage, Node, Page, Reader, StorageError, TimedPage, TimedRow, Width,
-    ring,
+    Among, Cursor, Fault, KeyPage, Mention, Node, Page, Reader, StorageError, TimedPage, TimedRow,
+    Width, ring,
 };
 pub(crate) use added::Added;
 pub(crate) use answers::Answers;
@@ -144,22 +144,6 @@ impl MemoryStorage {
         }
         self.fault(&request).1
     }
-}
-
-/// Where the partition is on the ring: anywhere, but always there.
-fn token(partition: &[Bytes]) -> i64 {
-    let mut hasher = DefaultHasher::new();
-    for part in partition {
-        hasher.write(part);
-    }
-    // No partition has the lowest token.
-    hasher.finish().cast_signed().max(i64::MIN + 1)
-}
-
-/// Where a key comes in a scan.
-fn position(partition: &[Bytes], account: &[u8]) -> Vec<u8> {
-    let token = token(partition).abs_diff(i64::MIN);
-    [&token.to_be_bytes()[..], &partition.join(&[0][..]), &[0], account].concat()
 }
 
 fn error(kind: Fault, message: &str) -> Result<(), StorageError> {
@@ -342,15 +326,18 @@ impl Reader for MemoryStorage {
         key: &[Bytes],
     ) -> Result<Option<TimedRow>, StorageError> {
         self.ask(Request::TimedRow(table, key)).await?;
-        let shape = &self.spec.tables[table];
-        let partition = &key[..shape.partition_len.min(key.len())];
-        check_key(partition)?;
-        let stored = self.tables()[table].get(partition).cloned();
-        let rows = stored.map_or_else(Vec::new, |stored| stored.live(shape, shape.columns.len()));
-        let mut rows = rows.into_iter();
-        let found = rows.find(|timed| timed.row.cells.iter().flatten().take(key.len()).eq(key));
+        let found = self.row(table, key)?;
         self.answers.deliver(found.iter().map(|timed| &timed.row)).await;
         Ok(found)
+    }
+
+    async fn mention(
+        &self,
+        table: TableIndex,
+        key: &[Bytes],
+    ) -> Result<Option<Mention>, StorageError> {
+        self.ask(Request::TimedRow(table, key)).await?;
+        Ok(self.row(table, key)?.and_then(keys::mentioned))
     }
 
     /// A ring of three nodes.
@@ -367,19 +354,7 @@ impl Reader for MemoryStorage {
         after: Option<Cursor>,
     ) -> Result<KeyPage, StorageError> {
         self.ask(Request::Scan(table, range, rows)).await?;
-        let shape = &self.spec.tables[table];
-        debug_assert!(shape.locator.through.is_some());
-        let mut keys = BTreeMap::new();
-        for (partition, stored) in &self.tables()[table] {
-            if range.contains(token(partition)) {
-                let scope = shape.scope_of_key(partition);
-                for mut timed in stored.live(shape, shape.key_len) {
-                    if let Some(account) = timed.row.cells[shape.account].take() {
-                        keys.insert(position(partition, &account), (scope.clone(), account));
-                    }
-                }
-            }
-        }
+        let mut keys = self.keys_in(table, range);
         let mut rest = match after {
             Some(after) => keys.split_off(&after.0[..]),
             None => keys,

@@ -71,10 +71,22 @@ pub struct TimedPage {
 /// One page of a scan: keys alone.
 #[derive(Clone, Debug, Default)]
 pub struct KeyPage {
-    /// The scope and the account of each row, or of each partition where that is one account's.
+    /// The scope and the account of each row, or of each partition where that is one account's. Of mentions, the primary
+    /// key is in the place of the scope.
     pub keys: Vec<(Scope, Bytes)>,
     /// Where the next page starts; `None` at the end.
     pub next: Option<Cursor>,
+}
+
+/// The account that a row mentions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mention {
+    /// Whom it names, as a cell.
+    pub account: Bytes,
+    /// When that was written.
+    pub t: TimestampUs,
+    /// Whether the cell will expire.
+    pub expires: bool,
 }
 
 /// A node of the cluster, by its host id.
@@ -186,8 +198,16 @@ pub trait Reader: Send + Sync + 'static {
         at_least: usize,
     ) -> impl Future<Output = Result<Vec<TokenRange>, StorageError>> + Send;
 
+    /// The account that the row of a primary key mentions, of a table of [mentions](crate::spec::Table::is_mention);
+    /// `None` if there is no such row, or it names nobody.
+    fn mention(
+        &self,
+        table: TableIndex,
+        key: &[Bytes],
+    ) -> impl Future<Output = Result<Option<Mention>, StorageError>> + Send;
+
     /// Reads a page, of at most `rows` rows, of the keys in a token range of a table to which another one leads. No
-    /// values are read.
+    /// values are read. Of mentions the primary keys are read, each with the account that it names.
     fn scan(
         &self,
         table: TableIndex,

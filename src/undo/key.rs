@@ -305,7 +305,10 @@ impl<'a> Key<'a> {
         }
         let elements = match (self.elements(column, cell), self.elements(column, before)) {
             (Some(found), Some(before)) => {
-                let since = found.into_iter().filter(|(key, value)| before.get(key) != Some(value));
+                let of = &self.table.columns[column].cql_type;
+                let since = found.into_iter().filter(|(key, value)| {
+                    !before.get(key).is_some_and(|before| of.is_same_entry(before, value))
+                });
                 since.map(|(key, _)| key).collect()
             }
             _ => Vec::new(),

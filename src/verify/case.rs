@@ -48,7 +48,7 @@ impl Case {
     ) -> Self {
         let shape = &spec.tables[table];
         let mut key = shape.key_of(&source.1.row);
-        key[shape.account].clone_from(group.survivor.cell());
+        shape.set_account(&mut key, &group.survivor);
         Self { sources: vec![source], ..Self::at(table, key) }
     }
 
@@ -69,7 +69,7 @@ impl Case {
     /// The key of a source's row.
     pub(super) fn key_of_source(&self, spec: &Spec, group: &Group, source: usize) -> Vec<Bytes> {
         let mut key = self.key.clone();
-        key[spec.tables[self.table].account].clone_from(group.pairs[source].from.cell());
+        spec.tables[self.table].set_account(&mut key, &group.pairs[source].from);
         key
     }
 

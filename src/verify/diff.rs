@@ -116,8 +116,8 @@ pub(super) fn line(
         }
     };
     let fields = [
-        &finding.verdict.to_string(),
-        &table.name,
+        &*finding.verdict.to_string(),
+        &table.label(),
         &*account.text(),
         &readable::key(table, key),
         &column,

@@ -55,6 +55,8 @@ impl Expected {
                     let rule = rule.filter(|rule| !rule.policy.adds());
                     of_copy(table, history, column, rule)
                 }
+                // It has one column, and that was written.
+                (false, _) if table.is_mention() => of_copy(table, history, column, None),
                 (false, Some(rule)) if rule.policy.adds() => total(table, history, rule)?,
                 (false, Some(rule)) if rule.joins_elements() => added(history, rule)?,
                 (false, Some(rule)) => of_own(history, rule),

@@ -104,7 +104,8 @@ impl<'a, S: Writer> Check<'a, S> {
                     self.close(open.take()).await?;
                 }
                 let is_merged = histories.iter().all(|history| history.entry.is_some());
-                let is_streamed = is_merged && !spec.tables[table].has_point_rows();
+                let shape = &spec.tables[table];
+                let is_streamed = is_merged && !shape.has_point_rows() && !shape.is_mention();
                 if is_streamed && is_first {
                     let row_bytes = row_bytes(&histories);
                     open = Some(Streams::open(window, self.group, table, scope, row_bytes).await?);

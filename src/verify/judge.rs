@@ -86,9 +86,14 @@ pub(super) fn survivor(
     found: Option<&TimedRow>,
 ) -> Vec<Finding> {
     let Some(found) = found else {
+        // Somebody has deleted it: a run deletes no row that mentions an account.
+        let verdict = match table.is_mention() {
+            true => Verdict::ChangedSince,
+            false => Verdict::RowMissing,
+        };
         let known = expected.is_copy.then(|| Value::Row(expected.row(table)));
         let expected = known.unwrap_or(Value::OwnRow);
-        return vec![finding(Verdict::RowMissing, None, (expected, Value::Nothing), None)];
+        return vec![finding(verdict, None, (expected, Value::Nothing), None)];
     };
     let mut findings = Vec::new();
     for (column, kept) in &expected.columns {
@@ -99,7 +104,7 @@ pub(super) fn survivor(
             Kept::Value(kept, t) => findings.extend(value(of, Some(kept), *t, cell, times)),
             Kept::AtLeast(rule, kept, t) => findings.extend(ranked(rule, kept, *t, cell, times)),
             Kept::Elements(collection, kept) => {
-                findings.extend(elements(*column, *collection, kept, cell, times));
+                findings.extend(elements(of, *collection, kept, cell, times));
             }
         }
     }
@@ -151,7 +156,7 @@ fn undated(table: &Table, before: Option<&Row>, found: &TimedRow) -> Option<bool
     let unknown = columns.filter(|column| found.times[*column] == WriteTimes::Unknown);
     let is_known = |column: ColumnIndex| {
         let both = before.and_then(|before| elements_of_both(table, column, before, found));
-        both.is_some_and(|(known, now)| now.iter().any(|one| known.contains(one)))
+        both.is_some_and(|(known, now)| now.iter().any(|one| is_among(table, column, one, &known)))
     };
     unknown.map(is_known).reduce(|a, b| a || b)
 }
@@ -166,12 +171,26 @@ pub(super) fn is_known(table: &Table, t: TimestampUs, before: &Row, found: &Time
         WriteTimes::Elements(times) => {
             elements_of_both(table, column, before, found).is_some_and(|(known, now)| {
                 now.len() == times.len()
-                    && now.iter().zip(times).all(|(one, time)| *time > t || known.contains(one))
+                    && now
+                        .iter()
+                        .zip(times)
+                        .all(|(one, time)| *time > t || is_among(table, column, one, &known))
             })
         }
         WriteTimes::Unknown => elements_of_both(table, column, before, found)
-            .is_some_and(|(known, now)| now.iter().all(|one| known.contains(one))),
+            .is_some_and(|(known, now)| now.iter().all(|one| is_among(table, column, one, &known))),
     })
+}
+
+/// Whether an element is one of those.
+fn is_among(
+    table: &Table,
+    column: ColumnIndex,
+    (key, value): &(Bytes, Cell),
+    known: &Elements,
+) -> bool {
+    let of = &table.columns[column].cql_type;
+    known.iter().any(|(other, known)| other == key && of.is_same_entry(known, value))
 }
 
 /// The elements that the run found in a column, and those that are there now.
@@ -240,7 +259,7 @@ fn ranked(
 
 /// A map or set that is not frozen: what the run left has to be there, other elements may be.
 fn elements(
-    column: ColumnIndex,
+    (column, cql_type): (ColumnIndex, &CqlType),
     collection: Collection,
     kept: &[Element],
     cell: &Cell,
@@ -261,7 +280,7 @@ fn elements(
     if *times == WriteTimes::Unknown {
         let undated = kept.iter().filter_map(|element| {
             let found = found.iter().find(|(key, _)| *key == element.key).map(|(_, value)| value);
-            if found == Some(&element.value) {
+            if found.is_some_and(|found| cql_type.is_same_entry(found, &element.value)) {
                 return None;
             }
             let value = found.map_or(Value::Nothing, |value| Value::Element(value.clone()));
@@ -283,7 +302,7 @@ fn elements(
     for element in kept {
         let index = found.iter().position(|(key, _)| *key == element.key);
         let Some((index, value)) = index.map(|index| (index, &found[index].1)) else { continue };
-        if *value == element.value {
+        if cql_type.is_same_entry(value, &element.value) {
             continue;
         }
         let at = match times {

@@ -10,8 +10,8 @@ use tributary::model::{
 };
 use tributary::storage::memory::MemoryStorage;
 use tributary::storage::{
-    Among, Cursor, Fault, KeyPage, Node, Page, Reader, StorageError, TimedPage, TimedRow, Width,
-    Writer,
+    Among, Cursor, Fault, KeyPage, Mention, Node, Page, Reader, StorageError, TimedPage, TimedRow,
+    Width, Writer,
 };
 
 use super::process::{Landing, Process, Sent};
@@ -169,6 +169,15 @@ impl Reader for Client {
         let found = self.cluster.timed_row(table, key).await?;
         let found = self.believed(table, found.into_iter().collect(), |_| true);
         Ok(found.into_iter().find(|timed| spec().tables[table].key_of(&timed.row) == *key))
+    }
+
+    async fn mention(
+        &self,
+        table: TableIndex,
+        key: &[Bytes],
+    ) -> Result<Option<Mention>, StorageError> {
+        self.process.read().await?;
+        self.cluster.mention(table, key).await
     }
 
     async fn see_unaltered(&self) -> Result<[TimestampUs; 2], StorageError> {

@@ -155,13 +155,23 @@ fn a_table_that_is_dropped_under_a_run_is_named_and_the_run_can_be_closed() {
     let stopped = report["stopped"].as_str().expect("it is stopped");
     assert!(stopped.contains("user_courses") && stopped.contains("dropped"), "{finished}");
     assert_eq!(stops::groups(&report).failed, 0, "{finished}");
+    assert_eq!(report["gone"], serde_json::json!(["user_courses"]));
+    let id = report["run"].as_str().expect("it has an id");
+    let close = format!("tributary runs close {id} --hosts {} ", proxy.hosts);
+    // What it advises is the one way to an end, and nothing that is refused.
+    assert!(report["again"].as_str().is_some_and(|again| again.starts_with(&close)), "{report}");
+    assert_eq!(report["advice"].as_array().map(Vec::len), Some(1), "{report}");
+    let close = close.replace(&proxy.hosts, &world.addresses.hosts);
     for name in ["resume", "verify", "undo"] {
         let refused = command(&world, name, &run).run().exits(1);
-        refused.names("user_courses is gone since the run began").names("runs close");
+        refused.names("user_courses is gone since the run began").names(&close);
     }
-    let id = report["run"].as_str().expect("it has an id");
-    let close = Call::new(&["runs", "close", id]).with("--hosts", &world.addresses.hosts);
-    close.with("--keyspace", &world.keyspace).run().exits(0);
+    let cluster = |call: Call| {
+        call.with("--hosts", &world.addresses.hosts).with("--keyspace", &world.keyspace)
+    };
+    let listed = cluster(Call::new(&["runs"]).flag("--json")).run().exits(0);
+    assert!(listed.json()["advice"].to_string().contains(&close), "{listed}");
+    cluster(Call::new(&["runs", "close", id])).run().exits(0);
 }
 
 /// What no merge could write keeps nobody from comparing, and whoever writes is told what to do about it.

@@ -4,7 +4,9 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::admin::{
+    AdminClient, AdminOptions, AlterConfig, NewTopic, ResourceSpecifier, TopicReplication,
+};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -109,6 +111,18 @@ pub(crate) fn create_replicated(brokers: &str, topic: &str, replicas: i32, setti
     let new = NewTopic::new(topic, 1, TopicReplication::Fixed(replicas)).set(setting.0, setting.1);
     let made = runtime().block_on(admin(brokers).create_topics([&new], &AdminOptions::new()));
     made.expect("the broker answers")[0].as_ref().expect("the topic can be made");
+}
+
+pub(crate) fn delete_topic(brokers: &str, topic: &str) {
+    let done = runtime().block_on(admin(brokers).delete_topics(&[topic], &AdminOptions::new()));
+    done.expect("the broker answers")[0].as_ref().expect("the topic can be deleted");
+}
+
+/// Lets a topic take messages of so many bytes.
+pub(crate) fn allow_bytes(brokers: &str, topic: &str, bytes: &str) {
+    let change = AlterConfig::new(ResourceSpecifier::Topic(topic)).set("max.message.bytes", bytes);
+    let done = runtime().block_on(admin(brokers).alter_configs([&change], &AdminOptions::new()));
+    done.expect("the broker answers")[0].as_ref().expect("the topic can be altered");
 }
 
 fn admin(brokers: &str) -> AdminClient<DefaultClientContext> {

@@ -28,6 +28,7 @@ mod limits;
 mod lists;
 mod live_page;
 mod lookup;
+mod mentions;
 mod merge;
 mod model;
 mod night;

@@ -6,13 +6,29 @@ use std::sync::OnceLock;
 
 use crate::world::Addresses;
 
-/// The servers that all tests share. Whatever is missing is started, once per process.
+/// The servers that all tests share. Whatever is missing is started, once per process. `TRIBUTARY_TEST_VERSION` takes a
+/// Cassandra of an older version.
 pub(crate) fn shared() -> &'static Addresses {
     static SHARED: OnceLock<Addresses> = OnceLock::new();
     SHARED.get_or_init(|| {
-        services(&["start"]);
-        addresses(&services(&["env"]))
+        let of = |options: &[&str]| {
+            services(&[&["start"], options].concat());
+            addresses(&services(&[&["env"], options].concat()))
+        };
+        match older() {
+            Some(version) => {
+                let Addresses { hosts, .. } = of(&["--version", version, "--cassandra-only"]);
+                Addresses { hosts, ..of(&["--kafka-only"]) }
+            }
+            None => of(&[]),
+        }
     })
+}
+
+/// The version of the Cassandra that all tests share, if it is not the newest.
+pub(crate) fn older() -> Option<&'static str> {
+    static OLDER: OnceLock<Option<String>> = OnceLock::new();
+    OLDER.get_or_init(|| std::env::var("TRIBUTARY_TEST_VERSION").ok()).as_deref()
 }
 
 /// Servers of one test's own: it may break them. They are stopped and wiped when this is dropped.
@@ -20,8 +36,6 @@ pub(crate) struct Instance {
     name: String,
     options: Vec<&'static str>,
     pub(crate) addresses: Addresses,
-    /// It ran before, and goes on.
-    is_kept: bool,
 }
 
 impl Instance {
@@ -29,19 +43,8 @@ impl Instance {
         // `scripts/test` names the run, so that it can clean up after an interrupted one.
         let run = std::env::var("TRIBUTARY_TEST_RUN").unwrap_or(std::process::id().to_string());
         let name = format!("test-{run}-{topic}");
-        Self::of_name(name, options)
-    }
-
-    /// A Cassandra of an older version; one that runs already is used and left running.
-    pub(crate) fn older(version: &'static str) -> Self {
-        let options = ["--version", version, "--cassandra-only"];
-        Self::of_name(format!("cassandra-{version}"), &options)
-    }
-
-    fn of_name(name: String, options: &[&'static str]) -> Self {
         let (options, addresses) = (options.to_vec(), Addresses::default());
-        let mut instance = Self { name, options, addresses, is_kept: false };
-        instance.is_kept = run(&instance.arguments("status")).status.success();
+        let mut instance = Self { name, options, addresses };
         instance.again();
         instance.addresses = self::addresses(&instance.services("env"));
         instance
@@ -91,9 +94,7 @@ impl Instance {
 
 impl Drop for Instance {
     fn drop(&mut self) {
-        if !self.is_kept {
-            services(&["stop", "--instance", &self.name, "--fresh"]);
-        }
+        services(&["stop", "--instance", &self.name, "--fresh"]);
     }
 }
 

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use crate::data::{Data, columns};
 use crate::model::{self, Columns, Tables};
+use crate::services;
 use crate::times::now_us;
 use crate::world::{World, to_csv};
 
@@ -284,6 +285,12 @@ impl Merged {
     }
 }
 
+/// Whether a case is tried on this server: an element whose time is not known is deleted by the moment of the sweep, so that
+/// one from the future stays.
+fn is_tried(name: &str) -> bool {
+    services::older().is_none() || name != "ten-minutes-ahead"
+}
+
 /// The rows that a sweep left, as it reports them: account, content and reason.
 fn reported(run: &Path) -> BTreeSet<(String, String)> {
     let mut reader = csv::Reader::from_path(run.join("sweep.csv")).expect("there is a sweep.csv");
@@ -303,11 +310,11 @@ fn reported(run: &Path) -> BTreeSet<(String, String)> {
 #[test]
 fn what_is_written_to_a_source_meanwhile_goes_where_its_row_went() {
     let Merged { world, run, mut tables } = Merged::new("sweep");
-    for Case { name, write, .. } in CASES {
+    for Case { name, write, .. } in CASES.into_iter().filter(|case| is_tried(case.name)) {
         write(&Pair { world: &world, name });
     }
     let finished = world.resume(&run).run().exits(3);
-    for Case { name, expect, .. } in CASES {
+    for Case { name, expect, .. } in CASES.into_iter().filter(|case| is_tried(case.name)) {
         expect(&mut Rows { tables: &mut tables, name });
     }
     world.assert_tables(&tables);
@@ -318,7 +325,7 @@ fn what_is_written_to_a_source_meanwhile_goes_where_its_row_went() {
     assert_eq!(ids.remove("later").map(|ids| ids.len()), Some(1), "the batch of new-row");
     for Case { name, announced, .. } in CASES {
         let count = ids.remove(name).map_or(0, |ids| ids.len());
-        assert_eq!(count > 1, announced, "{count} ids of {name}");
+        assert_eq!(count > 1, announced && is_tried(name), "{count} ids of {name}");
     }
     assert_eq!(ids, BTreeMap::new());
 

@@ -15,3 +15,43 @@ fn batches_are_no_larger_than_the_topic_takes() {
     assert_eq!(stops::groups(&call.run().exits(0).json()).failed, 0);
     world.assert_is(&expected);
 }
+
+/// Nothing that is sent from then on makes it anew, though the broker would.
+#[test]
+fn a_topic_that_is_deleted_under_a_run_stops_it() {
+    let (world, lines, expected) = stops::world("topic_deleted", 120);
+    let (brokers, topic) = (&world.addresses.brokers, &world.topic);
+    let before = world.dump();
+    let (pairs, run) = (world.file("pairs.csv", to_csv(&lines)), world.run_dir());
+    let call = world.apply(&pairs, &run).with("--rate", "20");
+    let running = call.flag("-X").flag("topic.metadata.propagation.max.ms=1000").start();
+    stops::wait_until("it has begun", || world.dump() != before);
+    kafka::delete_topic(brokers, topic);
+    let stopped = running.wait().exits(1).names("was deleted while this command ran");
+    let groups = stops::groups(&stopped.json());
+    assert!(groups.failed == 0 && groups.left > 0, "{stopped}");
+    world.resume(&run).with("--rate", "none").run().exits(0);
+    world.assert_tables(&expected.tables);
+}
+
+#[test]
+fn a_topic_that_takes_no_event_is_found_early() {
+    let (world, lines, expected) = stops::world("topic_small", 120);
+    let (brokers, topic) = (&world.addresses.brokers, &world.topic);
+    let before = world.dump();
+    kafka::create_topic(brokers, topic, ("max.message.bytes", "100"));
+    let (pairs, run) = (world.file("pairs.csv", to_csv(&lines)), world.run_dir());
+    let refused = world.apply(&pairs, &run).run().exits(1);
+    refused.names("takes messages of 100 bytes at most").names("kafka-configs.sh");
+    world.assert_tables(&before);
+
+    // This much they may have, if they could be compressed so well: which the first of them show that they cannot.
+    kafka::allow_bytes(brokers, topic, "250");
+    let call = world.apply(&pairs, &run).with("--in-flight", "8");
+    let stopped = call.run().exits(1).names("takes messages of 250 bytes at most");
+    let groups = stops::groups(&stopped.json());
+    assert!(groups.done == 0 && groups.left > 60, "{stopped}");
+    kafka::allow_bytes(brokers, topic, "1000000");
+    world.resume(&run).run().exits(0);
+    world.assert_is(&expected);
+}

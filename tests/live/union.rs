@@ -22,11 +22,7 @@ on_conflict = { tags = "union" }
 
 #[test]
 fn the_survivor_gets_the_elements_of_both() {
-    elements_of_both(&World::empty("union"));
-}
-
-/// In an empty world: merged, swept, verified, undone.
-pub(crate) fn elements_of_both(world: &World) {
+    let world = &World::empty("union");
     let cql = |statement: &str| world.cql(&statement.replace("KS", &world.keyspace));
     cql("CREATE TABLE KS.cards (userid text, room text, tags set<text>, notes map<text, int>, \
          PRIMARY KEY (userid, room))");

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -12,30 +13,23 @@ use crate::merge::assert_whole_run;
 use crate::model;
 use crate::process::{Call, Finished};
 use crate::services::{self, Instance};
-use crate::union;
 use crate::world::{World, connect, to_csv};
 
-/// A Cassandra of some version.
+/// A Cassandra that does not tell when the elements of maps and sets were written.
 struct Older {
     cassandra: Instance,
-    /// Whether it tells when the elements of maps and sets were written.
-    tells_elements: bool,
 }
 
 impl Older {
     fn start(version: &'static str) -> Self {
-        Self { cassandra: Instance::older(version), tells_elements: false }
+        Self { cassandra: Instance::start(version, &["--version", version, "--cassandra-only"]) }
     }
 
     fn world(&self, name: &str) -> World {
-        self.empty(name).with_tables()
-    }
-
-    fn empty(&self, name: &str) -> World {
         let mut addresses = services::shared().clone();
         addresses.hosts.clone_from(&self.cassandra.addresses.hosts);
         let session = connect(&addresses.hosts, None);
-        World::on(name, addresses, session)
+        World::on(name, addresses, session).with_tables()
     }
 }
 
@@ -51,34 +45,36 @@ fn lines(run: &Path, file: &str, by: &str) -> BTreeMap<String, BTreeMap<String, 
     lines
 }
 
+/// One such server at a time: each takes a gigabyte.
+static ONE: Mutex<()> = Mutex::new(());
+
 #[test]
-#[ignore = "fetches and starts another server: scripts/test --full"]
 fn all_commands_work_on_3_11() {
-    every_command(&Older::start("3.11"));
+    every_command("3.11");
 }
 
 #[test]
-#[ignore = "3.11 lacks all that 4.0 and 4.1 lack, and more; --full asks for them"]
 fn all_commands_work_on_4_1() {
-    every_command(&Older::start("4.1"));
+    every_command("4.1");
 }
 
-#[test]
-#[ignore = "3.11 lacks all that 4.0 and 4.1 lack, and more; --full asks for them"]
-fn all_commands_work_on_4_0() {
-    every_command(&Older::start("4.0"));
-}
-
-fn every_command(older: &Older) {
-    merged_resumed_verified_and_taken_back(older);
-    late_elements_are_taken_or_listed(older);
-    union::elements_of_both(&older.empty("old_union"));
-    writers::nothing_is_lost(older.world("old_writers"), 8, Duration::from_millis(5));
+/// In worlds that are there before the first command: this one creates the register, and such a server may lose a table
+/// where two are created at once.
+fn every_command(version: &'static str) {
+    let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let older = Older::start(version);
+    let [commands, elements, written] =
+        ["old_commands", "old_elements", "old_writers"].map(|name| older.world(name));
+    merged_resumed_verified_and_taken_back(&commands);
+    // Writers wait most of the time.
+    std::thread::scope(|scope| {
+        scope.spawn(|| late_elements_are_taken_or_listed(&elements));
+        writers::nothing_is_lost(written, 6, Duration::from_millis(5));
+    });
 }
 
 /// plan --inspect, apply with a kill, resume, verify, lookup, runs, undo with a kill.
-fn merged_resumed_verified_and_taken_back(older: &Older) {
-    let world = older.world("old_commands");
+fn merged_resumed_verified_and_taken_back(world: &World) {
     let mut data = Data::new(7);
     for n in 0..12 {
         data::small(n, &mut data);
@@ -102,8 +98,7 @@ fn merged_resumed_verified_and_taken_back(older: &Older) {
     assert_whole_run(&merged.json(), &expected, data.lines.len());
     let events = inspected["inspection"]["events"]["value"].as_u64();
     assert_eq!(events, Some(expected.events.len() as u64), "{inspected:#}");
-    let untold = merged.json()["untold"].clone();
-    assert_eq!(untold.is_null(), older.tells_elements, "{untold}");
+    assert!(merged.json()["untold"].is_string(), "{merged}");
 
     let verified = world.over("verify", &run).run().exits(0);
     assert_eq!(verified.json()["differences"], 0, "{verified}");
@@ -122,8 +117,7 @@ fn merged_resumed_verified_and_taken_back(older: &Older) {
 }
 
 /// What the application writes to maps of both accounts after the merge.
-fn late_elements_are_taken_or_listed(older: &Older) {
-    let world = older.world("old_elements");
+fn late_elements_are_taken_or_listed(world: &World) {
     let mut data = Data::new(5);
     let stories = ["taken", "both", "gone", "changed", "again"];
     for story in stories {
@@ -151,7 +145,7 @@ fn late_elements_are_taken_or_listed(older: &Older) {
     set("changed-to", "contentstatus['old'] = 6");
     set("again-from", "contentstatus['new'] = 1");
 
-    let swept = world.over("resume", &run).run();
+    let swept = world.over("resume", &run).run().exits(3);
     let maps = |account: &str| {
         let tables = world.dump();
         let row = tables.user_courses.get(&("b".to_owned(), account.to_owned()));
@@ -163,11 +157,6 @@ fn late_elements_are_taken_or_listed(older: &Older) {
     assert_eq!(maps("again-to"), map(json!({"old": 1, "kept": 1, "new": 1}), None));
     assert_eq!(maps("changed-to"), map(json!({"old": 6, "kept": 1}), None));
     let fine = json!({"old": 8, "kept": 1, "fine": 9});
-    if older.tells_elements {
-        swept.exits(0);
-        return;
-    }
-    let swept = swept.exits(3);
     assert_eq!(maps("both-to"), map(fine, Some("late")));
     assert_eq!(maps("both-from"), map(json!({"old": 9}), None), "nothing is lost");
     assert_eq!(maps("gone-to"), map(json!({"kept": 1}), None));
@@ -182,7 +171,7 @@ fn late_elements_are_taken_or_listed(older: &Older) {
     assert_eq!(lines(&run, "sweep.csv", "from").len(), 2);
     assert!(merged.json()["untold"].as_str().is_some_and(|said| said.contains("contentstatus")));
 
-    undated_is_settled_by_a_repair(&world, &run);
+    undated_is_settled_by_a_repair(world, &run);
 }
 
 fn undated_is_settled_by_a_repair(world: &World, run: &Path) {

@@ -11,6 +11,7 @@ mod higher;
 mod inspect;
 mod left;
 mod lists;
+mod mentions;
 mod model;
 mod outage;
 mod overtaken;

@@ -105,6 +105,7 @@ impl Reading {
     fn tables(&self, figures: &Figures, whole: u64) -> Vec<InspectedTable> {
         let tables = self.context.spec.tables.iter().zip(&figures.tables);
         tables
+            .filter(|(table, _)| !table.is_mention())
             .map(|(table, rows)| InspectedTable {
                 table: table.name.clone(),
                 source_rows: rows.source_rows.total(whole),

@@ -66,7 +66,7 @@ fn line(spec: &Spec, conflict: &Conflict) -> [String; 10] {
     };
     let written_at = conflict.found_written_at.map(readable::write_time);
     let cells = [
-        table.name.clone(),
+        table.label().into_owned(),
         conflict.account.to_string(),
         readable::key(table, &conflict.key),
         column.name.clone(),

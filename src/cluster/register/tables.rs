@@ -1,6 +1,7 @@
 //! The register's tables: their definition, and that they are there.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use futures::future::join_all;
 use scylla::errors::{DbError, ExecutionError, RequestAttemptError};
@@ -15,6 +16,10 @@ use super::super::{Cluster, ClusterError};
 
 /// The number of this layout of the tables. One with a higher number may mean what this version does not know.
 const VERSION: i32 = 1;
+
+/// How often it is tried to create what is missing, and how long is waited in between.
+const ATTEMPTS: usize = 5;
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// Partitions over which the accounts of a keyspace are spread. A window's rows are so many batches.
 pub(super) const BUCKETS: u32 = 64;
@@ -66,9 +71,7 @@ impl Cluster {
             let statements = statements(keyspace, &replication);
             // Where a DBA has made the keyspace, the right to make another one is not needed.
             let is_made = self.is_keyspace(keyspace).await?;
-            for statement in statements.iter().skip(usize::from(is_made)) {
-                self.create(keyspace, statement, &statements).await?;
-            }
+            self.create(keyspace, &statements, usize::from(is_made)).await?;
             // Other nodes refuse to prepare what they have not heard of yet.
             session.await_schema_agreement().await.map_err(|error| ClusterError::Query {
                 what: format!("creating the register {keyspace}"),
@@ -139,7 +142,28 @@ impl Cluster {
         Ok(TABLES.iter().all(|(table, ..)| known.iter().any(|(name,)| name == table)))
     }
 
+    /// Creates the tables, and the keyspace unless it is `made`. Whoever creates one in the same moment may make the server
+    /// fail at it, and is waited for.
     async fn create(
+        &self,
+        keyspace: &str,
+        all: &[String],
+        made: usize,
+    ) -> Result<(), ClusterError> {
+        let mut attempts = 0;
+        for statement in all.iter().skip(made) {
+            while let Err(error) = self.create_one(keyspace, statement, all).await {
+                attempts += 1;
+                if attempts == ATTEMPTS || matches!(error, ClusterError::NoRegister { .. }) {
+                    return Err(error);
+                }
+                tokio::time::sleep(PAUSE).await;
+            }
+        }
+        Ok(())
+    }
+
+    async fn create_one(
         &self,
         keyspace: &str,
         statement: &str,

@@ -92,6 +92,10 @@ pub(super) struct Context {
     done: Mutex<HashMap<String, Instant>>,
     /// It was said that Kafka is waited for.
     pub(super) is_reported: AtomicBool,
+    /// The highest offset at which each partition took an event.
+    offsets: Mutex<HashMap<i32, i64>>,
+    /// A partition took one at a lower offset than before: the topic is another one.
+    pub(super) is_anew: AtomicBool,
 }
 
 /// What was last reported to be wrong.
@@ -118,6 +122,8 @@ impl Context {
             acknowledged_at_ms: AtomicU64::new(0),
             done: Mutex::default(),
             is_reported: AtomicBool::new(false),
+            offsets: Mutex::default(),
+            is_anew: AtomicBool::new(false),
         }
     }
 
@@ -156,6 +162,21 @@ impl Context {
                 true
             }
         }
+    }
+
+    /// Whether any event has been taken.
+    pub(super) fn has_acknowledged(&self) -> bool {
+        !lock(&self.offsets).is_empty()
+    }
+
+    /// A partition took an event at an offset; one that is not known is negative.
+    fn took_at(&self, partition: i32, offset: i64) {
+        let mut offsets = lock(&self.offsets);
+        let highest = offsets.entry(partition).or_insert(offset);
+        if (0..*highest).contains(&offset) {
+            self.is_anew.store(true, Ordering::Relaxed);
+        }
+        *highest = offset.max(*highest);
     }
 
     fn acknowledged(&self, took: Duration) {
@@ -215,7 +236,8 @@ impl ProducerContext for Context {
 
     fn delivery(&self, result: &DeliveryResult<'_>, ticket: Arc<Ticket>) {
         match result {
-            Ok(_) => {
+            Ok(message) => {
+                self.took_at(message.partition(), message.offset());
                 self.acknowledged(ticket.waited());
                 ticket.settle_one(None);
             }
@@ -252,6 +274,17 @@ mod tests {
         assert!(context.may_log("FAIL"));
         assert!(!context.may_log("FAIL"));
         assert!(context.may_log("RECONNECT"));
+    }
+
+    #[test]
+    fn a_partition_that_begins_anew_is_of_another_topic() {
+        let context = Context::new(Arc::new(|_| {}));
+        for (partition, offset) in [(0, 7), (1, 3), (0, 8), (0, -1), (0, 8), (1, 4)] {
+            context.took_at(partition, offset);
+        }
+        assert!(!context.is_anew.load(Ordering::Relaxed));
+        context.took_at(1, 0);
+        assert!(context.is_anew.load(Ordering::Relaxed));
     }
 
     #[test]

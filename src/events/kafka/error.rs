@@ -65,6 +65,32 @@ pub(crate) enum ProducerError {
         /// Why not.
         cause: String,
     },
+    /// It was there when the command began.
+    #[error(
+        "topic '{topic}' was deleted while this command ran, and whatever it held with it. The events of groups that are done \
+         are not sent again; the others are, when the run is resumed. Find out who deleted it; kafka-topics.sh \
+         --bootstrap-server {brokers} --create --topic {topic} makes it anew"
+    )]
+    TopicGone {
+        topic: String,
+        /// Where it is looked for.
+        brokers: String,
+    },
+    /// It takes no event at all.
+    #[error(
+        "topic '{topic}' takes messages of {most} bytes at most (max.message.bytes), and events of this specification have \
+         about {bytes}: raise it, with kafka-configs.sh --bootstrap-server {brokers} --alter --entity-type topics \
+         --entity-name {topic} --add-config max.message.bytes=1048588, or use --no-events"
+    )]
+    TooSmall {
+        topic: String,
+        /// Where it is.
+        brokers: String,
+        /// The largest message.
+        most: usize,
+        /// An event.
+        bytes: usize,
+    },
     /// The user may not write to it.
     #[error(
         "topic '{topic}' may not be written to{}. Nothing was written. Whoever \
@@ -123,7 +149,7 @@ impl ProducerError {
     pub(super) fn scope(&self) -> Scope {
         use ProducerError::{
             Fatal, LeaderUnreachable, NoTopic, NotPermitted, Property, Refused, Settings, Silent,
-            TooLarge, TopicUnusable, Unacknowledged, Unreachable,
+            TooLarge, TooSmall, TopicGone, TopicUnusable, Unacknowledged, Unreachable,
         };
         match self {
             Property { .. } | Settings { .. } => Scope::Settings,
@@ -131,6 +157,8 @@ impl ProducerError {
             | Silent { .. }
             | NoTopic { .. }
             | NotPermitted { .. }
+            | TooSmall { .. }
+            | TopicGone { .. }
             | TopicUnusable { .. } => Scope::All,
             Unacknowledged { .. } => Scope::OnTheirWay,
             Unreachable { .. } | LeaderUnreachable { .. } | TooLarge { .. } | Refused { .. } => {

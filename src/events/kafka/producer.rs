@@ -8,7 +8,7 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use rdkafka::error::KafkaError;
@@ -33,6 +33,9 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// A full queue is looked at again after this long even if no delivery made room.
 const ROOM_PAUSE: Duration = Duration::from_millis(100);
 
+/// So many events that are too large, and none that was taken, are about all that come.
+const COMMON: usize = 5;
+
 /// How long [`Producer::close`] waits for what is still on its way: a part of the half minute in which a command that is
 /// stopped has to end, whatever the broker does.
 const CLOSE_PATIENCE: Duration = Duration::from_secs(4);
@@ -44,6 +47,8 @@ pub struct Producer {
     brokers: String,
     of_topic: TopicSettings,
     patience: Duration,
+    /// Events that were too large, while none was acknowledged.
+    refused: AtomicUsize,
 }
 
 impl Producer {
@@ -59,14 +64,30 @@ impl Producer {
         let on_delivered: OnDelivered = Arc::new(on_delivered);
         let (topic, brokers) = (settings.topic.clone(), settings.brokers.clone());
         let unknown = TopicSettings::default();
-        let mut inner = Self::make(settings, &unknown, Arc::clone(&on_delivered), true).await?;
+        drop(Self::make(settings, &unknown, Arc::clone(&on_delivered), true).await?);
         // Only a topic that is there has settings.
         let of_topic = TopicSettings::ask(settings).await;
         rights::check(settings, &of_topic).await?;
-        if !of_topic.properties().is_empty() {
-            inner = Self::make(settings, &of_topic, on_delivered, false).await?;
+        let inner = Self::make(settings, &of_topic, on_delivered, false).await?;
+        let refused = AtomicUsize::new(0);
+        Ok(Self { inner: Arc::new(inner), topic, brokers, of_topic, patience: PATIENCE, refused })
+    }
+
+    /// Sees that the topic can take an event of so many bytes.
+    ///
+    /// # Errors
+    /// It takes less.
+    pub(crate) fn check_size(&self, bytes: usize) -> Result<(), ProducerError> {
+        match self.of_topic.may_take(bytes) {
+            true => Ok(()),
+            false => Err(self.too_small(bytes)),
         }
-        Ok(Self { inner: Arc::new(inner), topic, brokers, of_topic, patience: PATIENCE })
+    }
+
+    fn too_small(&self, bytes: usize) -> ProducerError {
+        let most = self.of_topic.most_bytes.unwrap_or_default();
+        let (topic, brokers) = (self.topic.clone(), self.brokers.clone());
+        ProducerError::TooSmall { topic, brokers, most, bytes }
     }
 
     /// Makes the client, and perhaps looks whether the topic can be written to. Making, asking and (after an error) closing
@@ -117,7 +138,7 @@ impl Producer {
         }
         let settled = loop {
             match time::timeout(STALL, ticket.settled()).await {
-                Ok(settled) => break settled.map_err(|failed| self.undelivered(failed)),
+                Ok(settled) => break self.settled(settled),
                 Err(_) => self.while_waiting(&ticket).await?,
             }
         };
@@ -175,8 +196,7 @@ impl Producer {
                     }
                 }
                 Some(RDKafkaErrorCode::MessageSizeTooLarge) => {
-                    let bytes = event.payload.len();
-                    return Err(ProducerError::TooLarge { key: event.key.clone(), bytes });
+                    return Err(self.too_large(event.key.clone(), event.payload.len()));
                 }
                 _ => return Err(self.delivery_error(&error)),
             }
@@ -226,13 +246,34 @@ impl Producer {
         ("waiting", known.unwrap_or_else(|| "no answer".to_owned()))
     }
 
+    /// What came of events that are settled. Those that a topic took which is another one by now tell that it is.
+    fn settled(&self, settled: Result<(), Undelivered>) -> Result<(), ProducerError> {
+        if self.inner.client().context().is_anew.load(Ordering::Relaxed) {
+            return Err(self.gone());
+        }
+        settled.map_err(|failed| self.undelivered(failed))
+    }
+
+    fn gone(&self) -> ProducerError {
+        ProducerError::TopicGone { topic: self.topic.clone(), brokers: self.brokers.clone() }
+    }
+
     fn undelivered(&self, Undelivered { error, key, bytes }: Undelivered) -> ProducerError {
         match error.rdkafka_error_code() {
             Some(
                 RDKafkaErrorCode::MessageSizeTooLarge | RDKafkaErrorCode::MessageBatchTooLarge,
-            ) => ProducerError::TooLarge { key, bytes },
+            ) => self.too_large(key, bytes),
             _ => self.delivery_error(&error),
         }
+    }
+
+    /// Of one event, or of all: none has been taken yet, and this is one of many.
+    fn too_large(&self, key: String, bytes: usize) -> ProducerError {
+        let is_taken = self.inner.client().context().has_acknowledged();
+        if is_taken || self.refused.fetch_add(1, Ordering::Relaxed) + 1 < COMMON {
+            return ProducerError::TooLarge { key, bytes };
+        }
+        self.too_small(bytes)
     }
 
     fn fatal(&self) -> Option<ProducerError> {
@@ -254,8 +295,10 @@ impl Producer {
             Some(
                 RDKafkaErrorCode::UnknownTopic
                 | RDKafkaErrorCode::UnknownTopicOrPartition
-                | RDKafkaErrorCode::UnknownPartition
-                | RDKafkaErrorCode::InvalidTopic
+                | RDKafkaErrorCode::UnknownPartition,
+            ) => return self.gone(),
+            Some(
+                RDKafkaErrorCode::InvalidTopic
                 | RDKafkaErrorCode::TopicAuthorizationFailed
                 | RDKafkaErrorCode::ClusterAuthorizationFailed,
             ) => {

@@ -17,6 +17,10 @@ use super::probe::described;
 const QUESTION: Duration = Duration::from_secs(5);
 /// What a batch has beside its messages.
 const FRAMING_BYTES: usize = 512;
+/// What is in front of the records of a batch, and is not compressed.
+const BATCH_HEADER_BYTES: usize = 61;
+/// How many times smaller an event becomes at best: much of one is random.
+const BEST_COMPRESSION: usize = 4;
 /// Of a batch and of a message, if nobody says otherwise.
 const DEFAULT_BATCH_BYTES: usize = 1_000_000;
 
@@ -29,6 +33,8 @@ pub(super) struct TopicSettings {
     pub(super) least_in_sync: Option<usize>,
     /// Whether the brokers decide who may do what.
     pub(super) is_guarded: bool,
+    /// The topic is known to be there: who names it is not to create it any more.
+    pub(super) is_there: bool,
 }
 
 impl TopicSettings {
@@ -36,7 +42,7 @@ impl TopicSettings {
     pub(super) async fn ask(settings: &KafkaSettings) -> Self {
         let asked = match admin(settings).await {
             Ok(admin) => Self::asked(&admin, settings).await,
-            Err(error) => (Self::default(), Err(error)),
+            Err(error) => (Self { is_there: true, ..Self::default() }, Err(error)),
         };
         if let (_, Err(error)) = &asked {
             tracing::info!(
@@ -55,16 +61,28 @@ impl TopicSettings {
         let (most_bytes, least_in_sync) =
             (number("max.message.bytes"), number("min.insync.replicas"));
         let is_guarded = is_refused(&topic) || is_guarded(admin, &settings.topic).await;
-        (Self { most_bytes, least_in_sync, is_guarded }, topic.map(drop))
+        (Self { most_bytes, least_in_sync, is_guarded, is_there: true }, topic.map(drop))
     }
 
     /// What of librdkafka's settings has to follow. A batch is never larger than the topic takes, unless by a single
     /// event; whether such a one is taken is for the broker to say, for it counts compressed.
     pub(super) fn properties(&self) -> Vec<(&'static str, String)> {
-        let Some(most) = self.most_bytes else { return Vec::new() };
+        let mut properties = Vec::new();
+        if self.is_there {
+            properties.push(("allow.auto.create.topics", "false".to_owned()));
+        }
+        let Some(most) = self.most_bytes else { return properties };
         let batch = most.saturating_sub(FRAMING_BYTES).clamp(1, DEFAULT_BATCH_BYTES);
         let message = most.clamp(DEFAULT_BATCH_BYTES, 1_000_000_000);
-        vec![("batch.size", batch.to_string()), ("message.max.bytes", message.to_string())]
+        properties.push(("batch.size", batch.to_string()));
+        properties.push(("message.max.bytes", message.to_string()));
+        properties
+    }
+
+    /// Whether the topic may take an event of so many bytes, if that is compressed well enough.
+    pub(super) fn may_take(&self, bytes: usize) -> bool {
+        let least = BATCH_HEADER_BYTES + bytes / BEST_COMPRESSION;
+        self.most_bytes.is_none_or(|most| most >= least)
     }
 
     /// Whether a partition has too few replicas in sync to take anything, and then which.
@@ -137,6 +155,13 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_topic_for_smaller_messages_cannot_take_an_event() {
+        let of = |most_bytes| TopicSettings { most_bytes, ..TopicSettings::default() };
+        assert!(!of(Some(100)).may_take(400) && !of(Some(160)).may_take(400));
+        assert!(of(Some(161)).may_take(400) && of(None).may_take(400));
+    }
+
+    #[test]
     fn batches_are_smaller_than_what_the_topic_takes() {
         let of = |most_bytes| {
             let settings = TopicSettings { most_bytes, ..TopicSettings::default() };
@@ -146,5 +171,7 @@ mod tests {
         assert_eq!(of(Some(16_000)), ["15488", "1000000"]);
         assert_eq!(of(Some(100)), ["1", "1000000"]);
         assert_eq!(of(Some(10_000_000)), ["1000000", "10000000"]);
+        let found = TopicSettings { is_there: true, ..TopicSettings::default() };
+        assert_eq!(found.properties(), [("allow.auto.create.topics", "false".to_owned())]);
     }
 }

@@ -53,7 +53,7 @@ impl Layout {
     /// The order of a specification.
     pub(crate) fn of(spec: &Spec) -> Self {
         let tables = spec.tables.iter().map(|table| TableLayout {
-            name: table.name.clone(),
+            name: table.label().into_owned(),
             id: Some(table.id.clone()).filter(|id| !id.is_empty()),
             columns: (table.columns.iter())
                 .map(|column| (column.name.clone(), column.cql_type.to_string()))

@@ -28,7 +28,9 @@ impl Codec {
         let layout = &self.present(&mut Reader::new(body))?.now;
         let mut out = Object::default();
         match kind {
-            Kind::Merge | Kind::Repair => slice(&mut out, layout, &self.decode(body)?),
+            Kind::Merge | Kind::Mention | Kind::Repair => {
+                slice(&mut out, layout, &self.decode(body)?);
+            }
             Kind::Sweep | Kind::Raise => sweep(&mut out, layout, &self.decode_sweep(body)?),
             Kind::Undo => undo(&mut out, layout, &self.decode_undo(body)?),
         }

@@ -289,7 +289,7 @@ impl<S: Writer> Sweeper<'_, S> {
         key: &[Bytes],
     ) -> Result<Option<TimedRow>, StorageError> {
         let mut key = key.to_vec();
-        key[self.window.spec.tables[table].account].clone_from(self.group.survivor.cell());
+        self.window.spec.tables[table].set_account(&mut key, &self.group.survivor);
         self.window.timed_row(table, &key).await
     }
 

@@ -248,7 +248,7 @@ impl Leftover {
         Self::of_group(group, &format!("the sweep of the group failed: {why}"))
     }
 
-    fn of_group(group: &Group, why: &str) -> Self {
+    pub(in super::super) fn of_group(group: &Group, why: &str) -> Self {
         let pair = group.pairs.first();
         Self {
             account: pair.map_or_else(|| group.survivor.clone(), |pair| pair.from.clone()),

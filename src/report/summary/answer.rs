@@ -41,8 +41,7 @@ impl Summary {
         let stopped = self.applied.as_ref().is_some_and(|applied| applied.stopped.is_some());
         let failed = self.applied.as_ref().is_some_and(|applied| applied.groups.failed > 0);
         let is_busy = self.applied.as_ref().is_some_and(|applied| applied.groups.busy > 0);
-        let left = self.applied.as_ref().and_then(|applied| applied.swept);
-        let left = left.is_some_and(|swept| swept.is_partial());
+        let left = self.applied.as_ref().is_some_and(super::Applied::has_left);
         let is_plan = self.applied.is_none();
         let (tone, word) = match self.exit_code {
             _ if !adds_up => (Tone::Bad, say!("the counters do not add up")),

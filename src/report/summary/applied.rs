@@ -1,11 +1,12 @@
 //! What `apply` and `resume` say of what they did.
 
 use super::{
-    Applied, BusyPartition, BusyRun, Fates, ScanFacts, Summary, SweepFacts, TableFacts, aftercare,
+    Applied, BusyPartition, BusyRun, Fates, MentionFacts, ScanFacts, Summary, SweepFacts,
+    TableFacts, aftercare,
 };
 use crate::advice::Advice;
 use crate::report::common::{
-    absent, emptied, events, examples, failures, latency, over_time, sum, tried_again,
+    absent, emptied, events, examples, failures, gone, latency, over_time, sum, tried_again,
 };
 use crate::report::document::{Fact, Report, Section, Table};
 use crate::report::inspection::deletes;
@@ -28,8 +29,10 @@ pub(super) fn add(summary: &Summary, applied: &Applied, report: &mut Report) {
     let none = say!("none, as asked for by --no-events or the specification");
     facts.push(events(&applied.events, none));
     facts.extend(applied.swept.as_ref().map(sweep));
+    facts.extend(applied.mentions.as_ref().map(MentionFacts::fact));
     facts.extend(applied.untold.as_ref().map(|what| Fact::new("Not told", what)));
     facts.push(speed(applied));
+    facts.extend(gone(&applied.gone));
     facts.extend(emptied(&applied.truncated));
     let (sources, survivors) = (applied.absent_sources, applied.absent_survivors);
     let found = [
@@ -50,6 +53,12 @@ pub(super) fn add(summary: &Summary, applied: &Applied, report: &mut Report) {
     report.add(Section::new("Rows that were left").with(examples(&applied.sweep_examples)));
     report.add(applied.aftercare.as_ref().map(aftercare::section));
 
+    if !applied.gone.is_empty() {
+        if let Some(end) = &applied.again {
+            report.advise(say!("To end it, if the table does not come back"), end.clone());
+        }
+        return;
+    }
     let run = || summary.run_dir.clone();
     match &applied.again {
         Some(again) if applied.groups.failed > 0 => {

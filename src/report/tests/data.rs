@@ -185,6 +185,14 @@ pub(super) fn eventful() -> Applied {
         interrupted: false,
         seconds: 345.0,
     });
+    applied.mentions = Some(MentionFacts {
+        scanned: 3_141_592,
+        rows: 53,
+        left: 17,
+        failed: 5,
+        interrupted: false,
+        seconds: 67.8,
+    });
     let hot = |partition: &str, groups| BusyPartition {
         table: "user_courses".into(),
         partition: partition.into(),

@@ -42,8 +42,10 @@ pub(super) fn draft(schema: &Schema, accounts: &[String], all: &[Candidate<'_>])
             }
             notes.extend(candidate.others.iter().map(|other| {
                 format!(
-                    "{} is copied as it is: it is no part of the key, whatever account it names.",
-                    other.name
+                    "{} is copied as it is: it is no part of the key, whatever account it names. With mentions = [{}] it \
+                     names the survivor afterwards.",
+                    other.name,
+                    quoted(&other.name)
                 )
             }));
             text += &comments(&notes);

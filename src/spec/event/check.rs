@@ -20,6 +20,10 @@ impl RawEvent {
             let message = format!("there is no [[table]] named {}; there are: {names}", self.table);
             return faults.add(self.table.line, problem(&message));
         };
+        if table.only_mentions() {
+            let message = format!("no account has rows in {}: it only mentions them", self.table);
+            return faults.add(self.table.line, problem(&message));
+        }
         let Some(find) = &table.find else { return };
         let leading = find.columns().next().map(|path| &path.table);
         for path in self.columns.values().filter_map(|column| column.else_min.as_ref()) {

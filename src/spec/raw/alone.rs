@@ -1,6 +1,7 @@
 //! What the text alone can tell: names that lead nowhere, policies that do not fit the types that it gives itself.
 
 use super::{RawFind, RawSpec, RawTable};
+use crate::model::CqlType;
 use crate::spec::fault::{At, Faults, list};
 use crate::spec::fits::{self, OneType};
 use crate::spec::{ColumnPath, find};
@@ -20,9 +21,10 @@ pub(super) fn check(spec: &RawSpec, faults: &mut Faults) {
         }
         columns(table, faults);
         sums(table, faults);
-        if let Some((account, of)) = table.account_column() {
-            let of_accounts = fits::account_type(account, of);
-            if let Err(problem) = of_accounts.and_then(|of| accounts.add(of, &table.name)) {
+        mentions(table, faults);
+        for (column, of) in of_accounts(table) {
+            let account_type = fits::account_type(column, of);
+            if let Err(problem) = account_type.and_then(|of| accounts.add(of, &table.name)) {
                 faults.add(of.line, table.problem(problem));
             }
         }
@@ -55,6 +57,31 @@ fn columns(table: &RawTable, faults: &mut Faults) {
     }
 }
 
+/// The columns of a table that hold accounts, and whose types the text gives.
+fn of_accounts(table: &RawTable) -> impl Iterator<Item = (&At<String>, &At<CqlType>)> {
+    let columns = table.account.iter().chain(&table.mentions);
+    columns.filter_map(|column| Some((column, table.columns.get(&**column)?)))
+}
+
+/// A mention is written by the run of whom it names, and by no rule of rows.
+fn mentions(table: &RawTable, faults: &mut Faults) {
+    for (position, column) in table.mentions.iter().enumerate() {
+        let is_known = |known: &At<String>| **known == **column;
+        let problem = if table.account.as_ref().is_some_and(is_known) {
+            "is the account itself, by which rows move: leave it out of mentions"
+        } else if table.mentions[..position].iter().any(is_known) {
+            "is named twice in mentions"
+        } else if table.policies.get(&**column).is_some_and(|policy| policy.looks()) {
+            "is mentioned by, and has a policy: a mention names the survivor of whom it named; leave one of the two out"
+        } else if !table.ranking.is_empty() {
+            "mentions accounts, which keep = \"higher\" cannot stand beside: use policies of columns"
+        } else {
+            continue;
+        };
+        faults.add(column.line, table.problem(format!("column {} {problem}", **column)));
+    }
+}
+
 /// What is left on a source would be added up once more by whoever merges it again.
 fn sums(table: &RawTable, faults: &mut Faults) {
     for (column, policy) in table.policies.iter().filter(|(_, policy)| policy.adds()) {
@@ -82,6 +109,13 @@ fn leads(table: &RawTable, find: &RawFind, tables: &[RawTable], faults: &mut Fau
             Some(through) if through.account.as_ref().is_some_and(|own| **own == path.column) => {
                 Some(format!("{word} names {path}, which is the account itself"))
             }
+            Some(through) if through.mentions.iter().any(|own| **own == path.column) => {
+                Some(format!("{word} names {path}, which mentions accounts and changes with them"))
+            }
+            Some(through) if through.only_mentions() => Some(format!(
+                "{word} names {path}, but no account has rows in {}: it only mentions them",
+                path.table
+            )),
             Some(_) => first.filter(|first| first.table != path.table).map(|first| {
                 format!(
                     "find names {first} and {path}: what leads to a partition has to stand in rows of one table"

@@ -18,6 +18,8 @@ const PART: &str =
     "a column of the partition key comes from { value = … } or { from = \"table.column\" }";
 const ON_CONFLICT: &str = "on_conflict is either \"keep-target\" or a table of column = \"policy\"";
 const HIGHER: &str = "{ keep = \"higher\", by = [\"status\"] }";
+const MENTIONS: &str =
+    "it lists the columns beside the key that name accounts, as in mentions = [\"managedby\"]";
 const POLICY: &str = "the name of a policy, { each = \"policy\" } for the entries of a map, or \
                       { policy = \"max\", format = \"%Y-%m-%d\" } for dates that are text";
 
@@ -67,11 +69,20 @@ fn table(source: &mut Source<'_>, written: &Value<'_>) -> Option<RawTable> {
         Some(name) => format!("table {name}"),
         None => "[[table]]".to_owned(),
     };
-    let known = ["name", "account", "find", "on_conflict", "delete_source", "columns"];
+    let known = ["name", "account", "find", "mentions", "on_conflict", "delete_source", "columns"];
     let fields = Fields::new(source, (&what, line), entries, &known);
     let name = fields.text(source, "name", "name = \"user_courses\"");
-    let account = fields.text(source, "account", "account = \"userid\"");
-    let found = fields.get(source, "find", "find = \"partition\"");
+    let mentions = mentions(source, &fields);
+    let has_rows = mentions.is_empty() || fields.find("account").is_some();
+    if !has_rows {
+        only_mentions(source, &fields, entries);
+    }
+    let of_rows = |source: &mut Source<'_>, name, example| {
+        if has_rows { fields.get(source, name, example) } else { None }
+    };
+    let account = of_rows(source, "account", "account = \"userid\"");
+    let account = account.and_then(|account| source.text(&fields.within("account"), account));
+    let found = of_rows(source, "find", "find = \"partition\"");
     let find = found.and_then(|found| find(source, &what, found));
     let on_conflict = fields.find("on_conflict");
     let by = on_conflict.and_then(|written| ranking(source, &what, written));
@@ -90,8 +101,37 @@ fn table(source: &mut Source<'_>, written: &Value<'_>) -> Option<RawTable> {
         policies: policies.unwrap_or_default(),
         ranking: by.unwrap_or_default(),
         delete_source: delete_source.unwrap_or(true),
+        mentions,
         columns: columns.unwrap_or_default(),
     })
+}
+
+/// The columns that mention accounts.
+fn mentions(source: &mut Source<'_>, fields: &Fields<'_, '_>) -> Vec<At<String>> {
+    let Some(written) = fields.find("mentions") else { return Vec::new() };
+    let what = fields.within("mentions");
+    match written.get_ref() {
+        DeValue::Array(columns) if !columns.is_empty() => {
+            columns.iter().filter_map(|column| source.text(&what, column)).collect()
+        }
+        other => {
+            let message = format!("{what} is {}, but {MENTIONS}", kind(other));
+            source.wrong(written, message);
+            Vec::new()
+        }
+    }
+}
+
+/// A table without an account has no rows that move: it says nothing of them.
+fn only_mentions(source: &mut Source<'_>, fields: &Fields<'_, '_>, entries: &DeTable<'_>) {
+    let of_rows = |key: &str| ["find", "on_conflict", "delete_source"].contains(&key);
+    for (key, written) in entries.iter().filter(|(key, _)| of_rows(key.get_ref().as_ref())) {
+        let message = format!(
+            "{} is about rows that move with an account, and no account is named: leave it out, or add account = \"userid\"",
+            fields.within(key.get_ref())
+        );
+        source.wrong(written, message);
+    }
 }
 
 fn find(source: &mut Source<'_>, what: &str, written: &Value<'_>) -> Option<At<RawFind>> {

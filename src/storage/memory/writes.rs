@@ -21,10 +21,11 @@ impl MemoryStorage {
     /// Makes any change with a write time, as an application would: a change without a partition key
     /// makes none.
     pub fn apply(&self, table: TableIndex, t: TimestampUs, change: &Change) {
+        let (table, change) = self.at_home(table, change);
         let shape = &self.spec.tables[table];
         if let Some(key) = change.partition_key(shape.partition_len) {
-            self.added().apply(table, t, change);
-            self.tables()[table].entry(key).or_default().apply(shape, t, change);
+            self.added().apply(table, t, &change);
+            self.tables()[table].entry(key).or_default().apply(shape, t, &change);
         }
     }
 

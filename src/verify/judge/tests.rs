@@ -34,6 +34,8 @@ fn table() -> Table {
         survivorship: vec![rule()],
         ranking: crate::spec::Ranking::default(),
         delete_source: true,
+        mentions: Vec::new(),
+        moves_with: None,
     }
 }
 

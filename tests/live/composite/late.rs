@@ -45,6 +45,7 @@ fn standard(shape: &Shape, column: &str, of: &str, is_late: bool) -> &'static st
                 "'weekly'"
             }
         }
+        (_, ACCOUNT) => "'nobody'",
         ("region", _) => "'eu'",
         ("activity_type", _) => "'Course'",
         ("day", _) => {

@@ -100,7 +100,29 @@ pub(super) fn merge(
         };
         turn.merge(&mut outcome);
     }
+    map_mentions(shapes, kind, groups, &mut outcome.tables);
     outcome
+}
+
+/// Whoever names a source names its survivor, in whatever row.
+fn map_mentions(shapes: &[Shape], kind: Kind, groups: &[Group], tables: &mut Tables) {
+    let mut survivors = BTreeMap::new();
+    for group in groups {
+        for source in &group.sources {
+            survivors.insert(kind.literal(source), kind.literal(&group.survivor));
+        }
+    }
+    for shape in shapes {
+        for cells in tables.get_mut(shape.name).expect("every table is there").values_mut() {
+            for column in shape.mentions() {
+                if let Some(named) = cells.get_mut(column)
+                    && let Some(survivor) = survivors.get(named)
+                {
+                    named.clone_from(survivor);
+                }
+            }
+        }
+    }
 }
 
 /// The values of the partition key beside the account.

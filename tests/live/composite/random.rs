@@ -11,6 +11,8 @@ pub(super) struct Data {
     pub(super) lines: Vec<Line>,
     pub(super) tables: Tables,
     pub(super) random: Random,
+    /// All accounts so far, as literals.
+    accounts: Vec<String>,
 }
 
 /// What a column whose values meet others can hold; `None` for one that holds anything.
@@ -42,7 +44,8 @@ impl Data {
     #[expect(clippy::print_stdout, reason = "shown when the test fails")]
     pub(super) fn new(kind: Kind, seed: u64) -> Self {
         println!("seed {seed}");
-        Self { kind, lines: Vec::new(), tables: Tables::new(), random: Random::new(seed) }
+        let (lines, tables, accounts) = (Vec::new(), Tables::new(), Vec::new());
+        Self { kind, lines, tables, random: Random::new(seed), accounts }
     }
 
     /// Groups of one to four sources, with rows in all tables.
@@ -83,6 +86,12 @@ impl Data {
 
     /// A new account, as the tool writes it.
     pub(super) fn account(&mut self, part: &str) -> String {
+        let account = self.new_account(part);
+        self.accounts.push(self.kind.literal(&account));
+        account
+    }
+
+    fn new_account(&mut self, part: &str) -> String {
         let bits = (u128::from(self.random.below(u64::MAX)) << 64)
             | u128::from(self.random.below(u64::MAX));
         let uuid = |version: u8, bits: u128| {
@@ -146,6 +155,7 @@ impl Data {
             let value = match pool(name) {
                 Some(_) if *name == "topic" && self.random.chance(10) => "''".to_owned(),
                 Some(pool) => (*self.random.one_of(pool)).to_owned(),
+                None if *of == ACCOUNT => self.random.one_of(&self.accounts).clone(),
                 None => self.value(of),
             };
             if value != "{}" {

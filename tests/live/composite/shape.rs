@@ -137,6 +137,7 @@ pub(super) static WORLD: [Shape; 13] = [
             ("status", "int"),
             ("enrolled", "timestamp"),
             ("note", "text"),
+            ("referrer", ACCOUNT),
         ],
         key: 3,
         policies: &[("status", Max), ("enrolled", Min)],
@@ -210,6 +211,7 @@ pub(super) static WORLD: [Shape; 13] = [
             ("role", "text"),
             ("points", "int"),
             ("joined", "timestamp"),
+            ("invited_by", ACCOUNT),
         ],
         key: 2,
         account: 1,
@@ -284,6 +286,7 @@ pub(super) static WORLD: [Shape; 13] = [
             ("entry", "int"),
             ("weight", "int"),
             ("note", "text"),
+            ("made_by", ACCOUNT),
         ],
         partition: 2,
         key: 3,
@@ -359,6 +362,12 @@ impl Shape {
     pub(super) fn policy(&self, column: &str) -> Policy {
         let mut policies = self.policies.iter();
         policies.find(|(name, _)| *name == column).map_or(KeepTarget, |(_, policy)| *policy)
+    }
+
+    /// The columns beside the key that name accounts.
+    pub(super) fn mentions(&self) -> impl Iterator<Item = &'static str> {
+        let columns = self.columns[self.key..].iter();
+        columns.filter(|(_, of)| *of == ACCOUNT).map(|(name, _)| *name)
     }
 
     /// The statement that creates the table.

@@ -35,9 +35,14 @@ fn table(shape: &Shape) -> String {
         }
     };
     let policies: Vec<_> = shape.policies.iter().map(policy).collect();
+    let mentions: Vec<_> = shape.mentions().map(|column| format!("\"{column}\"")).collect();
+    let mentions = match mentions.is_empty() {
+        true => String::new(),
+        false => format!("mentions = [{}]\n", mentions.join(", ")),
+    };
     let keeps = if shape.keeps_source { "delete_source = false\n" } else { "" };
     format!(
-        "\n[[table]]\nname = \"{}\"\naccount = \"{account}\"\nfind = {find}\non_conflict = {{ {} }}\n{keeps}",
+        "\n[[table]]\nname = \"{}\"\naccount = \"{account}\"\nfind = {find}\n{mentions}on_conflict = {{ {} }}\n{keeps}",
         shape.name,
         policies.join(", ")
     )

@@ -23,6 +23,9 @@ const SWEEP: [&str; 3] = ["sweep", "placed", "swept"];
 /// The steps of a scan (`crate::scan` has its deaths).
 const SCAN: [&str; 1] = ["scanned"];
 
+/// The step of mentions (`crate::mentions` has its deaths).
+const MENTIONS: [&str; 1] = ["mentioned"];
+
 /// The steps of a repair by verify.
 const REPAIR: [&str; 2] = ["compared", "repaired"];
 
@@ -169,7 +172,8 @@ fn every_step_that_the_code_names_is_tried() {
             }
         }
     }
-    let all: [&[&str]; 8] = [&COPY, &FINISH, &END, &RAISE, &SWEEP, &SCAN, &REPAIR, &UNDO];
+    let all: [&[&str]; 9] =
+        [&COPY, &FINISH, &END, &RAISE, &SWEEP, &SCAN, &MENTIONS, &REPAIR, &UNDO];
     let tried = all.concat().into_iter().map(str::to_owned).collect();
     assert_eq!(named, tried);
 }

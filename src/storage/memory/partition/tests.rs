@@ -31,6 +31,8 @@ fn table() -> Table {
         survivorship: Vec::new(),
         ranking: Ranking::default(),
         delete_source: true,
+        mentions: Vec::new(),
+        moves_with: None,
     }
 }
 
