@@ -358,7 +358,6 @@ mod tests {
                 "find = { partition = { tenant = { from = \"other_table.column\" } } }",
             ),
             ("t(x|user)", "'partition'", "find = { partitions_from = \"other_table.column\" }"),
-            ("t(user|x)", "{ partitions_from = 'own.course' }", "say: find = \"partition\""),
             ("t(tenant,user)", "{ partition = {} }", "does not say where tenant"),
             (
                 "t(tenant,user)",
@@ -370,7 +369,7 @@ mod tests {
                 "{ partition = { user = { value = 'a' }, tenant = { value = 'a' } } }",
                 "find names user, but the partition key beside the account is (tenant)",
             ),
-            ("t(user|x)", "{ partitions_from = 'own.course' }", "(user), x)"),
+            ("t(user|x)", "{ partitions_from = 'own.course' }", "(user), x); say: find = \"partition\""),
             ("t(a,b|user)", "{ partitions_from = 'own.course' }", "((a, b), user)"),
             ("t(x|y|user)", "'partition'", "is a regular column"),
             ("t(x|user)", "{ partitions_from = 'own.nothing' }", "there is no such column"),

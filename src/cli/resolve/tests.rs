@@ -398,22 +398,3 @@ fn the_register_is_beside_what_is_merged() {
     let error = register(&["--register", "k"]).unwrap_err().to_string();
     assert!(error.starts_with("--register: 'k' is the keyspace that is merged"), "{error}");
 }
-
-#[test]
-fn an_inspection_refuses_what_apply_refuses() {
-    let folder = tempfile::tempdir().unwrap();
-    let spec = folder.path().join("counted.toml");
-    let text = "name = 's'\n[[table]]\nname = 't'\naccount = 'user'\nfind = 'partition'\non_conflict = { n = 'sum' }\n";
-    fs::write(&spec, text).unwrap();
-    let flags = ["--keyspace", "k", "--spec", spec.to_str().unwrap()];
-    let planned = |more: &[&str]| {
-        let flags = [&flags[..], &["--inspect"], more].concat();
-        let layers = layers(&["plan", "pairs.csv"], &flags, "", &[]).unwrap();
-        plan(Path::new("pairs.csv"), &layers).map(drop)
-    };
-    assert!(planned(&[]).is_ok());
-    let applied = resolve(&[&flags[..], &["--no-events", "--no-register"]].concat(), "", &[]);
-    let refused = applied.unwrap_err().to_string();
-    assert!(refused.contains("is added up"), "{refused}");
-    assert_eq!(planned(&["--no-register"]).unwrap_err().to_string(), refused);
-}
