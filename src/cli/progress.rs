@@ -124,7 +124,8 @@ impl Progress {
                     tracing::info!("{text}");
                 }
                 if let Some(bar) = &drawn {
-                    bar.set_length(snapshot.total());
+                    // Of nothing a bar would be full.
+                    bar.set_length(snapshot.total().max(1));
                     bar.set_position(snapshot.finished());
                     bar.set_message(fitting(&text).to_owned());
                 }
@@ -193,7 +194,10 @@ impl Stage for ScanSnapshot {
 
     fn text(&self, rates: Rates) -> String {
         let Self { ranges_total, ranges, clustered_rows, retries, is_paused, .. } = *self;
-        let mut text = format!("{ranges}/{ranges_total} ranges scanned");
+        let mut text = match ranges_total {
+            0 => "asking for the ranges to scan".to_owned(),
+            _ => format!("{ranges}/{ranges_total} ranges scanned"),
+        };
         if is_paused {
             text += ", paused";
         } else if let Some(rate) = rates.counted {
@@ -302,6 +306,7 @@ mod tests {
         assert!(slow.text(at(2.0)).ends_with(
             "512 under way, 16 requests, 3.4 MB, oldest 1.2 s, 2 windows, held back by --max-latency: a read takes 35 ms"
         ));
+        assert_eq!(ScanSnapshot::default().text(Rates::default()), "asking for the ranges to scan");
         assert_eq!([7, 754, 3_723].map(clock), ["0:07", "12:34", "1:02:03"]);
     }
 }

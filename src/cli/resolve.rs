@@ -34,7 +34,7 @@ pub(super) use parts::{log_format, named_cluster, output, spec};
 pub(super) fn plan(pairs: &Path, layers: &Layers) -> Result<PlanSettings, SettingsError> {
     let (spec, spec_path) = spec(layers)?;
     let format = Format::of(layers, spec.accounts())?;
-    let inspect = inspect(layers)?;
+    let inspect = inspect(&spec, layers)?;
     let mut recorded =
         with_spec(record_of(layers, pairs::settings())?, &spec, spec_path.as_deref());
     recorded[LACKS] = lacks(&spec, layers).into();
@@ -58,11 +58,13 @@ pub(super) fn plan(pairs: &Path, layers: &Layers) -> Result<PlanSettings, Settin
 }
 
 /// What is looked up in the cluster, if anything is.
-fn inspect(layers: &Layers) -> Result<Option<InspectSettings>, SettingsError> {
+fn inspect(spec: &RawSpec, layers: &Layers) -> Result<Option<InspectSettings>, SettingsError> {
     let Some(sample) = layers.find(&INSPECT)? else {
         return refuse_connection(layers).map(|()| None);
     };
     let cluster = ClusterSettings::of(layers)?;
+    // What apply would refuse is not planned either.
+    may_add_up(spec, &cluster)?;
     Ok(Some(InspectSettings {
         follow: follow(&cluster, layers)?,
         cluster,

@@ -114,14 +114,20 @@ fn check_not_undone(known: &Known, run: &Path, record: &RunRecord) -> Result<(),
     if groups == 0 {
         return Ok(());
     }
-    let undo = match known.is_disputed() {
-        true => Advice::Undo { run: run.to_path_buf(), keep_changed: true },
-        false => Advice::undo(run),
-    };
     let apply = anew(run, record)?;
+    let rest = match (known.is_undone_whole(), known.has_disputed()) {
+        (false, _) => format!("To take back the others too: {}. ", Advice::undo(run)),
+        (true, true) => {
+            let keep = Advice::Undo { run: run.to_path_buf(), keep_changed: true };
+            format!(
+                "What was changed since holds some of their accounts. To end that, and leave it where it is: {keep}. "
+            )
+        }
+        (true, false) => "Nothing of it is left to take back. ".to_owned(),
+    };
     Err(Failure::failed(anyhow!(
-        "{groups} of the run's groups were taken back by undo, so it does not go on. To take back the \
-         others too: {undo}. To merge its pairs again, as a new run: {apply}"
+        "{groups} of the run's groups were taken back by undo, so it does not go on. {rest}To merge its pairs again, as \
+         a new run: {apply}"
     )))
 }
 

@@ -32,6 +32,8 @@ use crate::run::{RunDir, RunRecord, files};
 use crate::spec::{Spec, Table};
 use crate::undo::{self, Options, Rows, SelectError, Selected, Undone};
 
+use conflicts::Listed;
+
 /// How many reasons for failures the report tells.
 const REASONS: usize = 10;
 
@@ -94,21 +96,23 @@ async fn carry_out(
     // From here on trouble is kept until the report is out: what was done has to be known, however
     // rough the end.
     let spec = Arc::clone(&engine.context.spec);
-    let listed = conflicts::list(&engine, run_dir);
     let kept_changed = match settings.keep_changed {
-        true => keep_changed(&engine, &selected, &mut undone),
-        false => Ok(0),
+        true => keep_changed(&engine, &selected, &mut undone).await,
+        false => Ok(Kept::default()),
     };
+    let listed = conflicts::list(&engine, run_dir);
+    let merged = groups_in(&*engine.journal, &[State::Done]).map(|groups| groups.len() as u64);
     let facts = engine.events(undone.ended != Walked::Finished);
     let (retries, latency) = (engine.context.retries(), engine.context.recorder.totals());
     let total = identity::groups(&*engine.journal)?;
     let settled = engine.settle(total).await;
     console.status.freeze();
     let closed = engine.close(undone.ended == Walked::Interrupted).await;
-    let conflicts = *listed.as_ref().unwrap_or(&0);
-    let is_kept = *kept_changed.as_ref().unwrap_or(&0);
+    let conflicts = *listed.as_ref().unwrap_or(&Listed::default());
+    let kept = *kept_changed.as_ref().unwrap_or(&Kept::default());
     let trouble = [flushed.err().map(Failure::from), listed.err(), kept_changed.err()];
-    let trouble = trouble.into_iter().chain([settled.err(), closed.err()]);
+    let merged_err = merged.as_ref().err().cloned().map(Failure::from);
+    let trouble = trouble.into_iter().chain([merged_err, settled.err(), closed.err()]);
     let trouble = trouble.flatten().next();
     let exit = match exit(&undone) {
         _ if trouble.is_some() => Exit::Failed,
@@ -116,7 +120,11 @@ async fn carry_out(
         exit => exit,
     };
 
-    let groups = UndoneGroups { refused, ..groups(&selected, &undone, is_kept) };
+    let groups = UndoneGroups {
+        refused,
+        merged: *merged.as_ref().unwrap_or(&0),
+        ..groups(&selected, &undone, kept.groups)
+    };
     let is_left = groups.not_started + groups.failed > 0;
     let finished_at = Moment::now();
     let undoing = Undoing {
@@ -138,10 +146,12 @@ async fn carry_out(
         pairs: UndonePairs {
             undone: undone.pairs_undone,
             disputed: undone.pairs_disputed,
+            kept_changed: kept.pairs,
             failed: undone.pairs_failed,
         },
         tables: tables(&spec, &undone),
-        conflicts,
+        conflicts: conflicts.disputed,
+        conflicts_kept: conflicts.kept,
         events: facts,
         retries,
         failures: reasons.top(REASONS),
@@ -215,20 +225,31 @@ fn groups_in(journal: &dyn Journal, states: &[State]) -> Result<HashSet<usize>, 
     Ok(all.filter(|(_, state)| states.contains(state)).map(|(group, _)| group).collect())
 }
 
-/// Ends the selected groups in which something was left alone: that belongs to whoever changed it. Returns how many they
-/// are.
-fn keep_changed(engine: &Engine, selected: &Selected, undone: &mut Undone) -> Result<u64, Failure> {
+/// Groups that were ended though something was left alone in them, and their pairs.
+#[derive(Clone, Copy, Debug, Default)]
+struct Kept {
+    groups: u64,
+    pairs: u64,
+}
+
+/// Ends the selected groups in which something was left alone: that belongs to whoever changed it.
+async fn keep_changed(
+    engine: &Engine,
+    selected: &Selected,
+    undone: &mut Undone,
+) -> Result<Kept, Failure> {
     let disputed = groups_in(&*engine.journal, &[State::Disputed])?;
     for group in selected.groups.iter().filter(|group| disputed.contains(group)) {
         engine.journal.note(Note {
             group: *group,
             state: State::Undone,
-            reason: Some("what was changed since stays where it is".to_owned()),
+            reason: Some(undo::KEPT.to_owned()),
             known_as: None,
         })?;
     }
-    undone.pairs_undone += std::mem::take(&mut undone.pairs_disputed);
-    Ok(std::mem::take(&mut undone.disputed))
+    engine.journal.flush().await?;
+    let groups = std::mem::take(&mut undone.disputed);
+    Ok(Kept { groups, pairs: std::mem::take(&mut undone.pairs_disputed) })
 }
 
 /// Takes the selected groups back, with progress.
@@ -321,6 +342,7 @@ fn groups(selected: &Selected, undone: &Undone, kept_changed: u64) -> UndoneGrou
             Walked::Interrupted | Walked::BrokenOff => all.saturating_sub(had_turn),
         },
         refused: 0,
+        merged: 0,
         undone_before: selected.undone_before,
         untouched: selected.untouched,
     }

@@ -172,14 +172,15 @@ fn exit(verified: &Verified, total: u64) -> Exit {
         Walked::BrokenOff => Exit::Failed,
         Walked::Finished if verified.failed > 0 => Exit::Failed,
         Walked::Finished if verified.counts.differences() > 0 => Exit::Differences,
-        Walked::Finished if verified.done + merged_on(verified) < total => Exit::Partial,
+        Walked::Finished if verified.done + over(verified) < total => Exit::Partial,
         Walked::Finished => Exit::Done,
     }
 }
 
-/// Groups that a later run has merged on.
-fn merged_on(verified: &Verified) -> u64 {
-    verified.states.get(verify::MERGED_ON).copied().unwrap_or_default()
+/// Groups of which nothing is to be compared any more: a later run has merged them on, or they were taken back.
+fn over(verified: &Verified) -> u64 {
+    let states = [verify::MERGED_ON.to_owned(), State::Undone.to_string()];
+    states.iter().filter_map(|state| verified.states.get(state)).sum()
 }
 
 /// What became of the run's groups.

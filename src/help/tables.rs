@@ -17,28 +17,45 @@ pub(crate) fn topics() -> String {
 
 /// The settings of these rows, by their headings.
 pub(crate) fn settings<'r>(rows: impl Iterator<Item = &'r Row>) -> String {
-    let mut groups: Vec<(&str, String)> = Vec::new();
+    let mut groups: Vec<(&str, Vec<&Row>)> = Vec::new();
     for row in rows {
         let heading = if row.heading.is_empty() { "Of one command" } else { row.heading };
         let at = groups.iter().position(|(known, _)| *known == heading).unwrap_or_else(|| {
-            groups.push((heading, String::new()));
+            groups.push((heading, Vec::new()));
             groups.len() - 1
         });
-        groups[at].1 += &setting(row);
+        groups[at].1.push(row);
     }
-    groups.iter().map(|(heading, items)| format!("\n## {heading}\n\n{items}")).collect()
+    let group = |(heading, rows): &(&str, Vec<&Row>)| {
+        let usual = usual(rows);
+        let items: String = rows.iter().map(|row| setting(row, usual.as_deref())).collect();
+        let usual = usual.map(|commands| format!("Where nothing else is said, of {commands}.\n\n"));
+        format!("\n## {heading}\n\n{}{items}", usual.unwrap_or_default())
+    };
+    groups.iter().map(group).collect()
 }
 
-/// A setting, as a point of a list.
-fn setting(row: &Row) -> String {
+/// The commands that take a setting.
+fn taking(row: &Row) -> String {
+    let taking = Command::iter().filter(|command| row.commands.contains(command));
+    taking.map(|command| command.to_string()).collect::<Vec<_>>().join(", ")
+}
+
+/// The commands that take most settings of a group, if more than one setting has them: they are said once.
+fn usual(rows: &[&Row]) -> Option<String> {
+    let lists: Vec<_> = rows.iter().map(|row| taking(row)).collect();
+    let of = |list: &String| lists.iter().filter(|other| *other == list).count();
+    lists.iter().max_by_key(|list| of(list)).filter(|list| of(list) > 1).cloned()
+}
+
+/// A setting, as a point of a list; of other commands than the `usual` ones it says which.
+fn setting(row: &Row, usual: Option<&str>) -> String {
     let name = match row.is_in(Layer::Flag) {
         true => format!("`{}`", format!("{} {}", row.flag(), row.value_name).trim()),
         false => format!("`{}`", row.name),
     };
     let mut notes = Vec::new();
-    let taking = Command::iter().filter(|command| row.commands.contains(command));
-    let taking: Vec<_> = taking.map(|command| command.to_string()).collect();
-    notes.push(taking.join(", "));
+    notes.extend(Some(taking(row)).filter(|taking| Some(taking.as_str()) != usual));
     let layers = [
         (Layer::Flag, "flag".to_owned()),
         (Layer::Environment, row.variable()),
@@ -56,7 +73,8 @@ fn setting(row: &Row) -> String {
     let mut help = help.iter().map(|paragraph| paragraph.trim_end_matches('.').to_owned() + ".");
     let summary = help.next().unwrap_or_default();
     let more: String = help.map(|paragraph| format!(" {paragraph}")).collect();
-    format!("- {name}: {summary}{more} ({})\n", notes.join("; "))
+    let notes = if notes.is_empty() { String::new() } else { format!(" ({})", notes.join("; ")) };
+    format!("- {name}: {summary}{more}{notes}\n")
 }
 
 /// The formats of lists, and the rules by which lines are rejected, held back or doubted.

@@ -85,8 +85,9 @@ impl UnderWay {
             return String::new();
         }
         let oldest = oldest_s.map_or_else(String::new, |oldest| format!(", oldest {oldest:.1} s"));
+        let [request_s, window_s] = [requests, windows].map(|n| if n == 1 { "" } else { "s" });
         format!(
-            ", {groups} under way, {requests} requests, {}{oldest}, {windows} windows",
+            ", {groups} under way, {requests} request{request_s}, {}{oldest}, {windows} window{window_s}",
             size(bytes)
         )
     }
@@ -127,6 +128,8 @@ mod tests {
             EXAMPLE.short(),
             ", 512 under way, 16 requests, 3.4 MB, oldest 1.2 s, 2 windows"
         );
+        let few = UnderWay { requests: 1, windows: 1, oldest_s: None, ..EXAMPLE };
+        assert_eq!(few.short(), ", 512 under way, 1 request, 3.4 MB, 1 window");
         assert_eq!(UnderWay::default().short(), "");
         assert_eq!([7, 12_345, 7_100_000_000].map(size), ["7 B", "12.3 kB", "7.1 GB"]);
     }

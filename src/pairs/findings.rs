@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::rules::{Accepted, Consequence, Entry, RULES, Rule};
+use super::rules::{Accepted, Entry, RULES, Rule};
 use super::signs::{Shape, Signs, escaped};
 
 /// How many lines a finding names.
@@ -26,7 +26,7 @@ pub(crate) struct Finding {
     pub what: &'static str,
     /// What to do about it.
     pub(crate) advice: &'static str,
-    /// Whether `--accept` with the rule's name lets such lines through.
+    /// Whether `--accept` with the rule's name lets one of the lines through, or has.
     pub(crate) can_be_accepted: bool,
 }
 
@@ -44,18 +44,12 @@ pub enum Outcome {
 
 impl Finding {
     pub(crate) fn new(rule: Rule, outcome: Outcome, sighted: Sightings) -> Self {
-        let Entry { name, what, advice, consequence, .. } = *rule.entry();
-        let Sightings { lines, first } = sighted;
+        let Entry { name, what, advice, .. } = *rule.entry();
+        let Sightings { lines, first, can_be_accepted } = sighted;
         let (first_lines, mut names): (Vec<_>, Vec<_>) = first.into_iter().unzip();
         names.retain(|name: &String| !name.is_empty());
         names.dedup();
-        let can_be_accepted = consequence == Consequence::Held;
         Self { rule: name, outcome, lines, first_lines, names, what, advice, can_be_accepted }
-    }
-
-    /// Whether it tells of the list rather than of the accounts that are paired.
-    pub(crate) fn is_of_the_list(&self) -> bool {
-        RULES.iter().any(|entry| entry.name == self.rule && entry.rule < Rule::SelfPair)
     }
 
     /// The first lines, as in `lines 2, 3, …`.
@@ -79,6 +73,8 @@ impl Finding {
 pub(crate) struct Sightings {
     lines: u64,
     first: Vec<(u64, String)>,
+    /// Whether `--accept` lets one of them through, or has.
+    can_be_accepted: bool,
 }
 
 impl Sightings {
@@ -88,6 +84,11 @@ impl Sightings {
         if self.first.len() < FIRST_LINES {
             self.first.push((line, name()));
         }
+    }
+
+    /// Notes that `--accept` lets one of them through, or has, if so.
+    pub(crate) fn note_acceptable(&mut self, is_so: bool) {
+        self.can_be_accepted |= is_so;
     }
 
     /// Adds several lines that belong together, by the first of them.
@@ -176,9 +177,10 @@ impl Seen {
             self.rules[Rule::Reformatted as usize] = Sightings::join(all);
         }
         let found = RULES.iter().zip(self.rules).filter(|(_, sighted)| sighted.lines > 0);
-        let finding = |(entry, sighted): (&Entry, _)| {
-            let outcome =
-                if accepted.has(entry.rule) { Outcome::Accepted } else { Outcome::Doubted };
+        let finding = |(entry, mut sighted): (&Entry, Sightings)| {
+            let is_accepted = accepted.has(entry.rule);
+            sighted.note_acceptable(is_accepted);
+            let outcome = if is_accepted { Outcome::Accepted } else { Outcome::Doubted };
             Finding::new(entry.rule, outcome, sighted)
         };
         found.map(finding).collect()

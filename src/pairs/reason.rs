@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::format::Malformed;
-use super::rules::Rule;
+use super::rules::{Consequence, Rule};
 use crate::model::{AccountType, MAX_ACCOUNT_ID_BYTES};
 
 /// What a line with names of columns says.
@@ -77,6 +77,14 @@ impl Reason {
             Self::Ambiguous(_) => Rule::Ambiguous,
             Self::Cycle(_) => Rule::Cycle,
             Self::Earlier(rule, _) => rule,
+        }
+    }
+
+    /// Whether `--accept` with the rule's name lets the line through.
+    pub(crate) fn can_be_accepted(self) -> bool {
+        match self {
+            Self::InvalidId(_, flaw) => flaw == Flaw::Invisible,
+            other => other.rule().entry().consequence == Consequence::Held,
         }
     }
 }

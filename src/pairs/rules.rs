@@ -97,7 +97,7 @@ pub(crate) const RULES: [Entry; Rule::COUNT] = [
         "self-pair",
         Rejected,
         "has the same account on both sides",
-        "nothing, if that is meant",
+        "there is nothing to do, if that is meant",
     ),
     entry(
         Rule::Ambiguous,

@@ -126,12 +126,16 @@ impl Known {
         self.states.iter().filter(is_undone).count()
     }
 
-    /// Whether all groups that are not undone are so but for keys that somebody had changed.
-    pub(crate) fn is_disputed(&self) -> bool {
-        use State::{Disputed, Rejected, Undone};
-        let mut states = self.states.iter().flatten();
-        let is_undone = |state: &State| matches!(state, Disputed | Rejected | Undone);
-        self.states.contains(&Some(Disputed)) && states.all(is_undone)
+    /// Whether an undo of the run would find nothing to do, but for keys that somebody had changed.
+    pub(crate) fn is_undone_whole(&self) -> bool {
+        use State::{Disputed, Erased, Rejected, Undone};
+        let is_over = |state: &State| matches!(state, Disputed | Rejected | Undone | Erased);
+        self.states.iter().flatten().all(is_over)
+    }
+
+    /// Whether keys were left alone in a group that was undone.
+    pub(crate) fn has_disputed(&self) -> bool {
+        self.states.contains(&Some(State::Disputed))
     }
 
     /// Whether there is nothing left to be done for a group: it is done, or was undone since.

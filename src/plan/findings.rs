@@ -19,7 +19,9 @@ pub(super) fn rejected(rejects: &Rejects) -> (BTreeMap<&'static str, u64>, Vec<F
     let mut by_rule: BTreeMap<Rule, Sightings> =
         pairs::rejecting().map(|entry| (entry.rule, Sightings::default())).collect();
     for reject in rejects.iter() {
-        by_rule.entry(reject.reason.rule()).or_default().add(reject.line, String::new);
+        let found = by_rule.entry(reject.reason.rule()).or_default();
+        found.add(reject.line, String::new);
+        found.note_acceptable(reject.reason.can_be_accepted());
     }
     let counts = by_rule.iter().map(|(rule, found)| (rule.name(), found.lines())).collect();
     let found = by_rule.into_iter().filter(|(_, found)| found.lines() > 0);
@@ -111,5 +113,26 @@ impl FanIn<'_> {
             seen >= half
         };
         counts.iter().position(reaches).unwrap_or_default() as u64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::AccountType;
+    use crate::pairs::{Format, read};
+
+    #[test]
+    fn only_lines_that_can_be_let_through_are_said_to_be() {
+        let finding = |csv: &str, accounts| {
+            let format = Format { accounts, ..Format::default() };
+            rejected(read(csv.as_bytes(), &format).unwrap().rejects()).1.remove(0)
+        };
+        let of_type = finding("from,to\n1,2\nabc-1,3\n", AccountType::BigInt);
+        assert_eq!((of_type.rule, of_type.can_be_accepted), ("invalid-id", false));
+        let unseen = finding("from,to\na,b\nc\u{200b},d\n", AccountType::Text);
+        assert_eq!((unseen.rule, unseen.can_be_accepted), ("invalid-id", true));
+        let both = finding("from,to\n,b\nc\u{200b},d\n", AccountType::Text);
+        assert_eq!((both.lines, both.can_be_accepted), (2, true));
     }
 }

@@ -217,6 +217,11 @@ impl Table {
         cells.any(|cell| cell.figure().is_some())
     }
 
+    /// Whether the last column is of paths.
+    pub(super) fn ends_with_paths(&self) -> bool {
+        self.rows.iter().any(|row| row.last().is_some_and(Text::is_path))
+    }
+
     /// Adds a row.
     pub(crate) fn push<T: Into<Text>>(&mut self, row: impl IntoIterator<Item = T>) {
         self.rows.push(row.into_iter().map(Into::into).collect());

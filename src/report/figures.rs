@@ -57,6 +57,11 @@ pub(super) fn count(n: u64) -> String {
     text
 }
 
+/// The word for so many: that for one, or that for several.
+pub(super) fn plural(n: u64, [one, several]: [&'static str; 2]) -> &'static str {
+    if n == 1 { one } else { several }
+}
+
 /// `98.7%`; `100%` is nothing but the whole, and `0%` nothing.
 fn percent(part: f64) -> String {
     match part * 100.0 {

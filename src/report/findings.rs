@@ -5,11 +5,11 @@ use crate::run::files;
 
 use super::common::examples;
 use super::document::{Fact, Section, Table, Tone};
-use super::words::{Text, count, line, say};
+use super::words::{Text, count, line, own, say};
 use super::{Listing, words};
 
-/// What matters most of it.
-pub(super) fn facts(plan: &PlanStats) -> Vec<Fact> {
+/// What matters most of it; with what to do about rejected lines, if nobody has been told before.
+pub(super) fn facts(plan: &PlanStats, with_advice: bool) -> Vec<Fact> {
     let of_outcome = |outcome: Outcome| {
         let all = plan.findings.iter().enumerate();
         all.filter(move |(_, finding)| finding.outcome == outcome)
@@ -33,15 +33,8 @@ pub(super) fn facts(plan: &PlanStats) -> Vec<Fact> {
     if !rejected.is_empty() {
         let file =
             say!("{} has them, each with its reason, and can be fed back in", files::REJECTS);
-        let of_the_list = of_outcome(Outcome::Rejected).filter(|(_, one)| one.is_of_the_list());
-        let more = of_the_list.map(|(_, finding)| {
-            let sentence =
-                say!("{}: such a line {}; {}", finding.rule, finding.what, finding.advice);
-            sentence.and_if(finding.can_be_accepted, || {
-                // To be copied: it stands on one line.
-                say!("; --accept\u{a0}{} merges such lines all the same", finding.rule)
-            })
-        });
+        let told = of_outcome(Outcome::Rejected).filter(|_| with_advice);
+        let more = told.map(|(_, finding)| say!("{}: {}", finding.rule, advice(finding)));
         facts.push(more.fold(Fact::new("Rejected", rejected).with(file), Fact::with));
     }
     let accepted = together(Outcome::Accepted);
@@ -49,8 +42,12 @@ pub(super) fn facts(plan: &PlanStats) -> Vec<Fact> {
         facts.push(Fact::new("Accepted", accepted.and(say!(", because --accept says so"))));
     }
     facts.extend(of_outcome(Outcome::Doubted).map(|(at, finding)| {
-        let sentence =
-            say!("{}: such a line {}; {}", named((at, finding)), finding.what, finding.advice);
+        let sentence = say!(
+            "{}: such a line {}; {}",
+            named((at, finding)),
+            own(finding.what),
+            own(finding.advice)
+        );
         Fact::new("Doubted", sentence).toned(Tone::Warning)
     }));
     facts
@@ -67,11 +64,8 @@ pub(super) fn sections(plan: &PlanStats, rejects: &Listing) -> [Section; 3] {
             }
             let lines = count(finding.lines).at(format!("/plan/findings/{at}/lines"));
             let which = words::code(&(finding.lines_text() + &finding.names_text(": ")));
-            let is_held = outcome == Outcome::Rejected && finding.can_be_accepted;
-            let advice = say!("{}", finding.advice)
-                .and_if(is_held, || say!("; or --accept {}", finding.rule));
-            let [rule, what] = [finding.rule, finding.what].map(Text::from);
-            table.push([rule, lines.into(), which, what, advice]);
+            let [rule, what] = [finding.rule, finding.what].map(own);
+            table.push([rule, lines.into(), which, what, advice(finding)]);
         }
         Section::new(title).about(about).with(table)
     };
@@ -83,6 +77,15 @@ pub(super) fn sections(plan: &PlanStats, rejects: &Listing) -> [Section; 3] {
     let sentence = "They are merged, and look as if something else were meant.";
     let doubted = section("Warnings", sentence, Outcome::Doubted);
     [rejected.with(examples(rejects)), accepted, doubted]
+}
+
+/// What to do about lines that a rule rejects or doubts.
+fn advice(finding: &Finding) -> Text {
+    let is_held = finding.outcome == Outcome::Rejected && finding.can_be_accepted;
+    // To be copied: it stands on one line.
+    own(finding.advice).and_if(is_held, || {
+        say!("; --accept\u{a0}{} merges what can be merged of them all the same", own(finding.rule))
+    })
 }
 
 /// The survivors with the most sources.

@@ -99,7 +99,7 @@ impl Answer for Forgotten {
         let mut still = Table::new(["still named by run", "in"]);
         for named in &self.still_in {
             let at = match (&named.host, &named.run_dir) {
-                (Some(host), Some(dir)) => code(format!("{host}:{}", dir.display())),
+                (Some(host), Some(dir)) => path(format!("{host}:{}", dir.display()).as_ref()),
                 _ => say!("a directory that the register does not know any more"),
             };
             still.push([code(&named.run), at]);

@@ -44,8 +44,8 @@ pub(crate) struct Inspection {
     pub largest: Vec<LargestAccount>,
     /// Deletes by partition, and what the server makes of them.
     pub deletes: Deletes,
-    /// Events that a merge sends, unless told not to.
-    pub events: Estimate,
+    /// Events that a merge sends, unless told not to; null where the specification announces nothing.
+    pub events: Option<Estimate>,
     /// Batches that a merge writes.
     pub batches: Estimate,
     /// What the journal of a merge takes, in bytes, to within a tenth or so.

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::Answer;
 use super::document::{Fact, Outcome, Report, Section, Table};
-use super::words::{code, count, counted, say};
+use super::words::{code, count, counted, path, say};
 use crate::advice::Advice;
 use crate::moment::Moment;
 
@@ -87,13 +87,13 @@ impl Answer for Runs {
         let mut table = Table::new(["run", "state", "groups", "began", "where"]);
         for run in &self.runs {
             let groups = run.groups.values().sum::<i64>().max(0).cast_unsigned();
-            let index = format!("{}:{}", run.host, run.run_dir.display());
+            let location = format!("{}:{}", run.host, run.run_dir.display());
             table.push([
                 code(&run.run),
                 run.state.into(),
                 count(groups).into(),
                 run.began.to_string().as_str().into(),
-                code(&index),
+                path(location.as_ref()),
             ]);
         }
         report.add(Section::new("Runs").with(table));

@@ -18,7 +18,7 @@ use crate::moment::Moment;
 use crate::run::{RunId, files};
 
 /// The version of the JSON. It changes when a field is renamed or changes its meaning.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 
 /// What was undone.
 #[derive(Clone, Debug, Serialize)]
@@ -56,8 +56,10 @@ pub(crate) struct Undoing {
     pub pairs: UndonePairs,
     /// Rows, by table.
     pub tables: Vec<UndoneTable>,
-    /// Cells that are listed in conflicts.csv: those of all groups of the run that are disputed now.
+    /// Cells that are listed in conflicts.csv: those that were changed since, of all groups of the run that are disputed now…
     pub conflicts: u64,
+    /// …and of those that were ended by --keep-changed, in this session or before.
+    pub(crate) conflicts_kept: u64,
     pub events: EventFacts,
     /// Requests that were tried again.
     pub retries: u64,
@@ -92,6 +94,8 @@ pub(crate) struct UndoneGroups {
     pub(crate) undone_before: u64,
     /// They failed before anything was written; not among the selected.
     pub untouched: u64,
+    /// They stay merged, as nobody has asked for them; not among the selected.
+    pub(crate) merged: u64,
 }
 
 /// The pairs of groups that had their turn.
@@ -101,6 +105,8 @@ pub(crate) struct UndonePairs {
     pub undone: u64,
     /// Of groups that are disputed.
     pub disputed: u64,
+    /// Of groups that were ended, with what was changed since left where it is.
+    pub(crate) kept_changed: u64,
     /// Of groups that failed.
     pub failed: u64,
 }
@@ -202,6 +208,7 @@ impl Undoing {
             refused,
             undone_before,
             untouched,
+            merged,
         } = self.groups;
         let at = |n: u64, field: &str| count(n).at(format!("/groups/{field}"));
         let parts = [
@@ -228,34 +235,42 @@ impl Undoing {
                 at(untouched, "untouched")
             ));
         }
+        if merged > 0 {
+            groups = groups.with(say!("beside them {} that stay merged", at(merged, "merged")));
+        }
         let pairs = self.pairs;
         let at = |n: u64, field: &str| count(n).at(format!("/pairs/{field}"));
         let parts = [
             (at(pairs.undone, "undone"), "taken back"),
             (at(pairs.disputed, "disputed"), "with conflicts"),
+            (at(pairs.kept_changed, "kept_changed"), "with changes kept"),
             (at(pairs.failed, "failed"), "failed"),
         ];
-        let whole = count(pairs.undone + pairs.disputed + pairs.failed);
+        let whole = count(pairs.undone + pairs.disputed + pairs.kept_changed + pairs.failed);
         let since = match (self.force, self.conflicts) {
-            (true, _) => say!("taken back as well, because of --force"),
-            _ if self.groups.kept_changed > 0 => {
-                say!(
-                    "left where they are, as asked for by --keep-changed; {} has them",
-                    files::CONFLICTS
-                )
-            }
-            (false, 0) => say!("none since the run"),
-            (false, cells) => say!(
+            (true, 0) => say!("taken back as well, because of --force"),
+            (false, 0) if self.conflicts_kept == 0 => say!("none since the run"),
+            (false, 0) => say!("none but those that are kept"),
+            (_, cells) => say!(
                 "left alone, and listed in {}: {}. Their rows belong to whoever changed them; --force would take them \
                  back, too, and lose that",
                 files::CONFLICTS,
                 counted(cells, "cell").at("/conflicts")
             ),
         };
+        let kept = (self.conflicts_kept > 0).then(|| {
+            let cells = counted(self.conflicts_kept, "cell").at("/conflicts_kept");
+            let sentence = say!(
+                "{} of groups that were ended by --keep-changed stay where they are; {} has them",
+                cells,
+                files::CONFLICTS
+            );
+            Fact::new("Kept", sentence)
+        });
         let file = self.pairs_file.iter().map(|file| Fact::new("Pairs of", path(file)));
         let stopped = self.stopped.iter().map(|why| Fact::new("Stopped", why));
         let facts = [groups, Fact::new("Pairs", sum(whole, parts)), Fact::new("Changes", since)];
-        file.chain(stopped).chain(facts).collect()
+        file.chain(stopped).chain(facts).chain(kept).collect()
     }
 
     fn speed(&self) -> Fact {
@@ -294,6 +309,9 @@ impl Undoing {
             let to = say!("To end it, and leave what was changed where it is");
             let run = self.run_dir.clone();
             report.advise(to, Advice::Undo { run, keep_changed: true });
+        } else if self.first.is_empty() && self.groups.merged > 0 {
+            let to = say!("To check what stays merged");
+            report.advise(to, Advice::Verify { run: self.run_dir.clone(), repair: false });
         }
     }
 }

@@ -126,12 +126,35 @@ impl Verification {
         self.tables.iter().map(|table| of(&table.counts)).sum()
     }
 
+    /// Groups that are not done, and in none of these states.
+    fn but_for(&self, states: &[State]) -> u64 {
+        let states: Vec<_> = states.iter().map(State::to_string).collect();
+        let left = self.groups.not_done.iter().filter(|(state, _)| !states.contains(state));
+        left.map(|(_, groups)| groups).sum()
+    }
+
     /// Groups that `resume` would take up.
     fn to_resume(&self) -> u64 {
-        let over = [State::Undoing, State::Undone, State::Disputed, State::Rejected, State::Erased];
-        let over = over.map(|state| state.to_string());
-        let left = self.groups.not_done.iter().filter(|(state, _)| !over.contains(state));
-        left.map(|(_, groups)| groups).sum()
+        use State::{Disputed, Erased, Rejected, Undoing, Undone};
+        self.but_for(&[Undoing, Undone, Disputed, Rejected, Erased])
+    }
+
+    fn undone(&self) -> u64 {
+        self.groups.not_done.get(&State::Undone.to_string()).copied().unwrap_or_default()
+    }
+
+    /// What undoes what is not undone yet, if anything is begun.
+    fn undo(&self) -> Option<Advice> {
+        use State::{Disputed, Erased, Rejected, Undone};
+        let run = self.run_dir.clone();
+        let disputed = self.groups.not_done.contains_key(&Disputed.to_string());
+        let is_left = self.groups.compared + self.groups.left + self.groups.failed > 0
+            || self.but_for(&[Undone, Disputed, Rejected, Erased]) > 0;
+        match (is_left, disputed) {
+            (true, _) => Some(Advice::undo(&run)),
+            (false, true) => Some(Advice::Undo { run, keep_changed: true }),
+            (false, false) => None,
+        }
     }
 }
 
@@ -164,7 +187,10 @@ impl Verification {
             1.. => (Tone::Bad, counted(self.differences, "difference").at("/differences").into()),
             0 if self.stopped.is_some() => (Tone::Warning, say!("no difference so far")),
             0 if groups.failed > 0 => (Tone::Bad, say!("not everything could be read")),
-            0 if groups.compared < groups.total => {
+            0 if groups.total > 0 && self.undone() == groups.total => {
+                (Tone::Good, say!("nothing to compare, all of it was taken back"))
+            }
+            0 if groups.compared + self.undone() < groups.total => {
                 (Tone::Warning, say!("no difference in what is done"))
             }
             0 => (Tone::Good, say!("no difference")),
@@ -330,6 +356,12 @@ impl Verification {
         } else if self.to_resume() > 0 {
             report.advise(say!("To do what is not done"), Advice::resume(&run()));
         }
-        report.advise(say!("To take the run back"), Advice::undo(&run()));
+        match self.undo() {
+            Some(end @ Advice::Undo { keep_changed: true, .. }) => {
+                report.advise(say!("To end it, and leave what was changed where it is"), end);
+            }
+            Some(undo) => report.advise(say!("To take the run back"), undo),
+            None => {}
+        }
     }
 }

@@ -97,6 +97,11 @@ impl Text {
         self.0.is_empty()
     }
 
+    /// Whether it is a path and nothing else.
+    pub(super) fn is_path(&self) -> bool {
+        matches!(self.0.as_slice(), [Piece::Path(_)])
+    }
+
     /// The number that it begins with.
     pub(super) fn figure(&self) -> Option<&Figure> {
         match self.0.first() {
@@ -212,6 +217,11 @@ pub(super) fn path(path: &std::path::Path) -> Text {
 /// Whether something is as it should be.
 pub(super) fn verdict(tone: Tone, word: &'static str) -> Text {
     Piece::Verdict(tone, word).into()
+}
+
+/// Words of our own from a table: none of them is escaped.
+pub(super) fn own(words: &'static str) -> Text {
+    Piece::Own(words).into()
 }
 
 impl From<Piece> for Text {

@@ -97,6 +97,9 @@ impl EventSpec {
     }
 }
 
+/// The types of which values can be quoted, in words.
+const QUOTABLE: &str = "text, ascii, tinyint, smallint, int, bigint, boolean, uuid or timeuuid";
+
 impl EventSpec {
     /// How large an event is in which nothing is quoted, its key included: about the least that there can be.
     pub(crate) fn least_bytes(&self) -> usize {

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use super::fault::{At, Faults, list};
 use super::raw::{ColumnPath, RawFind, RawPart, RawTable};
 use super::schema::{ColumnKind, TableSchema};
-use super::{Locator, Part, Table, constant};
+use super::{Locator, Part, Table, constant, fits};
 use crate::model::TableIndex;
 
 impl RawFind {
@@ -77,9 +77,9 @@ pub(super) fn check(
     let problem = match &**find {
         RawFind::Partition if names == [account.as_str()] => return Some(Locator::default()),
         RawFind::Partition => format!(
-            "find = \"partition\" needs {account} to be the whole partition key, but that is ({}); say where the \
-             others come from: find = {{ partition = {{ … }} }}",
-            names.join(", ")
+            "find = \"partition\" needs {account} to be the whole partition key, but that is ({}); {}",
+            names.join(", "),
+            instead(account, &names, is_clustered)
         ),
         // What leads here is put in when all tables are known.
         RawFind::Clustering { .. } if is_whole => {
@@ -87,9 +87,10 @@ pub(super) fn check(
         }
         RawFind::Clustering { .. } => format!(
             "partitions_from needs the partition key to be one column, and {account} a clustering column, but the \
-             primary key is (({}), {}); say where each column of it comes from: find = {{ partition = {{ … }} }}",
+             primary key is (({}), {}); {}",
             names.join(", "),
-            clustering.join(", ")
+            clustering.join(", "),
+            instead(account, &names, is_clustered)
         ),
         RawFind::Parts { partition: parts } => {
             let parts = of_parts(raw, (account.as_str(), parts, find.line), live, faults)?;
@@ -98,6 +99,25 @@ pub(super) fn check(
     };
     faults.add(find.line, raw.problem(problem));
     None
+}
+
+/// The form of `find` that suits a key, as the manual has it.
+fn instead(account: &str, partition: &[&str], is_clustered: bool) -> String {
+    let parts = partition.iter().filter(|name| **name != account);
+    let parts: Vec<_> =
+        parts.map(|name| format!("{name} = {{ from = \"other_table.column\" }}")).collect();
+    match (parts.as_slice(), is_clustered) {
+        ([], _) => "say: find = \"partition\"".to_owned(),
+        ([_], true) => {
+            "say which column leads to it: find = { partitions_from = \"other_table.column\" }"
+                .to_owned()
+        }
+        _ => format!(
+            "say where each column of it comes from: find = {{ partition = {{ {} }} }} ({{ value = … }} instead of \
+             from where it is always the same)",
+            parts.join(", ")
+        ),
+    }
 }
 
 /// Where each column of the partition key but the account's comes from.
@@ -205,12 +225,9 @@ fn led(
             continue;
         };
         let theirs = &through.columns[at];
-        if own.cql_type != theirs.cql_type {
-            let problem = format!(
-                "{} is of type {}, but {path}, which leads to it, is of type {}",
-                own.name, own.cql_type, theirs.cql_type
-            );
-            faults.add(path.line, raw.problem(problem));
+        if let Some(differs) = fits::other_type(own, (path, "which leads to it"), &theirs.cql_type)
+        {
+            faults.add(path.line, raw.problem(differs));
         }
         *part = Part::Column(at);
         locator.through = Some(index);
@@ -335,6 +352,12 @@ mod tests {
     fn what_does_not_fit_is_named() {
         for (shape, find, expected) in [
             ("t(tenant,user)", "'partition'", "whole partition key, but that is (tenant, user)"),
+            (
+                "t(tenant,user)",
+                "'partition'",
+                "find = { partition = { tenant = { from = \"other_table.column\" } } }",
+            ),
+            ("t(x|user)", "'partition'", "find = { partitions_from = \"other_table.column\" }"),
             ("t(tenant,user)", "{ partition = {} }", "does not say where tenant"),
             (
                 "t(tenant,user)",
@@ -346,7 +369,7 @@ mod tests {
                 "{ partition = { user = { value = 'a' }, tenant = { value = 'a' } } }",
                 "find names user, but the partition key beside the account is (tenant)",
             ),
-            ("t(user|x)", "{ partitions_from = 'own.course' }", "(user), x)"),
+            ("t(user|x)", "{ partitions_from = 'own.course' }", "(user), x); say: find = \"partition\""),
             ("t(a,b|user)", "{ partitions_from = 'own.course' }", "((a, b), user)"),
             ("t(x|y|user)", "'partition'", "is a regular column"),
             ("t(x|user)", "{ partitions_from = 'own.nothing' }", "there is no such column"),

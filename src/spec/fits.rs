@@ -2,7 +2,8 @@
 
 use strum::VariantNames;
 
-use super::Policy;
+use super::raw::ColumnPath;
+use super::{Column, Policy};
 use crate::model::{AccountType, CqlType};
 
 /// Why a policy does not fit a column of this type, if it does not.
@@ -36,6 +37,17 @@ pub(super) fn account_type(column: &str, of: &CqlType) -> Result<AccountType, St
             AccountType::VARIANTS.join(", ")
         )
     })
+}
+
+/// Why a column cannot get the values of another table's column, if it cannot; `whose` is that one, and what it is to this one.
+pub(super) fn other_type(
+    column: &Column,
+    (path, whose): (&ColumnPath, &str),
+    theirs: &CqlType,
+) -> Option<String> {
+    let (own, name) = (&column.cql_type, &column.name);
+    let differs = || format!("{name} is of type {own}, but {path}, {whose}, is of type {theirs}");
+    (own != theirs).then(differs)
 }
 
 /// An account is one value in all tables, of the stricter of two types that hold the same bytes.

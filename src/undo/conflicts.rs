@@ -24,16 +24,20 @@ pub struct Conflict {
     pub pair: Pair,
 }
 
-/// What is told of the groups that are disputed.
+/// What is told of the groups in which something was left alone.
 #[derive(Clone, Copy, Debug)]
 pub enum Reported<'a> {
-    /// A cell.
-    Conflict(&'a Conflict),
+    /// A cell, and how its group stands: disputed, or undone since what was left alone is kept.
+    Conflict(&'a Conflict, State),
     /// The group of the last cells is over; these are its pairs, in merge order.
     Over(&'a [Pair]),
 }
 
-/// Tells every conflict of the groups that are disputed at present, by group. One slice is held at a time.
+/// What the journal says of a group that was ended though something was left alone in it.
+pub(crate) const KEPT: &str = "what was changed since stays where it is";
+
+/// Tells every conflict of the groups that are disputed at present, and of those in which what was changed is
+/// [kept](KEPT), by group. One slice is held at a time.
 ///
 /// # Errors
 /// The journal cannot be read, or `on_reported` failed.
@@ -43,10 +47,13 @@ pub fn conflicts<E: From<JournalError>>(
     mut on_reported: impl FnMut(Reported<'_>) -> Result<(), E>,
 ) -> Result<(), E> {
     let mut states = journal.states()?;
-    states.retain(|(_, state)| *state == State::Disputed);
+    states.retain(|(_, state)| matches!(state, State::Disputed | State::Undone));
     states.sort_unstable_by_key(|(group, _)| *group);
-    for (number, _) in states {
+    for (number, state) in states {
         let Some(group) = journal.group(number)? else { continue };
+        if state == State::Undone && group.reason.as_deref() != Some(KEPT) {
+            continue;
+        }
         let damaged = |what| JournalError::Damaged { path: format!("group {number}"), what };
         let mut slices = journal.slices(number)?;
         slices.retain(|slice| slice.kind == Kind::Undo);
@@ -57,7 +64,7 @@ pub fn conflicts<E: From<JournalError>>(
             for left in &record.left_alone {
                 for cell in &left.conflicts {
                     let conflict = conflict(&group, left, cell).map_err(damaged)?;
-                    on_reported(Reported::Conflict(&conflict))?;
+                    on_reported(Reported::Conflict(&conflict, state))?;
                 }
             }
         }

@@ -186,6 +186,34 @@ fn conflicts(run: &Path) -> Vec<Record> {
 }
 
 #[test]
+fn what_is_kept_stays_listed_and_nothing_is_advised_that_leads_nowhere() {
+    let applied = Applied::new("undo_kept", plain(4));
+    applied.world.cql("UPDATE content_consumption SET grade = 'B' WHERE userid = 'to-1.' AND contentid = 'own' AND batchid = 'b1' AND courseid = 'k'");
+    let finished = applied.undo().run().exits(4);
+    assert_eq!((count(&finished, "undone"), count(&finished, "disputed")), (3, 1), "{finished}");
+    let listed = conflicts(&applied.run);
+    assert_eq!(listed.len(), 1, "{listed:?}");
+    let finished = applied.undo().flag("--keep-changed").run().exits(0);
+    let pairs = &finished.json()["pairs"];
+    assert_eq!((count(&finished, "kept_changed"), pairs["kept_changed"].as_u64()), (1, Some(1)));
+    assert_eq!(conflicts(&applied.run), listed);
+
+    // Whatever comes after, the list of what was kept stays.
+    let finished = applied.undo().run().exits(0);
+    assert_eq!(finished.json()["conflicts_kept"], 1, "{finished}");
+    assert_eq!(finished.json()["advice"], json!([]), "{finished}");
+    assert_eq!(conflicts(&applied.run), listed);
+
+    let run = applied.run.to_str().expect("the tests use UTF-8");
+    let over = |command| Call::new(&[command, run]).with("--hosts", &applied.world.addresses.hosts);
+    let verified = over("verify").flag("--json").run().exits(0);
+    assert_eq!(verified.json()["advice"], json!([]), "{verified}");
+    let refused = over("resume").run().exits(1);
+    let says = "Nothing of it is left to take back. To merge its pairs again, as a new run: ";
+    assert!(refused.stderr.contains(says), "{refused}");
+}
+
+#[test]
 fn what_was_changed_since_is_left_alone_and_listed() {
     let applied = Applied::new("undo_conflicts", plain(20));
     let content = |account: &str, n: usize, content: &str| {

@@ -346,7 +346,7 @@ fn reported(journal: &dyn Journal) -> (BTreeSet<Key>, Vec<Pair>) {
     undo::conflicts::<JournalError>(journal, &codec, |reported| {
         match reported {
             Reported::Over(of_group) => pairs.extend_from_slice(of_group),
-            Reported::Conflict(conflict) => {
+            Reported::Conflict(conflict, _) => {
                 let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
                 let mut key: Vec<_> = conflict.key.iter().map(|part| text(part)).collect();
                 let account = key.remove(if conflict.table == CONTENT { 0 } else { 1 });

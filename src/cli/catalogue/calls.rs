@@ -29,7 +29,7 @@ settings! {
     /// Go by the run's own copy of the pairs, though the file that they came from has changed since
     USE_COPY: bool = Setting::switch("use_copy").of_a_call().taken_by(&[Resume]);
 
-    /// Write what is missing or worse again, with a time of now
+    /// Write what is missing or worse again, as of the run's own times: over nothing that was written or deleted since
     REPAIR: bool = Setting::switch("repair").of_a_call().taken_by(&[Verify]);
 
     /// Begin with the first group again, instead of going on where a verification was stopped

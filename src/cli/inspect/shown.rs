@@ -91,7 +91,7 @@ impl Reading {
                 })
                 .collect(),
             deletes: self.deletes(measured),
-            events: total(&figures.events),
+            events: self.context.spec.event.is_some().then(|| total(&figures.events)),
             batches: total(&figures.batches),
             journal_bytes: total(&figures.journal_bytes),
             duration: self.duration(measured, whole, &speed),

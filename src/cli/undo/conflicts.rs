@@ -5,6 +5,7 @@ use std::io;
 
 use super::super::Failure;
 use super::super::engine::Engine;
+use crate::journal::State;
 use crate::model::{Cell, Pair};
 use crate::readable;
 use crate::run::{RunDir, RunError, files};
@@ -12,14 +13,23 @@ use crate::spec::Spec;
 use crate::undo::{self, Conflict, Reported};
 use crate::verify::CELL_COLUMNS;
 
-/// Writes conflicts.csv anew: the cells of all groups that are disputed now, and for each of their pairs
+/// Cells that were left alone.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Listed {
+    /// Of groups that are disputed now.
+    pub(super) disputed: u64,
+    /// Of groups that were ended by --keep-changed.
+    pub(super) kept: u64,
+}
+
+/// Writes conflicts.csv anew: the cells of all groups in which something was left alone, and for each of their pairs
 /// that no cell names a line with nothing but the pair, because groups are undone whole. So the file can
-/// be fed in with --pairs. Returns the number of cells.
-pub(super) fn list(engine: &Engine, run_dir: &RunDir) -> Result<u64, Failure> {
+/// be fed in with --pairs.
+pub(super) fn list(engine: &Engine, run_dir: &RunDir) -> Result<Listed, Failure> {
     let (journal, codec, spec) = (&*engine.journal, &engine.context.codec, &engine.context.spec);
     run_dir.replace(files::CONFLICTS, b"")?;
     let mut out = csv::Writer::from_writer(run_dir.append(files::CONFLICTS)?);
-    let mut cells = 0;
+    let mut listed = Listed::default();
     let mut named = HashSet::new();
     let of_file = |cause: io::Error| {
         Failure::from(RunError::Write { path: run_dir.file(files::CONFLICTS), cause })
@@ -28,8 +38,11 @@ pub(super) fn list(engine: &Engine, run_dir: &RunDir) -> Result<u64, Failure> {
         |record: &[String]| out.write_record(record).map_err(|error| of_file(error.into()));
     write(&CELL_COLUMNS.map(str::to_owned))?;
     undo::conflicts::<Failure>(journal, codec, |reported| match reported {
-        Reported::Conflict(conflict) => {
-            cells += 1;
+        Reported::Conflict(conflict, state) => {
+            match state {
+                State::Disputed => listed.disputed += 1,
+                _ => listed.kept += 1,
+            }
             named.insert(conflict.pair.line);
             write(&line(spec, conflict))
         }
@@ -41,7 +54,7 @@ pub(super) fn list(engine: &Engine, run_dir: &RunDir) -> Result<u64, Failure> {
         }
     })?;
     out.flush().map_err(of_file)?;
-    Ok(cells)
+    Ok(listed)
 }
 
 fn line(spec: &Spec, conflict: &Conflict) -> [String; 10] {

@@ -18,12 +18,11 @@ const LABEL: usize = 12;
 const GAP: usize = 2;
 /// The least that is left to a column that is cut or broken.
 const NARROW: usize = 8;
-/// A value of others is cut beyond this; also a word, because an id should leave room for what is said of it.
+/// In a table a word of others is cut beyond this, because an id should leave room for what is said of it: the page and the
+/// JSON have it whole. Elsewhere none is, so that it can be copied.
 const LONGEST_WORD: usize = 40;
-/// The words of others are cut beyond this.
+/// The words of others, all together, are cut beyond this.
 const LONGEST: usize = 400;
-/// A path is cut beyond this.
-const LONGEST_PATH: usize = 54;
 /// So many examples are named.
 const EXAMPLES: usize = 3;
 
@@ -62,7 +61,7 @@ fn head(report: &Report) -> String {
         took if word.contains(',') => format!(", {took}"),
         took => format!(" {took}"),
     };
-    wrapped("", "", &format!("{}: {word}{took}", words(&report.title)))
+    wrapped("", "", &format!("{}: {word}{took}", words(&report.title, LONGEST)))
 }
 
 /// A label and what is to be known, broken between words and indented below itself.
@@ -88,13 +87,13 @@ fn next(report: &Report) -> String {
     }
     if let Some(kept) = &report.kept {
         out += &format!("{} shows this and more in a browser.\n", kept.page);
-        out += &format!("Run directory: {}\n", words(&kept.run_dir.to_string_lossy()));
+        out += &format!("Run directory: {}\n", printable(&kept.run_dir.to_string_lossy()));
     }
     if out.is_empty() { out } else { format!("\n{out}") }
 }
 
-/// A table as wide as it has to be. Where that is too wide, a last column of words is broken, else the first is cut; what is
-/// then too much is cut from the widest.
+/// A table as wide as it has to be. Where that is too wide, a last column of paths stands below its rows, one of words is
+/// broken, else the first is cut; what is then too much is cut from the widest.
 fn table(table: &Table, more: &str) -> String {
     let mut rows = vec![table.columns.clone()];
     rows.extend(table.rows.iter().take(table.in_terminal).flat_map(|row| lines(row)));
@@ -102,13 +101,19 @@ fn table(table: &Table, more: &str) -> String {
         .map(|column| rows.iter().filter_map(|row| row.get(column)).map(|c| width(c)).max())
         .map(Option::unwrap_or_default)
         .collect();
+    let whole = |widths: &[usize]| widths.iter().map(|width| width + GAP).sum::<usize>() - GAP;
+    let mut below = Vec::new();
+    if table.ends_with_paths() && whole(&widths) > COLUMNS {
+        widths.pop();
+        below = rows.iter_mut().skip(1).filter_map(Vec::pop).collect();
+        rows[0].pop();
+    }
     let is_number: Vec<_> = (0..widths.len()).map(|column| table.is_number(column)).collect();
-    let whole = widths.iter().map(|width| width + GAP).sum::<usize>() - GAP;
     let last = widths.len() - 1;
     let flexible = if is_number[last] { 0 } else { last };
-    let over = whole.saturating_sub(COLUMNS);
+    let over = whole(&widths).saturating_sub(COLUMNS);
     widths[flexible] = widths[flexible].min(widths[flexible].saturating_sub(over).max(NARROW));
-    while widths.iter().map(|width| width + GAP).sum::<usize>() > COLUMNS + GAP {
+    while whole(&widths) > COLUMNS {
         let words = (0..widths.len()).filter(|&column| !is_number[column]);
         let Some(widest) = words.max_by_key(|&column| widths[column]) else { break };
         if widths[widest] <= NARROW {
@@ -120,13 +125,15 @@ fn table(table: &Table, more: &str) -> String {
         true => String::new(),
         false => wrapped("", "", &breakable(&table.caption)),
     };
-    for row in &rows {
+    for (at, row) in rows.iter().enumerate() {
         let mut line = String::new();
         for (column, (cell, &wide)) in row.iter().zip(&widths).enumerate() {
             line += if column > 0 { "  " } else { "" };
             line += &match column == last && last == flexible && last > 0 {
                 true => {
-                    let broken = wrapped(&line, &" ".repeat(width(&line)), cell);
+                    let words = cell.split(' ').map(|word| cut_end(word, wide));
+                    let cell = words.collect::<Vec<_>>().join(" ");
+                    let broken = wrapped(&line, &" ".repeat(width(&line)), &cell);
                     // Of an empty cell nothing is left, and the gap before it neither.
                     broken.get(line.len()..).unwrap_or_default().to_owned()
                 }
@@ -138,6 +145,8 @@ fn table(table: &Table, more: &str) -> String {
         }
         out += line.trim_end();
         out += "\n";
+        let path = at.checked_sub(1).and_then(|at| below.get(at));
+        out += &path.map(|path| wrapped("  ", "  ", path)).unwrap_or_default();
     }
     if table.rows.len() > table.in_terminal {
         out += &format!("… ({more} has more)\n");
@@ -167,34 +176,39 @@ fn lines(row: &[Text]) -> Vec<Vec<String>> {
 
 /// A text without anything but its words.
 pub(in crate::report) fn plain(text: &Text) -> String {
-    spelled(text, shown)
+    spelled(text, LONGEST_WORD, shown)
 }
 
-/// As [`plain`], to be broken into lines: not between a number and its unit.
+/// A text to be broken into lines, but not between a number and its unit.
 fn breakable(text: &Text) -> String {
-    spelled(text, |figure| match figure.number {
+    spelled(text, LONGEST, |figure| match figure.number {
         // What is counted may stand on the next line.
         Number::Count(_) => shown(figure),
         _ => shown(figure).replace(' ', "\u{a0}"),
     })
 }
 
-fn spelled(text: &Text, figure_as: impl Fn(&Figure) -> String) -> String {
+fn spelled(text: &Text, longest_word: usize, figure_as: impl Fn(&Figure) -> String) -> String {
     let pieces = text.0.iter().map(|piece| match piece {
         Piece::Own(words) | Piece::Verdict(_, words) => (*words).to_owned(),
-        Piece::Words(text) => words(text),
-        Piece::Code(text) => cut_end(&printable(text), LONGEST_WORD),
-        Piece::Path(path) => cut_start(&printable(path), LONGEST_PATH),
+        Piece::Words(text) => words(text, longest_word),
+        Piece::Code(text) => cut_end(&printable(text), longest_word),
+        Piece::Path(path) => unbroken(&printable(path)),
         Piece::Figure(figure) => figure_as(figure),
     });
     pieces.collect()
 }
 
-/// Words of others: none is so long that it leaves no room for what is said about it.
-pub(in crate::report) fn words(text: &str) -> String {
+/// Words of others, none of them longer than that.
+fn words(text: &str, longest_word: usize) -> String {
     let words: Vec<_> =
-        text.split(' ').map(|word| cut_end(&printable(word), LONGEST_WORD)).collect();
+        text.split(' ').map(|word| cut_end(&printable(word), longest_word)).collect();
     cut_end(&words.join(" "), LONGEST)
+}
+
+/// A path, which stands on one line, so that it can be copied.
+fn unbroken(path: &str) -> String {
+    path.replace(' ', "\u{a0}")
 }
 
 /// Text of others as it may go to a terminal: what is not printable is escaped.
@@ -204,12 +218,10 @@ pub(in crate::report) fn printable(text: &str) -> String {
     escaped.replace("\\'", "'").replace("\\\"", "\"").replace("\\u{a0}", "\u{a0}")
 }
 
-/// Text after what stands in front of its first line and of the lines below. A word that does not
-/// fit on a line is cut.
+/// Text after what stands in front of its first line and of the lines below. A word that does not fit has a line of its own.
 fn wrapped(first: &str, indent: &str, text: &str) -> String {
     let [room_first, room] = [first, indent].map(|before| COLUMNS.saturating_sub(width(before)));
-    let words = text.split(' ').map(|word| cut_end(word, room_first.min(room).max(NARROW)));
-    let lines = filled(words, room_first, room).into_iter().enumerate();
+    let lines = filled(text.split(' '), room_first, room).into_iter().enumerate();
     let lines = lines.map(|(at, line)| {
         let line = format!("{}{line}", if at == 0 { first } else { indent });
         format!("{}\n", line.trim_end())
@@ -222,20 +234,6 @@ fn cut_end(text: &str, wide: usize) -> String {
     if width(text) <= wide {
         return text.to_owned();
     }
-    fitting(text.chars(), wide).into_iter().chain(['…']).collect()
-}
-
-/// At most `wide` columns; what is cut is at the start, as suits a path.
-fn cut_start(text: &str, wide: usize) -> String {
-    if width(text) <= wide {
-        return text.to_owned();
-    }
-    let kept = fitting(text.chars().rev(), wide);
-    ['…'].into_iter().chain(kept.into_iter().rev()).collect()
-}
-
-/// The first characters that leave one of `wide` columns free.
-fn fitting(chars: impl Iterator<Item = char>, wide: usize) -> Vec<char> {
     let mut left = wide.saturating_sub(1);
     let fits = |c: &char| match left.checked_sub(c.width().unwrap_or_default()) {
         Some(rest) => {
@@ -244,7 +242,7 @@ fn fitting(chars: impl Iterator<Item = char>, wide: usize) -> Vec<char> {
         }
         None => false,
     };
-    chars.take_while(fits).collect()
+    text.chars().take_while(fits).chain(['…']).collect()
 }
 
 /// Text with spaces behind it, up to so many columns.
@@ -260,7 +258,7 @@ pub(in crate::report) fn width(text: &str) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::words::{count, say};
+    use crate::report::words::{count, path, say};
 
     #[test]
     fn what_others_wrote_cannot_steer_a_terminal() {
@@ -281,14 +279,19 @@ mod tests {
              \x20           and then some\n"
         );
         let long = format!("{} of {}", "x".repeat(1_000), "y".repeat(90));
-        for line in show("Why", &long).lines().chain(wrapped("", "", &long).lines()) {
-            assert!(width(line) <= COLUMNS, "{line}");
-        }
-        assert_eq!(cut_start("/a/long/path.csv", 9), "…path.csv");
+        // A word that is too long stands alone, whole, so that it can be copied.
+        assert!(wrapped("", "", &long).lines().any(|line| line == "x".repeat(1_000)), "{long}");
+        let id = "x".repeat(100);
+        assert!(show("Why", &format!("of {id} here")).contains(&format!("\n            {id}\n")));
+        let run_dir = format!("/var/{}/my runs/r1", "d".repeat(90));
+        let said = labelled(&Fact::new("Run", path(std::path::Path::new(&run_dir))), "");
+        assert_eq!(said, format!("Run         {run_dir}\n"));
+        let mut listed = Table::new(["run", "where"]);
+        listed.push([say!("r1"), path(std::path::Path::new(&run_dir))]);
+        assert_eq!(table(&listed, ""), format!("run\nr1\n  {run_dir}\n"));
         assert_eq!(cut_end("a long reason", 7), "a long…");
         // Ideographs take two columns, combining marks none.
         assert_eq!(cut_end("漢字漢字", 6), "漢字…");
-        assert_eq!(cut_start("漢字漢字", 6), "…漢字");
         assert_eq!(cut_end("e\u{301}e\u{301}", 2), "e\u{301}e\u{301}");
     }
 

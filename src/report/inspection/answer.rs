@@ -10,7 +10,7 @@ use crate::report::figures::Number;
 use crate::report::words::{Text, code, count, counted, estimate, line, per_second, say, seconds};
 
 /// Columns of a conflict that a terminal shows.
-const DIFFERENCES: usize = 3;
+const DIFFERENCES: usize = 8;
 /// Partitions that a terminal names.
 const HOTTEST: usize = 5;
 
@@ -125,7 +125,13 @@ fn conflict(example: &ConflictExample, in_terminal: bool) -> Table {
     };
     let row = |differs: &ConflictColumn| {
         let ConflictColumn { column, survivor, source, result, .. } = differs;
-        [code(column), value(survivor), value(source), value(result)]
+        // What wins is named: there is no room for it twice.
+        let wins = match result {
+            result if result == survivor => say!("survivor's"),
+            result if result == source => say!("source's"),
+            result => value(result),
+        };
+        [code(column), value(survivor), value(source), wins]
     };
     Table::new(["column", "survivor", "source", "afterwards"])
         .caption(caption)
@@ -137,7 +143,12 @@ fn conflict(example: &ConflictExample, in_terminal: bool) -> Table {
 fn costs(inspection: &Inspection) -> Section {
     let number =
         |total, unit, field: &str| estimate(total, unit).at(format!("/inspection/{field}"));
-    let events = number(inspection.events, Number::Count, "events");
+    let events = match inspection.events {
+        Some(events) => {
+            say!("{} (none with --no-events)", number(events, Number::Count, "events"))
+        }
+        None => say!("none: the specification announces nothing"),
+    };
     let journal = number(inspection.journal_bytes, Number::Bytes, "journal_bytes");
     let batches = number(inspection.batches, Number::Count, "batches");
     let took = match &inspection.duration {
@@ -159,12 +170,8 @@ fn costs(inspection: &Inspection) -> Section {
         seconds(speed.seconds).at("/inspection/speed/seconds"),
         tried_again(speed.retries, "/inspection/speed/retries"),
     );
-    let facts: [(&str, Text); 4] = [
-        ("Events", say!("{} (none with --no-events)", events)),
-        ("Journal", journal.into()),
-        ("Duration", took),
-        ("Speed", read),
-    ];
+    let facts: [(&str, Text); 4] =
+        [("Events", events), ("Journal", journal.into()), ("Duration", took), ("Speed", read)];
     Section::new("What it takes")
         .with_all(facts.map(|(label, sentence)| Fact::new(label, sentence)))
 }

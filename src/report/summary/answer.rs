@@ -5,6 +5,7 @@ use crate::advice::Advice;
 use crate::plan::{FollowedTarget, FollowedTargets};
 use crate::report::common::{adds_up, contradictions, input, session, settings, sum};
 use crate::report::document::{Block, Fact, Kept, Outcome, Report, Section, Tone};
+use crate::report::figures::plural;
 use crate::report::words::{Text, bytes, code, count, counted, say, seconds};
 use crate::report::{Answer, findings, inspection};
 use crate::run::{files, plan_lacks};
@@ -17,7 +18,7 @@ impl Answer for Summary {
         report.outcome = self.outcome(report.equations.iter().all(|equation| equation.holds()));
         report.facts.push(session(self.started_at, self.finished_at, self.exit_code));
         report.facts.push(self.lines());
-        report.facts.extend(findings::facts(&self.plan));
+        report.facts.extend(findings::facts(&self.plan, self.command != "resume"));
         report.facts.extend(self.followed());
         report.add(self.funnel());
         match &self.applied {
@@ -72,10 +73,13 @@ impl Summary {
         let plan = &self.plan;
         let of = |n: u64, field: &str| count(n).at(format!("/plan/{field}"));
         let parts = [
-            (of(plan.pairs, "pairs"), "pairs"),
+            (of(plan.pairs, "pairs"), plural(plan.pairs, ["pair", "pairs"])),
             (of(plan.blank, "blank"), "blank"),
             (count(plan.rejected_lines()), "rejected"),
-            (of(plan.duplicates, "duplicates"), "duplicates"),
+            (
+                of(plan.duplicates, "duplicates"),
+                plural(plan.duplicates, ["duplicate", "duplicates"]),
+            ),
         ];
         match self.equations().first() {
             Some(lines) if lines.holds() => {

@@ -10,7 +10,7 @@ use crate::report::common::{
 };
 use crate::report::document::{Fact, Report, Section, Table};
 use crate::report::inspection::deletes;
-use crate::report::words::{Text, code, count, counted, per_second, say, seconds};
+use crate::report::words::{Text, code, count, counted, path, per_second, say, seconds};
 use crate::run::files;
 
 /// Partitions that a terminal names.
@@ -69,6 +69,12 @@ pub(super) fn add(summary: &Summary, applied: &Applied, report: &mut Report) {
         Some(again) => report.advise(say!("To merge the rest as well"), again.clone()),
         None => {}
     }
+    // Nothing of it stands any more that could be checked or taken back.
+    if applied.groups.undone > 0
+        && applied.groups.undone + applied.groups.rejected == applied.groups.planned
+    {
+        return;
+    }
     report.advise(say!("To check it"), Advice::Verify { run: run(), repair: false });
     for BusyRun { run, end, .. } in &applied.busy {
         if let Some(end) = end {
@@ -94,7 +100,9 @@ fn fates(root: &str, fates: &Fates) -> Text {
 fn busy((index, busy): (usize, &BusyRun)) -> Fact {
     let BusyRun { run, groups, host, run_dir, .. } = busy;
     let location = match (host, run_dir) {
-        (Some(host), Some(dir)) => say!(" in {}", code(format!("{host}:{}", dir.display()))),
+        (Some(host), Some(dir)) => {
+            say!(" in {}", path(format!("{host}:{}", dir.display()).as_ref()))
+        }
         _ => Text::default(),
     };
     let groups = counted(*groups, "group").at(format!("/busy/{index}/groups"));
@@ -167,6 +175,9 @@ fn sweep(swept: &SweepFacts) -> Fact {
 
 fn speed(applied: &Applied) -> Fact {
     let (speed, retries) = (&applied.throughput, tried_again(applied.retries, "/retries"));
+    if applied.groups_done_now == 0 {
+        return Fact::new("Speed", say!("nothing was merged in this session; {}", retries));
+    }
     let sentence = say!(
         "{} pairs/s, {} rows/s; {}",
         per_second(speed.pairs_per_s).at("/throughput/pairs_per_s"),

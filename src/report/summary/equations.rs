@@ -3,6 +3,7 @@
 use super::{Applied, Fates, Summary, TableFacts};
 use crate::plan::PlanStats;
 use crate::report::Equation;
+use crate::report::figures::plural;
 
 impl Summary {
     /// What must add up.
@@ -79,8 +80,8 @@ fn lines(plan: &PlanStats) -> Equation {
         &[
             ("blank", plan.blank),
             ("rejected", plan.rejected_lines()),
-            ("duplicates", plan.duplicates),
-            ("pairs", plan.pairs),
+            (plural(plan.duplicates, ["duplicate", "duplicates"]), plan.duplicates),
+            (plural(plan.pairs, ["pair", "pairs"]), plan.pairs),
         ],
     )
 }

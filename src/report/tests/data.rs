@@ -299,7 +299,7 @@ pub(super) fn inspection(is_exact: bool) -> Inspection {
             LargestAccount { account: "next".into(), line: 502, is_survivor: false, rows: 9_001 },
         ],
         deletes: deletes(),
-        events: total(40_283),
+        events: Some(total(40_283)),
         batches: total(80_929),
         journal_bytes: total(31_020_000),
         duration: Some(DurationEstimate { low_s: 86.0, high_s: 295.0 }),

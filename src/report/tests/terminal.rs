@@ -6,6 +6,7 @@ use super::data::{applied, followed, plan, summary};
 use super::*;
 use crate::advice::Advice;
 use crate::moment::Moment;
+use crate::pairs::{Finding, Outcome, Rule, Sightings};
 use crate::plan::PlanStats;
 
 const COLUMNS: usize = 80;
@@ -35,6 +36,9 @@ Input       pairs.csv, 1.4 MB
 Rejected    12 lines: 8 ambiguous (lines 3, 9, 12, 40, 41, …), 4 cycle (lines 5,
             6, 7, 8)
             rejects.csv has them, each with its reason, and can be fed back in
+            ambiguous: decide which target is right, and leave the others out
+            cycle: decide who survives, and leave out the line that merges that
+            account away
 Groups      18,000 with 37,945 accounts, the largest with 512 sources
 Chains      12, the longest with 4 pairs
 Fan-in      1 account is named by several sources, at most by 500
@@ -127,6 +131,9 @@ Input       pairs.csv, 1.4 MB
 Rejected    12 lines: 8 ambiguous (lines 3, 9, 12, 40, 41, …), 4 cycle (lines 5,
             6, 7, 8)
             rejects.csv has them, each with its reason, and can be fed back in
+            ambiguous: decide which target is right, and leave the others out
+            cycle: decide who survives, and leave out the line that merges that
+            account away
 Groups      18,000 = 17,990 done + 10 failed
 Pairs       19,945 = 19,930 done + 15 failed
 Events      60,012 produced to 'course.batch.job.request', 60,000 acknowledged
@@ -195,6 +202,9 @@ Input       pairs.csv, 1.4 MB
 Rejected    12 lines: 8 ambiguous (lines 3, 9, 12, 40, 41, …), 4 cycle (lines 5,
             6, 7, 8)
             rejects.csv has them, each with its reason, and can be fed back in
+            ambiguous: decide which target is right, and leave the others out
+            cycle: decide who survives, and leave out the line that merges that
+            account away
 Stopped     interrupted by the operator
 Groups      18,000 = 9,000 done + 9,000 not started
 Pairs       19,945 = 9,930 done + 10,015 not started
@@ -289,7 +299,9 @@ fn ids_and_reasons_neither_steer_the_terminal_nor_break_its_lines() {
     hostile.stopped = Some(id("why"));
     let text = terminal(&summary("apply", plan(), Some(hostile)));
     assert!(text.chars().all(|c| c == '\n' || !c.is_control()), "{text:?}");
-    assert!(text.lines().all(|line| line.chars().count() <= COLUMNS), "{text}");
+    // Only what somebody may want to copy is wider, on a line of its own.
+    let is_word = |line: &str| !line.trim_start().contains(' ');
+    assert!(text.lines().all(|line| line.chars().count() <= COLUMNS || is_word(line)), "{text}");
     assert!(text.contains(r"the partition of p\u{1b}[2J\r\nxxx"), "{text}");
     assert!(text.contains(r"   is\nbroken"), "{text}");
     assert!(
@@ -299,6 +311,39 @@ fn ids_and_reasons_neither_steer_the_terminal_nor_break_its_lines() {
         "{text}"
     );
     assert!(text.len() < 4_000, "{text}");
+}
+
+#[test]
+fn what_is_done_about_a_rule_is_said_as_it_is_in_the_manual() {
+    let mut odd = plan();
+    let mut found = Sightings::default();
+    found.add(7, String::new);
+    odd.findings = vec![
+        Finding::new(Rule::Placeholder, Outcome::Rejected, found.clone()),
+        Finding::new(Rule::InvalidId, Outcome::Rejected, found.clone()),
+    ];
+    let text = terminal(&summary("plan", odd.clone(), None));
+    // No line of these can be let through, so nobody is told that they can.
+    assert!(!text.contains("--accept"), "{text}");
+    found.note_acceptable(true);
+    odd.findings = vec![Finding::new(Rule::Placeholder, Outcome::Doubted, found.clone())];
+    let text = terminal(&summary("plan", odd.clone(), None));
+    assert!(text.contains(r"NaN, \N, #N/A"), "{text}");
+    odd.findings = vec![Finding::new(Rule::Placeholder, Outcome::Rejected, found)];
+    let text = terminal(&summary("apply", odd.clone(), Some(half_done())));
+    assert!(text.contains("--accept placeholder merges"), "{text}");
+    let text = terminal(&summary("resume", odd, Some(half_done())));
+    assert!(text.contains("Rejected") && !text.contains("--accept"), "{text}");
+}
+
+#[test]
+fn a_run_that_is_undone_whole_advises_nothing_more() {
+    let mut undone = half_done();
+    undone.groups = Fates { planned: 18_000, undone: 18_000, ..Fates::default() };
+    undone.groups_done_now = 0;
+    let text = terminal(&summary("resume", plan(), Some(undone)));
+    assert!(!text.contains("tributary "), "{text}");
+    assert!(text.contains("\nSpeed       nothing was merged in this session;"), "{text}");
 }
 
 #[test]

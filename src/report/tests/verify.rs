@@ -47,6 +47,49 @@ Run directory: /data/my runs/r1
 }
 
 #[test]
+fn a_run_that_was_taken_back_has_nothing_to_compare_and_nothing_to_take_back() {
+    let mut undone = data::verification();
+    undone.differences = 0;
+    undone.tables.iter_mut().for_each(|table| table.counts = Default::default());
+    let not_done = |states: &[(&str, u64)]| VerifiedGroups {
+        total: 199,
+        not_done: states.iter().map(|(state, n)| ((*state).to_owned(), *n)).collect(),
+        ..VerifiedGroups::default()
+    };
+    undone.groups = not_done(&[("undone", 199)]);
+    let text = rendered(&undone).text;
+    assert!(text.contains(": nothing to compare, all of it was taken back in "), "{text}");
+    assert!(!text.contains("  tributary "), "{text}");
+    undone.groups = not_done(&[("undone", 198), ("disputed", 1)]);
+    let text = rendered(&undone).text;
+    let ends = "where it is:\n  tributary undo '/data/my runs/r1' --keep-changed\n";
+    assert!(text.contains(ends) && !text.contains("To take the run back"), "{text}");
+    undone.groups = VerifiedGroups { compared: 100, ..not_done(&[("undone", 99)]) };
+    let text = rendered(&undone).text;
+    assert!(text.contains(": no difference in "), "{text}");
+    assert!(text.contains("back:\n  tributary undo '/data/my runs/r1'\n"), "{text}");
+}
+
+#[test]
+fn an_undo_that_keeps_what_was_changed_says_the_same_of_groups_and_pairs() {
+    let mut kept = data::undoing();
+    kept.groups = UndoneGroups { selected: 1, kept_changed: 1, ..UndoneGroups::default() };
+    kept.pairs = UndonePairs { kept_changed: 1, ..UndonePairs::default() };
+    (kept.first, kept.again, kept.conflicts) = (Vec::new(), None, 0);
+    let text = rendered(&kept).text;
+    for label in ["Groups", "Pairs "] {
+        let says = format!("\n{label:<12}1 = 0 taken back + 1 with changes kept\n");
+        assert!(text.contains(&says), "{label}: {text}");
+    }
+    assert!(text.contains("Kept        17 cells of groups"), "{text}");
+    // What nobody asked for stays merged, and can be checked.
+    kept.groups.merged = 198;
+    let text = rendered(&kept).text;
+    assert!(text.contains("beside them 198 that stay merged"), "{text}");
+    assert!(text.contains("stays merged:\n  tributary verify /data/runs/r1\n"), "{text}");
+}
+
+#[test]
 fn a_stopped_verification_says_how_to_go_on() {
     let mut stopped = data::verification();
     stopped.differences = 0;

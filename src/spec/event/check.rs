@@ -1,9 +1,9 @@
 //! The check of an event: what it quotes has to exist, and to be found.
 
-use super::{EventColumn, EventSpec, RawEvent, RawEventColumn, is_quotable};
+use super::{EventColumn, EventSpec, QUOTABLE, RawEvent, RawEventColumn, is_quotable};
 use crate::spec::fault::{At, Faults, list};
 use crate::spec::raw::RawTable;
-use crate::spec::{Part, Table};
+use crate::spec::{Part, Table, fits};
 
 /// What placeholders may name beside columns.
 const GENERAL: [&str; 4] = ["account", "merged_into", "ets", "uuid"];
@@ -88,7 +88,11 @@ impl EventSpec {
         let columns: Vec<_> = columns.collect();
         let scope: Vec<_> = (0..table.key_len).filter(|column| *column != table.account).collect();
         for column in &scope {
-            own.quotable(*column, raw.table.line);
+            let why = format!(
+                "is part of the primary key of {}, of which the ids of events are made",
+                table.name
+            );
+            own.quotable(*column, raw.table.line, &why);
         }
         let scope: Vec<_> = scope.into_iter().map(|column| table.columns[column].clone()).collect();
         let names = scope.iter().map(|column| column.name.as_str());
@@ -131,11 +135,19 @@ impl Own<'_> {
             self.wrong(line, &message);
         }
         let key_len = leading.key_len;
-        let is_key = |part: &Part| matches!(part, Part::Column(column) if *column >= key_len);
-        if self.table.locator.parts.iter().any(is_key) {
+        let regular = self.table.locator.parts.iter().find_map(|part| match part {
+            Part::Column(column) if *column >= key_len => Some(&leading.columns[*column].name),
+            _ => None,
+        });
+        if let Some(column) = regular {
+            let key = leading.columns[..key_len].iter().map(|column| column.name.as_str());
             let message = format!(
-                "{} is led to by a column of {} that is not part of its key; events are made where a key leads",
-                self.raw.table, leading.name
+                "rows of {table} are found by {leads}.{column}, which is no part of the primary key of {leads} ({}): a value \
+                 that may change does not tell for good which rows a change is about, so nothing is announced of {table}. \
+                 Announce a table that is found by the account, or one that is found by a column of such a key",
+                list(key),
+                table = self.raw.table,
+                leads = leading.name,
             );
             self.wrong(line, &message);
         }
@@ -148,7 +160,7 @@ impl Own<'_> {
             self.wrong(column.line, &message);
             return None;
         };
-        self.quotable(own, column.line);
+        self.quotable(own, column.line, "is named by [event.columns]");
         let else_min = match column.else_min.as_ref().zip(self.leading) {
             Some((path, leading)) if path.table == leading.name => {
                 let Some(at) = leading.position(&path.column) else {
@@ -156,7 +168,10 @@ impl Own<'_> {
                     return None;
                 };
                 let of = &leading.columns[at].cql_type;
-                if !of.is_text() {
+                let own = &self.table.columns[own];
+                if let Some(differs) = fits::other_type(own, (path, "which else_min names"), of) {
+                    self.wrong(path.line, &differs);
+                } else if !of.is_text() {
                     let message = format!("else_min names {path} of type {of}; it has to be text");
                     self.wrong(path.line, &message);
                 }
@@ -175,12 +190,12 @@ impl Own<'_> {
         Some(EventColumn { name: name.to_owned(), column: own, cql_type, else_min })
     }
 
-    /// What an event quotes has to be text, or something that JSON can say.
-    fn quotable(&mut self, position: usize, line: usize) {
+    /// What an event quotes has to be text, or something that JSON can say; `why` says why it is quoted.
+    fn quotable(&mut self, position: usize, line: usize, why: &str) {
         let column = &self.table.columns[position];
         if !is_quotable(&column.cql_type) {
             let message = format!(
-                "{}.{} is of type {}; an event quotes text, whole numbers, booleans and uuids",
+                "{}.{} of type {} {why}; that can be {QUOTABLE}",
                 self.table.name, column.name, column.cql_type
             );
             self.wrong(line, &message);
@@ -200,5 +215,44 @@ impl Own<'_> {
                 self.wrong(template.line, &message);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::spec::RawSpec;
+    use crate::spec::schema::{Schema, TableSchema};
+
+    /// What is wrong with an event of `reviews`, found by `orders.{leads}`, when that table has a key of this type, and
+    /// `stars` is the smallest `else_min`.
+    fn wrong(leads: &str, key: &str, else_min: &str) -> String {
+        let text = format!(
+            "name = 's'\n[[table]]\nname = 'orders'\naccount = 'user'\nfind = 'partition'\n[[table]]\nname = 'reviews'\n\
+             account = 'user'\nfind = {{ partitions_from = 'orders.{leads}' }}\n[event]\ntable = 'reviews'\n\
+             key = '${{account}}'\n[event.columns]\nstars = {{ else_min = 'orders.{else_min}' }}\n[event.value]\na = 1\n"
+        );
+        let orders = [("user", "text"), ("day", key), ("country", "text"), ("stars", "text")];
+        let reviews = [("day", if leads == "day" { key } else { "text" }), ("user", "text")];
+        let reviews = TableSchema::keyed(2, &[&reviews[..], &[("stars", "text")]].concat());
+        let tables =
+            [("orders".into(), TableSchema::keyed(2, &orders)), ("reviews".into(), reviews)];
+        let schema = Schema { keyspace: "k".into(), tables: tables.into(), ..Schema::default() };
+        let checked = RawSpec::parse(&text, "the test").unwrap().check(&schema);
+        checked.err().map(|error| error.to_string()).unwrap_or_default()
+    }
+
+    #[test]
+    fn an_event_is_made_where_a_key_leads_and_of_what_json_can_say() {
+        assert_eq!(wrong("day", "text", "stars"), "");
+        let regular = wrong("country", "text", "stars");
+        let says = "reviews are found by orders.country, which is no part of the primary key of orders (user, day)";
+        assert!(regular.contains(says), "{regular}");
+        let key = wrong("day", "timestamp", "stars");
+        let says = "reviews.day of type timestamp is part of the primary key of reviews, of which the ids of events are \
+                    made; that can be text, ascii,";
+        assert!(key.contains(says), "{key}");
+        let other = wrong("day", "int", "day");
+        let says = "stars is of type text, but orders.day, which else_min names, is of type int";
+        assert!(other.contains(says), "{other}");
     }
 }

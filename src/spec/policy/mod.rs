@@ -180,9 +180,10 @@ pub(super) fn careful(of: &CqlType) -> Option<Arc<dyn Policy>> {
 pub(crate) fn rule<'a>(columns: impl Iterator<Item = (&'a str, &'a dyn Policy)>) -> String {
     let looked_at = columns.filter(|(_, policy)| policy.looks());
     let outcomes: Vec<_> = looked_at.map(|(column, policy)| policy.outcome(column)).collect();
-    match outcomes.is_empty() {
-        true => "the survivor's row stays as it is, and the source's is dropped".to_owned(),
-        false => format!("the survivor's row stays and gets {}", outcomes.join(" and ")),
+    match outcomes.as_slice() {
+        [] => "the survivor's row stays as it is, and the source's is dropped".to_owned(),
+        [one] => format!("the survivor's row stays and gets {one}"),
+        several => format!("the survivor's row stays and gets: {}", several.join("; ")),
     }
 }
 

@@ -1,4 +1,4 @@
-//! Whether targets are followed to where they are now.
+//! What plan and apply say alike: whether targets are followed to where they are now, and what is refused.
 
 use super::*;
 
@@ -21,4 +21,23 @@ fn targets_are_followed_by_plan_and_apply() {
     assert_eq!(settings.recorded["inspected"]["follow"], true);
     let alone = planned(&["--follow"]).unwrap_err().to_string();
     assert!(alone.starts_with("--follow: a plan opens no connection unless"), "{alone}");
+}
+
+#[test]
+fn an_inspection_refuses_what_apply_refuses() {
+    let folder = tempfile::tempdir().unwrap();
+    let spec = folder.path().join("counted.toml");
+    let text = "name = 's'\n[[table]]\nname = 't'\naccount = 'user'\nfind = 'partition'\non_conflict = { n = 'sum' }\n";
+    fs::write(&spec, text).unwrap();
+    let flags = ["--keyspace", "k", "--spec", spec.to_str().unwrap()];
+    let planned = |more: &[&str]| {
+        let flags = [&flags[..], &["--inspect"], more].concat();
+        let layers = layers(&["plan", "pairs.csv"], &flags, "", &[]).unwrap();
+        plan(Path::new("pairs.csv"), &layers).map(drop)
+    };
+    assert!(planned(&[]).is_ok());
+    let applied = resolve(&[&flags[..], &["--no-events", "--no-register"]].concat(), "", &[]);
+    let refused = applied.unwrap_err().to_string();
+    assert!(refused.contains("is added up"), "{refused}");
+    assert_eq!(planned(&["--no-register"]).unwrap_err().to_string(), refused);
 }

@@ -82,10 +82,12 @@ pub(in crate::report::tests) fn undoing() -> Undoing {
             refused: 211,
             undone_before: 191,
             untouched: 193,
+            merged: 12_345,
         },
-        pairs: UndonePairs { undone: 5_201, disputed: 79, failed: 27 },
+        pairs: UndonePairs { undone: 5_201, disputed: 79, kept_changed: 8, failed: 27 },
         tables: vec![table("content_consumption", 0), table("user_courses", 70_000)],
         conflicts: 89,
+        conflicts_kept: 17,
         events: EventFacts {
             destination: Some(topic("jobs")),
             produced: 912,
