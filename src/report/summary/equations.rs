@@ -73,14 +73,14 @@ impl Fates {
 }
 
 fn lines(plan: &PlanStats) -> Equation {
-    Equation::new(
-        "lines of the input",
-        plan.lines,
-        &[
-            ("blank", plan.blank),
-            ("rejected", plan.rejected_lines()),
-            ("duplicates", plan.duplicates),
-            ("pairs", plan.pairs),
-        ],
-    )
+    let parts = [
+        ("blank", plan.blank),
+        ("rejected", plan.rejected_lines()),
+        ("duplicates", plan.duplicates),
+        ("pairs", plan.pairs),
+        ("of other parts", plan.other_parts),
+    ];
+    // Most runs are no part of anything.
+    let parts = if plan.other_parts > 0 { &parts[..] } else { &parts[..4] };
+    Equation::new("lines of the input", plan.lines, parts)
 }
