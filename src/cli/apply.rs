@@ -11,12 +11,13 @@ use super::identity::Identity;
 use super::input::{self, Begun, Planned};
 use super::live::Live;
 use super::ready::{Needs, Ready, Task};
-use super::recorded::with_accounts;
+use super::recorded::{with_accounts, with_plan_of};
 use super::session::{Session, Traces};
 use super::{ApplySettings, Console, Exit, Failure, register};
 use crate::advice::Advice;
 use crate::journal::SqliteJournal;
 use crate::pipeline::{Known, others};
+use crate::register::OfPlan;
 use crate::run::{RunRecord, files};
 
 pub(crate) async fn run(settings: &ApplySettings, console: &Console) -> Result<Exit, Failure> {
@@ -31,29 +32,35 @@ async fn carry_out(
     console: &Console,
     live: &mut Live,
 ) -> Result<Exit, Failure> {
-    let ApplySettings { run: settings, input, plan: bound, follow, run_dir } = settings;
+    let ApplySettings { run: settings, input, plan: bound, follow, part, run_dir, .. } = settings;
     if let Some(bound) = bound {
         bound.check_settings(&settings.spec, *follow)?;
     }
     let Begun { mut stop, started, id, pairs, prepared } =
-        input::begin(input, run_dir.as_deref(), console)?;
+        input::begin(input, (run_dir.as_deref(), *part), console)?;
     console.status.begin("apply", id.as_str());
     let planned = input::plan(pairs, input, &prepared, &mut stop).await?;
     if let Some(bound) = bound {
         bound.check_pairs(&planned.record, &planned.plan)?;
         tracing::info!("this is what was planned as {}", bound.id());
     }
-    let needs = Needs { task: Task::Begin, run: &id, settings };
+    let part = part.map(|part| {
+        let plan = planned.plan.name_of_parts(&settings.spec.sha256());
+        OfPlan { plan, part }
+    });
+    let needs = Needs { task: Task::Begin, run: &id, part: part.as_ref(), settings };
     let ready = Ready::start_unless(&mut stop, needs, console).await?;
     let accounts = ready.spec().accounts;
     if let Some(bound) = bound {
         bound.check_accounts(accounts)?;
     }
     let planned = planned.with_accounts(accounts, input, &prepared, &mut stop).await?;
+    let planned = planned.of_part(part.as_ref().map(|of| of.part), &prepared)?;
     let history = (ready.past.archive(), ready.spec(), *follow);
     let planned = planned.judged(history, input, &prepared, &mut stop).await?;
     let Planned { plan, record, format, .. } = planned;
     let recorded = with_accounts(settings.recorded.clone(), format.accounts);
+    let recorded = with_plan_of(recorded, part.as_ref());
     let record = RunRecord::new(id, "apply", started, record, recorded);
     let identity = Identity::new(&record, settings, &plan);
 

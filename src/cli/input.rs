@@ -8,7 +8,7 @@ use std::path::{self, Path, PathBuf};
 use tokio::sync::watch;
 
 use super::{Console, Exit, Failure, InputSettings, InputSource, listen, register};
-use crate::model::AccountType;
+use crate::model::{AccountType, Part};
 use crate::moment::Moment;
 use crate::pairs::{self, CopiedInput, Followed, Format, InputCopy, PairList, PairsError};
 use crate::plan::{self, Plan, Refusal};
@@ -28,12 +28,13 @@ pub(super) struct Begun {
 /// Begins a command. The input is opened first, so that a wrong path is told before anything is made.
 pub(super) fn begin(
     settings: &InputSettings,
-    run_dir: Option<&Path>,
+    (run_dir, part): (Option<&Path>, Option<Part>),
     console: &Console,
 ) -> Result<Begun, Failure> {
     let stop = listen(console).map_err(Failure::failed)?;
     let started = Moment::now();
     let id = RunId::new(started);
+    let id = part.map_or(id.clone(), |part| id.of(part));
     let pairs = open(settings)?;
     let prepared = RunDir::prepare(run_dir, &id)?;
     console.run_log.attach(prepared.create(files::LOG)?).map_err(Failure::failed)?;
@@ -111,6 +112,26 @@ impl Planned {
         Self { format, ..self }.read_again(Vec::new(), settings, prepared, stop).await
     }
 
+    /// The part of it that is merged here, before the register is asked: what that says may change between one part's
+    /// beginning and another's.
+    ///
+    /// # Errors
+    /// As of [`plan`].
+    pub(super) fn of_part(self, part: Option<Part>, prepared: &Prepared) -> Result<Self, Failure> {
+        let Some(part) = part else { return Ok(self) };
+        let planned = Self { plan: self.plan.of_part(part), ..self };
+        planned.list_rejects(prepared)?;
+        Ok(planned)
+    }
+
+    fn list_rejects(&self, prepared: &Prepared) -> Result<(), Failure> {
+        let Self { plan, format, copy, .. } = self;
+        let out = BufWriter::new(prepared.create(files::REJECTS)?);
+        let listed =
+            pairs::write_rejects(&copy.as_path(), format, plan.rejects(), plan.accounts(), out);
+        Ok(listed?)
+    }
+
     /// The same without the pairs that other runs stand in the way of; they are written down, as rejects and for making
     /// this plan again. With `follow`, pairs go to where their targets are now before that.
     ///
@@ -135,15 +156,14 @@ impl Planned {
             true => self,
             false => self.read_again(moved, settings, prepared, stop).await?,
         };
-        let Self { plan, record, format, copy } = planned;
-        let (plan, refusals) = register::judged(&lineage, plan);
+        let (plan, refusals) = register::judged(&lineage, planned.plan);
+        let planned = Self { plan, ..planned };
         if !refusals.is_empty() {
-            let out = BufWriter::new(prepared.create(files::REJECTS)?);
-            pairs::write_rejects(&copy.as_path(), &format, plan.rejects(), plan.accounts(), out)?;
+            planned.list_rejects(prepared)?;
             let refused = prepared.create(files::REFUSED)?;
             Refusal::write(&refusals, BufWriter::new(refused)).map_err(Failure::failed)?;
         }
-        Ok(Self { plan, record, format, copy })
+        Ok(planned)
     }
 
     /// The same pairs, read once more; what is paired with one of these targets goes to where that is now. Those that

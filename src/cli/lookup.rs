@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, anyhow};
 
 use super::identity;
-use super::recorded::format_of;
+use super::recorded::{format_of, part_of};
 use super::replan::replan;
 use super::{Exit, Failure, Terminal};
 use crate::journal::{Journal, SqliteJournal};
@@ -137,7 +137,8 @@ pub(super) fn planned(
     record: &RunRecord,
     account: &AccountId,
 ) -> Result<Option<Group>, Failure> {
-    let plan = replan(run, &copy_of_pairs(run)?, &format_of(run, record)?)?;
+    let part = part_of(run, record)?.map(|of| of.part);
+    let plan = replan(run, &copy_of_pairs(run)?, &format_of(run, record)?, part)?;
     Ok(plan.groups().find(|group| of_plan(group).holds(account)))
 }
 

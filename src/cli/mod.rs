@@ -39,6 +39,7 @@ mod log;
 pub(crate) mod lookup;
 mod manual;
 mod moments;
+mod or_resume;
 pub(crate) mod plan;
 mod progress;
 mod prune;
@@ -148,6 +149,19 @@ fn dispatch(matches: &ArgMatches, terminal: &Terminal, again: &Again) -> Result<
             until: until.cloned(),
         })
     };
+    // A run that is there already; with its own copy of the pairs, where the original has been compared before.
+    let go_on = |(run_dir, record): (RunDir, RunRecord),
+                 recorded: &Recorded,
+                 layers: Layers,
+                 is_compared: bool| {
+        let layers = layers.over(recorded.given.clone());
+        let mut settings = resolve::resume(recorded, &layers)?;
+        settings.use_copy |= is_compared;
+        let console = console(&settings.run.output, settings.run.until.as_ref())?;
+        settings.run.cluster.warnings().iter().for_each(|warning| tracing::warn!("{warning}"));
+        let resumed = resume::run(run_dir, record, &settings, &console);
+        carry_out(resumed, settings.run.output.json, &console)
+    };
     match cli.command {
         Command::Plan { pairs } => {
             let settings = resolve::plan(&pairs, &layers()?)?;
@@ -159,21 +173,17 @@ fn dispatch(matches: &ArgMatches, terminal: &Terminal, again: &Again) -> Result<
             let plan = layers.find(&PLAN)?.as_deref().map(Bound::load).transpose()?;
             let layers = layers.over(plan.iter().flat_map(|plan| plan.given().to_vec()));
             let settings = resolve::apply(pairs.as_deref(), plan, &layers)?;
+            if let Some((run_dir, record, recorded)) = or_resume::begun(&settings)? {
+                return go_on((run_dir, record), &recorded, layers, true);
+            }
             let console = console(&settings.run.output, settings.run.until.as_ref())?;
             settings.run.cluster.warnings().iter().for_each(|warning| tracing::warn!("{warning}"));
             carry_out(apply::run(&settings, &console), settings.run.output.json, &console)
         }
         Command::Resume { run } => {
             let (run_dir, record) = RunDir::open(&run)?;
-            let (recorded, layers) = over(&run_dir, &record)?;
-            let settings = resolve::resume(&recorded, &layers)?;
-            let console = console(&settings.run.output, settings.run.until.as_ref())?;
-            settings.run.cluster.warnings().iter().for_each(|warning| tracing::warn!("{warning}"));
-            carry_out(
-                resume::run(run_dir, record, &settings, &console),
-                settings.run.output.json,
-                &console,
-            )
+            let recorded = Recorded::load(run_dir.path(), &record)?;
+            go_on((run_dir, record), &recorded, layers()?, false)
         }
         Command::Verify { run } => {
             let (run_dir, record) = RunDir::open(&run)?;

@@ -11,7 +11,7 @@ use crate::spec::RawSpec;
 
 pub(crate) async fn run(settings: &PlanSettings, console: &Console) -> Result<Exit, Failure> {
     let Begun { mut stop, started, id, pairs, prepared } =
-        input::begin(&settings.input, settings.run_dir.as_deref(), console)?;
+        input::begin(&settings.input, (settings.run_dir.as_deref(), None), console)?;
     let mut planned = input::plan(pairs, &settings.input, &prepared, &mut stop).await?;
     let mut groups_sha256 = planned.plan.sha256();
     let inspection = match &settings.inspect {

@@ -15,7 +15,7 @@ use crate::journal::{Journal, JournalError};
 use crate::latency::Recorder;
 use crate::pace::Pace;
 use crate::pipeline::{AsOf, Context, Operations, WorkSettings};
-use crate::register::Register;
+use crate::register::{OfPlan, Register};
 use crate::report;
 use crate::run::RunId;
 use crate::spec::schema::Schema;
@@ -49,6 +49,8 @@ impl Task {
 pub(super) struct Needs<'a> {
     pub(super) task: Task,
     pub(super) run: &'a RunId,
+    /// If the run is a part of a plan, which.
+    pub(super) part: Option<&'a OfPlan>,
     pub(super) settings: &'a RunSettings,
 }
 
@@ -155,7 +157,7 @@ impl Ready {
                 EventSink::open(events, least_bytes, on_delivered).await?
             }
         };
-        let past = Past::of(&cluster, (needs.run, writes), lease).await?;
+        let past = Past::of(&cluster, (needs.run, needs.part, writes), lease).await?;
         // No time at which another run wrote, whatever the clock of the machine was on which that ran.
         let floor = past.held().map_or(0, |register| register.floor());
         let clocks = cluster.clocks().await?;

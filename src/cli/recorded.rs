@@ -8,10 +8,14 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use super::catalogue::{self, work::SPEC};
+use super::catalogue::{
+    self,
+    work::{SHARD, SPEC},
+};
 use crate::advice::Advice;
 use crate::model::AccountType;
 use crate::pairs::{self, Format};
+use crate::register::OfPlan;
 use crate::run::{RunError, RunRecord, copy_of_pairs, files};
 use crate::secret::REDACTED;
 use crate::setting::{Command, Described, Given, Kind, Layers, Origin, SettingsError, recall};
@@ -19,6 +23,8 @@ use crate::spec::RawSpec;
 
 /// What ids are read as.
 const ACCOUNTS: &str = "account_type";
+/// What the parts of a plan have in common.
+const PLAN_OF: &str = "part_of";
 
 /// The values in effect of the settings that a command takes and a run records; null for those of TLS or of events
 /// where there are none.
@@ -68,6 +74,31 @@ pub(super) fn with_spec(mut record: Value, spec: &RawSpec, path: Option<&str>) -
     record["spec_path"] = path.into();
     record["spec_sha256"] = spec.sha256().into();
     record
+}
+
+/// Adds which plan a part is part of; which part it is stands there as the setting.
+pub(super) fn with_plan_of(mut record: Value, part: Option<&OfPlan>) -> Value {
+    if let Some(OfPlan { plan, .. }) = part {
+        record[PLAN_OF] = plan.clone().into();
+    }
+    record
+}
+
+/// The part that a run is, if it is not all of its plan.
+///
+/// # Errors
+/// run.json is not what the run wrote.
+pub(super) fn part_of(run: &Path, record: &RunRecord) -> Result<Option<OfPlan>, RunError> {
+    let name = SHARD.row().name;
+    let Some(text) = record.settings[name].as_str() else { return Ok(None) };
+    let part = text.parse().map_err(|wrong| format!("{name} '{text}' {wrong}"));
+    let plan = record.settings[PLAN_OF].as_str().ok_or_else(|| format!("it has no {PLAN_OF}"));
+    match (part, plan) {
+        (Ok(part), Ok(plan)) => Ok(Some(OfPlan { plan: plan.to_owned(), part })),
+        (Err(what), _) | (_, Err(what)) => {
+            Err(RunError::Unusable { path: run.join(files::RUN), what })
+        }
+    }
 }
 
 /// Adds what ids were read as in the end.

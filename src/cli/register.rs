@@ -19,7 +19,7 @@ use crate::model::{AccountId, AccountType, Group, Pair};
 use crate::pairs::{Followed, Rule};
 use crate::pipeline::{Barred, Known, others};
 use crate::plan::{Plan, Refusal};
-use crate::register::{Archive, Later, Lineage, Register, Verdict};
+use crate::register::{Archive, Later, Lineage, OfPlan, Register, Verdict};
 use crate::report::{AtWork, Leased, Rendered};
 use crate::run::RunId;
 use crate::spec::Spec;
@@ -53,9 +53,9 @@ impl Lease {
         &self,
         cluster: &Cluster,
         keyspace: &str,
-        run: &str,
+        (run, part): (&str, Option<OfPlan>),
     ) -> Result<Arc<ClusterRegister>, Failure> {
-        let register = Arc::new(cluster.register(keyspace, run).await?);
+        let register = Arc::new(cluster.register(keyspace, (run, part)).await?);
         register.take().await?;
         let renewed = Arc::clone(&register);
         let renewing = tokio::spawn(async move {
@@ -119,12 +119,13 @@ impl Past {
     /// Another run has the lease, or the register cannot be used.
     pub(super) async fn of(
         cluster: &Cluster,
-        (run, writes): (&RunId, bool),
+        (run, part, writes): (&RunId, Option<&OfPlan>, bool),
         lease: &Lease,
     ) -> Result<Self, Failure> {
         let Some(keyspace) = cluster.register_keyspace() else { return Ok(Self::Unknown) };
         if writes {
-            return lease.take(cluster, keyspace, run.as_str()).await.map(Self::Held);
+            let run = (run.as_str(), part.cloned());
+            return lease.take(cluster, keyspace, run).await.map(Self::Held);
         }
         let reader = cluster.register_reader(keyspace).await?;
         Ok(reader.map_or(Self::Unknown, |reader| Self::Read(Box::new(reader))))

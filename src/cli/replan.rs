@@ -7,18 +7,29 @@ use std::path::Path;
 use anyhow::anyhow;
 
 use super::Failure;
+use crate::model::Part;
 use crate::pairs::{self, Followed};
 use crate::plan::{self, Plan, Refusal};
 use crate::run::files;
 
-/// Makes the plan of a run again.
-pub(super) fn replan(run: &Path, copy: &Path, format: &pairs::Format) -> Result<Plan, Failure> {
+/// Makes the plan of a run again; of a part, that part.
+pub(super) fn replan(
+    run: &Path,
+    copy: &Path,
+    format: &pairs::Format,
+    part: Option<Part>,
+) -> Result<Plan, Failure> {
     let followed = followed(run, format)?;
     let list = pairs::open(copy).and_then(|text| pairs::read_followed(text, format, &followed));
     let list =
         list.map_err(|error| Failure::failed(anyhow!(error).context(copy.display().to_string())))?;
     let refusals = kept(&run.join(files::REFUSED), Refusal::read)?;
-    Ok(plan::resolve(list).without(&refusals))
+    let plan = plan::resolve(list);
+    let plan = match part {
+        Some(part) => plan.of_part(part),
+        None => plan,
+    };
+    Ok(plan.without(&refusals))
 }
 
 /// The targets that were followed when a run began.

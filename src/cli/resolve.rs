@@ -9,9 +9,11 @@ use std::path::{self, Path};
 use serde_json::Value;
 
 use super::bound::{Bound, of_cluster};
-use super::catalogue::calls::{FORCE, INSPECT, KEEP_CHANGED, PAIRS, REPAIR, RESTART, USE_COPY};
+use super::catalogue::calls::{
+    FORCE, INSPECT, KEEP_CHANGED, OR_RESUME, PAIRS, REPAIR, RESTART, USE_COPY,
+};
 use super::catalogue::output::{CONFIG, LISTEN, RUN_DIR};
-use super::catalogue::work::{FOLLOW, SPEC};
+use super::catalogue::work::{FOLLOW, SHARD, SPEC};
 use super::recorded::{Recorded, record, record_of, with_accounts, with_only, with_spec};
 use super::settings::{
     ApplySettings, InputSettings, InputSource, InspectSettings, PlanSettings, ResumeSettings,
@@ -20,7 +22,7 @@ use super::settings::{
 use super::until::Until;
 use crate::cluster::{ClusterSettings, HOSTS, KEYSPACE, NO_REGISTER};
 use crate::events::{EventSettings, Silence};
-use crate::model::AccountType;
+use crate::model::{AccountType, Part};
 use crate::pace::PACE;
 use crate::pairs::{self, Format};
 use crate::pipeline::WorkSettings;
@@ -108,6 +110,26 @@ fn follow(cluster: &ClusterSettings, layers: &Layers) -> Result<bool, SettingsEr
     }
 }
 
+/// The part of the plan that is merged.
+fn part(
+    cluster: &ClusterSettings,
+    follow: bool,
+    layers: &Layers,
+) -> Result<Option<Part>, SettingsError> {
+    let part = layers.find(&SHARD)?;
+    match part {
+        Some(_) if cluster.register.is_none() => Err(SettingsError::new(
+            "--shard: parts are kept apart by the register, and --no-register leaves nothing to be asked: leave out one \
+             of them",
+        )),
+        Some(_) if follow => Err(SettingsError::new(
+            "--shard: where --follow leads depends on the moment at which a part begins, so that a pair could be in two \
+             parts, or in none. Merge what is followed as one run, or give the pairs with the targets that lookup says",
+        )),
+        part => Ok(part),
+    }
+}
+
 /// Without --inspect no connection is opened, so that a flag of one was given by mistake. What comes from the
 /// environment or the configuration file is there for other commands too.
 fn refuse_connection(layers: &Layers) -> Result<(), SettingsError> {
@@ -143,11 +165,26 @@ pub(super) fn apply(
     };
     let mut run = of_run(Command::Apply, spec, layers)?;
     run.recorded = with_spec(run.recorded, &run.spec, spec_path.as_deref());
+    let (run_dir, or_resume) = (layers.find(&RUN_DIR)?, layers.get(&OR_RESUME)?);
+    if or_resume && run_dir.is_none() {
+        return Err(SettingsError::new(
+            "--or-resume goes on with the run that --run-dir holds: name the directory, the same each time",
+        ));
+    }
+    if or_resume && source == InputSource::Stdin {
+        return Err(SettingsError::new(
+            "--or-resume compares the pairs with those of the run that it goes on with, and standard input is gone then: \
+             give a file",
+        ));
+    }
+    let follow = follow(&run.cluster, layers)?;
     Ok(ApplySettings {
         input: InputSettings { source, format },
         plan,
-        follow: follow(&run.cluster, layers)?,
-        run_dir: layers.find(&RUN_DIR)?,
+        follow,
+        part: part(&run.cluster, follow, layers)?,
+        run_dir,
+        or_resume,
         run,
     })
 }
@@ -157,7 +194,8 @@ pub(super) fn resume(begun: &Recorded, layers: &Layers) -> Result<ResumeSettings
     let mut run = of_run(Command::Resume, recorded_spec(begun, layers)?, layers)?;
     let mut recorded = with_spec(run.recorded, &run.spec, begun.spec_path.as_deref());
     // Groups are built: what they were built by stays as it was.
-    let built_by = pairs::settings().chain([&FOLLOW as &'static dyn Described]);
+    let of_merging: [&'static dyn Described; 2] = [&FOLLOW, &SHARD];
+    let built_by = pairs::settings().chain(of_merging);
     let of_begun = record_of(&Layers::default().over(begun.given.clone()), built_by)?;
     for (name, value) in of_begun.as_object().into_iter().flatten() {
         recorded[name] = value.clone();

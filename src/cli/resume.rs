@@ -14,13 +14,14 @@ use super::again;
 use super::forget::ERASED;
 use super::identity::{Identity, check_tables};
 use super::ready::{Needs, Ready, Task};
-use super::recorded::anew;
+use super::recorded::{anew, part_of};
 use super::register::{Entering, WHOLE_UNDONE};
 use super::replan::replan;
 use super::session::{Session, Traces};
 use super::{Console, Exit, Failure, ResumeSettings, listen, live, register};
 use crate::advice::Advice;
 use crate::journal::{Journal, SqliteJournal};
+use crate::model::Part;
 use crate::moment::Moment;
 use crate::pairs;
 use crate::pipeline::{Known, others};
@@ -60,13 +61,15 @@ async fn carry_out(
              verify compares the others, and undo takes them back"
         )));
     }
-    let plan = planned(&run_dir, &record.input, format, *use_copy, &mut stop).await?;
+    let part = part_of(run_dir.path(), &record)?;
+    let of = part.as_ref().map(|of| of.part);
+    let plan = planned(&run_dir, &record.input, (format, of), *use_copy, &mut stop).await?;
     Identity::new(&record, settings, &plan).check(&journal)?;
     let known = Known::new(journal.states()?);
     if journal.meta(WHOLE_UNDONE)?.is_some() {
         check_not_undone(&known, run_dir.path(), &record)?;
     }
-    let needs = Needs { task: Task::GoOn, run: &record.id, settings };
+    let needs = Needs { task: Task::GoOn, run: &record.id, part: part.as_ref(), settings };
     let ready = Ready::start_unless(&mut stop, needs, console).await?;
     let (run, spec) =
         ((&record, run_dir.path(), Entering::Merges), (ready.spec(), settings.spec.sha256()));
@@ -135,7 +138,7 @@ fn check_not_undone(known: &Known, run: &Path, record: &RunRecord) -> Result<(),
 async fn planned(
     run_dir: &RunDir,
     input: &InputRecord,
-    format: &pairs::Format,
+    (format, part): (&pairs::Format, Option<Part>),
     use_copy: bool,
     stop: &mut watch::Receiver<bool>,
 ) -> Result<Plan, Failure> {
@@ -146,7 +149,7 @@ async fn planned(
         if !use_copy {
             check_original(&input, &copy)?;
         }
-        replan(&path, &copy, &format)
+        replan(&path, &copy, &format, part)
     });
     tokio::select! {
         planned = planning => planned.map_err(Failure::failed)?,

@@ -8,7 +8,7 @@ use super::register::end_of;
 use super::{Exit, Failure, Terminal};
 use crate::advice::Advice;
 use crate::cluster::{Cluster, ClusterSettings};
-use crate::model::now_us;
+use crate::model::{Part, now_us};
 use crate::moment::Moment;
 use crate::register::{Archive, Run, RunState};
 use crate::report::{ListedRun, Rendered, Runs};
@@ -26,9 +26,8 @@ pub(super) async fn list(
             "there is no register of runs in keyspace {name}: no run has begun yet that keeps one"
         )));
     };
-    let lease = reader.lease().await.map_err(Failure::failed)?;
-    let at_work = lease.filter(|lease| lease.is_live(now_us()));
-    let at_work = at_work.map(|lease| format!("{} on {}", lease.run, lease.host));
+    let at_work = reader.at_work().await.map_err(Failure::failed)?;
+    let at_work = at_work.iter().map(|lease| format!("{} on {}", lease.run, lease.host)).collect();
     let runs = reader.runs().await.map_err(Failure::failed)?;
     let is_there = |table: &String| cluster.schema().tables.contains_key(table);
     let listed = runs.into_iter().map(|run| {
@@ -59,15 +58,15 @@ pub(super) async fn mark(
         _ => "nothing that it did counts any more: its accounts are as if it had never been",
     };
     let cluster = Cluster::connect(settings.clone()).await?;
-    let register = cluster.register(register(settings)?, run).await?;
+    let register = cluster.register(register(settings)?, (run, None)).await?;
     let Some(known) = register.reader().known_run(run).await.map_err(Failure::failed)? else {
         let keyspace = &settings.keyspace;
         return Err(Failure::failed(anyhow!(
             "the register knows no run {run} of keyspace {keyspace}"
         )));
     };
-    let lease = register.reader().lease().await.map_err(Failure::failed)?;
-    if let Some(lease) = lease.filter(|lease| lease.run == run && lease.is_live(now_us())) {
+    let at_work = register.reader().at_work().await.map_err(Failure::failed)?;
+    if let Some(lease) = at_work.into_iter().find(|lease| lease.run == run) {
         let seconds = lease.seconds_left(now_us());
         return Err(Failure::failed(anyhow!(
             "{lease} is at work: stop it there. If its process is gone, its lease ends in {seconds} s"
@@ -99,6 +98,7 @@ fn listed(run: Run, end: Option<Advice>) -> ListedRun {
     let (host, run_dir) = (host.to_owned(), PathBuf::from(run_dir));
     let [input_sha256, spec_sha256] = run.hashes;
     ListedRun {
+        part: Part::of_run(&run.id),
         host,
         run_dir,
         run: run.id,

@@ -11,6 +11,7 @@ use super::until::Until;
 use crate::cluster::ClusterSettings;
 use crate::events::EventSettings;
 use crate::live::Listen;
+use crate::model::Part;
 use crate::pairs::Format;
 use crate::pipeline::WorkSettings;
 use crate::spec::RawSpec;
@@ -77,8 +78,12 @@ pub(crate) struct ApplySettings {
     pub(crate) plan: Option<Bound>,
     /// Whether targets are followed to where they are now.
     pub(crate) follow: bool,
+    /// The part of the plan that is merged; all of it if there is none.
+    pub(crate) part: Option<Part>,
     /// The run directory; `runs/<run id>` if none is named.
     pub(crate) run_dir: Option<PathBuf>,
+    /// Whether a run that is there already is gone on with.
+    pub(crate) or_resume: bool,
 }
 
 /// What `resume` works with.

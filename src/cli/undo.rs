@@ -13,6 +13,7 @@ use super::engine::Engine;
 use super::identity::{self, Identity, check_tables};
 use super::latency_log::LatencyLog;
 use super::ready::{Needs, Ready, Task};
+use super::recorded::part_of;
 use super::register::{Entering, WHOLE_UNDONE};
 use super::replan::followed;
 use super::{
@@ -64,7 +65,9 @@ async fn carry_out(
     let journal = SqliteJournal::open(&run_dir.file(files::JOURNAL))?;
     Identity::without_plan(record, &cluster.keyspace, spec).check(&journal)?;
     let mut selected = selected(run_dir, &journal, pairs.as_ref())?;
-    let needs = Needs { task: Task::Undo, run: &record.id, settings: &settings.run };
+    let part = part_of(run_dir.path(), record)?;
+    let (run, settings_of_run) = (&record.id, &settings.run);
+    let needs = Needs { task: Task::Undo, run, part: part.as_ref(), settings: settings_of_run };
     let ready = Ready::start_unless(&mut stop, needs, console).await?;
     let (run, checked) =
         ((record, run_dir.path(), Entering::Undoes), (ready.spec(), spec.sha256()));

@@ -9,6 +9,7 @@ use anyhow::anyhow;
 use super::identity::{self, Identity, check_tables};
 use super::latency_log::LatencyLog;
 use super::ready::{Needs, Ready, Task};
+use super::recorded::part_of;
 use super::register::Entering;
 use super::{
     Console, Exit, Failure, Progress, RunSettings, VerifySettings, again, facts, listen, live,
@@ -52,7 +53,8 @@ async fn carry_out(
     Identity::without_plan(record, &cluster.keyspace, spec).check(&journal)?;
     let total = identity::groups(&journal)?;
     let task = if *repair { Task::Repair } else { Task::Compare };
-    let needs = Needs { task, run: &record.id, settings };
+    let part = part_of(run_dir.path(), record)?;
+    let needs = Needs { task, run: &record.id, part: part.as_ref(), settings };
     let ready = Ready::start_unless(&mut stop, needs, console).await?;
     let (run, checked) =
         ((record, run_dir.path(), Entering::Merges), (ready.spec(), spec.sha256()));

@@ -49,6 +49,7 @@ topics! {
     input, "input", "input.md", "the list of pairs, and what is rejected, held back or doubted";
     specification, "specification", "specification.md", "which tables are merged, and by which rules";
     safety, "safety", "safety.md", "stopping, failing servers, other runs, verify and undo";
+    parts, "parts", "parts.md", "one plan, merged by several processes; apply or resume in one command";
     journal, "journal", "journal.md", "the run directory and its files, and the journal";
     reports, "reports", "reports.md", "what is printed and kept, and every field of the JSON";
     live, "live", "live.md", "watching a run, holding it, and its metrics";

@@ -6,7 +6,7 @@
 //!
 //! In reading order: `cql` is what a column's type says, the only place that takes the text of a type apart, with
 //! `order` (how the server orders values), `same` (which of them mean the same), `elements` (maps and sets, taken apart), `list` (lists, written whole) and `name` (how names are written); `account` has ids by type,
-//! pairs and groups; `row` is what is read, `change` what is written, `tally` what was done; `surroundings` is what a
+//! pairs and groups, `part` what falls to one of several processes; `row` is what is read, `change` what is written, `tally` what was done; `surroundings` is what a
 //! cluster tells of the tables beside their rows.
 //!
 //! May use nothing else of the crate; may be used by `spec`, `readable`, `pairs`, `plan`, `merge`, `storage`,
@@ -22,6 +22,7 @@ mod key;
 pub(crate) mod list;
 mod name;
 mod order;
+mod part;
 mod row;
 mod same;
 mod surroundings;
@@ -38,6 +39,7 @@ pub use key::Scope;
 pub use list::Tries;
 pub(crate) use name::{quoted, written};
 pub(crate) use order::Order;
+pub use part::Part;
 pub use row::*;
 pub use surroundings::*;
 pub use tally::*;

@@ -5,7 +5,7 @@
 //! others are its sources, in pre-order. No account is in two trees, so no account is in two groups.
 //!
 //! The chapter in reading order: `resolve` rejects what contradicts itself, `groups` puts the rest in
-//! order, `refused` leaves out what other runs stand in the way of, `findings` tells what is odd about them, `stats` holds
+//! order, `parted` leaves out what other processes merge, `refused` what other runs stand in the way of, `findings` tells what is odd about them, `stats` holds
 //! what was found in numbers; `sources` finds the group of an account.
 //!
 //! May use `model` and `pairs`; may be used by `pipeline`, `report` and `cli`.
@@ -15,6 +15,7 @@ mod findings;
 mod groups;
 #[cfg(test)]
 mod model;
+mod parted;
 mod refused;
 mod resolve;
 mod sources;

@@ -52,19 +52,24 @@ impl Refusal {
 
 impl Plan {
     /// The plan of the same input without some of its pairs. What is repeated of them stays a duplicate.
-    pub(crate) fn without(self, refusals: &[Refusal]) -> Self {
+    pub(crate) fn without(mut self, refusals: &[Refusal]) -> Self {
         if refusals.is_empty() {
             return self;
         }
-        let Self { stats, accounts, mut edges, mut lines, mut rejects, .. } = self;
         let refused: std::collections::HashSet<u64> =
             refusals.iter().map(|refusal| refusal.line).collect();
         for Refusal { line, rule, words } in refusals {
-            let reason = Reason::Earlier(*rule, rejects.add_words(words));
-            rejects.push(*line, reason);
+            let reason = Reason::Earlier(*rule, self.rejects.add_words(words));
+            self.rejects.push(*line, reason);
         }
-        rejects.sort();
-        resolve::keep(&mut edges, &mut lines, |_, _, line| !refused.contains(&line));
+        self.rejects.sort();
+        resolve::keep(&mut self.edges, &mut self.lines, |_, _, line| !refused.contains(&line));
+        self.regrouped()
+    }
+
+    /// The same, once pairs have been taken out of it.
+    pub(super) fn regrouped(self) -> Self {
+        let Self { stats, accounts, edges, lines, rejects, .. } = self;
         let (records, blank) = (stats.lines, stats.blank);
         let (seen, accepted) = (Seen::default(), Accepted::default());
         let list = PairList {
@@ -81,6 +86,7 @@ impl Plan {
         let mut plan = plan_of(list);
         plan.stats.duplicates += stats.duplicates;
         plan.stats.followed = stats.followed;
+        plan.stats.other_parts = stats.other_parts;
         // What was seen in single lines is not seen again.
         let of_all = [Rule::LetterCase, Rule::FanIn].map(Rule::name);
         let of_lines = stats.findings.into_iter().filter(|finding| {

@@ -9,7 +9,7 @@ use crate::pairs::{Finding, Followed, shown};
 /// How many targets that were followed are named.
 const NAMED: usize = 5;
 
-/// The counters of a plan: `lines = blank + rejected + duplicates + pairs`.
+/// The counters of a plan: `lines = blank + rejected + duplicates + pairs + other_parts`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct PlanStats {
     /// Records of the input after the header, blank lines included.
@@ -24,6 +24,8 @@ pub struct PlanStats {
     pub duplicates: u64,
     /// Targets that other runs have merged, and that were followed to where they are now.
     pub(crate) followed: FollowedTargets,
+    /// Lines that other parts of the plan tell.
+    pub(crate) other_parts: u64,
     /// Accepted pairs: each is one source of one group.
     pub pairs: u64,
     pub groups: u64,
@@ -89,6 +91,7 @@ impl PlanStats {
     /// Whether every line of the input is accounted for (law 6).
     #[cfg(test)]
     pub(crate) fn adds_up(&self) -> bool {
-        self.lines == self.blank + self.rejected_lines() + self.duplicates + self.pairs
+        self.lines
+            == self.blank + self.rejected_lines() + self.duplicates + self.pairs + self.other_parts
     }
 }

@@ -4,19 +4,24 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures::FutureExt;
+use futures::executor::block_on;
 use futures::future::{BoxFuture, ready};
 
 use crate::model::TimestampUs;
 use crate::storage::StorageError;
 
 use super::{
-    Archive, Entry, LEASE_US, Lease, Prunable, Register, Run, RunWindows, WindowEnd, lost,
+    Archive, Entry, Held, Holder, LEASE_US, Lease, LeaseReader, LeaseRows, OfPlan, Prunable,
+    Register, Run, RunWindows, Taken, WindowEnd, take,
 };
+
+/// The keyspace that all runs merge.
+const KEYSPACE: &str = "in memory";
 
 /// What all runs see.
 #[derive(Debug, Default)]
 pub struct Shared {
-    lease: Option<Lease>,
+    leases: BTreeMap<String, Lease>,
     entries: Vec<Entry>,
     windows: BTreeMap<(String, TimestampUs), Option<WindowEnd>>,
     runs: BTreeMap<String, Run>,
@@ -25,9 +30,17 @@ pub struct Shared {
 /// The register as one run sees it.
 #[derive(Clone, Debug)]
 pub struct MemoryRegister {
-    shared: Arc<Mutex<Shared>>,
+    rows: MemoryLeases,
     run: String,
-    epoch: i64,
+    held: Arc<Held>,
+}
+
+/// The leases, at a moment.
+#[derive(Clone, Debug)]
+pub(crate) struct MemoryLeases {
+    shared: Arc<Mutex<Shared>>,
+    /// In microseconds.
+    now: TimestampUs,
 }
 
 impl MemoryRegister {
@@ -36,35 +49,43 @@ impl MemoryRegister {
     /// # Errors
     /// Another run has it.
     pub fn take(shared: &Arc<Mutex<Shared>>, run: Run, now: TimestampUs) -> Result<Self, Lease> {
+        Self::take_part(shared, run, None, now)
+    }
+
+    /// Takes the lease for a run that may be a part of a plan, at a moment.
+    ///
+    /// # Errors
+    /// Another run has it, or another plan.
+    pub fn take_part(
+        shared: &Arc<Mutex<Shared>>,
+        run: Run,
+        part: Option<OfPlan>,
+        now: TimestampUs,
+    ) -> Result<Self, Lease> {
+        let rows = MemoryLeases { shared: Arc::clone(shared), now };
         let id = run.id.clone();
-        let mut held = lock(shared);
-        let (mut epoch, mut floor) = (0, 0);
-        if let Some(lease) = &held.lease {
-            if lease.run != id && lease.is_live(now) {
-                return Err(lease.clone());
+        let holder = Holder { run: id.clone(), host: String::new(), part };
+        match block_on(take(&rows, KEYSPACE, &holder)) {
+            Ok(Taken::Held(held)) => {
+                lock(shared).runs.entry(id.clone()).or_insert(run);
+                Ok(Self { rows, run: id, held: Arc::from(held) })
             }
-            (epoch, floor) = (lease.epoch, lease.floor);
+            Ok(Taken::Busy(lease)) => Err(lease),
+            Ok(Taken::Again) | Err(_) => {
+                unreachable!("memory does not fail, and nobody else is at it")
+            }
         }
-        epoch += 1;
-        let (host, until) = (String::new(), now + LEASE_US);
-        held.lease = Some(Lease { run: id.clone(), host, epoch, floor, until });
-        held.runs.entry(id.clone()).or_insert(run);
-        drop(held);
-        Ok(Self { shared: Arc::clone(shared), run: id, epoch })
     }
 
     /// Gives the lease back.
     pub fn release(&self) {
-        if let Some(lease) = &mut lock(&self.shared).lease
-            && lease.epoch == self.epoch
-        {
-            lease.until = 0;
-        }
+        // Memory does not fail.
+        drop(block_on(self.held.release(&self.rows)));
     }
 
     /// The highest time that any run may have written.
     pub fn floor(&self) -> TimestampUs {
-        lock(&self.shared).lease.as_ref().map_or(0, |lease| lease.floor)
+        self.held.floor()
     }
 
     /// Declares a run lost.
@@ -77,21 +98,65 @@ impl MemoryRegister {
     /// Notes what is known of a run now.
     #[cfg(test)]
     pub(crate) fn know(&self, run: Run) {
-        lock(&self.shared).runs.insert(run.id.clone(), run);
+        lock(&self.rows.shared).runs.insert(run.id.clone(), run);
     }
 
     fn of<T: Send + 'static>(
         &self,
         see: impl FnOnce(&mut Shared) -> Result<T, StorageError>,
     ) -> BoxFuture<'static, Result<T, StorageError>> {
-        ready(see(&mut lock(&self.shared))).boxed()
+        ready(see(&mut lock(&self.rows.shared))).boxed()
+    }
+}
+
+impl MemoryLeases {
+    fn of<T: Send + 'static>(
+        &self,
+        see: impl FnOnce(&mut BTreeMap<String, Lease>) -> T,
+    ) -> BoxFuture<'static, Result<T, StorageError>> {
+        ready(Ok(see(&mut lock(&self.shared).leases))).boxed()
+    }
+}
+
+impl LeaseReader for MemoryLeases {
+    fn row<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Option<Lease>, StorageError>> {
+        self.of(|leases| leases.get(name).cloned())
+    }
+}
+
+impl LeaseRows for MemoryLeases {
+    fn put<'a>(
+        &'a self,
+        name: &'a str,
+        found: Option<&'a Lease>,
+        lease: &'a Lease,
+    ) -> BoxFuture<'a, Result<bool, StorageError>> {
+        self.of(|leases| {
+            let is_same = leases.get(name) == found;
+            if is_same {
+                leases.insert(name.to_owned(), lease.clone());
+            }
+            is_same
+        })
     }
 
-    fn held<'s>(&self, shared: &'s mut Shared) -> Result<&'s mut Lease, StorageError> {
-        let is_ours = |lease: &&mut Lease| lease.epoch == self.epoch;
-        let now = shared.lease.clone();
-        let held = shared.lease.as_mut().filter(is_ours);
-        held.ok_or_else(|| lost(&self.run, "in memory", now.as_ref()))
+    fn renew<'a>(
+        &'a self,
+        name: &'a str,
+        lease: &'a Lease,
+    ) -> BoxFuture<'a, Result<bool, StorageError>> {
+        self.of(|leases| {
+            let own = leases.get_mut(name).filter(|own| own.epoch == lease.epoch);
+            own.map(|own| own.clone_from(lease)).is_some()
+        })
+    }
+
+    fn now(&self) -> TimestampUs {
+        self.now
+    }
+
+    fn lasts(&self) -> TimestampUs {
+        LEASE_US
     }
 }
 
@@ -117,15 +182,11 @@ impl Register for MemoryRegister {
     }
 
     fn hold(&self, floor: TimestampUs) -> BoxFuture<'_, Result<(), StorageError>> {
-        self.of(|shared| {
-            let lease = self.held(shared)?;
-            lease.floor = lease.floor.max(floor);
-            Ok(())
-        })
+        self.held.hold(&self.rows, floor).boxed()
     }
 
     fn look(&self) -> BoxFuture<'_, Result<(), StorageError>> {
-        self.of(|shared| self.held(shared).map(drop))
+        self.held.look(&self.rows).boxed()
     }
 
     fn end<'a>(&'a self, windows: &'a [WindowEnd]) -> BoxFuture<'a, Result<(), StorageError>> {

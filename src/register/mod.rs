@@ -13,6 +13,7 @@
 //!
 //! May use `model` and `storage`; may be used by `cluster`, `pipeline`, `verify`, `undo` and `cli`.
 
+mod lease;
 mod lineage;
 pub mod memory;
 mod prune;
@@ -24,8 +25,10 @@ use std::fmt;
 use futures::future::BoxFuture;
 
 use crate::model::{Group, TimestampUs};
-use crate::storage::{Fault, StorageError};
+use crate::storage::StorageError;
 
+pub(crate) use lease::{Held, LeaseReader, LeaseRows, Taken, at_work, take};
+pub use lease::{Holder, LEASE_US, Lease, OfPlan};
 pub(crate) use lineage::Stay;
 pub use lineage::{Lineage, Standing};
 pub(crate) use prune::{Prunable, Pruned, prune};
@@ -168,54 +171,8 @@ impl RunState {
     }
 }
 
-/// Who works on a keyspace.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Lease {
-    pub run: String,
-    /// The machine.
-    pub(crate) host: String,
-    /// It rises each time the lease is taken.
-    pub(crate) epoch: i64,
-    /// The highest time that any run may have written, in microseconds.
-    pub(crate) floor: TimestampUs,
-    /// When it ends unless it is renewed, in microseconds.
-    pub(crate) until: TimestampUs,
-}
-
-/// How long a lease lasts without being renewed, in microseconds: longer than clocks may differ.
-pub const LEASE_US: TimestampUs = 60_000_000;
-
 /// The times that belong to a group from its T on, in microseconds: no other run writes at any of them.
 pub(crate) const OWNED_US: TimestampUs = 10_000;
-
-impl Lease {
-    /// Whether it keeps others out at a moment.
-    pub(crate) fn is_live(&self, now: TimestampUs) -> bool {
-        self.until > now
-    }
-
-    /// How long it does so unless it is renewed, in seconds, rounded up.
-    pub(crate) fn seconds_left(&self, now: TimestampUs) -> u64 {
-        (self.until - now).max(0).cast_unsigned() / 1_000_000 + 1
-    }
-}
-
-/// That a run has lost its lease on a keyspace, to whoever has it now: nothing may be written any more.
-pub fn lost(run: &str, keyspace: &str, to: Option<&Lease>) -> StorageError {
-    let to = to.map_or_else(|| "nobody: its row is gone".to_owned(), Lease::to_string);
-    let message = format!(
-        "run {run} has lost its lease on keyspace {keyspace} to {to}, and writes nothing any more: it stood still for \
-         longer than a minute, or was declared lost. What it has journaled is finished, or taken back, by resume or undo \
-         once the other run has ended"
-    );
-    StorageError { class: message.clone(), message, kind: Fault::Fatal }
-}
-
-impl fmt::Display for Lease {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "run {} on {}", self.run, self.host)
-    }
-}
 
 /// The register of one keyspace, as one run sees it that holds the lease.
 pub trait Register: fmt::Debug + Send + Sync {

@@ -17,7 +17,7 @@ pub(crate) use mentions::MentionFacts;
 
 use crate::advice::Advice;
 use crate::latency::LatencySummary;
-use crate::model::{Destination, Pair, TableTally, Tally};
+use crate::model::{Destination, Pair, Part, TableTally, Tally};
 use crate::moment::Moment;
 use crate::plan::PlanStats;
 use crate::run::{InputRecord, RunId, RunRecord};
@@ -54,6 +54,8 @@ pub(crate) struct Summary {
     pub exit_code: u8,
     /// The pairs.
     pub input: InputRecord,
+    /// The part of the plan that the run is, as in 2/3; none if it is all of it.
+    pub part: Option<Part>,
     /// What the planner found.
     pub plan: PlanStats,
     /// A few rejected lines for each reason; rejects.csv has all of them.
@@ -326,6 +328,7 @@ impl Summary {
             elapsed_s: finished_at.since(run.started_at).as_secs_f64(),
             exit_code,
             input: run.input.clone(),
+            part: Part::of_run(run.id.as_str()),
             plan,
             reject_examples: Listing::default(),
             discovery: None,

@@ -369,7 +369,11 @@ mod tests {
                 "{ partition = { user = { value = 'a' }, tenant = { value = 'a' } } }",
                 "find names user, but the partition key beside the account is (tenant)",
             ),
-            ("t(user|x)", "{ partitions_from = 'own.course' }", "(user), x); say: find = \"partition\""),
+            (
+                "t(user|x)",
+                "{ partitions_from = 'own.course' }",
+                "(user), x); say: find = \"partition\"",
+            ),
             ("t(a,b|user)", "{ partitions_from = 'own.course' }", "((a, b), user)"),
             ("t(x|y|user)", "'partition'", "is a regular column"),
             ("t(x|user)", "{ partitions_from = 'own.nothing' }", "there is no such column"),

@@ -149,7 +149,7 @@ fn met(run: PathBuf, answer: &Finished) -> Met {
 fn dies(stage: &Stage<'_>, call: Call, at: &str) {
     let call = call.environment("TRIBUTARY_LEASE", "1").environment("TRIBUTARY_FAILPOINT", at);
     call.run().was_killed();
-    crate::stops::wait_until("its lease has ended", || stage.runs()["at_work"].is_null());
+    crate::stops::wait_until("its lease has ended", || stage.runs()["at_work"] == json!([]));
 }
 
 fn planned(stage: &Stage<'_>) -> Met {

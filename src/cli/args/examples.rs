@@ -83,6 +83,9 @@ EXAMPLES
   Also rows to which no other row of a source leads; reads every key of their table:
     tributary apply pairs.csv --config tributary.toml --discover scan
 
+  One of three parts, begun or gone on with by whatever starts processes:
+    tributary apply pairs.csv --config tributary.toml --shard 2/3 --run-dir part-2 --or-resume
+
   With a login and an encrypted Kafka (secrets are not for the command line):
     export TRIBUTARY_PASSWORD=… TRIBUTARY_KAFKA_SASL_PASSWORD=…
     tributary apply pairs.csv --config tributary.toml --username merger \\

@@ -19,6 +19,12 @@ settings! {
     PLAN: PathBuf = Setting::new("plan", Kind::Path, "RUN", values::path)
         .example("runs/a").of_a_call().under("Input").taken_by(&[Apply]);
 
+    /// Go on with the run that --run-dir holds, if it holds one of the same pairs and settings; else begin it
+    ///
+    /// One command for a scheduler, whatever has stopped the process before. A run of other pairs, of another part, or by
+    /// another specification is refused.
+    OR_RESUME: bool = Setting::switch("or_resume").of_a_call().under("Input").taken_by(&[Apply]);
+
     /// Read the cluster, and say what a merge would do there: of all groups, or of a sample of N
     ///
     /// `all` (the default) is exact, and reads what a merge reads. `sample=N` reads N groups, drawn at random, and

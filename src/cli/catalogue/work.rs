@@ -1,7 +1,8 @@
 //! What is merged.
 
+use crate::model::Part;
 use crate::setting::Command::{Apply, Plan, Resume, SpecShow};
-use crate::setting::{Kind, Setting, plain, settings, values};
+use crate::setting::{Kind, Layer, Setting, plain, settings, values};
 
 settings! {
     pub(in crate::cli) MERGING: "Merging", &[Apply, Resume];
@@ -15,4 +16,11 @@ settings! {
     /// Otherwise such a pair is rejected as merged-earlier. The register of runs says where the target is now, before
     /// groups are built.
     FOLLOW: bool = Setting::switch("follow").taken_by(&[Plan, Apply]).recorded(plain);
+
+    /// Merge one part of the plan, as in 2/3; other processes, on other machines perhaps, merge the others meanwhile
+    ///
+    /// A group belongs to a part by the CRC-32 of its survivor. Each part is given the same pairs and settings, and has
+    /// a run directory of its own.
+    SHARD: Part = Setting::new("shard", Kind::Text, "I/N", str::parse)
+        .example("2/3").only(&[Layer::Flag, Layer::Environment]).taken_by(&[Apply]).recorded(plain);
 }

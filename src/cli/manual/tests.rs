@@ -104,7 +104,8 @@ fn every_command_line_can_be_run() {
 /// A block in no language would be taken for code of ours by the documentation, and be shown to nobody as what it is.
 #[test]
 fn every_block_of_code_says_what_it_is() {
-    const LANGUAGES: [&str; 8] = ["sh", "console", "text", "toml", "json", "yaml", "sql", "promql"];
+    const LANGUAGES: [&str; 9] =
+        ["sh", "console", "text", "toml", "json", "yaml", "ini", "sql", "promql"];
     for (name, text) in texts() {
         for block in help::blocks(text) {
             if let Block::Code(language, lines) = block {

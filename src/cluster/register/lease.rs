@@ -1,22 +1,26 @@
 //! The lease: conditional writes at SERIAL, so that of two runs one knows that it is second.
 
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use futures::future::BoxFuture;
+use futures::{FutureExt, TryFutureExt};
 use scylla::statement::prepared::PreparedStatement;
 use scylla::statement::{Consistency as Level, SerialConsistency};
 
 use crate::model::{TimestampUs, now_us};
-use crate::register::{self, LEASE_US, Lease};
+use crate::register::{self, Held, LEASE_US, Lease, LeaseReader, LeaseRows, Taken};
 use crate::storage::{Fault, StorageError};
 
 use super::super::statements::Preparer;
 use super::super::{ClusterError, Consistency};
-use super::ClusterRegister;
+use super::{ClusterRegister, RegisterReader, Statements};
 
 /// How often the lease is tried to be taken where requests fail, or somebody else takes it at the same moment.
 const TRIES: u32 = 20;
 const PAUSE: Duration = Duration::from_millis(250);
+
+/// What is written of a lease that is taken.
+pub(super) const ALL: &str = "run = ?, host = ?, epoch = ?, floor = ?, until = ?";
 
 /// Prepares a read of what was written by conditions: by the same protocol.
 pub(super) async fn serial(with: &Preparer, text: &str) -> Result<PreparedStatement, ClusterError> {
@@ -43,7 +47,7 @@ pub(super) async fn conditional(
 
 /// How long a lease lasts, in microseconds. Debug builds ask `TRIBUTARY_LEASE`, in seconds, so that a test need not wait
 /// for it.
-pub(super) fn lasts() -> TimestampUs {
+fn lasts() -> TimestampUs {
     let given = || std::env::var("TRIBUTARY_LEASE").ok()?.parse::<TimestampUs>().ok();
     let given = if cfg!(debug_assertions) { given() } else { None };
     given.map_or(LEASE_US, |seconds| seconds * 1_000_000)
@@ -55,63 +59,42 @@ impl ClusterRegister {
     /// # Errors
     /// Another run has it, or the register cannot be written.
     pub(crate) async fn take(&self) -> Result<(), ClusterError> {
+        let keyspace = &self.reader.merged;
         let failed = |message: String| ClusterError::Query {
-            what: format!("taking the lease on keyspace {}", self.reader.merged),
+            what: format!("taking the lease on keyspace {keyspace}"),
             message,
         };
         let mut tries = 0;
         loop {
             tries += 1;
-            match self.try_take().await {
-                Ok(Ok(true)) => return Ok(()),
-                Ok(Err(lease)) => {
-                    let keyspace = self.reader.merged.clone();
-                    let seconds = lease.seconds_left(now_us());
+            match register::take(self, keyspace, &self.holder).await {
+                Ok(Taken::Held(held)) => {
+                    return self
+                        .held
+                        .set(*held)
+                        .map_err(|_| failed("it is taken already".to_owned()));
+                }
+                Ok(Taken::Busy(lease)) => {
+                    let (keyspace, seconds) = (keyspace.clone(), lease.seconds_left(now_us()));
                     return Err(ClusterError::Leased { keyspace, lease, seconds });
                 }
-                Ok(Ok(false)) if tries < TRIES => {}
+                Ok(Taken::Again) if tries < TRIES => {}
                 Err(error)
                     if tries < TRIES
                         && matches!(
                             error.kind,
                             Fault::Transient | Fault::TimedOut | Fault::Late
                         ) => {}
-                Ok(Ok(false)) => return Err(failed("others take it all the time".to_owned())),
+                Ok(Taken::Again) => return Err(failed("others take it all the time".to_owned())),
                 Err(error) => return Err(failed(error.message)),
             }
             tokio::time::sleep(PAUSE.mul_f64(0.5 + fastrand::f64())).await;
         }
     }
 
-    /// Whether it was taken, unless another run has it.
-    async fn try_take(&self) -> Result<Result<bool, Lease>, StorageError> {
-        let now = now_us();
-        let found = self.reader.lease().await?;
-        let epoch = found.as_ref().map_or(0, |lease| lease.epoch) + 1;
-        let floor = found.as_ref().map_or(0, |lease| lease.floor);
-        let until = now + lasts();
-        let is_taken = match found {
-            Some(lease) if lease.run != self.run && lease.is_live(now) => return Ok(Err(lease)),
-            None => {
-                let values = (&*self.reader.merged, &*self.run, &*self.host, epoch, floor, until);
-                self.is_applied(&self.statements.take_first, values).await?
-            }
-            Some(lease) => {
-                let values =
-                    (&*self.run, &*self.host, epoch, until, &*self.reader.merged, lease.epoch);
-                self.is_applied(&self.statements.take, values).await?
-            }
-        };
-        if is_taken {
-            self.epoch.store(epoch, Ordering::SeqCst);
-            self.floor.store(floor, Ordering::SeqCst);
-        }
-        Ok(Ok(is_taken))
-    }
-
     /// The highest time that any run may have written, in microseconds.
     pub(crate) fn floor(&self) -> TimestampUs {
-        self.floor.load(Ordering::SeqCst)
+        self.held.get().map_or(0, Held::floor)
     }
 
     /// Gives the lease back. What was not taken is not given back.
@@ -119,33 +102,26 @@ impl ClusterRegister {
     /// # Errors
     /// The register cannot be written; the lease then ends by itself.
     pub(crate) async fn release(&self) -> Result<(), StorageError> {
-        if self.epoch.load(Ordering::SeqCst) > 0 { self.renew(0, 0).await } else { Ok(()) }
+        match self.held.get() {
+            Some(held) => held.release(self).await,
+            None => Ok(()),
+        }
     }
 
     pub(super) async fn look_at_lease(&self) -> Result<(), StorageError> {
-        match self.reader.lease().await? {
-            Some(lease) if lease.epoch == self.epoch.load(Ordering::SeqCst) => Ok(()),
-            lease => Err(self.lost(lease.as_ref())),
-        }
+        self.taken()?.look(&self.reader).await
     }
 
-    /// Renews the lease for so long, in microseconds.
-    pub(super) async fn renew(
-        &self,
-        floor: TimestampUs,
-        long: TimestampUs,
-    ) -> Result<(), StorageError> {
-        let floor = self.floor.fetch_max(floor, Ordering::SeqCst).max(floor);
-        let until = if long > 0 { now_us() + long } else { 0 };
-        let values = (floor, until, &*self.reader.merged, self.epoch.load(Ordering::SeqCst));
-        match self.is_applied(&self.statements.renew, values).await? {
-            true => Ok(()),
-            false => Err(self.lost(self.reader.lease().await?.as_ref())),
-        }
+    pub(super) async fn renew(&self, floor: TimestampUs) -> Result<(), StorageError> {
+        self.taken()?.hold(self, floor).await
     }
 
-    fn lost(&self, lease: Option<&Lease>) -> StorageError {
-        register::lost(&self.run, &self.reader.merged, lease)
+    /// Nothing is written by who has not taken it.
+    fn taken(&self) -> Result<&Held, StorageError> {
+        self.held.get().ok_or_else(|| {
+            let message = format!("the lease on keyspace {} is not taken", self.reader.merged);
+            StorageError { class: message.clone(), message, kind: Fault::Fatal }
+        })
     }
 
     async fn is_applied(
@@ -163,5 +139,62 @@ impl ClusterRegister {
         let first = rows.next().transpose().map_err(|error| unreadable(&error))?;
         let applied = first.and_then(|row| row.columns.into_iter().next().flatten());
         Ok(applied.and_then(|applied| applied.as_boolean()).unwrap_or_default())
+    }
+}
+
+impl LeaseReader for RegisterReader {
+    fn row<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Option<Lease>, StorageError>> {
+        type Row = (Option<String>, Option<String>, Option<i64>, Option<i64>, Option<i64>);
+        let lease = |(run, host, epoch, floor, until): Row| Lease {
+            run: run.unwrap_or_default(),
+            host: host.unwrap_or_default(),
+            epoch: epoch.unwrap_or_default(),
+            floor: floor.unwrap_or_default(),
+            until: until.unwrap_or_default(),
+        };
+        let rows = self.ask("reading the lease of", &self.lease, (name,));
+        rows.map_ok(move |rows: Vec<Row>| rows.into_iter().next().map(lease)).boxed()
+    }
+}
+
+impl LeaseReader for ClusterRegister {
+    fn row<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Option<Lease>, StorageError>> {
+        self.reader.row(name)
+    }
+}
+
+impl LeaseRows for ClusterRegister {
+    fn put<'a>(
+        &'a self,
+        name: &'a str,
+        found: Option<&'a Lease>,
+        lease: &'a Lease,
+    ) -> BoxFuture<'a, Result<bool, StorageError>> {
+        let Statements { take_first, take, .. } = &self.statements;
+        let Lease { run, host, epoch, floor, until } = lease;
+        match found {
+            None => self.is_applied(take_first, (name, run, host, epoch, floor, until)).boxed(),
+            Some(found) => {
+                let values = (run, host, epoch, floor, until, name, found.epoch, found.until);
+                self.is_applied(take, values).boxed()
+            }
+        }
+    }
+
+    fn renew<'a>(
+        &'a self,
+        name: &'a str,
+        lease: &'a Lease,
+    ) -> BoxFuture<'a, Result<bool, StorageError>> {
+        let values = (lease.floor, lease.until, name, lease.epoch);
+        self.is_applied(&self.statements.renew, values).boxed()
+    }
+
+    fn now(&self) -> TimestampUs {
+        now_us()
+    }
+
+    fn lasts(&self) -> TimestampUs {
+        lasts()
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! | table | partition | what it holds |
 //! |---|---|---|
-//! | `lease` | merged keyspace | who works on it, until when, and the highest time that was written |
+//! | `lease` | merged keyspace, or part | who works on it, until when, and the highest time that was written |
 //! | `runs` | merged keyspace | each run: who, where, which tables, how it stands |
 //! | `windows` | merged keyspace, run | each window of a run, whether it is over and which of its groups are not |
 //! | `accounts` | merged keyspace, bucket | each account that a run works on |
@@ -17,7 +17,7 @@ mod tables;
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::atomic::AtomicI64;
+use std::sync::OnceLock;
 
 use futures::future::BoxFuture;
 use futures::{FutureExt, StreamExt, TryStreamExt, stream};
@@ -26,7 +26,7 @@ use scylla::statement::batch::{Batch as CqlBatch, BatchStatement, BatchType};
 use scylla::statement::prepared::PreparedStatement;
 
 use crate::model::{TimestampUs, quoted};
-use crate::register::{Entry, Register, WindowEnd};
+use crate::register::{Entry, Held, Holder, OfPlan, Register, WindowEnd};
 use crate::storage::StorageError;
 
 use super::statements::Preparer;
@@ -43,18 +43,15 @@ const AT_ONCE: usize = 16;
 /// The register of one keyspace, as one run reads and writes it.
 pub struct ClusterRegister {
     reader: RegisterReader,
-    run: String,
-    host: String,
-    /// Of the lease that this run has taken; 0 while it has none.
-    epoch: AtomicI64,
-    /// The highest time that is known to be written.
-    floor: AtomicI64,
+    holder: Holder,
+    /// The lease, once it is taken.
+    held: OnceLock<Held>,
     statements: Statements,
 }
 
 impl fmt::Debug for ClusterRegister {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { reader, run, host, .. } = self;
+        let Self { reader, holder: Holder { run, host, .. }, .. } = self;
         write!(f, "{reader:?} for {run} on {host}")
     }
 }
@@ -81,14 +78,13 @@ impl Cluster {
     pub async fn register(
         &self,
         keyspace: &str,
-        run: &str,
+        (run, part): (&str, Option<OfPlan>),
     ) -> Result<ClusterRegister, ClusterError> {
         self.ensure_register(keyspace).await?;
         let reader = RegisterReader::prepare(self, keyspace).await?;
         let statements = Statements::prepare(&reader.preparer, &quoted(keyspace)).await?;
-        let (epoch, floor) = (AtomicI64::new(0), AtomicI64::new(0));
-        let (run, host) = (run.to_owned(), hostname());
-        Ok(ClusterRegister { reader, run, host, epoch, floor, statements })
+        let holder = Holder { run: run.to_owned(), host: hostname(), part };
+        Ok(ClusterRegister { reader, holder, held: OnceLock::new(), statements })
     }
 }
 
@@ -100,8 +96,8 @@ impl Statements {
         };
         let entry = format!("bucket, {}", reader::ENTRY);
         let first = insert("lease", "run, host, epoch, floor, until") + " IF NOT EXISTS";
-        let update = |set: &str| {
-            format!("UPDATE {name}.lease SET {set} WHERE keyspace_name = ? IF epoch = ?")
+        let update = |set: &str, and: &str| {
+            format!("UPDATE {name}.lease SET {set} WHERE keyspace_name = ? IF epoch = ?{and}")
         };
         Ok(Self {
             entry: with.prepare(&insert("accounts", &entry)).await?,
@@ -111,9 +107,8 @@ impl Statements {
             begin_state: with.prepare(&insert("runs", "run, state")).await?,
             set_state: with.prepare(&insert("runs", "run, state, ended, groups")).await?,
             take_first: lease::conditional(with, &first).await?,
-            take: lease::conditional(with, &update("run = ?, host = ?, epoch = ?, until = ?"))
-                .await?,
-            renew: lease::conditional(with, &update("floor = ?, until = ?")).await?,
+            take: lease::conditional(with, &update(lease::ALL, " AND until = ?")).await?,
+            renew: lease::conditional(with, &update("floor = ?, until = ?", "")).await?,
         })
     }
 }
@@ -154,7 +149,7 @@ impl ClusterRegister {
 
 impl Register for ClusterRegister {
     fn run(&self) -> &str {
-        &self.run
+        &self.holder.run
     }
 
     fn begin<'a>(
@@ -177,14 +172,14 @@ impl Register for ClusterRegister {
                 .buffer_unordered(AT_ONCE)
                 .try_collect::<Vec<()>>()
                 .await?;
-            let values = (&*self.reader.merged, &*self.run, t);
+            let values = (&*self.reader.merged, &*self.holder.run, t);
             self.tell("adding a window to", &self.statements.window, values).await
         }
         .boxed()
     }
 
     fn hold(&self, floor: TimestampUs) -> BoxFuture<'_, Result<(), StorageError>> {
-        self.renew(floor, lease::lasts()).boxed()
+        self.renew(floor).boxed()
     }
 
     fn look(&self) -> BoxFuture<'_, Result<(), StorageError>> {
@@ -194,7 +189,7 @@ impl Register for ClusterRegister {
     fn end<'a>(&'a self, windows: &'a [WindowEnd]) -> BoxFuture<'a, Result<(), StorageError>> {
         async move {
             for WindowEnd { t, open } in windows {
-                let values = (&*self.reader.merged, &*self.run, *t, true, open);
+                let values = (&*self.reader.merged, &*self.holder.run, *t, true, open);
                 self.tell("ending a window of", &self.statements.window_end, values).await?;
             }
             Ok(())

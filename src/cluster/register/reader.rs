@@ -12,8 +12,8 @@ use scylla::response::{PagingState, PagingStateResponse};
 use scylla::serialize::row::SerializeRow;
 use scylla::statement::prepared::PreparedStatement;
 
-use crate::model::quoted;
-use crate::register::{Archive, Entry, Lease, Run, RunWindows, Step, WindowEnd};
+use crate::model::{now_us, quoted};
+use crate::register::{self, Archive, Entry, Lease, Run, RunWindows, Step, WindowEnd};
 use crate::storage::{Fault, StorageError};
 
 use super::super::fault::Attempted;
@@ -50,7 +50,7 @@ pub(crate) struct RegisterReader {
     windows: PreparedStatement,
     pub(super) run: PreparedStatement,
     pub(super) runs: PreparedStatement,
-    lease: PreparedStatement,
+    pub(super) lease: PreparedStatement,
 }
 
 impl fmt::Debug for RegisterReader {
@@ -140,21 +140,12 @@ impl RegisterReader {
         rows.map(|row| row.map_err(|error| unreadable(&error))).collect()
     }
 
-    /// Who holds the lease, or held it last.
+    /// Who works on the keyspace: a run, or parts of one plan.
     ///
     /// # Errors
     /// The register cannot be read.
-    pub(crate) async fn lease(&self) -> Result<Option<Lease>, StorageError> {
-        type Row = (Option<String>, Option<String>, Option<i64>, Option<i64>, Option<i64>);
-        let rows: Vec<Row> =
-            self.ask("reading the lease of", &self.lease, (&*self.merged,)).await?;
-        Ok(rows.into_iter().next().map(|(run, host, epoch, floor, until)| Lease {
-            run: run.unwrap_or_default(),
-            host: host.unwrap_or_default(),
-            epoch: epoch.unwrap_or_default(),
-            floor: floor.unwrap_or_default(),
-            until: until.unwrap_or_default(),
-        }))
+    pub(crate) async fn at_work(&self) -> Result<Vec<Lease>, StorageError> {
+        register::at_work(self, &self.merged, now_us()).await
     }
 
     /// What is known of accounts of one bucket.

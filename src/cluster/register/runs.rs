@@ -69,7 +69,7 @@ impl ClusterRegister {
     pub(crate) async fn add_run(&self, run: &Run) -> Result<(), StorageError> {
         let Run { id, location, user, version, began, ended, hashes, tables, state, groups } = run;
         let [input, spec] = hashes;
-        let location = format!("{}:{location}", self.host);
+        let location = format!("{}:{location}", self.holder.host);
         let values = (
             &*self.reader.merged,
             id,

@@ -18,6 +18,7 @@ impl Answer for Summary {
         report.outcome = self.outcome(report.equations.iter().all(|equation| equation.holds()));
         report.facts.push(session(self.started_at, self.finished_at, self.exit_code));
         report.facts.push(self.lines());
+        report.facts.extend(self.part());
         report.facts.extend(findings::facts(&self.plan, self.command != "resume"));
         report.facts.extend(self.followed());
         report.add(self.funnel());
@@ -80,6 +81,7 @@ impl Summary {
                 of(plan.duplicates, "duplicates"),
                 plural(plan.duplicates, ["duplicate", "duplicates"]),
             ),
+            (of(plan.other_parts, "other_parts"), "of other parts"),
         ];
         match self.equations().first() {
             Some(lines) if lines.holds() => {
@@ -88,6 +90,20 @@ impl Summary {
             }
             _ => fact,
         }
+    }
+
+    /// Which part of the plan it is.
+    fn part(&self) -> Option<Fact> {
+        let part = self.part?;
+        let of_input = match part.is_first() {
+            true => {
+                say!(
+                    "blank, repeated and rejected lines of the input are told here, and by no other part"
+                )
+            }
+            false => say!("blank, repeated and rejected lines of the input are told by part 1"),
+        };
+        Some(Fact::new("Part", say!("{} of one plan", part.to_string().as_str())).with(of_input))
     }
 
     /// The targets that are others by now.

@@ -74,14 +74,14 @@ impl Fates {
 }
 
 fn lines(plan: &PlanStats) -> Equation {
-    Equation::new(
-        "lines of the input",
-        plan.lines,
-        &[
-            ("blank", plan.blank),
-            ("rejected", plan.rejected_lines()),
-            (plural(plan.duplicates, ["duplicate", "duplicates"]), plan.duplicates),
-            (plural(plan.pairs, ["pair", "pairs"]), plan.pairs),
-        ],
-    )
+    let parts = [
+        ("blank", plan.blank),
+        ("rejected", plan.rejected_lines()),
+        (plural(plan.duplicates, ["duplicate", "duplicates"]), plan.duplicates),
+        (plural(plan.pairs, ["pair", "pairs"]), plan.pairs),
+        ("of other parts", plan.other_parts),
+    ];
+    // Most runs are no part of anything.
+    let parts = if plan.other_parts > 0 { &parts[..] } else { &parts[..4] };
+    Equation::new("lines of the input", plan.lines, parts)
 }

@@ -1,5 +1,6 @@
 //! Answers to be shown: few of their numbers are the same, so that each can be looked for.
 
+mod listed;
 mod surroundings;
 mod walks;
 
@@ -12,7 +13,7 @@ use serde_json::json;
 use crate::advice::Advice;
 use crate::estimate::Estimate;
 use crate::latency::LatencySummary;
-use crate::model::{Destination, TableTally};
+use crate::model::{Destination, Part, TableTally};
 use crate::moment::Moment;
 use crate::pairs::{Consequence, RULES};
 use crate::plan::{self, Finding, FollowedTarget, FollowedTargets, PlanStats};
@@ -21,6 +22,7 @@ use crate::report::*;
 use crate::run::{InputRecord, RunId, RunRecord};
 use crate::verify::TableCounts;
 
+pub(super) use listed::runs;
 pub(super) use walks::{undoing, verification};
 
 fn topic(name: &str) -> Destination {
@@ -40,6 +42,7 @@ pub(super) fn plan() -> PlanStats {
             rejected_by("ambiguous", 8, &[3, 9, 12, 40, 41]),
             rejected_by("cycle", 4, &[5, 6, 7, 8]),
         ],
+        other_parts: 0,
         duplicates: 40,
         followed: FollowedTargets::default(),
         pairs: 19_945,

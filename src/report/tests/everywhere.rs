@@ -214,7 +214,7 @@ fn the_manual_names_the_fields_that_there_are_and_no_others() {
     let (plan, run) = (rendered(&plan).json, rendered(&run).json);
     let [verification, undoing] =
         [rendered(&data::verification()).json, rendered(&data::undoing()).json];
-    let runs = rendered(&Runs::new("courses", None, Vec::new())).json;
+    let runs = rendered(&data::runs()).json;
     let traced = rendered(&traced("done")).json;
     documented("undo", &undoing);
     documented("runs", &runs);

@@ -2,6 +2,7 @@
 
 mod data;
 mod everywhere;
+mod listed;
 mod page;
 mod terminal;
 mod traced;

@@ -7,6 +7,7 @@
 mod disk;
 mod kills;
 mod nodes;
+mod parts;
 mod points;
 mod size;
 mod wire;

@@ -42,6 +42,8 @@ const UNUSUAL: &[(&str, &str, Ends)] = &[
     (README, "--until", AtWork),
     (README, "tributary resume", With(3)),
     ("specification", "tributary spec check wrong.toml", With(2)),
+    ("parts", "apiVersion: batch/v1", Elsewhere("for Kubernetes")),
+    ("parts", "# /etc/systemd/system", Elsewhere("for systemd")),
     ("live", "tributary apply", AtWork),
     ("live", "ssh", Elsewhere("another machine")),
     (

@@ -1,0 +1,22 @@
+//! The list of runs.
+
+use super::data::runs;
+
+#[test]
+fn the_parts_of_a_plan_are_one() {
+    let runs = runs();
+    let plans: Vec<_> = runs.plans.iter().map(|plan| (&plan.runs[..], plan.state)).collect();
+    let own = |ids: &[&str]| ids.iter().map(|id| (*id).to_owned()).collect::<Vec<_>>();
+    let expected = [
+        (own(&["b.1of2", "a.2of2"]), "running"),
+        (own(&["c.1of2"]), "partial"),
+        (own(&["d.2of2"]), "partial"),
+        (own(&["e.1of3"]), "partial"),
+    ];
+    assert_eq!(plans, expected.each_ref().map(|(ids, state)| (&ids[..], *state)));
+    let groups = [("done".to_owned(), 2), ("running".to_owned(), 2)];
+    assert_eq!(runs.plans[0].groups, groups.into());
+    assert_eq!(runs.plans[3].not_begun, ["2/3", "3/3"].map(|part| part.parse().unwrap()));
+    let text = crate::report::Rendered::of(&runs).unwrap().text;
+    assert!(text.contains("b.1of2 (2 parts)") && text.contains("not begun: 2/3, 3/3"), "{text}");
+}
