@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tributary::events::EventSink;
 use tributary::journal::memory::MemoryJournal;
-use tributary::journal::{Journal, State};
+use tributary::journal::{Journal, Note, State};
 use tributary::latency::Recorder;
 use tributary::model::{Clocks, Group};
 use tributary::pace::Pace;
@@ -40,6 +40,8 @@ pub enum Command {
     Apply(Share),
     Resume,
     Undo(Share),
+    /// What an undo has begun is ended, and what was changed stays where it is.
+    KeepChanged,
     Repair,
 }
 
@@ -307,6 +309,7 @@ impl Desk {
             Command::Apply(share) => self.merge(Some(share)).await,
             Command::Resume => self.merge(None).await,
             Command::Undo(share) => self.undo(share).await,
+            Command::KeepChanged => self.keep_changed().await,
             Command::Repair => self.repair().await,
         }
         self.context.journal.flush().await.unwrap();
@@ -417,6 +420,28 @@ impl Desk {
             self.list(
                 "counted while it was undone, on from the sum of all accounts perhaps".to_owned(),
             );
+        }
+    }
+
+    async fn keep_changed(&self) {
+        let in_state = |of: &[State]| -> Vec<usize> {
+            let states = self.journal.states().unwrap().into_iter();
+            states.filter(|(_, state)| of.contains(state)).map(|(group, _)| group).collect()
+        };
+        let begun = in_state(&[State::Undoing, State::Disputed]);
+        let progress = Progress::default();
+        let undoing = undo::undo(
+            &self.context,
+            &begun,
+            Options::default(),
+            never(),
+            &progress,
+            |group, reason| self.list(format!("{} failed: {}", group.survivor, reason.reason)),
+        );
+        undoing.await.1.unwrap();
+        for group in in_state(&[State::Disputed]) {
+            let state = State::Undone;
+            self.journal.note(Note { group, state, reason: None, known_as: None }).unwrap();
         }
     }
 

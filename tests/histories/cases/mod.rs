@@ -10,7 +10,7 @@ use super::process::{Fate, Landing};
 use super::runs::{Command, Share, block_on};
 use super::tables::{PROGRESS, Place, SEATS, Seen};
 use Act::{Deletes, Writes};
-use Command::{Repair, Resume, Undo};
+use Command::{KeepChanged, Repair, Resume, Undo};
 use Fate::{Ends, Killed, Refused, Stopped};
 use Landing::{Done, Late, Lost};
 use Share::All;

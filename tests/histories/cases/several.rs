@@ -136,6 +136,36 @@ fn e35_two_runs_that_are_between_each_other_are_undone() {
     }
 }
 
+/// The same, with a group in which something was changed: that one is ended first, and what was changed stays.
+#[test]
+fn e35_a_disputed_group_of_two_runs_that_are_between_each_other_has_an_end() {
+    let steps = |fate| {
+        vec![
+            Does(Writes("a", KEY, None)),
+            Does(Writes("b", OTHER, None)),
+            Does(Writes("c", SEAT, None)),
+            Applies(&[("a", "b"), ("c", "d")], First, Ends, None),
+            applies(&[("b", "d")], Ends),
+            Goes(0, Resume, Ends, None),
+            // What was c's belongs to whoever has changed it.
+            Does(Writes("d", SEAT, None)),
+            Goes(0, Undo(All), fate, None),
+            Goes(0, Undo(All), Ends, None),
+            // It keeps its accounts busy until somebody has looked at it.
+            Goes(1, Undo(All), Ends, None),
+            Goes(0, KeepChanged, Ends, None),
+            Goes(1, Undo(All), Ends, None),
+            Goes(0, Undo(All), Ends, None),
+        ]
+    };
+    for fates in [KILLS, REFUSALS] {
+        for seen in always(true, steps, fates) {
+            let own = [row("a", KEY), row("b", OTHER), row("d", SEAT)];
+            assert_eq!(seen.into_keys().collect::<Vec<_>>(), own);
+        }
+    }
+}
+
 /// What a run that stood still has intended was never written when an earlier run has been undone before that.
 #[test]
 fn an_intent_behind_an_undo_is_none() {
