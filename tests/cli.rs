@@ -158,6 +158,34 @@ fn a_time_to_stop_is_checked_before_anything_else() {
     assert!(message.contains("--for") && message.contains("cannot be used with"), "{message}");
 }
 
+#[test]
+fn parts_are_refused_where_they_could_not_be_kept_apart() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("pairs.csv"), "from,to\na,b\n").unwrap();
+    let spec = "name = \"t\"\n[[table]]\nname = \"tickets\"\nmentions = [\"assignee\"]\n";
+    fs::write(folder.path().join("t.toml"), spec).unwrap();
+    for (more, why) in [
+        (&["--follow"][..], "where --follow leads depends on the moment"),
+        (&["--no-register"], "parts are kept apart by the register"),
+        (&["--spec", "t.toml"], "tickets.assignee mentions accounts"),
+    ] {
+        let part = [
+            "apply",
+            "pairs.csv",
+            "--hosts",
+            "127.0.0.1:1",
+            "--keyspace",
+            "k",
+            "--no-events",
+            "--shard",
+            "1/2",
+        ];
+        let arguments = [&part, more].concat();
+        let error = fails(&mut tributary(folder.path(), &arguments), 2);
+        assert!(error.contains("--shard: ") && error.contains(why), "{error}");
+    }
+}
+
 /// The output of a command that ends well.
 #[track_caller]
 fn says(command: &mut Command) -> String {

@@ -112,11 +112,17 @@ fn follow(cluster: &ClusterSettings, layers: &Layers) -> Result<bool, SettingsEr
 
 /// The part of the plan that is merged.
 fn part(
-    cluster: &ClusterSettings,
+    RunSettings { cluster, spec, .. }: &RunSettings,
     follow: bool,
     layers: &Layers,
 ) -> Result<Option<Part>, SettingsError> {
     let part = layers.find(&SHARD)?;
+    if let (Some(_), Some(column)) = (&part, spec.mentions()) {
+        return Err(SettingsError::new(format!(
+            "--shard: {column} mentions accounts, and a row that one part copies may name an account of another part, which \
+             has looked for its mentions by then: merge the list as one run"
+        )));
+    }
     match part {
         Some(_) if cluster.register.is_none() => Err(SettingsError::new(
             "--shard: parts are kept apart by the register, and --no-register leaves nothing to be asked: leave out one \
@@ -182,7 +188,7 @@ pub(super) fn apply(
         input: InputSettings { source, format },
         plan,
         follow,
-        part: part(&run.cluster, follow, layers)?,
+        part: part(&run, follow, layers)?,
         run_dir,
         or_resume,
         run,

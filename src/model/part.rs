@@ -15,7 +15,6 @@ const MOST: u32 = 1_000;
 pub struct Part {
     /// Which of them, from 1.
     pub(crate) index: u32,
-    /// How many there are.
     pub(crate) of: u32,
 }
 
@@ -43,7 +42,7 @@ impl Part {
         format!(".{}of{}", self.index, self.of)
     }
 
-    /// The part that a run is, by its id.
+    /// Read from an id that ends as in `.2of3`; none if the run is no part.
     pub(crate) fn of_run(id: &str) -> Option<Self> {
         let (index, of) = id.rsplit_once('.')?.1.split_once("of")?;
         format!("{index}/{of}").parse().ok()

@@ -190,7 +190,8 @@ mod tests {
         let (ours, behind) = (now_us(), Duration::from_secs(4));
         let clocks = Clocks { ours, latest: ours, behind };
         let as_of = AsOf::new(ours - 60_000_000, Duration::from_secs(2)).beside(clocks);
-        assert!(as_of.stamp() <= now_us() - 6_000_000);
+        // The wall clock may be slewed, and the time is carried on by another.
+        assert!(as_of.stamp() <= now_us() - 5_999_000);
     }
 
     /// Nodes that are between one second behind a clock and two ahead of it, which itself says 100 s.

@@ -59,9 +59,7 @@ impl fmt::Display for Lease {
 /// A part, with the plan that it is part of: what its parts have in common, and no other plan has.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OfPlan {
-    /// The plan.
     pub plan: String,
-    /// The part.
     pub part: Part,
 }
 
@@ -90,7 +88,6 @@ impl OfPlan {
 /// Who takes a lease.
 #[derive(Clone, Debug)]
 pub struct Holder {
-    /// The run.
     pub run: String,
     /// The machine.
     pub host: String,
@@ -131,7 +128,6 @@ pub(crate) trait LeaseRows: LeaseReader {
 /// What came of trying to take a lease.
 #[derive(Debug)]
 pub(crate) enum Taken {
-    /// It is held.
     Held(Box<Held>),
     /// Another run has it.
     Busy(Lease),

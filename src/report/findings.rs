@@ -33,8 +33,8 @@ pub(super) fn facts(plan: &PlanStats, with_advice: bool) -> Vec<Fact> {
     if !rejected.is_empty() {
         let file =
             say!("{} has them, each with its reason, and can be fed back in", files::REJECTS);
-        let told = of_outcome(Outcome::Rejected).filter(|_| with_advice);
-        let more = told.map(|(_, finding)| say!("{}: {}", finding.rule, advice(finding)));
+        let advised = of_outcome(Outcome::Rejected).filter(|_| with_advice);
+        let more = advised.map(|(_, finding)| say!("{}: {}", finding.rule, advice(finding)));
         facts.push(more.fold(Fact::new("Rejected", rejected).with(file), Fact::with));
     }
     let accepted = together(Outcome::Accepted);

@@ -190,6 +190,13 @@ impl RawSpec {
         self.tables.iter().any(|table| table.account_type().is_some())
     }
 
+    /// The first column beside a key that mentions accounts, as `table.column`, if there is one.
+    pub(crate) fn mentions(&self) -> Option<String> {
+        let named =
+            |table: &RawTable| Some(format!("{}.{}", *table.name, **table.mentions.first()?));
+        self.tables.iter().find_map(named)
+    }
+
     /// The tables to which rows of others lead, each with the columns by which they do.
     pub(crate) fn led(&self) -> impl Iterator<Item = (&str, Vec<&ColumnPath>)> {
         self.tables.iter().filter_map(|table| {

@@ -58,7 +58,7 @@ fn a_run_that_was_taken_back_has_nothing_to_compare_and_nothing_to_take_back() {
     };
     undone.groups = not_done(&[("undone", 199)]);
     let text = rendered(&undone).text;
-    assert!(text.contains(": nothing to compare, all of it was taken back in "), "{text}");
+    assert!(text.contains(": nothing to compare, all of it was taken back, in "), "{text}");
     assert!(!text.contains("  tributary "), "{text}");
     undone.groups = not_done(&[("undone", 198), ("disputed", 1)]);
     let text = rendered(&undone).text;
