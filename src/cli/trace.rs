@@ -43,16 +43,10 @@ pub(super) async fn run(
     let known = spellings.iter().find(|account| !lineage.stays(account).is_empty());
     let account = known.ok_or_else(unknown)?;
     let path = lineage.path(account);
-    let mut stays: Vec<TracedStay> = Vec::new();
-    for at in &path {
-        for stay in lineage.stays(at) {
-            // That others came to a survivor says nothing new where a run has just brought the account there.
-            let is_known = stay.into.is_none() && stays.iter().any(|known| known.run == stay.run);
-            if !is_known {
-                stays.push(traced(at, stay, lineage.run(&stay.run)));
-            }
-        }
-    }
+    let stays = path.iter().flat_map(|at| {
+        lineage.stays(at).iter().map(|stay| traced(at, stay, lineage.run(&stay.run)))
+    });
+    let stays = stays.collect();
     let now = path.last().copied().unwrap_or(account);
     let traced = Traced::new(account, now, keyspace, stays);
     let report = Rendered::of(&traced).map_err(Failure::failed)?;

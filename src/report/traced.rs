@@ -108,7 +108,12 @@ impl Answer for Traced {
             if self.stays.iter().any(TracedStay::is_busy) { Tone::Warning } else { Tone::Good };
         let outcome = Outcome { word, tone, ..Outcome::default() };
         let mut report = Report { title: self.account.clone(), outcome, ..Report::default() };
-        for stay in &self.stays {
+        for (at, stay) in self.stays.iter().enumerate() {
+            // That others came to a survivor is nothing new where a run has just brought the account there.
+            let is_known = self.stays[..at].iter().any(|known| known.run == stay.run);
+            if is_known && stay.into.is_none() {
+                continue;
+            }
             report.add(Section::new("Found").with_all(stay.facts()));
         }
         for stay in self.stays.iter().filter(|stay| stay.is_busy()) {

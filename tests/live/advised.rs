@@ -416,13 +416,14 @@ fn what_is_advised_beside_runs_can_be_pasted() {
 }
 
 /// Each kind of advice, and the states above in which it is printed, or the reason why it is in none.
-const KINDS: [(&str, &str); 10] = [
+const KINDS: [(&str, &str); 11] = [
     ("Inspect", "beside"),
     ("Apply", "planned"),
     ("ApplyPlan", "inspected"),
     ("Resume", "limited, killed, late and more"),
     ("Verify", "limited; missing, with --repair"),
     ("Undo", "limited, half-undone, refused; disputed, with --keep-changed"),
+    ("Close", "altered::a_table_that_is_dropped…: nothing of the run counts any more"),
     ("Again", "failed: what was typed, where it is not the command of another kind"),
     ("CheckSpec", "beside"),
     ("Config", "beside"),

@@ -185,7 +185,7 @@ fn keys_have_to_have_a_known_shape() {
     check_refused(
         r#"partitions_from = "content_consumption.batchid""#,
         r#"partitions_from = "content_consumption.grade""#,
-        &["[event]", "user_courses", "content_consumption", "not part of its key"],
+        &["[event]", "user_courses", "content_consumption", "no part of the primary key"],
     );
 }
 
