@@ -89,7 +89,7 @@ mod tests {
                     stats.groups,
                 ];
                 told.iter_mut().zip(counts).for_each(|(told, count)| *told += count);
-                assert!(part.is_first() || own.rejects().len() == 0);
+                assert!(part.is_first() || own.rejects().is_empty());
                 all.extend(groups(&own));
             }
             assert_eq!(all, groups(&whole), "{of}");

@@ -236,7 +236,7 @@ mod tests {
         let reviews = TableSchema::keyed(2, &[&reviews[..], &[("stars", "text")]].concat());
         let tables =
             [("orders".into(), TableSchema::keyed(2, &orders)), ("reviews".into(), reviews)];
-        let schema = Schema { keyspace: "k".into(), tables: tables.into(), ..Schema::default() };
+        let schema = Schema { keyspace: "k".into(), tables: tables.into() };
         let checked = RawSpec::parse(&text, "the test").unwrap().check(&schema);
         checked.err().map(|error| error.to_string()).unwrap_or_default()
     }
