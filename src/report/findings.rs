@@ -82,9 +82,9 @@ pub(super) fn sections(plan: &PlanStats, rejects: &Listing) -> [Section; 3] {
 /// What to do about lines that a rule rejects or doubts.
 fn advice(finding: &Finding) -> Text {
     let is_held = finding.outcome == Outcome::Rejected && finding.can_be_accepted;
-    // To be copied: it stands on one line.
     own(finding.advice).and_if(is_held, || {
-        say!("; --accept\u{a0}{} merges what can be merged of them all the same", own(finding.rule))
+        let flag = words::code(format!("--accept {}", finding.rule));
+        say!("; {} merges what can be merged of them all the same", flag)
     })
 }
 

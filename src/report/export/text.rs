@@ -192,6 +192,7 @@ fn spelled(text: &Text, longest_word: usize, figure_as: impl Fn(&Figure) -> Stri
     let pieces = text.0.iter().map(|piece| match piece {
         Piece::Own(words) | Piece::Verdict(_, words) => (*words).to_owned(),
         Piece::Words(text) => words(text, longest_word),
+        Piece::Code(text) if text.starts_with("--") => unbroken(&printable(text)),
         Piece::Code(text) => cut_end(&printable(text), longest_word),
         Piece::Path(path) => unbroken(&printable(path)),
         Piece::Figure(figure) => figure_as(figure),
@@ -206,7 +207,7 @@ fn words(text: &str, longest_word: usize) -> String {
     cut_end(&words.join(" "), LONGEST)
 }
 
-/// A path, which stands on one line, so that it can be copied.
+/// A path or a flag, which stands on one line, so that it can be copied.
 fn unbroken(path: &str) -> String {
     path.replace(' ', "\u{a0}")
 }
@@ -214,8 +215,10 @@ fn unbroken(path: &str) -> String {
 /// Text of others as it may go to a terminal: what is not printable is escaped.
 pub(in crate::report) fn printable(text: &str) -> String {
     let escaped = text.escape_debug().to_string();
-    // Quotes do no harm, nor does a space at which no line is broken.
-    escaped.replace("\\'", "'").replace("\\\"", "\"").replace("\\u{a0}", "\u{a0}")
+    // Quotes do no harm, nor do a backslash, which is often part of what is written so already, and a space at which no
+    // line is broken.
+    let escaped = escaped.replace("\\'", "'").replace("\\\"", "\"");
+    escaped.replace("\\u{a0}", "\u{a0}").replace("\\\\", "\\")
 }
 
 /// Text after what stands in front of its first line and of the lines below. A word that does not fit has a line of its own.
@@ -264,7 +267,7 @@ mod tests {
     fn what_others_wrote_cannot_steer_a_terminal() {
         assert_eq!(
             printable("it's \"é\" \u{1b}[2J\r\n\u{202e}\\'"),
-            r#"it's "é" \u{1b}[2J\r\n\u{202e}\\'"#
+            r#"it's "é" \u{1b}[2J\r\n\u{202e}\'"#
         );
     }
 
