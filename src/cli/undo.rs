@@ -21,7 +21,7 @@ use super::{
     register,
 };
 use crate::advice::Advice;
-use crate::journal::{Journal, JournalError, Note, SqliteJournal, State};
+use crate::journal::{Journal, JournalError, SqliteJournal, State};
 use crate::live::Phase;
 use crate::model::{EXPIRY, Group, Pair};
 use crate::moment::Moment;
@@ -242,14 +242,8 @@ async fn keep_changed(
     undone: &mut Undone,
 ) -> Result<Kept, Failure> {
     let disputed = groups_in(&*engine.journal, &[State::Disputed])?;
-    for group in selected.groups.iter().filter(|group| disputed.contains(group)) {
-        engine.journal.note(Note {
-            group: *group,
-            state: State::Undone,
-            reason: Some(undo::KEPT.to_owned()),
-            known_as: None,
-        })?;
-    }
+    let ended = selected.groups.iter().copied().filter(|group| disputed.contains(group));
+    undo::keep(&*engine.journal, ended)?;
     engine.journal.flush().await?;
     let groups = std::mem::take(&mut undone.disputed);
     Ok(Kept { groups, pairs: std::mem::take(&mut undone.pairs_disputed) })

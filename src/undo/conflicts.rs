@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use crate::journal::body::{Disputed, LeftAlone};
-use crate::journal::{Codec, GroupRecord, Journal, JournalError, Kind, State};
+use crate::journal::{Codec, GroupRecord, Journal, JournalError, Kind, Note, State};
 use crate::model::{AccountId, Cell, ColumnIndex, Pair, TableIndex, TimestampUs};
 
 /// A cell that someone changed since the run; its key was left alone.
@@ -34,7 +34,25 @@ pub enum Reported<'a> {
 }
 
 /// What the journal says of a group that was ended though something was left alone in it.
-pub(crate) const KEPT: &str = "what was changed since stays where it is";
+const KEPT: &str = "what was changed since stays where it is";
+
+/// That there are such groups, as the journal says it: most undone groups need not be looked at.
+const ANY_KEPT: &str = "changes_kept";
+
+/// Ends groups of a run in which something was left alone, and leaves it where it is.
+///
+/// # Errors
+/// The journal cannot be written.
+pub(crate) fn keep(
+    journal: &dyn Journal,
+    groups: impl IntoIterator<Item = usize>,
+) -> Result<(), JournalError> {
+    journal.set_meta(ANY_KEPT, "yes")?;
+    groups.into_iter().try_for_each(|group| {
+        let reason = Some(KEPT.to_owned());
+        journal.note(Note { group, state: State::Undone, reason, known_as: None })
+    })
+}
 
 /// Tells every conflict of the groups that are disputed at present, and of those in which what was changed is
 /// [kept](KEPT), by group. One slice is held at a time.
@@ -47,7 +65,12 @@ pub fn conflicts<E: From<JournalError>>(
     mut on_reported: impl FnMut(Reported<'_>) -> Result<(), E>,
 ) -> Result<(), E> {
     let mut states = journal.states()?;
-    states.retain(|(_, state)| matches!(state, State::Disputed | State::Undone));
+    let any_kept = journal.meta(ANY_KEPT)?.is_some();
+    states.retain(|(_, state)| match state {
+        State::Disputed => true,
+        State::Undone => any_kept,
+        _ => false,
+    });
     states.sort_unstable_by_key(|(group, _)| *group);
     for (number, state) in states {
         let Some(group) = journal.group(number)? else { continue };

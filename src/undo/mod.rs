@@ -27,7 +27,7 @@ use std::time::Instant;
 
 use tokio::sync::watch;
 
-pub(crate) use conflicts::KEPT;
+pub(crate) use conflicts::keep;
 pub use conflicts::{Conflict, Reported, conflicts};
 pub use select::select;
 pub(crate) use select::{SelectError, Selected};
