@@ -187,11 +187,10 @@ mod tests {
 
     #[test]
     fn a_group_is_dated_by_the_slowest_clock() {
-        let (ours, behind) = (now_us(), Duration::from_secs(4));
-        let clocks = Clocks { ours, latest: ours, behind };
-        let as_of = AsOf::new(ours - 60_000_000, Duration::from_secs(2)).beside(clocks);
-        // The wall clock may be slewed, and the time is carried on by another.
-        assert!(as_of.stamp() <= now_us() - 5_999_000);
+        const S: TimestampUs = 1_000_000;
+        let clocks = Clocks { ours: 100 * S, latest: 100 * S, behind: Duration::from_secs(4) };
+        let as_of = AsOf::new(0, Duration::from_secs(2)).by(|| 100 * S).beside(clocks);
+        assert_eq!(as_of.stamp(), 94 * S);
     }
 
     /// Nodes that are between one second behind a clock and two ahead of it, which itself says 100 s.
