@@ -34,7 +34,10 @@ pub(super) fn begin(
     let stop = listen(console).map_err(Failure::failed)?;
     let started = Moment::now();
     let id = RunId::new(started);
-    let id = part.map_or(id.clone(), |part| id.of(part));
+    let id = match part {
+        Some(part) => id.of(part),
+        None => id,
+    };
     let pairs = open(settings)?;
     let prepared = RunDir::prepare(run_dir, &id)?;
     console.run_log.attach(prepared.create(files::LOG)?).map_err(Failure::failed)?;

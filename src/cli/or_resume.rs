@@ -9,7 +9,7 @@ use std::path::Path;
 use anyhow::anyhow;
 use serde_json::Value;
 
-use super::catalogue::work::{FOLLOW, SHARD};
+use super::catalogue::work;
 use super::recorded::Recorded;
 use super::{ApplySettings, Failure, InputSource};
 use crate::pairs;
@@ -66,8 +66,7 @@ fn check(
         let (then, now) = (named(&recorded.spec.name, &then), named(&settings.run.spec.name, &now));
         return Err(differs("merge specification", &then, &now));
     }
-    let of_merging: [&'static dyn Described; 2] = [&FOLLOW, &SHARD];
-    let rows = pairs::settings().chain(of_merging).map(Described::row);
+    let rows = work::of_groups().map(Described::row);
     for (row, at) in rows.filter_map(|row| Some((row, row.recorded?.at))) {
         let pointer = format!("/{at}");
         let [then, now] = [&record.settings, &settings.run.recorded]

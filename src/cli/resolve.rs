@@ -13,7 +13,7 @@ use super::catalogue::calls::{
     FORCE, INSPECT, KEEP_CHANGED, OR_RESUME, PAIRS, REPAIR, RESTART, USE_COPY,
 };
 use super::catalogue::output::{CONFIG, LISTEN, RUN_DIR};
-use super::catalogue::work::{FOLLOW, SHARD, SPEC};
+use super::catalogue::work::{FOLLOW, SHARD, SPEC, of_groups};
 use super::recorded::{Recorded, record, record_of, with_accounts, with_only, with_spec};
 use super::settings::{
     ApplySettings, InputSettings, InputSource, InspectSettings, PlanSettings, ResumeSettings,
@@ -200,9 +200,7 @@ pub(super) fn resume(begun: &Recorded, layers: &Layers) -> Result<ResumeSettings
     let mut run = of_run(Command::Resume, recorded_spec(begun, layers)?, layers)?;
     let mut recorded = with_spec(run.recorded, &run.spec, begun.spec_path.as_deref());
     // Groups are built: what they were built by stays as it was.
-    let of_merging: [&'static dyn Described; 2] = [&FOLLOW, &SHARD];
-    let built_by = pairs::settings().chain(of_merging);
-    let of_begun = record_of(&Layers::default().over(begun.given.clone()), built_by)?;
+    let of_begun = record_of(&Layers::default().over(begun.given.clone()), of_groups())?;
     for (name, value) in of_begun.as_object().into_iter().flatten() {
         recorded[name] = value.clone();
     }

@@ -1,6 +1,6 @@
 //! What a server can do that not every Cassandra can, asked once when a command connects: by preparing what would need it
-//! (where a server refuses it only then, by carrying it out), never by a version number. What is missing is refused where it is needed, in the words of the server about the
-//! statement that needs it ([`Preparer::require`](super::statements::Preparer::require)).
+//! (where a server refuses it only then, by carrying it out), never by a version number. What is missing is refused where
+//! it is needed, in the words of the server about the statement that needs it ([`Preparer::require`](super::statements::Preparer::require)).
 //!
 //! A server that is not Cassandra has other rules where its answers look alike, so it is refused by its name. So is one
 //! whose guardrails forbid what every merge needs: before the first write, by a write that no server can carry out.

@@ -158,6 +158,16 @@ pub struct SliceRecord {
     pub scopes: Bytes,
 }
 
+impl SliceRecord {
+    /// What the merge of a group did in so many tables, by all slices of the group.
+    pub(crate) fn merged(records: &[Self], tables: usize) -> Tally {
+        let mut tally = Tally::new(tables);
+        let merged = records.iter().filter(|record| record.kind == Kind::Merge);
+        merged.for_each(|record| tally.add(&record.tally));
+        tally
+    }
+}
+
 /// What was intended for a group and never written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Unwritten {

@@ -5,9 +5,10 @@
 //! code, on the command line and in the report.
 //!
 //! In reading order: `cql` is what a column's type says, the only place that takes the text of a type apart, with
-//! `order` (how the server orders values), `same` (which of them mean the same), `elements` (maps and sets, taken apart), `list` (lists, written whole) and `name` (how names are written); `account` has ids by type,
-//! pairs and groups, `part` what falls to one of several processes; `row` is what is read, `change` what is written, `tally` what was done; `surroundings` is what a
-//! cluster tells of the tables beside their rows.
+//! `order` (how the server orders values), `same` (which of them mean the same), `elements` (maps and sets, taken
+//! apart), `list` (lists, written whole) and `name` (how names are written); `account` has ids by type, pairs and groups,
+//! `part` what falls to one of several processes; `row` is what is read, `change` what is written, `tally` what was done;
+//! `surroundings` is what a cluster tells of the tables beside their rows.
 //!
 //! May use nothing else of the crate; may be used by `spec`, `readable`, `pairs`, `plan`, `merge`, `storage`,
 //! `register`, `cluster`, `events`, `journal`, `history`, `live`, `pipeline`, `verify`, `undo`, `run`, `report` and

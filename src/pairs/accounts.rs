@@ -89,9 +89,14 @@ struct Shard {
 }
 
 impl Accounts {
+    /// The shard of an account, and its number there.
+    #[inline]
+    fn slot(&self, account: u32) -> (&Shard, usize) {
+        (&self.shards[account as usize % SHARDS], (account >> SHARD_BITS) as usize)
+    }
+
     pub(crate) fn id(&self, account: u32) -> AccountId {
-        let shard = &self.shards[account as usize % SHARDS];
-        let local = (account >> SHARD_BITS) as usize;
+        let (shard, local) = self.slot(account);
         let cell = match (shard.pointed_at(local), self.of) {
             (Some(bytes), _) => Bytes::copy_from_slice(bytes),
             (None, AccountType::Uuid | AccountType::TimeUuid) => {
@@ -105,8 +110,7 @@ impl Accounts {
     /// Puts down what tells an account from all others of its type: the bytes in which it is held, behind how many they
     /// are; a length that none has stands before a UUID, because a text of 16 bytes is another account.
     pub(crate) fn describe(&self, account: u32, out: &mut Vec<u8>) {
-        let shard = &self.shards[account as usize % SHARDS];
-        let local = (account >> SHARD_BITS) as usize;
+        let (shard, local) = self.slot(account);
         let (len, bytes) = match shard.pointed_at(local) {
             Some(bytes) => (bytes.len() as u32, bytes),
             None => (u32::MAX, &shard.slots[local][..]),
@@ -173,13 +177,13 @@ impl Accounts {
     }
 
     pub(crate) fn hash(&self, account: u32) -> u64 {
-        self.shards[account as usize % SHARDS].hash(self.of, (account >> SHARD_BITS) as usize)
+        let (shard, local) = self.slot(account);
+        shard.hash(self.of, local)
     }
 
     /// Whether an account has this id.
     pub(crate) fn is(&self, account: u32, wanted: &Wanted<'_>) -> bool {
-        let shard = &self.shards[account as usize % SHARDS];
-        let local = (account >> SHARD_BITS) as usize;
+        let (shard, local) = self.slot(account);
         match shard.pointed_at(local) {
             Some(bytes) => bytes == wanted.cell,
             None => wanted.uuid == Some(shard.slots[local]),

@@ -20,15 +20,15 @@ pub(super) async fn is_over(stop: watch::Receiver<bool>) {
     time::sleep(DRAIN).await;
 }
 
-/// What only reads, unless it is stopped.
+/// What nothing is lost with if it is dropped: a read, or a pause; `None` if it was stopped.
 pub(super) async fn unless_stopped<T>(
     stop: &watch::Receiver<bool>,
-    read: impl Future<Output = T>,
+    work: impl Future<Output = T>,
 ) -> Option<T> {
     tokio::select! {
         biased;
         () = is_stopped(stop.clone()) => None,
-        read = read => Some(read),
+        done = work => Some(done),
     }
 }
 

@@ -27,15 +27,16 @@ use futures::{StreamExt, TryStreamExt, stream};
 use tokio::sync::watch;
 
 use crate::failpoint;
-use crate::journal::{Kind, Note, State};
+use crate::journal::{Kind, Note, SliceRecord, State};
 use crate::merge::{Entry, Slice, by_partition};
-use crate::model::{Batch, Group, Mutation, Row, TableIndex, Tally, TimestampUs};
+use crate::model::{Batch, Group, Mutation, Row, TableIndex, TimestampUs};
 use crate::plan::Plan;
 use crate::register::Step;
 use crate::spec::Spec;
 use crate::storage::{Mention, StorageError, Writer};
 
 use super::discovered::Discovered;
+use super::drain::unless_stopped;
 use super::scan::look_for;
 use super::walk::{Walked, walk};
 use super::{Context, GroupError, Known, Leftover, Merged, Window};
@@ -192,11 +193,7 @@ pub async fn mentions<S: Writer>(
         if mentioned.interrupted || again.is_empty() {
             break;
         }
-        let mut stop = stop.clone();
-        tokio::select! {
-            () = tokio::time::sleep(context.as_of.settle()) => {}
-            _ = stop.wait_for(|stop| *stop) => {}
-        }
+        unless_stopped(stop, tokio::time::sleep(context.as_of.settle())).await;
         again.sort_unstable();
         groups = again;
     }
@@ -339,10 +336,7 @@ pub(super) async fn replay<S: Writer>(
     let Some(stopped) = records.last().filter(|last| last.kind == Kind::Mention) else {
         return Ok(None);
     };
-    let mut tally = Tally::new(window.spec.tables.len());
-    for record in records.iter().filter(|record| record.kind == Kind::Merge) {
-        tally.add(&record.tally);
-    }
+    let tally = SliceRecord::merged(&records, window.spec.tables.len());
     let mut slice = window.codec.decode(&window.journal.body(stopped.id)?);
     // What names a source still is found anew.
     if stopped.t <= window.as_of.forgotten() {

@@ -5,8 +5,8 @@
 //! others are its sources, in pre-order. No account is in two trees, so no account is in two groups.
 //!
 //! The chapter in reading order: `resolve` rejects what contradicts itself, `groups` puts the rest in
-//! order, `parted` leaves out what other processes merge, `refused` what other runs stand in the way of, `findings` tells what is odd about them, `stats` holds
-//! what was found in numbers; `sources` finds the group of an account.
+//! order, `parted` leaves out what other processes merge, `refused` what other runs stand in the way of, `findings` tells
+//! what is odd about them, `stats` holds what was found in numbers; `sources` finds the group of an account.
 //!
 //! May use `model` and `pairs`; may be used by `pipeline`, `report` and `cli`.
 

@@ -24,8 +24,7 @@ impl Plan {
     pub(crate) fn of_part(mut self, part: Part) -> Self {
         let mut is_own = FixedBitSet::with_capacity(self.edges.len());
         for group in 0..self.len() {
-            let members = &self.order[self.starts[group] as usize..self.starts[group + 1] as usize];
-            let root = self.edges[members[0] as usize].to;
+            let (root, members) = self.members(group);
             if part.holds(&self.accounts.id(root)) {
                 is_own.extend(members.iter().map(|member| *member as usize));
             }

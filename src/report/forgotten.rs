@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::Answer;
 use super::document::{Fact, Outcome, Report, Section, Table, Tone};
-use super::words::{code, count, counted, path, say};
+use super::words::{code, count, counted, path, path_on, say};
 
 /// The version of the JSON. It changes when a field is renamed or changes its meaning.
 const VERSION: u32 = 1;
@@ -99,7 +99,7 @@ impl Answer for Forgotten {
         let mut still = Table::new(["still named by run", "in"]);
         for named in &self.still_in {
             let at = match (&named.host, &named.run_dir) {
-                (Some(host), Some(dir)) => path(format!("{host}:{}", dir.display()).as_ref()),
+                (Some(host), Some(dir)) => path_on(host, dir),
                 _ => say!("a directory that the register does not know any more"),
             };
             still.push([code(&named.run), at]);

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::Answer;
 use super::document::{Fact, Outcome, Report, Section, Table};
-use super::words::{Text, code, count, counted, path, say};
+use super::words::{Text, code, count, counted, path_on, say};
 use crate::advice::Advice;
 use crate::model::Part;
 use crate::moment::Moment;
@@ -158,10 +158,15 @@ impl ListedRun {
     }
 
     fn row(&self) -> [Text; 5] {
-        let location = format!("{}:{}", self.host, self.run_dir.display());
         let began = self.began.to_string();
         let groups = total(&self.groups);
-        [code(&self.run), self.state.into(), groups, began.as_str().into(), path(location.as_ref())]
+        [
+            code(&self.run),
+            self.state.into(),
+            groups,
+            began.as_str().into(),
+            path_on(&self.host, &self.run_dir),
+        ]
     }
 }
 

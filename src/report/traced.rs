@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::Answer;
 use super::document::{Fact, Outcome, Report, Section, Tone};
-use super::words::{Text, code, path, say};
+use super::words::{Text, code, path_on, say};
 use crate::advice::Advice;
 use crate::model::TimestampUs;
 use crate::moment::Moment;
@@ -70,11 +70,7 @@ impl TracedStay {
     fn facts(&self) -> [Fact; 4] {
         let run = match (&self.host, &self.run_dir) {
             (Some(host), Some(dir)) => {
-                say!(
-                    "{} in {}",
-                    code(&self.run),
-                    path(format!("{host}:{}", dir.display()).as_ref())
-                )
+                say!("{} in {}", code(&self.run), path_on(host, dir))
             }
             _ => say!("{}, which was pruned", code(&self.run)),
         };

@@ -214,6 +214,11 @@ pub(super) fn path(path: &std::path::Path) -> Text {
     Piece::Path(path.to_string_lossy().into_owned()).into()
 }
 
+/// A directory of a machine.
+pub(super) fn path_on(host: &str, dir: &std::path::Path) -> Text {
+    Piece::Path(format!("{host}:{}", dir.display())).into()
+}
+
 /// Whether something is as it should be.
 pub(super) fn verdict(tone: Tone, word: &'static str) -> Text {
     Piece::Verdict(tone, word).into()

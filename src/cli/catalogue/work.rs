@@ -1,8 +1,9 @@
 //! What is merged.
 
 use crate::model::Part;
+use crate::pairs;
 use crate::setting::Command::{Apply, Plan, Resume, SpecShow};
-use crate::setting::{Kind, Layer, Setting, plain, settings, values};
+use crate::setting::{Described, Kind, Layer, Setting, plain, settings, values};
 
 settings! {
     pub(in crate::cli) MERGING: "Merging", &[Apply, Resume];
@@ -23,4 +24,10 @@ settings! {
     /// a run directory of its own.
     SHARD: Part = Setting::new("shard", Kind::Text, "I/N", str::parse)
         .example("2/3").only(&[Layer::Flag, Layer::Environment]).taken_by(&[Apply]).recorded(plain);
+}
+
+/// The settings by which groups are built: with others, the same pairs are another plan.
+pub(in crate::cli) fn of_groups() -> impl Iterator<Item = &'static dyn Described> {
+    let of_merging: [&'static dyn Described; 2] = [&FOLLOW, &SHARD];
+    pairs::settings().chain(of_merging)
 }

@@ -8,9 +8,9 @@ use bytes::Bytes;
 
 use crate::failpoint;
 use crate::history::{Histories, Left};
-use crate::journal::{Intent, Kind, State};
+use crate::journal::{Intent, Kind, SliceRecord, State};
 use crate::merge::{Announced, Horizon, SweepSlice, Swept, Verdict};
-use crate::model::{AccountId, Group, Scope, TableIndex, Tally, TimedRow, TimestampUs};
+use crate::model::{AccountId, Group, Scope, TableIndex, TimedRow, TimestampUs};
 use crate::register::Step;
 use crate::storage::{StorageError, Writer};
 
@@ -86,14 +86,11 @@ pub(in super::super) async fn replay<S: Writer>(
     window: &Window<S>,
     group: &Group,
 ) -> Result<Option<Merged>, GroupError> {
-    let mut tally = Tally::new(window.spec.tables.len());
     let records = window.journal.slices(group.index)?;
     let Some(stopped) = records.iter().rfind(|record| record.kind == Kind::Sweep) else {
         return Ok(None);
     };
-    for record in records.iter().filter(|record| record.kind == Kind::Merge) {
-        tally.add(&record.tally);
-    }
+    let tally = SliceRecord::merged(&records, window.spec.tables.len());
     let slice = window.codec.decode_sweep(&window.journal.body(stopped.id)?);
     let slice = slice.map_err(GroupError::Record)?;
     Raised::recorded(window, group)?.write(window, group).await?;

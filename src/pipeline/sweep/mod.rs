@@ -205,11 +205,7 @@ pub async fn sweep<S: Writer>(
         }
         let settle = context.as_of.settle();
         let pause = if expiring { settle.max(EXPIRY) } else { settle };
-        let mut stop = stop.clone();
-        tokio::select! {
-            () = tokio::time::sleep(pause) => {}
-            _ = stop.wait_for(|stop| *stop) => {}
-        }
+        unless_stopped(stop, tokio::time::sleep(pause)).await;
         again.sort_unstable();
         found = again;
     }

@@ -10,7 +10,7 @@ use crate::report::common::{
 };
 use crate::report::document::{Fact, Report, Section, Table};
 use crate::report::inspection::deletes;
-use crate::report::words::{Text, code, count, counted, path, per_second, say, seconds};
+use crate::report::words::{Text, code, count, counted, path_on, per_second, say, seconds};
 use crate::run::files;
 
 /// Partitions that a terminal names.
@@ -100,9 +100,7 @@ fn fates(root: &str, fates: &Fates) -> Text {
 fn busy((index, busy): (usize, &BusyRun)) -> Fact {
     let BusyRun { run, groups, host, run_dir, .. } = busy;
     let location = match (host, run_dir) {
-        (Some(host), Some(dir)) => {
-            say!(" in {}", path(format!("{host}:{}", dir.display()).as_ref()))
-        }
+        (Some(host), Some(dir)) => say!(" in {}", path_on(host, dir)),
         _ => Text::default(),
     };
     let groups = counted(*groups, "group").at(format!("/busy/{index}/groups"));
