@@ -186,6 +186,33 @@ fn parts_are_refused_where_they_could_not_be_kept_apart() {
     }
 }
 
+/// Whatever starts processes would else try it again for ever.
+#[test]
+fn what_can_never_be_gone_on_with_is_unusable() {
+    let folder = tempfile::tempdir().unwrap();
+    assert_done(
+        &plan(folder.path(), "from,to\na,b\n").args(["--run-dir", "planned"]).output().unwrap(),
+    );
+    fs::create_dir(folder.path().join("other")).unwrap();
+    fs::write(folder.path().join("other/notes.txt"), "x").unwrap();
+    for (run_dir, why) in [("planned", "planned was only planned"), ("other", "other is not empty")]
+    {
+        let apply = [
+            "apply",
+            "pairs.csv",
+            "--keyspace",
+            "k",
+            "--topic",
+            "t",
+            "--or-resume",
+            "--run-dir",
+            run_dir,
+        ];
+        let error = fails(&mut tributary(folder.path(), &apply), 2);
+        assert!(error.contains(why), "{error}");
+    }
+}
+
 /// The output of a command that ends well.
 #[track_caller]
 fn says(command: &mut Command) -> String {

@@ -4,6 +4,7 @@
 //! A run that is there is gone on with only if the same command would begin it: the same pairs, read in the same way,
 //! the same part of them, and the same specification. Keyspace and topic are held to the run's by `resume` itself.
 
+use std::fs;
 use std::path::Path;
 
 use anyhow::anyhow;
@@ -13,24 +14,30 @@ use super::catalogue::work;
 use super::recorded::Recorded;
 use super::{ApplySettings, Failure, InputSource};
 use crate::pairs;
-use crate::run::{RunDir, RunRecord, files};
+use crate::run::{RunDir, RunError, RunRecord, files};
 use crate::setting::Described;
 
 /// The run that `apply` goes on with, taken up; none if it begins one.
 ///
 /// # Errors
-/// What the directory holds is no such run, another process works on it, or the pairs cannot be read.
+/// What the directory holds is no such run, which the same command would meet again however often it is tried; another process works on it, or the pairs cannot be read.
 pub(super) fn begun(
     settings: &ApplySettings,
 ) -> Result<Option<(RunDir, RunRecord, Recorded)>, Failure> {
     let Some(path) = settings.run_dir.as_deref().filter(|_| settings.or_resume) else {
         return Ok(None);
     };
-    // A run directory appears as a whole: what has none of this file is none, and is refused if it is not empty.
+    // A run directory appears as a whole: what has none of this file is none.
     if !path.join(files::RUN).exists() {
-        return Ok(None);
+        return match fs::read_dir(path).is_ok_and(|mut held| held.next().is_some()) {
+            true => Err(Failure::unusable(RunError::Exists { path: path.to_path_buf() })),
+            false => Ok(None),
+        };
     }
-    let (run_dir, record) = RunDir::open(path)?;
+    let (run_dir, record) = RunDir::open(path).map_err(|error| match error {
+        RunError::OnlyPlanned { .. } => Failure::unusable(error),
+        error => error.into(),
+    })?;
     let recorded = Recorded::load(path, &record)?;
     check(settings, path, &record, &recorded)?;
     Ok(Some((run_dir, record, recorded)))
