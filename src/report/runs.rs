@@ -134,14 +134,19 @@ impl ListedPlan {
     /// Its row in the list of runs, where its first part stands.
     fn row(&self, first: &ListedRun) -> [Text; 5] {
         let parts = counted(self.runs.len() as u64, "part");
-        let named = say!("{} ({})", code(&first.run), parts);
         let began = first.began.to_string();
         let missing = self.not_begun.iter().map(|part| part.to_string().into());
         let whereabouts = match self.not_begun.is_empty() {
-            true => say!("below"),
-            false => say!("not begun: {}", Text::join(missing, ", ")),
+            true => say!("below: {}", parts),
+            false => say!("below: {}; not begun: {}", parts, Text::join(missing, ", ")),
         };
-        [named, self.state.into(), total(&self.groups), began.as_str().into(), whereabouts]
+        [
+            code(&first.run),
+            self.state.into(),
+            total(&self.groups),
+            began.as_str().into(),
+            whereabouts,
+        ]
     }
 }
 

@@ -18,5 +18,16 @@ fn the_parts_of_a_plan_are_one() {
     assert_eq!(runs.plans[0].groups, groups.into());
     assert_eq!(runs.plans[3].not_begun, ["2/3", "3/3"].map(|part| part.parse().unwrap()));
     let text = crate::report::Rendered::of(&runs).unwrap().text;
-    assert!(text.contains("b.1of2 (2 parts)") && text.contains("not begun: 2/3, 3/3"), "{text}");
+    assert!(text.contains("below: 2 parts") && text.contains("not begun: 2/3, 3/3"), "{text}");
+
+    // Ids are to be copied: as long as they are, a plan's row has its first whole, and so has that part's own.
+    let mut long = runs;
+    let lengthen = |id: &mut String| *id = format!("20261123T041455Z-and-more-{id}");
+    long.runs.iter_mut().for_each(|run| lengthen(&mut run.run));
+    long.plans.iter_mut().flat_map(|plan| &mut plan.runs).for_each(lengthen);
+    let text = crate::report::Rendered::of(&long).unwrap().text;
+    for plan in &long.plans {
+        let rows = text.lines().filter(|line| line.starts_with(&plan.runs[0]));
+        assert_eq!(rows.count(), 2, "{text}");
+    }
 }
