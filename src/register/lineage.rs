@@ -10,7 +10,7 @@ use crate::storage::StorageError;
 use super::{Archive, BUCKETS, Entry, Run, RunState, Step, WindowEnd};
 
 /// Accounts that are asked for at once: most of them have no history, and only those that have one are held.
-const AT_ONCE: usize = 100_000;
+const AT_ONCE: usize = 20_000;
 /// Rows that a server reads one behind the other in the time in which it finds the rows of one account.
 const ROWS_PER_ACCOUNT: usize = 8;
 /// Buckets that are read at once.
@@ -66,11 +66,7 @@ struct Search<'a> {
 }
 
 impl<'a> Search<'a> {
-    fn new(
-        register: &'a dyn Archive,
-        tables: &'a BTreeSet<String>,
-        own: Option<&'a str>,
-    ) -> Self {
+    fn new(register: &'a dyn Archive, tables: &'a BTreeSet<String>, own: Option<&'a str>) -> Self {
         let (lineage, runs, asked) = <_>::default();
         Self { register, tables, own, lineage, runs, asked }
     }
