@@ -23,7 +23,7 @@ fn a_topic_that_is_deleted_under_a_run_stops_it() {
     let (brokers, topic) = (&world.addresses.brokers, &world.topic);
     let before = world.dump();
     let (pairs, run) = (world.file("pairs.csv", to_csv(&lines)), world.run_dir());
-    let call = world.apply(&pairs, &run).with("--rate", "20");
+    let call = world.apply(&pairs, &run).with("--rate", stops::SLOWLY);
     let running = call.flag("-X").flag("topic.metadata.propagation.max.ms=1000").start();
     stops::wait_until("it has begun", || world.dump() != before);
     kafka::delete_topic(brokers, topic);
