@@ -174,11 +174,26 @@ impl Engine {
     }
 
     /// Tells the register how the groups of the run stand, of which the plan has `total`.
-    pub(super) async fn settle(&self, total: u64) -> Result<(), Failure> {
+    async fn settle(&self, total: u64) -> Result<(), Failure> {
         match &self.register {
             Some(register) => register::settle(register, &*self.journal, total).await,
             None => Ok(()),
         }
+    }
+
+    /// Ends the work: the register is told, those who look at the run from elsewhere let go of it, and the sink is closed.
+    /// Returns what went wrong in that, for what was done has to be reported however rough the end.
+    pub(super) async fn end(
+        self,
+        total: u64,
+        is_interrupted: bool,
+        console: &Console,
+    ) -> impl Iterator<Item = Failure> + use<> {
+        let settled = self.settle(total).await;
+        // Those who look at the run hold what it counts with, and with it the producer.
+        console.status.freeze();
+        let closed = self.close(is_interrupted).await;
+        [settled.err(), closed.err()].into_iter().flatten()
     }
 
     /// The partitions in which this session has deleted the most rows.
@@ -219,7 +234,7 @@ impl Engine {
 
     /// Closes the sink. Of a run that was stopped, events may be on their way that nobody waits for: those groups
     /// are not done, and go on with `resume`.
-    pub(super) async fn close(self, is_interrupted: bool) -> Result<(), Failure> {
+    async fn close(self, is_interrupted: bool) -> Result<(), Failure> {
         // All groups have ended, so nobody else holds the context.
         let Some(context) = Arc::into_inner(self.context) else { return Ok(()) };
         match context.event_sink.close().await {

@@ -149,6 +149,11 @@ fn dispatch(matches: &ArgMatches, terminal: &Terminal, again: &Again) -> Result<
             until: until.cloned(),
         })
     };
+    let console_of = |run: &RunSettings| {
+        let console = console(&run.output, run.until.as_ref())?;
+        run.cluster.warnings().iter().for_each(|warning| tracing::warn!("{warning}"));
+        Ok::<_, Failure>(console)
+    };
     // A run that is there already; with its own copy of the pairs, where the original has been compared before.
     let go_on = |(run_dir, record): (RunDir, RunRecord),
                  recorded: &Recorded,
@@ -157,8 +162,7 @@ fn dispatch(matches: &ArgMatches, terminal: &Terminal, again: &Again) -> Result<
         let layers = layers.over(recorded.given.clone());
         let mut settings = resolve::resume(recorded, &layers)?;
         settings.use_copy |= is_compared;
-        let console = console(&settings.run.output, settings.run.until.as_ref())?;
-        settings.run.cluster.warnings().iter().for_each(|warning| tracing::warn!("{warning}"));
+        let console = console_of(&settings.run)?;
         let resumed = resume::run(run_dir, record, &settings, &console);
         carry_out(resumed, settings.run.output.json, &console)
     };
@@ -176,8 +180,7 @@ fn dispatch(matches: &ArgMatches, terminal: &Terminal, again: &Again) -> Result<
             if let Some((run_dir, record, recorded)) = or_resume::begun(&settings)? {
                 return go_on((run_dir, record), &recorded, layers, true);
             }
-            let console = console(&settings.run.output, settings.run.until.as_ref())?;
-            settings.run.cluster.warnings().iter().for_each(|warning| tracing::warn!("{warning}"));
+            let console = console_of(&settings.run)?;
             carry_out(apply::run(&settings, &console), settings.run.output.json, &console)
         }
         Command::Resume { run } => {
@@ -189,7 +192,7 @@ fn dispatch(matches: &ArgMatches, terminal: &Terminal, again: &Again) -> Result<
             let (run_dir, record) = RunDir::open(&run)?;
             let (recorded, layers) = over(&run_dir, &record)?;
             let settings = resolve::verify(&recorded, &layers)?;
-            let console = console(&settings.run.output, settings.run.until.as_ref())?;
+            let console = console_of(&settings.run)?;
             carry_out(
                 verify::run(run_dir, &record, &settings, &console),
                 settings.run.output.json,
@@ -200,7 +203,7 @@ fn dispatch(matches: &ArgMatches, terminal: &Terminal, again: &Again) -> Result<
             let (run_dir, record) = RunDir::open(&run)?;
             let (recorded, layers) = over(&run_dir, &record)?;
             let settings = resolve::undo(&recorded, &layers)?;
-            let console = console(&settings.run.output, settings.run.until.as_ref())?;
+            let console = console_of(&settings.run)?;
             carry_out(
                 undo::run(run_dir, &record, &settings, &console),
                 settings.run.output.json,

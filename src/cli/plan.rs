@@ -52,7 +52,7 @@ pub(crate) async fn run(settings: &PlanSettings, console: &Console) -> Result<Ex
     prepared.write(files::REPORT, report.json.as_bytes())?;
     prepared.write(files::REPORT_PAGE, report.html.as_bytes())?;
     prepared.commit()?;
-    console.report(&report, settings.output.json)?;
+    console.terminal.report(&report, settings.output.json)?;
     Ok(Exit::from_code(summary.exit_code))
 }
 

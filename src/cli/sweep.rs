@@ -8,10 +8,10 @@ use tokio::sync::watch;
 
 use super::Failure;
 use super::engine::Engine;
-use crate::pipeline::{self, Known, Leftover, Mentioned};
+use crate::model::{MentionTally, SweepTally, Timed};
+use crate::pipeline::{self, Known, Leftover};
 use crate::plan::Plan;
 use crate::readable;
-use crate::report::{MentionFacts, SweepFacts};
 use crate::run::{RunDir, RunError, files};
 use crate::spec::{Spec, Table};
 
@@ -25,7 +25,7 @@ pub(super) struct Ends {
 }
 
 /// What came of it.
-pub(super) type Ended = (Option<SweepFacts>, Option<MentionFacts>);
+pub(super) type Ended = (Option<Timed<SweepTally>>, Option<Timed<MentionTally>>);
 
 /// Sweeps the groups that are done, then has the rows that mention their sources name the survivors, and writes sweep.csv
 /// anew; `merged` are rows that the merges left.
@@ -42,7 +42,7 @@ pub(super) async fn run(
     list.finish()?;
     let (mut swept, mentions) = ended?;
     match &mut swept {
-        Some(swept) => swept.left += merged.len() as u64,
+        Some(swept) => swept.tally.left += merged.len() as u64,
         None => tell(merged),
     }
     Ok((swept, mentions))
@@ -63,7 +63,7 @@ async fn both(
     stop: &watch::Receiver<bool>,
 ) -> Result<Ended, Failure> {
     let swept = if ends.sweeps { Some(sweep(engine, of, list, stop).await?) } else { None };
-    let is_stopped = swept.is_some_and(|swept| swept.interrupted);
+    let is_stopped = swept.is_some_and(|swept| swept.tally.interrupted);
     let mentions = match ends.mentions && !is_stopped {
         true => Some(mentions(engine, of, list, stop).await?),
         false => None,
@@ -76,17 +76,17 @@ async fn mentions(
     (plan, known): (&Plan, &Known),
     list: &mut Leftovers<'_>,
     stop: &watch::Receiver<bool>,
-) -> Result<MentionFacts, Failure> {
+) -> Result<Timed<MentionTally>, Failure> {
     let began = Instant::now();
     tracing::info!("looking for rows that mention sources");
     let spec = &engine.context.spec;
-    let mentioned =
+    let tally =
         pipeline::mentions(&engine.context, plan, known, stop, |row| list.append(spec, row)).await;
-    let mentioned = mentioned.map_err(Failure::failed)?;
-    let Mentioned { scanned, rows, left, failed, interrupted } = mentioned;
-    let seconds = began.elapsed().as_secs_f64();
-    tracing::info!(scanned, rows, left, "mentions took {seconds:.1} s");
-    Ok(MentionFacts { scanned, rows, left, failed, interrupted, seconds })
+    let tally = tally.map_err(Failure::failed)?;
+    let MentionTally { scanned, rows, left, .. } = tally;
+    let mentioned = Timed::since(began, tally);
+    tracing::info!(scanned, rows, left, "mentions took {:.1} s", mentioned.seconds);
+    Ok(mentioned)
 }
 
 async fn sweep(
@@ -94,26 +94,17 @@ async fn sweep(
     (plan, known): (&Plan, &Known),
     list: &mut Leftovers<'_>,
     stop: &watch::Receiver<bool>,
-) -> Result<SweepFacts, Failure> {
+) -> Result<Timed<SweepTally>, Failure> {
     let began = Instant::now();
     tracing::info!("looking at every source again");
     let spec = &engine.context.spec;
-    let swept =
+    let tally =
         pipeline::sweep(&engine.context, plan, known, stop, |row| list.append(spec, row)).await;
-    let swept = swept.map_err(Failure::failed)?;
-    let facts = SweepFacts {
-        sources: swept.sources,
-        scanned: swept.scanned,
-        rows: swept.rows,
-        events: swept.events,
-        left: swept.left,
-        failed: swept.failed,
-        interrupted: swept.interrupted,
-        seconds: began.elapsed().as_secs_f64(),
-    };
-    let SweepFacts { sources, rows, left, .. } = facts;
-    tracing::info!(sources, rows, left, "the sweep took {:.1} s", facts.seconds);
-    Ok(facts)
+    let tally = tally.map_err(Failure::failed)?;
+    let SweepTally { sources, rows, left, .. } = tally;
+    let swept = Timed::since(began, tally);
+    tracing::info!(sources, rows, left, "the sweep took {:.1} s", swept.seconds);
+    Ok(swept)
 }
 
 /// sweep.csv: `from,to,line,table,key,reason`.

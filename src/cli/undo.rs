@@ -23,17 +23,15 @@ use super::{
 use crate::advice::Advice;
 use crate::journal::{Journal, JournalError, SqliteJournal, State};
 use crate::live::Phase;
-use crate::model::{EXPIRY, Group, Pair};
+use crate::model::{EXPIRY, Pair};
 use crate::moment::Moment;
 use crate::pairs::{self, Followed, Format};
 use crate::pipeline::{Reason, Walked};
 use crate::register::RunState;
-use crate::report::{FailureReasons, Rendered, Undoing, UndoneGroups, UndonePairs, UndoneTable};
+use crate::report::{FailureReasons, Undoing, UndoneGroups, UndonePairs, UndoneTable};
 use crate::run::{RunDir, RunRecord, files};
 use crate::spec::{Spec, Table};
 use crate::undo::{self, Options, Rows, SelectError, Selected, Undone};
-
-use conflicts::Listed;
 
 /// How many reasons for failures the report tells.
 const REASONS: usize = 10;
@@ -108,26 +106,18 @@ async fn carry_out(
     let facts = engine.events(undone.ended != Walked::Finished);
     let (retries, latency) = (engine.context.retries(), engine.context.recorder.totals());
     let total = identity::groups(&*engine.journal)?;
-    let settled = engine.settle(total).await;
-    console.status.freeze();
-    let closed = engine.close(undone.ended == Walked::Interrupted).await;
-    let conflicts = *listed.as_ref().unwrap_or(&Listed::default());
-    let kept = *kept_changed.as_ref().unwrap_or(&Kept::default());
-    let trouble = [flushed.err().map(Failure::from), listed.err(), kept_changed.err()];
-    let merged_err = merged.as_ref().err().cloned().map(Failure::from);
-    let trouble = trouble.into_iter().chain([merged_err, settled.err(), closed.err()]);
-    let trouble = trouble.flatten().next();
+    let mut trouble: Vec<Failure> = flushed.err().map(Failure::from).into_iter().collect();
+    let kept = known(kept_changed, &mut trouble);
+    let conflicts = known(listed, &mut trouble);
+    let merged = known(merged.map_err(Failure::from), &mut trouble);
+    trouble.extend(engine.end(total, undone.ended == Walked::Interrupted, console).await);
     let exit = match exit(&undone) {
-        _ if trouble.is_some() => Exit::Failed,
+        _ if !trouble.is_empty() => Exit::Failed,
         Exit::Done if refused > 0 => Exit::Differences,
         exit => exit,
     };
 
-    let groups = UndoneGroups {
-        refused,
-        merged: *merged.as_ref().unwrap_or(&0),
-        ..groups(&selected, &undone, kept.groups)
-    };
+    let groups = UndoneGroups { refused, merged, ..groups(&selected, &undone, kept.groups) };
     let is_left = groups.not_started + groups.failed > 0;
     let finished_at = Moment::now();
     let undoing = Undoing {
@@ -163,12 +153,16 @@ async fn carry_out(
         latency,
         settings: settings.run.recorded.clone(),
     };
-    let report = Rendered::of(&undoing).map_err(Failure::failed)?;
-    let kept = run_dir.replace(files::UNDO, report.json.as_bytes());
-    let kept = kept.and_then(|()| run_dir.replace(files::UNDO_PAGE, report.html.as_bytes()));
-    console.report(&report, settings.run.output.json)?;
-    kept?;
-    trouble.map_or(Ok(exit), Err)
+    let files = (run_dir, [files::UNDO, files::UNDO_PAGE]);
+    console.conclude(&undoing, files, &settings.run.output, trouble, exit)
+}
+
+/// What came of something; where it went wrong, that is kept until the report is out, and nothing is known.
+fn known<T: Default>(result: Result<T, Failure>, trouble: &mut Vec<Failure>) -> T {
+    result.unwrap_or_else(|failure| {
+        trouble.push(failure);
+        T::default()
+    })
 }
 
 /// What is to be undone: the groups of these pairs, or all.
@@ -270,10 +264,10 @@ async fn walk(
     let quiet = settings.run.output.quiet;
     let shown = Progress::start(console, quiet, engine.snapshot(groups_total));
     let options = Options { force: settings.force };
-    let on_failure = |group: &Group, Reason { reason, class }: &Reason| {
-        tracing::error!("a group of {} pairs failed: {reason}", group.pairs.len());
-        console.status.failed(&group.pairs, reason);
-        reasons.add(&group.pairs, class);
+    let on_failure = |pairs: &[Pair], Reason { reason, class }: &Reason| {
+        tracing::error!("a group of {} pairs failed: {reason}", pairs.len());
+        console.status.failed(pairs, reason);
+        reasons.add(pairs, class);
     };
     let groups = &selected.groups;
     let undone =

@@ -20,7 +20,7 @@ use crate::live::Phase;
 use crate::moment::Moment;
 use crate::pipeline::Walked;
 use crate::register::RunState;
-use crate::report::{Rendered, TruncatedTable, Verification, VerifiedGroups, VerifiedTable};
+use crate::report::{TruncatedTable, Verification, VerifiedGroups, VerifiedTable};
 use crate::run::{RunDir, RunRecord, files};
 use crate::verify::{self, Options, Verified};
 
@@ -91,14 +91,13 @@ async fn carry_out(
     let timeline = log.finish().await;
     let verified = verified.map_err(Failure::failed)?;
 
-    let exit = exit(&verified, total);
     let spec = Arc::clone(&engine.context.spec);
     let untold = engine.context.storage.untold();
     let latency = engine.context.recorder.totals();
     let (acknowledged, retries) = (engine.acknowledged(), engine.context.retries());
-    let settled = engine.settle(total).await;
-    console.status.freeze();
-    let closed = engine.close(verified.ended == Walked::Interrupted).await;
+    let is_interrupted = verified.ended == Walked::Interrupted;
+    let trouble: Vec<Failure> = engine.end(total, is_interrupted, console).await.collect();
+    let exit = if trouble.is_empty() { exit(&verified, total) } else { Exit::Failed };
     let finished_at = Moment::now();
     let is_over = verified.ended == Walked::Finished && verified.failed == 0;
     let names = spec.tables.iter().map(|table| table.label().into_owned());
@@ -127,14 +126,8 @@ async fn carry_out(
         latency,
         settings: settings.recorded.clone(),
     };
-    let report = Rendered::of(&verification).map_err(Failure::failed)?;
-    let kept = run_dir.replace(files::VERIFY, report.json.as_bytes());
-    let kept = kept.and_then(|()| run_dir.replace(files::VERIFY_PAGE, report.html.as_bytes()));
-    console.report(&report, output.json)?;
-    kept?;
-    closed?;
-    settled?;
-    Ok(exit)
+    let files = (run_dir, [files::VERIFY, files::VERIFY_PAGE]);
+    console.conclude(&verification, files, output, trouble, exit)
 }
 
 /// The groups of these that a later run has merged on.

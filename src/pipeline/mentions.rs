@@ -29,7 +29,7 @@ use tokio::sync::watch;
 use crate::failpoint;
 use crate::journal::{Kind, Note, SliceRecord, State};
 use crate::merge::{Entry, Slice, by_partition};
-use crate::model::{Batch, Group, Mutation, Row, TableIndex, TimestampUs};
+use crate::model::{Batch, Group, MentionTally, Mutation, Row, TableIndex, TimestampUs};
 use crate::plan::Plan;
 use crate::register::Step;
 use crate::spec::Spec;
@@ -51,21 +51,6 @@ const READS: usize = 16;
 /// Why a row is left.
 const FRESH: &str = "it has named the source again and again, or is dated ahead: resume changes it once that has passed";
 const EXPIRES: &str = "who it names expires by itself, which it would not if it were written anew: it is left as it is";
-
-/// What was done to rows that mention sources.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Mentioned {
-    /// Rows that were scanned for them.
-    pub scanned: u64,
-    /// Rows that name the survivor now.
-    pub rows: u64,
-    /// Rows that were left and told.
-    pub left: u64,
-    /// Groups of which that failed.
-    pub failed: u64,
-    /// Whether it was stopped before its end.
-    pub interrupted: bool,
-}
 
 /// The survivors of sources, of which rows that are copied may name some.
 #[derive(Debug, Default)]
@@ -111,8 +96,8 @@ pub async fn mentions<S: Writer>(
     earlier: &Known,
     stop: &watch::Receiver<bool>,
     mut on_left: impl FnMut(&Leftover),
-) -> Result<Mentioned, GroupError> {
-    let mut mentioned = Mentioned::default();
+) -> Result<MentionTally, GroupError> {
+    let mut mentioned = MentionTally::default();
     let spec = Arc::clone(&context.spec);
     let tables: Vec<TableIndex> = spec.mentions().map(|(index, _)| index).collect();
     context.journal.flush().await?;

@@ -7,6 +7,7 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use strum::EnumCount;
 use tokio::sync::{Mutex as Turns, MutexGuard as Turn, Semaphore, SemaphorePermit};
 
 use crate::merge::BATCH_BYTES;
@@ -76,39 +77,54 @@ impl Kind {
 }
 
 /// What has a limit of its own.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, EnumCount)]
 enum Slot {
-    /// Accounts, statements, or rows of a page.
-    Of(Kind),
-    /// Rows of each account.
-    Each(Kind),
+    First,
+    FirstSlim,
+    TimedFirst,
+    Rows,
+    TimedRows,
+    Owners,
+    Deletes,
+    Write,
+    Page,
+    PageSlim,
+    TimedPage,
+    Keys,
+    /// Rows of each account, in first answers…
+    EachFirst,
+    EachFirstSlim,
+    /// …and in others.
+    Each,
     /// Bytes of a batch.
     Bytes,
 }
 
-const SLOTS: usize = 16;
-
 impl Slot {
-    fn at(self) -> usize {
-        match self {
-            Self::Of(kind) => match kind {
-                Kind::First(Width::Full) => 0,
-                Kind::First(Width::Slim) => 1,
-                Kind::TimedFirst => 2,
-                Kind::Rows => 3,
-                Kind::TimedRows => 4,
-                Kind::Owners => 5,
-                Kind::Deletes => 6,
-                Kind::Write => 7,
-                Kind::Page(Width::Full) => 8,
-                Kind::Page(Width::Slim) => 9,
-                Kind::TimedPage => 10,
-                Kind::Keys => 11,
-            },
-            Self::Each(Kind::First(Width::Full)) => 12,
-            Self::Each(Kind::First(Width::Slim)) => 13,
-            Self::Each(_) => 14,
-            Self::Bytes => 15,
+    /// Of accounts, statements, or rows of a page.
+    fn of(kind: Kind) -> Self {
+        match kind {
+            Kind::First(Width::Full) => Self::First,
+            Kind::First(Width::Slim) => Self::FirstSlim,
+            Kind::TimedFirst => Self::TimedFirst,
+            Kind::Rows => Self::Rows,
+            Kind::TimedRows => Self::TimedRows,
+            Kind::Owners => Self::Owners,
+            Kind::Deletes => Self::Deletes,
+            Kind::Write => Self::Write,
+            Kind::Page(Width::Full) => Self::Page,
+            Kind::Page(Width::Slim) => Self::PageSlim,
+            Kind::TimedPage => Self::TimedPage,
+            Kind::Keys => Self::Keys,
+        }
+    }
+
+    /// Of the rows of each account.
+    fn each(kind: Kind) -> Self {
+        match kind {
+            Kind::First(Width::Full) => Self::EachFirst,
+            Kind::First(Width::Slim) => Self::EachFirstSlim,
+            _ => Self::Each,
         }
     }
 }
@@ -126,7 +142,7 @@ pub(super) struct Load {
 
 impl Load {
     fn parts(self) -> [(Slot, usize); 2] {
-        [(Slot::Of(self.kind), self.count), (Slot::Bytes, self.bytes)]
+        [(Slot::of(self.kind), self.count), (Slot::Bytes, self.bytes)]
     }
 }
 
@@ -144,8 +160,8 @@ pub(super) struct RequestLimits {
 #[derive(Debug)]
 struct OfTable {
     owns_partitions: bool,
-    limits: Mutex<[Limit; SLOTS]>,
-    trials: [Turns<()>; SLOTS],
+    limits: Mutex<[Limit; Slot::COUNT]>,
+    trials: [Turns<()>; Slot::COUNT],
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -164,7 +180,7 @@ impl RequestLimits {
     pub(super) fn new(spec: &Spec) -> Self {
         let tables = spec.tables.iter().map(|table| OfTable {
             owns_partitions: table.owns_partitions(),
-            limits: Mutex::new([UNKNOWN; SLOTS]),
+            limits: Mutex::new([UNKNOWN; Slot::COUNT]),
             trials: Default::default(),
         });
         let room = Semaphore::new(MOST_BYTES / ROOM_UNIT);
@@ -225,7 +241,7 @@ impl RequestLimits {
     fn accounts_at_most(&self, kind: Kind, table: TableIndex) -> usize {
         let bytes = self.rows_of_each(kind, table) * self.row(kind, table);
         let little = MOST_BYTES_OF_ANSWER.checked_div(bytes).unwrap_or(usize::MAX).max(1);
-        self.limit(table, Slot::Of(kind)).most.min(little)
+        self.limit(table, Slot::of(kind)).most.min(little)
     }
 
     /// The rows that first pages ask for of each account.
@@ -238,21 +254,21 @@ impl RequestLimits {
         };
         // One row more than is used tells whether there are more.
         let least = if 2 * self.row(kind, table) > MOST_BYTES_OF_ANSWER { 1 } else { 2 };
-        rows.max(least).min(self.limit(table, Slot::Each(kind)).most)
+        rows.max(least).min(self.limit(table, Slot::each(kind)).most)
     }
 
     /// The rows that a page may have, of which is known that each has so many bytes.
     pub(super) fn rows_of_page(&self, kind: Kind, table: TableIndex, row_bytes: usize) -> usize {
         let bytes = self.row(kind, table).max(kind.with_times(row_bytes));
         let little = (MOST_BYTES_OF_ANSWER / bytes.max(1)).max(1);
-        self.limit(table, Slot::Of(kind)).most.min(little)
+        self.limit(table, Slot::of(kind)).most.min(little)
     }
 
     /// The statements of one partition, and their bytes, that a batch may have.
     pub(super) fn batch(&self, table: TableIndex) -> [usize; 2] {
         let limits = self.limits(table);
-        let most = |slot: Slot| limits[slot.at()].most;
-        [most(Slot::Of(Kind::Write)), most(Slot::Bytes).min(BATCH_BYTES)]
+        let most = |slot: Slot| limits[slot as usize].most;
+        [most(Slot::of(Kind::Write)), most(Slot::Bytes).min(BATCH_BYTES)]
     }
 
     /// Whether nothing smaller is known to be refused, or to be much.
@@ -270,7 +286,7 @@ impl RequestLimits {
         if is_known() {
             return None;
         }
-        let trial = self.tables[load.table].trials[Slot::Of(load.kind).at()].lock().await;
+        let trial = self.tables[load.table].trials[Slot::of(load.kind) as usize].lock().await;
         (!is_known()).then_some(trial)
     }
 
@@ -282,30 +298,30 @@ impl RequestLimits {
     /// The server took it.
     pub(super) fn took(&self, load: Load) {
         let mut limits = self.limits(load.table);
-        load.parts().iter().for_each(|(slot, size)| limits[slot.at()].took(*size));
+        load.parts().into_iter().for_each(|(slot, size)| limits[slot as usize].took(size));
     }
 
     /// The server refused it, and took all of its parts.
     pub(super) fn too_large(&self, load: Load, why: Fault) {
         let mut limits = self.limits(load.table);
         // As many statements were taken, or it is not known: then it is their number, which servers limit most often.
-        let is_new = |(slot, size): &(Slot, usize)| *size > limits[slot.at()].taken;
+        let is_new = |(slot, size): &(Slot, usize)| *size > limits[*slot as usize].taken;
         let parts = load.parts();
-        let (slot, size) = parts.iter().find(|part| is_new(part)).unwrap_or(&parts[0]);
-        limits[slot.at()].too_large(*size, why);
+        let (slot, size) = parts.into_iter().find(is_new).unwrap_or(parts[0]);
+        limits[slot as usize].too_large(size, why);
         tracing::debug!("{size} is too much for {:?} of table {}", load.kind, load.table);
     }
 
     /// The server refused so many rows of one account, and gave half as many.
     pub(super) fn too_many_rows(&self, kind: Kind, table: TableIndex, rows: usize, why: Fault) {
-        self.limits(table)[Slot::Each(kind).at()].too_large(rows, why);
+        self.limits(table)[Slot::each(kind) as usize].too_large(rows, why);
     }
 
     fn limit(&self, table: TableIndex, slot: Slot) -> Limit {
-        self.limits(table)[slot.at()]
+        self.limits(table)[slot as usize]
     }
 
-    fn limits(&self, table: TableIndex) -> MutexGuard<'_, [Limit; SLOTS]> {
+    fn limits(&self, table: TableIndex) -> MutexGuard<'_, [Limit; Slot::COUNT]> {
         self.tables[table].limits.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -33,6 +33,9 @@ const FIRST: usize = 256;
 /// Windows that say how fast groups end.
 const REMEMBERED: usize = 6;
 
+/// When more groups than this have failed in a walk over a run, the rest is not tried. A merge has `--max-errors` for that.
+pub(crate) const MOST_FAILURES: u64 = 100;
+
 /// How a walk ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Walked {

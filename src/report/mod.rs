@@ -55,7 +55,7 @@ pub(crate) use runs::{ListedRun, Runs};
 pub use summary::Throughput;
 pub(crate) use summary::{
     Aftercare, Applied, BusyPartition, BusyRun, EventFacts, ExamplePair, FailureReason, Fates,
-    MentionFacts, Resumed, ScanFacts, Summary, SweepFacts, TruncatedTable,
+    Resumed, Summary, TruncatedTable,
 };
 pub use timeline::Interval;
 pub(crate) use timeline::Timeline;

@@ -33,14 +33,11 @@ pub use select::select;
 pub(crate) use select::{SelectError, Selected};
 
 use crate::journal::{GroupRecord, Journal, JournalError};
-use crate::model::{AccountId, Group};
-use crate::pipeline::{self, Context, GroupError, Progress, Reason, Walked, Window};
+use crate::model::Pair;
+use crate::pipeline::{self, Context, GroupError, MOST_FAILURES, Progress, Reason, Walked, Window};
 use crate::storage::Writer;
 
 use group::Turn;
-
-/// When more groups than this have failed, the rest is not tried.
-const MOST_FAILURES: u64 = 100;
 
 /// How to undo.
 #[derive(Clone, Copy, Debug, Default)]
@@ -98,7 +95,8 @@ pub struct Undone {
     pub counted_meanwhile: u64,
 }
 
-/// Takes groups back, in the order in which they are given. `on_failure` is told of each that failed. Where very many
+/// Takes groups back, in the order in which they are given. `on_failure` is told of each that failed, with its pairs as far
+/// as the journal can be read. Where very many
 /// have failed, or every other group would meet the same, the walk is broken off.
 ///
 /// Beside what was done, it returns whether the journal has all of it.
@@ -108,7 +106,7 @@ pub async fn undo<S: Writer>(
     options: Options,
     stop: watch::Receiver<bool>,
     progress: &Progress,
-    mut on_failure: impl FnMut(&Group, &Reason),
+    mut on_failure: impl FnMut(&[Pair], &Reason),
 ) -> (Undone, Result<(), JournalError>) {
     let mut undone = Undone {
         ended: Walked::Finished,
@@ -131,13 +129,13 @@ pub async fn undo<S: Writer>(
         stop,
         |window, number| async move {
             let began = Instant::now();
-            let (group, turn) = turn(&window, number, options.force).await;
+            let turn = turn(&window, number, options.force).await;
             window.recorder.record(window.operations.group(), began.elapsed());
-            (group, turn)
+            turn
         },
-        |(group, turn)| match turn {
+        |(pairs, turn)| match turn {
             Ok(turn) => {
-                undone.add(&group, &turn);
+                undone.add(pairs.len() as u64, &turn);
                 progress.done.fetch_add(1, Ordering::Relaxed);
                 ControlFlow::Continue(())
             }
@@ -150,10 +148,10 @@ pub async fn undo<S: Writer>(
             }
             Err(error) => {
                 undone.failed += 1;
-                undone.pairs_failed += group.pairs.len() as u64;
+                undone.pairs_failed += pairs.len() as u64;
                 progress.failed.fetch_add(1, Ordering::Relaxed);
                 let (reason, class) = (error.to_string(), error.class());
-                on_failure(&group, &Reason { reason, class });
+                on_failure(&pairs, &Reason { reason, class });
                 match undone.failed > MOST_FAILURES {
                     true => ControlFlow::Break(()),
                     false => ControlFlow::Continue(()),
@@ -166,23 +164,20 @@ pub async fn undo<S: Writer>(
     (undone, flushed)
 }
 
+/// The turn of a group, with its pairs; none where the journal cannot tell them.
 async fn turn<S: Writer>(
     window: &Window<S>,
     number: usize,
     force: bool,
-) -> (Group, Result<Turn, GroupError>) {
-    match known(&*window.journal, number) {
-        Ok(record) => {
-            let state = record.state;
-            let group = record.into_group();
-            let turn = group::undo_group(window, &group, state, force).await;
-            (group, turn)
-        }
-        Err(error) => {
-            let survivor = AccountId::new("");
-            (Group { index: number, survivor, pairs: Vec::new() }, Err(error.into()))
-        }
-    }
+) -> (Vec<Pair>, Result<Turn, GroupError>) {
+    let record = match known(&*window.journal, number) {
+        Ok(record) => record,
+        Err(error) => return (Vec::new(), Err(error.into())),
+    };
+    let state = record.state;
+    let group = record.into_group();
+    let turn = group::undo_group(window, &group, state, force).await;
+    (group.pairs, turn)
 }
 
 fn known(journal: &dyn Journal, number: usize) -> Result<GroupRecord, JournalError> {
@@ -192,8 +187,7 @@ fn known(journal: &dyn Journal, number: usize) -> Result<GroupRecord, JournalErr
 }
 
 impl Undone {
-    fn add(&mut self, group: &Group, turn: &Turn) {
-        let pairs = group.pairs.len() as u64;
+    fn add(&mut self, pairs: u64, turn: &Turn) {
         if turn.left_alone() == 0 {
             self.undone += 1;
             self.pairs_undone += pairs;

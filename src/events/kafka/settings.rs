@@ -7,10 +7,10 @@ use std::fs;
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::error::KafkaError;
 
-use crate::secret::{REDACTED, is_secret, redacted};
+use crate::secret::{is_secret, redacted};
 use crate::setting::Command::{Apply, Resume, Undo, Verify};
 use crate::setting::{
-    Described, Kind, Layers, Origin, Setting, SettingsError, recall, settings, text, values,
+    Described, Kind, Layers, Setting, SettingsError, recall, settings, text, values,
 };
 
 use super::ProducerError;
@@ -86,7 +86,7 @@ impl KafkaSettings {
         let settings = Self {
             brokers: layers.get(&BROKERS)?,
             topic: layers.get(&TOPIC)?,
-            properties: properties(layers)?,
+            properties: layers.properties(PROPERTIES.row(), "Kafka")?,
         };
         settings.check().map_err(SettingsError::new)?;
         Ok(settings)
@@ -156,24 +156,6 @@ impl fmt::Debug for KafkaSettings {
             .field("properties", &shown)
             .finish()
     }
-}
-
-/// The properties, the secret ones of a run given again.
-fn properties(layers: &Layers) -> Result<Vec<(String, String)>, SettingsError> {
-    let properties = layers.table(PROPERTIES.row()).into_iter().map(|found| {
-        let (key, is_recorded) = (found.property(), matches!(found.origin, Origin::Run(..)));
-        if is_recorded && is_secret(key) && found.text == REDACTED {
-            return Err(SettingsError::new(format!(
-                "the run had a secret for Kafka's {key}, and secrets are kept nowhere: give it again, as {}_{} or in \
-                 the table [{}] of the configuration file",
-                PROPERTIES.row().variable(),
-                key.to_uppercase().replace('.', "_"),
-                PROPERTIES.row().name
-            )));
-        }
-        Ok((key.to_owned(), found.text.clone()))
-    });
-    properties.collect()
 }
 
 /// `host:port,…` as librdkafka takes it: the port may be left out.

@@ -9,7 +9,7 @@ fn load(count: usize, bytes: usize) -> Load {
 fn request_limits() -> RequestLimits {
     let table = OfTable {
         owns_partitions: true,
-        limits: Mutex::new([UNKNOWN; SLOTS]),
+        limits: Mutex::new([UNKNOWN; Slot::COUNT]),
         trials: Default::default(),
     };
     let room = Semaphore::new(MOST_BYTES / ROOM_UNIT);

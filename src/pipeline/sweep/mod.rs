@@ -23,7 +23,7 @@ use bytes::Bytes;
 use tokio::sync::watch;
 
 use crate::journal::State;
-use crate::model::{AccountId, EXPIRY, Group, TableIndex};
+use crate::model::{AccountId, EXPIRY, Group, SweepTally, TableIndex};
 use crate::plan::Plan;
 use crate::storage::Writer;
 
@@ -39,25 +39,6 @@ pub(super) use group::replay;
 const ROUNDS: usize = 3;
 /// Groups whose sources are looked at together.
 const WINDOW: usize = 20_000;
-
-/// What a sweep did.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Swept {
-    /// Sources that were looked at.
-    pub sources: u64,
-    /// Rows that were scanned for them; none without [`Discover::Scan`].
-    pub scanned: Option<u64>,
-    /// Rows that were taken from sources.
-    pub rows: u64,
-    /// Events that were sent.
-    pub events: u64,
-    /// Rows that were left and told.
-    pub left: u64,
-    /// Groups whose sweep failed.
-    pub failed: u64,
-    /// Whether it was stopped before its end.
-    pub interrupted: bool,
-}
 
 /// A row that was left on a source, or of the survivor and otherwise than the policies say.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -101,11 +82,11 @@ pub async fn sweep<S: Writer>(
     earlier: &Known,
     stop: &watch::Receiver<bool>,
     mut on_left: impl FnMut(&Leftover),
-) -> Result<Swept, GroupError> {
+) -> Result<SweepTally, GroupError> {
     context.journal.flush().await?;
     let known = Known::new(context.journal.states()?);
     let is_done = |group: usize| known.state(group) == Some(State::Done);
-    let mut swept = Swept::default();
+    let mut swept = SweepTally::default();
     let mut found = Vec::new();
     let mut discovered = Discovered::default();
     if context.work.discover == Discover::Scan && (0..plan.len()).any(is_done) {

@@ -13,7 +13,7 @@ use serde_json::json;
 use crate::advice::Advice;
 use crate::estimate::Estimate;
 use crate::latency::LatencySummary;
-use crate::model::{Destination, Part, TableTally};
+use crate::model::{Destination, MentionTally, Part, ScanTally, SweepTally, TableTally, Timed};
 use crate::moment::Moment;
 use crate::pairs::{Consequence, RULES};
 use crate::plan::{self, Finding, FollowedTarget, FollowedTargets, PlanStats};
@@ -169,16 +169,16 @@ pub(super) fn eventful() -> Applied {
         pairs_done_before: 8_930,
     });
     applied.groups_done_now -= 8_123;
-    applied.scanned = Some(ScanFacts {
+    let tally = ScanTally {
         ranges: 272,
         ranges_before: 41,
         ranges_now: 230,
         rows: 7_654_321,
         clustered_rows: 4_711,
         interrupted: false,
-        seconds: 12.34,
-    });
-    applied.swept = Some(SweepFacts {
+    };
+    applied.scanned = Some(Timed { tally, seconds: 12.34 });
+    let tally = SweepTally {
         sources: 19_929,
         scanned: Some(7_654_322),
         rows: 37,
@@ -186,16 +186,11 @@ pub(super) fn eventful() -> Applied {
         left: 13,
         failed: 3,
         interrupted: false,
-        seconds: 345.0,
-    });
-    applied.mentions = Some(MentionFacts {
-        scanned: 3_141_592,
-        rows: 53,
-        left: 17,
-        failed: 5,
-        interrupted: false,
-        seconds: 67.8,
-    });
+    };
+    applied.swept = Some(Timed { tally, seconds: 345.0 });
+    let tally =
+        MentionTally { scanned: 3_141_592, rows: 53, left: 17, failed: 5, interrupted: false };
+    applied.mentions = Some(Timed { tally, seconds: 67.8 });
     let hot = |partition: &str, groups| BusyPartition {
         table: "user_courses".into(),
         partition: partition.into(),
