@@ -52,6 +52,17 @@ pub(crate) fn redacted<'a>(key: &str, value: &'a str) -> &'a str {
     if is_secret(key) { REDACTED } else { value }
 }
 
+/// Properties in the order in which they were given; those that may be secrets are not shown.
+#[derive(Clone, Default)]
+pub(crate) struct Properties(pub(crate) Vec<(String, String)>);
+
+impl fmt::Debug for Properties {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shown = self.0.iter().map(|(key, value)| (key, redacted(key, value)));
+        f.debug_map().entries(shown).finish()
+    }
+}
+
 /// An address as it may be shown: whoever stands in it before the host, and what it asks, may be secrets.
 pub(crate) fn redacted_address(address: &str) -> String {
     let Some((scheme, rest)) = address.split_once("://") else { return address.to_owned() };

@@ -18,6 +18,7 @@ use crate::run::RunDir;
 pub(crate) struct Console {
     /// Where reports, progress and errors are shown.
     pub(crate) terminal: Terminal,
+    pub(super) output: OutputSettings,
     /// run.log, to be attached when the run directory is prepared.
     pub(crate) run_log: RunLog,
     /// The lease on the keyspace, while the command has it.
@@ -51,14 +52,13 @@ impl Console {
         &self,
         answer: &impl Answer,
         (run_dir, [json, page]): (&RunDir, [&str; 2]),
-        output: &OutputSettings,
         trouble: Vec<Failure>,
         exit: Exit,
     ) -> Result<Exit, Failure> {
         let report = Rendered::of(answer).map_err(Failure::failed)?;
         let kept = run_dir.replace(json, report.json.as_bytes());
         let kept = kept.and_then(|()| run_dir.replace(page, report.html.as_bytes()));
-        let printed = self.terminal.report(&report, output.json);
+        let printed = self.terminal.report(&report, self.output.json);
         let ended = [kept.err().map(Failure::from), printed.err()];
         trouble.into_iter().chain(ended.into_iter().flatten()).next().map_or(Ok(exit), Err)
     }

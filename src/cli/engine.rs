@@ -43,7 +43,6 @@ pub(super) struct Work<'a> {
     pub(super) plan: &'a Plan,
     pub(super) known: &'a Known,
     pub(super) settings: &'a RunSettings,
-    pub(super) quiet: bool,
     pub(super) stop: watch::Receiver<bool>,
 }
 
@@ -89,7 +88,7 @@ impl Engine {
         console: &Console,
     ) -> Merged {
         let left = work.left();
-        let Work { plan, known, settings, quiet, mut stop } = work;
+        let Work { plan, known, settings, mut stop } = work;
         let limits = settings.work.limits;
         if left > 0 {
             tokio::select! {
@@ -99,7 +98,7 @@ impl Engine {
         }
         let began = Instant::now();
         console.status.enter(Phase::Merging);
-        let shown = Progress::start(console, quiet, self.snapshot(left as u64));
+        let shown = Progress::start(console, self.snapshot(left as u64));
         let mut reasons = FailureReasons::default();
         let mut failed = HashSet::new();
         let on_failure = |group: &Group, Reason { reason, class }: &Reason| {

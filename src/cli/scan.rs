@@ -23,7 +23,7 @@ pub(super) async fn run(
     let began = Instant::now();
     tracing::info!("looking for rows of the sources by a scan");
     console.status.enter(Phase::Scanning);
-    let shown = progress(engine, work.quiet, console);
+    let shown = progress(engine, console);
     let scanned = pipeline::scan(&engine.context, work.plan, &work.stop).await;
     shown.finish();
     let tally = scanned.map_err(|error| {
@@ -37,9 +37,9 @@ pub(super) async fn run(
 }
 
 /// Shows how far a scan is.
-pub(super) fn progress(engine: &Engine, quiet: bool, console: &Console) -> Progress {
+pub(super) fn progress(engine: &Engine, console: &Console) -> Progress {
     let context = Arc::clone(&engine.context);
-    Progress::start(console, quiet, move || {
+    Progress::start(console, move || {
         let scanning = &context.scanning;
         ScanSnapshot {
             ranges_total: scanning.total.load(Ordering::Relaxed),

@@ -60,7 +60,6 @@ impl Session<'_> {
             plan: &self.plan,
             known: &self.known,
             settings: self.settings,
-            quiet: self.settings.output.quiet,
             stop: self.stop.clone(),
         };
         engine.show(work.left() as u64, console);
@@ -109,7 +108,7 @@ impl Session<'_> {
         trouble.extend(self.end(&summary, console).err().map(Failure::from));
         let (files, exit) =
             ([files::REPORT, files::REPORT_PAGE], Exit::from_code(summary.exit_code));
-        console.conclude(&summary, (&self.run_dir, files), &self.settings.output, trouble, exit)
+        console.conclude(&summary, (&self.run_dir, files), trouble, exit)
     }
 
     /// Tells those who look at the run that it has ended, and keeps the last figures for Prometheus.
@@ -129,21 +128,23 @@ impl Session<'_> {
         merged: &RunOutcome,
         console: &Console,
     ) -> Result<sweep::Ended, Failure> {
-        let ends = sweep::Ends {
+        let aftermath = sweep::Aftermath {
+            engine,
+            plan: &self.plan,
+            known: &self.known,
+            stop: &self.stop,
             sweeps: self.settings.work.sweep,
             mentions: engine.context.spec.mentions().next().is_some(),
         };
-        if merged.ended != Ended::Finished || !(ends.sweeps || ends.mentions) {
+        if merged.ended != Ended::Finished || !(aftermath.sweeps || aftermath.mentions) {
             sweep::tell(&merged.left);
             return Ok((None, None));
         }
         console.status.enter(Phase::Sweeping);
         // A scan may take as long as the first.
-        let scans = ends.mentions || engine.context.work.discover == Discover::Scan;
-        let shown = scans.then(|| scan::progress(engine, self.settings.output.quiet, console));
-        let (plan, known) = (&self.plan, &self.known);
-        let files = (&self.run_dir, &*merged.left);
-        let ended = sweep::run(engine, ends, (plan, known), files, &self.stop).await;
+        let scans = aftermath.mentions || engine.context.work.discover == Discover::Scan;
+        let shown = scans.then(|| scan::progress(engine, console));
+        let ended = aftermath.run(&self.run_dir, &merged.left).await;
         drop(shown);
         ended
     }
@@ -182,7 +183,7 @@ impl Session<'_> {
             groups,
             pairs,
             groups_done_now: outcome.done,
-            untold: engine.context.storage.untold(),
+            unsupported: engine.context.storage.untold(),
             retries: engine.context.retries(),
             latency: taken(engine.context.recorder.totals()),
             ..Applied::default()

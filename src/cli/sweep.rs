@@ -16,8 +16,11 @@ use crate::run::{RunDir, RunError, files};
 use crate::spec::{Spec, Table};
 
 /// What is done once every group had its turn.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Ends {
+pub(super) struct Aftermath<'a> {
+    pub(super) engine: &'a Engine,
+    pub(super) plan: &'a Plan,
+    pub(super) known: &'a Known,
+    pub(super) stop: &'a watch::Receiver<bool>,
     /// Whether sources are swept.
     pub(super) sweeps: bool,
     /// Whether rows are changed that mention sources.
@@ -27,27 +30,6 @@ pub(super) struct Ends {
 /// What came of it.
 pub(super) type Ended = (Option<Timed<SweepTally>>, Option<Timed<MentionTally>>);
 
-/// Sweeps the groups that are done, then has the rows that mention their sources name the survivors, and writes sweep.csv
-/// anew; `merged` are rows that the merges left.
-pub(super) async fn run(
-    engine: &Engine,
-    ends: Ends,
-    (plan, known): (&Plan, &Known),
-    (run_dir, merged): (&RunDir, &[Leftover]),
-    stop: &watch::Receiver<bool>,
-) -> Result<Ended, Failure> {
-    let mut list = Leftovers::begin(run_dir)?;
-    merged.iter().for_each(|row| list.append(&engine.context.spec, row));
-    let ended = both(engine, ends, (plan, known), &mut list, stop).await;
-    list.finish()?;
-    let (mut swept, mentions) = ended?;
-    match &mut swept {
-        Some(swept) => swept.tally.left += merged.len() as u64,
-        None => tell(merged),
-    }
-    Ok((swept, mentions))
-}
-
 /// Tells of rows that merges left where nothing else lists them.
 pub(super) fn tell(merged: &[Leftover]) {
     for row in merged {
@@ -55,56 +37,55 @@ pub(super) fn tell(merged: &[Leftover]) {
     }
 }
 
-async fn both(
-    engine: &Engine,
-    ends: Ends,
-    of: (&Plan, &Known),
-    list: &mut Leftovers<'_>,
-    stop: &watch::Receiver<bool>,
-) -> Result<Ended, Failure> {
-    let swept = if ends.sweeps { Some(sweep(engine, of, list, stop).await?) } else { None };
-    let is_stopped = swept.is_some_and(|swept| swept.tally.interrupted);
-    let mentions = match ends.mentions && !is_stopped {
-        true => Some(mentions(engine, of, list, stop).await?),
-        false => None,
-    };
-    Ok((swept, mentions))
-}
+impl Aftermath<'_> {
+    /// Sweeps the groups that are done, then has the rows that mention their sources name the survivors, and writes
+    /// sweep.csv anew; `merged` are rows that the merges left.
+    pub(super) async fn run(
+        &self,
+        run_dir: &RunDir,
+        merged: &[Leftover],
+    ) -> Result<Ended, Failure> {
+        let mut list = Leftovers::begin(run_dir)?;
+        merged.iter().for_each(|row| list.append(&self.engine.context.spec, row));
+        let ended = self.both(&mut list).await;
+        list.finish()?;
+        let (mut swept, mentions) = ended?;
+        match &mut swept {
+            Some(swept) => swept.tally.left += merged.len() as u64,
+            None => tell(merged),
+        }
+        Ok((swept, mentions))
+    }
 
-async fn mentions(
-    engine: &Engine,
-    (plan, known): (&Plan, &Known),
-    list: &mut Leftovers<'_>,
-    stop: &watch::Receiver<bool>,
-) -> Result<Timed<MentionTally>, Failure> {
-    let began = Instant::now();
-    tracing::info!("looking for rows that mention sources");
-    let spec = &engine.context.spec;
-    let tally =
-        pipeline::mentions(&engine.context, plan, known, stop, |row| list.append(spec, row)).await;
-    let tally = tally.map_err(Failure::failed)?;
-    let MentionTally { scanned, rows, left, .. } = tally;
-    let mentioned = Timed::since(began, tally);
-    tracing::info!(scanned, rows, left, "mentions took {:.1} s", mentioned.seconds);
-    Ok(mentioned)
-}
-
-async fn sweep(
-    engine: &Engine,
-    (plan, known): (&Plan, &Known),
-    list: &mut Leftovers<'_>,
-    stop: &watch::Receiver<bool>,
-) -> Result<Timed<SweepTally>, Failure> {
-    let began = Instant::now();
-    tracing::info!("looking at every source again");
-    let spec = &engine.context.spec;
-    let tally =
-        pipeline::sweep(&engine.context, plan, known, stop, |row| list.append(spec, row)).await;
-    let tally = tally.map_err(Failure::failed)?;
-    let SweepTally { sources, rows, left, .. } = tally;
-    let swept = Timed::since(began, tally);
-    tracing::info!(sources, rows, left, "the sweep took {:.1} s", swept.seconds);
-    Ok(swept)
+    async fn both(&self, list: &mut Leftovers<'_>) -> Result<Ended, Failure> {
+        let Self { engine, plan, known, stop, .. } = *self;
+        let spec = &engine.context.spec;
+        let (mut swept, mut mentioned) = (None, None);
+        if self.sweeps {
+            let began = Instant::now();
+            tracing::info!("looking at every source again");
+            let on_left = |row: &Leftover| list.append(spec, row);
+            let tally = pipeline::sweep(&engine.context, plan, known, stop, on_left).await;
+            let tally = tally.map_err(Failure::failed)?;
+            let SweepTally { sources, rows, left, interrupted, .. } = tally;
+            let timed = swept.insert(Timed::since(began, tally));
+            tracing::info!(sources, rows, left, "the sweep took {:.1} s", timed.seconds);
+            if interrupted {
+                return Ok((swept, None));
+            }
+        }
+        if self.mentions {
+            let began = Instant::now();
+            tracing::info!("looking for rows that mention sources");
+            let on_left = |row: &Leftover| list.append(spec, row);
+            let tally = pipeline::mentions(&engine.context, plan, known, stop, on_left).await;
+            let tally = tally.map_err(Failure::failed)?;
+            let MentionTally { scanned, rows, left, .. } = tally;
+            let timed = mentioned.insert(Timed::since(began, tally));
+            tracing::info!(scanned, rows, left, "mentions took {:.1} s", timed.seconds);
+        }
+        Ok((swept, mentioned))
+    }
 }
 
 /// sweep.csv: `from,to,line,table,key,reason`.

@@ -48,25 +48,31 @@ pub(crate) async fn run(
     live::over_run(run, &settings.run, console, work).await
 }
 
-async fn carry_out(
+/// An undo that is about to walk over the groups.
+struct Begun {
+    engine: Engine,
+    selected: Selected,
+    /// Groups that later runs have merged on.
+    refused: u64,
+    /// What takes those runs back first.
+    first: Vec<Advice>,
+}
+
+async fn begin(
     run_dir: &RunDir,
     record: &RunRecord,
     settings: &UndoSettings,
     console: &Console,
-) -> Result<Exit, Failure> {
+    stop: &mut watch::Receiver<bool>,
+) -> Result<Begun, Failure> {
     let UndoSettings { run: RunSettings { cluster, spec, .. }, pairs, .. } = settings;
-    let started_at = Moment::now();
-    let mut stop = listen(console).map_err(Failure::failed)?;
-    console.run_log.attach(run_dir.append(files::LOG)?).map_err(Failure::failed)?;
-    tracing::info!("taking back run {} in {}", record.id, run_dir.path().display());
-
     let journal = SqliteJournal::open(&run_dir.file(files::JOURNAL))?;
     Identity::without_plan(record, &cluster.keyspace, spec).check(&journal)?;
     let mut selected = selected(run_dir, &journal, pairs.as_ref())?;
     let part = part_of(run_dir.path(), record)?;
     let (run, settings_of_run) = (&record.id, &settings.run);
     let needs = Needs { task: Task::Undo, run, part: part.as_ref(), settings: settings_of_run };
-    let ready = Ready::start_unless(&mut stop, needs, console).await?;
+    let ready = Ready::start_unless(stop, needs, console).await?;
     let (run, checked) =
         ((record, run_dir.path(), Entering::Undoes), (ready.spec(), spec.sha256()));
     register::enter(&ready.past, run, checked, &journal, identity::groups(&journal)?).await?;
@@ -87,6 +93,21 @@ async fn carry_out(
     }
     let engine = ready.with(Arc::new(journal))?;
     console.again.set(again::same());
+    Ok(Begun { engine, selected, refused, first })
+}
+
+async fn carry_out(
+    run_dir: &RunDir,
+    record: &RunRecord,
+    settings: &UndoSettings,
+    console: &Console,
+) -> Result<Exit, Failure> {
+    let started_at = Moment::now();
+    let mut stop = listen(console).map_err(Failure::failed)?;
+    console.run_log.attach(run_dir.append(files::LOG)?).map_err(Failure::failed)?;
+    tracing::info!("taking back run {} in {}", record.id, run_dir.path().display());
+    let begun = begin(run_dir, record, settings, console, &mut stop).await?;
+    let Begun { engine, selected, refused, first } = begun;
 
     let latency = run_dir.append(files::LATENCY)?;
     let log = LatencyLog::start(latency, run_dir.file(files::LATENCY), &engine.context);
@@ -131,7 +152,7 @@ async fn carry_out(
         exit_code: exit.code(),
         force: settings.force,
         keep_changed: settings.keep_changed,
-        pairs_file: pairs.as_ref().map(|(path, _)| path.clone()),
+        pairs_file: settings.pairs.as_ref().map(|(path, _)| path.clone()),
         stopped: stopped(&undone, console),
         again: if is_left { console.again.command().cloned() } else { None },
         groups,
@@ -154,7 +175,7 @@ async fn carry_out(
         settings: settings.run.recorded.clone(),
     };
     let files = (run_dir, [files::UNDO, files::UNDO_PAGE]);
-    console.conclude(&undoing, files, &settings.run.output, trouble, exit)
+    console.conclude(&undoing, files, trouble, exit)
 }
 
 /// What came of something; where it went wrong, that is kept until the report is out, and nothing is known.
@@ -261,8 +282,7 @@ async fn walk(
             _ = stop.wait_for(|stop| *stop) => {}
         }
     }
-    let quiet = settings.run.output.quiet;
-    let shown = Progress::start(console, quiet, engine.snapshot(groups_total));
+    let shown = Progress::start(console, engine.snapshot(groups_total));
     let options = Options { force: settings.force };
     let on_failure = |pairs: &[Pair], Reason { reason, class }: &Reason| {
         tracing::error!("a group of {} pairs failed: {reason}", pairs.len());

@@ -43,7 +43,7 @@ async fn carry_out(
     console: &Console,
 ) -> Result<Exit, Failure> {
     let VerifySettings { run: settings, repair, restart } = settings;
-    let RunSettings { cluster, spec, output, .. } = settings;
+    let RunSettings { cluster, spec, .. } = settings;
     let started_at = Moment::now();
     let mut stop = listen(console).map_err(Failure::failed)?;
     console.run_log.attach(run_dir.append(files::LOG)?).map_err(Failure::failed)?;
@@ -80,7 +80,7 @@ async fn carry_out(
     let groups_total = done.len().saturating_sub(merged_on.len()) as u64;
     console.status.enter(Phase::Verifying);
     engine.show(groups_total, console);
-    let shown = Progress::start(console, output.quiet, engine.snapshot(groups_total));
+    let shown = Progress::start(console, engine.snapshot(groups_total));
     // Its latencies are of no run: they are told in the report and not kept.
     let log = LatencyLog::start(io::sink(), run_dir.file(files::LATENCY), &engine.context);
     let options = Options { repair: *repair, restart: *restart };
@@ -92,7 +92,7 @@ async fn carry_out(
     let verified = verified.map_err(Failure::failed)?;
 
     let spec = Arc::clone(&engine.context.spec);
-    let untold = engine.context.storage.untold();
+    let unsupported = engine.context.storage.untold();
     let latency = engine.context.recorder.totals();
     let (acknowledged, retries) = (engine.acknowledged(), engine.context.retries());
     let is_interrupted = verified.ended == Walked::Interrupted;
@@ -119,7 +119,7 @@ async fn carry_out(
         tables: names.zip(counts).map(|(table, counts)| VerifiedTable { table, counts }).collect(),
         groups: groups(verified, total),
         events: acknowledged,
-        untold,
+        unsupported,
         retries,
         examples: facts::examples(&diff, "verdict", None),
         timeline,
@@ -127,7 +127,7 @@ async fn carry_out(
         settings: settings.recorded.clone(),
     };
     let files = (run_dir, [files::VERIFY, files::VERIFY_PAGE]);
-    console.conclude(&verification, files, output, trouble, exit)
+    console.conclude(&verification, files, trouble, exit)
 }
 
 /// The groups of these that a later run has merged on.

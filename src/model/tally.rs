@@ -135,7 +135,6 @@ pub struct ScanTally {
     /// Rows that were looked at, in all ranges that are over.
     pub rows: u64,
     /// Rows of sources among them.
-    #[serde(rename = "enrolments")]
     pub clustered_rows: u64,
     /// Whether it was stopped before its end.
     pub interrupted: bool,

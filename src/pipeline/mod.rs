@@ -29,6 +29,7 @@ mod overtaken;
 mod pages;
 mod probe;
 mod request_limits;
+mod rounds;
 mod run;
 mod scan;
 mod settings;

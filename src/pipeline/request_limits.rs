@@ -8,8 +8,9 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use strum::EnumCount;
-use tokio::sync::{Mutex as Turns, MutexGuard as Turn, Semaphore, SemaphorePermit};
+use tokio::sync::{Mutex as AsyncMutex, MutexGuard as AsyncGuard, Semaphore, SemaphorePermit};
 
+use crate::latency::Operation;
 use crate::merge::BATCH_BYTES;
 use crate::model::TableIndex;
 use crate::spec::Spec;
@@ -60,6 +61,14 @@ pub(super) enum Kind {
     TimedPage,
     /// A page of a scan.
     Keys,
+}
+
+/// Requests of one sort.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Sort {
+    pub(super) kind: Kind,
+    pub(super) table: TableIndex,
+    pub(super) operation: Operation,
 }
 
 impl Kind {
@@ -147,7 +156,7 @@ impl Load {
 }
 
 /// The right to ask for more than was taken so far.
-pub(super) type Trial<'a> = Turn<'a, ()>;
+pub(super) type Trial<'a> = AsyncGuard<'a, ()>;
 
 /// What fits, learnt by one command.
 #[derive(Debug)]
@@ -161,7 +170,7 @@ pub(super) struct RequestLimits {
 struct OfTable {
     owns_partitions: bool,
     limits: Mutex<[Limit; Slot::COUNT]>,
-    trials: [Turns<()>; Slot::COUNT],
+    trials: [AsyncMutex<()>; Slot::COUNT],
 }
 
 #[derive(Clone, Copy, Debug)]

@@ -18,7 +18,7 @@ use crate::storage::{Reader, StorageError, ring};
 
 use super::discovered::Discovered;
 use super::drain::unless_stopped;
-use super::request_limits::Kind;
+use super::request_limits::{Kind, Sort};
 use super::{Context, GroupError};
 
 /// Ranges in all, at least: so that little is lost when a run is stopped, and a small ring has enough of them.
@@ -280,15 +280,14 @@ impl<S: Reader> Scanner<'_, S> {
 
     async fn pages(&self, table: TableIndex, range: TokenRange) -> Result<Held, StorageError> {
         let context = self.context;
-        let operation = context.operations.scan(table);
+        let sort = Sort { kind: Kind::Keys, table, operation: context.operations.scan(table) };
         let mut held = Held::default();
         let mut next = None;
         loop {
             // Not in a pause.
             context.pace.begin(0).await;
             let read = |rows| context.storage.scan(table, range, rows, next.clone());
-            let page =
-                context.page_of((Kind::Keys, table), operation, (PAGE_ROWS, 0), read).await?;
+            let page = context.page_of(sort, PAGE_ROWS, 0, read).await?;
             held.rows += page.keys.len() as u64;
             context.scanning.rows.fetch_add(page.keys.len() as u64, Ordering::Relaxed);
             for (scope, account) in &page.keys {

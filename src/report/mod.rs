@@ -43,9 +43,9 @@ pub(crate) use equation::Equation;
 pub(crate) use failures::FailureReasons;
 pub(crate) use forgotten::{ErasedRun, Forgotten, StillNamed};
 pub(crate) use inspection::{
-    AbsentAccounts, BothLists, ConflictColumn, ConflictExample, Coverage, Deletes,
-    DurationEstimate, HotPartition, InspectedTable, Inspection, LargestAccount, LeftOut, Met,
-    Missed, NamedAccount, OnBothLists, Speed, volatile,
+    AbsentAccounts, ConflictColumn, ConflictExample, Coverage, Deletes, DurationEstimate,
+    HotPartition, InspectedTable, Inspection, LargestAccount, LeftOut, Met, Missed, NamedAccount,
+    Speed, volatile,
 };
 pub(crate) use leased::{AtWork, Leased};
 pub(crate) use listing::Listing;

@@ -30,7 +30,7 @@ use super::listing::Listing;
 use super::timeline::Timeline;
 
 /// The version of the summary's JSON. It changes when a field is renamed or changes its meaning.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 
 /// The exit code of a run whose counters do not add up.
 const FAILED: u8 = 1;
@@ -112,7 +112,7 @@ pub(crate) struct Applied {
     /// A few of the rows that were left; sweep.csv has all of them.
     pub(crate) sweep_examples: Listing,
     /// What this server cannot tell, if anything.
-    pub(crate) untold: Option<String>,
+    pub(crate) unsupported: Option<String>,
     /// Requests that were tried again.
     pub retries: u64,
     /// How fast it went.

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use thiserror::Error;
 
 use super::{Described, Layer, Row, Setting};
-use crate::secret::{REDACTED, is_secret, redacted};
+use crate::secret::{Properties, REDACTED, is_secret, redacted};
 
 /// What is wrong with the settings, in one line.
 #[derive(Debug, Error)]
@@ -121,11 +121,7 @@ impl Layers {
     ///
     /// # Errors
     /// The run had a secret that nobody gives now.
-    pub(crate) fn properties(
-        &self,
-        row: &Row,
-        of: &str,
-    ) -> Result<Vec<(String, String)>, SettingsError> {
+    pub(crate) fn properties(&self, row: &Row, of: &str) -> Result<Properties, SettingsError> {
         let property = |found: &Given| {
             let (key, is_recorded) = (found.property(), matches!(found.origin, Origin::Run(..)));
             if is_recorded && is_secret(key) && found.text == REDACTED {
@@ -139,7 +135,7 @@ impl Layers {
             }
             Ok((key.to_owned(), found.text.clone()))
         };
-        self.table(row).into_iter().map(property).collect()
+        self.table(row).into_iter().map(property).collect::<Result<_, _>>().map(Properties)
     }
 
     /// The value of a setting; `None` if no layer has it and it has no default.

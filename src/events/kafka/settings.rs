@@ -1,13 +1,12 @@
 //! Where events go and how: our defaults, the operator's overrides, and the overrides that are
 //! refused because they would break a promise.
 
-use std::fmt;
 use std::fs;
 
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::error::KafkaError;
 
-use crate::secret::{is_secret, redacted};
+use crate::secret::{Properties, is_secret, redacted};
 use crate::setting::Command::{Apply, Resume, Undo, Verify};
 use crate::setting::{
     Described, Kind, Layers, Setting, SettingsError, recall, settings, text, values,
@@ -43,15 +42,14 @@ settings! {
 }
 
 /// What [`Producer::connect`](super::Producer::connect) needs.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub(crate) struct KafkaSettings {
     /// `host:port,…`, as librdkafka takes it.
     pub(crate) brokers: String,
     /// The topic that gets the events.
     pub(crate) topic: String,
-    /// librdkafka properties that override the defaults, in the order in which they were given; the
-    /// last one of a name wins.
-    pub(crate) properties: Vec<(String, String)>,
+    /// librdkafka properties that override the defaults; the last one of a name wins.
+    pub(crate) properties: Properties,
 }
 
 /// Ours, overridable one by one.
@@ -93,17 +91,17 @@ impl KafkaSettings {
     }
     /// Checks the properties as far as that is possible without a broker.
     pub(crate) fn check(&self) -> Result<(), ProducerError> {
-        for (key, value) in &self.properties {
+        for (key, value) in &self.properties.0 {
             refuse(key, value).map_or(Ok(()), |reason| {
                 Err(ProducerError::Property { key: key.clone(), reason })
             })?;
         }
-        for (key, value) in &self.properties {
+        for (key, value) in &self.properties.0 {
             check_file(key, value)?;
         }
         // One by one, because librdkafka is handed properties in no particular order and the first
         // wrong one is to be named.
-        for (key, value) in &self.properties {
+        for (key, value) in &self.properties.0 {
             ClientConfig::new()
                 .set(key, value)
                 .create_native_config()
@@ -114,7 +112,7 @@ impl KafkaSettings {
 
     /// Who logs in, if that is by a name.
     pub(super) fn user(&self) -> Option<String> {
-        let named = self.properties.iter().rev().find(|(key, _)| key == "sasl.username");
+        let named = self.properties.0.iter().rev().find(|(key, _)| key == "sasl.username");
         named.map(|(_, name)| name.clone())
     }
 
@@ -127,7 +125,7 @@ impl KafkaSettings {
         for (key, value) in topic.properties() {
             config.set(key, value);
         }
-        for (key, value) in &self.properties {
+        for (key, value) in &self.properties.0 {
             // librdkafka knows some properties by two names; the override must not meet our default
             // under the other one.
             config.set(canonical(key), value);
@@ -136,25 +134,13 @@ impl KafkaSettings {
             config.set(key, value);
         }
         config.set("bootstrap.servers", &self.brokers);
-        let debugging = self.properties.iter().any(|(key, _)| key == "debug");
+        let debugging = self.properties.0.iter().any(|(key, _)| key == "debug");
         config.set_log_level(if debugging {
             RDKafkaLogLevel::Debug
         } else {
             RDKafkaLogLevel::Info
         });
         config
-    }
-}
-
-impl fmt::Debug for KafkaSettings {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let shown: Vec<_> =
-            self.properties.iter().map(|(key, value)| (key, redacted(key, value))).collect();
-        f.debug_struct("KafkaSettings")
-            .field("brokers", &self.brokers)
-            .field("topic", &self.topic)
-            .field("properties", &shown)
-            .finish()
     }
 }
 
@@ -255,10 +241,12 @@ mod tests {
         KafkaSettings {
             brokers: "127.0.0.1:9092".into(),
             topic: "changes".into(),
-            properties: properties
-                .iter()
-                .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
-                .collect(),
+            properties: Properties(
+                properties
+                    .iter()
+                    .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+                    .collect(),
+            ),
         }
     }
 

@@ -28,7 +28,7 @@ pub(super) fn add(summary: &Summary, applied: &Applied, report: &mut Report) {
     facts.push(events(&applied.events, none));
     facts.extend(applied.swept.as_ref().map(sweep));
     facts.extend(applied.mentions.as_ref().map(mentions::fact));
-    facts.extend(applied.untold.as_ref().map(|what| Fact::new("Not told", what)));
+    facts.extend(applied.unsupported.as_ref().map(|what| Fact::new("Not told", what)));
     facts.push(speed(applied));
     facts.extend(gone(&applied.gone));
     facts.extend(emptied(&applied.truncated));
@@ -141,7 +141,7 @@ fn scan(scanned: &Timed<ScanTally>) -> Fact {
         at(ranges, "token range", "ranges"),
         seconds(scanned.seconds).at("/scanned/seconds"),
         at(rows, "row", "rows"),
-        at(clustered_rows, "row", "enrolments"),
+        at(clustered_rows, "row", "clustered_rows"),
     );
     let before = || say!("; {} scanned before", at(ranges_before, "range", "ranges_before"));
     Fact::new("Scan", sentence.and_if(ranges_before > 0, before))

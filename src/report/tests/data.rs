@@ -16,7 +16,9 @@ use crate::latency::LatencySummary;
 use crate::model::{Destination, MentionTally, Part, ScanTally, SweepTally, TableTally, Timed};
 use crate::moment::Moment;
 use crate::pairs::{Consequence, RULES};
-use crate::plan::{self, Finding, FollowedTarget, FollowedTargets, PlanStats};
+use crate::plan::{
+    self, Chained, ChainedAccount, Finding, FollowedTarget, FollowedTargets, PlanStats,
+};
 use crate::report::summary::TableFacts;
 use crate::report::*;
 use crate::run::{InputRecord, RunId, RunRecord};
@@ -287,9 +289,9 @@ pub(super) fn inspection(is_exact: bool) -> Inspection {
             of: 20_078,
             first: vec![named(405)],
         },
-        both_lists: BothLists {
+        chained: Chained {
             accounts: 233,
-            first: vec![OnBothLists { account: "x".into(), from_line: 410, to_line: 411 }],
+            first: vec![ChainedAccount { account: "x".into(), from_line: 410, to_line: 411 }],
         },
         missed: Missed { clustered_rows: Some(total(6_007)), scanned_rows: Some(450_017) },
         largest: vec![

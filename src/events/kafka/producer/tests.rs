@@ -7,9 +7,14 @@ use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 
 use super::super::super::Scope;
 use super::*;
+use crate::secret::Properties;
 
 fn settings(brokers: impl Into<String>) -> KafkaSettings {
-    KafkaSettings { brokers: brokers.into(), topic: "changes".into(), properties: Vec::new() }
+    KafkaSettings {
+        brokers: brokers.into(),
+        topic: "changes".into(),
+        properties: Properties::default(),
+    }
 }
 
 fn events(n: usize) -> Vec<Event> {
@@ -44,7 +49,7 @@ async fn every_event_of_many_tasks_is_acknowledged_once() {
 async fn a_full_queue_is_waited_for() {
     let cluster = MockCluster::new(1).unwrap();
     let mut settings = settings(cluster.bootstrap_servers());
-    settings.properties.push(("queue.buffering.max.messages".into(), "10".into()));
+    settings.properties.0.push(("queue.buffering.max.messages".into(), "10".into()));
     let producer = Producer::connect(&settings, |_| {}).await.unwrap();
     producer.send_all(&events(100)).await.unwrap();
 }
@@ -114,7 +119,7 @@ async fn a_topic_that_is_refused_is_named() {
 #[tokio::test]
 async fn properties_that_do_not_go_together_are_a_configuration_error() {
     let mut settings = settings("127.0.0.1:9");
-    settings.properties.push(("max.in.flight".into(), "100".into()));
+    settings.properties.0.push(("max.in.flight".into(), "100".into()));
     let error = Producer::connect(&settings, |_| {}).await.unwrap_err();
     assert_eq!(error.scope(), Scope::Settings, "{error}");
     assert!(error.to_string().contains("max.in.flight"), "{error}");

@@ -39,7 +39,9 @@ pub(in crate::report::tests) fn verification() -> Verification {
             VerifiedTable { table: "user_courses".into(), counts: TableCounts::default() },
         ],
         events: 3,
-        untold: Some("this server does not tell the times of user_courses.contentstatus".into()),
+        unsupported: Some(
+            "this server does not tell the times of user_courses.contentstatus".into(),
+        ),
         retries: 11,
         examples: Listing::default(),
         timeline: Timeline::default(),
