@@ -208,7 +208,16 @@ mod tests {
             let register = MemoryRegister::take(&self.shared, run, self.now + LEASE_US).unwrap();
             register.release();
             let accounts = of.accounts().map(ToString::to_string).collect::<Vec<_>>();
-            block_on(Lineage::of(&register, accounts, &tables("t"), None)).unwrap()
+            let is_wanted = |account: &str| accounts.iter().any(|wanted| wanted == account);
+            let lineage = |count| {
+                let (asked, of) = (accounts.clone(), tables("t"));
+                let many = Lineage::of_many(&register, count, &is_wanted, asked, &of, None);
+                block_on(many).unwrap()
+            };
+            // Whether the register is asked for few accounts or read for many, it says the same.
+            let asked = lineage(accounts.len());
+            assert_eq!(lineage(10_000_000), asked);
+            asked
         }
 
         /// What is said of a group: `code run into` of each pair that it is said of, `*` for all of them.

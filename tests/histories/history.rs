@@ -495,6 +495,11 @@ fn goes(
         .prop_map(|(run, command, fate, during)| Goes(run, command, fate, during))
 }
 
+/// At which request something is written to the source of which pair, and where.
+fn amid() -> impl Strategy<Value = (usize, usize, Place)> {
+    (0..24_usize, any::<usize>(), place())
+}
+
 /// A few steps that make sense together: two runs, the second of which merges on what the first has merged, or is merging;
 /// and what an application does in between. Runs are counted from the newest.
 fn chain() -> impl Strategy<Value = Vec<Step>> {
@@ -544,10 +549,11 @@ fn chain() -> impl Strategy<Value = Vec<Step>> {
             let begins = [applies(first)].into_iter().chain(before);
             begins.chain([applies(then)]).chain(acts).chain([undone]).collect()
         }),
-        // A run of two groups, the first of which is interrupted.
-        2 => (prop::sample::select(TWO.to_vec()), share(), fate(), acts(), goes(Just(0), fate()))
-            .prop_map(|(pairs, share, fate, acts, goes)| {
-                let first = Applies(pairs, share, fate, None);
+        // A run of two groups, the first of which is interrupted, while an application writes to what is merged.
+        3 => (prop::sample::select(TWO.to_vec()), share(), fate(), amid(), acts(), goes(Just(0), fate()))
+            .prop_map(|(pairs, share, fate, (at, of, place), acts, goes)| {
+                let written = Act::Writes(pairs[of % pairs.len()].0, place, None);
+                let first = Applies(pairs, share, fate, Some((at, written)));
                 [first].into_iter().chain(acts).chain([goes]).collect()
             }),
         // A copy is under way when its source is deleted, and arrives at the end.
@@ -573,7 +579,7 @@ fn next() -> impl Strategy<Value = Vec<Step>> {
         2 => Just(vec![Arrives]),
         1 => (0..4_usize).prop_map(|run| vec![Loses(run)]),
         1 => Just(vec![Rests]),
-        4 => chain(),
+        6 => chain(),
     ]
 }
 
