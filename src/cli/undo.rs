@@ -23,15 +23,15 @@ use super::{
 use crate::advice::Advice;
 use crate::journal::{Journal, JournalError, SqliteJournal, State};
 use crate::live::Phase;
-use crate::model::{EXPIRY, Pair};
+use crate::model::{EXPIRY, Pair, UndoTally};
 use crate::moment::Moment;
 use crate::pairs::{self, Followed, Format};
 use crate::pipeline::{Reason, Walked};
 use crate::register::RunState;
-use crate::report::{FailureReasons, Undoing, UndoneGroups, UndonePairs, UndoneTable};
+use crate::report::{FailureReasons, Undoing, UndoneGroups, UndoneTable};
 use crate::run::{RunDir, RunRecord, files};
 use crate::spec::{Spec, Table};
-use crate::undo::{self, Options, Rows, SelectError, Selected, Undone};
+use crate::undo::{self, Options, SelectError, Selected, Undone};
 
 /// How many reasons for failures the report tells.
 const REASONS: usize = 10;
@@ -120,7 +120,7 @@ async fn carry_out(
     let spec = Arc::clone(&engine.context.spec);
     let kept_changed = match settings.keep_changed {
         true => keep_changed(&engine, &selected, &mut undone).await,
-        false => Ok(Kept::default()),
+        false => Ok(0),
     };
     let listed = conflicts::list(&engine, run_dir);
     let merged = groups_in(&*engine.journal, &[State::Done]).map(|groups| groups.len() as u64);
@@ -138,7 +138,7 @@ async fn carry_out(
         exit => exit,
     };
 
-    let groups = UndoneGroups { refused, merged, ..groups(&selected, &undone, kept.groups) };
+    let groups = UndoneGroups { refused, merged, ..groups(&selected, &undone, kept) };
     let is_left = groups.not_started + groups.failed > 0;
     let finished_at = Moment::now();
     let undoing = Undoing {
@@ -157,12 +157,7 @@ async fn carry_out(
         again: if is_left { console.again.command().cloned() } else { None },
         groups,
         first,
-        pairs: UndonePairs {
-            undone: undone.pairs_undone,
-            disputed: undone.pairs_disputed,
-            kept_changed: kept.pairs,
-            failed: undone.pairs_failed,
-        },
+        pairs: undone.pairs,
         tables: tables(&spec, &undone),
         conflicts: conflicts.disputed,
         conflicts_kept: conflicts.kept,
@@ -243,25 +238,18 @@ fn groups_in(journal: &dyn Journal, states: &[State]) -> Result<HashSet<usize>, 
     Ok(all.filter(|(_, state)| states.contains(state)).map(|(group, _)| group).collect())
 }
 
-/// Groups that were ended though something was left alone in them, and their pairs.
-#[derive(Clone, Copy, Debug, Default)]
-struct Kept {
-    groups: u64,
-    pairs: u64,
-}
-
-/// Ends the selected groups in which something was left alone: that belongs to whoever changed it.
+/// Ends the selected groups in which something was left alone, and says how many: that belongs to whoever changed it.
 async fn keep_changed(
     engine: &Engine,
     selected: &Selected,
     undone: &mut Undone,
-) -> Result<Kept, Failure> {
+) -> Result<u64, Failure> {
     let disputed = groups_in(&*engine.journal, &[State::Disputed])?;
     let ended = selected.groups.iter().copied().filter(|group| disputed.contains(group));
     undo::keep(&*engine.journal, ended)?;
     engine.journal.flush().await?;
-    let groups = std::mem::take(&mut undone.disputed);
-    Ok(Kept { groups, pairs: std::mem::take(&mut undone.pairs_disputed) })
+    undone.pairs.kept_changed = std::mem::take(&mut undone.pairs.disputed);
+    Ok(std::mem::take(&mut undone.disputed))
 }
 
 /// Takes the selected groups back, with progress.
@@ -361,12 +349,9 @@ fn groups(selected: &Selected, undone: &Undone, kept_changed: u64) -> UndoneGrou
 
 fn tables(spec: &Spec, undone: &Undone) -> Vec<UndoneTable> {
     let tables = spec.tables.iter().zip(&undone.rows);
-    let table = |(table, rows): (&Table, &Rows)| UndoneTable {
+    let table = |(table, rows): (&Table, &UndoTally)| UndoneTable {
         table: table.label().into_owned(),
-        given_back: rows.given_back,
-        removed: rows.removed,
-        set_back: rows.set_back,
-        left_alone: rows.left_alone,
+        rows: *rows,
     };
     tables.map(table).collect()
 }

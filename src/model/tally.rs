@@ -79,6 +79,32 @@ pub struct Tally {
     pub slices: u64,
 }
 
+/// What an undo did in one table, in rows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct UndoTally {
+    /// Rows that sources have again.
+    pub given_back: u64,
+    /// Copies that survivors have no longer.
+    pub removed: u64,
+    /// Rows of survivors' own that hold their old values again.
+    pub set_back: u64,
+    /// Keys that somebody changed since, and that were left alone.
+    pub left_alone: u64,
+}
+
+/// The pairs of groups that had their turn.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct UndonePairs {
+    /// Of groups that are undone.
+    pub undone: u64,
+    /// Of groups that are disputed.
+    pub disputed: u64,
+    /// Of groups that were ended, with what was changed since left where it is.
+    pub kept_changed: u64,
+    /// Of groups that failed.
+    pub failed: u64,
+}
+
 /// What a walk counted, and how long it took.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub(crate) struct Timed<T> {
@@ -138,6 +164,16 @@ pub struct ScanTally {
     pub clustered_rows: u64,
     /// Whether it was stopped before its end.
     pub interrupted: bool,
+}
+
+impl UndoTally {
+    /// Adds another tally of the same table.
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.given_back += other.given_back;
+        self.removed += other.removed;
+        self.set_back += other.set_back;
+        self.left_alone += other.left_alone;
+    }
 }
 
 impl<T> Timed<T> {

@@ -60,7 +60,7 @@ pub(crate) use summary::{
 pub use timeline::Interval;
 pub(crate) use timeline::Timeline;
 pub(crate) use traced::{Traced, TracedStay};
-pub(crate) use undo::{Undoing, UndoneGroups, UndonePairs, UndoneTable};
+pub(crate) use undo::{Undoing, UndoneGroups, UndoneTable};
 pub(crate) use verify::{Verification, VerifiedGroups, VerifiedTable};
 
 /// What a command has found out, and what it says of it.

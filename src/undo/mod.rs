@@ -33,7 +33,7 @@ pub use select::select;
 pub(crate) use select::{SelectError, Selected};
 
 use crate::journal::{GroupRecord, Journal, JournalError};
-use crate::model::Pair;
+use crate::model::{Pair, UndoTally, UndonePairs};
 use crate::pipeline::{self, Context, GroupError, MOST_FAILURES, Progress, Reason, Walked, Window};
 use crate::storage::Writer;
 
@@ -46,29 +46,6 @@ pub struct Options {
     pub force: bool,
 }
 
-/// What was done in one table, in rows.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Rows {
-    /// Rows that sources have again.
-    pub given_back: u64,
-    /// Copies that the survivors have no longer.
-    pub removed: u64,
-    /// Rows of the survivors' own that hold their old values again.
-    pub set_back: u64,
-    /// Keys that someone changed since, and that were left alone.
-    pub(crate) left_alone: u64,
-}
-
-impl Rows {
-    /// Adds another count of the same table.
-    pub fn add(&mut self, other: &Self) {
-        self.given_back += other.given_back;
-        self.removed += other.removed;
-        self.set_back += other.set_back;
-        self.left_alone += other.left_alone;
-    }
-}
-
 /// What an undo did.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Undone {
@@ -77,15 +54,13 @@ pub struct Undone {
     pub stopped_by: Option<String>,
     /// Groups that are undone.
     pub undone: u64,
-    pub(crate) pairs_undone: u64,
     /// Groups that are undone but for keys that were left alone.
     pub disputed: u64,
-    pub(crate) pairs_disputed: u64,
     /// Groups that failed; they stand where they stood, or half way.
     pub failed: u64,
-    pub(crate) pairs_failed: u64,
+    pub(crate) pairs: UndonePairs,
     /// By table.
-    pub rows: Vec<Rows>,
+    pub rows: Vec<UndoTally>,
     /// Events that were sent.
     pub events: u64,
     /// A row that is gone may still be seen, with its key alone, until [`EXPIRY`](crate::model::EXPIRY) has
@@ -96,8 +71,8 @@ pub struct Undone {
 }
 
 /// Takes groups back, in the order in which they are given. `on_failure` is told of each that failed, with its pairs as far
-/// as the journal can be read. Where very many
-/// have failed, or every other group would meet the same, the walk is broken off.
+/// as the journal can be read. Where very many have failed, or every other group would meet the same, the walk is broken
+/// off.
 ///
 /// Beside what was done, it returns whether the journal has all of it.
 pub async fn undo<S: Writer>(
@@ -112,12 +87,10 @@ pub async fn undo<S: Writer>(
         ended: Walked::Finished,
         stopped_by: None,
         undone: 0,
-        pairs_undone: 0,
         disputed: 0,
-        pairs_disputed: 0,
         failed: 0,
-        pairs_failed: 0,
-        rows: vec![Rows::default(); context.spec.tables.len()],
+        pairs: UndonePairs::default(),
+        rows: vec![UndoTally::default(); context.spec.tables.len()],
         events: 0,
         is_expiring: false,
         counted_meanwhile: 0,
@@ -148,7 +121,7 @@ pub async fn undo<S: Writer>(
             }
             Err(error) => {
                 undone.failed += 1;
-                undone.pairs_failed += pairs.len() as u64;
+                undone.pairs.failed += pairs.len() as u64;
                 progress.failed.fetch_add(1, Ordering::Relaxed);
                 let (reason, class) = (error.to_string(), error.class());
                 on_failure(&pairs, &Reason { reason, class });
@@ -190,10 +163,10 @@ impl Undone {
     fn add(&mut self, pairs: u64, turn: &Turn) {
         if turn.left_alone() == 0 {
             self.undone += 1;
-            self.pairs_undone += pairs;
+            self.pairs.undone += pairs;
         } else {
             self.disputed += 1;
-            self.pairs_disputed += pairs;
+            self.pairs.disputed += pairs;
         }
         for (sum, rows) in self.rows.iter_mut().zip(&turn.rows) {
             sum.add(rows);

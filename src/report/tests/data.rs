@@ -13,7 +13,10 @@ use serde_json::json;
 use crate::advice::Advice;
 use crate::estimate::Estimate;
 use crate::latency::LatencySummary;
-use crate::model::{Destination, MentionTally, Part, ScanTally, SweepTally, TableTally, Timed};
+use crate::model::{
+    Destination, MentionTally, Part, ScanTally, SweepTally, TableTally, Timed, UndoTally,
+    UndonePairs,
+};
 use crate::moment::Moment;
 use crate::pairs::{Consequence, RULES};
 use crate::plan::{

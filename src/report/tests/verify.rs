@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::advice::Advice;
+use crate::model::UndonePairs;
 
 #[test]
 fn a_verification_tells_differences_by_table_and_what_to_do() {

@@ -54,10 +54,12 @@ pub(in crate::report::tests) fn undoing() -> Undoing {
     let started_at = Moment::now();
     let table = |table: &str, n: u64| UndoneTable {
         table: table.into(),
-        given_back: n + 3_001,
-        removed: n + 2_002,
-        set_back: n + 1_003,
-        left_alone: n + 4,
+        rows: UndoTally {
+            given_back: n + 3_001,
+            removed: n + 2_002,
+            set_back: n + 1_003,
+            left_alone: n + 4,
+        },
     };
     Undoing {
         version: Undoing::VERSION,
