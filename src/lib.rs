@@ -123,7 +123,7 @@ pub mod pace;
 pub mod pairs;
 pub mod pipeline;
 pub mod plan;
-pub mod ranking;
+mod ranking;
 mod readable;
 pub mod register;
 pub mod report;

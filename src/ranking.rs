@@ -12,7 +12,7 @@ use std::hash::Hash;
 
 /// Sums by key.
 #[derive(Clone, Debug)]
-pub struct Ranking<K> {
+pub(crate) struct Ranking<K> {
     sums: HashMap<K, u64>,
     capacity: usize,
     /// What every key may have lost, at most.
@@ -31,12 +31,12 @@ pub struct Ranked<K> {
 
 impl<K: Eq + Hash + Ord + Clone> Ranking<K> {
     /// Nothing yet; it will hold so many keys, at least two.
-    pub fn new(capacity: usize) -> Self {
+    pub(crate) fn new(capacity: usize) -> Self {
         Self { sums: HashMap::new(), capacity: capacity.max(2), lost: 0 }
     }
 
     /// Adds to the sum of a key; answers what is certain of the sum before and now.
-    pub fn add(&mut self, key: K, more: u64) -> (u64, u64) {
+    pub(crate) fn add(&mut self, key: K, more: u64) -> (u64, u64) {
         let sum = self.sums.entry(key).or_default();
         let before = *sum;
         *sum += more;
@@ -61,7 +61,7 @@ impl<K: Eq + Hash + Ord + Clone> Ranking<K> {
     }
 
     /// The largest, at most so many of them; of equal ones the smaller key first.
-    pub fn top(&self, most: usize) -> Vec<Ranked<K>> {
+    pub(crate) fn top(&self, most: usize) -> Vec<Ranked<K>> {
         let mut all: Vec<(&K, u64)> = self.sums.iter().map(|(key, sum)| (key, *sum)).collect();
         all.sort_unstable_by_key(|(key, sum)| (Reverse(*sum), *key));
         all.truncate(most);
@@ -74,13 +74,13 @@ impl<K: Eq + Hash + Ord + Clone> Ranking<K> {
     }
 
     /// How many keys have a sum of at least this much, as far as is certain.
-    pub fn reached(&self, sum: u64) -> usize {
+    pub(crate) fn reached(&self, sum: u64) -> usize {
         self.sums.values().filter(|known| **known >= sum).count()
     }
 
     /// Whether every sum is exact.
     #[cfg(test)]
-    pub fn is_exact(&self) -> bool {
+    pub(crate) fn is_exact(&self) -> bool {
         self.lost == 0
     }
 }

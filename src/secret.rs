@@ -52,6 +52,32 @@ pub(crate) fn redacted<'a>(key: &str, value: &'a str) -> &'a str {
     if is_secret(key) { REDACTED } else { value }
 }
 
+/// Properties in the order in which they were given; those that may be secrets are not shown.
+#[derive(Clone, Default)]
+pub(crate) struct Properties(pub(crate) Vec<(String, String)>);
+
+impl fmt::Debug for Properties {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shown = self.0.iter().map(|(key, value)| (key, redacted(key, value)));
+        f.debug_map().entries(shown).finish()
+    }
+}
+
+/// An address as it may be shown: whoever stands in it before the host, and what it asks, may be secrets.
+pub(crate) fn redacted_address(address: &str) -> String {
+    let Some((scheme, rest)) = address.split_once("://") else { return address.to_owned() };
+    let (rest, query) = match rest.split_once(['?', '#']) {
+        Some((rest, _)) => (rest, format!("?{REDACTED}")),
+        None => (rest, String::new()),
+    };
+    let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    let host = match host.rsplit_once('@') {
+        Some((_, host)) => format!("{REDACTED}@{host}"),
+        None => host.to_owned(),
+    };
+    format!("{scheme}://{host}{path}{query}")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -62,6 +88,17 @@ mod tests {
         assert_eq!(format!("{secret:?} {:?}", Some(&secret)), "*** Some(***)");
         assert_eq!(serde_json::to_string(&secret).unwrap(), "\"***\"");
         assert_eq!(secret.expose(), "hunter2");
+    }
+
+    #[test]
+    fn an_address_is_shown_without_who_asks_and_what() {
+        for (address, shown) in [
+            ("course.batch.job.request", "course.batch.job.request"),
+            ("https://h:8443/hook", "https://h:8443/hook"),
+            ("https://me:hunter2@h/a@b?token=x#y", "https://***@h/a@b?***"),
+        ] {
+            assert_eq!(redacted_address(address), shown);
+        }
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::again;
 use super::identity::Identity;
-use super::input::{self, Begun, Planned};
+use super::input::{self, Begun, Earlier, Planned};
 use super::live::Live;
 use super::ready::{Needs, Ready, Task};
 use super::recorded::{with_accounts, with_plan_of};
@@ -56,8 +56,8 @@ async fn carry_out(
     }
     let planned = planned.with_accounts(accounts, input, &prepared, &mut stop).await?;
     let planned = planned.of_part(part.as_ref().map(|of| of.part), &prepared)?;
-    let history = (ready.past.archive(), ready.spec(), *follow);
-    let planned = planned.judged(history, input, &prepared, &mut stop).await?;
+    let past = Earlier { archive: ready.past.archive(), spec: ready.spec(), follow: *follow };
+    let planned = planned.judged(past, input, &prepared, &mut stop).await?;
     let Planned { plan, record, format, .. } = planned;
     let recorded = with_accounts(settings.recorded.clone(), format.accounts);
     let recorded = with_plan_of(recorded, part.as_ref());

@@ -3,19 +3,22 @@
 use tokio::sync::watch;
 
 use super::again::Again;
-use super::exit::Failure;
+use super::exit::{Exit, Failure};
 use super::log::RunLog;
 use super::register::Lease;
+use super::settings::OutputSettings;
 use super::terminal::Terminal;
 use super::until::Until;
 use crate::live::{Control, Status};
-use crate::report::Rendered;
+use crate::report::{Answer, Rendered};
+use crate::run::RunDir;
 
 /// How a command meets its operator.
 #[derive(Clone, Debug)]
 pub(crate) struct Console {
     /// Where reports, progress and errors are shown.
     pub(crate) terminal: Terminal,
+    pub(super) output: OutputSettings,
     /// run.log, to be attached when the run directory is prepared.
     pub(crate) run_log: RunLog,
     /// The lease on the keyspace, while the command has it.
@@ -41,8 +44,22 @@ impl Console {
         }
     }
 
-    /// Prints a report, for people or for machines.
-    pub(super) fn report(&self, report: &Rendered, json: bool) -> Result<(), Failure> {
-        self.terminal.report(report, json)
+    /// Ends a command over a run: its answer is kept in these files (JSON, page) and printed, for people or for machines.
+    ///
+    /// # Errors
+    /// The first trouble that there was in the work, or else in this.
+    pub(super) fn conclude(
+        &self,
+        answer: &impl Answer,
+        (run_dir, [json, page]): (&RunDir, [&str; 2]),
+        trouble: Vec<Failure>,
+        exit: Exit,
+    ) -> Result<Exit, Failure> {
+        let report = Rendered::of(answer).map_err(Failure::failed)?;
+        let kept = run_dir.replace(json, report.json.as_bytes());
+        let kept = kept.and_then(|()| run_dir.replace(page, report.html.as_bytes()));
+        let printed = self.terminal.report(&report, self.output.json);
+        let ended = [kept.err().map(Failure::from), printed.err()];
+        trouble.into_iter().chain(ended.into_iter().flatten()).next().map_or(Ok(exit), Err)
     }
 }

@@ -43,7 +43,6 @@ pub(super) struct Work<'a> {
     pub(super) plan: &'a Plan,
     pub(super) known: &'a Known,
     pub(super) settings: &'a RunSettings,
-    pub(super) quiet: bool,
     pub(super) stop: watch::Receiver<bool>,
 }
 
@@ -89,7 +88,7 @@ impl Engine {
         console: &Console,
     ) -> Merged {
         let left = work.left();
-        let Work { plan, known, settings, quiet, mut stop } = work;
+        let Work { plan, known, settings, mut stop } = work;
         let limits = settings.work.limits;
         if left > 0 {
             tokio::select! {
@@ -99,7 +98,7 @@ impl Engine {
         }
         let began = Instant::now();
         console.status.enter(Phase::Merging);
-        let shown = Progress::start(console, quiet, self.snapshot(left as u64));
+        let shown = Progress::start(console, self.snapshot(left as u64));
         let mut reasons = FailureReasons::default();
         let mut failed = HashSet::new();
         let on_failure = |group: &Group, Reason { reason, class }: &Reason| {
@@ -174,11 +173,26 @@ impl Engine {
     }
 
     /// Tells the register how the groups of the run stand, of which the plan has `total`.
-    pub(super) async fn settle(&self, total: u64) -> Result<(), Failure> {
+    async fn settle(&self, total: u64) -> Result<(), Failure> {
         match &self.register {
             Some(register) => register::settle(register, &*self.journal, total).await,
             None => Ok(()),
         }
+    }
+
+    /// Ends the work: the register is told, those who look at the run from elsewhere let go of it, and the sink is closed.
+    /// Returns what went wrong in that, for what was done has to be reported however rough the end.
+    pub(super) async fn end(
+        self,
+        total: u64,
+        is_interrupted: bool,
+        console: &Console,
+    ) -> impl Iterator<Item = Failure> + use<> {
+        let settled = self.settle(total).await;
+        // Those who look at the run hold what it counts with, and with it the producer.
+        console.status.freeze();
+        let closed = self.close(is_interrupted).await;
+        [settled.err(), closed.err()].into_iter().flatten()
     }
 
     /// The partitions in which this session has deleted the most rows.
@@ -219,7 +233,7 @@ impl Engine {
 
     /// Closes the sink. Of a run that was stopped, events may be on their way that nobody waits for: those groups
     /// are not done, and go on with `resume`.
-    pub(super) async fn close(self, is_interrupted: bool) -> Result<(), Failure> {
+    async fn close(self, is_interrupted: bool) -> Result<(), Failure> {
         // All groups have ended, so nobody else holds the context.
         let Some(context) = Arc::into_inner(self.context) else { return Ok(()) };
         match context.event_sink.close().await {

@@ -44,6 +44,15 @@ pub(super) fn begin(
     Ok(Begun { stop, started, id, pairs, prepared })
 }
 
+/// What earlier runs may have done to the accounts of a plan.
+pub(super) struct Earlier<'a> {
+    /// Where that is known, if it is.
+    pub(super) archive: Option<&'a dyn Archive>,
+    pub(super) spec: &'a Spec,
+    /// Whether pairs go to where their targets are now.
+    pub(super) follow: bool,
+}
+
 /// The pairs of a run, resolved.
 pub(super) struct Planned {
     pub(super) plan: Plan,
@@ -136,18 +145,19 @@ impl Planned {
     }
 
     /// The same without the pairs that other runs stand in the way of; they are written down, as rejects and for making
-    /// this plan again. With `follow`, pairs go to where their targets are now before that.
+    /// this plan again.
     ///
     /// # Errors
     /// As of [`plan`], or the register cannot be read.
     pub(super) async fn judged(
         self,
-        (register, spec, follow): (Option<&dyn Archive>, &Spec, bool),
+        past: Earlier<'_>,
         settings: &InputSettings,
         prepared: &Prepared,
         stop: &mut watch::Receiver<bool>,
     ) -> Result<Self, Failure> {
-        let Some(register) = register else { return Ok(self) };
+        let Earlier { archive, spec, follow } = past;
+        let Some(register) = archive else { return Ok(self) };
         let (lineage, moved) = if follow {
             let lineage = register::lineage_of_input(register, &self.plan, spec).await?;
             let moved = register::moved(&lineage, self.format.accounts);

@@ -58,7 +58,7 @@ struct Measured {
 /// Inspects a plan.
 pub(super) async fn run(
     reading: &Reading,
-    (settings, inspect): (&PlanSettings, &InspectSettings),
+    inspect: &InspectSettings,
     plan: &Plan,
     console: &Console,
     stop: &mut watch::Receiver<bool>,
@@ -70,7 +70,7 @@ pub(super) async fn run(
     let began = Instant::now();
     let total = inspect.sample.unwrap_or(usize::MAX).min(plan.len());
     let progress = Arc::new(pipeline::Progress::default());
-    let shown = reading.progress(total as u64, &progress, settings.output.quiet, console);
+    let shown = reading.progress(total as u64, &progress, console);
     let inspected = pipeline::inspect(&reading.context, plan, selection, &progress, stop).await;
     shown.finish();
     let inspected = inspected.map_err(|error| {
@@ -159,11 +159,10 @@ impl Reading {
         &self,
         groups_total: u64,
         progress: &Arc<pipeline::Progress>,
-        quiet: bool,
         console: &Console,
     ) -> Progress {
         let (context, progress) = (Arc::clone(&self.context), Arc::clone(progress));
-        Progress::start(console, quiet, move || {
+        Progress::start(console, move || {
             let (scanning, retries) = (&context.scanning, context.retries());
             let scan = ScanSnapshot {
                 ranges_total: scanning.total.load(Ordering::Relaxed),

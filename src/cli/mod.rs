@@ -64,6 +64,7 @@ mod until;
 pub(crate) mod verify;
 
 use std::env;
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::{ArgMatches, FromArgMatches};
@@ -105,7 +106,8 @@ pub fn run() -> ExitCode {
         }
     };
     let (terminal, again) = (Terminal::new(), Again::default());
-    match dispatch(&matches, &terminal, &again) {
+    let call = Call { matches: &matches, terminal: &terminal, again: &again };
+    match call.dispatch() {
         Ok(exit) => exit.into(),
         Err(failure) => {
             tracing::info!("{:#}", failure.error);
@@ -118,119 +120,138 @@ pub fn run() -> ExitCode {
     }
 }
 
-fn dispatch(matches: &ArgMatches, terminal: &Terminal, again: &Again) -> Result<Exit, Failure> {
-    let cli = Cli::from_arg_matches(matches).map_err(Failure::unusable)?;
-    let layers = || {
-        let mut own = matches;
+/// A run that is there, taken up by a command.
+struct TakenUp {
+    run_dir: RunDir,
+    record: RunRecord,
+    recorded: Recorded,
+    /// What is given now, over what the run recorded.
+    layers: Layers,
+}
+
+impl TakenUp {
+    fn new((run_dir, record, recorded): (RunDir, RunRecord, Recorded), layers: Layers) -> Self {
+        let layers = layers.over(recorded.given.clone());
+        Self { run_dir, record, recorded, layers }
+    }
+}
+
+/// What was called, by whom.
+struct Call<'a> {
+    matches: &'a ArgMatches,
+    terminal: &'a Terminal,
+    again: &'a Again,
+}
+
+impl Call<'_> {
+    fn dispatch(&self) -> Result<Exit, Failure> {
+        let cli = Cli::from_arg_matches(self.matches).map_err(Failure::unusable)?;
+        let terminal = self.terminal;
+        match cli.command {
+            Command::Plan { pairs } => {
+                let settings = resolve::plan(&pairs, &self.layers()?)?;
+                let console = self.console(&settings.output, None)?;
+                carry_out(plan::run(&settings, &console), &console)
+            }
+            Command::Apply { pairs } => self.apply(pairs.as_deref()),
+            Command::Resume { run } => self.resume(self.take_up(&run)?, false),
+            Command::Verify { run } => {
+                let TakenUp { run_dir, record, recorded, layers } = self.take_up(&run)?;
+                let settings = resolve::verify(&recorded, &layers)?;
+                let console = self.console_of(&settings.run)?;
+                carry_out(verify::run(run_dir, &record, &settings, &console), &console)
+            }
+            Command::Undo { run } => {
+                let TakenUp { run_dir, record, recorded, layers } = self.take_up(&run)?;
+                let settings = resolve::undo(&recorded, &layers)?;
+                let console = self.console_of(&settings.run)?;
+                carry_out(undo::run(run_dir, &record, &settings, &console), &console)
+            }
+            Command::Control { run, ask: Ask::Status } => {
+                control::status(&run, self.layers()?.get(&JSON)?, terminal)
+            }
+            Command::Control { run, ask } => control::run(&run, &ask, terminal),
+            Command::Lookup { account, path } => {
+                let layers = self.layers()?;
+                let json = layers.get(&JSON)?;
+                match resolve::lookup(path.as_deref(), &layers)? {
+                    Some(cluster) => in_runtime(trace::run(&account, &cluster, json, terminal)),
+                    None => lookup::run(&account, path.as_deref(), json, terminal),
+                }
+            }
+            Command::Forget { account, runs } => {
+                let layers = self.layers()?;
+                let (settings, json) = (ClusterSettings::of(&layers)?, layers.get(&JSON)?);
+                with_lease(forget::run(&account, &runs, &settings, json, terminal), json, terminal)
+            }
+            Command::Runs { what } => over_runs(what, &self.layers()?, terminal),
+            Command::Spec { what } => over_spec(what, &self.layers()?, terminal),
+            Command::Record { run, account } => record::run(&run, &account, terminal),
+            Command::Config { run } => config::run(run, self.layers()?, terminal),
+            Command::Completions { shell } => manual::completions(shell, terminal),
+            Command::Help { words } => manual::help(&words, terminal),
+            Command::Man { dir } => manual::pages(dir.as_deref(), terminal),
+        }
+    }
+
+    fn apply(&self, pairs: Option<&Path>) -> Result<Exit, Failure> {
+        let layers = self.layers()?;
+        let plan = layers.find(&PLAN)?.as_deref().map(Bound::load).transpose()?;
+        let layers = layers.over(plan.iter().flat_map(|plan| plan.given().to_vec()));
+        let settings = resolve::apply(pairs, plan, &layers)?;
+        if let Some(begun) = or_resume::begun(&settings)? {
+            return self.resume(TakenUp::new(begun, layers), true);
+        }
+        let console = self.console_of(&settings.run)?;
+        carry_out(apply::run(&settings, &console), &console)
+    }
+
+    /// Goes on with a run; with its own copy of the pairs, where the original has been compared before.
+    fn resume(&self, run: TakenUp, is_compared: bool) -> Result<Exit, Failure> {
+        let TakenUp { run_dir, record, recorded, layers } = run;
+        let mut settings = resolve::resume(&recorded, &layers)?;
+        settings.use_copy |= is_compared;
+        let console = self.console_of(&settings.run)?;
+        carry_out(resume::run(run_dir, record, &settings, &console), &console)
+    }
+
+    fn layers(&self) -> Result<Layers, SettingsError> {
+        let mut own = self.matches;
         while let Some((_, below)) = own.subcommand() {
             own = below;
         }
         let layers = given::layers(own, env::vars_os())?;
         // Before anything can go wrong that has to be told.
-        terminal.write_as(resolve::log_format(&layers));
-        Ok::<_, SettingsError>(layers)
-    };
-    let over = |run: &RunDir, record: &RunRecord| {
-        let recorded = Recorded::load(run.path(), record)?;
-        let layers = layers()?.over(recorded.given.clone());
-        Ok::<_, Failure>((recorded, layers))
-    };
-    let console = |output: &OutputSettings, until: Option<&Until>| {
-        let run_log = log::init(output, terminal).map_err(Failure::failed)?;
+        self.terminal.write_as(resolve::log_format(&layers));
+        Ok(layers)
+    }
+
+    fn take_up(&self, run: &Path) -> Result<TakenUp, Failure> {
+        let (run_dir, record) = RunDir::open(run)?;
+        let recorded = Recorded::load(run_dir.path(), &record)?;
+        Ok(TakenUp::new((run_dir, record, recorded), self.layers()?))
+    }
+
+    fn console_of(&self, run: &RunSettings) -> Result<Console, Failure> {
+        let console = self.console(&run.output, run.until.as_ref())?;
+        run.cluster.warnings().iter().for_each(|warning| tracing::warn!("{warning}"));
+        Ok(console)
+    }
+
+    fn console(&self, output: &OutputSettings, until: Option<&Until>) -> Result<Console, Failure> {
+        let run_log = log::init(output, self.terminal).map_err(Failure::failed)?;
         let (stop, _) = watch::channel(false);
-        Ok::<_, Failure>(Console {
-            terminal: terminal.clone(),
+        Ok(Console {
+            terminal: self.terminal.clone(),
+            output: output.clone(),
             run_log,
             lease: Lease::default(),
-            again: again.clone(),
+            again: self.again.clone(),
             status: Status::default(),
             control: Control::new(stop.clone()),
             stop,
             until: until.cloned(),
         })
-    };
-    // A run that is there already; with its own copy of the pairs, where the original has been compared before.
-    let go_on = |(run_dir, record): (RunDir, RunRecord),
-                 recorded: &Recorded,
-                 layers: Layers,
-                 is_compared: bool| {
-        let layers = layers.over(recorded.given.clone());
-        let mut settings = resolve::resume(recorded, &layers)?;
-        settings.use_copy |= is_compared;
-        let console = console(&settings.run.output, settings.run.until.as_ref())?;
-        settings.run.cluster.warnings().iter().for_each(|warning| tracing::warn!("{warning}"));
-        let resumed = resume::run(run_dir, record, &settings, &console);
-        carry_out(resumed, settings.run.output.json, &console)
-    };
-    match cli.command {
-        Command::Plan { pairs } => {
-            let settings = resolve::plan(&pairs, &layers()?)?;
-            let console = console(&settings.output, None)?;
-            carry_out(plan::run(&settings, &console), settings.output.json, &console)
-        }
-        Command::Apply { pairs } => {
-            let layers = layers()?;
-            let plan = layers.find(&PLAN)?.as_deref().map(Bound::load).transpose()?;
-            let layers = layers.over(plan.iter().flat_map(|plan| plan.given().to_vec()));
-            let settings = resolve::apply(pairs.as_deref(), plan, &layers)?;
-            if let Some((run_dir, record, recorded)) = or_resume::begun(&settings)? {
-                return go_on((run_dir, record), &recorded, layers, true);
-            }
-            let console = console(&settings.run.output, settings.run.until.as_ref())?;
-            settings.run.cluster.warnings().iter().for_each(|warning| tracing::warn!("{warning}"));
-            carry_out(apply::run(&settings, &console), settings.run.output.json, &console)
-        }
-        Command::Resume { run } => {
-            let (run_dir, record) = RunDir::open(&run)?;
-            let recorded = Recorded::load(run_dir.path(), &record)?;
-            go_on((run_dir, record), &recorded, layers()?, false)
-        }
-        Command::Verify { run } => {
-            let (run_dir, record) = RunDir::open(&run)?;
-            let (recorded, layers) = over(&run_dir, &record)?;
-            let settings = resolve::verify(&recorded, &layers)?;
-            let console = console(&settings.run.output, settings.run.until.as_ref())?;
-            carry_out(
-                verify::run(run_dir, &record, &settings, &console),
-                settings.run.output.json,
-                &console,
-            )
-        }
-        Command::Undo { run } => {
-            let (run_dir, record) = RunDir::open(&run)?;
-            let (recorded, layers) = over(&run_dir, &record)?;
-            let settings = resolve::undo(&recorded, &layers)?;
-            let console = console(&settings.run.output, settings.run.until.as_ref())?;
-            carry_out(
-                undo::run(run_dir, &record, &settings, &console),
-                settings.run.output.json,
-                &console,
-            )
-        }
-        Command::Control { run, ask: Ask::Status } => {
-            control::status(&run, layers()?.get(&JSON)?, terminal)
-        }
-        Command::Control { run, ask } => control::run(&run, &ask, terminal),
-        Command::Lookup { account, path } => {
-            let layers = layers()?;
-            let json = layers.get(&JSON)?;
-            match resolve::lookup(path.as_deref(), &layers)? {
-                Some(cluster) => in_runtime(trace::run(&account, &cluster, json, terminal)),
-                None => lookup::run(&account, path.as_deref(), json, terminal),
-            }
-        }
-        Command::Forget { account, runs } => {
-            let layers = layers()?;
-            let (settings, json) = (ClusterSettings::of(&layers)?, layers.get(&JSON)?);
-            with_lease(forget::run(&account, &runs, &settings, json, terminal), json, terminal)
-        }
-        Command::Runs { what } => over_runs(what, &layers()?, terminal),
-        Command::Spec { what } => over_spec(what, &layers()?, terminal),
-        Command::Record { run, account } => record::run(&run, &account, terminal),
-        Command::Config { run } => config::run(run, layers()?, terminal),
-        Command::Completions { shell } => manual::completions(shell, terminal),
-        Command::Help { words } => manual::help(&words, terminal),
-        Command::Man { dir } => manual::pages(dir.as_deref(), terminal),
     }
 }
 
@@ -269,7 +290,6 @@ fn over_spec(what: OfSpec, layers: &Layers, terminal: &Terminal) -> Result<Exit,
 /// Runs a command to its end, and gives back the lease that it may have taken.
 fn carry_out(
     command: impl Future<Output = Result<Exit, Failure>>,
-    json: bool,
     console: &Console,
 ) -> Result<Exit, Failure> {
     let command = async {
@@ -277,7 +297,7 @@ fn carry_out(
         console.lease.release().await;
         result
     };
-    with_lease(command, json, &console.terminal)
+    with_lease(command, console.output.json, &console.terminal)
 }
 
 /// Runs a command that takes the lease; machines are told if that keeps it out.

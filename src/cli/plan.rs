@@ -1,6 +1,6 @@
 //! `plan`: check and resolve the pairs; with --inspect, look at the cluster. Nothing here can write to one.
 
-use super::input::{self, Begun};
+use super::input::{self, Begun, Earlier};
 use super::inspect::{self, Reading};
 use super::recorded::with_accounts;
 use super::{Console, Exit, Failure, PlanSettings, facts};
@@ -28,9 +28,10 @@ pub(crate) async fn run(settings: &PlanSettings, console: &Console) -> Result<Ex
                 planned.with_accounts(accounts, &settings.input, &prepared, &mut stop).await?;
             // A run that is bound to this plan asks the register by itself: what is planned is what the pairs say.
             groups_sha256 = planned.plan.sha256();
-            let history = (reading.archive(), reading.spec(), own.follow);
-            planned = planned.judged(history, &settings.input, &prepared, &mut stop).await?;
-            Some(inspect::run(&reading, (settings, own), &planned.plan, console, &mut stop).await?)
+            let past =
+                Earlier { archive: reading.archive(), spec: reading.spec(), follow: own.follow };
+            planned = planned.judged(past, &settings.input, &prepared, &mut stop).await?;
+            Some(inspect::run(&reading, own, &planned.plan, console, &mut stop).await?)
         }
     };
     let mut recorded = with_accounts(settings.recorded.clone(), planned.format.accounts);
@@ -52,7 +53,7 @@ pub(crate) async fn run(settings: &PlanSettings, console: &Console) -> Result<Ex
     prepared.write(files::REPORT, report.json.as_bytes())?;
     prepared.write(files::REPORT_PAGE, report.html.as_bytes())?;
     prepared.commit()?;
-    console.report(&report, settings.output.json)?;
+    console.terminal.report(&report, console.output.json)?;
     Ok(Exit::from_code(summary.exit_code))
 }
 

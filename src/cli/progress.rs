@@ -92,14 +92,13 @@ pub(crate) struct Progress {
 
 impl Progress {
     /// Begins to show progress, in the background of the current runtime: a bar if standard error is a
-    /// terminal (unless `quiet`), and log lines in any case.
+    /// terminal (unless `--quiet`), and log lines in any case.
     pub(crate) fn start<S: Stage>(
         console: &Console,
-        quiet: bool,
         snapshot: impl Fn() -> S + Send + 'static,
     ) -> Self {
         let terminal = &console.terminal;
-        let bar = (terminal.shows_bars() && !quiet).then(|| {
+        let bar = (terminal.shows_bars() && !console.output.quiet).then(|| {
             let style = ProgressStyle::with_template("[{bar:5}] {msg}")
                 .unwrap_or_else(|_| ProgressStyle::default_bar());
             terminal.add(ProgressBar::new(0).with_style(style.progress_chars("=> ")))

@@ -93,7 +93,7 @@ fn show(journal: &dyn Journal, codec: &Codec, slice: &SliceRecord) -> Result<Vec
     let mut out = Object::default();
     out.text("kind", &slice.kind.to_string());
     out.number("t", slice.t);
-    json::flag(out.name("sealed"), slice.completes);
+    json::flag(out.name("completes"), slice.completes);
     out.name("tally").extend(serde_json::to_vec(&slice.tally).map_err(Failure::failed)?);
     out.name("scopes").extend(codec.show_scopes(&slice.scopes).map_err(wrong)?);
     let body = codec.show(slice.kind, &journal.body(slice.id)?).map_err(wrong)?;

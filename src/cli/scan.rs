@@ -7,8 +7,8 @@ use std::time::Instant;
 use super::engine::{Engine, Work};
 use super::{Console, Failure, Progress, ScanSnapshot};
 use crate::live::Phase;
+use crate::model::{ScanTally, Timed};
 use crate::pipeline::{self, Discover};
-use crate::report::ScanFacts;
 
 /// Scans what no earlier session has scanned; `None` if nothing is left to be merged, or clustered rows are found in
 /// another way.
@@ -16,38 +16,30 @@ pub(super) async fn run(
     engine: &Engine,
     work: &Work<'_>,
     console: &Console,
-) -> Result<Option<ScanFacts>, Failure> {
+) -> Result<Option<Timed<ScanTally>>, Failure> {
     if engine.context.work.discover != Discover::Scan || work.left() == 0 {
         return Ok(None);
     }
     let began = Instant::now();
     tracing::info!("looking for rows of the sources by a scan");
     console.status.enter(Phase::Scanning);
-    let shown = progress(engine, work.quiet, console);
+    let shown = progress(engine, console);
     let scanned = pipeline::scan(&engine.context, work.plan, &work.stop).await;
     shown.finish();
-    let scanned = scanned.map_err(|error| {
+    let tally = scanned.map_err(|error| {
         let error = anyhow::Error::new(error);
         Failure::failed(error.context("the scan failed, and this session began no group"))
     })?;
-    let facts = ScanFacts {
-        ranges: scanned.ranges,
-        ranges_before: scanned.ranges_before,
-        ranges_now: scanned.ranges_now,
-        rows: scanned.rows,
-        clustered_rows: scanned.clustered_rows,
-        interrupted: scanned.interrupted,
-        seconds: began.elapsed().as_secs_f64(),
-    };
-    let ScanFacts { ranges, rows, clustered_rows, .. } = facts;
-    tracing::info!(ranges, rows, clustered_rows, "the scan took {:.1} s", facts.seconds);
-    Ok(Some(facts))
+    let ScanTally { ranges, rows, clustered_rows, .. } = tally;
+    let scanned = Timed::since(began, tally);
+    tracing::info!(ranges, rows, clustered_rows, "the scan took {:.1} s", scanned.seconds);
+    Ok(Some(scanned))
 }
 
 /// Shows how far a scan is.
-pub(super) fn progress(engine: &Engine, quiet: bool, console: &Console) -> Progress {
+pub(super) fn progress(engine: &Engine, console: &Console) -> Progress {
     let context = Arc::clone(&engine.context);
-    Progress::start(console, quiet, move || {
+    Progress::start(console, move || {
         let scanning = &context.scanning;
         ScanSnapshot {
             ranges_total: scanning.total.load(Ordering::Relaxed),

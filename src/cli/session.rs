@@ -16,11 +16,11 @@ use crate::advice::Advice;
 use crate::journal::{JournalError, State};
 use crate::latency::LatencySummary;
 use crate::live::{Frame, Phase};
-use crate::model::Tally;
+use crate::model::{ScanTally, Tally, Timed};
 use crate::moment::Moment;
 use crate::pipeline::{Discover, Ended, Known, RunOutcome};
 use crate::plan::Plan;
-use crate::report::{Aftercare, Applied, Fates, Rendered, Resumed, ScanFacts, Summary};
+use crate::report::{Aftercare, Applied, Fates, Resumed, Summary};
 use crate::run::{Failures, RunDir, RunError, RunRecord, files};
 
 /// How many reasons for failures the report tells.
@@ -60,13 +60,12 @@ impl Session<'_> {
             plan: &self.plan,
             known: &self.known,
             settings: self.settings,
-            quiet: self.settings.output.quiet,
             stop: self.stop.clone(),
         };
         engine.show(work.left() as u64, console);
         let scanned = scan::run(&engine, &work, console).await;
         let mut merged = match &scanned {
-            Ok(Some(scanned)) if scanned.interrupted => Merged::nothing(Ended::Interrupted),
+            Ok(Some(scanned)) if scanned.tally.interrupted => Merged::nothing(Ended::Interrupted),
             Ok(_) => engine.merge(work, &mut failures, console).await,
             Err(_) => Merged::nothing(Ended::Fatal),
         };
@@ -87,15 +86,12 @@ impl Session<'_> {
         if self.resumed.is_some() {
             trouble.push(self.list_failures(&engine).err());
         }
-        trouble.push(engine.settle(self.plan.len() as u64).await.err());
-        // Those who look at the run hold what it counts with, and with it the producer.
-        console.status.freeze();
         let is_interrupted = *self.stop.borrow();
-        trouble.push(engine.close(is_interrupted).await.err());
-        let trouble = trouble.into_iter().flatten().next();
-        let exit = match trouble {
-            Some(_) => Exit::Failed,
-            None => self.exit(merged.outcome.ended, &applied),
+        let mut trouble: Vec<Failure> = trouble.into_iter().flatten().collect();
+        trouble.extend(engine.end(self.plan.len() as u64, is_interrupted, console).await);
+        let exit = match trouble.is_empty() {
+            true => self.exit(merged.outcome.ended, &applied),
+            false => Exit::Failed,
         };
         applied.again = match gone.is_empty() {
             true => self.again(&applied, console),
@@ -109,15 +105,10 @@ impl Session<'_> {
         let mut summary =
             Summary::new(&self.record, path, Moment::now(), stats, Some(applied), exit.code());
         summary.reject_examples = rejects;
-        let report = Rendered::of(&summary).map_err(Failure::failed)?;
-        let kept = self.run_dir.replace(files::REPORT, report.json.as_bytes());
-        let page = report.html.as_bytes();
-        let kept = kept.and_then(|()| self.run_dir.replace(files::REPORT_PAGE, page));
-        let metrics = self.end(&summary, console);
-        console.report(&report, self.settings.output.json)?;
-        kept?;
-        metrics?;
-        trouble.map_or(Ok(Exit::from_code(summary.exit_code)), Err)
+        trouble.extend(self.end(&summary, console).err().map(Failure::from));
+        let (files, exit) =
+            ([files::REPORT, files::REPORT_PAGE], Exit::from_code(summary.exit_code));
+        console.conclude(&summary, (&self.run_dir, files), trouble, exit)
     }
 
     /// Tells those who look at the run that it has ended, and keeps the last figures for Prometheus.
@@ -137,21 +128,23 @@ impl Session<'_> {
         merged: &RunOutcome,
         console: &Console,
     ) -> Result<sweep::Ended, Failure> {
-        let ends = sweep::Ends {
+        let aftermath = sweep::Aftermath {
+            engine,
+            plan: &self.plan,
+            known: &self.known,
+            stop: &self.stop,
             sweeps: self.settings.work.sweep,
             mentions: engine.context.spec.mentions().next().is_some(),
         };
-        if merged.ended != Ended::Finished || !(ends.sweeps || ends.mentions) {
+        if merged.ended != Ended::Finished || !(aftermath.sweeps || aftermath.mentions) {
             sweep::tell(&merged.left);
             return Ok((None, None));
         }
         console.status.enter(Phase::Sweeping);
         // A scan may take as long as the first.
-        let scans = ends.mentions || engine.context.work.discover == Discover::Scan;
-        let shown = scans.then(|| scan::progress(engine, self.settings.output.quiet, console));
-        let (plan, known) = (&self.plan, &self.known);
-        let files = (&self.run_dir, &*merged.left);
-        let ended = sweep::run(engine, ends, (plan, known), files, &self.stop).await;
+        let scans = aftermath.mentions || engine.context.work.discover == Discover::Scan;
+        let shown = scans.then(|| scan::progress(engine, console));
+        let ended = aftermath.run(&self.run_dir, &merged.left).await;
         drop(shown);
         ended
     }
@@ -190,7 +183,7 @@ impl Session<'_> {
             groups,
             pairs,
             groups_done_now: outcome.done,
-            untold: engine.context.storage.untold(),
+            unsupported: engine.context.storage.untold(),
             retries: engine.context.retries(),
             latency: taken(engine.context.recorder.totals()),
             ..Applied::default()
@@ -332,21 +325,21 @@ impl Session<'_> {
 /// Adds what came of the scan and of the sweep; gives back what went wrong in them.
 fn add_looks(
     applied: &mut Applied,
-    scanned: Result<Option<ScanFacts>, Failure>,
+    scanned: Result<Option<Timed<ScanTally>>, Failure>,
     ended: Result<sweep::Ended, Failure>,
     by: &str,
 ) -> [Option<Failure>; 2] {
     let mut stopped = |why: &str| applied.stopped = Some(why.to_owned());
     match (&scanned, &ended) {
         (Err(_), _) => stopped("stopped, because the scan failed"),
-        (Ok(Some(scanned)), _) if scanned.interrupted => {
+        (Ok(Some(scanned)), _) if scanned.tally.interrupted => {
             stopped(&format!("{by} during the scan; this session began no group"));
         }
         (_, Err(_)) => stopped("stopped during the sweep; all groups had their turn"),
-        (_, Ok((Some(swept), _))) if swept.interrupted => {
+        (_, Ok((Some(swept), _))) if swept.tally.interrupted => {
             stopped(&format!("{by} during the sweep; all groups had their turn"));
         }
-        (_, Ok((_, Some(mentions)))) if mentions.interrupted => {
+        (_, Ok((_, Some(mentions)))) if mentions.tally.interrupted => {
             stopped(&format!("{by} during the scan for mentions; all groups had their turn"));
         }
         _ => {}

@@ -8,16 +8,19 @@ use tokio::sync::watch;
 
 use super::Failure;
 use super::engine::Engine;
-use crate::pipeline::{self, Known, Leftover, Mentioned};
+use crate::model::{MentionTally, SweepTally, Timed};
+use crate::pipeline::{self, Known, Leftover};
 use crate::plan::Plan;
 use crate::readable;
-use crate::report::{MentionFacts, SweepFacts};
 use crate::run::{RunDir, RunError, files};
 use crate::spec::{Spec, Table};
 
 /// What is done once every group had its turn.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Ends {
+pub(super) struct Aftermath<'a> {
+    pub(super) engine: &'a Engine,
+    pub(super) plan: &'a Plan,
+    pub(super) known: &'a Known,
+    pub(super) stop: &'a watch::Receiver<bool>,
     /// Whether sources are swept.
     pub(super) sweeps: bool,
     /// Whether rows are changed that mention sources.
@@ -25,28 +28,7 @@ pub(super) struct Ends {
 }
 
 /// What came of it.
-pub(super) type Ended = (Option<SweepFacts>, Option<MentionFacts>);
-
-/// Sweeps the groups that are done, then has the rows that mention their sources name the survivors, and writes sweep.csv
-/// anew; `merged` are rows that the merges left.
-pub(super) async fn run(
-    engine: &Engine,
-    ends: Ends,
-    (plan, known): (&Plan, &Known),
-    (run_dir, merged): (&RunDir, &[Leftover]),
-    stop: &watch::Receiver<bool>,
-) -> Result<Ended, Failure> {
-    let mut list = Leftovers::begin(run_dir)?;
-    merged.iter().for_each(|row| list.append(&engine.context.spec, row));
-    let ended = both(engine, ends, (plan, known), &mut list, stop).await;
-    list.finish()?;
-    let (mut swept, mentions) = ended?;
-    match &mut swept {
-        Some(swept) => swept.left += merged.len() as u64,
-        None => tell(merged),
-    }
-    Ok((swept, mentions))
-}
+pub(super) type Ended = (Option<Timed<SweepTally>>, Option<Timed<MentionTally>>);
 
 /// Tells of rows that merges left where nothing else lists them.
 pub(super) fn tell(merged: &[Leftover]) {
@@ -55,65 +37,55 @@ pub(super) fn tell(merged: &[Leftover]) {
     }
 }
 
-async fn both(
-    engine: &Engine,
-    ends: Ends,
-    of: (&Plan, &Known),
-    list: &mut Leftovers<'_>,
-    stop: &watch::Receiver<bool>,
-) -> Result<Ended, Failure> {
-    let swept = if ends.sweeps { Some(sweep(engine, of, list, stop).await?) } else { None };
-    let is_stopped = swept.is_some_and(|swept| swept.interrupted);
-    let mentions = match ends.mentions && !is_stopped {
-        true => Some(mentions(engine, of, list, stop).await?),
-        false => None,
-    };
-    Ok((swept, mentions))
-}
+impl Aftermath<'_> {
+    /// Sweeps the groups that are done, then has the rows that mention their sources name the survivors, and writes
+    /// sweep.csv anew; `merged` are rows that the merges left.
+    pub(super) async fn run(
+        &self,
+        run_dir: &RunDir,
+        merged: &[Leftover],
+    ) -> Result<Ended, Failure> {
+        let mut list = Leftovers::begin(run_dir)?;
+        merged.iter().for_each(|row| list.append(&self.engine.context.spec, row));
+        let ended = self.both(&mut list).await;
+        list.finish()?;
+        let (mut swept, mentions) = ended?;
+        match &mut swept {
+            Some(swept) => swept.tally.left += merged.len() as u64,
+            None => tell(merged),
+        }
+        Ok((swept, mentions))
+    }
 
-async fn mentions(
-    engine: &Engine,
-    (plan, known): (&Plan, &Known),
-    list: &mut Leftovers<'_>,
-    stop: &watch::Receiver<bool>,
-) -> Result<MentionFacts, Failure> {
-    let began = Instant::now();
-    tracing::info!("looking for rows that mention sources");
-    let spec = &engine.context.spec;
-    let mentioned =
-        pipeline::mentions(&engine.context, plan, known, stop, |row| list.append(spec, row)).await;
-    let mentioned = mentioned.map_err(Failure::failed)?;
-    let Mentioned { scanned, rows, left, failed, interrupted } = mentioned;
-    let seconds = began.elapsed().as_secs_f64();
-    tracing::info!(scanned, rows, left, "mentions took {seconds:.1} s");
-    Ok(MentionFacts { scanned, rows, left, failed, interrupted, seconds })
-}
-
-async fn sweep(
-    engine: &Engine,
-    (plan, known): (&Plan, &Known),
-    list: &mut Leftovers<'_>,
-    stop: &watch::Receiver<bool>,
-) -> Result<SweepFacts, Failure> {
-    let began = Instant::now();
-    tracing::info!("looking at every source again");
-    let spec = &engine.context.spec;
-    let swept =
-        pipeline::sweep(&engine.context, plan, known, stop, |row| list.append(spec, row)).await;
-    let swept = swept.map_err(Failure::failed)?;
-    let facts = SweepFacts {
-        sources: swept.sources,
-        scanned: swept.scanned,
-        rows: swept.rows,
-        events: swept.events,
-        left: swept.left,
-        failed: swept.failed,
-        interrupted: swept.interrupted,
-        seconds: began.elapsed().as_secs_f64(),
-    };
-    let SweepFacts { sources, rows, left, .. } = facts;
-    tracing::info!(sources, rows, left, "the sweep took {:.1} s", facts.seconds);
-    Ok(facts)
+    async fn both(&self, list: &mut Leftovers<'_>) -> Result<Ended, Failure> {
+        let Self { engine, plan, known, stop, .. } = *self;
+        let spec = &engine.context.spec;
+        let (mut swept, mut mentioned) = (None, None);
+        if self.sweeps {
+            let began = Instant::now();
+            tracing::info!("looking at every source again");
+            let on_left = |row: &Leftover| list.append(spec, row);
+            let tally = pipeline::sweep(&engine.context, plan, known, stop, on_left).await;
+            let tally = tally.map_err(Failure::failed)?;
+            let SweepTally { sources, rows, left, interrupted, .. } = tally;
+            let timed = swept.insert(Timed::since(began, tally));
+            tracing::info!(sources, rows, left, "the sweep took {:.1} s", timed.seconds);
+            if interrupted {
+                return Ok((swept, None));
+            }
+        }
+        if self.mentions {
+            let began = Instant::now();
+            tracing::info!("looking for rows that mention sources");
+            let on_left = |row: &Leftover| list.append(spec, row);
+            let tally = pipeline::mentions(&engine.context, plan, known, stop, on_left).await;
+            let tally = tally.map_err(Failure::failed)?;
+            let MentionTally { scanned, rows, left, .. } = tally;
+            let timed = mentioned.insert(Timed::since(began, tally));
+            tracing::info!(scanned, rows, left, "mentions took {:.1} s", timed.seconds);
+        }
+        Ok((swept, mentioned))
+    }
 }
 
 /// sweep.csv: `from,to,line,table,key,reason`.

@@ -23,17 +23,15 @@ use super::{
 use crate::advice::Advice;
 use crate::journal::{Journal, JournalError, SqliteJournal, State};
 use crate::live::Phase;
-use crate::model::{EXPIRY, Group, Pair};
+use crate::model::{EXPIRY, Pair, UndoTally};
 use crate::moment::Moment;
 use crate::pairs::{self, Followed, Format};
 use crate::pipeline::{Reason, Walked};
 use crate::register::RunState;
-use crate::report::{FailureReasons, Rendered, Undoing, UndoneGroups, UndonePairs, UndoneTable};
+use crate::report::{FailureReasons, Undoing, UndoneGroups, UndoneTable};
 use crate::run::{RunDir, RunRecord, files};
 use crate::spec::{Spec, Table};
-use crate::undo::{self, Options, Rows, SelectError, Selected, Undone};
-
-use conflicts::Listed;
+use crate::undo::{self, Options, SelectError, Selected, Undone};
 
 /// How many reasons for failures the report tells.
 const REASONS: usize = 10;
@@ -50,25 +48,31 @@ pub(crate) async fn run(
     live::over_run(run, &settings.run, console, work).await
 }
 
-async fn carry_out(
+/// An undo that is about to walk over the groups.
+struct Begun {
+    engine: Engine,
+    selected: Selected,
+    /// Groups that later runs have merged on.
+    refused: u64,
+    /// What takes those runs back first.
+    first: Vec<Advice>,
+}
+
+async fn begin(
     run_dir: &RunDir,
     record: &RunRecord,
     settings: &UndoSettings,
     console: &Console,
-) -> Result<Exit, Failure> {
+    stop: &mut watch::Receiver<bool>,
+) -> Result<Begun, Failure> {
     let UndoSettings { run: RunSettings { cluster, spec, .. }, pairs, .. } = settings;
-    let started_at = Moment::now();
-    let mut stop = listen(console).map_err(Failure::failed)?;
-    console.run_log.attach(run_dir.append(files::LOG)?).map_err(Failure::failed)?;
-    tracing::info!("taking back run {} in {}", record.id, run_dir.path().display());
-
     let journal = SqliteJournal::open(&run_dir.file(files::JOURNAL))?;
     Identity::without_plan(record, &cluster.keyspace, spec).check(&journal)?;
     let mut selected = selected(run_dir, &journal, pairs.as_ref())?;
     let part = part_of(run_dir.path(), record)?;
     let (run, settings_of_run) = (&record.id, &settings.run);
     let needs = Needs { task: Task::Undo, run, part: part.as_ref(), settings: settings_of_run };
-    let ready = Ready::start_unless(&mut stop, needs, console).await?;
+    let ready = Ready::start_unless(stop, needs, console).await?;
     let (run, checked) =
         ((record, run_dir.path(), Entering::Undoes), (ready.spec(), spec.sha256()));
     register::enter(&ready.past, run, checked, &journal, identity::groups(&journal)?).await?;
@@ -89,6 +93,21 @@ async fn carry_out(
     }
     let engine = ready.with(Arc::new(journal))?;
     console.again.set(again::same());
+    Ok(Begun { engine, selected, refused, first })
+}
+
+async fn carry_out(
+    run_dir: &RunDir,
+    record: &RunRecord,
+    settings: &UndoSettings,
+    console: &Console,
+) -> Result<Exit, Failure> {
+    let started_at = Moment::now();
+    let mut stop = listen(console).map_err(Failure::failed)?;
+    console.run_log.attach(run_dir.append(files::LOG)?).map_err(Failure::failed)?;
+    tracing::info!("taking back run {} in {}", record.id, run_dir.path().display());
+    let begun = begin(run_dir, record, settings, console, &mut stop).await?;
+    let Begun { engine, selected, refused, first } = begun;
 
     let latency = run_dir.append(files::LATENCY)?;
     let log = LatencyLog::start(latency, run_dir.file(files::LATENCY), &engine.context);
@@ -101,33 +120,25 @@ async fn carry_out(
     let spec = Arc::clone(&engine.context.spec);
     let kept_changed = match settings.keep_changed {
         true => keep_changed(&engine, &selected, &mut undone).await,
-        false => Ok(Kept::default()),
+        false => Ok(0),
     };
     let listed = conflicts::list(&engine, run_dir);
     let merged = groups_in(&*engine.journal, &[State::Done]).map(|groups| groups.len() as u64);
     let facts = engine.events(undone.ended != Walked::Finished);
     let (retries, latency) = (engine.context.retries(), engine.context.recorder.totals());
     let total = identity::groups(&*engine.journal)?;
-    let settled = engine.settle(total).await;
-    console.status.freeze();
-    let closed = engine.close(undone.ended == Walked::Interrupted).await;
-    let conflicts = *listed.as_ref().unwrap_or(&Listed::default());
-    let kept = *kept_changed.as_ref().unwrap_or(&Kept::default());
-    let trouble = [flushed.err().map(Failure::from), listed.err(), kept_changed.err()];
-    let merged_err = merged.as_ref().err().cloned().map(Failure::from);
-    let trouble = trouble.into_iter().chain([merged_err, settled.err(), closed.err()]);
-    let trouble = trouble.flatten().next();
+    let mut trouble: Vec<Failure> = flushed.err().map(Failure::from).into_iter().collect();
+    let kept = known(kept_changed, &mut trouble);
+    let conflicts = known(listed, &mut trouble);
+    let merged = known(merged.map_err(Failure::from), &mut trouble);
+    trouble.extend(engine.end(total, undone.ended == Walked::Interrupted, console).await);
     let exit = match exit(&undone) {
-        _ if trouble.is_some() => Exit::Failed,
+        _ if !trouble.is_empty() => Exit::Failed,
         Exit::Done if refused > 0 => Exit::Differences,
         exit => exit,
     };
 
-    let groups = UndoneGroups {
-        refused,
-        merged: *merged.as_ref().unwrap_or(&0),
-        ..groups(&selected, &undone, kept.groups)
-    };
+    let groups = UndoneGroups { refused, merged, ..groups(&selected, &undone, kept) };
     let is_left = groups.not_started + groups.failed > 0;
     let finished_at = Moment::now();
     let undoing = Undoing {
@@ -141,17 +152,12 @@ async fn carry_out(
         exit_code: exit.code(),
         force: settings.force,
         keep_changed: settings.keep_changed,
-        pairs_file: pairs.as_ref().map(|(path, _)| path.clone()),
+        pairs_file: settings.pairs.as_ref().map(|(path, _)| path.clone()),
         stopped: stopped(&undone, console),
         again: if is_left { console.again.command().cloned() } else { None },
         groups,
         first,
-        pairs: UndonePairs {
-            undone: undone.pairs_undone,
-            disputed: undone.pairs_disputed,
-            kept_changed: kept.pairs,
-            failed: undone.pairs_failed,
-        },
+        pairs: undone.pairs,
         tables: tables(&spec, &undone),
         conflicts: conflicts.disputed,
         conflicts_kept: conflicts.kept,
@@ -163,12 +169,16 @@ async fn carry_out(
         latency,
         settings: settings.run.recorded.clone(),
     };
-    let report = Rendered::of(&undoing).map_err(Failure::failed)?;
-    let kept = run_dir.replace(files::UNDO, report.json.as_bytes());
-    let kept = kept.and_then(|()| run_dir.replace(files::UNDO_PAGE, report.html.as_bytes()));
-    console.report(&report, settings.run.output.json)?;
-    kept?;
-    trouble.map_or(Ok(exit), Err)
+    let files = (run_dir, [files::UNDO, files::UNDO_PAGE]);
+    console.conclude(&undoing, files, trouble, exit)
+}
+
+/// What came of something; where it went wrong, that is kept until the report is out, and nothing is known.
+fn known<T: Default>(result: Result<T, Failure>, trouble: &mut Vec<Failure>) -> T {
+    result.unwrap_or_else(|failure| {
+        trouble.push(failure);
+        T::default()
+    })
 }
 
 /// What is to be undone: the groups of these pairs, or all.
@@ -228,25 +238,18 @@ fn groups_in(journal: &dyn Journal, states: &[State]) -> Result<HashSet<usize>, 
     Ok(all.filter(|(_, state)| states.contains(state)).map(|(group, _)| group).collect())
 }
 
-/// Groups that were ended though something was left alone in them, and their pairs.
-#[derive(Clone, Copy, Debug, Default)]
-struct Kept {
-    groups: u64,
-    pairs: u64,
-}
-
-/// Ends the selected groups in which something was left alone: that belongs to whoever changed it.
+/// Ends the selected groups in which something was left alone, and says how many: that belongs to whoever changed it.
 async fn keep_changed(
     engine: &Engine,
     selected: &Selected,
     undone: &mut Undone,
-) -> Result<Kept, Failure> {
+) -> Result<u64, Failure> {
     let disputed = groups_in(&*engine.journal, &[State::Disputed])?;
     let ended = selected.groups.iter().copied().filter(|group| disputed.contains(group));
     undo::keep(&*engine.journal, ended)?;
     engine.journal.flush().await?;
-    let groups = std::mem::take(&mut undone.disputed);
-    Ok(Kept { groups, pairs: std::mem::take(&mut undone.pairs_disputed) })
+    undone.pairs.kept_changed = std::mem::take(&mut undone.pairs.disputed);
+    Ok(std::mem::take(&mut undone.disputed))
 }
 
 /// Takes the selected groups back, with progress.
@@ -267,13 +270,12 @@ async fn walk(
             _ = stop.wait_for(|stop| *stop) => {}
         }
     }
-    let quiet = settings.run.output.quiet;
-    let shown = Progress::start(console, quiet, engine.snapshot(groups_total));
+    let shown = Progress::start(console, engine.snapshot(groups_total));
     let options = Options { force: settings.force };
-    let on_failure = |group: &Group, Reason { reason, class }: &Reason| {
-        tracing::error!("a group of {} pairs failed: {reason}", group.pairs.len());
-        console.status.failed(&group.pairs, reason);
-        reasons.add(&group.pairs, class);
+    let on_failure = |pairs: &[Pair], Reason { reason, class }: &Reason| {
+        tracing::error!("a group of {} pairs failed: {reason}", pairs.len());
+        console.status.failed(pairs, reason);
+        reasons.add(pairs, class);
     };
     let groups = &selected.groups;
     let undone =
@@ -347,12 +349,9 @@ fn groups(selected: &Selected, undone: &Undone, kept_changed: u64) -> UndoneGrou
 
 fn tables(spec: &Spec, undone: &Undone) -> Vec<UndoneTable> {
     let tables = spec.tables.iter().zip(&undone.rows);
-    let table = |(table, rows): (&Table, &Rows)| UndoneTable {
+    let table = |(table, rows): (&Table, &UndoTally)| UndoneTable {
         table: table.label().into_owned(),
-        given_back: rows.given_back,
-        removed: rows.removed,
-        set_back: rows.set_back,
-        left_alone: rows.left_alone,
+        rows: *rows,
     };
     tables.map(table).collect()
 }

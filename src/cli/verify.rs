@@ -20,7 +20,7 @@ use crate::live::Phase;
 use crate::moment::Moment;
 use crate::pipeline::Walked;
 use crate::register::RunState;
-use crate::report::{Rendered, TruncatedTable, Verification, VerifiedGroups, VerifiedTable};
+use crate::report::{TruncatedTable, Verification, VerifiedGroups, VerifiedTable};
 use crate::run::{RunDir, RunRecord, files};
 use crate::verify::{self, Options, Verified};
 
@@ -43,7 +43,7 @@ async fn carry_out(
     console: &Console,
 ) -> Result<Exit, Failure> {
     let VerifySettings { run: settings, repair, restart } = settings;
-    let RunSettings { cluster, spec, output, .. } = settings;
+    let RunSettings { cluster, spec, .. } = settings;
     let started_at = Moment::now();
     let mut stop = listen(console).map_err(Failure::failed)?;
     console.run_log.attach(run_dir.append(files::LOG)?).map_err(Failure::failed)?;
@@ -80,7 +80,7 @@ async fn carry_out(
     let groups_total = done.len().saturating_sub(merged_on.len()) as u64;
     console.status.enter(Phase::Verifying);
     engine.show(groups_total, console);
-    let shown = Progress::start(console, output.quiet, engine.snapshot(groups_total));
+    let shown = Progress::start(console, engine.snapshot(groups_total));
     // Its latencies are of no run: they are told in the report and not kept.
     let log = LatencyLog::start(io::sink(), run_dir.file(files::LATENCY), &engine.context);
     let options = Options { repair: *repair, restart: *restart };
@@ -91,14 +91,13 @@ async fn carry_out(
     let timeline = log.finish().await;
     let verified = verified.map_err(Failure::failed)?;
 
-    let exit = exit(&verified, total);
     let spec = Arc::clone(&engine.context.spec);
-    let untold = engine.context.storage.untold();
+    let unsupported = engine.context.storage.untold();
     let latency = engine.context.recorder.totals();
     let (acknowledged, retries) = (engine.acknowledged(), engine.context.retries());
-    let settled = engine.settle(total).await;
-    console.status.freeze();
-    let closed = engine.close(verified.ended == Walked::Interrupted).await;
+    let is_interrupted = verified.ended == Walked::Interrupted;
+    let trouble: Vec<Failure> = engine.end(total, is_interrupted, console).await.collect();
+    let exit = if trouble.is_empty() { exit(&verified, total) } else { Exit::Failed };
     let finished_at = Moment::now();
     let is_over = verified.ended == Walked::Finished && verified.failed == 0;
     let names = spec.tables.iter().map(|table| table.label().into_owned());
@@ -120,21 +119,15 @@ async fn carry_out(
         tables: names.zip(counts).map(|(table, counts)| VerifiedTable { table, counts }).collect(),
         groups: groups(verified, total),
         events: acknowledged,
-        untold,
+        unsupported,
         retries,
         examples: facts::examples(&diff, "verdict", None),
         timeline,
         latency,
         settings: settings.recorded.clone(),
     };
-    let report = Rendered::of(&verification).map_err(Failure::failed)?;
-    let kept = run_dir.replace(files::VERIFY, report.json.as_bytes());
-    let kept = kept.and_then(|()| run_dir.replace(files::VERIFY_PAGE, report.html.as_bytes()));
-    console.report(&report, output.json)?;
-    kept?;
-    closed?;
-    settled?;
-    Ok(exit)
+    let files = (run_dir, [files::VERIFY, files::VERIFY_PAGE]);
+    console.conclude(&verification, files, trouble, exit)
 }
 
 /// The groups of these that a later run has merged on.

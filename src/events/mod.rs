@@ -21,6 +21,7 @@ pub(crate) use error::{EventError, Scope};
 pub(crate) use settings::Silence;
 
 use crate::model::{Destination, Event};
+use crate::secret::redacted_address;
 use crate::setting::{Described, Layers, SettingsError};
 use kafka::{KafkaSettings, Producer};
 
@@ -101,10 +102,12 @@ impl EventSink {
 
     /// What is told of where events go; none if nowhere.
     pub(crate) fn destination(&self) -> Option<Destination> {
-        match self {
-            Self::Kafka(producer) => Some(producer.destination()),
-            Self::Discard | Self::Memory(_) => None,
-        }
+        let destination = match self {
+            Self::Kafka(producer) => producer.destination(),
+            Self::Discard | Self::Memory(_) => return None,
+        };
+        // Whatever the sink, nothing secret of its address is told.
+        Some(Destination { name: redacted_address(&destination.name), ..destination })
     }
 
     /// Closes what it has open, after what is still on its way.

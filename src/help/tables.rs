@@ -79,7 +79,9 @@ fn setting(row: &Row, usual: Option<&str>) -> String {
 
 /// The formats of lists, and the rules by which lines are rejected, held back or doubted.
 pub(crate) fn input() -> String {
-    let formats: String = pairs::formats().map(|about| format!("- {about}.\n")).collect();
+    let formats: String = pairs::formats()
+        .map(|[about, mend]| format!("- {about}. Where lines are no records of it: {mend}.\n"))
+        .collect();
     let parts = [
         (Consequence::Rejected, "Rejected"),
         (Consequence::Held, "Held back, unless --accept names the rule"),

@@ -10,7 +10,7 @@ use super::status::ScanCounters;
 use super::under_way::UnderWay;
 
 /// The version of the JSON. It changes when a field is renamed or changes its meaning.
-pub(super) const VERSION: u32 = 2;
+pub(super) const VERSION: u32 = 3;
 
 /// What a run is doing.
 #[derive(

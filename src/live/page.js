@@ -63,7 +63,7 @@ function show(f) {
   at('bar').setAttribute('aria-valuenow', Math.floor(part * 100));
   at('done-bar').style.width = `${of > 0 ? 100 * (scanning ? finished : done) / of : 0}%`;
   at('failed-bar').style.width = `${of > 0 && !scanning ? 100 * failed / of : 0}%`;
-  say('failed-count', scanning ? `${count(f.scan.rows)} rows looked at, ${count(f.scan.enrolments)} enrolments found` : `${count(failed)} failed`);
+  say('failed-count', scanning ? `${count(f.scan.rows)} rows looked at, ${count(f.scan.clustered_rows)} of sources found` : `${count(failed)} failed`);
   at('failed-count').className = failed > 0 ? 'bad' : '';
   const until = f.until === null ? '' : `until ${new Date(f.until).toLocaleTimeString([], { hour: '2-digit', minute: '2-digit' })}`;
   say('left', [f.seconds_left === null ? '' : `${clock(f.seconds_left)} left`, until].filter(Boolean).join(', '));

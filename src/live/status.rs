@@ -75,7 +75,6 @@ pub(crate) struct ScanCounters {
     /// Rows that were looked at.
     pub(crate) rows: u64,
     /// Rows of sources among them.
-    #[serde(rename = "enrolments")]
     pub(crate) clustered_rows: u64,
 }
 

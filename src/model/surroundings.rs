@@ -20,6 +20,7 @@ pub struct Surroundings {
     /// The tables, in the order of the specification.
     pub tables: Vec<TableSurroundings>,
     /// What the cluster did not tell, and why.
+    #[serde(rename = "unknown")]
     pub untold: Vec<String>,
 }
 

@@ -6,7 +6,6 @@ use std::mem;
 use memchr::{memchr_iter, memrchr};
 
 use super::PairsError;
-use super::foreign::{Foreign, foreign};
 
 /// The usual size of a block: large enough that cutting costs nothing, small enough that a few of
 /// them are in memory at once.
@@ -46,11 +45,8 @@ impl<R: Read> Blocks<R> {
                 return Ok(Some(block));
             }
             if block.len() > MAX_LINE_BYTES {
-                let foreign = foreign(&block).filter(|_| self.lines == 0);
-                return Err(match foreign {
-                    Some(Foreign { what, way }) => PairsError::Foreign { what, way },
-                    None => PairsError::LineTooLong { line: self.lines + 1 },
-                });
+                let error = PairsError::LineTooLong { line: self.lines + 1 };
+                return Err(if self.lines == 0 { error.or_foreign(&block) } else { error });
             }
         }
     }

@@ -12,7 +12,6 @@ use std::io::Read;
 use std::ops::Range;
 
 use super::blocks::Blocks;
-use super::foreign::{Foreign, foreign};
 use super::reason::Heading;
 use super::{Accepted, PairsError};
 use crate::model::AccountType;
@@ -25,6 +24,8 @@ use crate::setting::{
 pub(super) struct Kind {
     /// What it is, for the manual.
     about: &'static str,
+    /// What to do about lines that are no records of it.
+    mend: &'static str,
     /// The settings that are its own.
     settings: &'static [&'static dyn Described],
     /// Whether a list that begins like this is one of it.
@@ -35,9 +36,9 @@ pub(super) struct Kind {
 /// All formats; the last takes whatever no other knows.
 const FORMATS: &[Kind] = &[csv::KIND];
 
-/// What each format is, for the manual.
-pub(crate) fn formats() -> impl Iterator<Item = &'static str> {
-    FORMATS.iter().map(|kind| kind.about)
+/// What each format is, and what to do about lines that are no records of it, for the manual.
+pub(crate) fn formats() -> impl Iterator<Item = [&'static str; 2]> {
+    FORMATS.iter().map(|kind| [kind.about, kind.mend])
 }
 
 /// Looks for what stands before the first record, and says how those behind it are read; nothing yet, if more of the list
@@ -138,6 +139,8 @@ pub(super) struct Layout {
     pub(super) accept: Accepted,
     /// What ids are read as.
     pub(super) accounts: AccountType,
+    /// What to do about lines that are no records.
+    pub(super) mend: &'static str,
     /// The physical lines before the first record.
     pub(super) lines: u64,
     /// The blank ones among these.
@@ -152,13 +155,19 @@ impl Layout {
     ) -> Result<(Self, Vec<u8>), PairsError> {
         format.check()?;
         let open = |data: &[u8], eof| {
-            let kind = FORMATS.iter().find(|kind| (kind.begins)(data));
-            kind.map_or(Ok(None), |kind| (kind.open)(data, format, eof))
+            let Some((last, others)) = FORMATS.split_last() else { return Ok(None) };
+            let known = others.iter().find(|kind| (kind.begins)(data));
+            let opened = (known.unwrap_or(last).open)(data, format, eof);
+            // What none of them is may be something else altogether.
+            let opened =
+                if known.is_some() { opened } else { opened.map_err(|e| e.or_foreign(data)) };
+            Ok(opened?.map(|opened| (opened, known.unwrap_or(last).mend)))
         };
-        let ((form, Head { end, lines, blank }), mut data) = beginning(blocks, format, open)?;
+        let ((opened, mend), mut data) = beginning(blocks, format, open)?;
+        let (form, Head { end, lines, blank }) = opened;
         data.drain(..end);
         let Format { trim, accept, accounts, .. } = *format;
-        Ok((Self { form, trim, accept, accounts, lines, blank }, data))
+        Ok((Self { form, trim, accept, accounts, mend, lines, blank }, data))
     }
 }
 
@@ -173,11 +182,7 @@ fn beginning<R: Read, T>(
         let block = blocks.next()?;
         let eof = block.is_none();
         data.extend(block.unwrap_or_default());
-        let found = find(&data, eof).map_err(|error| match foreign(&data) {
-            Some(Foreign { what, way }) => PairsError::Foreign { what, way },
-            None => error,
-        })?;
-        if let Some(found) = found {
+        if let Some(found) = find(&data, eof)? {
             return Ok((found, data));
         }
         if eof {
@@ -295,9 +300,12 @@ mod tests {
     }
 
     #[test]
-    fn every_list_is_of_a_format() {
-        for start in [&b""[..], b"from,to\n", b"{\"from\":1}", b"\0\xff"] {
-            assert!(FORMATS.iter().any(|kind| (kind.begins)(start)));
+    fn what_no_format_can_read_is_told_as_what_it_is() {
+        let read = |list: &[u8]| Layout::read(&mut Blocks::new(list, 1 << 10), &Format::default());
+        for (list, what) in [(&b"\xff\xfef\0r\0\n"[..], "UTF-16"), (b"{\"from\":1}\n", "JSON")] {
+            let error = read(list).err().unwrap().to_string();
+            assert!(error.contains(what), "{error}");
         }
+        assert!(read(b"from,to\n").is_ok());
     }
 }

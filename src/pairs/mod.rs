@@ -160,6 +160,14 @@ pub enum PairsError {
 }
 
 impl PairsError {
+    /// The same, or what the beginning of the input is if that is known and no list.
+    fn or_foreign(self, data: &[u8]) -> Self {
+        match foreign::foreign(data) {
+            Some(foreign::Foreign { what, way }) => Self::Foreign { what, way },
+            None => self,
+        }
+    }
+
     /// Tells a failed copy from a failed read.
     pub(crate) fn from_read(error: io::Error) -> Self {
         match error.downcast::<input_copy::CopyFailed>() {

@@ -135,7 +135,8 @@ struct Intake {
 impl Intake {
     fn new(layout: Layout) -> Self {
         let (records, accepted) = (layout.blank, layout.accept);
-        let list = PairList { records, accepted, blank: records, ..PairList::default() };
+        let rejects = Rejects::of(layout.mend);
+        let list = PairList { records, accepted, blank: records, rejects, ..PairList::default() };
         Self {
             physical_lines: layout.lines,
             interners: Interner::all(layout.accounts),

@@ -4,6 +4,7 @@
 
 use super::accounts::Accounts;
 use super::reason::{Flaw, Heading, Reason, Side};
+use super::rules::Rule;
 use super::signs::escaped;
 
 /// How many accounts a reason names.
@@ -52,9 +53,21 @@ pub struct Rejects {
     words: Vec<Box<str>>,
     /// The lines of headers that are turned.
     turned: Vec<u64>,
+    /// What to do about malformed lines.
+    mend: &'static str,
 }
 
 impl Rejects {
+    /// None yet, of a list of whose malformed lines this is said.
+    pub(super) fn of(mend: &'static str) -> Self {
+        Self { mend, ..Self::default() }
+    }
+
+    /// What to do about lines that a rule has rejected.
+    pub(crate) fn advice(&self, rule: Rule) -> &'static str {
+        if rule == Rule::Malformed { self.mend } else { rule.entry().advice }
+    }
+
     /// The rejected lines in ascending order.
     pub(crate) fn iter(&self) -> impl ExactSizeIterator<Item = Reject> + '_ {
         self.list.iter().copied()

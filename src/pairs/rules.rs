@@ -60,7 +60,7 @@ pub(crate) const RULES: [Entry; Rule::COUNT] = [
         "malformed",
         Rejected,
         "is no record of its format: too few columns, broken quoting, a lone carriage return, bytes that are not UTF-8",
-        "look whether the delimiter is right; Latin-1 becomes UTF-8 by: iconv -f WINDOWS-1252 -t UTF-8",
+        "see what its format says of such lines",
     ),
     entry(
         Rule::Header,

@@ -10,7 +10,7 @@ use crate::storage::{Cursor, Page, Reader, Width, Writer};
 
 use super::overtaken::{self, Acknowledged, Raised};
 use super::pages::{SMALL_GROUP_STREAMS, Weighed};
-use super::request_limits::{Kind, SAMPLE_ROWS};
+use super::request_limits::{Kind, SAMPLE_ROWS, Sort};
 use super::work::Joined;
 use super::{GroupError, LargePermit, Window};
 
@@ -84,9 +84,10 @@ impl<'a, S: Reader> Access<'a, S> {
                     }
                 }
                 let operation = self.window.operations.read(index, width);
+                let sort = Sort { kind: Kind::Page(width), table: index, operation };
                 let page = self
                     .window
-                    .page_of((Kind::Page(width), index), operation, (rows, row_bytes), |rows| {
+                    .page_of(sort, rows, row_bytes, |rows| {
                         let rows_of = (scope, account);
                         self.window.storage.page(index, rows_of, width, rows, after.clone())
                     })

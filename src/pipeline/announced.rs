@@ -10,7 +10,7 @@ use crate::model::{AccountId, Cell, ColumnIndex, Row, Scope, TableIndex, TimedRo
 use crate::storage::{Reader, StorageError, Width};
 
 use super::Window;
-use super::request_limits::Kind;
+use super::request_limits::{Kind, Sort};
 
 /// Rows that are read at once to find a smallest value.
 const PAGE_ROWS: usize = 500;
@@ -84,9 +84,8 @@ impl<S: Reader> Window<S> {
                 let rows_of = (&through, account);
                 self.storage.page(table, rows_of, Width::Slim, rows, next.clone())
             };
-            let page = self
-                .page_of((Kind::Page(Width::Slim), table), operation, (PAGE_ROWS, 0), read)
-                .await?;
+            let sort = Sort { kind: Kind::Page(Width::Slim), table, operation };
+            let page = self.page_of(sort, PAGE_ROWS, 0, read).await?;
             let leads = |row: &&Row| locator.scope(&row.cells).as_ref() == Some(scope);
             let rows = page.rows.iter().filter(leads);
             for value in rows.filter_map(|row| row.cells[column].as_ref()) {

@@ -21,7 +21,7 @@ use crate::events::EventSink;
 use crate::journal::JournalError;
 use crate::journal::memory::MemoryJournal;
 use crate::latency::Recorder;
-use crate::model::{AccountId, ColumnIndex, Row, TableIndex, TimedRow};
+use crate::model::{AccountId, ColumnIndex, Row, ScanTally, TableIndex, TimedRow};
 use crate::pace::Pace;
 use crate::plan::Plan;
 use crate::spec::Spec;
@@ -30,7 +30,7 @@ use crate::storage::{Reader, Width};
 pub use figures::Figures;
 
 use super::drain::unless_stopped;
-use super::scan::{Scanned, search};
+use super::scan::search;
 use super::walk::{Walked, walk};
 use super::{AsOf, Context, Discover, GroupError, Progress, Window};
 use look::{Scales, Seen, look_at};
@@ -78,7 +78,7 @@ pub struct Inspected {
     /// Keys that two accounts hold, those of the first lines.
     pub conflicts: Vec<Conflict>,
     /// What the scan did, where clustered rows are found by one.
-    pub scanned: Option<Scanned>,
+    pub scanned: Option<ScanTally>,
     /// The time that it took.
     pub scanning: Duration,
     /// Groups that could not be read.

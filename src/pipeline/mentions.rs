@@ -19,7 +19,6 @@
 //! - **Late mentions**, written when the scan has passed, are found by that of the next `resume`.
 
 use std::collections::HashMap;
-use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -29,20 +28,17 @@ use tokio::sync::watch;
 use crate::failpoint;
 use crate::journal::{Kind, Note, SliceRecord, State};
 use crate::merge::{Entry, Slice, by_partition};
-use crate::model::{Batch, Group, Mutation, Row, TableIndex, TimestampUs};
+use crate::model::{Batch, Group, MentionTally, Mutation, Row, TableIndex, TimestampUs};
 use crate::plan::Plan;
 use crate::register::Step;
 use crate::spec::Spec;
 use crate::storage::{Mention, StorageError, Writer};
 
 use super::discovered::Discovered;
-use super::drain::unless_stopped;
+use super::rounds::{Rounds, Turn, Turns};
 use super::scan::look_for;
-use super::walk::{Walked, walk};
 use super::{Context, GroupError, Known, Leftover, Merged, Window};
 
-/// Rounds, at most. Each waits until what it found too fresh has settled.
-const ROUNDS: usize = 3;
 /// Rows of a slice.
 const ROWS: usize = 500;
 /// Reads that one group has under way at once.
@@ -51,21 +47,6 @@ const READS: usize = 16;
 /// Why a row is left.
 const FRESH: &str = "it has named the source again and again, or is dated ahead: resume changes it once that has passed";
 const EXPIRES: &str = "who it names expires by itself, which it would not if it were written anew: it is left as it is";
-
-/// What was done to rows that mention sources.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Mentioned {
-    /// Rows that were scanned for them.
-    pub scanned: u64,
-    /// Rows that name the survivor now.
-    pub rows: u64,
-    /// Rows that were left and told.
-    pub left: u64,
-    /// Groups of which that failed.
-    pub failed: u64,
-    /// Whether it was stopped before its end.
-    pub interrupted: bool,
-}
 
 /// The survivors of sources, of which rows that are copied may name some.
 #[derive(Debug, Default)]
@@ -111,8 +92,8 @@ pub async fn mentions<S: Writer>(
     earlier: &Known,
     stop: &watch::Receiver<bool>,
     mut on_left: impl FnMut(&Leftover),
-) -> Result<Mentioned, GroupError> {
-    let mut mentioned = Mentioned::default();
+) -> Result<MentionTally, GroupError> {
+    let mut mentioned = MentionTally::default();
     let spec = Arc::clone(&context.spec);
     let tables: Vec<TableIndex> = spec.mentions().map(|(index, _)| index).collect();
     context.journal.flush().await?;
@@ -132,80 +113,22 @@ pub async fn mentions<S: Writer>(
         let group = account.and_then(|account| sources.group_of(account));
         group.is_some_and(|group| known.is_left(group as usize))
     };
-    let mut groups: Vec<usize> = found.groups().into_iter().collect();
-    groups.retain(|group| match known.barred().moved_on.get(group) {
-        None => true,
-        Some(run) => {
-            mentioned.left += 1;
-            on_left(&Leftover::of_group(&plan.group(*group), &moved_on(run)));
-            false
-        }
-    });
-    let mut error = None;
-    for round in 1..=ROUNDS {
-        let mut again = Vec::new();
-        let walked = walk(
-            context,
-            Window::writing,
-            groups,
-            stop.clone(),
-            |window, number| {
-                let keys = keys_of(&spec, &found, number).filter(|row| !moves(row)).collect();
-                let group = plan.group(number);
-                async move {
-                    let turn = turn(&window, &group, keys).await;
-                    if turn.is_ok() {
-                        window.over(&group);
-                    }
-                    (group, turn)
-                }
-            },
-            |(group, turn): (Group, Result<Turn, GroupError>)| match turn {
-                Ok(turn) => {
-                    mentioned.rows += turn.rows;
-                    if turn.again && round < ROUNDS {
-                        // What is left then is told by its last turn.
-                        again.push(group.index);
-                    } else {
-                        mentioned.left += turn.left.len() as u64;
-                        turn.left.iter().for_each(&mut on_left);
-                    }
-                    ControlFlow::Continue(())
-                }
-                Err(failed) if failed.is_fatal() => {
-                    error = Some(failed);
-                    ControlFlow::Break(())
-                }
-                Err(failed) => {
-                    mentioned.failed += 1;
-                    let why =
-                        format!("rows that mention its sources could not be changed: {failed}");
-                    on_left(&Leftover::of_group(&group, &why));
-                    ControlFlow::Continue(())
-                }
-            },
-        );
-        let walked = walked.await;
-        if let Some(error) = error {
-            return Err(error);
-        }
-        mentioned.interrupted = walked == Walked::Interrupted;
-        if mentioned.interrupted || again.is_empty() {
-            break;
-        }
-        unless_stopped(stop, tokio::time::sleep(context.as_of.settle())).await;
-        again.sort_unstable();
-        groups = again;
-    }
-    context.journal.flush().await?;
-    Ok(mentioned)
-}
-
-/// Why rows that mention sources of a group are left.
-fn moved_on(run: &str) -> String {
-    format!(
-        "rows mention its sources, but run {run} has worked on these accounts after this one: they are left as they are"
-    )
+    let rounds = Rounds {
+        context,
+        plan,
+        known: &known,
+        stop,
+        moved_on: ["rows mention its sources", "they are left as they are"],
+        failed: "rows that mention its sources could not be changed",
+    };
+    let turn = |window: Arc<Window<S>>, group: Arc<Group>, _| {
+        let keys = keys_of(&spec, &found, group.index).filter(|row| !moves(row)).collect();
+        async move { turn(&window, &group, keys).await }
+    };
+    let groups = found.groups().into_iter().collect();
+    let Turns { rows, left, failed, interrupted, .. } =
+        rounds.go(groups, turn, &mut on_left).await?;
+    Ok(MentionTally { rows, left, failed, interrupted, ..mentioned })
 }
 
 /// The rows in which the scan has found sources of a group.
@@ -217,15 +140,6 @@ fn keys_of<'a>(
     spec.mentions().flat_map(move |(table, _)| {
         found.scopes(table, group).map(move |key| (table, key.values().to_vec()))
     })
-}
-
-/// What came of one group's turn.
-#[derive(Debug, Default)]
-struct Turn {
-    rows: u64,
-    left: Vec<Leftover>,
-    /// A later round may change something of what is left: it was too fresh, or names a source again.
-    again: bool,
 }
 
 /// Looks at rows that mention sources of one group, and has them name its survivor.

@@ -4,13 +4,12 @@
 use std::future::Future;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::latency::Operation;
 use crate::model::{Row, TableIndex};
 use crate::storage::{Fault, KeyPage, Page, StorageError, TimedPage, Width};
 
 use super::Context;
 use super::attempt::{Attempts, Otherwise};
-use super::request_limits::{Kind, Load, SAMPLE_ROWS, may_be_size};
+use super::request_limits::{Kind, Load, SAMPLE_ROWS, Sort, may_be_size};
 
 /// A row is taken for this large where none is seen.
 const UNSEEN_ROW_BYTES: usize = 1_024;
@@ -194,15 +193,15 @@ impl<S> Context<S> {
     /// As [`carry_out`](Self::carry_out), for a single row.
     pub(super) async fn page_of<T: Weighed, F>(
         &self,
-        (kind, table): (Kind, TableIndex),
-        operation: Operation,
-        (rows, row_bytes): (usize, usize),
+        sort: Sort,
+        rows: usize,
+        row_bytes: usize,
         request: impl Fn(usize) -> F,
     ) -> Result<T, StorageError>
     where
         F: Future<Output = Result<T, StorageError>>,
     {
-        let request_limits = &self.request_limits;
+        let (request_limits, Sort { kind, table, operation }) = (&self.request_limits, sort);
         let most = |rows: usize| rows.min(request_limits.rows_of_page(kind, table, row_bytes));
         let mut refused: Option<(Load, Fault)> = None;
         let mut trial = None;

@@ -5,16 +5,23 @@
 //! in halves, and it was too large if all of its parts succeed. What follows begins there. A request larger than any that
 //! was taken so far is a [`Trial`]: one at a time, so that a limit is met by one request and not by hundreds.
 
+mod limit;
+
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::{Mutex as Turns, MutexGuard as Turn, OnceCell, Semaphore, SemaphorePermit};
+use strum::EnumCount;
+use tokio::sync::{
+    Mutex as AsyncMutex, MutexGuard as AsyncGuard, OnceCell, Semaphore, SemaphorePermit,
+};
 
+use crate::latency::Operation;
 use crate::merge::BATCH_BYTES;
 use crate::model::TableIndex;
 use crate::spec::Spec;
 use crate::storage::{Fault, Width};
 
 use super::pages::{RowSizes, TIMES_WEIGH};
+use limit::{Limit, UNKNOWN};
 
 /// Accounts whose partitions one request asks for or deletes: enough to save most round trips, few enough for one
 /// coordinator.
@@ -34,9 +41,6 @@ pub(super) const SAMPLE_ROWS: usize = 12;
 const SAMPLE_ROWS_OF_EACH: usize = 3;
 /// Room is given in units of so many bytes.
 const ROOM_UNIT: usize = 1_024;
-/// A limit that may have been a moment's (a time-out, a replica that failed) is doubled after so many requests that were
-/// as large as it allows, then after twice as many, and so on.
-const PATIENCE: u64 = 1_024;
 
 /// What a request does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,6 +69,14 @@ pub(super) enum Kind {
     One,
 }
 
+/// Requests of one sort.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Sort {
+    pub(super) kind: Kind,
+    pub(super) table: TableIndex,
+    pub(super) operation: Operation,
+}
+
 impl Kind {
     fn gives_rows(self) -> bool {
         !matches!(self, Self::Owners | Self::Deletes | Self::Write)
@@ -80,40 +92,56 @@ impl Kind {
 }
 
 /// What has a limit of its own.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, EnumCount)]
 enum Slot {
-    /// Accounts, statements, or rows of a page.
-    Of(Kind),
-    /// Rows of each account.
-    Each(Kind),
+    First,
+    FirstSlim,
+    TimedFirst,
+    Rows,
+    TimedRows,
+    Owners,
+    Deletes,
+    Write,
+    Page,
+    PageSlim,
+    TimedPage,
+    Keys,
+    One,
+    /// Rows of each account, in first answers…
+    EachFirst,
+    EachFirstSlim,
+    /// …and in others.
+    Each,
     /// Bytes of a batch.
     Bytes,
 }
 
-const SLOTS: usize = 17;
-
 impl Slot {
-    fn at(self) -> usize {
-        match self {
-            Self::Of(kind) => match kind {
-                Kind::First(Width::Full) => 0,
-                Kind::First(Width::Slim) => 1,
-                Kind::TimedFirst => 2,
-                Kind::Rows => 3,
-                Kind::TimedRows => 4,
-                Kind::Owners => 5,
-                Kind::Deletes => 6,
-                Kind::Write => 7,
-                Kind::Page(Width::Full) => 8,
-                Kind::Page(Width::Slim) => 9,
-                Kind::TimedPage => 10,
-                Kind::Keys => 11,
-                Kind::One => 16,
-            },
-            Self::Each(Kind::First(Width::Full)) => 12,
-            Self::Each(Kind::First(Width::Slim)) => 13,
-            Self::Each(_) => 14,
-            Self::Bytes => 15,
+    /// Of accounts, statements, or rows of a page.
+    fn of(kind: Kind) -> Self {
+        match kind {
+            Kind::First(Width::Full) => Self::First,
+            Kind::First(Width::Slim) => Self::FirstSlim,
+            Kind::TimedFirst => Self::TimedFirst,
+            Kind::Rows => Self::Rows,
+            Kind::TimedRows => Self::TimedRows,
+            Kind::Owners => Self::Owners,
+            Kind::Deletes => Self::Deletes,
+            Kind::Write => Self::Write,
+            Kind::Page(Width::Full) => Self::Page,
+            Kind::Page(Width::Slim) => Self::PageSlim,
+            Kind::TimedPage => Self::TimedPage,
+            Kind::Keys => Self::Keys,
+            Kind::One => Self::One,
+        }
+    }
+
+    /// Of the rows of each account.
+    fn each(kind: Kind) -> Self {
+        match kind {
+            Kind::First(Width::Full) => Self::EachFirst,
+            Kind::First(Width::Slim) => Self::EachFirstSlim,
+            _ => Self::Each,
         }
     }
 }
@@ -131,12 +159,12 @@ pub(super) struct Load {
 
 impl Load {
     fn parts(self) -> [(Slot, usize); 2] {
-        [(Slot::Of(self.kind), self.count), (Slot::Bytes, self.bytes)]
+        [(Slot::of(self.kind), self.count), (Slot::Bytes, self.bytes)]
     }
 }
 
 /// The right to ask for more than was taken so far.
-pub(super) type Trial<'a> = Turn<'a, ()>;
+pub(super) type Trial<'a> = AsyncGuard<'a, ()>;
 
 /// What fits, learnt by one command.
 #[derive(Debug)]
@@ -150,20 +178,9 @@ pub(super) struct RequestLimits {
 struct OfTable {
     owns_partitions: bool,
     largest_partition: OnceCell<Option<u64>>,
-    limits: Mutex<[Limit; SLOTS]>,
-    trials: [Turns<()>; SLOTS],
+    limits: Mutex<[Limit; Slot::COUNT]>,
+    trials: [AsyncMutex<()>; Slot::COUNT],
 }
-
-#[derive(Clone, Copy, Debug)]
-struct Limit {
-    /// The largest that was taken.
-    taken: usize,
-    most: usize,
-    /// Requests until it is doubled, now and the next time, if it may pass.
-    passes: Option<(u64, u64)>,
-}
-
-const UNKNOWN: Limit = Limit { taken: 0, most: usize::MAX, passes: None };
 
 impl RequestLimits {
     /// Nothing is known.
@@ -171,7 +188,7 @@ impl RequestLimits {
         let tables = spec.tables.iter().map(|table| OfTable {
             owns_partitions: table.owns_partitions(),
             largest_partition: OnceCell::new(),
-            limits: Mutex::new([UNKNOWN; SLOTS]),
+            limits: Mutex::new([UNKNOWN; Slot::COUNT]),
             trials: Default::default(),
         });
         let room = Semaphore::new(MOST_BYTES / ROOM_UNIT);
@@ -237,7 +254,7 @@ impl RequestLimits {
     fn accounts_at_most(&self, kind: Kind, table: TableIndex) -> usize {
         let bytes = self.rows_of_each(kind, table) * self.row(kind, table);
         let little = MOST_BYTES_OF_ANSWER.checked_div(bytes).unwrap_or(usize::MAX).max(1);
-        self.limit(table, Slot::Of(kind)).most.min(little)
+        self.limit(table, Slot::of(kind)).most.min(little)
     }
 
     /// The rows that first pages ask for of each account.
@@ -250,7 +267,7 @@ impl RequestLimits {
         };
         // One row more than is used tells whether there are more.
         let least = if 2 * self.row(kind, table) > MOST_BYTES_OF_ANSWER { 1 } else { 2 };
-        rows.max(least).min(self.limit(table, Slot::Each(kind)).most)
+        rows.max(least).min(self.limit(table, Slot::each(kind)).most)
     }
 
     /// What is told of the largest partition of a table, in bytes.
@@ -281,14 +298,14 @@ impl RequestLimits {
     pub(super) fn rows_of_page(&self, kind: Kind, table: TableIndex, row_bytes: usize) -> usize {
         let bytes = self.row(kind, table).max(kind.with_times(row_bytes));
         let little = (MOST_BYTES_OF_ANSWER / bytes.max(1)).max(1);
-        self.limit(table, Slot::Of(kind)).most.min(little)
+        self.limit(table, Slot::of(kind)).most.min(little)
     }
 
     /// The statements of one partition, and their bytes, that a batch may have.
     pub(super) fn batch(&self, table: TableIndex) -> [usize; 2] {
         let limits = self.limits(table);
-        let most = |slot: Slot| limits[slot.at()].most;
-        [most(Slot::Of(Kind::Write)), most(Slot::Bytes).min(BATCH_BYTES)]
+        let most = |slot: Slot| limits[slot as usize].most;
+        [most(Slot::of(Kind::Write)), most(Slot::Bytes).min(BATCH_BYTES)]
     }
 
     /// Whether nothing smaller is known to be refused, or to be much.
@@ -306,7 +323,7 @@ impl RequestLimits {
         if is_known() {
             return None;
         }
-        let trial = self.tables[load.table].trials[Slot::Of(load.kind).at()].lock().await;
+        let trial = self.tables[load.table].trials[Slot::of(load.kind) as usize].lock().await;
         (!is_known()).then_some(trial)
     }
 
@@ -318,53 +335,31 @@ impl RequestLimits {
     /// The server took it.
     pub(super) fn took(&self, load: Load) {
         let mut limits = self.limits(load.table);
-        load.parts().iter().for_each(|(slot, size)| limits[slot.at()].took(*size));
+        load.parts().into_iter().for_each(|(slot, size)| limits[slot as usize].took(size));
     }
 
     /// The server refused it, and took all of its parts.
     pub(super) fn too_large(&self, load: Load, why: Fault) {
         let mut limits = self.limits(load.table);
         // As many statements were taken, or it is not known: then it is their number, which servers limit most often.
-        let is_new = |(slot, size): &(Slot, usize)| *size > limits[slot.at()].taken;
+        let is_new = |(slot, size): &(Slot, usize)| *size > limits[*slot as usize].taken;
         let parts = load.parts();
-        let (slot, size) = parts.iter().find(|part| is_new(part)).unwrap_or(&parts[0]);
-        limits[slot.at()].too_large(*size, why);
+        let (slot, size) = parts.into_iter().find(is_new).unwrap_or(parts[0]);
+        limits[slot as usize].too_large(size, why);
         tracing::debug!("{size} is too much for {:?} of table {}", load.kind, load.table);
     }
 
     /// The server refused so many rows of one account, and gave half as many.
     pub(super) fn too_many_rows(&self, kind: Kind, table: TableIndex, rows: usize, why: Fault) {
-        self.limits(table)[Slot::Each(kind).at()].too_large(rows, why);
+        self.limits(table)[Slot::each(kind) as usize].too_large(rows, why);
     }
 
     fn limit(&self, table: TableIndex, slot: Slot) -> Limit {
-        self.limits(table)[slot.at()]
+        self.limits(table)[slot as usize]
     }
 
-    fn limits(&self, table: TableIndex) -> MutexGuard<'_, [Limit; SLOTS]> {
+    fn limits(&self, table: TableIndex) -> MutexGuard<'_, [Limit; Slot::COUNT]> {
         self.tables[table].limits.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Limit {
-    fn took(&mut self, size: usize) {
-        self.taken = self.taken.max(size);
-        let Some((left, next)) = &mut self.passes else { return };
-        if size > self.most / 2 {
-            *left -= 1;
-            if *left == 0 {
-                (*left, *next) = (*next, next.saturating_mul(2));
-                self.most = self.most.saturating_mul(2);
-            }
-        }
-    }
-
-    fn too_large(&mut self, size: usize, why: Fault) {
-        let half = size.div_ceil(2);
-        self.most = self.most.min(half);
-        self.taken = self.taken.min(half);
-        let next = self.passes.map_or(PATIENCE, |(_, next)| next);
-        self.passes = (why != Fault::Permanent).then_some((next, next.saturating_mul(2)));
     }
 }
 

@@ -15,7 +15,7 @@ use crate::plan::Plan;
 use crate::storage::Writer;
 
 use super::mentions::Survivors;
-use super::walk::{Turn, Walked, in_windows};
+use super::walk::{Fate, Walked, in_windows};
 use super::{Context, GroupError, LargePermit, Leftover, Merged, Window, merge_group};
 
 /// When a run ends before its plan does.
@@ -236,14 +236,14 @@ pub async fn run<S: Writer, E>(
     let work = |window, index: usize, large| {
         run_group(window, plan.group(index), known.begun(index), large)
     };
-    let on_end = |index: usize, end: thread::Result<Result<Outcome, Turn>>| {
+    let on_end = |index: usize, end: thread::Result<Result<Outcome, Fate>>| {
         let end = match end.unwrap_or_else(|panic| Ok(panicked(&*panic))) {
             Ok(end) => end,
-            Err(Turn::Again) => {
+            Err(Fate::Again) => {
                 let times = outdated.entry(index).or_default();
                 *times += 1;
                 if *times <= MOST_READ_AGAIN {
-                    return Turn::Again;
+                    return Fate::Again;
                 }
                 Outcome::Failed(Reason { class: UNSTEADY.to_owned(), reason: UNSTEADY.to_owned() })
             }
@@ -274,7 +274,7 @@ pub async fn run<S: Writer, E>(
         {
             outcome.ended = Ended::TooManyErrors;
         }
-        if outcome.ended == Ended::Finished { Turn::Over } else { Turn::Last }
+        if outcome.ended == Ended::Finished { Fate::Over } else { Fate::Last }
     };
     let walked = in_windows(context, Window::writing, left, stop, work, on_end).await;
     if walked == Walked::Interrupted && outcome.ended == Ended::Finished {
@@ -314,15 +314,15 @@ async fn run_group<S: Writer>(
     group: Group,
     earlier: Option<State>,
     large: Option<LargePermit>,
-) -> Result<Outcome, Turn> {
+) -> Result<Outcome, Fate> {
     let began = Instant::now();
     Ok(match merge_group(&window, &group, earlier, large).await {
         Ok(merged) => {
             window.recorder.record(window.operations.group(), began.elapsed());
             Outcome::Done(merged)
         }
-        Err(GroupError::Deferred) => return Err(Turn::Later),
-        Err(GroupError::Outdated) => return Err(Turn::Again),
+        Err(GroupError::Deferred) => return Err(Fate::Later),
+        Err(GroupError::Outdated) => return Err(Fate::Again),
         Err(error) if error.is_fatal() => Outcome::Left(error.to_string()),
         Err(error) => Outcome::Failed(Reason { class: error.class(), reason: error.to_string() }),
     })

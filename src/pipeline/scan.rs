@@ -12,13 +12,13 @@ use tokio::sync::watch;
 
 use crate::failpoint;
 use crate::journal::{Scan, ScanRecord, body};
-use crate::model::{Scope, TableIndex, TokenRange};
+use crate::model::{ScanTally, Scope, TableIndex, TokenRange};
 use crate::plan::{Plan, Sources};
 use crate::storage::{Reader, StorageError, ring};
 
 use super::discovered::Discovered;
 use super::drain::unless_stopped;
-use super::request_limits::Kind;
+use super::request_limits::{Kind, Sort};
 use super::{Context, GroupError};
 
 /// Ranges in all, at least: so that little is lost when a run is stopped, and a small ring has enough of them.
@@ -63,22 +63,6 @@ pub struct ScanProgress {
     pub clustered_rows: AtomicU64,
 }
 
-/// What a scan did.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Scanned {
-    pub ranges: u64,
-    /// Those that were scanned by earlier sessions.
-    pub ranges_before: u64,
-    /// Those that were scanned by this one.
-    pub ranges_now: u64,
-    /// Rows that were looked at, in all ranges that are over.
-    pub rows: u64,
-    /// Rows of sources among them.
-    pub clustered_rows: u64,
-    /// Whether it was stopped before its end.
-    pub interrupted: bool,
-}
-
 /// Scans what the journal does not know as scanned; when all of it is known, groups find their partitions with
 /// what was found.
 ///
@@ -88,11 +72,11 @@ pub async fn scan<S: Reader>(
     context: &Context<S>,
     plan: &Plan,
     stop: &watch::Receiver<bool>,
-) -> Result<Scanned, GroupError> {
+) -> Result<ScanTally, GroupError> {
     let spec = &context.spec;
     let first = spec.led().next().map(|(table, ..)| table);
     let Some(whole) = unless_stopped(stop, ring_of(context, first)).await else {
-        return Ok(Scanned { interrupted: true, ..Scanned::default() });
+        return Ok(ScanTally { interrupted: true, ..ScanTally::default() });
     };
     let whole = whole?;
     let known = context.journal.scans()?;
@@ -127,7 +111,7 @@ pub(super) async fn search<S: Reader>(
     plan: &Plan,
     is_wanted: &(dyn Fn(usize) -> bool + Sync),
     stop: &watch::Receiver<bool>,
-) -> Result<Scanned, GroupError> {
+) -> Result<ScanTally, GroupError> {
     let tables = context.spec.led().map(|(table, ..)| table).collect();
     let (found, scanned) = look_for(context, plan, tables, is_wanted, stop).await?;
     if !scanned.interrupted {
@@ -143,7 +127,7 @@ pub(super) async fn survey<S: Reader>(
     plan: &Plan,
     is_done: &(dyn Fn(usize) -> bool + Sync),
     stop: &watch::Receiver<bool>,
-) -> Result<(Discovered, Scanned), GroupError> {
+) -> Result<(Discovered, ScanTally), GroupError> {
     let tables = context.spec.led().filter(|(_, table, ..)| table.delete_source);
     look_for(context, plan, tables.map(|(table, ..)| table).collect(), is_done, stop).await
 }
@@ -155,7 +139,7 @@ pub(super) async fn look_for<S: Reader>(
     tables: Vec<TableIndex>,
     is_wanted: &(dyn Fn(usize) -> bool + Sync),
     stop: &watch::Receiver<bool>,
-) -> Result<(Discovered, Scanned), GroupError> {
+) -> Result<(Discovered, ScanTally), GroupError> {
     let mut haul = Haul::new(context.spec.tables.len());
     let Some(whole) = unless_stopped(stop, ring_of(context, tables.first().copied())).await else {
         haul.scanned.interrupted = true;
@@ -182,12 +166,12 @@ async fn ring_of<S: Reader>(
 /// What ranges hold, once they are over.
 struct Haul {
     discovered: Discovered,
-    scanned: Scanned,
+    scanned: ScanTally,
 }
 
 impl Haul {
     fn new(tables: usize) -> Self {
-        Self { discovered: Discovered::new(tables), scanned: Scanned::default() }
+        Self { discovered: Discovered::new(tables), scanned: ScanTally::default() }
     }
 
     fn take(&mut self, table: TableIndex, held: &Held) {
@@ -296,15 +280,14 @@ impl<S: Reader> Scanner<'_, S> {
 
     async fn pages(&self, table: TableIndex, range: TokenRange) -> Result<Held, StorageError> {
         let context = self.context;
-        let operation = context.operations.scan(table);
+        let sort = Sort { kind: Kind::Keys, table, operation: context.operations.scan(table) };
         let mut held = Held::default();
         let mut next = None;
         loop {
             // Not in a pause.
             context.pace.begin(0).await;
             let read = |rows| context.storage.scan(table, range, rows, next.clone());
-            let page =
-                context.page_of((Kind::Keys, table), operation, (PAGE_ROWS, 0), read).await?;
+            let page = context.page_of(sort, PAGE_ROWS, 0, read).await?;
             held.rows += page.keys.len() as u64;
             context.scanning.rows.fetch_add(page.keys.len() as u64, Ordering::Relaxed);
             for (scope, account) in &page.keys {
@@ -323,16 +306,9 @@ impl<S: Reader> Scanner<'_, S> {
     }
 }
 
-impl Scanned {
-    /// Whether ranges are left to be scanned.
-    fn is_partial(&self) -> bool {
-        self.ranges_before + self.ranges_now < self.ranges
-    }
-}
-
 impl ScanProgress {
     /// A scan begins, part of which may have been done before.
-    fn begin(&self, scanned: &Scanned) {
+    fn begin(&self, scanned: &ScanTally) {
         self.ranges.store(scanned.ranges_before, Ordering::Relaxed);
         self.rows.store(0, Ordering::Relaxed);
         self.clustered_rows.store(scanned.clustered_rows, Ordering::Relaxed);

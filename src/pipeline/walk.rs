@@ -33,6 +33,9 @@ const FIRST: usize = 256;
 /// Windows that say how fast groups end.
 const REMEMBERED: usize = 6;
 
+/// When more groups than this have failed in a walk over a run, the rest is not tried. A merge has `--max-errors` for that.
+pub(crate) const MOST_FAILURES: u64 = 100;
+
 /// How a walk ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Walked {
@@ -46,7 +49,7 @@ pub enum Walked {
 
 /// What becomes of an item whose turn is over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Turn {
+pub(super) enum Fate {
     /// It is done with.
     Over,
     /// It is large: it comes again, in a window of its own.
@@ -75,7 +78,7 @@ where
     let work = |window, item, _| work(window, item);
     let on_end = |_, ended: thread::Result<R>| {
         let flow = on_end(ended.unwrap_or_else(|panic| resume_unwind(panic)));
-        if flow.is_break() { Turn::Last } else { Turn::Over }
+        if flow.is_break() { Fate::Last } else { Fate::Over }
     };
     in_windows(context, open, items, stop, work, on_end).await
 }
@@ -88,7 +91,7 @@ pub(super) async fn in_windows<S: Reader, T, R, F>(
     items: impl IntoIterator<Item = T>,
     mut stop: watch::Receiver<bool>,
     work: impl Fn(Arc<Window<S>>, T, Option<LargePermit>) -> F,
-    mut on_end: impl FnMut(T, thread::Result<R>) -> Turn,
+    mut on_end: impl FnMut(T, thread::Result<R>) -> Fate,
 ) -> Walked
 where
     T: Clone + Send + Sync + 'static,
@@ -149,10 +152,10 @@ where
             Some((item, end)) = ended.recv(), if under_way > 0 => {
                 under_way -= 1;
                 match on_end(item.clone(), end) {
-                    Turn::Over => {}
-                    Turn::Later => deferred.push_back(item),
-                    Turn::Again => again.push(item),
-                    Turn::Last => walked = Walked::BrokenOff,
+                    Fate::Over => {}
+                    Fate::Later => deferred.push_back(item),
+                    Fate::Again => again.push(item),
+                    Fate::Last => walked = Walked::BrokenOff,
                 }
             }
             Some(window) = windows.join_next() => match window.map_err(|error| error.try_into_panic()) {

@@ -1,30 +1,31 @@
-//! Accounts on both lists: a `from` on one line and a `to` on another. Everything that is merged into them goes on to
+//! Chained accounts: a `from` on one line and a `to` on another. Everything that is merged into them goes on to
 //! where they go, which is what a chain means, or a sign that the columns of some lines were swapped.
 
 use std::collections::HashMap;
 
-use super::Plan;
-use crate::model::AccountId;
+use serde::Serialize;
 
-/// The accounts on both lists.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+use super::Plan;
+
+/// The accounts that are a `from` and a `to`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub(crate) struct Chained {
     pub accounts: u64,
     /// Those of the first lines.
-    pub first: Vec<OnBothLists>,
+    pub first: Vec<ChainedAccount>,
 }
 
-/// An account on both lists.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct OnBothLists {
-    pub account: AccountId,
+/// An account that is a `from` and a `to`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct ChainedAccount {
+    pub account: String,
     pub(crate) from_line: u64,
     /// The first line that has it as `to`.
     pub(crate) to_line: u64,
 }
 
 impl Plan {
-    /// The accounts on both lists; at most so many of them by name.
+    /// The chained accounts; at most so many of them by name.
     pub(crate) fn chained(&self, most: usize) -> Chained {
         let mut accounts = 0;
         let mut first: Vec<(u64, u64, u32)> = Vec::new();
@@ -50,8 +51,8 @@ impl Plan {
             first.sort_unstable();
             first.truncate(most);
         }
-        let named = |(from_line, to_line, account): (u64, u64, u32)| OnBothLists {
-            account: self.accounts.id(account),
+        let named = |(from_line, to_line, account): (u64, u64, u32)| ChainedAccount {
+            account: self.accounts.id(account).to_string(),
             from_line,
             to_line,
         };
@@ -70,12 +71,12 @@ mod tests {
     }
 
     #[test]
-    fn accounts_on_both_lists_are_counted_and_named_by_line() {
+    fn chained_accounts_are_counted_and_named_by_line() {
         let plan = plan("x,y\na,b\nd,c\nb,c\nc,e\nz,b\nq,r\ns,r\n");
         let chained = plan.chained(1);
         assert_eq!(chained.accounts, 2);
         let [first] = &chained.first[..] else { panic!("{chained:?}") };
-        assert_eq!((&*first.account.text(), first.from_line, first.to_line), ("b", 5, 3));
+        assert_eq!((&*first.account, first.from_line, first.to_line), ("b", 5, 3));
         let all = plan.chained(9).first;
         let lines: Vec<_> =
             all.iter().map(|c| (c.account.to_string(), c.from_line, c.to_line)).collect();

@@ -25,7 +25,10 @@ pub(super) fn rejected(rejects: &Rejects) -> (BTreeMap<&'static str, u64>, Vec<F
     }
     let counts = by_rule.iter().map(|(rule, found)| (rule.name(), found.lines())).collect();
     let found = by_rule.into_iter().filter(|(_, found)| found.lines() > 0);
-    let findings = found.map(|(rule, found)| Finding::new(rule, Outcome::Rejected, found));
+    let findings = found.map(|(rule, found)| Finding {
+        advice: rejects.advice(rule),
+        ..Finding::new(rule, Outcome::Rejected, found)
+    });
     (counts, findings.collect())
 }
 

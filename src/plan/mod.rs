@@ -25,6 +25,9 @@ use std::fmt;
 
 pub(crate) use crate::pairs::Finding;
 pub use crate::pairs::Outcome;
+pub(crate) use chained::Chained;
+#[cfg(test)]
+pub(crate) use chained::ChainedAccount;
 pub(crate) use refused::Refusal;
 pub use resolve::resolve;
 pub(crate) use sources::Sources;

@@ -138,6 +138,15 @@ impl Report {
         self.next.push(Next { to, advice });
     }
 
+    /// Everything to know, in the order of a page.
+    pub(super) fn all_facts(&self) -> impl Iterator<Item = &Fact> {
+        let blocks = self.sections.iter().flat_map(|section| &section.blocks);
+        self.facts.iter().chain(blocks.filter_map(|block| match block {
+            Block::Fact(fact) => Some(fact),
+            _ => None,
+        }))
+    }
+
     /// Adds a section, unless there is nothing in it.
     pub(crate) fn add(&mut self, section: impl Into<Option<Section>>) {
         self.sections.extend(section.into().filter(|section| !section.blocks.is_empty()));
@@ -252,7 +261,7 @@ impl From<Table> for Block {
 impl Serialize for Next {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut fields = serializer.serialize_struct("Next", 2)?;
-        fields.serialize_field("to", &super::export::plain(&self.to))?;
+        fields.serialize_field("to", &super::export::whole(&self.to))?;
         fields.serialize_field("command", &self.advice)?;
         fields.end()
     }

@@ -10,6 +10,7 @@ use serde::Serialize;
 use crate::estimate::Estimate;
 use crate::latency::LatencySummary;
 use crate::model::Surroundings;
+use crate::plan::Chained;
 
 pub(super) use answer::add;
 pub(super) use deletes::deletes;
@@ -37,7 +38,7 @@ pub(crate) struct Inspection {
     /// Survivors without any row.
     pub absent_survivors: AbsentAccounts,
     /// Accounts that are a `from` on one line and a `to` on another; of all pairs, whatever was sampled.
-    pub(crate) both_lists: BothLists,
+    pub(crate) chained: Chained,
     /// Rows of sources to which no content leads.
     pub missed: Missed,
     /// The accounts with the most rows, of those that were read.
@@ -157,27 +158,10 @@ pub(crate) struct NamedAccount {
     pub line: u64,
 }
 
-#[derive(Clone, Debug, Serialize)]
-pub(crate) struct BothLists {
-    pub accounts: u64,
-    /// Those of the first lines.
-    pub first: Vec<OnBothLists>,
-}
-
-/// An account on both lists.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub(crate) struct OnBothLists {
-    pub account: String,
-    pub(crate) from_line: u64,
-    /// The first line that has it as `to`.
-    pub(crate) to_line: u64,
-}
-
 /// Rows of sources to which no content leads, which `--discover content` leaves where they are.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Missed {
     /// How many; null where they were not looked for.
-    #[serde(rename = "enrolments")]
     pub clustered_rows: Option<Estimate>,
     /// Rows that the scan read for it.
     pub(crate) scanned_rows: Option<u64>,

@@ -43,9 +43,9 @@ pub(crate) use equation::Equation;
 pub(crate) use failures::FailureReasons;
 pub(crate) use forgotten::{ErasedRun, Forgotten, StillNamed};
 pub(crate) use inspection::{
-    AbsentAccounts, BothLists, ConflictColumn, ConflictExample, Coverage, Deletes,
-    DurationEstimate, HotPartition, InspectedTable, Inspection, LargestAccount, LeftOut, Met,
-    Missed, NamedAccount, OnBothLists, Speed, volatile,
+    AbsentAccounts, ConflictColumn, ConflictExample, Coverage, Deletes, DurationEstimate,
+    HotPartition, InspectedTable, Inspection, LargestAccount, LeftOut, Met, Missed, NamedAccount,
+    Speed, volatile,
 };
 pub(crate) use leased::{AtWork, Leased};
 pub(crate) use listing::Listing;
@@ -55,12 +55,12 @@ pub(crate) use runs::{ListedRun, Runs};
 pub use summary::Throughput;
 pub(crate) use summary::{
     Aftercare, Applied, BusyPartition, BusyRun, EventFacts, ExamplePair, FailureReason, Fates,
-    MentionFacts, Resumed, ScanFacts, Summary, SweepFacts, TruncatedTable,
+    Resumed, Summary, TruncatedTable,
 };
 pub use timeline::Interval;
 pub(crate) use timeline::Timeline;
 pub(crate) use traced::{Traced, TracedStay};
-pub(crate) use undo::{Undoing, UndoneGroups, UndonePairs, UndoneTable};
+pub(crate) use undo::{Undoing, UndoneGroups, UndoneTable};
 pub(crate) use verify::{Verification, VerifiedGroups, VerifiedTable};
 
 /// What a command has found out, and what it says of it.

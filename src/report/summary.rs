@@ -13,11 +13,12 @@ use serde::Serialize;
 use serde_json::Value;
 
 pub(crate) use aftercare::Aftercare;
-pub(crate) use mentions::MentionFacts;
 
 use crate::advice::Advice;
 use crate::latency::LatencySummary;
-use crate::model::{Destination, Pair, Part, TableTally, Tally};
+use crate::model::{
+    Destination, MentionTally, Pair, Part, ScanTally, SweepTally, TableTally, Tally, Timed,
+};
 use crate::moment::Moment;
 use crate::plan::PlanStats;
 use crate::run::{InputRecord, RunId, RunRecord};
@@ -29,7 +30,7 @@ use super::listing::Listing;
 use super::timeline::Timeline;
 
 /// The version of the summary's JSON. It changes when a field is renamed or changes its meaning.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 
 /// The exit code of a run whose counters do not add up.
 const FAILED: u8 = 1;
@@ -102,16 +103,16 @@ pub(crate) struct Applied {
     /// Slices merged, of the groups that are done.
     pub slices: u64,
     pub events: EventFacts,
-    /// What the scan did; `None` without --discover scan, or if nothing was left to be merged.
-    pub scanned: Option<ScanFacts>,
+    /// What the scan did, of the run as a whole, and the time it took this session; `None` without --discover scan, or if nothing was left to be merged.
+    pub scanned: Option<Timed<ScanTally>>,
     /// What the sweep did; `None` if there was none (--no-sweep, or the run was stopped before it).
-    pub swept: Option<SweepFacts>,
+    pub swept: Option<Timed<SweepTally>>,
     /// What was done to rows that mention sources; `None` if the specification names none, or the run was stopped before.
-    pub mentions: Option<MentionFacts>,
+    pub mentions: Option<Timed<MentionTally>>,
     /// A few of the rows that were left; sweep.csv has all of them.
     pub(crate) sweep_examples: Listing,
     /// What this server cannot tell, if anything.
-    pub(crate) untold: Option<String>,
+    pub(crate) unsupported: Option<String>,
     /// Requests that were tried again.
     pub retries: u64,
     /// How fast it went.
@@ -151,54 +152,6 @@ pub(crate) struct BusyPartition {
     pub groups: u64,
     /// At most so many: the same, unless there were too many partitions to count them all.
     pub(crate) groups_at_most: u64,
-}
-
-/// What the scan did: the look for clustered rows before the first group. All but the time is of the run as a whole.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
-pub(crate) struct ScanFacts {
-    /// Token ranges in all.
-    pub ranges: u64,
-    /// Those that were scanned by earlier sessions.
-    pub ranges_before: u64,
-    /// Those that were scanned by this one.
-    pub ranges_now: u64,
-    /// Rows that were looked at.
-    pub rows: u64,
-    /// Rows of sources among them.
-    #[serde(rename = "enrolments")]
-    pub clustered_rows: u64,
-    /// Whether it was stopped before its end.
-    pub interrupted: bool,
-    /// The time that it took in this session.
-    pub seconds: f64,
-}
-
-/// What the sweep did: the look at every source again, at the end.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
-pub(crate) struct SweepFacts {
-    /// Sources that were looked at.
-    pub sources: u64,
-    /// Rows that were scanned for them; `None` where partitions were asked one by one.
-    pub scanned: Option<u64>,
-    /// Rows that had survived on them and were moved to the survivor's row.
-    pub rows: u64,
-    /// Events that were sent for them.
-    pub events: u64,
-    /// Rows that were left where they are, listed in sweep.csv.
-    pub left: u64,
-    /// Groups whose sweep failed, listed there too.
-    pub failed: u64,
-    /// Whether it was stopped before its end.
-    pub interrupted: bool,
-    /// The time that it took.
-    pub seconds: f64,
-}
-
-impl SweepFacts {
-    /// Whether something was left to be looked at.
-    pub(crate) fn is_partial(&self) -> bool {
-        self.left > 0 || self.failed > 0
-    }
 }
 
 /// What an earlier session, or several, had done.
@@ -365,8 +318,8 @@ impl Applied {
 
     /// Whether rows were left, on sources or naming them.
     pub(crate) fn has_left(&self) -> bool {
-        let mentions = self.mentions.as_ref().is_some_and(MentionFacts::is_partial);
-        mentions || self.swept.as_ref().is_some_and(SweepFacts::is_partial)
+        let mentions = self.mentions.is_some_and(|mentions| mentions.tally.is_partial());
+        mentions || self.swept.is_some_and(|swept| swept.tally.is_partial())
     }
 
     /// Sets the throughput: so many pairs of groups that were done, and rows of their sources.

@@ -14,6 +14,7 @@ use super::words::{Text, code, count, counted, path, per_second, say, seconds};
 use super::{Answer, Equation, EventFacts, FailureReason, Listing, Timeline};
 use crate::advice::Advice;
 use crate::latency::LatencySummary;
+use crate::model::{UndoTally, UndonePairs};
 use crate::moment::Moment;
 use crate::run::{RunId, files};
 
@@ -98,32 +99,13 @@ pub(crate) struct UndoneGroups {
     pub(crate) merged: u64,
 }
 
-/// The pairs of groups that had their turn.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub(crate) struct UndonePairs {
-    /// Of groups that are undone.
-    pub undone: u64,
-    /// Of groups that are disputed.
-    pub disputed: u64,
-    /// Of groups that were ended, with what was changed since left where it is.
-    pub(crate) kept_changed: u64,
-    /// Of groups that failed.
-    pub failed: u64,
-}
-
 /// What was done in one table.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct UndoneTable {
     /// Its name.
     pub table: String,
-    /// Rows that sources have again.
-    pub given_back: u64,
-    /// Copies that survivors have no longer.
-    pub removed: u64,
-    /// Rows of survivors that hold their old values again.
-    pub set_back: u64,
-    /// Keys that were changed since and left alone.
-    pub(crate) left_alone: u64,
+    #[serde(flatten)]
+    pub(crate) rows: UndoTally,
 }
 
 impl Undoing {
@@ -182,7 +164,7 @@ impl Answer for Undoing {
 impl Undoing {
     fn outcome(&self) -> Outcome {
         let took = seconds(self.elapsed_s).at("/elapsed_s");
-        let left_alone: u64 = self.tables.iter().map(|table| table.left_alone).sum();
+        let left_alone: u64 = self.tables.iter().map(|table| table.rows.left_alone).sum();
         let (tone, word) = match &self.stopped {
             _ if !self.adds_up() => (Tone::Bad, say!("the counters do not add up")),
             Some(_) => (Tone::Warning, say!("stopped")),
@@ -282,7 +264,7 @@ impl Undoing {
     fn rows(&self) -> Section {
         let head = ["Rows of", "given back", "copies removed", "set back", "left alone"];
         let mut table = Table::new(head);
-        for (index, rows) in self.tables.iter().enumerate() {
+        for (index, UndoneTable { table: name, rows }) in self.tables.iter().enumerate() {
             let numbers = [
                 ("given_back", rows.given_back),
                 ("removed", rows.removed),
@@ -290,7 +272,7 @@ impl Undoing {
                 ("left_alone", rows.left_alone),
             ];
             let numbers = numbers.map(|(field, n)| count(n).at(format!("/tables/{index}/{field}")));
-            table.push([code(&rows.table)].into_iter().chain(numbers.map(Text::from)));
+            table.push([code(name)].into_iter().chain(numbers.map(Text::from)));
         }
         Section::new("Rows by table").with(table)
     }

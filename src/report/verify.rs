@@ -21,7 +21,7 @@ use crate::run::{RunId, files};
 use crate::verify::{TableCounts, Verdict};
 
 /// The version of the JSON. It changes when a field is renamed or changes its meaning.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// What verify has found.
 #[derive(Clone, Debug, Serialize)]
@@ -59,7 +59,7 @@ pub(crate) struct Verification {
     /// Events that repairs produced and were acknowledged, in this session.
     pub events: u64,
     /// What this server cannot tell, if anything.
-    pub untold: Option<String>,
+    pub unsupported: Option<String>,
     /// Requests that were tried again, in this session.
     pub retries: u64,
     /// A few lines of diff.csv of each verdict.
@@ -227,8 +227,14 @@ impl Verification {
             speed =
                 speed.with(say!("what is missing was written again, and announced by {}", events));
         }
-        let untold = self.untold.iter().map(|what| Fact::new("Not told", what));
-        stopped.chain(unseen).chain([groups]).chain(failed).chain(untold).chain([speed]).collect()
+        let unsupported = self.unsupported.iter().map(|what| Fact::new("Not told", what));
+        stopped
+            .chain(unseen)
+            .chain([groups])
+            .chain(failed)
+            .chain(unsupported)
+            .chain([speed])
+            .collect()
     }
 
     /// Groups of which nothing was compared, and where their rows are.

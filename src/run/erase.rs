@@ -76,7 +76,13 @@ impl RunDir {
         let path = copy_of_pairs(self.path())?;
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let failed = |cause| RunError::Write { path: path.clone(), cause };
-        let is_packed = path.extension().is_some_and(|ending| ending == GZIP);
+        // None, or one: the name of the plain copy ends as well.
+        let packing = name.strip_prefix(files::PAIRS).and_then(|ending| ending.strip_prefix('.'));
+        let is_packed = packing.is_some();
+        if packing.is_some_and(|ending| ending != GZIP) {
+            let what = "cannot be looked through, packed as it is: take the lines of the account out by hand".to_owned();
+            return Err(RunError::Unusable { path, what });
+        }
         let Some(mut text) = self.bytes(&name)? else { return Ok(0) };
         if is_packed {
             let packed = std::mem::take(&mut text);
@@ -196,5 +202,9 @@ mod tests {
         MultiGzDecoder::new(&pairs[..]).read_to_string(&mut text).unwrap();
         assert_eq!(text, "from,to\nb,c\n");
         assert_eq!(run.erase(&["ann".to_owned()]).unwrap(), ErasedFiles::default());
+        // What cannot be read must not pass for a copy in which nobody is named.
+        fs::rename(run.file("pairs.csv.gz"), run.file("pairs.csv.zst")).unwrap();
+        let error = run.erase(&["ann".to_owned()]).unwrap_err().to_string();
+        assert!(error.contains("pairs.csv.zst") && error.contains("by hand"), "{error}");
     }
 }

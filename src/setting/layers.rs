@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use thiserror::Error;
 
 use super::{Described, Layer, Row, Setting};
-use crate::secret::redacted;
+use crate::secret::{Properties, REDACTED, is_secret, redacted};
 
 /// What is wrong with the settings, in one line.
 #[derive(Debug, Error)]
@@ -114,6 +114,28 @@ impl Layers {
         let found = self.0.iter().rev().filter(|given| is_of(&given.key));
         let strongest: BTreeMap<_, _> = found.map(|given| (&given.key, given)).collect();
         strongest.into_values().collect()
+    }
+
+    /// The same with their values, those that are secrets of a run given again; `of` is what they are properties of, as in
+    /// `Kafka`.
+    ///
+    /// # Errors
+    /// The run had a secret that nobody gives now.
+    pub(crate) fn properties(&self, row: &Row, of: &str) -> Result<Properties, SettingsError> {
+        let property = |found: &Given| {
+            let (key, is_recorded) = (found.property(), matches!(found.origin, Origin::Run(..)));
+            if is_recorded && is_secret(key) && found.text == REDACTED {
+                return Err(SettingsError::new(format!(
+                    "the run had a secret for {of}'s {key}, and secrets are kept nowhere: give it again, as {}_{} or in \
+                     the table [{}] of the configuration file",
+                    row.variable(),
+                    key.to_uppercase().replace('.', "_"),
+                    row.name
+                )));
+            }
+            Ok((key.to_owned(), found.text.clone()))
+        };
+        self.table(row).into_iter().map(property).collect::<Result<_, _>>().map(Properties)
     }
 
     /// The value of a setting; `None` if no layer has it and it has no default.

@@ -9,13 +9,12 @@
 use crate::failpoint;
 use crate::history::{Histories, History};
 use crate::journal::{Kind, Note, SliceRecord, State};
-use crate::model::{AccountId, Group, TimestampUs};
+use crate::model::{AccountId, Group, TimestampUs, UndoTally};
 use crate::pipeline::keys;
 use crate::pipeline::{GroupError, Window};
 use crate::register::{OWNED_US, Step};
 use crate::storage::Writer;
 
-use super::Rows;
 use super::announce::{Changed, announce};
 use super::key::Key;
 use super::record::Record;
@@ -25,7 +24,7 @@ use super::write::Writes;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Turn {
     /// By table.
-    pub(super) rows: Vec<Rows>,
+    pub(super) rows: Vec<UndoTally>,
     pub(super) events: u64,
     /// The liveness of a row is still to end.
     pub(super) is_expiring: bool,
@@ -140,7 +139,7 @@ impl<S: Writer> Work<'_, S> {
         let mut walk =
             Histories::open(&*window.journal, &window.codec, &window.spec, self.group.index)?;
         let mut turn =
-            Turn { rows: vec![Rows::default(); window.spec.tables.len()], ..Turn::default() };
+            Turn { rows: vec![UndoTally::default(); window.spec.tables.len()], ..Turn::default() };
         let mut changed = Changed::new();
         let mut chunk = 0;
         while let Some(histories) = walk.next_chunk()? {

@@ -33,43 +33,17 @@ pub use select::select;
 pub(crate) use select::{SelectError, Selected};
 
 use crate::journal::{GroupRecord, Journal, JournalError};
-use crate::model::{AccountId, Group};
-use crate::pipeline::{self, Context, GroupError, Progress, Reason, Walked, Window};
+use crate::model::{Pair, UndoTally, UndonePairs};
+use crate::pipeline::{self, Context, GroupError, MOST_FAILURES, Progress, Reason, Walked, Window};
 use crate::storage::Writer;
 
 use group::Turn;
-
-/// When more groups than this have failed, the rest is not tried.
-const MOST_FAILURES: u64 = 100;
 
 /// How to undo.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Options {
     /// Restore even what someone changed since.
     pub force: bool,
-}
-
-/// What was done in one table, in rows.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Rows {
-    /// Rows that sources have again.
-    pub given_back: u64,
-    /// Copies that the survivors have no longer.
-    pub removed: u64,
-    /// Rows of the survivors' own that hold their old values again.
-    pub set_back: u64,
-    /// Keys that someone changed since, and that were left alone.
-    pub(crate) left_alone: u64,
-}
-
-impl Rows {
-    /// Adds another count of the same table.
-    pub fn add(&mut self, other: &Self) {
-        self.given_back += other.given_back;
-        self.removed += other.removed;
-        self.set_back += other.set_back;
-        self.left_alone += other.left_alone;
-    }
 }
 
 /// What an undo did.
@@ -80,15 +54,13 @@ pub struct Undone {
     pub stopped_by: Option<String>,
     /// Groups that are undone.
     pub undone: u64,
-    pub(crate) pairs_undone: u64,
     /// Groups that are undone but for keys that were left alone.
     pub disputed: u64,
-    pub(crate) pairs_disputed: u64,
     /// Groups that failed; they stand where they stood, or half way.
     pub failed: u64,
-    pub(crate) pairs_failed: u64,
+    pub(crate) pairs: UndonePairs,
     /// By table.
-    pub rows: Vec<Rows>,
+    pub rows: Vec<UndoTally>,
     /// Events that were sent.
     pub events: u64,
     /// A row that is gone may still be seen, with its key alone, until [`EXPIRY`](crate::model::EXPIRY) has
@@ -98,8 +70,9 @@ pub struct Undone {
     pub counted_meanwhile: u64,
 }
 
-/// Takes groups back, in the order in which they are given. `on_failure` is told of each that failed. Where very many
-/// have failed, or every other group would meet the same, the walk is broken off.
+/// Takes groups back, in the order in which they are given. `on_failure` is told of each that failed, with its pairs as far
+/// as the journal can be read. Where very many have failed, or every other group would meet the same, the walk is broken
+/// off.
 ///
 /// Beside what was done, it returns whether the journal has all of it.
 pub async fn undo<S: Writer>(
@@ -108,18 +81,16 @@ pub async fn undo<S: Writer>(
     options: Options,
     stop: watch::Receiver<bool>,
     progress: &Progress,
-    mut on_failure: impl FnMut(&Group, &Reason),
+    mut on_failure: impl FnMut(&[Pair], &Reason),
 ) -> (Undone, Result<(), JournalError>) {
     let mut undone = Undone {
         ended: Walked::Finished,
         stopped_by: None,
         undone: 0,
-        pairs_undone: 0,
         disputed: 0,
-        pairs_disputed: 0,
         failed: 0,
-        pairs_failed: 0,
-        rows: vec![Rows::default(); context.spec.tables.len()],
+        pairs: UndonePairs::default(),
+        rows: vec![UndoTally::default(); context.spec.tables.len()],
         events: 0,
         is_expiring: false,
         counted_meanwhile: 0,
@@ -131,13 +102,13 @@ pub async fn undo<S: Writer>(
         stop,
         |window, number| async move {
             let began = Instant::now();
-            let (group, turn) = turn(&window, number, options.force).await;
+            let turn = turn(&window, number, options.force).await;
             window.recorder.record(window.operations.group(), began.elapsed());
-            (group, turn)
+            turn
         },
-        |(group, turn)| match turn {
+        |(pairs, turn)| match turn {
             Ok(turn) => {
-                undone.add(&group, &turn);
+                undone.add(pairs.len() as u64, &turn);
                 progress.done.fetch_add(1, Ordering::Relaxed);
                 ControlFlow::Continue(())
             }
@@ -150,10 +121,10 @@ pub async fn undo<S: Writer>(
             }
             Err(error) => {
                 undone.failed += 1;
-                undone.pairs_failed += group.pairs.len() as u64;
+                undone.pairs.failed += pairs.len() as u64;
                 progress.failed.fetch_add(1, Ordering::Relaxed);
                 let (reason, class) = (error.to_string(), error.class());
-                on_failure(&group, &Reason { reason, class });
+                on_failure(&pairs, &Reason { reason, class });
                 match undone.failed > MOST_FAILURES {
                     true => ControlFlow::Break(()),
                     false => ControlFlow::Continue(()),
@@ -166,23 +137,20 @@ pub async fn undo<S: Writer>(
     (undone, flushed)
 }
 
+/// The turn of a group, with its pairs; none where the journal cannot tell them.
 async fn turn<S: Writer>(
     window: &Window<S>,
     number: usize,
     force: bool,
-) -> (Group, Result<Turn, GroupError>) {
-    match known(&*window.journal, number) {
-        Ok(record) => {
-            let state = record.state;
-            let group = record.into_group();
-            let turn = group::undo_group(window, &group, state, force).await;
-            (group, turn)
-        }
-        Err(error) => {
-            let survivor = AccountId::new("");
-            (Group { index: number, survivor, pairs: Vec::new() }, Err(error.into()))
-        }
-    }
+) -> (Vec<Pair>, Result<Turn, GroupError>) {
+    let record = match known(&*window.journal, number) {
+        Ok(record) => record,
+        Err(error) => return (Vec::new(), Err(error.into())),
+    };
+    let state = record.state;
+    let group = record.into_group();
+    let turn = group::undo_group(window, &group, state, force).await;
+    (group.pairs, turn)
 }
 
 fn known(journal: &dyn Journal, number: usize) -> Result<GroupRecord, JournalError> {
@@ -192,14 +160,13 @@ fn known(journal: &dyn Journal, number: usize) -> Result<GroupRecord, JournalErr
 }
 
 impl Undone {
-    fn add(&mut self, group: &Group, turn: &Turn) {
-        let pairs = group.pairs.len() as u64;
+    fn add(&mut self, pairs: u64, turn: &Turn) {
         if turn.left_alone() == 0 {
             self.undone += 1;
-            self.pairs_undone += pairs;
+            self.pairs.undone += pairs;
         } else {
             self.disputed += 1;
-            self.pairs_disputed += pairs;
+            self.pairs.disputed += pairs;
         }
         for (sum, rows) in self.rows.iter_mut().zip(&turn.rows) {
             sum.add(rows);

@@ -35,7 +35,7 @@ use tokio::sync::watch;
 use crate::events::EventError;
 use crate::failpoint;
 use crate::journal::{Journal, JournalError, State};
-use crate::pipeline::{self, Context, IntendError, Walked, Window, walk};
+use crate::pipeline::{self, Context, IntendError, MOST_FAILURES, Walked, Window, walk};
 use crate::storage::{Fault, StorageError, Writer};
 
 pub(crate) use counts::{Counts, TableCounts};
@@ -48,9 +48,6 @@ use progress::Progress;
 
 /// How often progress is kept.
 const KEPT_EVERY: Duration = Duration::from_secs(1);
-
-/// When more groups than this cannot be read, the rest is not tried.
-const MOST_FAILURES: u64 = 100;
 
 /// How a run is verified.
 #[derive(Clone, Copy, Debug, Default)]

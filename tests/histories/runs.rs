@@ -423,7 +423,7 @@ impl Desk {
             Options::default(),
             never(),
             &Progress::default(),
-            |group, reason| self.list(format!("{} failed: {}", group.survivor, reason.reason)),
+            |pairs, reason| self.list(format!("{pairs:?} failed: {}", reason.reason)),
         )
         .await;
         flushed.unwrap();
@@ -450,7 +450,7 @@ impl Desk {
             Options::default(),
             never(),
             &progress,
-            |group, reason| self.list(format!("{} failed: {}", group.survivor, reason.reason)),
+            |pairs, reason| self.list(format!("{pairs:?} failed: {}", reason.reason)),
         );
         undoing.await.1.unwrap();
         for group in in_state(&[State::Disputed]) {

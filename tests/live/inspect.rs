@@ -89,7 +89,7 @@ fn what_is_foretold_of_every_awkward_case_is_what_happens() {
     let largest = &inspection["largest"];
     assert_eq!(largest[0]["account"], "wide-from", "{largest:#}");
     assert_eq!((&largest[0]["rows"], &largest[0]["is_survivor"]), (&json!(20_030), &json!(false)));
-    assert_eq!(inspection["missed"]["enrolments"], Value::Null);
+    assert_eq!(inspection["missed"]["clustered_rows"], Value::Null);
     let absent = &inspection["absent_sources"]["first"][0];
     assert_eq!(absent, &json!({"account": "absent-both-from", "line": 2}));
 
@@ -185,7 +185,7 @@ fn what_content_does_not_lead_to_is_counted_by_a_scan() {
     let call = inspect(&world, &csv, &plan).with("--discover", "scan");
     let inspected = call.run().exits(0).json();
     let missed = &inspected["inspection"]["missed"];
-    assert_eq!(missed["enrolments"], json!({"value": 10, "low": 10, "high": 10}));
+    assert_eq!(missed["clustered_rows"], json!({"value": 10, "low": 10, "high": 10}));
     let bound = || world.apply(&csv, &world.run_dir()).with("--plan", &plan);
     let other = bound().with("--discover", "content").run().exits(2);
     other.names("--discover is 'content', but this run goes on with 'scan' only");
@@ -313,7 +313,7 @@ fn an_inspection_for_people_fits_a_terminal() {
             text.lines().find(|line| line.chars().count() > 80 && !line.contains("tributary"));
         assert_eq!(wide, None, "{text}");
         assert!(!text.contains('\u{1b}'), "{text}");
-        for word in ["to copy", "Conflicts", "Absent", "Both lists", "Journal", "apply --plan"] {
+        for word in ["to copy", "Conflicts", "Absent", "Chained", "Journal", "apply --plan"] {
             assert!(text.contains(word) || word == "Absent", "no {word}: {text}");
         }
     }

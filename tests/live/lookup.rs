@@ -116,7 +116,7 @@ fn what_was_recorded_is_shown_by_name() {
     assert_eq!((&shown["survivor"], &shown["state"]), (&json!("c"), &json!("done")));
     assert_eq!(record("c").run().exits(0).json(), shown, "whoever of the group it is asked for");
     let slice = &shown["slices"][0];
-    assert_eq!((&slice["kind"], &slice["sealed"]), (&json!("merge"), &json!(true)));
+    assert_eq!((&slice["kind"], &slice["completes"]), (&json!("merge"), &json!(true)));
     assert_eq!(slice["t"], shown["t"]);
     let content = &slice["body"]["entries"][0];
     assert_eq!(

@@ -125,7 +125,7 @@ fn a_scan_moves_what_content_does_not_see() {
     assert_whole_run(&report, &expected, scene.lines.len());
     let rows = scene.tables.user_courses.len() as u64;
     assert_eq!(count(&report, "/scanned/rows"), rows);
-    assert_eq!(count(&report, "/scanned/enrolments"), expected.user_courses.source_rows);
+    assert_eq!(count(&report, "/scanned/clustered_rows"), expected.user_courses.source_rows);
     assert!(count(&report, "/scanned/ranges") >= 64);
     assert_eq!(count(&report, "/scanned/ranges_now"), count(&report, "/scanned/ranges"));
     assert_eq!(count(&report, "/swept/scanned"), expected.tables.user_courses.len() as u64);

@@ -21,7 +21,7 @@ fn what_hangs_on_the_tables_is_told_before_a_run() {
     let inspection = inspect(&world);
     let around = &inspection["surroundings"];
     assert_eq!((&around["nodes"], &around["nodes_down"]), (&json!(1), &json!([])));
-    assert_eq!((&around["hints"], &around["untold"]), (&json!([]), &json!([])));
+    assert_eq!((&around["hints"], &around["unknown"]), (&json!([]), &json!([])));
     assert_eq!(around["guardrails"], json!([]));
     assert_eq!((&around["lacking"], &around["not_durable"]), (&json!([]), &json!([])));
     let content = &around["tables"][0];

@@ -98,7 +98,7 @@ fn merged_resumed_verified_and_taken_back(world: &World) {
     assert_whole_run(&merged.json(), &expected, data.lines.len());
     let events = inspected["inspection"]["events"]["value"].as_u64();
     assert_eq!(events, Some(expected.events.len() as u64), "{inspected:#}");
-    assert!(merged.json()["untold"].is_string(), "{merged}");
+    assert!(merged.json()["unsupported"].is_string(), "{merged}");
 
     let verified = world.over("verify", &run).run().exits(0);
     assert_eq!(verified.json()["differences"], 0, "{verified}");
@@ -169,7 +169,9 @@ fn late_elements_are_taken_or_listed(world: &World) {
     let rows = |report: &Finished| report.json()["swept"]["rows"].as_u64();
     assert!(rows(&swept) >= Some(4) && rows(&again) == Some(0), "{again}");
     assert_eq!(lines(&run, "sweep.csv", "from").len(), 2);
-    assert!(merged.json()["untold"].as_str().is_some_and(|said| said.contains("contentstatus")));
+    assert!(
+        merged.json()["unsupported"].as_str().is_some_and(|said| said.contains("contentstatus"))
+    );
 
     undated_is_settled_by_a_repair(world, &run);
 }

@@ -10,11 +10,9 @@ use proptest::prelude::*;
 use tokio::sync::watch;
 use tributary::journal::memory::MemoryJournal;
 use tributary::journal::{Journal, Kind, State};
-use tributary::model::{Cell, Change, Group, Row, now_us};
+use tributary::model::{Cell, Change, Group, MentionTally, Row, now_us};
 use tributary::pairs::{self, Format};
-use tributary::pipeline::{
-    self, Context, Ended, Known, Leftover, Limits, Mentioned, Progress, Reason,
-};
+use tributary::pipeline::{self, Context, Ended, Known, Leftover, Limits, Progress, Reason};
 use tributary::plan::{self, Plan};
 use tributary::spec::schema::{Schema, TableSchema};
 use tributary::spec::{RawSpec, Spec};
@@ -139,7 +137,7 @@ fn context(storage: MemoryStorage, journal: &Arc<MemoryJournal>) -> Arc<Context<
 fn session(
     context: &Arc<Context<MemoryStorage>>,
     plan: &Plan,
-) -> Option<(Mentioned, Vec<Leftover>)> {
+) -> Option<(MentionTally, Vec<Leftover>)> {
     let known = Known::new(context.journal.states().unwrap());
     let (_stop, stop) = watch::channel(false);
     let mut left = Vec::new();

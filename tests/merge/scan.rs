@@ -8,8 +8,9 @@ use proptest::prelude::*;
 use tokio::sync::watch;
 use tributary::journal::Journal;
 use tributary::journal::memory::MemoryJournal;
+use tributary::model::ScanTally;
 use tributary::model::{AccountId, TokenRange};
-use tributary::pipeline::{self, Context, Discover, GroupError, Scanned};
+use tributary::pipeline::{self, Context, Discover, GroupError};
 use tributary::plan::{self, Plan};
 use tributary::storage::memory::{FaultKind, MemoryStorage, Request};
 use tributary::storage::{Reader, ring};
@@ -27,13 +28,13 @@ fn scanning(storage: MemoryStorage, journal: &Arc<MemoryJournal>) -> Arc<Context
     context
 }
 
-fn scan(context: &Context<MemoryStorage>, plan: &Plan) -> Result<Scanned, GroupError> {
+fn scan(context: &Context<MemoryStorage>, plan: &Plan) -> Result<ScanTally, GroupError> {
     let (_stop, stopped) = watch::channel(false);
     block_on(pipeline::scan(context, plan, &stopped))
 }
 
 /// Each range of the ring once.
-fn check_ranges(journal: &MemoryJournal, scanned: &Scanned) {
+fn check_ranges(journal: &MemoryJournal, scanned: &ScanTally) {
     let done: Vec<TokenRange> = journal.scans().unwrap().iter().map(|scan| scan.range).collect();
     let whole = [TokenRange { after: i64::MIN, to: i64::MAX }];
     assert_eq!(ring::left_of(&whole, &done), []);

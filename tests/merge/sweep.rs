@@ -8,8 +8,9 @@ use proptest::prelude::*;
 use tokio::sync::watch;
 use tributary::journal::memory::MemoryJournal;
 use tributary::model::Group;
+use tributary::model::SweepTally;
 use tributary::pairs::{self, Format};
-use tributary::pipeline::{self, Context, ErrorLimit, Known, Leftover, Swept};
+use tributary::pipeline::{self, Context, ErrorLimit, Known, Leftover};
 use tributary::plan::{self, Plan};
 use tributary::storage::memory::{FaultKind, MemoryStorage, Request};
 
@@ -43,7 +44,7 @@ pub fn merged(world: &World, plan: &Plan) -> (Arc<Context<MemoryStorage>>, Group
 pub fn sweep(
     context: Arc<Context<MemoryStorage>>,
     plan: &Plan,
-) -> (Arc<Context<MemoryStorage>>, Swept, Vec<Leftover>) {
+) -> (Arc<Context<MemoryStorage>>, SweepTally, Vec<Leftover>) {
     let (_stop, stopped) = watch::channel(false);
     let mut left = Vec::new();
     let swept = block_on(pipeline::sweep(&context, plan, &Known::default(), &stopped, |row| {

@@ -133,7 +133,7 @@ EXAMPLES
 
 WHAT IS SHOWN
   group, survivor, pairs, state, reason, t (write time in microseconds), and slices in order:
-  kind (merge, sweep, repair, undo), t, sealed (the last of its merge), tally, scopes, body.
+  kind (merge, sweep, repair, undo), t, completes (the last of its merge), tally, scopes, body.
   Numbers, text, booleans and timestamps (milliseconds) are shown as such, and what that would
   not tell byte by byte as {\"hex\": \"00ff\"}; nulls are left out.";
 

@@ -10,9 +10,8 @@ use crate::pipeline::{Absent, Conflict, Context, Discover, Figures, Selection};
 use crate::plan::Plan;
 use crate::readable;
 use crate::report::{
-    AbsentAccounts, BothLists, ConflictColumn, ConflictExample, Coverage, Deletes,
-    DurationEstimate, HotPartition, InspectedTable, Inspection, LargestAccount, LeftOut, Missed,
-    NamedAccount, OnBothLists, Speed,
+    AbsentAccounts, ConflictColumn, ConflictExample, Coverage, Deletes, DurationEstimate,
+    HotPartition, InspectedTable, Inspection, LargestAccount, LeftOut, Missed, NamedAccount, Speed,
 };
 use crate::spec::Table;
 
@@ -40,7 +39,6 @@ impl Reading {
         let Measured { inspected, .. } = measured;
         let (figures, whole) = (&inspected.figures, plan.stats().groups);
         let total = |moments: &Moments| moments.total(whole);
-        let chained = plan.chained(NAMED);
         let absent = |moments: &Moments, of: u64, first: &[Absent]| {
             let Estimate { value, low, high } = total(moments);
             let accounts = Estimate { value: value.min(of), low: low.min(of), high: high.min(of) };
@@ -63,18 +61,7 @@ impl Reading {
                 &inspected.absent_sources,
             ),
             absent_survivors: absent(&figures.absent_survivors, whole, &inspected.absent_survivors),
-            both_lists: BothLists {
-                accounts: chained.accounts,
-                first: chained
-                    .first
-                    .into_iter()
-                    .map(|both| OnBothLists {
-                        account: both.account.to_string(),
-                        from_line: both.from_line,
-                        to_line: both.to_line,
-                    })
-                    .collect(),
-            },
+            chained: plan.chained(NAMED),
             missed: Missed {
                 clustered_rows: (settings.work.discover == Discover::Scan)
                     .then(|| total(&figures.missed)),

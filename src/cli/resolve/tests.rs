@@ -191,7 +191,7 @@ fn kafka_properties_are_laid_over_each_other() {
     let settings = resolve(&["-X", "linger.ms=3"], file, &environment).unwrap();
     let events = producer(&settings.run.events);
     let last = |key: &str| {
-        let found = events.properties.iter().rev().find(|(name, _)| name == key);
+        let found = events.properties.0.iter().rev().find(|(name, _)| name == key);
         found.map(|(_, value)| value.as_str())
     };
     assert_eq!(last("linger.ms"), Some("3"));
@@ -323,7 +323,7 @@ fn secrets_are_given_again() {
     let settings =
         go_on(&begun, &[], "", &[password, ("TRIBUTARY_KAFKA_SASL_PASSWORD", "y")]).unwrap();
     let owned = |key: &str, value: &str| (key.to_owned(), value.to_owned());
-    let properties = &producer(&settings.run.events).properties;
+    let properties = &producer(&settings.run.events).properties.0;
     assert_eq!(properties, &[owned("linger.ms", "3"), owned("sasl.password", "y")]);
     let none = resolve(&["--keyspace", "k", "--topic", "t", "-X", "linger.ms=3"], "", &[]).unwrap();
     assert!(none.run.secret_flags.is_empty(), "{:?}", none.run.secret_flags);

@@ -1,16 +1,15 @@
 //! Where events go and how: our defaults, the operator's overrides, and the overrides that are
 //! refused because they would break a promise.
 
-use std::fmt;
 use std::fs;
 
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::error::KafkaError;
 
-use crate::secret::{REDACTED, is_secret, redacted};
+use crate::secret::{Properties, is_secret, redacted};
 use crate::setting::Command::{Apply, Resume, Undo, Verify};
 use crate::setting::{
-    Described, Kind, Layers, Origin, Setting, SettingsError, recall, settings, text, values,
+    Described, Kind, Layers, Setting, SettingsError, recall, settings, text, values,
 };
 
 use super::ProducerError;
@@ -43,15 +42,14 @@ settings! {
 }
 
 /// What [`Producer::connect`](super::Producer::connect) needs.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub(crate) struct KafkaSettings {
     /// `host:port,…`, as librdkafka takes it.
     pub(crate) brokers: String,
     /// The topic that gets the events.
     pub(crate) topic: String,
-    /// librdkafka properties that override the defaults, in the order in which they were given; the
-    /// last one of a name wins.
-    pub(crate) properties: Vec<(String, String)>,
+    /// librdkafka properties that override the defaults; the last one of a name wins.
+    pub(crate) properties: Properties,
 }
 
 /// Ours, overridable one by one.
@@ -86,24 +84,24 @@ impl KafkaSettings {
         let settings = Self {
             brokers: layers.get(&BROKERS)?,
             topic: layers.get(&TOPIC)?,
-            properties: properties(layers)?,
+            properties: layers.properties(PROPERTIES.row(), "Kafka")?,
         };
         settings.check().map_err(SettingsError::new)?;
         Ok(settings)
     }
     /// Checks the properties as far as that is possible without a broker.
     pub(crate) fn check(&self) -> Result<(), ProducerError> {
-        for (key, value) in &self.properties {
+        for (key, value) in &self.properties.0 {
             refuse(key, value).map_or(Ok(()), |reason| {
                 Err(ProducerError::Property { key: key.clone(), reason })
             })?;
         }
-        for (key, value) in &self.properties {
+        for (key, value) in &self.properties.0 {
             check_file(key, value)?;
         }
         // One by one, because librdkafka is handed properties in no particular order and the first
         // wrong one is to be named.
-        for (key, value) in &self.properties {
+        for (key, value) in &self.properties.0 {
             ClientConfig::new()
                 .set(key, value)
                 .create_native_config()
@@ -114,7 +112,7 @@ impl KafkaSettings {
 
     /// Who logs in, if that is by a name.
     pub(super) fn user(&self) -> Option<String> {
-        let named = self.properties.iter().rev().find(|(key, _)| key == "sasl.username");
+        let named = self.properties.0.iter().rev().find(|(key, _)| key == "sasl.username");
         named.map(|(_, name)| name.clone())
     }
 
@@ -127,7 +125,7 @@ impl KafkaSettings {
         for (key, value) in topic.properties() {
             config.set(key, value);
         }
-        for (key, value) in &self.properties {
+        for (key, value) in &self.properties.0 {
             // librdkafka knows some properties by two names; the override must not meet our default
             // under the other one.
             config.set(canonical(key), value);
@@ -136,7 +134,7 @@ impl KafkaSettings {
             config.set(key, value);
         }
         config.set("bootstrap.servers", &self.brokers);
-        let debugging = self.properties.iter().any(|(key, _)| key == "debug");
+        let debugging = self.properties.0.iter().any(|(key, _)| key == "debug");
         config.set_log_level(if debugging {
             RDKafkaLogLevel::Debug
         } else {
@@ -144,36 +142,6 @@ impl KafkaSettings {
         });
         config
     }
-}
-
-impl fmt::Debug for KafkaSettings {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let shown: Vec<_> =
-            self.properties.iter().map(|(key, value)| (key, redacted(key, value))).collect();
-        f.debug_struct("KafkaSettings")
-            .field("brokers", &self.brokers)
-            .field("topic", &self.topic)
-            .field("properties", &shown)
-            .finish()
-    }
-}
-
-/// The properties, the secret ones of a run given again.
-fn properties(layers: &Layers) -> Result<Vec<(String, String)>, SettingsError> {
-    let properties = layers.table(PROPERTIES.row()).into_iter().map(|found| {
-        let (key, is_recorded) = (found.property(), matches!(found.origin, Origin::Run(..)));
-        if is_recorded && is_secret(key) && found.text == REDACTED {
-            return Err(SettingsError::new(format!(
-                "the run had a secret for Kafka's {key}, and secrets are kept nowhere: give it again, as {}_{} or in \
-                 the table [{}] of the configuration file",
-                PROPERTIES.row().variable(),
-                key.to_uppercase().replace('.', "_"),
-                PROPERTIES.row().name
-            )));
-        }
-        Ok((key.to_owned(), found.text.clone()))
-    });
-    properties.collect()
 }
 
 /// `host:port,…` as librdkafka takes it: the port may be left out.
@@ -273,10 +241,12 @@ mod tests {
         KafkaSettings {
             brokers: "127.0.0.1:9092".into(),
             topic: "changes".into(),
-            properties: properties
-                .iter()
-                .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
-                .collect(),
+            properties: Properties(
+                properties
+                    .iter()
+                    .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+                    .collect(),
+            ),
         }
     }
 

@@ -20,6 +20,7 @@ use record::Scanner;
 pub(super) const KIND: Kind = Kind {
     about: "CSV: a line per pair behind a header that names the columns (`--from-column`, `--to-column`, `--delimiter`). \
             More columns, CRLF and a first line `sep=;` are fine",
+    mend: "look whether the delimiter is right; Latin-1 becomes UTF-8 by: iconv -f WINDOWS-1252 -t UTF-8",
     settings: CSV,
     begins: |_| true,
     open: |data, format, eof| {

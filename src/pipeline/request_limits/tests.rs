@@ -1,5 +1,6 @@
 use futures::FutureExt;
 
+use super::limit::PATIENCE;
 use super::*;
 
 fn load(count: usize, bytes: usize) -> Load {
@@ -10,7 +11,7 @@ fn request_limits() -> RequestLimits {
     let table = OfTable {
         owns_partitions: true,
         largest_partition: OnceCell::new(),
-        limits: Mutex::new([UNKNOWN; SLOTS]),
+        limits: Mutex::new([UNKNOWN; Slot::COUNT]),
         trials: Default::default(),
     };
     let room = Semaphore::new(MOST_BYTES / ROOM_UNIT);

@@ -16,9 +16,10 @@ use crate::storage::{StorageError, Writer};
 
 use super::super::discovered::Discovered;
 use super::super::overtaken::Raised;
+use super::super::rounds::{ROUNDS, Turn};
 use super::super::{GroupError, Merged, NextPage, Window};
 use super::relocate::relocate;
-use super::{Leftover, ROUNDS, Turn, undated};
+use super::{Leftover, undated};
 
 /// A key without its account: what the rows of all accounts of a group share.
 type SharedKey = (TableIndex, Vec<Bytes>);
@@ -46,7 +47,6 @@ pub(super) async fn turn<S: Writer>(
     round: usize,
 ) -> Result<Turn, GroupError> {
     let mut sweeper = Sweeper { window, group, round, t: 0, turn: Turn::default() };
-    sweeper.turn.group = group.index;
     let records = window.journal.slices(group.index)?;
     let last = records.iter().find(|record| record.kind == Kind::Merge && record.completes);
     let Some(last) = last else { return Ok(sweeper.turn) };
@@ -95,7 +95,7 @@ pub(in super::super) async fn replay<S: Writer>(
     let slice = slice.map_err(GroupError::Record)?;
     Raised::recorded(window, group)?.write(window, group).await?;
     // What is hidden is still there for the next look.
-    let relocated = relocate(window, group, &slice, (stopped.t, true)).await?;
+    let relocated = relocate(window, group, &slice, stopped.t, true).await?;
     Ok(Some(Merged { tally, left: relocated.left }))
 }
 
@@ -238,7 +238,7 @@ impl<S: Writer> Sweeper<'_, S> {
         window.intend(intent).await?;
         window.begin(group, Step::After).await?;
         failpoint::hit("sweep");
-        let relocated = relocate(window, group, &slice, (t, false)).await?;
+        let relocated = relocate(window, group, &slice, t, false).await?;
         self.turn.leftovers.extend(relocated.left);
         self.turn.left.extend(relocated.stays);
         Ok(())

@@ -15,49 +15,29 @@ mod look;
 mod relocate;
 mod undated;
 
-use std::fmt;
-use std::ops::ControlFlow;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use tokio::sync::watch;
 
 use crate::journal::State;
-use crate::model::{AccountId, EXPIRY, Group, TableIndex};
+use crate::model::{AccountId, Group, SweepTally, TableIndex};
 use crate::plan::Plan;
 use crate::storage::Writer;
 
 use super::discovered::Discovered;
 use super::drain::unless_stopped;
+use super::rounds::{Rounds, Turns};
 use super::scan::survey;
-use super::walk::{Walked, walk};
 use super::{Context, Discover, GroupError, Known, Window};
 
 pub(super) use group::replay;
 
-/// Rounds, at most. Each waits until what it found too fresh has settled.
-const ROUNDS: usize = 3;
+/// What is said of a group of which it failed, before why.
+const FAILED: &str = "the sweep of the group failed";
 /// Groups whose sources are looked at together.
 const WINDOW: usize = 20_000;
-
-/// What a sweep did.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Swept {
-    /// Sources that were looked at.
-    pub sources: u64,
-    /// Rows that were scanned for them; none without [`Discover::Scan`].
-    pub scanned: Option<u64>,
-    /// Rows that were taken from sources.
-    pub rows: u64,
-    /// Events that were sent.
-    pub events: u64,
-    /// Rows that were left and told.
-    pub left: u64,
-    /// Groups whose sweep failed.
-    pub failed: u64,
-    /// Whether it was stopped before its end.
-    pub interrupted: bool,
-}
 
 /// A row that was left on a source, or of the survivor and otherwise than the policies say.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -76,21 +56,6 @@ pub struct Leftover {
     pub why: String,
 }
 
-/// What came of one group's turn.
-#[derive(Debug, Default)]
-struct Turn {
-    group: usize,
-    rows: u64,
-    events: u64,
-    left: Vec<Leftover>,
-    /// What no later round comes across again.
-    leftovers: Vec<Leftover>,
-    /// Something may be found once more: it was too fresh, or has been taken just now.
-    again: bool,
-    /// A row's liveness has to end before the next look.
-    expiring: bool,
-}
-
 /// Sweeps all groups of a plan that are done. `on_left` is told of each row that is left.
 ///
 /// # Errors
@@ -101,124 +66,72 @@ pub async fn sweep<S: Writer>(
     earlier: &Known,
     stop: &watch::Receiver<bool>,
     mut on_left: impl FnMut(&Leftover),
-) -> Result<Swept, GroupError> {
+) -> Result<SweepTally, GroupError> {
     context.journal.flush().await?;
+    let mut tally = SweepTally::default();
+    let Some((owners, discovered)) = owners(context, plan, stop, &mut tally, &mut on_left).await?
+    else {
+        return Ok(SweepTally { interrupted: true, ..tally });
+    };
+    let rounds = Rounds {
+        context,
+        plan,
+        known: earlier,
+        stop,
+        moved_on: ["something was written to its sources since", "it is left where it is"],
+        failed: FAILED,
+    };
+    let discovered = Arc::new(discovered);
+    let turn = |window: Arc<Window<S>>, group: Arc<Group>, round| {
+        let discovered = Arc::clone(&discovered);
+        async move { group::turn(&window, &group, &discovered, round).await }
+    };
+    let Turns { rows, events, left, failed, interrupted } =
+        rounds.go(owners, turn, &mut on_left).await?;
+    let (left, failed) = (tally.left + left, tally.failed + failed);
+    Ok(SweepTally { rows, events, left, failed, interrupted, ..tally })
+}
+
+/// The groups whose sources own something again, with what a scan has discovered; `None` if that was stopped.
+async fn owners<S: Writer>(
+    context: &Arc<Context<S>>,
+    plan: &Plan,
+    stop: &watch::Receiver<bool>,
+    tally: &mut SweepTally,
+    on_left: &mut impl FnMut(&Leftover),
+) -> Result<Option<(Vec<usize>, Discovered)>, GroupError> {
     let known = Known::new(context.journal.states()?);
     let is_done = |group: usize| known.state(group) == Some(State::Done);
-    let mut swept = Swept::default();
-    let mut found = Vec::new();
+    let mut owners = BTreeSet::new();
     let mut discovered = Discovered::default();
     if context.work.discover == Discover::Scan && (0..plan.len()).any(is_done) {
         let (seen, scanned) = survey(context, plan, &is_done, stop).await?;
         if scanned.interrupted {
-            swept.interrupted = true;
-            return Ok(swept);
+            return Ok(None);
         }
-        swept.scanned = Some(scanned.rows);
-        found.extend(seen.groups());
+        tally.scanned = Some(scanned.rows);
+        owners.extend(seen.groups());
         discovered = seen;
     }
-    let discovered = Arc::new(discovered);
     for from in (0..plan.len()).step_by(WINDOW) {
         if *stop.borrow() {
-            swept.interrupted = true;
-            return Ok(swept);
+            return Ok(None);
         }
         let to = (from + WINDOW).min(plan.len());
         if !(from..to).any(is_done) {
             continue;
         }
         let look = look::Look::at(context, plan, from..to, is_done)?;
-        swept.sources += look.sources();
-        let Some(looked) = unless_stopped(stop, look.find(context)).await else {
-            swept.interrupted = true;
-            return Ok(swept);
-        };
+        tally.sources += look.sources();
+        let Some(looked) = unless_stopped(stop, look.find(context)).await else { return Ok(None) };
         let look::Found { owning, failed } = looked?;
-        swept.failed += failed.len() as u64;
-        failed.iter().for_each(|(group, why)| on_left(&Leftover::failed(&plan.group(*group), why)));
-        found.extend(owning);
+        tally.failed += failed.len() as u64;
+        for (group, why) in failed {
+            on_left(&Leftover::of_group(&plan.group(group), &format!("{FAILED}: {why}")));
+        }
+        owners.extend(owning);
     }
-    found.sort_unstable();
-    found.dedup();
-    found.retain(|group| match earlier.barred().moved_on.get(group) {
-        None => true,
-        Some(run) => {
-            swept.left += 1;
-            on_left(&Leftover::of_group(&plan.group(*group), &moved_on(run)));
-            false
-        }
-    });
-    let mut error = None;
-    for round in 1..=ROUNDS {
-        let is_last = round == ROUNDS;
-        let mut again = Vec::new();
-        let mut expiring = false;
-        let walked = walk(
-            context,
-            Window::writing,
-            found,
-            stop.clone(),
-            |window, number| {
-                let (group, discovered) = (plan.group(number), Arc::clone(&discovered));
-                async move {
-                    let turn = group::turn(&window, &group, &discovered, round).await;
-                    if turn.is_ok() {
-                        window.over(&group);
-                    }
-                    (group, turn)
-                }
-            },
-            |(group, turn)| match turn {
-                Ok(turn) => {
-                    swept.rows += turn.rows;
-                    swept.events += turn.events;
-                    expiring |= turn.expiring;
-                    let mut left = turn.leftovers;
-                    if turn.again && !is_last {
-                        again.push(turn.group);
-                    } else {
-                        left.extend(turn.left);
-                    }
-                    swept.left += left.len() as u64;
-                    left.iter().for_each(&mut on_left);
-                    ControlFlow::Continue(())
-                }
-                Err(failed) if failed.is_fatal() => {
-                    error = Some(failed);
-                    ControlFlow::Break(())
-                }
-                Err(failed) => {
-                    swept.failed += 1;
-                    on_left(&Leftover::failed(&group, &failed));
-                    ControlFlow::Continue(())
-                }
-            },
-        );
-        let walked = walked.await;
-        if let Some(error) = error {
-            return Err(error);
-        }
-        swept.interrupted = walked == Walked::Interrupted;
-        if swept.interrupted || again.is_empty() {
-            break;
-        }
-        let settle = context.as_of.settle();
-        let pause = if expiring { settle.max(EXPIRY) } else { settle };
-        unless_stopped(stop, tokio::time::sleep(pause)).await;
-        again.sort_unstable();
-        found = again;
-    }
-    context.journal.flush().await?;
-    Ok(swept)
-}
-
-/// Why late rows of a group are not taken to its survivor.
-fn moved_on(run: &str) -> String {
-    format!(
-        "something was written to its sources since, but run {run} has worked on these accounts after this one: it is \
-         left where it is"
-    )
+    Ok(Some((owners.into_iter().collect(), discovered)))
 }
 
 impl Leftover {
@@ -238,10 +151,6 @@ impl Leftover {
             key,
             why: why.into(),
         }
-    }
-
-    fn failed(group: &Group, why: &dyn fmt::Display) -> Self {
-        Self::of_group(group, &format!("the sweep of the group failed: {why}"))
     }
 
     pub(in super::super) fn of_group(group: &Group, why: &str) -> Self {

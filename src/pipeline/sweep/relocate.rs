@@ -51,7 +51,8 @@ pub(super) async fn relocate<S: Writer>(
     window: &Window<S>,
     group: &Group,
     slice: &SweepSlice,
-    (t, is_again): (TimestampUs, bool),
+    t: TimestampUs,
+    is_again: bool,
 ) -> Result<Relocated, GroupError> {
     let mut relocated = Relocated::default();
     let slice = &match is_again {

@@ -16,7 +16,7 @@ use crate::storage::{Cursor, Reader, StorageError, TimedPage, Width, Writer};
 
 use super::super::attempt::Attempts;
 use super::super::pages::{TIMES_WEIGH, Weighed, is_large_row};
-use super::super::request_limits::Kind;
+use super::super::request_limits::{Kind, Sort};
 use super::Window;
 use super::gather::Whole;
 
@@ -185,11 +185,11 @@ impl<S: Reader> Window<S> {
             }
             NextPage::None => return Ok(Vec::new()),
         };
-        let asked = ((rows / TIMES_WEIGH).max(2), row_bytes);
+        let rows = (rows / TIMES_WEIGH).max(2);
         let operation = self.operations.read(table, Width::Full);
+        let sort = Sort { kind: Kind::TimedPage, table, operation };
         let read = |rows| self.storage.timed_page(table, (scope, account), rows, after.clone());
-        let page: TimedPage =
-            self.page_of((Kind::TimedPage, table), operation, asked, read).await?;
+        let page: TimedPage = self.page_of(sort, rows, row_bytes, read).await?;
         self.count(page.weigh().1);
         let row_bytes = row_bytes.max(page.row_bytes());
         *next = page.next.map_or(NextPage::None, |cursor| NextPage::After(cursor, row_bytes));

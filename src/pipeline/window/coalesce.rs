@@ -1,5 +1,5 @@
 //! One request for several groups. One that fails is taken apart until the group that it concerns is alone, so that only
-//! that one fails; and what of it was too large for the server is known from then on ([`request_limits`](super::super::fits)).
+//! that one fails; and what of it was too large for the server is known from then on ([`request_limits`](super::super::request_limits)).
 
 use std::future::Future;
 use std::sync::Arc;
@@ -8,12 +8,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 
-use crate::latency::Operation;
-use crate::model::{AccountId, Batch, Mutation, TableIndex};
+use crate::model::{AccountId, Batch, Mutation};
 use crate::storage::{Fault, Node, StorageError};
 
 use super::super::attempt::{Attempts, Otherwise};
-use super::super::request_limits::{Kind, Load, Trial, may_be_size};
+pub(super) use super::super::request_limits::Sort;
+use super::super::request_limits::{Load, Trial, may_be_size};
 use super::Window;
 use super::gather::Waiting;
 
@@ -67,14 +67,6 @@ impl Asked for Arc<Batch> {
         };
         (!first.is_empty()).then(|| [batch(first), batch(second)])
     }
-}
-
-/// Requests of one sort.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Sort {
-    pub(super) kind: Kind,
-    pub(super) table: TableIndex,
-    pub(super) operation: Operation,
 }
 
 /// How they are addressed: to a node, for so many rows of each account.

@@ -48,7 +48,7 @@ pub struct Window<S> {
     asked: Asked,
     /// What the register knows of its groups.
     begun: Begun,
-    send: Send<S>,
+    send: SendFn<S>,
     /// The bytes of the rows that were read.
     pub(super) read: Arc<AtomicU64>,
 }
@@ -57,7 +57,7 @@ pub struct Window<S> {
 type Requests = Vec<BoxFuture<'static, ()>>;
 
 /// How the requests of a window are sent.
-type Send<S> = fn(&Arc<Window<S>>) -> Requests;
+type SendFn<S> = fn(&Arc<Window<S>>) -> Requests;
 
 impl<S> Deref for Window<S> {
     type Target = Context<S>;
@@ -86,7 +86,7 @@ impl<S: Writer> Window<S> {
 }
 
 impl<S> Window<S> {
-    fn new(context: &Arc<Context<S>>, send: Send<S>) -> Arc<Self> {
+    fn new(context: &Arc<Context<S>>, send: SendFn<S>) -> Arc<Self> {
         let (times_set, t) = (context.as_of.times_set(), context.as_of.stamp());
         let (context, asked, read) = (Arc::clone(context), Asked::default(), Arc::default());
         Arc::new(Self { context, t, times_set, asked, begun: Begun::default(), send, read })

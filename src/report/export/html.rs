@@ -9,7 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use maud::{DOCTYPE, Markup, PreEscaped, Render, html};
 use sha2::{Digest, Sha256};
 
-use super::plain;
+use super::whole;
 use crate::report::document::{Block, Fact, Outcome, Report, Section, Table, Tone};
 use crate::report::escaped::Escaped;
 use crate::report::figures::Number;
@@ -32,7 +32,7 @@ pub(in crate::report) fn html(report: &Report) -> String {
                 meta name="color-scheme" content="light dark";
                 meta name="referrer" content="no-referrer";
                 link rel="icon" href="data:,";
-                title { (Escaped(&report.title)) " · " (capitalised(&plain(&report.outcome.word))) }
+                title { (Escaped(&report.title)) " · " (capitalised(&whole(&report.outcome.word))) }
                 style { (PreEscaped(STYLE)) }
             }
             body {
@@ -241,7 +241,7 @@ impl Render for Cell<'_> {
             // What is as short as a UUID stays on its line.
             [Piece::Code(text)] if text.chars().count() <= 40 => "code short",
             [Piece::Code(_)] => "code",
-            _ => match plain(self.0).chars().count() {
+            _ => match whole(self.0).chars().count() {
                 ..=24 => "",
                 25..=60 => "words",
                 _ => "long",

@@ -1,8 +1,9 @@
-//! An answer as JSON: its own fields, what must add up, and what to do next.
+//! An answer as JSON: its own fields, what is said of them, what must add up, and what to do next.
 
 use serde::Serialize;
 
-use crate::report::document::{Next, Report};
+use super::whole;
+use crate::report::document::{Fact, Next, Report};
 use crate::report::{Answer, Equation};
 
 #[derive(Serialize)]
@@ -11,7 +12,17 @@ struct Document<'a, A> {
     answer: &'a A,
     #[serde(flatten)]
     checked: Option<Checked<'a>>,
+    facts: Vec<Sentence>,
     advice: &'a [Next],
+}
+
+/// A sentence of the report, as text.
+#[derive(Serialize)]
+struct Sentence {
+    label: &'static str,
+    text: String,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    more: Vec<String>,
 }
 
 #[derive(Serialize)]
@@ -25,6 +36,11 @@ pub(in crate::report) fn json(answer: &impl Answer, report: &Report) -> serde_js
     let equations = report.equations.as_slice();
     let adds_up = equations.iter().all(Equation::holds);
     let checked = (!equations.is_empty()).then_some(Checked { adds_up, equations });
-    let document = Document { answer, checked, advice: &report.next };
+    let facts = report.all_facts().map(|Fact { label, text, more, .. }| Sentence {
+        label,
+        text: whole(text),
+        more: more.iter().map(whole).collect(),
+    });
+    let document = Document { answer, checked, facts: facts.collect(), advice: &report.next };
     serde_json::to_string_pretty(&document).map(|json| json + "\n")
 }

@@ -6,7 +6,7 @@ mod text;
 
 pub(super) use html::html;
 pub(super) use json::json;
-pub(super) use text::{pad_end, plain, printable, text, width};
+pub(super) use text::{pad_end, printable, text, whole, width};
 
 use super::words::Figure;
 

@@ -174,8 +174,13 @@ fn lines(row: &[Text]) -> Vec<Vec<String>> {
     vec![line("", 0), line("  at least", 1), line("  at most", 2)]
 }
 
-/// A text without anything but its words.
-pub(in crate::report) fn plain(text: &Text) -> String {
+/// A text as it is kept: nothing of it is for the eye.
+pub(in crate::report) fn whole(text: &Text) -> String {
+    spelled(text, LONGEST, shown).replace('\u{a0}', " ")
+}
+
+/// A text as it stands in a cell.
+fn plain(text: &Text) -> String {
     spelled(text, LONGEST_WORD, shown)
 }
 

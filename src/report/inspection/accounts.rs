@@ -20,7 +20,7 @@ pub(super) fn accounts(inspection: &Inspection) -> Section {
     Section::new("Accounts")
         .with(absent(&inspection.absent_sources, "/inspection/absent_sources", "source"))
         .with(absent(&inspection.absent_survivors, "/inspection/absent_survivors", "survivor"))
-        .with(both_lists(inspection))
+        .with(chained(inspection))
         .with(missed(inspection))
         .with(largest)
 }
@@ -40,10 +40,10 @@ fn absent(absent: &AbsentAccounts, at: &str, who: &'static str) -> Fact {
     Fact { examples: examples.collect(), ..fact }
 }
 
-fn both_lists(inspection: &Inspection) -> Fact {
-    let lists = &inspection.both_lists;
-    let accounts = || counted(lists.accounts, "account").at("/inspection/both_lists/accounts");
-    let sentence = match lists.accounts {
+fn chained(inspection: &Inspection) -> Fact {
+    let chained = &inspection.chained;
+    let accounts = || counted(chained.accounts, "account").at("/inspection/chained/accounts");
+    let sentence = match chained.accounts {
         0 => say!("no account is a `from` on one line and a `to` on another"),
         1 => say!(
             "{} is a `from` on one line and a `to` on another, so that what goes into it goes on from there",
@@ -55,10 +55,10 @@ fn both_lists(inspection: &Inspection) -> Fact {
             accounts()
         ),
     };
-    let examples = lists.first.iter().map(|both| {
-        say!("{}: {} and {}", code(&both.account), line(both.from_line), line(both.to_line))
+    let examples = chained.first.iter().map(|one| {
+        say!("{}: {} and {}", code(&one.account), line(one.from_line), line(one.to_line))
     });
-    Fact { examples: examples.collect(), ..Fact::new("Both lists", sentence) }
+    Fact { examples: examples.collect(), ..Fact::new("Chained", sentence) }
 }
 
 fn missed(inspection: &Inspection) -> Fact {
@@ -69,7 +69,7 @@ fn missed(inspection: &Inspection) -> Fact {
         );
         return Fact::new("Discovery", sentence);
     };
-    let at = "/inspection/missed/enrolments";
+    let at = "/inspection/missed/clustered_rows";
     let sentence = say!(
         "rows of sources that only the scan finds, and --discover content misses: {}",
         estimate(missed, Number::Count).at(at)

@@ -15,9 +15,9 @@ pub(in crate::report) fn deletes(
         return Vec::new();
     }
     let is_traced = deletes.hottest.iter().any(|hot| hot.there.is_some());
-    let mut table = Table::new(["Hottest partitions", "of", "deletes"]).in_terminal(in_terminal);
+    let mut table = Table::new(["Partition", "table", "deletes"]).in_terminal(in_terminal);
     if is_traced {
-        table.columns.extend(["there already", "rows there"].map(str::to_owned));
+        table.columns.extend(["tombstones now", "rows now"].map(str::to_owned));
     }
     for (index, hot) in deletes.hottest.iter().enumerate() {
         let at = format!("{root}/hottest/{index}");

@@ -40,7 +40,7 @@ fn left_out(tables: &[LeftOut]) -> Option<Fact> {
 }
 
 fn table(found: &Surroundings, tables: &[InspectedTable]) -> Table {
-    let mut table = Table::new(["Table", "on disk", "to write", "tombstones", "gc_grace"]);
+    let mut table = Table::new(["Table", "on disk", "to write", "new tombstones", "gc_grace"]);
     for (index, (around, merged)) in found.tables.iter().zip(tables).enumerate() {
         let at = |field: &str| format!("/inspection/surroundings/tables/{index}/{field}");
         let of = |field: &str| format!("/inspection/tables/{index}/{field}");

@@ -1,10 +1,8 @@
 //! What `apply` and `resume` say of what they did.
 
-use super::{
-    Applied, BusyPartition, BusyRun, Fates, MentionFacts, ScanFacts, Summary, SweepFacts,
-    TableFacts, aftercare,
-};
+use super::{Applied, BusyPartition, BusyRun, Fates, Summary, TableFacts, aftercare, mentions};
 use crate::advice::Advice;
+use crate::model::{ScanTally, SweepTally, Timed};
 use crate::report::common::{
     absent, emptied, events, examples, failures, gone, latency, over_time, sum, tried_again,
 };
@@ -29,8 +27,8 @@ pub(super) fn add(summary: &Summary, applied: &Applied, report: &mut Report) {
     let none = say!("none, as asked for by --no-events or the specification");
     facts.push(events(&applied.events, none));
     facts.extend(applied.swept.as_ref().map(sweep));
-    facts.extend(applied.mentions.as_ref().map(MentionFacts::fact));
-    facts.extend(applied.untold.as_ref().map(|what| Fact::new("Not told", what)));
+    facts.extend(applied.mentions.as_ref().map(mentions::fact));
+    facts.extend(applied.unsupported.as_ref().map(|what| Fact::new("Not told", what)));
     facts.push(speed(applied));
     facts.extend(gone(&applied.gone));
     facts.extend(emptied(&applied.truncated));
@@ -134,8 +132,8 @@ fn resumed(applied: &Applied) -> Option<Fact> {
     Some(Fact::new("Resumed", sentence))
 }
 
-fn scan(scanned: &ScanFacts) -> Fact {
-    let ScanFacts { ranges, ranges_before, ranges_now, rows, clustered_rows, .. } = *scanned;
+fn scan(scanned: &Timed<ScanTally>) -> Fact {
+    let ScanTally { ranges, ranges_before, ranges_now, rows, clustered_rows, .. } = scanned.tally;
     let at = |n: u64, noun, field: &str| counted(n, noun).at(format!("/scanned/{field}"));
     let sentence = say!(
         "{} of {} in {}: {} looked at, {} of sources found",
@@ -143,15 +141,15 @@ fn scan(scanned: &ScanFacts) -> Fact {
         at(ranges, "token range", "ranges"),
         seconds(scanned.seconds).at("/scanned/seconds"),
         at(rows, "row", "rows"),
-        at(clustered_rows, "row", "enrolments"),
+        at(clustered_rows, "row", "clustered_rows"),
     );
     let before = || say!("; {} scanned before", at(ranges_before, "range", "ranges_before"));
     Fact::new("Scan", sentence.and_if(ranges_before > 0, before))
 }
 
-fn sweep(swept: &SweepFacts) -> Fact {
+fn sweep(Timed { tally: swept, seconds: took }: &Timed<SweepTally>) -> Fact {
     let at = |n: u64, noun, field: &str| counted(n, noun).at(format!("/swept/{field}"));
-    let took = seconds(swept.seconds).at("/swept/seconds");
+    let took = seconds(*took).at("/swept/seconds");
     let mut sentence =
         say!("{} looked at again in {}", at(swept.sources, "source", "sources"), took);
     if let Some(scanned) = swept.scanned {

@@ -13,10 +13,15 @@ use serde_json::json;
 use crate::advice::Advice;
 use crate::estimate::Estimate;
 use crate::latency::LatencySummary;
-use crate::model::{Destination, Part, TableTally};
+use crate::model::{
+    Destination, MentionTally, Part, ScanTally, SweepTally, TableTally, Timed, UndoTally,
+    UndonePairs,
+};
 use crate::moment::Moment;
 use crate::pairs::{Consequence, RULES};
-use crate::plan::{self, Finding, FollowedTarget, FollowedTargets, PlanStats};
+use crate::plan::{
+    self, Chained, ChainedAccount, Finding, FollowedTarget, FollowedTargets, PlanStats,
+};
 use crate::report::summary::TableFacts;
 use crate::report::*;
 use crate::run::{InputRecord, RunId, RunRecord};
@@ -169,16 +174,16 @@ pub(super) fn eventful() -> Applied {
         pairs_done_before: 8_930,
     });
     applied.groups_done_now -= 8_123;
-    applied.scanned = Some(ScanFacts {
+    let tally = ScanTally {
         ranges: 272,
         ranges_before: 41,
         ranges_now: 230,
         rows: 7_654_321,
         clustered_rows: 4_711,
         interrupted: false,
-        seconds: 12.34,
-    });
-    applied.swept = Some(SweepFacts {
+    };
+    applied.scanned = Some(Timed { tally, seconds: 12.34 });
+    let tally = SweepTally {
         sources: 19_929,
         scanned: Some(7_654_322),
         rows: 37,
@@ -186,16 +191,11 @@ pub(super) fn eventful() -> Applied {
         left: 13,
         failed: 3,
         interrupted: false,
-        seconds: 345.0,
-    });
-    applied.mentions = Some(MentionFacts {
-        scanned: 3_141_592,
-        rows: 53,
-        left: 17,
-        failed: 5,
-        interrupted: false,
-        seconds: 67.8,
-    });
+    };
+    applied.swept = Some(Timed { tally, seconds: 345.0 });
+    let tally =
+        MentionTally { scanned: 3_141_592, rows: 53, left: 17, failed: 5, interrupted: false };
+    applied.mentions = Some(Timed { tally, seconds: 67.8 });
     let hot = |partition: &str, groups| BusyPartition {
         table: "user_courses".into(),
         partition: partition.into(),
@@ -292,9 +292,9 @@ pub(super) fn inspection(is_exact: bool) -> Inspection {
             of: 20_078,
             first: vec![named(405)],
         },
-        both_lists: BothLists {
+        chained: Chained {
             accounts: 233,
-            first: vec![OnBothLists { account: "x".into(), from_line: 410, to_line: 411 }],
+            first: vec![ChainedAccount { account: "x".into(), from_line: 410, to_line: 411 }],
         },
         missed: Missed { clustered_rows: Some(total(6_007)), scanned_rows: Some(450_017) },
         largest: vec![

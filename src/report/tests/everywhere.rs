@@ -22,16 +22,11 @@ fn figures(report: &Report) -> Vec<(&Figure, bool)> {
     let mut texts: Vec<(&Text, bool)> =
         vec![(&report.outcome.word, true), (&report.outcome.took, true)];
     let mut all = Vec::new();
-    let blocks = || report.sections.iter().flat_map(|section| &section.blocks);
-    let facts = report.facts.iter().chain(blocks().filter_map(|block| match block {
-        Block::Fact(fact) => Some(fact),
-        _ => None,
-    }));
-    for Fact { text, more, examples, .. } in facts {
+    for Fact { text, more, examples, .. } in report.all_facts() {
         texts.extend([text].into_iter().chain(more).map(|text| (text, true)));
         texts.extend(examples.iter().enumerate().map(|(n, text)| (text, n < EXAMPLES)));
     }
-    for block in blocks() {
+    for block in report.sections.iter().flat_map(|section| &section.blocks) {
         match block {
             Block::Table(Table { caption, rows, in_terminal, .. }) => {
                 texts.push((caption, *in_terminal > 0));
@@ -92,6 +87,17 @@ fn check(answer: &impl Answer, at_least: usize) -> Vec<String> {
             }
         };
         assert!(html.contains(&documented), "no {documented} in\n{html}");
+    }
+    // What the text says of them, the JSON says as well.
+    let said = json["facts"].as_array().unwrap();
+    let all: Vec<_> = report.all_facts().collect();
+    assert_eq!(said.len(), all.len());
+    for (said, fact) in said.iter().zip(all) {
+        assert_eq!(
+            (&said["label"], &said["text"]),
+            (&fact.label.into(), &export::whole(&fact.text).into())
+        );
+        assert_eq!(said["more"].as_array().map_or(0, Vec::len), fact.more.len(), "{said}");
     }
     let advice = json["advice"].as_array().unwrap();
     assert_eq!(advice.len(), report.next.len());

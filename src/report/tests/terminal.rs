@@ -381,7 +381,7 @@ fn the_json_is_flat_and_versioned() {
     let text = rendered(&summary("apply", plan(), Some(applied()))).json;
     let value: Value = serde_json::from_str(&text).unwrap();
     for (at, expected) in [
-        ("/version", 2.into()),
+        ("/version", 3.into()),
         ("/adds_up", true.into()),
         ("/started_at", Value::from("2026-11-23T04:14:55.000Z")),
         ("/plan/rejected/cycle", 4.into()),

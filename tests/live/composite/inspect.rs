@@ -116,7 +116,7 @@ fn an_inspection_counts_and_names_what_a_merge_does() {
     let report = inspect(&scene).with("--discover", "scan").run().exits(0).json();
     assert_counts(&report["inspection"], &by_scan);
     let missed = json!({"value": by_scan.missed, "low": by_scan.missed, "high": by_scan.missed});
-    assert_eq!(report["inspection"]["missed"]["enrolments"], missed);
+    assert_eq!(report["inspection"]["missed"]["clustered_rows"], missed);
 }
 
 #[test]

@@ -6,9 +6,14 @@ use rdkafka::mocking::MockCluster;
 use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 
 use super::*;
+use crate::secret::Properties;
 
 fn settings(brokers: impl Into<String>) -> KafkaSettings {
-    KafkaSettings { brokers: brokers.into(), topic: "changes".into(), properties: Vec::new() }
+    KafkaSettings {
+        brokers: brokers.into(),
+        topic: "changes".into(),
+        properties: Properties::default(),
+    }
 }
 
 fn events(n: usize) -> Vec<Event> {
@@ -43,7 +48,7 @@ async fn every_event_of_many_tasks_is_acknowledged_once() {
 async fn a_full_queue_is_waited_for() {
     let cluster = MockCluster::new(1).unwrap();
     let mut settings = settings(cluster.bootstrap_servers());
-    settings.properties.push(("queue.buffering.max.messages".into(), "10".into()));
+    settings.properties.0.push(("queue.buffering.max.messages".into(), "10".into()));
     let producer = Producer::connect(&settings, |_| {}).await.unwrap();
     producer.send_all(&events(100)).await.unwrap();
 }
@@ -113,7 +118,7 @@ async fn a_topic_that_is_refused_is_named() {
 #[tokio::test]
 async fn properties_that_do_not_go_together_are_a_configuration_error() {
     let mut settings = settings("127.0.0.1:9");
-    settings.properties.push(("max.in.flight".into(), "100".into()));
+    settings.properties.0.push(("max.in.flight".into(), "100".into()));
     let error = Producer::connect(&settings, |_| {}).await.unwrap_err();
     assert_eq!(error.scope(), Scope::Settings, "{error}");
     assert!(error.to_string().contains("max.in.flight"), "{error}");
@@ -168,7 +173,7 @@ async fn what_is_not_about_an_event_is_about_all() {
 async fn events_that_time_out_while_every_broker_is_down_fail_no_group() {
     let cluster = MockCluster::new(1).unwrap();
     let mut settings = settings(cluster.bootstrap_servers());
-    settings.properties.push(("message.timeout.ms".into(), "1000".into()));
+    settings.properties.0.push(("message.timeout.ms".into(), "1000".into()));
     let producer = Producer::connect(&settings, |_| {}).await.unwrap();
     producer.send_all(&events(1)).await.unwrap();
     cluster.broker_down(1).unwrap();

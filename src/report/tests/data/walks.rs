@@ -39,7 +39,9 @@ pub(in crate::report::tests) fn verification() -> Verification {
             VerifiedTable { table: "user_courses".into(), counts: TableCounts::default() },
         ],
         events: 3,
-        untold: Some("this server does not tell the times of user_courses.contentstatus".into()),
+        unsupported: Some(
+            "this server does not tell the times of user_courses.contentstatus".into(),
+        ),
         retries: 11,
         examples: Listing::default(),
         timeline: Timeline::default(),
@@ -52,10 +54,12 @@ pub(in crate::report::tests) fn undoing() -> Undoing {
     let started_at = Moment::now();
     let table = |table: &str, n: u64| UndoneTable {
         table: table.into(),
-        given_back: n + 3_001,
-        removed: n + 2_002,
-        set_back: n + 1_003,
-        left_alone: n + 4,
+        rows: UndoTally {
+            given_back: n + 3_001,
+            removed: n + 2_002,
+            set_back: n + 1_003,
+            left_alone: n + 4,
+        },
     };
     Undoing {
         version: Undoing::VERSION,
