@@ -3,6 +3,7 @@
 //! read, and at the end it is told how the groups of this run stand.
 
 mod busy;
+mod lost;
 mod standing;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -26,6 +27,7 @@ use crate::spec::Spec;
 use crate::storage::Fault;
 
 pub(super) use busy::busy;
+pub(super) use lost::remember;
 pub(super) use standing::{
     Entering, WHOLE_UNDONE, begin, begun, end_of, enter, is_half_undone, settle, state_of,
     whereabouts,
@@ -153,8 +155,7 @@ pub(super) async fn lineage(
     spec: &Spec,
     own: Option<&str>,
 ) -> Result<Lineage, Failure> {
-    let accounts = plan.participants().map(|account| account.text().into_owned());
-    Lineage::of(register, accounts, &tables(spec), own).await.map_err(Failure::failed)
+    of_plan(register, plan, plan.participants(), (spec, own)).await
 }
 
 /// As [`lineage`], of all accounts of the input: also of those whose pairs are rejected, which may be accepted once they
@@ -164,8 +165,21 @@ pub(super) async fn lineage_of_input(
     plan: &Plan,
     spec: &Spec,
 ) -> Result<Lineage, Failure> {
-    let accounts = plan.accounts().all().map(|account| account.text().into_owned());
-    Lineage::of(register, accounts, &tables(spec), None).await.map_err(Failure::failed)
+    of_plan(register, plan, plan.accounts().all(), (spec, None)).await
+}
+
+async fn of_plan(
+    register: &dyn Archive,
+    plan: &Plan,
+    accounts: impl Iterator<Item = AccountId>,
+    (spec, own): (&Spec, Option<&str>),
+) -> Result<Lineage, Failure> {
+    let filter = plan.accounts().filter();
+    let is_wanted = |account: &str| filter.may_have(account);
+    let accounts = accounts.map(|account| account.text().into_owned());
+    Lineage::of_many(register, filter.len(), &is_wanted, accounts, &tables(spec), own)
+        .await
+        .map_err(Failure::failed)
 }
 
 /// The accounts that are others by now, in the order of their ids.

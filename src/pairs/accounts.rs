@@ -72,7 +72,7 @@ fn packed(of: AccountType, cell: &[u8]) -> Option<[u8; 16]> {
 /// All accounts of an input. The numbers are below a bound, with a few gaps.
 #[derive(Default)]
 pub struct Accounts {
-    of: AccountType,
+    pub(super) of: AccountType,
     shards: Vec<Shard>,
 }
 
@@ -121,13 +121,16 @@ impl Accounts {
 
     /// All of them, in no particular order.
     pub(crate) fn all(&self) -> impl Iterator<Item = AccountId> + '_ {
+        self.numbers().map(|account| self.id(account))
+    }
+
+    pub(super) fn numbers(&self) -> impl Iterator<Item = u32> + '_ {
         let of_shard = |(index, shard): (usize, &Shard)| {
             (0..shard.slots.len()).map(move |local| (local << SHARD_BITS | index) as u32)
         };
-        self.shards.iter().enumerate().flat_map(of_shard).map(|account| self.id(account))
+        self.shards.iter().enumerate().flat_map(of_shard)
     }
 
-    #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         self.shards.iter().map(|shard| shard.slots.len()).sum()
     }
@@ -163,7 +166,7 @@ pub(crate) struct Wanted<'a> {
 }
 
 impl<'a> Wanted<'a> {
-    fn new(of: AccountType, cell: &'a [u8]) -> Self {
+    pub(super) fn new(of: AccountType, cell: &'a [u8]) -> Self {
         let uuid = packed(of, cell);
         let hash = uuid.map_or_else(|| hash_cell(of, cell), hash_uuid);
         Self { cell, uuid, hash }

@@ -12,7 +12,7 @@ use crate::storage::StorageError;
 
 use super::{
     Archive, Entry, Held, Holder, LEASE_US, Lease, LeaseReader, LeaseRows, OfPlan, Prunable,
-    Register, Run, RunWindows, Taken, WindowEnd, take,
+    Register, Run, RunWindows, Taken, WindowEnd, bucket, take,
 };
 
 /// The keyspace that all runs merge.
@@ -207,6 +207,20 @@ impl Archive for MemoryRegister {
         self.of(|shared| {
             let of = shared.entries.iter().filter(|entry| accounts.contains(&entry.account));
             Ok(of.cloned().collect())
+        })
+    }
+
+    fn scan<'a>(
+        &'a self,
+        of: i32,
+        most: usize,
+        is_wanted: &'a (dyn Fn(&str) -> bool + Sync),
+    ) -> BoxFuture<'a, Result<Option<Vec<Entry>>, StorageError>> {
+        self.of(|shared| {
+            let entries = shared.entries.iter().filter(|entry| bucket(&entry.account) == of);
+            let entries: Vec<&Entry> = entries.collect();
+            let found = entries.iter().filter(|entry| is_wanted(&entry.account));
+            Ok((entries.len() <= most).then(|| found.copied().cloned().collect()))
         })
     }
 

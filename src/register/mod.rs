@@ -171,6 +171,17 @@ impl RunState {
     }
 }
 
+/// Partitions over which the accounts of a keyspace are spread. A window's rows are so many batches.
+pub(crate) const BUCKETS: i32 = 64;
+
+/// The partition of an account.
+pub(crate) fn bucket(account: &str) -> i32 {
+    let mut crc = flate2::Crc::new();
+    crc.update(account.as_bytes());
+    // Below 64.
+    (crc.sum() % BUCKETS.cast_unsigned()) as i32
+}
+
 /// The times that belong to a group from its T on, in microseconds: no other run writes at any of them.
 pub(crate) const OWNED_US: TimestampUs = 10_000;
 
@@ -209,6 +220,15 @@ pub trait Archive: fmt::Debug + Send + Sync {
         &'a self,
         accounts: &'a [String],
     ) -> BoxFuture<'a, Result<Vec<Entry>, StorageError>>;
+
+    /// What runs did to those accounts of a bucket that are wanted, by reading it whole; none where it has more than
+    /// `most` entries and a page, or is not to be read so.
+    fn scan<'a>(
+        &'a self,
+        bucket: i32,
+        most: usize,
+        is_wanted: &'a (dyn Fn(&str) -> bool + Sync),
+    ) -> BoxFuture<'a, Result<Option<Vec<Entry>>, StorageError>>;
 
     /// The windows of a run, with their ends as far as they have one.
     fn windows<'a>(&'a self, run: &'a str) -> BoxFuture<'a, Result<RunWindows, StorageError>>;

@@ -204,7 +204,10 @@ impl Answer for Runs {
         }
         report.add(Section::new("Runs").with(table));
         report.add(Section::new("Parts").with(parts));
-        let ends = self.runs.iter().filter_map(|run| Some((run, run.end(&self.at_work)?)));
+        let ends = self.runs.iter().rev().filter_map(|run| Some((run, run.end(&self.at_work)?)));
+        let mut ends: Vec<_> = ends.collect();
+        // What a run left half merged keeps others from their end: those that died first, then the later ones.
+        ends.sort_by_key(|(run, _)| run.state != "running");
         for (run, end) in ends {
             let to = say!("To end {}, on {}", code(&run.run), code(&run.host));
             report.advise(to, end.clone());

@@ -245,9 +245,41 @@ fn refused(stage: &Stage<'_>) -> Met {
     met(run.clone(), &stage.world.over("undo", &run).run().exits(4))
 }
 
+fn interrupted(stage: &Stage<'_>) -> Met {
+    let (run, call) = stage.apply("a,b");
+    let slow = call.with("--settle", "3s").start();
+    crate::stops::wait_until("the run is there", || run.join("run.json").exists());
+    slow.interrupt();
+    met(run, &slow.wait().exits(130))
+}
+
+/// What `a` is to be merged into is half merged by another run.
+fn busy(stage: &Stage<'_>) -> Met {
+    let (run, call) = stage.apply("x,y a,b");
+    call.with("--limit", "1").run().exits(0);
+    dies(stage, stage.apply("b,w").1, "copied");
+    met(run.clone(), &stage.world.over("resume", &run).with("--limit", "all").run().exits(3))
+}
+
+/// One of two parts of a plan, which died.
+fn part(stage: &Stage<'_>) -> Met {
+    let of = |part: &str| {
+        let (run, call) = stage.apply("a,b");
+        let call = call.with("--shard", part).environment("TRIBUTARY_LEASE", "1");
+        (run, call.environment("TRIBUTARY_FAILPOINT", "copied").run())
+    };
+    let parts = [of("1/2"), of("2/2")];
+    // The other has nothing to merge.
+    let died = |(_, finished): &(PathBuf, Finished)| !finished.has_exited(0);
+    let (run, finished) = parts.into_iter().find(died).expect("one of them has the group");
+    finished.was_killed();
+    crate::stops::wait_until("its lease has ended", || stage.runs()["at_work"] == json!([]));
+    Met { commands: stage.listed(&run), run, progress: 100, score: None }
+}
+
 type Build = fn(&mut Stage<'_>) -> Met;
 
-const STATES: [(&str, Build); 12] = [
+const STATES: [(&str, Build); 15] = [
     ("planned", |stage| planned(stage)),
     ("inspected", |stage| inspected(stage)),
     ("limited", |stage| limited(stage)),
@@ -260,6 +292,9 @@ const STATES: [(&str, Build); 12] = [
     ("half-undone", |stage| half_undone(stage)),
     ("some-half-undone", |stage| some_half_undone(stage)),
     ("refused", |stage| refused(stage)),
+    ("interrupted", |stage| interrupted(stage)),
+    ("busy", |stage| busy(stage)),
+    ("part", |stage| part(stage)),
 ];
 
 /// A stage in a state.
@@ -294,19 +329,19 @@ fn is_looking(command: &str) -> bool {
 fn every_command_that_is_advised_is_safe_at_once() {
     let world = World::new("advised_at_once");
     for (state, build) in STATES {
-        let (mut at, mut commands) = (0, 1);
-        while at < commands {
+        let (mut at, mut count) = (0, 1);
+        while at < count {
             let (stage, met) = staged(&world, format!("{state}-{at}"), build);
-            commands = met.commands.len();
+            count = met.commands.len();
             let done = stage.follow(&met, &met.commands[at]);
             assert!([0, 3, 4].iter().any(|code| done.has_exited(*code)), "{state}: {done}");
             at += 1;
             if !is_of_run(&met.commands[0]) {
                 continue;
             }
-            // What is left of it is ended by what the list of runs advises, one command at a time.
+            // What is left of it, and of what it waits for, is ended by what the list of runs advises, one command at a time.
             let mut before = String::new();
-            while let Some(command) = stage.listed(&met.run).into_iter().next() {
+            while let Some(command) = commands(&stage.runs()).into_iter().next() {
                 assert_ne!(command, before, "{state}: advised twice in a row");
                 stage.follow(&met, &command);
                 before = command;
@@ -416,7 +451,7 @@ fn what_is_advised_beside_runs_can_be_pasted() {
 }
 
 /// Each kind of advice, and the states above in which it is printed, or the reason why it is in none.
-const KINDS: [(&str, &str); 11] = [
+const KINDS: [(&str, &str); 12] = [
     ("Inspect", "beside"),
     ("Apply", "planned"),
     ("ApplyPlan", "inspected"),
@@ -425,6 +460,7 @@ const KINDS: [(&str, &str); 11] = [
     ("Undo", "limited, half-undone, refused; disputed, with --keep-changed"),
     ("Close", "altered::a_table_that_is_dropped…: nothing of the run counts any more"),
     ("Again", "failed: what was typed, where it is not the command of another kind"),
+    ("WithoutRegister", "lost_register: of a run whose register was dropped or emptied"),
     ("CheckSpec", "beside"),
     ("Config", "beside"),
     ("Manual", "beside"),

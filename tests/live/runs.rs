@@ -182,6 +182,34 @@ fn what_was_merged_is_no_target() {
     apply(&world, "a,c").1.exits(0);
 }
 
+/// The register says of a few pairs among many what it says of them alone: a plan of so many accounts reads it bucket by
+/// bucket, where a few are asked for one by one.
+#[test]
+fn a_plan_of_many_accounts_hears_what_one_of_few_does() {
+    let world = world("runs_many");
+    apply(&world, "a,b").1.exits(0);
+    apply(&world, "b,c").1.exits(0);
+    let few = "from,to\nx,a\na,d\nb,e\nq,c\n".to_owned();
+    let strangers = (0..10_100).map(|n| format!("from-{n},to-{n}\n"));
+    let many: String = [few.clone()].into_iter().chain(strangers).collect();
+    let rejected = [("few.csv", few), ("many.csv", many)].map(|(name, list)| {
+        let run = world.run_dir();
+        Call::new(&[
+            "plan",
+            world.file(name, list).to_str().expect("the tests use UTF-8"),
+            "--inspect",
+        ])
+        .with("--hosts", &world.addresses.hosts)
+        .with("--keyspace", &world.keyspace)
+        .with("--run-dir", &run)
+        .run()
+        .exits(3);
+        std::fs::read_to_string(run.join("rejects.csv")).expect("it is written")
+    });
+    assert_eq!(rejected[0].lines().count(), 4, "{}", rejected[0]);
+    assert_eq!(rejected[0], rejected[1]);
+}
+
 /// A7 with --follow: what is paired with an account that was merged goes to where that is now, over several runs; the
 /// plan and the run say so, and the run is resumed, verified and undone as the one that it was.
 #[test]

@@ -8,13 +8,12 @@ use scylla::response::PagingState;
 use scylla::statement::prepared::PreparedStatement;
 
 use crate::model::quoted;
-use crate::register::{Entry, Prunable, Run};
+use crate::register::{BUCKETS, Entry, Prunable, Run, bucket};
 use crate::storage::StorageError;
 
 use super::super::ClusterError;
 use super::super::statements::Reach;
-use super::tables::BUCKETS;
-use super::{AT_ONCE, ClusterRegister, bucket};
+use super::{AT_ONCE, ClusterRegister};
 
 /// The register of one keyspace, to be erased from.
 pub(crate) struct Eraser<'r> {
@@ -68,7 +67,7 @@ impl Eraser<'_> {
         is_one: impl Fn(&Entry) -> bool,
     ) -> Result<(u64, BTreeSet<String>), StorageError> {
         let (mut rows, mut runs) = (0, BTreeSet::new());
-        for bucket in 0..BUCKETS.cast_signed() {
+        for bucket in 0..BUCKETS {
             let mut after = PagingState::start();
             loop {
                 let (mut entries, next) = self.register.reader.bucket_page(bucket, after).await?;

@@ -26,14 +26,13 @@ use scylla::statement::batch::{Batch as CqlBatch, BatchStatement, BatchType};
 use scylla::statement::prepared::PreparedStatement;
 
 use crate::model::{TimestampUs, quoted};
-use crate::register::{Entry, Held, Holder, OfPlan, Register, WindowEnd};
+use crate::register::{Entry, Held, Holder, OfPlan, Register, WindowEnd, bucket};
 use crate::storage::StorageError;
 
 use super::statements::Preparer;
 use super::{Cluster, ClusterError};
 
 pub(crate) use reader::RegisterReader;
-use reader::bucket;
 
 /// Rows of one batch, at most: all are of one partition.
 const BATCH_ROWS: usize = 500;

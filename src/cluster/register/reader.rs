@@ -11,15 +11,16 @@ use scylla::response::query_result::QueryResult;
 use scylla::response::{PagingState, PagingStateResponse};
 use scylla::serialize::row::SerializeRow;
 use scylla::statement::prepared::PreparedStatement;
+use uuid::Uuid;
 
-use crate::model::{now_us, quoted};
-use crate::register::{self, Archive, Entry, Lease, Run, RunWindows, Step, WindowEnd};
+use crate::model::{TimestampUs, now_us, quoted};
+use crate::register::{self, Archive, Entry, Lease, Run, RunWindows, Step, WindowEnd, bucket};
 use crate::storage::{Fault, StorageError};
 
+use super::super::ask::Ask;
 use super::super::fault::Attempted;
 use super::super::statements::Preparer;
-use super::super::{Cluster, ClusterError};
-use super::tables::BUCKETS;
+use super::super::{Cluster, ClusterError, truncated};
 use super::{AT_ONCE, lease, runs};
 
 /// How often a statement is carried out that the server does not know any more.
@@ -28,9 +29,6 @@ const TRIES: u32 = 5;
 const ASKED: usize = 100;
 /// Rows of a page; a bucket that has no more is read whole.
 const PAGE_ROWS: i32 = 5_000;
-/// From so many accounts of a bucket on it is read whole, however large it is.
-const MANY: usize = 5_000;
-
 /// The columns of an entry, behind keyspace and bucket.
 pub(super) const ENTRY: &str = "account, run, t, step, survivor";
 
@@ -100,7 +98,8 @@ impl RegisterReader {
     }
 
     pub(super) fn attempted(&self, what: &'static str) -> Attempted<'_> {
-        Attempted { what, table: "the register", about: format!("keyspace {}", self.merged) }
+        let about = format!("in {}, about keyspace {}", self.keyspace, self.merged);
+        Attempted { what, table: "the register", about }
     }
 
     /// Carries out a statement; one that the server has forgotten, or has under another id, once more.
@@ -140,6 +139,32 @@ impl RegisterReader {
         rows.map(|row| row.map_err(|error| unreadable(&error))).collect()
     }
 
+    /// The keyspace that it is in.
+    pub(crate) fn keyspace(&self) -> &str {
+        &self.keyspace
+    }
+
+    /// Its tables, each with its id: one that was dropped and made anew has another.
+    ///
+    /// # Errors
+    /// The schema cannot be read.
+    pub(crate) async fn tables(&self) -> Result<BTreeMap<String, String>, ClusterError> {
+        let text = "SELECT table_name, id FROM system_schema.tables WHERE keyspace_name = ?";
+        let ask = Ask::any(&self.preparer.session);
+        let tables: Vec<(String, Uuid)> = ask.rows(text, (&self.keyspace,)).await?;
+        Ok(tables.into_iter().map(|(name, id)| (name, id.to_string())).collect())
+    }
+
+    /// Which of these tables of it have been truncated after a moment, as far as nodes tell it.
+    pub(crate) async fn truncated_since(
+        &self,
+        tables: &BTreeMap<String, String>,
+        since: TimestampUs,
+    ) -> BTreeMap<String, TimestampUs> {
+        let tables = tables.iter().map(|(name, id)| (&**name, &**id));
+        truncated::since(&self.preparer.session, tables, since).await
+    }
+
     /// Who works on the keyspace: a run, or parts of one plan.
     ///
     /// # Errors
@@ -154,21 +179,14 @@ impl RegisterReader {
         bucket: i32,
         accounts: HashSet<&str>,
     ) -> Result<Vec<Entry>, StorageError> {
-        let mut found = Vec::new();
         if accounts.len() > ASKED {
             // One request, where the register has few accounts.
-            let mut after = PagingState::start();
-            // A server may not give so many rows at once.
-            while let Ok((rows, next)) = self.bucket_page(bucket, after).await {
-                found.extend(rows.into_iter().filter(|entry| accounts.contains(&*entry.account)));
-                let Some(next) = next else { return Ok(found) };
-                if accounts.len() <= MANY {
-                    break;
-                }
-                after = next;
+            let found = self.scan(bucket, 0, &|account| accounts.contains(account)).await?;
+            if let Some(found) = found {
+                return Ok(found);
             }
-            found.clear();
         }
+        let mut found = Vec::new();
         let accounts: Vec<&str> = accounts.into_iter().collect();
         let mut left = &accounts[..];
         while !left.is_empty() {
@@ -237,6 +255,30 @@ impl Archive for RegisterReader {
         .boxed()
     }
 
+    fn scan<'a>(
+        &'a self,
+        bucket: i32,
+        most: usize,
+        is_wanted: &'a (dyn Fn(&str) -> bool + Sync),
+    ) -> BoxFuture<'a, Result<Option<Vec<Entry>>, StorageError>> {
+        async move {
+            let (mut found, mut read, mut after) = (Vec::new(), 0, PagingState::start());
+            while read <= most
+                // A server may not give so many rows at once.
+                && let Ok((rows, next)) = self.bucket_page(bucket, after).await
+            {
+                read += rows.len();
+                found.extend(rows.into_iter().filter(|entry| is_wanted(&entry.account)));
+                match next {
+                    Some(next) => after = next,
+                    None => return Ok(Some(found)),
+                }
+            }
+            Ok(None)
+        }
+        .boxed()
+    }
+
     fn windows<'a>(&'a self, run: &'a str) -> BoxFuture<'a, Result<RunWindows, StorageError>> {
         async move {
             let values = (&*self.merged, run);
@@ -258,12 +300,4 @@ impl Archive for RegisterReader {
 
 fn entry((account, run, t, step, survivor): EntryRow) -> Entry {
     Entry { account, run, t, step: Step::of(&step), survivor }
-}
-
-/// The partition of an account.
-pub(super) fn bucket(account: &str) -> i32 {
-    let mut crc = flate2::Crc::new();
-    crc.update(account.as_bytes());
-    // Below 64.
-    (crc.sum() % BUCKETS) as i32
 }

@@ -21,9 +21,6 @@ const VERSION: i32 = 1;
 const ATTEMPTS: usize = 5;
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// Partitions over which the accounts of a keyspace are spread. A window's rows are so many batches.
-pub(super) const BUCKETS: u32 = 64;
-
 /// The tables: name, partition key, and what stands behind `CREATE TABLE IF NOT EXISTS` and the name.
 const TABLES: [(&str, &[&str], &str); 5] = [
     ("version", &["name"], "(name text PRIMARY KEY, version int)"),
