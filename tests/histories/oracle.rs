@@ -338,8 +338,10 @@ impl Oracle {
                         return true;
                     }
                     let of = |value: Value| self.written.iter().find(|w| w.value == value);
-                    let rows = values(row).filter_map(of).map(|written| written.row);
-                    rows.into_iter().any(|row| row != missing.row)
+                    let is_own = |written: &Written| {
+                        written.row != missing.row || written.is_late && written.by == *account
+                    };
+                    values(row).filter_map(of).any(is_own)
                 }
             }
         })

@@ -213,3 +213,23 @@ fn what_a_lost_run_was_undoing_is_not_merged() {
     };
     always(true, steps, KILLS);
 }
+
+/// What a source gets after its merge, and what nobody sweeps before that account survives another, is its own row then:
+/// what the other gets later gives way to it.
+#[test]
+fn what_came_late_is_the_account_s_own_row_when_it_survives() {
+    let steps = vec![
+        Does(Writes("a", SEAT, None)),
+        Does(Writes("a", KEY, None)),
+        applies(&[("a", "b")], Stopped(8)),
+        Loses(0),
+        applies(&[("a", "c")], Ends),
+        GoesOn,
+        Does(Writes("a", SEAT, None)),
+        applies(&[("b", "c")], Ends),
+        applies(&[("c", "a")], Ends),
+        Does(Writes("c", SEAT, None)),
+        Goes(2, Undo(All), Ends, None),
+    ];
+    ends(Setting::new(true, 1), &steps);
+}
