@@ -70,6 +70,11 @@ pub(crate) enum Advice {
         /// Its arguments, without secrets and without what holds for one call.
         Vec<String>,
     ),
+    /// The same, without asking the register, which has lost what it knew.
+    WithoutRegister(
+        /// What would else be done.
+        Box<Self>,
+    ),
     /// Hold a specification that was drafted against the schema that it is drafted from.
     CheckSpec {
         /// The contact points of the cluster.
@@ -94,6 +99,11 @@ impl Advice {
     /// To take a whole run back.
     pub(crate) fn undo(run: &Path) -> Self {
         Self::Undo { run: run.to_path_buf(), keep_changed: false }
+    }
+
+    /// The same, without asking the register.
+    pub(crate) fn without_register(self) -> Self {
+        Self::WithoutRegister(Box::new(self))
     }
 
     /// The command line of a process, its name included, once more. Secrets have to be filled in.
@@ -142,6 +152,7 @@ impl Advice {
                 [with(&["runs", "close", run]), with(&cluster), with(&register)].concat()
             }
             Self::Again(arguments) => arguments.clone(),
+            Self::WithoutRegister(advice) => [advice.words(), with(&["--no-register"])].concat(),
             Self::CheckSpec { hosts, keyspace } => {
                 let cluster = ["--hosts", &hosts.join(","), "--keyspace", keyspace];
                 [with(&["spec", "check", "FILE"]), with(&cluster)].concat()
@@ -235,6 +246,7 @@ mod tests {
         check(&Advice::Verify { run: "r".into(), repair: false }, "verify r");
         check(&Advice::Verify { run: "r".into(), repair: true }, "verify r --repair");
         check(&Advice::undo(Path::new("r")), "undo r");
+        check(&Advice::undo(Path::new("r")).without_register(), "undo r --no-register");
         check(&Advice::Undo { run: "r".into(), keep_changed: true }, "undo r --keep-changed");
         let (hosts, keyspace) = (vec!["a:1".to_owned()], "k".to_owned());
         check(&Advice::CheckSpec { hosts, keyspace }, "spec check FILE --hosts a:1 --keyspace k");

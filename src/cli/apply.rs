@@ -85,6 +85,9 @@ async fn carry_out(
 
     let journal = SqliteJournal::open(&run_dir.file(files::JOURNAL))?;
     others::keep_registered(&journal, ready.past.held().is_some())?;
+    if let Some(register) = ready.past.held() {
+        register::remember(register, &journal).await?;
+    }
     let known = Known::default();
     let session = Session { run_dir, record, resumed: None, plan, known, settings, stop };
     session.run(ready.with(Arc::new(journal))?, traces, console).await

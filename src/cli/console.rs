@@ -56,7 +56,7 @@ impl Console {
         exit: Exit,
     ) -> Result<Exit, Failure> {
         let report = Rendered::of(answer).map_err(Failure::failed)?;
-        let mut files = report.files().into_iter();
+        let mut files = report.files();
         let kept = files.try_for_each(|(name, text)| run_dir.replace(name, text.as_bytes()));
         let printed = self.terminal.report(&report, self.output.json);
         let ended = [kept.err().map(Failure::from), printed.err()];

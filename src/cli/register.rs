@@ -3,6 +3,7 @@
 //! read, and at the end it is told how the groups of this run stand.
 
 mod busy;
+mod lost;
 mod standing;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -26,6 +27,7 @@ use crate::spec::Spec;
 use crate::storage::Fault;
 
 pub(super) use busy::busy;
+pub(super) use lost::remember;
 pub(super) use standing::{
     Entering, WHOLE_UNDONE, begin, begun, end_of, enter, is_half_undone, settle, state_of,
     whereabouts,

@@ -110,7 +110,8 @@ async fn carry_out(
     session.run(ready.with(Arc::new(journal))?, traces, console).await
 }
 
-/// Refuses a run that undo has begun with: to go on merging is not what anybody wants then.
+/// Refuses a run that undo has begun with: to go on merging is not what anybody wants then, so that whatever starts
+/// processes does not try it again.
 fn check_not_undone(known: &Known, run: &Path, record: &RunRecord) -> Result<(), Failure> {
     let groups = known.undone();
     if groups == 0 {
@@ -127,7 +128,7 @@ fn check_not_undone(known: &Known, run: &Path, record: &RunRecord) -> Result<(),
         }
         (true, false) => "Nothing of it is left to take back. ".to_owned(),
     };
-    Err(Failure::failed(anyhow!(
+    Err(Failure::unusable(anyhow!(
         "{groups} of the run's groups were taken back by undo, so it does not go on. {rest}To merge its pairs again, as \
          a new run: {apply}"
     )))

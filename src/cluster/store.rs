@@ -21,7 +21,7 @@ use super::reads::{Reads, TimedReads};
 use super::statements::Preparer;
 use super::values::{self, Value, Values};
 use super::writes::Writes;
-use super::{ClusterError, about, clocks, rows};
+use super::{ClusterError, about, clocks, rows, surroundings};
 
 /// Reads the tables; it holds no statement that could write, and whatever asks for a writer does not take it:
 ///
@@ -275,6 +275,13 @@ impl<S: AsRef<ReadStore> + Send + Sync + 'static> Reader for S {
 
     fn replicas(&self, table: TableIndex, scope: &Scope, account: &AccountId) -> Vec<Node> {
         self.as_ref().holders(table, scope, account)
+    }
+
+    async fn largest_partition(&self, table: TableIndex) -> Option<u64> {
+        let store = self.as_ref();
+        let name = &store.spec.tables[table].name;
+        surroundings::largest_partition(&store.preparer.session, &store.preparer.keyspace, name)
+            .await
     }
 
     async fn rows_of(

@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use scylla::client::session::Session;
 use scylla::cluster::Node;
 use scylla::deserialize::row::DeserializeRow;
 
@@ -231,6 +232,27 @@ impl Cluster {
             }
         }
     }
+}
+
+/// The bytes that no partition of a table on any node's disk exceeds; `None` if a node does not say. Nodes count in whole
+/// mebibytes.
+pub(super) async fn largest_partition(
+    session: &Session,
+    keyspace: &str,
+    table: &str,
+) -> Option<u64> {
+    let text = "SELECT mebibytes FROM system_views.max_partition_size \
+                WHERE keyspace_name = ? AND table_name = ?";
+    let mut largest = 0;
+    for node in session.get_cluster_state().get_nodes_info() {
+        let asked = Ask::one(session, node).rows::<(Option<i64>,)>(text, (keyspace, table)).await;
+        let told = asked.inspect_err(|error| {
+            tracing::debug!("node {} does not tell its largest partitions: {error}", node.address);
+        });
+        let mebibytes = told.ok()?.first()?.0?.max(0);
+        largest = largest.max((mebibytes.unsigned_abs() + 1).saturating_mul(MEBIBYTE));
+    }
+    Some(largest)
 }
 
 /// The names of one kind of what hangs on a table.

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use scylla::client::session::Session;
 use uuid::Uuid;
 
 use crate::model::TimestampUs;
@@ -17,34 +18,42 @@ impl ReadStore {
         &self,
         since: TimestampUs,
     ) -> BTreeMap<String, TimestampUs> {
-        let session = &*self.preparer.session;
-        let mut truncated = BTreeMap::new();
-        for node in session.get_cluster_state().get_nodes_info() {
-            if !node.is_connected() {
+        let tables = self.spec.tables.iter().map(|table| (&*table.name, &*table.id));
+        self::since(&self.preparer.session, tables, since).await
+    }
+}
+
+/// As [`ReadStore::truncated_since`], of tables by name and id.
+pub(super) async fn since<'t>(
+    session: &Session,
+    tables: impl Iterator<Item = (&'t str, &'t str)> + Clone,
+    since: TimestampUs,
+) -> BTreeMap<String, TimestampUs> {
+    let mut truncated = BTreeMap::new();
+    for node in session.get_cluster_state().get_nodes_info() {
+        if !node.is_connected() {
+            continue;
+        }
+        let ask = "SELECT truncated_at FROM system.local WHERE key = 'local'";
+        type Records = Option<HashMap<Uuid, Vec<u8>>>;
+        let records = match Ask::one(session, node).rows::<(Records,)>(ask, ()).await {
+            Ok(rows) => rows.into_iter().filter_map(|(records,)| records).flatten(),
+            Err(error) => {
+                tracing::debug!("{} does not tell what was truncated: {error}", node.address);
                 continue;
             }
-            let ask = "SELECT truncated_at FROM system.local WHERE key = 'local'";
-            type Records = Option<HashMap<Uuid, Vec<u8>>>;
-            let records = match Ask::one(session, node).rows::<(Records,)>(ask, ()).await {
-                Ok(rows) => rows.into_iter().filter_map(|(records,)| records).flatten(),
-                Err(error) => {
-                    tracing::debug!("{} does not tell what was truncated: {error}", node.address);
-                    continue;
-                }
-            };
-            for (id, record) in records {
-                let id = id.to_string();
-                let Some(table) = self.spec.tables.iter().find(|table| table.id == id) else {
-                    continue;
-                };
-                if let Some(at) = moment(&record).filter(|at| *at > since) {
-                    let known = truncated.entry(table.name.clone()).or_insert(at);
-                    *known = at.max(*known);
-                }
+        };
+        for (truncated_id, record) in records {
+            let truncated_id = truncated_id.to_string();
+            let table = tables.clone().find(|(_, id)| *id == truncated_id);
+            let at = moment(&record).filter(|at| *at > since);
+            if let Some(((name, _), at)) = table.zip(at) {
+                let known = truncated.entry(name.to_owned()).or_insert(at);
+                *known = at.max(*known);
             }
         }
-        truncated
     }
+    truncated
 }
 
 /// The moment in a record of a truncation: a position in the commit log, and milliseconds since 1970.

@@ -4,15 +4,18 @@
 use std::future::Future;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use crate::latency::Operation;
 use crate::model::{Row, TableIndex};
 use crate::storage::{Fault, KeyPage, Page, StorageError, TimedPage, Width};
 
 use super::Context;
 use super::attempt::{Attempts, Otherwise};
-use super::request_limits::{Kind, Load, SAMPLE_ROWS, Sort, may_be_size};
+use super::request_limits::{Kind, Load, SAMPLE_ROWS, may_be_size};
 
 /// A row is taken for this large where none is seen.
 const UNSEEN_ROW_BYTES: usize = 1_024;
+/// A row of an account of which nothing is known may have so many bytes.
+pub(super) const UNKNOWN_ROW_BYTES: usize = 1_024 * 1_024;
 /// What the first pages of all streams of a group may hold together: small groups end here.
 const FIRST_PAGES_BYTES: usize = 512 * 1_024;
 /// What all open pages of a large group may hold together. At most
@@ -28,14 +31,21 @@ const MOST_ACCOUNTS: usize = 100;
 /// More rows than this in a page make the server build large answers for nothing.
 const MOST_ROWS: usize = 5_000;
 
-/// What rows of each table weigh, learnt while running: of both widths, and keys.
+/// What rows of each table weigh, learnt while running: of both widths, keys, and those that are read page by page.
 #[derive(Debug)]
-pub(super) struct RowSizes(Vec<[AtomicUsize; 3]>);
+pub(super) struct RowSizes(Vec<OfTable>);
+
+#[derive(Debug, Default)]
+struct OfTable {
+    slots: [AtomicUsize; 4],
+    /// Of the largest rows seen, whoever owns them.
+    largest: AtomicUsize,
+}
 
 impl RowSizes {
     /// Nothing seen yet, for this many tables.
     pub(super) fn new(tables: usize) -> Self {
-        Self((0..tables).map(|_| [0, 0, 0].map(AtomicUsize::new)).collect())
+        Self((0..tables).map(|_| OfTable::default()).collect())
     }
 
     /// Learns from an answer: rows and bytes of each account.
@@ -45,9 +55,15 @@ impl RowSizes {
         kind: Kind,
         accounts: impl Iterator<Item = (usize, usize)>,
     ) {
+        let seen = accounts.filter_map(|(rows, bytes)| bytes.checked_div(rows)).max();
+        if !matches!(kind, Kind::Keys | Kind::First(Width::Slim) | Kind::Page(Width::Slim)) {
+            self.0[table].largest.fetch_max(seen.unwrap_or_default(), Ordering::Relaxed);
+        }
+        if kind == Kind::One {
+            return;
+        }
         let known = self.slot(table, kind);
         let before = known.load(Ordering::Relaxed);
-        let seen = accounts.filter_map(|(rows, bytes)| bytes.checked_div(rows)).max();
         // Larger rows count at once, smaller ones slowly: the estimate errs towards small pages.
         let after = match seen {
             Some(seen) if seen >= before => seen,
@@ -60,43 +76,74 @@ impl RowSizes {
 
     /// Whether an answer has been seen.
     pub(super) fn is_seen(&self, table: TableIndex, kind: Kind) -> bool {
-        self.slot(table, kind).load(Ordering::Relaxed) > 0
+        self.known(table, kind) > 0
     }
 
     /// The bytes of a row.
     pub(super) fn row(&self, table: TableIndex, kind: Kind) -> usize {
-        match self.slot(table, kind).load(Ordering::Relaxed) {
-            0 => UNSEEN_ROW_BYTES,
-            known => known,
+        match (kind, self.known(table, kind)) {
+            (Kind::One, largest) => largest.max(UNKNOWN_ROW_BYTES),
+            (_, 0) => UNSEEN_ROW_BYTES,
+            (_, known) => known,
         }
+    }
+
+    /// The bytes of the largest rows seen.
+    pub(super) fn largest(&self, table: TableIndex) -> usize {
+        self.known(table, Kind::One)
     }
 
     /// The rows to ask for in the first page of each of `streams` streams.
     pub(super) fn first_page(&self, table: TableIndex, width: Width, streams: usize) -> usize {
-        self.rows_in(FIRST_PAGES_BYTES / streams.max(1), table, width)
+        self.rows_in(FIRST_PAGES_BYTES / streams.max(1), table, Kind::Page(width))
+    }
+
+    /// The rows to ask for of each of `accounts` whose first pages are one answer.
+    pub(super) fn first_page_of_each(
+        &self,
+        table: TableIndex,
+        width: Width,
+        accounts: usize,
+    ) -> usize {
+        self.rows_in(FIRST_PAGES_BYTES / accounts.max(1), table, Kind::First(width))
     }
 
     /// The rows to ask for in further pages, of which `streams` are open.
     pub(super) fn further_page(&self, table: TableIndex, width: Width, streams: usize) -> usize {
-        self.rows_in(LARGE_GROUP_BYTES / streams.max(1), table, width)
+        self.rows_in(LARGE_GROUP_BYTES / streams.max(1), table, Kind::Page(width))
     }
 
     /// The accounts to ask for at once where each owns one row at most.
     pub(super) fn accounts_per_read(&self, table: TableIndex) -> usize {
-        self.rows_in(FIRST_PAGES_BYTES, table, Width::Full).min(MOST_ACCOUNTS)
+        self.rows_in(FIRST_PAGES_BYTES, table, Kind::Rows).min(MOST_ACCOUNTS)
     }
 
-    fn rows_in(&self, bytes: usize, table: TableIndex, width: Width) -> usize {
-        (bytes / self.row(table, Kind::Page(width))).clamp(2, MOST_ROWS)
+    fn rows_in(&self, bytes: usize, table: TableIndex, kind: Kind) -> usize {
+        (bytes / self.row(table, kind)).clamp(2, MOST_ROWS)
+    }
+
+    /// The bytes of a row as learnt; 0 if nothing is.
+    fn known(&self, table: TableIndex, kind: Kind) -> usize {
+        let known = |slot: &AtomicUsize| slot.load(Ordering::Relaxed);
+        let own = known(self.slot(table, kind));
+        match kind {
+            // Whoever owns small rows may be read page by page as well.
+            Kind::Page(Width::Full) | Kind::TimedPage => {
+                own.max(known(self.slot(table, Kind::Rows)))
+            }
+            _ => own,
+        }
     }
 
     fn slot(&self, table: TableIndex, kind: Kind) -> &AtomicUsize {
-        let slot = match kind {
-            Kind::First(Width::Slim) | Kind::Page(Width::Slim) => 1,
-            Kind::Keys => 2,
-            _ => 0,
-        };
-        &self.0[table][slot]
+        let OfTable { slots, largest } = &self.0[table];
+        match kind {
+            Kind::First(Width::Slim) | Kind::Page(Width::Slim) => &slots[1],
+            Kind::Keys => &slots[2],
+            Kind::Page(Width::Full) | Kind::TimedPage => &slots[3],
+            Kind::One => largest,
+            _ => &slots[0],
+        }
     }
 }
 
@@ -137,6 +184,14 @@ impl Weighed for KeyPage {
         };
         (self.keys.len(), self.keys.iter().map(bytes).sum())
     }
+}
+
+/// Requests of one sort.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Sort {
+    pub(super) kind: Kind,
+    pub(super) table: TableIndex,
+    pub(super) operation: Operation,
 }
 
 impl<S> Context<S> {
@@ -245,5 +300,19 @@ mod tests {
         assert_eq!(sizes.row(0, Kind::TimedPage), 20_000);
         sizes.learn(0, Kind::Rows, [(0, 0)].into_iter());
         assert_eq!(sizes.row(0, Kind::TimedPage), 20_000, "nothing says nothing");
+    }
+
+    #[test]
+    fn whoever_is_read_page_by_page_does_not_make_others_small() {
+        let sizes = RowSizes::new(1);
+        let first = || sizes.first_page_of_each(0, Width::Full, 16);
+        sizes.learn(0, Kind::First(Width::Full), [(10, 1_000)].into_iter());
+        let before = first();
+        sizes.learn(0, Kind::Page(Width::Full), [(1, 1_000_000)].into_iter());
+        assert_eq!(first(), before);
+        assert_eq!(sizes.row(0, Kind::TimedPage), 1_000_000);
+        assert_eq!(sizes.largest(0), 1_000_000);
+        sizes.learn(0, Kind::One, [(1, 3_000_000)].into_iter());
+        assert_eq!((sizes.row(0, Kind::One), first()), (3_000_000, before));
     }
 }

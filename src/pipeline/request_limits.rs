@@ -8,9 +8,10 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use strum::EnumCount;
-use tokio::sync::{Mutex as AsyncMutex, MutexGuard as AsyncGuard, Semaphore, SemaphorePermit};
+use tokio::sync::{
+    Mutex as AsyncMutex, MutexGuard as AsyncGuard, OnceCell, Semaphore, SemaphorePermit,
+};
 
-use crate::latency::Operation;
 use crate::merge::BATCH_BYTES;
 use crate::model::TableIndex;
 use crate::spec::Spec;
@@ -28,6 +29,8 @@ const ACCOUNTS_PER_PARTITION: usize = 100;
 /// Bytes that are asked for at once, and with one request, as far as can be told: a node has to hold them, and so do we.
 const MOST_BYTES: usize = 64 * 1_024 * 1_024;
 const MOST_BYTES_OF_ANSWER: usize = 16 * 1_024 * 1_024;
+/// Sixteen partitions of so many bytes are no more than an answer may have.
+const LARGE_PARTITION_BYTES: u64 = (MOST_BYTES_OF_ANSWER / ACCOUNTS_PER_REQUEST) as u64;
 /// Rows of the first answer, before any other is asked for: they may be a megabyte each.
 pub(super) const SAMPLE_ROWS: usize = 12;
 /// Rows of each account in it.
@@ -61,14 +64,8 @@ pub(super) enum Kind {
     TimedPage,
     /// A page of a scan.
     Keys,
-}
-
-/// Requests of one sort.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Sort {
-    pub(super) kind: Kind,
-    pub(super) table: TableIndex,
-    pub(super) operation: Operation,
+    /// The first row of accounts' partitions: what it weighs is all that is of interest.
+    One,
 }
 
 impl Kind {
@@ -100,6 +97,7 @@ enum Slot {
     PageSlim,
     TimedPage,
     Keys,
+    One,
     /// Rows of each account, in first answers…
     EachFirst,
     EachFirstSlim,
@@ -125,6 +123,7 @@ impl Slot {
             Kind::Page(Width::Slim) => Self::PageSlim,
             Kind::TimedPage => Self::TimedPage,
             Kind::Keys => Self::Keys,
+            Kind::One => Self::One,
         }
     }
 
@@ -169,6 +168,7 @@ pub(super) struct RequestLimits {
 #[derive(Debug)]
 struct OfTable {
     owns_partitions: bool,
+    largest_partition: OnceCell<Option<u64>>,
     limits: Mutex<[Limit; Slot::COUNT]>,
     trials: [AsyncMutex<()>; Slot::COUNT],
 }
@@ -189,6 +189,7 @@ impl RequestLimits {
     pub(super) fn new(spec: &Spec) -> Self {
         let tables = spec.tables.iter().map(|table| OfTable {
             owns_partitions: table.owns_partitions(),
+            largest_partition: OnceCell::new(),
             limits: Mutex::new([UNKNOWN; Slot::COUNT]),
             trials: Default::default(),
         });
@@ -205,7 +206,7 @@ impl RequestLimits {
 
     /// Whether rows of a kind have been seen, or none come back.
     pub(super) fn is_seen(&self, kind: Kind, table: TableIndex) -> bool {
-        !kind.gives_rows() || self.sizes.is_seen(table, kind)
+        !kind.gives_rows() || kind == Kind::One || self.sizes.is_seen(table, kind)
     }
 
     /// The bytes of a row in an answer; none where no rows come back.
@@ -237,12 +238,17 @@ impl RequestLimits {
             Kind::Owners if self.tables[table].owns_partitions => ACCOUNTS_PER_LOOK,
             Kind::Owners => ACCOUNTS_PER_PARTITION,
             Kind::Rows => self.sizes.accounts_per_read(table),
+            Kind::One => SAMPLE_ROWS,
             Kind::TimedRows => (self.sizes.accounts_per_read(table) / TIMES_WEIGH).max(2),
             _ => ACCOUNTS_PER_REQUEST,
         };
         let most = self.accounts_at_most(kind, table);
         // What is shared out by node may come out somewhat uneven.
-        let may = if self.tables[table].owns_partitions { wanted * 3 / 2 } else { wanted };
+        let may = match kind {
+            Kind::One => wanted,
+            _ if self.tables[table].owns_partitions => wanted * 3 / 2,
+            _ => wanted,
+        };
         (wanted.min(most), may.min(most))
     }
 
@@ -255,7 +261,7 @@ impl RequestLimits {
 
     /// The rows that first pages ask for of each account.
     pub(super) fn rows_of_each(&self, kind: Kind, table: TableIndex) -> usize {
-        let first = |width| self.sizes.first_page(table, width, ACCOUNTS_PER_REQUEST);
+        let first = |width| self.sizes.first_page_of_each(table, width, ACCOUNTS_PER_REQUEST);
         let rows = match kind {
             Kind::First(width) => first(width),
             Kind::TimedFirst => first(Width::Full) / TIMES_WEIGH,
@@ -264,6 +270,30 @@ impl RequestLimits {
         // One row more than is used tells whether there are more.
         let least = if 2 * self.row(kind, table) > MOST_BYTES_OF_ANSWER { 1 } else { 2 };
         rows.max(least).min(self.limit(table, Slot::each(kind)).most)
+    }
+
+    /// What is told of the largest partition of a table, in bytes.
+    pub(super) fn largest_partition(&self, table: TableIndex) -> &OnceCell<Option<u64>> {
+        &self.tables[table].largest_partition
+    }
+
+    /// Whether the accounts of one answer may weigh too much together, if the largest partition of the table has so many
+    /// bytes (`None` if that is not known): then each is asked for its first row before it is asked for the rest.
+    pub(super) fn may_be_large(
+        &self,
+        kind: Kind,
+        table: TableIndex,
+        partition_bytes: Option<u64>,
+    ) -> bool {
+        let seen = self.sizes.largest(table) * self.rows_of_each(kind, table);
+        let told = partition_bytes.is_none_or(|bytes| bytes > LARGE_PARTITION_BYTES);
+        told || seen > MOST_BYTES_OF_ANSWER / ACCOUNTS_PER_REQUEST
+    }
+
+    /// Whether an account with such a row would be more of an answer than others.
+    pub(super) fn is_large(&self, kind: Kind, table: TableIndex, row_bytes: usize) -> bool {
+        let most = kind.with_times(row_bytes) * self.rows_of_each(kind, table);
+        most > MOST_BYTES_OF_ANSWER / ACCOUNTS_PER_REQUEST / 4
     }
 
     /// The rows that a page may have, of which is known that each has so many bytes.

@@ -40,6 +40,8 @@ pub struct Stay {
     /// The account into which it was merged; none where it survived.
     pub into: Option<String>,
     pub standing: Standing,
+    /// Whether the last thing that was begun with it is an undo.
+    pub(crate) is_undo: bool,
     /// Whether any table of that run is merged now, too.
     pub(crate) overlaps: bool,
 }
@@ -258,6 +260,7 @@ fn stay(
         last: last.t,
         into: (merged.survivor != account).then(|| merged.survivor.clone()),
         standing,
+        is_undo: last.step == Step::Undo,
         overlaps: run.is_none_or(|run| run.tables.is_empty() || !run.tables.is_disjoint(tables)),
     })
 }

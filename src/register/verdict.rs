@@ -106,12 +106,13 @@ impl Lineage {
             let mut stays = self.stays(account).iter();
             stays.find(|stay| stay.overlaps && stay.standing == standing)
         };
-        // What a lost run left may be accepted, what another is busy with may not.
+        // What a lost run left may be accepted, what another is busy with may not. Nor what a lost run was undoing: the
+        // survivor's row, which a merge would leave as it is, may be what its delete is still on its way to.
         let stay = stands(Standing::Busy).or_else(|| stands(Standing::Lost))?;
         Some(Verdict::Busy {
             account: account.to_owned(),
             run: stay.run.clone(),
-            is_lost: stay.standing == Standing::Lost,
+            is_lost: stay.standing == Standing::Lost && !stay.is_undo,
         })
     }
 
@@ -306,7 +307,7 @@ mod tests {
         past.step("r1", "a>b", Step::Undo, false).says("b,x>c", &["b busy r1 b"]);
         past.moves("a", None);
         MemoryRegister::lose(&past.shared, "r1");
-        past.says("b,x>c", &["b lost-run r1 b"]);
+        past.says("b,x>c", &["b busy r1 b"]);
         past.step("r1", "a>b", Step::Undo, true).says("a>c", &[]).says("b>a", &[]);
     }
 

@@ -249,6 +249,15 @@ impl Reader for MemoryStorage {
         vec![Node(account.cell().last().map_or(0, |byte| u128::from(byte % 2)))]
     }
 
+    async fn largest_partition(&self, table: TableIndex) -> Option<u64> {
+        let shape = &self.spec.tables[table];
+        let bytes = |partition: &Partition| {
+            let rows = partition.live(shape, shape.columns.len());
+            rows.iter().map(|timed| timed.row.size_bytes() as u64).sum()
+        };
+        Some(self.tables()[table].values().map(bytes).max().unwrap_or_default())
+    }
+
     async fn rows_of(
         &self,
         table: TableIndex,

@@ -135,6 +135,10 @@ pub trait Reader: Send + Sync + 'static {
     /// The nodes that hold an account's partition: accounts with one in common are worth asking for together.
     fn replicas(&self, table: TableIndex, scope: &Scope, account: &AccountId) -> Vec<Node>;
 
+    /// The bytes that no partition of a table exceeds, as far as the nodes have counted them: what they hold in memory alone
+    /// they have not. `None` if they do not say.
+    fn largest_partition(&self, table: TableIndex) -> impl Future<Output = Option<u64>> + Send;
+
     /// Reads the rows that the accounts own in a scope, of a table in which each
     /// [owns one](crate::spec::Table::has_point_rows), in no promised order.
     fn rows_of(

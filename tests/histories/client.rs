@@ -103,6 +103,10 @@ impl Reader for Client {
         self.cluster.replicas(table, scope, account)
     }
 
+    async fn largest_partition(&self, table: TableIndex) -> Option<u64> {
+        self.cluster.largest_partition(table).await
+    }
+
     async fn rows_of(
         &self,
         table: TableIndex,

@@ -41,6 +41,8 @@ pub enum Step {
     Does(Act),
     /// A new run of some pairs, or of the first group of them.
     Applies(Pairs, Share, Fate, During),
+    /// A new run of the first or the second of two groups, as a part of their plan.
+    Part(usize, [(&'static str, &'static str); 2], Fate, During),
     /// A command on one of the runs so far.
     Goes(usize, Command, Fate, During),
     /// A run is declared lost.
@@ -53,7 +55,7 @@ pub enum Step {
     Arrives,
 }
 
-use Step::{Applies, Arrives, Does, Goes, GoesOn, Loses, Rests};
+use Step::{Applies, Arrives, Does, Goes, GoesOn, Loses, Part, Rests};
 
 /// How a history is played.
 #[derive(Clone, Copy, Debug)]
@@ -183,17 +185,21 @@ impl Played {
             Does(act) => self.application.lock().unwrap().act(*act),
             Applies(pairs, share, fate, during) => {
                 let run = self.runs.plan(pairs);
-                self.begun.push(now());
-                let sources = pairs.iter().map(|(from, _)| *from);
-                self.application.lock().unwrap().oracle.merges(sources, now());
+                self.begins(run, pairs);
                 self.command(run, Command::Apply(*share), *fate, *during).await;
+            }
+            Part(index, pairs, fate, during) if self.runs.is_registered() => {
+                let run = self.runs.plan_part(*pairs, *index);
+                self.begins(run, &pairs[*index..=*index]);
+                self.command(run, Command::Apply(Share::All), *fate, *during).await;
             }
             Goes(run, command, fate, during) if !self.runs.runs.is_empty() => {
                 let run = run % self.runs.runs.len();
                 self.command(run, *command, *fate, *during).await;
             }
             Loses(run) if !self.runs.runs.is_empty() => self.runs.lose(run % self.runs.runs.len()),
-            Goes(..) | Loses(..) => {}
+            // Parts are known by the register alone.
+            Goes(..) | Loses(..) | Part(..) => {}
             GoesOn => {
                 for (run, since) in std::mem::take(&mut self.stands_since) {
                     self.runs.go_on(run).await;
@@ -207,6 +213,13 @@ impl Played {
                 self.runs.cluster.compact();
             }
         }
+    }
+
+    fn begins(&mut self, run: usize, pairs: &[(&'static str, &'static str)]) {
+        debug_assert_eq!(run, self.begun.len());
+        self.begun.push(now());
+        let sources = pairs.iter().map(|(from, _)| *from);
+        self.application.lock().unwrap().oracle.merges(sources, now());
     }
 
     /// What stands now.
@@ -556,6 +569,15 @@ fn chain() -> impl Strategy<Value = Vec<Step>> {
                 let first = Applies(pairs, share, fate, Some((at, written)));
                 [first].into_iter().chain(acts).chain([goes]).collect()
             }),
+        // The two parts of a plan, the first of which stands still, or is interrupted.
+        2 => (prop::sample::select(TWO.to_vec()), prop_oneof![stopped(), fate()], amid(), acts(), fate(), goes(0..2_usize, fate()))
+            .prop_map(|(pairs, stops, (at, of, place), acts, ends, goes)| {
+                let pairs = [pairs[0], pairs[1]];
+                let written = Act::Writes(pairs[of % 2].0, place, None);
+                let first = Part(0, pairs, stops, Some((at, written)));
+                let then = [Part(1, pairs, ends, None), GoesOn, goes];
+                [first].into_iter().chain(acts).chain(then).collect()
+            }),
         // A copy is under way when its source is deleted, and arrives at the end.
         3 => (pairs(), 5..15_usize, place(), acts(), goes(Just(0), ends())).prop_map(
             |([first, _], at, place, acts, goes)| {
@@ -615,6 +637,11 @@ pub fn history() -> impl Strategy<Value = (Setting, Vec<Step>)> {
                 Applies(pairs, ..) => {
                     runs += 1;
                     before = Some(pairs);
+                    steps.push(step);
+                }
+                Part(..) if !setting.is_registered => {}
+                Part(..) => {
+                    runs += 1;
                     steps.push(step);
                 }
                 Goes(run, command, fate, during) => {

@@ -21,7 +21,7 @@ use tributary::pipeline::{
 };
 use tributary::plan::{self, Plan};
 use tributary::register::memory::{MemoryRegister, Shared};
-use tributary::register::{LEASE_US, Lineage, Run, Verdict};
+use tributary::register::{LEASE_US, Lineage, OfPlan, Run, Verdict};
 use tributary::storage::memory::MemoryStorage;
 use tributary::undo::{self, Options};
 use tributary::verify;
@@ -56,6 +56,8 @@ pub enum Share {
 pub struct Merge {
     pub id: String,
     pub plan: Arc<Plan>,
+    /// The part of a plan that it is, if it is one.
+    part: Option<OfPlan>,
     pub journal: Arc<MemoryJournal>,
     /// Of what undo was begun.
     pub taken_back: Option<Share>,
@@ -138,6 +140,7 @@ impl Runs {
         self.runs.push(Merge {
             id: format!("r{}", number + 1),
             plan: Arc::new(plan::resolve(list)),
+            part: None,
             journal: Arc::default(),
             taken_back: None,
             is_refused: Arc::default(),
@@ -146,6 +149,14 @@ impl Runs {
             listed: Arc::default(),
             standing: None,
         });
+        number
+    }
+
+    /// A run of one group of two, as a part of their plan; nothing is done yet.
+    pub fn plan_part(&mut self, of: [(&'static str, &'static str); 2], index: usize) -> usize {
+        let number = self.plan(&of[index..=index]);
+        let part = format!("{}/2", index + 1).parse().unwrap();
+        self.runs[number].part = Some(OfPlan { plan: format!("{of:?}"), part });
         number
     }
 
@@ -194,8 +205,10 @@ impl Runs {
             }
             () = stands => {}
         }
-        // Its lease ends by itself.
-        tables::pass(2 * LEASE_US);
+        // Its lease ends by itself, unless another part is at work beside it.
+        if process.is_dead() || self.runs[run].part.is_none() {
+            tables::pass(2 * LEASE_US);
+        }
         if process.is_dead() {
             task.abort();
             drop(task.await);
@@ -238,7 +251,8 @@ impl Runs {
             None => None,
             Some(shared) => {
                 let run = Run { id: merge.id.clone(), tables: tables(), ..Run::default() };
-                let register = MemoryRegister::take(shared, run, now()).ok()?;
+                let register = MemoryRegister::take_part(shared, run, merge.part.clone(), now());
+                let register = register.ok()?;
                 let (own, process) = (register.clone(), Arc::clone(process));
                 Some((Registrar { register, process, kept_back: Arc::default() }, own))
             }

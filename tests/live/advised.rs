@@ -451,7 +451,7 @@ fn what_is_advised_beside_runs_can_be_pasted() {
 }
 
 /// Each kind of advice, and the states above in which it is printed, or the reason why it is in none.
-const KINDS: [(&str, &str); 11] = [
+const KINDS: [(&str, &str); 12] = [
     ("Inspect", "beside"),
     ("Apply", "planned"),
     ("ApplyPlan", "inspected"),
@@ -460,6 +460,7 @@ const KINDS: [(&str, &str); 11] = [
     ("Undo", "limited, half-undone, refused; disputed, with --keep-changed"),
     ("Close", "altered::a_table_that_is_dropped…: nothing of the run counts any more"),
     ("Again", "failed: what was typed, where it is not the command of another kind"),
+    ("WithoutRegister", "lost_register: of a run whose register was dropped or emptied"),
     ("CheckSpec", "beside"),
     ("Config", "beside"),
     ("Manual", "beside"),

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::process::Call;
 use crate::proxy::Proxy;
-use crate::stops::{self, wait_until};
+use crate::stops::{self, SLOWLY, wait_until};
 use crate::world::{World, to_csv};
 
 const PAIRS: usize = 120;
@@ -51,7 +51,7 @@ fn a_column_that_is_added_under_a_run_stops_it_and_is_taken_along_by_the_next_se
     let (world, lines, _) = stops::world("altered", PAIRS);
     let proxy = Proxy::new(&world.addresses.hosts);
     let (pairs, run) = (world.file("pairs.csv", to_csv(&lines)), world.run_dir());
-    let call = world.apply(&pairs, &run).with("--hosts", &proxy.hosts).with("--rate", "20");
+    let call = world.apply(&pairs, &run).with("--hosts", &proxy.hosts).with("--rate", SLOWLY);
     let running = call.start();
     wait_until("a few groups are done", || proxy.count() > 20);
     world.cql("ALTER TABLE content_consumption ADD bonus int");
@@ -65,7 +65,7 @@ fn a_column_that_is_added_under_a_run_stops_it_and_is_taken_along_by_the_next_se
     assert!(report["again"].as_str().is_some_and(|again| again.contains("tributary resume")));
     assert_eq!(bonuses(&world), expected_bonuses(|n| format!("from-{n}.")), "none is touched");
 
-    world.resume(&run).run().exits(0);
+    world.resume(&run).with("--rate", "none").run().exits(0);
     assert_eq!(bonuses(&world), expected_bonuses(|n| format!("to-{n}.")));
     command(&world, "verify", &run).run().exits(0);
     command(&world, "undo", &run).run().exits(0);
@@ -119,7 +119,7 @@ fn a_column_that_is_dropped_under_a_run_stops_it_and_hinders_nothing_else() {
     let (world, lines, _) = stops::world("dropped_under", PAIRS);
     let proxy = Proxy::new(&world.addresses.hosts);
     let (pairs, run) = (world.file("pairs.csv", to_csv(&lines)), world.run_dir());
-    let call = world.apply(&pairs, &run).with("--hosts", &proxy.hosts).with("--rate", "20");
+    let call = world.apply(&pairs, &run).with("--hosts", &proxy.hosts).with("--rate", SLOWLY);
     let running = call.start();
     wait_until("a few groups are done", || proxy.count() > 20);
     world.cql("ALTER TABLE content_consumption DROP grade");
@@ -129,7 +129,7 @@ fn a_column_that_is_dropped_under_a_run_stops_it_and_hinders_nothing_else() {
     assert!(groups.done > 0 && groups.left > 0 && groups.failed == 0, "{finished}");
     assert!(report["stopped"].as_str().is_some_and(|why| why.contains("grade")), "{report}");
     let told = "table content_consumption has lost the column grade";
-    world.resume(&run).run().exits(0).names(told);
+    world.resume(&run).with("--rate", "none").run().exits(0).names(told);
     let of = |account: &str| {
         let query = format!("SELECT contentid FROM content_consumption WHERE userid = '{account}'");
         world.rows(&query).len()
@@ -146,7 +146,7 @@ fn a_table_that_is_dropped_under_a_run_is_named_and_the_run_can_be_closed() {
     let (world, lines, _) = stops::world("dropped_table", PAIRS);
     let proxy = Proxy::new(&world.addresses.hosts);
     let (pairs, run) = (world.file("pairs.csv", to_csv(&lines)), world.run_dir());
-    let call = world.apply(&pairs, &run).with("--hosts", &proxy.hosts).with("--rate", "20");
+    let call = world.apply(&pairs, &run).with("--hosts", &proxy.hosts).with("--rate", SLOWLY);
     let running = call.start();
     wait_until("a few groups are done", || proxy.count() > 20);
     world.cql("DROP TABLE user_courses");
@@ -332,11 +332,12 @@ fn a_type_that_gets_a_field_and_a_table_that_gets_an_index_hinder_nothing() {
     let run = world.run_dir();
     let apply = world.apply(&pairs, &run).without("--brokers").without("--topic");
     let apply = apply.with("--spec", &spec).flag("--no-events");
-    let running = apply.with("--hosts", &proxy.hosts).with("--rate", "8").start();
+    let running = apply.with("--hosts", &proxy.hosts).with("--rate", SLOWLY).start();
     wait_until("a few groups are done", || rows().iter().any(|row| row.0.starts_with("to-")));
     cql("ALTER TYPE KS.address ADD zip int".into());
     cql(format!("CREATE INDEX kind_of_{} ON KS.addresses (kind)", std::process::id()));
     assert!(rows().iter().any(|row| row.0.starts_with("from-")), "the run was over before");
+    Call::new(&["control", run.to_str().expect("UTF-8"), "rate", "none"]).run().exits(0);
     running.wait().exits(0);
     let mut merged = before.clone();
     merged.iter_mut().for_each(|row| row.0 = row.0.replace("from-", "to-"));

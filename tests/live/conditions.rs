@@ -32,7 +32,7 @@ fn statements_that_have_another_id_are_prepared_again() {
     let (world, lines, expected) = stops::world("renamed", 120);
     let proxy = Proxy::new(&world.addresses.hosts);
     let (pairs, run) = (world.file("pairs.csv", to_csv(&lines)), world.run_dir());
-    let call = world.apply(&pairs, &run).with("--hosts", &proxy.hosts).with("--rate", "40");
+    let call = world.apply(&pairs, &run).with("--hosts", &proxy.hosts).with("--rate", "15");
     let mut running = call.start();
     stops::wait_until("a few groups are done", || proxy.count() > 40);
     assert!(!running.has_ended());

@@ -28,6 +28,7 @@ mod limits;
 mod lists;
 mod live_page;
 mod lookup;
+mod lost_register;
 mod mentions;
 mod merge;
 mod model;

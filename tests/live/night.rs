@@ -73,7 +73,7 @@ fn a_terminal_that_goes_away_stops_the_run_as_an_interrupt_does() {
     let (world, lines, expected) = stops::world("night_terminal", 60);
     let before = world.dump();
     let (pairs, run) = (world.file("pairs.csv", to_csv(&lines)), world.run_dir());
-    let running = world.apply(&pairs, &run).with("--rate", "10").start();
+    let running = world.apply(&pairs, &run).with("--rate", stops::SLOWLY).start();
     wait_until("it has begun", || world.dump() != before);
     // A shell and the kernel may both say it.
     running.signal("HUP");
@@ -91,7 +91,7 @@ fn a_terminal_that_cannot_be_written_any_more_is_no_reason_to_fail() {
     let (world, lines, expected) = stops::world("night_pty", 60);
     let before = world.dump();
     let (pairs, run) = (world.file("pairs.csv", to_csv(&lines)), world.run_dir());
-    let mut running = world.apply(&pairs, &run).with("--rate", "10").on_terminal().start();
+    let mut running = world.apply(&pairs, &run).with("--rate", stops::SLOWLY).on_terminal().start();
     wait_until("it has begun", || world.dump() != before);
     running.kill();
     wait_until("it has reported", || run.join("report.json").exists());
@@ -150,7 +150,7 @@ fn a_run_whose_journal_is_taken_away_stops() {
     let (world, lines, expected) = stops::world("night_away", 60);
     let before = world.dump();
     let (pairs, run) = (world.file("pairs.csv", to_csv(&lines)), world.run_dir());
-    let running = world.apply(&pairs, &run).with("--rate", "10").start();
+    let running = world.apply(&pairs, &run).with("--rate", stops::SLOWLY).start();
     wait_until("it has begun", || world.dump() != before);
     let away = world.path("away");
     std::fs::rename(&run, &away).expect("it can be moved");

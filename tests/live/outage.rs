@@ -6,7 +6,7 @@ use crate::data::{self, Data};
 use crate::model;
 use crate::proxy::{Fate, Proxy};
 use crate::services::{Instance, shared};
-use crate::stops::wait_until;
+use crate::stops::{self, wait_until};
 use crate::world::{World, connect, to_csv};
 
 /// Every event arrives once, though the broker hangs in the midst of the run for so long, and then is
@@ -84,7 +84,7 @@ fn too_few_replicas_are_named_and_waited_for() {
     let before = world.dump();
     let expected = model::apply(&data.lines, &data::without_empty_maps(data.tables));
     let (pairs, run) = (world.file("pairs.csv", to_csv(&data.lines)), world.run_dir());
-    let running = world.apply(&pairs, &run).with("--rate", "10").start();
+    let running = world.apply(&pairs, &run).with("--rate", stops::SLOWLY).start();
     wait_until("it has begun", || world.dump() != before);
     kafka.kill("kafka-2");
     let log = || std::fs::read_to_string(run.join("run.log")).unwrap_or_default();

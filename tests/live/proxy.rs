@@ -40,7 +40,12 @@ pub(crate) struct Seen {
     /// The moments, counted in moments of all requests, at which it was sent and was answered.
     pub(crate) sent: usize,
     pub(crate) answered: Option<usize>,
+    /// How large request and answer are.
+    pub(crate) bytes: usize,
 }
+
+/// A value larger than this is not kept: nobody looks at it.
+const MOST_KEPT: usize = 256 * 1024;
 
 type Judge = Box<dyn Fn(&Request, usize) -> Fate + Send + Sync>;
 
@@ -199,7 +204,10 @@ fn request(
         return answers.send(Frame::unprepared(stream, &id)).is_ok();
     }
     let prepare = frame.to_prepare();
-    let request = lock(&shared.dictionary).read(&frame);
+    let mut request = lock(&shared.dictionary).read(&frame);
+    let values = request.iter_mut().flat_map(|request| &mut request.statements);
+    let values = values.flat_map(|statement| &mut statement.values).flatten();
+    values.filter(|value| value.len() > MOST_KEPT).for_each(|value| *value = Vec::new());
     if request.iter().flat_map(|request| &request.statements).any(|s| s.query == UNKNOWN) {
         lock(&shared.complaints).push("a statement that was never prepared".to_owned());
     }
@@ -211,7 +219,7 @@ fn request(
     let index = seen.len();
     let fate = (shared.judge)(&request, index);
     let sent = shared.clock.fetch_add(1, Ordering::SeqCst);
-    seen.push(Seen { request, fate, sent, answered: None });
+    seen.push(Seen { request, fate, sent, answered: None, bytes: frame.0.len() });
     drop(seen);
 
     lock(pending).insert(stream, Pending { prepare: None, request: Some((index, fate)) });
@@ -254,7 +262,9 @@ fn answer(
             return;
         }
         let now = shared.clock.fetch_add(1, Ordering::SeqCst);
-        lock(&shared.seen)[index].answered = Some(now);
+        let seen = &mut lock(&shared.seen)[index];
+        seen.answered = Some(now);
+        seen.bytes += frame.0.len();
         if let Fate::Misreport(code) = fate {
             frame = Frame::error(frame.stream(), code);
         }

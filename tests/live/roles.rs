@@ -193,7 +193,7 @@ fn a_masked_column_is_refused_unless_its_values_are_seen(world: &World) {
 
     // Under a run.
     let run = world.run_dir();
-    let running = call("merger", &run).with("--rate", "4").start();
+    let running = call("merger", &run).with("--rate", "1").start();
     wait_until("it has begun", || {
         fs::read_to_string(run.join("latency.csv")).is_ok_and(|lines| lines.lines().count() > 1)
             || world.dump() != before

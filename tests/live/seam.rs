@@ -440,6 +440,19 @@ fn a_row_that_lives_by_older_cells_is_found() {
 
 /// A server that does not know a read with write times says so before anything is done, and a plain merge
 /// does not need it.
+/// Nothing of it is on a disk yet. What is not told is taken for large, so that nothing else would fail.
+#[test]
+fn how_large_partitions_are_is_told() {
+    if crate::services::older().is_some() {
+        return;
+    }
+    let world = world("seam_largest");
+    runtime().block_on(async {
+        let (store, _) = store(&world).await;
+        assert_eq!(store.largest_partition(CONTENT).await, Some(1 << 20));
+    });
+}
+
 #[test]
 fn refused_reads_with_write_times_are_told() {
     let world = world("untimed");

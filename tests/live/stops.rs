@@ -31,6 +31,9 @@ pub(crate) fn world(name: &str, count: usize) -> (World, Vec<Line>, Outcome) {
     (world, data.lines, expected)
 }
 
+/// So few groups per second that what is done to a run from outside comes before its end, however slow the machine is.
+pub(crate) const SLOWLY: &str = "2";
+
 pub(crate) struct Groups {
     planned: u64,
     pub(crate) done: u64,
@@ -165,16 +168,16 @@ fn the_clock_stops_a_run_and_resume_finishes_it() {
     let (world, lines, expected) = world("clock", 300);
     let run = world.run_dir();
     let call = world.apply(&world.file("pairs.csv", to_csv(&lines)), &run);
-    let finished = call.with("--rate", "5").with("--for", "6s").run().exits(130);
-    let report = finished.names("--for 6s").json();
-    assert_eq!(report["stopped"], "stopped by --for 6s");
+    let finished = call.with("--rate", "5").with("--for", "12s").run().exits(130);
+    let report = finished.names("--for 12s").json();
+    assert_eq!(report["stopped"], "stopped by --for 12s");
     assert_tells_how_to_go_on(&report, &run);
     let first = groups(&report);
     assert!(first.done > 0 && first.left > 0 && first.failed == 0, "{report:#}");
     let run_json = read_json(&run.join("run.json"));
-    assert!(!run_json.to_string().contains("until") && !run_json.to_string().contains("6s"));
+    assert!(!run_json.to_string().contains("until") && !run_json.to_string().contains("12s"));
 
-    let finished = world.resume(&run).with("--for", "4s").run().exits(130);
+    let finished = world.resume(&run).with("--for", "8s").run().exits(130);
     let report = finished.json();
     // Without the time, which may be over when it is pasted.
     let again = report["again"].as_str().unwrap_or_default().to_owned();

@@ -157,7 +157,7 @@ fn undo_gives_back_every_row_and_applying_again_ends_like_the_first_time() {
     // It has had its turn.
     let again = applied.undo().run().exits(0);
     assert_eq!((count(&again, "selected"), count(&again, "undone_before")), (0, groups));
-    applied.world.resume(&applied.run).run().exits(1).names("taken back");
+    applied.world.resume(&applied.run).run().exits(2).names("taken back");
     applied.assert_undone();
 
     let run = applied.world.run_dir();
@@ -208,7 +208,7 @@ fn what_is_kept_stays_listed_and_nothing_is_advised_that_leads_nowhere() {
     let over = |command| Call::new(&[command, run]).with("--hosts", &applied.world.addresses.hosts);
     let verified = over("verify").flag("--json").run().exits(0);
     assert_eq!(verified.json()["advice"], json!([]), "{verified}");
-    let refused = over("resume").run().exits(1);
+    let refused = over("resume").run().exits(2);
     let says = "Nothing of it is left to take back. To merge its pairs again, as a new run: ";
     assert!(refused.stderr.contains(says), "{refused}");
 }

@@ -99,7 +99,7 @@ fn improper_requests_are_found() {
         statements,
     };
     let is_proper = |request: Request| {
-        let seen = Seen { request, fate: Fate::Pass, sent: 0, answered: None };
+        let seen = Seen { request, fate: Fate::Pass, sent: 0, answered: None, bytes: 0 };
         std::panic::catch_unwind(|| assert_proper(&[seen])).is_ok()
     };
     assert!(is_proper(request(Form::Batch, vec![write("a"), write("a")])));

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::anyhow;
 
 use super::super::recorded::anew;
-use super::{Failure, Past, tables};
+use super::{Failure, Past, lost, tables};
 use crate::advice::Advice;
 use crate::cluster::ClusterRegister;
 use crate::journal::{Journal, State};
@@ -46,13 +46,22 @@ pub(in crate::cli) async fn enter(
 ) -> Result<(), Failure> {
     let Past::Held(register) = past else { return Ok(()) };
     let own = record.id.as_str();
+    let refused = |why: &str| lost::refused(why, register, (record, run_dir, entering), spec.0);
+    if let Some(why) = lost::what(register, record, journal).await? {
+        return Err(refused(&why));
+    }
     let Some(run) = register.reader().known_run(own).await.map_err(Failure::failed)? else {
-        if others::was_registered(journal)? {
-            return Err(forgotten(own, &anew(run_dir, record)?));
+        match others::was_registered(journal)? {
+            true if lost::is_half_merged(journal)? => {
+                return Err(refused("it may have been brought back as it was before"));
+            }
+            true => return Err(forgotten(own, &anew(run_dir, record)?)),
+            false => {}
         }
         let began = record.started_at.us();
         let run = Run { began, ..begun(record, run_dir, spec) };
-        return register.add_run(&run).await.map_err(Failure::failed);
+        register.add_run(&run).await.map_err(Failure::failed)?;
+        return lost::remember(register, journal).await;
     };
     match run.state {
         RunState::Lost if entering == Entering::Merges => Err(Failure::failed(anyhow!(

@@ -11,14 +11,16 @@ use scylla::response::query_result::QueryResult;
 use scylla::response::{PagingState, PagingStateResponse};
 use scylla::serialize::row::SerializeRow;
 use scylla::statement::prepared::PreparedStatement;
+use uuid::Uuid;
 
-use crate::model::{now_us, quoted};
+use crate::model::{TimestampUs, now_us, quoted};
 use crate::register::{self, Archive, Entry, Lease, Run, RunWindows, Step, WindowEnd, bucket};
 use crate::storage::{Fault, StorageError};
 
+use super::super::ask::Ask;
 use super::super::fault::Attempted;
 use super::super::statements::Preparer;
-use super::super::{Cluster, ClusterError};
+use super::super::{Cluster, ClusterError, truncated};
 use super::{AT_ONCE, lease, runs};
 
 /// How often a statement is carried out that the server does not know any more.
@@ -96,7 +98,8 @@ impl RegisterReader {
     }
 
     pub(super) fn attempted(&self, what: &'static str) -> Attempted<'_> {
-        Attempted { what, table: "the register", about: format!("keyspace {}", self.merged) }
+        let about = format!("in {}, about keyspace {}", self.keyspace, self.merged);
+        Attempted { what, table: "the register", about }
     }
 
     /// Carries out a statement; one that the server has forgotten, or has under another id, once more.
@@ -134,6 +137,32 @@ impl RegisterReader {
         let rows = answer.into_rows_result().map_err(|error| unreadable(&error))?;
         let rows = rows.rows::<R>().map_err(|error| unreadable(&error))?;
         rows.map(|row| row.map_err(|error| unreadable(&error))).collect()
+    }
+
+    /// The keyspace that it is in.
+    pub(crate) fn keyspace(&self) -> &str {
+        &self.keyspace
+    }
+
+    /// Its tables, each with its id: one that was dropped and made anew has another.
+    ///
+    /// # Errors
+    /// The schema cannot be read.
+    pub(crate) async fn tables(&self) -> Result<BTreeMap<String, String>, ClusterError> {
+        let text = "SELECT table_name, id FROM system_schema.tables WHERE keyspace_name = ?";
+        let ask = Ask::any(&self.preparer.session);
+        let tables: Vec<(String, Uuid)> = ask.rows(text, (&self.keyspace,)).await?;
+        Ok(tables.into_iter().map(|(name, id)| (name, id.to_string())).collect())
+    }
+
+    /// Which of these tables of it have been truncated after a moment, as far as nodes tell it.
+    pub(crate) async fn truncated_since(
+        &self,
+        tables: &BTreeMap<String, String>,
+        since: TimestampUs,
+    ) -> BTreeMap<String, TimestampUs> {
+        let tables = tables.iter().map(|(name, id)| (&**name, &**id));
+        truncated::since(&self.preparer.session, tables, since).await
     }
 
     /// Who works on the keyspace: a run, or parts of one plan.

@@ -123,6 +123,13 @@ pub(crate) enum ProducerError {
         /// Why.
         cause: String,
     },
+    /// None is taken any more: what the client or the brokers say is not about an event.
+    #[error("no event gets to topic '{topic}' any more: {cause}")]
+    Lost {
+        topic: String,
+        /// Why.
+        cause: String,
+    },
     /// Nothing has been acknowledged for so long that the events are left to another session.
     #[error("Kafka at {brokers} has acknowledged nothing for {since_s} s: {cause}")]
     Silent {
@@ -147,12 +154,13 @@ impl ProducerError {
     /// What it is about.
     pub(super) fn scope(&self) -> Scope {
         use ProducerError::{
-            Fatal, LeaderUnreachable, NoTopic, NotPermitted, Property, Refused, Settings, Silent,
-            TooLarge, TooSmall, TopicGone, TopicUnusable, Unacknowledged, Unreachable,
+            Fatal, LeaderUnreachable, Lost, NoTopic, NotPermitted, Property, Refused, Settings,
+            Silent, TooLarge, TooSmall, TopicGone, TopicUnusable, Unacknowledged, Unreachable,
         };
         match self {
             Property { .. } | Settings { .. } => Scope::Settings,
             Fatal { .. }
+            | Lost { .. }
             | Silent { .. }
             | NoTopic { .. }
             | NotPermitted { .. }

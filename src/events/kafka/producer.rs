@@ -17,6 +17,7 @@ use rdkafka::types::RDKafkaErrorCode;
 use tokio::task;
 use tokio::time;
 
+use crate::events::Scope;
 use crate::model::{Destination, Event};
 
 use super::context::{Context, OnDelivered, Ticket, Undelivered};
@@ -145,7 +146,7 @@ impl Producer {
         match (first, settled) {
             (None, settled) => settled,
             // It is about every event to come, the other one about a single event.
-            (Some(_), Err(fatal @ ProducerError::Fatal { .. })) => Err(fatal),
+            (Some(_), Err(all)) if all.scope() == Scope::All => Err(all),
             (Some(first), _) => Err(first),
         }
     }
@@ -283,9 +284,6 @@ impl Producer {
 
     fn delivery_error(&self, error: &KafkaError) -> ProducerError {
         let cause = match error.rdkafka_error_code() {
-            Some(RDKafkaErrorCode::MessageTimedOut) => {
-                "not acknowledged within message.timeout.ms".to_owned()
-            }
             // A producer that gave up throws away its queue.
             Some(RDKafkaErrorCode::Fatal | RDKafkaErrorCode::PurgeQueue) => match self.fatal() {
                 Some(fatal) => return fatal,
@@ -305,9 +303,36 @@ impl Producer {
                 let (topic, cause) = (self.topic.clone(), described(error));
                 return ProducerError::TopicUnusable { topic, cause };
             }
+            Some(RDKafkaErrorCode::MessageTimedOut) => {
+                "not acknowledged within message.timeout.ms".to_owned()
+            }
             _ => described(error),
         };
-        ProducerError::Refused { topic: self.topic.clone(), cause }
+        let topic = self.topic.clone();
+        match self.is_about_one(error) {
+            true => ProducerError::Refused { topic, cause },
+            false => ProducerError::Lost { topic, cause },
+        }
+    }
+
+    /// Whether others may be taken where one is not: few errors are about what it says.
+    fn is_about_one(&self, error: &KafkaError) -> bool {
+        use RDKafkaErrorCode::{
+            InvalidArgument, InvalidMessage, InvalidMessageSize, InvalidRecord, InvalidTimestamp,
+            MessageTimedOut, PolicyViolation,
+        };
+        match error.rdkafka_error_code() {
+            Some(
+                InvalidArgument | InvalidMessage | InvalidMessageSize | InvalidRecord
+                | InvalidTimestamp | PolicyViolation,
+            ) => true,
+            // A partition may be without a leader while others have one.
+            Some(MessageTimedOut) => {
+                let context = self.inner.client().context();
+                context.silence() < STALL && !context.trouble().all_brokers_down
+            }
+            _ => false,
+        }
     }
 }
 

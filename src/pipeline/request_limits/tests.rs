@@ -9,6 +9,7 @@ fn load(count: usize, bytes: usize) -> Load {
 fn request_limits() -> RequestLimits {
     let table = OfTable {
         owns_partitions: true,
+        largest_partition: OnceCell::new(),
         limits: Mutex::new([UNKNOWN; Slot::COUNT]),
         trials: Default::default(),
     };

@@ -15,8 +15,8 @@ use crate::model::{AccountId, Batch, Group, Row, Scope, TableIndex, TimedRow, Ti
 use crate::storage::{Cursor, Reader, StorageError, TimedPage, Width, Writer};
 
 use super::super::attempt::Attempts;
-use super::super::pages::{TIMES_WEIGH, Weighed, is_large_row};
-use super::super::request_limits::{Kind, Sort};
+use super::super::pages::{Sort, TIMES_WEIGH, Weighed, is_large_row};
+use super::super::request_limits::Kind;
 use super::Window;
 use super::gather::Whole;
 
@@ -56,7 +56,37 @@ impl<S: Reader> Window<S> {
         width: Width,
     ) -> Result<Whole<Row>, StorageError> {
         self.probed.see(table, scope, account);
+        // Of a survivor's row little is read.
+        if width == Width::Full
+            && let Some(known) = self.known(Kind::First(width), table, scope, account).await?
+        {
+            return Ok(known.map(|()| Vec::new()));
+        }
         self.asked.first_pages.ask((table, width, scope.clone()), account.clone()).await
+    }
+
+    /// What is known of an account, in a table in which some may be too large to be asked for with others, by its first
+    /// row: that it owns nothing, or the bytes of the row if it is one of the large ones. `None` if its first page may be
+    /// shared. How many rows of a size are too many is learnt from all rows, but whoever has met small ones only cannot know
+    /// of the large ones that come.
+    async fn known(
+        &self,
+        kind: Kind,
+        table: TableIndex,
+        scope: &Scope,
+        account: &AccountId,
+    ) -> Result<Option<Result<(), usize>>, StorageError> {
+        let told = self.request_limits.largest_partition(table);
+        let told = *told.get_or_init(|| self.storage.largest_partition(table)).await;
+        if !self.request_limits.may_be_large(kind, table, told) {
+            return Ok(None);
+        }
+        let first = self.asked.first_rows.ask((table, scope.clone()), account.clone()).await?;
+        let is_large = |bytes| self.request_limits.is_large(kind, table, bytes);
+        Ok(match first {
+            None => Some(Ok(())),
+            Some(bytes) => is_large(bytes).then_some(Err(bytes)),
+        })
     }
 
     /// The rows that accounts own in a scope of a table in which each owns one, by account.
@@ -136,8 +166,14 @@ impl<S: Reader> Window<S> {
         let (rows, after, row_bytes) = match mem::replace(next, NextPage::None) {
             NextPage::First(mut row_bytes) => {
                 if self.spec.tables[table].owns_partitions() && !is_large_row(row_bytes) {
-                    let asked = &self.asked.timed_first_pages;
-                    match asked.ask((table, scope.clone()), account.clone()).await? {
+                    let whole = match self.known(Kind::TimedFirst, table, scope, account).await? {
+                        Some(known) => known.map(|()| Vec::new()),
+                        None => {
+                            let asked = &self.asked.timed_first_pages;
+                            asked.ask((table, scope.clone()), account.clone()).await?
+                        }
+                    };
+                    match whole {
                         Ok(rows) => return Ok(rows),
                         Err(seen) => row_bytes = row_bytes.max(seen),
                     }

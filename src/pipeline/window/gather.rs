@@ -20,6 +20,8 @@ pub(super) type Whole<R> = Result<Vec<R>, usize>;
 /// What the groups of a window ask for, by kind.
 #[derive(Debug, Default)]
 pub(super) struct Asked {
+    /// What the first row of an account weighs, if it owns any.
+    pub(super) first_rows: Shelf<(TableIndex, Scope), AccountId, Option<usize>>,
     pub(super) first_pages: Shelf<(TableIndex, Width, Scope), AccountId, Whole<Row>>,
     pub(super) rows: Shelf<(TableIndex, Scope), AccountId, Vec<Row>>,
     pub(super) owners: Shelf<(TableIndex, Scope), AccountId, bool>,

@@ -71,6 +71,16 @@ impl<S: Reader> Window<S> {
             table,
             operation: self.operations.read(table, width),
         };
+        for ((table, scope), waiting) in self.asked.first_rows.take() {
+            let send = move |part: Part<S>| async move {
+                let storage = &part.window.storage;
+                let rows = storage.first_rows(table, part.among(), Width::Full, part.rows).await?;
+                let rows = part.apart(rows, |row| row).into_iter();
+                Ok(rows.map(|own| own.first().map(Row::size_bytes)).collect())
+            };
+            let sort = sort(Kind::One, table, Width::Full);
+            requests.extend(self.by_account(sort, &scope, waiting, send));
+        }
         for ((table, width, scope), waiting) in self.asked.first_pages.take() {
             let send = move |part: Part<S>| async move {
                 let storage = &part.window.storage;

@@ -196,3 +196,20 @@ fn a_run_that_began_anew_is_the_later_one() {
     };
     always(true, steps, STOPS);
 }
+
+/// What a lost run was undoing is nobody's to merge, accepted or not: its delete of a copy may be under way, and a merge
+/// that finds that copy leaves it as the survivor's own.
+#[test]
+fn what_a_lost_run_was_undoing_is_not_merged() {
+    let steps = |fate| {
+        vec![
+            Does(Writes("a", SEAT, None)),
+            Does(Writes("a", KEY, Some(true))),
+            applies(&[("a", "d")], Ends),
+            Goes(0, Undo(All), fate, None),
+            Loses(0),
+            applies(&[("a", "d")], Ends),
+        ]
+    };
+    always(true, steps, KILLS);
+}

@@ -5,6 +5,7 @@
 #![expect(clippy::print_stdout, reason = "the figures of the long runs are to be read")]
 
 mod disk;
+mod heap;
 mod kills;
 mod nodes;
 mod parts;

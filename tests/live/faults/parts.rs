@@ -102,7 +102,7 @@ fn parts_leave_what_a_single_run_leaves() {
     undoing.into_iter().for_each(|undo| drop(undo.wait().exits(0)));
     world.assert_tables(&before);
     assert_eq!(parts.listed()["plans"][0]["state"], "undone");
-    parts.call(1).run().exits(1).names("taken back by undo");
+    parts.call(1).run().exits(2).names("taken back by undo");
 }
 
 /// Who dies and is never begun again is lost alone.

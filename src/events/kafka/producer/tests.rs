@@ -5,7 +5,6 @@ use std::sync::atomic::AtomicUsize;
 use rdkafka::mocking::MockCluster;
 use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 
-use super::super::super::Scope;
 use super::*;
 use crate::secret::Properties;
 
@@ -150,6 +149,37 @@ async fn a_right_that_is_lost_is_everybody_s() {
     let error = producer.send_all(&events(1)).await.unwrap_err();
     assert!(
         matches!(error, ProducerError::TopicUnusable { .. }) && error.scope() == Scope::All,
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn what_is_not_about_an_event_is_about_all() {
+    let cluster = MockCluster::new(1).unwrap();
+    for (refused, scope) in [
+        (RDKafkaRespErr::RD_KAFKA_RESP_ERR_INVALID_RECORD, Scope::One),
+        (RDKafkaRespErr::RD_KAFKA_RESP_ERR_POLICY_VIOLATION, Scope::One),
+        (RDKafkaRespErr::RD_KAFKA_RESP_ERR_SECURITY_DISABLED, Scope::All),
+        (RDKafkaRespErr::RD_KAFKA_RESP_ERR_UNSUPPORTED_FOR_MESSAGE_FORMAT, Scope::All),
+    ] {
+        let producer = connected(&cluster).await;
+        cluster.request_errors(RDKafkaApiKey::Produce, &[refused]);
+        let error = producer.send_all(&events(1)).await.unwrap_err();
+        assert_eq!(error.scope(), scope, "{error}");
+    }
+}
+
+#[tokio::test]
+async fn events_that_time_out_while_every_broker_is_down_fail_no_group() {
+    let cluster = MockCluster::new(1).unwrap();
+    let mut settings = settings(cluster.bootstrap_servers());
+    settings.properties.0.push(("message.timeout.ms".into(), "1000".into()));
+    let producer = Producer::connect(&settings, |_| {}).await.unwrap();
+    producer.send_all(&events(1)).await.unwrap();
+    cluster.broker_down(1).unwrap();
+    let error = producer.send_all(&events(3)).await.unwrap_err();
+    assert!(
+        error.scope() == Scope::All && error.to_string().contains("message.timeout.ms"),
         "{error}"
     );
 }
