@@ -28,7 +28,7 @@ fn rows(spec: &Spec, account: usize, count: usize, width: usize) -> Vec<Row> {
         ];
         cells.resize(spec.tables[0].columns.len(), Some(Bytes::from_static(b"2026-01-01 00:00")));
         cells.truncate(width);
-        Row { cells }
+        Row::new(cells)
     };
     (0..count).map(row).collect()
 }

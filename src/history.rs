@@ -3,6 +3,10 @@
 //!
 //! Slices are read one at a time, so that a group of any size is walked in bounded memory; what sweeps
 //! took, which is little, is held.
+//!
+//! May use `model`, `spec`, `merge` and `journal`; may be used by `pipeline`, `verify` and `undo`.
+
+mod expiry;
 
 use std::collections::HashMap;
 use std::collections::vec_deque::VecDeque;
@@ -11,7 +15,9 @@ use bytes::Bytes;
 
 use crate::journal::{Codec, Journal, JournalError, Kind, SliceRecord};
 use crate::merge::{Entry, Swept, SweptCell, Write};
-use crate::model::{AccountId, Cell, ColumnIndex, Elements, Row, Scope, TableIndex, TimestampUs};
+use crate::model::{
+    AccountId, Cell, ColumnIndex, Elements, ExpiryS, Row, Scope, TableIndex, TimestampUs,
+};
 use crate::spec::{Spec, Table};
 
 /// One key of a table, and all that the run did to it.
@@ -33,6 +39,8 @@ pub(crate) struct History {
     pub(crate) raised: Vec<Swept>,
     /// Columns that the table did not have when the run came to the key.
     gained: Vec<ColumnIndex>,
+    /// When it was looked at: what had expired by then is null in it.
+    pub(crate) now: TimestampUs,
 }
 
 /// A cell that the run left in the survivor's row.
@@ -64,6 +72,14 @@ impl<'a> Before<'a> {
             Self::Slim(row) | Self::Full(row) => row.cells.get(column)?.as_ref(),
         }
     }
+
+    /// When that expires, if it does.
+    pub(crate) fn expires(&self, column: ColumnIndex) -> Option<ExpiryS> {
+        match self {
+            Self::Absent => None,
+            Self::Slim(row) | Self::Full(row) => row.expires.of(column),
+        }
+    }
 }
 
 /// A walk over the histories of one group.
@@ -72,6 +88,7 @@ pub(crate) struct Histories<'a> {
     codec: &'a Codec,
     spec: &'a Spec,
     t: TimestampUs,
+    now: TimestampUs,
     merges: VecDeque<SliceRecord>,
     swept: ByKey,
     /// How many of them are of the last sweep.
@@ -83,7 +100,8 @@ pub(crate) struct Histories<'a> {
 type ByKey = HashMap<(TableIndex, Vec<Bytes>), Vec<Swept>>;
 
 impl<'a> Histories<'a> {
-    /// Opens the histories of a group; a group of which nothing was intended has none.
+    /// Opens the histories of a group as they are by now, which is what expires; a group of which nothing was intended has
+    /// none.
     ///
     /// # Errors
     /// The journal cannot be read.
@@ -92,6 +110,7 @@ impl<'a> Histories<'a> {
         codec: &'a Codec,
         spec: &'a Spec,
         group: usize,
+        now: TimestampUs,
     ) -> Result<Self, JournalError> {
         let mut merges = VecDeque::new();
         let (mut swept, mut raised) = (ByKey::new(), ByKey::new());
@@ -111,7 +130,8 @@ impl<'a> Histories<'a> {
             if record.kind == Kind::Sweep {
                 newest.clear();
             }
-            for row in slice.rows {
+            for mut row in slice.rows {
+                row.expire(now);
                 let shared = (row.table, spec.tables[row.table].shared_key(&row.key));
                 if record.kind == Kind::Sweep {
                     *newest.entry(shared.clone()).or_default() += 1;
@@ -120,7 +140,7 @@ impl<'a> Histories<'a> {
             }
         }
         let t = merges.front().map_or(0, |record| record.t);
-        Ok(Self { journal, codec, spec, t, merges, swept, newest, raised })
+        Ok(Self { journal, codec, spec, t, now, merges, swept, newest, raised })
     }
 
     /// The next histories: those of a slice of the merge, in the order of its entries; at last those of
@@ -136,7 +156,8 @@ impl<'a> Histories<'a> {
             let tables = 0..self.spec.tables.len();
             let gained = tables.map(|table| self.codec.gained_since(&body, table));
             let gained = gained.collect::<Result<Vec<_>, _>>().map_err(damaged)?;
-            let histories = slice.entries.into_iter().map(|entry| {
+            let histories = slice.entries.into_iter().map(|mut entry| {
+                entry.expire(self.now);
                 let gained = gained[entry.table].clone();
                 History { gained, t: record.t, ..self.of_entry(entry) }
             });
@@ -147,8 +168,7 @@ impl<'a> Histories<'a> {
             return Ok(None);
         }
         rest.sort_by(|a, b| {
-            let row =
-                |swept: &[Swept]| Row { cells: swept[0].key.iter().cloned().map(Some).collect() };
+            let row = |swept: &[Swept]| Row::new(swept[0].key.iter().cloned().map(Some).collect());
             let table = &self.spec.tables[a[0].table];
             let scope = |swept: &[Swept]| table.scope_of_key(&swept[0].key);
             a[0].table
@@ -179,7 +199,8 @@ impl<'a> Histories<'a> {
         let shared = (table, self.spec.tables[table].shared_key(&key));
         let newest = self.newest.remove(&shared).unwrap_or_default();
         let raised = self.raised.remove(&shared).unwrap_or_default();
-        History { table, key, t: self.t, entry, swept, newest, raised, gained: Vec::new() }
+        let (t, now, gained) = (self.t, self.now, Vec::new());
+        History { table, key, t, entry, swept, newest, raised, gained, now }
     }
 }
 
@@ -249,6 +270,10 @@ impl History {
             });
             let t = self.t;
             left.extend(written.into_iter().map(|(column, value)| Left { column, value, t }));
+            let over = entry.over.iter().map(|(column, _)| Left { column, value: None, t });
+            let is_known = |over: &Left| left.iter().any(|left| left.column == over.column);
+            let over: Vec<_> = over.filter(|over| !is_known(over)).collect();
+            left.extend(over);
         }
         let mut moved: Vec<_> = self.moved().collect();
         // Of two sources' cells the later one stays, whichever was taken first.
@@ -260,7 +285,7 @@ impl History {
                 None => self.own_value(cell.column),
             };
             let value = overlaid(table, before, cell);
-            if value.is_none() {
+            if value.is_none() && cell.element.is_some() {
                 continue;
             }
             match known {
@@ -280,12 +305,17 @@ impl History {
         cells.filter_map(|cell| Some((cell.moved_at?, cell)))
     }
 
-    /// What the application wrote to a column of the survivor's row before it was computed anew, and when.
-    pub(crate) fn overtaken_by(&self, column: ColumnIndex) -> Option<(&Cell, Option<TimestampUs>)> {
+    /// What the application wrote to a column of the survivor's row before it was computed anew, when, and when that
+    /// expires.
+    pub(crate) fn overtaken_by(
+        &self,
+        column: ColumnIndex,
+    ) -> Option<(&Cell, Option<TimestampUs>, Option<ExpiryS>)> {
         let mut raised = self.raised.iter();
         let raised = raised.find(|row| row.cells.iter().any(|cell| cell.column == column))?;
         let found = raised.target.as_ref()?;
-        Some((found.row.cells.get(column)?, found.times.get(column)?.latest()))
+        let (cell, times) = (found.row.cells.get(column)?, found.times.get(column)?);
+        Some((cell, times.latest(), found.row.expires.of(column)))
     }
 
     /// What the survivor's own row held in a column, as far as the run saw it.
@@ -303,13 +333,17 @@ impl History {
             let position = position.unwrap_or_else(|| {
                 let mut cells: Vec<Cell> = swept.key.iter().cloned().map(Some).collect();
                 cells.resize(table.columns.len(), None);
-                sources.push((swept.source, Row { cells }));
+                sources.push((swept.source, Row::new(cells)));
                 sources.len() - 1
             });
             let row = &mut sources[position].1;
             for cell in &swept.cells {
                 let before = row.cells[cell.column].take();
-                row.cells[cell.column] = overlaid(table, before.clone(), cell).or(before);
+                row.cells[cell.column] = match cell.element {
+                    Some(_) => overlaid(table, before.clone(), cell).or(before),
+                    None => cell.value.clone(),
+                };
+                row.expires.set(cell.column, cell.expires);
             }
         }
         sources.sort_by_key(|(source, _)| *source);

@@ -45,17 +45,13 @@ impl Example {
                 None => Write::Copy { set: Vec::new() },
             };
             let sources = vec![(0, self.row(0, &key(&from), false))];
-            slice.entries.push(Entry { table: 0, target, sources, write });
+            slice.entries.push(Entry { target, sources, write, ..Entry::new(0) });
         }
         for n in 0..2 {
             let key = [text(&batch(n)), text(&from)];
             let sources = vec![(0, self.row(1, &key, false))];
-            slice.entries.push(Entry {
-                table: 1,
-                target: None,
-                sources,
-                write: Write::Copy { set: Vec::new() },
-            });
+            let write = Write::Copy { set: Vec::new() };
+            slice.entries.push(Entry { sources, write, ..Entry::new(1) });
         }
         let scope = |n| Scope::from(Bytes::from(batch(n)));
         let announced = |n| Announced {
@@ -128,7 +124,7 @@ impl Example {
                 Some(Bytes::from([count, entry(0), entry(1), entry(2)].concat()))
             }
         });
-        Row { cells: key.iter().cloned().chain(others).collect() }
+        Row::new(key.iter().cloned().chain(others).collect())
     }
 
     fn uuid(&mut self) -> String {

@@ -125,7 +125,8 @@ impl Reading {
 
     async fn start(settings: &PlanSettings, inspect: &InspectSettings) -> Result<Self, Failure> {
         let cluster = Cluster::connect(inspect.cluster.clone()).await?;
-        let spec = Arc::new(settings.spec.check(cluster.schema()).map_err(Failure::failed)?);
+        let spec = settings.spec.check(cluster.schema()).map_err(Failure::failed)?;
+        let spec = Arc::new(spec.counting_ttls());
         cluster.check_rights(&spec, false).await?;
         let store = cluster.reader(Arc::clone(&spec)).await?;
         let register_reader = match &inspect.cluster.register {

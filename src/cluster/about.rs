@@ -34,7 +34,7 @@ pub(super) fn of_change(table: &Table, change: &Change) -> String {
             let values = values.filter_map(|(column, cell)| Some((column, cell.as_ref()?.len())));
             (key.iter().flatten().collect(), values.collect())
         }
-        Change::Update { key, set } => {
+        Change::Update { key, set, .. } => {
             let values = set.iter();
             let values = values.filter_map(|(column, cell)| Some((*column, cell.as_ref()?.len())));
             (key.iter().collect(), values.collect())
@@ -95,13 +95,13 @@ mod tests {
         let cells = ["u\n", "c1", "A", &"x".repeat(70_000)].map(|text| Some(bytes(text))).to_vec();
         let says = |change| of_change(&spec.tables[0], &change);
         assert_eq!(
-            says(Change::Insert { row: Row { cells } }),
+            says(Change::Insert { row: Row::new(cells) }),
             "row 'u\\n', 'c1'; its largest value is note, of 70000 bytes"
         );
         let key = vec![bytes("u"), bytes("c1")];
         let set = vec![(2, Some(bytes("A+"))), (3, None)];
         assert_eq!(
-            says(Change::Update { key: key.clone(), set }),
+            says(Change::update(key.clone(), set)),
             "row 'u', 'c1'; its largest value is grade, of 2 bytes"
         );
         assert_eq!(says(Change::DeleteRow { key }), "row 'u', 'c1'");

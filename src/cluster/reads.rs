@@ -10,6 +10,7 @@ use crate::storage::Width;
 
 use super::ClusterError;
 use super::capabilities::Capability;
+use super::clocks::CLOCK;
 use super::statements::{Preparer, Reach, conditions, equals, names};
 
 /// The reads of one table that a merge needs.
@@ -55,7 +56,10 @@ impl Reads {
             let columns = |count| {
                 names(table, (0..count).filter(|column| !apart || is_simple(table, *column)))
             };
-            let text = |count| select(with, table, &columns(count).join(", "), &found(table));
+            let text = |count| {
+                let columns = columns(count).into_iter().chain(left(table, count));
+                select(with, table, &listed(columns), &found(table))
+            };
             all.push(Self {
                 full: with.prepare(&text(table.columns.len())).await?,
                 slim: with.prepare(&text(table.slim_len)).await?,
@@ -106,7 +110,8 @@ impl TimedReads {
                 let together = together.filter(|column| !apart || is_simple(table, *column));
                 let times = names(table, timed.clone()).into_iter();
                 let times = times.map(|name| format!("WRITETIME({name})"));
-                names(table, together).into_iter().chain(times).collect::<Vec<_>>().join(", ")
+                let left = left(table, table.columns.len());
+                listed(names(table, together).into_iter().chain(times).chain(left))
             };
             let key = equals(table, table.key_len);
             let full = select(with, table, &columns(apart), &found(table));
@@ -125,6 +130,23 @@ impl TimedReads {
         }
         Ok(all)
     }
+}
+
+/// The columns of so many whose cells are asked for how long they last.
+pub(super) fn expiring(table: &Table, columns: usize) -> impl Iterator<Item = ColumnIndex> + Clone {
+    let columns = if table.reads_ttls { table.key_len..columns } else { 0..0 };
+    columns.filter(|column| is_simple(table, *column))
+}
+
+/// How long those last, and what the clock says that this is counted by.
+fn left(table: &Table, columns: usize) -> impl Iterator<Item = String> {
+    let left = names(table, expiring(table, columns)).into_iter();
+    let left = left.map(|name| format!("TTL({name})"));
+    left.chain(table.reads_ttls.then(|| CLOCK.to_owned()))
+}
+
+fn listed(columns: impl Iterator<Item = String>) -> String {
+    columns.collect::<Vec<_>>().join(", ")
 }
 
 /// Whether the maps and sets of rows that are found by `IN` are read apart from the rest.
@@ -201,7 +223,10 @@ async fn prepare_first(
         return Ok(None);
     }
     let condition = first_of(table);
-    let text = |columns| select(with, table, &names(table, 0..columns).join(", "), &condition);
+    let text = |columns| {
+        let names = names(table, 0..columns).into_iter().chain(left(table, columns));
+        select(with, table, &listed(names), &condition)
+    };
     with.require(Capability::PartitionLimit, &text(table.columns.len())).await?;
     let full = with.prepare_for(&text(table.columns.len()), Reach::Partitions).await?;
     let slim = with.prepare_for(&text(table.slim_len), Reach::Partitions).await?;

@@ -11,10 +11,11 @@ use scylla::statement::prepared::PreparedStatement;
 
 use crate::model::{Cell, Row, TableIndex};
 use crate::spec::{Column, Table};
-use crate::storage::{Fault, StorageError, TimedRow, WriteTimes};
+use crate::storage::{Fault, StorageError, TimedRow, Width, WriteTimes};
 
 use super::capabilities::Capability;
 use super::fault::Attempted;
+use super::reads::expiring;
 use super::store::ReadStore;
 use super::values::{self, Value, Values};
 
@@ -63,6 +64,38 @@ impl ReadStore {
         Ok(rows.into_iter().flatten().collect())
     }
 
+    /// Takes what is left of cells from the end of the rows of an answer, where it was asked for, and has the rows say when
+    /// that is over. It is counted from what the clock of the node said that answered, by the same that the node counts by.
+    pub(super) fn with_expiries<'a>(
+        &self,
+        table: TableIndex,
+        width: Width,
+        mut rows: Vec<Row>,
+        what: &impl Fn() -> Attempted<'a>,
+    ) -> Result<Vec<Row>, StorageError> {
+        let shape = &self.spec.tables[table];
+        if !shape.reads_ttls {
+            return Ok(rows);
+        }
+        let columns = expiring(shape, shape.len_of(width));
+        let len = columns.clone().count();
+        for row in &mut rows {
+            let now_ms = row.cells.pop().and_then(|now| values::bigint(&now));
+            let left = row.cells.len().checked_sub(len);
+            let (Some(now_ms), Some(left)) = (now_ms, left) else {
+                let why = "it does not say how long its cells last";
+                return Err(what().error(why, Fault::Permanent));
+            };
+            let left = row.cells.split_off(left).into_iter();
+            let left = columns.clone().zip(left);
+            let expires = left.filter_map(|(column, left)| {
+                Some((column, now_ms.div_euclid(1_000) + i64::from(values::int(&left)?)))
+            });
+            row.expires = expires.collect();
+        }
+        Ok(rows)
+    }
+
     /// Tells cells from their write times, which follow them in the answer.
     pub(super) fn with_times<'a>(
         &self,
@@ -71,6 +104,7 @@ impl ReadStore {
         what: &impl Fn() -> Attempted<'a>,
     ) -> Result<Vec<TimedRow>, StorageError> {
         let shape = &self.spec.tables[table];
+        let rows = self.with_expiries(table, Width::Full, rows, what)?;
         let elements = self.preparer.capabilities.has(Capability::CollectionTimes);
         let with_times = |mut row: Row| {
             let mut written = row.cells.split_off(shape.columns.len()).into_iter();
@@ -103,7 +137,7 @@ fn interleaved(table: &Table, row: Row, collections: Row) -> Row {
         all.push(next.flatten());
     }
     all.extend(cells);
-    Row { cells: all }
+    Row::new(all)
 }
 
 /// The rows of an answer; cells share the memory of the frame that they arrived in.
@@ -121,7 +155,7 @@ pub(super) fn of_answer<'a>(
             let column = column.map_err(|error| what().unreadable(&error))?;
             cells.push(column.slice.map(|slice| slice.to_bytes()));
         }
-        all.push(Row { cells });
+        all.push(Row::new(cells));
     }
     Ok(all)
 }

@@ -230,7 +230,9 @@ impl<S: AsRef<ReadStore> + Send + Sync + 'static> Reader for S {
         let store = self.as_ref();
         let what = || store.reading(table, about::of_account(&store.spec.tables[table], rows_of));
         let values = Values(values::of_account(rows_of.0, rows_of.1));
-        store.one_page(store.reads[table].of_width(width), &values, rows, after, &what).await
+        let statement = store.reads[table].of_width(width);
+        let page = store.one_page(statement, &values, rows, after, &what).await?;
+        Ok(Page { rows: store.with_expiries(table, width, page.rows, &what)?, next: page.next })
     }
 
     async fn first_rows(
@@ -241,7 +243,10 @@ impl<S: AsRef<ReadStore> + Send + Sync + 'static> Reader for S {
         rows: usize,
     ) -> Result<Vec<Row>, StorageError> {
         let store = self.as_ref();
-        store.first(table, among, store.reads[table].first_of_width(width), rows).await
+        let what = || store.about(table, among);
+        let rows =
+            store.first(table, among, store.reads[table].first_of_width(width), rows).await?;
+        store.with_expiries(table, width, rows, &what)
     }
 
     async fn timed_first_rows(
@@ -296,7 +301,8 @@ impl<S: AsRef<ReadStore> + Send + Sync + 'static> Reader for S {
         let values = Values(values::of_accounts(scope, accounts));
         let reads = &store.reads[table];
         let rows = store.all(reads.of_width(Width::Full), &values, &what).await?;
-        store.with_collections(table, rows, reads.collections.as_ref(), &what).await
+        let rows = store.with_collections(table, rows, reads.collections.as_ref(), &what).await?;
+        store.with_expiries(table, Width::Full, rows, &what)
     }
 
     async fn owners(

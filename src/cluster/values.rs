@@ -101,11 +101,21 @@ fn account_list(accounts: &[AccountId]) -> Value<'static> {
     Value::Raw(list.into())
 }
 
+/// Read from its CQL encoding; `None` if it is null, or something else.
+pub(super) fn bigint(cell: &Cell) -> Option<i64> {
+    Some(i64::from_be_bytes(cell.as_deref()?.try_into().ok()?))
+}
+
+/// As [`bigint`], of four bytes.
+pub(super) fn int(cell: &Cell) -> Option<i32> {
+    Some(i32::from_be_bytes(cell.as_deref()?.try_into().ok()?))
+}
+
 /// What `WRITETIME` says of a column: nothing, a `bigint`, or a `list<bigint>` with one per element.
 pub(super) fn write_times(cell: &Cell, is_multi_cell: bool) -> Option<WriteTimes> {
     let Some(value) = cell else { return Some(WriteTimes::None) };
     if !is_multi_cell {
-        return Some(WriteTimes::Cell(i64::from_be_bytes(value[..].try_into().ok()?)));
+        return bigint(cell).map(WriteTimes::Cell);
     }
     let (count, mut rest) = value.split_first_chunk::<4>()?;
     let mut times = Vec::new();

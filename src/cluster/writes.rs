@@ -1,5 +1,6 @@
 //! The writes of a table: their text, their preparation, and which of them carries out a change.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -28,6 +29,8 @@ pub(super) struct Writes {
     update_any: Option<Update>,
     /// Of the maps and sets that are not frozen.
     elements: BTreeMap<ColumnIndex, Elements>,
+    /// Whether what is inserted and set says how long it lasts.
+    has_ttls: bool,
     expire_row: PreparedStatement,
     delete_row: PreparedStatement,
     /// Of one account, and of several; absent where a partition holds rows of several accounts.
@@ -79,6 +82,7 @@ impl Writes {
         Ok(Self {
             insert: with.prepare(&insert(with, table)).await?,
             lists: table.lists().collect(),
+            has_ttls: table.carries_ttls,
             update: Update::prepare(with, table, policy_columns).await?,
             update_any: Update::prepare(with, table, regular.collect()).await?,
             elements,
@@ -88,25 +92,29 @@ impl Writes {
         })
     }
 
-    /// The statement that carries out a mutation, with its values; `None` if the table has none.
+    /// The statement that carries out a change at a time, with its values; `None` if the table has none. What is written lasts
+    /// for so many seconds, or without end (0): only statements of a table whose TTLs are carried say so.
     pub(super) fn bind<'a>(
         &'a self,
-        mutation: &'a Mutation,
+        t: TimestampUs,
+        (ttl, change): (i32, &'a Change),
     ) -> Option<(&'a PreparedStatement, Values<'a>)> {
-        let t = Value::BigInt(mutation.t);
-        let (statement, values) = match &mutation.change {
+        let t = Value::BigInt(t);
+        let lasts = self.has_ttls.then_some(Value::Int(ttl));
+        let dated = [t.clone()].into_iter().chain(lasts);
+        let (statement, values) = match change {
             Change::Insert { row } => {
                 let value = |(column, cell)| match self.lists.contains(&column) {
                     true => Value::Unset,
                     false => Value::or_unset(cell),
                 };
                 let values = row.cells.iter().enumerate().map(value);
-                (&self.insert, values.chain([t]).collect())
+                (&self.insert, values.chain(dated).collect())
             }
-            Change::Update { key, set } => {
+            Change::Update { key, set, .. } => {
                 let update = self.update.iter().find(|update| update.writes_values_of(set));
                 let update = update.or(self.update_any.as_ref())?;
-                (&update.statement, with_key([t].into_iter().chain(update.values(set)), key))
+                (&update.statement, with_key(dated.chain(update.values(set)), key))
             }
             Change::SetList { key, column, value, .. } => {
                 let update = self.update_any.as_ref()?;
@@ -114,7 +122,7 @@ impl Writes {
                     true => Value::raw(value),
                     false => Value::Unset,
                 });
-                (&update.statement, with_key([t].into_iter().chain(values), key))
+                (&update.statement, with_key(dated.chain(values), key))
             }
             Change::AddElements { key, column, elements } => {
                 let values = [t, Value::raw(elements)];
@@ -170,7 +178,7 @@ impl Update {
 }
 
 impl Writer for Store {
-    async fn write(&self, batches: &[Arc<Batch>]) -> Result<(), StorageError> {
+    async fn write(&self, batches: &[Arc<Batch>], now: TimestampUs) -> Result<(), StorageError> {
         let Some(first) = batches.first() else { return Ok(()) };
         let table = &self.read.spec.tables[first.table];
         let mutations = || batches.iter().flat_map(|batch| &batch.mutations);
@@ -186,11 +194,21 @@ impl Writer for Store {
             };
             Attempted { what: "writing", table: &table.name, about }
         };
+        let parts: Vec<_> = mutations()
+            .flat_map(|Mutation { table, t, change }| {
+                let shape = &self.read.spec.tables[*table];
+                let parts = match shape.carries_ttls {
+                    true => change.with_ttls(shape.key_len, now),
+                    false => vec![(0, Cow::Borrowed(change))],
+                };
+                parts.into_iter().map(|part| (*table, *t, part))
+            })
+            .collect();
         let mut statements = Vec::new();
         let mut values = Vec::new();
-        for mutation in mutations() {
+        for (table, t, (ttl, change)) in &parts {
             // Nothing of a batch is written if any of it cannot be.
-            let bound = self.writes[mutation.table].bind(mutation).ok_or_else(|| {
+            let bound = self.writes[*table].bind(*t, (*ttl, &**change)).ok_or_else(|| {
                 let why = "the table's definition does not allow a change like this";
                 what().error(why, Fault::Permanent)
             })?;
@@ -200,6 +218,7 @@ impl Writer for Store {
         let preparer = &self.read.preparer;
         let Preparer { session, levels, .. } = preparer;
         let result = match (statements.as_slice(), values.as_slice()) {
+            ([], _) => return Ok(()),
             ([statement], [values]) => {
                 session.execute_unpaged(&preparer.current(statement), values).await
             }
@@ -253,7 +272,7 @@ fn with_key<'a>(
 }
 
 fn insert(with: &Preparer, table: &Table) -> String {
-    format!("{} USING TIMESTAMP ?", insert_values(with, table, table.columns.len()))
+    format!("{} {}", insert_values(with, table, table.columns.len()), dated(table))
 }
 
 /// Writes the key alone, for the shortest time there is.
@@ -267,10 +286,16 @@ fn insert_values(with: &Preparer, table: &Table, columns: usize) -> String {
     format!("INSERT INTO {} ({names}) VALUES ({marks})", with.table(table))
 }
 
+/// When it is written, and how long it lasts: where that is not said, as long as the table says.
+fn dated(table: &Table) -> &'static str {
+    if table.carries_ttls { "USING TIMESTAMP ? AND TTL ?" } else { "USING TIMESTAMP ?" }
+}
+
 fn update(with: &Preparer, table: &Table, set: &str) -> String {
     format!(
-        "UPDATE {} USING TIMESTAMP ? SET {set} WHERE {}",
+        "UPDATE {} {} SET {set} WHERE {}",
         with.table(table),
+        dated(table),
         equals(table, table.key_len)
     )
 }

@@ -11,7 +11,8 @@
 //! [completion: deletes: (table, source, scope), events: (scope, [source that it left], quoted: [value]…)]
 //! ```
 //!
-//! with [`wire`]'s numbers, values and rows. `tributary record` shows them as JSON ([`shown`]), which no program reads
+//! with [`wire`]'s numbers, values and rows. Of a table whose TTLs are carried, each row is followed by when its cells
+//! expire: (column, seconds since the Unix epoch). `tributary record` shows them as JSON ([`shown`]), which no program reads
 //! back: there is one format.
 //!
 //! What is read is part of the body's own buffer. Whoever keeps a value for long copies it.
@@ -95,7 +96,7 @@ impl Codec {
     pub fn encode(&self, slice: &Slice) -> Vec<u8> {
         let values_bytes: usize = slice.entries.iter().map(Entry::size_bytes).sum();
         let mut out = self.begin(values_bytes + 64);
-        out.list(&slice.entries, write_entry);
+        out.list(&slice.entries, |out, entry| write_entry(out, entry, self.has_ttls(entry.table)));
         out.option(slice.completion.as_ref(), |out, completion| {
             out.list(&completion.deletes, |out, PartitionDelete { table, source, scope }| {
                 out.number(*table);
@@ -105,6 +106,11 @@ impl Codec {
             write_events(out, &completion.events);
         });
         out.finish()
+    }
+
+    /// Whether rows of a table are written with when their cells expire.
+    fn has_ttls(&self, table: TableIndex) -> bool {
+        self.layouts[self.own].now.tables[table].ttls
     }
 
     fn begin<'a>(&self, room: usize) -> Out<'a> {
@@ -200,7 +206,7 @@ impl Codec {
     }
 }
 
-fn write_entry<'a>(out: &mut Out<'a>, entry: &'a Entry) {
+fn write_entry<'a>(out: &mut Out<'a>, entry: &'a Entry, has_ttls: bool) {
     let (write, set) = match &entry.write {
         Write::Nothing => (0, None),
         Write::Copy { set } => (COPY, Some(set)),
@@ -210,11 +216,11 @@ fn write_entry<'a>(out: &mut Out<'a>, entry: &'a Entry) {
     out.number(entry.table);
     out.number(write + if entry.target.is_some() { TARGET } else { 0 });
     if let Some(target) = &entry.target {
-        out.row(Width::Slim.kind(entry.table), &target.cells);
+        write_row(out, Width::Slim.kind(entry.table), target, has_ttls);
     }
     out.list(&entry.sources, |out, (source, row)| {
         out.number(*source);
-        out.row(Width::Full.kind(entry.table), &row.cells);
+        write_row(out, Width::Full.kind(entry.table), row, has_ttls);
     });
     if let Some(set) = set {
         out.list(set, |out, (column, value)| {
@@ -247,7 +253,7 @@ fn read_entry(reader: &mut Reader<'_>, present: &Present) -> Read<Entry> {
         },
         _ => return Err(format!("an entry of {} has the flags {flags}", table.name)),
     };
-    Ok(Entry { table: table.index, target, sources, write })
+    Ok(Entry { target, sources, write, ..Entry::new(table.index) })
 }
 
 fn read_set(reader: &mut Reader<'_>, table: &PresentTable) -> Read<Vec<(ColumnIndex, Bytes)>> {
@@ -256,6 +262,16 @@ fn read_set(reader: &mut Reader<'_>, table: &PresentTable) -> Read<Vec<(ColumnIn
     let mut set: Vec<_> = set.collect();
     set.sort_by_key(|(column, _)| *column);
     Ok(set)
+}
+
+fn write_row<'a>(out: &mut Out<'a>, kind: usize, row: &'a Row, has_ttls: bool) {
+    out.row(kind, &row.cells);
+    if has_ttls {
+        out.list(row.expires.iter(), |out, (column, expires)| {
+            out.number(column);
+            out.signed(expires);
+        });
+    }
 }
 
 /// Reads a row of a table, which has this number there.
@@ -275,7 +291,15 @@ fn read_row(
         }
         Ok(())
     })?;
-    Ok(Row { cells })
+    let mut row = Row::new(cells);
+    if table.ttls {
+        for (column, expires) in reader.list(|reader| Ok((reader.number()?, reader.signed()?)))? {
+            if let Some(at) = table.column_of(column, now)? {
+                row.expires.set(at, Some(expires));
+            }
+        }
+    }
+    Ok(row)
 }
 
 fn write_values(out: &mut Out<'_>, values: &[Bytes]) {

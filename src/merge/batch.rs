@@ -62,7 +62,7 @@ mod tests {
     use crate::model::Row;
 
     fn insert(bytes: usize) -> Mutation {
-        let row = Row { cells: vec![Some(Bytes::from(vec![0; bytes]))] };
+        let row = Row::new(vec![Some(Bytes::from(vec![0; bytes]))]);
         Mutation { table: 0, t: 1, change: Change::Insert { row } }
     }
 

@@ -3,7 +3,9 @@
 
 use bytes::Bytes;
 
-use crate::model::{AccountId, Cell, Change, ColumnIndex, Row, TableIndex};
+use crate::model::{
+    AccountId, Cell, Change, ColumnIndex, Expiries, ExpiryS, Row, TableIndex, TimestampUs, expiry,
+};
 use crate::spec::Table;
 
 /// One key of a table. Rows are held once: a copy refers to the source's row.
@@ -17,6 +19,8 @@ pub struct Entry {
     pub sources: Vec<(usize, Row)>,
     /// What is written to the survivor's row.
     pub write: Write,
+    /// What of that has [expired](Self::expire) by now.
+    pub over: Expiries,
 }
 
 /// What the merge writes to the survivor's row of a key.
@@ -51,7 +55,13 @@ impl Entry {
         survivor: &AccountId,
     ) -> Self {
         let set = vec![(shape.account, survivor.cell().clone())];
-        Self { table, target: Some(found), sources: Vec::new(), write: Write::Update { set } }
+        Self { target: Some(found), write: Write::Update { set }, ..Self::new(table) }
+    }
+
+    /// A key that nobody holds, and at which nothing is written.
+    pub fn new(table: TableIndex) -> Self {
+        let (sources, over) = Default::default();
+        Self { table, target: None, sources, write: Write::Nothing, over }
     }
 
     /// Has a copied row mention whom the accounts that it names are by the whole plan; `now` says that of a source.
@@ -84,6 +94,9 @@ impl Entry {
     /// The values that the policies or a copy leave in the survivor's row, by column: of a copy all
     /// columns, of an update those that change.
     pub fn written(&self, column: ColumnIndex) -> Option<&Bytes> {
+        if self.over.of(column).is_some() {
+            return None;
+        }
         let (set, copied) = match &self.write {
             Write::Nothing => return None,
             Write::Replace { .. } => return self.replacing()?.cells.get(column)?.as_ref(),
@@ -92,6 +105,59 @@ impl Entry {
         };
         let changed = set.iter().find(|(changed, _)| *changed == column).map(|(_, value)| value);
         changed.or_else(|| copied?.1.cells.get(column)?.as_ref())
+    }
+
+    /// When the value expires that is written to a column of the survivor's row. Of several sources' that are the same,
+    /// the one stays that lasts longest.
+    pub(crate) fn expires(&self, column: ColumnIndex) -> Option<ExpiryS> {
+        if let Some(expired) = self.over.of(column) {
+            return Some(expired);
+        }
+        let (set, row) = match &self.write {
+            Write::Nothing => return None,
+            Write::Replace { .. } => (None, self.replacing()),
+            Write::Copy { set } => (Some(set), self.sources.first().map(|(_, row)| row)),
+            Write::Update { set } => (Some(set), None),
+        };
+        let changed = set.and_then(|set| set.iter().find(|(changed, _)| *changed == column));
+        let rows = self.sources.iter().map(|(_, row)| row);
+        let equal = rows.filter(|row| {
+            changed.is_some_and(|(_, value)| row.cells[column].as_ref() == Some(value))
+        });
+        let moments = equal.map(|row| row.expires.of(column));
+        let longest = moments.reduce(|a, b| if expiry::outlasts(b, a) { b } else { a });
+        longest.unwrap_or_else(|| row?.expires.of(column))
+    }
+
+    /// Has what is over be null in its rows, and takes what is over of what is written for expired as well.
+    pub(crate) fn expire(&mut self, now: TimestampUs) {
+        let mut rows = self.sources.iter().map(|(_, row)| row).chain(&self.target);
+        if rows.all(|row| row.expires.is_empty()) {
+            return;
+        }
+        let columns = 0..self.sources.iter().map(|(_, row)| row.cells.len()).max().unwrap_or(0);
+        let over = columns.filter_map(|column| {
+            self.written(column)?;
+            Some((column, self.expires(column).filter(|expires| expiry::is_over(*expires, now))?))
+        });
+        self.over = over.collect();
+        let rows = self.sources.iter_mut().map(|(_, row)| row);
+        rows.chain(&mut self.target).for_each(|row| row.expire(now));
+    }
+
+    /// Whether it was a copy of which nothing is left, for all of its cells have expired.
+    pub(crate) fn has_expired(&self, table: &Table) -> bool {
+        let mut columns = table.key_len..table.columns.len();
+        let is_copy = matches!(self.write, Write::Copy { .. } | Write::Replace { .. });
+        is_copy
+            && self.target.is_none()
+            && !self.over.is_empty()
+            && columns.all(|column| self.written(column).is_none())
+    }
+
+    /// When the cells of a change expire that writes these columns.
+    fn expiries(&self, columns: impl Iterator<Item = ColumnIndex>) -> Expiries {
+        columns.filter_map(|column| Some((column, self.expires(column)?))).collect()
     }
 
     /// The row that takes the place of the survivor's, or of an earlier source's.
@@ -106,7 +172,11 @@ impl Entry {
     pub(crate) fn replaced(&self, table: &Table) -> Option<Vec<(ColumnIndex, Cell)>> {
         let (own, row) = (self.target.as_ref()?, self.replacing()?);
         let columns = table.key_len..table.columns.len();
-        let differs = |column: &ColumnIndex| own.cells.get(*column) != row.cells.get(*column);
+        let differs = |column: &ColumnIndex| {
+            let lasts_as_long =
+                !table.carries_ttls || own.expires.of(*column) == row.expires.of(*column);
+            own.cells.get(*column) != row.cells.get(*column) || !lasts_as_long
+        };
         Some(columns.filter(differs).map(|column| (column, row.cells[column].clone())).collect())
     }
 
@@ -133,7 +203,10 @@ impl Entry {
         match &self.write {
             Write::Nothing => None,
             Write::Replace { .. } => Some(match self.replaced(table) {
-                Some(set) => Change::Update { key: self.key_of(table, survivor), set },
+                Some(set) => {
+                    let expires = self.expiries(set.iter().map(|(column, _)| *column));
+                    Change::Update { key: self.key_of(table, survivor), set, expires }
+                }
                 None => {
                     let mut row = self.replacing()?.clone();
                     row.cells[table.account] = Some(survivor.cell().clone());
@@ -145,12 +218,15 @@ impl Entry {
                 row.cells[table.account] = Some(survivor.cell().clone());
                 for (column, value) in set {
                     row.cells[*column] = Some(value.clone());
+                    row.expires.set(*column, self.expires(*column));
                 }
                 Some(Change::Insert { row })
             }
             Write::Update { set } => {
+                let expires = self.expiries(set.iter().map(|(column, _)| *column));
                 let set = set.iter().map(|(column, value)| (*column, Some(value.clone())));
-                Some(Change::Update { key: self.key_of(table, survivor), set: set.collect() })
+                let key = self.key_of(table, survivor);
+                Some(Change::Update { key, set: set.collect(), expires })
             }
         }
     }

@@ -6,11 +6,14 @@
 
 use bytes::Bytes;
 
-use crate::model::{Cell, ColumnIndex, Row, TableIndex, TableTally};
+use crate::model::{ColumnIndex, ExpiryS, Row, TableIndex, TableTally, expiry};
 use crate::spec::Table;
 
 use super::entry::{Entry, Write};
 use super::join::Matched;
+
+/// A value, and when it expires, if it does.
+type Better = (Bytes, Option<ExpiryS>);
 
 /// The rows of one key, folded in merge order.
 #[derive(Debug)]
@@ -18,7 +21,7 @@ pub struct Fold<'a> {
     table: &'a Table,
     entry: Entry,
     /// The policy columns that changed since the row that stays, by position in `table.survivorship`.
-    better: Vec<Cell>,
+    better: Vec<Option<Better>>,
     /// The position of the source's row that ranks highest, where rows rank and it is not the one that stays.
     higher: Option<usize>,
     tally: TableTally,
@@ -30,10 +33,10 @@ impl<'a> Fold<'a> {
         let tally =
             TableTally { target_rows: u64::from(target.is_some()), ..TableTally::default() };
         let target = target.map(|mut row| {
-            row.cells.truncate(table.slim_len);
+            row.truncate(table.slim_len);
             row
         });
-        let entry = Entry { table: index, target, sources: Vec::new(), write: Write::Nothing };
+        let entry = Entry { target, ..Entry::new(index) };
         Self { table, entry, better: Vec::new(), higher: None, tally }
     }
 
@@ -81,7 +84,7 @@ impl<'a> Fold<'a> {
         let Self { table, mut entry, better, higher, tally } = self;
         let changed = table.survivorship.iter().zip(better);
         let set: Vec<(ColumnIndex, Bytes)> =
-            changed.filter_map(|(rule, value)| Some((rule.column, value?))).collect();
+            changed.filter_map(|(rule, better)| Some((rule.column, better?.0))).collect();
         entry.write = match (higher, &entry.target, entry.sources.is_empty()) {
             (Some(with), ..) => Write::Replace { with },
             (None, None, false) => Write::Copy { set },
@@ -92,17 +95,29 @@ impl<'a> Fold<'a> {
     }
 }
 
-/// The values of a source that the policies prefer to what the row that stays would hold by now.
-fn improvements(table: &Table, base: &Row, better: &[Cell], source: &Row) -> Vec<(usize, Bytes)> {
+/// The values of a source that the policies prefer to what the row that stays would hold by now. Of two that are the same
+/// the one stays that lasts longer.
+fn improvements(
+    table: &Table,
+    base: &Row,
+    better: &[Option<Better>],
+    source: &Row,
+) -> Vec<(usize, Better)> {
     let rules = table.survivorship.iter().enumerate();
     rules
         .filter_map(|(position, rule)| {
-            let now = match better.get(position) {
-                Some(Some(value)) => &Some(value.clone()),
-                _ => &base.cells[rule.column],
+            let (column, lasts) = (rule.column, source.expires.of(rule.column));
+            let (now, now_lasts) = match better.get(position) {
+                Some(Some((value, lasts))) => (&Some(value.clone()), *lasts),
+                _ => (&base.cells[column], base.expires.of(column)),
             };
-            let offered = &source.cells[rule.column];
-            rule.combine(now, offered).map(|value| (position, value))
+            let offered = &source.cells[column];
+            let lasts_longer = || {
+                let is_same = now == offered && expiry::outlasts(lasts, now_lasts);
+                offered.clone().filter(|_| is_same && table.carries_ttls)
+            };
+            let value = rule.combine(now, offered).or_else(lasts_longer)?;
+            Some((position, (value, lasts)))
         })
         .collect()
 }

@@ -101,7 +101,7 @@ impl<'a> Join<'a> {
             // Copied out of its page, which is not to live until the next one comes.
             let own = |cell: &Cell| cell.as_deref().map(Bytes::copy_from_slice);
             let key = row.cells.iter().take(table.key_len).map(own).collect();
-            state.last_fed = Some(Row { cells: key });
+            state.last_fed = Some(Row::new(key));
         }
         state.rows.extend(rows);
         state.open = !last;

@@ -8,9 +8,9 @@ use super::swept::{Swept, SweptCell};
 
 impl Entry {
     /// Whether what was written at `t` stands in the survivor's row: a value of it with its time, or in the place of each
-    /// something later. Where nothing is written, the row stands that the sources' gave way to.
+    /// something later; what has expired need not. Where nothing is written, the row stands that the sources' gave way to.
     pub fn stands(&self, table: &Table, t: TimestampUs, found: Option<&TimedRow>) -> bool {
-        let Some(found) = found else { return false };
+        let Some(found) = found else { return self.has_expired(table) };
         if self.write == Write::Nothing {
             return true;
         }
@@ -90,7 +90,11 @@ impl Swept {
     pub fn stands(&self, table: &Table, found: Option<&TimedRow>) -> bool {
         let dated = self.cells.iter().filter(|cell| !cell.is_undated());
         let mut moved = dated.filter_map(|cell| Some((cell.moved_at?, cell))).peekable();
-        let Some(found) = found else { return self.is_undated() && moved.peek().is_none() };
+        let Some(found) = found else {
+            let is_nowhere = self.is_undated() && moved.peek().is_none();
+            return is_nowhere
+                || moved.peek().is_some() && moved.all(|(_, cell)| cell.has_expired());
+        };
         moved.all(|(t, cell)| cell.stands(table, t, found))
     }
 
@@ -100,7 +104,8 @@ impl Swept {
         let is_there = |cell: &SweptCell| {
             found.is_some_and(|found| found.times[cell.column].latest() >= Some(cell.t))
         };
-        !self.cells.is_empty() && !self.is_undated() && !self.cells.iter().any(is_there)
+        let mut cells = self.cells.iter().filter(|cell| !cell.has_expired()).peekable();
+        cells.peek().is_some() && !self.is_undated() && !cells.any(is_there)
     }
 
     /// Whether something that is added up was placed in the survivor's row, and holds another number there: whether that
@@ -120,11 +125,19 @@ impl Swept {
 }
 
 impl SweptCell {
+    /// Whether it is known to [have expired](Swept::expire).
+    fn has_expired(&self) -> bool {
+        self.value.is_none() && self.element.is_none()
+    }
+
     /// Whether it stands in a row to which it was written at `t`, or something written later does.
     fn stands(&self, table: &Table, t: TimestampUs, found: &TimedRow) -> bool {
         let (cell, times) = (&found.row.cells[self.column], &found.times[self.column]);
         if table.sums().any(|column| column == self.column) {
             return *cell == self.value && is_dated(times, t);
+        }
+        if self.has_expired() {
+            return true;
         }
         if self.element.is_none() {
             let rule = table.survivorship.iter().find(|rule| rule.column == self.column);

@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 
 use crate::model::{
-    AccountId, Batch, Change, Collection, ColumnIndex, Mutation, Row, TableIndex, TimedRow,
-    TimestampUs,
+    AccountId, Batch, Change, Collection, ColumnIndex, Expiries, Mutation, Row, TableIndex,
+    TimedRow, TimestampUs,
 };
 use crate::spec::{Spec, Table};
 
@@ -83,7 +83,10 @@ impl Swept {
         for cell in &self.cells {
             let Some(t) = cell.moved_at.map(|moved_at| void_t(cell, moved_at)) else { continue };
             match own.and_then(|own| cell.value_in(table, own)) {
-                Some(value) => given_back.push((t, SweptCell { value, ..cell.clone() })),
+                Some(value) => {
+                    let expires = own.and_then(|own| own.row.expires.of(cell.column));
+                    given_back.push((t, SweptCell { value, expires, ..cell.clone() }));
+                }
                 None => taken.push((t, cell)),
             }
         }
@@ -127,7 +130,7 @@ impl Swept {
             }
             None if !is_new => {
                 let set = cells.iter().map(|cell| (cell.column, cell.value.clone())).collect();
-                Change::Update { key: key.to_vec(), set }
+                Change::Update { key: key.to_vec(), set, expires: expiries(cells) }
             }
             None => {
                 let mut row: Vec<_> = key.iter().cloned().map(Some).collect();
@@ -135,7 +138,7 @@ impl Swept {
                 for cell in cells {
                     row[cell.column].clone_from(&cell.value);
                 }
-                Change::Insert { row: Row { cells: row } }
+                Change::Insert { row: Row { expires: expiries(cells), ..Row::new(row) } }
             }
         })
     }
@@ -155,7 +158,7 @@ impl Swept {
             }
             None => {
                 let set = cells.iter().map(|cell| (cell.column, None)).collect();
-                Change::Update { key: key.to_vec(), set }
+                Change::update(key.to_vec(), set)
             }
         })
     }
@@ -179,6 +182,10 @@ impl Swept {
         });
         changes.collect()
     }
+}
+
+fn expiries(cells: &[&SweptCell]) -> Expiries {
+    cells.iter().filter_map(|cell| Some((cell.column, cell.expires?))).collect()
 }
 
 fn elements(table: &Table, column: ColumnIndex, cells: &[&SweptCell]) -> Bytes {

@@ -9,12 +9,14 @@
 //! was written after it, so such an element is moved just above that: there it cannot win over any later write of the
 //! survivor's. Only if it stands there then, it is taken from the source ([`Swept::hidden`]).
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use bytes::Bytes;
 
 use crate::model::{
-    AccountId, Cell, ColumnIndex, Row, Scope, TableIndex, TimedRow, TimestampUs, WriteTimes,
+    AccountId, Cell, ColumnIndex, ExpiryS, Row, Scope, TableIndex, TimedRow, TimestampUs,
+    WriteTimes, expiry,
 };
 use crate::spec::{Dated, Spec, Survivorship, Table};
 
@@ -47,6 +49,8 @@ pub struct SweptCell {
     pub t: TimestampUs,
     /// The write time with which it is written to the survivor's row; `None` where that keeps what it has.
     pub(crate) moved_at: Option<TimestampUs>,
+    /// When it expires, if it does.
+    pub expires: Option<ExpiryS>,
 }
 
 /// A slice of a sweep: rows of a group's sources, and the rows to announce.
@@ -180,7 +184,9 @@ fn cells(table: &Table, found: &TimedRow, horizon: Horizon) -> Option<Vec<SweptC
     let mut cells = Vec::new();
     for (column, value) in found.row.cells.iter().enumerate().skip(table.key_len) {
         let Some(value) = value else { continue };
-        let cell = |element, value, t| SweptCell { column, element, value, t, moved_at: None };
+        let expires = found.row.expires.of(column);
+        let cell =
+            |element, value, t| SweptCell { column, element, value, t, moved_at: None, expires };
         let collection = table.columns[column].cql_type.collection();
         match (&found.times[column], collection) {
             (WriteTimes::None, _) => return None,
@@ -211,6 +217,28 @@ fn preferred_at(rule: &Survivorship, cell: &SweptCell, own: &TimedRow) -> Option
 }
 
 impl Swept {
+    /// Has cells be null that are over, and those of the survivor's row.
+    pub(crate) fn expire(&mut self, now: TimestampUs) {
+        for cell in &mut self.cells {
+            if cell.expires.is_some_and(|expires| expiry::is_over(expires, now)) {
+                cell.value = None;
+            }
+        }
+        if let Some(target) = &mut self.target {
+            target.row.expire(now);
+        }
+    }
+
+    /// The same as it is by now.
+    pub(crate) fn by_now(&self, now: TimestampUs) -> Cow<'_, Self> {
+        if self.cells.iter().all(|cell| cell.expires.is_none()) {
+            return Cow::Borrowed(self);
+        }
+        let mut swept = self.clone();
+        swept.expire(now);
+        Cow::Owned(swept)
+    }
+
     /// The source's row, as far as it was taken.
     pub fn cells(&self, table: &Table) -> Vec<Cell> {
         let mut row: Vec<Cell> = self.key.iter().cloned().map(Some).collect();
@@ -236,7 +264,7 @@ impl Swept {
                     self.key_of(table, survivor).into_iter().map(Some).collect();
                 cells.resize(table.columns.len(), None);
                 let times = vec![WriteTimes::None; table.columns.len()];
-                TimedRow { row: Row { cells }, times }
+                TimedRow { row: Row::new(cells), times }
             }
         };
         for cell in self.cells.iter().filter(|cell| cell.element.is_some()) {
@@ -249,6 +277,7 @@ impl Swept {
             let known = result.times[cell.column].latest();
             if let Some(t) = cell.moved_at.filter(|t| Some(*t) > known) {
                 result.row.cells[cell.column].clone_from(&cell.value);
+                result.row.expires.set(cell.column, cell.expires);
                 result.times[cell.column] = WriteTimes::Cell(t);
             }
         }

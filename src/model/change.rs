@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 
+use super::expiry::Expiries;
 use super::list::Tries;
 use super::row::{Cell, ColumnIndex, Row, TableIndex, TimestampUs};
 
@@ -32,6 +33,8 @@ pub enum Change {
         key: Vec<Bytes>,
         /// The columns that change, none of them part of the key.
         set: Vec<(ColumnIndex, Cell)>,
+        /// Which of them expire.
+        expires: Expiries,
     },
     /// Adds elements to a map or set that is not frozen, and leaves its other elements as they are.
     AddElements {
@@ -103,6 +106,11 @@ impl Batch {
 }
 
 impl Change {
+    /// Writes single columns of a row, which do not expire.
+    pub fn update(key: Vec<Bytes>, set: Vec<(ColumnIndex, Cell)>) -> Self {
+        Self::Update { key, set, expires: Expiries::default() }
+    }
+
     /// Writes a list whole; it has not been tried yet.
     pub(crate) fn set_list(key: Vec<Bytes>, column: ColumnIndex, value: Bytes) -> Self {
         Self::SetList { key, column, value, tries: Tries::default() }
@@ -112,7 +120,7 @@ impl Change {
     pub fn size_bytes(&self) -> usize {
         match self {
             Self::Insert { row } => row.size_bytes(),
-            Self::Update { key, set } => {
+            Self::Update { key, set, .. } => {
                 let values = set.iter().filter_map(|(_, value)| value.as_ref());
                 key.iter().chain(values).map(Bytes::len).sum()
             }

@@ -7,7 +7,7 @@
 //! In reading order: `cql` is what a column's type says, the only place that takes the text of a type apart, with
 //! `order` (how the server orders values), `same` (which of them mean the same), `elements` (maps and sets, taken
 //! apart), `list` (lists, written whole) and `name` (how names are written); `account` has ids by type, pairs and groups,
-//! `part` what falls to one of several processes; `row` is what is read, `change` what is written, `tally` what was done;
+//! `part` what falls to one of several processes; `row` is what is read, `change` what is written, `expiry` how long that lasts, `tally` what was done;
 //! `surroundings` is what a cluster tells of the tables beside their rows.
 //!
 //! May use nothing else of the crate; may be used by `spec`, `readable`, `pairs`, `plan`, `merge`, `storage`,
@@ -19,6 +19,7 @@ mod change;
 mod clock;
 mod cql;
 mod elements;
+pub(crate) mod expiry;
 mod key;
 pub(crate) mod list;
 mod name;
@@ -36,6 +37,7 @@ pub use clock::{Clocks, now_us};
 pub use cql::CqlType;
 pub(crate) use cql::hex;
 pub use elements::{Collection, Elements};
+pub use expiry::{Expiries, ExpiryS};
 pub use key::Scope;
 pub use list::Tries;
 pub(crate) use name::{quoted, written};

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::expiry::Expiries;
+
 /// One CQL value as it travels on the wire; `None` is null. It is decoded only where a policy has to
 /// look at it.
 pub type Cell = Option<Bytes>;
@@ -15,9 +17,22 @@ pub type Cell = Option<Bytes>;
 pub struct Row {
     /// The cells, in specification order.
     pub cells: Vec<Cell>,
+    /// When cells expire, of a table whose [TTLs are carried](crate::spec::Table::carries_ttls).
+    pub expires: Expiries,
 }
 
 impl Row {
+    /// A row of cells that do not expire.
+    pub fn new(cells: Vec<Cell>) -> Self {
+        Self { cells, expires: Expiries::default() }
+    }
+
+    /// Leaves the first `columns` columns.
+    pub(crate) fn truncate(&mut self, columns: usize) {
+        self.cells.truncate(columns);
+        self.expires.truncate(columns);
+    }
+
     /// The bytes that the row's values take, for bounds in bytes.
     pub fn size_bytes(&self) -> usize {
         self.cells.iter().flatten().map(Bytes::len).sum::<usize>() + 4 * self.cells.len()

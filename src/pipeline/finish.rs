@@ -42,7 +42,8 @@ pub(super) async fn finish<S: Writer>(
 ) -> Result<Vec<Leftover>, GroupError> {
     let finish = Finish { window, group };
     let mut reported = Vec::new();
-    let mut chunks = Histories::open(&*window.journal, &window.codec, &window.spec, group.index)?;
+    let (journal, now) = (&*window.journal, window.as_of.now());
+    let mut chunks = Histories::open(journal, &window.codec, &window.spec, group.index, now)?;
     while let Some(histories) = chunks.next_chunk()? {
         let keys = histories.iter().enumerate().filter_map(|(at, history)| {
             let entry = history.entry.as_ref()?;
@@ -169,7 +170,11 @@ impl<S: Writer> Finish<'_, S> {
         };
         let is_there = |(source, before): &(usize, Row)| {
             let row = found.sources.iter().find(|(own, _)| own == source);
-            row.is_some_and(|(_, row)| Entry::is_held(self.table(key), key.history.t, before, row))
+            let has_expired = row.is_none() && before.has_expired(self.table(key).key_len);
+            has_expired
+                || row.is_some_and(|(_, row)| {
+                    Entry::is_held(self.table(key), key.history.t, before, row)
+                })
         };
         !self.is_forgotten(key)
             && has_base
@@ -195,7 +200,11 @@ impl<S: Writer> Finish<'_, S> {
                 let set = arrived.filter(|set| !set.is_empty());
                 pins.extend(set.map(|set| {
                     let key = self.table(key).key_of(&row.row);
-                    (table, t + PIN_US, Change::Update { key, set })
+                    (
+                        table,
+                        t + PIN_US,
+                        Change::Update { key, set, expires: row.row.expires.clone() },
+                    )
                 }));
             }
         }
@@ -235,7 +244,9 @@ impl<S: Writer> Finish<'_, S> {
                 let before = key.history.survivor_before();
                 let left = key.history.left(self.table(key)).into_iter().map(|left| left.column);
                 let set = left.map(|column| (column, before.cell(column).cloned()));
-                Some(Change::Update { key: survivor, set: set.collect() })
+                let set: Vec<_> = set.collect();
+                let expires = set.iter().filter_map(|(at, _)| Some((*at, before.expires(*at)?)));
+                Some(Change::Update { key: survivor, expires: expires.collect(), set })
             }
         }
     }

@@ -44,6 +44,16 @@ pub enum GroupError {
     /// The broker refused an event. All rows are merged by then.
     #[error("rows are merged, but an event could not be delivered: {0}")]
     Events(#[from] EventError),
+    /// A source's row of a table whose TTLs are carried has no cell that would say how long it lasts.
+    #[error(
+        "a row of {account} in {table} has nothing but its key, and how long that lasts nobody tells: give one of its columns \
+         a value, or delete it; then the group can be merged"
+    )]
+    Bare {
+        /// Whose row it is.
+        account: String,
+        table: String,
+    },
     /// It is large, and there are enough of those under way. Nothing was done for it: it comes later.
     #[error("it is deferred until fewer large groups are under way")]
     Deferred,
@@ -71,7 +81,11 @@ impl GroupError {
             Self::Storage(error) => error.kind == Fault::Fatal,
             Self::Events(error) => error.is_fatal(),
             Self::Journal(_) => true,
-            Self::OutOfOrder(_) | Self::Record(_) | Self::Deferred | Self::Outdated => false,
+            Self::OutOfOrder(_)
+            | Self::Record(_)
+            | Self::Bare { .. }
+            | Self::Deferred
+            | Self::Outdated => false,
         }
     }
 
@@ -79,6 +93,7 @@ impl GroupError {
     pub(crate) fn class(&self) -> String {
         match self {
             Self::Storage(error) => error.class.clone(),
+            Self::Bare { table, .. } => format!("a row of {table} has nothing but its key"),
             other => other.to_string(),
         }
     }

@@ -161,7 +161,7 @@ async fn turn<S: Writer>(
                 let (table, key) = row;
                 let cells = key.into_iter().chain([mention.account]).map(Some).collect();
                 let shape = &window.spec.tables[table];
-                entries.push(Entry::mention(table, shape, Row { cells }, &group.survivor));
+                entries.push(Entry::mention(table, shape, Row::new(cells), &group.survivor));
             }
         }
         if entries.is_empty() {

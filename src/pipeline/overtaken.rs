@@ -17,7 +17,7 @@ use crate::failpoint;
 use crate::history::{Histories, History};
 use crate::journal::{Kind, State};
 use crate::merge::{SweepSlice, Swept, SweptCell};
-use crate::model::{Cell, Group, Scope, TableIndex, TimedRow, TimestampUs, WriteTimes};
+use crate::model::{Cell, Group, Scope, TableIndex, TimedRow, TimestampUs, WriteTimes, expiry};
 use crate::spec::{Survivorship, Table};
 use crate::storage::Writer;
 
@@ -108,7 +108,7 @@ pub(super) async fn find<S: Writer>(
     };
     if spec.tables.iter().any(joins) {
         let (journal, codec) = (&*window.journal, &window.codec);
-        let mut walk = Histories::open(journal, codec, spec, group.index)?;
+        let mut walk = Histories::open(journal, codec, spec, group.index, window.as_of.now())?;
         while let Some(histories) = walk.next_chunk()? {
             let is_whole = |history: &History, table: &Table| {
                 let replaced = history.entry.as_ref().and_then(|entry| entry.replaced(table));
@@ -188,7 +188,8 @@ impl<S: Writer> Work<'_, S> {
         let spec = &window.spec;
         let mut slice = SweepSlice::default();
         let mut news = BTreeSet::new();
-        let mut walk = Histories::open(&*window.journal, &window.codec, spec, group.index)?;
+        let now = window.as_of.now();
+        let mut walk = Histories::open(&*window.journal, &window.codec, spec, group.index, now)?;
         while let Some(histories) = walk.next_chunk()? {
             for history in histories {
                 let (table, shape) = (history.table, &spec.tables[history.table]);
@@ -320,8 +321,11 @@ fn overtaken(
             None => rule.combine(now, offered),
             Some(_) => rule.combine(&best, offered).or(best),
         });
-        let moved_at = Some(found_t + 1);
-        Some(SweptCell { column, element: None, value: Some(best?), t: history.t, moved_at })
+        let (moved_at, value) = (Some(found_t + 1), Some(best?));
+        let holding = sources.iter().filter(|(_, row)| row.cells[column] == value);
+        let moments = holding.map(|(_, row)| row.expires.of(column));
+        let expires = moments.reduce(|a, b| if expiry::outlasts(b, a) { b } else { a }).flatten();
+        Some(SweptCell { column, element: None, value, t: history.t, moved_at, expires })
     });
     let cells: Vec<_> = cells.collect();
     let (key, source) = (table.key_of(first), *source);

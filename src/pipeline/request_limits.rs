@@ -5,6 +5,8 @@
 //! in halves, and it was too large if all of its parts succeed. What follows begins there. A request larger than any that
 //! was taken so far is a [`Trial`]: one at a time, so that a limit is met by one request and not by hundreds.
 
+mod limit;
+
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use strum::EnumCount;
@@ -18,6 +20,7 @@ use crate::spec::Spec;
 use crate::storage::{Fault, Width};
 
 use super::pages::{RowSizes, TIMES_WEIGH};
+use limit::{Limit, UNKNOWN};
 
 /// Accounts whose partitions one request asks for or deletes: enough to save most round trips, few enough for one
 /// coordinator.
@@ -37,9 +40,6 @@ pub(super) const SAMPLE_ROWS: usize = 12;
 const SAMPLE_ROWS_OF_EACH: usize = 3;
 /// Room is given in units of so many bytes.
 const ROOM_UNIT: usize = 1_024;
-/// A limit that may have been a moment's (a time-out, a replica that failed) is doubled after so many requests that were
-/// as large as it allows, then after twice as many, and so on.
-const PATIENCE: u64 = 1_024;
 
 /// What a request does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -172,17 +172,6 @@ struct OfTable {
     limits: Mutex<[Limit; Slot::COUNT]>,
     trials: [AsyncMutex<()>; Slot::COUNT],
 }
-
-#[derive(Clone, Copy, Debug)]
-struct Limit {
-    /// The largest that was taken.
-    taken: usize,
-    most: usize,
-    /// Requests until it is doubled, now and the next time, if it may pass.
-    passes: Option<(u64, u64)>,
-}
-
-const UNKNOWN: Limit = Limit { taken: 0, most: usize::MAX, passes: None };
 
 impl RequestLimits {
     /// Nothing is known.
@@ -362,28 +351,6 @@ impl RequestLimits {
 
     fn limits(&self, table: TableIndex) -> MutexGuard<'_, [Limit; Slot::COUNT]> {
         self.tables[table].limits.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Limit {
-    fn took(&mut self, size: usize) {
-        self.taken = self.taken.max(size);
-        let Some((left, next)) = &mut self.passes else { return };
-        if size > self.most / 2 {
-            *left -= 1;
-            if *left == 0 {
-                (*left, *next) = (*next, next.saturating_mul(2));
-                self.most = self.most.saturating_mul(2);
-            }
-        }
-    }
-
-    fn too_large(&mut self, size: usize, why: Fault) {
-        let half = size.div_ceil(2);
-        self.most = self.most.min(half);
-        self.taken = self.taken.min(half);
-        let next = self.passes.map_or(PATIENCE, |(_, next)| next);
-        self.passes = (why != Fault::Permanent).then_some((next, next.saturating_mul(2)));
     }
 }
 

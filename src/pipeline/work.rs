@@ -114,7 +114,7 @@ impl<'a, S: Reader, K: Sink<S>> Work<'a, S, K> {
         } else {
             let key = base.cells[..table.key_len].iter();
             let cells = key.map(|cell| cell.as_deref().map(Bytes::copy_from_slice)).collect();
-            self.reached.keys.insert(scope, Row { cells });
+            self.reached.keys.insert(scope, Row::new(cells));
         }
     }
 
@@ -271,8 +271,24 @@ impl<'a, S: Reader, K: Sink<S>> Work<'a, S, K> {
         Ok(completion)
     }
 
+    /// Refuses rows of which nobody tells how long they last, where that is to be carried.
+    fn see_expiring(&self) -> Result<(), GroupError> {
+        let Access { window, group, .. } = self.access;
+        for entry in &self.draft.slice.entries {
+            let table = &window.spec.tables[entry.table];
+            let is_bare = |row: &Row| row.cells.iter().skip(table.key_len).all(Option::is_none);
+            let mut rows = entry.sources.iter().filter(|_| table.carries_ttls);
+            if let Some((source, _)) = rows.find(|(_, row)| is_bare(row)) {
+                let account = group.pairs[*source].from.to_string();
+                return Err(GroupError::Bare { account, table: table.name.clone() });
+            }
+        }
+        Ok(())
+    }
+
     /// Hands over what was read as a slice.
     async fn flush(&mut self, completion: Option<Completion>) -> Result<(), GroupError> {
+        self.see_expiring()?;
         let Access { window, group, t, .. } = self.access;
         let tables = window.spec.tables.len();
         if self.draft.slice.entries.is_empty() && completion.is_none() {

@@ -105,6 +105,8 @@ pub(crate) struct InspectedTable {
     pub written_bytes: Estimate,
     /// Tombstones that are left: one for each row that is deleted, or for each partition where all of it goes.
     pub tombstones: Estimate,
+    /// Cells that expire where they are, and would not where they are copied.
+    pub immortal: Estimate,
     /// What happens where both accounts hold a key, in words.
     pub rule: String,
 }

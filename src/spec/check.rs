@@ -153,6 +153,8 @@ impl RawSpec {
             ranking,
             delete_source: raw.delete_source,
             mentions,
+            carries_ttls: raw.carries_ttls.is_some(),
+            reads_ttls: raw.carries_ttls.is_some(),
             moves_with: None,
         }
     }
@@ -223,8 +225,13 @@ impl<'a> Own<'a> {
             );
             self.wrong(self.raw.name.line, &problem);
         }
-        for why in self.live.not_replayable() {
+        for why in self.live.not_replayable(self.raw.carries_ttls.is_some()) {
             self.wrong(self.raw.name.line, &format!("{why}; such a table is not merged"));
+        }
+        if let Some(line) = self.raw.carries_ttls {
+            for why in self.raw.without_ttls(self.live) {
+                self.wrong(line, &format!("ttl = \"carry\" is not available {why}"));
+            }
         }
     }
 

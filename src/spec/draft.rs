@@ -110,6 +110,7 @@ impl<'a> Candidate<'a> {
             ranking: Vec::new(),
             delete_source: true,
             mentions: Vec::new(),
+            carries_ttls: self.carries_ttls().then_some(0),
             columns: BTreeMap::new(),
         }
     }
@@ -121,6 +122,11 @@ impl<'a> Candidate<'a> {
             let policy = policy::careful(&column.cql_type)?;
             Some((column.name.clone(), At::new(policy, 0)))
         })
+    }
+
+    /// Whether what expires is to expire where it is copied, too: where everything does unless it says otherwise.
+    fn carries_ttls(&self) -> bool {
+        self.live.default_time_to_live_s != 0 && self.live.not_expiring().is_none()
     }
 
     fn is_merged(&self) -> bool {

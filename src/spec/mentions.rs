@@ -136,6 +136,8 @@ fn table(
         ranking: Ranking::default(),
         delete_source: false,
         mentions: Vec::new(),
+        carries_ttls: raw.carries_ttls.is_some(),
+        reads_ttls: raw.carries_ttls.is_some(),
         moves_with: rows.filter(|rows| rows.delete_source).map(|rows| rows.account),
     }
 }

@@ -95,6 +95,11 @@ pub struct Table {
     pub(crate) delete_source: bool,
     /// The columns that mention accounts: mapped where a row is copied.
     pub(crate) mentions: Vec<ColumnIndex>,
+    /// Whether cells that expire are copied so that they expire at the same moment, and whatever is written says how long it
+    /// lasts. Else what is copied lasts for ever.
+    pub carries_ttls: bool,
+    /// Whether rows are read with when their cells expire: where that is carried, or counted.
+    pub(crate) reads_ttls: bool,
     /// Of [mentions](Self::is_mention): where in the key the account stands with which a row moves, if it moves.
     pub(crate) moves_with: Option<ColumnIndex>,
 }
@@ -157,6 +162,12 @@ impl Spec {
     /// written.
     pub(crate) fn in_order(&self) -> impl Iterator<Item = (TableIndex, &Table)> {
         self.order.iter().map(|index| (*index, &self.tables[*index]))
+    }
+
+    /// The same for whoever counts what expires, though it may not be carried.
+    pub(crate) fn counting_ttls(mut self) -> Self {
+        self.tables.iter_mut().for_each(|table| table.reads_ttls = true);
+        self
     }
 
     /// Tables to which rows of another one lead, with that one.

@@ -45,7 +45,7 @@ mod tests {
 
     fn row(status: Option<i32>, percent: Option<i32>) -> Row {
         let int = |value: Option<i32>| value.map(|v| Bytes::copy_from_slice(&v.to_be_bytes()));
-        Row { cells: vec![int(status), int(percent)] }
+        Row::new(vec![int(status), int(percent)])
     }
 
     #[test]

@@ -67,6 +67,11 @@ pub(super) fn notes(raw: &RawTable, table: Option<&Table>) -> Vec<String> {
         false => policy::row_rule(raw.ranking.iter().map(|column| column.as_str())),
     };
     notes.push(format!("Where both accounts hold a key, {rule}."));
+    if raw.carries_ttls.is_some() {
+        notes.push(
+            "What expires does so where it is copied as well, at the same moment.".to_owned(),
+        );
+    }
     if !raw.delete_source {
         notes.push("The sources keep their rows.".to_owned());
     }

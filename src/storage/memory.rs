@@ -19,8 +19,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::model::{AccountId, Clocks, Row, Scope, TableIndex, TimestampUs, TokenRange, now_us};
-use crate::spec::{Spec, Table};
+use crate::model::{
+    AccountId, Clocks, ExpiryS, Row, Scope, TableIndex, TimestampUs, TokenRange, now_us,
+};
+use crate::spec::Spec;
 
 use super::{
     Among, Cursor, Fault, KeyPage, Mention, Node, Page, Reader, StorageError, TimedPage, TimedRow,
@@ -81,8 +83,14 @@ impl MemoryStorage {
     /// All live rows of a table with their write times, in key order.
     pub fn dump_timed(&self, table: TableIndex) -> Vec<TimedRow> {
         let shape = &self.spec.tables[table];
-        let live = |partition: &Partition| partition.live(shape, shape.columns.len());
+        let now_s = self.now_s();
+        let live = |partition: &Partition| partition.live(shape, shape.columns.len(), now_s);
         self.tables()[table].values().flat_map(live).collect()
+    }
+
+    /// What the nodes' clocks say, by which cells expire.
+    fn now_s(&self) -> ExpiryS {
+        self.clock.map_or_else(now_us, |clock| clock()).div_euclid(1_000_000)
     }
 
     fn tables(&self) -> MutexGuard<'_, Vec<Partitions>> {
@@ -101,7 +109,8 @@ impl MemoryStorage {
         check_key(&key)?;
         let tables = self.tables();
         let stored = tables[table].get(&key);
-        let mut rows = stored.map_or_else(Vec::new, |s| s.live(shape, columns(shape, width)));
+        let mut rows =
+            stored.map_or_else(Vec::new, |s| s.live(shape, shape.len_of(width), self.now_s()));
         rows.retain(|timed| timed.row.cells[shape.account].as_ref() == Some(account.cell()));
         Ok(rows)
     }
@@ -155,13 +164,6 @@ fn check_key(partition: &[Bytes]) -> Result<(), StorageError> {
     if is_empty { error(Fault::Permanent, "Key may not be empty") } else { Ok(()) }
 }
 
-fn columns(table: &Table, width: Width) -> usize {
-    match width {
-        Width::Full => table.columns.len(),
-        Width::Slim => table.slim_len,
-    }
-}
-
 /// One page of a partition's rows: where it starts, where it ends, and where the next one starts.
 fn cut(after: Option<Cursor>, rows: usize, all: usize) -> (usize, usize, Option<Cursor>) {
     let start = after
@@ -181,11 +183,11 @@ impl Reader for MemoryStorage {
         after: Option<Cursor>,
     ) -> Result<Page, StorageError> {
         self.ask(Request::Page(table, rows_of.1, rows)).await?;
-        let columns = columns(&self.spec.tables[table], width);
+        let columns = self.spec.tables[table].len_of(width);
         let mut live = self.rows(table, rows_of, width)?;
         let (start, end, next) = cut(after, rows, live.len());
         let rows = live.drain(start..end).map(|TimedRow { mut row, .. }| {
-            row.cells.truncate(columns);
+            row.truncate(columns);
             row
         });
         let rows: Vec<Row> = rows.collect();
@@ -201,12 +203,12 @@ impl Reader for MemoryStorage {
         rows: usize,
     ) -> Result<Vec<Row>, StorageError> {
         self.ask(Request::FirstRows(table, among.accounts, rows)).await?;
-        let columns = columns(&self.spec.tables[table], width);
+        let columns = self.spec.tables[table].len_of(width);
         let mut first = Vec::new();
         for account in among.accounts {
             let live = self.rows(table, (among.scope, account), width)?.into_iter();
             first.extend(live.take(rows).map(|TimedRow { mut row, .. }| {
-                row.cells.truncate(columns);
+                row.truncate(columns);
                 row
             }));
         }
@@ -251,8 +253,9 @@ impl Reader for MemoryStorage {
 
     async fn largest_partition(&self, table: TableIndex) -> Option<u64> {
         let shape = &self.spec.tables[table];
+        let now_s = self.now_s();
         let bytes = |partition: &Partition| {
-            let rows = partition.live(shape, shape.columns.len());
+            let rows = partition.live(shape, shape.columns.len(), now_s);
             rows.iter().map(|timed| timed.row.size_bytes() as u64).sum()
         };
         Some(self.tables()[table].values().map(bytes).max().unwrap_or_default())

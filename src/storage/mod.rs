@@ -22,6 +22,7 @@ use thiserror::Error;
 pub use crate::model::TimedRow;
 pub(crate) use crate::model::WriteTimes;
 use crate::model::{AccountId, Batch, Clocks, Row, Scope, TableIndex, TimestampUs, TokenRange};
+use crate::spec::Table;
 
 /// How much of a row is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -30,6 +31,16 @@ pub enum Width {
     Full,
     /// The key and what policies and events look at: a survivor's row, which stays where it is.
     Slim,
+}
+
+impl Table {
+    /// How many columns are read so.
+    pub(crate) fn len_of(&self, width: Width) -> usize {
+        match width {
+            Width::Full => self.columns.len(),
+            Width::Slim => self.slim_len,
+        }
+    }
 }
 
 /// Where the next page of a partition starts.
@@ -223,10 +234,12 @@ pub trait Reader: Send + Sync + 'static {
 
 /// Also writes them.
 pub trait Writer: Reader {
-    /// Writes batches of one partition as one; when it returns, that is acknowledged at the run's consistency level.
+    /// Writes batches of one partition as one; when it returns, that is acknowledged at the run's consistency level. `now` is
+    /// what the nodes' clocks say, from which it follows how long what expires has left.
     fn write(
         &self,
         batches: &[Arc<Batch>],
+        now: TimestampUs,
     ) -> impl Future<Output = Result<(), StorageError>> + Send;
 
     /// Deletes the partitions of several accounts at one write time; acknowledged when it returns.

@@ -136,8 +136,9 @@ impl<S: Writer> Work<'_, S> {
     /// what is not known to be acknowledged. `before` is the pass that came before.
     async fn pass(&self, pass: &Pass, before: Option<&Pass>) -> Result<Turn, GroupError> {
         let window = self.window;
+        let (journal, now) = (&*window.journal, window.as_of.now());
         let mut walk =
-            Histories::open(&*window.journal, &window.codec, &window.spec, self.group.index)?;
+            Histories::open(journal, &window.codec, &window.spec, self.group.index, now)?;
         let mut turn =
             Turn { rows: vec![UndoTally::default(); window.spec.tables.len()], ..Turn::default() };
         let mut changed = Changed::new();

@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use crate::history::{History, Left};
 use crate::journal::body::{CellAhead, Disputed, KeptCell};
-use crate::model::{Cell, ColumnIndex, Row, TimedRow, TimestampUs};
+use crate::model::{Cell, ColumnIndex, ExpiryS, Row, TimedRow, TimestampUs};
 use crate::pipeline::keys::{Found, Sought};
 use crate::spec::{Table, Undone};
 
@@ -123,10 +123,18 @@ impl<'a> Key<'a> {
 
     /// What the survivor's own row held in a column before the run.
     pub(super) fn survivor_before(&self, column: ColumnIndex) -> Cell {
-        if let Some((written, _)) = self.history.overtaken_by(column) {
+        if let Some((written, ..)) = self.history.overtaken_by(column) {
             return written.clone();
         }
         self.history.survivor_before().cell(column).cloned()
+    }
+
+    /// When that expires, if it does.
+    pub(super) fn survivor_expires(&self, column: ColumnIndex) -> Option<ExpiryS> {
+        match self.history.overtaken_by(column) {
+            Some((.., expires)) => expires,
+            None => self.history.survivor_before().expires(column),
+        }
     }
 
     /// The copy is gone. Where a source has its row, it was never written, or undone before; where none has, somebody
@@ -145,7 +153,8 @@ impl<'a> Key<'a> {
                 columns.peek().is_none() || columns.any(is_held)
             })
         };
-        if self.before.is_empty() || self.before.iter().any(stands) {
+        let has_expired = self.history.has_expired(self.table);
+        if self.before.is_empty() || has_expired || self.before.iter().any(stands) {
             return Vec::new();
         }
         let gone = |(column, value): (ColumnIndex, &Bytes)| Disputed {
@@ -259,11 +268,13 @@ impl<'a> Key<'a> {
         let is_copy = self.history.is_copy();
         let columns = self.table.key_len..self.table.columns.len();
         let restored = columns.filter(|column| self.is_restored(*column));
+        // What expires just now may be found or not: either is as the run left it.
         restored
+            .filter(|column| !self.history.is_in_doubt(*column))
             .filter_map(|column| {
                 let expected = value_of(&self.left, column);
                 let cell = found.and_then(|row| row.row.cells[column].clone());
-                if let (true, Some((written, found_written_at))) =
+                if let (true, Some((written, found_written_at, _))) =
                     (is_copy, self.history.overtaken_by(column))
                 {
                     // The row goes, and with it what the application wrote there.

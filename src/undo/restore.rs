@@ -12,7 +12,8 @@ use bytes::Bytes;
 use crate::journal::body::KeptCell;
 use crate::merge::Swept;
 use crate::model::{
-    AccountId, Cell, Change, ColumnIndex, Mutation, Row, TimedRow, TimestampUs, list,
+    AccountId, Cell, Change, ColumnIndex, Expiries, ExpiryS, Mutation, Row, TimedRow, TimestampUs,
+    list,
 };
 use crate::pipeline::keys::Found;
 
@@ -96,9 +97,17 @@ impl Key<'_> {
         if let Some(t) = latest.map(|t| t + 2).filter(|t| *t > undo_t + 1) {
             let mut cells: Vec<Cell> = key.iter().cloned().map(Some).collect();
             cells.resize(row.cells.len(), None);
-            changes.push((t, Change::Insert { row: Row { cells } }));
+            // Of a row of which all expires, its cells alone say how long it lasts.
+            let columns = self.table.key_len..row.cells.len();
+            let mut live = columns.filter(|column| row.cells[*column].is_some());
+            let expires = match live.any(|column| row.expires.of(column).is_none()) {
+                true => Expiries::default(),
+                false => row.expires.clone(),
+            };
+            changes.push((t, Change::Insert { row: Row { cells, expires } }));
         }
-        changes.extend(later.into_iter().map(|(t, set)| (t, update(&key, set))));
+        let update = |set| update(&key, set, |column| row.expires.of(column));
+        changes.extend(later.into_iter().map(|(t, set)| (t, update(set))));
         changes
     }
 
@@ -161,6 +170,9 @@ impl Key<'_> {
                 changes.push((t + 1, Change::ExpireRow { key: key.clone() }));
             }
         } else if !how.keeps_survivor {
+            // Its own row had gone before a sweep inserted it: by itself it is not there again.
+            let inserted_at = self.inserted_at().map(|t| t + 1);
+            changes.extend(inserted_at.map(|t| (t, Change::ExpireRow { key: key.clone() })));
             for left in &self.left {
                 let ahead = how.ahead(left.column);
                 let t = ahead.map_or(undo_t, |found| found + 1);
@@ -168,7 +180,8 @@ impl Key<'_> {
                 by_time.entry(t).or_default().push((left.column, before));
             }
         }
-        changes.extend(by_time.into_iter().map(|(t, set)| (t, update(&key, set))));
+        let update = |set| update(&key, set, |column| self.survivor_expires(column));
+        changes.extend(by_time.into_iter().map(|(t, set)| (t, update(set))));
         changes
     }
 
@@ -179,6 +192,12 @@ impl Key<'_> {
     }
 }
 
-fn update(key: &[Bytes], set: Vec<(ColumnIndex, Cell)>) -> Change {
-    Change::Update { key: key.to_vec(), set }
+fn update(
+    key: &[Bytes],
+    set: Vec<(ColumnIndex, Cell)>,
+    expires: impl Fn(ColumnIndex) -> Option<ExpiryS>,
+) -> Change {
+    let of = set.iter().filter(|(_, value)| value.is_some());
+    let expires = of.filter_map(|(column, _)| Some((*column, expires(*column)?))).collect();
+    Change::Update { key: key.to_vec(), set, expires }
 }

@@ -169,18 +169,23 @@ impl<S: Writer> Writes<'_, S> {
             let is_kept = |column| how.kept(*source, column).is_some();
             let columns = (key.table.key_len..before.cells.len())
                 .filter(|column| before.cells[*column].is_some());
-            rows.get(source).is_some_and(|found| {
-                columns.into_iter().all(|column| {
-                    let (cell, times) = (&found.row.cells[column], &found.times[column]);
-                    let is_later = times.latest() >= Some(self.t) || is_kept(column);
-                    let is_in = |(cell, before)| list::has_all(cell, before);
-                    let is_same = match key.table.columns[column].cql_type.is_list() {
-                        true => cell.as_ref().zip(before.cells[column].as_ref()).is_some_and(is_in),
-                        false => *cell == before.cells[column],
-                    };
-                    cell.is_some() && (is_same || is_later)
+            let found = rows.get(source);
+            let has_expired = found.is_none() && before.has_expired(key.table.key_len);
+            has_expired
+                || found.is_some_and(|found| {
+                    columns.into_iter().all(|column| {
+                        let (cell, times) = (&found.row.cells[column], &found.times[column]);
+                        let is_later = times.latest() >= Some(self.t) || is_kept(column);
+                        let is_in = |(cell, before)| list::has_all(cell, before);
+                        let is_same = match key.table.columns[column].cql_type.is_list() {
+                            true => {
+                                cell.as_ref().zip(before.cells[column].as_ref()).is_some_and(is_in)
+                            }
+                            false => *cell == before.cells[column],
+                        };
+                        cell.is_some() && (is_same || is_later)
+                    })
                 })
-            })
         })
     }
 

@@ -5,8 +5,9 @@ use bytes::Bytes;
 
 use crate::history::History;
 use crate::merge::SweptCell;
-use crate::model::{AccountId, Cell, ColumnIndex, Row, TimestampUs};
-use crate::model::{Collection, Elements};
+use crate::model::{
+    AccountId, Cell, Collection, ColumnIndex, Elements, Expiries, Row, TimestampUs,
+};
 use crate::spec::{Survivorship, Table};
 
 /// The survivor's row of one key, as the run left it.
@@ -18,6 +19,10 @@ pub(super) struct Expected {
     pub(super) is_copy: bool,
     /// What each column beyond the key has to hold.
     pub(super) columns: Vec<(ColumnIndex, Kept)>,
+    /// Which of that does not stay, and until when.
+    pub(super) expires: Expiries,
+    /// Whether the row may have expired as a whole: nothing is known that would be left of it.
+    pub(super) may_have_expired: bool,
 }
 
 /// What a column has to hold, and the write time that the run gave it.
@@ -25,6 +30,8 @@ pub(super) struct Expected {
 pub(super) enum Kept {
     /// Nothing.
     Null(TimestampUs),
+    /// Nothing of that time any more: it has expired.
+    Expired(TimestampUs),
     Value(Bytes, TimestampUs),
     /// This value, or one that the policy prefers to it.
     AtLeast(Survivorship, Cell, TimestampUs),
@@ -50,6 +57,15 @@ impl Expected {
         let is_replaced = |column| replaced.iter().flatten().any(|(own, _)| *own == column);
         let kept = known.filter_map(|column| {
             let rule = table.survivorship.iter().find(|rule| rule.column == column);
+            if history.is_in_doubt(column) {
+                return None;
+            }
+            if let Some(t) = history.over(column) {
+                return Some((column, Kept::Expired(t)));
+            }
+            if !is_copy && history.own_has_expired(column) {
+                return None;
+            }
             let kept = match (is_copy, rule) {
                 (true, rule) => {
                     let rule = rule.filter(|rule| !rule.policy.adds());
@@ -65,7 +81,12 @@ impl Expected {
             };
             Some((column, kept))
         });
-        Self { key: history.key_of(table, survivor), is_copy, columns: kept.collect() }
+        let columns: Vec<_> = kept.collect();
+        let expires = columns.iter().filter_map(|(at, _)| Some((*at, history.expires(*at)?)));
+        let is_left = columns.iter().any(|(_, kept)| kept.value().is_some());
+        let may_have_expired = table.carries_ttls && !is_left;
+        let key = history.key_of(table, survivor);
+        Self { key, is_copy, expires: expires.collect(), may_have_expired, columns }
     }
 
     /// The whole row of a copy.
@@ -75,7 +96,7 @@ impl Expected {
         for (column, kept) in &self.columns {
             cells[*column] = kept.value();
         }
-        Row { cells }
+        Row::new(cells)
     }
 }
 
@@ -92,7 +113,7 @@ impl Kept {
     /// What the run wrote, with the time of each.
     pub(super) fn parts(&self) -> Vec<(TimestampUs, Part)> {
         match self {
-            Self::Null(_) | Self::AtLeast(_, None, _) => Vec::new(),
+            Self::Null(_) | Self::Expired(_) | Self::AtLeast(_, None, _) => Vec::new(),
             Self::Value(value, t) | Self::AtLeast(_, Some(value), t) => {
                 vec![(*t, Part::Cell(value.clone()))]
             }
@@ -108,7 +129,7 @@ impl Kept {
     /// The value as a whole.
     pub(super) fn value(&self) -> Cell {
         match self {
-            Self::Null(_) => None,
+            Self::Null(_) | Self::Expired(_) => None,
             Self::Value(value, _) => Some(value.clone()),
             Self::AtLeast(_, value, _) => value.clone(),
             Self::Elements(collection, elements) => Some(joined(*collection, elements)),

@@ -92,7 +92,8 @@ impl<'a, S: Writer> Check<'a, S> {
     async fn walk(&mut self) -> Result<(), VerifyError> {
         let window = self.window;
         let spec = &window.spec;
-        let mut walk = Histories::open(&*window.journal, &window.codec, spec, self.group.index)?;
+        let (journal, now) = (&*window.journal, window.as_of.now());
+        let mut walk = Histories::open(journal, &window.codec, spec, self.group.index, now)?;
         let mut unseen = self.scopes()?;
         let mut open: Option<Streams<'a, S>> = None;
         while let Some(histories) = walk.next_chunk()? {
@@ -144,7 +145,7 @@ impl<'a, S: Writer> Check<'a, S> {
     ) -> Result<(), VerifyError> {
         for history in histories {
             let mut case = Case::new(&self.window.spec, self.group, history);
-            let key = Row { cells: case.key.iter().cloned().map(Cell::Some).collect() };
+            let key = Row::new(case.key.iter().cloned().map(Cell::Some).collect());
             while let Some(passed) = streams.passed(Some(&key)).await? {
                 self.unknown(streams.table, passed).await?;
             }

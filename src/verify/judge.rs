@@ -86,6 +86,9 @@ pub(super) fn survivor(
     found: Option<&TimedRow>,
 ) -> Vec<Finding> {
     let Some(found) = found else {
+        if expected.may_have_expired {
+            return Vec::new();
+        }
         // Somebody has deleted it: a run deletes no row that mentions an account.
         let verdict = match table.is_mention() {
             true => Verdict::ChangedSince,
@@ -101,6 +104,11 @@ pub(super) fn survivor(
         let of = (*column, &table.columns[*column].cql_type);
         match kept {
             Kept::Null(t) => findings.extend(value(of, None, *t, cell, times)),
+            Kept::Expired(t) => {
+                // Whatever has another time somebody else wrote.
+                let found = value(of, None, *t, cell, times);
+                findings.extend(found.filter(|finding| finding.found_at == Some(*t)));
+            }
             Kept::Value(kept, t) => findings.extend(value(of, Some(kept), *t, cell, times)),
             Kept::AtLeast(rule, kept, t) => findings.extend(ranked(rule, kept, *t, cell, times)),
             Kept::Elements(collection, kept) => {
@@ -336,7 +344,7 @@ fn part(found: &TimedRow, t: TimestampUs, is_old: bool) -> Row {
         let is_untimed = matches!(times, WriteTimes::None | WriteTimes::Unknown);
         cell.clone().filter(|_| belongs || is_untimed)
     });
-    Row { cells: part.collect() }
+    Row::new(part.collect())
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use bytes::Bytes;
 use crate::failpoint;
 use crate::journal::{Intent, Kind, State};
 use crate::merge::{self, Entry, Slice, Write};
-use crate::model::{Cell, Change, ColumnIndex, Mutation, Row, TimestampUs};
+use crate::model::{Cell, Change, ColumnIndex, Expiries, Mutation, Row, TimestampUs};
 use crate::register::Step;
 use crate::spec::Table;
 use crate::storage::Writer;
@@ -122,7 +122,7 @@ impl<S: Writer> Check<'_, S> {
         }
         let mends = by_time.into_iter().map(|(t, parts)| {
             let begins = is_missing && Some(t) == began;
-            self.mend_of(case, t, whole(table, parts), begins)
+            self.mend_of(case, t, (whole(table, parts), &expected.expires), begins)
         });
         mends.collect()
     }
@@ -132,7 +132,7 @@ impl<S: Writer> Check<'_, S> {
         &self,
         case: &Case,
         t: TimestampUs,
-        Values { set, elements }: Values,
+        (Values { set, elements }, expires): (Values, &Expiries),
         begins: bool,
     ) -> Mend {
         let table = &self.window.spec.tables[case.table];
@@ -140,15 +140,16 @@ impl<S: Writer> Check<'_, S> {
         let mut bare: Vec<Cell> = key().into_iter().map(Some).collect();
         bare.resize(table.columns.len(), None);
         if begins {
-            let mut row = Row { cells: bare };
+            let mut row = Row::new(bare);
             for (column, value) in set.into_iter().chain(elements) {
                 row.cells[column] = Some(value);
+                row.expires.set(column, expires.of(column));
             }
             let source = case.first_source();
             let mut copied = row.clone();
             copied.cells[table.account] = Some(self.group.pairs[source].from.cell().clone());
             let (sources, write) = (vec![(source, copied)], Write::Copy { set: Vec::new() });
-            let entry = Entry { table: case.table, target: None, sources, write };
+            let entry = Entry { sources, write, ..Entry::new(case.table) };
             let lists: Vec<_> = table.set_lists(&case.key, &row).collect();
             let changes = [Change::Insert { row }].into_iter().chain(lists).collect();
             return Mend { t, entry, changes };
@@ -159,18 +160,19 @@ impl<S: Writer> Check<'_, S> {
         let set_list = |(column, value)| Change::set_list(key(), column, value);
         let mut changes: Vec<Change> = lists.into_iter().map(set_list).collect();
         if !set.is_empty() {
+            let expires = set.iter().filter_map(|(at, _)| Some((*at, expires.of(*at)?))).collect();
             let set = set.into_iter().map(|(column, value)| (column, Some(value))).collect();
-            changes.push(Change::Update { key: key(), set });
+            changes.push(Change::Update { key: key(), set, expires });
         }
         changes.extend(elements.into_iter().map(|(column, elements)| Change::AddElements {
             key: key(),
             column,
             elements,
         }));
-        let mut target = case.survivor.as_ref().map_or(Row { cells: bare }, |row| row.row.clone());
+        let mut target = case.survivor.as_ref().map_or(Row::new(bare), |row| row.row.clone());
         target.cells.truncate(table.slim_len);
         let write = Write::Update { set: all };
-        let entry = Entry { table: case.table, target: Some(target), sources: Vec::new(), write };
+        let entry = Entry { target: Some(target), write, ..Entry::new(case.table) };
         Mend { t, entry, changes }
     }
 
@@ -189,12 +191,8 @@ impl<S: Writer> Check<'_, S> {
                 return None;
             }
             let key = table.key_of(&row.row);
-            let entry = Entry {
-                table: case.table,
-                target: None,
-                sources: vec![(*source, row.row.clone())],
-                write: Write::Nothing,
-            };
+            let sources = vec![(*source, row.row.clone())];
+            let entry = Entry { sources, ..Entry::new(case.table) };
             Some(Mend { t, entry, changes: vec![Change::DeleteRow { key }] })
         })
     }

@@ -210,7 +210,7 @@ impl Reader for Client {
 }
 
 impl Writer for Client {
-    async fn write(&self, batches: &[Arc<Batch>]) -> Result<(), StorageError> {
+    async fn write(&self, batches: &[Arc<Batch>], _: TimestampUs) -> Result<(), StorageError> {
         if let Some(lost) = self.process.lost.lock().unwrap().take() {
             return Err(lost);
         }
@@ -287,7 +287,7 @@ impl Client {
 
     /// Dates what a sweep places above whatever is there.
     fn place_over(&self, mutation: &mut Mutation) {
-        let Change::Update { key, set } = &mutation.change else { return };
+        let Change::Update { key, set, .. } = &mutation.change else { return };
         let of_merge = |t: TimestampUs| (t..t + 10_000).contains(&mutation.t);
         let mut groups = self.journal.groups().into_iter();
         let table = &spec().tables[mutation.table];
@@ -322,7 +322,7 @@ impl Client {
                     let set = cells.filter(|(_, cell)| cell.is_some());
                     (shape.key_of(row), set.map(|(at, cell)| (at, cell.clone())).collect())
                 }
-                Change::Update { key, set } => (key.clone(), set.clone()),
+                Change::Update { key, set, .. } => (key.clone(), set.clone()),
                 Change::DeleteRow { key } => {
                     let stays = |timed: &TimedRow| {
                         shape.key_of(&timed.row) != *key
@@ -344,7 +344,7 @@ impl Client {
                 let mut cells: Vec<_> = key.iter().cloned().map(Some).collect();
                 cells.resize(shape.columns.len(), None);
                 let times = vec![WriteTimes::None; shape.columns.len()];
-                found.push(TimedRow { row: Row { cells }, times });
+                found.push(TimedRow { row: Row::new(cells), times });
                 found.len() - 1
             });
             let own = &mut found[at];

@@ -122,7 +122,7 @@ impl Application {
             false => {
                 let cells = full.cells.into_iter().enumerate().skip(key.len());
                 let set = cells.filter(|(_, cell)| cell.is_some()).collect();
-                Change::Update { key, set }
+                Change::update(key, set)
             }
         };
         self.cluster.apply(place.0, now(), &change);

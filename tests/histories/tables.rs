@@ -141,7 +141,7 @@ pub fn row((table, key): Place, account: &str, values: &Values, is_new: bool) ->
     }
     cells.push(values.note.as_ref().map(|note| Bytes::copy_from_slice(note.as_bytes())));
     cells.push(is_new.then(|| Bytes::from_static(b"begun")));
-    Row { cells }
+    Row::new(cells)
 }
 
 /// Gives each account so many rows that nobody asks about, before all others.
@@ -157,7 +157,7 @@ pub fn fill(storage: &MemoryStorage, rows: usize) {
                 None,
                 text("begun"),
             ];
-            storage.put(PROGRESS, Row { cells }, now());
+            storage.put(PROGRESS, Row::new(cells), now());
         }
     }
     pass(1_000);

@@ -59,6 +59,7 @@ mod sweep;
 mod tables;
 mod times;
 mod topics;
+mod ttl;
 mod undo;
 mod union;
 mod verify;

@@ -11,6 +11,7 @@ use futures::{StreamExt, stream};
 use tributary::cluster::{Cluster, ClusterSettings, Store};
 use tributary::model::{
     AccountId, Batch, Change, ColumnIndex, CqlType, Mutation, Row, Scope, TableIndex, TimestampUs,
+    now_us,
 };
 use tributary::spec::{RawSpec, Spec};
 use tributary::storage::memory::MemoryStorage;
@@ -120,13 +121,13 @@ impl<'a> Script<'a> {
                     let value = self.value(&shape.columns[column].cql_type);
                     cells[column] = self.random.chance(percent).then_some(value);
                 }
-                Change::Insert { row: Row { cells } }
+                Change::Insert { row: Row::new(cells) }
             }
             // The columns of policies come first; a merge writes values to those and to no others.
             25..35 => {
                 let column = regular[0];
                 let value = self.value(&shape.columns[column].cql_type);
-                Change::Update { key, set: vec![(column, Some(value))] }
+                Change::update(key, vec![(column, Some(value))])
             }
             35..60 => {
                 let mut set = BTreeMap::new();
@@ -136,7 +137,7 @@ impl<'a> Script<'a> {
                     let value = self.value(&shape.columns[column].cql_type);
                     set.insert(column, self.random.chance(55).then_some(value));
                 }
-                Change::Update { key, set: set.into_iter().collect() }
+                Change::update(key, set.into_iter().collect())
             }
             60..75 => {
                 let column = *self.random.one_of(&multi_cell);
@@ -276,9 +277,11 @@ fn the_fake_is_like_cassandra() {
         let (mut done, mut expires) = (Vec::new(), false);
         for _ in 0..BATCHES {
             let batch = script.batch();
-            fake.write(&[Arc::new(batch.clone())]).await.expect("the fake takes every batch");
+            fake.write(&[Arc::new(batch.clone())], now_us())
+                .await
+                .expect("the fake takes every batch");
             store
-                .write(&[Arc::new(batch.clone())])
+                .write(&[Arc::new(batch.clone())], now_us())
                 .await
                 .unwrap_or_else(|error| panic!("{batch:?}: {error}"));
             expires |= batch.mutations.iter().any(|m| matches!(m.change, Change::ExpireRow { .. }));
@@ -354,7 +357,7 @@ fn emptied_partitions_are_told_from_occupied_ones() {
             .map(|row| {
                 let mut cells: Vec<_> = key(row).into_iter().map(Some).collect();
                 cells.resize(spec.tables[CONTENT].columns.len(), None);
-                dated(1, Change::Insert { row: Row { cells } })
+                dated(1, Change::Insert { row: Row::new(cells) })
             })
             .collect();
         match number % 4 {
@@ -370,7 +373,7 @@ fn emptied_partitions_are_told_from_occupied_ones() {
             _ => {}
         }
         let batch = Batch { table: CONTENT, mutations };
-        store.write(&[Arc::new(batch.clone())]).await.expect("the batch is written");
+        store.write(&[Arc::new(batch.clone())], now_us()).await.expect("the batch is written");
     };
     let check = async |accounts: &[AccountId]| {
         let occupied = store
@@ -406,10 +409,10 @@ fn a_row_that_lives_by_older_cells_is_found() {
         for (table, key) in [(CONTENT, content), (ENROLMENTS, enrolment)] {
             let column = spec.tables[table].position("grade").expect("there is a grade");
             let set = vec![(column, Some(bytes("A")))];
-            let update = Mutation { table, t: 2, change: Change::Update { key: key.clone(), set } };
+            let update = Mutation { table, t: 2, change: Change::update(key.clone(), set) };
             let expire = Mutation { table, t: 3, change: Change::ExpireRow { key } };
             let batch = Batch { table, mutations: vec![update, expire] };
-            store.write(&[Arc::new(batch.clone())]).await.expect("the batch is written");
+            store.write(&[Arc::new(batch.clone())], now_us()).await.expect("the batch is written");
         }
         // The survivor's columns do not include the grade: until the expiry, the row is seen without it.
         let deadline = Instant::now() + Duration::from_secs(10);
@@ -488,8 +491,9 @@ fn changes_that_no_table_allows_are_refused() {
             Mutation { table: ENROLMENTS, t: 2, change: Change::DeleteRow { key: key.clone() } };
         let refused = Mutation { table: ENROLMENTS, t: 2, change };
         let batch = Batch { table: ENROLMENTS, mutations: vec![allowed, refused] };
-        let error =
-            runtime().block_on(store.write(&[Arc::new(batch.clone())])).expect_err("it is refused");
+        let error = runtime()
+            .block_on(store.write(&[Arc::new(batch.clone())], now_us()))
+            .expect_err("it is refused");
         assert_eq!(error.kind, Fault::Permanent, "{error}");
     }
 }

@@ -69,7 +69,7 @@ fn row((user, k): &(String, String), parts: &Parts) -> Row {
     // As text, the second comes behind the tenth.
     let seen = parts.seen.map(|day| bytes(&format!("{day}.1.2020")));
     let cells = [Some(bytes(user)), Some(bytes(k)), map(&parts.high), map(&parts.low), seen];
-    Row { cells: cells.into() }
+    Row::new(cells.into())
 }
 
 fn dump(context: &Context<MemoryStorage>) -> World {

@@ -50,7 +50,7 @@ fn row((user, k): &(String, String), (status, percent, grade): &Seat) -> Row {
     (cells[0], cells[1]) = (Some(bytes(user)), Some(bytes(k)));
     (cells[at("status")], cells[at("percent")]) = (int(status), int(percent));
     cells[at("grade")] = grade.as_deref().map(bytes);
-    Row { cells }
+    Row::new(cells)
 }
 
 fn dump(context: &Context<MemoryStorage>) -> World {
@@ -201,7 +201,7 @@ fn a_row_that_is_written_to_while_another_takes_its_place_is_reported() {
     storage.put(0, row(&key("new"), &seat(1, Some("own"))), 1_000);
     storage.put(0, row(&key("old"), &seat(2, None)), 1_000);
     let set = vec![(at("grade"), Some(bytes("since")))];
-    let change = Change::Update { key: vec![bytes("new"), bytes("x")], set };
+    let change = Change::update(vec![bytes("new"), bytes("x")], set);
     storage.apply(0, now_us() + 60_000_000, &change);
     let (context, left) = merged(storage);
     assert_eq!(dump(&context), [(key("new"), seat(2, Some("since")))].into());

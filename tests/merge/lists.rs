@@ -192,7 +192,7 @@ fn a_list_that_is_gone_is_found_and_repaired_once() {
     assert_eq!(fine.counts.differences(), 0);
     let column = spec().tables[ENROLMENTS].position(CERTIFICATES).unwrap();
     let key = ["b1", "new"].map(|part| bytes::Bytes::copy_from_slice(part.as_bytes())).to_vec();
-    let gone = Change::Update { key, set: vec![(column, None)] };
+    let gone = Change::update(key, vec![(column, None)]);
     context.storage.apply(ENROLMENTS, now_us(), &gone);
     // Nobody has deleted it: it was lost.
     context.storage.compact();

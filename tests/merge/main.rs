@@ -23,6 +23,7 @@ mod specification;
 mod sum;
 mod sunbird;
 mod sweep;
+mod ttl;
 mod undo;
 mod union;
 mod verify;

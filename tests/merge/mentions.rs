@@ -70,7 +70,7 @@ fn text(cell: &Cell) -> Option<String> {
 
 fn user_row(id: &str, (rank, manager, name): &User) -> Row {
     let rank = rank.map(|rank| Bytes::copy_from_slice(&rank.to_be_bytes()));
-    Row { cells: vec![Some(bytes(id)), rank, cell(manager), cell(name)] }
+    Row::new(vec![Some(bytes(id)), rank, cell(manager), cell(name)])
 }
 
 fn load(world: &World, storage: &MemoryStorage) {
@@ -79,7 +79,7 @@ fn load(world: &World, storage: &MemoryStorage) {
     }
     for ((day, n), seller) in &world.orders {
         let cells = vec![Some(bytes(day)), Some(bytes(n)), cell(seller)];
-        storage.put(ORDERS, Row { cells }, 1_000);
+        storage.put(ORDERS, Row::new(cells), 1_000);
     }
 }
 
@@ -288,7 +288,7 @@ fn merged() -> (Arc<Context<MemoryStorage>>, Arc<MemoryJournal>, Plan) {
 }
 
 fn set_manager(context: &Context<MemoryStorage>, id: &str, manager: Option<&str>, t: i64) {
-    let change = Change::Update { key: vec![bytes(id)], set: vec![(2, manager.map(bytes))] };
+    let change = Change::update(vec![bytes(id)], vec![(2, manager.map(bytes))]);
     context.storage.apply(USERS, t, &change);
 }
 

@@ -75,7 +75,7 @@ fn merge_beside(
                 let key = shape.key_of(&row);
                 let status_column = shape.position("status").unwrap();
                 let set = vec![(status_column, row.cells[status_column].clone())];
-                context.storage.apply(CONTENT, t, &Change::Update { key, set });
+                context.storage.apply(CONTENT, t, &Change::update(key, set));
                 written.push((*content, *status, t));
             }
             written

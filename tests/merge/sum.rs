@@ -39,14 +39,14 @@ fn world(rows: &[(&str, Option<i32>)]) -> Arc<Context<MemoryStorage>> {
     for (user, views) in rows {
         let mut cells: Vec<_> = key(user).into_iter().map(Some).collect();
         cells.extend([int(1), views.and_then(int)]);
-        storage.put(0, Row { cells }, 1_000);
+        storage.put(0, Row::new(cells), 1_000);
     }
     context_with(spec(), 8, storage, Arc::<MemoryJournal>::default(), 1_000_000)
 }
 
 fn counts(context: &Context<MemoryStorage>, user: &str, views: i32, t: i64) {
     let set = vec![(VIEWS, int(views))];
-    context.storage.apply(0, t, &Change::Update { key: key(user), set });
+    context.storage.apply(0, t, &Change::update(key(user), set));
 }
 
 /// The views of an account; `None` if it has no row.

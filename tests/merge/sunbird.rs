@@ -118,7 +118,7 @@ fn load(world: &World, spec: &Spec, storage: &MemoryStorage) {
                 None => columns.get(&*column.name).map(encode),
             }
         });
-        storage.put(*table, Row { cells: cells.collect() }, 1_000);
+        storage.put(*table, Row::new(cells.collect()), 1_000);
     }
 }
 

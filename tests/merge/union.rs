@@ -75,7 +75,7 @@ fn world() -> Arc<Context<MemoryStorage>> {
     let storage = MemoryStorage::new(spec());
     for (user, tags, notes) in [("new", "a b", "k=own"), ("old", "b c", "k=other l=new")] {
         let cells = vec![Some(bytes(user)), Some(bytes("x")), map(notes), set(tags)];
-        storage.put(0, Row { cells }, 1_000);
+        storage.put(0, Row::new(cells), 1_000);
     }
     context_with(spec(), 8, storage, Arc::<MemoryJournal>::default(), 1_000_000)
 }
@@ -126,7 +126,7 @@ fn a_set_that_is_replaced_while_the_group_is_merged_is_reported() {
     let context = world();
     let set = vec![(TAGS, set("z"))];
     let later = now_us() + 60_000_000;
-    context.storage.apply(0, later, &Change::Update { key: key("new"), set });
+    context.storage.apply(0, later, &Change::update(key("new"), set));
     let left = merged(&context);
     assert_eq!(parts(&context, "new"), said("z", "k=own l=new"));
     assert_eq!(left.len(), 1);

@@ -46,7 +46,7 @@ pub fn to_row(spec: &Spec, table: usize, columns: &Columns) -> Row {
         .columns
         .iter()
         .map(|column| columns.get(&column.name).map(|value| encode(&column.cql_type, value)));
-    Row { cells: cells.collect() }
+    Row::new(cells.collect())
 }
 
 fn to_columns(spec: &Spec, table: usize, row: &Row) -> Columns {

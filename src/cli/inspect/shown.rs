@@ -102,6 +102,7 @@ impl Reading {
                 deleted: rows.deleted.total(whole),
                 written_bytes: rows.written_bytes.total(whole),
                 tombstones: rows.tombstones.total(whole),
+                immortal: rows.immortal.total(whole),
                 rule: table.rule(),
             })
             .collect()

@@ -32,6 +32,9 @@ pub(crate) struct TableLayout {
     pub(super) slim: usize,
     /// Those of a scope.
     pub(super) scope: Vec<ColumnIndex>,
+    /// Whether rows say when their cells expire.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) ttls: bool,
 }
 
 /// What events quote.
@@ -61,6 +64,7 @@ impl Layout {
             key: table.key_len,
             slim: table.slim_len,
             scope: table.scope_columns().collect(),
+            ttls: table.carries_ttls,
         });
         let event = spec.event.as_ref().map(|event| EventLayout {
             table: event.table,
@@ -148,6 +152,8 @@ pub(super) struct PresentTable {
     pub(super) full: (usize, usize),
     /// How many values a scope has; or why none can be read.
     pub(super) scope: Result<usize, String>,
+    /// Whether rows say when their cells expire.
+    pub(super) ttls: bool,
 }
 
 /// Events that can be read.
@@ -231,6 +237,7 @@ impl PresentTable {
             gained: gained.collect(),
             columns,
             scope,
+            ttls: then.ttls,
         })
     }
 

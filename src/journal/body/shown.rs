@@ -78,6 +78,13 @@ impl Object {
     fn row(&mut self, name: &str, table: &TableLayout, row: &Row) {
         let present = row.cells.iter().enumerate();
         self.cells(name, table, present.filter_map(|(at, cell)| Some((at, cell.as_ref()?))));
+        if !row.expires.is_empty() {
+            self.object(&format!("{name}_expires"), |out| {
+                for (column, expires) in row.expires.iter() {
+                    out.number(&table.columns[column].0, expires);
+                }
+            });
+        }
     }
 
     fn scope(&mut self, table: &TableLayout, scope: &Scope) {
@@ -152,7 +159,7 @@ fn write_swept(out: &mut Object, layout: &Layout, swept: &Swept) {
     out.number("source", swept.source as i64);
     out.cells("key", table, swept.key.iter().enumerate());
     out.objects("cells", &swept.cells, |out, cell| {
-        let SweptCell { column, element, value, t, moved_at } = cell;
+        let SweptCell { column, element, value, t, moved_at, expires } = cell;
         out.text("column", &table.columns[*column].0);
         match (element, value) {
             (None, Some(value)) => out.value("value", table, *column, value),
@@ -168,6 +175,9 @@ fn write_swept(out: &mut Object, layout: &Layout, swept: &Swept) {
         out.number("t", *t);
         if let Some(moved_at) = moved_at {
             out.number("placed_at", *moved_at);
+        }
+        if let Some(expires) = expires {
+            out.number("expires", *expires);
         }
     });
     if let Some(target) = &swept.target {

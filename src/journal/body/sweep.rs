@@ -1,7 +1,7 @@
 //! Bodies of sweeps.
 //!
 //! ```text
-//! rows:   table, source, key, cells: (column, [element], [value], t, [moved_at]),
+//! rows:   table, source, key, cells: (column, [element], [value], t, [moved_at], with TTLs: [expires]),
 //!         [target: row, times by column: 0: none, 1: t, 2: t of each element, 3: not known], [settled]
 //! events: as in a completion
 //! ```
@@ -14,7 +14,7 @@ use crate::model::{TimedRow, WriteTimes};
 use super::layout::{Present, PresentTable};
 use super::wire::{Out, Read, Reader};
 use super::{
-    Codec, Width, read_cell, read_events, read_key, read_row, write_cell, write_events,
+    Codec, Width, read_cell, read_events, read_key, read_row, write_cell, write_events, write_row,
     write_values,
 };
 
@@ -28,7 +28,7 @@ impl Codec {
     /// The body of a sweep's slice.
     pub(crate) fn encode_sweep(&self, slice: &SweepSlice) -> Vec<u8> {
         let mut out = self.begin(256);
-        out.list(&slice.rows, write_swept);
+        out.list(&slice.rows, |out, swept| write_swept(out, swept, self.has_ttls(swept.table)));
         write_events(&mut out, &slice.events);
         out.finish()
     }
@@ -45,7 +45,7 @@ impl Codec {
     }
 }
 
-fn write_swept<'a>(out: &mut Out<'a>, swept: &'a Swept) {
+fn write_swept<'a>(out: &mut Out<'a>, swept: &'a Swept, has_ttls: bool) {
     out.number(swept.table);
     out.number(swept.source);
     write_values(out, &swept.key);
@@ -55,9 +55,12 @@ fn write_swept<'a>(out: &mut Out<'a>, swept: &'a Swept) {
         write_cell(out, &cell.value);
         out.signed(cell.t);
         out.option(cell.moved_at, Out::signed);
+        if has_ttls {
+            out.option(cell.expires, Out::signed);
+        }
     });
     out.option(swept.target.as_ref(), |out, target| {
-        out.row(Width::Full.kind(swept.table), &target.row.cells);
+        write_row(out, Width::Full.kind(swept.table), &target.row, has_ttls);
         out.list(&target.times, |out, times| match times {
             WriteTimes::None => out.number(NONE),
             WriteTimes::Unknown => out.number(UNKNOWN),
@@ -83,7 +86,8 @@ fn read_swept(reader: &mut Reader<'_>, present: &Present) -> Read<Swept> {
         let column = table.column(reader.number()?)?;
         let (element, value) = (read_cell(reader)?, read_cell(reader)?);
         let (t, moved_at) = (reader.signed()?, reader.option(Reader::signed)?);
-        Ok(column.map(|column| SweptCell { column, element, value, t, moved_at }))
+        let expires = if table.ttls { reader.option(Reader::signed)? } else { None };
+        Ok(column.map(|column| SweptCell { column, element, value, t, moved_at, expires }))
     })?;
     let cells = cells.into_iter().flatten().collect();
     let target = reader.option(|reader| {

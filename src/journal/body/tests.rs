@@ -47,8 +47,19 @@ fn cell() -> impl Strategy<Value = Cell> {
     prop::option::of(value())
 }
 
-fn row(width: usize) -> impl Strategy<Value = Row> {
-    prop::collection::vec(cell(), width).prop_map(|cells| Row { cells })
+fn row(table: &Table, width: usize) -> impl Strategy<Value = Row> + use<> {
+    let expires = prop::collection::vec((0..width, any::<i64>()), 0..3);
+    let has_ttls = table.carries_ttls;
+    (prop::collection::vec(cell(), width), expires).prop_map(move |(cells, expires)| Row {
+        cells,
+        expires: expires.into_iter().filter(|_| has_ttls).collect(),
+    })
+}
+
+/// With tables of which when cells expire is journaled, and others.
+fn with_ttls(mut spec: Spec) -> Spec {
+    spec.tables[1].carries_ttls = true;
+    spec
 }
 
 fn values(count: usize) -> impl Strategy<Value = Vec<Bytes>> {
@@ -78,8 +89,8 @@ fn of_table<T: std::fmt::Debug>(
 
 fn entry(spec: &Spec) -> impl Strategy<Value = Entry> {
     of_table(spec, |index, table| {
-        let target = prop::option::of(row(table.slim_len));
-        let sources = prop::collection::vec((0..600_usize, row(table.columns.len())), 0..3);
+        let target = prop::option::of(row(table, table.slim_len));
+        let sources = prop::collection::vec((0..600_usize, row(table, table.columns.len())), 0..3);
         let write = prop_oneof![
             Just(Write::Nothing),
             set(table).prop_map(|set| Write::Copy { set }),
@@ -91,7 +102,7 @@ fn entry(spec: &Spec) -> impl Strategy<Value = Entry> {
             if matches!(write, Write::Replace { with } if with >= sources.len()) {
                 write = Write::Nothing;
             }
-            Entry { table: index, target, sources, write }
+            Entry { target, sources, write, ..Entry::new(index) }
         };
         parts.prop_map(entry).boxed()
     })
@@ -129,16 +140,15 @@ fn times(columns: usize) -> impl Strategy<Value = Vec<WriteTimes>> {
 fn sweep(spec: &Spec) -> impl Strategy<Value = SweepSlice> {
     let swept = of_table(spec, |table, shape| {
         let columns = shape.columns.len();
-        let cells = (0..columns, cell(), cell(), any::<i64>(), any::<Option<i64>>());
-        let cells = cells.prop_map(|(column, element, value, t, moved_at)| SweptCell {
-            column,
-            element,
-            value,
-            t,
-            moved_at,
+        let moments = (any::<i64>(), any::<Option<i64>>(), any::<Option<i64>>());
+        let has_ttls = shape.carries_ttls;
+        let cells = (0..columns, cell(), cell(), moments);
+        let cells = cells.prop_map(move |(column, element, value, (t, moved_at, expires))| {
+            let expires = expires.filter(|_| has_ttls);
+            SweptCell { column, element, value, t, moved_at, expires }
         });
         let target =
-            (row(columns), times(columns)).prop_map(|(row, times)| TimedRow { row, times });
+            (row(shape, columns), times(columns)).prop_map(|(row, times)| TimedRow { row, times });
         let parts = (
             0..600_usize,
             values(shape.key_len),
@@ -209,15 +219,15 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
-    fn slices_come_back_as_they_were(slice in slice(&altered(widened))) {
-        let codec = codec(&altered(widened));
+    fn slices_come_back_as_they_were(slice in slice(&with_ttls(altered(widened)))) {
+        let codec = codec(&with_ttls(altered(widened)));
         let body = Bytes::from(codec.encode(&slice));
         prop_assert_eq!(codec.decode(&body), Ok(slice));
     }
 
     #[test]
-    fn sweeps_come_back_as_they_were(slice in sweep(&spec())) {
-        let codec = codec(&spec());
+    fn sweeps_come_back_as_they_were(slice in sweep(&with_ttls(spec()))) {
+        let codec = codec(&with_ttls(spec()));
         prop_assert_eq!(codec.decode_sweep(&codec.encode_sweep(&slice).into()), Ok(slice));
     }
 
@@ -325,10 +335,8 @@ fn what_is_wrong_is_named() {
 #[test]
 fn nothing_is_copied() {
     let codec = codec(&spec());
-    let row =
-        Row { cells: vec![Some(Bytes::from_static(b"value")); spec().tables[0].columns.len()] };
-    let entries =
-        vec![Entry { table: 0, target: None, sources: vec![(0, row)], write: Write::Nothing }];
+    let row = Row::new(vec![Some(Bytes::from_static(b"value")); spec().tables[0].columns.len()]);
+    let entries = vec![Entry { sources: vec![(0, row)], ..Entry::new(0) }];
     let body = Bytes::from(codec.encode(&Slice { entries, completion: None }));
     let slice = codec.decode(&body).unwrap();
     let value = slice.entries[0].sources[0].1.cells[3].as_ref().unwrap();

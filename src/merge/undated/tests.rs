@@ -36,7 +36,7 @@ fn row(spec: &Spec, user: &str, entries: &[(&str, &str)]) -> TimedRow {
     (cells[at("user")], cells[at("k")]) = (text(user), text("x"));
     (cells[at("grade")], times[at("grade")]) = (text("late"), WriteTimes::Cell(2_000));
     (cells[at("parts")], times[at("parts")]) = (map(entries), WriteTimes::Unknown);
-    TimedRow { row: Row { cells }, times }
+    TimedRow { row: Row::new(cells), times }
 }
 
 /// What is taken of a source's row whose survivor has a copy.

@@ -1,7 +1,7 @@
 //! The numbers of an inspection, group by group, so that a sample says something of the whole.
 
 use crate::estimate::Moments;
-use crate::model::{Change, TableTally};
+use crate::model::{Change, Row, TableTally};
 use crate::spec::Table;
 
 use super::look::Seen;
@@ -39,6 +39,8 @@ pub struct TableFigures {
     pub written_bytes: Moments,
     /// Tombstones that are left.
     pub tombstones: Moments,
+    /// Cells that expire where they are, and would not where they are copied.
+    pub immortal: Moments,
 }
 
 /// What is written to one table for one group.
@@ -46,12 +48,20 @@ pub struct TableFigures {
 pub(super) struct Written {
     pub(super) bytes: u64,
     pub(super) tombstones: u64,
+    pub(super) immortal: u64,
 }
 
 impl Written {
     /// Adds a change. What sets a map, set or list that is not frozen deletes first what it held.
     pub(super) fn add(&mut self, table: &Table, change: &Change) {
         self.bytes += change.size_bytes() as u64;
+        if let (
+            false,
+            Change::Insert { row: Row { expires, .. } } | Change::Update { expires, .. },
+        ) = (table.carries_ttls, change)
+        {
+            self.immortal += expires.iter().len() as u64;
+        }
         let is_set = |column: usize| table.columns[column].is_multi_cell();
         let has_elements = |column: usize| table.columns[column].cql_type.collection().is_some();
         self.tombstones += match change {
@@ -100,6 +110,7 @@ impl Figures {
             add(&mut figures.deleted, deleted);
             add(&mut figures.written_bytes, written.bytes);
             add(&mut figures.tombstones, written.tombstones);
+            add(&mut figures.immortal, written.immortal);
         }
         add(&mut self.absent_sources, tally.absent_sources);
         add(&mut self.absent_survivors, tally.absent_survivors);

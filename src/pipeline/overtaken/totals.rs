@@ -33,7 +33,9 @@ pub(super) fn hidden(
     let read = history.survivor_before().cell(column);
     let is_read = read.is_some() && read == found.row.cells[column].as_ref();
     let moved_at = Some(found_t + 1);
-    let again = SweptCell { column, element: None, value, t: history.t, moved_at };
+    // Of a total nobody can say when it expires: such a column is in no table whose TTLs are carried.
+    let expires = None;
+    let again = SweptCell { column, element: None, value, t: history.t, moved_at, expires };
     (writes.is_fresh && is_read).then_some(again)
 }
 

@@ -1,5 +1,6 @@
 use futures::FutureExt;
 
+use super::limit::PATIENCE;
 use super::*;
 
 fn load(count: usize, bytes: usize) -> Load {

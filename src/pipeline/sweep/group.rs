@@ -92,7 +92,8 @@ pub(in super::super) async fn replay<S: Writer>(
     };
     let tally = SliceRecord::merged(&records, window.spec.tables.len());
     let slice = window.codec.decode_sweep(&window.journal.body(stopped.id)?);
-    let slice = slice.map_err(GroupError::Record)?;
+    let mut slice = slice.map_err(GroupError::Record)?;
+    slice.rows.iter_mut().for_each(|row| row.expire(window.as_of.now()));
     Raised::recorded(window, group)?.write(window, group).await?;
     // What is hidden is still there for the next look.
     let relocated = relocate(window, group, &slice, stopped.t, true).await?;
@@ -170,8 +171,12 @@ impl<S: Writer> Sweeper<'_, S> {
         let horizon = Horizon { deleted: self.t, settled, now, forgotten };
         let mut targets: HashMap<SharedKey, Option<TimedRow>> = HashMap::new();
         let mut slice = SweepSlice::default();
-        for Found { table, source, row } in found {
+        for Found { table, source, mut row } in found {
             let shape = &window.spec.tables[table];
+            row.row.expire(now);
+            if row.row.has_expired(shape.key_len) {
+                continue; // before it could be moved
+            }
             let key = shape.key_of(&row.row);
             let shared = (table, shape.shared_key(&key));
             let target = match targets.get(&shared) {
@@ -261,7 +266,8 @@ impl<S: Writer> Sweeper<'_, S> {
             .collect();
         let (mut copies, mut offered) = (Copies::new(), Vec::new());
         let (journal, codec) = (&*self.window.journal, &self.window.codec);
-        let mut walk = Histories::open(journal, codec, spec, self.group.index)?;
+        let now = self.window.as_of.now();
+        let mut walk = Histories::open(journal, codec, spec, self.group.index, now)?;
         while let Some(histories) = walk.next_chunk()? {
             for mut history in histories {
                 let table = &spec.tables[history.table];

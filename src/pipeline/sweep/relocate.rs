@@ -129,7 +129,9 @@ async fn take<S: Writer>(
     let (mut pins, mut voids, mut removals) = (Vec::new(), Vec::new(), Vec::new());
     let key_of = |row: &Swept| survivor_key(window, group, row);
     let found = read_back(window, slice.rows.iter().map(key_of).collect()).await?;
+    let now = window.as_of.now();
     for row in &slice.rows {
+        let row = &*row.by_now(now);
         let table = &window.spec.tables[row.table];
         let found = found.get(&key_of(row));
         let hidden: Vec<SweptCell> = row.hidden(table, found).into_iter().cloned().collect();

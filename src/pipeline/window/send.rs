@@ -238,7 +238,7 @@ impl<S: Writer> Window<S> {
                     async move {
                         window.see_lease().await?;
                         let batches = window.as_attempts(batches)?;
-                        window.storage.write(&batches).await?;
+                        window.storage.write(&batches, window.as_of.now()).await?;
                         Ok(vec![(); batches.len()])
                     }
                 };

@@ -75,7 +75,25 @@ fn rows(inspection: &Inspection) -> Section {
         });
         table.push([code(&facts.table)].into_iter().chain(numbers));
     }
-    section.with(table)
+    section.with(table).with_all(immortal(inspection))
+}
+
+/// The tables in which what expires would last for ever.
+fn immortal(inspection: &Inspection) -> Vec<Fact> {
+    let tables = inspection.tables.iter().enumerate();
+    let expiring = tables.filter(|(_, table)| table.immortal.value > 0);
+    let facts = expiring.map(|(index, InspectedTable { table, immortal, .. })| {
+        let cells = estimate(*immortal, Number::Count);
+        let sentence = say!(
+            "{} of {} that expire would last for ever where they are copied; with {} in the specification they expire when \
+             they would have",
+            say!("{} cells", cells.at(format!("/inspection/tables/{index}/immortal"))),
+            code(table),
+            code("ttl = \"carry\""),
+        );
+        Fact::new("Expiring", sentence).toned(Tone::Warning)
+    });
+    facts.collect()
 }
 
 fn conflicts(inspection: &Inspection) -> Vec<Block> {

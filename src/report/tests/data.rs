@@ -246,6 +246,7 @@ pub(super) fn inspection(is_exact: bool) -> Inspection {
         deleted: total(rows + 1),
         written_bytes: total(rows * 211),
         tombstones: total(rows + 3),
+        immortal: total(0),
         rule: "the survivor's row stays".into(),
     };
     let column = |column: &str| ConflictColumn {

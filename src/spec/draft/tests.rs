@@ -146,3 +146,16 @@ fn names_are_quoted_where_they_must_be() {
     let (_, spec) = drafted(&["odd name(User \"Id|x y|größe:int)"]);
     assert_eq!(names(&spec), ["odd name"]);
 }
+
+#[test]
+fn what_expires_by_default_does_so_where_it_is_copied() {
+    let mut schema = schema(&["sessions(userid|k|note)", "tagged(userid|k|tags:set<text>)"]);
+    let tables = schema.tables.values_mut();
+    tables.for_each(|table| table.default_time_to_live_s = 60);
+    let text = draft(&schema, &["userid".to_owned()]).unwrap();
+    let spec = RawSpec::parse(&text, "a draft").unwrap().check(&schema).unwrap();
+    assert_eq!((names(&spec), spec.tables[0].carries_ttls), (vec!["sessions"], true), "{text}");
+    assert!(
+        text.replace("\n# ", " ").contains("Not merged: table tagged: default_time_to_live is")
+    );
+}

@@ -89,6 +89,10 @@ fn table(candidate: &Candidate<'_>) -> String {
             }
         }
     }
+    if candidate.carries_ttls() {
+        let end = text.find("\n\n").map_or(text.len(), |at| at + 1);
+        text.insert_str(end, "ttl = \"carry\"\n");
+    }
     let regular = candidate.live.columns.iter().filter(|column| column.kind == ColumnKind::Regular);
     let regular: Vec<_> = regular.filter(|column| column.name != account.name).map(rule).collect();
     if !regular.is_empty() {

@@ -20,6 +20,8 @@ const ON_CONFLICT: &str = "on_conflict is either \"keep-target\" or a table of c
 const HIGHER: &str = "{ keep = \"higher\", by = [\"status\"] }";
 const MENTIONS: &str =
     "it lists the columns beside the key that name accounts, as in mentions = [\"managedby\"]";
+const TTL: &str = "what expires either expires where it is copied as well (ttl = \"carry\"), or lasts for ever there (leave \
+                   ttl out)";
 const POLICY: &str = "the name of a policy, { each = \"policy\" } for the entries of a map, or \
                       { policy = \"max\", format = \"%Y-%m-%d\" } for dates that are text";
 
@@ -69,7 +71,8 @@ fn table(source: &mut Source<'_>, written: &Value<'_>) -> Option<RawTable> {
         Some(name) => format!("table {name}"),
         None => "[[table]]".to_owned(),
     };
-    let known = ["name", "account", "find", "mentions", "on_conflict", "delete_source", "columns"];
+    let known =
+        ["name", "account", "find", "mentions", "on_conflict", "delete_source", "ttl", "columns"];
     let fields = Fields::new(source, (&what, line), entries, &known);
     let name = fields.text(source, "name", "name = \"user_courses\"");
     let mentions = mentions(source, &fields);
@@ -91,6 +94,7 @@ fn table(source: &mut Source<'_>, written: &Value<'_>) -> Option<RawTable> {
     let delete_source = fields.find("delete_source");
     let delete_source =
         delete_source.and_then(|is| source.switch(&fields.within("delete_source"), is));
+    let ttl = fields.find("ttl").and_then(|written| ttl(source, &fields, written));
     let columns = fields.find("columns");
     let columns = columns.map(|written| columns_of(source, &fields.within("columns"), written));
     Some(RawTable {
@@ -102,6 +106,7 @@ fn table(source: &mut Source<'_>, written: &Value<'_>) -> Option<RawTable> {
         ranking: by.unwrap_or_default(),
         delete_source: delete_source.unwrap_or(true),
         mentions,
+        carries_ttls: ttl,
         columns: columns.unwrap_or_default(),
     })
 }
@@ -120,6 +125,16 @@ fn mentions(source: &mut Source<'_>, fields: &Fields<'_, '_>) -> Vec<At<String>>
             Vec::new()
         }
     }
+}
+
+/// The line on which it stands, if it is what it can be.
+fn ttl(source: &mut Source<'_>, fields: &Fields<'_, '_>, written: &Value<'_>) -> Option<usize> {
+    let ttl = source.text(&fields.within("ttl"), written)?;
+    if *ttl != "carry" {
+        let message = format!("{} is {:?}, but {TTL}", fields.within("ttl"), *ttl);
+        source.wrong(written, message);
+    }
+    Some(ttl.line)
 }
 
 /// A table without an account has no rows that move: it says nothing of them.

@@ -199,3 +199,13 @@ fn the_type_of_accounts_is_taken_from_the_text_where_it_says_it() {
         &["line 11: table u: its account column is of type int, but that of t is of type uuid"],
     );
 }
+
+#[test]
+fn what_expires_either_does_so_or_does_not() {
+    let of = |ttl: &str| RawSpec::parse(&format!("{TABLE}ttl = {ttl}\n"), "the test");
+    assert!(of("'carry'").is_ok_and(|spec| spec.tables[0].carries_ttls == Some(6)));
+    for wrong in ["'keep'", "60"] {
+        let error = of(wrong).unwrap_err().to_string();
+        assert!(error.contains("line 6: table t: ttl is "), "{error}");
+    }
+}

@@ -32,7 +32,8 @@ fn position(partition: &[Bytes], rest: &[Bytes]) -> Vec<u8> {
 /// The account of a row of mentions.
 pub(super) fn mentioned(mut row: TimedRow) -> Option<Mention> {
     let (account, times) = row.row.cells.pop().zip(row.times.pop())?;
-    Some(Mention { account: account?, t: times.latest()?, expires: false })
+    let expires = row.row.expires.of(row.row.cells.len()).is_some();
+    Some(Mention { account: account?, t: times.latest()?, expires })
 }
 
 impl MemoryStorage {
@@ -50,7 +51,7 @@ impl MemoryStorage {
             if !range.contains(token(partition)) {
                 continue;
             }
-            for timed in stored.live(kept, kept.key_len) {
+            for timed in stored.live(kept, kept.key_len, self.now_s()) {
                 let key = kept.key_of(&timed.row);
                 let (scope, rest, account) = if shape.is_mention() {
                     let rest = key[shape.partition_len..].to_vec();
@@ -77,7 +78,8 @@ impl MemoryStorage {
         let partition = &key[..shape.partition_len.min(key.len())];
         check_key(partition)?;
         let stored = self.tables()[home].get(partition).cloned();
-        let rows = stored.map_or_else(Vec::new, |stored| stored.live(shape, shape.columns.len()));
+        let live = |stored: super::Partition| stored.live(shape, shape.columns.len(), self.now_s());
+        let rows = stored.map_or_else(Vec::new, live);
         let mut rows = rows.into_iter();
         let found = rows.find(|timed| timed.row.cells.iter().flatten().take(key.len()).eq(key));
         Ok(found.map(|row| self.part(table, row)))
@@ -117,8 +119,11 @@ impl MemoryStorage {
             return row;
         }
         let columns = shape.columns.iter().filter_map(|column| kept.position(&column.name));
-        let parts = columns.map(|at| (row.row.cells[at].clone(), row.times[at].clone()));
+        let columns: Vec<_> = columns.collect();
+        let parts = columns.iter().map(|at| (row.row.cells[*at].clone(), row.times[*at].clone()));
         let (cells, times) = parts.unzip();
-        TimedRow { row: Row { cells }, times }
+        let expires = columns.iter().enumerate();
+        let expires = expires.filter_map(|(at, own)| Some((at, row.row.expires.of(*own)?)));
+        TimedRow { row: Row { cells, expires: expires.collect() }, times }
     }
 }

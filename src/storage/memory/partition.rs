@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
-use crate::model::{Change, Collection, CqlType, Order, Row, TimestampUs};
+use crate::model::{Change, Collection, CqlType, Expiries, ExpiryS, Order, Row, TimestampUs};
 use crate::spec::{Column, Table};
 use crate::storage::{TimedRow, WriteTimes};
 
@@ -24,12 +24,13 @@ struct StoredRow {
     cells: Vec<Stored>,
 }
 
-/// Fields are in the order in which they decide which of two inserts wins: one that expires (at once, for
-/// there is no clock here) wins over one of the same time that does not.
+/// Fields are in the order in which they decide which of two inserts wins: one that expires (at once, or at some moment) wins
+/// over one of the same time that does not, and of two that do the one that lasts longer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Marker {
     t: TimestampUs,
     has_expired: bool,
+    expires: Option<ExpiryS>,
 }
 
 #[derive(Clone, Debug)]
@@ -50,36 +51,63 @@ enum Stored {
 }
 
 /// What was last written. Fields are in the order in which they decide which of two writes wins: the
-/// later one; of the same time a delete, else the greater value, byte by byte.
+/// later one; of the same time a delete, else the one that expires, else the one that lasts longer, else the greater value,
+/// byte by byte.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Version {
     t: TimestampUs,
     is_deleted: bool,
+    expires: Option<ExpiryS>,
     value: Bytes,
 }
 
+/// Whether what expires then is still there; there is nothing that expires before the epoch.
+fn lasts(expires: Option<ExpiryS>, now_s: ExpiryS) -> bool {
+    expires.is_none_or(|expires| expires > now_s)
+}
+
 impl Partition {
-    pub(super) fn apply(&mut self, table: &Table, t: TimestampUs, change: &Change) {
+    /// Makes a change that is sent at such a moment: what has expired by then is not written.
+    pub(super) fn apply_at(
+        &mut self,
+        table: &Table,
+        t: TimestampUs,
+        change: &Change,
+        now: TimestampUs,
+    ) {
+        let now_s = now.div_euclid(1_000_000);
+        for (ttl, part) in change.with_ttls(table.key_len, now) {
+            self.apply_part(table, t, &part, (ttl > 0).then_some(now_s + i64::from(ttl)));
+        }
+    }
+
+    fn apply_part(
+        &mut self,
+        table: &Table,
+        t: TimestampUs,
+        change: &Change,
+        expires: Option<ExpiryS>,
+    ) {
         match change {
             Change::Insert { row } => {
                 let (key, values) = row.cells.split_at(table.key_len);
                 let stored = self.row(table, &key.iter().flatten().cloned().collect::<Vec<_>>());
-                stored.marker = stored.marker.max(Some(Marker { t, has_expired: false }));
+                stored.marker = stored.marker.max(Some(Marker { t, has_expired: false, expires }));
                 // Nulls of an insert are left unset.
                 for (cell, value) in stored.cells.iter_mut().zip(values) {
                     if value.is_some() && !matches!(cell, Stored::List { .. }) {
-                        cell.set(value.as_ref(), t);
+                        cell.set(value.as_ref(), t, expires);
                     }
                 }
             }
-            Change::Update { key, set } => {
+            Change::Update { key, set, .. } => {
                 let stored = self.row(table, key);
                 for (column, value) in set {
-                    stored.cells[column - table.key_len].set(value.as_ref(), t);
+                    stored.cells[column - table.key_len].set(value.as_ref(), t, expires);
                 }
             }
             Change::SetList { key, column, value, .. } => {
-                self.row(table, key).cells[column - table.key_len].set(Some(value), t);
+                self.row(table, key).cells[column - table.key_len].set(Some(value), t, expires);
             }
             Change::AddElements { key, column, elements } => {
                 self.row(table, key).cells[column - table.key_len].add(elements, t);
@@ -89,7 +117,7 @@ impl Partition {
             }
             Change::ExpireRow { key } => {
                 let stored = self.row(table, key);
-                stored.marker = stored.marker.max(Some(Marker { t, has_expired: true }));
+                stored.marker = stored.marker.max(Some(Marker { t, has_expired: true, expires }));
             }
             Change::DeleteRow { key } => {
                 let stored = self.row(table, key);
@@ -119,9 +147,11 @@ impl Partition {
     }
 
     /// The rows that a read of the first `columns` columns sees, in clustering order; all their cells.
-    pub(super) fn live(&self, table: &Table, columns: usize) -> Vec<TimedRow> {
+    /// What has expired by now is not there.
+    pub(super) fn live(&self, table: &Table, columns: usize, now_s: ExpiryS) -> Vec<TimedRow> {
         let rows = self.rows.iter();
-        let live = rows.filter_map(|(key, row)| row.live(key, self.deleted_at, columns));
+        let deleted_at = self.deleted_at;
+        let live = rows.filter_map(|(key, row)| row.live(key, deleted_at, columns, now_s));
         let mut live: Vec<TimedRow> = live.collect();
         live.sort_by(|a, b| table.compare_in_partition(&a.row, &b.row));
         live
@@ -136,16 +166,22 @@ impl StoredRow {
         key: &[Bytes],
         partition_deleted_at: Option<TimestampUs>,
         columns: usize,
+        now_s: ExpiryS,
     ) -> Option<TimedRow> {
         let deleted_at = self.deleted_at.max(partition_deleted_at);
         let mut cells: Vec<_> = key.iter().cloned().map(Some).collect();
         let mut times = vec![WriteTimes::None; key.len()];
+        let mut expires = Expiries::default();
         for stored in &self.cells {
-            let (cell, written) = stored.live(deleted_at).unzip();
+            let (cell, written) = stored.live(deleted_at, now_s).unzip();
+            expires.set(cells.len(), stored.expires().filter(|_| cell.is_some()));
             cells.push(cell);
             times.push(written.unwrap_or(WriteTimes::None));
         }
-        let is_inserted = |marker: Marker| !marker.has_expired && Some(marker.t) > deleted_at;
+        let is_inserted = |marker: Marker| {
+            let lasts = !marker.has_expired && lasts(marker.expires, now_s);
+            lasts && Some(marker.t) > deleted_at
+        };
         // Of columns that are not asked for while others are, Cassandra skips what is older than the row's
         // liveness, for that is enough for the row to be seen; it does so even if the liveness has expired.
         let skips = columns > key.len();
@@ -154,7 +190,7 @@ impl StoredRow {
         let is_seen = self.marker.is_some_and(is_inserted)
             || cells[key.len()..columns].iter().any(Option::is_some)
             || unasked.any(|t| Some(t) >= skipped_before);
-        is_seen.then_some(TimedRow { row: Row { cells }, times })
+        is_seen.then_some(TimedRow { row: Row { cells, expires }, times })
     }
 }
 
@@ -174,12 +210,22 @@ impl Stored {
         }
     }
 
+    /// When it expires; elements do not, here.
+    fn expires(&self) -> Option<ExpiryS> {
+        match self {
+            Self::Single(version) => version.as_ref()?.expires,
+            Self::Elements { .. } | Self::List { .. } => None,
+        }
+    }
+
     /// Writes the whole cell, or deletes it.
-    fn set(&mut self, value: Option<&Bytes>, t: TimestampUs) {
+    fn set(&mut self, value: Option<&Bytes>, t: TimestampUs, expires: Option<ExpiryS>) {
         match self {
             Self::Single(known) => {
                 let is_deleted = value.is_none();
-                let new = Version { t, is_deleted, value: value.cloned().unwrap_or_default() };
+                let (expires, value) = (expires.filter(|_| !is_deleted), value.cloned());
+                let value = value.unwrap_or_default();
+                let new = Version { t, is_deleted, expires, value };
                 *known = known.take().max(Some(new));
             }
             Self::Elements { cleared_at, .. } | Self::List { cleared_at, .. } => {
@@ -223,7 +269,7 @@ impl Stored {
             Self::Elements { collection, elements, .. } => {
                 for (key, value) in collection.split(added).unwrap_or_default() {
                     let value = value.unwrap_or_default();
-                    write(elements, key, Version { t, is_deleted: false, value });
+                    write(elements, key, Version { t, is_deleted: false, expires: None, value });
                 }
             }
             Self::List { elements, .. } => {
@@ -236,15 +282,16 @@ impl Stored {
     fn remove(&mut self, keys: &Bytes, t: TimestampUs) {
         if let Self::Elements { elements, .. } = self {
             for (key, _) in Collection::Set.split(keys).unwrap_or_default() {
-                write(elements, key, Version { t, is_deleted: true, value: Bytes::new() });
+                let value = Bytes::new();
+                write(elements, key, Version { t, is_deleted: true, expires: None, value });
             }
         }
     }
 
     /// The value and its write times, if a read sees any of it.
-    fn live(&self, deleted_at: Option<TimestampUs>) -> Option<(Bytes, WriteTimes)> {
+    fn live(&self, deleted_at: Option<TimestampUs>, now_s: ExpiryS) -> Option<(Bytes, WriteTimes)> {
         let is_live = |version: &Version, deleted_at: Option<TimestampUs>| {
-            !version.is_deleted && Some(version.t) > deleted_at
+            !version.is_deleted && lasts(version.expires, now_s) && Some(version.t) > deleted_at
         };
         match self {
             Self::Single(version) => {

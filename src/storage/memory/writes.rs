@@ -21,11 +21,16 @@ impl MemoryStorage {
     /// Makes any change with a write time, as an application would: a change without a partition key
     /// makes none.
     pub fn apply(&self, table: TableIndex, t: TimestampUs, change: &Change) {
+        self.apply_at(table, t, change, 0);
+    }
+
+    /// The same by a statement that is sent at such a moment, and says how long what it writes has left.
+    fn apply_at(&self, table: TableIndex, t: TimestampUs, change: &Change, now: TimestampUs) {
         let (table, change) = self.at_home(table, change);
         let shape = &self.spec.tables[table];
         if let Some(key) = change.partition_key(shape.partition_len) {
             self.added().apply(table, t, &change);
-            self.tables()[table].entry(key).or_default().apply(shape, t, &change);
+            self.tables()[table].entry(key).or_default().apply_at(shape, t, &change, now);
         }
     }
 
@@ -37,7 +42,7 @@ impl MemoryStorage {
 }
 
 impl Writer for MemoryStorage {
-    async fn write(&self, batches: &[Arc<Batch>]) -> Result<(), StorageError> {
+    async fn write(&self, batches: &[Arc<Batch>], now: TimestampUs) -> Result<(), StorageError> {
         tokio::task::yield_now().await;
         let Some(first) = batches.first() else { return Ok(()) };
         let mutations = batches.iter().flat_map(|batch| &batch.mutations).cloned().collect();
@@ -45,7 +50,7 @@ impl Writer for MemoryStorage {
         let (carried_out, result) = self.fault(&Request::Write(&batch));
         if carried_out {
             for mutation in &batch.mutations {
-                self.apply(mutation.table, mutation.t, &mutation.change);
+                self.apply_at(mutation.table, mutation.t, &mutation.change, now);
             }
         }
         result

@@ -35,6 +35,8 @@ fn table() -> Table {
         ranking: crate::spec::Ranking::default(),
         delete_source: true,
         mentions: Vec::new(),
+        carries_ttls: false,
+        reads_ttls: false,
         moves_with: None,
     }
 }
@@ -77,14 +79,15 @@ fn copy() -> Expected {
         (GRADE, Kept::Value(text("g"), T)),
         (PARTS, kept(&[("p", 1, T), ("q", 2, T)])),
     ];
-    Expected { key: key(), is_copy: true, columns }
+    let (expires, may_have_expired) = Default::default();
+    Expected { key: key(), is_copy: true, columns, expires, may_have_expired }
 }
 
 fn row(cells: [(Cell, WriteTimes); 3]) -> TimedRow {
     let (values, times): (Vec<_>, Vec<_>) = cells.into_iter().unzip();
     let cells = key().into_iter().map(Some).chain(values).collect();
     let times = [WriteTimes::None, WriteTimes::None].into_iter().chain(times).collect();
-    TimedRow { row: Row { cells }, times }
+    TimedRow { row: Row::new(cells), times }
 }
 
 fn at(value: Bytes, t: TimestampUs) -> (Cell, WriteTimes) {

@@ -127,7 +127,7 @@ fn plant(
     let now = now_us();
     let set = |name, value: Option<&[u8]>, t| {
         let set = vec![(column(name), value.map(Bytes::copy_from_slice))];
-        storage.apply(target.table, t, &Change::Update { key: target.key.clone(), set });
+        storage.apply(target.table, t, &Change::update(target.key.clone(), set));
     };
     let delete_row =
         || storage.apply(target.table, now, &Change::DeleteRow { key: target.key.clone() });

@@ -16,7 +16,7 @@ fn column(name: &str, cql_type: &str) -> ColumnSchema {
 /// One row of `things` with these cells beside its key.
 fn slice(spec: &Spec, cells: &[(&str, &'static str)]) -> Slice {
     let table = &spec.tables[0];
-    let mut row = Row { cells: vec![None; table.columns.len()] };
+    let mut row = Row::new(vec![None; table.columns.len()]);
     for (name, value) in [("owner", "from"), ("place", "p"), ("room", "r")].iter().chain(cells) {
         row.cells[table.position(name).unwrap()] = Some(Bytes::from_static(value.as_bytes()));
     }
@@ -25,8 +25,7 @@ fn slice(spec: &Spec, cells: &[(&str, &'static str)]) -> Slice {
         .map(|(name, value)| (table.position(name).unwrap(), Bytes::from_static(value.as_bytes())));
     let mut set: Vec<_> = set.collect();
     set.sort_by_key(|(column, _)| *column);
-    let entry =
-        Entry { table: 0, target: None, sources: vec![(0, row)], write: Write::Copy { set } };
+    let entry = Entry { sources: vec![(0, row)], write: Write::Copy { set }, ..Entry::new(0) };
     Slice { entries: vec![entry], completion: None }
 }
 

@@ -21,7 +21,7 @@ fn thing(owner: &'static str, width: usize, others: &[(&str, Cell)]) -> Row {
         cells[spec.tables[0].position(name).unwrap()] = cell.clone();
     }
     cells.truncate(width);
-    Row { cells }
+    Row::new(cells)
 }
 
 #[track_caller]
@@ -52,10 +52,10 @@ fn a_merge_is_shown_by_name() {
     let room = Scope::from(Bytes::from_static(b"r"));
     let slice = Slice {
         entries: vec![Entry {
-            table: 0,
             target: Some(thing("to", spec.tables[0].slim_len, &[])),
             sources: vec![(1, thing("from", full, &others))],
             write: Write::Update { set: vec![(3, Bytes::copy_from_slice(&[0, 0, 0, 9]))] },
+            ..Entry::new(0)
         }],
         completion: Some(Completion {
             deletes: vec![
@@ -85,7 +85,7 @@ fn a_sweep_is_shown_by_name() {
     let spec = spec();
     let table = &spec.tables[2];
     let column = |name| table.position(name).unwrap();
-    let mut row = Row { cells: vec![None; table.columns.len()] };
+    let mut row = Row::new(vec![None; table.columns.len()]);
     row.cells[column("title")] = text("A");
     let mut times = vec![WriteTimes::None; table.columns.len()];
     times[column("title")] = WriteTimes::Cell(-5);
@@ -96,6 +96,7 @@ fn a_sweep_is_shown_by_name() {
         value,
         t: 17,
         moved_at,
+        expires: None,
     };
     let swept = Swept {
         table: 2,

@@ -32,7 +32,16 @@ fn table() -> Table {
         ranking: Ranking::default(),
         delete_source: true,
         mentions: Vec::new(),
+        carries_ttls: false,
+        reads_ttls: false,
         moves_with: None,
+    }
+}
+
+impl Partition {
+    /// Makes a change, whatever the time.
+    fn apply(&mut self, table: &Table, t: TimestampUs, change: &Change) {
+        self.apply_at(table, t, change, 0);
     }
 }
 
@@ -57,11 +66,11 @@ fn tags(tags: &[i32]) -> Bytes {
 fn insert(course: &str, status: Option<&str>) -> Change {
     let mut cells: Vec<Cell> = key(course).into_iter().map(Some).collect();
     cells.extend([status.map(text), None, None]);
-    Change::Insert { row: Row { cells } }
+    Change::Insert { row: Row::new(cells) }
 }
 
 fn update(column: ColumnIndex, value: Cell) -> Change {
-    Change::Update { key: key("a"), set: vec![(column, value)] }
+    Change::update(key("a"), vec![(column, value)])
 }
 
 fn status(value: Option<&str>) -> Change {
@@ -78,7 +87,7 @@ fn rows(changes: &[(TimestampUs, Change)]) -> Vec<TimedRow> {
     let after = |changes: &mut dyn Iterator<Item = &(TimestampUs, Change)>| {
         let mut partition = Partition::default();
         changes.for_each(|(t, change)| partition.apply(&table, *t, change));
-        partition.live(&table, table.columns.len())
+        partition.live(&table, table.columns.len(), 0)
     };
     let rows = after(&mut changes.iter());
     assert_eq!(rows, after(&mut changes.iter().rev()), "the order of writes matters");
@@ -151,7 +160,7 @@ fn a_row_that_expires_lives_by_its_cells_alone() {
             &Change::AddElements { key: key("a"), column: MARKS, elements: marks(&[("k", "v")]) },
         );
         partition.apply(&table, 6, &expire());
-        [4, 3, 2].map(|columns| partition.live(&table, columns).len())
+        [4, 3, 2].map(|columns| partition.live(&table, columns, 0).len())
     };
     assert_eq!((seen(5), seen(6)), ([1, 0, 1], [1, 1, 1]));
 }
@@ -217,7 +226,7 @@ fn a_list_that_is_written_twice_at_one_time_is_doubled_and_a_later_write_covers_
     apply(10, &insert("a", Some("on")));
     apply(20, &update(TAGS, Some(tags(&[1, 2]))));
     apply(20, &update(TAGS, Some(tags(&[1, 2]))));
-    let list = |partition: &Partition| partition.live(&table, 5)[0].row.cells[TAGS].clone();
+    let list = |partition: &Partition| partition.live(&table, 5, 0)[0].row.cells[TAGS].clone();
     assert_eq!(list(&partition), Some(tags(&[1, 2, 1, 2])));
     partition.apply(&table, 21, &update(TAGS, Some(tags(&[1, 2]))));
     partition.apply(&table, 20, &update(TAGS, Some(tags(&[1, 2]))));
@@ -232,6 +241,6 @@ fn a_list_that_is_written_twice_at_one_time_is_doubled_and_a_later_write_covers_
     assert_eq!(list(&partition), None);
     let mut cells: Vec<Cell> = key("b").into_iter().map(Some).collect();
     cells.extend([None, None, Some(tags(&[1]))]);
-    partition.apply(&table, 50, &Change::Insert { row: Row { cells } });
-    assert_eq!(partition.live(&table, 5)[1].row.cells[TAGS], None, "an insert leaves lists out");
+    partition.apply(&table, 50, &Change::Insert { row: Row::new(cells) });
+    assert_eq!(partition.live(&table, 5, 0)[1].row.cells[TAGS], None, "an insert leaves lists out");
 }
