@@ -275,8 +275,8 @@ impl RequestLimits {
         partition_bytes: Option<u64>,
     ) -> bool {
         let seen = self.sizes.largest(table) * self.rows_of_each(kind, table);
-        let told = partition_bytes.is_none_or(|bytes| bytes > LARGE_PARTITION_BYTES);
-        told || seen > MOST_BYTES_OF_ANSWER / ACCOUNTS_PER_REQUEST
+        let reported = partition_bytes.is_none_or(|bytes| bytes > LARGE_PARTITION_BYTES);
+        reported || seen > MOST_BYTES_OF_ANSWER / ACCOUNTS_PER_REQUEST
     }
 
     /// Whether an account with such a row would be more of an answer than others.
