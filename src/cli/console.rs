@@ -44,20 +44,20 @@ impl Console {
         }
     }
 
-    /// Ends a command over a run: its answer is kept in these files (JSON, page) and printed, for people or for machines.
+    /// Ends a command over a run: its answer is kept there and printed, for people or for machines.
     ///
     /// # Errors
     /// The first trouble that there was in the work, or else in this.
     pub(super) fn conclude(
         &self,
         answer: &impl Answer,
-        (run_dir, [json, page]): (&RunDir, [&str; 2]),
+        run_dir: &RunDir,
         trouble: Vec<Failure>,
         exit: Exit,
     ) -> Result<Exit, Failure> {
         let report = Rendered::of(answer).map_err(Failure::failed)?;
-        let kept = run_dir.replace(json, report.json.as_bytes());
-        let kept = kept.and_then(|()| run_dir.replace(page, report.html.as_bytes()));
+        let mut files = report.files();
+        let kept = files.try_for_each(|(name, text)| run_dir.replace(name, text.as_bytes()));
         let printed = self.terminal.report(&report, self.output.json);
         let ended = [kept.err().map(Failure::from), printed.err()];
         trouble.into_iter().chain(ended.into_iter().flatten()).next().map_or(Ok(exit), Err)

@@ -87,7 +87,9 @@ impl Live {
 /// # Errors
 /// The address to listen at cannot be had, or what stopped the command.
 pub(super) async fn over_run(
-    (command, run_dir, record): (&str, &Path, &RunRecord),
+    command: &str,
+    run_dir: &Path,
+    record: &RunRecord,
     settings: &RunSettings,
     console: &Console,
     work: impl Future<Output = Result<Exit, Failure>>,

@@ -50,8 +50,9 @@ pub(crate) async fn run(settings: &PlanSettings, console: &Console) -> Result<Ex
     prepared.write_json(files::RUN, &record)?;
     prepared.write(files::SPEC, settings.spec.text.as_bytes())?;
     let report = Rendered::of(&summary).map_err(Failure::failed)?;
-    prepared.write(files::REPORT, report.json.as_bytes())?;
-    prepared.write(files::REPORT_PAGE, report.html.as_bytes())?;
+    for (name, text) in report.files() {
+        prepared.write(name, text.as_bytes())?;
+    }
     prepared.commit()?;
     console.terminal.report(&report, console.output.json)?;
     Ok(Exit::from_code(summary.exit_code))

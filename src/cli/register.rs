@@ -29,9 +29,16 @@ use crate::storage::Fault;
 pub(super) use busy::busy;
 pub(super) use lost::remember;
 pub(super) use standing::{
-    Entering, WHOLE_UNDONE, begin, begun, end_of, enter, is_half_undone, settle, state_of,
-    whereabouts,
+    WHOLE_UNDONE, begin, begun, end_of, enter, is_half_undone, settle, state_of, whereabouts,
 };
+
+/// What a command does that enters a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::cli) enum Entering {
+    /// It merges, or writes what was merged again.
+    Merges,
+    Undoes,
+}
 
 /// How often the lease is renewed while no window does it.
 const RENEWED: Duration = Duration::from_secs(20);

@@ -38,8 +38,7 @@ pub(crate) async fn run(
 ) -> Result<Exit, Failure> {
     let (path, begun) = (run_dir.path().to_owned(), record.clone());
     let work = carry_out(run_dir, record, settings, console);
-    let run = ("resume", path.as_path(), &begun);
-    live::over_run(run, &settings.run, console, work).await
+    live::over_run("resume", &path, &begun, &settings.run, console, work).await
 }
 
 async fn carry_out(

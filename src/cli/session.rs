@@ -106,9 +106,8 @@ impl Session<'_> {
             Summary::new(&self.record, path, Moment::now(), stats, Some(applied), exit.code());
         summary.reject_examples = rejects;
         trouble.extend(self.end(&summary, console).err().map(Failure::from));
-        let (files, exit) =
-            ([files::REPORT, files::REPORT_PAGE], Exit::from_code(summary.exit_code));
-        console.conclude(&summary, (&self.run_dir, files), trouble, exit)
+        let exit = Exit::from_code(summary.exit_code);
+        console.conclude(&summary, &self.run_dir, trouble, exit)
     }
 
     /// Tells those who look at the run that it has ended, and keeps the last figures for Prometheus.

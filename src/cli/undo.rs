@@ -44,8 +44,7 @@ pub(crate) async fn run(
     console: &Console,
 ) -> Result<Exit, Failure> {
     let work = carry_out(&run_dir, record, settings, console);
-    let run = ("undo", run_dir.path(), record);
-    live::over_run(run, &settings.run, console, work).await
+    live::over_run("undo", run_dir.path(), record, &settings.run, console, work).await
 }
 
 /// An undo that is about to walk over the groups.
@@ -169,8 +168,7 @@ async fn carry_out(
         latency,
         settings: settings.run.recorded.clone(),
     };
-    let files = (run_dir, [files::UNDO, files::UNDO_PAGE]);
-    console.conclude(&undoing, files, trouble, exit)
+    console.conclude(&undoing, run_dir, trouble, exit)
 }
 
 /// What came of something; where it went wrong, that is kept until the report is out, and nothing is known.

@@ -32,8 +32,7 @@ pub(crate) async fn run(
     console: &Console,
 ) -> Result<Exit, Failure> {
     let work = carry_out(&run_dir, record, settings, console);
-    let run = ("verify", run_dir.path(), record);
-    live::over_run(run, &settings.run, console, work).await
+    live::over_run("verify", run_dir.path(), record, &settings.run, console, work).await
 }
 
 async fn carry_out(
@@ -126,8 +125,7 @@ async fn carry_out(
         latency,
         settings: settings.recorded.clone(),
     };
-    let files = (run_dir, [files::VERIFY, files::VERIFY_PAGE]);
-    console.conclude(&verification, files, trouble, exit)
+    console.conclude(&verification, run_dir, trouble, exit)
 }
 
 /// The groups of these that a later run has merged on.

@@ -9,8 +9,8 @@ use crate::model::{AccountId, Group, Scope, TableIndex, TableTally, TimestampUs}
 use crate::storage::{Cursor, Page, Reader, Width, Writer};
 
 use super::overtaken::{self, Acknowledged, Raised};
-use super::pages::{SMALL_GROUP_STREAMS, Weighed};
-use super::request_limits::{Kind, SAMPLE_ROWS, Sort};
+use super::pages::{SMALL_GROUP_STREAMS, Sort, Weighed};
+use super::request_limits::{Kind, SAMPLE_ROWS};
 use super::work::Joined;
 use super::{GroupError, LargePermit, Window};
 

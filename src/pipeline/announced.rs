@@ -10,7 +10,8 @@ use crate::model::{AccountId, Cell, ColumnIndex, Row, Scope, TableIndex, TimedRo
 use crate::storage::{Reader, StorageError, Width};
 
 use super::Window;
-use super::request_limits::{Kind, Sort};
+use super::pages::Sort;
+use super::request_limits::Kind;
 
 /// Rows that are read at once to find a smallest value.
 const PAGE_ROWS: usize = 500;

@@ -4,12 +4,13 @@
 use std::future::Future;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use crate::latency::Operation;
 use crate::model::{Row, TableIndex};
 use crate::storage::{Fault, KeyPage, Page, StorageError, TimedPage, Width};
 
 use super::Context;
 use super::attempt::{Attempts, Otherwise};
-use super::request_limits::{Kind, Load, SAMPLE_ROWS, Sort, may_be_size};
+use super::request_limits::{Kind, Load, SAMPLE_ROWS, may_be_size};
 
 /// A row is taken for this large where none is seen.
 const UNSEEN_ROW_BYTES: usize = 1_024;
@@ -183,6 +184,14 @@ impl Weighed for KeyPage {
         };
         (self.keys.len(), self.keys.iter().map(bytes).sum())
     }
+}
+
+/// Requests of one sort.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Sort {
+    pub(super) kind: Kind,
+    pub(super) table: TableIndex,
+    pub(super) operation: Operation,
 }
 
 impl<S> Context<S> {

@@ -14,7 +14,6 @@ use tokio::sync::{
     Mutex as AsyncMutex, MutexGuard as AsyncGuard, OnceCell, Semaphore, SemaphorePermit,
 };
 
-use crate::latency::Operation;
 use crate::merge::BATCH_BYTES;
 use crate::model::TableIndex;
 use crate::spec::Spec;
@@ -67,14 +66,6 @@ pub(super) enum Kind {
     Keys,
     /// The first row of accounts' partitions: what it weighs is all that is of interest.
     One,
-}
-
-/// Requests of one sort.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Sort {
-    pub(super) kind: Kind,
-    pub(super) table: TableIndex,
-    pub(super) operation: Operation,
 }
 
 impl Kind {
@@ -284,8 +275,8 @@ impl RequestLimits {
         partition_bytes: Option<u64>,
     ) -> bool {
         let seen = self.sizes.largest(table) * self.rows_of_each(kind, table);
-        let told = partition_bytes.is_none_or(|bytes| bytes > LARGE_PARTITION_BYTES);
-        told || seen > MOST_BYTES_OF_ANSWER / ACCOUNTS_PER_REQUEST
+        let reported = partition_bytes.is_none_or(|bytes| bytes > LARGE_PARTITION_BYTES);
+        reported || seen > MOST_BYTES_OF_ANSWER / ACCOUNTS_PER_REQUEST
     }
 
     /// Whether an account with such a row would be more of an answer than others.

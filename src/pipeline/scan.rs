@@ -18,7 +18,8 @@ use crate::storage::{Reader, StorageError, ring};
 
 use super::discovered::Discovered;
 use super::drain::unless_stopped;
-use super::request_limits::{Kind, Sort};
+use super::pages::Sort;
+use super::request_limits::Kind;
 use super::{Context, GroupError};
 
 /// Ranges in all, at least: so that little is lost when a run is stopped, and a small ring has enough of them.

@@ -15,7 +15,7 @@ pub(crate) struct Chained {
     pub first: Vec<ChainedAccount>,
 }
 
-/// An account that is a `from` and a `to`.
+/// One of them, and the lines that say so.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct ChainedAccount {
     pub account: String,

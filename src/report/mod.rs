@@ -78,6 +78,7 @@ pub(crate) struct Rendered {
     pub json: String,
     /// For a browser: a page that stands alone.
     pub(crate) html: String,
+    kept: Option<document::Kept>,
 }
 
 impl Rendered {
@@ -88,7 +89,14 @@ impl Rendered {
     pub(crate) fn of(answer: &impl Answer) -> serde_json::Result<Self> {
         let report = answer.report();
         let json = export::json(answer, &report)?;
-        Ok(Self { text: export::text(&report), json, html: export::html(&report) })
+        let (text, html) = (export::text(&report), export::html(&report));
+        Ok(Self { text, json, html, kept: report.kept })
+    }
+
+    /// The files of the run directory in which it is kept, by name.
+    pub(crate) fn files(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        let kept = self.kept.as_ref();
+        kept.into_iter().flat_map(|kept| [(kept.json, &*self.json), (kept.page, &*self.html)])
     }
 }
 

@@ -296,7 +296,7 @@ fn verify(applied: &Applied, browser: &Browser) {
     let page = Page::open(browser, &html);
     assert_eq!(
         (page.json["version"].clone(), browser.text("#outcome")),
-        (json!(1), "No difference".into())
+        (json!(2), "No difference".into())
     );
     assert_eq!(clean.json(), page.json);
     page.assert_figures(25);

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::anyhow;
 
 use super::super::recorded::anew;
-use super::{Failure, Past, lost, tables};
+use super::{Entering, Failure, Past, lost, tables};
 use crate::advice::Advice;
 use crate::cluster::ClusterRegister;
 use crate::journal::{Journal, State};
@@ -22,14 +22,6 @@ pub(in crate::cli) const WHOLE_UNDONE: &str = "taken_back_as_a_whole";
 
 /// What the register calls groups that have no state yet.
 const PLANNED: &str = "planned";
-
-/// What a command does that enters a run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::cli) enum Entering {
-    /// It merges, or writes what was merged again.
-    Merges,
-    Undoes,
-}
 
 /// Sees that the register knows the run that a command goes on with, by its directory and specification; one that was
 /// begun without it is added.

@@ -139,7 +139,6 @@ impl RegisterReader {
         rows.map(|row| row.map_err(|error| unreadable(&error))).collect()
     }
 
-    /// The keyspace that it is in.
     pub(crate) fn keyspace(&self) -> &str {
         &self.keyspace
     }

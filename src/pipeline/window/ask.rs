@@ -15,8 +15,8 @@ use crate::model::{AccountId, Batch, Group, Row, Scope, TableIndex, TimedRow, Ti
 use crate::storage::{Cursor, Reader, StorageError, TimedPage, Width, Writer};
 
 use super::super::attempt::Attempts;
-use super::super::pages::{TIMES_WEIGH, Weighed, is_large_row};
-use super::super::request_limits::{Kind, Sort};
+use super::super::pages::{Sort, TIMES_WEIGH, Weighed, is_large_row};
+use super::super::request_limits::Kind;
 use super::Window;
 use super::gather::Whole;
 
@@ -76,9 +76,9 @@ impl<S: Reader> Window<S> {
         scope: &Scope,
         account: &AccountId,
     ) -> Result<Option<Result<(), usize>>, StorageError> {
-        let told = self.request_limits.largest_partition(table);
-        let told = *told.get_or_init(|| self.storage.largest_partition(table)).await;
-        if !self.request_limits.may_be_large(kind, table, told) {
+        let reported = self.request_limits.largest_partition(table);
+        let reported = *reported.get_or_init(|| self.storage.largest_partition(table)).await;
+        if !self.request_limits.may_be_large(kind, table, reported) {
             return Ok(None);
         }
         let first = self.asked.first_rows.ask((table, scope.clone()), account.clone()).await?;

@@ -12,7 +12,7 @@ use crate::model::{AccountId, Batch, Mutation};
 use crate::storage::{Fault, Node, StorageError};
 
 use super::super::attempt::{Attempts, Otherwise};
-pub(super) use super::super::request_limits::Sort;
+pub(super) use super::super::pages::Sort;
 use super::super::request_limits::{Load, Trial, may_be_size};
 use super::Window;
 use super::gather::Waiting;

@@ -65,7 +65,7 @@ fn has(text: &str, number: &str) -> bool {
 /// Looks for every figure and every advice of an answer; there are so many figures or more.
 #[track_caller]
 fn check(answer: &impl Answer, at_least: usize) -> Vec<String> {
-    let (report, Rendered { text, json, html }) = (answer.report(), rendered(answer));
+    let (report, Rendered { text, json, html, .. }) = (answer.report(), rendered(answer));
     let json: Value = serde_json::from_str(&json).unwrap();
     let figures = figures(&report);
     assert!(figures.len() >= at_least, "{}: {} figures", report.title, figures.len());
