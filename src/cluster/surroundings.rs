@@ -246,10 +246,10 @@ pub(super) async fn largest_partition(
     let mut largest = 0;
     for node in session.get_cluster_state().get_nodes_info() {
         let asked = Ask::one(session, node).rows::<(Option<i64>,)>(text, (keyspace, table)).await;
-        let told = asked.inspect_err(|error| {
+        let answer = asked.inspect_err(|error| {
             tracing::debug!("node {} does not tell its largest partitions: {error}", node.address);
         });
-        let mebibytes = told.ok()?.first()?.0?.max(0);
+        let mebibytes = answer.ok()?.first()?.0?.max(0);
         largest = largest.max((mebibytes.unsigned_abs() + 1).saturating_mul(MEBIBYTE));
     }
     Some(largest)

@@ -253,7 +253,7 @@ impl RequestLimits {
         rows.max(least).min(self.limit(table, Slot::Each(kind)).most)
     }
 
-    /// What is told of the largest partition of a table, in bytes.
+    /// What nodes say of the largest partition of a table, in bytes.
     pub(super) fn largest_partition(&self, table: TableIndex) -> &OnceCell<Option<u64>> {
         &self.tables[table].largest_partition
     }
@@ -267,8 +267,8 @@ impl RequestLimits {
         partition_bytes: Option<u64>,
     ) -> bool {
         let seen = self.sizes.largest(table) * self.rows_of_each(kind, table);
-        let told = partition_bytes.is_none_or(|bytes| bytes > LARGE_PARTITION_BYTES);
-        told || seen > MOST_BYTES_OF_ANSWER / ACCOUNTS_PER_REQUEST
+        let is_possible = partition_bytes.is_none_or(|bytes| bytes > LARGE_PARTITION_BYTES);
+        is_possible || seen > MOST_BYTES_OF_ANSWER / ACCOUNTS_PER_REQUEST
     }
 
     /// Whether an account with such a row would be more of an answer than others.

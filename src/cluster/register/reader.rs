@@ -143,7 +143,7 @@ impl RegisterReader {
         rows.map(|row| row.map_err(|error| unreadable(&error))).collect()
     }
 
-    /// The keyspace that it is in.
+    /// Where it is, beside the keyspace that is merged.
     pub(crate) fn keyspace(&self) -> &str {
         &self.keyspace
     }

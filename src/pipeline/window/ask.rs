@@ -76,9 +76,9 @@ impl<S: Reader> Window<S> {
         scope: &Scope,
         account: &AccountId,
     ) -> Result<Option<Result<(), usize>>, StorageError> {
-        let told = self.request_limits.largest_partition(table);
-        let told = *told.get_or_init(|| self.storage.largest_partition(table)).await;
-        if !self.request_limits.may_be_large(kind, table, told) {
+        let largest = self.request_limits.largest_partition(table);
+        let largest = *largest.get_or_init(|| self.storage.largest_partition(table)).await;
+        if !self.request_limits.may_be_large(kind, table, largest) {
             return Ok(None);
         }
         let first = self.asked.first_rows.ask((table, scope.clone()), account.clone()).await?;
