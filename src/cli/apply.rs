@@ -6,6 +6,8 @@
 
 use std::sync::Arc;
 
+use anyhow::anyhow;
+
 use super::again;
 use super::identity::Identity;
 use super::input::{self, Begun, Earlier, Planned};
@@ -15,10 +17,10 @@ use super::recorded::{with_accounts, with_plan_of};
 use super::session::{Session, Traces};
 use super::{ApplySettings, Console, Exit, Failure, register};
 use crate::advice::Advice;
-use crate::journal::SqliteJournal;
+use crate::journal::{JournalError, SqliteJournal};
 use crate::pipeline::{Known, others};
 use crate::register::OfPlan;
-use crate::run::{RunRecord, files};
+use crate::run::{Prepared, RunRecord, files};
 
 pub(crate) async fn run(settings: &ApplySettings, console: &Console) -> Result<Exit, Failure> {
     let mut live = Live::start(&settings.run, console)?;
@@ -66,9 +68,12 @@ async fn carry_out(
 
     prepared.write_json(files::RUN, &record)?;
     prepared.write(files::SPEC, settings.spec.text.as_bytes())?;
-    SqliteJournal::create(&prepared.file(files::JOURNAL), accounts)?;
+    let journal = prepared.file(files::JOURNAL);
+    SqliteJournal::create(&journal, accounts).map_err(|error| unmade(error, &prepared))?;
     // Closed again at once, because SQLite refuses a database that was moved while it was open.
-    identity.keep(&SqliteJournal::open(&prepared.file(files::JOURNAL))?, ready.spec())?;
+    let journal = SqliteJournal::open(&journal).map_err(|error| unmade(error, &prepared))?;
+    identity.keep(&journal, ready.spec())?;
+    drop(journal);
     let traces =
         Traces { failures: prepared.failures()?, latency: prepared.create(files::LATENCY)? };
     let run_dir = prepared.commit()?;
@@ -91,4 +96,16 @@ async fn carry_out(
     let known = Known::default();
     let session = Session { run_dir, record, resumed: None, plan, known, settings, stop };
     session.run(ready.with(Arc::new(journal))?, traces, console).await
+}
+
+/// Of a journal that cannot be made: there is no run yet that could be resumed.
+fn unmade(error: JournalError, prepared: &Prepared) -> Failure {
+    match error {
+        JournalError::Write { cause, .. } => Failure::failed(anyhow!(
+            "the journal of the run directory {} cannot be made: {cause}. Nothing was changed; make room there, or name \
+             another --run-dir",
+            prepared.target().display()
+        )),
+        error => error.into(),
+    }
 }

@@ -18,6 +18,9 @@ const OVERSIZED: &str = "oversized mutation";
 const UNKNOWN: &str = "Unknown CF ";
 const DROPPED: &str = "the table is gone: it was dropped while this command ran";
 
+/// What OpenSSL says of a certificate that has expired, or whose issuer it does not trust.
+const UNTRUSTED: &str = "certificate verify failed";
+
 /// The characters of a key that are shown.
 const SHOWN: usize = 64;
 
@@ -33,7 +36,7 @@ impl Attempted<'_> {
     pub(super) fn failed(&self, error: &ExecutionError) -> StorageError {
         match is_dropped(error) {
             true => self.error(DROPPED, Fault::Fatal),
-            false => self.error(&one_line(&error.to_string()), kind(error)),
+            false => self.error(&words(&error.to_string()), kind(error)),
         }
     }
 
@@ -140,6 +143,19 @@ fn is_gone(message: &str) -> bool {
     GONE.iter().any(|gone| message.starts_with(gone)) || message.ends_with(NOWHERE)
 }
 
+/// What the driver says, in one line and without the source lines of OpenSSL. A certificate that is not accepted any more is
+/// looked at closely by whoever connects next.
+fn words(text: &str) -> String {
+    let text = one_line(text);
+    match text.split_once("error:") {
+        Some((before, rest)) if rest.contains(UNTRUSTED) => format!(
+            "{before}the certificate of a node is not accepted any more ({UNTRUSTED}): it may have expired, or be of another \
+             CA, which the next command to connect says"
+        ),
+        _ => text,
+    }
+}
+
 pub(super) fn one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
@@ -193,6 +209,18 @@ mod tests {
             let expected = format!("reading t (account a): {DROPPED}");
             assert_eq!((failed.message, failed.kind), (expected, Fault::Fatal));
         }
+    }
+
+    #[test]
+    fn certificates_are_named_without_lines_of_source() {
+        let pool = "The pool is broken; Last connection failed with: ";
+        let openssl = "error:0A000086:SSL routines:tls_post_process:certificate verify failed:../ssl/clnt.c:1889:";
+        let shown = words(&format!("{pool}{openssl}"));
+        assert!(
+            shown.starts_with(&format!("{pool}the certificate of a node is not accepted any more"))
+        );
+        assert!(!shown.contains("clnt.c"), "{shown}");
+        assert_eq!(words("no\n answer"), "no answer");
     }
 
     #[test]

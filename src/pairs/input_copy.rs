@@ -83,12 +83,13 @@ pub(crate) struct Tee<R, W> {
     path: PathBuf,
     hash: Sha256,
     bytes: u64,
+    is_over: bool,
 }
 
 impl<R: Read, W: Write> Tee<R, W> {
     /// Copies what is read from `reader` to `writer`, which errors call `path`.
     pub(crate) fn new(reader: R, writer: W, path: PathBuf) -> Self {
-        Self { reader, writer, path, hash: Sha256::new(), bytes: 0 }
+        Self { reader, writer, path, hash: Sha256::new(), bytes: 0, is_over: false }
     }
 
     /// The SHA-256 of the bytes so far, in hexadecimal.
@@ -99,7 +100,9 @@ impl<R: Read, W: Write> Tee<R, W> {
 
 impl<R: Read, W: Write> Read for Tee<R, W> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let length = self.reader.read(buffer)?;
+        // What comes behind an end that was met would be in the copy, and read by nobody.
+        let length = if self.is_over { 0 } else { self.reader.read(buffer)? };
+        self.is_over = length == 0 && !buffer.is_empty();
         let bytes = &buffer[..length];
         self.writer.write_all(bytes).map_err(|cause| {
             io::Error::new(cause.kind(), CopyFailed { path: self.path.clone(), cause })
@@ -134,6 +137,26 @@ mod tests {
 
     use super::super::{Format, read};
     use super::*;
+
+    /// Ends, and goes on: a file that somebody appends to.
+    struct Growing(Vec<&'static [u8]>);
+
+    impl Read for Growing {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            if self.0.is_empty() { Ok(0) } else { self.0.remove(0).read(buffer) }
+        }
+    }
+
+    #[test]
+    fn the_copy_ends_where_the_reading_did() {
+        let mut tee = Tee::new(Growing(vec![b"a,b\n", b"", b"c,d\n"]), Vec::new(), PathBuf::new());
+        for expected in ["a,b\n", ""] {
+            let mut read = String::new();
+            tee.read_to_string(&mut read).unwrap();
+            assert_eq!(read, expected);
+        }
+        assert_eq!(tee.writer, b"a,b\n");
+    }
 
     fn check(input: &[u8], name: &str, case: &str) {
         let dir = env::temp_dir().join(format!("tributary-copy-{}-{case}", process::id()));

@@ -71,6 +71,17 @@ pub enum PairsError {
     /// Reading failed, or compressed data is damaged or cut short.
     #[error("cannot read the pairs: {cause}{}", damage(cause))]
     Read { cause: io::Error },
+    /// The file is still being written.
+    #[error(
+        "the input changed while it was read ({began} bytes at first, {now} at the end): whoever writes it may not have \
+         finished, and its last line may be cut off. Give a list that is complete"
+    )]
+    StillWritten {
+        /// Its length in bytes when it was opened.
+        began: u64,
+        /// When its end was met.
+        now: u64,
+    },
     /// The copy of the input cannot be written.
     #[error("cannot write {}: {cause}", path.display())]
     Copy {
@@ -170,8 +181,12 @@ impl PairsError {
 
     /// Tells a failed copy from a failed read.
     pub(crate) fn from_read(error: io::Error) -> Self {
-        match error.downcast::<input_copy::CopyFailed>() {
-            Ok(failed) => Self::Copy { path: failed.path, cause: failed.cause },
+        let error = match error.downcast::<input_copy::CopyFailed>() {
+            Ok(failed) => return Self::Copy { path: failed.path, cause: failed.cause },
+            Err(other) => other,
+        };
+        match error.downcast::<source::Changed>() {
+            Ok(source::Changed { began, now }) => Self::StillWritten { began, now },
             Err(cause) => Self::Read { cause },
         }
     }

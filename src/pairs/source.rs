@@ -1,6 +1,8 @@
 //! Where the input comes from: a file, plain or packed, or anything that can be opened again.
 
-use std::fs::File;
+use std::error::Error;
+use std::fmt;
+use std::fs::{File, Metadata};
 use std::io::{self, BufReader, Cursor, ErrorKind, Read};
 use std::path::Path;
 
@@ -37,17 +39,58 @@ pub fn open(path: &Path) -> Result<Box<dyn Read + Send>, PairsError> {
     Ok(text(&start, raw))
 }
 
-pub(crate) fn open_raw(path: &Path) -> Result<File, PairsError> {
+pub(crate) fn open_raw(path: &Path) -> Result<ListFile, PairsError> {
     let refused = |cause: io::Error| match cause.kind() {
         ErrorKind::NotFound => PairsError::Missing { path: path.to_owned() },
         _ => PairsError::Open { path: path.to_owned(), cause },
     };
     let file = File::open(path).map_err(refused)?;
-    if file.metadata().map_err(refused)?.is_dir() {
+    let began = file.metadata().map_err(refused)?;
+    if began.is_dir() {
         return Err(PairsError::Directory { path: path.to_owned() });
     }
-    Ok(file)
+    Ok(ListFile { file, began })
 }
+
+/// A file that must not change while it is read: its end may be cut off in the midst of an account, which is another one
+/// then.
+#[derive(Debug)]
+pub(crate) struct ListFile {
+    file: File,
+    /// As it was opened.
+    began: Metadata,
+}
+
+impl Read for ListFile {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let length = self.file.read(buffer)?;
+        if length == 0 && !buffer.is_empty() && self.began.is_file() {
+            let now = self.file.metadata()?;
+            let is_same =
+                now.len() == self.began.len() && now.modified().ok() == self.began.modified().ok();
+            if !is_same {
+                let (began, now) = (self.began.len(), now.len());
+                return Err(io::Error::other(Changed { began, now }));
+            }
+        }
+        Ok(length)
+    }
+}
+
+/// That the file changed, on its way through the readers: its length in bytes at the beginning and at the end.
+#[derive(Debug)]
+pub(super) struct Changed {
+    pub(super) began: u64,
+    pub(super) now: u64,
+}
+
+impl fmt::Display for Changed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "it changed from {} to {} bytes", self.began, self.now)
+    }
+}
+
+impl Error for Changed {}
 
 /// A way in which a list may be packed. A further one is a row of [`Packing::ALL`], and a reader that makes text of it, in
 /// which the lines have the numbers that they have in the input.
@@ -130,6 +173,28 @@ mod tests {
 
     use super::super::{Format, read};
     use super::*;
+
+    #[test]
+    fn a_file_that_grows_while_it_is_read_is_refused() {
+        let path = env::temp_dir().join(format!("tributary-grows-{}.csv", std::process::id()));
+        let write = |text: &str| fs::write(&path, text).unwrap();
+        let read = |grows: bool| {
+            write("from,to\na,b\n");
+            let mut opened = open_raw(&path).unwrap();
+            opened.read_exact(&mut [0; 4]).unwrap();
+            if grows {
+                write("from,to\na,b\nc,d");
+            }
+            opened.read_to_end(&mut Vec::new()).map_err(PairsError::from_read)
+        };
+        assert!(read(false).is_ok());
+        let refused = read(true).unwrap_err().to_string();
+        assert!(
+            refused.contains("changed while it was read (12 bytes at first, 15 at the end)"),
+            "{refused}"
+        );
+        fs::remove_file(&path).unwrap();
+    }
 
     fn gzip(text: &[u8]) -> Vec<u8> {
         let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());

@@ -261,7 +261,7 @@ impl RequestLimits {
         rows.max(least).min(self.limit(table, Slot::each(kind)).most)
     }
 
-    /// What is told of the largest partition of a table, in bytes.
+    /// What nodes say of the largest partition of a table, in bytes.
     pub(super) fn largest_partition(&self, table: TableIndex) -> &OnceCell<Option<u64>> {
         &self.tables[table].largest_partition
     }

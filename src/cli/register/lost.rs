@@ -7,7 +7,7 @@ use std::path::Path;
 use anyhow::anyhow;
 
 use super::super::again;
-use super::{Entering, Failure};
+use super::Failure;
 use crate::advice::Advice;
 use crate::cluster::ClusterRegister;
 use crate::journal::{Journal, State};
@@ -61,13 +61,13 @@ pub(super) async fn what(
 pub(super) fn refused(
     why: &str,
     register: &ClusterRegister,
-    (record, run_dir, entering): (&RunRecord, &Path, Entering),
+    (record, run_dir, merges): (&RunRecord, &Path, bool),
     spec: &Spec,
 ) -> Failure {
     let keyspace = register.reader().keyspace();
     let adds_up = spec.tables.iter().any(|table| table.sums().next().is_some());
-    let (what, command) = match entering {
-        Entering::Merges if adds_up => (
+    let (what, command) = match merges {
+        true if adds_up => (
             "What is added up cannot be merged without it, but the run can be taken back",
             Advice::undo(run_dir),
         ),

@@ -38,7 +38,8 @@ pub(in crate::cli) async fn enter(
 ) -> Result<(), Failure> {
     let Past::Held(register) = past else { return Ok(()) };
     let own = record.id.as_str();
-    let refused = |why: &str| lost::refused(why, register, (record, run_dir, entering), spec.0);
+    let merges = entering == Entering::Merges;
+    let refused = |why: &str| lost::refused(why, register, (record, run_dir, merges), spec.0);
     if let Some(why) = lost::what(register, record, journal).await? {
         return Err(refused(&why));
     }

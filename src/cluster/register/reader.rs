@@ -139,6 +139,7 @@ impl RegisterReader {
         rows.map(|row| row.map_err(|error| unreadable(&error))).collect()
     }
 
+    /// Where it is, beside the keyspace that is merged.
     pub(crate) fn keyspace(&self) -> &str {
         &self.keyspace
     }

@@ -236,11 +236,13 @@ fn hint(names: &[String], format: &Format, (text, delimiter): (&[u8], u8)) -> St
         AccountType::Uuid.parse(name).is_some() || AccountType::Varint.parse(name).is_some()
     };
     let (from, to) = (&format.from_column, &format.to_column);
-    match names.len() >= 2 && names.iter().any(is_id) {
-        true => format!(
-            "these look like ids: is the header missing? Put the line '{from},{to}' before them"
+    let missing = "these look like ids: is the header missing?";
+    match names.len() {
+        2 if names.iter().any(is_id) => format!("{missing} Put the line '{from},{to}' before them"),
+        3.. if names.iter().any(is_id) => format!(
+            "{missing} Put a line before them that names each column, with '{from}' and '{to}' for the two that are merged"
         ),
-        false => "see --from-column, --to-column and --delimiter".to_owned(),
+        _ => "see --from-column, --to-column and --delimiter".to_owned(),
     }
 }
 

@@ -96,6 +96,7 @@ fn says_what_is_wrong_with_a_header() {
         "text after a closing quote (white space behind a quote is such text",
     );
     refuses(b"u1,17\nu2,18\n", "is the header missing? Put the line 'from,to' before them");
+    refuses(b"1,u1,17\n", "Put a line before them that names each column");
     refuses(b"a,to\n", "--from-column");
     refuses(b"from,to,from\n", "twice");
     refuses(b"fr\0om,to\n", "not a CSV file");
