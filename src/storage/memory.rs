@@ -254,7 +254,7 @@ impl Reader for MemoryStorage {
     async fn largest_partition(&self, table: TableIndex) -> Option<u64> {
         let shape = &self.spec.tables[table];
         let bytes = |partition: &Partition| {
-            let rows = partition.live(shape, shape.columns.len());
+            let rows = partition.live(shape, shape.columns.len(), self.now_s());
             rows.iter().map(|timed| timed.row.size_bytes() as u64).sum()
         };
         Some(self.tables()[table].values().map(bytes).max().unwrap_or_default())
