@@ -24,6 +24,7 @@ mod higher;
 mod inputs;
 mod inspect;
 mod kafka;
+mod lease;
 mod limits;
 mod lists;
 mod live_page;

@@ -52,6 +52,7 @@ type Judge = Box<dyn Fn(&Request, usize) -> Fate + Send + Sync>;
 struct Shared {
     server: String,
     judge: Judge,
+    sees_register: bool,
     dictionary: Mutex<Dictionary>,
     seen: Mutex<Vec<Seen>>,
     clock: AtomicUsize,
@@ -77,12 +78,25 @@ impl Proxy {
         server: &str,
         judge: impl Fn(&Request, usize) -> Fate + Send + Sync + 'static,
     ) -> Self {
+        Self::start(server, Box::new(judge), false)
+    }
+
+    /// As [`with`](Self::with), of the requests on the register as well.
+    pub(crate) fn with_register(
+        server: &str,
+        judge: impl Fn(&Request, usize) -> Fate + Send + Sync + 'static,
+    ) -> Self {
+        Self::start(server, Box::new(judge), true)
+    }
+
+    fn start(server: &str, judge: Judge, sees_register: bool) -> Self {
         let listener = runtime().block_on(TcpListener::bind("127.0.0.1:0"));
         let listener = listener.expect("a port is free");
         let hosts = listener.local_addr().expect("it is bound").to_string();
         let shared = Arc::new(Shared {
             server: server.to_owned(),
-            judge: Box::new(judge),
+            judge,
+            sees_register,
             dictionary: Mutex::default(),
             seen: Mutex::default(),
             clock: AtomicUsize::new(0),
@@ -211,7 +225,10 @@ fn request(
     if request.iter().flat_map(|request| &request.statements).any(|s| s.query == UNKNOWN) {
         lock(&shared.complaints).push("a statement that was never prepared".to_owned());
     }
-    let Some(request) = request.filter(Request::is_on_user_tables) else {
+    let is_seen = |request: &Request| {
+        request.is_on_user_tables() || shared.sees_register && request.is_of_register()
+    };
+    let Some(request) = request.filter(is_seen) else {
         lock(pending).insert(stream, Pending { prepare, request: None });
         return requests.send(frame).is_ok();
     };

@@ -17,6 +17,8 @@ use super::{ClusterRegister, RegisterReader, Statements};
 
 /// How often the lease is tried to be taken where requests fail, or somebody else takes it at the same moment.
 const TRIES: u32 = 20;
+/// How often it is tried to be given back where servers say that they are late: others would wait for a minute.
+const RELEASES: usize = 4;
 const PAUSE: Duration = Duration::from_millis(250);
 
 /// What is written of a lease that is taken.
@@ -102,10 +104,15 @@ impl ClusterRegister {
     /// # Errors
     /// The register cannot be written; the lease then ends by itself.
     pub(crate) async fn release(&self) -> Result<(), StorageError> {
-        match self.held.get() {
-            Some(held) => held.release(self).await,
-            None => Ok(()),
+        let Some(held) = self.held.get() else { return Ok(()) };
+        for _ in 1..RELEASES {
+            match held.release(self).await {
+                // It may stand, or not: what stands is read again.
+                Err(error) if error.kind == Fault::Late => tokio::time::sleep(PAUSE).await,
+                end => return end,
+            }
         }
+        held.release(self).await
     }
 
     pub(super) async fn look_at_lease(&self) -> Result<(), StorageError> {
