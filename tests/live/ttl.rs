@@ -204,3 +204,29 @@ fn ttls_are_refused_where_nobody_tells_them() {
         refused = refused.names(named);
     }
 }
+
+/// Whoever does not carry TTLs learns beforehand what that means.
+#[test]
+fn an_inspection_counts_what_would_last_for_ever() {
+    let world = World::empty("ttl_inspected");
+    let table = "(userid text, device text, status int, note text, seen int, tags set<text>, \
+                 PRIMARY KEY (userid, device))";
+    world.cql(&format!("CREATE TABLE {}.sessions {table}", world.keyspace));
+    world.lasting("old", "one", "status = 1, note = 'a'", 5);
+    world.lasting("old", "one", "seen = 7, tags = {'x'}", 0);
+    world.lasting("new", "two", "note = 'b'", 5);
+    let spec = world.file("sessions.toml", SPEC.replace("ttl = 'carry'\n", ""));
+    let pairs = world.file("pairs.csv", "from,to\nold,new\n");
+    let inspect = || {
+        Call::new(&["plan", pairs.to_str().expect("UTF-8"), "--inspect", "all"])
+            .with("--hosts", &world.addresses.hosts)
+            .with("--keyspace", &world.keyspace)
+            .with("--spec", &spec)
+            .with("--run-dir", world.run_dir())
+    };
+    let report = inspect().flag("--json").run().exits(0).json();
+    let table = &report["inspection"]["tables"][0];
+    assert_eq!(table["immortal"]["value"], 2, "{table:#}");
+    let shown = inspect().run().exits(0);
+    assert!(shown.stdout.contains("2 cells of sessions that expire"), "{shown}");
+}
