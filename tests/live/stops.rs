@@ -364,18 +364,22 @@ fn too_many_failures_stop_the_run() {
         let call = world.apply(&pairs, &run).with("--hosts", &proxy.hosts);
         let running = call.with("--max-errors", limit).with("--in-flight", "1").start();
         let finished: Finished = running.wait().exits(if stops { 1 } else { 3 });
-        let groups = groups(&finished.json());
-        assert_eq!(groups.failed, if stops { 4 } else { 10 }, "{finished}");
-        assert_eq!(groups.left > 0, stops, "{finished}");
+        let mut ended = groups(&finished.json());
+        // What is under way when the fourth fails is ended, and may fail as well.
+        let failed = if stops { 4..=9 } else { 10..=10 };
+        assert!(failed.contains(&ended.failed), "{finished}");
+        assert_eq!(ended.left > 0, stops, "{finished}");
         assert_tells_how_to_go_on(&finished.json(), &run);
         // Those that have no turn because the next session is stopped as well stay failed.
         if stops {
             let call = world.resume(&run).with("--hosts", &proxy.hosts).with("--max-errors", "0");
             let finished = call.with("--in-flight", "1").run().exits(1);
-            assert_eq!(self::groups(&finished.json()).failed, 4, "{finished}");
-            assert_eq!(failures(&run).len(), 4);
+            let before = ended.failed;
+            ended = groups(&finished.json());
+            assert!((before..10).contains(&ended.failed), "{finished}");
+            assert_eq!(failures(&run).len() as u64, ended.failed);
         }
         drop(proxy);
-        resuming_finishes(&world, world.resume(&run), groups.done, &expected);
+        resuming_finishes(&world, world.resume(&run), ended.done, &expected);
     }
 }
