@@ -83,6 +83,7 @@ pub(crate) struct Page {
 }
 
 /// A bound value.
+#[derive(Debug)]
 pub(crate) enum Value {
     Raw(Bytes),
     Null,
