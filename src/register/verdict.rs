@@ -2,7 +2,7 @@
 
 use crate::model::{AccountId, Group, TimestampUs};
 
-use super::{Lineage, Standing};
+use super::{Lineage, Standing, Stay};
 
 /// Why a pair is not merged.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -102,17 +102,16 @@ impl Lineage {
     }
 
     fn busy(&self, account: &str) -> Option<Verdict> {
-        let stands = |standing: Standing| {
-            let mut stays = self.stays(account).iter();
-            stays.find(|stay| stay.overlaps && stay.standing == standing)
-        };
         // What a lost run left may be accepted, what another is busy with may not. Nor what a lost run was undoing: the
         // survivor's row, which a merge would leave as it is, may be what its delete is still on its way to.
-        let stay = stands(Standing::Busy).or_else(|| stands(Standing::Lost))?;
+        let is_accepted = |stay: &&Stay| stay.standing == Standing::Lost && !stay.is_undo;
+        let is_open = |stay: &&Stay| matches!(stay.standing, Standing::Busy | Standing::Lost);
+        let open = self.stays(account).iter().filter(|stay| stay.overlaps).filter(is_open);
+        let stay = open.min_by_key(|stay| (is_accepted(stay), stay.standing == Standing::Lost))?;
         Some(Verdict::Busy {
             account: account.to_owned(),
             run: stay.run.clone(),
-            is_lost: stay.standing == Standing::Lost && !stay.is_undo,
+            is_lost: is_accepted(&stay),
         })
     }
 
@@ -308,6 +307,14 @@ mod tests {
         past.moves("a", None);
         MemoryRegister::lose(&past.shared, "r1");
         past.says("b,x>c", &["b busy r1 b"]);
+        // Nor where another run that is lost left it half merged as well.
+        let mut twice = Past::default();
+        twice.step("r0", "b>z", Step::Merge, false).merged("r1", "a>b");
+        twice.step("r1", "a>b", Step::Undo, false);
+        for run in ["r0", "r1"] {
+            MemoryRegister::lose(&twice.shared, run);
+        }
+        twice.says("b,x>c", &["b busy r1 b"]);
         past.step("r1", "a>b", Step::Undo, true).says("a>c", &[]).says("b>a", &[]);
     }
 
