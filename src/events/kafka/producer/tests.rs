@@ -16,6 +16,11 @@ fn settings(brokers: impl Into<String>) -> KafkaSettings {
     }
 }
 
+fn settings_with(brokers: impl Into<String>, property: &str, value: &str) -> KafkaSettings {
+    let properties = Properties(vec![(property.into(), value.into())]);
+    KafkaSettings { properties, ..settings(brokers) }
+}
+
 fn events(n: usize) -> Vec<Event> {
     (0..n).map(|i| Event { key: format!("k{i}"), payload: b"{}".to_vec() }).collect()
 }
@@ -47,8 +52,7 @@ async fn every_event_of_many_tasks_is_acknowledged_once() {
 #[tokio::test]
 async fn a_full_queue_is_waited_for() {
     let cluster = MockCluster::new(1).unwrap();
-    let mut settings = settings(cluster.bootstrap_servers());
-    settings.properties.0.push(("queue.buffering.max.messages".into(), "10".into()));
+    let settings = settings_with(cluster.bootstrap_servers(), "queue.buffering.max.messages", "10");
     let producer = Producer::connect(&settings, |_| {}).await.unwrap();
     producer.send_all(&events(100)).await.unwrap();
 }
@@ -117,8 +121,7 @@ async fn a_topic_that_is_refused_is_named() {
 
 #[tokio::test]
 async fn properties_that_do_not_go_together_are_a_configuration_error() {
-    let mut settings = settings("127.0.0.1:9");
-    settings.properties.0.push(("max.in.flight".into(), "100".into()));
+    let settings = settings_with("127.0.0.1:9", "max.in.flight", "100");
     let error = Producer::connect(&settings, |_| {}).await.unwrap_err();
     assert_eq!(error.scope(), Scope::Settings, "{error}");
     assert!(error.to_string().contains("max.in.flight"), "{error}");
@@ -172,8 +175,8 @@ async fn what_is_not_about_an_event_is_about_all() {
 #[tokio::test]
 async fn events_that_time_out_while_every_broker_is_down_fail_no_group() {
     let cluster = MockCluster::new(1).unwrap();
-    let mut settings = settings(cluster.bootstrap_servers());
-    settings.properties.0.push(("message.timeout.ms".into(), "1000".into()));
+    // Long enough for the first event, however slow the machine is.
+    let settings = settings_with(cluster.bootstrap_servers(), "message.timeout.ms", "10000");
     let producer = Producer::connect(&settings, |_| {}).await.unwrap();
     producer.send_all(&events(1)).await.unwrap();
     cluster.broker_down(1).unwrap();
