@@ -20,7 +20,8 @@ use crate::setting::Described;
 /// The run that `apply` goes on with, taken up; none if it begins one.
 ///
 /// # Errors
-/// What the directory holds is no such run, which the same command would meet again however often it is tried; another process works on it, or the pairs cannot be read.
+/// What the directory holds is no such run, which the same command would meet again however often it is tried; another
+/// process works on it, or the pairs cannot be read.
 pub(super) fn begun(
     settings: &ApplySettings,
 ) -> Result<Option<(RunDir, RunRecord, Recorded)>, Failure> {

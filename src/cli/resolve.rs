@@ -149,7 +149,8 @@ fn refuse_connection(layers: &Layers) -> Result<(), SettingsError> {
     }
 }
 
-/// The settings of `apply`. A run that is bound to a plan takes its pairs from there, if none are named, and reads them as the plan did.
+/// The settings of `apply`. A run that is bound to a plan takes its pairs from there, if none are named, and reads them as
+/// the plan did.
 pub(super) fn apply(
     pairs: Option<&Path>,
     plan: Option<Bound>,

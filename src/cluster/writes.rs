@@ -194,16 +194,17 @@ impl Writer for Store {
             };
             Attempted { what: "writing", table: &table.name, about }
         };
-        let parts: Vec<_> = mutations()
-            .flat_map(|Mutation { table, t, change }| {
-                let shape = &self.read.spec.tables[*table];
-                let parts = match shape.carries_ttls {
-                    true => change.with_ttls(shape.key_len, now),
-                    false => vec![(0, Cow::Borrowed(change))],
-                };
-                parts.into_iter().map(|part| (*table, *t, part))
-            })
-            .collect();
+        let mut parts = Vec::new();
+        for Mutation { table, t, change } in mutations() {
+            let shape = &self.read.spec.tables[*table];
+            match shape.carries_ttls {
+                true => {
+                    let lasting = change.with_ttls(shape.key_len, now).into_iter();
+                    parts.extend(lasting.map(|part| (*table, *t, part)));
+                }
+                false => parts.push((*table, *t, (0, Cow::Borrowed(change)))),
+            }
+        }
         let mut statements = Vec::new();
         let mut values = Vec::new();
         for (table, t, (ttl, change)) in &parts {

@@ -1,14 +1,14 @@
 //! What of a key expires, and what has: nobody misses that.
 
 use super::History;
+use crate::merge::SweptCell;
 use crate::model::{ColumnIndex, ExpiryS, TimestampUs, expiry};
 use crate::spec::Table;
 
 impl History {
     /// When what the run wrote last to a column of the survivor's row expires, if it does.
     pub(crate) fn expires(&self, column: ColumnIndex) -> Option<ExpiryS> {
-        let moved = self.moved().filter(|(_, cell)| cell.column == column);
-        match moved.max_by_key(|(t, _)| *t) {
+        match self.last_moved(column) {
             Some((_, last)) => last.expires,
             None => self.entry.as_ref()?.expires(column),
         }
@@ -16,11 +16,16 @@ impl History {
 
     /// When what the run wrote last to a column of the survivor's row is dated, if that has expired.
     pub(crate) fn over(&self, column: ColumnIndex) -> Option<TimestampUs> {
-        let moved = self.moved().filter(|(_, cell)| cell.column == column);
-        match moved.max_by_key(|(t, _)| *t) {
+        match self.last_moved(column) {
             Some((t, last)) => (last.element.is_none() && last.value.is_none()).then_some(t),
             None => self.entry.as_ref()?.over.of(column).map(|_| self.t),
         }
+    }
+
+    /// What was written to a column of the survivor's row after the merge, the last of it, and when it is dated.
+    fn last_moved(&self, column: ColumnIndex) -> Option<(TimestampUs, &SweptCell)> {
+        let moved = self.moved().filter(|(_, cell)| cell.column == column);
+        moved.max_by_key(|(t, _)| *t)
     }
 
     /// Whether a value of the survivor's own row has expired that the merge did not write over: it was preferred to what

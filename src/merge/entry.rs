@@ -124,8 +124,7 @@ impl Entry {
         let equal = rows.filter(|row| {
             changed.is_some_and(|(_, value)| row.cells[column].as_ref() == Some(value))
         });
-        let moments = equal.map(|row| row.expires.of(column));
-        let longest = moments.reduce(|a, b| if expiry::outlasts(b, a) { b } else { a });
+        let longest = expiry::longest(equal.map(|row| row.expires.of(column)));
         longest.unwrap_or_else(|| row?.expires.of(column))
     }
 
@@ -153,11 +152,6 @@ impl Entry {
             && self.target.is_none()
             && !self.over.is_empty()
             && columns.all(|column| self.written(column).is_none())
-    }
-
-    /// When the cells of a change expire that writes these columns.
-    fn expiries(&self, columns: impl Iterator<Item = ColumnIndex>) -> Expiries {
-        columns.filter_map(|column| Some((column, self.expires(column)?))).collect()
     }
 
     /// The row that takes the place of the survivor's, or of an earlier source's.
@@ -204,8 +198,8 @@ impl Entry {
             Write::Nothing => None,
             Write::Replace { .. } => Some(match self.replaced(table) {
                 Some(set) => {
-                    let expires = self.expiries(set.iter().map(|(column, _)| *column));
-                    Change::Update { key: self.key_of(table, survivor), set, expires }
+                    let key = self.key_of(table, survivor);
+                    Change::update_until(key, set, |column| self.expires(column))
                 }
                 None => {
                     let mut row = self.replacing()?.clone();
@@ -223,10 +217,9 @@ impl Entry {
                 Some(Change::Insert { row })
             }
             Write::Update { set } => {
-                let expires = self.expiries(set.iter().map(|(column, _)| *column));
                 let set = set.iter().map(|(column, value)| (*column, Some(value.clone())));
                 let key = self.key_of(table, survivor);
-                Some(Change::Update { key, set: set.collect(), expires })
+                Some(Change::update_until(key, set.collect(), |column| self.expires(column)))
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::expiry::Expiries;
+use super::expiry::{Expiries, ExpiryS};
 use super::list::Tries;
 use super::row::{Cell, ColumnIndex, Row, TableIndex, TimestampUs};
 
@@ -108,7 +108,18 @@ impl Batch {
 impl Change {
     /// Writes single columns of a row, which do not expire.
     pub fn update(key: Vec<Bytes>, set: Vec<(ColumnIndex, Cell)>) -> Self {
-        Self::Update { key, set, expires: Expiries::default() }
+        Self::update_until(key, set, |_| None)
+    }
+
+    /// Writes single columns of a row, whose values expire as `expires` says.
+    pub(crate) fn update_until(
+        key: Vec<Bytes>,
+        set: Vec<(ColumnIndex, Cell)>,
+        expires: impl Fn(ColumnIndex) -> Option<ExpiryS>,
+    ) -> Self {
+        let values = set.iter().filter(|(_, value)| value.is_some());
+        let expires = values.filter_map(|(column, _)| Some((*column, expires(*column)?))).collect();
+        Self::Update { key, set, expires }
     }
 
     /// Writes a list whole; it has not been tried yet.

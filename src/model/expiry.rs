@@ -79,7 +79,12 @@ pub(crate) fn is_in_doubt(expires: ExpiryS, now: TimestampUs) -> bool {
 
 /// Whether what expires at one moment outlasts what expires at another one.
 pub(crate) fn outlasts(one: Option<ExpiryS>, other: Option<ExpiryS>) -> bool {
-    one.map_or(ExpiryS::MAX, |one| one) > other.map_or(ExpiryS::MAX, |other| other)
+    one.unwrap_or(ExpiryS::MAX) > other.unwrap_or(ExpiryS::MAX)
+}
+
+/// When that expires which lasts longest, if there is any.
+pub(crate) fn longest(moments: impl Iterator<Item = Option<ExpiryS>>) -> Option<Option<ExpiryS>> {
+    moments.reduce(|one, other| if outlasts(other, one) { other } else { one })
 }
 
 fn seconds(t: TimestampUs) -> ExpiryS {

@@ -7,8 +7,8 @@
 //! In reading order: `cql` is what a column's type says, the only place that takes the text of a type apart, with
 //! `order` (how the server orders values), `same` (which of them mean the same), `elements` (maps and sets, taken
 //! apart), `list` (lists, written whole) and `name` (how names are written); `account` has ids by type, pairs and groups,
-//! `part` what falls to one of several processes; `row` is what is read, `change` what is written, `expiry` how long that lasts, `tally` what was done;
-//! `surroundings` is what a cluster tells of the tables beside their rows.
+//! `part` what falls to one of several processes; `row` is what is read, `change` what is written, `expiry` how long that
+//! lasts, `tally` what was done; `surroundings` is what a cluster tells of the tables beside their rows.
 //!
 //! May use nothing else of the crate; may be used by `spec`, `readable`, `pairs`, `plan`, `merge`, `storage`,
 //! `register`, `cluster`, `events`, `journal`, `history`, `live`, `pipeline`, `verify`, `undo`, `run`, `report` and

@@ -200,11 +200,9 @@ impl<S: Writer> Finish<'_, S> {
                 let set = arrived.filter(|set| !set.is_empty());
                 pins.extend(set.map(|set| {
                     let key = self.table(key).key_of(&row.row);
-                    (
-                        table,
-                        t + PIN_US,
-                        Change::Update { key, set, expires: row.row.expires.clone() },
-                    )
+                    let change =
+                        Change::update_until(key, set, |column| row.row.expires.of(column));
+                    (table, t + PIN_US, change)
                 }));
             }
         }
@@ -243,10 +241,8 @@ impl<S: Writer> Finish<'_, S> {
             _ => {
                 let before = key.history.survivor_before();
                 let left = key.history.left(self.table(key)).into_iter().map(|left| left.column);
-                let set = left.map(|column| (column, before.cell(column).cloned()));
-                let set: Vec<_> = set.collect();
-                let expires = set.iter().filter_map(|(at, _)| Some((*at, before.expires(*at)?)));
-                Some(Change::Update { key: survivor, expires: expires.collect(), set })
+                let set = left.map(|column| (column, before.cell(column).cloned())).collect();
+                Some(Change::update_until(survivor, set, |column| before.expires(column)))
             }
         }
     }

@@ -323,8 +323,7 @@ fn overtaken(
         });
         let (moved_at, value) = (Some(found_t + 1), Some(best?));
         let holding = sources.iter().filter(|(_, row)| row.cells[column] == value);
-        let moments = holding.map(|(_, row)| row.expires.of(column));
-        let expires = moments.reduce(|a, b| if expiry::outlasts(b, a) { b } else { a }).flatten();
+        let expires = expiry::longest(holding.map(|(_, row)| row.expires.of(column))).flatten();
         Some(SweptCell { column, element: None, value, t: history.t, moved_at, expires })
     });
     let cells: Vec<_> = cells.collect();

@@ -103,7 +103,8 @@ pub(crate) struct Applied {
     /// Slices merged, of the groups that are done.
     pub slices: u64,
     pub events: EventFacts,
-    /// What the scan did, of the run as a whole, and the time it took this session; `None` without --discover scan, or if nothing was left to be merged.
+    /// What the scan did, of the run as a whole, and the time it took this session; `None` without --discover scan, or if
+    /// nothing was left to be merged.
     pub scanned: Option<Timed<ScanTally>>,
     /// What the sweep did; `None` if there was none (--no-sweep, or the run was stopped before it).
     pub swept: Option<Timed<SweepTally>>,

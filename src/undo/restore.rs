@@ -12,8 +12,7 @@ use bytes::Bytes;
 use crate::journal::body::KeptCell;
 use crate::merge::Swept;
 use crate::model::{
-    AccountId, Cell, Change, ColumnIndex, Expiries, ExpiryS, Mutation, Row, TimedRow, TimestampUs,
-    list,
+    AccountId, Cell, Change, ColumnIndex, Expiries, Mutation, Row, TimedRow, TimestampUs, list,
 };
 use crate::pipeline::keys::Found;
 
@@ -106,7 +105,7 @@ impl Key<'_> {
             };
             changes.push((t, Change::Insert { row: Row { cells, expires } }));
         }
-        let update = |set| update(&key, set, |column| row.expires.of(column));
+        let update = |set| Change::update_until(key.clone(), set, |column| row.expires.of(column));
         changes.extend(later.into_iter().map(|(t, set)| (t, update(set))));
         changes
     }
@@ -180,7 +179,8 @@ impl Key<'_> {
                 by_time.entry(t).or_default().push((left.column, before));
             }
         }
-        let update = |set| update(&key, set, |column| self.survivor_expires(column));
+        let expires = |column| self.survivor_expires(column);
+        let update = |set| Change::update_until(key.clone(), set, expires);
         changes.extend(by_time.into_iter().map(|(t, set)| (t, update(set))));
         changes
     }
@@ -190,14 +190,4 @@ impl Key<'_> {
         let inserted = self.history.swept.iter().filter(|swept| swept.target.is_none());
         inserted.flat_map(|swept| &swept.cells).filter_map(|cell| cell.moved_at).max()
     }
-}
-
-fn update(
-    key: &[Bytes],
-    set: Vec<(ColumnIndex, Cell)>,
-    expires: impl Fn(ColumnIndex) -> Option<ExpiryS>,
-) -> Change {
-    let of = set.iter().filter(|(_, value)| value.is_some());
-    let expires = of.filter_map(|(column, _)| Some((*column, expires(*column)?))).collect();
-    Change::Update { key: key.to_vec(), set, expires }
 }

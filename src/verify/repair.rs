@@ -160,9 +160,8 @@ impl<S: Writer> Check<'_, S> {
         let set_list = |(column, value)| Change::set_list(key(), column, value);
         let mut changes: Vec<Change> = lists.into_iter().map(set_list).collect();
         if !set.is_empty() {
-            let expires = set.iter().filter_map(|(at, _)| Some((*at, expires.of(*at)?))).collect();
             let set = set.into_iter().map(|(column, value)| (column, Some(value))).collect();
-            changes.push(Change::Update { key: key(), set, expires });
+            changes.push(Change::update_until(key(), set, |column| expires.of(column)));
         }
         changes.extend(elements.into_iter().map(|(column, elements)| Change::AddElements {
             key: key(),
@@ -170,7 +169,7 @@ impl<S: Writer> Check<'_, S> {
             elements,
         }));
         let mut target = case.survivor.as_ref().map_or(Row::new(bare), |row| row.row.clone());
-        target.cells.truncate(table.slim_len);
+        target.truncate(table.slim_len);
         let write = Write::Update { set: all };
         let entry = Entry { target: Some(target), write, ..Entry::new(case.table) };
         Mend { t, entry, changes }

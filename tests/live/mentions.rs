@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use tributary::help::{Block, TOPICS, blocks};
 
-use crate::process::Call;
+use crate::spec::refuses;
 use crate::world::World;
 
 /// A file that the manual prints.
@@ -128,17 +128,15 @@ fn what_cannot_be_a_mention_is_refused_before_anything_is_written() {
     cql("CREATE TABLE KS.shared (id text, n int, owner text static, PRIMARY KEY (id, n))");
     let spec = "name = 's'\n[[table]]\nname = 'notes'\nmentions = ['many', 'one', 'id', 'who']\n[[table]]\nname = \
                 'shared'\nmentions = ['owner']\n";
-    let path = world.file("s.toml", spec);
-    let call = Call::new(&["spec", "check", path.to_str().expect("UTF-8")]);
-    let call = call.with("--hosts", &world.addresses.hosts).with("--keyspace", &world.keyspace);
-    let mut refused = call.run().exits(1);
-    for named in [
-        "line 4: table notes: mentions names many, which is of type set<text>",
-        "line 4: table notes: mentions names one, which is of type frozen<person>",
-        "line 4: table notes: mentions names id, which is part of the primary key",
-        "line 4: table notes: mentions names who, but there is no such column",
-        "line 7: table shared: mentions names owner, which is static",
-    ] {
-        refused = refused.names(named);
-    }
+    refuses(
+        &world,
+        spec,
+        &[
+            "line 4: table notes: mentions names many, which is of type set<text>",
+            "line 4: table notes: mentions names one, which is of type frozen<person>",
+            "line 4: table notes: mentions names id, which is part of the primary key",
+            "line 4: table notes: mentions names who, but there is no such column",
+            "line 7: table shared: mentions names owner, which is static",
+        ],
+    );
 }

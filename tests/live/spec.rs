@@ -30,6 +30,15 @@ fn on(world: &World, words: &[&str]) -> Call {
     call.with("--keyspace", &world.keyspace)
 }
 
+/// A specification is checked against the world, and every one of these problems is named.
+#[track_caller]
+pub(crate) fn refuses(world: &World, spec: impl AsRef<[u8]>, problems: &[&str]) {
+    let path = world.file("s.toml", spec);
+    let checked = on(world, &["spec", "check", path.to_str().expect("the tests use UTF-8")]);
+    let refused = checked.run().exits(1);
+    problems.iter().fold(refused, |refused, problem| refused.names(problem));
+}
+
 fn draft(world: &World) -> String {
     let call = on(world, &["spec", "init"]).with("--account", "userid");
     call.run().exits(0).names("tributary spec check FILE --hosts").stdout

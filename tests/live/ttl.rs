@@ -6,6 +6,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use serde_json::Value;
 
 use crate::process::Call;
+use crate::spec::refuses;
 use crate::world::World;
 
 /// The example of the manual.
@@ -192,17 +193,15 @@ fn ttls_are_refused_where_nobody_tells_them() {
     };
     let spec = ["tagged", "keys"].map(|name| table(name, "")).concat();
     let spec = format!("name = 's'\n{spec}{}", table("added", "on_conflict = { n = 'sum' }"));
-    let path = world.file("s.toml", spec);
-    let call = Call::new(&["spec", "check", path.to_str().expect("UTF-8")]);
-    let call = call.with("--hosts", &world.addresses.hosts).with("--keyspace", &world.keyspace);
-    let mut refused = call.run().exits(1);
-    for named in [
-        "line 6: table tagged: ttl = \"carry\" is not available beside tags, which is a set<text>: its elements",
-        "line 12: table keys: ttl = \"carry\" is not available without a column beside the key",
-        "line 18: table added: ttl = \"carry\" is not available beside n, which is added up",
-    ] {
-        refused = refused.names(named);
-    }
+    refuses(
+        &world,
+        spec,
+        &[
+            "line 6: table tagged: ttl = \"carry\" is not available beside tags, which is a set<text>: its elements",
+            "line 12: table keys: ttl = \"carry\" is not available without a column beside the key",
+            "line 18: table added: ttl = \"carry\" is not available beside n, which is added up",
+        ],
+    );
 }
 
 /// Whoever does not carry TTLs learns beforehand what that means.

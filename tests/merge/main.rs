@@ -20,6 +20,7 @@ mod register;
 mod request_limits;
 mod scan;
 mod specification;
+mod stops;
 mod sum;
 mod sunbird;
 mod sweep;
@@ -49,6 +50,7 @@ use tributary::storage::memory::{FaultKind, MemoryStorage, Request};
 
 use model::World;
 use preset::spec;
+use stops::Stops;
 use world::{CONTENT, dump, events_of, group, load, world_and_group};
 
 /// The write time of the first merge.
@@ -228,24 +230,12 @@ proptest! {
         stops in prop::collection::vec((0..14_usize, any::<bool>()), 1..4),
         slice_bytes in prop::sample::select(vec![1, 60, 1_000_000]),
     ) {
-        let requests = Arc::new(AtomicUsize::new(0));
-        let stop = Arc::new(Mutex::new(None));
-        let (seen, at) = (Arc::clone(&requests), Arc::clone(&stop));
-        let stopping = MemoryStorage::with_faults(spec(), move |_| {
-            let (at, carried_out) = (*at.lock().unwrap())?;
-            let seen = seen.fetch_add(1, Ordering::Relaxed);
-            // Whoever is stopped sends nothing any more.
-            (seen >= at).then_some(match carried_out && seen == at {
-                true => FaultKind::AnswerLostForGood,
-                false => FaultKind::Refused,
-            })
-        });
-        load(&world, &spec(), &stopping);
-        let mut storage = stopping;
+        let stop = Stops::default();
+        let mut storage = stop.storage(spec());
+        load(&world, &spec(), &storage);
         let journal = Arc::<MemoryJournal>::default();
         for (session, at) in stops.into_iter().enumerate() {
-            *stop.lock().unwrap() = Some(at);
-            requests.store(0, Ordering::Relaxed);
+            stop.set(Some(at));
             let mut context = context_of(8, storage, Arc::clone(&journal), T + session as i64);
             Arc::get_mut(&mut context).unwrap().slice_bytes = slice_bytes;
             let (result, events) = run(&context, &group(&to, &sources));
@@ -256,7 +246,7 @@ proptest! {
             check_nothing_lost(&world, &dump(&spec(), &context.storage), &to, &sources);
             storage = Arc::into_inner(context).unwrap().into_storage().unwrap();
         }
-        *stop.lock().unwrap() = None;
+        stop.set(None);
         let mut context = context_of(8, storage, Arc::clone(&journal), T + 100);
         Arc::get_mut(&mut context).unwrap().slice_bytes = slice_bytes;
         let (result, events) = run(&context, &group(&to, &sources));

@@ -2,8 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use proptest::prelude::*;
@@ -16,9 +15,10 @@ use tributary::pipeline::{self, Context, Ended, Known, Leftover, Limits, Progres
 use tributary::plan::{self, Plan};
 use tributary::spec::schema::{Schema, TableSchema};
 use tributary::spec::{RawSpec, Spec};
-use tributary::storage::memory::{FaultKind, MemoryStorage};
+use tributary::storage::memory::MemoryStorage;
 use tributary::verify::Options;
 
+use super::stops::Stops;
 use super::undo::undo_all;
 use super::verify::verified;
 use super::{block_on, context_with};
@@ -161,32 +161,6 @@ fn session(
     (swept.failed == 0 && mentioned.failed == 0).then_some((mentioned, left))
 }
 
-/// A storage that stops at a request, as a killed process stops.
-#[derive(Clone, Default)]
-struct Stops {
-    seen: Arc<AtomicUsize>,
-    at: Arc<Mutex<Option<(usize, bool)>>>,
-}
-
-impl Stops {
-    fn storage(&self) -> MemoryStorage {
-        let Self { seen, at } = self.clone();
-        MemoryStorage::with_faults(spec(), move |_| {
-            let (at, carried_out) = (*at.lock().unwrap())?;
-            let seen = seen.fetch_add(1, Ordering::Relaxed);
-            (seen >= at).then_some(match carried_out && seen == at {
-                true => FaultKind::AnswerLostForGood,
-                false => FaultKind::Refused,
-            })
-        })
-    }
-
-    fn set(&self, at: Option<(usize, bool)>) {
-        *self.at.lock().unwrap() = at;
-        self.seen.store(0, Ordering::Relaxed);
-    }
-}
-
 fn again(
     context: Arc<Context<MemoryStorage>>,
     journal: &Arc<MemoryJournal>,
@@ -234,7 +208,7 @@ proptest! {
         goes_on in prop::bool::weighted(0.7),
     ) {
         let stop = Stops::default();
-        let storage = stop.storage();
+        let storage = stop.storage(spec());
         load(&world, &storage);
         let plan = plan_of(&groups);
         let journal = Arc::<MemoryJournal>::default();
@@ -369,7 +343,7 @@ fn a_replay_brings_back_no_row_and_rolls_back_no_value() {
     // Until the intent of the mentions is there, and nothing of it is written.
     for at in 480.. {
         assert!(at < 2_000, "the intent is never met");
-        let (storage, journal) = (stop.storage(), Arc::<MemoryJournal>::default());
+        let (storage, journal) = (stop.storage(spec()), Arc::<MemoryJournal>::default());
         load(&world, &storage);
         stop.set(Some((at, false)));
         let context = context(storage, &journal);

@@ -17,6 +17,7 @@ use tributary::storage::{Reader, ring};
 
 use super::model::{Columns, World};
 use super::preset::spec;
+use super::stops::Stops;
 use super::sweep::{later, plan_of, sweep};
 use super::world::{ENROLMENTS, dump, events_of, load, to_row, world_and_group};
 use super::{block_on, context_of, run};
@@ -54,24 +55,14 @@ proptest! {
         stops in prop::collection::vec((0..300_usize, any::<bool>()), 0..4),
         slice_bytes in prop::sample::select(vec![1, 1_000_000]),
     ) {
-        let requests = Arc::new(AtomicUsize::new(0));
-        let stop = Arc::new(Mutex::new(None));
-        let (seen, at) = (Arc::clone(&requests), Arc::clone(&stop));
-        let mut storage = MemoryStorage::with_faults(spec(), move |_| {
-            let (at, carried_out) = (*at.lock().unwrap())?;
-            let seen = seen.fetch_add(1, Ordering::Relaxed);
-            (seen >= at).then_some(match carried_out && seen == at {
-                true => FaultKind::AnswerLostForGood,
-                false => FaultKind::Refused,
-            })
-        });
+        let stop = Stops::default();
+        let mut storage = stop.storage(spec());
         load(&world, &spec(), &storage);
         let plan = plan_of(&to, &sources);
         let journal = Arc::<MemoryJournal>::default();
         let mut events = Vec::new();
         for at in stops.into_iter().map(Some).chain([None]) {
-            *stop.lock().unwrap() = at;
-            requests.store(0, Ordering::Relaxed);
+            stop.set(at);
             let before = journal.scans().unwrap().len() as u64;
             let mut context = scanning(storage, &journal);
             Arc::get_mut(&mut context).unwrap().slice_bytes = slice_bytes;
@@ -92,7 +83,7 @@ proptest! {
                 break;
             }
         }
-        *stop.lock().unwrap() = None;
+        stop.set(None);
         let mut expected = world;
         let expected_events = expected.merge_by_scan(&to, &sources);
         prop_assert_eq!(dump(&spec(), &storage), expected.clone());

@@ -3,8 +3,8 @@
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use proptest::prelude::*;
@@ -17,6 +17,7 @@ use tributary::spec::{RawSpec, Spec};
 use tributary::storage::memory::{FaultKind, MemoryStorage, Request};
 use tributary::verify::Options;
 
+use super::stops::Stops;
 use super::sweep::{plan_of, sweep};
 use super::undo::undo_all;
 use super::verify::{diff, verified};
@@ -213,17 +214,8 @@ proptest! {
         later in 0..4_i64,
         undo_at in 0..4_i64,
     ) {
-        let requests = Arc::new(AtomicUsize::new(0));
-        let stop: Arc<Mutex<Option<(usize, bool)>>> = Arc::default();
-        let (seen, at) = (Arc::clone(&requests), Arc::clone(&stop));
-        let mut storage = MemoryStorage::with_faults(spec(), move |_| {
-            let (at, carried_out) = (*at.lock().unwrap())?;
-            let seen = seen.fetch_add(1, Ordering::Relaxed);
-            (seen >= at).then_some(match carried_out && seen == at {
-                true => FaultKind::AnswerLostForGood,
-                false => FaultKind::Refused,
-            })
-        });
+        let stop = Stops::default();
+        let mut storage = stop.storage(spec());
         set_clock(0);
         load(&world, &storage, 1_000);
         let journal = Arc::<MemoryJournal>::default();
@@ -231,8 +223,7 @@ proptest! {
         let mut is_over = false;
         for (at, carried_out, passes) in stops.into_iter().chain([(usize::MAX, false, 0)]) {
             let read_at = NOW.get();
-            *stop.lock().unwrap() = Some((at, carried_out)).filter(|(at, _)| *at < usize::MAX);
-            requests.store(0, Ordering::Relaxed);
+            stop.set(Some((at, carried_out)).filter(|(at, _)| *at < usize::MAX));
             let context = context(storage, &journal);
             let result = if is_over { Ok(()) } else { run(&context, &group).0.map(drop) };
             is_over |= result.is_ok();
@@ -248,7 +239,7 @@ proptest! {
                 set_clock(steps);
             }
         }
-        *stop.lock().unwrap() = None;
+        stop.set(None);
         prop_assert!(is_over);
         let ours = context(storage, &journal);
         let mut expected = expected.unwrap_or_default();

@@ -2,8 +2,8 @@
 //! someone changed since is left alone and told.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use proptest::prelude::*;
 use tokio::sync::watch;
@@ -17,9 +17,9 @@ use tributary::undo::{self, Options, Reported, Undone};
 
 use super::model::{Columns, Events, World};
 use super::preset::spec;
-use super::sweep;
 use super::world::{CONTENT, ENROLMENTS, dump, events_of, group, load, to_row, world_and_group};
 use super::{T, block_on, context_of, run};
+use super::{stops, sweep};
 
 /// Undoes all groups that the journal has; what failed is told by its reason.
 pub fn undo_all(
@@ -91,36 +91,29 @@ fn expected_events(before: &World, after: &World, to: &str, sources: &[String]) 
 /// A storage that can be made to stop, as a killed process stops: at a request, for good.
 #[derive(Clone, Default)]
 pub struct Stops {
-    seen: Arc<AtomicUsize>,
-    at: Arc<Mutex<Option<(usize, bool)>>>,
+    stops: stops::Stops,
     /// What is dated as a merge is refused from now on.
     no_merge: Arc<AtomicBool>,
 }
 
 impl Stops {
     pub fn storage(&self) -> MemoryStorage {
-        let Self { seen, at, no_merge } = self.clone();
+        let Self { stops, no_merge } = self.clone();
         MemoryStorage::with_faults(spec(), move |request| {
             let is_merge = match request {
                 Request::Write(batch) => batch.mutations.iter().any(|mutation| mutation.t <= T),
                 Request::DeletePartitions(..) => true,
                 _ => false,
             };
-            if is_merge && no_merge.load(Ordering::Relaxed) {
-                return Some(FaultKind::Refused);
+            match is_merge && no_merge.load(Ordering::Relaxed) {
+                true => Some(FaultKind::Refused),
+                false => stops.fault(),
             }
-            let (at, carried_out) = (*at.lock().unwrap())?;
-            let seen = seen.fetch_add(1, Ordering::Relaxed);
-            (seen >= at).then_some(match carried_out && seen == at {
-                true => FaultKind::AnswerLostForGood,
-                false => FaultKind::Refused,
-            })
         })
     }
 
     pub fn set(&self, at: Option<(usize, bool)>) {
-        *self.at.lock().unwrap() = at;
-        self.seen.store(0, Ordering::Relaxed);
+        self.stops.set(at);
     }
 }
 

@@ -55,10 +55,9 @@ impl Written {
     /// Adds a change. What sets a map, set or list that is not frozen deletes first what it held.
     pub(super) fn add(&mut self, table: &Table, change: &Change) {
         self.bytes += change.size_bytes() as u64;
-        if let (
-            false,
-            Change::Insert { row: Row { expires, .. } } | Change::Update { expires, .. },
-        ) = (table.carries_ttls, change)
+        if !table.carries_ttls
+            && let Change::Insert { row: Row { expires, .. } } | Change::Update { expires, .. } =
+                change
         {
             self.immortal += expires.iter().len() as u64;
         }

@@ -1,5 +1,6 @@
 //! One request for several groups. One that fails is taken apart until the group that it concerns is alone, so that only
-//! that one fails; and what of it was too large for the server is known from then on ([`request_limits`](super::super::request_limits)).
+//! that one fails; and what of it was too large for the server is known from then on
+//! ([`request_limits`](super::super::request_limits)).
 
 use std::future::Future;
 use std::sync::Arc;
