@@ -78,6 +78,11 @@ fn kind(error: &ExecutionError) -> Fault {
     }
 }
 
+/// Whether a server says of a table that there is none.
+pub(super) fn is_unknown_table(message: &str) -> bool {
+    message.ends_with(NOWHERE) || message.contains(GONE[0])
+}
+
 /// What a statement that cannot be prepared calls for: one that is refused is refused at every use.
 pub(super) fn preparation_kind(error: &PrepareError) -> Fault {
     let kind = match error {

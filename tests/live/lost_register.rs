@@ -111,3 +111,25 @@ fn a_register_that_is_dropped_under_a_run_stops_it() {
     goes_on(own.over("resume", &run).with("--rate", "none"));
     own.world.assert_tables(&own.expected.tables);
 }
+
+/// A table is named by the schema a moment before it can be read.
+#[test]
+fn whoever_looks_while_the_register_is_made_is_answered() {
+    let own = Own::new("register_made");
+    for _ in 0..3 {
+        let run = own.world.run_dir();
+        let mut making = own.apply(&run).with("--limit", "1").start();
+        let mut looks = 0;
+        while !making.has_ended() || looks == 0 {
+            let runs = Call::new(&["runs"]).with("--hosts", &own.world.addresses.hosts);
+            let runs = runs.with("--keyspace", &own.world.keyspace);
+            let looked = runs.with("--register", &own.register).flag("--json").run();
+            if !looked.has_exited(0) {
+                looked.exits(1).names("there is no register");
+            }
+            looks += 1;
+        }
+        making.wait().exits(0);
+        own.cql("DROP KEYSPACE REGISTER");
+    }
+}

@@ -79,7 +79,7 @@ impl RegisterReader {
         let select = |columns: &str, table: &str, and: &str| {
             format!("SELECT {columns} FROM {name}.{table} WHERE keyspace_name = ?{and}")
         };
-        let mut bucket = with.prepare(&select(ENTRY, "accounts", " AND bucket = ?")).await?;
+        let mut bucket = with.prepare_made(&select(ENTRY, "accounts", " AND bucket = ?")).await?;
         bucket.set_page_size(PAGE_ROWS);
         let of_accounts = select(ENTRY, "accounts", " AND bucket = ? AND account IN ?");
         let lease = select("run, host, epoch, floor, until", "lease", "");

@@ -5,19 +5,21 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use scylla::errors::{DbError, ExecutionError, RequestAttemptError};
+use scylla::statement::prepared::PreparedStatement;
 
 use crate::model::quoted;
 
 use super::super::ask::Ask;
-use super::super::fault::one_line;
+use super::super::fault::{is_unknown_table, one_line};
 use super::super::granted::Granted;
 use super::super::rights::{Wanted, permitted};
+use super::super::statements::Preparer;
 use super::super::{Cluster, ClusterError};
 
 /// The number of this layout of the tables. One with a higher number may mean what this version does not know.
 const VERSION: i32 = 1;
 
-/// How often it is tried to create what is missing, and how long is waited in between.
+/// How often it is tried to create what is missing, or to use what has just been created, and how long is waited in between.
 const ATTEMPTS: usize = 5;
 const PAUSE: Duration = Duration::from_secs(1);
 
@@ -210,6 +212,25 @@ impl Cluster {
             what: format!("creating the register {keyspace}"),
             message: one_line(&error.to_string()),
         })
+    }
+}
+
+impl Preparer {
+    /// Prepares a statement on a table that the schema's tables name. A node names it there a moment before it knows it, and
+    /// another node may be later still: whoever has not created it himself asks again.
+    pub(super) async fn prepare_made(&self, text: &str) -> Result<PreparedStatement, ClusterError> {
+        let mut attempts = 1;
+        loop {
+            match self.prepare(text).await {
+                Err(ClusterError::Prepare { message, .. })
+                    if attempts < ATTEMPTS && is_unknown_table(&message) =>
+                {
+                    attempts += 1;
+                    tokio::time::sleep(PAUSE).await;
+                }
+                answer => return answer,
+            }
+        }
     }
 }
 
