@@ -234,8 +234,8 @@ impl Cluster {
     }
 }
 
-/// The bytes that no partition of a table on any node's disk exceeds; `None` if a node does not say. Nodes count in whole
-/// mebibytes.
+/// The bytes that no partition of a table on any node's disk exceeds; `None` if a node does not say. Nodes round up to whole
+/// mebibytes (`TableMetricTables.StorageTableMetric`).
 pub(super) async fn largest_partition(
     session: &Session,
     keyspace: &str,
@@ -250,7 +250,7 @@ pub(super) async fn largest_partition(
             tracing::debug!("node {} does not tell its largest partitions: {error}", node.address);
         });
         let mebibytes = reported.ok()?.first()?.0?.max(0);
-        largest = largest.max((mebibytes.unsigned_abs() + 1).saturating_mul(MEBIBYTE));
+        largest = largest.max(mebibytes.unsigned_abs().saturating_mul(MEBIBYTE));
     }
     Some(largest)
 }

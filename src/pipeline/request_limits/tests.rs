@@ -62,3 +62,13 @@ fn what_may_pass_is_tried_again_more_and_more_rarely() {
     (0..10 * PATIENCE).for_each(|_| request_limits.took(load(4, 1)));
     assert_eq!(request_limits.batch(0)[0], 4, "what is refused stays refused");
 }
+
+/// A node says a mebibyte of the smallest of partitions.
+#[test]
+fn accounts_are_asked_for_their_first_rows_only_where_some_are_large() {
+    let request_limits = request_limits();
+    let may_be_large = |bytes| request_limits.may_be_large(Kind::First(Width::Full), 0, bytes);
+    request_limits.sizes.learn(0, Kind::First(Width::Full), [(10, 5_000)].into_iter());
+    assert!(!may_be_large(Some(0)) && !may_be_large(Some(1 << 20)));
+    assert!(may_be_large(Some(2 << 20)) && may_be_large(None));
+}
