@@ -110,7 +110,7 @@ async fn erase_in(
     let lineage = lineage.map_err(Failure::failed)?;
     let mut stays = spellings.iter().flat_map(|account| lineage.stays(account));
     if let Some(busy) = stays.find(|stay| stay.standing == Standing::Busy) {
-        let end = lineage.run(&busy.run).and_then(end_of);
+        let end = lineage.run(busy.run).and_then(end_of);
         let end = end.map(|end| format!(": {end}")).unwrap_or_default();
         return Err(Failure::failed(anyhow!(
             "run {} has not ended with the account, and needs what is to be erased. Nothing was erased; end that first{end}",

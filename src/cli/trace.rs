@@ -40,12 +40,12 @@ pub(super) async fn run(
     // Whether tables overlap does not matter to who an account is.
     let lineage = Lineage::of(&reader, spellings.clone(), &BTreeSet::new(), None).await;
     let lineage = lineage.map_err(Failure::failed)?;
-    let known = spellings.iter().find(|account| !lineage.stays(account).is_empty());
+    let known = spellings.iter().find(|account| lineage.stays(account).next().is_some());
     let account = known.ok_or_else(unknown)?;
     let path = lineage.path(account);
-    let stays = path.iter().flat_map(|at| {
-        lineage.stays(at).iter().map(|stay| traced(at, stay, lineage.run(&stay.run)))
-    });
+    let stays = path
+        .iter()
+        .flat_map(|at| lineage.stays(at).map(|stay| traced(at, stay, lineage.run(stay.run))));
     let stays = stays.collect();
     let now = path.last().copied().unwrap_or(account);
     let traced = Traced::new(account, now, keyspace, stays);
@@ -64,15 +64,15 @@ pub(super) fn spellings(account: &str) -> Vec<String> {
     spellings
 }
 
-fn traced(account: &str, stay: &Stay, run: Option<&Run>) -> TracedStay {
+fn traced(account: &str, stay: Stay<'_>, run: Option<&Run>) -> TracedStay {
     let (host, run_dir) = whereabouts(run);
     TracedStay {
         account: account.to_owned(),
-        run: stay.run.clone(),
+        run: stay.run.to_owned(),
         host,
         run_dir,
         end: run.and_then(end_of),
-        into: stay.into.clone(),
+        into: stay.into.map(str::to_owned),
         t_us: stay.t,
         as_of: Moment::from_us(stay.t),
         standing: match stay.standing {

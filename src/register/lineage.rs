@@ -1,20 +1,26 @@
 //! The lineage of accounts: what the register has of them, put together by account and run.
+//!
+//! All accounts of a plan may have one, millions of them: what is held of each is its id, once, and numbers ([`names`]).
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+mod names;
 
+use std::collections::{BTreeSet, HashMap, HashSet};
+
+use fixedbitset::FixedBitSet;
 use futures::{StreamExt, TryStreamExt, stream};
 
 use crate::model::TimestampUs;
 use crate::storage::StorageError;
 
 use super::{Archive, BUCKETS, Entry, Run, RunState, Step, WindowEnd};
+use names::Names;
 
 /// Accounts that are asked for at once: most of them have no history, and only those that have one are held.
 const AT_ONCE: usize = 20_000;
 /// Rows that a server reads one behind the other in the time in which it finds the rows of one account.
 const ROWS_PER_ACCOUNT: usize = 8;
 /// Buckets that are read at once.
-const SCANS_AT_ONCE: usize = 4;
+const SCANS_AT_ONCE: usize = 2;
 
 /// How a run's work on an account stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,15 +36,15 @@ pub enum Standing {
 }
 
 /// What one run did to one account.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Stay {
-    pub run: String,
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stay<'l> {
+    pub run: &'l str,
     /// The time of its merge, in microseconds.
     pub t: TimestampUs,
     /// When anything was last begun with it, in microseconds: the merge, a sweep, an undo.
     pub(crate) last: TimestampUs,
     /// The account into which it was merged; none where it survived.
-    pub into: Option<String>,
+    pub into: Option<&'l str>,
     pub standing: Standing,
     /// Whether the last thing that was begun with it is an undo.
     pub(crate) is_undo: bool,
@@ -47,12 +53,28 @@ pub struct Stay {
 }
 
 /// What runs did to some accounts, and to those into which they went.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default)]
 pub struct Lineage {
+    names: Names,
     /// By account; by time of merge.
-    stays: HashMap<String, Vec<Stay>>,
-    /// The runs that the register knows of those.
-    runs: HashMap<String, Run>,
+    stays: Vec<Numbered>,
+    /// The runs that did something to them, with what the register knows of each.
+    runs: Vec<(String, Option<Run>)>,
+    run_numbers: HashMap<String, usize>,
+}
+
+/// A [`Stay`], by numbers.
+#[derive(Clone, Copy, Debug)]
+struct Numbered {
+    account: u32,
+    /// Itself, where it survived.
+    into: u32,
+    run: u32,
+    standing: Standing,
+    is_undo: bool,
+    overlaps: bool,
+    t: TimestampUs,
+    last: TimestampUs,
 }
 
 /// What is known of some accounts, and of those into which they went, while it is asked for.
@@ -62,62 +84,98 @@ struct Search<'a> {
     /// The run that asks, of which nothing is to be said.
     own: Option<&'a str>,
     lineage: Lineage,
-    runs: HashMap<String, (Windows, Option<Run>)>,
-    /// Accounts of which the register has been asked. Most have no lineage; they are not held.
-    asked: HashSet<String>,
+    /// Of each run.
+    windows: Vec<Windows>,
+    /// Accounts of which the register has been asked. Most have no lineage; they have no number.
+    asked: FixedBitSet,
 }
 
 impl<'a> Search<'a> {
     fn new(register: &'a dyn Archive, tables: &'a BTreeSet<String>, own: Option<&'a str>) -> Self {
-        let (lineage, runs, asked) = <_>::default();
-        Self { register, tables, own, lineage, runs, asked }
+        let (lineage, windows, asked) = <_>::default();
+        Self { register, tables, own, lineage, windows, asked }
     }
 
     /// Puts down all entries of some accounts; gives where these went, as far as that was not asked for.
-    async fn add(&mut self, entries: Vec<Entry>) -> Result<Vec<String>, StorageError> {
-        let mut next = Vec::new();
-        self.asked.extend(entries.iter().map(|entry| entry.account.clone()));
-        let mut of: BTreeMap<(String, String), Vec<Entry>> = BTreeMap::new();
-        for entry in entries.into_iter().filter(|entry| Some(&*entry.run) != self.own) {
-            of.entry((entry.account.clone(), entry.run.clone())).or_default().push(entry);
+    async fn add(&mut self, mut entries: Vec<Entry>) -> Result<Vec<u32>, StorageError> {
+        for entry in &entries {
+            let account = self.lineage.names.number(&entry.account);
+            self.asked.grow_and_insert(account as usize);
         }
-        for ((account, run), mut entries) in of {
-            if !self.runs.contains_key(&run) {
-                let windows = self.register.windows(&run).await?.into_iter().collect();
-                let known = self.register.known_run(&run).await?;
-                self.runs.insert(run.clone(), (windows, known));
-            }
-            let Some((windows, known)) = self.runs.get(&run) else { continue };
-            entries.sort_by_key(|entry| entry.t);
-            let stay = stay(&account, &entries, windows, known.as_ref(), self.tables);
-            let Some(stay) = stay else { continue };
-            let went = stay.into.iter().filter(|into| !self.asked.contains(*into));
-            next.extend(went.cloned());
-            self.lineage.stays.entry(account).or_default().push(stay);
+        entries.retain(|entry| Some(&*entry.run) != self.own);
+        entries.sort_unstable_by(|one, other| {
+            by_run(one).cmp(&by_run(other)).then(one.t.cmp(&other.t))
+        });
+        let mut next = Vec::new();
+        for of_run in entries.chunk_by(|one, other| by_run(one) == by_run(other)) {
+            let Some(first) = of_run.first() else { continue };
+            let run = self.run(&first.run).await?;
+            let known = self.lineage.runs[run].1.as_ref();
+            let (last, standing) = standing(of_run, first, &self.windows[run], known);
+            // What it intended before and never wrote, for another run had come first, it has merged anew.
+            let merged = of_run.iter().rfind(|entry| entry.step == Step::Merge).unwrap_or(first);
+            let overlaps = known
+                .is_none_or(|run| run.tables.is_empty() || !run.tables.is_disjoint(self.tables));
+            let names = &mut self.lineage.names;
+            let stay = Numbered {
+                account: names.number(&merged.account),
+                into: names.number(&merged.survivor),
+                run: run as u32,
+                standing,
+                is_undo: last.step == Step::Undo,
+                overlaps,
+                t: merged.t,
+                last: last.t,
+            };
+            self.lineage.stays.push(stay);
+            next.extend((!self.asked.contains(stay.into as usize)).then_some(stay.into));
         }
         Ok(next)
     }
 
-    /// Asks for accounts, and for where they went.
+    /// The number of a run.
+    async fn run(&mut self, id: &str) -> Result<usize, StorageError> {
+        if let Some(known) = self.lineage.run_numbers.get(id) {
+            return Ok(*known);
+        }
+        self.windows.push(self.register.windows(id).await?.into_iter().collect());
+        let run = self.register.known_run(id).await?;
+        let number = self.lineage.runs.len();
+        self.lineage.runs.push((id.to_owned(), run));
+        self.lineage.run_numbers.insert(id.to_owned(), number);
+        Ok(number)
+    }
+
+    /// Asks for accounts, and for where they and others went.
     async fn ask(
         mut self,
         accounts: impl IntoIterator<Item = String>,
+        mut went: Vec<u32>,
     ) -> Result<Lineage, StorageError> {
         let mut accounts = accounts.into_iter();
-        let mut next: Vec<String> = accounts.by_ref().take(AT_ONCE).collect();
-        while !next.is_empty() {
-            next = self.add(self.register.entries(&next).await?).await?;
-            next.sort_unstable();
-            next.dedup();
-            self.asked.extend(next.iter().cloned());
+        loop {
             // Where accounts went comes first; then more of those that were asked for.
-            let more = accounts.by_ref().filter(|account| !self.asked.contains(account));
-            next.extend(more.take(AT_ONCE.saturating_sub(next.len())));
+            let mut next = Vec::new();
+            while next.len() < AT_ONCE
+                && let Some(account) = went.pop()
+            {
+                if !self.asked.contains(account as usize) {
+                    self.asked.grow_and_insert(account as usize);
+                    next.push(self.lineage.names.name(account).to_owned());
+                }
+            }
+            let (names, asked) = (&self.lineage.names, &self.asked);
+            let is_new = |account: &String| {
+                !names.find(account).is_some_and(|known| asked.contains(known as usize))
+            };
+            next.extend(accounts.by_ref().filter(is_new).take(AT_ONCE - next.len()));
+            if next.is_empty() {
+                break;
+            }
+            went.extend(self.add(self.register.entries(&next).await?).await?);
         }
-        let Self { mut lineage, runs, .. } = self;
-        lineage.stays.values_mut().for_each(|stays| stays.sort_by_key(|stay| stay.t));
-        lineage.runs = runs.into_iter().filter_map(|(id, (_, run))| Some((id, run?))).collect();
-        Ok(lineage)
+        self.lineage.stays.sort_unstable_by_key(|stay| (stay.account, stay.t));
+        Ok(self.lineage)
     }
 }
 
@@ -136,7 +194,7 @@ impl Lineage {
         tables: &BTreeSet<String>,
         own: Option<&str>,
     ) -> Result<Self, StorageError> {
-        Search::new(register, tables, own).ask(accounts).await
+        Search::new(register, tables, own).ask(accounts, Vec::new()).await
     }
 
     /// As [`of`](Self::of), for `count` accounts, which `is_wanted` lets through with a few more: what the register has of
@@ -165,28 +223,41 @@ impl Lineage {
                 }
             };
             if is_whole {
-                // One that was found in a bucket that was scanned later is known by now.
-                let went = went.into_iter().filter(|account| !search.asked.contains(account));
-                let went: BTreeSet<String> = went.collect();
-                return search.ask(went).await;
+                return search.ask([], went).await;
             }
         }
         Self::of(register, accounts, tables, own).await
     }
 
     /// What was done to an account, in the order in which it was merged.
-    pub fn stays(&self, account: &str) -> &[Stay] {
-        self.stays.get(account).map_or(&[], Vec::as_slice)
+    pub fn stays<'l>(
+        &'l self,
+        account: &str,
+    ) -> impl DoubleEndedIterator<Item = Stay<'l>> + use<'l> {
+        let of = self.names.find(account).unwrap_or(u32::MAX);
+        let first = self.stays.partition_point(|stay| stay.account < of);
+        let stays = &self.stays[first..];
+        let stays = &stays[..stays.partition_point(|stay| stay.account == of)];
+        stays.iter().map(|stay| Stay {
+            run: &self.runs[stay.run as usize].0,
+            t: stay.t,
+            last: stay.last,
+            into: (stay.into != stay.account).then(|| self.names.name(stay.into)),
+            standing: stay.standing,
+            is_undo: stay.is_undo,
+            overlaps: stay.overlaps,
+        })
     }
 
     /// A run that has done something to one of the accounts, if the register knows it.
     pub(crate) fn run(&self, id: &str) -> Option<&Run> {
-        self.runs.get(id)
+        self.runs[*self.run_numbers.get(id)?].1.as_ref()
     }
 
     /// The accounts of which something is known, in no particular order.
     pub(crate) fn accounts(&self) -> impl Iterator<Item = &str> {
-        self.stays.keys().map(String::as_str)
+        let of_each = self.stays.chunk_by(|one, other| one.account == other.account);
+        of_each.filter_map(|stays| Some(self.names.name(stays.first()?.account)))
     }
 
     /// Whether nothing is known of any account.
@@ -220,9 +291,9 @@ impl Lineage {
 
     /// The account that an account became by the last merge of it that stands, and the run of that.
     fn step(&self, account: &str) -> Option<(&str, &str)> {
-        let stands = |stay: &&Stay| stay.into.is_some() && stay.standing == Standing::Done;
-        let stay = self.stays(account).iter().rev().find(stands)?;
-        Some((stay.into.as_deref()?, &stay.run))
+        let stands = |stay: &Stay<'_>| stay.into.is_some() && stay.standing == Standing::Done;
+        let stay = self.stays(account).rev().find(stands)?;
+        Some((stay.into?, stay.run))
     }
 }
 
@@ -234,15 +305,19 @@ fn over(last: Step) -> Standing {
     }
 }
 
-/// What one run did to an account, from its entries by time.
-fn stay(
-    account: &str,
-    entries: &[Entry],
+/// What entries are put together by.
+fn by_run(entry: &Entry) -> [&str; 2] {
+    [&entry.account, &entry.run]
+}
+
+/// The last of what one run did to an account, from its entries by time, and how its work stands.
+fn standing<'e>(
+    entries: &'e [Entry],
+    first: &'e Entry,
     windows: &Windows,
     run: Option<&Run>,
-    tables: &BTreeSet<String>,
-) -> Option<Stay> {
-    let (first, last) = (entries.first()?, entries.last()?);
+) -> (&'e Entry, Standing) {
+    let last = entries.last().unwrap_or(first);
     let state = run.map(|run| run.state);
     let standing = match windows.get(&last.t) {
         _ if state == Some(RunState::Closed) => Standing::Undone,
@@ -252,15 +327,5 @@ fn stay(
         _ if state == Some(RunState::Lost) => Standing::Lost,
         _ => Standing::Busy,
     };
-    // What it intended before and never wrote, for another run had come first, it has merged anew.
-    let merged = entries.iter().rfind(|entry| entry.step == Step::Merge).unwrap_or(first);
-    Some(Stay {
-        run: merged.run.clone(),
-        t: merged.t,
-        last: last.t,
-        into: (merged.survivor != account).then(|| merged.survivor.clone()),
-        standing,
-        is_undo: last.step == Step::Undo,
-        overlaps: run.is_none_or(|run| run.tables.is_empty() || !run.tables.is_disjoint(tables)),
-    })
+    (last, standing)
 }

@@ -88,7 +88,7 @@ impl Lineage {
 
     /// Whether anything is known of an account of a group.
     pub fn names(&self, group: &Group) -> bool {
-        group.accounts().any(|account| !self.stays(&account.text()).is_empty())
+        group.accounts().any(|account| self.stays(&account.text()).next().is_some())
     }
 
     /// What is to be said of a source whose group is merged into an account that is at `root` now.
@@ -104,13 +104,13 @@ impl Lineage {
     fn busy(&self, account: &str) -> Option<Verdict> {
         // What a lost run left may be accepted, what another is busy with may not. Nor what a lost run was undoing: the
         // survivor's row, which a merge would leave as it is, may be what its delete is still on its way to.
-        let is_accepted = |stay: &&Stay| stay.standing == Standing::Lost && !stay.is_undo;
-        let is_open = |stay: &&Stay| matches!(stay.standing, Standing::Busy | Standing::Lost);
-        let open = self.stays(account).iter().filter(|stay| stay.overlaps).filter(is_open);
+        let is_accepted = |stay: &Stay<'_>| stay.standing == Standing::Lost && !stay.is_undo;
+        let is_open = |stay: &Stay<'_>| matches!(stay.standing, Standing::Busy | Standing::Lost);
+        let open = self.stays(account).filter(|stay| stay.overlaps).filter(is_open);
         let stay = open.min_by_key(|stay| (is_accepted(stay), stay.standing == Standing::Lost))?;
         Some(Verdict::Busy {
             account: account.to_owned(),
-            run: stay.run.clone(),
+            run: stay.run.to_owned(),
             is_lost: is_accepted(&stay),
         })
     }
@@ -132,8 +132,7 @@ impl Lineage {
     /// Whether a run began anything with an account of a group after a time, its undo included.
     pub(crate) fn is_begun_since(&self, group: &Group, t: TimestampUs) -> bool {
         let mut accounts = group.accounts().map(|account| account.text());
-        accounts
-            .any(|account| self.stays(&account).iter().any(|stay| stay.last > t && stay.overlaps))
+        accounts.any(|account| self.stays(&account).any(|stay| stay.last > t && stay.overlaps))
     }
 
     fn since(
@@ -146,7 +145,7 @@ impl Lineage {
         let stays = texts.iter().flat_map(|account| self.stays(account));
         let later = stays.filter(|stay| stay.t > t && stay.overlaps && counts(stay.standing));
         let mut later: Vec<Later> =
-            later.map(|stay| Later { t: stay.t, run: stay.run.clone() }).collect();
+            later.map(|stay| Later { t: stay.t, run: stay.run.to_owned() }).collect();
         later.sort();
         later.dedup_by(|one, other| one.run == other.run);
         later
@@ -215,8 +214,15 @@ mod tests {
                 block_on(many).unwrap()
             };
             // Whether the register is asked for few accounts or read for many, it says the same.
-            let asked = lineage(accounts.len());
-            assert_eq!(lineage(10_000_000), asked);
+            let (asked, read) = (lineage(accounts.len()), lineage(10_000_000));
+            let known = |lineage: &Lineage| lineage.accounts().map(str::to_owned).collect();
+            let (of_asked, of_read): (BTreeSet<String>, BTreeSet<String>) =
+                (known(&asked), known(&read));
+            assert_eq!(of_asked, of_read);
+            for account in &of_asked {
+                let stays = |of| Lineage::stays(of, account).collect::<Vec<_>>();
+                assert_eq!(stays(&asked), stays(&read));
+            }
             asked
         }
 
