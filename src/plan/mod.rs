@@ -33,6 +33,7 @@ pub use resolve::resolve;
 pub(crate) use sources::Sources;
 pub(crate) use stats::{FollowedTarget, FollowedTargets, LargeGroup, PlanStats};
 
+use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
 use crate::model::{AccountId, Group, Pair};
@@ -123,29 +124,34 @@ impl Plan {
     /// The SHA-256 of all groups, in hexadecimal: two plans have the same one only if they merge the same accounts, in
     /// the same groups and order, as said on the same lines.
     pub(crate) fn sha256(&self) -> String {
-        const PIECE: usize = 16 * 1_024;
+        const GROUPS: usize = 4_096;
+        let parts = self.len().div_ceil(GROUPS);
+        let part = |part: usize| {
+            let mut text = Vec::new();
+            let groups = part * GROUPS..self.len().min((part + 1) * GROUPS);
+            groups.for_each(|index| self.describe(index, &mut text));
+            Sha256::digest(&text)
+        };
+        // All have as many groups, but for the last, and each group says how many sources it has: no two plans read alike.
+        let parts: Vec<_> = (0..parts).into_par_iter().map(part).collect();
         let mut hash = Sha256::new();
-        let mut piece: Vec<u8> = Vec::with_capacity(2 * PIECE);
-        for index in 0..self.len() {
-            let (root, members) = self.members(index);
-            self.accounts.describe(root, &mut piece);
-            piece.extend((members.len() as u64).to_le_bytes());
-            for &member in members {
-                let edge = self.edges[member as usize];
-                self.accounts.describe(edge.from, &mut piece);
-                piece.push(u8::from(edge.to == root));
-                if edge.to != root {
-                    self.accounts.describe(edge.to, &mut piece);
-                }
-                piece.extend(self.lines[member as usize].to_le_bytes());
-                if piece.len() >= PIECE {
-                    hash.update(&piece);
-                    piece.clear();
-                }
-            }
-        }
-        hash.update(&piece);
+        parts.iter().for_each(|part| hash.update(part));
         format!("{:x}", hash.finalize())
+    }
+
+    fn describe(&self, index: usize, out: &mut Vec<u8>) {
+        let (root, members) = self.members(index);
+        self.accounts.describe(root, out);
+        out.extend((members.len() as u64).to_le_bytes());
+        for &member in members {
+            let edge = self.edges[member as usize];
+            self.accounts.describe(edge.from, out);
+            out.push(u8::from(edge.to == root));
+            if edge.to != root {
+                self.accounts.describe(edge.to, out);
+            }
+            out.extend(self.lines[member as usize].to_le_bytes());
+        }
     }
 
     /// Every account that takes part, survivors included, in no particular order.
