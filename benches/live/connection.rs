@@ -17,7 +17,7 @@ use scylla::statement::prepared::PreparedStatement;
 pub(crate) struct Connection {
     /// Contact points, host:port, separated by commas.
     #[arg(long, env = "TRIBUTARY_HOSTS", value_delimiter = ',', default_value = "127.0.0.1:9042")]
-    hosts: Vec<String>,
+    pub(crate) hosts: Vec<String>,
     /// The keyspace.
     #[arg(long)]
     pub(crate) keyspace: String,

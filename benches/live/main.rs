@@ -7,6 +7,7 @@
 
 mod by_row;
 mod connection;
+mod engine;
 mod figures;
 mod foreground;
 mod hlog;
@@ -49,6 +50,8 @@ enum Command {
     ByRow(by_row::Options),
     /// Merge the pairs window by window, and do nothing else.
     Windows(windows::Options),
+    /// Merge the pairs by the library's engine, with a journal or without.
+    Engine(engine::Options),
     /// Inspect, verify and undo such a merge, and do nothing else.
     Walks(walks::Options),
     /// Run a command that finds Cassandra by TRIBUTARY_HOSTS, and write down its requests.
@@ -74,6 +77,7 @@ fn main() -> anyhow::Result<()> {
         None => Ok(writeln!(io::stdout(), "the live comparison is run by scripts/bench")?),
         Some(Command::ByRow(options)) => runtime.block_on(by_row::run(&options)),
         Some(Command::Windows(options)) => runtime.block_on(windows::run(&options)),
+        Some(Command::Engine(options)) => runtime.block_on(engine::run(&options)),
         Some(Command::Walks(options)) => runtime.block_on(walks::run(&options)),
         Some(Command::Record(options)) => runtime.block_on(record::run(options)),
         Some(Command::Replay(options)) => runtime.block_on(replay::run(&options)),

@@ -1,0 +1,82 @@
+//! The engine as the library has it, without events, register and sweep: with the journal on a disk, or in memory. What the
+//! two differ by is what the journal costs.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, ensure};
+use clap::Args;
+use tokio::sync::watch;
+use tributary::cluster::{Cluster, ClusterSettings};
+use tributary::events::EventSink;
+use tributary::journal::memory::MemoryJournal;
+use tributary::journal::{Journal, SqliteJournal};
+use tributary::latency::Recorder;
+use tributary::model::{AccountType, now_us};
+use tributary::pace::{InFlight, Pace};
+use tributary::pipeline::{AsOf, Context, Known, Limits, Operations, Progress, run as merge};
+use tributary::spec::RawSpec;
+use tributary::{pairs, plan};
+
+use super::connection::Connection;
+use super::measure::{Measured, Servers, Used};
+
+/// What to merge.
+#[derive(Args)]
+pub(crate) struct Options {
+    #[command(flatten)]
+    connection: Connection,
+    #[command(flatten)]
+    servers: Servers,
+    /// The pairs.
+    #[arg(long)]
+    pairs: PathBuf,
+    /// Where the journal is made; without, it is kept in memory.
+    #[arg(long)]
+    journal: Option<PathBuf>,
+    /// Where the figures go.
+    #[arg(long)]
+    out: PathBuf,
+}
+
+pub(crate) async fn run(options: &Options) -> anyhow::Result<()> {
+    let before = Used::so_far(&options.servers)?;
+    let began = Instant::now();
+    let settings = ClusterSettings {
+        hosts: options.connection.hosts.clone(),
+        keyspace: options.connection.keyspace.clone(),
+        ..ClusterSettings::default()
+    };
+    let cluster = Cluster::connect(settings).await?;
+    let spec = Arc::new(RawSpec::course_batch()?.check(cluster.schema())?);
+    let storage = cluster.store(Arc::clone(&spec)).await?;
+    let plan = plan::resolve(pairs::read(pairs::open(&options.pairs)?, &pairs::Format::default())?);
+    let journal: Arc<dyn Journal> = match &options.journal {
+        Some(path) => {
+            SqliteJournal::create(path, AccountType::Text)?;
+            Arc::new(SqliteJournal::open(path)?)
+        }
+        None => Arc::new(MemoryJournal::default()),
+    };
+    let recorder = Arc::new(Recorder::new(Operations::new(&spec).names().to_vec()));
+    let (pace, as_of) = (Pace::new(InFlight::Auto), AsOf::new(now_us(), Duration::from_secs(2)));
+    let context = Context::new(spec, storage, EventSink::Discard, journal, recorder, pace, as_of)?;
+    let (context, (_stop, stopped)) = (Arc::new(context), watch::channel(false));
+    let merging = Instant::now();
+    let (known, progress) = (Known::default(), Progress::default());
+    let failed = |_: &_, reason: &_| Err(format!("{reason:?}"));
+    let (outcome, failure) =
+        merge(&context, &plan, &known, Limits::default(), &progress, stopped, failed).await;
+    failure.map_err(anyhow::Error::msg).context("a group failed")?;
+    ensure!(outcome.done == plan.len() as u64, "only {} groups were merged", outcome.done);
+    let work_s = merging.elapsed().as_secs_f64();
+    Measured {
+        pairs: plan.stats().pairs,
+        merging_s: work_s,
+        work_s,
+        whole_s: began.elapsed().as_secs_f64(),
+        ..Measured::since(&before)?
+    }
+    .write(&options.out)
+}
