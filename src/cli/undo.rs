@@ -51,8 +51,8 @@ pub(crate) async fn run(
 struct Begun {
     engine: Engine,
     selected: Selected,
-    /// Groups that later runs have merged on.
-    refused: u64,
+    /// Groups that later runs have worked on.
+    refused: HashSet<usize>,
     /// What takes those runs back first.
     first: Vec<Advice>,
 }
@@ -82,7 +82,7 @@ async fn begin(
         selected.groups.retain(|group| begun.contains(group));
     }
     let is_of_whole = pairs.is_none() && !settings.keep_changed;
-    if is_of_whole && (refused == 0 || !selected.groups.is_empty()) {
+    if is_of_whole && (refused.is_empty() || !selected.groups.is_empty()) {
         // A run that is undone as a whole does not go on merging, whatever becomes of the rest.
         journal.set_meta(WHOLE_UNDONE, "yes")?;
     }
@@ -122,7 +122,8 @@ async fn carry_out(
         false => Ok(0),
     };
     let listed = conflicts::list(&engine, run_dir);
-    let merged = groups_in(&*engine.journal, &[State::Done]).map(|groups| groups.len() as u64);
+    let merged = groups_in(&*engine.journal, &[State::Done]);
+    let merged = merged.map(|groups| groups.difference(&refused).count() as u64);
     let facts = engine.events(undone.ended != Walked::Finished);
     let (retries, latency) = (engine.context.retries(), engine.context.recorder.totals());
     let total = identity::groups(&*engine.journal)?;
@@ -133,10 +134,11 @@ async fn carry_out(
     trouble.extend(engine.end(total, undone.ended == Walked::Interrupted, console).await);
     let exit = match exit(&undone) {
         _ if !trouble.is_empty() => Exit::Failed,
-        Exit::Done if refused > 0 => Exit::Differences,
+        Exit::Done if !refused.is_empty() || selected.erased > 0 => Exit::Differences,
         exit => exit,
     };
 
+    let refused = refused.len() as u64;
     let groups = UndoneGroups { refused, merged, ..groups(&selected, &undone, kept) };
     let is_left = groups.not_started + groups.failed > 0;
     let finished_at = Moment::now();
@@ -198,14 +200,14 @@ fn selected(
     })
 }
 
-/// Takes out what later runs have to undo first. Returns how many groups that are, and what is to be undone before them.
+/// Takes out what later runs have to undo first. Returns those groups, and what is to be undone before them.
 async fn leave_to_others(
     selected: &mut Selected,
     ready: &Ready,
     record: &RunRecord,
     journal: &SqliteJournal,
-) -> Result<(u64, Vec<Advice>), Failure> {
-    let Some(past) = ready.past.archive() else { return Ok((0, Vec::new())) };
+) -> Result<(HashSet<usize>, Vec<Advice>), Failure> {
+    let Some(past) = ready.past.archive() else { return Ok(<_>::default()) };
     let (own, spec) = (&record.id, ready.spec());
     if register::forget_unwritten(past, own, journal, spec).await? {
         let states = journal.states()?;
@@ -215,7 +217,7 @@ async fn leave_to_others(
     let not_yet = register::not_yet(past, own, journal, &selected.groups, spec).await?;
     let first = register::undos_before(past, &not_yet).await?;
     selected.groups.retain(|group| !not_yet.contains_key(group));
-    Ok((not_yet.len() as u64, first))
+    Ok((not_yet.into_keys().collect(), first))
 }
 
 /// Why it ended before its end, if it did.
@@ -342,6 +344,7 @@ fn groups(selected: &Selected, undone: &Undone, kept_changed: u64) -> UndoneGrou
         merged: 0,
         undone_before: selected.undone_before,
         untouched: selected.untouched,
+        erased: selected.erased,
     }
 }
 

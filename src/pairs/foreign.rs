@@ -99,8 +99,8 @@ const BY_TEXT: [(&str, Foreign); 15] = [
 ];
 
 const HTML: &str = "a download that needs a login often leaves one: fetch the file itself";
-const JSON: &str = "with the accounts as from and to in each object: (echo from,to; jq -r '.[]? // . | [.from, .to] | \
-                    @csv' FILE) > pairs.csv";
+const JSON: &str = "with the accounts as from and to in each object: (echo from,to; jq -r 'if type == \"array\" then .[] \
+                    else . end | [.from, .to] | @csv' FILE) > pairs.csv";
 const SQL: &str = "load it into a database, and export the pairs as CSV with a header";
 
 const fn is(what: &'static str, way: &'static str) -> Foreign {

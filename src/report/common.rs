@@ -119,7 +119,7 @@ pub(super) fn tried_again(retries: u64, at: &str) -> Text {
 pub(super) fn absent(absent: Figure, most: u64, of: u64, who: &'static str) -> Fact {
     // From this share on, in percent.
     const MANY: u64 = 10;
-    let sentence = say!("{} of {} have no rows", absent, counted(of, who));
+    let sentence = say!("no rows for {} of {}", absent, counted(of, who));
     match most > 0 && most * 100 >= of * MANY {
         true => {
             let asked = say!(": are these ids typed right, and from this keyspace?");

@@ -26,13 +26,13 @@ impl Discovery {
     /// Of a specification's tables; `None` if all are found by account.
     pub(crate) fn of(tables: Vec<LedTo>) -> Option<Self> {
         let names: Vec<_> = tables.iter().map(|led| led.table.as_str()).collect();
-        let through: Vec<_> = tables.iter().map(|led| led.through.as_str()).collect();
-        let (names, through) = (names.join(" and "), through.join(" and "));
+        let names = names.join(" and ");
+        let misses = tables.iter().map(|LedTo { table, through }| {
+            format!("a row of {table} stays under its source where no {through} of the group's sources leads to it")
+        });
+        let misses = misses.collect::<Vec<_>>().join("; ");
         (!tables.is_empty()).then(|| Self {
-            content_misses: format!(
-                "a row of {names} stays under its source where no {through} of the group's sources leads \
-                 to it"
-            ),
+            content_misses: misses,
             scan_costs: format!(
                 "finds them all; it reads every key of {names} once before the first group and once in the \
                  sweep (keys only, by token ranges, in parallel)"

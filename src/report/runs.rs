@@ -151,6 +151,10 @@ impl ListedPlan {
 }
 
 fn total(groups: &BTreeMap<String, i64>) -> Text {
+    // They are told when a command ends.
+    if groups.is_empty() {
+        return "–".into();
+    }
     count(groups.values().sum::<i64>().max(0).cast_unsigned()).into()
 }
 

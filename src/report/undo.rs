@@ -93,9 +93,11 @@ pub(crate) struct UndoneGroups {
     pub refused: u64,
     /// Undone before; not among the selected.
     pub(crate) undone_before: u64,
-    /// They failed before anything was written; not among the selected.
+    /// They failed, or were rejected, before anything was written; not among the selected.
     pub untouched: u64,
-    /// They stay merged, as nobody has asked for them; not among the selected.
+    /// The journal knows nothing of them any more; not among the selected.
+    pub(crate) erased: u64,
+    /// They stay merged, as nobody has asked for them; neither among the selected nor among the refused.
     pub(crate) merged: u64,
 }
 
@@ -172,6 +174,13 @@ impl Undoing {
             None if left_alone + self.groups.disputed > 0 => {
                 (Tone::Warning, say!("taken back, but for what was changed since"))
             }
+            None if self.groups.refused > 0 => {
+                (Tone::Warning, say!("taken back, but for groups that later runs have worked on"))
+            }
+            None if self.groups.erased > 0 => {
+                (Tone::Warning, say!("taken back, but for groups that were erased"))
+            }
+            None if self.groups.selected == 0 => (Tone::Good, say!("nothing is left to take back")),
             None => (Tone::Good, say!("taken back")),
         };
         let took =
@@ -190,6 +199,7 @@ impl Undoing {
             refused,
             undone_before,
             untouched,
+            erased,
             merged,
         } = self.groups;
         let at = |n: u64, field: &str| count(n).at(format!("/groups/{field}"));
@@ -213,8 +223,14 @@ impl Undoing {
         }
         if untouched > 0 {
             groups = groups.with(say!(
-                "beside them {} failed before anything was written: there is nothing to take back",
+                "beside them {} that failed or were rejected before anything was written: there is nothing to take back",
                 at(untouched, "untouched")
+            ));
+        }
+        if erased > 0 {
+            groups = groups.with(say!(
+                "beside them {} erased by forget: what was merged stays so, and cannot be taken back",
+                at(erased, "erased")
             ));
         }
         if merged > 0 {

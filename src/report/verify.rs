@@ -354,9 +354,10 @@ impl Verification {
             report.advise(to, Advice::resume(&run()));
         } else if late > 0 {
             let to = say!(
-                "{} of sources: written after the merge, or with nothing but a key, whose time cannot be read. To take \
-                 what can be moved to the survivor's row",
-                counted(late, "row")
+                "{} of sources: written after the merge, or with nothing but a key, whose time cannot be read. What \
+                 resume left before is in {} with its reason. To take what can be moved to the survivor's row",
+                counted(late, "row"),
+                files::SWEEP
             );
             report.advise(to, Advice::resume(&run()));
         } else if self.to_resume() > 0 {

@@ -31,6 +31,12 @@ impl RawSpec {
         let mut accounts = OneType::default();
         let mut tables = Vec::with_capacity(self.tables.len());
         let mut further = Vec::new();
+        if self.tables.len() > 1
+            && self.tables.iter().all(|raw| !schema.tables.contains_key(&*raw.name))
+        {
+            faults.add(self.tables[0].name.line, self.elsewhere(schema));
+            return None;
+        }
         for raw in &self.tables {
             let fitting = self.fit(raw, schema, faults);
             let (table, of) = fitting.map_or((None, None), |(table, of)| (table, of));
@@ -58,6 +64,18 @@ impl RawSpec {
             accounts: accounts.get(),
             event: event.map_or(Some(None), |event| event.map(Some))?,
         })
+    }
+
+    /// That it is of other tables.
+    fn elsewhere(&self, schema: &Schema) -> String {
+        format!(
+            "keyspace {} has none of the tables that {} merges ({}); it has: {}. Is --spec missing, or is this another \
+             keyspace? spec init drafts a specification from the tables that there are",
+            schema.keyspace,
+            self.origin,
+            list(self.tables.iter().map(|raw| &**raw.name)),
+            list(schema.tables.keys().map(String::as_str)),
+        )
     }
 
     /// A table, if it fits, and the type of its accounts, if it has them.

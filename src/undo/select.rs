@@ -17,8 +17,10 @@ pub struct Selected {
     pub groups: Vec<usize>,
     /// Groups that are undone already.
     pub(crate) undone_before: u64,
-    /// Groups that failed before anything was written.
+    /// Groups that failed, or were rejected, before anything was written.
     pub untouched: u64,
+    /// Groups of which the journal knows nothing any more.
+    pub(crate) erased: u64,
 }
 
 /// Why nothing is undone.
@@ -26,10 +28,12 @@ pub struct Selected {
 #[non_exhaustive]
 pub enum SelectError {
     /// Pairs that the run has not merged.
-    #[error("the run merged no such pair: {}", named(pairs))]
+    #[error("the run merged no such pair: {}{}", named(pairs), but_for(*erased))]
     Foreign {
         /// The pairs, with their lines in the file that names them.
         pairs: Vec<Pair>,
+        /// Groups whose pairs are not known any more.
+        erased: u64,
     },
     /// Pairs of a group are named, others of it are not.
     #[error(
@@ -43,6 +47,15 @@ pub enum SelectError {
     /// The journal cannot be read.
     #[error(transparent)]
     Journal(#[from] JournalError),
+}
+
+fn but_for(erased: u64) -> String {
+    match erased {
+        0 => String::new(),
+        n => format!(
+            "; but {n} of its groups were erased by forget: they stay merged and cannot be taken back"
+        ),
+    }
 }
 
 fn named(pairs: &[Pair]) -> String {
@@ -67,7 +80,7 @@ pub fn select(journal: &dyn Journal, wanted: Option<&[Pair]>) -> Result<Selected
     states.sort_unstable_by_key(|(group, _)| std::cmp::Reverse(*group));
     for (group, state) in states {
         if state == State::Erased {
-            selected.untouched += 1;
+            selected.erased += 1;
             continue;
         }
         // The record says what the states do not: the pairs, and whether anything was intended.
@@ -89,7 +102,7 @@ pub fn select(journal: &dyn Journal, wanted: Option<&[Pair]>) -> Result<Selected
             _ => selected.groups.push(group),
         }
     }
-    wanted.map_or(Ok(()), Wanted::finish)?;
+    wanted.map_or(Ok(()), |wanted| wanted.finish(selected.erased))?;
     Ok(selected)
 }
 
@@ -131,12 +144,12 @@ impl Wanted {
         is_wanted
     }
 
-    fn finish(self) -> Result<(), SelectError> {
+    fn finish(self, erased: u64) -> Result<(), SelectError> {
         let foreign = self.pairs.into_values().flatten().filter(|(_, is_known)| !is_known);
         let mut pairs: Vec<Pair> = foreign.map(|(pair, _)| pair).collect();
         pairs.sort_by_key(|pair| pair.line);
         if !pairs.is_empty() {
-            return Err(SelectError::Foreign { pairs });
+            return Err(SelectError::Foreign { pairs, erased });
         }
         let mut missing = self.missing;
         missing.sort_by_key(|pair| pair.line);

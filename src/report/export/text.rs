@@ -68,7 +68,9 @@ fn head(report: &Report) -> String {
 fn labelled(fact: &Fact, more: &str) -> String {
     let label = if fact.tone == Tone::Good { fact.label } else { "WARNING" };
     let indent = " ".repeat(LABEL);
-    let mut out = wrapped(&pad_end(label, LABEL), &indent, &breakable(&fact.text));
+    // A longer one is not glued to its text.
+    let label = pad_end(label, LABEL - 1) + " ";
+    let mut out = wrapped(&label, &indent, &breakable(&fact.text));
     let examples = fact.examples.iter().take(EXAMPLES);
     for text in fact.more.iter().chain(examples) {
         out += &wrapped(&indent, &indent, &breakable(text));

@@ -54,7 +54,7 @@ fn meaning(root: &str, deletes: &Deletes) -> Vec<Fact> {
         false => say!("Cassandra's defaults; this one does not tell its own"),
     };
     let limits = say!(
-        "a read is warned of from {} on and fails from {} on ({})",
+        "the server warns of a read that meets {} tombstones, and fails one at {} ({})",
         warn_at(),
         fail_at(),
         origin

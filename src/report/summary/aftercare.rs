@@ -33,8 +33,8 @@ pub(super) fn section(care: &Aftercare) -> Section {
         seconds(care.gc_grace_s as f64).at("/aftercare/gc_grace_s"),
     );
     let compaction = say!(
-        "what was deleted takes its space until then, and goes with the compactions after it; reads of partitions with \
-         many deletes are slower so long. {} of such a table hurries it, for as much free space as the table takes",
+        "deleted rows take disk space until that moment and the next compaction behind it; until then reads of partitions \
+         with many deletes are slower. {} of such a table hurries it, for as much free space as the table takes",
         code("nodetool compact"),
     );
     let snapshots: Text = say!(

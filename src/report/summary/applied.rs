@@ -160,8 +160,7 @@ fn sweep(Timed { tally: swept, seconds: took }: &Timed<SweepTally>) -> Fact {
         (rows, left) => {
             let (rows, events) =
                 (at(rows, "later row", "rows"), at(swept.events, "event", "events"));
-            let left =
-                || say!(", {} left where they are (see {})", at(left, "row", "left"), files::SWEEP);
+            let left = || say!(", {} left there (see {})", at(left, "row", "left"), files::SWEEP);
             say!(": {} taken along, with {}", rows, events).and_if(swept.left > 0, left)
         }
     });

@@ -13,8 +13,7 @@ pub(super) fn fact(Timed { tally, seconds: took }: &Timed<MentionTally>) -> Fact
     let sentence = say!("{} that named sources and name survivors now", rows);
     let sentence =
         sentence.and(say!("; {} scanned in {}", at(tally.scanned, "row", "scanned"), took));
-    let left =
-        || say!("; {} left as they are (see {})", at(tally.left, "row", "left"), files::SWEEP);
+    let left = || say!("; {} left unchanged (see {})", at(tally.left, "row", "left"), files::SWEEP);
     let failed = || say!("; those of {} failed", at(tally.failed, "group", "failed"));
     let sentence = sentence.and_if(tally.left > 0, left);
     Fact::new("Mentions", sentence.and_if(tally.failed > 0, failed))

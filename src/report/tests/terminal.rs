@@ -139,9 +139,9 @@ Pairs       19,945 = 19,930 done + 15 failed
 Events      60,012 produced to 'course.batch.job.request', 60,000 acknowledged
 Speed       111 pairs/s, 7,198 rows/s; 1 request tried again
             0 batch statements in 0 slices
-WARNING     2,345 of 19,930 sources have no rows: are these ids typed right, and
+WARNING     no rows for 2,345 of 19,930 sources: are these ids typed right, and
             from this keyspace?
-Absent      7 of 17,990 survivors have no rows
+Absent      no rows for 7 of 17,990 survivors
 
 Rows of                sources     copied  merged  unchanged    deleted
 content_consumption  1,234,567  1,234,537      20         10  1,234,567

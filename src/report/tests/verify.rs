@@ -37,7 +37,8 @@ content_consumption       7  differences that were repaired (repaired)
 To write again what is missing or worse (diff.csv has each of them):
   tributary verify '/data/my runs/r1' --repair
 2 rows of sources: written after the merge, or with nothing but a key, whose
-time cannot be read. To take what can be moved to the survivor's row:
+time cannot be read. What resume left before is in sweep.csv with its reason. To
+take what can be moved to the survivor's row:
   tributary resume '/data/my runs/r1'
 To take the run back:
   tributary undo '/data/my runs/r1'

@@ -209,7 +209,8 @@ impl Own<'_> {
         for template in [&self.raw.key].into_iter().chain(self.raw.value.templates()) {
             for name in template.names().filter(|name| !known.contains(name)) {
                 let message = format!(
-                    "there is no placeholder ${{{name}}}; there are: {}",
+                    "there is no placeholder ${{{name}}}; there are: {}. A column of the announced table is one, too, once \
+                     [event.columns] names it",
                     list(known.iter().copied())
                 );
                 self.wrong(template.line, &message);

@@ -221,7 +221,6 @@ fn part(source: &mut Source<'_>, what: &str, written: &Value<'_>) -> Option<At<R
 /// The columns of `{ keep = "higher", by = […] }`; `None` if it is not that rule.
 fn ranking(source: &mut Source<'_>, what: &str, written: &Value<'_>) -> Option<Vec<At<String>>> {
     let entries = written.get_ref().as_table()?;
-    let names: Vec<&str> = entries.keys().map(|key| key.get_ref().as_ref()).collect();
     let by = entries.iter().find(|(key, _)| key.get_ref() == "by").map(|(_, by)| by);
     let DeValue::Array(columns) = by?.get_ref() else { return None };
     let line = source.line(&written.span());
@@ -231,7 +230,7 @@ fn ranking(source: &mut Source<'_>, what: &str, written: &Value<'_>) -> Option<V
         let message = format!("{what}: keep = {:?} is not known: use \"higher\"", *keep);
         source.faults.add(keep.line, message);
     }
-    if columns.is_empty() || names.len() > 2 {
+    if columns.is_empty() {
         source.wrong(
             written,
             format!("{what}: by names the columns by which rows rank, as in {HIGHER}"),

@@ -86,6 +86,7 @@ pub(in crate::report::tests) fn undoing() -> Undoing {
             refused: 211,
             undone_before: 191,
             untouched: 193,
+            erased: 17,
             merged: 12_345,
         },
         pairs: UndonePairs { undone: 5_201, disputed: 79, kept_changed: 8, failed: 27 },
