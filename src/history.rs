@@ -126,7 +126,7 @@ impl<'a> Histories<'a> {
                 Kind::Repair | Kind::Undo => continue,
             };
             let slice = codec.decode_sweep(&journal.body(record.id)?);
-            let slice = slice.map_err(|what| damaged(group, what))?;
+            let slice = slice.map_err(|what| JournalError::of_group(group, what))?;
             if record.kind == Kind::Sweep {
                 newest.clear();
             }
@@ -150,7 +150,7 @@ impl<'a> Histories<'a> {
     /// The journal cannot be read.
     pub(crate) fn next_chunk(&mut self) -> Result<Option<Vec<History>>, JournalError> {
         if let Some(record) = self.merges.pop_front() {
-            let damaged = |what| damaged(record.group, what);
+            let damaged = |what| JournalError::of_group(record.group, what);
             let body = self.journal.body(record.id)?;
             let slice = self.codec.decode(&body).map_err(damaged)?;
             let tables = 0..self.spec.tables.len();
@@ -202,10 +202,6 @@ impl<'a> Histories<'a> {
         let (t, now, gained) = (self.t, self.now, Vec::new());
         History { table, key, t, entry, swept, newest, raised, gained, now }
     }
-}
-
-fn damaged(group: usize, what: String) -> JournalError {
-    JournalError::Damaged { path: format!("group {group}"), what }
 }
 
 /// The bytes of the largest row that the run found at some keys: those of rows that are read back there are about as

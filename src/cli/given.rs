@@ -18,7 +18,7 @@ pub(super) fn layers(
     matches: &ArgMatches,
     environment: impl Iterator<Item = (OsString, OsString)>,
 ) -> Result<Layers, SettingsError> {
-    let layers = Layers::default().over(flags(matches)?).over(variables(matches, environment));
+    let layers = Layers::default().over(flags(matches)?).over(variables(matches, environment)?);
     match layers.find(&CONFIG)? {
         Some(path) if !path.as_os_str().is_empty() => Ok(layers.over(file::read(&path)?)),
         _ => Ok(layers),
@@ -81,11 +81,9 @@ fn property(row: &Row, text: &str) -> Result<(String, String), SettingsError> {
 fn variables(
     matches: &ArgMatches,
     environment: impl Iterator<Item = (OsString, OsString)>,
-) -> Vec<Given> {
-    let text = |(name, text): (OsString, OsString)| {
-        Some((name.into_string().ok()?, text.into_string().ok()?))
-    };
-    let mut variables: Vec<_> = environment.filter_map(text).collect();
+) -> Result<Vec<Given>, SettingsError> {
+    let named = |(name, text): (OsString, OsString)| Some((name.into_string().ok()?, text));
+    let mut variables: Vec<_> = environment.filter_map(named).collect();
     variables.sort();
     let is_read = |row: &&Row| {
         row.is_in(Layer::Environment) && (!row.is_in(Layer::Flag) || has_flag(matches, row))
@@ -99,7 +97,9 @@ fn variables(
             }
             _ => (!text.is_empty() && name == *variable).then(|| row.name.to_owned()),
         })?;
-        Some(Given { key, text, origin: Origin::Environment(name) })
+        let wrong = |_| SettingsError::new(format!("{name} is not UTF-8"));
+        let given = text.into_string().map_err(wrong);
+        Some(given.map(|text| Given { key, text, origin: Origin::Environment(name) }))
     });
     given.collect()
 }

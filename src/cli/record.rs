@@ -89,7 +89,7 @@ fn begun(mut out: Object) -> Vec<u8> {
 }
 
 fn show(journal: &dyn Journal, codec: &Codec, slice: &SliceRecord) -> Result<Vec<u8>, Failure> {
-    let wrong = |what| JournalError::Damaged { path: format!("slice {}", slice.id), what };
+    let wrong = |what| JournalError::Record(format!("slice {}: {what}", slice.id));
     let mut out = Object::default();
     out.text("kind", &slice.kind.to_string());
     out.number("t", slice.t);

@@ -13,6 +13,10 @@ use super::exit::{self, Exit};
 /// A command that was asked to stop ends by itself well before this, whatever the servers do; should it not, it is ended.
 const LAST_RESORT: Duration = Duration::from_secs(29);
 
+/// What a process is sent that writes more than it may to a file (`ulimit -f`), on Linux. Once somebody listens, it does not
+/// end the process any more, and the write fails like one to a disk that is full.
+const FILE_TOO_LARGE: i32 = 25;
+
 /// Listens from now on, in the background of the current runtime. The value becomes `true` with the
 /// first signal, or when the run is stopped in another way.
 pub(crate) fn listen(console: &Console) -> io::Result<watch::Receiver<bool>> {
@@ -65,6 +69,7 @@ impl Signals {
         let hang_up = SignalKind::hangup();
         let ignored = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
         let is_ignored = ignores(&ignored, hang_up.as_raw_value());
+        drop(signal(SignalKind::from_raw(FILE_TOO_LARGE))?);
         Ok(Self {
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,

@@ -321,12 +321,29 @@ pub enum JournalError {
     },
     /// It holds something that this version does not understand.
     #[error(
-        "the journal {path} holds something unreadable ({what}); it may be damaged. Nothing was written: \
-             put back a whole copy of the run directory from after the last command"
+        "the journal {path} holds something unreadable ({what}); it may be damaged. Nothing was changed that it does not \
+         cover: put back a whole copy of the run directory from after the last command"
     )]
     Damaged {
         /// The file.
         path: String,
         what: String,
     },
+    /// What it holds of one group cannot be understood: that group fails, and no other.
+    #[error(
+        "the journal's record of a group is damaged ({0}). Nothing was written by it, and other groups are not concerned"
+    )]
+    Record(String),
+}
+
+impl JournalError {
+    /// What is kept of a group cannot be understood.
+    pub(crate) fn of_group(group: usize, what: impl fmt::Display) -> Self {
+        Self::Record(format!("group {group}: {what}"))
+    }
+
+    /// Whether every other group would meet it as well.
+    pub(crate) fn is_fatal(&self) -> bool {
+        !matches!(self, Self::Record(_))
+    }
 }

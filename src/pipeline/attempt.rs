@@ -147,8 +147,8 @@ impl Attempts {
                     self.outage.tell(operation, first, &error);
                 }
                 Next::GivesUp => return Err(given_up(error, tries, first)),
-                Next::Stops => {
-                    let quiet = self.outage.quiet(None, first).as_secs();
+                Next::Stops(of) => {
+                    let quiet = self.outage.give_up(of, first).as_secs();
                     let message = format!("nothing has got through for {quiet} s: {error}");
                     let class = format!("nothing gets through: {}", error.class);
                     return Err(StorageError { message, class, kind: Fault::Fatal });
@@ -174,7 +174,8 @@ impl Attempts {
         let budget = self.retry.budget;
         let waited = first.elapsed() + pause;
         let waits = |operation| match self.outage.quiet(operation, first) {
-            quiet if quiet + pause > budget => Next::Stops,
+            quiet if quiet + pause > budget => Next::Stops(operation),
+            _ if self.outage.is_given_up(operation) => Next::Stops(operation),
             _ if self.outage.is_quiet_since(operation, first) => Next::Waits,
             _ => Next::Again,
         };
@@ -238,6 +239,6 @@ enum Next {
     Waits,
     /// The request has failed.
     GivesUp,
-    /// Nothing has got through for so long that the run stops.
-    Stops,
+    /// Nothing has got through for so long, of an operation or of any, that the run stops.
+    Stops(Option<Operation>),
 }

@@ -80,7 +80,7 @@ impl GroupError {
         match self {
             Self::Storage(error) => error.kind == Fault::Fatal,
             Self::Events(error) => error.is_fatal(),
-            Self::Journal(_) => true,
+            Self::Journal(error) => error.is_fatal(),
             Self::OutOfOrder(_)
             | Self::Record(_)
             | Self::Bare { .. }

@@ -23,9 +23,10 @@ const REMINDER: Duration = Duration::from_secs(60);
 pub(super) struct Outage {
     began: Instant,
     operations: Operations,
-    /// When the latest of the requests was sent that got through, in microseconds since then: by operation, and of them all.
-    by_operation: Vec<AtomicU64>,
-    last: AtomicU64,
+    /// When the latest of the requests was sent that got through.
+    got_through: Moments,
+    /// When a request was given up last because nothing had got through for so long.
+    given_up: Moments,
     /// Requests that wait for others to get through, by operation.
     waiting: Vec<AtomicUsize>,
     is_reported: AtomicBool,
@@ -34,6 +35,33 @@ pub(super) struct Outage {
     alone: AtomicU64,
     /// How many there have been.
     waited: AtomicU64,
+}
+
+/// The latest of some moments, in microseconds since the beginning: by operation, and of all.
+#[derive(Debug)]
+struct Moments {
+    by_operation: Vec<AtomicU64>,
+    all: AtomicU64,
+}
+
+impl Moments {
+    /// None yet, of so many operations.
+    fn new(operations: usize) -> Self {
+        let by_operation = (0..operations).map(|_| AtomicU64::new(0)).collect();
+        Self { by_operation, all: AtomicU64::new(0) }
+    }
+
+    fn of(&self, operation: Option<Operation>) -> &AtomicU64 {
+        operation.and_then(|operation| self.by_operation.get(operation.0)).unwrap_or(&self.all)
+    }
+
+    fn latest(&self, operation: Option<Operation>) -> u64 {
+        self.of(operation).load(Ordering::Relaxed)
+    }
+
+    fn add(&self, operation: Option<Operation>, moment: u64) {
+        self.of(operation).fetch_max(moment, Ordering::Relaxed);
+    }
 }
 
 /// What has been said.
@@ -48,11 +76,12 @@ struct Reported {
 impl Outage {
     /// Nothing has been asked yet in any of the operations.
     pub(super) fn new(operations: &Operations) -> Self {
+        let count = operations.names().len();
         Self {
             began: Instant::now(),
             operations: operations.clone(),
-            by_operation: operations.names().iter().map(|_| AtomicU64::new(0)).collect(),
-            last: AtomicU64::new(0),
+            got_through: Moments::new(count),
+            given_up: Moments::new(count),
             waiting: operations.names().iter().map(|_| AtomicUsize::new(0)).collect(),
             is_reported: AtomicBool::new(false),
             reported: Mutex::default(),
@@ -65,10 +94,8 @@ impl Outage {
     /// since.
     pub(super) fn got_through(&self, operation: Operation, sent: Instant) {
         let sent = self.since_began(sent);
-        self.last.fetch_max(sent, Ordering::Relaxed);
-        if let Some(of_operation) = self.by_operation.get(operation.0) {
-            of_operation.fetch_max(sent, Ordering::Relaxed);
-        }
+        self.got_through.add(None, sent);
+        self.got_through.add(Some(operation), sent);
         if self.is_reported.load(Ordering::Relaxed) {
             self.is_over(operation);
         }
@@ -91,14 +118,24 @@ impl Outage {
 
     /// When the latest was sent that got through, of an operation or of any; the beginning, if nothing did.
     fn last(&self, operation: Option<Operation>) -> Instant {
-        let of_operation = operation.and_then(|operation| self.by_operation.get(operation.0));
-        let last = of_operation.unwrap_or(&self.last).load(Ordering::Relaxed);
-        self.began + Duration::from_micros(last)
+        self.began + Duration::from_micros(self.got_through.latest(operation))
     }
 
     /// How long nothing has got through, of an operation or of any, as far as a request can tell that was first sent then.
     pub(super) fn quiet(&self, operation: Option<Operation>, first: Instant) -> Duration {
         self.last(operation).max(first).elapsed()
+    }
+
+    /// A request is given up because nothing has got through for too long, of an operation or of any. It gives for how long.
+    pub(super) fn give_up(&self, operation: Option<Operation>, first: Instant) -> Duration {
+        self.given_up.add(operation, self.since_began(Instant::now()).max(1));
+        let quiet = self.quiet(None, first);
+        self.reported().map_or(quiet, |out| quiet.max(out.since.elapsed()))
+    }
+
+    /// Whether one was given up so, and nothing has got through since: no other has to find out once more.
+    pub(super) fn is_given_up(&self, operation: Option<Operation>) -> bool {
+        self.given_up.latest(operation) > self.got_through.latest(operation)
     }
 
     /// Whether nothing has got through that was sent since then, of an operation or of any.
@@ -130,7 +167,7 @@ impl Outage {
     /// is the first since anything got through. The next one has it in common with this one.
     pub(super) fn is_met_alone(&self, common: usize) -> bool {
         let is_alone = self.waiting(None) < common;
-        let last = self.last.load(Ordering::Relaxed);
+        let last = self.got_through.latest(None);
         is_alone
             && self.alone.swap(self.since_began(Instant::now()).max(1), Ordering::Relaxed) <= last
     }
@@ -188,10 +225,15 @@ impl Drop for Waiting<'_> {
 mod tests {
     use super::*;
 
+    /// Of two operations.
+    fn of_two() -> Outage {
+        let outage = Outage::new(&Operations::default());
+        Outage { got_through: Moments::new(2), given_up: Moments::new(2), ..outage }
+    }
+
     #[test]
     fn what_gets_through_of_one_operation_says_nothing_of_another() {
-        let outage = Outage::new(&Operations::default());
-        let outage = Outage { by_operation: vec![AtomicU64::new(0), AtomicU64::new(0)], ..outage };
+        let outage = of_two();
         let at = |ms| outage.began + Duration::from_millis(ms);
         let is_quiet =
             |operation: Option<usize>, ms| outage.is_quiet_since(operation.map(Operation), at(ms));
@@ -200,5 +242,20 @@ mod tests {
         outage.got_through(Operation(0), at(3));
         assert!(!is_quiet(None, 5) && !is_quiet(Some(0), 5) && is_quiet(Some(1), 5));
         assert!(is_quiet(None, 8) && is_quiet(Some(0), 8), "sent before, though answered later");
+    }
+
+    #[test]
+    fn what_one_request_found_out_holds_for_all_until_something_gets_through() {
+        let outage = of_two();
+        let (zero, one) = (Some(Operation(0)), Some(Operation(1)));
+        let given_up = || [None, zero, one].map(|of| outage.is_given_up(of));
+        outage.got_through(Operation(0), outage.began);
+        assert_eq!(given_up(), [false; 3]);
+        outage.give_up(one, outage.began);
+        assert_eq!(given_up(), [false, false, true], "others may get through");
+        outage.give_up(None, outage.began);
+        assert_eq!(given_up(), [true, false, true]);
+        outage.got_through(Operation(0), Instant::now() + Duration::from_secs(1));
+        assert_eq!(given_up(), [false, false, true]);
     }
 }

@@ -14,8 +14,10 @@ use super::request_limits::{Kind, Load, SAMPLE_ROWS, may_be_size};
 
 /// A row is taken for this large where none is seen.
 const UNSEEN_ROW_BYTES: usize = 1_024;
-/// A row of an account of which nothing is known may have so many bytes.
-pub(super) const UNKNOWN_ROW_BYTES: usize = 1_024 * 1_024;
+/// A row of which nothing is known may have so many bytes…
+pub(super) const UNKNOWN_ROW_BYTES: usize = 9 * 256 * 1_024;
+/// …until so many of its table have been seen; after n times as many it has an n-th of that, if none was larger.
+const ROWS_THAT_TELL: usize = 20_000;
 /// What the first pages of all streams of a group may hold together: small groups end here.
 const FIRST_PAGES_BYTES: usize = 512 * 1_024;
 /// What all open pages of a large group may hold together. At most
@@ -40,6 +42,8 @@ struct OfTable {
     slots: [AtomicUsize; 4],
     /// Of the largest rows seen, whoever owns them.
     largest: AtomicUsize,
+    /// How many rows were seen with all their values.
+    seen: AtomicUsize,
 }
 
 impl RowSizes {
@@ -55,9 +59,12 @@ impl RowSizes {
         kind: Kind,
         accounts: impl Iterator<Item = (usize, usize)>,
     ) {
+        let mut count = 0;
+        let accounts = accounts.inspect(|(rows, _)| count += rows);
         let seen = accounts.filter_map(|(rows, bytes)| bytes.checked_div(rows)).max();
         if !matches!(kind, Kind::Keys | Kind::First(Width::Slim) | Kind::Page(Width::Slim)) {
             self.0[table].largest.fetch_max(seen.unwrap_or_default(), Ordering::Relaxed);
+            self.0[table].seen.fetch_add(count, Ordering::Relaxed);
         }
         if kind == Kind::One {
             return;
@@ -82,7 +89,7 @@ impl RowSizes {
     /// The bytes of a row.
     pub(super) fn row(&self, table: TableIndex, kind: Kind) -> usize {
         match (kind, self.known(table, kind)) {
-            (Kind::One, largest) => largest.max(UNKNOWN_ROW_BYTES),
+            (Kind::One, largest) => largest.max(self.unseen(table)),
             (_, 0) => UNSEEN_ROW_BYTES,
             (_, known) => known,
         }
@@ -91,6 +98,13 @@ impl RowSizes {
     /// The bytes of the largest rows seen.
     pub(super) fn largest(&self, table: TableIndex) -> usize {
         self.known(table, Kind::One)
+    }
+
+    /// The bytes that a row may have which is larger than all that were seen: whoever has met small ones only cannot know
+    /// of the large ones that come, but many are likely to have shown one.
+    pub(super) fn unseen(&self, table: TableIndex) -> usize {
+        let seen = self.0[table].seen.load(Ordering::Relaxed);
+        UNKNOWN_ROW_BYTES / (seen / ROWS_THAT_TELL).max(1)
     }
 
     /// The rows to ask for in the first page of each of `streams` streams.
@@ -136,7 +150,7 @@ impl RowSizes {
     }
 
     fn slot(&self, table: TableIndex, kind: Kind) -> &AtomicUsize {
-        let OfTable { slots, largest } = &self.0[table];
+        let OfTable { slots, largest, .. } = &self.0[table];
         match kind {
             Kind::First(Width::Slim) | Kind::Page(Width::Slim) => &slots[1],
             Kind::Keys => &slots[2],
@@ -314,5 +328,17 @@ mod tests {
         assert_eq!(sizes.largest(0), 1_000_000);
         sizes.learn(0, Kind::One, [(1, 3_000_000)].into_iter());
         assert_eq!((sizes.row(0, Kind::One), first()), (3_000_000, before));
+    }
+
+    #[test]
+    fn many_small_rows_make_large_ones_less_likely() {
+        let sizes = RowSizes::new(1);
+        let learn = |kind, rows| sizes.learn(0, kind, [(rows, rows * 100)].into_iter());
+        learn(Kind::Rows, ROWS_THAT_TELL);
+        assert_eq!(sizes.unseen(0), UNKNOWN_ROW_BYTES);
+        learn(Kind::First(Width::Slim), ROWS_THAT_TELL);
+        assert_eq!(sizes.unseen(0), UNKNOWN_ROW_BYTES, "their values were not among it");
+        learn(Kind::Rows, 3 * ROWS_THAT_TELL);
+        assert_eq!(sizes.unseen(0), UNKNOWN_ROW_BYTES / 4);
     }
 }

@@ -19,7 +19,7 @@ use crate::model::TableIndex;
 use crate::spec::Spec;
 use crate::storage::{Fault, Width};
 
-use super::pages::{RowSizes, TIMES_WEIGH};
+use super::pages::{RowSizes, TIMES_WEIGH, UNKNOWN_ROW_BYTES};
 use limit::{Limit, UNKNOWN};
 
 /// Accounts whose partitions one request asks for or deletes: enough to save most round trips, few enough for one
@@ -34,8 +34,8 @@ const MOST_BYTES: usize = 64 * 1_024 * 1_024;
 const MOST_BYTES_OF_ANSWER: usize = 16 * 1_024 * 1_024;
 /// Sixteen partitions of so many bytes are no more than an answer may have.
 const LARGE_PARTITION_BYTES: u64 = (MOST_BYTES_OF_ANSWER / ACCOUNTS_PER_REQUEST) as u64;
-/// Rows of the first answer, before any other is asked for: they may be a megabyte each.
-pub(super) const SAMPLE_ROWS: usize = 12;
+/// Rows of the first answer, before any other is asked for: nothing is known of them.
+pub(super) const SAMPLE_ROWS: usize = MOST_BYTES_OF_ANSWER / UNKNOWN_ROW_BYTES;
 /// Rows of each account in it.
 const SAMPLE_ROWS_OF_EACH: usize = 3;
 /// Room is given in units of so many bytes.
@@ -71,6 +71,11 @@ pub(super) enum Kind {
 impl Kind {
     fn gives_rows(self) -> bool {
         !matches!(self, Self::Owners | Self::Deletes | Self::Write)
+    }
+
+    /// Whether all rows of an answer are of one partition, one for each account.
+    fn gives_rows_of_one_partition(self) -> bool {
+        matches!(self, Self::Rows | Self::TimedRows)
     }
 
     /// The bytes of a row with what comes with it.
@@ -227,25 +232,42 @@ impl RequestLimits {
             Kind::Owners if self.tables[table].owns_partitions => ACCOUNTS_PER_LOOK,
             Kind::Owners => ACCOUNTS_PER_PARTITION,
             Kind::Rows => self.sizes.accounts_per_read(table),
-            Kind::One => SAMPLE_ROWS,
             Kind::TimedRows => (self.sizes.accounts_per_read(table) / TIMES_WEIGH).max(2),
             _ => ACCOUNTS_PER_REQUEST,
         };
         let most = self.accounts_at_most(kind, table);
         // What is shared out by node may come out somewhat uneven.
-        let may = match kind {
-            Kind::One => wanted,
-            _ if self.tables[table].owns_partitions => wanted * 3 / 2,
-            _ => wanted,
-        };
+        let may = if self.tables[table].owns_partitions { wanted * 3 / 2 } else { wanted };
         (wanted.min(most), may.min(most))
     }
 
     /// The accounts of an answer: what the server takes, and what is little enough.
     fn accounts_at_most(&self, kind: Kind, table: TableIndex) -> usize {
-        let bytes = self.rows_of_each(kind, table) * self.row(kind, table);
+        let mut bytes = self.rows_of_each(kind, table) * self.row(kind, table);
+        if kind.gives_rows_of_one_partition() {
+            bytes = bytes.max(self.sizes.largest(table));
+            if self.partition_bytes(table) > MOST_BYTES_OF_ANSWER {
+                bytes = bytes.max(self.sizes.unseen(table));
+            }
+        }
         let little = MOST_BYTES_OF_ANSWER.checked_div(bytes).unwrap_or(usize::MAX).max(1);
         self.limit(table, Slot::of(kind)).most.min(little)
+    }
+
+    /// The bytes that an answer of so many rows may have, as far as can be told; none where no rows come back.
+    pub(super) fn answer(&self, kind: Kind, table: TableIndex, rows: usize) -> usize {
+        let known = rows * self.row(kind, table);
+        if !kind.gives_rows_of_one_partition() {
+            return known;
+        }
+        let unseen = (rows * self.sizes.unseen(table)).min(self.partition_bytes(table));
+        known.max(rows * self.sizes.largest(table)).max(unseen)
+    }
+
+    /// The bytes of the largest partition of a table: any number, where that is not known.
+    fn partition_bytes(&self, table: TableIndex) -> usize {
+        let reported = self.tables[table].largest_partition.get().copied().flatten();
+        reported.and_then(|bytes| usize::try_from(bytes).ok()).unwrap_or(usize::MAX)
     }
 
     /// The rows that first pages ask for of each account.

@@ -77,7 +77,7 @@ pub fn conflicts<E: From<JournalError>>(
         if state == State::Undone && group.reason.as_deref() != Some(KEPT) {
             continue;
         }
-        let damaged = |what| JournalError::Damaged { path: format!("group {number}"), what };
+        let damaged = |what| JournalError::of_group(number, what);
         let mut slices = journal.slices(number)?;
         slices.retain(|slice| slice.kind == Kind::Undo);
         // The last pass has all that is left.

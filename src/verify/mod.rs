@@ -113,7 +113,8 @@ impl VerifyError {
         match self {
             Self::Storage(error) => error.kind == Fault::Fatal,
             Self::Events(error) => error.is_fatal(),
-            Self::Journal(_) | Self::Diff(_) => true,
+            Self::Journal(error) => error.is_fatal(),
+            Self::Diff(_) => true,
             Self::Record(_) => false,
         }
     }
@@ -184,7 +185,7 @@ pub async fn verify<S: Writer>(
             Ok(())
         });
         let Err(why) = ended else { return ControlFlow::Continue(()) };
-        if matches!(why, VerifyError::Journal(_) | VerifyError::Diff(_)) {
+        if why.is_fatal() && matches!(why, VerifyError::Journal(_) | VerifyError::Diff(_)) {
             broken.get_or_insert(why);
             return ControlFlow::Break(());
         }

@@ -24,12 +24,19 @@ use super::world::{dump, load};
 
 const SMALL: usize = 200;
 const LARGE: usize = 12;
-const ROWS: usize = 14;
-const ROW_BYTES: usize = 1_000_000;
+
+/// Where the large rows are.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Where {
+    /// In the accounts' own partitions: fourteen of a megabyte each.
+    Content,
+    /// In a partition that all accounts share: one of two megabytes each.
+    Enrolments,
+}
 const MIB: usize = 1_024 * 1_024;
 
 /// The small and the large accounts in an order.
-fn world(order: &str) -> (World, Plan) {
+fn world(order: &str, place: Where) -> (World, Plan) {
     let mut names: Vec<String> = (0..SMALL).map(|n| format!("small{n}")).collect();
     for n in 0..LARGE {
         let at = match order {
@@ -42,11 +49,21 @@ fn world(order: &str) -> (World, Plan) {
     let mut world = World::default();
     let mut csv = "from,to\n".to_owned();
     for name in names {
-        let (rows, bytes) = if name.starts_with("large") { (ROWS, ROW_BYTES) } else { (3, 10) };
+        let is_large = name.starts_with("large");
+        let (rows, bytes) = match place {
+            Where::Content if is_large => (14, 1_000_000),
+            _ => (3, 10),
+        };
         for row in 0..rows {
             let key = (name.clone(), format!("c{row:02}"), "b0".to_owned(), "k".to_owned());
             let columns = [("status", "1".to_owned()), ("grade", "x".repeat(bytes))];
             world.content.insert(key, columns.map(|(n, v)| (n.to_owned(), v)).into());
+        }
+        if place == Where::Enrolments {
+            let bytes = if is_large { 2_000_000 } else { 10 };
+            let columns = [("grade", "x".repeat(bytes))];
+            let key = ("b0".to_owned(), name.clone());
+            world.enrolments.insert(key, columns.map(|(n, v)| (n.to_owned(), v)).into());
         }
         csv += &format!("{name},to-{name}\n");
     }
@@ -59,8 +76,8 @@ fn weighed(context: &Context<MemoryStorage>) -> [usize; 2] {
     [&answers.at_once, &answers.largest].map(|most| most.swap(0, Ordering::Relaxed).div_ceil(MIB))
 }
 
-fn walks(order: &str, window: usize) -> Vec<(&'static str, [usize; 2])> {
-    let (world, plan) = world(order);
+fn walks(order: &str, place: Where, window: usize) -> Vec<(&'static str, [usize; 2])> {
+    let (world, plan) = world(order, place);
     let storage = MemoryStorage::new(spec());
     load(&world, &spec(), &storage);
     let mut seen = Vec::new();
@@ -96,11 +113,14 @@ fn walks(order: &str, window: usize) -> Vec<(&'static str, [usize; 2])> {
 
 #[test]
 fn answers_are_bounded_by_bytes() {
-    for (order, window) in [("first", 64), ("last", 64), ("mixed", 64), ("mixed", 1_000)] {
-        for (walk, [at_once, largest]) in walks(order, window) {
+    let orders = [("first", 64), ("last", 64), ("mixed", 64), ("mixed", 1_000)];
+    let of_content = orders.map(|order| (Where::Content, order));
+    let of_enrolments = [orders[1], orders[3]].map(|order| (Where::Enrolments, order));
+    for (place, (order, window)) in of_content.into_iter().chain(of_enrolments) {
+        for (walk, [at_once, largest]) in walks(order, place, window) {
             assert!(
                 at_once <= 64 && largest <= 16,
-                "{order} {window} {walk}: {at_once} MiB at once, {largest} in one answer"
+                "{place:?} {order} {window} {walk}: {at_once} MiB at once, {largest} in one answer"
             );
         }
     }

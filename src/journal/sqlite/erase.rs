@@ -1,5 +1,6 @@
 //! Groups, taken out of a journal for good: their accounts, their slices, and the bytes that these have in blocks.
 
+use std::fs::{self, File};
 use std::path::Path;
 
 use rusqlite::{Connection, params};
@@ -7,7 +8,7 @@ use rusqlite::{Connection, params};
 use crate::journal::{JournalError, State};
 
 use super::packed::{compress, uncompress};
-use super::schema::{unreadable, unwritable, writing};
+use super::schema::{begin_log, create_file, unreadable, unwritable, writing};
 use super::writer::number;
 
 /// A slice in its block.
@@ -33,8 +34,31 @@ pub(super) fn erase(path: &Path, groups: &[usize]) -> Result<(), JournalError> {
         }
         erase_group(&connection, *group).map_err(failed)?;
     }
-    connection.execute_batch("COMMIT; VACUUM; PRAGMA wal_checkpoint(TRUNCATE);").map_err(failed)?;
-    connection.close().map_err(|(_, error)| failed(error))
+    connection.execute_batch("COMMIT").map_err(failed)?;
+    write_anew(connection, path)
+}
+
+/// Writes a journal anew, without what its pages hold beside their rows. The copy is made in the journal's own folder: that
+/// of a plain `VACUUM` lies where temporary files do, which is another disk, and may be full. Whatever stops it leaves a
+/// journal from which the groups are gone.
+fn write_anew(connection: Connection, path: &Path) -> Result<(), JournalError> {
+    let failed = |error| unwritable(path, error);
+    let anew = path.with_extension("new");
+    // Left by one that was killed.
+    _ = fs::remove_file(&anew);
+    let copy = || -> rusqlite::Result<()> {
+        connection.execute("VACUUM INTO ?1", [anew.to_string_lossy()])?;
+        begin_log(&anew)?.close().map_err(|(_, error)| error)?;
+        connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)")
+    };
+    let copied = create_file(&anew).map_err(|error| unwritable(&anew, error));
+    if let Err(error) = copied.and_then(|()| copy().map_err(failed)) {
+        _ = fs::remove_file(&anew);
+        return Err(error);
+    }
+    connection.close().map_err(|(_, error)| failed(error))?;
+    let synced = File::open(&anew).and_then(|file| file.sync_all());
+    synced.and_then(|()| fs::rename(&anew, path)).map_err(|error| unwritable(path, error))
 }
 
 fn extents(connection: &Connection, group: usize) -> rusqlite::Result<Vec<Extent>> {

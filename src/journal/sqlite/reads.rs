@@ -120,11 +120,11 @@ impl Reads {
             query.query_row([slice], location).optional()
         });
         let (block, start, bytes): (i64, usize, usize) =
-            found?.ok_or_else(|| self.damaged(format!("there is no slice {slice}")))?;
+            found?.ok_or_else(|| JournalError::Record(format!("there is no slice {slice}")))?;
         let block = self.block(block)?;
         let end = start.checked_add(bytes).filter(|end| *end <= block.len());
         end.map(|end| block.slice(start..end))
-            .ok_or_else(|| self.damaged(format!("slice {slice} is not in its block")))
+            .ok_or_else(|| JournalError::Record(format!("slice {slice} is not in its block")))
     }
 
     /// A block, from the file only if it is none of the last.
@@ -165,8 +165,8 @@ impl Reads {
             query.query_row([id], |row| Ok((row.get(0)?, row.get(1)?))).optional()
         });
         let (packed, bytes) =
-            found?.ok_or_else(|| self.damaged(format!("there is no {what} {id}")))?;
-        uncompress(packed, bytes).map(Bytes::from).map_err(|what| self.damaged(what))
+            found?.ok_or_else(|| JournalError::Record(format!("there is no {what} {id}")))?;
+        uncompress(packed, bytes).map(Bytes::from).map_err(JournalError::Record)
     }
 
     /// Row by row: there may be millions.

@@ -85,17 +85,28 @@ const TABLES: &str = "
 
 /// Makes the file and its tables; its owner alone may read it.
 pub(super) fn create(path: &Path, accounts: AccountType) -> Result<(), JournalError> {
+    create_file(path).map_err(|error| unwritable(path, error))?;
+    fill(path, accounts).map_err(|error| unwritable(path, error))
+}
+
+/// Makes an empty file that nobody else can read.
+pub(super) fn create_file(path: &Path) -> io::Result<()> {
     let mut options = fs::OpenOptions::new();
     options.write(true).create_new(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path).map_err(|error| unwritable(path, error))?;
-    fill(path, accounts).map_err(|error| unwritable(path, error))
+    options.open(path).map(drop)
+}
+
+/// A connection to a file that has no log beside it yet: from now on it has.
+pub(super) fn begin_log(path: &Path) -> rusqlite::Result<Connection> {
+    let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    connection.pragma_update(None, "journal_mode", "wal")?;
+    Ok(connection)
 }
 
 fn fill(path: &Path, accounts: AccountType) -> rusqlite::Result<()> {
-    let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
-    connection.pragma_update(None, "journal_mode", "wal")?;
+    let connection = begin_log(path)?;
     connection.pragma_update(None, "synchronous", "full")?;
     // The name of a type needs no escape.
     let accounts = format!("INSERT INTO meta VALUES ('{ACCOUNT_TYPE}', '{accounts}')");
@@ -214,7 +225,7 @@ pub(super) fn unwritable(path: &Path, cause: impl Display) -> JournalError {
 /// The error of a read: a fault of the file, or of its contents.
 pub(super) fn unreadable(path: &Path, error: &rusqlite::Error) -> JournalError {
     use rusqlite::Error as E;
-    use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase};
+    use rusqlite::ErrorCode::{CannotOpen, DatabaseCorrupt, NotADatabase};
     let damaged = match error {
         E::SqliteFailure(code, _) => matches!(code.code, DatabaseCorrupt | NotADatabase),
         E::FromSqlConversionFailure(..)
@@ -225,6 +236,12 @@ pub(super) fn unreadable(path: &Path, error: &rusqlite::Error) -> JournalError {
     };
     match damaged {
         true => JournalError::Damaged { path: text(path), what: error.to_string() },
-        false => JournalError::Read { path: text(path), cause: error.to_string() },
+        false => {
+            // SQLite keeps the reason to itself.
+            let opened = error.sqlite_error_code().filter(|code| *code == CannotOpen);
+            let reason = opened.and_then(|_| fs::File::open(path).err());
+            let cause = reason.map_or_else(|| error.to_string(), |reason| reason.to_string());
+            JournalError::Read { path: text(path), cause }
+        }
     }
 }

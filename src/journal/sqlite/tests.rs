@@ -328,7 +328,10 @@ fn what_stands_in_a_column_is_checked() {
     ] {
         other.execute_batch(change).unwrap();
         let error = read(&journal).unwrap_err();
-        assert!(matches!(error, JournalError::Damaged { .. }), "{change}: {error}");
+        let is_told = matches!(error, JournalError::Damaged { .. } | JournalError::Record(_));
+        assert!(is_told, "{change}: {error}");
+        let is_undecoded = expected.starts_with("a body") || expected.starts_with("cannot be");
+        assert!(!(is_undecoded && error.is_fatal()), "{change}: other groups are not concerned");
         assert!(error.to_string().contains(expected), "{change}: {error}");
     }
 }

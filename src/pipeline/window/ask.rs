@@ -76,8 +76,7 @@ impl<S: Reader> Window<S> {
         scope: &Scope,
         account: &AccountId,
     ) -> Result<Option<Result<(), usize>>, StorageError> {
-        let reported = self.request_limits.largest_partition(table);
-        let reported = *reported.get_or_init(|| self.storage.largest_partition(table)).await;
+        let reported = self.largest_partition(table).await;
         if !self.request_limits.may_be_large(kind, table, reported) {
             return Ok(None);
         }
@@ -87,6 +86,12 @@ impl<S: Reader> Window<S> {
             None => Some(Ok(())),
             Some(bytes) => is_large(bytes).then_some(Err(bytes)),
         })
+    }
+
+    /// What nodes say of the largest partition of a table, in bytes; they are asked once.
+    async fn largest_partition(&self, table: TableIndex) -> Option<u64> {
+        let reported = self.request_limits.largest_partition(table);
+        *reported.get_or_init(|| self.storage.largest_partition(table)).await
     }
 
     /// The rows that accounts own in a scope of a table in which each owns one, by account.
@@ -100,6 +105,7 @@ impl<S: Reader> Window<S> {
         accounts: &[AccountId],
     ) -> Result<Vec<Option<Row>>, StorageError> {
         accounts.iter().take(1).for_each(|account| self.probed.see(table, scope, account));
+        self.largest_partition(table).await;
         let ask =
             |account: &AccountId| self.asked.rows.ask((table, scope.clone()), account.clone());
         let rows = try_join_all(accounts.iter().map(ask)).await?;
@@ -228,6 +234,7 @@ impl<S: Reader> Window<S> {
         scope: &Scope,
         accounts: &[AccountId],
     ) -> Result<Vec<(usize, TimedRow)>, StorageError> {
+        self.largest_partition(table).await;
         let ask = |account: &AccountId| {
             self.asked.timed_rows.ask((table, scope.clone()), account.clone())
         };

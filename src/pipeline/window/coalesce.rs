@@ -288,7 +288,8 @@ where
         F: Future<Output = Result<Vec<A>, StorageError>>,
     {
         let Sort { kind, table, operation } = self.sort;
-        let expected = || asked.len() * to.rows * self.window.request_limits.row(kind, table);
+        let rows = asked.len() * to.rows;
+        let expected = || self.window.request_limits.answer(kind, table, rows);
         let bytes = expected();
         let is_apart = self.has_part.load(Ordering::Relaxed);
         let attempts = Attempts { otherwise, bytes, is_apart, ..self.window.attempts(asked.len()) };
