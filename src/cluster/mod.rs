@@ -209,7 +209,7 @@ pub enum ClusterError {
     /// Another run works on the keyspace.
     #[error(
         "keyspace {keyspace} is being worked on by {lease}: two runs at once could lose rows. Wait until it has ended; \
-         if its process is gone, its lease ends by itself in {seconds} s, and that run itself can go on at once"
+         if its process is gone, its lease ends by itself in {seconds} s, and there that run can go on at once"
     )]
     Leased {
         keyspace: String,

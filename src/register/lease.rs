@@ -193,8 +193,11 @@ async fn taken(
     keyspace: &str,
 ) -> Result<Result<Option<Lease>, Lease>, StorageError> {
     let (now, found) = (rows.now(), rows.row(name).await?);
-    let is_ours = found.as_ref().is_some_and(|lease| lease.run == run);
     let plan = found.as_ref().and_then(|lease| OfPlan::of_holder(&lease.run));
+    // The same run on another machine is a copy of its directory: its journal does not know what the other writes.
+    let is_ours = found
+        .as_ref()
+        .is_some_and(|lease| lease.run == run && (plan.is_some() || lease.host == holder.host));
     let (host, until) = (holder.host.clone(), now + rows.lasts());
     let mut lease = Lease { run: run.to_owned(), host, epoch: 1, floor: 0, until };
     let Some(found) = found else {
@@ -338,10 +341,15 @@ impl Held {
 
 /// That a run has lost its lease on a keyspace, to whoever has it now: nothing may be written any more.
 fn lost(run: &str, keyspace: &str, to: Option<&Lease>) -> StorageError {
+    let why = match to {
+        Some(to) if to.run == run => {
+            "it was begun again, from its directory or from a copy of that"
+        }
+        _ => "it stood still for longer than a minute, or was declared lost",
+    };
     let to = to.map_or_else(|| "nobody: its row is gone".to_owned(), Lease::to_string);
     let message = format!(
-        "run {run} has lost its lease on keyspace {keyspace} to {to}, and writes nothing any more: it stood still for \
-         longer than a minute, or was declared lost. What it has journaled is finished, or taken back, by resume or undo \
+        "run {run} has lost its lease on keyspace {keyspace} to {to}, and writes nothing any more: {why}. What it has journaled is finished, or taken back, by resume or undo \
          once the other run has ended"
     );
     StorageError { class: message.clone(), message, kind: Fault::Fatal }

@@ -358,6 +358,9 @@ fn who_is_at_work_is_said_by_run_and_machine() {
     let [p1, p2, q1, whole] = [P1, P2, Q1, WHOLE].map(holder);
     let taken = |holder| now(Box::pin(take(&rows, KEYSPACE, holder)));
     assert!(matches!(taken(&p2), Taken::Held(_)) && matches!(taken(&p1), Taken::Held(_)));
+    // A copy of its directory on another machine is somebody else.
+    let copied = Holder { host: "elsewhere".to_owned(), ..p1.clone() };
+    assert!(matches!(taken(&copied), Taken::Busy(_)) && matches!(taken(&p1), Taken::Held(_)));
     let Taken::Busy(lease) = taken(&q1) else { panic!("the part is taken") };
     assert_eq!(lease.to_string(), "run p1 on host-of-p1");
     let Taken::Busy(lease) = taken(&whole) else { panic!("the keyspace is taken") };
