@@ -89,7 +89,7 @@ impl<'a, S: Reader, K: Sink<S>> Work<'a, S, K> {
         let Access { window, group, .. } = access;
         let tables = window.spec.tables.len();
         let mut findings = Findings::new(&window.spec, group.pairs.len());
-        for (index, ..) in window.spec.led() {
+        for (index, _) in window.spec.discovered() {
             findings.discover(index, window.discovered(index, group.index));
         }
         Work {
@@ -304,8 +304,8 @@ impl<'a, S: Reader, K: Sink<S>> Work<'a, S, K> {
         let completes = slice.completion.is_some();
         let scopes = match completes {
             true => {
-                let led = window.spec.led();
-                let found = led.map(|(table, ..)| (table, self.findings.scopes(table)));
+                let tables = window.spec.discovered();
+                let found = tables.map(|(table, _)| (table, self.findings.scopes(table)));
                 window.codec.encode_scopes(&found.collect::<Vec<_>>())
             }
             false => Vec::new(),

@@ -256,7 +256,7 @@ fn hint(candidate: &Candidate<'_>, all: &[Candidate<'_>]) -> String {
     let alike: Vec<_> = alike.collect();
     format!(
         "table {}: nothing that is found has rows which name {}: say whether that is {{ value = … }} or comes {{ from = \
-         \"table.column\" }}; of a fitting type are {}",
+         \"table.column\" }}; of a fitting type are {}. Or find = \"scan\", which reads every key of the table",
         candidate.name,
         names.join(" and "),
         super::fault::list(alike.iter().map(String::as_str))

@@ -76,6 +76,8 @@ pub(super) enum RawFind {
         /// `table.column`.
         partitions_from: At<ColumnPath>,
     },
+    /// `"scan"`: nothing leads to the rows; every key of the table is read.
+    Scan,
     /// Each column of the partition key but the account's, by name.
     Parts {
         /// Where their values come from.
@@ -206,6 +208,12 @@ impl RawSpec {
             let columns: Vec<&ColumnPath> = columns.collect();
             (!columns.is_empty()).then(|| (table.name.as_str(), columns))
         })
+    }
+
+    /// The tables to which nothing leads.
+    pub(crate) fn scanned(&self) -> impl Iterator<Item = &str> {
+        let is_scanned = |table: &&RawTable| matches!(table.find.as_deref(), Some(RawFind::Scan));
+        self.tables.iter().filter(is_scanned).map(|table| table.name.as_str())
     }
 
     /// The SHA-256 of the text, in hexadecimal: specifications with the same text merge alike.

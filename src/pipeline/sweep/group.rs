@@ -57,7 +57,7 @@ pub(super) async fn turn<S: Writer>(
         let led_to = window.codec.decode_scopes(&record.scopes);
         scopes.extend(led_to.map_err(GroupError::Record)?);
     }
-    for (table, ..) in window.spec.led() {
+    for (table, _) in window.spec.discovered() {
         let found = discovered.scopes(table, group.index);
         scopes.extend(found.map(|scope| (table, scope)));
     }
@@ -153,7 +153,7 @@ impl<S: Writer> Sweeper<'_, S> {
         rows: &(impl Iterator<Item = &'r TimedRow> + Clone),
         scopes: &mut BTreeSet<(TableIndex, Scope)>,
     ) {
-        for (led, shape, _) in self.window.spec.led().filter(|(.., through)| *through == table) {
+        for (led, shape) in self.window.spec.led(table) {
             let found = rows.clone().filter_map(|row| shape.locator.scope(&row.row.cells));
             scopes.extend(found.map(|scope| (led, scope)));
         }

@@ -12,8 +12,8 @@ use crate::spec::fault::{At, Faults};
 use crate::spec::fields::{Fields, Source, Value, kind, whole};
 use crate::spec::policy::{self, Policy};
 
-const FIND: &str = "find is either \"partition\", { partitions_from = \"table.column\" }, or { partition = { column = \
-                    { value = … } or { from = \"table.column\" }, … } }";
+const FIND: &str = "find is either \"partition\", { partitions_from = \"table.column\" }, { partition = { column = { \
+                    value = … } or { from = \"table.column\" }, … } }, or \"scan\"";
 const PART: &str =
     "a column of the partition key comes from { value = … } or { from = \"table.column\" }";
 const ON_CONFLICT: &str = "on_conflict is either \"keep-target\" or a table of column = \"policy\"";
@@ -155,6 +155,7 @@ fn find(source: &mut Source<'_>, what: &str, written: &Value<'_>) -> Option<At<R
         DeValue::String(word) if word == "partition" => {
             return Some(At::new(RawFind::Partition, line));
         }
+        DeValue::String(word) if word == "scan" => return Some(At::new(RawFind::Scan, line)),
         DeValue::Table(entries) => entries,
         other => {
             source.wrong(written, format!("{what}: find is {}, but {FIND}", kind(other)));
