@@ -93,6 +93,8 @@ pub struct Table {
     pub(crate) ranking: Ranking,
     /// Whether the source's rows are deleted once they are safe.
     pub(crate) delete_source: bool,
+    /// The other column of the key that names an account, where a row that would name the survivor in both is dropped.
+    pub(crate) drop_oneself: Option<ColumnIndex>,
     /// The columns that mention accounts: mapped where a row is copied.
     pub(crate) mentions: Vec<ColumnIndex>,
     /// Whether cells that expire are copied so that they expire at the same moment, and whatever is written says how long it
@@ -269,6 +271,12 @@ impl Table {
             key.insert(self.account, account.cell().clone());
         }
         key
+    }
+
+    /// Whether a row, or a key, would name its account twice, were that `account`, and is to be dropped then.
+    pub(crate) fn is_oneself(&self, cells: &[Cell], account: &AccountId) -> bool {
+        let other = self.drop_oneself.and_then(|column| cells.get(column)?.as_ref());
+        other == Some(account.cell())
     }
 
     /// A primary key without the account: what the rows of all accounts of a group at one key share.

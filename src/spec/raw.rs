@@ -59,6 +59,8 @@ pub struct RawTable {
     pub(super) delete_source: bool,
     /// The columns beside the key that hold accounts: where a row of anybody's *mentions* one.
     pub(super) mentions: Vec<At<String>>,
+    /// The column of the key that is never to name the survivor as well.
+    pub(super) drop_oneself: Option<At<String>>,
     /// The line that says that cells expire where they are copied as they would have where they were.
     pub(super) carries_ttls: Option<usize>,
     /// The types that live columns must have; a column that is not named may have any.

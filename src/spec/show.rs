@@ -67,6 +67,12 @@ pub(super) fn notes(raw: &RawTable, table: Option<&Table>) -> Vec<String> {
         false => policy::row_rule(raw.ranking.iter().map(|column| column.as_str())),
     };
     notes.push(format!("Where both accounts hold a key, {rule}."));
+    notes.extend(raw.drop_oneself.iter().map(|column| {
+        format!(
+            "A row that would name the survivor in {} as well is dropped, unless it has one.",
+            **column
+        )
+    }));
     if raw.carries_ttls.is_some() {
         notes.push(
             "What expires does so where it is copied as well, at the same moment.".to_owned(),
@@ -181,13 +187,18 @@ mod tests {
 
     #[test]
     fn a_scan_says_what_it_costs() {
-        let text = "name = 's'\n[[table]]\nname = 't'\naccount = 'user'\nfind = 'scan'\n";
+        let text = "name = 's'\n[[table]]\nname = 't'\naccount = 'user'\nfind = 'scan'\ndrop_oneself = \
+                    'other'\n";
         let shown = RawSpec::parse(text, "a test").unwrap().shown(None).replace("\n# ", " ");
         assert!(
             shown.contains(
                 " Found by a scan: nothing leads to its rows. Cost: every key of the table is read, before the first \
                  group and again at the end; then one read for each account and partition. Where"
             ),
+            "{shown}"
+        );
+        assert!(
+            shown.contains("A row that would name the survivor in other as well is dropped"),
             "{shown}"
         );
     }

@@ -84,13 +84,13 @@ fn the_example_of_the_manual_is_merged_killed_compared_and_undone() {
     let report = world.resume(&runs[1]).run().exits(0).json();
     let whole = json!([
         ["new", "last", 5, "new last"],
-        ["new", "new", 8, "oldest old"],
         ["new", "other", 1, "new other"],
         ["other", "new", 3, "other new"],
         ["third", "fourth", 9, "third fourth"],
     ]);
     assert_eq!(rows(&world), whole, "{report:#}");
-    assert_eq!(report["swept"]["scanned"], 5, "{report:#}");
+    assert_eq!(report["swept"]["scanned"], 4, "{report:#}");
+    assert_eq!(report["tables"][0]["unchanged"], 1, "{report:#}");
     let verify = |run: &Path| world.over("verify", run).run().exits(0).json();
     assert_eq!(verify(&runs[1])["groups"]["compared"], 2);
     verify(&runs[0]);
@@ -103,6 +103,18 @@ fn the_example_of_the_manual_is_merged_killed_compared_and_undone() {
     let late = world.resume(&runs[1]).run().exits(0).json();
     assert_eq!(late["swept"]["rows"], 1, "{late:#}");
     assert!(rows(&world).to_string().contains("[\"fifth\",\"new\",1,null]"), "{}", rows(&world));
+
+    world.cql(&format!(
+        "INSERT INTO {}.followers (user_id, follower_id, since) VALUES ('elder', 'sixth', 1)",
+        world.keyspace
+    ));
+    let late = world.resume(&runs[0]).run().exits(3).json();
+    assert_eq!(
+        (&late["swept"]["rows"], &late["swept"]["left"]),
+        (&json!(0), &json!(1)),
+        "{late:#}"
+    );
+    world.cql(&format!("DELETE FROM {}.followers WHERE user_id = 'elder'", world.keyspace));
 
     world.over("undo", &runs[0]).run().exits(4);
     world.over("undo", &runs[1]).run().exits(0);

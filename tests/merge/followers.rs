@@ -37,19 +37,28 @@ fn check(account: &str, find: &str, key_len: usize) -> Result<Spec, String> {
         "name = 'test'\n[[table]]\nname = 'followers'\naccount = '{account}'\nfind = {find}\non_conflict = {{ since = \
          'min' }}\n"
     );
+    check_text(&text, key_len)
+}
+
+fn check_text(text: &str, key_len: usize) -> Result<Spec, String> {
     let columns = [("user", "text"), ("follower", "text"), ("since", "int"), ("note", "text")];
     let table = TableSchema::keyed(key_len, &columns);
     let schema = Schema { keyspace: "k".into(), tables: [("followers".into(), table)].into() };
-    let raw = RawSpec::parse(&text, "the test").map_err(|faults| faults.to_string())?;
+    let raw = RawSpec::parse(text, "the test").map_err(|faults| faults.to_string())?;
     raw.check(&schema).map_err(|faults| faults.to_string())
 }
 
-fn spec(half: Half) -> Arc<Spec> {
-    let (account, find) = match half {
-        Half::First => ("user", "'partition'"),
-        Half::Second => ("follower", "'scan'"),
+/// `drops` says whether rows are dropped that name a survivor twice.
+fn spec(half: Half, drops: bool) -> Arc<Spec> {
+    let (account, find, other) = match half {
+        Half::First => ("user", "'partition'", "follower"),
+        Half::Second => ("follower", "'scan'", "user"),
     };
-    Arc::new(check(account, find, 2).unwrap())
+    let find = match drops {
+        true => format!("{find}\ndrop_oneself = '{other}'"),
+        false => find.to_owned(),
+    };
+    Arc::new(check(account, &find, 2).unwrap())
 }
 
 /// By who is followed and who follows: since when, and a note.
@@ -110,8 +119,8 @@ fn becomes<'a>(groups: &'a Groups, account: &'a str) -> (&'a str, usize) {
 }
 
 /// Each row once, by the whole plan: of those that become one, the row stays of whom ranks first as a follower, then as one
-/// who is followed, since the earliest of them.
-fn merged(world: &World, groups: &Groups) -> World {
+/// who is followed, since the earliest of them. Where rows are dropped, nobody comes to follow oneself.
+fn merged(world: &World, groups: &Groups, drops: bool) -> World {
     let mut ranked: Vec<_> = world
         .iter()
         .map(|((user, follower), row)| {
@@ -129,12 +138,17 @@ fn merged(world: &World, groups: &Groups) -> World {
             (kept, since) => kept.or(since),
         };
     }
+    let survives = |account: &String| groups.iter().any(|(to, _)| to == account);
+    merged.retain(|key, _| {
+        let (user, follower) = key;
+        !drops || user != follower || !survives(user) || world.contains_key(key)
+    });
     merged
 }
 
 /// One of the two runs.
 struct Run {
-    half: Half,
+    spec: Arc<Spec>,
     journal: Arc<MemoryJournal>,
     plan: Plan,
 }
@@ -142,12 +156,12 @@ struct Run {
 type Swept = (SweepTally, Vec<Leftover>);
 
 impl Run {
-    fn new(half: Half, groups: &Groups) -> Self {
-        Self { half, journal: Arc::default(), plan: plan_of(groups) }
+    fn new(half: Half, drops: bool, groups: &Groups) -> Self {
+        Self { spec: spec(half, drops), journal: Arc::default(), plan: plan_of(groups) }
     }
 
     fn context(&self, storage: MemoryStorage) -> Arc<Context<MemoryStorage>> {
-        let spec = spec(self.half);
+        let spec = Arc::clone(&self.spec);
         // Long ago, so that groups are dated by the clock.
         context_with(
             Arc::clone(&spec),
@@ -252,13 +266,14 @@ proptest! {
     #[test]
     fn whatever_stops_it_each_row_is_mapped_once_and_undo_gives_all_back(
         (world, groups) in world_and_groups(),
+        drops in any::<bool>(),
         [stops_first, stops_second] in stops(3, 320),
         undo_stops in stops(3, 20),
         goes_on in prop::bool::weighted(0.7),
     ) {
         let stop = Stops::default();
-        let runs = [Half::First, Half::Second].map(|half| Run::new(half, &groups));
-        let mut storage = stop.storage(spec(Half::First));
+        let runs = [Half::First, Half::Second].map(|half| Run::new(half, drops, &groups));
+        let mut storage = stop.storage(spec(Half::First, drops));
         load(&world, &storage);
         for (run, stops, ends) in [(&runs[0], stops_first, true), (&runs[1], stops_second, goes_on)] {
             for at in stops.into_iter().map(Some) {
@@ -272,14 +287,14 @@ proptest! {
             }
         }
         if goes_on {
-            prop_assert_eq!(dump(&storage), merged(&world, &groups));
+            prop_assert_eq!(dump(&storage), merged(&world, &groups, drops));
             // Nothing is left to be done.
             for run in &runs {
                 let (same, swept) = run.finish(storage);
                 prop_assert_eq!(swept.rows, 0);
                 storage = same;
             }
-            prop_assert_eq!(dump(&storage), merged(&world, &groups));
+            prop_assert_eq!(dump(&storage), merged(&world, &groups, drops));
         }
         for (run, stops) in runs.iter().rev().zip(undo_stops) {
             for at in stops.into_iter().map(Some).chain([None]) {
@@ -304,8 +319,8 @@ fn key(user: &str, follower: &str) -> (String, String) {
 #[test]
 fn late_rows_are_swept_by_the_run_that_moves_by_their_account() {
     let groups = vec![("new".to_owned(), vec!["old".to_owned()])];
-    let [first, second] = [Half::First, Half::Second].map(|half| Run::new(half, &groups));
-    let storage = MemoryStorage::new(spec(Half::First));
+    let [first, second] = [Half::First, Half::Second].map(|half| Run::new(half, false, &groups));
+    let storage = MemoryStorage::new(spec(Half::First, false));
     load(&[(key("old", "a"), row(7, "n")), (key("b", "old"), row(3, "n"))].into(), &storage);
     let storage = first.finish(storage).0;
     let storage = second.finish(storage).0;
@@ -322,6 +337,57 @@ fn late_rows_are_swept_by_the_run_that_moves_by_their_account() {
         (key("c", "new"), (Some(1), None)),
     ];
     assert_eq!(dump(&storage), expected.into());
+}
+
+/// Who would follow oneself, whenever that is written: dropped and given back, or left and listed where it comes late.
+#[test]
+fn nobody_comes_to_follow_oneself() {
+    let groups = vec![("new".to_owned(), vec!["old".to_owned(), "older".to_owned()])];
+    let [first, second] = [Half::First, Half::Second].map(|half| Run::new(half, true, &groups));
+    let names = ["new", "old", "older"];
+    let pairs = names.iter().flat_map(|user| names.iter().map(move |follower| (*user, *follower)));
+    let mut world = World::new();
+    for (at, (user, follower)) in pairs.filter(|pair| *pair != ("new", "new")).enumerate() {
+        world.insert(key(user, follower), row(at as i32, user));
+    }
+    let storage = MemoryStorage::new(spec(Half::First, true));
+    load(&world, &storage);
+    let mut storage = first.finish(storage).0;
+    let before_second = dump(&storage);
+    storage = second.finish(storage).0;
+    assert_eq!(dump(&storage), World::new());
+    let tally = second.journal.slices(0).unwrap()[0].tally.tables[FOLLOWERS];
+    assert_eq!((tally.source_rows, tally.copied, tally.unchanged, tally.deleted), (2, 0, 2, 2));
+
+    put(&storage, ("new", "old"), (Some(1), None), now_us());
+    let (storage, swept) = second.session(storage);
+    let (swept, left) = swept.unwrap();
+    assert_eq!((swept.rows, swept.left), (0, 1));
+    assert!(left[0].why.contains("name the survivor twice"), "{}", left[0].why);
+    let mut expected = before_second;
+    let storage = second.undo(storage);
+    expected.insert(key("new", "old"), (Some(1), Some("new".to_owned())));
+    assert_eq!(dump(&storage), expected, "what was written since stands");
+}
+
+#[test]
+fn who_is_not_to_be_named_twice_is_named_by_the_key() {
+    let refused = |column: &str, account: &str, named: &str| {
+        let find = format!("'scan'\ndrop_oneself = '{column}'");
+        let message = check(account, &find, 2).unwrap_err();
+        assert!(message.contains(named), "{message}");
+    };
+    refused(
+        "follower",
+        "follower",
+        "line 6: table followers: drop_oneself names follower, which is the account",
+    );
+    refused("note", "follower", "drop_oneself names note, which is no part of the primary key");
+    refused("nobody", "follower", "table followers has no column nobody");
+    let text = "name = 'test'\n[[table]]\nname = 'followers'\naccount = 'follower'\nfind = 'scan'\n[event]\ntable = \
+                'followers'\nkey = '${account}'\n[event.value]\na = '${account}'\n";
+    let message = check_text(text, 2).unwrap_err();
+    assert!(message.contains("rows of followers are found by a scan; no events"), "{message}");
 }
 
 #[test]
