@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use bytes::Bytes;
 use proptest::prelude::*;
@@ -151,16 +152,27 @@ struct Run {
     spec: Arc<Spec>,
     journal: Arc<MemoryJournal>,
     plan: Plan,
+    /// What either of them has written is dated before this: what the register keeps for runs that know of each other.
+    floor: Arc<AtomicI64>,
 }
 
 type Swept = (SweepTally, Vec<Leftover>);
 
 impl Run {
-    fn new(half: Half, drops: bool, groups: &Groups) -> Self {
-        Self { spec: spec(half, drops), journal: Arc::default(), plan: plan_of(groups) }
+    fn both(drops: bool, groups: &Groups) -> [Self; 2] {
+        let floor = Arc::<AtomicI64>::default();
+        [Half::First, Half::Second].map(|half| Self {
+            spec: spec(half, drops),
+            journal: Arc::default(),
+            plan: plan_of(groups),
+            floor: Arc::clone(&floor),
+        })
     }
 
     fn context(&self, storage: MemoryStorage) -> Arc<Context<MemoryStorage>> {
+        while now_us() <= self.floor.load(Ordering::Relaxed) {
+            std::hint::spin_loop();
+        }
         let spec = Arc::clone(&self.spec);
         // Long ago, so that groups are dated by the clock.
         context_with(
@@ -176,7 +188,7 @@ impl Run {
     fn session(&self, storage: MemoryStorage) -> (MemoryStorage, Option<Swept>) {
         let context = self.context(storage);
         let swept = self.work(&context);
-        (into_storage(context), swept)
+        (self.ended(context), swept)
     }
 
     fn work(&self, context: &Arc<Context<MemoryStorage>>) -> Option<Swept> {
@@ -225,7 +237,17 @@ impl Run {
     }
 
     fn undo(&self, storage: MemoryStorage) -> MemoryStorage {
-        into_storage(undo_all(self.context(storage), false).0)
+        self.ended(undo_all(self.context(storage), false).0)
+    }
+
+    fn ended(&self, context: Arc<Context<MemoryStorage>>) -> MemoryStorage {
+        // The time that a group owns.
+        const OWNED_US: i64 = 10_000;
+        let groups = self.journal.states().unwrap().into_iter();
+        let slices = groups.flat_map(|(group, _)| self.journal.slices(group).unwrap());
+        let highest = slices.map(|slice| slice.t).max().unwrap_or_default();
+        self.floor.fetch_max(highest + OWNED_US, Ordering::Relaxed);
+        into_storage(context)
     }
 
     fn is_undone(&self) -> bool {
@@ -272,7 +294,7 @@ proptest! {
         goes_on in prop::bool::weighted(0.7),
     ) {
         let stop = Stops::default();
-        let runs = [Half::First, Half::Second].map(|half| Run::new(half, drops, &groups));
+        let runs = Run::both(drops, &groups);
         let mut storage = stop.storage(spec(Half::First, drops));
         load(&world, &storage);
         for (run, stops, ends) in [(&runs[0], stops_first, true), (&runs[1], stops_second, goes_on)] {
@@ -319,7 +341,7 @@ fn key(user: &str, follower: &str) -> (String, String) {
 #[test]
 fn late_rows_are_swept_by_the_run_that_moves_by_their_account() {
     let groups = vec![("new".to_owned(), vec!["old".to_owned()])];
-    let [first, second] = [Half::First, Half::Second].map(|half| Run::new(half, false, &groups));
+    let [first, second] = Run::both(false, &groups);
     let storage = MemoryStorage::new(spec(Half::First, false));
     load(&[(key("old", "a"), row(7, "n")), (key("b", "old"), row(3, "n"))].into(), &storage);
     let storage = first.finish(storage).0;
@@ -343,7 +365,7 @@ fn late_rows_are_swept_by_the_run_that_moves_by_their_account() {
 #[test]
 fn nobody_comes_to_follow_oneself() {
     let groups = vec![("new".to_owned(), vec!["old".to_owned(), "older".to_owned()])];
-    let [first, second] = [Half::First, Half::Second].map(|half| Run::new(half, true, &groups));
+    let [first, second] = Run::both(true, &groups);
     let names = ["new", "old", "older"];
     let pairs = names.iter().flat_map(|user| names.iter().map(move |follower| (*user, *follower)));
     let mut world = World::new();
