@@ -252,7 +252,12 @@ impl History {
 
     /// Whether the survivor's row is the run's own: it had none before.
     pub(crate) fn is_copy(&self) -> bool {
-        self.survivor_before() == Before::Absent
+        self.survivor_before() == Before::Absent && !self.is_dropped()
+    }
+
+    /// Whether the sources' rows went and the survivor got none.
+    pub(crate) fn is_dropped(&self) -> bool {
+        self.entry.as_ref().is_some_and(Entry::is_dropped)
     }
 
     /// The cells that the run left in the survivor's row: of a copy every column that is not null, of

@@ -30,7 +30,8 @@
 //!
 //! A table in which the account is a clustering column has no index by it. Its partitions are those that
 //! other rows of the sources name; with `--discover scan` also those in which a scan of the table's keys
-//! ([`pipeline::scan`]) has found a source, before the first group.
+//! ([`pipeline::scan`]) has found a source, before the first group. Where nothing leads, a scan alone finds them: so a key
+//! that names two accounts is moved by the one, and by the other in a run of its own, in the order that the register keeps.
 //!
 //! A row may also mention an account beside its key. Where it moves it is mapped as it is copied; all others name the
 //! survivor at the very end ([`pipeline::mentions`]).

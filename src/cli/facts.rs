@@ -51,7 +51,7 @@ pub(super) fn hottest(
     groups: usize,
 ) -> Result<Vec<BusyPartition>, Failure> {
     let mut led = Ranking::new(PARTITIONS);
-    if spec.led().next().is_none() {
+    if spec.discovered().next().is_none() {
         return Ok(Vec::new());
     }
     for from in (0..groups).step_by(WINDOW) {

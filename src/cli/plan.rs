@@ -72,7 +72,7 @@ fn discovery(spec: &RawSpec) -> Option<Discovery> {
         let columns: Vec<String> = columns.into_iter().map(ToString::to_string).collect();
         LedTo { table: table.to_owned(), through: columns.join(", ") }
     });
-    Discovery::of(tables.collect())
+    Discovery::of(tables.collect(), spec.scanned().map(str::to_owned).collect())
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use super::engine::{Engine, Work};
 use super::{Console, Failure, Progress, ScanSnapshot};
 use crate::live::Phase;
 use crate::model::{ScanTally, Timed};
-use crate::pipeline::{self, Discover};
+use crate::pipeline;
 
 /// Scans what no earlier session has scanned; `None` if nothing is left to be merged, or clustered rows are found in
 /// another way.
@@ -17,7 +17,7 @@ pub(super) async fn run(
     work: &Work<'_>,
     console: &Console,
 ) -> Result<Option<Timed<ScanTally>>, Failure> {
-    if engine.context.work.discover != Discover::Scan || work.left() == 0 {
+    if !engine.context.scans() || work.left() == 0 {
         return Ok(None);
     }
     let began = Instant::now();

@@ -18,7 +18,7 @@ use crate::latency::LatencySummary;
 use crate::live::{Frame, Phase};
 use crate::model::{ScanTally, Tally, Timed};
 use crate::moment::Moment;
-use crate::pipeline::{Discover, Ended, Known, RunOutcome};
+use crate::pipeline::{Ended, Known, RunOutcome};
 use crate::plan::Plan;
 use crate::report::{Aftercare, Applied, Fates, Resumed, Summary};
 use crate::run::{Failures, RunDir, RunError, RunRecord, files};
@@ -141,7 +141,7 @@ impl Session<'_> {
         }
         console.status.enter(Phase::Sweeping);
         // A scan may take as long as the first.
-        let scans = aftermath.mentions || engine.context.work.discover == Discover::Scan;
+        let scans = aftermath.mentions || engine.context.scans();
         let shown = scans.then(|| scan::progress(engine, console));
         let ended = aftermath.run(&self.run_dir, &merged.left).await;
         drop(shown);

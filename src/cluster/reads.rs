@@ -270,7 +270,7 @@ async fn prepare_keys(
     with: &Preparer,
     table: &Table,
 ) -> Result<Option<PreparedStatement>, ClusterError> {
-    if table.locator.through.is_none() && !table.is_mention() {
+    if !table.locator.is_discovered() && !table.is_mention() {
         return Ok(None);
     }
     let partition = names(table, 0..table.partition_len).join(", ");

@@ -52,7 +52,7 @@ impl ReadStore {
         let TokenRange { after: from, to } = range;
         let what = || self.attempted("scanning", table, format!("tokens {from} to {to}"));
         let Some(statement) = &self.reads[table].keys else {
-            return Err(what().error("no other table leads to it", Fault::Fatal));
+            return Err(what().error("its rows are found by the account", Fault::Fatal));
         };
         let mut statement = statement.clone();
         statement.set_load_balancing_policy(Some(self.replicas(table, Token::new(to))));

@@ -26,7 +26,7 @@ pub struct Entry {
 /// What the merge writes to the survivor's row of a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Write {
-    /// The survivor's row stays as it is (or there is none, and no source has one).
+    /// The survivor's row stays as it is; or there is none, and the sources' rows are [dropped](Entry::is_dropped).
     Nothing,
     /// The first source's row, under the survivor, with some values of further sources.
     Copy {
@@ -72,6 +72,21 @@ impl Entry {
             set.retain(|(known, _)| known != column);
             set.push((*column, mapped));
         }
+    }
+
+    /// Has a row not be copied that would name the survivor twice, where that is the rule; gives whether it is.
+    pub(crate) fn drop_oneself(&mut self, table: &Table, survivor: &AccountId) -> bool {
+        let drops = self.target.is_none()
+            && self.sources.first().is_some_and(|(_, row)| table.is_oneself(&row.cells, survivor));
+        if drops {
+            self.write = Write::Nothing;
+        }
+        drops
+    }
+
+    /// Whether the sources' rows go and the survivor gets none.
+    pub(crate) fn is_dropped(&self) -> bool {
+        self.write == Write::Nothing && self.target.is_none() && !self.sources.is_empty()
     }
 
     /// The row that stays: the survivor's own, or the first source's.

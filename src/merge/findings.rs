@@ -17,7 +17,7 @@ use super::slice::PartitionDelete;
 /// What was found about one group.
 #[derive(Debug)]
 pub struct Findings {
-    /// One entry per table that is found through another.
+    /// One entry per table whose scopes are discovered.
     leads: Vec<Lead>,
     /// Per source, in merge order: whether it owns any row.
     owns: Vec<bool>,
@@ -25,7 +25,8 @@ pub struct Findings {
     partitions: BTreeSet<PartitionDelete>,
 }
 
-/// What leads to one table; or what is announced of a table that is found by the account, row by row.
+/// What leads to one table, or where a scan finds its rows; or what is announced of a table that is found by the account,
+/// row by row.
 #[derive(Debug)]
 struct Lead {
     /// The table that is led to.
@@ -148,7 +149,7 @@ impl Findings {
         let is_announced = |table| spec.event.as_ref().is_some_and(|event| event.table == table);
         let tables = spec.in_order();
         let tables =
-            tables.filter(|(table, shape)| shape.locator.through.is_some() || is_announced(*table));
+            tables.filter(|(table, shape)| shape.locator.is_discovered() || is_announced(*table));
         let leads = tables.map(|(table, shape)| {
             let event = spec.event.iter().filter(|event| event.table == table);
             let columns: Vec<_> = event.flat_map(|event| &event.columns).collect();
@@ -177,7 +178,7 @@ impl Findings {
         let has_partitions = table.owns_partitions() && !entry.sources.is_empty();
         if let Some(lead) = lead {
             let scope = table.shared_scope(&base.cells);
-            if lead.through.is_none() {
+            if !lead.locator.is_discovered() {
                 lead.scopes.entry(scope.detached()).or_default();
             }
             lead.arrive(&scope, entry);

@@ -6,7 +6,7 @@
 
 use bytes::Bytes;
 
-use crate::model::{ColumnIndex, ExpiryS, Row, TableIndex, TableTally, expiry};
+use crate::model::{AccountId, ColumnIndex, ExpiryS, Row, TableIndex, TableTally, expiry};
 use crate::spec::Table;
 
 use super::entry::{Entry, Write};
@@ -40,13 +40,18 @@ impl<'a> Fold<'a> {
         Self { table, entry, better: Vec::new(), higher: None, tally }
     }
 
-    /// Folds all rows of a key at once.
-    pub fn all(index: TableIndex, table: &'a Table, matched: Matched) -> (Entry, TableTally) {
+    /// Has all rows of a key.
+    pub(crate) fn of(index: TableIndex, table: &'a Table, matched: Matched) -> Self {
         let mut fold = Self::new(index, table, matched.target);
         for (source, row) in matched.sources {
             fold.add(source, row);
         }
-        fold.finish()
+        fold
+    }
+
+    /// Folds all rows of a key at once.
+    pub fn all(index: TableIndex, table: &'a Table, matched: Matched) -> (Entry, TableTally) {
+        Self::of(index, table, matched).finish()
     }
 
     /// Adds the row of the next source that has one; `position` is its index in the group.
@@ -80,6 +85,16 @@ impl<'a> Fold<'a> {
     }
 
     /// The key with what has to be written, and the count of its rows.
+    pub(crate) fn finish_for(self, survivor: &AccountId) -> (Entry, TableTally) {
+        let table = self.table;
+        let (mut entry, mut tally) = self.finish();
+        if entry.drop_oneself(table, survivor) {
+            (tally.copied, tally.merged, tally.unchanged) = (0, 0, tally.source_rows);
+        }
+        (entry, tally)
+    }
+
+    /// The same, wherever rows may name the survivor twice.
     pub fn finish(self) -> (Entry, TableTally) {
         let Self { table, mut entry, better, higher, tally } = self;
         let changed = table.survivorship.iter().zip(better);

@@ -10,7 +10,7 @@ impl Entry {
     /// Whether what was written at `t` stands in the survivor's row: a value of it with its time, or in the place of each
     /// something later; what has expired need not. Where nothing is written, the row stands that the sources' gave way to.
     pub fn stands(&self, table: &Table, t: TimestampUs, found: Option<&TimedRow>) -> bool {
-        let Some(found) = found else { return self.has_expired(table) };
+        let Some(found) = found else { return self.has_expired(table) || self.is_dropped() };
         if self.write == Write::Nothing {
             return true;
         }

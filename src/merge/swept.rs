@@ -295,9 +295,9 @@ impl Swept {
 impl SweepSlice {
     /// The scopes that its rows lead to, or are in, by table: when those rows are gone, nothing else tells of them.
     pub(crate) fn scopes(&self, spec: &Spec) -> Vec<(TableIndex, Vec<Scope>)> {
-        let found = spec.led().map(|(index, table, through)| {
+        let found = spec.discovered().map(|(index, table)| {
             let scopes = self.rows.iter().filter_map(|row| match row.table {
-                led_by if led_by == through => {
+                through if table.locator.through == Some(through) => {
                     table.locator.scope(&row.cells(&spec.tables[through]))
                 }
                 own if own == index => Some(table.scope_of_key(&row.key)),

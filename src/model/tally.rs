@@ -43,7 +43,7 @@ pub struct TableTally {
     pub copied: u64,
     /// Source rows whose key the survivor held already and whose policies changed the survivor's row.
     pub merged: u64,
-    /// Source rows whose key the survivor held already and that changed nothing.
+    /// Source rows that changed nothing: the survivor held their key already, or they would have named it twice.
     pub unchanged: u64,
     /// Source rows that were deleted.
     pub deleted: u64,

@@ -123,7 +123,7 @@ impl<'a, S: Reader> Access<'a, S> {
         for (source, row) in rows.enumerate() {
             row.into_iter().for_each(|row| fold.add(source, row));
         }
-        let (mut entry, mut tally) = fold.finish();
+        let (mut entry, mut tally) = fold.finish_for(&self.group.survivor);
         entry.map_mentions(table, |account| self.window.survivor_of(account));
         tally.deleted = if table.delete_source { tally.source_rows } else { 0 };
         Ok((entry, tally))

@@ -32,7 +32,7 @@ pub use figures::Figures;
 use super::drain::unless_stopped;
 use super::scan::search;
 use super::walk::{Walked, walk};
-use super::{AsOf, Context, Discover, GroupError, Progress, Window};
+use super::{AsOf, Context, GroupError, Progress, Window};
 use look::{Scales, Seen, look_at};
 
 /// Accounts that are named of each kind, and groups' reasons.
@@ -193,7 +193,7 @@ pub async fn inspect<S: Reader>(
     let Selected { groups: selected, certain, weight } = selection.of(plan);
     let is_drawn = |group: usize| certain.binary_search(&group).is_err();
     let mut inspected = Inspected::nothing(context.spec.tables.len());
-    if context.work.discover == Discover::Scan && !selected.is_empty() {
+    if context.scans() && !selected.is_empty() {
         let is_wanted = |group: usize| selected.binary_search(&group).is_ok();
         let began = Instant::now();
         let scanned = search(context, plan, &is_wanted, stop).await?;

@@ -42,9 +42,9 @@ impl Operations {
                     let write = operation(format!("write {label}"));
                     let delete = operation(format!("delete {label}"));
                     let look = operation(format!("look {label}"));
-                    let scan = match table.locator.through {
-                        Some(_) => operation(format!("scan {label}")),
-                        None => look,
+                    let scan = match table.locator.is_discovered() {
+                        true => operation(format!("scan {label}")),
+                        false => look,
                     };
                     TableOperations { read, read_survivor, write, delete, look, scan }
                 }

@@ -194,7 +194,7 @@ impl<S: Writer> Work<'_, S> {
             for history in histories {
                 let (table, shape) = (history.table, &spec.tables[history.table]);
                 let key = (table, history.key_of(shape, &group.survivor));
-                if !keys.contains(&key) {
+                if !keys.contains(&key) || history.is_dropped() {
                     continue;
                 }
                 let Some(found) = window.timed_row(table, &key.1).await? else { continue };

@@ -3,7 +3,8 @@
 //! A merge finds the clustered rows of a source through its other rows ([`Discover::Content`]). Those that nothing
 //! leads to are found by reading every key of the table ([`Discover::Scan`]): the ring in ranges, several at
 //! once, page by page, keys alone. What a range holds of the plan's sources is journaled with it, so that a
-//! run that was stopped scans only the rest. The sweep scans once more, for what was written since.
+//! run that was stopped scans only the rest. The sweep scans once more, for what was written since. Tables to which nothing
+//! leads are found in no other way, whatever the others are found by.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -51,6 +52,21 @@ pub enum Discover {
     Scan,
 }
 
+impl<S> Context<S> {
+    /// The tables of which every key is read.
+    pub(super) fn scanned(&self) -> Vec<TableIndex> {
+        let is_asked_for = self.work.discover == Discover::Scan;
+        let tables = self.spec.discovered();
+        let tables = tables.filter(|(_, table)| is_asked_for || table.locator.is_scanned);
+        tables.map(|(table, _)| table).collect()
+    }
+
+    /// Whether there are such tables.
+    pub(crate) fn scans(&self) -> bool {
+        !self.scanned().is_empty()
+    }
+}
+
 /// Counters that can be watched while a scan goes on.
 #[derive(Debug, Default)]
 pub struct ScanProgress {
@@ -75,17 +91,17 @@ pub async fn scan<S: Reader>(
     stop: &watch::Receiver<bool>,
 ) -> Result<ScanTally, GroupError> {
     let spec = &context.spec;
-    let first = spec.led().next().map(|(table, ..)| table);
-    let Some(whole) = unless_stopped(stop, ring_of(context, first)).await else {
+    let tables = context.scanned();
+    let Some(whole) = unless_stopped(stop, ring_of(context, tables.first().copied())).await else {
         return Ok(ScanTally { interrupted: true, ..ScanTally::default() });
     };
     let whole = whole?;
     let known = context.journal.scans()?;
     let mut haul = Haul::new(spec.tables.len());
     let mut left = Vec::new();
-    for (table, shape, ..) in spec.led() {
-        let own: Vec<&ScanRecord> =
-            known.iter().filter(|scan| scan.table == shape.label()).collect();
+    for table in tables {
+        let label = spec.tables[table].label();
+        let own: Vec<&ScanRecord> = known.iter().filter(|scan| scan.table == label).collect();
         let done: Vec<TokenRange> = own.iter().map(|scan| scan.range).collect();
         left.extend(ring::left_of(&whole, &done).into_iter().map(|range| (table, range)));
         for ScanRecord { id, rows, clustered_rows, .. } in own {
@@ -113,8 +129,7 @@ pub(super) async fn search<S: Reader>(
     is_wanted: &(dyn Fn(usize) -> bool + Sync),
     stop: &watch::Receiver<bool>,
 ) -> Result<ScanTally, GroupError> {
-    let tables = context.spec.led().map(|(table, ..)| table).collect();
-    let (found, scanned) = look_for(context, plan, tables, is_wanted, stop).await?;
+    let (found, scanned) = look_for(context, plan, context.scanned(), is_wanted, stop).await?;
     if !scanned.interrupted {
         context.discovered.get_or_init(|| found);
     }
@@ -129,8 +144,9 @@ pub(super) async fn survey<S: Reader>(
     is_done: &(dyn Fn(usize) -> bool + Sync),
     stop: &watch::Receiver<bool>,
 ) -> Result<(Discovered, ScanTally), GroupError> {
-    let tables = context.spec.led().filter(|(_, table, ..)| table.delete_source);
-    look_for(context, plan, tables.map(|(table, ..)| table).collect(), is_done, stop).await
+    let mut tables = context.scanned();
+    tables.retain(|table| context.spec.tables[*table].delete_source);
+    look_for(context, plan, tables, is_done, stop).await
 }
 
 /// Scans tables for rows of sources of those groups that are wanted.

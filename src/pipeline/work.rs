@@ -89,7 +89,7 @@ impl<'a, S: Reader, K: Sink<S>> Work<'a, S, K> {
         let Access { window, group, .. } = access;
         let tables = window.spec.tables.len();
         let mut findings = Findings::new(&window.spec, group.pairs.len());
-        for (index, ..) in window.spec.led() {
+        for (index, _) in window.spec.discovered() {
             findings.discover(index, window.discovered(index, group.index));
         }
         Work {
@@ -204,7 +204,8 @@ impl<'a, S: Reader, K: Sink<S>> Work<'a, S, K> {
             // Only where the survivor's rows lead is news.
             matched.sources.clear();
         }
-        let (mut entry, mut tally) = Fold::all(index, table, matched);
+        let survivor = &self.access.group.survivor;
+        let (mut entry, mut tally) = Fold::of(index, table, matched).finish_for(survivor);
         entry.map_mentions(table, |account| self.access.window.survivor_of(account));
         if table.delete_source && !table.owns_partitions() {
             // What is deleted row by row is counted so; whole partitions are counted at the end.
@@ -304,8 +305,8 @@ impl<'a, S: Reader, K: Sink<S>> Work<'a, S, K> {
         let completes = slice.completion.is_some();
         let scopes = match completes {
             true => {
-                let led = window.spec.led();
-                let found = led.map(|(table, ..)| (table, self.findings.scopes(table)));
+                let tables = window.spec.discovered();
+                let found = tables.map(|(table, _)| (table, self.findings.scopes(table)));
                 window.codec.encode_scopes(&found.collect::<Vec<_>>())
             }
             false => Vec::new(),

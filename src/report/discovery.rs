@@ -8,10 +8,12 @@ use serde::Serialize;
 pub(crate) struct Discovery {
     /// The tables, each with what leads to its partitions.
     pub tables: Vec<LedTo>,
-    /// What `--discover content` does not see.
-    pub(crate) content_misses: String,
+    /// Those to which nothing leads: they are scanned in any case.
+    pub(crate) scanned: Vec<String>,
+    /// What `--discover content` does not see of the former.
+    pub(crate) content_misses: Option<String>,
     /// What `--discover scan` costs.
-    pub(crate) scan_costs: String,
+    pub(crate) scan_costs: Option<String>,
 }
 
 /// A table whose partitions are found through another.
@@ -23,21 +25,30 @@ pub(crate) struct LedTo {
 }
 
 impl Discovery {
-    /// Of a specification's tables; `None` if all are found by account.
-    pub(crate) fn of(tables: Vec<LedTo>) -> Option<Self> {
+    /// Of a specification's tables, those to which others lead and those that are scanned; `None` if all are found by
+    /// account.
+    pub(crate) fn of(tables: Vec<LedTo>, scanned: Vec<String>) -> Option<Self> {
+        let is_led = !tables.is_empty();
         let names: Vec<_> = tables.iter().map(|led| led.table.as_str()).collect();
         let names = names.join(" and ");
         let misses = tables.iter().map(|LedTo { table, through }| {
             format!("a row of {table} stays under its source where no {through} of the group's sources leads to it")
         });
-        let misses = misses.collect::<Vec<_>>().join("; ");
-        (!tables.is_empty()).then(|| Self {
-            content_misses: misses,
-            scan_costs: format!(
-                "finds them all; it reads every key of {names} once before the first group and once in the \
-                 sweep (keys only, by token ranges, in parallel)"
-            ),
+        let content_misses = misses.collect::<Vec<_>>().join("; ");
+        let scan_costs = format!("finds them all; it {}", scan_of(&names));
+        (is_led || !scanned.is_empty()).then(|| Self {
+            content_misses: is_led.then_some(content_misses),
+            scan_costs: is_led.then_some(scan_costs),
             tables,
+            scanned,
         })
     }
+}
+
+/// What a scan of tables does, in words that continue a sentence.
+pub(crate) fn scan_of(names: &str) -> String {
+    format!(
+        "reads every key of {names} once before the first group and once in the sweep (keys only, by token ranges, in \
+         parallel)"
+    )
 }

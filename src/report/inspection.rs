@@ -163,6 +163,10 @@ pub(crate) struct NamedAccount {
 /// Rows of sources to which no content leads, which `--discover content` leaves where they are.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Missed {
+    /// Tables to which rows of others lead.
+    pub(crate) tables: Vec<String>,
+    /// Those to which nothing leads: they were scanned in any case, and nothing of them is missed.
+    pub(crate) scanned: Vec<String>,
     /// How many; null where they were not looked for.
     pub clustered_rows: Option<Estimate>,
     /// Rows that the scan read for it.

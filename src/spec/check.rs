@@ -109,6 +109,7 @@ impl RawSpec {
         let clustering = own.clustering();
         let survivorship = own.policies();
         own.ranking();
+        own.drop_oneself(account, of);
         let parts = account.zip(locator).zip(clustering);
         let table = parts.map(|((account, locator), clustering)| {
             self.assemble(raw, live, (account.as_str(), locator, clustering, survivorship))
@@ -154,6 +155,7 @@ impl RawSpec {
         let position = |name: &str| columns.iter().position(|column| column.name == name);
         let account = position(account);
         let mentions = raw.mentions.iter().filter_map(|name| position(name)).collect();
+        let drop_oneself = raw.drop_oneself.as_ref().and_then(|name| position(name));
         let columns = columns
             .into_iter()
             .map(|column| Column { name: column.name.clone(), cql_type: column.cql_type.clone() });
@@ -171,6 +173,7 @@ impl RawSpec {
             ranking,
             delete_source: raw.delete_source,
             mentions,
+            drop_oneself,
             carries_ttls: raw.carries_ttls.is_some(),
             reads_ttls: raw.carries_ttls.is_some(),
             moves_with: None,
@@ -308,6 +311,15 @@ impl<'a> Own<'a> {
         }
     }
 
+    fn drop_oneself(&mut self, account: Option<&At<String>>, of: Option<AccountType>) {
+        let Some(name) = &self.raw.drop_oneself else { return };
+        let found = self.column(name, name.line);
+        let why = found.and_then(|found| fits::not_named_twice(found, account.zip(of)?));
+        if let Some(why) = why {
+            self.wrong(name.line, &format!("drop_oneself names {}, which {why}", **name));
+        }
+    }
+
     /// The columns whose values are looked at, each with its policy.
     fn policies(&mut self) -> Policies<'a> {
         let mut policies = Vec::new();
@@ -334,77 +346,4 @@ impl<'a> Own<'a> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn check(on_conflict: &str) -> Result<Spec, Faults> {
-        check_with(on_conflict, "int")
-    }
-
-    /// With a status of this type.
-    fn check_with(on_conflict: &str, status: &str) -> Result<Spec, Faults> {
-        let text = format!(
-            "name = 'test'\n[[table]]\nname = 'enrolments'\naccount = 'user'\nfind = 'partition'\n\
-             on_conflict = {on_conflict}\n"
-        );
-        let columns = [("user", "text"), ("course", "text"), ("status", status)];
-        let table = TableSchema::keyed(2, &columns);
-        let schema = Schema { keyspace: "k".into(), tables: [("enrolments".into(), table)].into() };
-        RawSpec::parse(&text, "the test")?.check(&schema)
-    }
-
-    #[test]
-    fn every_column_with_a_policy_must_exist() {
-        for policy in ["keep-target", "max"] {
-            assert!(check(&format!("{{ status = '{policy}' }}")).is_ok());
-            let error = check(&format!("{{ statsu = '{policy}' }}")).unwrap_err().to_string();
-            assert!(
-                error.starts_with("the test, line 6: table enrolments has no column statsu"),
-                "{error}"
-            );
-        }
-    }
-
-    #[test]
-    fn to_keep_the_target_is_the_same_as_no_policy() {
-        let kept = check("{ status = 'keep-target' }").unwrap();
-        assert!(kept.tables[0].survivorship.is_empty());
-        assert!(check("'keep-target'").unwrap().tables[0].survivorship.is_empty());
-        assert_eq!(check("{ status = 'max' }").unwrap().tables[0].survivorship.len(), 1);
-    }
-
-    #[test]
-    fn what_cannot_be_replayed_or_told_apart_is_refused() {
-        for cql_type in [
-            "address",
-            "\"Address\"",
-            "counter",
-            "'org.apache.cassandra.db.marshal.DynamicCompositeType'",
-        ] {
-            let error = check_with("'keep-target'", cql_type).unwrap_err().to_string();
-            assert!(error.contains("column status is") && error.contains("not merged"), "{error}");
-        }
-        for cql_type in [
-            "varint",
-            "frozen<address>",
-            "frozen<list<int>>",
-            "map<text, frozen<address>>",
-            "set<uuid>",
-            "list<frozen<map<text, text>>>",
-            "frozen<tuple<int, text>>",
-            "vector<float, 3>",
-        ] {
-            assert!(check_with("'keep-target'", cql_type).is_ok(), "{cql_type}");
-        }
-    }
-
-    #[test]
-    fn collections_have_many_cells_unless_they_are_frozen() {
-        let cells = |cql_type: &str| {
-            let spec = check_with("'keep-target'", cql_type).unwrap();
-            spec.tables[0].columns[2].is_multi_cell()
-        };
-        assert!(cells("map<text, int>") && cells("set<frozen<list<int>>>") && cells("list<int>"));
-        assert!(!cells("frozen<list<int>>") && !cells("text") && !cells("vector<float, 3>"));
-    }
-}
+mod tests;

@@ -76,7 +76,8 @@ impl<'a> Candidate<'a> {
             [first, ..] => {
                 let names: Vec<&str> = keys.iter().map(|column| column.name.as_str()).collect();
                 let reason = format!(
-                    "table {name}: its key names accounts in {}; rows are merged where it names one",
+                    "table {name}: its key names accounts in {}: leave one of them as account, and merge by the other in a \
+                     run of its own",
                     names.join(" and ")
                 );
                 (*first, vec![reason])
@@ -110,6 +111,7 @@ impl<'a> Candidate<'a> {
             ranking: Vec::new(),
             delete_source: true,
             mentions: Vec::new(),
+            drop_oneself: None,
             carries_ttls: self.carries_ttls().then_some(0),
             columns: BTreeMap::new(),
         }
@@ -256,7 +258,7 @@ fn hint(candidate: &Candidate<'_>, all: &[Candidate<'_>]) -> String {
     let alike: Vec<_> = alike.collect();
     format!(
         "table {}: nothing that is found has rows which name {}: say whether that is {{ value = … }} or comes {{ from = \
-         \"table.column\" }}; of a fitting type are {}",
+         \"table.column\" }}; of a fitting type are {}. Or find = \"scan\", which reads every key of the table",
         candidate.name,
         names.join(" and "),
         super::fault::list(alike.iter().map(String::as_str))

@@ -13,7 +13,7 @@ impl RawFind {
     /// The columns of other tables that lead here.
     pub(super) fn columns(&self) -> impl Iterator<Item = &At<ColumnPath>> {
         let (one, parts) = match self {
-            Self::Partition => (None, None),
+            Self::Partition | Self::Scan => (None, None),
             Self::Clustering { partitions_from } => (Some(partitions_from), None),
             Self::Parts { partition } => (None, Some(partition.values())),
         };
@@ -23,7 +23,7 @@ impl RawFind {
     /// The column of another table that a column of the partition key has its values from, if it has.
     fn from(&self, column: &str) -> Option<&At<ColumnPath>> {
         match self {
-            Self::Partition => None,
+            Self::Partition | Self::Scan => None,
             Self::Clustering { partitions_from } => Some(partitions_from),
             Self::Parts { partition } => partition.get(column)?.from(),
         }
@@ -83,8 +83,18 @@ pub(super) fn check(
         ),
         // What leads here is put in when all tables are known.
         RawFind::Clustering { .. } if is_whole => {
-            return Some(Locator { parts: vec![Part::Column(0)], through: None, is_whole });
+            let parts = vec![Part::Column(0)];
+            return Some(Locator { parts, is_whole, ..Locator::default() });
         }
+        RawFind::Scan if names != [account.as_str()] => {
+            let parts = names.iter().filter(|name| **name != account.as_str());
+            let parts = parts.map(|_| Part::Column(0)).collect();
+            return Some(Locator { parts, is_scanned: true, is_whole, ..Locator::default() });
+        }
+        RawFind::Scan => format!(
+            "find = \"scan\" reads every key of the table, but {account} is the whole partition key: say: find = \
+             \"partition\""
+        ),
         RawFind::Clustering { .. } => format!(
             "partitions_from needs the partition key to be one column, and {account} a clustering column, but the \
              primary key is (({}), {}); {}",
@@ -94,7 +104,7 @@ pub(super) fn check(
         ),
         RawFind::Parts { partition: parts } => {
             let parts = of_parts(raw, (account.as_str(), parts, find.line), live, faults)?;
-            return Some(Locator { parts, through: None, is_whole });
+            return Some(Locator { parts, is_whole, ..Locator::default() });
         }
     };
     faults.add(find.line, raw.problem(problem));
@@ -109,12 +119,13 @@ fn instead(account: &str, partition: &[&str], is_clustered: bool) -> String {
     match (parts.as_slice(), is_clustered) {
         ([], _) => "say: find = \"partition\"".to_owned(),
         ([_], true) => {
-            "say which column leads to it: find = { partitions_from = \"other_table.column\" }"
+            "say which column leads to it: find = { partitions_from = \"other_table.column\" }; or find = \"scan\" if \
+             nothing does"
                 .to_owned()
         }
         _ => format!(
             "say where each column of it comes from: find = {{ partition = {{ {} }} }} ({{ value = … }} instead of \
-             from where it is always the same)",
+             from where it is always the same), or find = \"scan\" if nothing does",
             parts.join(", ")
         ),
     }

@@ -2,7 +2,9 @@
 
 use strum::VariantNames;
 
+use super::fault::At;
 use super::raw::ColumnPath;
+use super::schema::{ColumnKind, ColumnSchema};
 use super::{Column, Policy};
 use crate::model::{AccountType, CqlType};
 
@@ -24,6 +26,25 @@ pub(super) fn in_key(column: &str) -> String {
     format!(
         "column {column} is part of the primary key, which a policy cannot change: leave it out"
     )
+}
+
+/// Why a column cannot name the account a second time, beside the one that does and of its type.
+pub(super) fn not_named_twice(
+    found: &ColumnSchema,
+    (account, of): (&At<String>, AccountType),
+) -> Option<String> {
+    match found.kind {
+        _ if found.name == **account => Some(
+            "is the account itself: the other column of the key that names one is meant".into(),
+        ),
+        ColumnKind::Regular | ColumnKind::Static => Some(
+            "is no part of the primary key: it is about rows whose key names two accounts".into(),
+        ),
+        _ if AccountType::of(&found.cql_type) != Some(of) => {
+            Some(format!("is of type {}, and not of the account's", found.cql_type))
+        }
+        _ => None,
+    }
 }
 
 /// The type of accounts that a column holds.

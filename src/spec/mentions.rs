@@ -92,8 +92,8 @@ fn fit<'l>(
                     "is part of the primary key: such rows move with the account, so name it as account"
                 }
                 Some(_) => {
-                    "is part of the primary key: rows whose key names two accounts are not merged, for no cell can be \
-                     written over"
+                    "is part of the primary key: such rows move with the account, so name it as account in a \
+                     specification of its own, and merge by that one in a further run"
                 }
             };
             return Err(is_written(why));
@@ -136,6 +136,7 @@ fn table(
         ranking: Ranking::default(),
         delete_source: false,
         mentions: Vec::new(),
+        drop_oneself: None,
         carries_ttls: raw.carries_ttls.is_some(),
         reads_ttls: raw.carries_ttls.is_some(),
         moves_with: rows.filter(|rows| rows.delete_source).map(|rows| rows.account),

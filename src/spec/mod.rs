@@ -93,6 +93,8 @@ pub struct Table {
     pub(crate) ranking: Ranking,
     /// Whether the source's rows are deleted once they are safe.
     pub(crate) delete_source: bool,
+    /// The other column of the key that names an account, where a row that would name the survivor in both is dropped.
+    pub(crate) drop_oneself: Option<ColumnIndex>,
     /// The columns that mention accounts: mapped where a row is copied.
     pub(crate) mentions: Vec<ColumnIndex>,
     /// Whether cells that expire are copied so that they expire at the same moment, and whatever is written says how long it
@@ -116,8 +118,10 @@ pub struct Column {
 pub struct Locator {
     /// One for each column of the partition key but the account's, in key order.
     pub parts: Vec<Part>,
-    /// The table whose rows lead here; `None` if every part is a constant.
+    /// The table whose rows lead here; `None` if every part is a constant, or a scan finds them.
     pub through: Option<TableIndex>,
+    /// Whether nothing leads here: a scan of the table's keys tells its scopes.
+    pub is_scanned: bool,
     /// Whether the only part is a whole partition key, which is never empty.
     pub is_whole: bool,
 }
@@ -170,9 +174,14 @@ impl Spec {
         self
     }
 
-    /// Tables to which rows of another one lead, with that one.
-    pub(crate) fn led(&self) -> impl Iterator<Item = (TableIndex, &Table, TableIndex)> {
-        self.in_order().filter_map(|(index, table)| Some((index, table, table.locator.through?)))
+    /// Tables whose scopes nobody knows beforehand.
+    pub(crate) fn discovered(&self) -> impl Iterator<Item = (TableIndex, &Table)> {
+        self.in_order().filter(|(_, table)| table.locator.is_discovered())
+    }
+
+    /// Tables to which rows of another one lead.
+    pub(crate) fn led(&self, through: TableIndex) -> impl Iterator<Item = (TableIndex, &Table)> {
+        self.discovered().filter(move |(_, table)| table.locator.through == Some(through))
     }
 }
 
@@ -195,9 +204,14 @@ impl Locator {
         (!self.is_whole || !is_empty).then(|| Scope::new(values))
     }
 
-    /// The only scope of a table to which no other one leads.
+    /// Whether rows of another table lead here, or a scan finds where rows are.
+    pub(crate) fn is_discovered(&self) -> bool {
+        self.through.is_some() || self.is_scanned
+    }
+
+    /// The only scope of a table whose scope is known beforehand.
     pub(crate) fn constant(&self) -> Option<Scope> {
-        if self.through.is_some() { None } else { self.scope(&[]) }
+        if self.is_discovered() { None } else { self.scope(&[]) }
     }
 
     /// Whether a scope has the constants that are merged.
@@ -257,6 +271,12 @@ impl Table {
             key.insert(self.account, account.cell().clone());
         }
         key
+    }
+
+    /// Whether a row, or a key, would name its account twice, were that `account`, and is to be dropped then.
+    pub(crate) fn is_oneself(&self, cells: &[Cell], account: &AccountId) -> bool {
+        let other = self.drop_oneself.and_then(|column| cells.get(column)?.as_ref());
+        other == Some(account.cell())
     }
 
     /// A primary key without the account: what the rows of all accounts of a group at one key share.

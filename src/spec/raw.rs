@@ -59,6 +59,8 @@ pub struct RawTable {
     pub(super) delete_source: bool,
     /// The columns beside the key that hold accounts: where a row of anybody's *mentions* one.
     pub(super) mentions: Vec<At<String>>,
+    /// The column of the key that is never to name the survivor as well.
+    pub(super) drop_oneself: Option<At<String>>,
     /// The line that says that cells expire where they are copied as they would have where they were.
     pub(super) carries_ttls: Option<usize>,
     /// The types that live columns must have; a column that is not named may have any.
@@ -76,6 +78,8 @@ pub(super) enum RawFind {
         /// `table.column`.
         partitions_from: At<ColumnPath>,
     },
+    /// `"scan"`: nothing leads to the rows; every key of the table is read.
+    Scan,
     /// Each column of the partition key but the account's, by name.
     Parts {
         /// Where their values come from.
@@ -206,6 +210,12 @@ impl RawSpec {
             let columns: Vec<&ColumnPath> = columns.collect();
             (!columns.is_empty()).then(|| (table.name.as_str(), columns))
         })
+    }
+
+    /// The tables to which nothing leads.
+    pub(crate) fn scanned(&self) -> impl Iterator<Item = &str> {
+        let is_scanned = |table: &&RawTable| matches!(table.find.as_deref(), Some(RawFind::Scan));
+        self.tables.iter().filter(is_scanned).map(|table| table.name.as_str())
     }
 
     /// The SHA-256 of the text, in hexadecimal: specifications with the same text merge alike.

@@ -67,6 +67,12 @@ pub(super) fn notes(raw: &RawTable, table: Option<&Table>) -> Vec<String> {
         false => policy::row_rule(raw.ranking.iter().map(|column| column.as_str())),
     };
     notes.push(format!("Where both accounts hold a key, {rule}."));
+    notes.extend(raw.drop_oneself.iter().map(|column| {
+        format!(
+            "A row that would name the survivor in {} as well is dropped, unless it has one.",
+            **column
+        )
+    }));
     if raw.carries_ttls.is_some() {
         notes.push(
             "What expires does so where it is copied as well, at the same moment.".to_owned(),
@@ -99,6 +105,9 @@ fn key(table: &Table) -> String {
 
 /// How the rows of an account are found.
 fn way(find: &RawFind) -> String {
+    if matches!(find, RawFind::Scan) {
+        return "Found by a scan: nothing leads to its rows.".to_owned();
+    }
     let columns: Vec<String> = find.columns().map(ToString::to_string).collect();
     let constants: Vec<String> = match find {
         RawFind::Parts { partition } => partition
@@ -108,7 +117,7 @@ fn way(find: &RawFind) -> String {
                 RawPart::Column(_) => None,
             })
             .collect(),
-        RawFind::Partition | RawFind::Clustering { .. } => Vec::new(),
+        RawFind::Partition | RawFind::Scan | RawFind::Clustering { .. } => Vec::new(),
     };
     let constants = match constants.is_empty() {
         true => String::new(),
@@ -131,6 +140,10 @@ fn cost(find: &RawFind, table: Option<&Table>) -> String {
         false => "",
     };
     match find.columns().next() {
+        None if matches!(find, RawFind::Scan) => format!(
+            "Cost: every key of the table is read, before the first group and again at the end; then one read for each \
+             account and partition{at_once}."
+        ),
         None => format!("Cost: one read for each account{at_once}."),
         Some(_) => format!(
             "Cost: one read for each account and partition{at_once}. Rows to which nothing leads are seen by a scan alone \
@@ -170,6 +183,24 @@ mod tests {
         let again = RawSpec::parse(&shown, "what is shown").unwrap();
         assert_eq!(again.tables.len(), 2);
         assert_eq!(again.tables[1].line, raw.tables[1].line + shown.matches("\n# ").count() - 1);
+    }
+
+    #[test]
+    fn a_scan_says_what_it_costs() {
+        let text = "name = 's'\n[[table]]\nname = 't'\naccount = 'user'\nfind = 'scan'\ndrop_oneself = \
+                    'other'\n";
+        let shown = RawSpec::parse(text, "a test").unwrap().shown(None).replace("\n# ", " ");
+        assert!(
+            shown.contains(
+                " Found by a scan: nothing leads to its rows. Cost: every key of the table is read, before the first \
+                 group and again at the end; then one read for each account and partition. Where"
+            ),
+            "{shown}"
+        );
+        assert!(
+            shown.contains("A row that would name the survivor in other as well is dropped"),
+            "{shown}"
+        );
     }
 
     #[test]

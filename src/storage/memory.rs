@@ -70,6 +70,19 @@ impl MemoryStorage {
         Self { spec, tables, faults, added: Mutex::default(), answers, clock: None }
     }
 
+    /// The same database, seen by another specification of the same tables and columns.
+    ///
+    /// # Panics
+    /// They are others.
+    #[must_use]
+    pub fn seen_by(self, spec: Arc<Spec>) -> Self {
+        let shapes = |spec: &Spec| -> Vec<_> {
+            spec.tables.iter().map(|table| (table.name.clone(), table.columns.clone())).collect()
+        };
+        assert_eq!(shapes(&self.spec), shapes(&spec), "they are other tables, or columns");
+        Self { spec, ..self }
+    }
+
     /// The columns that the specification does not know.
     pub fn added(&self) -> MutexGuard<'_, Added> {
         self.added.lock().unwrap_or_else(PoisonError::into_inner)

@@ -21,8 +21,8 @@ pub(super) struct Expected {
     pub(super) columns: Vec<(ColumnIndex, Kept)>,
     /// Which of that does not stay, and until when.
     pub(super) expires: Expiries,
-    /// Whether the row may have expired as a whole: nothing is known that would be left of it.
-    pub(super) may_have_expired: bool,
+    /// Whether there may be no row: it has expired as a whole, for nothing is known that would be left of it, or was dropped.
+    pub(super) may_be_gone: bool,
 }
 
 /// What a column has to hold, and the write time that the run gave it.
@@ -52,7 +52,7 @@ impl Expected {
     pub(super) fn of(table: &Table, history: &History, survivor: &AccountId) -> Self {
         let is_copy = history.is_copy();
         let columns = table.key_len..table.columns.len();
-        let known = columns.filter(|column| history.knows(*column));
+        let known = columns.filter(|column| history.knows(*column) && !history.is_dropped());
         let replaced = history.entry.as_ref().and_then(|entry| entry.replaced(table));
         let is_replaced = |column| replaced.iter().flatten().any(|(own, _)| *own == column);
         let kept = known.filter_map(|column| {
@@ -84,9 +84,9 @@ impl Expected {
         let columns: Vec<_> = kept.collect();
         let expires = columns.iter().filter_map(|(at, _)| Some((*at, history.expires(*at)?)));
         let is_left = columns.iter().any(|(_, kept)| kept.value().is_some());
-        let may_have_expired = table.carries_ttls && !is_left;
+        let may_be_gone = history.is_dropped() || table.carries_ttls && !is_left;
         let key = history.key_of(table, survivor);
-        Self { key, is_copy, expires: expires.collect(), may_have_expired, columns }
+        Self { key, is_copy, expires: expires.collect(), may_be_gone, columns }
     }
 
     /// The whole row of a copy.

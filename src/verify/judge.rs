@@ -86,7 +86,7 @@ pub(super) fn survivor(
     found: Option<&TimedRow>,
 ) -> Vec<Finding> {
     let Some(found) = found else {
-        if expected.may_have_expired {
+        if expected.may_be_gone {
             return Vec::new();
         }
         // Somebody has deleted it: a run deletes no row that mentions an account.

@@ -16,6 +16,7 @@ mod datacenters;
 mod distrust;
 mod each;
 mod faults;
+mod followers;
 mod forget;
 mod frames;
 mod guardrails;

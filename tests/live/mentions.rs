@@ -6,8 +6,8 @@ use tributary::help::{Block, TOPICS, blocks};
 use crate::spec::refuses;
 use crate::world::World;
 
-/// A file that the manual prints.
-fn printed(name: &str) -> String {
+/// A specification that the manual prints.
+pub(crate) fn printed(name: &str) -> String {
     let topic = TOPICS.iter().find(|topic| topic.name == "specification").expect("there is one");
     let head = format!("# {name}");
     let code = blocks(topic.text).into_iter().find_map(|block| match block {

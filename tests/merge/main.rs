@@ -7,6 +7,7 @@ mod altered;
 mod asleep;
 mod coalesce;
 mod each;
+mod followers;
 mod higher;
 mod inspect;
 mod left;

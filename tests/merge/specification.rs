@@ -64,7 +64,12 @@ fn the_preset_fits_its_schema() {
     assert_eq!((spec.tables[0].slim_len, spec.tables[0].columns.len()), (5, 17));
     assert_eq!(names(1, 3), ["batchid", "userid", "courseid"]);
     assert_eq!((spec.tables[1].slim_len, spec.tables[1].columns.len()), (3, 17));
-    let locator = Locator { parts: vec![Part::Column(2)], through: Some(0), is_whole: true };
+    let locator = Locator {
+        parts: vec![Part::Column(2)],
+        through: Some(0),
+        is_scanned: false,
+        is_whole: true,
+    };
     assert_eq!(spec.tables[1].locator, locator);
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::{InspectSettings, Measured, Reading};
 use crate::estimate::{Estimate, Moments};
-use crate::model::{Cell, Row};
+use crate::model::{Cell, Row, ScanTally};
 use crate::pipeline::{Absent, Conflict, Context, Discover, Figures, Selection};
 use crate::plan::Plan;
 use crate::readable;
@@ -62,11 +62,7 @@ impl Reading {
             ),
             absent_survivors: absent(&figures.absent_survivors, whole, &inspected.absent_survivors),
             chained: plan.chained(NAMED),
-            missed: Missed {
-                clustered_rows: (settings.work.discover == Discover::Scan)
-                    .then(|| total(&figures.missed)),
-                scanned_rows: inspected.scanned.map(|scanned| scanned.rows),
-            },
+            missed: self.missed(settings.work.discover, total(&figures.missed), inspected.scanned),
             largest: inspected
                 .largest
                 .iter()
@@ -187,9 +183,26 @@ impl Reading {
         }
     }
 
+    /// What is found by rows of other tables, and what by a scan.
+    fn missed(&self, by: Discover, rows: Estimate, scanned: Option<ScanTally>) -> Missed {
+        let (tables, alone): (Vec<_>, Vec<_>) = self
+            .context
+            .spec
+            .discovered()
+            .map(|(_, table)| table)
+            .partition(|table| table.locator.through.is_some());
+        let names = |tables: Vec<&Table>| tables.iter().map(|table| table.name.clone()).collect();
+        Missed {
+            clustered_rows: (by == Discover::Scan && !tables.is_empty()).then_some(rows),
+            tables: names(tables),
+            scanned: names(alone),
+            scanned_rows: scanned.map(|scanned| scanned.rows),
+        }
+    }
+
     fn speed(&self, measured: &Measured, latency: &[crate::latency::LatencySummary]) -> Speed {
         let Context { operations, spec, .. } = &*self.context;
-        let scans = spec.led().map(|(table, ..)| operations.scan(table).0);
+        let scans = spec.discovered().map(|(table, _)| operations.scan(table).0);
         let others: BTreeSet<usize> = scans.chain([operations.group().0]).collect();
         let requests =
             latency.iter().enumerate().filter(|(operation, _)| !others.contains(operation));

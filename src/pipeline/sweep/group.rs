@@ -31,6 +31,10 @@ type Copies = HashMap<SharedKey, Vec<Left>>;
 const GIVEN_BACK: &str = "what the run left at its new place has been written there once more, later than it, by the \
                           application or by the undo of a run that did not know of this one: it is left where it is";
 
+/// Why a late row is left that would name the survivor twice.
+const ONESELF: &str = "it would name the survivor twice, and such rows are dropped (drop_oneself): delete it, or give the \
+                       survivor a row of its own";
+
 /// A row found on a source.
 struct Found {
     table: TableIndex,
@@ -57,7 +61,7 @@ pub(super) async fn turn<S: Writer>(
         let led_to = window.codec.decode_scopes(&record.scopes);
         scopes.extend(led_to.map_err(GroupError::Record)?);
     }
-    for (table, ..) in window.spec.led() {
+    for (table, _) in window.spec.discovered() {
         let found = discovered.scopes(table, group.index);
         scopes.extend(found.map(|scope| (table, scope)));
     }
@@ -153,7 +157,7 @@ impl<S: Writer> Sweeper<'_, S> {
         rows: &(impl Iterator<Item = &'r TimedRow> + Clone),
         scopes: &mut BTreeSet<(TableIndex, Scope)>,
     ) {
-        for (led, shape, _) in self.window.spec.led().filter(|(.., through)| *through == table) {
+        for (led, shape) in self.window.spec.led(table) {
             let found = rows.clone().filter_map(|row| shape.locator.scope(&row.row.cells));
             scopes.extend(found.map(|scope| (led, scope)));
         }
@@ -178,6 +182,10 @@ impl<S: Writer> Sweeper<'_, S> {
                 continue; // before it could be moved
             }
             let key = shape.key_of(&row.row);
+            if shape.is_oneself(&row.row.cells, &group.survivor) {
+                self.leave(table, source, key, ONESELF);
+                continue;
+            }
             let shared = (table, shape.shared_key(&key));
             let target = match targets.get(&shared) {
                 Some(target) => target.clone(),

@@ -11,7 +11,7 @@ use crate::model::{AccountId, Scope, TableIndex};
 use crate::plan::Plan;
 use crate::storage::{Fault, Reader, StorageError};
 
-use super::super::{Context, Discover, GroupError, Window};
+use super::super::{Context, GroupError, Window};
 
 /// The sources of a window of groups, and where their rows had been.
 pub(super) struct Look {
@@ -19,8 +19,8 @@ pub(super) struct Look {
     tables: Vec<(TableIndex, Scope)>,
     /// The sources, with their groups.
     sources: Vec<(AccountId, usize)>,
-    /// Tables to which another leads have been scanned: there is nothing more to be asked of their scopes.
-    is_scanned: bool,
+    /// Tables that have been scanned: there is nothing more to be asked of their scopes.
+    scanned: Vec<TableIndex>,
     /// By table and scope: positions in `sources`.
     scopes: HashMap<(TableIndex, Scope), Vec<usize>>,
 }
@@ -40,7 +40,7 @@ impl Look {
                 .filter_map(|(at, table)| Some((at, table.locator.constant()?)))
                 .collect(),
             sources: Vec::new(),
-            is_scanned: context.work.discover == Discover::Scan,
+            scanned: context.scanned(),
             scopes: HashMap::new(),
         };
         let records = context.journal.slices_between(Kind::Merge, window.start, window.end)?;
@@ -68,11 +68,8 @@ impl Look {
         sources: Range<usize>,
     ) -> Result<(), GroupError> {
         let led_to = context.codec.decode_scopes(&record.scopes);
-        if self.is_scanned {
-            return Ok(());
-        }
         for (table, scope) in led_to.map_err(GroupError::Record)? {
-            if context.spec.tables[table].delete_source {
+            if context.spec.tables[table].delete_source && !self.scanned.contains(&table) {
                 let known = self.scopes.entry((table, scope)).or_default();
                 if !known.contains(&sources.start) {
                     known.extend(sources.clone());

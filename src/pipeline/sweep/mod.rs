@@ -30,7 +30,7 @@ use super::discovered::Discovered;
 use super::drain::unless_stopped;
 use super::rounds::{Rounds, Turns};
 use super::scan::survey;
-use super::{Context, Discover, GroupError, Known, Window};
+use super::{Context, GroupError, Known, Window};
 
 pub(super) use group::replay;
 
@@ -104,7 +104,7 @@ async fn owners<S: Writer>(
     let is_done = |group: usize| known.state(group) == Some(State::Done);
     let mut owners = BTreeSet::new();
     let mut discovered = Discovered::default();
-    if context.work.discover == Discover::Scan && (0..plan.len()).any(is_done) {
+    if context.scans() && (0..plan.len()).any(is_done) {
         let (seen, scanned) = survey(context, plan, &is_done, stop).await?;
         if scanned.interrupted {
             return Ok(None);

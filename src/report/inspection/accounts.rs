@@ -2,9 +2,10 @@
 
 use super::{AbsentAccounts, Inspection};
 use crate::report::common;
+use crate::report::discovery::scan_of;
 use crate::report::document::{Fact, Section, Table};
 use crate::report::figures::Number;
-use crate::report::words::{code, count, counted, estimate, line, say};
+use crate::report::words::{Text, code, count, counted, estimate, line, say};
 
 /// Of the largest, a terminal names so many.
 const LARGEST: usize = 3;
@@ -17,12 +18,12 @@ pub(super) fn accounts(inspection: &Inspection) -> Section {
         let name = code(&account.account);
         largest.push([name, line(account.line).into(), role.into(), rows.into()]);
     }
-    Section::new("Accounts")
+    let section = Section::new("Accounts")
         .with(absent(&inspection.absent_sources, "/inspection/absent_sources", "source"))
         .with(absent(&inspection.absent_survivors, "/inspection/absent_survivors", "survivor"))
-        .with(chained(inspection))
-        .with(missed(inspection))
-        .with(largest)
+        .with(chained(inspection));
+    let discovery = [missed(inspection), scanned(inspection)].into_iter().flatten();
+    discovery.fold(section, Section::with).with(largest)
 }
 
 fn absent(absent: &AbsentAccounts, at: &str, who: &'static str) -> Fact {
@@ -61,21 +62,36 @@ fn chained(inspection: &Inspection) -> Fact {
     Fact { examples: examples.collect(), ..Fact::new("Chained", sentence) }
 }
 
-fn missed(inspection: &Inspection) -> Fact {
+fn missed(inspection: &Inspection) -> Option<Fact> {
+    if inspection.missed.tables.is_empty() {
+        return None;
+    }
     let Some(missed) = inspection.missed.clustered_rows else {
         let sentence = say!(
             "rows of sources to which no other row leads are not counted, and --discover content leaves them: to count \
              them, inspect with --discover scan"
         );
-        return Fact::new("Discovery", sentence);
+        return Some(Fact::new("Discovery", sentence));
     };
     let at = "/inspection/missed/clustered_rows";
     let sentence = say!(
         "rows of sources that only the scan finds, and --discover content misses: {}",
         estimate(missed, Number::Count).at(at)
     );
-    let scanned = inspection.missed.scanned_rows.map(|rows| {
-        say!(" ({} scanned)", counted(rows, "row").at("/inspection/missed/scanned_rows"))
-    });
-    Fact::new("Discovery", sentence.and(scanned.unwrap_or_default()))
+    Some(Fact::new("Discovery", sentence.and(scanned_rows(inspection).unwrap_or_default())))
+}
+
+/// What is found by a scan alone.
+fn scanned(inspection: &Inspection) -> Option<Fact> {
+    let tables = &inspection.missed.scanned;
+    (!tables.is_empty()).then(|| {
+        let sentence =
+            say!("nothing leads to rows of sources: it {}", scan_of(&tables.join(" and ")));
+        Fact::new("Scan", sentence.and(scanned_rows(inspection).unwrap_or_default()))
+    })
+}
+
+fn scanned_rows(inspection: &Inspection) -> Option<Text> {
+    let rows = inspection.missed.scanned_rows?;
+    Some(say!("; {} scanned", counted(rows, "row").at("/inspection/missed/scanned_rows")))
 }

@@ -4,6 +4,7 @@ use super::{FAILED, Summary, applied};
 use crate::advice::Advice;
 use crate::plan::{FollowedTarget, FollowedTargets};
 use crate::report::common::{adds_up, contradictions, input, session, settings, sum};
+use crate::report::discovery::scan_of;
 use crate::report::document::{Block, Fact, Kept, Outcome, Report, Section, Tone};
 use crate::report::figures::plural;
 use crate::report::words::{Text, bytes, code, count, counted, say, seconds};
@@ -184,10 +185,19 @@ impl Summary {
         match (&self.inspection, &self.discovery) {
             (Some(inspection), _) => inspection::add(inspection, report),
             (None, Some(discovery)) => {
-                let content = discovery.content_misses.as_str();
-                let content = say!("--discover content (the default): {}", content);
-                let scan = say!("--discover scan: {}", discovery.scan_costs.as_str());
-                report.facts.push(Fact::new("Discovery", content).with(scan));
+                let of_led = discovery.content_misses.iter().zip(&discovery.scan_costs);
+                report.facts.extend(of_led.map(|(misses, costs)| {
+                    let content = say!("--discover content (the default): {}", misses.as_str());
+                    Fact::new("Discovery", content)
+                        .with(say!("--discover scan: {}", costs.as_str()))
+                }));
+                if !discovery.scanned.is_empty() {
+                    let scan = scan_of(&discovery.scanned.join(" and "));
+                    report.facts.push(Fact::new(
+                        "Scan",
+                        say!("nothing leads to rows of sources: it {}", scan),
+                    ));
+                }
             }
             (None, None) => {}
         }

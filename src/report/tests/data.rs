@@ -297,7 +297,12 @@ pub(super) fn inspection(is_exact: bool) -> Inspection {
             accounts: 233,
             first: vec![ChainedAccount { account: "x".into(), from_line: 410, to_line: 411 }],
         },
-        missed: Missed { clustered_rows: Some(total(6_007)), scanned_rows: Some(450_017) },
+        missed: Missed {
+            tables: vec!["user_courses".into()],
+            scanned: vec!["followers".into()],
+            clustered_rows: Some(total(6_007)),
+            scanned_rows: Some(450_017),
+        },
         largest: vec![
             LargestAccount { account: "big".into(), line: 501, is_survivor: true, rows: 9_011 },
             LargestAccount { account: "next".into(), line: 502, is_survivor: false, rows: 9_001 },

@@ -118,7 +118,8 @@ fn check(answer: &impl Answer, at_least: usize) -> Vec<String> {
 fn a_plan_is_the_same_everywhere() {
     let mut plan = data::summary("plan", data::plan(), None);
     assert_eq!(check(&plan, 20), ["tributary apply --plan /data/runs/r1 --topic TOPIC"]);
-    plan.discovery = Discovery::of(vec![LedTo { table: "t".into(), through: "u.c".into() }]);
+    plan.discovery =
+        Discovery::of(vec![LedTo { table: "t".into(), through: "u.c".into() }], vec!["v".into()]);
     check(&plan, 20);
 }
 
@@ -211,7 +212,8 @@ const NO_FIELDS: [&str; 14] = [
 #[test]
 fn the_manual_names_the_fields_that_there_are_and_no_others() {
     let mut plan = data::summary("plan", data::plan(), None);
-    plan.discovery = Discovery::of(vec![LedTo { table: "t".into(), through: "u.c".into() }]);
+    plan.discovery =
+        Discovery::of(vec![LedTo { table: "t".into(), through: "u.c".into() }], vec!["v".into()]);
     plan.inspection = Some(data::inspection(false));
     plan.plan.followed = data::followed();
     let mut run = data::eventful();

@@ -70,7 +70,7 @@ fn a_plan_says_what_discovery_misses_or_costs() {
     let mut plan = summary("plan", plan(), None);
     assert!(!terminal(&plan).contains("Discovery"));
     let led = LedTo { table: "user_courses".into(), through: "content_consumption.batchid".into() };
-    plan.discovery = Discovery::of(vec![led]);
+    plan.discovery = Discovery::of(vec![led], vec!["followers".into()]);
     let text = terminal(&plan);
     let expected = "\
 Discovery   --discover content (the default): a row of user_courses stays under
@@ -79,9 +79,10 @@ Discovery   --discover content (the default): a row of user_courses stays under
             --discover scan: finds them all; it reads every key of user_courses
             once before the first group and once in the sweep (keys only, by
             token ranges, in parallel)
+Scan        nothing leads to rows of sources: it reads every key of followers
 ";
     assert!(text.contains(expected), "{text}");
-    assert!(Discovery::of(Vec::new()).is_none());
+    assert!(Discovery::of(Vec::new(), Vec::new()).is_none());
 }
 
 #[test]

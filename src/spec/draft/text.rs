@@ -66,6 +66,7 @@ fn table(candidate: &Candidate<'_>) -> String {
         format!("[[table]]\nname = {}\naccount = {}\n", quoted(name), quoted(&account.name));
     match &candidate.find {
         Some(RawFind::Partition) => text += "find = \"partition\"\n",
+        Some(RawFind::Scan) => text += "find = \"scan\"\n",
         Some(RawFind::Clustering { partitions_from }) => {
             text += &format!(
                 "find = {{ partitions_from = {} }}\n",

@@ -83,6 +83,7 @@ impl EventSpec {
         if let Some(leading) = leading {
             own.shape(leading);
         }
+        own.rows();
         let columns = raw.columns.iter().map(|(name, column)| own.column(name, column));
         // Each is looked at, though one may be wrong.
         let columns: Vec<_> = columns.collect();
@@ -121,6 +122,18 @@ struct Own<'a> {
 impl Own<'_> {
     fn wrong(&mut self, line: usize, message: &str) {
         self.faults.add(line, problem(message));
+    }
+
+    /// What is announced has to be known of each row that changes.
+    fn rows(&mut self) {
+        let why = match (self.table.locator.is_scanned, self.table.drop_oneself) {
+            (true, _) => "are found by a scan",
+            (false, Some(_)) => "may be dropped (drop_oneself)",
+            (false, None) => return,
+        };
+        let message =
+            format!("rows of {} {why}; no events are made for such a table", self.raw.table);
+        self.wrong(self.raw.table.line, &message);
     }
 
     /// Each event is about one row, which a key leads to.

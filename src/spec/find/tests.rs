@@ -61,12 +61,24 @@ fn the_account_may_stand_anywhere_in_the_key() {
           'own.course' } } }",
         ),
         ("t(type|user)", "{ partition = { type = { value = 'a' } } }"),
+        ("t(followed|user)", "'scan'"),
+        ("t(a,user,b|c)", "'scan'"),
     ] {
         let spec = spec(&[(shape, find), OWN]).unwrap_or_else(|why| panic!("{shape}: {why}"));
         let table = &spec.tables[0];
         assert_eq!(table.columns[table.account].name, "user");
         assert_eq!(table.locator.parts.len(), table.scope_columns().count(), "{shape}");
     }
+}
+
+#[test]
+fn what_only_a_scan_finds_has_no_scope_beforehand() {
+    let spec = spec(&[("t(a,user,b|c)", "'scan'"), OWN]).unwrap();
+    let discovered: Vec<_> = spec.discovered().map(|(index, _)| index).collect();
+    assert_eq!(discovered, [0]);
+    assert_eq!((spec.tables[0].locator.constant(), spec.led(1).count()), (None, 0));
+    check_refused(&[("t(user|c)", "'scan'")], "user is the whole partition key");
+    check_refused(&[("t(user)", "'scan'")], "say: find = \"partition\"");
 }
 
 #[test]

@@ -12,8 +12,8 @@ use crate::spec::fault::{At, Faults};
 use crate::spec::fields::{Fields, Source, Value, kind, whole};
 use crate::spec::policy::{self, Policy};
 
-const FIND: &str = "find is either \"partition\", { partitions_from = \"table.column\" }, or { partition = { column = \
-                    { value = … } or { from = \"table.column\" }, … } }";
+const FIND: &str = "find is either \"partition\", { partitions_from = \"table.column\" }, { partition = { column = { \
+                    value = … } or { from = \"table.column\" }, … } }, or \"scan\"";
 const PART: &str =
     "a column of the partition key comes from { value = … } or { from = \"table.column\" }";
 const ON_CONFLICT: &str = "on_conflict is either \"keep-target\" or a table of column = \"policy\"";
@@ -71,8 +71,17 @@ fn table(source: &mut Source<'_>, written: &Value<'_>) -> Option<RawTable> {
         Some(name) => format!("table {name}"),
         None => "[[table]]".to_owned(),
     };
-    let known =
-        ["name", "account", "find", "mentions", "on_conflict", "delete_source", "ttl", "columns"];
+    let known = [
+        "name",
+        "account",
+        "find",
+        "drop_oneself",
+        "mentions",
+        "on_conflict",
+        "delete_source",
+        "ttl",
+        "columns",
+    ];
     let fields = Fields::new(source, (&what, line), entries, &known);
     let name = fields.text(source, "name", "name = \"user_courses\"");
     let mentions = mentions(source, &fields);
@@ -87,6 +96,9 @@ fn table(source: &mut Source<'_>, written: &Value<'_>) -> Option<RawTable> {
     let account = account.and_then(|account| source.text(&fields.within("account"), account));
     let found = of_rows(source, "find", "find = \"partition\"");
     let find = found.and_then(|found| find(source, &what, found));
+    let drop_oneself = fields.find("drop_oneself").filter(|_| has_rows);
+    let drop_oneself =
+        drop_oneself.and_then(|column| source.text(&fields.within("drop_oneself"), column));
     let on_conflict = fields.find("on_conflict");
     let by = on_conflict.and_then(|written| ranking(source, &what, written));
     let policies = on_conflict.filter(|_| by.is_none());
@@ -106,6 +118,7 @@ fn table(source: &mut Source<'_>, written: &Value<'_>) -> Option<RawTable> {
         ranking: by.unwrap_or_default(),
         delete_source: delete_source.unwrap_or(true),
         mentions,
+        drop_oneself,
         carries_ttls: ttl,
         columns: columns.unwrap_or_default(),
     })
@@ -139,7 +152,8 @@ fn ttl(source: &mut Source<'_>, fields: &Fields<'_, '_>, written: &Value<'_>) ->
 
 /// A table without an account has no rows that move: it says nothing of them.
 fn only_mentions(source: &mut Source<'_>, fields: &Fields<'_, '_>, entries: &DeTable<'_>) {
-    let of_rows = |key: &str| ["find", "on_conflict", "delete_source"].contains(&key);
+    let of_rows =
+        |key: &str| ["find", "drop_oneself", "on_conflict", "delete_source"].contains(&key);
     for (key, written) in entries.iter().filter(|(key, _)| of_rows(key.get_ref().as_ref())) {
         let message = format!(
             "{} is about rows that move with an account, and no account is named: leave it out, or add account = \"userid\"",
@@ -155,6 +169,7 @@ fn find(source: &mut Source<'_>, what: &str, written: &Value<'_>) -> Option<At<R
         DeValue::String(word) if word == "partition" => {
             return Some(At::new(RawFind::Partition, line));
         }
+        DeValue::String(word) if word == "scan" => return Some(At::new(RawFind::Scan, line)),
         DeValue::Table(entries) => entries,
         other => {
             source.wrong(written, format!("{what}: find is {}, but {FIND}", kind(other)));

@@ -45,7 +45,7 @@ impl MemoryStorage {
     ) -> BTreeMap<Vec<u8>, (Scope, Bytes)> {
         let shape = &self.spec.tables[table];
         let (home, kept) = self.home(table);
-        debug_assert!(shape.locator.through.is_some() || shape.is_mention());
+        debug_assert!(shape.locator.is_discovered() || shape.is_mention());
         let mut keys = BTreeMap::new();
         for (partition, stored) in &self.tables()[home] {
             if !range.contains(token(partition)) {

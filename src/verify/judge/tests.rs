@@ -35,6 +35,7 @@ fn table() -> Table {
         ranking: crate::spec::Ranking::default(),
         delete_source: true,
         mentions: Vec::new(),
+        drop_oneself: None,
         carries_ttls: false,
         reads_ttls: false,
         moves_with: None,
@@ -79,8 +80,8 @@ fn copy() -> Expected {
         (GRADE, Kept::Value(text("g"), T)),
         (PARTS, kept(&[("p", 1, T), ("q", 2, T)])),
     ];
-    let (expires, may_have_expired) = Default::default();
-    Expected { key: key(), is_copy: true, columns, expires, may_have_expired }
+    let (expires, may_be_gone) = Default::default();
+    Expected { key: key(), is_copy: true, columns, expires, may_be_gone }
 }
 
 fn row(cells: [(Cell, WriteTimes); 3]) -> TimedRow {

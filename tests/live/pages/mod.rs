@@ -101,11 +101,12 @@ fn the_manual_is_true() {
 }
 
 /// Tables that pages speak of, beside those of the built-in specification.
-const TABLES: [&str; 2] = [
+const TABLES: [&str; 3] = [
     "CREATE TABLE KEYSPACE.user_enrolments (userid text, courseid text, batchid text, status int, \
      PRIMARY KEY (userid, courseid, batchid))",
     "CREATE TABLE KEYSPACE.user_activity_agg (activity_type text, activity_id text, user_id text, context_id text, \
      agg_updated timestamp, PRIMARY KEY ((activity_type, activity_id, user_id), context_id))",
+    "CREATE TABLE KEYSPACE.followers (user_id text, follower_id text, since int, PRIMARY KEY (user_id, follower_id))",
 ];
 
 /// A page is carried out to its end, with a few accounts to merge.

@@ -32,6 +32,7 @@ fn table() -> Table {
         ranking: Ranking::default(),
         delete_source: true,
         mentions: Vec::new(),
+        drop_oneself: None,
         carries_ttls: false,
         reads_ttls: false,
         moves_with: None,
