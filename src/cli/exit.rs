@@ -18,7 +18,8 @@ pub(crate) enum Exit {
     Done = 0,
     /// Failed: host, schema, broker, run directory, or stopped by --max-errors.
     Failed = 1,
-    /// What arguments, files and input alone can tell: usage, configuration, unusable input.
+    /// What arguments, files and input alone can tell: usage, configuration, unusable input; and a run that is not gone on
+    /// with, whenever that is tried.
     Unusable = 2,
     /// Finished, but some lines were rejected or groups failed.
     Partial = 3,
@@ -68,7 +69,7 @@ impl Failure {
         Self { exit: Exit::Failed, error: error.into() }
     }
 
-    /// Something that arguments, files and input alone can tell.
+    /// Something that arguments, files and input alone can tell, or that is refused however often it is tried.
     pub(crate) fn unusable(error: impl Into<Error>) -> Self {
         Self { exit: Exit::Unusable, error: error.into() }
     }

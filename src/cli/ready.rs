@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use super::engine::Engine;
-use super::register::Past;
+use super::register::{Past, closed, is_closed};
 use super::{Console, Exit, Failure, Lease, RunSettings, runs};
 use crate::cluster::{Cluster, ReadStore, Store};
 use crate::events::EventSink;
@@ -125,7 +125,14 @@ impl Ready {
         let RunSettings { work, events, .. } = needs.settings;
         let writes = needs.task.writes();
         let cluster = Cluster::connect(needs.settings.cluster.clone()).await?;
-        let spec = Arc::new(needs.checked(cluster.schema())?);
+        let spec = match needs.checked(cluster.schema()) {
+            Ok(spec) => Arc::new(spec),
+            // That its tables are gone is why it was closed: what they were is not waited for.
+            Err(_) if needs.task.has_begun() && is_closed(&cluster, needs.run.as_str()).await => {
+                return Err(closed(needs.run.as_str(), None));
+            }
+            Err(refused) => return Err(refused),
+        };
         let gc_grace_s: Vec<u64> =
             spec.tables.iter().map(|table| cluster.gc_grace_s(&table.name)).collect();
         cluster.check_gc_grace(&spec, work.min_gc_grace)?;

@@ -29,7 +29,8 @@ use crate::storage::Fault;
 pub(super) use busy::busy;
 pub(super) use lost::remember;
 pub(super) use standing::{
-    WHOLE_UNDONE, begin, begun, end_of, enter, is_half_undone, settle, state_of, whereabouts,
+    WHOLE_UNDONE, begin, begun, closed, end_of, enter, is_closed, is_half_undone, settle, state_of,
+    whereabouts,
 };
 
 /// What a command does that enters a run.

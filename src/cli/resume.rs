@@ -55,7 +55,7 @@ async fn carry_out(
 
     let journal = SqliteJournal::open(&run_dir.file(files::JOURNAL))?;
     if journal.meta(ERASED)?.is_some() {
-        return Err(Failure::failed(anyhow!(
+        return Err(Failure::unusable(anyhow!(
             "an account of this run was forgotten, and with it what its groups are made of: it is not resumed any more. \
              verify compares the others, and undo takes them back"
         )));

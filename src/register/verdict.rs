@@ -43,8 +43,8 @@ impl Lineage {
     /// for all of them, else it is the position of a pair.
     pub fn verdicts(&self, group: &Group) -> Vec<(Option<usize>, Verdict)> {
         let survivor = &*group.survivor.text();
-        if let Some(own) = self.busy(survivor) {
-            let of = |source: &AccountId| self.busy(&source.text());
+        if let Some(own) = self.busy(survivor, true) {
+            let of = |source: &AccountId| self.busy(&source.text(), false);
             // What another run is busy with comes before what a lost one left.
             let pairs: Vec<_> = group.sources().map(of).collect();
             let is_at_work = |busy: &Verdict| matches!(busy, Verdict::Busy { is_lost: false, .. });
@@ -60,7 +60,8 @@ impl Lineage {
         let mut is_circle = false;
         let of_pair = |(at, source): (usize, &AccountId)| {
             let source = source.text();
-            let verdict = self.busy(&source).or_else(|| self.elsewhere(&source, root, by))?;
+            let verdict =
+                self.busy(&source, false).or_else(|| self.elsewhere(&source, root, by))?;
             is_circle |= matches!(verdict, Verdict::Cycle { .. });
             // Where it went is merged with this group, too.
             let is_within = matches!(&verdict, Verdict::AmbiguousEarlier { into, .. }
@@ -83,7 +84,7 @@ impl Lineage {
     /// Where an account is now that was merged; nothing while a run is busy with it, which is said first.
     pub(crate) fn moved<'h>(&'h self, account: &'h str) -> Option<&'h str> {
         let (root, by) = self.root(account);
-        by.filter(|_| root != account && self.busy(account).is_none()).map(|_| root)
+        by.filter(|_| root != account && self.busy(account, false).is_none()).map(|_| root)
     }
 
     /// Whether anything is known of an account of a group.
@@ -101,10 +102,15 @@ impl Lineage {
         Some(Verdict::AmbiguousEarlier { into: into.to_owned(), run })
     }
 
-    fn busy(&self, account: &str) -> Option<Verdict> {
+    /// Whether a run has not ended with an account that a group is merged out of, or into.
+    fn busy(&self, account: &str, survives: bool) -> Option<Verdict> {
         // What a lost run left may be accepted, what another is busy with may not. Nor what a lost run was undoing: the
-        // survivor's row, which a merge would leave as it is, may be what its delete is still on its way to.
-        let is_accepted = |stay: &Stay<'_>| stay.standing == Standing::Lost && !stay.is_undo;
+        // survivor's row, which a merge would leave as it is, may be what its delete is still on its way to. Nor is a source
+        // of a lost run one that survives: the delete of its own rows, to which others would give way, may be.
+        let is_accepted = |stay: &Stay<'_>| {
+            let is_source = stay.into.is_some();
+            stay.standing == Standing::Lost && !stay.is_undo && !(survives && is_source)
+        };
         let is_open = |stay: &Stay<'_>| matches!(stay.standing, Standing::Busy | Standing::Lost);
         let open = self.stays(account).filter(|stay| stay.overlaps).filter(is_open);
         let stay = open.min_by_key(|stay| (is_accepted(stay), stay.standing == Standing::Lost))?;
@@ -333,6 +339,20 @@ mod tests {
         past.says("a>z", &["a busy r2 a"]);
         past.says("x,y>b", &["x busy r3 x", "y busy r3 y"]).says("w>b", &["* lost-run r1 b"]);
         past.says("w,x>b", &["w lost-run r1 b", "x busy r3 x"]);
+    }
+
+    /// The delete of what a lost run has merged out of an account may be under way: nothing may give way to that.
+    #[test]
+    fn a_source_of_a_lost_run_does_not_survive_another() {
+        let mut past = Past::default();
+        past.step("r1", "a>b", Step::Merge, false).merged("r2", "x>y");
+        past.step("r2", "x>y", Step::After, false);
+        for run in ["r1", "r2"] {
+            MemoryRegister::lose(&past.shared, run);
+        }
+        past.says("b>a", &["* busy r1 a"]).says("c>a", &["* busy r1 a"]);
+        past.says("y>x", &["* busy r2 x"]).says("x>y", &["* lost-run r2 y"]);
+        past.says("a>b", &["* lost-run r1 b"]).says("a>c", &["a lost-run r1 a"]);
     }
 
     /// E17: that an account came back and went again is not forgotten when the second run is undone.

@@ -37,6 +37,7 @@ pub struct Client {
 impl Client {
     async fn write(&self, mut mutations: Vec<Mutation>) -> Result<(), StorageError> {
         self.as_before(&mut mutations);
+        self.process.writes();
         let asked = self.process.ask().await;
         // What deletes cannot be kept back any more once it was looked at.
         let deletes = |mutation: &Mutation| {

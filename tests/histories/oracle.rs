@@ -24,8 +24,10 @@ struct Written {
     is_replaced: bool,
     /// When the application took its last copy away.
     gone: Option<TimestampUs>,
-    /// Another account had a row in the same place then.
-    has_rival: bool,
+    /// It did so by writing over it.
+    is_written_over: bool,
+    /// When another account was last seen to have a row in the same place, before the application did something there.
+    had_rival: Option<TimestampUs>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -48,8 +50,11 @@ pub struct Excuses {
     /// A late row with a number has stayed with its source: what it was written over stands under the survivor, and another
     /// run may take that number for one that was never merged.
     pub has_stayed: bool,
-    /// A row that was deleted while an undo gave it back may stay with the survivor.
+    /// Without the register something was undone: a row that was deleted meanwhile may stay with the survivor, and a late
+    /// value may lose to what was given back.
     pub may_stay: bool,
+    /// A late row has stayed with its source because its new place was deleted, by nobody knows whom.
+    pub is_left: bool,
 }
 
 #[derive(Default)]
@@ -152,7 +157,8 @@ impl Oracle {
             is_late,
             is_replaced: false,
             gone: None,
-            has_rival: false,
+            is_written_over: false,
+            had_rival: None,
         }));
     }
 
@@ -193,19 +199,26 @@ impl Oracle {
         (account, place): (&str, Place),
         at: TimestampUs,
     ) {
-        let has_rival = before.keys().any(|(other, its)| *its == place && other != account);
+        let is_written_over = after.contains_key(&(account.to_owned(), place));
+        let accounts = before.keys().filter(|(_, its)| *its == place).map(|(own, _)| own.clone());
+        let accounts: BTreeSet<String> = accounts.collect();
         let [before, after] = [standing(before), standing(after)];
         for written in &mut self.written {
             let value = (written.place, written.value.clone());
-            if before.contains_key(&value) && !after.contains_key(&value) {
-                (written.gone, written.has_rival) = (Some(at), has_rival);
+            let Some(at_accounts) = before.get(&value) else { continue };
+            if written.place == place && !accounts.is_subset(at_accounts) {
+                written.had_rival = Some(at);
+            }
+            if !after.contains_key(&value) {
+                (written.gone, written.is_written_over) = (Some(at), is_written_over);
             }
         }
     }
 
     /// What the application took away since a moment stands again, rightly: a merge that was under way is as of a time
-    /// before that, and a delete on a source is not taken along.
-    pub fn came_back(&mut self, seen: &Seen, since: TimestampUs) {
+    /// before that, and a delete on a source is not taken along. So does what it wrote over since the run began: what it wrote
+    /// then is late, and can be gone from the source before it is taken along.
+    pub fn came_back(&mut self, seen: &Seen, since: TimestampUs, began: TimestampUs) {
         // What its account writes to a place that it does not hold any more belongs to the row that it held.
         for (at, row) in seen {
             let of = |value: Value| {
@@ -218,6 +231,7 @@ impl Oracle {
         let standing = standing(seen);
         for written in &mut self.written {
             let stands = standing.contains_key(&(written.place, written.value.clone()));
+            let since = if written.is_written_over { began } else { since };
             if stands && written.gone.is_some_and(|gone| gone >= since) {
                 written.gone = None;
             }
@@ -228,7 +242,8 @@ impl Oracle {
     /// run or the application: it is given back.
     pub fn was_given_back(&mut self, seen: &Seen, since: TimestampUs) {
         let standing = standing(seen);
-        for written in self.written.iter_mut().filter(|written| written.has_rival) {
+        let had_rival = |written: &&mut Written| written.had_rival.is_some_and(|at| at >= since);
+        for written in self.written.iter_mut().filter(had_rival) {
             let stands = standing.contains_key(&(written.place, written.value.clone()));
             if stands && written.gone.is_some_and(|gone| gone >= since) {
                 written.gone = None;
@@ -262,7 +277,8 @@ impl Oracle {
             let at: Vec<&String> =
                 standing.get(&(*place, value.clone())).into_iter().flatten().collect();
             if written.gone.is_some() {
-                let is_excused = excuses.has_stayed || !matches!(value, Value::Note(_));
+                let is_known = !excuses.has_stayed && !excuses.is_left;
+                let is_excused = !is_known || !matches!(value, Value::Note(_));
                 if !at.is_empty() && !is_excused {
                     wrong.push(format!(
                         "{value:?} of {by} at {place:?} was deleted, and stands at {at:?}"
@@ -287,7 +303,8 @@ impl Oracle {
             let is_excused = match value {
                 Value::Status(_) => excuses.is_anew,
                 Value::Count(_) => excuses.is_counted_on,
-                Value::Note(_) => false,
+                // It may lose to an older value that the undo of a run has given back, of which its own knows nothing.
+                Value::Note(_) => excuses.may_stay && written.is_late,
             };
             if at.is_empty() && !is_excused && !self.may_be_missing(written, seen, &person) {
                 wrong.push(format!("{value:?} of {by} (row {row}) at {place:?} is lost"));

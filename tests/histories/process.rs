@@ -1,6 +1,7 @@
 //! A process as the cluster meets it: each of its requests may be its last, may be refused, may find it standing still for
 //! an hour; and what it wrote last may arrive much later.
 
+use std::cmp;
 use std::future::pending;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -21,6 +22,10 @@ pub enum Landing {
     /// They arrive later.
     Late,
 }
+
+/// From its first write on, the requests of a process have a second number, which is counted from here: so what happens
+/// between its writes can be meant, however much it reads before.
+pub const WRITING: usize = 1_000;
 
 /// What happens to a process at a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,6 +57,8 @@ pub struct Process {
     pub fate: Fate,
     pub meanwhile: Meanwhile,
     requests: AtomicUsize,
+    /// Which of them was its first write.
+    first_write: AtomicUsize,
     is_dead: AtomicBool,
     has_stood: AtomicBool,
     /// It is dead, or stands still.
@@ -82,6 +89,7 @@ impl Process {
             unsynced: Unsynced::default(),
             meanwhile: Mutex::default(),
             requests: AtomicUsize::new(0),
+            first_write: AtomicUsize::new(usize::MAX),
             is_dead: AtomicBool::new(false),
             has_stood: AtomicBool::new(false),
             stands: Notify::new(),
@@ -104,9 +112,26 @@ impl Process {
         self.is_dead.load(Ordering::Relaxed)
     }
 
+    /// The next request is a write.
+    pub fn writes(&self) {
+        self.first_write.fetch_min(self.requests.load(Ordering::Relaxed), Ordering::Relaxed);
+    }
+
+    /// How a request compares with the one that is meant by a number.
+    fn compare(&self, request: usize, at: usize) -> Option<cmp::Ordering> {
+        match at.checked_sub(WRITING) {
+            None => Some(request.cmp(&at)),
+            Some(at) => {
+                let first = self.first_write.load(Ordering::Relaxed);
+                request.checked_sub(first).map(|request| request.cmp(&at))
+            }
+        }
+    }
+
     /// What somebody else does at a request.
     fn let_others(&self, request: usize) {
-        let act = self.meanwhile.lock().unwrap().take_if(|(at, _)| *at <= request);
+        let is_due = |at: usize| self.compare(request, at).is_some_and(cmp::Ordering::is_ge);
+        let act = self.meanwhile.lock().unwrap().take_if(|(at, _)| is_due(*at));
         if let Some((_, act)) = act {
             act();
         }
@@ -126,16 +151,19 @@ impl Process {
         tables::pass(20_000);
         let request = self.requests.fetch_add(1, Ordering::Relaxed);
         self.let_others(request);
+        let is_now = |at: usize| self.compare(request, at).is_some_and(cmp::Ordering::is_eq);
         match self.fate {
-            Fate::Killed(at, landing) if at == request => Some((landing, true)),
-            Fate::Refused(at, landing) if at == request => Some((landing, false)),
+            Fate::Killed(at, landing) if is_now(at) => Some((landing, true)),
+            Fate::Refused(at, landing) if is_now(at) => Some((landing, false)),
             _ => None,
         }
     }
 
     /// Stands still, if that is its fate at this request.
     pub async fn stand(&self) {
-        if matches!(self.fate, Fate::Stopped(at) if at < self.requests.load(Ordering::Relaxed))
+        let last = self.requests.load(Ordering::Relaxed).saturating_sub(1);
+        let is_due = |at: usize| self.compare(last, at).is_some_and(cmp::Ordering::is_ge);
+        if matches!(self.fate, Fate::Stopped(at) if is_due(at))
             && !self.has_stood.swap(true, Ordering::Relaxed)
         {
             self.stands.notify_one();

@@ -67,6 +67,8 @@ pub struct Merge {
     pub is_lost: bool,
     /// How many commands of it there were.
     pub commands: usize,
+    /// Which of them was the last that came to its end.
+    pub ended: usize,
     /// What it said that it left, in any command.
     pub listed: Arc<Mutex<Vec<String>>>,
     standing: Option<Standing>,
@@ -146,6 +148,7 @@ impl Runs {
             is_refused: Arc::default(),
             is_lost: false,
             commands: 0,
+            ended: 0,
             listed: Arc::default(),
             standing: None,
         });
@@ -177,6 +180,7 @@ impl Runs {
         let process = Process::new((run, commands), fate, &self.late, self.rule);
         *process.meanwhile.lock().unwrap() = meanwhile;
         let Some(desk) = self.desk(run, &process) else { return };
+        let ended = self.runs[run].ended;
         self.runs[run].commands = commands;
         if let Command::Undo(share) = command {
             let taken_back = &mut self.runs[run].taken_back;
@@ -190,7 +194,7 @@ impl Runs {
         };
         let is_refused = self.runs[run].is_refused.swap(false, Ordering::Relaxed);
         if is_refused && !self.states(run).iter().any(is_begun) {
-            self.runs[run].taken_back = None;
+            (self.runs[run].taken_back, self.runs[run].ended) = (None, ended);
         }
     }
 
@@ -201,6 +205,7 @@ impl Runs {
             biased;
             ended = &mut task => {
                 ended.unwrap();
+                self.runs[run].ended = process.by.1;
                 return;
             }
             () = stands => {}

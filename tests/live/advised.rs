@@ -277,9 +277,19 @@ fn part(stage: &Stage<'_>) -> Met {
     Met { commands: stage.listed(&run), run, progress: 100, score: None }
 }
 
+/// What `a` got late is left there, for its survivor went on to `c`.
+fn left(stage: &Stage<'_>) -> Met {
+    let run = stage.merged();
+    stage.set("a", "score", "'9'");
+    stage.apply("b,c").1.run().exits(0);
+    let resumed = stage.world.over("resume", &run).run().exits(3);
+    assert_eq!(resumed.json()["swept"]["left"], 1, "{resumed}");
+    Met { score: Some("9"), ..met(run, &resumed) }
+}
+
 type Build = fn(&mut Stage<'_>) -> Met;
 
-const STATES: [(&str, Build); 15] = [
+const STATES: [(&str, Build); 16] = [
     ("planned", |stage| planned(stage)),
     ("inspected", |stage| inspected(stage)),
     ("limited", |stage| limited(stage)),
@@ -295,6 +305,7 @@ const STATES: [(&str, Build); 15] = [
     ("interrupted", |stage| interrupted(stage)),
     ("busy", |stage| busy(stage)),
     ("part", |stage| part(stage)),
+    ("left", |stage| left(stage)),
 ];
 
 /// A stage in a state.
@@ -411,7 +422,7 @@ fn a_lost_run_is_undone_and_nothing_else() {
     for command in ["resume", "verify"] {
         let call = world.over(command, &met.run);
         let call = if command == "verify" { call.flag("--repair") } else { call };
-        let refused = call.run().exits(1).names("was declared lost");
+        let refused = call.run().exits(2).names("was declared lost");
         let undo = after(&refused.stderr, "half merged: ");
         assert_eq!(undo, format!("tributary undo {}", met.run.display()));
     }

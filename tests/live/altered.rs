@@ -172,6 +172,9 @@ fn a_table_that_is_dropped_under_a_run_is_named_and_the_run_can_be_closed() {
     let listed = cluster(Call::new(&["runs"]).flag("--json")).run().exits(0);
     assert!(listed.json()["advice"].to_string().contains(&close), "{listed}");
     cluster(Call::new(&["runs", "close", id])).run().exits(0);
+    for name in ["resume", "verify", "undo"] {
+        command(&world, name, &run).run().exits(2).names("was closed");
+    }
 }
 
 /// What no merge could write keeps nobody from comparing, and whoever writes is told what to do about it.

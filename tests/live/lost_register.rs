@@ -60,7 +60,7 @@ impl Drop for Own {
 #[track_caller]
 fn goes_on(call: Call) {
     let refused =
-        call.run().exits(1).names("has lost what it knew of run").names("Nothing was written");
+        call.run().exits(2).names("has lost what it knew of run").names("Nothing was written");
     let (_, command) = refused.stderr.rsplit_once("listed: ").expect("it prints a command");
     let command = command.lines().next().expect("on one line");
     assert!(command.ends_with(" --no-register"), "{command}");
@@ -77,7 +77,7 @@ fn a_run_whose_register_is_gone_is_resumed_or_undone_without() {
         let (merged, undone) = (own.world.dump(), own.before.clone());
         own.cql(lost);
         for command in ["resume", "undo"] {
-            let refused = own.over(command, &half).run().exits(1);
+            let refused = own.over(command, &half).run().exits(2);
             refused.names(if lost.starts_with("DROP") { "dropped" } else { "truncated" });
         }
         own.world.assert_tables(&merged);

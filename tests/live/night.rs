@@ -129,7 +129,7 @@ fn an_older_copy_of_a_run_directory_is_not_gone_on_with() {
     world.resume(&run).with("--limit", "all").run().exits(0);
     world.assert_tables(&expected.tables);
     let refused = |command: &str| {
-        let refused = world.over(command, &older).run().exits(1);
+        let refused = world.over(command, &older).run().exits(2);
         refused.names("is an older copy").names(&run.display().to_string());
     };
     refused("resume");
@@ -140,7 +140,7 @@ fn an_older_copy_of_a_run_directory_is_not_gone_on_with() {
     copy(&run, &newer);
     world.over("undo", &newer).run().exits(0);
     world.assert_tables(&before);
-    world.over("resume", &run).run().exits(1).names("is an older copy");
+    world.over("resume", &run).run().exits(2).names("is an older copy");
     world.assert_tables(&before);
 }
 

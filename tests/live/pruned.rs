@@ -95,7 +95,7 @@ fn who_became_whom_stays_when_old_runs_are_pruned() {
 
     // It cannot be known any more what comes before them.
     let forgotten = |finished: Finished| {
-        finished.exits(1).names("has forgotten run").names("tributary apply");
+        finished.exits(2).names("has forgotten run").names("tributary apply");
     };
     forgotten(world.over("resume", &r1).run());
     forgotten(world.over("undo", &r2).run());

@@ -73,7 +73,7 @@ pub(super) fn refused(
         ),
         _ => ("This goes on without it", again::same()),
     };
-    Failure::failed(anyhow!(
+    Failure::unusable(anyhow!(
         "the register ({keyspace}) has lost what it knew of run {} ({why}), so nobody can tell which other runs came \
          since. Nothing was written, and verify without --repair still compares the run. {what}, by what the rows say; what \
          somebody else has changed is left where it is, and listed: {}",

@@ -9,7 +9,7 @@ use anyhow::anyhow;
 use super::super::recorded::anew;
 use super::{Entering, Failure, Past, lost, tables};
 use crate::advice::Advice;
-use crate::cluster::ClusterRegister;
+use crate::cluster::{Cluster, ClusterRegister};
 use crate::journal::{Journal, State};
 use crate::model::now_us;
 use crate::pipeline::others;
@@ -24,7 +24,8 @@ pub(in crate::cli) const WHOLE_UNDONE: &str = "taken_back_as_a_whole";
 const PLANNED: &str = "planned";
 
 /// Sees that the register knows the run that a command goes on with, by its directory and specification; one that was
-/// begun without it is added.
+/// begun without it is added. What is refused here is refused however often it is tried, so it counts as unusable: no
+/// scheduler tries it again.
 ///
 /// # Errors
 /// It was pruned, closed, or lost and is not undone; its directory is an older copy; the journal or the register cannot
@@ -57,18 +58,31 @@ pub(in crate::cli) async fn enter(
         return lost::remember(register, journal).await;
     };
     match run.state {
-        RunState::Lost if entering == Entering::Merges => Err(Failure::failed(anyhow!(
+        RunState::Lost if entering == Entering::Merges => Err(Failure::unusable(anyhow!(
             "run {own} was declared lost, and others may have gone on with its accounts since, so it is undone and nothing \
              else. Nothing was written. To give back what it left half merged: {}",
             Advice::undo(run_dir)
         ))),
-        RunState::Closed => Err(Failure::failed(anyhow!(
-            "run {own} was closed: nothing that it did is there any more. Nothing was written. Its pairs are merged as a \
-             new run: {}",
-            anew(run_dir, record)?
-        ))),
+        RunState::Closed => Err(closed(own, Some(anew(run_dir, record)?))),
         _ => check_newest(&run, journal, total),
     }
+}
+
+/// Of a run that was closed; what merges its pairs as a new one can be advised where its tables are there.
+pub(in crate::cli) fn closed(run: &str, apply: Option<Advice>) -> Failure {
+    let apply = apply.map(|apply| format!(" Its pairs are merged as a new run: {apply}"));
+    Failure::unusable(anyhow!(
+        "run {run} was closed: nothing that it did is there any more. Nothing was written.{}",
+        apply.unwrap_or_default()
+    ))
+}
+
+/// Whether the register has it that a run was closed, as far as it can be read.
+pub(in crate::cli) async fn is_closed(cluster: &Cluster, run: &str) -> bool {
+    let Some(keyspace) = cluster.register_keyspace() else { return false };
+    let Ok(Some(reader)) = cluster.register_reader(keyspace).await else { return false };
+    let known = reader.known_run(run).await;
+    known.is_ok_and(|run| run.is_some_and(|run| run.state == RunState::Closed))
 }
 
 /// Notes what a command that begins now does with its run: if it dies, that is what has to be ended. A lost run stays one:
@@ -124,7 +138,7 @@ pub(in crate::cli) fn is_half_undone(run: &Run) -> bool {
 
 /// Of a run that the register does not know any more.
 fn forgotten(run: &str, apply: &Advice) -> Failure {
-    Failure::failed(anyhow!(
+    Failure::unusable(anyhow!(
         "the register has forgotten run {run} (it was pruned, or is not the register that the run began with), so nobody \
          can tell which later runs come first, and it is neither resumed, repaired nor undone. Nothing was written. verify \
          without --repair still compares it; what its sources got since is merged by its pairs as a new run: {apply}"
@@ -150,7 +164,7 @@ fn check_newest(run: &Run, journal: &dyn Journal, total: u64) -> Result<(), Fail
         return Ok(());
     }
     let (host, dir) = run.host_and_dir();
-    Err(Failure::failed(anyhow!(
+    Err(Failure::unusable(anyhow!(
         "this run directory is an older copy: the register has {began} groups of the run as begun and {undone} as taken \
          back, this one knows of {began_here} and {undone_here}. Nothing was written. Go on in the directory that was \
          used last (the run began in {dir} on {host})"

@@ -10,7 +10,6 @@ use hashbrown::HashTable;
 pub(super) struct Names {
     /// All of them, one behind the other.
     text: String,
-    /// Where each ends.
     ends: Vec<usize>,
     numbers: HashTable<u32>,
     hasher: RandomState,

@@ -214,6 +214,44 @@ fn what_a_lost_run_was_undoing_is_not_merged() {
     always(true, steps, KILLS);
 }
 
+/// What a lost run merged, or swept, out of an account is not merged back into it, accepted or not: its delete may be under
+/// way, and would take the row to which the copy gives way.
+#[test]
+fn a_source_of_a_lost_run_does_not_survive_another() {
+    for pairs in [&[("b", "a")], &[("c", "a")]] {
+        let merging = |fate| {
+            then([applies(&[("a", "b")], fate), Loses(0), applies(pairs, Ends), Arrives, GoesOn])
+        };
+        let finishing = |fate| {
+            then([
+                applies(&[("a", "b")], Killed(9, Done)),
+                Goes(0, Resume, fate, None),
+                Loses(0),
+                applies(pairs, Ends),
+                Arrives,
+                GoesOn,
+            ])
+        };
+        let sweeping = |fate| {
+            vec![
+                applies(&[("a", "b")], Ends),
+                Does(Writes("a", KEY, None)),
+                Does(Writes("a", SEAT, None)),
+                Goes(0, Resume, fate, None),
+                Loses(0),
+                applies(pairs, Ends),
+                Arrives,
+                GoesOn,
+            ]
+        };
+        for fates in [KILLS, STOPS] {
+            always(true, merging, fates);
+            always(true, finishing, fates);
+            always(true, sweeping, fates);
+        }
+    }
+}
+
 /// What a source gets after its merge, and what nobody sweeps before that account survives another, is its own row then:
 /// what the other gets later gives way to it.
 #[test]

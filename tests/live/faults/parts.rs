@@ -122,7 +122,7 @@ fn a_part_that_is_lost_is_lost_alone() {
     parts.call(3).run().exits(0);
     let listed = parts.listed();
     assert_eq!(listed["plans"][0]["state"], "lost", "{listed:#}");
-    parts.call(1).run().exits(1).names("declared lost");
+    parts.call(1).run().exits(2).names("declared lost");
     world.over("undo", &parts.dir(1)).run().exits(0);
 }
 
