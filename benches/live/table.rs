@@ -25,7 +25,7 @@ pub(crate) struct Options {
 }
 
 /// A figure by its name.
-type Figure<'a, F = &'a dyn Fn(&Measured) -> f64> = (&'a str, F);
+type Figure<'a> = (&'a str, &'a dyn Fn(&Measured) -> f64);
 
 /// The figures of a scenario: way → one file per round.
 type Ways = BTreeMap<String, Vec<Value>>;
@@ -231,17 +231,14 @@ fn rate(dir: &Path, ways: &Ways) -> anyhow::Result<String> {
 
 /// What the journal costs the engine.
 fn journal(_: &Path, ways: &Ways) -> anyhow::Result<String> {
-    let of = |figure: fn(&Measured) -> f64| -> anyhow::Result<[Vec<f64>; 2]> {
-        Ok([each(ways, "disk", figure)?, each(ways, "memory", figure)?])
-    };
     let mut text = head(&["", "journal on the disk", "in memory", "ratio"]);
-    let figures: [Figure<'_, fn(&Measured) -> f64>; 3] = [
-        ("pairs/s", |m| m.pairs as f64 / m.work_s),
-        ("CPU of the client per pair, ms", |m| m.cpu_s * 1e3 / m.pairs as f64),
-        ("CPU of Cassandra per pair, ms", |m| m.cassandra_cpu_s * 1e3 / m.pairs as f64),
+    let figures: [Figure<'_>; 3] = [
+        ("pairs/s", &|m| m.pairs as f64 / m.work_s),
+        ("CPU of the client per pair, ms", &|m| m.cpu_s * 1e3 / m.pairs as f64),
+        ("CPU of Cassandra per pair, ms", &|m| m.cassandra_cpu_s * 1e3 / m.pairs as f64),
     ];
     for (name, figure) in figures {
-        let [disk, memory] = of(figure)?;
+        let (disk, memory) = (each(ways, "disk", figure)?, each(ways, "memory", figure)?);
         let ratio = shown(ratio(&disk, &memory));
         text += &row(&[name.to_owned(), spread(disk), spread(memory), ratio]);
     }
