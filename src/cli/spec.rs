@@ -37,6 +37,7 @@ pub(super) async fn check(
         .map_err(|error| Failure::unusable(anyhow!("cannot read '{origin}': {error}")))?;
     let (raw, mut faults) = RawSpec::read(&text, &origin);
     let exit = if faults.is_empty() { Exit::Failed } else { Exit::Unusable };
+    let mut left_out = Vec::new();
     let looked_at = match settings {
         None => {
             "nothing is wrong with it, as far as the text alone tells; with --hosts and --keyspace it is held against a \
@@ -46,7 +47,10 @@ pub(super) async fn check(
         Some(settings) => {
             let keyspace = settings.keyspace.clone();
             match Cluster::connect(settings).await {
-                Ok(cluster) => drop(raw.hold_against(cluster.schema(), &mut faults)),
+                Ok(cluster) => {
+                    let fitting = raw.hold_against(cluster.schema(), &mut faults);
+                    left_out = fitting.map_or_else(Vec::new, |spec| spec.left_out(cluster.schema()));
+                }
                 Err(error) => {
                     // What the text tells is worth knowing, whatever the cluster is.
                     if !faults.is_empty() {
@@ -58,10 +62,17 @@ pub(super) async fn check(
             format!("nothing is wrong with it: it fits keyspace {keyspace}")
         }
     };
-    match faults.is_empty() {
-        true => print(&format!("{origin}: {looked_at}\n"), terminal),
-        false => Err(Failure { exit, error: faults.into() }),
+    if !faults.is_empty() {
+        return Err(Failure { exit, error: faults.into() });
     }
+    let done = print(&format!("{origin}: {looked_at}\n"), terminal)?;
+    for (table, columns) in left_out {
+        terminal.tell(&format!(
+            "it leaves out table {table}, whose {} may name accounts: what is there stays as it is",
+            columns.join(" and ")
+        ));
+    }
+    Ok(done)
 }
 
 /// Prints a specification that is drafted from a live schema.

@@ -140,7 +140,10 @@ fn is_dropped(error: &ExecutionError) -> bool {
     };
     match kind {
         DbError::ServerError => message.contains(UNKNOWN),
-        DbError::Invalid => message.starts_with(GONE[0]),
+        DbError::Invalid => {
+            message.starts_with(GONE[0])
+                || message.starts_with("table ") && message.ends_with(NOWHERE)
+        }
         _ => false,
     }
 }
@@ -225,9 +228,11 @@ mod tests {
     #[test]
     fn a_table_that_was_dropped_is_no_error_of_the_server() {
         let unknown = "java.lang.IllegalArgumentException: Unknown CF d4010620-ebde-11f1";
-        for (kind, message) in
-            [(DbError::ServerError, unknown), (DbError::Invalid, "unconfigured table t")]
-        {
+        for (kind, message) in [
+            (DbError::ServerError, unknown),
+            (DbError::Invalid, "unconfigured table t"),
+            (DbError::Invalid, "table t does not exist"),
+        ] {
             let error = RequestAttemptError::DbError(kind, message.into());
             let (what, table, about) = ("reading", "t", "account a".to_owned());
             let failed =

@@ -171,6 +171,8 @@ pub(crate) struct Missed {
     pub clustered_rows: Option<Estimate>,
     /// Rows that the scan read for it.
     pub(crate) scanned_rows: Option<u64>,
+    /// Columns that mention accounts, as `table.column`: a merge scans for rows that name a source there.
+    pub(crate) mentions: Vec<String>,
 }
 
 /// An account with many rows.

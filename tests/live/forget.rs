@@ -75,7 +75,10 @@ fn an_account_is_erased_and_what_was_merged_beside_it_stays() {
     let verified = world.over("verify", &r1).run().exits(3).json();
     assert_eq!((&verified["groups"]["compared"], &verified["differences"]), (&json!(1), &json!(0)));
     world.over("resume", &r1).run().exits(2).names("was forgotten");
-    world.over("undo", &r1).run().exits(0);
+    // What was forgotten stays merged, and is not taken for something that was never written.
+    let undone = world.over("undo", &r1).run().exits(4).json();
+    let groups = &undone["groups"];
+    assert_eq!((&groups["erased"], &groups["untouched"]), (&json!(1), &json!(0)), "{undone:#}");
     let row = |user: &'static str, progress: u32, score: Value| (user, json!(progress), score);
     let a = row("a", 100, Value::Null);
     let (last, other) = (json!(format!("secret-of-{gone}")), json!(format!("secret-of-{kept}")));

@@ -52,6 +52,10 @@ fn a_draft_can_be_checked_shown_and_merged_by() {
     let file = path.to_str().expect("the tests use UTF-8");
     let checked = on(&world, &["spec", "check", file]).run().exits(0).stdout;
     assert!(checked.contains(&format!("it fits keyspace {}", world.keyspace)), "{checked}");
+    world.cql(&format!("CREATE TABLE {}.badges (userid text PRIMARY KEY, n int)", world.keyspace));
+    let told = on(&world, &["spec", "check", file]).run().exits(0);
+    told.names("it leaves out table badges, whose userid may name accounts");
+    world.cql(&format!("DROP TABLE {}.badges", world.keyspace));
     Call::new(&["spec", "check", file]).run().exits(0);
     let shown = on(&world, &["spec", "show"]).with("--spec", &path).run().exits(0).stdout;
     assert!(

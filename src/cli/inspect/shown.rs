@@ -185,9 +185,8 @@ impl Reading {
 
     /// What is found by rows of other tables, and what by a scan.
     fn missed(&self, by: Discover, rows: Estimate, scanned: Option<ScanTally>) -> Missed {
-        let (tables, alone): (Vec<_>, Vec<_>) = self
-            .context
-            .spec
+        let spec = &self.context.spec;
+        let (tables, alone): (Vec<_>, Vec<_>) = spec
             .discovered()
             .map(|(_, table)| table)
             .partition(|table| table.locator.through.is_some());
@@ -197,6 +196,7 @@ impl Reading {
             tables: names(tables),
             scanned: names(alone),
             scanned_rows: scanned.map(|scanned| scanned.rows),
+            mentions: spec.mentions().map(|(_, table)| table.label().into_owned()).collect(),
         }
     }
 

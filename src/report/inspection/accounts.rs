@@ -22,7 +22,8 @@ pub(super) fn accounts(inspection: &Inspection) -> Section {
         .with(absent(&inspection.absent_sources, "/inspection/absent_sources", "source"))
         .with(absent(&inspection.absent_survivors, "/inspection/absent_survivors", "survivor"))
         .with(chained(inspection));
-    let discovery = [missed(inspection), scanned(inspection)].into_iter().flatten();
+    let discovery =
+        [missed(inspection), scanned(inspection), mentions(inspection)].into_iter().flatten();
     discovery.fold(section, Section::with).with(largest)
 }
 
@@ -88,6 +89,19 @@ fn scanned(inspection: &Inspection) -> Option<Fact> {
         let sentence =
             say!("nothing leads to rows of sources: it {}", scan_of(&tables.join(" and ")));
         Fact::new("Scan", sentence.and(scanned_rows(inspection).unwrap_or_default()))
+    })
+}
+
+/// What nobody has looked for.
+fn mentions(inspection: &Inspection) -> Option<Fact> {
+    let columns = &inspection.missed.mentions;
+    (!columns.is_empty()).then(|| {
+        let sentence = say!(
+            "rows that name a source in {} are not counted: a merge scans for them when its groups are done, and lets \
+             them name the survivor",
+            columns.join(" and ")
+        );
+        Fact::new("Mentions", sentence)
     })
 }
 

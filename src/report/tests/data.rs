@@ -302,6 +302,7 @@ pub(super) fn inspection(is_exact: bool) -> Inspection {
             scanned: vec!["followers".into()],
             clustered_rows: Some(total(6_007)),
             scanned_rows: Some(450_017),
+            mentions: vec!["orders.sold_by".into()],
         },
         largest: vec![
             LargestAccount { account: "big".into(), line: 501, is_survivor: true, rows: 9_011 },
