@@ -19,7 +19,7 @@ use super::probe::probe;
 use super::{Context, LargePermit, Window, drain};
 
 /// What a window should take of the time of the whole walk: the more groups it has, the more of them meet in one request.
-const WINDOW: Duration = Duration::from_millis(2_500);
+const WINDOW: Duration = Duration::from_millis(2_200);
 /// Only so many groups are under way at once as end in this time, so that none takes longer from its first read to its last
 /// acknowledgement: while one window waits for its slowest request, the next keeps the cluster busy.
 const UNDER_WAY: Duration = Duration::from_secs(3);

@@ -72,8 +72,9 @@ fn the_example_of_the_manual_is_merged_killed_compared_and_undone() {
     let plan = plan.with("--keyspace", &world.keyspace).with("--spec", &specs[1]).flag("--json");
     let report = plan.with("--run-dir", world.run_dir()).run().exits(0).json();
     let missed = &report["inspection"]["missed"];
-    let expected =
-        json!({"tables": [], "scanned": ["followers"], "clustered_rows": null, "scanned_rows": 7});
+    let expected = json!({
+        "tables": [], "scanned": ["followers"], "clustered_rows": null, "scanned_rows": 7, "mentions": []
+    });
     assert_eq!(missed, &expected, "{report:#}");
     let found = &report["inspection"]["tables"][0];
     assert_eq!(found["source_rows"]["value"], 3, "{report:#}");
