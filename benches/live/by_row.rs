@@ -18,20 +18,15 @@ use scylla::serialize::row::SerializeRow;
 use scylla::statement::prepared::PreparedStatement;
 use tokio::task::JoinSet;
 
-use super::connection::{Connection, pairs, prepare};
-use super::measure::{Measured, Servers, Used};
+use super::connection::{Input, pairs, prepare};
+use super::measure::{Measured, Used};
 use super::rows::{ContentConsumption, TableRow, UserCourse};
 
 /// What to merge.
 #[derive(Args)]
 pub(crate) struct Options {
     #[command(flatten)]
-    connection: Connection,
-    #[command(flatten)]
-    servers: Servers,
-    /// The pairs.
-    #[arg(long)]
-    pairs: PathBuf,
+    input: Input,
     /// Pairs at the same time.
     #[arg(long, default_value_t = 256)]
     in_flight: usize,
@@ -41,11 +36,11 @@ pub(crate) struct Options {
 }
 
 pub(crate) async fn run(options: &Options) -> anyhow::Result<()> {
-    let pairs = Arc::new(pairs(&options.pairs)?);
-    let before = Used::so_far(&options.servers)?;
+    let pairs = Arc::new(pairs(&options.input.pairs)?);
+    let before = Used::so_far(&options.input.servers)?;
     let began = Instant::now();
-    let session = options.connection.open().await?;
-    let workflow = Workflow::prepare(session, &options.connection.keyspace).await?;
+    let session = options.input.connection.open().await?;
+    let workflow = Workflow::prepare(session, &options.input.connection.keyspace).await?;
     let workflow = Arc::new(workflow);
     let merging = Instant::now();
     let next = Arc::new(AtomicUsize::new(0));

@@ -1,6 +1,6 @@
 //! The driver as an ordinary program uses it, and the pairs of a data set.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,6 +12,8 @@ use scylla::client::session_builder::SessionBuilder;
 use scylla::statement::Consistency;
 use scylla::statement::prepared::PreparedStatement;
 
+use super::measure::Servers;
+
 /// Where the tables are.
 #[derive(Args)]
 pub(crate) struct Connection {
@@ -21,6 +23,18 @@ pub(crate) struct Connection {
     /// The keyspace.
     #[arg(long)]
     pub(crate) keyspace: String,
+}
+
+/// What is merged, where, and whose time that takes.
+#[derive(Args)]
+pub(crate) struct Input {
+    #[command(flatten)]
+    pub(crate) connection: Connection,
+    #[command(flatten)]
+    pub(crate) servers: Servers,
+    /// The pairs, of which no account is in two.
+    #[arg(long)]
+    pub(crate) pairs: PathBuf,
 }
 
 impl Connection {

@@ -19,19 +19,14 @@ use tributary::pipeline::{AsOf, Context, Known, Limits, Operations, Progress, ru
 use tributary::spec::RawSpec;
 use tributary::{pairs, plan};
 
-use super::connection::Connection;
-use super::measure::{Measured, Servers, Used};
+use super::connection::Input;
+use super::measure::{Measured, Used};
 
 /// What to merge.
 #[derive(Args)]
 pub(crate) struct Options {
     #[command(flatten)]
-    connection: Connection,
-    #[command(flatten)]
-    servers: Servers,
-    /// The pairs.
-    #[arg(long)]
-    pairs: PathBuf,
+    input: Input,
     /// Where the journal is made; without, it is kept in memory.
     #[arg(long)]
     journal: Option<PathBuf>,
@@ -41,17 +36,18 @@ pub(crate) struct Options {
 }
 
 pub(crate) async fn run(options: &Options) -> anyhow::Result<()> {
-    let before = Used::so_far(&options.servers)?;
+    let before = Used::so_far(&options.input.servers)?;
     let began = Instant::now();
     let settings = ClusterSettings {
-        hosts: options.connection.hosts.clone(),
-        keyspace: options.connection.keyspace.clone(),
+        hosts: options.input.connection.hosts.clone(),
+        keyspace: options.input.connection.keyspace.clone(),
         ..ClusterSettings::default()
     };
     let cluster = Cluster::connect(settings).await?;
     let spec = Arc::new(RawSpec::course_batch()?.check(cluster.schema())?);
     let storage = cluster.store(Arc::clone(&spec)).await?;
-    let plan = plan::resolve(pairs::read(pairs::open(&options.pairs)?, &pairs::Format::default())?);
+    let plan =
+        plan::resolve(pairs::read(pairs::open(&options.input.pairs)?, &pairs::Format::default())?);
     let journal: Arc<dyn Journal> = match &options.journal {
         Some(path) => {
             SqliteJournal::create(path, AccountType::Text)?;

@@ -30,7 +30,7 @@ pub(crate) struct Options {
 
 pub(crate) async fn run(options: &Options) -> anyhow::Result<()> {
     let portions = &options.portions;
-    let pairs = pairs(&portions.pairs)?;
+    let pairs = pairs(&portions.input.pairs)?;
     let program = &Program::prepare(portions).await?;
     let windows = || pairs.chunks(portions.window);
     let inspect = at_once(portions, windows().map(|window| program.inspect(window)));
@@ -49,7 +49,7 @@ async fn measured<R>(
     (name, pairs): (&str, usize),
     walk: impl Future<Output = anyhow::Result<R>>,
 ) -> anyhow::Result<()> {
-    let before = Used::so_far(&options.portions.servers)?;
+    let before = Used::so_far(&options.portions.input.servers)?;
     let sent = program.sent.load(Ordering::Relaxed);
     let began = Instant::now();
     walk.await?;

@@ -27,8 +27,8 @@ use scylla::statement::batch::{Batch, BatchStatement, BatchType};
 use scylla::statement::prepared::PreparedStatement;
 use tokio::sync::Semaphore;
 
-use super::connection::{Connection, pairs, prepare};
-use super::measure::{Measured, Servers, Used};
+use super::connection::{Input, pairs, prepare};
+use super::measure::{Measured, Used};
 use super::merged::{Merged, OfBatch, OfPair};
 use super::rows::{ContentConsumption, TableRow, UserCourse};
 
@@ -49,12 +49,7 @@ pub(crate) struct Options {
 #[derive(Args)]
 pub(crate) struct Portions {
     #[command(flatten)]
-    pub(super) connection: Connection,
-    #[command(flatten)]
-    pub(super) servers: Servers,
-    /// The pairs, of which no account is in two.
-    #[arg(long)]
-    pub(super) pairs: PathBuf,
+    pub(super) input: Input,
     /// Pairs of a window.
     #[arg(long, default_value_t = 5_000)]
     pub(super) window: usize,
@@ -91,8 +86,8 @@ const BATCH_BYTES: usize = 64 * 1_024;
 
 pub(crate) async fn run(options: &Options) -> anyhow::Result<()> {
     let portions = &options.portions;
-    let pairs = pairs(&portions.pairs)?;
-    let before = Used::so_far(&portions.servers)?;
+    let pairs = pairs(&portions.input.pairs)?;
+    let before = Used::so_far(&portions.input.servers)?;
     let began = Instant::now();
     let program = Program::prepare(portions).await?;
     let merging = Instant::now();
@@ -143,8 +138,8 @@ pub(super) struct Program<'a> {
 
 impl<'a> Program<'a> {
     pub(super) async fn prepare(options: &'a Portions) -> anyhow::Result<Self> {
-        let session = options.connection.open().await?;
-        let keyspace = &options.connection.keyspace;
+        let session = options.input.connection.open().await?;
+        let keyspace = &options.input.connection.keyspace;
         let contents = format!("{keyspace}.content_consumption");
         let courses = format!("{keyspace}.user_courses");
         let all = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");

@@ -80,6 +80,7 @@ async fn begin(
     if settings.keep_changed {
         let begun = groups_in(&journal, &[State::Undoing, State::Disputed])?;
         selected.groups.retain(|group| begun.contains(group));
+        selected.erased = 0;
     }
     let is_of_whole = pairs.is_none() && !settings.keep_changed;
     if is_of_whole && (refused.is_empty() || !selected.groups.is_empty()) {

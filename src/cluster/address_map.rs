@@ -66,6 +66,7 @@ mod tests {
         assert_eq!(map.reached(other).await.unwrap(), other);
         assert_eq!(map.rules().collect::<Vec<_>>(), ["10.1.2.3:9042=127.0.0.1:9142"]);
     }
+
     #[tokio::test]
     async fn a_node_has_the_port_of_the_contact_point_for_the_driver() {
         let [own, other, seen] = ["10.1.2.3:9042", "10.1.2.3:9043", "10.1.2.3:9142"]

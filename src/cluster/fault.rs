@@ -28,6 +28,9 @@ const CLOSED: &str = "Connection broken";
 /// In which words OpenSSL tells that reason.
 const REFUSED: &str = "alert certificate";
 
+/// Behind what the driver has the words of a server.
+const SERVER_SAYS: &str = "Error message: ";
+
 /// The characters of a key that are shown.
 const SHOWN: usize = 64;
 
@@ -85,9 +88,14 @@ fn kind(error: &ExecutionError) -> Fault {
     }
 }
 
+/// Whether a statement cannot be prepared because a server knows no such table; `message` is the driver's.
+pub(super) fn is_unprepared_for_table(message: &str) -> bool {
+    message.rsplit_once(SERVER_SAYS).is_some_and(|(_, own)| is_no_table(own))
+}
+
 /// Whether a server says of a table that there is none.
-pub(super) fn is_unknown_table(message: &str) -> bool {
-    message.ends_with(NOWHERE) || message.contains(GONE[0])
+fn is_no_table(message: &str) -> bool {
+    message.starts_with(GONE[0]) || message.starts_with("table ") && message.ends_with(NOWHERE)
 }
 
 /// What a statement that cannot be prepared calls for: one that is refused is refused at every use.
@@ -140,10 +148,7 @@ fn is_dropped(error: &ExecutionError) -> bool {
     };
     match kind {
         DbError::ServerError => message.contains(UNKNOWN),
-        DbError::Invalid => {
-            message.starts_with(GONE[0])
-                || message.starts_with("table ") && message.ends_with(NOWHERE)
-        }
+        DbError::Invalid => is_no_table(message),
         _ => false,
     }
 }

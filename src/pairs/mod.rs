@@ -6,9 +6,8 @@
 //! cuts it, `format` finds the records by one of its formats (`foreign` knows what is of none), `parse` applies the
 //! checks that a line passes or fails on its own, by the `signs` of its ids, `accounts` numbers the ids, `filter` says in
 //! a few bits which there are, `followed` which of them are others by now, and `read` runs all of these at the same time.
-//! `reason`, `rejects` and
-//! `rejects_csv` tell what was not accepted, `findings` what was found by the rules. Which pairs go together is the
-//! next chapter: [`plan`](crate::plan).
+//! `reason`, `rejects` and `rejects_csv` tell what was not accepted, `findings` what was found by the rules. Which pairs
+//! go together is the next chapter: [`plan`](crate::plan).
 //!
 //! May use `model` and `setting`; may be used by `plan`, `help` and `cli`.
 

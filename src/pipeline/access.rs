@@ -108,6 +108,14 @@ impl<'a, S: Reader> Access<'a, S> {
         Ok(())
     }
 
+    /// What is made of all rows of a key: what they mention is mapped by the whole plan.
+    pub(super) fn folded(&self, fold: Fold<'_>) -> (Entry, TableTally) {
+        let (mut entry, tally) = fold.finish_for(&self.group.survivor);
+        let table = &self.window.spec.tables[entry.table];
+        entry.map_mentions(table, |account| self.window.survivor_of(account));
+        (entry, tally)
+    }
+
     /// The rows of the group in one scope of a table in which each account owns one.
     pub(super) async fn point(
         &self,
@@ -123,8 +131,7 @@ impl<'a, S: Reader> Access<'a, S> {
         for (source, row) in rows.enumerate() {
             row.into_iter().for_each(|row| fold.add(source, row));
         }
-        let (mut entry, mut tally) = fold.finish_for(&self.group.survivor);
-        entry.map_mentions(table, |account| self.window.survivor_of(account));
+        let (entry, mut tally) = self.folded(fold);
         tally.deleted = if table.delete_source { tally.source_rows } else { 0 };
         Ok((entry, tally))
     }

@@ -204,9 +204,7 @@ impl<'a, S: Reader, K: Sink<S>> Work<'a, S, K> {
             // Only where the survivor's rows lead is news.
             matched.sources.clear();
         }
-        let survivor = &self.access.group.survivor;
-        let (mut entry, mut tally) = Fold::of(index, table, matched).finish_for(survivor);
-        entry.map_mentions(table, |account| self.access.window.survivor_of(account));
+        let (entry, mut tally) = self.access.folded(Fold::of(index, table, matched));
         if table.delete_source && !table.owns_partitions() {
             // What is deleted row by row is counted so; whole partitions are counted at the end.
             tally.deleted = tally.source_rows;

@@ -349,8 +349,8 @@ fn lost(run: &str, keyspace: &str, to: Option<&Lease>) -> StorageError {
     };
     let to = to.map_or_else(|| "nobody: its row is gone".to_owned(), Lease::to_string);
     let message = format!(
-        "run {run} has lost its lease on keyspace {keyspace} to {to}, and writes nothing any more: {why}. What it has journaled is finished, or taken back, by resume or undo \
-         once the other run has ended"
+        "run {run} has lost its lease on keyspace {keyspace} to {to}, and writes nothing any more: {why}. What it has \
+         journaled is finished, or taken back, by resume or undo once the other run has ended"
     );
     StorageError { class: message.clone(), message, kind: Fault::Fatal }
 }

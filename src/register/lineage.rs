@@ -98,39 +98,39 @@ impl<'a> Search<'a> {
 
     /// Puts down all entries of some accounts; gives where these went, as far as that was not asked for.
     async fn add(&mut self, mut entries: Vec<Entry>) -> Result<Vec<u32>, StorageError> {
-        for entry in &entries {
-            let account = self.lineage.names.number(&entry.account);
+        entries.sort_unstable_by(|one, other| by_account(one).cmp(&by_account(other)));
+        let mut went = Vec::new();
+        for of_account in entries.chunk_by(|one, other| one.account == other.account) {
+            let Some(Entry { account, .. }) = of_account.first() else { continue };
+            let account = self.lineage.names.number(account);
             self.asked.grow_and_insert(account as usize);
+            for of_run in of_account.chunk_by(|one, other| one.run == other.run) {
+                let (Some(first), Some(last)) = (of_run.first(), of_run.last()) else { continue };
+                if Some(&*first.run) == self.own {
+                    continue;
+                }
+                let run = self.run(&first.run).await?;
+                let known = self.lineage.runs[run].1.as_ref();
+                // What it intended before and never wrote, for another run had come first, it has merged anew.
+                let merged = of_run.iter().rfind(|entry| entry.step == Step::Merge);
+                let merged = merged.unwrap_or(first);
+                let into = self.lineage.names.number(&merged.survivor);
+                let of_tables =
+                    |run: &Run| run.tables.is_empty() || !run.tables.is_disjoint(self.tables);
+                self.lineage.stays.push(Numbered {
+                    account,
+                    into,
+                    run: run as u32,
+                    standing: standing(last, &self.windows[run], known),
+                    is_undo: last.step == Step::Undo,
+                    overlaps: known.is_none_or(of_tables),
+                    t: merged.t,
+                    last: last.t,
+                });
+                went.extend((!self.asked.contains(into as usize)).then_some(into));
+            }
         }
-        entries.retain(|entry| Some(&*entry.run) != self.own);
-        entries.sort_unstable_by(|one, other| {
-            by_run(one).cmp(&by_run(other)).then(one.t.cmp(&other.t))
-        });
-        let mut next = Vec::new();
-        for of_run in entries.chunk_by(|one, other| by_run(one) == by_run(other)) {
-            let Some(first) = of_run.first() else { continue };
-            let run = self.run(&first.run).await?;
-            let known = self.lineage.runs[run].1.as_ref();
-            let (last, standing) = standing(of_run, first, &self.windows[run], known);
-            // What it intended before and never wrote, for another run had come first, it has merged anew.
-            let merged = of_run.iter().rfind(|entry| entry.step == Step::Merge).unwrap_or(first);
-            let overlaps = known
-                .is_none_or(|run| run.tables.is_empty() || !run.tables.is_disjoint(self.tables));
-            let names = &mut self.lineage.names;
-            let stay = Numbered {
-                account: names.number(&merged.account),
-                into: names.number(&merged.survivor),
-                run: run as u32,
-                standing,
-                is_undo: last.step == Step::Undo,
-                overlaps,
-                t: merged.t,
-                last: last.t,
-            };
-            self.lineage.stays.push(stay);
-            next.extend((!self.asked.contains(stay.into as usize)).then_some(stay.into));
-        }
-        Ok(next)
+        Ok(went)
     }
 
     /// The number of a run.
@@ -305,27 +305,20 @@ fn over(last: Step) -> Standing {
     }
 }
 
-/// What entries are put together by.
-fn by_run(entry: &Entry) -> [&str; 2] {
-    [&entry.account, &entry.run]
+/// By what entries are put together, and in which order.
+fn by_account(entry: &Entry) -> (&str, &str, TimestampUs) {
+    (&entry.account, &entry.run, entry.t)
 }
 
-/// The last of what one run did to an account, from its entries by time, and how its work stands.
-fn standing<'e>(
-    entries: &'e [Entry],
-    first: &'e Entry,
-    windows: &Windows,
-    run: Option<&Run>,
-) -> (&'e Entry, Standing) {
-    let last = entries.last().unwrap_or(first);
+/// How a run's work on an account stands, from the last of its entries there.
+fn standing(last: &Entry, windows: &Windows, run: Option<&Run>) -> Standing {
     let state = run.map(|run| run.state);
-    let standing = match windows.get(&last.t) {
+    match windows.get(&last.t) {
         _ if state == Some(RunState::Closed) => Standing::Undone,
         Some(Some(end)) if !end.open.contains(&last.survivor) => over(last.step),
         // Only runs that had ended are pruned.
         None if run.is_none() => over(last.step),
         _ if state == Some(RunState::Lost) => Standing::Lost,
         _ => Standing::Busy,
-    };
-    (last, standing)
+    }
 }

@@ -95,7 +95,7 @@ pub(crate) struct UndoneGroups {
     pub(crate) undone_before: u64,
     /// They failed, or were rejected, before anything was written; not among the selected.
     pub untouched: u64,
-    /// The journal knows nothing of them any more; not among the selected.
+    /// The journal knows nothing of them any more, where all were to be undone; not among the selected.
     pub(crate) erased: u64,
     /// They stay merged, as nobody has asked for them; neither among the selected nor among the refused.
     pub(crate) merged: u64,

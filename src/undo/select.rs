@@ -19,7 +19,7 @@ pub struct Selected {
     pub(crate) undone_before: u64,
     /// Groups that failed, or were rejected, before anything was written.
     pub untouched: u64,
-    /// Groups of which the journal knows nothing any more.
+    /// Groups of which the journal knows nothing any more, where all are asked for.
     pub(crate) erased: u64,
 }
 
@@ -76,11 +76,12 @@ fn named(pairs: &[Pair]) -> String {
 pub fn select(journal: &dyn Journal, wanted: Option<&[Pair]>) -> Result<Selected, SelectError> {
     let mut selected = Selected::default();
     let mut wanted = wanted.map(Wanted::new);
+    let mut erased = 0;
     let mut states = journal.states()?;
     states.sort_unstable_by_key(|(group, _)| std::cmp::Reverse(*group));
     for (group, state) in states {
         if state == State::Erased {
-            selected.erased += 1;
+            erased += 1;
             continue;
         }
         // The record says what the states do not: the pairs, and whether anything was intended.
@@ -102,7 +103,10 @@ pub fn select(journal: &dyn Journal, wanted: Option<&[Pair]>) -> Result<Selected
             _ => selected.groups.push(group),
         }
     }
-    wanted.map_or(Ok(()), |wanted| wanted.finish(selected.erased))?;
+    match wanted {
+        Some(wanted) => wanted.finish(erased)?,
+        None => selected.erased = erased,
+    }
     Ok(selected)
 }
 

@@ -10,9 +10,9 @@ use proptest::prelude::*;
 use tokio::sync::watch;
 use tributary::journal::memory::MemoryJournal;
 use tributary::journal::{Journal, State};
-use tributary::model::{Cell, Group, Row, SweepTally, now_us};
+use tributary::model::{Cell, Row, SweepTally, now_us};
 use tributary::pairs::{self, Format};
-use tributary::pipeline::{self, Context, Ended, Known, Leftover, Limits, Progress, Reason};
+use tributary::pipeline::{self, Context, Known, Leftover};
 use tributary::plan::{self, Plan};
 use tributary::spec::schema::{Schema, TableSchema};
 use tributary::spec::{RawSpec, Spec};
@@ -22,7 +22,7 @@ use tributary::verify::Options;
 use super::stops::Stops;
 use super::undo::undo_all;
 use super::verify::verified;
-use super::{block_on, context_with};
+use super::{block_on, context_with, merges};
 
 const FOLLOWERS: usize = 0;
 
@@ -196,17 +196,7 @@ impl Run {
         let plan = &self.plan;
         block_on(pipeline::scan(context, plan, &stop)).ok()?;
         let known = Known::new(context.journal.states().unwrap());
-        let (outcome, noted) = block_on(pipeline::run(
-            context,
-            plan,
-            &known,
-            Limits::default(),
-            &Progress::default(),
-            stop.clone(),
-            |_: &Group, _: &Reason| Ok::<(), ()>(()),
-        ));
-        noted.unwrap();
-        if outcome.ended != Ended::Finished || outcome.failed > 0 {
+        if !merges(context, plan, &known, &stop) {
             return None;
         }
         let mut left = Vec::new();

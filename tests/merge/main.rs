@@ -38,6 +38,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use proptest::prelude::*;
+use tokio::sync::watch;
 use tributary::events::EventSink;
 use tributary::journal::State;
 use tributary::journal::memory::MemoryJournal;
@@ -45,7 +46,11 @@ use tributary::latency::Recorder;
 use tributary::merge::{Draft, Findings, Fold, Join};
 use tributary::model::{AccountId, Batch, Change, Event, Group, Mutation, Tally};
 use tributary::pace::Pace;
-use tributary::pipeline::{AsOf, Context, GroupError, Operations, Retry, Window, merge_group};
+use tributary::pipeline::{
+    self, AsOf, Context, Ended, GroupError, Known, Limits, Operations, Progress, Reason, Retry,
+    Window, merge_group,
+};
+use tributary::plan::Plan;
 use tributary::spec::Spec;
 use tributary::storage::memory::{FaultKind, MemoryStorage, Request};
 
@@ -119,6 +124,21 @@ fn run(
     });
     let EventSink::Memory(events) = &context.event_sink else { unreachable!() };
     (result.map(|merged| merged.tally), std::mem::take(&mut *events.lock().unwrap()))
+}
+
+/// Merges what is left of a plan; whether all of that ended well.
+fn merges(
+    context: &Arc<Context<MemoryStorage>>,
+    plan: &Plan,
+    known: &Known,
+    stop: &watch::Receiver<bool>,
+) -> bool {
+    let (limits, progress) = (Limits::default(), Progress::default());
+    let failed = |_: &Group, _: &Reason| Ok::<(), ()>(());
+    let run = pipeline::run(context, plan, known, limits, &progress, stop.clone(), failed);
+    let (outcome, noted) = block_on(run);
+    noted.unwrap();
+    outcome.ended == Ended::Finished && outcome.failed == 0
 }
 
 fn check_tally(tally: &Tally) {

@@ -9,9 +9,9 @@ use proptest::prelude::*;
 use tokio::sync::watch;
 use tributary::journal::memory::MemoryJournal;
 use tributary::journal::{Journal, Kind, State};
-use tributary::model::{Cell, Change, Group, MentionTally, Row, now_us};
+use tributary::model::{Cell, Change, MentionTally, Row, now_us};
 use tributary::pairs::{self, Format};
-use tributary::pipeline::{self, Context, Ended, Known, Leftover, Limits, Progress, Reason};
+use tributary::pipeline::{self, Context, Known, Leftover};
 use tributary::plan::{self, Plan};
 use tributary::spec::schema::{Schema, TableSchema};
 use tributary::spec::{RawSpec, Spec};
@@ -21,7 +21,7 @@ use tributary::verify::Options;
 use super::stops::Stops;
 use super::undo::undo_all;
 use super::verify::verified;
-use super::{block_on, context_with};
+use super::{block_on, context_with, merges};
 
 const USERS: usize = 0;
 const ORDERS: usize = 1;
@@ -141,17 +141,7 @@ fn session(
     let known = Known::new(context.journal.states().unwrap());
     let (_stop, stop) = watch::channel(false);
     let mut left = Vec::new();
-    let (outcome, noted) = block_on(pipeline::run(
-        context,
-        plan,
-        &known,
-        Limits::default(),
-        &Progress::default(),
-        stop.clone(),
-        |_: &Group, _: &Reason| Ok::<(), ()>(()),
-    ));
-    noted.unwrap();
-    if outcome.ended != Ended::Finished || outcome.failed > 0 {
+    if !merges(context, plan, &known, &stop) {
         return None;
     }
     let swept = block_on(pipeline::sweep(context, plan, &known, &stop, |_| {})).ok()?;

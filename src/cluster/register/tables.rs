@@ -10,7 +10,7 @@ use scylla::statement::prepared::PreparedStatement;
 use crate::model::quoted;
 
 use super::super::ask::Ask;
-use super::super::fault::{is_unknown_table, one_line};
+use super::super::fault::{is_unprepared_for_table, one_line};
 use super::super::granted::Granted;
 use super::super::rights::{Wanted, permitted};
 use super::super::statements::Preparer;
@@ -223,7 +223,7 @@ impl Preparer {
         loop {
             match self.prepare(text).await {
                 Err(ClusterError::Prepare { message, .. })
-                    if attempts < ATTEMPTS && is_unknown_table(&message) =>
+                    if attempts < ATTEMPTS && is_unprepared_for_table(&message) =>
                 {
                     attempts += 1;
                     tokio::time::sleep(PAUSE).await;
