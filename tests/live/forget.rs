@@ -83,5 +83,13 @@ fn an_account_is_erased_and_what_was_merged_beside_it_stays() {
     let a = row("a", 100, Value::Null);
     let (last, other) = (json!(format!("secret-of-{gone}")), json!(format!("secret-of-{kept}")));
     assert_rows(&world, &[a, row("last", 7, last), row("other-person", 7, other)], &["a"]);
+    // Who asks for others hears nothing of it, and who asks for it is told why it is not known.
+    let undo = |list: &str| world.over("undo", &r1).with("--pairs", pairs(&world, list)).run();
+    let again = undo(&format!("{kept},y")).exits(0).json();
+    assert_eq!(
+        (&again["groups"]["undone_before"], &again["groups"]["erased"]),
+        (&json!(1), &json!(0))
+    );
+    undo(&format!("{gone},x")).exits(2).names("erased by forget");
     assert_eq!(forget(&world, "nobody", &[]).run().exits(0).json()["register_rows"], 0);
 }
