@@ -6,6 +6,7 @@ mod busy;
 mod lost;
 mod standing;
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -192,8 +193,10 @@ async fn of_plan(
 
 /// The accounts that are others by now, in the order of their ids.
 pub(super) fn moved(lineage: &Lineage, of: AccountType) -> Vec<Followed> {
-    let id = |account| AccountId::parse(of, account);
-    let one = |account| Some(Followed { account: id(account)?, now: id(lineage.moved(account)?)? });
+    let id = |account: &str| AccountId::parse(of, account);
+    let one = |account: Cow<'_, str>| {
+        Some(Followed { account: id(&account)?, now: id(&lineage.moved(&account)?)? })
+    };
     let mut moved: Vec<Followed> = lineage.accounts().filter_map(one).collect();
     moved.sort_unstable_by(|one, other| one.account.cmp(&other.account));
     moved

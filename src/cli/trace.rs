@@ -1,5 +1,6 @@
 //! `lookup` with a cluster: where did this account go, over all runs, by the register alone.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use anyhow::anyhow;
@@ -45,9 +46,9 @@ pub(super) async fn run(
     let path = lineage.path(account);
     let stays = path
         .iter()
-        .flat_map(|at| lineage.stays(at).map(|stay| traced(at, stay, lineage.run(stay.run))));
+        .flat_map(|at| lineage.stays(at).map(|stay| traced(at, &stay, lineage.run(stay.run))));
     let stays = stays.collect();
-    let now = path.last().copied().unwrap_or(account);
+    let now = path.last().map_or(&**account, |last| &**last);
     let traced = Traced::new(account, now, keyspace, stays);
     let report = Rendered::of(&traced).map_err(Failure::failed)?;
     terminal.report(&report, json)?;
@@ -64,7 +65,7 @@ pub(super) fn spellings(account: &str) -> Vec<String> {
     spellings
 }
 
-fn traced(account: &str, stay: Stay<'_>, run: Option<&Run>) -> TracedStay {
+fn traced(account: &str, stay: &Stay<'_>, run: Option<&Run>) -> TracedStay {
     let (host, run_dir) = whereabouts(run);
     TracedStay {
         account: account.to_owned(),
@@ -72,7 +73,7 @@ fn traced(account: &str, stay: Stay<'_>, run: Option<&Run>) -> TracedStay {
         host,
         run_dir,
         end: run.and_then(end_of),
-        into: stay.into.map(str::to_owned),
+        into: stay.into.clone().map(Cow::into_owned),
         t_us: stay.t,
         as_of: Moment::from_us(stay.t),
         standing: match stay.standing {

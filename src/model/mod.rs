@@ -6,7 +6,7 @@
 //!
 //! In reading order: `cql` is what a column's type says, the only place that takes the text of a type apart, with
 //! `order` (how the server orders values), `same` (which of them mean the same), `elements` (maps and sets, taken
-//! apart), `list` (lists, written whole) and `name` (how names are written); `account` has ids by type, pairs and groups,
+//! apart), `list` (lists, written whole) and `name` (how names are written); `account` has ids by type, pairs and groups, `usual_uuid` UUIDs as they are usually written,
 //! `part` what falls to one of several processes; `row` is what is read, `change` what is written, `expiry` how long that
 //! lasts, `tally` what was done; `surroundings` is what a cluster tells of the tables beside their rows.
 //!
@@ -29,6 +29,7 @@ mod row;
 mod same;
 mod surroundings;
 mod tally;
+mod usual_uuid;
 
 pub use account::*;
 pub use change::*;
@@ -46,3 +47,4 @@ pub use part::Part;
 pub use row::*;
 pub use surroundings::*;
 pub use tally::*;
+pub(crate) use usual_uuid::{format_uuid, parse_uuid, parse_uuid_of_any_case};

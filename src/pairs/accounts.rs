@@ -5,14 +5,11 @@
 //! length. Accounts are spread over shards by their hash, and the shards are filled at the same
 //! time. The hash has no random seed: the same input gives the same numbers.
 
-mod usual;
-
 use bytes::Bytes;
 use fixedbitset::FixedBitSet;
 use hashbrown::HashTable;
 
-use crate::model::{AccountId, AccountType};
-use usual::{format_uuid, parse_uuid, parse_uuid_of_any_case};
+use crate::model::{AccountId, AccountType, format_uuid, parse_uuid, parse_uuid_of_any_case};
 
 const SHARD_BITS: u32 = 6;
 

@@ -1,9 +1,13 @@
 //! The lineage of accounts: what the register has of them, put together by account and run.
 //!
-//! All accounts of a plan may have one, millions of them: what is held of each is its id, once, and numbers ([`names`]).
+//! All accounts of a plan may have one, millions of them: what is held of each is its id, once, in 16 bytes where it is a
+//! UUID, and numbers ([`names`], [`stays`]).
 
+mod chunked;
 mod names;
+mod stays;
 
+use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use fixedbitset::FixedBitSet;
@@ -14,6 +18,7 @@ use crate::storage::StorageError;
 
 use super::{Archive, BUCKETS, Entry, Run, RunState, Step, WindowEnd};
 use names::Names;
+use stays::{Moment, Stays};
 
 /// Accounts that are asked for at once: most of them have no history, and only those that have one are held.
 const AT_ONCE: usize = 20_000;
@@ -23,7 +28,7 @@ const ROWS_PER_ACCOUNT: usize = 8;
 const SCANS_AT_ONCE: usize = 2;
 
 /// How a run's work on an account stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Standing {
     /// It is over.
     Done,
@@ -36,7 +41,7 @@ pub enum Standing {
 }
 
 /// What one run did to one account.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stay<'l> {
     pub run: &'l str,
     /// The time of its merge, in microseconds.
@@ -44,10 +49,11 @@ pub struct Stay<'l> {
     /// When anything was last begun with it, in microseconds: the merge, a sweep, an undo.
     pub(crate) last: TimestampUs,
     /// The account into which it was merged; none where it survived.
-    pub into: Option<&'l str>,
+    pub into: Option<Cow<'l, str>>,
     pub standing: Standing,
-    /// Whether the last thing that was begun with it is an undo.
-    pub(crate) is_undo: bool,
+    /// Whether a write of the run that takes a row away may still be under way, besides those of one merge: it has begun an
+    /// undo, or has merged anew, for which it took back what it had written before.
+    pub(crate) takes_back: bool,
     /// Whether any table of that run is merged now, too.
     pub(crate) overlaps: bool,
 }
@@ -56,25 +62,10 @@ pub struct Stay<'l> {
 #[derive(Clone, Debug, Default)]
 pub struct Lineage {
     names: Names,
-    /// By account; by time of merge.
-    stays: Vec<Numbered>,
+    stays: Stays,
     /// The runs that did something to them, with what the register knows of each.
     runs: Vec<(String, Option<Run>)>,
     run_numbers: HashMap<String, usize>,
-}
-
-/// A [`Stay`], by numbers.
-#[derive(Clone, Copy, Debug)]
-struct Numbered {
-    account: u32,
-    /// Itself, where it survived.
-    into: u32,
-    run: u32,
-    standing: Standing,
-    is_undo: bool,
-    overlaps: bool,
-    t: TimestampUs,
-    last: TimestampUs,
 }
 
 /// What is known of some accounts, and of those into which they went, while it is asked for.
@@ -104,6 +95,7 @@ impl<'a> Search<'a> {
             let Some(Entry { account, .. }) = of_account.first() else { continue };
             let account = self.lineage.names.number(account);
             self.asked.grow_and_insert(account as usize);
+            let mut stays = Vec::new();
             for of_run in of_account.chunk_by(|one, other| one.run == other.run) {
                 let (Some(first), Some(last)) = (of_run.first(), of_run.last()) else { continue };
                 if Some(&*first.run) == self.own {
@@ -112,23 +104,23 @@ impl<'a> Search<'a> {
                 let run = self.run(&first.run).await?;
                 let known = self.lineage.runs[run].1.as_ref();
                 // What it intended before and never wrote, for another run had come first, it has merged anew.
-                let merged = of_run.iter().rfind(|entry| entry.step == Step::Merge);
-                let merged = merged.unwrap_or(first);
+                let mut merges = of_run.iter().filter(|entry| entry.step == Step::Merge);
+                let merged = merges.next_back().unwrap_or(first);
                 let into = self.lineage.names.number(&merged.survivor);
                 let of_tables =
                     |run: &Run| run.tables.is_empty() || !run.tables.is_disjoint(self.tables);
-                self.lineage.stays.push(Numbered {
-                    account,
-                    into,
+                let moment = Moment {
                     run: run as u32,
                     standing: standing(last, &self.windows[run], known),
-                    is_undo: last.step == Step::Undo,
+                    takes_back: last.step == Step::Undo || merges.next().is_some(),
                     overlaps: known.is_none_or(of_tables),
                     t: merged.t,
                     last: last.t,
-                });
+                };
+                stays.push((into, moment));
                 went.extend((!self.asked.contains(into as usize)).then_some(into));
             }
+            self.lineage.stays.add(account, stays);
         }
         Ok(went)
     }
@@ -161,7 +153,7 @@ impl<'a> Search<'a> {
             {
                 if !self.asked.contains(account as usize) {
                     self.asked.grow_and_insert(account as usize);
-                    next.push(self.lineage.names.name(account).to_owned());
+                    next.push(self.lineage.names.name(account).into_owned());
                 }
             }
             let (names, asked) = (&self.lineage.names, &self.asked);
@@ -174,7 +166,6 @@ impl<'a> Search<'a> {
             }
             went.extend(self.add(self.register.entries(&next).await?).await?);
         }
-        self.lineage.stays.sort_unstable_by_key(|stay| (stay.account, stay.t));
         Ok(self.lineage)
     }
 }
@@ -234,18 +225,17 @@ impl Lineage {
         &'l self,
         account: &str,
     ) -> impl DoubleEndedIterator<Item = Stay<'l>> + use<'l> {
-        let of = self.names.find(account).unwrap_or(u32::MAX);
-        let first = self.stays.partition_point(|stay| stay.account < of);
-        let stays = &self.stays[first..];
-        let stays = &stays[..stays.partition_point(|stay| stay.account == of)];
-        stays.iter().map(|stay| Stay {
-            run: &self.runs[stay.run as usize].0,
-            t: stay.t,
-            last: stay.last,
-            into: (stay.into != stay.account).then(|| self.names.name(stay.into)),
-            standing: stay.standing,
-            is_undo: stay.is_undo,
-            overlaps: stay.overlaps,
+        let number = self.names.find(account);
+        number.into_iter().flat_map(move |account| {
+            self.stays.of(account).map(move |(into, moment)| Stay {
+                run: &self.runs[moment.run as usize].0,
+                t: moment.t,
+                last: moment.last,
+                into: (into != account).then(|| self.names.name(into)),
+                standing: moment.standing,
+                takes_back: moment.takes_back,
+                overlaps: moment.overlaps,
+            })
         })
     }
 
@@ -255,9 +245,8 @@ impl Lineage {
     }
 
     /// The accounts of which something is known, in no particular order.
-    pub(crate) fn accounts(&self) -> impl Iterator<Item = &str> {
-        let of_each = self.stays.chunk_by(|one, other| one.account == other.account);
-        of_each.filter_map(|stays| Some(self.names.name(stays.first()?.account)))
+    pub(crate) fn accounts(&self) -> impl Iterator<Item = Cow<'_, str>> {
+        self.stays.accounts().map(|account| self.names.name(account))
     }
 
     /// Whether nothing is known of any account.
@@ -267,33 +256,36 @@ impl Lineage {
 
     /// Where an account is now: the last merge of it that stands says where it went, and so on from there. With the run
     /// that took it there first.
-    pub(crate) fn root<'h>(&'h self, account: &'h str) -> (&'h str, Option<&'h str>) {
-        let (mut at, mut by) = (account, None);
+    pub(crate) fn root<'h>(&'h self, account: &'h str) -> (Cow<'h, str>, Option<&'h str>) {
+        let Some(first) = self.names.find(account) else { return (account.into(), None) };
+        let (mut at, mut by) = (first, None);
         let mut seen = HashSet::new();
         while seen.insert(at) {
             let Some((into, run)) = self.step(at) else { break };
             by = by.or(Some(run));
             at = into;
         }
-        (at, by)
+        (if at == first { account.into() } else { self.names.name(at) }, by)
     }
 
     /// The accounts that an account became, itself first, up to the one that it is now.
-    pub(crate) fn path<'h>(&'h self, account: &'h str) -> Vec<&'h str> {
-        let mut path = vec![account];
-        while let Some((into, _)) = path.last().and_then(|last| self.step(last))
+    pub(crate) fn path<'h>(&'h self, account: &'h str) -> Vec<Cow<'h, str>> {
+        let mut path: Vec<u32> = self.names.find(account).into_iter().collect();
+        while let Some((into, _)) = path.last().and_then(|last| self.step(*last))
             && !path.contains(&into)
         {
             path.push(into);
         }
-        path
+        let became = path.into_iter().skip(1).map(|into| self.names.name(into));
+        [Cow::Borrowed(account)].into_iter().chain(became).collect()
     }
 
     /// The account that an account became by the last merge of it that stands, and the run of that.
-    fn step(&self, account: &str) -> Option<(&str, &str)> {
-        let stands = |stay: &Stay<'_>| stay.into.is_some() && stay.standing == Standing::Done;
-        let stay = self.stays(account).rev().find(stands)?;
-        Some((stay.into?, stay.run))
+    fn step(&self, account: u32) -> Option<(u32, &str)> {
+        let stands =
+            |(into, moment): &(u32, Moment)| *into != account && moment.standing == Standing::Done;
+        let (into, moment) = self.stays.of(account).rev().find(stands)?;
+        Some((into, &self.runs[moment.run as usize].0))
     }
 }
 

@@ -1,7 +1,7 @@
 //! UUIDs in their usual form: 36 characters, in small letters.
 
 /// Reads a UUID in its usual form, in lower case; nothing else gives the same text back.
-pub(super) fn parse_uuid(text: &[u8]) -> Option<[u8; 16]> {
+pub(crate) fn parse_uuid(text: &[u8]) -> Option<[u8; 16]> {
     let text: &[u8; 36] = text.try_into().ok()?;
     if [text[8], text[13], text[18], text[23]] != [b'-'; 4] {
         return None;
@@ -17,13 +17,13 @@ pub(super) fn parse_uuid(text: &[u8]) -> Option<[u8; 16]> {
 }
 
 /// Reads a UUID in its usual form, in letters of any case.
-pub(super) fn parse_uuid_of_any_case(text: &[u8]) -> Option<[u8; 16]> {
+pub(crate) fn parse_uuid_of_any_case(text: &[u8]) -> Option<[u8; 16]> {
     let text: &[u8; 36] = text.try_into().ok()?;
     parse_uuid(&text.to_ascii_lowercase())
 }
 
 /// The usual form of a UUID.
-pub(super) fn format_uuid(uuid: &[u8; 16]) -> [u8; 36] {
+pub(crate) fn format_uuid(uuid: &[u8; 16]) -> [u8; 36] {
     const HEX: &[u8; 16] = b"0123456789abcdef";
     let mut text = [b'-'; 36];
     for (byte, at) in uuid.iter().zip(UUID_DIGITS) {
