@@ -6,7 +6,7 @@ use super::{Lineage, Standing, Stay};
 
 /// Why a pair is not merged.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum Obstacle {
     /// One of its accounts is half merged, or half undone, by another run.
     Busy {
         account: String,
@@ -41,13 +41,14 @@ pub struct Later {
 impl Lineage {
     /// What is to be said of the pairs of a group before it is begun: nothing of those that may be merged. `None` stands
     /// for all of them, else it is the position of a pair.
-    pub fn verdicts(&self, group: &Group) -> Vec<(Option<usize>, Verdict)> {
+    pub fn verdicts(&self, group: &Group) -> Vec<(Option<usize>, Obstacle)> {
         let survivor = &*group.survivor.text();
         if let Some(own) = self.busy(survivor, true) {
             let of = |source: &AccountId| self.busy(&source.text(), false);
             // What another run is busy with comes before what a lost one left.
             let pairs: Vec<_> = group.sources().map(of).collect();
-            let is_at_work = |busy: &Verdict| matches!(busy, Verdict::Busy { is_lost: false, .. });
+            let is_at_work =
+                |busy: &Obstacle| matches!(busy, Obstacle::Busy { is_lost: false, .. });
             if is_at_work(&own) || !pairs.iter().flatten().any(is_at_work) {
                 return vec![(None, own)];
             }
@@ -62,9 +63,9 @@ impl Lineage {
             let source = source.text();
             let verdict =
                 self.busy(&source, false).or_else(|| self.elsewhere(&source, root, by))?;
-            is_circle |= matches!(verdict, Verdict::Cycle { .. });
+            is_circle |= matches!(verdict, Obstacle::Cycle { .. });
             // Where it went is merged with this group, too.
-            let is_within = matches!(&verdict, Verdict::AmbiguousEarlier { into, .. }
+            let is_within = matches!(&verdict, Obstacle::AmbiguousEarlier { into, .. }
                 if group.sources().any(|source| source.text() == **into));
             (!is_within).then_some((Some(at), verdict))
         };
@@ -74,7 +75,7 @@ impl Lineage {
             // The survivor itself is gone: what is not said to be busy goes nowhere from here.
             let judged: Vec<Option<usize>> = verdicts.iter().map(|(at, _)| *at).collect();
             let (into, run) = (root.to_owned(), by.to_owned());
-            let gone = Verdict::MergedEarlier { into, run };
+            let gone = Obstacle::MergedEarlier { into, run };
             let rest = (0..group.pairs.len()).map(Some).filter(|at| !judged.contains(at));
             verdicts.extend(rest.map(|at| (at, gone.clone())));
         }
@@ -93,17 +94,17 @@ impl Lineage {
     }
 
     /// What is to be said of a source whose group is merged into an account that is at `root` now.
-    fn elsewhere(&self, source: &str, root: &str, by: Option<&str>) -> Option<Verdict> {
+    fn elsewhere(&self, source: &str, root: &str, by: Option<&str>) -> Option<Obstacle> {
         if let Some(run) = by.filter(|_| source == root) {
-            return Some(Verdict::Cycle { run: run.to_owned() });
+            return Some(Obstacle::Cycle { run: run.to_owned() });
         }
         let (into, run) = self.root(source);
         let run = run.filter(|_| into != root)?.to_owned();
-        Some(Verdict::AmbiguousEarlier { into: into.to_owned(), run })
+        Some(Obstacle::AmbiguousEarlier { into: into.to_owned(), run })
     }
 
     /// Whether a run has not ended with an account that a group is merged out of, or into.
-    fn busy(&self, account: &str, survives: bool) -> Option<Verdict> {
+    fn busy(&self, account: &str, survives: bool) -> Option<Obstacle> {
         // What a lost run left may be accepted, what another is busy with may not. Nor what a lost run was undoing: the
         // survivor's row, which a merge would leave as it is, may be what its delete is still on its way to. Nor is a source
         // of a lost run one that survives: the delete of its own rows, to which others would give way, may be.
@@ -114,7 +115,7 @@ impl Lineage {
         let is_open = |stay: &Stay<'_>| matches!(stay.standing, Standing::Busy | Standing::Lost);
         let open = self.stays(account).filter(|stay| stay.overlaps).filter(is_open);
         let stay = open.min_by_key(|stay| (is_accepted(stay), stay.standing == Standing::Lost))?;
-        Some(Verdict::Busy {
+        Some(Obstacle::Busy {
             account: account.to_owned(),
             run: stay.run.to_owned(),
             is_lost: is_accepted(&stay),
@@ -168,7 +169,7 @@ mod tests {
     use super::*;
     use crate::model::{AccountId, Pair};
     use crate::register::memory::{MemoryRegister, Shared};
-    use crate::register::{Entry, LEASE_US, Register, Run, Step, WindowEnd};
+    use crate::register::{Claim, LEASE_US, Register, Run, Step, WindowEnd};
 
     /// A register in which runs are noted one after the other, each a second later.
     #[derive(Default)]
@@ -195,7 +196,7 @@ mod tests {
             let known = Run { id: run.to_owned(), tables: tables("t"), ..Run::default() };
             let register = MemoryRegister::take(&self.shared, known, self.now).unwrap();
             let group = group(of);
-            let entries: Vec<_> = Entry::of_group(run, &group, self.now, step).collect();
+            let entries: Vec<_> = Claim::of_group(run, &group, self.now, step).collect();
             block_on(register.begin(self.now, &entries)).unwrap();
             let open = if is_over { None } else { Some(group.survivor.to_string()) };
             let end = WindowEnd { t: self.now, open: open.into_iter().collect() };
@@ -239,10 +240,10 @@ mod tests {
             let judged = self.lineage(&group).verdicts(&group).into_iter().map(|(at, verdict)| {
                 let at = at.map_or("*".to_owned(), |at| group.pairs[at].from.to_string());
                 let (run, into) = match &verdict {
-                    Verdict::Busy { run, account, .. } => (run, &**account),
-                    Verdict::Cycle { run } => (run, ""),
-                    Verdict::MergedEarlier { run, into }
-                    | Verdict::AmbiguousEarlier { run, into } => (run, &**into),
+                    Obstacle::Busy { run, account, .. } => (run, &**account),
+                    Obstacle::Cycle { run } => (run, ""),
+                    Obstacle::MergedEarlier { run, into }
+                    | Obstacle::AmbiguousEarlier { run, into } => (run, &**into),
                 };
                 format!("{at} {} {run} {into}", code(&verdict)).trim_end().to_owned()
             });
@@ -269,13 +270,13 @@ mod tests {
         }
     }
 
-    fn code(verdict: &Verdict) -> &'static str {
+    fn code(verdict: &Obstacle) -> &'static str {
         match verdict {
-            Verdict::Busy { is_lost: false, .. } => "busy",
-            Verdict::Busy { is_lost: true, .. } => "lost-run",
-            Verdict::Cycle { .. } => "cycle",
-            Verdict::MergedEarlier { .. } => "merged-earlier",
-            Verdict::AmbiguousEarlier { .. } => "ambiguous-earlier",
+            Obstacle::Busy { is_lost: false, .. } => "busy",
+            Obstacle::Busy { is_lost: true, .. } => "lost-run",
+            Obstacle::Cycle { .. } => "cycle",
+            Obstacle::MergedEarlier { .. } => "merged-earlier",
+            Obstacle::AmbiguousEarlier { .. } => "ambiguous-earlier",
         }
     }
 
